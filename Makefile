@@ -1,0 +1,177 @@
+# subtoken: `make`, `make run`, `make test`. The README says the rest.
+
+B ?= build
+CC = gcc
+OPT ?= -O2 -g
+SAN ?=
+PORT ?= 8080
+DATA ?= ./var
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 30
+VERSION := $(shell sed -n 's/^.define SUBTOKEN_VERSION "\(.*\)"/\1/p' include/subtoken/common.h)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wvla -Wundef -Werror
+CET := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full)
+# FORTIFY's own checks hide from the sanitizers what they are there to see.
+FORTIFY = $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
+
+include third_party/third_party.mk
+
+CPPFLAGS = -D_GNU_SOURCE -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
+CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
+LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
+LDLIBS = -lsqlite3 -lpthread
+
+LIB_SRC := $(wildcard src/base/*.c src/core/*.c)
+OFFICE_SRC := $(wildcard src/app/*.c src/store/*.c)
+SHELL_SRC := $(filter-out src/shell/main.c,$(wildcard src/shell/*.c))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+OFFICE_OBJ := $(OFFICE_SRC:%.c=$(B)/%.o)
+SHELL_OBJ := $(SHELL_SRC:%.c=$(B)/%.o)
+MAIN_OBJ := $(B)/src/shell/main.o
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+# All of the program but main, for the tests.
+ALL_OBJ := $(LIB_OBJ) $(OFFICE_OBJ) $(SHELL_OBJ)
+
+.PHONY: all deps run test test-programs bench fuzz lint layers install dist clean format
+all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so.0
+
+deps:
+	@sh third_party/apt.sh libsqlite3-dev
+
+# Objects wait for the packages and for the fetched headers, not for their times.
+$(B)/%.o: %.c Makefile | deps $(TP_STAMP)
+	@mkdir -p $(@D)
+	@printf '  CC      %s\n' $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/libsubtoken.a: $(LIB_OBJ) $(TP_MBEDTLS)
+	@printf '  AR      %s\n' $@
+	@rm -f $@ && mkdir -p $(B)/ar && cd $(B)/ar && $(AR) x ../third_party/libmbedcrypto.a
+	@$(AR) rcs $@ $(LIB_OBJ) $(B)/ar/*.o && rm -r $(B)/ar
+
+$(B)/libsubtoken.so.0: $(LIB_OBJ) $(TP_MBEDTLS)
+	@printf '  LD      %s\n' $@
+	@$(CC) $(SAN) -shared -Wl,-soname,libsubtoken.so.0 -Wl,-z,relro,-z,now,-z,noexecstack \
+		$(if $(SAN),,-Wl,-z,defs) -o $@ $(LIB_OBJ) -Wl,--exclude-libs,ALL $(TP_MBEDTLS)
+
+$(B)/subtoken: $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS)
+	@printf '  LD      %s\n' $@
+	@$(CC) $(LDFLAGS) -o $@ $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS) $(LDLIBS)
+
+$(B)/tests/%: tests/unit/%.c $(ALL_OBJ) $(TP_LIBS) | deps-test
+	@mkdir -p $(@D)
+	@printf '  TEST    %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LDFLAGS) $(ALL_OBJ) $(TP_LIBS) \
+		-lcmocka $(LDLIBS)
+
+run: all
+	@mkdir -p -m 700 $(DATA)
+	@exec $(B)/subtoken serve --demo --data $(DATA) --listen 127.0.0.1:$(PORT)
+
+# ---- tests -------------------------------------------------------------------
+
+TEST_PACKAGES = libcmocka-dev curl python3 python3-jwt sqlite3 faketime \
+	cmd:node=nodejs cmd:npm=npm
+.PHONY: deps-test
+deps-test: deps
+	@sh third_party/apt.sh $(TEST_PACKAGES)
+
+ASAN = B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' \
+	SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
+TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
+
+test-programs: all $(UNIT_BIN)
+
+test: deps-test
+	@echo 'Building the program and its tests, plain and under the sanitizers'
+	@$(MAKE) --no-print-directory test-programs
+	@$(MAKE) --no-print-directory $(ASAN) test-programs
+	@$(MAKE) --no-print-directory $(TSAN) all
+	@bash tests/run.sh
+
+# ---- the machine's own checks ------------------------------------------------
+
+layers: $(LIB_OBJ)
+	@sh tests/layers.sh $(B) $(LIB_OBJ)
+
+LINT_SRC := $(wildcard src/*/*.c src/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
+	tests/bench/*.c fuzz/*.c fuzz/*.h)
+.PHONY: deps-lint
+deps-lint: deps deps-test
+	@sh third_party/apt.sh clang-format clang-tidy cppcheck
+
+lint: deps-lint $(TP_STAMP)
+	@echo 'clang-format'
+	@clang-format --dry-run -Werror $(LINT_SRC)
+	@echo 'clang-tidy'
+	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 \
+		clang-tidy --quiet --warnings-as-errors='*' 2>$(B)/clang-tidy.log -- \
+		-std=gnu11 $(CPPFLAGS) -x c || { cat $(B)/clang-tidy.log; exit 1; }
+	@echo 'cppcheck'
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \
+		$(wildcard src/*/*.c)
+
+format:
+	@clang-format -i $(LINT_SRC)
+
+# ---- fuzzing -----------------------------------------------------------------
+
+FUZZ_SRC := $(wildcard fuzz/fuzz_*.c)
+.PHONY: deps-fuzz fuzz-programs
+deps-fuzz: deps
+	@sh third_party/apt.sh clang libclang-rt-14-dev
+FUZZ_FLAGS = B=build/fuzz CC=clang OPT='-O1 -g -fno-omit-frame-pointer' \
+	SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
+FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
+
+$(B)/fuzz/%: fuzz/%.c $(ALL_OBJ) $(TP_LIBS)
+	@mkdir -p $(@D)
+	@printf '  FUZZ    %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(SAN) -fsanitize=fuzzer \
+		$(ALL_OBJ) $(TP_LIBS) $(LDLIBS)
+
+fuzz-programs: $(FUZZ_BIN)
+
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory $(FUZZ_FLAGS) fuzz-programs
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh fuzz/run.sh build/fuzz/fuzz
+
+# ---- benchmarks --------------------------------------------------------------
+
+bench: all
+	@sh third_party/apt.sh python3 nginx-light wrk
+	@python3 tests/bench/server.py $(B)
+
+# ---- installing --------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+		$(DESTDIR)$(PREFIX)/include/subtoken
+	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
+	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
+	install -m 644 $(B)/libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
+	ln -sf libsubtoken.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.0
+	ln -sf libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so
+	install -m 644 include/subtoken/*.h $(DESTDIR)$(PREFIX)/include/subtoken/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/subtoken.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/subtoken.pc
+
+dist:
+	@mkdir -p $(B)
+	git archive --prefix=subtoken-$(VERSION)/ -o $(B)/subtoken-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

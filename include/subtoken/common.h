@@ -1,0 +1,211 @@
+/* subtoken/common.h - types, limits and results shared by every part.
+ *
+ * House conventions, said once for all headers:
+ *
+ * Memory    Nothing here allocates. Every object is plain data that the caller
+ *           places where it likes, may copy with `=` and may drop without a
+ *           call; objects own nothing and hold no pointer into themselves.
+ *           Objects that held secrets should be wiped with subtoken_wipe.
+ * Text      A subtoken_text is a view: bytes that somebody else owns, with
+ *           their length. No NUL ends it, and none is looked for.
+ * Time      Seconds since 1970-01-01T00:00:00Z (RFC 7519 section 2,
+ *           NumericDate), always an argument: nothing here reads a clock.
+ * Results   One channel. SUBTOKEN_OK is 1 and every other value means "no";
+ *           0 is "undecided", so a result that was never set denies. Outputs
+ *           are written only together with SUBTOKEN_OK; otherwise they are
+ *           zeroed, and zeroed claims allow nothing.
+ * Threads   No globals and no locks. Different objects may be used by different
+ *           threads at once; one object may be read by many threads at once.
+ */
+#ifndef SUBTOKEN_COMMON_H
+#define SUBTOKEN_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SUBTOKEN_VERSION "0.1.0"
+
+/* Limits, in bytes unless said otherwise. */
+#define SUBTOKEN_TOKEN_MAX 8192     /* a longer token is not looked at */
+#define SUBTOKEN_ISSUED_MAX 4096    /* a longer token is not issued */
+#define SUBTOKEN_HEADER_MAX 1024    /* the header part, in base64url characters */
+#define SUBTOKEN_PERMISSIONS_MAX 64 /* permissions in a token, a count */
+#define SUBTOKEN_PERMISSION_MAX 64  /* one permission */
+#define SUBTOKEN_URLS_MAX 64        /* urls in a token, a count */
+#define SUBTOKEN_URL_MAX 1024       /* one url entry, as given and canonical */
+#define SUBTOKEN_TARGET_MAX 8192    /* a request target with its query */
+#define SUBTOKEN_PATH_MAX 4096      /* the path of a request target */
+#define SUBTOKEN_SUB_MAX 128        /* the sub claim */
+#define SUBTOKEN_KID_MAX 64         /* the name of a signing secret */
+#define SUBTOKEN_SECRET_MIN 32      /* RFC 7518 section 3.2 */
+#define SUBTOKEN_SECRET_MAX 64
+#define SUBTOKEN_RING_MAX 16               /* secrets in a ring, a count */
+#define SUBTOKEN_TIME_MAX 9007199254740991 /* 2^53-1, RFC 8259 section 6 */
+
+#if defined(__GNUC__) || defined(__clang__)
+#define SUBTOKEN_MUST_USE __attribute__((warn_unused_result))
+#define SUBTOKEN_EXPORT __attribute__((visibility("default")))
+#else
+#define SUBTOKEN_MUST_USE
+#define SUBTOKEN_EXPORT
+#endif
+
+/* Bytes owned by somebody else. data may be NULL only when the text is absent. */
+typedef struct subtoken_text {
+  const char *data;
+  size_t len;
+} subtoken_text;
+
+/* A piece of subtoken_claims.text: offset and length. */
+typedef struct subtoken_slice {
+  uint16_t at;
+  uint16_t len;
+} subtoken_slice;
+
+typedef enum subtoken_result {
+  SUBTOKEN_UNDECIDED = 0, /* never an answer of the library */
+  SUBTOKEN_OK = 1,
+
+  /* Why a token is refused, in the order in which the rules are applied. */
+  SUBTOKEN_TOO_LARGE,      /* longer than SUBTOKEN_TOKEN_MAX (or, issuing, SUBTOKEN_ISSUED_MAX) */
+  SUBTOKEN_MALFORMED,      /* not three parts of canonical base64url, or not strict JSON */
+  SUBTOKEN_ALG,            /* alg is not HS256 (RFC 7515 section 4.1.1, RFC 8725 section 3.1) */
+  SUBTOKEN_HEADER,         /* typ is not JWT, or a header member that changes the meaning */
+  SUBTOKEN_KID,            /* kid names no secret of the ring */
+  SUBTOKEN_MAC,            /* the signature is not ours */
+  SUBTOKEN_CLAIMS,         /* a claim is missing, or of the wrong type or form */
+  SUBTOKEN_EXP_BEFORE_IAT, /* exp is not after iat */
+  SUBTOKEN_TTL,            /* lives longer than the maximum */
+  SUBTOKEN_IAT_FUTURE,     /* iat is further ahead than the leeway */
+  SUBTOKEN_NOT_YET,        /* nbf is further ahead than the leeway */
+  SUBTOKEN_EXPIRED,        /* now is exp plus leeway, or later */
+  SUBTOKEN_ISS,            /* not from the issuer that the verifier names */
+  SUBTOKEN_AUD,            /* not for the audience that the verifier names */
+  SUBTOKEN_REVOKED,        /* its sub is revoked, or unknown to the store */
+  SUBTOKEN_FEED_STALE,     /* no trustworthy revocation data: cannot decide */
+  SUBTOKEN_BAD_TARGET,     /* the request target can be read in more than one way */
+  SUBTOKEN_URL,            /* the urls of the token do not list the target */
+  SUBTOKEN_PERM,           /* a permission that the request needs is lacking */
+
+  /* Why something could not be made. */
+  SUBTOKEN_INVALID_ARGUMENT,     /* a NULL or a count out of range: the caller's fault */
+  SUBTOKEN_BUFFER_TOO_SMALL,     /* the output does not fit */
+  SUBTOKEN_NO_SECRET,            /* the ring is empty */
+  SUBTOKEN_BAD_SECRET,           /* not 32 to 64 bytes, or a secret anybody can guess */
+  SUBTOKEN_BAD_KID,              /* not 0 to 64 characters A-Za-z0-9_- */
+  SUBTOKEN_KID_TAKEN,            /* the ring has a secret of that name */
+  SUBTOKEN_RING_FULL,            /* more than SUBTOKEN_RING_MAX secrets */
+  SUBTOKEN_EXPIRE_PAST,          /* the expiry asked for is now or earlier */
+  SUBTOKEN_PARENT_EXPIRED,       /* the parent has expired, or lives on leeway alone */
+  SUBTOKEN_TOO_MANY_PERMISSIONS, /* more than SUBTOKEN_PERMISSIONS_MAX asked for */
+  SUBTOKEN_TOO_MANY_URLS,        /* more than SUBTOKEN_URLS_MAX asked for, or none */
+  SUBTOKEN_BAD_URL,              /* an entry that is no path (see subtoken_fault) */
+  SUBTOKEN_URL_WIDER,            /* an entry that the parent does not allow */
+} subtoken_result;
+
+/* What is wrong with a path or an entry of the URL allowlist. */
+typedef enum subtoken_fault {
+  SUBTOKEN_FAULT_NONE = 0,
+  SUBTOKEN_FAULT_NOT_ORIGIN_FORM, /* does not start with a slash */
+  SUBTOKEN_FAULT_TOO_LONG,
+  SUBTOKEN_FAULT_BAD_CHAR,          /* a byte that RFC 3986 section 3.3 does not allow, or ; */
+  SUBTOKEN_FAULT_FRAGMENT,          /* a # */
+  SUBTOKEN_FAULT_BAD_ESCAPE,        /* % without two hex digits */
+  SUBTOKEN_FAULT_ENCODED_PERCENT,   /* %25 */
+  SUBTOKEN_FAULT_ENCODED_SLASH,     /* %2F or %5C */
+  SUBTOKEN_FAULT_ENCODED_DELIMITER, /* %3F, %23 or %3B */
+  SUBTOKEN_FAULT_ENCODED_CONTROL,   /* an escaped control character, U+0080 to U+009F too */
+  SUBTOKEN_FAULT_BAD_UTF8,          /* escapes that are not UTF-8 */
+  SUBTOKEN_FAULT_DOT_SEGMENT,       /* a segment made only of dots and spaces */
+  SUBTOKEN_FAULT_EMPTY_SEGMENT,     /* two slashes in a row */
+  SUBTOKEN_FAULT_STAR,              /* a * that is not a final segment of its own */
+  SUBTOKEN_FAULT_QUERY_IN_ENTRY,    /* a ? or # in an entry */
+  SUBTOKEN_FAULT_METHOD,            /* the part before the colon is not upper-case letters */
+  SUBTOKEN_FAULT_COUNT,             /* an empty list, or one that is too long */
+} subtoken_fault;
+
+/* The claims of a token, or what a parent key grants: the same thing, so that a
+ * subtoken of a subtoken needs no rule of its own. About 7 KiB. All zero, it
+ * allows nothing: "every path" is an explicit flag.
+ */
+typedef struct subtoken_claims {
+  int64_t iat;
+  int64_t exp;
+  int64_t nbf;    /* 0 when absent (RFC 7519 section 4.1.5) */
+  bool every_url; /* no urls claim: any path */
+  bool aud_named; /* aud is, or lists, the audience that was asked for */
+  uint16_t permission_count;
+  uint16_t url_count;
+  uint16_t text_len;
+  subtoken_slice sub;
+  subtoken_slice iss; /* len 0 when absent */
+  subtoken_slice permissions[SUBTOKEN_PERMISSIONS_MAX];
+  subtoken_slice urls[SUBTOKEN_URLS_MAX];
+  char text[SUBTOKEN_TOKEN_MAX / 4 * 3];
+} subtoken_claims;
+
+/* A view of one piece of claims; valid as long as the claims are. */
+static inline subtoken_text subtoken_claims_text(const subtoken_claims *claims,
+                                                 subtoken_slice slice) {
+  subtoken_text text = {claims->text + slice.at, slice.len};
+  return text;
+}
+
+/* A signing secret, kept only as the two SHA-256 states that HMAC starts from
+ * (RFC 2104 section 4), so that hashing the padded secret is paid once.
+ */
+typedef struct subtoken_secret {
+  uint64_t inner[16];
+  uint64_t outer[16];
+  uint8_t kid_len; /* 0: the unnamed secret */
+  char kid[SUBTOKEN_KID_MAX];
+} subtoken_secret;
+
+/* The ring: the first secret signs, all verify. Wipe it after use. */
+typedef struct subtoken_ring {
+  size_t count;
+  subtoken_secret secrets[SUBTOKEN_RING_MAX];
+} subtoken_ring;
+
+/* Add a secret of 32 to 64 bytes under kid, or with kid.len 0 as the unnamed
+ * one. Refuses a name that is taken, a secret made of one repeated byte and
+ * secrets that are published in documentation. The secret is not kept.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_add(subtoken_ring *ring,
+                                                                    subtoken_text kid,
+                                                                    const void *secret,
+                                                                    size_t secret_len);
+
+/* Read a ring from the text of a secrets file: one `kid:base64url` a line, the
+ * first signs. On failure the ring is empty and *line (may be NULL) is the
+ * number of the line at fault, counted from 1, or 0 when there is none.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_read(subtoken_ring *ring,
+                                                                     subtoken_text text,
+                                                                     size_t *line);
+
+/* The name of a result as logs and `subtoken verify` print it: "expired". */
+SUBTOKEN_EXPORT const char *subtoken_result_name(subtoken_result result);
+
+/* The HTTP status that a verifier's result becomes: 200, 400, 401, 403 or 503.
+ * Every other result of the library is 500.
+ */
+SUBTOKEN_EXPORT int subtoken_result_status(subtoken_result result);
+
+/* The name of a fault, "dot-segment", and a sentence about it for people. */
+SUBTOKEN_EXPORT const char *subtoken_fault_name(subtoken_fault fault);
+SUBTOKEN_EXPORT const char *subtoken_fault_text(subtoken_fault fault);
+
+/* Overwrite memory with zeros in a way that the compiler keeps. */
+SUBTOKEN_EXPORT void subtoken_wipe(void *memory, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

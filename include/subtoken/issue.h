@@ -1,0 +1,68 @@
+/* subtoken/issue.h - all that an issuer needs.
+ *
+ * Making a token takes two steps: narrow what the parent grants down to what is
+ * asked for, then sign it. Whatever the child may do, the parent may.
+ */
+#ifndef SUBTOKEN_ISSUE_H
+#define SUBTOKEN_ISSUE_H
+
+#include "subtoken/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What somebody asks a new token to carry. All zero asks for no permission,
+ * the parent's urls and the default life.
+ */
+typedef struct subtoken_ask {
+  bool has_expire;
+  int64_t expire;
+  const subtoken_text *permissions;
+  size_t permission_count;
+  bool has_urls;             /* with url_count 0: an empty list, which is refused */
+  const subtoken_text *urls; /* entries, percent-encoded; need not be canonical */
+  size_t url_count;
+} subtoken_ask;
+
+typedef struct subtoken_limits {
+  int64_t default_life; /* seconds, when no expiry is asked for */
+  int64_t max_life;     /* seconds, at most */
+} subtoken_limits;
+
+#define SUBTOKEN_LIMITS_DEFAULT \
+  { INT64_C(30) * 86400, INT64_C(365) * 86400 }
+
+/* What narrowing did, for logs and for error texts. Written on failure too. */
+typedef struct subtoken_narrowed {
+  size_t dropped;       /* permissions asked for and left out */
+  bool clamped;         /* the expiry was brought down */
+  size_t url;           /* on SUBTOKEN_BAD_URL, SUBTOKEN_URL_WIDER: which one, from 0 */
+  subtoken_fault fault; /* on SUBTOKEN_BAD_URL: what is wrong with it */
+} subtoken_narrowed;
+
+/* The claims of a child token. parent is a verified token's claims, or a key's
+ * grant with exp SUBTOKEN_TIME_MAX when it never expires. Permissions that the
+ * parent lacks are left out, repeats dropped, the order kept as asked; the
+ * expiry is brought down to the parent's and to now + max_life; urls can only
+ * narrow. did may be NULL.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_narrow(
+    const subtoken_claims *parent, const subtoken_ask *ask, const subtoken_limits *limits,
+    int64_t now, subtoken_claims *child, subtoken_narrowed *did);
+
+/* Sign claims with the first secret of the ring. The token, of *out_len bytes
+ * at most SUBTOKEN_ISSUED_MAX, is followed by a NUL: out_size of
+ * SUBTOKEN_ISSUED_MAX + 1 is always enough. SUBTOKEN_TOO_LARGE when it would
+ * be longer.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_issue(const subtoken_ring *ring,
+                                                                 const subtoken_claims *claims,
+                                                                 char *out, size_t out_size,
+                                                                 size_t *out_len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,105 @@
+/* subtoken/verify.h - all that an API edge needs.
+ *
+ * A subtoken is a JWS in compact form (RFC 7515 section 3.1) under HS256
+ * (RFC 7518 section 3.2) whose claims (RFC 7519) say who it stands for, when
+ * it was made, until when it is good, and which permissions and URLs it opens.
+ *
+ *   static subtoken_ring ring;               // once, from the secrets file
+ *   if (subtoken_ring_read(&ring, file, NULL) != SUBTOKEN_OK) stop();
+ *
+ *   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+ *   verifier.ring = &ring;
+ *   verifier.revoked = ask_my_list;          // or .without_revocations = true
+ *
+ *   subtoken_text needs[] = {{"account", 7}};
+ *   subtoken_request request = {.now = time(NULL), .method = method,
+ *                               .target = target, .needs = needs, .needs_count = 1};
+ *   subtoken_claims claims;
+ *   subtoken_result result = subtoken_verify(&verifier, token, &request, &claims);
+ *   if (result != SUBTOKEN_OK) return subtoken_result_status(result);
+ */
+#ifndef SUBTOKEN_VERIFY_H
+#define SUBTOKEN_VERIFY_H
+
+#include "subtoken/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Is this sub revoked? Answers SUBTOKEN_OK when it is known to be good,
+ * SUBTOKEN_REVOKED, or SUBTOKEN_FEED_STALE when it cannot be known. Called on
+ * the verifying thread, only for tokens whose signature and times are good.
+ */
+typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
+
+/* How tokens are judged. Read-only while in use; one serves all threads. All
+ * zero, it refuses everything.
+ */
+typedef struct subtoken_verifier {
+  const subtoken_ring *ring;
+  int64_t leeway;    /* seconds by which clocks may differ, both ways (RFC 7519 section 4.1.4) */
+  int64_t max_life;  /* seconds from iat to exp at most */
+  subtoken_text iss; /* absent: any issuer (RFC 7519 section 4.1.1) */
+  subtoken_text aud; /* absent: any audience (RFC 7519 section 4.1.3) */
+  subtoken_revoked_fn *revoked; /* NULL: SUBTOKEN_FEED_STALE, unless: */
+  void *revoked_context;
+  bool without_revocations; /* accept that deleted parents are not noticed */
+} subtoken_verifier;
+
+/* 60 s of leeway, at most 365 days of life; set .ring and .revoked. */
+#define SUBTOKEN_VERIFIER_DEFAULT \
+  { NULL, 60, INT64_C(365) * 86400, {NULL, 0}, {NULL, 0}, NULL, NULL, false }
+
+/* The request that a token came with. */
+typedef struct subtoken_request {
+  int64_t now;
+  subtoken_text method;       /* "GET"; absent: an entry that names a method does not match */
+  subtoken_text target;       /* as it stood on the request line, with its query and undecoded
+                                 (RFC 9112 section 3.2.1); absent: a token restricted by urls
+                                 is SUBTOKEN_URL */
+  const subtoken_text *needs; /* every one of these permissions is needed */
+  size_t needs_count;
+} subtoken_request;
+
+/* Decide. The rules are applied in the order of subtoken_result and the first
+ * that fails is the answer. Constant time in the MAC; no allocation; about
+ * 16 KiB of stack. On SUBTOKEN_OK *claims are the token's; otherwise they are
+ * zeroed. A target of `/path` is judged by its path alone; the caller must
+ * route on the same bytes, or on subtoken_target_path.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken_verifier *verifier,
+                                                                  subtoken_text token,
+                                                                  const subtoken_request *request,
+                                                                  subtoken_claims *claims);
+
+/* Read a token without trusting it: no signature, no clock. For display only.
+ * header, of header_size bytes, receives the decoded header text with a NUL.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_inspect(subtoken_text token,
+                                                                   char *header, size_t header_size,
+                                                                   subtoken_claims *claims);
+
+/* The canonical path of a request target: the one text under which this
+ * library reads it, escapes in upper case and only where they are needed.
+ * SUBTOKEN_BAD_TARGET with *fault (may be NULL) when it can be read in more
+ * than one way. out_size of 3 * SUBTOKEN_PATH_MAX + 1 is always enough; a NUL
+ * follows the *out_len bytes.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_target_path(subtoken_text target,
+                                                                       char *out, size_t out_size,
+                                                                       size_t *out_len,
+                                                                       subtoken_fault *fault);
+
+/* Would these claims let this method and target through? SUBTOKEN_OK,
+ * SUBTOKEN_BAD_TARGET or SUBTOKEN_URL. The URL rule of subtoken_verify alone.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_match(const subtoken_claims *claims,
+                                                                     subtoken_text method,
+                                                                     subtoken_text target);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,72 @@
+#include "base/base64url.h"
+
+#define X 0xFF /* no character of the alphabet; has bits above the low six */
+
+static const uint8_t value_of[256] = {
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  62, X,  X,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, X,  X,  X,  X,  X,  X,  X,  0,  1,  2,  3,  4,  5,  6,
+    7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, X,  X,  X,  X,  63,
+    X,  26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48,
+    49, 50, 51, X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+    X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
+};
+
+#undef X
+
+/* The one, two or three characters after the last group of four. */
+static bool decode_tail(const uint8_t *in, size_t left, uint8_t *out) {
+  if (left == 0) return true;
+  if (left == 1) return false;
+  uint8_t a = value_of[in[0]], b = value_of[in[1]];
+  uint8_t c = left == 3 ? value_of[in[2]] : 0;
+  if ((a | b | c) & 0xC0) return false;
+  if (left == 2 ? (b & 0x0F) != 0 : (c & 0x03) != 0) return false;
+  out[0] = (uint8_t)(a << 2 | b >> 4);
+  if (left == 3) out[1] = (uint8_t)(b << 4 | c >> 2);
+  return true;
+}
+
+bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len) {
+  if (ST_BASE64URL_BYTES(text.len) > out_size) return false;
+  const uint8_t *in = (const uint8_t *)text.data;
+  uint8_t *to = out;
+  size_t left = text.len;
+  for (; left >= 4; left -= 4, in += 4, to += 3) {
+    uint8_t a = value_of[in[0]], b = value_of[in[1]], c = value_of[in[2]], d = value_of[in[3]];
+    if ((a | b | c | d) & 0xC0) return false;
+    to[0] = (uint8_t)(a << 2 | b >> 4);
+    to[1] = (uint8_t)(b << 4 | c >> 2);
+    to[2] = (uint8_t)(c << 6 | d);
+  }
+  if (!decode_tail(in, left, to)) return false;
+  *out_len = ST_BASE64URL_BYTES(text.len);
+  return true;
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void st_base64url_write(st_writer *writer, const void *data, size_t len) {
+  size_t need = ST_BASE64URL_LEN(len);
+  if (writer->overflow || need > writer->size - writer->len) {
+    writer->overflow = true;
+    return;
+  }
+  const uint8_t *in = data;
+  char *to = writer->out + writer->len;
+  writer->len += need;
+  for (; len >= 3; len -= 3, in += 3) {
+    *to++ = alphabet[in[0] >> 2];
+    *to++ = alphabet[(in[0] & 3) << 4 | in[1] >> 4];
+    *to++ = alphabet[(in[1] & 15) << 2 | in[2] >> 6];
+    *to++ = alphabet[in[2] & 63];
+  }
+  if (len == 0) return;
+  *to++ = alphabet[in[0] >> 2];
+  *to++ = alphabet[(in[0] & 3) << 4 | (len == 2 ? in[1] >> 4 : 0)];
+  if (len == 2) *to++ = alphabet[(in[1] & 15) << 2];
+}

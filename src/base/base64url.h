@@ -1,0 +1,19 @@
+/* base64url - RFC 4648 section 5, strict: no padding, no white space, and the
+ * unused bits of the last character zero, so that one value has one spelling.
+ */
+#ifndef ST_BASE_BASE64URL_H
+#define ST_BASE_BASE64URL_H
+
+#include "base/bytes.h"
+
+/* Length of n bytes encoded, and the most that n characters decode to. */
+#define ST_BASE64URL_LEN(n) ((n) / 3 * 4 + ((n) % 3 * 4 + 2) / 3)
+#define ST_BASE64URL_BYTES(n) ((n) / 4 * 3 + (n) % 4 * 3 / 4)
+
+/* out needs room for ST_BASE64URL_BYTES(text.len). */
+bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len)
+    __attribute__((warn_unused_result));
+
+void st_base64url_write(st_writer *writer, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,136 @@
+#include "base/bytes.h"
+
+bool st_text_equal(subtoken_text a, subtoken_text b) {
+  return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+bool st_text_is(subtoken_text text, const char *string) {
+  size_t i = 0;
+  while (i < text.len && string[i] != '\0' && text.data[i] == string[i]) i++;
+  return i == text.len && string[i] == '\0';
+}
+
+static char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool st_text_is_nocase(subtoken_text text, const char *string) {
+  size_t i = 0;
+  for (; i < text.len && string[i] != '\0'; i++) {
+    if (lower(text.data[i]) != lower(string[i])) return false;
+  }
+  return i == text.len && string[i] == '\0';
+}
+
+bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece) {
+  if (cutter->done) return false;
+  subtoken_text rest = cutter->rest;
+  size_t i = 0;
+  while (i < rest.len && rest.data[i] != separator) i++;
+  *piece = (subtoken_text){rest.data, i};
+  cutter->done = i == rest.len;
+  if (!cutter->done) cutter->rest = (subtoken_text){rest.data + i + 1, rest.len - i - 1};
+  return true;
+}
+
+st_writer st_writer_on(void *out, size_t size) {
+  return (st_writer){out, size, 0, false};
+}
+
+void st_write(st_writer *writer, const void *data, size_t len) {
+  if (writer->overflow || len > writer->size - writer->len) {
+    writer->overflow = true;
+    return;
+  }
+  if (len == 0) return;
+  memcpy(writer->out + writer->len, data, len);
+  writer->len += len;
+}
+
+void st_write_text(st_writer *writer, subtoken_text text) {
+  st_write(writer, text.data, text.len);
+}
+
+void st_write_string(st_writer *writer, const char *string) {
+  for (; *string != '\0'; string++) st_write_char(writer, *string);
+}
+
+void st_write_char(st_writer *writer, char c) {
+  st_write(writer, &c, 1);
+}
+
+void st_write_int(st_writer *writer, int64_t value) {
+  char digits[20];
+  size_t at = sizeof digits;
+  /* The magnitude of INT64_MIN does not fit an int64_t. */
+  uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  do {
+    digits[--at] = (char)('0' + rest % 10);
+    rest /= 10;
+  } while (rest != 0);
+  if (value < 0) st_write_char(writer, '-');
+  st_write(writer, digits + at, sizeof digits - at);
+}
+
+bool st_writer_end(st_writer *writer) {
+  if (writer->overflow || writer->len >= writer->size) {
+    writer->overflow = true;
+    if (writer->size > 0) writer->out[0] = '\0';
+    return false;
+  }
+  writer->out[writer->len] = '\0';
+  return true;
+}
+
+bool st_equal_secret(const void *a, const void *b, size_t len) {
+  const volatile uint8_t *x = a;
+  const volatile uint8_t *y = b;
+  uint8_t differ = 0;
+  for (size_t i = 0; i < len; i++) differ = (uint8_t)(differ | (x[i] ^ y[i]));
+  return differ == 0;
+}
+
+void subtoken_wipe(void *memory, size_t len) {
+  if (len == 0) return;
+  memset(memory, 0, len);
+  /* The compiler must believe that somebody reads the zeros. */
+  __asm__ __volatile__("" : : "r"(memory) : "memory");
+}
+
+int st_hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+size_t st_utf8_next(const char *data, size_t len, uint32_t *code_point) {
+  if (len == 0) return 0;
+  uint8_t first = (uint8_t)data[0];
+  if (first < 0x80) {
+    *code_point = first;
+    return 1;
+  }
+  size_t need = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || need > len) return 0;
+  uint32_t code = first & (0xFFU >> (need + 1));
+  for (size_t i = 1; i < need; i++) {
+    uint8_t next = (uint8_t)data[i];
+    if ((next & 0xC0) != 0x80) return 0;
+    code = code << 6 | (next & 0x3FU);
+  }
+  static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+  if (code < least[need] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return 0;
+  *code_point = code;
+  return need;
+}
+
+bool st_utf8_valid(subtoken_text text) {
+  uint32_t code_point;
+  for (size_t i = 0; i < text.len;) {
+    size_t step = st_utf8_next(text.data + i, text.len - i, &code_point);
+    if (step == 0) return false;
+    i += step;
+  }
+  return true;
+}

@@ -1,0 +1,61 @@
+/* bytes - views, a writer that remembers overflow, comparing and wiping. */
+#ifndef ST_BASE_BYTES_H
+#define ST_BASE_BYTES_H
+
+#include <string.h>
+
+#include "subtoken/common.h"
+
+#define ST_TEXT(literal) ((subtoken_text){"" literal, sizeof(literal) - 1})
+
+/* A view of a string that ends with a NUL. (Inline, because the library proper
+ * needs no strlen.) */
+static inline subtoken_text st_text(const char *string) {
+  return (subtoken_text){string, strlen(string)};
+}
+bool st_text_equal(subtoken_text a, subtoken_text b);
+bool st_text_is(subtoken_text text, const char *string);
+/* ASCII letters compared without case, as header names are (RFC 9110 section 5.1). */
+bool st_text_is_nocase(subtoken_text text, const char *string);
+
+/* Cuts the text up to the next separator off the front of *rest. False once
+ * nothing is left; an empty rest that was never cut gives one empty piece.
+ */
+typedef struct st_cutter {
+  subtoken_text rest;
+  bool done;
+} st_cutter;
+bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece);
+
+/* Appends to a buffer of fixed size. After an overflow nothing more is written
+ * and st_writer_end says so: check once, at the end.
+ */
+typedef struct st_writer {
+  char *out;
+  size_t size;
+  size_t len;
+  bool overflow;
+} st_writer;
+
+st_writer st_writer_on(void *out, size_t size);
+void st_write(st_writer *writer, const void *data, size_t len);
+void st_write_text(st_writer *writer, subtoken_text text);
+void st_write_string(st_writer *writer, const char *string);
+void st_write_char(st_writer *writer, char c);
+void st_write_int(st_writer *writer, int64_t value);
+/* Adds a NUL that does not count. False when anything did not fit. */
+bool st_writer_end(st_writer *writer) __attribute__((warn_unused_result));
+
+/* Equal bytes? Takes the same time wherever they differ. */
+bool st_equal_secret(const void *a, const void *b, size_t len) __attribute__((warn_unused_result));
+
+/* 0 to 15, or -1. */
+int st_hex_value(char c);
+
+/* The length of the UTF-8 sequence at the front of data (RFC 3629: shortest
+ * form, no surrogates, at most U+10FFFF) and its code point, or 0.
+ */
+size_t st_utf8_next(const char *data, size_t len, uint32_t *code_point);
+bool st_utf8_valid(subtoken_text text);
+
+#endif

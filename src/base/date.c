@@ -1,0 +1,190 @@
+#include "base/date.h"
+
+#define DAY INT64_C(86400)
+#define YEAR_9999_END INT64_C(253402300799)
+#define YEAR_0000 (-INT64_C(62167219200))
+
+/* Days from 1970-01-01 to a date. Years begin in March here, so that the leap
+ * day is the last day of a year (Hinnant, chrono-compatible low-level date
+ * algorithms).
+ */
+static int64_t days_of(int64_t year, int64_t month, int64_t day) {
+  if (month <= 2) year--;
+  int64_t era = (year >= 0 ? year : year - 399) / 400;
+  int64_t year_of_era = year - era * 400;
+  int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+  int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  return era * 146097 + day_of_era - 719468;
+}
+
+typedef struct civil {
+  int64_t year, month, day, hour, minute, second;
+} civil;
+
+static civil civil_of(int64_t seconds) {
+  int64_t days = seconds / DAY, rest = seconds % DAY;
+  if (rest < 0) {
+    rest += DAY;
+    days--;
+  }
+  days += 719468;
+  int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+  int64_t day_of_era = days - era * 146097;
+  int64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  int64_t month = (5 * day_of_year + 2) / 153;
+  return (civil){.year = year_of_era + era * 400 + (month >= 10),
+                 .month = month < 10 ? month + 3 : month - 9,
+                 .day = day_of_year - (153 * month + 2) / 5 + 1,
+                 .hour = rest / 3600,
+                 .minute = rest / 60 % 60,
+                 .second = rest % 60};
+}
+
+static bool leap(int64_t year) {
+  return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* Cuts `count` digits off the front; their value has to be within the bounds. */
+static bool number(subtoken_text *text, size_t count, int64_t least, int64_t most, int64_t *value) {
+  if (text->len < count) return false;
+  *value = 0;
+  for (size_t i = 0; i < count; i++) {
+    char c = text->data[i];
+    if (c < '0' || c > '9') return false;
+    *value = *value * 10 + (c - '0');
+  }
+  *text = (subtoken_text){text->data + count, text->len - count};
+  return *value >= least && *value <= most;
+}
+
+static bool take(subtoken_text *text, char c) {
+  if (text->len == 0 || text->data[0] != c) return false;
+  *text = (subtoken_text){text->data + 1, text->len - 1};
+  return true;
+}
+
+static bool day_part(subtoken_text *text, int64_t *seconds) {
+  static const int8_t length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  int64_t year, month, day;
+  if (!number(text, 4, 0, 9999, &year) || !take(text, '-') || !number(text, 2, 1, 12, &month) ||
+      !take(text, '-') || !number(text, 2, 1, 31, &day)) {
+    return false;
+  }
+  if (day > length[month - 1] + (month == 2 && leap(year))) return false;
+  *seconds = days_of(year, month, day) * DAY;
+  return true;
+}
+
+static bool clock_part(subtoken_text *text, int64_t *seconds) {
+  int64_t hour, minute, second;
+  if (!number(text, 2, 0, 23, &hour) || !take(text, ':') || !number(text, 2, 0, 59, &minute) ||
+      !take(text, ':') || !number(text, 2, 0, 59, &second)) {
+    return false;
+  }
+  *seconds = hour * 3600 + minute * 60 + second;
+  if (!take(text, '.')) return true;
+  size_t places = 0;
+  while (places < text->len && text->data[places] >= '0' && text->data[places] <= '9') places++;
+  *text = (subtoken_text){text->data + places, text->len - places};
+  return places >= 1 && places <= 9;
+}
+
+static bool offset_part(subtoken_text *text, int64_t *seconds) {
+  *seconds = 0;
+  if (text->len == 0 || take(text, 'Z')) return true;
+  int64_t hour, minute;
+  bool minus = take(text, '-');
+  if (!minus && !take(text, '+') && !take(text, ' ')) return false;
+  if (!number(text, 2, 0, 23, &hour) || !take(text, ':') || !number(text, 2, 0, 59, &minute)) {
+    return false;
+  }
+  *seconds = (hour * 3600 + minute * 60) * (minus ? -1 : 1);
+  return true;
+}
+
+bool st_date_read(subtoken_text text, int64_t *seconds) {
+  int64_t day, clock, offset;
+  if (!day_part(&text, &day)) return false;
+  if (!take(&text, 'T') && !take(&text, ' ')) return false;
+  if (!clock_part(&text, &clock) || !offset_part(&text, &offset) || text.len != 0) return false;
+  *seconds = day + clock - offset;
+  return true;
+}
+
+bool st_date_read_day(subtoken_text text, int64_t *seconds) {
+  subtoken_text rest = text;
+  int64_t day;
+  if (!day_part(&rest, &day)) return false;
+  if (rest.len != 0) return st_date_read(text, seconds);
+  *seconds = day;
+  return true;
+}
+
+static int64_t unit(char c) {
+  return c == 's' ? 1 : c == 'm' ? 60 : c == 'h' ? 3600 : c == 'd' ? DAY : 0;
+}
+
+bool st_duration_read(subtoken_text text, int64_t *seconds) {
+  int64_t scale = text.len > 0 ? unit(text.data[text.len - 1]) : 0;
+  if (scale != 0) {
+    text.len--;
+  } else {
+    scale = 1;
+  }
+  int64_t value;
+  if (text.len == 0 || text.len > 16) return false;
+  if (!number(&text, text.len, 0, SUBTOKEN_TIME_MAX / scale, &value)) return false;
+  *seconds = value * scale;
+  return true;
+}
+
+static void pad(st_writer *writer, int64_t value, size_t width) {
+  char text[4];
+  for (size_t i = width; i-- > 0; value /= 10) text[i] = (char)('0' + value % 10);
+  st_write(writer, text, width);
+}
+
+static int64_t within_years(int64_t seconds) {
+  if (seconds > YEAR_9999_END) return YEAR_9999_END;
+  return seconds < YEAR_0000 ? YEAR_0000 : seconds;
+}
+
+static void write_clock(st_writer *writer, const civil *at) {
+  pad(writer, at->hour, 2);
+  st_write_char(writer, ':');
+  pad(writer, at->minute, 2);
+  st_write_char(writer, ':');
+  pad(writer, at->second, 2);
+}
+
+void st_date_write(st_writer *writer, int64_t seconds, bool milliseconds) {
+  civil at = civil_of(within_years(seconds));
+  pad(writer, at.year, 4);
+  st_write_char(writer, '-');
+  pad(writer, at.month, 2);
+  st_write_char(writer, '-');
+  pad(writer, at.day, 2);
+  st_write_char(writer, 'T');
+  write_clock(writer, &at);
+  st_write_string(writer, milliseconds ? ".000Z" : "Z");
+}
+
+void st_date_write_http(st_writer *writer, int64_t seconds) {
+  static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970-01-01 was a Thursday */
+  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  seconds = within_years(seconds);
+  civil at = civil_of(seconds);
+  int64_t day = (seconds - YEAR_0000) / DAY + 2; /* 0000-01-01 was a Saturday */
+  st_write(writer, days + day % 7 * 3, 3);
+  st_write_string(writer, ", ");
+  pad(writer, at.day, 2);
+  st_write_char(writer, ' ');
+  st_write(writer, months + (at.month - 1) * 3, 3);
+  st_write_char(writer, ' ');
+  pad(writer, at.year, 4);
+  st_write_char(writer, ' ');
+  write_clock(writer, &at);
+  st_write_string(writer, " GMT");
+}

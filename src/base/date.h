@@ -1,0 +1,32 @@
+/* date - ISO 8601 dates and seconds since 1970. The proleptic Gregorian
+ * calendar, years 0000 to 9999; no leap seconds; no time zone data.
+ */
+#ifndef ST_BASE_DATE_H
+#define ST_BASE_DATE_H
+
+#include "base/bytes.h"
+
+#define ST_DATE_LEN 24 /* 2019-12-25T20:34:56.000Z */
+
+/* `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, optionally a fraction of 1 to 9
+ * digits (cut off), then `Z`, `+HH:MM`, `-HH:MM` or nothing, which is UTC. A
+ * space before the offset is a plus that form decoding took away.
+ */
+bool st_date_read(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
+
+/* The same, or `YYYY-MM-DD` alone, which is its first second. */
+bool st_date_read_day(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
+
+/* A number of seconds, or one with s, m, h or d behind it: `30d`. At most
+ * SUBTOKEN_TIME_MAX seconds.
+ */
+bool st_duration_read(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
+
+/* `2019-12-25T20:34:56Z`, or with milliseconds `2019-12-25T20:34:56.000Z`. A year
+ * past 9999 is written as the last second of 9999. */
+void st_date_write(st_writer *writer, int64_t seconds, bool milliseconds);
+
+/* `Sun, 06 Nov 1994 08:49:37 GMT`, RFC 9110 section 5.6.7. */
+void st_date_write_http(st_writer *writer, int64_t seconds);
+
+#endif

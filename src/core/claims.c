@@ -1,0 +1,204 @@
+#include "core/claims.h"
+
+#include "base/json.h"
+#include "core/paths.h"
+
+bool st_permission_valid(subtoken_text permission) {
+  for (size_t i = 0; i < permission.len; i++) {
+    char c = permission.data[i];
+    if (c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ',') return false;
+  }
+  return permission.len >= 1 && permission.len <= SUBTOKEN_PERMISSION_MAX;
+}
+
+bool st_sub_valid(subtoken_text sub) {
+  for (size_t i = 0; i < sub.len; i++) {
+    char c = sub.data[i];
+    if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+          c == '-')) {
+      return false;
+    }
+  }
+  return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX;
+}
+
+static bool listed(const subtoken_claims *claims, const subtoken_slice *list, size_t count,
+                   subtoken_text text) {
+  for (size_t i = 0; i < count; i++) {
+    if (st_text_equal(subtoken_claims_text(claims, list[i]), text)) return true;
+  }
+  return false;
+}
+
+bool st_claims_has_permission(const subtoken_claims *claims, subtoken_text permission) {
+  return listed(claims, claims->permissions, claims->permission_count, permission);
+}
+
+bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url) {
+  return listed(claims, claims->urls, claims->url_count, url);
+}
+
+static subtoken_slice slice_of(const subtoken_claims *claims, subtoken_text text) {
+  return (subtoken_slice){(uint16_t)(text.data - claims->text), (uint16_t)text.len};
+}
+
+/* The reading half. Each reader answers false for a value that is JSON of the
+ * right type but not allowed; what is not JSON sticks in json. */
+
+static bool read_sub(st_json *json, subtoken_claims *claims) {
+  subtoken_text text;
+  if (!st_json_string(json, &text) || !st_sub_valid(text)) return false;
+  claims->sub = slice_of(claims, text);
+  return true;
+}
+
+static bool read_permissions(st_json *json, subtoken_claims *claims) {
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    subtoken_text text;
+    if (!st_json_string(json, &text) || !st_permission_valid(text) ||
+        claims->permission_count == SUBTOKEN_PERMISSIONS_MAX ||
+        st_claims_has_permission(claims, text)) {
+      return false;
+    }
+    claims->permissions[claims->permission_count++] = slice_of(claims, text);
+  }
+  return !json->failed;
+}
+
+static bool read_urls(st_json *json, subtoken_claims *claims) {
+  st_entry entry;
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    subtoken_text text;
+    if (!st_json_string(json, &text) || claims->url_count == SUBTOKEN_URLS_MAX ||
+        st_entry_read(text, &entry) != SUBTOKEN_FAULT_NONE) {
+      return false;
+    }
+    claims->urls[claims->url_count++] = slice_of(claims, text);
+  }
+  return !json->failed && claims->url_count > 0;
+}
+
+/* A string or an array of strings (RFC 7519 section 4.1.3). */
+static bool read_aud(st_json *json, subtoken_text want, bool *named) {
+  subtoken_text text;
+  if (st_json_peek(json) != '[') {
+    if (!st_json_string(json, &text)) return false;
+    *named = want.data != NULL && st_text_equal(text, want);
+    return true;
+  }
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    if (!st_json_string(json, &text)) return false;
+    if (want.data != NULL && st_text_equal(text, want)) *named = true;
+  }
+  return !json->failed;
+}
+
+static bool read_iss(st_json *json, subtoken_claims *claims) {
+  subtoken_text text;
+  if (!st_json_string(json, &text)) return false;
+  claims->iss = slice_of(claims, text);
+  return true;
+}
+
+/* The claims that every token has, as bits: which have been seen. */
+enum { SUB = 1, IAT = 2, EXP = 4, PERMISSIONS = 8, REQUIRED = 15 };
+
+static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud,
+                       subtoken_claims *claims, unsigned *seen) {
+  if (st_text_is(name, "sub")) {
+    *seen |= SUB;
+    return read_sub(json, claims);
+  }
+  if (st_text_is(name, "iat")) {
+    *seen |= IAT;
+    return st_json_uint(json, &claims->iat);
+  }
+  if (st_text_is(name, "exp")) {
+    *seen |= EXP;
+    return st_json_uint(json, &claims->exp);
+  }
+  if (st_text_is(name, "permissions")) {
+    *seen |= PERMISSIONS;
+    return read_permissions(json, claims);
+  }
+  if (st_text_is(name, "urls")) {
+    claims->every_url = false;
+    return read_urls(json, claims);
+  }
+  if (st_text_is(name, "nbf")) return st_json_uint(json, &claims->nbf);
+  if (st_text_is(name, "iss")) return read_iss(json, claims);
+  if (st_text_is(name, "aud")) return read_aud(json, want_aud, &claims->aud_named);
+  return st_json_skip(json);
+}
+
+subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud) {
+  st_json json;
+  subtoken_text name;
+  unsigned seen = 0;
+  bool good = true;
+  st_json_start(&json, claims->text, claims->text_len);
+  if (!st_json_object(&json)) return SUBTOKEN_MALFORMED;
+  claims->every_url = true; /* until a urls claim comes */
+  while (good && st_json_member(&json, &name)) {
+    good = read_claim(&json, name, want_aud, claims, &seen);
+  }
+  if (json.failed && !json.wrong_type) return SUBTOKEN_MALFORMED;
+  if (!good) return SUBTOKEN_CLAIMS;
+  if (!st_json_end(&json)) return SUBTOKEN_MALFORMED;
+  return seen == REQUIRED ? SUBTOKEN_OK : SUBTOKEN_CLAIMS;
+}
+
+/* The writing half. */
+
+static bool append(subtoken_claims *claims, subtoken_text text, subtoken_slice *slice) {
+  if (text.len > sizeof claims->text - claims->text_len) return false;
+  char *to = claims->text + claims->text_len;
+  if (text.len > 0) memcpy(to, text.data, text.len);
+  *slice = slice_of(claims, (subtoken_text){to, text.len});
+  claims->text_len = (uint16_t)(claims->text_len + text.len);
+  return true;
+}
+
+bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
+  return claims->permission_count < SUBTOKEN_PERMISSIONS_MAX &&
+         append(claims, permission, &claims->permissions[claims->permission_count]) &&
+         ++claims->permission_count > 0;
+}
+
+bool st_claims_add_url(subtoken_claims *claims, subtoken_text url) {
+  return claims->url_count < SUBTOKEN_URLS_MAX &&
+         append(claims, url, &claims->urls[claims->url_count]) && ++claims->url_count > 0;
+}
+
+bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
+  return append(claims, sub, &claims->sub);
+}
+
+static void write_list(st_writer *writer, const subtoken_claims *claims, const subtoken_slice *list,
+                       size_t count) {
+  st_write_char(writer, '[');
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) st_write_char(writer, ',');
+    st_json_write_string(writer, subtoken_claims_text(claims, list[i]));
+  }
+  st_write_char(writer, ']');
+}
+
+void st_claims_write(st_writer *writer, const subtoken_claims *claims) {
+  st_write_string(writer, "{\"sub\":");
+  st_json_write_string(writer, subtoken_claims_text(claims, claims->sub));
+  st_write_string(writer, ",\"iat\":");
+  st_write_int(writer, claims->iat);
+  st_write_string(writer, ",\"exp\":");
+  st_write_int(writer, claims->exp);
+  st_write_string(writer, ",\"permissions\":");
+  write_list(writer, claims, claims->permissions, claims->permission_count);
+  if (!claims->every_url) {
+    st_write_string(writer, ",\"urls\":");
+    write_list(writer, claims, claims->urls, claims->url_count);
+  }
+  st_write_char(writer, '}');
+}

@@ -1,0 +1,32 @@
+/* claims - payload text to claims and back (RFC 7519 section 4). */
+#ifndef ST_CORE_CLAIMS_H
+#define ST_CORE_CLAIMS_H
+
+#include "base/bytes.h"
+
+/* Read claims->text, of claims->text_len bytes, into the other members;
+ * strings are unescaped where they stand. want_aud sets aud_named. Not OK: the
+ * claims are in disorder and must be zeroed.
+ */
+subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud)
+    __attribute__((warn_unused_result));
+
+void st_claims_write(st_writer *writer, const subtoken_claims *claims);
+
+/* Append text; false when claims are full. */
+bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission)
+    __attribute__((warn_unused_result));
+bool st_claims_add_url(subtoken_claims *claims, subtoken_text url)
+    __attribute__((warn_unused_result));
+bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub)
+    __attribute__((warn_unused_result));
+
+bool st_claims_has_permission(const subtoken_claims *claims, subtoken_text permission);
+bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url);
+
+/* A scope-token (RFC 6749 section 3.3) of 1 to 64 characters without comma. */
+bool st_permission_valid(subtoken_text permission);
+/* 1 to 128 characters A-Za-z0-9_-. */
+bool st_sub_valid(subtoken_text sub);
+
+#endif

@@ -1,0 +1,70 @@
+#include "core/decide.h"
+
+#include "core/claims.h"
+#include "core/paths.h"
+
+/* Times, in the order of the contract. No sum here can overflow: all are at most
+ * 2^53-1.
+ */
+static subtoken_result decide_times(const subtoken_verifier *verifier, int64_t now,
+                                    const subtoken_claims *claims) {
+  if (claims->exp <= claims->iat) return SUBTOKEN_EXP_BEFORE_IAT;
+  if (claims->exp - claims->iat > verifier->max_life) return SUBTOKEN_TTL;
+  if (claims->iat > now + verifier->leeway) return SUBTOKEN_IAT_FUTURE;
+  if (claims->nbf > now + verifier->leeway) return SUBTOKEN_NOT_YET;
+  if (now >= claims->exp + verifier->leeway) return SUBTOKEN_EXPIRED;
+  return SUBTOKEN_OK;
+}
+
+static subtoken_result decide_parties(const subtoken_verifier *verifier,
+                                      const subtoken_claims *claims) {
+  if (verifier->iss.data != NULL &&
+      !st_text_equal(subtoken_claims_text(claims, claims->iss), verifier->iss)) {
+    return SUBTOKEN_ISS;
+  }
+  return verifier->aud.data != NULL && !claims->aud_named ? SUBTOKEN_AUD : SUBTOKEN_OK;
+}
+
+static subtoken_result decide_revoked(const subtoken_verifier *verifier,
+                                      const subtoken_claims *claims) {
+  if (verifier->without_revocations) return SUBTOKEN_OK;
+  if (verifier->revoked == NULL) return SUBTOKEN_FEED_STALE;
+  return verifier->revoked(verifier->revoked_context, subtoken_claims_text(claims, claims->sub));
+}
+
+subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text method,
+                                   subtoken_text target) {
+  st_path path;
+  st_entry entry;
+  if (target.data == NULL) return claims->every_url ? SUBTOKEN_OK : SUBTOKEN_URL;
+  if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  if (claims->every_url) return SUBTOKEN_OK;
+  for (size_t i = 0; i < claims->url_count; i++) {
+    subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
+    if (st_entry_read(url, &entry) == SUBTOKEN_FAULT_NONE &&
+        st_entry_matches(&entry, method, &path)) {
+      return SUBTOKEN_OK;
+    }
+  }
+  return SUBTOKEN_URL;
+}
+
+static subtoken_result decide_needs(const subtoken_request *request,
+                                    const subtoken_claims *claims) {
+  for (size_t i = 0; i < request->needs_count; i++) {
+    if (!st_claims_has_permission(claims, request->needs[i])) return SUBTOKEN_PERM;
+  }
+  return SUBTOKEN_OK;
+}
+
+subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_request *request,
+                          const subtoken_claims *claims) {
+  subtoken_result result = decide_times(verifier, request->now, claims);
+  if (result == SUBTOKEN_OK) result = decide_parties(verifier, claims);
+  if (result == SUBTOKEN_OK) result = decide_revoked(verifier, claims);
+  if (result == SUBTOKEN_OK) {
+    result = subtoken_url_match(claims, request->method, request->target);
+  }
+  if (result == SUBTOKEN_OK) result = decide_needs(request, claims);
+  return result;
+}

@@ -1,0 +1,100 @@
+#include "core/claims.h"
+#include "core/paths.h"
+#include "subtoken/issue.h"
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+static subtoken_result narrow_life(const subtoken_claims *parent, const subtoken_ask *ask,
+                                   const subtoken_limits *limits, int64_t now,
+                                   subtoken_claims *child, subtoken_narrowed *did) {
+  if (parent->exp <= now) return SUBTOKEN_PARENT_EXPIRED;
+  if (ask->has_expire && ask->expire <= now) return SUBTOKEN_EXPIRE_PAST;
+  int64_t wanted = ask->has_expire ? ask->expire : now + limits->default_life;
+  child->iat = now;
+  child->exp = least(least(wanted, parent->exp), now + limits->max_life);
+  did->clamped = ask->has_expire && child->exp < wanted;
+  return SUBTOKEN_OK;
+}
+
+static subtoken_result narrow_permissions(const subtoken_claims *parent, const subtoken_ask *ask,
+                                          subtoken_claims *child, subtoken_narrowed *did) {
+  if (ask->permission_count > SUBTOKEN_PERMISSIONS_MAX) return SUBTOKEN_TOO_MANY_PERMISSIONS;
+  for (size_t i = 0; i < ask->permission_count; i++) {
+    subtoken_text permission = ask->permissions[i];
+    if (!st_claims_has_permission(parent, permission)) {
+      did->dropped++;
+    } else if (!st_claims_has_permission(child, permission) &&
+               !st_claims_add_permission(child, permission)) {
+      return SUBTOKEN_TOO_LARGE;
+    }
+  }
+  return SUBTOKEN_OK;
+}
+
+static bool parent_covers(const subtoken_claims *parent, const st_entry *entry) {
+  st_entry outer;
+  if (parent->every_url) return true;
+  for (size_t i = 0; i < parent->url_count; i++) {
+    subtoken_text url = subtoken_claims_text(parent, parent->urls[i]);
+    if (st_entry_read(url, &outer) == SUBTOKEN_FAULT_NONE && st_entry_covers(&outer, entry)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Adds the canonical text of an entry, unless it is there. */
+static bool add_entry(subtoken_claims *child, const st_entry *entry) {
+  char canonical[SUBTOKEN_URL_MAX + 1];
+  st_writer writer = st_writer_on(canonical, sizeof canonical);
+  st_entry_write(&writer, entry);
+  if (!st_writer_end(&writer)) return false;
+  subtoken_text url = {canonical, writer.len};
+  return st_claims_has_url(child, url) || st_claims_add_url(child, url);
+}
+
+static subtoken_result narrow_urls(const subtoken_claims *parent, const subtoken_ask *ask,
+                                   subtoken_claims *child, subtoken_narrowed *did) {
+  st_entry entry;
+  if (!ask->has_urls && parent->every_url) {
+    child->every_url = true;
+    return SUBTOKEN_OK;
+  }
+  size_t count = ask->has_urls ? ask->url_count : parent->url_count;
+  if (count == 0 || count > SUBTOKEN_URLS_MAX) return SUBTOKEN_TOO_MANY_URLS;
+  for (size_t i = 0; i < count; i++) {
+    subtoken_text url =
+        ask->has_urls ? ask->urls[i] : subtoken_claims_text(parent, parent->urls[i]);
+    did->url = i;
+    did->fault = st_entry_read(url, &entry);
+    if (did->fault != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+    if (!parent_covers(parent, &entry)) return SUBTOKEN_URL_WIDER;
+    if (!add_entry(child, &entry)) return SUBTOKEN_TOO_LARGE;
+  }
+  return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_ask *ask,
+                                const subtoken_limits *limits, int64_t now, subtoken_claims *child,
+                                subtoken_narrowed *did) {
+  subtoken_narrowed unused;
+  if (did == NULL) did = &unused;
+  memset(did, 0, sizeof *did);
+  memset(child, 0, offsetof(subtoken_claims, text));
+  if (now < 0 || now > SUBTOKEN_TIME_MAX / 2 || limits->default_life < 1 || limits->max_life < 1 ||
+      limits->default_life > SUBTOKEN_TIME_MAX / 2 || limits->max_life > SUBTOKEN_TIME_MAX / 2 ||
+      parent == child) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
+  subtoken_result result = narrow_life(parent, ask, limits, now, child, did);
+  if (result == SUBTOKEN_OK &&
+      !st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub))) {
+    result = SUBTOKEN_TOO_LARGE;
+  }
+  if (result == SUBTOKEN_OK) result = narrow_permissions(parent, ask, child, did);
+  if (result == SUBTOKEN_OK) result = narrow_urls(parent, ask, child, did);
+  if (result != SUBTOKEN_OK) memset(child, 0, offsetof(subtoken_claims, text));
+  return result;
+}

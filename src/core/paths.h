@@ -1,0 +1,42 @@
+/* paths - one reading of a request path, and the URL allowlist.
+ *
+ * Nothing is resolved or guessed: what two programs could read differently is
+ * refused. A path is compared decoded, with its slashes; that is unambiguous
+ * because no escape may stand for a slash.
+ */
+#ifndef ST_CORE_PATHS_H
+#define ST_CORE_PATHS_H
+
+#include "base/bytes.h"
+
+/* A decoded path. */
+typedef struct st_path {
+  size_t len;
+  char bytes[SUBTOKEN_PATH_MAX];
+} st_path;
+
+/* An entry of the allowlist: a path, or with wild everything under it (path then
+ * ends with the slash before the star), for one method or for all (len 0).
+ */
+typedef struct st_entry {
+  subtoken_text method; /* a view into the text that was read */
+  bool wild;
+  st_path path;
+} st_entry;
+
+/* Cut off the query and read the path. SUBTOKEN_FAULT_NONE when it is good. */
+subtoken_fault st_target_read(subtoken_text target, st_path *path)
+    __attribute__((warn_unused_result));
+subtoken_fault st_entry_read(subtoken_text text, st_entry *entry)
+    __attribute__((warn_unused_result));
+
+bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path);
+
+/* Is all that inner lets through let through by outer? */
+bool st_entry_covers(const st_entry *outer, const st_entry *inner);
+
+void st_path_write(st_writer *writer, const st_path *path);
+/* The canonical text, at most SUBTOKEN_URL_MAX for an entry that was read. */
+void st_entry_write(st_writer *writer, const st_entry *entry);
+
+#endif

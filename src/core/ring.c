@@ -1,0 +1,100 @@
+#include "core/ring.h"
+
+#include "base/base64url.h"
+#include "base/hmac.h"
+
+const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid) {
+  for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
+    const subtoken_secret *secret = &ring->secrets[i];
+    if (st_text_equal(kid, (subtoken_text){secret->kid, secret->kid_len})) return secret;
+  }
+  return NULL;
+}
+
+bool st_kid_valid(subtoken_text kid) {
+  for (size_t i = 0; i < kid.len; i++) {
+    char c = kid.data[i];
+    if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+          c == '-')) {
+      return false;
+    }
+  }
+  return kid.len >= 1 && kid.len <= SUBTOKEN_KID_MAX;
+}
+
+/* Printed where many have copied from: jwt.io, RFC 7515 appendix A.1, RFC 7520
+ * section 4.4. (Shorter favourites such as "secret" are refused for their length.)
+ */
+static const struct {
+  uint8_t len;
+  const char *bytes;
+} published[] = {
+    {38, "a-string-secret-at-least-256-bits-long"},
+    {64,
+     "\x03\x23\x35\x4b\x2b\x0f\xa5\xbc\x83\x7e\x06\x65\x77\x7b\xa6\x8f"
+     "\x5a\xb3\x28\xe6\xf0\x54\xc9\x28\xa9\x0f\x84\xb2\xd2\x50\x2e\xbf"
+     "\xd3\xfb\x5a\x92\xd2\x06\x47\xef\x96\x8a\xb4\xc3\x77\x62\x3d\x22"
+     "\x3d\x2e\x21\x72\x05\x2e\x4f\x08\xc0\xcd\x9a\xf5\x67\xd0\x80\xa3"},
+    {32,
+     "\x84\x9b\x57\x21\x9d\xae\x48\xde\x64\x6d\x07\xdb\xb5\x33\x56\x6e"
+     "\x97\x66\x86\x45\x7c\x14\x91\xbe\x3a\x76\xdc\xe6\xea\x42\x71\x88"},
+};
+
+bool st_secret_weak(const void *secret, size_t len) {
+  const uint8_t *bytes = secret;
+  for (size_t period = 1; period <= len / 2; period++) {
+    if (memcmp(bytes, bytes + period, len - period) == 0) return true;
+  }
+  for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+    if (len == published[i].len && memcmp(secret, published[i].bytes, len) == 0) return true;
+  }
+  return false;
+}
+
+subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const void *secret,
+                                  size_t secret_len) {
+  if (secret_len < SUBTOKEN_SECRET_MIN || secret_len > SUBTOKEN_SECRET_MAX ||
+      st_secret_weak(secret, secret_len)) {
+    return SUBTOKEN_BAD_SECRET;
+  }
+  if (kid.len > 0 && !st_kid_valid(kid)) return SUBTOKEN_BAD_KID;
+  if (st_ring_find(ring, kid) != NULL) return SUBTOKEN_KID_TAKEN;
+  if (ring->count >= SUBTOKEN_RING_MAX) return SUBTOKEN_RING_FULL;
+  subtoken_secret *entry = &ring->secrets[ring->count];
+  if (!st_hmac_key(entry, secret, secret_len)) return SUBTOKEN_BAD_SECRET;
+  entry->kid_len = (uint8_t)kid.len;
+  if (kid.len > 0) memcpy(entry->kid, kid.data, kid.len);
+  ring->count++;
+  return SUBTOKEN_OK;
+}
+
+static subtoken_result add_line(subtoken_ring *ring, subtoken_text line) {
+  st_cutter cutter = {line, false};
+  subtoken_text kid, encoded;
+  uint8_t secret[SUBTOKEN_SECRET_MAX];
+  size_t len;
+  if (!st_cut(&cutter, ':', &kid) || !st_cut(&cutter, ':', &encoded) || !cutter.done ||
+      !st_base64url_decode(encoded, secret, sizeof secret, &len)) {
+    return SUBTOKEN_MALFORMED;
+  }
+  subtoken_result result = subtoken_ring_add(ring, kid, secret, len);
+  subtoken_wipe(secret, sizeof secret);
+  return result;
+}
+
+subtoken_result subtoken_ring_read(subtoken_ring *ring, subtoken_text text, size_t *line) {
+  memset(ring, 0, sizeof *ring);
+  if (text.len > 0 && text.data[text.len - 1] == '\n') text.len--;
+  size_t number = 0;
+  subtoken_result result = SUBTOKEN_NO_SECRET;
+  st_cutter cutter = {text, text.len == 0};
+  subtoken_text piece;
+  while (st_cut(&cutter, '\n', &piece)) {
+    number++;
+    result = add_line(ring, piece);
+    if (result != SUBTOKEN_OK) break;
+  }
+  if (result != SUBTOKEN_OK) subtoken_wipe(ring, sizeof *ring);
+  if (line != NULL) *line = result == SUBTOKEN_OK ? 0 : number;
+  return result;
+}

@@ -1,0 +1,16 @@
+/* ring - the signing secrets: who signs, and who a kid names. */
+#ifndef ST_CORE_RING_H
+#define ST_CORE_RING_H
+
+#include "base/bytes.h"
+
+/* NULL when the ring has none of that name; kid.len 0 asks for the unnamed one. */
+const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid);
+
+/* 1 to 64 characters A-Za-z0-9_-. */
+bool st_kid_valid(subtoken_text kid);
+
+/* Can anybody guess it: one short piece repeated, or printed in documentation? */
+bool st_secret_weak(const void *secret, size_t len);
+
+#endif

@@ -1,0 +1,72 @@
+#include "subtoken/verify.h"
+
+#include "core/claims.h"
+#include "core/decide.h"
+#include "core/jws.h"
+
+static bool within(int64_t value) {
+  return value >= 0 && value <= SUBTOKEN_TIME_MAX;
+}
+
+/* Only the MAC lies between a token and its meaning: see rule 1 in house style,
+ * "MAC before meaning". The payload is decoded first because text that is not
+ * canonical base64url is malformed whatever its MAC; it is read only after.
+ */
+static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text token,
+                              const subtoken_request *request, subtoken_claims *claims) {
+  st_jws jws;
+  const subtoken_secret *secret;
+  size_t len;
+  subtoken_result result = st_jws_split(token, &jws);
+  if (result != SUBTOKEN_OK) return result;
+  if (!st_base64url_decode(jws.payload, claims->text, sizeof claims->text, &len)) {
+    return SUBTOKEN_MALFORMED;
+  }
+  claims->text_len = (uint16_t)len;
+  result = st_jws_secret(&jws, verifier->ring, &secret);
+  if (result != SUBTOKEN_OK) return result;
+  result = st_jws_check(&jws, secret);
+  if (result != SUBTOKEN_OK) return result;
+  result = st_claims_read(claims, verifier->aud);
+  if (result != SUBTOKEN_OK) return result;
+  return st_decide(verifier, request, claims);
+}
+
+/* Everything but the text, which is long and is read only through slices. */
+static void clear(subtoken_claims *claims) {
+  memset(claims, 0, offsetof(subtoken_claims, text));
+}
+
+subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text token,
+                                const subtoken_request *request, subtoken_claims *claims) {
+  if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  clear(claims);
+  if (verifier == NULL || verifier->ring == NULL || request == NULL || token.data == NULL ||
+      !within(verifier->leeway) || !within(verifier->max_life) || !within(request->now) ||
+      (request->needs == NULL && request->needs_count > 0)) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
+  subtoken_result result = verify(verifier, token, request, claims);
+  if (result != SUBTOKEN_OK) clear(claims);
+  return result;
+}
+
+subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,
+                                 subtoken_claims *claims) {
+  st_jws jws;
+  size_t len;
+  clear(claims);
+  if (header_size == 0) return SUBTOKEN_BUFFER_TOO_SMALL;
+  header[0] = '\0';
+  subtoken_result result = st_jws_split(token, &jws);
+  if (result != SUBTOKEN_OK) return result;
+  if (!st_base64url_decode(jws.header, header, header_size - 1, &len)) return SUBTOKEN_MALFORMED;
+  header[len] = '\0';
+  if (!st_base64url_decode(jws.payload, claims->text, sizeof claims->text, &len)) {
+    return SUBTOKEN_MALFORMED;
+  }
+  claims->text_len = (uint16_t)len;
+  result = st_claims_read(claims, (subtoken_text){NULL, 0});
+  if (result != SUBTOKEN_OK) clear(claims);
+  return result;
+}

@@ -1,0 +1,389 @@
+/* world - the system: see world.h. */
+#define _GNU_SOURCE
+#include "shell/world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATH_SHOWN 200 /* of a long path, why names the end */
+#define EXIT_COULD_NOT_RUN 3
+#define NS 1000000000
+
+static const char *shown(const char *path) {
+  size_t len = strlen(path);
+  return len <= PATH_SHOWN ? path : path + len - PATH_SHOWN;
+}
+
+/* Always false. %m tells errno, so it comes before anything that releases. */
+__attribute__((format(printf, 2, 3))) static bool fail(char *why, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  (void)vsnprintf(why, ST_WHY_MAX, format, args);
+  va_end(args);
+  return false;
+}
+
+/* ---- Time, randomness, the process ---- */
+
+int64_t st_world_now(void) {
+  struct timespec now = {0};
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec;
+}
+
+/* CLOCK_BOOTTIME: a machine that slept has not heard from its issuer either. */
+int64_t st_world_monotonic_us(void) {
+  struct timespec now = {0};
+  (void)clock_gettime(CLOCK_BOOTTIME, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void st_world_random(void *out, size_t len) {
+  uint8_t *at = out;
+  while (len > 0) {
+    ssize_t got = getrandom(at, len, 0);
+    if (got < 0 && errno != EINTR) {
+      (void)fprintf(stderr, "subtoken: no randomness: %m\n");
+      _exit(EXIT_COULD_NOT_RUN);
+    }
+    if (got > 0) {
+      at += got;
+      len -= (size_t)got;
+    }
+  }
+}
+
+void st_world_harden(void) {
+  const struct rlimit none = {0, 0};
+  (void)setrlimit(RLIMIT_CORE, &none);
+  (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* ---- Descriptors ---- */
+
+/* close without forgetting what went wrong before. */
+static void close_quietly(int fd) {
+  int failure = errno;
+  (void)close(fd);
+  errno = failure;
+}
+
+static int open_file(const char *path, int flags) {
+  int fd;
+  do {
+    fd = open(path, flags | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+/* Up to size bytes, fewer only at the end of the file. */
+static bool read_up_to(int fd, uint8_t *out, size_t size, size_t *len) {
+  *len = 0;
+  while (*len < size) {
+    ssize_t got = read(fd, out + *len, size - *len);
+    if (got == 0) {
+      return true;
+    }
+    if (got < 0 && errno != EINTR) {
+      return false;
+    }
+    *len += got > 0 ? (size_t)got : 0;
+  }
+  return true;
+}
+
+/* The whole of it, or nothing: what was read is wiped, it may be a secret. */
+static bool read_whole(int fd, const char *name, void *out, size_t size, size_t *len, char *why) {
+  uint8_t more = 0;
+  size_t more_len = 0;
+  bool ok = false;
+  if (!read_up_to(fd, out, size, len) || !read_up_to(fd, &more, 1, &more_len)) {
+    (void)fail(why, "cannot read %s: %m", shown(name));
+  } else if (more_len > 0) {
+    (void)fail(why, "%s is longer than %zu bytes", shown(name), size);
+  } else {
+    ok = true;
+  }
+  subtoken_wipe(&more, sizeof more);
+  if (!ok) {
+    subtoken_wipe(out, size);
+    *len = 0;
+  }
+  return ok;
+}
+
+static bool write_whole(int fd, const uint8_t *data, size_t len) {
+  while (len > 0) {
+    ssize_t put = write(fd, data, len);
+    if (put < 0 && errno != EINTR) {
+      return false;
+    }
+    if (put > 0) {
+      data += put;
+      len -= (size_t)put;
+    }
+  }
+  return true;
+}
+
+static bool sync_directory(const char *path) {
+  int fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) {
+    return false;
+  }
+  bool ok = fsync(fd) == 0;
+  close_quietly(fd);
+  return ok;
+}
+
+/* The directory that holds path: to be freed; NULL without memory. */
+static char *directory_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL) {
+    return strdup(".");
+  }
+  return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static bool sync_directory_of(const char *path) {
+  char *directory = directory_of(path);
+  bool ok = directory != NULL && sync_directory(directory);
+  int failure = errno;
+  free(directory);
+  errno = failure;
+  return ok;
+}
+
+static bool is_foreign(const struct stat *status) {
+  return status->st_uid != geteuid() && status->st_uid != 0;
+}
+
+/* ---- DATA ---- */
+
+static bool make_directory(const char *path, char *why) {
+  if (mkdir(path, 0700) != 0) {
+    return errno == EEXIST || fail(why, "cannot create %s: %m", shown(path));
+  }
+  return sync_directory_of(path) || fail(why, "cannot create %s: %m", shown(path));
+}
+
+static bool check_directory(int fd, const char *path, char *why) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) {
+    return fail(why, "cannot open %s: %m", shown(path));
+  }
+  if (is_foreign(&status)) {
+    return fail(why, "%s belongs to user %u, and this runs as user %u", shown(path), status.st_uid,
+                geteuid());
+  }
+  if ((status.st_mode & 077) != 0) {
+    return fail(why, "%s is open to others than its owner (mode %04o): chmod 700 it", shown(path),
+                (unsigned)(status.st_mode & 07777));
+  }
+  return true;
+}
+
+bool st_world_data_dir(const char *path, bool make, char *why) {
+  if (make && !make_directory(path, why)) {
+    return false;
+  }
+  int fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) {
+    return errno == ENOTDIR ? fail(why, "%s is not a directory", shown(path))
+                            : fail(why, "cannot open %s: %m", shown(path));
+  }
+  bool ok = check_directory(fd, path, why);
+  (void)close(fd);
+  return ok;
+}
+
+int st_world_lock(const char *data_dir, char *why) {
+  int fd = open_file(data_dir, O_RDONLY | O_DIRECTORY);
+  int failed = fd < 0 ? -1 : flock(fd, LOCK_EX);
+  while (fd >= 0 && failed != 0 && errno == EINTR) {
+    failed = flock(fd, LOCK_EX);
+  }
+  if (failed != 0) {
+    (void)fail(why, "cannot lock %s: %m", shown(data_dir));
+    if (fd >= 0) {
+      (void)close(fd);
+    }
+    return -1;
+  }
+  return fd;
+}
+
+/* Unlocked by name, since a child made meanwhile holds the same lock open. */
+void st_world_unlock(int lock) {
+  if (lock >= 0) {
+    (void)flock(lock, LOCK_UN);
+    (void)close(lock);
+  }
+}
+
+/* ---- Reading ---- */
+
+bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *why) {
+  *len = 0;
+  int fd = open_file(path, O_RDONLY);
+  if (fd < 0) {
+    return fail(why, "cannot open %s: %m", shown(path));
+  }
+  bool ok = read_whole(fd, path, out, size, len, why);
+  (void)close(fd);
+  return ok;
+}
+
+static bool check_secret(int fd, const char *path, char *why) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) {
+    return fail(why, "cannot open %s: %m", shown(path));
+  }
+  if (is_foreign(&status)) {
+    return fail(why, "%s belongs to user %u, and this runs as user %u", shown(path), status.st_uid,
+                geteuid());
+  }
+  if ((status.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+    return fail(why, "%s is open to others (mode %04o): chmod 600 it, or 640 for its group",
+                shown(path), (unsigned)(status.st_mode & 07777));
+  }
+  return true;
+}
+
+bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len, char *why) {
+  *len = 0;
+  int fd = open_file(path, O_RDONLY);
+  if (fd < 0) {
+    return fail(why, "cannot open %s: %m", shown(path));
+  }
+  bool ok = check_secret(fd, path, why) && read_whole(fd, path, out, size, len, why);
+  (void)close(fd);
+  return ok;
+}
+
+bool st_world_stdin(void *out, size_t size, size_t *len, char *why) {
+  return read_whole(STDIN_FILENO, "standard input", out, size, len, why);
+}
+
+bool st_world_stamp_of(const char *path, st_world_stamp *stamp) {
+  struct stat status;
+  memset(stamp, 0, sizeof *stamp);
+  if (stat(path, &status) != 0) {
+    return false;
+  }
+  stamp->device = (int64_t)status.st_dev;
+  stamp->inode = (int64_t)status.st_ino;
+  stamp->size = status.st_size;
+  stamp->modified_ns = (int64_t)status.st_mtim.tv_sec * NS + status.st_mtim.tv_nsec;
+  stamp->changed_ns = (int64_t)status.st_ctim.tv_sec * NS + status.st_ctim.tv_nsec;
+  return true;
+}
+
+/* ---- Writing ---- */
+
+/* The file that a link at path ends at, or path itself: to be freed. */
+static char *follow(const char *path, char *why) {
+  struct stat status;
+  char *target = realpath(path, NULL);
+  if (target == NULL && errno == ENOENT) {
+    if (lstat(path, &status) == 0) {
+      (void)fail(why, "%s is a link to nothing", shown(path));
+      return NULL;
+    }
+    target = strdup(path);
+  }
+  if (target == NULL) {
+    (void)fail(why, "cannot write %s: %m", shown(path));
+  }
+  return target;
+}
+
+/* What a file that is being replaced gave to its group, reading it, the new one
+ * gives too: a new ring must not lock out the edge that shares it.
+ */
+static bool keep_group(int fd, const char *target) {
+  struct stat old, made;
+  if (stat(target, &old) != 0) {
+    return errno == ENOENT;
+  }
+  if (!S_ISREG(old.st_mode) || fstat(fd, &made) != 0) {
+    return false;
+  }
+  uid_t owner = geteuid() == 0 ? old.st_uid : made.st_uid;
+  if ((owner != made.st_uid || old.st_gid != made.st_gid) && fchown(fd, owner, old.st_gid) != 0) {
+    return false;
+  }
+  return (old.st_mode & S_IRGRP) == 0 || fchmod(fd, 0640) == 0;
+}
+
+/* Atomic against every other process. Not every file system can do the first,
+ * and not every one the second.
+ */
+static bool put_only_new(const char *temporary, const char *target) {
+  if (renameat2(AT_FDCWD, temporary, AT_FDCWD, target, RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  if (errno != EINVAL && errno != ENOSYS) {
+    return false;
+  }
+  return link(temporary, target) == 0 && unlink(temporary) == 0;
+}
+
+static bool put_in_place(int fd, const char *temporary, const char *target, const void *data,
+                         size_t len, bool only_new) {
+  if (!only_new && !keep_group(fd, target)) {
+    return false;
+  }
+  if (!write_whole(fd, data, len) || fsync(fd) != 0) {
+    return false;
+  }
+  return only_new ? put_only_new(temporary, target) : rename(temporary, target) == 0;
+}
+
+/* Beside target, under a name that nobody else has. */
+static bool replace(const char *target, const void *data, size_t len, bool only_new, char *why) {
+  char *temporary = NULL;
+  if (asprintf(&temporary, "%s.XXXXXX", target) < 0) {
+    return fail(why, "cannot write %s: no memory", shown(target));
+  }
+  int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+  bool ok = fd >= 0 && put_in_place(fd, temporary, target, data, len, only_new);
+  if (!ok) {
+    bool there = only_new && errno == EEXIST;
+    (void)(there ? fail(why, "%s is there already", shown(target))
+                 : fail(why, "cannot write %s: %m", shown(target)));
+  }
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+  if (!ok && fd >= 0) {
+    (void)unlink(temporary);
+  }
+  free(temporary);
+  return ok;
+}
+
+bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why) {
+  char *target = follow(path, why);
+  if (target == NULL) {
+    return false;
+  }
+  bool ok = replace(target, data, len, only_new, why);
+  if (ok && !sync_directory_of(target)) {
+    ok = fail(why, "%s is written, but may not outlast a power loss: %m", shown(target));
+  }
+  free(target);
+  return ok;
+}

@@ -1,0 +1,56 @@
+/* world - time, randomness, files and the process: the only place that asks the
+ * system for them. Functions that can fail answer false and write a sentence to
+ * why, of ST_WHY_MAX bytes, that names the file.
+ */
+#ifndef ST_SHELL_WORLD_H
+#define ST_SHELL_WORLD_H
+
+#include "store/sqlite.h"
+
+int64_t st_world_now(void);          /* seconds since 1970, the wall clock */
+int64_t st_world_monotonic_us(void); /* microseconds, never steps back */
+
+/* From getrandom(2). There is no fallback: without randomness the process ends. */
+void st_world_random(void *out, size_t len);
+
+/* No core dumps, not traceable by others (threats.md: secrets in no core). */
+void st_world_harden(void);
+
+/* DATA: made with mode 0700 when make is true and it is not there; refused when
+ * it is no directory, owned by somebody else or open to group or others.
+ */
+bool st_world_data_dir(const char *path, bool make, char *why) __attribute__((warn_unused_result));
+
+/* Read a whole file of at most size bytes. */
+bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *why)
+    __attribute__((warn_unused_result));
+
+/* Read a secrets file. Refused when the file that a link ends at is owned by
+ * neither us nor root, is writable by its group, or is open to others in any
+ * way; its group may read it.
+ */
+bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len, char *why)
+    __attribute__((warn_unused_result));
+
+/* Put a file of mode 0600 in place, whole or not at all: written beside it,
+ * fsynced, renamed, the directory fsynced. With only_new it fails, and says so,
+ * when there is one already. A link at path is followed to the file it ends at.
+ */
+bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why)
+    __attribute__((warn_unused_result));
+
+/* One writer at a time for the files in DATA, across processes. -1 on failure. */
+int st_world_lock(const char *data_dir, char *why) __attribute__((warn_unused_result));
+void st_world_unlock(int lock);
+
+/* What tells one version of a file from the next, for noticing changes. */
+typedef struct st_world_stamp {
+  int64_t device, inode, size, modified_ns, changed_ns;
+} st_world_stamp;
+bool st_world_stamp_of(const char *path, st_world_stamp *stamp) __attribute__((warn_unused_result));
+
+/* All of standard input, at most size bytes. */
+bool st_world_stdin(void *out, size_t size, size_t *len, char *why)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,59 @@
+#!/bin/sh
+# layers.sh BUILD OBJECT... - holds house rules 1 to 3: the pure part needs nothing
+# but memory functions and the hash, keeps no state, and includes point down.
+set -eu
+b=$1
+shift
+fail=0
+say() {
+	echo "layers: $*" >&2
+	fail=1
+}
+
+ld -r -o "$b/pure.o" "$@"
+for symbol in $(nm -u "$b/pure.o" | sed 's/^ *U //'); do
+	case $symbol in
+	memcpy | memmove | memcmp | memset | __stack_chk_fail | __*_chk | mbedtls_sha256*) ;;
+	_GLOBAL_OFFSET_TABLE_) ;;
+	*) say "base and core need $symbol" ;;
+	esac
+done
+# d, b, c: writable data. The compiler's read-only tables are r or d.rel.ro.
+state=$(nm "$b/pure.o" | grep -E ' [bBcCsS] ' || true)
+[ -z "$state" ] || say "base and core keep state: $state"
+data=$(objdump -h "$b/pure.o" | awk '$2 == ".data" && $3 !~ /^0+$/ { print $3 }')
+[ -z "$data" ] || say "base and core have $data bytes of writable data"
+
+# may ROOM FOLDER... : what a room's files may include, besides the system.
+may() {
+	room=$1
+	shift
+	for file in src/"$room"/*.[ch]; do
+		[ -e "$file" ] || continue
+		for include in $(sed -n 's/^#include "\(.*\)"/\1/p' "$file"); do
+			ok=
+			for folder in "$@"; do
+				case $include in "$folder"/*) ok=1 ;; esac
+			done
+			case $include:$file in
+			mbedtls/sha256.h:src/base/hmac.c | cJSON.h:src/app/*.c | civetweb.h:src/shell/http.c) ok=1 ;;
+			civetweb_net.h:src/shell/gate.c | civetweb_net.h:src/shell/gate.h) ok=1 ;;
+			esac
+			[ -n "$ok" ] || say "$file includes $include"
+		done
+	done
+}
+may base base subtoken
+may core core base subtoken
+may app app core base subtoken
+may store store app core base subtoken
+may shell shell store app core base subtoken
+
+sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/sqlite.c$' || true)
+[ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite.c, not $sqlite"
+system=$(grep -nE '#include <(time|stdio|stdlib|errno|fcntl|unistd|pthread|sys/.*)\.h>' \
+	src/base/* src/core/* || true)
+[ -z "$system" ] || say "base and core ask the system: $system"
+
+[ "$fail" -eq 0 ] && echo 'layers: base and core stand alone, and includes point down'
+exit "$fail"

@@ -1,0 +1,46 @@
+#!/bin/sh
+# apt.sh PACKAGE... installs the Debian packages that are missing: as root, else
+# through sudo, else it prints the line to type. Silent when none is missing.
+# cmd:NAME=PACKAGE is satisfied by a command NAME from anywhere, not only by PACKAGE.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin # where some of the commands are, not in a user's PATH
+
+missing=
+for want in "$@"; do
+	case $want in
+	cmd:*=*)
+		name=${want#cmd:}
+		want=${name#*=}
+		command -v "${name%%=*}" >/dev/null && continue ;;
+	*)
+		case $(dpkg-query -W -f '${db:Status-Status} ' "$want" 2>/dev/null) in
+		installed*) continue ;;
+		esac ;;
+	esac
+	missing="$missing $want"
+done
+[ -n "$missing" ] || exit 0
+
+root=
+if [ "$(id -u)" -ne 0 ]; then
+	root=sudo
+	if ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+		echo "Missing Debian packages. As root, type:" >&2
+		echo "apt-get update && apt-get install -y --no-install-recommends$missing" >&2
+		exit 1
+	fi
+fi
+
+update() {
+	$root apt-get -qq update || true # the install says what is wrong
+}
+install() {
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 \
+		-o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >/dev/null
+}
+
+echo "Installing Debian packages:$missing"
+# No lists yet, as in a fresh container image.
+apt-cache show --no-all-versions $missing >/dev/null 2>&1 || update
+# Old lists name files that the mirror has dropped.
+install || { update; install; }

@@ -1,0 +1,40 @@
+/*
+ * Read before the first line of civetweb.c (gcc -include): civetweb then reads,
+ * waits and accepts through src/shell/net.c.
+ *
+ * Two things are missing in civetweb and cannot be had through its settings:
+ *  - a total deadline. request_timeout_ms starts again at each read, so a client
+ *    that drips one byte a second holds a worker thread for as long as it likes.
+ *    st_net_recv and st_net_poll know when the connection's request began.
+ *  - a pause when accept() fails. With no file descriptor left (EMFILE) the
+ *    connection stays in the backlog, poll() reports it at once again, and the
+ *    accepting thread spins. st_net_accept waits a little.
+ *
+ * The three have the prototypes and meaning of the libc functions. A file that
+ * needs the prototypes alone defines ST_NET_PROTOTYPES_ONLY first.
+ */
+#ifndef SUBTOKEN_CIVETWEB_NET_H
+#define SUBTOKEN_CIVETWEB_NET_H
+
+/* civetweb.c asks for this before its first include, which is too late here. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+/* First, so that the names below do not change in libc's own declarations. */
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+ssize_t st_net_recv(int fd, void *buf, size_t len, int flags);
+int st_net_poll(struct pollfd *fds, nfds_t nfds, int timeout_ms);
+int st_net_accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
+
+#ifndef ST_NET_PROTOTYPES_ONLY
+#define recv st_net_recv
+#define poll st_net_poll
+#define accept st_net_accept
+#endif
+
+#endif
