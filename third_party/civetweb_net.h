@@ -2,13 +2,17 @@
  * Read before the first line of civetweb.c (gcc -include): civetweb then reads,
  * waits and accepts through src/shell/net.c.
  *
- * Two things are missing in civetweb and cannot be had through its settings:
- *  - a total deadline. request_timeout_ms starts again at each read, so a client
- *    that drips one byte a second holds a worker thread for as long as it likes.
- *    st_net_recv and st_net_poll know when the connection's request began.
+ * What civetweb lacks and no setting of it gives:
+ *  - a total deadline for a request. Each read of a body may take all of
+ *    request_timeout_ms again, so a client that drips one byte a second holds a
+ *    worker thread for as long as it likes. st_net_recv and st_net_poll know when
+ *    the connection's request began.
  *  - a pause when accept() fails. With no file descriptor left (EMFILE) the
  *    connection stays in the backlog, poll() reports it at once again, and the
- *    accepting thread spins. st_net_accept waits a little.
+ *    accepting thread spins at full load. st_net_accept waits a little.
+ *  - a clean buffer. A request that starts with an empty line is parsed beyond
+ *    the bytes received, into what the worker's former connection left there:
+ *    its Authorization header too. st_net_recv clears the buffer before it reads.
  *
  * The three have the prototypes and meaning of the libc functions. A file that
  * needs the prototypes alone defines ST_NET_PROTOTYPES_ONLY first.

@@ -1,5 +1,4 @@
 /* world - the system: see world.h. */
-#define _GNU_SOURCE
 #include "shell/world.h"
 
 #include <errno.h>
@@ -10,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -386,4 +386,19 @@ bool st_world_replace(const char *path, const void *data, size_t len, bool only_
   }
   free(target);
   return ok;
+}
+
+void *st_world_private(size_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  /* Both may be forbidden to us (RLIMIT_MEMLOCK, an old kernel): still usable. */
+  (void)mlock(memory, size);
+  (void)madvise(memory, size, MADV_DONTDUMP);
+  return memory;
+}
+
+void st_world_private_free(void *memory, size_t size) {
+  if (memory == NULL) return;
+  subtoken_wipe(memory, size);
+  (void)munmap(memory, size);
 }

@@ -35,6 +35,8 @@ bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len,
 /* Put a file of mode 0600 in place, whole or not at all: written beside it,
  * fsynced, renamed, the directory fsynced. With only_new it fails, and says so,
  * when there is one already. A link at path is followed to the file it ends at.
+ * A file that is replaced hands on its group, and that its group may read it:
+ * the edges that share a ring must not lose it when it is rotated.
  */
 bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why)
     __attribute__((warn_unused_result));
@@ -48,6 +50,12 @@ typedef struct st_world_stamp {
   int64_t device, inode, size, modified_ns, changed_ns;
 } st_world_stamp;
 bool st_world_stamp_of(const char *path, st_world_stamp *stamp) __attribute__((warn_unused_result));
+
+/* Zeroed memory for secrets: kept out of swap and core dumps where the system
+ * allows; wiped when it is given back. NULL when there is none.
+ */
+void *st_world_private(size_t size) __attribute__((warn_unused_result));
+void st_world_private_free(void *memory, size_t size);
 
 /* All of standard input, at most size bytes. */
 bool st_world_stdin(void *out, size_t size, size_t *len, char *why)

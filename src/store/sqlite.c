@@ -9,7 +9,6 @@
  * it, so an open() and close() of ours would unlock the file under another
  * handle of the same process.
  */
-#define _GNU_SOURCE
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -56,6 +55,10 @@ static const char *const migrations[] = {
     "  sub TEXT NOT NULL PRIMARY KEY CHECK (length(sub) = 43),"
     "  key_id TEXT NOT NULL REFERENCES keys (id),"
     "  revoked_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE facts ("
+    "  name TEXT NOT NULL PRIMARY KEY,"
+    "  value INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
@@ -87,6 +90,8 @@ enum {
   FIND,
   LIST,
   COUNT,
+  REMEMBER,
+  RECALL,
   WRITE_STATEMENTS
 };
 static const char *const write_sql[WRITE_STATEMENTS] = {
@@ -114,6 +119,8 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
              " FROM keys WHERE id > ?1 AND deleted_at IS NULL"
              " ORDER BY id LIMIT ?2",
     [COUNT] = "SELECT count(*) FROM keys WHERE deleted_at IS NULL",
+    [REMEMBER] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
+    [RECALL] = "SELECT value FROM facts WHERE name = ?1",
 };
 
 /* A key that was read while the cache had this generation; good as long as it
@@ -676,6 +683,36 @@ st_stored st_store_count(st_store *store, int64_t *count, char *why) {
   return stored;
 }
 
+/* ---- Facts ---- */
+
+static st_stored make_fact(st_store *store, const change *what) {
+  sqlite3_stmt *insert = store->write[REMEMBER];
+  if (!bind_text(insert, 1, what->id) || !bind_integer(insert, 2, what->now)) {
+    finish(insert);
+    return ST_STORE_FAILED;
+  }
+  return outcome(store, run(insert));
+}
+
+st_stored st_store_remember(st_store *store, const char *name, int64_t value, char *why) {
+  return apply(store, make_fact, &(change){.id = name, .now = value}, why);
+}
+
+st_stored st_store_recall(st_store *store, const char *name, int64_t *value, char *why) {
+  (void)pthread_mutex_lock(&store->writing);
+  sqlite3_stmt *row = store->write[RECALL];
+  int code = bind_text(row, 1, name) ? sqlite3_step(row) : SQLITE_NOMEM;
+  st_stored stored = code == SQLITE_DONE ? ST_STORE_NONE : ST_STORED;
+  if (code == SQLITE_ROW) {
+    *value = sqlite3_column_int64(row, 0);
+  } else if (code != SQLITE_DONE) {
+    stored = fail_sqlite(why, store->path, store->writes, "read");
+  }
+  finish(row);
+  (void)pthread_mutex_unlock(&store->writing);
+  return stored;
+}
+
 /* ---- Opening: is the file ours, and in order? ---- */
 
 /* Size of path with a suffix, 0 when it is not there. */
@@ -693,7 +730,7 @@ static int64_t size_beside(const char *path, const char *suffix) {
   return size;
 }
 
-static st_stored check_owner(const char *path, char *why) {
+static st_stored check_owner(const char *path, int64_t *size, char *why) {
   struct stat status;
   if (stat(path, &status) != 0) {
     return fail(why, "cannot open %s: %m", shown(path));
@@ -709,6 +746,7 @@ static st_stored check_owner(const char *path, char *why) {
     return fail(why, "%s is open to others than its owner (mode %04o): chmod 600 it", shown(path),
                 (unsigned)(status.st_mode & 07777));
   }
+  *size = status.st_size;
   return ST_STORED;
 }
 
@@ -728,15 +766,10 @@ static st_stored find_file(const char *path, bool create, char **found, char *wh
   return *found != NULL ? ST_STORED : fail(why, "cannot open %s: %m", shown(path));
 }
 
-/* Read the start of a file through the VFS. The rest of the header is zeros. */
+/* Read the start of a file through the VFS; what is missing is zeros. */
 static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename name,
-                       uint8_t header[HEADER_LEN], int64_t *size) {
+                       uint8_t header[HEADER_LEN]) {
   int code = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB, NULL);
-  if (code == SQLITE_OK) {
-    sqlite3_int64 bytes = 0;
-    code = file->pMethods->xFileSize(file, &bytes);
-    *size = bytes;
-  }
   if (code == SQLITE_OK) {
     code = file->pMethods->xRead(file, header, HEADER_LEN, 0);
   }
@@ -746,13 +779,13 @@ static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename na
   return code == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : code;
 }
 
-static st_stored peek(const char *path, uint8_t header[HEADER_LEN], int64_t *size, char *why) {
+static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *why) {
   sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
   sqlite3_filename name = sqlite3_create_filename(path, "", "", 0, NULL);
   sqlite3_file *file = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
   int code = SQLITE_NOMEM;
   if (name != NULL && file != NULL) {
-    code = read_header(vfs, file, name, header, size);
+    code = read_header(vfs, file, name, header);
   }
   sqlite3_free_filename(name);
   free(file);
@@ -787,21 +820,35 @@ static bool is_ours(const uint8_t header[HEADER_LEN]) {
   return memcmp(header, "SQLite format 3", 16) == 0 && memcmp(header + 68, id, sizeof id) == 0;
 }
 
+/* What can be wrong with a file of ours that SQLite would not complain of. A
+ * plain file with a -wal is a backup put beside what is left of another file,
+ * which SQLite would mix into it. A page that is cut off is read as zeros, and
+ * is in order only where the -wal or journal has it whole.
+ */
+static st_stored check_ours(const char *path, const uint8_t header[HEADER_LEN], int64_t size,
+                            int64_t changes, char *why) {
+  int64_t page = header[16] << 8 | header[17];
+  if (changes > 0 && header[18] == 1 && header[19] == 1) {
+    return fail(why, "%s is a copy, but beside it is the -wal of another: move that away",
+                shown(path));
+  }
+  if (changes == 0 && size_beside(path, "-journal") == 0 && page > 1 && size % page != 0) {
+    return fail_damaged(why, path, "it was cut short");
+  }
+  return ST_STORED;
+}
+
 /* Judge the bytes before SQLite may write any: what is not ours stays untouched.
  * The -wal is looked at first, because a file gets one only when it is complete.
  */
 static st_stored check_file(const char *path, bool create, int64_t *size, char *why) {
   int64_t changes = size_beside(path, "-wal");
   uint8_t header[HEADER_LEN] = {0};
-  if (check_owner(path, why) != ST_STORED || peek(path, header, size, why) != ST_STORED) {
+  if (check_owner(path, size, why) != ST_STORED || peek(path, header, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   if (is_ours(header)) {
-    bool plain = header[18] == 1 && header[19] == 1;
-    return !(plain && changes > 0)
-               ? ST_STORED
-               : fail(why, "%s is a copy, but beside it is the -wal of another: move that away",
-                      shown(path));
+    return check_ours(path, header, *size, changes, why);
   }
   if (*size != 0 && !is_half_made(path)) {
     return fail(why, "%s is not a database of subtoken, or is damaged: restore a backup",
@@ -879,7 +926,6 @@ static st_stored ask_version(const char *path, sqlite3 *db, int64_t *version, bo
   return ST_STORED;
 }
 
-/* Within a transaction: asked again, because another process may have been faster. */
 static st_stored migrate(const char *path, sqlite3 *db, char *why) {
   int64_t version = 0;
   bool empty = false;
@@ -899,20 +945,27 @@ static st_stored migrate(const char *path, sqlite3 *db, char *why) {
              : fail_sqlite(why, path, db, "bring up to date");
 }
 
+/* Two questions, two moments: somebody may change the file between them, so that
+ * only a yes counts here.
+ */
+static bool is_current(sqlite3 *db) {
+  int64_t version = 0, id = 0;
+  return ask_integer(db, "PRAGMA user_version", &version) && version == VERSION &&
+         ask_integer(db, "PRAGMA application_id", &id) && id == APPLICATION_ID;
+}
+
 /* All steps that are missing and the version, or nothing: a new file goes from
- * empty to complete in one transaction, before it is switched to WAL.
+ * empty to complete in one transaction, before it is switched to WAL. Judged in
+ * that transaction, because another process may be at it, too.
  */
 static st_stored update_schema(const char *path, sqlite3 *db, char *why) {
-  int64_t version = 0;
-  bool empty = false;
-  st_stored stored = ask_version(path, db, &version, &empty, why);
-  if (stored != ST_STORED || version == VERSION) {
-    return stored;
+  if (is_current(db)) {
+    return ST_STORED;
   }
   if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
-    return fail_sqlite(why, path, db, "write");
+    return fail_sqlite(why, path, db, "open");
   }
-  stored = migrate(path, db, why);
+  st_stored stored = migrate(path, db, why);
   if (stored == ST_STORED && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
     stored = fail_sqlite(why, path, db, "write");
   }
@@ -946,7 +999,8 @@ static st_stored check_same(const char *path, sqlite3 *db, char *why) {
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0) {
     return fail(why, "%s was replaced while it was being opened", shown(path));
   }
-  return check_owner(path, why);
+  int64_t size = 0;
+  return check_owner(path, &size, why);
 }
 
 /* Preparing the statements finds out that every table and column is there. */

@@ -61,6 +61,15 @@ st_stored st_store_list(st_store *store, const char *after_id, size_t limit, st_
 st_stored st_store_count(st_store *store, int64_t *count, char *why)
     __attribute__((warn_unused_result));
 
+/* A number under a name, for what must outlive a restart: the longest life ever
+ * configured, when a secret last signed. recall leaves *value as it is when there
+ * is none.
+ */
+st_stored st_store_remember(st_store *store, const char *name, int64_t value, char *why)
+    __attribute__((warn_unused_result));
+st_stored st_store_recall(st_store *store, const char *name, int64_t *value, char *why)
+    __attribute__((warn_unused_result));
+
 /* A consistent copy, taken while others read and write; path must not exist.
  * The copy is complete and fsynced, or not there.
  */

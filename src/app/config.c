@@ -1,0 +1,271 @@
+#include "app/config.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "base/date.h"
+#include "base/json.h"
+#include "cJSON.h"
+
+#define DAY INT64_C(86400)
+#define LIFE_MAX (INT64_C(36500) * DAY)
+
+void st_settings_default(st_settings *settings) {
+  memset(settings, 0, sizeof *settings);
+  memcpy(settings->listen, "127.0.0.1:8080", sizeof "127.0.0.1:8080");
+  settings->threads = 512;
+  settings->leeway = 60;
+  settings->default_life = 30 * DAY;
+  settings->max_life = 365 * DAY;
+  settings->access_life = 900;
+  settings->refresh_life = 30 * DAY;
+}
+
+bool st_network_read(subtoken_text text, st_network *network) {
+  char address[INET6_ADDRSTRLEN + 1];
+  st_cutter cutter = {text, false};
+  subtoken_text host, bits;
+  struct in_addr four;
+  if (!st_cut(&cutter, '/', &host) || host.len >= sizeof address) return false;
+  memset(network, 0, sizeof *network);
+  memcpy(address, host.data, host.len);
+  address[host.len] = '\0';
+  int64_t most = 128, least = 0, count = 128;
+  if (inet_pton(AF_INET, address, &four) == 1) {
+    network->address[10] = network->address[11] = 0xFF;
+    memcpy(network->address + 12, &four, 4);
+    least = 96;
+  } else if (inet_pton(AF_INET6, address, network->address) != 1) {
+    return false;
+  }
+  if (st_cut(&cutter, '/', &bits)) {
+    if (bits.len > 3 || !st_duration_read(bits, &count)) return false;
+    count += least;
+  }
+  if (!cutter.done || count > most) return false;
+  network->bits = (uint8_t)count;
+  return true;
+}
+
+bool st_network_holds(const st_network *network, const uint8_t address[16]) {
+  for (size_t bit = 0; bit < network->bits; bit++) {
+    if (((network->address[bit / 8] ^ address[bit / 8]) >> (7 - bit % 8)) & 1) return false;
+  }
+  return true;
+}
+
+bool st_settings_trusts(const st_settings *settings, subtoken_text address) {
+  st_network one;
+  if (settings->proxy_count == 0 || !st_network_read(address, &one)) return false;
+  for (size_t i = 0; i < settings->proxy_count; i++) {
+    if (st_network_holds(&settings->proxies[i], one.address)) return true;
+  }
+  return false;
+}
+
+/* One reader a kind of value; each answers what the value must be, or NULL. */
+
+static const char *read_life(const cJSON *value, int64_t *seconds, int64_t least, int64_t most) {
+  int64_t read = -1;
+  if (cJSON_IsString(value)) {
+    if (!st_duration_read(st_text(value->valuestring), &read)) read = -1;
+  } else if (cJSON_IsNumber(value) && value->valuedouble >= 0 &&
+             value->valuedouble <= (double)LIFE_MAX &&
+             value->valuedouble == (double)(int64_t)value->valuedouble) {
+    read = (int64_t)value->valuedouble;
+  }
+  if (read < least || read > most) {
+    return "must be whole seconds, or a number with s, m, h or d, within its bounds";
+  }
+  *seconds = read;
+  return NULL;
+}
+
+static const char *read_count(const cJSON *value, int64_t *count, int64_t most) {
+  if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > (double)most ||
+      value->valuedouble != (double)(int64_t)value->valuedouble) {
+    return "must be a whole number, at least 1 and not larger than makes sense";
+  }
+  *count = (int64_t)value->valuedouble;
+  return NULL;
+}
+
+static const char *read_string(const cJSON *value, char *out, size_t size) {
+  if (!cJSON_IsString(value) || st_text(value->valuestring).len >= size ||
+      value->valuestring[0] == '\0') {
+    return "must be a string that is neither empty nor too long";
+  }
+  memcpy(out, value->valuestring, st_text(value->valuestring).len + 1);
+  return NULL;
+}
+
+static const char *read_listen(const cJSON *value, st_settings *settings) {
+  return read_string(value, settings->listen, sizeof settings->listen);
+}
+
+static const char *read_behind_tls(const cJSON *value, st_settings *settings) {
+  if (!cJSON_IsBool(value)) return "must be true or false";
+  settings->behind_tls = cJSON_IsTrue(value);
+  return NULL;
+}
+
+static const char *read_threads(const cJSON *value, st_settings *settings) {
+  return read_count(value, &settings->threads, 16384);
+}
+
+static const char *read_leeway(const cJSON *value, st_settings *settings) {
+  return read_life(value, &settings->leeway, 0, 3600);
+}
+
+static const char *read_default_life(const cJSON *value, st_settings *settings) {
+  return read_life(value, &settings->default_life, 1, LIFE_MAX);
+}
+
+static const char *read_max_life(const cJSON *value, st_settings *settings) {
+  return read_life(value, &settings->max_life, 1, LIFE_MAX);
+}
+
+static const char *read_access_life(const cJSON *value, st_settings *settings) {
+  return read_life(value, &settings->access_life, 1, LIFE_MAX);
+}
+
+static const char *read_refresh_life(const cJSON *value, st_settings *settings) {
+  return read_life(value, &settings->refresh_life, 1, LIFE_MAX);
+}
+
+static const char *read_log(const cJSON *value, st_settings *settings) {
+  const char *why = read_string(value, settings->log, sizeof settings->log);
+  if (why == NULL && st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
+  return why;
+}
+
+static const char *read_proxies(const cJSON *value, st_settings *settings) {
+  static const char why[] = "must be an array of at most 32 addresses or networks";
+  const cJSON *item;
+  if (!cJSON_IsArray(value)) return why;
+  settings->proxy_count = 0;
+  cJSON_ArrayForEach(item, value) {
+    if (settings->proxy_count == ST_PROXIES_MAX || !cJSON_IsString(item) ||
+        !st_network_read(st_text(item->valuestring), &settings->proxies[settings->proxy_count])) {
+      return why;
+    }
+    settings->proxy_count++;
+  }
+  return NULL;
+}
+
+static const char *read_rate(const cJSON *value, st_settings *settings) {
+  static const char why[] = "must be \"off\" or {\"per_second\":N,\"burst\":N}";
+  settings->rate_per_second = 0;
+  if (cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "off")) return NULL;
+  const cJSON *per_second = cJSON_GetObjectItemCaseSensitive(value, "per_second");
+  const cJSON *burst = cJSON_GetObjectItemCaseSensitive(value, "burst");
+  if (!cJSON_IsObject(value) || cJSON_GetArraySize(value) != 2 ||
+      read_count(per_second, &settings->rate_per_second, 1000000) != NULL ||
+      read_count(burst, &settings->rate_burst, 1000000) != NULL) {
+    return why;
+  }
+  return NULL;
+}
+
+/* Section 11 of the contract opens registration; until then there is none to open. */
+static const char *read_registration(const cJSON *value, st_settings *settings) {
+  (void)settings;
+  bool closed = cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "closed");
+  return closed ? NULL : "can only be \"closed\" in this version";
+}
+
+static const struct {
+  const char *name;
+  const char *(*read)(const cJSON *value, st_settings *settings);
+} readers[] = {
+    {"listen", read_listen},
+    {"behind_tls", read_behind_tls},
+    {"threads", read_threads},
+    {"leeway", read_leeway},
+    {"default_life", read_default_life},
+    {"max_life", read_max_life},
+    {"trusted_proxies", read_proxies},
+    {"rate", read_rate},
+    {"registration", read_registration},
+    {"access_life", read_access_life},
+    {"refresh_life", read_refresh_life},
+    {"log", read_log},
+};
+
+static bool refuse(char *why, size_t line, size_t column, subtoken_text name, const char *text) {
+  st_writer writer = st_writer_on(why, ST_CONFIG_WHY_MAX);
+  st_write_string(&writer, "line ");
+  st_write_int(&writer, (int64_t)line);
+  st_write_string(&writer, ", column ");
+  st_write_int(&writer, (int64_t)column);
+  st_write_string(&writer, ": ");
+  if (name.len > 0 && name.len <= 64) {
+    st_json_write_string(&writer, name);
+    st_write_char(&writer, ' ');
+  }
+  st_write_string(&writer, text);
+  if (!st_writer_end(&writer)) why[0] = '\0';
+  return false;
+}
+
+static bool apply(const cJSON *root, subtoken_text name, st_settings *settings,
+                  const char **problem) {
+  for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
+    if (!st_text_is(name, readers[i].name)) continue;
+    *problem = readers[i].read(cJSON_GetObjectItemCaseSensitive(root, readers[i].name), settings);
+    return *problem == NULL;
+  }
+  *problem = "is no setting";
+  return false;
+}
+
+/* The strict reader walks over the members and knows where they stand; cJSON,
+ * which has seen the same text, gives the values.
+ */
+static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings *settings,
+                 char *why) {
+  st_json json;
+  subtoken_text name = {NULL, 0};
+  size_t line, column;
+  const char *problem = "this is not strict JSON";
+  st_json_start(&json, copy, text.len);
+  bool good = st_json_object(&json);
+  while (good && st_json_member(&json, &name)) {
+    size_t at = (size_t)(name.data - copy);
+    if (!apply(root, name, settings, &problem)) {
+      st_json_position(text.data, at, &line, &column);
+      return refuse(why, line, column - 1, name, problem);
+    }
+    good = st_json_skip(&json);
+  }
+  if (good && st_json_end(&json) && settings->default_life <= settings->max_life) return true;
+  if (good && st_json_end(&json)) problem = "default_life is longer than max_life";
+  st_json_position(text.data, json.at < text.len ? json.at : text.len, &line, &column);
+  return refuse(why, line, column, (subtoken_text){NULL, 0}, problem);
+}
+
+bool st_config_read(subtoken_text text, st_settings *settings, char *why) {
+  st_settings fresh;
+  st_settings_default(&fresh);
+  size_t line, column;
+  char *copy = malloc(text.len + 1);
+  if (copy == NULL) return refuse(why, 1, 1, (subtoken_text){NULL, 0}, "out of memory");
+  memcpy(copy, text.data, text.len);
+  st_json check;
+  st_json_start(&check, copy, text.len);
+  bool good = st_json_skip(&check) && st_json_end(&check);
+  cJSON *root = good ? cJSON_ParseWithLength(text.data, text.len) : NULL;
+  if (root != NULL) {
+    memcpy(copy, text.data, text.len);
+    good = walk(copy, text, root, &fresh, why);
+  } else {
+    good = false;
+    st_json_position(text.data, check.at < text.len ? check.at : text.len, &line, &column);
+    (void)refuse(why, line, column, (subtoken_text){NULL, 0}, "this is not strict JSON");
+  }
+  cJSON_Delete(root);
+  free(copy);
+  if (good) *settings = fresh;
+  return good;
+}

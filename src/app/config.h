@@ -1,0 +1,44 @@
+/* config - the text of a configuration file to settings (interface section 9). */
+#ifndef ST_APP_CONFIG_H
+#define ST_APP_CONFIG_H
+
+#include "subtoken/common.h"
+
+#define ST_CONFIG_MAX 65536 /* bytes of a configuration file */
+#define ST_CONFIG_WHY_MAX 256
+#define ST_PATH_TEXT_MAX 1024
+#define ST_PROXIES_MAX 32
+
+/* An address, IPv4 ones as ::ffff:a.b.c.d, and how many of its bits count. */
+typedef struct st_network {
+  uint8_t address[16];
+  uint8_t bits;
+} st_network;
+
+typedef struct st_settings {
+  char listen[128]; /* host:port */
+  bool behind_tls;
+  int64_t threads;
+  int64_t leeway, default_life, max_life; /* seconds */
+  int64_t access_life, refresh_life;
+  int64_t rate_per_second; /* 0: no limit */
+  int64_t rate_burst;
+  char log[ST_PATH_TEXT_MAX]; /* empty: standard error */
+  size_t proxy_count;
+  st_network proxies[ST_PROXIES_MAX];
+} st_settings;
+
+void st_settings_default(st_settings *settings);
+
+/* Read a file's text over the defaults; whole or not at all. why, of
+ * ST_CONFIG_WHY_MAX bytes, names the setting and its line.
+ */
+bool st_config_read(subtoken_text text, st_settings *settings, char *why)
+    __attribute__((warn_unused_result));
+
+bool st_network_read(subtoken_text text, st_network *network) __attribute__((warn_unused_result));
+bool st_network_holds(const st_network *network, const uint8_t address[16]);
+/* Is it the address of a proxy whose X-Forwarded-For is believed? */
+bool st_settings_trusts(const st_settings *settings, subtoken_text address);
+
+#endif

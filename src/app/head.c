@@ -1,0 +1,228 @@
+#include "app/head.h"
+
+#include "app/params.h"
+
+static st_head_state refuse(st_head_fault *fault, int status, const char *text) {
+  bool limit = status == 413 || status == 414 || status == 431;
+  *fault = (st_head_fault){status, limit ? "limit" : "bad_framing", text};
+  return ST_HEAD_BAD;
+}
+
+/* RFC 9110 section 5.6.2. */
+static bool token_char(char c) {
+  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
+  switch (c) {
+    case '!':
+    case '#':
+    case '$':
+    case '%':
+    case '&':
+    case '\'':
+    case '*':
+    case '+':
+    case '-':
+    case '.':
+    case '^':
+    case '_':
+    case '`':
+    case '|':
+    case '~': return true;
+    default: return false;
+  }
+}
+
+static bool is_token(subtoken_text text) {
+  for (size_t i = 0; i < text.len; i++) {
+    if (!token_char(text.data[i])) return false;
+  }
+  return text.len > 0;
+}
+
+/* Finds the empty line, and on the way the bytes that no head holds, so that
+ * garbage is refused without waiting for an end that may not come. A carriage
+ * return must be followed by a line feed, and a line feed follows one.
+ */
+static st_head_state find_end(subtoken_text bytes, size_t start, size_t *end,
+                              st_head_fault *fault) {
+  size_t line = start;
+  for (size_t i = start; i < bytes.len; i++) {
+    uint8_t c = (uint8_t)bytes.data[i];
+    if (c == '\r') {
+      if (i + 1 == bytes.len) break;
+      if (bytes.data[i + 1] != '\n') return refuse(fault, 400, "a bare carriage return");
+      i++;
+      if (i - line == 1) {
+        *end = i + 1;
+        return ST_HEAD_GOOD;
+      }
+      line = i + 1;
+    } else if (c == '\n') {
+      return refuse(fault, 400, "a bare line feed");
+    } else if ((c < 0x20 && c != '\t') || c == 0x7F) {
+      return refuse(fault, 400, "a control character");
+    }
+  }
+  if (bytes.len < ST_HEAD_MAX) return ST_HEAD_MORE;
+  if (line == start) return refuse(fault, 414, "the request target is longer than 8192 bytes");
+  return refuse(fault, 431, "the header is longer than 16384 bytes");
+}
+
+static bool next_line(subtoken_text *rest, subtoken_text *line) {
+  for (size_t i = 0; i + 1 < rest->len; i++) {
+    if (rest->data[i] != '\r') continue;
+    *line = (subtoken_text){rest->data, i};
+    *rest = (subtoken_text){rest->data + i + 2, rest->len - i - 2};
+    return line->len > 0;
+  }
+  return false;
+}
+
+static st_head_state read_version(subtoken_text version, st_head *head, st_head_fault *fault) {
+  if (st_text_is(version, "HTTP/1.1")) return ST_HEAD_GOOD;
+  head->version_1_0 = st_text_is(version, "HTTP/1.0");
+  if (head->version_1_0) return ST_HEAD_GOOD;
+  bool other = version.len == 8 && memcmp(version.data, "HTTP/", 5) == 0 &&
+               version.data[6] == '.' && version.data[5] >= '0' && version.data[5] <= '9' &&
+               version.data[7] >= '0' && version.data[7] <= '9';
+  return other ? refuse(fault, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+               : refuse(fault, 400, "the request line is not `METHOD target HTTP/1.1`");
+}
+
+static st_head_state read_request_line(subtoken_text line, st_head *head, st_head_fault *fault) {
+  static const char shape[] = "the request line is not `METHOD target HTTP/1.1`";
+  st_cutter cutter = {line, false};
+  subtoken_text version;
+  if (!st_cut(&cutter, ' ', &head->method) || !st_cut(&cutter, ' ', &head->target) ||
+      !st_cut(&cutter, ' ', &version) || !cutter.done || !is_token(head->method)) {
+    return refuse(fault, 400, shape);
+  }
+  st_head_state state = read_version(version, head, fault);
+  if (state != ST_HEAD_GOOD) return state;
+  if (head->target.len > SUBTOKEN_TARGET_MAX) {
+    return refuse(fault, 414, "the request target is longer than 8192 bytes");
+  }
+  if (head->target.len == 0 || head->target.data[0] != '/') {
+    return refuse(fault, 400, "the request target must start with /");
+  }
+  for (size_t i = 0; i < head->target.len; i++) {
+    uint8_t c = (uint8_t)head->target.data[i];
+    if (c <= ' ' || c >= 0x7F || c == '#') {
+      return refuse(fault, 400, "the request target has a character that must be escaped");
+    }
+  }
+  return ST_HEAD_GOOD;
+}
+
+static subtoken_text trim(subtoken_text text) {
+  while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+    text = (subtoken_text){text.data + 1, text.len - 1};
+  }
+  while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
+    text.len--;
+  }
+  return text;
+}
+
+/* What the header lines say about framing. */
+typedef struct framing {
+  size_t hosts, lengths;
+  bool close, keep_alive;
+} framing;
+
+/* Digits only (RFC 9110 section 8.6); what is too long for a body is all the same. */
+static st_head_state read_length(subtoken_text value, st_head *head, st_head_fault *fault) {
+  size_t length = 0;
+  if (value.len == 0) return refuse(fault, 400, "Content-Length is empty");
+  for (size_t i = 0; i < value.len; i++) {
+    if (value.data[i] < '0' || value.data[i] > '9') {
+      return refuse(fault, 400, "Content-Length is not a number");
+    }
+    if (length <= ST_BODY_IN_MAX) length = length * 10 + (size_t)(value.data[i] - '0');
+  }
+  if (length > ST_BODY_IN_MAX) return refuse(fault, 413, "the body is longer than 8192 bytes");
+  head->content_length = length;
+  return ST_HEAD_GOOD;
+}
+
+static st_head_state read_host(subtoken_text value, st_head_fault *fault) {
+  for (size_t i = 0; i < value.len; i++) {
+    char c = value.data[i];
+    bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                c == '.' || c == '-' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']' ||
+                c == '%';
+    if (!good) return refuse(fault, 400, "Host is not a name and a port");
+  }
+  return ST_HEAD_GOOD;
+}
+
+static void read_connection(subtoken_text value, framing *seen) {
+  st_cutter cutter = {value, false};
+  subtoken_text option;
+  while (st_cut(&cutter, ',', &option)) {
+    option = trim(option);
+    if (st_text_is_nocase(option, "close")) seen->close = true;
+    if (st_text_is_nocase(option, "keep-alive")) seen->keep_alive = true;
+  }
+}
+
+static st_head_state read_framing(const st_header *header, st_head *head, framing *seen,
+                                  st_head_fault *fault) {
+  if (st_text_is_nocase(header->name, "Transfer-Encoding")) {
+    return refuse(fault, 400, "Transfer-Encoding is not taken here; send a Content-Length");
+  }
+  if (st_text_is_nocase(header->name, "Content-Length")) {
+    if (seen->lengths++ > 0) return refuse(fault, 400, "more than one Content-Length");
+    return read_length(header->value, head, fault);
+  }
+  if (st_text_is_nocase(header->name, "Host")) {
+    if (seen->hosts++ > 0) return refuse(fault, 400, "more than one Host");
+    return read_host(header->value, fault);
+  }
+  if (st_text_is_nocase(header->name, "Expect")) {
+    if (!st_text_is_nocase(header->value, "100-continue")) {
+      return refuse(fault, 417, "Expect can only be 100-continue");
+    }
+    head->expect_continue = true;
+  }
+  if (st_text_is_nocase(header->name, "Connection")) read_connection(header->value, seen);
+  return ST_HEAD_GOOD;
+}
+
+/* A folded line starts with white space and so is no name (RFC 9112 section 5.2). */
+static st_head_state read_header(subtoken_text line, st_head *head, framing *seen,
+                                 st_head_fault *fault) {
+  st_cutter cutter = {line, false};
+  st_header header;
+  (void)st_cut(&cutter, ':', &header.name);
+  if (cutter.done || !is_token(header.name)) {
+    return refuse(fault, 400, "a header line is not `Name: value`");
+  }
+  header.value = trim(cutter.rest);
+  if (head->header_count == ST_HEADERS_MAX) {
+    return refuse(fault, 431, "more than 64 header lines");
+  }
+  head->headers[head->header_count++] = header;
+  return read_framing(&header, head, seen, fault);
+}
+
+st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault) {
+  /* RFC 9112 section 2.2: one empty line before a request is let pass. */
+  size_t start = bytes.len >= 2 && bytes.data[0] == '\r' && bytes.data[1] == '\n' ? 2 : 0;
+  size_t end = 0;
+  memset(head, 0, offsetof(st_head, headers));
+  st_head_state state = find_end(bytes, start, &end, fault);
+  if (state != ST_HEAD_GOOD) return state;
+  if (end > ST_HEAD_MAX) return refuse(fault, 431, "the header is longer than 16384 bytes");
+  head->len = end;
+  subtoken_text rest = {bytes.data + start, end - start}, line;
+  framing seen = {0};
+  if (!next_line(&rest, &line)) return refuse(fault, 400, "an empty request");
+  state = read_request_line(line, head, fault);
+  while (state == ST_HEAD_GOOD && next_line(&rest, &line)) {
+    state = read_header(line, head, &seen, fault);
+  }
+  if (state != ST_HEAD_GOOD) return state;
+  if (seen.hosts == 0 && !head->version_1_0) return refuse(fault, 400, "no Host");
+  head->keep_alive = !seen.close && (!head->version_1_0 || seen.keep_alive);
+  return ST_HEAD_GOOD;
+}

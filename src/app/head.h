@@ -1,0 +1,40 @@
+/* head - the request line and header lines of HTTP/1 (RFC 9112), strictly: what two
+ * readers could frame differently is refused, never guessed.
+ */
+#ifndef ST_APP_HEAD_H
+#define ST_APP_HEAD_H
+
+#include "app/service.h"
+
+#define ST_HEAD_MAX 16384 /* bytes of request line and headers */
+#define ST_HEADERS_MAX 64
+
+/* Views into the bytes that were read. */
+typedef struct st_head {
+  subtoken_text method;
+  subtoken_text target;
+  bool keep_alive; /* the client's wish; by default that of its version */
+  bool version_1_0;
+  bool expect_continue; /* waits for 100 before it sends the body */
+  size_t content_length;
+  size_t len; /* of the head, with its empty line */
+  size_t header_count;
+  st_header headers[ST_HEADERS_MAX];
+} st_head;
+
+typedef struct st_head_fault {
+  int status;        /* 400, 411, 413, 414, 417, 431 or 505 */
+  const char *event; /* bad_framing or limit */
+  const char *text;
+} st_head_fault;
+
+typedef enum st_head_state {
+  ST_HEAD_MORE = 0, /* good so far, but not all of it is there */
+  ST_HEAD_GOOD,
+  ST_HEAD_BAD, /* answer fault and close */
+} st_head_state;
+
+st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault)
+    __attribute__((warn_unused_result));
+
+#endif

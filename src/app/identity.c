@@ -1,0 +1,128 @@
+/* Who a credential is: a whole key, looked up by its hash, or a subtoken, verified
+ * with the same code as at any edge and held against what the store says now.
+ */
+#include "app/service.h"
+#include "base/hmac.h"
+#include "core/claims.h"
+
+bool st_key_shaped(subtoken_text text) {
+  static const char shape[] =
+      "XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXXXXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX";
+  if (text.len != sizeof shape - 1) return false;
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.data[i];
+    bool hex = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+    if (shape[i] == '-' ? c != '-' : !hex) return false;
+  }
+  return true;
+}
+
+bool st_key_grant(const st_key *key, subtoken_claims *grant) {
+  memset(grant, 0, offsetof(subtoken_claims, text));
+  grant->exp = key->expires_at;
+  grant->every_url = true;
+  if (!st_claims_set_sub(grant, st_text(key->sub))) return false;
+  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
+  subtoken_text permission;
+  while (st_cut(&cutter, ',', &permission)) {
+    if (!st_claims_add_permission(grant, permission)) return false;
+  }
+  return true;
+}
+
+static subtoken_result judge_key(const st_key *key, int64_t now, const char **event) {
+  if (key->disabled) {
+    *event = "key_disabled";
+    return SUBTOKEN_REVOKED;
+  }
+  if (key->expires_at <= now) {
+    *event = "key_expired";
+    return SUBTOKEN_EXPIRED;
+  }
+  return SUBTOKEN_OK;
+}
+
+static subtoken_result identify_key(const st_service *service, subtoken_text credential,
+                                    int64_t now, st_identity *identity, const char **event) {
+  uint8_t digest[ST_HASH_LEN];
+  *event = "key_unknown";
+  if (!st_sha256(credential.data, credential.len, digest)) return SUBTOKEN_FEED_STALE;
+  switch (service->keys.by_digest(service->keys.store, digest, &identity->key)) {
+    case ST_FOUND: break;
+    case ST_FOUND_NONE: return SUBTOKEN_REVOKED;
+    case ST_FOUND_REVOKED: *event = "key_revoked"; return SUBTOKEN_REVOKED;
+    default: *event = "store_error"; return SUBTOKEN_FEED_STALE;
+  }
+  subtoken_result result = judge_key(&identity->key, now, event);
+  if (result != SUBTOKEN_OK) return result;
+  *event = NULL;
+  identity->is_key = true;
+  return st_key_grant(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
+}
+
+/* What the verifier's question about a sub needs, and what it leaves. */
+typedef struct sub_lookup {
+  const st_service *service;
+  st_key *key;
+  int64_t now;
+  const char *event;
+} sub_lookup;
+
+static subtoken_result sub_revoked(void *context, subtoken_text sub) {
+  sub_lookup *lookup = context;
+  const st_keys *keys = &lookup->service->keys;
+  lookup->event = "revoked";
+  switch (keys->by_sub(keys->store, sub, lookup->key)) {
+    case ST_FOUND: break;
+    case ST_FOUND_NONE:
+    case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
+    default: lookup->event = "store_error"; return SUBTOKEN_FEED_STALE;
+  }
+  subtoken_result result = judge_key(lookup->key, lookup->now, &lookup->event);
+  if (result != SUBTOKEN_OK) return SUBTOKEN_REVOKED;
+  lookup->event = NULL;
+  return SUBTOKEN_OK;
+}
+
+/* A token is worth no more than the store grants its sub now. */
+static bool cut_down(const st_key *key, subtoken_claims *grant) {
+  subtoken_claims most;
+  if (!st_key_grant(key, &most)) return false;
+  uint16_t kept = 0;
+  for (uint16_t i = 0; i < grant->permission_count; i++) {
+    subtoken_slice slice = grant->permissions[i];
+    if (st_claims_has_permission(&most, subtoken_claims_text(grant, slice))) {
+      grant->permissions[kept++] = slice;
+    }
+  }
+  grant->permission_count = kept;
+  if (grant->exp > most.exp) grant->exp = most.exp;
+  return true;
+}
+
+static subtoken_result identify_subtoken(const st_service *service, subtoken_text credential,
+                                         subtoken_text method, subtoken_text target, int64_t now,
+                                         st_identity *identity, const char **event) {
+  sub_lookup lookup = {service, &identity->key, now, NULL};
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = service->ring;
+  verifier.leeway = service->settings->leeway;
+  verifier.max_life = service->settings->max_life;
+  verifier.revoked = sub_revoked;
+  verifier.revoked_context = &lookup;
+  subtoken_request request = {.now = now, .method = method, .target = target};
+  subtoken_result result = subtoken_verify(&verifier, credential, &request, &identity->grant);
+  *event = lookup.event != NULL ? lookup.event : subtoken_result_name(result);
+  if (result != SUBTOKEN_OK) return result;
+  *event = NULL;
+  return cut_down(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
+}
+
+subtoken_result st_identify(const st_service *service, subtoken_text credential,
+                            subtoken_text method, subtoken_text target, int64_t now,
+                            st_identity *identity, const char **event) {
+  memset(identity, 0, offsetof(st_identity, grant));
+  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
+  if (st_key_shaped(credential)) return identify_key(service, credential, now, identity, event);
+  return identify_subtoken(service, credential, method, target, now, identity, event);
+}

@@ -1,0 +1,189 @@
+#include "app/params.h"
+
+#include "base/date.h"
+#include "base/json.h"
+
+/* Decodes + and %XX. The decoded text is never longer than the raw one. */
+static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
+  size_t start = out->len;
+  for (size_t i = 0; i < raw.len; i++) {
+    char c = raw.data[i];
+    if (c == '+') {
+      c = ' ';
+    } else if (c == '%') {
+      int high = raw.len - i >= 3 ? st_hex_value(raw.data[i + 1]) : -1;
+      int low = raw.len - i >= 3 ? st_hex_value(raw.data[i + 2]) : -1;
+      if (high < 0 || low < 0) return false;
+      c = (char)(high << 4 | low);
+      i += 2;
+    }
+    st_write_char(out, c);
+  }
+  *decoded = (subtoken_text){out->out + start, out->len - start};
+  return !out->overflow;
+}
+
+bool st_pair_next(st_cutter *cutter, st_writer *out, st_pair *pair) {
+  subtoken_text piece;
+  do {
+    if (!st_cut(cutter, '&', &piece)) return false;
+  } while (piece.len == 0);
+  st_cutter inner = {piece, false};
+  (void)st_cut(&inner, '=', &pair->name);
+  pair->value = inner.done ? (subtoken_text){piece.data + piece.len, 0} : inner.rest;
+  bool good = form_decode(pair->name, out, &pair->name);
+  pair->bad_escape = !form_decode(pair->value, out, &pair->value) || !good;
+  return true;
+}
+
+enum { EXPIRE = 1, PERMISSIONS = 2, URLS = 4 };
+
+static unsigned known(subtoken_text name) {
+  if (st_text_is(name, "expire")) return EXPIRE;
+  if (st_text_is(name, "permissions")) return PERMISSIONS;
+  return st_text_is(name, "urls") ? URLS : 0;
+}
+
+static bool refuse(st_params *params, const char *name, const char *reason) {
+  st_writer writer = st_writer_on(params->why, sizeof params->why);
+  st_write_string(&writer, name);
+  st_write_string(&writer, ": ");
+  st_write_string(&writer, reason);
+  if (!st_writer_end(&writer)) params->why[0] = '\0';
+  return false;
+}
+
+static const char *name_of(unsigned parameter) {
+  return parameter == EXPIRE ? "expire" : parameter == PERMISSIONS ? "permissions" : "urls";
+}
+
+static bool read_expire(st_params *params, subtoken_text value) {
+  params->ask.has_expire = true;
+  if (st_date_read(value, &params->ask.expire)) return true;
+  return refuse(params, "expire",
+                "must be a date and time such as 2027-11-22T00:41:48Z, with Z, an offset like "
+                "+02:00, or nothing for UTC");
+}
+
+static bool add_permission(st_params *params, subtoken_text item) {
+  if (params->ask.permission_count == SUBTOKEN_PERMISSIONS_MAX) {
+    return refuse(params, "permissions", "at most 64 can be asked for");
+  }
+  params->permissions[params->ask.permission_count++] = item;
+  return true;
+}
+
+bool st_params_add_url(st_params *params, subtoken_text item) {
+  static const char hex[] = "0123456789ABCDEF";
+  if (params->ask.url_count == SUBTOKEN_URLS_MAX) {
+    return refuse(params, "urls", "at most 64 can be asked for");
+  }
+  st_writer *out = &params->writer;
+  size_t start = out->len;
+  for (size_t i = 0; i < item.len; i++) {
+    uint8_t byte = (uint8_t)item.data[i];
+    if (byte != ' ' && byte < 0x80) {
+      st_write_char(out, (char)byte);
+      continue;
+    }
+    char escape[3] = {'%', hex[byte >> 4], hex[byte & 15]};
+    st_write(out, escape, sizeof escape);
+  }
+  if (out->overflow) return refuse(params, "urls", "too long");
+  params->urls[params->ask.url_count++] = (subtoken_text){out->out + start, out->len - start};
+  return true;
+}
+
+/* The two lists of a query or form: one text, cut at the commas. */
+static bool read_list(st_params *params, unsigned parameter, subtoken_text value) {
+  if (parameter == URLS) params->ask.has_urls = value.len > 0;
+  st_cutter cutter = {value, value.len == 0};
+  subtoken_text item;
+  while (st_cut(&cutter, ',', &item)) {
+    if (parameter == URLS ? !st_params_add_url(params, item) : !add_permission(params, item)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool first_time(st_params *params, unsigned parameter) {
+  if (params->seen & parameter) {
+    return refuse(params, name_of(parameter), "given more than once");
+  }
+  params->seen |= parameter;
+  return true;
+}
+
+static bool read_pairs(st_params *params, subtoken_text text) {
+  st_cutter cutter = {text, text.len == 0};
+  st_pair pair;
+  while (st_pair_next(&cutter, &params->writer, &pair)) {
+    unsigned parameter = known(pair.name);
+    if (parameter == 0) continue;
+    if (!first_time(params, parameter)) return false;
+    if (pair.bad_escape) {
+      return refuse(params, name_of(parameter), "a % needs two hex digits behind it");
+    }
+    if (parameter == EXPIRE ? !read_expire(params, pair.value)
+                            : !read_list(params, parameter, pair.value)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool read_json_list(st_params *params, unsigned parameter, st_json *json) {
+  subtoken_text item;
+  if (parameter == URLS) params->ask.has_urls = true;
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    if (!st_json_string(json, &item)) return false;
+    if (parameter == URLS ? !st_params_add_url(params, item) : !add_permission(params, item)) {
+      return false;
+    }
+  }
+  if (!json->failed && parameter == URLS && params->ask.url_count == 0) {
+    return refuse(params, "urls", "an empty list would allow nothing; leave it out for no limit");
+  }
+  return !json->failed;
+}
+
+static bool read_json_member(st_params *params, subtoken_text name, st_json *json) {
+  subtoken_text text;
+  unsigned parameter = known(name);
+  if (parameter == 0) return st_json_skip(json);
+  if (!first_time(params, parameter)) return false;
+  bool good = parameter == EXPIRE ? st_json_string(json, &text) && read_expire(params, text)
+                                  : read_json_list(params, parameter, json);
+  if (!good && json->wrong_type) {
+    return refuse(params, name_of(parameter),
+                  parameter == EXPIRE ? "must be a string" : "must be an array of strings");
+  }
+  return good;
+}
+
+static bool read_json(st_params *params, subtoken_text body) {
+  st_json json;
+  subtoken_text name;
+  /* The reader unescapes in place, so it gets a copy, which the views outlive. */
+  char *copy = params->writer.out + params->writer.len;
+  st_write_text(&params->writer, body);
+  if (params->writer.overflow) return refuse(params, "body", "too long");
+  st_json_start(&json, copy, body.len);
+  bool good = st_json_object(&json);
+  while (good && st_json_member(&json, &name)) good = read_json_member(params, name, &json);
+  if (good && st_json_end(&json)) return true;
+  if (params->why[0] != '\0') return false;
+  return refuse(params, "body", "must be one strict JSON object, no name in it twice");
+}
+
+bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {
+  params->ask = (subtoken_ask){.permissions = params->permissions, .urls = params->urls};
+  params->seen = 0;
+  params->writer = st_writer_on(params->text, sizeof params->text);
+  params->why[0] = '\0';
+  if (!read_pairs(params, query)) return false;
+  if (kind == ST_BODY_FORM) return read_pairs(params, body);
+  return kind == ST_BODY_NONE || read_json(params, body);
+}

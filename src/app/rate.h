@@ -1,0 +1,27 @@
+/* rate - how often a key may make subtokens: a token bucket a key, in a table of
+ * fixed size. Any thread may ask.
+ */
+#ifndef ST_APP_RATE_H
+#define ST_APP_RATE_H
+
+#include <pthread.h>
+
+#include "app/config.h"
+#include "app/keys.h"
+
+#define ST_RATE_SLOTS 4096
+
+typedef struct st_rate {
+  pthread_mutex_t lock;
+  int64_t full_at_us[ST_RATE_SLOTS]; /* when the bucket will be full again */
+} st_rate;
+
+bool st_rate_start(st_rate *rate) __attribute__((warn_unused_result));
+
+/* Take one; otherwise the whole seconds, at least 1, until there is one. Two keys
+ * that fall on one bucket share it, which errs on the side of refusing.
+ */
+int64_t st_rate_take(st_rate *rate, const st_settings *settings, const char *key_id,
+                     int64_t now_us);
+
+#endif

@@ -1,0 +1,450 @@
+#include "app/service.h"
+
+#include "app/params.h"
+#include "base/date.h"
+#include "base/hmac.h"
+#include "base/json.h"
+
+/* 2019-05-22T00:00:00Z: from this schema on tokeninfo tells the type. */
+#define SCHEMA_WITH_TYPE INT64_C(1558483200)
+
+#define ROUTE_MAX 64 /* longer than any path that is routed */
+
+/* One request on its way through this file. */
+typedef struct visit {
+  const st_service *service;
+  const st_request *request;
+  st_reply *reply;
+  char path[ROUTE_MAX]; /* repeated slashes collapsed */
+  size_t path_len;
+  bool path_cut; /* longer than any route */
+  subtoken_text query;
+  subtoken_text credential;
+  char query_credential[SUBTOKEN_TARGET_MAX];
+} visit;
+
+void st_reply_error(st_reply *reply, int status, const char *event, const char *text) {
+  reply->status = status;
+  reply->event.name = event;
+  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
+  st_write_string(&writer, "{\"text\":");
+  st_json_write_string(&writer, st_text(text));
+  st_write_char(&writer, '}');
+  reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+static void challenge(st_reply *reply, const char *text) {
+  st_writer writer = st_writer_on(reply->challenge, sizeof reply->challenge);
+  st_write_string(&writer, text);
+  if (!st_writer_end(&writer)) reply->challenge[0] = '\0';
+}
+
+/* RFC 6750 section 3: no error code when no credential came. */
+static void refuse_credential(visit *v, const char *event) {
+  st_reply_error(v->reply, 401, event, "Invalid access token");
+  challenge(v->reply, v->credential.len == 0 ? "Bearer" : "Bearer error=\"invalid_token\"");
+}
+
+/* ---- the credential ---- */
+
+static bool take_credential(visit *v, subtoken_text text) {
+  if (text.len == 0) return true;
+  if (v->credential.len == 0) {
+    v->credential = text;
+    return true;
+  }
+  return st_text_equal(v->credential, text);
+}
+
+/* What stands behind `Bearer `, or nothing for another scheme. */
+static subtoken_text bearer(subtoken_text value) {
+  size_t i = 0;
+  while (i < value.len && value.data[i] != ' ') i++;
+  if (!st_text_is_nocase((subtoken_text){value.data, i}, "Bearer")) return (subtoken_text){NULL, 0};
+  while (i < value.len && value.data[i] == ' ') i++;
+  return (subtoken_text){value.data + i, value.len - i};
+}
+
+static bool take_from_query(visit *v) {
+  st_cutter cutter = {v->query, v->query.len == 0};
+  st_writer out = st_writer_on(v->query_credential, sizeof v->query_credential);
+  st_pair pair;
+  while (st_pair_next(&cutter, &out, &pair)) {
+    if (st_text_is(pair.name, "access_token") && !take_credential(v, pair.value)) return false;
+  }
+  return true;
+}
+
+/* False when there are two that differ, or two Authorization headers. */
+static bool find_credential(visit *v) {
+  size_t authorizations = 0;
+  bool one = true;
+  for (size_t i = 0; i < v->request->header_count; i++) {
+    const st_header *header = &v->request->headers[i];
+    if (st_text_is_nocase(header->name, "Authorization")) {
+      authorizations++;
+      one = take_credential(v, bearer(header->value)) && one;
+    } else if (st_text_is_nocase(header->name, "X-API-Key")) {
+      one = take_credential(v, header->value) && one;
+    }
+  }
+  return take_from_query(v) && one && authorizations <= 1;
+}
+
+static void tag_credential(visit *v) {
+  static const char hex[] = "0123456789abcdef";
+  uint8_t digest[ST_HASH_LEN];
+  if (v->credential.len == 0 || !st_sha256(v->credential.data, v->credential.len, digest)) return;
+  for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
+    v->reply->event.credential[i] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+  }
+}
+
+/* How far apart two clocks would have to be; for the log alone. */
+static int64_t clock_delta(const visit *v, subtoken_result result) {
+  char header[SUBTOKEN_HEADER_MAX];
+  subtoken_claims claims;
+  if (subtoken_inspect(v->credential, header, sizeof header, &claims) != SUBTOKEN_OK) return 0;
+  return result == SUBTOKEN_EXPIRED ? claims.exp - v->request->now : claims.iat - v->request->now;
+}
+
+static void refuse_identity(visit *v, subtoken_result result, const char *event) {
+  if (result == SUBTOKEN_EXPIRED || result == SUBTOKEN_IAT_FUTURE) {
+    v->reply->event.delta = clock_delta(v, result);
+  }
+  switch (subtoken_result_status(result)) {
+    case 400:
+      st_reply_error(v->reply, 400, event, "the request target can be read in more than one way");
+      return;
+    case 403:
+      st_reply_error(v->reply, 403, event, "this subtoken does not list this url");
+      challenge(v->reply, "Bearer error=\"insufficient_scope\"");
+      return;
+    case 503:
+      st_reply_error(v->reply, 503, event, "the key store cannot be read; try again later");
+      v->reply->retry_after = 5;
+      return;
+    default: refuse_credential(v, event);
+  }
+}
+
+static bool identify(visit *v, st_identity *identity) {
+  const char *event = NULL;
+  if (!find_credential(v)) {
+    st_reply_error(v->reply, 400, "auth_ambiguous", "more than one credential");
+    challenge(v->reply, "Bearer error=\"invalid_request\"");
+    return false;
+  }
+  if (v->credential.len == 0) {
+    refuse_credential(v, "auth_missing");
+    return false;
+  }
+  tag_credential(v);
+  subtoken_result result =
+      st_identify(v->service, v->credential, v->request->method,
+                  (subtoken_text){v->path, v->path_len}, v->request->now, identity, &event);
+  if (result != SUBTOKEN_OK) {
+    refuse_identity(v, result, event);
+    return false;
+  }
+  memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
+  if (!identity->is_key && identity->grant.iat > v->request->now) {
+    v->reply->event.name = "clock_skew";
+    v->reply->event.delta = identity->grant.iat - v->request->now;
+  }
+  return true;
+}
+
+/* ---- createsubtoken ---- */
+
+/* A sentence for each way in which narrowing or signing can fail. */
+static void explain(subtoken_result result, const subtoken_narrowed *did, char *why) {
+  st_writer writer = st_writer_on(why, ST_ISSUE_WHY_MAX);
+  switch (result) {
+    case SUBTOKEN_EXPIRE_PAST: st_write_string(&writer, "expire: is now or in the past"); break;
+    case SUBTOKEN_PARENT_EXPIRED:
+      st_write_string(&writer, "the parent has expired and can make no more subtokens");
+      break;
+    case SUBTOKEN_TOO_MANY_PERMISSIONS:
+      st_write_string(&writer, "permissions: at most 64 can be asked for");
+      break;
+    case SUBTOKEN_TOO_MANY_URLS: st_write_string(&writer, "urls: must be 1 to 64 entries"); break;
+    case SUBTOKEN_BAD_URL:
+    case SUBTOKEN_URL_WIDER:
+      st_write_string(&writer, "urls: entry ");
+      st_write_int(&writer, (int64_t)did->url + 1);
+      st_write_string(&writer, ": ");
+      st_write_string(&writer, result == SUBTOKEN_BAD_URL ? subtoken_fault_text(did->fault)
+                                                          : "the parent does not allow it");
+      break;
+    case SUBTOKEN_TOO_LARGE:
+      st_write_string(&writer,
+                      "urls: the subtoken would be longer than 4096 bytes; ask for fewer or "
+                      "shorter permissions and urls");
+      break;
+    default:
+      st_write_string(&writer, "cannot make the subtoken: ");
+      st_write_string(&writer, subtoken_result_name(result));
+  }
+  if (!st_writer_end(&writer)) why[0] = '\0';
+}
+
+bool st_issue(const st_service *service, const subtoken_claims *grant, const subtoken_ask *ask,
+              int64_t now, char *token, subtoken_narrowed *did, char *why) {
+  subtoken_claims child;
+  subtoken_limits limits = {service->settings->default_life, service->settings->max_life};
+  size_t len;
+  subtoken_result result = subtoken_narrow(grant, ask, &limits, now, &child, did);
+  if (result == SUBTOKEN_OK) {
+    result = subtoken_issue(service->ring, &child, token, SUBTOKEN_ISSUED_MAX + 1, &len);
+  }
+  if (result != SUBTOKEN_OK) explain(result, did, why);
+  return result == SUBTOKEN_OK;
+}
+
+/* The media type, without parameters (RFC 9110 section 8.3.1). */
+static bool body_kind(const st_request *request, st_body_kind *kind) {
+  *kind = ST_BODY_NONE;
+  if (!st_text_is(request->method, "POST") || request->body.len == 0) return true;
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
+    if (*kind != ST_BODY_NONE) return false;
+    st_cutter cutter = {request->headers[i].value, false};
+    subtoken_text type;
+    (void)st_cut(&cutter, ';', &type);
+    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t')) {
+      type.len--;
+    }
+    if (st_text_is_nocase(type, "application/json")) *kind = ST_BODY_JSON;
+    if (st_text_is_nocase(type, "application/x-www-form-urlencoded")) *kind = ST_BODY_FORM;
+    if (*kind == ST_BODY_NONE) return false;
+  }
+  return *kind != ST_BODY_NONE;
+}
+
+static void answer_subtoken(visit *v, const subtoken_ask *ask, const st_identity *identity) {
+  char token[SUBTOKEN_ISSUED_MAX + 1];
+  char why[ST_ISSUE_WHY_MAX];
+  subtoken_narrowed did;
+  if (!st_issue(v->service, &identity->grant, ask, v->request->now, token, &did, why)) {
+    st_reply_error(v->reply, 400, "issue_denied", why);
+    return;
+  }
+  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
+  st_write_string(&writer, "{\"subtoken\":\"");
+  st_write_string(&writer, token);
+  st_write_string(&writer, "\"}");
+  v->reply->status = 200;
+  v->reply->event.dropped = did.dropped;
+  v->reply->event.clamped = did.clamped;
+  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+static void create_subtoken(visit *v) {
+  st_identity identity;
+  st_params params;
+  st_body_kind kind;
+  if (!identify(v, &identity)) return;
+  if (!body_kind(v->request, &kind)) {
+    st_reply_error(v->reply, 415, "issue_denied",
+                   "Content-Type: must be application/json or application/x-www-form-urlencoded");
+    return;
+  }
+  if (!st_params_read(&params, v->query, kind, v->request->body)) {
+    st_reply_error(v->reply, 400, "issue_denied", params.why);
+    return;
+  }
+  int64_t wait =
+      st_rate_take(v->service->rate, v->service->settings, identity.key.id, v->request->now_us);
+  if (wait > 0) {
+    st_reply_error(v->reply, 429, "rate", "too many subtokens from this key; try again later");
+    v->reply->retry_after = wait;
+    return;
+  }
+  answer_subtoken(v, &params.ask, &identity);
+}
+
+/* ---- tokeninfo ---- */
+
+static bool read_schema(subtoken_text text, bool *with_type) {
+  int64_t at;
+  if (st_text_is(text, "latest")) {
+    *with_type = true;
+    return true;
+  }
+  if (!st_date_read_day(text, &at)) return false;
+  *with_type = at >= SCHEMA_WITH_TYPE;
+  return true;
+}
+
+/* v= in the query goes before X-Schema-Version. NULL, or what is wrong. */
+static const char *find_schema(visit *v, bool *with_type) {
+  char decoded[SUBTOKEN_TARGET_MAX];
+  st_cutter cutter = {v->query, v->query.len == 0};
+  st_writer out = st_writer_on(decoded, sizeof decoded);
+  st_pair pair;
+  bool found = false;
+  *with_type = false;
+  while (st_pair_next(&cutter, &out, &pair)) {
+    if (!st_text_is(pair.name, "v")) continue;
+    if (found) return "v: given more than once";
+    found = true;
+    if (!read_schema(pair.value, with_type)) return "v: must be latest, a date or a date and time";
+  }
+  for (size_t i = 0; !found && i < v->request->header_count; i++) {
+    const st_header *header = &v->request->headers[i];
+    if (!st_text_is_nocase(header->name, "X-Schema-Version")) continue;
+    found = true;
+    if (!read_schema(header->value, with_type)) {
+      return "X-Schema-Version: must be latest, a date or a date and time";
+    }
+  }
+  return NULL;
+}
+
+static void write_list(st_writer *writer, const char *name, const subtoken_claims *claims,
+                       const subtoken_slice *list, size_t count) {
+  st_write_string(writer, name);
+  for (size_t i = 0; i < count; i++) {
+    st_write_char(writer, i == 0 ? '[' : ',');
+    st_json_write_string(writer, subtoken_claims_text(claims, list[i]));
+  }
+  st_write_string(writer, count == 0 ? "[]" : "]");
+}
+
+static void write_type(st_writer *writer, const st_identity *identity) {
+  const subtoken_claims *grant = &identity->grant;
+  if (identity->is_key) {
+    st_write_string(writer, ",\"type\":\"APIKey\"");
+    return;
+  }
+  st_write_string(writer, ",\"type\":\"Subtoken\",\"expires_at\":\"");
+  st_date_write(writer, grant->exp, true);
+  st_write_string(writer, "\",\"issued_at\":\"");
+  st_date_write(writer, grant->iat, true);
+  st_write_char(writer, '"');
+  if (!grant->every_url) write_list(writer, ",\"urls\":", grant, grant->urls, grant->url_count);
+}
+
+static void token_info(visit *v) {
+  st_identity identity;
+  bool with_type;
+  if (!identify(v, &identity)) return;
+  const char *problem = find_schema(v, &with_type);
+  if (problem != NULL) {
+    st_reply_error(v->reply, 400, "bad_request", problem);
+    return;
+  }
+  const subtoken_claims *grant = &identity.grant;
+  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
+  st_write_string(&writer, "{\"id\":");
+  st_json_write_string(&writer, st_text(identity.key.id));
+  st_write_string(&writer, ",\"name\":");
+  st_json_write_string(&writer, st_text(identity.key.name));
+  write_list(&writer, ",\"permissions\":", grant, grant->permissions, grant->permission_count);
+  if (with_type) write_type(&writer, &identity);
+  st_write_char(&writer, '}');
+  v->reply->status = 200;
+  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+/* ---- health ---- */
+
+static void answer_status(st_reply *reply, const char *text) {
+  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
+  st_write_string(&writer, "{\"status\":\"");
+  st_write_string(&writer, text);
+  st_write_string(&writer, "\"}");
+  reply->status = 200;
+  reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+static void healthz(visit *v) {
+  answer_status(v->reply, "ok");
+}
+
+static void readyz(visit *v) {
+  if (v->service->ring->count > 0 && v->service->ready(v->service->keys.store)) {
+    answer_status(v->reply, "ready");
+    return;
+  }
+  st_reply_error(v->reply, 503, "store_error",
+                 "cannot issue and verify: the store does not answer");
+}
+
+/* ---- routes ---- */
+
+static const struct {
+  const char *path;
+  const char *allow;
+  bool post;
+  void (*answer)(visit *v);
+} routes[] = {
+    {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", true, create_subtoken},
+    {"/v2/tokeninfo", "GET, HEAD, OPTIONS", false, token_info},
+    {"/healthz", "GET, HEAD, OPTIONS", false, healthz},
+    {"/readyz", "GET, HEAD, OPTIONS", false, readyz},
+};
+
+/* Cut off the query, and collapse repeated slashes after the first segment. */
+static void split_target(visit *v) {
+  subtoken_text target = v->request->target;
+  size_t i = 0;
+  for (; i < target.len && target.data[i] != '?'; i++) {
+    bool repeated = v->path_len > 1 && target.data[i] == '/' && v->path[v->path_len - 1] == '/';
+    if (repeated) continue;
+    v->path_cut = v->path_len == sizeof v->path;
+    if (v->path_cut) return;
+    v->path[v->path_len++] = target.data[i];
+  }
+  if (i < target.len) v->query = (subtoken_text){target.data + i + 1, target.len - i - 1};
+}
+
+static void answer_route(visit *v, size_t route) {
+  subtoken_text method = v->request->method;
+  if (st_text_is(method, "OPTIONS")) {
+    v->reply->status = 204;
+    v->reply->allow = routes[route].allow;
+    v->reply->preflight = true;
+  } else if (st_text_is(method, "GET") || st_text_is(method, "HEAD") ||
+             (routes[route].post && st_text_is(method, "POST"))) {
+    routes[route].answer(v);
+  } else {
+    st_reply_error(v->reply, 405, "bad_method", "this endpoint does not know this method");
+    v->reply->allow = routes[route].allow;
+  }
+}
+
+static void clear(st_reply *reply) {
+  memset(reply, 0, offsetof(st_reply, body));
+  reply->body[0] = '\0';
+}
+
+void st_service_answer(const st_service *service, const st_request *request, st_reply *reply) {
+  visit v; /* its two buffers need no zeros */
+  v.service = service;
+  v.request = request;
+  v.reply = reply;
+  v.path_len = 0;
+  v.path_cut = false;
+  v.query = v.credential = (subtoken_text){NULL, 0};
+  clear(reply);
+  reply->head = st_text_is(request->method, "HEAD");
+  if (request->target.len > SUBTOKEN_TARGET_MAX) {
+    st_reply_error(reply, 414, "limit", "the request target is longer than 8192 bytes");
+    return;
+  }
+  split_target(&v);
+  for (size_t i = 0; !v.path_cut && i < sizeof routes / sizeof routes[0]; i++) {
+    if (st_text_is((subtoken_text){v.path, v.path_len}, routes[i].path)) {
+      answer_route(&v, i);
+      return;
+    }
+  }
+  if (st_text_is(request->method, "TRACE") || st_text_is(request->method, "CONNECT")) {
+    st_reply_error(reply, 405, "bad_method", "this server does not know this method");
+    reply->allow = "GET, HEAD, POST, OPTIONS";
+    return;
+  }
+  st_reply_error(reply, 404, "not_found", "there is no such endpoint");
+}

@@ -1,0 +1,99 @@
+/* service - a request in, a reply out. No sockets, no clock: it can be fuzzed whole.
+ *
+ * The walk of a request through this room: route, credential, identity, url,
+ * parameters, answer; the first that fails decides (interface section 6).
+ */
+#ifndef ST_APP_SERVICE_H
+#define ST_APP_SERVICE_H
+
+#include "app/config.h"
+#include "app/keys.h"
+#include "app/rate.h"
+#include "subtoken/issue.h"
+#include "subtoken/verify.h"
+
+#define ST_REPLY_BODY_MAX 24576
+#define ST_CREDENTIAL_TAG_LEN 8
+
+typedef struct st_header {
+  subtoken_text name;
+  subtoken_text value; /* without the white space around it */
+} st_header;
+
+typedef struct st_request {
+  subtoken_text method;
+  subtoken_text target; /* as on the request line */
+  const st_header *headers;
+  size_t header_count;
+  subtoken_text body;
+  int64_t now;
+  int64_t now_us; /* monotonic, for throttling */
+} st_request;
+
+/* What the log tells of a request besides its status. Never a credential. */
+typedef struct st_event {
+  const char *name;                           /* a word of threats.md, or NULL when all went well */
+  char credential[ST_CREDENTIAL_TAG_LEN + 1]; /* hex of its SHA-256, or empty */
+  char key_id[ST_KEY_ID_LEN + 1];
+  size_t dropped;
+  bool clamped;
+  int64_t delta; /* seconds between the clocks, or 0 */
+} st_event;
+
+typedef struct st_reply {
+  int status;
+  const char *allow;   /* the Allow header, or NULL */
+  bool preflight;      /* the CORS headers of a preflight */
+  bool head;           /* send the headers alone */
+  bool close;          /* end the connection */
+  int64_t retry_after; /* seconds, or 0 */
+  char challenge[192]; /* WWW-Authenticate, or empty */
+  st_event event;
+  size_t body_len; /* 0: no body and no Content-Type */
+  char body[ST_REPLY_BODY_MAX];
+} st_reply;
+
+typedef struct st_service {
+  const st_settings *settings;
+  const subtoken_ring *ring;
+  st_keys keys;
+  st_rate *rate;
+  bool (*ready)(void *store);
+} st_service;
+
+void st_service_answer(const st_service *service, const st_request *request, st_reply *reply);
+
+/* {"text":"…"}; text may be anything. */
+void st_reply_error(st_reply *reply, int status, const char *event, const char *text);
+
+/* The grant of a key as claims that never were in a token. False when it does not
+ * fit, which a key of the store always does. */
+bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn_unused_result));
+
+/* Does it look like a whole key: 72 characters, upper-case hex and dashes? */
+bool st_key_shaped(subtoken_text text);
+
+/* Make a subtoken from a grant, the last step of createsubtoken and of `subtoken
+ * issue`. On failure *why (of ST_ISSUE_WHY_MAX bytes) names the parameter.
+ */
+#define ST_ISSUE_WHY_MAX 256
+bool st_issue(const st_service *service, const subtoken_claims *grant, const subtoken_ask *ask,
+              int64_t now, char *token, subtoken_narrowed *did, char *why)
+    __attribute__((warn_unused_result));
+
+/* Who a credential is, and what it may do now. */
+typedef struct st_identity {
+  bool is_key;
+  st_key key;            /* the parent key, also of a subtoken */
+  subtoken_claims grant; /* a subtoken's, cut down to what the key grants now */
+} st_identity;
+
+/* SUBTOKEN_OK, a reason of section 4, or for a key SUBTOKEN_REVOKED (unknown,
+ * deleted, disabled: *event says) or SUBTOKEN_EXPIRED.
+ */
+subtoken_result st_identify(const st_service *service, subtoken_text credential,
+                            subtoken_text method, subtoken_text target, int64_t now,
+                            st_identity *identity, const char **event)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,80 @@
+#include "base/base64url.h"
+#include "base/json.h"
+#include "shell/command.h"
+
+#define TOKEN_MAX (SUBTOKEN_TOKEN_MAX + 64)
+#define DECODED_MAX (SUBTOKEN_TOKEN_MAX + 1)
+
+/* Two of the three parts, decoded, as JSON text that was looked at strictly. */
+typedef struct inspected {
+  char header[DECODED_MAX], payload[DECODED_MAX];
+  size_t header_len, payload_len;
+} inspected;
+
+static bool decode_json(subtoken_text part, char *out, size_t *len) {
+  static char scratch[DECODED_MAX];
+  if (!st_base64url_decode(part, out, DECODED_MAX, len)) return false;
+  memcpy(scratch, out, *len);
+  return *len > 0 && out[0] == '{' && st_json_valid(scratch, *len);
+}
+
+static bool inspect(subtoken_text token, inspected *into) {
+  st_cutter cutter = {token, false};
+  subtoken_text part;
+  return token.len <= SUBTOKEN_TOKEN_MAX && st_cut(&cutter, '.', &part) &&
+         decode_json(part, into->header, &into->header_len) && st_cut(&cutter, '.', &part) &&
+         decode_json(part, into->payload, &into->payload_len);
+}
+
+/* The times in words, when the claims are those of a subtoken. */
+static void print_times(subtoken_text token) {
+  static subtoken_claims claims;
+  char header[SUBTOKEN_HEADER_MAX];
+  if (subtoken_inspect(token, header, sizeof header, &claims) != SUBTOKEN_OK) {
+    puts("claims:   not those of a subtoken");
+    return;
+  }
+  int64_t now = st_world_now();
+  fputs("issued:   ", stdout);
+  st_print_time(stdout, claims.iat);
+  fputs("\nexpires:  ", stdout);
+  st_print_time(stdout, claims.exp);
+  printf("%s\n", claims.exp <= now ? " (in the past)" : "");
+}
+
+int st_cmd_inspect(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken inspect [--json]   < TOKEN\n"
+      "Decodes the token on standard input WITHOUT TRUSTING IT: neither its signature nor its\n"
+      "times are checked. `subtoken verify` does that.";
+  bool json = false;
+  const st_option options[] = {{"--json", &json, NULL}, {0}};
+  st_arguments arguments = {.command = "inspect", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  static char text[TOKEN_MAX];
+  static inspected decoded;
+  char why[ST_WHY_MAX];
+  subtoken_text token;
+  if (!st_read_credential(text, sizeof text, &token, why)) {
+    return st_complain(ST_EXIT_FAILED, "inspect: %s", why);
+  }
+  if (!inspect(token, &decoded)) {
+    return st_complain(ST_EXIT_REFUSED, "inspect: this is no JSON Web Token in compact form");
+  }
+  subtoken_text header = {decoded.header, decoded.header_len};
+  subtoken_text payload = {decoded.payload, decoded.payload_len};
+  if (json) {
+    printf("{\"verified\":false,\"header\":%.*s,\"claims\":%.*s}\n", (int)header.len, header.data,
+           (int)payload.len, payload.data);
+    return st_flush(ST_EXIT_DONE);
+  }
+  puts("NOT VERIFIED: anybody could have written this.");
+  fputs("header:   ", stdout);
+  st_print_text(stdout, header);
+  fputs("\npayload:  ", stdout);
+  st_print_text(stdout, payload);
+  fputc('\n', stdout);
+  print_times(token);
+  return st_flush(ST_EXIT_DONE);
+}

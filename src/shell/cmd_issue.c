@@ -1,0 +1,119 @@
+#include "app/params.h"
+#include "base/date.h"
+#include "shell/command.h"
+#include "shell/live.h"
+
+#define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)
+
+/* --expire: a form of the HTTP parameter, or how long from now. */
+static bool read_when(const char *text, int64_t now, subtoken_ask *ask) {
+  int64_t life;
+  ask->has_expire = true;
+  if (st_date_read(st_text(text), &ask->expire)) return true;
+  if (!st_duration_read(st_text(text), &life)) return false;
+  ask->expire = life <= ST_NEVER - now ? now + life : ST_NEVER;
+  return true;
+}
+
+static void write_parameter(st_writer *query, const char *name, const char *value) {
+  static const char hex[] = "0123456789ABCDEF";
+  if (value == NULL) return;
+  st_write_char(query, '&');
+  st_write_string(query, name);
+  st_write_char(query, '=');
+  for (; *value != '\0'; value++) {
+    char escape[3] = {'%', hex[(uint8_t)*value >> 4], hex[(uint8_t)*value & 15]};
+    st_write(query, escape, sizeof escape);
+  }
+}
+
+/* The lists are read by the code that reads them in a query. */
+static bool read_lists(const char *permissions, const char *urls, st_params *params) {
+  static char query[3 * ST_BODY_IN_MAX + 64];
+  st_writer writer = st_writer_on(query, sizeof query);
+  write_parameter(&writer, "permissions", permissions);
+  write_parameter(&writer, "urls", urls);
+  if (writer.overflow) {
+    snprintf(params->why, sizeof params->why, "permissions, urls: too long");
+    return false;
+  }
+  return st_params_read(params, (subtoken_text){query, writer.len}, ST_BODY_NONE,
+                        (subtoken_text){NULL, 0});
+}
+
+/* A parent that is restricted to some urls may make tokens only when it lists the
+ * endpoint that makes them, by whichever of its methods.
+ */
+static subtoken_result identify(const st_service *service, subtoken_text credential, int64_t now,
+                                st_identity *identity, const char **event) {
+  subtoken_text target = ST_TEXT("/v2/createsubtoken");
+  subtoken_result result =
+      st_identify(service, credential, ST_TEXT("POST"), target, now, identity, event);
+  if (result != SUBTOKEN_URL) return result;
+  return st_identify(service, credential, ST_TEXT("GET"), target, now, identity, event);
+}
+
+static int issue(const st_service *service, subtoken_text credential, const st_params *params,
+                 int64_t now, bool json) {
+  static st_identity identity;
+  char token[SUBTOKEN_ISSUED_MAX + 1], why[ST_ISSUE_WHY_MAX];
+  const char *event = NULL;
+  subtoken_narrowed did;
+  subtoken_result result = identify(service, credential, now, &identity, &event);
+  if (result == SUBTOKEN_FEED_STALE) {
+    return st_complain(ST_EXIT_FAILED, "issue: the key store cannot be read");
+  }
+  if (result != SUBTOKEN_OK) {
+    return st_complain(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
+  }
+  if (!st_issue(service, &identity.grant, &params->ask, now, token, &did, why)) {
+    return st_complain(ST_EXIT_REFUSED, "issue: %s", why);
+  }
+  printf(json ? "{\"subtoken\":\"%s\"}\n" : "%s\n", token);
+  subtoken_wipe(token, sizeof token);
+  return st_flush(ST_EXIT_DONE);
+}
+
+int st_cmd_issue(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken issue [--permissions a,b] [--urls /x,/y] [--expire WHEN] [--data DIR]\n"
+      "                      [--json]   < KEY-OR-SUBTOKEN\n"
+      "Makes a subtoken from the key or subtoken on standard input and prints it. WHEN is a\n"
+      "date and time (2027-11-22T00:41:48Z) or a number with s, m, h or d; 30d by default.";
+  const char *data_option = NULL, *permissions = NULL, *urls = NULL, *expire = NULL;
+  bool json = false;
+  const st_option options[] = {
+      {"--data", NULL, &data_option}, {"--permissions", NULL, &permissions},
+      {"--urls", NULL, &urls},        {"--expire", NULL, &expire},
+      {"--json", &json, NULL},        {0}};
+  st_arguments arguments = {.command = "issue", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  static st_params params;
+  int64_t now = st_world_now();
+  if (!read_lists(permissions, urls, &params)) return st_usage(&arguments, "--%s", params.why);
+  if (expire != NULL && !read_when(expire, now, &params.ask)) {
+    return st_usage(&arguments, "--expire must be a date and time, or a number with s, m, h or d");
+  }
+  char why[ST_WHY_MAX], text[CREDENTIAL_MAX];
+  subtoken_text credential;
+  st_data data;
+  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "issue: %s", why);
+  st_store *store = st_data_open(&data, false, why);
+  if (store == NULL) return st_complain(ST_EXIT_FAILED, "issue: %s", why);
+  static subtoken_ring ring;
+  st_settings settings;
+  st_settings_default(&settings);
+  st_service service = {.settings = &settings, .ring = &ring, .keys = st_store_keys(store)};
+  int code = ST_EXIT_FAILED;
+  if (!st_ring_load(data.secrets, &ring, why) ||
+      !st_read_credential(text, sizeof text, &credential, why)) {
+    st_complain(code, "issue: %s", why);
+  } else {
+    code = issue(&service, credential, &params, now, json);
+  }
+  subtoken_wipe(text, sizeof text);
+  subtoken_wipe(&ring, sizeof ring);
+  st_store_close(store);
+  return code;
+}

@@ -1,0 +1,277 @@
+#include "base/date.h"
+#include "core/claims.h"
+#include "shell/command.h"
+
+#define PAGE 64
+#define DRAWS 8
+
+static const char *state_of(const st_key *key, int64_t now) {
+  if (key->disabled) return "disabled";
+  return key->expires_at <= now ? "expired" : "active";
+}
+
+static void print_key_json(const st_key *key, const char *whole, int64_t now) {
+  fputs("{", stdout);
+  if (whole != NULL) printf("\"key\":\"%s\",", whole);
+  printf("\"id\":\"%s\",\"name\":", key->id);
+  st_print_json(stdout, st_text(key->name));
+  fputs(",\"owner\":", stdout);
+  st_print_json(stdout, st_text(key->owner));
+  fputs(",\"permissions\":[", stdout);
+  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
+  subtoken_text permission;
+  for (bool first = true; st_cut(&cutter, ',', &permission); first = false) {
+    if (!first) fputc(',', stdout);
+    st_print_json(stdout, permission);
+  }
+  fputs("],\"created_at\":\"", stdout);
+  st_print_time(stdout, key->created_at);
+  fputs("\",\"expires_at\":", stdout);
+  if (key->expires_at == ST_NEVER) {
+    fputs("null", stdout);
+  } else {
+    fputc('"', stdout);
+    st_print_time(stdout, key->expires_at);
+    fputc('"', stdout);
+  }
+  printf(",\"disabled\":%s,\"state\":\"%s\",\"sub\":\"%s\"}", key->disabled ? "true" : "false",
+         state_of(key, now), key->sub);
+}
+
+static void print_expiry(const st_key *key) {
+  if (key->expires_at == ST_NEVER) {
+    printf("%-20s", "never");
+  } else {
+    st_print_time(stdout, key->expires_at);
+  }
+}
+
+/* Draws again in the case that never happens. */
+static st_stored draw_and_create(st_store *store, st_key *key, char whole[ST_KEY_LEN + 1],
+                                 char *why) {
+  uint8_t digest[32];
+  st_stored stored = ST_STORE_EXISTS;
+  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
+    st_draw_key(whole, key, digest);
+    stored = st_store_create(store, key, digest, why);
+  }
+  return stored;
+}
+
+static int create(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
+      "                           [--data DIR] [--json]\n"
+      "Makes a parent key and prints it, once: only its SHA-256 is kept. A new DATA directory\n"
+      "is made when there is none. --expires is a number with s, m, h or d; never by default.";
+  const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL;
+  bool json = false;
+  const st_option options[] = {{"--data", NULL, &data_option},
+                               {"--name", NULL, &name},
+                               {"--permissions", NULL, &permissions},
+                               {"--expires", NULL, &expires},
+                               {"--owner", NULL, &owner},
+                               {"--json", &json, NULL},
+                               {0}};
+  st_arguments arguments = {.command = "key create", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (owner == NULL) owner = "";
+  if (name == NULL || permissions == NULL) {
+    return st_usage(&arguments, "--name and --permissions are needed");
+  }
+  if (!st_permissions_valid(st_text(permissions))) {
+    return st_usage(&arguments,
+                    "--permissions is a list with commas of at most 64 names, none twice, each of "
+                    "1 to 64 characters without space, quote, comma or backslash");
+  }
+  if (strlen(name) > ST_NAME_MAX || strlen(owner) > ST_NAME_MAX || !st_utf8_valid(st_text(name)) ||
+      !st_utf8_valid(st_text(owner))) {
+    return st_usage(&arguments, "--name and --owner are UTF-8 of at most %d bytes", ST_NAME_MAX);
+  }
+  st_key key = {.created_at = st_world_now(), .expires_at = ST_NEVER};
+  int64_t life = 0;
+  if (expires != NULL && strcmp(expires, "never") != 0) {
+    if (!st_duration_read(st_text(expires), &life) || life < 1 || life > ST_NEVER / 2) {
+      return st_usage(&arguments, "--expires is never, or a number with s, m, h or d");
+    }
+    key.expires_at = key.created_at + life;
+  }
+  snprintf(key.name, sizeof key.name, "%s", name);
+  snprintf(key.owner, sizeof key.owner, "%s", owner);
+  snprintf(key.permissions, sizeof key.permissions, "%s", permissions);
+  char why[ST_WHY_MAX], whole[ST_KEY_LEN + 1];
+  st_data data;
+  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "key: %s", why);
+  st_store *store = st_data_open(&data, true, why);
+  if (store == NULL) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  st_stored stored = draw_and_create(store, &key, whole, why);
+  st_store_close(store);
+  if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  if (json) {
+    print_key_json(&key, whole, key.created_at);
+    fputc('\n', stdout);
+  } else {
+    puts(whole);
+  }
+  subtoken_wipe(whole, sizeof whole);
+  return st_flush(ST_EXIT_DONE);
+}
+
+static int list(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken key list [--data DIR] [--json]\n"
+      "Lists the parent keys in the order of their ids; never a key itself.";
+  const char *data_option = NULL;
+  bool json = false;
+  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  st_arguments arguments = {.command = "key list", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  char why[ST_WHY_MAX], after[ST_KEY_ID_LEN + 1] = "";
+  st_data data;
+  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "key: %s", why);
+  st_store *store = st_data_open(&data, false, why);
+  if (store == NULL) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  static st_key keys[PAGE];
+  size_t count = PAGE;
+  bool first = true;
+  int64_t now = st_world_now();
+  st_stored stored = ST_STORED;
+  if (json) fputc('[', stdout);
+  while (count == PAGE &&
+         (stored = st_store_list(store, after, PAGE, keys, &count, why)) == ST_STORED) {
+    for (size_t i = 0; i < count; i++, first = false) {
+      if (json) {
+        fputs(first ? "\n" : ",\n", stdout);
+        print_key_json(&keys[i], NULL, now);
+        continue;
+      }
+      printf("%s  %-8s  ", keys[i].id, state_of(&keys[i], now));
+      print_expiry(&keys[i]);
+      printf("  %s  ", keys[i].permissions[0] != '\0' ? keys[i].permissions : "-");
+      st_print_text(stdout, st_text(keys[i].name));
+      fputc('\n', stdout);
+    }
+    if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
+  }
+  st_store_close(store);
+  if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  if (json) fputs(first ? "]\n" : "\n]\n", stdout);
+  return st_flush(ST_EXIT_DONE);
+}
+
+static void print_key(const st_key *key, int64_t now) {
+  printf("id:          %s\nname:        ", key->id);
+  st_print_text(stdout, st_text(key->name));
+  fputs("\nowner:       ", stdout);
+  st_print_text(stdout, st_text(key->owner));
+  printf("\npermissions: %s\ncreated:     ", key->permissions);
+  st_print_time(stdout, key->created_at);
+  fputs("\nexpires:     ", stdout);
+  print_expiry(key);
+  printf("\nstate:       %s\nsub:         %s\n", state_of(key, now), key->sub);
+}
+
+typedef enum act { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } act;
+
+static st_stored replace_sub(st_store *store, const char *id, char *why) {
+  char sub[ST_SUB_LEN + 1];
+  st_stored stored = ST_STORE_EXISTS;
+  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
+    st_draw_sub(sub);
+    stored = st_store_replace_sub(store, id, sub, st_world_now(), why);
+  }
+  return stored;
+}
+
+static st_stored perform(st_store *store, const char *id, act what, st_key *key, char *why) {
+  switch (what) {
+    case SHOW: return st_store_find(store, id, key, why);
+    case DISABLE: return st_store_set_disabled(store, id, true, st_world_now(), why);
+    case ENABLE: return st_store_set_disabled(store, id, false, st_world_now(), why);
+    case DELETE: return st_store_delete(store, id, st_world_now(), why);
+    case REVOKE_SUBTOKENS: return replace_sub(store, id, why);
+  }
+  return ST_STORE_FAILED;
+}
+
+/* The commands that take one id. */
+static int on_one(int argc, char **argv, const char *command, const char *help, act what) {
+  const char *data_option = NULL, *id = NULL;
+  bool json = false;
+  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  st_arguments arguments = {
+      .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (id == NULL) return st_usage(&arguments, "the id of a key is needed");
+  char why[ST_WHY_MAX];
+  st_data data;
+  st_key key;
+  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "key: %s", why);
+  st_store *store = st_data_open(&data, false, why);
+  if (store == NULL) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  st_stored stored = perform(store, id, what, &key, why);
+  st_store_close(store);
+  if (stored == ST_STORE_NONE)
+    return st_complain(ST_EXIT_REFUSED, "key: there is no key of this id");
+  if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  if (what == SHOW && json) {
+    print_key_json(&key, NULL, st_world_now());
+    fputc('\n', stdout);
+  } else if (what == SHOW) {
+    print_key(&key, st_world_now());
+  } else if (json) {
+    puts("{\"ok\":true}");
+  }
+  return st_flush(ST_EXIT_DONE);
+}
+
+static int show(int argc, char **argv) {
+  return on_one(argc, argv, "key show",
+                "usage: subtoken key show ID [--data DIR] [--json]\n"
+                "Shows a parent key: all but the key itself, which is kept nowhere.",
+                SHOW);
+}
+
+static int disable(int argc, char **argv) {
+  return on_one(argc, argv, "key disable",
+                "usage: subtoken key disable ID [--data DIR] [--json]\n"
+                "Refuses the key and its subtokens until it is enabled again.",
+                DISABLE);
+}
+
+static int enable(int argc, char **argv) {
+  return on_one(argc, argv, "key enable",
+                "usage: subtoken key enable ID [--data DIR] [--json]\n"
+                "Takes a disabled key and its subtokens back into use.",
+                ENABLE);
+}
+
+static int delete (int argc, char **argv) {
+  return on_one(argc, argv, "key delete",
+                "usage: subtoken key delete ID [--data DIR] [--json]\n"
+                "Refuses the key and its subtokens for ever.",
+                DELETE);
+}
+
+static int revoke_subtokens(int argc, char **argv) {
+  return on_one(argc, argv, "key revoke-subtokens",
+                "usage: subtoken key revoke-subtokens ID [--data DIR] [--json]\n"
+                "Refuses every subtoken made so far; the key lives on and makes new ones.",
+                REVOKE_SUBTOKENS);
+}
+
+int st_cmd_key(int argc, char **argv) {
+  static const st_command table[] = {
+      {"create", create, "make a parent key and print it, once"},
+      {"list", list, "list the keys"},
+      {"show", show, "show one key"},
+      {"disable", disable, "refuse a key for a while"},
+      {"enable", enable, "take a disabled key back into use"},
+      {"delete", delete, "refuse a key for ever"},
+      {"revoke-subtokens", revoke_subtokens, "refuse every subtoken of a key made so far"},
+      {0}};
+  return st_command_run(table, "subtoken key", argc, argv);
+}

@@ -1,0 +1,350 @@
+/* The ring is a text file of one `kid:base64url` a line; these commands move whole
+ * lines, so that they never take a secret apart.
+ */
+#include "base/base64url.h"
+#include "base/date.h"
+#include "core/ring.h"
+#include "shell/command.h"
+#include "shell/live.h"
+
+#define FILE_MAX 8192
+#define LINES_MAX SUBTOKEN_RING_MAX
+
+/* A ring file, line by line, with room for one more. */
+typedef struct ring_file {
+  char text[FILE_MAX];
+  size_t count;
+  subtoken_text lines[LINES_MAX + 1];
+  char added[160];
+} ring_file;
+
+static subtoken_text kid_of(subtoken_text line) {
+  st_cutter cutter = {line, false};
+  subtoken_text kid;
+  (void)st_cut(&cutter, ':', &kid);
+  return kid;
+}
+
+/* What commands and people call it: the unnamed one is `-`. */
+static subtoken_text shown(subtoken_text kid) {
+  return kid.len == 0 ? ST_TEXT("-") : kid;
+}
+
+static bool load(const char *path, ring_file *file, char *why) {
+  size_t len = 0, line;
+  static subtoken_ring ring;
+  if (!st_ring_load(path, &ring, why)) return false; /* says what is wrong, and where */
+  subtoken_wipe(&ring, sizeof ring);
+  if (!st_world_read_secret(path, file->text, sizeof file->text, &len, why)) return false;
+  if (subtoken_ring_read(&ring, (subtoken_text){file->text, len}, &line) != SUBTOKEN_OK) {
+    snprintf(why, ST_WHY_MAX, "%.400s changed while it was read", path);
+    return false;
+  }
+  subtoken_wipe(&ring, sizeof ring);
+  if (len > 0 && file->text[len - 1] == '\n') len--;
+  st_cutter cutter = {{file->text, len}, false};
+  for (file->count = 0; st_cut(&cutter, '\n', &file->lines[file->count]);) file->count++;
+  return true;
+}
+
+static bool save(const char *path, const ring_file *file, char *why) {
+  char text[FILE_MAX + sizeof file->added];
+  size_t line;
+  static subtoken_ring ring;
+  st_writer writer = st_writer_on(text, sizeof text);
+  for (size_t i = 0; i < file->count; i++) {
+    st_write_text(&writer, file->lines[i]);
+    st_write_char(&writer, '\n');
+  }
+  bool good = !writer.overflow &&
+              subtoken_ring_read(&ring, (subtoken_text){text, writer.len}, &line) == SUBTOKEN_OK;
+  if (!good) snprintf(why, ST_WHY_MAX, "the ring would not be valid; nothing was changed");
+  if (good) good = st_world_replace(path, text, writer.len, false, why);
+  subtoken_wipe(text, sizeof text);
+  subtoken_wipe(&ring, sizeof ring);
+  return good;
+}
+
+static size_t find(const ring_file *file, subtoken_text kid) {
+  if (st_text_is(kid, "-")) kid = (subtoken_text){NULL, 0};
+  size_t i = 0;
+  while (i < file->count && !st_text_equal(kid_of(file->lines[i]), kid)) i++;
+  return i;
+}
+
+static void move_to_front(ring_file *file, size_t at) {
+  subtoken_text line = file->lines[at];
+  for (; at > 0; at--) file->lines[at] = file->lines[at - 1];
+  file->lines[0] = line;
+}
+
+/* A name that tells when, and is not taken: 20261123-1f2e3d. */
+static void draw_kid(char kid[16]) {
+  char date[ST_DATE_LEN + 1];
+  uint8_t random[3];
+  st_writer writer = st_writer_on(date, sizeof date);
+  st_date_write(&writer, st_world_now(), false);
+  st_world_random(random, sizeof random);
+  snprintf(kid, 16, "%.4s%.2s%.2s-%02x%02x%02x", date, date + 5, date + 8, random[0], random[1],
+           random[2]);
+}
+
+static void append_new(ring_file *file, const char *kid) {
+  uint8_t secret[32];
+  st_world_random(secret, sizeof secret);
+  st_writer writer = st_writer_on(file->added, sizeof file->added);
+  st_write_string(&writer, kid);
+  st_write_char(&writer, ':');
+  st_base64url_write(&writer, secret, sizeof secret);
+  file->lines[file->count++] = (subtoken_text){file->added, writer.len};
+  subtoken_wipe(secret, sizeof secret);
+}
+
+/* ---- when a secret last signed: kept in the store, for `retire` ---- */
+
+static void memory_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
+  kid = shown(kid);
+  snprintf(name, SUBTOKEN_KID_MAX + 16, "signed:%.*s", (int)kid.len, kid.data);
+}
+
+static bool remember(st_store *store, subtoken_text kid, int64_t when, char *why) {
+  char name[SUBTOKEN_KID_MAX + 16];
+  memory_name(kid, name);
+  return st_store_remember(store, name, when, why) == ST_STORED;
+}
+
+/* Until when tokens that it signed may live; ST_NEVER when that is not known. */
+static int64_t lives_until(st_store *store, subtoken_text kid, char *why) {
+  char name[SUBTOKEN_KID_MAX + 16];
+  int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
+  memory_name(kid, name);
+  if (st_store_recall(store, name, &last, why) != ST_STORED || last == ST_NEVER) return ST_NEVER;
+  if (st_store_recall(store, "max_life", &configured, why) == ST_STORED && configured > life) {
+    life = configured;
+  }
+  return last == 0 ? 0 : last + life + 120;
+}
+
+/* ---- the commands ---- */
+
+/* All that they share: options, paths, the lock, and the store. */
+typedef struct session {
+  st_data data;
+  st_store *store;
+  int lock;
+  ring_file file;
+  char why[ST_WHY_MAX];
+} session;
+
+static int fail(session *s) {
+  return st_complain(ST_EXIT_FAILED, "secret: %s", s->why);
+}
+
+/* The store is made when it is not there: the ring may be older than the database. */
+static bool start(session *s, const char *data_option, bool change) {
+  s->lock = -1;
+  if (!st_data_find(data_option, &s->data, s->why)) return false;
+  if (!st_world_data_dir(s->data.dir, change, s->why)) return false;
+  if (!change) return true;
+  s->lock = st_world_lock(s->data.dir, s->why);
+  return s->lock >= 0;
+}
+
+static bool open_store(session *s) {
+  return st_store_open(s->data.database, true, &s->store, s->why) == ST_STORED;
+}
+
+static int finish(session *s, int code) {
+  if (s->store != NULL) st_store_close(s->store);
+  if (s->lock >= 0) st_world_unlock(s->lock);
+  subtoken_wipe(&s->file, sizeof s->file);
+  return code;
+}
+
+static int list(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken secret list [--data DIR] [--json]\n"
+      "Lists the names of the signing secrets: the first signs, all verify. `-` is the one\n"
+      "without a name.";
+  const char *data_option = NULL;
+  bool json = false;
+  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  st_arguments arguments = {.command = "secret list", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  static session s;
+  if (!start(&s, data_option, false) || !load(s.data.secrets, &s.file, s.why)) return fail(&s);
+  if (json) fputc('[', stdout);
+  for (size_t i = 0; i < s.file.count; i++) {
+    subtoken_text kid = shown(kid_of(s.file.lines[i]));
+    if (json) {
+      printf("%s{\"kid\":\"%.*s\",\"signs\":%s}", i > 0 ? "," : "", (int)kid.len, kid.data,
+             i == 0 ? "true" : "false");
+    } else {
+      printf("%-20.*s %s\n", (int)kid.len, kid.data, i == 0 ? "signs and verifies" : "verifies");
+    }
+  }
+  if (json) puts("]");
+  return finish(&s, st_flush(ST_EXIT_DONE));
+}
+
+static int say_kid(session *s, subtoken_text kid, bool json) {
+  printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)shown(kid).len, shown(kid).data);
+  return finish(s, st_flush(ST_EXIT_DONE));
+}
+
+/* Puts the secret at `at` in front, and remembers who signed until now. */
+static bool promote_line(session *s, size_t at) {
+  char old[SUBTOKEN_KID_MAX + 1];
+  subtoken_text before = kid_of(s->file.lines[0]);
+  snprintf(old, sizeof old, "%.*s", (int)before.len, before.data);
+  if (!remember(s->store, kid_of(s->file.lines[at]), ST_NEVER, s->why)) return false;
+  move_to_front(&s->file, at);
+  return save(s->data.secrets, &s->file, s->why) &&
+         (at == 0 || remember(s->store, st_text(old), st_world_now(), s->why));
+}
+
+/* `add` makes the ring when there is none: its first secret has no name and signs. */
+static int add_to_nothing(session *s, bool json) {
+  if (!st_ring_make(s->data.secrets, s->why)) return finish(s, fail(s));
+  return say_kid(s, (subtoken_text){NULL, 0}, json);
+}
+
+static int add_or_rotate(int argc, char **argv, const char *command, const char *help,
+                         bool promote) {
+  const char *data_option = NULL, *kid = NULL;
+  bool json = false;
+  char drawn[16];
+  const st_option options[] = {
+      {"--data", NULL, &data_option}, {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
+  st_arguments arguments = {.command = command, .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (kid != NULL && !st_kid_valid(st_text(kid))) {
+    return st_usage(&arguments, "--kid is 1 to 64 characters A-Za-z0-9_-");
+  }
+  static session s;
+  st_world_stamp stamp;
+  if (!start(&s, data_option, true)) return finish(&s, fail(&s));
+  if (!promote && !st_world_stamp_of(s.data.secrets, &stamp)) return add_to_nothing(&s, json);
+  if (!load(s.data.secrets, &s.file, s.why) || !open_store(&s)) return finish(&s, fail(&s));
+  if (s.file.count == LINES_MAX) {
+    return finish(&s, st_complain(ST_EXIT_REFUSED, "secret: the ring is full; retire one first"));
+  }
+  if (kid == NULL) {
+    draw_kid(drawn);
+    kid = drawn;
+  }
+  if (find(&s.file, st_text(kid)) < s.file.count) {
+    return finish(&s, st_complain(ST_EXIT_REFUSED, "secret: the ring has one of that name"));
+  }
+  append_new(&s.file, kid);
+  bool done =
+      promote ? promote_line(&s, s.file.count - 1)
+              : remember(s.store, st_text(kid), 0, s.why) && save(s.data.secrets, &s.file, s.why);
+  return done ? say_kid(&s, st_text(kid), json) : finish(&s, fail(&s));
+}
+
+static int add(int argc, char **argv) {
+  return add_or_rotate(
+      argc, argv, "secret add",
+      "usage: subtoken secret add [--kid KID] [--data DIR] [--json]\n"
+      "Adds a new signing secret that only verifies, and prints its name. Hand the ring to the\n"
+      "edges, then promote it. Makes the ring when there is none.",
+      false);
+}
+
+static int rotate(int argc, char **argv) {
+  return add_or_rotate(argc, argv, "secret rotate",
+                       "usage: subtoken secret rotate [--kid KID] [--data DIR] [--json]\n"
+                       "Adds a new signing secret and lets it sign at once: for a single machine.",
+                       true);
+}
+
+typedef struct kid_options {
+  const char *data, *kid;
+  bool force, json;
+} kid_options;
+
+/* Reads `KID` and the options of promote and retire; code is set when there is no more
+ * to do. */
+static bool read_kid(int argc, char **argv, st_arguments *arguments, kid_options *given, session *s,
+                     int *code) {
+  arguments->words = &given->kid;
+  arguments->word_max = 1;
+  *code = ST_EXIT_USAGE;
+  if (!st_arguments_read(arguments, argc, argv)) return false;
+  *code = ST_EXIT_DONE;
+  if (arguments->helped) return false;
+  *code = ST_EXIT_USAGE;
+  if (given->kid == NULL) {
+    st_usage(arguments, "the name of a secret is needed; - is the one without a name");
+    return false;
+  }
+  *code = ST_EXIT_FAILED;
+  if (!start(s, given->data, true) || !load(s->data.secrets, &s->file, s->why) || !open_store(s)) {
+    finish(s, fail(s));
+    return false;
+  }
+  *code = ST_EXIT_REFUSED;
+  if (find(&s->file, st_text(given->kid)) < s->file.count) return true;
+  finish(s, st_complain(ST_EXIT_REFUSED, "secret: the ring has none of that name"));
+  return false;
+}
+
+static int promote(int argc, char **argv) {
+  static session s;
+  kid_options given = {0};
+  const st_option options[] = {{"--data", NULL, &given.data}, {"--json", &given.json, NULL}, {0}};
+  st_arguments arguments = {.command = "secret promote",
+                            .help =
+                                "usage: subtoken secret promote KID [--data DIR] [--json]\n"
+                                "Makes the secret the one that signs. Edges must have it already.",
+                            .options = options};
+  int code;
+  if (!read_kid(argc, argv, &arguments, &given, &s, &code)) return code;
+  if (!promote_line(&s, find(&s.file, st_text(given.kid)))) return finish(&s, fail(&s));
+  return say_kid(&s, st_text(given.kid), given.json);
+}
+
+static int retire(int argc, char **argv) {
+  static session s;
+  kid_options given = {0};
+  const st_option options[] = {{"--data", NULL, &given.data},
+                               {"--force", &given.force, NULL},
+                               {"--json", &given.json, NULL},
+                               {0}};
+  st_arguments arguments = {
+      .command = "secret retire",
+      .help =
+          "usage: subtoken secret retire KID [--force] [--data DIR] [--json]\n"
+          "Removes a secret: tokens that it signed are refused from now on. Wants --force\n"
+          "while such tokens may still live, or when that cannot be known.",
+      .options = options};
+  int code;
+  if (!read_kid(argc, argv, &arguments, &given, &s, &code)) return code;
+  size_t at = find(&s.file, st_text(given.kid));
+  if (at == 0) {
+    return finish(
+        &s, st_complain(ST_EXIT_REFUSED, "secret: this one signs; promote another one first"));
+  }
+  int64_t until = lives_until(s.store, kid_of(s.file.lines[at]), s.why);
+  if (!given.force && until > st_world_now()) {
+    return finish(&s, st_complain(ST_EXIT_REFUSED,
+                                  "secret: tokens that it signed may still live; --force ends "
+                                  "them"));
+  }
+  for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
+  if (!save(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
+  return say_kid(&s, st_text(given.kid), given.json);
+}
+
+int st_cmd_secret(int argc, char **argv) {
+  static const st_command table[] = {{"list", list, "list the names in the ring"},
+                                     {"add", add, "add a secret that only verifies"},
+                                     {"promote", promote, "make a secret the one that signs"},
+                                     {"rotate", rotate, "add a secret and let it sign at once"},
+                                     {"retire", retire, "remove a secret"},
+                                     {0}};
+  return st_command_run(table, "subtoken secret", argc, argv);
+}

@@ -1,0 +1,218 @@
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "shell/command.h"
+#include "shell/http.h"
+#include "shell/live.h"
+#include "shell/log.h"
+
+typedef struct serve_options {
+  const char *data, *listen, *config;
+  bool demo;
+} serve_options;
+
+static bool read_config(const serve_options *given, st_settings *settings, char *why) {
+  static char text[ST_CONFIG_MAX];
+  size_t len = 0;
+  char problem[ST_CONFIG_WHY_MAX];
+  st_settings_default(settings);
+  if (given->config != NULL) {
+    if (!st_world_read(given->config, text, sizeof text, &len, why)) return false;
+    if (!st_config_read((subtoken_text){text, len}, settings, problem)) {
+      snprintf(why, ST_WHY_MAX, "%.200s: %s", given->config, problem);
+      return false;
+    }
+  }
+  if (given->listen != NULL) {
+    snprintf(settings->listen, sizeof settings->listen, "%s", given->listen);
+  }
+  return true;
+}
+
+/* HOST:PORT; `localhost` is the one name that is known. */
+static bool read_listen(st_settings *settings, char *why) {
+  subtoken_text text = st_text(settings->listen);
+  size_t colon = text.len;
+  while (colon > 0 && text.data[colon - 1] != ':') colon--;
+  int64_t port = 0;
+  bool good = colon > 1 && text.len - colon >= 1 && text.len - colon <= 5;
+  for (size_t i = colon; good && i < text.len; i++) {
+    good = text.data[i] >= '0' && text.data[i] <= '9';
+    port = port * 10 + (text.data[i] - '0');
+  }
+  subtoken_text host = {text.data, colon > 0 ? colon - 1 : 0};
+  if (st_text_is(host, "localhost")) {
+    snprintf(settings->listen, sizeof settings->listen, "127.0.0.1:%d", (int)port);
+    return good && port <= 65535;
+  }
+  st_network network;
+  if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']') {
+    host = (subtoken_text){host.data + 1, host.len - 2};
+  }
+  good = good && port <= 65535 && st_network_read(host, &network);
+  if (!good) snprintf(why, ST_WHY_MAX, "listen must be ADDRESS:PORT, such as 127.0.0.1:8080");
+  return good;
+}
+
+static bool on_loopback(const st_settings *settings) {
+  return memcmp(settings->listen, "127.", 4) == 0 || memcmp(settings->listen, "[::1]", 5) == 0;
+}
+
+/* What the longest-lived token can be is remembered: `secret retire` asks for it. */
+static bool remember_max_life(st_store *store, const st_settings *settings, char *why) {
+  int64_t known = 0;
+  st_stored stored = st_store_recall(store, "max_life", &known, why);
+  if (stored == ST_STORE_FAILED) return false;
+  if (stored == ST_STORED && known >= settings->max_life) return true;
+  return st_store_remember(store, "max_life", settings->max_life, why) == ST_STORED;
+}
+
+/* Whole or not at all: all that can fail comes before the change. */
+static bool reload(const serve_options *given, const st_settings *before, st_store *store,
+                   char *why) {
+  static st_settings settings;
+  if (!read_config(given, &settings, why) || !read_listen(&settings, why)) return false;
+  if (strcmp(settings.listen, before->listen) != 0 || settings.threads != before->threads) {
+    snprintf(why, ST_WHY_MAX, "a new value of listen or threads needs a restart");
+    return false;
+  }
+  return remember_max_life(store, &settings, why) && st_log_reopen(settings.log, why) &&
+         st_live_change(&settings, why);
+}
+
+/* One key to try it with, when there is none; shown once. The lines are pasted as
+ * they are, each by itself.
+ */
+static bool show_demo(const st_data *data, st_store *store, const char *base, char *why) {
+  int64_t count = 0;
+  if (st_store_count(store, &count, why) != ST_STORED) return false;
+  if (count > 0) {
+    printf(
+        "Serving on %s. The demo key was shown when it was made; another key:\n"
+        "  build/subtoken key create --data %s --name mine --permissions account\n",
+        base, data->dir);
+    return fflush(stdout) == 0;
+  }
+  st_key key = {.name = "demo",
+                .permissions = "account,characters,inventories,progression,unlocks,wallet",
+                .created_at = st_world_now(),
+                .expires_at = ST_NEVER};
+  char whole[ST_KEY_LEN + 1];
+  uint8_t digest[32];
+  st_draw_key(whole, &key, digest);
+  if (st_store_create(store, &key, digest, why) != ST_STORED) return false;
+  printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
+  printf(
+      "Make a subtoken that may do one thing, on one URL:\n\n"
+      "  curl -s '%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
+      "-H 'Authorization: Bearer %s'\n\n",
+      base, whole);
+  printf(
+      "Make one and see what it is:\n\n"
+      "  curl -s '%s/v2/tokeninfo?v=latest' -H \"Authorization: Bearer $(curl -s "
+      "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
+      "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
+      base, base, whole);
+  printf(
+      "Make one and see it refused where it should be:\n\n"
+      "  curl -s '%s/v2/createsubtoken' -H \"Authorization: Bearer $(curl -s "
+      "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
+      "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
+      base, base, whole);
+  subtoken_wipe(whole, sizeof whole);
+  return fflush(stdout) == 0;
+}
+
+/* A connection is a descriptor, and more may be waiting than are served. */
+static void raise_descriptors(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void base_url(const st_settings *settings, char *out, size_t size) {
+  int host = (int)strlen(settings->listen);
+  while (host > 0 && settings->listen[host - 1] != ':') host--;
+  snprintf(out, size, "http://%.*s%d", host, settings->listen, st_http_port());
+}
+
+static void wait_for_end(const serve_options *given, const st_settings *settings, st_store *store,
+                         const sigset_t *signals) {
+  char why[ST_WHY_MAX];
+  for (;;) {
+    int number = sigwaitinfo(signals, NULL);
+    if (number == SIGTERM || number == SIGINT) return;
+    if (number != SIGHUP) continue;
+    bool done = reload(given, settings, store, why);
+    st_log_event(done ? "reloaded" : "reload_failed", done ? NULL : why);
+  }
+}
+
+static int serve(const serve_options *given, const st_data *data, const st_settings *settings,
+                 const sigset_t *signals) {
+  char why[ST_WHY_MAX], base[160];
+  int code = ST_EXIT_FAILED;
+  st_store *store = st_data_open(data, true, why);
+  if (store == NULL) return st_complain(code, "serve: %s", why);
+  if (!remember_max_life(store, settings, why) || !st_live_start(data->secrets, settings, why) ||
+      !st_log_start(settings->log, why)) {
+    st_complain(code, "serve: %s", why);
+  } else if (!st_http_start(settings, store, why)) {
+    st_log_stop();
+    st_complain(code, "serve: %s", why);
+  } else {
+    base_url(settings, base, sizeof base);
+    st_log_event("listening", base);
+    if (!on_loopback(settings) && !settings->behind_tls) {
+      st_log_event("not_behind_tls",
+                   "keys and tokens cross the network unencrypted; see behind_tls");
+    }
+    if (given->demo && !show_demo(data, store, base, why)) st_complain(0, "serve: %s", why);
+    wait_for_end(given, settings, store, signals);
+    st_log_event("stopping", NULL);
+    st_http_stop();
+    st_log_stop();
+    st_live_stop();
+    code = ST_EXIT_DONE;
+  }
+  st_store_close(store);
+  return code;
+}
+
+int st_cmd_serve(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken serve [--listen HOST:PORT] [--config FILE] [--data DIR] [--demo]\n"
+      "Answers over HTTP until SIGTERM; SIGHUP reads the configuration again and reopens the\n"
+      "log. A new DATA directory is made when there is none. --demo makes a key to try it with\n"
+      "when there is none, and prints lines to paste.";
+  serve_options given = {0};
+  const st_option options[] = {{"--data", NULL, &given.data},
+                               {"--listen", NULL, &given.listen},
+                               {"--config", NULL, &given.config},
+                               {"--demo", &given.demo, NULL},
+                               {0}};
+  st_arguments arguments = {.command = "serve", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  char why[ST_WHY_MAX];
+  st_data data;
+  static st_settings settings;
+  if (!st_data_find(given.data, &data, why)) return st_complain(ST_EXIT_USAGE, "serve: %s", why);
+  if (given.listen != NULL && strlen(given.listen) >= sizeof settings.listen) {
+    return st_usage(&arguments, "--listen is too long");
+  }
+  if (!read_config(&given, &settings, why) || !read_listen(&settings, why)) {
+    return st_complain(given.config != NULL ? ST_EXIT_FAILED : ST_EXIT_USAGE, "serve: %s", why);
+  }
+  /* Blocked before any thread starts, so that only wait_for_end sees them. */
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  raise_descriptors();
+  return serve(&given, &data, &settings, &signals);
+}

@@ -1,0 +1,309 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/date.h"
+#include "base/json.h"
+#include "shell/command.h"
+#include "shell/live.h"
+#include "subtoken/verify.h"
+
+#define TOKEN_MAX 65536 /* more than is looked at, so that "too_large" can be said */
+#define NEEDS_MAX 256
+
+/* What is asked about one token. */
+typedef struct question {
+  subtoken_text token, method, target;
+  subtoken_text needs[NEEDS_MAX];
+  size_t needs_count;
+  int64_t now;
+} question;
+
+static subtoken_result ask_store(void *context, subtoken_text sub) {
+  static st_key key;
+  const st_keys *keys = context;
+  switch (keys->by_sub(keys->store, sub, &key)) {
+    case ST_FOUND: return key.disabled ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+    case ST_FOUND_NONE:
+    case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
+    default: return SUBTOKEN_FEED_STALE;
+  }
+}
+
+static bool read_time(subtoken_text text, int64_t *seconds) {
+  return st_date_read(text, seconds) ||
+         (text.len > 0 && text.data[text.len - 1] <= '9' && st_duration_read(text, seconds));
+}
+
+static bool read_needs(subtoken_text list, question *asked) {
+  st_cutter cutter = {list, list.len == 0};
+  subtoken_text need;
+  while (st_cut(&cutter, ',', &need)) {
+    if (asked->needs_count == NEEDS_MAX) return false;
+    asked->needs[asked->needs_count++] = need;
+  }
+  return true;
+}
+
+static subtoken_result decide(const subtoken_verifier *verifier, const question *asked,
+                              subtoken_claims *claims) {
+  subtoken_request request = {.now = asked->now,
+                              .method = asked->method,
+                              .target = asked->target,
+                              .needs = asked->needs,
+                              .needs_count = asked->needs_count};
+  return subtoken_verify(verifier, asked->token, &request, claims);
+}
+
+static void print_verdict_json(subtoken_result result) {
+  if (result == SUBTOKEN_OK) {
+    puts("{\"ok\":true}");
+    return;
+  }
+  printf("{\"ok\":false,\"status\":%d,\"reason\":\"%s\"}\n", subtoken_result_status(result),
+         subtoken_result_name(result));
+}
+
+/* ---- --jsonl ---- */
+
+static bool read_needs_array(st_json *json, question *asked) {
+  asked->needs_count = 0;
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    if (asked->needs_count == NEEDS_MAX ||
+        !st_json_string(json, &asked->needs[asked->needs_count])) {
+      return false;
+    }
+    asked->needs_count++;
+  }
+  return !json->failed;
+}
+
+static bool read_at(st_json *json, question *asked) {
+  subtoken_text text;
+  if (st_json_peek(json) != '"') return st_json_uint(json, &asked->now);
+  return st_json_string(json, &text) && read_time(text, &asked->now);
+}
+
+/* One line; what it does not say is as the options say. */
+static bool read_line(char *line, size_t len, question *asked) {
+  st_json json;
+  subtoken_text name;
+  st_json_start(&json, line, len);
+  bool good = st_json_object(&json);
+  while (good && st_json_member(&json, &name)) {
+    if (st_text_is(name, "token")) {
+      good = st_json_string(&json, &asked->token);
+    } else if (st_text_is(name, "method")) {
+      good = st_json_string(&json, &asked->method);
+    } else if (st_text_is(name, "url")) {
+      good = st_json_string(&json, &asked->target);
+    } else if (st_text_is(name, "require")) {
+      good = read_needs_array(&json, asked);
+    } else if (st_text_is(name, "at")) {
+      good = read_at(&json, asked);
+    } else {
+      good = st_json_skip(&json);
+    }
+  }
+  return good && st_json_end(&json) && asked->token.data != NULL;
+}
+
+static int verify_lines(const subtoken_verifier *verifier, const question *given) {
+  static subtoken_claims claims;
+  static question asked;
+  char *line = NULL;
+  size_t size = 0;
+  ssize_t len;
+  while ((len = getline(&line, &size, stdin)) >= 0) {
+    asked = *given;
+    if (len > 0 && line[len - 1] == '\n') len--;
+    if (read_line(line, (size_t)len, &asked)) {
+      print_verdict_json(decide(verifier, &asked, &claims));
+    } else {
+      puts("{\"ok\":false,\"status\":400,\"reason\":\"bad_line\"}");
+    }
+  }
+  bool broken = ferror(stdin) != 0;
+  free(line);
+  if (broken) return st_complain(ST_EXIT_FAILED, "verify: cannot read standard input");
+  return st_flush(ST_EXIT_DONE);
+}
+
+/* ---- one token, explained ---- */
+
+static void print_span(int64_t seconds) {
+  if (seconds < 0) seconds = -seconds;
+  if (seconds < 120) {
+    printf("%lld s", (long long)seconds);
+  } else if (seconds < 7200) {
+    printf("%lld min", (long long)seconds / 60);
+  } else if (seconds < 172800) {
+    printf("%lld h", (long long)seconds / 3600);
+  } else {
+    printf("%lld days", (long long)seconds / 86400);
+  }
+}
+
+static void print_times(const subtoken_claims *claims, const question *asked,
+                        subtoken_result result) {
+  int64_t at = result == SUBTOKEN_EXPIRED ? claims->exp : claims->iat;
+  printf(": %s ", result == SUBTOKEN_EXPIRED ? "exp" : "iat");
+  st_print_time(stdout, at);
+  fputs(result == SUBTOKEN_EXPIRED ? " was " : " is ", stdout);
+  print_span(asked->now - at);
+  fputs(result == SUBTOKEN_EXPIRED ? " ago" : " ahead", stdout);
+}
+
+static void print_list(const subtoken_claims *claims, const subtoken_slice *list, size_t count) {
+  fputc('[', stdout);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) fputs(", ", stdout);
+    st_print_text(stdout, subtoken_claims_text(claims, list[i]));
+  }
+  fputc(']', stdout);
+}
+
+/* What the rule saw. The token is decoded again without trust: it only shows. */
+static void explain(const question *asked, subtoken_result result) {
+  static subtoken_claims claims;
+  char header[SUBTOKEN_HEADER_MAX];
+  if (subtoken_inspect(asked->token, header, sizeof header, &claims) != SUBTOKEN_OK) return;
+  switch (result) {
+    case SUBTOKEN_EXPIRED:
+    case SUBTOKEN_IAT_FUTURE: print_times(&claims, asked, result); break;
+    case SUBTOKEN_URL:
+      fputs(": url ", stdout);
+      st_print_text(stdout, asked->target.data != NULL ? asked->target : ST_TEXT("(none given)"));
+      fputs(" is not in ", stdout);
+      print_list(&claims, claims.urls, claims.url_count);
+      break;
+    case SUBTOKEN_PERM:
+      fputs(": the token has ", stdout);
+      print_list(&claims, claims.permissions, claims.permission_count);
+      break;
+    default: break;
+  }
+}
+
+static int verify_one(const subtoken_verifier *verifier, question *asked, bool json) {
+  static subtoken_claims claims;
+  static char text[TOKEN_MAX];
+  char why[ST_WHY_MAX];
+  if (!st_read_credential(text, sizeof text, &asked->token, why)) {
+    return st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  }
+  subtoken_result result = decide(verifier, asked, &claims);
+  if (json) {
+    print_verdict_json(result);
+  } else if (result == SUBTOKEN_OK) {
+    fputs("good until ", stdout);
+    st_print_time(stdout, claims.exp);
+    fputc('\n', stdout);
+  } else {
+    printf("refused %d %s", subtoken_result_status(result), subtoken_result_name(result));
+    explain(asked, result);
+    fputc('\n', stdout);
+  }
+  subtoken_wipe(text, sizeof text);
+  return st_flush(result == SUBTOKEN_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
+}
+
+/* ---- options ---- */
+
+typedef struct verify_options {
+  const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets;
+  bool no_revocations, jsonl, json;
+} verify_options;
+
+static subtoken_text optional_text(const char *text) {
+  return text != NULL ? st_text(text) : (subtoken_text){NULL, 0};
+}
+
+/* NULL, or which option is wrong. */
+static const char *apply(const verify_options *given, subtoken_verifier *verifier,
+                         question *asked) {
+  asked->method = optional_text(given->method);
+  asked->target = optional_text(given->url);
+  asked->now = st_world_now();
+  verifier->iss = optional_text(given->iss);
+  verifier->aud = optional_text(given->aud);
+  verifier->without_revocations = given->no_revocations;
+  if (given->at != NULL && !read_time(st_text(given->at), &asked->now)) {
+    return "--at is whole seconds since 1970, or a date and time";
+  }
+  if (given->leeway != NULL && !st_duration_read(st_text(given->leeway), &verifier->leeway)) {
+    return "--leeway is seconds, or a number with s, m, h or d";
+  }
+  if (given->max_life != NULL && !st_duration_read(st_text(given->max_life), &verifier->max_life)) {
+    return "--max-life is seconds, or a number with s, m, h or d";
+  }
+  if (given->require != NULL && !read_needs(st_text(given->require), asked)) {
+    return "--require has too many permissions";
+  }
+  return asked->now < 0 || asked->now > SUBTOKEN_TIME_MAX ? "--at is before 1970" : NULL;
+}
+
+/* Without a store to ask there is no trustworthy revocation data: 503 for all. */
+static int verify(const verify_options *given, subtoken_verifier *verifier, question *asked) {
+  static subtoken_ring ring;
+  char why[ST_WHY_MAX];
+  st_data data;
+  st_store *store = NULL;
+  st_keys keys;
+  if (!st_data_find(given->data, &data, why)) return st_complain(ST_EXIT_USAGE, "verify: %s", why);
+  if (!st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why)) {
+    return st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  }
+  verifier->ring = &ring;
+  if (!given->no_revocations) {
+    store = st_data_open(&data, false, why);
+    if (store != NULL) {
+      keys = st_store_keys(store);
+      verifier->revoked = ask_store;
+      verifier->revoked_context = &keys;
+    } else {
+      st_complain(0, "verify: no revocation data: %s", why);
+    }
+  }
+  int code =
+      given->jsonl ? verify_lines(verifier, asked) : verify_one(verifier, asked, given->json);
+  if (store != NULL) st_store_close(store);
+  subtoken_wipe(&ring, sizeof ring);
+  return code;
+}
+
+int st_cmd_verify(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--at TIME] [--leeway "
+      "S]\n"
+      "                       [--max-life S] [--iss I] [--aud A] [--secrets FILE]\n"
+      "                       [--no-revocations] [--data DIR] [--json | --jsonl]   < TOKEN\n"
+      "Says whether the token on standard input is good for a request, and the rule that decided.\n"
+      "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
+      "method, url, require (an array) and at; the answers come one a line, in order.\n"
+      "Revoked tokens are known from the database in DATA, or, with --no-revocations, not at all.\n"
+      "Exit 0 good, 1 refused, 3 when the token or the ring could not be read.";
+  verify_options given = {0};
+  const st_option options[] = {{"--data", NULL, &given.data},
+                               {"--method", NULL, &given.method},
+                               {"--url", NULL, &given.url},
+                               {"--require", NULL, &given.require},
+                               {"--at", NULL, &given.at},
+                               {"--leeway", NULL, &given.leeway},
+                               {"--max-life", NULL, &given.max_life},
+                               {"--iss", NULL, &given.iss},
+                               {"--aud", NULL, &given.aud},
+                               {"--secrets", NULL, &given.secrets},
+                               {"--no-revocations", &given.no_revocations, NULL},
+                               {"--jsonl", &given.jsonl, NULL},
+                               {"--json", &given.json, NULL},
+                               {0}};
+  st_arguments arguments = {.command = "verify", .help = help, .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  static question asked;
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  const char *problem = apply(&given, &verifier, &asked);
+  if (problem != NULL) return st_usage(&arguments, "%s", problem);
+  return verify(&given, &verifier, &asked);
+}

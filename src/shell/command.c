@@ -1,0 +1,245 @@
+#include "shell/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/base64url.h"
+#include "base/date.h"
+#include "base/hmac.h"
+#include "base/json.h"
+#include "core/claims.h"
+
+int st_complain(int code, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("subtoken ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  return code;
+}
+
+static void print_table(const st_command *table, const char *program, FILE *out) {
+  fprintf(out, "usage: %s COMMAND [OPTION...]   (%s COMMAND --help says more)\n\n", program,
+          program);
+  for (; table->name != NULL; table++) fprintf(out, "  %-17s %s\n", table->name, table->summary);
+}
+
+int st_command_run(const st_command *table, const char *program, int argc, char **argv) {
+  if (argc >= 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0)) {
+    print_table(table, program, stdout);
+    return st_flush(ST_EXIT_DONE);
+  }
+  for (const st_command *row = table; argc >= 1 && row->name != NULL; row++) {
+    if (strcmp(argv[0], row->name) == 0) return row->run(argc - 1, argv + 1);
+  }
+  print_table(table, program, stderr);
+  return ST_EXIT_USAGE;
+}
+
+int st_usage(const st_arguments *arguments, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  fprintf(stderr, "subtoken %s: ", arguments->command);
+  vfprintf(stderr, format, list);
+  int line = (int)strcspn(arguments->help, "\n");
+  fprintf(stderr, "\n%.*s\n", line, arguments->help);
+  va_end(list);
+  return ST_EXIT_USAGE;
+}
+
+/* Sets what the option at argv[*at] stands for. */
+static bool take_option(st_arguments *arguments, int argc, char **argv, int *at) {
+  size_t name = strcspn(argv[*at], "=");
+  for (const st_option *option = arguments->options; option->name != NULL; option++) {
+    if (strlen(option->name) != name || memcmp(option->name, argv[*at], name) != 0) continue;
+    bool joined = argv[*at][name] == '=';
+    if (option->flag != NULL) {
+      if (joined) return st_usage(arguments, "%s takes no value", option->name) == 0;
+      *option->flag = true;
+      return true;
+    }
+    if (*option->value != NULL) {
+      return st_usage(arguments, "%s is given twice", option->name) == 0;
+    }
+    if (!joined && *at + 1 == argc)
+      return st_usage(arguments, "%s needs a value", option->name) == 0;
+    *option->value = joined ? argv[*at] + name + 1 : argv[++*at];
+    return true;
+  }
+  return st_usage(arguments, "there is no option %.*s", (int)(name > 40 ? 40 : name), argv[*at]) ==
+         0;
+}
+
+bool st_arguments_read(st_arguments *arguments, int argc, char **argv) {
+  for (int i = 0; i < argc; i++) {
+    if (strcmp(argv[i], "--help") == 0) {
+      arguments->helped = true;
+      puts(arguments->help);
+      return true;
+    }
+    if (argv[i][0] == '-' && argv[i][1] == '-') {
+      if (!take_option(arguments, argc, argv, &i)) return false;
+    } else if (arguments->word_count < arguments->word_max) {
+      arguments->words[arguments->word_count++] = argv[i];
+    } else {
+      return st_usage(arguments, "there is a word too many") == 0;
+    }
+  }
+  return true;
+}
+
+bool st_data_find(const char *option, st_data *data, char *why) {
+  const char *dir = option != NULL ? option : getenv("SUBTOKEN_DATA");
+  if (dir == NULL || dir[0] == '\0') dir = "./var";
+  if (strlen(dir) >= sizeof data->dir) {
+    snprintf(why, ST_WHY_MAX, "the name of the data directory is too long");
+    return false;
+  }
+  snprintf(data->dir, sizeof data->dir, "%s", dir);
+  snprintf(data->secrets, sizeof data->secrets, "%s/secrets", dir);
+  snprintf(data->database, sizeof data->database, "%s/subtoken.db", dir);
+  return true;
+}
+
+bool st_ring_make(const char *path, char *why) {
+  uint8_t secret[32];
+  char line[64];
+  st_world_random(secret, sizeof secret);
+  st_writer writer = st_writer_on(line, sizeof line);
+  st_write_char(&writer, ':');
+  st_base64url_write(&writer, secret, sizeof secret);
+  st_write_char(&writer, '\n');
+  bool made = st_world_replace(path, line, writer.len, true, why);
+  subtoken_wipe(secret, sizeof secret);
+  subtoken_wipe(line, sizeof line);
+  return made;
+}
+
+static bool make_ring_if_new(const st_data *data, char *why) {
+  st_world_stamp stamp;
+  if (st_world_stamp_of(data->secrets, &stamp)) return true;
+  if (errno != ENOENT) {
+    snprintf(why, ST_WHY_MAX, "cannot look at %.400s: %s", data->secrets, strerror(errno));
+    return false;
+  }
+  if (st_world_stamp_of(data->database, &stamp)) {
+    snprintf(why, ST_WHY_MAX,
+             "%.300s is missing though the database beside it is there: restore it, or make a "
+             "new ring with `subtoken secret add` (every subtoken made so far is then refused)",
+             data->secrets);
+    return false;
+  }
+  return st_ring_make(data->secrets, why);
+}
+
+bool st_data_make(const st_data *data, char *why) {
+  if (!st_world_data_dir(data->dir, true, why)) return false;
+  int lock = st_world_lock(data->dir, why);
+  if (lock < 0) return false;
+  bool made = make_ring_if_new(data, why);
+  st_world_unlock(lock);
+  return made;
+}
+
+st_store *st_data_open(const st_data *data, bool make, char *why) {
+  st_store *store = NULL;
+  if (make ? !st_data_make(data, why) : !st_world_data_dir(data->dir, false, why)) return NULL;
+  return st_store_open(data->database, make, &store, why) == ST_STORED ? store : NULL;
+}
+
+bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why) {
+  size_t len = 0, start = 0;
+  if (!st_world_stdin(out, size, &len, why)) return false;
+  while (len > 0 && strchr(" \t\r\n", out[len - 1]) != NULL && out[len - 1] != '\0') len--;
+  while (start < len && strchr(" \t\r\n", out[start]) != NULL && out[start] != '\0') start++;
+  *credential = (subtoken_text){out + start, len - start};
+  if (credential->len == 0) snprintf(why, ST_WHY_MAX, "nothing came on standard input");
+  return credential->len > 0;
+}
+
+/* C0, DEL, and C1, which some terminals obey even when they come as UTF-8. */
+static bool obeyed(uint32_t code) {
+  return code < 0x20 || (code >= 0x7F && code <= 0x9F);
+}
+
+void st_print_text(FILE *out, subtoken_text text) {
+  for (size_t i = 0; i < text.len;) {
+    uint32_t code = 0;
+    size_t step = st_utf8_next(text.data + i, text.len - i, &code);
+    if (step == 0 || obeyed(code)) {
+      fprintf(out, "\\x%02x", (unsigned char)text.data[i]);
+      i++;
+      continue;
+    }
+    fwrite(text.data + i, 1, step, out);
+    i += step;
+  }
+}
+
+void st_print_json(FILE *out, subtoken_text text) {
+  char piece[16];
+  fputc('"', out);
+  for (size_t i = 0; i < text.len; i++) {
+    st_writer writer = st_writer_on(piece, sizeof piece);
+    st_json_write_string(&writer, (subtoken_text){text.data + i, 1});
+    fwrite(piece + 1, 1, writer.len - 2, out);
+  }
+  fputc('"', out);
+}
+
+void st_print_time(FILE *out, int64_t seconds) {
+  char text[ST_DATE_LEN + 1];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_date_write(&writer, seconds, false);
+  fwrite(text, 1, writer.len, out);
+}
+
+int st_flush(int code) {
+  if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
+  return st_complain(ST_EXIT_FAILED, "cannot write to standard output: %s", strerror(errno));
+}
+
+void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
+  uint8_t random[32];
+  st_world_random(random, sizeof random);
+  st_writer writer = st_writer_on(sub, ST_SUB_LEN + 1);
+  st_base64url_write(&writer, random, sizeof random);
+  if (!st_writer_end(&writer)) abort();
+}
+
+void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
+  static const char hex[] = "0123456789ABCDEF";
+  static const char shape[] =
+      "00000000-0000-0000-0000-00000000000000000000-0000-0000-0000-000000000000";
+  uint8_t random[32];
+  st_world_random(random, sizeof random);
+  size_t digit = 0;
+  for (size_t i = 0; i < ST_KEY_LEN; i++) {
+    key[i] = '-';
+    if (shape[i] == '-') continue;
+    key[i] = hex[random[digit / 2] >> (digit % 2 == 0 ? 4 : 0) & 15];
+    digit++;
+  }
+  key[ST_KEY_LEN] = '\0';
+  memcpy(into->id, key, ST_KEY_ID_LEN);
+  into->id[ST_KEY_ID_LEN] = '\0';
+  st_draw_sub(into->sub);
+  if (!st_sha256(key, ST_KEY_LEN, digest)) abort();
+  subtoken_wipe(random, sizeof random);
+}
+
+bool st_permissions_valid(subtoken_text list) {
+  subtoken_claims seen;
+  memset(&seen, 0, offsetof(subtoken_claims, text));
+  st_cutter cutter = {list, list.len == 0};
+  subtoken_text item;
+  while (st_cut(&cutter, ',', &item)) {
+    if (!st_permission_valid(item) || st_claims_has_permission(&seen, item) ||
+        !st_claims_add_permission(&seen, item)) {
+      return false;
+    }
+  }
+  return true;
+}

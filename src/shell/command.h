@@ -1,0 +1,95 @@
+/* command - what the sub-commands share: options, exit codes, DATA, printing. */
+#ifndef ST_SHELL_COMMAND_H
+#define ST_SHELL_COMMAND_H
+
+#include <stdio.h>
+
+#include "app/service.h"
+#include "base/bytes.h"
+#include "shell/world.h"
+
+/* Exit codes of every command (interface section 7). */
+enum { ST_EXIT_DONE = 0, ST_EXIT_REFUSED = 1, ST_EXIT_USAGE = 2, ST_EXIT_FAILED = 3 };
+
+/* A sub-command, or a word after one: its row in a table that ends with name NULL. */
+typedef struct st_command {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *summary;
+} st_command;
+
+int st_command_run(const st_command *table, const char *program, int argc, char **argv);
+
+/* An option is a flag, or takes a value: `--name value` or `--name=value`. The table
+ * ends with name NULL.
+ */
+typedef struct st_option {
+  const char *name;   /* with its dashes */
+  bool *flag;         /* set to true, or NULL when the option takes a value */
+  const char **value; /* NULL when it is a flag */
+} st_option;
+
+/* Reads options, and up to word_max words that are none, in any order. Anything else
+ * is said, with the usage line, and false. --help prints help and sets *helped.
+ */
+typedef struct st_arguments {
+  const char *command; /* "key create", for messages */
+  const char *help;    /* its first line is the usage */
+  const st_option *options;
+  const char **words;
+  size_t word_max;
+  size_t word_count;
+  bool helped;
+} st_arguments;
+bool st_arguments_read(st_arguments *arguments, int argc, char **argv);
+int st_usage(const st_arguments *arguments, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* `subtoken COMMAND: text` to standard error; the answer is code. */
+int st_complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The paths of DATA: option, or SUBTOKEN_DATA, or ./var. */
+typedef struct st_data {
+  char dir[ST_PATH_TEXT_MAX];
+  char secrets[ST_PATH_TEXT_MAX + 16];
+  char database[ST_PATH_TEXT_MAX + 16];
+} st_data;
+bool st_data_find(const char *option, st_data *data, char *why);
+
+/* Make DATA, its ring and its database when it is new. A ring that is missing beside
+ * a database is an error: making another would end every token.
+ */
+bool st_data_make(const st_data *data, char *why);
+/* Open the database; with make, after st_data_make. */
+st_store *st_data_open(const st_data *data, bool make, char *why);
+/* Put a new ring with one unnamed secret in place. */
+bool st_ring_make(const char *path, char *why);
+
+/* A credential from standard input: white space around it is dropped. */
+bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why);
+
+/* Text that may come from anybody, to a terminal: control characters are escaped. */
+void st_print_text(FILE *out, subtoken_text text);
+/* The same as a JSON string, with its quotes. */
+void st_print_json(FILE *out, subtoken_text text);
+void st_print_time(FILE *out, int64_t seconds);
+
+/* What was printed has reached its file, or the exit code says that it has not. */
+int st_flush(int code);
+
+/* Draw a whole key, its id, its digest and its sub. */
+void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]);
+void st_draw_sub(char sub[ST_SUB_LEN + 1]);
+
+/* A list with commas, for --permissions: valid, none twice, at most 64. */
+bool st_permissions_valid(subtoken_text list);
+
+int st_cmd_serve(int argc, char **argv);
+int st_cmd_key(int argc, char **argv);
+int st_cmd_issue(int argc, char **argv);
+int st_cmd_verify(int argc, char **argv);
+int st_cmd_inspect(int argc, char **argv);
+int st_cmd_secret(int argc, char **argv);
+int st_cmd_backup(int argc, char **argv);
+
+#endif

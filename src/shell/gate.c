@@ -1,0 +1,316 @@
+#include "shell/gate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define ST_NET_PROTOTYPES_ONLY
+#include "app/params.h"
+#include "civetweb_net.h"
+#include "shell/world.h"
+
+#define DEADLINE_US INT64_C(9900000) /* a request, or the wait for one: within 10 s */
+#define LINGER_US INT64_C(1000000)   /* how long a refused client may go on sending */
+#define LINGER_BYTES 1048576
+#define PAUSE_MS 50 /* when no connection can be accepted */
+#define BUFFER (ST_HEAD_MAX + ST_BODY_IN_MAX)
+
+static const char stand_in[] = "GET / HTTP/1.1\r\nHost: gate\r\n\r\n";
+
+/* The connection that a worker thread serves. Only the list links, fd, begun and
+ * the two flags are looked at by other threads, under the lock.
+ */
+typedef struct gate {
+  struct gate *older, *newer; /* in the list of those that wait */
+  bool waiting;
+  bool evicted; /* closed by us while it waited */
+  bool begun;   /* bytes of a request have come */
+  bool open;    /* between st_gate_open and st_gate_close */
+  int fd;       /* -1 until civetweb first asks for it */
+  bool ready;   /* a request is there for begin_request */
+  bool handed;  /* and the stand-in has been given */
+  bool linger;
+  int64_t deadline_us;
+  size_t filled;  /* bytes in data */
+  bool continued; /* 100 Continue has been sent */
+  st_head head;
+  st_head_fault fault;
+  char data[BUFFER];
+} gate;
+
+static _Thread_local gate *mine;
+
+static struct {
+  pthread_mutex_t lock;
+  gate *oldest, *newest;
+  int64_t threads;
+  int64_t open;     /* accepted and not yet closed */
+  int64_t evicting; /* of those, told to close */
+  int listener;
+  atomic_bool draining;
+  st_gate_report *report;
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1};
+
+void st_gate_setup(int64_t threads, st_gate_report *report) {
+  all.threads = threads;
+  all.report = report;
+}
+
+bool st_gate_thread_start(void) {
+  mine = calloc(1, sizeof *mine);
+  return mine != NULL;
+}
+
+void st_gate_thread_end(void) {
+  free(mine);
+  mine = NULL;
+}
+
+bool st_gate_draining(void) {
+  return atomic_load(&all.draining);
+}
+
+/* ---- the list of connections that wait; each call holds the lock ---- */
+
+static void unlink_waiting(gate *g) {
+  if (!g->waiting) return;
+  *(g->older != NULL ? &g->older->newer : &all.oldest) = g->newer;
+  *(g->newer != NULL ? &g->newer->older : &all.newest) = g->older;
+  g->waiting = false;
+}
+
+/* Ends a connection that waits: its thread reads what has come, then an end. */
+static void evict(gate *g) {
+  unlink_waiting(g);
+  g->evicted = true;
+  all.evicting++;
+  shutdown(g->fd, SHUT_RD);
+}
+
+static void make_room(void) {
+  while (all.open - all.evicting > all.threads && all.oldest != NULL) evict(all.oldest);
+}
+
+static void link_waiting(gate *g) {
+  g->older = all.newest;
+  g->newer = NULL;
+  *(all.newest != NULL ? &all.newest->newer : &all.oldest) = g;
+  all.newest = g;
+  g->waiting = true;
+}
+
+/* ---- one connection ---- */
+
+void st_gate_open(void) {
+  if (mine == NULL) return;
+  memset(mine, 0, offsetof(gate, head));
+  mine->open = true;
+  mine->fd = -1;
+}
+
+/* A client that is still sending when its connection is closed loses the answer
+ * to a reset. Let it send for a while, and throw that away.
+ */
+static void linger(gate *g) {
+  shutdown(g->fd, SHUT_WR);
+  int64_t until = st_world_monotonic_us() + LINGER_US;
+  for (size_t seen = 0; seen < LINGER_BYTES;) {
+    int64_t left = until - st_world_monotonic_us();
+    struct pollfd waiting = {.fd = g->fd, .events = POLLIN};
+    if (left <= 0 || poll(&waiting, 1, (int)(left / 1000) + 1) <= 0) return;
+    ssize_t n = recv(g->fd, g->data, sizeof g->data, MSG_DONTWAIT);
+    if (n <= 0) return;
+    seen += (size_t)n;
+  }
+}
+
+static void count_closed(gate *g) {
+  pthread_mutex_lock(&all.lock);
+  all.open--;
+  if (g != NULL) {
+    unlink_waiting(g);
+    if (g->evicted) all.evicting--;
+  }
+  pthread_mutex_unlock(&all.lock);
+}
+
+void st_gate_close(void) {
+  if (mine != NULL && mine->linger && mine->fd >= 0) linger(mine);
+  count_closed(mine);
+  if (mine == NULL) return;
+  subtoken_wipe(mine->data, mine->filled); /* it held credentials */
+  mine->open = false;
+  mine->fd = -1;
+}
+
+st_gate_request st_gate_current(void) {
+  st_gate_request request = {&mine->head, {NULL, 0}, mine->fault};
+  if (mine->fault.status == 0) {
+    request.body = (subtoken_text){mine->data + mine->head.len, mine->head.content_length};
+  }
+  return request;
+}
+
+void st_gate_answered(bool close) {
+  size_t used = mine->fault.status == 0 ? mine->head.len + mine->head.content_length : mine->filled;
+  mine->linger = close && (mine->fault.status != 0 || mine->filled > used);
+  size_t rest = mine->filled - used;
+  memmove(mine->data, mine->data + used, rest);
+  subtoken_wipe(mine->data + rest, used);
+  mine->filled = rest;
+  mine->ready = mine->handed = mine->continued = false;
+}
+
+/* ---- reading a request ---- */
+
+static void say_continue(gate *g) {
+  static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  g->continued = true;
+  /* When it cannot be sent the client sends its body all the same, or leaves. */
+  ssize_t sent = send(g->fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  (void)sent;
+}
+
+/* Is what has come a whole request, or one to refuse? */
+static bool complete(gate *g) {
+  if (g->filled == 0) return false;
+  g->fault.status = 0;
+  switch (st_head_read((subtoken_text){g->data, g->filled}, &g->head, &g->fault)) {
+    case ST_HEAD_MORE: return false;
+    case ST_HEAD_BAD: return true;
+    default: break;
+  }
+  if (g->filled >= g->head.len + g->head.content_length) return true;
+  if (g->head.expect_continue && !g->continued) say_continue(g);
+  return false;
+}
+
+typedef enum came { CAME_BYTES, CAME_NOTHING, CAME_END } came;
+
+static came read_some(gate *g) {
+  ssize_t n = recv(g->fd, g->data + g->filled, sizeof g->data - g->filled, MSG_DONTWAIT);
+  if (n > 0) {
+    g->filled += (size_t)n;
+    return CAME_BYTES;
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return CAME_NOTHING;
+  return CAME_END;
+}
+
+/* Waits in the list, where others can end the wait. */
+static bool wait_for_bytes(gate *g) {
+  int64_t left = g->deadline_us - st_world_monotonic_us();
+  if (left <= 0) {
+    if (g->filled > 0) all.report("timeout");
+    return false;
+  }
+  pthread_mutex_lock(&all.lock);
+  g->begun = g->filled > 0;
+  bool ended = g->evicted || (st_gate_draining() && !g->begun);
+  if (!ended && !g->waiting) {
+    link_waiting(g);
+    make_room();
+  }
+  pthread_mutex_unlock(&all.lock);
+  if (ended) return false;
+  struct pollfd waiting = {.fd = g->fd, .events = POLLIN};
+  return poll(&waiting, 1, (int)(left / 1000) + 1) >= 0 || errno == EINTR;
+}
+
+/* Until a request is there, or the connection is at its end. */
+static bool read_request(gate *g) {
+  g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
+  bool begun = g->filled > 0;
+  while (!complete(g)) {
+    came what = read_some(g);
+    if (what == CAME_END) return false;
+    if (what == CAME_NOTHING && !wait_for_bytes(g)) return false;
+    if (what == CAME_BYTES && !begun) {
+      begun = true;
+      g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
+    }
+  }
+  return true;
+}
+
+/* ---- what civetweb calls instead of the system ---- */
+
+int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+  bool reading = mine != NULL && mine->open && count == 1 && (fds->events & POLLIN) != 0;
+  if (!reading) {
+    int result = poll(fds, count, timeout_ms);
+    /* civetweb reads errno even after success and takes an old EAGAIN for a timeout. */
+    if (result > 0) errno = 0;
+    return result;
+  }
+  mine->fd = fds->fd;
+  if (!mine->ready) {
+    mine->ready = read_request(mine);
+    pthread_mutex_lock(&all.lock);
+    unlink_waiting(mine);
+    pthread_mutex_unlock(&all.lock);
+  }
+  fds->revents = POLLIN;
+  errno = 0;
+  return 1;
+}
+
+ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
+  (void)flags;
+  bool give = mine != NULL && mine->open && mine->fd == fd && mine->ready && !mine->handed &&
+              len >= sizeof stand_in - 1;
+  if (!give) return 0; /* an end: civetweb closes without an answer */
+  mine->handed = true;
+  memcpy(buffer, stand_in, sizeof stand_in - 1);
+  return (ssize_t)(sizeof stand_in - 1);
+}
+
+int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *restrict len) {
+  pthread_mutex_lock(&all.lock);
+  all.listener = listener;
+  pthread_mutex_unlock(&all.lock);
+  int fd = st_gate_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
+  if (fd < 0) {
+    /* Without descriptors or memory the connection stays in the backlog and
+     * poll reports it again at once: do not spin. */
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      all.report("accept_emfile");
+    }
+    poll(NULL, 0, PAUSE_MS);
+    return -1;
+  }
+  pthread_mutex_lock(&all.lock);
+  all.open++;
+  make_room();
+  pthread_mutex_unlock(&all.lock);
+  return fd;
+}
+
+/* ---- ending ---- */
+
+static bool wait_until_closed(int64_t until_us) {
+  while (all.open > 0) {
+    int64_t left = until_us - st_world_monotonic_us();
+    if (left <= 0) return false;
+    pthread_mutex_unlock(&all.lock);
+    poll(NULL, 0, 5);
+    pthread_mutex_lock(&all.lock);
+  }
+  return true;
+}
+
+bool st_gate_drain(int64_t milliseconds) {
+  int64_t until = st_world_monotonic_us() + milliseconds * 1000;
+  atomic_store(&all.draining, true);
+  pthread_mutex_lock(&all.lock);
+  if (all.listener >= 0) shutdown(all.listener, SHUT_RDWR);
+  for (gate *g = all.oldest, *next; g != NULL; g = next) {
+    next = g->newer;
+    if (!g->begun) evict(g);
+  }
+  bool done = wait_until_closed(until);
+  while (all.oldest != NULL) evict(all.oldest);
+  pthread_mutex_unlock(&all.lock);
+  return done;
+}

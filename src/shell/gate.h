@@ -1,0 +1,52 @@
+/* gate - stands between the sockets and civetweb's parser.
+ *
+ * civetweb has no total deadline for a request, drops headers, takes two lengths
+ * and reads past what it received (see third_party/civetweb_net.h). So it never
+ * sees a byte that a client sent: its recv, poll and accept are ours, a request
+ * is read here, whole and strictly, within one deadline, and civetweb is given
+ * a fixed stand-in request, upon which it calls begin_request, which asks here
+ * for the real one. What is left to civetweb: listening, threads, writing.
+ *
+ * The gate also keeps the doors open: connections that only wait are remembered
+ * in the order in which they began to, and when more are open than there are
+ * threads, the one that has waited longest is closed.
+ */
+#ifndef ST_SHELL_GATE_H
+#define ST_SHELL_GATE_H
+
+#include "app/head.h"
+
+/* One request, as begin_request finds it. fault.status is 0 when it is good. */
+typedef struct st_gate_request {
+  const st_head *head;
+  subtoken_text body;
+  st_head_fault fault;
+} st_gate_request;
+
+/* What the gate tells the log: timeout, accept_emfile. Called from any thread. */
+typedef void st_gate_report(const char *event);
+
+/* Once, before civetweb starts. threads: how many connections are served at once. */
+void st_gate_setup(int64_t threads, st_gate_report *report);
+
+/* In the worker thread: at its start and end, and around each connection. */
+bool st_gate_thread_start(void) __attribute__((warn_unused_result));
+void st_gate_thread_end(void);
+void st_gate_open(void);
+void st_gate_close(void);
+
+/* In begin_request: the request, and afterwards that it has been answered; with
+ * close the connection ends, once the client has read the answer.
+ */
+st_gate_request st_gate_current(void);
+void st_gate_answered(bool close);
+
+/* Is the server ending? Answers then close their connections. */
+bool st_gate_draining(void);
+
+/* Accept no more, end connections that wait for a request, and give those that
+ * are being served until the deadline. True when none is left.
+ */
+bool st_gate_drain(int64_t milliseconds);
+
+#endif

@@ -1,0 +1,261 @@
+#include "shell/http.h"
+
+#include <stdio.h>
+
+#include "app/rate.h"
+#include "app/service.h"
+#include "base/date.h"
+#include "civetweb.h"
+#include "shell/gate.h"
+#include "shell/live.h"
+#include "shell/log.h"
+
+#define ANSWER_MAX (ST_REPLY_BODY_MAX + 2048)
+#define DRAIN_MS 4000
+
+static struct {
+  struct mg_context *context;
+  st_store *store;
+  st_keys keys;
+  st_rate rate;
+  char problem[256]; /* civetweb's last words while it started */
+} all;
+
+static const char *reason_phrase(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 204: return "No Content";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 417: return "Expectation Failed";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 503: return "Service Unavailable";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Internal Server Error";
+  }
+}
+
+static void header(st_writer *writer, const char *name, const char *value) {
+  st_write_string(writer, name);
+  st_write_string(writer, ": ");
+  st_write_string(writer, value);
+  st_write_string(writer, "\r\n");
+}
+
+static void number_header(st_writer *writer, const char *name, int64_t value) {
+  st_write_string(writer, name);
+  st_write_string(writer, ": ");
+  st_write_int(writer, value);
+  st_write_string(writer, "\r\n");
+}
+
+/* CORS: any origin, never with credentials (they would be the browser's own). */
+static void cors_headers(st_writer *writer, const st_reply *reply) {
+  header(writer, "Access-Control-Allow-Origin", "*");
+  if (!reply->preflight) {
+    header(writer, "Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After");
+    return;
+  }
+  header(writer, "Access-Control-Allow-Methods", reply->allow);
+  header(writer, "Access-Control-Allow-Headers",
+         "Authorization, Content-Type, X-API-Key, X-Schema-Version");
+  header(writer, "Access-Control-Max-Age", "86400");
+}
+
+static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, bool close,
+                         bool version_1_0) {
+  st_write_string(writer, "HTTP/1.1 ");
+  st_write_int(writer, reply->status);
+  st_write_char(writer, ' ');
+  st_write_string(writer, reason_phrase(reply->status));
+  st_write_string(writer, "\r\nDate: ");
+  st_date_write_http(writer, now);
+  st_write_string(writer, "\r\n");
+  if (reply->body_len > 0) header(writer, "Content-Type", "application/json; charset=utf-8");
+  if (reply->status != 204) number_header(writer, "Content-Length", (int64_t)reply->body_len);
+  header(writer, "Cache-Control", "no-store");
+  header(writer, "X-Content-Type-Options", "nosniff");
+  cors_headers(writer, reply);
+  if (reply->challenge[0] != '\0') header(writer, "WWW-Authenticate", reply->challenge);
+  if (reply->allow != NULL) header(writer, "Allow", reply->allow);
+  if (reply->retry_after > 0) number_header(writer, "Retry-After", reply->retry_after);
+  if (close) {
+    header(writer, "Connection", "close");
+  } else if (version_1_0) {
+    header(writer, "Connection", "keep-alive");
+  }
+  st_write_string(writer, "\r\n");
+  if (!reply->head) st_write(writer, reply->body, reply->body_len);
+}
+
+/* Whom to name in the log: the client, or who a trusted proxy says it is, which is
+ * the last address in X-Forwarded-For that is not itself a trusted proxy's.
+ */
+static subtoken_text remote_of(const st_settings *settings, const st_request *request,
+                               subtoken_text peer) {
+  subtoken_text remote = peer;
+  if (!st_settings_trusts(settings, peer)) return remote;
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (!st_text_is_nocase(request->headers[i].name, "X-Forwarded-For")) continue;
+    subtoken_text rest = request->headers[i].value;
+    while (rest.len > 0 && st_settings_trusts(settings, remote)) {
+      size_t at = rest.len;
+      while (at > 0 && rest.data[at - 1] != ',') at--;
+      subtoken_text last = {rest.data + at, rest.len - at};
+      while (last.len > 0 && last.data[0] == ' ') {
+        last = (subtoken_text){last.data + 1, last.len - 1};
+      }
+      st_network network;
+      if (!st_network_read(last, &network)) return remote;
+      remote = last;
+      rest.len = at > 0 ? at - 1 : 0;
+    }
+  }
+  return remote;
+}
+
+static bool store_ready(void *store) {
+  return st_store_ready(store);
+}
+
+static void answer(const st_gate_request *asked, const st_live *live, st_request *request,
+                   st_reply *reply) {
+  if (asked->fault.status != 0) {
+    memset(reply, 0, offsetof(st_reply, body));
+    st_reply_error(reply, asked->fault.status, asked->fault.event, asked->fault.text);
+    reply->close = true;
+    return;
+  }
+  request->method = asked->head->method;
+  request->target = asked->head->target;
+  request->headers = asked->head->headers;
+  request->header_count = asked->head->header_count;
+  request->body = asked->body;
+  st_service service = {&live->settings, &live->ring, all.keys, &all.rate, store_ready};
+  st_service_answer(&service, request, reply);
+  reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
+}
+
+static int begin_request(struct mg_connection *connection) {
+  char bytes[ANSWER_MAX];
+  st_reply reply;
+  st_gate_request asked = st_gate_current();
+  int64_t began = st_world_monotonic_us();
+  st_request request = {.now = st_world_now(), .now_us = began};
+  st_live *live = st_live_take();
+  answer(&asked, live, &request, &reply);
+  st_writer writer = st_writer_on(bytes, sizeof bytes);
+  bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
+  write_answer(&writer, &reply, request.now, reply.close, version_1_0);
+  if (reply.close) mg_disable_connection_keep_alive(connection);
+  (void)mg_write(connection, bytes, writer.len); /* a client that has left is no error of ours */
+  subtoken_text peer = st_text(mg_get_request_info(connection)->remote_addr);
+  st_log_request(&request, &reply, remote_of(&live->settings, &request, peer),
+                 st_world_monotonic_us() - began);
+  subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
+  subtoken_wipe(bytes, writer.len);
+  st_gate_answered(reply.close);
+  st_live_give(live);
+  return reply.status;
+}
+
+static int connection_opened(const struct mg_connection *connection, void **data) {
+  (void)connection;
+  (void)data;
+  st_gate_open();
+  return 0;
+}
+
+static void connection_ends(const struct mg_connection *connection) {
+  (void)connection;
+  st_gate_close();
+}
+
+/* Type 1 is a worker. One that has no memory for a gate closes what it is given. */
+static void *thread_starts(const struct mg_context *context, int type) {
+  (void)context;
+  if (type == 1 && !st_gate_thread_start()) st_log_event("oom", "a worker has no buffer");
+  return NULL;
+}
+
+static void thread_ends(const struct mg_context *context, int type, void *pointer) {
+  (void)context;
+  (void)pointer;
+  if (type == 1) st_gate_thread_end();
+}
+
+/* Before the first request its words are why it could not start; later they could
+ * hold bytes of a request and are not ours to print.
+ */
+static int keep_problem(const struct mg_connection *connection, const char *message) {
+  (void)connection;
+  if (all.context == NULL) snprintf(all.problem, sizeof all.problem, "%s", message);
+  return 1;
+}
+
+static void gate_report(const char *event) {
+  st_log_event(event, NULL);
+}
+
+int st_http_port(void) {
+  struct mg_server_port ports[1];
+  return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
+}
+
+bool st_http_start(const st_settings *settings, st_store *store, char *why) {
+  char threads[16], port[sizeof settings->listen];
+  snprintf(threads, sizeof threads, "%lld", (long long)settings->threads);
+  snprintf(port, sizeof port, "%s", settings->listen);
+  const char *options[] = {"listening_ports",
+                           port,
+                           "num_threads",
+                           threads,
+                           "listen_backlog",
+                           "1024",
+                           "connection_queue",
+                           "64",
+                           "enable_keep_alive",
+                           "yes",
+                           "tcp_nodelay",
+                           "1",
+                           "decode_url",
+                           "no",
+                           "access_control_allow_methods",
+                           "",
+                           "enable_auth_domain_check",
+                           "no",
+                           "request_timeout_ms",
+                           "10000",
+                           "keep_alive_timeout_ms",
+                           "60000",
+                           NULL};
+  struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                   .init_connection = connection_opened,
+                                   .connection_close = connection_ends,
+                                   .init_thread = thread_starts,
+                                   .exit_thread = thread_ends,
+                                   .log_message = keep_problem};
+  all.store = store;
+  all.keys = st_store_keys(store);
+  if (!st_rate_start(&all.rate)) return false;
+  st_gate_setup(settings->threads, gate_report);
+  mg_init_library(0);
+  all.context = mg_start(&callbacks, NULL, options);
+  if (all.context == NULL) {
+    snprintf(why, ST_WHY_MAX, "cannot listen on %s: %s", settings->listen, all.problem);
+  }
+  return all.context != NULL;
+}
+
+void st_http_stop(void) {
+  if (!st_gate_drain(DRAIN_MS)) st_log_event("drain_timeout", NULL);
+  mg_stop(all.context);
+  mg_exit_library();
+}

@@ -1,0 +1,20 @@
+/* http - the only door to civetweb: starts it, and turns replies into bytes. */
+#ifndef ST_SHELL_HTTP_H
+#define ST_SHELL_HTTP_H
+
+#include "app/config.h"
+#include "shell/world.h"
+
+/* Listen and answer from the store, with the settings and ring of live.h. why
+ * names the address that could not be had.
+ */
+bool st_http_start(const st_settings *settings, st_store *store, char *why)
+    __attribute__((warn_unused_result));
+
+/* The port it listens on, which `:0` leaves to the system. */
+int st_http_port(void);
+
+/* Drain and end, within about five seconds. */
+void st_http_stop(void);
+
+#endif

@@ -1,0 +1,129 @@
+#include "shell/live.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shell/log.h"
+
+#define RING_FILE_MAX 8192
+
+static struct {
+  pthread_mutex_t lock;    /* over current */
+  pthread_mutex_t loading; /* one at a time reads files */
+  st_live *current;
+  const char *secrets;
+  st_world_stamp refused; /* a file that was looked at and is not good */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .loading = PTHREAD_MUTEX_INITIALIZER};
+
+static const char *ring_problem(subtoken_result result) {
+  switch (result) {
+    case SUBTOKEN_NO_SECRET: return "holds no secret";
+    case SUBTOKEN_MALFORMED: return "is not `kid:base64url`";
+    case SUBTOKEN_BAD_SECRET: return "is not 32 to 64 bytes, or a secret that anybody can guess";
+    case SUBTOKEN_BAD_KID: return "has a kid that is not up to 64 characters A-Za-z0-9_-";
+    case SUBTOKEN_KID_TAKEN: return "repeats the kid of an earlier one";
+    case SUBTOKEN_RING_FULL: return "is one secret too many: at most 16";
+    default: return "cannot be read";
+  }
+}
+
+bool st_ring_load(const char *path, subtoken_ring *ring, char *why) {
+  char text[RING_FILE_MAX];
+  size_t len = 0, line;
+  if (!st_world_read_secret(path, text, sizeof text, &len, why)) return false;
+  subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
+  subtoken_wipe(text, sizeof text);
+  if (result == SUBTOKEN_OK) return true;
+  if (line > 0) {
+    snprintf(why, ST_WHY_MAX, "%s: line %zu %s", path, line, ring_problem(result));
+  } else {
+    snprintf(why, ST_WHY_MAX, "%s %s", path, ring_problem(result));
+  }
+  return false;
+}
+
+/* The stamp is taken before the file is read: a change in between is seen next time. */
+static st_live *load(const st_settings *settings, char *why) {
+  st_live *live = st_world_private(sizeof *live);
+  if (live == NULL) {
+    snprintf(why, ST_WHY_MAX, "out of memory");
+    return NULL;
+  }
+  live->settings = *settings;
+  atomic_init(&live->uses, 1);
+  if (!st_world_stamp_of(all.secrets, &live->stamp)) memset(&live->stamp, 0, sizeof live->stamp);
+  if (st_ring_load(all.secrets, &live->ring, why)) return live;
+  all.refused = live->stamp;
+  st_world_private_free(live, sizeof *live);
+  return NULL;
+}
+
+static void put_in_force(st_live *live) {
+  pthread_mutex_lock(&all.lock);
+  st_live *old = all.current;
+  all.current = live;
+  pthread_mutex_unlock(&all.lock);
+  if (old != NULL) st_live_give(old);
+}
+
+bool st_live_start(const char *secrets, const st_settings *settings, char *why) {
+  all.secrets = secrets;
+  st_live *live = load(settings, why);
+  if (live == NULL) return false;
+  put_in_force(live);
+  return true;
+}
+
+void st_live_stop(void) {
+  put_in_force(NULL);
+}
+
+void st_live_give(st_live *live) {
+  if (atomic_fetch_sub(&live->uses, 1) == 1) st_world_private_free(live, sizeof *live);
+}
+
+static st_live *current(void) {
+  pthread_mutex_lock(&all.lock);
+  st_live *live = all.current;
+  atomic_fetch_add(&live->uses, 1);
+  pthread_mutex_unlock(&all.lock);
+  return live;
+}
+
+static bool same(const st_world_stamp *a, const st_world_stamp *b) {
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Another thread may have done it meanwhile: look again under the lock. A file
+ * that cannot be used is said once, and the ring in use is kept.
+ */
+static void reload_ring(const st_world_stamp *seen) {
+  char why[ST_WHY_MAX];
+  pthread_mutex_lock(&all.loading);
+  st_live *live = current();
+  if (!same(seen, &live->stamp) && !same(seen, &all.refused)) {
+    st_live *fresh = load(&live->settings, why);
+    if (fresh != NULL) put_in_force(fresh);
+    st_log_event(fresh != NULL ? "ring_loaded" : "ring_refused", fresh != NULL ? NULL : why);
+  }
+  pthread_mutex_unlock(&all.loading);
+  st_live_give(live);
+}
+
+st_live *st_live_take(void) {
+  st_world_stamp stamp;
+  st_live *live = current();
+  if (!st_world_stamp_of(all.secrets, &stamp) || same(&stamp, &live->stamp)) return live;
+  st_live_give(live);
+  reload_ring(&stamp);
+  return current();
+}
+
+bool st_live_change(const st_settings *settings, char *why) {
+  pthread_mutex_lock(&all.loading);
+  st_live *fresh = load(settings, why);
+  if (fresh != NULL) put_in_force(fresh);
+  pthread_mutex_unlock(&all.loading);
+  return fresh != NULL;
+}

@@ -1,0 +1,37 @@
+/* live - the settings and the ring that are in force, and how they change while
+ * requests are being answered: each request keeps the pair that it began with.
+ */
+#ifndef ST_SHELL_LIVE_H
+#define ST_SHELL_LIVE_H
+
+#include <stdatomic.h>
+
+#include "app/config.h"
+#include "shell/world.h"
+#include "subtoken/verify.h"
+
+/* Read-only, in memory that is neither swapped nor dumped where the system allows. */
+typedef struct st_live {
+  atomic_int uses;
+  st_settings settings;
+  subtoken_ring ring;
+  st_world_stamp stamp; /* of the secrets file that the ring was read from */
+} st_live;
+
+/* secrets: the path of the ring; it is looked at on each request. */
+bool st_live_start(const char *secrets, const st_settings *settings, char *why)
+    __attribute__((warn_unused_result));
+void st_live_stop(void);
+
+/* Take the pair in force; give it back after use. */
+st_live *st_live_take(void);
+void st_live_give(st_live *live);
+
+/* Put other settings in force, with the ring as it is now. */
+bool st_live_change(const st_settings *settings, char *why) __attribute__((warn_unused_result));
+
+/* Read and check a ring from a file. why says what is wrong, and in which line. */
+bool st_ring_load(const char *path, subtoken_ring *ring, char *why)
+    __attribute__((warn_unused_result));
+
+#endif

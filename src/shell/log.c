@@ -1,0 +1,234 @@
+#include "shell/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/date.h"
+#include "base/hmac.h"
+#include "base/json.h"
+#include "shell/world.h"
+
+#define HALF 524288 /* bytes of lines waiting; as many again are being written */
+#define GATHER_MS 5 /* lines that come within this time are written at once */
+#define SEGMENT_SHOWN 40
+#define PATH_SHOWN 256
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t filled;
+  pthread_t thread;
+  bool running;
+  bool stopping;
+  int fd;
+  int64_t dropped;
+  size_t len;
+  int half; /* which of the two takes lines */
+  char lines[2][HALF];
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
+
+/* A log that cannot be written (full disk, closed pipe) loses lines, nothing else. */
+static bool write_all(int fd, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = write(fd, data, len);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    data += n;
+    len -= (size_t)n;
+  }
+  return true;
+}
+
+static int64_t count_lines(const char *data, size_t len) {
+  int64_t count = 0;
+  for (size_t i = 0; i < len; i++) count += data[i] == '\n';
+  return count;
+}
+
+static void tell_dropped(void) {
+  char line[128];
+  if (all.dropped == 0 || HALF - all.len < sizeof line) return;
+  st_writer writer = st_writer_on(line, sizeof line);
+  st_write_string(&writer, "{\"time\":\"");
+  st_date_write(&writer, st_world_now(), false);
+  st_write_string(&writer, "\",\"event\":\"log_dropped\",\"count\":");
+  st_write_int(&writer, all.dropped);
+  st_write_string(&writer, "}\n");
+  memcpy(all.lines[all.half] + all.len, line, writer.len);
+  all.len += writer.len;
+  all.dropped = 0;
+}
+
+/* Takes the lines gathered so far and writes them without holding the lock. */
+static void write_half(void) {
+  tell_dropped();
+  const char *data = all.lines[all.half];
+  size_t len = all.len;
+  int fd = all.fd;
+  all.half ^= 1;
+  all.len = 0;
+  pthread_mutex_unlock(&all.lock);
+  bool written = write_all(fd, data, len);
+  int64_t lost = written ? 0 : count_lines(data, len);
+  pthread_mutex_lock(&all.lock);
+  all.dropped += lost;
+}
+
+static void *write_lines(void *unused) {
+  (void)unused;
+  pthread_mutex_lock(&all.lock);
+  while (!all.stopping || all.len > 0) {
+    if (all.len == 0) {
+      pthread_cond_wait(&all.filled, &all.lock);
+      continue;
+    }
+    if (!all.stopping) {
+      pthread_mutex_unlock(&all.lock);
+      poll(NULL, 0, GATHER_MS);
+      pthread_mutex_lock(&all.lock);
+    }
+    write_half();
+  }
+  pthread_mutex_unlock(&all.lock);
+  return NULL;
+}
+
+static int open_log(const char *path, char *why) {
+  int fd = path[0] == '\0' ? dup(STDERR_FILENO)
+                           : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+  if (fd < 0) snprintf(why, ST_WHY_MAX, "cannot open the log %s: %s", path, strerror(errno));
+  return fd;
+}
+
+bool st_log_start(const char *path, char *why) {
+  all.fd = open_log(path, why);
+  if (all.fd < 0) return false;
+  all.running = pthread_create(&all.thread, NULL, write_lines, NULL) == 0;
+  if (!all.running) snprintf(why, ST_WHY_MAX, "cannot start the log's thread");
+  return all.running;
+}
+
+void st_log_stop(void) {
+  if (!all.running) return;
+  pthread_mutex_lock(&all.lock);
+  all.stopping = true;
+  pthread_cond_signal(&all.filled);
+  pthread_mutex_unlock(&all.lock);
+  pthread_join(all.thread, NULL);
+  all.running = false;
+  close(all.fd);
+}
+
+/* The thread may be writing to the old file at this moment, so its number is kept
+ * and only what it stands for is changed.
+ */
+bool st_log_reopen(const char *path, char *why) {
+  int fd = open_log(path, why);
+  if (fd < 0) return false;
+  bool done = dup3(fd, all.fd, O_CLOEXEC) >= 0;
+  if (!done) snprintf(why, ST_WHY_MAX, "cannot change the log: %s", strerror(errno));
+  close(fd);
+  return done;
+}
+
+static void append(st_writer *writer) {
+  st_write_string(writer, "}\n");
+  pthread_mutex_lock(&all.lock);
+  if (writer->overflow || HALF - all.len < writer->len) {
+    all.dropped++;
+  } else {
+    memcpy(all.lines[all.half] + all.len, writer->out, writer->len);
+    if (all.len == 0) pthread_cond_signal(&all.filled);
+    all.len += writer->len;
+  }
+  pthread_mutex_unlock(&all.lock);
+}
+
+static void begin(st_writer *writer, int64_t now, const char *event) {
+  st_write_string(writer, "{\"time\":\"");
+  st_date_write(writer, now, false);
+  st_write_string(writer, "\",\"event\":");
+  st_json_write_string(writer, st_text(event));
+}
+
+static void field(st_writer *writer, const char *name, subtoken_text value) {
+  st_write_string(writer, ",\"");
+  st_write_string(writer, name);
+  st_write_string(writer, "\":");
+  st_json_write_string(writer, value);
+}
+
+static void number(st_writer *writer, const char *name, int64_t value) {
+  st_write_string(writer, ",\"");
+  st_write_string(writer, name);
+  st_write_string(writer, "\":");
+  st_write_int(writer, value);
+}
+
+static void hash_text(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
+  static const char hex[] = "0123456789abcdef";
+  uint8_t digest[ST_HASH_LEN] = {0};
+  if (!st_sha256(text.data, text.len, digest)) memset(digest, 0, sizeof digest);
+  out[0] = '[';
+  for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
+    out[i + 1] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+  }
+  out[ST_CREDENTIAL_TAG_LEN + 1] = ']';
+  out[ST_CREDENTIAL_TAG_LEN + 2] = '\0';
+}
+
+/* The path without its query. A long segment may be a token or key that somebody
+ * put in the wrong place: only its hash is shown.
+ */
+static void path_field(st_writer *writer, subtoken_text target) {
+  char shown[PATH_SHOWN + 16];
+  st_writer path = st_writer_on(shown, sizeof shown);
+  st_cutter query = {target, false};
+  subtoken_text whole, segment;
+  (void)st_cut(&query, '?', &whole);
+  st_cutter cutter = {whole, false};
+  while (path.len < PATH_SHOWN - SEGMENT_SHOWN && st_cut(&cutter, '/', &segment)) {
+    char hashed[ST_CREDENTIAL_TAG_LEN + 3];
+    if (segment.len > SEGMENT_SHOWN) {
+      hash_text(segment, hashed);
+      segment = st_text(hashed);
+    }
+    st_write_text(&path, segment);
+    if (!cutter.done) st_write_char(&path, '/');
+  }
+  field(writer, "path", (subtoken_text){shown, path.len});
+}
+
+void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
+                    int64_t microseconds) {
+  char line[ST_LOG_LINE_MAX];
+  st_writer writer = st_writer_on(line, sizeof line);
+  subtoken_text method = request->method;
+  if (method.len > 16) method.len = 16;
+  begin(&writer, request->now, "request");
+  field(&writer, "remote", remote);
+  field(&writer, "method", method);
+  path_field(&writer, request->target);
+  number(&writer, "status", reply->status);
+  number(&writer, "us", microseconds);
+  if (reply->event.name != NULL) field(&writer, "reason", st_text(reply->event.name));
+  if (reply->event.key_id[0] != '\0') field(&writer, "key", st_text(reply->event.key_id));
+  if (reply->event.credential[0] != '\0') {
+    field(&writer, "credential", st_text(reply->event.credential));
+  }
+  if (reply->event.dropped > 0) number(&writer, "dropped", (int64_t)reply->event.dropped);
+  if (reply->event.clamped) number(&writer, "clamped", 1);
+  if (reply->event.delta != 0) number(&writer, "delta", reply->event.delta);
+  append(&writer);
+}
+
+void st_log_event(const char *event, const char *detail) {
+  char line[ST_LOG_LINE_MAX];
+  st_writer writer = st_writer_on(line, sizeof line);
+  begin(&writer, st_world_now(), event);
+  if (detail != NULL) field(&writer, "detail", st_text(detail));
+  append(&writer);
+}

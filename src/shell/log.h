@@ -1,0 +1,24 @@
+/* log - one JSON line a request or event, never a token or key in it. Lines are
+ * handed to a thread of their own: a log that is slow or broken never holds up
+ * an answer. What does not fit while it is, is counted and told later.
+ */
+#ifndef ST_SHELL_LOG_H
+#define ST_SHELL_LOG_H
+
+#include "app/service.h"
+
+#define ST_LOG_LINE_MAX 4096
+
+/* path empty: standard error. False when the file cannot be opened. */
+bool st_log_start(const char *path, char *why) __attribute__((warn_unused_result));
+/* Write what is left, and end. */
+void st_log_stop(void);
+/* Open the file again under its name, or another one (SIGHUP). */
+bool st_log_reopen(const char *path, char *why) __attribute__((warn_unused_result));
+
+void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
+                    int64_t microseconds);
+/* An event of the server itself; detail may be NULL, and is escaped. */
+void st_log_event(const char *event, const char *detail);
+
+#endif

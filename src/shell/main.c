@@ -1,0 +1,45 @@
+/* subtoken - a table of sub-commands, a file each (shell/cmd_*.c). */
+#include "shell/command.h"
+
+static int version(int argc, char **argv) {
+  (void)argc;
+  (void)argv;
+  puts("subtoken " SUBTOKEN_VERSION);
+  return st_flush(ST_EXIT_DONE);
+}
+
+static const st_command commands[] = {
+    {"serve", st_cmd_serve, "answer createsubtoken and tokeninfo over HTTP"},
+    {"key", st_cmd_key, "make, list, disable, delete parent keys"},
+    {"issue", st_cmd_issue, "make a subtoken from a key or subtoken"},
+    {"verify", st_cmd_verify, "say whether a token is good, and which rule decided"},
+    {"inspect", st_cmd_inspect, "decode a token without trusting it"},
+    {"secret", st_cmd_secret, "list, add, promote, rotate, retire signing secrets"},
+    {"backup", st_cmd_backup, "copy the database while it is in use"},
+    {"version", version, "print the version"},
+    {0}};
+
+/* Everybody on the machine can read an argument; a key or token that stands there
+ * is refused, so that nobody gets used to it. Not repeated, not even in part.
+ */
+static bool is_secret(const char *argument) {
+  subtoken_text text = st_text(argument);
+  size_t dots = 0;
+  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
+  bool token = dots == 2 && text.len > 60 && memcmp(text.data, "eyJ", 3) == 0;
+  return token || st_key_shaped(text);
+}
+
+int main(int argc, char **argv) {
+  st_world_harden();
+  for (int i = 1; i < argc; i++) {
+    if (!is_secret(argv[i])) continue;
+    fputs(
+        "subtoken: keys and tokens are read from standard input or files, never from the\n"
+        "command line, where every user of this machine can see them.\n",
+        stderr);
+    return ST_EXIT_USAGE;
+  }
+  if (argc == 2 && strcmp(argv[1], "--version") == 0) return version(0, NULL);
+  return st_command_run(commands, "subtoken", argc - 1, argv + 1);
+}

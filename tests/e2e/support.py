@@ -1,0 +1,177 @@
+"""What the end-to-end tests share: a real server on a real socket, the real
+commands, and TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM`."""
+import atexit, base64, json, os, re, shutil, signal, subprocess, sys, tempfile, time, traceback
+
+PROGRAM = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/subtoken")
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Which build this is: address and thread sanitizers are slower, and some figures
+# of a test (how many rounds) follow from that; what is asserted never does.
+SANITIZER = next((s for s in ("asan", "tsan") if "/%s/" % s in PROGRAM), "")
+_tests = []
+_dirs = []
+
+
+@atexit.register
+def _clean():
+    for d in _dirs:
+        shutil.rmtree(d, ignore_errors=True)
+
+
+def scratch():
+    d = tempfile.mkdtemp(prefix="subtoken-test-")
+    _dirs.append(d)
+    return d
+
+
+def data_dir():
+    """A DATA directory that does not exist yet."""
+    return os.path.join(scratch(), "var")
+
+
+def run(*args, stdin=b"", data=None, check=None, env=None, timeout=60, prefix=()):
+    """Run a command; returns (exit code, stdout, stderr) as text."""
+    cmd = list(prefix) + [PROGRAM] + list(args) + (["--data", data] if data else [])
+    p = subprocess.run(cmd, input=stdin if isinstance(stdin, bytes) else stdin.encode(),
+                       capture_output=True, timeout=timeout, env=env)
+    if check is not None:
+        assert p.returncode == check, (args, p.returncode, p.stdout, p.stderr)
+    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+
+def make_key(data, permissions="account,inventories,characters", *extra, name="test"):
+    return json.loads(run("key", "create", "--name", name, "--permissions", permissions, "--json",
+                          *extra, data=data, check=0)[1])
+
+
+def issue(data, credential, *args):
+    return run("issue", *args, stdin=credential, data=data, check=0)[1].strip()
+
+
+class Server:
+    """`subtoken serve` on a free port of loopback. Use with `with`."""
+
+    def __init__(self, data=None, config=None, args=(), prefix=(), env=None, preexec=None):
+        self.data = data or data_dir()
+        self.dir = scratch()
+        self.log_path = os.path.join(self.dir, "stderr")
+        self.config_path = None
+        args = list(args)
+        if config is not None:
+            self.config_path = os.path.join(self.dir, "config.json")
+            self.write_config(config)
+            args += ["--config", self.config_path]
+        self.cmd = list(prefix) + [PROGRAM, "serve", "--data", self.data, "--listen",
+                                   "127.0.0.1:0"] + args
+        self.env, self.preexec = env, preexec
+
+    def write_config(self, config):
+        with open(self.config_path, "w") as f:
+            f.write(config if isinstance(config, str) else json.dumps(config))
+
+    def start(self):
+        self.stderr = open(self.log_path, "ab")
+        self.stdout_path = os.path.join(self.dir, "stdout")
+        self.process = subprocess.Popen(self.cmd, stdout=open(self.stdout_path, "ab"),
+                                        stderr=self.stderr, env=self.env, preexec_fn=self.preexec)
+        seen = self.log().count('"listening"')
+        deadline = time.time() + 30
+        while time.time() < deadline:
+            found = re.findall(r'"listening","detail":"http://[^"]*:(\d+)"', self.log())
+            if len(found) > self.__dict__.get("starts", 0):
+                self.starts = len(found)
+                self.port = int(found[-1])
+                self.url = "http://127.0.0.1:%d" % self.port
+                return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError("the server did not start: %s" % self.log())
+
+    def stop(self, expect=0, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError("the server did not stop")
+        self.stderr.close()
+        text = self.log()
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+        if expect is not None:
+            assert code == expect, (code, text[-3000:])
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def log_lines(self):
+        """The JSON lines, once the log's thread has written them."""
+        time.sleep(0.05)
+        return [json.loads(l) for l in self.log().splitlines() if l.startswith("{")]
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        self.stop(expect=None if kind else 0)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def header(self, name):
+        return next((v for n, v in self.headers if n.lower() == name.lower()), None)
+
+
+def curl(url, *args, stdin=None, timeout=30):
+    """A real client: curl with the arguments as they are."""
+    p = subprocess.run(["curl", "-s", "-S", "-i", "--max-time", str(timeout), *args, url],
+                       capture_output=True, input=stdin)
+    assert p.returncode == 0, (p.returncode, p.stderr, url)
+    head, _, body = p.stdout.partition(b"\r\n\r\n")
+    while re.match(rb"HTTP/1.1 1\d\d", head):
+        head, _, body = body.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = [tuple(l.split(": ", 1)) for l in lines[1:]]
+    return Answer(int(lines[0].split()[1]), headers, body.decode())
+
+
+def bearer(credential):
+    return ["-H", "Authorization: Bearer " + credential]
+
+
+def payload(token):
+    """Decoded as clients do: as standard base64."""
+    part = token.split(".")[1]
+    return json.loads(base64.b64decode(part + "=" * (-len(part) % 4)))
+
+
+def test(function):
+    _tests.append(function)
+    return function
+
+
+def main():
+    only = sys.argv[2:]
+    failed = 0
+    chosen = [f for f in _tests if not only or f.__name__ in only]
+    print("1..%d" % len(chosen), flush=True)
+    for number, f in enumerate(chosen, 1):
+        began = time.time()
+        try:
+            skip = f()
+            done = "ok %d - %s" % (number, f.__name__)
+            if isinstance(skip, str):
+                done += " # SKIP " + skip
+        except Exception:
+            failed += 1
+            done = "not ok %d - %s" % (number, f.__name__)
+            for line in traceback.format_exc().splitlines():
+                print("# " + line[:2000])
+        print("%s # %.1f s" % (done, time.time() - began) if "#" not in done else done, flush=True)
+    sys.exit(1 if failed else 0)

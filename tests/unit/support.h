@@ -1,0 +1,146 @@
+/* support - what the unit tests share: inputs in heap blocks of their exact size,
+ * so that the address sanitizer sees a byte read too many; a signer for any header
+ * and payload; and random numbers that are the same in each run.
+ */
+#ifndef TESTS_UNIT_SUPPORT_H
+#define TESTS_UNIT_SUPPORT_H
+
+/* cmocka.h wants these before it. */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64url.h"
+#include "base/bytes.h"
+#include "base/hmac.h"
+#include "core/claims.h"
+#include "subtoken/issue.h"
+#include "subtoken/verify.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define NOW INT64_C(1700000000)
+#define DAY INT64_C(86400)
+
+/* 32 bytes that are neither published nor periodic. */
+#define TEST_SECRET "subtoken-unit-tests-secret-0001!"
+#define OTHER_SECRET "subtoken-unit-tests-secret-0002?"
+
+#define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
+#define GOOD_CLAIMS "\"sub\":\"parent\",\"iat\":1700000000,\"exp\":1700003600"
+#define GOOD_PAYLOAD "{" GOOD_CLAIMS ",\"permissions\":[\"account\",\"guilds\"]}"
+
+/* A failing row of a table says which. */
+#define CHECK(condition, ...)     \
+  do {                            \
+    if (!(condition)) {           \
+      print_error(__VA_ARGS__);   \
+      print_error("\n");          \
+      fail_msg("%s", #condition); \
+    }                             \
+  } while (0)
+
+/* Owned by the caller: release it. */
+static inline subtoken_text exact(const void *data, size_t len) {
+  char *copy = malloc(len);
+  if (copy == NULL) abort();
+  if (len > 0) memcpy(copy, data, len);
+  return (subtoken_text){copy, len};
+}
+
+static inline subtoken_text exact_string(const char *string) {
+  return exact(string, strlen(string));
+}
+
+static inline void release(subtoken_text text) {
+  free((void *)(uintptr_t)text.data);
+}
+
+/* count times the same character behind a prefix; release it. */
+static inline subtoken_text repeated(const char *prefix, char c, size_t count) {
+  size_t before = strlen(prefix);
+  char *copy = malloc(before + count);
+  if (copy == NULL) abort();
+  memcpy(copy, prefix, before);
+  memset(copy + before, c, count);
+  return (subtoken_text){copy, before + count};
+}
+
+/* splitmix64 */
+static inline uint64_t random_next(uint64_t *state) {
+  uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+  z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+  return z ^ (z >> 31);
+}
+
+static inline size_t random_below(uint64_t *state, size_t limit) {
+  return (size_t)(random_next(state) >> 16) % limit;
+}
+
+static inline void ring_with(subtoken_ring *ring, const char *kid, const char *secret) {
+  memset(ring, 0, sizeof *ring);
+  if (subtoken_ring_add(ring, st_text(kid), secret, strlen(secret)) != SUBTOKEN_OK) abort();
+}
+
+/* `header.payload.mac` with a right MAC, whatever header and payload are; the
+ * parts are texts before encoding. Release it. */
+static inline subtoken_text signed_token(const char *secret, subtoken_text header,
+                                         subtoken_text payload) {
+  static char buffer[1 << 20];
+  subtoken_secret key;
+  uint8_t mac[ST_HASH_LEN];
+  st_writer writer = st_writer_on(buffer, sizeof buffer);
+  st_base64url_write(&writer, header.data, header.len);
+  st_write_char(&writer, '.');
+  st_base64url_write(&writer, payload.data, payload.len);
+  if (!st_hmac_key(&key, secret, strlen(secret)) || !st_hmac(&key, buffer, writer.len, mac)) {
+    abort();
+  }
+  st_write_char(&writer, '.');
+  st_base64url_write(&writer, mac, sizeof mac);
+  if (writer.overflow) abort();
+  return exact(buffer, writer.len);
+}
+
+static inline subtoken_text good_token(const char *payload) {
+  return signed_token(TEST_SECRET, st_text(HEADER), st_text(payload));
+}
+
+/* A key's grant: permissions and urls are comma lists; urls NULL is every url. */
+static inline subtoken_claims grant_of(const char *permissions, const char *urls) {
+  subtoken_claims grant;
+  memset(&grant, 0, sizeof grant);
+  bool good = st_claims_set_sub(&grant, ST_TEXT("parent"));
+  grant.iat = NOW - DAY;
+  grant.exp = SUBTOKEN_TIME_MAX;
+  grant.every_url = urls == NULL;
+  st_cutter list = {st_text(permissions), permissions[0] == '\0'};
+  subtoken_text piece;
+  while (st_cut(&list, ',', &piece)) good = good && st_claims_add_permission(&grant, piece);
+  if (urls != NULL) {
+    list = (st_cutter){st_text(urls), urls[0] == '\0'};
+    while (st_cut(&list, ',', &piece)) good = good && st_claims_add_url(&grant, piece);
+  }
+  if (!good) abort();
+  return grant;
+}
+
+/* All of claims but the text, which nobody may read without a slice. */
+static inline bool claims_are_zero(const subtoken_claims *claims) {
+  const unsigned char *bytes = (const unsigned char *)claims;
+  for (size_t i = 0; i < offsetof(subtoken_claims, text); i++) {
+    if (bytes[i] != 0) return false;
+  }
+  return true;
+}
+
+#endif

@@ -1,0 +1,180 @@
+#include "support.h"
+
+/* Decodes into a block of just the size that the header file asks for. */
+static bool decode(const char *text, size_t len, char *out, size_t *out_len) {
+  subtoken_text input = exact(text, len);
+  size_t room = ST_BASE64URL_BYTES(len);
+  char *exact_out = malloc(room);
+  if (exact_out == NULL) abort();
+  bool good = st_base64url_decode(input, exact_out, room, out_len);
+  if (good) memcpy(out, exact_out, *out_len);
+  free(exact_out);
+  release(input);
+  return good;
+}
+
+/* RFC 4648 section 10, without padding. */
+static void rfc4648(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"", ""},
+      {"f", "Zg"},
+      {"fo", "Zm8"},
+      {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"},
+      {"fooba", "Zm9vYmE"},
+      {"foobar", "Zm9vYmFy"},
+      {"\xFB\xFF", "-_8"},
+      {"\xFF\xFF\xFF", "____"},
+      {"\xFB\xEF\xBE", "----"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char out[16];
+    size_t len = 99;
+    CHECK(decode(rows[i][1], strlen(rows[i][1]), out, &len), "row %zu", i);
+    CHECK(len == strlen(rows[i][0]) && memcmp(out, rows[i][0], len) == 0, "row %zu", i);
+    st_writer writer = st_writer_on(out, sizeof out);
+    st_base64url_write(&writer, rows[i][0], strlen(rows[i][0]));
+    CHECK(st_writer_end(&writer) && strcmp(out, rows[i][1]) == 0, "row %zu", i);
+  }
+}
+
+static void refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t len;
+  } rows[] = {
+      {"Zg==", 4},
+      {"Zg=", 3},
+      {"Zm8=", 4},
+      {"=", 1},
+      {"====", 4}, /* padding */
+      {"Z", 1},
+      {"Zm9vZ", 5}, /* no such length */
+      {"Zh", 2},
+      {"Zn", 2},
+      {"Zv", 2},
+
+      {"Z_", 2}, /* stray bits */
+      {"Zm9", 3},
+      {"Zm-", 3},
+      {"Zm_", 3},
+      {"Zm9vZm9", 7},
+      {"Zm9v\n", 5},
+      {" Zm9v", 5},
+      {"Zm 9v", 5},
+      {"Zm9v ", 5},
+      {"Zm\t9", 4}, /* white space */
+      {"Zm9v\r\nZm9v", 10},
+      {"+/+/", 4},
+      {"ab+/", 4},
+      {"Zm9v.", 5},
+      {"Zm9*", 4},
+      {"Zm9,", 4}, /* other alphabets */
+      {"Zm9\0", 4},
+      {"\0\0", 2},
+      {"Zm\x80v", 4},
+      {"\xFF\xFF\xFF\xFF", 4},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char out[16];
+    size_t len = 99;
+    CHECK(!decode(rows[i].text, rows[i].len, out, &len), "row %zu", i);
+    CHECK(len == 99, "row %zu wrote a length", i);
+  }
+}
+
+/* One value, one spelling: of all texts of 2 and of 3 characters, exactly as many
+ * are accepted as there are values of 1 and 2 bytes. */
+static void one_spelling(void **state) {
+  (void)state;
+  size_t two = 0, three = 0, len;
+  char out[4], text[3];
+  for (unsigned a = 0; a < 256; a++) {
+    for (unsigned b = 0; b < 256; b++) {
+      text[0] = (char)a;
+      text[1] = (char)b;
+      two += st_base64url_decode((subtoken_text){text, 2}, out, sizeof out, &len);
+      for (unsigned c = 0; c < 256; c++) {
+        text[2] = (char)c;
+        three += st_base64url_decode((subtoken_text){text, 3}, out, sizeof out, &len);
+      }
+    }
+  }
+  assert_int_equal(two, 256);
+  assert_int_equal(three, 65536);
+}
+
+static void every_byte_at_every_place(void **state) {
+  (void)state;
+  static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  for (size_t at = 0; at < 4; at++) {
+    size_t accepted = 0;
+    for (int c = 0; c < 256; c++) {
+      char text[4] = {'A', 'A', 'A', 'A'}, out[3];
+      size_t len;
+      text[at] = (char)c;
+      bool in = memchr(good, c, 64) != NULL;
+      bool ok = st_base64url_decode((subtoken_text){text, 4}, out, 3, &len);
+      CHECK(ok == in, "byte %d at %zu", c, at);
+      accepted += ok;
+    }
+    assert_int_equal(accepted, 64);
+  }
+}
+
+static void round_trips(void **state) {
+  (void)state;
+  uint64_t seed = 1;
+  uint8_t bytes[200];
+  for (size_t len = 0; len <= sizeof bytes; len++) {
+    for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)random_next(&seed);
+    subtoken_text data = exact(bytes, len);
+    size_t want = ST_BASE64URL_LEN(len), got = 99;
+    assert_int_equal(ST_BASE64URL_BYTES(want), len);
+    char *text = malloc(want);
+    assert_non_null(text);
+    st_writer writer = st_writer_on(text, want);
+    st_base64url_write(&writer, data.data, len);
+    assert_false(writer.overflow);
+    assert_int_equal(writer.len, want);
+    char back[200];
+    assert_true(decode(text, want, back, &got));
+    assert_int_equal(got, len);
+    assert_memory_equal(back, bytes, len);
+    /* One character of room less is too little, and writes nothing. */
+    if (want > 0) {
+      writer = st_writer_on(text, want - 1);
+      st_base64url_write(&writer, data.data, len);
+      assert_true(writer.overflow);
+      assert_int_equal(writer.len, 0);
+    }
+    free(text);
+    release(data);
+  }
+}
+
+static void no_room(void **state) {
+  (void)state;
+  char out[3];
+  size_t len = 7;
+  assert_false(st_base64url_decode(ST_TEXT("Zm9v"), out, 2, &len));
+  assert_false(st_base64url_decode(ST_TEXT("Zg"), out, 0, &len));
+  assert_int_equal(len, 7);
+  assert_true(st_base64url_decode(ST_TEXT(""), out, 0, &len));
+  assert_int_equal(len, 0);
+  st_writer writer = st_writer_on(out, sizeof out);
+  writer.overflow = true;
+  st_base64url_write(&writer, "", 0);
+  assert_int_equal(writer.len, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rfc4648),      cmocka_unit_test(refused),
+      cmocka_unit_test(one_spelling), cmocka_unit_test(every_byte_at_every_place),
+      cmocka_unit_test(round_trips),  cmocka_unit_test(no_room),
+  };
+  return cmocka_run_group_tests_name("base64url", tests, NULL, NULL);
+}

@@ -1,0 +1,236 @@
+#include "support.h"
+
+static void equal_texts(void **state) {
+  (void)state;
+  assert_true(st_text_equal((subtoken_text){NULL, 0}, ST_TEXT("")));
+  assert_true(st_text_equal(ST_TEXT("ab"), ST_TEXT("ab")));
+  assert_false(st_text_equal(ST_TEXT("ab"), ST_TEXT("abc")));
+  assert_false(st_text_equal(ST_TEXT("ab"), ST_TEXT("aB")));
+  assert_true(st_text_equal(ST_TEXT("a\0b"), ST_TEXT("a\0b")));
+  assert_false(st_text_equal(ST_TEXT("a\0b"), ST_TEXT("a\0c")));
+}
+
+static void text_is_a_string(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t len;
+    const char *string;
+    bool is, nocase;
+  } rows[] = {
+      {"", 0, "", true, true},
+      {"a", 1, "", false, false},
+      {"", 0, "a", false, false},
+      {"GET", 3, "GET", true, true},
+      {"get", 3, "GET", false, true},
+      {"GE", 2, "GET", false, false},
+      {"GETS", 4, "GET", false, false},
+      {"GET\0", 4, "GET", false, false},
+      {"X-API", 5, "x-api", false, true},
+      {"[", 1, "{", false, false},
+      {"@", 1, "`", false, false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact(rows[i].text, rows[i].len);
+    CHECK(st_text_is(text, rows[i].string) == rows[i].is, "row %zu", i);
+    CHECK(st_text_is_nocase(text, rows[i].string) == rows[i].nocase, "row %zu", i);
+    release(text);
+  }
+}
+
+static void cutting(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t count;
+    const char *pieces[4];
+  } rows[] = {
+      {"", 1, {""}},
+      {"a", 1, {"a"}},
+      {",", 2, {"", ""}},
+      {"a,b", 2, {"a", "b"}},
+      {"a,", 2, {"a", ""}},
+      {",a", 2, {"", "a"}},
+      {"a,,b", 3, {"a", "", "b"}},
+      {",,,", 4, {"", "", "", ""}},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text), piece;
+    st_cutter cutter = {text, false};
+    size_t count = 0;
+    while (st_cut(&cutter, ',', &piece)) {
+      CHECK(count < rows[i].count && st_text_is(piece, rows[i].pieces[count]), "row %zu", i);
+      count++;
+    }
+    CHECK(count == rows[i].count, "row %zu: %zu pieces", i, count);
+    assert_false(st_cut(&cutter, ',', &piece));
+    release(text);
+  }
+}
+
+static void writer_keeps_overflow(void **state) {
+  (void)state;
+  char *out = malloc(4);
+  assert_non_null(out);
+  st_writer writer = st_writer_on(out, 4);
+  st_write_string(&writer, "abc");
+  assert_true(st_writer_end(&writer));
+  assert_int_equal(writer.len, 3);
+  assert_string_equal(out, "abc");
+
+  /* Four bytes fit, but not with the NUL. */
+  writer = st_writer_on(out, 4);
+  st_write_text(&writer, ST_TEXT("abcd"));
+  assert_false(writer.overflow);
+  assert_false(st_writer_end(&writer));
+  assert_string_equal(out, "");
+
+  /* Once over, nothing more is written, even what would fit. */
+  writer = st_writer_on(out, 4);
+  st_write_text(&writer, ST_TEXT("ab"));
+  st_write_text(&writer, ST_TEXT("cde"));
+  st_write_char(&writer, 'x');
+  st_write_int(&writer, 1);
+  assert_true(writer.overflow);
+  assert_int_equal(writer.len, 2);
+  assert_false(st_writer_end(&writer));
+
+  writer = st_writer_on(out, 4);
+  st_write(&writer, "x", SIZE_MAX); /* no sum wraps around */
+  assert_true(writer.overflow);
+  free(out);
+
+  writer = st_writer_on(NULL, 0);
+  st_write_text(&writer, ST_TEXT(""));
+  assert_false(writer.overflow);
+  assert_false(st_writer_end(&writer));
+}
+
+static void integers(void **state) {
+  (void)state;
+  static const int64_t values[] = {
+      0, 1, -1, 9, 10, 99, 100, -100, 1700000000, SUBTOKEN_TIME_MAX, INT64_MAX, INT64_MIN};
+  for (size_t i = 0; i < COUNT(values); i++) {
+    char out[24], want[24];
+    st_writer writer = st_writer_on(out, sizeof out);
+    st_write_int(&writer, values[i]);
+    assert_true(st_writer_end(&writer));
+    snprintf(want, sizeof want, "%lld", (long long)values[i]);
+    assert_string_equal(out, want);
+  }
+  char small[2];
+  st_writer writer = st_writer_on(small, sizeof small);
+  st_write_int(&writer, 100);
+  assert_true(writer.overflow);
+}
+
+static void secrets_compare_and_go(void **state) {
+  (void)state;
+  uint8_t a[32], b[32];
+  for (size_t i = 0; i < sizeof a; i++) a[i] = b[i] = (uint8_t)(i * 7);
+  assert_true(st_equal_secret(a, b, sizeof a));
+  assert_true(st_equal_secret(a, b, 0));
+  for (size_t i = 0; i < sizeof a; i++) {
+    for (unsigned bit = 0; bit < 8; bit++) {
+      b[i] = (uint8_t)(b[i] ^ 1U << bit);
+      assert_false(st_equal_secret(a, b, sizeof a));
+      b[i] = a[i];
+    }
+  }
+  subtoken_wipe(a + 1, sizeof a - 2);
+  assert_int_equal(a[31], 31 * 7);
+  for (size_t i = 1; i < 31; i++) assert_int_equal(a[i], 0);
+  subtoken_wipe(NULL, 0);
+}
+
+static void hex_digits(void **state) {
+  (void)state;
+  static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+  int good = 0;
+  for (int c = 0; c < 256; c++) {
+    const char *at = c == 0 ? NULL : strchr(digits, c);
+    assert_int_equal(st_hex_value((char)c), at == NULL ? -1 : (at - digits) % 16);
+    good += at != NULL;
+  }
+  assert_int_equal(good, 22);
+}
+
+static void utf8_table(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    size_t len;
+    size_t step;
+    uint32_t code;
+  } rows[] = {
+      {"a", 1, 1, 'a'},
+      {"\0", 1, 1, 0},
+      {"\x7F", 1, 1, 0x7F},
+      {"\xC2\x80", 2, 2, 0x80},
+      {"\xDF\xBF", 2, 2, 0x7FF},
+      {"\xE0\xA0\x80", 3, 3, 0x800},
+      {"\xED\x9F\xBF", 3, 3, 0xD7FF},
+      {"\xEE\x80\x80", 3, 3, 0xE000},
+      {"\xEF\xBF\xBF", 3, 3, 0xFFFF},
+      {"\xF0\x90\x80\x80", 4, 4, 0x10000},
+      {"\xF4\x8F\xBF\xBF", 4, 4, 0x10FFFF},
+      {"", 0, 0, 0},
+      {"\x80", 1, 0, 0}, /* a tail without a head */
+      {"\xBF", 1, 0, 0},
+      {"\xC0\x80", 2, 0, 0}, /* NUL in two bytes */
+      {"\xC1\xBF", 2, 0, 0}, /* overlong */
+      {"\xE0\x9F\xBF", 3, 0, 0},
+      {"\xF0\x8F\xBF\xBF", 4, 0, 0},
+      {"\xED\xA0\x80", 3, 0, 0}, /* surrogates */
+      {"\xED\xBF\xBF", 3, 0, 0},
+      {"\xF4\x90\x80\x80", 4, 0, 0}, /* past U+10FFFF */
+      {"\xF5\x80\x80\x80", 4, 0, 0},
+      {"\xFF", 1, 0, 0},
+      {"\xFE", 1, 0, 0},
+      {"\xC2", 1, 0, 0}, /* cut short */
+      {"\xE2\x82", 2, 0, 0},
+      {"\xF0\x90\x80", 3, 0, 0},
+      {"\xC2\x41", 2, 0, 0}, /* a head without its tail */
+      {"\xE2\x82\x41", 3, 0, 0},
+      {"\xF0\x90\x80\xC0", 4, 0, 0},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact(rows[i].bytes, rows[i].len);
+    uint32_t code = 0;
+    CHECK(st_utf8_next(text.data, text.len, &code) == rows[i].step, "row %zu", i);
+    if (rows[i].step > 0) CHECK(code == rows[i].code, "row %zu", i);
+    CHECK(st_utf8_valid(text) == (rows[i].step == text.len), "row %zu", i);
+    release(text);
+  }
+}
+
+/* Each code point has one spelling, and of all two- and three-byte texts no more
+ * are sequences than there are code points of that length. */
+static void utf8_exhaustive(void **state) {
+  (void)state;
+  size_t two = 0, three = 0;
+  uint32_t code;
+  for (unsigned a = 0x80; a < 256; a++) {
+    for (unsigned b = 0; b < 256; b++) {
+      char text[3] = {(char)a, (char)b, 0};
+      two += st_utf8_next(text, 2, &code) == 2;
+      for (unsigned c = 0; c < 256; c++) {
+        text[2] = (char)c;
+        three += st_utf8_next(text, 3, &code) == 3;
+      }
+    }
+  }
+  assert_int_equal(two, 0x800 - 0x80);
+  assert_int_equal(three, 0x10000 - 0x800 - 0x800);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(equal_texts),     cmocka_unit_test(text_is_a_string),
+      cmocka_unit_test(cutting),         cmocka_unit_test(writer_keeps_overflow),
+      cmocka_unit_test(integers),        cmocka_unit_test(secrets_compare_and_go),
+      cmocka_unit_test(hex_digits),      cmocka_unit_test(utf8_table),
+      cmocka_unit_test(utf8_exhaustive),
+  };
+  return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
+}

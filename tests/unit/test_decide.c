@@ -1,0 +1,255 @@
+#include "support.h"
+
+#include "core/decide.h"
+
+#define LEEWAY 60
+#define MAX_LIFE (365 * DAY)
+
+static subtoken_verifier verifier(void) {
+  subtoken_verifier made = SUBTOKEN_VERIFIER_DEFAULT;
+  made.without_revocations = true;
+  return made;
+}
+
+static subtoken_result decide_at(int64_t iat, int64_t exp, int64_t nbf, int64_t now) {
+  subtoken_claims claims = grant_of("a", NULL);
+  subtoken_verifier judge = verifier();
+  subtoken_request request = {.now = now};
+  claims.iat = iat;
+  claims.exp = exp;
+  claims.nbf = nbf;
+  return st_decide(&judge, &request, &claims);
+}
+
+/* Each limit to the second. */
+static void times(void **state) {
+  (void)state;
+  static const struct {
+    int64_t iat, exp, nbf, now;
+    subtoken_result want;
+  } rows[] = {
+      {NOW, NOW + 10, 0, NOW, SUBTOKEN_OK},
+      {NOW, NOW + 1, 0, NOW, SUBTOKEN_OK},
+      {NOW, NOW, 0, NOW, SUBTOKEN_EXP_BEFORE_IAT},
+      {NOW, NOW - 1, 0, NOW, SUBTOKEN_EXP_BEFORE_IAT},
+      {0, 0, 0, NOW, SUBTOKEN_EXP_BEFORE_IAT},
+      {NOW, NOW + MAX_LIFE, 0, NOW, SUBTOKEN_OK},
+      {NOW, NOW + MAX_LIFE + 1, 0, NOW, SUBTOKEN_TTL},
+      {0, SUBTOKEN_TIME_MAX, 0, NOW, SUBTOKEN_TTL},
+      {NOW + LEEWAY, NOW + 100, 0, NOW, SUBTOKEN_OK},
+      {NOW + LEEWAY + 1, NOW + 100, 0, NOW, SUBTOKEN_IAT_FUTURE},
+      {NOW - 1, NOW + 100, NOW + LEEWAY, NOW, SUBTOKEN_OK},
+      {NOW - 1, NOW + 100, NOW + LEEWAY + 1, NOW, SUBTOKEN_NOT_YET},
+      {NOW - 1, NOW + 100, SUBTOKEN_TIME_MAX, NOW, SUBTOKEN_NOT_YET},
+      {NOW - 100, NOW, 0, NOW, SUBTOKEN_OK},
+      {NOW - 100, NOW - LEEWAY + 1, 0, NOW, SUBTOKEN_OK},
+      {NOW - 100, NOW - LEEWAY, 0, NOW, SUBTOKEN_EXPIRED},
+      {NOW - 100, NOW - LEEWAY - 1, 0, NOW, SUBTOKEN_EXPIRED},
+      {0, 1, 0, NOW, SUBTOKEN_EXPIRED},
+      {0, 1, 0, 60, SUBTOKEN_OK},
+      {0, 1, 0, 61, SUBTOKEN_EXPIRED},
+      /* No sum overflows. */
+      {SUBTOKEN_TIME_MAX - 1, SUBTOKEN_TIME_MAX, 0, SUBTOKEN_TIME_MAX, SUBTOKEN_OK},
+      {SUBTOKEN_TIME_MAX - 1, SUBTOKEN_TIME_MAX, SUBTOKEN_TIME_MAX, 0, SUBTOKEN_IAT_FUTURE},
+      /* Wrong in two ways: the earlier reason. */
+      {NOW + 1000, NOW + 999, 0, NOW, SUBTOKEN_EXP_BEFORE_IAT},
+      {NOW + 1000, NOW + 1001 + MAX_LIFE, NOW + 1000, NOW, SUBTOKEN_TTL},
+      {NOW + 1000, NOW + 2000, NOW + 1000, NOW, SUBTOKEN_IAT_FUTURE},
+      {NOW - 1000, NOW - 900, NOW + 1000, NOW, SUBTOKEN_NOT_YET},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_result got = decide_at(rows[i].iat, rows[i].exp, rows[i].nbf, rows[i].now);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+  }
+}
+
+/* interface.md and the issue: apart by 0, 1, 30, 59 s nothing is refused, by 61 all. */
+static void clocks_apart(void **state) {
+  (void)state;
+  for (int64_t apart = -70; apart <= 70; apart++) {
+    /* Made by a clock that is ahead. */
+    CHECK((decide_at(NOW + apart, NOW + apart + 3600, 0, NOW) == SUBTOKEN_OK) == (apart <= 60),
+          "iat %lld", (long long)apart);
+    /* Read by a clock that is ahead, in its last second. */
+    CHECK((decide_at(NOW - 3600, NOW + 1, 0, NOW + apart) == SUBTOKEN_OK) == (apart <= 60),
+          "exp %lld", (long long)apart);
+  }
+}
+
+static void parties(void **state) {
+  (void)state;
+  static const struct {
+    const char *iss, *want_iss, *want_aud;
+    bool named;
+    subtoken_result want;
+  } rows[] = {
+      {NULL, NULL, NULL, false, SUBTOKEN_OK},   {"me", NULL, NULL, false, SUBTOKEN_OK},
+      {"me", "me", NULL, false, SUBTOKEN_OK},   {"me", "m", NULL, false, SUBTOKEN_ISS},
+      {"me", "me/", NULL, false, SUBTOKEN_ISS}, {NULL, "me", NULL, false, SUBTOKEN_ISS},
+      {NULL, NULL, "api", false, SUBTOKEN_AUD}, {NULL, NULL, "api", true, SUBTOKEN_OK},
+      {"me", "me", "api", false, SUBTOKEN_AUD}, {"me", "you", "api", false, SUBTOKEN_ISS},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims claims = grant_of("a", NULL);
+    subtoken_verifier judge = verifier();
+    subtoken_request request = {.now = NOW};
+    claims.iat = NOW;
+    claims.exp = NOW + 1;
+    claims.aud_named = rows[i].named;
+    if (rows[i].iss != NULL) {
+      claims.iss.at = claims.text_len;
+      claims.iss.len = (uint16_t)strlen(rows[i].iss);
+      memcpy(claims.text + claims.iss.at, rows[i].iss, claims.iss.len);
+    }
+    if (rows[i].want_iss != NULL) judge.iss = st_text(rows[i].want_iss);
+    if (rows[i].want_aud != NULL) judge.aud = st_text(rows[i].want_aud);
+    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+  }
+}
+
+typedef struct answer {
+  subtoken_result result;
+  int calls;
+  char sub[16];
+} answer;
+
+static subtoken_result say(void *context, subtoken_text sub) {
+  answer *to = context;
+  to->calls++;
+  memcpy(to->sub, sub.data, sub.len < 15 ? sub.len : 15);
+  return to->result;
+}
+
+static void revocation(void **state) {
+  (void)state;
+  static const subtoken_result answers[] = {SUBTOKEN_OK, SUBTOKEN_REVOKED, SUBTOKEN_FEED_STALE,
+                                            SUBTOKEN_UNDECIDED};
+  for (size_t i = 0; i < COUNT(answers); i++) {
+    answer to = {.result = answers[i]};
+    subtoken_claims claims = grant_of("a", NULL);
+    subtoken_verifier judge = verifier();
+    subtoken_request request = {.now = NOW};
+    claims.iat = NOW;
+    claims.exp = NOW + 1;
+    judge.without_revocations = false;
+    judge.revoked = say;
+    judge.revoked_context = &to;
+    assert_int_equal(st_decide(&judge, &request, &claims), answers[i]);
+    assert_int_equal(to.calls, 1);
+    assert_string_equal(to.sub, "parent");
+    /* Not asked about tokens that are refused anyhow. */
+    claims.exp = NOW - 60;
+    claims.iat = NOW - 61;
+    assert_int_equal(st_decide(&judge, &request, &claims), SUBTOKEN_EXPIRED);
+    assert_int_equal(to.calls, 1);
+  }
+  /* Nobody to ask, and no leave to go on without. */
+  subtoken_claims claims = grant_of("a", NULL);
+  subtoken_verifier judge = SUBTOKEN_VERIFIER_DEFAULT;
+  subtoken_request request = {.now = NOW};
+  claims.iat = NOW;
+  claims.exp = NOW + 1;
+  assert_int_equal(st_decide(&judge, &request, &claims), SUBTOKEN_FEED_STALE);
+}
+
+static void urls(void **state) {
+  (void)state;
+  static const struct {
+    const char *urls, *method, *target;
+    subtoken_result want;
+  } rows[] = {
+      {NULL, NULL, NULL, SUBTOKEN_OK},
+      {NULL, "GET", "/x", SUBTOKEN_OK},
+      {NULL, "GET", "/../x", SUBTOKEN_BAD_TARGET}, /* with or without urls */
+      {NULL, NULL, "", SUBTOKEN_BAD_TARGET},
+      {"/a", NULL, NULL, SUBTOKEN_URL},
+      {"/a", NULL, "/a", SUBTOKEN_OK},
+      {"/a", "GET", "/a?b=c", SUBTOKEN_OK},
+      {"/a", "GET", "/b", SUBTOKEN_URL},
+      {"/a", "GET", "/a/../a", SUBTOKEN_BAD_TARGET},
+      {"/b,/a", "GET", "/a", SUBTOKEN_OK},
+      {"GET:/a", NULL, "/a", SUBTOKEN_URL},
+      {"GET:/a", "GET", "/a", SUBTOKEN_OK},
+      {"GET:/a", "HEAD", "/a", SUBTOKEN_OK},
+      {"GET:/a", "POST", "/a", SUBTOKEN_URL},
+      {"GET:/a,POST:/a", "POST", "/a", SUBTOKEN_OK},
+      {"/a/*", "PUT", "/a/b/c", SUBTOKEN_OK},
+      {"/a/*", "PUT", "/a", SUBTOKEN_URL},
+      {"", "GET", "/a", SUBTOKEN_URL}, /* an empty list allows nothing */
+      {"", NULL, NULL, SUBTOKEN_URL},
+      {"nonsense", "GET", "/a", SUBTOKEN_URL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims claims = grant_of("a", rows[i].urls);
+    subtoken_text method = {NULL, 0}, target = {NULL, 0};
+    if (rows[i].method != NULL) method = exact_string(rows[i].method);
+    if (rows[i].target != NULL) target = exact_string(rows[i].target);
+    subtoken_result got = subtoken_url_match(&claims, method, target);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    claims.iat = NOW;
+    claims.exp = NOW + 1;
+    subtoken_verifier judge = verifier();
+    subtoken_text needs[] = {ST_TEXT("lacking")};
+    subtoken_request request = {.now = NOW, .method = method, .target = target};
+    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+    /* The url goes before the permissions. */
+    request.needs = needs;
+    request.needs_count = 1;
+    CHECK(st_decide(&judge, &request, &claims) ==
+              (rows[i].want == SUBTOKEN_OK ? SUBTOKEN_PERM : rows[i].want),
+          "row %zu", i);
+    release(method);
+    release(target);
+  }
+}
+
+static void needs(void **state) {
+  (void)state;
+  static const struct {
+    const char *held, *needs;
+    subtoken_result want;
+  } rows[] = {
+      {"", "", SUBTOKEN_OK},         {"a,b", "", SUBTOKEN_OK},      {"a,b", "a", SUBTOKEN_OK},
+      {"a,b", "b,a", SUBTOKEN_OK},   {"a,b", "a,a", SUBTOKEN_OK},   {"a,b", "c", SUBTOKEN_PERM},
+      {"a,b", "a,c", SUBTOKEN_PERM}, {"a,b", "c,a", SUBTOKEN_PERM}, {"a,b", "A", SUBTOKEN_PERM},
+      {"ab", "a", SUBTOKEN_PERM},    {"a", "ab", SUBTOKEN_PERM},    {"", "a", SUBTOKEN_PERM},
+      {"*", "a", SUBTOKEN_PERM},     {"a*", "ab", SUBTOKEN_PERM},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims claims = grant_of(rows[i].held, NULL);
+    subtoken_text list[4], piece;
+    size_t count = 0;
+    st_cutter cutter = {st_text(rows[i].needs), rows[i].needs[0] == '\0'};
+    while (st_cut(&cutter, ',', &piece)) list[count++] = piece;
+    subtoken_verifier judge = verifier();
+    subtoken_request request = {.now = NOW, .needs = list, .needs_count = count};
+    claims.iat = NOW;
+    claims.exp = NOW + 1;
+    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+  }
+}
+
+static void zero_denies(void **state) {
+  (void)state;
+  static subtoken_claims claims;
+  subtoken_verifier judge = verifier();
+  subtoken_request request = {.now = NOW};
+  assert_int_not_equal(st_decide(&judge, &request, &claims), SUBTOKEN_OK);
+  assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/")), SUBTOKEN_URL);
+  assert_int_equal(subtoken_url_match(&claims, (subtoken_text){NULL, 0}, (subtoken_text){NULL, 0}),
+                   SUBTOKEN_URL);
+  memset(&judge, 0, sizeof judge);
+  claims = grant_of("a", NULL);
+  claims.iat = NOW;
+  claims.exp = NOW + 1;
+  assert_int_not_equal(st_decide(&judge, &request, &claims), SUBTOKEN_OK);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(times),       cmocka_unit_test(clocks_apart), cmocka_unit_test(parties),
+      cmocka_unit_test(revocation),  cmocka_unit_test(urls),         cmocka_unit_test(needs),
+      cmocka_unit_test(zero_denies),
+  };
+  return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
+}

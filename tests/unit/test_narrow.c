@@ -1,0 +1,222 @@
+#include "support.h"
+
+static const subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
+static subtoken_claims child;
+static subtoken_narrowed did;
+
+/* permissions and urls are comma lists; urls NULL asks for none, "" for an empty list. */
+static subtoken_result narrow(const subtoken_claims *parent, const char *permissions,
+                              const char *urls, const int64_t *expire) {
+  subtoken_text list[2][70], piece;
+  subtoken_ask ask = {.permissions = list[0], .urls = list[1], .has_urls = urls != NULL};
+  subtoken_text kept[2] = {exact_string(permissions), exact_string(urls == NULL ? "" : urls)};
+  st_cutter cutter = {kept[0], permissions[0] == '\0'};
+  while (st_cut(&cutter, ',', &piece)) list[0][ask.permission_count++] = piece;
+  cutter = (st_cutter){kept[1], kept[1].len == 0};
+  while (st_cut(&cutter, ',', &piece)) list[1][ask.url_count++] = piece;
+  if (expire != NULL) {
+    ask.has_expire = true;
+    ask.expire = *expire;
+  }
+  memset(&child, 0x55, sizeof child);
+  subtoken_result result = subtoken_narrow(parent, &ask, &limits, NOW, &child, &did);
+  if (result != SUBTOKEN_OK && !claims_are_zero(&child)) fail_msg("a refused child is not zeroed");
+  release(kept[0]);
+  release(kept[1]);
+  return result;
+}
+
+static bool lists_are(const char *permissions, const char *urls) {
+  char text[2][300] = {"", ""};
+  for (size_t i = 0; i < child.permission_count; i++) {
+    subtoken_text piece = subtoken_claims_text(&child, child.permissions[i]);
+    snprintf(text[0] + strlen(text[0]), 80, "%s%.*s", i > 0 ? "," : "", (int)piece.len, piece.data);
+  }
+  for (size_t i = 0; i < child.url_count; i++) {
+    subtoken_text piece = subtoken_claims_text(&child, child.urls[i]);
+    snprintf(text[1] + strlen(text[1]), 80, "%s%.*s", i > 0 ? "," : "", (int)piece.len, piece.data);
+  }
+  return strcmp(text[0], permissions) == 0 && child.every_url == (urls == NULL) &&
+         strcmp(text[1], urls == NULL ? "" : urls) == 0;
+}
+
+static void permissions(void **state) {
+  (void)state;
+  static const struct {
+    const char *held, *asked, *got;
+    size_t dropped;
+  } rows[] = {
+      {"a,b,c", "", "", 0},
+      {"a,b,c", "a", "a", 0},
+      {"a,b,c", "c,a", "c,a", 0}, /* the order is as asked */
+      {"a,b,c", "a,x,b", "a,b", 1},
+      {"a,b,c", "x,y", "", 2},
+      {"a,b,c", "a,a,b,a", "a,b", 0},
+      {"a,b,c", "A", "", 1},
+      {"a,b,c", "a b,,\xC3\xA9", "", 3},
+      {"", "a", "", 1},
+      {"*", "a", "", 1},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims parent = grant_of(rows[i].held, NULL);
+    CHECK(narrow(&parent, rows[i].asked, NULL, NULL) == SUBTOKEN_OK, "row %zu", i);
+    CHECK(lists_are(rows[i].got, NULL) && did.dropped == rows[i].dropped, "row %zu", i);
+    CHECK(st_text_is(subtoken_claims_text(&child, child.sub), "parent"), "row %zu", i);
+  }
+}
+
+static void expiry(void **state) {
+  (void)state;
+  static const struct {
+    int64_t parent, ask; /* ask 0: none */
+    subtoken_result want;
+    int64_t got;
+    bool clamped;
+  } rows[] = {
+      {SUBTOKEN_TIME_MAX, 0, SUBTOKEN_OK, NOW + 30 * DAY, false},
+      {SUBTOKEN_TIME_MAX, NOW + 1, SUBTOKEN_OK, NOW + 1, false},
+      {SUBTOKEN_TIME_MAX, NOW, SUBTOKEN_EXPIRE_PAST, 0, false},
+      {SUBTOKEN_TIME_MAX, NOW - 1, SUBTOKEN_EXPIRE_PAST, 0, false},
+      {SUBTOKEN_TIME_MAX, -INT64_C(62167305540), SUBTOKEN_EXPIRE_PAST, 0, false},
+      {SUBTOKEN_TIME_MAX, INT64_MIN, SUBTOKEN_EXPIRE_PAST, 0, false},
+      {SUBTOKEN_TIME_MAX, NOW + 365 * DAY, SUBTOKEN_OK, NOW + 365 * DAY, false},
+      {SUBTOKEN_TIME_MAX, NOW + 365 * DAY + 1, SUBTOKEN_OK, NOW + 365 * DAY, true},
+      {SUBTOKEN_TIME_MAX, INT64_MAX, SUBTOKEN_OK, NOW + 365 * DAY, true},
+      {NOW + 100, 0, SUBTOKEN_OK, NOW + 100, false}, /* nothing was asked, nothing brought down */
+      {NOW + 100, NOW + 100, SUBTOKEN_OK, NOW + 100, false},
+      {NOW + 100, NOW + 101, SUBTOKEN_OK, NOW + 100, true},
+      {NOW + 1, NOW + 101, SUBTOKEN_OK, NOW + 1, true},
+      {NOW, NOW + 101, SUBTOKEN_PARENT_EXPIRED, 0, false}, /* alive on leeway alone */
+      {NOW - 59, 0, SUBTOKEN_PARENT_EXPIRED, 0, false},
+      {0, 0, SUBTOKEN_PARENT_EXPIRED, 0, false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims parent = grant_of("a", NULL);
+    parent.exp = rows[i].parent;
+    subtoken_result got = narrow(&parent, "a", NULL, rows[i].ask == 0 ? NULL : &rows[i].ask);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    if (got != SUBTOKEN_OK) continue;
+    CHECK(child.exp == rows[i].got && child.iat == NOW, "row %zu: %lld", i, (long long)child.exp);
+    CHECK(did.clamped == rows[i].clamped, "row %zu", i);
+  }
+}
+
+static void urls(void **state) {
+  (void)state;
+  static const struct {
+    const char *held, *asked;
+    subtoken_result want;
+    const char *got;
+    size_t url;
+    subtoken_fault fault;
+  } rows[] = {
+      {NULL, NULL, SUBTOKEN_OK, NULL, 0, 0},
+      {NULL, "/a", SUBTOKEN_OK, "/a", 0, 0},
+      {NULL, "/a,/a,/%61,/b", SUBTOKEN_OK, "/a,/b", 0, 0}, /* repeats dropped, canonical */
+      {NULL, "/b%7e/*,GET:/%c3%a9", SUBTOKEN_OK, "/b~/*,GET:/%C3%A9", 0, 0},
+      {NULL, "", SUBTOKEN_TOO_MANY_URLS, NULL, 0, 0},
+      {NULL, "/a,x", SUBTOKEN_BAD_URL, NULL, 1, SUBTOKEN_FAULT_NOT_ORIGIN_FORM},
+      {NULL, "/a,/b,/..", SUBTOKEN_BAD_URL, NULL, 2, SUBTOKEN_FAULT_DOT_SEGMENT},
+      {"/a,/b/*", NULL, SUBTOKEN_OK, "/a,/b/*", 0, 0}, /* none asked: inherited */
+      {"/a,/b/*", "/b/c", SUBTOKEN_OK, "/b/c", 0, 0},
+      {"/a,/b/*", "/b/c/*,/a", SUBTOKEN_OK, "/b/c/*,/a", 0, 0},
+      {"/a,/b/*", "GET:/a", SUBTOKEN_OK, "GET:/a", 0, 0},
+      {"/a,/b/*", "/c", SUBTOKEN_URL_WIDER, NULL, 0, 0},
+      {"/a,/b/*", "/a,/b", SUBTOKEN_URL_WIDER, NULL, 1, 0},
+      {"/a,/b/*", "/b/c,/*", SUBTOKEN_URL_WIDER, NULL, 1, 0},
+      {"/a,/b/*", "/a/*", SUBTOKEN_URL_WIDER, NULL, 0, 0},
+      {"/a,/b/*", "", SUBTOKEN_TOO_MANY_URLS, NULL, 0, 0},
+      {"GET:/a", "/a", SUBTOKEN_URL_WIDER, NULL, 0, 0},
+      {"GET:/a", "HEAD:/a", SUBTOKEN_URL_WIDER, NULL, 0, 0},
+      {"GET:/a", NULL, SUBTOKEN_OK, "GET:/a", 0, 0},
+      {"", NULL, SUBTOKEN_TOO_MANY_URLS, NULL, 0, 0}, /* a parent that opens nothing */
+      {"", "/a", SUBTOKEN_URL_WIDER, NULL, 0, 0},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims parent = grant_of("a", rows[i].held);
+    subtoken_result got = narrow(&parent, "a", rows[i].asked, NULL);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    if (got == SUBTOKEN_OK) {
+      CHECK(lists_are("a", rows[i].got), "row %zu", i);
+    } else if (got != SUBTOKEN_TOO_MANY_URLS) {
+      CHECK(did.url == rows[i].url && did.fault == rows[i].fault, "row %zu", i);
+    }
+  }
+}
+
+static void counts(void **state) {
+  (void)state;
+  subtoken_claims parent = grant_of("a", NULL);
+  subtoken_text many[65];
+  char names[65][8];
+  for (int i = 0; i < 65; i++) {
+    snprintf(names[i], sizeof names[i], "/u%d", i % 100);
+    many[i] = st_text(names[i]);
+  }
+  for (size_t count = 63; count <= 65; count++) {
+    subtoken_ask ask = {.urls = many, .url_count = count, .has_urls = true};
+    subtoken_result got = subtoken_narrow(&parent, &ask, &limits, NOW, &child, NULL);
+    assert_int_equal(got, count <= 64 ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_URLS);
+    assert_int_equal(child.url_count, count <= 64 ? count : 0);
+    ask = (subtoken_ask){.permissions = many, .permission_count = count};
+    got = subtoken_narrow(&parent, &ask, &limits, NOW, &child, &did);
+    assert_int_equal(got, count <= 64 ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_PERMISSIONS);
+    assert_int_equal(did.dropped, count <= 64 ? count : 0);
+  }
+  /* More than fits into any token: refused, not cut. */
+  subtoken_text big = repeated("/", 'a', 1000), eight[8];
+  for (size_t i = 0; i < 8; i++) {
+    eight[i] = exact(big.data, big.len);
+    ((char *)(uintptr_t)eight[i].data)[1] = (char)('a' + i);
+  }
+  subtoken_ask ask = {.urls = eight, .url_count = 8, .has_urls = true};
+  assert_int_equal(subtoken_narrow(&parent, &ask, &limits, NOW, &child, &did), SUBTOKEN_TOO_LARGE);
+  assert_true(claims_are_zero(&child));
+  for (size_t i = 0; i < 8; i++) release(eight[i]);
+  release(big);
+}
+
+static void bad_arguments(void **state) {
+  (void)state;
+  subtoken_claims parent = grant_of("a", NULL);
+  subtoken_ask ask = {0};
+  static const struct {
+    subtoken_limits limits;
+    int64_t now;
+  } rows[] = {
+      {{0, 1}, NOW},  {{1, 0}, NOW},         {{-1, 1}, NOW},
+      {{1, -1}, NOW}, {{INT64_MAX, 1}, NOW}, {{1, INT64_MAX}, NOW},
+      {{1, 1}, -1},   {{1, 1}, INT64_MAX},   {{1, 1}, INT64_MIN},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    memset(&child, 0x55, sizeof child);
+    CHECK(subtoken_narrow(&parent, &ask, &rows[i].limits, rows[i].now, &child, &did) ==
+              SUBTOKEN_INVALID_ARGUMENT,
+          "row %zu", i);
+    assert_true(claims_are_zero(&child));
+  }
+  assert_int_equal(subtoken_narrow(&parent, &ask, &limits, NOW, &parent, &did),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  static subtoken_claims zero;
+  assert_int_not_equal(subtoken_narrow(&zero, &ask, &limits, NOW, &child, &did), SUBTOKEN_OK);
+  assert_true(claims_are_zero(&child));
+}
+
+/* A default life past the greatest one is brought down as well. */
+static void short_maximum(void **state) {
+  (void)state;
+  subtoken_claims parent = grant_of("a", NULL);
+  subtoken_ask ask = {0};
+  subtoken_limits tight = {1000, 10};
+  assert_int_equal(subtoken_narrow(&parent, &ask, &tight, NOW, &child, &did), SUBTOKEN_OK);
+  assert_int_equal(child.exp, NOW + 10);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(permissions),   cmocka_unit_test(expiry),
+      cmocka_unit_test(urls),          cmocka_unit_test(counts),
+      cmocka_unit_test(bad_arguments), cmocka_unit_test(short_maximum),
+  };
+  return cmocka_run_group_tests_name("narrow", tests, NULL, NULL);
+}

@@ -1,0 +1,67 @@
+#include "support.h"
+
+/* The contract's list of reasons, in its order (interface.md section 4). */
+static void reasons_in_order(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    int status;
+  } rows[] = {
+      {"too_large", 401},  {"malformed", 401},  {"alg", 401},     {"header", 401},
+      {"kid", 401},        {"mac", 401},        {"claims", 401},  {"exp_before_iat", 401},
+      {"ttl", 401},        {"iat_future", 401}, {"not_yet", 401}, {"expired", 401},
+      {"iss", 401},        {"aud", 401},        {"revoked", 401}, {"feed_stale", 503},
+      {"bad_target", 400}, {"url", 403},        {"perm", 403},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_result result = (subtoken_result)(SUBTOKEN_TOO_LARGE + i);
+    assert_string_equal(subtoken_result_name(result), rows[i].name);
+    assert_int_equal(subtoken_result_status(result), rows[i].status);
+  }
+  assert_int_equal(SUBTOKEN_TOO_LARGE + COUNT(rows) - 1, SUBTOKEN_PERM);
+}
+
+static void only_ok_is_200(void **state) {
+  (void)state;
+  assert_int_equal(SUBTOKEN_UNDECIDED, 0);
+  assert_int_equal(SUBTOKEN_OK, 1);
+  assert_string_equal(subtoken_result_name(SUBTOKEN_OK), "ok");
+  for (int i = -1000; i < 1000; i++) {
+    int status = subtoken_result_status((subtoken_result)i);
+    assert_true((status == 200) == (i == SUBTOKEN_OK));
+    if (i > SUBTOKEN_PERM || i <= 0) assert_int_equal(status, 500);
+    assert_non_null(subtoken_result_name((subtoken_result)i));
+    assert_non_null(subtoken_fault_name((subtoken_fault)i));
+    assert_non_null(subtoken_fault_text((subtoken_fault)i));
+  }
+  assert_string_equal(subtoken_result_name((subtoken_result)(SUBTOKEN_URL_WIDER + 1)), "unknown");
+  assert_string_equal(subtoken_fault_name((subtoken_fault)(SUBTOKEN_FAULT_COUNT + 1)), "unknown");
+}
+
+static void names_differ(void **state) {
+  (void)state;
+  for (int i = 0; i <= SUBTOKEN_URL_WIDER; i++) {
+    assert_string_not_equal(subtoken_result_name((subtoken_result)i), "unknown");
+    for (int j = 0; j < i; j++) {
+      assert_string_not_equal(subtoken_result_name((subtoken_result)i),
+                              subtoken_result_name((subtoken_result)j));
+    }
+  }
+  for (int i = 0; i <= SUBTOKEN_FAULT_COUNT; i++) {
+    assert_string_not_equal(subtoken_fault_name((subtoken_fault)i), "unknown");
+    assert_true(strlen(subtoken_fault_text((subtoken_fault)i)) > 5);
+    for (int j = 0; j < i; j++) {
+      assert_string_not_equal(subtoken_fault_name((subtoken_fault)i),
+                              subtoken_fault_name((subtoken_fault)j));
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reasons_in_order),
+      cmocka_unit_test(only_ok_is_200),
+      cmocka_unit_test(names_differ),
+  };
+  return cmocka_run_group_tests_name("result", tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+#include "support.h"
+
+#include "core/ring.h"
+
+static subtoken_ring ring;
+
+static subtoken_result add(const char *kid, const void *secret, size_t len) {
+  subtoken_text name = exact_string(kid), bytes = exact(secret, len);
+  subtoken_result result = subtoken_ring_add(&ring, name, bytes.data, bytes.len);
+  release(name);
+  release(bytes);
+  return result;
+}
+
+static void lengths(void **state) {
+  (void)state;
+  char secret[80];
+  for (size_t i = 0; i < sizeof secret; i++) secret[i] = (char)(i * i + 1);
+  for (size_t len = 0; len <= sizeof secret; len++) {
+    memset(&ring, 0, sizeof ring);
+    subtoken_result want = len >= 32 && len <= 64 ? SUBTOKEN_OK : SUBTOKEN_BAD_SECRET;
+    CHECK(add("k", secret, len) == want, "%zu bytes", len);
+    assert_int_equal(ring.count, want == SUBTOKEN_OK);
+  }
+}
+
+static void weak(void **state) {
+  (void)state;
+  memset(&ring, 0, sizeof ring);
+  uint8_t secret[64];
+  for (int c = 0; c < 256; c++) {
+    for (size_t len = 32; len <= 64; len++) {
+      memset(secret, c, len);
+      CHECK(st_secret_weak(secret, len), "%d x %zu", c, len);
+    }
+    secret[31] = (uint8_t)(c + 1); /* one byte that differs: a secret, if a poor one */
+    assert_false(st_secret_weak(secret, 32));
+  }
+  assert_int_equal(add("k", "abcabcabcabcabcabcabcabcabcabcabca", 34), SUBTOKEN_BAD_SECRET);
+  assert_int_equal(add("k", "passwordpasswordpasswordpassword", 32), SUBTOKEN_BAD_SECRET);
+  assert_int_equal(add("k", "a-string-secret-at-least-256-bits-long", 38), SUBTOKEN_BAD_SECRET);
+  assert_int_equal(add("k", "a-string-secret-at-least-256-bits-lonG", 38), SUBTOKEN_OK);
+  static const char *const published[] = {
+      /* RFC 7515 appendix A.1 and RFC 7520 section 4.4 */
+      "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+      "hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg",
+  };
+  for (size_t i = 0; i < COUNT(published); i++) {
+    size_t len;
+    assert_true(st_base64url_decode(st_text(published[i]), secret, sizeof secret, &len));
+    assert_int_equal(add("p", secret, len), SUBTOKEN_BAD_SECRET);
+    secret[0] ^= 1;
+    CHECK(!st_secret_weak(secret, len), "%zu", i);
+  }
+}
+
+static void kids(void **state) {
+  (void)state;
+  static const struct {
+    const char *kid;
+    subtoken_result want;
+  } rows[] = {
+      {"", SUBTOKEN_OK},
+      {"a", SUBTOKEN_OK},
+      {"2026-11_A", SUBTOKEN_OK},
+      {"-", SUBTOKEN_OK},
+      {"a", SUBTOKEN_KID_TAKEN},
+      {"", SUBTOKEN_KID_TAKEN},
+      {"A", SUBTOKEN_OK},
+      {"a b", SUBTOKEN_BAD_KID},
+      {"a.b", SUBTOKEN_BAD_KID},
+      {"a:b", SUBTOKEN_BAD_KID},
+      {"a\n", SUBTOKEN_BAD_KID},
+      {"../etc", SUBTOKEN_BAD_KID},
+      {"\xC3\xA9", SUBTOKEN_BAD_KID},
+      {"a\"", SUBTOKEN_BAD_KID},
+      {"0123456789012345678901234567890123456789012345678901234567890123", SUBTOKEN_OK},
+      {"01234567890123456789012345678901234567890123456789012345678901234", SUBTOKEN_BAD_KID},
+  };
+  memset(&ring, 0, sizeof ring);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    /* One secret may stand under two names. */
+    CHECK(add(rows[i].kid, TEST_SECRET, 32) == rows[i].want, "row %zu", i);
+  }
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    const subtoken_secret *found = st_ring_find(&ring, st_text(rows[i].kid));
+    CHECK((found != NULL) == (rows[i].want != SUBTOKEN_BAD_KID), "row %zu", i);
+  }
+  assert_null(st_ring_find(&ring, ST_TEXT("b")));
+  assert_null(st_ring_find(&ring, ST_TEXT("a\0")));
+  assert_false(st_kid_valid(ST_TEXT("")));
+}
+
+static void full(void **state) {
+  (void)state;
+  memset(&ring, 0, sizeof ring);
+  for (int i = 0; i <= SUBTOKEN_RING_MAX; i++) {
+    char kid[16], secret[40];
+    snprintf(kid, sizeof kid, "k%d", i);
+    snprintf(secret, sizeof secret, "secret-number-%020d", i);
+    assert_int_equal(add(kid, secret, strlen(secret)),
+                     i < SUBTOKEN_RING_MAX ? SUBTOKEN_OK : SUBTOKEN_RING_FULL);
+  }
+  assert_int_equal(ring.count, SUBTOKEN_RING_MAX);
+}
+
+#define LINE_A ":c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE" /* TEST_SECRET */
+#define LINE_B "two:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMj8"
+
+static void files(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    subtoken_result want;
+    size_t line;
+    size_t count;
+  } rows[] = {
+      {LINE_A, SUBTOKEN_OK, 0, 1},
+      {LINE_A "\n", SUBTOKEN_OK, 0, 1},
+      {LINE_B "\n" LINE_A "\n", SUBTOKEN_OK, 0, 2},
+      {LINE_A "\n" LINE_B, SUBTOKEN_OK, 0, 2},
+      {"", SUBTOKEN_NO_SECRET, 0, 0},
+      {"\n", SUBTOKEN_NO_SECRET, 0, 0},
+      {"\n\n", SUBTOKEN_MALFORMED, 1, 0},
+      {LINE_A "\n\n", SUBTOKEN_MALFORMED, 2, 0},
+      {LINE_A "\n\n" LINE_B, SUBTOKEN_MALFORMED, 2, 0},
+      {LINE_A "\r\n", SUBTOKEN_MALFORMED, 1, 0},
+      {" " LINE_A, SUBTOKEN_BAD_KID, 1, 0},
+      {LINE_A " ", SUBTOKEN_MALFORMED, 1, 0},
+      {LINE_A "=", SUBTOKEN_MALFORMED, 1, 0},
+      {LINE_A ":x", SUBTOKEN_MALFORMED, 1, 0},
+      {LINE_A ":", SUBTOKEN_MALFORMED, 1, 0},
+      {"c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE", SUBTOKEN_MALFORMED, 1, 0},
+      {"# a comment\n" LINE_A, SUBTOKEN_MALFORMED, 1, 0},
+      {LINE_A "\n" LINE_A, SUBTOKEN_KID_TAKEN, 2, 0},
+      {LINE_A "\ntwo:c2hvcnQ\n", SUBTOKEN_BAD_SECRET, 2, 0},
+      {LINE_A "\na.b" LINE_A, SUBTOKEN_BAD_KID, 2, 0},
+      {":AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", SUBTOKEN_BAD_SECRET, 1, 0},
+      {":", SUBTOKEN_BAD_SECRET, 1, 0},
+      {"kid:", SUBTOKEN_BAD_SECRET, 1, 0},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text);
+    size_t line = 99;
+    memset(&ring, 0x55, sizeof ring);
+    subtoken_result got = subtoken_ring_read(&ring, text, &line);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    CHECK(line == rows[i].line && ring.count == rows[i].count, "row %zu: line %zu", i, line);
+    CHECK(subtoken_ring_read(&ring, text, NULL) == rows[i].want, "row %zu", i);
+    /* A failure leaves no secret behind. */
+    const unsigned char *bytes = (const unsigned char *)&ring;
+    size_t set = 0;
+    for (size_t at = 0; at < sizeof ring; at++) set += bytes[at] != 0;
+    CHECK((set == 0) == (rows[i].want != SUBTOKEN_OK), "row %zu", i);
+    release(text);
+  }
+}
+
+static void the_first_signs(void **state) {
+  (void)state;
+  size_t line;
+  assert_int_equal(subtoken_ring_read(&ring, ST_TEXT(LINE_B "\n" LINE_A "\n"), &line), SUBTOKEN_OK);
+  assert_true(
+      st_text_equal(ST_TEXT("two"), (subtoken_text){ring.secrets[0].kid, ring.secrets[0].kid_len}));
+  assert_ptr_equal(st_ring_find(&ring, ST_TEXT("")), &ring.secrets[1]);
+  assert_ptr_equal(st_ring_find(&ring, ST_TEXT("two")), &ring.secrets[0]);
+  /* The longest line there can be. */
+  subtoken_text secret = repeated("x", 'y', 63), kid = repeated("", 'k', 64);
+  static char text[400];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_text(&writer, kid);
+  st_write_char(&writer, ':');
+  st_base64url_write(&writer, secret.data, secret.len);
+  assert_int_equal(subtoken_ring_read(&ring, (subtoken_text){text, writer.len}, NULL), SUBTOKEN_OK);
+  release(secret);
+  release(kid);
+  secret = repeated("x", 'y', 64); /* and one byte more */
+  writer = st_writer_on(text, sizeof text);
+  st_write_char(&writer, ':');
+  st_base64url_write(&writer, secret.data, secret.len);
+  assert_int_not_equal(subtoken_ring_read(&ring, (subtoken_text){text, writer.len}, NULL),
+                       SUBTOKEN_OK);
+  release(secret);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lengths), cmocka_unit_test(weak),  cmocka_unit_test(kids),
+      cmocka_unit_test(full),    cmocka_unit_test(files), cmocka_unit_test(the_first_signs),
+  };
+  return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+}

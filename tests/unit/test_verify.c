@@ -1,0 +1,300 @@
+#include "support.h"
+
+static subtoken_ring ring;
+static subtoken_claims claims;
+
+static subtoken_verifier judge_of(void) {
+  subtoken_verifier judge = SUBTOKEN_VERIFIER_DEFAULT;
+  judge.ring = &ring;
+  judge.without_revocations = true;
+  return judge;
+}
+
+static subtoken_result verify_with(const subtoken_verifier *judge, subtoken_text token,
+                                   const subtoken_request *request) {
+  memset(&claims, 0x55, sizeof claims);
+  subtoken_result result = subtoken_verify(judge, token, request, &claims);
+  if (result != SUBTOKEN_OK && !claims_are_zero(&claims)) fail_msg("refused but not zeroed");
+  return result;
+}
+
+static subtoken_result refuse_all(void *context, subtoken_text sub) {
+  (void)context;
+  (void)sub;
+  return SUBTOKEN_REVOKED;
+}
+
+/* One token that is wrong in every way at once. Mended step by step, it gives the
+ * reasons in the contract's order (interface.md section 4). */
+static void reasons_in_order(void **state) {
+  (void)state;
+  static const char *const steps[] = {
+      /* header, payload, signed by the right secret? */
+      "{\"alg\":\"none\",\"typ\":\"x\",\"kid\":\"zz\",\"crit\":[]}",
+      "{\"alg\":\"HS256\",\"typ\":\"x\",\"kid\":\"zz\",\"crit\":[]}",
+      "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"zz\"}",
+      HEADER,
+  };
+  static const subtoken_result header_reasons[] = {SUBTOKEN_ALG, SUBTOKEN_HEADER, SUBTOKEN_KID,
+                                                   SUBTOKEN_MAC};
+  static const struct {
+    const char *payload;
+    subtoken_result want;
+  } payloads[] = {
+      {"{\"sub\":1,\"iat\":1800000000,\"exp\":1700000000,\"nbf\":1800000000,\"permissions\":[]",
+       SUBTOKEN_CLAIMS},
+      {"{\"sub\":\"s\",\"iat\":1800000000,\"exp\":1700000000,\"nbf\":1800000000,"
+       "\"permissions\":[],\"urls\":[\"/a\"],\"iss\":\"x\"}",
+       SUBTOKEN_EXP_BEFORE_IAT},
+      {"{\"sub\":\"s\",\"iat\":1800000000,\"exp\":1900000000,\"nbf\":1800000000,"
+       "\"permissions\":[],\"urls\":[\"/a\"],\"iss\":\"x\"}",
+       SUBTOKEN_TTL},
+      {"{\"sub\":\"s\",\"iat\":1800000000,\"exp\":1800000001,\"nbf\":1800000000,"
+       "\"permissions\":[],\"urls\":[\"/a\"],\"iss\":\"x\"}",
+       SUBTOKEN_IAT_FUTURE},
+      {"{\"sub\":\"s\",\"iat\":1690000000,\"exp\":1690000001,\"nbf\":1800000000,"
+       "\"permissions\":[],\"urls\":[\"/a\"],\"iss\":\"x\"}",
+       SUBTOKEN_NOT_YET},
+      {"{\"sub\":\"s\",\"iat\":1690000000,\"exp\":1690000001,\"permissions\":[],"
+       "\"urls\":[\"/a\"],\"iss\":\"x\"}",
+       SUBTOKEN_EXPIRED},
+      {"{\"sub\":\"s\",\"iat\":1690000000,\"exp\":1700000001,\"permissions\":[],"
+       "\"urls\":[\"/a\"],\"iss\":\"x\"}",
+       SUBTOKEN_ISS},
+      {"{\"sub\":\"s\",\"iat\":1690000000,\"exp\":1700000001,\"permissions\":[],"
+       "\"urls\":[\"/a\"],\"iss\":\"me\",\"aud\":\"x\"}",
+       SUBTOKEN_AUD},
+      {"{\"sub\":\"s\",\"iat\":1690000000,\"exp\":1700000001,\"permissions\":[],"
+       "\"urls\":[\"/a\"],\"iss\":\"me\",\"aud\":\"api\"}",
+       SUBTOKEN_REVOKED},
+  };
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_verifier judge = judge_of();
+  judge.without_revocations = false;
+  judge.revoked = refuse_all;
+  judge.iss = ST_TEXT("me");
+  judge.aud = ST_TEXT("api");
+  subtoken_text needs[] = {ST_TEXT("p")};
+  subtoken_request request = {.now = NOW,
+                              .method = ST_TEXT("GET"),
+                              .target = ST_TEXT("/../"),
+                              .needs = needs,
+                              .needs_count = 1};
+  subtoken_text big = repeated("", '.', SUBTOKEN_TOKEN_MAX + 1);
+  assert_int_equal(verify_with(&judge, big, &request), SUBTOKEN_TOO_LARGE);
+  big.len--;
+  assert_int_equal(verify_with(&judge, big, &request), SUBTOKEN_MALFORMED);
+  release(big);
+  for (size_t i = 0; i < COUNT(steps); i++) {
+    subtoken_text token =
+        signed_token(OTHER_SECRET, st_text(steps[i]), st_text(payloads[0].payload));
+    subtoken_result got = verify_with(&judge, token, &request);
+    CHECK(got == header_reasons[i], "%s: %s", steps[i], subtoken_result_name(got));
+    release(token);
+  }
+  for (size_t i = 0; i < COUNT(payloads); i++) {
+    subtoken_text token = good_token(payloads[i].payload);
+    subtoken_result got = verify_with(&judge, token, &request);
+    CHECK(got == payloads[i].want, "%s: %s", payloads[i].payload, subtoken_result_name(got));
+    release(token);
+  }
+  subtoken_text token = good_token(payloads[COUNT(payloads) - 1].payload);
+  judge.revoked = NULL;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_FEED_STALE);
+  judge.without_revocations = true;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_BAD_TARGET);
+  request.target = ST_TEXT("/b");
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_URL);
+  request.target = ST_TEXT("/a?x");
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_PERM);
+  request.needs_count = 0;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_OK);
+  assert_int_equal(claims.exp, 1700000001);
+  release(token);
+}
+
+/* Text that is not canonical base64url is malformed, whatever its MAC. */
+static void malformed_before_mac(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_verifier judge = judge_of();
+  subtoken_request request = {.now = NOW};
+  subtoken_text good = good_token(GOOD_PAYLOAD);
+  assert_int_equal(verify_with(&judge, good, &request), SUBTOKEN_OK);
+  static const char bad[] = "=+/ \n%,\x80";
+  for (size_t part = 0; part < 3; part++) {
+    for (size_t i = 0; i < sizeof bad; i++) {
+      subtoken_text token = exact(good.data, good.len);
+      char *bytes = (char *)(uintptr_t)token.data;
+      size_t at = 3, dots = 0;
+      for (size_t j = 0; j < token.len && dots < part; j++) {
+        if (bytes[j] == '.') {
+          dots++;
+          at = j + 4;
+        }
+      }
+      bytes[at] = bad[i];
+      CHECK(verify_with(&judge, token, &request) == SUBTOKEN_MALFORMED, "part %zu, byte %zu", part,
+            i);
+      release(token);
+    }
+  }
+  release(good);
+}
+
+/* A token whose MAC is right but whose payload is not what we write. */
+static void authentic_nonsense(void **state) {
+  (void)state;
+  static const struct {
+    const char *payload;
+    size_t len;
+  } rows[] = {{"x", 1},        {"[]", 2},       {"\0", 1}, {"{}", 2},
+              {"{\"sub\"", 6}, {"\xFF\xFE", 2}, {"1", 1}};
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_verifier judge = judge_of();
+  subtoken_request request = {.now = NOW};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text token =
+        signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){rows[i].payload, rows[i].len});
+    subtoken_result got = verify_with(&judge, token, &request);
+    CHECK(got == SUBTOKEN_MALFORMED || got == SUBTOKEN_CLAIMS, "row %zu", i);
+    release(token);
+  }
+}
+
+static void longest_token(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_verifier judge = judge_of();
+  subtoken_request request = {.now = NOW};
+  bool accepted = false, too_large = false;
+  for (size_t pad = 5900; pad < 6150; pad++) {
+    static char payload[7000];
+    int len = snprintf(payload, sizeof payload,
+                       "{" GOOD_CLAIMS ",\"permissions\":[],\"x\":\"%*s\"}", (int)(pad - 85), "");
+    subtoken_text token =
+        signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){payload, (size_t)len});
+    subtoken_result got = verify_with(&judge, token, &request);
+    CHECK(got == (token.len <= SUBTOKEN_TOKEN_MAX ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE), "%zu: %s",
+          token.len, subtoken_result_name(got));
+    accepted = accepted || token.len >= 8190;
+    too_large = too_large || token.len > 8192;
+    release(token);
+  }
+  assert_true(accepted && too_large);
+}
+
+static void rings(void **state) {
+  (void)state;
+  static const char named[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"two\"}";
+  subtoken_verifier judge = judge_of();
+  subtoken_request request = {.now = NOW};
+  subtoken_text plain_1 = signed_token(TEST_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD));
+  subtoken_text plain_2 = signed_token(OTHER_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD));
+  subtoken_text named_1 = signed_token(TEST_SECRET, st_text(named), st_text(GOOD_PAYLOAD));
+  subtoken_text named_2 = signed_token(OTHER_SECRET, st_text(named), st_text(GOOD_PAYLOAD));
+  ring_with(&ring, "", TEST_SECRET);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("two"), OTHER_SECRET, 32), SUBTOKEN_OK);
+  /* Each is checked with the secret that it names, and with that alone. */
+  assert_int_equal(verify_with(&judge, plain_1, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&judge, plain_2, &request), SUBTOKEN_MAC);
+  assert_int_equal(verify_with(&judge, named_1, &request), SUBTOKEN_MAC);
+  assert_int_equal(verify_with(&judge, named_2, &request), SUBTOKEN_OK);
+  ring_with(&ring, "two", OTHER_SECRET); /* the unnamed one is retired */
+  assert_int_equal(verify_with(&judge, plain_1, &request), SUBTOKEN_KID);
+  assert_int_equal(verify_with(&judge, named_2, &request), SUBTOKEN_OK);
+  memset(&ring, 0, sizeof ring);
+  assert_int_equal(verify_with(&judge, plain_1, &request), SUBTOKEN_KID);
+  release(plain_1);
+  release(plain_2);
+  release(named_1);
+  release(named_2);
+}
+
+static void zero_denies(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_text token = good_token(GOOD_PAYLOAD);
+  subtoken_request request = {.now = NOW};
+  subtoken_verifier judge;
+  memset(&judge, 0, sizeof judge);
+  assert_int_not_equal(verify_with(&judge, token, &request), SUBTOKEN_OK);
+  judge.ring = &ring;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_TTL);
+  judge.max_life = 3600;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_FEED_STALE);
+  memset(&request, 0, sizeof request);
+  judge.without_revocations = true;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_IAT_FUTURE);
+  release(token);
+}
+
+static void bad_arguments(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_text token = good_token(GOOD_PAYLOAD);
+  subtoken_verifier judge = judge_of();
+  subtoken_request request = {.now = NOW};
+  assert_int_equal(verify_with(NULL, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(verify_with(&judge, token, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(verify_with(&judge, (subtoken_text){NULL, 0}, &request),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_verify(&judge, token, &request, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  static const int64_t bad[] = {-1, INT64_MIN, SUBTOKEN_TIME_MAX + 1, INT64_MAX};
+  for (size_t i = 0; i < COUNT(bad); i++) {
+    subtoken_verifier wrong = judge;
+    wrong.leeway = bad[i];
+    assert_int_equal(verify_with(&wrong, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+    wrong = judge;
+    wrong.max_life = bad[i];
+    assert_int_equal(verify_with(&wrong, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+    subtoken_request when = {.now = bad[i]};
+    assert_int_equal(verify_with(&judge, token, &when), SUBTOKEN_INVALID_ARGUMENT);
+  }
+  request.needs_count = 1;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  release(token);
+}
+
+static void inspecting(void **state) {
+  (void)state;
+  char header[SUBTOKEN_HEADER_MAX];
+  /* Signature, clock and alg are not looked at. */
+  subtoken_text token =
+      signed_token(OTHER_SECRET, ST_TEXT("{\"alg\":\"none\"}"), st_text(GOOD_PAYLOAD));
+  memset(&claims, 0x55, sizeof claims);
+  assert_int_equal(subtoken_inspect(token, header, sizeof header, &claims), SUBTOKEN_OK);
+  assert_string_equal(header, "{\"alg\":\"none\"}");
+  assert_int_equal(claims.permission_count, 2);
+  assert_true(claims.every_url);
+  /* No room for the header and its NUL. */
+  assert_int_not_equal(subtoken_inspect(token, header, 14, &claims), SUBTOKEN_OK);
+  assert_true(claims_are_zero(&claims));
+  assert_int_equal(subtoken_inspect(token, header, 15, &claims), SUBTOKEN_OK);
+  assert_int_equal(subtoken_inspect(token, header, 0, &claims), SUBTOKEN_BUFFER_TOO_SMALL);
+  assert_true(claims_are_zero(&claims));
+  release(token);
+  static const char *const bad[] = {"",         "a",        "a.b",    "a.b.c.d",
+                                    "e30.e30.", "e30.e31.", "=.e30.", "e30.W10."};
+  for (size_t i = 0; i < COUNT(bad); i++) {
+    token = exact_string(bad[i]);
+    memset(&claims, 0x55, sizeof claims);
+    CHECK(subtoken_inspect(token, header, sizeof header, &claims) != SUBTOKEN_OK, "%s", bad[i]);
+    CHECK(claims_are_zero(&claims), "%s", bad[i]);
+    release(token);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reasons_in_order),
+      cmocka_unit_test(malformed_before_mac),
+      cmocka_unit_test(authentic_nonsense),
+      cmocka_unit_test(longest_token),
+      cmocka_unit_test(rings),
+      cmocka_unit_test(zero_denies),
+      cmocka_unit_test(bad_arguments),
+      cmocka_unit_test(inspecting),
+  };
+  return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
+}
