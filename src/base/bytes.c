@@ -51,10 +51,6 @@ void st_write_text(st_writer *writer, subtoken_text text) {
   st_write(writer, text.data, text.len);
 }
 
-void st_write_string(st_writer *writer, const char *string) {
-  for (; *string != '\0'; string++) st_write_char(writer, *string);
-}
-
 void st_write_char(st_writer *writer, char c) {
   st_write(writer, &c, 1);
 }

@@ -40,7 +40,10 @@ typedef struct st_writer {
 st_writer st_writer_on(void *out, size_t size);
 void st_write(st_writer *writer, const void *data, size_t len);
 void st_write_text(st_writer *writer, subtoken_text text);
-void st_write_string(st_writer *writer, const char *string);
+/* Inline, so that the length of a literal is known when it is compiled. */
+static inline void st_write_string(st_writer *writer, const char *string) {
+  st_write(writer, string, strlen(string));
+}
 void st_write_char(st_writer *writer, char c);
 void st_write_int(st_writer *writer, int64_t value);
 /* Adds a NUL that does not count. False when anything did not fit. */

@@ -249,7 +249,7 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
   char why[ST_WHY_MAX];
   st_data data;
   st_store *store = NULL;
-  st_keys keys;
+  static st_keys keys; /* the verifier points to it */
   if (!st_data_find(given->data, &data, why)) return st_complain(ST_EXIT_USAGE, "verify: %s", why);
   if (!st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why)) {
     return st_complain(ST_EXIT_FAILED, "verify: %s", why);
