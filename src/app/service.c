@@ -128,6 +128,14 @@ static void refuse_identity(visit *v, subtoken_result result, const char *event)
   }
 }
 
+/* A token that is good by its leeway alone: the clocks differ. */
+static void note_clock_skew(visit *v, const subtoken_claims *grant) {
+  int64_t now = v->request->now;
+  if (grant->iat <= now && grant->exp > now) return;
+  v->reply->event.name = "clock_skew";
+  v->reply->event.delta = (grant->iat > now ? grant->iat : grant->exp) - now;
+}
+
 static bool identify(visit *v, st_identity *identity) {
   const char *event = NULL;
   if (!find_credential(v)) {
@@ -148,10 +156,7 @@ static bool identify(visit *v, st_identity *identity) {
     return false;
   }
   memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  if (!identity->is_key && identity->grant.iat > v->request->now) {
-    v->reply->event.name = "clock_skew";
-    v->reply->event.delta = identity->grant.iat - v->request->now;
-  }
+  if (!identity->is_key) note_clock_skew(v, &identity->grant);
   return true;
 }
 

@@ -106,7 +106,7 @@ int st_cmd_issue(int argc, char **argv) {
   st_settings_default(&settings);
   st_service service = {.settings = &settings, .ring = &ring, .keys = st_store_keys(store)};
   int code = ST_EXIT_FAILED;
-  if (!st_ring_load(data.secrets, &ring, why) ||
+  if (st_ring_load(data.secrets, &ring, why) != NULL ||
       !st_read_credential(text, sizeof text, &credential, why)) {
     st_complain(code, "issue: %s", why);
   } else {

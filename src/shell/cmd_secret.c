@@ -33,7 +33,7 @@ static subtoken_text shown(subtoken_text kid) {
 static bool load(const char *path, ring_file *file, char *why) {
   size_t len = 0, line;
   static subtoken_ring ring;
-  if (!st_ring_load(path, &ring, why)) return false; /* says what is wrong, and where */
+  if (st_ring_load(path, &ring, why) != NULL) return false; /* says what is wrong, and where */
   subtoken_wipe(&ring, sizeof ring);
   if (!st_world_read_secret(path, file->text, sizeof file->text, &len, why)) return false;
   if (subtoken_ring_read(&ring, (subtoken_text){file->text, len}, &line) != SUBTOKEN_OK) {

@@ -76,8 +76,13 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
     snprintf(why, ST_WHY_MAX, "a new value of listen or threads needs a restart");
     return false;
   }
-  return remember_max_life(store, &settings, why) && st_log_reopen(settings.log, why) &&
-         st_live_change(&settings, why);
+  int log;
+  if (!remember_max_life(store, &settings, why) || !st_log_open(settings.log, &log, why)) {
+    return false;
+  }
+  bool changed = st_live_change(&settings, why);
+  st_log_use(log, changed);
+  return changed;
 }
 
 /* One key to try it with, when there is none; shown once. The lines are pasted as

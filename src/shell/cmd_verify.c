@@ -251,7 +251,7 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
   st_store *store = NULL;
   static st_keys keys; /* the verifier points to it */
   if (!st_data_find(given->data, &data, why)) return st_complain(ST_EXIT_USAGE, "verify: %s", why);
-  if (!st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why)) {
+  if (st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why) != NULL) {
     return st_complain(ST_EXIT_FAILED, "verify: %s", why);
   }
   verifier->ring = &ring;

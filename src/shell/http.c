@@ -143,6 +143,13 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }
 
+/* What lies behind a 503: the request's line has no room for a sentence. */
+static void tell_trouble(void) {
+  char why[ST_WHY_MAX];
+  st_store_trouble(all.store, why);
+  st_log_event("store_error", why);
+}
+
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
@@ -163,6 +170,7 @@ static int begin_request(struct mg_connection *connection) {
   subtoken_wipe(bytes, writer.len);
   st_gate_answered(reply.close);
   st_live_give(live);
+  if (reply.status == 503) tell_trouble();
   return reply.status;
 }
 

@@ -28,32 +28,34 @@ static const char *ring_problem(subtoken_result result) {
   }
 }
 
-bool st_ring_load(const char *path, subtoken_ring *ring, char *why) {
+const char *st_ring_load(const char *path, subtoken_ring *ring, char *why) {
   char text[RING_FILE_MAX];
   size_t len = 0, line;
-  if (!st_world_read_secret(path, text, sizeof text, &len, why)) return false;
+  if (!st_world_read_secret(path, text, sizeof text, &len, why)) return "keyfile_perm";
   subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
   subtoken_wipe(text, sizeof text);
-  if (result == SUBTOKEN_OK) return true;
+  if (result == SUBTOKEN_OK) return NULL;
   if (line > 0) {
-    snprintf(why, ST_WHY_MAX, "%s: line %zu %s", path, line, ring_problem(result));
+    snprintf(why, ST_WHY_MAX, "%.400s: line %zu %s", path, line, ring_problem(result));
   } else {
-    snprintf(why, ST_WHY_MAX, "%s %s", path, ring_problem(result));
+    snprintf(why, ST_WHY_MAX, "%.400s %s", path, ring_problem(result));
   }
-  return false;
+  return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
 }
 
 /* The stamp is taken before the file is read: a change in between is seen next time. */
-static st_live *load(const st_settings *settings, char *why) {
+static st_live *load(const st_settings *settings, const char **event, char *why) {
   st_live *live = st_world_private(sizeof *live);
   if (live == NULL) {
     snprintf(why, ST_WHY_MAX, "out of memory");
+    *event = "oom";
     return NULL;
   }
   live->settings = *settings;
   atomic_init(&live->uses, 1);
   if (!st_world_stamp_of(all.secrets, &live->stamp)) memset(&live->stamp, 0, sizeof live->stamp);
-  if (st_ring_load(all.secrets, &live->ring, why)) return live;
+  *event = st_ring_load(all.secrets, &live->ring, why);
+  if (*event == NULL) return live;
   all.refused = live->stamp;
   st_world_private_free(live, sizeof *live);
   return NULL;
@@ -68,8 +70,9 @@ static void put_in_force(st_live *live) {
 }
 
 bool st_live_start(const char *secrets, const st_settings *settings, char *why) {
+  const char *event;
   all.secrets = secrets;
-  st_live *live = load(settings, why);
+  st_live *live = load(settings, &event, why);
   if (live == NULL) return false;
   put_in_force(live);
   return true;
@@ -100,12 +103,13 @@ static bool same(const st_world_stamp *a, const st_world_stamp *b) {
  */
 static void reload_ring(const st_world_stamp *seen) {
   char why[ST_WHY_MAX];
+  const char *event;
   pthread_mutex_lock(&all.loading);
   st_live *live = current();
   if (!same(seen, &live->stamp) && !same(seen, &all.refused)) {
-    st_live *fresh = load(&live->settings, why);
+    st_live *fresh = load(&live->settings, &event, why);
     if (fresh != NULL) put_in_force(fresh);
-    st_log_event(fresh != NULL ? "ring_loaded" : "ring_refused", fresh != NULL ? NULL : why);
+    st_log_event(fresh != NULL ? "ring_loaded" : event, fresh != NULL ? NULL : why);
   }
   pthread_mutex_unlock(&all.loading);
   st_live_give(live);
@@ -121,8 +125,9 @@ st_live *st_live_take(void) {
 }
 
 bool st_live_change(const st_settings *settings, char *why) {
+  const char *event;
   pthread_mutex_lock(&all.loading);
-  st_live *fresh = load(settings, why);
+  st_live *fresh = load(settings, &event, why);
   if (fresh != NULL) put_in_force(fresh);
   pthread_mutex_unlock(&all.loading);
   return fresh != NULL;

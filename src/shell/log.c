@@ -122,16 +122,17 @@ void st_log_stop(void) {
   close(all.fd);
 }
 
+bool st_log_open(const char *path, int *file, char *why) {
+  *file = open_log(path, why);
+  return *file >= 0;
+}
+
 /* The thread may be writing to the old file at this moment, so its number is kept
  * and only what it stands for is changed.
  */
-bool st_log_reopen(const char *path, char *why) {
-  int fd = open_log(path, why);
-  if (fd < 0) return false;
-  bool done = dup3(fd, all.fd, O_CLOEXEC) >= 0;
-  if (!done) snprintf(why, ST_WHY_MAX, "cannot change the log: %s", strerror(errno));
-  close(fd);
-  return done;
+void st_log_use(int file, bool use) {
+  if (use) (void)dup3(file, all.fd, O_CLOEXEC);
+  close(file);
 }
 
 static void append(st_writer *writer) {

@@ -13,8 +13,12 @@
 bool st_log_start(const char *path, char *why) __attribute__((warn_unused_result));
 /* Write what is left, and end. */
 void st_log_stop(void);
-/* Open the file again under its name, or another one (SIGHUP). */
-bool st_log_reopen(const char *path, char *why) __attribute__((warn_unused_result));
+/* Open the file again under its name, or another one (SIGHUP), in two steps, so that
+ * nothing has changed yet when the first fails: open, then write to it from now on.
+ * A file that is opened and not used is closed with st_log_use(file, false).
+ */
+bool st_log_open(const char *path, int *file, char *why) __attribute__((warn_unused_result));
+void st_log_use(int file, bool use);
 
 void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
                     int64_t microseconds);
