@@ -193,6 +193,8 @@ static const struct {
     {"log", read_log},
 };
 
+#define NAME_SHOWN 32 /* bytes of a name: escaped, it is six times as long and fits */
+
 static bool refuse(char *why, size_t line, size_t column, subtoken_text name, const char *text) {
   st_writer writer = st_writer_on(why, ST_CONFIG_WHY_MAX);
   st_write_string(&writer, "line ");
@@ -200,7 +202,7 @@ static bool refuse(char *why, size_t line, size_t column, subtoken_text name, co
   st_write_string(&writer, ", column ");
   st_write_int(&writer, (int64_t)column);
   st_write_string(&writer, ": ");
-  if (name.len > 0 && name.len <= 64) {
+  if (name.len > 0 && name.len <= NAME_SHOWN) {
     st_json_write_string(&writer, name);
     st_write_char(&writer, ' ');
   }

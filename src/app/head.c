@@ -40,15 +40,16 @@ static bool is_token(subtoken_text text) {
 
 /* Finds the empty line, and on the way the bytes that no head holds, so that
  * garbage is refused without waiting for an end that may not come. A carriage
- * return must be followed by a line feed, and a line feed follows one.
+ * return must be followed by a line feed, and a line feed follows one. Bytes past
+ * the limit are not looked at, so that it decides alike however they arrive.
  */
 static st_head_state find_end(subtoken_text bytes, size_t start, size_t *end,
                               st_head_fault *fault) {
-  size_t line = start;
-  for (size_t i = start; i < bytes.len; i++) {
+  size_t line = start, seen = bytes.len < ST_HEAD_MAX ? bytes.len : ST_HEAD_MAX;
+  for (size_t i = start; i < seen; i++) {
     uint8_t c = (uint8_t)bytes.data[i];
     if (c == '\r') {
-      if (i + 1 == bytes.len) break;
+      if (i + 1 == seen) break;
       if (bytes.data[i + 1] != '\n') return refuse(fault, 400, "a bare carriage return");
       i++;
       if (i - line == 1) {
@@ -178,7 +179,8 @@ static st_head_state read_framing(const st_header *header, st_head *head, framin
     if (seen->hosts++ > 0) return refuse(fault, 400, "more than one Host");
     return read_host(header->value, fault);
   }
-  if (st_text_is_nocase(header->name, "Expect")) {
+  /* A client of HTTP/1.0 does not wait (RFC 9110 section 10.1.1). */
+  if (st_text_is_nocase(header->name, "Expect") && !head->version_1_0) {
     if (!st_text_is_nocase(header->value, "100-continue")) {
       return refuse(fault, 417, "Expect can only be 100-continue");
     }
@@ -212,7 +214,6 @@ st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fa
   memset(head, 0, offsetof(st_head, headers));
   st_head_state state = find_end(bytes, start, &end, fault);
   if (state != ST_HEAD_GOOD) return state;
-  if (end > ST_HEAD_MAX) return refuse(fault, 431, "the header is longer than 16384 bytes");
   head->len = end;
   subtoken_text rest = {bytes.data + start, end - start}, line;
   framing seen = {0};

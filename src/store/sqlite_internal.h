@@ -1,0 +1,83 @@
+/* sqlite_internal - what the files of the SQLite store share, and nobody else. */
+#ifndef ST_STORE_SQLITE_INTERNAL_H
+#define ST_STORE_SQLITE_INTERNAL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "store/sqlite.h"
+
+#define ST_SQLITE_BUSY_MS 5000 /* how long another writer is waited for */
+#define ST_SQLITE_RETRY_MS 20
+#define ST_SQLITE_SLOTS 4096 /* keys remembered; a power of two */
+
+enum { DATA_VERSION, BY_DIGEST, BY_SUB, SUB_REVOKED, READ_STATEMENTS };
+extern const char *const st_sqlite_read_sql[READ_STATEMENTS];
+
+enum {
+  BEGIN,
+  COMMIT,
+  ROLLBACK,
+  INSERT,
+  IS_REVOKED,
+  REVOKE,
+  DELETE,
+  DISABLE,
+  REPLACE_SUB,
+  FIND,
+  LIST,
+  COUNT,
+  REMEMBER,
+  RECALL,
+  WRITE_STATEMENTS
+};
+extern const char *const st_sqlite_write_sql[WRITE_STATEMENTS];
+
+/* The columns of a row that holds a key. */
+enum { ID, SUB, NAME, OWNER, PERMISSIONS, CREATED_AT, EXPIRES_AT, DISABLED, DIGEST, REFUSED };
+
+/* A key that was read while the cache had this generation; good as long as it
+ * still has. 0 is no generation.
+ */
+typedef struct slot {
+  uint64_t generation;
+  uint8_t digest[32];
+  st_key key;
+} slot;
+
+struct st_store {
+  char *path; /* absolute, links resolved */
+
+  pthread_mutex_t writing; /* guards the two below */
+  sqlite3 *writes;
+  sqlite3_stmt *write[WRITE_STATEMENTS];
+
+  pthread_mutex_t reading; /* guards all below */
+  sqlite3 *reads;
+  sqlite3_stmt *read[READ_STATEMENTS];
+  slot *slots;
+  uint64_t generation;
+  int64_t data_version; /* of `reads`, when the generation began */
+  char trouble[ST_WHY_MAX];
+};
+
+/* The end of a long path, for sentences. */
+const char *st_sqlite_shown(const char *path);
+
+/* ST_STORE_FAILED, with a sentence in why. */
+__attribute__((format(printf, 2, 3))) st_stored st_sqlite_fail(char *why, const char *format, ...);
+st_stored st_sqlite_fail_damaged(char *why, const char *path, const char *what);
+st_stored st_sqlite_fail_db(char *why, const char *path, sqlite3 *db, const char *verb);
+
+int st_sqlite_run(sqlite3_stmt *statement);
+void st_sqlite_finish(sqlite3_stmt *statement);
+bool st_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
+bool st_sqlite_bind_integer(sqlite3_stmt *statement, int at, int64_t value);
+bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count);
+bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
+
+/* A connection with the house's settings, and its journal mode. */
+st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why);
+st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *why);
+
+#endif

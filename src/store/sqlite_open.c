@@ -1,0 +1,417 @@
+/* Opening the store: judging the file, connecting, bringing its schema up to date. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/sqlite_internal.h"
+
+#define APPLICATION_ID 0x53756254  /* "SubT", at byte 68 of the file */
+#define HEADER_LEN 100             /* https://www.sqlite.org/fileformat2.html section 1.3 */
+#define QUICK_CHECK_MAX (64 << 20) /* bytes; checking takes time linear in the size */
+
+/* Step N makes schema version N + 1. A step that was released is never edited. A
+ * deleted key keeps its row: for the audit, and so that its digest and its sub
+ * are recognised and can never be given again.
+ */
+static const char *const migrations[] = {
+    "CREATE TABLE keys ("
+    "  id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36),"
+    "  digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),"
+    "  sub TEXT NOT NULL UNIQUE CHECK (length(sub) = 43),"
+    "  name TEXT NOT NULL,"
+    "  owner TEXT NOT NULL,"
+    "  permissions TEXT NOT NULL," /* joined by commas */
+    "  created_at INTEGER NOT NULL,"
+    "  expires_at INTEGER," /* NULL: never */
+    "  disabled INTEGER NOT NULL CHECK (disabled IN (0, 1)),"
+    "  changed_at INTEGER NOT NULL,"
+    "  deleted_at INTEGER" /* NULL: it lives */
+    ") STRICT;"
+    "CREATE UNIQUE INDEX keys_live ON keys (id) WHERE deleted_at IS NULL;"
+    "CREATE TABLE revoked ("
+    "  sub TEXT NOT NULL PRIMARY KEY CHECK (length(sub) = 43),"
+    "  key_id TEXT NOT NULL REFERENCES keys (id),"
+    "  revoked_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE facts ("
+    "  name TEXT NOT NULL PRIMARY KEY,"
+    "  value INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;",
+};
+#define VERSION ((int)(sizeof migrations / sizeof *migrations))
+
+/* ---- Opening: is the file ours, and in order? ---- */
+
+/* Size of path with a suffix, 0 when it is not there. */
+static int64_t size_beside(const char *path, const char *suffix) {
+  char *name = NULL;
+  struct stat status;
+  int64_t size = 0;
+  if (asprintf(&name, "%s%s", path, suffix) < 0) {
+    return 0;
+  }
+  if (stat(name, &status) == 0) {
+    size = status.st_size;
+  }
+  free(name);
+  return size;
+}
+
+static st_stored check_owner(const char *path, int64_t *size, char *why) {
+  struct stat status;
+  if (stat(path, &status) != 0) {
+    return st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(path));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return st_sqlite_fail(why, "%s is not a regular file", st_sqlite_shown(path));
+  }
+  if (status.st_uid != geteuid() && status.st_uid != 0) {
+    return st_sqlite_fail(why, "%s belongs to user %u, and this runs as user %u",
+                          st_sqlite_shown(path), status.st_uid, geteuid());
+  }
+  if ((status.st_mode & 077) != 0) {
+    return st_sqlite_fail(why, "%s is open to others than its owner (mode %04o): chmod 600 it",
+                          st_sqlite_shown(path), (unsigned)(status.st_mode & 07777));
+  }
+  *size = status.st_size;
+  return ST_STORED;
+}
+
+/* The absolute path, links resolved, of a file that is there now. mknod makes it
+ * without a descriptor to close, and leaves one that is there as it is.
+ */
+static st_stored find_file(const char *path, bool create, char **found, char *why) {
+  int64_t changes = size_beside(path, "-wal"); /* before we look for the file: it comes later */
+  struct stat status;
+  if (stat(path, &status) != 0 && errno == ENOENT && changes > 0) {
+    return st_sqlite_fail(why, "%s is missing, but its -wal is there: restore a backup",
+                          st_sqlite_shown(path));
+  }
+  if (create && mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
+    return st_sqlite_fail(why, "cannot create %s: %m", st_sqlite_shown(path));
+  }
+  *found = realpath(path, NULL);
+  return *found != NULL ? ST_STORED
+                        : st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(path));
+}
+
+/* Read the start of a file through the VFS; what is missing is zeros. */
+static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename name,
+                       uint8_t header[HEADER_LEN]) {
+  int code = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB, NULL);
+  if (code == SQLITE_OK) {
+    code = file->pMethods->xRead(file, header, HEADER_LEN, 0);
+  }
+  if (file->pMethods != NULL) {
+    (void)file->pMethods->xClose(file);
+  }
+  return code == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : code;
+}
+
+static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *why) {
+  sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+  sqlite3_filename name = sqlite3_create_filename(path, "", "", 0, NULL);
+  sqlite3_file *file = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
+  int code = SQLITE_NOMEM;
+  if (name != NULL && file != NULL) {
+    code = read_header(vfs, file, name, header);
+  }
+  sqlite3_free_filename(name);
+  free(file);
+  return code == SQLITE_OK ? ST_STORED
+                           : st_sqlite_fail(why, "cannot open %s: %s", st_sqlite_shown(path),
+                                            sqlite3_errstr(code));
+}
+
+/* Power lost in the first transaction may leave any bytes in the file, and then
+ * a rollback journal that says it had 0 pages. Such a file never held a key.
+ */
+static bool is_half_made(const char *path) {
+  static const uint8_t magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+  static const uint8_t no_pages[4] = {0};
+  uint8_t header[20] = {0};
+  char *name = NULL;
+  if (asprintf(&name, "%s-journal", path) < 0) {
+    return false;
+  }
+  int journal = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  ssize_t len = journal < 0 ? -1 : read(journal, header, sizeof header);
+  if (journal >= 0) {
+    (void)close(journal);
+  }
+  free(name);
+  return len == (ssize_t)sizeof header && memcmp(header, magic, sizeof magic) == 0 &&
+         memcmp(header + 16, no_pages, sizeof no_pages) == 0;
+}
+
+static bool is_ours(const uint8_t header[HEADER_LEN]) {
+  static const uint8_t id[4] = {APPLICATION_ID >> 24 & 0xff, APPLICATION_ID >> 16 & 0xff,
+                                APPLICATION_ID >> 8 & 0xff, APPLICATION_ID & 0xff};
+  return memcmp(header, "SQLite format 3", 16) == 0 && memcmp(header + 68, id, sizeof id) == 0;
+}
+
+/* What can be wrong with a file of ours that SQLite would not complain of. A
+ * plain file with a -wal is a backup put beside what is left of another file,
+ * which SQLite would mix into it. A page that is cut off is read as zeros, and
+ * is in order only where the -wal or journal has it whole.
+ */
+static st_stored check_ours(const char *path, const uint8_t header[HEADER_LEN], int64_t size,
+                            int64_t changes, char *why) {
+  int64_t page = header[16] << 8 | header[17];
+  if (changes > 0 && header[18] == 1 && header[19] == 1) {
+    return st_sqlite_fail(why, "%s is a copy, but beside it is the -wal of another: move that away",
+                          st_sqlite_shown(path));
+  }
+  if (changes == 0 && size_beside(path, "-journal") == 0 && page > 1 && size % page != 0) {
+    return st_sqlite_fail_damaged(why, path, "it was cut short");
+  }
+  return ST_STORED;
+}
+
+/* Judge the bytes before SQLite may write any: what is not ours stays untouched.
+ * The -wal is looked at first, because a file gets one only when it is complete.
+ */
+static st_stored check_file(const char *path, bool create, int64_t *size, char *why) {
+  int64_t changes = size_beside(path, "-wal");
+  uint8_t header[HEADER_LEN] = {0};
+  if (check_owner(path, size, why) != ST_STORED || peek(path, header, why) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  if (is_ours(header)) {
+    return check_ours(path, header, *size, changes, why);
+  }
+  if (*size != 0 && !is_half_made(path)) {
+    return st_sqlite_fail(why, "%s is not a database of subtoken, or is damaged: restore a backup",
+                          st_sqlite_shown(path));
+  }
+  if (changes > 0) {
+    return st_sqlite_fail_damaged(why, path, "it is empty, but its -wal is not");
+  }
+  return create ? ST_STORED
+                : st_sqlite_fail(why, "%s is empty: it was never finished", st_sqlite_shown(path));
+}
+
+/* ---- Opening: connections and schema ---- */
+
+st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why) {
+  static const char settings[] =
+      "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+      "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK) {
+    return st_sqlite_fail_db(why, path, *db, "open");
+  }
+  (void)sqlite3_extended_result_codes(*db, 1);
+  if (sqlite3_busy_timeout(*db, ST_SQLITE_BUSY_MS) != SQLITE_OK ||
+      sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
+      sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
+      sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL) != SQLITE_OK ||
+      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+    return st_sqlite_fail_db(why, path, *db, "open");
+  }
+  return ST_STORED;
+}
+
+/* Switch the journal mode. Needs the file to itself for a moment, which SQLite
+ * does not always wait for.
+ */
+st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *why) {
+  char sql[64];
+  (void)snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", mode);
+  int code = SQLITE_BUSY;
+  for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited <= ST_SQLITE_BUSY_MS;
+       waited += ST_SQLITE_RETRY_MS) {
+    sqlite3_stmt *statement = NULL;
+    code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+      code = sqlite3_step(statement);
+    }
+    if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), mode) != 0) {
+      (void)sqlite3_finalize(statement);
+      return st_sqlite_fail(why, "cannot open %s: its journal cannot be %s there",
+                            st_sqlite_shown(path), mode);
+    }
+    (void)sqlite3_finalize(statement);
+    if ((code & 0xff) == SQLITE_BUSY) {
+      (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
+    }
+  }
+  return code == SQLITE_ROW ? ST_STORED : st_sqlite_fail_db(why, path, db, "open");
+}
+
+/* The version of the schema; 0 and *empty for a file that has nothing in it. */
+static st_stored ask_version(const char *path, sqlite3 *db, int64_t *version, bool *empty,
+                             char *why) {
+  int64_t id = 0, tables = 0;
+  if (!st_sqlite_ask_integer(db, "PRAGMA application_id", &id) ||
+      !st_sqlite_ask_integer(db, "PRAGMA user_version", version) ||
+      !st_sqlite_ask_integer(db, "SELECT count(*) FROM sqlite_schema", &tables)) {
+    return st_sqlite_fail_db(why, path, db, "open");
+  }
+  *empty = id == 0 && *version == 0 && tables == 0;
+  if (id != APPLICATION_ID && !*empty) {
+    return st_sqlite_fail(why, "%s is not a database of subtoken", st_sqlite_shown(path));
+  }
+  if (*version < 0 || *version > VERSION) {
+    return st_sqlite_fail(why,
+                          "%s has schema %lld, and this program knows up to %d: use a newer one",
+                          st_sqlite_shown(path), (long long)*version, VERSION);
+  }
+  return ST_STORED;
+}
+
+static st_stored migrate(const char *path, sqlite3 *db, char *why) {
+  int64_t version = 0;
+  bool empty = false;
+  char sql[96];
+  if (ask_version(path, db, &version, &empty, why) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  for (int64_t step = version; step < VERSION; step++) {
+    if (sqlite3_exec(db, migrations[step], NULL, NULL, NULL) != SQLITE_OK) {
+      return st_sqlite_fail_db(why, path, db, "bring up to date");
+    }
+  }
+  (void)snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                 APPLICATION_ID, VERSION);
+  return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK
+             ? ST_STORED
+             : st_sqlite_fail_db(why, path, db, "bring up to date");
+}
+
+/* Two questions, two moments: somebody may change the file between them, so that
+ * only a yes counts here.
+ */
+static bool is_current(sqlite3 *db) {
+  int64_t version = 0, id = 0;
+  return st_sqlite_ask_integer(db, "PRAGMA user_version", &version) && version == VERSION &&
+         st_sqlite_ask_integer(db, "PRAGMA application_id", &id) && id == APPLICATION_ID;
+}
+
+/* All steps that are missing and the version, or nothing: a new file goes from
+ * empty to complete in one transaction, before it is switched to WAL. Judged in
+ * that transaction, because another process may be at it, too.
+ */
+static st_stored update_schema(const char *path, sqlite3 *db, char *why) {
+  if (is_current(db)) {
+    return ST_STORED;
+  }
+  if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+    return st_sqlite_fail_db(why, path, db, "open");
+  }
+  st_stored stored = migrate(path, db, why);
+  if (stored == ST_STORED && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+    stored = st_sqlite_fail_db(why, path, db, "write");
+  }
+  if (sqlite3_get_autocommit(db) == 0) {
+    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  }
+  return stored;
+}
+
+static st_stored check_pages(const char *path, sqlite3 *db, char *why) {
+  sqlite3_stmt *statement = NULL;
+  st_stored stored = ST_STORE_FAILED;
+  if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
+      sqlite3_step(statement) != SQLITE_ROW) {
+    stored = st_sqlite_fail_db(why, path, db, "check");
+  } else {
+    const char *found = (const char *)sqlite3_column_text(statement, 0);
+    bool ok = found != NULL && strcmp(found, "ok") == 0;
+    stored = ok ? ST_STORED : st_sqlite_fail_damaged(why, path, found == NULL ? "?" : found);
+  }
+  (void)sqlite3_finalize(statement);
+  return stored;
+}
+
+/* The file that SQLite has open is the one at path that was judged. */
+static st_stored check_same(const char *path, sqlite3 *db, char *why) {
+  int moved = 1;
+  if (sqlite3_db_readonly(db, "main") != 0) {
+    return st_sqlite_fail(why, "cannot write %s: it is read-only", st_sqlite_shown(path));
+  }
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0) {
+    return st_sqlite_fail(why, "%s was replaced while it was being opened", st_sqlite_shown(path));
+  }
+  int64_t size = 0;
+  return check_owner(path, &size, why);
+}
+
+/* Preparing the statements finds out that every table and column is there. */
+static st_stored prepare_all(st_store *store, char *why) {
+  if (st_sqlite_prepare(store->writes, st_sqlite_write_sql, store->write, WRITE_STATEMENTS) &&
+      st_sqlite_prepare(store->reads, st_sqlite_read_sql, store->read, READ_STATEMENTS)) {
+    return ST_STORED;
+  }
+  sqlite3 *db = sqlite3_errcode(store->writes) != SQLITE_OK ? store->writes : store->reads;
+  return sqlite3_errcode(db) == SQLITE_ERROR
+             ? st_sqlite_fail_damaged(why, store->path, sqlite3_errmsg(db))
+             : st_sqlite_fail_db(why, store->path, db, "open");
+}
+
+static st_stored open_parts(st_store *store, const char *path, bool create, char *why) {
+  int64_t size = 0;
+  if (find_file(path, create, &store->path, why) != ST_STORED ||
+      check_file(store->path, create, &size, why) != ST_STORED ||
+      st_sqlite_connect(store->path, &store->writes, why) != ST_STORED ||
+      check_same(store->path, store->writes, why) != ST_STORED ||
+      update_schema(store->path, store->writes, why) != ST_STORED ||
+      st_sqlite_set_journal(store->path, store->writes, "wal", why) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  if (size <= QUICK_CHECK_MAX && check_pages(store->path, store->writes, why) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  if (st_sqlite_connect(store->path, &store->reads, why) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  return prepare_all(store, why);
+}
+
+st_stored st_store_open(const char *path, bool create, st_store **store, char *why) {
+  *store = NULL;
+  if (sqlite3_threadsafe() == 0) {
+    return st_sqlite_fail(why, "cannot open %s: SQLite was built without threads",
+                          st_sqlite_shown(path));
+  }
+  st_store *made = calloc(1, sizeof *made);
+  if (made != NULL) {
+    made->slots = calloc(ST_SQLITE_SLOTS, sizeof *made->slots);
+  }
+  if (made == NULL || made->slots == NULL) {
+    free(made);
+    return st_sqlite_fail(why, "cannot open %s: no memory", st_sqlite_shown(path));
+  }
+  (void)pthread_mutex_init(&made->writing, NULL); /* cannot fail without attributes */
+  (void)pthread_mutex_init(&made->reading, NULL);
+  made->generation = 1;
+  if (open_parts(made, path, create, why) != ST_STORED) {
+    st_store_close(made);
+    return ST_STORE_FAILED;
+  }
+  *store = made;
+  return ST_STORED;
+}
+
+void st_store_close(st_store *store) {
+  if (store == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < READ_STATEMENTS; i++) {
+    (void)sqlite3_finalize(store->read[i]);
+  }
+  for (size_t i = 0; i < WRITE_STATEMENTS; i++) {
+    (void)sqlite3_finalize(store->write[i]);
+  }
+  (void)sqlite3_close(store->reads);
+  (void)sqlite3_close(store->writes);
+  (void)pthread_mutex_destroy(&store->reading);
+  (void)pthread_mutex_destroy(&store->writing);
+  free(store->slots);
+  free(store->path);
+  free(store);
+}
