@@ -45,7 +45,10 @@ typedef struct subtoken_narrowed {
  * grant with exp SUBTOKEN_TIME_MAX when it never expires. Permissions that the
  * parent lacks are left out, repeats dropped, the order kept as asked; the
  * expiry is brought down to the parent's and to now + max_life; urls can only
- * narrow. did may be NULL.
+ * narrow. A parent that is good only by the leeway (its exp is now or
+ * earlier, its nbf later) makes no child. The child's iat is now, also when the
+ * parent's is ahead because it was made by a machine whose clock is. did may be
+ * NULL.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_narrow(
     const subtoken_claims *parent, const subtoken_ask *ask, const subtoken_limits *limits,

@@ -170,6 +170,9 @@ static void explain(subtoken_result result, const subtoken_narrowed *did, char *
     case SUBTOKEN_PARENT_EXPIRED:
       st_write_string(&writer, "the parent has expired and can make no more subtokens");
       break;
+    case SUBTOKEN_NOT_YET:
+      st_write_string(&writer, "the parent is not good yet and can make no subtokens");
+      break;
     case SUBTOKEN_TOO_MANY_PERMISSIONS:
       st_write_string(&writer, "permissions: at most 64 can be asked for");
       break;

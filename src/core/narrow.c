@@ -10,6 +10,7 @@ static subtoken_result narrow_life(const subtoken_claims *parent, const subtoken
                                    const subtoken_limits *limits, int64_t now,
                                    subtoken_claims *child, subtoken_narrowed *did) {
   if (parent->exp <= now) return SUBTOKEN_PARENT_EXPIRED;
+  if (parent->nbf > now) return SUBTOKEN_NOT_YET;
   if (ask->has_expire && ask->expire <= now) return SUBTOKEN_EXPIRE_PAST;
   int64_t wanted = ask->has_expire ? ask->expire : now + limits->default_life;
   child->iat = now;

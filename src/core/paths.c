@@ -77,6 +77,12 @@ static subtoken_fault check_segments(const st_path *path) {
 static subtoken_fault path_read(subtoken_text raw, st_path *path) {
   if (raw.len == 0 || raw.data[0] != '/') return SUBTOKEN_FAULT_NOT_ORIGIN_FORM;
   if (raw.len > SUBTOKEN_PATH_MAX) return SUBTOKEN_FAULT_TOO_LONG;
+  /* All characters before any escape, so that the reason does not depend on where they stand. */
+  for (size_t i = 0; i < raw.len; i++) {
+    char c = raw.data[i];
+    if (c != '%' && !allowed(c))
+      return c == '#' ? SUBTOKEN_FAULT_FRAGMENT : SUBTOKEN_FAULT_BAD_CHAR;
+  }
   path->len = 0;
   for (size_t i = 0; i < raw.len; i++) {
     char c = raw.data[i];
@@ -84,8 +90,6 @@ static subtoken_fault path_read(subtoken_text raw, st_path *path) {
       subtoken_fault fault = unescape(raw, i, &c);
       if (fault != SUBTOKEN_FAULT_NONE) return fault;
       i += 2;
-    } else if (!allowed(c)) {
-      return c == '#' ? SUBTOKEN_FAULT_FRAGMENT : SUBTOKEN_FAULT_BAD_CHAR;
     }
     path->bytes[path->len++] = c;
   }

@@ -51,13 +51,10 @@ subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text
   return result;
 }
 
-subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,
-                                 subtoken_claims *claims) {
+static subtoken_result inspect(subtoken_text token, char *header, size_t header_size,
+                               subtoken_claims *claims) {
   st_jws jws;
   size_t len;
-  clear(claims);
-  if (header_size == 0) return SUBTOKEN_BUFFER_TOO_SMALL;
-  header[0] = '\0';
   subtoken_result result = st_jws_split(token, &jws);
   if (result != SUBTOKEN_OK) return result;
   if (!st_base64url_decode(jws.header, header, header_size - 1, &len)) return SUBTOKEN_MALFORMED;
@@ -66,7 +63,17 @@ subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t heade
     return SUBTOKEN_MALFORMED;
   }
   claims->text_len = (uint16_t)len;
-  result = st_claims_read(claims, (subtoken_text){NULL, 0});
-  if (result != SUBTOKEN_OK) clear(claims);
+  return st_claims_read(claims, (subtoken_text){NULL, 0});
+}
+
+subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,
+                                 subtoken_claims *claims) {
+  clear(claims);
+  if (header_size == 0) return SUBTOKEN_BUFFER_TOO_SMALL;
+  subtoken_result result = inspect(token, header, header_size, claims);
+  if (result != SUBTOKEN_OK) {
+    clear(claims);
+    memset(header, 0, header_size);
+  }
   return result;
 }

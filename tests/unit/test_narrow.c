@@ -212,11 +212,29 @@ static void short_maximum(void **state) {
   assert_int_equal(child.exp, NOW + 10);
 }
 
+/* A parent whose nbf lies ahead is good by the leeway alone, and a child without nbf
+ * would be good before it.
+ */
+static void a_parent_that_is_not_yet_good_makes_no_child(void **state) {
+  (void)state;
+  subtoken_claims parent = grant_of("a", NULL);
+  parent.exp = NOW + 100;
+  parent.nbf = NOW + 1;
+  assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_NOT_YET);
+  parent.nbf = NOW;
+  assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_OK);
+  assert_int_equal(child.iat, NOW);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(permissions),   cmocka_unit_test(expiry),
-      cmocka_unit_test(urls),          cmocka_unit_test(counts),
-      cmocka_unit_test(bad_arguments), cmocka_unit_test(short_maximum),
+      cmocka_unit_test(a_parent_that_is_not_yet_good_makes_no_child),
+      cmocka_unit_test(permissions),
+      cmocka_unit_test(expiry),
+      cmocka_unit_test(urls),
+      cmocka_unit_test(counts),
+      cmocka_unit_test(bad_arguments),
+      cmocka_unit_test(short_maximum),
   };
   return cmocka_run_group_tests_name("narrow", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include <cJSON.h>
 
+#include "app/params.h"
 #include "base/json.h"
 #include "core/jws.h"
 #include "core/paths.h"
@@ -450,6 +451,57 @@ static void url_matches(void **state) {
   cJSON_Delete(file);
 }
 
+/* ---- urls-param.json ---- */
+
+/* The raw value of `urls=`, in a query or as a form body, and the claim that is made. */
+static void param_row(const cJSON *row, bool form) {
+  static st_params params;
+  static subtoken_claims claims;
+  static subtoken_claims parent;
+  const char *id = string_of(row, "id");
+  const cJSON *want = cJSON_GetObjectItemCaseSensitive(row, "expect"), *entry;
+  char text[600];
+  snprintf(text, sizeof text, "urls=%s", string_of(row, "param"));
+  subtoken_text given = exact_string(text), none = {NULL, 0};
+  subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
+  parent = grant_of("", NULL);
+  subtoken_result result = SUBTOKEN_BAD_URL;
+  if (st_params_read(&params, form ? none : given, form ? ST_BODY_FORM : ST_BODY_NONE,
+                     form ? given : none)) {
+    result = subtoken_narrow(&parent, &params.ask, &limits, NOW, &claims, NULL);
+  } else {
+    CHECK(strstr(params.why, "urls") != NULL, "%s: %s", id, params.why);
+  }
+  if (cJSON_IsNull(want)) {
+    CHECK(result == SUBTOKEN_BAD_URL, "%s: %s", id, subtoken_result_name(result));
+  } else {
+    CHECK(result == SUBTOKEN_OK, "%s: %s", id, subtoken_result_name(result));
+    size_t count = 0;
+    cJSON_ArrayForEach(entry, want) {
+      CHECK(count < claims.url_count &&
+                st_text_is(subtoken_claims_text(&claims, claims.urls[count]), entry->valuestring),
+            "%s: entry %zu", id, count);
+      count++;
+    }
+    CHECK(count == claims.url_count && claims.every_url == (count == 0), "%s", id);
+  }
+  release(given);
+}
+
+static void urls_params(void **state) {
+  (void)state;
+  cJSON *file = load_own("urls-param.json");
+  const cJSON *row;
+  int count = 0;
+  cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(file, "cases")) {
+    param_row(row, false);
+    param_row(row, true);
+    count++;
+  }
+  assert_int_equal(count, 19);
+  cJSON_Delete(file);
+}
+
 /* ---- known answers ---- */
 
 static subtoken_result mac_layer(const subtoken_secret *secret, subtoken_text token) {
@@ -671,9 +723,9 @@ static void wycheproof_jws(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tokens),          cmocka_unit_test(mutations),
-      cmocka_unit_test(url_matches),     cmocka_unit_test(known_answers),
-      cmocka_unit_test(json_test_suite), cmocka_unit_test(wycheproof_hmac),
-      cmocka_unit_test(wycheproof_jws),
+      cmocka_unit_test(url_matches),     cmocka_unit_test(urls_params),
+      cmocka_unit_test(known_answers),   cmocka_unit_test(json_test_suite),
+      cmocka_unit_test(wycheproof_hmac), cmocka_unit_test(wycheproof_jws),
   };
   return cmocka_run_group_tests_name("vectors", tests, NULL, NULL);
 }

@@ -281,6 +281,7 @@ static void inspecting(void **state) {
     memset(&claims, 0x55, sizeof claims);
     CHECK(subtoken_inspect(token, header, sizeof header, &claims) != SUBTOKEN_OK, "%s", bad[i]);
     CHECK(claims_are_zero(&claims), "%s", bad[i]);
+    CHECK(header[0] == '\0', "%s", bad[i]);
     release(token);
   }
 }

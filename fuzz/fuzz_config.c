@@ -1,0 +1,58 @@
+/* The configuration file: whole or not at all, and a reason that names a place. */
+#include "app/config.h"
+#include "base/bytes.h"
+#include "fuzz.h"
+
+#define LIFE_MAX (INT64_C(36500) * 86400)
+
+static bool within(int64_t value, int64_t least, int64_t most) {
+  return value >= least && value <= most;
+}
+
+static void check_settings(const st_settings *settings) {
+  size_t listen = strnlen(settings->listen, sizeof settings->listen);
+  HOLD(within((int64_t)listen, 1, sizeof settings->listen - 1));
+  HOLD(strnlen(settings->log, sizeof settings->log) < sizeof settings->log);
+  HOLD(within(settings->threads, 1, 16384));
+  HOLD(within(settings->leeway, 0, 3600));
+  HOLD(within(settings->max_life, 1, LIFE_MAX));
+  HOLD(within(settings->default_life, 1, settings->max_life));
+  HOLD(within(settings->access_life, 1, LIFE_MAX));
+  HOLD(within(settings->refresh_life, 1, LIFE_MAX));
+  HOLD(within(settings->rate_per_second, 0, 1000000));
+  HOLD(settings->rate_per_second == 0 || within(settings->rate_burst, 1, 1000000));
+  HOLD(settings->proxy_count <= ST_PROXIES_MAX);
+  for (size_t i = 0; i < settings->proxy_count; i++) {
+    HOLD(settings->proxies[i].bits <= 128);
+    HOLD(st_network_holds(&settings->proxies[i], settings->proxies[i].address));
+  }
+  (void)st_settings_trusts(settings, ST_TEXT("192.0.2.1"));
+  (void)st_settings_trusts(settings, ST_TEXT("2001:db8::1"));
+}
+
+static void check_why(const char *why) {
+  HOLD(memchr(why, '\0', ST_CONFIG_WHY_MAX) != NULL);
+  HOLD(strncmp(why, "line ", 5) == 0);
+  HOLD(strstr(why, ", column ") != NULL);
+  for (; *why != '\0'; why++) HOLD((uint8_t)*why >= 0x20 && *why != 0x7F);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static st_settings settings, before;
+  char why[ST_CONFIG_WHY_MAX];
+  if (size > ST_CONFIG_MAX) return 0;
+  char *copy = fuzz_copy(data, size);
+  memset(&settings, 0x5A, sizeof settings);
+  before = settings;
+  memset(why, 'x', sizeof why);
+  bool good = st_config_read((subtoken_text){copy, size}, &settings, why);
+  HOLD(size == 0 || memcmp(copy, data, size) == 0);
+  if (good) {
+    check_settings(&settings);
+  } else {
+    HOLD(memcmp(&settings, &before, sizeof settings) == 0);
+    check_why(why);
+  }
+  free(copy);
+  return 0;
+}

@@ -1,0 +1,443 @@
+/* params: query, form body and JSON body to one ask, and every way to be refused. */
+#include "support.h"
+
+#include <cJSON.h>
+
+#include "app/params.h"
+
+#define NONE ((subtoken_text){"", 0})
+
+/* Each text in a block of its own size; the params hold no view into them but the
+ * decoded copies, which the sanitizer would show. */
+static bool read_all(st_params *params, const char *query, st_body_kind kind, const char *body) {
+  subtoken_text query_text = exact_string(query), body_text = exact_string(body);
+  bool good = st_params_read(params, query_text, kind, body_text);
+  release(query_text);
+  release(body_text);
+  return good;
+}
+
+static bool in_query(st_params *params, const char *query) {
+  return read_all(params, query, ST_BODY_NONE, "");
+}
+
+static bool in_form(st_params *params, const char *body) {
+  return read_all(params, "", ST_BODY_FORM, body);
+}
+
+static bool in_json(st_params *params, const char *body) {
+  return read_all(params, "", ST_BODY_JSON, body);
+}
+
+static void check_list(const subtoken_text *list, size_t count, const char *const *expected) {
+  size_t i = 0;
+  for (; i < count && expected[i] != NULL; i++) {
+    CHECK(st_text_is(list[i], expected[i]), "item %zu is not %s", i, expected[i]);
+  }
+  CHECK(i == count && expected[i] == NULL, "%zu items", count);
+}
+
+/* ---- pairs ---- */
+
+static void test_pairs(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *value;
+    bool bad;
+  } expected[] = {
+      {"a", "1", false},   {"b c", "d e", false}, {"e=f", "g=h", false}, {"empty", "", false},
+      {"bare", "", false}, {"", "noname", false}, {"bad", "%zz", true},  {"bad", "%4", true},
+      {"bad", "%", true},  {"%g", "x", true},     {"last", "A", false},
+  };
+  subtoken_text raw = exact_string(
+      "&&a=1&b+c=d%20e&e%3Df=g=h&empty=&bare&=noname&bad=%zz&bad=%4&bad=%&%g=x&&last=%41&");
+  char *out = malloc(raw.len);
+  st_cutter cutter = {raw, false};
+  st_writer writer = st_writer_on(out, raw.len);
+  st_pair pair;
+  size_t i = 0;
+  for (; st_pair_next(&cutter, &writer, &pair); i++) {
+    CHECK(i < COUNT(expected) && st_text_is(pair.name, expected[i].name) &&
+              st_text_is(pair.value, expected[i].value) && pair.bad_escape == expected[i].bad,
+          "pair %zu: `%.*s` is `%.*s`", i, (int)pair.name.len, pair.name.data, (int)pair.value.len,
+          pair.value.data);
+  }
+  assert_int_equal(i, COUNT(expected));
+  assert_false(writer.overflow);
+  free(out);
+  release(raw);
+}
+
+/* ---- one ask, three spellings ---- */
+
+static void check_full(const st_params *params) {
+  const char *const permissions[] = {"account", "progression", NULL};
+  const char *const urls[] = {"/v2/tokeninfo", "/v2/characters/My%20Cool%20Character", NULL};
+  assert_true(params->ask.has_expire);
+  assert_true(params->ask.has_urls);
+  assert_true(params->ask.expire == INT64_C(1700000000));
+  assert_ptr_equal(params->ask.permissions, params->permissions);
+  assert_ptr_equal(params->ask.urls, params->urls);
+  check_list(params->permissions, params->ask.permission_count, permissions);
+  check_list(params->urls, params->ask.url_count, urls);
+  assert_string_equal(params->why, "");
+}
+
+static void test_three_spellings(void **state) {
+  (void)state;
+  static st_params params;
+  static const char pairs[] =
+      "expire=2023-11-14T22:13:20Z&permissions=account,progression"
+      "&urls=/v2/tokeninfo,/v2/characters/My+Cool%20Character&v=2022-03-23";
+  assert_true(in_query(&params, pairs));
+  check_full(&params);
+  assert_true(in_form(&params, pairs));
+  check_full(&params);
+  assert_true(in_json(&params,
+                      " {\"expire\":\"2023-11-14T22:13:20Z\",\"other\":[{\"urls\":1}],"
+                      "\"permissions\":[\"account\",\"progression\"],"
+                      "\"urls\":[\"/v2/tokeninfo\",\"/v2/characters/My Cool Character\"]}\n"));
+  check_full(&params);
+  /* Spread over both: nothing of one is lost. */
+  assert_true(read_all(&params, "expire=2023-11-14T22:13:20Z", ST_BODY_FORM,
+                       "permissions=account%2Cprogression&"
+                       "urls=%2Fv2%2Ftokeninfo%2C%2Fv2%2Fcharacters%2FMy%20Cool+Character"));
+  check_full(&params);
+}
+
+static void test_nothing_asked(void **state) {
+  (void)state;
+  static st_params params;
+  static const char *const empty[] = {
+      "", "&", "permissions=&urls=", "permissions&urls", "Expire=x", "urls%20=x", "other=%zz"};
+  for (size_t i = 0; i < COUNT(empty); i++) {
+    memset(&params, 0x5A, sizeof params);
+    CHECK(in_query(&params, empty[i]), "%s: %s", empty[i], params.why);
+    assert_false(params.ask.has_expire);
+    assert_false(params.ask.has_urls);
+    assert_int_equal(params.ask.permission_count, 0);
+    assert_int_equal(params.ask.url_count, 0);
+    assert_true(in_form(&params, empty[i]));
+  }
+  assert_true(in_json(&params, "{}"));
+  assert_false(params.ask.has_urls);
+  assert_true(in_json(&params, "{\"permissions\":[]}"));
+  assert_int_equal(params.ask.permission_count, 0);
+}
+
+/* Text that was read before leaves nothing behind. */
+static void test_used_again(void **state) {
+  (void)state;
+  static st_params params;
+  assert_true(in_query(&params, "expire=2023-11-14T22:13:20Z&permissions=a,b&urls=/a"));
+  assert_false(in_query(&params, "urls=/a&urls=/b"));
+  assert_true(in_query(&params, "permissions=c"));
+  assert_false(params.ask.has_expire);
+  assert_false(params.ask.has_urls);
+  assert_int_equal(params.ask.permission_count, 1);
+  assert_string_equal(params.why, "");
+}
+
+/* ---- expire ---- */
+
+static void test_expire_forms(void **state) {
+  (void)state;
+  static st_params params;
+  static const struct {
+    const char *query;
+    int64_t seconds;
+  } good[] = {
+      {"expire=2027-11-22T00%3A41%3A48.592223424%2B00%3A00", INT64_C(1826844108)},
+      {"expire=2030-01-01T12:34:56+02:00", INT64_C(1893494096)},
+      {"expire=2030-01-01T12:34:56%2B02:00", INT64_C(1893494096)},
+      {"expire=2030-01-01+12:34:56+02:00", INT64_C(1893494096)},
+      {"expire=2030-01-01T10:34:56", INT64_C(1893494096)},
+      {"expire=2030-01-01T09:34:56-01:00", INT64_C(1893494096)},
+      {"expire=1969-12-31T23:59:59Z", INT64_C(-1)}, /* read; narrowing refuses the past */
+  };
+  for (size_t i = 0; i < COUNT(good); i++) {
+    CHECK(in_query(&params, good[i].query) && params.ask.has_expire &&
+              params.ask.expire == good[i].seconds,
+          "%s: %lld, not %lld %s", good[i].query, (long long)params.ask.expire,
+          (long long)good[i].seconds, params.why);
+    CHECK(in_form(&params, good[i].query) && params.ask.expire == good[i].seconds, "%s as a form",
+          good[i].query);
+  }
+  /* In JSON nothing is form-decoded. */
+  assert_true(in_json(&params, "{\"expire\":\"2030-01-01T12:34:56+02:00\"}"));
+  assert_true(params.ask.expire == INT64_C(1893494096));
+}
+
+/* ---- what is refused: the text names the parameter and the reason ---- */
+
+typedef struct refusal {
+  const char *text;
+  const char *why; /* how it begins */
+} refusal;
+
+static void check_refused(const st_params *params, bool good, const refusal *row) {
+  CHECK(!good, "%s: taken", row->text);
+  CHECK(strncmp(params->why, row->why, strlen(row->why)) == 0, "%s: %s", row->text, params->why);
+}
+
+static void test_refused_pairs(void **state) {
+  (void)state;
+  static st_params params;
+  static const refusal rows[] = {
+      {"expire=", "expire: must be a date"},
+      {"expire", "expire: must be a date"},
+      {"expire=undefined", "expire: must be a date"},
+      {"expire=2027-11-22", "expire: must be a date"},
+      {"expire=1826844108", "expire: must be a date"},
+      {"expire=2027-02-29T00:00:00Z", "expire: must be a date"},
+      {"expire=2027-11-22T00:41:60Z", "expire: must be a date"},
+      {"expire=2027-11-22T00:41:48%00Z", "expire: must be a date"},
+      {"expire=2027-11-22T00%3", "expire: a % needs two hex digits"},
+      {"expire=%", "expire: a % needs two hex digits"},
+      {"urls=%2Fv2%2", "urls: a % needs two hex digits"},
+      {"urls=/v2/%zz", "urls: a % needs two hex digits"},
+      {"permissions=a%0", "permissions: a % needs two hex digits"},
+      {"urls=/a&urls=/a", "urls: given more than once"},
+      {"urls=&urls=", "urls: given more than once"},
+      {"urls=/a&url%73=/b", "urls: given more than once"},
+      {"permissions=a&permissions=b", "permissions: given more than once"},
+      {"expire=2027-11-22T00:00:00Z&expire=2027-11-22T00:00:00Z", "expire: given more than once"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    check_refused(&params, in_query(&params, rows[i].text), &rows[i]);
+    check_refused(&params, in_form(&params, rows[i].text), &rows[i]);
+  }
+}
+
+static void test_refused_json(void **state) {
+  (void)state;
+  static st_params params;
+  static const refusal rows[] = {
+      {"", "body: must be one strict JSON object"},
+      {"null", "body: must be one strict JSON object"},
+      {"[]", "body: must be one strict JSON object"},
+      {"{}{}", "body: must be one strict JSON object"},
+      {"{} x", "body: must be one strict JSON object"},
+      {"{\"urls\":[\"/a\"]", "body: must be one strict JSON object"},
+      {"{\"urls\":[\"/a\",]}", "body: must be one strict JSON object"},
+      {"{\"x\":1,\"x\":2}", "body: must be one strict JSON object"},
+      {"{\"x\":\"\\u0000\"}", "body: must be one strict JSON object"},
+      {"{\"urls\":[\"/\\ud800\"]}", "body: must be one strict JSON object"},
+      {"{\"urls\":[\"/\xFF\"]}", "body: must be one strict JSON object"},
+      {"{'urls':[]}", "body: must be one strict JSON object"},
+      {"\xEF\xBB\xBF{}", "body: must be one strict JSON object"},
+      {"{\"urls\":[]}", "urls: an empty list"},
+      {"{\"urls\":\"/a\"}", "urls: must be an array of strings"},
+      {"{\"urls\":null}", "urls: must be an array of strings"},
+      {"{\"urls\":[\"/a\",1]}", "urls: must be an array of strings"},
+      {"{\"urls\":[null]}", "urls: must be an array of strings"},
+      {"{\"urls\":{}}", "urls: must be an array of strings"},
+      {"{\"permissions\":\"a,b\"}", "permissions: must be an array of strings"},
+      {"{\"permissions\":null}", "permissions: must be an array of strings"},
+      {"{\"permissions\":[[\"a\"]]}", "permissions: must be an array of strings"},
+      {"{\"permissions\":[true]}", "permissions: must be an array of strings"},
+      {"{\"expire\":null}", "expire: must be a string"},
+      {"{\"expire\":1826844108}", "expire: must be a string"},
+      {"{\"expire\":[\"2027-11-22T00:00:00Z\"]}", "expire: must be a string"},
+      {"{\"expire\":\"\"}", "expire: must be a date"},
+      {"{\"expire\":\"tomorrow\"}", "expire: must be a date"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    check_refused(&params, in_json(&params, rows[i].text), &rows[i]);
+  }
+  /* The same name twice is no strict JSON, or a parameter given twice: refused. */
+  assert_false(in_json(&params, "{\"urls\":[\"/a\"],\"urls\":[\"/b\"]}"));
+  assert_false(in_json(&params, "{\"expire\":\"2027-11-22T00:00:00Z\",\"expir\\u0065\":\"x\"}"));
+  assert_true(params.why[0] != '\0');
+}
+
+static void test_query_and_body(void **state) {
+  (void)state;
+  static st_params params;
+  static const struct {
+    const char *query, *body, *json, *why;
+  } rows[] = {
+      {"urls=/a", "urls=/a", "{\"urls\":[\"/a\"]}", "urls: given more than once"},
+      {"urls=", "urls=/a", "{\"urls\":[\"/a\"]}", "urls: given more than once"},
+      {"permissions=a", "permissions=", "{\"permissions\":[]}",
+       "permissions: given more than once"},
+      {"expire=2027-11-22T00:00:00Z", "expire=2028-11-22T00:00:00Z",
+       "{\"expire\":\"2028-11-22T00:00:00Z\"}", "expire: given more than once"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    assert_false(read_all(&params, rows[i].query, ST_BODY_FORM, rows[i].body));
+    assert_string_equal(params.why, rows[i].why);
+    assert_false(read_all(&params, rows[i].query, ST_BODY_JSON, rows[i].json));
+    assert_string_equal(params.why, rows[i].why);
+    /* A body that nobody reads takes no part. */
+    assert_true(read_all(&params, rows[i].query, ST_BODY_NONE, rows[i].body));
+  }
+}
+
+/* ---- the limits ---- */
+
+/* count items behind a prefix; separators and quotes as told. Release it. */
+static subtoken_text many(const char *prefix, const char *item, const char *between, size_t count,
+                          const char *end) {
+  size_t room = strlen(prefix) + count * (strlen(item) + strlen(between)) + strlen(end) + 1;
+  char *text = malloc(room);
+  st_writer writer = st_writer_on(text, room);
+  st_write_string(&writer, prefix);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) st_write_string(&writer, between);
+    st_write_string(&writer, item);
+  }
+  st_write_string(&writer, end);
+  assert_false(writer.overflow);
+  subtoken_text made = exact(text, writer.len);
+  free(text);
+  return made;
+}
+
+static void test_counts(void **state) {
+  (void)state;
+  static st_params params;
+  static const struct {
+    st_body_kind kind;
+    const char *prefix, *item, *between, *end, *why;
+  } rows[] = {
+      {ST_BODY_FORM, "urls=", "/a", ",", "", "urls: at most 64 can be asked for"},
+      {ST_BODY_FORM, "permissions=", "a", ",", "", "permissions: at most 64 can be asked for"},
+      {ST_BODY_FORM, "permissions=", "", "%2C", "", "permissions: at most 64 can be asked for"},
+      {ST_BODY_JSON, "{\"urls\":[", "\"/a\"", ",", "]}", "urls: at most 64 can be asked for"},
+      {ST_BODY_JSON, "{\"permissions\":[", "\"a\"", ",", "]}",
+       "permissions: at most 64 can be asked for"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text most = many(rows[i].prefix, rows[i].item, rows[i].between, 64, rows[i].end);
+    subtoken_text more = many(rows[i].prefix, rows[i].item, rows[i].between, 65, rows[i].end);
+    CHECK(st_params_read(&params, NONE, rows[i].kind, most), "row %zu: %s", i, params.why);
+    assert_int_equal(params.ask.permission_count + params.ask.url_count, 64);
+    CHECK(!st_params_read(&params, NONE, rows[i].kind, more), "row %zu: 65", i);
+    assert_string_equal(params.why, rows[i].why);
+    if (rows[i].kind == ST_BODY_FORM) {
+      assert_true(st_params_read(&params, most, ST_BODY_NONE, NONE));
+      assert_false(st_params_read(&params, more, ST_BODY_NONE, NONE));
+      assert_string_equal(params.why, rows[i].why);
+    }
+    release(most);
+    release(more);
+  }
+}
+
+/* The longest query beside the longest body, all of it growing as much as it can:
+ * read whole, none of it cut. */
+static void test_room(void **state) {
+  (void)state;
+  static st_params params;
+  subtoken_text query = repeated("permissions=", 'p', SUBTOKEN_TARGET_MAX - 12);
+  subtoken_text body = repeated("urls=", ' ', ST_BODY_IN_MAX - 5);
+  assert_true(st_params_read(&params, query, ST_BODY_FORM, body));
+  assert_int_equal(params.permissions[0].len, SUBTOKEN_TARGET_MAX - 12);
+  assert_int_equal(params.ask.url_count, 1);
+  assert_int_equal(params.urls[0].len, 3 * (ST_BODY_IN_MAX - 5));
+  release(query);
+  release(body);
+  query = repeated("urls=", '\xC3', SUBTOKEN_TARGET_MAX - 5);
+  body = repeated("permissions=", 'p', ST_BODY_IN_MAX - 12);
+  assert_true(st_params_read(&params, query, ST_BODY_FORM, body));
+  assert_int_equal(params.urls[0].len, 3 * (SUBTOKEN_TARGET_MAX - 5));
+  assert_int_equal(params.permissions[0].len, ST_BODY_IN_MAX - 12);
+  release(query);
+  release(body);
+}
+
+static void test_add_url(void **state) {
+  (void)state;
+  static st_params params;
+  static const struct {
+    const char *item, *entry;
+  } rows[] = {
+      {"/v2/a b", "/v2/a%20b"},
+      {"/v2/Zo\xC3\xAB", "/v2/Zo%C3%AB"},
+      {"/v2/a%20b", "/v2/a%20b"},
+      {"/v2/a+b", "/v2/a+b"},
+      {"GET:/x/*", "GET:/x/*"},
+      {"\x80\xFF", "%80%FF"},
+      {"", ""},
+      {"\x7F\t", "\x7F\t"}, /* left for narrowing to refuse */
+  };
+  assert_true(in_query(&params, ""));
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    assert_true(st_params_add_url(&params, st_text(rows[i].item)));
+    CHECK(st_text_is(params.urls[i], rows[i].entry), "%s", rows[i].item);
+  }
+  assert_int_equal(params.ask.url_count, COUNT(rows));
+}
+
+/* ---- the vectors ---- */
+
+static cJSON *load_vectors(void) {
+  const char *tests = getenv("SUBTOKEN_TESTS");
+  char path[500];
+  static char text[1 << 16];
+  snprintf(path, sizeof path, "%s/vectors/urls-param.json", tests != NULL ? tests : "tests");
+  FILE *file = fopen(path, "rb");
+  if (file == NULL) fail_msg("%s is missing", path);
+  size_t len = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[len] = '\0';
+  return cJSON_Parse(text);
+}
+
+static const char *string_of(const cJSON *object, const char *name) {
+  return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+static void check_vector(const cJSON *row, const st_params *params, bool good) {
+  const char *id = string_of(row, "id"), *error = string_of(row, "error");
+  const cJSON *expect = cJSON_GetObjectItemCaseSensitive(row, "expect");
+  subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
+  static subtoken_claims grant, child;
+  grant = grant_of("account", NULL);
+  subtoken_result result = SUBTOKEN_UNDECIDED;
+  if (good) result = subtoken_narrow(&grant, &params->ask, &limits, NOW, &child, NULL);
+  if (error != NULL) {
+    CHECK(result != SUBTOKEN_OK, "%s is taken", id);
+    CHECK(good || strncmp(params->why, error, strlen(error)) == 0, "%s: %s", id, params->why);
+    return;
+  }
+  CHECK(result == SUBTOKEN_OK, "%s: %s %s", id, params->why, subtoken_result_name(result));
+  int count = cJSON_GetArraySize(expect);
+  CHECK(child.every_url == (count == 0) && child.url_count == count, "%s: %d urls", id,
+        child.url_count);
+  for (int i = 0; i < count; i++) {
+    subtoken_text url = subtoken_claims_text(&child, child.urls[i]);
+    CHECK(st_text_is(url, cJSON_GetStringValue(cJSON_GetArrayItem(expect, i))), "%s: %.*s", id,
+          (int)url.len, url.data);
+  }
+}
+
+static void test_vectors(void **state) {
+  (void)state;
+  static st_params params;
+  char pairs[1024];
+  cJSON *vectors = load_vectors();
+  const cJSON *rows = cJSON_GetObjectItemCaseSensitive(vectors, "cases"), *row;
+  int count = 0;
+  cJSON_ArrayForEach(row, rows) {
+    snprintf(pairs, sizeof pairs, "urls=%s", string_of(row, "param"));
+    check_vector(row, &params, in_query(&params, pairs));
+    check_vector(row, &params, in_form(&params, pairs));
+    count++;
+  }
+  assert_true(count >= 19);
+  cJSON_Delete(vectors);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_pairs),         cmocka_unit_test(test_three_spellings),
+      cmocka_unit_test(test_nothing_asked), cmocka_unit_test(test_used_again),
+      cmocka_unit_test(test_expire_forms),  cmocka_unit_test(test_refused_pairs),
+      cmocka_unit_test(test_refused_json),  cmocka_unit_test(test_query_and_body),
+      cmocka_unit_test(test_counts),        cmocka_unit_test(test_room),
+      cmocka_unit_test(test_add_url),       cmocka_unit_test(test_vectors),
+  };
+  return cmocka_run_group_tests_name("params", tests, NULL, NULL);
+}
