@@ -74,13 +74,15 @@ $(B)/tests/%: tests/unit/%.c $(ALL_OBJ) $(TP_LIBS) | deps-test
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LDFLAGS) $(ALL_OBJ) $(TP_LIBS) \
 		-lcmocka $(LDLIBS)
 
+# The lines that it prints are pasted into a shell: they need curl.
 run: all
+	@sh third_party/apt.sh cmd:curl=curl
 	@mkdir -p -m 700 $(DATA)
 	@exec $(B)/subtoken serve --demo --data $(DATA) --listen 127.0.0.1:$(PORT)
 
 # ---- tests -------------------------------------------------------------------
 
-TEST_PACKAGES = libcmocka-dev curl python3 python3-jwt sqlite3 faketime \
+TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm
 .PHONY: deps-test
 deps-test: deps

@@ -131,6 +131,7 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
     memset(reply, 0, offsetof(st_reply, body));
     st_reply_error(reply, asked->fault.status, asked->fault.event, asked->fault.text);
     reply->close = true;
+    reply->head = st_text_is(asked->head->method, "HEAD");
     return;
   }
   request->method = asked->head->method;
