@@ -168,12 +168,12 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
     st_complain(code, "serve: %s", why);
   } else {
     base_url(settings, base, sizeof base);
+    if (given->demo && !show_demo(data, store, base, why)) st_complain(0, "serve: %s", why);
     st_log_event("listening", base);
     if (!on_loopback(settings) && !settings->behind_tls) {
       st_log_event("not_behind_tls",
                    "keys and tokens cross the network unencrypted; see behind_tls");
     }
-    if (given->demo && !show_demo(data, store, base, why)) st_complain(0, "serve: %s", why);
     wait_for_end(given, settings, store, signals);
     st_log_event("stopping", NULL);
     st_http_stop();
