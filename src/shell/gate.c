@@ -26,6 +26,7 @@ typedef struct gate {
   bool waiting;
   bool evicted; /* closed by us while it waited */
   bool begun;   /* bytes of a request have come */
+  bool writing; /* waits until its client reads */
   bool open;    /* between st_gate_open and st_gate_close */
   int fd;       /* -1 until civetweb first asks for it */
   bool ready;   /* a request is there for begin_request */
@@ -80,12 +81,14 @@ static void unlink_waiting(gate *g) {
   g->waiting = false;
 }
 
-/* Ends a connection that waits: its thread reads what has come, then an end. */
+/* Ends a connection that waits: its thread reads what has come, then an end; one that
+ * writes to a client that does not read fails.
+ */
 static void evict(gate *g) {
   unlink_waiting(g);
   g->evicted = true;
   all.evicting++;
-  shutdown(g->fd, SHUT_RD);
+  shutdown(g->fd, g->writing ? SHUT_RDWR : SHUT_RD);
 }
 
 static void make_room(void) {
@@ -98,6 +101,38 @@ static void link_waiting(gate *g) {
   *(all.newest != NULL ? &all.newest->newer : &all.oldest) = g;
   all.newest = g;
   g->waiting = true;
+}
+
+/* Waits in the list, where others can end the wait. Held on to across several waits:
+ * whoever called last takes the connection off with leave_list.
+ */
+static bool wait_in_list(gate *g, short events, int64_t until_us) {
+  int64_t left = until_us - st_world_monotonic_us();
+  if (left <= 0) return false;
+  pthread_mutex_lock(&all.lock);
+  g->writing = events == POLLOUT;
+  bool ended = g->evicted || (st_gate_draining() && !g->begun);
+  if (!ended && !g->waiting) {
+    link_waiting(g);
+    make_room();
+  }
+  pthread_mutex_unlock(&all.lock);
+  if (ended) return false;
+  struct pollfd waiting = {.fd = g->fd, .events = events};
+  return poll(&waiting, 1, (int)(left / 1000) + 1) >= 0 || errno == EINTR;
+}
+
+static void leave_list(gate *g) {
+  pthread_mutex_lock(&all.lock);
+  unlink_waiting(g);
+  pthread_mutex_unlock(&all.lock);
+}
+
+/* Is a request on its way, in or out? Then it is let finish when the server ends. */
+static void set_begun(gate *g, bool begun) {
+  pthread_mutex_lock(&all.lock);
+  g->begun = begun;
+  pthread_mutex_unlock(&all.lock);
 }
 
 /* ---- one connection ---- */
@@ -114,14 +149,12 @@ void st_gate_open(void) {
  */
 static void linger(gate *g) {
   shutdown(g->fd, SHUT_WR);
+  set_begun(g, false);
   int64_t until = st_world_monotonic_us() + LINGER_US;
-  for (size_t seen = 0; seen < LINGER_BYTES;) {
-    int64_t left = until - st_world_monotonic_us();
-    struct pollfd waiting = {.fd = g->fd, .events = POLLIN};
-    if (left <= 0 || poll(&waiting, 1, (int)(left / 1000) + 1) <= 0) return;
+  for (size_t seen = 0; seen < LINGER_BYTES && wait_in_list(g, POLLIN, until);) {
     ssize_t n = recv(g->fd, g->data, sizeof g->data, MSG_DONTWAIT);
-    if (n <= 0) return;
-    seen += (size_t)n;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return;
+    seen += n > 0 ? (size_t)n : 0;
   }
 }
 
@@ -150,6 +183,26 @@ st_gate_request st_gate_current(void) {
     request.body = (subtoken_text){mine->data + mine->head.len, mine->head.content_length};
   }
   return request;
+}
+
+bool st_gate_send(const char *data, size_t len) {
+  gate *g = mine;
+  int64_t until = st_world_monotonic_us() + DEADLINE_US;
+  bool good = true, waited = false;
+  while (good && len > 0) {
+    ssize_t n = send(g->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) {
+      data += n;
+      len -= (size_t)n;
+    } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      waited = true;
+      good = wait_in_list(g, POLLOUT, until);
+    } else {
+      good = n < 0 && errno == EINTR;
+    }
+  }
+  if (waited) leave_list(g);
+  return good;
 }
 
 void st_gate_answered(bool close) {
@@ -198,37 +251,22 @@ static came read_some(gate *g) {
   return CAME_END;
 }
 
-/* Waits in the list, where others can end the wait. */
-static bool wait_for_bytes(gate *g) {
-  int64_t left = g->deadline_us - st_world_monotonic_us();
-  if (left <= 0) {
-    if (g->filled > 0) all.report("timeout");
-    return false;
-  }
-  pthread_mutex_lock(&all.lock);
-  g->begun = g->filled > 0;
-  bool ended = g->evicted || (st_gate_draining() && !g->begun);
-  if (!ended && !g->waiting) {
-    link_waiting(g);
-    make_room();
-  }
-  pthread_mutex_unlock(&all.lock);
-  if (ended) return false;
-  struct pollfd waiting = {.fd = g->fd, .events = POLLIN};
-  return poll(&waiting, 1, (int)(left / 1000) + 1) >= 0 || errno == EINTR;
-}
-
 /* Until a request is there, or the connection is at its end. */
 static bool read_request(gate *g) {
-  g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
   bool begun = g->filled > 0;
+  g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
+  set_begun(g, begun);
   while (!complete(g)) {
     came what = read_some(g);
     if (what == CAME_END) return false;
-    if (what == CAME_NOTHING && !wait_for_bytes(g)) return false;
+    if (what == CAME_NOTHING && !wait_in_list(g, POLLIN, g->deadline_us)) {
+      if (begun && st_world_monotonic_us() >= g->deadline_us) all.report("timeout");
+      return false;
+    }
     if (what == CAME_BYTES && !begun) {
       begun = true;
       g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
+      set_begun(g, true);
     }
   }
   return true;
@@ -247,9 +285,7 @@ int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
   mine->fd = fds->fd;
   if (!mine->ready) {
     mine->ready = read_request(mine);
-    pthread_mutex_lock(&all.lock);
-    unlink_waiting(mine);
-    pthread_mutex_unlock(&all.lock);
+    leave_list(mine);
   }
   fds->revents = POLLIN;
   errno = 0;

@@ -5,7 +5,8 @@
  * sees a byte that a client sent: its recv, poll and accept are ours, a request
  * is read here, whole and strictly, within one deadline, and civetweb is given
  * a fixed stand-in request, upon which it calls begin_request, which asks here
- * for the real one. What is left to civetweb: listening, threads, writing.
+ * for the real one. Answers leave through here, too, so that a client that does not
+ * read them holds nobody up. What is left to civetweb: listening and threads.
  *
  * The gate also keeps the doors open: connections that only wait are remembered
  * in the order in which they began to, and when more are open than there are
@@ -34,6 +35,11 @@ bool st_gate_thread_start(void) __attribute__((warn_unused_result));
 void st_gate_thread_end(void);
 void st_gate_open(void);
 void st_gate_close(void);
+
+/* In begin_request: send the answer, within one deadline; false when the client did not
+ * take it all, and the connection must end.
+ */
+bool st_gate_send(const char *data, size_t len) __attribute__((warn_unused_result));
 
 /* In begin_request: the request, and afterwards that it has been answered; with
  * close the connection ends, once the client has read the answer.

@@ -162,8 +162,9 @@ static int begin_request(struct mg_connection *connection) {
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &reply, request.now, reply.close, version_1_0);
+  /* After an answer that was cut short nothing may follow: it would be read as its rest. */
+  if (!st_gate_send(bytes, writer.len)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);
-  (void)mg_write(connection, bytes, writer.len); /* a client that has left is no error of ours */
   subtoken_text peer = st_text(mg_get_request_info(connection)->remote_addr);
   st_log_request(&request, &reply, remote_of(&live->settings, &request, peer),
                  st_world_monotonic_us() - began);

@@ -12,8 +12,11 @@
 #include "base/json.h"
 #include "shell/world.h"
 
-#define HALF 524288 /* bytes of lines waiting; as many again are being written */
-#define GATHER_MS 5 /* lines that come within this time are written at once */
+#define HALF 524288           /* bytes of lines waiting; as many again are being written */
+#define GATHER_MS 5           /* lines that come within this time are written at once */
+#define PIECE ST_LOG_LINE_MAX /* bytes written at once; a pipe takes PIPE_BUF as one */
+#define ROOM_MS 50
+#define LAST_WORDS_MS 500
 #define SEGMENT_SHOWN 40
 #define PATH_SHOWN 256
 
@@ -27,19 +30,54 @@ static struct {
   int64_t dropped;
   size_t len;
   int half; /* which of the two takes lines */
+  /* The writing thread's alone: */
+  bool torn;    /* the last line written has no end */
+  bool gave_up; /* at the end nobody read: do not wait again */
   char lines[2][HALF];
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
 
-/* A log that cannot be written (full disk, closed pipe) loses lines, nothing else. */
-static bool write_all(int fd, const char *data, size_t len) {
-  while (len > 0) {
-    ssize_t n = write(fd, data, len);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    data += n;
-    len -= (size_t)n;
+static bool stopping(void) {
+  pthread_mutex_lock(&all.lock);
+  bool answer = all.stopping;
+  pthread_mutex_unlock(&all.lock);
+  return answer;
+}
+
+/* Room for PIECE bytes: a pipe that says so takes that many without blocking. Waits as
+ * long as it takes, but at the end of the process only a moment.
+ */
+static bool wait_for_room(int fd) {
+  for (int waited = 0; waited < LAST_WORDS_MS && !all.gave_up; waited += ROOM_MS) {
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    if (poll(&room, 1, ROOM_MS) != 0) return true; /* or an error, which write will tell */
+    if (!stopping()) waited = 0;
   }
-  return true;
+  all.gave_up = true;
+  return false;
+}
+
+/* A line that was cut short on a full disk must not run into the next one. */
+static bool end_torn_line(int fd) {
+  static const char newline = '\n';
+  if (all.torn && write(fd, &newline, 1) == 1) all.torn = false;
+  return !all.torn;
+}
+
+static bool write_piece(int fd, const char *data, size_t len) {
+  if (!wait_for_room(fd) || !end_torn_line(fd)) return false;
+  ssize_t n;
+  do {
+    n = write(fd, data, len);
+  } while (n < 0 && errno == EINTR);
+  all.torn = n > 0 && (size_t)n < len;
+  return n == (ssize_t)len;
+}
+
+/* The length of as many whole lines as go into one piece. */
+static size_t piece_len(const char *data, size_t len) {
+  size_t end = len < PIECE ? len : PIECE;
+  while (end > 0 && data[end - 1] != '\n') end--;
+  return end;
 }
 
 static int64_t count_lines(const char *data, size_t len) {
@@ -48,32 +86,53 @@ static int64_t count_lines(const char *data, size_t len) {
   return count;
 }
 
-static void tell_dropped(void) {
+/* Answers how many lines were lost; *last_lost is whether the last of them was. A log
+ * that cannot be written (full disk, closed pipe) loses lines, nothing else.
+ */
+static int64_t write_all(int fd, const char *data, size_t len, bool *last_lost) {
+  int64_t lost = 0;
+  *last_lost = false;
+  while (len > 0) {
+    size_t piece = piece_len(data, len);
+    *last_lost = !write_piece(fd, data, piece);
+    if (*last_lost) lost += count_lines(data, piece);
+    data += piece;
+    len -= piece;
+  }
+  return lost;
+}
+
+/* Adds a line about those that were lost; answers how many it speaks of. */
+static int64_t tell_dropped(void) {
   char line[128];
-  if (all.dropped == 0 || HALF - all.len < sizeof line) return;
+  int64_t dropped = all.dropped;
+  if (dropped == 0 || HALF - all.len < sizeof line) return 0;
   st_writer writer = st_writer_on(line, sizeof line);
   st_write_string(&writer, "{\"time\":\"");
   st_date_write(&writer, st_world_now(), false);
   st_write_string(&writer, "\",\"event\":\"log_dropped\",\"count\":");
-  st_write_int(&writer, all.dropped);
+  st_write_int(&writer, dropped);
   st_write_string(&writer, "}\n");
   memcpy(all.lines[all.half] + all.len, line, writer.len);
   all.len += writer.len;
   all.dropped = 0;
+  return dropped;
 }
 
 /* Takes the lines gathered so far and writes them without holding the lock. */
 static void write_half(void) {
-  tell_dropped();
+  int64_t told = tell_dropped();
   const char *data = all.lines[all.half];
   size_t len = all.len;
   int fd = all.fd;
+  bool last_lost;
   all.half ^= 1;
   all.len = 0;
   pthread_mutex_unlock(&all.lock);
-  bool written = write_all(fd, data, len);
-  int64_t lost = written ? 0 : count_lines(data, len);
+  int64_t lost = write_all(fd, data, len, &last_lost);
   pthread_mutex_lock(&all.lock);
+  /* The line that told of the others was one of those lost: they are still untold. */
+  if (told > 0 && last_lost) lost += told - 1;
   all.dropped += lost;
 }
 
@@ -97,7 +156,7 @@ static void *write_lines(void *unused) {
 }
 
 static int open_log(const char *path, char *why) {
-  int fd = path[0] == '\0' ? dup(STDERR_FILENO)
+  int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
                            : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
   if (fd < 0) snprintf(why, ST_WHY_MAX, "cannot open the log %s: %s", path, strerror(errno));
   return fd;

@@ -1,0 +1,153 @@
+"""Clocks that differ: by up to the leeway nothing is refused, beyond it everything."""
+import glob, http.client
+import support
+from support import *
+
+APART = (0, 1, -1, 30, -30, 59, -59)
+FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
+
+
+def cmd(*args, **options):
+    code, out, err = support.run(*args, **options)
+    assert "Sanitizer" not in err and "runtime error" not in err, err
+    return code, out, err
+
+
+def shifted(data, seconds):
+    """A server whose clock is ahead by seconds. Not by the `faketime` command, which stays
+    between us and the server and does not pass signals on."""
+    env = dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME="%+ds" % seconds)
+    env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return Server(data, env=env)
+
+
+def ask(server, path, credential):
+    """(status, body, the server's Date as seconds)"""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("GET", path, headers={"Authorization": "Bearer " + credential})
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+    date = time.strptime(answer.headers["Date"], "%a, %d %b %Y %H:%M:%S GMT")
+    return answer.status, body, int(time.mktime(date)) - time.timezone
+
+
+def make(server, key, query=""):
+    status, body, _ = ask(server, "/v2/createsubtoken?permissions=account" + query, key)
+    assert status == 200, (status, body)
+    return body["subtoken"]
+
+
+def at_the_start_of_a_second(attempt):
+    """attempt() must begin and end in the same second of the real clock."""
+    for _ in range(20):
+        time.sleep(1.02 - time.time() % 1)
+        began = int(time.time())
+        found = attempt()
+        if int(time.time()) == began:
+            return found
+    raise AssertionError("this machine takes more than a second for two requests")
+
+
+@test
+def verify_at():
+    data = data_dir()
+    key = make_key(data)
+    token = issue(data, key["key"], "--permissions", "account", "--expire", "1h")
+    c = payload(token)
+
+    def verdict(at):
+        code, out, _ = cmd("verify", "--at", str(at), "--json", data=data, stdin=token)
+        return json.loads(out).get("reason", "ok") if code in (0, 1) else code
+
+    for apart in APART:
+        # just made; and used by its issuer's clock in the last second of its life
+        for at in (c["iat"] + apart, c["exp"] - 1 + apart):
+            assert verdict(at) == "ok", (apart, at)
+    assert verdict(c["iat"] - 60) == "ok"
+    assert verdict(c["iat"] - 61) == "iat_future"
+    assert verdict(c["exp"] + 59) == "ok"
+    assert verdict(c["exp"] - 1 + 61) == "expired"
+    assert verdict(c["exp"] + 61) == "expired"
+    text = cmd("verify", "--at", str(c["iat"] - 61), data=data, stdin=token)[1]
+    assert "iat_future" in text and "61 s" in text, text
+    text = cmd("verify", "--at", str(c["exp"] + 61), data=data, stdin=token)[1]
+    assert "expired" in text and "61 s" in text, text
+
+
+@test
+def two_servers_within_the_leeway():
+    if FAKETIME is None:
+        return "no libfaketime"
+    with Server() as here:
+        key = make_key(here.data)["key"]
+        for apart in APART:
+            with shifted(here.data, apart) as there:
+                mine, theirs = make(here, key), make(there, key)
+                # The clocks do differ: otherwise this shows nothing.
+                real = payload(theirs)["iat"] - payload(mine)["iat"]
+                assert apart <= real <= apart + 2, (apart, real)
+                for server, token in ((here, mine), (there, mine), (here, theirs), (there, theirs)):
+                    status, body, date = ask(server, "/v2/tokeninfo?v=latest", token)
+                    assert status == 200 and body["type"] == "Subtoken", (apart, status, body)
+                    status, body, _ = ask(server, "/v2/createsubtoken", token)
+                    assert status == 200, (apart, status, body)
+                    if server is there:
+                        assert abs(date - time.time() - apart) < 3, (apart, date)
+                skews = {"here": [], "there": []}
+                for name, server in (("here", here), ("there", there)):
+                    skews[name] = [l["delta"] for l in server.log_lines()
+                                   if l.get("reason") == "clock_skew" and l["status"] == 200]
+                if abs(apart) >= 30:  # behind sees a token of the future, and says by how much
+                    behind = skews["here" if apart > 0 else "there"]
+                    assert behind and all(0 < d <= 59 for d in behind), skews
+                    assert any(abs(d - abs(apart)) <= 2 for d in behind), (apart, skews)
+
+
+@test
+def two_servers_beyond_the_leeway():
+    if FAKETIME is None:
+        return "no libfaketime"
+    with Server() as here, shifted(here.data, -61) as behind, shifted(here.data, 61) as ahead:
+        key = make_key(here.data)["key"]
+        ask(here, "/v2/tokeninfo", key), ask(behind, "/v2/tokeninfo", key)
+        for issuer, verifier in ((here, behind), (ahead, here), (ahead, behind)):
+            for path in ("/v2/tokeninfo", "/v2/createsubtoken"):
+                got = at_the_start_of_a_second(lambda: ask(verifier, path, make(issuer, key)))
+                assert got[0] == 401 and got[1] == {"text": "Invalid access token"}, got
+        # expired: a key has no such trouble, a token of the one behind has none ahead
+        assert ask(ahead, "/v2/tokeninfo", make(behind, key))[0] == 200
+        for server, delta in ((behind, 61), (here, 61)):
+            found = [l for l in server.log_lines() if l.get("reason") == "iat_future"]
+            assert len(found) >= 2 and all(l["status"] == 401 for l in found), found
+            assert delta in [l["delta"] for l in found], found
+
+
+@test
+def two_servers_at_the_end_of_a_token():
+    if FAKETIME is None:
+        return "no libfaketime"
+    with Server() as here, shifted(here.data, 59) as near, shifted(here.data, 61) as far:
+        key = make_key(here.data)["key"]
+
+        def last_second():
+            """A token of 2 s, used 1 s later: in the last second of its life."""
+            expire = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(time.time()) + 2))
+            token = make(here, key, "&expire=" + expire)
+            time.sleep(1.02 - time.time() % 1)
+            got = [ask(s, "/v2/tokeninfo", token)[0] for s in (here, near, far)]
+            parent = ask(near, "/v2/createsubtoken", token)[0]
+            return int(time.time()) == payload(token)["exp"] - 1, got, parent
+
+        for _ in range(10):
+            in_time, got, parent = last_second()
+            if in_time:
+                break
+        assert in_time and got == [200, 200, 401], got
+        assert parent == 400, parent  # where it lives on leeway alone it makes no more
+        found = [l for l in far.log_lines() if l.get("reason") == "expired"]
+        assert found and all(l["status"] == 401 and -62 <= l["delta"] <= -59 for l in found), found
+        time.sleep(1.1)
+
+
+main()

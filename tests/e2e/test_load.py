@@ -1,0 +1,732 @@
+"""The server under clients that are many, slow, silent or rude: an honest answer
+still comes within 5 s. And ending, reloading and logging meanwhile."""
+import base64, hashlib, json, os, re, resource, signal, socket, stat, subprocess, sys, threading, time
+
+from support import SANITIZER, Server, curl, main, make_key, payload, run, scratch, test
+
+HONEST = 5.0  # seconds; loose, so that a busy machine keeps it
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+
+
+def request(target="/v2/tokeninfo", key=None, method="GET", headers=(), body=None):
+    lines = ["%s %s HTTP/1.1" % (method, target), "Host: a", *headers]
+    if key:
+        lines.append("Authorization: Bearer " + key)
+    if body is not None:
+        lines.append("Content-Length: %d" % len(body))
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
+
+
+def connect(s, timeout=15, small=False):
+    c = socket.socket()
+    if small:  # before connect, so that the window is small from the start
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    c.settimeout(timeout)
+    c.connect(("127.0.0.1", s.port))
+    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return c
+
+
+class Cut(Exception):
+    """The server closed before the first byte of an answer."""
+
+
+def answer(c):
+    """(status, body) of the next answer; the stream must hold nothing else yet."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        try:
+            more = c.recv(65536)
+        except (ConnectionResetError, BrokenPipeError):
+            more = b""
+        if not more:
+            assert not data, data
+            raise Cut()
+        data += more
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = int(re.search(rb"Content-Length: (\d+)", head)[1])
+    while len(body) < length:
+        more = c.recv(65536)
+        assert more, "cut inside a body"
+        body += more
+    assert len(body) == length, body
+    return int(head.split()[1]), body
+
+
+def ask(s, raw, timeout=HONEST):
+    with connect(s, timeout) as c:
+        c.sendall(raw)
+        return answer(c)
+
+
+def honest(s, key, count=5, pause=0.0, real=False):
+    """Honest clients, one after the other, each a new connection."""
+    worst = 0
+    for i in range(count):
+        began = time.time()
+        if real and i == 0:
+            got = curl(s.url + "/v2/tokeninfo", "-H", "Authorization: Bearer " + key, timeout=HONEST)
+            assert got.status == 200
+        else:
+            target = "/v2/createsubtoken?permissions=account" if i % 2 else "/v2/tokeninfo"
+            try:
+                status, body = ask(s, request(target, key))
+            except socket.timeout:
+                raise AssertionError("no honest answer in %d s" % HONEST)
+            assert status == 200, body
+        worst = max(worst, time.time() - began)
+        time.sleep(pause)
+    assert worst < HONEST, worst
+    return worst
+
+
+def open_many(s, count, raw=b""):
+    made = []
+    for _ in range(count):
+        c = connect(s)
+        if raw:
+            c.sendall(raw)
+        made.append(c)
+    return made
+
+
+def close_all(connections):
+    for c in connections:
+        c.close()
+
+
+class Dripping:
+    """So many clients, each sending a byte a second of a header without end."""
+
+    def __init__(self, s, count, raw=b"GET /v2/tokeninfo HTTP/1.1\r\nHost: a\r\nX: "):
+        self.clients = open_many(s, count, raw)
+        for c in self.clients:
+            c.setblocking(False)
+        self.going = True
+        self.thread = threading.Thread(target=self.drip)
+        self.thread.start()
+
+    def drip(self):
+        while self.going:
+            for c in self.clients:
+                try:
+                    c.send(b"a")
+                except OSError:
+                    pass
+            for _ in range(10):
+                if self.going:
+                    time.sleep(0.1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.going = False
+        self.thread.join()
+        close_all(self.clients)
+
+
+def cpu(s):
+    with open("/proc/%d/stat" % s.process.pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def request_lines(s, text=None):
+    return [l for l in map(json.loads, (text if text is not None else s.log()).splitlines())
+            if l["event"] == "request"]
+
+
+def wait_for(what, seconds=10):
+    until = time.time() + seconds
+    while not what():
+        assert time.time() < until, "not within %d s" % seconds
+        time.sleep(0.02)
+
+
+slow = {}
+
+
+def meanwhile(function):
+    """A test that mostly waits: it runs beside the others, from the start."""
+    def work():
+        try:
+            function()
+        except BaseException as e:
+            slow[function.__name__][1].append(e)
+
+    def join():
+        thread, errors = slow[function.__name__]
+        thread.join()
+        if errors:
+            raise errors[0]
+
+    slow[function.__name__] = (threading.Thread(target=work), [])
+    join.__name__ = function.__name__
+    return test(join)
+
+
+# ---- many ----
+
+@test
+def a_thousand_idle():
+    with Server() as s:
+        key = make_key(s.data)["key"]
+        idle = open_many(s, 1000, request("/healthz"))
+        for c in idle[:300]:
+            try:
+                assert answer(c)[0] == 200
+            except Cut:
+                pass  # an idle one makes room for others
+        honest(s, key, 20, real=True)
+        # The youngest of them can still be used.
+        assert answer(idle[-1])[0] == 200
+        idle[-1].sendall(request(key=key))
+        assert answer(idle[-1])[0] == 200
+        close_all(idle)
+        honest(s, key)
+
+
+@test
+def sixty_dripping():
+    with Server() as s:
+        key = make_key(s.data)["key"]
+        with Dripping(s, 60):
+            honest(s, key, 10, pause=0.1, real=True)
+
+
+@test
+def six_hundred_dripping_at_64_threads():
+    with Server(config={"threads": 64}) as s:
+        key = make_key(s.data)["key"]
+        with Dripping(s, 300), Dripping(s, 300, request("/v2/createsubtoken", key, "POST",
+                                                        ["Content-Length: 8000"])):
+            honest(s, key, 10, pause=0.1, real=True)
+        honest(s, key)
+
+
+@test
+def more_active_than_threads():
+    with Server(config={"threads": 8}) as s:
+        key = make_key(s.data)["key"]
+        until = time.time() + 3
+        worst, wrong, done = [0.0], [], [0]
+
+        def client():
+            c = None
+            while time.time() < until:
+                began = time.time()
+                while True:
+                    try:
+                        if c is None:
+                            c = connect(s, HONEST)
+                        c.sendall(request(key=key))
+                        status, _ = answer(c)
+                        break
+                    except (Cut, ConnectionResetError, BrokenPipeError):
+                        c.close()  # made room for another; once more, as clients do
+                        c = None
+                        if time.time() - began > HONEST:
+                            wrong.append("cut all the time")
+                            return
+                    except Exception as e:
+                        wrong.append(repr(e))
+                        return
+                if status != 200:
+                    wrong.append(status)
+                worst[0] = max(worst[0], time.time() - began)
+                done[0] += 1
+            c and c.close()
+
+        threads = [threading.Thread(target=client) for _ in range(40)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        assert not wrong and worst[0] < HONEST and done[0] > 40, (wrong[:5], worst, done)
+
+
+@meanwhile
+def idle_ones_are_closed_and_their_thread_is_free():
+    with Server(config={"threads": 4}) as s:
+        key = make_key(s.data)["key"]
+        silent = open_many(s, 2)
+        used = open_many(s, 2, request(key=key))
+        for c in used:
+            assert answer(c)[0] == 200
+        began = time.time()
+        for c in silent + used:
+            c.settimeout(12)
+            assert c.recv(1) == b""
+        assert 8.5 < time.time() - began < 10.5, time.time() - began
+        # The four threads can all be held by others at once.
+        again = open_many(s, 4)
+        for c in again:
+            c.sendall(request("/v2/createsubtoken", key, "POST", ["Content-Length: 2",
+                                                                  "Content-Type: application/json"]))
+        time.sleep(0.2)
+        for c in reversed(again):
+            c.sendall(b"{}")
+            assert answer(c)[0] == 200
+        close_all(silent + used + again)
+
+
+# ---- rude ----
+
+def stuff(s, key, count=8000):
+    """A client that pipelines and does not read."""
+    c = connect(s, small=True)
+    c.setblocking(False)
+    data, sent = request("/v2/createsubtoken", key) * count, 0
+    stuck = time.time() + 1
+    while sent < len(data) and time.time() < stuck:
+        try:
+            sent += c.send(data[sent:sent + 65536])
+            stuck = time.time() + 1
+        except BlockingIOError:
+            time.sleep(0.02)
+    return c
+
+
+@test
+def one_that_never_reads():
+    with Server(config={"threads": 2}) as s:
+        key = make_key(s.data)["key"]
+        c = stuff(s, key)
+        honest(s, key, 10, pause=0.2, real=True)
+        c.close()
+        honest(s, key)
+
+
+@meanwhile
+def those_that_never_read_do_not_hold_the_server():
+    """As many as there are threads: cut when they have taken nothing for 10 s, so
+    at last an honest client is served; and what they got, if they read at last, are
+    whole answers, and nothing after one that was cut."""
+    with Server(config={"threads": 4}) as s:
+        key = make_key(s.data)["key"]
+        rude = [stuff(s, key) for _ in range(4)]
+        until, served = time.time() + 12, False
+        while time.time() < until and not served:
+            try:
+                served = ask(s, request(key=key), timeout=3)[0] == 200
+            except (socket.timeout, Cut, ConnectionResetError):
+                pass
+        for c in rude:
+            c.setblocking(True)
+            c.settimeout(5)
+            data = b""
+            try:
+                while True:
+                    more = c.recv(1 << 20)
+                    if not more:
+                        break
+                    data += more
+            except (ConnectionResetError, socket.timeout):
+                pass
+            c.close()
+            count = 0
+            while data:
+                head, found, rest = data.partition(b"\r\n\r\n")
+                if not found:
+                    break
+                assert head.startswith(b"HTTP/1.1 200 OK\r\n"), (count, head[:300])
+                length = int(re.search(rb"Content-Length: (\d+)", head)[1])
+                body, data = rest[:length], rest[length:]
+                assert b"HTTP/1.1" not in body, ("an answer inside a cut one", count, body[-300:])
+                count += 1
+        assert served, "no honest answer in 12 s"
+        honest(s, key)
+
+
+@meanwhile
+def refused_ones_that_stay():
+    """Each was answered 400 and does not close its end."""
+    with Server(config={"threads": 64}) as s:
+        key = make_key(s.data)["key"]
+        rude = open_many(s, 600, b"BAD\r\n\r\n")
+        honest(s, key, 5, real=True)
+        close_all(rude)
+
+
+@test
+def few_descriptors():
+    with Server(prefix=["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"]) as s:
+        key = make_key(s.data)["key"]
+        first = connect(s)
+        first.sendall(request(key=key))
+        assert answer(first)[0] == 200
+        idle = open_many(s, 150)
+        wait_for(lambda: '"accept_emfile"' in s.log())
+        before, began = cpu(s), time.time()
+        time.sleep(2)
+        used = cpu(s) - before
+        assert used < 0.5, "%.2f s of CPU in 2 s" % used
+        # Those that are connected are served meanwhile.
+        first.sendall(request("/v2/createsubtoken", key))
+        assert answer(first)[0] == 200
+        close_all(idle)
+        honest(s, key, real=True)
+        first.close()
+        assert s.log().count('"accept_emfile"') < 40 * (time.time() - began) + 40
+
+
+# ---- ending ----
+
+@test
+def ends_with_idle_and_running_ones():
+    s = Server().start()
+    key = make_key(s.data)["key"]
+    idle = open_many(s, 100, request("/healthz")) + open_many(s, 100)
+    body = b'{"permissions":["account"]}'
+    raw = request("/v2/createsubtoken", key, "POST", ["Content-Type: application/json"], body)
+    running = open_many(s, 3, raw[:-10]) + open_many(s, 3, raw[:40])
+    time.sleep(0.5)
+    began = time.time()
+    s.process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    assert s.process.poll() is None, "it did not wait for the requests that run"
+    for i, c in enumerate(running):
+        c.sendall(raw[-10:] if i < 3 else raw[40:])
+        status, got = answer(c)
+        assert status == 200 and b"subtoken" in got
+        assert c.recv(1) == b""
+    assert s.process.wait(timeout=10) == 0
+    assert time.time() - began < HONEST, time.time() - began
+    s.stop()
+    close_all(idle + running)
+    with_answer = request_lines(s)
+    assert sum(l["path"] == "/v2/createsubtoken" for l in with_answer) == 6
+
+
+@meanwhile
+def ends_in_time_whatever_clients_do():
+    wrong = []
+
+    def scene(name, prepare):
+        try:
+            s = Server(config={"threads": 8}).start()
+            key = make_key(s.data)["key"]
+            kept = prepare(s, key)
+            time.sleep(0.3)
+            began = time.time()
+            s.process.send_signal(signal.SIGTERM)
+            assert s.process.wait(timeout=15) == 0
+            took = time.time() - began
+            close_all(kept)
+            s.stop()
+            if took > HONEST + (1.5 if SANITIZER == "tsan" else 0):  # which itself sleeps 1 s at exit
+                wrong.append("%s: %.1f s" % (name, took))
+        except Exception as e:
+            wrong.append("%s: %r" % (name, e))
+
+    scenes = [("half a request", lambda s, key: open_many(s, 10, request(key=key)[:-2])),
+              ("never reads", lambda s, key: [stuff(s, key) for _ in range(2)]),
+              ("many that never read", lambda s, key: [stuff(s, key) for _ in range(10)]),
+              ("refused and stays", lambda s, key: open_many(s, 100, b"BAD\r\n\r\n"))]
+    threads = [threading.Thread(target=scene, args=one) for one in scenes]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert not wrong, wrong
+
+
+@meanwhile
+def ends_at_once_without_clients():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        s = Server().start()
+        began = time.time()
+        s.stop(number=number)
+        assert time.time() - began < 3
+
+
+# ---- reloading ----
+
+class Busy:
+    """Clients that ask all the time; any failure is kept."""
+
+    def __init__(self, s, key, count=4):
+        self.going, self.wrong, self.done = True, [], 0
+        self.threads = [threading.Thread(target=self.work, args=(s, key, i)) for i in range(count)]
+        [t.start() for t in self.threads]
+
+    def work(self, s, key, number):
+        try:
+            c = connect(s)
+            while self.going:
+                c.sendall(request("/v2/createsubtoken" if number % 2 else "/v2/tokeninfo", key))
+                status, body = answer(c)
+                assert status == 200, body
+                self.done += 1
+            c.close()
+        except BaseException as e:
+            self.wrong.append(repr(e))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.going = False
+        [t.join() for t in self.threads]
+        assert not self.wrong and self.done > 0, (self.wrong, self.done)
+
+
+@test
+def sighup_storm():
+    with Server(config={"threads": 16, "default_life": "10m"}) as s:
+        key = make_key(s.data)["key"]
+        with Busy(s, key) as busy:
+            for i in range(200):
+                s.write_config({"threads": 16, "default_life": "%dm" % (10 + i % 2)}
+                               if i % 20 else '{"threads": 16, "nonsense": 1}')
+                s.process.send_signal(signal.SIGHUP)
+                time.sleep(0.005)
+        s.write_config({"threads": 16, "default_life": "7m"})
+        time.sleep(0.3)
+        s.process.send_signal(signal.SIGHUP)
+        def life():
+            claims = payload(json.loads(ask(s, request("/v2/createsubtoken", key))[1])["subtoken"])
+            return claims["exp"] - claims["iat"]
+
+        wait_for(lambda: life() == 420)
+        # Not whole: not at all.
+        for bad in ('{"threads":16,"default_life":"9m","x":1}', "{", "", '{"default_life":"9m","threads":17}',
+                    '{"default_life":"9m","max_life":"8m","threads":16}',
+                    '{"default_life":"9m","threads":16,"log":"/nonexistent/dir/log"}'):
+            failed = s.log().count('"reload_failed"')
+            s.write_config(bad)
+            s.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: s.log().count('"reload_failed"') == failed + 1)
+            assert life() == 420, bad
+        assert '"reloaded"' in s.log()
+
+
+@test
+def log_is_reopened():
+    where = os.path.join(scratch(), "log")
+    s, port, key = on_port({"log": where})
+    start_quietly(s, port)
+    assert stat.S_IMODE(os.stat(where).st_mode) & 0o007 == 0
+    with Busy(s, key, 2):
+        for i in range(5):
+            time.sleep(0.1)
+            os.rename(where, where + ".%d" % i)
+            s.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: os.path.exists(where))
+    for i in range(3):
+        assert ask(s, request("/last/%d" % i))[0] == 404
+    s.stop()
+    text = "".join(open(f).read() for f in [where + ".%d" % i for i in range(5)] + [where])
+    lines = [json.loads(l) for l in text.splitlines()]
+    assert [l["path"] for l in lines if l.get("path", "").startswith("/last")] == \
+        ["/last/%d" % i for i in range(3)]
+    assert "/last/2" in open(where).read() and "stopping" in open(where).read()
+
+
+def free_port():
+    with socket.socket() as c:
+        c.bind(("127.0.0.1", 0))
+        return c.getsockname()[1]
+
+
+def start_quietly(s, port, stderr=None, cmd=None):
+    """For a server whose stderr tells nothing."""
+    s.port, s.url = port, "http://127.0.0.1:%d" % port
+    s.stderr = open(s.log_path, "ab")
+    s.process = subprocess.Popen(cmd or s.cmd, stdout=subprocess.DEVNULL,
+                                 stderr=s.stderr if stderr is None else stderr, env=s.env)
+    until = time.time() + 20
+    while time.time() < until:
+        try:
+            with connect(s):
+                return s
+        except OSError:
+            assert s.process.poll() is None, (s.process.returncode, s.log())
+            time.sleep(0.02)
+    raise AssertionError("did not start")
+
+
+def on_port(config=None):
+    port = free_port()
+    s = Server(config=config)
+    s.cmd = [a.replace("127.0.0.1:0", "127.0.0.1:%d" % port) for a in s.cmd]
+    key = make_key(s.data)["key"]
+    return s, port, key
+
+
+# ---- the log ----
+
+SHOWN = ("time", "event", "remote", "method", "path", "status", "us", "reason", "key", "credential",
+         "dropped", "clamped", "delta", "detail")
+
+
+@test
+def log_holds_no_secret():
+    with Server() as s:
+        made = make_key(s.data, "account")
+        key = made["key"]
+        token = json.loads(ask(s, request("/v2/createsubtoken?urls=/v2/account,/a", key))[1])["subtoken"]
+        free = json.loads(ask(s, request("/v2/createsubtoken", key))[1])["subtoken"]
+        wrong = "0" * 7 + key[7:]
+        count = 2
+        for secret in (key, token, free, wrong, key.lower()):
+            basic = base64.b64encode((secret + ":x").encode()).decode()
+            form = ("access_token=%s&permissions=%s" % (secret, secret)).encode()
+            urls = json.dumps({"urls": ["/" + secret], "expire": secret}).encode()
+            for raw in (
+                    request(key=secret), request("/v2/tokeninfo?access_token=" + secret),
+                    request(headers=["X-API-Key: " + secret]), request("/" + secret), request("/v2/" + secret),
+                    request("/v2/tokeninfo/" + secret + "/x", secret), request("/v2/tokeninfo&access_token=" + secret),
+                    request("/v2/tokeninfo;access_token=" + secret), request("/?" + secret),
+                    request("/x?v=" + secret), request("/v2/tokeninfo%3Faccess_token=" + secret),
+                    request("/access_token=" + secret + "?x"), request("/" + secret.replace("-", "%2D")),
+                    request("//" + secret), request("/" + "/".join([secret] * 20)),
+                    request(headers=["Authorization: Basic " + basic]),
+                    request(headers=["Authorization: " + secret]), request(headers=[secret + ": x"]),
+                    request(headers=["X-Forwarded-For: " + secret]), request(headers=["User-Agent: " + secret]),
+                    request(headers=["Referer: http://a/?access_token=" + secret]),
+                    request(headers=["Cookie: a=" + secret]), request(headers=["Content-Type: " + secret], body=b"x"),
+                    request("/v2/createsubtoken?expire=" + secret, key),
+                    request("/v2/createsubtoken?permissions=" + secret, key),
+                    request("/v2/createsubtoken?urls=" + secret, key),
+                    request("/v2/createsubtoken", key, "POST", ["Content-Type: application/x-www-form-urlencoded"], form),
+                    request("/v2/createsubtoken", key, "POST", ["Content-Type: application/json"], urls),
+                    request("/v2/createsubtoken", key, "POST", ["Content-Type: " + secret], urls),
+                    request(headers=["Host: " + secret]), request(method=secret), request(secret),
+                    request("http://" + secret + "@a/"), (secret + "\r\n\r\n").encode(),
+                    ("GET /" + secret + " HTTP/3.0\r\n\r\n").encode(), request("/v2/tokeninfo", "x", body=secret.encode())):
+                status, body = ask(s, raw)
+                # A new subtoken may be the same one, within a second.
+                assert status == 200 or secret.encode() not in body, (raw, body)
+                count += 1
+        wait_for(lambda: len(request_lines(s)) >= count)
+        text = s.log()
+        assert len(request_lines(s, text)) == count  # one a request
+        for secret in (key, token, free, wrong, key.lower(), basic):
+            # Not in pieces either: the first half of a key is its public id, and a token's
+            # first part is the same for all.
+            for piece in {secret, secret[36:], secret[37:60], secret[-24:], secret[-43:-10],
+                          secret.replace("-", "%2D")[-40:]}:
+                assert len(piece) >= 20 and piece not in text, piece
+        tags = {l.get("credential") for l in request_lines(s, text)}
+        for secret in (key, token):
+            assert hashlib.sha256(secret.encode()).hexdigest()[:8] in tags
+        assert made["id"] in {l.get("key") for l in request_lines(s, text)}
+        assert "access_token" not in re.sub(r'"path":"[^"]*"', "", text)
+        for line in map(json.loads, text.splitlines()):
+            assert set(line) <= set(SHOWN), line
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line["time"]), line
+            assert "?" not in line.get("path", "")
+
+
+@test
+def log_lines_are_one_json_object_each():
+    with Server() as s:
+        odd = [b"\x00", b"\x1b[31m", b"\n{}", b"\r", b"\x7f", b"\xff\xfe", "é".encode(), b'"', b"\\", b'","x":"',
+               b"%0A", b"%00", b"%1b", b"\xe2\x80\xa8", b"'", b"<script>"]
+        count = 0
+        for text in odd:
+            for raw in (b"GET /a" + text + b"b HTTP/1.1\r\nHost: a\r\n\r\n",
+                        b"GE" + text + b"T / HTTP/1.1\r\nHost: a\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: " + text + b"\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: a" + text + b"\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + text + b"\r\n\r\n"):
+                assert ask(s, raw)[0] >= 400, raw
+                count += 1
+        wait_for(lambda: s.log().count('"event":"request"') >= count)
+        with open(s.log_path, "rb") as f:
+            data = f.read()
+        assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", data), "a control character in the log"
+        data.decode("utf-8")
+        lines = [json.loads(l) for l in data.splitlines()]
+        assert sum(l["event"] == "request" for l in lines) == count
+        for path in ('/a"b', "/a\\b", "/a%0Ab", '/a","x":"b', "/a%00b"):
+            assert path in {l.get("path") for l in lines}, path
+    # A trusted proxy does not get to write into it either.
+    with Server(config={"trusted_proxies": ["127.0.0.1"]}) as s:
+        for value, shown in (("10.1.2.3", "10.1.2.3"), ("1.1.1.1, 10.1.2.3", "10.1.2.3"), ("evil", "127.0.0.1"),
+                             ('10.1.2.3","x":"', "127.0.0.1"), ("10.1.2.3, 127.0.0.1", "10.1.2.3"), ("::1", "::1")):
+            before = len(request_lines(s))
+            ask(s, request("/healthz", headers=["X-Forwarded-For: " + value]))
+            wait_for(lambda: len(request_lines(s)) > before)
+            assert request_lines(s)[-1]["remote"] == shown, (value, request_lines(s)[-1])
+
+
+@test
+def log_that_cannot_be_written():
+    s, port, key = on_port({"log": "/dev/full"})
+    start_quietly(s, port)
+    honest(s, key, 20, real=True)
+    time.sleep(0.2)
+    # Told as soon as it can be.
+    where = os.path.join(scratch(), "log")
+    s.write_config({"log": where})
+    s.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: os.path.exists(where))
+    honest(s, key)
+    wait_for(lambda: '"log_dropped"' in open(where).read())
+    s.stop()
+    lines = [json.loads(l) for l in open(where).read().splitlines()]
+    dropped = sum(l["count"] for l in lines if l["event"] == "log_dropped")
+    assert dropped >= 20 and lines[-1]["event"] == "stopping", (dropped, lines)
+    # listening, 25 requests, reloaded, stopping: each is there or counted.
+    assert dropped + sum(l["event"] != "log_dropped" for l in lines) == 28, (dropped, lines)
+
+
+def fill(s, count=3000):
+    """Enough lines for any pipe to be full."""
+    with connect(s) as c:
+        for _ in range(count // 100):
+            c.sendall(request("/v2/nothing/" + "x" * 30) * 100)
+            got = b""
+            while got.count(b"no such endpoint") < 100:
+                more = c.recv(1 << 20)
+                assert more
+                got += more
+
+
+@test
+def stderr_is_gone():
+    s, port, key = on_port()
+    reading, writing = os.pipe()
+    start_quietly(s, port, stderr=writing)
+    os.close(writing)
+    os.close(reading)
+    honest(s, key, 20, real=True)
+    s.stop()
+    # Closed from the start: nothing of the log may end up in another file.
+    s, port, key = on_port()
+    start_quietly(s, port, cmd=["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"] + s.cmd)
+    honest(s, key, 20)
+    assert run("key", "list", data=s.data, check=0)[1].count(key[:36]) == 1
+    s.stop()
+    for name in os.listdir(s.data):
+        with open(os.path.join(s.data, name), "rb") as f:
+            assert b'"event":"request"' not in f.read(), name
+
+
+@meanwhile
+def stderr_is_never_read():
+    """A full pipe: the log waits, the server does not; and it ends in time."""
+    s, port, key = on_port()
+    reading, writing = os.pipe()
+    start_quietly(s, port, stderr=writing)
+    os.close(writing)
+    try:
+        fill(s, 8000)
+        honest(s, key, 20, real=True)
+        began = time.time()
+        s.process.send_signal(signal.SIGTERM)
+        try:
+            assert s.process.wait(timeout=8) == 0
+        except subprocess.TimeoutExpired:
+            s.process.kill()
+            raise AssertionError("hangs: the log's thread waits for a reader")
+        assert time.time() - began < HONEST
+    finally:
+        os.close(reading)
+
+
+if __name__ == "__main__":
+    for name, (thread, _) in slow.items():
+        if not sys.argv[2:] or name in sys.argv[2:]:
+            thread.start()
+    main()

@@ -1,0 +1,393 @@
+/* config: the text of a configuration file to settings, whole or not at all. */
+#include "support.h"
+
+#include <arpa/inet.h>
+
+#include "app/config.h"
+
+static st_settings settings;
+static char why[ST_CONFIG_WHY_MAX];
+
+static bool read_config(const char *text) {
+  subtoken_text exact_text = exact_string(text);
+  st_settings_default(&settings);
+  memset(why, 'x', sizeof why);
+  bool good = st_config_read(exact_text, &settings, why);
+  release(exact_text);
+  return good;
+}
+
+static void must_read(const char *text) {
+  CHECK(read_config(text), "%s: %s", text, why);
+}
+
+/* Refused, with that text, and nothing of it taken. */
+static void must_refuse(const char *text, const char *expected) {
+  st_settings before;
+  st_settings_default(&before);
+  CHECK(!read_config(text), "%s: taken", text);
+  CHECK(strncmp(why, expected, strlen(expected)) == 0, "%s: %s", text, why);
+  CHECK(memcmp(&settings, &before, sizeof settings) == 0, "%s: something was taken", text);
+}
+
+static void test_defaults(void **state) {
+  (void)state;
+  must_read("{}");
+  assert_string_equal(settings.listen, "127.0.0.1:8080");
+  assert_false(settings.behind_tls);
+  assert_true(settings.threads == 512);
+  assert_true(settings.leeway == 60);
+  assert_true(settings.default_life == 30 * DAY);
+  assert_true(settings.max_life == 365 * DAY);
+  assert_true(settings.access_life == 900);
+  assert_true(settings.refresh_life == 30 * DAY);
+  assert_true(settings.rate_per_second == 0);
+  assert_string_equal(settings.log, "");
+  assert_int_equal(settings.proxy_count, 0);
+}
+
+/* Over the defaults, not over what was in force before. */
+static void test_over_the_defaults(void **state) {
+  (void)state;
+  st_settings_default(&settings);
+  settings.leeway = 5;
+  settings.threads = 7;
+  assert_true(st_config_read(ST_TEXT("{\"threads\":8}"), &settings, why));
+  assert_true(settings.leeway == 60);
+  assert_true(settings.threads == 8);
+}
+
+static void test_every_setting(void **state) {
+  (void)state;
+  must_read(
+      "\n{ \"listen\": \"[::1]:81\", \"behind_tls\": true,\n\"threads\": 64, \"leeway\": \"2m\","
+      "\"default_life\": \"12h\", \"max_life\": 86400, \"trusted_proxies\": [\"10.0.0.0/8\", "
+      "\"2001:db8::1\"], \"rate\": {\"burst\": 20, \"per_second\": 10},"
+      "\"registration\": \"closed\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
+      "\"log\": \"/var/log/subtoken.log\" }\n");
+  assert_string_equal(settings.listen, "[::1]:81");
+  assert_true(settings.behind_tls);
+  assert_true(settings.threads == 64);
+  assert_true(settings.leeway == 120);
+  assert_true(settings.default_life == 43200);
+  assert_true(settings.max_life == 86400);
+  assert_int_equal(settings.proxy_count, 2);
+  assert_true(settings.rate_per_second == 10);
+  assert_true(settings.rate_burst == 20);
+  assert_true(settings.access_life == 300);
+  assert_true(settings.refresh_life == 90 * DAY);
+  assert_string_equal(settings.log, "/var/log/subtoken.log");
+}
+
+static void test_other_spellings(void **state) {
+  (void)state;
+  must_read("{\"rate\":\"off\",\"behind_tls\":false,\"log\":\"stderr\",\"trusted_proxies\":[]}");
+  assert_true(settings.rate_per_second == 0);
+  assert_string_equal(settings.log, "");
+  must_read("{\"leeway\":0,\"default_life\":1,\"max_life\":1,\"threads\":1}");
+  assert_true(settings.leeway == 0);
+  must_read("{\"leeway\":3600,\"max_life\":\"36500d\",\"threads\":16384}");
+  assert_true(settings.max_life == INT64_C(3153600000));
+  must_read("{\"leeway\":1e1,\"threads\":20.0}"); /* whole, however it is written */
+  assert_true(settings.leeway == 10);
+  assert_true(settings.threads == 20);
+  must_read("{\"\\u006c\\u0065eway\":\"7\"}");
+  assert_true(settings.leeway == 7);
+  must_read("{\"default_life\":\"2d\",\"max_life\":\"2d\"}");
+}
+
+static void test_bad_values(void **state) {
+  (void)state;
+  static const char whole[] = "must be whole seconds";
+  static const char count[] = "must be a whole number";
+  static const char string[] = "must be a string";
+  static const char rate[] = "must be \"off\" or";
+  static const char proxies[] = "must be an array";
+  static const struct {
+    const char *name, *value, *reason;
+  } rows[] = {
+      {"listen", "8080", string},
+      {"listen", "\"\"", string},
+      {"listen", "null", string},
+      {"behind_tls", "\"true\"", "must be true or false"},
+      {"behind_tls", "1", "must be true or false"},
+      {"behind_tls", "null", "must be true or false"},
+      {"threads", "0", count},
+      {"threads", "-1", count},
+      {"threads", "1.5", count},
+      {"threads", "16385", count},
+      {"threads", "1e300", count},
+      {"threads", "\"64\"", count},
+      {"threads", "null", count},
+      {"leeway", "-1", whole},
+      {"leeway", "3601", whole},
+      {"leeway", "\"61m\"", whole},
+      {"leeway", "0.5", whole},
+      {"leeway", "\"\"", whole},
+      {"leeway", "\"1w\"", whole},
+      {"leeway", "\" 1\"", whole},
+      {"leeway", "\"-1\"", whole},
+      {"leeway", "true", whole},
+      {"leeway", "[60]", whole},
+      {"default_life", "0", whole},
+      {"default_life", "\"36501d\"", whole},
+      {"max_life", "0", whole},
+      {"max_life", "1e18", whole},
+      {"max_life", "1e999", whole},
+      {"access_life", "0", whole},
+      {"refresh_life", "\"x\"", whole},
+      {"log", "1", string},
+      {"log", "\"\"", string},
+      {"registration", "\"open\"", "can only be \"closed\""},
+      {"registration", "false", "can only be \"closed\""},
+      {"rate", "\"on\"", rate},
+      {"rate", "10", rate},
+      {"rate", "{}", rate},
+      {"rate", "{\"per_second\":1}", rate},
+      {"rate", "{\"burst\":1}", rate},
+      {"rate", "{\"per_second\":0,\"burst\":1}", rate},
+      {"rate", "{\"per_second\":1,\"burst\":0}", rate},
+      {"rate", "{\"per_second\":1000001,\"burst\":1}", rate},
+      {"rate", "{\"per_second\":1,\"burst\":1,\"more\":1}", rate},
+      {"rate", "{\"per_second\":1,\"Burst\":1}", rate},
+      {"rate", "[1,2]", rate},
+      {"trusted_proxies", "\"10.0.0.1\"", proxies},
+      {"trusted_proxies", "[1]", proxies},
+      {"trusted_proxies", "[\"10.0.0.1\",\"host.example\"]", proxies},
+      {"trusted_proxies", "[\"10.0.0.0/33\"]", proxies},
+      {"trusted_proxies", "{}", proxies},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char text[200], expected[200];
+    snprintf(text, sizeof text, "{\"%s\":2,\n  \"%s\":%s}",
+             strcmp(rows[i].name, "threads") == 0 ? "leeway" : "threads", rows[i].name,
+             rows[i].value);
+    snprintf(expected, sizeof expected, "line 2, column 3: \"%s\" %s", rows[i].name,
+             rows[i].reason);
+    must_refuse(text, expected);
+  }
+}
+
+static void test_long_values(void **state) {
+  (void)state;
+  char text[2 * ST_PATH_TEXT_MAX];
+  static const struct {
+    const char *name;
+    int most;
+  } rows[] = {{"listen", 127}, {"log", ST_PATH_TEXT_MAX - 1}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(text, sizeof text, "{\"%s\":\"%0*d\"}", rows[i].name, rows[i].most, 7);
+    must_read(text);
+    snprintf(text, sizeof text, "{\"%s\":\"%0*d\"}", rows[i].name, rows[i].most + 1, 7);
+    must_refuse(text, "line 1, column 2: ");
+  }
+}
+
+static void test_unknown_names(void **state) {
+  (void)state;
+  must_refuse("{\"listne\":\"x\"}", "line 1, column 2: \"listne\" is no setting");
+  must_refuse("{\"leeway\":1,\n \"Leeway\":1}", "line 2, column 2: \"Leeway\" is no setting");
+  must_refuse("{\r\n\r\n   \"x\":{\"leeway\":1}}", "line 3, column 4: \"x\" is no setting");
+  must_refuse("{\"\":1}", "line 1, column 2: is no setting");
+  must_refuse("{\"listen \":\"x\"}", "line 1, column 2: \"listen \" is no setting");
+  must_refuse("{\"\\u001b[31m\":1}", "line 1, column 2: \"\\u001b[31m\" is no setting");
+  /* However long or odd the name is, the place is told. */
+  char text[300];
+  for (int count = 1; count < 200; count++) {
+    memset(text, '\x7F', sizeof text);
+    memcpy(text, "{\"", 2);
+    memcpy(text + 2 + count, "\":1}", 5);
+    must_refuse(text, "line 1, column 2: ");
+    CHECK(strstr(why, "is no setting") != NULL, "%d: %s", count, why);
+  }
+}
+
+static void test_not_json(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *expected;
+  } rows[] = {
+      {"", "line 1, column 1: "},
+      {" \n\n", "line 3, column 1: "},
+      {"[]", "line 1, column 1: "},
+      {"null", "line 1, column 1: "},
+      {"\"x\"", "line 1, column 1: "},
+      {"{", "line 1, column 2: "},
+      {"{}\n{}", "line 2, column 1: "},
+      {"{\"leeway\":1,}", "line 1, column "},
+      {"{\n\"leeway\":01}", "line 2, column "},
+      {"{\n\"leeway\":.5}", "line 2, column "},
+      {"{\"leeway\" 1}", "line 1, column "},
+      {"{'leeway':1}", "line 1, column 2: "},
+      {"{\n// no comments\n}", "line 2, column 1: "},
+      {"{\"leeway\":1,\"leeway\":2}", "line 1, column "},
+      {"{\"leeway\":1,\"leewa\\u0079\":1}", "line 1, column "},
+      {"{\"rate\":{\"burst\":1,\"burst\":2}}", "line 1, column "},
+      {"{\"log\":\"a\\u0000b\"}", "line 1, column "},
+      {"{\"log\":\"\xFF\"}", "line 1, column "},
+      {"\xEF\xBB\xBF{}", "line 1, column 1: "},
+      {"{\"x\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}", "line 1, column "},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    must_refuse(rows[i].text, rows[i].expected);
+    CHECK(strstr(why, "this is not strict JSON") != NULL, "%s: %s", rows[i].text, why);
+  }
+}
+
+static void test_lives_together(void **state) {
+  (void)state;
+  must_refuse("{\"default_life\":\"2d\",\"max_life\":\"1d\"}",
+              "line 1, column 38: default_life is longer than max_life");
+  must_refuse("{\"max_life\":\"29d\"}", "line 1, column 19: default_life is longer");
+}
+
+/* What comes before a mistake is not taken either. */
+static void test_whole_or_not(void **state) {
+  (void)state;
+  must_refuse("{\"leeway\":5,\"threads\":3,\"log\":\"/x\",\"listen\":\"a:1\",\"rate\":1}",
+              "line 1, column ");
+}
+
+/* ---- networks ---- */
+
+static void address_of(const char *text, uint8_t address[16]) {
+  struct in_addr four;
+  memset(address, 0, 16);
+  if (inet_pton(AF_INET, text, &four) == 1) {
+    address[10] = address[11] = 0xFF;
+    memcpy(address + 12, &four, 4);
+    return;
+  }
+  assert_int_equal(inet_pton(AF_INET6, text, address), 1);
+}
+
+static void test_network_holds(void **state) {
+  (void)state;
+  static const struct {
+    const char *network, *address;
+    bool held;
+  } rows[] = {
+      {"10.0.0.1", "10.0.0.1", true},
+      {"10.0.0.1", "10.0.0.2", false},
+      {"10.0.0.1/32", "10.0.0.1", true},
+      {"10.0.0.0/8", "10.255.255.255", true},
+      {"10.0.0.0/8", "11.0.0.0", false},
+      {"10.1.2.3/8", "10.9.9.9", true}, /* the bits behind the prefix do not count */
+      {"192.0.2.128/25", "192.0.2.128", true},
+      {"192.0.2.128/25", "192.0.2.127", false},
+      {"192.0.2.2/31", "192.0.2.3", true},
+      {"192.0.2.2/31", "192.0.2.4", false},
+      {"0.0.0.0/0", "203.0.113.9", true},
+      {"0.0.0.0/0", "::1", false},
+      {"::/0", "203.0.113.9", true},
+      {"::1", "::1", true},
+      {"::1", "::2", false},
+      {"2001:db8::/32", "2001:db8:ffff::1", true},
+      {"2001:db8::/32", "2001:db9::1", false},
+      {"2001:DB8::/33", "2001:db8:8000::", false},
+      /* an IPv4 address and the same one mapped are one */
+      {"::ffff:10.0.0.1", "10.0.0.1", true},
+      {"10.0.0.1", "::ffff:10.0.0.1", true},
+      {"::ffff:10.0.0.0/104", "10.200.0.1", true},
+      {"::ffff:10.0.0.0/104", "11.0.0.1", false},
+      {"::10.0.0.1", "10.0.0.1", false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_network network;
+    uint8_t address[16];
+    subtoken_text text = exact_string(rows[i].network);
+    CHECK(st_network_read(text, &network), "%s", rows[i].network);
+    address_of(rows[i].address, address);
+    CHECK(st_network_holds(&network, address) == rows[i].held, "%s and %s", rows[i].network,
+          rows[i].address);
+    release(text);
+  }
+}
+
+static void test_bad_networks(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      "",
+      "/",
+      "/8",
+      "10.0.0.1/",
+      "10.0.0.1/33",
+      "10.0.0/8",
+      "10.0.0.1/8/8",
+      "10.0.0.1/-1",
+      "10.0.0.1/+1",
+      "10.0.0.1/ 8",
+      "10.0.0.1 ",
+      " 10.0.0.1",
+      "10.0.0.256",
+      "010.0.0.1",
+      "0x0a.0.0.1",
+      "10.0.0.1:80",
+      "localhost",
+      "::1/129",
+      "::1/1000",
+      "[::1]",
+      "fe80::1%eth0",
+      ":::",
+      "1:2:3:4:5:6:7",
+      "::ffff:10.0.0.1/129",
+      "2001:0db8:0000:0000:0000:0000:0000:0001:0002",
+      "10.0.0.1/8x",
+      "10.0.0.1/0x8",
+      "1111:2222:3333:4444:5555:6666:255.255.255.255000000000",
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_network network;
+    subtoken_text text = exact_string(rows[i]);
+    CHECK(!st_network_read(text, &network), "%s", rows[i]);
+    release(text);
+  }
+}
+
+static void test_trusts(void **state) {
+  (void)state;
+  must_read("{}");
+  assert_false(st_settings_trusts(&settings, ST_TEXT("127.0.0.1")));
+  must_read("{\"trusted_proxies\":[\"127.0.0.1\",\"10.0.0.0/8\",\"2001:db8::/32\"]}");
+  assert_true(st_settings_trusts(&settings, ST_TEXT("127.0.0.1")));
+  assert_true(st_settings_trusts(&settings, ST_TEXT("::ffff:127.0.0.1")));
+  assert_true(st_settings_trusts(&settings, ST_TEXT("10.3.4.5")));
+  assert_true(st_settings_trusts(&settings, ST_TEXT("2001:db8::5")));
+  assert_false(st_settings_trusts(&settings, ST_TEXT("127.0.0.2")));
+  assert_false(st_settings_trusts(&settings, ST_TEXT("::1")));
+  assert_false(st_settings_trusts(&settings, ST_TEXT("unix:")));
+  assert_false(st_settings_trusts(&settings, ST_TEXT("")));
+}
+
+static void test_proxy_count(void **state) {
+  (void)state;
+  char text[1024];
+  for (int count = ST_PROXIES_MAX; count <= ST_PROXIES_MAX + 1; count++) {
+    st_writer writer = st_writer_on(text, sizeof text);
+    for (int i = 0; i < count; i++) {
+      st_write_string(&writer, i == 0 ? "{\"trusted_proxies\":[" : ",");
+      st_write_string(&writer, "\"10.0.0.1\"");
+    }
+    st_write_string(&writer, "]}");
+    assert_true(st_writer_end(&writer));
+    if (count == ST_PROXIES_MAX) {
+      must_read(text);
+      assert_int_equal(settings.proxy_count, count);
+    } else {
+      must_refuse(text, "line 1, column 2: \"trusted_proxies\" must be an array of at most 32");
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_defaults),       cmocka_unit_test(test_over_the_defaults),
+      cmocka_unit_test(test_every_setting),  cmocka_unit_test(test_other_spellings),
+      cmocka_unit_test(test_bad_values),     cmocka_unit_test(test_long_values),
+      cmocka_unit_test(test_unknown_names),  cmocka_unit_test(test_not_json),
+      cmocka_unit_test(test_lives_together), cmocka_unit_test(test_whole_or_not),
+      cmocka_unit_test(test_network_holds),  cmocka_unit_test(test_bad_networks),
+      cmocka_unit_test(test_trusts),         cmocka_unit_test(test_proxy_count),
+  };
+  return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

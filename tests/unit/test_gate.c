@@ -1,0 +1,530 @@
+/* gate: what stands between the sockets and civetweb, called here as civetweb calls it. */
+#include "support.h"
+
+#define ST_NET_PROTOTYPES_ONLY
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "app/params.h"
+#include "civetweb_net.h"
+#include "shell/gate.h"
+#include "shell/world.h"
+
+#define HOST "Host: api.test\r\n"
+#define SIMPLE "GET /v2/tokeninfo HTTP/1.1\r\n" HOST "\r\n"
+#define SETTLE_US 50000 /* until another thread waits; too short only weakens a test */
+
+static int listener = -1;
+static struct sockaddr_in address;
+static atomic_int timeouts;
+
+static void report(const char *event) {
+  if (strcmp(event, "timeout") == 0) atomic_fetch_add(&timeouts, 1);
+}
+
+/* ---- both ends of a connection ---- */
+
+typedef struct ends {
+  int client, server;
+} ends;
+
+static ends connect_ends(void) {
+  ends both;
+  struct sockaddr_in peer;
+  socklen_t len = sizeof peer;
+  both.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(connect(both.client, (struct sockaddr *)&address, sizeof address), 0);
+  both.server = st_net_accept(listener, (struct sockaddr *)&peer, &len);
+  assert_true(both.server >= 0);
+  return both;
+}
+
+static void say(int fd, const char *text, size_t len) {
+  while (len > 0) {
+    ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+    assert_true(n > 0);
+    text += n;
+    len -= (size_t)n;
+  }
+}
+
+static void say_text(int fd, const char *text) {
+  say(fd, text, strlen(text));
+}
+
+/* All that comes until the end, or for half a second; -1 for a reset. */
+static ssize_t hear(int fd, char *out, size_t size) {
+  size_t len = 0;
+  struct pollfd waiting = {.fd = fd, .events = POLLIN};
+  while (len < size - 1 && poll(&waiting, 1, 500) > 0) {
+    ssize_t n = recv(fd, out + len, size - 1 - len, 0);
+    if (n < 0) return -1;
+    if (n == 0) break;
+    len += (size_t)n;
+  }
+  out[len] = '\0';
+  return (ssize_t)len;
+}
+
+/* ---- what a worker of civetweb does ---- */
+
+/* Waits for a request and takes the stand-in. False: the connection is at its end. */
+static bool next_request(int fd) {
+  static const char stand_in[] = "GET / HTTP/1.1\r\n";
+  char bytes[8192];
+  struct pollfd waiting = {.fd = fd, .events = POLLIN};
+  errno = EAGAIN;
+  assert_int_equal(st_net_poll(&waiting, 1, 1000), 1);
+  assert_int_equal(waiting.revents, POLLIN);
+  assert_int_equal(errno, 0);
+  ssize_t n = st_net_recv(fd, bytes, sizeof bytes, 0);
+  if (n == 0) return false;
+  assert_true(n > 0 && memcmp(bytes, stand_in, sizeof stand_in - 1) == 0);
+  assert_memory_equal(bytes + n - 4, "\r\n\r\n", 4);
+  assert_int_equal(st_net_recv(fd, bytes, sizeof bytes, 0), 0); /* once */
+  return true;
+}
+
+static void must_be(const char *target, const char *body) {
+  st_gate_request request = st_gate_current();
+  CHECK(request.fault.status == 0, "%s", request.fault.text);
+  CHECK(st_text_is(request.head->target, target), "%.*s", (int)request.head->target.len,
+        request.head->target.data);
+  CHECK(st_text_is(request.body, body), "%.*s", (int)request.body.len, request.body.data);
+}
+
+static ends begin(void) {
+  ends both = connect_ends();
+  st_gate_open();
+  return both;
+}
+
+static void end(ends both) {
+  close(both.client);
+  st_gate_close();
+  close(both.server);
+}
+
+/* ---- one connection, in this thread ---- */
+
+static void test_whole(void **state) {
+  (void)state;
+  ends both = begin();
+  say_text(both.client, "POST /a?b HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody");
+  assert_true(next_request(both.server));
+  must_be("/a?b", "body");
+  assert_true(st_text_is(st_gate_current().head->method, "POST"));
+  assert_int_equal(st_gate_current().head->header_count, 2);
+  st_gate_answered(false);
+  /* The next one on the same connection; nothing is left of the first. */
+  say_text(both.client, SIMPLE);
+  assert_true(next_request(both.server));
+  must_be("/v2/tokeninfo", "");
+  st_gate_answered(true);
+  end(both);
+}
+
+static void test_client_leaves(void **state) {
+  (void)state;
+  ends both = begin();
+  shutdown(both.client, SHUT_WR);
+  assert_false(next_request(both.server));
+  end(both);
+  both = begin();
+  say_text(both.client, "GET / HT"); /* half a request is none */
+  shutdown(both.client, SHUT_WR);
+  assert_false(next_request(both.server));
+  end(both);
+  both = begin();
+  say_text(both.client, SIMPLE); /* whole, and then left: answered all the same */
+  shutdown(both.client, SHUT_WR);
+  assert_true(next_request(both.server));
+  must_be("/v2/tokeninfo", "");
+  st_gate_answered(false);
+  assert_false(next_request(both.server));
+  end(both);
+}
+
+static void test_pipelined(void **state) {
+  (void)state;
+  static const char two[] =
+      "POST /1 HTTP/1.1\r\n" HOST
+      "Content-Length: 31\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a"
+      "GET /2 HTTP/1.1\r\n" HOST "\r\n\r\nGET /3 HTTP/1.1\r\n" HOST "\r\nGET /4";
+  ends both = begin();
+  say(both.client, two, sizeof two - 1);
+  assert_true(next_request(both.server));
+  must_be("/1", "GET /smuggled HTTP/1.1\r\nHost: a");
+  st_gate_answered(false);
+  assert_true(next_request(both.server));
+  must_be("/2", "");
+  st_gate_answered(false);
+  assert_true(next_request(both.server));
+  must_be("/3", "");
+  st_gate_answered(false);
+  say_text(both.client, " HTTP/1.1\r\n" HOST "\r\n");
+  assert_true(next_request(both.server));
+  must_be("/4", "");
+  st_gate_answered(false);
+  end(both);
+}
+
+/* The largest head with the largest body, and another request behind them. */
+static void test_largest(void **state) {
+  (void)state;
+  static char bytes[ST_HEAD_MAX + ST_BODY_IN_MAX];
+  static const char front[] = "POST / HTTP/1.1\r\n" HOST "Content-Length: 8192\r\nX: ";
+  memset(bytes, 'x', sizeof bytes);
+  memcpy(bytes, front, sizeof front - 1);
+  memcpy(bytes + ST_HEAD_MAX - 4, "\r\n\r\n", 4);
+  ends both = begin();
+  say(both.client, bytes, sizeof bytes);
+  say_text(both.client, SIMPLE);
+  assert_true(next_request(both.server));
+  st_gate_request request = st_gate_current();
+  assert_int_equal(request.fault.status, 0);
+  assert_int_equal(request.head->len, ST_HEAD_MAX);
+  assert_int_equal(request.body.len, ST_BODY_IN_MAX);
+  assert_memory_equal(request.body.data, bytes + ST_HEAD_MAX, ST_BODY_IN_MAX);
+  st_gate_answered(false);
+  assert_true(next_request(both.server));
+  must_be("/v2/tokeninfo", "");
+  end(both);
+}
+
+static void test_faults(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int status;
+  } rows[] = {
+      {"BAD\r\n\r\n", 400},
+      {"\x16\x03\x01", 400}, /* a TLS client: told at its first byte */
+      {SIMPLE "BAD\r\n\r\n", 0},
+      {"POST / HTTP/1.1\r\n" HOST "Content-Length: 8193\r\n\r\n", 413},
+      {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SIMPLE, 400},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    ends both = begin();
+    say_text(both.client, rows[i].text);
+    assert_true(next_request(both.server));
+    CHECK(st_gate_current().fault.status == rows[i].status, "row %zu: %d", i,
+          st_gate_current().fault.status);
+    assert_int_equal(st_gate_current().body.len, 0);
+    if (rows[i].status == 0) {
+      st_gate_answered(false);
+      assert_true(next_request(both.server));
+      assert_int_equal(st_gate_current().fault.status, 400);
+    }
+    st_gate_answered(true);
+    end(both);
+  }
+}
+
+/* Not ours to look at: another descriptor, another direction, too small a buffer. */
+static void test_other_calls(void **state) {
+  (void)state;
+  char bytes[64];
+  ends both = begin();
+  struct pollfd writing = {.fd = both.server, .events = POLLOUT};
+  errno = EAGAIN;
+  assert_int_equal(st_net_poll(&writing, 1, 0), 1);
+  assert_int_equal(writing.revents, POLLOUT);
+  assert_int_equal(errno, 0);
+  say_text(both.client, SIMPLE);
+  struct pollfd reading = {.fd = both.server, .events = POLLIN};
+  assert_int_equal(st_net_poll(&reading, 1, 0), 1);
+  assert_int_equal(st_net_recv(both.client, bytes, sizeof bytes, 0), 0);
+  assert_int_equal(st_net_recv(both.server, bytes, 4, 0), 0);
+  assert_true(st_net_recv(both.server, bytes, sizeof bytes, 0) > 0);
+  end(both);
+  assert_int_equal(st_net_recv(both.server, bytes, sizeof bytes, 0), 0); /* closed */
+}
+
+/* ---- with a thread at the client's end ---- */
+
+typedef struct script {
+  int fd;
+  const char *text;
+  size_t piece;
+  char heard[4096];
+} script;
+
+static void *send_in_pieces(void *argument) {
+  script *s = argument;
+  size_t len = strlen(s->text);
+  for (size_t at = 0; at < len; at += s->piece) {
+    say(s->fd, s->text + at, at + s->piece < len ? s->piece : len - at);
+    usleep(300);
+  }
+  return NULL;
+}
+
+static void test_split(void **state) {
+  (void)state;
+  for (size_t piece = 1; piece < 40; piece += 6) {
+    ends both = begin();
+    script s = {.fd = both.client,
+                .text = "\r\nPOST /a HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody" SIMPLE,
+                .piece = piece};
+    int one = 1;
+    setsockopt(both.client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, send_in_pieces, &s), 0);
+    assert_true(next_request(both.server));
+    must_be("/a", "body");
+    st_gate_answered(false);
+    assert_true(next_request(both.server));
+    must_be("/v2/tokeninfo", "");
+    st_gate_answered(false);
+    pthread_join(thread, NULL);
+    end(both);
+  }
+}
+
+static void *wait_for_continue(void *argument) {
+  script *s = argument;
+  say_text(s->fd, s->text);
+  struct pollfd waiting = {.fd = s->fd, .events = POLLIN};
+  if (poll(&waiting, 1, 300) > 0) {
+    ssize_t n = recv(s->fd, s->heard, sizeof s->heard - 1, 0);
+    if (n > 0) s->heard[n] = '\0';
+  }
+  say_text(s->fd, "bo");
+  usleep(5000);
+  say_text(s->fd, "dy");
+  return NULL;
+}
+
+static void check_continue(const char *text, const char *heard) {
+  ends both = begin();
+  script s = {.fd = both.client, .text = text};
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, wait_for_continue, &s), 0);
+  assert_true(next_request(both.server));
+  must_be("/", "body");
+  pthread_join(thread, NULL);
+  assert_string_equal(s.heard, heard);
+  st_gate_answered(false);
+  char rest[100];
+  shutdown(both.server, SHUT_WR);
+  assert_int_equal(hear(both.client, rest, sizeof rest), 0); /* said once at most */
+  end(both);
+}
+
+static void test_continue(void **state) {
+  (void)state;
+  check_continue("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+                 "HTTP/1.1 100 Continue\r\n\r\n");
+  check_continue("POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n", "");
+  check_continue("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", "");
+}
+
+static void *send_much(void *argument) {
+  script *s = argument;
+  char junk[10000];
+  memset(junk, 'x', sizeof junk);
+  for (int i = 0; i < 30; i++) {
+    if (send(s->fd, junk, sizeof junk, MSG_NOSIGNAL) < 0) break;
+    usleep(1000);
+  }
+  if (hear(s->fd, s->heard, sizeof s->heard) < 0) strcpy(s->heard, "reset");
+  close(s->fd);
+  return NULL;
+}
+
+/* A client that is refused while it still sends gets to read the answer. */
+static void test_linger(void **state) {
+  (void)state;
+  ends both = begin();
+  script s = {.fd = both.client};
+  pthread_t thread;
+  say_text(both.client, "POST / HTTP/1.1\r\n" HOST "Content-Length: 300000\r\n\r\n");
+  assert_int_equal(pthread_create(&thread, NULL, send_much, &s), 0);
+  assert_true(next_request(both.server));
+  assert_int_equal(st_gate_current().fault.status, 413);
+  say_text(both.server, "answer");
+  st_gate_answered(true);
+  int64_t began = st_world_monotonic_us();
+  st_gate_close();
+  close(both.server);
+  assert_true(st_world_monotonic_us() - began < 3 * INT64_C(1000000));
+  pthread_join(thread, NULL);
+  assert_string_equal(s.heard, "answer");
+}
+
+/* ---- workers ---- */
+
+typedef struct worker {
+  pthread_t thread;
+  ends both;
+  atomic_int served;
+  atomic_bool ended;
+} worker;
+
+static void *work(void *argument) {
+  worker *w = argument;
+  if (!st_gate_thread_start()) abort();
+  st_gate_open();
+  while (next_request(w->both.server)) {
+    atomic_fetch_add(&w->served, 1);
+    st_gate_answered(st_gate_draining());
+    if (st_gate_draining()) break;
+  }
+  st_gate_close();
+  close(w->both.server);
+  atomic_store(&w->ended, true);
+  st_gate_thread_end();
+  return NULL;
+}
+
+static void start_worker(worker *w) {
+  memset(w, 0, sizeof *w);
+  w->both = connect_ends();
+  assert_int_equal(pthread_create(&w->thread, NULL, work, w), 0);
+  usleep(SETTLE_US);
+}
+
+static void join_worker(worker *w) {
+  close(w->both.client);
+  pthread_join(w->thread, NULL);
+}
+
+static bool soon(atomic_bool *flag) {
+  for (int i = 0; i < 2000 && !atomic_load(flag); i++) usleep(1000);
+  return atomic_load(flag);
+}
+
+static bool soon_served(worker *w, int count) {
+  for (int i = 0; i < 2000 && atomic_load(&w->served) < count; i++) usleep(1000);
+  return atomic_load(&w->served) == count;
+}
+
+/* With room for three, the fourth closes the one that has waited longest, and so on. */
+static void test_eviction(void **state) {
+  (void)state;
+  worker workers[5];
+  st_gate_setup(3, report);
+  for (size_t i = 0; i < 3; i++) start_worker(&workers[i]);
+  for (size_t i = 0; i < 3; i++) assert_false(atomic_load(&workers[i].ended));
+  /* The first does something, so that the second has waited longest. */
+  say_text(workers[0].both.client, SIMPLE);
+  assert_true(soon_served(&workers[0], 1));
+  usleep(SETTLE_US);
+  start_worker(&workers[3]);
+  assert_true(soon(&workers[1].ended));
+  start_worker(&workers[4]);
+  assert_true(soon(&workers[2].ended));
+  usleep(SETTLE_US);
+  assert_false(atomic_load(&workers[0].ended));
+  assert_false(atomic_load(&workers[3].ended));
+  assert_false(atomic_load(&workers[4].ended));
+  /* And those that are left still work. */
+  say_text(workers[0].both.client, SIMPLE);
+  say_text(workers[4].both.client, SIMPLE);
+  assert_true(soon_served(&workers[0], 2));
+  assert_true(soon_served(&workers[4], 1));
+  for (size_t i = 0; i < COUNT(workers); i++) join_worker(&workers[i]);
+  st_gate_setup(64, report);
+}
+
+/* Dripping bytes does not make a connection young again. */
+static void test_eviction_of_a_dripper(void **state) {
+  (void)state;
+  worker dripper, idle, third;
+  st_gate_setup(2, report);
+  start_worker(&dripper);
+  say_text(dripper.both.client, "G");
+  start_worker(&idle);
+  say_text(dripper.both.client, "E");
+  usleep(SETTLE_US);
+  start_worker(&third);
+  assert_true(soon(&dripper.ended));
+  assert_false(atomic_load(&idle.ended));
+  assert_int_equal(atomic_load(&dripper.served), 0);
+  join_worker(&dripper);
+  join_worker(&idle);
+  join_worker(&third);
+  st_gate_setup(64, report);
+}
+
+static void *finish_later(void *argument) {
+  worker *w = argument;
+  usleep(100000);
+  say_text(w->both.client, " HTTP/1.1\r\n" HOST "\r\n");
+  return NULL;
+}
+
+/* The last test: a gate that drains does so for good. */
+static void test_drain(void **state) {
+  (void)state;
+  worker idle, half, stuck;
+  pthread_t finisher;
+  start_worker(&idle);
+  start_worker(&half);
+  start_worker(&stuck);
+  say_text(half.both.client, "GET /");
+  say_text(stuck.both.client, "GET /");
+  usleep(SETTLE_US);
+  assert_false(st_gate_draining());
+  assert_int_equal(pthread_create(&finisher, NULL, finish_later, &half), 0);
+  int64_t began = st_world_monotonic_us();
+  assert_false(st_gate_drain(1000)); /* one never finishes */
+  int64_t took = st_world_monotonic_us() - began;
+  assert_true(took >= 990000 && took < 5 * INT64_C(1000000));
+  assert_true(st_gate_draining());
+  pthread_join(finisher, NULL);
+  assert_true(soon(&idle.ended));
+  assert_true(soon_served(&half, 1)); /* what had begun was answered */
+  assert_true(soon(&stuck.ended));
+  assert_int_equal(atomic_load(&idle.served), 0);
+  assert_int_equal(atomic_load(&stuck.served), 0);
+  join_worker(&idle);
+  join_worker(&half);
+  join_worker(&stuck);
+  assert_true(st_gate_drain(1000)); /* now none is left */
+  struct sockaddr_in peer;
+  socklen_t len = sizeof peer;
+  assert_int_equal(st_net_accept(listener, (struct sockaddr *)&peer, &len), -1);
+}
+
+static int set_up(void **state) {
+  (void)state;
+  socklen_t len = sizeof address;
+  address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+      listen(listener, 64) != 0 || getsockname(listener, (struct sockaddr *)&address, &len) != 0) {
+    return -1;
+  }
+  st_gate_setup(64, report);
+  return st_gate_thread_start() ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  st_gate_thread_end();
+  return close(listener);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_whole),
+      cmocka_unit_test(test_client_leaves),
+      cmocka_unit_test(test_pipelined),
+      cmocka_unit_test(test_largest),
+      cmocka_unit_test(test_faults),
+      cmocka_unit_test(test_other_calls),
+      cmocka_unit_test(test_split),
+      cmocka_unit_test(test_continue),
+      cmocka_unit_test(test_linger),
+      cmocka_unit_test(test_eviction),
+      cmocka_unit_test(test_eviction_of_a_dripper),
+      cmocka_unit_test(test_drain),
+  };
+  return cmocka_run_group_tests_name("gate", tests, set_up, tear_down);
+}

@@ -1,0 +1,358 @@
+/* identity: who a credential is, against a store whose every answer is told here. */
+#include "support.h"
+
+#include "app/service.h"
+
+#define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
+#define SUB "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define PATH "/v2/tokeninfo"
+
+/* One key, and what the store says when it is asked for it. */
+static st_key stored;
+static st_found says;
+static int asked;
+
+static void set_up_key(const char *permissions) {
+  memset(&stored, 0, sizeof stored);
+  memcpy(stored.id, KEY, ST_KEY_ID_LEN);
+  memcpy(stored.sub, SUB, sizeof SUB);
+  snprintf(stored.name, sizeof stored.name, "a name");
+  snprintf(stored.permissions, sizeof stored.permissions, "%s", permissions);
+  stored.created_at = NOW - DAY;
+  stored.expires_at = ST_NEVER;
+  says = ST_FOUND;
+  asked = 0;
+}
+
+static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+  uint8_t wanted[ST_HASH_LEN];
+  assert_ptr_equal(store, &stored);
+  assert_true(st_sha256(KEY, ST_KEY_LEN, wanted));
+  asked++;
+  if (memcmp(digest, wanted, sizeof wanted) != 0) return ST_FOUND_NONE;
+  if (says == ST_FOUND) *key = stored;
+  return says;
+}
+
+static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+  assert_ptr_equal(store, &stored);
+  asked++;
+  if (!st_text_is(sub, SUB)) return ST_FOUND_NONE;
+  if (says == ST_FOUND) *key = stored;
+  return says;
+}
+
+static bool ready(void *store) {
+  (void)store;
+  return true;
+}
+
+static subtoken_ring ring;
+static st_settings settings;
+static st_rate rate;
+static const st_service service = {&settings, &ring, {&stored, by_digest, by_sub}, &rate, ready};
+
+static st_identity identity;
+static const char *event;
+
+static int set_up(void **state) {
+  (void)state;
+  st_settings_default(&settings);
+  ring_with(&ring, "", TEST_SECRET);
+  set_up_key("account,guilds");
+  return 0;
+}
+
+static subtoken_result identify_at(subtoken_text credential, const char *target, int64_t now) {
+  memset(&identity, 0x5A, sizeof identity);
+  event = "unset";
+  return st_identify(&service, credential, ST_TEXT("GET"), st_text(target), now, &identity, &event);
+}
+
+static subtoken_result identify_key(const char *key) {
+  subtoken_text text = exact_string(key);
+  subtoken_result result = identify_at(text, PATH, NOW);
+  release(text);
+  return result;
+}
+
+/* A subtoken of the key, signed with our secret; more is further claims. */
+static subtoken_result identify_token(const char *permissions, const char *more, int64_t now) {
+  char payload[500];
+  snprintf(payload, sizeof payload,
+           "{\"sub\":\"" SUB "\",\"iat\":1700000000,\"exp\":1700003600,\"permissions\":%s%s}",
+           permissions, more);
+  subtoken_text token = good_token(payload);
+  subtoken_result result = identify_at(token, PATH, now);
+  release(token);
+  return result;
+}
+
+static void check_event(const char *expected) {
+  if (expected == NULL) {
+    assert_null(event);
+  } else {
+    assert_non_null(event);
+    assert_string_equal(event, expected);
+  }
+}
+
+static void check_permissions(const char *const *expected) {
+  size_t i = 0;
+  for (; i < identity.grant.permission_count && expected[i] != NULL; i++) {
+    subtoken_text one = subtoken_claims_text(&identity.grant, identity.grant.permissions[i]);
+    CHECK(st_text_is(one, expected[i]), "%.*s", (int)one.len, one.data);
+  }
+  CHECK(i == identity.grant.permission_count && expected[i] == NULL, "%u permissions",
+        identity.grant.permission_count);
+}
+
+/* ---- the shape ---- */
+
+static void test_shape(void **state) {
+  (void)state;
+  char key[] = KEY;
+  assert_true(st_key_shaped(st_text(key)));
+  for (size_t i = 0; i < ST_KEY_LEN; i++) {
+    static const char wrong[] = "aGg -\xC3\n/:@";
+    for (size_t j = 0; j < sizeof wrong; j++) {
+      char was = key[i];
+      if (wrong[j] == was) continue;
+      key[i] = wrong[j];
+      CHECK(!st_key_shaped((subtoken_text){key, ST_KEY_LEN}), "%zu: %s", i, key);
+      key[i] = was;
+    }
+    if (key[i] != '-') continue;
+    key[i] = '0';
+    assert_false(st_key_shaped(st_text(key)));
+    key[i] = '-';
+  }
+  assert_false(st_key_shaped(st_text("")));
+  assert_false(st_key_shaped((subtoken_text){key, ST_KEY_LEN - 1}));
+  assert_false(st_key_shaped(st_text(KEY "0")));
+  assert_false(st_key_shaped((subtoken_text){KEY, ST_KEY_LEN + 1}));
+}
+
+static void test_grant(void **state) {
+  (void)state;
+  static subtoken_claims grant;
+  memset(&grant, 0x5A, sizeof grant);
+  stored.expires_at = NOW + 5;
+  assert_true(st_key_grant(&stored, &grant));
+  assert_true(grant.every_url);
+  assert_true(grant.exp == NOW + 5);
+  assert_int_equal(grant.permission_count, 2);
+  assert_int_equal(grant.url_count, 0);
+  assert_true(st_claims_has_permission(&grant, ST_TEXT("guilds")));
+  assert_true(st_text_is(subtoken_claims_text(&grant, grant.sub), SUB));
+  stored.permissions[0] = '\0';
+  assert_true(st_key_grant(&stored, &grant));
+  assert_int_equal(grant.permission_count, 0);
+  /* The largest key that a store may hold. */
+  st_writer writer = st_writer_on(stored.permissions, sizeof stored.permissions);
+  for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
+    char name[SUBTOKEN_PERMISSION_MAX + 1];
+    snprintf(name, sizeof name, "%064d", i);
+    if (i > 0) st_write_char(&writer, ',');
+    st_write_string(&writer, name);
+  }
+  assert_true(st_writer_end(&writer));
+  assert_true(st_key_grant(&stored, &grant));
+  assert_int_equal(grant.permission_count, SUBTOKEN_PERMISSIONS_MAX);
+}
+
+/* ---- keys ---- */
+
+static void test_key(void **state) {
+  (void)state;
+  static const char *const both[] = {"account", "guilds", NULL};
+  assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
+  check_event(NULL);
+  assert_true(identity.is_key);
+  assert_string_equal(identity.key.id, stored.id);
+  assert_string_equal(identity.key.name, "a name");
+  assert_true(identity.grant.every_url);
+  assert_true(identity.grant.exp == ST_NEVER);
+  check_permissions(both);
+  assert_int_equal(asked, 1);
+}
+
+static void test_key_refused(void **state) {
+  (void)state;
+  static const struct {
+    st_found says;
+    subtoken_result result;
+    const char *event;
+  } rows[] = {
+      {ST_FOUND_NONE, SUBTOKEN_REVOKED, "key_unknown"},
+      {ST_FOUND_REVOKED, SUBTOKEN_REVOKED, "key_revoked"},
+      {ST_FOUND_ERROR, SUBTOKEN_FEED_STALE, "store_error"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    says = rows[i].says;
+    assert_int_equal(identify_key(KEY), rows[i].result);
+    check_event(rows[i].event);
+    assert_true(claims_are_zero(&identity.grant));
+    assert_false(identity.is_key);
+  }
+  assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
+  assert_int_equal(subtoken_result_status(SUBTOKEN_FEED_STALE), 503);
+  says = ST_FOUND;
+  assert_int_equal(
+      identify_key("11234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"),
+      SUBTOKEN_REVOKED);
+  check_event("key_unknown");
+}
+
+static void test_key_disabled(void **state) {
+  (void)state;
+  stored.disabled = true;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
+  check_event("key_disabled");
+  assert_true(claims_are_zero(&identity.grant));
+}
+
+/* A key has no leeway: its expiry is its issuer's own. */
+static void test_key_expired(void **state) {
+  (void)state;
+  stored.expires_at = NOW + 1;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
+  stored.expires_at = NOW;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_EXPIRED);
+  check_event("key_expired");
+  stored.expires_at = NOW - 1;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_EXPIRED);
+  assert_true(claims_are_zero(&identity.grant));
+}
+
+/* What is no key in shape is never looked up as one. */
+static void test_not_a_key(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      "",      "x",     "a.b.c",
+      KEY " ", "0" KEY, "01234567-89ab-cdef-0123-456789abcdef01234567-89ab-cdef-0123-456789abcdef"};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_result result = identify_key(rows[i]);
+    CHECK(subtoken_result_status(result) == 401, "%s: %d", rows[i], result);
+    assert_true(claims_are_zero(&identity.grant));
+  }
+  assert_int_equal(asked, 0);
+}
+
+/* ---- subtokens ---- */
+
+static void test_subtoken(void **state) {
+  (void)state;
+  static const char *const one[] = {"guilds", NULL};
+  assert_int_equal(identify_token("[\"guilds\"]", "", NOW), SUBTOKEN_OK);
+  check_event(NULL);
+  assert_false(identity.is_key);
+  assert_string_equal(identity.key.id, stored.id);
+  check_permissions(one);
+  assert_true(identity.grant.exp == NOW + 3600);
+  assert_true(identity.grant.every_url);
+}
+
+static void test_subtoken_of_store(void **state) {
+  (void)state;
+  static const struct {
+    st_found says;
+    bool disabled;
+    int64_t expires_at;
+    subtoken_result result;
+    const char *event;
+  } rows[] = {
+      {ST_FOUND_NONE, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
+      {ST_FOUND_REVOKED, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
+      {ST_FOUND_ERROR, false, ST_NEVER, SUBTOKEN_FEED_STALE, "store_error"},
+      {ST_FOUND, true, ST_NEVER, SUBTOKEN_REVOKED, "key_disabled"},
+      {ST_FOUND, false, NOW, SUBTOKEN_REVOKED, "key_expired"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    says = rows[i].says;
+    stored.disabled = rows[i].disabled;
+    stored.expires_at = rows[i].expires_at;
+    subtoken_result result = identify_token("[\"account\"]", "", NOW);
+    CHECK(result == rows[i].result, "row %zu: %s", i, subtoken_result_name(result));
+    check_event(rows[i].event);
+    assert_true(claims_are_zero(&identity.grant));
+  }
+}
+
+/* Refused by the rules before the store: it is not asked at all. */
+static void test_subtoken_refused(void **state) {
+  (void)state;
+  assert_int_equal(identify_token("[]", "", NOW + 3600 + 60), SUBTOKEN_EXPIRED);
+  check_event("expired");
+  assert_int_equal(identify_token("[]", "", NOW - 61), SUBTOKEN_IAT_FUTURE);
+  check_event("iat_future");
+  assert_int_equal(identify_token("[1]", "", NOW), SUBTOKEN_CLAIMS);
+  check_event("claims");
+  ring_with(&ring, "", OTHER_SECRET);
+  assert_int_equal(identify_token("[]", "", NOW), SUBTOKEN_MAC);
+  check_event("mac");
+  assert_int_equal(asked, 0);
+}
+
+/* The settings decide, not the defaults of the library. */
+static void test_subtoken_settings(void **state) {
+  (void)state;
+  assert_int_equal(identify_token("[]", "", NOW - 60), SUBTOKEN_OK);
+  assert_int_equal(identify_token("[]", "", NOW + 3659), SUBTOKEN_OK);
+  settings.leeway = 5;
+  assert_int_equal(identify_token("[]", "", NOW - 6), SUBTOKEN_IAT_FUTURE);
+  assert_int_equal(identify_token("[]", "", NOW + 3605), SUBTOKEN_EXPIRED);
+  assert_int_equal(identify_token("[]", "", NOW + 3604), SUBTOKEN_OK);
+  settings.max_life = 3599;
+  assert_int_equal(identify_token("[]", "", NOW), SUBTOKEN_TTL);
+  settings.max_life = 3600;
+  assert_int_equal(identify_token("[]", "", NOW), SUBTOKEN_OK);
+}
+
+static void test_subtoken_urls(void **state) {
+  (void)state;
+  assert_int_equal(identify_token("[]", ",\"urls\":[\"" PATH "\"]", NOW), SUBTOKEN_OK);
+  assert_false(identity.grant.every_url);
+  assert_int_equal(identity.grant.url_count, 1);
+  assert_int_equal(identify_token("[]", ",\"urls\":[\"POST:" PATH "\"]", NOW), SUBTOKEN_URL);
+  check_event("url");
+  assert_int_equal(identify_token("[]", ",\"urls\":[\"/v2/account\"]", NOW), SUBTOKEN_URL);
+  assert_true(claims_are_zero(&identity.grant));
+}
+
+/* A token is worth no more than the store grants its sub now. */
+static void test_cut_down(void **state) {
+  (void)state;
+  static const char *const both[] = {"guilds", "account", NULL}, *const one[] = {"account", NULL},
+                           *const none[] = {NULL};
+  static const char asks[] = "[\"guilds\",\"account\",\"never-granted\"]";
+  assert_int_equal(identify_token(asks, "", NOW), SUBTOKEN_OK);
+  check_permissions(both);
+  set_up_key("inventories,account");
+  assert_int_equal(identify_token(asks, "", NOW), SUBTOKEN_OK);
+  check_permissions(one);
+  set_up_key("");
+  stored.expires_at = NOW + 100;
+  assert_int_equal(identify_token(asks, "", NOW), SUBTOKEN_OK);
+  check_permissions(none);
+  assert_true(identity.grant.exp == NOW + 100);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_shape),
+      cmocka_unit_test_setup(test_grant, set_up),
+      cmocka_unit_test_setup(test_key, set_up),
+      cmocka_unit_test_setup(test_key_refused, set_up),
+      cmocka_unit_test_setup(test_key_disabled, set_up),
+      cmocka_unit_test_setup(test_key_expired, set_up),
+      cmocka_unit_test_setup(test_not_a_key, set_up),
+      cmocka_unit_test_setup(test_subtoken, set_up),
+      cmocka_unit_test_setup(test_subtoken_of_store, set_up),
+      cmocka_unit_test_setup(test_subtoken_refused, set_up),
+      cmocka_unit_test_setup(test_subtoken_settings, set_up),
+      cmocka_unit_test_setup(test_subtoken_urls, set_up),
+      cmocka_unit_test_setup(test_cut_down, set_up),
+  };
+  return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
+}

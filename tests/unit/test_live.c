@@ -1,0 +1,299 @@
+/* live: settings and ring in force, replaced while threads use them. */
+#include "support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shell/live.h"
+
+/* The secrets of the two rings, as lines of a file. */
+#define LINE_A ":c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE\n"  /* TEST_SECRET */
+#define LINE_B "b:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMj8\n" /* OTHER_SECRET */
+
+static char dir[] = "/tmp/subtoken-live-XXXXXX";
+static char path[100];
+static char why[ST_WHY_MAX];
+static st_settings settings;
+
+/* Another file under the same name, at once, as `secret rotate` does it. */
+static void put(const char *text, mode_t mode) {
+  char fresh[120];
+  snprintf(fresh, sizeof fresh, "%s.new", path);
+  FILE *file = fopen(fresh, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+  fclose(file);
+  assert_int_equal(chmod(fresh, mode), 0);
+  assert_int_equal(rename(fresh, path), 0);
+}
+
+static int start(void **state) {
+  (void)state;
+  st_settings_default(&settings);
+  put(LINE_A, 0600);
+  return st_live_start(path, &settings, why) ? 0 : -1;
+}
+
+static int stop(void **state) {
+  (void)state;
+  st_live_stop();
+  return 0;
+}
+
+static bool mapped(const void *memory) {
+  uintptr_t page = (uintptr_t)memory & ~(uintptr_t)4095;
+  return msync((void *)page, 4096, MS_ASYNC) == 0;
+}
+
+/* Does the ring in force sign with the first or the second secret? */
+static char ring_of(const st_live *live) {
+  subtoken_ring a, b;
+  ring_with(&a, "", TEST_SECRET);
+  ring_with(&b, "b", OTHER_SECRET);
+  if (live->ring.count == 0) return '0';
+  if (memcmp(live->ring.secrets[0].inner, a.secrets[0].inner, sizeof a.secrets[0].inner) == 0) {
+    return 'a';
+  }
+  bool is_b =
+      memcmp(live->ring.secrets[0].inner, b.secrets[0].inner, sizeof b.secrets[0].inner) == 0;
+  return is_b ? 'b' : '?';
+}
+
+static char ring_in_force(void) {
+  st_live *live = st_live_take();
+  char is = ring_of(live);
+  st_live_give(live);
+  return is;
+}
+
+/* ---- one thread ---- */
+
+static void test_take_and_give(void **state) {
+  (void)state;
+  st_live *first = st_live_take(), *second = st_live_take();
+  assert_ptr_equal(first, second);
+  assert_int_equal(ring_of(first), 'a');
+  assert_true(first->settings.leeway == 60);
+  st_live_give(second);
+  assert_true(mapped(first));
+  st_live_give(first);
+  assert_true(mapped(first)); /* still in force */
+}
+
+static void test_ring_is_taken_up(void **state) {
+  (void)state;
+  assert_int_equal(ring_in_force(), 'a');
+  put(LINE_B LINE_A, 0600);
+  assert_int_equal(ring_in_force(), 'b');
+  put(LINE_A, 0640); /* its group may read it */
+  assert_int_equal(ring_in_force(), 'a');
+}
+
+/* A request keeps what it began with, and its memory is gone when the last one is. */
+static void test_old_one_lives_while_used(void **state) {
+  (void)state;
+  st_live *old = st_live_take(), *same = st_live_take();
+  put(LINE_B, 0600);
+  st_live *fresh = st_live_take();
+  assert_ptr_not_equal(old, fresh);
+  assert_int_equal(ring_of(old), 'a');
+  assert_int_equal(ring_of(fresh), 'b');
+  st_live_give(old);
+  assert_int_equal(ring_of(same), 'a');
+  assert_true(mapped(same));
+  st_live_give(same);
+  assert_false(mapped(old));
+  st_live_give(fresh);
+  assert_true(mapped(fresh));
+}
+
+static void test_stop_frees(void **state) {
+  (void)state;
+  st_live *live = st_live_take();
+  st_live_stop();
+  assert_true(mapped(live));
+  assert_int_equal(ring_of(live), 'a');
+  st_live_give(live);
+  assert_false(mapped(live));
+}
+
+static void test_bad_ring_keeps_the_old(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    mode_t mode;
+  } rows[] = {
+      {"", 0600},
+      {"nonsense\n", 0600},
+      {LINE_B ":short\n", 0600},
+      {LINE_B LINE_B, 0600},
+      {":AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", 0600},
+      {LINE_B, 0604}, /* readable by others */
+      {LINE_B, 0660}, /* writable by its group */
+  };
+  st_live *before = st_live_take();
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    put(rows[i].text, rows[i].mode);
+    for (int j = 0; j < 3; j++) {
+      st_live *live = st_live_take();
+      CHECK(live == before, "row %zu was taken up", i);
+      st_live_give(live);
+    }
+  }
+  /* Made good without being written again. */
+  assert_int_equal(chmod(path, 0600), 0);
+  assert_int_equal(ring_in_force(), 'b');
+  st_live_give(before);
+}
+
+static void test_missing_ring_keeps_the_old(void **state) {
+  (void)state;
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(ring_in_force(), 'a');
+  put(LINE_B, 0600);
+  assert_int_equal(ring_in_force(), 'b');
+}
+
+static void test_settings_change(void **state) {
+  (void)state;
+  st_live *before = st_live_take();
+  settings.leeway = 7;
+  assert_true(st_live_change(&settings, why));
+  st_live *after = st_live_take();
+  assert_true(before->settings.leeway == 60);
+  assert_true(after->settings.leeway == 7);
+  assert_int_equal(ring_of(after), 'a');
+  st_live_give(before);
+  assert_false(mapped(before));
+  st_live_give(after);
+  /* A ring that is taken up later keeps the settings. */
+  put(LINE_B, 0600);
+  after = st_live_take();
+  assert_int_equal(ring_of(after), 'b');
+  assert_true(after->settings.leeway == 7);
+  st_live_give(after);
+}
+
+/* Whole or not at all: with a ring that cannot be used the settings stay too. */
+static void test_settings_with_bad_ring(void **state) {
+  (void)state;
+  put("nonsense\n", 0600);
+  settings.leeway = 7;
+  assert_false(st_live_change(&settings, why));
+  assert_non_null(strstr(why, path));
+  st_live *live = st_live_take();
+  assert_true(live->settings.leeway == 60);
+  assert_int_equal(ring_of(live), 'a');
+  st_live_give(live);
+}
+
+/* ---- starting ---- */
+
+static void test_start_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    mode_t mode;
+    const char *says;
+  } rows[] = {
+      {"", 0600, "holds no secret"},
+      {LINE_A "x\n", 0600, "line 2 is not `kid:base64url`"},
+      {LINE_A ":c2hvcnQ\n", 0600, "line 2 "},
+      {LINE_A LINE_A, 0600, "line 2 "},
+      {"a b" LINE_A, 0600, "line 1 has a kid"},
+      {LINE_A, 0644, path},
+      {LINE_A, 0602, path},
+  };
+  st_settings_default(&settings);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    put(rows[i].text, rows[i].mode);
+    memset(why, 0, sizeof why);
+    CHECK(!st_live_start(path, &settings, why), "row %zu", i);
+    CHECK(strstr(why, rows[i].says) != NULL && strstr(why, path) != NULL, "row %zu: %s", i, why);
+    CHECK(strstr(why, "c3VidG9r") == NULL, "row %zu tells a secret: %s", i, why);
+  }
+  unlink(path);
+  assert_false(st_live_start(path, &settings, why));
+  assert_non_null(strstr(why, path));
+}
+
+/* ---- many threads ---- */
+
+enum { THREADS = 4, SWAPS = 300 };
+static atomic_bool over;
+static atomic_long wrong, seen_a, seen_b;
+
+/* Each pair that is taken is whole, and stays as it is until it is given back. */
+static void *use(void *unused) {
+  (void)unused;
+  while (!atomic_load(&over)) {
+    st_live *live = st_live_take();
+    char first = ring_of(live);
+    int64_t leeway = live->settings.leeway;
+    if (first != 'a' && first != 'b') atomic_fetch_add(&wrong, 1);
+    if (leeway != 60 && leeway != 7) atomic_fetch_add(&wrong, 1);
+    sched_yield();
+    if (ring_of(live) != first || live->settings.leeway != leeway) atomic_fetch_add(&wrong, 1);
+    atomic_fetch_add(first == 'a' ? &seen_a : &seen_b, 1);
+    st_live_give(live);
+  }
+  return NULL;
+}
+
+static void test_replaced_under_threads(void **state) {
+  (void)state;
+  pthread_t threads[THREADS];
+  atomic_store(&over, false);
+  for (size_t i = 0; i < THREADS; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, use, NULL), 0);
+  }
+  for (int i = 0; i < SWAPS; i++) {
+    put(i % 2 == 0 ? LINE_B LINE_A : LINE_A LINE_B, 0600);
+    if (i % 5 == 0) put("not a ring\n", 0600);
+    settings.leeway = i % 3 == 0 ? 7 : 60;
+    (void)!st_live_change(&settings, why);
+    usleep(1000);
+  }
+  put(LINE_B, 0600);
+  assert_int_equal(ring_in_force(), 'b');
+  atomic_store(&over, true);
+  for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  assert_true(atomic_load(&wrong) == 0);
+  assert_true(atomic_load(&seen_a) > 0 && atomic_load(&seen_b) > 0);
+  /* All have given back: only what is in force is left. */
+  st_live *live = st_live_take();
+  assert_int_equal(atomic_load(&live->uses), 2);
+  st_live_give(live);
+}
+
+static int make_dir(void **state) {
+  (void)state;
+  if (mkdtemp(dir) == NULL) return -1;
+  snprintf(path, sizeof path, "%s/secrets", dir);
+  return 0;
+}
+
+static int remove_dir(void **state) {
+  (void)state;
+  unlink(path);
+  return rmdir(dir);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_take_and_give, start, stop),
+      cmocka_unit_test_setup_teardown(test_ring_is_taken_up, start, stop),
+      cmocka_unit_test_setup_teardown(test_old_one_lives_while_used, start, stop),
+      cmocka_unit_test_setup(test_stop_frees, start),
+      cmocka_unit_test_setup_teardown(test_bad_ring_keeps_the_old, start, stop),
+      cmocka_unit_test_setup_teardown(test_missing_ring_keeps_the_old, start, stop),
+      cmocka_unit_test_setup_teardown(test_settings_change, start, stop),
+      cmocka_unit_test_setup_teardown(test_settings_with_bad_ring, start, stop),
+      cmocka_unit_test(test_start_refused),
+      cmocka_unit_test_setup_teardown(test_replaced_under_threads, start, stop),
+  };
+  return cmocka_run_group_tests_name("live", tests, make_dir, remove_dir);
+}

@@ -1,0 +1,125 @@
+/* rate: a token bucket a key, with the clock as an argument. */
+#include "support.h"
+
+#include "app/rate.h"
+
+#define SECOND INT64_C(1000000)
+#define A "AAAAAAAA-0000-0000-0000-000000000000"
+#define B "BBBBBBBB-0000-0000-0000-000000000000"
+
+static st_rate rate;
+static st_settings settings;
+
+static int set_up(void **state) {
+  (void)state;
+  st_settings_default(&settings);
+  return st_rate_start(&rate) ? 0 : -1;
+}
+
+static void limit(int64_t per_second, int64_t burst) {
+  settings.rate_per_second = per_second;
+  settings.rate_burst = burst;
+}
+
+static int64_t take(const char *key, int64_t now_us) {
+  return st_rate_take(&rate, &settings, key, now_us);
+}
+
+static void test_off(void **state) {
+  (void)state;
+  for (int i = 0; i < 1000; i++) assert_true(take(A, 0) == 0);
+}
+
+static void test_burst(void **state) {
+  (void)state;
+  limit(2, 5);
+  for (int i = 0; i < 5; i++) assert_true(take(A, 10 * SECOND) == 0);
+  assert_true(take(A, 10 * SECOND) == 1);
+  assert_true(take(A, 10 * SECOND + SECOND / 2 - 1) == 1);
+  assert_true(take(A, 10 * SECOND + SECOND / 2) == 0); /* one more each half second */
+  assert_true(take(A, 10 * SECOND + SECOND / 2) == 1);
+  /* After a long rest the burst is full again, and no more than full. */
+  for (int i = 0; i < 5; i++) assert_true(take(A, 1000 * SECOND) == 0);
+  assert_true(take(A, 1000 * SECOND) == 1);
+}
+
+/* Being refused costs nothing: whoever hammers is let in as soon as anybody. */
+static void test_refusals_are_free(void **state) {
+  (void)state;
+  limit(1, 1);
+  assert_true(take(A, 0) == 0);
+  for (int i = 0; i < 1000; i++) assert_true(take(A, 1) == 1);
+  assert_true(take(A, SECOND) == 0);
+}
+
+static void test_steady(void **state) {
+  (void)state;
+  limit(10, 1);
+  int taken = 0;
+  for (int64_t at = 0; at < 20 * SECOND; at += SECOND / 1000) taken += take(A, at) == 0;
+  assert_int_equal(taken, 200);
+}
+
+static void test_keys_apart(void **state) {
+  (void)state;
+  limit(1, 1);
+  assert_true(take(A, 0) == 0);
+  assert_true(take(A, 0) == 1);
+  assert_true(take(B, 0) == 0);
+  assert_true(take(B, 0) == 1);
+}
+
+static void test_extremes(void **state) {
+  (void)state;
+  limit(1000000, 1);
+  assert_true(take(A, 7) == 0);
+  assert_true(take(A, 7) == 1);
+  assert_true(take(A, 8) == 0);
+  limit(1, 1000000);
+  for (int i = 0; i < 1000000; i++) {
+    if (take(B, SECOND) != 0) fail_msg("refused at %d", i);
+  }
+  assert_true(take(B, SECOND) == 1);
+  /* A reload that slows things down: the wait is told whole, and it ends. */
+  limit(1, 1);
+  int64_t wait = take(B, SECOND);
+  assert_true(wait == 1000000);
+  assert_true(take(B, SECOND + wait * SECOND) == 0);
+}
+
+/* Many threads draw from one bucket: it gives what it holds, not one more. */
+static void *draw(void *unused) {
+  (void)unused;
+  intptr_t taken = 0;
+  for (int i = 0; i < 5000; i++) taken += take(A, SECOND) == 0;
+  return (void *)taken;
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  limit(1, 7777);
+  pthread_t threads[4];
+  intptr_t taken = 0;
+  for (size_t i = 0; i < COUNT(threads); i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, draw, NULL), 0);
+  }
+  for (size_t i = 0; i < COUNT(threads); i++) {
+    void *one;
+    assert_int_equal(pthread_join(threads[i], &one), 0);
+    taken += (intptr_t)one;
+  }
+  assert_int_equal(taken, 7777);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_off, set_up),
+      cmocka_unit_test_setup(test_burst, set_up),
+      cmocka_unit_test_setup(test_refusals_are_free, set_up),
+      cmocka_unit_test_setup(test_steady, set_up),
+      cmocka_unit_test_setup(test_keys_apart, set_up),
+      cmocka_unit_test_setup(test_extremes, set_up),
+      cmocka_unit_test_setup(test_threads, set_up),
+  };
+  return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
+}

@@ -1,0 +1,801 @@
+/* service: routes, credentials, statuses and bodies, request struct in, reply out. */
+#include "support.h"
+
+#include "app/service.h"
+#include "base/json.h"
+
+#define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
+#define KEY_ID "01234567-89AB-CDEF-0123-456789ABCDEF"
+#define OTHER_KEY "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210"
+#define SUB "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define CREATE "/v2/createsubtoken"
+#define INFO "/v2/tokeninfo"
+#define UNAUTHORIZED "{\"text\":\"Invalid access token\"}"
+
+/* ---- a store of one key ---- */
+
+static st_key stored;
+static bool broken; /* the store cannot be read */
+
+static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+  uint8_t wanted[ST_HASH_LEN];
+  (void)store;
+  if (broken) return ST_FOUND_ERROR;
+  if (!st_sha256(KEY, ST_KEY_LEN, wanted) || memcmp(digest, wanted, sizeof wanted) != 0) {
+    return ST_FOUND_NONE;
+  }
+  *key = stored;
+  return ST_FOUND;
+}
+
+static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+  (void)store;
+  if (broken) return ST_FOUND_ERROR;
+  if (!st_text_is(sub, SUB)) return ST_FOUND_NONE;
+  *key = stored;
+  return ST_FOUND;
+}
+
+static bool ready(void *store) {
+  (void)store;
+  return !broken;
+}
+
+static subtoken_ring ring;
+static st_settings settings;
+static st_rate rate;
+static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready};
+
+static int set_up(void **state) {
+  (void)state;
+  st_settings_default(&settings);
+  ring_with(&ring, "", TEST_SECRET);
+  broken = false;
+  memset(&stored, 0, sizeof stored);
+  memcpy(stored.id, KEY_ID, sizeof KEY_ID);
+  memcpy(stored.sub, SUB, sizeof SUB);
+  snprintf(stored.name, sizeof stored.name, "My \"key\"\n");
+  snprintf(stored.permissions, sizeof stored.permissions, "account,progression,guilds");
+  stored.expires_at = ST_NEVER;
+  assert_true(st_rate_start(&rate));
+  return 0;
+}
+
+/* ---- asking ---- */
+
+static st_reply reply;
+
+/* headers: "Name: value" lines, each ended by \n. Everything is in a heap block of
+ * its exact size, and gone when the reply is looked at. */
+static int ask_at(const char *method, const char *target, const char *headers, const char *body,
+                  int64_t now) {
+  subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
+                            exact_string(body)};
+  st_header list[8];
+  size_t count = 0;
+  st_cutter cutter = {parts[2], parts[2].len == 0};
+  subtoken_text line;
+  while (st_cut(&cutter, '\n', &line) && line.len > 0) {
+    st_cutter colon = {line, false};
+    assert_true(st_cut(&colon, ':', &list[count].name) && colon.rest.len > 0);
+    list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
+    count++;
+  }
+  st_request request = {.method = parts[0],
+                        .target = parts[1],
+                        .headers = list,
+                        .header_count = count,
+                        .body = parts[3],
+                        .now = now,
+                        .now_us = 1000000};
+  memset(&reply, 0x5A, sizeof reply);
+  st_service_answer(&service, &request, &reply);
+  for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
+  static char copy[ST_REPLY_BODY_MAX];
+  memcpy(copy, reply.body, reply.body_len);
+  assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));
+  return reply.status;
+}
+
+static int ask(const char *method, const char *target, const char *headers, const char *body) {
+  return ask_at(method, target, headers, body, NOW);
+}
+
+static int get(const char *target, const char *headers) {
+  return ask("GET", target, headers, "");
+}
+
+#define AS_KEY "Authorization: Bearer " KEY "\n"
+
+static void check_body(const char *expected) {
+  CHECK(reply.body_len == strlen(expected) && memcmp(reply.body, expected, reply.body_len) == 0,
+        "the body is %.*s", (int)reply.body_len, reply.body);
+}
+
+static void check_body_starts(const char *expected) {
+  CHECK(reply.body_len >= strlen(expected) && memcmp(reply.body, expected, strlen(expected)) == 0,
+        "the body is %.*s", (int)reply.body_len, reply.body);
+}
+
+static void check_event(const char *expected) {
+  const char *is = reply.event.name != NULL ? reply.event.name : "none";
+  CHECK(strcmp(is, expected) == 0, "the event is %s, not %s", is, expected);
+}
+
+/* The claims of the subtoken that was just made, verified as an edge would. */
+static const subtoken_claims *made(void) {
+  static subtoken_claims claims;
+  static char token[SUBTOKEN_ISSUED_MAX + 1], header[SUBTOKEN_HEADER_MAX];
+  static const char front[] = "{\"subtoken\":\"";
+  CHECK(reply.status == 200, "%d %.*s", reply.status, (int)reply.body_len, reply.body);
+  check_body_starts(front);
+  size_t len = reply.body_len - (sizeof front - 1) - 2;
+  memcpy(token, reply.body + sizeof front - 1, len);
+  token[len] = '\0';
+  assert_memory_equal(reply.body + reply.body_len - 2, "\"}", 2);
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
+  subtoken_request request = {.now = NOW};
+  subtoken_result result = subtoken_verify(&verifier, st_text(token), &request, &claims);
+  assert_true(result == SUBTOKEN_OK || result == SUBTOKEN_URL); /* no target is named here */
+  assert_int_equal(subtoken_inspect(st_text(token), header, sizeof header, &claims), SUBTOKEN_OK);
+  assert_string_equal(header, HEADER);
+  return &claims;
+}
+
+static void check_list(const subtoken_claims *claims, const subtoken_slice *list, size_t count,
+                       const char *expected) {
+  char joined[2048];
+  st_writer writer = st_writer_on(joined, sizeof joined);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) st_write_char(&writer, ',');
+    st_write_text(&writer, subtoken_claims_text(claims, list[i]));
+  }
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(joined, expected);
+}
+
+/* A header line with a subtoken of the key, a while old; urls NULL: unrestricted. */
+static const char *as_subtoken(const char *permissions, const char *urls, int64_t exp) {
+  static char line[SUBTOKEN_ISSUED_MAX + 64], token[SUBTOKEN_ISSUED_MAX + 1];
+  static subtoken_claims claims;
+  size_t len;
+  claims = grant_of(permissions, urls);
+  claims.iat = NOW - 1000;
+  claims.exp = exp;
+  assert_true(st_claims_set_sub(&claims, ST_TEXT(SUB)));
+  assert_int_equal(subtoken_issue(&ring, &claims, token, sizeof token, &len), SUBTOKEN_OK);
+  snprintf(line, sizeof line, "Authorization: Bearer %s\n", token);
+  return line;
+}
+
+/* ---- routes ---- */
+
+static void test_routes(void **state) {
+  (void)state;
+  static const struct {
+    const char *method, *target;
+    int status;
+    const char *allow;
+  } rows[] = {
+      {"GET", "/healthz", 200, NULL},
+      {"GET", "/readyz", 200, NULL},
+      {"GET", "/healthz?x=1", 200, NULL},
+      {"GET", "/", 404, NULL},
+      {"GET", "/v2", 404, NULL},
+      {"GET", "/v2/", 404, NULL},
+      {"GET", "/v2/tokeninf", 404, NULL},
+      {"GET", "/v2/tokeninfo/", 404, NULL},
+      {"GET", "/v2/tokeninfo/x", 404, NULL},
+      {"GET", "/V2/tokeninfo", 404, NULL},
+      {"GET", "/v2/Tokeninfo", 404, NULL},
+      {"GET", "/v2%2Ftokeninfo", 404, NULL},
+      {"GET", "/v2/token%69nfo", 404, NULL},
+      {"GET", "/v2/./tokeninfo", 404, NULL},
+      {"GET", "/x/../v2/tokeninfo", 404, NULL},
+      {"GET", "/v2\\tokeninfo", 404, NULL},
+      {"GET", "/v2/tokeninfo;x", 404, NULL},
+      {"GET", "/healthz/", 404, NULL},
+      {"POST", "/nowhere", 404, NULL},
+      {"OPTIONS", "/nowhere", 404, NULL},
+      {"DELETE", "/nowhere", 404, NULL},
+      {"POST", INFO, 405, "GET, HEAD, OPTIONS"},
+      {"DELETE", INFO, 405, "GET, HEAD, OPTIONS"},
+      {"get", INFO, 405, "GET, HEAD, OPTIONS"},
+      {"FOO", CREATE, 405, "GET, HEAD, POST, OPTIONS"},
+      {"PUT", CREATE, 405, "GET, HEAD, POST, OPTIONS"},
+      {"PATCH", "/healthz", 405, "GET, HEAD, OPTIONS"},
+      {"POST", "/readyz", 405, "GET, HEAD, OPTIONS"},
+      {"TRACE", INFO, 405, "GET, HEAD, OPTIONS"},
+      {"TRACE", "/nowhere", 405, "GET, HEAD, POST, OPTIONS"},
+      {"CONNECT", "/nowhere", 405, "GET, HEAD, POST, OPTIONS"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int status = ask(rows[i].method, rows[i].target, "", "");
+    CHECK(status == rows[i].status, "%s %s: %d", rows[i].method, rows[i].target, status);
+    CHECK((reply.allow == NULL) == (rows[i].allow == NULL), "%s: Allow", rows[i].target);
+    if (rows[i].allow != NULL) assert_string_equal(reply.allow, rows[i].allow);
+    if (status == 404) check_event("not_found");
+    if (status == 405) check_event("bad_method");
+  }
+}
+
+/* Repeated slashes collapse after the first segment, for the route and for the url
+ * check; a path that starts with two is none of ours. */
+static void test_slashes(void **state) {
+  (void)state;
+  assert_int_equal(get("/v2//tokeninfo", AS_KEY), 200);
+  assert_int_equal(get("/v2////tokeninfo?v=latest", AS_KEY), 200);
+  assert_int_equal(get("//v2/tokeninfo", AS_KEY), 404);
+  assert_int_equal(get("///v2/tokeninfo", AS_KEY), 404);
+  assert_int_equal(get("//", AS_KEY), 404);
+  assert_int_equal(get("/v2//tokeninfo//", AS_KEY), 404);
+  assert_int_equal(get("//healthz", ""), 404);
+  assert_int_equal(get("/v2//tokeninfo", as_subtoken("account", INFO, NOW + 60)), 200);
+  assert_int_equal(get("/v2//tokeninfo", as_subtoken("account", CREATE, NOW + 60)), 403);
+  /* In the query nothing is collapsed. */
+  assert_int_equal(get(CREATE "?urls=/a//b", AS_KEY), 400);
+}
+
+static void test_long_targets(void **state) {
+  (void)state;
+  subtoken_text most = repeated(CREATE "?access_token=" KEY "&x=", 'x',
+                                SUBTOKEN_TARGET_MAX - strlen(CREATE "?access_token=" KEY "&x="));
+  subtoken_text more = repeated("/v2/tokeninfo?x=", 'x', SUBTOKEN_TARGET_MAX);
+  subtoken_text path = repeated("/", 'x', SUBTOKEN_TARGET_MAX - 1);
+  st_request request = {.method = ST_TEXT("GET"), .target = most, .now = NOW};
+  st_service_answer(&service, &request, &reply);
+  assert_int_equal(reply.status, 200);
+  request.target = more;
+  st_service_answer(&service, &request, &reply);
+  assert_int_equal(reply.status, 414);
+  check_event("limit");
+  request.target = path;
+  st_service_answer(&service, &request, &reply);
+  assert_int_equal(reply.status, 404);
+  release(most);
+  release(more);
+  release(path);
+}
+
+static void test_health(void **state) {
+  (void)state;
+  assert_int_equal(get("/healthz", ""), 200);
+  check_body("{\"status\":\"ok\"}");
+  assert_int_equal(get("/readyz", "Authorization: Bearer nonsense\n"), 200);
+  check_body("{\"status\":\"ready\"}");
+  broken = true;
+  assert_int_equal(get("/healthz", ""), 200);
+  assert_int_equal(get("/readyz", ""), 503);
+  check_event("store_error");
+  broken = false;
+  ring.count = 0;
+  assert_int_equal(get("/readyz", ""), 503);
+}
+
+static void test_head_and_options(void **state) {
+  (void)state;
+  assert_int_equal(get(INFO, AS_KEY), 200);
+  assert_false(reply.head);
+  size_t len = reply.body_len;
+  assert_int_equal(ask("HEAD", INFO, AS_KEY, ""), 200);
+  assert_true(reply.head);
+  assert_int_equal(reply.body_len, len); /* what GET would have sent; the shell keeps it back */
+  assert_int_equal(ask("HEAD", CREATE, AS_KEY, ""), 200);
+  assert_int_equal(ask("HEAD", INFO, "", ""), 401);
+  assert_true(reply.head);
+  assert_int_equal(ask("HEAD", "/nowhere", "", ""), 404);
+  assert_true(reply.head);
+  /* A browser asks without credentials; what it would send later is not looked at. */
+  assert_int_equal(ask("OPTIONS", CREATE, "Origin: https://a\n", ""), 204);
+  assert_true(reply.preflight);
+  assert_int_equal(reply.body_len, 0);
+  assert_string_equal(reply.allow, "GET, HEAD, POST, OPTIONS");
+  assert_int_equal(ask("OPTIONS", INFO "?access_token=bad", "", ""), 204);
+  assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
+  assert_int_equal(get(INFO, AS_KEY), 200);
+  assert_false(reply.preflight);
+}
+
+/* ---- credentials ---- */
+
+static void test_credentials(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *headers;
+    int status;
+    const char *challenge, *event;
+  } rows[] = {
+      {INFO, AS_KEY, 200, "", "none"},
+      {INFO, "authorization: bEARER " KEY "\n", 200, "", "none"},
+      {INFO, "Authorization: Bearer   " KEY "\n", 200, "", "none"},
+      {INFO, "X-API-Key: " KEY "\n", 200, "", "none"},
+      {INFO "?access_token=" KEY, "", 200, "", "none"},
+      {INFO "?x=1&access%5Ftoken=%30"
+            "1234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-"
+            "0123-456789ABCDEF&y=2",
+       "", 200, "", "none"},
+      /* the same one twice is one */
+      {INFO "?access_token=" KEY, AS_KEY, 200, "", "none"},
+      {INFO "?access_token=" KEY "&access_token=" KEY, "X-API-Key: " KEY "\n" AS_KEY, 200, "",
+       "none"},
+      /* an empty one is none */
+      {INFO "?access_token=", AS_KEY, 200, "", "none"},
+      {INFO "?access_token", "X-API-Key: \n" AS_KEY, 200, "", "none"},
+      {INFO, "Authorization: \nX-API-Key: " KEY "\n", 200, "", "none"},
+      {INFO, "Authorization: Bearer\nX-API-Key: " KEY "\n", 200, "", "none"},
+      {INFO, "", 401, "Bearer", "auth_missing"},
+      {INFO "?access_token=", "Authorization: Bearer \nX-API-Key: \n", 401, "Bearer",
+       "auth_missing"},
+      {INFO, "Authorization: Basic " KEY "\n", 401, "Bearer", "auth_missing"},
+      {INFO, "Authorization: Bearer" KEY "\n", 401, "Bearer", "auth_missing"},
+      {INFO, "Authorization: " KEY "\n", 401, "Bearer", "auth_missing"},
+      /* two that differ */
+      {INFO, AS_KEY "X-API-Key: " OTHER_KEY "\n", 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      {INFO "?access_token=" OTHER_KEY, AS_KEY, 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      {INFO "?access_token=" KEY "&access_token=x", "", 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      {INFO "?access_token=x", "X-API-Key: y\n", 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      /* two Authorization headers, whatever stands in them */
+      {INFO, AS_KEY AS_KEY, 400, "Bearer error=\"invalid_request\"", "auth_ambiguous"},
+      {INFO, AS_KEY "Authorization: Basic eA\n", 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      {INFO, "Authorization: \nauthorization: \n", 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      /* not good */
+      {INFO, "Authorization: Bearer " OTHER_KEY "\n", 401, "Bearer error=\"invalid_token\"",
+       "key_unknown"},
+      {INFO, "Authorization: Bearer x\n", 401, "Bearer error=\"invalid_token\"", "malformed"},
+      {INFO, "X-API-Key: a.b.c\n", 401, "Bearer error=\"invalid_token\"", "malformed"},
+      {INFO "?access_token=%zz", "", 401, "Bearer error=\"invalid_token\"", "malformed"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int status = get(rows[i].target, rows[i].headers);
+    CHECK(status == rows[i].status, "row %zu: %d %.*s", i, status, (int)reply.body_len, reply.body);
+    CHECK(strcmp(reply.challenge, rows[i].challenge) == 0, "row %zu: %s", i, reply.challenge);
+    check_event(rows[i].event);
+    if (status == 401) check_body(UNAUTHORIZED);
+  }
+}
+
+/* The log names a credential by the first 8 hex digits of its SHA-256. */
+static void test_credential_tag(void **state) {
+  (void)state;
+  uint8_t digest[ST_HASH_LEN];
+  char tag[ST_CREDENTIAL_TAG_LEN + 1];
+  assert_true(st_sha256(KEY, ST_KEY_LEN, digest));
+  for (size_t i = 0; i < 4; i++) snprintf(tag + 2 * i, 3, "%02x", digest[i]);
+  assert_int_equal(get(INFO, AS_KEY), 200);
+  assert_string_equal(reply.event.credential, tag);
+  assert_string_equal(reply.event.key_id, KEY_ID);
+  assert_int_equal(get(INFO, ""), 401);
+  assert_string_equal(reply.event.credential, "");
+  assert_string_equal(reply.event.key_id, "");
+  assert_int_equal(get(INFO, "X-API-Key: x\n"), 401);
+  assert_int_equal(strlen(reply.event.credential), ST_CREDENTIAL_TAG_LEN);
+  assert_string_equal(reply.event.key_id, "");
+}
+
+/* None is read from a body. */
+static void test_credential_in_body(void **state) {
+  (void)state;
+  assert_int_equal(
+      ask("POST", CREATE, "Content-Type: application/x-www-form-urlencoded\n", "access_token=" KEY),
+      401);
+  assert_int_equal(
+      ask("POST", CREATE, "Content-Type: application/json\n", "{\"access_token\":\"" KEY "\"}"),
+      401);
+  check_event("auth_missing");
+}
+
+static void test_store_trouble(void **state) {
+  (void)state;
+  broken = true;
+  static const char *const lines[] = {AS_KEY, NULL};
+  for (int i = 0; i < 2; i++) {
+    const char *line = lines[i] != NULL ? lines[i] : as_subtoken("account", NULL, NOW + 60);
+    assert_int_equal(get(INFO, line), 503);
+    check_event("store_error");
+    assert_true(reply.retry_after > 0);
+    assert_string_equal(reply.challenge, "");
+    assert_int_equal(get(CREATE, line), 503);
+  }
+  assert_int_equal(get(INFO, "X-API-Key: a.b.c\n"), 401); /* nobody had to ask the store */
+}
+
+static void test_clocks(void **state) {
+  (void)state;
+  const char *line = as_subtoken("account", NULL, NOW + 100);
+  assert_int_equal(ask_at("GET", INFO, line, "", NOW - 1059), 200);
+  check_event("clock_skew");
+  assert_int_equal(reply.event.delta, 59);
+  assert_int_equal(ask_at("GET", INFO, line, "", NOW - 1061), 401);
+  check_event("iat_future");
+  assert_int_equal(reply.event.delta, 61);
+  assert_int_equal(ask_at("GET", INFO, line, "", NOW + 100 + 59), 200);
+  assert_int_equal(ask_at("GET", INFO, line, "", NOW + 100 + 61), 401);
+  check_event("expired");
+  assert_int_equal(reply.event.delta, -61);
+  check_body(UNAUTHORIZED);
+  /* A parent that lives on leeway alone makes nothing. */
+  assert_int_equal(ask_at("GET", CREATE, line, "", NOW + 100), 400);
+  check_body_starts("{\"text\":\"the parent has expired");
+  assert_int_equal(ask_at("GET", CREATE, line, "", NOW + 99), 200);
+}
+
+/* ---- the order in which errors are told ---- */
+
+static void test_order(void **state) {
+  (void)state;
+  static const char bad[] = "?urls=nonsense&expire=never";
+  char line[SUBTOKEN_ISSUED_MAX + 200];
+  char target[100];
+  snprintf(target, sizeof target, CREATE "%s", bad);
+  snprintf(line, sizeof line, "%sX-API-Key: x\n", as_subtoken("account", INFO, NOW + 60));
+  assert_int_equal(get(target, line), 400); /* two credentials before all else */
+  check_event("auth_ambiguous");
+  assert_int_equal(get(target, "X-API-Key: x\n"), 401); /* then who it is */
+  assert_int_equal(get(target, as_subtoken("account", INFO, NOW - 60)), 401);
+  assert_int_equal(get(target, as_subtoken("account", INFO, NOW + 60)), 403); /* then the url */
+  check_event("url");
+  assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
+  assert_int_equal(get(target, as_subtoken("account", CREATE, NOW + 60)), 400); /* then these */
+  check_event("issue_denied");
+  assert_int_equal(get(INFO "?v=nonsense", as_subtoken("account", CREATE, NOW + 60)), 403);
+  assert_int_equal(get(INFO "?v=nonsense", ""), 401);
+  /* A body of another type comes after the credential, too. */
+  assert_int_equal(ask("POST", CREATE, "Content-Type: text/plain\n", "x"), 401);
+  assert_int_equal(ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 415);
+  /* Method and route come before credentials. */
+  assert_int_equal(get("/nowhere", AS_KEY AS_KEY), 404);
+  assert_int_equal(ask("DELETE", INFO, AS_KEY AS_KEY, ""), 405);
+}
+
+/* ---- createsubtoken ---- */
+
+static void test_create_plain(void **state) {
+  (void)state;
+  assert_int_equal(get(CREATE, AS_KEY), 200);
+  const subtoken_claims *claims = made();
+  assert_true(claims->iat == NOW);
+  assert_true(claims->exp == NOW + 30 * DAY);
+  assert_int_equal(claims->permission_count, 0);
+  assert_true(claims->every_url);
+  assert_true(st_text_is(subtoken_claims_text(claims, claims->sub), SUB));
+  check_event("none");
+  assert_int_equal(reply.event.dropped, 0);
+  assert_false(reply.event.clamped);
+}
+
+static void test_create_asked(void **state) {
+  (void)state;
+  assert_int_equal(get(CREATE "?expire=2023-11-20T00%3A00%3A00.592223424%2B00%3A00"
+                              "&permissions=guilds,nonsense,account,guilds,inventories"
+                              "&urls=%2Fv2%2Ftokeninfo%2C%2Fv2%2Fcharacters%2FMy+Cool+Character",
+                       AS_KEY),
+                   200);
+  const subtoken_claims *claims = made();
+  assert_true(claims->exp == INT64_C(1700438400));
+  check_list(claims, claims->permissions, claims->permission_count, "guilds,account");
+  check_list(claims, claims->urls, claims->url_count,
+             "/v2/tokeninfo,/v2/characters/My%20Cool%20Character");
+  assert_int_equal(reply.event.dropped, 2);
+  assert_false(reply.event.clamped);
+}
+
+static void test_create_clamped(void **state) {
+  (void)state;
+  assert_int_equal(get(CREATE "?expire=9999-12-31T23:59:59Z", AS_KEY), 200);
+  assert_true(made()->exp == NOW + 365 * DAY);
+  assert_true(reply.event.clamped);
+  stored.expires_at = NOW + 500;
+  assert_int_equal(get(CREATE "?expire=2030-01-01T00:00:00Z", AS_KEY), 200);
+  assert_true(made()->exp == NOW + 500);
+  assert_int_equal(get(CREATE, AS_KEY), 200);
+  assert_true(made()->exp == NOW + 500);
+  settings.default_life = 60;
+  assert_int_equal(get(CREATE, AS_KEY), 200);
+  assert_true(made()->exp == NOW + 60);
+}
+
+/* The body is read on POST alone, and by its type. */
+static void test_create_bodies(void **state) {
+  (void)state;
+  static const char form[] = "permissions=account&urls=%2Fa";
+  static const char json[] = "{\"permissions\":[\"account\"],\"urls\":[\"/a\"]}";
+  static const struct {
+    const char *method, *type, *body;
+    int status;
+  } rows[] = {
+      {"POST", "Content-Type: application/x-www-form-urlencoded\n", form, 200},
+      {"POST", "content-type: Application/X-WWW-Form-Urlencoded ; charset=utf-8\n", form, 200},
+      {"POST", "Content-Type: application/json\n", json, 200},
+      {"POST", "Content-Type: application/json;charset=utf-8\n", json, 200},
+      {"POST", "Content-Type: application/json\n", form, 400},
+      {"POST", "Content-Type: application/jsonx\n", json, 415},
+      {"POST", "Content-Type: text/plain\n", form, 415},
+      {"POST", "Content-Type: multipart/form-data; boundary=x\n", form, 415},
+      {"POST", "Content-Type: \n", form, 415},
+      {"POST", "", form, 415},
+      {"POST", "Content-Type: application/json\nContent-Type: application/json\n", json, 415},
+  };
+  char headers[500];
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(headers, sizeof headers, AS_KEY "%s", rows[i].type);
+    int status = ask(rows[i].method, CREATE, headers, rows[i].body);
+    CHECK(status == rows[i].status, "row %zu: %d %.*s", i, status, (int)reply.body_len, reply.body);
+    if (status == 415) check_body_starts("{\"text\":\"Content-Type: ");
+    if (status != 200) continue;
+    const subtoken_claims *claims = made();
+    check_list(claims, claims->permissions, claims->permission_count, "account");
+    check_list(claims, claims->urls, claims->url_count, "/a");
+  }
+  /* Without a body the type does not matter; a body on GET is ignored. */
+  assert_int_equal(ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", ""), 200);
+  assert_int_equal(ask("GET", CREATE, AS_KEY "Content-Type: application/json\n", json), 200);
+  assert_int_equal(made()->permission_count, 0);
+  assert_true(made()->every_url);
+  assert_int_equal(ask("GET", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 200);
+}
+
+static void test_create_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *query, *text;
+  } rows[] = {
+      {"expire=", "{\"text\":\"expire: must be a date"},
+      {"expire=2023-11-14T22:13:20Z", "{\"text\":\"expire: is now or in the past\"}"},
+      {"expire=1969-01-01T00:00:00Z", "{\"text\":\"expire: is now or in the past\"}"},
+      {"urls=/a,undefined", "{\"text\":\"urls: entry 2: "},
+      {"urls=/a,,/b", "{\"text\":\"urls: entry 2: "},
+      {"urls=/a/../b", "{\"text\":\"urls: entry 1: "},
+      {"urls=/a%00", "{\"text\":\"urls: entry 1: "},
+      {"urls=/%FF", "{\"text\":\"urls: entry 1: "},
+      {"urls=get:/a", "{\"text\":\"urls: entry 1: "},
+      {"urls=/a*", "{\"text\":\"urls: entry 1: "},
+      {"urls=%2", "{\"text\":\"urls: a % needs two hex digits"},
+      {"urls=/a&urls=/b", "{\"text\":\"urls: given more than once\"}"},
+  };
+  char target[200];
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(target, sizeof target, CREATE "?%s", rows[i].query);
+    int status = get(target, AS_KEY);
+    CHECK(status == 400, "%s: %d", rows[i].query, status);
+    check_body_starts(rows[i].text);
+    check_event("issue_denied");
+    assert_string_equal(reply.challenge, "");
+  }
+}
+
+/* More than fits in a token of 4,096 bytes is said, not cut. */
+static void test_create_too_large(void **state) {
+  (void)state;
+  char target[SUBTOKEN_TARGET_MAX];
+  st_writer writer = st_writer_on(target, sizeof target);
+  st_write_string(&writer, CREATE "?urls=");
+  for (int i = 0; i < 5; i++) {
+    st_write_string(&writer, i == 0 ? "/a" : ",/");
+    for (int j = 0; j < 900; j++) st_write_char(&writer, (char)('a' + i));
+  }
+  assert_true(st_writer_end(&writer));
+  assert_int_equal(get(target, AS_KEY), 400);
+  check_body_starts("{\"text\":\"urls: the subtoken would be longer than 4096 bytes");
+}
+
+static void test_create_from_subtoken(void **state) {
+  (void)state;
+  const char *line = as_subtoken("account,guilds,tradingpost", NULL, NOW + 5000);
+  assert_int_equal(get(CREATE "?permissions=guilds,tradingpost,progression", line), 200);
+  const subtoken_claims *claims = made();
+  /* tradingpost is in the token but no longer the key's; progression the key's alone. */
+  check_list(claims, claims->permissions, claims->permission_count, "guilds");
+  assert_true(claims->exp == NOW + 5000);
+  assert_true(claims->iat == NOW);
+  assert_true(st_text_is(subtoken_claims_text(claims, claims->sub), SUB));
+  assert_true(claims->every_url);
+  assert_int_equal(reply.event.dropped, 2);
+}
+
+static void test_create_restricted(void **state) {
+  (void)state;
+  static const char urls[] = CREATE ",/v2/characters/*,GET:/v2/account";
+  const char *line = as_subtoken("account", urls, NOW + 5000);
+  assert_int_equal(get(CREATE, line), 200);
+  const subtoken_claims *claims = made();
+  check_list(claims, claims->urls, claims->url_count, urls); /* inherited */
+  assert_int_equal(get(CREATE "?urls=/v2/characters/x,GET:/v2/account", line), 200);
+  claims = made();
+  check_list(claims, claims->urls, claims->url_count, "/v2/characters/x,GET:/v2/account");
+  static const char *const wider[] = {"/v2/account", "POST:/v2/account", "/v2/*", "/*",
+                                      "/v2/characters"};
+  char target[100];
+  for (size_t i = 0; i < COUNT(wider); i++) {
+    snprintf(target, sizeof target, CREATE "?urls=/v2/characters/x,%s", wider[i]);
+    CHECK(get(target, line) == 400, "%s: %d", wider[i], reply.status);
+    check_body("{\"text\":\"urls: entry 2: the parent does not allow it\"}");
+  }
+  /* An entry with a method opens that method alone. */
+  line = as_subtoken("account", "POST:" CREATE, NOW + 5000);
+  assert_int_equal(get(CREATE, line), 403);
+  assert_int_equal(ask("POST", CREATE, line, ""), 200);
+  line = as_subtoken("account", "GET:" CREATE, NOW + 5000);
+  assert_int_equal(ask("HEAD", CREATE, line, ""), 200);
+  assert_int_equal(ask("POST", CREATE, line, ""), 403);
+}
+
+static void test_rate(void **state) {
+  (void)state;
+  settings.rate_per_second = 1;
+  settings.rate_burst = 3;
+  for (int i = 0; i < 3; i++) assert_int_equal(get(CREATE, AS_KEY), 200);
+  assert_int_equal(get(CREATE, AS_KEY), 429);
+  check_event("rate");
+  assert_int_equal(reply.retry_after, 1);
+  /* A subtoken of the key draws from the same bucket. */
+  assert_int_equal(get(CREATE, as_subtoken("account", NULL, NOW + 60)), 429);
+  assert_int_equal(get(INFO, AS_KEY), 200); /* reading is not throttled */
+  settings.rate_per_second = 0;
+  assert_int_equal(get(CREATE, AS_KEY), 200);
+}
+
+/* ---- tokeninfo ---- */
+
+#define KEY_INFO                           \
+  "{\"id\":\"" KEY_ID                      \
+  "\",\"name\":\"My \\\"key\\\"\\u000a\"," \
+  "\"permissions\":[\"account\",\"progression\",\"guilds\"]"
+
+static void test_info_of_key(void **state) {
+  (void)state;
+  assert_int_equal(get(INFO, AS_KEY), 200);
+  check_body(KEY_INFO "}");
+  assert_int_equal(get(INFO "?v=latest", AS_KEY), 200);
+  check_body(KEY_INFO ",\"type\":\"APIKey\"}");
+  stored.permissions[0] = '\0';
+  assert_int_equal(get(INFO, AS_KEY), 200);
+  check_body("{\"id\":\"" KEY_ID "\",\"name\":\"My \\\"key\\\"\\u000a\",\"permissions\":[]}");
+}
+
+static void test_info_of_subtoken(void **state) {
+  (void)state;
+  static const char front[] =
+      "{\"id\":\"" KEY_ID "\",\"name\":\"My \\\"key\\\"\\u000a\",\"permissions\":[\"guilds\"]";
+  static const char times[] =
+      ",\"type\":\"Subtoken\",\"expires_at\":\"2023-11-14T22:14:20.000Z\","
+      "\"issued_at\":\"2023-11-14T21:56:40.000Z\"";
+  char expected[1024];
+  assert_int_equal(get(INFO, as_subtoken("guilds", NULL, NOW + 60)), 200);
+  snprintf(expected, sizeof expected, "%s}", front);
+  check_body(expected);
+  assert_int_equal(get(INFO "?v=latest", as_subtoken("guilds", NULL, NOW + 60)), 200);
+  snprintf(expected, sizeof expected, "%s%s}", front, times);
+  check_body(expected);
+  assert_int_equal(get(INFO "?v=latest", as_subtoken("guilds", INFO ",/a/*", NOW + 60)), 200);
+  snprintf(expected, sizeof expected, "%s%s,\"urls\":[\"" INFO "\",\"/a/*\"]}", front, times);
+  check_body(expected);
+  /* The old schema says nothing of urls. */
+  assert_int_equal(get(INFO, as_subtoken("guilds", INFO ",/a/*", NOW + 60)), 200);
+  snprintf(expected, sizeof expected, "%s}", front);
+  check_body(expected);
+}
+
+static void test_schemas(void **state) {
+  (void)state;
+  static const struct {
+    const char *query, *header;
+    int status; /* 200: old, 201: with the type */
+  } rows[] = {
+      {"", "", 200},
+      {"?v=2019-05-21T23:59:59.999Z", "", 200},
+      {"?v=2019-05-22T00:00:00.000Z", "", 201},
+      {"?v=2019-05-22T00:00:00Z", "", 201},
+      {"?v=2019-05-22T02:00:00%2B02:00", "", 201},
+      {"?v=2019-05-22T01:59:59%2B02:00", "", 200},
+      {"?v=2019-05-22", "", 201},
+      {"?v=2019-05-21", "", 200},
+      {"?v=2023-11-19", "", 201},
+      {"?v=9999-12-31", "", 201},
+      {"?v=0000-01-01", "", 200},
+      {"?v=latest", "", 201},
+      {"", "X-Schema-Version: latest\n", 201},
+      {"", "x-schema-version: 2022-03-23T19:00:00.000Z\n", 201},
+      {"", "X-Schema-Version: 2018-01-01\n", 200},
+      {"?v=2018-01-01", "X-Schema-Version: latest\n", 200}, /* the query goes first */
+      {"?v=latest", "X-Schema-Version: nonsense\n", 201},
+      {"?v=", "", 400},
+      {"?v", "X-Schema-Version: latest\n", 400},
+      {"?v=LATEST", "", 400},
+      {"?v=2019-5-22", "", 400},
+      {"?v=2019-02-30", "", 400},
+      {"?v=1", "", 400},
+      {"?v=%zz", "", 400},
+      {"?v=latest&v=latest", "", 400},
+      {"", "X-Schema-Version: nonsense\n", 400},
+      {"", "X-Schema-Version: \n", 400},
+  };
+  char target[100], headers[300];
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(target, sizeof target, INFO "%s", rows[i].query);
+    snprintf(headers, sizeof headers, AS_KEY "%s", rows[i].header);
+    int status = get(target, headers);
+    if (status == 200) {
+      check_body_starts(KEY_INFO);
+      status += reply.body_len > strlen(KEY_INFO "}");
+    }
+    CHECK(status == rows[i].status, "%s %s: %d", rows[i].query, rows[i].header, status);
+    if (status != 400) continue;
+    check_event("bad_request");
+    check_body_starts(rows[i].query[0] != '\0' ? "{\"text\":\"v: "
+                                               : "{\"text\":\"X-Schema-Version: ");
+  }
+}
+
+/* ---- errors ---- */
+
+static void test_reply_error(void **state) {
+  (void)state;
+  memset(&reply, 0, sizeof reply);
+  st_reply_error(&reply, 400, "event", "a \"quote\" \\ \n \x01 \x7F \xC3\xAB");
+  assert_int_equal(reply.status, 400);
+  assert_string_equal(reply.event.name, "event");
+  static char copy[ST_REPLY_BODY_MAX];
+  memcpy(copy, reply.body, reply.body_len);
+  assert_true(st_json_valid(copy, reply.body_len));
+  check_body("{\"text\":\"a \\\"quote\\\" \\\\ \\u000a \\u0001 \\u007f \xC3\xAB\"}");
+}
+
+static void test_revoked(void **state) {
+  (void)state;
+  static const char *const targets[] = {INFO, CREATE};
+  stored.disabled = true;
+  for (size_t i = 0; i < COUNT(targets); i++) {
+    assert_int_equal(get(targets[i], AS_KEY), 401);
+    check_body(UNAUTHORIZED);
+    check_event("key_disabled");
+    assert_int_equal(get(targets[i], as_subtoken("account", NULL, NOW + 60)), 401);
+    check_body(UNAUTHORIZED);
+    assert_string_equal(reply.challenge, "Bearer error=\"invalid_token\"");
+  }
+  stored.disabled = false;
+  stored.expires_at = NOW;
+  assert_int_equal(get(CREATE, AS_KEY), 401);
+  check_event("key_expired");
+  stored.expires_at = ST_NEVER;
+  stored.sub[0] = 'b'; /* revoke-subtokens: the key lives on, its old subtokens do not */
+  assert_int_equal(get(INFO, AS_KEY), 200);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_routes, set_up),
+      cmocka_unit_test_setup(test_slashes, set_up),
+      cmocka_unit_test_setup(test_long_targets, set_up),
+      cmocka_unit_test_setup(test_health, set_up),
+      cmocka_unit_test_setup(test_head_and_options, set_up),
+      cmocka_unit_test_setup(test_credentials, set_up),
+      cmocka_unit_test_setup(test_credential_tag, set_up),
+      cmocka_unit_test_setup(test_credential_in_body, set_up),
+      cmocka_unit_test_setup(test_store_trouble, set_up),
+      cmocka_unit_test_setup(test_clocks, set_up),
+      cmocka_unit_test_setup(test_order, set_up),
+      cmocka_unit_test_setup(test_create_plain, set_up),
+      cmocka_unit_test_setup(test_create_asked, set_up),
+      cmocka_unit_test_setup(test_create_clamped, set_up),
+      cmocka_unit_test_setup(test_create_bodies, set_up),
+      cmocka_unit_test_setup(test_create_refused, set_up),
+      cmocka_unit_test_setup(test_create_too_large, set_up),
+      cmocka_unit_test_setup(test_create_from_subtoken, set_up),
+      cmocka_unit_test_setup(test_create_restricted, set_up),
+      cmocka_unit_test_setup(test_rate, set_up),
+      cmocka_unit_test_setup(test_info_of_key, set_up),
+      cmocka_unit_test_setup(test_info_of_subtoken, set_up),
+      cmocka_unit_test_setup(test_schemas, set_up),
+      cmocka_unit_test_setup(test_reply_error, set_up),
+      cmocka_unit_test_setup(test_revoked, set_up),
+  };
+  return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+}
