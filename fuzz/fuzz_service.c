@@ -92,7 +92,8 @@ static void make_all(void) {
       "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF";
   static const char second[] =
       "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210";
-  static const char *const urls[] = {"/v2/createsubtoken", "GET:/v2/tokeninfo", "/v2/characters/*"};
+  static const char *const urls[] = {"POST:/v2/createsubtoken", "GET:/v2/tokeninfo",
+                                     "/v2/characters/*"};
   static const char hex[] = "0123456789abcdef";
   st_settings_default(&settings);
   HOLD(st_rate_start(&rate));
@@ -201,7 +202,12 @@ static void check_made(subtoken_text token, const credential *parent) {
   }
 }
 
-static void check_success(const st_reply *reply) {
+/* A subtoken that is restricted by urls must list the endpoint. */
+static void check_listed(const credential *by, subtoken_text method, const char *path) {
+  HOLD(subtoken_url_match(&by->grant, method, st_text(path)) == SUBTOKEN_OK);
+}
+
+static void check_success(const st_reply *reply, subtoken_text method) {
   static st_json json;
   static char copy[ST_REPLY_BODY_MAX];
   subtoken_text name, value;
@@ -214,9 +220,11 @@ static void check_success(const st_reply *reply) {
   HOLD(st_json_string(&json, &value));
   if (st_text_is(name, "id")) {
     HOLD(st_text_is(value, parent->key_id));
+    check_listed(parent, method, "/v2/tokeninfo");
     return;
   }
   HOLD(st_text_is(name, "subtoken"));
+  check_listed(parent, method, "/v2/createsubtoken");
   check_made(value, parent);
   HOLD(!st_json_member(&json, &name) && st_json_end(&json));
 }
@@ -227,7 +235,7 @@ static void check(const st_request *request) {
   st_service_answer(&service, request, &reply);
   check_status(&reply);
   check_body(&reply);
-  if (reply.status == 200) check_success(&reply);
+  if (reply.status == 200) check_success(&reply, request->method);
   HOLD(reply.head == st_text_is(request->method, "HEAD"));
   if (!st_text_is(request->method, "GET")) return;
   st_request head = *request;

@@ -348,12 +348,24 @@ void st_json_position(const char *text, size_t at, size_t *line, size_t *column)
   }
 }
 
+/* The length of the character at `at`, or 0 when there is none. */
+static size_t character_len(subtoken_text text, size_t at) {
+  uint32_t code;
+  return st_utf8_next(text.data + at, text.len - at, &code);
+}
+
 void st_json_write_string(st_writer *writer, subtoken_text text) {
   static const char hex[] = "0123456789abcdef";
   st_write_char(writer, '"');
   for (size_t i = 0; i < text.len; i++) {
     char c = text.data[i];
-    if (c == '"' || c == '\\') {
+    size_t len = character_len(text, i);
+    if (len == 0) {
+      st_write_string(writer, "\xEF\xBF\xBD"); /* U+FFFD for what is no UTF-8 */
+    } else if (len > 1) {
+      st_write(writer, text.data + i, len);
+      i += len - 1;
+    } else if (c == '"' || c == '\\') {
       st_write_char(writer, '\\');
       st_write_char(writer, c);
     } else if ((unsigned char)c < 0x20 || c == 0x7F) {

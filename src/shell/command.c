@@ -181,10 +181,14 @@ void st_print_text(FILE *out, subtoken_text text) {
 void st_print_json(FILE *out, subtoken_text text) {
   char piece[16];
   fputc('"', out);
-  for (size_t i = 0; i < text.len; i++) {
+  while (text.len > 0) {
+    uint32_t code;
+    size_t step = st_utf8_next(text.data, text.len, &code);
+    if (step == 0) step = 1;
     st_writer writer = st_writer_on(piece, sizeof piece);
-    st_json_write_string(&writer, (subtoken_text){text.data + i, 1});
+    st_json_write_string(&writer, (subtoken_text){text.data, step});
     fwrite(piece + 1, 1, writer.len - 2, out);
+    text = (subtoken_text){text.data + step, text.len - step};
   }
   fputc('"', out);
 }

@@ -113,7 +113,7 @@ static subtoken_text remote_of(const st_settings *settings, const st_request *re
         last = (subtoken_text){last.data + 1, last.len - 1};
       }
       st_network network;
-      if (!st_network_read(last, &network)) return remote;
+      if (!st_network_read(last, &network) || network.bits != 128) return remote;
       remote = last;
       rest.len = at > 0 ? at - 1 : 0;
     }

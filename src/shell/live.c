@@ -7,13 +7,15 @@
 #include "shell/log.h"
 
 #define RING_FILE_MAX 8192
+#define AGAIN_US INT64_C(1000000)
 
 static struct {
   pthread_mutex_t lock;    /* over current */
   pthread_mutex_t loading; /* one at a time reads files */
   st_live *current;
   const char *secrets;
-  st_world_stamp refused; /* a file that was looked at and is not good */
+  st_world_stamp refused; /* a file that was looked at and cannot be used */
+  int64_t again_at_us;    /* when to look at it again all the same */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .loading = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *ring_problem(subtoken_result result) {
@@ -56,7 +58,6 @@ static st_live *load(const st_settings *settings, const char **event, char *why)
   if (!st_world_stamp_of(all.secrets, &live->stamp)) memset(&live->stamp, 0, sizeof live->stamp);
   *event = st_ring_load(all.secrets, &live->ring, why);
   if (*event == NULL) return live;
-  all.refused = live->stamp;
   st_world_private_free(live, sizeof *live);
   return NULL;
 }
@@ -98,19 +99,30 @@ static bool same(const st_world_stamp *a, const st_world_stamp *b) {
   return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Another thread may have done it meanwhile: look again under the lock. A file
- * that cannot be used is said once, and the ring in use is kept.
+/* A file that cannot be used is said once, and the ring in use is kept. It is looked
+ * at again a second later, because the fault may not be the file's: no descriptor,
+ * no memory.
  */
-static void reload_ring(const st_world_stamp *seen) {
+static void try_ring(const st_world_stamp *seen, const st_settings *settings) {
   char why[ST_WHY_MAX];
   const char *event;
+  st_live *fresh = load(settings, &event, why);
+  if (fresh != NULL) {
+    put_in_force(fresh);
+    st_log_event("ring_loaded", NULL);
+    return;
+  }
+  if (!same(seen, &all.refused)) st_log_event(event, why);
+  all.refused = *seen;
+  all.again_at_us = st_world_monotonic_us() + AGAIN_US;
+}
+
+/* Another thread may have done it meanwhile: look again under the lock. */
+static void reload_ring(const st_world_stamp *seen) {
   pthread_mutex_lock(&all.loading);
   st_live *live = current();
-  if (!same(seen, &live->stamp) && !same(seen, &all.refused)) {
-    st_live *fresh = load(&live->settings, &event, why);
-    if (fresh != NULL) put_in_force(fresh);
-    st_log_event(fresh != NULL ? "ring_loaded" : event, fresh != NULL ? NULL : why);
-  }
+  bool known_bad = same(seen, &all.refused) && st_world_monotonic_us() < all.again_at_us;
+  if (!same(seen, &live->stamp) && !known_bad) try_ring(seen, &live->settings);
   pthread_mutex_unlock(&all.loading);
   st_live_give(live);
 }

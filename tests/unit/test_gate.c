@@ -328,11 +328,13 @@ static void *send_much(void *argument) {
   script *s = argument;
   char junk[10000];
   memset(junk, 'x', sizeof junk);
-  for (int i = 0; i < 30; i++) {
-    if (send(s->fd, junk, sizeof junk, MSG_NOSIGNAL) < 0) break;
+  bool sent = true;
+  for (int i = 0; i < 30 && sent; i++) {
+    sent = send(s->fd, junk, sizeof junk, MSG_NOSIGNAL) > 0;
     usleep(1000);
   }
-  if (hear(s->fd, s->heard, sizeof s->heard) < 0) strcpy(s->heard, "reset");
+  bool heard = hear(s->fd, s->heard, sizeof s->heard) >= 0;
+  if (!sent || !heard) strcpy(s->heard, "reset");
   close(s->fd);
   return NULL;
 }
@@ -357,10 +359,61 @@ static void test_linger(void **state) {
   assert_string_equal(s.heard, "answer");
 }
 
+/* ---- answers ---- */
+
+enum { LARGE = 8 << 20 }; /* more than the socket buffers of both sides hold */
+static char large[LARGE];
+
+static void *read_slowly(void *argument) {
+  script *s = argument;
+  char piece[1 << 16];
+  size_t len = 0;
+  usleep(SETTLE_US);
+  for (ssize_t n; (n = recv(s->fd, piece, sizeof piece, 0)) > 0; len += (size_t)n) {
+    if (memcmp(piece, large + len, (size_t)n) != 0) break;
+  }
+  s->piece = len;
+  return NULL;
+}
+
+static void test_send(void **state) {
+  (void)state;
+  uint64_t seed = 1;
+  for (size_t i = 0; i < LARGE; i += 8) {
+    uint64_t next = random_next(&seed);
+    memcpy(large + i, &next, sizeof next);
+  }
+  ends both = begin();
+  script s = {.fd = both.client};
+  pthread_t thread;
+  say_text(both.client, SIMPLE);
+  assert_true(next_request(both.server));
+  assert_int_equal(pthread_create(&thread, NULL, read_slowly, &s), 0);
+  assert_true(st_gate_send("", 0));
+  assert_true(st_gate_send(large, LARGE));
+  shutdown(both.server, SHUT_WR);
+  pthread_join(thread, NULL);
+  assert_int_equal(s.piece, LARGE); /* all of it, in order */
+  st_gate_answered(true);
+  end(both);
+  /* A client that has left: no signal, no wait. */
+  both = begin();
+  say_text(both.client, SIMPLE);
+  assert_true(next_request(both.server));
+  close(both.client);
+  usleep(SETTLE_US);
+  assert_false(st_gate_send(large, LARGE));
+  st_gate_answered(true);
+  st_gate_close();
+  close(both.server);
+}
+
 /* ---- workers ---- */
 
 typedef struct worker {
   pthread_t thread;
+  atomic_bool wordy; /* answers with more than its client reads */
+  atomic_bool sent;
   ends both;
   atomic_int served;
   atomic_bool ended;
@@ -372,8 +425,10 @@ static void *work(void *argument) {
   st_gate_open();
   while (next_request(w->both.server)) {
     atomic_fetch_add(&w->served, 1);
-    st_gate_answered(st_gate_draining());
-    if (st_gate_draining()) break;
+    bool cut = atomic_load(&w->wordy) && !st_gate_send(large, LARGE);
+    st_gate_answered(cut || st_gate_draining());
+    if (cut || st_gate_draining()) break;
+    atomic_store(&w->sent, true);
   }
   st_gate_close();
   close(w->both.server);
@@ -452,6 +507,32 @@ static void test_eviction_of_a_dripper(void **state) {
   st_gate_setup(64, report);
 }
 
+/* A client that does not read its answer waits like the others, and is closed when it
+ * has waited longest.
+ */
+static void test_eviction_of_a_deaf_one(void **state) {
+  (void)state;
+  worker deaf, idle, third;
+  st_gate_setup(2, report);
+  start_worker(&deaf);
+  atomic_store(&deaf.wordy, true); /* read by its thread only after the request below */
+  say_text(deaf.both.client, SIMPLE);
+  assert_true(soon_served(&deaf, 1));
+  usleep(SETTLE_US);
+  start_worker(&idle);
+  assert_false(atomic_load(&deaf.ended));
+  start_worker(&third);
+  assert_true(soon(&deaf.ended));
+  assert_false(atomic_load(&deaf.sent));
+  usleep(SETTLE_US);
+  assert_false(atomic_load(&idle.ended));
+  assert_false(atomic_load(&third.ended));
+  join_worker(&deaf);
+  join_worker(&idle);
+  join_worker(&third);
+  st_gate_setup(64, report);
+}
+
 static void *finish_later(void *argument) {
   worker *w = argument;
   usleep(100000);
@@ -522,8 +603,10 @@ int main(void) {
       cmocka_unit_test(test_split),
       cmocka_unit_test(test_continue),
       cmocka_unit_test(test_linger),
+      cmocka_unit_test(test_send),
       cmocka_unit_test(test_eviction),
       cmocka_unit_test(test_eviction_of_a_dripper),
+      cmocka_unit_test(test_eviction_of_a_deaf_one),
       cmocka_unit_test(test_drain),
   };
   return cmocka_run_group_tests_name("gate", tests, set_up, tear_down);
