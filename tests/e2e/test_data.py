@@ -70,6 +70,24 @@ class Client:
         self.connection.close()
 
 
+class Server(support.Server):
+    """One that has never been asked anything takes 2 s to stop, and 512 threads take long
+    to start under a sanitizer; there are many here."""
+
+    def __init__(self, data=None, config=None, **options):
+        if SANITIZER and config is None:
+            config = {"threads": 16}
+        super().__init__(data, config, **options)
+
+    def stop(self, *args, **options):
+        try:
+            if self.process.poll() is None:
+                curl(self.url + "/healthz", timeout=10)
+        except (AssertionError, AttributeError):
+            pass
+        super().stop(*args, **options)
+
+
 def kid_of(token):
     return json.loads(unb64(token.split(".")[0])).get("kid")
 
@@ -79,7 +97,9 @@ def kids(data):
 
 
 def events(server, name):
-    return [l for l in server.log_lines() if l["event"] == name]
+    time.sleep(0.05)  # the log's thread gathers; the last line may be half there
+    lines = server.log().split("\n")[:-1]
+    return [e for e in (json.loads(l) for l in lines if l.startswith("{")) if e["event"] == name]
 
 
 def wait_for(what, seconds=20):
@@ -99,7 +119,7 @@ def starts(data, *args):
     for line in p.stderr:
         err += line
         if b'"listening"' in line:
-            p.terminate()
+            p.kill()
             err += p.stderr.read()
             break
     code = p.wait(timeout=30)
@@ -453,6 +473,7 @@ class Traffic:
                 if user.status(self.key) != 200:
                     self.failures.append("key")
                 self.count += 1
+                time.sleep(0.002)
         except BaseException:
             self.failures.append(traceback.format_exc())
 
@@ -466,7 +487,7 @@ class Traffic:
         [t.join() for t in self.threads]
         if kind is None:
             assert not self.failures, self.failures[:3]
-            assert self.count > 50, self.count
+            assert self.count > 20, self.count
 
 
 @test
@@ -903,8 +924,9 @@ def configurations_that_are_refused():
             ("trusted_proxies", ('"127.0.0.1"', "null", "[1]", '["x"]', '["10.0.0.0/33"]', '["::/129"]', '["10.0.0.0/"]', '[""]',
                                  '["10.0.0.0/8/8"]', json.dumps(["10.0.0.1"] * 33))),
             ("rate", ('"on"', "1", "null", "{}", '{"per_second":1}', '{"per_second":0,"burst":1}', '{"per_second":1,"burst":1,"x":1}',
-                      '{"per_second":"1","burst":1}', '{"per_second":1,"burst":-1}', '{"per_second":1,"per_second":1}')),
+                      '{"per_second":"1","burst":1}', '{"per_second":1,"burst":-1}')),
             ("registration", ('"open"', "true", "null", '"Closed"')), ("log", ("1", '""', "null", "[]"))) for value in values] + [
+        ('{"rate":{"per_second":1,"per_second":1}}', "line 1"),
         ('{"default_life":"2d","max_life":"1d"}', "default_life"), ('{"max_life":"1d"}', "default_life"),
         ("{%s}" % (" " * 70000), "longer")]:
         path = config_file(text)
@@ -930,11 +952,9 @@ def every_setting():
     server = Server(data, config=plain)
     at = server.cmd.index("--listen")
     del server.cmd[at:at + 2]  # the one in the file counts
-    server.log_path, stderr = log, server.log_path
-    real = server.log
-    server.log = lambda: real() if os.path.exists(log) else ""
+    stderr = server.log
+    server.log = lambda: stderr() + (open(log).read() if os.path.exists(log) else "")
     with server:
-        # start() has opened the log for appending; the server's own lines follow.
         client = Client(server)
         p = payload(client.make(key["key"]))
         assert p["exp"] - p["iat"] == 3600, p
@@ -964,7 +984,8 @@ def every_setting():
         assert client.status(sign(secret, key["sub"], now, now + 7201)) == 401
         assert os.stat(log).st_mode & 0o007 == 0
         client.close()
-    assert key["key"][37:] not in real()
+        assert '"event"' not in stderr() and '"listening"' in open(log).read()
+    assert key["key"][37:] not in server.log()
 
 
 def sign(secret, sub, iat, exp):
@@ -984,9 +1005,12 @@ def reload(server, config=None):
     """SIGHUP; True when it was taken, or the reason why not."""
     if config is not None:
         server.write_config(config)
-    seen = len(events(server, "reloaded")), len(events(server, "reload_failed"))
+    def now():
+        text = server.log()
+        return text.count('"event":"reloaded"'), text.count('"event":"reload_failed"')
+
+    seen = now()
     server.process.send_signal(signal.SIGHUP)
-    now = lambda: (len(events(server, "reloaded")), len(events(server, "reload_failed")))
     wait_for(lambda: now() != seen)
     return True if now()[0] > seen[0] else events(server, "reload_failed")[-1]["detail"]
 
@@ -1029,9 +1053,10 @@ def reload_whole_or_not_at_all():
             assert reload(server, {"default_life": "30m", "max_life": "1h", "leeway": 0}) is True
             assert client.status(sign_(10, 200)) == 401 and client.status(sign_(0, 3700)) == 401
             assert client.status(sign_(-300, -2)) == 401 and client.status(sign_(0, 3600)) == 200
-            assert reload(server, {}) is True and life() == 30 * 86400
-            assert reload(server, dict(start, rate={"per_second": 100000, "burst": 100000})) is True
-            assert life() == 3600
+        # Lower than the life of tokens just made: not with others at work.
+        assert reload(server, {}) is True and life() == 30 * 86400
+        assert reload(server, dict(start, rate={"per_second": 100000, "burst": 100000})) is True
+        assert life() == 3600
     with Server(config={}) as server:
         key = make_key(server.data)["key"]
         client = Client(server)
@@ -1110,7 +1135,7 @@ def a_name_that_is_not_of_this_machine_alone():
     for config, listen, warned in (({}, "0.0.0.0:0", True), ({"behind_tls": True}, "0.0.0.0:0", False),
                                    ({}, "127.0.0.1:0", False), ({}, "localhost:0", False),
                                    ({"behind_tls": False}, "[::]:0", True), ({}, "[::1]:0", False)):
-        server = Server(config=config)
+        server = Server(config=dict(config, threads=16))
         server.cmd[server.cmd.index("--listen") + 1] = listen
         try:
             server.start()
@@ -1185,7 +1210,7 @@ def others_of_its_user_cannot_look_inside():
 
     env = dict(os.environ)  # who may not look inside cannot look for leaks either
     env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-    server = Server(os.path.join(data, "var"), env=env, preexec=drop)
+    server = support.Server(os.path.join(data, "var"), env=env, preexec=drop)
     server.cmd[0] = program
     with server:
         pid = server.process.pid

@@ -369,6 +369,13 @@ static void writes_strings(void **state) {
   st_json_write_string(&writer, ST_TEXT("a\"\\/\x01\x1F\x7F\n\xC3\xA9"));
   assert_true(st_writer_end(&writer));
   assert_string_equal(out, "\"a\\\"\\\\/\\u0001\\u001f\\u007f\\u000a\xC3\xA9\"");
+  writer = st_writer_on(out, sizeof out);
+  st_json_write_string(&writer, ST_TEXT("a\xFF\xC3"));
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out, "\"a\xEF\xBF\xBD\xEF\xBF\xBD\"");
+  writer = st_writer_on(out, sizeof out);
+  st_json_write_string(&writer, ST_TEXT("\xED\xA0\x80z\xF0\x9F\x98\x80"));
+  assert_true(!writer.overflow && st_json_valid(out, writer.len));
   for (int c = 1; c < 0x80; c++) {
     char one = (char)c;
     subtoken_text back;

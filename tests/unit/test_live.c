@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,6 +150,24 @@ static void test_bad_ring_keeps_the_old(void **state) {
   st_live_give(before);
 }
 
+/* Without a descriptor a good ring cannot be read. That is not the file's fault: it is
+ * taken up later although it has not changed since.
+ */
+static void test_ring_that_could_not_be_read(void **state) {
+  (void)state;
+  struct rlimit before, none;
+  put(LINE_B, 0600);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = before;
+  none.rlim_cur = 0;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  char meanwhile = ring_in_force();
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_int_equal(meanwhile, 'a');
+  usleep(1100000);
+  assert_int_equal(ring_in_force(), 'b');
+}
+
 static void test_missing_ring_keeps_the_old(void **state) {
   (void)state;
   assert_int_equal(unlink(path), 0);
@@ -289,6 +308,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_old_one_lives_while_used, start, stop),
       cmocka_unit_test_setup(test_stop_frees, start),
       cmocka_unit_test_setup_teardown(test_bad_ring_keeps_the_old, start, stop),
+      cmocka_unit_test_setup_teardown(test_ring_that_could_not_be_read, start, stop),
       cmocka_unit_test_setup_teardown(test_missing_ring_keeps_the_old, start, stop),
       cmocka_unit_test_setup_teardown(test_settings_change, start, stop),
       cmocka_unit_test_setup_teardown(test_settings_with_bad_ring, start, stop),
