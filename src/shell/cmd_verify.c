@@ -3,6 +3,7 @@
 
 #include "base/date.h"
 #include "base/json.h"
+#include "core/claims.h"
 #include "shell/command.h"
 #include "shell/live.h"
 #include "subtoken/verify.h"
@@ -18,15 +19,33 @@ typedef struct question {
   int64_t now;
 } question;
 
+/* The store, when it is asked, and what it said of the last sub. */
+typedef struct store_answer {
+  st_keys keys;
+  st_key key;
+  int64_t now;
+} store_answer;
+
 static subtoken_result ask_store(void *context, subtoken_text sub) {
-  static st_key key;
-  const st_keys *keys = context;
-  switch (keys->by_sub(keys->store, sub, &key)) {
-    case ST_FOUND: return key.disabled ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+  store_answer *answer = context;
+  switch (answer->keys.by_sub(answer->keys.store, sub, &answer->key)) {
+    case ST_FOUND:
+      return answer->key.disabled || answer->key.expires_at <= answer->now ? SUBTOKEN_REVOKED
+                                                                           : SUBTOKEN_OK;
     case ST_FOUND_NONE:
     case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
     default: return SUBTOKEN_FEED_STALE;
   }
+}
+
+/* A token is worth no more than the store grants its sub now. */
+static subtoken_result hold_against_store(const st_key *key, const question *asked) {
+  static subtoken_claims grant;
+  if (!st_key_grant(key, &grant)) return SUBTOKEN_FEED_STALE;
+  for (size_t i = 0; i < asked->needs_count; i++) {
+    if (!st_claims_has_permission(&grant, asked->needs[i])) return SUBTOKEN_PERM;
+  }
+  return SUBTOKEN_OK;
 }
 
 static bool read_time(subtoken_text text, int64_t *seconds) {
@@ -51,7 +70,10 @@ static subtoken_result decide(const subtoken_verifier *verifier, const question 
                               .target = asked->target,
                               .needs = asked->needs,
                               .needs_count = asked->needs_count};
-  return subtoken_verify(verifier, asked->token, &request, claims);
+  store_answer *store = verifier->revoked_context;
+  if (store != NULL) store->now = asked->now;
+  subtoken_result result = subtoken_verify(verifier, asked->token, &request, claims);
+  return result == SUBTOKEN_OK && store != NULL ? hold_against_store(&store->key, asked) : result;
 }
 
 static void print_verdict_json(subtoken_result result) {
@@ -81,7 +103,7 @@ static bool read_needs_array(st_json *json, question *asked) {
 static bool read_at(st_json *json, question *asked) {
   subtoken_text text;
   if (st_json_peek(json) != '"') return st_json_uint(json, &asked->now);
-  return st_json_string(json, &text) && read_time(text, &asked->now);
+  return st_json_string(json, &text) && read_time(text, &asked->now) && asked->now >= 0;
 }
 
 /* One line; what it does not say is as the options say. */
@@ -249,7 +271,7 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
   char why[ST_WHY_MAX];
   st_data data;
   st_store *store = NULL;
-  static st_keys keys; /* the verifier points to it */
+  static store_answer answer; /* the verifier points to it */
   if (!st_data_find(given->data, &data, why)) return st_complain(ST_EXIT_USAGE, "verify: %s", why);
   if (st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why) != NULL) {
     return st_complain(ST_EXIT_FAILED, "verify: %s", why);
@@ -258,9 +280,9 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
   if (!given->no_revocations) {
     store = st_data_open(&data, false, why);
     if (store != NULL) {
-      keys = st_store_keys(store);
+      answer.keys = st_store_keys(store);
       verifier->revoked = ask_store;
-      verifier->revoked_context = &keys;
+      verifier->revoked_context = &answer;
     } else {
       st_complain(0, "verify: no revocation data: %s", why);
     }

@@ -2,9 +2,14 @@
 #include "shell/command.h"
 
 static int version(int argc, char **argv) {
-  (void)argc;
-  (void)argv;
-  puts("subtoken " SUBTOKEN_VERSION);
+  bool json = false;
+  const st_option options[] = {{"--json", &json, NULL}, {0}};
+  st_arguments arguments = {.command = "version",
+                            .help = "usage: subtoken version [--json]\nPrints the version.",
+                            .options = options};
+  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
+  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  puts(json ? "{\"version\":\"" SUBTOKEN_VERSION "\"}" : "subtoken " SUBTOKEN_VERSION);
   return st_flush(ST_EXIT_DONE);
 }
 
@@ -33,7 +38,8 @@ static bool is_secret(const char *argument) {
 int main(int argc, char **argv) {
   st_world_harden();
   for (int i = 1; i < argc; i++) {
-    if (!is_secret(argv[i])) continue;
+    const char *value = strchr(argv[i], '=');
+    if (!is_secret(argv[i]) && (value == NULL || !is_secret(value + 1))) continue;
     fputs(
         "subtoken: keys and tokens are read from standard input or files, never from the\n"
         "command line, where every user of this machine can see them.\n",

@@ -1,4 +1,4 @@
-/* A consistent copy of the store while it is in use. */
+/* Files put in place whole or not at all, and the copy of a store that is in use. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,7 +26,8 @@ static bool copy_pages(sqlite3 *from, sqlite3 *to) {
 /* From a connection of its own, so that nobody waits for it here either. The
  * copy is switched from WAL, so that it is one file and needs none beside it.
  */
-static st_stored copy_into(st_store *store, const char *path, char *why) {
+static st_stored copy_into(void *context, const char *path, char *why) {
+  st_store *store = context;
   sqlite3 *from = NULL, *to = NULL;
   st_stored stored = ST_STORE_FAILED;
   if (st_sqlite_connect(store->path, &from, why) != ST_STORED ||
@@ -96,12 +97,15 @@ static void remove_temporary(const char *temporary) {
   }
 }
 
-static st_stored back_up(st_store *store, const char *temporary, const char *path, char *why) {
-  if (copy_into(store, temporary, why) != ST_STORED) {
+static st_stored place(const char *temporary, const char *path, st_sqlite_fill *fill, void *context,
+                       char *why) {
+  if (fill(context, temporary, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   if (!sync_path(temporary, 0) || !put_in_place(temporary, path)) {
-    return st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+    st_stored stored = errno == EEXIST ? ST_STORE_EXISTS : ST_STORE_FAILED;
+    (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+    return stored;
   }
   if (!sync_directory_of(path)) {
     (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
@@ -111,11 +115,7 @@ static st_stored back_up(st_store *store, const char *temporary, const char *pat
   return ST_STORED;
 }
 
-st_stored st_store_backup(st_store *store, const char *path, char *why) {
-  struct stat status;
-  if (lstat(path, &status) == 0) {
-    return st_sqlite_fail(why, "%s is there already", st_sqlite_shown(path));
-  }
+st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *why) {
   char *temporary = NULL;
   /* Never a name that SQLite reads as something else, ":memory:" or "file:". */
   if (asprintf(&temporary, "%s%s.XXXXXX", path[0] == '/' ? "" : "./", path) < 0) {
@@ -123,15 +123,23 @@ st_stored st_store_backup(st_store *store, const char *path, char *why) {
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   if (fd < 0) {
-    (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+    (void)st_sqlite_fail(why, "cannot create %s: %m", st_sqlite_shown(path));
     free(temporary);
     return ST_STORE_FAILED;
   }
   (void)close(fd);
-  st_stored stored = back_up(store, temporary, path, why);
+  st_stored stored = place(temporary, path, fill, context, why);
   if (stored != ST_STORED) {
     remove_temporary(temporary);
   }
   free(temporary);
   return stored;
+}
+
+st_stored st_store_backup(st_store *store, const char *path, char *why) {
+  struct stat status;
+  if (lstat(path, &status) == 0) {
+    return st_sqlite_fail(why, "%s is there already", st_sqlite_shown(path));
+  }
+  return st_sqlite_place(path, copy_into, store, why) == ST_STORED ? ST_STORED : ST_STORE_FAILED;
 }

@@ -80,4 +80,10 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
 st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why);
 st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *why);
 
+/* Put a new file at path, whole or not at all: made beside it by fill, fsynced,
+ * renamed. ST_STORE_EXISTS, and nothing has changed, when there is one by then.
+ */
+typedef st_stored st_sqlite_fill(void *context, const char *temporary, char *why);
+st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *why);
+
 #endif

@@ -81,24 +81,6 @@ static st_stored check_owner(const char *path, int64_t *size, char *why) {
   return ST_STORED;
 }
 
-/* The absolute path, links resolved, of a file that is there now. mknod makes it
- * without a descriptor to close, and leaves one that is there as it is.
- */
-static st_stored find_file(const char *path, bool create, char **found, char *why) {
-  int64_t changes = size_beside(path, "-wal"); /* before we look for the file: it comes later */
-  struct stat status;
-  if (stat(path, &status) != 0 && errno == ENOENT && changes > 0) {
-    return st_sqlite_fail(why, "%s is missing, but its -wal is there: restore a backup",
-                          st_sqlite_shown(path));
-  }
-  if (create && mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
-    return st_sqlite_fail(why, "cannot create %s: %m", st_sqlite_shown(path));
-  }
-  *found = realpath(path, NULL);
-  return *found != NULL ? ST_STORED
-                        : st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(path));
-}
-
 /* Read the start of a file through the VFS; what is missing is zeros. */
 static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename name,
                        uint8_t header[HEADER_LEN]) {
@@ -127,27 +109,6 @@ static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *why) {
                                             sqlite3_errstr(code));
 }
 
-/* Power lost in the first transaction may leave any bytes in the file, and then
- * a rollback journal that says it had 0 pages. Such a file never held a key.
- */
-static bool is_half_made(const char *path) {
-  static const uint8_t magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
-  static const uint8_t no_pages[4] = {0};
-  uint8_t header[20] = {0};
-  char *name = NULL;
-  if (asprintf(&name, "%s-journal", path) < 0) {
-    return false;
-  }
-  int journal = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  ssize_t len = journal < 0 ? -1 : read(journal, header, sizeof header);
-  if (journal >= 0) {
-    (void)close(journal);
-  }
-  free(name);
-  return len == (ssize_t)sizeof header && memcmp(header, magic, sizeof magic) == 0 &&
-         memcmp(header + 16, no_pages, sizeof no_pages) == 0;
-}
-
 static bool is_ours(const uint8_t header[HEADER_LEN]) {
   static const uint8_t id[4] = {APPLICATION_ID >> 24 & 0xff, APPLICATION_ID >> 16 & 0xff,
                                 APPLICATION_ID >> 8 & 0xff, APPLICATION_ID & 0xff};
@@ -172,10 +133,10 @@ static st_stored check_ours(const char *path, const uint8_t header[HEADER_LEN], 
   return ST_STORED;
 }
 
-/* Judge the bytes before SQLite may write any: what is not ours stays untouched.
- * The -wal is looked at first, because a file gets one only when it is complete.
+/* Judge the bytes before SQLite may write any: what is not ours stays untouched. A
+ * file is put in place complete, so one that is empty has lost what it held.
  */
-static st_stored check_file(const char *path, bool create, int64_t *size, char *why) {
+static st_stored check_file(const char *path, int64_t *size, char *why) {
   int64_t changes = size_beside(path, "-wal");
   uint8_t header[HEADER_LEN] = {0};
   if (check_owner(path, size, why) != ST_STORED || peek(path, header, why) != ST_STORED) {
@@ -184,15 +145,8 @@ static st_stored check_file(const char *path, bool create, int64_t *size, char *
   if (is_ours(header)) {
     return check_ours(path, header, *size, changes, why);
   }
-  if (*size != 0 && !is_half_made(path)) {
-    return st_sqlite_fail(why, "%s is not a database of subtoken, or is damaged: restore a backup",
-                          st_sqlite_shown(path));
-  }
-  if (changes > 0) {
-    return st_sqlite_fail_damaged(why, path, "it is empty, but its -wal is not");
-  }
-  return create ? ST_STORED
-                : st_sqlite_fail(why, "%s is empty: it was never finished", st_sqlite_shown(path));
+  return st_sqlite_fail(why, "%s is %s: restore a backup", st_sqlite_shown(path),
+                        *size == 0 ? "empty" : "not a database of subtoken, or is damaged");
 }
 
 /* ---- Opening: connections and schema ---- */
@@ -313,6 +267,42 @@ static st_stored update_schema(const char *path, sqlite3 *db, char *why) {
   return stored;
 }
 
+/* A new database, complete and in WAL mode: the fill of st_sqlite_place. */
+static st_stored build(void *unused, const char *path, char *why) {
+  (void)unused;
+  sqlite3 *db = NULL;
+  st_stored stored = st_sqlite_connect(path, &db, why);
+  if (stored == ST_STORED) {
+    stored = update_schema(path, db, why);
+  }
+  if (stored == ST_STORED) {
+    stored = st_sqlite_set_journal(path, db, "wal", why);
+  }
+  if (sqlite3_close(db) != SQLITE_OK && stored == ST_STORED) {
+    stored = st_sqlite_fail(why, "cannot write %s: it cannot be closed", st_sqlite_shown(path));
+  }
+  return stored;
+}
+
+/* The absolute path, links resolved, of a file that is there now. Another process may
+ * make it at the same time: whose is in place first is everybody's.
+ */
+static st_stored find_file(const char *path, bool create, char **found, char *why) {
+  struct stat status;
+  int64_t changes = size_beside(path, "-wal"); /* before we look for the file: it comes later */
+  bool missing = stat(path, &status) != 0 && errno == ENOENT;
+  if (missing && changes > 0) {
+    return st_sqlite_fail(why, "%s is missing, but its -wal is there: restore a backup",
+                          st_sqlite_shown(path));
+  }
+  if (missing && create && st_sqlite_place(path, build, NULL, why) == ST_STORE_FAILED) {
+    return ST_STORE_FAILED;
+  }
+  *found = realpath(path, NULL);
+  return *found != NULL ? ST_STORED
+                        : st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(path));
+}
+
 static st_stored check_pages(const char *path, sqlite3 *db, char *why) {
   sqlite3_stmt *statement = NULL;
   st_stored stored = ST_STORE_FAILED;
@@ -356,7 +346,7 @@ static st_stored prepare_all(st_store *store, char *why) {
 static st_stored open_parts(st_store *store, const char *path, bool create, char *why) {
   int64_t size = 0;
   if (find_file(path, create, &store->path, why) != ST_STORED ||
-      check_file(store->path, create, &size, why) != ST_STORED ||
+      check_file(store->path, &size, why) != ST_STORED ||
       st_sqlite_connect(store->path, &store->writes, why) != ST_STORED ||
       check_same(store->path, store->writes, why) != ST_STORED ||
       update_schema(store->path, store->writes, why) != ST_STORED ||
