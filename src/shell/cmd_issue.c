@@ -1,5 +1,6 @@
 #include "app/params.h"
 #include "base/date.h"
+#include "core/paths.h"
 #include "shell/command.h"
 #include "shell/live.h"
 
@@ -27,6 +28,18 @@ static void write_parameter(st_writer *query, const char *name, const char *valu
   }
 }
 
+static bool check_urls(st_params *params) {
+  static st_entry entry;
+  for (size_t i = 0; i < params->ask.url_count; i++) {
+    subtoken_fault fault = st_entry_read(params->urls[i], &entry);
+    if (fault == SUBTOKEN_FAULT_NONE) continue;
+    snprintf(params->why, sizeof params->why, "urls: entry %zu: %s", i + 1,
+             subtoken_fault_text(fault));
+    return false;
+  }
+  return true;
+}
+
 /* The lists are read by the code that reads them in a query. */
 static bool read_lists(const char *permissions, const char *urls, st_params *params) {
   static char query[3 * ST_BODY_IN_MAX + 64];
@@ -38,7 +51,8 @@ static bool read_lists(const char *permissions, const char *urls, st_params *par
     return false;
   }
   return st_params_read(params, (subtoken_text){query, writer.len}, ST_BODY_NONE,
-                        (subtoken_text){NULL, 0});
+                        (subtoken_text){NULL, 0}) &&
+         check_urls(params);
 }
 
 /* A parent that is restricted to some urls may make tokens only when it lists the

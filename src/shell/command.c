@@ -34,6 +34,7 @@ int st_command_run(const st_command *table, const char *program, int argc, char 
   for (const st_command *row = table; argc >= 1 && row->name != NULL; row++) {
     if (strcmp(argv[0], row->name) == 0) return row->run(argc - 1, argv + 1);
   }
+  if (argc >= 1) fprintf(stderr, "%s: there is no command %.40s\n", program, argv[0]);
   print_table(table, program, stderr);
   return ST_EXIT_USAGE;
 }
@@ -164,8 +165,7 @@ bool st_read_credential(char *out, size_t size, subtoken_text *credential, char 
  */
 static bool obeyed(uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x61C || code == 0x200E ||
-         code == 0x200F || (code >= 0x202A && code <= 0x202E) ||
-         (code >= 0x2066 && code <= 0x2069);
+         code == 0x200F || (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
 void st_print_text(FILE *out, subtoken_text text) {

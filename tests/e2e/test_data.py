@@ -584,9 +584,12 @@ def a_ring_goes_bad_under_a_server():
                 for _ in range(5):
                     for c in clients:
                         assert c.status(token) == 200 and kid_of(c.make(key)) is None
+            word = {"readable": "keyfile_perm", "short": "weak_secret"}.get(how, "keyfile_bad")
             refusals += 1
-            found = events(server, "ring_refused")
+            found = [l for l in server.log_lines()
+                     if l["event"] in ("keyfile_perm", "keyfile_bad", "weak_secret")]
             assert len(found) == refusals and path in found[-1]["detail"], (how, found)
+            assert found[-1]["event"] == word, (how, found)
             assert good.strip()[1:] not in server.log()
             code = cmd("verify", data=data, stdin=token)[0]
             assert code == 3, (how, code)
