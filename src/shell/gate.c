@@ -274,9 +274,19 @@ static bool read_request(gate *g) {
 
 /* ---- what civetweb calls instead of the system ---- */
 
+/* Only civetweb's accepting thread has no gate and polls: what it polls is the socket
+ * that listens, which has to be known before anybody connects.
+ */
+static void remember_listener(int fd) {
+  pthread_mutex_lock(&all.lock);
+  all.listener = fd;
+  pthread_mutex_unlock(&all.lock);
+}
+
 int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
   bool reading = mine != NULL && mine->open && count == 1 && (fds->events & POLLIN) != 0;
   if (!reading) {
+    if (mine == NULL) remember_listener(fds->fd);
     int result = poll(fds, count, timeout_ms);
     /* civetweb reads errno even after success and takes an old EAGAIN for a timeout. */
     if (result > 0) errno = 0;
@@ -303,9 +313,6 @@ ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
 }
 
 int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *restrict len) {
-  pthread_mutex_lock(&all.lock);
-  all.listener = listener;
-  pthread_mutex_unlock(&all.lock);
   int fd = st_gate_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
   if (fd < 0) {
     /* Without descriptors or memory the connection stays in the backlog and
