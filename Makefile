@@ -54,10 +54,13 @@ $(B)/%.o: %.c Makefile | deps $(TP_STAMP)
 	@printf '  CC      %s\n' $<
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# One object in which only our own names are global: whoever links it may have an
+# mbedTLS of another version.
 $(B)/libsubtoken.a: $(LIB_OBJ) $(TP_MBEDTLS)
 	@printf '  AR      %s\n' $@
-	@rm -f $@ && mkdir -p $(B)/ar && cd $(B)/ar && $(AR) x ../third_party/libmbedcrypto.a
-	@$(AR) rcs $@ $(LIB_OBJ) $(B)/ar/*.o && rm -r $(B)/ar
+	@$(LD) -r -o $(B)/libsubtoken.o $(LIB_OBJ) --whole-archive $(TP_MBEDTLS)
+	@objcopy --wildcard --keep-global-symbol='subtoken_*' $(B)/libsubtoken.o
+	@rm -f $@ && $(AR) rcs $@ $(B)/libsubtoken.o
 
 $(B)/libsubtoken.so.0: $(LIB_OBJ) $(TP_MBEDTLS)
 	@printf '  LD      %s\n' $@
