@@ -19,11 +19,14 @@ static bool decode_json(subtoken_text part, char *out, size_t *len) {
 }
 
 static bool inspect(subtoken_text token, inspected *into) {
+  static char scratch[DECODED_MAX];
   st_cutter cutter = {token, false};
   subtoken_text part;
+  size_t mac_len;
   return token.len <= SUBTOKEN_TOKEN_MAX && st_cut(&cutter, '.', &part) &&
          decode_json(part, into->header, &into->header_len) && st_cut(&cutter, '.', &part) &&
-         decode_json(part, into->payload, &into->payload_len);
+         decode_json(part, into->payload, &into->payload_len) && st_cut(&cutter, '.', &part) &&
+         cutter.done && st_base64url_decode(part, scratch, sizeof scratch, &mac_len);
 }
 
 /* The times in words, when the claims are those of a subtoken. */

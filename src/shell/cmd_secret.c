@@ -147,6 +147,7 @@ static bool start(session *s, const char *data_option, bool change) {
   if (!st_world_data_dir(s->data.dir, change, s->why)) return false;
   if (!change) return true;
   s->lock = st_world_lock(s->data.dir, s->why);
+  if (s->lock >= 0) st_world_sweep(s->data.secrets);
   return s->lock >= 0;
 }
 

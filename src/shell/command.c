@@ -139,6 +139,7 @@ bool st_data_make(const st_data *data, char *why) {
   if (!st_world_data_dir(data->dir, true, why)) return false;
   int lock = st_world_lock(data->dir, why);
   if (lock < 0) return false;
+  st_world_sweep(data->secrets);
   bool made = make_ring_if_new(data, why);
   st_world_unlock(lock);
   return made;

@@ -1,6 +1,7 @@
 /* world - the system: see world.h. */
 #include "shell/world.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -328,6 +329,32 @@ static bool keep_group(int fd, const char *target) {
   return (old.st_mode & S_IRGRP) == 0 || fchmod(fd, 0640) == 0;
 }
 
+#define LEFTOVER ".new-" /* what lies between a file's name and that of its next version */
+
+/* Is it what a killed st_world_replace of base leaves? */
+static bool is_leftover(const char *name, const char *base) {
+  size_t len = strlen(base);
+  return strncmp(name, base, len) == 0 && strncmp(name + len, LEFTOVER, sizeof LEFTOVER - 1) == 0 &&
+         strlen(name + len) == sizeof LEFTOVER - 1 + 6;
+}
+
+void st_world_sweep(const char *path) {
+  char *target = realpath(path, NULL);
+  char *directory = target != NULL ? directory_of(target) : NULL;
+  DIR *listing = directory != NULL ? opendir(directory) : NULL;
+  struct dirent *entry;
+  while (listing != NULL && (entry = readdir(listing)) != NULL) {
+    if (is_leftover(entry->d_name, strrchr(target, '/') + 1)) {
+      (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    }
+  }
+  if (listing != NULL) {
+    (void)closedir(listing);
+  }
+  free(directory);
+  free(target);
+}
+
 /* Atomic against every other process. Not every file system can do the first,
  * and not every one the second.
  */
@@ -355,7 +382,7 @@ static bool put_in_place(int fd, const char *temporary, const char *target, cons
 /* Beside target, under a name that nobody else has. */
 static bool replace(const char *target, const void *data, size_t len, bool only_new, char *why) {
   char *temporary = NULL;
-  if (asprintf(&temporary, "%s.XXXXXX", target) < 0) {
+  if (asprintf(&temporary, "%s" LEFTOVER "XXXXXX", target) < 0) {
     return fail(why, "cannot write %s: no memory", shown(target));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */

@@ -41,6 +41,11 @@ bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len,
 bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why)
     __attribute__((warn_unused_result));
 
+/* Remove what killed calls of st_world_replace left beside path: whole copies, of a ring
+ * for instance. Only for those who hold the lock; others may be writing one.
+ */
+void st_world_sweep(const char *path);
+
 /* One writer at a time for the files in DATA, across processes. -1 on failure. */
 int st_world_lock(const char *data_dir, char *why) __attribute__((warn_unused_result));
 void st_world_unlock(int lock);

@@ -1033,4 +1033,14 @@ def inspect_trusts_nothing():
         assert cmd("inspect", stdin=bad)[:2] == (1, ""), bad
 
 
+@test
+def inspect_wants_three_parts():
+    token = sign(K0, claims())
+    header, body, mac = token.split(".")
+    assert cmd("inspect", stdin=token)[0] == 0
+    for bad in (header + "." + body, header + "." + body + "." + mac + ".", header, token + "=",
+                header + "." + body + "." + mac + "." + mac):
+        assert cmd("inspect", stdin=bad)[0] == 1, bad
+
+
 main()

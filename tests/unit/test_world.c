@@ -583,6 +583,23 @@ static void long_names_fit_the_sentence(void **state) {
   assert_refusal(st_world_data_dir(name, true, why), "nnnn", "File name too long");
 }
 
+/* What a killed replace leaves goes; what looks like it, a backup by hand, stays. */
+static void sweeps_only_what_it_left(void **state) {
+  (void)state;
+  static const char *const stay[] = {"file",           "file.backup",      "file.new",
+                                     "file.new-12345", "file.new-1234567", "other.new-123456"};
+  for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
+    spill(in_home(stay[i]), "x");
+  }
+  spill(in_home("file.new-a1B2c3"), "a secret");
+  spill(in_home("file.new-zzzzzz"), "a secret");
+  st_world_sweep(path);
+  assert_int_equal(count_files(), sizeof stay / sizeof *stay);
+  for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
+    assert_int_equal(access(in_home(stay[i]), F_OK), 0);
+  }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_home, remove_home)
 
 int main(void) {
@@ -607,6 +624,7 @@ int main(void) {
       TEST(only_one_makes_a_new_file),
       TEST(a_reader_sees_one_version_or_the_other),
       TEST(a_failed_write_changes_nothing),
+      TEST(sweeps_only_what_it_left),
       TEST(long_names_fit_the_sentence),
   };
   return cmocka_run_group_tests_name("world", tests, NULL, NULL);
