@@ -102,7 +102,9 @@ static st_head_state read_request_line(subtoken_text line, st_head *head, st_hea
   if (head->target.len > SUBTOKEN_TARGET_MAX) {
     return refuse(fault, 414, "the request target is longer than 8192 bytes");
   }
-  if (head->target.len == 0 || head->target.data[0] != '/') {
+  /* The target of CONNECT is host:port (RFC 9112 section 3.2.3); it becomes a 405. */
+  if (head->target.len == 0 ||
+      (head->target.data[0] != '/' && !st_text_is(head->method, "CONNECT"))) {
     return refuse(fault, 400, "the request target must start with /");
   }
   for (size_t i = 0; i < head->target.len; i++) {

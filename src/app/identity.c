@@ -78,8 +78,8 @@ static subtoken_result sub_revoked(void *context, subtoken_text sub) {
     case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
     default: lookup->event = "store_error"; return SUBTOKEN_FEED_STALE;
   }
-  subtoken_result result = judge_key(lookup->key, lookup->now, &lookup->event);
-  if (result != SUBTOKEN_OK) return SUBTOKEN_REVOKED;
+  const char *why_not;
+  if (judge_key(lookup->key, lookup->now, &why_not) != SUBTOKEN_OK) return SUBTOKEN_REVOKED;
   lookup->event = NULL;
   return SUBTOKEN_OK;
 }

@@ -47,6 +47,12 @@ static void refuse_credential(visit *v, const char *event) {
 
 /* ---- the credential ---- */
 
+typedef enum found_credential {
+  CREDENTIAL_READ, /* one or none */
+  CREDENTIAL_AMBIGUOUS,
+  CREDENTIAL_UNREADABLE,
+} found_credential;
+
 static bool take_credential(visit *v, subtoken_text text) {
   if (text.len == 0) return true;
   if (v->credential.len == 0) {
@@ -65,18 +71,20 @@ static subtoken_text bearer(subtoken_text value) {
   return (subtoken_text){value.data + i, value.len - i};
 }
 
-static bool take_from_query(visit *v) {
+static found_credential take_from_query(visit *v) {
   st_cutter cutter = {v->query, v->query.len == 0};
   st_writer out = st_writer_on(v->query_credential, sizeof v->query_credential);
   st_pair pair;
   while (st_pair_next(&cutter, &out, &pair)) {
-    if (st_text_is(pair.name, "access_token") && !take_credential(v, pair.value)) return false;
+    if (!st_text_is(pair.name, "access_token")) continue;
+    if (pair.bad_escape) return CREDENTIAL_UNREADABLE;
+    if (!take_credential(v, pair.value)) return CREDENTIAL_AMBIGUOUS;
   }
-  return true;
+  return CREDENTIAL_READ;
 }
 
-/* False when there are two that differ, or two Authorization headers. */
-static bool find_credential(visit *v) {
+/* Two Authorization headers are ambiguous even when they agree. */
+static found_credential find_credential(visit *v) {
   size_t authorizations = 0;
   bool one = true;
   for (size_t i = 0; i < v->request->header_count; i++) {
@@ -88,7 +96,8 @@ static bool find_credential(visit *v) {
       one = take_credential(v, header->value) && one;
     }
   }
-  return take_from_query(v) && one && authorizations <= 1;
+  if (!one || authorizations > 1) return CREDENTIAL_AMBIGUOUS;
+  return take_from_query(v);
 }
 
 static void tag_credential(visit *v) {
@@ -138,8 +147,12 @@ static void note_clock_skew(visit *v, const subtoken_claims *grant) {
 
 static bool identify(visit *v, st_identity *identity) {
   const char *event = NULL;
-  if (!find_credential(v)) {
-    st_reply_error(v->reply, 400, "auth_ambiguous", "more than one credential");
+  found_credential found = find_credential(v);
+  if (found != CREDENTIAL_READ) {
+    bool ambiguous = found == CREDENTIAL_AMBIGUOUS;
+    st_reply_error(v->reply, 400, ambiguous ? "auth_ambiguous" : "bad_request",
+                   ambiguous ? "more than one credential"
+                             : "access_token: a % needs two hex digits behind it");
     challenge(v->reply, "Bearer error=\"invalid_request\"");
     return false;
   }
@@ -197,8 +210,9 @@ static void explain(subtoken_result result, const subtoken_narrowed *did, char *
   if (!st_writer_end(&writer)) why[0] = '\0';
 }
 
-bool st_issue(const st_service *service, const subtoken_claims *grant, const subtoken_ask *ask,
-              int64_t now, char *token, subtoken_narrowed *did, char *why) {
+subtoken_result st_issue(const st_service *service, const subtoken_claims *grant,
+                         const subtoken_ask *ask, int64_t now, char *token, subtoken_narrowed *did,
+                         char *why) {
   subtoken_claims child;
   subtoken_limits limits = {service->settings->default_life, service->settings->max_life};
   size_t len;
@@ -207,7 +221,7 @@ bool st_issue(const st_service *service, const subtoken_claims *grant, const sub
     result = subtoken_issue(service->ring, &child, token, SUBTOKEN_ISSUED_MAX + 1, &len);
   }
   if (result != SUBTOKEN_OK) explain(result, did, why);
-  return result == SUBTOKEN_OK;
+  return result;
 }
 
 /* The media type, without parameters (RFC 9110 section 8.3.1). */
@@ -234,8 +248,12 @@ static void answer_subtoken(visit *v, const subtoken_ask *ask, const st_identity
   char token[SUBTOKEN_ISSUED_MAX + 1];
   char why[ST_ISSUE_WHY_MAX];
   subtoken_narrowed did;
-  if (!st_issue(v->service, &identity->grant, ask, v->request->now, token, &did, why)) {
-    st_reply_error(v->reply, 400, "issue_denied", why);
+  subtoken_result result =
+      st_issue(v->service, &identity->grant, ask, v->request->now, token, &did, why);
+  if (result != SUBTOKEN_OK) {
+    /* A clock before 1970 or an empty ring is nothing that the caller could mend. */
+    bool ours = result == SUBTOKEN_INVALID_ARGUMENT || result == SUBTOKEN_NO_SECRET;
+    st_reply_error(v->reply, ours ? 503 : 400, "issue_denied", why);
     return;
   }
   st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
@@ -253,6 +271,13 @@ static void create_subtoken(visit *v) {
   st_params params;
   st_body_kind kind;
   if (!identify(v, &identity)) return;
+  int64_t wait =
+      st_rate_take(v->service->rate, v->service->settings, identity.key.id, v->request->now_us);
+  if (wait > 0) {
+    st_reply_error(v->reply, 429, "rate", "too many subtokens from this key; try again later");
+    v->reply->retry_after = wait;
+    return;
+  }
   if (!body_kind(v->request, &kind)) {
     st_reply_error(v->reply, 415, "issue_denied",
                    "Content-Type: must be application/json or application/x-www-form-urlencoded");
@@ -260,13 +285,6 @@ static void create_subtoken(visit *v) {
   }
   if (!st_params_read(&params, v->query, kind, v->request->body)) {
     st_reply_error(v->reply, 400, "issue_denied", params.why);
-    return;
-  }
-  int64_t wait =
-      st_rate_take(v->service->rate, v->service->settings, identity.key.id, v->request->now_us);
-  if (wait > 0) {
-    st_reply_error(v->reply, 429, "rate", "too many subtokens from this key; try again later");
-    v->reply->retry_after = wait;
     return;
   }
   answer_subtoken(v, &params.ask, &identity);
@@ -291,7 +309,7 @@ static const char *find_schema(visit *v, bool *with_type) {
   st_cutter cutter = {v->query, v->query.len == 0};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
-  bool found = false;
+  bool found = false, seen = false;
   *with_type = false;
   while (st_pair_next(&cutter, &out, &pair)) {
     if (!st_text_is(pair.name, "v")) continue;
@@ -302,7 +320,8 @@ static const char *find_schema(visit *v, bool *with_type) {
   for (size_t i = 0; !found && i < v->request->header_count; i++) {
     const st_header *header = &v->request->headers[i];
     if (!st_text_is_nocase(header->name, "X-Schema-Version")) continue;
-    found = true;
+    if (seen) return "X-Schema-Version: given more than once";
+    seen = true;
     if (!read_schema(header->value, with_type)) {
       return "X-Schema-Version: must be latest, a date or a date and time";
     }
@@ -423,6 +442,15 @@ static void answer_route(visit *v, size_t route) {
   }
 }
 
+/* Methods that an unknown endpoint could have; TRACE, CONNECT and inventions have none. */
+static bool known_method(subtoken_text method) {
+  static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (st_text_is(method, known[i])) return true;
+  }
+  return false;
+}
+
 static void clear(st_reply *reply) {
   memset(reply, 0, offsetof(st_reply, body));
   reply->body[0] = '\0';
@@ -449,7 +477,7 @@ void st_service_answer(const st_service *service, const st_request *request, st_
       return;
     }
   }
-  if (st_text_is(request->method, "TRACE") || st_text_is(request->method, "CONNECT")) {
+  if (!known_method(request->method)) {
     st_reply_error(reply, 405, "bad_method", "this server does not know this method");
     reply->allow = "GET, HEAD, POST, OPTIONS";
     return;

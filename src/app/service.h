@@ -74,12 +74,12 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn
 bool st_key_shaped(subtoken_text text);
 
 /* Make a subtoken from a grant, the last step of createsubtoken and of `subtoken
- * issue`. On failure *why (of ST_ISSUE_WHY_MAX bytes) names the parameter.
+ * issue`. Not OK: *why (of ST_ISSUE_WHY_MAX bytes) names the parameter.
  */
 #define ST_ISSUE_WHY_MAX 256
-bool st_issue(const st_service *service, const subtoken_claims *grant, const subtoken_ask *ask,
-              int64_t now, char *token, subtoken_narrowed *did, char *why)
-    __attribute__((warn_unused_result));
+subtoken_result st_issue(const st_service *service, const subtoken_claims *grant,
+                         const subtoken_ask *ask, int64_t now, char *token, subtoken_narrowed *did,
+                         char *why) __attribute__((warn_unused_result));
 
 /* Who a credential is, and what it may do now. */
 typedef struct st_identity {

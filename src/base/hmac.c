@@ -52,5 +52,8 @@ static bool finish(const uint64_t state[16], const void *data, size_t len,
 bool st_hmac(const subtoken_secret *secret, const void *data, size_t len,
              uint8_t out[ST_HASH_LEN]) {
   uint8_t inner[ST_HASH_LEN];
-  return finish(secret->inner, data, len, inner) && finish(secret->outer, inner, sizeof inner, out);
+  bool ok =
+      finish(secret->inner, data, len, inner) && finish(secret->outer, inner, sizeof inner, out);
+  subtoken_wipe(inner, sizeof inner);
+  return ok;
 }

@@ -362,6 +362,11 @@ void st_json_write_string(st_writer *writer, subtoken_text text) {
     size_t len = character_len(text, i);
     if (len == 0) {
       st_write_string(writer, "\xEF\xBF\xBD"); /* U+FFFD for what is no UTF-8 */
+    } else if (len == 2 && c == '\xC2' && (uint8_t)text.data[i + 1] < 0xA0) {
+      i++; /* U+0080 to U+009F, which some terminals obey */
+      st_write_string(writer, "\\u00");
+      st_write_char(writer, hex[(uint8_t)text.data[i] >> 4]);
+      st_write_char(writer, hex[text.data[i] & 15]);
     } else if (len > 1) {
       st_write(writer, text.data + i, len);
       i += len - 1;

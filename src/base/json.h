@@ -61,8 +61,8 @@ bool st_json_valid(char *text, size_t len);
 /* Line and column, from 1, of an offset in a text. */
 void st_json_position(const char *text, size_t at, size_t *line, size_t *column);
 
-/* A string with quotes, all that RFC 8259 section 7 wants escaped, and DEL; what is not
- * UTF-8 becomes U+FFFD. */
+/* A string with quotes, all that RFC 8259 section 7 wants escaped, DEL, and the C1
+ * controls; what is not UTF-8 becomes U+FFFD. */
 void st_json_write_string(st_writer *writer, subtoken_text text);
 
 #endif

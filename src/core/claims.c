@@ -42,6 +42,25 @@ static subtoken_slice slice_of(const subtoken_claims *claims, subtoken_text text
   return (subtoken_slice){(uint16_t)(text.data - claims->text), (uint16_t)text.len};
 }
 
+static bool inside(subtoken_slice slice) {
+  return (size_t)slice.at + slice.len <= sizeof((subtoken_claims *)0)->text;
+}
+
+bool st_claims_sane(const subtoken_claims *claims) {
+  if (claims == NULL || claims->permission_count > SUBTOKEN_PERMISSIONS_MAX ||
+      claims->url_count > SUBTOKEN_URLS_MAX || claims->text_len > sizeof claims->text ||
+      !inside(claims->sub)) {
+    return false;
+  }
+  for (size_t i = 0; i < claims->permission_count; i++) {
+    if (!inside(claims->permissions[i])) return false;
+  }
+  for (size_t i = 0; i < claims->url_count; i++) {
+    if (!inside(claims->urls[i])) return false;
+  }
+  return true;
+}
+
 /* The reading half. Each reader answers false for a value that is JSON of the
  * right type but not allowed; what is not JSON sticks in json. */
 

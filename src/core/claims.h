@@ -13,6 +13,9 @@ subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud)
 
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 
+/* Claims that a caller handed in: counts and slices stay within them. */
+bool st_claims_sane(const subtoken_claims *claims);
+
 /* Append text; false when claims are full. */
 bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission)
     __attribute__((warn_unused_result));

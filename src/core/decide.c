@@ -36,6 +36,7 @@ subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text 
                                    subtoken_text target) {
   st_path path;
   st_entry entry;
+  if (!st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (target.data == NULL) return claims->every_url ? SUBTOKEN_OK : SUBTOKEN_URL;
   if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   if (claims->every_url) return SUBTOKEN_OK;

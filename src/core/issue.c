@@ -10,8 +10,10 @@ subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims 
                                size_t out_size, size_t *out_len) {
   char payload[PAYLOAD_MAX];
   char token[SUBTOKEN_ISSUED_MAX + 1];
+  if (out_len == NULL || (out == NULL && out_size > 0)) return SUBTOKEN_INVALID_ARGUMENT;
   *out_len = 0;
   if (out_size > 0) out[0] = '\0';
+  if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0) return SUBTOKEN_NO_SECRET;
   if (!claims->every_url && claims->url_count == 0) return SUBTOKEN_TOO_MANY_URLS;
   if (claims->sub.len == 0 || claims->iat < 0 || claims->exp <= claims->iat ||

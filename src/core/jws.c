@@ -3,8 +3,6 @@
 #include "base/json.h"
 #include "core/ring.h"
 
-#define HEADER_BYTES ST_BASE64URL_BYTES(SUBTOKEN_HEADER_MAX)
-
 subtoken_result st_jws_split(subtoken_text token, st_jws *jws) {
   if (token.len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
   subtoken_text part[3];
@@ -67,11 +65,11 @@ static void read_member(st_json *json, subtoken_text name, header_facts *facts) 
 
 subtoken_result st_jws_secret(const st_jws *jws, const subtoken_ring *ring,
                               const subtoken_secret **secret) {
-  char text[HEADER_BYTES];
+  char text[ST_BASE64URL_BYTES(SUBTOKEN_TOKEN_MAX)];
   size_t len;
   *secret = NULL;
-  if (jws->header.len > SUBTOKEN_HEADER_MAX) return SUBTOKEN_HEADER;
   if (!st_base64url_decode(jws->header, text, sizeof text, &len)) return SUBTOKEN_MALFORMED;
+  if (jws->header.len > SUBTOKEN_HEADER_MAX) return SUBTOKEN_HEADER;
   header_facts facts = {.typ_good = true};
   st_json json;
   subtoken_text name;

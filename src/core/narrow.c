@@ -81,12 +81,18 @@ subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_as
                                 const subtoken_limits *limits, int64_t now, subtoken_claims *child,
                                 subtoken_narrowed *did) {
   subtoken_narrowed unused;
+  if (child == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (did == NULL) did = &unused;
   memset(did, 0, sizeof *did);
+  if (parent == child) return SUBTOKEN_INVALID_ARGUMENT;
   memset(child, 0, offsetof(subtoken_claims, text));
+  if (ask == NULL || limits == NULL || !st_claims_sane(parent) ||
+      (ask->permissions == NULL && ask->permission_count > 0) ||
+      (ask->urls == NULL && ask->url_count > 0)) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
   if (now < 0 || now > SUBTOKEN_TIME_MAX / 2 || limits->default_life < 1 || limits->max_life < 1 ||
-      limits->default_life > SUBTOKEN_TIME_MAX / 2 || limits->max_life > SUBTOKEN_TIME_MAX / 2 ||
-      parent == child) {
+      limits->default_life > SUBTOKEN_TIME_MAX / 2 || limits->max_life > SUBTOKEN_TIME_MAX / 2) {
     return SUBTOKEN_INVALID_ARGUMENT;
   }
   subtoken_result result = narrow_life(parent, ask, limits, now, child, did);

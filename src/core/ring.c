@@ -53,6 +53,9 @@ bool st_secret_weak(const void *secret, size_t len) {
 
 subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const void *secret,
                                   size_t secret_len) {
+  if (ring == NULL || secret == NULL || (kid.data == NULL && kid.len > 0)) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
   if (secret_len < SUBTOKEN_SECRET_MIN || secret_len > SUBTOKEN_SECRET_MAX ||
       st_secret_weak(secret, secret_len)) {
     return SUBTOKEN_BAD_SECRET;
@@ -73,11 +76,11 @@ static subtoken_result add_line(subtoken_ring *ring, subtoken_text line) {
   subtoken_text kid, encoded;
   uint8_t secret[SUBTOKEN_SECRET_MAX];
   size_t len;
-  if (!st_cut(&cutter, ':', &kid) || !st_cut(&cutter, ':', &encoded) || !cutter.done ||
-      !st_base64url_decode(encoded, secret, sizeof secret, &len)) {
-    return SUBTOKEN_MALFORMED;
+  subtoken_result result = SUBTOKEN_MALFORMED;
+  if (st_cut(&cutter, ':', &kid) && st_cut(&cutter, ':', &encoded) && cutter.done &&
+      st_base64url_decode(encoded, secret, sizeof secret, &len)) {
+    result = subtoken_ring_add(ring, kid, secret, len);
   }
-  subtoken_result result = subtoken_ring_add(ring, kid, secret, len);
   subtoken_wipe(secret, sizeof secret);
   return result;
 }

@@ -68,6 +68,7 @@ static subtoken_result inspect(subtoken_text token, char *header, size_t header_
 
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,
                                  subtoken_claims *claims) {
+  if (claims == NULL || header == NULL || token.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   clear(claims);
   if (header_size == 0) return SUBTOKEN_BUFFER_TOO_SMALL;
   subtoken_result result = inspect(token, header, header_size, claims);

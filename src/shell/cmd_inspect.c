@@ -29,6 +29,22 @@ static bool inspect(subtoken_text token, inspected *into) {
          cutter.done && st_base64url_decode(part, scratch, sizeof scratch, &mac_len);
 }
 
+/* JSON text as it came, on one line: white space between its parts becomes a space, and
+ * what a terminal could obey, which can stand only in its strings, an escape.
+ */
+static void print_on_one_line(subtoken_text json) {
+  for (size_t i = 0; i < json.len; i++) {
+    uint8_t c = (uint8_t)json.data[i];
+    bool c1 = c == 0xC2 && i + 1 < json.len && (uint8_t)json.data[i + 1] < 0xA0;
+    if (c == 0x7F || c1) {
+      if (c1) i++;
+      printf("\\u%04x", (uint8_t)json.data[i]);
+    } else {
+      putchar(c < 0x20 ? ' ' : c);
+    }
+  }
+}
+
 /* The times in words, when the claims are those of a subtoken. */
 static void print_times(subtoken_text token) {
   static subtoken_claims claims;
@@ -68,8 +84,11 @@ int st_cmd_inspect(int argc, char **argv) {
   subtoken_text header = {decoded.header, decoded.header_len};
   subtoken_text payload = {decoded.payload, decoded.payload_len};
   if (json) {
-    printf("{\"verified\":false,\"header\":%.*s,\"claims\":%.*s}\n", (int)header.len, header.data,
-           (int)payload.len, payload.data);
+    fputs("{\"verified\":false,\"header\":", stdout);
+    print_on_one_line(header);
+    fputs(",\"claims\":", stdout);
+    print_on_one_line(payload);
+    puts("}");
     return st_flush(ST_EXIT_DONE);
   }
   puts("NOT VERIFIED: anybody could have written this.");

@@ -11,7 +11,7 @@ static bool read_when(const char *text, int64_t now, subtoken_ask *ask) {
   int64_t life;
   ask->has_expire = true;
   if (st_date_read(st_text(text), &ask->expire)) return true;
-  if (!st_duration_read(st_text(text), &life)) return false;
+  if (!st_span_read(text, &life)) return false;
   ask->expire = life <= ST_NEVER - now ? now + life : ST_NEVER;
   return true;
 }
@@ -80,7 +80,7 @@ static int issue(const st_service *service, subtoken_text credential, const st_p
   if (result != SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
   }
-  if (!st_issue(service, &identity.grant, &params->ask, now, token, &did, why)) {
+  if (st_issue(service, &identity.grant, &params->ask, now, token, &did, why) != SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: %s", why);
   }
   printf(json ? "{\"subtoken\":\"%s\"}\n" : "%s\n", token);
@@ -117,7 +117,10 @@ int st_cmd_issue(int argc, char **argv) {
   if (store == NULL) return st_complain(ST_EXIT_FAILED, "issue: %s", why);
   static subtoken_ring ring;
   st_settings settings;
-  st_settings_default(&settings);
+  if (!st_data_settings(store, &settings, why)) {
+    st_store_close(store);
+    return st_complain(ST_EXIT_FAILED, "issue: %s", why);
+  }
   st_service service = {.settings = &settings, .ring = &ring, .keys = st_store_keys(store)};
   int code = ST_EXIT_FAILED;
   if (st_ring_load(data.secrets, &ring, why) != NULL ||

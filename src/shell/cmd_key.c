@@ -92,7 +92,7 @@ static int create(int argc, char **argv) {
   st_key key = {.created_at = st_world_now(), .expires_at = ST_NEVER};
   int64_t life = 0;
   if (expires != NULL && strcmp(expires, "never") != 0) {
-    if (!st_duration_read(st_text(expires), &life) || life < 1 || life > ST_NEVER / 2) {
+    if (!st_span_read(expires, &life) || life < 1 || life > ST_NEVER / 2) {
       return st_usage(&arguments, "--expires is never, or a number with s, m, h or d");
     }
     key.expires_at = key.created_at + life;

@@ -221,8 +221,8 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   st_arguments arguments = {.command = command, .help = help, .options = options};
   if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
   if (arguments.helped) return st_flush(ST_EXIT_DONE);
-  if (kid != NULL && !st_kid_valid(st_text(kid))) {
-    return st_usage(&arguments, "--kid is 1 to 64 characters A-Za-z0-9_-");
+  if (kid != NULL && (!st_kid_valid(st_text(kid)) || kid[0] == '-')) {
+    return st_usage(&arguments, "--kid is 1 to 64 characters A-Za-z0-9_-, the first no dash");
   }
   static session s;
   st_world_stamp stamp;

@@ -49,22 +49,16 @@ static bool read_listen(st_settings *settings, char *why) {
   if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']') {
     host = (subtoken_text){host.data + 1, host.len - 2};
   }
-  good = good && port <= 65535 && st_network_read(host, &network);
+  bool bracketed = host.data != text.data;
+  good = good && port <= 65535 && st_network_read(host, &network) && network.bits == 128 &&
+         memchr(host.data, '/', host.len) == NULL &&
+         bracketed == (memchr(host.data, ':', host.len) != NULL);
   if (!good) snprintf(why, ST_WHY_MAX, "listen must be ADDRESS:PORT, such as 127.0.0.1:8080");
   return good;
 }
 
 static bool on_loopback(const st_settings *settings) {
   return memcmp(settings->listen, "127.", 4) == 0 || memcmp(settings->listen, "[::1]", 5) == 0;
-}
-
-/* What the longest-lived token can be is remembered: `secret retire` asks for it. */
-static bool remember_max_life(st_store *store, const st_settings *settings, char *why) {
-  int64_t known = 0;
-  st_stored stored = st_store_recall(store, "max_life", &known, why);
-  if (stored == ST_STORE_FAILED) return false;
-  if (stored == ST_STORED && known >= settings->max_life) return true;
-  return st_store_remember(store, "max_life", settings->max_life, why) == ST_STORED;
 }
 
 /* Whole or not at all: all that can fail comes before the change. */
@@ -77,10 +71,8 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
     return false;
   }
   int log;
-  if (!remember_max_life(store, &settings, why) || !st_log_open(settings.log, &log, why)) {
-    return false;
-  }
-  bool changed = st_live_change(&settings, why);
+  if (!st_log_open(settings.log, &log, why)) return false;
+  bool changed = st_data_remember_settings(store, &settings, why) && st_live_change(&settings, why);
   st_log_use(log, changed);
   return changed;
 }
@@ -160,8 +152,8 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
   int code = ST_EXIT_FAILED;
   st_store *store = st_data_open(data, true, why);
   if (store == NULL) return st_complain(code, "serve: %s", why);
-  if (!remember_max_life(store, settings, why) || !st_live_start(data->secrets, settings, why) ||
-      !st_log_start(settings->log, why)) {
+  if (!st_data_remember_settings(store, settings, why) ||
+      !st_live_start(data->secrets, settings, why) || !st_log_start(settings->log, why)) {
     st_complain(code, "serve: %s", why);
   } else if (!st_http_start(settings, store, why)) {
     st_log_stop();
@@ -207,8 +199,9 @@ int st_cmd_serve(int argc, char **argv) {
   if (given.listen != NULL && strlen(given.listen) >= sizeof settings.listen) {
     return st_usage(&arguments, "--listen is too long");
   }
-  if (!read_config(&given, &settings, why) || !read_listen(&settings, why)) {
-    return st_complain(given.config != NULL ? ST_EXIT_FAILED : ST_EXIT_USAGE, "serve: %s", why);
+  if (!read_config(&given, &settings, why)) return st_complain(ST_EXIT_FAILED, "serve: %s", why);
+  if (!read_listen(&settings, why)) {
+    return st_complain(given.listen != NULL ? ST_EXIT_USAGE : ST_EXIT_FAILED, "serve: %s", why);
   }
   /* Blocked before any thread starts, so that only wait_for_end sees them. */
   sigset_t signals;

@@ -8,7 +8,7 @@
 #include "shell/live.h"
 #include "subtoken/verify.h"
 
-#define TOKEN_MAX 65536 /* more than is looked at, so that "too_large" can be said */
+#define TOKEN_MAX (1 << 20) /* more than is looked at, so that "too_large" can be said */
 #define NEEDS_MAX 256
 
 /* What is asked about one token. */
@@ -17,6 +17,7 @@ typedef struct question {
   subtoken_text needs[NEEDS_MAX];
   size_t needs_count;
   int64_t now;
+  bool at_given;
 } question;
 
 /* The store, when it is asked, and what it said of the last sub. */
@@ -138,12 +139,14 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
   ssize_t len;
   while ((len = getline(&line, &size, stdin)) >= 0) {
     asked = *given;
+    if (!given->at_given) asked.now = st_world_now();
     if (len > 0 && line[len - 1] == '\n') len--;
     if (read_line(line, (size_t)len, &asked)) {
       print_verdict_json(decide(verifier, &asked, &claims));
     } else {
       puts("{\"ok\":false,\"status\":400,\"reason\":\"bad_line\"}");
     }
+    if (fflush(stdout) != 0) break; /* whoever asks may wait for each answer */
   }
   bool broken = ferror(stdin) != 0;
   free(line);
@@ -247,6 +250,7 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
   asked->method = optional_text(given->method);
   asked->target = optional_text(given->url);
   asked->now = st_world_now();
+  asked->at_given = given->at != NULL;
   verifier->iss = optional_text(given->iss);
   verifier->aud = optional_text(given->aud);
   verifier->without_revocations = given->no_revocations;
@@ -263,6 +267,16 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
     return "--require has too many permissions";
   }
   return asked->now < 0 || asked->now > SUBTOKEN_TIME_MAX ? "--at is before 1970" : NULL;
+}
+
+/* What the options leave open is as at the server of this store. */
+static bool use_settings(st_store *store, const verify_options *given, subtoken_verifier *verifier,
+                         char *why) {
+  st_settings settings;
+  if (!st_data_settings(store, &settings, why)) return false;
+  if (given->leeway == NULL) verifier->leeway = settings.leeway;
+  if (given->max_life == NULL) verifier->max_life = settings.max_life;
+  return true;
 }
 
 /* Without a store to ask there is no trustworthy revocation data: 503 for all. */
@@ -283,6 +297,10 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
       answer.keys = st_store_keys(store);
       verifier->revoked = ask_store;
       verifier->revoked_context = &answer;
+      if (!use_settings(store, given, verifier, why)) {
+        st_store_close(store);
+        return st_complain(ST_EXIT_FAILED, "verify: %s", why);
+      }
     } else {
       st_complain(0, "verify: no revocation data: %s", why);
     }

@@ -151,6 +151,51 @@ st_store *st_data_open(const st_data *data, bool make, char *why) {
   return st_store_open(data->database, make, &store, why) == ST_STORED ? store : NULL;
 }
 
+/* The settings that both sides of a token have to agree on, and their names there. */
+static const struct {
+  const char *name;
+  size_t offset;
+} agreed[] = {
+    {"server:leeway", offsetof(st_settings, leeway)},
+    {"server:default_life", offsetof(st_settings, default_life)},
+    {"server:max_life", offsetof(st_settings, max_life)},
+};
+
+bool st_data_settings(st_store *store, st_settings *settings, char *why) {
+  st_settings_default(settings);
+  for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
+    int64_t *value = (int64_t *)(void *)((char *)settings + agreed[i].offset);
+    if (st_store_recall(store, agreed[i].name, value, why) == ST_STORE_FAILED) return false;
+  }
+  return true;
+}
+
+/* Writes only what is new: most starts change nothing. */
+static bool remember_new(st_store *store, const char *name, int64_t value, char *why) {
+  int64_t known = -1;
+  if (st_store_recall(store, name, &known, why) == ST_STORE_FAILED) return false;
+  return known == value || st_store_remember(store, name, value, why) == ST_STORED;
+}
+
+bool st_data_remember_settings(st_store *store, const st_settings *settings, char *why) {
+  int64_t longest = 0;
+  for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
+    const char *value = (const char *)settings + agreed[i].offset;
+    if (!remember_new(store, agreed[i].name, *(const int64_t *)(const void *)value, why)) {
+      return false;
+    }
+  }
+  /* How long a token can live that was ever made: `secret retire` asks for it. */
+  if (st_store_recall(store, "max_life", &longest, why) == ST_STORE_FAILED) return false;
+  return longest >= settings->max_life ||
+         st_store_remember(store, "max_life", settings->max_life, why) == ST_STORED;
+}
+
+bool st_span_read(const char *text, int64_t *seconds) {
+  subtoken_text span = st_text(text);
+  return span.len > 0 && span.data[span.len - 1] > '9' && st_duration_read(span, seconds);
+}
+
 bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why) {
   size_t len = 0, start = 0;
   if (!st_world_stdin(out, size, &len, why)) return false;

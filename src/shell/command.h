@@ -62,8 +62,17 @@ bool st_data_find(const char *option, st_data *data, char *why);
 bool st_data_make(const st_data *data, char *why);
 /* Open the database; with make, after st_data_make. */
 st_store *st_data_open(const st_data *data, bool make, char *why);
+/* The leeway and lives that the server of this store runs with, over the defaults. It
+ * remembers them in the store whenever it takes up a configuration.
+ */
+bool st_data_settings(st_store *store, st_settings *settings, char *why);
+bool st_data_remember_settings(st_store *store, const st_settings *settings, char *why);
+
 /* Put a new ring with one unnamed secret in place. */
 bool st_ring_make(const char *path, char *why);
+
+/* How long from now: a number with s, m, h or d. Without one it could be meant in days. */
+bool st_span_read(const char *text, int64_t *seconds);
 
 /* A credential from standard input: white space around it is dropped. */
 bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why);

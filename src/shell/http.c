@@ -1,5 +1,6 @@
 #include "shell/http.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "app/rate.h"
@@ -18,7 +19,8 @@ static struct {
   st_store *store;
   st_keys keys;
   st_rate rate;
-  char problem[256]; /* civetweb's last words while it started */
+  _Atomic int64_t clock_offset; /* of the wall clock from the monotonic one, in seconds */
+  char problem[256];            /* civetweb's last words while it started */
 } all;
 
 static const char *reason_phrase(int status) {
@@ -151,12 +153,26 @@ static void tell_trouble(void) {
   st_log_event("store_error", why);
 }
 
+/* The wall clock went another way than time: somebody set it. Said, and no more: every
+ * decision is by the wall clock as it is now.
+ */
+static void notice_clock_step(int64_t now, int64_t monotonic_us) {
+  int64_t offset = now - monotonic_us / 1000000;
+  int64_t before = atomic_exchange(&all.clock_offset, offset);
+  int64_t step = offset - before;
+  if (before == 0 || (step >= -1 && step <= 1)) return;
+  char detail[64];
+  snprintf(detail, sizeof detail, "the clock was set by %lld s", (long long)step);
+  st_log_event("clock_step", detail);
+}
+
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
   st_gate_request asked = st_gate_current();
   int64_t began = st_world_monotonic_us();
   st_request request = {.now = st_world_now(), .now_us = began};
+  notice_clock_step(request.now, began);
   st_live *live = st_live_take();
   answer(&asked, live, &request, &reply);
   st_writer writer = st_writer_on(bytes, sizeof bytes);

@@ -155,10 +155,13 @@ static void *write_lines(void *unused) {
   return NULL;
 }
 
+/* A FIFO that nobody reads is an error, and not something to wait for. */
 static int open_log(const char *path, char *why) {
-  int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
-                           : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+  int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
   if (fd < 0) snprintf(why, ST_WHY_MAX, "cannot open the log %s: %s", path, strerror(errno));
+  /* What is open for standard error is shared with others: its flags are not ours. */
+  if (fd >= 0 && path[0] != '\0') (void)fcntl(fd, F_SETFL, O_APPEND);
   return fd;
 }
 

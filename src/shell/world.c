@@ -236,11 +236,29 @@ void st_world_unlock(int lock) {
 
 /* ---- Reading ---- */
 
+/* A FIFO would make the process wait for whoever writes to it, for ever: it is opened
+ * without waiting, and refused.
+ */
+static int open_regular(const char *path, char *why) {
+  struct stat status;
+  int fd = open_file(path, O_RDONLY | O_NONBLOCK);
+  if (fd < 0) {
+    (void)fail(why, "cannot open %s: %m", shown(path));
+    return -1;
+  }
+  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+    return fd;
+  }
+  (void)fail(why, "%s is not a regular file", shown(path));
+  (void)close(fd);
+  return -1;
+}
+
 bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *why) {
   *len = 0;
-  int fd = open_file(path, O_RDONLY);
+  int fd = open_regular(path, why);
   if (fd < 0) {
-    return fail(why, "cannot open %s: %m", shown(path));
+    return false;
   }
   bool ok = read_whole(fd, path, out, size, len, why);
   (void)close(fd);
@@ -252,7 +270,9 @@ static bool check_secret(int fd, const char *path, char *why) {
   if (fstat(fd, &status) != 0) {
     return fail(why, "cannot open %s: %m", shown(path));
   }
-  if (is_foreign(&status)) {
+  /* Whoever could open a file that only its owner and group may read is one of them. */
+  bool shared = (status.st_mode & S_IRGRP) != 0 || geteuid() == 0;
+  if (is_foreign(&status) && !shared) {
     return fail(why, "%s belongs to user %u, and this runs as user %u", shown(path), status.st_uid,
                 geteuid());
   }
@@ -265,9 +285,9 @@ static bool check_secret(int fd, const char *path, char *why) {
 
 bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len, char *why) {
   *len = 0;
-  int fd = open_file(path, O_RDONLY);
+  int fd = open_regular(path, why);
   if (fd < 0) {
-    return fail(why, "cannot open %s: %m", shown(path));
+    return false;
   }
   bool ok = check_secret(fd, path, why) && read_whole(fd, path, out, size, len, why);
   (void)close(fd);

@@ -21,13 +21,13 @@ void st_world_harden(void);
  */
 bool st_world_data_dir(const char *path, bool make, char *why) __attribute__((warn_unused_result));
 
-/* Read a whole file of at most size bytes. */
+/* Read a whole regular file of at most size bytes. */
 bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *why)
     __attribute__((warn_unused_result));
 
-/* Read a secrets file. Refused when the file that a link ends at is owned by
- * neither us nor root, is writable by its group, or is open to others in any
- * way; its group may read it.
+/* Read a secrets file. Refused when the file that a link ends at is writable by its
+ * group, open to others in any way, or somebody else's without being readable by a
+ * group that we are in. Root may read any.
  */
 bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len, char *why)
     __attribute__((warn_unused_result));

@@ -94,6 +94,14 @@ static st_found trouble(st_store *store) {
  */
 static bool freshen(st_store *store) {
   sqlite3_stmt *ask = store->read[DATA_VERSION];
+  int moved = 1;
+  /* A backup put in its place: what is open here is a file that nobody else changes. */
+  if (sqlite3_file_control(store->reads, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+      moved != 0) {
+    (void)st_sqlite_fail(store->trouble, "%s was replaced while it was in use: restart",
+                         st_sqlite_shown(store->path));
+    return false;
+  }
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
   int64_t version = ok ? sqlite3_column_int64(ask, 0) : 0;
   if (!ok || version != store->data_version) {
@@ -213,12 +221,10 @@ static bool seems_writable(const char *path) {
 }
 
 bool st_store_ready(st_store *store) {
-  int moved = 1;
   (void)pthread_mutex_lock(&store->reading);
-  bool ok = freshen(store) &&
-            sqlite3_file_control(store->reads, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK;
+  bool ok = freshen(store);
   (void)pthread_mutex_unlock(&store->reading);
-  return ok && moved == 0 && seems_writable(store->path);
+  return ok && seems_writable(store->path);
 }
 
 /* ---- Changes ---- */
