@@ -115,7 +115,9 @@ static void child_of(const subtoken_claims *parent) {
   }
   subtoken_result result = subtoken_narrow(parent, &ask, &limits, NOW, &child, NULL);
   if (result != SUBTOKEN_OK) {
-    HOLD(result == SUBTOKEN_TOO_LARGE || (result == SUBTOKEN_PARENT_EXPIRED && parent->exp <= NOW));
+    HOLD(result == SUBTOKEN_TOO_LARGE ||
+         (result == SUBTOKEN_PARENT_EXPIRED && parent->exp <= NOW) ||
+         (result == SUBTOKEN_NOT_YET && parent->nbf > NOW));
     return;
   }
   HOLD(child.exp <= parent->exp && child.every_url == parent->every_url);

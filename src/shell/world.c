@@ -271,7 +271,7 @@ static bool check_secret(int fd, const char *path, char *why) {
     return fail(why, "cannot open %s: %m", shown(path));
   }
   /* Whoever could open a file that only its owner and group may read is one of them. */
-  bool shared = (status.st_mode & S_IRGRP) != 0 || geteuid() == 0;
+  bool shared = (status.st_mode & S_IRGRP) != 0;
   if (is_foreign(&status) && !shared) {
     return fail(why, "%s belongs to user %u, and this runs as user %u", shown(path), status.st_uid,
                 geteuid());

@@ -26,8 +26,8 @@ bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *
     __attribute__((warn_unused_result));
 
 /* Read a secrets file. Refused when the file that a link ends at is writable by its
- * group, open to others in any way, or somebody else's without being readable by a
- * group that we are in. Root may read any.
+ * group, open to others in any way, or owned by neither us nor root without being
+ * shared with a group.
  */
 bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len, char *why)
     __attribute__((warn_unused_result));

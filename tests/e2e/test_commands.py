@@ -213,7 +213,8 @@ def could_not_run_is_3():
             code, out, err = cmd(*words, data=data, stdin=stdin)
             assert code == 3 and out == "" and "standard input" in err, (words, code, out, err)
     assert cmd("inspect", stdin=b"")[0] == 3
-    assert cmd("verify", data=data, stdin=b"a" * 100000)[0] == 3
+    assert verdict("a" * 1000000, data=data, secrets=None) == (401, "too_large")
+    assert cmd("verify", data=data, stdin=b"a" * 2000000)[0] == 3
     code, out, err = cmd("verify", "--secrets", afile + "-not", data=data, stdin="a.b.c")
     assert code == 3 and afile + "-not" in err
     code, out, err = cmd("serve", "--config", afile + "-not", data=data)
@@ -409,13 +410,13 @@ def seconds_of(text):
 def expires_in_every_form():
     data = data_dir()
     for text, life in (("30d", 30 * DAY), ("90m", 5400), ("45s", 45), ("12h", 12 * 3600),
-                       ("3600", 3600), ("36500d", 36500 * DAY), ("007d", 7 * DAY)):
+                       ("3600s", 3600), ("36500d", 36500 * DAY), ("007d", 7 * DAY)):
         k = make_key(data, "a", "--expires", text)
         assert seconds_of(k["expires_at"]) - seconds_of(k["created_at"]) == life, (text, k)
         assert abs(seconds_of(k["created_at"]) - time.time()) < 30
     assert make_key(data, "a", "--expires", "never")["expires_at"] is None
     assert make_key(data, "a")["expires_at"] is None
-    for text in ("0", "0d", "-1", "-1d", "1.5d", "30x", "", "d", "30 d", " 30d", "1e3", "1D", "+5d",
+    for text in ("0", "30", "3600", "0d", "-1", "-1d", "1.5d", "30x", "", "d", "30 d", " 30d", "1e3", "1D", "+5d",
                  "9" * 20 + "d", "9007199254740992", "Never", "30dd", "2027-01-01T00:00:00Z", "0x10"):
         code, out, err = cmd("key", "create", "--name", "n", "--permissions", "a", "--expires=" + text,
                              data=data)
@@ -1000,7 +1001,8 @@ def issue_narrows():
     assert p["permissions"] == ["wallet", "account"] and p["urls"] == ["/a", "/b/*"], p
     assert p["exp"] - p["iat"] == 3600
     exp = int(now) + 5000
-    for form in (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(exp)), "5000", "5000s"):
+    assert cmd("issue", "--expire", "5000", data=data, stdin=key["key"])[0] == 2
+    for form in (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(exp)), "5000s"):
         assert abs(payload(issue(data, key["key"], "--expire", form))["exp"] - exp) < 60
     parent = issue(data, key["key"], "--permissions", "wallet,account", "--urls", "/v2/createsubtoken,/a/*",
                    "--expire", "1h")
@@ -1041,6 +1043,56 @@ def inspect_wants_three_parts():
     for bad in (header + "." + body, header + "." + body + "." + mac + ".", header, token + "=",
                 header + "." + body + "." + mac + "." + mac):
         assert cmd("inspect", stdin=bad)[0] == 1, bad
+
+
+@test
+def jsonl_answers_line_by_line_by_the_clock():
+    """As a coprocess: each answer comes before the next question, at the time of its line."""
+    secret = ring_file([("", K0)])
+    now = int(time.time())
+    token = sign(K0, claims(iat=now, exp=now + 2))
+    with subprocess.Popen([PROGRAM, "verify", "--jsonl", "--no-revocations", "--leeway", "0",
+                           "--secrets", secret], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as p:
+        answers = []
+        for _ in range(2):
+            p.stdin.write(json.dumps({"token": token}) + "\n")
+            p.stdin.flush()
+            answers.append(json.loads(p.stdout.readline()))
+            time.sleep(2.5)
+        p.stdin.close()
+    assert answers[0] == {"ok": True} and answers[1]["reason"] == "expired", answers
+
+
+@test
+def commands_go_by_the_settings_of_the_server():
+    """What the server of a store is configured to, issue and verify take up."""
+    data = data_dir()
+    with Server(data, config={"max_life": "400d", "default_life": "1h", "leeway": 10}) as server:
+        key = make_key(data)["key"]
+        exp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 390 * DAY))
+        long = json.loads(curl(server.url + "/v2/createsubtoken?permissions=account&expire=" + exp,
+                               *bearer(key)).body)["subtoken"]
+        assert cmd("verify", data=data, stdin=long)[0] == 0
+        assert cmd("verify", "--max-life", "365d", data=data, stdin=long)[0] == 1
+        short = payload(issue(data, key))
+        assert short["exp"] - short["iat"] == 3600, short
+        assert cmd("issue", data=data, stdin=long)[0] == 0
+
+
+@test
+def kid_of_a_dash_is_refused():
+    data = data_dir()
+    make_key(data)
+    for kid in ("-", "--x", "-a"):
+        assert cmd("secret", "add", "--kid=" + kid, data=data)[0] == 2, kid
+
+
+@test
+def addresses_that_are_none():
+    for listen in ("127.0.0.1/8:9494", "[127.0.0.1]:9494", "::1:80", "nowhere:80", "127.0.0.1:70000",
+                   "127.0.0.1:", ":80", "127.0.0.1"):
+        assert cmd("serve", "--listen", listen, data=data_dir())[0] == 2, listen
 
 
 main()

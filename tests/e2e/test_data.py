@@ -1242,4 +1242,44 @@ def killed_ring_commands_leave_no_copy_of_the_ring():
         "secrets", "secrets.backup"], os.listdir(data)
 
 
+@test
+def a_database_replaced_under_a_server():
+    """A backup put in place while the server runs: it refuses, rather than go on with the old."""
+    data, keys = with_keys(1)
+    copy = os.path.join(scratch(), "copy")
+    assert cmd("backup", copy, data=data)[0] == 0
+    with Server(data) as server:
+        key = make_key(data)["key"]
+        assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 200
+        for name in os.listdir(data):
+            if name.startswith("subtoken.db"):
+                os.remove(os.path.join(data, name))
+        shutil.copy(copy, db_of(data))
+        os.chmod(db_of(data), 0o600)
+        assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 503
+        assert curl(server.url + "/readyz").status == 503
+        assert curl(server.url + "/healthz").status == 200
+        assert any("replaced" in l.get("detail", "") for l in server.log_lines())
+    with Server(data) as server:
+        assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 401
+
+
+@test
+def nothing_waits_for_a_fifo():
+    data = data_dir()
+    key = make_key(data)["key"]
+    fifo = os.path.join(scratch(), "fifo")
+    os.mkfifo(fifo, 0o600)
+    assert cmd("verify", "--secrets", fifo, stdin="a.b.c", timeout=5)[0] == 3
+    assert cmd("serve", "--config", fifo, data=data, timeout=5)[0] == 3
+    config = os.path.join(scratch(), "config")
+    write(config, json.dumps({"log": fifo}).encode(), 0o600)
+    assert cmd("serve", "--config", config, data=data, timeout=5)[0] == 3
+    with Server(data) as server:
+        os.rename(secrets_of(data), secrets_of(data) + ".good")
+        os.mkfifo(secrets_of(data), 0o600)
+        assert curl(server.url + "/v2/tokeninfo", *bearer(key), timeout=5).status == 200
+        os.rename(secrets_of(data) + ".good", secrets_of(data))
+
+
 main()

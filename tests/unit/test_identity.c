@@ -265,8 +265,8 @@ static void test_subtoken_of_store(void **state) {
       {ST_FOUND_NONE, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
       {ST_FOUND_REVOKED, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
       {ST_FOUND_ERROR, false, ST_NEVER, SUBTOKEN_FEED_STALE, "store_error"},
-      {ST_FOUND, true, ST_NEVER, SUBTOKEN_REVOKED, "key_disabled"},
-      {ST_FOUND, false, NOW, SUBTOKEN_REVOKED, "key_expired"},
+      {ST_FOUND, true, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
+      {ST_FOUND, false, NOW, SUBTOKEN_REVOKED, "revoked"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;

@@ -153,8 +153,62 @@ static void reads_back(void **state) {
   assert_true(st_text_is(subtoken_claims_text(&back, back.sub), "parent"));
 }
 
+/* Claims that a caller made up, and arguments that are not there, are refused and not
+ * followed.
+ */
+static void refuses_what_points_outside(void **state) {
+  (void)state;
+  static subtoken_claims made_up, child;
+  static subtoken_ring ring;
+  ring_with(&ring, "", TEST_SECRET);
+  char token[SUBTOKEN_ISSUED_MAX + 1];
+  size_t len;
+  subtoken_ask ask = {0};
+  subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
+  for (int row = 0; row < 6; row++) {
+    memset(&made_up, 0, sizeof made_up);
+    made_up.every_url = row != 3;
+    made_up.iat = 1;
+    made_up.exp = SUBTOKEN_TIME_MAX;
+    made_up.sub.len = 1;
+    made_up.text[0] = 'a';
+    if (row == 0) made_up.permission_count = SUBTOKEN_PERMISSIONS_MAX + 1;
+    if (row == 1) made_up.url_count = SUBTOKEN_URLS_MAX + 1;
+    if (row == 2) made_up.sub.at = 0xFFFF;
+    if (row == 3) made_up.url_count = 1, made_up.urls[0].len = 0xFFFF;
+    if (row == 4) made_up.permission_count = 1, made_up.permissions[0].at = 6144;
+    if (row == 4) made_up.permissions[0].len = 1;
+    if (row == 5) made_up.text_len = 0xFFFF;
+    CHECK(subtoken_issue(&ring, &made_up, token, sizeof token, &len) == SUBTOKEN_INVALID_ARGUMENT,
+          "row %d", row);
+    CHECK(subtoken_narrow(&made_up, &ask, &limits, 5, &child, NULL) == SUBTOKEN_INVALID_ARGUMENT,
+          "row %d", row);
+    CHECK(subtoken_url_match(&made_up, ST_TEXT("GET"), ST_TEXT("/")) == SUBTOKEN_INVALID_ARGUMENT,
+          "row %d", row);
+  }
+  memset(&made_up, 0, sizeof made_up);
+  assert_int_equal(subtoken_issue(NULL, &made_up, token, sizeof token, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_issue(&ring, NULL, token, sizeof token, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_issue(&ring, &made_up, NULL, 9, &len), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_issue(&ring, &made_up, token, sizeof token, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_narrow(NULL, &ask, &limits, 5, &child, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_narrow(&made_up, NULL, &limits, 5, &child, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_narrow(&made_up, &ask, NULL, 5, &child, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_narrow(&made_up, &ask, &limits, 5, NULL, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_ring_add(NULL, ST_TEXT(""), token, 32), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT(""), NULL, 32), SUBTOKEN_INVALID_ARGUMENT);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(refuses_what_points_outside),
       cmocka_unit_test(exact_token),
       cmocka_unit_test(size_limit),
       cmocka_unit_test(refused),

@@ -370,6 +370,10 @@ static void writes_strings(void **state) {
   assert_true(st_writer_end(&writer));
   assert_string_equal(out, "\"a\\\"\\\\/\\u0001\\u001f\\u007f\\u000a\xC3\xA9\"");
   writer = st_writer_on(out, sizeof out);
+  st_json_write_string(&writer, ST_TEXT("\xC2\x80\xC2\x9F\xC2\xA0"));
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out, "\"\\u0080\\u009f\xC2\xA0\"");
+  writer = st_writer_on(out, sizeof out);
   st_json_write_string(&writer, ST_TEXT("a\xFF\xC3"));
   assert_true(st_writer_end(&writer));
   assert_string_equal(out, "\"a\xEF\xBF\xBD\xEF\xBF\xBD\"");

@@ -210,6 +210,8 @@ static void test_routes(void **state) {
       {"TRACE", INFO, 405, "GET, HEAD, OPTIONS"},
       {"TRACE", "/nowhere", 405, "GET, HEAD, POST, OPTIONS"},
       {"CONNECT", "/nowhere", 405, "GET, HEAD, POST, OPTIONS"},
+      {"CONNECT", "api.test:443", 405, "GET, HEAD, POST, OPTIONS"},
+      {"BREW", "/nowhere", 405, "GET, HEAD, POST, OPTIONS"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     int status = ask(rows[i].method, rows[i].target, "", "");
@@ -351,7 +353,9 @@ static void test_credentials(void **state) {
        "key_unknown"},
       {INFO, "Authorization: Bearer x\n", 401, "Bearer error=\"invalid_token\"", "malformed"},
       {INFO, "X-API-Key: a.b.c\n", 401, "Bearer error=\"invalid_token\"", "malformed"},
-      {INFO "?access_token=%zz", "", 401, "Bearer error=\"invalid_token\"", "malformed"},
+      /* unreadable */
+      {INFO "?access_token=%zz", "", 400, "Bearer error=\"invalid_request\"", "bad_request"},
+      {INFO "?access_token=%zz", AS_KEY, 400, "Bearer error=\"invalid_request\"", "bad_request"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     int status = get(rows[i].target, rows[i].headers);
