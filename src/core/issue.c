@@ -10,7 +10,7 @@ subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims 
                                size_t out_size, size_t *out_len) {
   char payload[PAYLOAD_MAX];
   char token[SUBTOKEN_ISSUED_MAX + 1];
-  if (out_len == NULL || (out == NULL && out_size > 0)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (out_len == NULL || out == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   *out_len = 0;
   if (out_size > 0) out[0] = '\0';
   if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;

@@ -159,8 +159,8 @@ static void reads_back(void **state) {
 static void refuses_what_points_outside(void **state) {
   (void)state;
   static subtoken_claims made_up, child;
-  static subtoken_ring ring;
-  ring_with(&ring, "", TEST_SECRET);
+  static subtoken_ring made;
+  ring_with(&made, "", TEST_SECRET);
   char token[SUBTOKEN_ISSUED_MAX + 1];
   size_t len;
   subtoken_ask ask = {0};
@@ -179,7 +179,7 @@ static void refuses_what_points_outside(void **state) {
     if (row == 4) made_up.permission_count = 1, made_up.permissions[0].at = 6144;
     if (row == 4) made_up.permissions[0].len = 1;
     if (row == 5) made_up.text_len = 0xFFFF;
-    CHECK(subtoken_issue(&ring, &made_up, token, sizeof token, &len) == SUBTOKEN_INVALID_ARGUMENT,
+    CHECK(subtoken_issue(&made, &made_up, token, sizeof token, &len) == SUBTOKEN_INVALID_ARGUMENT,
           "row %d", row);
     CHECK(subtoken_narrow(&made_up, &ask, &limits, 5, &child, NULL) == SUBTOKEN_INVALID_ARGUMENT,
           "row %d", row);
@@ -189,10 +189,10 @@ static void refuses_what_points_outside(void **state) {
   memset(&made_up, 0, sizeof made_up);
   assert_int_equal(subtoken_issue(NULL, &made_up, token, sizeof token, &len),
                    SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_issue(&ring, NULL, token, sizeof token, &len),
+  assert_int_equal(subtoken_issue(&made, NULL, token, sizeof token, &len),
                    SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_issue(&ring, &made_up, NULL, 9, &len), SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_issue(&ring, &made_up, token, sizeof token, NULL),
+  assert_int_equal(subtoken_issue(&made, &made_up, NULL, 9, &len), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_issue(&made, &made_up, token, sizeof token, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_narrow(NULL, &ask, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
@@ -203,7 +203,7 @@ static void refuses_what_points_outside(void **state) {
   assert_int_equal(subtoken_narrow(&made_up, &ask, &limits, 5, NULL, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_ring_add(NULL, ST_TEXT(""), token, 32), SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT(""), NULL, 32), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_ring_add(&made, ST_TEXT(""), NULL, 32), SUBTOKEN_INVALID_ARGUMENT);
 }
 
 int main(void) {
