@@ -169,10 +169,11 @@ static void count_closed(gate *g) {
 }
 
 void st_gate_close(void) {
-  if (mine != NULL && mine->linger && mine->fd >= 0) linger(mine);
+  bool lingered = mine != NULL && mine->linger && mine->fd >= 0;
+  if (lingered) linger(mine);
   count_closed(mine);
   if (mine == NULL) return;
-  subtoken_wipe(mine->data, mine->filled); /* it held credentials */
+  subtoken_wipe(mine->data, lingered ? sizeof mine->data : mine->filled); /* credentials */
   mine->open = false;
   mine->fd = -1;
 }

@@ -150,7 +150,7 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
 static void tell_trouble(void) {
   char why[ST_WHY_MAX];
   st_store_trouble(all.store, why);
-  st_log_event("store_error", why);
+  if (why[0] != '\0') st_log_event("store_error", why);
 }
 
 /* The wall clock went another way than time: somebody set it. Said, and no more: every
