@@ -28,7 +28,8 @@ static void check_good(subtoken_text bytes, const st_head *head) {
   HOLD(head->header_count <= ST_HEADERS_MAX);
   /* Each line was taken for one header, none lost, none made of two. */
   HOLD(count_lines(bytes, head->len) == head->header_count + 2 + leading);
-  HOLD(head->method.len > 0 && head->target.len > 0 && head->target.data[0] == '/');
+  HOLD(head->method.len > 0 && head->target.len > 0);
+  HOLD(head->target.data[0] == '/' || st_text_is(head->method, "CONNECT"));
   HOLD(head->target.len <= SUBTOKEN_TARGET_MAX);
   check_clean(head->method, bytes);
   check_clean(head->target, bytes);
