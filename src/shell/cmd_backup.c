@@ -15,9 +15,9 @@ int st_cmd_backup(int argc, char **argv) {
   if (path == NULL) return st_usage(&arguments, "the name of the copy is needed");
   char why[ST_WHY_MAX];
   st_data data;
-  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "backup: %s", why);
-  st_store *store = st_data_open(&data, false, why);
-  if (store == NULL) return st_complain(ST_EXIT_FAILED, "backup: %s", why);
+  st_store *store;
+  int begun = st_data_begin("backup", data_option, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
   st_stored stored = st_store_backup(store, path, why);
   st_store_close(store);
   return stored == ST_STORED ? ST_EXIT_DONE : st_complain(ST_EXIT_FAILED, "backup: %s", why);

@@ -112,9 +112,9 @@ int st_cmd_issue(int argc, char **argv) {
   char why[ST_WHY_MAX], text[CREDENTIAL_MAX];
   subtoken_text credential;
   st_data data;
-  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "issue: %s", why);
-  st_store *store = st_data_open(&data, false, why);
-  if (store == NULL) return st_complain(ST_EXIT_FAILED, "issue: %s", why);
+  st_store *store;
+  int begun = st_data_begin("issue", data_option, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
   static subtoken_ring ring;
   st_settings settings;
   if (!st_data_settings(store, &settings, why)) {

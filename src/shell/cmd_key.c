@@ -102,9 +102,9 @@ static int create(int argc, char **argv) {
   snprintf(key.permissions, sizeof key.permissions, "%s", permissions);
   char why[ST_WHY_MAX], whole[ST_KEY_LEN + 1];
   st_data data;
-  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "key: %s", why);
-  st_store *store = st_data_open(&data, true, why);
-  if (store == NULL) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  st_store *store;
+  int begun = st_data_begin("key", data_option, true, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
   st_stored stored = draw_and_create(store, &key, whole, why);
   st_store_close(store);
   if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
@@ -130,9 +130,9 @@ static int list(int argc, char **argv) {
   if (arguments.helped) return st_flush(ST_EXIT_DONE);
   char why[ST_WHY_MAX], after[ST_KEY_ID_LEN + 1] = "";
   st_data data;
-  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "key: %s", why);
-  st_store *store = st_data_open(&data, false, why);
-  if (store == NULL) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  st_store *store;
+  int begun = st_data_begin("key", data_option, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
   static st_key keys[PAGE];
   size_t count = PAGE;
   bool first = true;
@@ -209,9 +209,9 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   char why[ST_WHY_MAX];
   st_data data;
   st_key key;
-  if (!st_data_find(data_option, &data, why)) return st_complain(ST_EXIT_USAGE, "key: %s", why);
-  st_store *store = st_data_open(&data, false, why);
-  if (store == NULL) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  st_store *store;
+  int begun = st_data_begin("key", data_option, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
   st_stored stored = perform(store, id, what, &key, why);
   st_store_close(store);
   if (stored == ST_STORE_NONE)

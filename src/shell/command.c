@@ -151,6 +151,15 @@ st_store *st_data_open(const st_data *data, bool make, char *why) {
   return st_store_open(data->database, make, &store, why) == ST_STORED ? store : NULL;
 }
 
+int st_data_begin(const char *command, const char *option, bool make, st_data *data,
+                  st_store **store) {
+  char why[ST_WHY_MAX];
+  *store = NULL;
+  if (!st_data_find(option, data, why)) return st_complain(ST_EXIT_USAGE, "%s: %s", command, why);
+  *store = st_data_open(data, make, why);
+  return *store != NULL ? ST_EXIT_DONE : st_complain(ST_EXIT_FAILED, "%s: %s", command, why);
+}
+
 /* The settings that both sides of a token have to agree on, and their names there. */
 static const struct {
   const char *name;

@@ -62,6 +62,12 @@ bool st_data_find(const char *option, st_data *data, char *why);
 bool st_data_make(const st_data *data, char *why);
 /* Open the database; with make, after st_data_make. */
 st_store *st_data_open(const st_data *data, bool make, char *why);
+/* Both of the above for a command: ST_EXIT_DONE, or it has complained in the command's
+ * name and the answer is its exit code.
+ */
+int st_data_begin(const char *command, const char *option, bool make, st_data *data,
+                  st_store **store);
+
 /* The leeway and lives that the server of this store runs with, over the defaults. It
  * remembers them in the store whenever it takes up a configuration.
  */
