@@ -51,7 +51,7 @@ static struct {
   int listener;
   atomic_bool draining;
   st_gate_report *report;
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1};
+} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .listener = -1};
 
 void st_gate_setup(int64_t threads, st_gate_report *report) {
   all.threads = threads;

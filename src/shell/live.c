@@ -16,7 +16,7 @@ static struct {
   const char *secrets;
   st_world_stamp refused; /* a file that was looked at and cannot be used */
   int64_t again_at_us;    /* when to look at it again all the same */
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .loading = PTHREAD_MUTEX_INITIALIZER};
+} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .loading = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *ring_problem(subtoken_result result) {
   switch (result) {

@@ -34,7 +34,8 @@ static struct {
   bool torn;    /* the last line written has no end */
   bool gave_up; /* at the end nobody read: do not wait again */
   char lines[2][HALF];
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
+} all = {
+    .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
 
 static bool stopping(void) {
   pthread_mutex_lock(&all.lock);

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "store/sqlite_internal.h"
 
+#define MOVED_EVERY 64      /* questions; looking costs a system call */
 #define ROOM_MIN (64 << 10) /* bytes free on the disk, or no change can be expected to fit */
 
 /* ---- Rows ---- */
@@ -89,15 +90,22 @@ static st_found trouble(st_store *store) {
   return ST_FOUND_ERROR;
 }
 
+/* A backup put in its place: what is open here is a file that nobody else changes. */
+static bool has_moved(st_store *store) {
+  int moved = 1;
+  return sqlite3_file_control(store->reads, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+         moved != 0;
+}
+
 /* Notice commits since the last question: data_version changes on a connection
  * for those of every other one, `writes` and other processes alike.
  */
 static bool freshen(st_store *store) {
   sqlite3_stmt *ask = store->read[DATA_VERSION];
-  int moved = 1;
-  /* A backup put in its place: what is open here is a file that nobody else changes. */
-  if (sqlite3_file_control(store->reads, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
-      moved != 0) {
+  if (store->asked++ % MOVED_EVERY == 0) {
+    store->moved = has_moved(store);
+  }
+  if (store->moved) {
     (void)st_sqlite_fail(store->trouble, "%s was replaced while it was in use: restart",
                          st_sqlite_shown(store->path));
     return false;
@@ -222,6 +230,7 @@ static bool seems_writable(const char *path) {
 
 bool st_store_ready(st_store *store) {
   (void)pthread_mutex_lock(&store->reading);
+  store->asked = 0; /* look for certain */
   bool ok = freshen(store);
   (void)pthread_mutex_unlock(&store->reading);
   return ok && seems_writable(store->path);

@@ -58,6 +58,8 @@ struct st_store {
   slot *slots;
   uint64_t generation;
   int64_t data_version; /* of `reads`, when the generation began */
+  uint64_t asked;       /* how many questions */
+  bool moved;           /* the file is no longer the one at path */
   char trouble[ST_WHY_MAX];
 };
 

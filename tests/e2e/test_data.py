@@ -1262,8 +1262,8 @@ def a_database_replaced_under_a_server():
                 os.remove(os.path.join(data, name))
         shutil.copy(copy, db_of(data))
         os.chmod(db_of(data), 0o600)
-        assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 503
         assert curl(server.url + "/readyz").status == 503
+        assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 503
         assert curl(server.url + "/healthz").status == 200
         assert any("replaced" in l.get("detail", "") for l in server.log_lines())
     with Server(data) as server:
