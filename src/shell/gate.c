@@ -236,7 +236,7 @@ static bool complete(gate *g) {
     default: break;
   }
   if (g->filled >= g->head.len + g->head.content_length) return true;
-  if (g->head.expect_continue && !g->head.version_1_0 && !g->continued) say_continue(g);
+  if (g->head.expect_continue && !g->continued) say_continue(g);
   return false;
 }
 
