@@ -26,6 +26,9 @@ include third_party/third_party.mk
 
 CPPFLAGS = -D_GNU_SOURCE -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
 CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
+# Only what hmac.c calls after it has asked the processor.
+X86_FLAGS := $(if $(filter x86_64,$(shell uname -m)),-msha -msse4.1)
+$(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LDLIBS = -lsqlite3 -lpthread
 
@@ -121,7 +124,7 @@ lint: deps-lint $(TP_STAMP)
 	@echo 'clang-tidy'
 	@mkdir -p $(B)
 	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
-		-std=gnu11 $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
+		-std=gnu11 $(X86_FLAGS) $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
 		|| { cat $(B)/clang-tidy.log; exit 1; }
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \

@@ -37,7 +37,7 @@ static char *sign(subtoken_text header, subtoken_text payload, size_t *len) {
   st_base64url_write(&writer, header.data, header.len);
   st_write_char(&writer, '.');
   st_base64url_write(&writer, payload.data, payload.len);
-  HOLD(st_hmac(&ring.secrets[0], token, writer.len, mac));
+  st_hmac(&ring.secrets[0], token, writer.len, mac);
   st_write_char(&writer, '.');
   st_base64url_write(&writer, mac, sizeof mac);
   HOLD(!writer.overflow && writer.len == room);
@@ -53,7 +53,7 @@ static void is_ours(subtoken_text token) {
   char text[44];
   st_writer writer = st_writer_on(text, sizeof text);
   HOLD(dot > 1 && token.len - dot == 43);
-  HOLD(st_hmac(&ring.secrets[0], token.data, dot - 1, mac));
+  st_hmac(&ring.secrets[0], token.data, dot - 1, mac);
   st_base64url_write(&writer, mac, sizeof mac);
   HOLD(memcmp(text, token.data + dot, 43) == 0);
 }

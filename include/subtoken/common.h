@@ -157,13 +157,17 @@ static inline subtoken_text subtoken_claims_text(const subtoken_claims *claims,
 }
 
 /* A signing secret, kept only as the two SHA-256 states that HMAC starts from
- * (RFC 2104 section 4), so that hashing the padded secret is paid once.
+ * (RFC 2104 section 4), so that hashing the padded secret is paid once. Made on
+ * one machine it is used on that machine: how its processor hashes is part of it.
  */
 typedef struct subtoken_secret {
-  uint64_t inner[16];
-  uint64_t outer[16];
+  uint32_t inner[8];
+  uint32_t outer[8];
+  uint8_t kernel;  /* which SHA-256 serves it; 0 is mbedTLS's C, good everywhere */
   uint8_t kid_len; /* 0: the unnamed secret */
+  uint8_t header_len;
   char kid[SUBTOKEN_KID_MAX];
+  char header[SUBTOKEN_KID_MAX + 72]; /* the first part of each token that it signs */
 } subtoken_secret;
 
 /* The ring: the first secret signs, all verify. Wipe it after use. */
@@ -197,9 +201,20 @@ SUBTOKEN_EXPORT const char *subtoken_result_name(subtoken_result result);
  */
 SUBTOKEN_EXPORT int subtoken_result_status(subtoken_result result);
 
+/* The value of the WWW-Authenticate header that goes with that status, or NULL
+ * where there is none (RFC 6750 section 3.1): 401 is `Bearer
+ * error="invalid_token"`, 403 `Bearer error="insufficient_scope"`. A request
+ * that brought no credential at all is 401 with SUBTOKEN_CHALLENGE.
+ */
+SUBTOKEN_EXPORT const char *subtoken_result_challenge(subtoken_result result);
+#define SUBTOKEN_CHALLENGE "Bearer"
+
 /* The name of a fault, "dot-segment", and a sentence about it for people. */
 SUBTOKEN_EXPORT const char *subtoken_fault_name(subtoken_fault fault);
 SUBTOKEN_EXPORT const char *subtoken_fault_text(subtoken_fault fault);
+
+/* SUBTOKEN_VERSION of the library that is running, not of the header. */
+SUBTOKEN_EXPORT const char *subtoken_version(void);
 
 /* Overwrite memory with zeros in a way that the compiler keeps. */
 SUBTOKEN_EXPORT void subtoken_wipe(void *memory, size_t len);

@@ -21,7 +21,7 @@
 #ifndef SUBTOKEN_VERIFY_H
 #define SUBTOKEN_VERIFY_H
 
-#include "subtoken/common.h"
+#include "subtoken/url.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,7 +66,7 @@ typedef struct subtoken_request {
  * that fails is the answer. Constant time in the MAC; no allocation; about
  * 16 KiB of stack. On SUBTOKEN_OK *claims are the token's; otherwise they are
  * zeroed. A target of `/path` is judged by its path alone; the caller must
- * route on the same bytes, or on subtoken_target_path.
+ * route on the same bytes, or on subtoken_target_path (url.h).
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken_verifier *verifier,
                                                                   subtoken_text token,
@@ -80,23 +80,20 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_inspect(subtoken_text
                                                                    char *header, size_t header_size,
                                                                    subtoken_claims *claims);
 
-/* The canonical path of a request target: the one text under which this
- * library reads it, escapes in upper case and only where they are needed.
- * SUBTOKEN_BAD_TARGET with *fault (may be NULL) when it can be read in more
- * than one way. out_size of 3 * SUBTOKEN_PATH_MAX + 1 is always enough; a NUL
- * follows the *out_len bytes.
+/* Say in words which rule gave this result and what it saw: `exp
+ * 2026-01-01T00:00:00Z was 3 h ago`, `url /v2/account/bank is not in
+ * [/v2/tokeninfo]`. For people who run an API, never for its callers. The
+ * arguments are those that subtoken_verify had. Nothing that a terminal would obey (such bytes are
+ * shown as
+ * \\xNN) and no part of the signature. What does not fit is cut off behind a
+ * whole character. Returns the length without the NUL that follows it, less than
+ * out_size; 0 when an argument is NULL. SUBTOKEN_EXPLAIN_MAX has room for most.
+ * About 32 KiB of stack.
  */
-SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_target_path(subtoken_text target,
-                                                                       char *out, size_t out_size,
-                                                                       size_t *out_len,
-                                                                       subtoken_fault *fault);
-
-/* Would these claims let this method and target through? SUBTOKEN_OK,
- * SUBTOKEN_BAD_TARGET or SUBTOKEN_URL. The URL rule of subtoken_verify alone.
- */
-SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_match(const subtoken_claims *claims,
-                                                                     subtoken_text method,
-                                                                     subtoken_text target);
+#define SUBTOKEN_EXPLAIN_MAX 1024
+SUBTOKEN_EXPORT size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
+                                        const subtoken_request *request, subtoken_result result,
+                                        char *out, size_t out_size);
 
 #ifdef __cplusplus
 }

@@ -42,7 +42,8 @@ static void challenge(st_reply *reply, const char *text) {
 /* RFC 6750 section 3: no error code when no credential came. */
 static void refuse_credential(visit *v, const char *event) {
   st_reply_error(v->reply, 401, event, "Invalid access token");
-  challenge(v->reply, v->credential.len == 0 ? "Bearer" : "Bearer error=\"invalid_token\"");
+  challenge(v->reply, v->credential.len == 0 ? SUBTOKEN_CHALLENGE
+                                             : subtoken_result_challenge(SUBTOKEN_REVOKED));
 }
 
 /* ---- the credential ---- */
@@ -127,7 +128,7 @@ static void refuse_identity(visit *v, subtoken_result result, const char *event)
       return;
     case 403:
       st_reply_error(v->reply, 403, event, "this subtoken does not list this url");
-      challenge(v->reply, "Bearer error=\"insufficient_scope\"");
+      challenge(v->reply, subtoken_result_challenge(result));
       return;
     case 503:
       st_reply_error(v->reply, 503, event, "the key store cannot be read; try again later");

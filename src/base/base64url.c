@@ -48,6 +48,15 @@ bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t 
   return true;
 }
 
+bool st_base64url_valid(subtoken_text text) {
+  uint8_t unused[2];
+  size_t left = text.len % 4;
+  uint8_t any = 0;
+  for (size_t i = 0; i < text.len; i++) any |= value_of[(uint8_t)text.data[i]];
+  return (any & 0xC0) == 0 &&
+         decode_tail((const uint8_t *)text.data + text.len - left, left, unused);
+}
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 void st_base64url_write(st_writer *writer, const void *data, size_t len) {

@@ -14,6 +14,9 @@
 bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len)
     __attribute__((warn_unused_result));
 
+/* Would it decode? */
+bool st_base64url_valid(subtoken_text text) __attribute__((warn_unused_result));
+
 void st_base64url_write(st_writer *writer, const void *data, size_t len);
 
 #endif

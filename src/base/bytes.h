@@ -61,4 +61,11 @@ int st_hex_value(char c);
 size_t st_utf8_next(const char *data, size_t len, uint32_t *code_point);
 bool st_utf8_valid(subtoken_text text);
 
+/* Does a terminal obey this character rather than show it? Controls, C1 too,
+ * and what changes the direction of text. */
+bool st_utf8_obeyed(uint32_t code_point);
+
+/* Untrusted text for people's eyes: what would be obeyed, or is no UTF-8, as \xNN. */
+void st_write_shown(st_writer *writer, subtoken_text text);
+
 #endif

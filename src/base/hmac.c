@@ -1,59 +1,190 @@
+#define MBEDTLS_ALLOW_PRIVATE_ACCESS /* the state of a SHA-256 that mbedTLS goes on with */
 #include "base/hmac.h"
 
+#include "base/x86.h"
 #include "mbedtls/sha256.h"
 
 #define BLOCK 64
-
-_Static_assert(sizeof(mbedtls_sha256_context) <= sizeof(((subtoken_secret *)0)->inner),
-               "subtoken_secret has no room for mbedTLS's SHA-256 state");
-_Static_assert(_Alignof(mbedtls_sha256_context) <= _Alignof(uint64_t), "alignment");
 
 bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
   return mbedtls_sha256(data, len, out, 0) == 0;
 }
 
-/* The state after one block of key XOR pad. */
-static bool start(uint64_t state[16], const uint8_t key[BLOCK], uint8_t pad) {
-  uint8_t block[BLOCK];
-  for (size_t i = 0; i < BLOCK; i++) block[i] = key[i] ^ pad;
+/* ---- which hash ---- */
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static bool os_keeps_avx(void) {
+  uint32_t low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0)); /* XCR0: XMM and YMM */
+  (void)high;
+  return (low & 6) == 6;
+}
+
+uint8_t st_hmac_kernel(void) {
+  unsigned a, b, c, d;
+  const unsigned ssse3 = 1U << 9, sse41 = 1U << 19, osxsave = 1U << 27, avx = 1U << 28;
+  const unsigned sha = 1U << 29;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (ssse3 | sse41)) != (ssse3 | sse41)) {
+    return ST_KERNEL_C;
+  }
+  bool has_avx = (c & (osxsave | avx)) == (osxsave | avx) && os_keeps_avx();
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & sha) == 0) return ST_KERNEL_C;
+  return has_avx ? ST_KERNEL_SHA_AVX : ST_KERNEL_SHA;
+}
+#else
+uint8_t st_hmac_kernel(void) {
+  return ST_KERNEL_C;
+}
+#endif
+
+static void c_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
   mbedtls_sha256_context context;
   mbedtls_sha256_init(&context);
-  bool ok =
-      mbedtls_sha256_starts(&context, 0) == 0 && mbedtls_sha256_update(&context, block, BLOCK) == 0;
-  if (ok) memcpy(state, &context, sizeof context);
+  memcpy(context.state, state, sizeof context.state);
+  for (; blocks > 0; blocks--, data += BLOCK) {
+    (void)mbedtls_internal_sha256_process(&context, data); /* always 0 */
+  }
+  memcpy(state, context.state, sizeof context.state);
   mbedtls_sha256_free(&context);
-  subtoken_wipe(block, sizeof block);
-  return ok;
+}
+
+void st_hmac_blocks(uint8_t kernel, uint32_t state[8], const uint8_t *data, size_t blocks) {
+  if (kernel == ST_KERNEL_C) {
+    c_blocks(state, data, blocks);
+  } else {
+    st_x86_sha256(state, data, blocks, kernel == ST_KERNEL_SHA_AVX);
+  }
+}
+
+/* ---- the secret ---- */
+
+/* FIPS 180-4 section 5.3.3. */
+static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+/* The two states, and over both pads in one go a third, which only serves to
+ * compare kernels.
+ */
+static void key_states(uint8_t kernel, const uint8_t pads[2 * BLOCK], uint32_t states[3][8]) {
+  for (size_t i = 0; i < 3; i++) memcpy(states[i], initial, sizeof initial);
+  st_hmac_blocks(kernel, states[0], pads, 1);
+  st_hmac_blocks(kernel, states[1], pads + BLOCK, 1);
+  st_hmac_blocks(kernel, states[2], pads, 2);
 }
 
 bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
-  uint8_t padded[BLOCK] = {0};
-  bool ok = true;
+  uint8_t padded[BLOCK] = {0}, pads[2 * BLOCK];
+  uint32_t plain[3][8], fast[3][8];
   if (len > BLOCK) {
-    ok = st_sha256(key, len, padded);
+    if (!st_sha256(key, len, padded)) return false;
   } else if (len > 0) {
     memcpy(padded, key, len);
   }
-  ok = ok && start(secret->inner, padded, 0x36) && start(secret->outer, padded, 0x5C);
+  for (size_t i = 0; i < BLOCK; i++) {
+    pads[i] = padded[i] ^ 0x36;
+    pads[BLOCK + i] = padded[i] ^ 0x5C;
+  }
+  secret->kernel = st_hmac_kernel();
+  key_states(ST_KERNEL_C, pads, plain);
+  key_states(secret->kernel, pads, fast);
+  /* A processor that hashes otherwise than mbedTLS is not to be believed. */
+  if (memcmp(plain, fast, sizeof plain) != 0) secret->kernel = ST_KERNEL_C;
+  memcpy(secret->inner, plain[0], sizeof secret->inner);
+  memcpy(secret->outer, plain[1], sizeof secret->outer);
   subtoken_wipe(padded, sizeof padded);
-  return ok;
+  subtoken_wipe(pads, sizeof pads);
+  subtoken_wipe(plain, sizeof plain);
+  subtoken_wipe(fast, sizeof fast);
+  return true;
 }
 
-static bool finish(const uint64_t state[16], const void *data, size_t len,
-                   uint8_t out[ST_HASH_LEN]) {
-  mbedtls_sha256_context context;
-  memcpy(&context, state, sizeof context);
-  bool ok =
-      mbedtls_sha256_update(&context, data, len) == 0 && mbedtls_sha256_finish(&context, out) == 0;
-  mbedtls_sha256_free(&context);
-  return ok;
+/* ---- the MAC ---- */
+
+void subtoken_mac_start(subtoken_mac *state, const subtoken_secret *secret) {
+  memcpy(state->state, secret->inner, sizeof state->state);
+  memcpy(state->outer, secret->outer, sizeof state->outer);
+  state->kernel = secret->kernel;
+  state->len = 0;
 }
 
-bool st_hmac(const subtoken_secret *secret, const void *data, size_t len,
+void subtoken_mac_update(subtoken_mac *state, const void *data, size_t len) {
+  const uint8_t *from = data;
+  size_t held = state->len % BLOCK;
+  state->len += len;
+  if (held > 0 && len >= BLOCK - held) {
+    memcpy(state->block + held, from, BLOCK - held);
+    st_hmac_blocks(state->kernel, state->state, state->block, 1);
+    from += BLOCK - held;
+    len -= BLOCK - held;
+    held = 0;
+  }
+  if (len >= BLOCK) {
+    st_hmac_blocks(state->kernel, state->state, from, len / BLOCK);
+    from += len / BLOCK * BLOCK;
+    len %= BLOCK;
+  }
+  if (len > 0) memcpy(state->block + held, from, len);
+}
+
+static void put_words(uint8_t *out, const uint32_t *words, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    out[4 * i] = (uint8_t)(words[i] >> 24);
+    out[4 * i + 1] = (uint8_t)(words[i] >> 16);
+    out[4 * i + 2] = (uint8_t)(words[i] >> 8);
+    out[4 * i + 3] = (uint8_t)words[i];
+  }
+}
+
+/* The end of a block of which `used` bytes are taken, in a hash over `total` bytes
+ * (FIPS 180-4 section 5.1.1). */
+static void end_block(uint8_t kernel, uint32_t state[8], uint8_t block[BLOCK], size_t used,
+                      uint64_t total) {
+  uint32_t bits[2] = {(uint32_t)(total >> 29), (uint32_t)(total << 3)};
+  block[used++] = 0x80;
+  memset(block + used, 0, BLOCK - used);
+  if (used > BLOCK - 8) {
+    st_hmac_blocks(kernel, state, block, 1);
+    memset(block, 0, BLOCK);
+  }
+  put_words(block + BLOCK - 8, bits, 2);
+  st_hmac_blocks(kernel, state, block, 1);
+}
+
+void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
+  end_block(state->kernel, state->state, state->block, state->len % BLOCK, BLOCK + state->len);
+  put_words(state->block, state->state, 8);
+  end_block(state->kernel, state->outer, state->block, ST_HASH_LEN, BLOCK + ST_HASH_LEN);
+  put_words(mac, state->outer, 8);
+  subtoken_wipe(state, sizeof *state);
+}
+
+void st_hmac(const subtoken_secret *secret, const void *data, size_t len,
              uint8_t out[ST_HASH_LEN]) {
-  uint8_t inner[ST_HASH_LEN];
-  bool ok =
-      finish(secret->inner, data, len, inner) && finish(secret->outer, inner, sizeof inner, out);
-  subtoken_wipe(inner, sizeof inner);
-  return ok;
+  subtoken_mac mac;
+  subtoken_mac_start(&mac, secret);
+  subtoken_mac_update(&mac, data, len);
+  subtoken_mac_finish(&mac, out);
+}
+
+subtoken_result subtoken_mac_compute(const subtoken_secret *secret, const void *data, size_t len,
+                                     uint8_t mac[SUBTOKEN_MAC_LEN]) {
+  if (mac == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(mac, 0, SUBTOKEN_MAC_LEN);
+  if (secret == NULL || (data == NULL && len > 0)) return SUBTOKEN_INVALID_ARGUMENT;
+  st_hmac(secret, data, len, mac);
+  return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_mac_check(const subtoken_secret *secret, const void *data, size_t len,
+                                   const uint8_t mac[SUBTOKEN_MAC_LEN]) {
+  uint8_t right[SUBTOKEN_MAC_LEN];
+  if (secret == NULL || mac == NULL || (data == NULL && len > 0)) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
+  st_hmac(secret, data, len, right);
+  bool equal = st_equal_secret(right, mac, sizeof right);
+  subtoken_wipe(right, sizeof right); /* the right MAC of wrong data is a forgery */
+  return equal ? SUBTOKEN_OK : SUBTOKEN_MAC;
 }

@@ -153,9 +153,17 @@ static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud
   return st_json_skip(json);
 }
 
-subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud) {
+static subtoken_text first_missing(unsigned seen) {
+  return !(seen & SUB)   ? ST_TEXT("sub")
+         : !(seen & IAT) ? ST_TEXT("iat")
+         : !(seen & EXP) ? ST_TEXT("exp")
+                         : ST_TEXT("permissions");
+}
+
+subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
+                               subtoken_text *fault) {
   st_json json;
-  subtoken_text name;
+  subtoken_text name = {NULL, 0};
   unsigned seen = 0;
   bool good = true;
   st_json_start(&json, claims->text, claims->text_len);
@@ -165,9 +173,10 @@ subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud) 
     good = read_claim(&json, name, want_aud, claims, &seen);
   }
   if (json.failed && !json.wrong_type) return SUBTOKEN_MALFORMED;
-  if (!good) return SUBTOKEN_CLAIMS;
-  if (!st_json_end(&json)) return SUBTOKEN_MALFORMED;
-  return seen == REQUIRED ? SUBTOKEN_OK : SUBTOKEN_CLAIMS;
+  if (good && !st_json_end(&json)) return SUBTOKEN_MALFORMED;
+  if (good && seen == REQUIRED) return SUBTOKEN_OK;
+  if (fault != NULL) *fault = good ? first_missing(seen) : name;
+  return SUBTOKEN_CLAIMS;
 }
 
 /* The writing half. */

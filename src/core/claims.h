@@ -6,10 +6,11 @@
 
 /* Read claims->text, of claims->text_len bytes, into the other members;
  * strings are unescaped where they stand. want_aud sets aud_named. Not OK: the
- * claims are in disorder and must be zeroed.
+ * claims are in disorder and must be zeroed; with SUBTOKEN_CLAIMS *fault (may be
+ * NULL) is the name of the claim that is wrong or missing.
  */
-subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud)
-    __attribute__((warn_unused_result));
+subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
+                               subtoken_text *fault) __attribute__((warn_unused_result));
 
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 

@@ -2,26 +2,53 @@
 
 #include "base/json.h"
 #include "core/ring.h"
+#include "subtoken/mac.h"
 
-subtoken_result st_jws_split(subtoken_text token, st_jws *jws) {
-  if (token.len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
-  subtoken_text part[3];
-  size_t parts = 0;
-  st_cutter cutter = {token, false};
-  while (parts < 3 && st_cut(&cutter, '.', &part[parts])) parts++;
-  if (parts != 3 || !cutter.done || part[0].len == 0 || part[1].len == 0) {
-    return SUBTOKEN_MALFORMED;
+/* The secret whose own header stands in front, byte for byte: no other spelling
+ * needs to be looked at, and none that is looked at means something else.
+ */
+static const subtoken_secret *known_header(const subtoken_ring *ring, subtoken_text token) {
+  for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
+    const subtoken_secret *secret = &ring->secrets[i];
+    size_t len = secret->header_len;
+    if (len > 0 && len < token.len && token.data[len] == '.' &&
+        memcmp(token.data, secret->header, len) == 0) {
+      return secret;
+    }
   }
-  /* Room for a MAC that is longer than ours, so that it is told apart from one
-   * that is no base64url at all. */
-  uint8_t mac[ST_BASE64URL_BYTES(SUBTOKEN_TOKEN_MAX)];
-  size_t mac_len;
-  if (!st_base64url_decode(part[2], mac, sizeof mac, &mac_len)) return SUBTOKEN_MALFORMED;
-  jws->header = part[0];
-  jws->payload = part[1];
-  jws->signed_part = (subtoken_text){token.data, part[0].len + 1 + part[1].len};
-  jws->mac_whole = mac_len == ST_HASH_LEN;
-  if (jws->mac_whole) memcpy(jws->mac, mac, ST_HASH_LEN);
+  return NULL;
+}
+
+#define MAC_CHARS ST_BASE64URL_LEN(ST_HASH_LEN)
+
+/* Where the last dot is. Between it and the first there is no other: that is
+ * left to the decoding of the payload, to which a dot is no base64url.
+ */
+static size_t last_dot(subtoken_text token) {
+  if (token.len > MAC_CHARS && token.data[token.len - MAC_CHARS - 1] == '.') {
+    return token.len - MAC_CHARS - 1;
+  }
+  size_t at = token.len;
+  while (at > 0 && token.data[at - 1] != '.') at--;
+  return at > 0 ? at - 1 : 0;
+}
+
+static size_t first_dot(subtoken_text token) {
+  size_t at = 0;
+  while (at < token.len && token.data[at] != '.') at++;
+  return at;
+}
+
+subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_jws *jws) {
+  if (token.len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
+  jws->secret = ring != NULL ? known_header(ring, token) : NULL;
+  size_t first = jws->secret != NULL ? jws->secret->header_len : first_dot(token);
+  size_t last = last_dot(token);
+  if (first == 0 || last <= first + 1) return SUBTOKEN_MALFORMED;
+  jws->header = (subtoken_text){token.data, first};
+  jws->payload = (subtoken_text){token.data + first + 1, last - first - 1};
+  jws->mac = (subtoken_text){token.data + last + 1, token.len - last - 1};
+  jws->signed_part = (subtoken_text){token.data, last};
   return SUBTOKEN_OK;
 }
 
@@ -63,13 +90,13 @@ static void read_member(st_json *json, subtoken_text name, header_facts *facts) 
   }
 }
 
-subtoken_result st_jws_secret(const st_jws *jws, const subtoken_ring *ring,
-                              const subtoken_secret **secret) {
-  char text[ST_BASE64URL_BYTES(SUBTOKEN_TOKEN_MAX)];
+static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
+                                   const subtoken_secret **secret) {
+  char text[ST_BASE64URL_BYTES(SUBTOKEN_HEADER_MAX)];
   size_t len;
   *secret = NULL;
-  if (!st_base64url_decode(jws->header, text, sizeof text, &len)) return SUBTOKEN_MALFORMED;
-  if (jws->header.len > SUBTOKEN_HEADER_MAX) return SUBTOKEN_HEADER;
+  if (!st_base64url_valid(jws->header)) return SUBTOKEN_MALFORMED;
+  if (!st_base64url_decode(jws->header, text, sizeof text, &len)) return SUBTOKEN_HEADER;
   header_facts facts = {.typ_good = true};
   st_json json;
   subtoken_text name;
@@ -84,38 +111,74 @@ subtoken_result st_jws_secret(const st_jws *jws, const subtoken_ring *ring,
   return *secret != NULL ? SUBTOKEN_OK : SUBTOKEN_KID;
 }
 
-subtoken_result st_jws_check(const st_jws *jws, const subtoken_secret *secret) {
+/* The payload is decoded before the MAC is checked, because text that is not
+ * canonical base64url is malformed whatever its MAC, but it is read only after.
+ */
+subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
+                            size_t out_size, size_t *out_len) {
+  st_jws jws;
   uint8_t mac[ST_HASH_LEN];
-  if (!jws->mac_whole) return SUBTOKEN_MAC;
-  if (!st_hmac(secret, jws->signed_part.data, jws->signed_part.len, mac)) return SUBTOKEN_MAC;
-  bool equal = st_equal_secret(mac, jws->mac, sizeof mac);
-  subtoken_wipe(mac, sizeof mac); /* the right MAC of a wrong token is a good token */
-  return equal ? SUBTOKEN_OK : SUBTOKEN_MAC;
+  size_t len;
+  subtoken_result result = st_jws_split(token, ring, &jws);
+  if (result != SUBTOKEN_OK) return result;
+  bool whole = jws.mac.len == MAC_CHARS;
+  if (whole ? !st_base64url_decode(jws.mac, mac, sizeof mac, &len) : !st_base64url_valid(jws.mac)) {
+    return SUBTOKEN_MALFORMED;
+  }
+  if (ST_BASE64URL_BYTES(jws.payload.len) > out_size) {
+    return st_base64url_valid(jws.payload) ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_MALFORMED;
+  }
+  if (!st_base64url_decode(jws.payload, out, out_size, out_len)) return SUBTOKEN_MALFORMED;
+  if (jws.secret == NULL) result = find_secret(&jws, ring, &jws.secret);
+  if (result != SUBTOKEN_OK) return result;
+  if (!whole) return SUBTOKEN_MAC;
+  return subtoken_mac_check(jws.secret, jws.signed_part.data, jws.signed_part.len, mac);
 }
 
-static void write_header(st_writer *writer, const subtoken_secret *secret) {
-  char text[64 + SUBTOKEN_KID_MAX];
-  st_writer header = st_writer_on(text, sizeof text);
-  st_write_string(&header, "{\"alg\":\"HS256\",\"typ\":\"JWT\"");
-  if (secret->kid_len > 0) {
-    st_write_string(&header, ",\"kid\":\"");
-    st_write(&header, secret->kid, secret->kid_len);
-    st_write_char(&header, '"');
+subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
+                                  size_t out_size, size_t *out_len) {
+  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  *out_len = 0;
+  if (ring == NULL || token.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  size_t len = 0;
+  subtoken_result result = st_jws_open(ring, token, out, out_size, &len);
+  if (result == SUBTOKEN_OK) {
+    *out_len = len;
+  } else {
+    memset(out, 0, out_size < SUBTOKEN_TOKEN_MAX ? out_size : SUBTOKEN_TOKEN_MAX);
   }
-  st_write_char(&header, '}');
-  st_base64url_write(writer, text, header.len);
+  return result;
 }
 
 subtoken_result st_jws_write(st_writer *writer, const subtoken_secret *secret,
                              subtoken_text payload) {
   uint8_t mac[ST_HASH_LEN];
   size_t start = writer->len;
-  write_header(writer, secret);
+  st_write(writer, secret->header, secret->header_len);
   st_write_char(writer, '.');
   st_base64url_write(writer, payload.data, payload.len);
   if (writer->overflow) return SUBTOKEN_BUFFER_TOO_SMALL;
-  if (!st_hmac(secret, writer->out + start, writer->len - start, mac)) return SUBTOKEN_MAC;
+  st_hmac(secret, writer->out + start, writer->len - start, mac);
   st_write_char(writer, '.');
   st_base64url_write(writer, mac, sizeof mac);
   return writer->overflow ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_jws_seal(const subtoken_ring *ring, const void *payload, size_t len,
+                                  char *out, size_t out_size, size_t *out_len) {
+  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  *out_len = 0;
+  if (out_size > 0) out[0] = '\0';
+  if (ring == NULL || payload == NULL || len == 0) return SUBTOKEN_INVALID_ARGUMENT;
+  if (ring->count == 0) return SUBTOKEN_NO_SECRET;
+  const subtoken_secret *secret = &ring->secrets[0];
+  size_t whole = secret->header_len + 2U + ST_BASE64URL_LEN(ST_HASH_LEN);
+  if (len > ST_BASE64URL_BYTES(SUBTOKEN_TOKEN_MAX - whole)) return SUBTOKEN_TOO_LARGE;
+  whole += ST_BASE64URL_LEN(len);
+  if (out_size < whole + 1) return SUBTOKEN_BUFFER_TOO_SMALL;
+  st_writer writer = st_writer_on(out, out_size);
+  subtoken_result result = st_jws_write(&writer, secret, (subtoken_text){payload, len});
+  if (result == SUBTOKEN_OK && !st_writer_end(&writer)) result = SUBTOKEN_BUFFER_TOO_SMALL;
+  if (result == SUBTOKEN_OK) *out_len = writer.len;
+  return result;
 }

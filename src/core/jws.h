@@ -10,20 +10,22 @@
 typedef struct st_jws {
   subtoken_text header; /* the three parts, as they stand in the token */
   subtoken_text payload;
-  subtoken_text signed_part; /* header, dot, payload: what the MAC is over */
-  uint8_t mac[ST_HASH_LEN];
-  bool mac_whole; /* the third part is 32 bytes long */
+  subtoken_text mac;
+  subtoken_text signed_part;     /* header, dot, payload: what the MAC is over */
+  const subtoken_secret *secret; /* when the header is the one that it writes, else NULL */
 } st_jws;
 
-/* Bounds, dots, and canonical base64url in the third part; nothing is parsed. */
-subtoken_result st_jws_split(subtoken_text token, st_jws *jws) __attribute__((warn_unused_result));
-
-/* Parse the header and find the secret that it names. alg selects nothing. */
-subtoken_result st_jws_secret(const st_jws *jws, const subtoken_ring *ring,
-                              const subtoken_secret **secret) __attribute__((warn_unused_result));
-
-subtoken_result st_jws_check(const st_jws *jws, const subtoken_secret *secret)
+/* Bounds and the outer two dots; nothing is decoded, so payload may hold further
+ * dots still. ring may be NULL. */
+subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_jws *jws)
     __attribute__((warn_unused_result));
+
+/* Check all three parts, the header, and the MAC under the secret that the header
+ * names; alg selects nothing. out receives the payload, and is trusted only with
+ * SUBTOKEN_OK.
+ */
+subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
+                            size_t out_size, size_t *out_len) __attribute__((warn_unused_result));
 
 /* `header.payload.mac`; the writer needs room for it all. */
 subtoken_result st_jws_write(st_writer *writer, const subtoken_secret *secret,

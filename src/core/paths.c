@@ -1,6 +1,6 @@
 #include "core/paths.h"
 
-#include "subtoken/verify.h"
+#include "subtoken/url.h"
 
 /* RFC 3986 section 3.3: pchar without `;` and `%`, and the slash. */
 static bool allowed(char c) {
@@ -218,6 +218,7 @@ void st_entry_write(st_writer *writer, const st_entry *entry) {
 subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out_size,
                                      size_t *out_len, subtoken_fault *fault) {
   st_path path;
+  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   *out_len = 0;
   if (out_size > 0) out[0] = '\0';
   subtoken_fault found = st_target_read(target, &path);
@@ -228,4 +229,38 @@ subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out
   if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL;
   *out_len = writer.len;
   return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_url_canonical(subtoken_text text, char *out, size_t out_size,
+                                       size_t *out_len, subtoken_fault *fault) {
+  st_entry entry;
+  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  *out_len = 0;
+  if (out_size > 0) out[0] = '\0';
+  subtoken_fault found = st_entry_read(text, &entry);
+  if (fault != NULL) *fault = found;
+  if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+  st_writer writer = st_writer_on(out, out_size);
+  st_entry_write(&writer, &entry);
+  if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL;
+  *out_len = writer.len;
+  return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_url_allows(subtoken_text text, subtoken_text method,
+                                    subtoken_text target) {
+  st_path path;
+  st_entry entry;
+  if (st_entry_read(text, &entry) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+  if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  return st_entry_matches(&entry, method, &path) ? SUBTOKEN_OK : SUBTOKEN_URL;
+}
+
+subtoken_result subtoken_url_covers(subtoken_text outer, subtoken_text inner) {
+  st_entry a, b;
+  if (st_entry_read(outer, &a) != SUBTOKEN_FAULT_NONE ||
+      st_entry_read(inner, &b) != SUBTOKEN_FAULT_NONE) {
+    return SUBTOKEN_BAD_URL;
+  }
+  return st_entry_covers(&a, &b) ? SUBTOKEN_OK : SUBTOKEN_URL_WIDER;
 }

@@ -51,6 +51,18 @@ int subtoken_result_status(subtoken_result result) {
   return (size_t)result < RESULTS ? results[result].status : 500;
 }
 
+const char *subtoken_result_challenge(subtoken_result result) {
+  switch (subtoken_result_status(result)) {
+    case 401: return "Bearer error=\"invalid_token\"";
+    case 403: return "Bearer error=\"insufficient_scope\"";
+    default: return NULL;
+  }
+}
+
+const char *subtoken_version(void) {
+  return SUBTOKEN_VERSION;
+}
+
 static const struct {
   const char *name;
   const char *text;

@@ -6,6 +6,7 @@
 const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid) {
   for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
     const subtoken_secret *secret = &ring->secrets[i];
+    if (secret->header_len == 0) continue; /* never set: anybody could sign with it */
     if (st_text_equal(kid, (subtoken_text){secret->kid, secret->kid_len})) return secret;
   }
   return NULL;
@@ -51,24 +52,56 @@ bool st_secret_weak(const void *secret, size_t len) {
   return false;
 }
 
-subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const void *secret,
-                                  size_t secret_len) {
-  if (ring == NULL || secret == NULL || (kid.data == NULL && kid.len > 0)) {
-    return SUBTOKEN_INVALID_ARGUMENT;
+/* The header of the tokens that it signs, encoded once: interface section 3. */
+static void set_header(subtoken_secret *secret) {
+  char text[64 + SUBTOKEN_KID_MAX];
+  st_writer json = st_writer_on(text, sizeof text);
+  st_write_string(&json, "{\"alg\":\"HS256\",\"typ\":\"JWT\"");
+  if (secret->kid_len > 0) {
+    st_write_string(&json, ",\"kid\":\"");
+    st_write(&json, secret->kid, secret->kid_len);
+    st_write_char(&json, '"');
   }
-  if (secret_len < SUBTOKEN_SECRET_MIN || secret_len > SUBTOKEN_SECRET_MAX ||
-      st_secret_weak(secret, secret_len)) {
+  st_write_char(&json, '}');
+  st_writer header = st_writer_on(secret->header, sizeof secret->header);
+  st_base64url_write(&header, text, json.len);
+  secret->header_len = (uint8_t)header.len;
+}
+
+_Static_assert(sizeof(((subtoken_secret *)0)->header) >= ST_BASE64URL_LEN(36 + SUBTOKEN_KID_MAX),
+               "a header with the longest kid has to fit");
+
+bool st_secret_fill(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
+  memset(secret, 0, sizeof *secret);
+  if (!st_hmac_key(secret, key, len)) return false;
+  secret->kid_len = (uint8_t)kid.len;
+  if (kid.len > 0) memcpy(secret->kid, kid.data, kid.len);
+  set_header(secret);
+  return true;
+}
+
+subtoken_result subtoken_secret_set(subtoken_secret *secret, subtoken_text kid, const void *bytes,
+                                    size_t len) {
+  if (secret == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(secret, 0, sizeof *secret);
+  if (bytes == NULL || (kid.data == NULL && kid.len > 0)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (len < SUBTOKEN_SECRET_MIN || len > SUBTOKEN_SECRET_MAX || st_secret_weak(bytes, len)) {
     return SUBTOKEN_BAD_SECRET;
   }
   if (kid.len > 0 && !st_kid_valid(kid)) return SUBTOKEN_BAD_KID;
-  if (st_ring_find(ring, kid) != NULL) return SUBTOKEN_KID_TAKEN;
-  if (ring->count >= SUBTOKEN_RING_MAX) return SUBTOKEN_RING_FULL;
-  subtoken_secret *entry = &ring->secrets[ring->count];
-  if (!st_hmac_key(entry, secret, secret_len)) return SUBTOKEN_BAD_SECRET;
-  entry->kid_len = (uint8_t)kid.len;
-  if (kid.len > 0) memcpy(entry->kid, kid.data, kid.len);
-  ring->count++;
-  return SUBTOKEN_OK;
+  return st_secret_fill(secret, kid, bytes, len) ? SUBTOKEN_OK : SUBTOKEN_BAD_SECRET;
+}
+
+subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const void *secret,
+                                  size_t secret_len) {
+  if (ring == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  subtoken_secret added;
+  subtoken_result result = subtoken_secret_set(&added, kid, secret, secret_len);
+  if (result == SUBTOKEN_OK && st_ring_find(ring, kid) != NULL) result = SUBTOKEN_KID_TAKEN;
+  if (result == SUBTOKEN_OK && ring->count >= SUBTOKEN_RING_MAX) result = SUBTOKEN_RING_FULL;
+  if (result == SUBTOKEN_OK) ring->secrets[ring->count++] = added;
+  subtoken_wipe(&added, sizeof added);
+  return result;
 }
 
 static subtoken_result add_line(subtoken_ring *ring, subtoken_text line) {

@@ -7,6 +7,10 @@
 /* NULL when the ring has none of that name; kid.len 0 asks for the unnamed one. */
 const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid);
 
+/* Set a secret from a key of any length, also one that nobody should use. */
+bool st_secret_fill(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len)
+    __attribute__((warn_unused_result));
+
 /* 1 to 64 characters A-Za-z0-9_-. */
 bool st_kid_valid(subtoken_text kid);
 

@@ -64,13 +64,17 @@ static bool read_needs(subtoken_text list, question *asked) {
   return true;
 }
 
+static subtoken_request request_of(const question *asked) {
+  return (subtoken_request){.now = asked->now,
+                            .method = asked->method,
+                            .target = asked->target,
+                            .needs = asked->needs,
+                            .needs_count = asked->needs_count};
+}
+
 static subtoken_result decide(const subtoken_verifier *verifier, const question *asked,
                               subtoken_claims *claims) {
-  subtoken_request request = {.now = asked->now,
-                              .method = asked->method,
-                              .target = asked->target,
-                              .needs = asked->needs,
-                              .needs_count = asked->needs_count};
+  subtoken_request request = request_of(asked);
   store_answer *store = verifier->revoked_context;
   if (store != NULL) store->now = asked->now;
   subtoken_result result = subtoken_verify(verifier, asked->token, &request, claims);
@@ -156,60 +160,6 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
 
 /* ---- one token, explained ---- */
 
-static void print_span(int64_t seconds) {
-  if (seconds < 0) seconds = -seconds;
-  if (seconds < 120) {
-    printf("%lld s", (long long)seconds);
-  } else if (seconds < 7200) {
-    printf("%lld min", (long long)seconds / 60);
-  } else if (seconds < 172800) {
-    printf("%lld h", (long long)seconds / 3600);
-  } else {
-    printf("%lld days", (long long)seconds / 86400);
-  }
-}
-
-static void print_times(const subtoken_claims *claims, const question *asked,
-                        subtoken_result result) {
-  int64_t at = result == SUBTOKEN_EXPIRED ? claims->exp : claims->iat;
-  printf(": %s ", result == SUBTOKEN_EXPIRED ? "exp" : "iat");
-  st_print_time(stdout, at);
-  fputs(result == SUBTOKEN_EXPIRED ? " was " : " is ", stdout);
-  print_span(asked->now - at);
-  fputs(result == SUBTOKEN_EXPIRED ? " ago" : " ahead", stdout);
-}
-
-static void print_list(const subtoken_claims *claims, const subtoken_slice *list, size_t count) {
-  fputc('[', stdout);
-  for (size_t i = 0; i < count; i++) {
-    if (i > 0) fputs(", ", stdout);
-    st_print_text(stdout, subtoken_claims_text(claims, list[i]));
-  }
-  fputc(']', stdout);
-}
-
-/* What the rule saw. The token is decoded again without trust: it only shows. */
-static void explain(const question *asked, subtoken_result result) {
-  static subtoken_claims claims;
-  char header[SUBTOKEN_HEADER_MAX];
-  if (subtoken_inspect(asked->token, header, sizeof header, &claims) != SUBTOKEN_OK) return;
-  switch (result) {
-    case SUBTOKEN_EXPIRED:
-    case SUBTOKEN_IAT_FUTURE: print_times(&claims, asked, result); break;
-    case SUBTOKEN_URL:
-      fputs(": url ", stdout);
-      st_print_text(stdout, asked->target.data != NULL ? asked->target : ST_TEXT("(none given)"));
-      fputs(" is not in ", stdout);
-      print_list(&claims, claims.urls, claims.url_count);
-      break;
-    case SUBTOKEN_PERM:
-      fputs(": the token has ", stdout);
-      print_list(&claims, claims.permissions, claims.permission_count);
-      break;
-    default: break;
-  }
-}
-
 static int verify_one(const subtoken_verifier *verifier, question *asked, bool json) {
   static subtoken_claims claims;
   static char text[TOKEN_MAX];
@@ -220,14 +170,14 @@ static int verify_one(const subtoken_verifier *verifier, question *asked, bool j
   subtoken_result result = decide(verifier, asked, &claims);
   if (json) {
     print_verdict_json(result);
-  } else if (result == SUBTOKEN_OK) {
-    fputs("good until ", stdout);
-    st_print_time(stdout, claims.exp);
-    fputc('\n', stdout);
   } else {
-    printf("refused %d %s", subtoken_result_status(result), subtoken_result_name(result));
-    explain(asked, result);
-    fputc('\n', stdout);
+    subtoken_request request = request_of(asked);
+    char explanation[2 * SUBTOKEN_ISSUED_MAX];
+    subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
+    if (result != SUBTOKEN_OK) {
+      printf("refused %d %s: ", subtoken_result_status(result), subtoken_result_name(result));
+    }
+    puts(explanation);
   }
   subtoken_wipe(text, sizeof text);
   return st_flush(result == SUBTOKEN_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);

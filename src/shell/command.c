@@ -215,19 +215,11 @@ bool st_read_credential(char *out, size_t size, subtoken_text *credential, char 
   return credential->len > 0;
 }
 
-/* C0, DEL, and C1, which some terminals obey even when they come as UTF-8, and the
- * marks that turn the direction of writing (UAX #9 section 2).
- */
-static bool obeyed(uint32_t code) {
-  return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x61C || code == 0x200E ||
-         code == 0x200F || (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
-}
-
 void st_print_text(FILE *out, subtoken_text text) {
   for (size_t i = 0; i < text.len;) {
     uint32_t code = 0;
     size_t step = st_utf8_next(text.data + i, text.len - i, &code);
-    if (step == 0 || obeyed(code)) {
+    if (step == 0 || st_utf8_obeyed(code)) {
       fprintf(out, "\\x%02x", (unsigned char)text.data[i]);
       i++;
       continue;

@@ -65,7 +65,7 @@ static void rfc4231(void **state) {
     for (int twice = 0; twice < 2; twice++) {
       uint8_t mac[ST_HASH_LEN];
       char hex[65];
-      assert_true(st_hmac(&secret, data.data, data.len, mac));
+      st_hmac(&secret, data.data, data.len, mac);
       to_hex(mac, sizeof mac, hex);
       CHECK(strncmp(hex, rows[i].mac, strlen(rows[i].mac)) == 0, "row %zu: %s", i, hex);
     }
@@ -83,13 +83,16 @@ static void key_lengths(void **state) {
   subtoken_secret x, y;
   assert_true(st_hmac_key(&x, key, 65) && st_sha256(key, 65, hash));
   assert_true(st_hmac_key(&y, hash, sizeof hash));
-  assert_true(st_hmac(&x, "m", 1, a) && st_hmac(&y, "m", 1, b));
+  st_hmac(&x, "m", 1, a);
+  st_hmac(&y, "m", 1, b);
   assert_memory_equal(a, b, sizeof a);
   assert_true(st_hmac_key(&x, key, 64) && st_sha256(key, 64, hash));
   assert_true(st_hmac_key(&y, hash, sizeof hash));
-  assert_true(st_hmac(&x, "m", 1, a) && st_hmac(&y, "m", 1, b));
+  st_hmac(&x, "m", 1, a);
+  st_hmac(&y, "m", 1, b);
   assert_memory_not_equal(a, b, sizeof a);
-  assert_true(st_hmac_key(&x, NULL, 0) && st_hmac(&x, "", 0, a));
+  assert_true(st_hmac_key(&x, NULL, 0));
+  st_hmac(&x, "", 0, a);
   char hex[65];
   to_hex(a, sizeof a, hex);
   assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");

@@ -1,20 +1,26 @@
 #include "support.h"
 
 #include "core/jws.h"
+#include "subtoken/mac.h"
 
 static subtoken_ring ring;
 
 static subtoken_result check_token(subtoken_text token) {
-  st_jws jws;
-  const subtoken_secret *secret;
-  subtoken_result result = st_jws_split(token, &jws);
-  if (result == SUBTOKEN_OK) result = st_jws_secret(&jws, &ring, &secret);
-  return result == SUBTOKEN_OK ? st_jws_check(&jws, secret) : result;
+  char payload[SUBTOKEN_TOKEN_MAX];
+  size_t len;
+  return subtoken_jws_open(&ring, token, payload, sizeof payload, &len);
 }
+
+/* The header that the ring writes is known by its bytes, another is parsed: what
+ * comes behind is judged alike.
+ */
+static const char *const spellings[] = {"{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
+                                        "{\"typ\":\"JWT\",\"alg\":\"HS256\"}"};
 
 static void shapes(void **state) {
   (void)state;
   static const char mac[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  /* H stands for the header; SUBTOKEN_MAC is what is well-formed but not signed. */
   static const struct {
     const char *text;
     const char *tail;
@@ -23,58 +29,128 @@ static void shapes(void **state) {
       {"", "", SUBTOKEN_MALFORMED},
       {".", "", SUBTOKEN_MALFORMED},
       {"..", "", SUBTOKEN_MALFORMED},
-      {"a.b", "", SUBTOKEN_MALFORMED},
-      {"a", "", SUBTOKEN_MALFORMED},
-      {"a.b.", mac, SUBTOKEN_OK}, /* a split looks at the dots and the MAC alone */
-      {".b.", mac, SUBTOKEN_MALFORMED},
-      {"a..", mac, SUBTOKEN_MALFORMED},
+      {"H", "", SUBTOKEN_MALFORMED},
+      {"H.", "", SUBTOKEN_MALFORMED},
+      {"H..", "", SUBTOKEN_MALFORMED},
+      {"H.AAAA", "", SUBTOKEN_MALFORMED},
+      {"H.", mac, SUBTOKEN_MALFORMED},
+      {"H.AAAA.", mac, SUBTOKEN_MAC},
+      {".AAAA.", mac, SUBTOKEN_MALFORMED},
+      {"H..", mac, SUBTOKEN_MALFORMED},
       {"..", mac, SUBTOKEN_MALFORMED},
-      {"a.b.c.", mac, SUBTOKEN_MALFORMED},
-      {"a.b..", mac, SUBTOKEN_MALFORMED},
-      {".a.b.", mac, SUBTOKEN_MALFORMED},
-      {"a.b.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB", SUBTOKEN_MALFORMED}, /* stray bits */
-      {"a.b.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", SUBTOKEN_MALFORMED},
-      {"a.b.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA ", SUBTOKEN_MALFORMED},
-      {"a.b.", "A", SUBTOKEN_MALFORMED},
-      {"a.b.", "", SUBTOKEN_OK}, /* told apart later, as a wrong MAC */
-      {"a.b.", "AAAA", SUBTOKEN_OK},
-      {"a.b.AAAA", mac, SUBTOKEN_OK}, /* 35 bytes */
-      {"a.b.A", mac, SUBTOKEN_OK},    /* 33 bytes */
-      {"a.b.AA", mac, SUBTOKEN_MALFORMED},
+      {".", mac, SUBTOKEN_MALFORMED},
+      {"H.AAAA.AAAA.", mac, SUBTOKEN_MALFORMED},
+      {"H.AAAA..", mac, SUBTOKEN_MALFORMED},
+      {"H..AAAA.", mac, SUBTOKEN_MALFORMED},
+      {".H.AAAA.", mac, SUBTOKEN_MALFORMED},
+      {"AAAA.H.AAAA.", mac, SUBTOKEN_MALFORMED},
+      {"HAAAA.AAAA.", mac, SUBTOKEN_MALFORMED}, /* more behind the JSON */
+      {"H=.AAAA.", mac, SUBTOKEN_MALFORMED},
+      {"H.AAA=.", mac, SUBTOKEN_MALFORMED},
+      {"H.AAAA=.", mac, SUBTOKEN_MALFORMED},
+      {"H.A.", mac, SUBTOKEN_MALFORMED},
+      {"H.AB.", mac, SUBTOKEN_MALFORMED}, /* stray bits */
+      {"H.AA+A.", mac, SUBTOKEN_MALFORMED},
+      {"H.AAAA.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB", SUBTOKEN_MALFORMED},
+      {"H.AAAA.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", SUBTOKEN_MALFORMED},
+      {"H.AAAA.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA ", SUBTOKEN_MALFORMED},
+      {"H.AAAA.", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.", SUBTOKEN_MALFORMED},
+      {"H.AAAA.", "A", SUBTOKEN_MALFORMED},
+      {"H.AAAA.", "", SUBTOKEN_MAC},
+      {"H.AAAA.", "AAAA", SUBTOKEN_MAC},
+      {"H.AAAA.AAAA", mac, SUBTOKEN_MAC}, /* 35 bytes */
+      {"H.AAAA.A", mac, SUBTOKEN_MAC},    /* 33 bytes */
+      {"H.AAAA.AA", mac, SUBTOKEN_MALFORMED},
   };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    char text[200];
-    snprintf(text, sizeof text, "%s%s", rows[i].text, rows[i].tail);
-    subtoken_text token = exact_string(text);
-    st_jws jws;
-    subtoken_result got = st_jws_split(token, &jws);
-    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
-    if (got == SUBTOKEN_OK) {
-      CHECK(jws.mac_whole == (strcmp(rows[i].tail, mac) == 0 && strlen(rows[i].text) == 4),
-            "row %zu", i);
-      CHECK(st_text_is(jws.header, "a") && st_text_is(jws.payload, "b") &&
-                st_text_is(jws.signed_part, "a.b"),
-            "row %zu", i);
+  for (size_t i = 0; i < COUNT(rows) * COUNT(spellings); i++) {
+    char text[300];
+    st_writer writer = st_writer_on(text, sizeof text);
+    for (const char *c = rows[i / 2].text; *c != '\0'; c++) {
+      if (*c == 'H') {
+        st_base64url_write(&writer, spellings[i % 2], strlen(spellings[i % 2]));
+      } else {
+        st_write_char(&writer, *c);
+      }
     }
+    st_write_string(&writer, rows[i / 2].tail);
+    subtoken_text token = exact(text, writer.len);
+    subtoken_result got = check_token(token);
+    CHECK(got == rows[i / 2].want, "row %zu, spelling %zu: %s", i / 2, i % 2,
+          subtoken_result_name(got));
     release(token);
   }
 }
 
 static void length_limit(void **state) {
   (void)state;
-  st_jws jws;
-  for (size_t len = SUBTOKEN_TOKEN_MAX - 4; len <= SUBTOKEN_TOKEN_MAX + 4; len++) {
-    subtoken_text token = repeated("a.", 'b', len - 2);
-    ((char *)(uintptr_t)token.data)[len - 1] = '.';
-    CHECK(
-        st_jws_split(token, &jws) == (len > SUBTOKEN_TOKEN_MAX ? SUBTOKEN_TOO_LARGE : SUBTOKEN_OK),
-        "%zu", len);
-    release(token);
+  for (size_t i = 0; i < COUNT(spellings); i++) {
+    char header[100];
+    st_writer writer = st_writer_on(header, sizeof header);
+    st_base64url_write(&writer, spellings[i], strlen(spellings[i]));
+    st_write_char(&writer, '.');
+    assert_true(st_writer_end(&writer));
+    for (size_t len = SUBTOKEN_TOKEN_MAX - 4; len <= SUBTOKEN_TOKEN_MAX + 4; len++) {
+      subtoken_text token = repeated(header, 'A', len - writer.len);
+      size_t dot = writer.len + (len - writer.len) / 8 * 4; /* both parts of a whole length, or */
+      ((char *)(uintptr_t)token.data)[dot] = '.';
+      bool odd = (len - dot - 1) % 4 == 1; /* a length that base64url does not have */
+      subtoken_result want = len > SUBTOKEN_TOKEN_MAX ? SUBTOKEN_TOO_LARGE
+                             : odd                    ? SUBTOKEN_MALFORMED
+                                                      : SUBTOKEN_MAC;
+      CHECK(check_token(token) == want, "%zu", len);
+      release(token);
+    }
   }
-  subtoken_text long_mac = repeated("a.b.", 'A', SUBTOKEN_TOKEN_MAX - 4);
-  assert_int_equal(st_jws_split(long_mac, &jws), SUBTOKEN_OK);
-  assert_false(jws.mac_whole);
-  release(long_mac);
+}
+
+/* Too small a room for the payload is said, and nothing is left in it. */
+static void rooms(void **state) {
+  (void)state;
+  char token[SUBTOKEN_TOKEN_MAX + 1], out[100];
+  size_t token_len, len;
+  assert_int_equal(subtoken_jws_seal(&ring, "any bytes", 9, token, sizeof token, &token_len),
+                   SUBTOKEN_OK);
+  subtoken_text text = {token, token_len};
+  for (size_t room = 0; room < 12; room++) {
+    memset(out, 'x', sizeof out);
+    subtoken_result got = subtoken_jws_open(&ring, text, out, room, &len);
+    CHECK(got == (room < 9 ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_OK), "%zu", room);
+    CHECK(len == (room < 9 ? 0 : 9) && out[room] == 'x', "%zu", room);
+    if (room >= 9) assert_memory_equal(out, "any bytes", 9);
+  }
+  token[token_len - 2] = token[token_len - 2] == 'A' ? 'B' : 'A';
+  assert_int_equal(subtoken_jws_open(&ring, text, out, sizeof out, &len), SUBTOKEN_MAC);
+  assert_true(len == 0 && out[0] == '\0');
+  /* A secret that was never set signs for anybody. */
+  static subtoken_ring zero = {.count = 1};
+  assert_int_equal(subtoken_jws_open(&zero, text, out, sizeof out, &len), SUBTOKEN_KID);
+}
+
+static void seals(void **state) {
+  (void)state;
+  static char payload[SUBTOKEN_TOKEN_MAX], token[SUBTOKEN_TOKEN_MAX + 1], out[SUBTOKEN_TOKEN_MAX];
+  static const subtoken_ring empty;
+  size_t len, out_len;
+  memset(payload, 'p', sizeof payload);
+  size_t most = 0;
+  for (size_t n = 6000; n < 6144; n++) {
+    subtoken_result got = subtoken_jws_seal(&ring, payload, n, token, sizeof token, &len);
+    CHECK(got == SUBTOKEN_OK || got == SUBTOKEN_TOO_LARGE, "%zu", n);
+    if (got != SUBTOKEN_OK) continue;
+    most = n;
+    CHECK(len <= SUBTOKEN_TOKEN_MAX && strlen(token) == len, "%zu", n);
+    CHECK(subtoken_jws_seal(&ring, payload, n, token, len, &len) == SUBTOKEN_BUFFER_TOO_SMALL,
+          "%zu", n);
+    assert_int_equal(subtoken_jws_seal(&ring, payload, n, token, sizeof token, &len), SUBTOKEN_OK);
+    subtoken_text text = {token, len};
+    CHECK(subtoken_jws_open(&ring, text, out, sizeof out, &out_len) == SUBTOKEN_OK, "%zu", n);
+    CHECK(out_len == n && memcmp(out, payload, n) == 0, "%zu", n);
+  }
+  assert_true(most > 6050);
+  assert_int_equal(subtoken_jws_seal(&ring, payload, 0, token, sizeof token, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_jws_seal(&empty, payload, 9, token, sizeof token, &len),
+                   SUBTOKEN_NO_SECRET);
 }
 
 static void headers(void **state) {
@@ -144,8 +220,6 @@ static void headers(void **state) {
       {"{\"kid\":\"three\",\"crit\":[],\"alg\":\"HS256\"}", SUBTOKEN_HEADER},
       {"{\"kid\":1,\"alg\":\"none\",\"zip\":1", SUBTOKEN_MALFORMED},
   };
-  ring_with(&ring, "", TEST_SECRET);
-  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("two"), OTHER_SECRET, 32), SUBTOKEN_OK);
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text token = signed_token(TEST_SECRET, st_text(rows[i].header), ST_TEXT("{}"));
     subtoken_result got = check_token(token);
@@ -286,13 +360,21 @@ static void longest_kid(void **state) {
   release(token);
 }
 
+static int setup(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("two"), OTHER_SECRET, 32), SUBTOKEN_OK);
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shapes),       cmocka_unit_test(length_limit),
+      cmocka_unit_test(rooms),        cmocka_unit_test(seals),
       cmocka_unit_test(headers),      cmocka_unit_test(forbidden_members),
       cmocka_unit_test(header_limit), cmocka_unit_test(header_encoding),
       cmocka_unit_test(macs),         cmocka_unit_test(written),
       cmocka_unit_test(longest_kid),
   };
-  return cmocka_run_group_tests_name("jws", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("jws", tests, setup, NULL);
 }
