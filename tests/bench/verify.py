@@ -1,0 +1,536 @@
+"""make bench: what it costs to verify a token, beside the JWT libraries of others on
+the same tokens. Everything is interleaved in one run on one core; medians are printed.
+Peers that cannot be had on this machine are left out, with the reason.
+usage: verify.py BUILD    environment: BENCH_ROUNDS (15)"""
+import base64, hashlib, hmac, json, os, platform, random, re, shutil, statistics, subprocess
+import sys, tempfile, time
+
+BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
+ROUND_NS = 30_000_000
+WARM_NS = 400_000_000  # long enough for what is compiled while it runs
+HERE = os.path.dirname(os.path.abspath(__file__))
+APT = os.path.join(HERE, "..", "..", "third_party", "apt.sh")
+SOURCES = os.path.join(HERE, "peers")
+OUT = os.path.join(BUILD, "bench")
+PEERS = os.path.join(OUT, "peers")
+OURS = os.path.join(OUT, "verify")
+CORE = max(os.sched_getaffinity(0))
+OWN = {"verify": "subtoken verify", "verify-portable": "  without SHA instructions",
+       "bare": "  bare cost of the bytes", "mac": "  HMAC alone, ours",
+       "mac-mbedtls": "  HMAC alone, mbedTLS", "issue": "subtoken issue",
+       "narrow-issue": "subtoken narrow and issue"}
+
+
+class Unavailable(Exception):
+    """Why a peer is not in the tables, in one line."""
+
+
+def last_line(text, otherwise="no message"):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else otherwise
+
+
+def command(*args, cwd=None, env=None, pick=last_line):
+    p = subprocess.run(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True)
+    if p.returncode != 0:
+        raise Unavailable("%s: %s" % (os.path.basename(args[0]), pick(p.stderr or p.stdout)))
+    return p.stdout
+
+
+def first_error(text):
+    """Of what a compiler says, the line that names the cause."""
+    return next((line.strip() for line in text.splitlines() if "error" in line), last_line(text))
+
+
+# ---- the peers ---------------------------------------------------------------
+
+def apt(*packages):
+    p = subprocess.run(["sh", APT, *packages], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                       text=True)
+    if p.returncode != 0:
+        raise Unavailable("Debian packages missing: " + last_line(p.stderr))
+
+
+def debian_version(package):
+    return command("dpkg-query", "-W", "-f", "${Version}", package).split(":")[-1]
+
+
+def newer(target, *sources):
+    return os.path.exists(target) and all(
+        os.path.getmtime(s) <= os.path.getmtime(target) for s in sources)
+
+
+def compiled(compiler, source, *flags):
+    source = os.path.join(SOURCES, source)
+    program = os.path.join(PEERS, os.path.splitext(os.path.basename(source))[0])
+    if not newer(program, source, os.path.join(SOURCES, "peer.h")):
+        command(compiler, "-O2", "-Wall", "-Wextra", "-o", program, source, *flags,
+                pick=first_error)
+    return [program]
+
+
+def c(source, *libraries):
+    return lambda: compiled("gcc", source, "-std=gnu11", "-D_GNU_SOURCE", *libraries)
+
+
+def cpp(source, *libraries):
+    return lambda: compiled("g++", source, *libraries)
+
+
+def go():
+    """As Debian means it: packages are in a GOPATH, nothing is downloaded."""
+    program = os.path.join(PEERS, "golang-jwt")
+    env = dict(os.environ, GO111MODULE="off", GOPATH="/usr/share/gocode", GOFLAGS="",
+               GOCACHE=os.path.join(OUT, "go"))
+    command("/usr/bin/go", "build", "-o", program, os.path.join(SOURCES, "golang-jwt.go"), env=env,
+            pick=first_error)
+    return [program]
+
+
+def rust():
+    """Debian's rustc and cargo with Debian's crates, not those that may be first in PATH."""
+    work = os.path.join(OUT, "rust")
+    os.makedirs(work, exist_ok=True)
+    for name in ("Cargo.toml", "jsonwebtoken.rs"):
+        shutil.copy2(os.path.join(SOURCES, name), work)
+    lock = os.path.join(work, "Cargo.lock")  # it may name crates that apt has replaced
+    if os.path.exists(lock):
+        os.remove(lock)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("CARGO", "RUST"))}
+    env.update(RUSTC="/usr/bin/rustc", CARGO_HOME=os.path.join(work, "home"))
+    command("/usr/bin/cargo", "build", "--quiet", "--release", "--offline",
+            "--target-dir", "target", "--config", 'source.crates-io.replace-with="debian"',
+            "--config", 'source.debian.directory="/usr/share/cargo/registry"',
+            cwd=work, env=env, pick=first_error)
+    return [os.path.join(work, "target", "release", "jsonwebtoken")]
+
+
+NPM = os.path.join(OUT, "npm")
+npm_failed = []
+
+
+def npm_version(package):
+    with open(os.path.join(NPM, "node_modules", package, "package.json")) as f:
+        return json.load(f)["version"]
+
+
+def npm_has_all():
+    with open(os.path.join(SOURCES, "package.json")) as f:
+        wanted = json.load(f)["dependencies"]
+    try:
+        return all(npm_version(name) == version for name, version in wanted.items())
+    except OSError:
+        return False
+
+
+def npm_install():
+    """One directory serves all the npm peers; what failed once is not tried again."""
+    if npm_failed:
+        raise npm_failed[0]
+    os.makedirs(NPM, exist_ok=True)
+    for name in ("package.json", "peers.mjs"):
+        shutil.copy2(os.path.join(SOURCES, name), NPM)
+    try:
+        if not npm_has_all():
+            command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund",
+                    "--no-package-lock", "--fetch-retries=1", cwd=NPM, pick=npm_error)
+    except Unavailable as e:
+        npm_failed.append(e)
+        raise
+
+
+def npm_error(text):
+    """Its first line is the code of the error, its last one where the log is."""
+    return next((line for line in text.splitlines() if re.match(r"npm (ERR!|error) ", line)),
+                last_line(text))
+
+
+def npm(peer):
+    def build():
+        npm_install()
+        return [shutil.which("node"), os.path.join(NPM, "peers.mjs"), peer]
+    return build
+
+
+class Peer:
+    """packages: what apt is to install; version: a function, or the Debian package it is of."""
+
+    def __init__(self, name, language, build, packages, version=None):
+        self.name, self.language, self.build, self.packages = name, language, build, packages
+        self.find_version = version or (lambda: debian_version(packages[0]))
+
+    def prepare(self):
+        apt(*self.packages)
+        self.argv = self.build()
+        self.version = self.find_version()
+
+
+def npm_peer(name, package, program=None):
+    return Peer(name, "JavaScript", npm(program or package), ["cmd:node=nodejs", "cmd:npm=npm"],
+                lambda: npm_version(package))
+
+
+ALL_PEERS = [
+    Peer("libjwt", "C", c("libjwt.c", "-ljwt"), ["libjwt-dev"]),
+    Peer("cjose", "C", c("cjose.c", "-lcjose", "-ljansson"), ["libcjose-dev", "libjansson-dev"]),
+    Peer("jose (latchset)", "C", c("jose.c", "-ljose", "-ljansson"),
+         ["libjose-dev", "libjansson-dev"]),
+    Peer("rhonabwy", "C", c("rhonabwy.c", "-lrhonabwy"), ["librhonabwy-dev"]),
+    Peer("cpp-jwt", "C++", cpp("cpp-jwt.cc", "-lcrypto"),
+         ["libcpp-jwt-dev", "libssl-dev", "nlohmann-json3-dev", "cmd:g++=g++"]),
+    Peer("Poco JWT", "C++", cpp("poco.cc", "-lPocoJWT", "-lPocoJSON", "-lPocoCrypto",
+                                "-lPocoFoundation"), ["libpoco-dev", "cmd:g++=g++"]),
+    Peer("jsonwebtoken (crate)", "Rust", rust, ["librust-jsonwebtoken-dev", "rustc", "cargo"]),
+    Peer("golang-jwt", "Go", go, ["golang-github-golang-jwt-jwt-dev", "golang-go"]),
+    npm_peer("fast-jwt", "fast-jwt"),
+    npm_peer("fast-jwt, its cache", "fast-jwt", "fast-jwt-cache"),
+    npm_peer("jose (npm)", "jose"),
+    npm_peer("jsonwebtoken (npm)", "jsonwebtoken"),
+]
+
+
+def peers_at_hand(tokens):
+    """Those that build, and that refuse what is to be refused."""
+    good = []
+    for peer in ALL_PEERS:
+        try:
+            peer.prepare()
+            check_refusals(peer.argv, tokens)
+            good.append(peer)
+        except (Unavailable, OSError) as e:
+            print("left out: %s: %s" % (peer.name, e))
+    return good
+
+
+# ---- the tokens --------------------------------------------------------------
+
+PERMISSIONS = ("account inventories characters tradingpost wallet unlocks pvp builds progression "
+               "guilds").split()
+PATHS = """/v2/account /v2/account/bank /v2/account/achievements /v2/account/materials
+/v2/account/wallet /v2/account/mounts/skins /v2/characters /v2/characters/* /v2/commerce/*
+/v2/characters/My%20Cool%20Character /v2/characters/Eir%20Stegalkin/inventory
+/v2/characters/Zojja/equipmenttabs /v2/characters/Br%C3%BCnhild/core /v2/createsubtoken
+/v2/commerce/transactions/current/buys /v2/pvp/stats /v2/pvp/games /v2/tokeninfo
+/v2/guild/116E0C0E-0035-44A9-BB22-4AE3E23127E5/log /v2/items GET:/v2/account/inventory
+GET:/v2/guild/* /v2/account/raids /v2/wvw/matches /v2/account/masteries
+GET:/v2/account/buildstorage /v2/characters/Logan/backstory""".split()
+# Our own rows ask for /v2/account/home/cats: each of these lets it through.
+CATS = ["/v2/account/home/cats", "/v2/account/home/*", "/v2/account/*"]
+BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def sign(claims, secret, alg="HS256", digest=hashlib.sha256):
+    header = '{"alg":"%s","typ":"JWT"}' % alg
+    text = "%s.%s" % (encode(header.encode()),
+                      encode(json.dumps(claims, separators=(",", ":")).encode()))
+    return "%s.%s" % (text, encode(hmac.digest(secret, text.encode(), digest)))
+
+
+def announced(now):
+    return {"sub": "wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k", "iat": now,
+            "exp": now + 30 * 86400, "permissions": ["progression", "account", "unlocks"],
+            "urls": ["/v2/characters/My%20Cool%20Character", "/v2/account/home/cats"]}
+
+
+def varied(dice, now):
+    life = dice.choice([3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400])
+    iat = now - dice.randrange(life // 2)
+    claims = {"sub": "".join(dice.choices(BASE64URL, k=42)) + dice.choice(BASE64URL[::4]),
+              "iat": iat, "exp": iat + life,
+              "permissions": dice.sample(PERMISSIONS, dice.randrange(11))}
+    count = dice.randrange(9)
+    if count > 0:
+        urls = dice.sample(PATHS, count - 1) + [dice.choice(CATS)]
+        dice.shuffle(urls)
+        claims["urls"] = urls
+    return claims
+
+
+class Tokens:
+    def __init__(self, directory):
+        dice = random.Random(20240229)
+        now = int(time.time())
+        secret = dice.randbytes(32)
+        self.secret = self.write(directory, "secret", secret)
+        one = sign(announced(now), secret)
+        assert len(one) == 360, len(one)
+        expired = dict(announced(now - 40 * 86400))
+        self.one = self.lines(directory, "one", [one])
+        self.many = self.lines(directory, "many",
+                               [sign(varied(dice, now), secret) for _ in range(1024)])
+        self.bad = {
+            "an expired token": self.lines(directory, "expired", [sign(expired, secret)]),
+            "another secret": self.lines(directory, "other", [sign(announced(now), secret[1:])]),
+            "HS512": self.lines(directory, "hs512",
+                                [sign(announced(now), secret, "HS512", hashlib.sha512)])}
+
+    def lines(self, directory, name, tokens):
+        return self.write(directory, name, "".join(t + "\n" for t in tokens).encode())
+
+    @staticmethod
+    def write(directory, name, data):
+        path = os.path.join(directory, name)
+        with open(path, "wb") as f:
+            f.write(data)
+        return path
+
+
+def check_refusals(argv, tokens):
+    """Whoever looks at less would be faster."""
+    for what, path in tokens.bad.items():
+        p = subprocess.run([*argv, path, tokens.secret], input="1\n", capture_output=True,
+                           text=True)
+        if p.returncode == 0:
+            raise Unavailable("accepts " + what)
+        if p.returncode != 1 or "accepts" in p.stderr:
+            raise Unavailable(last_line(p.stderr, "ended with %d" % p.returncode))
+
+
+# ---- the measuring -----------------------------------------------------------
+
+class Program:
+    """A child that verifies as often as it is told to, and says how long it took."""
+
+    def __init__(self, name, version, argv, pinned=True):
+        self.name, self.version = name, version
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            preexec_fn=(lambda: os.sched_setaffinity(0, {CORE})) if pinned else None)
+        self.n, self.taken = 1, []
+
+    def run(self, n):
+        try:
+            self.process.stdin.write("%d\n" % n)
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.process.wait()
+            self.errors.seek(0)
+            raise SystemExit("%s: %s" % (self.name.strip(), last_line(self.errors.read())))
+        return int(line)
+
+    def calibrate(self, multiple, round_ns=ROUND_NS):
+        """n is a multiple of the number of tokens: each round has them all equally often."""
+        n, spent, took = multiple, 0, 0
+        while spent < WARM_NS or took < round_ns // 3:
+            took = max(self.run(n), 1)
+            spent += took
+            n = max(1, min(4 * n, n * round_ns // took))
+        self.n = max(1, n // multiple) * multiple
+
+    def round(self):
+        self.taken.append(self.run(self.n) / self.n)
+
+    def stop(self):
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.process.stdout.close()
+        self.process.wait()
+        self.errors.close()
+
+
+def interleave(programs):
+    for r in range(ROUNDS):
+        first = r % len(programs)
+        for p in programs[first:] + programs[:first]:
+            p.round()
+
+
+def own(mode, path, tokens, *more, pinned=True):
+    if not os.access(OURS, os.X_OK):
+        raise SystemExit("%s is missing: it is what this measures" % OURS)
+    return Program(OWN[mode], "", [OURS, mode, path, tokens.secret, *more], pinned)
+
+
+def measure(path, count, tokens, peers):
+    """A list of programs: ours in the order of OWN, then the peers."""
+    programs = []
+    try:
+        for mode in OWN:
+            programs.append(own(mode, path, tokens))
+        for peer in peers:
+            programs.append(Program(peer.name, "%s, %s" % (peer.version, peer.language),
+                                    [*peer.argv, path, tokens.secret]))
+        for p in programs:
+            p.calibrate(count)
+        interleave(programs)
+    finally:
+        for p in programs:
+            p.stop()
+    return programs
+
+
+# ---- what is printed ---------------------------------------------------------
+
+def ratios(a, b):
+    return [x / y for x, y in zip(a.taken, b.taken)]
+
+
+def heading():
+    with open("/proc/cpuinfo") as f:
+        text = f.read()
+    model = re.search(r"^model name\s*: (.*)", text, re.M)
+    sha = bool(re.search(r"^(flags|Features)\s*:.*\b(sha_ni|sha2)\b", text, re.M))
+    print("\nsubtoken verify bench: %s, %s, %d cores, %s SHA instructions, %s"
+          % (platform.machine(), model.group(1) if model else "unknown processor", os.cpu_count(),
+             "with" if sha else "without", time.strftime("%Y-%m-%d", time.gmtime())))
+    print("%d interleaved rounds of about %d ms each, all on core %d"
+          % (ROUNDS, ROUND_NS // 1_000_000, CORE))
+
+
+def table(title, programs):
+    print("\n%s (ns for one; ratio to subtoken verify in the same round)" % title)
+    print("%-28s %-29s %8s %8s %8s %8s  %s"
+          % ("", "version", "median", "min", "max", "ratio", "from - to"))
+    for p in programs[:len(OWN)] + sorted(programs[len(OWN):],
+                                          key=lambda p: statistics.median(p.taken)):
+        r = ratios(p, programs[0])
+        print("%-28s %-29s %8.0f %8.0f %8.0f %8.2f  %.2f - %.2f"
+              % (p.name, p.version, statistics.median(p.taken), min(p.taken), max(p.taken),
+                 statistics.median(r), min(r), max(r)))
+
+
+def fastest(programs, peers, languages):
+    """The peer with the best median, or None."""
+    names = {p.name for p in peers if not languages or p.language in languages}
+    return min((p for p in programs[len(OWN):] if p.name in names),
+               key=lambda p: statistics.median(p.taken), default=None)
+
+
+def figures(programs, peers):
+    """One (what, figure, goal, is it met) a check. Each figure is the median of the rounds'."""
+    by = dict(zip(OWN, programs))
+
+    def at_most(what, values, goal, form="%.2f"):
+        figure = statistics.median(values)
+        return what, form % figure, "at most " + form % goal, figure <= goal
+
+    def at_least(kind, peer, goal):
+        what = "%s / verify" % kind
+        if peer is None:
+            return what, "no such peer", "at least %.2f" % goal, False
+        figure = statistics.median(ratios(peer, by["verify"]))
+        return "%s (%s) / verify" % (kind, peer.name), "%.2f" % figure, "at least %.2f" % goal, \
+            figure >= goal
+
+    portable = [v - 1.15 * m for v, m in zip(by["verify-portable"].taken, by["mac-mbedtls"].taken)]
+    return [at_most("verify / bare", ratios(by["verify"], by["bare"]), 1.25),
+            at_least("fastest peer", fastest(programs, peers, ()), 3),
+            at_least("fastest C peer", fastest(programs, peers, ("C", "C++")), 8),
+            at_most("verify without SHA instructions - 1.15 x mbedTLS HMAC, ns", portable, 350,
+                    "%.0f"),
+            at_most("issue / verify", ratios(by["issue"], by["verify"]), 1.15)]
+
+
+def check(what, figure, goal, met):
+    print("%-66s %12s  %-14s %s" % (what, figure, goal, "met" if met else "MISSED"))
+
+
+def checks(title, programs, peers):
+    print("\nchecks, %s" % title)
+    for line in figures(programs, peers):
+        check(*line)
+
+
+# ---- two threads, instructions -----------------------------------------------
+
+def two_threads(tokens):
+    """Threads that share nothing should be twice as fast in two."""
+    print("\ntwo threads, %d rounds, not pinned, 1,024 tokens" % ROUNDS)
+    if len(os.sched_getaffinity(0)) < 2:
+        print("left out: one core only")
+        return
+    one, two = (own("verify", tokens.many, tokens, "threads=%d" % t, pinned=False) for t in (1, 2))
+    try:
+        for p in (one, two):
+            p.calibrate(1024, 2 * ROUND_NS)
+        interleave([one, two])
+    finally:
+        one.stop()
+        two.stop()
+    gains = [2 * a / b for a, b in zip(one.taken, two.taken)]
+    check("throughput of 2 threads / 1 (from %.2f to %.2f)" % (min(gains), max(gains)),
+          "%.2f" % statistics.median(gains), "at least 1.90", statistics.median(gains) >= 1.9)
+
+
+def self_costs(path):
+    """Instructions by function, from a callgrind.out file. A name is written out where its
+    number first occurs, which can be in a cfn= line; a line after calls= is the callee's cost."""
+    names, costs, function, skip = {}, {}, None, False
+    with open(path) as f:
+        for line in f:
+            name = re.match(r"(c?fn)=(?:\((\d+)\))?\s*(.*)", line)
+            if name:
+                kind, number, text = name.groups()
+                if number:
+                    text = names.setdefault(number, text)
+                if kind == "fn":
+                    function = text
+            elif line.startswith("calls="):
+                skip = True
+            elif line[:1] in "0123456789+-*" and function is not None:
+                if not skip and len(line.split()) > 1:
+                    costs[function] = costs.get(function, 0) + int(line.split()[1])
+                skip = False
+    return costs
+
+
+def count_instructions(directory, path, tokens, n):
+    """(all, all but SHA-256 itself and the wiping)"""
+    out = os.path.join(directory, "callgrind.%d" % n)
+    command("valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, OURS, "count", path,
+            tokens.secret, str(n))
+    costs = self_costs(out)
+    inner = re.compile("mbedtls_internal_sha256_process|mbedtls_platform_zeroize")
+    return sum(costs.values()), sum(v for k, v in costs.items() if not inner.search(k))
+
+
+def instructions(directory, tokens):
+    """Two runs, so that what happens once falls out."""
+    print("\ninstructions for one verify, by callgrind, which has no SHA instructions")
+    try:
+        apt("valgrind")
+    except Unavailable as e:
+        print("left out: %s" % e)
+        return
+    for title, path in (("one token", tokens.one), ("1,024 tokens", tokens.many)):
+        few, many = (count_instructions(directory, path, tokens, n) for n in (100, 1100))
+        print("%-28s %6.0f, without SHA-256's blocks and wiping %6.0f"
+              % (title, (many[0] - few[0]) / 1000, (many[1] - few[1]) / 1000))
+
+
+def main():
+    os.makedirs(PEERS, exist_ok=True)
+    sys.stdout.reconfigure(line_buffering=True)  # apt.sh writes to it as well
+    heading()
+    with tempfile.TemporaryDirectory(prefix="subtoken-bench-") as directory:
+        tokens = Tokens(directory)
+        for mode in ("verify", "verify-portable"):
+            own(mode, tokens.one, tokens).stop()
+            check_refusals([OURS, mode], tokens)
+        peers = peers_at_hand(tokens)
+        sets = [("one token", tokens.one, 1), ("1,024 varied tokens", tokens.many, 1024)]
+        measured = [(title, measure(path, count, tokens, peers)) for title, path, count in sets]
+        for title, programs in measured:
+            table(title, programs)
+        for title, programs in measured:
+            checks(title, programs, peers)
+        two_threads(tokens)
+        instructions(directory, tokens)
+
+
+try:
+    main()
+except Unavailable as e:  # of a peer it has been printed; this one is our own
+    raise SystemExit("bench/verify: %s" % e)
