@@ -158,8 +158,14 @@ fuzz: deps-fuzz
 
 # ---- benchmarks --------------------------------------------------------------
 
-bench: all
+$(B)/bench/verify: tests/bench/verify.c tests/bench/bare.h $(B)/libsubtoken.a Makefile
+	@mkdir -p $(@D)
+	@printf '  BENCH   %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a $(TP_MBEDTLS) -lpthread
+
+bench: all $(B)/bench/verify
 	@sh third_party/apt.sh python3 nginx-light wrk
+	@python3 tests/bench/verify.py $(B)
 	@python3 tests/bench/server.py $(B)
 
 # ---- installing --------------------------------------------------------------

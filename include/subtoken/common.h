@@ -163,7 +163,7 @@ static inline subtoken_text subtoken_claims_text(const subtoken_claims *claims,
 typedef struct subtoken_secret {
   uint32_t inner[8];
   uint32_t outer[8];
-  uint8_t kernel;  /* which SHA-256 serves it; 0 is mbedTLS's C, good everywhere */
+  uint8_t cpu;     /* which instructions serve it; 0 is plain C, good everywhere */
   uint8_t kid_len; /* 0: the unnamed secret */
   uint8_t header_len;
   char kid[SUBTOKEN_KID_MAX];

@@ -22,7 +22,7 @@ typedef struct subtoken_mac {
   uint32_t outer[8];
   uint64_t len; /* bytes so far */
   uint8_t block[64];
-  uint8_t kernel;
+  uint8_t cpu;
 } subtoken_mac;
 
 /* Set a secret of 32 to 64 bytes under a kid, or with kid.len 0 as an unnamed one.

@@ -1,5 +1,7 @@
 #include "base/base64url.h"
 
+#include "base/x86.h"
+
 #define X 0xFF /* no character of the alphabet; has bits above the low six */
 
 static const uint8_t value_of[256] = {
@@ -31,11 +33,13 @@ static bool decode_tail(const uint8_t *in, size_t left, uint8_t *out) {
   return true;
 }
 
-bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len) {
+bool st_base64url_decode_by(uint8_t cpu, subtoken_text text, void *out, size_t out_size,
+                            size_t *out_len) {
   if (ST_BASE64URL_BYTES(text.len) > out_size) return false;
-  const uint8_t *in = (const uint8_t *)text.data;
-  uint8_t *to = out;
-  size_t left = text.len;
+  size_t done = (cpu & ST_CPU_SSE41) != 0 ? st_x86_base64url_decode(text.data, text.len, out) : 0;
+  const uint8_t *in = (const uint8_t *)text.data + done;
+  uint8_t *to = (uint8_t *)out + done / 4 * 3;
+  size_t left = text.len - done;
   for (; left >= 4; left -= 4, in += 4, to += 3) {
     uint8_t a = value_of[in[0]], b = value_of[in[1]], c = value_of[in[2]], d = value_of[in[3]];
     if ((a | b | c | d) & 0xC0) return false;
@@ -46,6 +50,10 @@ bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t 
   if (!decode_tail(in, left, to)) return false;
   *out_len = ST_BASE64URL_BYTES(text.len);
   return true;
+}
+
+bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len) {
+  return st_base64url_decode_by(0, text, out, out_size, out_len);
 }
 
 bool st_base64url_valid(subtoken_text text) {
@@ -60,6 +68,10 @@ bool st_base64url_valid(subtoken_text text) {
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 void st_base64url_write(st_writer *writer, const void *data, size_t len) {
+  st_base64url_write_by(0, writer, data, len);
+}
+
+void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, size_t len) {
   size_t need = ST_BASE64URL_LEN(len);
   if (writer->overflow || need > writer->size - writer->len) {
     writer->overflow = true;
@@ -68,6 +80,12 @@ void st_base64url_write(st_writer *writer, const void *data, size_t len) {
   const uint8_t *in = data;
   char *to = writer->out + writer->len;
   writer->len += need;
+  if ((cpu & ST_CPU_SSE41) != 0) {
+    size_t done = st_x86_base64url_encode(in, len, to);
+    in += done;
+    to += done / 3 * 4;
+    len -= done;
+  }
   for (; len >= 3; len -= 3, in += 3) {
     *to++ = alphabet[in[0] >> 2];
     *to++ = alphabet[(in[0] & 3) << 4 | in[1] >> 4];

@@ -10,13 +10,16 @@
 #define ST_BASE64URL_LEN(n) ((n) / 3 * 4 + ((n) % 3 * 4 + 2) / 3)
 #define ST_BASE64URL_BYTES(n) ((n) / 4 * 3 + (n) % 4 * 3 / 4)
 
-/* out needs room for ST_BASE64URL_BYTES(text.len). */
+/* out needs room for ST_BASE64URL_BYTES(text.len). cpu: subtoken_secret.cpu, or 0. */
+bool st_base64url_decode_by(uint8_t cpu, subtoken_text text, void *out, size_t out_size,
+                            size_t *out_len) __attribute__((warn_unused_result));
 bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len)
     __attribute__((warn_unused_result));
 
 /* Would it decode? */
 bool st_base64url_valid(subtoken_text text) __attribute__((warn_unused_result));
 
+void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, size_t len);
 void st_base64url_write(st_writer *writer, const void *data, size_t len);
 
 #endif

@@ -13,8 +13,13 @@
 static inline subtoken_text st_text(const char *string) {
   return (subtoken_text){string, strlen(string)};
 }
-bool st_text_equal(subtoken_text a, subtoken_text b);
-bool st_text_is(subtoken_text text, const char *string);
+static inline bool st_text_equal(subtoken_text a, subtoken_text b) {
+  return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+/* string is a literal: its length is known when this is compiled. */
+static inline bool st_text_is(subtoken_text text, const char *string) {
+  return st_text_equal(text, st_text(string));
+}
 /* ASCII letters compared without case, as header names are (RFC 9110 section 5.1). */
 bool st_text_is_nocase(subtoken_text text, const char *string);
 
@@ -26,6 +31,22 @@ typedef struct st_cutter {
   bool done;
 } st_cutter;
 bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece);
+
+/* What a character may be part of. */
+enum {
+  ST_CHAR_STRING = 1,   /* a JSON string, as itself: ASCII but controls, quote, backslash */
+  ST_CHAR_SCOPE = 2,    /* scope-token (RFC 6749 section 3.3) without the comma */
+  ST_CHAR_NAME = 4,     /* A-Za-z0-9_- */
+  ST_CHAR_SEGMENT = 8,  /* a path between slashes: pchar (RFC 3986 section 3.3) without ; % * */
+  ST_CHAR_QUERY = 16,   /* what follows a path on a request line, without # */
+  ST_CHAR_ESCAPED = 32, /* a path in escaped form: printable ASCII without / \\ % ? # ; */
+};
+extern const uint8_t st_classes[256];
+static inline uint8_t st_class_of(char c) {
+  return st_classes[(uint8_t)c];
+}
+/* The classes that all of its characters are in; every one for an empty text. */
+uint8_t st_text_class(subtoken_text text);
 
 /* Appends to a buffer of fixed size. After an overflow nothing more is written
  * and st_writer_end says so: check once, at the end.

@@ -10,32 +10,32 @@ bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
   return mbedtls_sha256(data, len, out, 0) == 0;
 }
 
-/* ---- which hash ---- */
+/* ---- which instructions ---- */
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-static bool os_keeps_avx(void) {
+static bool system_keeps_avx(void) {
   uint32_t low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0)); /* XCR0: XMM and YMM */
   (void)high;
   return (low & 6) == 6;
 }
 
-uint8_t st_hmac_kernel(void) {
+uint8_t st_x86_cpu(void) {
   unsigned a, b, c, d;
-  const unsigned ssse3 = 1U << 9, sse41 = 1U << 19, osxsave = 1U << 27, avx = 1U << 28;
+  const unsigned sse = 1U << 9 | 1U << 19;  /* SSSE3, SSE4.1 */
+  const unsigned avx = 1U << 27 | 1U << 28; /* OSXSAVE, AVX */
   const unsigned sha = 1U << 29;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (ssse3 | sse41)) != (ssse3 | sse41)) {
-    return ST_KERNEL_C;
-  }
-  bool has_avx = (c & (osxsave | avx)) == (osxsave | avx) && os_keeps_avx();
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & sha) == 0) return ST_KERNEL_C;
-  return has_avx ? ST_KERNEL_SHA_AVX : ST_KERNEL_SHA;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & sse) != sse) return 0;
+  uint8_t cpu = ST_CPU_SSE41;
+  if ((c & avx) == avx && system_keeps_avx()) cpu |= ST_CPU_AVX;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & sha) != 0) cpu |= ST_CPU_SHA;
+  return cpu;
 }
 #else
-uint8_t st_hmac_kernel(void) {
-  return ST_KERNEL_C;
+uint8_t st_x86_cpu(void) {
+  return 0;
 }
 #endif
 
@@ -50,11 +50,11 @@ static void c_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
   mbedtls_sha256_free(&context);
 }
 
-void st_hmac_blocks(uint8_t kernel, uint32_t state[8], const uint8_t *data, size_t blocks) {
-  if (kernel == ST_KERNEL_C) {
-    c_blocks(state, data, blocks);
+void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
+  if ((cpu & ST_CPU_SHA) != 0) {
+    st_x86_sha256(cpu, state, data, blocks);
   } else {
-    st_x86_sha256(state, data, blocks, kernel == ST_KERNEL_SHA_AVX);
+    c_blocks(state, data, blocks);
   }
 }
 
@@ -65,13 +65,13 @@ static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff5
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
 /* The two states, and over both pads in one go a third, which only serves to
- * compare kernels.
+ * compare.
  */
-static void key_states(uint8_t kernel, const uint8_t pads[2 * BLOCK], uint32_t states[3][8]) {
+static void key_states(uint8_t cpu, const uint8_t pads[2 * BLOCK], uint32_t states[3][8]) {
   for (size_t i = 0; i < 3; i++) memcpy(states[i], initial, sizeof initial);
-  st_hmac_blocks(kernel, states[0], pads, 1);
-  st_hmac_blocks(kernel, states[1], pads + BLOCK, 1);
-  st_hmac_blocks(kernel, states[2], pads, 2);
+  st_hmac_blocks(cpu, states[0], pads, 1);
+  st_hmac_blocks(cpu, states[1], pads + BLOCK, 1);
+  st_hmac_blocks(cpu, states[2], pads, 2);
 }
 
 bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
@@ -86,11 +86,11 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
     pads[i] = padded[i] ^ 0x36;
     pads[BLOCK + i] = padded[i] ^ 0x5C;
   }
-  secret->kernel = st_hmac_kernel();
-  key_states(ST_KERNEL_C, pads, plain);
-  key_states(secret->kernel, pads, fast);
+  secret->cpu = st_x86_cpu();
+  key_states(0, pads, plain);
+  key_states(secret->cpu, pads, fast);
   /* A processor that hashes otherwise than mbedTLS is not to be believed. */
-  if (memcmp(plain, fast, sizeof plain) != 0) secret->kernel = ST_KERNEL_C;
+  if (memcmp(plain, fast, sizeof plain) != 0) secret->cpu = 0;
   memcpy(secret->inner, plain[0], sizeof secret->inner);
   memcpy(secret->outer, plain[1], sizeof secret->outer);
   subtoken_wipe(padded, sizeof padded);
@@ -105,7 +105,7 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
 void subtoken_mac_start(subtoken_mac *state, const subtoken_secret *secret) {
   memcpy(state->state, secret->inner, sizeof state->state);
   memcpy(state->outer, secret->outer, sizeof state->outer);
-  state->kernel = secret->kernel;
+  state->cpu = secret->cpu;
   state->len = 0;
 }
 
@@ -115,13 +115,13 @@ void subtoken_mac_update(subtoken_mac *state, const void *data, size_t len) {
   state->len += len;
   if (held > 0 && len >= BLOCK - held) {
     memcpy(state->block + held, from, BLOCK - held);
-    st_hmac_blocks(state->kernel, state->state, state->block, 1);
+    st_hmac_blocks(state->cpu, state->state, state->block, 1);
     from += BLOCK - held;
     len -= BLOCK - held;
     held = 0;
   }
   if (len >= BLOCK) {
-    st_hmac_blocks(state->kernel, state->state, from, len / BLOCK);
+    st_hmac_blocks(state->cpu, state->state, from, len / BLOCK);
     from += len / BLOCK * BLOCK;
     len %= BLOCK;
   }
@@ -130,32 +130,33 @@ void subtoken_mac_update(subtoken_mac *state, const void *data, size_t len) {
 
 static void put_words(uint8_t *out, const uint32_t *words, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    out[4 * i] = (uint8_t)(words[i] >> 24);
-    out[4 * i + 1] = (uint8_t)(words[i] >> 16);
-    out[4 * i + 2] = (uint8_t)(words[i] >> 8);
-    out[4 * i + 3] = (uint8_t)words[i];
+    uint32_t word = words[i];
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap32(word);
+#endif
+    memcpy(out + 4 * i, &word, sizeof word);
   }
 }
 
 /* The end of a block of which `used` bytes are taken, in a hash over `total` bytes
  * (FIPS 180-4 section 5.1.1). */
-static void end_block(uint8_t kernel, uint32_t state[8], uint8_t block[BLOCK], size_t used,
+static void end_block(uint8_t cpu, uint32_t state[8], uint8_t block[BLOCK], size_t used,
                       uint64_t total) {
   uint32_t bits[2] = {(uint32_t)(total >> 29), (uint32_t)(total << 3)};
   block[used++] = 0x80;
   memset(block + used, 0, BLOCK - used);
   if (used > BLOCK - 8) {
-    st_hmac_blocks(kernel, state, block, 1);
+    st_hmac_blocks(cpu, state, block, 1);
     memset(block, 0, BLOCK);
   }
   put_words(block + BLOCK - 8, bits, 2);
-  st_hmac_blocks(kernel, state, block, 1);
+  st_hmac_blocks(cpu, state, block, 1);
 }
 
 void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
-  end_block(state->kernel, state->state, state->block, state->len % BLOCK, BLOCK + state->len);
+  end_block(state->cpu, state->state, state->block, state->len % BLOCK, BLOCK + state->len);
   put_words(state->block, state->state, 8);
-  end_block(state->kernel, state->outer, state->block, ST_HASH_LEN, BLOCK + ST_HASH_LEN);
+  end_block(state->cpu, state->outer, state->block, ST_HASH_LEN, BLOCK + ST_HASH_LEN);
   put_words(mac, state->outer, 8);
   subtoken_wipe(state, sizeof *state);
 }

@@ -31,6 +31,7 @@ static void skip_space(st_json *json) {
 
 /* The next character after white space, or NUL (which no JSON text holds). */
 static char look(st_json *json) {
+  if (json->at < json->len && json->text[json->at] > ' ') return json->text[json->at];
   skip_space(json);
   return json->at < json->len ? json->text[json->at] : '\0';
 }

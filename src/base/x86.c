@@ -3,6 +3,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+/* ---- SHA-256 ---- */
+
 static const uint32_t round_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -58,19 +60,90 @@ static inline void block(__m128i *abef, __m128i *cdgh, const uint8_t *data) {
   *cdgh = _mm_add_epi32(*cdgh, s1);
 }
 
-void st_x86_sha256(uint32_t state[8], const uint8_t *data, size_t blocks, bool avx) {
+void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
   __m128i abef, cdgh;
-  if (avx) __asm__ __volatile__("vzeroupper" : : : "memory");
+  if ((cpu & ST_CPU_AVX) != 0) __asm__ __volatile__("vzeroupper" : : : "memory");
   pack(state, &abef, &cdgh);
   for (; blocks > 0; blocks--, data += 64) block(&abef, &cdgh, data);
   unpack(abef, cdgh, state);
 }
 
+/* ---- base64url ---- */
+
+/* 16 characters to 12 bytes; false when one is none of the alphabet. A character is told
+ * by its two halves: which groups (bits) its lower half can be in, and which its upper.
+ */
+static inline bool decode_step(const char *text, uint8_t *out) {
+  /* 1: -   2: 0-9   4: A-O a-o   8: P-Z _   16: p-z */
+  const __m128i by_lower =
+      _mm_setr_epi8(26, 30, 30, 30, 30, 30, 30, 30, 30, 30, 28, 4, 4, 5, 4, 12);
+  const __m128i by_upper = _mm_setr_epi8(0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0);
+  /* What to add for the value, by the upper half; at 8 that for the underscore. */
+  const __m128i shifts = _mm_setr_epi8(0, 0, 17, 4, -65, -65, -71, -71, -32, 0, 0, 0, 0, 0, 0, 0);
+  const __m128i gather = _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
+  __m128i c = _mm_loadu_si128((const __m128i *)text);
+  __m128i upper = _mm_and_si128(_mm_srli_epi32(c, 4), _mm_set1_epi8(0x0F));
+  __m128i groups = _mm_and_si128(_mm_shuffle_epi8(by_lower, c), _mm_shuffle_epi8(by_upper, upper));
+  if (_mm_movemask_epi8(_mm_cmpeq_epi8(groups, _mm_setzero_si128())) != 0) return false;
+  __m128i line = _mm_and_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('_')), _mm_set1_epi8(3));
+  __m128i six = _mm_add_epi8(c, _mm_shuffle_epi8(shifts, _mm_add_epi8(upper, line)));
+  __m128i twelve = _mm_maddubs_epi16(six, _mm_set1_epi32(0x01400140));
+  __m128i bytes = _mm_shuffle_epi8(_mm_madd_epi16(twelve, _mm_set1_epi32(0x00011000)), gather);
+  _mm_storel_epi64((__m128i *)out, bytes);
+  uint32_t last = (uint32_t)_mm_extract_epi32(bytes, 2);
+  memcpy(out + 8, &last, sizeof last);
+  return true;
+}
+
+size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
+  size_t whole = len / 4 * 4, at = 0;
+  if (whole < 16) return 0;
+  for (; whole - at >= 16; at += 16) {
+    if (!decode_step(text + at, out + at / 4 * 3)) return at;
+  }
+  /* The last step goes over some characters twice. */
+  return decode_step(text + whole - 16, out + (whole - 16) / 4 * 3) ? whole : at;
+}
+
+size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
+  const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
+  size_t at = 0;
+  for (; len - at >= 16; at += 12, out += 16) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(data + at));
+    __m128i in = _mm_shuffle_epi8(bytes, spread);
+    /* Multiplying moves each group of six bits to the foot of a byte of its own. */
+    __m128i odd =
+        _mm_mulhi_epu16(_mm_and_si128(in, _mm_set1_epi32(0x0FC0FC00)), _mm_set1_epi32(0x04000040));
+    __m128i even =
+        _mm_mullo_epi16(_mm_and_si128(in, _mm_set1_epi32(0x003F03F0)), _mm_set1_epi32(0x01000010));
+    __m128i six = _mm_or_si128(odd, even);
+    __m128i c = _mm_add_epi8(six, _mm_set1_epi8('A'));
+    c = _mm_add_epi8(
+        c, _mm_and_si128(_mm_cmpgt_epi8(six, _mm_set1_epi8(25)), _mm_set1_epi8('a' - 26 - 'A')));
+    c = _mm_add_epi8(c, _mm_and_si128(_mm_cmpgt_epi8(six, _mm_set1_epi8(51)),
+                                      _mm_set1_epi8('0' - 52 - ('a' - 26))));
+    c = _mm_add_epi8(c, _mm_and_si128(_mm_cmpeq_epi8(six, _mm_set1_epi8(62)),
+                                      _mm_set1_epi8('-' - 62 - ('0' - 52))));
+    c = _mm_add_epi8(c, _mm_and_si128(_mm_cmpeq_epi8(six, _mm_set1_epi8(63)),
+                                      _mm_set1_epi8('_' - 63 - ('0' - 52))));
+    _mm_storeu_si128((__m128i *)out, c);
+  }
+  return at;
+}
+
 #else
 
-/* Never called: hmac.c finds no instructions. */
-void st_x86_sha256(uint32_t state[8], const uint8_t *data, size_t blocks, bool avx) {
-  (void)state, (void)data, (void)blocks, (void)avx;
+/* Never called: st_x86_cpu finds nothing. */
+void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
+  (void)cpu, (void)state, (void)data, (void)blocks;
+}
+size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
+  (void)text, (void)len, (void)out;
+  return 0;
+}
+size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
+  (void)data, (void)len, (void)out;
+  return 0;
 }
 
 #endif

@@ -1,16 +1,38 @@
-/* x86 - what processors with SHA instructions do faster. The plain versions stand
- * in hmac.c, and tests/unit/test_x86.c holds that they agree. To be called only
- * where hmac.c has found the instructions: its file is compiled with them.
+/* x86 - what SHA and SSE4.1 instructions do faster. The plain versions stand in hmac.c
+ * and base64url.c, which call these where the processor has the instructions, and
+ * tests/unit/test_x86.c holds that they agree. The file is compiled with -msha -msse4.1.
  */
 #ifndef ST_BASE_X86_H
 #define ST_BASE_X86_H
 
 #include "base/bytes.h"
 
-/* Hash whole blocks of 64 bytes into a SHA-256 state. avx: the processor has AVX
- * registers, whose upper halves, when somebody left values there, make each of
- * these instructions a hundred times slower; they are cleared first.
+/* What a processor has, as bits: subtoken_secret.cpu. */
+enum {
+  ST_CPU_SSE41 = 1,
+  ST_CPU_SHA = 2, /* SHA and SSE4.1 */
+  ST_CPU_AVX = 4, /* AVX registers, which the system keeps */
+};
+
+/* Asking costs tens of microseconds under a hypervisor: once a secret, never once a
+ * token. 0 on other machines than x86-64. */
+uint8_t st_x86_cpu(void);
+
+/* Hash whole blocks of 64 bytes into a SHA-256 state (FIPS 180-4 section 6.2). With
+ * ST_CPU_AVX the upper halves of the registers are cleared first: where somebody left
+ * values in them, each of these instructions would be a hundred times slower.
  */
-void st_x86_sha256(uint32_t state[8], const uint8_t *data, size_t blocks, bool avx);
+void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks);
+
+/* base64url, whole groups of four characters. Returns how many characters were decoded,
+ * a multiple of four: all such groups, or fewer when one holds a character that is none
+ * of the alphabet or when there are fewer than 16 characters.
+ */
+size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out);
+
+/* The other way: returns how many bytes were encoded, a multiple of 12. It stops before
+ * the last 16, because it reads up to 4 bytes more than it encodes.
+ */
+size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out);
 
 #endif

@@ -4,22 +4,12 @@
 #include "core/paths.h"
 
 bool st_permission_valid(subtoken_text permission) {
-  for (size_t i = 0; i < permission.len; i++) {
-    char c = permission.data[i];
-    if (c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ',') return false;
-  }
-  return permission.len >= 1 && permission.len <= SUBTOKEN_PERMISSION_MAX;
+  return permission.len >= 1 && permission.len <= SUBTOKEN_PERMISSION_MAX &&
+         (st_text_class(permission) & ST_CHAR_SCOPE) != 0;
 }
 
 bool st_sub_valid(subtoken_text sub) {
-  for (size_t i = 0; i < sub.len; i++) {
-    char c = sub.data[i];
-    if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-          c == '-')) {
-      return false;
-    }
-  }
-  return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX;
+  return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX && (st_text_class(sub) & ST_CHAR_NAME) != 0;
 }
 
 static bool listed(const subtoken_claims *claims, const subtoken_slice *list, size_t count,
@@ -86,12 +76,11 @@ static bool read_permissions(st_json *json, subtoken_claims *claims) {
 }
 
 static bool read_urls(st_json *json, subtoken_claims *claims) {
-  st_entry entry;
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
     subtoken_text text;
     if (!st_json_string(json, &text) || claims->url_count == SUBTOKEN_URLS_MAX ||
-        st_entry_read(text, &entry) != SUBTOKEN_FAULT_NONE) {
+        st_entry_check(text) != SUBTOKEN_FAULT_NONE) {
       return false;
     }
     claims->urls[claims->url_count++] = slice_of(claims, text);
@@ -162,6 +151,11 @@ static subtoken_text first_missing(unsigned seen) {
 
 subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) {
+  return st_claims_read_issued(claims) ? SUBTOKEN_OK : st_claims_read_any(claims, want_aud, fault);
+}
+
+subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
+                                   subtoken_text *fault) {
   st_json json;
   subtoken_text name = {NULL, 0};
   unsigned seen = 0;

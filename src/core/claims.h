@@ -12,6 +12,15 @@
 subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) __attribute__((warn_unused_result));
 
+/* The same for any JSON, and for the one shape in which st_claims_write writes: the
+ * issuer's order, no white space, no escapes, no method in an entry (issued.c). False
+ * means "not in that shape", and claims are as they were but for counts. Whatever is
+ * read so is read alike by st_claims_read_any.
+ */
+subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
+                                   subtoken_text *fault) __attribute__((warn_unused_result));
+bool st_claims_read_issued(subtoken_claims *claims) __attribute__((warn_unused_result));
+
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 
 /* Claims that a caller handed in: counts and slices stay within them. */

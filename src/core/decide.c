@@ -32,22 +32,29 @@ static subtoken_result decide_revoked(const subtoken_verifier *verifier,
   return verifier->revoked(verifier->revoked_context, subtoken_claims_text(claims, claims->sub));
 }
 
-subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text method,
-                                   subtoken_text target) {
+/* The URL rule for claims whose entries have been checked: those of st_claims_read. */
+static subtoken_result decide_url(const subtoken_claims *claims, subtoken_text method,
+                                  subtoken_text target) {
   st_path path;
-  st_entry entry;
-  if (!st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (target.data == NULL) return claims->every_url ? SUBTOKEN_OK : SUBTOKEN_URL;
   if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   if (claims->every_url) return SUBTOKEN_OK;
   for (size_t i = 0; i < claims->url_count; i++) {
     subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
-    if (st_entry_read(url, &entry) == SUBTOKEN_FAULT_NONE &&
-        st_entry_matches(&entry, method, &path)) {
-      return SUBTOKEN_OK;
-    }
+    if (st_entry_text_matches(url, method, &path)) return SUBTOKEN_OK;
   }
   return SUBTOKEN_URL;
+}
+
+subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text method,
+                                   subtoken_text target) {
+  if (!st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
+  for (size_t i = 0; i < claims->url_count; i++) {
+    if (st_entry_check(subtoken_claims_text(claims, claims->urls[i])) != SUBTOKEN_FAULT_NONE) {
+      return SUBTOKEN_URL; /* no verifier would have let these claims through */
+    }
+  }
+  return decide_url(claims, method, target);
 }
 
 static subtoken_result decide_needs(const subtoken_request *request,
@@ -64,7 +71,7 @@ subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_requ
   if (result == SUBTOKEN_OK) result = decide_parties(verifier, claims);
   if (result == SUBTOKEN_OK) result = decide_revoked(verifier, claims);
   if (result == SUBTOKEN_OK) {
-    result = subtoken_url_match(claims, request->method, request->target);
+    result = decide_url(claims, request->method, request->target);
   }
   if (result == SUBTOKEN_OK) result = decide_needs(request, claims);
   return result;

@@ -92,7 +92,7 @@ static void explain_malformed(st_writer *w, explained *e) {
 }
 
 /* The text of a string member of the header, or the empty text. */
-static subtoken_text header_member(explained *e, const char *wanted) {
+static subtoken_text header_member(explained *e, subtoken_text wanted) {
   st_json json;
   subtoken_text name, value, found = {"", 0};
   st_json_start(&json, e->header, e->header_len);
@@ -100,7 +100,7 @@ static subtoken_text header_member(explained *e, const char *wanted) {
   while (st_json_member(&json, &name)) {
     bool string = st_json_peek(&json) == '"';
     if (!(string ? st_json_string(&json, &value) : st_json_skip(&json))) return found;
-    if (string && st_text_is(name, wanted)) found = value;
+    if (string && st_text_equal(name, wanted)) found = value;
   }
   return found;
 }
@@ -110,7 +110,7 @@ static void explain_header(st_writer *w, explained *e) {
     say(w, "the header is longer than 1024 characters");
     return;
   }
-  subtoken_text typ = header_member(e, "typ");
+  subtoken_text typ = header_member(e, ST_TEXT("typ"));
   if (typ.len > 0 && !st_text_is(typ, "JWT")) {
     say(w, "typ is ");
     say_quoted(w, typ);
@@ -121,7 +121,7 @@ static void explain_header(st_writer *w, explained *e) {
 }
 
 static void explain_kid(st_writer *w, explained *e) {
-  subtoken_text kid = header_member(e, "kid");
+  subtoken_text kid = header_member(e, ST_TEXT("kid"));
   if (kid.len > 0) {
     say(w, "kid ");
     say_quoted(w, kid);
@@ -223,7 +223,7 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
     case SUBTOKEN_MALFORMED: explain_malformed(w, e); break;
     case SUBTOKEN_ALG:
       say(w, "alg is ");
-      say_quoted(w, header_member(e, "alg"));
+      say_quoted(w, header_member(e, ST_TEXT("alg")));
       say(w, ", not \"HS256\"");
       break;
     case SUBTOKEN_HEADER: explain_header(w, e); break;

@@ -61,10 +61,12 @@ typedef struct header_facts {
  * section 4.1, RFC 7518 section 4.8, RFC 7797): none is understood here.
  */
 static bool forbidden(subtoken_text name) {
-  static const char *const names[] = {"crit", "b64", "zip", "enc", "cty",      "jwk", "jku",
-                                      "x5u",  "x5c", "x5t", "p2s", "x5t#S256", "p2c"};
+  static const subtoken_text names[] = {
+      {"crit", 4}, {"b64", 3}, {"zip", 3}, {"enc", 3}, {"cty", 3}, {"jwk", 3},      {"jku", 3},
+      {"x5u", 3},  {"x5c", 3}, {"x5t", 3}, {"p2s", 3}, {"p2c", 3}, {"x5t#S256", 8},
+  };
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    if (st_text_is(name, names[i])) return true;
+    if (st_text_equal(name, names[i])) return true;
   }
   return false;
 }
@@ -122,13 +124,15 @@ subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void
   subtoken_result result = st_jws_split(token, ring, &jws);
   if (result != SUBTOKEN_OK) return result;
   bool whole = jws.mac.len == MAC_CHARS;
-  if (whole ? !st_base64url_decode(jws.mac, mac, sizeof mac, &len) : !st_base64url_valid(jws.mac)) {
+  uint8_t cpu = jws.secret != NULL ? jws.secret->cpu : 0;
+  if (whole ? !st_base64url_decode_by(cpu, jws.mac, mac, sizeof mac, &len)
+            : !st_base64url_valid(jws.mac)) {
     return SUBTOKEN_MALFORMED;
   }
   if (ST_BASE64URL_BYTES(jws.payload.len) > out_size) {
     return st_base64url_valid(jws.payload) ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_MALFORMED;
   }
-  if (!st_base64url_decode(jws.payload, out, out_size, out_len)) return SUBTOKEN_MALFORMED;
+  if (!st_base64url_decode_by(cpu, jws.payload, out, out_size, out_len)) return SUBTOKEN_MALFORMED;
   if (jws.secret == NULL) result = find_secret(&jws, ring, &jws.secret);
   if (result != SUBTOKEN_OK) return result;
   if (!whole) return SUBTOKEN_MAC;
@@ -156,11 +160,11 @@ subtoken_result st_jws_write(st_writer *writer, const subtoken_secret *secret,
   size_t start = writer->len;
   st_write(writer, secret->header, secret->header_len);
   st_write_char(writer, '.');
-  st_base64url_write(writer, payload.data, payload.len);
+  st_base64url_write_by(secret->cpu, writer, payload.data, payload.len);
   if (writer->overflow) return SUBTOKEN_BUFFER_TOO_SMALL;
   st_hmac(secret, writer->out + start, writer->len - start, mac);
   st_write_char(writer, '.');
-  st_base64url_write(writer, mac, sizeof mac);
+  st_base64url_write_by(secret->cpu, writer, mac, sizeof mac);
   return writer->overflow ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_OK;
 }
 

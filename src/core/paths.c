@@ -2,31 +2,6 @@
 
 #include "subtoken/url.h"
 
-/* RFC 3986 section 3.3: pchar without `;` and `%`, and the slash. */
-static bool allowed(char c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
-  switch (c) {
-    case '/':
-    case '-':
-    case '.':
-    case '_':
-    case '~':
-    case '!':
-    case '$':
-    case '&':
-    case '\'':
-    case '(':
-    case ')':
-    case '*':
-    case '+':
-    case ',':
-    case '=':
-    case ':':
-    case '@': return true;
-    default: return false;
-  }
-}
-
 /* What an escaped byte may not stand for. */
 static subtoken_fault fault_of_escaped(uint8_t byte) {
   switch (byte) {
@@ -74,16 +49,18 @@ static subtoken_fault check_segments(const st_path *path) {
   return SUBTOKEN_FAULT_NONE;
 }
 
-static subtoken_fault path_read(subtoken_text raw, st_path *path) {
+static subtoken_fault path_decode(subtoken_text raw, st_path *path) {
   if (raw.len == 0 || raw.data[0] != '/') return SUBTOKEN_FAULT_NOT_ORIGIN_FORM;
   if (raw.len > SUBTOKEN_PATH_MAX) return SUBTOKEN_FAULT_TOO_LONG;
   /* All characters before any escape, so that the reason does not depend on where they stand. */
   for (size_t i = 0; i < raw.len; i++) {
     char c = raw.data[i];
-    if (c != '%' && !allowed(c))
+    if ((st_class_of(c) & ST_CHAR_SEGMENT) == 0 && c != '/' && c != '*' && c != '%') {
       return c == '#' ? SUBTOKEN_FAULT_FRAGMENT : SUBTOKEN_FAULT_BAD_CHAR;
+    }
   }
   path->len = 0;
+  path->bytes = path->room;
   for (size_t i = 0; i < raw.len; i++) {
     char c = raw.data[i];
     if (c == '%') {
@@ -91,23 +68,86 @@ static subtoken_fault path_read(subtoken_text raw, st_path *path) {
       if (fault != SUBTOKEN_FAULT_NONE) return fault;
       i += 2;
     }
-    path->bytes[path->len++] = c;
+    path->room[path->len++] = c;
   }
   return check_segments(path);
+}
+
+/* What an escape at `at` stands for when that is nothing special, else NUL. */
+static char harmless(const char *at, const char *end) {
+  int high = end - at >= 3 ? st_hex_value(at[1]) : -1;
+  int low = end - at >= 3 ? st_hex_value(at[2]) : -1;
+  char c = high < 0 || low < 0 ? '\0' : (char)(high << 4 | low);
+  return (st_class_of(c) & ST_CHAR_ESCAPED) != 0 ? c : '\0';
+}
+
+/* Behind a slash: neither another one nor what could be a segment of dots. */
+static inline bool segment_starts(const char *at, const char *end) {
+  if (at == end) return true;
+  char c = *at == '%' ? harmless(at, end) : *at;
+  return c != '/' && c != '.' && c != ' ' && c != '\0';
+}
+
+/* Most paths are good at a glance: a slash in front, no segment that starts with a dot,
+ * a space or nothing, no escape but of a printable character of ASCII. Goes as far as
+ * that holds and returns how far; *escapes is the number of escapes on the way. What is
+ * passed is what path_decode would accept; tests/unit/test_paths.c holds that.
+ */
+static size_t glance(subtoken_text raw, size_t *escapes) {
+  const char *at = raw.data, *end = raw.data + raw.len;
+  *escapes = 0;
+  if (raw.len == 0 || *at != '/') return 0;
+  while (at < end) {
+    if ((st_class_of(*at) & ST_CHAR_SEGMENT) != 0) {
+      at++;
+    } else if (*at == '/' && segment_starts(at + 1, end)) {
+      /* What starts a segment needs no second look, but for an escape. */
+      at += at + 1 < end && (st_class_of(at[1]) & ST_CHAR_SEGMENT) != 0 ? 2 : 1;
+    } else if (*at == '%' && harmless(at, end) != '\0') {
+      at += 3;
+      ++*escapes;
+    } else {
+      break;
+    }
+  }
+  return (size_t)(at - raw.data);
+}
+
+/* A path that is good at a glance from end to end. */
+static void take_path(subtoken_text raw, size_t escapes, st_path *path) {
+  path->len = raw.len - 2 * escapes;
+  path->bytes = escapes > 0 ? path->room : raw.data;
+  if (escapes == 0) return;
+  for (size_t from = 0, to = 0; from < raw.len; from++) {
+    char c = raw.data[from];
+    if (c == '%') {
+      c = harmless(raw.data + from, raw.data + raw.len);
+      from += 2;
+    }
+    path->room[to++] = c;
+  }
+}
+
+/* The query takes no part, but it stands on the same request line. */
+static subtoken_fault check_query(subtoken_text query) {
+  for (size_t i = 0; i < query.len; i++) {
+    if ((st_class_of(query.data[i]) & ST_CHAR_QUERY) != 0) continue;
+    return query.data[i] == '#' ? SUBTOKEN_FAULT_FRAGMENT : SUBTOKEN_FAULT_BAD_CHAR;
+  }
+  return SUBTOKEN_FAULT_NONE;
 }
 
 subtoken_fault st_target_read(subtoken_text target, st_path *path) {
   path->len = 0;
   if (target.len > SUBTOKEN_TARGET_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  size_t end = 0;
+  size_t escapes, passed = glance(target, &escapes), end = passed;
   while (end < target.len && target.data[end] != '?') end++;
-  /* The query takes no part, but it stands on the same request line. */
-  for (size_t i = end; i < target.len; i++) {
-    uint8_t byte = (uint8_t)target.data[i];
-    if (byte == '#') return SUBTOKEN_FAULT_FRAGMENT;
-    if (byte <= ' ' || byte >= 0x7F) return SUBTOKEN_FAULT_BAD_CHAR;
-  }
-  return path_read((subtoken_text){target.data, end}, path);
+  subtoken_fault fault = check_query((subtoken_text){target.data + end, target.len - end});
+  if (fault != SUBTOKEN_FAULT_NONE) return fault;
+  subtoken_text raw = {target.data, end};
+  if (passed < end || end == 0 || end > SUBTOKEN_PATH_MAX) return path_decode(raw, path);
+  take_path(raw, escapes, path);
+  return SUBTOKEN_FAULT_NONE;
 }
 
 /* Cuts `METHOD:` off the front of *text, when it is there. */
@@ -148,16 +188,44 @@ static size_t canonical_len(const st_entry *entry) {
   return len + entry->wild;
 }
 
-subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
-  entry->path.len = 0;
-  if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
+static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
   subtoken_fault fault = star_read(&text, &entry->wild);
   if (fault == SUBTOKEN_FAULT_NONE) fault = method_read(&text, &entry->method);
-  if (fault == SUBTOKEN_FAULT_NONE) fault = path_read(text, &entry->path);
+  if (fault == SUBTOKEN_FAULT_NONE) fault = path_decode(text, &entry->path);
   if (fault == SUBTOKEN_FAULT_NONE && canonical_len(entry) > SUBTOKEN_URL_MAX) {
     fault = SUBTOKEN_FAULT_TOO_LONG;
   }
   return fault;
+}
+
+/* How much of the text is an entry that is good at a glance: a path, or one with a star
+ * behind its last slash. Its canonical text is no longer than itself. */
+static size_t glance_entry(subtoken_text text, size_t *escapes) {
+  size_t passed = glance(text, escapes);
+  bool star =
+      passed > 0 && passed < text.len && text.data[passed] == '*' && text.data[passed - 1] == '/';
+  return passed + star;
+}
+
+size_t st_entry_glance(subtoken_text text) {
+  size_t escapes;
+  return glance_entry(text, &escapes);
+}
+
+subtoken_fault st_entry_check(subtoken_text text) {
+  st_entry entry;
+  return st_entry_read(text, &entry);
+}
+
+subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
+  size_t escapes;
+  entry->path.len = 0;
+  entry->method = (subtoken_text){NULL, 0};
+  if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
+  if (text.len == 0 || glance_entry(text, &escapes) < text.len) return entry_decode(text, entry);
+  entry->wild = text.data[text.len - 1] == '*';
+  take_path((subtoken_text){text.data, text.len - entry->wild}, escapes, &entry->path);
+  return SUBTOKEN_FAULT_NONE;
 }
 
 static bool starts_with(const st_path *path, const st_path *prefix) {
@@ -175,12 +243,45 @@ static bool same(const st_path *a, const st_path *b) {
   return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 
+static bool method_matches(subtoken_text wanted, subtoken_text method) {
+  return wanted.len == 0 || st_text_equal(wanted, method) ||
+         (st_text_is(wanted, "GET") && st_text_is(method, "HEAD"));
+}
+
 bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path) {
-  if (entry->method.len > 0 && !st_text_equal(entry->method, method) &&
-      !(st_text_is(entry->method, "GET") && st_text_is(method, "HEAD"))) {
-    return false;
-  }
+  if (!method_matches(entry->method, method)) return false;
   return entry->wild ? under(&entry->path, path) : same(&entry->path, path);
+}
+
+/* How many bytes of path the text of a checked path stands for, when it stands for
+ * the first ones, else path->len + 1. */
+static size_t follow(subtoken_text text, const st_path *path) {
+  size_t to = 0;
+  for (size_t from = 0; from < text.len; from++, to++) {
+    char c = text.data[from];
+    if (c == '%') {
+      c = (char)(st_hex_value(text.data[from + 1]) << 4 | st_hex_value(text.data[from + 2]));
+      from += 2;
+    }
+    if (to == path->len || c != path->bytes[to]) return path->len + 1;
+  }
+  return to;
+}
+
+bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_path *path) {
+  size_t colon = 0;
+  if (text.data[0] != '/') {
+    while (text.data[colon] != ':') colon++;
+    if (!method_matches((subtoken_text){text.data, colon}, method)) return false;
+    text = (subtoken_text){text.data + colon + 1, text.len - colon - 1};
+  }
+  if (text.data[text.len - 1] != '*') {
+    /* Nothing that is decoded holds a %, so equal bytes mean themselves. */
+    return (text.len == path->len && memcmp(text.data, path->bytes, text.len) == 0) ||
+           follow(text, path) == path->len;
+  }
+  text.len--;
+  return follow(text, path) < path->len && path->bytes[path->len - 1] != '/';
 }
 
 bool st_entry_covers(const st_entry *outer, const st_entry *inner) {
@@ -190,7 +291,7 @@ bool st_entry_covers(const st_entry *outer, const st_entry *inner) {
 }
 
 static size_t written_len(char c) {
-  return allowed(c) && c != '*' ? 1 : 3;
+  return (st_class_of(c) & ST_CHAR_SEGMENT) != 0 || c == '/' ? 1 : 3;
 }
 
 void st_path_write(st_writer *writer, const st_path *path) {

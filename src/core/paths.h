@@ -9,10 +9,13 @@
 
 #include "base/bytes.h"
 
-/* A decoded path. */
+/* A decoded path: a view of the text that was read when nothing in it is escaped,
+ * else of room. Not to be copied.
+ */
 typedef struct st_path {
   size_t len;
-  char bytes[SUBTOKEN_PATH_MAX];
+  const char *bytes;
+  char room[SUBTOKEN_PATH_MAX];
 } st_path;
 
 /* An entry of the allowlist: a path, or with wild everything under it (path then
@@ -30,7 +33,19 @@ subtoken_fault st_target_read(subtoken_text target, st_path *path)
 subtoken_fault st_entry_read(subtoken_text text, st_entry *entry)
     __attribute__((warn_unused_result));
 
+/* The fault that st_entry_read would find. */
+subtoken_fault st_entry_check(subtoken_text text) __attribute__((warn_unused_result));
+
+/* How many characters from the first on are an entry without a method that is good at
+ * a glance: whatever follows has to be no part of it. 0 when there is none, which says
+ * nothing yet about whether st_entry_read would take it.
+ */
+size_t st_entry_glance(subtoken_text text) __attribute__((warn_unused_result));
+
 bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path);
+
+/* The same, straight from the text of an entry in which st_entry_check found no fault. */
+bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_path *path);
 
 /* Is all that inner lets through let through by outer? */
 bool st_entry_covers(const st_entry *outer, const st_entry *inner);

@@ -13,14 +13,7 @@ const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid
 }
 
 bool st_kid_valid(subtoken_text kid) {
-  for (size_t i = 0; i < kid.len; i++) {
-    char c = kid.data[i];
-    if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-          c == '-')) {
-      return false;
-    }
-  }
-  return kid.len >= 1 && kid.len <= SUBTOKEN_KID_MAX;
+  return kid.len >= 1 && kid.len <= SUBTOKEN_KID_MAX && (st_text_class(kid) & ST_CHAR_NAME) != 0;
 }
 
 /* Printed where many have copied from: jwt.io, RFC 7515 appendix A.1, RFC 7520

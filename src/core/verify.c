@@ -5,7 +5,7 @@
 #include "core/jws.h"
 
 static bool within(int64_t value) {
-  return value >= 0 && value <= SUBTOKEN_TIME_MAX;
+  return (uint64_t)value <= SUBTOKEN_TIME_MAX;
 }
 
 static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text token,
@@ -25,16 +25,27 @@ static void clear(subtoken_claims *claims) {
   memset(claims, 0, offsetof(subtoken_claims, text));
 }
 
+/* As empty as cleared claims are: no slice can be reached but by these. */
+static void start(subtoken_claims *claims) {
+  claims->iat = claims->exp = claims->nbf = 0;
+  claims->every_url = claims->aud_named = false;
+  claims->permission_count = claims->url_count = claims->text_len = 0;
+  claims->sub = claims->iss = (subtoken_slice){0, 0};
+}
+
+static bool askable(const subtoken_verifier *verifier, subtoken_text token,
+                    const subtoken_request *request) {
+  return verifier != NULL && verifier->ring != NULL && request != NULL && token.data != NULL &&
+         within(verifier->leeway) && within(verifier->max_life) && within(request->now) &&
+         (request->needs != NULL || request->needs_count == 0);
+}
+
 subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text token,
                                 const subtoken_request *request, subtoken_claims *claims) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  clear(claims);
-  if (verifier == NULL || verifier->ring == NULL || request == NULL || token.data == NULL ||
-      !within(verifier->leeway) || !within(verifier->max_life) || !within(request->now) ||
-      (request->needs == NULL && request->needs_count > 0)) {
-    return SUBTOKEN_INVALID_ARGUMENT;
-  }
-  subtoken_result result = verify(verifier, token, request, claims);
+  subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
+  start(claims);
+  if (askable(verifier, token, request)) result = verify(verifier, token, request, claims);
   if (result != SUBTOKEN_OK) clear(claims);
   return result;
 }

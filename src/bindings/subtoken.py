@@ -1,0 +1,711 @@
+"""subtoken: verify subtokens, HS256 JWTs with permissions and a URL allowlist.
+
+A thin face over libsubtoken, whose headers are the manual. One file, nothing but
+the standard library.
+
+    ring = subtoken.Ring.read("/etc/subtoken/secrets")
+    verifier = subtoken.Verifier(ring, revoked=lambda sub: sub in my_list)
+
+    verdict = verifier.verify(token, method="GET", target="/v2/account?v=latest",
+                              needs=["account"])
+    if not verdict:
+        return verdict.status, {"WWW-Authenticate": verdict.challenge}
+    print(verdict.claims.sub)
+
+Mistakes deny. A verifier that was not told about revocations answers feed_stale to
+every good token, so does a `revoked` that raises or gives an answer of no meaning,
+and a Verdict is true only when it is ok. A request that brought no token at all is
+401 with CHALLENGE.
+
+`target` is the request target as it stood on the request line, undecoded, with its
+query. Texts are str or bytes; of a str the UTF-8 bytes count, and where it has
+surrogates because it was made with surrogateescape, the bytes that it was made of.
+
+Ring, Verifier, Secret and what they answer are never changed after they are made: any
+number of threads may use one at once. The GIL is not held while the library works.
+Tokens and secrets are in no repr and in no log line.
+"""
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import logging
+import operator
+import os
+import threading
+import time
+import weakref
+from dataclasses import dataclass, field
+from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple, Union
+
+__version__ = "0.1.0"  # of the library whose structs are mirrored here: it must be the same
+__all__ = [
+    "CHALLENGE", "Answer", "Claims", "Error", "Inspection", "Ring", "RingError", "Secret",
+    "UrlError", "Verdict", "Verifier", "inspect", "load", "mac", "mac_check", "target_path",
+    "url_allows", "url_canonical", "url_covers", "url_match",
+]
+
+CHALLENGE = "Bearer"  # the WWW-Authenticate for a request without any credential
+
+Text = Union[str, bytes]
+
+_TOKEN_MAX = 8192
+_PERMISSIONS_MAX = _URLS_MAX = 64
+_URL_MAX = 1024
+_PATH_MAX = 4096
+_KID_MAX = 64
+_RING_MAX = 16
+_MAC_LEN = 32
+_TIME_MAX = 2**53 - 1
+_RING_FILE_MAX = 65536
+_EXPLANATION = 8192
+
+_log = logging.getLogger("subtoken")
+
+
+# ---- the structs of common.h and verify.h ----
+
+
+class _Text(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+
+class _Slice(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_uint16), ("len", ctypes.c_uint16)]
+
+
+class _Claims(ctypes.Structure):
+    _fields_ = [
+        ("iat", ctypes.c_int64),
+        ("exp", ctypes.c_int64),
+        ("nbf", ctypes.c_int64),
+        ("every_url", ctypes.c_bool),
+        ("aud_named", ctypes.c_bool),
+        ("permission_count", ctypes.c_uint16),
+        ("url_count", ctypes.c_uint16),
+        ("text_len", ctypes.c_uint16),
+        ("sub", _Slice),
+        ("iss", _Slice),
+        ("permissions", _Slice * _PERMISSIONS_MAX),
+        ("urls", _Slice * _URLS_MAX),
+        ("text", ctypes.c_char * (_TOKEN_MAX // 4 * 3)),
+    ]
+
+
+class _Secret(ctypes.Structure):
+    _fields_ = [
+        ("inner", ctypes.c_uint32 * 8),
+        ("outer", ctypes.c_uint32 * 8),
+        ("kernel", ctypes.c_uint8),
+        ("kid_len", ctypes.c_uint8),
+        ("header_len", ctypes.c_uint8),
+        ("kid", ctypes.c_char * _KID_MAX),
+        ("header", ctypes.c_char * (_KID_MAX + 72)),
+    ]
+
+
+class _Ring(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_size_t), ("secrets", _Secret * _RING_MAX)]
+
+
+class _Verifier(ctypes.Structure):
+    _fields_ = [
+        ("ring", ctypes.POINTER(_Ring)),
+        ("leeway", ctypes.c_int64),
+        ("max_life", ctypes.c_int64),
+        ("iss", _Text),
+        ("aud", _Text),
+        ("revoked", ctypes.c_void_p),  # never set here, see Verifier.verify
+        ("revoked_context", ctypes.c_void_p),
+        ("without_revocations", ctypes.c_bool),
+    ]
+
+
+class _Request(ctypes.Structure):
+    _fields_ = [
+        ("now", ctypes.c_int64),
+        ("method", _Text),
+        ("target", _Text),
+        ("needs", ctypes.POINTER(_Text)),
+        ("needs_count", ctypes.c_size_t),
+    ]
+
+
+# ---- the library ----
+
+_size_p = ctypes.POINTER(ctypes.c_size_t)
+_fault_p = ctypes.POINTER(ctypes.c_int)
+_PROTOTYPES: List[Tuple[str, Any, List[Any]]] = [
+    ("subtoken_ring_read", ctypes.c_int, [ctypes.POINTER(_Ring), _Text, _size_p]),
+    ("subtoken_verify", ctypes.c_int,
+     [ctypes.POINTER(_Verifier), _Text, ctypes.POINTER(_Request), ctypes.POINTER(_Claims)]),
+    ("subtoken_inspect", ctypes.c_int,
+     [_Text, ctypes.c_char_p, ctypes.c_size_t, ctypes.POINTER(_Claims)]),
+    ("subtoken_explain", ctypes.c_size_t,
+     [ctypes.POINTER(_Verifier), _Text, ctypes.POINTER(_Request), ctypes.c_int, ctypes.c_char_p,
+      ctypes.c_size_t]),
+    ("subtoken_target_path", ctypes.c_int,
+     [_Text, ctypes.c_char_p, ctypes.c_size_t, _size_p, _fault_p]),
+    ("subtoken_url_canonical", ctypes.c_int,
+     [_Text, ctypes.c_char_p, ctypes.c_size_t, _size_p, _fault_p]),
+    ("subtoken_url_allows", ctypes.c_int, [_Text, _Text, _Text]),
+    ("subtoken_url_covers", ctypes.c_int, [_Text, _Text]),
+    ("subtoken_url_match", ctypes.c_int, [ctypes.POINTER(_Claims), _Text, _Text]),
+    ("subtoken_secret_set", ctypes.c_int,
+     [ctypes.POINTER(_Secret), _Text, ctypes.c_char_p, ctypes.c_size_t]),
+    ("subtoken_mac_compute", ctypes.c_int,
+     [ctypes.POINTER(_Secret), ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]),
+    ("subtoken_mac_check", ctypes.c_int,
+     [ctypes.POINTER(_Secret), ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]),
+    ("subtoken_result_name", ctypes.c_char_p, [ctypes.c_int]),
+    ("subtoken_result_status", ctypes.c_int, [ctypes.c_int]),
+    ("subtoken_result_challenge", ctypes.c_char_p, [ctypes.c_int]),
+    ("subtoken_fault_name", ctypes.c_char_p, [ctypes.c_int]),
+    ("subtoken_fault_text", ctypes.c_char_p, [ctypes.c_int]),
+    ("subtoken_wipe", None, [ctypes.c_void_p, ctypes.c_size_t]),
+]
+
+
+def _candidates() -> List[str]:
+    named = os.environ.get("SUBTOKEN_LIBRARY")
+    if named:
+        return [named]
+    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0
+    here = os.path.realpath(__file__)
+    beside = os.path.join(os.path.dirname(here), "..", "..", "libsubtoken.so.0")
+    found = [os.path.normpath(beside)] if os.path.exists(beside) else []
+    return found + ["libsubtoken.so.0"]
+
+
+def _open(path: str) -> Any:
+    cdll = ctypes.CDLL(path)
+    try:
+        cdll.subtoken_version.restype = ctypes.c_char_p
+        version = cdll.subtoken_version().decode("ascii", "replace")
+    except AttributeError:
+        raise ImportError("%s is not libsubtoken" % path) from None
+    if version != __version__:
+        raise ImportError("%s is libsubtoken %s, and subtoken.py is for %s: take both from one"
+                          " installation" % (path, version, __version__))
+    try:
+        for name, restype, argtypes in _PROTOTYPES:
+            function = getattr(cdll, name)
+            function.restype, function.argtypes = restype, argtypes
+    except AttributeError as missing:
+        raise ImportError("%s: %s" % (path, missing)) from None
+    return cdll
+
+
+class _Library:
+    """What is loaded, and the results by number and by name."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.c = _open(path)
+        self.results: List[Tuple[str, int, Optional[str]]] = []
+        self.codes = {}
+        while True:
+            code = len(self.results)
+            name = self.c.subtoken_result_name(code).decode()
+            if name == "unknown":
+                break
+            challenge = self.c.subtoken_result_challenge(code)
+            self.codes[name] = code
+            self.results.append((name, self.c.subtoken_result_status(code),
+                                 challenge.decode() if challenge else None))
+        self.good = self.codes["ok"]
+        # Rules that stand behind that of revocation, see Verifier.verify.
+        self.after_revoked = {self.codes[name] for name in ("bad_target", "url", "perm")}
+
+
+_loaded: Optional[_Library] = None
+_loading = threading.Lock()
+
+
+def load(path: Optional[str] = None) -> None:
+    """Load libsubtoken: from path, else from $SUBTOKEN_LIBRARY, else from the PREFIX
+    that this file is installed under, else where the system finds it. The first use of
+    anything here does it; call it at the start of a program to be told at the start.
+
+    Raises ImportError when there is none, or when it is not of the version that this
+    file mirrors; RuntimeError when another one is loaded already.
+    """
+    global _loaded
+    with _loading:
+        if _loaded is not None:
+            if path is not None and path != _loaded.path:
+                raise RuntimeError("%s is loaded already" % _loaded.path)
+            return
+        tried = []
+        for candidate in [path] if path is not None else _candidates():
+            try:
+                _loaded = _Library(candidate)
+                return
+            except OSError as why:
+                tried.append(str(why))
+        found = None
+        if path is None and not os.environ.get("SUBTOKEN_LIBRARY"):
+            found = ctypes.util.find_library("subtoken")
+        if found is None:
+            raise ImportError("cannot load libsubtoken: %s" % "; ".join(tried))
+        try:
+            _loaded = _Library(found)
+        except OSError as why:
+            raise ImportError("cannot load libsubtoken: %s" % why) from None
+
+
+def _library() -> _Library:
+    if _loaded is None:
+        load()
+    assert _loaded is not None
+    return _loaded
+
+
+# ---- texts ----
+
+
+def _bytes(value: Text) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise TypeError("str or bytes, not %s" % type(value).__name__)
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other surrogates: no UTF-8, so it will be refused
+        return value.encode("utf-8", "surrogatepass")
+
+
+def _text(value: Optional[Text]) -> _Text:
+    if value is None:
+        return _Text(None, 0)
+    data = _bytes(value)
+    return _Text(data, len(data))
+
+
+def _str(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _many(values: Sequence[Text], what: str) -> List[bytes]:
+    if isinstance(values, (str, bytes)):
+        raise TypeError("%s is a sequence of texts, not one text" % what)
+    return [_bytes(value) for value in values]
+
+
+# ---- what is answered ----
+
+
+class Error(ValueError):
+    """Something could not be made or read; result is the library's name for why."""
+
+    def __init__(self, result: str, message: str) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class RingError(Error):
+    """A ring or a secret is refused; line counts from 1, 0 when it is no line's fault."""
+
+    def __init__(self, result: str, line: int = 0) -> None:
+        super().__init__(result, result + (" in line %d" % line if line else ""))
+        self.line = line
+
+
+class UrlError(Error):
+    """A target or an entry is refused; fault is a name such as "dot-segment"."""
+
+    def __init__(self, result: str, fault: str, words: str) -> None:
+        super().__init__(result, "%s: %s" % (fault, words))
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token says. urls None: it opens every URL."""
+
+    sub: str
+    iat: int
+    exp: int
+    nbf: Optional[int]
+    iss: Optional[str]
+    permissions: Tuple[str, ...]
+    urls: Optional[Tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """True when ok. result is the name of the rule that decided, such as "expired";
+    status the HTTP status that it becomes; challenge the value of WWW-Authenticate that
+    goes with it, or None."""
+
+    ok: bool
+    result: str
+    status: int
+    challenge: Optional[str]
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+@dataclass(frozen=True)
+class Verdict(Answer):
+    """The answer about a token. claims are None unless it is ok. error is what `revoked`
+    raised (also logged, by the logger "subtoken"), when that is why it is feed_stale."""
+
+    claims: Optional[Claims] = None
+    error: Optional[Exception] = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A token that was read and not verified. It is neither true nor false, so that
+    `if inspect(token):` is an error and not a door."""
+
+    header: str
+    claims: Claims
+
+    def __bool__(self) -> bool:
+        raise TypeError("nothing was verified: ask a Verifier")
+
+
+def _claims_of(raw: _Claims) -> Claims:
+    text = ctypes.string_at(ctypes.addressof(raw) + _Claims.text.offset, raw.text_len)
+
+    def cut(piece: _Slice) -> str:
+        at: int = piece.at
+        return _str(text[at:at + piece.len])
+
+    permissions, urls = raw.permissions, raw.urls
+    return Claims(
+        sub=cut(raw.sub),
+        iat=raw.iat,
+        exp=raw.exp,
+        nbf=raw.nbf or None,
+        iss=cut(raw.iss) or None,
+        permissions=tuple([cut(permissions[i]) for i in range(raw.permission_count)]),
+        urls=None if raw.every_url else tuple([cut(urls[i]) for i in range(raw.url_count)]),
+    )
+
+
+def _answer(code: int) -> Answer:
+    library = _library()
+    return Answer(code == library.good, *library.results[code])
+
+
+# ---- rings and secrets ----
+
+
+def _wipe(memory: Any) -> None:
+    _library().c.subtoken_wipe(ctypes.byref(memory), ctypes.sizeof(memory))
+
+
+class _Keeper:
+    """Has secrets: they are wiped with it, and copied nowhere."""
+
+    __slots__ = ("_raw", "__weakref__")
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        weakref.finalize(self, _wipe, raw)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("secrets are not copied or pickled")
+
+
+class Ring(_Keeper):
+    """The signing secrets: what `subtoken secret` keeps in the file `secrets`."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        raise TypeError("Ring.read(path) or Ring.from_text(text)")
+
+    @classmethod
+    def _of(cls, buffer: Any, size: int) -> Ring:
+        library = _library()
+        self = cls.__new__(cls)
+        _Keeper.__init__(self, _Ring())
+        line = ctypes.c_size_t(0)
+        text = _Text(ctypes.cast(buffer, ctypes.c_char_p), size)
+        code = library.c.subtoken_ring_read(self._raw, text, ctypes.byref(line))
+        if code != library.good:
+            raise RingError(library.results[code][0], line.value)
+        return self
+
+    @classmethod
+    def read(cls, source: Union[str, bytes, os.PathLike[str]]) -> Ring:
+        """From the file at a path (a str or a PathLike), or from its content (bytes).
+        What was read from the file is wiped. Raises OSError and RingError."""
+        if isinstance(source, bytes):
+            return cls.from_text(source)
+        content = bytearray(_RING_FILE_MAX)
+        buffer = (ctypes.c_char * len(content)).from_buffer(content)
+        try:
+            size = 0
+            with open(source, "rb", buffering=0) as file:
+                while size < len(content):
+                    more = file.readinto(memoryview(content)[size:])
+                    if not more:
+                        break
+                    size += more
+            if size == len(content):
+                raise RingError("too_large")
+            return cls._of(buffer, size)
+        finally:
+            _wipe(buffer)
+
+    @classmethod
+    def from_text(cls, text: Text) -> Ring:
+        """From the content of a secrets file, one `kid:base64url` a line. (Python cannot
+        wipe a str or bytes: read() leaves less behind.)"""
+        content = _bytes(text)
+        return cls._of(ctypes.c_char_p(content), len(content))
+
+    @property
+    def kids(self) -> Tuple[str, ...]:
+        """The names of the secrets, "" for the unnamed one. The first signs."""
+        return tuple([s.kid[:s.kid_len].decode("ascii") for s in
+                      self._raw.secrets[:self._raw.count]])
+
+    def __repr__(self) -> str:
+        return "<subtoken.Ring %s>" % ", ".join(kid or "-" for kid in self.kids)
+
+
+class Secret(_Keeper):
+    """One secret of 32 to 64 bytes, set up to make MACs. Raises RingError for what
+    anybody can guess."""
+
+    __slots__ = ()
+
+    def __init__(self, secret: bytes) -> None:
+        library = _library()
+        super().__init__(_Secret())
+        code = library.c.subtoken_secret_set(self._raw, _Text(None, 0), secret, len(secret))
+        if code != library.good:
+            raise RingError(library.results[code][0])
+
+    def mac(self, data: bytes) -> bytes:
+        """HMAC-SHA-256 of data, 32 bytes."""
+        library = _library()
+        out = ctypes.create_string_buffer(_MAC_LEN)
+        code = library.c.subtoken_mac_compute(self._raw, data, len(data), out)
+        if code != library.good:
+            raise Error(library.results[code][0], library.results[code][0])
+        return out.raw
+
+    def check(self, data: bytes, mac: bytes) -> bool:
+        """Is this the MAC of data? In a time that does not depend on where they differ."""
+        library = _library()
+        if len(mac) != _MAC_LEN:
+            return False
+        code = library.c.subtoken_mac_check(self._raw, data, len(data), mac)
+        return bool(code == library.good)
+
+    def __repr__(self) -> str:
+        return "<subtoken.Secret>"
+
+
+def mac(secret: Union[Secret, bytes], data: bytes) -> bytes:
+    """HMAC-SHA-256 of data. Make a Secret to use one more than once."""
+    return (secret if isinstance(secret, Secret) else Secret(secret)).mac(data)
+
+
+def mac_check(secret: Union[Secret, bytes], data: bytes, mac: bytes) -> bool:
+    """Is this the MAC of data?"""
+    return (secret if isinstance(secret, Secret) else Secret(secret)).check(data, mac)
+
+
+# ---- verifying ----
+
+
+def _request(now: Optional[int], method: Optional[Text], target: Optional[Text],
+             needs: Sequence[Text]) -> _Request:
+    # Out of range it would be cut to 64 bits; -1 is what the library refuses.
+    seconds = int(time.time()) if now is None else operator.index(now)
+    wanted = [_Text(need, len(need)) for need in _many(needs, "needs")]
+    return _Request(seconds if 0 <= seconds <= _TIME_MAX else -1, _text(method), _text(target),
+                    (_Text * len(wanted))(*wanted), len(wanted))
+
+
+def _seconds(value: int, what: str) -> int:
+    if not 0 <= operator.index(value) <= _TIME_MAX:
+        raise ValueError("%s is seconds, 0 to 2^53-1" % what)
+    return value
+
+
+class Verifier:
+    """How tokens are judged.
+
+    leeway    seconds by which clocks may differ, both ways
+    max_life  seconds that a token may live at most
+    iss, aud  the issuer and the audience that a token must name, or None
+    revoked   called with the sub of tokens whose signature and times are good, on the
+              thread that verifies: True when it is revoked, False when it is known to be
+              good, None when that cannot be known. None, any other answer and any
+              exception deny with feed_stale; the exception is in Verdict.error and is
+              logged by the logger "subtoken". (KeyboardInterrupt and the like go on up.)
+    without_revocations
+              True instead of `revoked`: accept that deleted parents are not noticed.
+              With neither of the two, every good token is feed_stale.
+    """
+
+    __slots__ = ("_ring", "_raw", "_revoked")
+
+    def __init__(self, ring: Ring, leeway: int = 60, max_life: int = 365 * 86400,
+                 iss: Optional[Text] = None, aud: Optional[Text] = None,
+                 revoked: Optional[Callable[[str], Optional[bool]]] = None,
+                 without_revocations: bool = False) -> None:
+        if not isinstance(ring, Ring):
+            raise TypeError("ring is a Ring")
+        if revoked is not None and not callable(revoked):
+            raise TypeError("revoked is a function of a sub")
+        if revoked is not None and without_revocations:
+            raise ValueError("either revoked or without_revocations")
+        self._ring = ring
+        self._revoked = revoked
+        self._raw = _Verifier(
+            ctypes.pointer(ring._raw), _seconds(leeway, "leeway"), _seconds(max_life, "max_life"),
+            _text(iss), _text(aud), None, None, revoked is not None or without_revocations is True)
+
+    def __repr__(self) -> str:
+        return "<subtoken.Verifier of %r>" % (self._ring,)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("secrets are not copied or pickled")
+
+    def verify(self, token: Text, *, now: Optional[int] = None, method: Optional[Text] = None,
+               target: Optional[Text] = None, needs: Sequence[Text] = ()) -> Verdict:
+        """Is this token good for this request? now is seconds since 1970, None for the
+        clock's; needs are the permissions of which every one is needed. Without a target
+        a token that is restricted to urls is refused."""
+        return self._verify(_text(token), _request(now, method, target, needs))
+
+    # `revoked` is asked from here and not by the library: an exception cannot cross C,
+    # and what it does there, such as switching threads, needs no thought. The answer is
+    # the library's own. Told without_revocations it applies its rules in the same order.
+    # Refused by one that stands before revocation, nobody would have been asked. Refused
+    # by one that stands behind it, revocation would have been the answer, if revoked: so
+    # the sub is read again (the claims are not given out with a refusal), which is
+    # reading the same bytes, by now authenticated, in the same way.
+    def _verify(self, token: _Text, request: _Request) -> Verdict:
+        library = _library()
+        raw = _Claims()
+        code: int = library.c.subtoken_verify(self._raw, token, request, raw)
+        error: Optional[Exception] = None
+        if code == library.good:
+            claims = _claims_of(raw)
+            if self._revoked is None:
+                return Verdict(True, *library.results[code], claims)
+            code, error = self._ask(claims.sub, code)
+            if code == library.good:
+                return Verdict(True, *library.results[code], claims)
+        elif self._revoked is not None and code in library.after_revoked:
+            header = ctypes.create_string_buffer(_TOKEN_MAX)
+            if library.c.subtoken_inspect(token, header, _TOKEN_MAX, raw) == library.good:
+                code, error = self._ask(_claims_of(raw).sub, code)
+            else:
+                code = library.codes["feed_stale"]
+        return Verdict(False, *library.results[code], None, error)
+
+    def _ask(self, sub: str, code: int) -> Tuple[int, Optional[Exception]]:
+        """code, when the sub is known to be good."""
+        codes = _library().codes
+        assert self._revoked is not None
+        try:
+            revoked = self._revoked(sub)
+            if revoked is not None and revoked is not True and revoked is not False:
+                raise TypeError("revoked answers True, False or None, not %s"
+                                % type(revoked).__name__)
+        except Exception as error:
+            _log.error("revoked() failed; the token is refused as feed_stale", exc_info=True)
+            return codes["feed_stale"], error
+        if revoked is False:
+            return code, None
+        return codes["revoked" if revoked is True else "feed_stale"], None
+
+    def explain(self, token: Text, verdict: Optional[Answer] = None, *,
+                now: Optional[int] = None, method: Optional[Text] = None,
+                target: Optional[Text] = None, needs: Sequence[Text] = ()) -> str:
+        """Say in words which rule decided and what it saw, for people who run an API,
+        never for its callers. verdict is what verify() said to the same arguments; without
+        it, it is asked first."""
+        library = _library()
+        text, request = _text(token), _request(now, method, target, needs)
+        if verdict is None:
+            verdict = self._verify(text, request)
+        out = ctypes.create_string_buffer(_EXPLANATION)
+        size = library.c.subtoken_explain(self._raw, text, request, library.codes[verdict.result],
+                                          out, _EXPLANATION)
+        return out.raw[:size].decode("utf-8", "replace")
+
+
+def inspect(token: Text) -> Inspection:
+    """Read a token without trusting it: no signature, no clock. For display only. Raises
+    Error when it cannot be read."""
+    library = _library()
+    raw = _Claims()
+    header = ctypes.create_string_buffer(_TOKEN_MAX)
+    code = library.c.subtoken_inspect(_text(token), header, _TOKEN_MAX, raw)
+    if code != library.good:
+        raise Error(library.results[code][0], library.results[code][0])
+    return Inspection(_str(header.value), _claims_of(raw))
+
+
+# ---- URLs ----
+
+
+def _canonical(function: Any, value: Text, room: int) -> str:
+    library = _library()
+    out = ctypes.create_string_buffer(room)
+    size, fault = ctypes.c_size_t(0), ctypes.c_int(0)
+    code = function(_text(value), out, room, ctypes.byref(size), ctypes.byref(fault))
+    if code != library.good:
+        raise UrlError(library.results[code][0],
+                       library.c.subtoken_fault_name(fault.value).decode(),
+                       library.c.subtoken_fault_text(fault.value).decode())
+    return _str(out.raw[:size.value])
+
+
+def target_path(target: Text) -> str:
+    """The canonical path of a request target: route on it. Raises UrlError when it can
+    be read in more than one way."""
+    return _canonical(_library().c.subtoken_target_path, target, 3 * _PATH_MAX + 1)
+
+
+def url_canonical(entry: Text) -> str:
+    """The canonical text of an entry of the allowlist. Raises UrlError."""
+    return _canonical(_library().c.subtoken_url_canonical, entry, _URL_MAX + 1)
+
+
+def url_allows(entry: Text, target: Text, method: Optional[Text] = None) -> Answer:
+    """Does this entry let this method and target through?"""
+    return _answer(_library().c.subtoken_url_allows(_text(entry), _text(method), _text(target)))
+
+
+def url_covers(outer: Text, inner: Text) -> Answer:
+    """Is all that inner lets through let through by outer?"""
+    return _answer(_library().c.subtoken_url_covers(_text(outer), _text(inner)))
+
+
+def url_match(claims: Union[Claims, Sequence[Text]], target: Optional[Text],
+              method: Optional[Text] = None) -> Answer:
+    """Would these claims, or this list of entries, let this method and target through?"""
+    library = _library()
+    raw = _Claims()
+    urls: Any = claims.urls if isinstance(claims, Claims) else claims
+    if urls is None:
+        if not isinstance(claims, Claims):
+            raise TypeError("claims or a list of entries")
+        raw.every_url = True
+    else:
+        entries = _many(urls, "urls")
+        text = b"".join(entries)
+        if len(entries) > _URLS_MAX or len(text) > _Claims.text.size:
+            return _answer(library.codes["invalid_argument"])
+        at = 0
+        for i, entry in enumerate(entries):
+            raw.urls[i] = _Slice(at, len(entry))
+            at += len(entry)
+        ctypes.memmove(ctypes.addressof(raw) + _Claims.text.offset, text, at)
+        raw.url_count, raw.text_len = len(entries), at
+    return _answer(library.c.subtoken_url_match(raw, _text(method), _text(target)))

@@ -1,0 +1,105 @@
+/* The claims of a token as our own issuer writes them, read in one pass. This is the
+ * hot path's one shortcut: claims.c reads every strict JSON, this only the shape
+ * {"sub":"…","iat":…,"exp":…,"permissions":["…"],"urls":["…"]}, which nearly all tokens
+ * have, and leaves the rest to it. fuzz/fuzz_token.c and tests/unit/test_issued.c hold
+ * that both read the same.
+ */
+#include "core/claims.h"
+#include "core/paths.h"
+
+typedef struct scan {
+  const char *at, *end, *start;
+} scan;
+
+/* The literal, whose length is known when this is compiled: a compare or two. */
+static inline bool take(scan *s, const char *literal) {
+  size_t len = strlen(literal);
+  if ((size_t)(s->end - s->at) < len || memcmp(s->at, literal, len) != 0) return false;
+  s->at += len;
+  return true;
+}
+
+static inline subtoken_slice slice_from(const scan *s, const char *from) {
+  return (subtoken_slice){(uint16_t)(from - s->start), (uint16_t)(s->at - from)};
+}
+
+/* 1 to `most` characters of a class. */
+static inline bool take_class(scan *s, uint8_t class, size_t most, subtoken_slice *slice) {
+  const char *from = s->at, *at = from, *end = s->end;
+  for (; end - at >= 4; at += 4) {
+    if ((st_class_of(at[0]) & st_class_of(at[1]) & st_class_of(at[2]) & st_class_of(at[3]) &
+         class) == 0) {
+      break;
+    }
+  }
+  while (at < end && (st_class_of(*at) & class) != 0) at++;
+  s->at = at;
+  *slice = slice_from(s, from);
+  return at > from && (size_t)(at - from) <= most;
+}
+
+/* 1 to 15 digits, which are less than 2^53 whatever they are, without a zero in front. */
+static inline bool take_time(scan *s, int64_t *seconds) {
+  const char *from = s->at;
+  int64_t sum = 0;
+  while (s->at < s->end && *s->at >= '0' && *s->at <= '9' && s->at - from < 16) {
+    sum = sum * 10 + (*s->at++ - '0');
+  }
+  *seconds = sum;
+  return s->at > from && s->at - from <= 15 && (*from != '0' || s->at - from == 1);
+}
+
+static bool repeated(const subtoken_claims *claims, subtoken_slice slice) {
+  const char *text = claims->text + slice.at;
+  for (size_t i = 0; i < claims->permission_count; i++) {
+    subtoken_slice known = claims->permissions[i];
+    if (known.len == slice.len && memcmp(claims->text + known.at, text, slice.len) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool take_permissions(scan *s, subtoken_claims *claims) {
+  if (take(s, "]")) return true;
+  do {
+    subtoken_slice slice;
+    if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX || !take(s, "\"") ||
+        !take_class(s, ST_CHAR_SCOPE, SUBTOKEN_PERMISSION_MAX, &slice) || !take(s, "\"") ||
+        repeated(claims, slice)) {
+      return false;
+    }
+    claims->permissions[claims->permission_count++] = slice;
+  } while (take(s, ","));
+  return take(s, "]");
+}
+
+static bool take_urls(scan *s, subtoken_claims *claims) {
+  do {
+    if (claims->url_count == SUBTOKEN_URLS_MAX || !take(s, "\"")) return false;
+    const char *from = s->at;
+    s->at += st_entry_glance((subtoken_text){from, (size_t)(s->end - from)});
+    subtoken_slice slice = slice_from(s, from);
+    if (slice.len == 0 || slice.len > SUBTOKEN_URL_MAX || !take(s, "\"")) return false;
+    claims->urls[claims->url_count++] = slice;
+  } while (take(s, ","));
+  return take(s, "]");
+}
+
+static bool take_all(scan *s, subtoken_claims *claims) {
+  if (!take(s, "{\"sub\":\"") || !take_class(s, ST_CHAR_NAME, SUBTOKEN_SUB_MAX, &claims->sub) ||
+      !take(s, "\",\"iat\":") || !take_time(s, &claims->iat) || !take(s, ",\"exp\":") ||
+      !take_time(s, &claims->exp) || !take(s, ",\"permissions\":[") ||
+      !take_permissions(s, claims)) {
+    return false;
+  }
+  claims->every_url = !take(s, ",\"urls\":[");
+  return (claims->every_url || take_urls(s, claims)) && take(s, "}") && s->at == s->end;
+}
+
+bool st_claims_read_issued(subtoken_claims *claims) {
+  scan s = {claims->text, claims->text + claims->text_len, claims->text};
+  if (take_all(&s, claims)) return true;
+  claims->permission_count = claims->url_count = 0;
+  return false;
+}
