@@ -61,6 +61,10 @@ typedef struct subtoken_text {
   size_t len;
 } subtoken_text;
 
+/* The view of a string literal: subtoken_text name = SUBTOKEN_TEXT("account"); */
+#define SUBTOKEN_TEXT(literal) \
+  { "" literal, sizeof(literal) - 1 }
+
 /* A piece of subtoken_claims.text: offset and length. */
 typedef struct subtoken_slice {
   uint16_t at;
@@ -177,7 +181,7 @@ typedef struct subtoken_ring {
 } subtoken_ring;
 
 /* Add a secret of 32 to 64 bytes under kid, or with kid.len 0 as the unnamed
- * one. Refuses a name that is taken, a secret made of one repeated byte and
+ * one. Refuses a name that is taken, a secret made of one pattern repeated and
  * secrets that are published in documentation. The secret is not kept.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_add(subtoken_ring *ring,
@@ -186,8 +190,9 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_add(subtoken_rin
                                                                     size_t secret_len);
 
 /* Read a ring from the text of a secrets file: one `kid:base64url` a line, the
- * first signs. On failure the ring is empty and *line (may be NULL) is the
- * number of the line at fault, counted from 1, or 0 when there is none.
+ * first signs. SUBTOKEN_MALFORMED for a line of another form, SUBTOKEN_NO_SECRET for
+ * an empty text, else what subtoken_ring_add says. On failure the ring is empty and *line (may be
+ * NULL) is the number of the line at fault, counted from 1, or 0 when there is none.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_read(subtoken_ring *ring,
                                                                      subtoken_text text,

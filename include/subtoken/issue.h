@@ -12,6 +12,23 @@
 extern "C" {
 #endif
 
+/* Claims by hand, such as what a key of yours grants: start from all zero, set iat and
+ * exp (SUBTOKEN_TIME_MAX when it never expires), then the strings by these, which
+ * copy them. every_url = true opens every path; adding a url takes that back.
+ * SUBTOKEN_CLAIMS: not of the form that a verifier takes (sub: 1 to 128 characters
+ * A-Za-z0-9_-; a permission: 1 to 64 characters of RFC 6749 section 3.3's
+ * scope-token without the comma). SUBTOKEN_TOO_LARGE: the text is full. What is
+ * there already is not added again. An entry is stored in its canonical text;
+ * with SUBTOKEN_BAD_URL *fault (may be NULL) says what is wrong.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_sub(subtoken_claims *claims,
+                                                                          subtoken_text sub);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
+subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtoken_claims *claims,
+                                                                          subtoken_text entry,
+                                                                          subtoken_fault *fault);
+
 /* What somebody asks a new token to carry. All zero asks for no permission,
  * the parent's urls and the default life.
  */
@@ -46,15 +63,18 @@ typedef struct subtoken_narrowed {
  * parent lacks are left out, repeats dropped, the order kept as asked; the
  * expiry is brought down to the parent's and to now + max_life; urls can only
  * narrow. A parent that is good only by the leeway (its exp is now or
- * earlier, its nbf later) makes no child. The child's iat is now, also when the
- * parent's is ahead because it was made by a machine whose clock is. did may be
- * NULL.
+ * earlier: SUBTOKEN_PARENT_EXPIRED; its nbf later: SUBTOKEN_NOT_YET) makes no child. The child's
+ * iat is now, also when the parent's is ahead because it was made by a machine whose clock is. did
+ * may be NULL.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_narrow(
     const subtoken_claims *parent, const subtoken_ask *ask, const subtoken_limits *limits,
     int64_t now, subtoken_claims *child, subtoken_narrowed *did);
 
-/* Sign claims with the first secret of the ring. The token, of *out_len bytes
+/* Sign claims with the first secret of the ring. Claims that no verifier would take are
+ * refused: SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL, SUBTOKEN_TOO_MANY_URLS (an empty list
+ * without every_url), SUBTOKEN_INVALID_ARGUMENT (times out of order or range);
+ * SUBTOKEN_NO_SECRET for an empty ring. The token, of *out_len bytes
  * at most SUBTOKEN_ISSUED_MAX, is followed by a NUL: out_size of
  * SUBTOKEN_ISSUED_MAX + 1 is always enough. SUBTOKEN_TOO_LARGE when it would
  * be longer.

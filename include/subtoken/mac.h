@@ -66,8 +66,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_jws_open(const subtok
 
 /* Sign a payload with the first secret of the ring. A NUL follows the *out_len
  * bytes. SUBTOKEN_TOO_LARGE when the token would be longer than
- * SUBTOKEN_TOKEN_MAX, SUBTOKEN_INVALID_ARGUMENT for an empty payload, which no
- * verifier takes.
+ * SUBTOKEN_TOKEN_MAX, SUBTOKEN_BUFFER_TOO_SMALL, SUBTOKEN_NO_SECRET for an empty ring,
+ * SUBTOKEN_INVALID_ARGUMENT for an empty payload, which no verifier takes.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_jws_seal(const subtoken_ring *ring,
                                                                     const void *payload, size_t len,

@@ -54,7 +54,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_covers(subtoken_t
                                                                       subtoken_text inner);
 
 /* Would these claims let this method and target through? SUBTOKEN_OK,
- * SUBTOKEN_BAD_TARGET or SUBTOKEN_URL. The URL rule of subtoken_verify alone.
+ * SUBTOKEN_BAD_TARGET or SUBTOKEN_URL; SUBTOKEN_INVALID_ARGUMENT for claims whose
+ * counts or slices are out of range. The URL rule of subtoken_verify alone.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_match(const subtoken_claims *claims,
                                                                      subtoken_text method,

@@ -28,7 +28,8 @@ extern "C" {
 #endif
 
 /* Is this sub revoked? Answers SUBTOKEN_OK when it is known to be good,
- * SUBTOKEN_REVOKED, or SUBTOKEN_FEED_STALE when it cannot be known. Called on
+ * SUBTOKEN_REVOKED, or SUBTOKEN_FEED_STALE when it cannot be known (any other
+ * answer is taken for that). Called on
  * the verifying thread, only for tokens whose signature and times are good.
  */
 typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
@@ -74,21 +75,21 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken
                                                                   subtoken_claims *claims);
 
 /* Read a token without trusting it: no signature, no clock. For display only.
- * header, of header_size bytes, receives the decoded header text with a NUL.
+ * header, of header_size bytes, receives the decoded header text with a NUL;
+ * SUBTOKEN_BUFFER_TOO_SMALL when it does not fit, which SUBTOKEN_HEADER_MAX has room
+ * for in any token that a verifier would look at.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_inspect(subtoken_text token,
                                                                    char *header, size_t header_size,
                                                                    subtoken_claims *claims);
 
-/* Say in words which rule gave this result and what it saw: `exp
- * 2026-01-01T00:00:00Z was 3 h ago`, `url /v2/account/bank is not in
- * [/v2/tokeninfo]`. For people who run an API, never for its callers. The
- * arguments are those that subtoken_verify had. Nothing that a terminal would obey (such bytes are
- * shown as
- * \\xNN) and no part of the signature. What does not fit is cut off behind a
- * whole character. Returns the length without the NUL that follows it, less than
- * out_size; 0 when an argument is NULL. SUBTOKEN_EXPLAIN_MAX has room for most.
- * About 32 KiB of stack.
+/* Say in words which rule gave this result and what it saw: `exp 2026-01-01T00:00:00Z
+ * was 3 h ago`, `url /v2/account/bank is not in [/v2/tokeninfo]`. For people who run an
+ * API, never for its callers. The arguments are those that subtoken_verify had. Nothing
+ * that a terminal would obey (such bytes are shown as \xNN) and no part of the signature.
+ * What does not fit is cut off behind a whole character. Returns the length without the
+ * NUL that follows it, less than out_size; 0 when an argument is NULL.
+ * SUBTOKEN_EXPLAIN_MAX has room for most. About 32 KiB of stack.
  */
 #define SUBTOKEN_EXPLAIN_MAX 1024
 SUBTOKEN_EXPORT size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,

@@ -34,19 +34,22 @@ bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece);
 
 /* What a character may be part of. */
 enum {
-  ST_CHAR_STRING = 1,   /* a JSON string, as itself: ASCII but controls, quote, backslash */
+  ST_CHAR_STRING = 1,   /* a JSON string as we write it: printable ASCII but quote, backslash */
   ST_CHAR_SCOPE = 2,    /* scope-token (RFC 6749 section 3.3) without the comma */
   ST_CHAR_NAME = 4,     /* A-Za-z0-9_- */
   ST_CHAR_SEGMENT = 8,  /* a path between slashes: pchar (RFC 3986 section 3.3) without ; % * */
   ST_CHAR_QUERY = 16,   /* what follows a path on a request line, without # */
   ST_CHAR_ESCAPED = 32, /* a path in escaped form: printable ASCII without / \\ % ? # ; */
+  ST_CHAR_PATH = 64,    /* ST_CHAR_SEGMENT and the slash */
 };
-extern const uint8_t st_classes[256];
+extern const uint8_t st_classes[256] __attribute__((visibility("hidden")));
 static inline uint8_t st_class_of(char c) {
   return st_classes[(uint8_t)c];
 }
 /* The classes that all of its characters are in; every one for an empty text. */
 uint8_t st_text_class(subtoken_text text);
+/* How many of the first characters are of a class. */
+size_t st_text_span(subtoken_text text, uint8_t class);
 
 /* Appends to a buffer of fixed size. After an overflow nothing more is written
  * and st_writer_end says so: check once, at the end.
@@ -74,7 +77,11 @@ bool st_writer_end(st_writer *writer) __attribute__((warn_unused_result));
 bool st_equal_secret(const void *a, const void *b, size_t len) __attribute__((warn_unused_result));
 
 /* 0 to 15, or -1. */
-int st_hex_value(char c);
+static inline int st_hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 /* The length of the UTF-8 sequence at the front of data (RFC 3629: shortest
  * form, no surrogates, at most U+10FFFF) and its code point, or 0.

@@ -359,6 +359,11 @@ void st_json_write_string(st_writer *writer, subtoken_text text) {
   static const char hex[] = "0123456789abcdef";
   st_write_char(writer, '"');
   for (size_t i = 0; i < text.len; i++) {
+    subtoken_text rest = {text.data + i, text.len - i};
+    size_t plain = st_text_span(rest, ST_CHAR_STRING);
+    st_write(writer, rest.data, plain);
+    i += plain;
+    if (i == text.len) break;
     char c = text.data[i];
     size_t len = character_len(text, i);
     if (len == 0) {
@@ -374,12 +379,10 @@ void st_json_write_string(st_writer *writer, subtoken_text text) {
     } else if (c == '"' || c == '\\') {
       st_write_char(writer, '\\');
       st_write_char(writer, c);
-    } else if ((unsigned char)c < 0x20 || c == 0x7F) {
+    } else { /* controls and DEL */
       st_write_string(writer, "\\u00");
       st_write_char(writer, hex[(unsigned char)c >> 4]);
       st_write_char(writer, hex[c & 15]);
-    } else {
-      st_write_char(writer, c);
     }
   }
   st_write_char(writer, '"');

@@ -70,10 +70,11 @@ void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t b
 
 /* ---- base64url ---- */
 
-/* 16 characters to 12 bytes; false when one is none of the alphabet. A character is told
- * by its two halves: which groups (bits) its lower half can be in, and which its upper.
+/* 16 characters to 12 bytes. A character is told by its two halves: which groups (bits)
+ * its lower half can be in, and which its upper. The answer has a 0 byte for each
+ * character that is in no group.
  */
-static inline bool decode_step(const char *text, uint8_t *out) {
+static inline __m128i decode_step(const char *text, uint8_t *out) {
   /* 1: -   2: 0-9   4: A-O a-o   8: P-Z _   16: p-z */
   const __m128i by_lower =
       _mm_setr_epi8(26, 30, 30, 30, 30, 30, 30, 30, 30, 30, 28, 4, 4, 5, 4, 12);
@@ -83,8 +84,6 @@ static inline bool decode_step(const char *text, uint8_t *out) {
   const __m128i gather = _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
   __m128i c = _mm_loadu_si128((const __m128i *)text);
   __m128i upper = _mm_and_si128(_mm_srli_epi32(c, 4), _mm_set1_epi8(0x0F));
-  __m128i groups = _mm_and_si128(_mm_shuffle_epi8(by_lower, c), _mm_shuffle_epi8(by_upper, upper));
-  if (_mm_movemask_epi8(_mm_cmpeq_epi8(groups, _mm_setzero_si128())) != 0) return false;
   __m128i line = _mm_and_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('_')), _mm_set1_epi8(3));
   __m128i six = _mm_add_epi8(c, _mm_shuffle_epi8(shifts, _mm_add_epi8(upper, line)));
   __m128i twelve = _mm_maddubs_epi16(six, _mm_set1_epi32(0x01400140));
@@ -92,17 +91,19 @@ static inline bool decode_step(const char *text, uint8_t *out) {
   _mm_storel_epi64((__m128i *)out, bytes);
   uint32_t last = (uint32_t)_mm_extract_epi32(bytes, 2);
   memcpy(out + 8, &last, sizeof last);
-  return true;
+  return _mm_and_si128(_mm_shuffle_epi8(by_lower, c), _mm_shuffle_epi8(by_upper, upper));
 }
 
 size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
-  size_t whole = len / 4 * 4, at = 0;
+  size_t whole = len / 4 * 4;
   if (whole < 16) return 0;
-  for (; whole - at >= 16; at += 16) {
-    if (!decode_step(text + at, out + at / 4 * 3)) return at;
-  }
-  /* The last step goes over some characters twice. */
-  return decode_step(text + whole - 16, out + (whole - 16) / 4 * 3) ? whole : at;
+  const char *at = text, *last = text + whole - 16;
+  uint8_t *to = out;
+  __m128i groups = _mm_set1_epi8(-1);
+  for (; at < last; at += 16, to += 12) groups = _mm_min_epu8(groups, decode_step(at, to));
+  /* The last step may go over some characters twice. */
+  groups = _mm_min_epu8(groups, decode_step(last, out + (whole - 16) / 4 * 3));
+  return _mm_movemask_epi8(_mm_cmpeq_epi8(groups, _mm_setzero_si128())) == 0 ? whole : 0;
 }
 
 size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
@@ -131,6 +132,70 @@ size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
   return at;
 }
 
+/* ---- classes of characters ---- */
+
+/* For each class of bytes.h, which upper halves (bits) go with a lower half. test_x86.c
+ * holds it against bytes.c. */
+static const uint8_t class_of_lower[7][16] = {
+    {0xFC, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xDC, 0xFC, 0xFC,
+     0x7C}, /* STRING */
+    {0xF8, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xD8, 0xFC, 0xFC,
+     0x7C}, /* SCOPE */
+    {0xA8, 0xF8, 0xF8, 0xF8, 0xF8, 0xF8, 0xF8, 0xF8, 0xF8, 0xF8, 0xF0, 0x50, 0x50, 0x54, 0x50,
+     0x70}, /* NAME */
+    {0xB8, 0xFC, 0xF8, 0xF8, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xF8, 0x54, 0x54, 0x5C, 0xD4,
+     0x70}, /* SEGMENT */
+    {0xF8, 0xFC, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC,
+     0x7C}, /* QUERY */
+    {0xFC, 0xFC, 0xFC, 0xF8, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xF4, 0xDC, 0xFC, 0xFC,
+     0x70}, /* ESCAPED */
+    {0xB8, 0xFC, 0xF8, 0xF8, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xF8, 0x54, 0x54, 0x5C, 0xD4,
+     0x74}, /* PATH */
+};
+
+/* A bit for each of 16 characters: 1 when it is of the class. */
+static inline unsigned in_class(__m128i c, uint8_t class) {
+  const __m128i bit_of_upper = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
+  const uint8_t *row = class_of_lower[__builtin_ctz(class)];
+  __m128i lower = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)row), c);
+  __m128i upper =
+      _mm_shuffle_epi8(bit_of_upper, _mm_and_si128(_mm_srli_epi32(c, 4), _mm_set1_epi8(0x0F)));
+  __m128i out = _mm_cmpeq_epi8(_mm_and_si128(lower, upper), _mm_setzero_si128());
+  return (unsigned)_mm_movemask_epi8(out) ^ 0xFFFFU;
+}
+
+/* How many 1 bits there are before the first 0. */
+static inline size_t leading(unsigned bits) {
+  return (size_t)__builtin_ctz(~bits);
+}
+
+size_t st_x86_span(const char *text, size_t len, uint8_t class) {
+  size_t at = 0;
+  for (; len - at >= 16; at += 16) {
+    size_t n = leading(in_class(_mm_loadu_si128((const __m128i *)(text + at)), class));
+    if (n < 16) return at + n;
+  }
+  return at;
+}
+
+static inline unsigned sure_of_path(const char *text) {
+  __m128i c = _mm_loadu_si128((const __m128i *)text);
+  unsigned good = in_class(c, ST_CHAR_PATH);
+  unsigned slash = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(c, _mm_set1_epi8('/')));
+  unsigned dot = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(c, _mm_set1_epi8('.')));
+  return good & (~slash | (good & ~slash & ~dot) >> 1);
+}
+
+size_t st_x86_path(const char *text, size_t len) {
+  size_t at = 0;
+  for (; len - at >= 16; at += 16) {
+    size_t n = leading(sure_of_path(text + at));
+    if (n < 16) return at + n;
+  }
+  /* The last step goes over some characters twice. */
+  return at > 0 && at < len ? at + leading(sure_of_path(text + len - 16) >> (16 - (len - at))) : at;
+}
+
 #else
 
 /* Never called: st_x86_cpu finds nothing. */
@@ -143,6 +208,14 @@ size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
 }
 size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
   (void)data, (void)len, (void)out;
+  return 0;
+}
+size_t st_x86_span(const char *text, size_t len, uint8_t class) {
+  (void)text, (void)len, (void)class;
+  return 0;
+}
+size_t st_x86_path(const char *text, size_t len) {
+  (void)text, (void)len;
   return 0;
 }
 

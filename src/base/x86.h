@@ -1,6 +1,7 @@
-/* x86 - what SHA and SSE4.1 instructions do faster. The plain versions stand in hmac.c
- * and base64url.c, which call these where the processor has the instructions, and
- * tests/unit/test_x86.c holds that they agree. The file is compiled with -msha -msse4.1.
+/* x86 - what SHA and SSE4.1 instructions do faster. The plain versions stand in hmac.c,
+ * base64url.c, core/issued.c and core/paths.c, which call these where the processor has the
+ * instructions, and tests/unit/test_x86.c holds that they agree. The file is compiled with -msha
+ * -msse4.1.
  */
 #ifndef ST_BASE_X86_H
 #define ST_BASE_X86_H
@@ -24,9 +25,9 @@ uint8_t st_x86_cpu(void);
  */
 void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks);
 
-/* base64url, whole groups of four characters. Returns how many characters were decoded,
- * a multiple of four: all such groups, or fewer when one holds a character that is none
- * of the alphabet or when there are fewer than 16 characters.
+/* base64url, whole groups of four characters. Returns how many characters were decoded:
+ * those of all such groups, or 0 when one of them is none of the alphabet (out is then
+ * in disorder) or when there are fewer than 16.
  */
 size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out);
 
@@ -34,5 +35,15 @@ size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out);
  * the last 16, because it reads up to 4 bytes more than it encodes.
  */
 size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out);
+
+/* How many of the first characters are of one class of bytes.h; looks at whole steps of
+ * 16, so that up to 15 more may be where it stops for the end. */
+size_t st_x86_span(const char *text, size_t len, uint8_t class);
+
+/* How many of the first characters are of ST_CHAR_PATH and no slash that is followed by
+ * a slash, a dot, a character of no path, or the end of 16 characters or of the text; 0
+ * when the text has fewer than 16.
+ */
+size_t st_x86_path(const char *text, size_t len);
 
 #endif

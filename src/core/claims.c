@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 #include "core/paths.h"
+#include "subtoken/issue.h"
+#include "subtoken/url.h"
 
 bool st_permission_valid(subtoken_text permission) {
   return permission.len >= 1 && permission.len <= SUBTOKEN_PERMISSION_MAX &&
@@ -149,9 +151,10 @@ static subtoken_text first_missing(unsigned seen) {
                          : ST_TEXT("permissions");
 }
 
-subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
+subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) {
-  return st_claims_read_issued(claims) ? SUBTOKEN_OK : st_claims_read_any(claims, want_aud, fault);
+  return st_claims_read_issued(cpu, claims) ? SUBTOKEN_OK
+                                            : st_claims_read_any(claims, want_aud, fault);
 }
 
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
@@ -199,19 +202,61 @@ bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
   return append(claims, sub, &claims->sub);
 }
 
+static subtoken_result added(bool fits) {
+  return fits ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE;
+}
+
+subtoken_result subtoken_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
+  if (!st_claims_sane(claims) || sub.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_sub_valid(sub)) return SUBTOKEN_CLAIMS;
+  return added(st_claims_set_sub(claims, sub));
+}
+
+subtoken_result subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
+  if (!st_claims_sane(claims) || permission.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_permission_valid(permission)) return SUBTOKEN_CLAIMS;
+  if (st_claims_has_permission(claims, permission)) return SUBTOKEN_OK;
+  if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX) return SUBTOKEN_TOO_MANY_PERMISSIONS;
+  return added(st_claims_add_permission(claims, permission));
+}
+
+subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text entry,
+                                        subtoken_fault *fault) {
+  char canonical[SUBTOKEN_URL_MAX + 1];
+  subtoken_text url = {canonical, 0};
+  if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
+  if (!st_claims_sane(claims) || entry.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  subtoken_result result =
+      subtoken_url_canonical(entry, canonical, sizeof canonical, &url.len, fault);
+  if (result != SUBTOKEN_OK) return result;
+  if (!st_claims_has_url(claims, url)) {
+    if (claims->url_count == SUBTOKEN_URLS_MAX) return SUBTOKEN_TOO_MANY_URLS;
+    if (!st_claims_add_url(claims, url)) return SUBTOKEN_TOO_LARGE;
+  }
+  claims->every_url = false;
+  return SUBTOKEN_OK;
+}
+
+/* Nothing in good claims needs an escape: neither sub nor scope-token nor path. */
+static void write_quoted(st_writer *writer, const subtoken_claims *claims, subtoken_slice slice) {
+  st_write_char(writer, '"');
+  st_write(writer, claims->text + slice.at, slice.len);
+  st_write_char(writer, '"');
+}
+
 static void write_list(st_writer *writer, const subtoken_claims *claims, const subtoken_slice *list,
                        size_t count) {
   st_write_char(writer, '[');
   for (size_t i = 0; i < count; i++) {
     if (i > 0) st_write_char(writer, ',');
-    st_json_write_string(writer, subtoken_claims_text(claims, list[i]));
+    write_quoted(writer, claims, list[i]);
   }
   st_write_char(writer, ']');
 }
 
 void st_claims_write(st_writer *writer, const subtoken_claims *claims) {
   st_write_string(writer, "{\"sub\":");
-  st_json_write_string(writer, subtoken_claims_text(claims, claims->sub));
+  write_quoted(writer, claims, claims->sub);
   st_write_string(writer, ",\"iat\":");
   st_write_int(writer, claims->iat);
   st_write_string(writer, ",\"exp\":");

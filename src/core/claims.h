@@ -4,12 +4,12 @@
 
 #include "base/bytes.h"
 
-/* Read claims->text, of claims->text_len bytes, into the other members;
- * strings are unescaped where they stand. want_aud sets aud_named. Not OK: the
- * claims are in disorder and must be zeroed; with SUBTOKEN_CLAIMS *fault (may be
- * NULL) is the name of the claim that is wrong or missing.
+/* cpu: subtoken_secret.cpu, or 0. Read claims->text, of claims->text_len bytes, into the other
+ * members; strings are unescaped where they stand. want_aud sets aud_named. Not OK: the claims are
+ * in disorder and must be zeroed; with SUBTOKEN_CLAIMS *fault (may be NULL) is the name of the
+ * claim that is wrong or missing.
  */
-subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
+subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) __attribute__((warn_unused_result));
 
 /* The same for any JSON, and for the one shape in which st_claims_write writes: the
@@ -19,8 +19,10 @@ subtoken_result st_claims_read(subtoken_claims *claims, subtoken_text want_aud,
  */
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
                                    subtoken_text *fault) __attribute__((warn_unused_result));
-bool st_claims_read_issued(subtoken_claims *claims) __attribute__((warn_unused_result));
+bool st_claims_read_issued(uint8_t cpu, subtoken_claims *claims)
+    __attribute__((warn_unused_result));
 
+/* Of good claims: each string is of the form that a reader takes. */
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 
 /* Claims that a caller handed in: counts and slices stay within them. */

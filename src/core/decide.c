@@ -29,15 +29,17 @@ static subtoken_result decide_revoked(const subtoken_verifier *verifier,
                                       const subtoken_claims *claims) {
   if (verifier->without_revocations) return SUBTOKEN_OK;
   if (verifier->revoked == NULL) return SUBTOKEN_FEED_STALE;
-  return verifier->revoked(verifier->revoked_context, subtoken_claims_text(claims, claims->sub));
+  subtoken_result result =
+      verifier->revoked(verifier->revoked_context, subtoken_claims_text(claims, claims->sub));
+  return result == SUBTOKEN_OK || result == SUBTOKEN_REVOKED ? result : SUBTOKEN_FEED_STALE;
 }
 
 /* The URL rule for claims whose entries have been checked: those of st_claims_read. */
-static subtoken_result decide_url(const subtoken_claims *claims, subtoken_text method,
+static subtoken_result decide_url(uint8_t cpu, const subtoken_claims *claims, subtoken_text method,
                                   subtoken_text target) {
   st_path path;
   if (target.data == NULL) return claims->every_url ? SUBTOKEN_OK : SUBTOKEN_URL;
-  if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  if (st_target_read_by(cpu, target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   if (claims->every_url) return SUBTOKEN_OK;
   for (size_t i = 0; i < claims->url_count; i++) {
     subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
@@ -54,7 +56,7 @@ subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text 
       return SUBTOKEN_URL; /* no verifier would have let these claims through */
     }
   }
-  return decide_url(claims, method, target);
+  return decide_url(0, claims, method, target);
 }
 
 static subtoken_result decide_needs(const subtoken_request *request,
@@ -71,7 +73,7 @@ subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_requ
   if (result == SUBTOKEN_OK) result = decide_parties(verifier, claims);
   if (result == SUBTOKEN_OK) result = decide_revoked(verifier, claims);
   if (result == SUBTOKEN_OK) {
-    result = decide_url(claims, request->method, request->target);
+    result = decide_url(verifier->ring->secrets[0].cpu, claims, request->method, request->target);
   }
   if (result == SUBTOKEN_OK) result = decide_needs(request, claims);
   return result;

@@ -30,7 +30,7 @@ static void look(explained *e) {
   if (!st_base64url_decode(e->jws.payload, e->claims.text, sizeof e->claims.text, &len)) return;
   e->claims.text_len = (uint16_t)len;
   subtoken_text aud = e->verifier != NULL ? e->verifier->aud : (subtoken_text){NULL, 0};
-  e->read = st_claims_read(&e->claims, aud, &e->fault) == SUBTOKEN_OK;
+  e->read = st_claims_read(0, &e->claims, aud, &e->fault) == SUBTOKEN_OK;
 }
 
 /* ---- pieces of sentences ---- */

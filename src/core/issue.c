@@ -1,37 +1,71 @@
 #include "subtoken/issue.h"
 
+#include "base/x86.h"
 #include "core/claims.h"
 #include "core/jws.h"
+#include "core/paths.h"
 
 /* The longest payload whose token can be short enough. */
 #define PAYLOAD_MAX ST_BASE64URL_BYTES(SUBTOKEN_ISSUED_MAX)
 
+static bool all_of(uint8_t cpu, subtoken_text text, uint8_t class) {
+  size_t passed = (cpu & ST_CPU_SSE41) != 0 ? st_x86_span(text.data, text.len, class) : 0;
+  return passed + st_text_span((subtoken_text){text.data + passed, text.len - passed}, class) ==
+         text.len;
+}
+
+static bool permissions_good(uint8_t cpu, const subtoken_claims *claims) {
+  for (size_t i = 0; i < claims->permission_count; i++) {
+    subtoken_text permission = subtoken_claims_text(claims, claims->permissions[i]);
+    if (permission.len < 1 || permission.len > SUBTOKEN_PERMISSION_MAX ||
+        !all_of(cpu, permission, ST_CHAR_SCOPE)) {
+      return false;
+    }
+    for (size_t j = 0; j < i; j++) {
+      if (st_text_equal(subtoken_claims_text(claims, claims->permissions[j]), permission)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+static bool urls_good(uint8_t cpu, const subtoken_claims *claims) {
+  for (size_t i = 0; i < claims->url_count; i++) {
+    subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
+    bool glance = url.len <= SUBTOKEN_URL_MAX && st_entry_glance(cpu, url) == url.len;
+    if ((!glance || url.len == 0) && st_entry_check(url) != SUBTOKEN_FAULT_NONE) return false;
+  }
+  return true;
+}
+
+/* A token that no verifier would take is not issued. */
+static subtoken_result check(uint8_t cpu, const subtoken_claims *claims) {
+  subtoken_text sub = subtoken_claims_text(claims, claims->sub);
+  if (!claims->every_url && claims->url_count == 0) return SUBTOKEN_TOO_MANY_URLS;
+  if (claims->iat < 0 || claims->exp <= claims->iat || claims->exp > SUBTOKEN_TIME_MAX) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
+  if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_of(cpu, sub, ST_CHAR_NAME) ||
+      !permissions_good(cpu, claims)) {
+    return SUBTOKEN_CLAIMS;
+  }
+  return claims->every_url || urls_good(cpu, claims) ? SUBTOKEN_OK : SUBTOKEN_BAD_URL;
+}
+
 subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims *claims, char *out,
                                size_t out_size, size_t *out_len) {
   char payload[PAYLOAD_MAX];
-  char token[SUBTOKEN_ISSUED_MAX + 1];
   if (out_len == NULL || out == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   *out_len = 0;
   if (out_size > 0) out[0] = '\0';
   if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0) return SUBTOKEN_NO_SECRET;
-  if (!claims->every_url && claims->url_count == 0) return SUBTOKEN_TOO_MANY_URLS;
-  if (claims->sub.len == 0 || claims->iat < 0 || claims->exp <= claims->iat ||
-      claims->exp > SUBTOKEN_TIME_MAX) {
-    return SUBTOKEN_INVALID_ARGUMENT;
-  }
+  subtoken_result result = check(ring->secrets[0].cpu, claims);
+  if (result != SUBTOKEN_OK) return result;
   st_writer text = st_writer_on(payload, sizeof payload);
   st_claims_write(&text, claims);
   if (text.overflow) return SUBTOKEN_TOO_LARGE;
-  st_writer writer = st_writer_on(token, sizeof token);
-  subtoken_result result =
-      st_jws_write(&writer, &ring->secrets[0], (subtoken_text){payload, text.len});
-  if (result == SUBTOKEN_BUFFER_TOO_SMALL || (result == SUBTOKEN_OK && !st_writer_end(&writer))) {
-    return SUBTOKEN_TOO_LARGE;
-  }
-  if (result != SUBTOKEN_OK) return result;
-  if (out_size < writer.len + 1) return SUBTOKEN_BUFFER_TOO_SMALL;
-  memcpy(out, token, writer.len + 1);
-  *out_len = writer.len;
-  return SUBTOKEN_OK;
+  return st_jws_seal(ring, (subtoken_text){payload, text.len}, SUBTOKEN_ISSUED_MAX, out, out_size,
+                     out_len);
 }

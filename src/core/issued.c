@@ -4,11 +4,13 @@
  * have, and leaves the rest to it. fuzz/fuzz_token.c and tests/unit/test_issued.c hold
  * that both read the same.
  */
+#include "base/x86.h"
 #include "core/claims.h"
 #include "core/paths.h"
 
 typedef struct scan {
   const char *at, *end, *start;
+  uint8_t cpu;
 } scan;
 
 /* The literal, whose length is known when this is compiled: a compare or two. */
@@ -25,14 +27,9 @@ static inline subtoken_slice slice_from(const scan *s, const char *from) {
 
 /* 1 to `most` characters of a class. */
 static inline bool take_class(scan *s, uint8_t class, size_t most, subtoken_slice *slice) {
-  const char *from = s->at, *at = from, *end = s->end;
-  for (; end - at >= 4; at += 4) {
-    if ((st_class_of(at[0]) & st_class_of(at[1]) & st_class_of(at[2]) & st_class_of(at[3]) &
-         class) == 0) {
-      break;
-    }
-  }
-  while (at < end && (st_class_of(*at) & class) != 0) at++;
+  const char *from = s->at, *at = from;
+  if ((s->cpu & ST_CPU_SSE41) != 0) at += st_x86_span(at, (size_t)(s->end - at), class);
+  while (at < s->end && (st_class_of(*at) & class) != 0) at++;
   s->at = at;
   *slice = slice_from(s, from);
   return at > from && (size_t)(at - from) <= most;
@@ -40,13 +37,12 @@ static inline bool take_class(scan *s, uint8_t class, size_t most, subtoken_slic
 
 /* 1 to 15 digits, which are less than 2^53 whatever they are, without a zero in front. */
 static inline bool take_time(scan *s, int64_t *seconds) {
-  const char *from = s->at;
+  const char *from = s->at, *at = from, *end = s->end - from > 15 ? from + 15 : s->end;
   int64_t sum = 0;
-  while (s->at < s->end && *s->at >= '0' && *s->at <= '9' && s->at - from < 16) {
-    sum = sum * 10 + (*s->at++ - '0');
-  }
+  for (; at < end && *at >= '0' && *at <= '9'; at++) sum = sum * 10 + (*at - '0');
+  s->at = at;
   *seconds = sum;
-  return s->at > from && s->at - from <= 15 && (*from != '0' || s->at - from == 1);
+  return at > from && (*from != '0' || at - from == 1);
 }
 
 static bool repeated(const subtoken_claims *claims, subtoken_slice slice) {
@@ -65,25 +61,24 @@ static bool take_permissions(scan *s, subtoken_claims *claims) {
   do {
     subtoken_slice slice;
     if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX || !take(s, "\"") ||
-        !take_class(s, ST_CHAR_SCOPE, SUBTOKEN_PERMISSION_MAX, &slice) || !take(s, "\"") ||
-        repeated(claims, slice)) {
+        !take_class(s, ST_CHAR_SCOPE, SUBTOKEN_PERMISSION_MAX, &slice) || repeated(claims, slice)) {
       return false;
     }
     claims->permissions[claims->permission_count++] = slice;
-  } while (take(s, ","));
-  return take(s, "]");
+  } while (take(s, "\","));
+  return take(s, "\"]");
 }
 
 static bool take_urls(scan *s, subtoken_claims *claims) {
   do {
     if (claims->url_count == SUBTOKEN_URLS_MAX || !take(s, "\"")) return false;
     const char *from = s->at;
-    s->at += st_entry_glance((subtoken_text){from, (size_t)(s->end - from)});
+    s->at += st_entry_glance(s->cpu, (subtoken_text){from, (size_t)(s->end - from)});
     subtoken_slice slice = slice_from(s, from);
-    if (slice.len == 0 || slice.len > SUBTOKEN_URL_MAX || !take(s, "\"")) return false;
+    if (slice.len == 0 || slice.len > SUBTOKEN_URL_MAX) return false;
     claims->urls[claims->url_count++] = slice;
-  } while (take(s, ","));
-  return take(s, "]");
+  } while (take(s, "\","));
+  return take(s, "\"]");
 }
 
 static bool take_all(scan *s, subtoken_claims *claims) {
@@ -97,8 +92,8 @@ static bool take_all(scan *s, subtoken_claims *claims) {
   return (claims->every_url || take_urls(s, claims)) && take(s, "}") && s->at == s->end;
 }
 
-bool st_claims_read_issued(subtoken_claims *claims) {
-  scan s = {claims->text, claims->text + claims->text_len, claims->text};
+bool st_claims_read_issued(uint8_t cpu, subtoken_claims *claims) {
+  scan s = {claims->text, claims->text + claims->text_len, claims->text, cpu};
   if (take_all(&s, claims)) return true;
   claims->permission_count = claims->url_count = 0;
   return false;

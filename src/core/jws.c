@@ -141,11 +141,12 @@ subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void
 
 subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
                                   size_t out_size, size_t *out_len) {
+  if (out_len != NULL) *out_len = 0;
   if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  *out_len = 0;
-  if (ring == NULL || token.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   size_t len = 0;
-  subtoken_result result = st_jws_open(ring, token, out, out_size, &len);
+  subtoken_result result = ring != NULL && token.data != NULL
+                               ? st_jws_open(ring, token, out, out_size, &len)
+                               : SUBTOKEN_INVALID_ARGUMENT;
   if (result == SUBTOKEN_OK) {
     *out_len = len;
   } else {
@@ -154,18 +155,23 @@ subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token
   return result;
 }
 
-subtoken_result st_jws_write(st_writer *writer, const subtoken_secret *secret,
-                             subtoken_text payload) {
+subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, size_t most,
+                            char *out, size_t out_size, size_t *out_len) {
   uint8_t mac[ST_HASH_LEN];
-  size_t start = writer->len;
-  st_write(writer, secret->header, secret->header_len);
-  st_write_char(writer, '.');
-  st_base64url_write_by(secret->cpu, writer, payload.data, payload.len);
-  if (writer->overflow) return SUBTOKEN_BUFFER_TOO_SMALL;
-  st_hmac(secret, writer->out + start, writer->len - start, mac);
-  st_write_char(writer, '.');
-  st_base64url_write_by(secret->cpu, writer, mac, sizeof mac);
-  return writer->overflow ? SUBTOKEN_BUFFER_TOO_SMALL : SUBTOKEN_OK;
+  const subtoken_secret *secret = &ring->secrets[0];
+  size_t signed_len = secret->header_len + 1 + ST_BASE64URL_LEN(payload.len);
+  if (signed_len + 1 + MAC_CHARS > most) return SUBTOKEN_TOO_LARGE;
+  if (signed_len + 1 + MAC_CHARS >= out_size) return SUBTOKEN_BUFFER_TOO_SMALL;
+  st_writer writer = st_writer_on(out, out_size);
+  st_write(&writer, secret->header, secret->header_len);
+  st_write_char(&writer, '.');
+  st_base64url_write_by(secret->cpu, &writer, payload.data, payload.len);
+  st_hmac(secret, out, signed_len, mac);
+  st_write_char(&writer, '.');
+  st_base64url_write_by(secret->cpu, &writer, mac, sizeof mac);
+  if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL; /* never: counted above */
+  *out_len = writer.len;
+  return SUBTOKEN_OK;
 }
 
 subtoken_result subtoken_jws_seal(const subtoken_ring *ring, const void *payload, size_t len,
@@ -175,14 +181,7 @@ subtoken_result subtoken_jws_seal(const subtoken_ring *ring, const void *payload
   if (out_size > 0) out[0] = '\0';
   if (ring == NULL || payload == NULL || len == 0) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0) return SUBTOKEN_NO_SECRET;
-  const subtoken_secret *secret = &ring->secrets[0];
-  size_t whole = secret->header_len + 2U + ST_BASE64URL_LEN(ST_HASH_LEN);
-  if (len > ST_BASE64URL_BYTES(SUBTOKEN_TOKEN_MAX - whole)) return SUBTOKEN_TOO_LARGE;
-  whole += ST_BASE64URL_LEN(len);
-  if (out_size < whole + 1) return SUBTOKEN_BUFFER_TOO_SMALL;
-  st_writer writer = st_writer_on(out, out_size);
-  subtoken_result result = st_jws_write(&writer, secret, (subtoken_text){payload, len});
-  if (result == SUBTOKEN_OK && !st_writer_end(&writer)) result = SUBTOKEN_BUFFER_TOO_SMALL;
-  if (result == SUBTOKEN_OK) *out_len = writer.len;
-  return result;
+  if (len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
+  return st_jws_seal(ring, (subtoken_text){payload, len}, SUBTOKEN_TOKEN_MAX, out, out_size,
+                     out_len);
 }

@@ -27,8 +27,11 @@ subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_
 subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
                             size_t out_size, size_t *out_len) __attribute__((warn_unused_result));
 
-/* `header.payload.mac`; the writer needs room for it all. */
-subtoken_result st_jws_write(st_writer *writer, const subtoken_secret *secret,
-                             subtoken_text payload) __attribute__((warn_unused_result));
+/* `header.payload.mac` under the first secret of a ring that has one, and a NUL. A token
+ * of more than `most` bytes is SUBTOKEN_TOO_LARGE. Nothing is written on failure.
+ */
+subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, size_t most,
+                            char *out, size_t out_size, size_t *out_len)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -71,7 +71,7 @@ static subtoken_result narrow_urls(const subtoken_claims *parent, const subtoken
     did->url = i;
     did->fault = st_entry_read(url, &entry);
     if (did->fault != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
-    if (!parent_covers(parent, &entry)) return SUBTOKEN_URL_WIDER;
+    if (ask->has_urls && !parent_covers(parent, &entry)) return SUBTOKEN_URL_WIDER;
     if (!add_entry(child, &entry)) return SUBTOKEN_TOO_LARGE;
   }
   return SUBTOKEN_OK;

@@ -1,5 +1,7 @@
 #include "core/paths.h"
 
+#include "base/x86.h"
+
 #include "subtoken/url.h"
 
 /* What an escaped byte may not stand for. */
@@ -55,7 +57,7 @@ static subtoken_fault path_decode(subtoken_text raw, st_path *path) {
   /* All characters before any escape, so that the reason does not depend on where they stand. */
   for (size_t i = 0; i < raw.len; i++) {
     char c = raw.data[i];
-    if ((st_class_of(c) & ST_CHAR_SEGMENT) == 0 && c != '/' && c != '*' && c != '%') {
+    if ((st_class_of(c) & ST_CHAR_PATH) == 0 && c != '*' && c != '%') {
       return c == '#' ? SUBTOKEN_FAULT_FRAGMENT : SUBTOKEN_FAULT_BAD_CHAR;
     }
   }
@@ -93,11 +95,14 @@ static inline bool segment_starts(const char *at, const char *end) {
  * that holds and returns how far; *escapes is the number of escapes on the way. What is
  * passed is what path_decode would accept; tests/unit/test_paths.c holds that.
  */
-static size_t glance(subtoken_text raw, size_t *escapes) {
+static size_t glance(uint8_t cpu, subtoken_text raw, size_t *escapes) {
   const char *at = raw.data, *end = raw.data + raw.len;
   *escapes = 0;
   if (raw.len == 0 || *at != '/') return 0;
+  bool fast = (cpu & ST_CPU_SSE41) != 0;
   while (at < end) {
+    if (fast && end - at >= 16) at += st_x86_path(at, (size_t)(end - at));
+    if (at == end) break;
     if ((st_class_of(*at) & ST_CHAR_SEGMENT) != 0) {
       at++;
     } else if (*at == '/' && segment_starts(at + 1, end)) {
@@ -138,9 +143,13 @@ static subtoken_fault check_query(subtoken_text query) {
 }
 
 subtoken_fault st_target_read(subtoken_text target, st_path *path) {
+  return st_target_read_by(0, target, path);
+}
+
+subtoken_fault st_target_read_by(uint8_t cpu, subtoken_text target, st_path *path) {
   path->len = 0;
   if (target.len > SUBTOKEN_TARGET_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  size_t escapes, passed = glance(target, &escapes), end = passed;
+  size_t escapes, passed = glance(cpu, target, &escapes), end = passed;
   while (end < target.len && target.data[end] != '?') end++;
   subtoken_fault fault = check_query((subtoken_text){target.data + end, target.len - end});
   if (fault != SUBTOKEN_FAULT_NONE) return fault;
@@ -200,16 +209,16 @@ static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
 
 /* How much of the text is an entry that is good at a glance: a path, or one with a star
  * behind its last slash. Its canonical text is no longer than itself. */
-static size_t glance_entry(subtoken_text text, size_t *escapes) {
-  size_t passed = glance(text, escapes);
+static size_t glance_entry(uint8_t cpu, subtoken_text text, size_t *escapes) {
+  size_t passed = glance(cpu, text, escapes);
   bool star =
       passed > 0 && passed < text.len && text.data[passed] == '*' && text.data[passed - 1] == '/';
   return passed + star;
 }
 
-size_t st_entry_glance(subtoken_text text) {
+size_t st_entry_glance(uint8_t cpu, subtoken_text text) {
   size_t escapes;
-  return glance_entry(text, &escapes);
+  return glance_entry(cpu, text, &escapes);
 }
 
 subtoken_fault st_entry_check(subtoken_text text) {
@@ -222,7 +231,7 @@ subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
   entry->path.len = 0;
   entry->method = (subtoken_text){NULL, 0};
   if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  if (text.len == 0 || glance_entry(text, &escapes) < text.len) return entry_decode(text, entry);
+  if (text.len == 0 || glance_entry(0, text, &escapes) < text.len) return entry_decode(text, entry);
   entry->wild = text.data[text.len - 1] == '*';
   take_path((subtoken_text){text.data, text.len - entry->wild}, escapes, &entry->path);
   return SUBTOKEN_FAULT_NONE;
@@ -276,8 +285,10 @@ bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_pa
     text = (subtoken_text){text.data + colon + 1, text.len - colon - 1};
   }
   if (text.data[text.len - 1] != '*') {
-    /* Nothing that is decoded holds a %, so equal bytes mean themselves. */
-    return (text.len == path->len && memcmp(text.data, path->bytes, text.len) == 0) ||
+    /* Nothing that is decoded holds a %, so that equal bytes mean themselves, and each
+     * escape is two characters longer than what it stands for. */
+    if (text.len == path->len) return memcmp(text.data, path->bytes, text.len) == 0;
+    return text.len > path->len && (text.len - path->len) % 2 == 0 &&
            follow(text, path) == path->len;
   }
   text.len--;
@@ -291,19 +302,21 @@ bool st_entry_covers(const st_entry *outer, const st_entry *inner) {
 }
 
 static size_t written_len(char c) {
-  return (st_class_of(c) & ST_CHAR_SEGMENT) != 0 || c == '/' ? 1 : 3;
+  return (st_class_of(c) & ST_CHAR_PATH) != 0 ? 1 : 3;
 }
 
 void st_path_write(st_writer *writer, const st_path *path) {
   static const char hex[] = "0123456789ABCDEF";
-  for (size_t i = 0; i < path->len; i++) {
-    char c = path->bytes[i];
-    if (written_len(c) == 1) {
-      st_write_char(writer, c);
-      continue;
-    }
-    char escape[3] = {'%', hex[(uint8_t)c >> 4], hex[(uint8_t)c & 15]};
+  subtoken_text rest = {path->bytes, path->len};
+  while (rest.len > 0) {
+    size_t plain = st_text_span(rest, ST_CHAR_PATH);
+    st_write(writer, rest.data, plain);
+    rest = (subtoken_text){rest.data + plain, rest.len - plain};
+    if (rest.len == 0) break;
+    uint8_t byte = (uint8_t)rest.data[0];
+    char escape[3] = {'%', hex[byte >> 4], hex[byte & 15]};
     st_write(writer, escape, sizeof escape);
+    rest = (subtoken_text){rest.data + 1, rest.len - 1};
   }
 }
 
@@ -319,8 +332,9 @@ void st_entry_write(st_writer *writer, const st_entry *entry) {
 subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out_size,
                                      size_t *out_len, subtoken_fault *fault) {
   st_path path;
+  if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
+  if (out_len != NULL) *out_len = 0;
   if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  *out_len = 0;
   if (out_size > 0) out[0] = '\0';
   subtoken_fault found = st_target_read(target, &path);
   if (fault != NULL) *fault = found;
@@ -335,8 +349,9 @@ subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out
 subtoken_result subtoken_url_canonical(subtoken_text text, char *out, size_t out_size,
                                        size_t *out_len, subtoken_fault *fault) {
   st_entry entry;
+  if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
+  if (out_len != NULL) *out_len = 0;
   if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  *out_len = 0;
   if (out_size > 0) out[0] = '\0';
   subtoken_fault found = st_entry_read(text, &entry);
   if (fault != NULL) *fault = found;

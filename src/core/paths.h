@@ -30,6 +30,9 @@ typedef struct st_entry {
 /* Cut off the query and read the path. SUBTOKEN_FAULT_NONE when it is good. */
 subtoken_fault st_target_read(subtoken_text target, st_path *path)
     __attribute__((warn_unused_result));
+/* cpu: subtoken_secret.cpu, or 0. */
+subtoken_fault st_target_read_by(uint8_t cpu, subtoken_text target, st_path *path)
+    __attribute__((warn_unused_result));
 subtoken_fault st_entry_read(subtoken_text text, st_entry *entry)
     __attribute__((warn_unused_result));
 
@@ -40,7 +43,7 @@ subtoken_fault st_entry_check(subtoken_text text) __attribute__((warn_unused_res
  * a glance: whatever follows has to be no part of it. 0 when there is none, which says
  * nothing yet about whether st_entry_read would take it.
  */
-size_t st_entry_glance(subtoken_text text) __attribute__((warn_unused_result));
+size_t st_entry_glance(uint8_t cpu, subtoken_text text) __attribute__((warn_unused_result));
 
 bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path);
 

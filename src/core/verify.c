@@ -15,7 +15,7 @@ static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text t
       st_jws_open(verifier->ring, token, claims->text, sizeof claims->text, &len);
   if (result != SUBTOKEN_OK) return result;
   claims->text_len = (uint16_t)len;
-  result = st_claims_read(claims, verifier->aud, NULL);
+  result = st_claims_read(verifier->ring->secrets[0].cpu, claims, verifier->aud, NULL);
   if (result != SUBTOKEN_OK) return result;
   return st_decide(verifier, request, claims);
 }
@@ -57,13 +57,16 @@ static subtoken_result inspect(subtoken_text token, char *header, size_t header_
   subtoken_result result = st_jws_split(token, NULL, &jws);
   if (result != SUBTOKEN_OK) return result;
   if (!st_base64url_valid(jws.mac)) return SUBTOKEN_MALFORMED;
-  if (!st_base64url_decode(jws.header, header, header_size - 1, &len)) return SUBTOKEN_MALFORMED;
+  if (!st_base64url_valid(jws.header)) return SUBTOKEN_MALFORMED;
+  if (!st_base64url_decode(jws.header, header, header_size - 1, &len)) {
+    return SUBTOKEN_BUFFER_TOO_SMALL;
+  }
   header[len] = '\0';
   if (!st_base64url_decode(jws.payload, claims->text, sizeof claims->text, &len)) {
     return SUBTOKEN_MALFORMED;
   }
   claims->text_len = (uint16_t)len;
-  return st_claims_read(claims, (subtoken_text){NULL, 0}, NULL);
+  return st_claims_read(0, claims, (subtoken_text){NULL, 0}, NULL);
 }
 
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,

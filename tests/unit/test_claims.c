@@ -7,7 +7,7 @@ static subtoken_result read_payload(subtoken_text payload, const char *aud) {
   if (payload.len > sizeof claims.text) abort();
   memcpy(claims.text, payload.data, payload.len);
   claims.text_len = (uint16_t)payload.len;
-  return st_claims_read(&claims, aud == NULL ? (subtoken_text){NULL, 0} : st_text(aud), NULL);
+  return st_claims_read(0, &claims, aud == NULL ? (subtoken_text){NULL, 0} : st_text(aud), NULL);
 }
 
 #define BASE "\"sub\":\"s\",\"iat\":1,\"exp\":2"
