@@ -89,7 +89,8 @@ run: all
 # ---- tests -------------------------------------------------------------------
 
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt sqlite3 faketime \
-	cmd:node=nodejs cmd:npm=npm
+	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
+	nginx-light libnginx-mod-http-lua
 .PHONY: deps-test
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)
@@ -98,7 +99,7 @@ ASAN = B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
 
-test-programs: all $(UNIT_BIN)
+test-programs: all $(UNIT_BIN) $(B)/bench/verify
 
 test: deps-test
 	@echo 'Building the program and its tests, plain and under the sanitizers'
@@ -158,6 +159,7 @@ fuzz: deps-fuzz
 
 # ---- benchmarks --------------------------------------------------------------
 
+# The instructions of a verify are counted with it, too (tests/e2e/test_instructions.py).
 $(B)/bench/verify: tests/bench/verify.c tests/bench/bare.h $(B)/libsubtoken.a Makefile
 	@mkdir -p $(@D)
 	@printf '  BENCH   %s\n' $@
@@ -170,17 +172,32 @@ bench: all $(B)/bench/verify
 
 # ---- installing --------------------------------------------------------------
 
+PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
+LUADIR ?= $(PREFIX)/share/lua/5.1
+MANDIR ?= $(PREFIX)/share/man
+MAN_PAGES := $(wildcard src/man/*)
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
-		$(DESTDIR)$(PREFIX)/include/subtoken
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/lib/pkgconfig \
+		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3)
 	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
 	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
 	install -m 644 $(B)/libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
 	ln -sf libsubtoken.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.0
 	ln -sf libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so
 	install -m 644 include/subtoken/*.h $(DESTDIR)$(PREFIX)/include/subtoken/
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/subtoken.pc.in \
+	umask 022; sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/subtoken.pc.in \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/subtoken.pc
+	install -m 644 src/bindings/subtoken.py $(DESTDIR)$(PYTHONDIR)/subtoken.py
+	install -m 644 src/bindings/subtoken.lua $(DESTDIR)$(LUADIR)/subtoken.lua
+	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 $(filter %.3,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man3/
+	@umask 022; for page in $(filter %.3,$(MAN_PAGES)); do \
+		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
+			[ "$$name" = "$$(basename $$page .3)" ] || printf '.so man3/%s\n' \
+				"$$(basename $$page)" > $(DESTDIR)$(MANDIR)/man3/$$name.3; \
+		done; \
+	done
 
 dist:
 	@mkdir -p $(B)

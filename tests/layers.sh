@@ -13,7 +13,8 @@ say() {
 ld -r -o "$b/pure.o" "$@"
 for symbol in $(nm -u "$b/pure.o" | sed 's/^ *U //'); do
 	case $symbol in
-	memcpy | memmove | memcmp | memset | __stack_chk_fail | __*_chk | mbedtls_sha256*) ;;
+	memcpy | memmove | memcmp | memset | __stack_chk_fail | __*_chk) ;;
+	mbedtls_sha256* | mbedtls_internal_sha256_process) ;;
 	_GLOBAL_OFFSET_TABLE_) ;;
 	*) say "base and core need $symbol" ;;
 	esac
@@ -23,6 +24,18 @@ state=$(nm "$b/pure.o" | grep -E ' [bBcCsS] ' || true)
 [ -z "$state" ] || say "base and core keep state: $state"
 data=$(objdump -h "$b/pure.o" | awk '$2 == ".data" && $3 !~ /^0+$/ { print $3 }')
 [ -z "$data" ] || say "base and core have $data bytes of writable data"
+
+# Only x86.c may use instructions that a processor can lack; it is called after asking.
+for object in "$@"; do
+	case $object in */x86.o) continue ;; esac
+	if objdump -d --no-show-raw-insn "$object" | grep -qE '[[:space:]](sha256|pshufb|pextr|v[a-z]+[[:space:]])'; then
+		say "$object uses instructions beyond SSE2"
+	fi
+done
+if [ -e "$b/src/base/x86.o" ] && objdump -d --no-show-raw-insn "$b/src/base/x86.o" |
+	grep -E '[[:space:]]v[a-z0-9]+[[:space:]]|%ymm' | grep -vq vzeroupper; then
+	say "x86.c uses instructions wider than its callers have asked for"
+fi
 
 # may ROOM FOLDER... : what a room's files may include, besides the system.
 may() {

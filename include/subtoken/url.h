@@ -41,21 +41,24 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_canonical(subtoke
 
 /* Does this entry let this method and target through? SUBTOKEN_OK,
  * SUBTOKEN_URL when it does not, SUBTOKEN_BAD_TARGET, SUBTOKEN_BAD_URL. An
- * absent method (data NULL) is let through only by an entry that names none.
+ * absent method (data NULL) is let through only by an entry that names none; an
+ * absent target is SUBTOKEN_BAD_TARGET.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_allows(subtoken_text entry,
                                                                       subtoken_text method,
                                                                       subtoken_text target);
 
-/* Is all that inner lets through let through by outer? SUBTOKEN_OK,
- * SUBTOKEN_URL_WIDER when it is not, SUBTOKEN_BAD_URL.
+/* May an entry `inner` be handed on by whoever holds `outer`? All that it lets through
+ * outer does too, and its method is outer's or added to none; GET is not changed
+ * to HEAD. SUBTOKEN_OK, SUBTOKEN_URL_WIDER when it may not, SUBTOKEN_BAD_URL.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_covers(subtoken_text outer,
                                                                       subtoken_text inner);
 
 /* Would these claims let this method and target through? SUBTOKEN_OK,
  * SUBTOKEN_BAD_TARGET or SUBTOKEN_URL; SUBTOKEN_INVALID_ARGUMENT for claims whose
- * counts or slices are out of range. The URL rule of subtoken_verify alone.
+ * counts or slices are out of range. The URL rule of subtoken_verify alone: an absent
+ * target is let through by claims that allow every path.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_match(const subtoken_claims *claims,
                                                                      subtoken_text method,

@@ -19,10 +19,14 @@ enum {
  * token. 0 on other machines than x86-64. */
 uint8_t st_x86_cpu(void);
 
-/* Hash whole blocks of 64 bytes into a SHA-256 state (FIPS 180-4 section 6.2). With
- * ST_CPU_AVX the upper halves of the registers are cleared first: where somebody left
- * values in them, each of these instructions would be a hundred times slower.
+/* Clear the upper halves of AVX registers. Where somebody left values in them, each
+ * instruction below costs more, those for SHA a hundred times as much. To be called where
+ * our work begins; nothing that it calls leaves values there.
  */
+void st_x86_clean(uint8_t cpu);
+
+/* Hash whole blocks of 64 bytes into a SHA-256 state (FIPS 180-4 section 6.2). Cleans by
+ * itself. */
 void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks);
 
 /* base64url, whole groups of four characters. Returns how many characters were decoded:

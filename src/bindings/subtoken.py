@@ -96,7 +96,7 @@ class _Secret(ctypes.Structure):
     _fields_ = [
         ("inner", ctypes.c_uint32 * 8),
         ("outer", ctypes.c_uint32 * 8),
-        ("kernel", ctypes.c_uint8),
+        ("cpu", ctypes.c_uint8),
         ("kid_len", ctypes.c_uint8),
         ("header_len", ctypes.c_uint8),
         ("kid", ctypes.c_char * _KID_MAX),

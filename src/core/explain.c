@@ -36,7 +36,7 @@ static void look(explained *e) {
 /* ---- pieces of sentences ---- */
 
 static void say(st_writer *w, const char *words) {
-  st_write_string(w, words);
+  for (; *words != '\0'; words++) st_write_char(w, *words);
 }
 
 static void say_time(st_writer *w, const char *claim, int64_t seconds) {

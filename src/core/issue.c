@@ -61,6 +61,7 @@ subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims 
   if (out_size > 0) out[0] = '\0';
   if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0) return SUBTOKEN_NO_SECRET;
+  st_x86_clean(ring->secrets[0].cpu);
   subtoken_result result = check(ring->secrets[0].cpu, claims);
   if (result != SUBTOKEN_OK) return result;
   st_writer text = st_writer_on(payload, sizeof payload);

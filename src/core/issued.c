@@ -38,10 +38,14 @@ static inline bool take_class(scan *s, uint8_t class, size_t most, subtoken_slic
 /* 1 to 15 digits, which are less than 2^53 whatever they are, without a zero in front. */
 static inline bool take_time(scan *s, int64_t *seconds) {
   const char *from = s->at, *at = from, *end = s->end - from > 15 ? from + 15 : s->end;
-  int64_t sum = 0;
-  for (; at < end && *at >= '0' && *at <= '9'; at++) sum = sum * 10 + (*at - '0');
+  uint64_t sum = 0;
+  for (; at < end; at++) {
+    unsigned digit = (unsigned)*at - '0';
+    if (digit > 9) break;
+    sum = sum * 10 + digit;
+  }
   s->at = at;
-  *seconds = sum;
+  *seconds = (int64_t)sum;
   return at > from && (*from != '0' || at - from == 1);
 }
 

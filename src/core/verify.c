@@ -61,6 +61,9 @@ static subtoken_result inspect(subtoken_text token, char *header, size_t header_
   if (!st_base64url_decode(jws.header, header, header_size - 1, &len)) {
     return SUBTOKEN_BUFFER_TOO_SMALL;
   }
+  for (size_t i = 0; i < len; i++) {
+    if (header[i] == '\0') return SUBTOKEN_MALFORMED; /* it would hide what follows */
+  }
   header[len] = '\0';
   if (!st_base64url_decode(jws.payload, claims->text, sizeof claims->text, &len)) {
     return SUBTOKEN_MALFORMED;

@@ -1,6 +1,6 @@
 /* Our own rows of the bench: verify MODE TOKENFILE SECRETFILE [threads=T].
  * Reads numbers from standard input; for each does the mode's work that often, going
- * round through the tokens, and prints the nanoseconds it took. With the mode `count`
+ * round through the tokens, and prints the nanoseconds it took. With a mode `count…`
  * and a number in place of threads it verifies that often and ends, for callgrind.
  * Exit 1 when a token is refused.
  */
@@ -53,6 +53,16 @@ static bool work_verify(const sample *s) {
                               .needs = &s->need,
                               .needs_count = s->needs};
   return subtoken_verify(&verifier, s->token, &request, &claims) == SUBTOKEN_OK;
+}
+
+/* As in a program whose other code uses AVX and leaves the upper halves as they are. */
+static bool work_verify_after_avx(const sample *s) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx")) {
+    __asm__ __volatile__("vcmpps $15, %%ymm15, %%ymm15, %%ymm15" : : : "xmm15");
+  }
+#endif
+  return work_verify(s);
 }
 
 static bool work_issue(const sample *s) {
@@ -120,6 +130,8 @@ static const struct mode {
     {"mac-portable", work_mac, true},
     {"mac-mbedtls", work_mac_mbedtls, false},
     {"count", work_verify, false},
+    {"count-portable", work_verify, true},
+    {"verify-after-avx", work_verify_after_avx, false},
 };
 
 /* ---- reading what is asked ---- */

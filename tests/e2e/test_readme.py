@@ -75,6 +75,30 @@ def the_program_for_edges_compiles_and_decides():
 
 
 @test
+def python_and_lua_decide_alike():
+    if SANITIZER:
+        return "the library would need the sanitizer's own program around it"
+    d = place()
+    data = os.path.join(d, "var")
+    key = make_key(data)["key"]
+    good = issue(data, key, "--permissions", "account", "--urls", "/v2/account")
+    bindings = os.path.join(os.path.dirname(TESTS), "src", "bindings")
+    env = dict(os.environ, PYTHONPATH=bindings, LUA_PATH=bindings + "/?.lua", LANG="C.UTF-8",
+               SUBTOKEN_LIBRARY=os.path.join(os.path.dirname(PROGRAM), "libsubtoken.so.0"))
+    (python,), (lua,) = blocks("python"), blocks("lua")
+    ask = "\nprint(%s)\nprint(%s)\n" % tuple('decide("%s", "GET", "%s")' % (good, target)
+                                             for target in ("/v2/account", "/v2/items"))
+    refusal = "url GET /v2/items is not in [/v2/account]\n"
+    p = subprocess.run([sys.executable, "-c", python + ask], cwd=d, env=env, capture_output=True,
+                       text=True)
+    assert p.stdout == ("(200, None)\n" + refusal + "(403, 'Bearer error=\"insufficient_scope\"')\n"
+                        ), (p.stdout, p.stderr)
+    p = subprocess.run(["luajit", "-e", lua + ask], cwd=d, env=env, capture_output=True, text=True)
+    assert p.stdout == ("200\tnil\n" + refusal + "403\tBearer error=\"insufficient_scope\"\n"
+                        ), (p.stdout, p.stderr)
+
+
+@test
 def make_run_serves_and_its_lines_can_be_pasted():
     root = os.path.dirname(TESTS)
     if os.path.dirname(PROGRAM) != os.path.join(root, "build"):

@@ -1,0 +1,74 @@
+"""What a verify costs besides its signature, in instructions: a count of callgrind is
+the same whatever else the machine does, so that unlike a time it can fail a test."""
+import base64, hashlib, hmac, os, re, subprocess, sys, time
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from support import *
+
+VERIFY = os.path.join(os.path.dirname(PROGRAM), "bench", "verify")
+SECRET = hashlib.sha256(b"a secret of this test").digest()
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def files(directory):
+    """The announcement's token, as the bench has it: 360 characters."""
+    now = int(time.time())
+    payload = ('{"sub":"wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k","iat":%d,"exp":%d,'
+               '"permissions":["progression","account","unlocks"],"urls":'
+               '["/v2/characters/My%%20Cool%%20Character","/v2/account/home/cats"]}'
+               % (now, now + 86400))
+    text = encode(b'{"alg":"HS256","typ":"JWT"}') + "." + encode(payload.encode())
+    token = text + "." + encode(hmac.digest(SECRET, text.encode(), "sha256"))
+    assert len(token) == 360, len(token)
+    paths = [os.path.join(directory, name) for name in ("tokens", "secret")]
+    for path, data in zip(paths, (token.encode() + b"\n", SECRET)):
+        with open(path, "wb") as f:
+            f.write(data)
+    return paths
+
+
+def counted(mode, directory, paths, times):
+    """Instructions outside of subtoken_mac_check, which is the HMAC and its comparing."""
+    out = os.path.join(directory, "callgrind.out")
+    p = subprocess.run(["valgrind", "--tool=callgrind", "--toggle-collect=subtoken_mac_check",
+                        "--collect-atstart=yes",  # in this order: the other one turns it off
+                        "--callgrind-out-file=" + out, VERIFY, mode, *paths, str(times)], capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+    return int(re.search(r"^totals: (\d+)", open(out).read(), re.M).group(1))
+
+
+def for_one(mode):
+    """Two runs, so that what happens once falls out."""
+    directory = scratch()
+    paths = files(directory)
+    return (counted(mode, directory, paths, 1100) - counted(mode, directory, paths, 100)) / 1000
+
+
+def has_sse41():
+    with open("/proc/cpuinfo") as f:
+        return re.search(r"^flags\s*:.*\bsse4_1\b", f.read(), re.M) is not None
+
+
+@test
+def a_verify_without_its_hash_is_3000_instructions():
+    if SANITIZER:
+        return "the sanitizers' own instructions are no concern"
+    if not has_sse41():
+        return "the limit is for processors with SSE4.1"
+    count = for_one("count")
+    print("# %d" % count)
+    assert 1000 < count <= 3000, count  # less: it has not been counted
+
+
+@test
+def in_plain_c_it_is_6000():
+    if SANITIZER:
+        return "the sanitizers' own instructions are no concern"
+    count = for_one("count-portable")
+    print("# %d" % count)
+    assert 1000 < count <= 6000, count
+
+
+main()
