@@ -73,6 +73,13 @@ void st_write_int(st_writer *writer, int64_t value);
 /* Adds a NUL that does not count. False when anything did not fit. */
 bool st_writer_end(st_writer *writer) __attribute__((warn_unused_result));
 
+/* Empties the output of a public function; false when either is NULL. */
+static inline bool st_empty_out(char *out, size_t out_size, size_t *out_len) {
+  if (out_len != NULL) *out_len = 0;
+  if (out != NULL && out_size > 0) out[0] = '\0';
+  return out != NULL && out_len != NULL;
+}
+
 /* Equal bytes? Takes the same time wherever they differ. */
 bool st_equal_secret(const void *a, const void *b, size_t len) __attribute__((warn_unused_result));
 

@@ -239,9 +239,16 @@ subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text e
 
 /* Nothing in good claims needs an escape: neither sub nor scope-token nor path. */
 static void write_quoted(st_writer *writer, const subtoken_claims *claims, subtoken_slice slice) {
-  st_write_char(writer, '"');
-  st_write(writer, claims->text + slice.at, slice.len);
-  st_write_char(writer, '"');
+  size_t len = slice.len + 2U;
+  if (writer->overflow || len > writer->size - writer->len) {
+    writer->overflow = true;
+    return;
+  }
+  char *to = writer->out + writer->len;
+  to[0] = '"';
+  memcpy(to + 1, claims->text + slice.at, slice.len);
+  to[len - 1] = '"';
+  writer->len += len;
 }
 
 static void write_list(st_writer *writer, const subtoken_claims *claims, const subtoken_slice *list,

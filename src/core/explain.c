@@ -35,6 +35,9 @@ static void look(explained *e) {
 
 /* ---- pieces of sentences ---- */
 
+#define LAST_DATE INT64_C(253402300799) /* the last second of the year 9999 */
+#define TARGET_SHOWN 256                /* so that what decided is not pushed out */
+
 static void say(st_writer *w, const char *words) {
   for (; *words != '\0'; words++) st_write_char(w, *words);
 }
@@ -42,7 +45,11 @@ static void say(st_writer *w, const char *words) {
 static void say_time(st_writer *w, const char *claim, int64_t seconds) {
   say(w, claim);
   st_write_char(w, ' ');
-  st_date_write(w, seconds, false);
+  if (seconds <= LAST_DATE) {
+    st_date_write(w, seconds, false);
+  } else {
+    st_write_int(w, seconds); /* no date has more than four digits for the year */
+  }
 }
 
 static void say_span(st_writer *w, int64_t seconds) {
@@ -57,10 +64,35 @@ static void say_span(st_writer *w, int64_t seconds) {
   say(w, rows[i].name);
 }
 
+/* `31536001 s (365 days)`: where two spans are compared, a second decides. */
+static void say_exact_span(st_writer *w, int64_t seconds) {
+  st_write_int(w, seconds);
+  say(w, " s");
+  if (seconds < 120) return;
+  say(w, " (");
+  say_span(w, seconds);
+  st_write_char(w, ')');
+}
+
+/* In quotes, and those in it escaped. */
 static void say_quoted(st_writer *w, subtoken_text text) {
+  st_cutter cutter = {text, false};
+  subtoken_text piece;
   st_write_char(w, '"');
-  st_write_shown(w, text);
+  for (bool first = true; st_cut(&cutter, '"', &piece); first = false) {
+    if (!first) say(w, "\\\"");
+    st_write_shown(w, piece);
+  }
   st_write_char(w, '"');
+}
+
+/* As it stands, but what would be invisible in quotes. */
+static void say_word(st_writer *w, subtoken_text text) {
+  if (text.len == 0) {
+    say(w, "\"\"");
+  } else {
+    st_write_shown(w, text);
+  }
 }
 
 static void say_list(st_writer *w, const subtoken_claims *claims, const subtoken_slice *list,
@@ -68,75 +100,132 @@ static void say_list(st_writer *w, const subtoken_claims *claims, const subtoken
   st_write_char(w, '[');
   for (size_t i = 0; i < count; i++) {
     if (i > 0) say(w, ", ");
-    st_write_shown(w, subtoken_claims_text(claims, list[i]));
+    say_word(w, subtoken_claims_text(claims, list[i]));
   }
   st_write_char(w, ']');
 }
 
 /* ---- one sentence a rule ---- */
 
+/* A member of the header. *string: it is one, and then *value is its text. */
+typedef struct member {
+  bool there, string;
+  subtoken_text value;
+} member;
+
+/* Reads all of the header; overwrites it. False when it is no object of strict JSON.
+ * forbidden (may be NULL) receives the first name that is. */
+static bool read_header(explained *e, subtoken_text wanted, member *found,
+                        subtoken_text *forbidden) {
+  st_json json;
+  subtoken_text name, value;
+  *found = (member){false, false, {NULL, 0}};
+  st_json_start(&json, e->header, e->header_len);
+  if (!st_json_object(&json)) return false;
+  while (st_json_member(&json, &name)) {
+    bool string = st_json_peek(&json) == '"';
+    if (!(string ? st_json_string(&json, &value) : st_json_skip(&json))) return false;
+    if (st_text_equal(name, wanted)) {
+      *found = (member){true, string, string ? value : (subtoken_text){NULL, 0}};
+    }
+    if (forbidden != NULL && forbidden->len == 0 && st_jws_forbidden(name)) *forbidden = name;
+  }
+  return st_json_end(&json);
+}
+
 static void explain_malformed(st_writer *w, explained *e) {
-  if (!e->split) {
-    say(w, "a token is three parts with dots between them");
+  member unused;
+  size_t dots = 0;
+  for (size_t i = 0; i < e->token.len; i++) dots += e->token.data[i] == '.';
+  if (!e->split || dots != 2) {
+    say(w, "it has ");
+    st_write_int(w, (int64_t)dots);
+    say(w, dots == 1 ? " dot" : " dots");
+    say(w, "; a token is three parts that are not empty, with two dots between them");
   } else if (e->header_len == 0) {
     say(w, "the header is not base64url without padding");
   } else if (e->claims.text_len == 0) {
     say(w, "the payload is not base64url without padding");
   } else if (!st_base64url_valid(e->jws.mac)) {
     say(w, "the signature is not base64url without padding");
-  } else if (!st_json_valid(e->header, e->header_len)) {
-    say(w, "the header is not strict JSON");
+  } else if (!read_header(e, ST_TEXT(""), &unused, NULL)) {
+    say(w, "the header is not an object in strict JSON");
   } else {
-    say(w, "the claims are not a strict JSON object");
+    say(w, "the claims are not an object in strict JSON");
   }
 }
 
-/* The text of a string member of the header, or the empty text. */
-static subtoken_text header_member(explained *e, subtoken_text wanted) {
-  st_json json;
-  subtoken_text name, value, found = {"", 0};
-  st_json_start(&json, e->header, e->header_len);
-  if (!st_json_object(&json)) return found;
-  while (st_json_member(&json, &name)) {
-    bool string = st_json_peek(&json) == '"';
-    if (!(string ? st_json_string(&json, &value) : st_json_skip(&json))) return found;
-    if (string && st_text_equal(name, wanted)) found = value;
+/* `alg is "none"`, `alg is no string`, `alg is missing`. */
+static void say_member(st_writer *w, const char *name, const member *found) {
+  say(w, name);
+  if (found->string) {
+    say(w, " is ");
+    say_quoted(w, found->value);
+  } else {
+    say(w, found->there ? " is no string" : " is missing");
   }
-  return found;
+}
+
+static void explain_alg(st_writer *w, explained *e) {
+  member alg;
+  (void)read_header(e, ST_TEXT("alg"), &alg, NULL);
+  say_member(w, "alg", &alg);
+  say(w, ", not \"HS256\"");
 }
 
 static void explain_header(st_writer *w, explained *e) {
+  member typ;
+  subtoken_text forbidden = {NULL, 0};
   if (e->jws.header.len > SUBTOKEN_HEADER_MAX) {
-    say(w, "the header is longer than 1024 characters");
+    say(w, "the header part has ");
+    st_write_int(w, (int64_t)e->jws.header.len);
+    say(w, " characters, at most 1024 are looked at");
     return;
   }
-  subtoken_text typ = header_member(e, ST_TEXT("typ"));
-  if (typ.len > 0 && !st_text_is(typ, "JWT")) {
-    say(w, "typ is ");
-    say_quoted(w, typ);
+  (void)read_header(e, ST_TEXT("typ"), &typ, &forbidden);
+  if (typ.there && !(typ.string && st_text_is(typ.value, "JWT"))) {
+    say_member(w, "typ", &typ);
     say(w, ", not \"JWT\"");
-    return;
+  } else {
+    say(w, "the header has ");
+    say_quoted(w, forbidden);
+    say(w, ", which changes what a token means");
   }
-  say(w, "the header has a member that changes what the token means (such as crit, jwk or x5c)");
+}
+
+static void say_kid(st_writer *w, subtoken_text kid) {
+  if (kid.len > 0) {
+    say_quoted(w, kid);
+  } else {
+    say(w, "(unnamed)");
+  }
 }
 
 static void explain_kid(st_writer *w, explained *e) {
-  subtoken_text kid = header_member(e, ST_TEXT("kid"));
-  if (kid.len > 0) {
-    say(w, "kid ");
-    say_quoted(w, kid);
-  } else {
-    say(w, "a token without a kid");
-  }
-  say(w, " is for none of the secrets [");
-  const subtoken_ring *ring = e->verifier != NULL ? e->verifier->ring : NULL;
+  member kid;
+  (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
+  say_member(w, "kid", &kid);
+  say(w, ", the secrets are [");
+  const subtoken_ring *ring = e->verifier->ring;
   for (size_t i = 0; ring != NULL && i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
-    const subtoken_secret *secret = &ring->secrets[i];
     if (i > 0) say(w, ", ");
-    st_write_shown(
-        w, secret->kid_len > 0 ? (subtoken_text){secret->kid, secret->kid_len} : ST_TEXT("-"));
+    say_kid(w, (subtoken_text){ring->secrets[i].kid, ring->secrets[i].kid_len});
   }
   st_write_char(w, ']');
+}
+
+static void explain_mac(st_writer *w, explained *e) {
+  member kid;
+  size_t bytes = ST_BASE64URL_BYTES(e->jws.mac.len);
+  if (bytes != ST_HASH_LEN) {
+    say(w, "the signature has ");
+    st_write_int(w, (int64_t)bytes);
+    say(w, " bytes, not 32");
+    return;
+  }
+  (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
+  say(w, "the signature was not made over these bytes with the secret ");
+  say_kid(w, kid.value);
 }
 
 static void explain_times(st_writer *w, const explained *e, subtoken_result result) {
@@ -146,10 +235,10 @@ static void explain_times(st_writer *w, const explained *e, subtoken_result resu
     say_time(w, "exp", claims->exp);
     say_time(w, " is not after iat", claims->iat);
   } else if (result == SUBTOKEN_TTL) {
-    say(w, "it lives ");
-    say_span(w, claims->exp - claims->iat);
+    say(w, "from iat to exp it is ");
+    say_exact_span(w, claims->exp - claims->iat);
     say(w, ", at most ");
-    say_span(w, e->verifier->max_life);
+    say_exact_span(w, e->verifier->max_life);
     say(w, " are allowed");
   } else if (result == SUBTOKEN_EXPIRED) {
     say_time(w, "exp", claims->exp);
@@ -166,39 +255,83 @@ static void explain_times(st_writer *w, const explained *e, subtoken_result resu
   }
 }
 
-static void explain_parties(st_writer *w, const explained *e, subtoken_result result) {
-  const subtoken_claims *claims = &e->claims;
-  if (result == SUBTOKEN_AUD) {
-    say(w, "aud does not name ");
-    say_quoted(w, e->verifier->aud);
-    return;
+/* The aud claim as it stands in the token, decoded anew because the claims keep none. */
+static void say_audience(st_writer *w, explained *e) {
+  st_json json;
+  subtoken_text name, value;
+  size_t len, shown = 0;
+  if (!st_base64url_decode(e->jws.payload, e->header, sizeof e->header, &len)) return;
+  st_json_start(&json, e->header, len);
+  if (!st_json_object(&json)) return;
+  while (st_json_member(&json, &name) && !st_text_is(name, "aud")) (void)st_json_skip(&json);
+  if (json.failed || !st_text_is(name, "aud")) {
+    say(w, "missing");
+  } else if (st_json_peek(&json) == '"') {
+    if (st_json_string(&json, &value)) say_quoted(w, value);
+  } else if (st_json_array(&json)) {
+    st_write_char(w, '[');
+    while (st_json_element(&json) && st_json_string(&json, &value)) {
+      if (shown++ > 0) say(w, ", ");
+      say_quoted(w, value);
+    }
+    st_write_char(w, ']');
   }
-  say(w, "iss is ");
-  if (claims->iss.len > 0) {
-    say_quoted(w, subtoken_claims_text(claims, claims->iss));
+}
+
+static void explain_parties(st_writer *w, explained *e, subtoken_result result) {
+  bool aud = result == SUBTOKEN_AUD;
+  subtoken_text iss = subtoken_claims_text(&e->claims, e->claims.iss);
+  say(w, aud ? "aud is " : "iss is ");
+  if (aud) {
+    say_audience(w, e);
+  } else if (iss.len > 0) {
+    say_quoted(w, iss);
   } else {
     say(w, "empty or missing");
   }
   say(w, ", not ");
-  say_quoted(w, e->verifier->iss);
+  say_quoted(w, aud ? e->verifier->aud : e->verifier->iss);
+}
+
+/* Without its query, which may hold a credential (RFC 6750 section 2.3). */
+static void say_target(st_writer *w, subtoken_text target) {
+  st_cutter cutter = {target, false};
+  subtoken_text path;
+  if (target.data == NULL) {
+    say(w, "(none given)");
+    return;
+  }
+  (void)st_cut(&cutter, '?', &path);
+  bool cut = path.len > TARGET_SHOWN;
+  if (cut) {
+    path.len = TARGET_SHOWN;
+    while (path.len > TARGET_SHOWN - 4 && (path.data[path.len] & 0xC0) == 0x80) path.len--;
+  }
+  say_word(w, path);
+  if (cut) say(w, "...");
 }
 
 static void explain_target(st_writer *w, const explained *e, subtoken_result result) {
+  static const subtoken_text absent = {NULL, 0};
   subtoken_text target = e->request->target;
+  subtoken_text method = result == SUBTOKEN_URL ? e->request->method : absent;
   st_path path;
   say(w, result == SUBTOKEN_URL ? "url " : "target ");
-  if (result == SUBTOKEN_URL && e->request->method.data != NULL) {
-    st_write_shown(w, e->request->method);
+  if (method.data != NULL) {
+    say_word(w, method);
     st_write_char(w, ' ');
   }
-  st_write_shown(w, target.data != NULL ? target : ST_TEXT("(none given)"));
+  say_target(w, target);
   if (result == SUBTOKEN_URL) {
     say(w, " is not in ");
     say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
     return;
   }
-  say(w, " can be read in more than one way: ");
+  say(w, " is refused: ");
   say(w, subtoken_fault_text(st_target_read(target, &path)));
+  st_cutter cutter = {target, false};
+  (void)st_cut(&cutter, '?', &target);
+  if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) say(w, ", in its query");
 }
 
 static void explain_needs(st_writer *w, const explained *e) {
@@ -207,7 +340,7 @@ static void explain_needs(st_writer *w, const explained *e) {
   while (i < request->needs_count && st_claims_has_permission(&e->claims, request->needs[i])) i++;
   if (i < request->needs_count) {
     say(w, "it needs ");
-    st_write_shown(w, request->needs[i]);
+    say_word(w, request->needs[i]);
     say(w, ", ");
   }
   say(w, "the token has ");
@@ -221,14 +354,10 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
       say(w, " characters, at most 8192 are looked at");
       break;
     case SUBTOKEN_MALFORMED: explain_malformed(w, e); break;
-    case SUBTOKEN_ALG:
-      say(w, "alg is ");
-      say_quoted(w, header_member(e, ST_TEXT("alg")));
-      say(w, ", not \"HS256\"");
-      break;
+    case SUBTOKEN_ALG: explain_alg(w, e); break;
     case SUBTOKEN_HEADER: explain_header(w, e); break;
     case SUBTOKEN_KID: explain_kid(w, e); break;
-    case SUBTOKEN_MAC: say(w, "the signature was not made with our secret over these bytes"); break;
+    case SUBTOKEN_MAC: explain_mac(w, e); break;
     case SUBTOKEN_CLAIMS:
       say(w, "claim ");
       say_quoted(w, e->fault);
@@ -239,7 +368,7 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
   }
 }
 
-static void explain_read(st_writer *w, const explained *e, subtoken_result result) {
+static void explain_read(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
     case SUBTOKEN_OK: say_time(w, "good until", e->claims.exp); break;
     case SUBTOKEN_ISS:

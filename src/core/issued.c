@@ -53,7 +53,8 @@ static bool repeated(const subtoken_claims *claims, subtoken_slice slice) {
   const char *text = claims->text + slice.at;
   for (size_t i = 0; i < claims->permission_count; i++) {
     subtoken_slice known = claims->permissions[i];
-    if (known.len == slice.len && memcmp(claims->text + known.at, text, slice.len) == 0) {
+    const char *other = claims->text + known.at;
+    if (known.len == slice.len && *other == *text && memcmp(other, text, slice.len) == 0) {
       return true;
     }
   }

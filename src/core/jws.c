@@ -61,7 +61,7 @@ typedef struct header_facts {
 /* Members that would change what the token means (RFC 7515 section 4.1, RFC 7516
  * section 4.1, RFC 7518 section 4.8, RFC 7797): none is understood here.
  */
-static bool forbidden(subtoken_text name) {
+bool st_jws_forbidden(subtoken_text name) {
   static const subtoken_text names[] = {
       {"crit", 4}, {"b64", 3}, {"zip", 3}, {"enc", 3}, {"cty", 3}, {"jwk", 3},      {"jku", 3},
       {"x5u", 3},  {"x5c", 3}, {"x5t", 3}, {"p2s", 3}, {"p2c", 3}, {"x5t#S256", 8},
@@ -88,7 +88,7 @@ static void read_member(st_json *json, subtoken_text name, header_facts *facts) 
     facts->has_kid = true;
     facts->kid_good = string_or_skip(json, &facts->kid) && st_kid_valid(facts->kid);
   } else {
-    facts->forbidden = facts->forbidden || forbidden(name);
+    facts->forbidden = facts->forbidden || st_jws_forbidden(name);
     (void)st_json_skip(json); /* a failure sticks in json */
   }
 }
@@ -143,8 +143,7 @@ subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void
 
 subtoken_result subtoken_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
                                   size_t out_size, size_t *out_len) {
-  if (out_len != NULL) *out_len = 0;
-  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   size_t len = 0;
   subtoken_result result = ring != NULL && token.data != NULL
                                ? st_jws_open(ring, token, out, out_size, &len)
@@ -178,9 +177,7 @@ subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, si
 
 subtoken_result subtoken_jws_seal(const subtoken_ring *ring, const void *payload, size_t len,
                                   char *out, size_t out_size, size_t *out_len) {
-  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  *out_len = 0;
-  if (out_size > 0) out[0] = '\0';
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring == NULL || payload == NULL || len == 0) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0) return SUBTOKEN_NO_SECRET;
   if (len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;

@@ -20,6 +20,9 @@ typedef struct st_jws {
 subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_jws *jws)
     __attribute__((warn_unused_result));
 
+/* Is this the name of a header member that would change what the token means? */
+bool st_jws_forbidden(subtoken_text name);
+
 /* Check all three parts, the header, and the MAC under the secret that the header
  * names; alg selects nothing. out receives the payload, and is trusted only with
  * SUBTOKEN_OK.

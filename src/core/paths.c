@@ -18,11 +18,17 @@ static subtoken_fault fault_of_escaped(uint8_t byte) {
   }
 }
 
+/* The byte that an escape stands for, or -1 when it is none. */
+static inline int escaped(const char *at, const char *end) {
+  if (end - at < 3 || *at != '%') return -1;
+  int high = st_hex_value(at[1]), low = st_hex_value(at[2]);
+  return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 static subtoken_fault unescape(subtoken_text raw, size_t at, char *out) {
-  int high = raw.len - at >= 3 ? st_hex_value(raw.data[at + 1]) : -1;
-  int low = raw.len - at >= 3 ? st_hex_value(raw.data[at + 2]) : -1;
-  if (high < 0 || low < 0) return SUBTOKEN_FAULT_BAD_ESCAPE;
-  *out = (char)(high << 4 | low);
+  int byte = escaped(raw.data + at, raw.data + raw.len);
+  if (byte < 0) return SUBTOKEN_FAULT_BAD_ESCAPE;
+  *out = (char)byte;
   return fault_of_escaped((uint8_t)*out);
 }
 
@@ -75,31 +81,51 @@ static subtoken_fault path_decode(subtoken_text raw, st_path *path) {
   return check_segments(path);
 }
 
-/* What an escape at `at` stands for when that is nothing special, else NUL. */
-static char harmless(const char *at, const char *end) {
-  int high = end - at >= 3 ? st_hex_value(at[1]) : -1;
-  int low = end - at >= 3 ? st_hex_value(at[2]) : -1;
-  char c = high < 0 || low < 0 ? '\0' : (char)(high << 4 | low);
-  return (st_class_of(c) & ST_CHAR_ESCAPED) != 0 ? c : '\0';
+/* The character beyond ASCII that one to four escapes stand for: see harmless. Not
+ * inline, so that the others need not guard its array. */
+__attribute__((noinline)) static uint32_t harmless_utf8(const char *at, const char *end,
+                                                        size_t *len) {
+  char bytes[4];
+  size_t count = 0;
+  uint32_t code = 0;
+  for (; count < sizeof bytes; count++) {
+    int byte = escaped(at + 3 * count, end);
+    if (byte < 0) break;
+    bytes[count] = (char)byte;
+  }
+  *len = 3 * st_utf8_next(bytes, count, &code);
+  return *len > 0 && code > 0x9F ? code : 0;
+}
+
+/* The character that the escapes at `at` stand for, of *len characters together, when it
+ * is printable and means nothing to a path, else 0.
+ */
+static uint32_t harmless(const char *at, const char *end, size_t *len) {
+  int byte = escaped(at, end);
+  if (byte >= 0x80) return harmless_utf8(at, end, len);
+  *len = 3;
+  return byte >= 0 && (st_class_of((char)byte) & ST_CHAR_ESCAPED) != 0 ? (uint32_t)byte : 0;
 }
 
 /* Behind a slash: neither another one nor what could be a segment of dots. */
 static inline bool segment_starts(const char *at, const char *end) {
+  size_t len;
   if (at == end) return true;
-  char c = *at == '%' ? harmless(at, end) : *at;
-  return c != '/' && c != '.' && c != ' ' && c != '\0';
+  uint32_t c = *at == '%' ? harmless(at, end, &len) : (uint8_t)*at;
+  return c != '/' && c != '.' && c != ' ' && c != 0;
 }
 
 /* Most paths are good at a glance: a slash in front, no segment that starts with a dot,
- * a space or nothing, no escape but of a printable character of ASCII. Goes as far as
- * that holds and returns how far; *escapes is the number of escapes on the way. What is
- * passed is what path_decode would accept; tests/unit/test_paths.c holds that.
+ * a space or nothing, no escape of anything special. Goes as far as that holds and
+ * returns how far; *escapes is the number of escapes on the way. What is passed is what
+ * path_decode would accept; tests/unit/test_paths.c holds that.
  */
 static size_t glance(uint8_t cpu, subtoken_text raw, size_t *escapes) {
   const char *at = raw.data, *end = raw.data + raw.len;
+  bool fast = (cpu & ST_CPU_SSE41) != 0;
+  size_t len;
   *escapes = 0;
   if (raw.len == 0 || *at != '/') return 0;
-  bool fast = (cpu & ST_CPU_SSE41) != 0;
   while (at < end) {
     if (fast && end - at >= 16) at += st_x86_path(at, (size_t)(end - at));
     if (at == end) break;
@@ -108,9 +134,9 @@ static size_t glance(uint8_t cpu, subtoken_text raw, size_t *escapes) {
     } else if (*at == '/' && segment_starts(at + 1, end)) {
       /* What starts a segment needs no second look, but for an escape. */
       at += at + 1 < end && (st_class_of(at[1]) & ST_CHAR_SEGMENT) != 0 ? 2 : 1;
-    } else if (*at == '%' && harmless(at, end) != '\0') {
-      at += 3;
-      ++*escapes;
+    } else if (*at == '%' && harmless(at, end, &len) != 0) {
+      at += len;
+      *escapes += len / 3;
     } else {
       break;
     }
@@ -126,7 +152,7 @@ static void take_path(subtoken_text raw, size_t escapes, st_path *path) {
   for (size_t from = 0, to = 0; from < raw.len; from++) {
     char c = raw.data[from];
     if (c == '%') {
-      c = harmless(raw.data + from, raw.data + raw.len);
+      c = (char)escaped(raw.data + from, raw.data + raw.len);
       from += 2;
     }
     path->room[to++] = c;
@@ -208,17 +234,22 @@ static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
 }
 
 /* How much of the text is an entry that is good at a glance: a path, or one with a star
- * behind its last slash. Its canonical text is no longer than itself. */
-static size_t glance_entry(uint8_t cpu, subtoken_text text, size_t *escapes) {
-  size_t passed = glance(cpu, text, escapes);
-  bool star =
-      passed > 0 && passed < text.len && text.data[passed] == '*' && text.data[passed - 1] == '/';
-  return passed + star;
+ * behind its last slash, and *method characters in front. Its canonical text is no longer
+ * than itself. */
+static size_t glance_entry(uint8_t cpu, subtoken_text text, size_t *method, size_t *escapes) {
+  size_t at = 0;
+  while (at < text.len && text.data[at] >= 'A' && text.data[at] <= 'Z') at++;
+  *method = at;
+  if (at > 0 && (at == text.len || text.data[at++] != ':')) return 0;
+  size_t passed = glance(cpu, (subtoken_text){text.data + at, text.len - at}, escapes);
+  at += passed;
+  bool star = passed > 0 && at < text.len && text.data[at] == '*' && text.data[at - 1] == '/';
+  return passed > 0 ? at + star : 0;
 }
 
 size_t st_entry_glance(uint8_t cpu, subtoken_text text) {
-  size_t escapes;
-  return glance_entry(cpu, text, &escapes);
+  size_t method, escapes;
+  return glance_entry(cpu, text, &method, &escapes);
 }
 
 subtoken_fault st_entry_check(subtoken_text text) {
@@ -227,13 +258,17 @@ subtoken_fault st_entry_check(subtoken_text text) {
 }
 
 subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
-  size_t escapes;
+  size_t method, escapes;
   entry->path.len = 0;
-  entry->method = (subtoken_text){NULL, 0};
   if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  if (text.len == 0 || glance_entry(0, text, &escapes) < text.len) return entry_decode(text, entry);
+  if (text.len == 0 || glance_entry(0, text, &method, &escapes) < text.len) {
+    return entry_decode(text, entry);
+  }
+  size_t start = method > 0 ? method + 1 : 0;
+  entry->method = (subtoken_text){text.data, method};
   entry->wild = text.data[text.len - 1] == '*';
-  take_path((subtoken_text){text.data, text.len - entry->wild}, escapes, &entry->path);
+  take_path((subtoken_text){text.data + start, text.len - start - entry->wild}, escapes,
+            &entry->path);
   return SUBTOKEN_FAULT_NONE;
 }
 
@@ -269,7 +304,7 @@ static size_t follow(subtoken_text text, const st_path *path) {
   for (size_t from = 0; from < text.len; from++, to++) {
     char c = text.data[from];
     if (c == '%') {
-      c = (char)(st_hex_value(text.data[from + 1]) << 4 | st_hex_value(text.data[from + 2]));
+      c = (char)escaped(text.data + from, text.data + text.len);
       from += 2;
     }
     if (to == path->len || c != path->bytes[to]) return path->len + 1;
@@ -333,9 +368,7 @@ subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out
                                      size_t *out_len, subtoken_fault *fault) {
   st_path path;
   if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
-  if (out_len != NULL) *out_len = 0;
-  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  if (out_size > 0) out[0] = '\0';
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_fault found = st_target_read(target, &path);
   if (fault != NULL) *fault = found;
   if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
@@ -350,9 +383,7 @@ subtoken_result subtoken_url_canonical(subtoken_text text, char *out, size_t out
                                        size_t *out_len, subtoken_fault *fault) {
   st_entry entry;
   if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
-  if (out_len != NULL) *out_len = 0;
-  if (out == NULL || out_len == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  if (out_size > 0) out[0] = '\0';
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_fault found = st_entry_read(text, &entry);
   if (fault != NULL) *fault = found;
   if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;

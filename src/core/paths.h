@@ -39,7 +39,7 @@ subtoken_fault st_entry_read(subtoken_text text, st_entry *entry)
 /* The fault that st_entry_read would find. */
 subtoken_fault st_entry_check(subtoken_text text) __attribute__((warn_unused_result));
 
-/* How many characters from the first on are an entry without a method that is good at
+/* How many characters from the first on are an entry that is good at
  * a glance: whatever follows has to be no part of it. 0 when there is none, which says
  * nothing yet about whether st_entry_read would take it.
  */

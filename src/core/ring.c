@@ -113,8 +113,9 @@ static subtoken_result add_line(subtoken_ring *ring, subtoken_text line) {
 
 subtoken_result subtoken_ring_read(subtoken_ring *ring, subtoken_text text, size_t *line) {
   if (line != NULL) *line = 0;
-  if (ring == NULL || (text.data == NULL && text.len > 0)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (ring == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   memset(ring, 0, sizeof *ring);
+  if (text.data == NULL && text.len > 0) return SUBTOKEN_INVALID_ARGUMENT;
   if (text.len > 0 && text.data[text.len - 1] == '\n') text.len--;
   size_t number = 0;
   subtoken_result result = SUBTOKEN_NO_SECRET;

@@ -74,13 +74,15 @@ static subtoken_result inspect(subtoken_text token, char *header, size_t header_
 
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,
                                  subtoken_claims *claims) {
-  if (claims == NULL || header == NULL || token.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  clear(claims);
-  if (header_size == 0) return SUBTOKEN_BUFFER_TOO_SMALL;
-  subtoken_result result = inspect(token, header, header_size, claims);
+  subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
+  if (claims != NULL) start(claims);
+  if (claims != NULL && header != NULL && token.data != NULL) {
+    result =
+        header_size > 0 ? inspect(token, header, header_size, claims) : SUBTOKEN_BUFFER_TOO_SMALL;
+  }
   if (result != SUBTOKEN_OK) {
-    clear(claims);
-    memset(header, 0, header_size);
+    if (claims != NULL) clear(claims);
+    if (header != NULL) memset(header, 0, header_size);
   }
   return result;
 }

@@ -10,8 +10,7 @@ int st_cmd_backup(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &data_option}, {0}};
   st_arguments arguments = {
       .command = "backup", .help = help, .options = options, .words = &path, .word_max = 1};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (path == NULL) return st_usage(&arguments, "the name of the copy is needed");
   char why[ST_WHY_MAX];
   st_data data;

@@ -69,8 +69,7 @@ int st_cmd_inspect(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "inspect", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   static char text[TOKEN_MAX];
   static inspected decoded;
   char why[ST_WHY_MAX];

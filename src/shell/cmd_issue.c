@@ -101,8 +101,7 @@ int st_cmd_issue(int argc, char **argv) {
       {"--urls", NULL, &urls},        {"--expire", NULL, &expire},
       {"--json", &json, NULL},        {0}};
   st_arguments arguments = {.command = "issue", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   static st_params params;
   int64_t now = st_world_now();
   if (!read_lists(permissions, urls, &params)) return st_usage(&arguments, "--%s", params.why);

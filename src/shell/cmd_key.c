@@ -4,6 +4,7 @@
 
 #define PAGE 64
 #define DRAWS 8
+#define DATE_WIDTH 20 /* as st_print_time writes it */
 
 static const char *state_of(const st_key *key, int64_t now) {
   if (key->disabled) return "disabled";
@@ -38,19 +39,26 @@ static void print_key_json(const st_key *key, const char *whole, int64_t now) {
          state_of(key, now), key->sub);
 }
 
-static void print_expiry(const st_key *key) {
+static void print_expiry(const st_key *key, int width) {
   if (key->expires_at == ST_NEVER) {
-    printf("%-20s", "never");
+    printf("%-*s", width, "never");
   } else {
     st_print_time(stdout, key->expires_at);
   }
 }
+
+static const char *permissions_of(const st_key *key) {
+  return key->permissions[0] != '\0' ? key->permissions : "-";
+}
+
+#define TAKEN "what was drawn is taken each time" /* the store has no words for it */
 
 /* Draws again in the case that never happens. */
 static st_stored draw_and_create(st_store *store, st_key *key, char whole[ST_KEY_LEN + 1],
                                  char *why) {
   uint8_t digest[32];
   st_stored stored = ST_STORE_EXISTS;
+  snprintf(why, ST_WHY_MAX, TAKEN);
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_key(whole, key, digest);
     stored = st_store_create(store, key, digest, why);
@@ -74,8 +82,7 @@ static int create(int argc, char **argv) {
                                {"--json", &json, NULL},
                                {0}};
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (owner == NULL) owner = "";
   if (name == NULL || permissions == NULL) {
     return st_usage(&arguments, "--name and --permissions are needed");
@@ -126,8 +133,7 @@ static int list(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "key list", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   char why[ST_WHY_MAX], after[ST_KEY_ID_LEN + 1] = "";
   st_data data;
   st_store *store;
@@ -148,8 +154,8 @@ static int list(int argc, char **argv) {
         continue;
       }
       printf("%s  %-8s  ", keys[i].id, state_of(&keys[i], now));
-      print_expiry(&keys[i]);
-      printf("  %s  ", keys[i].permissions[0] != '\0' ? keys[i].permissions : "-");
+      print_expiry(&keys[i], DATE_WIDTH);
+      printf("  %s  ", permissions_of(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
       fputc('\n', stdout);
     }
@@ -166,10 +172,10 @@ static void print_key(const st_key *key, int64_t now) {
   st_print_text(stdout, st_text(key->name));
   fputs("\nowner:       ", stdout);
   st_print_text(stdout, st_text(key->owner));
-  printf("\npermissions: %s\ncreated:     ", key->permissions);
+  printf("\npermissions: %s\ncreated:     ", permissions_of(key));
   st_print_time(stdout, key->created_at);
   fputs("\nexpires:     ", stdout);
-  print_expiry(key);
+  print_expiry(key, 0);
   printf("\nstate:       %s\nsub:         %s\n", state_of(key, now), key->sub);
 }
 
@@ -178,6 +184,7 @@ typedef enum act { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } act;
 static st_stored replace_sub(st_store *store, const char *id, char *why) {
   char sub[ST_SUB_LEN + 1];
   st_stored stored = ST_STORE_EXISTS;
+  snprintf(why, ST_WHY_MAX, TAKEN);
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_sub(sub);
     stored = st_store_replace_sub(store, id, sub, st_world_now(), why);
@@ -203,8 +210,7 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {
       .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (id == NULL) return st_usage(&arguments, "the id of a key is needed");
   char why[ST_WHY_MAX];
   st_data data;

@@ -1,6 +1,8 @@
 /* The ring is a text file of one `kid:base64url` a line; these commands move whole
  * lines, so that they never take a secret apart.
  */
+#include <errno.h>
+
 #include "base/base64url.h"
 #include "base/date.h"
 #include "core/ring.h"
@@ -131,6 +133,7 @@ static int64_t lives_until(st_store *store, subtoken_text kid, char *why) {
 typedef struct session {
   st_data data;
   st_store *store;
+  bool made; /* DATA was not there before */
   int lock;
   ring_file file;
   char why[ST_WHY_MAX];
@@ -140,23 +143,41 @@ static int fail(session *s) {
   return st_complain(ST_EXIT_FAILED, "secret: %s", s->why);
 }
 
-/* The store is made when it is not there: the ring may be older than the database. */
-static bool start(session *s, const char *data_option, bool change) {
-  s->lock = -1;
-  if (!st_data_find(data_option, &s->data, s->why)) return false;
-  if (!st_world_data_dir(s->data.dir, change, s->why)) return false;
-  if (!change) return true;
-  s->lock = st_world_lock(s->data.dir, s->why);
-  if (s->lock >= 0) st_world_sweep(s->data.secrets);
-  return s->lock >= 0;
+static bool is_there(const char *path) {
+  st_world_stamp stamp;
+  return st_world_stamp_of(path, &stamp) || errno != ENOENT;
 }
 
+/* ST_EXIT_DONE, or it has complained and the answer is the exit code. DATA is made only
+ * by those who then make a ring in it.
+ */
+static int start(session *s, const char *data_option, bool make) {
+  s->lock = -1;
+  if (!st_data_find(data_option, &s->data, s->why)) {
+    return st_complain(ST_EXIT_USAGE, "secret: %s", s->why);
+  }
+  s->made = make && !is_there(s->data.dir);
+  return st_world_data_dir(s->data.dir, make, s->why) ? ST_EXIT_DONE : fail(s);
+}
+
+/* The same for those who change the ring. */
+static int start_change(session *s, const char *data_option, bool make) {
+  int begun = start(s, data_option, make);
+  if (begun != ST_EXIT_DONE) return begun;
+  s->lock = st_world_lock(s->data.dir, s->why);
+  if (s->lock < 0) return fail(s);
+  st_world_sweep(s->data.secrets);
+  return ST_EXIT_DONE;
+}
+
+/* Made when it is not there: the ring may be older than the database. */
 static bool open_store(session *s) {
   return st_store_open(s->data.database, true, &s->store, s->why) == ST_STORED;
 }
 
 static int finish(session *s, int code) {
   if (s->store != NULL) st_store_close(s->store);
+  if (s->made && code != ST_EXIT_DONE) st_world_data_drop(s->data.dir);
   if (s->lock >= 0) st_world_unlock(s->lock);
   subtoken_wipe(&s->file, sizeof s->file);
   return code;
@@ -171,10 +192,11 @@ static int list(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "secret list", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   static session s;
-  if (!start(&s, data_option, false) || !load(s.data.secrets, &s.file, s.why)) return fail(&s);
+  int begun = start(&s, data_option, false);
+  if (begun != ST_EXIT_DONE) return begun;
+  if (!load(s.data.secrets, &s.file, s.why)) return fail(&s);
   if (json) fputc('[', stdout);
   for (size_t i = 0; i < s.file.count; i++) {
     subtoken_text kid = shown(kid_of(s.file.lines[i]));
@@ -206,7 +228,12 @@ static bool promote_line(session *s, size_t at) {
 }
 
 /* `add` makes the ring when there is none: its first secret has no name and signs. */
-static int add_to_nothing(session *s, bool json) {
+static int add_to_nothing(session *s, const char *kid, bool json) {
+  if (kid != NULL) {
+    return finish(s, st_complain(ST_EXIT_REFUSED,
+                                 "secret: there is no ring yet, and the first secret of a new one "
+                                 "has no name: `subtoken secret add` without --kid makes it"));
+  }
   if (!st_ring_make(s->data.secrets, s->why)) return finish(s, fail(s));
   return say_kid(s, (subtoken_text){NULL, 0}, json);
 }
@@ -219,16 +246,15 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   const st_option options[] = {
       {"--data", NULL, &data_option}, {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = command, .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (kid != NULL && (!st_kid_valid(st_text(kid)) || kid[0] == '-')) {
     return st_usage(&arguments, "--kid is 1 to 64 characters A-Za-z0-9_-, the first no dash");
   }
   static session s;
-  st_world_stamp stamp;
-  if (!start(&s, data_option, true)) return finish(&s, fail(&s));
-  if (!promote && !st_world_stamp_of(s.data.secrets, &stamp)) return add_to_nothing(&s, json);
-  if (!load(s.data.secrets, &s.file, s.why) || !open_store(&s)) return finish(&s, fail(&s));
+  int begun = start_change(&s, data_option, !promote);
+  if (begun != ST_EXIT_DONE) return begun;
+  if (!promote && !is_there(s.data.secrets)) return add_to_nothing(&s, kid, json);
+  if (!load(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
   if (s.file.count == LINES_MAX) {
     return finish(&s, st_complain(ST_EXIT_REFUSED, "secret: the ring is full; retire one first"));
   }
@@ -239,6 +265,7 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   if (find(&s.file, st_text(kid)) < s.file.count) {
     return finish(&s, st_complain(ST_EXIT_REFUSED, "secret: the ring has one of that name"));
   }
+  if (!open_store(&s)) return finish(&s, fail(&s));
   append_new(&s.file, kid);
   bool done =
       promote ? promote_line(&s, s.file.count - 1)
@@ -251,14 +278,16 @@ static int add(int argc, char **argv) {
       argc, argv, "secret add",
       "usage: subtoken secret add [--kid KID] [--data DIR] [--json]\n"
       "Adds a new signing secret that only verifies, and prints its name. Hand the ring to the\n"
-      "edges, then promote it. Makes the ring when there is none.",
+      "edges, then promote it. When there is no ring yet it makes one instead, whose first secret\n"
+      "has no name and signs: --kid is then refused.",
       false);
 }
 
 static int rotate(int argc, char **argv) {
   return add_or_rotate(argc, argv, "secret rotate",
                        "usage: subtoken secret rotate [--kid KID] [--data DIR] [--json]\n"
-                       "Adds a new signing secret and lets it sign at once: for a single machine.",
+                       "Adds a new signing secret and lets it sign at once: for a single machine.\n"
+                       "There must be a ring: `subtoken secret add` makes one.",
                        true);
 }
 
@@ -267,30 +296,27 @@ typedef struct kid_options {
   bool force, json;
 } kid_options;
 
-/* Reads `KID` and the options of promote and retire; code is set when there is no more
- * to do. */
-static bool read_kid(int argc, char **argv, st_arguments *arguments, kid_options *given, session *s,
-                     int *code) {
+/* How promote and retire begin, in the way of st_begin. */
+static bool begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_options *given,
+                         session *s) {
   arguments->words = &given->kid;
   arguments->word_max = 1;
-  *code = ST_EXIT_USAGE;
-  if (!st_arguments_read(arguments, argc, argv)) return false;
-  *code = ST_EXIT_DONE;
-  if (arguments->helped) return false;
-  *code = ST_EXIT_USAGE;
+  if (!st_begin(arguments, argc, argv)) return false;
   if (given->kid == NULL) {
-    st_usage(arguments, "the name of a secret is needed; - is the one without a name");
+    arguments->code =
+        st_usage(arguments, "the name of a secret is needed; - is the one without a name");
     return false;
   }
-  *code = ST_EXIT_FAILED;
-  if (!start(s, given->data, true) || !load(s->data.secrets, &s->file, s->why) || !open_store(s)) {
-    finish(s, fail(s));
-    return false;
+  arguments->code = start_change(s, given->data, false);
+  if (arguments->code != ST_EXIT_DONE) return false;
+  bool loaded = load(s->data.secrets, &s->file, s->why);
+  if (loaded && find(&s->file, st_text(given->kid)) == s->file.count) {
+    arguments->code =
+        finish(s, st_complain(ST_EXIT_REFUSED, "secret: the ring has none of that name"));
+  } else if (!loaded || !open_store(s)) {
+    arguments->code = finish(s, fail(s));
   }
-  *code = ST_EXIT_REFUSED;
-  if (find(&s->file, st_text(given->kid)) < s->file.count) return true;
-  finish(s, st_complain(ST_EXIT_REFUSED, "secret: the ring has none of that name"));
-  return false;
+  return arguments->code == ST_EXIT_DONE;
 }
 
 static int promote(int argc, char **argv) {
@@ -302,8 +328,7 @@ static int promote(int argc, char **argv) {
                                 "usage: subtoken secret promote KID [--data DIR] [--json]\n"
                                 "Makes the secret the one that signs. Edges must have it already.",
                             .options = options};
-  int code;
-  if (!read_kid(argc, argv, &arguments, &given, &s, &code)) return code;
+  if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
   if (!promote_line(&s, find(&s.file, st_text(given.kid)))) return finish(&s, fail(&s));
   return say_kid(&s, st_text(given.kid), given.json);
 }
@@ -322,8 +347,7 @@ static int retire(int argc, char **argv) {
           "Removes a secret: tokens that it signed are refused from now on. Wants --force\n"
           "while such tokens may still live, or when that cannot be known.",
       .options = options};
-  int code;
-  if (!read_kid(argc, argv, &arguments, &given, &s, &code)) return code;
+  if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
   size_t at = find(&s.file, st_text(given.kid));
   if (at == 0) {
     return finish(

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -35,6 +36,7 @@ static bool read_listen(st_settings *settings, char *why) {
   size_t colon = text.len;
   while (colon > 0 && text.data[colon - 1] != ':') colon--;
   int64_t port = 0;
+  snprintf(why, ST_WHY_MAX, "listen must be ADDRESS:PORT, such as 127.0.0.1:8080");
   bool good = colon > 1 && text.len - colon >= 1 && text.len - colon <= 5;
   for (size_t i = colon; good && i < text.len; i++) {
     good = text.data[i] >= '0' && text.data[i] <= '9';
@@ -50,11 +52,9 @@ static bool read_listen(st_settings *settings, char *why) {
     host = (subtoken_text){host.data + 1, host.len - 2};
   }
   bool bracketed = host.data != text.data;
-  good = good && port <= 65535 && st_network_read(host, &network) && network.bits == 128 &&
+  return good && port <= 65535 && st_network_read(host, &network) && network.bits == 128 &&
          memchr(host.data, '/', host.len) == NULL &&
          bracketed == (memchr(host.data, ':', host.len) != NULL);
-  if (!good) snprintf(why, ST_WHY_MAX, "listen must be ADDRESS:PORT, such as 127.0.0.1:8080");
-  return good;
 }
 
 static bool on_loopback(const st_settings *settings) {
@@ -77,6 +77,12 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   return changed;
 }
 
+static bool print_out(char *why) {
+  if (fflush(stdout) == 0 && ferror(stdout) == 0) return true;
+  snprintf(why, ST_WHY_MAX, "cannot write to standard output: %s", strerror(errno));
+  return false;
+}
+
 /* One key to try it with, when there is none; shown once. The lines are pasted as
  * they are, each by itself.
  */
@@ -88,7 +94,7 @@ static bool show_demo(const st_data *data, st_store *store, const char *base, ch
         "Serving on %s. The demo key was shown when it was made; another key:\n"
         "  build/subtoken key create --data %s --name mine --permissions account\n",
         base, data->dir);
-    return fflush(stdout) == 0;
+    return print_out(why);
   }
   st_key key = {.name = "demo",
                 .permissions = "account,characters,inventories,progression,unlocks,wallet",
@@ -97,6 +103,7 @@ static bool show_demo(const st_data *data, st_store *store, const char *base, ch
   char whole[ST_KEY_LEN + 1];
   uint8_t digest[32];
   st_draw_key(whole, &key, digest);
+  snprintf(why, ST_WHY_MAX, "the demo key could not be made"); /* if the id is taken */
   if (st_store_create(store, &key, digest, why) != ST_STORED) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
@@ -117,7 +124,7 @@ static bool show_demo(const st_data *data, st_store *store, const char *base, ch
       "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
       base, base, whole);
   subtoken_wipe(whole, sizeof whole);
-  return fflush(stdout) == 0;
+  return print_out(why);
 }
 
 /* A connection is a descriptor, and more may be waiting than are served. */
@@ -190,8 +197,7 @@ int st_cmd_serve(int argc, char **argv) {
                                {"--demo", &given.demo, NULL},
                                {0}};
   st_arguments arguments = {.command = "serve", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   char why[ST_WHY_MAX];
   st_data data;
   static st_settings settings;

@@ -10,6 +10,8 @@
 
 #define TOKEN_MAX (1 << 20) /* more than is looked at, so that "too_large" can be said */
 #define NEEDS_MAX 256
+/* A target of which every byte is escaped, and a token full of urls. */
+#define EXPLANATION_MAX (4 * SUBTOKEN_TARGET_MAX + SUBTOKEN_TOKEN_MAX)
 
 /* What is asked about one token. */
 typedef struct question {
@@ -25,26 +27,35 @@ typedef struct store_answer {
   st_keys keys;
   st_key key;
   int64_t now;
+  const char *why;     /* it is revoked, or NULL */
+  subtoken_text lacks; /* the permission that its key has not, though the token may */
 } store_answer;
+
+static const char *why_revoked(const store_answer *answer, st_found found) {
+  if (found == ST_FOUND_NONE) return "the database has no key of it";
+  if (found == ST_FOUND_REVOKED) return "its key is deleted, or was given a new sub";
+  if (answer->key.disabled) return "its key is disabled";
+  return answer->key.expires_at <= answer->now ? "its key has expired" : NULL;
+}
 
 static subtoken_result ask_store(void *context, subtoken_text sub) {
   store_answer *answer = context;
-  switch (answer->keys.by_sub(answer->keys.store, sub, &answer->key)) {
-    case ST_FOUND:
-      return answer->key.disabled || answer->key.expires_at <= answer->now ? SUBTOKEN_REVOKED
-                                                                           : SUBTOKEN_OK;
-    case ST_FOUND_NONE:
-    case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
-    default: return SUBTOKEN_FEED_STALE;
+  st_found found = answer->keys.by_sub(answer->keys.store, sub, &answer->key);
+  if (found != ST_FOUND && found != ST_FOUND_NONE && found != ST_FOUND_REVOKED) {
+    return SUBTOKEN_FEED_STALE;
   }
+  answer->why = why_revoked(answer, found);
+  return answer->why == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
 }
 
 /* A token is worth no more than the store grants its sub now. */
-static subtoken_result hold_against_store(const st_key *key, const question *asked) {
+static subtoken_result hold_against_store(store_answer *answer, const question *asked) {
   static subtoken_claims grant;
-  if (!st_key_grant(key, &grant)) return SUBTOKEN_FEED_STALE;
+  if (!st_key_grant(&answer->key, &grant)) return SUBTOKEN_FEED_STALE;
   for (size_t i = 0; i < asked->needs_count; i++) {
-    if (!st_claims_has_permission(&grant, asked->needs[i])) return SUBTOKEN_PERM;
+    if (st_claims_has_permission(&grant, asked->needs[i])) continue;
+    answer->lacks = asked->needs[i];
+    return SUBTOKEN_PERM;
   }
   return SUBTOKEN_OK;
 }
@@ -78,7 +89,7 @@ static subtoken_result decide(const subtoken_verifier *verifier, const question 
   store_answer *store = verifier->revoked_context;
   if (store != NULL) store->now = asked->now;
   subtoken_result result = subtoken_verify(verifier, asked->token, &request, claims);
-  return result == SUBTOKEN_OK && store != NULL ? hold_against_store(&store->key, asked) : result;
+  return result == SUBTOKEN_OK && store != NULL ? hold_against_store(store, asked) : result;
 }
 
 static void print_verdict_json(subtoken_result result) {
@@ -160,6 +171,27 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
 
 /* ---- one token, explained ---- */
 
+/* The store's own reasons are not the library's to know. */
+static void print_explanation(const subtoken_verifier *verifier, const question *asked,
+                              subtoken_result result) {
+  static char explanation[EXPLANATION_MAX];
+  const store_answer *store = verifier->revoked_context;
+  subtoken_request request = request_of(asked);
+  if (result != SUBTOKEN_OK) {
+    printf("refused %d %s: ", subtoken_result_status(result), subtoken_result_name(result));
+  }
+  if (result == SUBTOKEN_PERM && store != NULL && store->lacks.data != NULL) {
+    fputs("it needs ", stdout);
+    st_print_text(stdout, store->lacks);
+    printf(", its key has only [%s]\n", store->key.permissions);
+    return;
+  }
+  subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
+  fputs(explanation, stdout);
+  if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->why);
+  fputc('\n', stdout);
+}
+
 static int verify_one(const subtoken_verifier *verifier, question *asked, bool json) {
   static subtoken_claims claims;
   static char text[TOKEN_MAX];
@@ -171,13 +203,7 @@ static int verify_one(const subtoken_verifier *verifier, question *asked, bool j
   if (json) {
     print_verdict_json(result);
   } else {
-    subtoken_request request = request_of(asked);
-    char explanation[2 * SUBTOKEN_ISSUED_MAX];
-    subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
-    if (result != SUBTOKEN_OK) {
-      printf("refused %d %s: ", subtoken_result_status(result), subtoken_result_name(result));
-    }
-    puts(explanation);
+    print_explanation(verifier, asked, result);
   }
   subtoken_wipe(text, sizeof text);
   return st_flush(result == SUBTOKEN_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
@@ -289,8 +315,7 @@ int st_cmd_verify(int argc, char **argv) {
                                {"--json", &given.json, NULL},
                                {0}};
   st_arguments arguments = {.command = "verify", .help = help, .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   static question asked;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   const char *problem = apply(&given, &verifier, &asked);

@@ -21,8 +21,10 @@ int st_complain(int code, const char *format, ...) {
 }
 
 static void print_table(const st_command *table, const char *program, FILE *out) {
-  fprintf(out, "usage: %s COMMAND [OPTION...]   (%s COMMAND --help says more)\n\n", program,
-          program);
+  fprintf(out,
+          "usage: %s COMMAND [OPTION...]   (%s COMMAND --help says more)\n"
+          "       %s help                  (prints this, as --help does)\n\n",
+          program, program, program);
   for (; table->name != NULL; table++) fprintf(out, "  %-17s %s\n", table->name, table->summary);
 }
 
@@ -91,6 +93,13 @@ bool st_arguments_read(st_arguments *arguments, int argc, char **argv) {
   return true;
 }
 
+bool st_begin(st_arguments *arguments, int argc, char **argv) {
+  bool good = st_arguments_read(arguments, argc, argv);
+  arguments->code = good ? ST_EXIT_DONE : ST_EXIT_USAGE;
+  if (arguments->helped) arguments->code = st_flush(ST_EXIT_DONE);
+  return good && !arguments->helped;
+}
+
 bool st_data_find(const char *option, st_data *data, char *why) {
   const char *dir = option != NULL ? option : getenv("SUBTOKEN_DATA");
   if (dir == NULL || dir[0] == '\0') dir = "./var";
@@ -136,11 +145,14 @@ static bool make_ring_if_new(const st_data *data, char *why) {
 }
 
 bool st_data_make(const st_data *data, char *why) {
+  st_world_stamp stamp;
+  bool there = st_world_stamp_of(data->dir, &stamp);
   if (!st_world_data_dir(data->dir, true, why)) return false;
   int lock = st_world_lock(data->dir, why);
   if (lock < 0) return false;
   st_world_sweep(data->secrets);
   bool made = make_ring_if_new(data, why);
+  if (!made && !there) st_world_data_drop(data->dir);
   st_world_unlock(lock);
   return made;
 }

@@ -40,8 +40,13 @@ typedef struct st_arguments {
   size_t word_max;
   size_t word_count;
   bool helped;
+  int code; /* set by st_begin */
 } st_arguments;
 bool st_arguments_read(st_arguments *arguments, int argc, char **argv);
+/* What each command begins with: false when it has nothing left to do, because it was used
+ * wrongly or printed its help, and code is its exit code.
+ */
+bool st_begin(st_arguments *arguments, int argc, char **argv);
 int st_usage(const st_arguments *arguments, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

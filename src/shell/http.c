@@ -270,7 +270,10 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
                                    .log_message = keep_problem};
   all.store = store;
   all.keys = st_store_keys(store);
-  if (!st_rate_start(&all.rate)) return false;
+  if (!st_rate_start(&all.rate)) {
+    snprintf(why, ST_WHY_MAX, "cannot make a lock");
+    return false;
+  }
   st_gate_setup(settings->threads, gate_report);
   mg_init_library(0);
   all.context = mg_start(&callbacks, NULL, options);

@@ -7,8 +7,7 @@ static int version(int argc, char **argv) {
   st_arguments arguments = {.command = "version",
                             .help = "usage: subtoken version [--json]\nPrints the version.",
                             .options = options};
-  if (!st_arguments_read(&arguments, argc, argv)) return ST_EXIT_USAGE;
-  if (arguments.helped) return st_flush(ST_EXIT_DONE);
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
   puts(json ? "{\"version\":\"" SUBTOKEN_VERSION "\"}" : "subtoken " SUBTOKEN_VERSION);
   return st_flush(ST_EXIT_DONE);
 }
@@ -21,7 +20,7 @@ static const st_command commands[] = {
     {"inspect", st_cmd_inspect, "decode a token without trusting it"},
     {"secret", st_cmd_secret, "list, add, promote, rotate, retire signing secrets"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
-    {"version", version, "print the version"},
+    {"version", version, "print the version, as --version does"},
     {0}};
 
 /* Everybody on the machine can read an argument; a key or token that stands there

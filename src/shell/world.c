@@ -210,6 +210,10 @@ bool st_world_data_dir(const char *path, bool make, char *why) {
   return ok;
 }
 
+void st_world_data_drop(const char *path) {
+  (void)rmdir(path);
+}
+
 int st_world_lock(const char *data_dir, char *why) {
   int fd = open_file(data_dir, O_RDONLY | O_DIRECTORY);
   int failed = fd < 0 ? -1 : flock(fd, LOCK_EX);

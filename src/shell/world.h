@@ -21,6 +21,9 @@ void st_world_harden(void);
  */
 bool st_world_data_dir(const char *path, bool make, char *why) __attribute__((warn_unused_result));
 
+/* Take back a DATA that was just made and in which nothing came to be. */
+void st_world_data_drop(const char *path);
+
 /* Read a whole regular file of at most size bytes. */
 bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *why)
     __attribute__((warn_unused_result));

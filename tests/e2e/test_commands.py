@@ -1,6 +1,6 @@
 """Every command of the contract's section 7, as a user types it: help, usage, exit
 codes, JSON, what is shown of hostile names, and every verdict of `verify`."""
-import hashlib, hmac, itertools, re, socket, sqlite3
+import glob, hashlib, hmac, itertools, re, resource, socket, sqlite3
 import support
 from support import *
 
@@ -112,7 +112,11 @@ def help_of_every_command():
         for row in COMMANDS:
             if row[:-1] == words:
                 assert re.search(r"^  %s " % row[-1], out, re.M), row
-    assert cmd("help")[0] == 0
+    for words in ([], ["key"], ["secret"]):
+        assert cmd(*words, "help") == cmd(*words, "--help")
+        assert re.search(r"\b%s help\b.*--help" % " ".join(["subtoken"] + words), cmd(*words, "help")[1])
+    assert "--version" in cmd("help")[1]
+    assert "--kid is then refused" in cmd("secret", "add", "--help")[1]
     assert not os.path.exists(env["SUBTOKEN_DATA"])
 
 
@@ -139,10 +143,16 @@ USAGE = [  # arguments, what the message must name
     (["secret", "rotate", "--kid", "x" * 65], "--kid"), (["backup"], "name"),
     (["backup", "a", "b"], "too many"), (["serve", "--listen", "nonsense"], "listen"),
     (["serve", "--listen", "127.0.0.1:99999"], "listen"),
+    (["serve", "--listen", "localhost:99999"], "listen must be ADDRESS:PORT"),
+    (["serve", "--listen", "localhost:"], "listen must be ADDRESS:PORT"),
+    (["serve", "--listen", "localhost:x"], "listen must be ADDRESS:PORT"),
+    (["serve", "--listen", "localhost"], "listen must be ADDRESS:PORT"),
     (["serve", "--listen", "127.0.0.1:"], "listen"), (["serve", "--listen", ":80"], "listen"),
     (["serve", "--listen", "example.com:80"], "listen"), (["serve", "word"], "too many"),
     (["serve", "--listen", "1" * 500], "listen"),
     (["key", "list", "--data", "x" * 2000], "data directory"),
+    (["secret", "list", "--data", "x" * 2000], "data directory"),
+    (["secret", "add", "--data", "x" * 2000], "data directory"),
 ]
 
 
@@ -200,10 +210,7 @@ def could_not_run_is_3():
                   ["backup", os.path.join(scratch(), "b")]):
         code, out, err = cmd(*words, data=nowhere, stdin="a.b.c")
         assert code == 3 and nowhere in err and out == "", (words, code, out, err)
-        # secret promote and the like may have made an empty DATA; nothing in it
-        if os.path.isdir(nowhere):
-            assert os.listdir(nowhere) == [], (words, os.listdir(nowhere))
-            os.rmdir(nowhere)
+        assert not os.path.exists(nowhere), words
     assert cmd("key", "create", "--name", "x", "--permissions", "a", data="/proc/nowhere")[0] == 3
     for words in (["key", "create", "--name", "x", "--permissions", "a"], ["serve"], ["key", "list"]):
         code, _, err = cmd(*words, data=afile)
@@ -228,6 +235,95 @@ def could_not_run_is_3():
         p = subprocess.run([PROGRAM, "verify", "--jsonl", "--data", data], stderr=subprocess.PIPE,
                            stdin=os.open(data, os.O_RDONLY), stdout=sink)
         assert p.returncode == 3, p
+
+
+@test
+def a_failure_always_has_its_reason():
+    """No `subtoken serve: ` with nothing, or with what lay in memory, behind it."""
+    def config(text):
+        path = os.path.join(scratch(), "config")
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    for listen in ("localhost:99999", "localhost:", "localhost"):
+        code, _, err = cmd("serve", "--config", config('{"listen":"%s"}' % listen), data=data_dir())
+        assert code == 3 and err == "subtoken serve: listen must be ADDRESS:PORT, such as 127.0.0.1:8080\n", err
+    with Server(config={}) as server:  # its --listen goes before what the file says
+        server.write_config({"log": "/"})
+        server.process.send_signal(signal.SIGHUP)
+        for _ in range(100):
+            failed = [l for l in server.log_lines() if l["event"] == "reload_failed"]
+            if failed:
+                break
+        assert failed[0]["detail"].startswith("cannot open the log /"), failed
+    full = open("/dev/full", "wb")
+    data = data_dir()
+    for _ in range(2):  # the demo key is made, the demo key was made
+        p = subprocess.Popen([PROGRAM, "serve", "--demo", "--listen", "127.0.0.1:0", "--data", data],
+                             stdout=full, stderr=subprocess.PIPE)
+        said = p.stderr.readline()
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=20)
+        assert re.fullmatch(b"subtoken serve: cannot write to standard output: .+\n", said), said
+    full.close()
+
+
+@test
+def a_failure_leaves_no_data_behind():
+    data = data_dir()
+
+    def no_room():  # as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    for words in (["secret", "add"], ["key", "create", "--name", "n", "--permissions", "a"], ["serve"]):
+        p = subprocess.run([PROGRAM, *words, "--data", data], capture_output=True, preexec_fn=no_room,
+                           restore_signals=False)
+        assert p.returncode == 3 and data.encode() in p.stderr and p.stdout == b"", (words, p)
+        assert not os.path.exists(data), words
+    os.mkdir(data, 0o700)  # what somebody else made stays
+    p = subprocess.run([PROGRAM, "secret", "add", "--data", data], capture_output=True,
+                       preexec_fn=no_room, restore_signals=False)
+    assert p.returncode == 3 and os.listdir(data) == [], p
+    # Nor a database beside a ring, for a name that is not there.
+    assert cmd("secret", "add", data=data)[:2] == (0, "-\n")
+    for words in (["promote", "x"], ["retire", "x"], ["retire", "x", "--force"]):
+        assert cmd("secret", *words, data=data)[0] == 1
+        assert os.listdir(data) == ["secrets"], words
+
+
+@test
+def the_first_secret_of_a_ring_has_no_name():
+    data = data_dir()
+    for here in (False, True):
+        if here:
+            os.mkdir(data, 0o700)
+        code, out, err = cmd("secret", "add", "--kid", "winter", data=data)
+        assert (code, out) == (1, "") and "no ring yet" in err and "without --kid" in err, (code, out, err)
+        assert os.path.exists(data) == here and (not here or os.listdir(data) == [])
+    assert cmd("secret", "rotate", "--kid", "winter", data=data)[0] == 3 and os.listdir(data) == []
+    os.rmdir(data)
+    assert cmd("secret", "add", data=data)[:2] == (0, "-\n")
+    assert cmd("secret", "add", "--kid", "winter", data=data)[:2] == (0, "winter\n")
+    assert list(ring_of(data)) == ["", "winter"]
+
+
+@test
+def every_event_is_in_the_readme():
+    root = os.path.dirname(TESTS)
+    source = "".join(open(f).read() for f in sorted(glob.glob(os.path.join(root, "src", "shell", "*.c"))))
+    known = set(re.findall(r'\breport\("(\w+)"\)|\*event = "(\w+)"|\\"event\\":\\"(\w+)', source))
+    known = {w for words in known for w in words if w}
+    for first in re.findall(r"\bst_log_event\(([^,]*),", source):
+        known |= set(re.findall(r'"(\w+)"', first))
+    ring = re.search(r"^const char \*st_ring_load\(.*?^}", source, re.M | re.S).group(0)
+    for answer in re.findall(r"\breturn ([^;]*);", ring):
+        known |= set(re.findall(r'"(\w+)"', answer))
+    readme = open(os.path.join(root, "README.md")).read()
+    listed = re.search(r"Events of the server itself\s+\(([^)]*)\)", readme).group(1)
+    assert known == set(re.findall(r"`(\w+)`", listed)) and len(known) > 15, known ^ set(
+        re.findall(r"`(\w+)`", listed))
 
 
 # ---- JSON ----
@@ -400,6 +496,18 @@ def names_that_somebody_else_wrote():
     p = subprocess.run([PROGRAM, "key", "list", "--json", "--data", data], capture_output=True)
     if p.returncode != 3:
         json.loads(p.stdout.decode("utf-8"))
+
+
+@test
+def nothing_trails_in_what_key_shows():
+    data = data_dir()
+    for expires in ("never", "1d"):
+        key = make_key(data, "a,b", "--owner", "o", "--expires", expires)
+        text = cmd("key", "show", key["id"], data=data)[1]
+        assert text == re.sub(" +$", "", text, flags=re.M) and text.count("\n") == 8, text
+    assert "expires:     never\n" in cmd("key", "show", make_key(data, "")["id"], data=data)[1]
+    rows = cmd("key", "list", data=data)[1].splitlines()
+    assert len({re.search("  (a,b|-)  test$", r).start() for r in rows}) == 1, rows  # in columns
 
 
 def seconds_of(text):
@@ -822,6 +930,172 @@ def rule_7_permissions_and_the_order_of_rules():
     is_(verdict(sign(K0, new), *asked), 403, "url")
     asked[3] = "/a"
     is_(verdict(sign(K0, new), *asked), 403, "perm")
+
+
+# ---- the explanation ----
+
+def explain(token, *options, data=None, secrets=RING):
+    """What stands behind `refused STATUS REASON: `, or all of it."""
+    options += ("--secrets", secrets) if secrets else ()
+    options += ("--no-revocations",) if data is None else ()
+    p = subprocess.run([PROGRAM, "verify", *options] + (["--data", data] if data else []),
+                       input=token.encode(), capture_output=True)
+    out = p.stdout.decode()  # strictly: no half of a character
+    assert p.returncode in (0, 1) and out.count("\n") == 1 and out.endswith("\n"), (options, p)
+    assert not OBEYED.search(out) and not re.search("[\u200e\u200f\u061c]", out), out
+    said = re.match(r"refused \d\d\d ([a-z_]+): (.*)\n", out)
+    return (said[1], said[2]) if said else ("ok", out[:-1])
+
+
+HOSTILE = "\x1b[31m\u202e\u0085\u200f\n"
+SHOWN = r"\x1b[31m\xe2\x80\xae\xc2\x85\xe2\x80\x8f\x0a"
+SHOWN_LINE = SHOWN[:-4]  # without the line's end, which no argument of ours has
+
+
+@test
+def every_reason_says_what_it_saw():
+    good = sign(K0, claims())
+    h, p, s = good.split(".")
+    bound = sign(K0, claims(urls=["/v2/tokeninfo", "GET:/a/*"]))
+    three = lambda dots: "it has %s; a token is three parts that are not empty, with two dots between them" % dots
+    not64 = "the %s is not base64url without padding"
+    ring = ', the secrets are [(unnamed), "k1", "long_name-2"]'
+    claim = 'claim "%s" is missing or of the wrong form'
+    ours = "the signature was not made over these bytes with the secret %s"
+    lives = "from iat to exp it is %s, at most %s are allowed"
+    way = "target %s is refused: %s"
+    bad_char = "it has a character that a path cannot hold unescaped"
+    named = lambda **header: sign(K1, claims(), dict(header, alg="HS256"))
+    rows = [
+        (good, [], "ok", "good until 2027-01-16T08:00:00Z"),
+        ("a" * 8193, [], "too_large", "8193 characters, at most 8192 are looked at"),
+        ("a" * 1000000, [], "too_large", "1000000 characters, at most 8192 are looked at"),
+        ("a", [], "malformed", three("0 dots")), ("a.b", [], "malformed", three("1 dot")),
+        ("." * 8192, [], "malformed", three("8192 dots")), (".a." + s, [], "malformed", three("2 dots")),
+        (h + "=." + p + "." + s, [], "malformed", not64 % "header"),
+        (h + "." + p + "=." + s, [], "malformed", not64 % "payload"),
+        (good + "." + s, [], "malformed", three("3 dots")),
+        (good + "=", [], "malformed", not64 % "signature"),
+        (sign(K0, claims(), "x"), [], "malformed", "the header is not an object in strict JSON"),
+        (sign(K0, claims(), '{"alg":"HS256","alg":"HS256"}'), [], "malformed", "the header is not an object in strict JSON"),
+        (sign(K0, "[1]"), [], "malformed", "the claims are not an object in strict JSON"),
+        (sign(K0, '{"a":1,"a":1}'), [], "malformed", "the claims are not an object in strict JSON"),
+        (sign(K0, claims(), "[]"), [], "malformed", "the header is not an object in strict JSON"),
+        (sign(K0, claims(), {}), [], "alg", 'alg is missing, not "HS256"'),
+        (sign(K0, claims(), {"alg": 1}), [], "alg", 'alg is no string, not "HS256"'),
+        (sign(K0, claims(), {"alg": 'a", not "b'}), [], "alg", r'alg is "a\", not \"b", not "HS256"'),
+        (sign(K0, claims(), {"alg": "HS256", "typ": ""}), [], "header", 'typ is "", not "JWT"'),
+        (sign(K0, claims(), {"alg": "HS256", "typ": 1}), [], "header", 'typ is no string, not "JWT"'),
+        *((sign(K0, claims(), {"alg": "HS256", name: 1}), [], "header",
+           'the header has "%s", which changes what a token means' % name) for name in ("crit", "x5t#S256")),
+        (sign(K0, claims(), {"alg": "none"}), [], "alg", 'alg is "none", not "HS256"'),
+        (sign(K0, claims(), {"alg": HOSTILE}), [], "alg", 'alg is "%s", not "HS256"' % SHOWN),
+        (sign(K0, claims(), {"alg": "HS256", "typ": "at+jwt"}), [], "header", 'typ is "at+jwt", not "JWT"'),
+        (sign(K0, claims(), {"alg": "HS256", "typ": HOSTILE}), [], "header", 'typ is "%s", not "JWT"' % SHOWN),
+        (sign(K0, claims(), {"alg": "HS256", "x": "y" * 1000}), [], "header",
+         "the header part has 1367 characters, at most 1024 are looked at"),
+        (named(kid="k2"), [], "kid", 'kid is "k2"' + ring), (named(kid=""), [], "kid", 'kid is ""' + ring),
+        (named(kid=1), [], "kid", "kid is no string" + ring),
+        (named(kid=HOSTILE), [], "kid", 'kid is "%s"' % SHOWN + ring),
+        (sign(K1, claims()), [], "mac", ours % "(unnamed)"),
+        (sign(K0, claims(), {"alg": "HS256", "kid": "k1"}), [], "mac", ours % '"k1"'),
+        (h + "." + p + ".", [], "mac", "the signature has 0 bytes, not 32"),
+        (h + "." + p + "." + b64(b"x" * 33), [], "mac", "the signature has 33 bytes, not 32"),
+        *((sign(K0, claims(**{c: None})), [], "claims", claim % c) for c in ("sub", "iat", "exp", "permissions")),
+        *((sign(K0, claims(**{c: v})), [], "claims", claim % c) for c, v in (
+            ("sub", HOSTILE), ("iat", 1.5), ("exp", "1"), ("nbf", -1), ("permissions", [HOSTILE]),
+            ("urls", ["/a/../b"]), ("urls", []), ("iss", 1), ("aud", [1]))),
+        (sign(K0, claims(exp=NOW)), [], "exp_before_iat",
+         "exp 2027-01-15T08:00:00Z is not after iat 2027-01-15T08:00:00Z"),
+        (sign(K0, claims(exp=NOW + 400 * DAY)), [], "ttl", lives % ("34560000 s (400 days)", "31536000 s (365 days)")),
+        (sign(K0, claims(exp=NOW + 365 * DAY + 1)), [], "ttl",
+         lives % ("31536001 s (365 days)", "31536000 s (365 days)")),
+        (sign(K0, claims(exp=NOW + 3 * 3600)), ["--max-life", "90s"], "ttl", lives % ("10800 s (3 h)", "90 s")),
+        (sign(K0, claims(iat=NOW + 61)), [], "iat_future", "iat 2027-01-15T08:01:01Z is 61 s ahead"),
+        (sign(K0, claims(iat=2**53 - 2, exp=2**53 - 1)), [], "iat_future",
+         "iat 9007199254740990 is 104249970540 days ahead"),
+        (sign(K0, claims(nbf=NOW + 5 * DAY)), [], "not_yet", "nbf 2027-01-20T08:00:00Z is 5 days ahead"),
+        (good, ["--at", str(NOW + DAY + 3 * 3600 + 5)], "expired", "exp 2027-01-16T08:00:00Z was 3 h ago"),
+        (good, ["--at", str(NOW + DAY), "--leeway", "0"], "expired", "exp 2027-01-16T08:00:00Z was 0 s ago"),
+        (good, ["--iss", "a"], "iss", 'iss is empty or missing, not "a"'),
+        (sign(K0, claims(iss=HOSTILE)), ["--iss", HOSTILE[:-1]], "iss",
+         'iss is "%s", not "%s"' % (SHOWN, SHOWN_LINE)),
+        (sign(K0, claims(aud=[HOSTILE, "x"])), ["--aud", "api"], "aud", 'aud is ["%s", "x"], not "api"' % SHOWN),
+        (sign(K0, claims(aud="x")), ["--aud", "api"], "aud", 'aud is "x", not "api"'),
+        (good, ["--aud", "api"], "aud", 'aud is missing, not "api"'),
+        (good, ["--url", ""], "bad_target", way % ('""', "a path starts with /")),
+        (good, ["--url", "/a/../b?access_token=SECRET"], "bad_target",
+         way % ("/a/../b", "it has a segment of only dots and spaces")),
+        (good, ["--url", "/a?access_token=SECRET\x7f"], "bad_target", way % ("/a", bad_char + ", in its query")),
+        (good, ["--url", "//a"], "bad_target", way % ("//a", "it has two slashes in a row")),
+        (good, ["--url", "/a%zz"], "bad_target", way % ("/a%zz", "a % needs two hex digits behind it")),
+        (good, ["--url", "/" + HOSTILE[:-1]], "bad_target",
+         way % ("/" + SHOWN_LINE, bad_char)),
+        (bound, ["--url", "/v2/account/bank?access_token=SECRET"], "url",
+         "url /v2/account/bank is not in [/v2/tokeninfo, GET:/a/*]"),
+        (bound, ["--url", "/a/b", "--method", "PUT"], "url",
+         "url PUT /a/b is not in [/v2/tokeninfo, GET:/a/*]"),
+        (bound, ["--url", "/b", "--method", HOSTILE[:-1]], "url",
+         "url %s /b is not in [/v2/tokeninfo, GET:/a/*]" % SHOWN_LINE),
+        (bound, [], "url", "url (none given) is not in [/v2/tokeninfo, GET:/a/*]"),
+        (good, ["--require", "account,wallet"], "perm", "it needs wallet, the token has [account]"),
+        (sign(K0, claims(permissions=[])), ["--require", HOSTILE[:-1]], "perm",
+         "it needs %s, the token has []" % SHOWN_LINE),
+    ]
+    wrong = []
+    for token, options, reason, text in rows:
+        got = explain(token, *([] if "--at" in options else ["--at", str(NOW)]), *options)
+        if got[0] != reason or text is not None and got[1] != text:
+            wrong.append((options, got, (reason, text)))
+    assert not wrong, wrong
+
+
+@test
+def huge_explanations_are_cut_behind_a_character():
+    at = ["--at", str(NOW)]
+    urls = ["/%02d" % i + "x" * 53 for i in range(64)]
+    got = explain(sign(K0, claims(urls=urls)), *at, "--url", "/x")
+    assert got == ("url", "url /x is not in [%s]" % ", ".join(urls)), got
+    urls = ["/%d" % i + "x" * 1022 for i in range(5)]  # as many of 1,024 bytes as a token has room for
+    for target in ("/x", "/x?" + "q" * 8189):
+        reason, text = explain(sign(K0, claims(urls=urls)), *at, "--url", target)
+        assert reason == "url" and text.startswith("url /x") and text.endswith(" is not in [%s]" % ", ".join(urls))
+    good = sign(K0, claims())
+    for n in range(4):  # whichever byte is the first that is not shown
+        text = explain(good, *at, "--url", "/" + "a" * n + "\u00fc" * 60000)[1]
+        assert re.fullmatch(r"target /a{%d}\u00fc{126,127}\.\.\. is refused: it is too long" % n, text), text
+        text = explain(good, *at, "--url", "/" + "a" * n + "\u202e" * 40000)[1]
+        assert re.fullmatch(r"target /a{%d}(\\x[0-9a-f]{2}){250,255}\.\.\. is refused: it is too long" % n,
+                            text), text
+    text = explain(sign(K0, claims(iss="\u202e" * 700)), *at, "--iss", "a")[1]
+    assert text == 'iss is "%s", not "a"' % (r"\xe2\x80\xae" * 700)
+
+
+@test
+def the_store_explains_itself():
+    data = data_dir()
+    key = make_key(data, "account,inventories", "--expires", "1h")
+    now = int(time.time())
+    ask = lambda token, *o: explain(token, *o, data=data, secrets=None)
+    secret = ring_of(data)[""]
+    token = sign(secret, claims(sub=key["sub"], iat=now, exp=now + DAY, permissions=["wallet"]))
+    assert ask(token)[0] == "ok"
+    assert ask(token, "--require", "wallet") == (
+        "perm", "it needs wallet, its key has only [account,inventories]")
+    assert ask(token, "--require", "account") == ("perm", "it needs account, the token has [wallet]")
+    revoked = lambda sub, why: ("revoked", "sub %s is revoked: %s" % (sub, why))
+    assert ask(token, "--at", str(now + 7200)) == revoked(key["sub"], "its key has expired")
+    stranger = sign(secret, claims(iat=now, exp=now + 60))
+    assert ask(stranger) == revoked("s" * 43, "the database has no key of it")
+    cmd("key", "disable", key["id"], data=data)
+    assert ask(token) == revoked(key["sub"], "its key is disabled")
+    cmd("key", "revoke-subtokens", key["id"], data=data)
+    gone = revoked(key["sub"], "its key is deleted, or was given a new sub")
+    assert ask(token) == gone
+    cmd("key", "delete", key["id"], data=data)
+    assert ask(token) == gone
+    stale = explain(stranger, data=data_dir(), secrets=os.path.join(data, "secrets"))
+    assert stale == ("feed_stale", "no trustworthy revocation data"), stale
 
 
 # ---- verify --jsonl ----

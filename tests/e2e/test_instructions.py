@@ -30,11 +30,11 @@ def files(directory):
 
 
 def counted(mode, directory, paths, times):
-    """Instructions outside of subtoken_mac_check, which is the HMAC and its comparing."""
+    """Instructions in subtoken_verify, but not in subtoken_mac_check, which is the HMAC and
+    its comparing: entering or leaving either turns the counting on or off."""
     out = os.path.join(directory, "callgrind.out")
-    p = subprocess.run(["valgrind", "--tool=callgrind", "--toggle-collect=subtoken_mac_check",
-                        "--collect-atstart=yes",  # in this order: the other one turns it off
-                        "--callgrind-out-file=" + out, VERIFY, mode, *paths, str(times)], capture_output=True, text=True)
+    p = subprocess.run(["valgrind", "--tool=callgrind", "--toggle-collect=subtoken_verify",
+                        "--toggle-collect=subtoken_mac_check", "--callgrind-out-file=" + out, VERIFY, mode, *paths, str(times)], capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
     return int(re.search(r"^totals: (\d+)", open(out).read(), re.M).group(1))
 
