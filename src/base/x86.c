@@ -40,11 +40,11 @@ static inline void block(__m128i *abef, __m128i *cdgh, const uint8_t *data) {
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
   __m128i word[4];
   __m128i s0 = *abef, s1 = *cdgh;
-  for (int i = 0; i < 4; i++) {
+  for (size_t i = 0; i < 4; i++) {
     word[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * i)), big_endian);
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; i++) {
+  for (size_t i = 0; i < 16; i++) {
     __m128i *now = &word[i & 3], *next = &word[(i + 1) & 3], *last = &word[(i + 3) & 3];
     __m128i k = _mm_loadu_si128((const __m128i *)(round_constants + 4 * i));
     __m128i sum = _mm_add_epi32(*now, k);

@@ -276,6 +276,9 @@ static st_stored apply(st_store *store, change_fn make, const change *what, char
   }
   if (stored == ST_STORE_FAILED) {
     (void)st_sqlite_fail_db(why, store->path, store->writes, "write");
+  } else if (stored != ST_STORED) {
+    (void)st_sqlite_fail(why, "%s: %s", st_sqlite_shown(store->path),
+                         stored == ST_STORE_EXISTS ? "it is there already" : "it is not there");
   }
   roll_back(store);
   (void)pthread_mutex_unlock(&store->writing);
