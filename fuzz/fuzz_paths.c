@@ -1,12 +1,15 @@
 /* Lines: a target, a method, an entry, another entry. A canonical text is a fixed
  * point and matches what it was made of; whatever an inner entry lets through, an
  * outer one that covers it does; what we allow, the most permissive backend finds
- * under the entry.
+ * under the entry; and whatever is read at a glance, or by the processor's
+ * instructions, or straight from an entry's text, is what the plain reading says.
  */
 #include "../tests/unit/permissive.h"
+#include "../tests/unit/plain_path.h"
+#include "base/x86.h"
 #include "core/paths.h"
 #include "fuzz.h"
-#include "subtoken/verify.h"
+#include "subtoken/url.h"
 
 static void target_is_fixed(subtoken_text target, const st_path *path) {
   static char out[3 * SUBTOKEN_PATH_MAX + 1], again[3 * SUBTOKEN_PATH_MAX + 1];
@@ -46,9 +49,50 @@ static void backend_agrees(subtoken_text target, subtoken_text entry) {
   free(path);
 }
 
+static void target_is_plain(subtoken_text target, const plain_path *plain, subtoken_fault want) {
+  static uint8_t cpu, asked;
+  static st_path path;
+  if (asked == 0) cpu = st_x86_cpu();
+  asked = 1;
+  for (int twice = 0; twice < 2; twice++) {
+    HOLD(st_target_read_by(twice == 0 ? 0 : cpu, target, &path) == want);
+    if (want != SUBTOKEN_FAULT_NONE) continue;
+    HOLD(path.len == plain->len && memcmp(path.bytes, plain->bytes, plain->len) == 0);
+  }
+  /* A target that starts like an entry passes as one at a glance. */
+  static plain_entry front;
+  size_t passed = st_entry_glance(cpu, target);
+  HOLD(passed == st_entry_glance(0, target) && passed <= target.len);
+  if (passed > 0 && passed <= SUBTOKEN_URL_MAX) {
+    HOLD(plain_entry_read(target.data, passed, &front) == SUBTOKEN_FAULT_NONE);
+  }
+}
+
+static void entry_is_plain(const st_entry *entry, const plain_entry *plain) {
+  HOLD(entry->wild == plain->wild && entry->method.len == plain->method_len);
+  HOLD(plain->method_len == 0 || memcmp(entry->method.data, plain->method, plain->method_len) == 0);
+  HOLD(entry->path.len == plain->path.len &&
+       memcmp(entry->path.bytes, plain->path.bytes, plain->path.len) == 0);
+}
+
+/* Through url.h, which the rest of the world uses. */
+static void public_agrees(subtoken_text entry, subtoken_text method, subtoken_text target,
+                          subtoken_result want) {
+  HOLD(subtoken_url_allows(entry, method, target) == want);
+  static char out[SUBTOKEN_URL_MAX + 1];
+  size_t len;
+  subtoken_fault fault;
+  subtoken_result got = subtoken_url_canonical(entry, out, sizeof out, &len, &fault);
+  HOLD((got == SUBTOKEN_OK) == (want != SUBTOKEN_BAD_URL));
+  HOLD((got == SUBTOKEN_OK) == (fault == SUBTOKEN_FAULT_NONE) && strlen(out) == len);
+  if (got == SUBTOKEN_OK) HOLD(subtoken_url_covers(entry, (subtoken_text){out, len}) == got);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static st_path path;
   static st_entry entry[2];
+  static plain_path plain;
+  static plain_entry plain_of[2];
   char *copy = fuzz_copy(data, size);
   subtoken_text rest = {copy, size};
   subtoken_text target = fuzz_line(&rest), method = fuzz_line(&rest);
@@ -57,15 +101,33 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   text[1] = fuzz_line(&rest);
   subtoken_fault fault = st_target_read(target, &path);
   bool target_good = fault == SUBTOKEN_FAULT_NONE, good[2];
+  target_is_plain(target, &plain, plain_target(target.data, target.len, &plain));
   if (target_good) target_is_fixed(target, &path);
   for (int i = 0; i < 2; i++) {
     good[i] = st_entry_read(text[i], &entry[i]) == SUBTOKEN_FAULT_NONE;
+    HOLD((plain_entry_read(text[i].data, text[i].len, &plain_of[i]) == SUBTOKEN_FAULT_NONE) ==
+         good[i]);
+    if (good[i]) entry_is_plain(&entry[i], &plain_of[i]);
+    bool match =
+        good[i] && target_good && plain_matches(&plain_of[i], method.data, method.len, &plain);
+    public_agrees(text[i], method, target,
+                  !good[i]       ? SUBTOKEN_BAD_URL
+                  : !target_good ? SUBTOKEN_BAD_TARGET
+                  : match        ? SUBTOKEN_OK
+                                 : SUBTOKEN_URL);
     if (!good[i]) continue;
+    if (target_good) {
+      HOLD(st_entry_matches(&entry[i], method, &path) == match);
+      HOLD(st_entry_text_matches(text[i], method, &path) == match);
+    }
     entry_is_fixed(&entry[i]);
     HOLD(st_entry_covers(&entry[i], &entry[i]));
     if (target_good && st_entry_matches(&entry[i], method, &path)) {
       backend_agrees(target, text[i]);
     }
+  }
+  if (good[0] && good[1]) {
+    HOLD(st_entry_covers(&entry[0], &entry[1]) == plain_covers(&plain_of[0], &plain_of[1]));
   }
   if (target_good && good[0] && good[1] && st_entry_covers(&entry[0], &entry[1]) &&
       st_entry_matches(&entry[1], method, &path)) {

@@ -3,9 +3,13 @@
  * stands behind the MAC is reached too.
  *
  * Only what this secret signed is accepted; what is accepted keeps the limits, can be
- * issued again and then says the same; what is refused leaves no claims behind.
+ * issued again and then says the same; what is refused leaves no claims behind. The
+ * one-pass reader of what we issue reads nothing otherwise than the reader of any JSON,
+ * and the processor's instructions change nothing. Whatever the result, it can be
+ * explained, in words that no terminal obeys.
  */
 #include "base/hmac.h"
+#include "base/x86.h"
 #include "core/claims.h"
 #include "core/jws.h"
 #include "core/paths.h"
@@ -16,8 +20,9 @@
 #define SECRET "fuzzing-needs-a-secret-of-its-own!"
 #define NOW INT64_C(1700000000)
 
-static subtoken_ring ring;
+static subtoken_ring ring, no_cpu; /* the same, but that plain C has to do */
 static subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+static uint8_t cpu;
 
 static void prepare(void) {
   if (ring.count > 0) return;
@@ -25,6 +30,9 @@ static void prepare(void) {
   HOLD(subtoken_ring_add(&ring, ST_TEXT("k1"), SECRET, sizeof SECRET - 1) == SUBTOKEN_OK);
   verifier.ring = &ring;
   verifier.without_revocations = true;
+  cpu = st_x86_cpu();
+  no_cpu = ring;
+  no_cpu.secrets[0].cpu = no_cpu.secrets[1].cpu = 0;
 }
 
 /* `header.payload.mac`; free it. */
@@ -125,6 +133,104 @@ static void child_of(const subtoken_claims *parent) {
   HOLD(child.url_count <= parent->url_count);
 }
 
+static bool same_list(const subtoken_slice *a, const subtoken_slice *b, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (a[i].at != b[i].at || a[i].len != b[i].len) return false;
+  }
+  return true;
+}
+
+static void same_claims(const subtoken_claims *a, const subtoken_claims *b) {
+  HOLD(a->iat == b->iat && a->exp == b->exp && a->nbf == b->nbf);
+  HOLD(a->every_url == b->every_url && a->aud_named == b->aud_named);
+  HOLD(a->permission_count == b->permission_count && a->url_count == b->url_count);
+  HOLD(same_list(&a->sub, &b->sub, 1) && same_list(&a->iss, &b->iss, 1));
+  HOLD(same_list(a->permissions, b->permissions, a->permission_count));
+  HOLD(same_list(a->urls, b->urls, a->url_count));
+  HOLD(a->text_len == b->text_len && memcmp(a->text, b->text, a->text_len) == 0);
+}
+
+static void start(subtoken_claims *claims, subtoken_text payload) {
+  memset(claims, 0, offsetof(subtoken_claims, text));
+  memcpy(claims->text, payload.data, payload.len);
+  claims->text_len = (uint16_t)payload.len;
+}
+
+/* core/issued.c against core/claims.c. */
+static void readers_agree(subtoken_text payload) {
+  static subtoken_claims plain, fast, any, either;
+  subtoken_text aud = ST_TEXT("y"), fault = {NULL, 0}, other_fault = {NULL, 0};
+  if (payload.len > sizeof plain.text) return;
+  start(&plain, payload);
+  start(&fast, payload);
+  start(&any, payload);
+  start(&either, payload);
+  bool issued = st_claims_read_issued(0, &plain);
+  HOLD(st_claims_read_issued(cpu, &fast) == issued);
+  subtoken_result result = st_claims_read_any(&any, aud, &fault);
+  HOLD(st_claims_read(cpu, &either, aud, &other_fault) == result);
+  if (issued) {
+    HOLD(result == SUBTOKEN_OK);
+    same_claims(&plain, &any);
+    same_claims(&fast, &any);
+  } else {
+    HOLD(plain.permission_count == 0 && plain.url_count == 0);
+  }
+  if (result == SUBTOKEN_OK) same_claims(&either, &any);
+  if (result == SUBTOKEN_CLAIMS) HOLD(st_text_equal(fault, other_fault));
+}
+
+/* Printable UTF-8 with a NUL behind it, in a block of the exact size. */
+static size_t explained(subtoken_text token, const subtoken_request *request,
+                        subtoken_result result, size_t size, char *copy) {
+  subtoken_verifier strict = verifier;
+  strict.iss = token;
+  strict.aud = token;
+  strict.iss.len = strict.aud.len = token.len < 20 ? token.len : 20;
+  char *out = malloc(size);
+  if (out == NULL) abort();
+  size_t len = subtoken_explain(&strict, token, request, result, out, size);
+  HOLD(len < size && out[len] == '\0' && strlen(out) == len);
+  uint32_t code = 0;
+  for (size_t i = 0, step; i < len; i += step) {
+    step = st_utf8_next(out + i, len - i, &code);
+    HOLD(step > 0 && code >= 0x20 && !(code >= 0x7F && code <= 0x9F));
+    HOLD(!(code >= 0x202A && code <= 0x202E) && !(code >= 0x2066 && code <= 0x2069));
+  }
+  if (copy != NULL) memcpy(copy, out, len + 1);
+  free(out);
+  return len;
+}
+
+/* The result that it had, and one that it had not; whole and cut. */
+static void explain(subtoken_text token, const subtoken_request *request, subtoken_result result) {
+  static char whole[SUBTOKEN_EXPLAIN_MAX], cut[SUBTOKEN_EXPLAIN_MAX];
+  static unsigned turn;
+  subtoken_request hostile = *request;
+  size_t most = token.len < 40 ? token.len : 40;
+  hostile.method = hostile.target = (subtoken_text){token.data, most};
+  hostile.needs = &hostile.method;
+  hostile.needs_count = 1;
+  for (int twice = 0; twice < 2; twice++) {
+    size_t size = 1 + turn++ * 7 % (SUBTOKEN_EXPLAIN_MAX - 1);
+    size_t len = explained(token, &hostile, result, sizeof whole, whole);
+    HOLD(len > 0);
+    HOLD(explained(token, &hostile, result, size, cut) <= len);
+    HOLD(memcmp(whole, cut, strlen(cut)) == 0);
+    result = (subtoken_result)(turn % (SUBTOKEN_URL_WIDER + 2U));
+  }
+}
+
+/* Without the processor's instructions: the same answer, the same claims. */
+static void plain_agrees(subtoken_text token, const subtoken_request *request,
+                         subtoken_result result, const subtoken_claims *claims) {
+  static subtoken_claims plain;
+  subtoken_verifier slow = verifier;
+  slow.ring = &no_cpu;
+  HOLD(subtoken_verify(&slow, token, request, &plain) == result);
+  if (result == SUBTOKEN_OK) same_claims(&plain, claims);
+}
+
 static void judge(subtoken_text token) {
   static subtoken_claims claims;
   static const subtoken_claims zero;
@@ -133,6 +239,8 @@ static void judge(subtoken_text token) {
   memset(&claims, 0x55, sizeof claims);
   subtoken_result result = subtoken_verify(&verifier, token, &request, &claims);
   HOLD(result != SUBTOKEN_UNDECIDED && result <= SUBTOKEN_PERM);
+  plain_agrees(token, &request, result, &claims);
+  explain(token, &request, result);
   if (result == SUBTOKEN_OK) {
     is_ours(token);
     keeps_limits(&claims);
@@ -157,6 +265,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   } else {
     size_t len;
     if (kind == 2) header = fuzz_line(&rest);
+    readers_agree(rest);
     char *token = sign(header, rest, &len);
     judge((subtoken_text){token, len});
     free(token);

@@ -112,6 +112,9 @@ size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
 
 size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
   const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
+  /* What to add to a value for its character, by group. */
+  const __m128i shifts = _mm_setr_epi8('a' - 26, -4, -4, -4, -4, -4, -4, -4, -4, -4, -4, '-' - 62,
+                                       '_' - 63, 'A', 0, 0);
   size_t at = 0;
   for (; len - at >= 16; at += 12, out += 16) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(data + at));
@@ -122,15 +125,11 @@ size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
     __m128i even =
         _mm_mullo_epi16(_mm_and_si128(in, _mm_set1_epi32(0x003F03F0)), _mm_set1_epi32(0x01000010));
     __m128i six = _mm_or_si128(odd, even);
-    __m128i c = _mm_add_epi8(six, _mm_set1_epi8('A'));
-    c = _mm_add_epi8(
-        c, _mm_and_si128(_mm_cmpgt_epi8(six, _mm_set1_epi8(25)), _mm_set1_epi8('a' - 26 - 'A')));
-    c = _mm_add_epi8(c, _mm_and_si128(_mm_cmpgt_epi8(six, _mm_set1_epi8(51)),
-                                      _mm_set1_epi8('0' - 52 - ('a' - 26))));
-    c = _mm_add_epi8(c, _mm_and_si128(_mm_cmpeq_epi8(six, _mm_set1_epi8(62)),
-                                      _mm_set1_epi8('-' - 62 - ('0' - 52))));
-    c = _mm_add_epi8(c, _mm_and_si128(_mm_cmpeq_epi8(six, _mm_set1_epi8(63)),
-                                      _mm_set1_epi8('_' - 63 - ('0' - 52))));
+    /* 0: a-z   1 to 10: 0-9   11: -   12: _   13: A-Z */
+    __m128i group =
+        _mm_or_si128(_mm_subs_epu8(six, _mm_set1_epi8(51)),
+                     _mm_and_si128(_mm_cmpgt_epi8(_mm_set1_epi8(26), six), _mm_set1_epi8(13)));
+    __m128i c = _mm_add_epi8(six, _mm_shuffle_epi8(shifts, group));
     _mm_storeu_si128((__m128i *)out, c);
   }
   return at;

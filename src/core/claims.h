@@ -13,9 +13,9 @@ subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_te
                                subtoken_text *fault) __attribute__((warn_unused_result));
 
 /* The same for any JSON, and for the one shape in which st_claims_write writes: the
- * issuer's order, no white space, no escapes, no method in an entry (issued.c). False
- * means "not in that shape", and claims are as they were but for counts. Whatever is
- * read so is read alike by st_claims_read_any.
+ * issuer's order, no white space, no escaped characters (issued.c). False means "not in
+ * that shape"; the lists are then empty again, the rest is to be written by
+ * st_claims_read_any. Whatever is read so is read alike by that.
  */
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
                                    subtoken_text *fault) __attribute__((warn_unused_result));

@@ -1,4 +1,6 @@
-/* decide - the rules of a good token, once its signature is known to be ours. */
+/* decide - the rules of a good token, once its signature is known to be ours. For claims
+ * that st_claims_read has read: their entries are not looked at twice.
+ */
 #ifndef ST_CORE_DECIDE_H
 #define ST_CORE_DECIDE_H
 

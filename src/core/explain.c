@@ -398,6 +398,10 @@ size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
   if (out == NULL || out_size == 0) return 0;
   out[0] = '\0';
   if (verifier == NULL || request == NULL || token.data == NULL) return 0;
+  if (request->now < 0 || request->now > SUBTOKEN_TIME_MAX ||
+      (request->needs == NULL && request->needs_count > 0)) {
+    result = SUBTOKEN_INVALID_ARGUMENT; /* subtoken_verify has given no other */
+  }
   st_writer writer = st_writer_on(out, out_size - 1);
   look(&e);
   if (!from_claims(result)) {

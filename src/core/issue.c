@@ -56,9 +56,7 @@ static subtoken_result check(uint8_t cpu, const subtoken_claims *claims) {
 subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims *claims, char *out,
                                size_t out_size, size_t *out_len) {
   char payload[PAYLOAD_MAX];
-  if (out_len == NULL || out == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  *out_len = 0;
-  if (out_size > 0) out[0] = '\0';
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0) return SUBTOKEN_NO_SECRET;
   st_x86_clean(ring->secrets[0].cpu);

@@ -25,11 +25,11 @@ static const subtoken_secret *known_header(const subtoken_ring *ring, subtoken_t
 /* Where the last dot is. Between it and the first there is no other: that is
  * left to the decoding of the payload, to which a dot is no base64url.
  */
-static size_t last_dot(subtoken_text token) {
-  if (token.len > MAC_CHARS && token.data[token.len - MAC_CHARS - 1] == '.') {
-    return token.len - MAC_CHARS - 1;
-  }
+static size_t last_dot(subtoken_text token, size_t first) {
   size_t at = token.len;
+  if (at > first + MAC_CHARS + 1 && token.data[at - MAC_CHARS - 1] == '.') {
+    return at - MAC_CHARS - 1;
+  }
   while (at > 0 && token.data[at - 1] != '.') at--;
   return at > 0 ? at - 1 : 0;
 }
@@ -44,7 +44,7 @@ subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_
   if (token.len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
   jws->secret = ring != NULL ? known_header(ring, token) : NULL;
   size_t first = jws->secret != NULL ? jws->secret->header_len : first_dot(token);
-  size_t last = last_dot(token);
+  size_t last = last_dot(token, first);
   if (first == 0 || last <= first + 1) return SUBTOKEN_MALFORMED;
   jws->header = (subtoken_text){token.data, first};
   jws->payload = (subtoken_text){token.data + first + 1, last - first - 1};

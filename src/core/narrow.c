@@ -84,8 +84,8 @@ subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_as
   if (child == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (did == NULL) did = &unused;
   memset(did, 0, sizeof *did);
+  memset(child, 0, offsetof(subtoken_claims, text)); /* the parent's, too, when it is the same */
   if (parent == child) return SUBTOKEN_INVALID_ARGUMENT;
-  memset(child, 0, offsetof(subtoken_claims, text));
   if (ask == NULL || limits == NULL || !st_claims_sane(parent) ||
       (ask->permissions == NULL && ask->permission_count > 0) ||
       (ask->urls == NULL && ask->url_count > 0)) {

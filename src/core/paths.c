@@ -121,11 +121,11 @@ static inline bool segment_starts(const char *at, const char *end) {
  * path_decode would accept; tests/unit/test_paths.c holds that.
  */
 static size_t glance(uint8_t cpu, subtoken_text raw, size_t *escapes) {
+  *escapes = 0;
+  if (raw.len == 0 || raw.data[0] != '/') return 0;
   const char *at = raw.data, *end = raw.data + raw.len;
   bool fast = (cpu & ST_CPU_SSE41) != 0;
   size_t len;
-  *escapes = 0;
-  if (raw.len == 0 || *at != '/') return 0;
   while (at < end) {
     if (fast && end - at >= 16) at += st_x86_path(at, (size_t)(end - at));
     if (at == end) break;

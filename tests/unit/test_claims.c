@@ -284,11 +284,198 @@ static void adding(void **state) {
   release(big);
 }
 
+/* ---- what a caller builds by hand: issue.h ---- */
+
+static void building(void **state) {
+  (void)state;
+  static const struct {
+    char what; /* s, p or u */
+    const char *text;
+    subtoken_result want;
+    subtoken_fault fault;
+  } rows[] = {
+      {'s', "pk_active-1", SUBTOKEN_OK, 0},
+      {'s', "", SUBTOKEN_CLAIMS, 0},
+      {'s', "a b", SUBTOKEN_CLAIMS, 0},
+      {'s', "a.b", SUBTOKEN_CLAIMS, 0},
+      {'s', "a\"", SUBTOKEN_CLAIMS, 0},
+      {'s', "\xC3\xA9", SUBTOKEN_CLAIMS, 0},
+      {'p', "account", SUBTOKEN_OK, 0},
+      {'p', "a:b/c*", SUBTOKEN_OK, 0},
+      {'p', "", SUBTOKEN_CLAIMS, 0},
+      {'p', "a,b", SUBTOKEN_CLAIMS, 0},
+      {'p', "a b", SUBTOKEN_CLAIMS, 0},
+      {'p', "a\\", SUBTOKEN_CLAIMS, 0},
+      {'p', "a\x7F", SUBTOKEN_CLAIMS, 0},
+      {'p', "\xC3\xA9", SUBTOKEN_CLAIMS, 0},
+      {'u', "/a", SUBTOKEN_OK, 0},
+      {'u', "GET:/%c3%a9/*", SUBTOKEN_OK, 0},
+      {'u', "", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_NOT_ORIGIN_FORM},
+      {'u', "a", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_NOT_ORIGIN_FORM},
+      {'u', "/..", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_DOT_SEGMENT},
+      {'u', "/a*", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_STAR},
+      {'u', "/a b", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_BAD_CHAR},
+      {'u', "get:/a", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_METHOD},
+      {'u', "/%2f", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_ENCODED_SLASH},
+      {'u', "/a?b", SUBTOKEN_BAD_URL, SUBTOKEN_FAULT_QUERY_IN_ENTRY},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text);
+    subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
+    static subtoken_claims before;
+    memset(&claims, 0, sizeof claims);
+    claims.every_url = true;
+    before = claims;
+    subtoken_result got = rows[i].what == 's'   ? subtoken_claims_set_sub(&claims, text)
+                          : rows[i].what == 'p' ? subtoken_claims_add_permission(&claims, text)
+                                                : subtoken_claims_add_url(&claims, text, &fault);
+    CHECK(got == rows[i].want, "%s: %s", rows[i].text, subtoken_result_name(got));
+    if (rows[i].what == 'u') CHECK(fault == rows[i].fault, "%s", rows[i].text);
+    if (got != SUBTOKEN_OK) CHECK(memcmp(&claims, &before, sizeof claims) == 0, "%s", rows[i].text);
+    if (rows[i].what == 'u') {
+      CHECK(claims.every_url == (got != SUBTOKEN_OK), "%s", rows[i].text);
+      assert_int_equal(subtoken_claims_add_url(&claims, text, NULL), rows[i].want);
+    }
+    release(text);
+  }
+}
+
+/* What is there is not added again; an entry is stored canonical; a new sub takes the
+ * place of the old one. */
+static void built(void **state) {
+  (void)state;
+  memset(&claims, 0, sizeof claims);
+  claims.every_url = true;
+  assert_int_equal(subtoken_claims_set_sub(&claims, ST_TEXT("one")), SUBTOKEN_OK);
+  assert_int_equal(subtoken_claims_set_sub(&claims, ST_TEXT("two")), SUBTOKEN_OK);
+  for (int twice = 0; twice < 2; twice++) {
+    assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("a")), SUBTOKEN_OK);
+    assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("A")), SUBTOKEN_OK);
+    claims.every_url = true;
+    assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("/%61%c3%a9/*"), NULL), SUBTOKEN_OK);
+    assert_false(claims.every_url);
+    assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("/a%C3%A9/*"), NULL), SUBTOKEN_OK);
+    assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("PUT:/a"), NULL), SUBTOKEN_OK);
+  }
+  assert_true(st_text_is(subtoken_claims_text(&claims, claims.sub), "two"));
+  assert_int_equal(claims.permission_count, 2);
+  assert_int_equal(claims.url_count, 2);
+  assert_true(st_text_is(subtoken_claims_text(&claims, claims.urls[0]), "/a%C3%A9/*"));
+  assert_true(st_text_is(subtoken_claims_text(&claims, claims.urls[1]), "PUT:/a"));
+  /* Out of its own text too. */
+  assert_int_equal(
+      subtoken_claims_set_sub(&claims, subtoken_claims_text(&claims, claims.permissions[0])),
+      SUBTOKEN_OK);
+  assert_true(st_text_is(subtoken_claims_text(&claims, claims.sub), "a"));
+}
+
+static void building_limits(void **state) {
+  (void)state;
+  char text[16];
+  memset(&claims, 0, sizeof claims);
+  for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX + 2; i++) {
+    snprintf(text, sizeof text, "p%d", i);
+    assert_int_equal(subtoken_claims_add_permission(&claims, st_text(text)),
+                     i < SUBTOKEN_PERMISSIONS_MAX ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_PERMISSIONS);
+    snprintf(text, sizeof text, "/p%d", i);
+    assert_int_equal(subtoken_claims_add_url(&claims, st_text(text), NULL),
+                     i < SUBTOKEN_URLS_MAX ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_URLS);
+  }
+  /* A full list takes what it has already. */
+  assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("p63")), SUBTOKEN_OK);
+  assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("/p63"), NULL), SUBTOKEN_OK);
+  assert_int_equal(claims.permission_count, 64);
+  assert_int_equal(claims.url_count, 64);
+  static const size_t most[3] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX};
+  for (int which = 0; which < 3; which++) {
+    for (size_t len = most[which] - 1; len <= most[which] + 2; len++) {
+      subtoken_text long_text = repeated(which == 2 ? "/" : "a", 'a', len - 1);
+      subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
+      memset(&claims, 0, sizeof claims);
+      subtoken_result got = which == 0   ? subtoken_claims_set_sub(&claims, long_text)
+                            : which == 1 ? subtoken_claims_add_permission(&claims, long_text)
+                                         : subtoken_claims_add_url(&claims, long_text, &fault);
+      subtoken_result over = which == 2 ? SUBTOKEN_BAD_URL : SUBTOKEN_CLAIMS;
+      CHECK(got == (len <= most[which] ? SUBTOKEN_OK : over), "%d: %zu", which, len);
+      if (which == 2 && got != SUBTOKEN_OK) assert_int_equal(fault, SUBTOKEN_FAULT_TOO_LONG);
+      release(long_text);
+    }
+  }
+}
+
+/* Up to the last byte of the text, and no further; what did not fit left no trace. */
+static void building_full(void **state) {
+  (void)state;
+  static subtoken_claims before;
+  memset(&claims, 0, sizeof claims);
+  while (claims.text_len + 1000U <= sizeof claims.text) {
+    char text[1001];
+    memset(text, 'a', sizeof text);
+    snprintf(text, 8, "/%03u", claims.url_count);
+    text[4] = 'a';
+    assert_int_equal(subtoken_claims_add_url(&claims, (subtoken_text){text, 1000}, NULL),
+                     SUBTOKEN_OK);
+  }
+  size_t left = sizeof claims.text - claims.text_len;
+  assert_true(left > 130 && left < 1000);
+  subtoken_text fits = repeated("/x", 'a', left - 2), over = repeated("/x", 'a', left - 1);
+  before = claims;
+  assert_int_equal(subtoken_claims_add_url(&claims, over, NULL), SUBTOKEN_TOO_LARGE);
+  assert_memory_equal(&claims, &before, sizeof claims);
+  assert_int_equal(subtoken_claims_add_url(&claims, fits, NULL), SUBTOKEN_OK);
+  assert_int_equal(claims.text_len, sizeof claims.text);
+  before = claims;
+  assert_int_equal(subtoken_claims_set_sub(&claims, ST_TEXT("s")), SUBTOKEN_TOO_LARGE);
+  assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("p")), SUBTOKEN_TOO_LARGE);
+  assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("/y"), NULL), SUBTOKEN_TOO_LARGE);
+  assert_memory_equal(&claims, &before, sizeof claims);
+  assert_int_equal(subtoken_claims_add_url(&claims, fits, NULL), SUBTOKEN_OK); /* is there */
+  release(fits);
+  release(over);
+}
+
+static void building_nothing(void **state) {
+  (void)state;
+  const subtoken_text none = {NULL, 0};
+  subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
+  memset(&claims, 0, sizeof claims);
+  assert_int_equal(subtoken_claims_set_sub(NULL, ST_TEXT("s")), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_claims_set_sub(&claims, none), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_claims_add_permission(NULL, ST_TEXT("p")), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_claims_add_permission(&claims, none), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_claims_add_url(NULL, ST_TEXT("/a"), &fault), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(fault, SUBTOKEN_FAULT_NONE);
+  fault = SUBTOKEN_FAULT_COUNT;
+  assert_int_equal(subtoken_claims_add_url(&claims, none, &fault), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(fault, SUBTOKEN_FAULT_NONE);
+  assert_int_equal(subtoken_claims_add_url(NULL, none, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(claims_are_zero(&claims));
+  /* Claims whose counts or slices lead outside are not followed. */
+  for (int row = 0; row < 6; row++) {
+    memset(&claims, 0, sizeof claims);
+    if (row == 0) claims.permission_count = SUBTOKEN_PERMISSIONS_MAX + 1;
+    if (row == 1) claims.url_count = SUBTOKEN_URLS_MAX + 1;
+    if (row == 2) claims.text_len = (uint16_t)(sizeof claims.text + 1);
+    if (row == 3) claims.sub = (subtoken_slice){(uint16_t)sizeof claims.text, 1};
+    if (row == 4) claims.permission_count = 1, claims.permissions[0].len = 0xFFFF;
+    if (row == 5) claims.url_count = 1, claims.urls[0].at = 0xFFFF;
+    CHECK(subtoken_claims_set_sub(&claims, ST_TEXT("s")) == SUBTOKEN_INVALID_ARGUMENT, "%d", row);
+    CHECK(subtoken_claims_add_permission(&claims, ST_TEXT("p")) == SUBTOKEN_INVALID_ARGUMENT, "%d",
+          row);
+    CHECK(subtoken_claims_add_url(&claims, ST_TEXT("/a"), NULL) == SUBTOKEN_INVALID_ARGUMENT, "%d",
+          row);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(accepted),     cmocka_unit_test(refused),   cmocka_unit_test(nul_bytes),
-      cmocka_unit_test(every_prefix), cmocka_unit_test(audiences), cmocka_unit_test(counts),
-      cmocka_unit_test(lengths),      cmocka_unit_test(written),   cmocka_unit_test(adding),
+      cmocka_unit_test(accepted),      cmocka_unit_test(refused),
+      cmocka_unit_test(nul_bytes),     cmocka_unit_test(every_prefix),
+      cmocka_unit_test(audiences),     cmocka_unit_test(counts),
+      cmocka_unit_test(lengths),       cmocka_unit_test(written),
+      cmocka_unit_test(adding),        cmocka_unit_test(building),
+      cmocka_unit_test(built),         cmocka_unit_test(building_limits),
+      cmocka_unit_test(building_full), cmocka_unit_test(building_nothing),
   };
   return cmocka_run_group_tests_name("claims", tests, NULL, NULL);
 }

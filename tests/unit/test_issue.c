@@ -17,7 +17,10 @@ static void fill(subtoken_claims *claims, size_t payload) {
     size_t extra = claims->permission_count > 0 ? 3 : 2;
     left = payload - writer.len;
     size_t len = left <= 64 + extra ? left - extra : left - extra - 64 < 4 ? 40 : 64;
-    subtoken_text name = repeated("", (char)('!' + 2 + claims->permission_count % 9), len);
+    subtoken_text name = repeated("", 'p', len);
+    /* None is there twice. */
+    ((char *)(uintptr_t)name.data)[0] = (char)('A' + claims->permission_count % 26);
+    if (len > 1) ((char *)(uintptr_t)name.data)[1] = (char)('A' + claims->permission_count / 26);
     if (!st_claims_add_permission(claims, name)) abort();
     release(name);
   }
@@ -100,7 +103,7 @@ static void refused(void **state) {
       {NOW, NOW - 1, true, "s", SUBTOKEN_INVALID_ARGUMENT},
       {-1, NOW, true, "s", SUBTOKEN_INVALID_ARGUMENT},
       {NOW, SUBTOKEN_TIME_MAX + 1, true, "s", SUBTOKEN_INVALID_ARGUMENT},
-      {NOW, NOW + 1, true, "", SUBTOKEN_INVALID_ARGUMENT},
+      {NOW, NOW + 1, true, "", SUBTOKEN_CLAIMS},
       {NOW, NOW + 1, false, "s", SUBTOKEN_TOO_MANY_URLS}, /* an empty list is not issued */
   };
   ring_with(&ring, "", TEST_SECRET);
@@ -153,6 +156,112 @@ static void reads_back(void **state) {
   assert_true(st_text_is(subtoken_claims_text(&back, back.sub), "parent"));
 }
 
+/* Claims that no verifier would take: they are not signed, by the processor's
+ * instructions and without. */
+static void refuses_what_no_verifier_takes(void **state) {
+  (void)state;
+  static const struct {
+    const char *sub, *permission, *url; /* NULL: left out */
+    subtoken_result want;
+  } rows[] = {
+      {"s", "p", "/a", SUBTOKEN_OK},
+      {"s", NULL, NULL, SUBTOKEN_OK},
+      {"s", "p", "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/%C3%A9%20/*", SUBTOKEN_OK},
+      {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "ppppppppppppppppppppppp:pppppp",
+       "GET:/a", SUBTOKEN_OK},
+      {"", "p", "/a", SUBTOKEN_CLAIMS},
+      {"a b", "p", "/a", SUBTOKEN_CLAIMS},
+      {"a\"", "p", "/a", SUBTOKEN_CLAIMS},
+      {"a\\", "p", "/a", SUBTOKEN_CLAIMS},
+      {"a.b", "p", "/a", SUBTOKEN_CLAIMS},
+      {"aaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaa", "p", "/a", SUBTOKEN_CLAIMS},
+      {"aaaaaaaaaaaaaaaa\n", "p", "/a", SUBTOKEN_CLAIMS},
+      {"\xC3\xA9", "p", "/a", SUBTOKEN_CLAIMS},
+      {"s", "", "/a", SUBTOKEN_CLAIMS},
+      {"s", "a,b", "/a", SUBTOKEN_CLAIMS},
+      {"s", "a b", "/a", SUBTOKEN_CLAIMS},
+      {"s", "a\"],\"urls\":[\"/", "/a", SUBTOKEN_CLAIMS},
+      {"s", "ppppppppppppppppppppppppppppppppppp\\", "/a", SUBTOKEN_CLAIMS},
+      {"s", "pppppppppppppppp\x7F", "/a", SUBTOKEN_CLAIMS},
+      {"s", "p", "", SUBTOKEN_BAD_URL},
+      {"s", "p", "a", SUBTOKEN_BAD_URL},
+      {"s", "p", "/..", SUBTOKEN_BAD_URL},
+      {"s", "p", "/a?b", SUBTOKEN_BAD_URL},
+      {"s", "p", "/a*", SUBTOKEN_BAD_URL},
+      {"s", "p", "/aaaaaaaaaaaaaaaaaaaaaaaaa//aaaaaaaa", SUBTOKEN_BAD_URL},
+      {"s", "p", "/a\"", SUBTOKEN_BAD_URL},
+      {"s", "p", "get:/a", SUBTOKEN_BAD_URL},
+      {"s", "p", "/%25", SUBTOKEN_BAD_URL},
+      {"", "", "", SUBTOKEN_CLAIMS}, /* the earlier reason */
+  };
+  for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+    static subtoken_claims claims, back;
+    ring_with(&ring, "", TEST_SECRET);
+    if (i % 2 == 1) ring.secrets[0].cpu = 0;
+    memset(&claims, 0, sizeof claims);
+    claims.iat = NOW;
+    claims.exp = NOW + 60;
+    claims.every_url = rows[i / 2].url == NULL;
+    bool good = st_claims_set_sub(&claims, st_text(rows[i / 2].sub));
+    if (rows[i / 2].permission != NULL) {
+      good = good && st_claims_add_permission(&claims, st_text(rows[i / 2].permission));
+    }
+    if (rows[i / 2].url != NULL)
+      good = good && st_claims_add_url(&claims, st_text(rows[i / 2].url));
+    assert_true(good);
+    size_t len = 9;
+    memset(out, 'x', sizeof out);
+    subtoken_result got = subtoken_issue(&ring, &claims, out, sizeof out, &len);
+    CHECK(got == rows[i / 2].want, "row %zu: %s", i / 2, subtoken_result_name(got));
+    CHECK(got == SUBTOKEN_OK || (len == 0 && out[0] == '\0'), "row %zu", i / 2);
+    if (got != SUBTOKEN_OK) continue;
+    char header[100];
+    CHECK(subtoken_inspect((subtoken_text){out, len}, header, sizeof header, &back) == SUBTOKEN_OK,
+          "row %zu", i / 2);
+  }
+}
+
+/* One character more than a verifier takes, and the same permission twice. */
+static void refuses_past_limits(void **state) {
+  (void)state;
+  static subtoken_claims claims;
+  static const size_t most[3] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX};
+  static const subtoken_result wants[3] = {SUBTOKEN_CLAIMS, SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL};
+  size_t len;
+  ring_with(&ring, "", TEST_SECRET);
+  for (int which = 0; which < 3; which++) {
+    for (size_t n = most[which] - 1; n <= most[which] + 2; n++) {
+      subtoken_text text = repeated(which == 2 ? "/" : "a", 'a', n - 1);
+      memset(&claims, 0, sizeof claims);
+      claims.iat = NOW;
+      claims.exp = NOW + 60;
+      claims.every_url = which != 2;
+      assert_true(st_claims_set_sub(&claims, which == 0 ? text : ST_TEXT("s")));
+      if (which == 1) assert_true(st_claims_add_permission(&claims, text));
+      if (which == 2) assert_true(st_claims_add_url(&claims, text));
+      CHECK(subtoken_issue(&ring, &claims, out, sizeof out, &len) ==
+                (n <= most[which] ? SUBTOKEN_OK : wants[which]),
+            "%d: %zu", which, n);
+      release(text);
+    }
+  }
+  for (int cpu = 0; cpu < 2; cpu++) {
+    if (cpu == 0) ring.secrets[0].cpu = 0;
+    claims = grant_of("a,b,a", NULL);
+    assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_CLAIMS);
+    claims = grant_of("a,b,aa", NULL);
+    assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+    ring_with(&ring, "", TEST_SECRET);
+  }
+  /* every_url goes before the list, which is then not written. */
+  claims = grant_of("a", "/..");
+  claims.every_url = true;
+  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+  /* An empty list goes before all that may be wrong besides. */
+  memset(&claims, 0, sizeof claims);
+  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_TOO_MANY_URLS);
+}
+
 /* Claims that a caller made up, and arguments that are not there, are refused and not
  * followed.
  */
@@ -187,14 +296,35 @@ static void refuses_what_points_outside(void **state) {
           "row %d", row);
   }
   memset(&made_up, 0, sizeof made_up);
+  memset(token, 'x', sizeof token);
+  len = 9;
   assert_int_equal(subtoken_issue(NULL, &made_up, token, sizeof token, &len),
                    SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && token[0] == '\0');
   assert_int_equal(subtoken_issue(&made, NULL, token, sizeof token, &len),
                    SUBTOKEN_INVALID_ARGUMENT);
+  len = 9;
   assert_int_equal(subtoken_issue(&made, &made_up, NULL, 9, &len), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(len, 0);
+  token[0] = 'x';
   assert_int_equal(subtoken_issue(&made, &made_up, token, sizeof token, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(token[0], '\0');
+  child = grant_of("a", NULL);
+  assert_int_equal(subtoken_narrow(&child, &ask, &limits, 5, &child, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(claims_are_zero(&child));
+  memset(&child, 0x55, sizeof child);
   assert_int_equal(subtoken_narrow(NULL, &ask, &limits, 5, &child, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(claims_are_zero(&child));
+  subtoken_ask nowhere = {.permission_count = 1};
+  memset(&child, 0x55, sizeof child);
+  assert_int_equal(subtoken_narrow(&made_up, &nowhere, &limits, 5, &child, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(claims_are_zero(&child));
+  nowhere = (subtoken_ask){.has_urls = true, .url_count = 1};
+  assert_int_equal(subtoken_narrow(&made_up, &nowhere, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_narrow(&made_up, NULL, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
@@ -209,6 +339,8 @@ static void refuses_what_points_outside(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(refuses_what_points_outside),
+      cmocka_unit_test(refuses_what_no_verifier_takes),
+      cmocka_unit_test(refuses_past_limits),
       cmocka_unit_test(exact_token),
       cmocka_unit_test(size_limit),
       cmocka_unit_test(refused),

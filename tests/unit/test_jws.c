@@ -61,6 +61,9 @@ static void shapes(void **state) {
       {"H.AAAA.AAAA", mac, SUBTOKEN_MAC}, /* 35 bytes */
       {"H.AAAA.A", mac, SUBTOKEN_MAC},    /* 33 bytes */
       {"H.AAAA.AA", mac, SUBTOKEN_MALFORMED},
+      /* The first dot where the last one is in nearly all tokens. */
+      {"H.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.", "AAA", SUBTOKEN_MAC},
+      {"H.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.", "", SUBTOKEN_MAC},
   };
   for (size_t i = 0; i < COUNT(rows) * COUNT(spellings); i++) {
     char text[300];
@@ -311,35 +314,46 @@ static void macs(void **state) {
   release(other);
 }
 
-/* Header, kid behind typ, payload and MAC, byte for byte. */
+/* Header, kid behind typ, payload and MAC, byte for byte, and a NUL. */
 static void written(void **state) {
   (void)state;
-  char out[400], want[400];
+  char out[400];
+  size_t len;
   for (int named = 0; named < 2; named++) {
     ring_with(&ring, named ? "2026_a-Z" : "", TEST_SECRET);
     subtoken_text token = signed_token(
         TEST_SECRET,
         st_text(named ? "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"2026_a-Z\"}" : HEADER),
         ST_TEXT("{\"a\":1}"));
-    st_writer writer = st_writer_on(out, sizeof out);
-    st_write_string(&writer, "before ");
-    assert_int_equal(st_jws_write(&writer, &ring.secrets[0], ST_TEXT("{\"a\":1}")), SUBTOKEN_OK);
-    assert_true(st_writer_end(&writer));
-    snprintf(want, sizeof want, "before %.*s", (int)token.len, token.data);
-    assert_string_equal(out, want);
+    memset(out, 'x', sizeof out);
+    assert_int_equal(
+        st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), SUBTOKEN_TOKEN_MAX, out, sizeof out, &len),
+        SUBTOKEN_OK);
+    assert_true(len == token.len && memcmp(out, token.data, len) == 0);
+    assert_true(out[len] == '\0' && out[len + 1] == 'x');
     assert_int_equal(check_token(token), SUBTOKEN_OK);
-    for (size_t room = 0; room < token.len; room++) {
+    for (size_t room = 0; room <= token.len; room++) {
       char *small = malloc(room);
-      st_writer tight = st_writer_on(small, room);
+      memset(small, 'x', room);
+      len = 99;
+      CHECK(st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), SUBTOKEN_TOKEN_MAX, small, room, &len) ==
+                SUBTOKEN_BUFFER_TOO_SMALL,
+            "room for %zu", room);
+      CHECK(len == 99 && (room == 0 || small[0] == 'x'), "room for %zu", room);
+      len = 99;
       CHECK(
-          st_jws_write(&tight, &ring.secrets[0], ST_TEXT("{\"a\":1}")) == SUBTOKEN_BUFFER_TOO_SMALL,
+          subtoken_jws_seal(&ring, "{\"a\":1}", 7, small, room, &len) == SUBTOKEN_BUFFER_TOO_SMALL,
           "room for %zu", room);
+      CHECK(len == 0 && (room == 0 || small[0] == '\0'), "room for %zu", room);
       free(small);
     }
-    char *fits = malloc(token.len);
-    st_writer tight = st_writer_on(fits, token.len);
-    assert_int_equal(st_jws_write(&tight, &ring.secrets[0], ST_TEXT("{\"a\":1}")), SUBTOKEN_OK);
-    assert_int_equal(tight.len, token.len);
+    char *fits = malloc(token.len + 1);
+    assert_int_equal(st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), token.len, fits, token.len + 1, &len),
+                     SUBTOKEN_OK);
+    assert_int_equal(len, token.len);
+    /* A limit of its own, which goes before the room. */
+    assert_int_equal(st_jws_seal(&ring, ST_TEXT("{\"a\":1}"), token.len - 1, fits, 0, &len),
+                     SUBTOKEN_TOO_LARGE);
     free(fits);
     release(token);
   }
@@ -348,16 +362,108 @@ static void written(void **state) {
 static void longest_kid(void **state) {
   (void)state;
   char kid[65], header[120], out[400];
+  size_t len;
   memset(kid, 'k', 64);
   kid[64] = '\0';
   ring_with(&ring, kid, TEST_SECRET);
   snprintf(header, sizeof header, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"%s\"}", kid);
   subtoken_text token = signed_token(TEST_SECRET, st_text(header), ST_TEXT("{}"));
-  st_writer writer = st_writer_on(out, sizeof out);
-  assert_int_equal(st_jws_write(&writer, &ring.secrets[0], ST_TEXT("{}")), SUBTOKEN_OK);
-  assert_true(st_text_equal(token, (subtoken_text){out, writer.len}));
+  assert_int_equal(subtoken_jws_seal(&ring, "{}", 2, out, sizeof out, &len), SUBTOKEN_OK);
+  assert_true(st_text_equal(token, (subtoken_text){out, len}));
   assert_int_equal(check_token(token), SUBTOKEN_OK);
   release(token);
+}
+
+/* A payload of each length, by the processor's instructions and without. */
+static void each_length(void **state) {
+  (void)state;
+  static char payload[400], token[1000], plain[1000], out[400];
+  static subtoken_ring no_cpu;
+  uint64_t seed = 1;
+  ring_with(&ring, "k", TEST_SECRET);
+  no_cpu = ring;
+  no_cpu.secrets[0].cpu = 0;
+  for (size_t n = 1; n <= sizeof payload; n++) {
+    size_t len, plain_len, out_len;
+    for (size_t i = 0; i < n; i++) payload[i] = (char)random_next(&seed);
+    assert_int_equal(subtoken_jws_seal(&ring, payload, n, token, sizeof token, &len), SUBTOKEN_OK);
+    assert_int_equal(subtoken_jws_seal(&no_cpu, payload, n, plain, sizeof plain, &plain_len),
+                     SUBTOKEN_OK);
+    CHECK(len == plain_len && memcmp(token, plain, len) == 0, "%zu", n);
+    subtoken_text text = exact(token, len);
+    char *room = malloc(n);
+    CHECK(subtoken_jws_open(&ring, text, room, n, &out_len) == SUBTOKEN_OK, "%zu", n);
+    CHECK(out_len == n && memcmp(room, payload, n) == 0, "%zu", n);
+    CHECK(subtoken_jws_open(&no_cpu, text, room, n, &out_len) == SUBTOKEN_OK, "%zu", n);
+    CHECK(out_len == n && memcmp(room, payload, n) == 0, "%zu", n);
+    CHECK(subtoken_jws_open(&ring, text, out, n - 1, &out_len) == SUBTOKEN_BUFFER_TOO_SMALL, "%zu",
+          n);
+    free(room);
+    /* Any byte of it changed is noticed by both alike. */
+    char *bytes = (char *)(uintptr_t)text.data;
+    for (int i = 0; i < 40; i++) {
+      size_t at = random_below(&seed, len);
+      char was = bytes[at];
+      bytes[at] = (char)random_next(&seed);
+      if (bytes[at] == was) continue;
+      subtoken_result got = subtoken_jws_open(&ring, text, out, sizeof out, &out_len);
+      CHECK(got != SUBTOKEN_OK && out_len == 0, "%zu: byte %zu", n, at);
+      CHECK(subtoken_jws_open(&no_cpu, text, out, sizeof out, &out_len) == got, "%zu: byte %zu", n,
+            at);
+      bytes[at] = was;
+    }
+    release(text);
+  }
+}
+
+static void bad_arguments(void **state) {
+  (void)state;
+  static const subtoken_ring empty;
+  char token[200], out[64];
+  size_t len, token_len;
+  ring_with(&ring, "", TEST_SECRET);
+  assert_int_equal(subtoken_jws_seal(&ring, "{}", 2, token, sizeof token, &token_len), SUBTOKEN_OK);
+  subtoken_text text = {token, token_len};
+
+  memset(out, 'x', sizeof out);
+  len = 9;
+  assert_int_equal(subtoken_jws_open(NULL, text, out, sizeof out, &len), SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && out[0] == 0 && out[sizeof out - 1] == 0);
+  memset(out, 'x', sizeof out);
+  len = 9;
+  assert_int_equal(subtoken_jws_open(&ring, (subtoken_text){NULL, 0}, out, sizeof out, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && out[0] == 0 && out[sizeof out - 1] == 0);
+  len = 9;
+  assert_int_equal(subtoken_jws_open(&ring, text, NULL, sizeof out, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(len, 0);
+  assert_int_equal(subtoken_jws_open(&ring, text, out, sizeof out, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_jws_open(NULL, (subtoken_text){NULL, 0}, NULL, 0, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  /* Nothing behind the room is touched. */
+  memset(out, 'x', sizeof out);
+  assert_int_equal(subtoken_jws_open(&empty, text, out, 5, &len), SUBTOKEN_KID);
+  assert_true(len == 0 && memcmp(out, "\0\0\0\0\0x", 6) == 0);
+
+  memset(token, 'x', sizeof token);
+  len = 9;
+  assert_int_equal(subtoken_jws_seal(NULL, "{}", 2, token, sizeof token, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && token[0] == '\0');
+  memset(token, 'x', sizeof token);
+  len = 9;
+  assert_int_equal(subtoken_jws_seal(&ring, NULL, 2, token, sizeof token, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && token[0] == '\0');
+  assert_int_equal(subtoken_jws_seal(&ring, "{}", 2, NULL, sizeof token, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_jws_seal(&ring, "{}", 2, token, sizeof token, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_jws_seal(&ring, "{}", SIZE_MAX, token, sizeof token, &len),
+                   SUBTOKEN_TOO_LARGE);
+  assert_int_equal(subtoken_jws_seal(&empty, "{}", 2, token, 0, &len), SUBTOKEN_NO_SECRET);
 }
 
 static int setup(void **state) {
@@ -369,12 +475,13 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes),       cmocka_unit_test(length_limit),
-      cmocka_unit_test(rooms),        cmocka_unit_test(seals),
-      cmocka_unit_test(headers),      cmocka_unit_test(forbidden_members),
-      cmocka_unit_test(header_limit), cmocka_unit_test(header_encoding),
-      cmocka_unit_test(macs),         cmocka_unit_test(written),
-      cmocka_unit_test(longest_kid),
+      cmocka_unit_test(shapes),        cmocka_unit_test(length_limit),
+      cmocka_unit_test(rooms),         cmocka_unit_test(seals),
+      cmocka_unit_test(headers),       cmocka_unit_test(forbidden_members),
+      cmocka_unit_test(header_limit),  cmocka_unit_test(header_encoding),
+      cmocka_unit_test(macs),          cmocka_unit_test(written),
+      cmocka_unit_test(longest_kid),   cmocka_unit_test(each_length),
+      cmocka_unit_test(bad_arguments),
   };
   return cmocka_run_group_tests_name("jws", tests, setup, NULL);
 }

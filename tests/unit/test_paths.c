@@ -1,6 +1,9 @@
 #include "support.h"
 
+#include "base/x86.h"
 #include "core/paths.h"
+#include "plain_path.h"
+#include "subtoken/url.h"
 
 static subtoken_fault target_fault(const char *data, size_t len) {
   subtoken_text target = exact(data, len);
@@ -414,11 +417,460 @@ static void covering(void **state) {
   }
 }
 
+/* ---- at a glance, and plainly ---- */
+
+static uint8_t this_cpu;
+
+/* A target, read by both kinds of processor, is what the plain reading says. */
+static bool target_holds(const char *text, size_t len) {
+  static plain_path plain;
+  static st_path path;
+  subtoken_text target = exact(text, len);
+  subtoken_fault want = plain_target(text, len, &plain);
+  for (int twice = 0; twice < 2; twice++) {
+    subtoken_fault got = st_target_read_by(twice == 0 ? 0 : this_cpu, target, &path);
+    CHECK(got == want, "%.*s: %s, not %s", (int)len, text, subtoken_fault_name(got),
+          subtoken_fault_name(want));
+    if (want != SUBTOKEN_FAULT_NONE) continue;
+    CHECK(path.len == plain.len && memcmp(path.bytes, plain.bytes, plain.len) == 0, "%.*s: %.*s",
+          (int)len, text, (int)path.len, path.bytes);
+  }
+  release(target);
+  return want == SUBTOKEN_FAULT_NONE;
+}
+
+/* And an entry; what is passed at a glance is an entry too, and no shorter one is. */
+static bool entry_holds(const char *text, size_t len) {
+  static plain_entry plain;
+  static st_entry entry;
+  subtoken_text given = exact(text, len);
+  subtoken_fault want = plain_entry_read(text, len, &plain), got = st_entry_read(given, &entry);
+  CHECK(got == want && st_entry_check(given) == want, "%.*s: %s, not %s", (int)len, text,
+        subtoken_fault_name(got), subtoken_fault_name(want));
+  if (want == SUBTOKEN_FAULT_NONE) {
+    CHECK(entry.wild == plain.wild && entry.method.len == plain.method_len &&
+              (plain.method_len == 0 ||
+               memcmp(entry.method.data, plain.method, plain.method_len) == 0),
+          "%.*s", (int)len, text);
+    CHECK(entry.path.len == plain.path.len &&
+              memcmp(entry.path.bytes, plain.path.bytes, plain.path.len) == 0,
+          "%.*s", (int)len, text);
+  }
+  size_t passed = st_entry_glance(0, given);
+  CHECK(passed == st_entry_glance(this_cpu, given), "%.*s: %zu", (int)len, text, passed);
+  CHECK(passed <= len, "%.*s: %zu", (int)len, text, passed);
+  if (passed > 0 && passed <= SUBTOKEN_URL_MAX) {
+    CHECK(plain_entry_read(text, passed, &plain) == SUBTOKEN_FAULT_NONE, "%.*s of %.*s",
+          (int)passed, text, (int)len, text);
+  }
+  release(given);
+  return want == SUBTOKEN_FAULT_NONE;
+}
+
+/* All texts of up to four of these behind a slash, alone and where the steps of 16
+ * characters meet. */
+static void all_short_paths(void **state) {
+  (void)state;
+  static const char *const pieces[] = {"/",   ".",   "a",      "%",      "2",         "E",
+                                       "5",   "*",   "?",      "#",      " ",         ";",
+                                       "%20", "%2e", "%C3%A9", "%C2%85", "%e2%82%ac", ":"};
+  static const size_t before[] = {0, 10, 13, 14, 15, 30, 31};
+  char text[100];
+  size_t good = 0;
+  for (size_t n = 0; n < COUNT(pieces) * COUNT(pieces) * COUNT(pieces) * COUNT(pieces); n++) {
+    char middle[40] = "";
+    for (size_t i = 0, rest = n; i < 4; i++, rest /= COUNT(pieces)) {
+      strcat(middle, pieces[rest % COUNT(pieces)]);
+    }
+    size_t b = n % 7 == 0 ? COUNT(before) : 2;
+    for (size_t i = 0; i < b; i++) {
+      memset(text, 'a', sizeof text);
+      text[0] = '/';
+      size_t len = 1 + before[i], more = strlen(middle);
+      memcpy(text + len, middle, more);
+      good += target_holds(text, len + more);
+      good += entry_holds(text, len + more);
+      good += target_holds(text, len + more + 20);
+      good += entry_holds(text, len + more + 20);
+    }
+  }
+  assert_true(good > 100000);
+}
+
+/* Bytes of a good path changed, cut out and put in. */
+static void mutated_paths(void **state) {
+  (void)state;
+  static const char *const bases[] = {
+      "/v2/account",
+      "/v2/characters/My%20Cool%20Character/inventory?access=1",
+      "/v2/account/bank/*",
+      "GET:/v2/items/%2A/%e2%82%ac",
+      "/%C3%A9%C3%A8/%F0%9F%98%80%20.b/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/a.b.c/..d",
+      "/aaaaaaaaaaaaaa/b/ccccccccccccc/d/eeeeeeeeeeeee/%41%42%43",
+      "DELETE:/aaaaaaa/aaaaaaaaaaaaaaaa/",
+  };
+  char text[200];
+  for (size_t n = 0; n < COUNT(bases); n++) {
+    size_t len = strlen(bases[n]);
+    memcpy(text, bases[n], len);
+    for (size_t at = 0; at < len; at++) {
+      for (int c = 0; c < 256; c++) {
+        text[at] = (char)c;
+        (void)target_holds(text, len);
+        (void)entry_holds(text, len);
+      }
+      text[at] = bases[n][at];
+    }
+    for (size_t cut = 1; cut <= 4; cut++) {
+      for (size_t at = 0; at + cut <= len; at++) {
+        memcpy(text, bases[n], at);
+        memcpy(text + at, bases[n] + at + cut, len - at - cut);
+        (void)target_holds(text, len - cut);
+        (void)entry_holds(text, len - cut);
+      }
+    }
+    for (size_t at = 0; at <= len; at++) {
+      memcpy(text, bases[n], at);
+      memcpy(text + at + 1, bases[n] + at, len - at);
+      for (int c = 0; c < 256; c++) {
+        text[at] = (char)c;
+        (void)target_holds(text, len + 1);
+        (void)entry_holds(text, len + 1);
+      }
+    }
+  }
+}
+
+static void random_paths(void **state) {
+  (void)state;
+  static const char *const pieces[] = {
+      "/",         "/",
+      "/",         "a",
+      "bc",        "v2",
+      "account",   "~!$&'()+,=:@-_",
+      ".",         "..",
+      "%20",       "%2e",
+      "%2E",       "%41",
+      "%7e",       "%C3%A9",
+      "%c3",       "%A9",
+      "%C2%9f",    "%C2%a0",
+      "%E2%82%AC", "%F0%9F%98%80",
+      "%ED%A0%80", "%00",
+      "%2F",       "%5c",
+      "%25",       "%3b",
+      "%",         "*",
+      "/*",        "?",
+      "#",         ";",
+      "\\",        " ",
+      "\x80",      "GET:",
+      ":",         "aaaaaaaaaaaaaaaaa",
+  };
+  uint64_t seed = 9;
+  char text[600];
+  size_t good = 0;
+  for (int round = 0; round < 300000; round++) {
+    st_writer writer = st_writer_on(text, sizeof text);
+    if (round % 8 != 0) st_write_string(&writer, round % 8 == 1 ? "GET:/" : "/");
+    size_t count = random_below(&seed, 14);
+    /* Mostly what may stand in a path, or nearly all would be refused. */
+    size_t most = round % 3 == 0 ? COUNT(pieces) : round % 3 == 1 ? 22 : 8;
+    for (size_t i = 0; i < count; i++) {
+      st_write_string(&writer, pieces[random_below(&seed, most)]);
+    }
+    good += target_holds(text, writer.len);
+    good += entry_holds(text, writer.len);
+  }
+  assert_true(good > 50000);
+}
+
+/* At the limits of length, whether plain, escaped, with a query or with a star. */
+static void long_paths(void **state) {
+  (void)state;
+  static char text[3 * SUBTOKEN_TARGET_MAX];
+  static const char *const fills[] = {"a", "%41", "%C3%A9", "/a", "*"};
+  static const char *const ends[] = {"", "/", "/*", "?", "?x", "%20", "/.", "#"};
+  static const size_t limits[] = {SUBTOKEN_URL_MAX, SUBTOKEN_PATH_MAX, SUBTOKEN_TARGET_MAX};
+  for (size_t n = 0; n < COUNT(limits) * COUNT(fills) * COUNT(ends); n++) {
+    size_t limit = limits[n % COUNT(limits)];
+    const char *fill = fills[n / COUNT(limits) % COUNT(fills)];
+    const char *end = ends[n / COUNT(limits) / COUNT(fills)];
+    for (size_t len = limit - 8; len <= limit + 8; len++) {
+      st_writer writer = st_writer_on(text, sizeof text);
+      st_write_char(&writer, '/');
+      while (writer.len + strlen(fill) + strlen(end) <= len) st_write_string(&writer, fill);
+      st_write_string(&writer, end);
+      (void)target_holds(text, writer.len);
+      (void)entry_holds(text, writer.len);
+    }
+  }
+}
+
+/* ---- each entry against each target ---- */
+
+#define LIST_MAX 700
+
+typedef struct named {
+  subtoken_text text; /* exact */
+  plain_entry plain;
+  plain_path path;
+} named;
+
+static named *list_of(size_t *count, bool entries_wanted) {
+  static const char *const segments[] = {
+      "a",   "b",     "A",      "ab",        "%61",          "%41",
+      "%2A", "%2a",   "%C3%A9", "%c3%a9",    "a+b",          "a%2Bb",
+      "%7e", "~",     "a%20b",  "a.",        ".a",           "%2ea",
+      "x:y", "x%3Ay", "a=b",    "%E2%82%AC", "%F0%9F%98%80", "long-segment-of-more-than-16",
+      "%22", "a%20"};
+  static const char *const methods[] = {"", "", "", "GET:", "HEAD:", "POST:", "G:"};
+  static const char *const ends[] = {"", "/", "/*", "", "/*"};
+  named *list = calloc(LIST_MAX, sizeof *list);
+  if (list == NULL) abort();
+  uint64_t seed = entries_wanted ? 10 : 11;
+  *count = 0;
+  while (*count < LIST_MAX) {
+    char text[200];
+    st_writer writer = st_writer_on(text, sizeof text);
+    if (entries_wanted) st_write_string(&writer, methods[random_below(&seed, COUNT(methods))]);
+    /* Each segment alone first, then few enough of them that paths meet. */
+    size_t depth = *count < 3 * COUNT(segments) ? 1 : random_below(&seed, 4);
+    size_t most = *count % 2 == 0 ? COUNT(segments) : 6;
+    for (size_t i = 0; i < depth; i++) {
+      size_t which = depth == 1 ? *count % COUNT(segments) : random_below(&seed, most);
+      st_write_char(&writer, '/');
+      st_write_string(&writer, segments[which]);
+    }
+    const char *end = ends[random_below(&seed, COUNT(ends))];
+    if (depth == 0 && *end == '\0') end = "/";
+    st_write_string(&writer, end);
+    named *to = &list[(*count)++];
+    to->text = exact(text, writer.len);
+    subtoken_fault fault = entries_wanted ? plain_entry_read(text, writer.len, &to->plain)
+                                          : plain_target(text, writer.len, &to->path);
+    CHECK(fault == SUBTOKEN_FAULT_NONE, "%.*s", (int)writer.len, text);
+  }
+  return list;
+}
+
+static void entries_and_targets(void **state) {
+  (void)state;
+  static const char *const methods[] = {"", "GET", "HEAD", "POST", "get", "G", "GETS"};
+  static st_entry entry, other;
+  static st_path path;
+  size_t entry_count, target_count, matched = 0, covered = 0;
+  named *some = list_of(&entry_count, true), *all = list_of(&target_count, false);
+  for (size_t i = 0; i < entry_count; i++) {
+    assert_int_equal(st_entry_read(some[i].text, &entry), SUBTOKEN_FAULT_NONE);
+    for (size_t j = 0; j < target_count; j++) {
+      assert_int_equal(st_target_read_by(j % 2 == 0 ? 0 : this_cpu, all[j].text, &path), 0);
+      for (size_t m = 0; m < COUNT(methods); m++) {
+        subtoken_text method = st_text(methods[m]);
+        bool want = plain_matches(&some[i].plain, method.data, method.len, &all[j].path);
+        CHECK(st_entry_matches(&entry, method, &path) == want, "%s %.*s under %.*s: not %d",
+              methods[m], (int)all[j].text.len, all[j].text.data, (int)some[i].text.len,
+              some[i].text.data, want);
+        CHECK(st_entry_text_matches(some[i].text, method, &path) == want,
+              "%s %.*s under the text %.*s: not %d", methods[m], (int)all[j].text.len,
+              all[j].text.data, (int)some[i].text.len, some[i].text.data, want);
+        matched += want;
+      }
+    }
+    for (size_t j = 0; j < entry_count; j++) {
+      assert_int_equal(st_entry_read(some[j].text, &other), SUBTOKEN_FAULT_NONE);
+      bool want = plain_covers(&some[i].plain, &some[j].plain);
+      CHECK(st_entry_covers(&entry, &other) == want, "%.*s over %.*s: not %d",
+            (int)some[i].text.len, some[i].text.data, (int)some[j].text.len, some[j].text.data,
+            want);
+      covered += want;
+    }
+  }
+  assert_true(matched > 10000 && covered > 5000);
+  for (size_t i = 0; i < entry_count; i++) release(some[i].text);
+  for (size_t i = 0; i < target_count; i++) release(all[i].text);
+  free(some);
+  free(all);
+}
+
+/* ---- url.h ---- */
+
+static void public_canonical(void **state) {
+  (void)state;
+  static const struct {
+    const char *entry, *canonical;
+    subtoken_fault fault;
+  } rows[] = {
+      {"/", "/", 0},
+      {"/%7Ea%20b", "/~a%20b", 0},
+      {"GET:/%c3%a9/*", "GET:/%C3%A9/*", 0},
+      {"/a/%2a", "/a/%2A", 0},
+      {"", NULL, SUBTOKEN_FAULT_NOT_ORIGIN_FORM},
+      {"/a*", NULL, SUBTOKEN_FAULT_STAR},
+      {"/..", NULL, SUBTOKEN_FAULT_DOT_SEGMENT},
+      {"get:/a", NULL, SUBTOKEN_FAULT_METHOD},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text entry = exact_string(rows[i].entry);
+    size_t most = rows[i].canonical != NULL ? strlen(rows[i].canonical) + 1 : 3;
+    for (size_t room = 0; room <= most; room++) {
+      char *out = malloc(room);
+      size_t len = 99;
+      subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
+      memset(out, 'x', room);
+      subtoken_result want = rows[i].canonical == NULL ? SUBTOKEN_BAD_URL
+                             : room < most             ? SUBTOKEN_BUFFER_TOO_SMALL
+                                                       : SUBTOKEN_OK;
+      subtoken_result got = subtoken_url_canonical(entry, out, room, &len, &fault);
+      CHECK(got == want && fault == rows[i].fault, "%s in %zu: %s", rows[i].entry, room,
+            subtoken_result_name(got));
+      if (got == SUBTOKEN_OK) {
+        CHECK(strcmp(out, rows[i].canonical) == 0 && len == strlen(out), "%s", out);
+      } else {
+        CHECK(len == 0 && (room == 0 || out[0] == '\0'), "%s in %zu", rows[i].entry, room);
+      }
+      assert_int_equal(subtoken_url_canonical(entry, out, room, &len, NULL), want);
+      free(out);
+    }
+    release(entry);
+  }
+  char out[8];
+  size_t len = 9;
+  subtoken_fault fault = SUBTOKEN_FAULT_STAR;
+  assert_int_equal(subtoken_url_canonical(ST_TEXT("/a"), NULL, 8, &len, &fault),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && fault == SUBTOKEN_FAULT_NONE);
+  fault = SUBTOKEN_FAULT_STAR;
+  out[0] = 'x';
+  assert_int_equal(subtoken_url_canonical(ST_TEXT("/a"), out, 8, NULL, &fault),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(fault == SUBTOKEN_FAULT_NONE && out[0] == '\0');
+  assert_int_equal(subtoken_url_canonical(ST_TEXT("/a"), NULL, 0, NULL, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_url_canonical((subtoken_text){NULL, 0}, out, 8, &len, &fault),
+                   SUBTOKEN_BAD_URL);
+  assert_int_equal(fault, SUBTOKEN_FAULT_NOT_ORIGIN_FORM);
+  len = 9;
+  assert_int_equal(subtoken_target_path(ST_TEXT("/a"), NULL, 8, &len, &fault),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(len == 0 && fault == SUBTOKEN_FAULT_NONE);
+  out[0] = 'x';
+  assert_int_equal(subtoken_target_path(ST_TEXT("/a"), out, 8, NULL, &fault),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(out[0], '\0');
+  assert_int_equal(subtoken_target_path(ST_TEXT("/a"), NULL, 0, NULL, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_target_path((subtoken_text){NULL, 0}, out, 8, &len, &fault),
+                   SUBTOKEN_BAD_TARGET);
+  assert_int_equal(fault, SUBTOKEN_FAULT_NOT_ORIGIN_FORM);
+}
+
+/* The longest entries, as given and canonical. */
+static void public_canonical_limit(void **state) {
+  (void)state;
+  static char text[3 * SUBTOKEN_URL_MAX], out[SUBTOKEN_URL_MAX + 1], want[SUBTOKEN_URL_MAX + 1];
+  static plain_entry plain;
+  for (size_t len = 1000; len <= 1030; len++) {
+    st_writer writer = st_writer_on(text, sizeof text);
+    st_write_char(&writer, '/');
+    while (writer.len + 9 <= len) st_write_string(&writer, "%c3%a9%61");
+    while (writer.len < len) st_write_char(&writer, 'a');
+    subtoken_text entry = exact(text, len);
+    size_t out_len, want_len;
+    subtoken_fault fault = plain_entry_read(text, len, &plain), got_fault;
+    subtoken_result got = subtoken_url_canonical(entry, out, sizeof out, &out_len, &got_fault);
+    CHECK(got_fault == fault && (got == SUBTOKEN_OK) == (len <= 1024), "%zu", len);
+    if (got == SUBTOKEN_OK) {
+      want_len = plain_write(&plain.path, want);
+      CHECK(out_len == want_len && memcmp(out, want, want_len) == 0, "%zu", len);
+      assert_int_equal(subtoken_url_canonical(entry, out, out_len, &out_len, NULL),
+                       SUBTOKEN_BUFFER_TOO_SMALL);
+    }
+    release(entry);
+  }
+}
+
+static const subtoken_text absent = {NULL, 0};
+
+static void public_allows(void **state) {
+  (void)state;
+  static const struct {
+    const char *entry, *method, *target;
+    subtoken_result want;
+  } rows[] = {
+      {"/a", "GET", "/a", SUBTOKEN_OK},
+      {"/a", NULL, "/a", SUBTOKEN_OK},
+      {"/a", "", "/a", SUBTOKEN_OK},
+      {"/a", "GET", "/a?b=/..", SUBTOKEN_OK},
+      {"/%61/*", "PUT", "/a/b/c", SUBTOKEN_OK},
+      {"GET:/a", "HEAD", "/a", SUBTOKEN_OK},
+      {"GET:/a", NULL, "/a", SUBTOKEN_URL},
+      {"GET:/a", "", "/a", SUBTOKEN_URL},
+      {"GET:/a", "POST", "/a", SUBTOKEN_URL},
+      {"/a", "GET", "/b", SUBTOKEN_URL},
+      {"/a/*", "GET", "/a", SUBTOKEN_URL},
+      {"/a/*", "GET", "/a/", SUBTOKEN_URL},
+      {"/a", "GET", "/a/../a", SUBTOKEN_BAD_TARGET},
+      {"/a", "GET", "", SUBTOKEN_BAD_TARGET},
+      {"/a", "GET", NULL, SUBTOKEN_BAD_TARGET},
+      {"/..", "GET", "/a", SUBTOKEN_BAD_URL},
+      {"", "GET", "/a", SUBTOKEN_BAD_URL},
+      {NULL, "GET", "/a", SUBTOKEN_BAD_URL},
+      {"", "GET", "/..", SUBTOKEN_BAD_URL},
+      {NULL, NULL, NULL, SUBTOKEN_BAD_URL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text entry = rows[i].entry != NULL ? exact_string(rows[i].entry) : absent;
+    subtoken_text method = rows[i].method != NULL ? exact_string(rows[i].method) : absent;
+    subtoken_text target = rows[i].target != NULL ? exact_string(rows[i].target) : absent;
+    subtoken_result got = subtoken_url_allows(entry, method, target);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    release(entry);
+    release(method);
+    release(target);
+  }
+}
+
+static void public_covers(void **state) {
+  (void)state;
+  static const struct {
+    const char *outer, *inner;
+    subtoken_result want;
+  } rows[] = {
+      {"/a/*", "/a/b", SUBTOKEN_OK},        {"/a", "/%61", SUBTOKEN_OK},
+      {"/a", "GET:/a", SUBTOKEN_OK},        {"/*", "/a/*", SUBTOKEN_OK},
+      {"GET:/a", "/a", SUBTOKEN_URL_WIDER}, {"GET:/a", "HEAD:/a", SUBTOKEN_URL_WIDER},
+      {"/a/*", "/a", SUBTOKEN_URL_WIDER},   {"/a/b", "/a/*", SUBTOKEN_URL_WIDER},
+      {"/a/*", "/a/", SUBTOKEN_URL_WIDER},  {"", "/a", SUBTOKEN_BAD_URL},
+      {"/a", "", SUBTOKEN_BAD_URL},         {NULL, "/a", SUBTOKEN_BAD_URL},
+      {"/a", NULL, SUBTOKEN_BAD_URL},       {NULL, NULL, SUBTOKEN_BAD_URL},
+      {"/a", "/..", SUBTOKEN_BAD_URL},      {"/a*", "/a", SUBTOKEN_BAD_URL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text outer = rows[i].outer != NULL ? exact_string(rows[i].outer) : absent;
+    subtoken_text inner = rows[i].inner != NULL ? exact_string(rows[i].inner) : absent;
+    subtoken_result got = subtoken_url_covers(outer, inner);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    release(outer);
+    release(inner);
+  }
+}
+
+static int setup(void **state) {
+  (void)state;
+  this_cpu = st_x86_cpu();
+  if (this_cpu == 0) print_message("this processor has no SSE4.1: only plain C is tested\n");
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(targets),  cmocka_unit_test(every_byte),   cmocka_unit_test(target_limits),
-      cmocka_unit_test(entries),  cmocka_unit_test(entry_limits), cmocka_unit_test(matching),
-      cmocka_unit_test(covering),
+      cmocka_unit_test(targets),          cmocka_unit_test(every_byte),
+      cmocka_unit_test(target_limits),    cmocka_unit_test(entries),
+      cmocka_unit_test(entry_limits),     cmocka_unit_test(matching),
+      cmocka_unit_test(covering),         cmocka_unit_test(all_short_paths),
+      cmocka_unit_test(mutated_paths),    cmocka_unit_test(random_paths),
+      cmocka_unit_test(long_paths),       cmocka_unit_test(entries_and_targets),
+      cmocka_unit_test(public_canonical), cmocka_unit_test(public_canonical_limit),
+      cmocka_unit_test(public_allows),    cmocka_unit_test(public_covers),
   };
-  return cmocka_run_group_tests_name("paths", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("paths", tests, setup, NULL);
 }

@@ -359,6 +359,7 @@ static void theorem(void **state) {
   seed = number_from("SUBTOKEN_SEED", 20261122);
   print_message("%zu chains, seed %llu\n", chains, (unsigned long long)seed);
   ring_with(&ring, "k1", TEST_SECRET);
+  judge.ring = &ring; /* which instructions to use stands in it */
   for (size_t i = 0; i < chains; i++) run_chain(&ring, i, &count);
   size_t deep = 0;
   for (size_t depth = 2; depth <= LINKS_MAX; depth++) deep += count.allowed[depth];

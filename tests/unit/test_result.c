@@ -57,11 +57,41 @@ static void names_differ(void **state) {
   }
 }
 
+/* RFC 6750 section 3.1: what goes with each status, and nothing with the others. */
+static void challenges(void **state) {
+  (void)state;
+  for (int i = -1000; i < 1000; i++) {
+    subtoken_result result = (subtoken_result)i;
+    const char *challenge = subtoken_result_challenge(result);
+    switch (subtoken_result_status(result)) {
+      case 401: assert_string_equal(challenge, "Bearer error=\"invalid_token\""); break;
+      case 403: assert_string_equal(challenge, "Bearer error=\"insufficient_scope\""); break;
+      default: assert_null(challenge);
+    }
+  }
+  /* Told once more, by name. */
+  static const subtoken_result none[] = {SUBTOKEN_UNDECIDED,        SUBTOKEN_OK,
+                                         SUBTOKEN_FEED_STALE,       SUBTOKEN_BAD_TARGET,
+                                         SUBTOKEN_INVALID_ARGUMENT, SUBTOKEN_URL_WIDER};
+  for (size_t i = 0; i < COUNT(none); i++) assert_null(subtoken_result_challenge(none[i]));
+  assert_string_equal(subtoken_result_challenge(SUBTOKEN_URL),
+                      "Bearer error=\"insufficient_scope\"");
+  assert_string_equal(subtoken_result_challenge(SUBTOKEN_PERM),
+                      "Bearer error=\"insufficient_scope\"");
+  for (int i = SUBTOKEN_TOO_LARGE; i <= SUBTOKEN_REVOKED; i++) {
+    assert_string_equal(subtoken_result_challenge((subtoken_result)i),
+                        "Bearer error=\"invalid_token\"");
+  }
+  assert_string_equal(SUBTOKEN_CHALLENGE, "Bearer");
+  assert_string_equal(subtoken_version(), SUBTOKEN_VERSION);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reasons_in_order),
       cmocka_unit_test(only_ok_is_200),
       cmocka_unit_test(names_differ),
+      cmocka_unit_test(challenges),
   };
   return cmocka_run_group_tests_name("result", tests, NULL, NULL);
 }

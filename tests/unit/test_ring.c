@@ -183,10 +183,58 @@ static void the_first_signs(void **state) {
   release(secret);
 }
 
+static bool is_zero(const void *memory, size_t len) {
+  const unsigned char *bytes = memory;
+  for (size_t i = 0; i < len; i++) {
+    if (bytes[i] != 0) return false;
+  }
+  return true;
+}
+
+/* A refusal changes nothing: neither the count nor a secret. */
+static void bad_arguments(void **state) {
+  (void)state;
+  static subtoken_ring before;
+  size_t line = 9;
+  ring_with(&ring, "k", TEST_SECRET);
+  before = ring;
+  assert_int_equal(subtoken_ring_add(NULL, ST_TEXT("a"), OTHER_SECRET, 32),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("a"), NULL, 32), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_ring_add(&ring, (subtoken_text){NULL, 1}, OTHER_SECRET, 32),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("k"), OTHER_SECRET, 32), SUBTOKEN_KID_TAKEN);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("a.b"), OTHER_SECRET, 32), SUBTOKEN_BAD_KID);
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("a"), OTHER_SECRET, 31), SUBTOKEN_BAD_SECRET);
+  assert_memory_equal(&ring, &before, sizeof ring);
+  /* A count that no ring can have is full, and is not followed. */
+  ring.count = SIZE_MAX;
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("a"), OTHER_SECRET, 32), SUBTOKEN_RING_FULL);
+  ring.count = SUBTOKEN_RING_MAX + 1;
+  assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("a"), OTHER_SECRET, 32), SUBTOKEN_RING_FULL);
+  assert_null(st_ring_find(&ring, ST_TEXT("a")));
+
+  assert_int_equal(subtoken_ring_read(NULL, ST_TEXT(LINE_A), &line), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(line, 0);
+  line = 9;
+  assert_int_equal(subtoken_ring_read(&ring, (subtoken_text){NULL, 1}, &line),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(line, 0);
+  assert_int_equal(subtoken_ring_read(NULL, (subtoken_text){NULL, 1}, NULL),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  memset(&ring, 'x', sizeof ring);
+  assert_int_equal(subtoken_ring_read(&ring, (subtoken_text){NULL, 0}, &line), SUBTOKEN_NO_SECRET);
+  assert_true(line == 0 && is_zero(&ring, sizeof ring));
+  memset(&ring, 'x', sizeof ring);
+  assert_int_equal(subtoken_ring_read(&ring, ST_TEXT(LINE_A "\nx"), NULL), SUBTOKEN_MALFORMED);
+  assert_true(is_zero(&ring, sizeof ring));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lengths), cmocka_unit_test(weak),  cmocka_unit_test(kids),
-      cmocka_unit_test(full),    cmocka_unit_test(files), cmocka_unit_test(the_first_signs),
+      cmocka_unit_test(lengths),       cmocka_unit_test(weak),  cmocka_unit_test(kids),
+      cmocka_unit_test(full),          cmocka_unit_test(files), cmocka_unit_test(the_first_signs),
+      cmocka_unit_test(bad_arguments),
   };
   return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
 }

@@ -236,6 +236,9 @@ static void bad_arguments(void **state) {
   subtoken_verifier judge = judge_of();
   subtoken_request request = {.now = NOW};
   assert_int_equal(verify_with(NULL, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  subtoken_verifier no_ring = judge;
+  no_ring.ring = NULL;
+  assert_int_equal(verify_with(&no_ring, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(verify_with(&judge, token, NULL), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(verify_with(&judge, (subtoken_text){NULL, 0}, &request),
                    SUBTOKEN_INVALID_ARGUMENT);
@@ -286,6 +289,112 @@ static void inspecting(void **state) {
   }
 }
 
+/* With the processor's instructions and without: the same answers and claims, for good
+ * tokens of each length, for those that our reader in one pass does not read, and for
+ * each with a byte changed. */
+static void any_processor(void **state) {
+  (void)state;
+  static subtoken_ring plain_ring;
+  static subtoken_claims plain;
+  static char payload[700];
+  uint64_t seed = 1;
+  ring_with(&ring, "", TEST_SECRET);
+  plain_ring = ring;
+  plain_ring.secrets[0].cpu = 0;
+  subtoken_verifier judge = judge_of(), slow = judge_of();
+  slow.ring = &plain_ring;
+  size_t good = 0;
+  for (size_t n = 1; n < 300; n++) {
+    int len = snprintf(
+        payload, sizeof payload,
+        "{" GOOD_CLAIMS ",\"permissions\":[\"a%.*s\"],\"urls\":[\"/v2/%0*d\"]%s}", (int)(n % 64),
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", (int)n, 7,
+        n % 5 == 0   ? ",\"nbf\":5"
+        : n % 5 == 1 ? " "
+                     : "");
+    char target[400];
+    int target_len = snprintf(target, sizeof target, "/v2/%0*d?x", (int)n, 7);
+    subtoken_text at = exact(target, (size_t)target_len);
+    subtoken_request request = {.now = NOW, .target = at};
+    subtoken_text token =
+        signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){payload, (size_t)len});
+    char *bytes = (char *)(uintptr_t)token.data;
+    for (int i = 0; i < 20; i++) {
+      size_t where = random_below(&seed, token.len);
+      char was = bytes[where];
+      if (i > 0) bytes[where] = (char)random_next(&seed);
+      subtoken_result got = verify_with(&judge, token, &request);
+      memset(&plain, 0x55, sizeof plain);
+      CHECK(subtoken_verify(&slow, token, &request, &plain) == got, "%zu: %s", n,
+            subtoken_result_name(got));
+      if (got == SUBTOKEN_OK) {
+        good++;
+        CHECK(plain.exp == claims.exp && plain.nbf == claims.nbf && plain.url_count == 1 &&
+                  claims.url_count == 1 && plain.urls[0].at == claims.urls[0].at &&
+                  plain.urls[0].len == claims.urls[0].len && plain.text_len == claims.text_len &&
+                  memcmp(plain.text, claims.text, claims.text_len) == 0,
+              "%zu", n);
+      } else {
+        CHECK(claims_are_zero(&plain), "%zu", n);
+      }
+      if (i == 0) CHECK(got == SUBTOKEN_OK, "%zu: %s", n, subtoken_result_name(got));
+      bytes[where] = was;
+    }
+    release(token);
+    release(at);
+  }
+  assert_true(good >= 299);
+}
+
+static subtoken_result answer_with(void *context, subtoken_text sub) {
+  (void)sub;
+  return *(const subtoken_result *)context;
+}
+
+/* A callback that does not say yes or no cannot let anybody in. */
+static void callbacks(void **state) {
+  (void)state;
+  ring_with(&ring, "", TEST_SECRET);
+  subtoken_text token = good_token(GOOD_PAYLOAD);
+  subtoken_request request = {.now = NOW};
+  for (int i = -3; i <= 300; i++) {
+    subtoken_result answer = (subtoken_result)i;
+    subtoken_verifier judge = judge_of();
+    judge.without_revocations = false;
+    judge.revoked = answer_with;
+    judge.revoked_context = &answer;
+    subtoken_result want = i == SUBTOKEN_OK || i == SUBTOKEN_REVOKED ? answer : SUBTOKEN_FEED_STALE;
+    CHECK(verify_with(&judge, token, &request) == want, "answer %d", i);
+  }
+  release(token);
+}
+
+static void inspecting_nothing(void **state) {
+  (void)state;
+  char header[64];
+  const subtoken_text none = {NULL, 0};
+  subtoken_text token = good_token(GOOD_PAYLOAD);
+  memset(&claims, 0x55, sizeof claims);
+  memset(header, 'x', sizeof header);
+  assert_int_equal(subtoken_inspect(none, header, sizeof header, &claims),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(claims_are_zero(&claims) && header[0] == '\0');
+  memset(&claims, 0x55, sizeof claims);
+  assert_int_equal(subtoken_inspect(token, NULL, sizeof header, &claims),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_true(claims_are_zero(&claims));
+  memset(header, 'x', sizeof header);
+  assert_int_equal(subtoken_inspect(token, header, sizeof header, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(header[0], '\0');
+  assert_int_equal(subtoken_inspect(none, NULL, 0, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  release(token);
+  /* A NUL in the header would hide what stands behind it. */
+  token = signed_token(TEST_SECRET, (subtoken_text){"{}\0x", 4}, st_text(GOOD_PAYLOAD));
+  assert_int_equal(subtoken_inspect(token, header, sizeof header, &claims), SUBTOKEN_MALFORMED);
+  assert_true(claims_are_zero(&claims) && header[0] == '\0');
+  release(token);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reasons_in_order),
@@ -296,6 +405,9 @@ int main(void) {
       cmocka_unit_test(zero_denies),
       cmocka_unit_test(bad_arguments),
       cmocka_unit_test(inspecting),
+      cmocka_unit_test(inspecting_nothing),
+      cmocka_unit_test(any_processor),
+      cmocka_unit_test(callbacks),
   };
   return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }
