@@ -237,9 +237,11 @@ subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text e
   return SUBTOKEN_OK;
 }
 
-/* Nothing in good claims needs an escape: neither sub nor scope-token nor path. */
-static void write_quoted(st_writer *writer, const subtoken_claims *claims, subtoken_slice slice) {
-  size_t len = slice.len + 2U;
+/* Quotes and what follows them, a comma or what ends a list. Nothing in good claims needs
+ * an escape: neither sub nor scope-token nor path. */
+static void write_quoted(st_writer *writer, const subtoken_claims *claims, subtoken_slice slice,
+                         char after) {
+  size_t len = slice.len + 3U;
   if (writer->overflow || len > writer->size - writer->len) {
     writer->overflow = true;
     return;
@@ -247,7 +249,8 @@ static void write_quoted(st_writer *writer, const subtoken_claims *claims, subto
   char *to = writer->out + writer->len;
   to[0] = '"';
   memcpy(to + 1, claims->text + slice.at, slice.len);
-  to[len - 1] = '"';
+  to[len - 2] = '"';
+  to[len - 1] = after;
   writer->len += len;
 }
 
@@ -255,16 +258,15 @@ static void write_list(st_writer *writer, const subtoken_claims *claims, const s
                        size_t count) {
   st_write_char(writer, '[');
   for (size_t i = 0; i < count; i++) {
-    if (i > 0) st_write_char(writer, ',');
-    write_quoted(writer, claims, list[i]);
+    write_quoted(writer, claims, list[i], i + 1 < count ? ',' : ']');
   }
-  st_write_char(writer, ']');
+  if (count == 0) st_write_char(writer, ']');
 }
 
 void st_claims_write(st_writer *writer, const subtoken_claims *claims) {
   st_write_string(writer, "{\"sub\":");
-  write_quoted(writer, claims, claims->sub);
-  st_write_string(writer, ",\"iat\":");
+  write_quoted(writer, claims, claims->sub, ',');
+  st_write_string(writer, "\"iat\":");
   st_write_int(writer, claims->iat);
   st_write_string(writer, ",\"exp\":");
   st_write_int(writer, claims->exp);

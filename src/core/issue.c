@@ -22,9 +22,8 @@ static bool permissions_good(uint8_t cpu, const subtoken_claims *claims) {
       return false;
     }
     for (size_t j = 0; j < i; j++) {
-      if (st_text_equal(subtoken_claims_text(claims, claims->permissions[j]), permission)) {
-        return false;
-      }
+      subtoken_text other = subtoken_claims_text(claims, claims->permissions[j]);
+      if (*other.data == *permission.data && st_text_equal(other, permission)) return false;
     }
   }
   return true;
