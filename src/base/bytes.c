@@ -75,6 +75,10 @@ void st_write_char(st_writer *writer, char c) {
   st_write(writer, &c, 1);
 }
 
+void st_write_words(st_writer *writer, const char *words) {
+  while (*words != '\0') st_write_char(writer, *words++);
+}
+
 void st_write_int(st_writer *writer, int64_t value) {
   char digits[20];
   size_t at = sizeof digits;

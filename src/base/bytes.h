@@ -69,6 +69,8 @@ static inline void st_write_string(st_writer *writer, const char *string) {
   st_write(writer, string, strlen(string));
 }
 void st_write_char(st_writer *writer, char c);
+/* The same for any string, a character at a time: what does not fit is cut off. */
+void st_write_words(st_writer *writer, const char *words);
 void st_write_int(st_writer *writer, int64_t value);
 /* Adds a NUL that does not count. False when anything did not fit. */
 bool st_writer_end(st_writer *writer) __attribute__((warn_unused_result));

@@ -1,10 +1,11 @@
+#include "core/explain.h"
+
 #include "base/base64url.h"
 #include "base/date.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "core/jws.h"
 #include "core/paths.h"
-#include "subtoken/verify.h"
 
 /* Everything here is for people, and from a token that may be anybody's: it is
  * decoded again without trust, and shown escaped.
@@ -12,6 +13,7 @@
 typedef struct explained {
   const subtoken_verifier *verifier;
   const subtoken_request *request;
+  const subtoken_decision *decision; /* of a policy, or NULL */
   subtoken_text token;
   st_jws jws;
   bool split;
@@ -311,22 +313,18 @@ static void say_target(st_writer *w, subtoken_text target) {
   if (cut) say(w, "...");
 }
 
-static void explain_target(st_writer *w, const explained *e, subtoken_result result) {
-  static const subtoken_text absent = {NULL, 0};
-  subtoken_text target = e->request->target;
-  subtoken_text method = result == SUBTOKEN_URL ? e->request->method : absent;
-  st_path path;
-  say(w, result == SUBTOKEN_URL ? "url " : "target ");
+void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) {
   if (method.data != NULL) {
     say_word(w, method);
     st_write_char(w, ' ');
   }
   say_target(w, target);
-  if (result == SUBTOKEN_URL) {
-    say(w, " is not in ");
-    say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
-    return;
-  }
+}
+
+void st_explain_fault(st_writer *w, subtoken_text target) {
+  st_path path;
+  say(w, "target ");
+  say_target(w, target);
   say(w, " is refused: ");
   say(w, subtoken_fault_text(st_target_read(target, &path)));
   st_cutter cutter = {target, false};
@@ -334,14 +332,33 @@ static void explain_target(st_writer *w, const explained *e, subtoken_result res
   if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) say(w, ", in its query");
 }
 
+static void explain_url(st_writer *w, const explained *e) {
+  say(w, "url ");
+  st_explain_asked(w, e->request->method, e->request->target);
+  say(w, " is not in ");
+  say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
+}
+
+/* The first of these that the claims have not, or NULL. */
+static const subtoken_text *lacking(const subtoken_claims *claims, const subtoken_text *needs,
+                                    size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (!st_claims_has_permission(claims, needs[i])) return &needs[i];
+  }
+  return NULL;
+}
+
 static void explain_needs(st_writer *w, const explained *e) {
-  const subtoken_request *request = e->request;
-  size_t i = 0;
-  while (i < request->needs_count && st_claims_has_permission(&e->claims, request->needs[i])) i++;
-  if (i < request->needs_count) {
+  const subtoken_decision *decision = e->decision;
+  const subtoken_text *need = NULL;
+  if (decision != NULL) need = lacking(&e->claims, decision->needs, decision->needs_count);
+  if (need == NULL) need = lacking(&e->claims, e->request->needs, e->request->needs_count);
+  if (need != NULL) {
     say(w, "it needs ");
-    say_word(w, request->needs[i]);
+    say_word(w, *need);
     say(w, ", ");
+  } else if (decision != NULL && decision->json_rpc) {
+    say(w, "it needs an API that the body names, ");
   }
   say(w, "the token has ");
   say_list(w, &e->claims, e->claims.permissions, e->claims.permission_count);
@@ -378,8 +395,8 @@ static void explain_read(st_writer *w, explained *e, subtoken_result result) {
       st_write_shown(w, subtoken_claims_text(&e->claims, e->claims.sub));
       say(w, " is revoked");
       break;
-    case SUBTOKEN_BAD_TARGET:
-    case SUBTOKEN_URL: explain_target(w, e, result); break;
+    case SUBTOKEN_BAD_TARGET: st_explain_fault(w, e->request->target); break;
+    case SUBTOKEN_URL: explain_url(w, e); break;
     case SUBTOKEN_PERM: explain_needs(w, e); break;
     default: explain_times(w, e, result);
   }
@@ -391,26 +408,32 @@ static bool from_claims(subtoken_result result) {
                                    result != SUBTOKEN_FEED_STALE);
 }
 
-size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
-                        const subtoken_request *request, subtoken_result result, char *out,
-                        size_t out_size) {
-  explained e = {.verifier = verifier, .request = request, .token = token};
-  if (out == NULL || out_size == 0) return 0;
-  out[0] = '\0';
-  if (verifier == NULL || request == NULL || token.data == NULL) return 0;
+void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_text token,
+                      const subtoken_request *request, const subtoken_decision *decision,
+                      subtoken_result result) {
+  explained e = {.verifier = verifier, .request = request, .decision = decision, .token = token};
   if (request->now < 0 || request->now > SUBTOKEN_TIME_MAX ||
       (request->needs == NULL && request->needs_count > 0)) {
     result = SUBTOKEN_INVALID_ARGUMENT; /* subtoken_verify has given no other */
   }
-  st_writer writer = st_writer_on(out, out_size - 1);
   look(&e);
   if (!from_claims(result)) {
-    explain_unread(&writer, &e, result);
+    explain_unread(w, &e, result);
   } else if (e.read) {
-    explain_read(&writer, &e, result);
+    explain_read(w, &e, result);
   } else {
-    say(&writer, "this is not what the token says");
+    say(w, "this is not what the token says");
   }
+}
+
+size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
+                        const subtoken_request *request, subtoken_result result, char *out,
+                        size_t out_size) {
+  if (out == NULL || out_size == 0) return 0;
+  out[0] = '\0';
+  if (verifier == NULL || request == NULL || token.data == NULL) return 0;
+  st_writer writer = st_writer_on(out, out_size - 1);
+  st_explain_token(&writer, verifier, token, request, NULL, result);
   out[writer.len] = '\0';
   return writer.len;
 }

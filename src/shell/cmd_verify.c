@@ -6,15 +6,18 @@
 #include "core/claims.h"
 #include "shell/command.h"
 #include "shell/live.h"
-#include "subtoken/verify.h"
+#include "shell/policy_file.h"
 
 #define TOKEN_MAX (1 << 20) /* more than is looked at, so that "too_large" can be said */
 #define NEEDS_MAX 256
 /* A target of which every byte is escaped, and a token full of urls. */
 #define EXPLANATION_MAX (4 * SUBTOKEN_TARGET_MAX + SUBTOKEN_TOKEN_MAX)
+/* No body arrives here, and no header that would make a CORS preflight. */
+#define POLICY_FLAGS 0
 
 /* What is asked about one token. */
 typedef struct question {
+  const subtoken_policy *policy; /* NULL: none */
   subtoken_text token, method, target;
   subtoken_text needs[NEEDS_MAX];
   size_t needs_count;
@@ -48,16 +51,24 @@ static subtoken_result ask_store(void *context, subtoken_text sub) {
   return answer->why == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
 }
 
+static bool granted(store_answer *answer, const subtoken_claims *grant, const subtoken_text *needs,
+                    size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (st_claims_has_permission(grant, needs[i])) continue;
+    answer->lacks = needs[i];
+    return false;
+  }
+  return true;
+}
+
 /* A token is worth no more than the store grants its sub now. */
-static subtoken_result hold_against_store(store_answer *answer, const question *asked) {
+static subtoken_result hold_against_store(store_answer *answer, const question *asked,
+                                          const subtoken_decision *decision) {
   static subtoken_claims grant;
   if (!st_key_grant(&answer->key, &grant)) return SUBTOKEN_FEED_STALE;
-  for (size_t i = 0; i < asked->needs_count; i++) {
-    if (st_claims_has_permission(&grant, asked->needs[i])) continue;
-    answer->lacks = asked->needs[i];
-    return SUBTOKEN_PERM;
-  }
-  return SUBTOKEN_OK;
+  bool good = granted(answer, &grant, decision->needs, decision->needs_count) &&
+              granted(answer, &grant, asked->needs, asked->needs_count);
+  return good ? SUBTOKEN_OK : SUBTOKEN_PERM;
 }
 
 static bool read_time(subtoken_text text, int64_t *seconds) {
@@ -85,11 +96,20 @@ static subtoken_request request_of(const question *asked) {
 
 static subtoken_result decide(const subtoken_verifier *verifier, const question *asked,
                               subtoken_claims *claims) {
+  static subtoken_decision decision;
   subtoken_request request = request_of(asked);
   store_answer *store = verifier->revoked_context;
+  subtoken_result result;
   if (store != NULL) store->now = asked->now;
-  subtoken_result result = subtoken_verify(verifier, asked->token, &request, claims);
-  return result == SUBTOKEN_OK && store != NULL ? hold_against_store(store, asked) : result;
+  if (asked->policy != NULL) {
+    result = subtoken_policy_verify(verifier, asked->policy, asked->token, &request, POLICY_FLAGS,
+                                    claims, &decision);
+    if (decision.access != SUBTOKEN_ACCESS_TOKEN) return result; /* no token was let through */
+  } else {
+    result = subtoken_verify(verifier, asked->token, &request, claims);
+  }
+  if (result != SUBTOKEN_OK || store == NULL) return result;
+  return hold_against_store(store, asked, &decision);
 }
 
 static void print_verdict_json(subtoken_result result) {
@@ -186,17 +206,31 @@ static void print_explanation(const subtoken_verifier *verifier, const question 
     printf(", its key has only [%s]\n", store->key.permissions);
     return;
   }
-  subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
+  if (asked->policy != NULL) {
+    subtoken_policy_explain(verifier, asked->policy, asked->token, &request, POLICY_FLAGS, result,
+                            explanation, sizeof explanation);
+  } else {
+    subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
+  }
   fputs(explanation, stdout);
   if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->why);
   fputc('\n', stdout);
+}
+
+/* Is it for everybody? Then a token that is missing is none. */
+static bool needs_no_token(const question *asked) {
+  static subtoken_decision decision;
+  return asked->policy != NULL &&
+         subtoken_policy_find(asked->policy, asked->method, asked->target, POLICY_FLAGS,
+                              &decision) == SUBTOKEN_OK &&
+         decision.access == SUBTOKEN_ACCESS_PUBLIC;
 }
 
 static int verify_one(const subtoken_verifier *verifier, question *asked, bool json) {
   static subtoken_claims claims;
   static char text[TOKEN_MAX];
   char why[ST_WHY_MAX];
-  if (!st_read_credential(text, sizeof text, &asked->token, why)) {
+  if (!st_read_credential(text, sizeof text, &asked->token, why) && !needs_no_token(asked)) {
     return st_complain(ST_EXIT_FAILED, "verify: %s", why);
   }
   subtoken_result result = decide(verifier, asked, &claims);
@@ -212,7 +246,7 @@ static int verify_one(const subtoken_verifier *verifier, question *asked, bool j
 /* ---- options ---- */
 
 typedef struct verify_options {
-  const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets;
+  const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy;
   bool no_revocations, jsonl, json;
 } verify_options;
 
@@ -288,22 +322,43 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
   return code;
 }
 
+/* Under the policy, when there is one. */
+static int verify_by(const verify_options *given, subtoken_verifier *verifier, question *asked) {
+  st_policy_file file;
+  char why[ST_WHY_MAX];
+  int code = ST_EXIT_FAILED;
+  if (given->policy == NULL) return verify(given, verifier, asked);
+  if (!st_policy_file_load(given->policy, &file, why)) {
+    st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  } else if (file.policy == NULL) {
+    st_policy_file_complain(given->policy, &file.error);
+  } else {
+    asked->policy = file.policy;
+    code = verify(given, verifier, asked);
+  }
+  st_policy_file_drop(&file);
+  return code;
+}
+
 int st_cmd_verify(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--at TIME] [--leeway "
-      "S]\n"
-      "                       [--max-life S] [--iss I] [--aud A] [--secrets FILE]\n"
-      "                       [--no-revocations] [--data DIR] [--json | --jsonl]   < TOKEN\n"
+      "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--policy FILE]\n"
+      "                       [--at TIME] [--leeway S] [--max-life S] [--iss I] [--aud A]\n"
+      "                       [--secrets FILE] [--no-revocations] [--data DIR]\n"
+      "                       [--json | --jsonl]   < TOKEN\n"
       "Says whether the token on standard input is good for a request, and the rule that decided.\n"
       "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
       "method, url, require (an array) and at; the answers come one a line, in order.\n"
+      "With --policy, the request needs what its route in FILE needs, and the permissions of\n"
+      "--require too; a route that is public needs no token.\n"
       "Revoked tokens are known from the database in DATA, or, with --no-revocations, not at all.\n"
-      "Exit 0 good, 1 refused, 3 when the token or the ring could not be read.";
+      "Exit 0 good, 1 refused, 3 when the token, the ring or the policy could not be read.";
   verify_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
                                {"--method", NULL, &given.method},
                                {"--url", NULL, &given.url},
                                {"--require", NULL, &given.require},
+                               {"--policy", NULL, &given.policy},
                                {"--at", NULL, &given.at},
                                {"--leeway", NULL, &given.leeway},
                                {"--max-life", NULL, &given.max_life},
@@ -320,5 +375,5 @@ int st_cmd_verify(int argc, char **argv) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   const char *problem = apply(&given, &verifier, &asked);
   if (problem != NULL) return st_usage(&arguments, "%s", problem);
-  return verify(&given, &verifier, &asked);
+  return verify_by(&given, &verifier, &asked);
 }

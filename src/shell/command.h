@@ -111,5 +111,6 @@ int st_cmd_verify(int argc, char **argv);
 int st_cmd_inspect(int argc, char **argv);
 int st_cmd_secret(int argc, char **argv);
 int st_cmd_backup(int argc, char **argv);
+int st_cmd_policy(int argc, char **argv);
 
 #endif

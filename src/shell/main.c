@@ -19,6 +19,7 @@ static const st_command commands[] = {
     {"verify", st_cmd_verify, "say whether a token is good, and which rule decided"},
     {"inspect", st_cmd_inspect, "decode a token without trusting it"},
     {"secret", st_cmd_secret, "list, add, promote, rotate, retire signing secrets"},
+    {"policy", st_cmd_policy, "check a route policy"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
     {"version", version, "print the version, as --version does"},
     {0}};

@@ -88,12 +88,13 @@ def is_(got, status, reason):
 COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "show"],
             ["key", "disable"], ["key", "enable"], ["key", "delete"], ["key", "revoke-subtokens"],
             ["issue"], ["verify"], ["inspect"], ["secret"], ["secret", "list"], ["secret", "add"],
-            ["secret", "promote"], ["secret", "rotate"], ["secret", "retire"], ["backup"],
-            ["version"]]
+            ["secret", "promote"], ["secret", "rotate"], ["secret", "retire"], ["policy"],
+            ["policy", "check"], ["backup"], ["version"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
            "--name --permissions --expires --owner --data --json", "key list": "--data --json",
            "key show": "ID --data --json", "issue": "--permissions --urls --expire --data --json",
-           "verify": "--method --url --require --at --leeway --max-life --iss --aud --secrets "
+           "policy check": "FILE --json",
+           "verify": "--method --url --require --policy --at --leeway --max-life --iss --aud --secrets "
            "--no-revocations --jsonl --json --data", "inspect": "--json",
            "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --data"}
 
@@ -107,12 +108,12 @@ def help_of_every_command():
         assert code == 0 and err == "" and out.startswith("usage: " + name), (words, code, out, err)
         for option in OPTIONS.get(" ".join(words), "").split():
             assert option in out, (words, option)
-    for words in [[], ["key"], ["secret"]]:
+    for words in [[], ["key"], ["secret"], ["policy"]]:
         out = cmd(*words, "--help")[1]
         for row in COMMANDS:
             if row[:-1] == words:
                 assert re.search(r"^  %s " % row[-1], out, re.M), row
-    for words in ([], ["key"], ["secret"]):
+    for words in ([], ["key"], ["secret"], ["policy"]):
         assert cmd(*words, "help") == cmd(*words, "--help")
         assert re.search(r"\b%s help\b.*--help" % " ".join(["subtoken"] + words), cmd(*words, "help")[1])
     assert "--version" in cmd("help")[1]
@@ -123,6 +124,9 @@ def help_of_every_command():
 USAGE = [  # arguments, what the message must name
     (["frobnicate"], "frobnicate"), (["key", "frobnicate"], "frobnicate"),
     (["secret", "frobnicate"], "frobnicate"), ([], "usage"), (["key"], "usage"),
+    (["policy"], "usage"), (["policy", "frobnicate"], "frobnicate"), (["policy", "check"], "name"),
+    (["policy", "check", "a", "b"], "too many"), (["verify", "--policy"], "--policy"),
+    (["verify", "--policy", "a", "--policy", "b"], "--policy"),
     (["--colour"], "--colour"), (["version", "extra"], "too many"),
     (["key", "list", "--colour"], "--colour"), (["key", "list", "extra"], "too many"),
     (["key", "create", "--name"], "--name"), (["key", "create", "--name", "x"], "--permissions"),
@@ -224,6 +228,10 @@ def could_not_run_is_3():
     assert cmd("verify", data=data, stdin=b"a" * 2000000)[0] == 3
     code, out, err = cmd("verify", "--secrets", afile + "-not", data=data, stdin="a.b.c")
     assert code == 3 and afile + "-not" in err
+    for words in (["policy", "check"], ["verify", "--policy"], ["verify", "--jsonl", "--policy"]):
+        code, out, err = cmd(*words, afile + "-not", data=data if words[0] == "verify" else None,
+                             stdin="a.b.c")
+        assert code == 3 and out == "" and afile + "-not" in err, (words, code, out, err)
     code, out, err = cmd("serve", "--config", afile + "-not", data=data)
     assert code == 3 and afile + "-not" in err
     with socket.socket() as s:

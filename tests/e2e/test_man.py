@@ -355,6 +355,27 @@ STATEMENTS = [
      'subtoken_target_path(text("/abc"), header, 5, &len, &fault) == 1 && len == 4 && '
      'subtoken_url_canonical(text("/a;"), header, 99, &len, &fault) == SUBTOKEN_BAD_URL && '
      'header[0] == 0 && len == 0 && fault == SUBTOKEN_FAULT_BAD_CHAR'),
+    # subtoken_policy_find.3
+    ("subtoken_policy_find.3", "about eight times as much, or 0 when it is longer than",
+     'subtoken_policy_size(1 << 20) > 7 << 20 && subtoken_policy_size(1 << 20) < 9 << 20 && '
+     'subtoken_policy_size(SUBTOKEN_POLICY_TEXT_MAX + 1) == 0'),
+    ("subtoken_policy_find.3", "All zero, a policy denies.",
+     'memset(memory, 0, sizeof memory) && '
+     'subtoken_policy_find((const void *)memory, text("GET"), text("/"), 0, &decision) == 1 && '
+     'decision.access == SUBTOKEN_ACCESS_DENIED'),
+    ("subtoken_policy_find.3", "When it is not SUBTOKEN_OK, *policy is NULL and *error, which may "
+     "be NULL, says what is wrong, and where",
+     'policy("{\\n}") == SUBTOKEN_MALFORMED && read == NULL && error.line == 1 && '
+     'error.column == 1 && error.text[0] && subtoken_policy_read(memory, 9, text("{}"), &read, '
+     'NULL) == SUBTOKEN_BUFFER_TOO_SMALL && read == NULL && policy("{\\"default\\":\\"deny\\"}") '
+     '== 1 && read != NULL && error.line == 0'),
+    ("subtoken_policy_find.3", "An absent target is SUBTOKEN_BAD_TARGET.",
+     'policy("{\\"default\\":\\"public\\"}") == 1 && '
+     'subtoken_policy_find(read, text("GET"), text(NULL), 0, &decision) == SUBTOKEN_BAD_TARGET && '
+     'subtoken_policy_find(read, text(NULL), text("/"), 0, &decision) == 1'),
+    ("subtoken_policy_find.3", "Then *rpc is zeroed, and allowed to nobody.",
+     'subtoken_rpc_read(text("{}"), header, 99, &rpc) == SUBTOKEN_MALFORMED && '
+     'zeros(&rpc, sizeof rpc) && subtoken_rpc_allowed(&rpc, &c) == SUBTOKEN_INVALID_ARGUMENT'),
     # subtoken_mac_compute.3
     ("subtoken_mac_compute.3", "On failure subtoken_mac_compute() zeroes mac",
      '(mac[0] = mac[31] = 7) && subtoken_mac_compute(NULL, "", 0, mac) == '
@@ -401,6 +422,7 @@ STATEMENTS_C = r"""#include <stdio.h>
 #include <string.h>
 #include <subtoken/issue.h>
 #include <subtoken/mac.h>
+#include <subtoken/policy.h>
 #include <subtoken/verify.h>
 #define NOW 1767225600
 #define RING ":3W9lL151AvSBoJhaZDQ2dcBcwhnQhohglSX2RvUDL24\n"
@@ -412,6 +434,11 @@ static subtoken_fault fault;
 static char token[SUBTOKEN_TOKEN_MAX + 1], header[SUBTOKEN_TOKEN_MAX];
 static uint8_t mac[SUBTOKEN_MAC_LEN];
 static size_t len;
+static uint64_t memory[64];
+static const subtoken_policy *read;
+static subtoken_policy_error error;
+static subtoken_decision decision;
+static subtoken_rpc rpc;
 static const subtoken_text literal = SUBTOKEN_TEXT("a\0b");
 static subtoken_text text(const char *s) {
   return (subtoken_text){s, s != NULL ? strlen(s) : 0};
@@ -438,6 +465,9 @@ static subtoken_result match(const char *s) {
 }
 static subtoken_result covers(const char *a, const char *b) {
   return subtoken_url_covers(text(a), text(b));
+}
+static subtoken_result policy(const char *s) {
+  return subtoken_policy_read(memory, sizeof memory, text(s), &read, &error);
 }
 static subtoken_result many(int count) {
   subtoken_result result = SUBTOKEN_OK;

@@ -45,12 +45,25 @@ def play(block, cwd, env, port):
 @test
 def transcripts_do_what_they_show():
     d = place()
+    (policy,) = blocks("json")
+    with open(os.path.join(d, "policy.json"), "w") as f:
+        f.write(policy)
     with Server(data=os.path.join(d, "var"), args=["--demo"]) as server:
         out = open(server.stdout_path).read()
         key = re.search(r"^  ([0-9A-F-]{72})$", out, re.M).group(1)
         env = dict(os.environ, KEY=key)
         steps = [play(b, d, env, server.port) for b in blocks("console")]
-        assert len(steps) == 2 and sum(steps) >= 8, steps
+        assert len(steps) == 3 and sum(steps) >= 10, steps
+
+
+def compiled(source, d, name):
+    with open(os.path.join(d, name + ".c"), "w") as f:
+        f.write(source)
+    root = os.path.dirname(TESTS)
+    san = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}.get(SANITIZER, [])
+    subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", *san, "-I" + root + "/include",
+                    name + ".c", os.path.join(os.path.dirname(PROGRAM), "libsubtoken.a"), "-o", name],
+                   cwd=d, check=True)
 
 
 @test
@@ -60,18 +73,59 @@ def the_program_for_edges_compiles_and_decides():
     key = make_key(data)["key"]
     good = issue(data, key, "--permissions", "account", "--urls", "/v2/account")
     other = issue(data, key, "--permissions", "account", "--urls", "/v2/items")
-    (source,) = blocks("c")
-    with open(os.path.join(d, "edge.c"), "w") as f:
-        f.write(source)
-    root = os.path.dirname(TESTS)
-    san = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}.get(SANITIZER, [])
-    subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", *san, "-I" + root + "/include",
-                    "edge.c", os.path.join(os.path.dirname(PROGRAM), "libsubtoken.a"), "-o", "edge"],
-                   cwd=d, check=True)
+    compiled(blocks("c")[0], d, "edge")
     for token, expected, code in ((good, "200 ok\n", 0), (other, "403 url\n", 1),
                                   (good[:-2], "401 malformed\n", 1)):
         p = subprocess.run(["./edge"], cwd=d, input=token + "\n", capture_output=True, text=True)
         assert (p.stdout, p.returncode) == (expected, code), (p.stdout, p.stderr)
+
+
+@test
+def what_a_route_needs_is_decided_so():
+    d = place()
+    data = os.path.join(d, "var")
+    key = make_key(data)["key"]
+    token = issue(data, key, "--permissions", "account,inventories")
+    (policy,), (_, source) = blocks("json"), blocks("c")
+    ring = open(os.path.join(data, "secrets")).read()
+    text = lambda s: "SUBTOKEN_TEXT(%s)" % json.dumps(s)
+    asks = [(token, "GET", "/v2/account/bank?v=latest", "200 -"), (token, "HEAD", "/v2/account/bank", "200 -"),
+            (token, "PUT", "/v2/account/bank", '403 Bearer error="insufficient_scope"'),
+            (token, "GET", "/v2/characters/Zed", '403 Bearer error="insufficient_scope"'),
+            (token, "GET", "/v2/nowhere", '403 Bearer error="insufficient_scope"'),
+            ("", "GET", "/v2/nowhere", "401 Bearer"), ("", "GET", "/v2/account/bank", "401 Bearer"),
+            (token[:-2] + "AA", "GET", "/v2/nowhere", '401 Bearer error="invalid_token"'),
+            ("", "GET", "/v2/items", "200 -"), ("x", "GET", "/v2/items", "200 -"),
+            ("", "GET", "/v2/items/..", "400 -")]
+    rows = "".join("{%s, %s, %s},\n" % tuple(map(text, a[:3])) for a in asks)
+    compiled("#include <stdio.h>\n#include <time.h>\n" + source + """
+static const struct { subtoken_text token, method, target; } asks[] = {
+%s};
+int main(void) {
+  subtoken_text secrets = %s, file = %s, bad = SUBTOKEN_TEXT("{\\n\\"routes\\":[]}");
+  subtoken_ring ring;
+  subtoken_policy_error error;
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  if (subtoken_ring_read(&ring, secrets, NULL) != SUBTOKEN_OK) return 1;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
+  if (load(bad, &error) != NULL) return 1;
+  printf("%%zu:%%zu\\n", error.line, error.column);
+  const subtoken_policy *policy = load(file, &error);
+  if (policy == NULL) return 1;
+  for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+    subtoken_request request = {.now = time(NULL), .method = asks[i].method, .target = asks[i].target};
+    const char *challenge;
+    int status = decide(&verifier, policy, asks[i].token, &request, &challenge);
+    printf("%%d %%s\\n", status, challenge != NULL ? challenge : "-");
+  }
+  free((void *)policy);
+  return 0;
+}
+""" % (rows, text(ring), text(policy)), d, "route")
+    p = subprocess.run(["./route"], cwd=d, capture_output=True, text=True)
+    assert p.returncode == 0, p
+    assert p.stdout.splitlines() == ["2:10"] + [a[3] for a in asks], p.stdout
 
 
 @test

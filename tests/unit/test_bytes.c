@@ -106,6 +106,19 @@ static void writer_keeps_overflow(void **state) {
   assert_false(st_writer_end(&writer));
 }
 
+static void words_are_cut_anywhere(void **state) {
+  (void)state;
+  char out[5];
+  st_writer writer = st_writer_on(out, 4);
+  st_write_words(&writer, "");
+  st_write_words(&writer, "ab");
+  assert_true(writer.len == 2 && !writer.overflow);
+  st_write_words(&writer, "cdef");
+  st_write_words(&writer, "g");
+  assert_true(writer.len == 4 && writer.overflow);
+  assert_memory_equal(out, "abcd", 4);
+}
+
 static void integers(void **state) {
   (void)state;
   static const int64_t values[] = {
@@ -226,10 +239,15 @@ static void utf8_exhaustive(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(equal_texts),     cmocka_unit_test(text_is_a_string),
-      cmocka_unit_test(cutting),         cmocka_unit_test(writer_keeps_overflow),
-      cmocka_unit_test(integers),        cmocka_unit_test(secrets_compare_and_go),
-      cmocka_unit_test(hex_digits),      cmocka_unit_test(utf8_table),
+      cmocka_unit_test(equal_texts),
+      cmocka_unit_test(text_is_a_string),
+      cmocka_unit_test(cutting),
+      cmocka_unit_test(writer_keeps_overflow),
+      cmocka_unit_test(words_are_cut_anywhere),
+      cmocka_unit_test(integers),
+      cmocka_unit_test(secrets_compare_and_go),
+      cmocka_unit_test(hex_digits),
+      cmocka_unit_test(utf8_table),
       cmocka_unit_test(utf8_exhaustive),
   };
   return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);

@@ -1,0 +1,284 @@
+/* `R` and a JSON-RPC body, or: a method, a target and a policy, on a line each. A policy
+ * that is refused says where; one that is accepted decides as one who looks at each route
+ * in turn. A body that is accepted names the same APIs to another JSON reader.
+ */
+#include "cJSON.h"
+#include "core/claims.h"
+#include "core/policy.h"
+#include "fuzz.h"
+
+/* ---- policies ---- */
+
+static void check_error(const subtoken_policy_error *error, subtoken_text text) {
+  size_t lines = 1;
+  for (size_t i = 0; i < text.len; i++) lines += text.data[i] == '\n';
+  HOLD(error->line >= 1 && error->line <= lines);
+  HOLD(error->column >= 1 && error->column <= text.len + 1);
+  size_t len = strnlen(error->text, sizeof error->text);
+  HOLD(len > 0 && len < sizeof error->text);
+  for (size_t i = 0; i < len;) {
+    uint32_t code;
+    size_t step = st_utf8_next(error->text + i, len - i, &code);
+    HOLD(step > 0 && !st_utf8_obeyed(code));
+    i += step;
+  }
+}
+
+static void check_route(const subtoken_policy *policy, const st_policy_route *route) {
+  static st_entry entry, back;
+  char out[SUBTOKEN_URL_MAX + 1];
+  subtoken_text path = st_policy_path(policy, route);
+  HOLD(path.len > 0 && path.len <= policy->longest && path.data[0] == '/');
+  HOLD(!route->open || (route->need_count == 0 && !route->json_rpc));
+  HOLD(route->method_count <= SUBTOKEN_POLICY_METHODS_MAX);
+  HOLD(route->need_count <= SUBTOKEN_POLICY_NEEDS_MAX);
+  for (uint32_t i = 0; i < route->need_count; i++) {
+    HOLD(st_permission_valid(st_policy_text(policy, route->needs + i)));
+  }
+  memset(&entry.method, 0, sizeof entry.method);
+  entry.wild = route->wild;
+  entry.path.bytes = path.data;
+  entry.path.len = path.len;
+  st_writer writer = st_writer_on(out, sizeof out);
+  st_entry_write(&writer, &entry);
+  HOLD(st_writer_end(&writer));
+  HOLD(st_entry_read((subtoken_text){out, writer.len}, &back) == SUBTOKEN_FAULT_NONE);
+  HOLD(st_entry_covers(&back, &entry) && st_entry_covers(&entry, &back));
+}
+
+static bool matches(const subtoken_policy *policy, const st_policy_route *route,
+                    const st_path *path) {
+  static st_entry entry;
+  memset(&entry.method, 0, sizeof entry.method);
+  entry.wild = route->wild;
+  subtoken_text decoded = st_policy_path(policy, route);
+  entry.path.bytes = decoded.data;
+  entry.path.len = decoded.len;
+  return st_entry_matches(&entry, (subtoken_text){NULL, 0}, path);
+}
+
+static bool lists(const subtoken_policy *policy, const st_policy_route *route,
+                  subtoken_text method) {
+  for (uint32_t i = 0; i < route->method_count; i++) {
+    subtoken_text listed = st_policy_text(policy, route->methods + i);
+    if (st_text_equal(listed, method)) return true;
+    if (st_text_is(listed, "GET") && st_text_is(method, "HEAD")) return true;
+  }
+  return route->method_count == 0;
+}
+
+/* The more the more specific. */
+static size_t weight(const st_policy_route *route) {
+  return route->wild ? route->path_len : SIZE_MAX;
+}
+
+/* The only route of the most specific path that lists the method; *any whether there is
+ * such a path at all. */
+static const st_policy_route *look(const subtoken_policy *policy, subtoken_text method,
+                                   const st_path *path, bool *any) {
+  const st_policy_route *routes = st_policy_routes(policy), *found = NULL;
+  size_t best = 0;
+  for (uint32_t i = 0; i < policy->route_count; i++) {
+    if (matches(policy, &routes[i], path) && weight(&routes[i]) > best) best = weight(&routes[i]);
+  }
+  *any = best > 0;
+  for (uint32_t i = 0; i < policy->route_count; i++) {
+    if (weight(&routes[i]) != best || !matches(policy, &routes[i], path)) continue;
+    if (!lists(policy, &routes[i], method)) continue;
+    HOLD(found == NULL);
+    found = &routes[i];
+  }
+  return found;
+}
+
+static subtoken_access expected(const subtoken_policy *policy, const st_policy_route *route,
+                                bool any, unsigned flags) {
+  if (route == NULL) {
+    return any ? SUBTOKEN_ACCESS_DENIED : (subtoken_access)policy->standard;
+  }
+  if (route->open) return SUBTOKEN_ACCESS_PUBLIC;
+  if (route->json_rpc && (flags & SUBTOKEN_POLICY_BODY) == 0) return SUBTOKEN_ACCESS_DENIED;
+  return SUBTOKEN_ACCESS_TOKEN;
+}
+
+/* Whole, and cut off somewhere. */
+static void check_explanation(const subtoken_verifier *verifier, const subtoken_policy *policy,
+                              subtoken_text token, const subtoken_request *request, unsigned flags,
+                              subtoken_result result) {
+  static char out[8 * SUBTOKEN_TARGET_MAX];
+  size_t whole = sizeof out;
+  for (int i = 0; i < 2; i++) {
+    size_t size = i == 0 ? sizeof out : 1 + request->target.len * 7 % whole;
+    size_t len =
+        subtoken_policy_explain(verifier, policy, token, request, flags, result, out, size);
+    HOLD(len < size && out[len] == '\0' && (i == 0 || len <= whole));
+    if (i == 0) whole = len + 1;
+    for (size_t at = 0; at < len;) {
+      uint32_t code;
+      size_t step = st_utf8_next(out + at, len - at, &code);
+      HOLD(step > 0 && !st_utf8_obeyed(code));
+      at += step;
+    }
+  }
+}
+
+/* No token, and one that is none: only what is open lets them through. */
+static void verdicts(const subtoken_policy *policy, subtoken_text method, subtoken_text target,
+                     unsigned flags, const subtoken_decision *found) {
+  static const subtoken_text tokens[] = {{NULL, 0}, SUBTOKEN_TEXT("a.b.c")};
+  static const subtoken_ring ring;
+  static subtoken_claims claims;
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  subtoken_request request = {.now = 1, .method = method, .target = target};
+  subtoken_decision decision;
+  verifier.ring = &ring;
+  bool open = found->access == SUBTOKEN_ACCESS_PUBLIC || found->access == SUBTOKEN_ACCESS_PREFLIGHT;
+  for (size_t i = 0; i < 2; i++) {
+    subtoken_result result =
+        subtoken_policy_verify(&verifier, policy, tokens[i], &request, flags, &claims, &decision);
+    HOLD(open ? result == SUBTOKEN_OK : subtoken_result_status(result) == 401);
+    HOLD(decision.access == found->access && decision.line == found->line);
+    HOLD(decision.no_token == (!open && i == 0));
+    HOLD(!claims.every_url && claims.permission_count == 0);
+    check_explanation(&verifier, policy, tokens[i], &request, flags, result);
+    check_explanation(&verifier, policy, tokens[i], &request, flags, SUBTOKEN_URL);
+  }
+}
+
+static void ask(const subtoken_policy *policy, subtoken_text method, subtoken_text target,
+                unsigned flags) {
+  static st_path path;
+  subtoken_decision decision;
+  subtoken_result result = subtoken_policy_find(policy, method, target, flags, &decision);
+  bool good = st_target_read(target, &path) == SUBTOKEN_FAULT_NONE, any;
+  HOLD(result == (good ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET));
+  if (!good) {
+    HOLD(decision.access == SUBTOKEN_ACCESS_DENIED && decision.needs_count == 0);
+    return;
+  }
+  if ((flags & SUBTOKEN_POLICY_PREFLIGHT) != 0 && policy->preflight &&
+      st_text_is(method, "OPTIONS")) {
+    HOLD(decision.access == SUBTOKEN_ACCESS_PREFLIGHT);
+    return;
+  }
+  const st_policy_route *route = look(policy, method, &path, &any);
+  verdicts(policy, method, target, flags, &decision);
+  HOLD(decision.access == expected(policy, route, any, flags));
+  HOLD(decision.not_listed == (any && route == NULL));
+  if (route == NULL) return;
+  HOLD(decision.line == route->line && decision.json_rpc == route->json_rpc);
+  if (decision.access != SUBTOKEN_ACCESS_TOKEN) return;
+  HOLD(decision.needs_count == route->need_count);
+  for (uint32_t i = 0; i < route->need_count; i++) {
+    HOLD(st_text_equal(decision.needs[i], st_policy_text(policy, route->needs + i)));
+  }
+}
+
+static void one_policy(subtoken_text rest) {
+  subtoken_text method = fuzz_line(&rest), target = fuzz_line(&rest);
+  size_t size = subtoken_policy_size(rest.len);
+  void *memory = malloc(size);
+  const subtoken_policy *policy;
+  subtoken_policy_error error;
+  if (memory == NULL) abort();
+  memset(memory, 0xA5, size);
+  char *text = fuzz_copy(rest.data, rest.len);
+  subtoken_result result =
+      subtoken_policy_read(memory, size, (subtoken_text){text, rest.len}, &policy, &error);
+  HOLD(memcmp(text, rest.data, rest.len) == 0);
+  free(text);
+  HOLD(result == SUBTOKEN_OK || result == SUBTOKEN_MALFORMED);
+  if (result != SUBTOKEN_OK) {
+    HOLD(policy == NULL);
+    check_error(&error, rest);
+    free(memory);
+    return;
+  }
+  for (uint32_t i = 0; i < policy->route_count; i++) {
+    const st_policy_route *route = &st_policy_routes(policy)[i];
+    check_route(policy, route);
+    subtoken_text path = st_policy_path(policy, route); /* often a target, too */
+    for (unsigned flags = 0; flags < 4; flags++) ask(policy, method, path, flags);
+  }
+  for (unsigned flags = 0; flags < 4; flags++) {
+    ask(policy, method, target, flags);
+    ask(policy, (subtoken_text){NULL, 0}, target, flags);
+  }
+  free(memory);
+}
+
+/* ---- JSON-RPC ---- */
+
+/* What another reader sees in a request. Member names regardless of case, as cJSON looks
+ * for them when it is not told otherwise. */
+static subtoken_text api_of(const cJSON *request) {
+  const cJSON *method = cJSON_GetObjectItem(request, "method");
+  HOLD(cJSON_IsObject(request) && cJSON_IsString(method));
+  if (strcmp(method->valuestring, "call") != 0) return ST_TEXT("database");
+  const cJSON *params = cJSON_GetObjectItem(request, "params");
+  HOLD(cJSON_IsArray(params));
+  const cJSON *first = cJSON_GetArrayItem(params, 0);
+  HOLD(first != NULL);
+  if (cJSON_IsString(first)) return st_text(first->valuestring);
+  HOLD(cJSON_IsNumber(first) && first->valuedouble == 0);
+  return ST_TEXT("database");
+}
+
+static size_t index_of(const subtoken_rpc *rpc, subtoken_text api) {
+  for (size_t i = 0; i < rpc->count; i++) {
+    subtoken_text need = subtoken_rpc_need(rpc, i);
+    if (need.len == api.len + 4 && memcmp(need.data, api.data, api.len) == 0 &&
+        memcmp(need.data + api.len, "_api", 4) == 0) {
+      return i;
+    }
+  }
+  return rpc->count;
+}
+
+static void check_needs(const subtoken_rpc *rpc, const cJSON *root) {
+  bool seen[SUBTOKEN_RPC_NEEDS_MAX] = {false};
+  const cJSON *request = cJSON_IsArray(root) ? root->child : root;
+  for (; request != NULL; request = request->next) {
+    size_t i = index_of(rpc, api_of(request));
+    HOLD(i < rpc->count);
+    seen[i] = true;
+  }
+  HOLD(rpc->count > 0 && rpc->count <= SUBTOKEN_RPC_NEEDS_MAX);
+  for (size_t i = 0; i < rpc->count; i++) {
+    HOLD(seen[i] && st_permission_valid(subtoken_rpc_need(rpc, i)));
+    for (size_t j = 0; j < i; j++) {
+      HOLD(!st_text_equal(subtoken_rpc_need(rpc, i), subtoken_rpc_need(rpc, j)));
+    }
+  }
+}
+
+static void one_body(subtoken_text body) {
+  static subtoken_rpc rpc;
+  static subtoken_claims none;
+  char *scratch = fuzz_copy(body.data, body.len);
+  subtoken_result result = subtoken_rpc_read(body, scratch, body.len, &rpc);
+  HOLD(result == SUBTOKEN_OK || result == SUBTOKEN_MALFORMED);
+  if (result == SUBTOKEN_OK) {
+    cJSON *root = cJSON_ParseWithLength(body.data, body.len);
+    HOLD(root != NULL);
+    check_needs(&rpc, root);
+    cJSON_Delete(root);
+    HOLD(subtoken_rpc_allowed(&rpc, &none) == SUBTOKEN_PERM);
+  } else {
+    HOLD(rpc.count == 0 && subtoken_rpc_allowed(&rpc, &none) == SUBTOKEN_INVALID_ARGUMENT);
+  }
+  free(scratch);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size > SUBTOKEN_RPC_BODY_MAX) return 0;
+  bool body = size > 0 && data[0] == 'R';
+  char *copy = fuzz_copy(data + body, size - body);
+  if (body) {
+    one_body((subtoken_text){copy, size - body});
+  } else {
+    one_policy((subtoken_text){copy, size});
+  }
+  free(copy);
+  return 0;
+}

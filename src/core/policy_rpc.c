@@ -1,0 +1,139 @@
+#include "base/json.h"
+#include "core/claims.h"
+#include "subtoken/policy.h"
+
+/* What the first parameter of a request is. */
+typedef enum first_param {
+  PARAM_OTHER = 0, /* also: there is none, or params is no array */
+  PARAM_ZERO,
+  PARAM_NAME,
+} first_param;
+
+typedef struct request {
+  subtoken_text method; /* data NULL when there is none */
+  first_param first;
+  subtoken_text api; /* of PARAM_NAME */
+} request;
+
+static bool has_need(const subtoken_rpc *rpc, subtoken_text need) {
+  for (size_t i = 0; i < rpc->count; i++) {
+    if (st_text_equal(subtoken_rpc_need(rpc, i), need)) return true;
+  }
+  return false;
+}
+
+static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
+  char room[SUBTOKEN_PERMISSION_MAX];
+  st_writer writer = st_writer_on(room, sizeof room);
+  st_write_text(&writer, api);
+  st_write_string(&writer, "_api");
+  subtoken_text need = {room, writer.len};
+  if (api.len == 0 || writer.overflow || !st_permission_valid(need)) return false;
+  if (has_need(rpc, need)) return true;
+  if (rpc->count == SUBTOKEN_RPC_NEEDS_MAX) return false;
+  size_t at = rpc->count * SUBTOKEN_PERMISSION_MAX;
+  memcpy(rpc->text + at, need.data, need.len);
+  rpc->needs[rpc->count++] = (subtoken_slice){(uint16_t)at, (uint16_t)need.len};
+  return true;
+}
+
+/* params may come before method: what the first one is has to be kept. */
+static bool read_params(st_json *json, request *into) {
+  if (st_json_peek(json) != '[') return st_json_skip(json);
+  int64_t number;
+  bool good = st_json_array(json), first = true;
+  while (good && st_json_element(json)) {
+    char kind = first ? st_json_peek(json) : '\0';
+    first = false;
+    if (kind == '"') {
+      good = st_json_string(json, &into->api);
+      into->first = PARAM_NAME;
+    } else if (kind == '0' && json->text[json->at] == '0') {
+      good = st_json_uint(json, &number); /* and not 00, 0.0, 0e1 */
+      into->first = PARAM_ZERO;
+    } else {
+      good = st_json_skip(json);
+    }
+  }
+  return good && !json->failed;
+}
+
+/* A name that some reader takes for another. */
+static bool misleading(subtoken_text name) {
+  for (size_t i = 0; i < name.len; i++) {
+    if ((uint8_t)name.data[i] >= 0x80) return true; /* U+017F folds to s */
+  }
+  return st_text_is_nocase(name, "method") || st_text_is_nocase(name, "params");
+}
+
+static bool read_request(st_json *json, request *into) {
+  subtoken_text name;
+  if (!st_json_object(json)) return false;
+  while (st_json_member(json, &name)) {
+    bool good;
+    if (st_text_is(name, "method")) {
+      good = st_json_string(json, &into->method);
+    } else if (st_text_is(name, "params")) {
+      good = read_params(json, into);
+    } else {
+      good = !misleading(name) && st_json_skip(json);
+    }
+    if (!good) return false;
+  }
+  return !json->failed && into->method.data != NULL;
+}
+
+static bool read_call(st_json *json, subtoken_rpc *rpc) {
+  request asked = {{NULL, 0}, PARAM_OTHER, {NULL, 0}};
+  if (!read_request(json, &asked)) return false;
+  if (!st_text_is(asked.method, "call")) return add_need(rpc, ST_TEXT("database"));
+  if (asked.first == PARAM_ZERO) return add_need(rpc, ST_TEXT("database"));
+  return asked.first == PARAM_NAME && add_need(rpc, asked.api);
+}
+
+static bool read_body(st_json *json, subtoken_rpc *rpc) {
+  if (st_json_peek(json) != '[') return read_call(json, rpc) && st_json_end(json);
+  if (!st_json_array(json)) return false;
+  while (st_json_element(json)) {
+    if (!read_call(json, rpc)) return false;
+  }
+  return st_json_end(json) && rpc->count > 0;
+}
+
+static subtoken_result read(subtoken_text body, void *scratch, size_t scratch_size,
+                            subtoken_rpc *rpc) {
+  st_json json;
+  if (body.data == NULL || body.len == 0) return SUBTOKEN_MALFORMED;
+  if (body.len > SUBTOKEN_RPC_BODY_MAX) return SUBTOKEN_TOO_LARGE;
+  if (scratch == NULL || scratch_size < body.len) return SUBTOKEN_BUFFER_TOO_SMALL;
+  memcpy(scratch, body.data, body.len);
+  st_json_start(&json, scratch, body.len);
+  return read_body(&json, rpc) ? SUBTOKEN_OK : SUBTOKEN_MALFORMED;
+}
+
+subtoken_result subtoken_rpc_read(subtoken_text body, void *scratch, size_t scratch_size,
+                                  subtoken_rpc *rpc) {
+  if (rpc == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(rpc, 0, offsetof(subtoken_rpc, text));
+  subtoken_result result = read(body, scratch, scratch_size, rpc);
+  if (result != SUBTOKEN_OK) memset(rpc, 0, sizeof *rpc);
+  return result;
+}
+
+static bool sane(const subtoken_rpc *rpc) {
+  if (rpc->count == 0 || rpc->count > SUBTOKEN_RPC_NEEDS_MAX) return false;
+  for (size_t i = 0; i < rpc->count; i++) {
+    if ((size_t)rpc->needs[i].at + rpc->needs[i].len > sizeof rpc->text) return false;
+  }
+  return true;
+}
+
+subtoken_result subtoken_rpc_allowed(const subtoken_rpc *rpc, const subtoken_claims *claims) {
+  if (rpc == NULL || claims == NULL || !sane(rpc) || !st_claims_sane(claims)) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
+  for (size_t i = 0; i < rpc->count; i++) {
+    if (!st_claims_has_permission(claims, subtoken_rpc_need(rpc, i))) return SUBTOKEN_PERM;
+  }
+  return SUBTOKEN_OK;
+}

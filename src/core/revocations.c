@@ -1,0 +1,265 @@
+#include "core/revocations.h"
+
+#include "core/ring.h"
+
+/* ---- the hash ---- */
+
+static inline uint64_t rotl(uint64_t x, unsigned by) {
+  return x << by | x >> (64 - by);
+}
+
+static inline void sip_round(uint64_t v[4]) {
+  v[0] += v[1];
+  v[2] += v[3];
+  v[1] = rotl(v[1], 13) ^ v[0];
+  v[3] = rotl(v[3], 16) ^ v[2];
+  v[0] = rotl(v[0], 32);
+  v[2] += v[1];
+  v[0] += v[3];
+  v[1] = rotl(v[1], 17) ^ v[2];
+  v[3] = rotl(v[3], 21) ^ v[0];
+  v[2] = rotl(v[2], 32);
+}
+
+static inline void sip_word(uint64_t v[4], uint64_t word) {
+  v[3] ^= word;
+  sip_round(v);
+  sip_round(v);
+  v[0] ^= word;
+}
+
+/* The bytes behind the last whole word, and the length on top of them. */
+static inline uint64_t sip_end(const uint8_t *data, size_t len) {
+  uint64_t word = (uint64_t)len << 56;
+  size_t left = len % 8;
+  if (left > 0 && len >= 8) return word | st_load64(data + len - 8) >> (64 - 8 * left);
+  for (size_t i = 0; i < left; i++) word |= (uint64_t)data[i] << (8 * i);
+  return word;
+}
+
+/* SipHash-2-4. */
+static uint64_t siphash(const uint64_t key[2], const uint8_t *data, size_t len) {
+  uint64_t v[4] = {key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
+                   key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
+  for (size_t at = 0; at < len / 8; at++) sip_word(v, st_load64(data + 8 * at));
+  sip_word(v, sip_end(data, len));
+  v[2] ^= 0xFF;
+  sip_round(v);
+  sip_round(v);
+  sip_round(v);
+  sip_round(v);
+  return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t subtoken_revocations_hash(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], subtoken_text sub) {
+  const uint64_t words[2] = {st_load64(key), st_load64(key + 8)};
+  return siphash(words, (const uint8_t *)sub.data, sub.len);
+}
+
+/* ---- the lookup ---- */
+
+subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub) {
+  if (view == NULL || view->index == NULL) return SUBTOKEN_FEED_STALE;
+  if (sub.data == NULL && sub.len > 0) return SUBTOKEN_FEED_STALE;
+  uint64_t hash = siphash(view->key, (const uint8_t *)sub.data, sub.len);
+  const uint8_t *bucket = view->index + 4 * (size_t)(hash >> view->shift);
+  size_t low = st_load32(bucket), high = st_load32(bucket + 4);
+  /* Random hashes have no bucket that is worth it; this bounds what others cost. */
+  while (high - low > 32) {
+    size_t middle = low + (high - low) / 2;
+    if (st_load64(view->hashes + 8 * middle) <= hash) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  for (; low < high; low++) {
+    uint64_t listed = st_load64(view->hashes + 8 * low);
+    if (listed >= hash) return listed == hash ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+  }
+  return SUBTOKEN_OK;
+}
+
+/* ---- the head ---- */
+
+static bool all_zero(const uint8_t *bytes, size_t len) {
+  uint8_t any = 0;
+  for (size_t i = 0; i < len; i++) any |= bytes[i];
+  return any == 0;
+}
+
+subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *magic,
+                                       const uint8_t *bytes, st_feed_head *head) {
+  if (memcmp(bytes, magic, 8) != 0) return SUBTOKEN_FEED_MAGIC;
+  if (st_load32(bytes + ST_FEED_VERSION) != 1) return SUBTOKEN_FEED_VERSION;
+  uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE), time = st_load64(bytes + ST_FEED_TIME);
+  subtoken_text kid = {(const char *)bytes + ST_FEED_KID, bytes[ST_FEED_KID_LEN]};
+  if (sequence == 0 || sequence > INT64_MAX || time > SUBTOKEN_TIME_MAX ||
+      !all_zero(bytes + ST_FEED_ZERO, 2) || (kid.len > 0 && !st_kid_valid(kid)) ||
+      !all_zero(bytes + ST_FEED_KID + kid.len, SUBTOKEN_KID_MAX - kid.len)) {
+    return SUBTOKEN_FEED_FORM;
+  }
+  head->sequence = (int64_t)sequence;
+  head->time = (int64_t)time;
+  head->kid = kid;
+  head->secret = st_ring_find(ring, kid);
+  return head->secret == NULL ? SUBTOKEN_FEED_KID : SUBTOKEN_FEED_OK;
+}
+
+void st_feed_head_write(const subtoken_secret *secret, const char *magic, int64_t sequence,
+                        int64_t time, uint8_t *bytes) {
+  memset(bytes, 0, ST_FEED_HEAD_LEN);
+  memcpy(bytes, magic, 8);
+  st_store32(bytes + ST_FEED_VERSION, 1);
+  bytes[ST_FEED_KID_LEN] = secret->kid_len;
+  st_store64(bytes + ST_FEED_SEQUENCE, (uint64_t)sequence);
+  st_store64(bytes + ST_FEED_TIME, (uint64_t)time);
+  memcpy(bytes + ST_FEED_KID, secret->kid, secret->kid_len);
+}
+
+/* ---- opening ---- */
+
+/* What a snapshot has of its own in the head, and that its lengths are those of its count. */
+static subtoken_feed_result read_head(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
+                                      subtoken_revocations *view, st_feed_head *head) {
+  subtoken_feed_result result = st_feed_head_read(ring, ST_SNAPSHOT_MAGIC, bytes, head);
+  if (result != SUBTOKEN_FEED_OK) return result;
+  view->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
+  uint8_t bits = st_snapshot_bits(view->count);
+  if (bytes[ST_FEED_BITS] != bits || !all_zero(bytes + ST_SNAPSHOT_ZERO, 4)) {
+    return SUBTOKEN_FEED_FORM;
+  }
+  if (st_load64(bytes + ST_SNAPSHOT_LEN) != len || subtoken_revocations_size(view->count) != len) {
+    return SUBTOKEN_FEED_LENGTH;
+  }
+  view->shift = (uint8_t)(64 - bits);
+  view->sequence = head->sequence;
+  view->made = head->time;
+  view->kid = head->kid;
+  for (size_t i = 0; i < 2; i++) view->key[i] = st_load64(bytes + ST_SNAPSHOT_KEY + 8 * i);
+  return SUBTOKEN_FEED_OK;
+}
+
+subtoken_feed_result subtoken_revocations_start(subtoken_revocations_opening *opening,
+                                                const subtoken_ring *ring, const void *bytes,
+                                                size_t len) {
+  st_feed_head head;
+  if (opening == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  memset(opening, 0, sizeof *opening);
+  if (ring == NULL || (bytes == NULL && len > 0)) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  if (len < ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
+  subtoken_feed_result result = read_head(ring, bytes, len, &opening->view, &head);
+  if (result != SUBTOKEN_FEED_OK) {
+    memset(opening, 0, sizeof *opening);
+    return result;
+  }
+  opening->bytes = bytes;
+  opening->signed_len = len - SUBTOKEN_MAC_LEN;
+  opening->open = true;
+  subtoken_mac_start(&opening->mac, head.secret);
+  return SUBTOKEN_FEED_MORE;
+}
+
+/* How many items of a size that begin at `at` lie wholly in what was done, of `most`. */
+static uint32_t items_done(const subtoken_revocations_opening *opening, size_t at, size_t size,
+                           uint32_t most) {
+  if (opening->done < at) return 0;
+  size_t items = (opening->done - at) / size;
+  return items < most ? (uint32_t)items : most;
+}
+
+/* It begins with 0, never falls, and ends with the count and the 0. */
+static void look_at_index(subtoken_revocations_opening *opening, uint8_t bits) {
+  const uint8_t *index = opening->bytes + ST_FEED_HEAD_LEN;
+  uint32_t numbers = st_snapshot_numbers(bits), last = (uint32_t)opening->last;
+  uint32_t to = items_done(opening, ST_FEED_HEAD_LEN, 4, numbers);
+  if (opening->indexed == to) return;
+  bool falls = opening->misindexed;
+  for (uint32_t i = opening->indexed; i < to && i < numbers - 1; i++) {
+    uint32_t next = st_load32(index + 4 * (size_t)i);
+    falls |= next < last;
+    last = next;
+  }
+  opening->misindexed = falls;
+  opening->indexed = to;
+  opening->last = last;
+  if (to < numbers) return;
+  const uint8_t *end = index + 4 * ((size_t)numbers - 2);
+  opening->misindexed |=
+      st_load32(index) != 0 || last != opening->view.count || st_load32(end + 4) != 0;
+  opening->last = 0;
+}
+
+/* Each is larger than the one before and lies where the index says. Nothing is read by what
+ * the index says, so it need not have been right; hashes that ascend read it in one
+ * direction, and none is looked at behind one that does not. */
+static void look_at_hashes(subtoken_revocations_opening *opening, uint8_t bits) {
+  size_t at = st_snapshot_hashes_at(bits);
+  uint32_t to = items_done(opening, at, 8, opening->view.count);
+  uint64_t last = opening->last;
+  bool falls = opening->disordered, elsewhere = opening->misindexed;
+  for (uint32_t i = opening->listed; i < to && !falls; i++) {
+    uint64_t hash = st_load64(opening->bytes + at + 8 * (size_t)i);
+    const uint8_t *bucket =
+        opening->bytes + ST_FEED_HEAD_LEN + 4 * (size_t)(hash >> opening->view.shift);
+    uint32_t low = st_load32(bucket), high = st_load32(bucket + 4);
+    falls |= hash <= last && i > 0;
+    elsewhere |= i < low || i >= high;
+    last = hash;
+  }
+  if (opening->listed == to) return;
+  opening->disordered = falls;
+  opening->misindexed = elsewhere;
+  opening->listed = to;
+  opening->last = last;
+}
+
+static subtoken_feed_result judge(const subtoken_revocations_opening *opening,
+                                  const uint8_t right[SUBTOKEN_MAC_LEN]) {
+  const uint8_t *given = opening->bytes + opening->signed_len;
+  if (!st_equal_secret(right, given, SUBTOKEN_MAC_LEN)) return SUBTOKEN_FEED_MAC;
+  if (opening->disordered) return SUBTOKEN_FEED_ORDER;
+  return opening->misindexed ? SUBTOKEN_FEED_INDEX : SUBTOKEN_FEED_OK;
+}
+
+static subtoken_feed_result finish(subtoken_revocations_opening *opening, uint8_t bits,
+                                   subtoken_revocations *view) {
+  uint8_t right[SUBTOKEN_MAC_LEN];
+  subtoken_mac_finish(&opening->mac, right);
+  subtoken_feed_result result = judge(opening, right);
+  if (result == SUBTOKEN_FEED_OK) {
+    *view = opening->view;
+    view->index = opening->bytes + ST_FEED_HEAD_LEN;
+    view->hashes = opening->bytes + st_snapshot_hashes_at(bits);
+    memcpy(view->digest, right, sizeof right);
+  }
+  subtoken_wipe(right, sizeof right); /* the right MAC of wrong data is a forgery */
+  subtoken_wipe(opening, sizeof *opening);
+  return result;
+}
+
+subtoken_feed_result subtoken_revocations_step(subtoken_revocations_opening *opening,
+                                               size_t at_most, subtoken_revocations *view) {
+  if (view == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  memset(view, 0, sizeof *view);
+  if (opening == NULL || !opening->open) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  size_t left = opening->signed_len - opening->done;
+  size_t slice = at_most > 0 ? at_most : SUBTOKEN_REVOCATIONS_SLICE;
+  if (slice > left) slice = left;
+  subtoken_mac_update(&opening->mac, opening->bytes + opening->done, slice);
+  opening->done += slice;
+  uint8_t bits = (uint8_t)(64 - opening->view.shift);
+  look_at_index(opening, bits);
+  look_at_hashes(opening, bits);
+  return slice < left ? SUBTOKEN_FEED_MORE : finish(opening, bits, view);
+}
+
+subtoken_feed_result subtoken_revocations_open(const subtoken_ring *ring, const void *bytes,
+                                               size_t len, subtoken_revocations *view) {
+  subtoken_revocations_opening opening;
+  if (view == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  memset(view, 0, sizeof *view);
+  subtoken_feed_result result = subtoken_revocations_start(&opening, ring, bytes, len);
+  while (result == SUBTOKEN_FEED_MORE) result = subtoken_revocations_step(&opening, 0, view);
+  return result;
+}

@@ -1,0 +1,43 @@
+#include "shell/policy_file.h"
+
+#include <stdlib.h>
+
+#include "shell/command.h"
+
+static bool read_text(const char *path, char *text, st_policy_file *file, char *why) {
+  size_t len;
+  if (!st_world_read(path, text, SUBTOKEN_POLICY_TEXT_MAX, &len, why)) return false;
+  size_t size = subtoken_policy_size(len);
+  file->memory = malloc(size);
+  if (file->memory == NULL) {
+    snprintf(why, ST_WHY_MAX, "there is no memory left");
+    return false;
+  }
+  subtoken_result result = subtoken_policy_read(file->memory, size, (subtoken_text){text, len},
+                                                &file->policy, &file->error);
+  if (result == SUBTOKEN_OK || result == SUBTOKEN_MALFORMED) return true;
+  snprintf(why, ST_WHY_MAX, "%s", file->error.text);
+  return false;
+}
+
+bool st_policy_file_load(const char *path, st_policy_file *file, char *why) {
+  memset(file, 0, sizeof *file);
+  char *text = malloc(SUBTOKEN_POLICY_TEXT_MAX);
+  if (text == NULL) {
+    snprintf(why, ST_WHY_MAX, "there is no memory left");
+    return false;
+  }
+  bool read = read_text(path, text, file, why);
+  free(text);
+  return read;
+}
+
+void st_policy_file_drop(st_policy_file *file) {
+  free(file->memory);
+  memset(file, 0, sizeof *file);
+}
+
+void st_policy_file_complain(const char *path, const subtoken_policy_error *error) {
+  st_print_text(stderr, st_text(path));
+  fprintf(stderr, ":%zu:%zu: %s\n", error->line, error->column, error->text);
+}

@@ -1,0 +1,24 @@
+/* policy_file - a route policy from its file, as `policy check` and `verify` read it. */
+#ifndef ST_SHELL_POLICY_FILE_H
+#define ST_SHELL_POLICY_FILE_H
+
+#include "subtoken/policy.h"
+
+typedef struct st_policy_file {
+  const subtoken_policy *policy; /* NULL: .error says what is wrong with the text */
+  subtoken_policy_error error;
+  void *memory;
+} st_policy_file;
+
+/* False with why, of ST_WHY_MAX bytes, when the file could not be looked at, whatever stands
+ * in it. Both outcomes end with st_policy_file_drop.
+ */
+bool st_policy_file_load(const char *path, st_policy_file *file, char *why)
+    __attribute__((warn_unused_result));
+void st_policy_file_drop(st_policy_file *file);
+
+/* `FILE:LINE:COLUMN: text` to standard error, as compilers say it, so that editors find the
+ * place. */
+void st_policy_file_complain(const char *path, const subtoken_policy_error *error);
+
+#endif

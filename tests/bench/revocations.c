@@ -1,0 +1,203 @@
+/* The figures of a revocation snapshot:
+ *
+ *   revocations [COUNT...]       a line for each count (default 10^3, 10^6, 10^7)
+ *   revocations count COUNT N    N lookups and nothing printed, for callgrind
+ *
+ * Subs are 43 characters, drawn at random; half of those looked up are listed. A lookup
+ * in a row waits for the one before it, as a request that asks once does; the others are
+ * those of a program that asks for many.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "subtoken/revocations.h"
+
+#define SUB_LEN 43
+#define LOOKUPS ((size_t)1 << 20)
+#define ROUNDS 5
+
+static subtoken_ring ring;
+static const subtoken_revocations_facts facts = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
+
+__attribute__((noreturn)) static void stop(const char *why) {
+  fprintf(stderr, "revocations: %s\n", why);
+  exit(3);
+}
+
+static void *room(size_t size) {
+  void *memory = malloc(size > 0 ? size : 1);
+  if (memory == NULL) stop("no memory");
+  return memory;
+}
+
+static double clock_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static uint64_t mixed(uint64_t z) {
+  z += UINT64_C(0x9E3779B97F4A7C15);
+  z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+  return z ^ (z >> 31);
+}
+
+/* The sub of a number, always the same. */
+static void sub_of(uint64_t number, char sub[SUB_LEN]) {
+  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  uint64_t bits = 0;
+  for (size_t i = 0; i < SUB_LEN; i++, bits >>= 6) {
+    if (i % 10 == 0) bits = mixed(number * 8 + i / 10);
+    sub[i] = alphabet[bits & 63];
+  }
+}
+
+typedef struct figures {
+  double hash, sort, write, open, step, in_a_row, many;
+  size_t size;
+} figures;
+
+/* Every second one is listed. */
+static char *draw_lookups(uint32_t count) {
+  char *subs = room(LOOKUPS * SUB_LEN);
+  for (size_t i = 0; i < LOOKUPS; i++) {
+    uint64_t number = mixed(i) % count;
+    sub_of(i % 2 == 0 ? number : number + (UINT64_C(1) << 40), subs + SUB_LEN * i);
+  }
+  return subs;
+}
+
+static subtoken_result look(const subtoken_revocations *view, const char *subs, size_t i) {
+  subtoken_text sub = {subs + SUB_LEN * i, SUB_LEN};
+  return subtoken_revocations_find(view, sub);
+}
+
+static void measure_lookups(const subtoken_revocations *view, const char *subs, figures *f) {
+  size_t listed = 0, wait = 0;
+  double began = clock_ms();
+  for (size_t i = 0; i < LOOKUPS; i++) {
+    subtoken_result result = look(view, subs, i + wait);
+    listed += result == SUBTOKEN_REVOKED;
+    wait = result == SUBTOKEN_UNDECIDED; /* never, but the processor has to wait for it */
+  }
+  double middle = clock_ms();
+  for (size_t i = 0; i < LOOKUPS; i++) listed += look(view, subs, i) == SUBTOKEN_REVOKED;
+  double ended = clock_ms();
+  if (listed != LOOKUPS) stop("lookups went wrong");
+  f->in_a_row = (middle - began) * 1e6 / (double)LOOKUPS;
+  f->many = (ended - middle) * 1e6 / (double)LOOKUPS;
+}
+
+/* All at once, and the longest of the steps of a default slice. */
+static void measure_opening(const void *bytes, figures *f, subtoken_revocations *view) {
+  subtoken_revocations_opening opening;
+  double began = clock_ms(), last = began;
+  subtoken_feed_result result = subtoken_revocations_start(&opening, &ring, bytes, f->size);
+  f->step = 0;
+  while (result == SUBTOKEN_FEED_MORE) {
+    result = subtoken_revocations_step(&opening, 0, view);
+    double now = clock_ms();
+    if (now - last > f->step) f->step = now - last;
+    last = now;
+  }
+  if (result != SUBTOKEN_FEED_OK) stop("does not open");
+  f->open = last - began;
+}
+
+static uint8_t *build(uint32_t count, figures *f) {
+  uint64_t *hashes = room(count * sizeof *hashes);
+  char sub[SUB_LEN];
+  double began = clock_ms();
+  for (uint32_t i = 0; i < count; i++) {
+    sub_of(i, sub);
+    hashes[i] = subtoken_revocations_hash(facts.hash_key, (subtoken_text){sub, SUB_LEN});
+  }
+  double hashed = clock_ms();
+  if (subtoken_revocations_sort(hashes, count) != count) stop("two subs have one hash");
+  double sorted = clock_ms();
+  f->size = subtoken_revocations_size(count);
+  uint8_t *bytes = room(f->size);
+  memset(bytes, 1, f->size); /* so that the pages are there */
+  double ready = clock_ms();
+  if (subtoken_revocations_write(&ring, &facts, hashes, count, bytes, f->size, NULL) !=
+      SUBTOKEN_FEED_OK) {
+    stop("cannot be written");
+  }
+  f->hash = hashed - began;
+  f->sort = sorted - hashed;
+  f->write = clock_ms() - ready;
+  free(hashes);
+  return bytes;
+}
+
+static void best(double *of, double new) {
+  if (*of == 0 || new < *of) *of = new;
+}
+
+static void measure(uint32_t count) {
+  figures f = {0}, least = {0};
+  subtoken_revocations view;
+  char *subs = draw_lookups(count);
+  for (int i = 0; i < ROUNDS; i++) {
+    uint8_t *bytes = build(count, &f);
+    measure_opening(bytes, &f, &view);
+    measure_lookups(&view, subs, &f);
+    best(&least.hash, f.hash);
+    best(&least.sort, f.sort);
+    best(&least.write, f.write);
+    best(&least.open, f.open);
+    best(&least.step, f.step);
+    best(&least.in_a_row, f.in_a_row);
+    best(&least.many, f.many);
+    free(bytes);
+  }
+  printf("%10" PRIu32 " %9.2f %9.2f %9.2f %9.2f %9.2f %9.3f %9.1f %9.1f\n", count,
+         (double)f.size / count, least.hash, least.sort, least.write, least.open, least.step,
+         least.in_a_row, least.many);
+  free(subs);
+}
+
+static void count_lookups(uint32_t count, size_t times) {
+  figures f;
+  subtoken_revocations view;
+  uint8_t *bytes = build(count, &f);
+  char *subs = draw_lookups(count);
+  measure_opening(bytes, &f, &view);
+  for (size_t i = 0; i < times; i++) {
+    if (look(&view, subs, i % LOOKUPS) == SUBTOKEN_FEED_STALE) stop("cannot be looked up");
+  }
+  free(subs);
+  free(bytes);
+}
+
+static uint32_t number(const char *text) {
+  unsigned long value = strtoul(text, NULL, 10);
+  if (value < 1 || value > UINT32_MAX) stop("usage: revocations [COUNT...] | count COUNT N");
+  return (uint32_t)value;
+}
+
+int main(int argc, char **argv) {
+  static const uint32_t counts[] = {1000, 1000000, 10000000};
+  if (subtoken_ring_add(&ring, (subtoken_text){NULL, 0}, "a secret of this benchmark alone", 32) !=
+      SUBTOKEN_OK) {
+    stop("no ring");
+  }
+  if (argc == 4 && strcmp(argv[1], "count") == 0) {
+    count_lookups(number(argv[2]), number(argv[3]));
+    return 0;
+  }
+  printf("%10s %9s %9s %9s %9s %9s %9s %9s %9s\n", "entries", "bytes", "hash", "sort", "write",
+         "open", "slice", "lookup", "lookup");
+  printf("%10s %9s %9s %9s %9s %9s %9s %9s %9s\n", "", "an entry", "ms", "ms", "ms", "ms", "ms",
+         "in a row", "of many ns");
+  if (argc > 1) {
+    for (int i = 1; i < argc; i++) measure(number(argv[i]));
+  } else {
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) measure(counts[i]);
+  }
+  return 0;
+}

@@ -1,0 +1,438 @@
+"""`subtoken policy check` and `verify --policy`, as an operator types them, and the policy for the GW2 API that
+comes with the program: held against the two lists of endpoints that it was made from."""
+import hashlib, hmac, random
+from support import *
+
+EDGE = os.path.join(os.path.dirname(TESTS), "src", "edge")
+
+
+def check(text, *options):
+    """(exit code, stdout, stderr without the file's name) of a policy, text or data."""
+    path = os.path.join(scratch(), "policy.json")
+    if not isinstance(text, (str, bytes)):
+        text = json.dumps(text)
+    with open(path, "wb") as f:
+        f.write(text.encode() if isinstance(text, str) else text)
+    code, out, err = run("policy", "check", path, *options)
+    assert "Sanitizer" not in err and "runtime error" not in err, err
+    return code, out, err.replace(path, "FILE")
+
+
+@test
+def help_and_usage():
+    assert run("policy", "--help", check=0)[1].startswith("usage: subtoken policy ")
+    assert re.search(r"^  policy ", run("help", check=0)[1], re.M)
+    help_text = run("policy", "check", "--help", check=0)[1]
+    assert help_text.startswith("usage: subtoken policy check FILE [--json]\n")
+    for wrong in ([], ["check"], ["check", "a", "b"], ["check", "a", "--no"], ["chekc", "a"]):
+        code, out, err = run("policy", *wrong)
+        assert code == 2 and out == "" and "usage: subtoken policy" in err, wrong
+
+
+@test
+def what_each_route_needs():
+    policy = """{"default":"token","preflight":true,"routes":[
+      {"path":"/b","needs":["b","a"]},
+      {"path":"/a/*","methods":["PUT","GET"]},
+      {"path":"/a/","public":true},
+      {"path":"/a","methods":["POST"],"json_rpc":true},
+      {"path":"/a","methods":["GET"],"json_rpc":true,"needs":["x"]},
+      {"path":"/%61%2a%c3%A9","public":true,"methods":["GET"]}]}"""
+    code, out, err = check(policy)
+    assert (code, err) == (0, ""), (code, err)
+    assert out.splitlines() == [
+        "/a           POST: a good token, and the APIs that the body names",
+        "/a           GET: x, and the APIs that the body names",
+        "/a%2A%C3%A9  GET: public",
+        "/a/          any method: public",
+        "/a/*         PUT GET: a good token",
+        "/b           any method: b a",
+        "default token: what no route has needs a good token",
+        "CORS preflights pass"], out
+    code, out, err = check(policy, "--json")
+    assert (code, err) == (0, "") and out.count("\n") == 1
+    said = json.loads(out)
+    routes = said.pop("routes")
+    assert said == {"ok": True, "default": "token", "preflight": True}
+    assert [(r["path"], r["line"]) for r in routes] == [
+        ("/a", 5), ("/a", 6), ("/a%2A%C3%A9", 7), ("/a/", 4), ("/a/*", 3), ("/b", 2)]
+    assert routes[1] == {"path": "/a", "methods": ["GET"], "needs": ["x"], "public": False,
+                         "json_rpc": True, "line": 6}
+    assert "methods" not in routes[5] and routes[5]["needs"] == ["b", "a"]
+    assert check('{"default":"deny"}')[:2] == (0, "default deny: what no route has is refused\n")
+    code, out, _ = check('{"default":"public"}', "--json")
+    assert json.loads(out) == {"ok": True, "default": "public", "preflight": False, "routes": []}
+
+
+@test
+def what_is_wrong_and_where():
+    for text, line, column, why in (
+            ("", 1, 1, "the text ends too early"),
+            ('{"default":"deny"', 1, 18, "the text ends too early"),
+            ('{"default":"deny",\n\n  "rotues":[]}', 3, 3, '"rotues" is no member here'),
+            ('{"default":"maybe"}', 1, 12, 'default: "maybe" is not deny, token or public'),
+            ('{"routes":[{"path":"/a"}]}', 1, 1, "there is no default: deny, token or public"),
+            ('{"default":"deny","routes":[\r\n{"path":"/a",\r\n"needs":["a b"]}]}', 3, 10,
+             'routes[0].needs[0]: "a b" is no permission'),
+            ('{"default":"deny","routes":[{"path":"/a"},\n{"path":"/%61"}]}', 2, 9,
+             "routes[1].path: this path, with a method in common, is also that of line 1"),
+            ('{"default":"\\u001b[31m"}', 1, 12,
+             'default: "\\x1b[31m" is not deny, token or public'),
+            (b'{"default":"\xff"}', 1, 13, "default: this is not strict JSON")):
+        assert check(text) == (1, "", "FILE:%d:%d: %s\n" % (line, column, why)), check(text)
+        code, out, err = check(text, "--json")
+        assert (code, err) == (1, "") and out.count("\n") == 1
+        assert json.loads(out) == {"ok": False, "line": line, "column": column, "error": why}
+
+
+@test
+def what_cannot_be_read():
+    d = scratch()
+    for path in (os.path.join(d, "none"), d, os.path.join(d, "none", "none")):
+        code, out, err = run("policy", "check", path)
+        assert code == 3 and out == "" and path in err, (code, err)
+    large = os.path.join(d, "large")
+    with open(large, "w") as f:
+        f.truncate((16 << 20) + 1)
+    assert run("policy", "check", large)[0] == 3
+    with open("/dev/full", "w") as full:
+        p = subprocess.run([PROGRAM, "policy", "check", os.path.join(EDGE, "gw2-policy.json")],
+                           stdout=full, stderr=subprocess.PIPE)
+    assert p.returncode == 3 and b"standard output" in p.stderr
+
+
+@test
+def names_are_shown_harmless():
+    path = os.path.join(scratch(), "a\x1b[31m\n")
+    with open(path, "w") as f:
+        f.write("{}")
+    code, _, err = run("policy", "check", path)
+    assert code == 1 and "\x1b" not in err and err.endswith("a\\x1b[31m\\x0a:1:1: there is no "
+                                                            "default: deny, token or public\n")
+
+
+@test
+def many_routes():
+    count = 20000
+    routes = [{"path": "/r%d/x%s" % (i, "/*" if i % 3 == 0 else ""), "needs": ["n%d" % i]}
+              for i in range(count)]
+    random.Random(1).shuffle(routes)
+    began = time.time()
+    code, out, _ = check({"default": "deny", "routes": routes}, "--json")
+    took = time.time() - began
+    assert code == 0
+    paths = [r["path"] for r in json.loads(out)["routes"]]
+    assert paths == sorted(r["path"] for r in routes)
+    # Half as many take about half as long: no place is looked up by counting from the front.
+    assert took < (60 if SANITIZER else 5), took
+
+
+# ---- verify --policy ----
+
+POLICY = """{"default":"deny","preflight":true,"routes":[
+{"path":"/v2/account/bank","methods":["GET"],"needs":["account","inventories"]},
+{"path":"/v2/characters/*","needs":["account"]},
+{"path":"/rpc","methods":["POST"],"json_rpc":true},
+{"path":"/v2/items","public":true},
+{"path":"/v2/tokeninfo"}]}"""
+
+
+def policy_file(text=POLICY):
+    path = os.path.join(scratch(), "policy.json")
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def judged(token, *options, data, policy=None):
+    """(exit code, what was said), held against --json."""
+    options += ("--policy", policy or policy_file())
+    code, out, err = run("verify", *options, data=data, stdin=token)
+    assert "Sanitizer" not in err and "runtime error" not in err, err
+    assert out.count("\n") == 1 and err == "", (options, code, out, err)
+    said = re.match(r"refused (\d+) ([a-z_]+): ", out)
+    want = {"ok": False, "status": int(said[1]), "reason": said[2]} if said else {"ok": True}
+    again = run("verify", "--json", *options, data=data, stdin=token)
+    assert again[0] == code == (1 if said else 0) and json.loads(again[1]) == want, (out, again)
+    return out.strip()
+
+
+@test
+def verify_says_which_route_decided():
+    data = data_dir()
+    key = make_key(data, "account,inventories,extra")["key"]
+    full = issue(data, key, "--permissions", "account,inventories,extra")
+    less = issue(data, key, "--permissions", "account")
+    there = issue(data, key, "--permissions", "account", "--urls", "/v2/account/bank")
+    bad = full[:-2] + "AA"
+    good = "good until .{20}; line "
+    bank = "line 2 of the policy needs \\[account, inventories\\]"
+    denied = ": no route of the policy has this path, and its default is deny"
+    for token, options, want in (
+            (full, "GET /v2/account/bank?v=latest", "good until .{20}; " + bank),
+            (full, "HEAD /v2/account/bank", "good until .{20}; " + bank),
+            (full, "GET /v2/account/bank --require extra", "good until .{20}; " + bank),
+            (full, "GET /v2/account/bank --require nope", "refused 403 perm: it needs nope, the "
+             "token has \\[account, inventories, extra\\]; " + bank),
+            (less, "GET /v2/account/bank", "refused 403 perm: it needs inventories, the token has "
+             "\\[account\\]; " + bank),
+            (less, "GET /v2/characters/Zed", good + r"3 of the policy needs \[account\]"),
+            (less, "GET /v2/tokeninfo", good + "6 of the policy needs a good token"),
+            (there, "GET /v2/account/bank", "refused 403 perm: it needs inventories, .*"),
+            (there, "GET /v2/tokeninfo", r"refused 403 url: url GET /v2/tokeninfo is not in "
+             r"\[/v2/account/bank\]; line 6 of the policy needs a good token"),
+            (full, "PUT /v2/account/bank", "refused 403 url: PUT /v2/account/bank: line 2 of the "
+             "policy does not list this method"),
+            (full, "get /v2/account/bank", "refused 403 url: get /v2/account/bank: line 2 of the "
+             "policy does not list this method"),
+            (full, "OPTIONS /v2/account/bank", "refused 403 url: OPTIONS .*"),
+            (full, "- /v2/account/bank", "refused 403 url: /v2/account/bank: line 2 of the policy "
+             "lists methods, and none is given"),
+            (full, "- /v2/characters/Zed", good + "3 .*"),
+            (full, "GET /v2/characters", "refused 403 url: GET /v2/characters" + denied),
+            (full, "GET /v2/characters/", "refused 403 url: GET /v2/characters/" + denied),
+            (full, "POST /rpc", "refused 403 url: POST /rpc: line 4 of the policy needs the APIs "
+             "that the JSON-RPC body names, and no body is read here"),
+            (full, "GET /v2/../rpc", "refused 400 bad_target: target /v2/../rpc is refused: .*"),
+            (bad, "GET /v2//items", "refused 400 bad_target: .*"),
+            (full, "GET -", "refused 400 bad_target: no target is given, and a policy goes by it"),
+            # 401 before the 403 of a route, and no look at the token where it is public.
+            (bad, "GET /v2/characters", "refused 401 mac: .*"),
+            (bad, "GET /v2/account/bank", "refused 401 mac: .*"),
+            (bad, "POST /rpc", "refused 401 mac: .*"),
+            (bad, "GET /v2/items", "public, by line 5 of the policy"),
+            ("nonsense", "GET /v2/items", "public, by line 5 of the policy"),
+            ("", "GET /v2/items?x", "public, by line 5 of the policy"),
+            ("x" * 2000000, "GET /v2/items", "public, by line 5 of the policy"),
+            (there, "- /v2/items --require nope", "public, by line 5 of the policy")):
+        method, target, *more = options.split()
+        given = ([] if method == "-" else ["--method", method]) + \
+            ([] if target == "-" else ["--url", target]) + more
+        said = judged(token, *given, data=data)
+        assert re.fullmatch(want, said), (options, said)
+    for target in ("/v2/account/bank", "/v2/nowhere", "/v2/.."):  # a token is needed: none came
+        code, out, err = run("verify", "--policy", policy_file(), "--url", target, data=data)
+        assert code == 3 and out == "" and "standard input" in err, (target, code, out, err)
+    open_ = policy_file('{"default":"public"}')
+    assert judged(bad, "--url", "/", data=data, policy=open_) == "public, by the default of the policy"
+    said = judged(less, "--url", "/", data=data, policy=policy_file('{"default":"token"}'))
+    assert re.fullmatch("good until .{20}; the default of the policy needs a good token", said)
+
+
+@test
+def verify_asks_the_store_for_what_the_policy_needs():
+    data = data_dir()
+    key = make_key(data, "account")
+    ring = open(os.path.join(data, "secrets")).read().strip().split(":")[1]
+    sub = key["sub"]
+    enc = lambda b: base64.urlsafe_b64encode(b).rstrip(b"=").decode()
+    now = int(time.time())
+    text = enc(b'{"alg":"HS256","typ":"JWT"}') + "." + enc(json.dumps(
+        {"sub": sub, "iat": now, "exp": now + 600, "permissions": ["account", "inventories"]}).encode())
+    token = text + "." + enc(hmac.new(base64.urlsafe_b64decode(ring + "=" * (-len(ring) % 4)),
+                                      text.encode(), hashlib.sha256).digest())
+    get = ("--method", "GET", "--url", "/v2/account/bank")
+    assert judged(token, *get, data=data) == \
+        "refused 403 perm: it needs inventories, its key has only [account]"
+    assert judged(token, *get, "--no-revocations", data=data).startswith("good until ")
+    said = judged(token, "--url", "/v2/tokeninfo", "--require", "inventories", data=data)
+    assert said == "refused 403 perm: it needs inventories, its key has only [account]"
+    run("key", "disable", key["id"], data=data, check=0)
+    assert judged(token, *get, data=data).endswith("is revoked: its key is disabled")
+    assert judged(token, "--url", "/nowhere", data=data).startswith("refused 401 revoked: ")
+    assert judged(token, "--url", "/v2/items", data=data).startswith("public, ")
+    # Without a database it cannot be known: 503, also where the route would be a 403.
+    other = data_dir()
+    ask = ("--secrets", os.path.join(data, "secrets"), "--json", "--policy", policy_file())
+    for target, status in (("/nowhere", 503), ("/v2/tokeninfo", 503), ("/v2/items", 200), ("//", 400)):
+        out = run("verify", *ask, "--url", target, data=other, stdin=token)[1]
+        assert json.loads(out).get("status", 200) == status, (target, out)
+    out = run("verify", *ask, "--url", "/nowhere", data=other, stdin=token[:-2] + "AA")[1]
+    assert json.loads(out)["status"] == 401
+
+
+@test
+def verify_jsonl_under_a_policy():
+    data = data_dir()
+    key = make_key(data, "account,inventories")["key"]
+    token = issue(data, key, "--permissions", "account,inventories")
+    bank = {"token": token, "url": "/v2/account/bank", "method": "GET"}
+    no = lambda status, reason: {"ok": False, "status": status, "reason": reason}
+    rows = [(bank, {"ok": True}), (dict(bank, require=["account"]), {"ok": True}),
+            (dict(bank, require=["x"]), no(403, "perm")), (dict(bank, method="PUT"), no(403, "url")),
+            (dict(bank, url="/no"), no(403, "url")), (dict(bank, url="/.."), no(400, "bad_target")),
+            (dict(bank, url="/rpc", method="POST"), no(403, "url")), ({"token": token}, no(400, "bad_target")),
+            (dict(bank, token="", url="/v2/items"), {"ok": True}),
+            (dict(bank, token="x", url="/v2/items"), {"ok": True}),
+            (dict(bank, token=""), no(401, "malformed")), (dict(bank, token="", url="/no"), no(401, "malformed")),
+            (dict(bank, at=1), no(401, "iat_future")), ({"url": "/v2/items"}, no(400, "bad_line"))]
+    code, out, err = run("verify", "--jsonl", "--policy", policy_file(), data=data,
+                         stdin="\n".join(json.dumps(r) for r, _ in rows))
+    assert (code, err) == (0, ""), err
+    got = [json.loads(l) for l in out.splitlines()]
+    assert got == [w for _, w in rows], [x for x in zip(got, rows) if x[0] != x[1][1]]
+    code, out, err = run("verify", "--jsonl", "--policy", policy_file(), "--url", "/v2/items",
+                         data=data, stdin='{"token":""}\n')
+    assert (code, out) == (0, '{"ok":true}\n'), (out, err)
+
+
+@test
+def verify_with_a_policy_that_is_none():
+    data = data_dir()
+    token = issue(data, make_key(data)["key"])
+    for text, where in (("{", ":1:2: the text ends too early"),
+                        ('{"default":"deny",\n"routs":[]}', ':2:1: "routs" is no member here')):
+        path = policy_file(text)
+        for more in ([], ["--json"], ["--jsonl"]):
+            said = run("verify", "--policy", path, "--url", "/v2/items", *more, data=data, stdin=token)
+            assert said == (3, "", path + where + "\n"), said
+            assert said[2] == run("policy", "check", path)[2]
+    for path in (scratch(), os.path.join(scratch(), "none")):
+        code, out, err = run("verify", "--policy", path, data=data, stdin=token)
+        assert code == 3 and out == "" and path in err, (code, out, err)
+
+
+@test
+def paths_are_those_of_the_url_allowlist():
+    """The allowlist's own cases, each entry as a public route."""
+    with open(os.path.join(TESTS, "vectors", "url-match.json")) as f:
+        cases = json.load(f)["cases"]
+    data = data_dir()
+    run("secret", "add", data=data, check=0)
+    path = os.path.join(scratch(), "policy.json")
+    seen = {}
+    for case in cases:
+        entries, routes = case["entries"], []
+        split = [re.fullmatch(r"(?s)(?:([A-Z]+):)?(.*)", e).groups() for e in entries or []]
+        if len({e for _, e in split}) < len(split) or len(split) > 64 or "\0" in case["target"]:
+            continue  # a policy has no path twice, and may have many; no argument has a NUL
+        for method, entry in split:
+            routes.append({"path": entry, "public": True, **({"methods": [method]} if method else {})})
+        policy = {"default": "public" if entries is None else "deny"}
+        if entries:
+            policy["routes"] = routes
+        with open(path, "w", encoding="latin-1") as f:  # code points are bytes
+            f.write(json.dumps(policy, ensure_ascii=False))
+        method = ["--method", case["method"]] if case.get("method") else []
+        code, out, err = run("verify", "--json", "--no-revocations", "--policy", path, "--url",
+                             case["target"].encode("latin-1"), *method, data=data, stdin="x")
+        if case["verdict"] == "badlist" and entries:
+            good = code == 3 and out == "" and err.startswith(path + ":1:")
+        else:
+            want = {"allow": 200, "deny": 401, "reject": 400, "badlist": 401}[case["verdict"]]
+            good = code < 2 and json.loads(out).get("status", 200) == want
+        assert good, (case, code, out, err)
+        seen[case["verdict"]] = seen.get(case["verdict"], 0) + 1
+    assert min(seen.values()) > 10 and len(seen) == 4, seen
+
+
+# Two lists of what endpoints of the GW2 API need: A generated from GW2ToolBelt's
+# GW2APIClient, B from the wiki by way of a PermissionUtil of Gw2Sharp's users. `-`: not
+# listed there. An :id cannot stand in a policy's path; everything under it is one route.
+ENDPOINTS = """
+/v2/account account account
+/v2/account/achievements account,progression account,progression
+/v2/account/bank account,inventories account,inventories
+/v2/account/buildstorage account account
+/v2/account/dailycrafting account,progression,unlocks account,progression
+/v2/account/dungeons account,progression account,progression
+/v2/account/dyes account,unlocks account,unlocks
+/v2/account/emotes account account
+/v2/account/finishers account,unlocks account,unlocks
+/v2/account/gliders account,unlocks account,unlocks
+/v2/account/home/cats account,progression,unlocks account,progression,unlocks
+/v2/account/home/nodes account,progression account,progression,unlocks
+/v2/account/homestead/decorations account,progression,unlocks -
+/v2/account/homestead/glyphs account,progression,unlocks -
+/v2/account/inventory account,inventories account,inventories
+/v2/account/jadebots account,unlocks account,unlocks
+/v2/account/legendaryarmory account,inventories,unlocks account,inventories,unlocks
+/v2/account/luck account,progression,unlocks account,progression,unlocks
+/v2/account/mailcarriers account,unlocks account,unlocks
+/v2/account/mapchests account,progression account,progression
+/v2/account/masteries account,progression account,progression
+/v2/account/mastery/points account,progression account,progression
+/v2/account/materials account,inventories account,inventories
+/v2/account/minis account,unlocks account,unlocks
+/v2/account/mounts/skins account,unlocks account,unlocks
+/v2/account/mounts/types account,unlocks account,unlocks
+/v2/account/novelties account,unlocks account,unlocks
+/v2/account/outfits account,unlocks account,unlocks
+/v2/account/progression - progression,unlocks
+/v2/account/pvp/heroes account,unlocks account,unlocks
+/v2/account/raids account,progression account,progression
+/v2/account/recipes account,unlocks account,unlocks
+/v2/account/skiffs account,unlocks account,unlocks
+/v2/account/skins account,unlocks account,unlocks
+/v2/account/titles account,unlocks account,unlocks
+/v2/account/wallet account,wallet account,wallet
+/v2/account/wizardsvault/daily account account
+/v2/account/wizardsvault/listings account account
+/v2/account/wizardsvault/special account account
+/v2/account/wizardsvault/weekly account account
+/v2/account/worldbosses account,progression account,progression
+/v2/account/wvw account,wvw -
+/v2/characters account,characters account,characters
+/v2/characters/:id - account,characters
+/v2/characters/:id/backstory account,characters account,characters
+/v2/characters/:id/buildtabs account,builds,characters account,builds,characters
+/v2/characters/:id/buildtabs/active account,builds,characters account,builds,characters
+/v2/characters/:id/core account,characters account,characters
+/v2/characters/:id/crafting account,characters account,characters
+/v2/characters/:id/dungeons - account,characters
+/v2/characters/:id/equipment account,builds,characters,inventories account,characters
+/v2/characters/:id/equipmenttabs account,builds,characters account,builds,characters
+/v2/characters/:id/equipmenttabs/active account,builds,characters account,builds,characters
+/v2/characters/:id/heropoints account,characters,progression account,characters,progression
+/v2/characters/:id/inventory account,characters,inventories account,characters,inventories
+/v2/characters/:id/quests account,characters,progression account,characters,progression
+/v2/characters/:id/recipes account,unlocks account,characters,inventories
+/v2/characters/:id/sab account,characters account,characters
+/v2/characters/:id/skills - account,builds,characters
+/v2/characters/:id/specializations - account,builds,characters
+/v2/characters/:id/training account,builds,characters account,builds,characters
+/v2/commerce/delivery account,tradingpost account,tradingpost
+/v2/commerce/transactions account,tradingpost account,tradingpost
+/v2/commerce/transactions/current - account,tradingpost
+/v2/commerce/transactions/current/buys - account,tradingpost
+/v2/commerce/transactions/current/sells - account,tradingpost
+/v2/commerce/transactions/history - account,tradingpost
+/v2/commerce/transactions/history/buys - account,tradingpost
+/v2/commerce/transactions/history/sells - account,tradingpost
+/v2/createsubtoken account account
+/v2/guild/:id/log account,guilds account,guilds
+/v2/guild/:id/members account,guilds account,guilds
+/v2/guild/:id/ranks account,guilds account,guilds
+/v2/guild/:id/stash account,guilds account,guilds
+/v2/guild/:id/storage account,guilds account,guilds
+/v2/guild/:id/teams account,guilds account,guilds
+/v2/guild/:id/treasury account,guilds account,guilds
+/v2/guild/:id/upgrades - account,guilds
+/v2/pvp/games account,pvp account,pvp
+/v2/pvp/standings account,pvp account,pvp
+/v2/pvp/stats account,pvp account,pvp
+/v2/tokeninfo (none) account
+"""
+
+
+@test
+def gw2_policy_is_the_stricter_of_its_sources():
+    wanted = {}
+    for line in ENDPOINTS.split("\n")[1:-1]:
+        endpoint, *sources = line.split(" ")
+        needs = wanted.setdefault(re.sub("/:id.*", "/*", endpoint), set())
+        for source in sources:
+            needs.update(source.split(",") if source not in ("-", "(none)") else [])
+    path = os.path.join(EDGE, "gw2-policy.json")
+    said = json.loads(run("policy", "check", path, "--json", check=0)[1])
+    assert said["default"] == "deny" and said["preflight"] is True
+    assert {r["path"]: set(r["needs"]) for r in said["routes"]} == wanted
+    for route in said["routes"]:
+        assert not route["public"] and not route["json_rpc"], route
+        both = ["GET", "POST"] if route["path"] == "/v2/createsubtoken" else ["GET"]
+        assert route["methods"] == both, route
+    with open(path) as f:
+        assert [r["path"] for r in json.load(f)["routes"]] == [r["path"] for r in said["routes"]]
+
+
+main()
