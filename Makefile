@@ -17,7 +17,8 @@ MAKEFLAGS += --no-builtin-rules
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wformat=2 -Wvla -Wundef -Werror
-CET := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full)
+MACHINE := $(shell $(CC) -dumpmachine)
+CET := $(if $(filter x86_64%,$(MACHINE)),-fcf-protection=full)
 # FORTIFY's own checks hide from the sanitizers what they are there to see.
 FORTIFY = $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
@@ -27,7 +28,7 @@ include third_party/third_party.mk
 CPPFLAGS = -D_GNU_SOURCE -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
 CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
 # Only what hmac.c calls after it has asked the processor.
-X86_FLAGS := $(if $(filter x86_64,$(shell uname -m)),-msha -msse4.1)
+X86_FLAGS := $(if $(filter x86_64%,$(MACHINE)),-msha -msse4.1)
 $(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LDLIBS = -lsqlite3 -lpthread
@@ -61,7 +62,7 @@ $(B)/%.o: %.c Makefile | deps $(TP_STAMP)
 # mbedTLS of another version.
 $(B)/libsubtoken.a: $(LIB_OBJ) $(TP_MBEDTLS)
 	@printf '  AR      %s\n' $@
-	@$(LD) -r -o $(B)/libsubtoken.o $(LIB_OBJ) --whole-archive $(TP_MBEDTLS)
+	@$(CC) -r -nostdlib -o $(B)/libsubtoken.o $(LIB_OBJ) -Wl,--whole-archive $(TP_MBEDTLS) -Wl,--no-whole-archive
 	@objcopy --wildcard --keep-global-symbol='subtoken_*' $(B)/libsubtoken.o
 	@rm -f $@ && $(AR) rcs $@ $(B)/libsubtoken.o
 
@@ -165,9 +166,15 @@ $(B)/bench/verify: tests/bench/verify.c tests/bench/bare.h $(B)/libsubtoken.a Ma
 	@printf '  BENCH   %s\n' $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a $(TP_MBEDTLS) -lpthread
 
-bench: all $(B)/bench/verify
+$(B)/bench/revocations: tests/bench/revocations.c $(B)/libsubtoken.a Makefile
+	@mkdir -p $(@D)
+	@printf '  BENCH   %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a
+
+bench: all $(B)/bench/verify $(B)/bench/revocations
 	@sh third_party/apt.sh python3 nginx-light wrk
 	@python3 tests/bench/verify.py $(B)
+	@$(B)/bench/revocations
 	@python3 tests/bench/server.py $(B)
 
 # ---- installing --------------------------------------------------------------

@@ -73,8 +73,9 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_narrow(
 
 /* Sign claims with the first secret of the ring. Claims that no verifier would take are
  * refused: SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL, SUBTOKEN_TOO_MANY_URLS (an empty list
- * without every_url), SUBTOKEN_INVALID_ARGUMENT (times out of order or range);
- * SUBTOKEN_NO_SECRET for an empty ring. The token, of *out_len bytes
+ * without every_url), SUBTOKEN_INVALID_ARGUMENT (times out of order or range, or an
+ * nbf after iat, which no token of ours can say); SUBTOKEN_NO_SECRET for a ring that is
+ * empty or whose first secret was never set. The token, of *out_len bytes
  * at most SUBTOKEN_ISSUED_MAX, is followed by a NUL: out_size of
  * SUBTOKEN_ISSUED_MAX + 1 is always enough. SUBTOKEN_TOO_LARGE when it would
  * be longer.

@@ -35,22 +35,25 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_secret_set(subtoken_s
                                                                       size_t len);
 
 /* The MAC of data. SUBTOKEN_INVALID_ARGUMENT when something is NULL that may not
- * be; data may be when len is 0.
+ * be (data may be when len is 0); SUBTOKEN_NO_SECRET for a secret that was never set,
+ * or has been wiped: all zero, it would be a key that everybody knows.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_mac_compute(
     const subtoken_secret *secret, const void *data, size_t len, uint8_t mac[SUBTOKEN_MAC_LEN]);
 
 /* Is this the MAC of data? SUBTOKEN_OK or SUBTOKEN_MAC, in a time that does not
- * depend on where they differ.
+ * depend on where they differ; else as above.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_mac_check(const subtoken_secret *secret, const void *data, size_t len,
                    const uint8_t mac[SUBTOKEN_MAC_LEN]);
 
 /* The same in pieces: start, update as often as wanted, finish (which wipes the
- * state). None of the arguments may be NULL, but data with len 0.
+ * state). Start answers as subtoken_mac_compute does; only after SUBTOKEN_OK may the
+ * others be called, and their arguments may not be NULL, but data with len 0.
  */
-SUBTOKEN_EXPORT void subtoken_mac_start(subtoken_mac *state, const subtoken_secret *secret);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_mac_start(subtoken_mac *state,
+                                                                     const subtoken_secret *secret);
 SUBTOKEN_EXPORT void subtoken_mac_update(subtoken_mac *state, const void *data, size_t len);
 SUBTOKEN_EXPORT void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]);
 
@@ -66,8 +69,9 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_jws_open(const subtok
 
 /* Sign a payload with the first secret of the ring. A NUL follows the *out_len
  * bytes. SUBTOKEN_TOO_LARGE when the token would be longer than
- * SUBTOKEN_TOKEN_MAX, SUBTOKEN_BUFFER_TOO_SMALL, SUBTOKEN_NO_SECRET for an empty ring,
- * SUBTOKEN_INVALID_ARGUMENT for an empty payload, which no verifier takes.
+ * SUBTOKEN_TOKEN_MAX, SUBTOKEN_BUFFER_TOO_SMALL, SUBTOKEN_NO_SECRET for a ring that is empty or
+ * whose first secret was never set, SUBTOKEN_INVALID_ARGUMENT for an empty payload, which no
+ * verifier takes.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_jws_seal(const subtoken_ring *ring,
                                                                     const void *payload, size_t len,

@@ -65,9 +65,10 @@ typedef struct subtoken_request {
 
 /* Decide. The rules are applied in the order of subtoken_result and the first
  * that fails is the answer. Constant time in the MAC; no allocation; about
- * 16 KiB of stack. On SUBTOKEN_OK *claims are the token's; otherwise they are
- * zeroed. A target of `/path` is judged by its path alone; the caller must
- * route on the same bytes, or on subtoken_target_path (url.h).
+ * 16 KiB of stack. On SUBTOKEN_OK *claims are the token's (what lies past their
+ * counts and text_len may be an earlier token's); otherwise they are zeroed. A target of `/path` is
+ * judged by its path alone; the caller must route on the same bytes, or on subtoken_target_path
+ * (url.h).
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken_verifier *verifier,
                                                                   subtoken_text token,

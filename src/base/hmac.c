@@ -102,11 +102,25 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
 
 /* ---- the MAC ---- */
 
-void subtoken_mac_start(subtoken_mac *state, const subtoken_secret *secret) {
+/* One that was never set, or has been wiped, is all zero: a key that anybody knows. */
+static bool is_set(const subtoken_secret *secret) {
+  return secret->header_len > 0;
+}
+
+static void start(subtoken_mac *state, const subtoken_secret *secret) {
   memcpy(state->state, secret->inner, sizeof state->state);
   memcpy(state->outer, secret->outer, sizeof state->outer);
   state->cpu = secret->cpu;
   state->len = 0;
+}
+
+subtoken_result subtoken_mac_start(subtoken_mac *state, const subtoken_secret *secret) {
+  if (state == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(state, 0, sizeof *state);
+  if (secret == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!is_set(secret)) return SUBTOKEN_NO_SECRET;
+  start(state, secret);
+  return SUBTOKEN_OK;
 }
 
 void subtoken_mac_update(subtoken_mac *state, const void *data, size_t len) {
@@ -164,7 +178,7 @@ void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
 void st_hmac(const subtoken_secret *secret, const void *data, size_t len,
              uint8_t out[ST_HASH_LEN]) {
   subtoken_mac mac;
-  subtoken_mac_start(&mac, secret);
+  start(&mac, secret);
   subtoken_mac_update(&mac, data, len);
   subtoken_mac_finish(&mac, out);
 }
@@ -174,6 +188,7 @@ subtoken_result subtoken_mac_compute(const subtoken_secret *secret, const void *
   if (mac == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   memset(mac, 0, SUBTOKEN_MAC_LEN);
   if (secret == NULL || (data == NULL && len > 0)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!is_set(secret)) return SUBTOKEN_NO_SECRET;
   st_hmac(secret, data, len, mac);
   return SUBTOKEN_OK;
 }
@@ -184,6 +199,7 @@ subtoken_result subtoken_mac_check(const subtoken_secret *secret, const void *da
   if (secret == NULL || mac == NULL || (data == NULL && len > 0)) {
     return SUBTOKEN_INVALID_ARGUMENT;
   }
+  if (!is_set(secret)) return SUBTOKEN_NO_SECRET;
   st_hmac(secret, data, len, right);
   bool equal = st_equal_secret(right, mac, sizeof right);
   subtoken_wipe(right, sizeof right); /* the right MAC of wrong data is a forgery */

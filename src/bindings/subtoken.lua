@@ -9,7 +9,11 @@ A thin face over libsubtoken, whose headers are the manual. In nginx:
     verifier = subtoken.verifier {
       ring = assert(subtoken.read_ring "/etc/subtoken/secrets"),
       revoked = function(sub)
-        return ngx.shared.revoked:get(sub) ~= nil
+        local list = ngx.shared.revoked
+        local entry, why = list:get(sub)
+        if entry ~= nil then return true end
+        if why or not list:get ":fresh" then return nil end -- feed_stale: nobody can know
+        return false
       end,
     }
   }
@@ -29,15 +33,28 @@ A thin face over libsubtoken, whose headers are the manual. In nginx:
     ngx.var.sub = verdict.claims.sub
   }
 
+That a sub is not in the list says something only while the list is whole and kept up. So
+whoever fills it, with `lua_shared_dict revoked 1m;` and in a timer, say, adds each sub by
+safe_set(sub, true), which pushes no other out when memory is short, as set, add and incr
+do; and when every one of them has answered true sets the mark, which is no sub, for a
+while: safe_set(":fresh", true, 60), and again before that has passed. After a restart, when
+memory is short, or when nothing comes in any more, the mark is missing and all is closed.
+
 Mistakes deny: a verifier that was not told about revocations answers feed_stale to every
 good token, and so does a `revoked` that raises an error or gives an answer of no meaning.
-But a table is always true in Lua: ask verdict.ok, never the verdict itself.
+A name that means nothing, a list with a hole and a string that is none are errors. But a
+table is always true in Lua: ask verdict.ok, never the verdict itself. And { nil } is { },
+which nobody can tell apart: needs = { config.misspelt } needs nothing.
+
+Tables that are handed in are plain ones, without a metatable: what is behind one cannot be
+looked through for names that mean nothing.
 
 `target` is the request target as it stood on the request line, undecoded, with its query.
 Strings are bytes. An object serves one Lua state, as all of Lua does; in it any number of
-coroutines may use it, and `revoked` may yield.
+coroutines and finalizers may use it, and `revoked` may yield.
 ]]
 
+local bit = require "bit"
 local ffi = require "ffi"
 
 local M = {
@@ -122,6 +139,20 @@ const char *subtoken_result_challenge(int);
 const char *subtoken_fault_name(int);
 const char *subtoken_version(void);
 void subtoken_wipe(void *, size_t);
+
+/* Of the C library, by names of our own: others may have declared theirs. */
+typedef struct subtoken_statx { /* statx(2), which is the same everywhere */
+  uint32_t mask;
+  uint32_t not_used[6];
+  uint16_t mode;
+  uint16_t not_used_either[113];
+} subtoken_statx;
+int subtoken_posix_open(const char *, int) __asm__("open");
+long subtoken_posix_read(int, void *, size_t) __asm__("read");
+int subtoken_posix_close(int) __asm__("close");
+long subtoken_posix_syscall(long, long, const char *, long, unsigned long, subtoken_statx *)
+  __asm__("syscall");
+const char *subtoken_posix_strerror(int) __asm__("strerror");
 ]]
 end
 
@@ -130,6 +161,7 @@ local URLS_MAX = 64
 local TEXT_MAX = 6144 -- claims.text
 local MAC_LEN = 32
 local OUT_SIZE = 12289 -- 3 * SUBTOKEN_PATH_MAX + 1, the most that any function writes
+local RING_FILE_MAX = 65536
 
 -- ---- the library ----
 
@@ -154,13 +186,13 @@ end
 local function candidates()
   local named = os.getenv "SUBTOKEN_LIBRARY" -- in nginx only with `env SUBTOKEN_LIBRARY;`
   if named and named ~= "" then return { named } end
-  local list = {}
-  -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0
-  local source = debug.getinfo(1, "S").source
-  local here = source:sub(1, 1) == "@" and source:sub(2):match "^(.*/)[^/]*$"
-  if here then list[1] = here .. "../../../lib/libsubtoken.so.0" end
-  list[#list + 1] = "libsubtoken.so.0"
-  return list
+  -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0. From anywhere else,
+  -- and from a path that hangs on where the process stands, nothing is concluded.
+  local prefix = debug.getinfo(1, "S").source:match "^@(/.*)share/lua/5%.1/[^/]+$"
+  if prefix and prefix:sub(-1) == "/" then
+    return { prefix .. "lib/libsubtoken.so.0", "libsubtoken.so.0" }
+  end
+  return { "libsubtoken.so.0" }
 end
 
 local function use(library, path)
@@ -182,8 +214,8 @@ local function use(library, path)
 end
 
 -- load(path): load libsubtoken from path, else from $SUBTOKEN_LIBRARY, else from the
--- PREFIX that this file is installed under, else where the system finds it. The first use
--- of anything here does it. An error when there is none, or not of our version.
+-- PREFIX under whose share/lua/5.1 this file lies, else where the system finds it. The first
+-- use of anything here does it. An error when there is none, or not of our version.
 function M.load(path)
   if C then
     if path and path ~= loaded_from then error("subtoken: " .. loaded_from .. " is loaded", 2) end
@@ -198,54 +230,103 @@ function M.load(path)
   error("subtoken: cannot load libsubtoken: " .. table.concat(tried, "; "), 0)
 end
 
--- ---- buffers, made once ----
+-- ---- rooms ----
 
--- They are filled, handed to one call of C and read out again without anything between
--- that could run other Lua code, so coroutines cannot meet in them. What holds a pointer to
--- a string is only used while that string is an argument of the function that set it and is
--- in `held`: the collector must not take it, and compiled code may forget an argument.
-local claims = ffi.new "subtoken_claims"
-local request = ffi.new "subtoken_request"
-local needs, needs_room = ffi.new("subtoken_text[?]", 8), 8
-local out = ffi.new("char[?]", OUT_SIZE)
-local out_len = ffi.new "size_t[1]"
-local out_fault = ffi.new "int[1]"
-local text_a, text_b, text_c = ffi.new "subtoken_text", ffi.new "subtoken_text",
-  ffi.new "subtoken_text"
-local held = {}
+-- What one call of C reads and fills. Whoever calls has the room alone until all that is
+-- wanted is copied out: a finalizer (`__gc`) may run between any two lines here, and may call
+-- in as well; it finds no room spare and makes another. Nobody is in one while `revoked`
+-- runs. What points into strings does so only while they are in the room, too: the collector
+-- must not take them, and compiled code may forget an argument. A room that an error leaves
+-- open is collected.
+local spare
 
-local function set(text, value, what)
-  if value == nil then
-    text.data, text.len = nil, 0
-    return
-  end
-  if type(value) ~= "string" then error("subtoken: " .. what .. " is a string", 0) end
-  text.data, text.len = value, #value
+local function enter()
+  local room = spare
+  spare = nil -- nothing that allocates, and so no finalizer, comes between these two
+  return room or {
+    claims = ffi.new "subtoken_claims",
+    request = ffi.new "subtoken_request",
+    needs = ffi.new("subtoken_text[?]", 8),
+    needs_room = 8,
+    a = ffi.new "subtoken_text",
+    b = ffi.new "subtoken_text",
+    c = ffi.new "subtoken_text",
+    out = ffi.new("char[?]", OUT_SIZE),
+    out_len = ffi.new "size_t[1]",
+    out_fault = ffi.new "int[1]",
+  }
 end
 
-local function cut(slice)
+local function leave(room)
+  room.text_a, room.text_b, room.text_c, room.list = nil, nil, nil, nil
+  spare = room
+end
+
+local function is_text(value, what, level)
+  if value ~= nil and type(value) ~= "string" then
+    error("subtoken: " .. what .. " is a string", level + 1)
+  end
+end
+
+-- value is in the room, and nil or a string.
+local function set(text, value)
+  if value == nil then
+    text.data, text.len = nil, 0
+  else
+    text.data, text.len = value, #value
+  end
+end
+
+-- Is every name in the table one of these?
+local function only(value, names, what, level)
+  if type(value) ~= "table" or getmetatable(value) ~= nil then
+    error("subtoken: " .. what .. " is a plain table", level + 1)
+  end
+  for name in pairs(value) do
+    if not names[name] then
+      error("subtoken: " .. what .. " has no " .. tostring(name), level + 1)
+    end
+  end
+end
+
+-- How many strings are in the list: as many as it has keys, when none of 1 to n is missing.
+local function count(list, what, level)
+  if type(list) ~= "table" or getmetatable(list) ~= nil then
+    error("subtoken: " .. what .. " is a table, a plain list of strings", level + 1)
+  end
+  local n = 0
+  for _ in pairs(list) do n = n + 1 end
+  for i = 1, n do
+    if type(list[i]) ~= "string" then
+      error("subtoken: " .. what .. " is a list of strings, from 1 and without holes", level + 1)
+    end
+  end
+  return n
+end
+
+local function cut(claims, slice)
   return ffi.string(claims.text + slice.at, slice.len)
 end
 
-local function list(slices, count)
+local function listed(claims, slices, n)
   local values = {}
-  for i = 1, count do values[i] = cut(slices[i - 1]) end
+  for i = 1, n do values[i] = cut(claims, slices[i - 1]) end
   return values
 end
 
 -- claims: sub, iat, exp, nbf and iss (nil when absent), permissions, and either urls or
 -- every_url = true. That urls are missing opens nothing.
-local function read_claims()
-  local nbf, iss = tonumber(claims.nbf), cut(claims.iss)
+local function read_claims(claims)
+  local nbf, iss = tonumber(claims.nbf), cut(claims, claims.iss)
   return {
-    sub = cut(claims.sub),
+    sub = cut(claims, claims.sub),
     iat = tonumber(claims.iat),
     exp = tonumber(claims.exp),
     nbf = nbf ~= 0 and nbf or nil,
     iss = iss ~= "" and iss or nil,
-    permissions = list(claims.permissions, claims.permission_count),
+    permissions = listed(claims, claims.permissions, claims.permission_count),
     every_url = claims.every_url,
-    urls = not claims.every_url and list(claims.urls, claims.url_count) or nil,
+    urls = not claims.every_url and listed(claims, claims.urls, claims.url_count) or nil,
   }
 end
 
@@ -261,30 +342,98 @@ end
 
 local Ring = named "ring"
 
+local function ring_of(room)
+  local raw = ffi.gc(ffi.new "subtoken_ring", wipe)
+  local code = C.subtoken_ring_read(raw, room.a, room.out_len)
+  local line = tonumber(room.out_len[0])
+  leave(room)
+  if code ~= codes.ok then return nil, results[code].name, line end
+  return setmetatable({ raw = raw }, Ring)
+end
+
 -- ring(text): the signing secrets, from the content of a secrets file; or nil, the name of
 -- what is wrong, and the number of the line. Wiped when it is collected; Lua cannot wipe
 -- the text.
 function M.ring(text)
   M.load()
-  local raw = ffi.gc(ffi.new "subtoken_ring", wipe)
-  set(text_a, text, "the text of a ring")
-  held[1] = text
-  local code = C.subtoken_ring_read(raw, text_a, out_len)
-  held[1] = nil
-  if code ~= codes.ok then return nil, results[code].name, tonumber(out_len[0]) end
-  return setmetatable({ raw = raw }, Ring)
+  if type(text) ~= "string" then error("subtoken: the text of a ring is a string", 2) end
+  local room = enter()
+  room.text_a = text
+  set(room.a, text)
+  return ring_of(room)
 end
 
--- read_ring(path): the same from a file; or nil and a message that names it.
+local STATX = ({ x64 = 332, x86 = 383, arm64 = 291 })[ffi.arch] -- the number of the call
+local AT_EMPTY_PATH, TYPE_AND_MODE = 0x1000, 3
+local READ_NONBLOCK_CLOEXEC = 0x80800
+local EINTR = 4
+
+local function errno()
+  return ffi.string(ffi.C.subtoken_posix_strerror(ffi.errno()))
+end
+
+-- Why no secrets are taken from this file, which is open: its mode and not that of its name.
+local function refusal(fd)
+  local status = ffi.new "subtoken_statx"
+  if ffi.C.subtoken_posix_syscall(STATX, fd, "", AT_EMPTY_PATH, TYPE_AND_MODE, status) ~= 0 then
+    return errno() .. ": cannot see who may read it"
+  end
+  local mode = status.mode
+  if bit.band(status.mask, TYPE_AND_MODE) ~= TYPE_AND_MODE then
+    return "cannot see who may read it"
+  end
+  if bit.band(mode, 0xF000) ~= 0x8000 then return "is not a regular file" end
+  if bit.band(mode, 23) ~= 0 then -- 027: the group may read it
+    return ("is open to others (mode %04o): chmod 600 it, or 640 for its group"):format(
+      bit.band(mode, 4095))
+  end
+end
+
+-- The number of bytes; or nil and why not.
+local function read_all(fd, memory)
+  local size = 0
+  while size < RING_FILE_MAX do
+    local more = tonumber(ffi.C.subtoken_posix_read(fd, memory + size, RING_FILE_MAX - size))
+    if more == 0 then return size end
+    if more > 0 then
+      size = size + more
+    elseif ffi.errno() ~= EINTR then
+      return nil, errno()
+    end
+  end
+  return nil, "too_large"
+end
+
+-- read_ring(path): the same from a file, and nothing of it is left behind; or nil and a
+-- message that names it. The file is a regular one, its owner's alone to write, and nobody
+-- but its group may read it, too; a link is judged by the file it ends at.
 function M.read_ring(path)
-  local file, why = io.open(path, "rb")
-  if not file then return nil, why end
-  local text = file:read "*a"
-  file:close()
-  if not text then return nil, path .. ": cannot be read" end
-  local ring, result, line = M.ring(text)
-  if not ring then return nil, path .. ":" .. line .. ": " .. result end
-  return ring
+  M.load()
+  if type(path) ~= "string" or path:find("\0", 1, true) then
+    error("subtoken: a path is a string without NUL", 2)
+  end
+  if ffi.os ~= "Linux" or not STATX then
+    return nil, path .. ": who may read a file cannot be seen on this system: make sure, read it"
+      .. " and give its text to subtoken.ring"
+  end
+  -- Whoever opened a FIFO to read would wait.
+  local fd = ffi.C.subtoken_posix_open(path, READ_NONBLOCK_CLOEXEC)
+  if fd < 0 then return nil, path .. ": " .. errno() end
+  local memory = ffi.new("char[?]", RING_FILE_MAX)
+  local size
+  local why = refusal(fd)
+  if not why then size, why = read_all(fd, memory) end
+  ffi.C.subtoken_posix_close(fd)
+  local ring, line
+  if size then
+    local room = enter()
+    room.text_a = memory
+    room.a.data, room.a.len = memory, size
+    ring, why, line = ring_of(room)
+  end
+  wipe(memory)
+  if ring then return ring end
+  return nil, path .. ":" .. (line and line > 0 and line .. ": " or " ") .. why
 end
 
 local Secret = named "secret"
@@ -294,8 +443,7 @@ function M.secret(bytes)
   M.load()
   if type(bytes) ~= "string" then error("subtoken: a secret is a string", 2) end
   local raw = ffi.gc(ffi.new "subtoken_secret", wipe)
-  set(text_a, nil)
-  local code = C.subtoken_secret_set(raw, text_a, bytes, #bytes)
+  local code = C.subtoken_secret_set(raw, ffi.new "subtoken_text", bytes, #bytes)
   if code ~= codes.ok then return nil, results[code].name end
   return setmetatable({ raw = raw }, Secret)
 end
@@ -311,7 +459,8 @@ function M.mac(secret, data)
   local by, why = secret_of(secret)
   if not by then return nil, why end
   if type(data) ~= "string" then error("subtoken: data is a string", 2) end
-  local code = C.subtoken_mac_compute(by.raw, data, #data, ffi.cast("uint8_t *", out))
+  local out = ffi.new "uint8_t[32]"
+  local code = C.subtoken_mac_compute(by.raw, data, #data, out)
   if code ~= codes.ok then return nil, results[code].name end
   return ffi.string(out, MAC_LEN)
 end
@@ -329,7 +478,8 @@ end
 
 -- ---- verifying ----
 
-local function seconds(value, what)
+local function seconds(value, otherwise, what)
+  if value == nil then return otherwise end
   if type(value) ~= "number" or value ~= math.floor(value) or value < 0 or value > TIME_MAX then
     error("subtoken: " .. what .. " is whole seconds, 0 to 2^53-1", 3)
   end
@@ -340,26 +490,32 @@ local function clock()
   return ngx and ngx.time and ngx.time() or os.time()
 end
 
--- The claims of the token, or nil; the code of the rule that decided.
-local function call(self, token, asked)
-  local now = asked.now or clock()
+local askable = { now = true, method = true, target = true, needs = true }
+
+-- The code of the rule that decided, as if nothing were revoked. The room has the claims, and
+-- what the library was asked. level is that of the caller whose mistakes they are.
+local function call(self, room, token, asked, level)
+  if getmetatable(self) ~= "verifier" then error("subtoken: call it as verifier:verify", level) end
+  only(asked, askable, "what is asked", level)
+  local now, method, target, needs = asked.now, asked.method, asked.target, asked.needs
+  is_text(token, "a token", level)
+  is_text(method, "method", level)
+  is_text(target, "target", level)
+  if now == nil then now = clock() end
   -- What does not fit an int64_t must not be cut to one that does.
   if type(now) ~= "number" or now ~= math.floor(now) or now < 0 or now > TIME_MAX then now = -1 end
-  local wanted = asked.needs
-  if wanted ~= nil and type(wanted) ~= "table" then error("subtoken: needs is a table", 0) end
-  local count = wanted and #wanted or 0
-  if count > needs_room then needs, needs_room = ffi.new("subtoken_text[?]", count), count end
-  held[1], held[2], held[3], held[4] = token, asked.method, asked.target, wanted
-  for i = 1, count do set(needs[i - 1], wanted[i], "a permission") end
-  set(text_a, token, "a token")
-  set(request.method, asked.method, "method")
-  set(request.target, asked.target, "target")
-  request.now, request.needs, request.needs_count = now, needs, count
-  return C.subtoken_verify(self.raw, text_a, request, claims)
-end
-
-local function let_go()
-  held[1], held[2], held[3], held[4] = nil, nil, nil, nil
+  local wanted = needs ~= nil and count(needs, "needs", level) or 0
+  if wanted > room.needs_room then
+    room.needs, room.needs_room = ffi.new("subtoken_text[?]", wanted), wanted
+  end
+  local request = room.request
+  room.text_a, room.text_b, room.text_c, room.list = token, method, target, needs
+  for i = 1, wanted do set(room.needs[i - 1], needs[i]) end
+  set(room.a, token)
+  set(request.method, method)
+  set(request.target, target)
+  request.now, request.needs, request.needs_count = now, room.needs, wanted
+  return C.subtoken_verify(self.raw, room.a, request, room.claims)
 end
 
 -- code, when the sub is known to be good.
@@ -378,25 +534,24 @@ end
 -- Refused by one that stands before revocation, nobody would have been asked. Refused by
 -- one that stands behind it, revocation would have been the answer, if revoked: so the sub
 -- is read again (the claims are not given out with a refusal), which is reading the same
--- bytes, by now authenticated, in the same way. The claims are taken out of the buffer
--- before `revoked` is asked: it may yield to another request.
+-- bytes, by now authenticated, in the same way. It may yield to another request, so the room
+-- is left before it is asked.
 local function decide(self, token, asked)
-  local code = call(self, token, asked)
-  let_go()
-  local got, why
+  local room = enter()
+  local code = call(self, room, token, asked, 4)
+  local claims, got, sub, why = room.claims, nil, nil, nil
   if code == codes.ok then
-    got = read_claims()
-    if self.revoked then code, why = ask(self, got.sub, code) end
+    got = read_claims(claims)
+    sub = got.sub
   elseif self.revoked and after_revoked[code] then
-    held[1] = token
-    local again = C.subtoken_inspect(text_a, out, OUT_SIZE, claims)
-    held[1] = nil
-    if again == codes.ok then
-      code, why = ask(self, cut(claims.sub), code)
+    if C.subtoken_inspect(room.a, room.out, OUT_SIZE, claims) == codes.ok then
+      sub = cut(claims, claims.sub)
     else
       code = codes.feed_stale
     end
   end
+  leave(room)
+  if sub and self.revoked then code, why = ask(self, sub, code) end
   return code, code == codes.ok and got or nil, why
 end
 
@@ -408,33 +563,37 @@ Verifier.__index = methods
 --   revoked = function(sub): true when it is revoked, false when it is known to be good,
 --     nil when that cannot be known (feed_stale, as is any other answer and an error),
 --   or without_revocations = true: accept that deleted parents are not noticed }
+-- iss and aud are the issuer and the audience that a token must name.
 local known = {
   ring = true, leeway = true, max_life = true, iss = true, aud = true, revoked = true,
   without_revocations = true,
 }
 
 function M.verifier(options)
-  if type(options) ~= "table" or getmetatable(options.ring) ~= "ring" then
-    error("subtoken: a verifier needs a ring", 2)
-  end
-  for name in pairs(options) do
-    if not known[name] then error("subtoken: no option " .. tostring(name), 2) end
-  end
+  only(options, known, "a verifier", 2)
+  if getmetatable(options.ring) ~= "ring" then error("subtoken: a verifier needs a ring", 2) end
   local revoked, without = options.revoked, options.without_revocations
+  if revoked ~= nil and type(revoked) ~= "function" then
+    error("subtoken: revoked is a function", 2)
+  end
   if revoked ~= nil and without then
     error("subtoken: either revoked or without_revocations", 2)
   end
+  local iss, aud = options.iss, options.aud
+  is_text(iss, "iss", 2)
+  is_text(aud, "aud", 2)
+  if iss == "" or aud == "" then error("subtoken: iss and aud are not empty", 2) end
   local raw = ffi.new "subtoken_verifier"
   raw.ring = options.ring.raw
-  raw.leeway = seconds(options.leeway or 60, "leeway")
-  raw.max_life = seconds(options.max_life or 365 * 86400, "max_life")
-  set(raw.iss, options.iss, "iss")
-  set(raw.aud, options.aud, "aud")
+  raw.leeway = seconds(options.leeway, 60, "leeway")
+  raw.max_life = seconds(options.max_life, 365 * 86400, "max_life")
+  set(raw.iss, iss)
+  set(raw.aud, aud)
   raw.without_revocations = revoked ~= nil or without == true
   return setmetatable({
     raw = raw,
     revoked = revoked,
-    held = { options.ring, options.iss, options.aud }, -- raw points to them
+    held = { options.ring, iss, aud }, -- raw points to them
   }, Verifier)
 end
 
@@ -443,9 +602,10 @@ end
 --   status, that of HTTP;  challenge, the value of WWW-Authenticate, or nil;
 --   claims, only when ok;  error, what `revoked` raised or did wrong.
 -- now is seconds since 1970, else the clock's. Without a target a token that is restricted
--- to urls is refused.
+-- to urls is refused. needs are the permissions of which every one is needed. There is always
+-- a table, { } to ask about the token alone.
 function methods:verify(token, asked)
-  local code, got, why = decide(self, token, asked or {})
+  local code, got, why = decide(self, token, asked)
   local result = results[code]
   return {
     ok = code == codes.ok,
@@ -460,41 +620,51 @@ end
 -- verifier:explain(token, asked, verdict): which rule decided, in words, for people who run
 -- an API, never for its callers. Without the verdict, it is asked for first.
 function methods:explain(token, asked, verdict)
-  asked = asked or {}
   local code
-  if verdict then
-    code = codes[verdict.result]
-  else
+  if verdict == nil then
     code = decide(self, token, asked)
+  else
+    code = type(verdict) == "table" and codes[verdict.result]
+    if not code then error("subtoken: a verdict is what verify answers", 2) end
   end
-  call(self, token, asked) -- fills the buffers again; its answer is not used
-  local size = C.subtoken_explain(self.raw, text_a, request, code, out, OUT_SIZE)
-  let_go()
-  return ffi.string(out, size)
+  local room = enter()
+  call(self, room, token, asked, 3) -- fills the room again; its answer is not used
+  local size = C.subtoken_explain(self.raw, room.a, room.request, code, room.out, OUT_SIZE)
+  local words = ffi.string(room.out, size)
+  leave(room)
+  return words
 end
 
 -- inspect(token): { header =, claims = } without trusting it: no signature, no clock, for
 -- display only. Or nil and a name.
 function M.inspect(token)
   M.load()
-  set(text_a, token, "a token")
-  held[1] = token
-  local code = C.subtoken_inspect(text_a, out, OUT_SIZE, claims)
-  held[1] = nil
-  if code ~= codes.ok then return nil, results[code].name end
-  return { header = ffi.string(out), claims = read_claims() }
+  is_text(token, "a token", 2)
+  local room = enter()
+  room.text_a = token
+  set(room.a, token)
+  local code = C.subtoken_inspect(room.a, room.out, OUT_SIZE, room.claims)
+  local seen = code == codes.ok
+    and { header = ffi.string(room.out), claims = read_claims(room.claims) } or nil
+  leave(room)
+  if not seen then return nil, results[code].name end
+  return seen
 end
 
 -- ---- URLs ----
 
 local function canonical(name, value)
   M.load()
-  set(text_a, value, "a URL")
-  held[1] = value
-  local code = C[name](text_a, out, OUT_SIZE, out_len, out_fault)
-  held[1] = nil
-  if code ~= codes.ok then return nil, ffi.string(C.subtoken_fault_name(out_fault[0])) end
-  return ffi.string(out, out_len[0])
+  is_text(value, "a URL", 2)
+  local room = enter()
+  room.text_a = value
+  set(room.a, value)
+  local code = C[name](room.a, room.out, OUT_SIZE, room.out_len, room.out_fault)
+  local text = code == codes.ok and ffi.string(room.out, room.out_len[0]) or nil
+  local fault = room.out_fault[0]
+  leave(room)
+  if not text then return nil, ffi.string(C.subtoken_fault_name(fault)) end
+  return text
 end
 
 -- target_path(target): its canonical path, to route on; or nil and a fault, "dot-segment".
@@ -507,8 +677,17 @@ function M.url_canonical(entry)
   return canonical("subtoken_url_canonical", entry)
 end
 
-local function said(code)
-  held[1], held[2], held[3] = nil, nil, nil
+local function three(a, b, c)
+  local room = enter()
+  room.text_a, room.text_b, room.text_c = a, b, c
+  set(room.a, a)
+  set(room.b, b)
+  set(room.c, c)
+  return room
+end
+
+local function said(room, code)
+  leave(room)
   return code == codes.ok, results[code].name
 end
 
@@ -517,43 +696,55 @@ end
 -- url_allows(entry, target, method): does this entry let them through?
 function M.url_allows(entry, target, method)
   M.load()
-  set(text_a, entry, "an entry")
-  set(text_b, method, "method")
-  set(text_c, target, "target")
-  held[1], held[2], held[3] = entry, method, target
-  return said(C.subtoken_url_allows(text_a, text_b, text_c))
+  is_text(entry, "an entry", 2)
+  is_text(target, "target", 2)
+  is_text(method, "method", 2)
+  local room = three(entry, method, target)
+  return said(room, C.subtoken_url_allows(room.a, room.b, room.c))
 end
 
 -- url_covers(outer, inner): is all that inner lets through let through by outer?
 function M.url_covers(outer, inner)
   M.load()
-  set(text_a, outer, "an entry")
-  set(text_b, inner, "an entry")
-  held[1], held[2] = outer, inner
-  return said(C.subtoken_url_covers(text_a, text_b))
+  is_text(outer, "an entry", 2)
+  is_text(inner, "an entry", 2)
+  local room = three(outer, inner)
+  return said(room, C.subtoken_url_covers(room.a, room.b))
 end
 
+local claim_names = {
+  sub = true, iat = true, exp = true, nbf = true, iss = true, permissions = true,
+  every_url = true, urls = true,
+}
+
 -- url_match(claims, target, method): would these claims let them through? Of the claims
--- only every_url and urls are looked at.
+-- only every_url and urls are looked at, and there is only one of the two.
 function M.url_match(of, target, method)
   M.load()
-  if type(of) ~= "table" then error("subtoken: claims are a table", 2) end
-  local urls = of.urls or {}
-  local whole = table.concat(urls)
-  if #urls > URLS_MAX or #whole > TEXT_MAX then return false, "invalid_argument" end
+  only(of, claim_names, "claims", 2)
+  is_text(target, "target", 2)
+  is_text(method, "method", 2)
+  local every, urls = of.every_url, of.urls
+  if every ~= nil and type(every) ~= "boolean" then
+    error("subtoken: every_url is true or false", 2)
+  end
+  if every and urls ~= nil then error("subtoken: either every_url or urls", 2) end
+  if urls == nil then urls = {} end
+  local n = count(urls, "urls", 2)
+  local whole = table.concat(urls, "", 1, n)
+  if n > URLS_MAX or #whole > TEXT_MAX then return false, "invalid_argument" end
+  local room = three(nil, method, target)
+  local claims = room.claims
   ffi.fill(claims, ffi.sizeof(claims))
-  claims.every_url = of.every_url == true
+  claims.every_url = every == true
   local at = 0
-  for i = 1, #urls do
+  for i = 1, n do
     claims.urls[i - 1].at, claims.urls[i - 1].len = at, #urls[i]
     at = at + #urls[i]
   end
   ffi.copy(claims.text, whole, #whole)
-  claims.url_count, claims.text_len = #urls, #whole
-  set(text_b, method, "method")
-  set(text_c, target, "target")
-  held[2], held[3] = method, target
-  return said(C.subtoken_url_match(claims, text_b, text_c))
+  claims.url_count, claims.text_len = n, #whole
+  return said(room, C.subtoken_url_match(claims, room.b, room.c))
 end
 
 return M

@@ -27,16 +27,20 @@ Tokens and secrets are in no repr and in no log line.
 """
 from __future__ import annotations
 
+import collections.abc
 import ctypes
 import ctypes.util
+import errno
 import logging
 import operator
 import os
+import re
+import stat
 import threading
 import time
 import weakref
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple, Union
+from typing import AbstractSet, Any, Callable, List, NoReturn, Optional, Sequence, Tuple, Union
 
 __version__ = "0.1.0"  # of the library whose structs are mirrored here: it must be the same
 __all__ = [
@@ -48,6 +52,7 @@ __all__ = [
 CHALLENGE = "Bearer"  # the WWW-Authenticate for a request without any credential
 
 Text = Union[str, bytes]
+Texts = Union[Sequence[Text], AbstractSet[Text]]  # not one text, no dict, nothing that runs dry
 
 _TOKEN_MAX = 8192
 _PERMISSIONS_MAX = _URLS_MAX = 64
@@ -170,10 +175,13 @@ def _candidates() -> List[str]:
     named = os.environ.get("SUBTOKEN_LIBRARY")
     if named:
         return [named]
-    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0
-    here = os.path.realpath(__file__)
-    beside = os.path.join(os.path.dirname(here), "..", "..", "libsubtoken.so.0")
-    found = [os.path.normpath(beside)] if os.path.exists(beside) else []
+    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0. From
+    # anywhere else, and from a path that hangs on where the process stands, nothing is
+    # concluded.
+    here = os.path.realpath(__file__) if os.path.isabs(__file__) else ""
+    installed = re.fullmatch(r"(/.*)?/lib/python3[0-9.]*/(dist|site)-packages/[^/]+", here, re.S)
+    beside = (installed[1] or "") + "/lib/libsubtoken.so.0" if installed else ""
+    found = [beside] if os.path.exists(beside) else []
     return found + ["libsubtoken.so.0"]
 
 
@@ -224,8 +232,9 @@ _loading = threading.Lock()
 
 def load(path: Optional[str] = None) -> None:
     """Load libsubtoken: from path, else from $SUBTOKEN_LIBRARY, else from the PREFIX
-    that this file is installed under, else where the system finds it. The first use of
-    anything here does it; call it at the start of a program to be told at the start.
+    under whose lib/python3*/dist-packages or site-packages this file lies, else where the
+    system finds it. The first use of anything here does it; call it at the start of a
+    program to be told at the start.
 
     Raises ImportError when there is none, or when it is not of the version that this
     file mirrors; RuntimeError when another one is loaded already.
@@ -286,9 +295,14 @@ def _str(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _many(values: Sequence[Text], what: str) -> List[bytes]:
-    if isinstance(values, (str, bytes)):
-        raise TypeError("%s is a sequence of texts, not one text" % what)
+def _many(values: Texts, what: str) -> List[bytes]:
+    # A dict might mean its values, and an iterator is empty when it is used again: what is
+    # to be asked for would then not be.
+    if not isinstance(values, (list, tuple)) and (
+            isinstance(values, (str, bytes, bytearray, memoryview))
+            or not isinstance(values, (collections.abc.Sequence, collections.abc.Set))):
+        raise TypeError("%s is a list, a tuple or a set of texts, not %s"
+                        % (what, type(values).__name__))
     return [_bytes(value) for value in values]
 
 
@@ -399,6 +413,31 @@ def _wipe(memory: Any) -> None:
     _library().c.subtoken_wipe(ctypes.byref(memory), ctypes.sizeof(memory))
 
 
+def _read_secret(path: Union[str, os.PathLike[str]], content: bytearray) -> int:
+    """The content of a file that none but its owner and its group can read; its size."""
+    # Whoever opened a FIFO to read would wait. What is judged is the file that is open.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
+        if mode & (stat.S_IWGRP | stat.S_IRWXO):
+            raise PermissionError(
+                errno.EPERM, "is open to others (mode %04o): chmod 600 it, or 640 for its group"
+                % stat.S_IMODE(mode), os.fspath(path))
+        size = 0
+        with memoryview(content) as room:
+            while size < len(room):
+                with room[size:] as rest:
+                    more = os.readv(fd, [rest])
+                if more == 0:
+                    break
+                size += more
+        return size
+    finally:
+        os.close(fd)
+
+
 class _Keeper:
     """Has secrets: they are wiped with it, and copied nowhere."""
 
@@ -406,7 +445,8 @@ class _Keeper:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-        weakref.finalize(self, _wipe, raw)
+        # Not at exit, where threads and handlers still use it.
+        weakref.finalize(self, _wipe, raw).atexit = False
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("secrets are not copied or pickled")
@@ -435,19 +475,15 @@ class Ring(_Keeper):
     @classmethod
     def read(cls, source: Union[str, bytes, os.PathLike[str]]) -> Ring:
         """From the file at a path (a str or a PathLike), or from its content (bytes).
-        What was read from the file is wiped. Raises OSError and RingError."""
+        The file is a regular one, its owner's alone to write, and nobody but its group may
+        read it, too; a link is judged by the file it ends at. What was read from it is wiped.
+        Raises OSError and RingError."""
         if isinstance(source, bytes):
             return cls.from_text(source)
         content = bytearray(_RING_FILE_MAX)
         buffer = (ctypes.c_char * len(content)).from_buffer(content)
         try:
-            size = 0
-            with open(source, "rb", buffering=0) as file:
-                while size < len(content):
-                    more = file.readinto(memoryview(content)[size:])
-                    if not more:
-                        break
-                    size += more
+            size = _read_secret(source, content)
             if size == len(content):
                 raise RingError("too_large")
             return cls._of(buffer, size)
@@ -489,16 +525,18 @@ class Secret(_Keeper):
         library = _library()
         out = ctypes.create_string_buffer(_MAC_LEN)
         code = library.c.subtoken_mac_compute(self._raw, data, len(data), out)
-        if code != library.good:
+        if code != library.good:  # no_secret: it is wiped
             raise Error(library.results[code][0], library.results[code][0])
         return out.raw
 
     def check(self, data: bytes, mac: bytes) -> bool:
         """Is this the MAC of data? In a time that does not depend on where they differ."""
         library = _library()
-        if len(mac) != _MAC_LEN:
+        if len(mac) != _MAC_LEN and self._raw.header_len:
             return False
         code = library.c.subtoken_mac_check(self._raw, data, len(data), mac)
+        if code != library.good and code != library.codes["mac"]:
+            raise Error(library.results[code][0], library.results[code][0])
         return bool(code == library.good)
 
     def __repr__(self) -> str:
@@ -519,7 +557,7 @@ def mac_check(secret: Union[Secret, bytes], data: bytes, mac: bytes) -> bool:
 
 
 def _request(now: Optional[int], method: Optional[Text], target: Optional[Text],
-             needs: Sequence[Text]) -> _Request:
+             needs: Texts) -> _Request:
     # Out of range it would be cut to 64 bits; -1 is what the library refuses.
     seconds = int(time.time()) if now is None else operator.index(now)
     wanted = [_Text(need, len(need)) for need in _many(needs, "needs")]
@@ -563,6 +601,9 @@ class Verifier:
             raise ValueError("either revoked or without_revocations")
         self._ring = ring
         self._revoked = revoked
+        for value in (iss, aud):
+            if value is not None and not _bytes(value):
+                raise ValueError("iss and aud are not empty: None asks for none")
         self._raw = _Verifier(
             ctypes.pointer(ring._raw), _seconds(leeway, "leeway"), _seconds(max_life, "max_life"),
             _text(iss), _text(aud), None, None, revoked is not None or without_revocations is True)
@@ -574,7 +615,7 @@ class Verifier:
         raise TypeError("secrets are not copied or pickled")
 
     def verify(self, token: Text, *, now: Optional[int] = None, method: Optional[Text] = None,
-               target: Optional[Text] = None, needs: Sequence[Text] = ()) -> Verdict:
+               target: Optional[Text] = None, needs: Texts = ()) -> Verdict:
         """Is this token good for this request? now is seconds since 1970, None for the
         clock's; needs are the permissions of which every one is needed. Without a target
         a token that is restricted to urls is refused."""
@@ -589,6 +630,8 @@ class Verifier:
     # reading the same bytes, by now authenticated, in the same way.
     def _verify(self, token: _Text, request: _Request) -> Verdict:
         library = _library()
+        if not self._ring._raw.count:
+            raise Error("no_secret", "no_secret")  # it is wiped
         raw = _Claims()
         code: int = library.c.subtoken_verify(self._raw, token, request, raw)
         error: Optional[Exception] = None
@@ -625,7 +668,7 @@ class Verifier:
 
     def explain(self, token: Text, verdict: Optional[Answer] = None, *,
                 now: Optional[int] = None, method: Optional[Text] = None,
-                target: Optional[Text] = None, needs: Sequence[Text] = ()) -> str:
+                target: Optional[Text] = None, needs: Texts = ()) -> str:
         """Say in words which rule decided and what it saw, for people who run an API,
         never for its callers. verdict is what verify() said to the same arguments; without
         it, it is asked first."""
@@ -687,7 +730,7 @@ def url_covers(outer: Text, inner: Text) -> Answer:
     return _answer(_library().c.subtoken_url_covers(_text(outer), _text(inner)))
 
 
-def url_match(claims: Union[Claims, Sequence[Text]], target: Optional[Text],
+def url_match(claims: Union[Claims, Texts], target: Optional[Text],
               method: Optional[Text] = None) -> Answer:
     """Would these claims, or this list of entries, let this method and target through?"""
     library = _library()

@@ -295,22 +295,31 @@ static void explain_parties(st_writer *w, explained *e, subtoken_result result) 
   say_quoted(w, aud ? e->verifier->aud : e->verifier->iss);
 }
 
-/* Without its query, which may hold a credential (RFC 6750 section 2.3). */
-static void say_target(st_writer *w, subtoken_text target) {
+/* How much of a target is a path without doubt. What follows may be a query, or mean to
+ * be one, and hold a credential (RFC 6750 section 2.3).
+ */
+static size_t path_len(subtoken_text target, subtoken_result result) {
   st_cutter cutter = {target, false};
   subtoken_text path;
+  (void)st_cut(&cutter, '?', &path);
+  if (result == SUBTOKEN_BAD_TARGET) {
+    path.len = path.len > 0 && path.data[0] == '/' ? st_text_span(path, ST_CHAR_PATH) : 0;
+  }
+  if (path.len <= TARGET_SHOWN) return path.len;
+  path.len = TARGET_SHOWN;
+  while (path.len > TARGET_SHOWN - 4 && (path.data[path.len] & 0xC0) == 0x80) path.len--;
+  return path.len;
+}
+
+static void say_target(st_writer *w, subtoken_text target, subtoken_result result) {
+  size_t len = path_len(target, result);
   if (target.data == NULL) {
     say(w, "(none given)");
     return;
   }
-  (void)st_cut(&cutter, '?', &path);
-  bool cut = path.len > TARGET_SHOWN;
-  if (cut) {
-    path.len = TARGET_SHOWN;
-    while (path.len > TARGET_SHOWN - 4 && (path.data[path.len] & 0xC0) == 0x80) path.len--;
-  }
-  say_word(w, path);
-  if (cut) say(w, "...");
+  st_write_shown(w, (subtoken_text){target.data, len});
+  if (len < target.len && target.data[len] != '?') say(w, "...");
+  if (target.len == 0) say(w, "\"\"");
 }
 
 void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) {
@@ -318,13 +327,13 @@ void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) 
     say_word(w, method);
     st_write_char(w, ' ');
   }
-  say_target(w, target);
+  say_target(w, target, SUBTOKEN_URL);
 }
 
 void st_explain_fault(st_writer *w, subtoken_text target) {
   st_path path;
   say(w, "target ");
-  say_target(w, target);
+  say_target(w, target, SUBTOKEN_BAD_TARGET);
   say(w, " is refused: ");
   say(w, subtoken_fault_text(st_target_read(target, &path)));
   st_cutter cutter = {target, false};

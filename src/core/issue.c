@@ -42,7 +42,8 @@ static bool urls_good(uint8_t cpu, const subtoken_claims *claims) {
 static subtoken_result check(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   if (!claims->every_url && claims->url_count == 0) return SUBTOKEN_TOO_MANY_URLS;
-  if (claims->iat < 0 || claims->exp <= claims->iat || claims->exp > SUBTOKEN_TIME_MAX) {
+  if (claims->iat < 0 || claims->exp <= claims->iat || claims->exp > SUBTOKEN_TIME_MAX ||
+      claims->nbf > claims->iat) { /* nbf is not written: it must not be needed */
     return SUBTOKEN_INVALID_ARGUMENT;
   }
   if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_of(cpu, sub, ST_CHAR_NAME) ||
@@ -57,7 +58,7 @@ subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims 
   char payload[PAYLOAD_MAX];
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
-  if (ring->count == 0) return SUBTOKEN_NO_SECRET;
+  if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_NO_SECRET;
   st_x86_clean(ring->secrets[0].cpu);
   subtoken_result result = check(ring->secrets[0].cpu, claims);
   if (result != SUBTOKEN_OK) return result;

@@ -12,7 +12,7 @@ static const subtoken_secret *known_header(const subtoken_ring *ring, subtoken_t
   for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
     const subtoken_secret *secret = &ring->secrets[i];
     size_t len = secret->header_len;
-    if (len > 0 && len < token.len && token.data[len] == '.' &&
+    if (len > 0 && len <= sizeof secret->header && len < token.len && token.data[len] == '.' &&
         memcmp(token.data, secret->header, len) == 0) {
       return secret;
     }
@@ -179,7 +179,7 @@ subtoken_result subtoken_jws_seal(const subtoken_ring *ring, const void *payload
                                   char *out, size_t out_size, size_t *out_len) {
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring == NULL || payload == NULL || len == 0) return SUBTOKEN_INVALID_ARGUMENT;
-  if (ring->count == 0) return SUBTOKEN_NO_SECRET;
+  if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_NO_SECRET;
   if (len > SUBTOKEN_TOKEN_MAX) return SUBTOKEN_TOO_LARGE;
   return st_jws_seal(ring, (subtoken_text){payload, len}, SUBTOKEN_TOKEN_MAX, out, out_size,
                      out_len);

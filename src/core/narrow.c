@@ -77,24 +77,22 @@ static subtoken_result narrow_urls(const subtoken_claims *parent, const subtoken
   return SUBTOKEN_OK;
 }
 
-subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_ask *ask,
-                                const subtoken_limits *limits, int64_t now, subtoken_claims *child,
-                                subtoken_narrowed *did) {
-  subtoken_narrowed unused;
-  if (child == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  if (did == NULL) did = &unused;
-  memset(did, 0, sizeof *did);
-  memset(child, 0, offsetof(subtoken_claims, text)); /* the parent's, too, when it is the same */
-  if (parent == child) return SUBTOKEN_INVALID_ARGUMENT;
-  if (ask == NULL || limits == NULL || !st_claims_sane(parent) ||
-      (ask->permissions == NULL && ask->permission_count > 0) ||
-      (ask->urls == NULL && ask->url_count > 0)) {
-    return SUBTOKEN_INVALID_ARGUMENT;
-  }
-  if (now < 0 || now > SUBTOKEN_TIME_MAX / 2 || limits->default_life < 1 || limits->max_life < 1 ||
-      limits->default_life > SUBTOKEN_TIME_MAX / 2 || limits->max_life > SUBTOKEN_TIME_MAX / 2) {
-    return SUBTOKEN_INVALID_ARGUMENT;
-  }
+static bool life_askable(int64_t life) {
+  return life >= 1 && life <= SUBTOKEN_TIME_MAX / 2;
+}
+
+static bool askable(const subtoken_claims *parent, const subtoken_ask *ask,
+                    const subtoken_limits *limits, int64_t now, const subtoken_claims *child) {
+  return parent != child && ask != NULL && limits != NULL && st_claims_sane(parent) &&
+         (ask->permissions != NULL || ask->permission_count == 0) &&
+         (ask->urls != NULL || ask->url_count == 0) && now >= 0 && now <= SUBTOKEN_TIME_MAX / 2 &&
+         life_askable(limits->default_life) && life_askable(limits->max_life);
+}
+
+static subtoken_result narrow(const subtoken_claims *parent, const subtoken_ask *ask,
+                              const subtoken_limits *limits, int64_t now, subtoken_claims *child,
+                              subtoken_narrowed *did) {
+  memset(child, 0, offsetof(subtoken_claims, text));
   subtoken_result result = narrow_life(parent, ask, limits, now, child, did);
   if (result == SUBTOKEN_OK &&
       !st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub))) {
@@ -102,6 +100,20 @@ subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_as
   }
   if (result == SUBTOKEN_OK) result = narrow_permissions(parent, ask, child, did);
   if (result == SUBTOKEN_OK) result = narrow_urls(parent, ask, child, did);
-  if (result != SUBTOKEN_OK) memset(child, 0, offsetof(subtoken_claims, text));
+  return result;
+}
+
+subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_ask *ask,
+                                const subtoken_limits *limits, int64_t now, subtoken_claims *child,
+                                subtoken_narrowed *did) {
+  subtoken_narrowed unused;
+  subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
+  if (child == NULL) return result;
+  if (did == NULL) did = &unused;
+  memset(did, 0, sizeof *did);
+  if (askable(parent, ask, limits, now, child)) {
+    result = narrow(parent, ask, limits, now, child, did);
+  }
+  if (result != SUBTOKEN_OK) memset(child, 0, sizeof *child);
   return result;
 }

@@ -156,7 +156,7 @@ static subtoken_result decide(const subtoken_verifier *verifier, const subtoken_
   if (decision->access != SUBTOKEN_ACCESS_PUBLIC && decision->access != SUBTOKEN_ACCESS_PREFLIGHT) {
     return verify(verifier, token, request, decision, claims);
   }
-  memset(claims, 0, offsetof(subtoken_claims, text));
+  memset(claims, 0, sizeof *claims);
   return SUBTOKEN_OK;
 }
 
@@ -181,6 +181,6 @@ subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
   if (askable(verifier, policy, request)) {
     result = decide(verifier, policy, token, request, flags, claims, decision);
   }
-  if (result != SUBTOKEN_OK) memset(claims, 0, offsetof(subtoken_claims, text));
+  if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
   return result;
 }

@@ -155,9 +155,8 @@ subtoken_feed_result subtoken_revocations_start(subtoken_revocations_opening *op
   }
   opening->bytes = bytes;
   opening->signed_len = len - SUBTOKEN_MAC_LEN;
-  opening->open = true;
-  subtoken_mac_start(&opening->mac, head.secret);
-  return SUBTOKEN_FEED_MORE;
+  opening->open = subtoken_mac_start(&opening->mac, head.secret) == SUBTOKEN_OK;
+  return opening->open ? SUBTOKEN_FEED_MORE : SUBTOKEN_FEED_KID;
 }
 
 /* How many items of a size that begin at `at` lie wholly in what was done, of `most`. */

@@ -123,7 +123,7 @@ subtoken_feed_result subtoken_revocations_write(const subtoken_ring *ring,
   memcpy(bytes + ST_SNAPSHOT_KEY, facts->hash_key, SUBTOKEN_HASH_KEY_LEN);
   write_lists(hashes, count, bits, bytes);
   subtoken_mac mac;
-  subtoken_mac_start(&mac, secret);
+  if (subtoken_mac_start(&mac, secret) != SUBTOKEN_OK) return SUBTOKEN_FEED_NO_SECRET;
   subtoken_mac_update(&mac, bytes, signed_len);
   subtoken_mac_finish(&mac, bytes + signed_len);
   if (digest != NULL) memcpy(digest, bytes + signed_len, SUBTOKEN_MAC_LEN);

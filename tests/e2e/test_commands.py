@@ -1036,9 +1036,9 @@ def every_reason_says_what_it_saw():
          way % ("/a/../b", "it has a segment of only dots and spaces")),
         (good, ["--url", "/a?access_token=SECRET\x7f"], "bad_target", way % ("/a", bad_char + ", in its query")),
         (good, ["--url", "//a"], "bad_target", way % ("//a", "it has two slashes in a row")),
-        (good, ["--url", "/a%zz"], "bad_target", way % ("/a%zz", "a % needs two hex digits behind it")),
+        (good, ["--url", "/a%zz"], "bad_target", way % ("/a...", "a % needs two hex digits behind it")),
         (good, ["--url", "/" + HOSTILE[:-1]], "bad_target",
-         way % ("/" + SHOWN_LINE, bad_char)),
+         way % ("/...", bad_char)),
         (bound, ["--url", "/v2/account/bank?access_token=SECRET"], "url",
          "url /v2/account/bank is not in [/v2/tokeninfo, GET:/a/*]"),
         (bound, ["--url", "/a/b", "--method", "PUT"], "url",
@@ -1071,9 +1071,11 @@ def huge_explanations_are_cut_behind_a_character():
     good = sign(K0, claims())
     for n in range(4):  # whichever byte is the first that is not shown
         text = explain(good, *at, "--url", "/" + "a" * n + "\u00fc" * 60000)[1]
-        assert re.fullmatch(r"target /a{%d}\u00fc{126,127}\.\.\. is refused: it is too long" % n, text), text
+        assert re.fullmatch(r"target /a{%d}\.\.\. is refused: it is too long" % n, text), text
+        text = explain(good, *at, "--url", "/" + "a" * (300 + n) + "?" + "\u202e" * 40000)[1]
+        assert re.fullmatch(r"target /a{255}\.\.\. is refused: it is too long, in its query", text), text
         text = explain(good, *at, "--url", "/" + "a" * n + "\u202e" * 40000)[1]
-        assert re.fullmatch(r"target /a{%d}(\\x[0-9a-f]{2}){250,255}\.\.\. is refused: it is too long" % n,
+        assert re.fullmatch(r"target /a{%d}\.\.\. is refused: it is too long" % n,
                             text), text
     text = explain(sign(K0, claims(iss="\u202e" * 700)), *at, "--iss", "a")[1]
     assert text == 'iss is "%s", not "a"' % (r"\xe2\x80\xae" * 700)

@@ -729,7 +729,7 @@ def corner():
     """A ring file, a library of another version and one that is something else."""
     d = scratch()
     ring, fake, none = (os.path.join(d, n) for n in ("secrets", "fake.so", "none.so"))
-    with open(ring, "w") as f:
+    with open(os.open(ring, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
         f.write(ring_text())
     for path, source in ((fake, 'const char *subtoken_version(void);\n'
                                 'const char *subtoken_version(void) { return "9.9.9"; }\n'),
@@ -749,7 +749,7 @@ def the_python_binding_keeps_its_promises():
     _, env = programs()["Python"]
     out = sh(PYTHON, "-B", "-W", "error", os.path.join(HERE, "binding.py"), ring, fake, none,
              input=json.dumps(case), env=env, timeout=300)
-    assert out.count("ok ") == 6, out
+    assert out.count("ok ") == 8, out
 
 
 @test
@@ -760,6 +760,53 @@ def the_lua_binding_keeps_its_promises():
         out = sh("luajit", mode, os.path.join(HERE, "binding.lua"), ring, fake, none, str(NOW),
                  case["good"], case["other"], case["fresh"], env=env, timeout=300)
         assert out == "ok binding.lua\n", out
+
+
+@test
+def a_library_that_happens_to_lie_nearby_is_left_alone():
+    """Only a binding that lies where `make install` puts it looks into its own PREFIX."""
+    _, fake, _, _ = corner()
+    python, lua = (os.path.join(prefix(), p) for p in ("lib/python3/dist-packages/subtoken.py",
+                                                       "share/lua/5.1/subtoken.lua"))
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("SUBTOKEN_LIBRARY", "LUA_PATH", "PYTHONPATH")}
+    env["LD_LIBRARY_PATH"] = os.path.join(prefix(), "lib")
+
+    def loaded(binding, folder, relative=None):
+        """Does the binding, copied into this folder, load the fake?"""
+        d = scratch()
+        here = os.path.join(d, folder)
+        os.makedirs(here)
+        shutil.copy(binding, here)
+        at = here  # wherever it might look
+        while at != d:
+            at = os.path.dirname(at)
+            for place in (at, os.path.join(at, "lib")):
+                os.makedirs(place, exist_ok=True)
+                shutil.copy(fake, os.path.join(place, "libsubtoken.so.0"))
+        where = here if relative is None else relative
+        if binding == python:
+            command = [PYTHON, "-B", "-c", "import subtoken; subtoken.load()"]
+            named = {"PYTHONPATH": where}
+        else:
+            command = ["luajit", "-e", "require 'subtoken'.load()"]
+            named = {"LUA_PATH": where + "/?.lua"}
+        p = subprocess.run(command, cwd=d, env=dict(env, **named), capture_output=True, text=True)
+        assert p.returncode == ("9.9.9" in p.stderr), p
+        return p.returncode == 1
+
+    for folder in ("x/py", "a/b/c/d", "lib/python3", "lib/python3/dist-packages/sub", "a/python3/x",
+                   "lib/python2.7/dist-packages", "share/lua/5.1", "xlib/python3/site-packages"):
+        assert not loaded(python, folder), folder
+    for folder in ("lib/python3/dist-packages", "p/lib/python3.11/site-packages"):
+        assert loaded(python, folder), folder
+    for folder in ("x/y/z", "a/b/c/d", "lua/5.1", "share/lua/5.2", "share/lua/5.1/sub",
+                   "xshare/lua/5.1"):
+        assert not loaded(lua, folder), folder
+    assert loaded(lua, "share/lua/5.1") and loaded(lua, "p/share/lua/5.1")
+    for folder, relative in (("share/lua/5.1", "share/lua/5.1"), ("share/lua/5.1", "./share/lua/5.1"),
+                             ("x/y/z", "x/y/z")):
+        assert not loaded(lua, folder, relative), (folder, relative)
 
 
 # ---- inside nginx ----
@@ -808,7 +855,13 @@ http {
 %(slow)s
       %(answer)s
     }
-    location = /revoke { content_by_lua_block { ngx.shared.revoked:set(ngx.var.arg_sub, 1) } }
+    location = /revoke { content_by_lua_block {
+      assert(ngx.shared.revoked:safe_set(ngx.var.arg_sub, true))
+    } }
+    location = /mark { content_by_lua_block {
+      assert(ngx.shared.revoked:safe_set(":fresh", true, tonumber(ngx.var.arg_ttl)))
+    } }
+    location = /forget { content_by_lua_block { ngx.shared.revoked:flush_all() } }
   }
 }
 """ % {"d": d, "prefix": prefix(), "init": init, "port": port, "access": shown[2], "answer": answer,
@@ -839,6 +892,10 @@ http {
         sub = payload(token)["sub"]
         bearer = "Authorization: Bearer " + token
         invalid, lacking = CHALLENGE[401], CHALLENGE[403]
+        # Just started, with an empty list: nobody can know.
+        assert get("/v2/account", bearer)[:2] == (503, None)
+        assert get("/v2/account", bearer + "x")[:2] == (401, invalid)
+        assert get("/mark?ttl=60")[0] == 200
         assert get("/v2/account?v=latest", bearer) == (200, None, sub)
         assert get("/v2/items/5", bearer, method="POST")[0] == 200
         assert get("/v2/account", bearer, method="HEAD")[0] == 200
@@ -876,6 +933,20 @@ http {
         assert get("/revoke?sub=" + sub)[0] == 200
         assert get("/v2/account", bearer)[:2] == (401, invalid)
         assert get("/v2/bank", bearer)[:2] == (401, invalid)
+
+        # A list that is no longer kept up: what it has is revoked, of the rest nobody knows.
+        another = issue(data, keys[0], "--permissions", "account", "--urls", "/v2/account")
+        other = "Authorization: Bearer " + another
+        assert get("/v2/account", other)[0] == 200
+        assert get("/mark?ttl=0.2")[0] == 200
+        time.sleep(0.4)
+        assert get("/v2/account", other)[:2] == (503, None)
+        assert get("/v2/bank", other)[:2] == (503, None)
+        assert get("/v2/account", bearer)[:2] == (401, invalid)
+        assert get("/mark?ttl=60")[0] == 200
+        assert get("/v2/account", other)[0] == 200
+        assert get("/forget")[0] == 200  # as is a list that has lost what it had
+        assert get("/v2/account", bearer)[:2] == (503, None)
         errors = read(d, "error.log")
         assert "[error]" not in errors and "[alert]" not in errors, errors[-2000:]
     finally:

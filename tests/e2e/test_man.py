@@ -388,7 +388,7 @@ STATEMENTS = [
      'subtoken_jws_open(&ring, (subtoken_text){token, len}, memset(header, 7, 99), 99, &len) == '
      'SUBTOKEN_MAC && zeros(header, 99) && len == 0 && seal(&ring, 9) != 1 && token[0] == 0 && '
      'len == 0'),
-    ("subtoken_mac_compute.3", "From subtoken_jws_seal(): the ring is empty. With an empty ring "
+    ("subtoken_mac_compute.3", "From subtoken_jws_seal(): the same of the first one of the ring, or the ring is empty. With an empty ring "
      "subtoken_jws_open() returns SUBTOKEN_KID.", 'seal(&ring, 99) == 1 && '
      'subtoken_jws_open(&empty, (subtoken_text){token, len}, header, 99, &len) == SUBTOKEN_KID && '
      'seal(&empty, 99) == SUBTOKEN_NO_SECRET'),

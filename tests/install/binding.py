@@ -1,6 +1,7 @@
 """What only the Python binding promises: run by tests/e2e/test_install.py.
 usage: binding.py RING_FILE FAKE_LIBRARY NO_LIBRARY"""
-import copy, ctypes, json, logging, os, pathlib, pickle, subprocess, sys, threading, time
+import copy, ctypes, gc, json, logging, os, pathlib, pickle, subprocess, sys, tempfile
+import threading, time
 
 import subtoken
 
@@ -40,8 +41,6 @@ def rings():
     raises(FileNotFoundError, subtoken.Ring.read, RING_FILE + "-no")
     e = raises(subtoken.RingError, subtoken.Ring.from_text, content + b"k3:AAAA\n")
     assert (e.result, e.line) == ("weak_secret", 4) and "AAAA" not in str(e), e
-    assert raises(subtoken.RingError, subtoken.Ring.read, "/dev/zero").result == "too_large"
-    assert raises(subtoken.RingError, subtoken.Ring.read, os.devnull).result == "no_secret"
     raises(TypeError, subtoken.Ring)
     verifier = subtoken.Verifier(ring, without_revocations=True)
     for line in content.decode().split():
@@ -51,6 +50,38 @@ def rings():
         raises(TypeError, copy.copy, keeper)
         raises(TypeError, copy.deepcopy, keeper)
         raises(AttributeError, setattr, keeper, "x", 1)
+
+
+def ring_files():
+    """Whose content others know, or can write, is no secret."""
+    content = open(RING_FILE, "rb").read()
+    with tempfile.TemporaryDirectory() as d:
+        path, link, fifo, big = (os.path.join(d, n) for n in ("s", "link", "fifo", "big"))
+        with open(path, "wb") as f:
+            f.write(content)
+        os.symlink(path, link)
+        for mode in (0o400, 0o600, 0o640, 0o440, 0o700):
+            os.chmod(path, mode)
+            assert subtoken.Ring.read(path).kids == subtoken.Ring.read(link).kids == ("", "k1", "k2")
+        for mode in (0o644, 0o604, 0o602, 0o601, 0o620, 0o660, 0o666):
+            os.chmod(path, mode)
+            for name in (path, link, pathlib.Path(path)):
+                e = raises(PermissionError, subtoken.Ring.read, name)
+                assert str(name) in str(e) and "(mode %04o)" % mode in str(e), e
+                assert e.filename == str(name), e
+        os.mkfifo(fifo, 0o600)
+        for name in (fifo, d, os.devnull, "/dev/zero"):
+            e = raises(OSError, subtoken.Ring.read, name)
+            assert name in str(e) and "is not a regular file" in str(e), e
+        with open(os.open(big, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+            f.write(b"#" * 65536)
+        assert raises(subtoken.RingError, subtoken.Ring.read, big).result == "too_large"
+        os.truncate(big, 0)
+        assert raises(subtoken.RingError, subtoken.Ring.read, big).result == "no_secret"
+        before = len(os.listdir("/proc/self/fd"))
+        for name in (fifo, path, big):
+            raises((OSError, subtoken.RingError), subtoken.Ring.read, name)
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def wiped():
@@ -66,6 +97,62 @@ def wiped():
     assert any(bytes(raw))
     del secret
     assert not any(bytes(raw))
+
+    # In a cycle the finalizers run first: what comes after them does not compute with zeros.
+    key, seen = b"0123456789abcdef" * 2 + b"x", []
+    zeros = subtoken._Secret()
+    ctypes.memset(ctypes.byref(zeros), 0, ctypes.sizeof(zeros))
+
+    class Node:
+        def __del__(self):
+            for use in (lambda: self.secret.mac(b"x"), lambda: self.secret.check(b"x", b"y" * 32),
+                        lambda: self.secret.check(b"x", b""),
+                        lambda: self.verifier.verify(GOOD, **ASKED),
+                        lambda: self.verifier.explain(GOOD, **ASKED)):
+                try:
+                    seen.append(use())
+                except subtoken.Error as e:
+                    seen.append(e.result)
+
+    node = Node()
+    node.me, node.secret = node, subtoken.Secret(key)
+    node.verifier = subtoken.Verifier(subtoken.Ring.read(RING_FILE), without_revocations=True)
+    del node
+    gc.collect()
+    assert seen == ["no_secret"] * 5, seen
+
+
+def ending():
+    """Threads and handlers that outlive the main program have their secrets."""
+    code = """
+import atexit, json, os, sys, threading, time
+stop, seen = threading.Event(), []
+def last():  # registered first, and so run last
+    time.sleep(0.2)
+    stop.set()
+    time.sleep(0.1)
+    print(secret.check(b"x", tag), bool(verifier.verify(case["good"], **asked)), set(seen))
+    sys.stdout.flush()
+atexit.register(last)
+import subtoken
+case = json.load(sys.stdin)
+asked = dict(now=case["now"], method="GET", target="/v2/account", needs=["account"])
+secret = subtoken.Secret(b"0123456789abcdef" * 2 + b"x")
+tag = secret.mac(b"x")
+verifier = subtoken.Verifier(subtoken.Ring.read(sys.argv[1]), without_revocations=True)
+def serve():
+    while not stop.is_set():
+        try:
+            seen.append((secret.check(b"x", tag), verifier.verify(case["good"], **asked).result))
+        except Exception as e:
+            seen.append(repr(e))
+threading.Thread(target=serve, daemon=True).start()
+time.sleep(0.1)
+"""
+    p = subprocess.run([sys.executable, "-B", "-W", "error", "-c", code, RING_FILE], text=True,
+                       input=json.dumps(case), capture_output=True)
+    assert (p.returncode, p.stdout) == (0, "True True {(True, 'ok')}\n"), p
+
 
 
 def denies():
@@ -107,6 +194,10 @@ def denies():
     raises(TypeError, subtoken.Verifier, None)
     raises(ValueError, subtoken.Verifier, ring, leeway=-1)
     raises(ValueError, subtoken.Verifier, ring, max_life=2**64 + 5)
+    for nobody in ("", b""):  # would ask for tokens without any
+        raises(ValueError, subtoken.Verifier, ring, iss=nobody, without_revocations=True)
+        raises(ValueError, subtoken.Verifier, ring, aud=nobody, without_revocations=True)
+    raises(TypeError, subtoken.Verifier, ring, revokd=bool)
     # What is true only by accident does not count.
     assert not subtoken.Verifier(ring, without_revocations=1).verify(GOOD, **ASKED)
 
@@ -119,6 +210,20 @@ def arguments():
         assert (verdict.result, verdict.status) == ("invalid_argument", 500), (now, verdict)
     raises(TypeError, verifier.verify, GOOD, **dict(ASKED, now=float(NOW)))
     raises(TypeError, verifier.verify, GOOD, **dict(ASKED, needs="account"))
+    for lists in (["account"], ("account",), {"account"}, frozenset(["account"]),
+                  {"account": 1}.keys(), []):
+        assert verifier.verify(GOOD, **dict(ASKED, needs=lists)), lists
+    spent = iter(["bank"])
+    list(spent)
+    for wrong in ({"perm": "bank"}, {"account": True}, {}, {}.values(), spent, iter(()), b"bank",
+                  bytearray(), memoryview(b""), None, [None], [5], ["account", None], [["bank"]], 0,
+                  False):
+        raises(TypeError, verifier.verify, GOOD, **dict(ASKED, needs=wrong))
+        raises(TypeError, verifier.explain, GOOD, **dict(ASKED, needs=wrong))
+        if wrong is not None:
+            raises(TypeError, subtoken.url_match, wrong, "/v2/a")
+    raises(TypeError, verifier.verify, GOOD, need=["bank"], **ASKED)
+    raises(TypeError, verifier.verify, GOOD, url="/v2/../x", now=NOW)
     raises(TypeError, verifier.verify, 5, **ASKED)
     assert verifier.verify(None, **ASKED).result == "invalid_argument"
     assert verifier.verify(GOOD.encode(), now=NOW, method=b"GET", target=b"/v2/account?x=\xc3\xa9",
@@ -205,6 +310,6 @@ def versions():
     raises(RuntimeError, subtoken.load, FAKE)
 
 
-for function in (rings, wiped, denies, arguments, threads, versions):
+for function in (rings, ring_files, wiped, ending, denies, arguments, threads, versions):
     function()
     print("ok", function.__name__)

@@ -133,10 +133,15 @@ static inline subtoken_claims grant_of(const char *permissions, const char *urls
   return grant;
 }
 
-/* All of claims but the text, which nobody may read without a slice. */
+/* All of claims but the text, which nobody may read without a slice; and all. */
+static inline bool claims_are_empty(const subtoken_claims *claims) {
+  static const subtoken_claims zero;
+  return memcmp(claims, &zero, offsetof(subtoken_claims, text)) == 0;
+}
+
 static inline bool claims_are_zero(const subtoken_claims *claims) {
   const unsigned char *bytes = (const unsigned char *)claims;
-  for (size_t i = 0; i < offsetof(subtoken_claims, text); i++) {
+  for (size_t i = 0; i < sizeof *claims; i++) {
     if (bytes[i] != 0) return false;
   }
   return true;

@@ -185,12 +185,21 @@ static void each_question(void **state) {
        "target /v2/../x is refused: it has a segment of only dots and "
        "spaces"},
       {NULL, NULL, "GET", "/v2/a b", NULL, SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
-       "target /v2/a b is refused: it has a character that a path cannot "
+       "target /v2/a... is refused: it has a character that a path cannot "
        "hold unescaped"},
       {NULL, NULL, "GET", "", NULL, SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
        "target \"\" is refused: a path starts with /"},
       {NULL, NULL, "GET", "/v2/a?b#c", NULL, SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
        "target /v2/a is refused: it has a #, in its query"},
+      /* What could be meant as a query is not shown: it may hold a credential. */
+      {NULL, NULL, "GET", "/v2/a#access_token=x", "", SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
+       "target /v2/a... is refused: it has a #"},
+      {NULL, NULL, "GET", "/v2/a;access_token=x", "", SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
+       "target /v2/a... is refused: it has a character that a path cannot hold unescaped"},
+      {NULL, NULL, "GET", "/v2/a%3Faccess_token=x", "", SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
+       "target /v2/a... is refused: it has an escaped ?, # or ;"},
+      {NULL, NULL, "GET", "http://me:x@host/v2/a", "", SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
+       "target ... is refused: a path starts with /"},
       {NULL, NULL, "GET", "/v2/x?access_token=secret", NULL, SUBTOKEN_OK, SUBTOKEN_URL,
        "url GET /v2/x is not in [/v2/tokeninfo, GET:/v2/a/*]"},
       {NULL, NULL, "", "/v2/x", NULL, SUBTOKEN_OK, SUBTOKEN_URL,

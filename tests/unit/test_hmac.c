@@ -139,7 +139,7 @@ static void very_long(void **state) {
     uint32_t hash[8];
     uint64_t bits = (counts[i] + 64) * 8;
     subtoken_mac mac;
-    subtoken_mac_start(&mac, &secret);
+    assert_int_equal(subtoken_mac_start(&mac, &secret), SUBTOKEN_OK);
     mac.len = counts[i];
     subtoken_mac_finish(&mac, got);
     for (size_t j = 0; j < 8; j++) block[63 - j] = (uint8_t)(bits >> 8 * j);
@@ -177,7 +177,7 @@ static void in_pieces(void **state) {
       subtoken_text front = exact(bytes, cut), back = exact(bytes + cut, len - cut);
       subtoken_mac mac;
       memset(&mac, 0x55, sizeof mac);
-      subtoken_mac_start(&mac, cut % 2 == 0 ? &secret : &plain);
+      assert_int_equal(subtoken_mac_start(&mac, cut % 2 == 0 ? &secret : &plain), SUBTOKEN_OK);
       subtoken_mac_update(&mac, front.data, cut);
       subtoken_mac_update(&mac, NULL, 0);
       subtoken_mac_update(&mac, back.data, len - cut);
@@ -205,7 +205,7 @@ static void in_more_pieces(void **state) {
     for (size_t b = 0; b <= 131; b += b < 60 ? 9 : 1) {
       for (size_t c = 0; c <= 131; c += 13) {
         st_hmac(&secret, bytes, a + b + c, want);
-        subtoken_mac_start(&mac, &secret);
+        assert_int_equal(subtoken_mac_start(&mac, &secret), SUBTOKEN_OK);
         subtoken_mac_update(&mac, bytes, a);
         subtoken_mac_update(&mac, bytes + a, b);
         subtoken_mac_update(&mac, bytes + a + b, c);
@@ -215,7 +215,7 @@ static void in_more_pieces(void **state) {
     }
   }
   st_hmac(&secret, bytes, sizeof bytes, want);
-  subtoken_mac_start(&mac, &secret);
+  assert_int_equal(subtoken_mac_start(&mac, &secret), SUBTOKEN_OK);
   for (size_t i = 0; i < sizeof bytes; i++) subtoken_mac_update(&mac, bytes + i, 1);
   subtoken_mac_finish(&mac, got);
   assert_memory_equal(want, got, sizeof got);
@@ -286,6 +286,30 @@ static void absent_arguments(void **state) {
 }
 
 /* A secret that is refused leaves nothing behind. */
+/* All zero, it would be a key that everybody knows. */
+static void unset_secrets(void **state) {
+  (void)state;
+  static const subtoken_secret zero;
+  subtoken_secret wiped;
+  subtoken_mac mac;
+  uint8_t out[SUBTOKEN_MAC_LEN];
+  assert_int_equal(subtoken_secret_set(&wiped, ST_TEXT("k"), TEST_SECRET, 32), SUBTOKEN_OK);
+  assert_int_equal(subtoken_mac_compute(&wiped, "x", 1, out), SUBTOKEN_OK);
+  assert_int_equal(subtoken_mac_check(&wiped, "x", 1, out), SUBTOKEN_OK);
+  subtoken_wipe(&wiped, sizeof wiped);
+  st_hmac(&zero, "x", 1, out); /* what anybody can compute */
+  const subtoken_secret *rows[] = {&zero, &wiped};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    assert_int_equal(subtoken_mac_check(rows[i], "x", 1, out), SUBTOKEN_NO_SECRET);
+    uint8_t other[SUBTOKEN_MAC_LEN] = {1};
+    assert_int_equal(subtoken_mac_compute(rows[i], "x", 1, other), SUBTOKEN_NO_SECRET);
+    assert_int_equal(other[0], 0);
+    assert_int_equal(subtoken_mac_start(&mac, rows[i]), SUBTOKEN_NO_SECRET);
+  }
+  assert_int_equal(subtoken_mac_start(&mac, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_mac_start(NULL, &zero), SUBTOKEN_INVALID_ARGUMENT);
+}
+
 static void secrets(void **state) {
   (void)state;
   static const subtoken_secret no_secret;
@@ -331,7 +355,8 @@ int main(void) {
       cmocka_unit_test(key_lengths),      cmocka_unit_test(by_definition),
       cmocka_unit_test(very_long),        cmocka_unit_test(in_pieces),
       cmocka_unit_test(in_more_pieces),   cmocka_unit_test(each_bit_counts),
-      cmocka_unit_test(absent_arguments), cmocka_unit_test(secrets),
+      cmocka_unit_test(absent_arguments), cmocka_unit_test(unset_secrets),
+      cmocka_unit_test(secrets),
   };
   return cmocka_run_group_tests_name("hmac", tests, NULL, NULL);
 }

@@ -192,7 +192,7 @@ static void test_key_refused(void **state) {
     says = rows[i].says;
     assert_int_equal(identify_key(KEY), rows[i].result);
     check_event(rows[i].event);
-    assert_true(claims_are_zero(&identity.grant));
+    assert_true(claims_are_empty(&identity.grant));
     assert_false(identity.is_key);
   }
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
@@ -209,7 +209,7 @@ static void test_key_disabled(void **state) {
   stored.disabled = true;
   assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
   check_event("key_disabled");
-  assert_true(claims_are_zero(&identity.grant));
+  assert_true(claims_are_empty(&identity.grant));
 }
 
 /* A key has no leeway: its expiry is its issuer's own. */
@@ -222,7 +222,7 @@ static void test_key_expired(void **state) {
   check_event("key_expired");
   stored.expires_at = NOW - 1;
   assert_int_equal(identify_key(KEY), SUBTOKEN_EXPIRED);
-  assert_true(claims_are_zero(&identity.grant));
+  assert_true(claims_are_empty(&identity.grant));
 }
 
 /* What is no key in shape is never looked up as one. */
@@ -234,7 +234,7 @@ static void test_not_a_key(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_result result = identify_key(rows[i]);
     CHECK(subtoken_result_status(result) == 401, "%s: %d", rows[i], result);
-    assert_true(claims_are_zero(&identity.grant));
+    assert_true(claims_are_empty(&identity.grant));
   }
   assert_int_equal(asked, 0);
 }
@@ -275,7 +275,7 @@ static void test_subtoken_of_store(void **state) {
     subtoken_result result = identify_token("[\"account\"]", "", NOW);
     CHECK(result == rows[i].result, "row %zu: %s", i, subtoken_result_name(result));
     check_event(rows[i].event);
-    assert_true(claims_are_zero(&identity.grant));
+    assert_true(claims_are_empty(&identity.grant));
   }
 }
 
@@ -317,7 +317,7 @@ static void test_subtoken_urls(void **state) {
   assert_int_equal(identify_token("[]", ",\"urls\":[\"POST:" PATH "\"]", NOW), SUBTOKEN_URL);
   check_event("url");
   assert_int_equal(identify_token("[]", ",\"urls\":[\"/v2/account\"]", NOW), SUBTOKEN_URL);
-  assert_true(claims_are_zero(&identity.grant));
+  assert_true(claims_are_empty(&identity.grant));
 }
 
 /* A token is worth no more than the store grants its sub now. */

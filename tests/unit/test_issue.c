@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include "subtoken/mac.h"
+
 static subtoken_ring ring;
 static char out[SUBTOKEN_ISSUED_MAX + 1];
 
@@ -124,10 +126,24 @@ static void refused(void **state) {
   static subtoken_claims zero;
   size_t len = 9;
   assert_int_not_equal(subtoken_issue(&ring, &zero, out, sizeof out, &len), SUBTOKEN_OK);
-  memset(&ring, 0, sizeof ring);
+  /* A token does not say nbf, so that one which lies ahead would be forgotten. */
   subtoken_claims claims = grant_of("a", NULL);
-  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_NO_SECRET);
-  assert_true(len == 0 && out[0] == '\0');
+  claims.iat = 10;
+  claims.nbf = 11;
+  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  claims.nbf = 10;
+  assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+  /* A secret that was never set, or was wiped, is one that everybody knows. */
+  subtoken_wipe(&ring.secrets[0], sizeof ring.secrets[0]);
+  for (size_t count = 0; count <= 1; count++) {
+    ring.count = count;
+    len = 9;
+    out[0] = 'x';
+    assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_NO_SECRET);
+    assert_true(len == 0 && out[0] == '\0');
+    assert_int_equal(subtoken_jws_seal(&ring, "x", 1, out, sizeof out, &len), SUBTOKEN_NO_SECRET);
+  }
 }
 
 static void reads_back(void **state) {
