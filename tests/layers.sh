@@ -28,7 +28,7 @@ data=$(objdump -h "$b/pure.o" | awk '$2 == ".data" && $3 !~ /^0+$/ { print $3 }'
 # Only x86.c may use instructions that a processor can lack; it is called after asking.
 for object in "$@"; do
 	case $object in */x86.o) continue ;; esac
-	if objdump -d --no-show-raw-insn "$object" | grep -qE '[[:space:]](sha256|pshufb|pextr|v[a-z]+[[:space:]])'; then
+	if objdump -d --no-show-raw-insn "$object" | grep -qE '[[:space:]](sha256|pshufb|palignr|pmaddubsw|pblend|ptest|p(extr|insr)[bdq]|v[a-z]+)[[:space:]a-z0-9]'; then
 		say "$object uses instructions beyond SSE2"
 	fi
 done

@@ -31,8 +31,7 @@ static void look(explained *e) {
   if (st_base64url_decode(e->jws.header, e->header, sizeof e->header, &len)) e->header_len = len;
   if (!st_base64url_decode(e->jws.payload, e->claims.text, sizeof e->claims.text, &len)) return;
   e->claims.text_len = (uint16_t)len;
-  subtoken_text aud = e->verifier != NULL ? e->verifier->aud : (subtoken_text){NULL, 0};
-  e->read = st_claims_read(0, &e->claims, aud, &e->fault) == SUBTOKEN_OK;
+  e->read = st_claims_read(0, &e->claims, e->verifier->aud, &e->fault) == SUBTOKEN_OK;
 }
 
 /* ---- pieces of sentences ---- */
@@ -40,12 +39,8 @@ static void look(explained *e) {
 #define LAST_DATE INT64_C(253402300799) /* the last second of the year 9999 */
 #define TARGET_SHOWN 256                /* so that what decided is not pushed out */
 
-static void say(st_writer *w, const char *words) {
-  for (; *words != '\0'; words++) st_write_char(w, *words);
-}
-
 static void say_time(st_writer *w, const char *claim, int64_t seconds) {
-  say(w, claim);
+  st_write_words(w, claim);
   st_write_char(w, ' ');
   if (seconds <= LAST_DATE) {
     st_date_write(w, seconds, false);
@@ -63,15 +58,15 @@ static void say_span(st_writer *w, int64_t seconds) {
   size_t i = 0;
   while (seconds < rows[i].from) i++;
   st_write_int(w, seconds / rows[i].unit);
-  say(w, rows[i].name);
+  st_write_words(w, rows[i].name);
 }
 
 /* `31536001 s (365 days)`: where two spans are compared, a second decides. */
 static void say_exact_span(st_writer *w, int64_t seconds) {
   st_write_int(w, seconds);
-  say(w, " s");
+  st_write_words(w, " s");
   if (seconds < 120) return;
-  say(w, " (");
+  st_write_words(w, " (");
   say_span(w, seconds);
   st_write_char(w, ')');
 }
@@ -82,7 +77,7 @@ static void say_quoted(st_writer *w, subtoken_text text) {
   subtoken_text piece;
   st_write_char(w, '"');
   for (bool first = true; st_cut(&cutter, '"', &piece); first = false) {
-    if (!first) say(w, "\\\"");
+    if (!first) st_write_words(w, "\\\"");
     st_write_shown(w, piece);
   }
   st_write_char(w, '"');
@@ -91,7 +86,7 @@ static void say_quoted(st_writer *w, subtoken_text text) {
 /* As it stands, but what would be invisible in quotes. */
 static void say_word(st_writer *w, subtoken_text text) {
   if (text.len == 0) {
-    say(w, "\"\"");
+    st_write_words(w, "\"\"");
   } else {
     st_write_shown(w, text);
   }
@@ -101,7 +96,7 @@ static void say_list(st_writer *w, const subtoken_claims *claims, const subtoken
                      size_t count) {
   st_write_char(w, '[');
   for (size_t i = 0; i < count; i++) {
-    if (i > 0) say(w, ", ");
+    if (i > 0) st_write_words(w, ", ");
     say_word(w, subtoken_claims_text(claims, list[i]));
   }
   st_write_char(w, ']');
@@ -140,31 +135,31 @@ static void explain_malformed(st_writer *w, explained *e) {
   size_t dots = 0;
   for (size_t i = 0; i < e->token.len; i++) dots += e->token.data[i] == '.';
   if (!e->split || dots != 2) {
-    say(w, "it has ");
+    st_write_words(w, "it has ");
     st_write_int(w, (int64_t)dots);
-    say(w, dots == 1 ? " dot" : " dots");
-    say(w, "; a token is three parts that are not empty, with two dots between them");
+    st_write_words(w, dots == 1 ? " dot" : " dots");
+    st_write_words(w, "; a token is three parts that are not empty, with two dots between them");
   } else if (e->header_len == 0) {
-    say(w, "the header is not base64url without padding");
+    st_write_words(w, "the header is not base64url without padding");
   } else if (e->claims.text_len == 0) {
-    say(w, "the payload is not base64url without padding");
+    st_write_words(w, "the payload is not base64url without padding");
   } else if (!st_base64url_valid(e->jws.mac)) {
-    say(w, "the signature is not base64url without padding");
+    st_write_words(w, "the signature is not base64url without padding");
   } else if (!read_header(e, ST_TEXT(""), &unused, NULL)) {
-    say(w, "the header is not an object in strict JSON");
+    st_write_words(w, "the header is not an object in strict JSON");
   } else {
-    say(w, "the claims are not an object in strict JSON");
+    st_write_words(w, "the claims are not an object in strict JSON");
   }
 }
 
 /* `alg is "none"`, `alg is no string`, `alg is missing`. */
 static void say_member(st_writer *w, const char *name, const member *found) {
-  say(w, name);
+  st_write_words(w, name);
   if (found->string) {
-    say(w, " is ");
+    st_write_words(w, " is ");
     say_quoted(w, found->value);
   } else {
-    say(w, found->there ? " is no string" : " is missing");
+    st_write_words(w, found->there ? " is no string" : " is missing");
   }
 }
 
@@ -172,26 +167,26 @@ static void explain_alg(st_writer *w, explained *e) {
   member alg;
   (void)read_header(e, ST_TEXT("alg"), &alg, NULL);
   say_member(w, "alg", &alg);
-  say(w, ", not \"HS256\"");
+  st_write_words(w, ", not \"HS256\"");
 }
 
 static void explain_header(st_writer *w, explained *e) {
   member typ;
   subtoken_text forbidden = {NULL, 0};
   if (e->jws.header.len > SUBTOKEN_HEADER_MAX) {
-    say(w, "the header part has ");
+    st_write_words(w, "the header part has ");
     st_write_int(w, (int64_t)e->jws.header.len);
-    say(w, " characters, at most 1024 are looked at");
+    st_write_words(w, " characters, at most 1024 are looked at");
     return;
   }
   (void)read_header(e, ST_TEXT("typ"), &typ, &forbidden);
   if (typ.there && !(typ.string && st_text_is(typ.value, "JWT"))) {
     say_member(w, "typ", &typ);
-    say(w, ", not \"JWT\"");
+    st_write_words(w, ", not \"JWT\"");
   } else {
-    say(w, "the header has ");
+    st_write_words(w, "the header has ");
     say_quoted(w, forbidden);
-    say(w, ", which changes what a token means");
+    st_write_words(w, ", which changes what a token means");
   }
 }
 
@@ -199,7 +194,7 @@ static void say_kid(st_writer *w, subtoken_text kid) {
   if (kid.len > 0) {
     say_quoted(w, kid);
   } else {
-    say(w, "(unnamed)");
+    st_write_words(w, "(unnamed)");
   }
 }
 
@@ -207,10 +202,10 @@ static void explain_kid(st_writer *w, explained *e) {
   member kid;
   (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
   say_member(w, "kid", &kid);
-  say(w, ", the secrets are [");
+  st_write_words(w, ", the secrets are [");
   const subtoken_ring *ring = e->verifier->ring;
   for (size_t i = 0; ring != NULL && i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
-    if (i > 0) say(w, ", ");
+    if (i > 0) st_write_words(w, ", ");
     say_kid(w, (subtoken_text){ring->secrets[i].kid, ring->secrets[i].kid_len});
   }
   st_write_char(w, ']');
@@ -220,13 +215,13 @@ static void explain_mac(st_writer *w, explained *e) {
   member kid;
   size_t bytes = ST_BASE64URL_BYTES(e->jws.mac.len);
   if (bytes != ST_HASH_LEN) {
-    say(w, "the signature has ");
+    st_write_words(w, "the signature has ");
     st_write_int(w, (int64_t)bytes);
-    say(w, " bytes, not 32");
+    st_write_words(w, " bytes, not 32");
     return;
   }
   (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
-  say(w, "the signature was not made over these bytes with the secret ");
+  st_write_words(w, "the signature was not made over these bytes with the secret ");
   say_kid(w, kid.value);
 }
 
@@ -237,23 +232,23 @@ static void explain_times(st_writer *w, const explained *e, subtoken_result resu
     say_time(w, "exp", claims->exp);
     say_time(w, " is not after iat", claims->iat);
   } else if (result == SUBTOKEN_TTL) {
-    say(w, "from iat to exp it is ");
+    st_write_words(w, "from iat to exp it is ");
     say_exact_span(w, claims->exp - claims->iat);
-    say(w, ", at most ");
+    st_write_words(w, ", at most ");
     say_exact_span(w, e->verifier->max_life);
-    say(w, " are allowed");
+    st_write_words(w, " are allowed");
   } else if (result == SUBTOKEN_EXPIRED) {
     say_time(w, "exp", claims->exp);
-    say(w, " was ");
+    st_write_words(w, " was ");
     say_span(w, now - claims->exp);
-    say(w, " ago");
+    st_write_words(w, " ago");
   } else {
     bool nbf = result == SUBTOKEN_NOT_YET;
     int64_t at = nbf ? claims->nbf : claims->iat;
     say_time(w, nbf ? "nbf" : "iat", at);
-    say(w, " is ");
+    st_write_words(w, " is ");
     say_span(w, at - now);
-    say(w, " ahead");
+    st_write_words(w, " ahead");
   }
 }
 
@@ -267,13 +262,13 @@ static void say_audience(st_writer *w, explained *e) {
   if (!st_json_object(&json)) return;
   while (st_json_member(&json, &name) && !st_text_is(name, "aud")) (void)st_json_skip(&json);
   if (json.failed || !st_text_is(name, "aud")) {
-    say(w, "missing");
+    st_write_words(w, "missing");
   } else if (st_json_peek(&json) == '"') {
     if (st_json_string(&json, &value)) say_quoted(w, value);
   } else if (st_json_array(&json)) {
     st_write_char(w, '[');
     while (st_json_element(&json) && st_json_string(&json, &value)) {
-      if (shown++ > 0) say(w, ", ");
+      if (shown++ > 0) st_write_words(w, ", ");
       say_quoted(w, value);
     }
     st_write_char(w, ']');
@@ -283,15 +278,15 @@ static void say_audience(st_writer *w, explained *e) {
 static void explain_parties(st_writer *w, explained *e, subtoken_result result) {
   bool aud = result == SUBTOKEN_AUD;
   subtoken_text iss = subtoken_claims_text(&e->claims, e->claims.iss);
-  say(w, aud ? "aud is " : "iss is ");
+  st_write_words(w, aud ? "aud is " : "iss is ");
   if (aud) {
     say_audience(w, e);
   } else if (iss.len > 0) {
     say_quoted(w, iss);
   } else {
-    say(w, "empty or missing");
+    st_write_words(w, "empty or missing");
   }
-  say(w, ", not ");
+  st_write_words(w, ", not ");
   say_quoted(w, aud ? e->verifier->aud : e->verifier->iss);
 }
 
@@ -314,12 +309,12 @@ static size_t path_len(subtoken_text target, subtoken_result result) {
 static void say_target(st_writer *w, subtoken_text target, subtoken_result result) {
   size_t len = path_len(target, result);
   if (target.data == NULL) {
-    say(w, "(none given)");
+    st_write_words(w, "(none given)");
     return;
   }
   st_write_shown(w, (subtoken_text){target.data, len});
-  if (len < target.len && target.data[len] != '?') say(w, "...");
-  if (target.len == 0) say(w, "\"\"");
+  if (len < target.len && target.data[len] != '?') st_write_words(w, "...");
+  if (target.len == 0) st_write_words(w, "\"\"");
 }
 
 void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) {
@@ -332,19 +327,19 @@ void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) 
 
 void st_explain_fault(st_writer *w, subtoken_text target) {
   st_path path;
-  say(w, "target ");
+  st_write_words(w, "target ");
   say_target(w, target, SUBTOKEN_BAD_TARGET);
-  say(w, " is refused: ");
-  say(w, subtoken_fault_text(st_target_read(target, &path)));
+  st_write_words(w, " is refused: ");
+  st_write_words(w, subtoken_fault_text(st_target_read(target, &path)));
   st_cutter cutter = {target, false};
   (void)st_cut(&cutter, '?', &target);
-  if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) say(w, ", in its query");
+  if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) st_write_words(w, ", in its query");
 }
 
 static void explain_url(st_writer *w, const explained *e) {
-  say(w, "url ");
+  st_write_words(w, "url ");
   st_explain_asked(w, e->request->method, e->request->target);
-  say(w, " is not in ");
+  st_write_words(w, " is not in ");
   say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
 }
 
@@ -363,13 +358,13 @@ static void explain_needs(st_writer *w, const explained *e) {
   if (decision != NULL) need = lacking(&e->claims, decision->needs, decision->needs_count);
   if (need == NULL) need = lacking(&e->claims, e->request->needs, e->request->needs_count);
   if (need != NULL) {
-    say(w, "it needs ");
+    st_write_words(w, "it needs ");
     say_word(w, *need);
-    say(w, ", ");
+    st_write_words(w, ", ");
   } else if (decision != NULL && decision->json_rpc) {
-    say(w, "it needs an API that the body names, ");
+    st_write_words(w, "it needs an API that the body names, ");
   }
-  say(w, "the token has ");
+  st_write_words(w, "the token has ");
   say_list(w, &e->claims, e->claims.permissions, e->claims.permission_count);
 }
 
@@ -377,7 +372,7 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
     case SUBTOKEN_TOO_LARGE:
       st_write_int(w, (int64_t)e->token.len);
-      say(w, " characters, at most 8192 are looked at");
+      st_write_words(w, " characters, at most 8192 are looked at");
       break;
     case SUBTOKEN_MALFORMED: explain_malformed(w, e); break;
     case SUBTOKEN_ALG: explain_alg(w, e); break;
@@ -385,12 +380,12 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
     case SUBTOKEN_KID: explain_kid(w, e); break;
     case SUBTOKEN_MAC: explain_mac(w, e); break;
     case SUBTOKEN_CLAIMS:
-      say(w, "claim ");
+      st_write_words(w, "claim ");
       say_quoted(w, e->fault);
-      say(w, " is missing or of the wrong form");
+      st_write_words(w, " is missing or of the wrong form");
       break;
-    case SUBTOKEN_FEED_STALE: say(w, "no trustworthy revocation data"); break;
-    default: say(w, "the question cannot be asked like this");
+    case SUBTOKEN_FEED_STALE: st_write_words(w, "no trustworthy revocation data"); break;
+    default: st_write_words(w, "the question cannot be asked like this");
   }
 }
 
@@ -400,9 +395,9 @@ static void explain_read(st_writer *w, explained *e, subtoken_result result) {
     case SUBTOKEN_ISS:
     case SUBTOKEN_AUD: explain_parties(w, e, result); break;
     case SUBTOKEN_REVOKED:
-      say(w, "sub ");
+      st_write_words(w, "sub ");
       st_write_shown(w, subtoken_claims_text(&e->claims, e->claims.sub));
-      say(w, " is revoked");
+      st_write_words(w, " is revoked");
       break;
     case SUBTOKEN_BAD_TARGET: st_explain_fault(w, e->request->target); break;
     case SUBTOKEN_URL: explain_url(w, e); break;
@@ -431,7 +426,7 @@ void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_
   } else if (e.read) {
     explain_read(w, &e, result);
   } else {
-    say(w, "this is not what the token says");
+    st_write_words(w, "this is not what the token says");
   }
 }
 
