@@ -101,6 +101,10 @@ static void issued_again(const subtoken_claims *claims) {
   subtoken_request request = {.now = NOW};
   size_t len;
   subtoken_result result = subtoken_issue(&ring, claims, token, sizeof token, &len);
+  if (claims->nbf > claims->iat) { /* an issued token says no nbf and would be good too early */
+    HOLD(result == SUBTOKEN_INVALID_ARGUMENT);
+    return;
+  }
   HOLD(result == SUBTOKEN_OK || result == SUBTOKEN_TOO_LARGE);
   if (result != SUBTOKEN_OK) return;
   if (!claims->every_url) {
