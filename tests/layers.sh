@@ -61,6 +61,7 @@ may core core base subtoken
 may app app core base subtoken
 may store store app core base subtoken
 may shell shell store app core base subtoken
+may edge core base subtoken
 
 sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/sqlite' || true)
 [ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite*, not $sqlite"

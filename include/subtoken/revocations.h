@@ -92,6 +92,7 @@ typedef enum subtoken_feed_result {
   SUBTOKEN_FEED_INDEX,   /* the index does not describe the hashes */
   SUBTOKEN_FEED_ORDER,   /* the hashes do not strictly ascend */
   SUBTOKEN_FEED_TEXT,    /* not canonical base64url */
+  SUBTOKEN_FEED_IO,      /* a file of it cannot be read (feed.h) */
 
   /* Why good bytes are not taken. */
   SUBTOKEN_FEED_PAIR,     /* the heartbeat names another snapshot */

@@ -168,6 +168,7 @@ static const struct {
     [SUBTOKEN_FEED_INDEX] = {"index", bad, "its index does not describe its hashes"},
     [SUBTOKEN_FEED_ORDER] = {"order", bad, "its hashes do not ascend"},
     [SUBTOKEN_FEED_TEXT] = {"text", bad, "it is not base64url"},
+    [SUBTOKEN_FEED_IO] = {"io", bad, "a file cannot be read"},
     [SUBTOKEN_FEED_PAIR] = {"pair", bad, "the heartbeat names another snapshot"},
     [SUBTOKEN_FEED_FUTURE] = {"future", bad, "the heartbeat is from the future"},
     [SUBTOKEN_FEED_REPLAY] = {"replay", rollback, "the heartbeat is older than one before it"},
