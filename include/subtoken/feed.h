@@ -28,7 +28,8 @@
  * FILE.seen, where there is one, is the highest sequence that a pull has seen, as decimal
  * digits and a newline: nothing below it is taken, so that putting back an old pair of files
  * and starting again undoes no revocation. It has no MAC; whoever forges it can only make
- * the data too old, which anybody can who may write there.
+ * the data too old, which anybody can who may write there. One that says anything else, or
+ * cannot be read, says 0.
  */
 #ifndef SUBTOKEN_FEED_H
 #define SUBTOKEN_FEED_H
@@ -55,18 +56,21 @@ typedef struct subtoken_feed_settings {
 typedef struct subtoken_feed_file {
   subtoken_feed feed;        /* what is in force: read it, and pass it to subtoken_feed_* */
   subtoken_feed_result last; /* what became of the files as they were last found */
-  int error;                 /* errno, with SUBTOKEN_FEED_IO */
+  int error;                 /* errno, with SUBTOKEN_FEED_IO; EINVAL: no regular file */
   size_t size;               /* bytes of the snapshot in force */
 
   /* The library's. */
   subtoken_revocations_opening opening;
-  subtoken_revocations view;
+  subtoken_revocations view; /* of fresh, once it is checked */
   char path[SUBTOKEN_FEED_PATH_MAX + 8];
-  void *current, *fresh; /* the snapshot in force; the one that is being read */
-  size_t current_room, fresh_room, fresh_len, fresh_read;
-  int descriptor; /* of the file that is being read */
+  size_t path_len;
+  void *current, *fresh, *old; /* the bytes in force, those that may follow, those that go */
+  size_t fresh_len, fresh_read, old_len;
+  subtoken_feed_result found; /* what became of FILE alone */
+  uint64_t ring;              /* under which it was looked at */
+  int descriptor;             /* of the file that is being read */
   int state;
-  int64_t stamps[2][5]; /* what the files were when they were last looked at */
+  int64_t stamps[3][5]; /* what the files were when they were last read */
 } subtoken_feed_file;
 
 /* Says where the files are; reads nothing yet. SUBTOKEN_FEED_INVALID_ARGUMENT when path is
@@ -82,13 +86,17 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_start(
  *                        SUBTOKEN_FEED_IO a file cannot be read (.error, ENOENT among others).
  *                        Call again at the next look: a pair that was just being replaced,
  *                        or a ring that had not come yet, is read again then.
- * When nothing has changed it costs three stat() calls. ring is the one in force now.
- * now and monotonic are as in revocations.h.
+ * When nothing has changed it costs three stat() calls; a snapshot that was refused is not
+ * read again before it, or the ring, changes. A heartbeat for the snapshot in force is
+ * taken whatever became of FILE since. ring is the one in force now, and may go when the
+ * call returns. now and monotonic are as in revocations.h.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_poll(
     subtoken_feed_file *file, const subtoken_ring *ring, int64_t now, int64_t monotonic);
 
-/* The same until there is no more to do; for starting, and for programs that may block. */
+/* The same until there is no more to do, for starting and for programs that may block; a pair
+ * that does not match has up to a second to be replaced.
+ */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_load(
     subtoken_feed_file *file, const subtoken_ring *ring, int64_t now, int64_t monotonic);
 

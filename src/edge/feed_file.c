@@ -1,0 +1,393 @@
+/* feed_file - the two files of a feed, taken up as they change: see subtoken/feed.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "subtoken/feed.h"
+
+#define NS INT64_C(1000000000)
+/* Giving back pages takes its time, too: this much is some 50 us. */
+#define RELEASED_AT_ONCE ((size_t)1 << 20)
+#define SEEN_MAX 20 /* 19 digits and a newline */
+#define HEAD_LEN 128
+#define PAIR_TRIES 50
+#define PAIR_PAUSE_NS 20000000
+
+enum { STOPPED, IDLE, READING, CHECKING };
+enum { SNAPSHOT, HEARTBEAT, SEEN };
+
+/* What decides at a poll. */
+typedef struct moment {
+  const subtoken_ring *ring;
+  int64_t now;
+  int64_t monotonic;
+} moment;
+
+/* ---- files ---- */
+
+/* Its name; it stands in the path until the next one is asked for. */
+static const char *name_of(subtoken_feed_file *file, int which) {
+  static const char suffixes[][8] = {"", ".alive", ".seen"};
+  memcpy(file->path + file->path_len, suffixes[which], sizeof suffixes[which]);
+  return file->path;
+}
+
+/* 0, or an errno; anything but a regular file might make us wait, or do what opening it does. */
+static int stamp_of(const struct stat *status, int64_t stamp[5]) {
+  if (S_ISDIR(status->st_mode)) return EISDIR;
+  if (!S_ISREG(status->st_mode)) return EINVAL;
+  stamp[0] = (int64_t)status->st_dev;
+  stamp[1] = (int64_t)status->st_ino;
+  stamp[2] = (int64_t)status->st_size;
+  stamp[3] = (int64_t)status->st_mtim.tv_sec * NS + status->st_mtim.tv_nsec;
+  stamp[4] = (int64_t)status->st_ctim.tv_sec * NS + status->st_ctim.tv_nsec;
+  return 0;
+}
+
+static int look(subtoken_feed_file *file, int which, int64_t stamp[5]) {
+  struct stat status;
+  if (stat(name_of(file, which), &status) != 0) return errno;
+  return stamp_of(&status, stamp);
+}
+
+static bool changed(const subtoken_feed_file *file, int which, const int64_t stamp[5]) {
+  return memcmp(file->stamps[which], stamp, sizeof file->stamps[which]) != 0;
+}
+
+static void forget(subtoken_feed_file *file, int which) {
+  memset(file->stamps[which], 0, sizeof file->stamps[which]);
+}
+
+/* Open what look has found to be a regular file; the stamp that is kept is that of what was
+ * opened, before it is read, so that a change meanwhile is seen at the next look.
+ */
+static int open_for_reading(subtoken_feed_file *file, int which, int *descriptor) {
+  struct stat status;
+  int failure;
+  do {
+    *descriptor = open(name_of(file, which), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  } while (*descriptor < 0 && errno == EINTR);
+  if (*descriptor < 0) return errno;
+  failure = fstat(*descriptor, &status) != 0 ? errno : stamp_of(&status, file->stamps[which]);
+  if (failure == 0) return 0;
+  (void)close(*descriptor);
+  *descriptor = -1;
+  forget(file, which);
+  return failure;
+}
+
+/* A few bytes at once: of a small file one more than it may have. -1, and errno. */
+static ssize_t read_at(int descriptor, void *out, size_t size, size_t at) {
+  ssize_t got;
+  do {
+    got = pread(descriptor, out, size, (off_t)at);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+static int read_small(subtoken_feed_file *file, int which, void *out, size_t size, size_t *len) {
+  int descriptor;
+  int failure = open_for_reading(file, which, &descriptor);
+  *len = 0;
+  if (failure != 0) return failure;
+  ssize_t got = read_at(descriptor, out, size, 0);
+  failure = got < 0 ? errno : 0;
+  if (got > 0) *len = (size_t)got;
+  (void)close(descriptor);
+  if (failure != 0) forget(file, which);
+  return failure;
+}
+
+/* ---- memory ---- */
+
+/* At a poll's beginning there is nothing old, so there is room for one. */
+static void let_go(subtoken_feed_file *file, void *memory, size_t len) {
+  if (memory == NULL) return;
+  file->old = memory;
+  file->old_len = len;
+}
+
+static void drop_fresh(subtoken_feed_file *file) {
+  let_go(file, file->fresh, file->fresh_len);
+  file->fresh = NULL;
+  subtoken_wipe(&file->opening, sizeof file->opening);
+  memset(&file->view, 0, sizeof file->view);
+}
+
+/* False as long as some is left. */
+static bool release_some(subtoken_feed_file *file) {
+  if (file->old == NULL) return true;
+  size_t len = file->old_len < RELEASED_AT_ONCE ? file->old_len : RELEASED_AT_ONCE;
+  (void)munmap(file->old, len);
+  file->old = len < file->old_len ? (uint8_t *)file->old + len : NULL;
+  file->old_len -= len;
+  return file->old == NULL;
+}
+
+static void close_it(subtoken_feed_file *file) {
+  if (file->descriptor >= 0) (void)close(file->descriptor);
+  file->descriptor = -1;
+}
+
+/* ---- the heartbeat ---- */
+
+static subtoken_feed_result cannot_read(subtoken_feed_file *file, int failure) {
+  file->error = failure;
+  return SUBTOKEN_FEED_IO;
+}
+
+static void put_in_force(subtoken_feed_file *file) {
+  void *old = file->current;
+  size_t old_len = file->size;
+  file->current = file->fresh;
+  file->size = file->fresh_len;
+  file->fresh = NULL;
+  memset(&file->view, 0, sizeof file->view);
+  let_go(file, old, old_len);
+}
+
+/* The fresh snapshot, when there is one and the heartbeat names it; else the heartbeat may
+ * still be for the one in force, which then grows no older than it has to.
+ */
+static subtoken_feed_result take(subtoken_feed_file *file, const subtoken_heartbeat *heartbeat,
+                                 const moment *at) {
+  subtoken_feed *feed = &file->feed;
+  if (file->fresh == NULL) {
+    return subtoken_feed_take(feed, NULL, heartbeat, at->now, at->monotonic);
+  }
+  subtoken_feed_result result =
+      subtoken_feed_take(feed, &file->view, heartbeat, at->now, at->monotonic);
+  if (result == SUBTOKEN_FEED_OK) {
+    put_in_force(file);
+    return result;
+  }
+  if (file->view.sequence < feed->sequence) {
+    file->found = SUBTOKEN_FEED_ROLLBACK;
+    drop_fresh(file);
+  }
+  subtoken_feed_result for_current =
+      subtoken_feed_take(feed, NULL, heartbeat, at->now, at->monotonic);
+  (void)for_current;
+  return result;
+}
+
+/* Read unless it is the one in force: what was refused may be good by now, because the
+ * ring has changed or its T has come, and it is short.
+ */
+static subtoken_feed_result look_at_heartbeat(subtoken_feed_file *file, const moment *at) {
+  int64_t stamp[5];
+  uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN + 1];
+  size_t len;
+  subtoken_heartbeat heartbeat;
+  int failure = look(file, HEARTBEAT, stamp);
+  if (failure != 0) return cannot_read(file, failure);
+  if (file->last == SUBTOKEN_FEED_OK && file->fresh == NULL && !changed(file, HEARTBEAT, stamp)) {
+    return SUBTOKEN_FEED_OK;
+  }
+  failure = read_small(file, HEARTBEAT, bytes, sizeof bytes, &len);
+  if (failure != 0) return cannot_read(file, failure);
+  subtoken_feed_result result = subtoken_heartbeat_read(at->ring, bytes, len, &heartbeat);
+  return result == SUBTOKEN_FEED_OK ? take(file, &heartbeat, at) : result;
+}
+
+/* ---- the snapshot ---- */
+
+/* Is it the ring that it was? A secret is known by what its MACs begin with. */
+static uint64_t tag_of(const subtoken_ring *ring) {
+  static const uint8_t key[SUBTOKEN_HASH_KEY_LEN];
+  struct {
+    uint64_t before;
+    uint32_t inner[8];
+    uint8_t kid_len;
+    char kid[SUBTOKEN_KID_MAX];
+  } piece;
+  uint64_t tag = ring->count;
+  for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
+    const subtoken_secret *secret = &ring->secrets[i];
+    memset(&piece, 0, sizeof piece);
+    piece.before = tag;
+    memcpy(piece.inner, secret->inner, sizeof piece.inner);
+    piece.kid_len = secret->kid_len;
+    memcpy(piece.kid, secret->kid, sizeof piece.kid);
+    tag = subtoken_revocations_hash(key, (subtoken_text){(const char *)&piece, sizeof piece});
+  }
+  subtoken_wipe(&piece, sizeof piece);
+  return tag;
+}
+
+/* FILE is not to be had. What is in force may live on by its heartbeats all the same. */
+static subtoken_feed_result refuse(subtoken_feed_file *file, const moment *at,
+                                   subtoken_feed_result result, int failure) {
+  subtoken_feed_result alive = SUBTOKEN_FEED_ABSENT;
+  close_it(file);
+  drop_fresh(file);
+  file->state = IDLE;
+  file->found = result;
+  /* A fault that need not be the file's: it is read again at the next look. */
+  if (result == SUBTOKEN_FEED_IO) forget(file, SNAPSHOT);
+  if (file->current != NULL) alive = look_at_heartbeat(file, at);
+  (void)alive; /* FILE is what there is to say something about */
+  file->error = failure;
+  return result;
+}
+
+static subtoken_feed_result refuse_unread(subtoken_feed_file *file, const moment *at, int failure) {
+  return refuse(file, at, SUBTOKEN_FEED_IO, failure);
+}
+
+static subtoken_feed_result check_slice(subtoken_feed_file *file, const moment *at) {
+  subtoken_feed_result result = subtoken_revocations_step(&file->opening, 0, &file->view);
+  if (result == SUBTOKEN_FEED_MORE) return result;
+  if (result != SUBTOKEN_FEED_OK) return refuse(file, at, result, 0);
+  file->state = IDLE;
+  file->found = SUBTOKEN_FEED_OK;
+  return look_at_heartbeat(file, at);
+}
+
+/* Its head is looked at as soon as it is there: of what is no snapshot, or is under a secret
+ * that the ring has not, one slice is read and not all of it.
+ */
+static subtoken_feed_result read_slice(subtoken_feed_file *file, const moment *at) {
+  size_t before = file->fresh_read, left = file->fresh_len - before;
+  size_t size = left < SUBTOKEN_REVOCATIONS_SLICE ? left : SUBTOKEN_REVOCATIONS_SLICE;
+  ssize_t got = read_at(file->descriptor, (uint8_t *)file->fresh + before, size, before);
+  if (got < 0) return refuse_unread(file, at, errno);
+  if (got == 0) return refuse(file, at, SUBTOKEN_FEED_LENGTH, 0); /* it was longer before */
+  file->fresh_read += (size_t)got;
+  if (before < HEAD_LEN && file->fresh_read >= HEAD_LEN) {
+    subtoken_feed_result result =
+        subtoken_revocations_start(&file->opening, at->ring, file->fresh, file->fresh_len);
+    if (result != SUBTOKEN_FEED_MORE) return refuse(file, at, result, 0);
+  }
+  if (file->fresh_read == file->fresh_len) {
+    close_it(file);
+    file->state = CHECKING;
+  }
+  return SUBTOKEN_FEED_MORE;
+}
+
+static bool can_be_snapshot(int64_t size) {
+  size_t most = subtoken_revocations_size(UINT32_MAX);
+  if (most == 0) most = SIZE_MAX / 2;
+  return size >= HEAD_LEN + SUBTOKEN_MAC_LEN && (uint64_t)size <= most;
+}
+
+static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment *at) {
+  drop_fresh(file);
+  if (!release_some(file)) return SUBTOKEN_FEED_MORE;
+  file->ring = tag_of(at->ring);
+  int failure = open_for_reading(file, SNAPSHOT, &file->descriptor);
+  if (failure != 0) return refuse_unread(file, at, failure);
+  int64_t size = file->stamps[SNAPSHOT][2];
+  if (!can_be_snapshot(size)) return refuse(file, at, SUBTOKEN_FEED_LENGTH, 0);
+  /* Pages come as they are written to: a file that says more than it has costs none. */
+  void *memory = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return refuse_unread(file, at, errno);
+  file->fresh = memory;
+  file->fresh_len = (size_t)size;
+  file->fresh_read = 0;
+  file->state = READING;
+  return read_slice(file, at);
+}
+
+/* ---- a look ---- */
+
+/* 0 when it is not 1 to 19 digits and a newline. */
+static int64_t read_sequence(const char *text, size_t len) {
+  int64_t value = 0;
+  if (len < 2 || len > SEEN_MAX || text[len - 1] != '\n') return 0;
+  for (size_t i = 0; i < len - 1; i++) {
+    int digit = text[i] - '0';
+    if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10) return 0;
+    value = 10 * value + digit;
+  }
+  return value;
+}
+
+static void look_at_seen(subtoken_feed_file *file) {
+  int64_t stamp[5];
+  char text[SEEN_MAX + 1];
+  size_t len;
+  if (look(file, SEEN, stamp) != 0 || !changed(file, SEEN, stamp)) return;
+  if (read_small(file, SEEN, text, sizeof text, &len) != 0) return;
+  int64_t seen = read_sequence(text, len);
+  if (seen > file->feed.sequence) file->feed.sequence = seen;
+}
+
+static subtoken_feed_result look_at_files(subtoken_feed_file *file, const moment *at) {
+  int64_t stamp[5];
+  look_at_seen(file);
+  int failure = look(file, SNAPSHOT, stamp);
+  if (failure != 0) return refuse_unread(file, at, failure);
+  if (changed(file, SNAPSHOT, stamp)) return begin_reading(file, at);
+  if (file->found == SUBTOKEN_FEED_OK) return look_at_heartbeat(file, at);
+  if (file->ring != tag_of(at->ring)) return begin_reading(file, at);
+  return refuse(file, at, file->found, 0);
+}
+
+/* ---- the calls ---- */
+
+subtoken_feed_result subtoken_feed_file_start(subtoken_feed_file *file, const char *path,
+                                              const subtoken_feed_settings *settings) {
+  if (file == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  memset(file, 0, sizeof *file);
+  file->descriptor = -1;
+  if (path == NULL || settings == NULL || settings->leeway < 0 || settings->max_age < 0) {
+    return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  }
+  size_t len = strnlen(path, SUBTOKEN_FEED_PATH_MAX + 1);
+  if (len == 0 || len > SUBTOKEN_FEED_PATH_MAX) return SUBTOKEN_FEED_INVALID_ARGUMENT;
+  memcpy(file->path, path, len);
+  file->path_len = len;
+  file->feed.leeway = settings->leeway;
+  file->feed.max_age = settings->max_age;
+  file->feed.allow_old = settings->allow_old;
+  file->state = IDLE;
+  return SUBTOKEN_FEED_OK;
+}
+
+subtoken_feed_result subtoken_feed_file_poll(subtoken_feed_file *file, const subtoken_ring *ring,
+                                             int64_t now, int64_t monotonic) {
+  const moment at = {ring, now, monotonic};
+  subtoken_feed_result result = SUBTOKEN_FEED_INVALID_ARGUMENT;
+  if (file == NULL || ring == NULL || file->state == STOPPED) return result;
+  if (!release_some(file)) return SUBTOKEN_FEED_MORE;
+  file->error = 0;
+  if (file->state == READING) {
+    result = read_slice(file, &at);
+  } else if (file->state == CHECKING) {
+    result = check_slice(file, &at);
+  } else {
+    result = look_at_files(file, &at);
+  }
+  if (result != SUBTOKEN_FEED_MORE) file->last = result;
+  return result;
+}
+
+subtoken_feed_result subtoken_feed_file_load(subtoken_feed_file *file, const subtoken_ring *ring,
+                                             int64_t now, int64_t monotonic) {
+  const struct timespec pause = {0, PAIR_PAUSE_NS};
+  subtoken_feed_result result = SUBTOKEN_FEED_MORE;
+  for (int tries = 0; tries <= PAIR_TRIES; tries++) {
+    do {
+      result = subtoken_feed_file_poll(file, ring, now, monotonic);
+    } while (result == SUBTOKEN_FEED_MORE);
+    if (result != SUBTOKEN_FEED_PAIR) return result;
+    (void)nanosleep(&pause, NULL);
+  }
+  return result;
+}
+
+void subtoken_feed_file_stop(subtoken_feed_file *file) {
+  if (file == NULL || file->state == STOPPED) return;
+  close_it(file);
+  if (file->old != NULL) (void)munmap(file->old, file->old_len);
+  if (file->fresh != NULL) (void)munmap(file->fresh, file->fresh_len);
+  if (file->current != NULL) (void)munmap(file->current, file->size);
+  subtoken_wipe(file, sizeof *file);
+}
