@@ -53,7 +53,7 @@ ALL_OBJ := $(LIB_OBJ) $(OFFICE_OBJ) $(SHELL_OBJ)
 all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so.0
 
 deps:
-	@sh third_party/apt.sh libsqlite3-dev
+	@sh third_party/apt.sh libsqlite3-dev libcurl4-openssl-dev
 
 # Objects wait for the packages and for the fetched headers, not for their times.
 $(B)/%.o: %.c Makefile | deps $(TP_STAMP)

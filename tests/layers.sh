@@ -65,6 +65,8 @@ may edge core base subtoken
 
 sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/sqlite' || true)
 [ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite*, not $sqlite"
+curl=$(grep -l '#include <curl/' -r src | grep -v '^src/shell/fetch.c$' || true)
+[ -z "$curl" ] || say "libcurl has one door, src/shell/fetch.c, not $curl"
 system=$(grep -nE '#include <(time|stdio|stdlib|errno|fcntl|unistd|pthread|sys/.*)\.h>' \
 	src/base/* src/core/* || true)
 [ -z "$system" ] || say "base and core ask the system: $system"

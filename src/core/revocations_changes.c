@@ -1,7 +1,7 @@
 #include "core/revocations.h"
 #include "subtoken/feed.h"
 
-#define MAGIC "ST-DELTA"
+static const char magic[8] = {'S', 'T', '-', 'D', 'E', 'L', 'T', 'A'};
 
 enum {
   ZERO = 12,
@@ -63,7 +63,7 @@ static subtoken_feed_result check_snapshot(const uint8_t *bytes, size_t len) {
 static subtoken_feed_result check_changes(const uint8_t *bytes, size_t len, uint64_t *leads_to) {
   *leads_to = 0;
   if (len < SUBTOKEN_CHANGES_HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
-  if (memcmp(bytes, MAGIC, 8) != 0) return SUBTOKEN_FEED_MAGIC;
+  if (memcmp(bytes, magic, sizeof magic) != 0) return SUBTOKEN_FEED_MAGIC;
   if (st_load32(bytes + ST_FEED_VERSION) != 1) return SUBTOKEN_FEED_VERSION;
   uint64_t since = st_load64(bytes + SINCE);
   if (since == 0 || since > st_load64(bytes + HEAD + ST_FEED_SEQUENCE) ||
@@ -129,7 +129,7 @@ subtoken_feed_result subtoken_changes_write(const void *to, size_t to_len, int64
   if (len > out_size) return SUBTOKEN_FEED_BUFFER_TOO_SMALL;
   if (!in_order(gone, gone_count, fresh, fresh_count)) return SUBTOKEN_FEED_ORDER;
   uint8_t *at = out;
-  memcpy(at, MAGIC, 8);
+  memcpy(at, magic, sizeof magic);
   st_store32(at + ST_FEED_VERSION, 1);
   st_store32(at + ZERO, 0);
   st_store64(at + SINCE, (uint64_t)since);

@@ -15,9 +15,14 @@
 /* No body arrives here, and no header that would make a CORS preflight. */
 #define POLICY_FLAGS 0
 
+typedef struct store_answer store_answer;
+typedef struct edge edge;
+
 /* What is asked about one token. */
 typedef struct question {
   const subtoken_policy *policy; /* NULL: none */
+  store_answer *store;           /* the same: where revocations are asked for */
+  edge *edge;
   subtoken_text token, method, target;
   subtoken_text needs[NEEDS_MAX];
   size_t needs_count;
@@ -26,13 +31,22 @@ typedef struct question {
 } question;
 
 /* The store, when it is asked, and what it said of the last sub. */
-typedef struct store_answer {
+struct store_answer {
   st_keys keys;
   st_key key;
   int64_t now;
   const char *why;     /* it is revoked, or NULL */
   subtoken_text lacks; /* the permission that its key has not, though the token may */
-} store_answer;
+};
+
+/* Revocation data in files, as an edge has it, and the moment at which it is asked. */
+struct edge {
+  const char *path;
+  const subtoken_ring *ring;
+  subtoken_feed_file file;
+  subtoken_feed_moment moment;
+  subtoken_feed_result said; /* what was last said of the files */
+};
 
 static const char *why_revoked(const store_answer *answer, st_found found) {
   if (found == ST_FOUND_NONE) return "the database has no key of it";
@@ -71,6 +85,54 @@ static subtoken_result hold_against_store(store_answer *answer, const question *
   return good ? SUBTOKEN_OK : SUBTOKEN_PERM;
 }
 
+/* ---- revocation data in files ---- */
+
+/* Each question is judged by what the files are then, at its own time. That the files are
+ * not good is said once, and that they are not good otherwise.
+ */
+static void follow_files(edge *at, int64_t now, bool at_given) {
+  char why[ST_WHY_MAX];
+  int64_t monotonic = st_feed_monotonic();
+  subtoken_feed_result result;
+  do {
+    result = subtoken_feed_file_poll(&at->file, at->ring, now, monotonic);
+  } while (result == SUBTOKEN_FEED_MORE);
+  /* A time that was given stands still. */
+  at->moment = (subtoken_feed_moment){&at->file.feed, now, at_given ? 0 : monotonic};
+  if (result != SUBTOKEN_FEED_OK && result != at->said) {
+    st_feed_why(at->path, &at->file, why);
+    const char *what = at->file.feed.snapshot.index == NULL ? "no" : "no newer";
+    st_complain(0, "verify: %s revocation data: %s", what, why);
+  }
+  at->said = result;
+}
+
+/* For a time before the last heartbeat there is no data: an edge would not have had it. */
+static bool is_too_early(const edge *at) {
+  return at->moment.now + at->file.feed.leeway < at->file.feed.time;
+}
+
+static subtoken_result ask_files(void *context, subtoken_text sub) {
+  edge *at = context;
+  return is_too_early(at) ? SUBTOKEN_FEED_STALE : subtoken_feed_revoked(&at->moment, sub);
+}
+
+static void print_why_stale(const edge *at) {
+  char why[ST_WHY_MAX];
+  const subtoken_feed_moment *moment = &at->moment;
+  subtoken_feed_result state = subtoken_feed_check(moment->feed, moment->now, moment->monotonic);
+  if (state == SUBTOKEN_FEED_ABSENT) {
+    st_feed_why(at->path, &at->file, why);
+  } else if (is_too_early(at)) {
+    snprintf(why, sizeof why, "the last heartbeat is from %lld s later",
+             (long long)(moment->feed->time - moment->now));
+  } else {
+    st_feed_age_text(moment->feed, moment->now, moment->monotonic, why);
+  }
+  fputs(": ", stdout);
+  st_print_text(stdout, st_text(why));
+}
+
 static bool read_time(subtoken_text text, int64_t *seconds) {
   return st_date_read(text, seconds) ||
          (text.len > 0 && text.data[text.len - 1] <= '9' && st_duration_read(text, seconds));
@@ -87,7 +149,9 @@ static bool read_needs(subtoken_text list, question *asked) {
 }
 
 static subtoken_request request_of(const question *asked) {
-  return (subtoken_request){.now = asked->now,
+  int64_t now = asked->now;
+  if (asked->edge != NULL) now = subtoken_feed_now(&asked->edge->file.feed, now);
+  return (subtoken_request){.now = now,
                             .method = asked->method,
                             .target = asked->target,
                             .needs = asked->needs,
@@ -97,10 +161,11 @@ static subtoken_request request_of(const question *asked) {
 static subtoken_result decide(const subtoken_verifier *verifier, const question *asked,
                               subtoken_claims *claims) {
   static subtoken_decision decision;
-  subtoken_request request = request_of(asked);
-  store_answer *store = verifier->revoked_context;
+  store_answer *store = asked->store;
   subtoken_result result;
   if (store != NULL) store->now = asked->now;
+  if (asked->edge != NULL) follow_files(asked->edge, asked->now, asked->at_given);
+  subtoken_request request = request_of(asked);
   if (asked->policy != NULL) {
     result = subtoken_policy_verify(verifier, asked->policy, asked->token, &request, POLICY_FLAGS,
                                     claims, &decision);
@@ -138,6 +203,7 @@ static bool read_needs_array(st_json *json, question *asked) {
 
 static bool read_at(st_json *json, question *asked) {
   subtoken_text text;
+  asked->at_given = true;
   if (st_json_peek(json) != '"') return st_json_uint(json, &asked->now);
   return st_json_string(json, &text) && read_time(text, &asked->now) && asked->now >= 0;
 }
@@ -195,7 +261,7 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
 static void print_explanation(const subtoken_verifier *verifier, const question *asked,
                               subtoken_result result) {
   static char explanation[EXPLANATION_MAX];
-  const store_answer *store = verifier->revoked_context;
+  const store_answer *store = asked->store;
   subtoken_request request = request_of(asked);
   if (result != SUBTOKEN_OK) {
     printf("refused %d %s: ", subtoken_result_status(result), subtoken_result_name(result));
@@ -214,6 +280,7 @@ static void print_explanation(const subtoken_verifier *verifier, const question 
   }
   fputs(explanation, stdout);
   if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->why);
+  if (result == SUBTOKEN_FEED_STALE && asked->edge != NULL) print_why_stale(asked->edge);
   fputc('\n', stdout);
 }
 
@@ -246,7 +313,8 @@ static int verify_one(const subtoken_verifier *verifier, question *asked, bool j
 /* ---- options ---- */
 
 typedef struct verify_options {
-  const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy;
+  const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy,
+      *revocations, *max_age;
   bool no_revocations, jsonl, json;
 } verify_options;
 
@@ -289,35 +357,76 @@ static bool use_settings(st_store *store, const verify_options *given, subtoken_
   return true;
 }
 
+static int answer(const verify_options *given, const subtoken_verifier *verifier, question *asked) {
+  return given->jsonl ? verify_lines(verifier, asked) : verify_one(verifier, asked, given->json);
+}
+
+/* By the files alone, as an edge does: the store is not looked at. */
+static int verify_by_files(const verify_options *given, subtoken_verifier *verifier,
+                           question *asked) {
+  static edge own; /* the verifier points to it */
+  subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
+  settings.leeway = verifier->leeway;
+  if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &settings.max_age)) {
+    return st_complain(ST_EXIT_USAGE,
+                       "verify: --max-age is seconds, or a number with s, m, h or d");
+  }
+  if (subtoken_feed_file_start(&own.file, given->revocations, &settings) != SUBTOKEN_FEED_OK) {
+    return st_complain(ST_EXIT_USAGE, "verify: --revocations is empty or too long");
+  }
+  own.path = given->revocations;
+  own.ring = verifier->ring;
+  own.said = SUBTOKEN_FEED_OK;
+  asked->edge = &own;
+  verifier->revoked = ask_files;
+  verifier->revoked_context = &own;
+  /* A pair that is just being replaced; what else there is to say is said when it is asked. */
+  subtoken_feed_result loaded =
+      subtoken_feed_file_load(&own.file, own.ring, asked->now, st_feed_monotonic());
+  (void)loaded;
+  int code = answer(given, verifier, asked);
+  subtoken_feed_file_stop(&own.file);
+  return code;
+}
+
 /* Without a store to ask there is no trustworthy revocation data: 503 for all. */
+static int verify_by_store(const verify_options *given, const st_data *data,
+                           subtoken_verifier *verifier, question *asked) {
+  static store_answer own; /* the verifier points to it */
+  char why[ST_WHY_MAX];
+  st_store *store = st_data_open(data, false, why);
+  if (store == NULL) {
+    st_complain(0, "verify: no revocation data: %s", why);
+    return answer(given, verifier, asked);
+  }
+  own.keys = st_store_keys(store);
+  asked->store = &own;
+  verifier->revoked = ask_store;
+  verifier->revoked_context = &own;
+  int code = use_settings(store, given, verifier, why)
+                 ? answer(given, verifier, asked)
+                 : st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  st_store_close(store);
+  return code;
+}
+
 static int verify(const verify_options *given, subtoken_verifier *verifier, question *asked) {
   static subtoken_ring ring;
   char why[ST_WHY_MAX];
   st_data data;
-  st_store *store = NULL;
-  static store_answer answer; /* the verifier points to it */
+  int code;
   if (!st_data_find(given->data, &data, why)) return st_complain(ST_EXIT_USAGE, "verify: %s", why);
   if (st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why) != NULL) {
     return st_complain(ST_EXIT_FAILED, "verify: %s", why);
   }
   verifier->ring = &ring;
-  if (!given->no_revocations) {
-    store = st_data_open(&data, false, why);
-    if (store != NULL) {
-      answer.keys = st_store_keys(store);
-      verifier->revoked = ask_store;
-      verifier->revoked_context = &answer;
-      if (!use_settings(store, given, verifier, why)) {
-        st_store_close(store);
-        return st_complain(ST_EXIT_FAILED, "verify: %s", why);
-      }
-    } else {
-      st_complain(0, "verify: no revocation data: %s", why);
-    }
+  if (given->no_revocations) {
+    code = answer(given, verifier, asked);
+  } else if (given->revocations != NULL) {
+    code = verify_by_files(given, verifier, asked);
+  } else {
+    code = verify_by_store(given, &data, verifier, asked);
   }
-  int code =
-      given->jsonl ? verify_lines(verifier, asked) : verify_one(verifier, asked, given->json);
-  if (store != NULL) st_store_close(store);
   subtoken_wipe(&ring, sizeof ring);
   return code;
 }
@@ -344,14 +453,18 @@ int st_cmd_verify(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--policy FILE]\n"
       "                       [--at TIME] [--leeway S] [--max-life S] [--iss I] [--aud A]\n"
-      "                       [--secrets FILE] [--no-revocations] [--data DIR]\n"
-      "                       [--json | --jsonl]   < TOKEN\n"
+      "                       [--secrets FILE] [--revocations FILE | --no-revocations]\n"
+      "                       [--max-age S] [--data DIR] [--json | --jsonl]   < TOKEN\n"
       "Says whether the token on standard input is good for a request, and the rule that decided.\n"
       "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
       "method, url, require (an array) and at; the answers come one a line, in order.\n"
       "With --policy, the request needs what its route in FILE needs, and the permissions of\n"
       "--require too; a route that is public needs no token.\n"
-      "Revoked tokens are known from the database in DATA, or, with --no-revocations, not at all.\n"
+      "Revoked tokens are known from the database in DATA, or from FILE and FILE.alive as "
+      "`subtoken\n"
+      "pull` keeps them, then without the database, or, with --no-revocations, not at all. What "
+      "is\n"
+      "older than --max-age (300 s) is not decided by: 503.\n"
       "Exit 0 good, 1 refused, 3 when the token, the ring or the policy could not be read.";
   verify_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
@@ -365,6 +478,8 @@ int st_cmd_verify(int argc, char **argv) {
                                {"--iss", NULL, &given.iss},
                                {"--aud", NULL, &given.aud},
                                {"--secrets", NULL, &given.secrets},
+                               {"--revocations", NULL, &given.revocations},
+                               {"--max-age", NULL, &given.max_age},
                                {"--no-revocations", &given.no_revocations, NULL},
                                {"--jsonl", &given.jsonl, NULL},
                                {"--json", &given.json, NULL},
@@ -373,6 +488,12 @@ int st_cmd_verify(int argc, char **argv) {
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
   static question asked;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  if (given.revocations != NULL && given.no_revocations) {
+    return st_usage(&arguments, "--revocations and --no-revocations are two different questions");
+  }
+  if (given.max_age != NULL && given.revocations == NULL) {
+    return st_usage(&arguments, "--max-age is for --revocations");
+  }
   const char *problem = apply(&given, &verifier, &asked);
   if (problem != NULL) return st_usage(&arguments, "%s", problem);
   return verify_by(&given, &verifier, &asked);

@@ -7,6 +7,7 @@
 #include "app/service.h"
 #include "base/bytes.h"
 #include "shell/world.h"
+#include "subtoken/feed.h"
 
 /* Exit codes of every command (interface section 7). */
 enum { ST_EXIT_DONE = 0, ST_EXIT_REFUSED = 1, ST_EXIT_USAGE = 2, ST_EXIT_FAILED = 3 };
@@ -104,6 +105,13 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]);
 /* A list with commas, for --permissions: valid, none twice, at most 64. */
 bool st_permissions_valid(subtoken_text list);
 
+/* What is wrong with the files of a feed, as file->last says, with their name. */
+void st_feed_why(const char *path, const subtoken_feed_file *file, char *why);
+/* That it is too old. */
+void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why);
+/* The monotonic seconds of revocations.h. */
+int64_t st_feed_monotonic(void);
+
 int st_cmd_serve(int argc, char **argv);
 int st_cmd_key(int argc, char **argv);
 int st_cmd_issue(int argc, char **argv);
@@ -112,5 +120,7 @@ int st_cmd_inspect(int argc, char **argv);
 int st_cmd_secret(int argc, char **argv);
 int st_cmd_backup(int argc, char **argv);
 int st_cmd_policy(int argc, char **argv);
+int st_cmd_pull(int argc, char **argv);
+int st_cmd_feed(int argc, char **argv);
 
 #endif

@@ -20,6 +20,8 @@ static const st_command commands[] = {
     {"inspect", st_cmd_inspect, "decode a token without trusting it"},
     {"secret", st_cmd_secret, "list, add, promote, rotate, retire signing secrets"},
     {"policy", st_cmd_policy, "check a route policy"},
+    {"pull", st_cmd_pull, "keep an edge's revocation data fresh"},
+    {"feed", st_cmd_feed, "say what the revocation data on disk is worth"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
     {"version", version, "print the version, as --version does"},
     {0}};

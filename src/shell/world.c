@@ -230,6 +230,25 @@ int st_world_lock(const char *data_dir, char *why) {
   return fd;
 }
 
+int st_world_claim(const char *path, char *why) {
+  int fd;
+  do {
+    fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EINTR);
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    return fd;
+  }
+  if (fd >= 0 && errno == EWOULDBLOCK) {
+    (void)fail(why, "another process holds %s", shown(path));
+  } else {
+    (void)fail(why, "cannot lock %s: %m", shown(path));
+  }
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+  return -1;
+}
+
 /* Unlocked by name, since a child made meanwhile holds the same lock open. */
 void st_world_unlock(int lock) {
   if (lock >= 0) {
@@ -353,6 +372,14 @@ static bool keep_group(int fd, const char *target) {
   return (old.st_mode & S_IRGRP) == 0 || fchmod(fd, 0640) == 0;
 }
 
+/* What of the permissions of a shared file is handed on; a new one is for its group. */
+static bool keep_mode(int fd, const char *target) {
+  struct stat old;
+  mode_t mode = 0640;
+  if (stat(target, &old) == 0) mode = (old.st_mode & 0644) | 0600;
+  return keep_group(fd, target) && fchmod(fd, mode) == 0;
+}
+
 #define LEFTOVER ".new-" /* what lies between a file's name and that of its next version */
 
 /* Is it what a killed st_world_replace of base leaves? */
@@ -392,27 +419,30 @@ static bool put_only_new(const char *temporary, const char *target) {
   return link(temporary, target) == 0 && unlink(temporary) == 0;
 }
 
+/* What is put in place: a file of our own, one that must not be there yet, one for others. */
+typedef enum put_kind { OWN, ONLY_NEW, SHARED } put_kind;
+
 static bool put_in_place(int fd, const char *temporary, const char *target, const void *data,
-                         size_t len, bool only_new) {
-  if (!only_new && !keep_group(fd, target)) {
+                         size_t len, put_kind kind) {
+  if (kind != ONLY_NEW && !(kind == SHARED ? keep_mode : keep_group)(fd, target)) {
     return false;
   }
   if (!write_whole(fd, data, len) || fsync(fd) != 0) {
     return false;
   }
-  return only_new ? put_only_new(temporary, target) : rename(temporary, target) == 0;
+  return kind == ONLY_NEW ? put_only_new(temporary, target) : rename(temporary, target) == 0;
 }
 
 /* Beside target, under a name that nobody else has. */
-static bool replace(const char *target, const void *data, size_t len, bool only_new, char *why) {
+static bool replace(const char *target, const void *data, size_t len, put_kind kind, char *why) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" LEFTOVER "XXXXXX", target) < 0) {
     return fail(why, "cannot write %s: no memory", shown(target));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-  bool ok = fd >= 0 && put_in_place(fd, temporary, target, data, len, only_new);
+  bool ok = fd >= 0 && put_in_place(fd, temporary, target, data, len, kind);
   if (!ok) {
-    bool there = only_new && errno == EEXIST;
+    bool there = kind == ONLY_NEW && errno == EEXIST;
     (void)(there ? fail(why, "%s is there already", shown(target))
                  : fail(why, "cannot write %s: %m", shown(target)));
   }
@@ -426,17 +456,26 @@ static bool replace(const char *target, const void *data, size_t len, bool only_
   return ok;
 }
 
-bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why) {
+static bool follow_and_replace(const char *path, const void *data, size_t len, put_kind kind,
+                               char *why) {
   char *target = follow(path, why);
   if (target == NULL) {
     return false;
   }
-  bool ok = replace(target, data, len, only_new, why);
+  bool ok = replace(target, data, len, kind, why);
   if (ok && !sync_directory_of(target)) {
     ok = fail(why, "%s is written, but may not outlast a power loss: %m", shown(target));
   }
   free(target);
   return ok;
+}
+
+bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why) {
+  return follow_and_replace(path, data, len, only_new ? ONLY_NEW : OWN, why);
+}
+
+bool st_world_publish(const char *path, const void *data, size_t len, char *why) {
+  return follow_and_replace(path, data, len, SHARED, why);
 }
 
 void *st_world_private(size_t size) {

@@ -44,6 +44,12 @@ bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len,
 bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why)
     __attribute__((warn_unused_result));
 
+/* The same for a file that others read, too: a new one has mode 0640, one that is replaced
+ * hands on what its group and others may read.
+ */
+bool st_world_publish(const char *path, const void *data, size_t len, char *why)
+    __attribute__((warn_unused_result));
+
 /* Remove what killed calls of st_world_replace left beside path: whole copies, of a ring
  * for instance. Only for those who hold the lock; others may be writing one.
  */
@@ -52,6 +58,11 @@ void st_world_sweep(const char *path);
 /* One writer at a time for the files in DATA, across processes. -1 on failure. */
 int st_world_lock(const char *data_dir, char *why) __attribute__((warn_unused_result));
 void st_world_unlock(int lock);
+
+/* A lock on a file that is made for it, without waiting: a descriptor for st_world_unlock,
+ * or -1 and why, as when somebody else has it.
+ */
+int st_world_claim(const char *path, char *why) __attribute__((warn_unused_result));
 
 /* What tells one version of a file from the next, for noticing changes. */
 typedef struct st_world_stamp {

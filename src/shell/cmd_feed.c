@@ -1,0 +1,148 @@
+#include <errno.h>
+
+#include "base/date.h"
+#include "shell/command.h"
+#include "shell/live.h"
+#include "subtoken/feed.h"
+
+typedef struct feed_options {
+  const char *data, *secrets, *max_age, *leeway;
+  bool json;
+} feed_options;
+
+void st_feed_why(const char *path, const subtoken_feed_file *file, char *why) {
+  st_world_stamp stamp;
+  if (file->last != SUBTOKEN_FEED_IO) {
+    snprintf(why, ST_WHY_MAX, "%.400s: %s", path, subtoken_feed_result_text(file->last));
+    return;
+  }
+  /* The snapshot is looked at first: where it can be, it is the heartbeat that cannot. */
+  const char *suffix = st_world_stamp_of(path, &stamp) && file->error == ENOENT ? ".alive" : "";
+  const char *reason = file->error == EINVAL ? "it is not a regular file" : strerror(file->error);
+  snprintf(why, ST_WHY_MAX, "cannot read %.400s%s: %s", path, suffix, reason);
+}
+
+void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why) {
+  snprintf(why, ST_WHY_MAX, "the last heartbeat is %lld s old, and %lld s is the most",
+           (long long)subtoken_feed_age(feed, now, monotonic), (long long)feed->max_age);
+}
+
+int64_t st_feed_monotonic(void) {
+  return st_world_monotonic_us() / 1000000;
+}
+
+/* ---- status ---- */
+
+static void print_date(const char *name, int64_t time) {
+  printf("%-9s ", name);
+  st_print_time(stdout, time);
+  putchar('\n');
+}
+
+static void print_facts(const subtoken_feed_file *file, int64_t now, int64_t monotonic) {
+  const subtoken_revocations *snapshot = &file->feed.snapshot;
+  printf("%-9s %lld\n", "sequence", (long long)snapshot->sequence);
+  printf("%-9s %lu\n", "entries", (unsigned long)snapshot->count);
+  printf("%-9s %zu bytes\n", "size", file->size);
+  print_date("made", snapshot->made);
+  print_date("vouched", file->feed.time);
+  printf("%-9s %lld s\n", "age", (long long)subtoken_feed_age(&file->feed, now, monotonic));
+}
+
+static void print_facts_json(const subtoken_feed_file *file, int64_t now, int64_t monotonic) {
+  const subtoken_revocations *snapshot = &file->feed.snapshot;
+  printf(
+      "\"sequence\":%lld,\"entries\":%lu,\"size\":%zu,\"made\":%lld,\"vouched\":%lld,\"age\":%lld,",
+      (long long)snapshot->sequence, (unsigned long)snapshot->count, file->size,
+      (long long)snapshot->made, (long long)file->feed.time,
+      (long long)subtoken_feed_age(&file->feed, now, monotonic));
+}
+
+/* Nothing is in force before it: what the files say is the whole answer. */
+static int print_status(const char *path, const subtoken_feed_file *file, bool json, int64_t now,
+                        int64_t monotonic) {
+  char why[ST_WHY_MAX] = "an edge can decide by it";
+  bool taken = file->last == SUBTOKEN_FEED_OK;
+  subtoken_feed_result state =
+      taken ? subtoken_feed_check(&file->feed, now, monotonic) : file->last;
+  const char *word = state == SUBTOKEN_FEED_OK ? "fresh" : taken ? "stale" : "refused";
+  if (!taken) {
+    st_feed_why(path, file, why);
+  } else if (state != SUBTOKEN_FEED_OK) {
+    st_feed_age_text(&file->feed, now, monotonic, why);
+  }
+  if (json) {
+    putchar('{');
+    if (taken) print_facts_json(file, now, monotonic);
+    printf("\"state\":\"%s\",\"reason\":\"%s\",\"text\":", word, subtoken_feed_result_name(state));
+    st_print_json(stdout, st_text(why));
+    puts("}");
+  } else {
+    if (taken) print_facts(file, now, monotonic);
+    printf("%-9s %s: ", "state", word);
+    st_print_text(stdout, st_text(why));
+    putchar('\n');
+  }
+  return st_flush(state == SUBTOKEN_FEED_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
+}
+
+static int status(const char *path, const feed_options *given,
+                  const subtoken_feed_settings *settings) {
+  static subtoken_feed_file file;
+  static subtoken_ring ring;
+  char why[ST_WHY_MAX];
+  st_data data;
+  int64_t now = st_world_now(), monotonic = st_feed_monotonic();
+  if (!st_data_find(given->data, &data, why)) {
+    return st_complain(ST_EXIT_USAGE, "feed status: %s", why);
+  }
+  if (subtoken_feed_file_start(&file, path, settings) != SUBTOKEN_FEED_OK) {
+    return st_complain(ST_EXIT_USAGE, "feed status: the name of FILE is empty or too long");
+  }
+  if (st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why) != NULL) {
+    return st_complain(ST_EXIT_FAILED, "feed status: %s", why);
+  }
+  int code;
+  if (subtoken_feed_file_load(&file, &ring, now, monotonic) == SUBTOKEN_FEED_IO) {
+    st_feed_why(path, &file, why);
+    code = st_complain(ST_EXIT_FAILED, "feed status: %s", why);
+  } else {
+    code = print_status(path, &file, given->json, now, monotonic);
+  }
+  subtoken_feed_file_stop(&file);
+  subtoken_wipe(&ring, sizeof ring);
+  return code;
+}
+
+static int cmd_status(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S] [--json]\n"
+      "                                 [--data DIR]\n"
+      "Says what the revocation data in FILE and FILE.alive is worth to an edge that starts\n"
+      "now: sequence, number of entries, when it was made, when the issuer last vouched for it.\n"
+      "Exit 0 fresh, 1 stale or refused, 3 when a file could not be read.";
+  feed_options given = {0};
+  subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
+  const char *words[1];
+  const st_option options[] = {
+      {"--secrets", NULL, &given.secrets}, {"--data", NULL, &given.data},
+      {"--max-age", NULL, &given.max_age}, {"--leeway", NULL, &given.leeway},
+      {"--json", &given.json, NULL},       {0}};
+  st_arguments arguments = {
+      .command = "feed status", .help = help, .options = options, .words = words, .word_max = 1};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (arguments.word_count != 1) return st_usage(&arguments, "FILE is missing");
+  if (given.max_age != NULL && !st_duration_read(st_text(given.max_age), &settings.max_age)) {
+    return st_usage(&arguments, "--max-age is seconds, or a number with s, m, h or d");
+  }
+  if (given.leeway != NULL && !st_duration_read(st_text(given.leeway), &settings.leeway)) {
+    return st_usage(&arguments, "--leeway is seconds, or a number with s, m, h or d");
+  }
+  return status(words[0], &given, &settings);
+}
+
+int st_cmd_feed(int argc, char **argv) {
+  static const st_command commands[] = {
+      {"status", cmd_status, "say what the revocation data on disk is worth"}, {0}};
+  return st_command_run(commands, "subtoken feed", argc, argv);
+}

@@ -1,0 +1,515 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/base64url.h"
+#include "base/hmac.h"
+#include "base/json.h"
+#include "core/revocations.h"
+#include "shell/command.h"
+#include "shell/fetch.h"
+#include "shell/log.h"
+#include "subtoken/feed.h"
+
+#define EVERY_MOST INT64_C(86400)
+#define BACK_OFF_MS INT64_C(30000)
+#define SEEN_MAX 20 /* 19 digits and a newline */
+#define NAME_MAX_LEN (SUBTOKEN_FEED_PATH_MAX + 8)
+
+#define SNAPSHOT_TYPE "application/octet-stream"
+#define CHANGES_TYPE "application/vnd.subtoken.changes"
+
+/* What became of a round. */
+typedef enum outcome { CURRENT, STOPPED, REFUSED, ROLLBACK, BAD, FAILED } outcome;
+
+static const struct {
+  const char *event;
+  int code; /* of --once */
+} outcomes[] = {
+    [CURRENT] = {"pulled", ST_EXIT_DONE},          [STOPPED] = {NULL, ST_EXIT_DONE},
+    [REFUSED] = {"pull_refused", ST_EXIT_REFUSED}, [ROLLBACK] = {"feed_rollback", ST_EXIT_REFUSED},
+    [BAD] = {"feed_bad", ST_EXIT_FAILED},          [FAILED] = {"pull_failed", ST_EXIT_FAILED},
+};
+
+/* A snapshot in memory, or what is known of the one in FILE (bytes NULL). */
+typedef struct copy {
+  uint8_t *bytes;
+  size_t len;
+  int64_t sequence; /* 0: there is none */
+  uint32_t count;
+  char etag[ST_ETAG_LEN + 1];
+  uint8_t digest[SUBTOKEN_MAC_LEN];
+} copy;
+
+typedef struct puller {
+  const char *key_file;
+  char path[NAME_MAX_LEN], alive[NAME_MAX_LEN], seen[NAME_MAX_LEN], lock[NAME_MAX_LEN];
+  st_fetch *fetch;
+  copy have;            /* what FILE holds */
+  st_world_stamp stamp; /* FILE's when it was last looked into */
+  int64_t highest;      /* sequence that was ever seen */
+  int64_t time;         /* T of the last heartbeat that was written */
+  int stop;             /* SIGTERM and SIGINT arrive here */
+} puller;
+
+/* ---- what bytes say of themselves; whether it is true, who has the ring finds out ---- */
+
+static bool describe(copy *snapshot) {
+  uint8_t hash[ST_HASH_LEN];
+  const uint8_t *bytes = snapshot->bytes;
+  if (snapshot->len < ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN ||
+      memcmp(bytes, ST_SNAPSHOT_MAGIC, 8) != 0) {
+    return false;
+  }
+  uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE);
+  snapshot->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
+  if (sequence == 0 || sequence > INT64_MAX ||
+      subtoken_revocations_size(snapshot->count) != snapshot->len ||
+      !st_sha256(bytes, snapshot->len, hash)) {
+    return false;
+  }
+  snapshot->sequence = (int64_t)sequence;
+  memcpy(snapshot->digest, bytes + snapshot->len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
+  st_writer writer = st_writer_on(snapshot->etag, sizeof snapshot->etag);
+  st_base64url_write(&writer, hash, sizeof hash);
+  return st_writer_end(&writer);
+}
+
+static size_t length_of_answer(const uint8_t *head, const char *type) {
+  if (strcmp(type, SNAPSHOT_TYPE) == 0) {
+    return subtoken_revocations_size(st_load32(head + ST_SNAPSHOT_COUNT));
+  }
+  if (strcmp(type, CHANGES_TYPE) != 0) return 0;
+  return SUBTOKEN_CHANGES_LEN(st_load32(head + 24), st_load32(head + 28));
+}
+
+static void forget(copy *snapshot) {
+  free(snapshot->bytes);
+  memset(snapshot, 0, sizeof *snapshot);
+}
+
+/* ---- the files ---- */
+
+static bool same(const st_world_stamp *a, const st_world_stamp *b) {
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* The whole of FILE; false when there is none, or none that can be read. */
+static bool read_file(const puller *p, copy *into, st_world_stamp *stamp) {
+  char why[ST_WHY_MAX];
+  memset(into, 0, sizeof *into);
+  if (!st_world_stamp_of(p->path, stamp)) return false;
+  size_t most = subtoken_revocations_size(UINT32_MAX);
+  if (stamp->size <= 0 || (most > 0 && (uint64_t)stamp->size > most)) return false;
+  into->bytes = malloc((size_t)stamp->size);
+  if (into->bytes != NULL &&
+      st_world_read(p->path, into->bytes, (size_t)stamp->size, &into->len, why) && describe(into)) {
+    return true;
+  }
+  forget(into);
+  return false;
+}
+
+/* FILE as it is now, should somebody else have changed it. Its bytes are not kept. */
+static void look_at_file(puller *p) {
+  st_world_stamp stamp;
+  copy found;
+  if (st_world_stamp_of(p->path, &stamp) && same(&stamp, &p->stamp)) return;
+  memset(&p->have, 0, sizeof p->have);
+  memset(&p->stamp, 0, sizeof p->stamp);
+  if (!read_file(p, &found, &stamp)) return;
+  free(found.bytes);
+  found.bytes = NULL;
+  p->have = found;
+  p->stamp = stamp;
+}
+
+static int64_t read_seen(const puller *p) {
+  char text[SEEN_MAX], why[ST_WHY_MAX];
+  size_t len;
+  int64_t value = 0;
+  if (!st_world_read(p->seen, text, sizeof text, &len, why) || len < 2 || text[len - 1] != '\n') {
+    return 0;
+  }
+  for (size_t i = 0; i < len - 1; i++) {
+    int digit = text[i] - '0';
+    if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10) return 0;
+    value = 10 * value + digit;
+  }
+  return value;
+}
+
+/* Written when it says less than what was just put in place. */
+static bool write_seen(puller *p, char *why) {
+  char text[SEEN_MAX + 2];
+  if (p->have.sequence > p->highest) p->highest = p->have.sequence;
+  if (read_seen(p) >= p->highest) return true;
+  int len = snprintf(text, sizeof text, "%lld\n", (long long)p->highest);
+  return st_world_publish(p->seen, text, (size_t)len, why);
+}
+
+static bool write_alive(puller *p, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *why) {
+  uint8_t there[SUBTOKEN_HEARTBEAT_LEN];
+  char unread[ST_WHY_MAX];
+  size_t len;
+  p->time = (int64_t)st_load64(heartbeat + ST_FEED_TIME);
+  if (st_world_read(p->alive, there, sizeof there, &len, unread) && len == sizeof there &&
+      memcmp(there, heartbeat, len) == 0) {
+    return true;
+  }
+  return st_world_publish(p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, why);
+}
+
+/* The snapshot first: who finds the new heartbeat finds what it names. */
+static bool write_files(puller *p, const copy *fresh, const uint8_t *heartbeat, char *why) {
+  if (fresh != NULL) {
+    if (!st_world_publish(p->path, fresh->bytes, fresh->len, why)) return false;
+    p->have = *fresh;
+    p->have.bytes = NULL;
+    if (!st_world_stamp_of(p->path, &p->stamp)) memset(&p->stamp, 0, sizeof p->stamp);
+  }
+  return write_alive(p, heartbeat, why) && write_seen(p, why);
+}
+
+/* ---- what was answered ---- */
+
+static outcome say(outcome what, char *why, const char *text) {
+  snprintf(why, ST_WHY_MAX, "%s", text);
+  return what;
+}
+
+/* The heartbeat that came along, when it names this snapshot. */
+static outcome judge_heartbeat(const puller *p, const st_fetch_answer *answer, const copy *named,
+                               uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *why) {
+  if (subtoken_heartbeat_decode(st_text(answer->heartbeat), heartbeat) != SUBTOKEN_FEED_OK ||
+      memcmp(heartbeat, ST_HEARTBEAT_MAGIC, 8) != 0) {
+    return say(BAD, why, "the answer has no heartbeat");
+  }
+  if (st_load64(heartbeat + ST_FEED_SEQUENCE) != (uint64_t)named->sequence ||
+      memcmp(heartbeat + ST_HEARTBEAT_DIGEST, named->digest, SUBTOKEN_MAC_LEN) != 0) {
+    return say(BAD, why, "the heartbeat that was answered names another snapshot");
+  }
+  uint64_t time = st_load64(heartbeat + ST_FEED_TIME);
+  if (time == 0 || time > SUBTOKEN_TIME_MAX) {
+    return say(BAD, why, "the heartbeat that was answered has no time");
+  }
+  if (time >= (uint64_t)p->time) return CURRENT;
+  return say(ROLLBACK, why, "the heartbeat that was answered is older than the one before it");
+}
+
+static outcome take_fresh(puller *p, const st_fetch_answer *answer, const copy *fresh, char *why) {
+  uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
+  if (fresh->sequence < p->highest) {
+    snprintf(why, ST_WHY_MAX,
+             "the snapshot that was answered has sequence %lld, and %lld was seen: it is not taken",
+             (long long)fresh->sequence, (long long)p->highest);
+    return ROLLBACK;
+  }
+  outcome result = judge_heartbeat(p, answer, fresh, heartbeat, why);
+  if (result != CURRENT) return result;
+  bool known = p->have.sequence != 0 && strcmp(p->have.etag, fresh->etag) == 0;
+  return write_files(p, known ? NULL : fresh, heartbeat, why) ? CURRENT : FAILED;
+}
+
+static outcome take_same(puller *p, const st_fetch_answer *answer, char *why) {
+  uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
+  if (p->have.sequence == 0) return say(BAD, why, "304 was answered, and there is no FILE yet");
+  if (p->have.sequence < p->highest) {
+    snprintf(why, ST_WHY_MAX, "FILE has sequence %lld and is said to be current, but %lld was seen",
+             (long long)p->have.sequence, (long long)p->highest);
+    return ROLLBACK;
+  }
+  outcome result = judge_heartbeat(p, answer, &p->have, heartbeat, why);
+  if (result != CURRENT) return result;
+  return write_files(p, NULL, heartbeat, why) ? CURRENT : FAILED;
+}
+
+/* Is it what its ETag says? */
+static bool is_whole(copy *fresh, const st_fetch_answer *answer) {
+  return describe(fresh) && strcmp(fresh->etag, answer->etag) == 0;
+}
+
+/* FILE with the changes in it; false when they do not lead to what the answer says. */
+static bool apply_changes(const puller *p, const st_fetch_answer *answer, copy *fresh) {
+  copy old;
+  st_world_stamp stamp;
+  memset(fresh, 0, sizeof *fresh);
+  if (!read_file(p, &old, &stamp)) return false;
+  size_t size = subtoken_changes_size(answer->body, answer->len);
+  fresh->bytes = size > 0 ? malloc(size) : NULL;
+  bool good = fresh->bytes != NULL &&
+              subtoken_changes_apply(old.bytes, old.len, answer->body, answer->len, fresh->bytes,
+                                     size, &fresh->len) == SUBTOKEN_FEED_OK &&
+              is_whole(fresh, answer);
+  forget(&old);
+  if (!good) forget(fresh);
+  return good;
+}
+
+/* The text of {"text":"..."}, for people's eyes. */
+static void write_refusal(st_writer *writer, st_fetch_answer *answer) {
+  st_json json;
+  subtoken_text name, text = {NULL, 0};
+  st_json_start(&json, (char *)answer->body, answer->len);
+  bool good = answer->len > 0 && st_json_object(&json);
+  while (good && st_json_member(&json, &name)) {
+    good = st_text_is(name, "text") ? st_json_string(&json, &text) : st_json_skip(&json);
+  }
+  if (text.len > 200) text.len = 200;
+  if (text.len > 0) st_write_string(writer, ": ");
+  st_write_shown(writer, text);
+}
+
+static outcome refuse_answer(st_fetch_answer *answer, char *why) {
+  st_writer writer = st_writer_on(why, ST_WHY_MAX);
+  st_write_string(&writer, "the server answers ");
+  st_write_int(&writer, answer->status);
+  if (answer->status >= 300 && answer->status < 400) {
+    st_write_string(&writer, ", a redirect: those are not followed, give the URL it leads to");
+  } else {
+    write_refusal(&writer, answer);
+  }
+  if (!st_writer_end(&writer)) why[ST_WHY_MAX - 1] = '\0';
+  return answer->status == 401 || answer->status == 403 ? REFUSED : FAILED;
+}
+
+/* ---- a round ---- */
+
+static bool read_key(const puller *p, char *text, size_t size, subtoken_text *key, char *why) {
+  size_t len;
+  if (!st_world_read_secret(p->key_file, text, size - 1, &len, why)) return false;
+  while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL && text[len - 1] != '\0') len--;
+  text[len] = '\0';
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] > ' ' && text[i] <= '~') continue;
+    snprintf(why, ST_WHY_MAX, "%.400s is more than one key", p->key_file);
+    return false;
+  }
+  if (len == 0) snprintf(why, ST_WHY_MAX, "%.400s is empty", p->key_file);
+  *key = (subtoken_text){text, len};
+  return len > 0;
+}
+
+/* The key is read each time, so that another one is taken up, and forgotten at once. */
+static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *why) {
+  char text[SUBTOKEN_TOKEN_MAX + 2];
+  subtoken_text key;
+  st_fetched fetched = ST_FETCH_FAILED;
+  memset(answer, 0, sizeof *answer);
+  if (read_key(p, text, sizeof text, &key, why)) {
+    fetched = st_fetch_ask(p->fetch, text, whole ? "" : p->have.etag, whole ? 0 : p->have.sequence,
+                           answer, why);
+  }
+  subtoken_wipe(text, sizeof text);
+  if (fetched == ST_FETCH_STOPPED) return STOPPED;
+  return fetched == ST_FETCH_DONE ? CURRENT : FAILED;
+}
+
+/* The answer's body becomes the snapshot. */
+static outcome take_whole(puller *p, st_fetch_answer *answer, char *why) {
+  copy fresh = {.bytes = answer->body, .len = answer->len};
+  if (strcmp(answer->type, SNAPSHOT_TYPE) != 0 || !is_whole(&fresh, answer)) {
+    return say(BAD, why, "what was answered is not the snapshot that its ETag names");
+  }
+  return take_fresh(p, answer, &fresh, why);
+}
+
+static outcome ask_whole(puller *p, char *why) {
+  st_fetch_answer answer;
+  outcome result = ask(p, true, &answer, why);
+  if (result == CURRENT) {
+    result = answer.status == 200 ? take_whole(p, &answer, why) : refuse_answer(&answer, why);
+  }
+  st_fetch_give(&answer);
+  return result;
+}
+
+static outcome round_of(puller *p, char *why) {
+  st_fetch_answer answer;
+  copy fresh;
+  look_at_file(p);
+  int64_t seen = read_seen(p);
+  if (seen > p->highest) p->highest = seen;
+  outcome result = ask(p, p->have.sequence == 0, &answer, why);
+  if (result != CURRENT) return result;
+  if (answer.status == 304) {
+    result = take_same(p, &answer, why);
+  } else if (answer.status != 200) {
+    result = refuse_answer(&answer, why);
+  } else if (strcmp(answer.type, CHANGES_TYPE) != 0) {
+    result = take_whole(p, &answer, why);
+  } else if (apply_changes(p, &answer, &fresh)) {
+    result = take_fresh(p, &answer, &fresh, why);
+    forget(&fresh);
+  } else {
+    st_fetch_give(&answer);
+    return ask_whole(p, why);
+  }
+  st_fetch_give(&answer);
+  return result;
+}
+
+/* ---- going on ---- */
+
+/* A share of a number between from and to, in thousandths. */
+static int64_t some_of(int64_t number, int64_t from, int64_t to) {
+  uint32_t random;
+  st_world_random(&random, sizeof random);
+  return number * (from + (int64_t)(random % (uint32_t)(to - from + 1))) / 1000;
+}
+
+/* Twice as long after each failure; not all edges at the same moment. */
+static int64_t pause_ms(int64_t every, int failures) {
+  int64_t most = every > BACK_OFF_MS ? every : BACK_OFF_MS, wait = every;
+  if (failures == 0) return some_of(every, 900, 1100);
+  for (int i = 1; i < failures && wait < most; i++) wait *= 2;
+  return some_of(wait < most ? wait : most, 500, 1000);
+}
+
+static void describe_state(const puller *p, outcome result, const char *why, char *out) {
+  if (result != CURRENT) {
+    snprintf(out, ST_WHY_MAX, "%s", why);
+  } else {
+    snprintf(out, ST_WHY_MAX, "sequence=%lld entries=%lu bytes=%zu", (long long)p->have.sequence,
+             (unsigned long)p->have.count, p->have.len);
+  }
+}
+
+/* A line when something else is true than before. */
+static void go_on(puller *p, int64_t every) {
+  char why[ST_WHY_MAX] = "", now[ST_WHY_MAX], last[ST_WHY_MAX] = "";
+  outcome before = STOPPED;
+  int failures = 0;
+  for (;;) {
+    outcome result = round_of(p, why);
+    if (result == STOPPED) return;
+    describe_state(p, result, why, now);
+    if (result != before || strcmp(now, last) != 0) st_log_event(outcomes[result].event, now);
+    before = result;
+    memcpy(last, now, sizeof last);
+    failures = result == CURRENT ? 0 : failures + 1;
+    struct pollfd stop = {.fd = p->stop, .events = POLLIN};
+    if (poll(&stop, 1, (int)pause_ms(every * 1000, failures)) > 0) return;
+  }
+}
+
+static int pull_once(puller *p, bool json) {
+  char why[ST_WHY_MAX] = "";
+  outcome result = round_of(p, why);
+  if (result == STOPPED) return ST_EXIT_FAILED; /* it was told to end before it had them */
+  if (result != CURRENT) {
+    return st_complain(outcomes[result].code, "pull: %s: %s", outcomes[result].event, why);
+  }
+  if (json) {
+    printf("{\"sequence\":%lld,\"entries\":%lu,\"bytes\":%zu,\"vouched\":%lld}\n",
+           (long long)p->have.sequence, (unsigned long)p->have.count, p->have.len,
+           (long long)p->time);
+  }
+  return st_flush(ST_EXIT_DONE);
+}
+
+static int pull_on(puller *p, int64_t every) {
+  char why[ST_WHY_MAX];
+  if (!st_log_start("", why)) return st_complain(ST_EXIT_FAILED, "pull: %s", why);
+  go_on(p, every);
+  st_log_stop();
+  return ST_EXIT_DONE;
+}
+
+/* ---- beginning ---- */
+
+typedef struct pull_options {
+  const char *from, *to, *key_file, *every, *timeout;
+  bool once, json;
+} pull_options;
+
+static bool name_files(puller *p, const char *path) {
+  if (path[0] == '\0' || strlen(path) > SUBTOKEN_FEED_PATH_MAX) return false;
+  snprintf(p->path, sizeof p->path, "%s", path);
+  snprintf(p->alive, sizeof p->alive, "%s.alive", path);
+  snprintf(p->seen, sizeof p->seen, "%s.seen", path);
+  snprintf(p->lock, sizeof p->lock, "%s.lock", path);
+  return true;
+}
+
+/* Blocked before any thread starts: they end it between two writes, or in a request. A disk
+ * that is full, or may not take more, is an error to be told and not the end.
+ */
+static int catch_signals(void) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int pull_locked(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
+  char why[ST_WHY_MAX];
+  st_fetch_settings settings = {given->from, timeout, p->stop, length_of_answer};
+  st_world_sweep(p->path);
+  st_world_sweep(p->alive);
+  st_world_sweep(p->seen);
+  switch (st_fetch_start(&settings, &p->fetch, why)) {
+    case ST_FETCH_DONE: break;
+    case ST_FETCH_BAD_URL: return st_complain(ST_EXIT_USAGE, "pull: --from: %s", why);
+    default: return st_complain(ST_EXIT_FAILED, "pull: %s", why);
+  }
+  int code = given->once ? pull_once(p, given->json) : pull_on(p, every);
+  st_fetch_stop(p->fetch);
+  return code;
+}
+
+static int pull(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
+  char why[ST_WHY_MAX];
+  p->key_file = given->key_file;
+  p->stop = catch_signals();
+  if (p->stop < 0) return st_complain(ST_EXIT_FAILED, "pull: no signals: %s", strerror(errno));
+  int lock = st_world_claim(p->lock, why);
+  int code = lock < 0 ? st_complain(ST_EXIT_FAILED, "pull: %s", why)
+                      : pull_locked(p, given, every, timeout);
+  st_world_unlock(lock);
+  (void)close(p->stop);
+  return code;
+}
+
+int st_cmd_pull(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken pull --from URL --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
+      "                     [--once] [--json]\n"
+      "Keeps an edge's revocation data fresh: FILE, FILE.alive and FILE.seen are replaced\n"
+      "whenever the server at URL (https, or http on this machine) has something newer.\n"
+      "The key needs the permission `revocations`. Runs until SIGTERM, and says on standard\n"
+      "error, a JSON line each, what has changed.\n"
+      "With --once, exit 0 when the files are current, 1 when the server refuses or is behind\n"
+      "what was seen, 3 when it could not be done.";
+  static puller p;
+  pull_options given = {0};
+  int64_t every = 1, timeout = 60;
+  const st_option options[] = {
+      {"--from", NULL, &given.from},         {"--to", NULL, &given.to},
+      {"--key-file", NULL, &given.key_file}, {"--every", NULL, &given.every},
+      {"--timeout", NULL, &given.timeout},   {"--once", &given.once, NULL},
+      {"--json", &given.json, NULL},         {0}};
+  st_arguments arguments = {.command = "pull", .help = help, .options = options};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (given.from == NULL || given.to == NULL || given.key_file == NULL) {
+    return st_usage(&arguments, "--from, --to and --key-file are needed");
+  }
+  if (given.every != NULL &&
+      (!st_span_read(given.every, &every) || every < 1 || every > EVERY_MOST)) {
+    return st_usage(&arguments, "--every is a number with s, m or h, from 1s to 24h");
+  }
+  if (given.timeout != NULL &&
+      (!st_span_read(given.timeout, &timeout) || timeout < 1 || timeout > EVERY_MOST)) {
+    return st_usage(&arguments, "--timeout is a number with s, m or h, from 1s to 24h");
+  }
+  if (given.json && !given.once) return st_usage(&arguments, "--json is for --once");
+  if (!name_files(&p, given.to)) return st_usage(&arguments, "--to is empty or too long");
+  return pull(&p, &given, every, timeout);
+}

@@ -1,0 +1,51 @@
+/* fetch - the only door to libcurl: asks one URL again and again, over a connection that is
+ * kept. Functions that can fail write a sentence to why, of ST_WHY_MAX bytes; a credential
+ * is never in it.
+ */
+#ifndef ST_SHELL_FETCH_H
+#define ST_SHELL_FETCH_H
+
+#include "shell/world.h"
+#include "subtoken/revocations.h"
+
+#define ST_ETAG_LEN 43 /* SHA-256 as base64url */
+#define ST_FETCH_HEAD 160
+#define ST_FETCH_TEXT_MAX 4096 /* of the body of a refusal */
+
+typedef struct st_fetch st_fetch;
+
+typedef struct st_fetch_answer {
+  long status;
+  char type[64];              /* the media type, without parameters */
+  char etag[ST_ETAG_LEN + 1]; /* without quotes; empty when there is none of this length */
+  char heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN + 1]; /* empty when there is none of this length */
+  uint8_t *body;                                   /* whole with 200, else its first bytes */
+  size_t len;
+} st_fetch_answer;
+
+typedef struct st_fetch_settings {
+  const char *url;
+  int64_t timeout; /* seconds for a whole answer */
+  int stop;        /* once this descriptor can be read, all is given up */
+  /* How long a body with 200 is to be, from its first ST_FETCH_HEAD bytes: no more is read. */
+  size_t (*length)(const uint8_t *head, const char *type);
+} st_fetch_settings;
+
+typedef enum st_fetched {
+  ST_FETCH_FAILED = 0, /* why says it */
+  ST_FETCH_DONE = 1,   /* something was answered */
+  ST_FETCH_STOPPED,
+  ST_FETCH_BAD_URL, /* of st_fetch_start alone */
+} st_fetched;
+
+/* https, or http to this machine itself; no user, no password. Loads the library. */
+st_fetched st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *why)
+    __attribute__((warn_unused_result));
+void st_fetch_stop(st_fetch *fetch);
+
+/* etag: what we have, empty for none; since: 0 for none. *answer is to be given back. */
+st_fetched st_fetch_ask(st_fetch *fetch, const char *credential, const char *etag, int64_t since,
+                        st_fetch_answer *answer, char *why) __attribute__((warn_unused_result));
+void st_fetch_give(st_fetch_answer *answer);
+
+#endif
