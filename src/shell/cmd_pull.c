@@ -79,10 +79,10 @@ static bool describe(copy *snapshot) {
 }
 
 static size_t length_of_answer(const uint8_t *head, const char *type) {
-  if (strcmp(type, SNAPSHOT_TYPE) == 0) {
+  if (strcmp(type, SNAPSHOT_TYPE) == 0 && memcmp(head, ST_SNAPSHOT_MAGIC, 8) == 0) {
     return subtoken_revocations_size(st_load32(head + ST_SNAPSHOT_COUNT));
   }
-  if (strcmp(type, CHANGES_TYPE) != 0) return 0;
+  if (strcmp(type, CHANGES_TYPE) != 0) return 0; /* their head is looked at when applied */
   return SUBTOKEN_CHANGES_LEN(st_load32(head + 24), st_load32(head + 28));
 }
 
@@ -304,8 +304,12 @@ static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *why) {
                            answer, why);
   }
   subtoken_wipe(text, sizeof text);
-  if (fetched == ST_FETCH_STOPPED) return STOPPED;
-  return fetched == ST_FETCH_DONE ? CURRENT : FAILED;
+  switch (fetched) {
+    case ST_FETCH_DONE: return CURRENT;
+    case ST_FETCH_STOPPED: return STOPPED;
+    case ST_FETCH_UNFIT: return BAD;
+    default: return FAILED;
+  }
 }
 
 /* The answer's body becomes the snapshot. */
@@ -422,7 +426,7 @@ static int pull_on(puller *p, int64_t every) {
 /* ---- beginning ---- */
 
 typedef struct pull_options {
-  const char *from, *to, *key_file, *every, *timeout;
+  const char *from, *to, *key_file, *every, *timeout, *ca;
   bool once, json;
 } pull_options;
 
@@ -451,7 +455,7 @@ static int catch_signals(void) {
 
 static int pull_locked(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
   char why[ST_WHY_MAX];
-  st_fetch_settings settings = {given->from, timeout, p->stop, length_of_answer};
+  st_fetch_settings settings = {given->from, given->ca, timeout, p->stop, length_of_answer};
   st_world_sweep(p->path);
   st_world_sweep(p->alive);
   st_world_sweep(p->seen);
@@ -481,21 +485,26 @@ static int pull(puller *p, const pull_options *given, int64_t every, int64_t tim
 int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
-      "                     [--once] [--json]\n"
+      "                     [--ca FILE] [--once] [--json]\n"
       "Keeps an edge's revocation data fresh: FILE, FILE.alive and FILE.seen are replaced\n"
       "whenever the server at URL (https, or http on this machine) has something newer.\n"
-      "The key needs the permission `revocations`. Runs until SIGTERM, and says on standard\n"
+      "The key needs the permission `revocations`; --ca is for a server whose certificate the\n"
+      "system does not know. Runs until SIGTERM, and says on standard\n"
       "error, a JSON line each, what has changed.\n"
       "With --once, exit 0 when the files are current, 1 when the server refuses or is behind\n"
       "what was seen, 3 when it could not be done.";
   static puller p;
   pull_options given = {0};
   int64_t every = 1, timeout = 60;
-  const st_option options[] = {
-      {"--from", NULL, &given.from},         {"--to", NULL, &given.to},
-      {"--key-file", NULL, &given.key_file}, {"--every", NULL, &given.every},
-      {"--timeout", NULL, &given.timeout},   {"--once", &given.once, NULL},
-      {"--json", &given.json, NULL},         {0}};
+  const st_option options[] = {{"--from", NULL, &given.from},
+                               {"--to", NULL, &given.to},
+                               {"--key-file", NULL, &given.key_file},
+                               {"--every", NULL, &given.every},
+                               {"--timeout", NULL, &given.timeout},
+                               {"--once", &given.once, NULL},
+                               {"--ca", NULL, &given.ca},
+                               {"--json", &given.json, NULL},
+                               {0}};
   st_arguments arguments = {.command = "pull", .help = help, .options = options};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (given.from == NULL || given.to == NULL || given.key_file == NULL) {

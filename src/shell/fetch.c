@@ -237,7 +237,9 @@ static bool set_options(st_fetch *fetch, CURLU *url, struct curl_slist *headers,
          SET(CURLOPT_USERAGENT, "subtoken/" SUBTOKEN_VERSION) &&
          SET(CURLOPT_ERRORBUFFER, fetch->error) && SET(CURLOPT_HEADERFUNCTION, take_header) &&
          SET(CURLOPT_HEADERDATA, to) && SET(CURLOPT_WRITEFUNCTION, take_body) &&
-         SET(CURLOPT_WRITEDATA, to) && (!fetch->local || SET(CURLOPT_NOPROXY, "*"));
+         SET(CURLOPT_WRITEDATA, to) &&
+         (fetch->settings.ca == NULL || SET(CURLOPT_CAINFO, fetch->settings.ca)) &&
+         (!fetch->local || SET(CURLOPT_NOPROXY, "*"));
 }
 
 static bool add_header(struct curl_slist **headers, const char *name, const char *value) {
@@ -283,12 +285,14 @@ static st_fetched finished(st_fetch *fetch, const arrival *to, char *why) {
   CURLMsg *message = curl.multi_info_read(fetch->multi, &left);
   CURLcode code =
       message != NULL && message->msg == CURLMSG_DONE ? message->data.result : CURLE_FAILED_INIT;
-  if (code == CURLE_OK) {
+  bool cut = code == CURLE_WRITE_ERROR && to->dropped > REFUSAL_MAX; /* by take_refusal */
+  if (code == CURLE_OK || cut) {
     (void)curl.easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &to->answer->status);
     return ST_FETCH_DONE;
   }
   if (to->too_long) {
-    snprintf(why, ST_WHY_MAX, "the answer is no snapshot, or longer than it says");
+    snprintf(why, ST_WHY_MAX, "what was answered is no snapshot, or longer than it says");
+    return ST_FETCH_UNFIT;
   } else {
     const char *error = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
     st_writer writer = st_writer_on(why, ST_WHY_MAX);

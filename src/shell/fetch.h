@@ -25,9 +25,11 @@ typedef struct st_fetch_answer {
 
 typedef struct st_fetch_settings {
   const char *url;
+  const char *ca;  /* certificates to trust instead of the system's; NULL: those */
   int64_t timeout; /* seconds for a whole answer */
   int stop;        /* once this descriptor can be read, all is given up */
-  /* How long a body with 200 is to be, from its first ST_FETCH_HEAD bytes: no more is read. */
+  /* How long a body with 200 is to be, from its first ST_FETCH_HEAD bytes, 0 when that is
+   * not known: no more is read. */
   size_t (*length)(const uint8_t *head, const char *type);
 } st_fetch_settings;
 
@@ -35,6 +37,7 @@ typedef enum st_fetched {
   ST_FETCH_FAILED = 0, /* why says it */
   ST_FETCH_DONE = 1,   /* something was answered */
   ST_FETCH_STOPPED,
+  ST_FETCH_UNFIT,   /* the body is not what settings.length can make anything of, or longer */
   ST_FETCH_BAD_URL, /* of st_fetch_start alone */
 } st_fetched;
 

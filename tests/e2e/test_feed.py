@@ -1,0 +1,629 @@
+"""The edge's side of the feed: pull, feed status and verify --revocations, against a server
+of this test's own that can also lie, stall and fall silent."""
+import glob, os, random, shutil, signal, ssl, stat, subprocess, threading, time
+from support import *
+import feed
+from feed import Feed, KEY, SECRET, changes, etag, heartbeat, snapshot, token
+
+BASE = 1700000000000001
+ENV = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+
+
+class Edge:
+    """A directory with a key, a ring and what is pulled."""
+
+    def __init__(self):
+        self.dir = scratch()
+        self.file = os.path.join(self.dir, "revoked")
+        self.alive, self.seen = self.file + ".alive", self.file + ".seen"
+        self.key_file = self.write("key", (KEY + "\n").encode(), 0o600)
+        self.secrets = self.write("secrets", (":" + feed.b64(SECRET) + "\n").encode(), 0o600)
+
+    def write(self, name, data, mode=0o644):
+        path = os.path.join(self.dir, name)
+        with open(path + "~", "wb") as f:
+            f.write(data)
+        os.chmod(path + "~", mode)
+        os.rename(path + "~", path)
+        return path
+
+    def put(self, snap, when=None, alive=None):
+        self.write("revoked", snap)
+        self.write("revoked.alive", heartbeat(snap, when or int(time.time())) if alive is None else alive)
+
+    def args(self, url, *more):
+        return ["pull", "--from", url, "--to", self.file, "--key-file", self.key_file, *more]
+
+    def once(self, url, *more, check=0, env=ENV, **kw):
+        code, out, err = run(*self.args(url, "--once", *more), env=env, **kw)
+        assert code == check, (code, out, err)
+        assert KEY not in out + err
+        return out if code == 0 else err
+
+    def start(self, url, *more, **kw):
+        """A pull that goes on; its lines are in self.log."""
+        self.log_path = os.path.join(self.dir, "log")
+        return subprocess.Popen([PROGRAM] + self.args(url, *more), stderr=open(self.log_path, "ab"),
+                                stdout=subprocess.DEVNULL, env=ENV, **kw)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            text = f.read()
+        assert KEY not in text and "Sanitizer" not in text and "runtime error" not in text, text
+        return [json.loads(l) for l in text.splitlines()]
+
+    def events(self):
+        return [l["event"] for l in self.log()]
+
+    def files(self):
+        return {n: open(os.path.join(self.dir, n), "rb").read()
+                for n in sorted(os.listdir(self.dir)) if n.startswith("revoked") and n != "revoked.lock"}
+
+    def status(self, *args, check=0):
+        code, out, err = run("feed", "status", self.file, "--secrets", self.secrets, *args)
+        assert code == check, (code, out, err)
+        return out if code < 2 else err
+
+    def verify(self, credential, *args, check=0):
+        code, out, err = run("verify", "--secrets", self.secrets, "--revocations", self.file, *args,
+                             stdin=credential)
+        assert code == check, (code, out, err)
+        return out + err
+
+
+def end(process):
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=20)
+    assert code == 0, code
+
+
+def until(what):
+    deadline = time.time() + 60
+    while not what():
+        assert time.time() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def subs(count, start=0):
+    return ["sub%d" % i for i in range(start, start + count)]
+
+
+# ---- pull ----
+
+@test
+def once_writes_all_three():
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with Feed(snap) as server:
+        said = json.loads(edge.once(server.url, "--json"))
+    assert said["sequence"] == BASE and said["entries"] == 20 and said["bytes"] == len(snap), said
+    files = edge.files()
+    assert files["revoked"] == snap and files["revoked.seen"] == b"%d\n" % BASE
+    assert files["revoked.alive"] == heartbeat(snap, said["vouched"])
+    assert sorted(files) == ["revoked", "revoked.alive", "revoked.seen"], sorted(files)
+    for name in files:
+        assert stat.S_IMODE(os.stat(os.path.join(edge.dir, name)).st_mode) == 0o640, name
+    assert server.requests == [{"path": "/v2/revocations", "query": {}, "etag": None,
+                                "authorization": "Bearer " + KEY}], server.requests
+
+
+@test
+def nothing_new_is_not_fetched_again():
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with Feed(snap) as server:
+        server.now = int(time.time()) - 9
+        edge.once(server.url + "?x=1")
+        inode = os.stat(edge.file).st_ino
+        server.now += 2
+        edge.once(server.url + "?x=1")
+        assert os.stat(edge.file).st_ino == inode
+        assert edge.files()["revoked.alive"] == heartbeat(snap, server.now)
+        assert server.requests[1]["etag"] == '"%s"' % etag(snap)
+        assert server.requests[1]["query"] == {"x": ["1"], "since": [str(BASE)]}, server.requests
+        # Nor is a heartbeat that is there already written again.
+        inode = os.stat(edge.alive).st_ino
+        edge.once(server.url)
+        assert os.stat(edge.alive).st_ino == inode
+        # What somebody else took away or changed comes back.
+        for path in (edge.file, edge.alive, edge.seen):
+            os.unlink(path)
+            edge.once(server.url)
+            edge.write(os.path.basename(path), b"1\n")
+            edge.once(server.url)
+            assert edge.files()["revoked"] == snap and len(edge.files()) == 3
+            assert edge.files()["revoked.seen"] == b"%d\n" % BASE
+            edge.status()
+
+
+@test
+def changes_are_applied():
+    edge, first = Edge(), snapshot(BASE, subs(500))
+    second = snapshot(BASE + 1, subs(500, 3))
+    third = snapshot(BASE + 2, subs(2000, 1))
+    with Feed(first) as server:
+        edge.once(server.url)
+        for snap in (second, third, snapshot(BASE + 3, [])):
+            server.put(snap)
+            count = len(server.requests)
+            edge.once(server.url)
+            assert edge.files()["revoked"] == snap
+            assert edge.files()["revoked.seen"] == b"%d\n" % feed.sequence_of(snap)
+            assert len(server.requests) == count + 1, server.requests
+            edge.status()
+
+
+@test
+def changes_that_lead_elsewhere():
+    """Then the whole is asked for, without conditions, in the same round."""
+    first, second = snapshot(BASE, subs(50)), snapshot(BASE + 1, subs(50, 3))
+    good = changes(first, second)
+    other = changes(first, snapshot(BASE + 1, subs(50, 4)))
+    for body in (b"", good[:-1], good[:100], b"x" * 300, other, changes(second, first),
+                 changes(snapshot(BASE, subs(40)), second)):
+        edge = Edge()
+        with Feed(first) as server:
+            edge.once(server.url)
+            server.put(second)
+            server.answer = lambda h, r: False if "since" not in r["query"] else server.send(
+                h, 200, body, "application/vnd.subtoken.changes")
+            edge.once(server.url)
+            assert edge.files()["revoked"] == second
+            last = server.requests[-1]
+            assert len(server.requests) == 3 and not last["query"] and last["etag"] is None, server.requests
+
+
+@test
+def answers_that_are_not_taken():
+    """Nothing is written, and it says what was wrong with the answer."""
+    first, second = snapshot(BASE, subs(50)), snapshot(BASE + 1, subs(50, 3))
+    now = int(time.time())
+    send = lambda *args, **kw: lambda server, h: server.send(h, *args, **kw)
+    whole = lambda body, **kw: send(200, body, snap=second, **kw)
+    rows = [
+        (whole(second, tag=etag(first)), 3, "feed_bad"),
+        (whole(second, tag="x"), 3, "feed_bad"),
+        (whole(second, tag="A" * 42 + "%"), 3, "feed_bad"),
+        (whole(second[:-1] + b"x"), 3, "feed_bad"),
+        (whole(second[:-1]), 3, "feed_bad"),
+        (whole(second[:-1], length=len(second)), 3, "pull_failed"),   # the connection ends early
+        (whole(second + b"x"), 3, "feed_bad"),                     # longer than its head says
+        (whole(b""), 3, "feed_bad"),
+        (whole(b"x" * 100), 3, "feed_bad"),
+        (whole(b"x" * 400000), 3, "feed_bad"),
+        (whole(second, kind="text/html"), 3, "feed_bad"),
+        (whole(second, alive=b""), 3, "feed_bad"),
+        (whole(second, alive=heartbeat(first, now)), 3, "feed_bad"),
+        (whole(second, alive=b"x" * 160), 3, "feed_bad"),
+        (whole(second, alive=heartbeat(second, 0)), 3, "feed_bad"),
+        (send(304, snap=first, alive=heartbeat(second, now)), 3, "feed_bad"),
+        (send(200, snapshot(BASE - 1, []), snap=snapshot(BASE - 1, [])), 1, "feed_rollback"),
+        (send(201, second), 3, "pull_failed"),
+        (lambda server, h: server.refuse(h, 302, "x", Location=server.url + "/else"), 3, "redirect (302)"),
+        (lambda server, h: server.refuse(h, 301, "x", Location=server.url + "/else"), 3, "redirect"),
+        (lambda server, h: server.refuse(h, 401, "Invalid access token"), 1, "Invalid access token"),
+        (lambda server, h: server.refuse(h, 403, "requires scope revocations"), 1, "requires scope revocations"),
+        (lambda server, h: server.refuse(h, 400, "since is no number"), 3, "since is no number"),
+        (lambda server, h: server.refuse(h, 503, "\x1b[2J\u202eevil"), 3, r"\x1b[2J"),
+        (lambda server, h: server.refuse(h, 503, "x" * 100000), 3, "503"),
+        (lambda server, h: h.wfile.write(b"garbage\r\n\r\n"), 3, "pull_failed"),
+    ]
+    edge = Edge()
+    with Feed(first) as server:
+        edge.once(server.url)
+        before = edge.files()
+        for number, (answer, code, text) in enumerate(rows):
+            def lie(handler, request):
+                handler.close_connection = True
+                answer(server, handler)
+            server.answer = lie
+            count = len(server.requests)
+            err = edge.once(server.url, check=code)
+            assert text.replace("redirect (302)", "302, a redirect") in err, (number, err)
+            assert "\x1b" not in err and "\u202e" not in err, err
+            assert edge.files() == before, number
+            assert all(r["path"] == "/v2/revocations" for r in server.requests), number
+            assert len(server.requests) - count == 1, (number, server.requests[count:])
+        # A 304 when nothing is there is no answer.
+        empty = Edge()
+        server.answer = lambda h, r: server.send(h, 304)
+        assert "304" in empty.once(server.url, check=3) and empty.files() == {}
+
+
+@test
+def a_forged_snapshot_is_for_the_ring_to_find():
+    """pull has no ring; whoever reads the files has."""
+    edge = Edge()
+    other = feed.mac(b"another", b"secret")
+    snap = snapshot(BASE, subs(5), secret=other)
+    with Feed(snap) as server:
+        edge.once(server.url)
+    assert "it was changed, or made with another secret" in edge.status(check=1)
+
+
+@test
+def what_was_seen_is_not_forgotten():
+    edge, snap = Edge(), snapshot(BASE, subs(5))
+    with Feed(snap) as server:
+        edge.once(server.url)
+        edge.write("revoked.seen", b"%d\n" % (BASE + 5))
+        assert "feed_rollback" in edge.once(server.url, check=1)    # a 304
+        os.unlink(edge.file)
+        assert "feed_rollback" in edge.once(server.url, check=1)    # the whole
+        assert "feed_rollback" not in edge.status(check=3)
+        newer = snapshot(BASE + 5, subs(6))
+        server.put(newer)
+        edge.once(server.url)
+        assert edge.files()["revoked"] == newer
+        for text in (b"", b"\n", b"x\n", b"-1\n", b"99999999999999999999\n", b"%d" % (BASE + 9)):
+            edge.write("revoked.seen", text)
+            edge.once(server.url)
+            assert edge.files()["revoked.seen"] == b"%d\n" % (BASE + 5), text
+
+
+@test
+def goes_on_until_it_is_told_to_end():
+    """One connection, one line, and SIGTERM or SIGINT ends it at once."""
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with Feed(snap) as server:
+        pull = edge.start(server.url)
+        until(lambda: len(server.requests) >= 4)
+        assert edge.events() == ["pulled"], edge.log()
+        assert edge.log()[0]["detail"] == "sequence=%d entries=20 bytes=%d" % (BASE, len(snap))
+        assert server.connections == 1, server.connections
+        server.put(snapshot(BASE + 1, subs(21)))
+        until(lambda: len(edge.log()) == 2)
+        edge.status()
+        end(pull)
+        assert edge.events() == ["pulled", "pulled"], edge.log()
+        pull = edge.start(server.url, "--every", "1h")
+        until(lambda: len(edge.log()) == 3)
+        pull.send_signal(signal.SIGINT)
+        assert pull.wait(timeout=20) == 0
+
+
+@test
+def ends_in_the_middle_of_a_request():
+    edge, asked, over = Edge(), threading.Event(), threading.Event()
+    with Feed(snapshot(BASE, subs(20))) as server:
+        def stall(handler, request):
+            asked.set()
+            over.wait(60)
+            handler.close_connection = True
+        server.answer = stall
+        pull = edge.start(server.url, "--timeout", "1h")
+        assert asked.wait(30)
+        end(pull)
+        over.set()
+    assert edge.files() == {}
+
+
+@test
+def slow_answers_end():
+    edge, over = Edge(), threading.Event()
+    with Feed(snapshot(BASE, subs(20))) as server:
+        def drip(handler, request):
+            handler.close_connection = True
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n")
+            while not over.wait(0.1):
+                handler.wfile.write(b"S")
+        server.answer = drip
+        assert "pull_failed" in edge.once(server.url, "--timeout", "1s", check=3)
+        over.set()
+    assert edge.files() == {}
+
+
+@test
+def says_when_something_changes():
+    """Trouble is told once, however long it lasts, and so is its end. The key file is read
+    again each time."""
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with Feed(snap) as server:
+        pull = edge.start(server.url)
+        until(lambda: edge.events() == ["pulled"])
+        server.key = "other"
+        until(lambda: edge.events() == ["pulled", "pull_refused"])
+        count = len(server.requests)
+        until(lambda: len(server.requests) >= count + 2)
+        edge.write("key", b"other\n", 0o600)
+        until(lambda: edge.events() == ["pulled", "pull_refused", "pulled"])
+        edge.write("key", b"other\n", 0o644)
+        until(lambda: edge.events()[3:] == ["pull_failed"])
+        edge.write("key", b"other\n", 0o640)
+        until(lambda: edge.events()[3:] == ["pull_failed", "pulled"])
+        server.now = 1700000000
+        until(lambda: edge.events()[5:] == ["feed_rollback"])
+        before = edge.files()
+        count = len(server.requests)
+        until(lambda: len(server.requests) >= count + 1)
+        assert edge.files() == before
+        server.now = None
+        until(lambda: edge.events()[5:] == ["feed_rollback", "pulled"])
+        server.put(snapshot(BASE - 1, []))
+        until(lambda: edge.events()[7:] == ["feed_rollback"])
+        assert edge.files()["revoked"] == snap
+        end(pull)
+
+
+@test
+def one_pull_a_file():
+    edge = Edge()
+    with Feed(snapshot(BASE, subs(20))) as server:
+        pull = edge.start(server.url)
+        until(lambda: edge.log())
+        assert "another process holds" in edge.once(server.url, check=3)
+        other = Edge()
+        other.file = os.path.join(edge.dir, "revoked2")
+        other.once(server.url)
+        end(pull)
+        edge.once(server.url)
+
+
+@test
+def killed_at_any_time():
+    """Whatever moment: the files are whole, an edge can decide by them or finds half a pair,
+    and the next pull sets it right and leaves nothing behind."""
+    edge, known = Edge(), set()
+    rounds = 12 if SANITIZER else 30
+    first = snapshot(BASE, subs(200))
+    with Feed(first) as server:
+        sequence = [BASE]
+
+        def another(handler, request):
+            sequence[0] += 1
+            base = hashes = feed.hashes_of(first)
+            server.put(snapshot(sequence[0], hashes=base[sequence[0] % 7:]))
+            known.add(etag(server.snap))
+            return False
+        server.answer = another
+        edge.once(server.url)
+        highest = 0
+        for number in range(rounds):
+            count = len(server.requests)
+            pull = edge.start(server.url)
+            until(lambda: len(server.requests) > count)
+            time.sleep(random.random() * 0.01)
+            pull.send_signal(signal.SIGKILL)
+            pull.wait()
+            files = edge.files()
+            assert etag(files["revoked"]) in known
+            assert len(files["revoked.alive"]) == 160
+            seen = int(files["revoked.seen"])
+            assert highest <= seen <= feed.sequence_of(files["revoked"])
+            highest = seen
+            code, out, err = run("feed", "status", edge.file, "--secrets", edge.secrets)
+            assert code == 0 or (code == 1 and "names another snapshot" in out), (code, out, err)
+        # Whatever the last one left in the middle of writing.
+        for name in ("revoked", "revoked.alive", "revoked.seen"):
+            edge.write(name + ".new-abc123", b"half")
+        edge.once(server.url)
+        edge.status()
+        assert sorted(edge.files()) == ["revoked", "revoked.alive", "revoked.seen"], os.listdir(edge.dir)
+
+
+@test
+def a_full_disk():
+    edge, first, second = Edge(), snapshot(BASE, subs(20)), snapshot(BASE + 1, subs(2000))
+    with Feed(first) as server:
+        edge.once(server.url)
+        server.put(second)
+        for limit in ("100", "1000", "10000"):
+            before = edge.files()
+            # The log of a test's own goes to a pipe: the limit is that of files.
+            err = edge.once(server.url, check=3, prefix=("prlimit", "--fsize=" + limit))
+            assert "cannot write" in err and "File too large" in err, err
+            if limit == "100":
+                assert edge.files() == before
+            assert edge.files()["revoked"] == first
+        edge.once(server.url)
+        assert edge.files()["revoked"] == second
+
+
+@test
+def nowhere_to_write():
+    edge = Edge()
+    with Feed(snapshot(BASE, subs(20))) as server:
+        for path in ("missing/revoked", "key/revoked"):
+            edge.file = os.path.join(edge.dir, path)
+            assert "cannot" in edge.once(server.url, check=3)
+        os.mkdir(os.path.join(edge.dir, "d"))
+        edge.file = os.path.join(edge.dir, "d")
+        assert "cannot write" in edge.once(server.url, check=3)
+        assert os.listdir(edge.file) == []
+
+
+@test
+def permissions_are_handed_on():
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with Feed(snap) as server:
+        edge.put(snapshot(BASE - 1, []))
+        edge.write("revoked.seen", b"1\n", 0o600)
+        os.chmod(edge.alive, 0o666)
+        edge.once(server.url)
+        assert edge.files()["revoked"] == snap
+        modes = [stat.S_IMODE(os.stat(p).st_mode) for p in (edge.file, edge.alive, edge.seen)]
+        assert modes == [0o644, 0o644, 0o600], [oct(m) for m in modes]
+
+
+@test
+def wrong_usage():
+    edge = Edge()
+    rows = ["http://example.com/v2/revocations", "http://127.0.0.1.example.com/", "http://128.0.0.1/",
+            "ftp://localhost/", "file:///etc/passwd", "https://user:secret@localhost/", "localhost", "",
+            "http://[::2]/", "http://localhost@example.com/", "//localhost/", "http://"]
+    for url in rows:
+        err = edge.once(url, check=2)
+        assert "secret" not in err, err
+    for more in (["--every", "0s"], ["--every", "5"], ["--every", "500ms"], ["--every", "2d"],
+                 ["--timeout", "0s"], ["--to", ""], ["--to", "x" * 1025], ["word"]):
+        edge.once("http://localhost:1/", *more, check=2)
+    assert run("pull", "--from", "http://localhost:1/")[0] == 2
+    assert run(*edge.args("http://localhost:1/", "--json"))[0] == 2
+    assert os.listdir(edge.dir) == sorted(["key", "secrets"]) or "revoked.lock" in os.listdir(edge.dir)
+    for data, mode in ((b"", 0o600), (b"\n", 0o600), (b"a b\n", 0o600), (b"a\nb\n", 0o600),
+                       (b"a\0", 0o600), (b"a", 0o644)):
+        edge.write("key", data, mode)
+        edge.once("http://localhost:1/", check=3)
+    os.unlink(edge.key_file)
+    assert "cannot open" in edge.once("http://localhost:1/", check=3)
+
+
+@test
+def loopback_by_any_name():
+    edge = Edge()
+    with Feed(snapshot(BASE, subs(20))) as server:
+        for host in ("localhost", "LOCALHOST", "127.0.0.1"):
+            edge.once("http://%s:%d/v2/revocations" % (host, server.port))
+        # A proxy of the environment would get the key.
+        proxies = dict(ENV, http_proxy="http://127.0.0.1:1", all_proxy="http://127.0.0.1:1")
+        edge.once(server.url, env=proxies)
+    assert "pull_failed" in edge.once("http://127.255.0.1:1/", check=3)
+    assert "pull_failed" in edge.once("http://[::1]:1/", check=3)
+
+
+@test
+def certificates_are_checked():
+    edge = Edge()
+    cert, key = os.path.join(edge.dir, "cert"), os.path.join(edge.dir, "tls")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+                    cert, "-days", "2", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    with Feed(snapshot(BASE, subs(20)), tls) as server:
+        assert "certificate" in edge.once(server.url, check=3)
+        other_name = server.url.replace("localhost", "127.0.0.1")
+        assert "pull_failed" in edge.once(other_name, "--ca", cert, check=3)
+        assert "pull_failed" in edge.once(server.url, "--ca", key, check=3)
+        assert server.requests == []
+        edge.once(server.url, "--ca", cert)
+        assert len(edge.files()) == 3
+
+
+# ---- feed status ----
+
+@test
+def status_in_words_and_json():
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    now = int(time.time())
+    assert "cannot read" in edge.status(check=3)
+    edge.write("revoked", snap)
+    assert ".alive" in edge.status(check=3)
+    edge.put(snap, now)
+    out = edge.status()
+    for text in ("sequence  %d\n" % BASE, "entries   20\n", "size      %d bytes\n" % len(snap),
+                 "made      2023-11-14T22:13:20Z\n", "state     fresh: "):
+        assert text in out, out
+    said = json.loads(edge.status("--json"))
+    assert said["sequence"] == BASE and said["vouched"] == now and said["state"] == "fresh", said
+    assert said["reason"] == "ok" and said["size"] == len(snap) and said["made"] == 1700000000
+    edge.put(snap, now - 1000)
+    out = edge.status(check=1)
+    assert "state     stale: the last heartbeat is 10" in out and "300 s is the most" in out, out
+    assert json.loads(edge.status("--json", check=1))["reason"] == "old"
+    edge.status("--max-age", "1h")
+    assert json.loads(edge.status("--json", "--max-age", "0", check=1))["state"] == "stale"
+    edge.put(snap, now + 3600)
+    assert "refused: " in edge.status(check=1) and "future" in edge.status(check=1)
+    assert json.loads(edge.status("--json", check=1))["reason"] == "future"
+    edge.status("--leeway", "2h")
+    edge.put(snap, now, heartbeat(snapshot(BASE, subs(21)), now))
+    assert "names another snapshot" in edge.status(check=1)
+    edge.put(snap[:-1] + bytes([snap[-1] ^ 1]), now)
+    assert json.loads(edge.status("--json", check=1))["reason"] == "mac"
+    edge.put(snap[:-1], now, heartbeat(snap, now))
+    assert json.loads(edge.status("--json", check=1))["reason"] == "length"
+    edge.put(snap, now, heartbeat(snap, now, b"other" * 8))
+    assert json.loads(edge.status("--json", check=1))["reason"] == "mac"
+    edge.put(snap, now)
+    edge.write("revoked.seen", b"%d\n" % (BASE + 1))
+    assert json.loads(edge.status("--json", check=1))["reason"] == "rollback"
+    os.unlink(edge.file)
+    os.mkfifo(edge.file)
+    assert "not a regular file" in edge.status(check=3)
+    for args in (["--max-age", "x"], ["--leeway", "-1"], ["more"]):
+        edge.status(*args, check=2)
+    assert run("feed", "status")[0] == 2 and run("feed")[0] == 2 and run("feed", "status", "")[0] == 2
+    assert run("feed", "status", edge.file, "--secrets", "/nowhere")[0] == 3
+
+
+# ---- verify --revocations ----
+
+@test
+def verify_by_files():
+    edge, now = Edge(), int(time.time())
+    snap = snapshot(BASE, ["revoked-sub"])
+    good, bad = token("good-sub", now), token("revoked-sub", now)
+    out = edge.verify(good, check=1)
+    assert out.startswith("refused 503 feed_stale: ") and "cannot read" in out, out
+    assert out.count("no revocation data") == 1, out
+    edge.put(snap, now)
+    assert "refused" not in edge.verify(good)
+    assert "refused 401 revoked" in edge.verify(bad, check=1)
+    assert json.loads(edge.verify(bad, "--json", check=1))["reason"] == "revoked"
+    # --at stands for now: the data ages by it, too.
+    assert "refused" not in edge.verify(good, "--at", str(now + 200))
+    out = edge.verify(good, "--at", str(now + 301), check=1)
+    assert "refused 503 feed_stale" in out and "is 301 s old, and 300 s is the most" in out, out
+    assert "refused" not in edge.verify(good, "--at", str(now + 301), "--max-age", "301")
+    out = edge.verify(good, "--at", str(now - 65), check=1)
+    assert "503 feed_stale" in out and "future" in out, out
+    assert "refused" not in edge.verify(good, "--at", str(now - 65), "--leeway", "2m")
+    # Now is never earlier than what the issuer vouched for.
+    short = token("good-sub", now - 3625)
+    assert "expired" in edge.verify(short, "--at", str(now - 5), "--leeway", "20", check=1)
+    edge.put(snap, now, heartbeat(snap, now, b"other" * 8))
+    out = edge.verify(good, check=1)
+    assert "503 feed_stale" in out and "it was changed, or made with another secret" in out, out
+    for args in (["--no-revocations"], ["--max-age", "x"], ["--revocations", ""]):
+        edge.verify(good, *args, check=2)
+    assert run("verify", "--max-age", "5", stdin=good)[0] == 2
+
+
+@test
+def verify_by_files_without_a_store():
+    """DATA is not looked at when ring and files are given, whatever is there."""
+    edge, now = Edge(), int(time.time())
+    edge.put(snapshot(BASE, ["revoked-sub"]), now)
+    assert "refused" not in edge.verify(token("good-sub", now), "--data", os.path.join(edge.dir, "none"))
+    assert not os.path.exists(os.path.join(edge.dir, "none"))
+    # The ring is DATA's where it is not given; the database there does not know the sub.
+    data = data_dir()
+    make_key(data)
+    shutil.copy(edge.secrets, os.path.join(data, "secrets"))
+    code, out, err = run("verify", "--revocations", edge.file, stdin=token("good-sub", now), data=data)
+    assert code == 0, (out, err)
+    assert run("verify", stdin=token("good-sub", now), data=data)[0] == 1
+
+
+@test
+def verify_lines_take_up_new_files():
+    edge, now = Edge(), int(time.time())
+    edge.put(snapshot(BASE, ["other"]), now - 20)
+    process = subprocess.Popen([PROGRAM, "verify", "--jsonl", "--secrets", edge.secrets,
+                                "--revocations", edge.file],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def ask(**more):
+        process.stdin.write(json.dumps(dict(token=token("the-sub", now), **more)).encode() + b"\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+    ok, stale = {"ok": True}, {"ok": False, "status": 503, "reason": "feed_stale"}
+    assert ask() == ok and ask() == ok
+    second = snapshot(BASE + 1, ["other", "the-sub"])
+    edge.put(second, now - 10)
+    assert ask() == {"ok": False, "status": 401, "reason": "revoked"}
+    # Damaged files leave what is in force; so does an older pair.
+    edge.write("revoked", b"garbage")
+    assert ask()["reason"] == "revoked" and ask()["reason"] == "revoked"
+    edge.put(snapshot(BASE, ["other"]), now)
+    assert ask()["reason"] == "revoked"
+    edge.put(snapshot(BASE + 2, ["other"]), now)
+    assert ask() == ok
+    # A line's own time is its now, and leaves nothing behind for the next one.
+    assert ask(at=now + 301) == stale and ask(at=now - 100) == stale and ask() == ok
+    process.stdin.close()
+    assert process.wait(timeout=20) == 0
+    err = process.stderr.read().decode()
+    assert err.count("no newer revocation data") == 2 and len(err.splitlines()) == 2, err
+
+
+main()
