@@ -470,6 +470,47 @@ static void keeps_the_group_that_reads_it(void **state) {
   assert_int_equal(mode_of(path), 0600);
 }
 
+/* What others read is made for the group, and keeps what it was allowed. */
+static void publishes_for_others(void **state) {
+  (void)state;
+  static const struct {
+    mode_t before, after;
+  } rows[] = {{0640, 0640}, {0644, 0644}, {0600, 0600}, {0666, 0644}, {0440, 0640}, {0777, 0644}};
+  struct stat status;
+  mode_t mask = umask(077);
+  assert_true(st_world_publish(path, "one", 3, why));
+  assert_int_equal(mode_of(path), 0640);
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    assert_int_equal(chmod(path, rows[i].before), 0);
+    if (geteuid() == 0) assert_int_equal(chown(path, (uid_t)-1, 4321), 0);
+    assert_true(st_world_publish(path, "two", 3, why));
+    assert_int_equal(mode_of(path), rows[i].after);
+    assert_int_equal(stat(path, &status), 0);
+    if (geteuid() == 0) assert_int_equal(status.st_gid, 4321);
+  }
+  (void)umask(mask);
+  assert_int_equal(remove(path), 0);
+  assert_int_equal(mkdir(path, 0700), 0);
+  assert_false(st_world_publish(path, "three", 5, why));
+  assert_non_null(strstr(why, "cannot write"));
+}
+
+static void claimed_by_one_at_a_time(void **state) {
+  (void)state;
+  int one = st_world_claim(path, why);
+  assert_true(one >= 0);
+  assert_int_equal(mode_of(path), 0600);
+  assert_int_equal(st_world_claim(path, why), -1);
+  assert_non_null(strstr(why, "another process holds"));
+  st_world_unlock(one);
+  one = st_world_claim(path, why);
+  assert_true(one >= 0);
+  st_world_unlock(one);
+  snprintf(path, sizeof path, "%s/missing/file", home);
+  assert_int_equal(st_world_claim(path, why), -1);
+  assert_non_null(strstr(why, "cannot lock"));
+}
+
 static void follows_links(void **state) {
   (void)state;
   char target[100] = {0};
@@ -634,6 +675,8 @@ int main(void) {
       TEST(a_stamp_tells_versions_apart),
       TEST(replaces_a_file),
       TEST(keeps_the_group_that_reads_it),
+      TEST(publishes_for_others),
+      TEST(claimed_by_one_at_a_time),
       TEST(follows_links),
       TEST(only_new_means_it),
       TEST(only_one_makes_a_new_file),
