@@ -94,7 +94,7 @@ run: all
 
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
-	nginx-light libnginx-mod-http-lua
+	nginx-light libnginx-mod-http-lua cmd:openssl=openssl
 .PHONY: deps-test
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)

@@ -534,6 +534,7 @@ static void no_way_back(void **state) {
   assert_int_equal(polled(), SUBTOKEN_FEED_OK);
   put_pair(&old, NOW);
   assert_int_equal(polled(), SUBTOKEN_FEED_ROLLBACK);
+  assert_null(file.fresh); /* nor is it kept */
   reads_next_to_nothing(SUBTOKEN_FEED_ROLLBACK);
   in_force(SEQUENCE + 1, 3);
   assert_int_equal(file.feed.time, NOW - 4);
@@ -570,6 +571,8 @@ static void seen_is_the_least(void **state) {
   put_pair(&s, NOW);
   assert_int_equal(polled(), SUBTOKEN_FEED_ROLLBACK);
   put_text(seen, "1\n");
+  assert_int_equal(polled(), SUBTOKEN_FEED_ROLLBACK);
+  put_pair(&s, NOW);
   assert_int_equal(polled(), SUBTOKEN_FEED_ROLLBACK);
   /* It grows while we run: what is in force ages from then on. */
   put_pair(&next, NOW);
@@ -734,6 +737,22 @@ static void changed_in_place_afterwards(void **state) {
   free(s.bytes);
 }
 
+/* Out of reach for a while, and then there as it was. */
+static void away_and_back(void **state) {
+  (void)state;
+  char away[300];
+  snapshot s = begun();
+  snprintf(away, sizeof away, "%s.away", home);
+  assert_int_equal(rename(home, away), 0);
+  assert_int_equal(polled(), SUBTOKEN_FEED_IO);
+  assert_int_equal(polled(), SUBTOKEN_FEED_IO);
+  assert_int_equal(file.error, ENOENT);
+  in_force(SEQUENCE, FEW);
+  assert_int_equal(rename(away, home), 0);
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  free(s.bytes);
+}
+
 /* A fault that is not the file's passes by itself. */
 static void no_descriptors(void **state) {
   (void)state;
@@ -787,6 +806,7 @@ int main(void) {
       IN_HOME(cut_while_it_is_read),
       IN_HOME(replaced_while_it_is_read),
       IN_HOME(changed_in_place_afterwards),
+      IN_HOME(away_and_back),
       IN_HOME(no_descriptors),
   };
   return cmocka_run_group_tests_name("feed_file", tests, NULL, NULL);

@@ -288,6 +288,7 @@ static void lists_that_are_refused(void **state) {
       {{4, {2, 5, 8, 9}}, {5, 8}, {6, 7}, 2, 2, SUBTOKEN_FEED_OK},
       {{3, {2, 5, 9}}, {0}, {6, 7}, 0, 2, SUBTOKEN_FEED_PAIR}, /* more than the head says */
       {{3, {2, 5, 9}}, {5}, {6}, 1, 1, SUBTOKEN_FEED_PAIR},    /* fewer */
+      {{2, {2, 9}}, {4}, {6, 7}, 1, 2, SUBTOKEN_FEED_PAIR},    /* as many as the head says */
       {{0}, {5}, {6, 7, 9}, 1, 3, SUBTOKEN_FEED_PAIR},
       {{0}, {0}, {6, 7, 9}, 0, 3, SUBTOKEN_FEED_PAIR},
       {{1, {2}}, {0}, {6, 7, 9}, 0, 3, SUBTOKEN_FEED_OK},
@@ -311,6 +312,21 @@ static void lists_that_are_refused(void **state) {
     free(out.data);
   }
   free(to.data);
+}
+
+/* However many there are, no more is written than the head says. */
+static void more_than_there_is_room_for(void **state) {
+  (void)state;
+  static set many = {MOST, {0}};
+  static const set four = {4, {2, 6, 7, 9}}, none = {0};
+  for (uint32_t i = 0; i < MOST; i++) many.hashes[i] = UINT64_C(3) * i;
+  bytes old = snapshot_of(&many, SEQUENCE), to = snapshot_of(&four, SEQUENCE + 1), out;
+  bytes changes = changes_between(&to, &none, &none, SEQUENCE);
+  assert_int_equal(applied(&old, &changes, &out), SUBTOKEN_FEED_PAIR);
+  free(old.data);
+  free(to.data);
+  free(changes.data);
+  free(out.data);
 }
 
 /* A snapshot whose hashes fall, though its head is good. */
@@ -415,6 +431,7 @@ int main(void) {
       cmocka_unit_test(base_out_of_order),
       cmocka_unit_test(every_cut_is_refused),
       cmocka_unit_test(apply_refuses),
+      cmocka_unit_test(more_than_there_is_room_for),
   };
   return cmocka_run_group_tests_name("revocations_changes", tests, make_ring, NULL);
 }
