@@ -50,7 +50,7 @@ typedef struct {
   time_t max_age;           /* the smallest that a location has; for the log */
   subtoken_feed_file *file; /* NULL until the worker has started */
   subtoken_feed_result said;
-  unsigned stale_said : 1;
+  subtoken_feed_result age_said; /* UNDECIDED: nothing yet */
 } ngx_http_subtoken_feed_t;
 
 /* Who a credential is that was asked of the decision endpoint. */

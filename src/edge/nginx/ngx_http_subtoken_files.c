@@ -368,13 +368,15 @@ static void tell_age(ngx_http_subtoken_feed_t *feed, int64_t now, int64_t monoto
   subtoken_feed at = feed->file->feed;
   at.max_age = feed->max_age;
   at.allow_old = false;
-  ngx_flag_t stale = subtoken_feed_check(&at, now, monotonic) != SUBTOKEN_FEED_OK;
-  if (stale == (ngx_flag_t)feed->stale_said) return;
-  feed->stale_said = stale != 0;
-  if (!stale) {
+  subtoken_feed_result age = subtoken_feed_check(&at, now, monotonic);
+  if (age == feed->age_said) return;
+  bool first = feed->age_said == SUBTOKEN_FEED_UNDECIDED;
+  feed->age_said = age;
+  if (age == SUBTOKEN_FEED_OK) {
+    if (first) return;
     ngx_log_error(NGX_LOG_NOTICE, log, 0, "subtoken_revocations \"%V\" is fresh again",
                   &feed->path);
-  } else if (at.time == 0) {
+  } else if (age == SUBTOKEN_FEED_ABSENT) {
     ngx_log_error(NGX_LOG_ERR, log, 0, "feed_stale: there is no revocation data in \"%V\" yet",
                   &feed->path);
   } else {

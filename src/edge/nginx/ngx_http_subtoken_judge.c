@@ -281,6 +281,7 @@ static ngx_int_t collect_body(ngx_http_request_t *r, subtoken_text *body) {
   for (ngx_chain_t *each = first; each != NULL; each = each->next) {
     ngx_buf_t *buf = each->buf;
     size_t size = (size_t)ngx_buf_size(buf);
+    if (size == 0) continue; /* one that only says that it is the last */
     if (!ngx_buf_in_memory(buf)) {
       if (ngx_read_file(buf->file, end, size, buf->file_pos) != (ssize_t)size) return NGX_ERROR;
     } else {
@@ -414,16 +415,19 @@ static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   return rc;
 }
 
-/* The variables tell of the request, not of its subrequests. */
+/* The variables tell of the request, not of its subrequests. After any other rc than these
+ * two the request may have ended, and its memory with it.
+ */
 static ngx_int_t conclude(judgement_t *j, ngx_int_t rc,
                           const ngx_http_subtoken_verdict_t *verdict) {
+  if (rc != NGX_OK && rc != NGX_DECLINED) return rc;
   ngx_http_subtoken_ctx_t *ctx = j->ctx;
   ngx_flag_t whole = j->r == j->r->main;
-  if (rc == NGX_OK && whole && j->granted) {
+  if (rc == NGX_OK) {
+    if (!whole || !j->granted) return NGX_OK;
     ctx->result = subtoken_result_name(SUBTOKEN_OK);
     return keep_grant(j);
   }
-  if (rc != NGX_DECLINED) return rc;
   if (whole) {
     ctx->result = verdict->result;
     ctx->sub.len = ctx->permissions.len = 0;
