@@ -135,7 +135,7 @@ ASAN = B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
 
-test-programs: all $(UNIT_BIN) $(B)/bench/verify
+test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module
 
 test: deps-test
 	@echo 'Building the program and its tests, plain and under the sanitizers'
@@ -149,13 +149,13 @@ test: deps-test
 layers: $(PURE_OBJ)
 	@sh tests/layers.sh $(B) $(PURE_OBJ)
 
-LINT_SRC := $(wildcard src/*/*.c src/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
+LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/edge/nginx/*.[ch] include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
 	tests/bench/*.c fuzz/*.c fuzz/*.h)
 .PHONY: deps-lint
 deps-lint: deps deps-test
 	@sh third_party/apt.sh clang-format clang-tidy cppcheck
 
-lint: deps-lint $(TP_STAMP)
+lint: deps-lint $(TP_STAMP) $(NGINX_CONF)
 	@echo 'clang-format'
 	@clang-format --dry-run -Werror $(LINT_SRC)
 	@echo 'clang-tidy'
@@ -163,6 +163,8 @@ lint: deps-lint $(TP_STAMP)
 	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
 		-std=gnu11 $(X86_FLAGS) $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
 		|| { cat $(B)/clang-tidy.log; exit 1; }
+	@clang-tidy --quiet $(NGINX_SRC) -- -std=gnu11 $(CPPFLAGS) $(NGINX_INCLUDES) -x c \
+		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \
@@ -221,7 +223,8 @@ MAN_PAGES := $(wildcard src/man/*)
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/lib/pkgconfig \
-		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3)
+		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3 \
+		$(MANDIR)/man5)
 	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
 	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
 	install -m 644 $(B)/libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
@@ -234,6 +237,7 @@ install: all
 	install -m 644 src/bindings/subtoken.lua $(DESTDIR)$(LUADIR)/subtoken.lua
 	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 $(filter %.3,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man3/
+	install -m 644 $(filter %.5,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man5/
 	@umask 022; for page in $(filter %.3,$(MAN_PAGES)); do \
 		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
 			[ "$$name" = "$$(basename $$page .3)" ] || printf '.so man3/%s\n' \

@@ -175,7 +175,7 @@ class Nginx:
             lib = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True)
             env["LD_PRELOAD"] = lib.stdout.strip()
             # What nginx keeps to its end is its own; what the module loses, its memory shows (see leaks).
-            env["ASAN_OPTIONS"] = "detect_leaks=0"
+            env["ASAN_OPTIONS"] = "detect_leaks=0:quarantine_size_mb=1"
         return prefix + [NGINX, "-p", self.dir, "-c", self.conf], env
 
     def check(self):

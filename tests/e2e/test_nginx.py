@@ -347,6 +347,19 @@ def bad_configurations_and_files_are_named_by_nginx_t():
 
 
 @test
+def the_manual_page_has_every_directive_and_variable():
+    root = os.path.dirname(TESTS)
+    with open(os.path.join(root, "src", "edge", "nginx", "ngx_http_subtoken_module.c")) as f:
+        source = f.read()
+    with open(os.path.join(root, "src", "man", "ngx_http_subtoken_module.5")) as f:
+        page = f.read()
+    directives = re.findall(r'DIRECTIVE\("(\w+)"', source)
+    variables = re.findall(r'\{ngx_string\("(subtoken_\w+)"\), NULL, get', source)
+    assert re.findall(r"^\.It Ic (\w+) ", page, re.M) == directives and len(directives) == 10, directives
+    assert re.findall(r"^\.It Va \$(\w+)$", page, re.M) == variables and len(variables) == 6, variables
+
+
+@test
 def the_configuration_that_comes_with_it():
     """src/edge/nginx.conf with its paths put elsewhere: a token, a key, a public route, the feed's state."""
     answers = {}
@@ -773,8 +786,9 @@ def page(n):
 
 
 def storm(n, count, tokens, threads=8):
-    """Requests on kept connections; what came that was not what should have come."""
-    wrong, left, lock = [], [count], threading.Lock()
+    """Requests on kept connections, at least so many and until the last but one of the returned is set: what
+    runs, what came that was not what should have come, the event, and how many are left."""
+    wrong, left, lock, enough = [], [count], threading.Lock(), threading.Event()
 
     def work(number):
         client = Client(n.socket)
@@ -782,7 +796,7 @@ def storm(n, count, tokens, threads=8):
             while True:
                 with lock:
                     left[0] -= 1
-                    if left[0] < 0:
+                    if left[0] < 0 and enough.is_set():
                         return
                     i = left[0]
                 token, want = tokens[i % len(tokens)]
@@ -803,7 +817,7 @@ def storm(n, count, tokens, threads=8):
     running = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
     for each in running:
         each.start()
-    return running, wrong
+    return running, wrong, enough, left
 
 
 @test
@@ -816,14 +830,16 @@ def reloads_without_end_under_load():
         good = n.token()
         tokens = [(good, (200,)), (good[:-4] + "AAAA", (401,)), ("key", (401,)), (n.token("--urls", "/b"), (403,))]
         count = 3000 if SANITIZER else 12000
-        running, wrong = storm(n, count, tokens)
+        running, wrong, enough, left = storm(n, count, tokens)
         reloads = 0
-        while any(t.is_alive() for t in running):
+        while reloads < 30 or left[0] > 0:
             n.reload()
             reloads += 1
-            time.sleep(0.1)
+            time.sleep(0.05)
+        enough.set()
+        for each in running:
+            each.join()
         assert not wrong, wrong[:5]
-        assert reloads > 3, reloads
         wait(lambda: len(n.workers()) == 2, "the old workers end")
 
 
@@ -850,7 +866,8 @@ def no_memory_is_lost():
         tokens = [(good, (200,)), (good[:-4] + "AAAA", (401,)), ("KEY", (200,)), (n.token("--urls", "/b"), (403,))]
         marks = []
         for part in range(4):
-            running, wrong = storm(n, count // 4, tokens)
+            running, wrong, enough, left = storm(n, count // 4, tokens)
+            enough.set()
             # Files change all the while.
             while any(t.is_alive() for t in running):
                 policy(n, {"default": "token", "routes": [{"path": "/x%d" % i} for i in range(500)]})
@@ -859,6 +876,7 @@ def no_memory_is_lost():
                 time.sleep(0.2)
             assert not wrong, wrong[:5]
             marks.append(resident(n.workers()[0]))
+        assert n.log().count("\n") >= count, n.log().count("\n")
         # Two snapshots of 180 kB and two policies may lie there at a time; what is lost with each
         # request would be more: a hundred bytes each are ten megabytes.
         slack = 40000 if SANITIZER else 3000

@@ -169,7 +169,7 @@ static bool find_header(ngx_list_t *headers, const char *name, ngx_str_t *value)
 static ngx_str_t copy(ngx_pool_t *pool, ngx_str_t text, bool *good) {
   ngx_str_t made = {text.len, ngx_pnalloc(pool, text.len + 1)};
   *good = *good && made.data != NULL;
-  if (made.data != NULL) ngx_memcpy(made.data, text.data, text.len);
+  if (made.data != NULL && text.len > 0) ngx_memcpy(made.data, text.data, text.len);
   return made;
 }
 

@@ -69,10 +69,6 @@ static void refuse_scope(ngx_http_subtoken_verdict_t *verdict, subtoken_text sco
   verdict->scope = scope;
 }
 
-static void refuse_missing(ngx_http_subtoken_verdict_t *verdict) {
-  refuse(verdict, 401, "auth_missing", SUBTOKEN_CHALLENGE, "Invalid access token");
-}
-
 /* ---- the target ---- */
 
 /* Where nginx went by itself: nothing of the configuration has sent it elsewhere. */
@@ -189,32 +185,38 @@ static ngx_int_t judge_identity(judgement_t *j, ngx_http_subtoken_verdict_t *ver
   return scope.len > 0 ? NGX_DECLINED : NGX_OK;
 }
 
+static void refuse_credential(const judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  switch (j->credential.found) {
+    case NGX_HTTP_SUBTOKEN_AMBIGUOUS:
+      refuse(verdict, 400, "auth_ambiguous", "Bearer error=\"invalid_request\"",
+             "more than one credential");
+      break;
+    case NGX_HTTP_SUBTOKEN_UNREADABLE:
+      refuse(verdict, 400, "bad_request", "Bearer error=\"invalid_request\"",
+             "access_token: a % needs two hex digits behind it");
+      break;
+    default: refuse(verdict, 401, "auth_missing", SUBTOKEN_CHALLENGE, "Invalid access token");
+  }
+}
+
+/* Public routes pass before anybody looks at what came along. */
 static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
-  subtoken_text token = {NULL, 0};
-  ngx_http_subtoken_found_t found = j->credential.found;
-  bool whole =
-      found == NGX_HTTP_SUBTOKEN_ONE &&
-      (j->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC || !is_subtoken(j->credential.text));
-  if (found == NGX_HTTP_SUBTOKEN_ONE && !whole) token = j->credential.text;
-  subtoken_result result = decide(j, token);
+  bool one = j->credential.found == NGX_HTTP_SUBTOKEN_ONE;
+  bool whole = one && (j->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC ||
+                       !is_subtoken(j->credential.text));
+  subtoken_text none = {NULL, 0};
+  subtoken_result result = decide(j, one && !whole ? j->credential.text : none);
   if (result == SUBTOKEN_OK) {
     j->granted = !passes_without(j);
     return NGX_OK;
   }
-  if (result == SUBTOKEN_BAD_TARGET) {
-    ngx_http_subtoken_refuse(verdict, result);
-  } else if (found == NGX_HTTP_SUBTOKEN_AMBIGUOUS) {
-    refuse(verdict, 400, "auth_ambiguous", "Bearer error=\"invalid_request\"",
-           "more than one credential");
-  } else if (found == NGX_HTTP_SUBTOKEN_UNREADABLE) {
-    refuse(verdict, 400, "bad_request", "Bearer error=\"invalid_request\"",
-           "access_token: a % needs two hex digits behind it");
-  } else if (found == NGX_HTTP_SUBTOKEN_NONE) {
-    refuse_missing(verdict);
-  } else if (whole) {
+  if (whole && result == SUBTOKEN_MALFORMED) {
     ngx_int_t known = judge_identity(j, verdict);
     j->granted = known == NGX_OK;
     return known;
+  }
+  if (!one && result == SUBTOKEN_MALFORMED) {
+    refuse_credential(j, verdict);
   } else if (result == SUBTOKEN_PERM) {
     refuse_lacking(j, verdict);
   } else {
@@ -245,27 +247,30 @@ static void refuse_length(ngx_http_subtoken_verdict_t *verdict) {
   refuse(verdict, 413, "limit", NULL, "the body is longer than 262144 bytes");
 }
 
+static bool is_packed(const ngx_table_elt_t *header) {
+  static const char name[] = "Content-Encoding";
+  if (header->key.len != sizeof name - 1) return false;
+  if (ngx_strncasecmp(header->key.data, (u_char *)name, sizeof name - 1) != 0) return false;
+  return header->value.len != 8 ||
+         ngx_strncasecmp(header->value.data, (u_char *)"identity", 8) != 0;
+}
+
 /* One whose length is known can be refused before it is read. */
 static ngx_int_t check_body_headers(const judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   ngx_http_request_t *r = j->r;
+  if (r->headers_in.content_length_n > SUBTOKEN_RPC_BODY_MAX) {
+    refuse_length(verdict);
+    return NGX_DECLINED;
+  }
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
-    ngx_table_elt_t *headers = part->elts;
+    const ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      const ngx_table_elt_t *h = &headers[i];
-      if (h->key.len != sizeof "Content-Encoding" - 1 ||
-          ngx_strncasecmp(h->key.data, (u_char *)"Content-Encoding", h->key.len) != 0) {
-        continue;
-      }
-      if (h->value.len == 8 && ngx_strncasecmp(h->value.data, (u_char *)"identity", 8) == 0) {
-        continue;
-      }
+      if (!is_packed(&headers[i])) continue;
       refuse(verdict, 415, "bad_request", NULL, "Content-Encoding: the body must be sent as it is");
       return NGX_DECLINED;
     }
   }
-  if (r->headers_in.content_length_n <= SUBTOKEN_RPC_BODY_MAX) return NGX_OK;
-  refuse_length(verdict);
-  return NGX_DECLINED;
+  return NGX_OK;
 }
 
 /* The body in one piece: its pieces may lie in memory and in a temporary file. */
