@@ -141,7 +141,7 @@ class Nginx:
         self.pieces.update(changed)
         names = {"dir": self.dir, "secrets": self.secrets, "feed": self.feed.path, "up": self.upstream.path}
         text = """load_module %(module)s; pid %(dir)s/pid; error_log %(dir)s/error.log info;
-        worker_processes %(workers)d; %(user)s %(main)s
+        worker_processes %(workers)d; %(user)s env LD_PRELOAD; env ASAN_OPTIONS; %(main)s
         events { worker_connections 512; }
         http {
           access_log %(dir)s/access.log; add_header X-Result $subtoken_result always;

@@ -452,6 +452,61 @@ def by_nginx_own_ways():
         assert n.status("/asked", token=t) == 200 and n.status("/asked") == 401
 
 
+@test
+def http2():
+    n = Nginx(ON, http="server { listen unix:%(dir)s/h2 http2; subtoken on; location / { proxy_pass http://api; } }")
+    with n:
+        t = n.token()
+
+        def ask(target, *headers):
+            return subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--unix-socket", n.dir + "/h2", "-w",
+                                   "\n%{http_version} %{http_code}", "http://api.example" + target, *headers],
+                                  capture_output=True, text=True, timeout=30).stdout.rsplit("\n", 1)
+        body, how = ask("/a?x=1&access_token=" + t)
+        assert how == "2 200" and json.loads(body)["target"] == "/a?x=1", (body, how)
+        assert ask("/a", *bearer(t))[1] == "2 200"
+        assert ask("/a", *bearer(t + "x")) == [INVALID, "2 401"]
+        assert ask("/a", *bearer(t), "-H", "X-API-Key: x")[1] == "2 400"
+    assert t not in n.log() and "GET /a?x=1 HTTP/2.0" in n.log() and t not in n.errors()
+
+
+@test
+def one_process_and_a_new_binary():
+    """Without a master process (in which nginx knows no reload); and SIGUSR2, which hands the sockets to a
+    new nginx."""
+    n = Nginx(ON, main="master_process off;")
+    with n:
+        t = n.token()
+        assert n.status("/a", token=t) == 200 and n.status("/a") == 401
+        n.feed.publish([sub_of(t)])
+        wait(lambda: n.status("/a", token=t) == 401, "the revocation")
+    n = Nginx(ON)
+    cmd, env = n.command()
+    assert subprocess.run(cmd, env=env, timeout=60, stderr=subprocess.DEVNULL).returncode == 0
+    pids = []
+
+    def gone(pid):
+        return not os.path.exists("/proc/%d" % pid) or ") Z " in open("/proc/%d/stat" % pid).read()
+    try:
+        pids.append(int(open(n.dir + "/pid").read()))
+        t = n.token()
+        assert n.status("/a", token=t) == 200
+        os.kill(pids[0], signal.SIGUSR2)
+        wait(lambda: os.path.exists(n.dir + "/pid") and os.path.exists(n.dir + "/pid.oldbin"), "the new nginx")
+        pids.append(int(open(n.dir + "/pid").read()))
+        os.kill(pids[0], signal.SIGQUIT)
+        wait(lambda: gone(pids[0]), "the old one's end")
+        assert n.status("/a", token=t) == 200 and n.status("/a") == 401
+    finally:
+        for pid in pids:
+            if not gone(pid):
+                os.kill(pid, signal.SIGQUIT)
+                wait(lambda: gone(pid), "its end")
+        n.upstream.shutdown()
+        n.upstream.server_close()
+    assert "exited on signal" not in n.errors() and "Sanitizer" not in n.errors(), n.errors()
+
+
 # ---- changed files ----
 
 @test
@@ -773,6 +828,35 @@ def answers_of_the_endpoint_that_grant_nothing():
             assert answer.status == want, (say, want, answer.status, word(n))
             assert want != 503 or (answer.header("Retry-After") == "5" and word(n) == "store_error")
         assert n.status("/other", token="KEY") == 503 and word(n) == "store_error", "nobody listens there"
+
+
+@test
+def callers_that_leave_while_something_is_waited_for():
+    """In the middle of a body, and while the endpoint is thinking: nothing is left behind."""
+    think = threading.Event()
+    end = Endpoint()
+
+    def answer(asked):
+        if asked["target"] == "/v2/authorize":
+            think.wait(20)
+        return end(asked)
+    n = Nginx(FALLBACK + "location /rpc { subtoken_policy %(dir)s/policy.json; proxy_pass http://api; }", answer=answer)
+    policy(n, {"default": "deny", "routes": [{"path": "/rpc", "json_rpc": True}]})
+    end.say["Bearer KEY"] = (200, {"X-Subtoken-Sub": "s", "X-Subtoken-Permissions": "account,database_api"})
+    with n:
+        t = n.token("--permissions", "account,database_api")
+        for _ in range(20):
+            client, before = Client(n.socket), len(n.upstream.seen)
+            client.send("/a", headers=["Authorization: Bearer KEY"])
+            wait(lambda: len(n.upstream.seen) > before, "the question")
+            client.close()
+            client = Client(n.socket)
+            client.send("/rpc", "POST", ["Authorization: Bearer " + t, "Content-Length: 99"])
+            client.socket.sendall(b"{")
+            client.close()
+        think.set()
+        assert n.status("/a", token="KEY") == 200
+        assert n.status("/rpc", token="KEY", method="POST", body=b'{"method":"x"}') == 200
 
 
 # ---- load ----

@@ -71,7 +71,6 @@ typedef struct {
   ngx_connection_t timer_connection; /* what nginx's debug log asks a timer for */
   unsigned enabled : 1;              /* somewhere */
   unsigned fallback : 1;             /* somewhere */
-  unsigned started : 1;
 } ngx_http_subtoken_main_conf_t;
 
 typedef struct {

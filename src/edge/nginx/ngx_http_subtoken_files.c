@@ -458,12 +458,11 @@ ngx_int_t ngx_http_subtoken_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_con
   ngx_http_subtoken_secrets_t **secrets = all->secrets.elts;
   ngx_http_subtoken_policy_t **policies = all->policies.elts;
   ngx_http_subtoken_feed_t **feeds = all->feeds.elts;
-  if (all->started || all->secrets.nelts + all->policies.nelts == 0) return NGX_OK;
+  if (all->secrets.nelts + all->policies.nelts == 0) return NGX_OK;
   ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
   if (cleanup == NULL) return NGX_ERROR;
   cleanup->handler = stop;
   cleanup->data = all;
-  all->started = 1;
   if (all->fallback) all->cache = ngx_http_subtoken_cache_make(cycle->pool);
   for (ngx_uint_t i = 0; i < all->secrets.nelts; i++) look_at_secrets(secrets[i], cycle->log);
   for (ngx_uint_t i = 0; i < all->policies.nelts; i++) look_at_policy(policies[i], cycle->log);

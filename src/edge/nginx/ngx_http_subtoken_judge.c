@@ -441,20 +441,11 @@ static ngx_int_t conclude(judgement_t *j, ngx_int_t rc,
   return ngx_http_subtoken_reply(j->r, verdict);
 }
 
-/* nginx without a master process makes a new configuration in a process that has begun. */
-static ngx_int_t start_late(void) {
-  ngx_cycle_t *cycle = (ngx_cycle_t *)ngx_cycle;
-  return ngx_http_subtoken_start(
-      cycle, ngx_http_cycle_get_module_main_conf(cycle, ngx_http_subtoken_module));
-}
-
 ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r) {
   judgement_t j;
   ngx_http_subtoken_verdict_t verdict;
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
-  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
   if (!conf->enable) return NGX_DECLINED;
-  if (!all->started && start_late() != NGX_OK) return NGX_ERROR;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if (ctx->asking && r == r->main) return NGX_AGAIN;
