@@ -356,7 +356,11 @@ static void look_at_policy(ngx_http_subtoken_policy_t *policy, ngx_log_t *log) {
 static void tell_feed(ngx_http_subtoken_feed_t *feed, subtoken_feed_result result, ngx_log_t *log) {
   if (result == feed->said) return;
   feed->said = result;
-  if (result == SUBTOKEN_FEED_OK) return;
+  if (result == SUBTOKEN_FEED_OK) {
+    ngx_log_error(NGX_LOG_NOTICE, log, 0, "subtoken_revocations \"%V\": what is there is in use",
+                  &feed->path);
+    return;
+  }
   ngx_uint_t level = result == SUBTOKEN_FEED_PAIR ? NGX_LOG_NOTICE : NGX_LOG_ERR;
   ngx_log_error(level, log, result == SUBTOKEN_FEED_IO ? feed->file->error : 0,
                 "subtoken_revocations \"%V\": %s: %s; what is in use is kept", &feed->path,

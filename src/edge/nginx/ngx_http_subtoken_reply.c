@@ -60,6 +60,7 @@ static ngx_int_t send_answer(ngx_http_request_t *r, const ngx_http_subtoken_verd
   out.buf = make_body(r, verdict);
   out.next = NULL;
   if (out.buf == NULL || add_headers(r, verdict) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  r->err_status = 0; /* `error_page 404 =200` that led here must not make a 200 of a refusal */
   r->headers_out.status = verdict->status;
   r->headers_out.content_length_n = out.buf->last - out.buf->pos;
   ngx_str_set(&r->headers_out.content_type, "application/json; charset=utf-8");
