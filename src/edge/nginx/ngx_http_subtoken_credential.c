@@ -141,9 +141,11 @@ static ngx_flag_t has_access_token(ngx_str_t query) {
 /* The other pieces, byte for byte, into room of the same size. */
 static ngx_str_t without_access_token(ngx_str_t query, u_char *room) {
   ngx_str_t rest = query, piece, kept = {0, room};
+  bool first = true;
   while (next_piece(&rest, &piece)) {
     if (is_access_token(piece)) continue;
-    if (kept.len > 0) kept.data[kept.len++] = '&';
+    if (!first) kept.data[kept.len++] = '&';
+    first = false;
     ngx_memcpy(kept.data + kept.len, piece.data, piece.len);
     kept.len += piece.len;
   }

@@ -57,6 +57,7 @@ static ngx_int_t send_answer(ngx_http_request_t *r, const ngx_http_subtoken_verd
   ngx_chain_t out;
   ngx_int_t rc = ngx_http_discard_request_body(r);
   if (rc != NGX_OK) return rc;
+  ngx_http_clean_header(r); /* an answer that redirected here may have left some */
   out.buf = make_body(r, verdict);
   out.next = NULL;
   if (out.buf == NULL || add_headers(r, verdict) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
