@@ -90,11 +90,43 @@ run: all
 	@mkdir -p -m 700 $(DATA)
 	@exec $(B)/subtoken serve --demo --data $(DATA) --listen 127.0.0.1:$(PORT)
 
+# ---- the nginx module --------------------------------------------------------
+
+# Debian's nginx loads a module that was built with its headers and its own flags.
+NGINX_DIR = /usr/share/nginx/src
+NGINX_SRC := $(wildcard src/edge/nginx/*.c)
+NGINX_OBJ := $(NGINX_SRC:%.c=$(B)/%.o)
+NGINX_CONF = build/nginx/ngx_auto_config.h
+NGINX_INCLUDES = -isystem build/nginx $(addprefix -isystem $(NGINX_DIR)/src/,core event \
+	event/modules os/unix http http/modules http/v2)
+NGINX_MODULE = $(B)/ngx_http_subtoken_module.so
+.PHONY: nginx-module deps-nginx
+nginx-module: $(NGINX_MODULE)
+
+deps-nginx: deps
+	@sh third_party/apt.sh nginx-dev
+
+$(NGINX_CONF): $(wildcard $(NGINX_DIR)/conf_flags) | deps-nginx
+	@mkdir -p $(@D)
+	@printf '  CONF    %s\n' $@
+	@cd $(NGINX_DIR) && bash -c '. ./conf_flags && ./configure --with-cc-opt="-O2 -fPIC" \
+		"$${NGX_CONF_FLAGS[@]}" --builddir=$(CURDIR)/build/nginx' >$(CURDIR)/build/nginx/configure.log \
+		|| { cat $(CURDIR)/build/nginx/configure.log; exit 1; }
+
+$(NGINX_OBJ): CPPFLAGS += $(NGINX_INCLUDES)
+$(NGINX_OBJ): | $(NGINX_CONF)
+
+# nginx's own names stay open; of ours it needs to see the three that it looks for.
+$(NGINX_MODULE): $(NGINX_OBJ) $(B)/libsubtoken.a
+	@printf '  LD      %s\n' $@
+	@$(CC) $(SAN) -shared -Wl,-z,relro,-z,now,-z,noexecstack -o $@ $(NGINX_OBJ) \
+		-Wl,--exclude-libs,ALL $(B)/libsubtoken.a
+
 # ---- tests -------------------------------------------------------------------
 
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
-	nginx-light libnginx-mod-http-lua cmd:openssl=openssl
+	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:openssl=openssl
 .PHONY: deps-test
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)
@@ -103,7 +135,7 @@ ASAN = B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
 
-test-programs: all $(UNIT_BIN) $(B)/bench/verify
+test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module
 
 test: deps-test
 	@echo 'Building the program and its tests, plain and under the sanitizers'
@@ -117,13 +149,13 @@ test: deps-test
 layers: $(PURE_OBJ)
 	@sh tests/layers.sh $(B) $(PURE_OBJ)
 
-LINT_SRC := $(wildcard src/*/*.c src/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
+LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/edge/nginx/*.[ch] include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
 	tests/bench/*.c fuzz/*.c fuzz/*.h)
 .PHONY: deps-lint
 deps-lint: deps deps-test
 	@sh third_party/apt.sh clang-format clang-tidy cppcheck
 
-lint: deps-lint $(TP_STAMP)
+lint: deps-lint $(TP_STAMP) $(NGINX_CONF)
 	@echo 'clang-format'
 	@clang-format --dry-run -Werror $(LINT_SRC)
 	@echo 'clang-tidy'
@@ -131,6 +163,8 @@ lint: deps-lint $(TP_STAMP)
 	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
 		-std=gnu11 $(X86_FLAGS) $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
 		|| { cat $(B)/clang-tidy.log; exit 1; }
+	@clang-tidy --quiet $(NGINX_SRC) -- -std=gnu11 $(CPPFLAGS) $(NGINX_INCLUDES) -x c \
+		2>$(B)/clang-tidy.log || { cat $(B)/clang-tidy.log; exit 1; }
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \
@@ -189,7 +223,8 @@ MAN_PAGES := $(wildcard src/man/*)
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/lib/pkgconfig \
-		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3)
+		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3 \
+		$(MANDIR)/man5)
 	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
 	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
 	install -m 644 $(B)/libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
@@ -202,6 +237,7 @@ install: all
 	install -m 644 src/bindings/subtoken.lua $(DESTDIR)$(LUADIR)/subtoken.lua
 	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 $(filter %.3,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man3/
+	install -m 644 $(filter %.5,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man5/
 	@umask 022; for page in $(filter %.3,$(MAN_PAGES)); do \
 		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
 			[ "$$name" = "$$(basename $$page .3)" ] || printf '.so man3/%s\n' \

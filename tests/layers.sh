@@ -62,6 +62,7 @@ may app app core base subtoken
 may store store app core base subtoken
 may shell shell store app core base subtoken
 may edge core base subtoken
+may edge/nginx edge/nginx subtoken # an embedder like any other: the public headers alone
 
 sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/sqlite' || true)
 [ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite*, not $sqlite"

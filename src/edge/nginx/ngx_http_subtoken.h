@@ -1,0 +1,202 @@
+/* ngx_http_subtoken - the nginx module: subtokens judged in the access phase.
+ *
+ *   module      directives, variables, phases: what nginx sees
+ *   files       secrets, policies and revocation data, taken up as they change
+ *   credential  which credential a request brought; access_token= is not passed on
+ *   judge       may this request pass? And its body, on JSON-RPC routes
+ *   fallback    credentials that are no subtoken, asked of the decision endpoint
+ *   reply       the answer when it may not
+ *
+ * One process, one thread: what is judged is judged between two turns of the event loop,
+ * and starts anew after each wait (for a body, for the decision endpoint). So nothing is
+ * held across a wait that a changed file could have replaced.
+ */
+#ifndef NGX_HTTP_SUBTOKEN_H
+#define NGX_HTTP_SUBTOKEN_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include "subtoken/feed.h"
+#include "subtoken/policy.h"
+
+#define NGX_HTTP_SUBTOKEN_WHY_MAX 1024
+
+/* A file that is read whole, and what it was when it was last tried. */
+typedef struct {
+  ngx_str_t path; /* with a NUL behind it */
+  int64_t stamp[5];
+  int error; /* errno of the last try; 0: it could be read, be it good or bad */
+  unsigned tried : 1;
+} ngx_http_subtoken_file_t;
+
+typedef struct {
+  ngx_http_subtoken_file_t file;
+  subtoken_ring *ring; /* in pages of its own; NULL or empty until it could be read */
+} ngx_http_subtoken_secrets_t;
+
+typedef struct {
+  ngx_http_subtoken_file_t file;
+  void *memory;
+  const subtoken_policy *policy; /* NULL until it could be read */
+} ngx_http_subtoken_policy_t;
+
+typedef struct {
+  ngx_str_t path;
+  ngx_http_subtoken_secrets_t *secrets;
+  time_t leeway;
+  time_t max_age;           /* the smallest that a location has; for the log */
+  subtoken_feed_file *file; /* NULL until the worker has started */
+  subtoken_feed_result said;
+  subtoken_feed_result age_said; /* UNDECIDED: nothing yet */
+} ngx_http_subtoken_feed_t;
+
+/* Who a credential is that was asked of the decision endpoint. */
+typedef struct {
+  ngx_str_t sub;         /* may be empty */
+  ngx_str_t permissions; /* with commas between them */
+  int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
+} ngx_http_subtoken_identity_t;
+
+typedef struct ngx_http_subtoken_cache_s ngx_http_subtoken_cache_t;
+
+typedef struct {
+  ngx_array_t secrets;  /* of ngx_http_subtoken_secrets_t *, each file once */
+  ngx_array_t policies; /* of ngx_http_subtoken_policy_t * */
+  ngx_array_t feeds;    /* of ngx_http_subtoken_feed_t * */
+  ngx_http_subtoken_cache_t *cache;
+  ngx_event_t timer;
+  ngx_connection_t timer_connection; /* what nginx's debug log asks a timer for */
+  unsigned enabled : 1;              /* somewhere */
+  unsigned fallback : 1;             /* somewhere */
+} ngx_http_subtoken_main_conf_t;
+
+typedef struct {
+  ngx_flag_t enable;
+  ngx_http_subtoken_secrets_t *secrets;
+  ngx_http_subtoken_policy_t *policy; /* NULL: none */
+  ngx_http_subtoken_feed_t *feed;     /* NULL: `subtoken_revocations off` */
+  ngx_str_t revocations;              /* its path; empty: off */
+  ngx_array_t *require;               /* of subtoken_text; NULL: none */
+  ngx_str_t fallback;                 /* empty: off */
+  ngx_uint_t stale;
+  time_t max_age;
+  time_t leeway;
+  time_t max_life;
+} ngx_http_subtoken_loc_conf_t;
+
+#define NGX_HTTP_SUBTOKEN_STALE_DENY 0
+#define NGX_HTTP_SUBTOKEN_STALE_ALLOW 1
+
+/* The state of one request and all its subrequests; it outlives internal redirects. */
+typedef struct {
+  subtoken_text method;       /* as the client sent them, */
+  subtoken_text target;       /* whatever the configuration rewrote later */
+  ngx_str_t query_credential; /* decoded; empty: none */
+  ngx_http_subtoken_identity_t *identity;
+  u_char *asked_of; /* the text of the location that was asked */
+  ngx_uint_t asked_status;
+  unsigned query_ambiguous : 1;
+  unsigned query_unreadable : 1;
+  unsigned asking : 1; /* of the decision endpoint; its answer has not come */
+  unsigned asked : 1;
+  unsigned body_read : 1;
+  const char *result; /* a word, or NULL when nothing was judged */
+  ngx_str_t sub;      /* empty unless it was granted */
+  ngx_str_t permissions;
+} ngx_http_subtoken_ctx_t;
+
+typedef enum {
+  NGX_HTTP_SUBTOKEN_NONE = 0,
+  NGX_HTTP_SUBTOKEN_ONE,
+  NGX_HTTP_SUBTOKEN_AMBIGUOUS,
+  NGX_HTTP_SUBTOKEN_UNREADABLE,
+} ngx_http_subtoken_found_t;
+
+#define NGX_HTTP_SUBTOKEN_IN_BEARER 1
+#define NGX_HTTP_SUBTOKEN_IN_KEY_HEADER 2
+#define NGX_HTTP_SUBTOKEN_IN_QUERY 4
+#define NGX_HTTP_SUBTOKEN_IN_BASIC 8
+
+/* What came in a request's headers and query. */
+typedef struct {
+  ngx_http_subtoken_found_t found;
+  subtoken_text text;     /* of HTTP Basic: the whole value of the header */
+  uint8_t forms;          /* all in which it came */
+  unsigned preflight : 1; /* the headers of a CORS preflight are there */
+} ngx_http_subtoken_credential_t;
+
+typedef struct {
+  ngx_uint_t status; /* 200: it may pass */
+  const char *result;
+  const char *challenge; /* or NULL */
+  const char *text;
+  subtoken_text scope; /* that is lacking: it stands behind the text */
+} ngx_http_subtoken_verdict_t;
+
+extern ngx_module_t ngx_http_subtoken_module;
+
+/* ---- files ---- */
+
+/* Check a file while the configuration is read, and keep its name. NULL: it was said why. */
+ngx_http_subtoken_secrets_t *ngx_http_subtoken_add_secrets(ngx_conf_t *cf, ngx_str_t *path);
+ngx_http_subtoken_policy_t *ngx_http_subtoken_add_policy(ngx_conf_t *cf, ngx_str_t *path);
+ngx_http_subtoken_feed_t *ngx_http_subtoken_add_feed(ngx_conf_t *cf,
+                                                     ngx_http_subtoken_loc_conf_t *conf);
+
+/* In a worker: read everything, and look for changes from now on. */
+ngx_int_t ngx_http_subtoken_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main);
+
+int64_t ngx_http_subtoken_monotonic(void);
+
+/* ---- credential ---- */
+
+/* The state of a request; made when there is none. NULL: no memory. */
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx(ngx_http_request_t *r);
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx_if_any(ngx_http_request_t *r);
+
+void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                       ngx_flag_t with_basic,
+                                       ngx_http_subtoken_credential_t *credential);
+
+/* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
+ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
+
+/* ---- judge ---- */
+
+/* Phase handlers: of the access phase, and of the one before it for subrequests, which the
+ * access phase leaves out. */
+ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r);
+
+void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_result result);
+
+/* ---- fallback ---- */
+
+/* Ask who this is: NGX_OK (ctx->identity), NGX_DECLINED (*verdict says), NGX_AGAIN, NGX_ERROR. */
+ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                const ngx_http_subtoken_credential_t *credential,
+                                ngx_http_subtoken_verdict_t *verdict);
+/* Is it, or is it part of, a question to the decision endpoint? */
+ngx_flag_t ngx_http_subtoken_is_question(ngx_http_request_t *r);
+/* What a token with the same rights would claim. False: it does not fit. */
+bool ngx_http_subtoken_identity_claims(const ngx_http_subtoken_identity_t *identity,
+                                       subtoken_claims *claims);
+ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_make(ngx_pool_t *pool);
+
+/* ---- reply ---- */
+
+/* Answer as the server does, and end the request. With `satisfy any` it is left to nginx, which
+ * has to ask the others. What a phase handler returns. */
+ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
+                                  const ngx_http_subtoken_verdict_t *verdict);
+
+static inline subtoken_text ngx_http_subtoken_text(ngx_str_t string) {
+  subtoken_text text = {(const char *)string.data, string.len};
+  return text;
+}
+
+#endif

@@ -1,0 +1,466 @@
+/* May this request pass? Judged anew from the start whenever something that was waited for
+ * has come, so that a body which took its time is held against what holds now.
+ */
+#include "edge/nginx/ngx_http_subtoken.h"
+
+/* All that one judgement looks at. */
+typedef struct {
+  ngx_http_request_t *r;
+  ngx_http_subtoken_loc_conf_t *conf;
+  ngx_http_subtoken_ctx_t *ctx;
+  ngx_http_subtoken_credential_t credential;
+  subtoken_request request;
+  subtoken_verifier verifier;
+  subtoken_feed feed; /* with this location's settings; it points into the one in force */
+  subtoken_feed_moment moment;
+  subtoken_decision decision;
+  subtoken_claims claims;
+  ngx_flag_t granted; /* claims are those of a credential, not of a public route */
+} judgement_t;
+
+/* ---- verdicts ---- */
+
+static void refuse(ngx_http_subtoken_verdict_t *verdict, ngx_uint_t status, const char *result,
+                   const char *challenge, const char *text) {
+  verdict->status = status;
+  verdict->result = result;
+  verdict->challenge = challenge;
+  verdict->text = text;
+  verdict->scope = (subtoken_text){NULL, 0};
+}
+
+void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_result result) {
+  const char *text = "Invalid access token";
+  int status = subtoken_result_status(result);
+  switch (status) {
+    case 400: text = "the request target can be read in more than one way"; break;
+    case 401: break;
+    case 403: text = "this subtoken does not list this url"; break;
+    default: status = 503; text = "this cannot be decided now; try again later";
+  }
+  refuse(verdict, (ngx_uint_t)status, subtoken_result_name(result),
+         subtoken_result_challenge(result), text);
+}
+
+static subtoken_text need_of(const judgement_t *j, size_t i) {
+  return i < j->decision.needs_count ? j->decision.needs[i]
+                                     : j->request.needs[i - j->decision.needs_count];
+}
+
+static bool has(const subtoken_claims *claims, subtoken_text need) {
+  for (size_t i = 0; i < claims->permission_count; i++) {
+    subtoken_text held = subtoken_claims_text(claims, claims->permissions[i]);
+    if (held.len == need.len && ngx_memcmp(held.data, need.data, need.len) == 0) return true;
+  }
+  return false;
+}
+
+/* The first permission that is lacking; the policy's come before subtoken_require's. */
+static subtoken_text lacking(const judgement_t *j, const subtoken_claims *claims) {
+  for (size_t i = 0; i < j->decision.needs_count + j->request.needs_count; i++) {
+    if (!has(claims, need_of(j, i))) return need_of(j, i);
+  }
+  return (subtoken_text){NULL, 0};
+}
+
+static void refuse_scope(ngx_http_subtoken_verdict_t *verdict, subtoken_text scope) {
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_PERM);
+  verdict->text = "requires scope ";
+  verdict->scope = scope;
+}
+
+/* ---- the target ---- */
+
+/* Where nginx went by itself: nothing of the configuration has sent it elsewhere. */
+static ngx_flag_t is_as_it_came(const ngx_http_request_t *r) {
+  return r == r->main && !r->internal && r->valid_unparsed_uri;
+}
+
+static int hex_digit(char c) {
+  return c <= '9' ? c - '0' : c - 'A' + 10;
+}
+
+/* Is this canonical path, decoded, what nginx has found its location by? */
+static bool same_path(const char *path, size_t len, const ngx_str_t *uri) {
+  size_t at = 0;
+  for (size_t i = 0; i < len; i++) {
+    char c = path[i];
+    if (c == '%') {
+      c = (char)(hex_digit(path[i + 1]) << 4 | hex_digit(path[i + 2]));
+      i += 2;
+    }
+    if (at == uri->len || uri->data[at] != (u_char)c) return false;
+    at++;
+  }
+  return at == uri->len;
+}
+
+/* What the upstream gets is what is judged: a target that can be read in more than one way is
+ * refused, whatever the credential, and so is one of which nginx has another reading.
+ */
+static subtoken_result check_target(const judgement_t *j) {
+  char path[3 * SUBTOKEN_PATH_MAX + 1];
+  size_t len;
+  subtoken_result result = subtoken_target_path(j->request.target, path, sizeof path, &len, NULL);
+  if (result != SUBTOKEN_OK || !is_as_it_came(j->r)) return result;
+  return same_path(path, len, &j->r->uri) ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET;
+}
+
+/* A subrequest is judged by where it goes; what it was written as is not kept. */
+static ngx_int_t subrequest_target(judgement_t *j) {
+  ngx_http_request_t *r = j->r;
+  size_t escaped = 2 * (size_t)ngx_escape_uri(NULL, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+  u_char *target = ngx_pnalloc(r->pool, r->uri.len + escaped);
+  if (target == NULL) return NGX_ERROR;
+  (void)ngx_escape_uri(target, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+  j->request.target = (subtoken_text){(const char *)target, r->uri.len + escaped};
+  j->request.method = ngx_http_subtoken_text(r->method_name);
+  return NGX_OK;
+}
+
+/* ---- who asks ---- */
+
+/* A subtoken: two dots, and nothing but base64url between them. */
+static bool is_subtoken(subtoken_text text) {
+  size_t dots = 0;
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.data[i];
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (c == '.') dots++;
+    if (!letter && c != '-' && c != '_' && c != '.') return false;
+  }
+  return dots == 2;
+}
+
+/* Claims without the needs, for the words of a refusal: which permission is lacking. */
+static void refuse_lacking(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  subtoken_request bare = j->request;
+  bare.needs = NULL;
+  bare.needs_count = 0;
+  subtoken_result result = subtoken_verify(&j->verifier, j->credential.text, &bare, &j->claims);
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_PERM);
+  if (result == SUBTOKEN_OK) refuse_scope(verdict, lacking(j, &j->claims));
+}
+
+/* The policy's decision, with a token where there is one. */
+static subtoken_result decide(judgement_t *j, subtoken_text token) {
+  const ngx_http_subtoken_policy_t *policy = j->conf->policy;
+  unsigned flags = j->r == j->r->main ? SUBTOKEN_POLICY_BODY : 0;
+  if (j->credential.preflight) flags |= SUBTOKEN_POLICY_PREFLIGHT;
+  if (policy != NULL) {
+    return subtoken_policy_verify(&j->verifier, policy->policy, token, &j->request, flags,
+                                  &j->claims, &j->decision);
+  }
+  j->decision.access = SUBTOKEN_ACCESS_TOKEN;
+  if (token.len == 0) return SUBTOKEN_MALFORMED;
+  return subtoken_verify(&j->verifier, token, &j->request, &j->claims);
+}
+
+static bool passes_without(const judgement_t *j) {
+  return j->decision.access == SUBTOKEN_ACCESS_PUBLIC ||
+         j->decision.access == SUBTOKEN_ACCESS_PREFLIGHT;
+}
+
+static subtoken_result check_sub(judgement_t *j) {
+  if (j->verifier.without_revocations) return SUBTOKEN_OK;
+  return subtoken_feed_revoked(&j->moment, subtoken_claims_text(&j->claims, j->claims.sub));
+}
+
+/* A key, or a name and password: the endpoint says whose it is, all else is judged here. */
+static ngx_int_t judge_identity(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_MALFORMED);
+  if (j->conf->fallback.len == 0) return NGX_DECLINED;
+  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict);
+  if (known != NGX_OK) return known;
+  subtoken_result result = SUBTOKEN_FEED_STALE;
+  if (ngx_http_subtoken_identity_claims(j->ctx->identity, &j->claims)) result = check_sub(j);
+  if (result == SUBTOKEN_OK && j->claims.exp <= j->request.now) result = SUBTOKEN_EXPIRED;
+  if (result == SUBTOKEN_OK && j->decision.access != SUBTOKEN_ACCESS_TOKEN) result = SUBTOKEN_URL;
+  if (result != SUBTOKEN_OK) {
+    ngx_http_subtoken_refuse(verdict, result);
+    return NGX_DECLINED;
+  }
+  subtoken_text scope = lacking(j, &j->claims);
+  if (scope.len > 0) refuse_scope(verdict, scope);
+  return scope.len > 0 ? NGX_DECLINED : NGX_OK;
+}
+
+static void refuse_credential(const judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  switch (j->credential.found) {
+    case NGX_HTTP_SUBTOKEN_AMBIGUOUS:
+      refuse(verdict, 400, "auth_ambiguous", "Bearer error=\"invalid_request\"",
+             "more than one credential");
+      break;
+    case NGX_HTTP_SUBTOKEN_UNREADABLE:
+      refuse(verdict, 400, "bad_request", "Bearer error=\"invalid_request\"",
+             "access_token: a % needs two hex digits behind it");
+      break;
+    default: refuse(verdict, 401, "auth_missing", SUBTOKEN_CHALLENGE, "Invalid access token");
+  }
+}
+
+/* Public routes pass before anybody looks at what came along. */
+static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  bool one = j->credential.found == NGX_HTTP_SUBTOKEN_ONE;
+  bool whole = one && (j->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC ||
+                       !is_subtoken(j->credential.text));
+  subtoken_text none = {NULL, 0};
+  subtoken_result result = decide(j, one && !whole ? j->credential.text : none);
+  if (result == SUBTOKEN_OK) {
+    j->granted = !passes_without(j);
+    return NGX_OK;
+  }
+  if (whole && result == SUBTOKEN_MALFORMED) {
+    ngx_int_t known = judge_identity(j, verdict);
+    j->granted = known == NGX_OK;
+    return known;
+  }
+  if (!one && result == SUBTOKEN_MALFORMED) {
+    refuse_credential(j, verdict);
+  } else if (result == SUBTOKEN_PERM) {
+    refuse_lacking(j, verdict);
+  } else {
+    ngx_http_subtoken_refuse(verdict, result);
+  }
+  return NGX_DECLINED;
+}
+
+/* ---- JSON-RPC bodies ---- */
+
+static void body_came(ngx_http_request_t *r) {
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
+  if (ctx != NULL) ctx->body_read = 1;
+  r->preserve_body = 1;
+  r->write_event_handler = ngx_http_core_run_phases;
+  ngx_http_core_run_phases(r);
+}
+
+/* NGX_DONE: it is waited for, or the request has ended. */
+static ngx_int_t read_body(ngx_http_request_t *r) {
+  ngx_int_t rc = ngx_http_read_client_request_body(r, body_came);
+  if (rc >= NGX_HTTP_SPECIAL_RESPONSE) return rc;
+  ngx_http_finalize_request(r, NGX_DONE);
+  return NGX_DONE;
+}
+
+static void refuse_length(ngx_http_subtoken_verdict_t *verdict) {
+  refuse(verdict, 413, "limit", NULL, "the body is longer than 262144 bytes");
+}
+
+static bool is_packed(const ngx_table_elt_t *header) {
+  static const char name[] = "Content-Encoding";
+  if (header->key.len != sizeof name - 1) return false;
+  if (ngx_strncasecmp(header->key.data, (u_char *)name, sizeof name - 1) != 0) return false;
+  return header->value.len != 8 ||
+         ngx_strncasecmp(header->value.data, (u_char *)"identity", 8) != 0;
+}
+
+/* One whose length is known can be refused before it is read. */
+static ngx_int_t check_body_headers(const judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  ngx_http_request_t *r = j->r;
+  if (r->headers_in.content_length_n > SUBTOKEN_RPC_BODY_MAX) {
+    refuse_length(verdict);
+    return NGX_DECLINED;
+  }
+  for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
+    const ngx_table_elt_t *headers = part->elts;
+    for (ngx_uint_t i = 0; i < part->nelts; i++) {
+      if (!is_packed(&headers[i])) continue;
+      refuse(verdict, 415, "bad_request", NULL, "Content-Encoding: the body must be sent as it is");
+      return NGX_DECLINED;
+    }
+  }
+  return NGX_OK;
+}
+
+/* The body in one piece: its pieces may lie in memory and in a temporary file. */
+static ngx_int_t collect_body(ngx_http_request_t *r, subtoken_text *body) {
+  off_t len = 0;
+  ngx_chain_t *first = r->request_body == NULL ? NULL : r->request_body->bufs;
+  *body = (subtoken_text){"", 0};
+  for (ngx_chain_t *each = first; each != NULL; each = each->next) len += ngx_buf_size(each->buf);
+  if (len > SUBTOKEN_RPC_BODY_MAX) return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+  if (len == 0) return NGX_OK;
+  u_char *out = ngx_pnalloc(r->pool, (size_t)len), *end = out;
+  if (out == NULL) return NGX_ERROR;
+  for (ngx_chain_t *each = first; each != NULL; each = each->next) {
+    ngx_buf_t *buf = each->buf;
+    size_t size = (size_t)ngx_buf_size(buf);
+    if (size == 0) continue; /* one that only says that it is the last */
+    if (!ngx_buf_in_memory(buf)) {
+      if (ngx_read_file(buf->file, end, size, buf->file_pos) != (ssize_t)size) return NGX_ERROR;
+    } else {
+      ngx_memcpy(end, buf->pos, size);
+    }
+    end += size;
+  }
+  *body = (subtoken_text){(const char *)out, (size_t)len};
+  return NGX_OK;
+}
+
+static ngx_int_t judge_calls(judgement_t *j, subtoken_text body,
+                             ngx_http_subtoken_verdict_t *verdict) {
+  subtoken_rpc rpc;
+  void *scratch = ngx_pnalloc(j->r->pool, body.len + 1);
+  if (scratch == NULL) return NGX_ERROR;
+  if (subtoken_rpc_read(body, scratch, body.len + 1, &rpc) != SUBTOKEN_OK) {
+    refuse(verdict, 400, "bad_request", NULL,
+           "the body is no JSON-RPC request that can be read in one way only");
+    return NGX_DECLINED;
+  }
+  if (subtoken_rpc_allowed(&rpc, &j->claims) == SUBTOKEN_OK) return NGX_OK;
+  for (size_t i = 0; i < rpc.count; i++) {
+    subtoken_text need = subtoken_rpc_need(&rpc, i);
+    if (has(&j->claims, need)) continue;
+    char *kept = ngx_pnalloc(j->r->pool, need.len); /* rpc ends with this function */
+    if (kept == NULL) return NGX_ERROR;
+    ngx_memcpy(kept, need.data, need.len);
+    refuse_scope(verdict, (subtoken_text){kept, need.len});
+    return NGX_DECLINED;
+  }
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_PERM);
+  return NGX_DECLINED;
+}
+
+/* NGX_OK, NGX_DECLINED, NGX_DONE (as of read_body), or a status of nginx. */
+static ngx_int_t judge_body(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  subtoken_text body;
+  ngx_int_t rc = check_body_headers(j, verdict);
+  if (rc != NGX_OK) return rc;
+  if (!j->ctx->body_read) return read_body(j->r);
+  rc = collect_body(j->r, &body);
+  if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+    refuse_length(verdict);
+    return NGX_DECLINED;
+  }
+  return rc == NGX_OK ? judge_calls(j, body, verdict) : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* ---- the whole ---- */
+
+static void prepare_feed(judgement_t *j) {
+  const ngx_http_subtoken_feed_t *feed = j->conf->feed;
+  int64_t now = ngx_time();
+  j->request.now = now;
+  if (feed == NULL) {
+    j->verifier.without_revocations = true;
+    return;
+  }
+  j->verifier.revoked = subtoken_feed_revoked;
+  j->verifier.revoked_context = &j->moment;
+  if (feed->file != NULL) j->feed = feed->file->feed;
+  j->feed.max_age = j->conf->max_age;
+  j->feed.allow_old = j->conf->stale == NGX_HTTP_SUBTOKEN_STALE_ALLOW;
+  j->moment.feed = &j->feed;
+  j->moment.now = now;
+  j->moment.monotonic = ngx_http_subtoken_monotonic();
+  j->request.now = subtoken_feed_now(&j->feed, now);
+}
+
+/* Not of the claims: they are long, and nobody reads them before they are written. */
+static void prepare(judgement_t *j, ngx_http_request_t *r, ngx_http_subtoken_loc_conf_t *conf,
+                    ngx_http_subtoken_ctx_t *ctx) {
+  ngx_memzero(j, offsetof(judgement_t, claims));
+  j->r = r;
+  j->conf = conf;
+  j->ctx = ctx;
+  j->granted = 0;
+  j->request.method = ctx->method;
+  j->request.target = ctx->target;
+  if (conf->require != NULL) {
+    j->request.needs = conf->require->elts;
+    j->request.needs_count = conf->require->nelts;
+  }
+  j->verifier.ring = conf->secrets->ring;
+  j->verifier.leeway = conf->leeway;
+  j->verifier.max_life = conf->max_life;
+  prepare_feed(j);
+  ngx_http_subtoken_find_credential(r->main, ctx, conf->fallback.len > 0, &j->credential);
+}
+
+/* The texts of the variables live as long as the request does. */
+static ngx_int_t keep_grant(judgement_t *j) {
+  const subtoken_claims *claims = &j->claims;
+  subtoken_text sub = subtoken_claims_text(claims, claims->sub);
+  size_t len = sub.len;
+  for (size_t i = 0; i < claims->permission_count; i++) len += claims->permissions[i].len + 1U;
+  u_char *out = ngx_pnalloc(j->r->pool, len + 1);
+  if (out == NULL) return NGX_ERROR;
+  j->ctx->sub.data = out;
+  j->ctx->sub.len = sub.len;
+  out = ngx_cpymem(out, sub.data, sub.len);
+  j->ctx->permissions.data = out;
+  for (size_t i = 0; i < claims->permission_count; i++) {
+    subtoken_text permission = subtoken_claims_text(claims, claims->permissions[i]);
+    if (i > 0) *out++ = ',';
+    out = ngx_cpymem(out, permission.data, permission.len);
+  }
+  j->ctx->permissions.len = (size_t)(out - j->ctx->permissions.data);
+  return NGX_OK;
+}
+
+/* NGX_OK: it may pass. NGX_DECLINED: *verdict. Anything else is for nginx. */
+static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  const subtoken_ring *ring = j->verifier.ring;
+  if (ring == NULL || ring->count == 0) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_NO_SECRET);
+    return NGX_DECLINED;
+  }
+  if (j->conf->policy != NULL && j->conf->policy->policy == NULL) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+    return NGX_DECLINED;
+  }
+  if (j->r != j->r->main && subrequest_target(j) != NGX_OK) return NGX_ERROR;
+  if (check_target(j) != SUBTOKEN_OK) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_BAD_TARGET);
+    return NGX_DECLINED;
+  }
+  ngx_int_t rc = judge_credential(j, verdict);
+  if (rc == NGX_OK && j->granted && j->decision.json_rpc) rc = judge_body(j, verdict);
+  return rc;
+}
+
+/* The variables tell of the request, not of its subrequests. After any other rc than these
+ * two the request may have ended, and its memory with it.
+ */
+static ngx_int_t conclude(judgement_t *j, ngx_int_t rc,
+                          const ngx_http_subtoken_verdict_t *verdict) {
+  if (rc != NGX_OK && rc != NGX_DECLINED) return rc;
+  ngx_http_subtoken_ctx_t *ctx = j->ctx;
+  ngx_flag_t whole = j->r == j->r->main;
+  if (rc == NGX_OK) {
+    if (!whole || !j->granted) return NGX_OK;
+    ctx->result = subtoken_result_name(SUBTOKEN_OK);
+    return keep_grant(j);
+  }
+  if (whole) {
+    ctx->result = verdict->result;
+    ctx->sub.len = ctx->permissions.len = 0;
+  }
+  ngx_log_error(NGX_LOG_INFO, j->r->connection->log, 0, "subtoken: refused: %s", verdict->result);
+  return ngx_http_subtoken_reply(j->r, verdict);
+}
+
+ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r) {
+  judgement_t j;
+  ngx_http_subtoken_verdict_t verdict;
+  ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
+  if (!conf->enable) return NGX_DECLINED;
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
+  if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  if (ctx->asking && r == r->main) return NGX_AGAIN;
+  ngx_http_subtoken_refuse(&verdict, SUBTOKEN_UNDECIDED);
+  prepare(&j, r, conf, ctx);
+  ngx_int_t rc = judge(&j, &verdict);
+  return conclude(&j, rc, &verdict);
+}
+
+/* What is only for the configuration's own use needs no judge: nobody can ask for it from
+ * outside. Everything else that a subrequest reaches is judged like a request for it.
+ */
+ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r) {
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  if (r == r->main || core->internal || ngx_http_subtoken_is_question(r)) return NGX_DECLINED;
+  ngx_int_t rc = ngx_http_subtoken_access(r);
+  return rc == NGX_OK ? NGX_DECLINED : rc;
+}

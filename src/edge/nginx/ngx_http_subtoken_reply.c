@@ -1,0 +1,85 @@
+/* The answer when a request may not pass: what the server answers, header for header. */
+#include "edge/nginx/ngx_http_subtoken.h"
+
+#define RETRY_AFTER "5" /* seconds */
+
+static ngx_table_elt_t *add_header(ngx_http_request_t *r, const char *name, const char *value) {
+  ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+  if (header == NULL) return NULL;
+  ngx_memzero(header, sizeof *header);
+  header->hash = 1;
+  header->key.data = (u_char *)name;
+  header->key.len = ngx_strlen(name);
+  header->value.data = (u_char *)value;
+  header->value.len = ngx_strlen(value);
+  return header;
+}
+
+static ngx_int_t add_challenge(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
+  if (verdict->challenge == NULL) return NGX_OK;
+  r->headers_out.www_authenticate = add_header(r, "WWW-Authenticate", verdict->challenge);
+  return r->headers_out.www_authenticate == NULL ? NGX_ERROR : NGX_OK;
+}
+
+static ngx_int_t add_headers(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
+  static const char *const always[][2] = {
+      {"Cache-Control", "no-store"},
+      {"X-Content-Type-Options", "nosniff"},
+      {"Access-Control-Allow-Origin", "*"},
+      {"Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"},
+  };
+  for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+    if (add_header(r, always[i][0], always[i][1]) == NULL) return NGX_ERROR;
+  }
+  if (add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
+  if (verdict->status == 503 && add_header(r, "Retry-After", RETRY_AFTER) == NULL) return NGX_ERROR;
+  return NGX_OK;
+}
+
+/* Neither our sentences nor the characters of a permission need an escape in JSON. */
+static ngx_buf_t *make_body(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
+  size_t text = ngx_strlen(verdict->text);
+  ngx_buf_t *body =
+      ngx_create_temp_buf(r->pool, sizeof "{\"text\":\"\"}" + text + verdict->scope.len);
+  if (body == NULL) return NULL;
+  body->last = ngx_cpymem(body->last, "{\"text\":\"", 9);
+  body->last = ngx_cpymem(body->last, verdict->text, text);
+  if (verdict->scope.len > 0) {
+    body->last = ngx_cpymem(body->last, verdict->scope.data, verdict->scope.len);
+  }
+  body->last = ngx_cpymem(body->last, "\"}", 2);
+  body->last_buf = r == r->main;
+  body->last_in_chain = 1;
+  return body;
+}
+
+static ngx_int_t send_answer(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
+  ngx_chain_t out;
+  ngx_int_t rc = ngx_http_discard_request_body(r);
+  if (rc != NGX_OK) return rc;
+  ngx_http_clean_header(r); /* an answer that redirected here may have left some */
+  out.buf = make_body(r, verdict);
+  out.next = NULL;
+  if (out.buf == NULL || add_headers(r, verdict) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  r->err_status = 0; /* `error_page 404 =200` that led here must not make a 200 of a refusal */
+  r->headers_out.status = verdict->status;
+  r->headers_out.content_length_n = out.buf->last - out.buf->pos;
+  ngx_str_set(&r->headers_out.content_type, "application/json; charset=utf-8");
+  r->headers_out.content_type_len = sizeof "application/json" - 1;
+  r->headers_out.content_type_lowcase = NULL;
+  rc = ngx_http_send_header(r);
+  if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) return rc;
+  return ngx_http_output_filter(r, &out);
+}
+
+ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
+                                  const ngx_http_subtoken_verdict_t *verdict) {
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  bool ours = verdict->status != 401 && verdict->status != 403;
+  if (r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY && !ours) {
+    if (verdict->status == 401 && add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
+    return (ngx_int_t)verdict->status;
+  }
+  ngx_http_finalize_request(r, send_answer(r, verdict));
+  return NGX_DONE;
+}

@@ -1,0 +1,281 @@
+"""A real nginx with the module, an upstream that tells what it was sent, and a client that sends bytes as
+they are. Everything listens on sockets in the file system: no port to lose to another test."""
+import grp, socket, socketserver, subprocess, threading
+from feedfiles import *
+from support import *
+
+BUILD = os.path.dirname(PROGRAM)
+MODULE = os.path.join(BUILD, "ngx_http_subtoken_module.so")
+NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+ROOT = os.geteuid() == 0
+
+
+def shared_dir():
+    """A directory that the worker can look into; short, because sockets lie in it."""
+    d = scratch()
+    os.chmod(d, 0o755)
+    return d
+
+
+def share(path, mode=0o640):
+    """As an operator gives a ring to the workers' group."""
+    if ROOT:
+        os.chown(path, 0, grp.getgrnam("www-data").gr_gid)
+    os.chmod(path, mode)
+
+
+class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Answers every request with what it was: {"method", "target", "headers": [[name, value]], "body"}.
+    answer, if set, is asked first: (status, [(name, value)], body) or None."""
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, path, answer=None):
+        self.seen, self.answer, self.path = [], answer, path
+        super().__init__(path, Connection)
+        os.chmod(path, 0o666)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def handle_error(self, request, address):
+        pass  # nginx may close a connection at any time
+
+
+class Connection(socketserver.StreamRequestHandler):
+    def handle(self):
+        while self.one():
+            pass
+
+    def one(self):
+        line = self.rfile.readline()
+        if not line:
+            return False
+        method, target, _ = line.decode("latin-1").rstrip("\r\n").split(" ", 2)
+        headers = []
+        while True:
+            line = self.rfile.readline().decode("latin-1").rstrip("\r\n")
+            if not line:
+                break
+            headers.append(line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""])
+        lower = {n.lower(): v for n, v in headers}
+        body = self.rfile.read(int(lower.get("content-length", 0)))
+        asked = {"method": method, "target": target, "headers": headers, "body": body.decode("latin-1")}
+        self.server.seen.append(asked)
+        status, extra, text = 200, [], json.dumps(asked)
+        if self.server.answer:
+            status, extra, text = self.server.answer(asked) or (status, extra, text)
+        out = "HTTP/1.1 %d Said\r\nContent-Length: %d\r\n" % (status, len(text.encode()))
+        out += "".join("%s: %s\r\n" % pair for pair in extra) + "\r\n"
+        self.wfile.write(out.encode("latin-1") + (b"" if method == "HEAD" else text.encode()))
+        return lower.get("connection") != "close"
+
+
+class Client:
+    """A connection on which requests are sent as bytes."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, target, method="GET", headers=(), body=None):
+        lines = [b"%s %s HTTP/1.1" % (method.encode(), target.encode("latin-1")), b"Host: api.example"]
+        lines += [h.encode("latin-1") for h in headers]
+        if body is not None and not any(h.startswith("Transfer-Encoding") for h in headers):
+            lines.append(b"Content-Length: %d" % len(body))
+        self.socket.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + (body or b""))
+
+    def receive(self, head=False):
+        line = self.file.readline().decode("latin-1")
+        assert line.startswith("HTTP/1.1 "), line
+        status, headers = int(line.split()[1]), []
+        while True:
+            line = self.file.readline().decode("latin-1").rstrip("\r\n")
+            if not line:
+                break
+            headers.append(tuple(line.split(": ", 1)))
+        if status == 100:
+            return self.receive(head)
+        answer = Answer(status, headers, "")
+        if answer.header("Transfer-Encoding") == "chunked":
+            text = b""
+            while True:
+                size = int(self.file.readline(), 16)
+                text += self.file.read(size)
+                self.file.readline()
+                if size == 0:
+                    break
+        else:
+            length = 0 if head or status in (204, 304) else int(answer.header("Content-Length"))
+            text = self.file.read(length)
+        answer.body = text.decode("latin-1")
+        return answer
+
+
+class Nginx:
+    """nginx in front of an upstream; server and http are pieces of configuration, in which %(name)s
+    stands for dir, data, secrets, feed, upstream, www."""
+
+    def __init__(self, server="", http="", main="", answer=None, workers=1, feed=True):
+        self.dir = shared_dir()
+        self.data = data_dir()
+        self.key = make_key(self.data, "account,inventories,characters,history_api,database_api")
+        self.secrets = os.path.join(self.dir, "secrets")
+        shutil.copy(os.path.join(self.data, "secrets"), self.secrets)
+        share(self.secrets)
+        self.signer = ring(self.secrets)[0]
+        self.feed = Feed(os.path.join(self.dir, "revoked"), self.signer)
+        if feed:
+            self.feed.publish(["nobody"])
+        self.upstream = Upstream(os.path.join(self.dir, "up"), answer)
+        self.socket = os.path.join(self.dir, "in")
+        self.conf = os.path.join(self.dir, "nginx.conf")
+        self.pieces = {"server": server, "http": http, "main": main, "workers": workers}
+        self.configure()
+
+    def configure(self, **changed):
+        self.pieces.update(changed)
+        names = {"dir": self.dir, "secrets": self.secrets, "feed": self.feed.path, "up": self.upstream.path}
+        text = """load_module %(module)s; pid %(dir)s/pid; error_log %(dir)s/error.log info;
+        worker_processes %(workers)d; %(user)s env LD_PRELOAD; env ASAN_OPTIONS; %(main)s
+        events { worker_connections 512; }
+        http {
+          access_log %(dir)s/access.log; add_header X-Result $subtoken_result always;
+          client_body_temp_path %(dir)s/t1; proxy_temp_path %(dir)s/t2; fastcgi_temp_path %(dir)s/t3;
+          uwsgi_temp_path %(dir)s/t4; scgi_temp_path %(dir)s/t5;
+          subtoken_secrets %(secrets)s; subtoken_revocations %(feed)s;
+          proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+          proxy_set_header X-Subtoken-Sub $subtoken_sub;
+          proxy_set_header X-Subtoken-Permissions $subtoken_permissions;
+          upstream api { server unix:%(up)s; keepalive 8; }
+          %(http)s
+          server { listen unix:%(dir)s/in;
+          %(server)s
+          }
+        }
+        """
+        for name in ("http", "server", "main"):
+            text = text.replace("%%(%s)s" % name, self.pieces[name])
+        for name in re.findall(r"%\(\w+\)[sd]", text):
+            value = dict(names, module=MODULE, workers=self.pieces["workers"],
+                         user="user www-data;" if ROOT else "")[name[2:-2]]
+            text = text.replace(name, str(value))
+        with open(self.conf, "w") as f:
+            f.write(text)
+        return self
+
+    def command(self):
+        env = dict(os.environ)
+        prefix = []
+        if SANITIZER == "asan":  # nginx itself is not built with it: the library has to come first
+            lib = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True)
+            env["LD_PRELOAD"] = lib.stdout.strip()
+            # What nginx keeps to its end is its own; what the module loses, its memory shows (see leaks).
+            env["ASAN_OPTIONS"] = "detect_leaks=0:quarantine_size_mb=1"
+        return prefix + [NGINX, "-p", self.dir, "-c", self.conf], env
+
+    def check(self):
+        """nginx -t: (exit code, what it says)."""
+        cmd, env = self.command()
+        p = subprocess.run(cmd + ["-t"], capture_output=True, env=env, timeout=60)
+        return p.returncode, p.stderr.decode("utf-8", "replace")
+
+    def start(self):
+        cmd, env = self.command()
+        self.out = open(os.path.join(self.dir, "out"), "ab")
+        self.process = subprocess.Popen(cmd + ["-g", "daemon off;"], env=env, stdout=self.out,
+                                        stderr=self.out)
+        wait(lambda: self.process.poll() is not None or self.answers(), "nginx answers")
+        assert self.process.poll() is None, self.errors()
+        return self
+
+    def answers(self):
+        try:
+            Client(self.socket).close()
+            return True
+        except OSError:
+            return False
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        self.process.send_signal(signal.SIGQUIT)
+        try:
+            code = self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError("nginx did not stop: %s" % self.errors()[-3000:])
+        self.upstream.shutdown()
+        self.upstream.server_close()
+        # "nobody" is a socket at which nobody listens.
+        text = "".join(l for l in self.errors().splitlines(True) if "/nobody" not in l)
+        for bad in ("Sanitizer", "runtime error", "[alert]", "[crit]", "exited on signal"):
+            assert bad not in text, text[-6000:]
+        assert code == 0 or kind, (code, text[-3000:])
+
+    def errors(self):
+        out = ""
+        for name in ("error.log", "out"):
+            path = os.path.join(self.dir, name)
+            if os.path.exists(path):
+                out += open(path, errors="replace").read()
+        return out
+
+    def log(self, name="access.log"):
+        return open(os.path.join(self.dir, name), errors="replace").read()
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def workers(self):
+        p = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True)
+        return [int(x) for x in p.stdout.split()]
+
+    def ask(self, target, *headers, token=None, method="GET", body=None):
+        client = Client(self.socket)
+        try:
+            headers = list(headers) + ["Connection: close"]
+            if token is not None:
+                headers.append("Authorization: Bearer " + token)
+            client.send(target, method, headers, body)
+            self.last = client.receive(method == "HEAD")
+            return self.last
+        finally:
+            client.close()
+
+    def status(self, target, *headers, **more):
+        return self.ask(target, *headers, **more).status
+
+    def token(self, *args):
+        if "--permissions" not in args:
+            args += ("--permissions", "account,inventories")
+        return issue(self.data, self.key["key"], *args)
+
+
+def wait(condition, what, seconds=60):
+    """Never by timing: as long as it takes, up to a limit that only a failure reaches."""
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("not within %d s: %s" % (seconds, what))
+
+
+def jwt(signer, claims, header=None):
+    """A token of any claims, signed by hand."""
+    def part(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    header = header or ({"alg": "HS256", "typ": "JWT", "kid": signer[0]} if signer[0] else
+                        {"alg": "HS256", "typ": "JWT"})
+    text = part(json.dumps(header).encode()) + "." + part(json.dumps(claims).encode())
+    return text + "." + part(hmac.new(signer[1], text.encode(), hashlib.sha256).digest())
+
+
+def sub_of(token):
+    return payload(token)["sub"]
