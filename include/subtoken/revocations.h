@@ -38,11 +38,29 @@
  *               index: at p how many hashes have a prefix (the b highest bits) less
  *               than p, for p from 0 to 2^b; a 0 at the end
  *     .  8 * count
- *               hashes, strictly ascending: SipHash-2-4 (Aumasson and Bernstein, 2012)
- *               of exactly the bytes of the sub
+ *               hashes of the subs, strictly ascending
  *     .     32  HMAC-SHA-256 of all before it; it is also the digest of the snapshot
  *
  * That is 8.5 to 9 bytes a sub. Both arrays begin at a multiple of 8.
+ *
+ * THE HASH of n bytes (a sub as it is, without a NUL) is a number of 64 bits. fold(a, b)
+ * is the upper 64 bits of the product of a and b, which has 128, xor its lower 64. K and L
+ * are the key as two little-endian numbers of 64 bits, each xor a constant of its own:
+ *
+ *   K = key[0..7] xor 0x243F6A8885A308D3     L = key[8..15] xor 0x13198A2E03707344
+ *   h = K
+ *   for i = 0, 16, 32, ... while i < n - 16:
+ *     h = fold(data[i..i+7] xor L, data[i+8..i+15] xor h)
+ *   h = fold(x xor L, y xor h)               x, y: data[n-16..n-9], data[n-8..n-1];
+ *                                            when n < 16 those of the data and zeros
+ *                                            behind it, 16 bytes in all
+ *   hash = fold(h xor L, n xor K)
+ *
+ * So the last 16 bytes go in once more where they are no piece of their own. With a key of
+ * 0 to 15, "" is 0xC489B865A6AE64E8, "parent" 0xC070C06ABAFEFFF9, and
+ * "wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k" 0x4CD8B70ED37C648D. It spreads
+ * what was not chosen with the key in hand; who has that could find two subs of one hash. It is the
+ * issuer who draws subs, and a hash is looked up only behind a good MAC.
  *
  * THE HEARTBEAT, version 1, 160 bytes; its text form, for a header, is their base64url.
  *
@@ -206,7 +224,7 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_revocations_open
 /* Is this sub listed? SUBTOKEN_REVOKED when it is, SUBTOKEN_OK when not,
  * SUBTOKEN_FEED_STALE when the view was never opened. Constant expected time, no memory
  * but the view's. A sub that was never revoked is taken for one that was once in
- * 2^64 / count: an issuer that draws a new sub asks here first, and draws again.
+ * some 2^63 / count: an issuer that draws a new sub asks here first, and draws again.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub);

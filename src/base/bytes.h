@@ -82,6 +82,25 @@ static inline bool st_empty_out(char *out, size_t out_size, size_t *out_len) {
   return out != NULL && out_len != NULL;
 }
 
+/* Little-endian, at any address, on any machine; compilers make one load or store of each. */
+static inline uint32_t st_load32(const uint8_t *p) {
+  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static inline uint64_t st_load64(const uint8_t *p) {
+  return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+         (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+static inline void st_store32(uint8_t *p, uint32_t value) {
+  p[0] = (uint8_t)value;
+  p[1] = (uint8_t)(value >> 8);
+  p[2] = (uint8_t)(value >> 16);
+  p[3] = (uint8_t)(value >> 24);
+}
+static inline void st_store64(uint8_t *p, uint64_t value) {
+  st_store32(p, (uint32_t)value);
+  st_store32(p + 4, (uint32_t)(value >> 32));
+}
+
 /* Equal bytes? Takes the same time wherever they differ. */
 bool st_equal_secret(const void *a, const void *b, size_t len) __attribute__((warn_unused_result));
 

@@ -81,10 +81,15 @@ static subtoken_fault path_decode(subtoken_text raw, st_path *path) {
   return check_segments(path);
 }
 
+/* What escapes stand for: a code point, 0 when it is none that is harmless. */
+typedef struct character {
+  uint32_t code;
+  uint32_t escapes;
+} character;
+
 /* The character beyond ASCII that one to four escapes stand for: see harmless. Not
  * inline, so that the others need not guard its array. */
-__attribute__((noinline)) static uint32_t harmless_utf8(const char *at, const char *end,
-                                                        size_t *len) {
+__attribute__((noinline)) static character harmless_utf8(const char *at, const char *end) {
   char bytes[4];
   size_t count = 0;
   uint32_t code = 0;
@@ -93,39 +98,41 @@ __attribute__((noinline)) static uint32_t harmless_utf8(const char *at, const ch
     if (byte < 0) break;
     bytes[count] = (char)byte;
   }
-  *len = 3 * st_utf8_next(bytes, count, &code);
-  return *len > 0 && code > 0x9F ? code : 0;
+  uint32_t escapes = (uint32_t)st_utf8_next(bytes, count, &code);
+  return (character){escapes > 0 && code > 0x9F ? code : 0, escapes};
 }
 
-/* The character that the escapes at `at` stand for, of *len characters together, when it
- * is printable and means nothing to a path, else 0.
+/* The character that the escapes at `at` stand for, when it is printable and means nothing
+ * to a path.
  */
-static uint32_t harmless(const char *at, const char *end, size_t *len) {
+static inline character harmless(const char *at, const char *end) {
   int byte = escaped(at, end);
-  if (byte >= 0x80) return harmless_utf8(at, end, len);
-  *len = 3;
-  return byte >= 0 && (st_class_of((char)byte) & ST_CHAR_ESCAPED) != 0 ? (uint32_t)byte : 0;
+  if (byte >= 0x80) return harmless_utf8(at, end);
+  bool good = byte >= 0 && (st_class_of((char)byte) & ST_CHAR_ESCAPED) != 0;
+  return (character){good ? (uint32_t)byte : 0, 1};
 }
 
 /* Behind a slash: neither another one nor what could be a segment of dots. */
 static inline bool segment_starts(const char *at, const char *end) {
-  size_t len;
   if (at == end) return true;
-  uint32_t c = *at == '%' ? harmless(at, end, &len) : (uint8_t)*at;
+  uint32_t c = *at == '%' ? harmless(at, end).code : (uint8_t)*at;
   return c != '/' && c != '.' && c != ' ' && c != 0;
 }
 
+typedef struct glimpse {
+  size_t len;     /* how far it went */
+  size_t escapes; /* on the way */
+} glimpse;
+
 /* Most paths are good at a glance: a slash in front, no segment that starts with a dot,
- * a space or nothing, no escape of anything special. Goes as far as that holds and
- * returns how far; *escapes is the number of escapes on the way. What is passed is what
- * path_decode would accept; tests/unit/test_paths.c holds that.
+ * a space or nothing, no escape of anything special. Goes as far as that holds. What is
+ * passed is what path_decode would accept; tests/unit/test_paths.c holds that.
  */
-static size_t glance(uint8_t cpu, subtoken_text raw, size_t *escapes) {
-  *escapes = 0;
-  if (raw.len == 0 || raw.data[0] != '/') return 0;
+static glimpse glance(uint8_t cpu, subtoken_text raw) {
+  size_t escapes = 0;
+  if (raw.len == 0 || raw.data[0] != '/') return (glimpse){0, 0};
   const char *at = raw.data, *end = raw.data + raw.len;
   bool fast = (cpu & ST_CPU_SSE41) != 0;
-  size_t len;
   while (at < end) {
     if (fast && end - at >= 16) at += st_x86_path(at, (size_t)(end - at));
     if (at == end) break;
@@ -134,14 +141,16 @@ static size_t glance(uint8_t cpu, subtoken_text raw, size_t *escapes) {
     } else if (*at == '/' && segment_starts(at + 1, end)) {
       /* What starts a segment needs no second look, but for an escape. */
       at += at + 1 < end && (st_class_of(at[1]) & ST_CHAR_SEGMENT) != 0 ? 2 : 1;
-    } else if (*at == '%' && harmless(at, end, &len) != 0) {
-      at += len;
-      *escapes += len / 3;
+    } else if (*at == '%') {
+      character c = harmless(at, end);
+      if (c.code == 0) break;
+      at += 3 * (size_t)c.escapes;
+      escapes += c.escapes;
     } else {
       break;
     }
   }
-  return (size_t)(at - raw.data);
+  return (glimpse){(size_t)(at - raw.data), escapes};
 }
 
 /* A path that is good at a glance from end to end. */
@@ -175,13 +184,14 @@ subtoken_fault st_target_read(subtoken_text target, st_path *path) {
 subtoken_fault st_target_read_by(uint8_t cpu, subtoken_text target, st_path *path) {
   path->len = 0;
   if (target.len > SUBTOKEN_TARGET_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  size_t escapes, passed = glance(cpu, target, &escapes), end = passed;
+  glimpse seen = glance(cpu, target);
+  size_t end = seen.len;
   while (end < target.len && target.data[end] != '?') end++;
   subtoken_fault fault = check_query((subtoken_text){target.data + end, target.len - end});
   if (fault != SUBTOKEN_FAULT_NONE) return fault;
   subtoken_text raw = {target.data, end};
-  if (passed < end || end == 0 || end > SUBTOKEN_PATH_MAX) return path_decode(raw, path);
-  take_path(raw, escapes, path);
+  if (seen.len < end || end == 0 || end > SUBTOKEN_PATH_MAX) return path_decode(raw, path);
+  take_path(raw, seen.escapes, path);
   return SUBTOKEN_FAULT_NONE;
 }
 
@@ -234,22 +244,25 @@ static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
 }
 
 /* How much of the text is an entry that is good at a glance: a path, or one with a star
- * behind its last slash, and *method characters in front. Its canonical text is no longer
- * than itself. */
-static size_t glance_entry(uint8_t cpu, subtoken_text text, size_t *method, size_t *escapes) {
+ * behind its last slash, and `start` characters of a method and a colon in front. Its
+ * canonical text is no longer than itself. */
+static inline glimpse glance_entry(uint8_t cpu, subtoken_text text, size_t start) {
+  glimpse seen = glance(cpu, (subtoken_text){text.data + start, text.len - start});
+  if (seen.len == 0) return seen;
+  seen.len += start;
+  seen.len += seen.len < text.len && text.data[seen.len] == '*' && text.data[seen.len - 1] == '/';
+  return seen;
+}
+
+/* How many characters a method and its colon are in front of an entry. */
+static inline size_t method_len(subtoken_text text) {
   size_t at = 0;
   while (at < text.len && text.data[at] >= 'A' && text.data[at] <= 'Z') at++;
-  *method = at;
-  if (at > 0 && (at == text.len || text.data[at++] != ':')) return 0;
-  size_t passed = glance(cpu, (subtoken_text){text.data + at, text.len - at}, escapes);
-  at += passed;
-  bool star = passed > 0 && at < text.len && text.data[at] == '*' && text.data[at - 1] == '/';
-  return passed > 0 ? at + star : 0;
+  return at > 0 && at < text.len && text.data[at] == ':' ? at + 1 : 0;
 }
 
 size_t st_entry_glance(uint8_t cpu, subtoken_text text) {
-  size_t method, escapes;
-  return glance_entry(cpu, text, &method, &escapes);
+  return glance_entry(cpu, text, method_len(text)).len;
 }
 
 subtoken_fault st_entry_check(subtoken_text text) {
@@ -258,16 +271,14 @@ subtoken_fault st_entry_check(subtoken_text text) {
 }
 
 subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
-  size_t method, escapes;
   entry->path.len = 0;
   if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  if (text.len == 0 || glance_entry(0, text, &method, &escapes) < text.len) {
-    return entry_decode(text, entry);
-  }
-  size_t start = method > 0 ? method + 1 : 0;
-  entry->method = (subtoken_text){text.data, method};
+  size_t start = method_len(text);
+  glimpse seen = glance_entry(0, text, start);
+  if (text.len == 0 || seen.len < text.len) return entry_decode(text, entry);
+  entry->method = (subtoken_text){text.data, start > 0 ? start - 1 : 0};
   entry->wild = text.data[text.len - 1] == '*';
-  take_path((subtoken_text){text.data + start, text.len - start - entry->wild}, escapes,
+  take_path((subtoken_text){text.data + start, text.len - start - entry->wild}, seen.escapes,
             &entry->path);
   return SUBTOKEN_FAULT_NONE;
 }

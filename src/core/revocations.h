@@ -1,5 +1,5 @@
-/* revocations - what the parts that read and write a snapshot share: numbers in the
- * bytes, where they stand (subtoken/revocations.h says it byte by byte), and the hash.
+/* revocations - what the parts that read and write a snapshot share: where things stand
+ * in its bytes (subtoken/revocations.h says it byte by byte), and what the hash is made of.
  */
 #ifndef ST_CORE_REVOCATIONS_H
 #define ST_CORE_REVOCATIONS_H
@@ -29,23 +29,20 @@ enum {
   ST_SNAPSHOT_KEY = 48,
 };
 
-/* Little-endian, at any address, on any machine; compilers make one load or store of each. */
-static inline uint32_t st_load32(const uint8_t *p) {
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+/* The two halves of a product of 128 bits, one over the other: what the hash is made of.
+ * In halves of the factors where the machine has no such product. */
+static inline uint64_t st_fold_by_halves(uint64_t a, uint64_t b) {
+  uint64_t a0 = a & UINT32_MAX, a1 = a >> 32, b0 = b & UINT32_MAX, b1 = b >> 32;
+  uint64_t one = a1 * b0 + (a0 * b0 >> 32), two = a0 * b1 + (one & UINT32_MAX);
+  return (a1 * b1 + (one >> 32) + (two >> 32)) ^ a * b;
 }
-static inline uint64_t st_load64(const uint8_t *p) {
-  return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-         (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-}
-static inline void st_store32(uint8_t *p, uint32_t value) {
-  p[0] = (uint8_t)value;
-  p[1] = (uint8_t)(value >> 8);
-  p[2] = (uint8_t)(value >> 16);
-  p[3] = (uint8_t)(value >> 24);
-}
-static inline void st_store64(uint8_t *p, uint64_t value) {
-  st_store32(p, (uint32_t)value);
-  st_store32(p + 4, (uint32_t)(value >> 32));
+static inline uint64_t st_fold(uint64_t a, uint64_t b) {
+#if defined(__SIZEOF_INT128__)
+  unsigned __int128 product = (unsigned __int128)a * b;
+  return (uint64_t)(product >> 64) ^ (uint64_t)product;
+#else
+  return st_fold_by_halves(a, b);
+#endif
 }
 
 /* The prefix bits that a snapshot of so many hashes has: 1 to 29. */

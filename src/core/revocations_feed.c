@@ -126,23 +126,34 @@ int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now) {
   return feed == NULL ? seconds(now) : later(seconds(now), feed->time);
 }
 
-int64_t subtoken_feed_age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
-  if (feed == NULL || feed->time == 0) return SUBTOKEN_TIME_MAX;
+/* These two are what each request asks; the library's own calls do not go the way by which
+ * a program may put its own functions in the place of exported ones. */
+static inline int64_t age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
+  if (feed->time == 0) return SUBTOKEN_TIME_MAX;
   int64_t by_clock = seconds(now) - feed->time, by_growth = seconds(monotonic) - feed->grew;
   return later(0, later(by_clock, by_growth));
 }
 
-subtoken_feed_result subtoken_feed_check(const subtoken_feed *feed, int64_t now,
+static inline subtoken_feed_result check(const subtoken_feed *feed, int64_t now,
                                          int64_t monotonic) {
   if (feed == NULL || feed->snapshot.index == NULL) return SUBTOKEN_FEED_ABSENT;
-  if (subtoken_feed_age(feed, now, monotonic) <= feed->max_age) return SUBTOKEN_FEED_OK;
+  if (age(feed, now, monotonic) <= feed->max_age) return SUBTOKEN_FEED_OK;
   return feed->allow_old ? SUBTOKEN_FEED_OLD_ALLOWED : SUBTOKEN_FEED_OLD;
+}
+
+int64_t subtoken_feed_age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
+  return feed == NULL ? SUBTOKEN_TIME_MAX : age(feed, now, monotonic);
+}
+
+subtoken_feed_result subtoken_feed_check(const subtoken_feed *feed, int64_t now,
+                                         int64_t monotonic) {
+  return check(feed, now, monotonic);
 }
 
 subtoken_result subtoken_feed_revoked(void *moment, subtoken_text sub) {
   const subtoken_feed_moment *at = moment;
   if (at == NULL) return SUBTOKEN_FEED_STALE;
-  subtoken_feed_result result = subtoken_feed_check(at->feed, at->now, at->monotonic);
+  subtoken_feed_result result = check(at->feed, at->now, at->monotonic);
   if (result != SUBTOKEN_FEED_OK && result != SUBTOKEN_FEED_OLD_ALLOWED) return SUBTOKEN_FEED_STALE;
   return subtoken_revocations_find(&at->feed->snapshot, sub);
 }

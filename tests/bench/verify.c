@@ -2,7 +2,7 @@
  * Reads numbers from standard input; for each does the mode's work that often, going
  * round through the tokens, and prints the nanoseconds it took. With a mode `count…`
  * and a number in place of threads it verifies that often and ends, for callgrind.
- * Exit 1 when a token is refused.
+ * A verify looks its sub up among a million revoked ones. Exit 1 when a token is refused.
  */
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS
 #include <pthread.h>
@@ -13,10 +13,12 @@
 #include "bare.h"
 #include "mbedtls/sha256.h"
 #include "subtoken/issue.h"
+#include "subtoken/revocations.h"
 #include "subtoken/verify.h"
 
 #define TOKENS_MAX 1024
 #define THREADS_MAX 64
+#define REVOKED 1000000
 
 typedef struct sample {
   subtoken_text token;
@@ -31,6 +33,8 @@ static subtoken_ring ring;
 static subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
 static mbedtls_sha256_context inner, outer; /* mbedTLS's own keyed states */
 static int64_t now;
+static subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
+static subtoken_feed_moment moment = {.feed = &feed};
 
 static void stop(const char *why) {
   fprintf(stderr, "verify: %s\n", why);
@@ -39,20 +43,18 @@ static void stop(const char *why) {
 
 /* ---- one unit of work a mode ---- */
 
-/* An answer at once: what a lookup of revocations costs is measured elsewhere. */
-static subtoken_result not_revoked(void *context, subtoken_text sub) {
-  (void)context;
-  return sub.len > 0 ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
-}
-
-static bool work_verify(const sample *s) {
+static subtoken_result verify(const sample *s) {
   static _Thread_local subtoken_claims claims;
   subtoken_request request = {.now = now,
                               .method = {"GET", 3},
                               .target = {"/v2/account/home/cats", 21},
                               .needs = &s->need,
                               .needs_count = s->needs};
-  return subtoken_verify(&verifier, s->token, &request, &claims) == SUBTOKEN_OK;
+  return subtoken_verify(&verifier, s->token, &request, &claims);
+}
+
+static bool work_verify(const sample *s) {
+  return verify(s) == SUBTOKEN_OK;
 }
 
 /* As in a program whose other code uses AVX and leaves the upper halves as they are. */
@@ -184,6 +186,60 @@ static void load_tokens(const char *path) {
   if (sample_count == 0) stop("no tokens");
 }
 
+/* ---- the revocations ---- */
+
+static uint64_t mixed(uint64_t z) {
+  z += UINT64_C(0x9E3779B97F4A7C15);
+  z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+  return z ^ (z >> 31);
+}
+
+/* The issuer vouches for the snapshot now; a run may take longer than a feed stays fresh. */
+static void set_time(const subtoken_revocations *snapshot) {
+  now = time(NULL);
+  moment.now = moment.monotonic = now;
+  const subtoken_revocations *named = snapshot != NULL ? snapshot : &feed.snapshot;
+  subtoken_heartbeat heartbeat = {.sequence = named->sequence, .time = now};
+  memcpy(heartbeat.digest, named->digest, sizeof heartbeat.digest);
+  if (subtoken_feed_take(&feed, snapshot, &heartbeat, now, now) != SUBTOKEN_FEED_OK) {
+    stop("the revocations are not taken");
+  }
+}
+
+/* Sorts the hashes. */
+static void list(uint64_t *hashes, uint32_t count, const subtoken_revocations_facts *facts) {
+  subtoken_revocations snapshot;
+  count = subtoken_revocations_sort(hashes, count);
+  size_t size = subtoken_revocations_size(count);
+  void *bytes = malloc(size);
+  if (bytes == NULL) stop("no memory");
+  if (subtoken_revocations_write(&ring, facts, hashes, count, bytes, size, NULL) !=
+          SUBTOKEN_FEED_OK ||
+      subtoken_revocations_open(&ring, bytes, size, &snapshot) != SUBTOKEN_FEED_OK) {
+    stop("the revocations cannot be written and read");
+  }
+  set_time(&snapshot);
+}
+
+/* Whoever asks nobody is fast: first a snapshot has to refuse the token. Then the one that is
+ * asked from now on, of random hashes, as those of subs are. */
+static void load_revocations(void) {
+  subtoken_revocations_facts facts = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
+  uint64_t *hashes = malloc(REVOKED * sizeof *hashes);
+  if (hashes == NULL) stop("no memory");
+  verifier.revoked = subtoken_feed_revoked;
+  verifier.revoked_context = &moment;
+  hashes[0] = subtoken_revocations_hash(
+      facts.hash_key, subtoken_claims_text(&samples[0].claims, samples[0].claims.sub));
+  list(hashes, 1, &facts);
+  if (verify(&samples[0]) != SUBTOKEN_REVOKED) stop("accepts a revoked token");
+  facts.sequence = 2;
+  for (uint32_t i = 0; i < REVOKED; i++) hashes[i] = mixed(i);
+  list(hashes, REVOKED, &facts);
+  free(hashes);
+}
+
 /* ---- doing it ---- */
 
 typedef struct job {
@@ -215,7 +271,7 @@ static void *run(void *argument) {
 
 static uint64_t run_all(job *jobs, size_t threads, uint64_t times) {
   uint64_t slowest = 0;
-  now = time(NULL);
+  set_time(NULL);
   for (size_t i = 0; i < threads; i++) jobs[i].times = times;
   for (size_t i = 1; i < threads; i++) {
     if (pthread_create(&jobs[i].thread, NULL, run, &jobs[i]) != 0) stop("no thread");
@@ -258,8 +314,7 @@ int main(int argc, char **argv) {
   bare_setup();
   if (mode->portable) ring.secrets[0].cpu = 0;
   verifier.ring = &ring;
-  verifier.revoked = not_revoked;
-  now = time(NULL);
+  load_revocations();
   check_refusal();
   for (size_t i = 0; i < threads; i++) jobs[i].mode = mode;
   if (argc > 4 && sscanf(argv[4], "%lu", &times) == 1) {

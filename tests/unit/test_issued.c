@@ -381,6 +381,25 @@ static void times(void **state) {
   }
 }
 
+/* Eight digits are looked at together: each byte in each of their places. */
+static void bytes_of_times(void **state) {
+  (void)state;
+  static reading back;
+  for (size_t at = 0; at < 10; at++) {
+    for (int byte = 0; byte < 256; byte++) {
+      char text[] = "{\"sub\":\"s\",\"iat\":9876543210,\"exp\":1,\"permissions\":[]}";
+      char *digits = text + 17;
+      digits[at] = (char)byte;
+      bool digit = byte >= '0' && byte <= '9', want = digit && (at > 0 || byte != '0');
+      CHECK(holds(text, sizeof text - 1) == want, "%zu %d", at, byte);
+      if (!want) continue;
+      read_either(this_cpu, &back, text, sizeof text - 1, (subtoken_text){NULL, 0});
+      CHECK(back.result == SUBTOKEN_OK && back.claims.iat == strtoll(digits, NULL, 10), "%zu %d",
+            at, byte);
+    }
+  }
+}
+
 /* `count` entries, each with its number behind it. */
 static size_t with_list(char *out, size_t room, const char *front, const char *entry, int count,
                         const char *back) {
@@ -491,6 +510,7 @@ int main(void) {
       cmocka_unit_test(two_bytes_swapped),
       cmocka_unit_test(pieces_shuffled),
       cmocka_unit_test(times),
+      cmocka_unit_test(bytes_of_times),
       cmocka_unit_test(counts),
       cmocka_unit_test(lengths),
       cmocka_unit_test(repeats),

@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <inttypes.h>
+
 #include "core/revocations.h"
 
 static subtoken_ring ring;  /* signs with "two" */
@@ -95,38 +97,203 @@ static subtoken_text from_hex(const char *hex) {
 
 /* ---- the hash and the sorting ---- */
 
-/* From OpenSSL's SIPHASH (size 8): key 00..0f, data 00.. of each length. The one of 15
- * bytes is that of the paper's appendix A. */
-static void siphash_vectors(void **state) {
+/* From a program of our own in Python: key 00..0f, data 00.. of each length. */
+static void hash_vectors(void **state) {
   (void)state;
   // clang-format off
   static const uint64_t want[64] = {
-    UINT64_C(0x726fdb47dd0e0e31), UINT64_C(0x74f839c593dc67fd), UINT64_C(0x0d6c8009d9a94f5a), UINT64_C(0x85676696d7fb7e2d),
-    UINT64_C(0xcf2794e0277187b7), UINT64_C(0x18765564cd99a68d), UINT64_C(0xcbc9466e58fee3ce), UINT64_C(0xab0200f58b01d137),
-    UINT64_C(0x93f5f5799a932462), UINT64_C(0x9e0082df0ba9e4b0), UINT64_C(0x7a5dbbc594ddb9f3), UINT64_C(0xf4b32f46226bada7),
-    UINT64_C(0x751e8fbc860ee5fb), UINT64_C(0x14ea5627c0843d90), UINT64_C(0xf723ca908e7af2ee), UINT64_C(0xa129ca6149be45e5),
-    UINT64_C(0x3f2acc7f57c29bdb), UINT64_C(0x699ae9f52cbe4794), UINT64_C(0x4bc1b3f0968dd39c), UINT64_C(0xbb6dc91da77961bd),
-    UINT64_C(0xbed65cf21aa2ee98), UINT64_C(0xd0f2cbb02e3b67c7), UINT64_C(0x93536795e3a33e88), UINT64_C(0xa80c038ccd5ccec8),
-    UINT64_C(0xb8ad50c6f649af94), UINT64_C(0xbce192de8a85b8ea), UINT64_C(0x17d835b85bbb15f3), UINT64_C(0x2f2e6163076bcfad),
-    UINT64_C(0xde4daaaca71dc9a5), UINT64_C(0xa6a2506687956571), UINT64_C(0xad87a3535c49ef28), UINT64_C(0x32d892fad841c342),
-    UINT64_C(0x7127512f72f27cce), UINT64_C(0xa7f32346f95978e3), UINT64_C(0x12e0b01abb051238), UINT64_C(0x15e034d40fa197ae),
-    UINT64_C(0x314dffbe0815a3b4), UINT64_C(0x027990f029623981), UINT64_C(0xcadcd4e59ef40c4d), UINT64_C(0x9abfd8766a33735c),
-    UINT64_C(0x0e3ea96b5304a7d0), UINT64_C(0xad0c42d6fc585992), UINT64_C(0x187306c89bc215a9), UINT64_C(0xd4a60abcf3792b95),
-    UINT64_C(0xf935451de4f21df2), UINT64_C(0xa9538f0419755787), UINT64_C(0xdb9acddff56ca510), UINT64_C(0xd06c98cd5c0975eb),
-    UINT64_C(0xe612a3cb9ecba951), UINT64_C(0xc766e62cfcadaf96), UINT64_C(0xee64435a9752fe72), UINT64_C(0xa192d576b245165a),
-    UINT64_C(0x0a8787bf8ecb74b2), UINT64_C(0x81b3e73d20b49b6f), UINT64_C(0x7fa8220ba3b2ecea), UINT64_C(0x245731c13ca42499),
-    UINT64_C(0xb78dbfaf3a8d83bd), UINT64_C(0xea1ad565322a1a0b), UINT64_C(0x60e61c23a3795013), UINT64_C(0x6606d7e446282b93),
-    UINT64_C(0x6ca4ecb15c5f91e1), UINT64_C(0x9f626da15c9625f3), UINT64_C(0xe51b38608ef25f57), UINT64_C(0x958a324ceb064572),
+    UINT64_C(0xc489b865a6ae64e8), UINT64_C(0x99a59243c83528ff), UINT64_C(0x9101df9033ddc88f), UINT64_C(0x135d940c145602de),
+    UINT64_C(0x08931ef9f430abc2), UINT64_C(0xdfb7c223ad521d98), UINT64_C(0x2c25ac9c788b6dc8), UINT64_C(0x3e8b67abbe03ccdc),
+    UINT64_C(0x77791ba53f12148b), UINT64_C(0xe36a92e25201a1c6), UINT64_C(0xa10edbff194fa8eb), UINT64_C(0xf9a93ff82a8f3032),
+    UINT64_C(0xf235a1303c5b8ba3), UINT64_C(0xb60d191a5f861b99), UINT64_C(0x93aec76b959dff1e), UINT64_C(0x856a936a96244cd4),
+    UINT64_C(0xea43693369f85158), UINT64_C(0xe9e31c26ec33212c), UINT64_C(0x438b4d53ad428b65), UINT64_C(0x066f8d152d821786),
+    UINT64_C(0xe6a654b94bbb0c44), UINT64_C(0xb0307852b9b5bccc), UINT64_C(0xf22f64684dae4a93), UINT64_C(0xa9d4478cc5f04139),
+    UINT64_C(0x4d5ed3ee66b9d77e), UINT64_C(0x732bedce53f37659), UINT64_C(0x601c55b2c559b70d), UINT64_C(0x33fb643754af91e0),
+    UINT64_C(0x0d058bb4137d1e7e), UINT64_C(0xd2aa7189ed39faa4), UINT64_C(0xccb482a18c38f63a), UINT64_C(0x0d7768cc16ce78c8),
+    UINT64_C(0x019b0295134f659f), UINT64_C(0x4d0a92c850d5480f), UINT64_C(0xe4604e8085fffb08), UINT64_C(0x6e44356d8497b03e),
+    UINT64_C(0xcff6d4895237db9f), UINT64_C(0xb63f3eb9bda545e6), UINT64_C(0x83265d4da92a99cf), UINT64_C(0xa154007b7eea228f),
+    UINT64_C(0xc5cab9474ebdf4da), UINT64_C(0x9b71b7f448115f5b), UINT64_C(0x427ff50fa16c9a7b), UINT64_C(0xc95a60c168c8ffb0),
+    UINT64_C(0xd88545a87e26b1bc), UINT64_C(0x1cca4552663c8501), UINT64_C(0xb482c1b38736439f), UINT64_C(0xb7479076df8ea95c),
+    UINT64_C(0xac2e28e1e119ca46), UINT64_C(0x557a94483bd5a7c1), UINT64_C(0xb4adfde316a5a87b), UINT64_C(0x6e2c54571e0dbfe1),
+    UINT64_C(0xb511b5edf919b695), UINT64_C(0x60edeae1ea65902d), UINT64_C(0x6337f41157f47e7a), UINT64_C(0x70675165ca3d56e3),
+    UINT64_C(0x396cbf1069d70d51), UINT64_C(0xcfa4a4552214e2f2), UINT64_C(0x3a7fb36e816499eb), UINT64_C(0xf1483a20800a1c10),
+    UINT64_C(0x75bfb02cf0b90877), UINT64_C(0x26494bfb3bf5017c), UINT64_C(0xbea8f0597982abac), UINT64_C(0xac0edabf9a6b2b8d),
   };
   // clang-format on
-  uint8_t data[64];
+  static const struct {
+    size_t len;
+    uint64_t want;
+  } longer[] = {{127, UINT64_C(0xb1da479644b0421c)},
+                {128, UINT64_C(0x2de8f75caa622fde)},
+                {129, UINT64_C(0x39c0435368deb7c9)},
+                {300, UINT64_C(0x2dc59c41bec657c0)}};
+  static const uint8_t zeros[16];
+  uint8_t data[300], ones[16];
+  for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)i;
   for (size_t i = 0; i < 64; i++) {
-    data[i] = (uint8_t)i;
     subtoken_text text = exact(data, i);
     CHECK(subtoken_revocations_hash(key, text) == want[i], "%zu bytes", i);
     release(text);
   }
+  for (size_t i = 0; i < COUNT(longer); i++) {
+    subtoken_text text = exact(data, longer[i].len);
+    CHECK(subtoken_revocations_hash(key, text) == longer[i].want, "%zu bytes", longer[i].len);
+    release(text);
+  }
+  memset(ones, 0xFF, sizeof ones);
   assert_true(subtoken_revocations_hash(key, (subtoken_text){NULL, 0}) == want[0]);
+  assert_true(subtoken_revocations_hash(zeros, ST_TEXT("")) == UINT64_C(0xef2eb64cd494cbc9));
+  assert_true(subtoken_revocations_hash(ones, ST_TEXT("a")) == UINT64_C(0x3c938c40accc969b));
+}
+
+/* As the header says it, and slowly: the product bit by bit, as one does on paper. */
+static uint64_t slow_fold(uint64_t a, uint64_t b) {
+  uint64_t upper = 0, lower = 0;
+  for (int bit = 63; bit >= 0; bit--) {
+    upper = upper << 1 | lower >> 63;
+    lower <<= 1;
+    if ((b >> bit & 1) == 0) continue;
+    lower += a;
+    upper += lower < a;
+  }
+  return upper ^ lower;
+}
+
+static uint64_t slow_word(const uint8_t *data, size_t len, size_t at) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < 8 && at + i < len; i++) {
+    for (size_t bit = 0; bit < 8; bit++) {
+      if (data[at + i] >> bit & 1) word |= UINT64_C(1) << (8 * i + bit);
+    }
+  }
+  return word;
+}
+
+static uint64_t slow_hash(const uint8_t hash_key[16], const uint8_t *data, size_t len) {
+  uint64_t k = slow_word(hash_key, 16, 0) ^ UINT64_C(0x243F6A8885A308D3);
+  uint64_t l = slow_word(hash_key, 16, 8) ^ UINT64_C(0x13198A2E03707344);
+  uint64_t h = k;
+  size_t end = len < 16 ? 0 : len - 16;
+  for (size_t i = 0; i < end; i += 16) {
+    h = slow_fold(slow_word(data, len, i) ^ l, slow_word(data, len, i + 8) ^ h);
+  }
+  h = slow_fold(slow_word(data, len, end) ^ l, slow_word(data, len, end + 8) ^ h);
+  return slow_fold(h ^ l, len ^ k);
+}
+
+static void hash_as_described(void **state) {
+  (void)state;
+  uint64_t random = 5;
+  for (size_t round = 0; round < 20; round++) {
+    for (size_t len = 0; len < 200; len++) {
+      uint8_t data[200], any_key[16];
+      for (size_t i = 0; i < 16; i++) any_key[i] = (uint8_t)random_next(&random);
+      for (size_t i = 0; i < len; i++) data[i] = round == 0 ? 0 : (uint8_t)random_next(&random);
+      subtoken_text text = exact(data, len);
+      CHECK(subtoken_revocations_hash(any_key, text) == slow_hash(any_key, data, len),
+            "round %zu, %zu bytes", round, len);
+      release(text);
+    }
+  }
+  /* What machines without such a product do. */
+  static const uint64_t edges[] = {0,          1,          2,          UINT32_MAX,
+                                   1ULL << 32, 1ULL << 63, UINT64_MAX, UINT64_MAX - 1};
+  for (size_t i = 0; i < 20000; i++) {
+    size_t edge = i % (COUNT(edges) + 1);
+    uint64_t a = i < 64 ? edges[i / 8] : random_next(&random);
+    uint64_t b = i < 64 ? edges[i % 8] : edge < COUNT(edges) ? edges[edge] : random_next(&random);
+    CHECK(st_fold_by_halves(a, b) == slow_fold(a, b) && st_fold(a, b) == slow_fold(a, b),
+          "%" PRIx64 " %" PRIx64, a, b);
+  }
+}
+
+#define MANY 1000000
+
+/* Subs that are as alike as can be, each another one. */
+static subtoken_text alike(size_t kind, uint32_t i, char room[128]) {
+  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  memset(room, kind < 4 ? 'A' : '0', 128);
+  if (kind == 0) return (subtoken_text){room, (size_t)snprintf(room, 128, "%u", i)};
+  static const size_t lens[] = {0, 43, 43, 8, 128}, ats[] = {0, 39, 0, 4, 60};
+  char *at = room + ats[kind];
+  for (size_t digit = 0; digit < 4; digit++) at[digit] = alphabet[i >> 6 * digit & 63];
+  return (subtoken_text){room, lens[kind]};
+}
+
+/* The sum of squared deviations, in what is expected of each: about cells - 1, with a
+ * deviation of sqrt(2 * cells). */
+static double chi_square(const uint64_t *hashes, unsigned shift, size_t cells) {
+  uint32_t *in = calloc(cells, sizeof *in);
+  if (in == NULL) abort();
+  for (size_t i = 0; i < MANY; i++) in[hashes[i] >> shift & (cells - 1)]++;
+  double expected = (double)MANY / (double)cells, sum = 0;
+  for (size_t i = 0; i < cells; i++) {
+    sum += ((double)in[i] - expected) * ((double)in[i] - expected) / expected;
+  }
+  free(in);
+  return sum;
+}
+
+/* Pairs of a million that agree in 32 bits: 116 of random ones, with a deviation of 11. */
+static size_t pairs(const uint64_t *hashes, bool upper, uint64_t *room) {
+  for (size_t i = 0; i < MANY; i++) room[i] = upper ? hashes[i] >> 32 : hashes[i] & UINT32_MAX;
+  return MANY - subtoken_revocations_sort(room, MANY);
+}
+
+static void hash_of_counters(void **state) {
+  (void)state;
+  static const uint8_t keys[][16] = {{0}, {1}, {0xe1, 0x5a, 0x0c, 0x77, 0x31, 0x9d, 0x42, 0xb8}};
+  uint64_t *hashes = malloc(MANY * sizeof *hashes), *room = malloc(MANY * sizeof *room);
+  if (hashes == NULL || room == NULL) abort();
+  for (size_t kind = 0; kind < 5; kind++) {
+    for (uint32_t i = 0; i < MANY; i++) {
+      char text[128];
+      hashes[i] = subtoken_revocations_hash(keys[kind % COUNT(keys)], alike(kind, i, text));
+    }
+    /* Five deviations to either side: what is too even is not random either. */
+    for (unsigned shift = 0; shift <= 54; shift += 9) {
+      double sum = chi_square(hashes, shift, 1024);
+      CHECK(sum > 1023 - 226 && sum < 1023 + 226, "kind %zu at %u: %.0f", kind, shift, sum);
+    }
+    double sum = chi_square(hashes, 47, 1 << 17); /* the prefixes of a snapshot of these */
+    CHECK(sum > 131071 - 2560 && sum < 131071 + 2560, "kind %zu: %.0f", kind, sum);
+    size_t upper = pairs(hashes, true, room), lower = pairs(hashes, false, room);
+    CHECK(upper > 61 && upper < 171, "kind %zu: %zu", kind, upper);
+    CHECK(lower > 61 && lower < 171, "kind %zu: %zu", kind, lower);
+    CHECK(subtoken_revocations_sort(hashes, MANY) == MANY, "kind %zu", kind);
+  }
+  free(hashes);
+  free(room);
+}
+
+#define FLIPS 512
+
+/* Each bit of sub or key changes each bit of the hash half of the time: 256 of 512, and
+ * within six deviations of 11.3. */
+static void avalanche(size_t len, uint64_t *random) {
+  uint8_t data[16 + 128]; /* key and sub */
+  for (size_t bit = 0; bit < 8 * (16 + len); bit++) {
+    uint32_t changed[64] = {0};
+    for (size_t i = 0; i < FLIPS; i++) {
+      for (size_t at = 0; at < 16 + len; at++) data[at] = (uint8_t)random_next(random);
+      subtoken_text sub = {(const char *)data + 16, len};
+      uint64_t differs = subtoken_revocations_hash(data, sub);
+      data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+      differs ^= subtoken_revocations_hash(data, sub);
+      for (size_t out = 0; out < 64; out++) changed[out] += (uint32_t)(differs >> out) & 1;
+    }
+    for (size_t out = 0; out < 64; out++) {
+      CHECK(changed[out] > 256 - 68 && changed[out] < 256 + 68, "%zu bytes, bit %zu: %zu, %u", len,
+            bit, out, changed[out]);
+    }
+  }
+}
+
+static void hash_avalanche(void **state) {
+  (void)state;
+  static const size_t lens[] = {1, 7, 8, 15, 16, 17, 32, 33, 43, 128};
+  uint64_t random = 11;
+  for (size_t i = 0; i < COUNT(lens); i++) avalanche(lens[i], &random);
 }
 
 static void sorts(void **state) {
@@ -192,19 +359,19 @@ static void sizes(void **state) {
   }
 }
 
-/* What a program of our own in another language wrote (its hash OpenSSL's, its MAC
- * Python's), byte by byte. */
+/* What a program of our own in another language wrote (its numbers and its MAC Python's),
+ * byte by byte. */
 static const char golden_snapshot[] =
     "53542d5245564f43010000000103000001401e18240a060000f1536500000000d000000000000000"
     "0400000000000000000102030405060708090a0b0c0d0e0f74776f00000000000000000000000000"
     "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
-    "0000000000000000000000000400000004000000000000004c2a3f6b75b07b093d69b33b6c267a14"
-    "ca4811a7e9e8a32bf786a3e85285837417c03cee3d51c15336ff863a49ff5abc4408b41f5dba50a8"
-    "a075cdf7411e4cd3";
+    "000000000000000000000000030000000400000000000000b317adbeadc6854c8d647cd30eb7d84c"
+    "5658e168d9b50b52f9fffeba6ac070c05d3b763200fd2cbec16715b3cd30f5591667171bece879e3"
+    "88321da984d0d5d6";
 static const char golden_heartbeat[] =
-    "U1QtQUxJVkUBAAAAAAMAAAFAHhgkCgYAPPFTZQAAAAAXwDzuPVHBUzb_hjpJ_1q8RAi0H126UKigdc33"
-    "QR5M03R3bwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-    "AAAAAAAAAADObQegCQzK8ZG4ecvrRCCFeInOgMcsbxuHMwXb0StROg";
+    "U1QtQUxJVkUBAAAAAAMAAAFAHhgkCgYAPPFTZQAAAABdO3YyAP0svsFnFbPNMPVZFmcXG-zoeeOIMh2phN"
+    "DV1nR3bwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    "AAAAAABM27wlIDQ1DUmEzIxhOi-5iilwE2mhAb86Av28EGsbhw";
 static const char *const golden_subs[] = {
     "parent", "wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k", "a",
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
@@ -1060,6 +1227,8 @@ static void words(void **state) {
   }
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_MAC), "feed_bad");
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_FUTURE), "feed_bad");
+  assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_IO), "feed_bad");
+  assert_string_equal(subtoken_feed_result_name(SUBTOKEN_FEED_IO), "io");
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_REPLAY), "feed_rollback");
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_ROLLBACK), "feed_rollback");
   assert_string_equal(subtoken_feed_result_event(SUBTOKEN_FEED_OLD), "feed_stale");
@@ -1077,7 +1246,10 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(siphash_vectors),
+      cmocka_unit_test(hash_vectors),
+      cmocka_unit_test(hash_as_described),
+      cmocka_unit_test(hash_of_counters),
+      cmocka_unit_test(hash_avalanche),
       cmocka_unit_test(sorts),
       cmocka_unit_test(sizes),
       cmocka_unit_test(golden),
