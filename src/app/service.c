@@ -1,178 +1,12 @@
 #include "app/service.h"
 
 #include "app/params.h"
+#include "app/visit.h"
 #include "base/date.h"
-#include "base/hmac.h"
 #include "base/json.h"
 
 /* 2019-05-22T00:00:00Z: from this schema on tokeninfo tells the type. */
 #define SCHEMA_WITH_TYPE INT64_C(1558483200)
-
-#define ROUTE_MAX 64 /* longer than any path that is routed */
-
-/* One request on its way through this file. */
-typedef struct visit {
-  const st_service *service;
-  const st_request *request;
-  st_reply *reply;
-  char path[ROUTE_MAX]; /* repeated slashes collapsed */
-  size_t path_len;
-  bool path_cut; /* longer than any route */
-  subtoken_text query;
-  subtoken_text credential;
-  char query_credential[SUBTOKEN_TARGET_MAX];
-} visit;
-
-void st_reply_error(st_reply *reply, int status, const char *event, const char *text) {
-  reply->status = status;
-  reply->event.name = event;
-  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
-  st_write_string(&writer, "{\"text\":");
-  st_json_write_string(&writer, st_text(text));
-  st_write_char(&writer, '}');
-  reply->body_len = st_writer_end(&writer) ? writer.len : 0;
-}
-
-static void challenge(st_reply *reply, const char *text) {
-  st_writer writer = st_writer_on(reply->challenge, sizeof reply->challenge);
-  st_write_string(&writer, text);
-  if (!st_writer_end(&writer)) reply->challenge[0] = '\0';
-}
-
-/* RFC 6750 section 3: no error code when no credential came. */
-static void refuse_credential(visit *v, const char *event) {
-  st_reply_error(v->reply, 401, event, "Invalid access token");
-  challenge(v->reply, v->credential.len == 0 ? SUBTOKEN_CHALLENGE
-                                             : subtoken_result_challenge(SUBTOKEN_REVOKED));
-}
-
-/* ---- the credential ---- */
-
-typedef enum found_credential {
-  CREDENTIAL_READ, /* one or none */
-  CREDENTIAL_AMBIGUOUS,
-  CREDENTIAL_UNREADABLE,
-} found_credential;
-
-static bool take_credential(visit *v, subtoken_text text) {
-  if (text.len == 0) return true;
-  if (v->credential.len == 0) {
-    v->credential = text;
-    return true;
-  }
-  return st_text_equal(v->credential, text);
-}
-
-/* What stands behind `Bearer `, or nothing for another scheme. */
-static subtoken_text bearer(subtoken_text value) {
-  size_t i = 0;
-  while (i < value.len && value.data[i] != ' ') i++;
-  if (!st_text_is_nocase((subtoken_text){value.data, i}, "Bearer")) return (subtoken_text){NULL, 0};
-  while (i < value.len && value.data[i] == ' ') i++;
-  return (subtoken_text){value.data + i, value.len - i};
-}
-
-static found_credential take_from_query(visit *v) {
-  st_cutter cutter = {v->query, v->query.len == 0};
-  st_writer out = st_writer_on(v->query_credential, sizeof v->query_credential);
-  st_pair pair;
-  while (st_pair_next(&cutter, &out, &pair)) {
-    if (!st_text_is(pair.name, "access_token")) continue;
-    if (pair.bad_escape) return CREDENTIAL_UNREADABLE;
-    if (!take_credential(v, pair.value)) return CREDENTIAL_AMBIGUOUS;
-  }
-  return CREDENTIAL_READ;
-}
-
-/* Two Authorization headers are ambiguous even when they agree. */
-static found_credential find_credential(visit *v) {
-  size_t authorizations = 0;
-  bool one = true;
-  for (size_t i = 0; i < v->request->header_count; i++) {
-    const st_header *header = &v->request->headers[i];
-    if (st_text_is_nocase(header->name, "Authorization")) {
-      authorizations++;
-      one = take_credential(v, bearer(header->value)) && one;
-    } else if (st_text_is_nocase(header->name, "X-API-Key")) {
-      one = take_credential(v, header->value) && one;
-    }
-  }
-  if (!one || authorizations > 1) return CREDENTIAL_AMBIGUOUS;
-  return take_from_query(v);
-}
-
-static void tag_credential(visit *v) {
-  static const char hex[] = "0123456789abcdef";
-  uint8_t digest[ST_HASH_LEN];
-  if (v->credential.len == 0 || !st_sha256(v->credential.data, v->credential.len, digest)) return;
-  for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
-    v->reply->event.credential[i] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
-  }
-}
-
-/* How far apart two clocks would have to be; for the log alone. */
-static int64_t clock_delta(const visit *v, subtoken_result result) {
-  char header[SUBTOKEN_HEADER_MAX];
-  subtoken_claims claims;
-  if (subtoken_inspect(v->credential, header, sizeof header, &claims) != SUBTOKEN_OK) return 0;
-  return result == SUBTOKEN_EXPIRED ? claims.exp - v->request->now : claims.iat - v->request->now;
-}
-
-static void refuse_identity(visit *v, subtoken_result result, const char *event) {
-  if (result == SUBTOKEN_EXPIRED || result == SUBTOKEN_IAT_FUTURE) {
-    v->reply->event.delta = clock_delta(v, result);
-  }
-  switch (subtoken_result_status(result)) {
-    case 400:
-      st_reply_error(v->reply, 400, event, "the request target can be read in more than one way");
-      return;
-    case 403:
-      st_reply_error(v->reply, 403, event, "this subtoken does not list this url");
-      challenge(v->reply, subtoken_result_challenge(result));
-      return;
-    case 503:
-      st_reply_error(v->reply, 503, event, "the key store cannot be read; try again later");
-      v->reply->retry_after = 5;
-      return;
-    default: refuse_credential(v, event);
-  }
-}
-
-/* A token that is good by its leeway alone: the clocks differ. */
-static void note_clock_skew(visit *v, const subtoken_claims *grant) {
-  int64_t now = v->request->now;
-  if (grant->iat <= now && grant->exp > now) return;
-  v->reply->event.name = "clock_skew";
-  v->reply->event.delta = (grant->iat > now ? grant->iat : grant->exp) - now;
-}
-
-static bool identify(visit *v, st_identity *identity) {
-  const char *event = NULL;
-  found_credential found = find_credential(v);
-  if (found != CREDENTIAL_READ) {
-    bool ambiguous = found == CREDENTIAL_AMBIGUOUS;
-    st_reply_error(v->reply, 400, ambiguous ? "auth_ambiguous" : "bad_request",
-                   ambiguous ? "more than one credential"
-                             : "access_token: a % needs two hex digits behind it");
-    challenge(v->reply, "Bearer error=\"invalid_request\"");
-    return false;
-  }
-  if (v->credential.len == 0) {
-    refuse_credential(v, "auth_missing");
-    return false;
-  }
-  tag_credential(v);
-  subtoken_result result =
-      st_identify(v->service, v->credential, v->request->method,
-                  (subtoken_text){v->path, v->path_len}, v->request->now, identity, &event);
-  if (result != SUBTOKEN_OK) {
-    refuse_identity(v, result, event);
-    return false;
-  }
-  memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  if (!identity->is_key) note_clock_skew(v, &identity->grant);
-  return true;
-}
 
 /* ---- createsubtoken ---- */
 
@@ -245,7 +79,7 @@ static bool body_kind(const st_request *request, st_body_kind *kind) {
   return *kind != ST_BODY_NONE;
 }
 
-static void answer_subtoken(visit *v, const subtoken_ask *ask, const st_identity *identity) {
+static void answer_subtoken(st_visit *v, const subtoken_ask *ask, const st_identity *identity) {
   char token[SUBTOKEN_ISSUED_MAX + 1];
   char why[ST_ISSUE_WHY_MAX];
   subtoken_narrowed did;
@@ -267,11 +101,11 @@ static void answer_subtoken(visit *v, const subtoken_ask *ask, const st_identity
   v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
 }
 
-static void create_subtoken(visit *v) {
+static void create_subtoken(st_visit *v) {
   st_identity identity;
   st_params params;
   st_body_kind kind;
-  if (!identify(v, &identity)) return;
+  if (!st_visit_identify(v, &identity)) return;
   int64_t wait =
       st_rate_take(v->service->rate, v->service->settings, identity.key.id, v->request->now_us);
   if (wait > 0) {
@@ -305,7 +139,7 @@ static bool read_schema(subtoken_text text, bool *with_type) {
 }
 
 /* v= in the query goes before X-Schema-Version. NULL, or what is wrong. */
-static const char *find_schema(visit *v, bool *with_type) {
+static const char *find_schema(st_visit *v, bool *with_type) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {v->query, v->query.len == 0};
   st_writer out = st_writer_on(decoded, sizeof decoded);
@@ -354,10 +188,10 @@ static void write_type(st_writer *writer, const st_identity *identity) {
   if (!grant->every_url) write_list(writer, ",\"urls\":", grant, grant->urls, grant->url_count);
 }
 
-static void token_info(visit *v) {
+static void token_info(st_visit *v) {
   st_identity identity;
   bool with_type;
-  if (!identify(v, &identity)) return;
+  if (!st_visit_identify(v, &identity)) return;
   const char *problem = find_schema(v, &with_type);
   if (problem != NULL) {
     st_reply_error(v->reply, 400, "bad_request", problem);
@@ -387,11 +221,11 @@ static void answer_status(st_reply *reply, const char *text) {
   reply->body_len = st_writer_end(&writer) ? writer.len : 0;
 }
 
-static void healthz(visit *v) {
+static void healthz(st_visit *v) {
   answer_status(v->reply, "ok");
 }
 
-static void readyz(visit *v) {
+static void readyz(st_visit *v) {
   if (v->service->ring->count > 0 && v->service->ready(v->service->keys.store)) {
     answer_status(v->reply, "ready");
     return;
@@ -402,40 +236,55 @@ static void readyz(visit *v) {
 
 /* ---- routes ---- */
 
+enum { GET = 1, POST = 2, ANY = 4 };
+
 static const struct {
-  const char *path;
+  const char *path; /* with a slash at its end: whatever begins with it */
   const char *allow;
-  bool post;
-  void (*answer)(visit *v);
+  unsigned methods; /* ANY: the answer looks at the method itself */
+  void (*answer)(st_visit *v);
 } routes[] = {
-    {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", true, create_subtoken},
-    {"/v2/tokeninfo", "GET, HEAD, OPTIONS", false, token_info},
-    {"/healthz", "GET, HEAD, OPTIONS", false, healthz},
-    {"/readyz", "GET, HEAD, OPTIONS", false, readyz},
+    {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
+    {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
+    {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
+    {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };
 
+static bool matches(const st_visit *v, const char *route) {
+  subtoken_text path = st_text(route), asked = {v->path, v->path_len};
+  bool prefix = path.data[path.len - 1] == '/';
+  if (!prefix) return !v->path_cut && st_text_equal(asked, path);
+  if (asked.len > path.len) asked.len = path.len;
+  return st_text_equal(asked, path);
+}
+
 /* Cut off the query, and collapse repeated slashes after the first segment. */
-static void split_target(visit *v) {
+static void split_target(st_visit *v) {
   subtoken_text target = v->request->target;
   size_t i = 0;
   for (; i < target.len && target.data[i] != '?'; i++) {
     bool repeated = v->path_len > 1 && target.data[i] == '/' && v->path[v->path_len - 1] == '/';
     if (repeated) continue;
-    v->path_cut = v->path_len == sizeof v->path;
-    if (v->path_cut) return;
-    v->path[v->path_len++] = target.data[i];
+    v->path_cut = v->path_cut || v->path_len == sizeof v->path;
+    if (!v->path_cut) v->path[v->path_len++] = target.data[i];
   }
   if (i < target.len) v->query = (subtoken_text){target.data + i + 1, target.len - i - 1};
 }
 
-static void answer_route(visit *v, size_t route) {
+static bool takes(unsigned methods, subtoken_text method) {
+  if ((methods & ANY) != 0) return true;
+  return ((methods & GET) != 0 && (st_text_is(method, "GET") || st_text_is(method, "HEAD"))) ||
+         ((methods & POST) != 0 && st_text_is(method, "POST"));
+}
+
+static void answer_route(st_visit *v, size_t route) {
   subtoken_text method = v->request->method;
-  if (st_text_is(method, "OPTIONS")) {
+  bool any = (routes[route].methods & ANY) != 0;
+  if (!any && st_text_is(method, "OPTIONS")) {
     v->reply->status = 204;
     v->reply->allow = routes[route].allow;
     v->reply->preflight = true;
-  } else if (st_text_is(method, "GET") || st_text_is(method, "HEAD") ||
-             (routes[route].post && st_text_is(method, "POST"))) {
+  } else if (takes(routes[route].methods, method)) {
     routes[route].answer(v);
   } else {
     st_reply_error(v->reply, 405, "bad_method", "this endpoint does not know this method");
@@ -453,18 +302,19 @@ static bool known_method(subtoken_text method) {
 }
 
 static void clear(st_reply *reply) {
-  memset(reply, 0, offsetof(st_reply, body));
-  reply->body[0] = '\0';
+  memset(reply, 0, offsetof(st_reply, headers));
+  reply->headers[0] = reply->body[0] = '\0';
 }
 
 void st_service_answer(const st_service *service, const st_request *request, st_reply *reply) {
-  visit v; /* its two buffers need no zeros */
+  st_visit v; /* its two buffers need no zeros */
   v.service = service;
   v.request = request;
   v.reply = reply;
   v.path_len = 0;
   v.path_cut = false;
   v.query = v.credential = (subtoken_text){NULL, 0};
+  v.method = request->method;
   clear(reply);
   reply->head = st_text_is(request->method, "HEAD");
   if (request->target.len > SUBTOKEN_TARGET_MAX) {
@@ -472,8 +322,9 @@ void st_service_answer(const st_service *service, const st_request *request, st_
     return;
   }
   split_target(&v);
-  for (size_t i = 0; !v.path_cut && i < sizeof routes / sizeof routes[0]; i++) {
-    if (st_text_is((subtoken_text){v.path, v.path_len}, routes[i].path)) {
+  v.target = (subtoken_text){v.path, v.path_len};
+  for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+    if (matches(&v, routes[i].path)) {
       answer_route(&v, i);
       return;
     }

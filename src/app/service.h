@@ -13,6 +13,7 @@
 #include "subtoken/verify.h"
 
 #define ST_REPLY_BODY_MAX 24576
+#define ST_REPLY_HEADERS_MAX 6144
 #define ST_CREDENTIAL_TAG_LEN 8
 
 typedef struct st_header {
@@ -40,6 +41,14 @@ typedef struct st_event {
   int64_t delta; /* seconds between the clocks, or 0 */
 } st_event;
 
+/* A body that lies elsewhere; whoever sends it calls release once, afterwards. */
+typedef struct st_payload {
+  const void *data;
+  size_t len;
+  void (*release)(void *context); /* NULL: nothing to do */
+  void *context;
+} st_payload;
+
 typedef struct st_reply {
   int status;
   const char *allow;   /* the Allow header, or NULL */
@@ -49,7 +58,11 @@ typedef struct st_reply {
   int64_t retry_after; /* seconds, or 0 */
   char challenge[192]; /* WWW-Authenticate, or empty */
   st_event event;
-  size_t body_len; /* 0: no body and no Content-Type */
+  const char *content_type; /* NULL: JSON */
+  st_payload payload;       /* instead of body, when it has data */
+  size_t headers_len;
+  size_t body_len;                    /* 0: no body and no Content-Type */
+  char headers[ST_REPLY_HEADERS_MAX]; /* whole lines, see st_reply_header */
   char body[ST_REPLY_BODY_MAX];
 } st_reply;
 
@@ -65,6 +78,11 @@ void st_service_answer(const st_service *service, const st_request *request, st_
 
 /* {"text":"…"}; text may be anything. */
 void st_reply_error(st_reply *reply, int status, const char *event, const char *text);
+
+/* One more header line. Bytes of value that are no visible ASCII, and '%', become %XX: it may
+ * be anything. What does not fit is left out.
+ */
+void st_reply_header(st_reply *reply, const char *name, subtoken_text value);
 
 /* The grant of a key as claims that never were in a token. False when it does not
  * fit, which a key of the store always does. */

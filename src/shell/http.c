@@ -11,7 +11,7 @@
 #include "shell/live.h"
 #include "shell/log.h"
 
-#define ANSWER_MAX (ST_REPLY_BODY_MAX + 2048)
+#define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)
 #define DRAIN_MS 4000
 
 static struct {
@@ -26,7 +26,9 @@ static struct {
 static const char *reason_phrase(int status) {
   switch (status) {
     case 200: return "OK";
+    case 201: return "Created";
     case 204: return "No Content";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -80,8 +82,14 @@ static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, 
   st_write_string(writer, "\r\nDate: ");
   st_date_write_http(writer, now);
   st_write_string(writer, "\r\n");
-  if (reply->body_len > 0) header(writer, "Content-Type", "application/json; charset=utf-8");
-  if (reply->status != 204) number_header(writer, "Content-Length", (int64_t)reply->body_len);
+  size_t body_len = reply->payload.data != NULL ? reply->payload.len : reply->body_len;
+  const char *type = reply->content_type;
+  if (body_len > 0) {
+    header(writer, "Content-Type", type != NULL ? type : "application/json; charset=utf-8");
+  }
+  if (reply->status != 204 && reply->status != 304) {
+    number_header(writer, "Content-Length", (int64_t)body_len);
+  }
   header(writer, "Cache-Control", "no-store");
   header(writer, "X-Content-Type-Options", "nosniff");
   cors_headers(writer, reply);
@@ -93,8 +101,9 @@ static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, 
   } else if (version_1_0) {
     header(writer, "Connection", "keep-alive");
   }
+  st_write(writer, reply->headers, reply->headers_len);
   st_write_string(writer, "\r\n");
-  if (!reply->head) st_write(writer, reply->body, reply->body_len);
+  if (!reply->head && reply->payload.data == NULL) st_write(writer, reply->body, reply->body_len);
 }
 
 /* Whom to name in the log: the client, or who a trusted proxy says it is, which is
@@ -130,7 +139,7 @@ static bool store_ready(void *store) {
 static void answer(const st_gate_request *asked, const st_live *live, st_request *request,
                    st_reply *reply) {
   if (asked->fault.status != 0) {
-    memset(reply, 0, offsetof(st_reply, body));
+    memset(reply, 0, offsetof(st_reply, headers));
     st_reply_error(reply, asked->fault.status, asked->fault.event, asked->fault.text);
     reply->close = true;
     reply->head = st_text_is(asked->head->method, "HEAD");
@@ -166,6 +175,14 @@ static void notice_clock_step(int64_t now, int64_t monotonic_us) {
   st_log_event("clock_step", detail);
 }
 
+/* A body that did not fit into the reply. */
+static bool send_payload(const st_reply *reply) {
+  const st_payload *payload = &reply->payload;
+  bool sent = payload->data == NULL || reply->head || st_gate_send(payload->data, payload->len);
+  if (payload->release != NULL) payload->release(payload->context);
+  return sent;
+}
+
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
@@ -179,7 +196,7 @@ static int begin_request(struct mg_connection *connection) {
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &reply, request.now, reply.close, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
-  if (!st_gate_send(bytes, writer.len)) reply.close = true;
+  if (!st_gate_send(bytes, writer.len) || !send_payload(&reply)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);
   subtoken_text peer = st_text(mg_get_request_info(connection)->remote_addr);
   st_log_request(&request, &reply, remote_of(&live->settings, &request, peer),
