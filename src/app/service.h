@@ -72,6 +72,7 @@ typedef struct st_service {
   st_keys keys;
   st_rate *rate;
   bool (*ready)(void *store);
+  const st_key_changes *changes;
 } st_service;
 
 void st_service_answer(const st_service *service, const st_request *request, st_reply *reply);

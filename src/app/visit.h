@@ -19,6 +19,7 @@ typedef struct st_visit {
   /* What a subtoken's urls have to list: this request, or the one that is asked about. */
   subtoken_text method, target;
   subtoken_text credential;
+  bool credential_in_query; /* and in no header */
   char query_credential[SUBTOKEN_TARGET_MAX];
 } st_visit;
 
