@@ -66,7 +66,10 @@ static void number_header(st_writer *writer, const char *name, int64_t value) {
 static void cors_headers(st_writer *writer, const st_reply *reply) {
   header(writer, "Access-Control-Allow-Origin", "*");
   if (!reply->preflight) {
-    header(writer, "Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, Subtoken-Seq");
+    header(writer, "Access-Control-Expose-Headers",
+           reply->headers_len == 0 ? "WWW-Authenticate, Retry-After"
+                                   : "WWW-Authenticate, Retry-After, ETag, Subtoken-Seq, "
+                                     "Subtoken-Heartbeat");
     return;
   }
   header(writer, "Access-Control-Allow-Methods", reply->allow);
