@@ -246,6 +246,7 @@ static const struct {
 } routes[] = {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
+    {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_feed_answer},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
     {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };

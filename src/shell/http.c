@@ -7,6 +7,7 @@
 #include "app/service.h"
 #include "base/date.h"
 #include "civetweb.h"
+#include "shell/feed.h"
 #include "shell/gate.h"
 #include "shell/live.h"
 #include "shell/log.h"
@@ -64,7 +65,8 @@ static void number_header(st_writer *writer, const char *name, int64_t value) {
 static void cors_headers(st_writer *writer, const st_reply *reply) {
   header(writer, "Access-Control-Allow-Origin", "*");
   if (!reply->preflight) {
-    header(writer, "Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After");
+    header(writer, "Access-Control-Expose-Headers",
+           "WWW-Authenticate, Retry-After, ETag, Subtoken-Heartbeat, Subtoken-Seq");
     return;
   }
   header(writer, "Access-Control-Allow-Methods", reply->allow);
@@ -150,7 +152,8 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  st_service service = {&live->settings, &live->ring, all.keys, &all.rate, store_ready};
+  st_service service = {&live->settings, &live->ring, all.keys,
+                        &all.rate,       store_ready, st_feed_door()};
   st_service_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }
