@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/base64url.h"
@@ -293,28 +294,26 @@ static st_fed current(void *context, const subtoken_ring *ring, int64_t now, st_
 /* ---- changes ---- */
 
 /* The steps from one edition to another; to be freed. */
-static st_listing_change *steps_between(int64_t since, int64_t until, size_t *count) {
+static bool steps_between(int64_t since, int64_t until, st_listing_change **list, size_t *count) {
   uint64_t from, to;
-  if (!find_mark(since, &from) || !find_mark(until, &to) || from > to) return NULL;
+  if (!find_mark(since, &from) || !find_mark(until, &to) || from > to) return false;
   *count = (size_t)(to - from);
-  st_listing_change *list = malloc((*count + 1) * sizeof *list);
-  for (size_t i = 0; list != NULL && i < *count; i++) list[i] = all.steps[(from + i) % STEPS];
-  return list;
+  *list = malloc((*count + 1) * sizeof **list);
+  for (size_t i = 0; *list != NULL && i < *count; i++) (*list)[i] = all.steps[(from + i) % STEPS];
+  return *list != NULL;
 }
 
 /* The store tells only how things are now: a hash that was taken off and on again since
  * counts as new. Who cannot apply that asks for the whole.
  */
-static st_listing_change *changes_in_store(int64_t since, const edition *e, size_t *count) {
+static bool changes_in_store(int64_t since, const edition *e, st_listing_change **list,
+                             size_t *count) {
   char why[ST_WHY_MAX];
   st_listing listing;
-  st_listing_change *list = NULL;
   uint32_t found = 0;
-  if (st_store_changes(all.store, since, &listing, &list, &found, why) != ST_STORED) return NULL;
+  if (st_store_changes(all.store, since, &listing, list, &found, why) != ST_STORED) return false;
   *count = found;
-  if (listing.sequence == e->sequence) return list;
-  free(list);
-  return NULL;
+  return listing.sequence == e->sequence;
 }
 
 /* Hashes that come to be listed and cease to be take turns, so that their sum is what is left. */
@@ -362,10 +361,11 @@ static bool changes(void *context, const st_edition *wanted, int64_t since, st_p
   (void)context;
   if (since > e->sequence) return false;
   pthread_mutex_lock(&all.lock);
-  st_listing_change *list = steps_between(since, e->sequence, &count);
-  if (list == NULL) list = changes_in_store(since, e, &count);
+  st_listing_change *list = NULL;
+  bool known =
+      steps_between(since, e->sequence, &list, &count) || changes_in_store(since, e, &list, &count);
   pthread_mutex_unlock(&all.lock);
-  bool written = list != NULL && write_changes(e, since, list, count, payload);
+  bool written = known && write_changes(e, since, list, count, payload);
   free(list);
   return written;
 }
