@@ -248,6 +248,7 @@ static const struct {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
     {"/v2/keys/", NULL, ANY, st_manage_key},
+    {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_feed_answer},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
     {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };

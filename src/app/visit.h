@@ -32,4 +32,7 @@ void st_reply_challenge(st_reply *reply, const char *text);
 /* 403 for a permission that is lacking (RFC 6750 section 3.1). */
 void st_reply_lacks(st_reply *reply, subtoken_text permission);
 
+/* The route /v2/revocations (feed.c). */
+void st_feed_answer(st_visit *v);
+
 #endif

@@ -7,6 +7,7 @@
 #include "app/service.h"
 #include "base/date.h"
 #include "civetweb.h"
+#include "shell/feed.h"
 #include "shell/gate.h"
 #include "shell/key_changes.h"
 #include "shell/live.h"
@@ -155,8 +156,8 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  st_service service = {&live->settings, &live->ring, all.keys,
-                        &all.rate,       store_ready, &all.changes};
+  st_service service = {&live->settings, &live->ring,  all.keys,      &all.rate,
+                        store_ready,     &all.changes, st_feed_door()};
   st_service_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }
