@@ -56,7 +56,7 @@ static bool ready(void *store) {
   return true;
 }
 
-static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready};
+static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
 
 /* ---- the keys and tokens ---- */
 

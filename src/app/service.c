@@ -246,6 +246,8 @@ static const struct {
 } routes[] = {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
+    {"/v2/authorize", NULL, ANY, st_visit_authorize},
+    {"/v2/authorize/", NULL, ANY, st_visit_authorize},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
     {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };

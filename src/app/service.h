@@ -10,7 +10,7 @@
 #include "app/keys.h"
 #include "app/rate.h"
 #include "subtoken/issue.h"
-#include "subtoken/verify.h"
+#include "subtoken/policy.h"
 
 #define ST_REPLY_BODY_MAX 24576
 #define ST_REPLY_HEADERS_MAX 6144
@@ -72,6 +72,7 @@ typedef struct st_service {
   st_keys keys;
   st_rate *rate;
   bool (*ready)(void *store);
+  const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
 } st_service;
 
 void st_service_answer(const st_service *service, const st_request *request, st_reply *reply);

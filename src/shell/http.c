@@ -150,7 +150,8 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  st_service service = {&live->settings, &live->ring, all.keys, &all.rate, store_ready};
+  st_service service = {&live->settings, &live->ring, all.keys,
+                        &all.rate,       store_ready, st_live_policy(live)};
   st_service_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }

@@ -44,7 +44,7 @@ static bool ready(void *store) {
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
-static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready};
+static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
 
 static int set_up(void **state) {
   (void)state;
