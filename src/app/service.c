@@ -249,6 +249,8 @@ static const struct {
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
     {"/v2/keys/", NULL, ANY, st_manage_key},
     {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_feed_answer},
+    {"/v2/authorize", NULL, ANY, st_visit_authorize},
+    {"/v2/authorize/", NULL, ANY, st_visit_authorize},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
     {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };

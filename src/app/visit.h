@@ -26,6 +26,9 @@ typedef struct st_visit {
 /* Find the credential and who it is, or reply why not. */
 bool st_visit_identify(st_visit *v, st_identity *identity) __attribute__((warn_unused_result));
 
+/* The decision endpoint: authorize.c. */
+void st_visit_authorize(st_visit *v);
+
 /* WWW-Authenticate. */
 void st_reply_challenge(st_reply *reply, const char *text);
 

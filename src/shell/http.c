@@ -156,8 +156,14 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  st_service service = {&live->settings, &live->ring,  all.keys,      &all.rate,
-                        store_ready,     &all.changes, st_feed_door()};
+  st_service service = {.settings = &live->settings,
+                        .ring = &live->ring,
+                        .keys = all.keys,
+                        .rate = &all.rate,
+                        .ready = store_ready,
+                        .changes = &all.changes,
+                        .feed = st_feed_door(),
+                        .policy = st_live_policy(live)};
   st_service_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }
