@@ -264,8 +264,7 @@ static bool matches(const st_visit *v, const char *route) {
 }
 
 /* Cut off the query, and collapse repeated slashes after the first segment. */
-static void split_target(st_visit *v) {
-  subtoken_text target = v->request->target;
+static void split_target(st_visit *v, subtoken_text target) {
   size_t i = 0;
   for (; i < target.len && target.data[i] != '?'; i++) {
     bool repeated = v->path_len > 1 && target.data[i] == '/' && v->path[v->path_len - 1] == '/';
@@ -326,7 +325,7 @@ void st_service_answer(const st_service *service, const st_request *request, st_
     st_reply_error(reply, 414, "limit", "the request target is longer than 8192 bytes");
     return;
   }
-  split_target(&v);
+  split_target(&v, request->target);
   v.target = (subtoken_text){v.path, v.path_len};
   for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
     if (matches(&v, routes[i].path)) {
