@@ -209,6 +209,67 @@ static void test_settings_with_bad_ring(void **state) {
   st_live_give(live);
 }
 
+/* ---- the route policy ---- */
+
+static const char *policy_path(const char *text) {
+  static char name[120];
+  snprintf(name, sizeof name, "%s.policy", path);
+  FILE *file = fopen(name, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+  fclose(file);
+  return name;
+}
+
+static subtoken_access access_in_force(void) {
+  subtoken_decision decision;
+  st_live *live = st_live_take();
+  assert_int_equal(
+      subtoken_policy_find(st_live_policy(live), ST_TEXT("GET"), ST_TEXT("/a"), 0, &decision),
+      SUBTOKEN_OK);
+  st_live_give(live);
+  return decision.access;
+}
+
+static void test_policy(void **state) {
+  (void)state;
+  st_live *none = st_live_take();
+  assert_null(st_live_policy(none));
+  st_live_give(none);
+  snprintf(settings.policy, sizeof settings.policy, "%s", policy_path("{\"default\":\"public\"}"));
+  assert_true(st_live_change(&settings, why));
+  assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_PUBLIC);
+  st_live *before = st_live_take();
+  /* The file is looked at when settings change, not with the ring. */
+  (void)policy_path("{\"default\":\"token\"}");
+  put(LINE_B, 0600);
+  assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_PUBLIC);
+  assert_true(st_live_change(&settings, why));
+  assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
+  /* Whole or not at all. */
+  settings.leeway = 7;
+  (void)policy_path("{\"default\":\"token\",\n \"routes\":[]}");
+  assert_false(st_live_change(&settings, why));
+  assert_non_null(strstr(why, ".policy: line 2, column "));
+  unlink(settings.policy);
+  assert_false(st_live_change(&settings, why));
+  assert_non_null(strstr(why, ".policy"));
+  assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
+  /* What was loaded and not used is gone; what is used is not. */
+  (void)policy_path("{\"default\":\"deny\"}");
+  st_live *unused = st_live_load(&settings, why);
+  assert_non_null(unused);
+  st_live_give(unused);
+  assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
+  subtoken_decision decision;
+  assert_int_equal(
+      subtoken_policy_find(st_live_policy(before), ST_TEXT("GET"), ST_TEXT("/a"), 0, &decision),
+      SUBTOKEN_OK);
+  assert_int_equal(decision.access, SUBTOKEN_ACCESS_PUBLIC);
+  st_live_give(before);
+  unlink(settings.policy);
+}
+
 /* ---- starting ---- */
 
 static void test_start_refused(void **state) {
@@ -312,6 +373,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_missing_ring_keeps_the_old, start, stop),
       cmocka_unit_test_setup_teardown(test_settings_change, start, stop),
       cmocka_unit_test_setup_teardown(test_settings_with_bad_ring, start, stop),
+      cmocka_unit_test_setup_teardown(test_policy, start, stop),
       cmocka_unit_test(test_start_refused),
       cmocka_unit_test_setup_teardown(test_replaced_under_threads, start, stop),
   };
