@@ -1,6 +1,7 @@
 #include "base/date.h"
 #include "core/claims.h"
 #include "shell/command.h"
+#include "shell/key_changes.h"
 
 #define PAGE 64
 #define DRAWS 8
@@ -181,24 +182,15 @@ static void print_key(const st_key *key, int64_t now) {
 
 typedef enum act { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } act;
 
-static st_stored replace_sub(st_store *store, const char *id, char *why) {
-  char sub[ST_SUB_LEN + 1];
-  st_stored stored = ST_STORE_EXISTS;
-  snprintf(why, ST_WHY_MAX, TAKEN);
-  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
-    st_draw_sub(sub);
-    stored = st_store_replace_sub(store, id, sub, st_world_now(), why);
-  }
-  return stored;
-}
-
-static st_stored perform(st_store *store, const char *id, act what, st_key *key, char *why) {
+static st_stored perform(st_store *store, const char *id, act what, st_key *key, int64_t *sequence,
+                         char *why) {
+  int64_t now_us = st_world_now_us();
   switch (what) {
     case SHOW: return st_store_find(store, id, key, why);
-    case DISABLE: return st_store_set_disabled(store, id, true, st_world_now(), why);
-    case ENABLE: return st_store_set_disabled(store, id, false, st_world_now(), why);
-    case DELETE: return st_store_delete(store, id, st_world_now(), why);
-    case REVOKE_SUBTOKENS: return replace_sub(store, id, why);
+    case DISABLE: return st_store_set_disabled(store, id, true, now_us, sequence, why);
+    case ENABLE: return st_store_set_disabled(store, id, false, now_us, sequence, why);
+    case DELETE: return st_store_delete(store, id, now_us, sequence, why);
+    case REVOKE_SUBTOKENS: return st_key_new_sub(store, id, sequence, why);
   }
   return ST_STORE_FAILED;
 }
@@ -218,7 +210,8 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   st_store *store;
   int begun = st_data_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_stored stored = perform(store, id, what, &key, why);
+  int64_t sequence = 0;
+  st_stored stored = perform(store, id, what, &key, &sequence, why);
   st_store_close(store);
   if (stored == ST_STORE_NONE)
     return st_complain(ST_EXIT_REFUSED, "key: there is no key of this id");
@@ -229,7 +222,7 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   } else if (what == SHOW) {
     print_key(&key, st_world_now());
   } else if (json) {
-    puts("{\"ok\":true}");
+    printf("{\"ok\":true,\"sequence\":%lld}\n", (long long)sequence);
   }
   return st_flush(ST_EXIT_DONE);
 }

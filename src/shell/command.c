@@ -198,18 +198,22 @@ static bool remember_new(st_store *store, const char *name, int64_t value, char 
   return known == value || st_store_remember(store, name, value, why) == ST_STORED;
 }
 
+/* How long a token can live that was ever made: `secret retire` asks for it, and purging. */
+static bool remember_largest(st_store *store, const char *name, int64_t value, char *why) {
+  int64_t largest = 0;
+  if (st_store_recall(store, name, &largest, why) == ST_STORE_FAILED) return false;
+  return largest >= value || st_store_remember(store, name, value, why) == ST_STORED;
+}
+
 bool st_data_remember_settings(st_store *store, const st_settings *settings, char *why) {
-  int64_t longest = 0;
   for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
     const char *value = (const char *)settings + agreed[i].offset;
     if (!remember_new(store, agreed[i].name, *(const int64_t *)(const void *)value, why)) {
       return false;
     }
   }
-  /* How long a token can live that was ever made: `secret retire` asks for it. */
-  if (st_store_recall(store, "max_life", &longest, why) == ST_STORE_FAILED) return false;
-  return longest >= settings->max_life ||
-         st_store_remember(store, "max_life", settings->max_life, why) == ST_STORED;
+  return remember_largest(store, "max_life", settings->max_life, why) &&
+         remember_largest(store, "max_leeway", settings->leeway, why);
 }
 
 bool st_span_read(const char *text, int64_t *seconds) {

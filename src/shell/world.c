@@ -38,6 +38,12 @@ __attribute__((format(printf, 2, 3))) static bool fail(char *why, const char *fo
 
 /* ---- Time, randomness, the process ---- */
 
+int64_t st_world_now_us(void) {
+  struct timespec now = {0};
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
 int64_t st_world_now(void) {
   struct timespec now = {0};
   (void)clock_gettime(CLOCK_REALTIME, &now);

@@ -8,6 +8,7 @@
 #include "store/sqlite.h"
 
 int64_t st_world_now(void);          /* seconds since 1970, the wall clock */
+int64_t st_world_now_us(void);       /* the same in microseconds */
 int64_t st_world_monotonic_us(void); /* microseconds, never steps back */
 
 /* From getrandom(2). There is no fallback: without randomness the process ends. */

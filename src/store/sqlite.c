@@ -91,9 +91,9 @@ static st_found trouble(st_store *store) {
 }
 
 /* A backup put in its place: what is open here is a file that nobody else changes. */
-static bool has_moved(st_store *store) {
+bool st_sqlite_has_moved(sqlite3 *db) {
   int moved = 1;
-  return sqlite3_file_control(store->reads, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+  return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
          moved != 0;
 }
 
@@ -103,7 +103,7 @@ static bool has_moved(st_store *store) {
 static bool freshen(st_store *store) {
   sqlite3_stmt *ask = store->read[DATA_VERSION];
   if (store->asked++ % MOVED_EVERY == 0) {
-    store->moved = has_moved(store);
+    store->moved = st_sqlite_has_moved(store->reads);
   }
   if (store->moved) {
     (void)st_sqlite_fail(store->trouble, "%s was replaced while it was in use: restart",
@@ -238,20 +238,6 @@ bool st_store_ready(st_store *store) {
 
 /* ---- Changes ---- */
 
-typedef struct change {
-  const st_key *key;
-  const uint8_t *digest;
-  const char *id;
-  const char *sub;
-  bool disabled;
-  int64_t now;
-} change;
-
-/* Part of a change, in its transaction. What it leaves when it does not answer
- * ST_STORED is rolled back.
- */
-typedef st_stored (*change_fn)(st_store *store, const change *what);
-
 static st_stored commit(st_store *store) {
   return st_sqlite_run(store->write[COMMIT]) == SQLITE_OK ? ST_STORED : ST_STORE_FAILED;
 }
@@ -265,7 +251,7 @@ static void roll_back(st_store *store) {
   }
 }
 
-static st_stored apply(st_store *store, change_fn make, const change *what, char *why) {
+st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why) {
   (void)pthread_mutex_lock(&store->writing);
   st_stored stored = ST_STORE_FAILED;
   if (st_sqlite_run(store->write[BEGIN]) == SQLITE_OK) {
@@ -344,14 +330,19 @@ static st_stored change_key(st_store *store, int which, const change *what) {
 }
 
 static st_stored make_disabled(st_store *store, const change *what) {
-  return change_key(store, DISABLE, what);
+  st_stored stored = change_key(store, DISABLE, what);
+  if (stored != ST_STORED) {
+    return stored;
+  }
+  return what->disabled ? st_sqlite_list_disabled(store, what) : st_sqlite_unlist(store, what);
 }
 
 /* The sub first, while the key still has it. That nothing was inserted decides
  * nothing here: the statement that follows knows whether there is such a key.
  */
 static st_stored make_deleted(st_store *store, const change *what) {
-  if (change_key(store, REVOKE, what) == ST_STORE_FAILED) {
+  if (change_key(store, REVOKE, what) == ST_STORE_FAILED ||
+      st_sqlite_list_revoked(store, what) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   return change_key(store, DELETE, what);
@@ -359,11 +350,16 @@ static st_stored make_deleted(st_store *store, const change *what) {
 
 /* As make_deleted; asked after the old sub is revoked, sub_is_new refuses it. */
 static st_stored make_new_sub(st_store *store, const change *what) {
-  if (change_key(store, REVOKE, what) == ST_STORE_FAILED) {
+  if (change_key(store, REVOKE, what) == ST_STORE_FAILED ||
+      st_sqlite_list_revoked(store, what) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   st_stored stored = sub_is_new(store, what->sub);
-  return stored == ST_STORED ? change_key(store, REPLACE_SUB, what) : stored;
+  if (stored == ST_STORED) {
+    stored = change_key(store, REPLACE_SUB, what);
+  }
+  /* A key that is disabled is so with its new sub, too. */
+  return stored == ST_STORED ? st_sqlite_list_disabled(store, what) : stored;
 }
 
 static bool is_time(int64_t time) {
@@ -388,27 +384,38 @@ st_stored st_store_create(st_store *store, const st_key *key, const uint8_t dige
     return st_sqlite_fail(why, "cannot write %s: not a whole key", st_sqlite_shown(store->path));
   }
   change what = {.key = key, .digest = digest};
-  return apply(store, make_key, &what, why);
+  return st_sqlite_apply(store, make_key, &what, why);
 }
 
-st_stored st_store_set_disabled(st_store *store, const char *id, bool disabled, int64_t now,
-                                char *why) {
-  change what = {.id = id, .disabled = disabled, .now = now};
-  return apply(store, make_disabled, &what, why);
+/* A change that lists or unlists. */
+static change change_at(const char *id, int64_t now_us, int64_t *sequence) {
+  if (sequence != NULL) {
+    *sequence = 0;
+  }
+  return (change){.id = id, .now = now_us / 1000000, .now_us = now_us, .sequence = sequence};
 }
 
-st_stored st_store_delete(st_store *store, const char *id, int64_t now, char *why) {
-  change what = {.id = id, .now = now};
-  return apply(store, make_deleted, &what, why);
+st_stored st_store_set_disabled(st_store *store, const char *id, bool disabled, int64_t now_us,
+                                int64_t *sequence, char *why) {
+  change what = change_at(id, now_us, sequence);
+  what.disabled = disabled;
+  return st_sqlite_apply(store, make_disabled, &what, why);
 }
 
-st_stored st_store_replace_sub(st_store *store, const char *id, const char *sub, int64_t now,
-                               char *why) {
+st_stored st_store_delete(st_store *store, const char *id, int64_t now_us, int64_t *sequence,
+                          char *why) {
+  change what = change_at(id, now_us, sequence);
+  return st_sqlite_apply(store, make_deleted, &what, why);
+}
+
+st_stored st_store_replace_sub(st_store *store, const char *id, const char *sub, int64_t now_us,
+                               int64_t *sequence, char *why) {
   if (!has_len(sub, ST_SUB_LEN)) {
     return st_sqlite_fail(why, "cannot write %s: not a whole sub", st_sqlite_shown(store->path));
   }
-  change what = {.id = id, .sub = sub, .now = now};
-  return apply(store, make_new_sub, &what, why);
+  change what = change_at(id, now_us, sequence);
+  what.sub = sub;
+  return st_sqlite_apply(store, make_new_sub, &what, why);
 }
 
 /* ---- The management's questions ---- */
@@ -500,7 +507,7 @@ static st_stored make_fact(st_store *store, const change *what) {
 }
 
 st_stored st_store_remember(st_store *store, const char *name, int64_t value, char *why) {
-  return apply(store, make_fact, &(change){.id = name, .now = value}, why);
+  return st_sqlite_apply(store, make_fact, &(change){.id = name, .now = value}, why);
 }
 
 st_stored st_store_recall(st_store *store, const char *name, int64_t *value, char *why) {

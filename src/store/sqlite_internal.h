@@ -29,9 +29,24 @@ enum {
   COUNT,
   REMEMBER,
   RECALL,
+  NEXT_SEQUENCE,
+  SEQUENCE,
+  LIST_REVOKED,
+  LIST_DISABLED,
+  UNLIST,
+  TOUCH,
+  PURGE_TOUCH,
+  PURGE,
+  LOG_LENGTH,
+  LOG_CUT,
+  LOG_FROM,
   WRITE_STATEMENTS
 };
 extern const char *const st_sqlite_write_sql[WRITE_STATEMENTS];
+
+/* Of the feed's own connection, so that reading ten million rows holds nobody up. */
+enum { FEED_BEGIN, FEED_END, FEED_FACTS, FEED_LISTED, FEED_CHANGES, FEED_STATEMENTS };
+extern const char *const st_sqlite_feed_sql[FEED_STATEMENTS];
 
 /* The columns of a row that holds a key. */
 enum { ID, SUB, NAME, OWNER, PERMISSIONS, CREATED_AT, EXPIRES_AT, DISABLED, DIGEST, REFUSED };
@@ -51,6 +66,10 @@ struct st_store {
   pthread_mutex_t writing; /* guards the two below */
   sqlite3 *writes;
   sqlite3_stmt *write[WRITE_STATEMENTS];
+
+  pthread_mutex_t feeding; /* guards the two below; opened at the first question */
+  sqlite3 *feeds;
+  sqlite3_stmt *feed[FEED_STATEMENTS];
 
   pthread_mutex_t reading; /* guards all below */
   sqlite3 *reads;
@@ -77,6 +96,35 @@ bool st_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
 bool st_sqlite_bind_integer(sqlite3_stmt *statement, int at, int64_t value);
 bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count);
 bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
+
+/* The SQL function revocation_hash(key0, key1, sub): subtoken_revocations_hash. */
+bool st_sqlite_add_hash(sqlite3 *db);
+
+/* A change of the store, in one transaction: st_sqlite_apply. */
+typedef struct change {
+  const st_key *key;
+  const uint8_t *digest;
+  const char *id;
+  const char *sub;
+  bool disabled;
+  int64_t now;       /* seconds, or the value of a fact */
+  int64_t now_us;    /* of what lists or unlists */
+  int64_t *sequence; /* at which the revocation data has it; may be NULL */
+} change;
+
+/* Part of a change, in its transaction. What it leaves when it does not answer
+ * ST_STORED is rolled back.
+ */
+typedef st_stored change_fn(st_store *store, const change *what);
+st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why);
+
+/* Within a change. The key of what->id, which has its sub still. */
+st_stored st_sqlite_list_revoked(st_store *store, const change *what);
+st_stored st_sqlite_list_disabled(st_store *store, const change *what);
+st_stored st_sqlite_unlist(st_store *store, const change *what);
+
+/* Is the file of this connection no longer the one at its path? */
+bool st_sqlite_has_moved(sqlite3 *db);
 
 /* A connection with the house's settings, and its journal mode. */
 st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why);

@@ -41,6 +41,31 @@ static const char *const migrations[] = {
     "  name TEXT NOT NULL PRIMARY KEY,"
     "  value INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+
+    /* What the revocation data lists, and which hashes were touched at which sequence: complete
+     * from changes_from on. Whether a hash that was touched is listed, `listed` knows.
+     */
+    "INSERT INTO facts (name, value) VALUES ('hash_key_0', random()), ('hash_key_1', random()),"
+    "  ('sequence', 1), ('changes_from', 1);"
+    "CREATE TABLE listed ("
+    "  sub TEXT NOT NULL PRIMARY KEY CHECK (length(sub) = 43),"
+    "  hash INTEGER NOT NULL,"
+    "  revoked_at INTEGER" /* NULL: its key is disabled, and it stays while that is so */
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO listed SELECT sub, revocation_hash("
+    "    (SELECT value FROM facts WHERE name = 'hash_key_0'),"
+    "    (SELECT value FROM facts WHERE name = 'hash_key_1'), sub), revoked_at FROM revoked;"
+    "INSERT OR IGNORE INTO listed SELECT sub, revocation_hash("
+    "    (SELECT value FROM facts WHERE name = 'hash_key_0'),"
+    "    (SELECT value FROM facts WHERE name = 'hash_key_1'), sub), NULL FROM keys"
+    "  WHERE disabled = 1 AND deleted_at IS NULL;"
+    "CREATE INDEX listed_hash ON listed (hash);"
+    "CREATE INDEX listed_at ON listed (revoked_at) WHERE revoked_at IS NOT NULL;"
+    "CREATE TABLE changes ("
+    "  sequence INTEGER NOT NULL,"
+    "  hash INTEGER NOT NULL,"
+    "  PRIMARY KEY (sequence, hash)"
+    ") STRICT, WITHOUT ROWID;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
@@ -164,7 +189,7 @@ st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why) {
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL) != SQLITE_OK ||
-      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_hash(*db)) {
     return st_sqlite_fail_db(why, path, *db, "open");
   }
   return ST_STORED;
@@ -381,6 +406,7 @@ st_stored st_store_open(const char *path, bool create, st_store **store, char *w
   (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
   (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
   (void)pthread_mutex_init(&made->writing, NULL);
+  (void)pthread_mutex_init(&made->feeding, NULL);
   (void)pthread_mutex_init(&made->reading, &spin);
   (void)pthread_mutexattr_destroy(&spin);
   made->generation = 1;
@@ -402,9 +428,14 @@ void st_store_close(st_store *store) {
   for (size_t i = 0; i < WRITE_STATEMENTS; i++) {
     (void)sqlite3_finalize(store->write[i]);
   }
+  for (size_t i = 0; i < FEED_STATEMENTS; i++) {
+    (void)sqlite3_finalize(store->feed[i]);
+  }
+  (void)sqlite3_close(store->feeds);
   (void)sqlite3_close(store->reads);
   (void)sqlite3_close(store->writes);
   (void)pthread_mutex_destroy(&store->reading);
+  (void)pthread_mutex_destroy(&store->feeding);
   (void)pthread_mutex_destroy(&store->writing);
   free(store->slots);
   free(store->path);

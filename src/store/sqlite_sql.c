@@ -10,6 +10,9 @@
 
 #define COLUMNS "id, sub, name, owner, permissions, created_at, expires_at, disabled"
 
+#define FACT(name) "(SELECT value FROM facts WHERE name = '" name "')"
+#define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
+
 const char *const st_sqlite_read_sql[READ_STATEMENTS] = {
     [DATA_VERSION] = "PRAGMA data_version",
     [BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = ?1",
@@ -27,7 +30,10 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [INSERT] = "INSERT INTO keys (" COLUMNS
                ", digest, changed_at, deleted_at)"
                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?6, NULL)",
-    [IS_REVOKED] = "SELECT 1 FROM revoked WHERE sub = ?1",
+    /* Nor may it fall on a hash that is listed. */
+    [IS_REVOKED] =
+        "SELECT 1 FROM revoked WHERE sub = ?1"
+        " UNION ALL SELECT 1 FROM listed WHERE hash = " HASH_OF("?1"),
     [REVOKE] =
         "INSERT OR IGNORE INTO revoked (sub, key_id, revoked_at)"
         " SELECT sub, id, ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL",
@@ -47,6 +53,42 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [COUNT] = "SELECT count(*) FROM keys WHERE deleted_at IS NULL",
     [REMEMBER] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
     [RECALL] = "SELECT value FROM facts WHERE name = ?1",
+    [NEXT_SEQUENCE] = "UPDATE facts SET value = max(value + 1, ?1) WHERE name = 'sequence'",
+    [SEQUENCE] = "SELECT value FROM facts WHERE name = 'sequence'",
+    /* A disabled key's sub is listed already, without a time. */
+    [LIST_REVOKED] =
+        "INSERT INTO listed (sub, hash, revoked_at)"
+        " SELECT sub, " HASH_OF("sub") ", ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL"
+        " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at",
+    [LIST_DISABLED] =
+        "INSERT INTO listed (sub, hash, revoked_at)"
+        " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"
+        " WHERE id = ?1 AND disabled = 1 AND deleted_at IS NULL"
+        " ON CONFLICT (sub) DO NOTHING",
+    [UNLIST] =
+        "DELETE FROM listed WHERE revoked_at IS NULL"
+        " AND sub = (SELECT sub FROM keys WHERE id = ?1 AND deleted_at IS NULL)",
+    [TOUCH] =
+        "INSERT OR IGNORE INTO changes (sequence, hash)"
+        " SELECT ?2, " HASH_OF("sub") " FROM keys WHERE id = ?1",
+    [PURGE_TOUCH] =
+        "INSERT OR IGNORE INTO changes (sequence, hash)"
+        " SELECT ?2, hash FROM listed WHERE revoked_at < ?1",
+    [PURGE] = "DELETE FROM listed WHERE revoked_at < ?1",
+    [LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
+    [LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
+    [LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
+};
+
+const char *const st_sqlite_feed_sql[FEED_STATEMENTS] = {
+    [FEED_BEGIN] = "BEGIN",
+    [FEED_END] = "COMMIT",
+    [FEED_FACTS] = "SELECT " FACT("sequence") ", " FACT("hash_key_0") ", " FACT(
+        "hash_key_1") ", " FACT("changes_from"),
+    [FEED_LISTED] = "SELECT DISTINCT hash FROM listed",
+    [FEED_CHANGES] =
+        "SELECT DISTINCT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash)"
+        " FROM changes WHERE sequence > ?1",
 };
 
 /* ---- Sentences about failure ---- */

@@ -147,15 +147,17 @@ static st_found found_by_sub(st_store *store, unsigned n, st_key *key) {
 }
 
 static st_stored set_disabled(st_store *store, unsigned n, bool disabled) {
-  return st_store_set_disabled(store, key_of(n).id, disabled, NOW + 1, why);
+  return st_store_set_disabled(store, key_of(n).id, disabled, (NOW + 1) * INT64_C(1000000), NULL,
+                               why);
 }
 
 static st_stored delete_key(st_store *store, unsigned n) {
-  return st_store_delete(store, key_of(n).id, NOW + 2, why);
+  return st_store_delete(store, key_of(n).id, (NOW + 2) * INT64_C(1000000), NULL, why);
 }
 
 static st_stored replace_sub(st_store *store, unsigned n, unsigned with) {
-  return st_store_replace_sub(store, key_of(n).id, key_of(with).sub, NOW + 3, why);
+  return st_store_replace_sub(store, key_of(n).id, key_of(with).sub, (NOW + 3) * INT64_C(1000000),
+                              NULL, why);
 }
 
 static st_stored find(st_store *store, unsigned n, st_key *key) {
@@ -405,7 +407,8 @@ static void remembers_replaced_subs(void **state) {
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_EXISTS); /* its own */
   assert_int_equal(replace_sub(store, 1, 1), ST_STORE_EXISTS); /* a revoked one */
   assert_int_equal(replace_sub(store, 1, 9), ST_STORE_EXISTS); /* another key's */
-  assert_int_equal(st_store_replace_sub(store, key_of(1).id, "short", NOW, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_replace_sub(store, key_of(1).id, "short", NOW, NULL, why),
+                   ST_STORE_FAILED);
   assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND); /* nothing happened */
   assert_int_equal(delete_key(store, 1), ST_STORED);
   assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_REVOKED);
@@ -878,7 +881,7 @@ static void refuses_a_newer_schema(void **state) {
   (void)state;
   size_t len = 0;
   make_db(1);
-  sql_on(db, "PRAGMA user_version = 2");
+  sql_on(db, "PRAGMA user_version = 3");
   uint8_t *before = slurp(db, &len);
   assert_refused(db, true, "use a newer one");
   assert_holds(db, before, len);

@@ -1,0 +1,359 @@
+/* What the revocation data lists: changed in the transaction of the change that it is about,
+ * so that writers are serialised and none is missed; read on a connection of the feed's own.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "store/sqlite_internal.h"
+
+#define LOG_MAX 200000 /* changes kept, at least; who is further behind fetches all */
+#define DAY 86400
+#define MAX_LIFE_DEFAULT (INT64_C(365) * DAY) /* as long as no server has said its own */
+#define LEEWAY_DEFAULT 60
+
+/* ---- the hash, for SQL ---- */
+
+static void hash_sub(sqlite3_context *context, int count, sqlite3_value **values) {
+  uint8_t key[SUBTOKEN_HASH_KEY_LEN];
+  (void)count;
+  st_store64(key, (uint64_t)sqlite3_value_int64(values[0]));
+  st_store64(key + 8, (uint64_t)sqlite3_value_int64(values[1]));
+  const char *sub = (const char *)sqlite3_value_text(values[2]);
+  if (sub == NULL) {
+    sqlite3_result_null(context);
+    return;
+  }
+  subtoken_text text = {sub, (size_t)sqlite3_value_bytes(values[2])};
+  sqlite3_result_int64(context, (int64_t)subtoken_revocations_hash(key, text));
+}
+
+bool st_sqlite_add_hash(sqlite3 *db) {
+  return sqlite3_create_function_v2(db, "revocation_hash", 3,
+                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+                                    hash_sub, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* ---- within a change ---- */
+
+static st_stored next_sequence(st_store *store, int64_t now_us, int64_t *sequence) {
+  sqlite3_stmt *next = store->write[NEXT_SEQUENCE], *ask = store->write[SEQUENCE];
+  if (!st_sqlite_bind_integer(next, 1, now_us) || st_sqlite_run(next) != SQLITE_OK) {
+    return ST_STORE_FAILED;
+  }
+  bool ok = sqlite3_changes(store->writes) == 1 && sqlite3_step(ask) == SQLITE_ROW;
+  *sequence = ok ? sqlite3_column_int64(ask, 0) : 0;
+  st_sqlite_finish(ask);
+  return ok ? ST_STORED : ST_STORE_FAILED;
+}
+
+/* A statement about `id = ?1`; how many rows it changed, or -1. */
+static int64_t change_rows(st_store *store, int which, const char *id, int64_t value, bool valued) {
+  sqlite3_stmt *statement = store->write[which];
+  if (!st_sqlite_bind_text(statement, 1, id) ||
+      (valued && !st_sqlite_bind_integer(statement, 2, value))) {
+    st_sqlite_finish(statement);
+    return -1;
+  }
+  return st_sqlite_run(statement) == SQLITE_OK ? sqlite3_changes(store->writes) : -1;
+}
+
+/* The rows are as they shall be: a sequence for it, and a line in the log. Nothing changed:
+ * the sequence that is.
+ */
+static st_stored log_change(st_store *store, const change *what, int64_t rows) {
+  int64_t sequence = 0;
+  if (rows < 0) {
+    return ST_STORE_FAILED;
+  }
+  if (rows == 0) {
+    sqlite3_stmt *ask = store->write[SEQUENCE];
+    sequence = sqlite3_step(ask) == SQLITE_ROW ? sqlite3_column_int64(ask, 0) : 0;
+    st_sqlite_finish(ask);
+  } else if (next_sequence(store, what->now_us, &sequence) != ST_STORED ||
+             change_rows(store, TOUCH, what->id, sequence, true) < 0) {
+    return ST_STORE_FAILED;
+  }
+  if (what->sequence != NULL && (rows > 0 || *what->sequence == 0)) {
+    *what->sequence = sequence;
+  }
+  return sequence > 0 ? ST_STORED : ST_STORE_FAILED;
+}
+
+st_stored st_sqlite_list_revoked(st_store *store, const change *what) {
+  return log_change(store, what, change_rows(store, LIST_REVOKED, what->id, what->now, true));
+}
+
+st_stored st_sqlite_list_disabled(st_store *store, const change *what) {
+  return log_change(store, what, change_rows(store, LIST_DISABLED, what->id, 0, false));
+}
+
+st_stored st_sqlite_unlist(st_store *store, const change *what) {
+  return log_change(store, what, change_rows(store, UNLIST, what->id, 0, false));
+}
+
+static st_stored make_next(st_store *store, const change *what) {
+  return next_sequence(store, what->now_us, what->sequence);
+}
+
+st_stored st_store_advance(st_store *store, int64_t now_us, int64_t *sequence, char *why) {
+  int64_t unasked = 0;
+  change what = {.now_us = now_us, .sequence = sequence != NULL ? sequence : &unasked};
+  return st_sqlite_apply(store, make_next, &what, why);
+}
+
+/* ---- purging ---- */
+
+static int64_t fact(st_store *store, const char *name, int64_t otherwise) {
+  sqlite3_stmt *row = store->write[RECALL];
+  int64_t value = otherwise;
+  if (st_sqlite_bind_text(row, 1, name) && sqlite3_step(row) == SQLITE_ROW) {
+    value = sqlite3_column_int64(row, 0);
+  }
+  st_sqlite_finish(row);
+  return value;
+}
+
+static int run_with(sqlite3_stmt *statement, int64_t first, int64_t second) {
+  if (!st_sqlite_bind_integer(statement, 1, first) ||
+      (sqlite3_bind_parameter_count(statement) > 1 &&
+       !st_sqlite_bind_integer(statement, 2, second))) {
+    st_sqlite_finish(statement);
+    return SQLITE_NOMEM;
+  }
+  return st_sqlite_run(statement);
+}
+
+/* The time to purge by. It goes on by a day a call at most, so that a clock that is set wrong
+ * for an hour does not take off what tokens still need.
+ */
+static st_stored purge_time(st_store *store, int64_t now, int64_t *time) {
+  int64_t known = fact(store, "purge_time", -1);
+  *time = known >= 0 && now > known + DAY ? known + DAY : now;
+  if (*time <= known) {
+    return ST_STORED;
+  }
+  sqlite3_stmt *insert = store->write[REMEMBER];
+  if (!st_sqlite_bind_text(insert, 1, "purge_time") || !st_sqlite_bind_integer(insert, 2, *time)) {
+    st_sqlite_finish(insert);
+    return ST_STORE_FAILED;
+  }
+  return st_sqlite_run(insert) == SQLITE_OK ? ST_STORED : ST_STORE_FAILED;
+}
+
+static st_stored cut_log(st_store *store) {
+  sqlite3_stmt *row = store->write[LOG_LENGTH];
+  bool bound = st_sqlite_bind_integer(row, 1, LOG_MAX);
+  int code = bound ? sqlite3_step(row) : SQLITE_NOMEM;
+  int64_t last = code == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+  st_sqlite_finish(row);
+  if (code == SQLITE_DONE) {
+    return ST_STORED;
+  }
+  bool ok = code == SQLITE_ROW && run_with(store->write[LOG_CUT], last, 0) == SQLITE_OK &&
+            run_with(store->write[LOG_FROM], last, 0) == SQLITE_OK;
+  return ok ? ST_STORED : ST_STORE_FAILED;
+}
+
+static st_stored make_purged(st_store *store, const change *what) {
+  int64_t time = 0, sequence = 0, before = fact(store, "sequence", 0);
+  if (purge_time(store, what->now, &time) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  int64_t leeway = fact(store, "max_leeway", LEEWAY_DEFAULT);
+  int64_t horizon = time - fact(store, "max_life", MAX_LIFE_DEFAULT) - 2 * leeway;
+  /* One more than the last is the sequence if anything goes, and is not taken if nothing does. */
+  sequence = what->now_us > before + 1 ? what->now_us : before + 1;
+  if (run_with(store->write[PURGE_TOUCH], horizon, sequence) != SQLITE_OK ||
+      run_with(store->write[PURGE], horizon, 0) != SQLITE_OK) {
+    return ST_STORE_FAILED;
+  }
+  if (sqlite3_changes(store->writes) > 0 &&
+      next_sequence(store, what->now_us, &sequence) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  return cut_log(store);
+}
+
+st_stored st_store_purge(st_store *store, int64_t now_us, char *why) {
+  change what = {.now = now_us / 1000000, .now_us = now_us};
+  return st_sqlite_apply(store, make_purged, &what, why);
+}
+
+/* ---- the feed's questions ---- */
+
+static st_stored trouble(st_store *store, char *why) {
+  return st_sqlite_fail_db(why, store->path, store->feeds, "read");
+}
+
+/* Under the lock. */
+static st_stored open_feeds(st_store *store, char *why) {
+  if (store->feeds == NULL &&
+      (st_sqlite_connect(store->path, &store->feeds, why) != ST_STORED ||
+       !st_sqlite_prepare(store->feeds, st_sqlite_feed_sql, store->feed, FEED_STATEMENTS))) {
+    (void)trouble(store, why);
+    for (size_t i = 0; i < FEED_STATEMENTS; i++) {
+      (void)sqlite3_finalize(store->feed[i]);
+      store->feed[i] = NULL;
+    }
+    (void)sqlite3_close(store->feeds);
+    store->feeds = NULL;
+    return ST_STORE_FAILED;
+  }
+  if (st_sqlite_has_moved(store->feeds)) {
+    return st_sqlite_fail(why, "%s was replaced while it was in use: restart",
+                          st_sqlite_shown(store->path));
+  }
+  return ST_STORED;
+}
+
+static st_stored read_facts(st_store *store, st_listing *listing, int64_t *from, char *why) {
+  sqlite3_stmt *row = store->feed[FEED_FACTS];
+  bool ok = sqlite3_step(row) == SQLITE_ROW;
+  if (ok) {
+    listing->sequence = sqlite3_column_int64(row, 0);
+    st_store64(listing->hash_key, (uint64_t)sqlite3_column_int64(row, 1));
+    st_store64(listing->hash_key + 8, (uint64_t)sqlite3_column_int64(row, 2));
+    *from = sqlite3_column_int64(row, 3);
+  }
+  st_stored stored = ok ? ST_STORED : trouble(store, why);
+  st_sqlite_finish(row);
+  if (ok && (listing->sequence < 1 || *from < 1)) {
+    return st_sqlite_fail_damaged(why, store->path, "it has no sequence");
+  }
+  return stored;
+}
+
+typedef st_stored feed_fn(st_store *store, void *context, st_listing *listing, int64_t from,
+                          char *why);
+
+/* Ask within one moment of the database. */
+static st_stored ask(st_store *store, st_listing *listing, feed_fn *read, void *context,
+                     char *why) {
+  int64_t from = 0;
+  memset(listing, 0, sizeof *listing);
+  (void)pthread_mutex_lock(&store->feeding);
+  st_stored stored = open_feeds(store, why);
+  if (stored == ST_STORED && st_sqlite_run(store->feed[FEED_BEGIN]) != SQLITE_OK) {
+    stored = trouble(store, why);
+  }
+  if (stored == ST_STORED) {
+    stored = read_facts(store, listing, &from, why);
+    if (stored == ST_STORED && read != NULL) {
+      stored = read(store, context, listing, from, why);
+    }
+    (void)st_sqlite_run(store->feed[FEED_END]); /* nothing was written */
+  }
+  (void)pthread_mutex_unlock(&store->feeding);
+  return stored;
+}
+
+st_stored st_store_listing(st_store *store, st_listing *listing, char *why) {
+  return ask(store, listing, NULL, NULL, why);
+}
+
+/* Rows of a statement into memory that grows. */
+typedef struct rows {
+  sqlite3_stmt *statement;
+  void *items;
+  size_t size; /* of an item */
+  size_t count, room;
+  int64_t since;
+} rows;
+
+static void *next_item(rows *all) {
+  if (all->count == all->room) {
+    size_t room = all->room * 2 + 1024;
+    void *grown = room > SIZE_MAX / all->size ? NULL : realloc(all->items, room * all->size);
+    if (grown == NULL) {
+      return NULL;
+    }
+    all->items = grown;
+    all->room = room;
+  }
+  return (char *)all->items + all->count++ * all->size;
+}
+
+static void take_hash(sqlite3_stmt *row, void *item) {
+  uint64_t hash = (uint64_t)sqlite3_column_int64(row, 0);
+  memcpy(item, &hash, sizeof hash);
+}
+
+static void take_change(sqlite3_stmt *row, void *item) {
+  st_listing_change taken = {.hash = (uint64_t)sqlite3_column_int64(row, 0),
+                             .listed = sqlite3_column_int64(row, 1) != 0};
+  memcpy(item, &taken, sizeof taken);
+}
+
+static st_stored read_rows(st_store *store, rows *all, void (*take)(sqlite3_stmt *, void *),
+                           char *why) {
+  st_stored stored = ST_STORED;
+  int code = SQLITE_ROW;
+  while (stored == ST_STORED && (code = sqlite3_step(all->statement)) == SQLITE_ROW) {
+    void *item = all->count < UINT32_MAX ? next_item(all) : NULL;
+    if (item == NULL) {
+      stored =
+          st_sqlite_fail(why, "no memory for the revocations of %s", st_sqlite_shown(store->path));
+    } else {
+      take(all->statement, item);
+    }
+  }
+  if (stored == ST_STORED && code != SQLITE_DONE) {
+    stored = trouble(store, why);
+  }
+  st_sqlite_finish(all->statement);
+  return stored;
+}
+
+static st_stored read_listed(st_store *store, void *context, st_listing *listing, int64_t from,
+                             char *why) {
+  rows *all = context;
+  (void)listing;
+  (void)from;
+  all->statement = store->feed[FEED_LISTED];
+  all->items = malloc(sizeof(uint64_t)); /* never NULL for who is answered */
+  all->room = all->items != NULL ? 1 : 0;
+  if (all->items == NULL) {
+    return st_sqlite_fail(why, "no memory for the revocations");
+  }
+  return read_rows(store, all, take_hash, why);
+}
+
+static st_stored read_changes(st_store *store, void *context, st_listing *listing, int64_t from,
+                              char *why) {
+  rows *all = context;
+  if (all->since < from || all->since > listing->sequence) {
+    return ST_STORE_NONE;
+  }
+  all->statement = store->feed[FEED_CHANGES];
+  if (!st_sqlite_bind_integer(all->statement, 1, all->since)) {
+    return trouble(store, why);
+  }
+  return read_rows(store, all, take_change, why);
+}
+
+static st_stored hand_over(st_stored stored, rows *all, uint32_t *count) {
+  *count = stored == ST_STORED ? (uint32_t)all->count : 0;
+  if (stored != ST_STORED) {
+    free(all->items);
+    all->items = NULL;
+  }
+  return stored;
+}
+
+st_stored st_store_listed(st_store *store, st_listing *listing, uint64_t **hashes, uint32_t *count,
+                          char *why) {
+  rows all = {.size = sizeof **hashes};
+  st_stored stored = hand_over(ask(store, listing, read_listed, &all, why), &all, count);
+  *hashes = all.items;
+  return stored;
+}
+
+st_stored st_store_changes(st_store *store, int64_t since, st_listing *listing,
+                           st_listing_change **changes, uint32_t *count, char *why) {
+  rows all = {.size = sizeof **changes, .since = since};
+  st_stored stored = hand_over(ask(store, listing, read_changes, &all, why), &all, count);
+  *changes = all.items;
+  return stored;
+}
