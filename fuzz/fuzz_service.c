@@ -86,8 +86,26 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
   return true;
 }
 
-static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub},
-                                   &rate,     ready, {NULL, current, changes}};
+/* A store in which no key has the id that is asked for. */
+static st_changed no_key(void *context, const char *id, int64_t *sequence) {
+  (void)context, (void)id, (void)sequence;
+  return ST_CHANGED_NONE;
+}
+
+static st_changed no_key_to_disable(void *context, const char *id, bool disabled,
+                                    int64_t *sequence) {
+  (void)disabled;
+  return no_key(context, id, sequence);
+}
+
+static const st_key_changes key_changes = {NULL, no_key, no_key_to_disable, no_key};
+static const st_service service = {.settings = &settings,
+                                   .ring = &ring,
+                                   .keys = {NULL, by_digest, by_sub},
+                                   .rate = &rate,
+                                   .ready = ready,
+                                   .changes = &key_changes,
+                                   .feed = {NULL, current, changes}};
 
 /* ---- the keys and tokens ---- */
 

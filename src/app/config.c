@@ -139,6 +139,10 @@ static const char *read_log(const cJSON *value, st_settings *settings) {
   return why;
 }
 
+static const char *read_policy(const cJSON *value, st_settings *settings) {
+  return read_string(value, settings->policy, sizeof settings->policy);
+}
+
 static const char *read_proxies(const cJSON *value, st_settings *settings) {
   static const char why[] = "must be an array of at most 32 addresses or networks";
   const cJSON *item;
@@ -191,6 +195,7 @@ static const struct {
     {"access_life", read_access_life},
     {"refresh_life", read_refresh_life},
     {"log", read_log},
+    {"policy", read_policy},
 };
 
 #define NAME_SHOWN 32 /* bytes of a name: escaped, it is six times as long and fits */

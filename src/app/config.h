@@ -23,7 +23,8 @@ typedef struct st_settings {
   int64_t access_life, refresh_life;
   int64_t rate_per_second; /* 0: no limit */
   int64_t rate_burst;
-  char log[ST_PATH_TEXT_MAX]; /* empty: standard error */
+  char log[ST_PATH_TEXT_MAX];    /* empty: standard error */
+  char policy[ST_PATH_TEXT_MAX]; /* of the decision endpoint; empty: none */
   size_t proxy_count;
   st_network proxies[ST_PROXIES_MAX];
 } st_settings;

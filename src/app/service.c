@@ -1,5 +1,6 @@
 #include "app/service.h"
 
+#include "app/manage.h"
 #include "app/params.h"
 #include "app/visit.h"
 #include "base/date.h"
@@ -246,7 +247,10 @@ static const struct {
 } routes[] = {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
+    {"/v2/keys/", NULL, ANY, st_manage_key},
     {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_feed_answer},
+    {"/v2/authorize", NULL, ANY, st_visit_authorize},
+    {"/v2/authorize/", NULL, ANY, st_visit_authorize},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
     {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };
@@ -314,7 +318,7 @@ static void begin(st_visit *v, const st_service *service, const st_request *requ
   v->request = request;
   v->reply = reply;
   v->path_len = 0;
-  v->path_cut = false;
+  v->path_cut = v->credential_in_query = false;
   v->query = v->credential = (subtoken_text){NULL, 0};
   v->method = request->method;
 }

@@ -10,8 +10,8 @@
 #include "app/keys.h"
 #include "app/rate.h"
 #include "subtoken/issue.h"
+#include "subtoken/policy.h"
 #include "subtoken/revocations.h"
-#include "subtoken/verify.h"
 
 #define ST_REPLY_BODY_MAX 24576
 #define ST_REPLY_HEADERS_MAX 6144
@@ -101,7 +101,9 @@ typedef struct st_service {
   st_keys keys;
   st_rate *rate;
   bool (*ready)(void *store);
+  const st_key_changes *changes;
   st_feed feed;
+  const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
 } st_service;
 
 void st_service_answer(const st_service *service, const st_request *request, st_reply *reply);

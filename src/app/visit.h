@@ -19,11 +19,15 @@ typedef struct st_visit {
   /* What a subtoken's urls have to list: this request, or the one that is asked about. */
   subtoken_text method, target;
   subtoken_text credential;
+  bool credential_in_query; /* and in no header */
   char query_credential[SUBTOKEN_TARGET_MAX];
 } st_visit;
 
 /* Find the credential and who it is, or reply why not. */
 bool st_visit_identify(st_visit *v, st_identity *identity) __attribute__((warn_unused_result));
+
+/* The decision endpoint: authorize.c. */
+void st_visit_authorize(st_visit *v);
 
 /* WWW-Authenticate. */
 void st_reply_challenge(st_reply *reply, const char *text);

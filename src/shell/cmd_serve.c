@@ -73,7 +73,13 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   }
   int log;
   if (!st_log_open(settings.log, &log, why)) return false;
-  bool changed = st_data_remember_settings(store, &settings, why) && st_live_change(&settings, why);
+  st_live *fresh = st_live_load(&settings, why);
+  bool changed = fresh != NULL && st_data_remember_settings(store, &settings, why);
+  if (changed) {
+    st_live_use(fresh);
+  } else if (fresh != NULL) {
+    st_live_give(fresh);
+  }
   st_log_use(log, changed);
   return changed;
 }
@@ -167,8 +173,8 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
   int code = ST_EXIT_FAILED;
   st_store *store = st_data_open(data, true, why);
   if (store == NULL) return st_complain(code, "serve: %s", why);
-  if (!st_data_remember_settings(store, settings, why) ||
-      !st_live_start(data->secrets, settings, why) || !st_log_start(settings->log, why)) {
+  if (!st_live_start(data->secrets, settings, why) ||
+      !st_data_remember_settings(store, settings, why) || !st_log_start(settings->log, why)) {
     st_complain(code, "serve: %s", why);
   } else if (!start_serving(settings, store, why)) {
     st_log_stop();

@@ -2,9 +2,11 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shell/log.h"
+#include "shell/policy_file.h"
 
 #define RING_FILE_MAX 8192
 #define AGAIN_US INT64_C(1000000)
@@ -45,8 +47,53 @@ const char *st_ring_load(const char *path, subtoken_ring *ring, char *why) {
   return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
 }
 
+/* ---- the route policy ---- */
+
+/* Shared by all pairs that came of the same settings. */
+struct st_live_policy {
+  atomic_int uses;
+  st_policy_file file;
+};
+
+static void give_policy(struct st_live_policy *policy) {
+  if (policy == NULL || atomic_fetch_sub(&policy->uses, 1) != 1) return;
+  st_policy_file_drop(&policy->file);
+  free(policy);
+}
+
+/* *policy is NULL when none is set. */
+static bool load_policy(const char *path, struct st_live_policy **policy, char *why) {
+  *policy = NULL;
+  if (path[0] == '\0') return true;
+  struct st_live_policy *fresh = calloc(1, sizeof *fresh);
+  if (fresh == NULL) {
+    snprintf(why, ST_WHY_MAX, "out of memory");
+    return false;
+  }
+  atomic_init(&fresh->uses, 1);
+  bool looked = st_policy_file_load(path, &fresh->file, why);
+  if (looked && fresh->file.policy != NULL) {
+    *policy = fresh;
+    return true;
+  }
+  const subtoken_policy_error *error = &fresh->file.error;
+  if (looked) {
+    snprintf(why, ST_WHY_MAX, "%.130s: line %zu, column %zu: %s", path, error->line, error->column,
+             error->text);
+  }
+  give_policy(fresh);
+  return false;
+}
+
+const subtoken_policy *st_live_policy(const st_live *live) {
+  return live->policy != NULL ? live->policy->file.policy : NULL;
+}
+
+/* ---- what is in force ---- */
+
 /* The stamp is taken before the file is read: a change in between is seen next time. */
-static st_live *load(const st_settings *settings, const char **event, char *why) {
+static st_live *load(const st_settings *settings, struct st_live_policy *policy, const char **event,
+                     char *why) {
   st_live *live = st_world_private(sizeof *live);
   if (live == NULL) {
     snprintf(why, ST_WHY_MAX, "out of memory");
@@ -57,7 +104,11 @@ static st_live *load(const st_settings *settings, const char **event, char *why)
   atomic_init(&live->uses, 1);
   if (!st_world_stamp_of(all.secrets, &live->stamp)) memset(&live->stamp, 0, sizeof live->stamp);
   *event = st_ring_load(all.secrets, &live->ring, why);
-  if (*event == NULL) return live;
+  if (*event == NULL) {
+    live->policy = policy;
+    if (policy != NULL) atomic_fetch_add(&policy->uses, 1);
+    return live;
+  }
   st_world_private_free(live, sizeof *live);
   return NULL;
 }
@@ -71,9 +122,8 @@ static void put_in_force(st_live *live) {
 }
 
 bool st_live_start(const char *secrets, const st_settings *settings, char *why) {
-  const char *event;
   all.secrets = secrets;
-  st_live *live = load(settings, &event, why);
+  st_live *live = st_live_load(settings, why);
   if (live == NULL) return false;
   put_in_force(live);
   return true;
@@ -84,7 +134,9 @@ void st_live_stop(void) {
 }
 
 void st_live_give(st_live *live) {
-  if (atomic_fetch_sub(&live->uses, 1) == 1) st_world_private_free(live, sizeof *live);
+  if (atomic_fetch_sub(&live->uses, 1) != 1) return;
+  give_policy(live->policy);
+  st_world_private_free(live, sizeof *live);
 }
 
 static st_live *current(void) {
@@ -103,10 +155,10 @@ static bool same(const st_world_stamp *a, const st_world_stamp *b) {
  * at again a second later, because the fault may not be the file's: no descriptor,
  * no memory.
  */
-static void try_ring(const st_world_stamp *seen, const st_settings *settings) {
+static void try_ring(const st_world_stamp *seen, const st_live *live) {
   char why[ST_WHY_MAX];
   const char *event;
-  st_live *fresh = load(settings, &event, why);
+  st_live *fresh = load(&live->settings, live->policy, &event, why);
   if (fresh != NULL) {
     put_in_force(fresh);
     st_log_event("ring_loaded", NULL);
@@ -122,7 +174,7 @@ static void reload_ring(const st_world_stamp *seen) {
   pthread_mutex_lock(&all.loading);
   st_live *live = current();
   bool known_bad = same(seen, &all.refused) && st_world_monotonic_us() < all.again_at_us;
-  if (!same(seen, &live->stamp) && !known_bad) try_ring(seen, &live->settings);
+  if (!same(seen, &live->stamp) && !known_bad) try_ring(seen, live);
   pthread_mutex_unlock(&all.loading);
   st_live_give(live);
 }
@@ -136,11 +188,24 @@ st_live *st_live_take(void) {
   return current();
 }
 
-bool st_live_change(const st_settings *settings, char *why) {
+st_live *st_live_load(const st_settings *settings, char *why) {
   const char *event;
+  struct st_live_policy *policy;
+  if (!load_policy(settings->policy, &policy, why)) return NULL;
+  st_live *live = load(settings, policy, &event, why);
+  give_policy(policy);
+  return live;
+}
+
+/* Not while another thread makes a new pair of the old settings. */
+void st_live_use(st_live *live) {
   pthread_mutex_lock(&all.loading);
-  st_live *fresh = load(settings, &event, why);
-  if (fresh != NULL) put_in_force(fresh);
+  put_in_force(live);
   pthread_mutex_unlock(&all.loading);
+}
+
+bool st_live_change(const st_settings *settings, char *why) {
+  st_live *fresh = st_live_load(settings, why);
+  if (fresh != NULL) st_live_use(fresh);
   return fresh != NULL;
 }

@@ -8,12 +8,13 @@
 
 #include "app/config.h"
 #include "shell/world.h"
-#include "subtoken/verify.h"
+#include "subtoken/policy.h"
 
 /* Read-only, in memory that is neither swapped nor dumped where the system allows. */
 typedef struct st_live {
   atomic_int uses;
   st_settings settings;
+  struct st_live_policy *policy; /* NULL: none is set */
   subtoken_ring ring;
   st_world_stamp stamp; /* of the secrets file that the ring was read from */
 } st_live;
@@ -27,7 +28,14 @@ void st_live_stop(void);
 st_live *st_live_take(void);
 void st_live_give(st_live *live);
 
-/* Put other settings in force, with the ring as it is now. */
+/* The route policy that these settings name, or NULL. It is read when they are put in force and
+ * stays as it was read, whatever happens to its file, until others are. */
+const subtoken_policy *st_live_policy(const st_live *live);
+
+/* Put other settings in force, with ring and policy as they are now: first all that can fail,
+ * then st_live_use, or st_live_give to let it be. */
+st_live *st_live_load(const st_settings *settings, char *why) __attribute__((warn_unused_result));
+void st_live_use(st_live *live);
 bool st_live_change(const st_settings *settings, char *why) __attribute__((warn_unused_result));
 
 /* Read and check a ring from a file. NULL when it is good; otherwise the word of

@@ -138,6 +138,8 @@ static void test_bad_values(void **state) {
       {"refresh_life", "\"x\"", whole},
       {"log", "1", string},
       {"log", "\"\"", string},
+      {"policy", "null", string},
+      {"policy", "\"\"", string},
       {"registration", "\"open\"", "can only be \"closed\""},
       {"registration", "false", "can only be \"closed\""},
       {"rate", "\"on\"", rate},
@@ -174,7 +176,7 @@ static void test_long_values(void **state) {
   static const struct {
     const char *name;
     int most;
-  } rows[] = {{"listen", 127}, {"log", ST_PATH_TEXT_MAX - 1}};
+  } rows[] = {{"listen", 127}, {"log", ST_PATH_TEXT_MAX - 1}, {"policy", ST_PATH_TEXT_MAX - 1}};
   for (size_t i = 0; i < COUNT(rows); i++) {
     snprintf(text, sizeof text, "{\"%s\":\"%0*d\"}", rows[i].name, rows[i].most, 7);
     must_read(text);

@@ -1,0 +1,199 @@
+/* The decision endpoint (interface section 10): a proxy tells of a request that it holds back
+ * and asks whether it may pass. What tells of it is strict, because whoever sends the request
+ * may have written some of it: two answers to the question which request it is are none.
+ */
+#include "app/params.h"
+#include "app/visit.h"
+#include "core/claims.h"
+
+#define ROUTE "/v2/authorize"
+
+/* ---- which request is it ---- */
+
+/* *value is that of the one header of this name; data NULL when there is none. */
+static bool one_header(const st_request *request, const char *name, subtoken_text *value) {
+  *value = (subtoken_text){NULL, 0};
+  for (size_t i = 0; i < request->header_count; i++) {
+    const st_header *header = &request->headers[i];
+    if (!st_text_is_nocase(header->name, name)) continue;
+    if (value->data != NULL) return false;
+    *value = header->value;
+  }
+  return true;
+}
+
+static bool has_header(const st_request *request, const char *name) {
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (st_text_is_nocase(request->headers[i].name, name)) return true;
+  }
+  return false;
+}
+
+/* One more source. Byte by byte: what two of them spell differently, two programs may read
+ * differently. */
+static const char *agree(st_visit *v, subtoken_text method, subtoken_text target) {
+  if (method.len == 0 || target.len == 0) {
+    return "the original request needs a target and a method";
+  }
+  if (target.len > SUBTOKEN_TARGET_MAX) return "the original target is longer than 8192 bytes";
+  if (v->target.len > 0 &&
+      (!st_text_equal(v->method, method) || !st_text_equal(v->target, target))) {
+    return "the original request is told in two ways that disagree";
+  }
+  v->method = method;
+  v->target = target;
+  return NULL;
+}
+
+static const char *from_headers(st_visit *v, const char *target_name, const char *method_name) {
+  subtoken_text target, method;
+  if (!one_header(v->request, target_name, &target) ||
+      !one_header(v->request, method_name, &method)) {
+    return "a header that tells of the original request is there twice";
+  }
+  if (target.data == NULL && method.data == NULL) return NULL;
+  return agree(v, method, target);
+}
+
+/* As it stands on the request line: no slash is collapsed here, because the API that gets the
+ * original request may not do so. */
+static const char *from_path(st_visit *v) {
+  static const char route[] = ROUTE "/";
+  size_t front = sizeof ROUTE - 1;
+  subtoken_text asked = v->request->target, start = asked;
+  if (start.len > sizeof route - 1) start.len = sizeof route - 1;
+  if (st_text_is(start, route)) {
+    return agree(v, v->request->method, (subtoken_text){asked.data + front, asked.len - front});
+  }
+  /* It came here by slashes that were collapsed: where the original begins is a guess. */
+  return v->path_len > front ? "the path in front of the original target must be " ROUTE : NULL;
+}
+
+/* Set method, target and query to those of the original request. NULL, or what is wrong. */
+static const char *find_original(st_visit *v) {
+  v->method = v->target = v->query = (subtoken_text){NULL, 0};
+  const char *problem = from_headers(v, "X-Original-URI", "X-Original-Method");
+  if (problem == NULL) problem = from_headers(v, "X-Forwarded-Uri", "X-Forwarded-Method");
+  if (problem == NULL) problem = from_path(v);
+  if (problem != NULL) return problem;
+  if (v->target.len == 0) {
+    return "which request? Neither headers nor a path behind " ROUTE " tell of one";
+  }
+  st_cutter cutter = {v->target, false};
+  subtoken_text path;
+  if (st_cut(&cutter, '?', &path)) v->query = cutter.rest;
+  return NULL;
+}
+
+/* ---- may it pass ---- */
+
+/* A body that a proxy cut off (Envoy says so) says nothing of the rest. */
+static unsigned policy_flags(const st_request *request) {
+  unsigned flags = 0;
+  subtoken_text partial;
+  bool known = one_header(request, "X-Envoy-Auth-Partial-Body", &partial);
+  bool whole = known && (partial.data == NULL || st_text_is(partial, "false"));
+  if (request->body.len > 0 && whole) flags |= SUBTOKEN_POLICY_BODY;
+  if (has_header(request, "Origin") && has_header(request, "Access-Control-Request-Method")) {
+    flags |= SUBTOKEN_POLICY_PREFLIGHT;
+  }
+  return flags;
+}
+
+static bool holds(st_visit *v, const subtoken_claims *grant, subtoken_text permission) {
+  if (st_claims_has_permission(grant, permission)) return true;
+  st_reply_lacks(v->reply, permission);
+  return false;
+}
+
+static bool body_allowed(st_visit *v, const subtoken_claims *grant) {
+  char scratch[ST_BODY_IN_MAX];
+  subtoken_rpc rpc;
+  if (subtoken_rpc_read(v->request->body, scratch, sizeof scratch, &rpc) != SUBTOKEN_OK) {
+    st_reply_error(v->reply, 400, "bad_request", "the body is no JSON-RPC that can be judged");
+    return false;
+  }
+  for (size_t i = 0; i < rpc.count; i++) {
+    if (!holds(v, grant, subtoken_rpc_need(&rpc, i))) return false;
+  }
+  return true;
+}
+
+/* The grant is what the store says now, not what the token says. */
+static bool policy_allows(st_visit *v, const subtoken_decision *decision,
+                          const subtoken_claims *grant) {
+  if (decision->access != SUBTOKEN_ACCESS_TOKEN) {
+    st_reply_error(v->reply, 403, "url", "the route policy does not allow this request");
+    st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_URL));
+    return false;
+  }
+  for (size_t i = 0; i < decision->needs_count; i++) {
+    if (!holds(v, grant, decision->needs[i])) return false;
+  }
+  return !decision->json_rpc || body_allowed(v, grant);
+}
+
+static void tell_permissions(st_reply *reply, const subtoken_claims *grant) {
+  char list[ST_PERMISSIONS_TEXT_MAX + 1];
+  st_writer writer = st_writer_on(list, sizeof list);
+  for (size_t i = 0; i < grant->permission_count; i++) {
+    if (i > 0) st_write_char(&writer, ',');
+    st_write_text(&writer, subtoken_claims_text(grant, grant->permissions[i]));
+  }
+  if (st_writer_end(&writer)) {
+    st_reply_header(reply, "X-Subtoken-Permissions", (subtoken_text){list, writer.len});
+  }
+}
+
+/* Who it is, in headers for the API behind the proxy. */
+static void tell(st_reply *reply, const st_identity *identity) {
+  const subtoken_claims *grant = &identity->grant;
+  char number[24];
+  st_writer writer = st_writer_on(number, sizeof number);
+  st_reply_header(reply, "X-Subtoken-Sub", subtoken_claims_text(grant, grant->sub));
+  st_reply_header(reply, "X-Subtoken-Key", st_text(identity->key.id));
+  if (identity->key.owner[0] != '\0') {
+    st_reply_header(reply, "X-Subtoken-Owner", st_text(identity->key.owner));
+  }
+  tell_permissions(reply, grant);
+  st_write_int(&writer, grant->exp);
+  if (grant->exp != ST_NEVER && st_writer_end(&writer)) {
+    st_reply_header(reply, "X-Subtoken-Expires", (subtoken_text){number, writer.len});
+  }
+  reply->status = 200;
+}
+
+static void judge(st_visit *v) {
+  st_identity identity;
+  subtoken_decision decision;
+  const subtoken_policy *policy = v->service->policy;
+  if (policy != NULL) {
+    if (subtoken_policy_find(policy, v->method, v->target, policy_flags(v->request), &decision) !=
+        SUBTOKEN_OK) {
+      st_reply_error(v->reply, 400, subtoken_result_name(SUBTOKEN_BAD_TARGET),
+                     "the request target can be read in more than one way");
+      return;
+    }
+    if (decision.access == SUBTOKEN_ACCESS_PUBLIC || decision.access == SUBTOKEN_ACCESS_PREFLIGHT) {
+      v->reply->status = 200;
+      return;
+    }
+  }
+  /* All credentials come in here, whatever their kind. */
+  if (!st_visit_identify(v, &identity)) return;
+  if (policy == NULL || policy_allows(v, &decision, &identity.grant)) tell(v->reply, &identity);
+}
+
+void st_visit_authorize(st_visit *v) {
+  const char *problem = find_original(v);
+  if (problem != NULL) {
+    st_reply_error(v->reply, 400, "bad_request", problem);
+  } else {
+    judge(v);
+  }
+  /* nginx takes a 400 of auth_request for an error of its own. */
+  if (v->reply->status == 400 && has_header(v->request, "X-Original-URI")) {
+    v->reply->status = 403;
+    v->reply->challenge[0] = '\0';
+  }
+}

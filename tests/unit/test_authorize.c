@@ -1,0 +1,531 @@
+/* authorize: which request is asked about, and whether it may pass. */
+#include "support.h"
+
+#include "app/service.h"
+#include "base/json.h"
+
+#define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
+#define KEY_ID "01234567-89AB-CDEF-0123-456789ABCDEF"
+#define OTHER_KEY "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210"
+#define SUB "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define AS_KEY "Authorization: Bearer " KEY "\n"
+#define ASK "/v2/authorize"
+#define UNAUTHORIZED "{\"text\":\"Invalid access token\"}"
+#define AMBIGUOUS "{\"text\":\"the request target can be read in more than one way\"}"
+
+/* ---- a store of one key ---- */
+
+static st_key stored;
+static bool broken; /* the store cannot be read */
+
+static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+  uint8_t wanted[ST_HASH_LEN];
+  (void)store;
+  if (broken) return ST_FOUND_ERROR;
+  if (!st_sha256(KEY, ST_KEY_LEN, wanted) || memcmp(digest, wanted, sizeof wanted) != 0) {
+    return ST_FOUND_NONE;
+  }
+  *key = stored;
+  return ST_FOUND;
+}
+
+static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+  (void)store;
+  if (broken) return ST_FOUND_ERROR;
+  if (!st_text_is(sub, SUB)) return ST_FOUND_NONE;
+  *key = stored;
+  return ST_FOUND;
+}
+
+static bool ready(void *store) {
+  (void)store;
+  return !broken;
+}
+
+static subtoken_ring ring;
+static st_settings settings;
+static st_rate rate;
+static st_service service = {.settings = &settings,
+                             .ring = &ring,
+                             .keys = {NULL, by_digest, by_sub},
+                             .rate = &rate,
+                             .ready = ready};
+
+static const char policy_text[] =
+    "{\"default\":\"deny\",\"preflight\":true,\"routes\":["
+    "{\"path\":\"/v2/account\",\"methods\":[\"GET\"],\"needs\":[\"account\"]},"
+    "{\"path\":\"/v2/bank\",\"needs\":[\"account\",\"inventories\"]},"
+    "{\"path\":\"/v2/characters/*\"},"
+    "{\"path\":\"/rpc\",\"methods\":[\"POST\"],\"json_rpc\":true},"
+    "{\"path\":\"/v2/items\",\"public\":true}]}";
+
+static int set_up(void **state) {
+  (void)state;
+  st_settings_default(&settings);
+  ring_with(&ring, "", TEST_SECRET);
+  broken = false;
+  service.policy = NULL;
+  memset(&stored, 0, sizeof stored);
+  memcpy(stored.id, KEY_ID, sizeof KEY_ID);
+  memcpy(stored.sub, SUB, sizeof SUB);
+  snprintf(stored.name, sizeof stored.name, "key");
+  snprintf(stored.owner, sizeof stored.owner, "J\xC3\xB8rn 100%%\r\nX-Subtoken-Sub: root");
+  snprintf(stored.permissions, sizeof stored.permissions, "account,guilds,history_api");
+  stored.expires_at = ST_NEVER;
+  assert_true(st_rate_start(&rate));
+  return 0;
+}
+
+static int set_up_policy(void **state) {
+  static void *memory;
+  subtoken_text text = {policy_text, sizeof policy_text - 1};
+  size_t size = subtoken_policy_size(text.len);
+  (void)set_up(state);
+  free(memory);
+  memory = malloc(size);
+  assert_non_null(memory);
+  return subtoken_policy_read(memory, size, text, &service.policy, NULL) == SUBTOKEN_OK ? 0 : -1;
+}
+
+/* ---- asking ---- */
+
+static st_reply reply;
+
+/* headers: "Name: value" lines, each ended by \n; all in heap blocks of their exact size that
+ * are gone when the reply is looked at. */
+static int ask(const char *method, const char *target, const char *headers, const char *body) {
+  subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
+                            exact_string(body)};
+  st_header list[16];
+  size_t count = 0;
+  st_cutter cutter = {parts[2], parts[2].len == 0};
+  subtoken_text line;
+  while (st_cut(&cutter, '\n', &line) && line.len > 0) {
+    st_cutter colon = {line, false};
+    assert_true(count < COUNT(list));
+    assert_true(st_cut(&colon, ':', &list[count].name) && colon.rest.len > 0);
+    list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
+    count++;
+  }
+  st_request request = {.method = parts[0],
+                        .target = parts[1],
+                        .headers = list,
+                        .header_count = count,
+                        .body = parts[3],
+                        .now = NOW,
+                        .now_us = 1000000};
+  memset(&reply, 0x5A, sizeof reply);
+  st_service_answer(&service, &request, &reply);
+  for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
+  static char copy[ST_REPLY_BODY_MAX];
+  memcpy(copy, reply.body, reply.body_len);
+  assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));
+  assert_true((reply.status == 200) == (reply.body_len == 0));
+  assert_true(reply.status == 200 || reply.headers_len == 0);
+  return reply.status;
+}
+
+static int get(const char *target, const char *headers) {
+  return ask("GET", target, headers, "");
+}
+
+/* The path form, with any credential. */
+static int may(const char *method, const char *original, const char *headers) {
+  char target[300];
+  snprintf(target, sizeof target, ASK "%s", original);
+  return ask(method, target, headers, "");
+}
+
+static void check_body(const char *expected) {
+  CHECK(reply.body_len == strlen(expected) && memcmp(reply.body, expected, reply.body_len) == 0,
+        "the body is %.*s", (int)reply.body_len, reply.body);
+}
+
+static void check_headers(const char *expected) {
+  CHECK(reply.headers_len == strlen(expected) &&
+            memcmp(reply.headers, expected, reply.headers_len) == 0,
+        "the headers are %.*s", (int)reply.headers_len, reply.headers);
+}
+
+/* A header line with a subtoken of the key; urls NULL: unrestricted. */
+static const char *subtoken(const char *permissions, const char *urls, const char *format) {
+  static char line[SUBTOKEN_ISSUED_MAX + 200], token[SUBTOKEN_ISSUED_MAX + 1];
+  static subtoken_claims claims;
+  size_t len;
+  claims = grant_of(permissions, urls);
+  claims.iat = NOW - 1000;
+  claims.exp = NOW + 60;
+  assert_true(st_claims_set_sub(&claims, ST_TEXT(SUB)));
+  assert_int_equal(subtoken_issue(&ring, &claims, token, sizeof token, &len), SUBTOKEN_OK);
+  st_writer writer = st_writer_on(line, sizeof line);
+  for (; *format != '\0'; format++) {
+    if (*format == '@') {
+      st_write_string(&writer, token);
+    } else {
+      st_write_char(&writer, *format);
+    }
+  }
+  assert_true(st_writer_end(&writer));
+  return line;
+}
+
+#define BEARER "Authorization: Bearer @\n"
+
+/* ---- which request it is ---- */
+
+#define NGINX(method, uri) "X-Original-Method: " method "\nX-Original-URI: " uri "\n"
+#define TRAEFIK(method, uri) "X-Forwarded-Method: " method "\nX-Forwarded-Uri: " uri "\n"
+
+static void test_sources(void **state) {
+  (void)state;
+  static const struct {
+    const char *method, *target, *headers;
+    int status;
+  } rows[] = {
+      {"GET", ASK, NGINX("GET", "/a"), 200},
+      {"POST", ASK, NGINX("GET", "/a"), 200},
+      {"OPTIONS", ASK, NGINX("GET", "/a"), 200},
+      {"PROPFIND", ASK, NGINX("GET", "/a"), 200},
+      {"HEAD", ASK, NGINX("GET", "/a"), 200},
+      {"GET", ASK, "x-original-uri: /a\nx-oRIGINAL-mETHOD: GET\n", 200},
+      {"GET", ASK "?x=1", NGINX("GET", "/a"), 200},
+      {"GET", ASK, TRAEFIK("GET", "/a"), 200},
+      {"GET", ASK "/a", "", 200},
+      {"PATCH", ASK "/a?b=c", "", 200},
+      {"GET", ASK "/", "", 200},
+      {"GET", ASK "/?", "", 200},
+      {"GET", ASK "//a", "", 200},
+      /* none, or half of one */
+      {"GET", ASK, "", 400},
+      {"GET", ASK "?", "", 400},
+      {"GET", ASK "?/a", "", 400},
+      {"GET", ASK, "X-Forwarded-Uri: /a\n", 400},
+      {"GET", ASK, "X-Forwarded-Method: GET\n", 400},
+      {"GET", ASK, "X-Original-Method: GET\n", 400},
+      {"GET", ASK, "X-Original-URI: /a\n", 403},
+      {"GET", ASK, "X-Original-URI: /a\nX-Forwarded-Method: GET\n", 403},
+      {"GET", ASK, "X-Forwarded-Uri: /a\nX-Original-Method: GET\n", 400},
+      {"GET", ASK, NGINX("", "/a"), 403},
+      {"GET", ASK, NGINX("GET", ""), 403},
+      {"GET", ASK, TRAEFIK("", "/a"), 400},
+      {"GET", ASK, TRAEFIK("GET", ""), 400},
+      {"GET", ASK "/a", "X-Forwarded-Uri: /a\n", 400},
+      {"GET", ASK "/a", "X-Original-Method: GET\n", 400},
+      /* twice, even when they agree */
+      {"GET", ASK, NGINX("GET", "/a") "X-Original-URI: /a\n", 403},
+      {"GET", ASK, NGINX("GET", "/a") "X-Original-Method: GET\n", 403},
+      {"GET", ASK, TRAEFIK("GET", "/a") "X-Forwarded-Uri: /a\n", 400},
+      {"GET", ASK, TRAEFIK("GET", "/a") "x-forwarded-method: GET\n", 400},
+      /* two sources */
+      {"GET", ASK, NGINX("GET", "/a") TRAEFIK("GET", "/a"), 200},
+      {"GET", ASK, NGINX("GET", "/a") TRAEFIK("GET", "/b"), 403},
+      {"GET", ASK, NGINX("GET", "/a") TRAEFIK("POST", "/a"), 403},
+      {"GET", ASK, NGINX("GET", "/a") TRAEFIK("get", "/a"), 403},
+      {"GET", ASK, NGINX("GET", "/a") TRAEFIK("GET", "/%61"), 403},
+      {"GET", ASK, NGINX("GET", "/a") TRAEFIK("GET", "/a?"), 403},
+      {"GET", ASK, NGINX("GET", "/a") "X-Forwarded-Method: GET\n", 403},
+      {"GET", ASK "/a", NGINX("GET", "/a"), 200},
+      {"GET", ASK "/a", NGINX("GET", "/a") TRAEFIK("GET", "/a"), 200},
+      {"GET", ASK "/a", NGINX("GET", "/b"), 403},
+      {"POST", ASK "/a", NGINX("GET", "/a"), 403},
+      {"GET", ASK "/a", TRAEFIK("GET", "/a"), 200},
+      {"GET", ASK "/a", TRAEFIK("GET", "/b"), 400},
+      {"POST", ASK "/a", TRAEFIK("GET", "/a"), 400},
+      {"GET", ASK "/a?x", TRAEFIK("GET", "/a"), 400},
+      {"GET", ASK "/", TRAEFIK("GET", "/a"), 400},
+      /* slashes: those of our own path may repeat, those of the original are its own */
+      {"GET", "/v2//authorize", NGINX("GET", "/a"), 200},
+      {"GET", "/v2//authorize/a", "", 400},
+      {"GET", "/v2//authorize/a", TRAEFIK("GET", "/a"), 400},
+      {"GET", "/v2/authorize%2Fa", "", 404},
+      {"GET", "/v2/authorized", "", 404},
+      {"GET", "//v2/authorize/a", "", 404},
+      {"GET", "/V2/authorize/a", "", 404},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char headers[600];
+    snprintf(headers, sizeof headers, "%s" AS_KEY, rows[i].headers);
+    int status = ask(rows[i].method, rows[i].target, headers, "");
+    CHECK(status == rows[i].status, "row %zu: %s %s %s is %d", i, rows[i].method, rows[i].target,
+          rows[i].headers, status);
+  }
+  assert_int_equal(ask("HEAD", ASK "/a", AS_KEY, ""), 200);
+  assert_true(reply.head);
+}
+
+/* A url of a subtoken is held against the original bytes, never against our own request. */
+static void test_restricted(void **state) {
+  (void)state;
+  static const struct {
+    const char *method, *target, *headers;
+    int status;
+  } rows[] = {
+      {"GET", ASK "/v2/a", "", 200},
+      {"POST", ASK "/v2/a", "", 403},
+      {"HEAD", ASK "/v2/a", "", 200},
+      {"GET", ASK "/v2/a?x=/v2/b", "", 200},
+      {"GET", ASK "/v2/b", "", 403},
+      {"GET", ASK "/v2//a", "", 400},
+      {"GET", ASK "//v2/a", "", 400},
+      {"GET", ASK "/v2/x/../a", "", 400},
+      {"GET", ASK "/v2%2Fa", "", 400},
+      {"POST", ASK, NGINX("GET", "/v2/a"), 200},
+      {"GET", ASK, NGINX("POST", "/v2/a"), 403},
+      {"GET", ASK, NGINX("GET", "/v2//a"), 403},
+      {"GET", ASK, TRAEFIK("GET", "/v2//a"), 400},
+      {"GET", ASK, TRAEFIK("GET", "v2/a"), 400},
+      {"GET", ASK, TRAEFIK("GET", "http://api/v2/a"), 400},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char format[300];
+    snprintf(format, sizeof format, "%s" BEARER, rows[i].headers);
+    int status = ask(rows[i].method, rows[i].target, subtoken("account", "GET:/v2/a", format), "");
+    CHECK(status == rows[i].status, "row %zu: %s %s %s is %d", i, rows[i].method, rows[i].target,
+          rows[i].headers, status);
+  }
+  /* One that lists the endpoint alone gets nowhere with it. */
+  assert_int_equal(get(ASK "/v2/a", subtoken("account", "/v2/authorize/*,/v2/authorize", BEARER)),
+                   403);
+  check_body("{\"text\":\"this subtoken does not list this url\"}");
+  assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
+}
+
+static void test_long_target(void **state) {
+  (void)state;
+  static char headers[SUBTOKEN_TARGET_MAX + 300];
+  for (int more = 0; more < 2; more++) {
+    snprintf(headers, sizeof headers, AS_KEY "X-Forwarded-Method: GET\nX-Forwarded-Uri: /%0*d\n",
+             SUBTOKEN_TARGET_MAX - 1 + more, 7);
+    assert_int_equal(get(ASK, headers), more == 0 ? 200 : 400);
+  }
+}
+
+/* ---- who asks ---- */
+
+static void test_credentials(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *headers;
+    int status;
+  } rows[] = {
+      {ASK "/a", "", 401},
+      {ASK "/a", "Authorization: Bearer " OTHER_KEY "\n", 401},
+      {ASK "/a", "X-API-Key: " KEY "\n", 200},
+      {ASK "/a?access_token=" KEY, "", 200},
+      {ASK "/a?x=1&access_token=" KEY, AS_KEY, 200},
+      {ASK "/a?access_token=" OTHER_KEY, AS_KEY, 400},
+      {ASK "/a?access_token=%GG", "", 400},
+      {ASK "/a", AS_KEY AS_KEY, 400},
+      /* of the original target alone */
+      {ASK, NGINX("GET", "/a?access_token=" KEY), 200},
+      {ASK, TRAEFIK("GET", "/a?access_token=" KEY), 200},
+      {ASK, NGINX("GET", "/a?access_token=" OTHER_KEY) AS_KEY, 403},
+      {ASK "?access_token=" KEY, NGINX("GET", "/a"), 401},
+      {ASK "?access_token=" OTHER_KEY, NGINX("GET", "/a") AS_KEY, 200},
+      /* what anybody may have written */
+      {ASK "/a", "X-Forwarded-Authorization: Bearer " KEY "\n", 401},
+      {ASK "/a", "X-Subtoken-Sub: " SUB "\nX-Subtoken-Key: " KEY "\n", 401},
+      {ASK "/a", "X-Forwarded-User: root\nX-Original-Authorization: Bearer " KEY "\n", 401},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int status = get(rows[i].target, rows[i].headers);
+    CHECK(status == rows[i].status, "row %zu is %d", i, status);
+    if (status == 401) check_body(UNAUTHORIZED);
+  }
+  assert_int_equal(get(ASK "/a", ""), 401);
+  assert_string_equal(reply.challenge, "Bearer");
+  assert_int_equal(get(ASK, NGINX("GET", "/a") "Authorization: Bearer x\n"), 401);
+  assert_string_equal(reply.challenge, "Bearer error=\"invalid_token\"");
+  assert_int_equal(get(ASK "/a", AS_KEY AS_KEY), 400);
+  assert_string_equal(reply.challenge, "Bearer error=\"invalid_request\"");
+  assert_int_equal(get(ASK, NGINX("GET", "/a") AS_KEY AS_KEY), 403);
+  assert_string_equal(reply.challenge, "");
+}
+
+static void test_who(void **state) {
+  (void)state;
+  static const char front[] = "X-Subtoken-Sub: " SUB "\r\nX-Subtoken-Key: " KEY_ID "\r\n";
+  static const char owner[] =
+      "X-Subtoken-Owner: J%C3%B8rn%20100%25%0D%0AX-Subtoken-Sub:%20root\r\n";
+  char expected[600];
+  assert_int_equal(get(ASK "/a", AS_KEY), 200);
+  snprintf(expected, sizeof expected, "%s%sX-Subtoken-Permissions: account,guilds,history_api\r\n",
+           front, owner);
+  check_headers(expected);
+  stored.expires_at = NOW + 5;
+  stored.owner[0] = '\0';
+  assert_int_equal(get(ASK "/a", AS_KEY), 200);
+  snprintf(expected, sizeof expected,
+           "%sX-Subtoken-Permissions: account,guilds,history_api\r\nX-Subtoken-Expires: %lld\r\n",
+           front, (long long)NOW + 5);
+  check_headers(expected);
+  stored.expires_at = ST_NEVER;
+  /* A subtoken's permissions, in its own order, less those that the key has lost. */
+  assert_int_equal(get(ASK "/a", subtoken("guilds,wallet,account", NULL, BEARER)), 200);
+  snprintf(expected, sizeof expected,
+           "%sX-Subtoken-Permissions: guilds,account\r\nX-Subtoken-Expires: %lld\r\n", front,
+           (long long)NOW + 60);
+  check_headers(expected);
+  assert_int_equal(get(ASK "/a", subtoken("", NULL, BEARER)), 200);
+  snprintf(expected, sizeof expected, "%sX-Subtoken-Permissions: \r\nX-Subtoken-Expires: %lld\r\n",
+           front, (long long)NOW + 60);
+  check_headers(expected);
+}
+
+/* The longest owner and permissions that the store can hold all fit. */
+static void test_longest(void **state) {
+  (void)state;
+  memset(stored.owner, '\xC3', ST_NAME_MAX);
+  size_t len = 0;
+  for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
+    int wrote = snprintf(stored.permissions + len, sizeof stored.permissions - len, "%s%0*d",
+                         i == 0 ? "" : ",", SUBTOKEN_PERMISSION_MAX, i);
+    len += (size_t)wrote;
+  }
+  stored.expires_at = NOW + 5;
+  assert_int_equal(get(ASK "/a", AS_KEY), 200);
+  reply.headers[reply.headers_len] = '\0';
+  assert_non_null(strstr(reply.headers, "X-Subtoken-Owner: %C3%C3"));
+  assert_non_null(strstr(reply.headers, stored.permissions));
+  assert_non_null(strstr(reply.headers, "X-Subtoken-Expires: "));
+}
+
+static void test_refused(void **state) {
+  (void)state;
+  broken = true;
+  assert_int_equal(get(ASK "/a", AS_KEY), 503);
+  assert_true(reply.retry_after > 0);
+  assert_int_equal(get(ASK, subtoken("account", NULL, NGINX("GET", "/a") BEARER)), 503);
+  broken = false;
+  stored.disabled = true;
+  assert_int_equal(get(ASK "/a", AS_KEY), 401);
+  check_body(UNAUTHORIZED);
+  assert_int_equal(get(ASK "/a", subtoken("account", NULL, BEARER)), 401);
+  check_body(UNAUTHORIZED);
+  assert_string_equal(reply.challenge, "Bearer error=\"invalid_token\"");
+}
+
+/* ---- with a policy ---- */
+
+static void test_policy(void **state) {
+  (void)state;
+  static const char *const none = "Accept: x\n";
+  static const struct {
+    const char *method, *original, *permissions, *urls; /* no permissions: no credential */
+    int status;
+    const char *text;
+  } rows[] = {
+      {"GET", "/v2/account", "account", NULL, 200, NULL},
+      {"HEAD", "/v2/account", "account", NULL, 200, NULL},
+      {"GET", "/v2/account", "guilds", NULL, 403, "requires scope account"},
+      {"POST", "/v2/account", "account", NULL, 403, "the route policy does not allow this request"},
+      {"GET", "/v2/bank", "account", NULL, 403, "requires scope inventories"},
+      /* in the token, but the key has it no longer */
+      {"GET", "/v2/bank", "account,inventories", NULL, 403, "requires scope inventories"},
+      {"DELETE", "/v2/characters/x", "", NULL, 200, NULL},
+      {"GET", "/v2/nowhere", "account", NULL, 403, "the route policy does not allow this request"},
+      {"GET", "/v2/account/", "account", NULL, 403, "the route policy does not allow this request"},
+      {"GET", "/v2/account", "account", "/v2/bank", 403, "this subtoken does not list this url"},
+      {"GET", "/v2/account", NULL, NULL, 401, "Invalid access token"},
+      {"GET", "/v2/nowhere", NULL, NULL, 401, "Invalid access token"},
+      {"GET", "/v2/items", NULL, NULL, 200, NULL},
+      {"PUT", "/v2/items?access_token=%GG", NULL, NULL, 200, NULL},
+      {"GET", "/v2//items", NULL, NULL, 400, "the request target can be read in more than one way"},
+      {"POST", "/rpc", "history_api", NULL, 403, "the route policy does not allow this request"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char expected[200];
+    const char *headers =
+        rows[i].permissions == NULL ? none : subtoken(rows[i].permissions, rows[i].urls, BEARER);
+    int status = may(rows[i].method, rows[i].original, headers);
+    CHECK(status == rows[i].status, "row %zu is %d", i, status);
+    snprintf(expected, sizeof expected, "{\"text\":\"%s\"}", rows[i].text);
+    if (rows[i].text != NULL) check_body(expected);
+    assert_true((reply.headers_len > 0) == (status == 200 && rows[i].permissions != NULL));
+  }
+  assert_int_equal(may("GET", "/v2/bank", AS_KEY), 403);
+  assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
+}
+
+/* A target that can be read in two ways goes before all else, for whole keys too. */
+static void test_policy_order(void **state) {
+  (void)state;
+  assert_int_equal(may("GET", "/v2/x/../account", AS_KEY), 400);
+  check_body(AMBIGUOUS);
+  assert_int_equal(get(ASK, NGINX("GET", "/v2//account") AS_KEY), 403);
+  check_body(AMBIGUOUS);
+  assert_int_equal(may("GET", "/v2/x/../account", AS_KEY AS_KEY), 400);
+  check_body(AMBIGUOUS);
+  assert_int_equal(may("GET", "/v2/nowhere", AS_KEY AS_KEY), 400);
+  check_body("{\"text\":\"more than one credential\"}");
+  broken = true;
+  assert_int_equal(may("GET", "/v2/nowhere", AS_KEY), 503);
+  assert_int_equal(may("GET", "/v2/items", AS_KEY), 200); /* not looked at */
+  assert_int_equal((int)reply.headers_len, 0);
+  assert_string_equal(reply.event.credential, "");
+}
+
+static void test_preflight(void **state) {
+  (void)state;
+#define CORS "Origin: https://a.example\nAccess-Control-Request-Method: PUT\n"
+  assert_int_equal(may("OPTIONS", "/v2/account", CORS), 200);
+  assert_int_equal((int)reply.headers_len, 0);
+  assert_int_equal(get(ASK, NGINX("OPTIONS", "/v2/nowhere") CORS), 200);
+  assert_int_equal(get(ASK, TRAEFIK("OPTIONS", "/v2/account") CORS), 200);
+  /* asked with OPTIONS about something else, or only half a preflight */
+  assert_int_equal(ask("OPTIONS", ASK, TRAEFIK("GET", "/v2/account") CORS, ""), 401);
+  assert_int_equal(may("GET", "/v2/account", CORS), 401);
+  assert_int_equal(may("OPTIONS", "/v2/account", "Origin: https://a.example\n"), 401);
+  assert_int_equal(may("OPTIONS", "/v2/account", "Access-Control-Request-Method: PUT\n"), 401);
+  assert_int_equal(may("OPTIONS", "/v2//account", CORS), 400);
+  service.policy = NULL;
+  assert_int_equal(may("OPTIONS", "/v2/account", CORS), 401);
+}
+
+static int rpc(const char *headers, const char *body) {
+  return ask("POST", ASK "/rpc", headers, body);
+}
+
+static void test_json_rpc(void **state) {
+  (void)state;
+#define HISTORY "{\"method\":\"call\",\"params\":[\"history\",\"x\",[]]}"
+#define DATABASE "{\"method\":\"get_objects\"}"
+  assert_int_equal(rpc(AS_KEY, HISTORY), 200);
+  assert_int_equal(rpc(AS_KEY, DATABASE), 403);
+  check_body("{\"text\":\"requires scope database_api\"}");
+  assert_int_equal(rpc(AS_KEY, "[" HISTORY "," DATABASE "]"), 403);
+  assert_int_equal(rpc(AS_KEY, "[" HISTORY "," HISTORY "]"), 200);
+  assert_int_equal(rpc(AS_KEY, HISTORY "x"), 400);
+  assert_int_equal(rpc(AS_KEY, "[]"), 400);
+  assert_int_equal(rpc(AS_KEY, "{\"method\":\"a\",\"method\":\"b\"}"), 400);
+  /* no body, or not all of it; and a body that nobody may see read */
+  assert_int_equal(rpc(AS_KEY, ""), 403);
+  assert_int_equal(rpc(AS_KEY "X-Envoy-Auth-Partial-Body: true\n", HISTORY), 403);
+  assert_int_equal(rpc(AS_KEY "X-Envoy-Auth-Partial-Body: false\n", HISTORY), 200);
+  assert_int_equal(rpc("Accept: x\n", "[]"), 401);
+  assert_int_equal(rpc(subtoken("account", NULL, BEARER), HISTORY), 403);
+  check_body("{\"text\":\"requires scope history_api\"}");
+  /* in the token, but the key has it no longer */
+  assert_int_equal(rpc(subtoken("history_api,database_api", NULL, BEARER), DATABASE), 403);
+  /* longer than any body that is read */
+  static char longer[ST_REPLY_BODY_MAX];
+  snprintf(longer, sizeof longer, "%9000s", HISTORY);
+  assert_int_equal(rpc(AS_KEY, longer), 400);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_sources, set_up),
+      cmocka_unit_test_setup(test_restricted, set_up),
+      cmocka_unit_test_setup(test_long_target, set_up),
+      cmocka_unit_test_setup(test_credentials, set_up),
+      cmocka_unit_test_setup(test_who, set_up),
+      cmocka_unit_test_setup(test_longest, set_up),
+      cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_policy, set_up_policy),
+      cmocka_unit_test_setup(test_policy_order, set_up_policy),
+      cmocka_unit_test_setup(test_preflight, set_up_policy),
+      cmocka_unit_test_setup(test_json_rpc, set_up_policy),
+  };
+  return cmocka_run_group_tests_name("authorize", tests, NULL, NULL);
+}
