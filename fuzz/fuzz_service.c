@@ -261,6 +261,10 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   static st_json json;
   static char copy[ST_REPLY_BODY_MAX];
   subtoken_text name, value;
+  if (reply->payload.data == NULL && reply->body_len == 0) { /* what may pass, and for whom */
+    HOLD(used(reply) != NULL && reply->headers_len > 0);
+    return;
+  }
   memcpy(copy, reply->body, reply->body_len);
   st_json_start(&json, copy, reply->body_len);
   HOLD(st_json_object(&json) && st_json_member(&json, &name));

@@ -310,15 +310,21 @@ static void clear(st_reply *reply) {
   reply->headers[0] = reply->body[0] = '\0';
 }
 
+/* Its two buffers need no zeros. */
+static void begin(st_visit *v, const st_service *service, const st_request *request,
+                  st_reply *reply) {
+  v->service = service;
+  v->request = request;
+  v->reply = reply;
+  v->path_len = 0;
+  v->path_cut = v->credential_in_query = false;
+  v->query = v->credential = (subtoken_text){NULL, 0};
+  v->method = request->method;
+}
+
 void st_service_answer(const st_service *service, const st_request *request, st_reply *reply) {
-  st_visit v; /* its two buffers need no zeros */
-  v.service = service;
-  v.request = request;
-  v.reply = reply;
-  v.path_len = 0;
-  v.path_cut = v.credential_in_query = false;
-  v.query = v.credential = (subtoken_text){NULL, 0};
-  v.method = request->method;
+  st_visit v;
+  begin(&v, service, request, reply);
   clear(reply);
   reply->head = st_text_is(request->method, "HEAD");
   if (request->target.len > SUBTOKEN_TARGET_MAX) {
