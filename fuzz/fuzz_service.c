@@ -56,7 +56,7 @@ static bool ready(void *store) {
   return true;
 }
 
-static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
+static st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
 
 /* ---- the keys and tokens ---- */
 
@@ -87,6 +87,18 @@ static void make_subtoken(size_t parent, const char *const *urls, size_t url_cou
   made->key_id = keys[parent].id;
 }
 
+static void make_policy(void) {
+  static const char text[] =
+      "{\"default\":\"token\",\"preflight\":true,\"routes\":["
+      "{\"path\":\"/a\",\"methods\":[\"GET\"],\"needs\":[\"guilds\"]},"
+      "{\"path\":\"/rpc\",\"json_rpc\":true},{\"path\":\"/open/*\",\"public\":true}]}";
+  subtoken_text policy = {text, sizeof text - 1};
+  static _Alignas(8) char memory[16384];
+  size_t size = subtoken_policy_size(policy.len);
+  HOLD(size <= sizeof memory &&
+       subtoken_policy_read(memory, size, policy, &service.policy, NULL) == SUBTOKEN_OK);
+}
+
 static void make_all(void) {
   static const char first[] =
       "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF";
@@ -99,6 +111,7 @@ static void make_all(void) {
   HOLD(st_rate_start(&rate));
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
+  make_policy();
   make_key(0, first, "plain", "account,guilds,inventories", ST_NEVER);
   make_key(1, second, "\"\\\x1b[31m\n\xC3\xAB", "account", NOW + 1000);
   make_subtoken(0, NULL, 0, NOW + 5000);
@@ -123,7 +136,9 @@ static void check_status(const st_reply *reply) {
   bool found = false;
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= reply->status == known[i];
   HOLD(found);
-  HOLD((reply->body_len == 0) == (reply->status == 204));
+  HOLD(reply->status != 204 || reply->body_len == 0);
+  HOLD(reply->body_len > 0 || reply->status == 200 || reply->status == 204);
+  HOLD(reply->headers_len == 0 || (reply->status == 200 && reply->body_len == 0));
   HOLD((reply->allow != NULL) == (reply->status == 204 || reply->status == 405));
   HOLD(reply->preflight == (reply->status == 204));
   HOLD(reply->status != 401 || strncmp(reply->challenge, "Bearer", 6) == 0);
@@ -207,6 +222,36 @@ static void check_listed(const credential *by, subtoken_text method, const char 
   HOLD(subtoken_url_match(&by->grant, method, st_text(path)) == SUBTOKEN_OK);
 }
 
+/* A proxy was told that a request may pass: nobody else's name, and no line too many. */
+static void check_passed(const st_reply *reply, const st_request *request) {
+  static const char *const names[] = {
+      "X-Subtoken-Sub: ", "X-Subtoken-Key: ", "X-Subtoken-Permissions: "};
+  static const char path[] = "/v2/authorize";
+  size_t lines = 0;
+  HOLD(holds(request->target.data, request->target.len, "authorize"));
+  if (reply->headers_len == 0) return; /* public, or a preflight */
+  const credential *by = used(reply);
+  HOLD(by != NULL && strcmp(reply->event.key_id, by->key_id) == 0);
+  HOLD(holds(reply->headers, reply->headers_len, by->key_id));
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    HOLD(holds(reply->headers, reply->headers_len, names[i]));
+  }
+  for (size_t i = 0; i < reply->headers_len; i++) {
+    HOLD(reply->headers[i] == '\r' || reply->headers[i] == '\n' || reply->headers[i] >= ' ');
+    lines += reply->headers[i] == '\n';
+  }
+  HOLD(lines <= 5);
+  for (size_t i = 0; i < CREDENTIALS; i++) {
+    HOLD(!holds(reply->headers, reply->headers_len, credentials[i].text));
+  }
+  /* Told by the path: headers that tell of it, too, agree. */
+  size_t front = sizeof path - 1;
+  bool by_path = request->target.len > front && memcmp(request->target.data, path, front) == 0 &&
+                 request->target.data[front] == '/';
+  subtoken_text original = {request->target.data + front, request->target.len - front};
+  HOLD(!by_path || subtoken_url_match(&by->grant, request->method, original) == SUBTOKEN_OK);
+}
+
 static void check_success(const st_reply *reply, subtoken_text method) {
   static st_json json;
   static char copy[ST_REPLY_BODY_MAX];
@@ -235,9 +280,13 @@ static void check(const st_request *request) {
   st_service_answer(&service, request, &reply);
   check_status(&reply);
   check_body(&reply);
-  if (reply.status == 200) check_success(&reply, request->method);
+  bool passed = reply.status == 200 && reply.body_len == 0;
+  if (passed) check_passed(&reply, request);
+  if (reply.status == 200 && !passed) check_success(&reply, request->method);
   HOLD(reply.head == st_text_is(request->method, "HEAD"));
-  if (!st_text_is(request->method, "GET")) return;
+  /* What is asked with GET and with HEAD of the decision endpoint are two questions. */
+  bool decides = holds(request->target.data, request->target.len, "authorize");
+  if (!st_text_is(request->method, "GET") || decides) return;
   st_request head = *request;
   head.method = ST_TEXT("HEAD");
   st_service_answer(&service, &head, &again);

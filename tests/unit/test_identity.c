@@ -50,7 +50,8 @@ static bool ready(void *store) {
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
-static const st_service service = {&settings, &ring, {&stored, by_digest, by_sub}, &rate, ready, NULL};
+static const st_service service = {&settings, &ring, {&stored, by_digest, by_sub},
+                                   &rate,     ready, NULL};
 
 static st_identity identity;
 static const char *event;
