@@ -10,6 +10,7 @@ local IDENTITY = {
 -- above all no X-Forwarded-Uri that a caller wrote.
 local ASKED = { "authorization", "x-api-key", "origin", "access-control-request-method" }
 local PASSED_BACK = { "www-authenticate", "retry-after", "access-control-allow-origin" }
+local refusals = { [400] = true, [401] = true, [403] = true, [503] = true }
 local UNDECIDED =
 	'{"text":"it cannot be decided now whether this request may pass; try again later"}'
 
@@ -56,6 +57,12 @@ local function refuse(txn, status, headers, body)
 	txn:done(reply)
 end
 
+-- The server's own answers are JSON; HAProxy's 503, when nobody answers, is not.
+local function answered(headers)
+	local kind = headers["content-type"] and headers["content-type"][0] or ""
+	return kind:find("application/json", 1, true) == 1
+end
+
 local function ask(method, target, given)
 	local headers = { ["x-original-uri"] = { target }, ["x-original-method"] = { method } }
 	for _, name in ipairs(ASKED) do
@@ -83,13 +90,13 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 		end
 		local passed = without_token(target)
 		if passed ~= target then txn.http:req_set_uri(passed) end
-	elseif status == 400 or status == 401 or status == 403 or status == 503 then
+	elseif refusals[status] and answered(headers) then
 		local back = {}
 		for _, name in ipairs(PASSED_BACK) do
 			if headers[name] then back[name] = headers[name][0] end
 		end
 		refuse(txn, status, back, answer.body)
-	else
+	else -- no connection, no answer in time (a 503 of HAProxy's own), or no sense in it
 		refuse(txn, 503, { ["retry-after"] = "5" }, UNDECIDED)
 	end
 end)
