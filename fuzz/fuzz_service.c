@@ -99,13 +99,13 @@ static st_changed no_key_to_disable(void *context, const char *id, bool disabled
 }
 
 static const st_key_changes key_changes = {NULL, no_key, no_key_to_disable, no_key};
-static const st_service service = {.settings = &settings,
-                                   .ring = &ring,
-                                   .keys = {NULL, by_digest, by_sub},
-                                   .rate = &rate,
-                                   .ready = ready,
-                                   .changes = &key_changes,
-                                   .feed = {NULL, current, changes}};
+static st_service service = {.settings = &settings,
+                             .ring = &ring,
+                             .keys = {NULL, by_digest, by_sub},
+                             .rate = &rate,
+                             .ready = ready,
+                             .changes = &key_changes,
+                             .feed = {NULL, current, changes}};
 
 /* ---- the keys and tokens ---- */
 
@@ -136,6 +136,18 @@ static void make_subtoken(size_t parent, const char *const *urls, size_t url_cou
   made->key_id = keys[parent].id;
 }
 
+static void make_policy(void) {
+  static const char text[] =
+      "{\"default\":\"token\",\"preflight\":true,\"routes\":["
+      "{\"path\":\"/a\",\"methods\":[\"GET\"],\"needs\":[\"guilds\"]},"
+      "{\"path\":\"/rpc\",\"json_rpc\":true},{\"path\":\"/open/*\",\"public\":true}]}";
+  subtoken_text policy = {text, sizeof text - 1};
+  static _Alignas(8) char memory[16384];
+  size_t size = subtoken_policy_size(policy.len);
+  HOLD(size <= sizeof memory &&
+       subtoken_policy_read(memory, size, policy, &service.policy, NULL) == SUBTOKEN_OK);
+}
+
 static void make_all(void) {
   static const char first[] =
       "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF";
@@ -148,6 +160,7 @@ static void make_all(void) {
   HOLD(st_rate_start(&rate));
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
+  make_policy();
   make_key(0, first, "plain", "account,guilds,inventories,revocations", ST_NEVER);
   make_key(1, second, "\"\\\x1b[31m\n\xC3\xAB", "account", NOW + 1000);
   make_subtoken(0, NULL, 0, NOW + 5000);
@@ -263,6 +276,36 @@ static void check_listed(const credential *by, subtoken_text method, const char 
   HOLD(subtoken_url_match(&by->grant, method, st_text(path)) == SUBTOKEN_OK);
 }
 
+/* A proxy was told that a request may pass: nobody else's name, and no line too many. */
+static void check_passed(const st_reply *reply, const st_request *request) {
+  static const char *const names[] = {
+      "X-Subtoken-Sub: ", "X-Subtoken-Key: ", "X-Subtoken-Permissions: "};
+  static const char path[] = "/v2/authorize";
+  size_t lines = 0;
+  HOLD(held == 0 && holds(request->target.data, request->target.len, "authorize"));
+  if (reply->headers_len == 0) return; /* public, or a preflight */
+  const credential *by = used(reply);
+  HOLD(by != NULL && strcmp(reply->event.key_id, by->key_id) == 0);
+  HOLD(holds(reply->headers, reply->headers_len, by->key_id));
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    HOLD(holds(reply->headers, reply->headers_len, names[i]));
+  }
+  for (size_t i = 0; i < reply->headers_len; i++) {
+    HOLD(reply->headers[i] == '\r' || reply->headers[i] == '\n' || reply->headers[i] >= ' ');
+    lines += reply->headers[i] == '\n';
+  }
+  HOLD(lines <= 5);
+  for (size_t i = 0; i < CREDENTIALS; i++) {
+    HOLD(!holds(reply->headers, reply->headers_len, credentials[i].text));
+  }
+  /* Told by the path: headers that tell of it, too, agree. */
+  size_t front = sizeof path - 1;
+  bool by_path = request->target.len > front && memcmp(request->target.data, path, front) == 0 &&
+                 request->target.data[front] == '/';
+  subtoken_text original = {request->target.data + front, request->target.len - front};
+  HOLD(!by_path || subtoken_url_match(&by->grant, request->method, original) == SUBTOKEN_OK);
+}
+
 static void check_success(const st_reply *reply, subtoken_text method) {
   static st_json json;
   static char copy[ST_REPLY_BODY_MAX];
@@ -288,21 +331,14 @@ static void check_success(const st_reply *reply, subtoken_text method) {
 /* The feed is for those who have the permission, and each payload is released once. */
 static void check_fed(st_reply *reply, subtoken_text method) {
   HOLD(held == (reply->payload.data != NULL ? 1 : 0));
-  HOLD((reply->headers_len > 0) == (held == 1 || reply->status == 304 || passed(reply)));
-  if (reply->headers_len == 0 || passed(reply)) return;
+  if (passed(reply)) return;
+  HOLD((reply->headers_len > 0) == (held == 1 || reply->status == 304));
+  if (reply->headers_len == 0) return;
   const credential *by = used(reply);
   HOLD(by != NULL && st_claims_has_permission(&by->grant, ST_TEXT("revocations")));
   HOLD(reply->status == 200 || reply->status == 304);
   check_listed(by, method, "/v2/revocations");
   if (held == 1) reply->payload.release(reply->payload.context);
-}
-
-/* What passes says for whom: a credential that is good. */
-static void check_passed(const st_reply *reply, subtoken_text target) {
-  static const char route[] = "/v2/authorize";
-  HOLD(target.len >= sizeof route - 1 && used(reply) != NULL);
-  HOLD(holds(reply->headers, reply->headers_len, "X-Subtoken-Key: "));
-  HOLD(holds(reply->headers, reply->headers_len, used(reply)->key_id));
 }
 
 static void check(const st_request *request) {
@@ -314,12 +350,14 @@ static void check(const st_request *request) {
   bool fed = reply.payload.data != NULL;
   check_fed(&reply, request->method);
   if (passed(&reply)) {
-    check_passed(&reply, request->target);
+    check_passed(&reply, request);
   } else if (reply.status == 200 && !fed) {
     check_success(&reply, request->method);
   }
   HOLD(reply.head == st_text_is(request->method, "HEAD"));
-  if (!st_text_is(request->method, "GET")) return;
+  /* What is asked with GET and with HEAD of the decision endpoint are two questions. */
+  bool decides = holds(request->target.data, request->target.len, "authorize");
+  if (!st_text_is(request->method, "GET") || decides) return;
   st_request head = *request;
   head.method = ST_TEXT("HEAD");
   st_service_answer(&service, &head, &again);
