@@ -208,11 +208,12 @@ $(B)/bench/revocations: tests/bench/revocations.c $(B)/libsubtoken.a Makefile
 	@printf '  BENCH   %s\n' $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a
 
-bench: all $(B)/bench/verify $(B)/bench/revocations
+bench: all $(B)/bench/verify $(B)/bench/revocations nginx-module
 	@sh third_party/apt.sh python3 nginx-light wrk
 	@python3 tests/bench/verify.py $(B)
 	@$(B)/bench/revocations
 	@python3 tests/bench/server.py $(B)
+	@python3 tests/bench/edge.py $(B)
 
 # ---- installing --------------------------------------------------------------
 

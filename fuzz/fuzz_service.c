@@ -56,7 +56,56 @@ static bool ready(void *store) {
   return true;
 }
 
-static st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
+/* The feed: 8 bytes are the snapshot, 4 what has changed since 7. */
+static int held;
+
+static void let_go(void *context) {
+  (void)context;
+  held--;
+}
+
+static st_fed current(void *context, const subtoken_ring *under, int64_t now, st_edition *edition) {
+  (void)context;
+  HOLD(under == &ring && now == NOW);
+  edition->sequence = 8;
+  memset(edition->etag, 'e', ST_EDITION_TAG_LEN);
+  edition->etag[ST_EDITION_TAG_LEN] = '\0';
+  memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
+  edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
+  edition->snapshot = (st_payload){"snapshot", 8, let_go, NULL};
+  held++;
+  return ST_FED;
+}
+
+static bool changes(void *context, const st_edition *edition, int64_t since, st_payload *payload) {
+  (void)context;
+  HOLD(edition->sequence == 8 && since > 0);
+  if (since != 7) return false;
+  *payload = (st_payload){"some", 4, let_go, NULL};
+  held++;
+  return true;
+}
+
+/* A store in which no key has the id that is asked for. */
+static st_changed no_key(void *context, const char *id, int64_t *sequence) {
+  (void)context, (void)id, (void)sequence;
+  return ST_CHANGED_NONE;
+}
+
+static st_changed no_key_to_disable(void *context, const char *id, bool disabled,
+                                    int64_t *sequence) {
+  (void)disabled;
+  return no_key(context, id, sequence);
+}
+
+static const st_key_changes key_changes = {NULL, no_key, no_key_to_disable, no_key};
+static st_service service = {.settings = &settings,
+                             .ring = &ring,
+                             .keys = {NULL, by_digest, by_sub},
+                             .rate = &rate,
+                             .ready = ready,
+                             .changes = &key_changes,
+                             .feed = {NULL, current, changes}};
 
 /* ---- the keys and tokens ---- */
 
@@ -112,7 +161,7 @@ static void make_all(void) {
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
   make_policy();
-  make_key(0, first, "plain", "account,guilds,inventories", ST_NEVER);
+  make_key(0, first, "plain", "account,guilds,inventories,revocations", ST_NEVER);
   make_key(1, second, "\"\\\x1b[31m\n\xC3\xAB", "account", NOW + 1000);
   make_subtoken(0, NULL, 0, NOW + 5000);
   make_subtoken(1, urls, sizeof urls / sizeof urls[0], NOW + 500);
@@ -132,19 +181,20 @@ static bool holds(const char *text, size_t len, const char *piece) {
 }
 
 static void check_status(const st_reply *reply) {
-  static const int known[] = {200, 204, 400, 401, 403, 404, 405, 415};
+  static const int known[] = {200, 204, 304, 400, 401, 403, 404, 405, 415};
   bool found = false;
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= reply->status == known[i];
   HOLD(found);
-  HOLD(reply->status != 204 || reply->body_len == 0);
-  HOLD(reply->body_len > 0 || reply->status == 200 || reply->status == 204);
-  HOLD(reply->headers_len == 0 || (reply->status == 200 && reply->body_len == 0));
+  bool fed = reply->payload.data != NULL;
+  HOLD((reply->status != 204 && reply->status != 304 && !fed) || reply->body_len == 0);
+  HOLD(reply->body_len > 0 || fed || reply->status == 200 || reply->status == 204 ||
+       reply->status == 304);
   HOLD((reply->allow != NULL) == (reply->status == 204 || reply->status == 405));
   HOLD(reply->preflight == (reply->status == 204));
   HOLD(reply->status != 401 || strncmp(reply->challenge, "Bearer", 6) == 0);
   HOLD(reply->challenge[0] == '\0' || (reply->status >= 400 && reply->status <= 403));
   for (const char *c = reply->challenge; *c != '\0'; c++) HOLD(*c >= ' ' && *c < 0x7F);
-  HOLD(reply->status == 200 || reply->status == 204 || reply->event.name != NULL);
+  HOLD(reply->status < 400 || reply->event.name != NULL);
 }
 
 static void check_body(const st_reply *reply) {
@@ -228,7 +278,7 @@ static void check_passed(const st_reply *reply, const st_request *request) {
       "X-Subtoken-Sub: ", "X-Subtoken-Key: ", "X-Subtoken-Permissions: "};
   static const char path[] = "/v2/authorize";
   size_t lines = 0;
-  HOLD(holds(request->target.data, request->target.len, "authorize"));
+  HOLD(held == 0 && holds(request->target.data, request->target.len, "authorize"));
   if (reply->headers_len == 0) return; /* public, or a preflight */
   const credential *by = used(reply);
   HOLD(by != NULL && strcmp(reply->event.key_id, by->key_id) == 0);
@@ -256,6 +306,10 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   static st_json json;
   static char copy[ST_REPLY_BODY_MAX];
   subtoken_text name, value;
+  if (reply->payload.data == NULL && reply->body_len == 0) { /* what may pass, and for whom */
+    HOLD(used(reply) != NULL && reply->headers_len > 0);
+    return;
+  }
   memcpy(copy, reply->body, reply->body_len);
   st_json_start(&json, copy, reply->body_len);
   HOLD(st_json_object(&json) && st_json_member(&json, &name));
@@ -274,15 +328,29 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   HOLD(!st_json_member(&json, &name) && st_json_end(&json));
 }
 
+/* The feed is for those who have the permission, and each payload is released once. */
+static void check_fed(st_reply *reply, subtoken_text method) {
+  HOLD(held == (reply->payload.data != NULL ? 1 : 0));
+  HOLD((reply->headers_len > 0) == (held == 1 || reply->status == 304));
+  if (reply->headers_len == 0) return;
+  const credential *by = used(reply);
+  HOLD(by != NULL && st_claims_has_permission(&by->grant, ST_TEXT("revocations")));
+  HOLD(reply->status == 200 || reply->status == 304);
+  check_listed(by, method, "/v2/revocations");
+  if (held == 1) reply->payload.release(reply->payload.context);
+}
+
 static void check(const st_request *request) {
   static st_reply reply, again;
   memset(&reply, 0x5A, sizeof reply);
   st_service_answer(&service, request, &reply);
   check_status(&reply);
   check_body(&reply);
-  bool passed = reply.status == 200 && reply.body_len == 0;
+  bool fed = reply.payload.data != NULL;
+  bool passed = reply.status == 200 && !fed && reply.body_len == 0;
   if (passed) check_passed(&reply, request);
-  if (reply.status == 200 && !passed) check_success(&reply, request->method);
+  if (!passed) check_fed(&reply, request->method);
+  if (reply.status == 200 && !fed && !passed) check_success(&reply, request->method);
   HOLD(reply.head == st_text_is(request->method, "HEAD"));
   /* What is asked with GET and with HEAD of the decision endpoint are two questions. */
   bool decides = holds(request->target.data, request->target.len, "authorize");
@@ -291,6 +359,7 @@ static void check(const st_request *request) {
   head.method = ST_TEXT("HEAD");
   st_service_answer(&service, &head, &again);
   /* An entry may name GET, which lets HEAD through as well. */
+  check_fed(&again, ST_TEXT("GET"));
   HOLD(again.head && again.status == reply.status && again.body_len == reply.body_len);
 }
 

@@ -40,4 +40,18 @@ typedef struct st_keys {
   st_found (*by_sub)(void *store, subtoken_text sub, st_key *key);
 } st_keys;
 
+typedef enum st_changed {
+  ST_CHANGE_FAILED = 0, /* nothing was changed: answer 503 */
+  ST_CHANGED,           /* durable, and in force */
+  ST_CHANGED_NONE,      /* there is no such key */
+} st_changed;
+
+/* What managing takes. *sequence: at which the revocation data carries it. */
+typedef struct st_key_changes {
+  void *context;
+  st_changed (*remove)(void *context, const char *id, int64_t *sequence);
+  st_changed (*set_disabled)(void *context, const char *id, bool disabled, int64_t *sequence);
+  st_changed (*revoke_subtokens)(void *context, const char *id, int64_t *sequence);
+} st_key_changes;
+
 #endif

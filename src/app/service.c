@@ -1,5 +1,6 @@
 #include "app/service.h"
 
+#include "app/manage.h"
 #include "app/params.h"
 #include "app/visit.h"
 #include "base/date.h"
@@ -246,6 +247,8 @@ static const struct {
 } routes[] = {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
+    {"/v2/keys/", NULL, ANY, st_manage_key},
+    {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_feed_answer},
     {"/v2/authorize", NULL, ANY, st_visit_authorize},
     {"/v2/authorize/", NULL, ANY, st_visit_authorize},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
@@ -261,8 +264,7 @@ static bool matches(const st_visit *v, const char *route) {
 }
 
 /* Cut off the query, and collapse repeated slashes after the first segment. */
-static void split_target(st_visit *v) {
-  subtoken_text target = v->request->target;
+static void split_target(st_visit *v, subtoken_text target) {
   size_t i = 0;
   for (; i < target.len && target.data[i] != '?'; i++) {
     bool repeated = v->path_len > 1 && target.data[i] == '/' && v->path[v->path_len - 1] == '/';
@@ -308,22 +310,28 @@ static void clear(st_reply *reply) {
   reply->headers[0] = reply->body[0] = '\0';
 }
 
+/* Its two buffers need no zeros. */
+static void begin(st_visit *v, const st_service *service, const st_request *request,
+                  st_reply *reply) {
+  v->service = service;
+  v->request = request;
+  v->reply = reply;
+  v->path_len = 0;
+  v->path_cut = v->credential_in_query = false;
+  v->query = v->credential = (subtoken_text){NULL, 0};
+  v->method = request->method;
+}
+
 void st_service_answer(const st_service *service, const st_request *request, st_reply *reply) {
-  st_visit v; /* its two buffers need no zeros */
-  v.service = service;
-  v.request = request;
-  v.reply = reply;
-  v.path_len = 0;
-  v.path_cut = false;
-  v.query = v.credential = (subtoken_text){NULL, 0};
-  v.method = request->method;
+  st_visit v;
+  begin(&v, service, request, reply);
   clear(reply);
   reply->head = st_text_is(request->method, "HEAD");
   if (request->target.len > SUBTOKEN_TARGET_MAX) {
     st_reply_error(reply, 414, "limit", "the request target is longer than 8192 bytes");
     return;
   }
-  split_target(&v);
+  split_target(&v, request->target);
   v.target = (subtoken_text){v.path, v.path_len};
   for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
     if (matches(&v, routes[i].path)) {

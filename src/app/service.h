@@ -11,6 +11,7 @@
 #include "app/rate.h"
 #include "subtoken/issue.h"
 #include "subtoken/policy.h"
+#include "subtoken/revocations.h"
 
 #define ST_REPLY_BODY_MAX 24576
 #define ST_REPLY_HEADERS_MAX 6144
@@ -66,12 +67,42 @@ typedef struct st_reply {
   char body[ST_REPLY_BODY_MAX];
 } st_reply;
 
+/* The revocation data as it stood when the store was asked, which was during this request:
+ * the heartbeat vouches for nothing older.
+ */
+#define ST_EDITION_TAG_LEN 43
+typedef struct st_edition {
+  int64_t sequence;
+  char etag[ST_EDITION_TAG_LEN + 1]; /* SHA-256 of the snapshot, base64url, without quotes */
+  char heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN + 1];
+  st_payload snapshot; /* to be released, whether it is sent or not */
+} st_edition;
+
+typedef enum st_fed {
+  ST_FED_STORE_ERROR = 0, /* the store could not be read: answer 503 */
+  ST_FED,
+  ST_FED_NO_MEMORY,
+} st_fed;
+
+/* Where the revocation data comes from. Any thread may ask. */
+typedef struct st_feed {
+  void *context;
+  /* now: seconds since 1970, from before the call. Nothing is to be released unless ST_FED. */
+  st_fed (*current)(void *context, const subtoken_ring *ring, int64_t now, st_edition *edition);
+  /* What brings the snapshot of that sequence to this edition; false when that is not known,
+   * or not shorter than the whole.
+   */
+  bool (*changes)(void *context, const st_edition *edition, int64_t since, st_payload *changes);
+} st_feed;
+
 typedef struct st_service {
   const st_settings *settings;
   const subtoken_ring *ring;
   st_keys keys;
   st_rate *rate;
   bool (*ready)(void *store);
+  const st_key_changes *changes;
+  st_feed feed;
   const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
 } st_service;
 

@@ -91,6 +91,7 @@ static found_credential take_from_query(st_visit *v) {
     if (!st_text_is(pair.name, "access_token")) continue;
     if (pair.bad_escape) return CREDENTIAL_UNREADABLE;
     if (!take_credential(v, pair.value)) return CREDENTIAL_AMBIGUOUS;
+    v->credential_in_query = v->credential_in_query || v->credential.data == pair.value.data;
   }
   return CREDENTIAL_READ;
 }

@@ -19,6 +19,7 @@ typedef struct st_visit {
   /* What a subtoken's urls have to list: this request, or the one that is asked about. */
   subtoken_text method, target;
   subtoken_text credential;
+  bool credential_in_query; /* and in no header */
   char query_credential[SUBTOKEN_TARGET_MAX];
 } st_visit;
 
@@ -33,5 +34,8 @@ void st_reply_challenge(st_reply *reply, const char *text);
 
 /* 403 for a permission that is lacking (RFC 6750 section 3.1). */
 void st_reply_lacks(st_reply *reply, subtoken_text permission);
+
+/* The route /v2/revocations (feed.c). */
+void st_feed_answer(st_visit *v);
 
 #endif

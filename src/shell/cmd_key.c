@@ -1,6 +1,7 @@
 #include "base/date.h"
 #include "core/claims.h"
 #include "shell/command.h"
+#include "shell/key_changes.h"
 
 #define PAGE 64
 #define DRAWS 8
@@ -181,17 +182,6 @@ static void print_key(const st_key *key, int64_t now) {
 
 typedef enum act { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } act;
 
-static st_stored replace_sub(st_store *store, const char *id, int64_t *sequence, char *why) {
-  char sub[ST_SUB_LEN + 1];
-  st_stored stored = ST_STORE_EXISTS;
-  snprintf(why, ST_WHY_MAX, TAKEN);
-  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
-    st_draw_sub(sub);
-    stored = st_store_replace_sub(store, id, sub, st_world_now_us(), sequence, why);
-  }
-  return stored;
-}
-
 static st_stored perform(st_store *store, const char *id, act what, st_key *key, int64_t *sequence,
                          char *why) {
   int64_t now_us = st_world_now_us();
@@ -200,7 +190,7 @@ static st_stored perform(st_store *store, const char *id, act what, st_key *key,
     case DISABLE: return st_store_set_disabled(store, id, true, now_us, sequence, why);
     case ENABLE: return st_store_set_disabled(store, id, false, now_us, sequence, why);
     case DELETE: return st_store_delete(store, id, now_us, sequence, why);
-    case REVOKE_SUBTOKENS: return replace_sub(store, id, sequence, why);
+    case REVOKE_SUBTOKENS: return st_key_new_sub(store, id, sequence, why);
   }
   return ST_STORE_FAILED;
 }

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "shell/command.h"
+#include "shell/feed.h"
 #include "shell/http.h"
 #include "shell/live.h"
 #include "shell/log.h"
@@ -159,6 +160,13 @@ static void wait_for_end(const serve_options *given, const st_settings *settings
   }
 }
 
+static bool start_serving(const st_settings *settings, st_store *store, char *why) {
+  st_feed_start(store);
+  if (st_http_start(settings, store, why)) return true;
+  st_feed_stop();
+  return false;
+}
+
 static int serve(const serve_options *given, const st_data *data, const st_settings *settings,
                  const sigset_t *signals) {
   char why[ST_WHY_MAX], base[160];
@@ -168,7 +176,7 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
   if (!st_live_start(data->secrets, settings, why) ||
       !st_data_remember_settings(store, settings, why) || !st_log_start(settings->log, why)) {
     st_complain(code, "serve: %s", why);
-  } else if (!st_http_start(settings, store, why)) {
+  } else if (!start_serving(settings, store, why)) {
     st_log_stop();
     st_complain(code, "serve: %s", why);
   } else {
@@ -182,6 +190,7 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
     wait_for_end(given, settings, store, signals);
     st_log_event("stopping", NULL);
     st_http_stop();
+    st_feed_stop();
     st_log_stop();
     st_live_stop();
     code = ST_EXIT_DONE;

@@ -7,7 +7,9 @@
 #include "app/service.h"
 #include "base/date.h"
 #include "civetweb.h"
+#include "shell/feed.h"
 #include "shell/gate.h"
+#include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/log.h"
 
@@ -18,6 +20,7 @@ static struct {
   struct mg_context *context;
   st_store *store;
   st_keys keys;
+  st_key_changes changes;
   st_rate rate;
   _Atomic int64_t clock_offset; /* of the wall clock from the monotonic one, in seconds */
   char problem[256];            /* civetweb's last words while it started */
@@ -64,7 +67,10 @@ static void number_header(st_writer *writer, const char *name, int64_t value) {
 static void cors_headers(st_writer *writer, const st_reply *reply) {
   header(writer, "Access-Control-Allow-Origin", "*");
   if (!reply->preflight) {
-    header(writer, "Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After");
+    header(writer, "Access-Control-Expose-Headers",
+           reply->headers_len == 0 ? "WWW-Authenticate, Retry-After"
+                                   : "WWW-Authenticate, Retry-After, ETag, Subtoken-Seq, "
+                                     "Subtoken-Heartbeat");
     return;
   }
   header(writer, "Access-Control-Allow-Methods", reply->allow);
@@ -150,8 +156,14 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  st_service service = {&live->settings, &live->ring, all.keys,
-                        &all.rate,       store_ready, st_live_policy(live)};
+  st_service service = {.settings = &live->settings,
+                        .ring = &live->ring,
+                        .keys = all.keys,
+                        .rate = &all.rate,
+                        .ready = store_ready,
+                        .changes = &all.changes,
+                        .feed = st_feed_door(),
+                        .policy = st_live_policy(live)};
   st_service_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }
@@ -288,6 +300,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
                                    .log_message = keep_problem};
   all.store = store;
   all.keys = st_store_keys(store);
+  all.changes = st_key_changes_of(store);
   if (!st_rate_start(&all.rate)) {
     snprintf(why, ST_WHY_MAX, "cannot make a lock");
     return false;

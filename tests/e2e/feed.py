@@ -3,44 +3,15 @@ subtoken/revocations.h and feed.h alone, and an HTTP server that tells them, or 
 else that a test makes it tell."""
 import base64, hashlib, hmac, http.server, json, os, struct, threading, time
 from urllib.parse import parse_qs, urlsplit
+from feedfiles import sub_hash
 
 KEY = "0123ABCD-0123-0123-0123-0123456789ABCDEF0123-0123-0123-0123-0123456789AB"
 SECRET = hashlib.sha256(b"of the feed's own tests").digest()
 HASH_KEY = bytes(range(16))
-M = (1 << 64) - 1
 
 
 def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def siphash(key, data):
-    k0, k1 = struct.unpack("<QQ", key)
-    v = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d,
-         k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573]
-    rotl = lambda x, b: (x << b | x >> (64 - b)) & M
-
-    def rounds(n):
-        for _ in range(n):
-            v[0] = (v[0] + v[1]) & M
-            v[1] = rotl(v[1], 13) ^ v[0]
-            v[0] = rotl(v[0], 32)
-            v[2] = (v[2] + v[3]) & M
-            v[3] = rotl(v[3], 16) ^ v[2]
-            v[0] = (v[0] + v[3]) & M
-            v[3] = rotl(v[3], 21) ^ v[0]
-            v[2] = (v[2] + v[1]) & M
-            v[1] = rotl(v[1], 17) ^ v[2]
-            v[2] = rotl(v[2], 32)
-
-    padded = data + bytes(-(len(data) + 1) % 8) + bytes([len(data) & 0xFF])
-    for (word,) in struct.iter_unpack("<Q", padded):
-        v[3] ^= word
-        rounds(2)
-        v[0] ^= word
-    v[2] ^= 0xFF
-    rounds(4)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
 def mac(data, secret=SECRET):
@@ -48,7 +19,7 @@ def mac(data, secret=SECRET):
 
 
 def snapshot(sequence, subs=(), hashes=None, made=1700000000, secret=SECRET):
-    hashes = sorted(set(siphash(HASH_KEY, s.encode()) for s in subs) if hashes is None else hashes)
+    hashes = sorted(set(sub_hash(HASH_KEY, s.encode()) for s in subs) if hashes is None else hashes)
     bits = 1
     while len(hashes) > 8 << bits:
         bits += 1

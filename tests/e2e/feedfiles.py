@@ -5,34 +5,24 @@ import array, base64, bisect, hashlib, hmac, os, struct, sys, time
 MASK = (1 << 64) - 1
 
 
-def siphash(key, data):
-    """SipHash-2-4 (Aumasson and Bernstein, 2012)."""
-    def turn(x, bits):
-        return (x << bits | x >> (64 - bits)) & MASK
+def sub_hash(key, data):
+    """THE HASH of revocations.h."""
+    def fold(a, b):
+        product = a * b
+        return product >> 64 ^ product & MASK
 
-    def rounds(v, count):
-        for _ in range(count):
-            v[0] = (v[0] + v[1]) & MASK
-            v[2] = (v[2] + v[3]) & MASK
-            v[1] = turn(v[1], 13) ^ v[0]
-            v[3] = turn(v[3], 16) ^ v[2]
-            v[0] = turn(v[0], 32)
-            v[2] = (v[2] + v[1]) & MASK
-            v[0] = (v[0] + v[3]) & MASK
-            v[1] = turn(v[1], 17) ^ v[2]
-            v[3] = turn(v[3], 21) ^ v[0]
-            v[2] = turn(v[2], 32)
-    k0, k1 = struct.unpack("<QQ", key)
-    v = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
-         k1 ^ 0x7465646279746573]
-    padded = data + bytes(7 - len(data) % 8) + bytes([len(data) & 255])
-    for (word,) in struct.iter_unpack("<Q", padded):
-        v[3] ^= word
-        rounds(v, 2)
-        v[0] ^= word
-    v[2] ^= 255
-    rounds(v, 4)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
+    k, l = struct.unpack("<QQ", key)
+    k, l = k ^ 0x243F6A8885A308D3, l ^ 0x13198A2E03707344
+    h = k
+    for i in range(0, len(data) - 16, 16):
+        a, b = struct.unpack_from("<QQ", data, i)
+        h = fold(a ^ l, b ^ h)
+    x, y = struct.unpack("<QQ", data[-16:].ljust(16, b"\0"))
+    h = fold(x ^ l, y ^ h)
+    return fold(h ^ l, len(data) ^ k)
+
+
+assert sub_hash(bytes(range(16)), b"parent") == 0xC070C06ABAFEFFF9
 
 
 def ring(path):
@@ -47,7 +37,7 @@ def ring(path):
 def snapshot(signer, sequence, subs=(), hashes=(), key=b"0123456789abcdef", made=1):
     """hashes: more of them, as numbers, to fill it up."""
     kid, secret = signer
-    listed = array.array("Q", sorted(set(hashes) | {siphash(key, s.encode()) for s in subs}))
+    listed = array.array("Q", sorted(set(hashes) | {sub_hash(key, s.encode()) for s in subs}))
     bits = 1
     while len(listed) > 8 << bits:
         bits += 1

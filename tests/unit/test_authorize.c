@@ -45,7 +45,11 @@ static bool ready(void *store) {
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
-static st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
+static st_service service = {.settings = &settings,
+                             .ring = &ring,
+                             .keys = {NULL, by_digest, by_sub},
+                             .rate = &rate,
+                             .ready = ready};
 
 static const char policy_text[] =
     "{\"default\":\"deny\",\"preflight\":true,\"routes\":["

@@ -50,8 +50,11 @@ static bool ready(void *store) {
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
-static const st_service service = {&settings, &ring, {&stored, by_digest, by_sub},
-                                   &rate,     ready, NULL};
+static const st_service service = {.settings = &settings,
+                                   .ring = &ring,
+                                   .keys = {&stored, by_digest, by_sub},
+                                   .rate = &rate,
+                                   .ready = ready};
 
 static st_identity identity;
 static const char *event;

@@ -41,16 +41,76 @@ static bool ready(void *store) {
   return !broken;
 }
 
+/* ---- a feed that has one snapshot, and changes since 41 ---- */
+
+#define REVOKED "/v2/revocations"
+#define TAG "abcdefghijklmnopqrstuvwxyz-_0123456789ABCDE"
+#define SNAPSHOT "the snapshot"
+#define CHANGES "changes"
+
+static st_fed fed;
+static int held; /* payloads that nobody has released */
+
+static void let_go(void *context) {
+  assert_ptr_equal(context, &held);
+  held--;
+}
+
 static subtoken_ring ring;
+
+static st_fed current(void *context, const subtoken_ring *under, int64_t now, st_edition *edition) {
+  assert_ptr_equal(context, &stored);
+  assert_ptr_equal(under, &ring);
+  assert_true(now == NOW);
+  if (fed != ST_FED) return fed;
+  edition->sequence = 42;
+  snprintf(edition->etag, sizeof edition->etag, "%s", TAG);
+  memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
+  edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
+  edition->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held};
+  held++;
+  return ST_FED;
+}
+
+static bool changes(void *context, const st_edition *edition, int64_t since, st_payload *payload) {
+  assert_ptr_equal(context, &stored);
+  assert_true(edition->sequence == 42);
+  if (since != 41) return false;
+  *payload = (st_payload){CHANGES, strlen(CHANGES), let_go, &held};
+  held++;
+  return true;
+}
+
 static st_settings settings;
 static st_rate rate;
-static const st_service service = {&settings, &ring, {NULL, by_digest, by_sub}, &rate, ready, NULL};
+/* A store in which no key has the id that is asked for. */
+static st_changed no_key(void *context, const char *id, int64_t *sequence) {
+  (void)context, (void)id, (void)sequence;
+  return ST_CHANGED_NONE;
+}
+
+static st_changed no_key_to_disable(void *context, const char *id, bool disabled,
+                                    int64_t *sequence) {
+  (void)disabled;
+  return no_key(context, id, sequence);
+}
+
+static const st_key_changes key_changes = {NULL, no_key, no_key_to_disable, no_key};
+static const st_service service = {.settings = &settings,
+                                   .ring = &ring,
+                                   .keys = {NULL, by_digest, by_sub},
+                                   .rate = &rate,
+                                   .ready = ready,
+                                   .changes = &key_changes,
+                                   .feed = {&stored, current, changes}};
 
 static int set_up(void **state) {
   (void)state;
   st_settings_default(&settings);
   ring_with(&ring, "", TEST_SECRET);
   broken = false;
+  fed = ST_FED;
+  held = 0;
   memset(&stored, 0, sizeof stored);
   memcpy(stored.id, KEY_ID, sizeof KEY_ID);
   memcpy(stored.sub, SUB, sizeof SUB);
@@ -773,6 +833,141 @@ static void test_revoked(void **state) {
   assert_int_equal(get(INFO, AS_KEY), 200);
 }
 
+/* ---- revocations ---- */
+
+static bool has_header(const char *line) {
+  char text[ST_REPLY_HEADERS_MAX + 1];
+  memcpy(text, reply.headers, reply.headers_len);
+  text[reply.headers_len] = '\0';
+  return strstr(text, line) != NULL;
+}
+
+static void check_payload(const char *data, const char *type) {
+  assert_int_equal(reply.body_len, 0);
+  assert_string_equal(reply.content_type, type);
+  assert_int_equal(reply.payload.len, strlen(data));
+  assert_memory_equal(reply.payload.data, data, strlen(data));
+  assert_int_equal(held, 1); /* what is to be sent, and nothing else */
+  reply.payload.release(reply.payload.context);
+  assert_int_equal(held, 0);
+}
+
+static void check_edition(void) {
+  assert_true(has_header("ETag: \"" TAG "\"\r\n"));
+  assert_true(has_header("Subtoken-Seq: 42\r\n"));
+  assert_true(has_header("Subtoken-Heartbeat: hhhh"));
+}
+
+static void test_revocations(void **state) {
+  (void)state;
+  assert_int_equal(get(REVOKED, ""), 401);
+  assert_int_equal(get(REVOKED, AS_KEY), 403);
+  check_body("{\"text\":\"requires scope revocations\"}");
+  check_event("perm");
+  assert_int_equal(reply.headers_len, 0);
+  snprintf(stored.permissions, sizeof stored.permissions, "account,revocations");
+  assert_int_equal(get(REVOKED "?since=x", as_subtoken("account", NULL, NOW + 60)), 403);
+  assert_int_equal(get(REVOKED, as_subtoken("revocations", INFO, NOW + 60)), 403);
+  assert_int_equal(get(REVOKED, as_subtoken("revocations", NULL, NOW + 60)), 200);
+  check_payload(SNAPSHOT, "application/octet-stream");
+  check_edition();
+  assert_int_equal(ask("HEAD", REVOKED, AS_KEY, ""), 200);
+  check_payload(SNAPSHOT, "application/octet-stream");
+  assert_true(reply.head);
+  assert_int_equal(ask("POST", REVOKED, AS_KEY, ""), 405);
+  assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
+  fed = ST_FED_STORE_ERROR;
+  assert_int_equal(get(REVOKED, AS_KEY), 503);
+  check_event("store_error");
+  fed = ST_FED_NO_MEMORY;
+  assert_int_equal(get(REVOKED, AS_KEY "If-None-Match: *\n"), 503);
+  check_event("oom");
+  assert_int_equal(reply.headers_len, 0); /* no heartbeat */
+  assert_int_equal(held, 0);
+}
+
+static void test_revocations_since(void **state) {
+  (void)state;
+  static const char *const whole[] = {"?since=1", "?since=42", "?since=9223372036854775807",
+                                      "?since2=41", "?x=%2&y"};
+  static const char *const wrong[] = {"since=0",
+                                      "since=",
+                                      "since",
+                                      "since=-1",
+                                      "since=041",
+                                      "since=+41",
+                                      "since=41+",
+                                      "since=4%2",
+                                      "since=9223372036854775808",
+                                      "since=99999999999999999999",
+                                      "since=41.0",
+                                      "since=41&since=41",
+                                      "since=41&x&since=",
+                                      "since=0x29",
+                                      "since=%0041"};
+  char target[200];
+  snprintf(stored.permissions, sizeof stored.permissions, "revocations");
+  for (size_t i = 0; i < COUNT(whole); i++) {
+    snprintf(target, sizeof target, REVOKED "%s", whole[i]);
+    CHECK(get(target, AS_KEY) == 200, "%s: %d", target, reply.status);
+    check_payload(SNAPSHOT, "application/octet-stream");
+  }
+  for (size_t i = 0; i < COUNT(wrong); i++) {
+    snprintf(target, sizeof target, REVOKED "?%s", wrong[i]);
+    CHECK(get(target, AS_KEY) == 400, "%s: %d", target, reply.status);
+    check_body_starts("{\"text\":\"since: ");
+    assert_int_equal(reply.headers_len, 0);
+  }
+  assert_int_equal(get(REVOKED "?a=b&since=%341", AS_KEY), 200);
+  check_payload(CHANGES, "application/vnd.subtoken.changes");
+  check_edition();
+  assert_int_equal(get(REVOKED "?since=41", AS_KEY "If-None-Match: \"" TAG "\"\n"), 304);
+  check_edition();
+  assert_int_equal(held, 0);
+}
+
+static void test_revocations_known(void **state) {
+  (void)state;
+  static const struct {
+    const char *value;
+    int status;
+  } rows[] = {
+      {"\"" TAG "\"", 304},
+      {"W/\"" TAG "\"", 304},
+      {"*", 304},
+      {"\"x\", \"a,b\" ,W/\"\",\t\"" TAG "\"", 304},
+      {",, \"" TAG "\"", 304},
+      {"\"" TAG "\" and more", 304},
+      {"", 200},
+      {TAG, 200},
+      {"\"" TAG, 200},
+      {"w/\"" TAG "\"", 200},
+      {"W/ \"" TAG "\"", 200},
+      {"W/", 200},
+      {"\"", 200},
+      {"x, \"" TAG "\"", 200},
+      {"\"x" TAG "\"", 200},
+      {"\"x\", *", 200},
+      {"\",\"" TAG "\",\"", 200}, /* what looks like it stands between two */
+  };
+  char headers[300];
+  snprintf(stored.permissions, sizeof stored.permissions, "revocations");
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(headers, sizeof headers, AS_KEY "If-None-Match: \"y\"\nif-none-match: %s\n",
+             rows[i].value);
+    int status = get(REVOKED, headers);
+    CHECK(status == rows[i].status, "%s: %d", rows[i].value, status);
+    check_edition();
+    if (status == 200) {
+      check_payload(SNAPSHOT, "application/octet-stream");
+    } else {
+      assert_null(reply.payload.data);
+    }
+    assert_int_equal(reply.body_len, 0);
+    assert_int_equal(held, 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_routes, set_up),
@@ -798,6 +993,9 @@ int main(void) {
       cmocka_unit_test_setup(test_info_of_key, set_up),
       cmocka_unit_test_setup(test_info_of_subtoken, set_up),
       cmocka_unit_test_setup(test_schemas, set_up),
+      cmocka_unit_test_setup(test_revocations, set_up),
+      cmocka_unit_test_setup(test_revocations_since, set_up),
+      cmocka_unit_test_setup(test_revocations_known, set_up),
       cmocka_unit_test_setup(test_reply_error, set_up),
       cmocka_unit_test_setup(test_revoked, set_up),
   };

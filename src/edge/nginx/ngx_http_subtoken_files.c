@@ -12,9 +12,14 @@
 #define LOOK_MS 250
 #define SECRETS_TEXT_MAX 8192
 
+/* Read once in a turn of the event loop, as nginx reads its own clocks. */
 int64_t ngx_http_subtoken_monotonic(void) {
-  struct timespec at = {0, 0};
-  (void)clock_gettime(CLOCK_BOOTTIME, &at);
+  static struct timespec at;
+  static ngx_msec_t turn;
+  if (at.tv_sec == 0 || turn != ngx_current_msec) {
+    turn = ngx_current_msec;
+    (void)clock_gettime(CLOCK_BOOTTIME, &at);
+  }
   return at.tv_sec;
 }
 

@@ -13,9 +13,9 @@ typedef struct {
   subtoken_verifier verifier;
   subtoken_feed feed; /* with this location's settings; it points into the one in force */
   subtoken_feed_moment moment;
+  ngx_flag_t granted; /* claims are those of a credential, not of a public route */
   subtoken_decision decision;
   subtoken_claims claims;
-  ngx_flag_t granted; /* claims are those of a credential, not of a public route */
 } judgement_t;
 
 /* ---- verdicts ---- */
@@ -199,17 +199,20 @@ static void refuse_credential(const judgement_t *j, ngx_http_subtoken_verdict_t 
   }
 }
 
-/* Public routes pass before anybody looks at what came along. */
+/* Public routes pass before anybody looks at what came along. Whether it is a subtoken at all
+ * is only asked about one that was not good: nothing else can be.
+ */
 static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   bool one = j->credential.found == NGX_HTTP_SUBTOKEN_ONE;
-  bool whole = one && (j->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC ||
-                       !is_subtoken(j->credential.text));
   subtoken_text none = {NULL, 0};
-  subtoken_result result = decide(j, one && !whole ? j->credential.text : none);
+  subtoken_result result = decide(j, one ? j->credential.text : none);
   if (result == SUBTOKEN_OK) {
     j->granted = !passes_without(j);
     return NGX_OK;
   }
+  bool whole = one && (j->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC ||
+                       !is_subtoken(j->credential.text));
+  if (whole) result = decide(j, none);
   if (whole && result == SUBTOKEN_MALFORMED) {
     ngx_int_t known = judge_identity(j, verdict);
     j->granted = known == NGX_OK;
@@ -357,14 +360,14 @@ static void prepare_feed(judgement_t *j) {
   j->request.now = subtoken_feed_now(&j->feed, now);
 }
 
-/* Not of the claims: they are long, and nobody reads them before they are written. */
+/* Not the decision's needs, nor the claims: they are long, and nobody reads them before they
+ * are written. */
 static void prepare(judgement_t *j, ngx_http_request_t *r, ngx_http_subtoken_loc_conf_t *conf,
                     ngx_http_subtoken_ctx_t *ctx) {
-  ngx_memzero(j, offsetof(judgement_t, claims));
+  ngx_memzero(j, offsetof(judgement_t, decision.needs));
   j->r = r;
   j->conf = conf;
   j->ctx = ctx;
-  j->granted = 0;
   j->request.method = ctx->method;
   j->request.target = ctx->target;
   if (conf->require != NULL) {

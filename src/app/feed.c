@@ -1,0 +1,143 @@
+/* The route /v2/revocations: the snapshot whole, what has changed since a sequence, or that
+ * nothing has, each with a heartbeat (interface section 10).
+ */
+#include "app/params.h"
+#include "app/visit.h"
+#include "core/claims.h"
+
+#define PERMISSION ST_TEXT("revocations")
+#define SNAPSHOT_TYPE "application/octet-stream"
+#define CHANGES_TYPE "application/vnd.subtoken.changes"
+
+/* 1 to 2^63-1, spelt in one way. */
+static bool read_sequence(subtoken_text text, int64_t *sequence) {
+  int64_t value = 0;
+  if (text.len == 0 || text.data[0] == '0') return false;
+  for (size_t i = 0; i < text.len; i++) {
+    int digit = text.data[i] - '0';
+    if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10) return false;
+    value = 10 * value + digit;
+  }
+  *sequence = value;
+  return true;
+}
+
+/* 0 when it is not given. NULL, or what is wrong. */
+static const char *find_since(subtoken_text query, int64_t *since) {
+  char decoded[SUBTOKEN_TARGET_MAX];
+  st_cutter cutter = {query, query.len == 0};
+  st_writer out = st_writer_on(decoded, sizeof decoded);
+  st_pair pair;
+  *since = 0;
+  while (st_pair_next(&cutter, &out, &pair)) {
+    if (!st_text_is(pair.name, "since")) continue;
+    if (*since != 0) return "since: given more than once";
+    if (pair.bad_escape || !read_sequence(pair.value, since)) {
+      return "since: must be a sequence, a whole number from 1 to 9223372036854775807";
+    }
+  }
+  return NULL;
+}
+
+/* ---- If-None-Match (RFC 9110 section 13.1.2) ---- */
+
+static void skip_to_item(subtoken_text *list) {
+  while (list->len > 0 && strchr(" \t,", list->data[0]) != NULL && list->data[0] != '\0') {
+    *list = (subtoken_text){list->data + 1, list->len - 1};
+  }
+}
+
+/* Cut the next entity-tag off, without `W/` and quotes: the comparison is the weak one. */
+static bool next_tag(subtoken_text *list, subtoken_text *tag) {
+  size_t at = 0, end;
+  skip_to_item(list);
+  if (list->len > 2 && list->data[0] == 'W' && list->data[1] == '/') at = 2;
+  if (at >= list->len || list->data[at] != '"') return false;
+  for (end = ++at; end < list->len && list->data[end] != '"';) end++;
+  if (end == list->len) return false;
+  *tag = (subtoken_text){list->data + at, end - at};
+  *list = (subtoken_text){list->data + end + 1, list->len - end - 1};
+  return true;
+}
+
+/* What cannot be read matches nothing: the answer is then only longer. */
+static bool is_known(const st_request *request, const char *etag) {
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (!st_text_is_nocase(request->headers[i].name, "If-None-Match")) continue;
+    subtoken_text list = request->headers[i].value, tag;
+    if (st_text_is(list, "*")) return true;
+    while (next_tag(&list, &tag)) {
+      if (st_text_is(tag, etag)) return true;
+    }
+  }
+  return false;
+}
+
+/* ---- the answer ---- */
+
+static void write_headers(st_reply *reply, const st_edition *edition) {
+  char text[ST_EDITION_TAG_LEN + 3];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_char(&writer, '"');
+  st_write_string(&writer, edition->etag);
+  st_write_char(&writer, '"');
+  st_reply_header(reply, "ETag", (subtoken_text){text, writer.len});
+  st_reply_header(reply, "Subtoken-Heartbeat", st_text(edition->heartbeat));
+  writer = st_writer_on(text, sizeof text);
+  st_write_int(&writer, edition->sequence);
+  st_reply_header(reply, "Subtoken-Seq", (subtoken_text){text, writer.len});
+}
+
+static void give(const st_payload *payload) {
+  if (payload->release != NULL) payload->release(payload->context);
+}
+
+static void answer_with(st_visit *v, const st_edition *edition, int64_t since) {
+  st_reply *reply = v->reply;
+  const st_feed *feed = &v->service->feed;
+  write_headers(reply, edition);
+  if (is_known(v->request, edition->etag)) {
+    reply->status = 304;
+    give(&edition->snapshot);
+    return;
+  }
+  reply->status = 200;
+  if (since != 0 && feed->changes(feed->context, edition, since, &reply->payload)) {
+    reply->content_type = CHANGES_TYPE;
+    give(&edition->snapshot);
+    return;
+  }
+  reply->content_type = SNAPSHOT_TYPE;
+  reply->payload = edition->snapshot;
+}
+
+static void refuse(st_reply *reply, st_fed fed) {
+  bool memory = fed == ST_FED_NO_MEMORY;
+  st_reply_error(reply, 503, memory ? "oom" : "store_error",
+                 memory ? "there is no memory for the revocation data; try again later"
+                        : "the revocation data cannot be read; try again later");
+  reply->retry_after = 5;
+}
+
+void st_feed_answer(st_visit *v) {
+  st_identity identity;
+  st_edition edition;
+  int64_t since;
+  if (!st_visit_identify(v, &identity)) return;
+  if (!st_claims_has_permission(&identity.grant, PERMISSION)) {
+    st_reply_lacks(v->reply, PERMISSION);
+    return;
+  }
+  const char *problem = find_since(v->query, &since);
+  if (problem != NULL) {
+    st_reply_error(v->reply, 400, "bad_request", problem);
+    return;
+  }
+  const st_feed *feed = &v->service->feed;
+  st_fed fed = feed->current(feed->context, v->service->ring, v->request->now, &edition);
+  if (fed == ST_FED) {
+    answer_with(v, &edition, since);
+  } else {
+    refuse(v->reply, fed);
+  }
+}

@@ -1,0 +1,21 @@
+/* feed - the revocation data that the server gives out (interface section 10): the snapshot
+ * of the store as it is now, kept in memory, and written anew when the store has moved.
+ */
+#ifndef ST_SHELL_FEED_H
+#define ST_SHELL_FEED_H
+
+#include "app/service.h"
+#include "shell/world.h"
+
+/* Before the first request. Takes a sequence, so that the data of a database that was put
+ * back from a backup goes on where its edges are; when that cannot be written it is tried
+ * again at each question, which fails until then.
+ */
+void st_feed_start(st_store *store);
+/* After the last request has been answered. */
+void st_feed_stop(void);
+
+/* What the service asks. */
+st_feed st_feed_door(void);
+
+#endif

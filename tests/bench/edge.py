@@ -1,0 +1,164 @@
+"""make bench: nginx with the module against the same nginx without it, both with one worker: a small
+file, and a small answer of another nginx behind proxy_pass. The clients send the same requests to
+both; nothing is logged, which would make the difference look smaller.
+usage: edge.py BUILD [ROUNDS]"""
+import os, re, socket, statistics, subprocess, sys, time
+
+sys.argv[1:] = sys.argv[1:] or ["build"]
+BUILD = sys.argv[1]
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
+SECONDS = 3
+CONNECTIONS = 32
+REVOKED = 100000
+RATIO_WANTED = 0.93
+CPU_WANTED = 2.0
+sys.argv[1] = os.path.join(BUILD, "subtoken")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from nginx import *
+
+STATIC, PROXIED = "/v2/account/static", "/v2/account/proxied"
+POLICY = '{"default":"deny","routes":[{"path":"/v2/account/*","methods":["GET"],"needs":["account"]}]}'
+URLS = STATIC + "," + PROXIED + ",/v2/tokeninfo,/v2/characters/*"
+BODY = '{"id":"F1A4C7A2-0000-4000-8000-000000000001","name":"Example.1234"}\n'
+TICK = os.sysconf("SC_CLK_TCK")
+# The worker has a processor of its own, so that it is what limits; whoever asks it and whoever
+# it asks share the other.
+CPUS = sorted(os.sched_getaffinity(0))
+WORKER_CPU, OTHER_CPU = CPUS[0], CPUS[-1]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def on(cpu):
+    return lambda: os.sched_setaffinity(0, {cpu})
+
+
+class Plain:
+    """A nginx with one worker, and these pieces in its configuration."""
+
+    def __init__(self, cpu, server, http="", main=""):
+        self.dir, self.port = shared_dir(), free_port()
+        conf = """%(main)s pid %(d)s/pid; error_log %(d)s/error.log; worker_processes 1; %(user)s
+        events { worker_connections 512; }
+        http {
+          access_log off; keepalive_requests 1000000000; default_type application/json;
+          client_body_temp_path %(d)s/t1; proxy_temp_path %(d)s/t2; fastcgi_temp_path %(d)s/t3;
+          uwsgi_temp_path %(d)s/t4; scgi_temp_path %(d)s/t5;
+          %(http)s
+          server { listen 127.0.0.1:%(port)d; %(server)s }
+        }""" % {"d": self.dir, "port": self.port, "main": main, "http": http, "server": server,
+                "user": "user www-data;" if ROOT else ""}
+        path = os.path.join(self.dir, "nginx.conf")
+        open(path, "w").write(conf)
+        self.process = subprocess.Popen([NGINX, "-p", self.dir, "-c", path, "-g", "daemon off;"],
+                                        preexec_fn=on(cpu))
+        wait(lambda: self.process.poll() is not None or self.workers(), "nginx has a worker")
+        assert self.process.poll() is None, open(os.path.join(self.dir, "error.log")).read()
+
+    def workers(self):
+        p = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True)
+        return [int(x) for x in p.stdout.split()]
+
+    def cpu(self):
+        """Seconds of the worker, as user and as system."""
+        fields = open("/proc/%d/stat" % self.workers()[0]).read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def status(self, target, *headers):
+        return curl("http://127.0.0.1:%d%s" % (self.port, target), *headers).status
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def edges(upstream):
+    """(with, without, token): the same but for the module and its directives."""
+    data, www = data_dir(), shared_dir()
+    key = make_key(data, "account,inventories,characters,unlocks")["key"]
+    token = issue(data, key, "--permissions", "account,inventories,characters", "--urls", URLS)
+    secrets, policy, feed = (os.path.join(www, name) for name in ("secrets", "policy.json", "revoked"))
+    shutil.copy(os.path.join(data, "secrets"), secrets)
+    share(secrets)
+    open(policy, "w").write(POLICY)
+    step = ((1 << 64) - 1) // REVOKED
+    Feed(feed, ring(secrets)[0]).publish(["nobody"], hashes=range(1, REVOKED * step, step))
+    file = os.path.join(www, "www" + STATIC)
+    os.makedirs(os.path.dirname(file))
+    open(file, "w").write(BODY)
+    server = """
+      location %s { root %s/www; }
+      location %s { proxy_pass http://api; }""" % (STATIC, www, PROXIED)
+    http = """proxy_http_version 1.1; proxy_set_header Connection "";
+      upstream api { server 127.0.0.1:%d; keepalive 64; }""" % upstream.port
+    ours = """subtoken on; subtoken_secrets %s; subtoken_revocations %s; subtoken_policy %s;
+      subtoken_max_age 1d;""" % (secrets, feed, policy)
+    return (Plain(WORKER_CPU, server, http + ours, "load_module %s;" % MODULE),
+            Plain(WORKER_CPU, server, http), token)
+
+
+def measure(nginx, target, token):
+    """(requests a second, microseconds of the worker's CPU for each)"""
+    before = nginx.cpu()
+    p = subprocess.run(["wrk", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-H",
+                        "Authorization: Bearer " + token,
+                        "http://127.0.0.1:%d%s" % (nginx.port, target)],
+                       capture_output=True, text=True, check=True, preexec_fn=on(OTHER_CPU))
+    assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout
+    count = int(re.search(r"(\d+) requests in", p.stdout).group(1))
+    return (float(re.search(r"Requests/sec:\s+([\d.]+)", p.stdout).group(1)),
+            (nginx.cpu() - before) * 1e6 / count)
+
+
+def rounds(module, bare, target, token):
+    """[(with, without)] of measure, in the order A B B A."""
+    out = []
+    measure(module, target, token), measure(bare, target, token)
+    for i in range(ROUNDS):
+        first, second = (module, bare) if i % 2 == 0 else (bare, module)
+        a, b = measure(first, target, token), measure(second, target, token)
+        out.append((a, b) if i % 2 == 0 else (b, a))
+    return out
+
+
+def spread(name, values, form, wanted, met):
+    values = sorted(values)
+    middle = statistics.median(values)
+    print(("%-32s median " + form + ", from " + form + " to " + form + " (wanted: %s): %s")
+          % (name, middle, values[0], values[-1], wanted, "met" if met(middle) else "MISSED"))
+
+
+def tell(name, pairs):
+    print("\n%s, %d bytes of answer" % (name, len(BODY)))
+    print("%-32s %12s %16s" % ("", "requests/s", "CPU us/request"))
+    for i, who in enumerate(("with the module", "without")):
+        print("%-32s %12.0f %16.2f" % ((who,) + tuple(statistics.median(p[i][k] for p in pairs)
+                                                      for k in (0, 1))))
+    spread("requests, with / without", [a[0] / b[0] for a, b in pairs], "%.3f",
+           "at least %.2f" % RATIO_WANTED, lambda x: x >= RATIO_WANTED)
+    spread("CPU us, with - without", [a[1] - b[1] for a, b in pairs], "%.2f",
+           "at most %.1f" % CPU_WANTED, lambda x: x <= CPU_WANTED)
+
+
+def main_bench():
+    upstream = Plain(OTHER_CPU, "location / { return 200 '%s'; }" % BODY)
+    module, bare, token = edges(upstream)
+    try:
+        for target in (STATIC, PROXIED):
+            assert module.status(target, *bearer(token)) == 200
+            assert module.status(target) == 401 and bare.status(target) == 200
+        print("\nnginx with the module: a subtoken of %d characters, a policy, %d revoked;"
+              " one worker, %d keep-alive connections, %d rounds of %d s"
+              % (len(token), REVOKED + 1, CONNECTIONS, ROUNDS, SECONDS))
+        tell("a static file", rounds(module, bare, STATIC, token))
+        tell("proxy_pass", rounds(module, bare, PROXIED, token))
+    finally:
+        for nginx in (module, bare, upstream):
+            nginx.stop()
+
+
+main_bench()

@@ -1,0 +1,189 @@
+"""All of it at once: the server, a pull and nginx with the module, in front of a small API."""
+from support import *
+from nginx import Nginx, share, wait
+
+POLICY = {"default": "deny", "routes": [
+    {"path": "/v2/account", "needs": ["account"]},
+    {"path": "/v2/characters/*", "needs": ["characters"]},
+    {"path": "/v2/items", "public": True}]}
+
+CONF = """subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_max_age 4s;
+    subtoken_fallback /.authorize;
+    location / { proxy_pass http://api; }
+    location = /.authorize { internal; subtoken off;
+      proxy_pass http://127.0.0.1:PORT/v2/authorize; proxy_pass_request_body off;
+      proxy_set_header Content-Length ""; proxy_set_header X-Original-URI $request_uri;
+      proxy_set_header X-Original-Method $request_method; }
+    location = /.feed { subtoken off; default_type text/plain;
+      return 200 "$subtoken_feed_age $subtoken_feed_sequence $subtoken_feed_count"; }"""
+
+
+class Scene:
+    """nginx and the server on one DATA; pull keeps the files that nginx reads."""
+
+    def __enter__(self):
+        self.nginx = n = Nginx(feed=False)
+        with open(os.path.join(n.dir, "policy.json"), "w") as f:
+            json.dump(POLICY, f)
+        share(n.dir, 0o2755)  # what pull makes belongs to the workers' group
+        self.server = Server(data=n.data).start()
+        self.manager = make_key(n.data, "keys")["key"]
+        self.key_file = os.path.join(scratch(), "key")
+        with open(os.open(self.key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(make_key(n.data, "revocations")["key"] + "\n")
+        self.pull()
+        wait(lambda: os.path.exists(n.feed.path + ".alive"), "the first pull")
+        n.configure(server=CONF.replace("PORT", str(self.server.port)))
+        n.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.nginx.__exit__(kind, value, trace)
+        self.stop_pull()
+        self.server.stop(expect=None if kind else 0)
+
+    def pull(self):
+        log = open(os.path.join(self.server.dir, "pull"), "ab")
+        self.puller = subprocess.Popen(
+            [PROGRAM, "pull", "--from", self.server.url + "/v2/revocations", "--to",
+             self.nginx.feed.path, "--key-file", self.key_file, "--every", "1s"],
+            stdout=log, stderr=log)
+
+    def stop_pull(self):
+        self.puller.terminate()
+        assert self.puller.wait(timeout=20) == 0
+
+    def made_with_curl(self, key, query):
+        return curl(self.server.url + "/v2/createsubtoken?" + query, *bearer(key)).json()["subtoken"]
+
+    def manage(self, method, path, *args):
+        answer = curl(self.server.url + "/v2/keys/" + path, "-X", method, *bearer(self.manager), *args)
+        assert answer.status in (200, 204), answer.body
+        return int(answer.header("Subtoken-Seq"))
+
+    def disable(self, key, disabled):
+        return self.manage("PATCH", key["id"], "-H", "Content-Type: application/json", "-d",
+                           json.dumps({"disabled": disabled}))
+
+    def becomes(self, status, target, token):
+        wait(lambda: self.nginx.status(target, token=token) == status,
+             "%s at the edge is %d" % (target, status), 30)
+
+
+@test
+def a_subtoken_opens_exactly_what_it_should_until_its_parent_is_deleted():
+    with Scene() as s:
+        n, parent = s.nginx, make_key(s.nginx.data)
+        narrow = s.made_with_curl(parent["key"], "permissions=account&urls=/v2/account")
+        wide = s.made_with_curl(parent["key"], "permissions=account,characters")
+        nothing = s.made_with_curl(parent["key"], "")
+        for target, wanted in (("/v2/account", (200, 200, 403)), ("/v2/account?v=1", (200, 200, 403)),
+                               ("/v2/characters/Zed", (403, 200, 403)), ("/v2/items", (200, 200, 200)),
+                               ("/v2/other", (403, 403, 403)), ("/v2/account/..", (400, 400, 400))):
+            got = tuple(n.status(target, token=t) for t in (narrow, wide, nothing))
+            assert got == wanted, (target, got)
+        assert n.status("/v2/account") == 401 and n.status("/v2/account", token=narrow + "x") == 401
+        other = s.made_with_curl(make_key(n.data)["key"], "permissions=account")
+        sequence = s.manage("DELETE", parent["id"])
+        for token in (narrow, wide):
+            s.becomes(401, "/v2/account", token)
+        assert n.last.json() == {"text": "Invalid access token"}
+        age, seen, count = n.ask("/.feed").body.split()
+        assert int(seen) >= sequence and int(count) == 1 and int(age) <= 4
+        assert n.status("/v2/account", token=other) == 200
+
+
+@test
+def a_key_disabled_and_enabled_closes_and_opens():
+    with Scene() as s:
+        parent = make_key(s.nginx.data)
+        token = s.made_with_curl(parent["key"], "permissions=account")
+        for _ in range(2):
+            assert s.nginx.status("/v2/account", token=token) == 200
+            s.disable(parent, True)
+            s.becomes(401, "/v2/account", token)
+            s.disable(parent, False)
+            s.becomes(200, "/v2/account", token)
+        s.manage("POST", parent["id"] + "/revoke-subtokens")
+        s.becomes(401, "/v2/account", token)
+        again = s.made_with_curl(parent["key"], "permissions=account")
+        assert s.nginx.status("/v2/account", token=again) == 200
+
+
+@test
+def a_feed_that_is_cut_closes_the_edge_and_opens_it_again_by_itself():
+    with Scene() as s:
+        token = s.made_with_curl(make_key(s.nginx.data)["key"], "permissions=account")
+        assert s.nginx.status("/v2/account", token=token) == 200
+        s.puller.send_signal(signal.SIGSTOP)
+        s.becomes(503, "/v2/account", token)
+        assert int(s.nginx.last.header("Retry-After")) > 0
+        assert s.nginx.status("/v2/items") == 200  # needs no token
+        s.puller.send_signal(signal.SIGCONT)
+        s.becomes(200, "/v2/account", token)
+
+
+@test
+def an_old_pair_put_back_undoes_nothing():
+    with Scene() as s:
+        n, parent = s.nginx, make_key(s.nginx.data)
+        token = s.made_with_curl(parent["key"], "permissions=account")
+        old = {x: open(n.feed.path + x, "rb").read() for x in ("", ".alive")}
+        s.manage("DELETE", parent["id"])
+        s.becomes(401, "/v2/account", token)
+        s.stop_pull()
+        for name, data in old.items():
+            with open(n.feed.path + ".put", "wb") as f:
+                f.write(data)
+            shutil.copymode(n.feed.path, n.feed.path + ".put")
+            os.replace(n.feed.path + ".put", n.feed.path + name)
+        wait(lambda: "rollback" in n.errors(), "the worker says that it was rolled back")
+        assert n.status("/v2/account", token=token) in (401, 503)
+        n.reload()  # new workers know FILE.seen
+        for _ in range(20):
+            assert n.status("/v2/account", token=token) in (401, 503)
+            time.sleep(0.05)
+        s.pull()
+        s.becomes(401, "/v2/account", token)
+
+
+@test
+def whole_keys_are_asked_of_the_server_and_end_with_it():
+    with Scene() as s:
+        n, key, poor = s.nginx, make_key(s.nginx.data), make_key(s.nginx.data, "inventories")
+        assert n.status("/v2/account", token=key["key"]) == 200
+        assert n.status("/v2/account?access_token=" + key["key"]) == 200
+        asked = n.last.json()
+        assert key["key"] not in asked["target"], asked["target"]
+        assert n.status("/v2/account", "X-API-Key: " + key["key"]) == 200
+        assert n.status("/v2/account", token=poor["key"]) == 403
+        assert n.last.json() == {"text": "requires scope account"}
+        assert n.status("/v2/account", token="0" * 8 + key["key"][8:]) == 401
+        token = s.made_with_curl(key["key"], "permissions=account")
+        s.manage("DELETE", key["id"])
+        s.becomes(401, "/v2/account", key["key"])
+        s.becomes(401, "/v2/account", token)
+
+
+@test
+def the_ring_is_rotated_and_nobody_notices():
+    with Scene() as s:
+        n, parent = s.nginx, make_key(s.nginx.data)
+        hand_over = lambda: subprocess.run(["cp", os.path.join(n.data, "secrets"), n.secrets], check=True)
+        old = s.made_with_curl(parent["key"], "permissions=account")
+        for step in (["add", "--kid", "winter"], ["promote", "winter"], ["retire", "-", "--force"]):
+            run("secret", *step, data=n.data, check=0)
+            if step[0] == "retire":
+                fresh = s.made_with_curl(parent["key"], "permissions=account")
+            hand_over()
+            until = time.time() + 1.5
+            while time.time() < until:
+                token = old if step[0] != "retire" else fresh
+                assert n.status("/v2/account", token=token) == 200, (step, n.errors()[-800:])
+                time.sleep(0.1)
+        s.becomes(401, "/v2/account", old)
+        s.manage("DELETE", parent["id"])
+        s.becomes(401, "/v2/account", fresh)
+
+
+main()

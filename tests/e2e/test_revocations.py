@@ -1,0 +1,368 @@
+"""The feed from end to end: the real server, `subtoken pull` and `subtoken verify
+--revocations`, while keys, secrets and the database change under them."""
+import glob, http.client, shutil, signal, sqlite3, struct, threading
+import support
+from support import *
+
+DAY = 86400
+FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
+ENV = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+HELD = "application/octet-stream"
+CHANGES = "application/vnd.subtoken.changes"
+
+
+class Server(support.Server):
+    """512 threads take long to start under a sanitizer."""
+
+    def __init__(self, data=None, **options):
+        super().__init__(data, {"threads": 16 if SANITIZER else 64}, **options)
+
+
+def cmd(*args, **options):
+    code, out, err = support.run(*args, **options)
+    assert "Sanitizer" not in err and "runtime error" not in err, err
+    return code, out, err
+
+
+def fetch(server, key, query="", method="GET", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    headers = {n.replace("_", "-"): v for n, v in headers.items()}
+    connection.request(method, "/v2/revocations" + query,
+                       headers=dict(headers, Authorization="Bearer " + key))
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, answer.headers, body
+
+
+class Edge:
+    """Who pulls from a server and verifies with what came."""
+
+    def __init__(self, data, key=None):
+        self.data, self.dir = data, scratch()
+        self.file = os.path.join(self.dir, "revoked")
+        self.key = key or make_key(data, "revocations", name="edge")["key"]
+        self.key_file = os.path.join(self.dir, "key")
+        with open(os.open(self.key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(self.key + "\n")
+
+    def args(self, server, *more):
+        return ["pull", "--from", server.url + "/v2/revocations", "--to", self.file, "--key-file", self.key_file, *more]
+
+    def pull(self, server, check=0):
+        code, out, err = cmd(*self.args(server, "--once", "--json"), env=ENV)
+        assert code == check, (code, out, err)
+        return json.loads(out) if code == 0 else err
+
+    def start(self, server):
+        self.log = os.path.join(self.dir, "log")
+        self.process = subprocess.Popen([PROGRAM] + self.args(server, "--every", "1s"),
+                                        stderr=open(self.log, "ab"), env=ENV)
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=20) == 0
+        with open(self.log, errors="replace") as f:
+            text = f.read()
+        assert "Sanitizer" not in text and "runtime error" not in text, text
+        return [json.loads(l) for l in text.splitlines()]
+
+    def reason(self, token, *args, env=None):
+        """ok, or why not; the store is not asked."""
+        code, out, err = cmd("verify", "--json", "--secrets", os.path.join(self.data, "secrets"),
+                             "--revocations", self.file, *args, stdin=token, env=env)
+        assert code in (0, 1), (code, out, err)
+        return json.loads(out).get("reason", "ok")
+
+    def read(self, suffix=""):
+        with open(self.file + suffix, "rb") as f:
+            return f.read()
+
+    def sequence(self):
+        return struct.unpack_from("<Q", self.read(), 16)[0]
+
+    def count(self):
+        return struct.unpack_from("<I", self.read(), 40)[0]
+
+
+def until(what):
+    deadline = time.time() + 60
+    while not what():
+        assert time.time() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def token_of(data, *args):
+    key = make_key(data)
+    return key, issue(data, key["key"], "--permissions", "account", *args)
+
+
+@test
+def a_key_lives_and_ends():
+    with Server() as server:
+        data = server.data
+        edge = Edge(data)
+        key, token = token_of(data)
+        other_key, other = token_of(data)
+        edge.pull(server)
+        assert (edge.reason(token), edge.reason(other), edge.count()) == ("ok", "ok", 0)
+        last = edge.sequence()
+        for action, reason in (("disable", "revoked"), ("enable", "ok"), ("disable", "revoked"),
+                               ("enable", "ok"), ("revoke-subtokens", "revoked")):
+            cmd("key", action, key["id"], data=data, check=0)
+            assert edge.pull(server)["sequence"] > last, action
+            last = edge.sequence()
+            assert edge.reason(token) == reason, action
+            assert edge.reason(other) == "ok", action
+        fresh = issue(data, key["key"], "--permissions", "account")
+        assert edge.reason(fresh) == "ok"
+        cmd("key", "delete", key["id"], data=data, check=0)
+        assert edge.reason(fresh) == "ok"  # nobody has told it yet
+        edge.pull(server)
+        assert edge.reason(fresh) == edge.reason(token) == "revoked" and edge.count() == 2
+        assert edge.reason(other) == "ok"
+
+
+@test
+def what_is_answered():
+    with Server() as server:
+        edge = Edge(server.data)
+        key, _ = token_of(server.data)
+        for who, status in ((key["key"], 403), ("x" * 72, 401)):
+            got = fetch(server, who)
+            assert got[0] == status and got[1]["Subtoken-Heartbeat"] is None, got
+        assert json.loads(fetch(server, key["key"])[2]) == {"text": "requires scope revocations"}
+        # A subtoken of the edge's key will do.
+        sub = issue(server.data, edge.key, "--permissions", "revocations", "--urls", "/v2/revocations")
+        status, headers, body = fetch(server, sub)
+        assert status == 200 and headers["Content-Type"] == HELD, (status, headers.items())
+        assert re.fullmatch('"[A-Za-z0-9_-]{43}"', headers["ETag"]), headers["ETag"]
+        assert len(headers["Subtoken-Heartbeat"]) == 214 and headers["Cache-Control"] == "no-store"
+        seq = int(headers["Subtoken-Seq"])
+        assert seq == struct.unpack_from("<Q", body, 16)[0]
+        assert "Subtoken-Heartbeat" in headers["Access-Control-Expose-Headers"]
+        head = fetch(server, edge.key, method="HEAD")
+        assert head[0] == 200 and head[2] == b"" and head[1]["ETag"] == headers["ETag"]
+        assert int(head[1]["Content-Length"]) == len(body)
+        for match in (headers["ETag"], "W/" + headers["ETag"], '"x", ' + headers["ETag"], "*"):
+            got = fetch(server, edge.key, If_None_Match=match)
+            assert (got[0], got[2]) == (304, b"") and got[1]["ETag"] == headers["ETag"], got[0]
+            assert len(got[1]["Subtoken-Heartbeat"]) == 214 and int(got[1]["Subtoken-Seq"]) == seq
+            assert got[1]["Content-Type"] is None
+        assert fetch(server, edge.key, If_None_Match='"x"')[0] == 200
+        for query in ("?since=x", "?since=0", "?since=1&since=1"):
+            got = fetch(server, edge.key, query)
+            assert got[0] == 400 and b"since" in got[2] and got[1]["ETag"] is None, got
+        for _ in range(40):  # so that changes are shorter than the whole
+            cmd("key", "delete", token_of(server.data)[0]["id"], data=server.data, check=0)
+            if SANITIZER and _ > 5:
+                break
+        status, headers, whole = fetch(server, edge.key, "?since=%d" % (seq + 10**15))
+        assert status == 200 and headers["Content-Type"] == HELD and len(whole) > len(body)
+        now = int(headers["Subtoken-Seq"])
+        status, headers, body = fetch(server, edge.key, "?since=%d" % now)
+        assert headers["Content-Type"] == CHANGES and len(body) == 192, (headers.items(), len(body))
+        keep = token_of(server.data)[0]["id"]
+        cmd("key", "delete", keep, data=server.data, check=0)
+        status, headers, body = fetch(server, edge.key, "?since=%d" % now)
+        assert headers["Content-Type"] == CHANGES and len(body) == 200, (headers.items(), len(body))
+        for line in server.log_lines():
+            assert edge.key not in json.dumps(line)
+
+
+def put_many(data, count):
+    """Revoked long before the server starts: as many rows as it would have written."""
+    db = sqlite3.connect(os.path.join(data, "subtoken.db"))
+    with db:
+        db.execute("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+            INSERT OR IGNORE INTO listed SELECT printf('%043d', i), random(), ? FROM n""",
+                   (count, int(time.time()) - DAY))
+    found = db.execute("SELECT count(DISTINCT hash) FROM listed").fetchone()[0]
+    db.close()
+    return found
+
+
+@test
+def a_hundred_thousand():
+    data = data_dir()
+    key, token = token_of(data)
+    edge = Edge(data)
+    count = put_many(data, 100000)
+    with Server(data) as server:
+        assert edge.pull(server)["entries"] == count
+        assert edge.reason(token) == "ok"
+        since = edge.sequence()
+        cmd("key", "delete", key["id"], data=data, check=0)
+        status, headers, body = fetch(server, edge.key, "?since=%d" % since)
+        assert status == 200 and len(body) == 200, (status, len(body))
+        assert edge.pull(server)["entries"] == count + 1 and edge.reason(token) == "revoked"
+        assert edge.read() == fetch(server, edge.key)[2]
+    # Nor is it sent whole because a server has started.
+    with Server(data) as server:
+        status, headers, body = fetch(server, edge.key, "?since=%d" % edge.sequence())
+        assert headers["Content-Type"] == CHANGES and len(body) == 192, len(body)
+        before = edge.sequence()
+        assert edge.pull(server)["sequence"] > before and edge.reason(token) == "revoked"
+
+
+@test
+def killed_and_started():
+    data = data_dir()
+    edge = Edge(data)
+    tokens = []
+    for number in range(3):
+        with Server(data) as server:
+            key, token = token_of(data)
+            edge.pull(server)
+            assert edge.reason(token) == "ok"
+            before = edge.sequence()
+            cmd("key", "delete", key["id"], data=data, check=0)
+            tokens.append(token)
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait()
+            server.start()
+            assert edge.pull(server)["sequence"] > before
+            assert [edge.reason(t) for t in tokens] == ["revoked"] * len(tokens)
+
+
+@test
+def a_backup_is_put_back():
+    data = data_dir()
+    edge = Edge(data)
+    copy = os.path.join(scratch(), "copy.db")
+    db = os.path.join(data, "subtoken.db")
+    (early, early_token), (late, late_token) = token_of(data), token_of(data)
+    with Server(data) as server:
+        cmd("key", "delete", early["id"], data=data, check=0)
+        edge.pull(server)
+        cmd("backup", copy, data=data, check=0)
+        for _ in range(3):
+            cmd("key", "delete", token_of(data)[0]["id"], data=data, check=0)
+        cmd("key", "delete", late["id"], data=data, check=0)
+        edge.pull(server)
+        assert edge.reason(late_token) == "revoked" and edge.count() == 5
+        before = edge.sequence()
+    for suffix in ("-wal", "-shm"):
+        if os.path.exists(db + suffix):
+            os.unlink(db + suffix)
+    shutil.copyfile(copy, db)
+    with Server(data) as server:
+        # The edge goes on with what the backup says: it holds none of the five but one.
+        assert edge.pull(server)["sequence"] > before and edge.count() == 1
+        assert (edge.reason(early_token), edge.reason(late_token)) == ("revoked", "ok")
+        cmd("key", "delete", late["id"], data=data, check=0)
+        edge.pull(server)
+        assert edge.reason(late_token) == "revoked"
+
+
+@test
+def secrets_come_and_go():
+    with Server() as server:
+        data = server.data
+        edge = Edge(data)
+        gone, gone_token = token_of(data)
+        cmd("key", "delete", gone["id"], data=data, check=0)
+        key, token = token_of(data)
+        last = 0
+        steps = ((), ("rotate", "--kid", "b"), ("add", "--kid", "c"), ("promote", "c"),
+                 ("promote", "b"), ("retire", "c", "--force"))
+        for step in steps:
+            if step:
+                cmd("secret", *step, data=data, check=0)
+            edge.pull(server)
+            signed = step[:1] in (("rotate",), ("promote",))
+            assert edge.sequence() > last if signed else edge.sequence() >= last, step
+            last = edge.sequence()
+            kid = edge.read()[64:128].rstrip(b"\0").decode()
+            assert kid == {(): "", ("promote", "c"): "c"}.get(step, "b"), (step, kid)
+            assert (edge.reason(gone_token), edge.reason(token)) == ("revoked", "ok"), step
+        cmd("secret", "retire", "-", "--force", data=data, check=0)
+        edge.pull(server)
+        fresh = issue(data, key["key"], "--permissions", "account")
+        assert edge.reason(fresh) == "ok" and edge.reason(token) in ("kid", "mac")
+
+
+@test
+def what_no_token_needs_is_taken_off():
+    if FAKETIME is None:
+        return "no libfaketime"
+    data = data_dir()
+    edge = Edge(data)
+    key, token = token_of(data, "--expire", time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                                                          time.gmtime(time.time() + 360 * DAY)))
+    disabled, _ = token_of(data)
+    with Server(data) as server:
+        cmd("key", "delete", key["id"], data=data, check=0)
+        cmd("key", "disable", disabled["id"], data=data, check=0)
+        edge.pull(server)
+        assert edge.count() == 2
+    for days, count, reason in ((359, 2, "revoked"), (367, 1, "expired")):
+        db = sqlite3.connect(os.path.join(data, "subtoken.db"))
+        with db:  # a clock that leaps is followed by a day a purge: say that it has gone there
+            changed = db.execute("UPDATE facts SET value = ? WHERE name = 'purge_time'",
+                                 (int(time.time()) + days * DAY - 60,)).rowcount
+        db.close()
+        assert changed == 1
+        env = dict(ENV, LD_PRELOAD=FAKETIME, FAKETIME="+%dd" % days)
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        with Server(data, env=env) as server:
+            edge.pull(server)
+            assert edge.count() == count, (days, edge.count())
+            assert edge.reason(token, "--at", str(int(time.time()) + days * DAY)) == reason, days
+
+
+@test
+def what_is_old_or_forged_is_kept_out():
+    with Server() as server:
+        edge = Edge(server.data)
+        key, token = token_of(server.data)
+        edge.pull(server)
+        old, old_alive = edge.read(), edge.read(".alive")
+        cmd("key", "delete", key["id"], data=server.data, check=0)
+        edge.pull(server)
+        new, new_alive = edge.read(), edge.read(".alive")
+
+        def put(snapshot, alive):
+            for suffix, data in (("", snapshot), (".alive", alive)):
+                with open(edge.file + suffix, "wb") as f:
+                    f.write(data)
+
+        put(old, old_alive)
+        assert edge.reason(token) == "feed_stale"  # what was seen is known
+        put(old, new_alive)
+        assert edge.reason(token) == "feed_stale"
+        at = len(new) - 36
+        put(new[:at] + bytes([new[at] ^ 1]) + new[at + 1:], new_alive)
+        assert edge.reason(token) == "feed_stale"
+        edge.pull(server)  # mends it, from wherever it was
+        assert edge.read() == new and edge.reason(token) == "revoked"
+        put(old, old_alive)
+        edge.pull(server)
+        assert edge.read() == new and edge.reason(token) == "revoked"
+
+
+@test
+def eight_pulls_at_once():
+    with Server() as server:
+        data = server.data
+        first = Edge(data)
+        edges = [first] + [Edge(data, first.key) for _ in range(7)]
+        made = [token_of(data) for _ in range(6)]
+        for edge in edges:
+            edge.start(server)
+        for number, (key, _) in enumerate(made):
+            cmd("key", "delete", key["id"], data=data, check=0)
+            if number == 2:
+                cmd("secret", "rotate", "--kid", "b", data=data, check=0)
+        last = int(fetch(server, first.key)[1]["Subtoken-Seq"])
+        until(lambda: all(os.path.exists(e.file + ".alive") and e.sequence() >= last for e in edges))
+        whole = fetch(server, first.key)[2]
+        for edge in edges:
+            lines = edge.end()
+            assert all(l["event"] == "pulled" for l in lines), lines
+            assert edge.read() == whole
+        for _, token in made:
+            assert first.reason(token) == "revoked"
+
+
+main()

@@ -1,0 +1,406 @@
+/* feed: the snapshot that the server gives out is the store's, vouched for only after the
+ * store was asked, and what has changed leads to it byte for byte.
+ */
+#include "support.h"
+
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "shell/feed.h"
+#include "subtoken/feed.h"
+
+#define US INT64_C(1000000)
+
+static char home[256], db[300], why[ST_WHY_MAX];
+static st_store *store;
+static subtoken_ring ring;
+static st_feed door;
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at) {
+  (void)status, (void)type, (void)at;
+  return remove(path);
+}
+
+static int setup(void **state) {
+  (void)state;
+  const char *base = getenv("TMPDIR");
+  snprintf(home, sizeof home, "%s/subtoken-feed-XXXXXX", base != NULL ? base : "/tmp");
+  if (mkdtemp(home) == NULL) return -1;
+  snprintf(db, sizeof db, "%s/subtoken.db", home);
+  if (st_store_open(db, true, &store, why) != ST_STORED) return -1;
+  ring_with(&ring, "", TEST_SECRET);
+  door = st_feed_door();
+  st_feed_start(store);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  st_feed_stop();
+  st_store_close(store);
+  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void good(st_stored stored) {
+  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, why);
+}
+
+/* ---- keys ---- */
+
+static void name_key(unsigned n, char id[ST_KEY_ID_LEN + 1], char sub[ST_SUB_LEN + 1]) {
+  snprintf(id, ST_KEY_ID_LEN + 1, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
+  snprintf(sub, ST_SUB_LEN + 1, "%043u", n);
+}
+
+static void make_keys(unsigned from, unsigned count) {
+  for (unsigned n = from; n < from + count; n++) {
+    st_key key = {.created_at = NOW, .expires_at = ST_NEVER};
+    uint8_t digest[32] = {1};
+    memcpy(digest + 4, &n, sizeof n);
+    name_key(n, key.id, key.sub);
+    good(st_store_create(store, &key, digest, why));
+  }
+}
+
+static void delete_key(unsigned n) {
+  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
+  name_key(n, id, sub);
+  good(st_store_delete(store, id, st_world_now_us(), NULL, why));
+}
+
+static void disable_key(unsigned n, bool disabled) {
+  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
+  name_key(n, id, sub);
+  good(st_store_set_disabled(store, id, disabled, st_world_now_us(), NULL, why));
+}
+
+/* ---- answers ---- */
+
+/* What was answered once, to be compared with later. */
+typedef struct kept {
+  void *bytes;
+  size_t len;
+  int64_t sequence;
+} kept;
+
+static void give(st_payload *payload) {
+  payload->release(payload->context);
+}
+
+static subtoken_heartbeat heartbeat_of(const st_edition *edition, const subtoken_ring *under) {
+  uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
+  subtoken_heartbeat heartbeat;
+  assert_int_equal(subtoken_heartbeat_decode(st_text(edition->heartbeat), bytes), SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_heartbeat_read(under, bytes, sizeof bytes, &heartbeat),
+                   SUBTOKEN_FEED_OK);
+  return heartbeat;
+}
+
+/* Ask; what is answered is good, and all of its parts name the same thing. */
+static st_edition ask_at(const subtoken_ring *under, int64_t now, subtoken_revocations *view) {
+  st_edition edition;
+  uint8_t hash[ST_HASH_LEN];
+  char etag[ST_EDITION_TAG_LEN + 1];
+  assert_int_equal(door.current(door.context, under, now, &edition), ST_FED);
+  assert_int_equal(
+      subtoken_revocations_open(under, edition.snapshot.data, edition.snapshot.len, view),
+      SUBTOKEN_FEED_OK);
+  subtoken_heartbeat heartbeat = heartbeat_of(&edition, under);
+  assert_true(view->sequence == edition.sequence && heartbeat.sequence == edition.sequence);
+  assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
+  assert_true(st_sha256(edition.snapshot.data, edition.snapshot.len, hash));
+  st_writer writer = st_writer_on(etag, sizeof etag);
+  st_base64url_write(&writer, hash, sizeof hash);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(etag, edition.etag);
+  return edition;
+}
+
+static kept keep(void) {
+  subtoken_revocations view;
+  st_edition edition = ask_at(&ring, NOW, &view);
+  kept copy = {malloc(edition.snapshot.len), edition.snapshot.len, edition.sequence};
+  assert_non_null(copy.bytes);
+  memcpy(copy.bytes, edition.snapshot.data, copy.len);
+  give(&edition.snapshot);
+  return copy;
+}
+
+static bool lists(const subtoken_revocations *view, unsigned n) {
+  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
+  name_key(n, id, sub);
+  return subtoken_revocations_find(view, st_text(sub)) == SUBTOKEN_REVOKED;
+}
+
+/* Do changes since `from` lead to what is answered now, byte for byte? Their length, or 0. */
+static size_t changes_lead(const kept *from, subtoken_feed_result expected) {
+  subtoken_revocations view;
+  st_edition now = ask_at(&ring, NOW, &view);
+  st_payload changes;
+  size_t len = 0, out_len = 0;
+  if (door.changes(door.context, &now, from->sequence, &changes)) {
+    len = changes.len;
+    assert_true(len < now.snapshot.len);
+    void *out = malloc(now.snapshot.len);
+    assert_int_equal(subtoken_changes_apply(from->bytes, from->len, changes.data, len, out,
+                                            now.snapshot.len, &out_len),
+                     expected);
+    if (expected == SUBTOKEN_FEED_OK) {
+      assert_int_equal(out_len, now.snapshot.len);
+      assert_memory_equal(out, now.snapshot.data, out_len);
+    }
+    free(out);
+    give(&changes);
+  }
+  give(&now.snapshot);
+  return len;
+}
+
+static void restart(void) {
+  st_feed_stop();
+  st_feed_start(store);
+}
+
+/* ---- tests ---- */
+
+static void follows_the_store(void **state) {
+  (void)state;
+  subtoken_revocations view, old_view;
+  make_keys(0, 20);
+  st_edition first = ask_at(&ring, NOW, &old_view);
+  assert_int_equal(old_view.count, 0);
+  assert_true(old_view.made == first.sequence / US);
+  st_edition same = ask_at(&ring, NOW, &view);
+  assert_ptr_equal(same.snapshot.data, first.snapshot.data); /* nothing is written for nothing */
+  give(&same.snapshot);
+  delete_key(1);
+  disable_key(2, true);
+  disable_key(3, true);
+  disable_key(3, false);
+  st_edition second = ask_at(&ring, NOW, &view);
+  assert_true(second.sequence > first.sequence);
+  assert_true(lists(&view, 1) && lists(&view, 2) && !lists(&view, 3) && view.count == 2);
+  disable_key(2, false);
+  give(&second.snapshot);
+  second = ask_at(&ring, NOW, &view);
+  assert_true(lists(&view, 1) && !lists(&view, 2) && view.count == 1);
+  give(&second.snapshot);
+  assert_true(!lists(&old_view, 1)); /* whoever is still sending it has it whole */
+  give(&first.snapshot);
+}
+
+/* From each of the last editions, however often a hash went on and off in between. */
+static void changes_are_exact(void **state) {
+  (void)state;
+  enum { KEYS = 150, KEPT = 12, ROUNDS = 60 };
+  kept past[KEPT] = {{NULL, 0, 0}};
+  uint64_t random = 7;
+  make_keys(0, 2 * KEYS);
+  for (unsigned n = KEYS; n < 2 * KEYS; n++) disable_key(n, true); /* longer than any changes */
+  for (int round = 0; round < ROUNDS; round++) {
+    kept *at = &past[round % KEPT];
+    free(at->bytes);
+    *at = keep();
+    for (size_t i = random_below(&random, 4); i > 0; i--) {
+      disable_key((unsigned)random_below(&random, 9), random_below(&random, 2) == 0);
+    }
+    for (int i = 0; i < KEPT && i <= round; i++) {
+      CHECK(changes_lead(&past[i], SUBTOKEN_FEED_OK) > 0, "round %d, %d back", round, i);
+    }
+  }
+  assert_int_equal(changes_lead(&past[(ROUNDS - 1) % KEPT], SUBTOKEN_FEED_OK) % 8, 0);
+  for (int i = 0; i < KEPT; i++) free(past[i].bytes);
+}
+
+/* A server that has just started knows of no edition, but the store knows what was touched. */
+static void changes_outlive_a_restart(void **state) {
+  (void)state;
+  make_keys(0, 100);
+  for (unsigned n = 50; n < 100; n++) delete_key(n);
+  kept before = keep();
+  restart();
+  assert_int_equal(changes_lead(&before, SUBTOKEN_FEED_OK), SUBTOKEN_CHANGES_LEN(0, 0));
+  restart();
+  delete_key(1);
+  delete_key(2);
+  assert_int_equal(changes_lead(&before, SUBTOKEN_FEED_OK), SUBTOKEN_CHANGES_LEN(0, 2));
+  /* On and off again since: the store cannot tell that it was not listed before. */
+  restart();
+  disable_key(3, true);
+  disable_key(3, false);
+  assert_int_equal(changes_lead(&before, SUBTOKEN_FEED_PAIR), SUBTOKEN_CHANGES_LEN(1, 2));
+  free(before.bytes);
+}
+
+static void what_is_not_known_is_sent_whole(void **state) {
+  (void)state;
+  subtoken_revocations view;
+  st_payload changes;
+  make_keys(0, 100);
+  st_edition small = ask_at(&ring, NOW, &view);
+  for (unsigned n = 0; n < 100; n++) delete_key(n);
+  st_edition now = ask_at(&ring, NOW, &view);
+  assert_false(door.changes(door.context, &now, now.sequence + 1, &changes));
+  assert_false(door.changes(door.context, &now, INT64_MAX, &changes));
+  assert_false(door.changes(door.context, &small, now.sequence, &changes)); /* backwards */
+  assert_true(door.changes(door.context, &now, now.sequence, &changes));
+  give(&changes);
+  give(&small.snapshot);
+  give(&now.snapshot);
+}
+
+static void another_secret_signs(void **state) {
+  (void)state;
+  subtoken_revocations view;
+  subtoken_ring other;
+  make_keys(0, 3);
+  delete_key(0);
+  kept old = keep();
+  ring_with(&other, "b", OTHER_SECRET);
+  st_edition edition = ask_at(&other, NOW, &view);
+  assert_true(edition.sequence > old.sequence && lists(&view, 0) && !lists(&view, 1));
+  int64_t second = edition.sequence;
+  give(&edition.snapshot);
+  /* The same bytes under another name are another secret to who reads. */
+  ring_with(&other, "c", OTHER_SECRET);
+  edition = ask_at(&other, NOW, &view);
+  assert_true(edition.sequence > second);
+  assert_true(st_text_is(view.kid, "c"));
+  give(&edition.snapshot);
+  free(old.bytes);
+  memset(&other, 0, sizeof other);
+  assert_int_equal(door.current(door.context, &other, NOW, &edition), ST_FED_STORE_ERROR);
+}
+
+/* What was revoked so long ago that no token needs it is not given out any more. */
+static void each_start_purges(void **state) {
+  (void)state;
+  char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
+  subtoken_revocations view;
+  make_keys(0, 2);
+  name_key(0, id, sub);
+  good(st_store_delete(store, id, NOW * US, NULL, why)); /* years ago */
+  delete_key(1);
+  st_edition edition = ask_at(&ring, NOW, &view);
+  assert_true(lists(&view, 0) && lists(&view, 1));
+  give(&edition.snapshot);
+  restart();
+  edition = ask_at(&ring, NOW, &view);
+  assert_true(!lists(&view, 0) && lists(&view, 1));
+  give(&edition.snapshot);
+}
+
+static void each_start_goes_on(void **state) {
+  (void)state;
+  kept before = keep();
+  restart();
+  kept after = keep();
+  assert_true(after.sequence > before.sequence);
+  free(before.bytes);
+  free(after.bytes);
+}
+
+static int64_t time_at(int64_t now) {
+  subtoken_revocations view;
+  st_edition edition = ask_at(&ring, now, &view);
+  int64_t time = heartbeat_of(&edition, &ring).time;
+  give(&edition.snapshot);
+  return time;
+}
+
+static void time_goes_on(void **state) {
+  (void)state;
+  assert_true(time_at(NOW) == NOW);
+  assert_true(time_at(NOW + 5) == NOW + 5);
+  assert_true(time_at(NOW + 3) == NOW + 5); /* who waited for the lock */
+  assert_true(time_at(NOW - 55) == NOW + 5);
+  assert_true(time_at(NOW + 1000000) == NOW + 1000000);
+  assert_true(time_at(NOW + 6) == NOW + 6); /* a clock that was years ahead does not stick */
+}
+
+static void a_store_that_cannot_be_read(void **state) {
+  (void)state;
+  char away[320];
+  st_edition edition;
+  kept before = keep();
+  snprintf(away, sizeof away, "%s.away", db);
+  assert_int_equal(rename(db, away), 0);
+  assert_int_equal(door.current(door.context, &ring, NOW, &edition), ST_FED_STORE_ERROR);
+  assert_int_equal(rename(away, db), 0);
+  free(before.bytes);
+}
+
+/* ---- threads ---- */
+
+enum { DELETED = 400, ASKERS = 8 };
+static atomic_uint acknowledged;
+static atomic_uint failures;
+
+static void *ask_on(void *context) {
+  uint64_t random = (uint64_t)(uintptr_t)context + 1;
+  unsigned before = 0;
+  int64_t last = 0;
+  while (before < DELETED) {
+    st_edition edition;
+    subtoken_revocations view;
+    uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
+    subtoken_heartbeat heartbeat = {.sequence = 0};
+    before = atomic_load(&acknowledged);
+    if (door.current(door.context, &ring, NOW, &edition) != ST_FED) {
+      atomic_fetch_add(&failures, 1);
+      return NULL;
+    }
+    bool fine =
+        subtoken_revocations_open(&ring, edition.snapshot.data, edition.snapshot.len, &view) ==
+            SUBTOKEN_FEED_OK &&
+        subtoken_heartbeat_decode(st_text(edition.heartbeat), bytes) == SUBTOKEN_FEED_OK &&
+        subtoken_heartbeat_read(&ring, bytes, sizeof bytes, &heartbeat) == SUBTOKEN_FEED_OK &&
+        memcmp(heartbeat.digest, view.digest, sizeof view.digest) == 0 &&
+        heartbeat.sequence == view.sequence && view.count >= before;
+    for (unsigned n = 0; fine && n < before; n++) fine = lists(&view, n);
+    st_payload changes;
+    if (last > 0 && random_below(&random, 2) == 0 &&
+        door.changes(door.context, &edition, last, &changes)) {
+      give(&changes);
+    }
+    if (edition.sequence < last) fine = false;
+    last = edition.sequence;
+    give(&edition.snapshot);
+    if (!fine) atomic_fetch_add(&failures, 1);
+  }
+  return NULL;
+}
+
+/* Who asks after a deletion was acknowledged never hears of a snapshot without it. */
+static void none_is_missed(void **state) {
+  (void)state;
+  pthread_t threads[ASKERS];
+  make_keys(0, DELETED);
+  for (uintptr_t i = 0; i < ASKERS; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, ask_on, (void *)i), 0);
+  }
+  for (unsigned n = 0; n < DELETED; n++) {
+    delete_key(n);
+    atomic_store(&acknowledged, n + 1);
+  }
+  for (int i = 0; i < ASKERS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  assert_int_equal(atomic_load(&failures), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(follows_the_store, setup, teardown),
+      cmocka_unit_test_setup_teardown(changes_are_exact, setup, teardown),
+      cmocka_unit_test_setup_teardown(changes_outlive_a_restart, setup, teardown),
+      cmocka_unit_test_setup_teardown(what_is_not_known_is_sent_whole, setup, teardown),
+      cmocka_unit_test_setup_teardown(another_secret_signs, setup, teardown),
+      cmocka_unit_test_setup_teardown(each_start_purges, setup, teardown),
+      cmocka_unit_test_setup_teardown(each_start_goes_on, setup, teardown),
+      cmocka_unit_test_setup_teardown(time_goes_on, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_store_that_cannot_be_read, setup, teardown),
+      cmocka_unit_test_setup_teardown(none_is_missed, setup, teardown),
+  };
+  return cmocka_run_group_tests_name("feed", tests, NULL, NULL);
+}

@@ -1,0 +1,401 @@
+/* What the store lists for the revocation data: in step with what it refuses, numbered, and
+ * purged no sooner than tokens are dead.
+ */
+#include "store/sqlite.h"
+
+/* cmocka.h wants the four before it. */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include <ftw.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NOW INT64_C(1700000000)
+#define US INT64_C(1000000)
+#define DAY INT64_C(86400)
+#define MANY 64
+
+static char home[256];
+static char db[300];
+static char why[ST_WHY_MAX];
+static st_store *store;
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at) {
+  (void)status, (void)type, (void)at;
+  return remove(path);
+}
+
+static int setup(void **state) {
+  (void)state;
+  const char *base = getenv("TMPDIR");
+  snprintf(home, sizeof home, "%s/subtoken-listing-XXXXXX", base != NULL ? base : "/tmp");
+  if (mkdtemp(home) == NULL) return -1;
+  snprintf(db, sizeof db, "%s/subtoken.db", home);
+  return st_store_open(db, true, &store, why) == ST_STORED ? 0 : -1;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  st_store_close(store);
+  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void good(st_stored stored) {
+  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, why);
+}
+
+static const char *sub_of(unsigned n) {
+  static char subs[8][ST_SUB_LEN + 1];
+  static unsigned next;
+  char *sub = subs[next++ % 8];
+  snprintf(sub, sizeof subs[0], "%043u", n);
+  return sub;
+}
+
+static const char *id_of(unsigned n) {
+  static char ids[8][ST_KEY_ID_LEN + 1];
+  static unsigned next;
+  char *id = ids[next++ % 8];
+  snprintf(id, sizeof ids[0], "%08X-ABCD-ABCD-ABCD-%012X", n, n);
+  return id;
+}
+
+static st_stored create(st_store *in, unsigned n, const char *sub) {
+  st_key key = {.created_at = NOW, .expires_at = ST_NEVER};
+  uint8_t digest[32];
+  memset(digest, 0xd1, sizeof digest);
+  memcpy(digest, &n, sizeof n);
+  memcpy(key.id, id_of(n), sizeof key.id);
+  memcpy(key.sub, sub, sizeof key.sub);
+  return st_store_create(in, &key, digest, why);
+}
+
+static st_listing standing(void) {
+  st_listing listing;
+  good(st_store_listing(store, &listing, why));
+  return listing;
+}
+
+static uint64_t hash_of(const char *sub) {
+  st_listing listing = standing();
+  return subtoken_revocations_hash(listing.hash_key, (subtoken_text){sub, strlen(sub)});
+}
+
+/* Is it listed? Also: once only. */
+static bool listed(const char *sub) {
+  st_listing listing;
+  uint64_t *hashes = NULL, wanted = hash_of(sub);
+  uint32_t count = 0, found = 0;
+  good(st_store_listed(store, &listing, &hashes, &count, why));
+  for (uint32_t i = 0; i < count; i++) found += hashes[i] == wanted;
+  free(hashes);
+  assert_true(found <= 1);
+  return found == 1;
+}
+
+static uint32_t listed_count(void) {
+  st_listing listing;
+  uint64_t *hashes = NULL;
+  uint32_t count = 0;
+  good(st_store_listed(store, &listing, &hashes, &count, why));
+  assert_non_null(hashes);
+  free(hashes);
+  return count;
+}
+
+static void lists_what_it_refuses(void **state) {
+  (void)state;
+  int64_t a = 0, b = 0, c = 0, d = 0, e = 0;
+  assert_int_equal(listed_count(), 0);
+  good(create(store, 1, sub_of(1)));
+  assert_int_equal(listed_count(), 0);
+  good(st_store_set_disabled(store, id_of(1), true, NOW * US, &a, why));
+  assert_int_equal(a, NOW * US);
+  assert_true(listed(sub_of(1)));
+  good(st_store_set_disabled(store, id_of(1), false, NOW * US, &b, why));
+  assert_int_equal(b, a + 1); /* the clock stood */
+  assert_false(listed(sub_of(1)));
+  good(st_store_replace_sub(store, id_of(1), sub_of(2), (NOW - 9) * US, &c, why));
+  assert_int_equal(c, b + 1); /* it went back */
+  assert_true(listed(sub_of(1)));
+  assert_false(listed(sub_of(2)));
+  good(st_store_set_disabled(store, id_of(1), true, (NOW + 1) * US, &d, why));
+  assert_int_equal(d, (NOW + 1) * US);
+  assert_true(listed(sub_of(1)) && listed(sub_of(2)));
+  good(st_store_delete(store, id_of(1), (NOW + 2) * US, &e, why));
+  assert_int_equal(e, (NOW + 2) * US);
+  assert_int_equal(standing().sequence, e);
+  assert_int_equal(listed_count(), 2);
+}
+
+static void a_change_that_changes_nothing_takes_no_sequence(void **state) {
+  (void)state;
+  int64_t a = 0, b = 0;
+  good(create(store, 1, sub_of(1)));
+  good(st_store_set_disabled(store, id_of(1), false, NOW * US, &a, why));
+  assert_int_equal(a, standing().sequence);
+  assert_int_equal(a, 1);
+  good(st_store_set_disabled(store, id_of(1), true, NOW * US, &a, why));
+  good(st_store_set_disabled(store, id_of(1), true, (NOW + 5) * US, &b, why));
+  assert_int_equal(a, b);
+  assert_int_equal(st_store_delete(store, id_of(2), NOW * US, NULL, why), ST_STORE_NONE);
+  assert_int_equal(standing().sequence, a);
+}
+
+/* A key that is disabled stays so with its new sub. */
+static void a_disabled_key_with_a_new_sub_stays_listed(void **state) {
+  (void)state;
+  int64_t a = 0, b = 0;
+  good(create(store, 1, sub_of(1)));
+  good(st_store_set_disabled(store, id_of(1), true, NOW * US, NULL, why));
+  good(st_store_replace_sub(store, id_of(1), sub_of(2), NOW * US, &a, why));
+  assert_true(listed(sub_of(1)) && listed(sub_of(2)));
+  assert_int_equal(a, standing().sequence);
+  good(st_store_set_disabled(store, id_of(1), false, NOW * US, &b, why));
+  assert_true(listed(sub_of(1)) && !listed(sub_of(2)));
+  assert_int_equal(b, a + 1);
+}
+
+static void sql(const char *text) {
+  sqlite3 *other = NULL;
+  char *problem = NULL;
+  assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
+  if (sqlite3_exec(other, text, NULL, NULL, &problem) != SQLITE_OK) fail_msg("%s", problem);
+  assert_int_equal(sqlite3_close(other), SQLITE_OK);
+}
+
+/* A sub drawn anew never falls on a hash that is listed. */
+static void a_new_sub_never_falls_on_a_listed_hash(void **state) {
+  (void)state;
+  char text[256];
+  good(create(store, 1, sub_of(1)));
+  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, 5)", sub_of(9),
+           (long long)hash_of(sub_of(2)));
+  sql(text);
+  assert_int_equal(create(store, 2, sub_of(2)), ST_STORE_EXISTS);
+  assert_int_equal(st_store_replace_sub(store, id_of(1), sub_of(2), NOW * US, NULL, why),
+                   ST_STORE_EXISTS);
+  assert_false(listed(sub_of(1))); /* rolled back whole */
+  sql("DELETE FROM listed");
+  good(create(store, 2, sub_of(2)));
+}
+
+/* Two subs with one hash: it stays until both are off. */
+static void a_hash_that_two_subs_share_is_listed_once(void **state) {
+  (void)state;
+  char text[256];
+  st_listing listing;
+  st_listing_change *changes = NULL;
+  uint32_t count = 0;
+  good(create(store, 1, sub_of(1)));
+  good(st_store_set_disabled(store, id_of(1), true, NOW * US, NULL, why));
+  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld)", sub_of(9),
+           (long long)hash_of(sub_of(1)), (long long)NOW);
+  sql(text);
+  assert_true(listed(sub_of(1)));
+  good(st_store_set_disabled(store, id_of(1), false, NOW * US, NULL, why));
+  assert_true(listed(sub_of(1)));
+  good(st_store_changes(store, 1, &listing, &changes, &count, why));
+  assert_int_equal(count, 1);
+  assert_true(changes[0].listed);
+  free(changes);
+}
+
+static void tells_what_changed_since(void **state) {
+  (void)state;
+  st_listing listing;
+  st_listing_change *changes = NULL;
+  uint32_t count = 9;
+  int64_t first = 0, second = 0;
+  good(create(store, 1, sub_of(1)));
+  good(create(store, 2, sub_of(2)));
+  good(st_store_delete(store, id_of(1), NOW * US, &first, why));
+  good(st_store_set_disabled(store, id_of(2), true, NOW * US, &second, why));
+  good(st_store_changes(store, 1, &listing, &changes, &count, why));
+  assert_int_equal(count, 2);
+  assert_true(changes[0].listed && changes[1].listed);
+  free(changes);
+  good(st_store_set_disabled(store, id_of(2), false, NOW * US, NULL, why));
+  good(st_store_changes(store, first, &listing, &changes, &count, why));
+  assert_int_equal(count, 1);
+  assert_false(changes[0].listed);
+  assert_true(changes[0].hash == hash_of(sub_of(2)));
+  free(changes);
+  good(st_store_changes(store, listing.sequence, &listing, &changes, &count, why));
+  assert_int_equal(count, 0);
+  free(changes);
+  assert_int_equal(st_store_changes(store, listing.sequence + 1, &listing, &changes, &count, why),
+                   ST_STORE_NONE);
+  assert_int_equal(st_store_changes(store, 0, &listing, &changes, &count, why), ST_STORE_NONE);
+  assert_null(changes);
+}
+
+static void advances(void **state) {
+  (void)state;
+  int64_t a = 0, b = 0;
+  good(st_store_advance(store, NOW * US, &a, why));
+  assert_int_equal(a, NOW * US);
+  good(st_store_advance(store, (NOW - DAY) * US, &b, why));
+  assert_int_equal(b, a + 1);
+  good(st_store_advance(store, NOW * US + 70, NULL, why));
+  assert_int_equal(standing().sequence, NOW * US + 70);
+}
+
+/* Revoked at NOW with lives of an hour and leeways of 60 s: listed until NOW + 3720. */
+static void purges_no_sooner_than_tokens_are_dead(void **state) {
+  (void)state;
+  st_listing before, listing;
+  st_listing_change *changes = NULL;
+  uint32_t count = 0;
+  good(st_store_remember(store, "max_life", 3600, why));
+  good(create(store, 1, sub_of(1)));
+  good(create(store, 2, sub_of(2)));
+  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
+  good(st_store_set_disabled(store, id_of(2), true, NOW * US, NULL, why));
+  good(st_store_purge(store, (NOW + 3720) * US, why));
+  before = standing();
+  assert_true(listed(sub_of(1)));
+  good(st_store_purge(store, (NOW + 3721) * US, why));
+  assert_false(listed(sub_of(1)));
+  assert_true(listed(sub_of(2))); /* for as long as it is disabled */
+  assert_int_equal(standing().sequence, (NOW + 3721) * US);
+  good(st_store_changes(store, before.sequence, &listing, &changes, &count, why));
+  assert_int_equal(count, 1);
+  assert_false(changes[0].listed);
+  free(changes);
+  good(st_store_purge(store, (NOW + 3722) * US, why));
+  assert_int_equal(standing().sequence, (NOW + 3721) * US); /* nothing went */
+}
+
+static void purges_by_the_longest_life_and_leeway_ever(void **state) {
+  (void)state;
+  good(create(store, 1, sub_of(1)));
+  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
+  good(st_store_remember(store, "max_leeway", 100, why));
+  good(st_store_purge(store, NOW * US, why));
+  for (int64_t day = 1; day <= 365; day++) {
+    good(st_store_purge(store, (NOW + day * DAY) * US, why));
+    assert_int_equal(listed_count(), 1);
+  }
+  good(st_store_purge(store, (NOW + 365 * DAY + 200) * US, why));
+  assert_int_equal(listed_count(), 1);
+  good(st_store_purge(store, (NOW + 365 * DAY + 201) * US, why));
+  assert_int_equal(listed_count(), 0);
+}
+
+/* A clock that is years ahead for a moment takes a day's worth at most. */
+static void a_clock_that_leaps_purges_little(void **state) {
+  (void)state;
+  good(st_store_remember(store, "max_life", 10 * DAY, why));
+  good(create(store, 1, sub_of(1)));
+  good(st_store_purge(store, NOW * US, why));
+  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
+  for (int i = 0; i < 10; i++) {
+    good(st_store_purge(store, (NOW + 4000 * DAY) * US, why));
+    assert_int_equal(listed_count(), 1);
+  }
+  good(st_store_purge(store, (NOW + 4000 * DAY) * US, why));
+  assert_int_equal(listed_count(), 0);
+}
+
+/* What was revoked before there was revocation data. */
+static void an_older_database_is_brought_up(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 4; n++) good(create(store, n, sub_of(n)));
+  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
+  good(st_store_set_disabled(store, id_of(2), true, NOW * US, NULL, why));
+  good(st_store_replace_sub(store, id_of(3), sub_of(5), NOW * US, NULL, why));
+  st_store_close(store);
+  sql("DROP TABLE listed; DROP TABLE changes; DELETE FROM facts; PRAGMA user_version = 1");
+  good(st_store_open(db, false, &store, why));
+  assert_int_equal(listed_count(), 3);
+  assert_true(listed(sub_of(1)) && listed(sub_of(2)) && listed(sub_of(3)));
+  good(st_store_set_disabled(store, id_of(2), false, NOW * US, NULL, why));
+  assert_int_equal(listed_count(), 2);
+}
+
+static void every_store_has_a_hash_key_of_its_own(void **state) {
+  (void)state;
+  st_listing one = standing(), two;
+  char path[320];
+  st_store *other;
+  snprintf(path, sizeof path, "%s.2", db);
+  good(st_store_open(path, true, &other, why));
+  good(st_store_listing(other, &two, why));
+  assert_memory_not_equal(one.hash_key, two.hash_key, sizeof one.hash_key);
+  st_store_close(other);
+}
+
+static void *delete_some(void *from) {
+  char mine[ST_WHY_MAX];
+  unsigned first = *(unsigned *)from;
+  for (unsigned n = first; n < first + MANY; n++) {
+    if (st_store_delete(store, id_of(n), NOW * US, NULL, mine) != ST_STORED) return from;
+  }
+  return NULL;
+}
+
+/* Two writers at once, and a reader that adds up changes: it misses none. */
+static void a_reader_misses_nothing(void **state) {
+  (void)state;
+  pthread_t thread;
+  unsigned first = MANY;
+  uint32_t seen = 0;
+  void *failed = NULL;
+  int64_t since = 1;
+  for (unsigned n = 0; n < 2 * MANY; n++) good(create(store, n, sub_of(n)));
+  assert_int_equal(pthread_create(&thread, NULL, delete_some, &first), 0);
+  for (unsigned n = 0; n < MANY; n++) {
+    st_listing listing;
+    st_listing_change *changes = NULL;
+    uint32_t count = 0;
+    char id[ST_KEY_ID_LEN + 1];
+    snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
+    good(st_store_delete(store, id, NOW * US, NULL, why));
+    good(st_store_changes(store, since, &listing, &changes, &count, why));
+    assert_true(count >= 1);
+    seen += count;
+    since = listing.sequence;
+    free(changes);
+  }
+  assert_int_equal(pthread_join(thread, &failed), 0);
+  assert_null(failed);
+  st_listing listing;
+  st_listing_change *changes = NULL;
+  uint32_t count = 0;
+  good(st_store_changes(store, since, &listing, &changes, &count, why));
+  free(changes);
+  assert_int_equal(seen + count, 2 * MANY);
+  assert_int_equal(listing.sequence, NOW * US + 2 * MANY - 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(lists_what_it_refuses),
+      TEST(a_change_that_changes_nothing_takes_no_sequence),
+      TEST(a_disabled_key_with_a_new_sub_stays_listed),
+      TEST(a_new_sub_never_falls_on_a_listed_hash),
+      TEST(a_hash_that_two_subs_share_is_listed_once),
+      TEST(tells_what_changed_since),
+      TEST(advances),
+      TEST(purges_no_sooner_than_tokens_are_dead),
+      TEST(purges_by_the_longest_life_and_leeway_ever),
+      TEST(a_clock_that_leaps_purges_little),
+      TEST(an_older_database_is_brought_up),
+      TEST(every_store_has_a_hash_key_of_its_own),
+      TEST(a_reader_misses_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
