@@ -214,6 +214,7 @@ bench: all $(B)/bench/verify $(B)/bench/revocations nginx-module
 	@$(B)/bench/revocations
 	@python3 tests/bench/server.py $(B)
 	@python3 tests/bench/edge.py $(B)
+	@python3 tests/bench/propagation.py $(B) $(ROUNDS)
 
 # ---- installing --------------------------------------------------------------
 
