@@ -188,10 +188,15 @@ static void notice_clock_step(int64_t now, int64_t monotonic_us) {
   st_log_event("clock_step", detail);
 }
 
-/* A body that did not fit into the reply. */
-static bool send_payload(const st_reply *reply) {
+/* The head and, behind it, a body that did not fit into the reply, which is released
+ * whatever happens.
+ */
+static bool send_all(const st_reply *reply, const char *bytes, size_t len) {
   const st_payload *payload = &reply->payload;
-  bool sent = payload->data == NULL || reply->head || st_gate_send(payload->data, payload->len);
+  bool sent = st_gate_send(bytes, len);
+  if (sent && payload->data != NULL && !reply->head) {
+    sent = st_gate_send(payload->data, payload->len);
+  }
   if (payload->release != NULL) payload->release(payload->context);
   return sent;
 }
@@ -209,7 +214,7 @@ static int begin_request(struct mg_connection *connection) {
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &reply, request.now, reply.close, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
-  if (!st_gate_send(bytes, writer.len) || !send_payload(&reply)) reply.close = true;
+  if (!send_all(&reply, bytes, writer.len)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);
   subtoken_text peer = st_text(mg_get_request_info(connection)->remote_addr);
   st_log_request(&request, &reply, remote_of(&live->settings, &request, peer),

@@ -60,8 +60,8 @@ class Plain:
         assert self.process.poll() is None, open(os.path.join(self.dir, "error.log")).read()
 
     def workers(self):
-        p = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True)
-        return [int(x) for x in p.stdout.split()]
+        children = "/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)
+        return [int(x) for x in open(children).read().split()]
 
     def cpu(self):
         """Seconds of the worker, as user and as system."""

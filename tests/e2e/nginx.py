@@ -233,8 +233,8 @@ class Nginx:
         self.process.send_signal(signal.SIGHUP)
 
     def workers(self):
-        p = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True)
-        return [int(x) for x in p.stdout.split()]
+        children = "/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)
+        return [int(x) for x in open(children).read().split()]
 
     def ask(self, target, *headers, token=None, method="GET", body=None):
         client = Client(self.socket)

@@ -159,6 +159,9 @@ def whole_keys_are_asked_of_the_server_and_end_with_it():
         assert n.status("/v2/account", token=poor["key"]) == 403
         assert n.last.json() == {"text": "requires scope account"}
         assert n.status("/v2/account", token="0" * 8 + key["key"][8:]) == 401
+        narrow = s.made_with_curl(key["key"], "permissions=account,characters&urls=/v2/account")
+        assert n.status("/v2/account?access_token=%20" + narrow) == 401
+        assert n.status("/v2/characters/Zed", token=narrow) == 403
         token = s.made_with_curl(key["key"], "permissions=account")
         s.manage("DELETE", key["id"])
         s.becomes(401, "/v2/account", key["key"])

@@ -850,7 +850,18 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         # Subtokens are never sent there.
         count = len(end.asked)
         assert n.status("/a", token=n.token()) == 200 and n.status("/a", token="a.b.c") == 401
+        # Nor what the endpoint could read as one, or as more headers than one.
+        narrow = n.token("--urls", "/a")
+        for odd in ("%20" + narrow, narrow + "%20", "%0d%0aX-API-Key:%20KEY", "KEY%0d%0aX-Other:%20y%0d%0a%0d%0a",
+                    "KEY%00", "KEY%7f", "K%C3%A9Y", "+KEY", "%09KEY"):
+            assert n.status("/a?access_token=" + odd) == 401, odd
+        assert n.status("/a", "X-API-Key: x " + narrow) == 401
         assert len(end.asked) == count
+        assert n.status("/b", token=narrow) == 403
+        # A yes for nobody in particular, as on a route that the endpoint holds for public, is none.
+        for who in ({}, {"X-Subtoken-Sub": ""}, {"X-Subtoken-Sub": "a b"}, {"X-Subtoken-Sub": "k" * 129}):
+            end.say["Bearer ANYBODY"] = (200, dict(who, **{"X-Subtoken-Permissions": "account"}))
+            assert n.status("/a", token="ANYBODY") == 503
         # A key that is deleted is refused at once, though its answer is kept.
         assert n.status("/a", token="KEY") == 200
         n.feed.publish([sub])
@@ -876,7 +887,7 @@ def answers_of_the_endpoint_that_grant_nothing():
              ((200, dict(good, **{"X-Subtoken-Permissions": "account," + "x" * 65})), 503),
              ((200, dict(good, **{"X-Subtoken-Permissions": many})), 503),
              ((200, dict(good, **{"X-Subtoken-Sub": "s" * 129})), 503),
-             ((200, dict(good, **{"x-subtoken-sub": "twice"})), 503), ((200, {}), 403), ((200, good), 200)]
+             ((200, dict(good, **{"x-subtoken-sub": "twice"})), 503), ((200, {}), 503), ((200, good), 200)]
     with n:
         for i, (say, want) in enumerate(cases):
             end.say["Bearer k%d" % i] = say

@@ -1,6 +1,6 @@
 """The feed from end to end: the real server, `subtoken pull` and `subtoken verify
 --revocations`, while keys, secrets and the database change under them."""
-import glob, http.client, shutil, signal, sqlite3, struct, threading
+import glob, http.client, shutil, signal, socket, sqlite3, struct, threading
 import support
 from support import *
 
@@ -363,6 +363,23 @@ def eight_pulls_at_once():
             assert edge.read() == whole
         for _, token in made:
             assert first.reason(token) == "revoked"
+
+
+@test
+def callers_that_hang_up_hold_nothing():
+    """The address sanitizer's build ends with a look for what was not given back."""
+    with Server() as server:
+        edge = Edge(server.data)
+        first = edge.pull(server)["sequence"]
+        for _ in range(20):
+            victim = make_key(server.data)
+            cmd("key", "delete", victim["id"], data=server.data, check=0)
+        ask = "GET /v2/revocations?since=%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n"
+        for _ in range(300):
+            with socket.create_connection(("127.0.0.1", server.port)) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                s.sendall((ask % (first, edge.key) * 3).encode())
+        assert edge.pull(server)["entries"] == 20
 
 
 main()

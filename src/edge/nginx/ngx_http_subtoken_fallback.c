@@ -173,7 +173,18 @@ static ngx_str_t copy(ngx_pool_t *pool, ngx_str_t text, bool *good) {
   return made;
 }
 
-/* NULL when it cannot be read: then nothing is granted. */
+static bool is_sub(ngx_str_t text) {
+  for (size_t i = 0; i < text.len; i++) {
+    u_char c = text.data[i], lower = c | 0x20;
+    if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+      return false;
+  }
+  return text.len > 0 && text.len <= SUBTOKEN_SUB_MAX;
+}
+
+/* NULL when it cannot be read: then nothing is granted. An answer without a sub is one for
+ * everybody, on a route that the endpoint holds for public: it has looked at no credential.
+ */
 static ngx_http_subtoken_identity_t *read_identity(ngx_http_request_t *sr) {
   ngx_list_t *headers = &sr->upstream->headers_in.headers;
   ngx_str_t sub = ngx_null_string, permissions = ngx_null_string, expires = ngx_null_string;
@@ -181,7 +192,7 @@ static ngx_http_subtoken_identity_t *read_identity(ngx_http_request_t *sr) {
   ngx_http_subtoken_identity_t *identity = ngx_pcalloc(sr->pool, sizeof *identity);
   if (identity == NULL || !find_header(headers, "X-Subtoken-Sub", &sub) ||
       !find_header(headers, "X-Subtoken-Permissions", &permissions) ||
-      !find_header(headers, "X-Subtoken-Expires", &expires) || sub.len > SUBTOKEN_SUB_MAX) {
+      !find_header(headers, "X-Subtoken-Expires", &expires) || !is_sub(sub)) {
     return NULL;
   }
   bool good = true;

@@ -132,6 +132,16 @@ static bool is_subtoken(subtoken_text text) {
   return dots == 2;
 }
 
+/* Visible ASCII alone, so that the endpoint reads the same bytes as we do: a blank in front of a
+ * subtoken would make it no subtoken here and one there, and a line's end would be a header.
+ */
+static bool is_plain(subtoken_text text) {
+  for (size_t i = 0; i < text.len; i++) {
+    if (text.data[i] <= ' ' || text.data[i] > '~') return false;
+  }
+  return true;
+}
+
 /* Claims without the needs, for the words of a refusal: which permission is lacking. */
 static void refuse_lacking(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   subtoken_request bare = j->request;
@@ -211,7 +221,7 @@ static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *v
     return NGX_OK;
   }
   bool whole = one && (j->credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC ||
-                       !is_subtoken(j->credential.text));
+                       (is_plain(j->credential.text) && !is_subtoken(j->credential.text)));
   if (whole) result = decide(j, none);
   if (whole && result == SUBTOKEN_MALFORMED) {
     ngx_int_t known = judge_identity(j, verdict);
