@@ -5,7 +5,9 @@ from feedfiles import *
 from support import *
 
 BUILD = os.path.dirname(PROGRAM)
-MODULE = os.path.join(BUILD, "ngx_http_subtoken_module.so")
+# It has one thread, and is built plain and for the address sanitizer only.
+MODULE = os.path.join(os.path.dirname(BUILD) if SANITIZER == "tsan" else BUILD,
+                      "ngx_http_subtoken_module.so")
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 ROOT = os.geteuid() == 0
 
