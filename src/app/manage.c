@@ -1,7 +1,6 @@
 /* Managing parent keys over HTTP: what ends or suspends one. */
 #include "app/manage.h"
 
-#include "app/params.h"
 #include "base/json.h"
 #include "core/claims.h"
 
@@ -55,22 +54,6 @@ static void answer(st_visit *v, st_changed changed, int64_t sequence) {
   v->reply->status = 204;
 }
 
-static bool is_json(const st_request *request) {
-  bool json = false;
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
-    st_cutter cutter = {request->headers[i].value, false};
-    subtoken_text type;
-    (void)st_cut(&cutter, ';', &type);
-    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t')) {
-      type.len--;
-    }
-    if (json || !st_text_is_nocase(type, "application/json")) return false;
-    json = true;
-  }
-  return json;
-}
-
 /* {"disabled":true|false}; NULL, or what is wrong. */
 static const char *read_patch(subtoken_text body, bool *disabled) {
   char copy[8192];
@@ -95,7 +78,7 @@ static void patch(st_visit *v, const char *id) {
   const st_key_changes *changes = v->service->changes;
   bool disabled = false;
   int64_t sequence = 0;
-  if (!is_json(v->request)) {
+  if (st_request_body_kind(v->request) != ST_BODY_JSON) {
     st_reply_error(v->reply, 415, "bad_request", "Content-Type: must be application/json");
     return;
   }

@@ -60,23 +60,10 @@ subtoken_result st_issue(const st_service *service, const subtoken_claims *grant
   return result;
 }
 
-/* The media type, without parameters (RFC 9110 section 8.3.1). */
 static bool body_kind(const st_request *request, st_body_kind *kind) {
   *kind = ST_BODY_NONE;
   if (!st_text_is(request->method, "POST") || request->body.len == 0) return true;
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
-    if (*kind != ST_BODY_NONE) return false;
-    st_cutter cutter = {request->headers[i].value, false};
-    subtoken_text type;
-    (void)st_cut(&cutter, ';', &type);
-    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t')) {
-      type.len--;
-    }
-    if (st_text_is_nocase(type, "application/json")) *kind = ST_BODY_JSON;
-    if (st_text_is_nocase(type, "application/x-www-form-urlencoded")) *kind = ST_BODY_FORM;
-    if (*kind == ST_BODY_NONE) return false;
-  }
+  *kind = st_request_body_kind(request);
   return *kind != ST_BODY_NONE;
 }
 

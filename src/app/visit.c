@@ -1,6 +1,5 @@
 #include "app/visit.h"
 
-#include "app/params.h"
 #include "base/hmac.h"
 #include "base/json.h"
 
@@ -183,4 +182,22 @@ bool st_visit_identify(st_visit *v, st_identity *identity) {
   memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
   if (!identity->is_key) note_clock_skew(v, &identity->grant);
   return true;
+}
+
+st_body_kind st_request_body_kind(const st_request *request) {
+  st_body_kind kind = ST_BODY_NONE;
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
+    if (kind != ST_BODY_NONE) return ST_BODY_NONE;
+    st_cutter cutter = {request->headers[i].value, false};
+    subtoken_text type;
+    (void)st_cut(&cutter, ';', &type);
+    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t')) {
+      type.len--;
+    }
+    if (st_text_is_nocase(type, "application/json")) kind = ST_BODY_JSON;
+    if (st_text_is_nocase(type, "application/x-www-form-urlencoded")) kind = ST_BODY_FORM;
+    if (kind == ST_BODY_NONE) return ST_BODY_NONE;
+  }
+  return kind;
 }

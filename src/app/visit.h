@@ -4,6 +4,7 @@
 #ifndef ST_APP_VISIT_H
 #define ST_APP_VISIT_H
 
+#include "app/params.h"
 #include "app/service.h"
 
 #define ST_ROUTE_MAX 96 /* longer than any path of our own */
@@ -28,6 +29,11 @@ bool st_visit_identify(st_visit *v, st_identity *identity) __attribute__((warn_u
 
 /* The decision endpoint: authorize.c. */
 void st_visit_authorize(st_visit *v);
+
+/* By its one Content-Type, without parameters (RFC 9110 section 8.3.1); ST_BODY_NONE for
+ * another type, for two, and for none.
+ */
+st_body_kind st_request_body_kind(const st_request *request);
 
 /* WWW-Authenticate. */
 void st_reply_challenge(st_reply *reply, const char *text);
