@@ -13,17 +13,44 @@
 #define ST_NEVER SUBTOKEN_TIME_MAX
 #define ST_PERMISSIONS_TEXT_MAX (SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1))
 
+/* What a row of the store stands for. All four grant something to a sub of their own. */
+typedef enum st_key_kind {
+  ST_KIND_KEY = 0,
+  ST_KIND_PERSON,  /* what a person may do: HTTP Basic, and what is made with it */
+  ST_KIND_LOGIN,   /* a login of a person, its parent; the id is the sid claim */
+  ST_KIND_SERVICE, /* a login made with a parent key that has the permission services */
+} st_key_kind;
+
 /* A parent key as it is stored: never the key itself. Texts end with a NUL. */
 typedef struct st_key {
+  st_key_kind kind;
   char id[ST_KEY_ID_LEN + 1];
+  char parent[ST_KEY_ID_LEN + 1]; /* of a login: what it rests on and ends with; else empty */
   char sub[ST_SUB_LEN + 1];
   char name[ST_NAME_MAX + 1];
   char owner[ST_NAME_MAX + 1];
   char permissions[ST_PERMISSIONS_TEXT_MAX + 1]; /* joined by commas */
   int64_t created_at;
   int64_t expires_at; /* or ST_NEVER */
+  int64_t used_at;    /* in a listing: when it was last used, at most a minute late; 0: never */
   bool disabled;
+  bool suspended; /* its owner is a person who is disabled */
 } st_key;
+
+/* Who changes something, and from where: for the audit log. */
+typedef struct st_act {
+  int64_t now_us;   /* microseconds since 1970 */
+  const char *who;  /* "key ID", "person LOGIN", "user NAME" of the operating system */
+  const char *from; /* an address, or "command line" */
+} st_act;
+
+/* What something is made with. The transaction that makes it looks whether that is in force
+ * still, and worth as much.
+ */
+typedef struct st_maker {
+  const char *id;  /* of its row */
+  const char *sub; /* as it was when the request was let in */
+} st_maker;
 
 typedef enum st_found {
   ST_FOUND_ERROR = 0, /* the store could not be read: answer 503 */
@@ -43,15 +70,30 @@ typedef struct st_keys {
 typedef enum st_changed {
   ST_CHANGE_FAILED = 0, /* nothing was changed: answer 503 */
   ST_CHANGED,           /* durable, and in force */
-  ST_CHANGED_NONE,      /* there is no such key */
+  ST_CHANGED_NONE,      /* there is no such key, person or login */
+  ST_CHANGE_EXISTS,     /* the name is taken */
+  ST_CHANGE_REFUSED,    /* what it was to be made with has ended, or is worth less by now */
 } st_changed;
 
-/* What managing takes. *sequence: at which the revocation data carries it. */
+/* What managing takes. now_us of an act is filled in here. *sequence: at which the revocation
+ * data carries it.
+ */
 typedef struct st_key_changes {
   void *context;
-  st_changed (*remove)(void *context, const char *id, int64_t *sequence);
-  st_changed (*set_disabled)(void *context, const char *id, bool disabled, int64_t *sequence);
-  st_changed (*revoke_subtokens)(void *context, const char *id, int64_t *sequence);
+  /* Draws id, sub and the whole key, of ST_KEY_LEN characters and a NUL, which the caller wipes. */
+  st_changed (*create)(void *context, const st_act *act, const st_maker *maker, st_key *key,
+                       char *whole);
+  st_changed (*find)(void *context, const char *id, st_key *key);
+  st_changed (*find_sub)(void *context, subtoken_text sub, st_key *key);
+  /* The keys after an id, of one owner or, with NULL, of all. */
+  st_changed (*list)(void *context, const char *owner, const char *after, size_t limit,
+                     st_key *keys, size_t *count);
+  st_changed (*rename)(void *context, const st_act *act, const char *id, const char *name);
+  st_changed (*remove)(void *context, const st_act *act, const char *id, int64_t *sequence);
+  st_changed (*set_disabled)(void *context, const st_act *act, const char *id, bool disabled,
+                             int64_t *sequence);
+  st_changed (*revoke_subtokens)(void *context, const st_act *act, const char *id,
+                                 int64_t *sequence);
 } st_key_changes;
 
 #endif

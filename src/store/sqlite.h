@@ -5,7 +5,7 @@
 #ifndef ST_STORE_SQLITE_H
 #define ST_STORE_SQLITE_H
 
-#include "app/keys.h"
+#include "app/people.h"
 #include "subtoken/revocations.h"
 
 #define ST_WHY_MAX 512 /* room for a sentence about what went wrong */
@@ -15,8 +15,9 @@ typedef struct st_store st_store;
 typedef enum st_stored {
   ST_STORE_FAILED = 0, /* I/O, disk full, damaged, locked too long; why says which */
   ST_STORED,
-  ST_STORE_NONE,   /* there is no such key */
-  ST_STORE_EXISTS, /* an id, key or sub that is taken: draw again */
+  ST_STORE_NONE,    /* there is no such key, person or login */
+  ST_STORE_EXISTS,  /* an id, key or sub that is taken: draw again; or a login that is taken */
+  ST_STORE_REFUSED, /* what it was to be made with has ended, or is worth less by now */
 } st_stored;
 
 /* Open DATA/subtoken.db; made, with mode 0600, when create is true and it is
@@ -39,22 +40,121 @@ void st_store_trouble(st_store *store, char *why);
 /* Can it be read and, as far as can be known without writing, written? */
 bool st_store_ready(st_store *store);
 
-/* Each change is durable (fsynced) when it answers ST_STORED, and has not
- * happened at all when it answers anything else. now_us: microseconds since 1970. What lists
- * or unlists a sub takes the next sequence in the same transaction; *sequence (may be NULL)
+/* Each change is durable (fsynced) when it answers ST_STORED, and has not happened at all when it
+ * answers anything else (but see st_store_refresh); its line in the audit log is part of it. What
+ * lists or unlists a sub takes the next sequence in the same transaction; *sequence (may be NULL)
  * is the one at which the revocation data carries the change.
+ *
+ * What ends a row ends those that rest on it: the logins made with it, and with a person the
+ * person's keys, which are those whose owner is the person's login.
  */
-st_stored st_store_create(st_store *store, const st_key *key, const uint8_t digest[32], char *why)
+
+/* key: of kind ST_KIND_KEY. maker may be NULL: the command line. ST_STORE_REFUSED: the maker's row
+ * has gone, has another sub, is disabled, suspended or expired, or lacks one of the permissions.
+ * A key for a person who is disabled is made suspended.
+ */
+st_stored st_store_create(st_store *store, const st_act *act, const st_maker *maker,
+                          const st_key *key, const uint8_t digest[32], char *why)
     __attribute__((warn_unused_result));
+/* These five know living keys of kind ST_KIND_KEY alone. */
 st_stored st_store_find(st_store *store, const char *id, st_key *key, char *why)
     __attribute__((warn_unused_result));
-st_stored st_store_set_disabled(st_store *store, const char *id, bool disabled, int64_t now_us,
-                                int64_t *sequence, char *why) __attribute__((warn_unused_result));
-st_stored st_store_delete(st_store *store, const char *id, int64_t now_us, int64_t *sequence,
+st_stored st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *why)
+    __attribute__((warn_unused_result));
+st_stored st_store_rename(st_store *store, const st_act *act, const char *id, const char *name,
                           char *why) __attribute__((warn_unused_result));
-/* Give the key a new sub; the old one is remembered as revoked. */
-st_stored st_store_replace_sub(st_store *store, const char *id, const char *sub, int64_t now_us,
+st_stored st_store_set_disabled(st_store *store, const st_act *act, const char *id, bool disabled,
+                                int64_t *sequence, char *why) __attribute__((warn_unused_result));
+st_stored st_store_delete(st_store *store, const st_act *act, const char *id, int64_t *sequence,
+                          char *why) __attribute__((warn_unused_result));
+/* Give the key a new sub; the old one is remembered as revoked, the logins made with it end. */
+st_stored st_store_replace_sub(st_store *store, const st_act *act, const char *id, const char *sub,
                                int64_t *sequence, char *why) __attribute__((warn_unused_result));
+
+/* ---- persons ---- */
+
+st_stored st_store_person_find(st_store *store, subtoken_text login, st_person *person, char *why)
+    __attribute__((warn_unused_result));
+/* In the order of their logins (bytes), those after one ("" for the first page). */
+st_stored st_store_person_list(st_store *store, const char *after, size_t limit, st_person *persons,
+                               size_t *count, char *why) __attribute__((warn_unused_result));
+/* digest: 32 random bytes, the hash of nothing. ST_STORE_EXISTS: the login is taken; where
+ * registering, also when a living key has it for an owner: nobody registers themselves another's
+ * keys.
+ */
+st_stored st_store_person_create(st_store *store, const st_act *act, const st_maker *maker,
+                                 bool registering, const st_person *person,
+                                 const uint8_t digest[32], char *why)
+    __attribute__((warn_unused_result));
+/* Permissions that are added are there at the next request and refresh. When one is taken away:
+ * the keys that hold it and all logins end, and the person's row gets new_sub.
+ */
+st_stored st_store_person_set_permissions(st_store *store, const st_act *act, const char *login,
+                                          const char *permissions, const char *new_sub,
+                                          int64_t *sequence, char *why)
+    __attribute__((warn_unused_result));
+/* Another password: logins end, the row gets new_sub, the keys live on. */
+st_stored st_store_person_set_password(st_store *store, const st_act *act, const char *login,
+                                       const char *password, const char *new_sub, int64_t *sequence,
+                                       char *why) __attribute__((warn_unused_result));
+/* The same password, hashed anew; nothing ends. ST_STORE_NONE when it is no longer `before`. */
+st_stored st_store_person_rehash(st_store *store, const char *login, const char *before,
+                                 const char *password, char *why)
+    __attribute__((warn_unused_result));
+/* Disabled: logins end, the row's sub is listed, and the keys are suspended until enabled. */
+st_stored st_store_person_set_disabled(st_store *store, const st_act *act, const char *login,
+                                       bool disabled, int64_t *sequence, char *why)
+    __attribute__((warn_unused_result));
+st_stored st_store_person_delete(st_store *store, const st_act *act, const char *login,
+                                 int64_t *sequence, char *why) __attribute__((warn_unused_result));
+/* All or none, in one transaction. A login that is new is created. One that was imported before
+ * gets these permissions (as in set_permissions) and, when `password` is not empty, this password
+ * (as in set_password) and `imported`; key.sub and key.id are drawn by the caller for each, digests
+ * beside them. ST_STORE_REFUSED: a person of that login was not imported; why names the login.
+ */
+st_stored st_store_import(st_store *store, const st_act *act, const st_person *persons,
+                          const uint8_t (*digests)[32], size_t count, int64_t *sequence, char *why)
+    __attribute__((warn_unused_result));
+
+/* ---- logins ---- */
+
+/* login: id, sub and expires_at are given; kind, parent, name, owner, permissions and the bound of
+ * expires_at come from the maker's row, within the transaction, and are written back. seed: 32
+ * random bytes. refresh: the first refresh token, of which the hash is kept. ST_STORE_REFUSED: the
+ * maker is no longer in force, or is itself a login.
+ */
+st_stored st_store_login_begin(st_store *store, const st_act *act, const st_maker *maker,
+                               st_key *login, const uint8_t digest[32], const uint8_t seed[32],
+                               const char *refresh, char *why) __attribute__((warn_unused_result));
+/* The successor of a refresh token: HMAC-SHA-256 of it under the login's seed, base64url. The
+ * same again within ST_REFRESH_RETRY_S while the successor is unused (nothing is changed then).
+ * Otherwise a token used before ends its login: ST_STORE_REFUSED, which is durable, too.
+ * ST_STORE_NONE: unknown, expired, its login ended. expires_at: of the successor and the login,
+ * brought down to what the login rests on.
+ */
+st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text token,
+                           int64_t expires_at, st_key *login, char successor[ST_REFRESH_LEN + 1],
+                           char *why) __attribute__((warn_unused_result));
+st_stored st_store_login_end(st_store *store, const st_act *act, const char *id, int64_t *sequence,
+                             char *why) __attribute__((warn_unused_result));
+
+/* ---- audit, last use ---- */
+
+/* Newest first, those whose id is below `before`; 0: from the newest on. */
+st_stored st_store_audit_list(st_store *store, int64_t before, size_t limit, st_audit_line *lines,
+                              size_t *count, char *why) __attribute__((warn_unused_result));
+/* A line for what changed elsewhere: the ring of secrets. */
+st_stored st_store_audit_add(st_store *store, const st_act *act, const char *action,
+                             const char *target, const char *detail, char *why)
+    __attribute__((warn_unused_result));
+
+typedef struct st_use {
+  char id[ST_KEY_ID_LEN + 1];
+  int64_t at;
+} st_use;
+/* In one transaction. An id that is not there is passed over. */
+st_stored st_store_note_used(st_store *store, const st_use *uses, size_t count, char *why)
+    __attribute__((warn_unused_result));
 
 /* ---- revocation data (subtoken/revocations.h), for the feed ----
  *
@@ -96,17 +196,18 @@ st_stored st_store_advance(st_store *store, int64_t now_us, int64_t *sequence, c
     __attribute__((warn_unused_result));
 
 /* Take off what no token can need any more: what was revoked longer ago than the largest
- * max_life ever configured and two leeways. Also shortens the log of changes. Takes a sequence
+ * max_life ever configured and two leeways. Also shortens the log of changes, and removes logins
+ * that ended that long ago and refresh tokens that have expired. Takes a sequence
  * only when something was taken off.
  */
 st_stored st_store_purge(st_store *store, int64_t now_us, char *why)
     __attribute__((warn_unused_result));
 
-/* Up to limit keys whose id follows after_id ("" for the first page), in the
- * order of their ids. *count tells how many were written to keys.
+/* Up to limit living keys of kind ST_KIND_KEY whose id follows after_id ("" for the first page),
+ * in the order of their ids, of one owner or (NULL) of all. *count tells how many were written.
  */
-st_stored st_store_list(st_store *store, const char *after_id, size_t limit, st_key *keys,
-                        size_t *count, char *why) __attribute__((warn_unused_result));
+st_stored st_store_list(st_store *store, const char *owner, const char *after_id, size_t limit,
+                        st_key *keys, size_t *count, char *why) __attribute__((warn_unused_result));
 st_stored st_store_count(st_store *store, int64_t *count, char *why)
     __attribute__((warn_unused_result));
 

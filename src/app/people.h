@@ -1,0 +1,71 @@
+/* people - persons, their logins and the audit log: what the office asks of those who keep them
+ * (shell/people.h does).
+ */
+#ifndef ST_APP_PEOPLE_H
+#define ST_APP_PEOPLE_H
+
+#include "app/keys.h"
+#include "app/passwords.h"
+
+#define ST_ANYONE "*"         /* the person whose permissions need no credential */
+#define ST_REFRESH_LEN 43     /* a refresh token, in characters */
+#define ST_LOCALE_MAX 35      /* bytes; RFC 5646 section 4.4.1 */
+#define ST_SOURCE_MAX 64      /* bytes: where a person came from */
+#define ST_REFRESH_RETRY_S 10 /* how long the same refresh token gives the same successor */
+#define ST_AUDIT_DETAIL_MAX 1023
+
+typedef struct st_person {
+  st_key key;                    /* kind ST_KIND_PERSON; owner and name are the login */
+  char password[ST_PHC_MAX + 1]; /* empty: nobody logs in with one */
+  char imported[ST_PHC_MAX + 1]; /* the password as an access file brought it, or empty */
+  char locale[ST_LOCALE_MAX + 1];
+  char source[ST_SOURCE_MAX + 1];
+} st_person;
+
+/* One line of the audit log. */
+typedef struct st_audit_line {
+  int64_t id; /* grows */
+  int64_t at; /* seconds since 1970 */
+  char action[32];
+  char who[ST_NAME_MAX + 16];
+  char from[64];
+  char target[ST_NAME_MAX + 1];         /* the id of a key or login, or a person's login */
+  char detail[ST_AUDIT_DETAIL_MAX + 1]; /* no secrets; cut short when long */
+} st_audit_line;
+
+/* May it be somebody's login? 1 to ST_NAME_MAX bytes of UTF-8 without what a terminal obeys,
+ * and without the colon (RFC 7617 section 2).
+ */
+bool st_login_valid(subtoken_text login);
+
+/* Any thread may ask. Passwords are wiped by who brings them. */
+typedef struct st_people {
+  void *context;
+  st_found (*find)(void *context, subtoken_text login, st_person *person);
+  /* person NULL: there is none, at the same cost. */
+  st_verdict (*check)(void *context, const st_person *person, subtoken_text password);
+  /* password: at least ST_PASSWORD_MIN bytes. maker NULL: who registers by themselves.
+   * ST_CHANGE_FAILED with *busy: too many passwords wait to be hashed.
+   */
+  st_changed (*create)(void *context, const st_act *act, const st_maker *maker, st_person *person,
+                       subtoken_text password, bool *busy);
+  /* A new login resting on the maker, with what that grants and its name and owner; the row that
+   * stands for it, and its refresh token. expires_at of login: how long it may go on without a
+   * refresh, brought down to the maker's.
+   */
+  st_changed (*log_in)(void *context, const st_act *act, const st_maker *maker, st_key *login,
+                       char refresh[ST_REFRESH_LEN + 1]);
+  /* ST_CHANGED_NONE: unknown, expired, ended. ST_CHANGE_REFUSED: used before; the login has been
+   * ended. expires_at: until when the successor is good.
+   */
+  st_changed (*refresh)(void *context, const st_act *act, subtoken_text token, int64_t expires_at,
+                        st_key *login, char successor[ST_REFRESH_LEN + 1]);
+  st_changed (*log_out)(void *context, const st_act *act, const char *id, int64_t *sequence);
+  /* Newest first, those before an id; 0: from the newest on. */
+  st_changed (*audit)(void *context, int64_t before, size_t limit, st_audit_line *lines,
+                      size_t *count);
+  /* The key was used just now: noted in memory, written a minute later at most. */
+  void (*used)(void *context, const char *id, int64_t now);
+} st_people;
+
+#endif
