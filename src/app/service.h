@@ -6,9 +6,11 @@
 #ifndef ST_APP_SERVICE_H
 #define ST_APP_SERVICE_H
 
+#include "app/basic.h"
 #include "app/config.h"
-#include "app/keys.h"
+#include "app/people.h"
 #include "app/rate.h"
+#include "app/throttle.h"
 #include "subtoken/issue.h"
 #include "subtoken/policy.h"
 #include "subtoken/revocations.h"
@@ -28,6 +30,7 @@ typedef struct st_request {
   const st_header *headers;
   size_t header_count;
   subtoken_text body;
+  subtoken_text remote; /* the client's address, for the audit log and for throttling */
   int64_t now;
   int64_t now_us; /* monotonic, for throttling */
 } st_request;
@@ -102,6 +105,9 @@ typedef struct st_service {
   st_rate *rate;
   bool (*ready)(void *store);
   const st_key_changes *changes;
+  const st_people *people;
+  st_throttle *throttle; /* of failed logins */
+  st_basic *basic;       /* the HTTP Basic credentials that were found good */
   st_feed feed;
   const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
 } st_service;
@@ -131,12 +137,28 @@ subtoken_result st_issue(const st_service *service, const subtoken_claims *grant
                          const subtoken_ask *ask, int64_t now, char *token, subtoken_narrowed *did,
                          char *why) __attribute__((warn_unused_result));
 
+/* As what somebody comes, which is more than what they may do: only the first is worth less than
+ * what it was made from, and manages nothing.
+ */
+typedef enum st_standing {
+  ST_DERIVED = 0,  /* a subtoken, or an access token that was exchanged for a key */
+  ST_WITH_KEY,     /* a whole key */
+  ST_WITH_LOGIN,   /* the access token of a person's login that is alive */
+  ST_WITH_SERVICE, /* the same of a login that was made with a key */
+  ST_WITH_BASIC,   /* a person's login and password (RFC 7617) */
+} st_standing;
+
 /* Who a credential is, and what it may do now. */
 typedef struct st_identity {
-  bool is_key;
-  st_key key;            /* the parent key, also of a subtoken */
+  st_standing standing;
+  st_key key;            /* the row that it rests on: also a subtoken's parent key */
   subtoken_claims grant; /* a subtoken's, cut down to what the key grants now */
 } st_identity;
+
+/* Is it the row itself, and no token made from it? */
+static inline bool st_standing_whole(st_standing standing) {
+  return standing == ST_WITH_KEY || standing == ST_WITH_BASIC;
+}
 
 /* SUBTOKEN_OK, a reason of section 4, or for a key SUBTOKEN_REVOKED (unknown,
  * deleted, disabled: *event says) or SUBTOKEN_EXPIRED.
@@ -145,5 +167,36 @@ subtoken_result st_identify(const st_service *service, subtoken_text credential,
                             subtoken_text method, subtoken_text target, int64_t now,
                             st_identity *identity, const char **event)
     __attribute__((warn_unused_result));
+
+/* The same for a string that came as X-API-Key alone and is neither a key nor a token: it may be
+ * registered by its hash.
+ */
+subtoken_result st_identify_registered(const st_service *service, subtoken_text string, int64_t now,
+                                       st_identity *identity, const char **event)
+    __attribute__((warn_unused_result));
+
+/* The same for HTTP Basic (basic.c). text is login:password, decoded. *wait: not 0 when there were
+ * too many wrong ones; then the result is no success and they are the seconds to wait.
+ */
+subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
+                                  const st_request *request, st_identity *identity,
+                                  const char **event, int64_t *wait)
+    __attribute__((warn_unused_result));
+
+/* The hash of such a string: what it is registered by. Never that of a whole key. False for one
+ * that cannot be registered: shorter than 16 or longer than 255 characters, not all visible ASCII,
+ * or of the shape of a key or token.
+ */
+#define ST_API_STRING_MIN 16
+#define ST_API_STRING_MAX 255
+bool st_api_string_hash(subtoken_text string, uint8_t digest[32])
+    __attribute__((warn_unused_result));
+
+/* What anyone may do without a credential: the row of the person `*`. ST_FOUND_NONE also when that
+ * is disabled.
+ */
+st_found st_anyone(const st_service *service, st_key *key);
+/* Its digest, by which it is found as quickly as a key. */
+bool st_anyone_digest(uint8_t digest[32]) __attribute__((warn_unused_result));
 
 #endif

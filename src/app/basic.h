@@ -1,0 +1,34 @@
+/* basic - HTTP Basic (RFC 7617) credentials that were found good, remembered for a minute: each
+ * costs an Argon2 otherwise. What is remembered is an HMAC under a key of this process; what they
+ * may do is asked of the store each time.
+ */
+#ifndef ST_APP_BASIC_H
+#define ST_APP_BASIC_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "app/keys.h"
+#include "subtoken/mac.h"
+
+#define ST_BASIC_KEPT_US INT64_C(60000000)
+#define ST_BASIC_SLOTS 1024
+#define ST_BASIC_STRIPES 16
+#define ST_BASIC_WAITING 64 /* requests that wait while the same credential is being checked */
+
+typedef struct st_basic {
+  subtoken_secret key;
+  atomic_int waiting;
+  pthread_mutex_t checking[ST_BASIC_STRIPES];
+  pthread_mutex_t lock; /* guards the slots */
+  struct {
+    uint8_t tag[SUBTOKEN_MAC_LEN];
+    int64_t until_us;         /* monotonic; 0: empty */
+    char sub[ST_SUB_LEN + 1]; /* a person's, which changes with the password */
+  } slots[ST_BASIC_SLOTS];
+} st_basic;
+
+/* key: 32 random bytes. */
+bool st_basic_start(st_basic *basic, const uint8_t key[32]) __attribute__((warn_unused_result));
+
+#endif

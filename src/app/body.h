@@ -1,0 +1,31 @@
+/* body - a JSON body of named fields, for the calls that change something. */
+#ifndef ST_APP_BODY_H
+#define ST_APP_BODY_H
+
+#include "app/visit.h"
+
+/* What a call may name. Views point into the scratch that was read into. */
+typedef struct st_field {
+  const char *name;
+  enum { ST_FIELD_TEXT, ST_FIELD_BOOL, ST_FIELD_PERMISSIONS } type;
+  bool given;
+  bool flag;          /* of ST_FIELD_BOOL */
+  subtoken_text text; /* of ST_FIELD_TEXT; of ST_FIELD_PERMISSIONS: joined by commas */
+} st_field;
+
+#define ST_BODY_SCRATCH (ST_BODY_IN_MAX + ST_PERMISSIONS_TEXT_MAX + 1)
+
+/* Read the request's body, a strict JSON object; members of other names are ignored. A list of
+ * permissions is checked, and loses what is there twice. False: it was refused with a reply (415
+ * for another media type, because a browser sends those across origins unasked; 400 names the
+ * field). scratch, of ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
+ */
+bool st_body_read(st_visit *v, st_field *fields, size_t count, char *scratch)
+    __attribute__((warn_unused_result));
+
+/* The other way to change something: a POST without a body, with the credential in a header.
+ * False: refused with a reply.
+ */
+bool st_body_none(st_visit *v) __attribute__((warn_unused_result));
+
+#endif
