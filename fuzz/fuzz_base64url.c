@@ -40,6 +40,41 @@ static void encodes_alike(uint8_t cpu, subtoken_text data) {
   free(fast);
 }
 
+/* The standard alphabet: what is accepted is the one spelling, and says what the other
+ * alphabet would; and any bytes come back.
+ */
+static void standard_alphabet(subtoken_text text, st_padding padding) {
+  size_t room = ST_BASE64URL_BYTES(text.len), len = 0, other_len = 0;
+  uint8_t *out = room_of(room), *other = room_of(room);
+  if (st_base64_read(text, padding, out, room, &len)) {
+    char *again = fuzz_copy(text.data, text.len);
+    st_writer writer = st_writer_on(again, text.len);
+    st_base64_write(&writer, padding, out, len);
+    HOLD(!writer.overflow && writer.len == text.len);
+    HOLD(text.len == 0 || memcmp(again, text.data, text.len) == 0);
+    size_t bare = 0;
+    for (; bare < text.len && again[bare] != '='; bare++) {
+      if (again[bare] == '+') again[bare] = '-';
+      if (again[bare] == '/') again[bare] = '_';
+    }
+    HOLD(st_base64url_decode((subtoken_text){again, bare}, other, room, &other_len));
+    HOLD(other_len == len && memcmp(other, out, len) == 0);
+    free(again);
+  }
+  size_t whole = padding == ST_PADDED ? ST_BASE64_LEN(text.len) : ST_BASE64URL_LEN(text.len);
+  char *written = (char *)room_of(whole);
+  uint8_t *back = room_of(text.len);
+  st_writer writer = st_writer_on(written, whole);
+  st_base64_write(&writer, padding, text.data, text.len);
+  HOLD(!writer.overflow && writer.len == whole);
+  HOLD(st_base64_read((subtoken_text){written, whole}, padding, back, text.len, &len));
+  HOLD(len == text.len && (len == 0 || memcmp(back, text.data, len) == 0));
+  free(back);
+  free(written);
+  free(other);
+  free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static uint8_t cpu, asked;
   if (asked == 0) cpu = st_x86_cpu();
@@ -47,6 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char *text = fuzz_copy(data, size);
   decodes_alike(cpu, (subtoken_text){text, size});
   encodes_alike(cpu, (subtoken_text){text, size});
+  standard_alphabet((subtoken_text){text, size}, ST_PADDED);
+  standard_alphabet((subtoken_text){text, size}, ST_UNPADDED);
   size_t room = ST_BASE64URL_BYTES(size), len = 0;
   char *out = malloc(room + 1);
   char *again = malloc(ST_BASE64URL_LEN(size) + 1);

@@ -68,6 +68,8 @@ sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/sqlite' || 
 [ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite*, not $sqlite"
 curl=$(grep -l '#include <curl/' -r src | grep -v '^src/shell/fetch.c$' || true)
 [ -z "$curl" ] || say "libcurl has one door, src/shell/fetch.c, not $curl"
+argon2=$(grep -l '#include <argon2' -r src | grep -v '^src/shell/password.c$' || true)
+[ -z "$argon2" ] || say "libargon2 has one door, src/shell/password.c, not $argon2"
 system=$(grep -nE '#include <(time|stdio|stdlib|errno|fcntl|unistd|pthread|sys/.*)\.h>' \
 	src/base/* src/core/* || true)
 [ -z "$system" ] || say "base and core ask the system: $system"

@@ -97,3 +97,56 @@ void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, siz
   *to++ = alphabet[(in[0] & 3) << 4 | (len == 2 ? in[1] >> 4 : 0)];
   if (len == 2) *to++ = alphabet[(in[1] & 15) << 2];
 }
+
+/* ---- the standard alphabet, by way of the other one ---- */
+
+static char to_url(char c) {
+  switch (c) {
+    case '+': return '-';
+    case '/': return '_';
+    case '-':
+    case '_': return '*'; /* of neither */
+    default: return c;
+  }
+}
+
+static size_t padding_of(subtoken_text text) {
+  size_t count = 0;
+  while (count < 2 && count < text.len && text.data[text.len - 1 - count] == '=') count++;
+  return count;
+}
+
+bool st_base64_read(subtoken_text text, st_padding padding, void *out, size_t out_size,
+                    size_t *out_len) {
+  if (padding == ST_PADDED) {
+    if (text.len % 4 != 0) return false;
+    text.len -= padding_of(text);
+  }
+  if (ST_BASE64URL_BYTES(text.len) > out_size) return false;
+  uint8_t *to = out;
+  bool good = true;
+  for (size_t at = 0; good && at < text.len; at += 4) {
+    char group[4];
+    size_t len = text.len - at < 4 ? text.len - at : 4, got = 0;
+    for (size_t i = 0; i < len; i++) group[i] = to_url(text.data[at + i]);
+    good = st_base64url_decode((subtoken_text){group, len}, to, ST_BASE64URL_BYTES(len), &got);
+    to += got;
+  }
+  size_t len = ST_BASE64URL_BYTES(text.len);
+  if (good) {
+    *out_len = len;
+  } else if (len > 0) {
+    memset(out, 0, len);
+  }
+  return good;
+}
+
+void st_base64_write(st_writer *writer, st_padding padding, const void *data, size_t len) {
+  size_t start = writer->len;
+  st_base64url_write(writer, data, len);
+  for (size_t i = start; i < writer->len; i++) {
+    char *c = &writer->out[i];
+    *c = (char)(*c == '-' ? '+' : *c == '_' ? '/' : *c);
+  }
+  for (size_t i = len; padding == ST_PADDED && i % 3 != 0; i++) st_write_char(writer, '=');
+}

@@ -1,5 +1,6 @@
 /* base64url - RFC 4648 section 5, strict: no padding, no white space, and the
- * unused bits of the last character zero, so that one value has one spelling.
+ * unused bits of the last character zero, so that one value has one spelling. And
+ * base64 as others write it.
  */
 #ifndef ST_BASE_BASE64URL_H
 #define ST_BASE_BASE64URL_H
@@ -21,5 +22,15 @@ bool st_base64url_valid(subtoken_text text) __attribute__((warn_unused_result));
 
 void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, size_t len);
 void st_base64url_write(st_writer *writer, const void *data, size_t len);
+
+/* The standard alphabet (RFC 4648 section 4), for what others wrote: just as strict, the
+ * padding required or, as in a PHC string, refused. out needs room for what comes out, at
+ * most ST_BASE64URL_BYTES(text.len); nothing is in it when the text is refused.
+ */
+#define ST_BASE64_LEN(n) (((n) + 2) / 3 * 4)
+typedef enum st_padding { ST_UNPADDED, ST_PADDED } st_padding;
+bool st_base64_read(subtoken_text text, st_padding padding, void *out, size_t out_size,
+                    size_t *out_len) __attribute__((warn_unused_result));
+void st_base64_write(st_writer *writer, st_padding padding, const void *data, size_t len);
 
 #endif

@@ -17,6 +17,9 @@ void st_world_random(void *out, size_t len);
 /* No core dumps, not traceable by others (threats.md: secrets in no core). */
 void st_world_harden(void);
 
+/* How many processors this process may run on; at least 1. */
+size_t st_world_processors(void);
+
 /* DATA: made with mode 0700 when make is true and it is not there; refused when
  * it is no directory, owned by somebody else or open to group or others.
  */

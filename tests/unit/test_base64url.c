@@ -170,11 +170,113 @@ static void no_room(void **state) {
   assert_int_equal(writer.len, 0);
 }
 
+/* ---- the standard alphabet ---- */
+
+static bool read_standard(st_padding padding, const char *text, size_t len, char *out,
+                          size_t *out_len) {
+  subtoken_text input = exact(text, len);
+  char *exact_out = malloc(ST_BASE64URL_BYTES(len));
+  if (exact_out == NULL) abort();
+  bool good = st_base64_read(input, padding, exact_out, ST_BASE64URL_BYTES(len), out_len);
+  if (good) memcpy(out, exact_out, *out_len);
+  free(exact_out);
+  release(input);
+  return good;
+}
+
+static void standard_rfc4648(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"", ""},
+      {"f", "Zg=="},
+      {"fo", "Zm8="},
+      {"foo", "Zm9v"},
+      {"foob", "Zm9vYg=="},
+      {"fooba", "Zm9vYmE="},
+      {"foobar", "Zm9vYmFy"},
+      {"\xFB\xFF", "+/8="},
+      {"\xFF\xFF\xFF", "////"},
+      {"\xFB\xEF\xBE", "++++"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    size_t whole = strlen(rows[i][1]), bare = strcspn(rows[i][1], "="), len = 99;
+    size_t want = strlen(rows[i][0]);
+    char out[16];
+    assert_int_equal(ST_BASE64_LEN(want), whole);
+    CHECK(read_standard(ST_PADDED, rows[i][1], whole, out, &len), "row %zu", i);
+    CHECK(len == want && memcmp(out, rows[i][0], len) == 0, "row %zu", i);
+    CHECK(read_standard(ST_UNPADDED, rows[i][1], bare, out, &len), "row %zu", i);
+    CHECK(len == want && memcmp(out, rows[i][0], len) == 0, "row %zu", i);
+    CHECK(bare == whole || !read_standard(ST_UNPADDED, rows[i][1], whole, out, &len), "row %zu", i);
+    CHECK(bare == whole || !read_standard(ST_PADDED, rows[i][1], bare, out, &len), "row %zu", i);
+    for (int padding = ST_UNPADDED; padding <= ST_PADDED; padding++) {
+      st_writer writer = st_writer_on(out, sizeof out);
+      st_base64_write(&writer, (st_padding)padding, rows[i][0], want);
+      CHECK(st_writer_end(&writer) && writer.len == (padding == ST_PADDED ? whole : bare) &&
+                memcmp(out, rows[i][1], writer.len) == 0,
+            "row %zu: %s", i, out);
+    }
+  }
+}
+
+static void standard_refused(void **state) {
+  (void)state;
+  static const struct {
+    st_padding padding;
+    const char *text;
+  } rows[] = {
+      {ST_PADDED, "Zg"},          {ST_PADDED, "Zg="},
+      {ST_PADDED, "Zg==="},       {ST_PADDED, "Zm8"},
+      {ST_PADDED, "Zm8=="},       {ST_PADDED, "Zm9v="},
+      {ST_PADDED, "Zm9v===="},    {ST_PADDED, "="},
+      {ST_PADDED, "=="},          {ST_PADDED, "===="},
+      {ST_PADDED, "Z==="},        {ST_PADDED, "Z=g="},
+      {ST_PADDED, "Zg==Zm9v"},    {ST_PADDED, "=Zm8"},
+      {ST_PADDED, "Zh=="}, /* stray bits */
+      {ST_PADDED, "Zm9="},        {ST_PADDED, "-_8="},
+      {ST_PADDED, "____"}, /* the other one */
+      {ST_PADDED, "Zm9v\n"},      {ST_PADDED, " Zm9"},
+      {ST_PADDED, "Zm\n="},       {ST_PADDED, "Zm*v"},
+      {ST_UNPADDED, "Zg=="},      {ST_UNPADDED, "Zm8="},
+      {ST_UNPADDED, "Z"},         {ST_UNPADDED, "Zm9vZ"},
+      {ST_UNPADDED, "Zh"},        {ST_UNPADDED, "Zm9"},
+      {ST_UNPADDED, "-_8"},       {ST_UNPADDED, "____"},
+      {ST_UNPADDED, "Zm9v Zm9v"}, {ST_UNPADDED, "Zm9v*m9v"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char out[16];
+    size_t len = 99;
+    CHECK(!read_standard(rows[i].padding, rows[i].text, strlen(rows[i].text), out, &len), "%s",
+          rows[i].text);
+    CHECK(len == 99, "%s wrote a length", rows[i].text);
+  }
+}
+
+/* Nothing is left of what is refused late, and nothing written where there is no room. */
+static void standard_room(void **state) {
+  (void)state;
+  char out[6] = "......";
+  size_t len = 7;
+  assert_false(st_base64_read(ST_TEXT("Zm9vZm*v"), ST_PADDED, out, sizeof out, &len));
+  assert_memory_equal(out, "\0\0\0\0\0\0", 6);
+  memset(out, '.', sizeof out);
+  assert_false(st_base64_read(ST_TEXT("Zm9vZm9v"), ST_PADDED, out, 5, &len));
+  assert_memory_equal(out, "......", 6);
+  assert_int_equal(len, 7);
+  assert_true(st_base64_read(ST_TEXT("Zm9vZm8="), ST_PADDED, out, 5, &len));
+  assert_int_equal(len, 5);
+  st_writer writer = st_writer_on(out, 3);
+  st_base64_write(&writer, ST_PADDED, "f", 1);
+  assert_true(writer.overflow);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rfc4648),      cmocka_unit_test(refused),
-      cmocka_unit_test(one_spelling), cmocka_unit_test(every_byte_at_every_place),
-      cmocka_unit_test(round_trips),  cmocka_unit_test(no_room),
+      cmocka_unit_test(rfc4648),          cmocka_unit_test(refused),
+      cmocka_unit_test(one_spelling),     cmocka_unit_test(every_byte_at_every_place),
+      cmocka_unit_test(round_trips),      cmocka_unit_test(no_room),
+      cmocka_unit_test(standard_rfc4648), cmocka_unit_test(standard_refused),
+      cmocka_unit_test(standard_room),
   };
   return cmocka_run_group_tests_name("base64url", tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,20 @@ static void tells_the_time(void **state) {
   assert_in_range(now, before, time(NULL));
   nanosleep(&pause, NULL);
   assert_in_range(st_world_monotonic_us() - start, 20000, 10000000);
+}
+
+static void counts_processors(void **state) {
+  (void)state;
+  cpu_set_t all, one;
+  assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+  assert_int_equal(st_world_processors(), CPU_COUNT(&all));
+  CPU_ZERO(&one);
+  for (size_t i = 0; CPU_COUNT(&one) == 0; i++) {
+    if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+  }
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  assert_int_equal(st_world_processors(), 1);
+  assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
 }
 
 static void draws_other_bytes_each_time(void **state) {
@@ -661,6 +676,7 @@ static void sweeps_only_what_it_left(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(tells_the_time),
+      TEST(counts_processors),
       TEST(draws_other_bytes_each_time),
       TEST(hardens_the_process),
       TEST(makes_a_private_directory),

@@ -1,0 +1,276 @@
+#include "shell/password.h"
+
+#include <argon2.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/base64url.h"
+#include "shell/world.h"
+
+#define SALT_LEN 16
+
+/* What Argon2id is asked for: OWASP's minimum as of 2025, 19 MiB and two passes. */
+typedef struct cost {
+  uint32_t memory_kib, passes, lanes;
+} cost;
+static const cost today = {19456, 2, 1};
+
+/* The most that a stored text may ask for, since a database can be damaged. */
+#define MEMORY_MAX (1U << 20) /* KiB */
+#define PASSES_MAX 32
+#define LANES_MAX 16
+#define SALT_MIN 8
+#define HASH_MIN 16
+#define HASH_MAX 64
+
+/* A stored password, read. */
+typedef struct stored {
+  bool wrapped;
+  size_t outer_len; /* the salt of SHA-256 */
+  uint8_t outer[ST_SALT_MAX];
+  cost cost;
+  size_t salt_len, hash_len;
+  uint8_t salt[ST_SALT_MAX];
+  uint8_t hash[HASH_MAX];
+} stored;
+
+static st_turns turns = ST_TURNS(1, ST_PASSWORD_WAITING_MAX);
+static atomic_uint_fast64_t computed;
+
+/* ---- computing ---- */
+
+/* Mapped for each: what malloc keeps of such blocks would be 19 MiB a thread and more. */
+static int take_memory(uint8_t **memory, size_t size) {
+  void *made =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  *memory = made == MAP_FAILED ? NULL : made;
+  return *memory == NULL ? ARGON2_MEMORY_ALLOCATION_ERROR : ARGON2_OK;
+}
+
+/* libargon2 has wiped it: Debian's does not let that be turned off. */
+static void give_memory(uint8_t *memory, size_t size) {
+  (void)munmap(memory, size);
+}
+
+/* Lanes are computed one after the other: a thread each would escape the count of turns. */
+static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
+  argon2_context context = {
+      .out = hash,
+      .outlen = (uint32_t)s->hash_len,
+      .pwd = (uint8_t *)(uintptr_t)input.data, /* only read, without FLAG_CLEAR_PASSWORD */
+      .pwdlen = (uint32_t)input.len,
+      .salt = (uint8_t *)(uintptr_t)s->salt,
+      .saltlen = (uint32_t)s->salt_len,
+      .t_cost = s->cost.passes,
+      .m_cost = s->cost.memory_kib,
+      .lanes = s->cost.lanes,
+      .threads = 1,
+      .version = ARGON2_VERSION_13,
+      .allocate_cbk = take_memory,
+      .free_cbk = give_memory,
+      .flags = ARGON2_DEFAULT_FLAGS,
+  };
+  atomic_fetch_add(&computed, 1);
+  return argon2id_ctx(&context) == ARGON2_OK;
+}
+
+/* Waits for its turn. ST_VERDICT_GOOD when hash, of s->hash_len bytes, is there. */
+static st_verdict compute_in_turn(const stored *s, subtoken_text input, uint8_t *hash) {
+  if (!st_turns_enter(&turns)) return ST_VERDICT_BUSY;
+  bool done = compute(s, input, hash);
+  st_turns_leave(&turns);
+  return done ? ST_VERDICT_GOOD : ST_VERDICT_NONE;
+}
+
+/* Is input what s was made from? */
+static st_verdict check(const stored *s, subtoken_text input) {
+  uint8_t hash[HASH_MAX];
+  st_verdict verdict = compute_in_turn(s, input, hash);
+  if (verdict == ST_VERDICT_GOOD && !st_equal_secret(hash, s->hash, s->hash_len)) {
+    verdict = ST_VERDICT_WRONG;
+  }
+  subtoken_wipe(hash, sizeof hash);
+  return verdict;
+}
+
+/* What Argon2 is fed with when the password was wrapped. */
+static bool inner_hash(const stored *s, subtoken_text password, uint8_t out[ST_HASH_LEN]) {
+  uint8_t both[ST_PASSWORD_MAX + ST_SALT_MAX];
+  if (password.len > 0) memcpy(both, password.data, password.len);
+  if (s->outer_len > 0) memcpy(both + password.len, s->outer, s->outer_len);
+  bool done = st_sha256(both, password.len + s->outer_len, out);
+  subtoken_wipe(both, sizeof both);
+  return done;
+}
+
+/* ---- the stored text ---- */
+
+static bool take(subtoken_text *rest, const char *wanted) {
+  size_t len = strlen(wanted);
+  if (rest->len < len || memcmp(rest->data, wanted, len) != 0) return false;
+  *rest = (subtoken_text){rest->data + len, rest->len - len};
+  return true;
+}
+
+/* Decimal, without leading zeros (PHC string format), 1 to max. */
+static bool take_number(subtoken_text *rest, uint32_t max, uint32_t *value) {
+  uint64_t sum = 0;
+  size_t at = 0;
+  for (; at < rest->len && rest->data[at] >= '0' && rest->data[at] <= '9'; at++) {
+    sum = sum * 10 + (uint64_t)(rest->data[at] - '0');
+    if (sum == 0 || sum > max) return false;
+  }
+  *rest = (subtoken_text){rest->data + at, rest->len - at};
+  *value = (uint32_t)sum;
+  return sum > 0;
+}
+
+static bool read_phc(subtoken_text text, stored *s) {
+  subtoken_text salt, hash;
+  if (!take(&text, "$argon2id$v=19$m=") || !take_number(&text, MEMORY_MAX, &s->cost.memory_kib) ||
+      !take(&text, ",t=") || !take_number(&text, PASSES_MAX, &s->cost.passes) ||
+      !take(&text, ",p=") || !take_number(&text, LANES_MAX, &s->cost.lanes) || !take(&text, "$")) {
+    return false;
+  }
+  st_cutter cutter = {text, false};
+  return st_cut(&cutter, '$', &salt) && st_cut(&cutter, '$', &hash) && cutter.done &&
+         st_base64_read(salt, ST_UNPADDED, s->salt, sizeof s->salt, &s->salt_len) &&
+         st_base64_read(hash, ST_UNPADDED, s->hash, sizeof s->hash, &s->hash_len) &&
+         s->cost.memory_kib >= 8 * s->cost.lanes && s->salt_len >= SALT_MIN &&
+         s->hash_len >= HASH_MIN;
+}
+
+static bool read_stored(const char *phc, stored *s) {
+  subtoken_text text = {phc, strnlen(phc, ST_PHC_MAX + 1)}, salt;
+  memset(s, 0, sizeof *s);
+  if (text.len > ST_PHC_MAX) return false;
+  s->wrapped = take(&text, "sha256:");
+  if (!s->wrapped) return read_phc(text, s);
+  st_cutter cutter = {text, false};
+  return st_cut(&cutter, ':', &salt) && !cutter.done &&
+         st_base64_read(salt, ST_PADDED, s->outer, sizeof s->outer, &s->outer_len) &&
+         read_phc(cutter.rest, s);
+}
+
+static bool write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
+  st_writer writer = st_writer_on(phc, ST_PHC_MAX + 1);
+  if (s->wrapped) {
+    st_write_string(&writer, "sha256:");
+    st_base64_write(&writer, ST_PADDED, s->outer, s->outer_len);
+    st_write_char(&writer, ':');
+  }
+  st_write_string(&writer, "$argon2id$v=19$m=");
+  st_write_int(&writer, s->cost.memory_kib);
+  st_write_string(&writer, ",t=");
+  st_write_int(&writer, s->cost.passes);
+  st_write_string(&writer, ",p=");
+  st_write_int(&writer, s->cost.lanes);
+  st_write_char(&writer, '$');
+  st_base64_write(&writer, ST_UNPADDED, s->salt, s->salt_len);
+  st_write_char(&writer, '$');
+  st_base64_write(&writer, ST_UNPADDED, s->hash, s->hash_len);
+  return st_writer_end(&writer);
+}
+
+/* ---- what others ask for ---- */
+
+/* `argon2 somesalt -id -t 1 -k 8 -p 1 -l 32`, of `password`: a library that computes anything
+ * else would lock everybody out, or, worse, let them in.
+ */
+static bool computes_right(void) {
+  static const uint8_t right[32] = {0xf1, 0x37, 0xf8, 0xe1, 0x86, 0xa4, 0x03, 0xa6,
+                                    0x79, 0xcc, 0xd0, 0x60, 0x6e, 0x5a, 0xb5, 0xdc,
+                                    0xda, 0xfe, 0x43, 0xc1, 0x64, 0x08, 0x55, 0xac,
+                                    0x8c, 0x6e, 0x33, 0xe9, 0xbd, 0x63, 0xee, 0xb3};
+  static const stored small = {
+      .cost = {8, 1, 1}, .salt_len = 8, .hash_len = sizeof right, .salt = "somesalt"};
+  uint8_t hash[sizeof right];
+  return compute(&small, ST_TEXT("password"), hash) && memcmp(hash, right, sizeof right) == 0;
+}
+
+bool st_password_start(void) {
+  size_t half = st_world_processors() / 2;
+  st_turns_limit(&turns, half > 0 ? half : 1);
+  return computes_right();
+}
+
+static bool usable(subtoken_text password) {
+  return password.len > 0 && password.len <= ST_PASSWORD_MAX;
+}
+
+/* Computes and writes what s, of today, does not have yet. */
+static st_verdict make(stored *s, subtoken_text input, char phc[ST_PHC_MAX + 1]) {
+  s->cost = today;
+  s->salt_len = SALT_LEN;
+  s->hash_len = ST_HASH_LEN;
+  st_world_random(s->salt, SALT_LEN);
+  st_verdict verdict = compute_in_turn(s, input, s->hash);
+  if (verdict == ST_VERDICT_GOOD && !write_stored(s, phc)) verdict = ST_VERDICT_NONE;
+  if (verdict != ST_VERDICT_GOOD) phc[0] = '\0';
+  subtoken_wipe(s, sizeof *s);
+  return verdict;
+}
+
+st_verdict st_password_hash(subtoken_text password, char phc[ST_PHC_MAX + 1]) {
+  stored s = {.wrapped = false};
+  phc[0] = '\0';
+  return usable(password) ? make(&s, password, phc) : ST_VERDICT_NONE;
+}
+
+st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, size_t salt_len,
+                            char phc[ST_PHC_MAX + 1]) {
+  stored s = {.wrapped = true, .outer_len = salt_len};
+  phc[0] = '\0';
+  if (salt_len > ST_SALT_MAX) return ST_VERDICT_NONE;
+  if (salt_len > 0) memcpy(s.outer, salt, salt_len);
+  return make(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, phc);
+}
+
+st_verdict st_password_verify(const char *phc, subtoken_text password) {
+  /* No password gives this hash, as far as anybody knows; if one did, it would be of nobody. */
+  stored s = {.cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
+  bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && usable(password);
+  uint8_t inner[ST_HASH_LEN];
+  if (somebody && !read_stored(phc, &s)) return ST_VERDICT_NONE;
+  subtoken_text input = password;
+  if (!usable(password)) input = ST_TEXT("");
+  if (s.wrapped) {
+    if (!inner_hash(&s, input, inner)) return ST_VERDICT_NONE;
+    input = (subtoken_text){(const char *)inner, sizeof inner};
+  }
+  st_verdict verdict = check(&s, input);
+  if (verdict == ST_VERDICT_GOOD && !may_be) verdict = ST_VERDICT_WRONG;
+  subtoken_wipe(inner, sizeof inner);
+  subtoken_wipe(&s, sizeof s);
+  return verdict;
+}
+
+st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
+                                  const void *salt, size_t salt_len) {
+  stored s;
+  if (phc == NULL || !read_stored(phc, &s)) return ST_VERDICT_NONE;
+  st_verdict verdict = ST_VERDICT_WRONG;
+  if (s.wrapped && s.outer_len == salt_len &&
+      (salt_len == 0 || memcmp(s.outer, salt, salt_len) == 0)) {
+    verdict = check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN});
+  }
+  subtoken_wipe(&s, sizeof s);
+  return verdict;
+}
+
+bool st_password_outdated(const char *phc) {
+  stored s;
+  bool outdated = phc == NULL || !read_stored(phc, &s) || s.wrapped ||
+                  memcmp(&s.cost, &today, sizeof today) != 0 || s.salt_len != SALT_LEN ||
+                  s.hash_len != ST_HASH_LEN;
+  subtoken_wipe(&s, sizeof s);
+  return outdated;
+}
+
+uint64_t st_password_computed(void) {
+  return atomic_load(&computed);
+}
+
+st_turns *st_password_turns(void) {
+  return &turns;
+}

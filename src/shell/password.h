@@ -1,0 +1,57 @@
+/* password - the only door to libargon2: passwords are kept as Argon2id (RFC 9106), in the
+ * PHC form `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`, or, imported from an access file, as
+ * `sha256:SALT:PHC`: SALT in base64, and in PHC the Argon2id of SHA-256(password SALT).
+ *
+ * At most half of the processors compute at one time, in the order in which they were asked;
+ * 64 may wait, more are ST_VERDICT_BUSY at once. Any thread may call. Nothing of a password
+ * stays in memory.
+ */
+#ifndef ST_SHELL_PASSWORD_H
+#define ST_SHELL_PASSWORD_H
+
+#include "app/passwords.h"
+#include "base/hmac.h"
+#include "shell/turns.h"
+
+#define ST_PASSWORD_WAITING_MAX 64
+
+/* Counts the processors and sees whether libargon2 computes what it should; false if not.
+ * Before it is called, one at a time computes.
+ */
+bool st_password_start(void) __attribute__((warn_unused_result));
+
+/* The text to store, with today's parameters and a new salt. ST_VERDICT_GOOD when it was
+ * made, else phc is empty; ST_VERDICT_NONE also for a password that is empty or longer than
+ * ST_PASSWORD_MAX.
+ */
+st_verdict st_password_hash(subtoken_text password, char phc[ST_PHC_MAX + 1])
+    __attribute__((warn_unused_result));
+
+/* Is it the password? For nobody's (phc NULL or empty) the same work is done and the answer
+ * is ST_VERDICT_WRONG, so that a login costs the same whether there is such a person or not;
+ * likewise for a password that is empty or too long.
+ */
+st_verdict st_password_verify(const char *phc, subtoken_text password)
+    __attribute__((warn_unused_result));
+
+/* Is it other than st_password_hash would make it today? Then, after a good login, it is
+ * time to store a new one.
+ */
+bool st_password_outdated(const char *phc) __attribute__((warn_unused_result));
+
+/* The text to store for the salted hash of an access file; salt_len is at most ST_SALT_MAX.
+ * As st_password_hash.
+ */
+st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, size_t salt_len,
+                            char phc[ST_PHC_MAX + 1]) __attribute__((warn_unused_result));
+
+/* Was it wrapped from just these? ST_VERDICT_WRONG, too, for one that was not wrapped. */
+st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
+                                  const void *salt, size_t salt_len)
+    __attribute__((warn_unused_result));
+
+/* For tests: how often Argon2 was computed so far, and where those who ask stand in line. */
+uint64_t st_password_computed(void);
+st_turns *st_password_turns(void);
+
+#endif

@@ -1,0 +1,375 @@
+/* password: what Debian's argon2(1) made is verified, what is stored is what it says, and the
+ * work at one time is bounded. Known answers: `printf PASSWORD | argon2 SALT -id -t T -k M -p P
+ * -l LEN -e`.
+ */
+#include "support.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "shell/password.h"
+#include "shell/world.h"
+
+#define HORSE                                                                                    \
+  "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbi1ieXRlLXNsdA$A/41UBGBMwUt7bdLbCnPX4CoxWv3IpbIDZC+Gj" \
+  "23/xU"
+#define SMALL "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ" /* of x */
+
+/* The user of Graphene's documentation, password `supersecret`. */
+#define GRAPHENE_HASH "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY="
+#define GRAPHENE_SALT "INDdM6iCi/8="
+#define GRAPHENE                                                                               \
+  "sha256:" GRAPHENE_SALT                                                                      \
+  ":$argon2id$v=19$m=19456,t=2,p=1$d3JhcHBpbmctc2FsdC0xNg$udsi56CMjNwuQkkFjU/VU7oGCZ8WxxLsinZ" \
+  "hOiofd64"
+/* The same without a salt of its own. */
+#define UNSALTED                                                                               \
+  "sha256::$argon2id$v=19$m=19456,t=2,p=1$d3JhcHBpbmctc2FsdC0xNg$1Cf6OxIYae6dfvCwWpDnWq3auL26" \
+  "OktmyVx0yNOLgkM"
+
+static st_verdict verify(const char *phc, const char *password) {
+  subtoken_text text = exact_string(password);
+  uint64_t before = st_password_computed();
+  st_verdict verdict = st_password_verify(phc, text);
+  /* Whatever could be decided was computed, and once. */
+  assert_int_equal(st_password_computed() - before, verdict == ST_VERDICT_NONE ? 0 : 1);
+  release(text);
+  return verdict;
+}
+
+static void test_known_answers(void **state) {
+  (void)state;
+  static const struct {
+    const char *phc, *password;
+  } rows[] = {
+      {HORSE, "correct horse"},
+      {SMALL, "x"},
+      {"$argon2id$v=19$m=64,t=3,p=4$ZWlnaHRzbHQ$5nZQQ9eiXnYb6ubBvH3bQm8aanVybLKT",
+       "p\xC3\xA4ssw\xC3\xB6rd"},
+      {GRAPHENE, "supersecret"},
+      {UNSALTED, "supersecret"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(verify(rows[i].phc, rows[i].password) == ST_VERDICT_GOOD, "row %zu", i);
+    CHECK(verify(rows[i].phc, "wrong") == ST_VERDICT_WRONG, "row %zu", i);
+    CHECK(verify(rows[i].phc, "") == ST_VERDICT_WRONG, "row %zu", i);
+  }
+}
+
+/* One bit of the hash, of the salt or of the cost more or less is another password's. */
+static void test_each_part_counts(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkw",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$ZRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHU$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=24,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=2,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=1$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "sha256::" SMALL,
+      "sha256:AAAA:" SMALL,
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(verify(rows[i], "x") == ST_VERDICT_WRONG, "%s", rows[i]);
+  }
+}
+
+static void test_damaged(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      "$", "x", "$argon2id$", "argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      " " SMALL, SMALL " ", SMALL "$", SMALL "\n",
+      SMALL "==", "$argon2i$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2d$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=16$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$t=1,m=16,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=2,keyid=a$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      /* what it would cost */
+      "$argon2id$v=19$m=1048577,t=1,p=1$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=4294967312,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=18446744073709551632,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=33,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=1024,t=1,p=17$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=15,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ", /* 8 KiB a lane */
+      "$argon2id$v=19$m=0,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=0,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=0$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=01,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=-16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=+16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
+      /* salt and hash: 7 bytes, 65 bytes, 15 bytes, none, another alphabet, padded */
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbA$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=2$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+      "AAAAAAAAAAAAAAAAAAAAAAAAA$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrA",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$", "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ",
+      "$argon2id$v=19$m=16,t=1,p=2$$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2Qr_kQ",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ=$YRuGFn7j5558fvVS2QrAkQ",
+      "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkR", /* stray bits */
+      /* wrapped */
+      "sha256:", "sha256:AAAA", "sha256:AAAA:", "sha256:" SMALL, "sha256:AAA:" SMALL,
+      "sha256:A-A=:" SMALL, "sha256:AAAA:x" SMALL, "sha256:AAAA::" SMALL,
+      "sha256:AAAA:sha256:AAAA:" SMALL, "SHA256:AAAA:" SMALL, "sha512:AAAA:" SMALL,
+      "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+      "AAA=:" SMALL, /* 65 bytes */
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(verify(rows[i], "x") == ST_VERDICT_NONE, "%s", rows[i]);
+    CHECK(st_password_outdated(rows[i]), "%s", rows[i]);
+  }
+}
+
+/* A text that never ends is not read to its end. */
+static void test_too_long(void **state) {
+  (void)state;
+  subtoken_text text = repeated(SMALL, 'A', ST_PHC_MAX + 1 - strlen(SMALL));
+  assert_int_equal(verify(text.data, "x"), ST_VERDICT_NONE);
+  release(text);
+}
+
+static void test_made(void **state) {
+  (void)state;
+  char one[ST_PHC_MAX + 1], two[ST_PHC_MAX + 1];
+  static const char front[] = "$argon2id$v=19$m=19456,t=2,p=1$";
+  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), one), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), two), ST_VERDICT_GOOD);
+  assert_string_not_equal(one, two);
+  assert_memory_equal(one, front, sizeof front - 1);
+  assert_int_equal(strlen(one), sizeof front - 1 + 22 + 1 + 43);
+  assert_false(st_password_outdated(one));
+  assert_int_equal(verify(one, "open sesame"), ST_VERDICT_GOOD);
+  assert_int_equal(verify(one, "open sesam"), ST_VERDICT_WRONG);
+  assert_int_equal(verify(one, "open sesame "), ST_VERDICT_WRONG);
+}
+
+/* A NUL is a byte as any other; the longest is one; longer or empty ones are none. */
+static void test_lengths(void **state) {
+  (void)state;
+  char phc[ST_PHC_MAX + 1];
+  assert_int_equal(st_password_hash(ST_TEXT("a\0b"), phc), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0b")), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0c")), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a")), ST_VERDICT_WRONG);
+  subtoken_text longer = repeated("", 'x', ST_PASSWORD_MAX + 1);
+  subtoken_text longest = {longer.data, ST_PASSWORD_MAX};
+  assert_int_equal(st_password_hash(longest, phc), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_verify(phc, longest), ST_VERDICT_GOOD);
+  uint64_t before = st_password_computed();
+  assert_int_equal(st_password_verify(phc, longer), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(GRAPHENE, longer), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_computed() - before, 2);
+  assert_int_equal(st_password_hash(longer, phc), ST_VERDICT_NONE);
+  assert_string_equal(phc, "");
+  assert_int_equal(st_password_hash((subtoken_text){NULL, 0}, phc), ST_VERDICT_NONE);
+  assert_int_equal(st_password_verify(HORSE, (subtoken_text){NULL, 0}), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_computed() - before, 3);
+  release(longer);
+}
+
+/* Even a stored text that was made of an empty password lets nobody in without one. */
+static void test_empty_is_never_good(void **state) {
+  (void)state;
+  uint8_t hash[ST_HASH_LEN];
+  char phc[ST_PHC_MAX + 1];
+  assert_true(st_sha256("salt", 4, hash));
+  assert_int_equal(st_password_wrap(hash, "salt", 4, phc), ST_VERDICT_GOOD);
+  assert_int_equal(verify(phc, ""), ST_VERDICT_WRONG);
+}
+
+/* Nobody's costs what somebody's does, and no password is right. */
+static void test_nobody(void **state) {
+  (void)state;
+  assert_int_equal(verify(NULL, "supersecret"), ST_VERDICT_WRONG);
+  assert_int_equal(verify("", "supersecret"), ST_VERDICT_WRONG);
+  assert_int_equal(verify(NULL, ""), ST_VERDICT_WRONG);
+}
+
+static void test_outdated(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      SMALL,
+      GRAPHENE,
+      UNSALTED,
+      "",
+      "$argon2id$v=19$m=19455,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+      "AAAAA",
+      "$argon2id$v=19$m=47104,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+      "AAAAA",
+      "$argon2id$v=19$m=19456,t=2,p=2$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+      "AAAAA",
+      "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+      "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) CHECK(st_password_outdated(rows[i]), "%s", rows[i]);
+  assert_true(st_password_outdated(NULL));
+  assert_false(st_password_outdated(HORSE));
+}
+
+static void test_wrapped(void **state) {
+  (void)state;
+  uint8_t hash[ST_HASH_LEN + 1], salt[ST_SALT_MAX + 1];
+  size_t len;
+  char phc[ST_PHC_MAX + 1];
+  static const char front[] = "sha256:" GRAPHENE_SALT ":$argon2id$v=19$m=19456,t=2,p=1$";
+  assert_true(st_base64_read(ST_TEXT(GRAPHENE_HASH), ST_PADDED, hash, sizeof hash, &len));
+  assert_int_equal(len, ST_HASH_LEN);
+  assert_true(st_base64_read(ST_TEXT(GRAPHENE_SALT), ST_PADDED, salt, sizeof salt, &len));
+  assert_int_equal(st_password_wrap(hash, salt, len, phc), ST_VERDICT_GOOD);
+  assert_memory_equal(phc, front, sizeof front - 1);
+  assert_int_equal(verify(phc, "supersecret"), ST_VERDICT_GOOD);
+  assert_int_equal(verify(phc, "supersecreT"), ST_VERDICT_WRONG);
+  /* Neither the salted hash nor what the file says of it is a password. */
+  assert_int_equal(st_password_verify(phc, (subtoken_text){(char *)hash, 32}), ST_VERDICT_WRONG);
+  assert_int_equal(verify(phc, GRAPHENE_HASH), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_is_wrap_of(GRAPHENE, hash, salt, len), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len - 1), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, 0), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_is_wrap_of(HORSE, hash, salt, len), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_is_wrap_of(NULL, hash, salt, len), ST_VERDICT_NONE);
+  assert_int_equal(st_password_is_wrap_of("", hash, salt, len), ST_VERDICT_NONE);
+  hash[31] ^= 1;
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_WRONG);
+  hash[31] ^= 1;
+  salt[0] ^= 1;
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_WRONG);
+}
+
+/* Without a salt, with the longest, and with one too long. */
+static void test_wrapped_salts(void **state) {
+  (void)state;
+  uint8_t hash[ST_HASH_LEN], both[2 + ST_SALT_MAX + 1] = "pw";
+  char phc[ST_PHC_MAX + 1];
+  const size_t lens[] = {0, 1, ST_SALT_MAX};
+  memset(both + 2, 0xFF, sizeof both - 2);
+  for (size_t i = 0; i < COUNT(lens); i++) {
+    assert_true(st_sha256(both, 2 + lens[i], hash));
+    assert_int_equal(st_password_wrap(hash, both + 2, lens[i], phc), ST_VERDICT_GOOD);
+    CHECK(verify(phc, "pw") == ST_VERDICT_GOOD, "%s", phc);
+    CHECK(verify(phc, "wp") == ST_VERDICT_WRONG, "%s", phc);
+  }
+  assert_int_equal(st_password_wrap(hash, both + 2, ST_SALT_MAX + 1, phc), ST_VERDICT_NONE);
+  assert_string_equal(phc, "");
+}
+
+/* ---- many at once ---- */
+
+static void *verify_small(void *unused) {
+  (void)unused;
+  size_t good = 0;
+  for (int i = 0; i < 50; i++) {
+    good += st_password_verify(SMALL, ST_TEXT("x")) == ST_VERDICT_GOOD;
+    good += st_password_verify(SMALL, ST_TEXT("y")) == ST_VERDICT_WRONG;
+  }
+  return (void *)good;
+}
+
+static void join_all(pthread_t *threads, size_t count, size_t each) {
+  for (size_t i = 0; i < count; i++) {
+    void *good;
+    assert_int_equal(pthread_join(threads[i], &good), 0);
+    assert_int_equal((size_t)good, each);
+  }
+}
+
+static void start_all(pthread_t *threads, size_t count, void *(*run)(void *)) {
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, run, NULL), 0);
+  }
+}
+
+static size_t most_at_once(void) {
+  size_t unused, most;
+  st_turns_look(st_password_turns(), &unused, &most);
+  return most;
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  pthread_t threads[16];
+  size_t half = st_world_processors() / 2;
+  assert_int_equal(st_password_turns()->limit, half > 0 ? half : 1);
+  start_all(threads, COUNT(threads), verify_small);
+  join_all(threads, COUNT(threads), 100);
+  assert_in_range(most_at_once(), 1, half > 0 ? half : 1);
+}
+
+static void *verify_one(void *unused) {
+  (void)unused;
+  return (void *)(size_t)(st_password_verify(SMALL, ST_TEXT("x")) == ST_VERDICT_GOOD);
+}
+
+/* While all places are taken, 64 wait, and whoever comes then is told so without any work. */
+static void test_busy(void **state) {
+  (void)state;
+  pthread_t threads[ST_PASSWORD_WAITING_MAX];
+  st_turns *turns = st_password_turns();
+  size_t limit = turns->limit, waiting = 0, most;
+  char phc[ST_PHC_MAX + 1] = "left from before";
+  uint8_t hash[ST_HASH_LEN] = {0};
+  for (size_t i = 0; i < limit; i++) assert_true(st_turns_enter(turns));
+  start_all(threads, COUNT(threads), verify_one);
+  for (; waiting < COUNT(threads); st_turns_look(turns, &waiting, &most)) usleep(100);
+  uint64_t before = st_password_computed();
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x")), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(NULL, ST_TEXT("x")), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("")), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_hash(ST_TEXT("x"), phc), ST_VERDICT_BUSY);
+  assert_string_equal(phc, "");
+  assert_int_equal(st_password_wrap(hash, "", 0, phc), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_is_wrap_of("sha256::" SMALL, hash, "", 0), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_computed(), before);
+  for (size_t i = 0; i < limit; i++) st_turns_leave(turns);
+  join_all(threads, COUNT(threads), 1);
+}
+
+/* Without memory nothing is decided, and nothing is left behind. */
+static void test_no_memory(void **state) {
+  (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  skip(); /* they need address space of their own */
+#else
+  struct rlimit before, none;
+  char phc[ST_PHC_MAX + 1];
+  assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+  none = (struct rlimit){1 << 20, before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+  st_verdict verified = st_password_verify(HORSE, ST_TEXT("correct horse"));
+  st_verdict made = st_password_hash(ST_TEXT("correct horse"), phc);
+  assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+  assert_int_equal(verified, ST_VERDICT_NONE);
+  assert_int_equal(made, ST_VERDICT_NONE);
+  assert_string_equal(phc, "");
+  assert_int_equal(verify(HORSE, "correct horse"), ST_VERDICT_GOOD);
+#endif
+}
+
+static int start_up(void **state) {
+  (void)state;
+  return st_password_start() ? 0 : -1;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_known_answers),
+      cmocka_unit_test(test_each_part_counts),
+      cmocka_unit_test(test_damaged),
+      cmocka_unit_test(test_too_long),
+      cmocka_unit_test(test_made),
+      cmocka_unit_test(test_lengths),
+      cmocka_unit_test(test_empty_is_never_good),
+      cmocka_unit_test(test_nobody),
+      cmocka_unit_test(test_outdated),
+      cmocka_unit_test(test_wrapped),
+      cmocka_unit_test(test_wrapped_salts),
+      cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_busy),
+      cmocka_unit_test(test_no_memory),
+  };
+  return cmocka_run_group_tests_name("password", tests, start_up, NULL);
+}
