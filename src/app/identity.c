@@ -31,7 +31,7 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) {
 }
 
 static subtoken_result judge_key(const st_key *key, int64_t now, const char **event) {
-  if (key->disabled) {
+  if (key->disabled || key->suspended) {
     *event = "key_disabled";
     return SUBTOKEN_REVOKED;
   }
@@ -42,23 +42,84 @@ static subtoken_result judge_key(const st_key *key, int64_t now, const char **ev
   return SUBTOKEN_OK;
 }
 
-static subtoken_result identify_key(const st_service *service, subtoken_text credential,
-                                    int64_t now, st_identity *identity, const char **event) {
-  uint8_t digest[ST_HASH_LEN];
-  *event = "key_unknown";
-  if (!st_sha256(credential.data, credential.len, digest)) return SUBTOKEN_FEED_STALE;
+static subtoken_result identify_digest(const st_service *service, const uint8_t digest[32],
+                                       int64_t now, st_identity *identity, const char **event) {
   switch (service->keys.by_digest(service->keys.store, digest, &identity->key)) {
     case ST_FOUND: break;
     case ST_FOUND_NONE: return SUBTOKEN_REVOKED;
     case ST_FOUND_REVOKED: *event = "key_revoked"; return SUBTOKEN_REVOKED;
     default: *event = "store_error"; return SUBTOKEN_FEED_STALE;
   }
+  if (identity->key.kind != ST_KIND_KEY) return SUBTOKEN_REVOKED;
   subtoken_result result = judge_key(&identity->key, now, event);
   if (result != SUBTOKEN_OK) return result;
   *event = NULL;
-  identity->is_key = true;
+  identity->standing = ST_WITH_KEY;
   return st_key_grant(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
 }
+
+static void clear(st_identity *identity) {
+  memset(identity, 0, offsetof(st_identity, grant));
+  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
+}
+
+static subtoken_result identify_key(const st_service *service, subtoken_text credential,
+                                    int64_t now, st_identity *identity, const char **event) {
+  uint8_t digest[ST_HASH_LEN];
+  *event = "key_unknown";
+  if (!st_sha256(credential.data, credential.len, digest)) return SUBTOKEN_FEED_STALE;
+  return identify_digest(service, digest, now, identity, event);
+}
+
+/* ---- strings that were registered by their hash ---- */
+
+static size_t dots_in(subtoken_text text) {
+  size_t dots = 0;
+  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
+  return dots;
+}
+
+/* The words in front keep it apart from the hash of any key. */
+bool st_api_string_hash(subtoken_text string, uint8_t digest[32]) {
+  char text[24 + ST_API_STRING_MAX];
+  if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) return false;
+  if (st_key_shaped(string) || dots_in(string) == 2) return false;
+  for (size_t i = 0; i < string.len; i++) {
+    if (string.data[i] < 0x21 || string.data[i] > 0x7E) return false;
+  }
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_string(&writer, "subtoken X-API-Key\n");
+  st_write_text(&writer, string);
+  bool good = !writer.overflow && st_sha256(text, writer.len, digest);
+  subtoken_wipe(text, sizeof text);
+  return good;
+}
+
+subtoken_result st_identify_registered(const st_service *service, subtoken_text string, int64_t now,
+                                       st_identity *identity, const char **event) {
+  uint8_t digest[ST_HASH_LEN];
+  clear(identity);
+  *event = "key_unknown";
+  if (!st_api_string_hash(string, digest)) return SUBTOKEN_REVOKED;
+  return identify_digest(service, digest, now, identity, event);
+}
+
+/* ---- what anyone may do ---- */
+
+bool st_anyone_digest(uint8_t digest[32]) {
+  static const char name[] = "subtoken anyone " ST_ANYONE;
+  return st_sha256(name, sizeof name - 1, digest);
+}
+
+st_found st_anyone(const st_service *service, st_key *key) {
+  uint8_t digest[ST_HASH_LEN];
+  if (!st_anyone_digest(digest)) return ST_FOUND_ERROR;
+  st_found found = service->keys.by_digest(service->keys.store, digest, key);
+  if (found != ST_FOUND) return found == ST_FOUND_REVOKED ? ST_FOUND_NONE : found;
+  return key->kind == ST_KIND_PERSON && !key->disabled ? ST_FOUND : ST_FOUND_NONE;
+}
+
+/* ---- tokens ---- */
 
 /* What the verifier's question about a sub needs, and what it leaves. */
 typedef struct sub_lookup {
@@ -100,6 +161,13 @@ static bool cut_down(const st_key *key, subtoken_claims *grant) {
   return true;
 }
 
+/* The store was asked for the row of its sub just now: a sid of that row is a login that lives. */
+static st_standing standing_of(const st_key *key, const subtoken_claims *grant) {
+  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id))) return ST_DERIVED;
+  if (key->kind == ST_KIND_LOGIN) return ST_WITH_LOGIN;
+  return key->kind == ST_KIND_SERVICE ? ST_WITH_SERVICE : ST_DERIVED;
+}
+
 static subtoken_result identify_subtoken(const st_service *service, subtoken_text credential,
                                          subtoken_text method, subtoken_text target, int64_t now,
                                          st_identity *identity, const char **event) {
@@ -115,14 +183,14 @@ static subtoken_result identify_subtoken(const st_service *service, subtoken_tex
   *event = lookup.event != NULL ? lookup.event : subtoken_result_name(result);
   if (result != SUBTOKEN_OK) return result;
   *event = NULL;
+  identity->standing = standing_of(&identity->key, &identity->grant);
   return cut_down(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
 }
 
 subtoken_result st_identify(const st_service *service, subtoken_text credential,
                             subtoken_text method, subtoken_text target, int64_t now,
                             st_identity *identity, const char **event) {
-  memset(identity, 0, offsetof(st_identity, grant));
-  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
+  clear(identity);
   if (st_key_shaped(credential)) return identify_key(service, credential, now, identity, event);
   return identify_subtoken(service, credential, method, target, now, identity, event);
 }

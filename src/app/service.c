@@ -164,7 +164,7 @@ static void write_list(st_writer *writer, const char *name, const subtoken_claim
 
 static void write_type(st_writer *writer, const st_identity *identity) {
   const subtoken_claims *grant = &identity->grant;
-  if (identity->is_key) {
+  if (st_standing_whole(identity->standing)) {
     st_write_string(writer, ",\"type\":\"APIKey\"");
     return;
   }
@@ -304,7 +304,7 @@ static void begin(st_visit *v, const st_service *service, const st_request *requ
   v->request = request;
   v->reply = reply;
   v->path_len = 0;
-  v->path_cut = v->credential_in_query = false;
+  v->path_cut = v->credential_in_query = v->credential_elsewhere = v->is_basic = false;
   v->query = v->credential = (subtoken_text){NULL, 0};
   v->method = request->method;
 }

@@ -1,7 +1,9 @@
 #include "app/visit.h"
 
+#include "base/base64url.h"
 #include "base/hmac.h"
 #include "base/json.h"
+#include "core/claims.h"
 
 void st_reply_error(st_reply *reply, int status, const char *event, const char *text) {
   reply->status = status;
@@ -48,6 +50,39 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
   if (st_writer_end(&writer)) reply->headers_len += writer.len;
 }
 
+void st_reply_unavailable(st_reply *reply, const char *event, const char *text) {
+  st_reply_error(reply, 503, event, text);
+  reply->retry_after = 5;
+}
+
+void st_reply_wait(st_reply *reply, const char *event, const char *text, int64_t seconds) {
+  st_reply_error(reply, 429, event, text);
+  reply->retry_after = seconds;
+}
+
+void st_reply_no_method(st_reply *reply, const char *allow) {
+  st_reply_error(reply, 405, "bad_method", "this endpoint does not know this method");
+  reply->allow = allow;
+}
+
+void st_reply_preflight(st_reply *reply, const char *allow) {
+  reply->status = 204;
+  reply->allow = allow;
+  reply->preflight = true;
+}
+
+void st_reply_sequence(st_reply *reply, int64_t sequence) {
+  char text[24];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_int(&writer, sequence);
+  if (st_writer_end(&writer)) st_reply_header(reply, "Subtoken-Seq", st_text(text));
+}
+
+void st_reply_unauthorized(st_reply *reply, const char *event, const char *text) {
+  st_reply_error(reply, 401, event, text);
+  st_reply_challenge(reply, subtoken_result_challenge(SUBTOKEN_REVOKED));
+}
+
 /* RFC 6750 section 3: no error code when no credential came. */
 static void refuse_credential(st_visit *v, const char *event) {
   st_reply_error(v->reply, 401, event, "Invalid access token");
@@ -64,22 +99,40 @@ typedef enum found_credential {
   CREDENTIAL_UNREADABLE,
 } found_credential;
 
-static bool take_credential(st_visit *v, subtoken_text text) {
+static bool take_credential(st_visit *v, subtoken_text text, bool basic) {
   if (text.len == 0) return true;
   if (v->credential.len == 0) {
     v->credential = text;
+    v->is_basic = basic;
     return true;
   }
-  return st_text_equal(v->credential, text);
+  return v->is_basic == basic && st_text_equal(v->credential, text);
 }
 
-/* What stands behind `Bearer `, or nothing for another scheme. */
-static subtoken_text bearer(subtoken_text value) {
+/* login:password (RFC 7617 section 2). What cannot be read is a credential, too: one that nobody
+ * has, for want of a colon.
+ */
+static subtoken_text decode_basic(st_visit *v, subtoken_text encoded) {
+  size_t len;
+  if (encoded.len == 0) return encoded;
+  if (!st_base64_read(encoded, ST_PADDED, v->basic, sizeof v->basic, &len) || len == 0)
+    return st_text("?");
+  return (subtoken_text){v->basic, len};
+}
+
+/* What stands behind the scheme, or nothing for one that is not ours. */
+static bool take_authorization(st_visit *v, subtoken_text value) {
   size_t i = 0;
   while (i < value.len && value.data[i] != ' ') i++;
-  if (!st_text_is_nocase((subtoken_text){value.data, i}, "Bearer")) return (subtoken_text){NULL, 0};
+  subtoken_text scheme = {value.data, i};
   while (i < value.len && value.data[i] == ' ') i++;
-  return (subtoken_text){value.data + i, value.len - i};
+  subtoken_text text = {value.data + i, value.len - i};
+  if (st_text_is_nocase(scheme, "Bearer")) {
+    v->credential_elsewhere = v->credential_elsewhere || text.len > 0;
+    return take_credential(v, text, false);
+  }
+  if (st_text_is_nocase(scheme, "Basic")) return take_credential(v, decode_basic(v, text), true);
+  return true;
 }
 
 static found_credential take_from_query(st_visit *v) {
@@ -89,7 +142,8 @@ static found_credential take_from_query(st_visit *v) {
   while (st_pair_next(&cutter, &out, &pair)) {
     if (!st_text_is(pair.name, "access_token")) continue;
     if (pair.bad_escape) return CREDENTIAL_UNREADABLE;
-    if (!take_credential(v, pair.value)) return CREDENTIAL_AMBIGUOUS;
+    v->credential_elsewhere = v->credential_elsewhere || pair.value.len > 0;
+    if (!take_credential(v, pair.value, false)) return CREDENTIAL_AMBIGUOUS;
     v->credential_in_query = v->credential_in_query || v->credential.data == pair.value.data;
   }
   return CREDENTIAL_READ;
@@ -103,19 +157,22 @@ static found_credential find_credential(st_visit *v) {
     const st_header *header = &v->request->headers[i];
     if (st_text_is_nocase(header->name, "Authorization")) {
       authorizations++;
-      one = take_credential(v, bearer(header->value)) && one;
+      one = take_authorization(v, header->value) && one;
     } else if (st_text_is_nocase(header->name, "X-API-Key")) {
-      one = take_credential(v, header->value) && one;
+      one = take_credential(v, header->value, false) && one;
     }
   }
   if (!one || authorizations > 1) return CREDENTIAL_AMBIGUOUS;
   return take_from_query(v);
 }
 
+/* Of a password nothing is told: 8 digits of its hash would do to try guesses. */
 static void tag_credential(st_visit *v) {
   static const char hex[] = "0123456789abcdef";
   uint8_t digest[ST_HASH_LEN];
-  if (v->credential.len == 0 || !st_sha256(v->credential.data, v->credential.len, digest)) return;
+  if (v->is_basic || v->credential.len == 0 ||
+      !st_sha256(v->credential.data, v->credential.len, digest))
+    return;
   for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
     v->reply->event.credential[i] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
   }
@@ -157,30 +214,167 @@ static void note_clock_skew(st_visit *v, const subtoken_claims *grant) {
   v->reply->event.delta = (grant->iat > now ? grant->iat : grant->exp) - now;
 }
 
-bool st_visit_identify(st_visit *v, st_identity *identity) {
-  const char *event = NULL;
+bool st_visit_find_credential(st_visit *v) {
   found_credential found = find_credential(v);
-  if (found != CREDENTIAL_READ) {
-    bool ambiguous = found == CREDENTIAL_AMBIGUOUS;
-    st_reply_error(v->reply, 400, ambiguous ? "auth_ambiguous" : "bad_request",
-                   ambiguous ? "more than one credential"
-                             : "access_token: a % needs two hex digits behind it");
-    st_reply_challenge(v->reply, "Bearer error=\"invalid_request\"");
-    return false;
+  if (found == CREDENTIAL_READ) return true;
+  bool ambiguous = found == CREDENTIAL_AMBIGUOUS;
+  st_reply_error(
+      v->reply, 400, ambiguous ? "auth_ambiguous" : "bad_request",
+      ambiguous ? "more than one credential" : "access_token: a % needs two hex digits behind it");
+  st_reply_challenge(v->reply, "Bearer error=\"invalid_request\"");
+  return false;
+}
+
+/* Two dots make a token of it. */
+static bool token_shaped(subtoken_text text) {
+  size_t dots = 0;
+  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
+  return dots == 2;
+}
+
+static subtoken_result identify_any(st_visit *v, st_identity *identity, const char **event,
+                                    int64_t *wait) {
+  const st_request *request = v->request;
+  if (v->is_basic) {
+    return st_identify_basic(v->service, v->credential, request, identity, event, wait);
   }
+  if (!v->credential_elsewhere && !st_key_shaped(v->credential) && !token_shaped(v->credential)) {
+    return st_identify_registered(v->service, v->credential, request->now, identity, event);
+  }
+  return st_identify(v->service, v->credential, v->method, v->target, request->now, identity,
+                     event);
+}
+
+/* Of a service's login: the key that it was made with. */
+static void note_use(const st_visit *v, const st_identity *identity) {
+  const st_people *people = v->service->people;
+  bool key = identity->key.kind == ST_KIND_KEY;
+  if (!key && identity->key.kind != ST_KIND_SERVICE) return;
+  people->used(people->context, key ? identity->key.id : identity->key.parent, v->request->now);
+}
+
+bool st_visit_identify_found(st_visit *v, st_identity *identity) {
+  const char *event = NULL;
+  int64_t wait = 0;
   if (v->credential.len == 0) {
     refuse_credential(v, "auth_missing");
     return false;
   }
   tag_credential(v);
-  subtoken_result result = st_identify(v->service, v->credential, v->method, v->target,
-                                       v->request->now, identity, &event);
+  subtoken_result result = identify_any(v, identity, &event, &wait);
+  subtoken_wipe(v->basic, v->is_basic ? v->credential.len : 0);
+  if (wait > 0) {
+    st_reply_wait(v->reply, event, "too many wrong passwords; try again later", wait);
+    return false;
+  }
   if (result != SUBTOKEN_OK) {
     refuse_identity(v, result, event);
     return false;
   }
   memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  if (!identity->is_key) note_clock_skew(v, &identity->grant);
+  if (!st_standing_whole(identity->standing)) note_clock_skew(v, &identity->grant);
+  note_use(v, identity);
+  return true;
+}
+
+bool st_visit_identify(st_visit *v, st_identity *identity) {
+  return st_visit_find_credential(v) && st_visit_identify_found(v, identity);
+}
+
+/* ---- managing ---- */
+
+static void refuse_escalation(st_visit *v, const char *text) {
+  st_reply_error(v->reply, 403, "escalation", text);
+  st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
+}
+
+bool st_visit_manager(st_visit *v, st_identity *identity) {
+  if (!st_visit_identify(v, identity)) return false;
+  if (identity->standing != ST_DERIVED) return true;
+  refuse_escalation(v, "this call wants a parent key, a login or HTTP Basic, nothing derived");
+  return false;
+}
+
+bool st_visit_holds(st_visit *v, const st_identity *identity, const char *permission) {
+  if (st_claims_has_permission(&identity->grant, st_text(permission))) return true;
+  st_reply_lacks(v->reply, st_text(permission));
+  return false;
+}
+
+bool st_visit_covers(st_visit *v, const st_identity *identity, subtoken_text permissions) {
+  st_cutter cutter = {permissions, permissions.len == 0};
+  subtoken_text each;
+  while (st_cut(&cutter, ',', &each)) {
+    if (st_claims_has_permission(&identity->grant, each)) continue;
+    refuse_escalation(v, "permissions: more than the credential has that this is made with");
+    return false;
+  }
+  return true;
+}
+
+st_act st_visit_act(const st_visit *v, const st_identity *identity, st_actor *actor) {
+  st_writer who = st_writer_on(actor->who, sizeof actor->who);
+  st_writer from = st_writer_on(actor->from, sizeof actor->from);
+  if (identity == NULL) {
+    st_write_string(&who, "nobody");
+  } else if (identity->standing == ST_WITH_LOGIN || identity->standing == ST_WITH_BASIC) {
+    st_write_string(&who, "person ");
+    st_write_string(&who, identity->key.owner);
+  } else {
+    st_write_string(&who, "key ");
+    st_write_string(
+        &who, identity->standing == ST_WITH_SERVICE ? identity->key.parent : identity->key.id);
+  }
+  st_write_text(&from, v->request->remote);
+  if (!st_writer_end(&who)) actor->who[0] = '\0';
+  if (!st_writer_end(&from)) actor->from[0] = '\0';
+  return (st_act){0, actor->who, actor->from};
+}
+
+/* ---- parameters of a query ---- */
+
+static bool refuse_parameter(st_visit *v, const char *name, const char *problem) {
+  char text[96];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_string(&writer, name);
+  st_write_string(&writer, problem);
+  st_reply_error(v->reply, 400, "bad_request", st_writer_end(&writer) ? text : name);
+  return false;
+}
+
+bool st_query_text(st_visit *v, const char *name, char *out, size_t size) {
+  char decoded[SUBTOKEN_TARGET_MAX];
+  st_cutter cutter = {v->query, v->query.len == 0};
+  st_writer room = st_writer_on(decoded, sizeof decoded);
+  st_pair pair;
+  bool given = false;
+  out[0] = '\0';
+  while (st_pair_next(&cutter, &room, &pair)) {
+    if (!st_text_is(pair.name, name)) continue;
+    if (given) return refuse_parameter(v, name, ": given more than once");
+    given = true;
+    bool fits = pair.value.len < size && !pair.bad_escape;
+    if (!fits || memchr(pair.value.data, 0, pair.value.len) != NULL) {
+      return refuse_parameter(v, name, ": cannot be read");
+    }
+    memcpy(out, pair.value.data, pair.value.len);
+    out[pair.value.len] = '\0';
+  }
+  return true;
+}
+
+bool st_query_number(st_visit *v, const char *name, int64_t most, int64_t *value) {
+  char text[24];
+  int64_t number = 0;
+  if (!st_query_text(v, name, text, sizeof text)) return false;
+  if (text[0] == '\0') return true;
+  for (size_t i = 0; text[i] != '\0'; i++) {
+    if (text[i] < '0' || text[i] > '9' || number > most / 10) number = most + 1;
+    number = number > most ? most : number * 10 + (text[i] - '0');
+    if (text[i] < '0' || text[i] > '9') return refuse_parameter(v, name, ": must be a number");
+  }
+  if (number < 1 || number > most) return refuse_parameter(v, name, ": is out of range");
+  *value = number;
   return true;
 }
 

@@ -1,0 +1,159 @@
+#include "app/basic.h"
+
+#include "app/service.h"
+
+bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
+  memset(basic, 0, sizeof *basic);
+  bool good = pthread_mutex_init(&basic->lock, NULL) == 0;
+  for (size_t i = 0; i < ST_BASIC_STRIPES; i++) {
+    good = pthread_mutex_init(&basic->checking[i], NULL) == 0 && good;
+  }
+  return good && subtoken_secret_set(&basic->key, (subtoken_text){NULL, 0}, key, 32) == SUBTOKEN_OK;
+}
+
+/* ---- what is remembered ---- */
+
+static size_t slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
+  return (size_t)(tag[0] | tag[1] << 8) % ST_BASIC_SLOTS;
+}
+
+static bool recall(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
+                   char sub[ST_SUB_LEN + 1]) {
+  size_t at = slot_of(tag);
+  pthread_mutex_lock(&basic->lock);
+  bool found = basic->slots[at].until_us > now_us &&
+               st_equal_secret(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN);
+  if (found) memcpy(sub, basic->slots[at].sub, ST_SUB_LEN + 1);
+  pthread_mutex_unlock(&basic->lock);
+  return found;
+}
+
+static void remember(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
+                     const char *sub) {
+  size_t at = slot_of(tag);
+  pthread_mutex_lock(&basic->lock);
+  memcpy(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN);
+  memcpy(basic->slots[at].sub, sub, ST_SUB_LEN + 1);
+  basic->slots[at].until_us = now_us + ST_BASIC_KEPT_US;
+  pthread_mutex_unlock(&basic->lock);
+}
+
+/* ---- one credential ---- */
+
+typedef struct attempt {
+  const st_service *service;
+  const st_request *request;
+  subtoken_text login, password;
+  uint8_t tag[SUBTOKEN_MAC_LEN];
+  st_identity *identity;
+  const char *event;
+  int64_t wait;
+} attempt;
+
+/* At the first colon: a password may have one, a login not. */
+static bool split(attempt *a, subtoken_text text) {
+  st_cutter cutter = {text, false};
+  if (!st_cut(&cutter, ':', &a->login) || cutter.done) return false;
+  a->password = cutter.rest;
+  return !st_text_is(a->login, ST_ANYONE);
+}
+
+/* What the person may do now. The sub is another as soon as the password is, or a permission has
+ * been taken away.
+ */
+static subtoken_result grant(attempt *a, subtoken_text sub) {
+  const st_keys *keys = &a->service->keys;
+  st_key *key = &a->identity->key;
+  switch (keys->by_sub(keys->store, sub, key)) {
+    case ST_FOUND: break;
+    case ST_FOUND_NONE:
+    case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
+    default: a->event = "store_error"; return SUBTOKEN_FEED_STALE;
+  }
+  if (key->kind != ST_KIND_PERSON || key->disabled) return SUBTOKEN_REVOKED;
+  a->identity->standing = ST_WITH_BASIC;
+  a->event = NULL;
+  return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
+}
+
+static subtoken_result from_memory(attempt *a) {
+  char sub[ST_SUB_LEN + 1];
+  if (!recall(a->service->basic, a->tag, a->request->now_us, sub)) return SUBTOKEN_REVOKED;
+  return grant(a, (subtoken_text){sub, ST_SUB_LEN});
+}
+
+/* The password itself, which takes its time. */
+static subtoken_result judge(attempt *a, const st_person *person) {
+  const st_people *people = a->service->people;
+  const st_request *request = a->request;
+  switch (people->check(people->context, person, a->password)) {
+    case ST_VERDICT_GOOD: break;
+    case ST_VERDICT_WRONG: a->event = "login_failed"; return SUBTOKEN_REVOKED;
+    default:
+      a->event = "passwords_busy";
+      st_throttle_give_back(a->service->throttle, a->login, request->remote, request->now_us);
+      return SUBTOKEN_FEED_STALE;
+  }
+  st_throttle_give_back(a->service->throttle, a->login, request->remote, request->now_us);
+  remember(a->service->basic, a->tag, request->now_us, person->key.sub);
+  return grant(a, (subtoken_text){person->key.sub, ST_SUB_LEN});
+}
+
+static subtoken_result check(attempt *a) {
+  st_person person;
+  const st_people *people = a->service->people;
+  a->wait =
+      st_throttle_take(a->service->throttle, a->login, a->request->remote, a->request->now_us);
+  if (a->wait > 0) {
+    a->event = "login_throttled";
+    return SUBTOKEN_REVOKED;
+  }
+  st_found found = people->find(people->context, a->login, &person);
+  if (found == ST_FOUND_ERROR) {
+    a->event = "store_error";
+    st_throttle_give_back(a->service->throttle, a->login, a->request->remote, a->request->now_us);
+    return SUBTOKEN_FEED_STALE;
+  }
+  bool known = found == ST_FOUND && !person.key.disabled;
+  subtoken_result result = judge(a, known ? &person : NULL);
+  subtoken_wipe(&person, sizeof person);
+  return result;
+}
+
+/* Many requests come with the same credential at once: the first checks it, the others wait and
+ * find it remembered. How many wait is bounded, as they hold a connection each.
+ */
+static subtoken_result check_alone(attempt *a) {
+  st_basic *basic = a->service->basic;
+  pthread_mutex_t *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
+  subtoken_result result = SUBTOKEN_FEED_STALE;
+  a->event = "passwords_busy";
+  if (atomic_fetch_add(&basic->waiting, 1) < ST_BASIC_WAITING) {
+    pthread_mutex_lock(checking);
+    result = from_memory(a);
+    if (result == SUBTOKEN_REVOKED) result = check(a);
+    pthread_mutex_unlock(checking);
+  }
+  atomic_fetch_sub(&basic->waiting, 1);
+  return result;
+}
+
+subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
+                                  const st_request *request, st_identity *identity,
+                                  const char **event, int64_t *wait) {
+  attempt a = {.service = service, .request = request, .identity = identity};
+  memset(identity, 0, offsetof(st_identity, grant));
+  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
+  a.event = "login_failed";
+  subtoken_result result = SUBTOKEN_REVOKED;
+  if (split(&a, text)) {
+    if (subtoken_mac_compute(&service->basic->key, text.data, text.len, a.tag) != SUBTOKEN_OK) {
+      return SUBTOKEN_FEED_STALE;
+    }
+    result = from_memory(&a);
+    if (result == SUBTOKEN_REVOKED) result = check_alone(&a);
+  }
+  *event = a.event;
+  *wait = a.wait;
+  return result;
+}
