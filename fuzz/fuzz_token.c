@@ -72,6 +72,7 @@ static void keeps_limits(const subtoken_claims *claims) {
   HOLD(claims->exp - claims->iat <= verifier.max_life && NOW < claims->exp + verifier.leeway);
   HOLD(claims->iat <= NOW + verifier.leeway && claims->nbf <= NOW + verifier.leeway);
   HOLD(st_sub_valid(subtoken_claims_text(claims, claims->sub)));
+  HOLD(claims->sid.len == 0 || st_sid_valid(subtoken_claims_text(claims, claims->sid)));
   HOLD(claims->permission_count <= 64 && claims->url_count <= 64);
   HOLD(claims->every_url == (claims->url_count == 0));
   for (size_t i = 0; i < claims->permission_count; i++) {
@@ -116,7 +117,7 @@ static void issued_again(const subtoken_claims *claims) {
   HOLD(a == b && memcmp(first, second, a) == 0);
 }
 
-/* All that a parent has, asked for: the child has no more. */
+/* All that a parent has, asked for: the child has no more, and of a login nothing. */
 static void child_of(const subtoken_claims *parent) {
   static subtoken_claims child;
   subtoken_text wanted[SUBTOKEN_PERMISSIONS_MAX];
@@ -134,7 +135,7 @@ static void child_of(const subtoken_claims *parent) {
   }
   HOLD(child.exp <= parent->exp && child.every_url == parent->every_url);
   HOLD(child.permission_count == parent->permission_count);
-  HOLD(child.url_count <= parent->url_count);
+  HOLD(child.url_count <= parent->url_count && child.sid.len == 0);
 }
 
 static bool same_list(const subtoken_slice *a, const subtoken_slice *b, size_t count) {
@@ -149,6 +150,7 @@ static void same_claims(const subtoken_claims *a, const subtoken_claims *b) {
   HOLD(a->every_url == b->every_url && a->aud_named == b->aud_named);
   HOLD(a->permission_count == b->permission_count && a->url_count == b->url_count);
   HOLD(same_list(&a->sub, &b->sub, 1) && same_list(&a->iss, &b->iss, 1));
+  HOLD(same_list(&a->sid, &b->sid, 1));
   HOLD(same_list(a->permissions, b->permissions, a->permission_count));
   HOLD(same_list(a->urls, b->urls, a->url_count));
   HOLD(a->text_len == b->text_len && memcmp(a->text, b->text, a->text_len) == 0);
@@ -178,7 +180,7 @@ static void readers_agree(subtoken_text payload) {
     same_claims(&plain, &any);
     same_claims(&fast, &any);
   } else {
-    HOLD(plain.permission_count == 0 && plain.url_count == 0);
+    HOLD(plain.permission_count == 0 && plain.url_count == 0 && plain.sid.len == 0);
   }
   if (result == SUBTOKEN_OK) same_claims(&either, &any);
   if (result == SUBTOKEN_CLAIMS) HOLD(st_text_equal(fault, other_fault));

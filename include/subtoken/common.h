@@ -41,6 +41,7 @@ extern "C" {
 #define SUBTOKEN_TARGET_MAX 8192    /* a request target with its query */
 #define SUBTOKEN_PATH_MAX 4096      /* the path of a request target */
 #define SUBTOKEN_SUB_MAX 128        /* the sub claim */
+#define SUBTOKEN_SID_MAX 64         /* the sid claim */
 #define SUBTOKEN_KID_MAX 64         /* the name of a signing secret */
 #define SUBTOKEN_SECRET_MIN 32      /* RFC 7518 section 3.2 */
 #define SUBTOKEN_SECRET_MAX 64
@@ -148,6 +149,8 @@ typedef struct subtoken_claims {
   uint16_t text_len;
   subtoken_slice sub;
   subtoken_slice iss; /* len 0 when absent */
+  subtoken_slice sid; /* the login that the token was made in; len 0 when absent, as in what is
+                         made of such a token. The server asks for it, a verifier does not */
   subtoken_slice permissions[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_slice urls[SUBTOKEN_URLS_MAX];
   char text[SUBTOKEN_TOKEN_MAX / 4 * 3];

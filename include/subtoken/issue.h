@@ -16,13 +16,15 @@ extern "C" {
  * exp (SUBTOKEN_TIME_MAX when it never expires), then the strings by these, which
  * copy them. every_url = true opens every path; adding a url takes that back.
  * SUBTOKEN_CLAIMS: not of the form that a verifier takes (sub: 1 to 128 characters
- * A-Za-z0-9_-; a permission: 1 to 64 characters of RFC 6749 section 3.3's
- * scope-token without the comma). SUBTOKEN_TOO_LARGE: the text is full. What is
- * there already is not added again. An entry is stored in its canonical text;
- * with SUBTOKEN_BAD_URL *fault (may be NULL) says what is wrong.
+ * A-Za-z0-9_-; sid, for a token that is made in a login: 1 to 64 of them; a permission: 1 to 64
+ * characters of RFC 6749 section 3.3's scope-token without the comma). SUBTOKEN_TOO_LARGE: the text
+ * is full. What is there already is not added again. An entry is stored in its canonical text; with
+ * SUBTOKEN_BAD_URL *fault (may be NULL) says what is wrong.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_sub(subtoken_claims *claims,
                                                                           subtoken_text sub);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_sid(subtoken_claims *claims,
+                                                                          subtoken_text sid);
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission);
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtoken_claims *claims,
@@ -64,8 +66,8 @@ typedef struct subtoken_narrowed {
  * expiry is brought down to the parent's and to now + max_life; urls can only
  * narrow. A parent that is good only by the leeway (its exp is now or
  * earlier: SUBTOKEN_PARENT_EXPIRED; its nbf later: SUBTOKEN_NOT_YET) makes no child. The child's
- * iat is now, also when the parent's is ahead because it was made by a machine whose clock is. did
- * may be NULL.
+ * iat is now, also when the parent's is ahead because it was made by a machine whose clock is. It
+ * has no sid: a login is not handed on. did may be NULL.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_narrow(
     const subtoken_claims *parent, const subtoken_ask *ask, const subtoken_limits *limits,

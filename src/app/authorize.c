@@ -100,37 +100,48 @@ static unsigned policy_flags(const st_request *request) {
   return flags;
 }
 
-static bool holds(st_visit *v, const subtoken_claims *grant, subtoken_text permission) {
-  if (st_claims_has_permission(grant, permission)) return true;
-  st_reply_lacks(v->reply, permission);
-  return false;
+/* What is lacking, or data NULL. */
+static subtoken_text lacks(const subtoken_claims *grant, const subtoken_text *needs, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (!st_claims_has_permission(grant, needs[i])) return needs[i];
+  }
+  return (subtoken_text){NULL, 0};
 }
 
-static bool body_allowed(st_visit *v, const subtoken_claims *grant) {
-  char scratch[ST_BODY_IN_MAX];
+/* The permission that the body needs and the grant lacks; false: the body cannot be judged. */
+static bool body_lacks(st_visit *v, const subtoken_claims *grant, subtoken_text *lacking,
+                       char scratch[ST_BODY_IN_MAX]) {
   subtoken_rpc rpc;
-  if (subtoken_rpc_read(v->request->body, scratch, sizeof scratch, &rpc) != SUBTOKEN_OK) {
-    st_reply_error(v->reply, 400, "bad_request", "the body is no JSON-RPC that can be judged");
+  if (subtoken_rpc_read(v->request->body, scratch, ST_BODY_IN_MAX, &rpc) != SUBTOKEN_OK) {
     return false;
   }
-  for (size_t i = 0; i < rpc.count; i++) {
-    if (!holds(v, grant, subtoken_rpc_need(&rpc, i))) return false;
+  for (size_t i = 0; i < rpc.count && lacking->data == NULL; i++) {
+    subtoken_text need = subtoken_rpc_need(&rpc, i);
+    *lacking = lacks(grant, &need, 1);
   }
   return true;
+}
+
+static void refuse_body(st_visit *v) {
+  st_reply_error(v->reply, 400, "bad_request", "the body is no JSON-RPC that can be judged");
 }
 
 /* The grant is what the store says now, not what the token says. */
 static bool policy_allows(st_visit *v, const subtoken_decision *decision,
                           const subtoken_claims *grant) {
+  char scratch[ST_BODY_IN_MAX];
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) {
     st_reply_error(v->reply, 403, "url", "the route policy does not allow this request");
     st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_URL));
     return false;
   }
-  for (size_t i = 0; i < decision->needs_count; i++) {
-    if (!holds(v, grant, decision->needs[i])) return false;
+  subtoken_text lacking = lacks(grant, decision->needs, decision->needs_count);
+  if (lacking.data == NULL && decision->json_rpc && !body_lacks(v, grant, &lacking, scratch)) {
+    refuse_body(v);
+    return false;
   }
-  return !decision->json_rpc || body_allowed(v, grant);
+  if (lacking.data != NULL) st_reply_lacks(v->reply, lacking);
+  return lacking.data == NULL;
 }
 
 static void tell_permissions(st_reply *reply, const subtoken_claims *grant) {
@@ -163,6 +174,34 @@ static void tell(st_reply *reply, const st_identity *identity) {
   reply->status = 200;
 }
 
+/* Nobody in particular: what anyone may do needs no credential. Told with a refusal as well, for
+ * an edge that knows better than we what the request needs; never with a sub.
+ */
+static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
+  st_key anyone;
+  subtoken_claims grant;
+  subtoken_text lacking = {NULL, 0};
+  char scratch[ST_BODY_IN_MAX];
+  st_found found = st_anyone(v->service, &anyone);
+  if (found == ST_FOUND_ERROR || (found == ST_FOUND && !st_key_grant(&anyone, &grant))) {
+    st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
+    return;
+  }
+  bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN;
+  if (found == ST_FOUND) tell_permissions(v->reply, &grant);
+  if (may) lacking = lacks(&grant, decision->needs, decision->needs_count);
+  if (may && lacking.data == NULL && decision->json_rpc &&
+      !body_lacks(v, &grant, &lacking, scratch)) {
+    refuse_body(v);
+    return;
+  }
+  if (may && lacking.data == NULL) {
+    v->reply->status = 200;
+  } else {
+    st_visit_refuse_missing(v);
+  }
+}
+
 static void judge(st_visit *v) {
   st_identity identity;
   subtoken_decision decision;
@@ -180,7 +219,12 @@ static void judge(st_visit *v) {
     }
   }
   /* All credentials come in here, whatever their kind. */
-  if (!st_visit_identify(v, &identity)) return;
+  if (!st_visit_find_credential(v)) return;
+  if (v->credential.len == 0) {
+    judge_anyone(v, policy != NULL ? &decision : NULL);
+    return;
+  }
+  if (!st_visit_identify_found(v, &identity)) return;
   if (policy == NULL || policy_allows(v, &decision, &identity.grant)) tell(v->reply, &identity);
 }
 

@@ -1,6 +1,7 @@
 #include "app/basic.h"
 
 #include "app/service.h"
+#include "base/bytes.h"
 
 bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
   memset(basic, 0, sizeof *basic);
@@ -91,10 +92,10 @@ static subtoken_result judge(attempt *a, const st_person *person) {
     case ST_VERDICT_WRONG: a->event = "login_failed"; return SUBTOKEN_REVOKED;
     default:
       a->event = "passwords_busy";
-      st_throttle_give_back(a->service->throttle, a->login, request->remote, request->now_us);
+      st_throttle_give_back(a->service->throttle, a->login, request->remote);
       return SUBTOKEN_FEED_STALE;
   }
-  st_throttle_give_back(a->service->throttle, a->login, request->remote, request->now_us);
+  st_throttle_give_back(a->service->throttle, a->login, request->remote);
   remember(a->service->basic, a->tag, request->now_us, person->key.sub);
   return grant(a, (subtoken_text){person->key.sub, ST_SUB_LEN});
 }
@@ -111,7 +112,7 @@ static subtoken_result check(attempt *a) {
   st_found found = people->find(people->context, a->login, &person);
   if (found == ST_FOUND_ERROR) {
     a->event = "store_error";
-    st_throttle_give_back(a->service->throttle, a->login, a->request->remote, a->request->now_us);
+    st_throttle_give_back(a->service->throttle, a->login, a->request->remote);
     return SUBTOKEN_FEED_STALE;
   }
   bool known = found == ST_FOUND && !person.key.disabled;

@@ -1,25 +1,308 @@
-/* Managing parent keys over HTTP: what ends or suspends one. */
+/* Managing parent keys over HTTP (interface section 11). Who has the permission `keys` manages the
+ * keys of all owners; a person in a login or with HTTP Basic their own.
+ */
 #include "app/manage.h"
 
+#include "app/body.h"
+#include "base/date.h"
 #include "base/json.h"
 #include "core/claims.h"
 
 #define PREFIX_LEN (sizeof "/v2/keys/" - 1)
+#define KEYS "keys"
+#define PAGE_MAX 100
+#define PAGE_DEFAULT 50
+#define NEXT_ROOM 64 /* bytes for what follows the keys of a page */
+#define BATCH 16     /* keys asked of the store at a time: 5 KiB each, on the stack */
 
-/* A parent key with the permission `keys`: a subtoken, whatever it has, manages nothing. */
-static bool may_manage(st_visit *v) {
-  static const char needed[] = "keys";
-  st_identity identity;
-  if (!st_visit_identify(v, &identity)) return false;
-  if (!identity.is_key) {
-    st_reply_error(v->reply, 403, "escalation", "keys are managed with a parent key");
-    st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
-    return false;
+/* ---- a key as JSON ---- */
+
+const char *st_key_state(const st_key *key, int64_t now) {
+  if (key->disabled || key->suspended) return "disabled";
+  return key->expires_at <= now ? "expired" : "active";
+}
+
+static void write_text(st_writer *writer, const char *name, const char *text) {
+  st_write_words(writer, name);
+  st_json_write_string(writer, st_text(text));
+}
+
+static void write_time(st_writer *writer, const char *name, int64_t at, bool none) {
+  st_write_words(writer, name);
+  if (none) {
+    st_write_string(writer, "null");
+    return;
   }
-  if (st_claims_has_permission(&identity.grant, st_text(needed))) return true;
-  st_reply_lacks(v->reply, st_text(needed));
+  st_write_char(writer, '"');
+  st_date_write(writer, at, false);
+  st_write_char(writer, '"');
+}
+
+static void write_permissions(st_writer *writer, const char *permissions) {
+  st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
+  subtoken_text each;
+  st_write_string(writer, ",\"permissions\":[");
+  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
+    if (!first) st_write_char(writer, ',');
+    st_json_write_string(writer, each);
+  }
+  st_write_char(writer, ']');
+}
+
+void st_key_write_json(st_writer *writer, const st_key *key, const char *whole, int64_t now) {
+  st_write_char(writer, '{');
+  if (whole != NULL) {
+    write_text(writer, "\"key\":", whole);
+    st_write_char(writer, ',');
+  }
+  write_text(writer, "\"id\":", key->id);
+  write_text(writer, ",\"name\":", key->name);
+  write_text(writer, ",\"owner\":", key->owner);
+  write_permissions(writer, key->permissions);
+  write_time(writer, ",\"created_at\":", key->created_at, false);
+  write_time(writer, ",\"expires_at\":", key->expires_at, key->expires_at == ST_NEVER);
+  st_write_string(writer, key->disabled ? ",\"disabled\":true" : ",\"disabled\":false");
+  write_text(writer, ",\"state\":", st_key_state(key, now));
+  write_time(writer, ",\"last_used_at\":", key->used_at, key->used_at == 0);
+  write_text(writer, ",\"sub\":", key->sub);
+  st_write_char(writer, '}');
+}
+
+/* ---- who manages what ---- */
+
+typedef struct manager {
+  st_identity identity;
+  const char *owner; /* whose keys alone, or NULL: any */
+} manager;
+
+static bool is_person(const st_identity *identity) {
+  return identity->standing == ST_WITH_LOGIN || identity->standing == ST_WITH_BASIC;
+}
+
+static bool may_manage(st_visit *v, manager *m) {
+  if (!st_visit_manager(v, &m->identity)) return false;
+  m->owner = NULL;
+  if (st_claims_has_permission(&m->identity.grant, st_text(KEYS))) return true;
+  m->owner = m->identity.key.owner;
+  if (is_person(&m->identity)) return true;
+  st_reply_lacks(v->reply, st_text(KEYS));
   return false;
 }
+
+static void not_found(st_visit *v) {
+  st_reply_error(v->reply, 404, "not_found", "there is no such key");
+}
+
+static bool refuse(st_visit *v, const char *text) {
+  st_reply_error(v->reply, 400, "bad_request", text);
+  return false;
+}
+
+/* What became of it: true when it was done, else a reply. */
+static bool done(st_visit *v, st_changed changed) {
+  switch (changed) {
+    case ST_CHANGED: return true;
+    case ST_CHANGED_NONE: not_found(v); break;
+    case ST_CHANGE_REFUSED:
+      st_reply_error(v->reply, 403, "escalation",
+                     "what this was to be made with has ended, or is worth less by now");
+      st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
+      break;
+    default: st_reply_unavailable(v->reply, "store_error", "nothing was changed; try again later");
+  }
+  return false;
+}
+
+/* A key that this manager may know of. */
+static bool find(st_visit *v, const manager *m, const char *id, st_key *key) {
+  const st_key_changes *changes = v->service->changes;
+  if (!done(v, changes->find(changes->context, id, key))) return false;
+  if (m->owner == NULL || strcmp(m->owner, key->owner) == 0) return true;
+  not_found(v);
+  return false;
+}
+
+static void reply_key(st_visit *v, int status, const st_key *key, const char *whole) {
+  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
+  st_key_write_json(&writer, key, whole, v->request->now);
+  v->reply->status = status;
+  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+/* ---- POST /v2/keys ---- */
+
+enum { NAME, PERMISSIONS, EXPIRES, OWNER, FIELDS };
+
+static bool take_text(st_visit *v, const st_field *field, char out[ST_NAME_MAX + 1]) {
+  if (field->text.len > ST_NAME_MAX) {
+    return refuse(v, field->name[0] == 'n' ? "name: is longer than 256 bytes"
+                                           : "owner: is longer than 256 bytes");
+  }
+  memcpy(out, field->text.data, field->text.len);
+  out[field->text.len] = '\0';
+  return true;
+}
+
+/* Made with a key, it ends with that at the latest; what a person may do has no end of its own. */
+static bool take_expiry(st_visit *v, const manager *m, const st_field *field, st_key *key) {
+  int64_t life = 0, most = is_person(&m->identity) ? ST_NEVER : m->identity.key.expires_at;
+  key->expires_at = ST_NEVER;
+  if (field->given && !st_text_is(field->text, "never")) {
+    bool unit = field->text.len > 0 && field->text.data[field->text.len - 1] > '9';
+    if (!unit || !st_duration_read(field->text, &life) || life < 1 || life > ST_NEVER / 2) {
+      return refuse(v, "expires: must be \"never\", or a number with s, m, h or d such as \"30d\"");
+    }
+    key->expires_at = key->created_at + life;
+  }
+  v->reply->event.clamped = key->expires_at > most;
+  if (key->expires_at > most) key->expires_at = most;
+  return true;
+}
+
+static bool take_owner(st_visit *v, const manager *m, const st_field *field, st_key *key) {
+  if (!field->given) {
+    memcpy(key->owner, m->identity.key.owner, sizeof key->owner);
+    return true;
+  }
+  if (!take_text(v, field, key->owner)) return false;
+  if (m->owner == NULL || strcmp(key->owner, m->owner) == 0) return true;
+  st_reply_lacks(v->reply, st_text(KEYS));
+  return false;
+}
+
+static bool read_key(st_visit *v, const manager *m, const st_field *fields, st_key *key) {
+  if (!fields[NAME].given) return refuse(v, "name: is missing");
+  if (!fields[PERMISSIONS].given) return refuse(v, "permissions: is missing");
+  key->created_at = v->request->now;
+  if (!take_text(v, &fields[NAME], key->name) || !take_owner(v, m, &fields[OWNER], key) ||
+      !take_expiry(v, m, &fields[EXPIRES], key)) {
+    return false;
+  }
+  subtoken_text permissions = fields[PERMISSIONS].text;
+  if (!st_visit_covers(v, &m->identity, permissions)) return false;
+  memcpy(key->permissions, permissions.data, permissions.len);
+  key->permissions[permissions.len] = '\0';
+  return true;
+}
+
+static void create(st_visit *v, const manager *m) {
+  char scratch[ST_BODY_SCRATCH], whole[ST_KEY_LEN + 1];
+  st_field fields[FIELDS] = {[NAME] = {.name = "name", .type = ST_FIELD_TEXT},
+                             [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS},
+                             [EXPIRES] = {.name = "expires", .type = ST_FIELD_TEXT},
+                             [OWNER] = {.name = "owner", .type = ST_FIELD_TEXT}};
+  const st_key_changes *changes = v->service->changes;
+  st_actor actor;
+  st_key key = {.kind = ST_KIND_KEY};
+  if (!st_body_read(v, fields, FIELDS, scratch) || !read_key(v, m, fields, &key)) return;
+  st_act act = st_visit_act(v, &m->identity, &actor);
+  st_maker maker = st_maker_of(&m->identity);
+  if (!done(v, changes->create(changes->context, &act, &maker, &key, whole))) return;
+  reply_key(v, 201, &key, whole);
+  subtoken_wipe(whole, sizeof whole);
+}
+
+/* ---- GET /v2/keys ---- */
+
+/* A page: as many keys as were asked for and as the reply has room for. The next page begins
+ * after the last of them.
+ */
+typedef struct page {
+  st_writer writer;
+  size_t written;
+  bool full;
+  char last[ST_KEY_ID_LEN + 1];
+} page;
+
+static void begin_page(st_visit *v, page *p) {
+  *p = (page){.writer = st_writer_on(v->reply->body, sizeof v->reply->body - NEXT_ROOM)};
+  st_write_string(&p->writer, "{\"keys\":[");
+}
+
+static void add_to_page(st_visit *v, page *p, const st_key *key) {
+  size_t before = p->writer.len;
+  if (p->written > 0) st_write_char(&p->writer, ',');
+  st_key_write_json(&p->writer, key, NULL, v->request->now);
+  p->full = p->writer.overflow;
+  if (p->full) {
+    p->writer.len = before;
+    return;
+  }
+  p->written++;
+  memcpy(p->last, key->id, sizeof p->last);
+}
+
+static void end_page(st_visit *v, page *p, bool more) {
+  p->writer.size = sizeof v->reply->body;
+  p->writer.overflow = false;
+  st_write_char(&p->writer, ']');
+  if (more) write_text(&p->writer, ",\"next\":", p->last);
+  st_write_char(&p->writer, '}');
+  v->reply->status = 200;
+  v->reply->body_len = st_writer_end(&p->writer) ? p->writer.len : 0;
+}
+
+static void list_by_sub(st_visit *v, const manager *m, subtoken_text sub) {
+  page p;
+  st_key key;
+  const st_key_changes *changes = v->service->changes;
+  st_changed found = changes->find_sub(changes->context, sub, &key);
+  if (found != ST_CHANGED_NONE && !done(v, found)) return;
+  begin_page(v, &p);
+  bool ours = m->owner == NULL || (found == ST_CHANGED && strcmp(m->owner, key.owner) == 0);
+  if (found == ST_CHANGED && ours) add_to_page(v, &p, &key);
+  end_page(v, &p, false);
+}
+
+static void list_page(st_visit *v, const manager *m, const char *after, size_t limit) {
+  st_key keys[BATCH];
+  size_t count = BATCH;
+  page p;
+  const st_key_changes *changes = v->service->changes;
+  begin_page(v, &p);
+  memcpy(p.last, after, sizeof p.last);
+  while (!p.full && count == BATCH && p.written < limit) {
+    if (!done(v, changes->list(changes->context, m->owner, p.last, BATCH, keys, &count))) return;
+    for (size_t i = 0; i < count && !p.full && p.written < limit; i++) add_to_page(v, &p, &keys[i]);
+  }
+  bool cut = count > 0 && strcmp(p.last, keys[count - 1].id) != 0;
+  bool more = p.written > 0 && (p.full || cut || count == BATCH);
+  end_page(v, &p, more);
+}
+
+static void list(st_visit *v, const manager *m) {
+  char after[ST_KEY_ID_LEN + 1], sub[SUBTOKEN_SUB_MAX + 1];
+  int64_t limit = PAGE_DEFAULT;
+  if (!st_query_text(v, "after", after, sizeof after) ||
+      !st_query_text(v, "sub", sub, sizeof sub) || !st_query_number(v, "limit", PAGE_MAX, &limit)) {
+    return;
+  }
+  if (sub[0] != '\0') {
+    list_by_sub(v, m, st_text(sub));
+  } else {
+    list_page(v, m, after, (size_t)limit);
+  }
+}
+
+void st_manage_keys(st_visit *v) {
+  static const char allow[] = "GET, HEAD, POST, OPTIONS";
+  subtoken_text method = v->request->method;
+  bool get = st_text_is(method, "GET") || st_text_is(method, "HEAD");
+  manager m;
+  if (st_text_is(method, "OPTIONS")) {
+    st_reply_preflight(v->reply, allow);
+  } else if (!get && !st_text_is(method, "POST")) {
+    st_reply_no_method(v->reply, allow);
+  } else if (!may_manage(v, &m)) {
+    return;
+  } else if (get) {
+    list(v, &m);
+  } else {
+    create(v, &m);
+  }
+}
+
+/* ---- /v2/keys/ID ---- */
 
 /* The id in the path, and what stands behind it. */
 static bool read_path(const st_visit *v, char id[ST_KEY_ID_LEN + 1], subtoken_text *rest) {
@@ -32,126 +315,95 @@ static bool read_path(const st_visit *v, char id[ST_KEY_ID_LEN + 1], subtoken_te
   return memchr(id, '/', ST_KEY_ID_LEN) == NULL && memchr(id, '\0', ST_KEY_ID_LEN) == NULL;
 }
 
-static void not_found(st_visit *v) {
-  st_reply_error(v->reply, 404, "not_found", "there is no such key");
-}
-
-/* What became of it: 204, or the reason why not. */
-static void answer(st_visit *v, st_changed changed, int64_t sequence) {
-  char text[24];
-  if (changed == ST_CHANGED_NONE) {
-    not_found(v);
-    return;
-  }
-  if (changed != ST_CHANGED) {
-    st_reply_error(v->reply, 503, "store_error", "nothing was changed; try again later");
-    v->reply->retry_after = 5;
-    return;
-  }
-  st_writer writer = st_writer_on(text, sizeof text);
-  st_write_int(&writer, sequence);
-  if (st_writer_end(&writer)) st_reply_header(v->reply, "Subtoken-Seq", st_text(text));
-  v->reply->status = 204;
-}
-
-/* {"disabled":true|false}; NULL, or what is wrong. */
-static const char *read_patch(subtoken_text body, bool *disabled) {
-  char copy[8192];
-  st_json json;
-  subtoken_text name;
-  bool seen = false;
-  if (body.len > sizeof copy) return "the body is too long";
-  memcpy(copy, body.data, body.len);
-  st_json_start(&json, copy, body.len);
-  bool good = st_json_object(&json);
-  while (good && st_json_member(&json, &name)) {
-    bool ours = st_text_is(name, "disabled");
-    good = ours ? st_json_bool(&json, disabled) : st_json_skip(&json);
-    if (ours && !good) return "disabled: must be true or false";
-    seen = seen || ours;
-  }
-  if (!good || !st_json_end(&json)) return "the body is not a JSON object";
-  return seen ? NULL : "disabled: is missing";
-}
-
-static void patch(st_visit *v, const char *id) {
-  const st_key_changes *changes = v->service->changes;
-  bool disabled = false;
-  int64_t sequence = 0;
-  if (st_request_body_kind(v->request) != ST_BODY_JSON) {
-    st_reply_error(v->reply, 415, "bad_request", "Content-Type: must be application/json");
-    return;
-  }
-  const char *problem = read_patch(v->request->body, &disabled);
-  if (problem != NULL) {
-    st_reply_error(v->reply, 400, "bad_request", problem);
-    return;
-  }
-  st_changed changed = changes->set_disabled(changes->context, id, disabled, &sequence);
-  answer(v, changed, sequence);
-  if (v->reply->status != 204) return;
-  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
-  st_write_string(&writer, "{\"id\":");
-  st_json_write_string(&writer, st_text(id));
-  st_write_string(&writer, disabled ? ",\"disabled\":true}" : ",\"disabled\":false}");
-  v->reply->status = 200;
-  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
-}
-
-/* A browser sends forms across origins unasked: neither a body nor a credential that is not
- * in a header.
- */
-static void revoke_subtokens(st_visit *v, const char *id) {
+static void patch(st_visit *v, const manager *m, st_key *key) {
+  enum { DISABLED, NEW_NAME, PATCHED };
+  char scratch[ST_BODY_SCRATCH], name[ST_NAME_MAX + 1];
+  st_field fields[PATCHED] = {[DISABLED] = {.name = "disabled", .type = ST_FIELD_BOOL},
+                              [NEW_NAME] = {.name = "name", .type = ST_FIELD_TEXT}};
   const st_key_changes *changes = v->service->changes;
   int64_t sequence = 0;
-  if (v->request->body.len > 0) {
-    st_reply_error(v->reply, 400, "bad_request", "this call takes no body");
-  } else if (v->credential_in_query) {
-    st_reply_error(v->reply, 400, "bad_request", "access_token: this call wants it in a header");
+  st_actor actor;
+  st_act act = st_visit_act(v, &m->identity, &actor);
+  if (!st_body_read(v, fields, PATCHED, scratch)) return;
+  if (fields[DISABLED].given == fields[NEW_NAME].given) {
+    (void)refuse(v, fields[DISABLED].given ? "disabled and name: one at a time"
+                                           : "disabled or name: one of them is needed");
+    return;
+  }
+  if (fields[NEW_NAME].given) {
+    if (!take_text(v, &fields[NEW_NAME], name) ||
+        !done(v, changes->rename(changes->context, &act, key->id, name))) {
+      return;
+    }
+    memcpy(key->name, name, sizeof key->name);
   } else {
-    st_changed changed = changes->revoke_subtokens(changes->context, id, &sequence);
-    answer(v, changed, sequence);
+    bool disabled = fields[DISABLED].flag;
+    /* Somebody else may have disabled it for what it can do: who takes it back into use holds
+     * that, or manages all keys. */
+    bool free = disabled || m->owner == NULL;
+    if (!free && !st_visit_covers(v, &m->identity, st_text(key->permissions))) return;
+    st_changed changed =
+        changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
+    if (!done(v, changed)) return;
+    key->disabled = disabled;
+    st_reply_sequence(v->reply, sequence);
+  }
+  reply_key(v, 200, key, NULL);
+}
+
+static void end(st_visit *v, const manager *m, const char *id, bool key) {
+  const st_key_changes *changes = v->service->changes;
+  int64_t sequence = 0;
+  st_actor actor;
+  st_act act = st_visit_act(v, &m->identity, &actor);
+  if (!key && !st_body_none(v)) return;
+  if (!done(v, (key ? changes->remove : changes->revoke_subtokens)(changes->context, &act, id,
+                                                                   &sequence))) {
+    return;
+  }
+  st_reply_sequence(v->reply, sequence);
+  v->reply->status = 204;
+}
+
+static void manage_one(st_visit *v, const char *id, bool revoking) {
+  subtoken_text method = v->request->method;
+  manager m;
+  st_key key;
+  if (!may_manage(v, &m) || !find(v, &m, id, &key)) return;
+  if (revoking) {
+    end(v, &m, id, false);
+  } else if (st_text_is(method, "DELETE")) {
+    end(v, &m, id, true);
+  } else if (st_text_is(method, "PATCH")) {
+    patch(v, &m, &key);
+  } else {
+    reply_key(v, 200, &key, NULL);
   }
 }
 
-static void remove_key(st_visit *v, const char *id) {
-  const st_key_changes *changes = v->service->changes;
-  int64_t sequence = 0;
-  st_changed changed = changes->remove(changes->context, id, &sequence);
-  answer(v, changed, sequence);
-}
-
-static void refuse_method(st_visit *v, const char *allow) {
-  st_reply_error(v->reply, 405, "bad_method", "this endpoint does not know this method");
-  v->reply->allow = allow;
-}
-
-static void allow_preflight(st_visit *v, const char *allow) {
-  v->reply->status = 204;
-  v->reply->allow = allow;
-  v->reply->preflight = true;
+static bool method_is(const st_visit *v, const char *const *known, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (st_text_is(v->request->method, known[i])) return true;
+  }
+  return false;
 }
 
 void st_manage_key(st_visit *v) {
+  static const char *const on_key[] = {"GET", "HEAD", "DELETE", "PATCH"};
+  static const char *const on_subtokens[] = {"POST"};
   char id[ST_KEY_ID_LEN + 1];
-  subtoken_text rest, method = v->request->method;
+  subtoken_text rest;
   bool found = read_path(v, id, &rest);
   bool revoking = found && st_text_is(rest, "/revoke-subtokens");
-  const char *allow = revoking ? "POST, OPTIONS" : "DELETE, PATCH, OPTIONS";
+  const char *allow = revoking ? "POST, OPTIONS" : "GET, HEAD, DELETE, PATCH, OPTIONS";
+  bool known = revoking ? method_is(v, on_subtokens, 1) : method_is(v, on_key, 4);
   if (!found || (rest.len > 0 && !revoking)) {
     not_found(v);
-  } else if (st_text_is(method, "OPTIONS")) {
-    allow_preflight(v, allow);
-  } else if (revoking ? !st_text_is(method, "POST")
-                      : !st_text_is(method, "DELETE") && !st_text_is(method, "PATCH")) {
-    refuse_method(v, allow);
-  } else if (!may_manage(v)) {
-    return;
-  } else if (revoking) {
-    revoke_subtokens(v, id);
-  } else if (st_text_is(method, "PATCH")) {
-    patch(v, id);
+  } else if (st_text_is(v->request->method, "OPTIONS")) {
+    st_reply_preflight(v->reply, allow);
+  } else if (!known) {
+    st_reply_no_method(v->reply, allow);
   } else {
-    remove_key(v, id);
+    manage_one(v, id, revoking);
   }
 }

@@ -1,10 +1,18 @@
-/* manage - /v2/keys/ID: DELETE, PATCH {"disabled"}, and POST …/revoke-subtokens. */
+/* manage - parent keys over HTTP (interface section 11): one key as JSON, as all who show one do.
+ */
 #ifndef ST_APP_MANAGE_H
 #define ST_APP_MANAGE_H
 
-#include "app/visit.h"
+#include "app/keys.h"
+#include "base/bytes.h"
 
-/* For every path below /v2/keys/, and every method. */
-void st_manage_key(st_visit *v);
+/* "active", "disabled" (or its owner is), "expired". */
+const char *st_key_state(const st_key *key, int64_t now);
+
+/* An object; whole is the key itself, or NULL where it is not shown. Never more than
+ * ST_KEY_JSON_MAX bytes.
+ */
+#define ST_KEY_JSON_MAX (1024 + 12 * ST_NAME_MAX + 2 * ST_PERMISSIONS_TEXT_MAX)
+void st_key_write_json(st_writer *writer, const st_key *key, const char *whole, int64_t now);
 
 #endif

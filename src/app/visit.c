@@ -253,11 +253,15 @@ static void note_use(const st_visit *v, const st_identity *identity) {
   people->used(people->context, key ? identity->key.id : identity->key.parent, v->request->now);
 }
 
+void st_visit_refuse_missing(st_visit *v) {
+  refuse_credential(v, "auth_missing");
+}
+
 bool st_visit_identify_found(st_visit *v, st_identity *identity) {
   const char *event = NULL;
   int64_t wait = 0;
   if (v->credential.len == 0) {
-    refuse_credential(v, "auth_missing");
+    st_visit_refuse_missing(v);
     return false;
   }
   tag_credential(v);

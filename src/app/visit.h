@@ -36,6 +36,8 @@ bool st_visit_identify(st_visit *v, st_identity *identity) __attribute__((warn_u
 bool st_visit_find_credential(st_visit *v) __attribute__((warn_unused_result));
 bool st_visit_identify_found(st_visit *v, st_identity *identity)
     __attribute__((warn_unused_result));
+/* 401 for none. */
+void st_visit_refuse_missing(st_visit *v);
 
 /* The same for calls that manage something: 403 for what is derived, whatever it holds. */
 bool st_visit_manager(st_visit *v, st_identity *identity) __attribute__((warn_unused_result));

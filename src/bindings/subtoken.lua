@@ -84,6 +84,7 @@ typedef struct subtoken_claims {
   uint16_t text_len;
   subtoken_slice sub;
   subtoken_slice iss;
+  subtoken_slice sid;
   subtoken_slice permissions[64];
   subtoken_slice urls[64];
   char text[6144];
@@ -314,16 +315,19 @@ local function listed(claims, slices, n)
   return values
 end
 
--- claims: sub, iat, exp, nbf and iss (nil when absent), permissions, and either urls or
--- every_url = true. That urls are missing opens nothing.
+-- claims: sub, iat, exp, nbf and iss (nil when absent), sid (the login that the token was
+-- made in; nil when in none), permissions, and either urls or every_url = true. That urls
+-- are missing opens nothing.
 local function read_claims(claims)
   local nbf, iss = tonumber(claims.nbf), cut(claims, claims.iss)
+  local sid = cut(claims, claims.sid)
   return {
     sub = cut(claims, claims.sub),
     iat = tonumber(claims.iat),
     exp = tonumber(claims.exp),
     nbf = nbf ~= 0 and nbf or nil,
     iss = iss ~= "" and iss or nil,
+    sid = sid ~= "" and sid or nil,
     permissions = listed(claims, claims.permissions, claims.permission_count),
     every_url = claims.every_url,
     urls = not claims.every_url and listed(claims, claims.urls, claims.url_count) or nil,
@@ -713,7 +717,7 @@ function M.url_covers(outer, inner)
 end
 
 local claim_names = {
-  sub = true, iat = true, exp = true, nbf = true, iss = true, permissions = true,
+  sub = true, iat = true, exp = true, nbf = true, iss = true, sid = true, permissions = true,
   every_url = true, urls = true,
 }
 

@@ -91,6 +91,7 @@ class _Claims(ctypes.Structure):
         ("text_len", ctypes.c_uint16),
         ("sub", _Slice),
         ("iss", _Slice),
+        ("sid", _Slice),
         ("permissions", _Slice * _PERMISSIONS_MAX),
         ("urls", _Slice * _URLS_MAX),
         ("text", ctypes.c_char * (_TOKEN_MAX // 4 * 3)),
@@ -335,7 +336,8 @@ class UrlError(Error):
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says. urls None: it opens every URL."""
+    """What a token says. urls None: it opens every URL. sid names the login that it was
+    made in, when it was; a verifier takes no notice of it."""
 
     sub: str
     iat: int
@@ -344,6 +346,7 @@ class Claims:
     iss: Optional[str]
     permissions: Tuple[str, ...]
     urls: Optional[Tuple[str, ...]]
+    sid: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -398,6 +401,7 @@ def _claims_of(raw: _Claims) -> Claims:
         iss=cut(raw.iss) or None,
         permissions=tuple([cut(permissions[i]) for i in range(raw.permission_count)]),
         urls=None if raw.every_url else tuple([cut(urls[i]) for i in range(raw.url_count)]),
+        sid=cut(raw.sid) or None,
     )
 
 

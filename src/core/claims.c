@@ -14,6 +14,10 @@ bool st_sub_valid(subtoken_text sub) {
   return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX && (st_text_class(sub) & ST_CHAR_NAME) != 0;
 }
 
+bool st_sid_valid(subtoken_text sid) {
+  return sid.len >= 1 && sid.len <= SUBTOKEN_SID_MAX && (st_text_class(sid) & ST_CHAR_NAME) != 0;
+}
+
 static bool listed(const subtoken_claims *claims, const subtoken_slice *list, size_t count,
                    subtoken_text text) {
   for (size_t i = 0; i < count; i++) {
@@ -41,7 +45,7 @@ static bool inside(subtoken_slice slice) {
 bool st_claims_sane(const subtoken_claims *claims) {
   if (claims == NULL || claims->permission_count > SUBTOKEN_PERMISSIONS_MAX ||
       claims->url_count > SUBTOKEN_URLS_MAX || claims->text_len > sizeof claims->text ||
-      !inside(claims->sub)) {
+      !inside(claims->sub) || !inside(claims->sid)) {
     return false;
   }
   for (size_t i = 0; i < claims->permission_count; i++) {
@@ -113,6 +117,13 @@ static bool read_iss(st_json *json, subtoken_claims *claims) {
   return true;
 }
 
+static bool read_sid(st_json *json, subtoken_claims *claims) {
+  subtoken_text text;
+  if (!st_json_string(json, &text) || !st_sid_valid(text)) return false;
+  claims->sid = slice_of(claims, text);
+  return true;
+}
+
 /* The claims that every token has, as bits: which have been seen. */
 enum { SUB = 1, IAT = 2, EXP = 4, PERMISSIONS = 8, REQUIRED = 15 };
 
@@ -141,6 +152,7 @@ static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud
   if (st_text_is(name, "nbf")) return st_json_uint(json, &claims->nbf);
   if (st_text_is(name, "iss")) return read_iss(json, claims);
   if (st_text_is(name, "aud")) return read_aud(json, want_aud, &claims->aud_named);
+  if (st_text_is(name, "sid")) return read_sid(json, claims);
   return st_json_skip(json);
 }
 
@@ -202,6 +214,10 @@ bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
   return append(claims, sub, &claims->sub);
 }
 
+bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
+  return append(claims, sid, &claims->sid);
+}
+
 static subtoken_result added(bool fits) {
   return fits ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE;
 }
@@ -210,6 +226,12 @@ subtoken_result subtoken_claims_set_sub(subtoken_claims *claims, subtoken_text s
   if (!st_claims_sane(claims) || sub.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (!st_sub_valid(sub)) return SUBTOKEN_CLAIMS;
   return added(st_claims_set_sub(claims, sub));
+}
+
+subtoken_result subtoken_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
+  if (!st_claims_sane(claims) || sid.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_sid_valid(sid)) return SUBTOKEN_CLAIMS;
+  return added(st_claims_set_sid(claims, sid));
 }
 
 subtoken_result subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
@@ -237,8 +259,8 @@ subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text e
   return SUBTOKEN_OK;
 }
 
-/* Quotes and what follows them, a comma or what ends a list. Nothing in good claims needs
- * an escape: neither sub nor scope-token nor path. */
+/* Quotes and what follows them, a comma or what ends a list or all. Nothing in good claims
+ * needs an escape: neither sub nor sid nor scope-token nor path. */
 static void write_quoted(st_writer *writer, const subtoken_claims *claims, subtoken_slice slice,
                          char after) {
   size_t len = slice.len + 3U;
@@ -276,5 +298,10 @@ void st_claims_write(st_writer *writer, const subtoken_claims *claims) {
     st_write_string(writer, ",\"urls\":");
     write_list(writer, claims, claims->urls, claims->url_count);
   }
-  st_write_char(writer, '}');
+  if (claims->sid.len == 0) {
+    st_write_char(writer, '}');
+  } else {
+    st_write_string(writer, ",\"sid\":");
+    write_quoted(writer, claims, claims->sid, '}');
+  }
 }

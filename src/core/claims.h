@@ -14,7 +14,7 @@ subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_te
 
 /* The same for any JSON, and for the one shape in which st_claims_write writes: the
  * issuer's order, no white space, no escaped characters (issued.c). False means "not in
- * that shape"; the lists are then empty again, the rest is to be written by
+ * that shape"; the lists and sid are then empty again, the rest is to be written by
  * st_claims_read_any. Whatever is read so is read alike by that.
  */
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
@@ -35,6 +35,8 @@ bool st_claims_add_url(subtoken_claims *claims, subtoken_text url)
     __attribute__((warn_unused_result));
 bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub)
     __attribute__((warn_unused_result));
+bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid)
+    __attribute__((warn_unused_result));
 
 bool st_claims_has_permission(const subtoken_claims *claims, subtoken_text permission);
 bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url);
@@ -43,5 +45,7 @@ bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url);
 bool st_permission_valid(subtoken_text permission);
 /* 1 to 128 characters A-Za-z0-9_-. */
 bool st_sub_valid(subtoken_text sub);
+/* 1 to 64 of them. */
+bool st_sid_valid(subtoken_text sid);
 
 #endif

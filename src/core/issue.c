@@ -38,6 +38,12 @@ static bool urls_good(uint8_t cpu, const subtoken_claims *claims) {
   return true;
 }
 
+/* One that is absent has no characters, all of which are good. */
+static bool sid_good(uint8_t cpu, const subtoken_claims *claims) {
+  subtoken_text sid = subtoken_claims_text(claims, claims->sid);
+  return sid.len <= SUBTOKEN_SID_MAX && all_of(cpu, sid, ST_CHAR_NAME);
+}
+
 /* A token that no verifier would take is not issued. */
 static subtoken_result check(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
@@ -47,7 +53,7 @@ static subtoken_result check(uint8_t cpu, const subtoken_claims *claims) {
     return SUBTOKEN_INVALID_ARGUMENT;
   }
   if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_of(cpu, sub, ST_CHAR_NAME) ||
-      !permissions_good(cpu, claims)) {
+      !permissions_good(cpu, claims) || !sid_good(cpu, claims)) {
     return SUBTOKEN_CLAIMS;
   }
   return claims->every_url || urls_good(cpu, claims) ? SUBTOKEN_OK : SUBTOKEN_BAD_URL;

@@ -25,7 +25,7 @@ static void start(subtoken_claims *claims) {
   claims->iat = claims->exp = claims->nbf = 0;
   claims->every_url = claims->aud_named = false;
   claims->permission_count = claims->url_count = claims->text_len = 0;
-  claims->sub = claims->iss = (subtoken_slice){0, 0};
+  claims->sub = claims->iss = claims->sid = (subtoken_slice){0, 0};
 }
 
 static bool askable(const subtoken_verifier *verifier, subtoken_text token,

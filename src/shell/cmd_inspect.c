@@ -45,8 +45,8 @@ static void print_on_one_line(subtoken_text json) {
   }
 }
 
-/* The times in words, when the claims are those of a subtoken. */
-static void print_times(subtoken_text token) {
+/* The times in words, and the login, when the claims are those of a subtoken. */
+static void print_claims(subtoken_text token) {
   static subtoken_claims claims;
   char header[SUBTOKEN_HEADER_MAX];
   if (subtoken_inspect(token, header, sizeof header, &claims) != SUBTOKEN_OK) {
@@ -59,6 +59,10 @@ static void print_times(subtoken_text token) {
   fputs("\nexpires:  ", stdout);
   st_print_time(stdout, claims.exp);
   printf("%s\n", claims.exp <= now ? " (in the past)" : "");
+  if (claims.sid.len == 0) return;
+  fputs("login:    ", stdout);
+  st_print_text(stdout, subtoken_claims_text(&claims, claims.sid));
+  fputc('\n', stdout);
 }
 
 int st_cmd_inspect(int argc, char **argv) {
@@ -96,6 +100,6 @@ int st_cmd_inspect(int argc, char **argv) {
   fputs("\npayload:  ", stdout);
   st_print_text(stdout, payload);
   fputc('\n', stdout);
-  print_times(token);
+  print_claims(token);
   return st_flush(ST_EXIT_DONE);
 }

@@ -7,6 +7,7 @@
 #include "shell/http.h"
 #include "shell/live.h"
 #include "shell/log.h"
+#include "shell/people.h"
 
 typedef struct serve_options {
   const char *data, *listen, *config;
@@ -161,9 +162,11 @@ static void wait_for_end(const serve_options *given, const st_settings *settings
 }
 
 static bool start_serving(const st_settings *settings, st_store *store, char *why) {
+  if (!st_people_start(store, why)) return false;
   st_feed_start(store);
   if (st_http_start(settings, store, why)) return true;
   st_feed_stop();
+  st_people_stop();
   return false;
 }
 
@@ -191,6 +194,7 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
     st_log_event("stopping", NULL);
     st_http_stop();
     st_feed_stop();
+    st_people_stop();
     st_log_stop();
     st_live_stop();
     code = ST_EXIT_DONE;

@@ -12,6 +12,7 @@
 #include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/log.h"
+#include "shell/people.h"
 
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)
 #define DRAIN_MS 4000
@@ -21,7 +22,10 @@ static struct {
   st_store *store;
   st_keys keys;
   st_key_changes changes;
+  st_people people;
   st_rate rate;
+  st_throttle throttle;
+  st_basic basic;
   _Atomic int64_t clock_offset; /* of the wall clock from the monotonic one, in seconds */
   char problem[256];            /* civetweb's last words while it started */
 } all;
@@ -37,6 +41,7 @@ static const char *reason_phrase(int status) {
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 409: return "Conflict";
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 415: return "Unsupported Media Type";
@@ -142,8 +147,9 @@ static bool store_ready(void *store) {
   return st_store_ready(store);
 }
 
-static void answer(const st_gate_request *asked, const st_live *live, st_request *request,
-                   st_reply *reply) {
+static void answer(const st_gate_request *asked, const st_live *live, subtoken_text peer,
+                   st_request *request, st_reply *reply) {
+  request->remote = peer;
   if (asked->fault.status != 0) {
     memset(reply, 0, offsetof(st_reply, headers));
     st_reply_error(reply, asked->fault.status, asked->fault.event, asked->fault.text);
@@ -156,12 +162,16 @@ static void answer(const st_gate_request *asked, const st_live *live, st_request
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
+  request->remote = remote_of(&live->settings, request, peer);
   st_service service = {.settings = &live->settings,
                         .ring = &live->ring,
                         .keys = all.keys,
                         .rate = &all.rate,
                         .ready = store_ready,
                         .changes = &all.changes,
+                        .people = &all.people,
+                        .throttle = &all.throttle,
+                        .basic = &all.basic,
                         .feed = st_feed_door(),
                         .policy = st_live_policy(live)};
   st_service_answer(&service, request, reply);
@@ -209,16 +219,14 @@ static int begin_request(struct mg_connection *connection) {
   st_request request = {.now = st_world_now(), .now_us = began};
   notice_clock_step(request.now, began);
   st_live *live = st_live_take();
-  answer(&asked, live, &request, &reply);
+  answer(&asked, live, st_text(mg_get_request_info(connection)->remote_addr), &request, &reply);
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &reply, request.now, reply.close, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
   if (!send_all(&reply, bytes, writer.len)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);
-  subtoken_text peer = st_text(mg_get_request_info(connection)->remote_addr);
-  st_log_request(&request, &reply, remote_of(&live->settings, &request, peer),
-                 st_world_monotonic_us() - began);
+  st_log_request(&request, &reply, request.remote, st_world_monotonic_us() - began);
   subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
   subtoken_wipe(bytes, writer.len);
   st_gate_answered(reply.close);
@@ -270,6 +278,16 @@ int st_http_port(void) {
   return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
 }
 
+static bool start_tables(void) {
+  uint8_t random[32];
+  st_world_random(random, sizeof random);
+  bool good = st_rate_start(&all.rate) && st_throttle_start(&all.throttle, random);
+  st_world_random(random, sizeof random);
+  good = good && st_basic_start(&all.basic, random);
+  subtoken_wipe(random, sizeof random);
+  return good;
+}
+
 bool st_http_start(const st_settings *settings, st_store *store, char *why) {
   char threads[16], port[sizeof settings->listen];
   snprintf(threads, sizeof threads, "%lld", (long long)settings->threads);
@@ -306,7 +324,8 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
   all.store = store;
   all.keys = st_store_keys(store);
   all.changes = st_key_changes_of(store);
-  if (!st_rate_start(&all.rate)) {
+  all.people = st_people_of(store);
+  if (!start_tables()) {
     snprintf(why, ST_WHY_MAX, "cannot make a lock");
     return false;
   }

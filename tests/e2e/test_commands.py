@@ -1320,6 +1320,22 @@ def inspect_trusts_nothing():
 
 
 @test
+def inspect_tells_of_a_login():
+    """And verify takes no notice of it, unless it is of the wrong form."""
+    made = sign(K0, claims() | {"sid": "L-1_z"})
+    out = cmd("inspect", stdin=made)[1]
+    assert out.splitlines()[-1] == "login:    L-1_z", out
+    assert json.loads(cmd("inspect", "--json", stdin=made)[1])["claims"]["sid"] == "L-1_z"
+    assert "login" not in cmd("inspect", stdin=sign(K0, claims()))[1]
+    words = ["verify", "--at", str(NOW), "--secrets", RING, "--no-revocations", "--json"]
+    assert json.loads(cmd(*words, stdin=made)[1])["ok"] is True
+    bad = sign(K0, claims() | {"sid": "a b"})
+    assert cmd("inspect", stdin=bad)[1].splitlines()[-1] == "claims:   not those of a subtoken"
+    code, out, err = cmd(*words, stdin=bad)
+    assert code == 1 and json.loads(out)["reason"] == "claims", (code, out, err)
+
+
+@test
 def inspect_wants_three_parts():
     token = sign(K0, claims())
     header, body, mac = token.split(".")

@@ -319,7 +319,8 @@ def judged(answer, token, what):
         return result
     said = json.loads(unb64((token if isinstance(token, str) else token.decode()).split(".")[1]))
     expected = [text(said["sub"]), str(said["iat"]), str(said["exp"]), str(said.get("nbf", 0)),
-                text(said.get("iss")), texts(said["permissions"]), texts(said.get("urls"))]
+                text(said.get("iss")), texts(said["permissions"]), texts(said.get("urls")),
+                text(said.get("sid"))]
     assert claims.split(";") == expected, (what, claims, expected)
     return result
 
@@ -440,6 +441,25 @@ def of_the_mutations_every_fiftieth_is_refused_by_all_for_the_same_reason():
     assert judged(answers[begin], base, "base") == "ok"
     for data, answer in zip(sample, answers[begin + 1:]):
         assert judged(answer, data, data) in ("malformed", "mac", "alg", "header", "kid"), (data, answer)
+
+
+@test
+def a_sid_is_told_by_all_and_decides_nothing():
+    base = {"sub": "p_good", "iat": NOW - 10, "exp": NOW + 100, "permissions": ["account"]}
+    good = [base | {"sid": "L-1_z"}, {"sid": "x"} | base, base | {"sid": "x" * 64},
+            base | {"urls": ["/v2/account"], "sid": "9"}, base]
+    bad = [base | {"sid": wrong} for wrong in ("", "x" * 65, "a b", "a.b", 1, None, ["a"])]
+    tokens = [sign(KEY, claims) for claims in good + bad]
+    lines = scene(p_good="good")
+    begin = len(lines)
+    for token in tokens:
+        lines += [question("verify", token), ("inspect", text(token))]
+    answers = ask(lines)[begin:]
+    for i, token in enumerate(tokens):
+        verdict, inspected = answers[2 * i:2 * i + 2]
+        assert judged(verdict, token, token) == ("ok" if i < len(good) else "claims"), verdict
+        if i < len(good):
+            assert inspected[0] == "ok" and inspected[2] == verdict[3], inspected
 
 
 @test
@@ -627,7 +647,7 @@ def the_known_answers_hold():
             c = row["claims"]
             assert result == "ok" and json.loads(bytes.fromhex(header)) == row["header"], row["id"]
             assert claims.split(";") == [text(c["sub"]), str(c["iat"]), str(c["exp"]), "0", "-",
-                                         texts(c["permissions"]), texts(c.get("urls"))], row["id"]
+                                         texts(c["permissions"]), texts(c.get("urls")), "-"], row["id"]
     assert len(checks) == 5
 
 

@@ -255,7 +255,7 @@ def reads(page):
 # What a page says, and what has to be true for that: C, in the function of STATEMENTS_C.
 STATEMENTS = [
     # subtoken_issue.3
-    ("subtoken_issue.3", "SUBTOKEN_CLAIMS The sub or the permission is not of the form",
+    ("subtoken_issue.3", "SUBTOKEN_CLAIMS The sub, the sid or the permission is not of the form",
      'sub("") == SUBTOKEN_CLAIMS && sub("a.b") == SUBTOKEN_CLAIMS && sub("a-b_1") == 1 && '
      'sub(times(128)) == 1 && sub(times(129)) == SUBTOKEN_CLAIMS && add("a,b") == SUBTOKEN_CLAIMS '
      '&& add("a b") == SUBTOKEN_CLAIMS && add("\\"") == SUBTOKEN_CLAIMS && '
@@ -281,18 +281,26 @@ STATEMENTS = [
     ("subtoken_issue.3", "SUBTOKEN_TOO_LARGE The text of the claims is full.",
      '(c.text_len = sizeof c.text) && sub("s") == SUBTOKEN_TOO_LARGE && '
      'add("p") == SUBTOKEN_TOO_LARGE && url("/u") == SUBTOKEN_TOO_LARGE'),
-    ("subtoken_issue.3", "the claims that the other three would have added to are as they were",
-     '(c.every_url = true) && sub("") != 1 && add("") != 1 && url("//") != 1 && c.every_url && '
+    ("subtoken_issue.3", "the claims that the other four would have added to are as they were",
+     '(c.every_url = true) && sub("") != 1 && sid("") != 1 && add("") != 1 && url("//") != 1 && c.every_url && '
      'c.text_len == 0 && c.url_count == 0'),
     ("subtoken_issue.3", "a count or a slice of it is out of range, or the text is absent",
      'sub(NULL) == SUBTOKEN_INVALID_ARGUMENT && add(NULL) == SUBTOKEN_INVALID_ARGUMENT && '
      'url(NULL) == SUBTOKEN_INVALID_ARGUMENT && (c.url_count = 65) && '
      'sub("s") == SUBTOKEN_INVALID_ARGUMENT && '
      'subtoken_claims_set_sub(NULL, text("s")) == SUBTOKEN_INVALID_ARGUMENT'),
-    ("subtoken_issue.3", "sub or a permission is not of the form above, or a permission is there "
+    ("subtoken_issue.3", "sub, sid or a permission is not of the form above, or a permission is there "
      "twice", '(c.every_url = true) && sign() == SUBTOKEN_CLAIMS && sub("s") == 1 && sign() == 1 '
      '&& add("p") == 1 && sign() == 1 && (c.permissions[c.permission_count++] = c.permissions[0], '
      'sign() == SUBTOKEN_CLAIMS && token[0] == 0 && len == 0)'),
+    ("subtoken_issue.3", "The login that the token is made in, if it is made in one: 1 to "
+     "SUBTOKEN_SID_MAX characters A-Za-z0-9_-.", 'sid("A-z_09") == 1 && is(c.sid, "A-z_09") && '
+     'sid("a.b") == SUBTOKEN_CLAIMS && sid("") == SUBTOKEN_CLAIMS && sid(times(64)) == 1 && '
+     'sid(times(65)) == SUBTOKEN_CLAIMS && (c.every_url = true) && sub("s") == 1 && sign() == 1 && '
+     '(c.sid.len = 65, sign() == SUBTOKEN_CLAIMS)'),
+    ("subtoken_issue.3", "A child has no sid, whatever its parent has: a login is not handed on.",
+     '(c.every_url = true) && sub("s") == 1 && sid("L") == 1 && child_of() == 1 && '
+     'child.sid.len == 0'),
     ("subtoken_issue.3", "SUBTOKEN_BAD_URL An entry cannot be read in one way only.",
      'sub("s") == 1 && url("/x") == 1 && sign() == 1 && (c.text[c.urls[0].at] = 46, '
      'sign() == SUBTOKEN_BAD_URL)'),
@@ -455,6 +463,7 @@ static bool zeros(const void *memory, size_t n) {
   return n == 0;
 }
 static subtoken_result sub(const char *s) { return subtoken_claims_set_sub(&c, text(s)); }
+static subtoken_result sid(const char *s) { return subtoken_claims_set_sid(&c, text(s)); }
 static subtoken_result add(const char *s) { return subtoken_claims_add_permission(&c, text(s)); }
 static subtoken_result url(const char *s) { return subtoken_claims_add_url(&c, text(s), &fault); }
 static bool is(subtoken_slice slice, const char *s) {

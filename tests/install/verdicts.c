@@ -3,7 +3,7 @@
  * answer a line of standard output; the fields have tabs between them.
  *
  * A text is in hex, `-` when it is absent; a list is its texts in hex, a comma behind
- * each, `-` when it is absent; CLAIMS are `sub iat exp nbf iss permissions urls` with
+ * each, `-` when it is absent; CLAIMS are `sub iat exp nbf iss permissions urls sid` with
  * semicolons between, or `-`.
  *
  *   version                                       -> version
@@ -130,8 +130,8 @@ static void put_list(const subtoken_claims *claims, const subtoken_slice *list, 
 static void put_claims(const subtoken_claims *claims, subtoken_result result) {
   if (result != SUBTOKEN_OK) {
     /* The contract: zeroed, so nothing that they could open. */
-    if (claims->exp != 0 || claims->sub.len != 0 || claims->every_url || claims->url_count != 0 ||
-        claims->permission_count != 0) {
+    if (claims->exp != 0 || claims->sub.len != 0 || claims->sid.len != 0 || claims->every_url ||
+        claims->url_count != 0 || claims->permission_count != 0) {
       abort();
     }
     putchar('-');
@@ -152,6 +152,12 @@ static void put_claims(const subtoken_claims *claims, subtoken_result result) {
     putchar('-');
   } else {
     put_list(claims, claims->urls, claims->url_count);
+  }
+  putchar(';');
+  if (claims->sid.len > 0) {
+    put_text(subtoken_claims_text(claims, claims->sid));
+  } else {
+    putchar('-');
   }
 }
 

@@ -32,8 +32,8 @@ end
 local function claims_of(c)
   if c == nil then return "-" end
   assert(c.every_url == (c.urls == nil))
-  return ("%s;%d;%d;%d;%s;%s;%s"):format(hex(c.sub), c.iat, c.exp, c.nbf or 0, hex(c.iss),
-    listed(c.permissions), listed(c.urls))
+  return ("%s;%d;%d;%d;%s;%s;%s;%s"):format(hex(c.sub), c.iat, c.exp, c.nbf or 0, hex(c.iss),
+    listed(c.permissions), listed(c.urls), hex(c.sid))
 end
 
 local function revoked(sub)

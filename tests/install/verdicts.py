@@ -40,7 +40,7 @@ def claims_of(c):
     if c is None:
         return "-"
     return ";".join([hexed(c.sub), str(c.iat), str(c.exp), str(c.nbf or 0), hexed(c.iss),
-                     listed(c.permissions), listed(c.urls)])
+                     listed(c.permissions), listed(c.urls), hexed(c.sid)])
 
 
 def revoked(sub):

@@ -114,6 +114,8 @@ def random_claims(now):
     if RANDOM.random() < 0.2:
         claims["nbf"] = claims["iat"]
     if RANDOM.random() < 0.2:
+        claims["sid"] = "".join(RANDOM.choices("abcXYZ019_-", k=RANDOM.randint(1, 64)))
+    if RANDOM.random() < 0.2:
         claims["iss"] = "https://example.com/\u00e9"
     if RANDOM.random() < 0.2:
         claims["x-" + "\U0001F600" * RANDOM.randint(1, 3)] = {"any": [1.5, None, True, "\\\"\n"]}

@@ -32,6 +32,8 @@ static void accepted(void **state) {
        true},
       {"{" BASE LISTS ",\"iss\":\"me\",\"aud\":\"you\"}", 0, 2, 0, true},
       {"{" BASE LISTS ",\"aud\":[]}", 0, 2, 0, true},
+      {"{" BASE LISTS ",\"urls\":[\"/a\"],\"sid\":\"A-z_09\"}", 0, 2, 1, false},
+      {"{\"sid\":\"x\"," BASE LISTS "}", 0, 2, 0, true},
       {"{\"sub\":\"s\",\"iat\":0,\"exp\":9007199254740991,\"permissions\":[]}", 0, 0, 0, true},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -137,10 +139,60 @@ static void refused(void **state) {
       {"{" BASE LISTS ",\"aud\":{}}", SUBTOKEN_CLAIMS},
       {"{" BASE LISTS ",\"aud\":[1]}", SUBTOKEN_CLAIMS},
       {"{" BASE LISTS ",\"aud\":[\"a\",null]}", SUBTOKEN_CLAIMS},
+      /* sid: not needed, but good when it is there */
+      {"{" BASE LISTS ",\"sid\":\"\"}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":1}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":null}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":[\"a\"]}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":{}}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":\"a b\"}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":\"a.b\"}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":\"a\\n\"}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":\"\xC3\xA9\"}", SUBTOKEN_CLAIMS},
+      {"{" BASE LISTS ",\"sid\":\"a\",\"sid\":\"a\"}", SUBTOKEN_MALFORMED},
+      {"{" BASE LISTS ",\"sid\":\"a\"", SUBTOKEN_MALFORMED},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_result got = read_payload(st_text(rows[i].payload), NULL);
     CHECK(got == rows[i].want, "%s: %s", rows[i].payload, subtoken_result_name(got));
+  }
+}
+
+/* Where it stands does not matter, what it is does; and its name is what is at fault. */
+static void sids(void **state) {
+  (void)state;
+  static const struct {
+    const char *payload, *sid; /* NULL: refused */
+  } rows[] = {
+      {"{" BASE LISTS "}", ""},
+      {"{" BASE LISTS ",\"SID\":\"x y\",\"x\":{\"sid\":1}}", ""},
+      {"{" BASE LISTS ",\"sid\":\"A-z_09\"}", "A-z_09"},
+      {"{" BASE LISTS ",\"urls\":[\"/a\"],\"sid\":\"0\"}", "0"},
+      {"{\"sid\":\"first\"," BASE LISTS "}", "first"},
+      {"{" BASE LISTS ",\"sid\":\"a\",\"iss\":\"b\"}", "a"},
+      {"{" BASE LISTS ",\"s\\u0069d\":\"\\u0061b\"}", "ab"},
+      {"{" BASE LISTS ",\"sid\":\"\"}", NULL},
+      {"{" BASE LISTS ",\"sid\":false}", NULL},
+      {"{" BASE LISTS ",\"sid\":\"a/b\"}", NULL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text fault = {NULL, 0};
+    memset(&claims, 0, sizeof claims);
+    claims.text_len = (uint16_t)strlen(rows[i].payload);
+    memcpy(claims.text, rows[i].payload, claims.text_len);
+    subtoken_result got = st_claims_read(0, &claims, (subtoken_text){NULL, 0}, &fault);
+    CHECK(got == (rows[i].sid != NULL ? SUBTOKEN_OK : SUBTOKEN_CLAIMS), "row %zu", i);
+    subtoken_text sid = subtoken_claims_text(&claims, claims.sid);
+    if (rows[i].sid != NULL) CHECK(st_text_is(sid, rows[i].sid), "row %zu", i);
+    if (rows[i].sid == NULL) CHECK(st_text_is(fault, "sid"), "row %zu", i);
+  }
+  for (size_t len = 62; len <= 66; len++) {
+    char payload[200];
+    subtoken_text text = repeated("", 'a', len);
+    snprintf(payload, sizeof payload, "{" BASE LISTS ",\"sid\":\"%.*s\"}", (int)len, text.data);
+    CHECK(read_payload(st_text(payload), NULL) == (len <= 64 ? SUBTOKEN_OK : SUBTOKEN_CLAIMS),
+          "%zu", len);
+    release(text);
   }
 }
 
@@ -159,7 +211,8 @@ static void nul_bytes(void **state) {
 
 static void every_prefix(void **state) {
   (void)state;
-  static const char good[] = "{" BASE LISTS ",\"urls\":[\"/a\"],\"aud\":[\"x\"],\"iss\":\"y\"}";
+  static const char good[] =
+      "{" BASE LISTS ",\"urls\":[\"/a\"],\"aud\":[\"x\"],\"iss\":\"y\",\"sid\":\"z\"}";
   for (size_t len = 0; len < sizeof good - 1; len++) {
     CHECK(read_payload((subtoken_text){good, len}, NULL) != SUBTOKEN_OK, "%zu", len);
   }
@@ -215,10 +268,12 @@ static void lengths(void **state) {
     subtoken_text text = repeated("", 'a', len);
     CHECK(st_permission_valid(text) == (len <= 64), "%zu", len);
     CHECK(st_sub_valid(text) == (len <= 128), "%zu", len);
+    CHECK(st_sid_valid(text) == (len <= 64), "%zu", len);
     release(text);
   }
   assert_false(st_permission_valid(ST_TEXT("")));
   assert_false(st_sub_valid(ST_TEXT("")));
+  assert_false(st_sid_valid(ST_TEXT("")));
   /* RFC 6749 section 3.3: %x21 / %x23-5B / %x5D-7E, here without the comma. */
   for (int c = 0; c < 256; c++) {
     char one = (char)c;
@@ -227,6 +282,7 @@ static void lengths(void **state) {
     bool name = c != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
                                  c) != NULL;
     CHECK(st_sub_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
+    CHECK(st_sid_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
   }
 }
 
@@ -256,6 +312,30 @@ static void written(void **state) {
   assert_true(st_writer_end(&writer));
   assert_string_equal(out,
                       "{\"sub\":\"parent\",\"iat\":0,\"exp\":9007199254740991,\"permissions\":[]}");
+
+  /* The sid is the last, with urls and without. */
+  assert_true(st_claims_set_sid(&made, ST_TEXT("L-1_a")));
+  writer = st_writer_on(out, sizeof out);
+  st_claims_write(&writer, &made);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out,
+                      "{\"sub\":\"parent\",\"iat\":0,\"exp\":9007199254740991,"
+                      "\"permissions\":[],\"sid\":\"L-1_a\"}");
+  made.every_url = false;
+  assert_true(st_claims_add_url(&made, ST_TEXT("/a")));
+  writer = st_writer_on(out, sizeof out);
+  st_claims_write(&writer, &made);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(out,
+                      "{\"sub\":\"parent\",\"iat\":0,\"exp\":9007199254740991,"
+                      "\"permissions\":[],\"urls\":[\"/a\"],\"sid\":\"L-1_a\"}");
+  for (size_t room = 0; room < strlen(out); room++) {
+    char *small = malloc(room);
+    writer = st_writer_on(small, room);
+    st_claims_write(&writer, &made);
+    CHECK(writer.overflow, "room for %zu", room);
+    free(small);
+  }
 }
 
 static void adding(void **state) {
@@ -276,6 +356,8 @@ static void adding(void **state) {
   assert_true(st_claims_add_url(&claims, all));
   assert_false(st_claims_add_permission(&claims, ST_TEXT("p")));
   assert_false(st_claims_set_sub(&claims, ST_TEXT("s")));
+  assert_false(st_claims_set_sid(&claims, ST_TEXT("s")));
+  assert_int_equal(claims.sid.len, 0);
   assert_int_equal(claims.permission_count, 0);
   assert_true(st_claims_has_url(&claims, all));
   assert_false(st_claims_has_url(&claims, ST_TEXT("/")));
@@ -289,7 +371,7 @@ static void adding(void **state) {
 static void building(void **state) {
   (void)state;
   static const struct {
-    char what; /* s, p or u */
+    char what; /* s, i (the sid), p or u */
     const char *text;
     subtoken_result want;
     subtoken_fault fault;
@@ -300,6 +382,12 @@ static void building(void **state) {
       {'s', "a.b", SUBTOKEN_CLAIMS, 0},
       {'s', "a\"", SUBTOKEN_CLAIMS, 0},
       {'s', "\xC3\xA9", SUBTOKEN_CLAIMS, 0},
+      {'i', "A-z_09", SUBTOKEN_OK, 0},
+      {'i', "", SUBTOKEN_CLAIMS, 0},
+      {'i', "a b", SUBTOKEN_CLAIMS, 0},
+      {'i', "a.b", SUBTOKEN_CLAIMS, 0},
+      {'i', "a\"", SUBTOKEN_CLAIMS, 0},
+      {'i', "\xC3\xA9", SUBTOKEN_CLAIMS, 0},
       {'p', "account", SUBTOKEN_OK, 0},
       {'p', "a:b/c*", SUBTOKEN_OK, 0},
       {'p', "", SUBTOKEN_CLAIMS, 0},
@@ -327,6 +415,7 @@ static void building(void **state) {
     claims.every_url = true;
     before = claims;
     subtoken_result got = rows[i].what == 's'   ? subtoken_claims_set_sub(&claims, text)
+                          : rows[i].what == 'i' ? subtoken_claims_set_sid(&claims, text)
                           : rows[i].what == 'p' ? subtoken_claims_add_permission(&claims, text)
                                                 : subtoken_claims_add_url(&claims, text, &fault);
     CHECK(got == rows[i].want, "%s: %s", rows[i].text, subtoken_result_name(got));
@@ -340,14 +429,16 @@ static void building(void **state) {
   }
 }
 
-/* What is there is not added again; an entry is stored canonical; a new sub takes the
- * place of the old one. */
+/* What is there is not added again; an entry is stored canonical; a new sub or sid takes
+ * the place of the old one. */
 static void built(void **state) {
   (void)state;
   memset(&claims, 0, sizeof claims);
   claims.every_url = true;
   assert_int_equal(subtoken_claims_set_sub(&claims, ST_TEXT("one")), SUBTOKEN_OK);
   assert_int_equal(subtoken_claims_set_sub(&claims, ST_TEXT("two")), SUBTOKEN_OK);
+  assert_int_equal(subtoken_claims_set_sid(&claims, ST_TEXT("three")), SUBTOKEN_OK);
+  assert_int_equal(subtoken_claims_set_sid(&claims, ST_TEXT("four")), SUBTOKEN_OK);
   for (int twice = 0; twice < 2; twice++) {
     assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("a")), SUBTOKEN_OK);
     assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("A")), SUBTOKEN_OK);
@@ -358,6 +449,7 @@ static void built(void **state) {
     assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("PUT:/a"), NULL), SUBTOKEN_OK);
   }
   assert_true(st_text_is(subtoken_claims_text(&claims, claims.sub), "two"));
+  assert_true(st_text_is(subtoken_claims_text(&claims, claims.sid), "four"));
   assert_int_equal(claims.permission_count, 2);
   assert_int_equal(claims.url_count, 2);
   assert_true(st_text_is(subtoken_claims_text(&claims, claims.urls[0]), "/a%C3%A9/*"));
@@ -386,14 +478,16 @@ static void building_limits(void **state) {
   assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("/p63"), NULL), SUBTOKEN_OK);
   assert_int_equal(claims.permission_count, 64);
   assert_int_equal(claims.url_count, 64);
-  static const size_t most[3] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX};
-  for (int which = 0; which < 3; which++) {
+  static const size_t most[4] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX,
+                                 SUBTOKEN_SID_MAX};
+  for (int which = 0; which < 4; which++) {
     for (size_t len = most[which] - 1; len <= most[which] + 2; len++) {
       subtoken_text long_text = repeated(which == 2 ? "/" : "a", 'a', len - 1);
       subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
       memset(&claims, 0, sizeof claims);
       subtoken_result got = which == 0   ? subtoken_claims_set_sub(&claims, long_text)
                             : which == 1 ? subtoken_claims_add_permission(&claims, long_text)
+                            : which == 3 ? subtoken_claims_set_sid(&claims, long_text)
                                          : subtoken_claims_add_url(&claims, long_text, &fault);
       subtoken_result over = which == 2 ? SUBTOKEN_BAD_URL : SUBTOKEN_CLAIMS;
       CHECK(got == (len <= most[which] ? SUBTOKEN_OK : over), "%d: %zu", which, len);
@@ -426,6 +520,7 @@ static void building_full(void **state) {
   assert_int_equal(claims.text_len, sizeof claims.text);
   before = claims;
   assert_int_equal(subtoken_claims_set_sub(&claims, ST_TEXT("s")), SUBTOKEN_TOO_LARGE);
+  assert_int_equal(subtoken_claims_set_sid(&claims, ST_TEXT("s")), SUBTOKEN_TOO_LARGE);
   assert_int_equal(subtoken_claims_add_permission(&claims, ST_TEXT("p")), SUBTOKEN_TOO_LARGE);
   assert_int_equal(subtoken_claims_add_url(&claims, ST_TEXT("/y"), NULL), SUBTOKEN_TOO_LARGE);
   assert_memory_equal(&claims, &before, sizeof claims);
@@ -441,6 +536,8 @@ static void building_nothing(void **state) {
   memset(&claims, 0, sizeof claims);
   assert_int_equal(subtoken_claims_set_sub(NULL, ST_TEXT("s")), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_claims_set_sub(&claims, none), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_claims_set_sid(NULL, ST_TEXT("s")), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_claims_set_sid(&claims, none), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_claims_add_permission(NULL, ST_TEXT("p")), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_claims_add_permission(&claims, none), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_claims_add_url(NULL, ST_TEXT("/a"), &fault), SUBTOKEN_INVALID_ARGUMENT);
@@ -451,7 +548,7 @@ static void building_nothing(void **state) {
   assert_int_equal(subtoken_claims_add_url(NULL, none, NULL), SUBTOKEN_INVALID_ARGUMENT);
   assert_true(claims_are_zero(&claims));
   /* Claims whose counts or slices lead outside are not followed. */
-  for (int row = 0; row < 6; row++) {
+  for (int row = 0; row < 7; row++) {
     memset(&claims, 0, sizeof claims);
     if (row == 0) claims.permission_count = SUBTOKEN_PERMISSIONS_MAX + 1;
     if (row == 1) claims.url_count = SUBTOKEN_URLS_MAX + 1;
@@ -459,7 +556,9 @@ static void building_nothing(void **state) {
     if (row == 3) claims.sub = (subtoken_slice){(uint16_t)sizeof claims.text, 1};
     if (row == 4) claims.permission_count = 1, claims.permissions[0].len = 0xFFFF;
     if (row == 5) claims.url_count = 1, claims.urls[0].at = 0xFFFF;
+    if (row == 6) claims.sid = (subtoken_slice){(uint16_t)(sizeof claims.text - 1), 2};
     CHECK(subtoken_claims_set_sub(&claims, ST_TEXT("s")) == SUBTOKEN_INVALID_ARGUMENT, "%d", row);
+    CHECK(subtoken_claims_set_sid(&claims, ST_TEXT("s")) == SUBTOKEN_INVALID_ARGUMENT, "%d", row);
     CHECK(subtoken_claims_add_permission(&claims, ST_TEXT("p")) == SUBTOKEN_INVALID_ARGUMENT, "%d",
           row);
     CHECK(subtoken_claims_add_url(&claims, ST_TEXT("/a"), NULL) == SUBTOKEN_INVALID_ARGUMENT, "%d",
@@ -476,6 +575,7 @@ int main(void) {
       cmocka_unit_test(adding),        cmocka_unit_test(building),
       cmocka_unit_test(built),         cmocka_unit_test(building_limits),
       cmocka_unit_test(building_full), cmocka_unit_test(building_nothing),
+      cmocka_unit_test(sids),
   };
   return cmocka_run_group_tests_name("claims", tests, NULL, NULL);
 }

@@ -108,6 +108,8 @@ static void each_result(void **state) {
        "claim \"sub\" is missing or of the wrong form"},
       {HEADER, "{" GOOD_CLAIMS ",\"permissions\":[],\"aud\":1}", SUBTOKEN_CLAIMS,
        "claim \"aud\" is missing or of the wrong form"},
+      {HEADER, "{" GOOD_CLAIMS ",\"permissions\":[],\"sid\":\"a b\"}", SUBTOKEN_CLAIMS,
+       "claim \"sid\" is missing or of the wrong form"},
       {HEADER, CLAIMS_FROM "1700000000,\"exp\":1700000000" NOTHING, SUBTOKEN_EXP_BEFORE_IAT,
        "exp 2023-11-14T22:13:20Z is not after iat 2023-11-14T22:13:20Z"},
       {HEADER, CLAIMS_FROM "1700000000,\"exp\":1734560000" NOTHING, SUBTOKEN_TTL,

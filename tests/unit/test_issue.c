@@ -151,6 +151,7 @@ static void reads_back(void **state) {
   subtoken_claims made = grant_of("a,b,c.d", "/v2/x,GET:/v2/%C3%A9/*"), back;
   made.iat = NOW;
   made.exp = NOW + 5;
+  assert_int_equal(subtoken_claims_set_sid(&made, ST_TEXT("L-1")), SUBTOKEN_OK);
   size_t len;
   ring_with(&ring, "k", TEST_SECRET);
   assert_int_equal(subtoken_issue(&ring, &made, out, sizeof out, &len), SUBTOKEN_OK);
@@ -170,6 +171,74 @@ static void reads_back(void **state) {
   assert_true(st_claims_has_permission(&back, ST_TEXT("c.d")));
   assert_true(st_claims_has_url(&back, ST_TEXT("GET:/v2/%C3%A9/*")));
   assert_true(st_text_is(subtoken_claims_text(&back, back.sub), "parent"));
+  assert_true(st_text_is(subtoken_claims_text(&back, back.sid), "L-1"));
+  /* What the claims held before is not taken for the token's. */
+  made.sid.len = 0;
+  assert_int_equal(subtoken_issue(&ring, &made, out, sizeof out, &len), SUBTOKEN_OK);
+  memset(&back, 0x55, sizeof back);
+  assert_int_equal(subtoken_verify(&judge, (subtoken_text){out, len}, &request, &back),
+                   SUBTOKEN_OK);
+  assert_int_equal(back.sid.len, 0);
+}
+
+/* A sid is the last claim, or not there at all; and the token is no longer for it than it
+ * has to be.
+ */
+static void writes_a_sid(void **state) {
+  (void)state;
+  static const struct {
+    const char *urls, *payload;
+  } rows[] = {
+      {NULL,
+       "{\"sub\":\"parent\",\"iat\":1700000000,\"exp\":1700000060,\"permissions\":[\"a\"],"
+       "\"sid\":\"L_0-z\"}"},
+      {"/a",
+       "{\"sub\":\"parent\",\"iat\":1700000000,\"exp\":1700000060,\"permissions\":[\"a\"],"
+       "\"urls\":[\"/a\"],\"sid\":\"L_0-z\"}"},
+  };
+  ring_with(&ring, "", TEST_SECRET);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_claims claims = grant_of("a", rows[i].urls);
+    claims.iat = NOW;
+    claims.exp = NOW + 60;
+    assert_int_equal(subtoken_claims_set_sid(&claims, ST_TEXT("L_0-z")), SUBTOKEN_OK);
+    size_t len;
+    assert_int_equal(subtoken_issue(&ring, &claims, out, sizeof out, &len), SUBTOKEN_OK);
+    subtoken_text want = good_token(rows[i].payload);
+    CHECK(st_text_equal(want, (subtoken_text){out, len}), "row %zu", i);
+    release(want);
+  }
+}
+
+/* Set past subtoken_claims_set_sid. */
+static void refuses_a_bad_sid(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      " ",
+      "a b",
+      "a\"",
+      "a\",\"x\":\"",
+      "a\\",
+      "a.b",
+      "\n",
+      "\x7F",
+      "\xC3\xA9",
+      "aaaaaaaaaaaaaaaaaaaaaaaa.",
+      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+  size_t len;
+  for (size_t i = 0; i < 2 * COUNT(bad); i++) {
+    ring_with(&ring, "", TEST_SECRET);
+    if (i % 2 == 1) ring.secrets[0].cpu = 0;
+    subtoken_claims claims = grant_of("a", NULL);
+    assert_true(st_claims_set_sid(&claims, st_text(bad[i / 2])));
+    len = 9;
+    out[0] = 'x';
+    CHECK(subtoken_issue(&ring, &claims, out, sizeof out, &len) == SUBTOKEN_CLAIMS, "%s",
+          bad[i / 2]);
+    assert_true(len == 0 && out[0] == '\0');
+    claims.sid.len = 0;
+    CHECK(subtoken_issue(&ring, &claims, out, sizeof out, &len) == SUBTOKEN_OK, "%s", bad[i / 2]);
+  }
 }
 
 /* Claims that no verifier would take: they are not signed, by the processor's
@@ -241,11 +310,13 @@ static void refuses_what_no_verifier_takes(void **state) {
 static void refuses_past_limits(void **state) {
   (void)state;
   static subtoken_claims claims;
-  static const size_t most[3] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX};
-  static const subtoken_result wants[3] = {SUBTOKEN_CLAIMS, SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL};
+  static const size_t most[4] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX,
+                                 SUBTOKEN_SID_MAX};
+  static const subtoken_result wants[4] = {SUBTOKEN_CLAIMS, SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL,
+                                           SUBTOKEN_CLAIMS};
   size_t len;
   ring_with(&ring, "", TEST_SECRET);
-  for (int which = 0; which < 3; which++) {
+  for (int which = 0; which < 4; which++) {
     for (size_t n = most[which] - 1; n <= most[which] + 2; n++) {
       subtoken_text text = repeated(which == 2 ? "/" : "a", 'a', n - 1);
       memset(&claims, 0, sizeof claims);
@@ -255,6 +326,7 @@ static void refuses_past_limits(void **state) {
       assert_true(st_claims_set_sub(&claims, which == 0 ? text : ST_TEXT("s")));
       if (which == 1) assert_true(st_claims_add_permission(&claims, text));
       if (which == 2) assert_true(st_claims_add_url(&claims, text));
+      if (which == 3) assert_true(st_claims_set_sid(&claims, text));
       CHECK(subtoken_issue(&ring, &claims, out, sizeof out, &len) ==
                 (n <= most[which] ? SUBTOKEN_OK : wants[which]),
             "%d: %zu", which, n);
@@ -290,7 +362,7 @@ static void refuses_what_points_outside(void **state) {
   size_t len;
   subtoken_ask ask = {0};
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
-  for (int row = 0; row < 6; row++) {
+  for (int row = 0; row < 7; row++) {
     memset(&made_up, 0, sizeof made_up);
     made_up.every_url = row != 3;
     made_up.iat = 1;
@@ -304,6 +376,7 @@ static void refuses_what_points_outside(void **state) {
     if (row == 4) made_up.permission_count = 1, made_up.permissions[0].at = 6144;
     if (row == 4) made_up.permissions[0].len = 1;
     if (row == 5) made_up.text_len = 0xFFFF;
+    if (row == 6) made_up.sid = (subtoken_slice){6144, 1};
     CHECK(subtoken_issue(&made, &made_up, token, sizeof token, &len) == SUBTOKEN_INVALID_ARGUMENT,
           "row %d", row);
     CHECK(subtoken_narrow(&made_up, &ask, &limits, 5, &child, NULL) == SUBTOKEN_INVALID_ARGUMENT,
@@ -361,6 +434,8 @@ int main(void) {
       cmocka_unit_test(size_limit),
       cmocka_unit_test(refused),
       cmocka_unit_test(reads_back),
+      cmocka_unit_test(writes_a_sid),
+      cmocka_unit_test(refuses_a_bad_sid),
   };
   return cmocka_run_group_tests_name("issue", tests, NULL, NULL);
 }

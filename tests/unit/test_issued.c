@@ -68,7 +68,8 @@ static bool same_claims(const subtoken_claims *a, const subtoken_claims *b) {
               a->every_url == b->every_url && a->aud_named == b->aud_named &&
               a->permission_count == b->permission_count && a->url_count == b->url_count &&
               a->text_len == b->text_len && same_slice(a->sub, b->sub) &&
-              same_slice(a->iss, b->iss) && memcmp(a->text, b->text, a->text_len) == 0;
+              same_slice(a->iss, b->iss) && same_slice(a->sid, b->sid) &&
+              memcmp(a->text, b->text, a->text_len) == 0;
   for (size_t i = 0; same && i < a->permission_count; i++) {
     same = same_slice(a->permissions[i], b->permissions[i]);
   }
@@ -97,10 +98,12 @@ static bool holds(const char *payload, size_t len) {
     CHECK(same_claims(&fast.claims, &any.claims), "%.*s", (int)len, payload);
     CHECK(memcmp(payload, fast.claims.text, len) == 0, "%.*s", (int)len, payload);
   } else {
-    CHECK(plain.claims.permission_count == 0 && plain.claims.url_count == 0, "%.*s", (int)len,
-          payload);
-    CHECK(fast.claims.permission_count == 0 && fast.claims.url_count == 0, "%.*s", (int)len,
-          payload);
+    CHECK(plain.claims.permission_count == 0 && plain.claims.url_count == 0 &&
+              plain.claims.sid.len == 0,
+          "%.*s", (int)len, payload);
+    CHECK(
+        fast.claims.permission_count == 0 && fast.claims.url_count == 0 && fast.claims.sid.len == 0,
+        "%.*s", (int)len, payload);
   }
   for (int twice = 0; twice < 2; twice++) {
     read_either(twice == 0 ? this_cpu : 0, &either, payload, len, aud);
@@ -172,6 +175,8 @@ static void random_claims(uint64_t *seed, subtoken_claims *claims, size_t permis
     if (claims->text_len + url.len > 4500) url = ST_TEXT("/short");
     if (!st_claims_add_url(claims, url)) abort();
   }
+  if (random_below(seed, 4) > 0) return;
+  if (!st_claims_set_sid(claims, random_of(seed, NAMES, 1, 64, text))) abort();
 }
 
 /* Of no more than 15 digits: read in one pass. */
@@ -184,7 +189,8 @@ static bool texts_are(const subtoken_claims *read, const subtoken_claims *made) 
       read->permission_count == made->permission_count && read->url_count == made->url_count &&
       read->every_url == made->every_url && read->iat == made->iat && read->exp == made->exp &&
       read->nbf == 0 && !read->aud_named && read->iss.len == 0 &&
-      st_text_equal(subtoken_claims_text(read, read->sub), subtoken_claims_text(made, made->sub));
+      st_text_equal(subtoken_claims_text(read, read->sub), subtoken_claims_text(made, made->sub)) &&
+      st_text_equal(subtoken_claims_text(read, read->sid), subtoken_claims_text(made, made->sid));
   for (size_t i = 0; same && i < made->permission_count; i++) {
     same = st_text_equal(subtoken_claims_text(read, read->permissions[i]),
                          subtoken_claims_text(made, made->permissions[i]));
@@ -236,6 +242,10 @@ static const char *const bases[] = {
     "{\"sub\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"iat\":123456789012345,\"exp\":"
     "900719925474099,\"permissions\":[\"inventories\",\"x:y\"],\"urls\":[\"/v2/characters/"
     "My%20Cool%20Character/inventory\",\"/v2/account/bank/*\",\"/a.b/c..\"]}",
+    "{\"sub\":\"s-1\",\"iat\":1,\"exp\":2,\"permissions\":[\"a\"],\"sid\":\"L_"
+    "aaaaaaaaaaaaaaaaaaaaa9\"}",
+    "{\"sub\":\"s\",\"iat\":1,\"exp\":2,\"permissions\":[],\"urls\":[\"/a\",\"/b/"
+    "*\"],\"sid\":\"x\"}",
     /* Which of the two reads the last one does not matter. */
     "{\"sub\":\"k\",\"iat\":1700000000,\"exp\":1700003600,\"permissions\":[\"a\",\"b\"],\"urls\":"
     "[\"GET:/v2/a/*\",\"/%C3%A9%20x/%E2%82%AC\",\"DELETE:/.a\"]}",
@@ -246,7 +256,7 @@ static void one_byte_changed(void **state) {
   char text[400];
   for (size_t n = 0; n < COUNT(bases); n++) {
     size_t len = strlen(bases[n]), read = 0;
-    if (n < 4) assert_true(holds(bases[n], len));
+    if (n < 6) assert_true(holds(bases[n], len));
     memcpy(text, bases[n], len);
     for (size_t at = 0; at < len; at++) {
       for (int c = 0; c < 256; c++) {
@@ -255,7 +265,7 @@ static void one_byte_changed(void **state) {
       }
       text[at] = bases[n][at];
     }
-    assert_true(read > (n < 4 ? len : 0));
+    assert_true(read > (n < 6 ? len : 0));
   }
 }
 
@@ -318,7 +328,7 @@ static void pieces_shuffled(void **state) {
       ",",          "]",           "\"permissions\":[",  "\"urls\":[",    "\"/a\"",
       "\"b\"",      "\"c\"",       "\"nbf\":3",          "\"iss\":\"i\"", "\"aud\":\"api\"",
       " ",          "\"/a/*\"",    "\"permissions\":[]", "\"\\u0061\"",   "\"urls\":[\"/x\"]",
-      "\"GET:/a\"", "\"/%C3%A9\"",
+      "\"GET:/a\"", "\"/%C3%A9\"", "\"sid\":\"x\"",      "\"sid\":\"\"",  ",\"sid\":\"y\"}",
   };
   uint64_t seed = 8;
   char text[400];
@@ -447,6 +457,8 @@ static void lengths(void **state) {
       {FRONT "\"", "", "\"]}", 64},
       {FRONT "],\"urls\":[\"", "/", "\"]}", 1024},
       {FRONT "],\"urls\":[\"/x\",\"", "/a/", "\"]}", 1024},
+      {FRONT "],\"sid\":\"", "", "\"}", 64},
+      {FRONT "\"p\"],\"urls\":[\"/x\"],\"sid\":\"", "", "\"}", 64},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     for (size_t len = strlen(rows[i].first); len <= rows[i].most + 40; len++) {
@@ -482,6 +494,22 @@ static void repeats(void **state) {
       {FRONT "],\"urls\":[\"/a//b\"]}", false, SUBTOKEN_CLAIMS},
       {FRONT "],\"urls\":[\"\"]}", false, SUBTOKEN_CLAIMS},
       {FRONT "],\"urls\":[]}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"sid\":\"x\"}", true, SUBTOKEN_OK},
+      {FRONT "],\"urls\":[\"/a\"],\"sid\":\"x\"}", true, SUBTOKEN_OK},
+      {FRONT "],\"sid\":\"x\"} ", false, SUBTOKEN_OK},
+      {FRONT "],\"sid\":\"\\u0078\"}", false, SUBTOKEN_OK},
+      {FRONT "],\"sid\":\"x\",\"urls\":[\"/a\"]}", false, SUBTOKEN_OK},
+      {FRONT "],\"sid\":\"x\",\"nbf\":5}", false, SUBTOKEN_OK},
+      {"{\"sid\":\"x\",\"sub\":\"s\",\"iat\":1,\"exp\":2,\"permissions\":[]}", false, SUBTOKEN_OK},
+      {FRONT "],\"sid\":\"\"}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"sid\":\"x y\"}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"sid\":5}", false, SUBTOKEN_CLAIMS},
+      {FRONT "],\"sid\":\"x\",\"sid\":\"x\"}", false, SUBTOKEN_MALFORMED},
+      {FRONT "],\"sid\":\"x\"}}", false, SUBTOKEN_MALFORMED},
+      {FRONT "],\"sid\":\"x\"", false, SUBTOKEN_MALFORMED},
+      /* A brace too early is not one that may be passed over. */
+      {FRONT "]},\"sid\":\"x\"}", false, SUBTOKEN_MALFORMED},
+      {FRONT "],\"urls\":[\"/a\"]},\"sid\":\"x\"}", false, SUBTOKEN_MALFORMED},
       {FRONT "]} ", false, SUBTOKEN_OK},
       {FRONT "]}}", false, SUBTOKEN_MALFORMED},
       {FRONT "],\"nbf\":5}", false, SUBTOKEN_OK},

@@ -226,9 +226,27 @@ static void a_parent_that_is_not_yet_good_makes_no_child(void **state) {
   assert_int_equal(child.iat, NOW);
 }
 
+/* A login is not handed on: no child of any parent has a sid. */
+static void a_sid_is_not_inherited(void **state) {
+  (void)state;
+  static const char *const urls[] = {NULL, "/a,/b/*"};
+  for (size_t i = 0; i < COUNT(urls); i++) {
+    subtoken_claims parent = grant_of("a,b", urls[i]), without;
+    assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_OK);
+    without = child;
+    assert_int_equal(subtoken_claims_set_sid(&parent, ST_TEXT("L-1")), SUBTOKEN_OK);
+    assert_int_equal(narrow(&parent, "a", NULL, NULL), SUBTOKEN_OK);
+    assert_int_equal(child.sid.len, 0);
+    assert_int_equal(child.sid.at, 0);
+    /* Nor is it in the text, and nothing else is otherwise. */
+    assert_memory_equal(&child, &without, offsetof(subtoken_claims, text) + child.text_len);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_parent_that_is_not_yet_good_makes_no_child),
+      cmocka_unit_test(a_sid_is_not_inherited),
       cmocka_unit_test(permissions),
       cmocka_unit_test(expiry),
       cmocka_unit_test(urls),

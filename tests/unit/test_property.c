@@ -276,7 +276,7 @@ static void hold_theorem(const subtoken_claims *chain, size_t depth,
 static void hold_shape(const subtoken_claims *parent, const subtoken_claims *child, int64_t now) {
   bool good = child->exp <= parent->exp && child->exp > now && child->iat == now &&
               child->exp - child->iat <= 365 * DAY && (parent->every_url || !child->every_url) &&
-              child->every_url == (child->url_count == 0) &&
+              child->every_url == (child->url_count == 0) && child->sid.len == 0 &&
               st_text_equal(subtoken_claims_text(parent, parent->sub),
                             subtoken_claims_text(child, child->sub));
   for (size_t i = 0; i < child->permission_count; i++) {
@@ -342,6 +342,8 @@ static void run_chain(const subtoken_ring *ring, size_t number, counts *count) {
       hold_theorem(chain, depth, &request, count);
       if (number % 16 == 0 && i == 0) read_back(ring, chain, depth, &request, count);
     }
+    /* As if it had been made in a login: what is made of it must not tell. */
+    if (chance(4) && subtoken_claims_set_sid(&chain[depth], ST_TEXT("L-1")) != SUBTOKEN_OK) abort();
     now += (int64_t)below(4);
   }
 }

@@ -1,0 +1,255 @@
+#include "shell/people.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app/service.h"
+#include "base/base64url.h"
+#include "shell/command.h"
+#include "shell/log.h"
+#include "shell/password.h"
+
+#define DRAWS 8                       /* what is taken is drawn again; twice never happens */
+#define WRITE_EVERY_S 30              /* seconds between two writings of what was used */
+#define PURGE_EVERY 120               /* of those: an hour */
+#define USES_SLOTS 65536              /* a power of two */
+#define USES_MAX (USES_SLOTS / 4 * 3) /* keys noted between two writings; the rest goes unnoted */
+
+/* ---- results ---- */
+
+static st_changed told(st_stored stored, const char *why) {
+  switch (stored) {
+    case ST_STORED: return ST_CHANGED;
+    case ST_STORE_NONE: return ST_CHANGED_NONE;
+    case ST_STORE_EXISTS: return ST_CHANGE_EXISTS;
+    case ST_STORE_REFUSED: return ST_CHANGE_REFUSED;
+    default: st_log_event("store_error", why); return ST_CHANGE_FAILED;
+  }
+}
+
+static st_act stamped(const st_act *act) {
+  return (st_act){st_world_now_us(), act->who, act->from};
+}
+
+/* ---- persons ---- */
+
+static st_found find(void *store, subtoken_text login, st_person *person) {
+  char why[ST_WHY_MAX];
+  switch (st_store_person_find(store, login, person, why)) {
+    case ST_STORED: return ST_FOUND;
+    case ST_STORE_NONE: return ST_FOUND_NONE;
+    default: st_log_event("store_error", why); return ST_FOUND_ERROR;
+  }
+}
+
+/* Imported, or of yesterday's parameters: now that the password is here it is kept as it should
+ * be. That this fails keeps nobody out.
+ */
+static void rehash(st_store *store, const st_person *person, subtoken_text password) {
+  char why[ST_WHY_MAX], phc[ST_PHC_MAX + 1];
+  if (st_password_hash(password, phc) == ST_VERDICT_GOOD &&
+      st_store_person_rehash(store, person->key.owner, person->password, phc, why) ==
+          ST_STORE_FAILED) {
+    st_log_event("store_error", why);
+  }
+  subtoken_wipe(phc, sizeof phc);
+}
+
+static st_verdict check(void *store, const st_person *person, subtoken_text password) {
+  const char *phc = person != NULL ? person->password : NULL;
+  st_verdict verdict = st_password_verify(phc, password);
+  if (verdict == ST_VERDICT_GOOD && st_password_outdated(phc)) rehash(store, person, password);
+  return verdict;
+}
+
+void st_people_draw(st_key *key, uint8_t digest[32]) {
+  char whole[ST_KEY_LEN + 1];
+  st_draw_key(whole, key, digest);
+  st_world_random(digest, 32); /* no key opens this row */
+  subtoken_wipe(whole, sizeof whole);
+}
+
+static st_changed create(void *store, const st_act *act, const st_maker *maker, st_person *person,
+                         subtoken_text password, bool *busy) {
+  char why[ST_WHY_MAX];
+  uint8_t digest[32];
+  st_verdict verdict = st_password_hash(password, person->password);
+  *busy = verdict == ST_VERDICT_BUSY;
+  if (verdict != ST_VERDICT_GOOD) return ST_CHANGE_FAILED;
+  st_people_draw(&person->key, digest);
+  st_act now = stamped(act);
+  person->key.created_at = now.now_us / 1000000;
+  return told(st_store_person_create(store, &now, maker, maker == NULL, person, digest, why), why);
+}
+
+/* ---- logins ---- */
+
+static st_changed log_in(void *store, const st_act *act, const st_maker *maker, st_key *login,
+                         char refresh[ST_REFRESH_LEN + 1]) {
+  char why[ST_WHY_MAX];
+  uint8_t digest[32], seed[32];
+  st_act now = stamped(act);
+  st_people_draw(login, digest);
+  st_draw_sub(refresh); /* 32 random bytes, as a sub is */
+  st_world_random(seed, sizeof seed);
+  login->created_at = now.now_us / 1000000;
+  st_stored stored = st_store_login_begin(store, &now, maker, login, digest, seed, refresh, why);
+  subtoken_wipe(seed, sizeof seed);
+  return told(stored, why);
+}
+
+static st_changed refresh(void *store, const st_act *act, subtoken_text token, int64_t expires_at,
+                          st_key *login, char successor[ST_REFRESH_LEN + 1]) {
+  char why[ST_WHY_MAX];
+  st_act now = stamped(act);
+  return told(st_store_refresh(store, &now, token, expires_at, login, successor, why), why);
+}
+
+static st_changed log_out(void *store, const st_act *act, const char *id, int64_t *sequence) {
+  char why[ST_WHY_MAX];
+  st_act now = stamped(act);
+  return told(st_store_login_end(store, &now, id, sequence, why), why);
+}
+
+static st_changed audit(void *store, int64_t before, size_t limit, st_audit_line *lines,
+                        size_t *count) {
+  char why[ST_WHY_MAX];
+  return told(st_store_audit_list(store, before, limit, lines, count, why), why);
+}
+
+/* ---- what was used ---- */
+
+static struct {
+  pthread_mutex_t lock; /* guards all below */
+  pthread_cond_t wake;
+  pthread_t thread;
+  st_store *store;
+  bool running;
+  size_t count;
+  st_use uses[USES_SLOTS]; /* by the hash of the id, then the next that is free */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* FNV-1a; the ids are random, nobody chooses where they fall. */
+static size_t slot_of(const char *id) {
+  uint32_t hash = 2166136261U;
+  for (size_t i = 0; id[i] != '\0'; i++) hash = (hash ^ (uint8_t)id[i]) * 16777619U;
+  return hash & (USES_SLOTS - 1);
+}
+
+static void used(void *context, const char *id, int64_t now) {
+  (void)context;
+  if (id[0] == '\0') return;
+  size_t at = slot_of(id);
+  pthread_mutex_lock(&all.lock);
+  while (all.uses[at].id[0] != '\0' && strcmp(all.uses[at].id, id) != 0) {
+    at = (at + 1) & (USES_SLOTS - 1);
+  }
+  if (all.uses[at].id[0] != '\0') {
+    all.uses[at].at = now;
+  } else if (all.count < USES_MAX) {
+    memcpy(all.uses[at].id, id, ST_KEY_ID_LEN);
+    all.uses[at].id[ST_KEY_ID_LEN] = '\0';
+    all.uses[at].at = now;
+    all.count++;
+  }
+  pthread_mutex_unlock(&all.lock);
+}
+
+/* Taken out under the lock, written without it: a request never waits for the disk here. */
+static st_use *take_uses(size_t *count) {
+  *count = 0;
+  pthread_mutex_lock(&all.lock);
+  st_use *taken = all.count > 0 ? calloc(all.count, sizeof *taken) : NULL;
+  for (size_t i = 0; taken != NULL && i < USES_SLOTS; i++) {
+    if (all.uses[i].id[0] == '\0') continue;
+    taken[(*count)++] = all.uses[i];
+    all.uses[i].id[0] = '\0';
+  }
+  if (taken != NULL) all.count = 0;
+  pthread_mutex_unlock(&all.lock);
+  return taken;
+}
+
+static void write_uses(void) {
+  char why[ST_WHY_MAX];
+  size_t count;
+  st_use *uses = take_uses(&count);
+  if (count > 0 && st_store_note_used(all.store, uses, count, why) != ST_STORED) {
+    st_log_event("store_error", why);
+  }
+  free(uses);
+}
+
+static void purge(void) {
+  char why[ST_WHY_MAX];
+  if (st_store_purge(all.store, st_world_now_us(), why) != ST_STORED) {
+    st_log_event("store_error", why);
+  }
+}
+
+/* Until the next writing, or the end. */
+static bool wait_for_next(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += WRITE_EVERY_S;
+  pthread_mutex_lock(&all.lock);
+  int waited = 0;
+  while (all.running && waited == 0) waited = pthread_cond_timedwait(&all.wake, &all.lock, &until);
+  bool running = all.running;
+  pthread_mutex_unlock(&all.lock);
+  return running;
+}
+
+static void *upkeep(void *unused) {
+  (void)unused;
+  for (unsigned round = 1; wait_for_next(); round++) {
+    write_uses();
+    if (round % PURGE_EVERY == 0) purge();
+  }
+  write_uses();
+  return NULL;
+}
+
+/* ---- start and end ---- */
+
+bool st_people_start(st_store *store, char *why) {
+  pthread_condattr_t monotonic;
+  snprintf(why, ST_WHY_MAX, "libargon2 does not compute what it should");
+  if (!st_password_start()) return false;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&all.wake, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  all.store = store;
+  all.running = true;
+  if (pthread_create(&all.thread, NULL, upkeep, NULL) == 0) return true;
+  all.running = false;
+  snprintf(why, ST_WHY_MAX, "cannot start a thread: %m");
+  return false;
+}
+
+void st_people_stop(void) {
+  pthread_mutex_lock(&all.lock);
+  bool running = all.running;
+  all.running = false;
+  if (running) pthread_cond_signal(&all.wake);
+  pthread_mutex_unlock(&all.lock);
+  if (!running) return;
+  pthread_join(all.thread, NULL);
+  pthread_cond_destroy(&all.wake);
+}
+
+st_people st_people_of(st_store *store) {
+  return (st_people){.context = store,
+                     .find = find,
+                     .check = check,
+                     .create = create,
+                     .log_in = log_in,
+                     .refresh = refresh,
+                     .log_out = log_out,
+                     .audit = audit,
+                     .used = used};
+}
