@@ -60,8 +60,9 @@ static bool invalid_request(exchange *e, const char *text) {
 
 static size_t parameter_of(subtoken_text name) {
   static const char *const names[PARAMETERS] = {
-      "grant_type", "subject_token", "subject_token_type", "requested_token_type", "scope",
-      "actor_token", "actor_token_type", "resource", "audience"};
+      "grant_type",           "subject_token", "subject_token_type",
+      "requested_token_type", "scope",         "actor_token",
+      "actor_token_type",     "resource",      "audience"};
   size_t i = 0;
   while (i < PARAMETERS && !st_text_is(name, names[i])) i++;
   return i;

@@ -50,6 +50,11 @@ static bool shows_plainly(subtoken_text text) {
   return true;
 }
 
+bool st_login_valid(subtoken_text login) {
+  return login.len > 0 && login.len <= ST_NAME_MAX && shows_plainly(login) &&
+         memchr(login.data, ':', login.len) == NULL;
+}
+
 /* NULL, or what is wrong. */
 static const char *fault_of(const st_field fields[FIELDS]) {
   subtoken_text login = fields[LOGIN].text, password = fields[PASSWORD].text;
@@ -227,8 +232,7 @@ static void answer_pair(st_visit *v, const st_act *act, const st_key *login, con
   int status;
   subtoken_result result = SUBTOKEN_TOO_LARGE;
   if (st_key_grant(login, &grant)) {
-    result =
-        st_issue_access(v->service, &grant, NULL, 0, login->id, v->request->now, &access);
+    result = st_issue_access(v->service, &grant, NULL, 0, login->id, v->request->now, &access);
   }
   if (result == SUBTOKEN_OK) {
     write_pair(v, &access, refresh);
@@ -243,14 +247,13 @@ static void answer_pair(st_visit *v, const st_act *act, const st_key *login, con
 /* ---- a login begins ---- */
 
 /* Of who comes with something good: what their login rests on. */
-static void begin(st_visit *v, const st_identity *identity, st_key_kind kind) {
+static void begin(st_visit *v, const st_identity *identity) {
   const st_people *people = v->service->people;
   char refresh[ST_REFRESH_LEN + 1] = "";
   st_actor actor;
   st_act act = st_visit_act(v, identity, &actor);
   st_maker maker = st_maker_of(identity);
-  st_key login = {.kind = kind,
-                  .expires_at = v->request->now + v->service->settings->refresh_life};
+  st_key login = {.expires_at = v->request->now + v->service->settings->refresh_life};
   memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
   switch (people->log_in(people->context, &act, &maker, &login, refresh)) {
     case ST_CHANGED: answer_pair(v, &act, &login, refresh); break;
@@ -268,33 +271,32 @@ static st_verdict check(st_visit *v, subtoken_text login, subtoken_text password
                         st_person *person) {
   const st_people *people = v->service->people;
   st_found found = ST_FOUND_NONE;
-  if (password.len > ST_PASSWORD_MAX) return ST_VERDICT_WRONG;
   if (st_login_valid(login) && !st_text_is(login, ST_ANYONE)) {
     found = people->find(people->context, login, person);
   }
   if (found == ST_FOUND_ERROR) return ST_VERDICT_NONE;
   const st_key *key = &person->key;
-  bool known = found == ST_FOUND && !key->disabled && !key->suspended &&
-               key->expires_at > v->request->now &&
-               (person->password[0] != '\0' || person->imported[0] != '\0');
+  bool known =
+      found == ST_FOUND && !key->disabled && !key->suspended && key->expires_at > v->request->now;
   st_verdict verdict = people->check(people->context, known ? person : NULL, password);
   return known || verdict != ST_VERDICT_GOOD ? verdict : ST_VERDICT_WRONG;
 }
 
-static void log_in(st_visit *v, subtoken_text login, subtoken_text password, st_identity *identity) {
+static void log_in(st_visit *v, subtoken_text login, subtoken_text password,
+                   st_identity *identity) {
   const st_request *request = v->request;
   st_person person;
   if (!take_turn(v, login)) return;
   st_verdict verdict = check(v, login, password, &person);
   /* Only a password that was wrong counts. */
   if (verdict != ST_VERDICT_WRONG) {
-    st_throttle_give_back(v->service->throttle, login, request->remote, request->now_us);
+    st_throttle_give_back(v->service->throttle, login, request->remote);
   }
   switch (verdict) {
     case ST_VERDICT_GOOD:
       identity->standing = ST_WITH_BASIC;
       identity->key = person.key;
-      begin(v, identity, ST_KIND_LOGIN);
+      begin(v, identity);
       break;
     case ST_VERDICT_WRONG: st_reply_unauthorized(v->reply, "login_failed", UNAUTHORIZED); break;
     case ST_VERDICT_BUSY: answer_busy(v); break;
@@ -327,7 +329,7 @@ void st_login_service(st_visit *v) {
   if (identity.standing != ST_WITH_KEY) {
     refuse_escalation(v, "a service logs in with a parent key, nothing derived");
   } else if (st_visit_holds(v, &identity, "services") && st_body_none(v)) {
-    begin(v, &identity, ST_KIND_SERVICE);
+    begin(v, &identity);
   }
 }
 
@@ -349,12 +351,8 @@ static void refresh_with(st_visit *v, subtoken_text token) {
       memcpy(v->reply->event.key_id, login.id, sizeof login.id);
       answer_pair(v, &act, &login, successor);
       break;
-    case ST_CHANGED_NONE:
-      st_reply_unauthorized(v->reply, "refresh_unknown", UNAUTHORIZED);
-      break;
-    case ST_CHANGE_REFUSED:
-      st_reply_unauthorized(v->reply, "refresh_reused", UNAUTHORIZED);
-      break;
+    case ST_CHANGED_NONE: st_reply_unauthorized(v->reply, "refresh_unknown", UNAUTHORIZED); break;
+    case ST_CHANGE_REFUSED: st_reply_unauthorized(v->reply, "refresh_reused", UNAUTHORIZED); break;
     default: answer_unchanged(v);
   }
   subtoken_wipe(successor, sizeof successor);
