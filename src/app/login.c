@@ -35,6 +35,15 @@ static bool take_turn(st_visit *v, subtoken_text login) {
   return wait <= 0;
 }
 
+/* Registering has no login yet: a bucket of the address, of a name that no login has. */
+static bool take_turn_of_address(st_visit *v) {
+  char text[80];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_char(&writer, ':');
+  st_write_text(&writer, v->request->remote);
+  return take_turn(v, (subtoken_text){text, writer.len});
+}
+
 /* ---- a new person ---- */
 
 enum { LOGIN, PASSWORD, LOCALE, SOURCE, PERMISSIONS, FIELDS };
@@ -177,7 +186,7 @@ static bool may_make(st_visit *v, const st_identity *maker, const st_field field
     return false;
   }
   if (maker != NULL) return st_visit_covers(v, maker, permissions);
-  if (permissions.len == 0) return take_turn(v, st_text(""));
+  if (permissions.len == 0) return take_turn_of_address(v);
   refuse_escalation(v, "permissions: who registers by themselves has none");
   return false;
 }
