@@ -104,6 +104,13 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]);
 
 /* A list with commas, for --permissions: valid, none twice, at most 64. */
 bool st_permissions_valid(subtoken_text list);
+#define ST_PERMISSIONS_FORM                                                              \
+  "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
+  "characters "                                                                          \
+  "without space, quote, comma or backslash"
+
+/* Who acts when it is the command line: the user of the operating system, now. */
+st_act st_command_act(void);
 
 /* What is wrong with the files of a feed, as file->last says, with their name. */
 void st_feed_why(const char *path, const subtoken_feed_file *file, char *why);
@@ -122,5 +129,7 @@ int st_cmd_backup(int argc, char **argv);
 int st_cmd_policy(int argc, char **argv);
 int st_cmd_pull(int argc, char **argv);
 int st_cmd_feed(int argc, char **argv);
+int st_cmd_user(int argc, char **argv);
+int st_cmd_audit(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@ static int version(int argc, char **argv) {
 static const st_command commands[] = {
     {"serve", st_cmd_serve, "answer createsubtoken and tokeninfo over HTTP"},
     {"key", st_cmd_key, "make, list, disable, delete parent keys"},
+    {"user", st_cmd_user, "make, list, change, disable, delete persons"},
     {"issue", st_cmd_issue, "make a subtoken from a key or subtoken"},
     {"verify", st_cmd_verify, "say whether a token is good, and which rule decided"},
     {"inspect", st_cmd_inspect, "decode a token without trusting it"},
@@ -23,6 +24,7 @@ static const st_command commands[] = {
     {"pull", st_cmd_pull, "keep an edge's revocation data fresh"},
     {"feed", st_cmd_feed, "say what the revocation data on disk is worth"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
+    {"audit", st_cmd_audit, "print who changed what, when and from where"},
     {"version", version, "print the version, as --version does"},
     {0}};
 

@@ -1,0 +1,108 @@
+/* The audit log, for those who may read the database. */
+#include <stdlib.h>
+
+#include "shell/command.h"
+
+#define PAGE 64
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX 1000000
+
+static void print_field(const char *name, const char *text) {
+  printf(",\"%s\":", name);
+  st_print_json(stdout, st_text(text));
+}
+
+static void print_json(const st_audit_line *line) {
+  printf("{\"id\":%lld,\"at\":\"", (long long)line->id);
+  st_print_time(stdout, line->at);
+  fputc('"', stdout);
+  print_field("who", line->who);
+  print_field("from", line->from);
+  print_field("action", line->action);
+  print_field("target", line->target);
+  print_field("detail", line->detail);
+  fputs("}\n", stdout);
+}
+
+static void print_line(const st_audit_line *line) {
+  st_print_time(stdout, line->at);
+  printf("  %-20s  ", line->action);
+  st_print_text(stdout, st_text(line->target));
+  fputs("  by ", stdout);
+  st_print_text(stdout, st_text(line->who));
+  fputs(" from ", stdout);
+  st_print_text(stdout, st_text(line->from));
+  if (line->detail[0] != '\0') fputs("  ", stdout);
+  st_print_text(stdout, st_text(line->detail));
+  fputc('\n', stdout);
+}
+
+/* The newest lines, into memory, because they are printed the other way round. */
+static st_stored read_newest(st_store *store, size_t limit, st_audit_line **lines, size_t *count,
+                             char *why) {
+  size_t room = 0, got = PAGE;
+  int64_t before = 0;
+  *count = 0;
+  *lines = NULL;
+  while (got == PAGE && *count < limit) {
+    if (*count + PAGE > room) {
+      room = room * 2 + PAGE;
+      st_audit_line *more = realloc(*lines, room * sizeof *more);
+      if (more == NULL) {
+        snprintf(why, ST_WHY_MAX, "no memory: ask for fewer lines with --limit");
+        return ST_STORE_FAILED;
+      }
+      *lines = more;
+    }
+    st_stored stored = st_store_audit_list(store, before, PAGE, *lines + *count, &got, why);
+    if (stored != ST_STORED) return stored;
+    *count += got;
+    if (got > 0) before = (*lines)[*count - 1].id;
+  }
+  if (*count > limit) *count = limit;
+  return ST_STORED;
+}
+
+static bool read_limit(const char *text, size_t *limit) {
+  if (text == NULL) return true;
+  size_t number = 0;
+  for (const char *c = text; *c != '\0'; c++) {
+    if (*c < '0' || *c > '9' || number > LIMIT_MAX) return false;
+    number = number * 10 + (size_t)(*c - '0');
+  }
+  *limit = number;
+  return number >= 1 && number <= LIMIT_MAX;
+}
+
+int st_cmd_audit(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken audit [--limit N] [--data DIR] [--json]\n"
+      "Prints who changed what, when and from where, the newest 100 or N lines, the newest last;\n"
+      "with --json an object a line.";
+  const char *data_option = NULL, *limit_option = NULL;
+  bool json = false;
+  const st_option options[] = {{"--data", NULL, &data_option},
+                               {"--limit", NULL, &limit_option},
+                               {"--json", &json, NULL},
+                               {0}};
+  st_arguments arguments = {.command = "audit", .help = help, .options = options};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  size_t limit = LIMIT_DEFAULT, count;
+  if (!read_limit(limit_option, &limit)) {
+    return st_usage(&arguments, "--limit is a number from 1 to %d", LIMIT_MAX);
+  }
+  char why[ST_WHY_MAX];
+  st_data data;
+  st_store *store;
+  st_audit_line *lines;
+  int begun = st_data_begin("audit", data_option, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
+  st_stored stored = read_newest(store, limit, &lines, &count, why);
+  st_store_close(store);
+  for (size_t i = count; stored == ST_STORED && i > 0; i--) {
+    (json ? print_json : print_line)(&lines[i - 1]);
+  }
+  free(lines);
+  return stored == ST_STORED ? st_flush(ST_EXIT_DONE)
+                             : st_complain(ST_EXIT_FAILED, "audit: %s", why);
+}

@@ -1,0 +1,330 @@
+/* Persons, from the command line: where the first administrator is made. */
+#include "app/manage.h"
+#include "core/claims.h"
+#include "shell/command.h"
+#include "shell/password.h"
+#include "shell/people.h"
+
+#define PAGE 16
+#define LOGIN_WIDTH 24
+
+static void print_json(const st_person *person) {
+  const st_key *key = &person->key;
+  fputs("{\"login\":", stdout);
+  st_print_json(stdout, st_text(key->owner));
+  fputs(",\"permissions\":[", stdout);
+  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
+  subtoken_text permission;
+  for (bool first = true; st_cut(&cutter, ',', &permission); first = false) {
+    if (!first) fputc(',', stdout);
+    st_print_json(stdout, permission);
+  }
+  fputs("],\"locale\":", stdout);
+  st_print_json(stdout, st_text(person->locale));
+  fputs(",\"source\":", stdout);
+  st_print_json(stdout, st_text(person->source));
+  fputs(",\"created_at\":\"", stdout);
+  st_print_time(stdout, key->created_at);
+  printf("\",\"imported\":%s,\"disabled\":%s}", person->imported[0] != '\0' ? "true" : "false",
+         key->disabled ? "true" : "false");
+}
+
+static const char *permissions_of(const st_person *person) {
+  return person->key.permissions[0] != '\0' ? person->key.permissions : "-";
+}
+
+static void print_person(const st_person *person) {
+  fputs("login:       ", stdout);
+  st_print_text(stdout, st_text(person->key.owner));
+  printf("\npermissions: %s\ncreated:     ", permissions_of(person));
+  st_print_time(stdout, person->key.created_at);
+  fputs("\nlocale:      ", stdout);
+  st_print_text(stdout, st_text(person->locale));
+  fputs("\nsource:      ", stdout);
+  st_print_text(stdout, st_text(person->source));
+  printf("\nstate:       %s\n", person->key.disabled ? "disabled" : "active");
+}
+
+/* What the commands about one person share. */
+typedef struct command {
+  const char *data, *words[2], *permissions, *locale, *source;
+  bool json;
+  st_data paths;
+  st_store *store;
+  st_arguments arguments;
+} command;
+
+/* False when there is nothing left to do; the exit code is in arguments.code. */
+static bool begin(command *c, const char *name, const char *help, const st_option *options,
+                  size_t words, bool make, int argc, char **argv) {
+  c->arguments = (st_arguments){
+      .command = name, .help = help, .options = options, .words = c->words, .word_max = words};
+  if (!st_begin(&c->arguments, argc, argv)) return false;
+  if (c->arguments.word_count < words) {
+    c->arguments.code = st_usage(
+        &c->arguments, words == 2 ? "a login and permissions are needed" : "a login is needed");
+    return false;
+  }
+  if (words > 0 && !st_login_valid(st_text(c->words[0]))) {
+    c->arguments.code = st_usage(&c->arguments,
+                                 "a login is UTF-8 of 1 to %d bytes without control characters "
+                                 "and without a colon",
+                                 ST_NAME_MAX);
+    return false;
+  }
+  c->arguments.code = st_data_begin("user", c->data, make, &c->paths, &c->store);
+  return c->arguments.code == ST_EXIT_DONE;
+}
+
+/* Closes the store; says what went wrong. */
+static int finish(command *c, st_stored stored, const char *why) {
+  st_store_close(c->store);
+  switch (stored) {
+    case ST_STORED: return ST_EXIT_DONE;
+    case ST_STORE_NONE: return st_complain(ST_EXIT_REFUSED, "user: there is no such person");
+    case ST_STORE_EXISTS: return st_complain(ST_EXIT_REFUSED, "user: this login is taken");
+    case ST_STORE_REFUSED: return st_complain(ST_EXIT_REFUSED, "user: %s", why);
+    default: return st_complain(ST_EXIT_FAILED, "user: %s", why);
+  }
+}
+
+static int finish_change(command *c, st_stored stored, int64_t sequence, const char *why) {
+  int code = finish(c, stored, why);
+  if (code == ST_EXIT_DONE && c->json) {
+    printf("{\"ok\":true,\"sequence\":%lld}\n", (long long)sequence);
+  }
+  return code == ST_EXIT_DONE ? st_flush(code) : code;
+}
+
+/* A new password from standard input, as it is stored. The exit code, with a complaint. */
+static int read_new_password(char phc[ST_PHC_MAX + 1]) {
+  char text[ST_PASSWORD_MAX + 2], why[ST_WHY_MAX];
+  subtoken_text password;
+  int code = ST_EXIT_DONE;
+  if (!st_read_password(text, sizeof text, &password, why)) {
+    code = st_complain(ST_EXIT_FAILED, "user: %s", why);
+  } else if (password.len < ST_PASSWORD_MIN) {
+    code = st_complain(ST_EXIT_REFUSED, "user: a password has at least %d bytes", ST_PASSWORD_MIN);
+  } else if (!st_password_start() || st_password_hash(password, phc) != ST_VERDICT_GOOD) {
+    code = st_complain(ST_EXIT_FAILED, "user: the password cannot be hashed: no memory");
+  }
+  subtoken_wipe(text, sizeof text);
+  return code;
+}
+
+/* ---- create ---- */
+
+/* `*` is nobody, and has no password: what it may do needs no credential. */
+static int prepare(st_person *person, uint8_t digest[32]) {
+  st_people_draw(&person->key, digest);
+  person->key.kind = ST_KIND_PERSON;
+  person->key.created_at = st_world_now();
+  person->key.expires_at = ST_NEVER;
+  if (strcmp(person->key.owner, ST_ANYONE) != 0) return read_new_password(person->password);
+  return st_anyone_digest(digest) ? ST_EXIT_DONE : ST_EXIT_FAILED;
+}
+
+static int create(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken user create LOGIN [--permissions a,b] [--locale L] [--source S]\n"
+      "                            [--data DIR] [--json]\n"
+      "Makes a person. The password is read from standard input (on a terminal it is asked for),\n"
+      "at least 8 bytes. LOGIN '*' has no password: what it may do needs no credential.";
+  command c = {0};
+  const st_option options[] = {
+      {"--data", NULL, &c.data},     {"--permissions", NULL, &c.permissions},
+      {"--locale", NULL, &c.locale}, {"--source", NULL, &c.source},
+      {"--json", &c.json, NULL},     {0}};
+  st_person person = {0};
+  uint8_t digest[32];
+  char why[ST_WHY_MAX];
+  if (!begin(&c, "user create", help, options, 1, true, argc, argv)) return c.arguments.code;
+  const char *permissions = c.permissions != NULL ? c.permissions : "";
+  const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
+  int code = ST_EXIT_DONE;
+  if (!st_permissions_valid(st_text(permissions))) {
+    code = st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  } else if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
+             !st_utf8_valid(st_text(locale)) || !st_utf8_valid(st_text(source))) {
+    code = st_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
+                    ST_LOCALE_MAX, ST_SOURCE_MAX);
+  }
+  snprintf(person.key.owner, sizeof person.key.owner, "%s", c.words[0]);
+  snprintf(person.key.name, sizeof person.key.name, "%s", c.words[0]);
+  snprintf(person.key.permissions, sizeof person.key.permissions, "%s", permissions);
+  snprintf(person.locale, sizeof person.locale, "%s", locale);
+  snprintf(person.source, sizeof person.source, "%s", source);
+  if (code == ST_EXIT_DONE) code = prepare(&person, digest);
+  if (code != ST_EXIT_DONE) {
+    st_store_close(c.store);
+    return code;
+  }
+  st_act act = st_command_act();
+  st_stored stored = st_store_person_create(c.store, &act, NULL, false, &person, digest, why);
+  code = finish(&c, stored, why);
+  if (code == ST_EXIT_DONE && c.json) {
+    print_json(&person);
+    fputc('\n', stdout);
+  }
+  subtoken_wipe(person.password, sizeof person.password);
+  return code == ST_EXIT_DONE ? st_flush(code) : code;
+}
+
+/* ---- list and show ---- */
+
+static void print_row(const st_person *person, bool json, bool first) {
+  if (json) {
+    fputs(first ? "\n" : ",\n", stdout);
+    print_json(person);
+    return;
+  }
+  printf("%-8s  ", person->key.disabled ? "disabled" : "active");
+  st_print_text(stdout, st_text(person->key.owner));
+  int pad = LOGIN_WIDTH - (int)strlen(person->key.owner);
+  printf("%*s  %s\n", pad > 0 ? pad : 0, "", permissions_of(person));
+}
+
+static int list(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken user list [--data DIR] [--json]\n"
+      "Lists the persons in the order of their logins, with what each may do.";
+  command c = {0};
+  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  if (!begin(&c, "user list", help, options, 0, false, argc, argv)) return c.arguments.code;
+  static st_person persons[PAGE];
+  char why[ST_WHY_MAX], after[ST_NAME_MAX + 1] = "";
+  size_t count = PAGE;
+  bool first = true;
+  st_stored stored = ST_STORED;
+  if (c.json) fputc('[', stdout);
+  while (stored == ST_STORED && count == PAGE) {
+    stored = st_store_person_list(c.store, after, PAGE, persons, &count, why);
+    for (size_t i = 0; stored == ST_STORED && i < count; i++, first = false) {
+      print_row(&persons[i], c.json, first);
+    }
+    if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
+  }
+  int code = finish(&c, stored, why);
+  if (code != ST_EXIT_DONE) return code;
+  if (c.json) fputs(first ? "]\n" : "\n]\n", stdout);
+  return st_flush(code);
+}
+
+static int show(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken user show LOGIN [--data DIR] [--json]\n"
+      "Shows a person: all but the password, of which a salted hash is kept.";
+  command c = {0};
+  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  st_person person;
+  char why[ST_WHY_MAX];
+  if (!begin(&c, "user show", help, options, 1, false, argc, argv)) return c.arguments.code;
+  int code = finish(&c, st_store_person_find(c.store, st_text(c.words[0]), &person, why), why);
+  if (code != ST_EXIT_DONE) return code;
+  if (c.json) {
+    print_json(&person);
+    fputc('\n', stdout);
+  } else {
+    print_person(&person);
+  }
+  return st_flush(code);
+}
+
+/* ---- changes ---- */
+
+static int permissions(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken user permissions LOGIN a,b [--data DIR] [--json]\n"
+      "Sets what a person may do; '' for nothing. When that takes a permission away, the person's\n"
+      "logins and the keys that hold it end at once.";
+  command c = {0};
+  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1];
+  int64_t sequence = 0;
+  if (!begin(&c, "user permissions", help, options, 2, false, argc, argv)) return c.arguments.code;
+  if (!st_permissions_valid(st_text(c.words[1]))) {
+    st_store_close(c.store);
+    return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  }
+  st_act act = st_command_act();
+  st_draw_sub(sub);
+  st_stored stored =
+      st_store_person_set_permissions(c.store, &act, c.words[0], c.words[1], sub, &sequence, why);
+  return finish_change(&c, stored, sequence, why);
+}
+
+static int passwd(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
+      "Sets a new password, from standard input (on a terminal it is asked for), and ends the\n"
+      "person's logins.";
+  command c = {0};
+  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
+  int64_t sequence = 0;
+  if (!begin(&c, "user passwd", help, options, 1, false, argc, argv)) return c.arguments.code;
+  int code = strcmp(c.words[0], ST_ANYONE) == 0
+                 ? st_complain(ST_EXIT_REFUSED, "user: '*' has no password")
+                 : read_new_password(phc);
+  if (code != ST_EXIT_DONE) {
+    st_store_close(c.store);
+    return code;
+  }
+  st_act act = st_command_act();
+  st_draw_sub(sub);
+  st_stored stored =
+      st_store_person_set_password(c.store, &act, c.words[0], phc, sub, &sequence, why);
+  subtoken_wipe(phc, sizeof phc);
+  return finish_change(&c, stored, sequence, why);
+}
+
+typedef enum ending { DISABLE, ENABLE, DELETE } ending;
+
+static int on_one(int argc, char **argv, const char *name, const char *help, ending what) {
+  command c = {0};
+  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  char why[ST_WHY_MAX];
+  int64_t sequence = 0;
+  if (!begin(&c, name, help, options, 1, false, argc, argv)) return c.arguments.code;
+  st_act act = st_command_act();
+  st_stored stored = what == DELETE
+                         ? st_store_person_delete(c.store, &act, c.words[0], &sequence, why)
+                         : st_store_person_set_disabled(c.store, &act, c.words[0], what == DISABLE,
+                                                        &sequence, why);
+  return finish_change(&c, stored, sequence, why);
+}
+
+static int disable(int argc, char **argv) {
+  return on_one(argc, argv, "user disable",
+                "usage: subtoken user disable LOGIN [--data DIR] [--json]\n"
+                "Ends a person's logins and refuses the person's keys until enabled again.",
+                DISABLE);
+}
+
+static int enable(int argc, char **argv) {
+  return on_one(argc, argv, "user enable",
+                "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
+                "Takes a disabled person and the person's keys back.",
+                ENABLE);
+}
+
+static int delete (int argc, char **argv) {
+  return on_one(argc, argv, "user delete",
+                "usage: subtoken user delete LOGIN [--data DIR] [--json]\n"
+                "Ends a person for good, with the logins and keys and all that was made with them.",
+                DELETE);
+}
+
+int st_cmd_user(int argc, char **argv) {
+  static const st_command table[] = {
+      {"create", create, "make a person; the password comes from standard input"},
+      {"list", list, "list the persons"},
+      {"show", show, "show one person"},
+      {"permissions", permissions, "set what a person may do"},
+      {"passwd", passwd, "set a new password"},
+      {"disable", disable, "refuse a person and the person's keys for a while"},
+      {"enable", enable, "take a disabled person back"},
+      {"delete", delete, "end a person, with logins and keys"},
+      {0}};
+  return st_command_run(table, "subtoken user", argc, argv);
+}
