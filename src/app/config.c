@@ -172,11 +172,12 @@ static const char *read_rate(const cJSON *value, st_settings *settings) {
   return NULL;
 }
 
-/* Section 11 of the contract opens registration; until then there is none to open. */
 static const char *read_registration(const cJSON *value, st_settings *settings) {
-  (void)settings;
-  bool closed = cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "closed");
-  return closed ? NULL : "can only be \"closed\" in this version";
+  subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
+  settings->registration_open = st_text_is(text, "open");
+  return settings->registration_open || st_text_is(text, "closed")
+             ? NULL
+             : "must be \"closed\" or \"open\"";
 }
 
 static const struct {

@@ -60,6 +60,42 @@ subtoken_result st_issue(const st_service *service, const subtoken_claims *grant
   return result;
 }
 
+/* A clock before 1970 or an empty ring is nothing that the caller could mend. */
+static int status_of(subtoken_result result) {
+  return result == SUBTOKEN_INVALID_ARGUMENT || result == SUBTOKEN_NO_SECRET ? 503 : 400;
+}
+
+subtoken_result st_issue_access(const st_service *service, const subtoken_claims *grant,
+                                const subtoken_text *scope, size_t scope_count, const char *sid,
+                                int64_t now, st_access *access) {
+  subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
+  subtoken_ask ask = {.permissions = scope, .permission_count = scope_count};
+  subtoken_limits limits = {service->settings->access_life, service->settings->max_life};
+  size_t len;
+  for (size_t i = 0; scope == NULL && i < grant->permission_count; i++) {
+    all[i] = subtoken_claims_text(grant, grant->permissions[i]);
+    ask = (subtoken_ask){.permissions = all, .permission_count = i + 1};
+  }
+  access->token[0] = '\0';
+  subtoken_result result = subtoken_narrow(grant, &ask, &limits, now, &access->claims, NULL);
+  if (result == SUBTOKEN_OK && sid != NULL) {
+    result = subtoken_claims_set_sid(&access->claims, st_text(sid));
+  }
+  if (result != SUBTOKEN_OK) return result;
+  return subtoken_issue(service->ring, &access->claims, access->token, sizeof access->token, &len);
+}
+
+const char *st_access_problem(subtoken_result result, int *status) {
+  *status = status_of(result);
+  switch (result) {
+    case SUBTOKEN_TOO_LARGE:
+      return "the access token would be longer than 4096 bytes: too many permissions and urls";
+    case SUBTOKEN_PARENT_EXPIRED: return "what the access token is made with has expired";
+    case SUBTOKEN_NOT_YET: return "what the access token is made with is not good yet";
+    default: return "the access token cannot be made";
+  }
+}
+
 static bool body_kind(const st_request *request, st_body_kind *kind) {
   *kind = ST_BODY_NONE;
   if (!st_text_is(request->method, "POST") || request->body.len == 0) return true;
@@ -74,9 +110,7 @@ static void answer_subtoken(st_visit *v, const subtoken_ask *ask, const st_ident
   subtoken_result result =
       st_issue(v->service, &identity->grant, ask, v->request->now, token, &did, why);
   if (result != SUBTOKEN_OK) {
-    /* A clock before 1970 or an empty ring is nothing that the caller could mend. */
-    bool ours = result == SUBTOKEN_INVALID_ARGUMENT || result == SUBTOKEN_NO_SECRET;
-    st_reply_error(v->reply, ours ? 503 : 400, "issue_denied", why);
+    st_reply_error(v->reply, status_of(result), "issue_denied", why);
     return;
   }
   st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
@@ -224,27 +258,41 @@ static void readyz(st_visit *v) {
 
 /* ---- routes ---- */
 
-enum { GET = 1, POST = 2, ANY = 4 };
+enum { GET = 1, POST = 2, ANY = 4, SLASH = 8 };
 
 static const struct {
   const char *path; /* with a slash at its end: whatever begins with it */
   const char *allow;
-  unsigned methods; /* ANY: the answer looks at the method itself */
+  unsigned methods; /* ANY: the answer looks at the method itself; SLASH: one may end the path */
   void (*answer)(st_visit *v);
 } routes[] = {
     {"/v2/createsubtoken", "GET, HEAD, POST, OPTIONS", GET | POST, create_subtoken},
     {"/v2/tokeninfo", "GET, HEAD, OPTIONS", GET, token_info},
+    {"/v2/keys", NULL, ANY, st_manage_keys},
     {"/v2/keys/", NULL, ANY, st_manage_key},
     {"/v2/revocations", "GET, HEAD, OPTIONS", GET, st_feed_answer},
     {"/v2/authorize", NULL, ANY, st_visit_authorize},
     {"/v2/authorize/", NULL, ANY, st_visit_authorize},
+    {"/v2/audit", "GET, HEAD, OPTIONS", GET, st_audit_answer},
+    {"/v1/user", "POST, OPTIONS", POST, st_user_create},
+    {"/v1/auth/login", "POST, OPTIONS", POST, st_login_begin},
+    {"/v1/auth/token", "POST, OPTIONS", POST, st_login_service},
+    {"/v1/auth/refresh", "POST, OPTIONS", POST, st_login_refresh},
+    {"/v1/auth/logout", "POST, OPTIONS", POST, st_login_end},
+    {"/oauth/token", "POST, OPTIONS", POST, st_exchange_oauth},
+    {"/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken", "POST, OPTIONS", POST | SLASH,
+     st_exchange_vendor},
+    {"/utils/hash/secure", "POST, OPTIONS", POST, st_hash_string},
     {"/healthz", "GET, HEAD, OPTIONS", GET, healthz},
     {"/readyz", "GET, HEAD, OPTIONS", GET, readyz},
 };
 
-static bool matches(const st_visit *v, const char *route) {
-  subtoken_text path = st_text(route), asked = {v->path, v->path_len};
+static bool matches(const st_visit *v, size_t route) {
+  subtoken_text path = st_text(routes[route].path), asked = {v->path, v->path_len};
   bool prefix = path.data[path.len - 1] == '/';
+  if ((routes[route].methods & SLASH) != 0 && asked.len == path.len + 1) {
+    asked.len -= asked.data[path.len] == '/';
+  }
   if (!prefix) return !v->path_cut && st_text_equal(asked, path);
   if (asked.len > path.len) asked.len = path.len;
   return st_text_equal(asked, path);
@@ -321,7 +369,7 @@ void st_service_answer(const st_service *service, const st_request *request, st_
   split_target(&v, request->target);
   v.target = (subtoken_text){v.path, v.path_len};
   for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-    if (matches(&v, routes[i].path)) {
+    if (matches(&v, i)) {
       answer_route(&v, i);
       return;
     }

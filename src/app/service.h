@@ -137,6 +137,21 @@ subtoken_result st_issue(const st_service *service, const subtoken_claims *grant
                          const subtoken_ask *ask, int64_t now, char *token, subtoken_narrowed *did,
                          char *why) __attribute__((warn_unused_result));
 
+/* A short-lived access token, and what it says. Wipe it. */
+typedef struct st_access {
+  subtoken_claims claims;
+  char token[SUBTOKEN_ISSUED_MAX + 1];
+} st_access;
+
+/* Make one from a grant, with the permissions of scope or, without, with all of them: the last
+ * step of a login and of an exchange. sid: of the login that it belongs to, or NULL.
+ */
+subtoken_result st_issue_access(const st_service *service, const subtoken_claims *grant,
+                                const subtoken_text *scope, size_t scope_count, const char *sid,
+                                int64_t now, st_access *access) __attribute__((warn_unused_result));
+/* Why not, and the status: 503 for what the caller could not mend, else 400. */
+const char *st_access_problem(subtoken_result result, int *status);
+
 /* As what somebody comes, which is more than what they may do: only the first is worth less than
  * what it was made from, and manages nothing.
  */

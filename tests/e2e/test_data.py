@@ -928,7 +928,7 @@ def configurations_that_are_refused():
                                  '["10.0.0.0/8/8"]', json.dumps(["10.0.0.1"] * 33))),
             ("rate", ('"on"', "1", "null", "{}", '{"per_second":1}', '{"per_second":0,"burst":1}', '{"per_second":1,"burst":1,"x":1}',
                       '{"per_second":"1","burst":1}', '{"per_second":1,"burst":-1}')),
-            ("registration", ('"open"', "true", "null", '"Closed"')), ("log", ("1", '""', "null", "[]"))) for value in values] + [
+            ("registration", ('"opened"', "true", "null", '"Closed"', '""')), ("log", ("1", '""', "null", "[]"))) for value in values] + [
         ('{"rate":{"per_second":1,"per_second":1}}', "line 1"),
         ('{"default_life":"2d","max_life":"1d"}', "default_life"), ('{"max_life":"1d"}', "default_life"),
         ("{%s}" % (" " * 70000), "longer")]:

@@ -63,7 +63,7 @@ static void test_every_setting(void **state) {
       "\n{ \"listen\": \"[::1]:81\", \"behind_tls\": true,\n\"threads\": 64, \"leeway\": \"2m\","
       "\"default_life\": \"12h\", \"max_life\": 86400, \"trusted_proxies\": [\"10.0.0.0/8\", "
       "\"2001:db8::1\"], \"rate\": {\"burst\": 20, \"per_second\": 10},"
-      "\"registration\": \"closed\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
+      "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_string_equal(settings.listen, "[::1]:81");
   assert_true(settings.behind_tls);
@@ -74,6 +74,7 @@ static void test_every_setting(void **state) {
   assert_int_equal(settings.proxy_count, 2);
   assert_true(settings.rate_per_second == 10);
   assert_true(settings.rate_burst == 20);
+  assert_true(settings.registration_open);
   assert_true(settings.access_life == 300);
   assert_true(settings.refresh_life == 90 * DAY);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
@@ -84,6 +85,8 @@ static void test_other_spellings(void **state) {
   must_read("{\"rate\":\"off\",\"behind_tls\":false,\"log\":\"stderr\",\"trusted_proxies\":[]}");
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
+  must_read("{\"registration\":\"closed\"}");
+  assert_false(settings.registration_open);
   must_read("{\"leeway\":0,\"default_life\":1,\"max_life\":1,\"threads\":1}");
   assert_true(settings.leeway == 0);
   must_read("{\"leeway\":3600,\"max_life\":\"36500d\",\"threads\":16384}");
@@ -140,8 +143,9 @@ static void test_bad_values(void **state) {
       {"log", "\"\"", string},
       {"policy", "null", string},
       {"policy", "\"\"", string},
-      {"registration", "\"open\"", "can only be \"closed\""},
-      {"registration", "false", "can only be \"closed\""},
+      {"registration", "\"Open\"", "must be \"closed\" or \"open\""},
+      {"registration", "\"\"", "must be \"closed\" or \"open\""},
+      {"registration", "true", "must be \"closed\" or \"open\""},
       {"rate", "\"on\"", rate},
       {"rate", "10", rate},
       {"rate", "{}", rate},

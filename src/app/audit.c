@@ -1,0 +1,101 @@
+/* The route /v2/audit: what was changed, by whom, newest first (interface section 11). */
+#include "app/visit.h"
+#include "base/date.h"
+#include "base/json.h"
+
+#define LINES 8 /* asked of the store at a time: they lie on the stack */
+#define TAIL 64 /* bytes of a body that are kept for its end */
+
+/* Escaped, a byte is six at most: one line always fits. */
+_Static_assert(6 * sizeof(st_audit_line) + 256 < ST_REPLY_BODY_MAX - TAIL, "a line fits a body");
+
+static void write_member(st_writer *writer, const char *name, const char *value) {
+  st_write_string(writer, ",\"");
+  st_write_words(writer, name);
+  st_write_string(writer, "\":");
+  st_json_write_string(writer, st_text(value));
+}
+
+static void write_line(st_writer *writer, const st_audit_line *line) {
+  st_write_string(writer, "{\"id\":");
+  st_write_int(writer, line->id);
+  st_write_string(writer, ",\"at\":\"");
+  st_date_write(writer, line->at, false);
+  st_write_char(writer, '"');
+  write_member(writer, "who", line->who);
+  write_member(writer, "from", line->from);
+  write_member(writer, "action", line->action);
+  write_member(writer, "target", line->target);
+  write_member(writer, "detail", line->detail);
+  st_write_char(writer, '}');
+}
+
+/* A page as it grows. */
+typedef struct audit_page {
+  st_writer writer;
+  int64_t before, left; /* the last id, and how many lines more are wanted */
+  bool full;            /* the body is: the page ends early */
+} audit_page;
+
+/* The line whole, or not at all. */
+static void add(audit_page *page, const st_audit_line *line) {
+  size_t mark = page->writer.len;
+  if (mark > 0 && page->writer.out[mark - 1] == '}') st_write_char(&page->writer, ',');
+  write_line(&page->writer, line);
+  page->full = page->writer.overflow;
+  if (page->full) {
+    page->writer.len = mark;
+    page->writer.overflow = false;
+    return;
+  }
+  page->before = line->id;
+  page->left--;
+}
+
+/* *more: the page ends before the log does, as far as is known. */
+static st_changed fill(const st_people *people, audit_page *page, bool *more) {
+  st_audit_line lines[LINES];
+  size_t wanted, count;
+  do {
+    wanted = page->left < LINES ? (size_t)page->left : LINES;
+    count = 0;
+    st_changed found = people->audit(people->context, page->before, wanted, lines, &count);
+    if (found != ST_CHANGED) return found;
+    for (size_t i = 0; i < count && !page->full; i++) add(page, &lines[i]);
+  } while (count == wanted && page->left > 0 && !page->full);
+  *more = page->full || count == wanted;
+  return ST_CHANGED;
+}
+
+static void answer(st_visit *v, int64_t limit, int64_t before) {
+  st_reply *reply = v->reply;
+  bool more = false;
+  audit_page page = {.writer = st_writer_on(reply->body, sizeof reply->body - TAIL),
+                     .before = before,
+                     .left = limit};
+  st_write_string(&page.writer, "{\"entries\":[");
+  if (fill(v->service->people, &page, &more) != ST_CHANGED) {
+    st_reply_unavailable(reply, "store_error", "the audit log cannot be read; try again later");
+    return;
+  }
+  page.writer.size = sizeof reply->body;
+  st_write_char(&page.writer, ']');
+  if (more) {
+    st_write_string(&page.writer, ",\"next\":");
+    st_write_int(&page.writer, page.before);
+  }
+  st_write_char(&page.writer, '}');
+  reply->status = 200;
+  reply->body_len = st_writer_end(&page.writer) ? page.writer.len : 0;
+}
+
+void st_audit_answer(st_visit *v) {
+  st_identity identity;
+  int64_t limit = 50, before = 0;
+  if (!st_visit_manager(v, &identity) || !st_visit_holds(v, &identity, "audit")) return;
+  if (!st_query_number(v, "limit", 100, &limit) ||
+      !st_query_number(v, "before", SUBTOKEN_TIME_MAX, &before)) {
+    return;
+  }
+  answer(v, limit, before);
+}

@@ -1,0 +1,305 @@
+/* What is exchanged for a short-lived access token, by the rules of RFC 8693 and by those of a
+ * vendor's API; and the hash of a string (interface section 11).
+ */
+#include "app/body.h"
+#include "base/base64url.h"
+#include "base/date.h"
+#include "base/json.h"
+#include "core/claims.h"
+
+/* ---- RFC 8693 ---- */
+
+#define TYPE "urn:ietf:params:oauth:token-type:"
+#define GRANT_TYPE_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
+
+enum {
+  GRANT_TYPE,
+  SUBJECT_TOKEN,
+  SUBJECT_TOKEN_TYPE,
+  REQUESTED_TOKEN_TYPE,
+  SCOPE,
+  ACTOR_TOKEN,
+  ACTOR_TOKEN_TYPE,
+  RESOURCE, /* this one and the next may be there several times (section 2.1) */
+  AUDIENCE,
+  PARAMETERS
+};
+
+/* One exchange; the views point into text. */
+typedef struct exchange {
+  st_visit *visit;
+  subtoken_text given[PARAMETERS];
+  subtoken_text scope[SUBTOKEN_PERMISSIONS_MAX];
+  size_t scope_count;
+  st_identity identity;
+  st_access access;
+  char text[ST_BODY_IN_MAX];
+} exchange;
+
+/* RFC 6749 section 5.2; and the text that all our errors have. */
+static bool fail(exchange *e, int status, const char *event, const char *error, const char *text) {
+  st_reply *reply = e->visit->reply;
+  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
+  st_write_string(&writer, "{\"error\":\"");
+  st_write_words(&writer, error);
+  st_write_string(&writer, "\",\"error_description\":\"");
+  st_write_words(&writer, text);
+  st_write_string(&writer, "\",\"text\":\"");
+  st_write_words(&writer, text);
+  st_write_string(&writer, "\"}");
+  reply->status = status;
+  reply->event.name = event;
+  reply->challenge[0] = '\0';
+  reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+  return false;
+}
+
+static bool invalid_request(exchange *e, const char *text) {
+  return fail(e, 400, "bad_request", "invalid_request", text);
+}
+
+static size_t parameter_of(subtoken_text name) {
+  static const char *const names[PARAMETERS] = {
+      "grant_type",           "subject_token", "subject_token_type",
+      "requested_token_type", "scope",         "actor_token",
+      "actor_token_type",     "resource",      "audience"};
+  size_t i = 0;
+  while (i < PARAMETERS && !st_text_is(name, names[i])) i++;
+  return i;
+}
+
+/* What has no value is not there (RFC 6749 section 3.1). */
+static bool read_form(exchange *e) {
+  const st_request *request = e->visit->request;
+  st_cutter cutter = {request->body, request->body.len == 0};
+  st_writer out = st_writer_on(e->text, sizeof e->text);
+  st_pair pair;
+  if (request->body.len > sizeof e->text) return invalid_request(e, "the body is too long");
+  if (request->body.len > 0 && st_request_body_kind(request) != ST_BODY_FORM) {
+    return invalid_request(e, "Content-Type: must be application/x-www-form-urlencoded");
+  }
+  while (st_pair_next(&cutter, &out, &pair)) {
+    size_t parameter = parameter_of(pair.name);
+    if (pair.bad_escape) return invalid_request(e, "a % needs two hex digits behind it");
+    if (parameter == PARAMETERS || pair.value.len == 0) continue;
+    if (e->given[parameter].len > 0 && parameter < RESOURCE) {
+      return invalid_request(e, "a parameter is given more than once");
+    }
+    e->given[parameter] = pair.value;
+  }
+  return true;
+}
+
+/* The token types of RFC 8693 section 3 that we know. */
+static bool is_type(subtoken_text type, const char *name) {
+  subtoken_text front = ST_TEXT(TYPE);
+  if (type.len < front.len || memcmp(type.data, front.data, front.len) != 0) return false;
+  return st_text_is((subtoken_text){type.data + front.len, type.len - front.len}, name);
+}
+
+static bool known_type(subtoken_text type) {
+  return is_type(type, "access_token") || is_type(type, "jwt");
+}
+
+static bool check_parameters(exchange *e) {
+  const subtoken_text *given = e->given;
+  if (given[GRANT_TYPE].len == 0) return invalid_request(e, "grant_type: is missing");
+  if (!st_text_is(given[GRANT_TYPE], GRANT_TYPE_EXCHANGE)) {
+    return fail(e, 400, "bad_request", "unsupported_grant_type",
+                "grant_type: must be " GRANT_TYPE_EXCHANGE);
+  }
+  if (given[RESOURCE].len > 0 || given[AUDIENCE].len > 0) {
+    return fail(e, 400, "bad_request", "invalid_target",
+                "resource and audience: tokens are not bound to one");
+  }
+  if (given[ACTOR_TOKEN].len > 0 || given[ACTOR_TOKEN_TYPE].len > 0) {
+    return invalid_request(e, "actor_token: there is no delegation");
+  }
+  if (given[SUBJECT_TOKEN].len == 0) return invalid_request(e, "subject_token: is missing");
+  if (!known_type(given[SUBJECT_TOKEN_TYPE])) {
+    return invalid_request(e, "subject_token_type: must be " TYPE "access_token or " TYPE "jwt");
+  }
+  if (given[REQUESTED_TOKEN_TYPE].len > 0 && !known_type(given[REQUESTED_TOKEN_TYPE])) {
+    return invalid_request(e, "requested_token_type: must be " TYPE "access_token or " TYPE "jwt");
+  }
+  return true;
+}
+
+static bool refuse_subject(exchange *e, const char *event) {
+  return fail(e, 400, event, "invalid_request", "subject_token: is not good here");
+}
+
+/* As any credential, and for this path, but none of the headers' and of no reason told
+ * (section 2.2.2).
+ */
+static bool identify(exchange *e) {
+  st_visit *v = e->visit;
+  st_reply *reply = v->reply;
+  bool jwt = is_type(e->given[SUBJECT_TOKEN_TYPE], "jwt");
+  if (jwt && st_key_shaped(e->given[SUBJECT_TOKEN])) return refuse_subject(e, "malformed");
+  v->credential = e->given[SUBJECT_TOKEN];
+  v->credential_elsewhere = true; /* than in X-API-Key */
+  if (st_visit_identify_found(v, &e->identity)) return true;
+  const char *event = reply->event.name;
+  if (reply->status != 503) return refuse_subject(e, event);
+  return fail(e, 503, event, "temporarily_unavailable",
+              "the key store cannot be read; try again later");
+}
+
+/* One space between two (RFC 6749 section 3.3). What is not held is refused, not left out. */
+static bool read_scope(exchange *e) {
+  subtoken_text scope = e->given[SCOPE], each;
+  st_cutter cutter = {scope, scope.len == 0};
+  while (st_cut(&cutter, ' ', &each)) {
+    if (!st_permission_valid(each) || !st_claims_has_permission(&e->identity.grant, each)) {
+      return fail(e, 400, "perm", "invalid_scope",
+                  "scope: names something that the subject_token does not have");
+    }
+    if (e->scope_count == SUBTOKEN_PERMISSIONS_MAX) {
+      return fail(e, 400, "bad_request", "invalid_scope", "scope: at most 64 can be asked for");
+    }
+    e->scope[e->scope_count++] = each;
+  }
+  return true;
+}
+
+static bool make(exchange *e) {
+  st_visit *v = e->visit;
+  int status;
+  subtoken_result result =
+      st_issue_access(v->service, &e->identity.grant, e->scope_count > 0 ? e->scope : NULL,
+                      e->scope_count, NULL, v->request->now, &e->access);
+  if (result == SUBTOKEN_OK) return true;
+  const char *problem = st_access_problem(result, &status);
+  return fail(e, status, "issue_denied",
+              status == 503 ? "temporarily_unavailable" : "invalid_request", problem);
+}
+
+static void answer_exchange(exchange *e) {
+  st_reply *reply = e->visit->reply;
+  const subtoken_claims *claims = &e->access.claims;
+  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
+  st_write_string(&writer, "{\"access_token\":\"");
+  st_write_string(&writer, e->access.token);
+  st_write_string(&writer, "\",\"issued_token_type\":\"" TYPE);
+  st_write_words(&writer, is_type(e->given[REQUESTED_TOKEN_TYPE], "jwt") ? "jwt" : "access_token");
+  st_write_string(&writer, "\",\"token_type\":\"Bearer\",\"expires_in\":");
+  st_write_int(&writer, claims->exp - e->visit->request->now);
+  st_write_string(&writer, ",\"scope\":\"");
+  for (size_t i = 0; i < claims->permission_count; i++) {
+    if (i > 0) st_write_char(&writer, ' ');
+    st_write_text(&writer, subtoken_claims_text(claims, claims->permissions[i]));
+  }
+  st_write_string(&writer, "\"}");
+  reply->status = 200;
+  st_reply_header(reply, "Pragma", ST_TEXT("no-cache")); /* RFC 6749 section 5.1 */
+  reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+void st_exchange_oauth(st_visit *v) {
+  exchange e;
+  memset(&e, 0, offsetof(exchange, identity));
+  e.visit = v;
+  if (read_form(&e) && check_parameters(&e) && identify(&e) && read_scope(&e) && make(&e)) {
+    answer_exchange(&e);
+  }
+  v->credential = (subtoken_text){NULL, 0}; /* it was a view of e */
+  subtoken_wipe(&e, sizeof e);
+}
+
+/* ---- a vendor's API ---- */
+
+static bool is_blank(subtoken_text text) {
+  while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0') {
+    text = (subtoken_text){text.data + 1, text.len - 1};
+  }
+  return text.len == 0;
+}
+
+/* Nothing, or a JSON object, in which nothing is asked for. */
+static bool has_no_wishes(st_visit *v) {
+  char scratch[ST_BODY_SCRATCH];
+  if (is_blank(v->request->body)) return true;
+  bool good = st_body_read(v, NULL, 0, scratch);
+  subtoken_wipe(scratch, sizeof scratch);
+  return good;
+}
+
+static void answer_vendor(st_visit *v, const st_access *access) {
+  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
+  st_write_string(&writer, "{\"RawToken\":\"");
+  st_write_string(&writer, access->token);
+  st_write_string(&writer, "\",\"LifeTime\":\"");
+  st_date_write(&writer, access->claims.exp, false);
+  st_write_string(&writer, "\"}");
+  v->reply->status = 200;
+  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+void st_exchange_vendor(st_visit *v) {
+  st_identity identity;
+  st_access access;
+  int status;
+  if (!st_visit_identify(v, &identity) || !has_no_wishes(v)) return;
+  subtoken_result result =
+      st_issue_access(v->service, &identity.grant, NULL, 0, NULL, v->request->now, &access);
+  if (result == SUBTOKEN_OK) {
+    answer_vendor(v, &access);
+  } else {
+    const char *problem = st_access_problem(result, &status);
+    st_reply_error(v->reply, status, "issue_denied", problem);
+  }
+  subtoken_wipe(&access, sizeof access);
+}
+
+/* ---- the hash of a string ---- */
+
+/* Why it cannot be registered. */
+static const char *fault_of(subtoken_text string) {
+  if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) {
+    return "the string must be 16 to 255 characters";
+  }
+  for (size_t i = 0; i < string.len; i++) {
+    if (string.data[i] < 0x21 || string.data[i] > 0x7E) {
+      return "the string must be of visible ASCII characters";
+    }
+  }
+  return "the string must not have the form of a key or of a token";
+}
+
+static void answer_hash(st_visit *v, subtoken_text string) {
+  uint8_t digest[32];
+  if (!st_api_string_hash(string, digest)) {
+    st_reply_error(v->reply, 400, "bad_request", fault_of(string));
+    return;
+  }
+  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
+  st_write_string(&writer, "{\"hash\":\"");
+  st_base64url_write(&writer, digest, sizeof digest);
+  st_write_string(&writer, "\"}");
+  v->reply->status = 200;
+  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+}
+
+void st_hash_string(st_visit *v) {
+  char scratch[ST_BODY_SCRATCH];
+  st_identity identity;
+  st_field fields[] = {{.name = "text", .type = ST_FIELD_TEXT},
+                       {.name = "string", .type = ST_FIELD_TEXT},
+                       {.name = "value", .type = ST_FIELD_TEXT}};
+  if (!st_visit_manager(v, &identity) || !st_visit_holds(v, &identity, "keys")) return;
+  scratch[0] = '\0';
+  if (st_body_read(v, fields, 3, scratch)) {
+    size_t given = 0, which = 0;
+    for (size_t i = 0; i < 3; i++) {
+      if (fields[i].given) which = i;
+      given += fields[i].given;
+    }
+    if (given == 1) {
+      answer_hash(v, fields[which].text);
+    } else {
+      st_reply_error(v->reply, 400, "bad_request", "text: must be there, once");
+    }
+  }
+  subtoken_wipe(scratch, sizeof scratch);
+}
