@@ -233,6 +233,32 @@ bool st_read_credential(char *out, size_t size, subtoken_text *credential, char 
   return credential->len > 0;
 }
 
+/* What is wrong with a password for storing, or NULL. */
+static const char *fault_of(subtoken_text password) {
+  if (password.len == 0) return "nothing came on standard input";
+  if (password.len > ST_PASSWORD_MAX) return "the password is longer than 1024 bytes";
+  if (memchr(password.data, '\n', password.len) != NULL) return "the password has more than a line";
+  return NULL;
+}
+
+bool st_read_password(char *out, size_t size, subtoken_text *password, char *why) {
+  size_t len = 0;
+  *password = (subtoken_text){out, 0};
+  bool read = st_world_terminal() ? st_world_ask("password: ", out, size, &len, why)
+                                  : st_world_stdin(out, size, &len, why);
+  if (!read) return false;
+  if (len > 0 && out[len - 1] == '\n') len--;
+  if (len > 0 && out[len - 1] == '\r') len--;
+  const char *fault = fault_of((subtoken_text){out, len});
+  if (fault != NULL) {
+    snprintf(why, ST_WHY_MAX, "%s", fault);
+    subtoken_wipe(out, size);
+    return false;
+  }
+  password->len = len;
+  return true;
+}
+
 void st_print_text(FILE *out, subtoken_text text) {
   for (size_t i = 0; i < text.len;) {
     uint32_t code = 0;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "app/passwords.h"
 #include "app/service.h"
 #include "base/bytes.h"
 #include "shell/world.h"
@@ -89,6 +90,12 @@ bool st_span_read(const char *text, int64_t *seconds);
 /* A credential from standard input: white space around it is dropped. */
 bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why);
 
+/* A password from standard input, up to its end, with one end of line dropped from it; on a
+ * terminal it is asked for, and not shown. 1 to ST_PASSWORD_MAX bytes on one line. out, of
+ * ST_PASSWORD_MAX + 2 bytes or more, is the caller's to wipe.
+ */
+bool st_read_password(char *out, size_t size, subtoken_text *password, char *why);
+
 /* Text that may come from anybody, to a terminal: control characters are escaped. */
 void st_print_text(FILE *out, subtoken_text text);
 /* The same as a JSON string, with its quotes. */
@@ -131,5 +138,6 @@ int st_cmd_pull(int argc, char **argv);
 int st_cmd_feed(int argc, char **argv);
 int st_cmd_user(int argc, char **argv);
 int st_cmd_audit(int argc, char **argv);
+int st_cmd_saltpass(int argc, char **argv);
 
 #endif
