@@ -6,6 +6,8 @@
 
 #define PREFIX_LEN (sizeof "/v2/keys/" - 1)
 
+static const st_act by_key = {0, "key", ""};
+
 /* A parent key with the permission `keys`: a subtoken, whatever it has, manages nothing. */
 static bool may_manage(st_visit *v) {
   static const char needed[] = "keys";
@@ -87,7 +89,7 @@ static void patch(st_visit *v, const char *id) {
     st_reply_error(v->reply, 400, "bad_request", problem);
     return;
   }
-  st_changed changed = changes->set_disabled(changes->context, id, disabled, &sequence);
+  st_changed changed = changes->set_disabled(changes->context, &by_key, id, disabled, &sequence);
   answer(v, changed, sequence);
   if (v->reply->status != 204) return;
   st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
@@ -109,7 +111,7 @@ static void revoke_subtokens(st_visit *v, const char *id) {
   } else if (v->credential_in_query) {
     st_reply_error(v->reply, 400, "bad_request", "access_token: this call wants it in a header");
   } else {
-    st_changed changed = changes->revoke_subtokens(changes->context, id, &sequence);
+    st_changed changed = changes->revoke_subtokens(changes->context, &by_key, id, &sequence);
     answer(v, changed, sequence);
   }
 }
@@ -117,7 +119,7 @@ static void revoke_subtokens(st_visit *v, const char *id) {
 static void remove_key(st_visit *v, const char *id) {
   const st_key_changes *changes = v->service->changes;
   int64_t sequence = 0;
-  st_changed changed = changes->remove(changes->context, id, &sequence);
+  st_changed changed = changes->remove(changes->context, &by_key, id, &sequence);
   answer(v, changed, sequence);
 }
 
