@@ -4,11 +4,11 @@
 #include "shell/key_changes.h"
 
 #define PAGE 64
-#define DRAWS 8
 #define DATE_WIDTH 20 /* as st_print_time writes it */
 
 static const char *state_of(const st_key *key, int64_t now) {
   if (key->disabled) return "disabled";
+  if (key->suspended) return "suspended"; /* with its owner */
   return key->expires_at <= now ? "expired" : "active";
 }
 
@@ -50,21 +50,6 @@ static void print_expiry(const st_key *key, int width) {
 
 static const char *permissions_of(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
-}
-
-#define TAKEN "what was drawn is taken each time" /* the store has no words for it */
-
-/* Draws again in the case that never happens. */
-static st_stored draw_and_create(st_store *store, st_key *key, char whole[ST_KEY_LEN + 1],
-                                 char *why) {
-  uint8_t digest[32];
-  st_stored stored = ST_STORE_EXISTS;
-  snprintf(why, ST_WHY_MAX, TAKEN);
-  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
-    st_draw_key(whole, key, digest);
-    stored = st_store_create(store, key, digest, why);
-  }
-  return stored;
 }
 
 static int create(int argc, char **argv) {
@@ -113,7 +98,9 @@ static int create(int argc, char **argv) {
   st_store *store;
   int begun = st_data_begin("key", data_option, true, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_stored stored = draw_and_create(store, &key, whole, why);
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
+  st_stored stored = st_key_create(store, &act, NULL, &key, whole, why);
   st_store_close(store);
   if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
   if (json) {
@@ -147,14 +134,14 @@ static int list(int argc, char **argv) {
   st_stored stored = ST_STORED;
   if (json) fputc('[', stdout);
   while (count == PAGE &&
-         (stored = st_store_list(store, after, PAGE, keys, &count, why)) == ST_STORED) {
+         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, why)) == ST_STORED) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
         fputs(first ? "\n" : ",\n", stdout);
         print_key_json(&keys[i], NULL, now);
         continue;
       }
-      printf("%s  %-8s  ", keys[i].id, state_of(&keys[i], now));
+      printf("%s  %-9s  ", keys[i].id, state_of(&keys[i], now));
       print_expiry(&keys[i], DATE_WIDTH);
       printf("  %s  ", permissions_of(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
@@ -180,23 +167,24 @@ static void print_key(const st_key *key, int64_t now) {
   printf("\nstate:       %s\nsub:         %s\n", state_of(key, now), key->sub);
 }
 
-typedef enum act { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } act;
+typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
-static st_stored perform(st_store *store, const char *id, act what, st_key *key, int64_t *sequence,
+static st_stored perform(st_store *store, const char *id, deed what, st_key *key, int64_t *sequence,
                          char *why) {
-  int64_t now_us = st_world_now_us();
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
   switch (what) {
     case SHOW: return st_store_find(store, id, key, why);
-    case DISABLE: return st_store_set_disabled(store, id, true, now_us, sequence, why);
-    case ENABLE: return st_store_set_disabled(store, id, false, now_us, sequence, why);
-    case DELETE: return st_store_delete(store, id, now_us, sequence, why);
-    case REVOKE_SUBTOKENS: return st_key_new_sub(store, id, sequence, why);
+    case DISABLE: return st_store_set_disabled(store, &act, id, true, sequence, why);
+    case ENABLE: return st_store_set_disabled(store, &act, id, false, sequence, why);
+    case DELETE: return st_store_delete(store, &act, id, sequence, why);
+    case REVOKE_SUBTOKENS: return st_key_new_sub(store, &act, id, sequence, why);
   }
   return ST_STORE_FAILED;
 }
 
 /* The commands that take one id. */
-static int on_one(int argc, char **argv, const char *command, const char *help, act what) {
+static int on_one(int argc, char **argv, const char *command, const char *help, deed what) {
   const char *data_option = NULL, *id = NULL;
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};

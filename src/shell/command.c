@@ -308,6 +308,18 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   if (!st_writer_end(&writer)) abort();
 }
 
+st_act st_operator_act(char who[ST_WHO_MAX]) {
+  char room[1024];
+  struct passwd entry, *found = NULL;
+  uid_t uid = getuid();
+  if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found != NULL) {
+    snprintf(who, ST_WHO_MAX, "user %s", found->pw_name);
+  } else {
+    snprintf(who, ST_WHO_MAX, "user %lu", (unsigned long)uid);
+  }
+  return (st_act){.now_us = st_world_now_us(), .who = who, .from = "command line"};
+}
+
 void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
   static const char hex[] = "0123456789ABCDEF";
   static const char shape[] =

@@ -105,6 +105,10 @@ void st_print_time(FILE *out, int64_t seconds);
 /* What was printed has reached its file, or the exit code says that it has not. */
 int st_flush(int code);
 
+/* Who types a command, for the audit log: "user NAME", in who, and now. */
+#define ST_WHO_MAX (ST_NAME_MAX + 16)
+st_act st_operator_act(char who[ST_WHO_MAX]);
+
 /* Draw a whole key, its id, its digest and its sub. */
 void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]);
 void st_draw_sub(char sub[ST_SUB_LEN + 1]);
