@@ -354,14 +354,3 @@ bool st_permissions_valid(subtoken_text list) {
   }
   return true;
 }
-
-st_act st_command_act(void) {
-  static char who[ST_NAME_MAX + 16];
-  const struct passwd *user = getpwuid(getuid());
-  if (user != NULL) {
-    snprintf(who, sizeof who, "user %.200s", user->pw_name);
-  } else {
-    snprintf(who, sizeof who, "user %lu", (unsigned long)getuid());
-  }
-  return (st_act){st_world_now_us(), who, "command line"};
-}

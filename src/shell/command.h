@@ -117,11 +117,7 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]);
 bool st_permissions_valid(subtoken_text list);
 #define ST_PERMISSIONS_FORM                                                              \
   "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
-  "characters "                                                                          \
-  "without space, quote, comma or backslash"
-
-/* Who acts when it is the command line: the user of the operating system, now. */
-st_act st_command_act(void);
+  "characters without space, quote, comma or backslash"
 
 /* What is wrong with the files of a feed, as file->last says, with their name. */
 void st_feed_why(const char *path, const subtoken_feed_file *file, char *why);

@@ -20,6 +20,16 @@ st_stored st_key_create(st_store *store, const st_act *act, const st_maker *make
   return stored;
 }
 
+/* Nothing is drawn twice: what is taken is the hash, for all that can be told. */
+st_stored st_key_register(st_store *store, const st_act *act, st_key *key, const uint8_t digest[32],
+                          char *why) {
+  char whole[ST_KEY_LEN + 1];
+  uint8_t unused[32];
+  st_draw_key(whole, key, unused);
+  subtoken_wipe(whole, sizeof whole);
+  return st_store_create(store, act, NULL, key, digest, why);
+}
+
 st_stored st_key_new_sub(st_store *store, const st_act *act, const char *id, int64_t *sequence,
                          char *why) {
   char sub[ST_SUB_LEN + 1];

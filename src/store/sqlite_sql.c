@@ -102,7 +102,11 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [TOUCH_CHOSEN] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
         " SELECT ?1, " HASH_OF("sub") " FROM keys WHERE " IN_CHOSEN,
-    [DELETE_CHOSEN] = "UPDATE keys SET deleted_at = ?1, changed_at = ?1 WHERE " IN_CHOSEN,
+    /* A person's digest opens nothing and is known for `*`, who may come again. */
+    [DELETE_CHOSEN] =
+        "UPDATE keys SET deleted_at = ?1, changed_at = ?1,"
+        " digest = CASE kind WHEN 1 THEN randomblob(32) ELSE digest END"
+        " WHERE " IN_CHOSEN,
     [AUDIT_CHOSEN] =
         "INSERT INTO audit (at, who, origin, action, target, detail)"
         " SELECT ?1, ?2, ?3, 'key.delete', id, ?4 || '; name ' || name FROM keys"

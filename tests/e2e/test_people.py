@@ -464,7 +464,7 @@ def the_vendors_own_path():
 def what_anyone_may_do_needs_no_credential():
     policy = os.path.join(scratch(), "policy.json")
     with open(policy, "w") as f:
-        json.dump({"routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True},
+        json.dump({"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True},
                               {"path": "/free", "needs": ["database_api"]},
                               {"path": "/more", "needs": ["history_api"]}]}, f)
     with Server(config={"policy": policy}) as server:
