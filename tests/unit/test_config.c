@@ -41,6 +41,7 @@ static void test_defaults(void **state) {
   assert_true(settings.max_life == 365 * DAY);
   assert_true(settings.access_life == 900);
   assert_true(settings.refresh_life == 30 * DAY);
+  assert_false(settings.registration_open);
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
   assert_int_equal(settings.proxy_count, 0);

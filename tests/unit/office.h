@@ -1,0 +1,484 @@
+/* office - a service whose persons, logins and keys are in memory, for the tests of its routes.
+ * What keeps them is strict about what it is called with, and fails when it is told to.
+ */
+#ifndef TESTS_UNIT_OFFICE_H
+#define TESTS_UNIT_OFFICE_H
+
+#include "support.h"
+
+#include "app/service.h"
+#include "base/json.h"
+
+#define REMOTE "192.0.2.7"
+#define NOW_US INT64_C(5000000)
+#define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
+#define KEY_ID "01234567-89AB-CDEF-0123-456789ABCDEF"
+#define POOR_KEY "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210"
+#define POOR_ID "FEDCBA98-7654-3210-FEDC-BA9876543210"
+#define KEY_PERMISSIONS "account,guilds,users,keys,services,audit"
+#define AS_KEY "Authorization: Bearer " KEY "\n"
+#define AS_POOR "Authorization: Bearer " POOR_KEY "\n"
+#define AS_JSON "Content-Type: application/json\n"
+#define AS_FORM "Content-Type: application/x-www-form-urlencoded\n"
+/* With a colon in it. */
+#define PASSWORD "correct horse: battery"
+#define AS_ALICE "Authorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==\n"
+#define UNAUTHORIZED "{\"text\":\"Invalid access token\"}"
+
+typedef struct office_row {
+  st_key key;
+  uint8_t digest[ST_HASH_LEN];
+  char refresh[ST_REFRESH_LEN + 1]; /* of a login: its only good one; used ones are lower by one */
+  bool ended;
+} office_row;
+
+static struct {
+  office_row rows[48];
+  size_t row_count;
+  st_person persons[4];
+  size_t person_count;
+  bool broken;        /* the store cannot be read */
+  st_verdict verdict; /* of each password, unless it is ST_VERDICT_NONE and unset */
+  bool verdict_forced;
+  st_changed outcome; /* of each change, unless it is ST_CHANGED */
+  bool busy;
+  size_t checks, creates, log_ins, log_outs, refreshes; /* calls */
+  bool checked_nobody;
+  int64_t asked_until;
+  char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
+  int64_t audit_last; /* ids from 1 on */
+  size_t audit_asked, audit_most;
+  const char *audit_detail;
+} office;
+
+static st_settings settings;
+static subtoken_ring ring;
+static st_rate rate;
+static st_throttle throttle;
+static st_basic basic;
+
+/* ---- rows ---- */
+
+static inline office_row *office_add(st_key_kind kind, const char *id, const char *parent,
+                                     const char *owner, const char *permissions,
+                                     int64_t expires_at) {
+  assert_true(office.row_count < COUNT(office.rows));
+  office_row *row = &office.rows[office.row_count++];
+  memset(row, 0, sizeof *row);
+  row->key.kind = kind;
+  snprintf(row->key.id, sizeof row->key.id, "%s", id);
+  snprintf(row->key.parent, sizeof row->key.parent, "%s", parent);
+  snprintf(row->key.sub, sizeof row->key.sub, "%043zu", office.row_count);
+  snprintf(row->key.name, sizeof row->key.name, "%s", owner);
+  snprintf(row->key.owner, sizeof row->key.owner, "%s", owner);
+  snprintf(row->key.permissions, sizeof row->key.permissions, "%s", permissions);
+  row->key.expires_at = expires_at;
+  return row;
+}
+
+static inline office_row *office_row_of(const char *id) {
+  for (size_t i = 0; i < office.row_count; i++) {
+    if (strcmp(office.rows[i].key.id, id) == 0) return &office.rows[i];
+  }
+  return NULL;
+}
+
+static inline st_person *office_person(subtoken_text login) {
+  for (size_t i = 0; i < office.person_count; i++) {
+    if (st_text_is(login, office.persons[i].key.owner)) return &office.persons[i];
+  }
+  return NULL;
+}
+
+static inline void office_enrol(const char *login, const char *id, const char *permissions) {
+  assert_true(office.person_count < COUNT(office.persons));
+  st_person *person = &office.persons[office.person_count++];
+  memset(person, 0, sizeof *person);
+  person->key = office_add(ST_KIND_PERSON, id, "", login, permissions, ST_NEVER)->key;
+  snprintf(person->password, sizeof person->password, "hash of " PASSWORD);
+}
+
+/* ---- what the service asks ---- */
+
+static inline st_found office_by_digest(void *store, const uint8_t digest[32], st_key *key) {
+  assert_ptr_equal(store, &office);
+  if (office.broken) return ST_FOUND_ERROR;
+  for (size_t i = 0; i < office.row_count; i++) {
+    if (office.rows[i].ended || memcmp(office.rows[i].digest, digest, 32) != 0) continue;
+    *key = office.rows[i].key;
+    return ST_FOUND;
+  }
+  return ST_FOUND_NONE;
+}
+
+static inline st_found office_by_sub(void *store, subtoken_text sub, st_key *key) {
+  assert_ptr_equal(store, &office);
+  if (office.broken) return ST_FOUND_ERROR;
+  for (size_t i = 0; i < office.row_count; i++) {
+    if (!st_text_is(sub, office.rows[i].key.sub)) continue;
+    *key = office.rows[i].key;
+    return office.rows[i].ended ? ST_FOUND_REVOKED : ST_FOUND;
+  }
+  return ST_FOUND_NONE;
+}
+
+static inline st_found office_find(void *context, subtoken_text login, st_person *person) {
+  assert_ptr_equal(context, &office);
+  assert_true(st_login_valid(login) && !st_text_is(login, ST_ANYONE));
+  if (office.broken) return ST_FOUND_ERROR;
+  st_person *found = office_person(login);
+  if (found == NULL) return ST_FOUND_NONE;
+  *person = *found;
+  return ST_FOUND;
+}
+
+static inline st_verdict office_check(void *context, const st_person *person,
+                                      subtoken_text password) {
+  char expected[ST_PHC_MAX + 1];
+  assert_ptr_equal(context, &office);
+  office.checks++;
+  office.checked_nobody = person == NULL;
+  if (office.verdict_forced) return office.verdict;
+  if (person == NULL) return ST_VERDICT_WRONG;
+  assert_string_not_equal(person->key.owner, ST_ANYONE);
+  assert_false(person->key.disabled || person->key.suspended);
+  snprintf(expected, sizeof expected, "hash of %.*s", (int)password.len, password.data);
+  return strcmp(person->password, expected) == 0 ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
+}
+
+static inline void office_note_act(const st_act *act) {
+  assert_non_null(act);
+  assert_true(act->who[0] != '\0');
+  assert_string_equal(act->from, REMOTE);
+  snprintf(office.who, sizeof office.who, "%s", act->who);
+}
+
+/* In force, and worth as much? */
+static inline const office_row *office_maker(const st_maker *maker) {
+  const office_row *row = office_row_of(maker->id);
+  assert_non_null(row);
+  assert_string_equal(row->key.sub, maker->sub);
+  assert_true(!row->ended && row->key.expires_at > NOW);
+  snprintf(office.maker, sizeof office.maker, "%s", maker->id);
+  return row;
+}
+
+static inline st_changed office_create(void *context, const st_act *act, const st_maker *maker,
+                                       st_person *person, subtoken_text password, bool *busy) {
+  assert_ptr_equal(context, &office);
+  office_note_act(act);
+  office.maker[0] = '\0';
+  if (maker != NULL) (void)office_maker(maker);
+  office.creates++;
+  assert_int_equal(person->key.kind, ST_KIND_PERSON);
+  assert_true(st_login_valid(st_text(person->key.owner)));
+  assert_string_equal(person->key.owner, person->key.name);
+  assert_string_not_equal(person->key.owner, ST_ANYONE);
+  assert_true(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
+  assert_true(maker != NULL || person->key.permissions[0] == '\0');
+  assert_string_equal(person->password, "");
+  *busy = office.busy;
+  if (office.outcome != ST_CHANGED) return office.outcome;
+  if (office_person(st_text(person->key.owner)) != NULL) return ST_CHANGE_EXISTS;
+  snprintf(person->password, sizeof person->password, "hash of %.*s", (int)password.len,
+           password.data);
+  assert_true(office.person_count < COUNT(office.persons));
+  office.persons[office.person_count++] = *person;
+  return ST_CHANGED;
+}
+
+static inline st_changed office_log_in(void *context, const st_act *act, const st_maker *maker,
+                                       st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
+  char id[ST_KEY_ID_LEN + 1];
+  assert_ptr_equal(context, &office);
+  office_note_act(act);
+  const st_key by = office_maker(maker)->key;
+  office.log_ins++;
+  office.asked_until = login->expires_at;
+  if (office.outcome != ST_CHANGED) return office.outcome;
+  bool person = by.kind == ST_KIND_PERSON;
+  assert_true(person || by.kind == ST_KIND_KEY);
+  snprintf(id, sizeof id, "%08zu-1061-0000-0000-000000000000", office.row_count);
+  int64_t until = login->expires_at < by.expires_at ? login->expires_at : by.expires_at;
+  office_row *row = office_add(person ? ST_KIND_LOGIN : ST_KIND_SERVICE, id, by.id, by.owner,
+                               by.permissions, until);
+  snprintf(row->refresh, sizeof row->refresh, "%043zu", 1000 * office.row_count);
+  snprintf(refresh, ST_REFRESH_LEN + 1, "%s", row->refresh);
+  *login = row->key;
+  return ST_CHANGED;
+}
+
+static inline st_changed office_refresh(void *context, const st_act *act, subtoken_text token,
+                                        int64_t expires_at, st_key *login,
+                                        char successor[ST_REFRESH_LEN + 1]) {
+  assert_ptr_equal(context, &office);
+  office_note_act(act);
+  assert_int_equal(token.len, ST_REFRESH_LEN);
+  office.refreshes++;
+  office.asked_until = expires_at;
+  if (office.outcome != ST_CHANGED) return office.outcome;
+  unsigned long asked = strtoul(token.data, NULL, 10);
+  for (size_t i = 0; i < office.row_count; i++) {
+    office_row *row = &office.rows[i];
+    unsigned long good = strtoul(row->refresh, NULL, 10);
+    if (row->refresh[0] == '\0' || row->ended || asked / 1000 != good / 1000) continue;
+    row->ended = asked != good;
+    if (row->ended) return ST_CHANGE_REFUSED;
+    snprintf(row->refresh, sizeof row->refresh, "%043lu", good + 1);
+    snprintf(successor, ST_REFRESH_LEN + 1, "%s", row->refresh);
+    row->key.expires_at = expires_at;
+    *login = row->key;
+    return ST_CHANGED;
+  }
+  return ST_CHANGED_NONE;
+}
+
+static inline st_changed office_log_out(void *context, const st_act *act, const char *id,
+                                        int64_t *sequence) {
+  assert_ptr_equal(context, &office);
+  office_note_act(act);
+  office.log_outs++;
+  if (office.outcome != ST_CHANGED) return office.outcome;
+  office_row *row = office_row_of(id);
+  if (row == NULL || row->ended) return ST_CHANGED_NONE;
+  assert_true(row->key.kind == ST_KIND_LOGIN || row->key.kind == ST_KIND_SERVICE);
+  row->ended = true;
+  *sequence = 77;
+  return ST_CHANGED;
+}
+
+static inline st_changed office_audit(void *context, int64_t before, size_t limit,
+                                      st_audit_line *lines, size_t *count) {
+  assert_ptr_equal(context, &office);
+  assert_true(before >= 0 && limit >= 1 && limit <= 100);
+  office.audit_asked++;
+  if (limit > office.audit_most) office.audit_most = limit;
+  *count = 0;
+  if (office.outcome != ST_CHANGED) return office.outcome;
+  int64_t id = before == 0 || before > office.audit_last ? office.audit_last : before - 1;
+  for (; id > 0 && *count < limit; id--) {
+    st_audit_line *line = &lines[(*count)++];
+    memset(line, 0, sizeof *line);
+    line->id = id;
+    line->at = NOW + id;
+    snprintf(line->action, sizeof line->action, "key.create");
+    snprintf(line->who, sizeof line->who, "person \"%lld\"", (long long)id);
+    snprintf(line->from, sizeof line->from, "192.0.2.%lld", (long long)(id % 256));
+    snprintf(line->target, sizeof line->target, "target\n");
+    snprintf(line->detail, sizeof line->detail, "%s", office.audit_detail);
+  }
+  return ST_CHANGED;
+}
+
+static inline void office_used(void *context, const char *id, int64_t now) {
+  assert_ptr_equal(context, &office);
+  assert_true(office_row_of(id) != NULL && now == NOW);
+}
+
+static inline st_changed office_find_key(void *context, const char *id, st_key *key) {
+  assert_ptr_equal(context, &office);
+  const office_row *row = office_row_of(id);
+  if (office.broken || row == NULL || row->key.kind != ST_KIND_KEY) return ST_CHANGE_FAILED;
+  *key = row->key;
+  return ST_CHANGED;
+}
+
+static const st_people office_people = {.context = &office,
+                                        .find = office_find,
+                                        .check = office_check,
+                                        .create = office_create,
+                                        .log_in = office_log_in,
+                                        .refresh = office_refresh,
+                                        .log_out = office_log_out,
+                                        .audit = office_audit,
+                                        .used = office_used};
+static const st_key_changes office_changes = {.context = &office, .find = office_find_key};
+static const st_service service = {.settings = &settings,
+                                   .ring = &ring,
+                                   .keys = {&office, office_by_digest, office_by_sub},
+                                   .rate = &rate,
+                                   .changes = &office_changes,
+                                   .people = &office_people,
+                                   .throttle = &throttle,
+                                   .basic = &basic};
+
+/* Two keys, one that may all and one that has little, and alice. */
+static int office_open(void **state) {
+  (void)state;
+  static const uint8_t random[33] = "the office draws these 32 bytes.";
+  st_settings_default(&settings);
+  ring_with(&ring, "", TEST_SECRET);
+  memset(&office, 0, sizeof office);
+  office.outcome = ST_CHANGED;
+  office.audit_detail = "detail";
+  assert_true(st_rate_start(&rate) && st_throttle_start(&throttle, random) &&
+              st_basic_start(&basic, random));
+  office_row *row = office_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
+  assert_true(st_sha256(KEY, ST_KEY_LEN, row->digest));
+  row = office_add(ST_KIND_KEY, POOR_ID, "", "operations", "account", NOW + 600);
+  assert_true(st_sha256(POOR_KEY, ST_KEY_LEN, row->digest));
+  office_enrol("alice", "A11CE000-0000-0000-0000-000000000000", "account,guilds,users,audit");
+  return 0;
+}
+
+/* ---- asking ---- */
+
+static st_reply reply;
+
+/* headers: "Name: value" lines, each ended by \n. Everything is in a heap block of its exact size,
+ * and gone when the reply is looked at.
+ */
+static inline int office_ask_at(const char *method, const char *target, const char *headers,
+                                const char *body, int64_t now_us) {
+  static char copy[ST_REPLY_BODY_MAX];
+  subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
+                            exact_string(body)};
+  st_header list[8];
+  size_t count = 0;
+  st_cutter cutter = {parts[2], parts[2].len == 0};
+  subtoken_text line;
+  while (st_cut(&cutter, '\n', &line) && line.len > 0) {
+    st_cutter colon = {line, false};
+    assert_true(st_cut(&colon, ':', &list[count].name) && colon.rest.len > 0);
+    list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
+    count++;
+  }
+  st_request request = {.method = parts[0],
+                        .target = parts[1],
+                        .headers = list,
+                        .header_count = count,
+                        .body = parts[3],
+                        .remote = ST_TEXT(REMOTE),
+                        .now = NOW,
+                        .now_us = now_us};
+  memset(&reply, 0x5A, sizeof reply);
+  st_service_answer(&service, &request, &reply);
+  for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
+  memcpy(copy, reply.body, reply.body_len);
+  assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));
+  return reply.status;
+}
+
+static inline int post(const char *target, const char *headers, const char *body) {
+  return office_ask_at("POST", target, headers, body, NOW_US);
+}
+
+static inline void check_body(const char *expected) {
+  CHECK(reply.body_len == strlen(expected) && memcmp(reply.body, expected, reply.body_len) == 0,
+        "the body is %.*s", (int)reply.body_len, reply.body);
+}
+
+static inline void check_body_starts(const char *expected) {
+  CHECK(reply.body_len >= strlen(expected) && memcmp(reply.body, expected, strlen(expected)) == 0,
+        "the body is %.*s", (int)reply.body_len, reply.body);
+}
+
+static inline void check_event(const char *expected) {
+  const char *is = reply.event.name != NULL ? reply.event.name : "none";
+  CHECK(strcmp(is, expected) == 0, "the event is %s, not %s", is, expected);
+}
+
+static inline void check_header(const char *line) {
+  CHECK(memmem(reply.headers, reply.headers_len, line, strlen(line)) != NULL, "no %s", line);
+}
+
+/* Each 401 has one body. */
+static inline void check_unauthorized(const char *event) {
+  CHECK(reply.status == 401, "%d %.*s", reply.status, (int)reply.body_len, reply.body);
+  check_body(UNAUTHORIZED);
+  check_event(event);
+  assert_true(strncmp(reply.challenge, "Bearer", 6) == 0);
+}
+
+/* A string member of the reply. */
+static inline const char *member(const char *name) {
+  static char copy[ST_REPLY_BODY_MAX], out[ST_REPLY_BODY_MAX];
+  st_json json;
+  subtoken_text each, value;
+  memcpy(copy, reply.body, reply.body_len);
+  st_json_start(&json, copy, reply.body_len);
+  assert_true(st_json_object(&json));
+  while (st_json_member(&json, &each)) {
+    if (!st_text_is(each, name)) {
+      assert_true(st_json_skip(&json));
+      continue;
+    }
+    assert_true(st_json_string(&json, &value));
+    snprintf(out, sizeof out, "%.*s", (int)value.len, value.data);
+    return out;
+  }
+  fail_msg("no %s in %.*s", name, (int)reply.body_len, reply.body);
+  return NULL;
+}
+
+/* What a token says, which verifies as at any edge. */
+static inline const subtoken_claims *claims_of(const char *token) {
+  static subtoken_claims claims;
+  static char header[SUBTOKEN_HEADER_MAX];
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
+  subtoken_request request = {.now = NOW};
+  subtoken_result result = subtoken_verify(&verifier, st_text(token), &request, &claims);
+  assert_true(result == SUBTOKEN_OK || result == SUBTOKEN_URL); /* no target is named here */
+  assert_int_equal(subtoken_inspect(st_text(token), header, sizeof header, &claims), SUBTOKEN_OK);
+  assert_true(claims.iat == NOW);
+  return &claims;
+}
+
+static inline void check_list(const subtoken_claims *claims, const subtoken_slice *list,
+                              size_t count, const char *expected) {
+  char joined[8192];
+  st_writer writer = st_writer_on(joined, sizeof joined);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) st_write_char(&writer, ',');
+    st_write_text(&writer, subtoken_claims_text(claims, list[i]));
+  }
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(joined, expected);
+}
+
+static inline void check_permissions(const subtoken_claims *claims, const char *expected) {
+  check_list(claims, claims->permissions, claims->permission_count, expected);
+}
+
+static inline void check_text(const subtoken_claims *claims, subtoken_slice slice,
+                              const char *expected) {
+  subtoken_text text = subtoken_claims_text(claims, slice);
+  CHECK(st_text_is(text, expected), "%.*s, not %s", (int)text.len, text.data, expected);
+}
+
+/* A subtoken of the key, a while old; urls NULL: unrestricted. */
+static inline const char *subtoken_of_key(const char *permissions, const char *urls, int64_t exp) {
+  static char token[SUBTOKEN_ISSUED_MAX + 1];
+  static subtoken_claims claims;
+  size_t len;
+  claims = grant_of(permissions, urls);
+  claims.iat = NOW - 1000;
+  claims.exp = exp;
+  assert_true(st_claims_set_sub(&claims, st_text(office_row_of(KEY_ID)->key.sub)));
+  assert_int_equal(subtoken_issue(&ring, &claims, token, sizeof token, &len), SUBTOKEN_OK);
+  return token;
+}
+
+static inline const char *bearer(const char *token) {
+  static char line[SUBTOKEN_ISSUED_MAX + 128];
+  snprintf(line, sizeof line, "Authorization: Bearer %s\n", token);
+  return line;
+}
+
+/* 64 permissions that no token of 4096 bytes can carry. */
+static inline const char *too_many(void) {
+  static char text[ST_PERMISSIONS_TEXT_MAX + 1];
+  st_writer writer = st_writer_on(text, sizeof text);
+  for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
+    char one[SUBTOKEN_PERMISSION_MAX + 1];
+    snprintf(one, sizeof one, "%064d", i);
+    if (i > 0) st_write_char(&writer, ',');
+    st_write_string(&writer, one);
+  }
+  assert_true(st_writer_end(&writer));
+  return text;
+}
+
+#endif
