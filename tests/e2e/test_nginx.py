@@ -886,6 +886,90 @@ def whole_keys_are_asked_of_the_decision_endpoint():
 
 
 @test
+def http_basic_is_asked_like_a_whole_key():
+    end = Endpoint()
+    n = Nginx(FALLBACK, answer=end)
+    policy(n, {"default": "deny", "routes": [{"path": "/policy/a", "needs": ["inventories"]},
+                                             {"path": "/policy/open", "public": True}]})
+    basic = "Authorization: Basic dXNlcjpwYXNzd29yZA=="
+    good = {"X-Subtoken-Sub": "p", "X-Subtoken-Permissions": "account"}
+    end.say["Basic dXNlcjpwYXNzd29yZA=="] = (200, good)
+    with n:
+        assert n.status("/policy/open", basic) == 200 and not end.asked, "public routes ask nobody"
+        began = time.time()
+        for _ in range(20):
+            answer = n.ask("/a?q=1", basic)
+            assert (answer.status, sent(answer, "X-Subtoken-Sub")) == (200, "p")
+            assert sent(answer, "Authorization") == "Basic dXNlcjpwYXNzd29yZA=="
+        assert 1 <= len(end.asked) <= 2 + (time.time() - began) / 5, len(end.asked)
+        method, headers, body = end.asked[0]
+        assert headers["authorization"] == "Basic dXNlcjpwYXNzd29yZA==" and "x-api-key" not in headers
+        assert (headers["x-original-uri"], headers["x-original-method"], body) == ("/a?q=1", "GET", "")
+        # What it may do is judged here; what it says is the same in no other form, nor is another of its kind.
+        assert n.status("/policy/a", basic) == 403 and n.status("/policy/b", basic) == 403
+        for other in (["Authorization: Bearer dXNlcjpwYXNzd29yZA=="], ["X-API-Key: dXNlcjpwYXNzd29yZA=="],
+                      ["Authorization: Basic dXNlcjpwYXNzd29yZB=="], ["Authorization: Basic DXNlcjpwYXNzd29yZA=="]):
+            before = len(end.asked)
+            answer = n.ask("/a", *other)
+            assert (answer.status, word(n)) == (401, "key_unknown"), other
+            assert answer.header("WWW-Authenticate") == 'Bearer error="invalid_token"', "Basic is never asked for"
+            assert len(end.asked) == before + 1, other
+        # However the scheme is written, it goes along as it came, and never as Bearer.
+        end.say["bASIC   dXNlcjpwYXNzd29yZA=="] = (200, good)
+        assert n.status("/a", "authorization:  bASIC   dXNlcjpwYXNzd29yZA==  ") == 200
+        assert not any("bearer" in h.get("authorization", "").lower() and "basic" in h["authorization"].lower()
+                       for _, h, _ in end.asked)
+        # With any other credential, were it the same text, it is one too many; nobody is asked.
+        before = len(end.asked)
+        for more, target in ((["X-API-Key: KEY"], "/a"), (["X-API-Key: dXNlcjpwYXNzd29yZA=="], "/a"), ([], "/a?access_token=KEY"),
+                             ([], "/a?access_token=Basic%20dXNlcjpwYXNzd29yZA=="), (["X-API-Key: " + n.token()], "/a"),
+                             ([], "/a?access_token=" + n.token())):
+            answer = n.ask(target, basic, *more)
+            assert (answer.status, word(n)) == (400, "auth_ambiguous"), (more, target, answer.status)
+        for second in (basic, "Authorization: Bearer KEY"):
+            assert n.status("/a", basic, second) == 400
+        for nothing in ("Authorization: Basic", "Authorization: Basic  "):
+            assert n.status("/without", nothing) == 401 and word(n) == "auth_missing"
+        answer = n.ask("/without", basic)
+        assert (answer.status, answer.header("WWW-Authenticate"), word(n)) == (401, "Bearer", "auth_missing")
+        assert len(end.asked) == before
+        n.feed.publish(["p"])
+        wait(lambda: n.status("/a", basic) == 401, "the person who is deleted")
+        assert word(n) == "revoked"
+    # nginx names both of two headers by itself, at the level of info; the manual says so.
+    lines = [l for l in (n.log() + n.errors()).splitlines()
+             if "dXNlcjpw" in l and "client sent duplicate header line" not in l]
+    assert not lines, lines
+
+
+@test
+def strings_registered_by_hash_are_asked_as_x_api_key():
+    end = Endpoint()
+    n = Nginx(FALLBACK, answer=end)
+    policy(n, {"default": "deny"})
+    good = {"X-Subtoken-Sub": "s", "X-Subtoken-Permissions": "account"}
+    visible = "".join(chr(c) for c in range(0x21, 0x7F))
+    with n:
+        t = n.token()
+        for text in (visible, visible[::-1], "0123456789abcdef", "one.dot-and-no-more", "with.three.dots.in.it", "..!.............",
+                     "two.dots.and+a+plus", t + "=", t.replace(".", ":"), "Bearer:" + t, "=" * 16, "x" * 3000):
+            end.say["key " + text] = (200, good)
+            before = len(end.asked)
+            assert n.status("/a", "X-API-Key: " + text) == 200, (text, word(n))
+            _, headers, _ = end.asked[-1]
+            assert len(end.asked) == before + 1 and headers["x-api-key"] == text and "authorization" not in headers
+            # It is good in this form alone, and kept so.
+            assert n.status("/a", token=text) == 401 and end.asked[-1][1]["authorization"] == "Bearer " + text
+            assert n.status("/a", "X-API-Key: " + text) == 200
+        # What has the form of a subtoken is one, and a blank is nothing visible: nobody is asked.
+        before = len(end.asked)
+        for text in ("www.example.com", "a" * 16 + ".b.c", t + "x", "two words of a string", "tab\tin between them"):
+            end.say["key " + text] = (200, good)
+            assert n.status("/a", "X-API-Key: " + text) == 401, text
+        assert len(end.asked) == before
+
+
+@test
 def answers_of_the_endpoint_that_grant_nothing():
     end = Endpoint()
     n = Nginx(FALLBACK, answer=end)
