@@ -805,6 +805,8 @@ class Endpoint:
         headers = {k.lower(): v for k, v in asked["headers"]}
         self.asked.append((asked["method"], headers, asked["body"]))
         who = headers.get("authorization") or "key " + headers.get("x-api-key", "")
+        if "x-subtoken-anonymous" in headers:
+            who = "anybody " + headers.get("x-case", "")
         status, extra = self.say.get(who, (401, {}))
         return status, list(extra.items()), "words"
 
@@ -995,6 +997,156 @@ def answers_of_the_endpoint_that_grant_nothing():
             assert answer.status == want, (say, want, answer.status, word(n))
             assert want != 503 or (answer.header("Retry-After") == "5" and word(n) == "store_error")
         assert n.status("/other", token="KEY") == 503 and word(n) == "store_error", "nobody listens there"
+
+
+ANYBODY = """location /%(n)s { subtoken_fallback /ask-%(n)s; proxy_pass http://api; }
+      location = /ask-%(n)s { internal; subtoken off; proxy_pass http://api/v2/authorize; proxy_set_header X-Case %(n)s;
+        proxy_set_header X-Original-URI $request_uri; proxy_set_header X-Original-Method $request_method; }"""
+ANONYMOUS = [  # what the endpoint says when no credential came, and what becomes of a request that needs account
+    ("good", (200, {"X-Subtoken-Permissions": "account,history_api"}), 200),
+    ("less", (200, {"X-Subtoken-Permissions": "inventories,accounts"}), 401),
+    ("none", (200, {"X-Subtoken-Permissions": ""}), 401), ("bare", (200, {}), 401),
+    ("refused", (401, {"X-Subtoken-Permissions": "account"}), 401),
+    ("named", (200, {"X-Subtoken-Permissions": "account", "X-Subtoken-Sub": "s"}), 401),
+    ("keyed", (200, {"X-Subtoken-Permissions": "account", "X-Subtoken-Key": "ID"}), 401),
+    ("garbled", (200, {"X-Subtoken-Permissions": "account,,x"}), 503),
+    ("twice", (200, {"X-Subtoken-Permissions": "account", "x-subtoken-permissions": "account"}), 503),
+    ("forbidden", (403, {"X-Subtoken-Permissions": "account"}), 503), ("bad", (400, {}), 503),
+    ("broken", (500, {}), 503), ("moved", (302, {"X-Subtoken-Permissions": "account"}), 503),
+    ("empty", (204, {"X-Subtoken-Permissions": "account"}), 503)]
+
+
+def anonymous(end, more="", require="subtoken_require account;"):
+    """An nginx with a location and an endpoint for each of these."""
+    end.say.update(("anybody " + name, say) for name, say, _ in ANONYMOUS)
+    return Nginx("subtoken on; " + require + more +
+                 "".join(ANYBODY % {"n": name} for name, _, _ in ANONYMOUS), answer=end)
+
+
+@test
+def what_anybody_may_do_needs_no_credential():
+    end = Endpoint()
+    n = anonymous(end)
+    with n:
+        for name, _, want in ANONYMOUS:
+            began, before = time.time(), len(end.asked)
+            for i in range(10):
+                answer = n.ask("/%s/%d?x=%d" % (name, i, i), "X-Subtoken-Sub: forged", "X-Subtoken-Permissions: all")
+                assert answer.status == want, (name, answer.status, word(n))
+            asked = len(end.asked) - before
+            if want == 503:
+                assert word(n) == "store_error" and answer.header("Retry-After") == "5" and asked == 10, (name, asked)
+                continue
+            assert 1 <= asked <= 2 + (time.time() - began) / 5, (name, asked)
+            if want == 401:
+                assert (answer.header("WWW-Authenticate"), word(n)) == ("Bearer", "auth_missing"), name
+                assert answer.body == '{"text":"Invalid access token"}'
+                continue
+            assert word(n) == "ok" and sent(answer, "X-Subtoken-Permissions") == "account,history_api"
+            assert sent(answer, "X-Subtoken-Sub") is None, "nobody in particular, whatever the caller says"
+        # Whoever brings a credential is judged by that.
+        assert n.status("/good", token="KEY") == 401 and word(n) == "key_unknown"
+        poor = n.token("--permissions", "inventories")
+        assert n.status("/good", token=poor) == 403 and n.status("/good", token=poor + "x") == 401
+        assert n.status("/good", "X-API-Key: a", token="b") == 400 and n.status("/good?access_token=%4") == 400
+        for nothing in ("Authorization: Bearer ", "Authorization: Digest x", "X-API-Key:", "Authorization: Basic"):
+            assert n.status("/good", nothing) == 200, nothing
+        assert n.status("/good?access_token=") == 200 and echoed(n.last)["target"] == "/good"
+        assert n.status("/good//a") == 400 and word(n) == "bad_target"
+
+
+@test
+def the_question_without_a_credential():
+    """It is the same for everybody: nothing that a caller sent is in it, and nobody else can ask it."""
+    end = Endpoint()
+    n = anonymous(end)
+    with n:
+        headers = ("Authorization: Digest x", "X-API-Key: ", "Cookie: a=b", "x-subtoken-anonymous: 2", "X-Subtoken-Sub: s",
+                   "X-Subtoken-Permissions: account", "Origin: http://x", "Access-Control-Request-Method: GET",
+                   "X-Forwarded-Uri: /z", "X-Forwarded-Method: GET", "X-Other: y", "Range: bytes=0-1")
+        assert n.status("/good/a?b=c", *headers, method="POST", body=b"the body") == 200
+        assert (echoed(n.last)["body"], len(end.asked)) == ("the body", 1)
+        method, seen, body = end.asked[0]
+        names = [name.lower() for name, _ in n.upstream.seen[0]["headers"]]
+        assert sorted(names) == ["connection", "host", "x-case", "x-original-method", "x-original-uri",
+                                 "x-subtoken-anonymous"], names
+        assert (method, body, seen["x-subtoken-anonymous"]) == ("GET", "", "1")
+        assert (seen["x-original-uri"], seen["x-original-method"]) == ("/good/a?b=c", "POST")
+        # With a credential it is not asked, whatever the caller says of himself.
+        for name in ("X-Subtoken-Anonymous", "x-subtoken-anonymous", "X-SUBTOKEN-ANONYMOUS"):
+            for form in ("Authorization: Bearer KEY", "X-API-Key: KEY", "Authorization: Basic dTpw"):
+                before = len(end.asked)
+                assert n.status("/good", form, name + ": 1") == 401 and word(n) == "key_unknown", (name, form)
+                assert len(end.asked) == before + 1 and not any("anonymous" in h for h in end.asked[-1][1]), (name, form)
+            before = len(end.asked)
+            assert n.status("/good?access_token=KEY", name + ": 1") == 401
+            assert len(end.asked) == before + 1 and not any("anonymous" in h for h in end.asked[-1][1]), name
+
+
+@test
+def routes_that_are_not_for_anybody():
+    end = Endpoint()
+    n = Nginx("""subtoken on; subtoken_fallback /ask-good;
+      location /free { proxy_pass http://api; }
+      location /off { subtoken_require account; subtoken_fallback off; proxy_pass http://api; }
+      location /policy { subtoken_policy %(dir)s/policy.json; proxy_pass http://api; }
+      location /both { subtoken_policy %(dir)s/policy.json; subtoken_require history_api inventories; proxy_pass http://api; }
+      location /asking { subtoken off; auth_request /inner; proxy_pass http://api; }
+      location /inner { subtoken_require account; proxy_pass http://api; }
+      """ + ANYBODY % {"n": "good"}, answer=end)
+    policy(n, {"default": "token", "routes": [
+        {"path": "/policy/open", "public": True}, {"path": "/policy/get", "methods": ["GET"], "needs": ["account"]},
+        {"path": "/policy/more", "needs": ["account", "inventories"]}, {"path": "/both/*", "needs": ["account"]}]})
+    end.say["anybody good"] = ANONYMOUS[0][1]
+    with n:
+        # A subrequest asks nobody.
+        assert n.status("/asking") == 401 and not end.asked
+        # A good token, whatever its permissions, is more than none; and what is denied is denied.
+        for target, method in (("/free", "GET"), ("/good", "GET"), ("/off", "GET"), ("/policy/any", "GET"), ("/policy/get", "POST")):
+            answer = n.ask(target, method=method)
+            assert (answer.status, answer.header("WWW-Authenticate"), word(n)) == (401, "Bearer", "auth_missing"), target
+        assert n.status("/policy/open") == 200 and not end.asked, "there was nothing to ask"
+        assert n.status("/policy/get") == 200 and len(end.asked) == 1
+        assert n.status("/policy/get", method="HEAD") == 200
+        for target in ("/policy/more", "/both/a"):
+            answer = n.ask(target)
+            assert (answer.status, answer.header("WWW-Authenticate"), word(n)) == (401, "Bearer", "auth_missing"), target
+        wait(lambda: n.status("/policy/get") == 200 and n.status("/asking") == 200, "what is known is good for it")
+
+
+@test
+def json_rpc_for_anybody():
+    end = Endpoint()
+    n = anonymous(end, "subtoken_policy %(dir)s/policy.json;", require="")
+    policy(n, {"default": "deny", "routes": [{"path": "/*", "json_rpc": True},
+                                             {"path": "/good/narrow", "json_rpc": True, "needs": ["inventories"]}]})
+
+    def call(api):
+        return json.dumps({"method": "call", "params": [api, "get", []], "id": 1}).encode()
+    with n:
+        for body, want in ((call("history"), 200), (b"[" + call("history") + b"]", 200), (call(0), 401), (b"{}", 400),
+                           (b"[" + call("history") + b"," + call("wallet") + b"]", 401), (b"", 400), (b"[]", 400)):
+            before = [s for s in n.upstream.seen if s["target"] == "/good"]
+            answer = n.ask("/good", method="POST", body=body)
+            assert answer.status == want, (body, answer.status, answer.body)
+            if want == 401:
+                assert (answer.header("WWW-Authenticate"), word(n)) == ("Bearer", "auth_missing"), body
+                assert answer.body == '{"text":"Invalid access token"}', "no word of what would do"
+            passed = [s for s in n.upstream.seen if s["target"] == "/good"]
+            assert len(passed) == len(before) + (want == 200) and (want != 200 or passed[-1]["body"] == body.decode())
+        assert n.status("/good", method="POST", body=call("history" + "x" * 300000)) == 413
+        # Nobody's body is read where nobody may do anything: the answer comes before its end.
+        for name in ("none", "refused", "named"):
+            for _ in range(2):
+                client = Client(n.socket)
+                client.send("/" + name, "POST", ["Content-Length: 99"])
+                client.socket.sendall(b"{")
+                assert client.receive().status == 401, name
+                client.close()
+        client = Client(n.socket)
+        client.send("/good/narrow", "POST", ["Content-Length: 99"])
+        assert client.receive().status == 401, "what the route needs comes before the body"
+        client.close()
 
 
 @test

@@ -226,6 +226,22 @@ static void refuse_credential(const judgement_t *j, ngx_http_subtoken_verdict_t 
   }
 }
 
+/* No credential came: what anybody may do passes all the same, when the endpoint tells of such.
+ * A route that needs no permission needs a credential, whoever's: nobody is asked about it.
+ */
+static ngx_int_t judge_anybody(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  bool needs = j->decision.json_rpc || j->decision.needs_count + j->request.needs_count > 0;
+  refuse_credential(j, verdict);
+  if (j->conf->fallback.len == 0 || j->decision.access != SUBTOKEN_ACCESS_TOKEN || !needs) {
+    return NGX_DECLINED;
+  }
+  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict);
+  if (known != NGX_OK) return known;
+  j->granted = ngx_http_subtoken_identity_claims(j->ctx->identity, &j->claims) &&
+               j->claims.permission_count > 0 && lacking(j, &j->claims).len == 0;
+  return j->granted ? NGX_OK : NGX_DECLINED;
+}
+
 /* Public routes pass before anybody looks at what came along. Whether it is a subtoken at all
  * is only asked about one that was not good: nothing else can be.
  */
@@ -244,6 +260,9 @@ static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *v
     ngx_int_t known = judge_identity(j, verdict);
     j->granted = known == NGX_OK;
     return known;
+  }
+  if (j->credential.found == NGX_HTTP_SUBTOKEN_NONE && result == SUBTOKEN_MALFORMED) {
+    return judge_anybody(j, verdict);
   }
   if (!one && result == SUBTOKEN_MALFORMED) {
     refuse_credential(j, verdict);
@@ -447,6 +466,11 @@ static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   }
   ngx_int_t rc = judge_credential(j, verdict);
   if (rc == NGX_OK && j->granted && j->decision.json_rpc) rc = judge_body(j, verdict);
+  /* Who came without a credential may bring one. */
+  if (rc == NGX_DECLINED && verdict->status == 403 &&
+      j->credential.found == NGX_HTTP_SUBTOKEN_NONE) {
+    refuse_credential(j, verdict);
+  }
   return rc;
 }
 
