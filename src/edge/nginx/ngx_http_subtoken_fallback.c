@@ -221,7 +221,7 @@ static ngx_http_subtoken_identity_t *read_anybody(ngx_http_request_t *sr, ngx_ui
   ngx_str_set(&identity->sub, "");
   ngx_str_set(&identity->permissions, "");
   identity->expires = SUBTOKEN_TIME_MAX;
-  if (status == NGX_HTTP_UNAUTHORIZED) return identity;
+  if (sr->upstream == NULL) return identity;
   ngx_list_t *headers = &sr->upstream->headers_in.headers;
   if (!find_header(headers, "X-Subtoken-Sub", &sub) ||
       !find_header(headers, "X-Subtoken-Key", &key) ||
@@ -323,17 +323,6 @@ static ngx_int_t add_bearer(ngx_http_request_t *sr, subtoken_text text) {
   return NGX_OK;
 }
 
-/* What anybody may do, whatever the target: the endpoint knows the question by this. */
-static ngx_int_t add_anonymous(ngx_http_request_t *sr) {
-  ngx_table_elt_t *header = add_empty(sr);
-  if (header == NULL) return NGX_ERROR;
-  ngx_str_set(&header->key, "X-Subtoken-Anonymous");
-  ngx_str_set(&header->value, "1");
-  header->lowcase_key = (u_char *)"x-subtoken-anonymous";
-  sr->headers_in.authorization = NULL;
-  return NGX_OK;
-}
-
 static ngx_int_t copy_headers(ngx_http_request_t *r, ngx_http_request_t *sr, bool of_query) {
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     ngx_table_elt_t *each = part->elts;
@@ -363,7 +352,10 @@ static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
   sr->header_only = 1;
   sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
   if (sr->request_body == NULL) return NGX_ERROR;
-  if (is_nobody(credential)) return add_anonymous(sr);
+  if (is_nobody(credential)) {
+    sr->headers_in.authorization = NULL;
+    return NGX_OK;
+  }
   if (copy_headers(r, sr, of_query) != NGX_OK) return NGX_ERROR;
   return of_query ? add_bearer(sr, credential->text) : NGX_OK;
 }
