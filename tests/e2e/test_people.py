@@ -465,7 +465,7 @@ def what_anyone_may_do_needs_no_credential():
     policy = os.path.join(scratch(), "policy.json")
     with open(policy, "w") as f:
         json.dump({"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True},
-                              {"path": "/free", "needs": ["database_api"]},
+                              {"path": "/free", "needs": ["database_api"]}, {"path": "/any"},
                               {"path": "/more", "needs": ["history_api"]}]}, f)
     with Server(config={"policy": policy}) as server:
         def ask(target, *args, method="GET"):
@@ -481,6 +481,7 @@ def what_anyone_may_do_needs_no_credential():
         refused(more, 401)
         assert more.header("WWW-Authenticate") == "Bearer"
         refused(ask("/elsewhere"), 401)
+        refused(ask("/any"), 401)
         refused(ask("/free", "-H", "Authorization: Bearer nobody"), 401)
         rpc = ["-H", "Content-Type: application/json", "-d"]
         def post(body, *args):
