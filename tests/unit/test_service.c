@@ -84,18 +84,19 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
 static st_settings settings;
 static st_rate rate;
 /* A store in which no key has the id that is asked for. */
-static st_changed no_key(void *context, const char *id, int64_t *sequence) {
-  (void)context, (void)id, (void)sequence;
+static st_changed no_key(void *context, const st_act *act, const char *id, int64_t *sequence) {
+  (void)context, (void)act, (void)id, (void)sequence;
   return ST_CHANGED_NONE;
 }
 
-static st_changed no_key_to_disable(void *context, const char *id, bool disabled,
+static st_changed no_key_to_disable(void *context, const st_act *act, const char *id, bool disabled,
                                     int64_t *sequence) {
   (void)disabled;
-  return no_key(context, id, sequence);
+  return no_key(context, act, id, sequence);
 }
 
-static const st_key_changes key_changes = {NULL, no_key, no_key_to_disable, no_key};
+static const st_key_changes key_changes = {
+    .remove = no_key, .set_disabled = no_key_to_disable, .revoke_subtokens = no_key};
 static const st_service service = {.settings = &settings,
                                    .ring = &ring,
                                    .keys = {NULL, by_digest, by_sub},
