@@ -267,18 +267,6 @@ static bool read_member(reader *r, subtoken_text name, draft *into) {
 
 /* ---- an entry ---- */
 
-bool st_login_valid(subtoken_text login) {
-  if (login.len < 1 || login.len > ST_LOGIN_MAX) return false;
-  for (size_t i = 0; i < login.len;) {
-    uint32_t code = 0;
-    size_t step = st_utf8_next(login.data + i, login.len - i, &code);
-    bool control = code < 0x20 || (code >= 0x7F && code < 0xA0);
-    if (step == 0 || control || code == ':') return false;
-    i += step;
-  }
-  return true;
-}
-
 static const char *missing(const draft *read) {
   if (!read->hash) return "password_hash_b64 is missing";
   if (!read->salt && !read->entry.anyone) return "password_salt_b64 is missing";

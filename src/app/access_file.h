@@ -17,11 +17,10 @@
 #ifndef ST_APP_ACCESS_FILE_H
 #define ST_APP_ACCESS_FILE_H
 
-#include "app/passwords.h"
+#include "app/people.h"
 #include "base/bytes.h"
 #include "base/hmac.h"
 
-#define ST_LOGIN_MAX 256      /* bytes */
 #define ST_ACCESS_WHY_MAX 512 /* with the NUL */
 
 typedef struct st_access_entry {
@@ -54,8 +53,5 @@ bool st_access_file_start(st_access_file *file, char *text, size_t len)
 /* The next entry, in the order of the file. Its texts are views of the text. */
 bool st_access_file_next(st_access_file *file, st_access_entry *entry)
     __attribute__((warn_unused_result));
-
-/* 1 to ST_LOGIN_MAX bytes of UTF-8 without control characters and colons. */
-bool st_login_valid(subtoken_text login);
 
 #endif
