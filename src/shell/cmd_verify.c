@@ -52,6 +52,7 @@ static const char *why_revoked(const store_answer *answer, st_found found) {
   if (found == ST_FOUND_NONE) return "the database has no key of it";
   if (found == ST_FOUND_REVOKED) return "its key is deleted, or was given a new sub";
   if (answer->key.disabled) return "its key is disabled";
+  if (answer->key.suspended) return "the owner of its key is disabled";
   return answer->key.expires_at <= answer->now ? "its key has expired" : NULL;
 }
 

@@ -315,9 +315,14 @@ def what_a_person_loses_ends_at_once():
         more = refresh(server, pair["refresh_token"]).json()
         assert payload(more["access_token"])["permissions"][-1] == "unlocks"
         # disabled: all of it rests, and the keys come back
+        rests = issue(server.data, account["key"], "--permissions", "account")
+        run("verify", stdin=rests, data=server.data, check=0)
         user(server.data, "disable", "alice")
         assert [status(server, c) for c in (more["access_token"], account["key"],
                                             ("alice", PASSWORD))] == [401] * 3
+        assert "owner of its key is disabled" in run("verify", stdin=rests, data=server.data, check=1)[1]
+        shown = json.loads(run("key", "show", account["id"], "--json", data=server.data, check=0)[1])
+        assert (shown["state"], shown["disabled"]) == ("suspended", False)
         user(server.data, "enable", "alice")
         assert [status(server, c) for c in (more["access_token"], account["key"],
                                             ("alice", PASSWORD))] == [401, 200, 200]
