@@ -1,28 +1,26 @@
 #!/bin/bash
 # run.sh - runs every test program and counts. Each prints TAP, or cmocka's TAP; one
-# that ends without a failure of its own but not with 0 counts as one failure.
+# that ends without a failure of its own but not with 0 counts as one failure. JOBS of them
+# (as many as there are processors) run at a time; those that need the machine run alone.
 # ONLY=name runs the programs whose name contains it.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="suppressions=$PWD/third_party/tsan.supp halt_on_error=0"
+jobs=${JOBS:-$(nproc)}
 passed=0 failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
-# program NAME COMMAND...
-program() {
-	local name=$1 began=$SECONDS code ok bad
-	shift
-	case $name in *"${ONLY:-}"*) ;; *) return ;; esac
-	"$@" >"$log" 2>&1 </dev/null
-	code=$?
+# report NAME LOG CODE SECONDS
+report() {
+	local name=$1 log=$2 code=$3 ok bad
 	ok=$(grep -c '^ok ' "$log")
 	bad=$(grep '^not ok ' "$log" | grep -vc '# SKIP') # cmocka says "not ok" of what it skips
 	if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
 	if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi # a program that tests nothing
-	printf '%-44s %5d passed %3d failed %4d s\n' "$name" "$ok" "$bad" $((SECONDS - began))
+	printf '%-44s %5d passed %3d failed %4d s\n' "$name" "$ok" "$bad" "$4"
 	grep '# SKIP' "$log" | sed 's/^/    /'
 	if [ "$bad" -gt 0 ]; then
 		grep -vE '^ok ' "$log" | tail -n 60 | sed 's/^/    /'
@@ -30,8 +28,45 @@ program() {
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
+# Waits for one of those that run, and reports it.
+declare -A names=() began=()
+reap() {
+	local pid code
+	wait -n -p pid "${!names[@]}"
+	code=$?
+	report "${names[$pid]}" "$logs/$pid" "$code" $((SECONDS - began[$pid]))
+	unset "names[$pid]" "began[$pid]"
+}
+
+finish() {
+	while [ ${#names[@]} -gt 0 ]; do reap; done
+}
+
+# program NAME COMMAND...
+program() {
+	local name=$1
+	shift
+	case $name in *"${ONLY:-}"*) ;; *) return ;; esac
+	while [ ${#names[@]} -ge "$jobs" ]; do reap; done
+	(exec >"$logs/$BASHPID" 2>&1 </dev/null; exec "$@") &
+	names[$!]=$name began[$!]=$SECONDS
+}
+
+# The same, with nothing beside it: what counts connections, kills or fills the machine.
+alone() {
+	finish
+	program "$@"
+	finish
+}
+
 # Not the first python3 in PATH: Debian's, which has python3-jwt.
 python=/usr/bin/python3
+end_to_end() { # BUILD NAME
+	local run=program
+	case $2 in load | kill | clocks) run=alone ;; esac
+	$run "$1 test_$2.py" "$python" "tests/e2e/test_$2.py" "$1/subtoken"
+}
+
 for build in build build/asan; do
 	for t in "$build"/tests/test_*; do
 		case $t in *.d) continue ;; esac
@@ -40,16 +75,16 @@ for build in build build/asan; do
 done
 for build in build build/asan; do
 	for t in tests/e2e/test_*.py; do
-		program "$build $(basename "$t")" "$python" "$t" "$build/subtoken"
+		t=${t##*/test_}
+		end_to_end "$build" "${t%.py}"
 	done
 done
 # The thread sanitizer for where the server's threads meet; the other files ask nothing of them
 # that these do not.
-for name in clients http load manage revocations; do
-	t=tests/e2e/test_$name.py
-	program "build/tsan $(basename "$t")" "$python" "$t" build/tsan/subtoken
-done
+for name in clients http load manage people revocations; do end_to_end build/tsan "$name"; done
 for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
-program jose.mjs node tests/oracles/jose.mjs build/subtoken
+# One after the other: the first fetches what both need.
+for t in tests/oracles/*.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
+finish
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
