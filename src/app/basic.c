@@ -71,7 +71,8 @@ static subtoken_result grant(attempt *a, subtoken_text sub) {
     case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
     default: a->event = "store_error"; return SUBTOKEN_FEED_STALE;
   }
-  if (key->kind != ST_KIND_PERSON || key->disabled) return SUBTOKEN_REVOKED;
+  bool over = key->expires_at <= a->request->now;
+  if (key->kind != ST_KIND_PERSON || key->disabled || over) return SUBTOKEN_REVOKED;
   a->identity->standing = ST_WITH_BASIC;
   a->event = NULL;
   return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;

@@ -91,29 +91,6 @@ static void copy_text(char *out, subtoken_text text) {
   out[text.len] = '\0';
 }
 
-/* How long what somebody makes may last: as long as the key or person at the root of it, which a
- * login is not, but its parent.
- */
-static bool find_end(st_visit *v, const st_identity *maker, int64_t *end) {
-  const st_people *people = v->service->people;
-  const st_key_changes *changes = v->service->changes;
-  st_key key;
-  st_person person;
-  *end = ST_NEVER;
-  if (maker == NULL) return true;
-  *end = maker->key.expires_at;
-  if (maker->standing == ST_WITH_LOGIN) {
-    st_found found = people->find(people->context, st_text(maker->key.owner), &person);
-    if (found == ST_FOUND) *end = person.key.expires_at;
-    subtoken_wipe(&person, sizeof person);
-    return found == ST_FOUND;
-  }
-  if (maker->standing != ST_WITH_SERVICE) return true;
-  if (changes->find(changes->context, maker->key.parent, &key) != ST_CHANGED) return false;
-  *end = key.expires_at;
-  return true;
-}
-
 static void describe(const st_field fields[FIELDS], int64_t end, st_person *person) {
   memset(person, 0, sizeof *person);
   person->key.kind = ST_KIND_PERSON;
@@ -149,7 +126,7 @@ static void create(st_visit *v, const st_identity *maker, const st_field fields[
   bool busy = false;
   st_act act = st_visit_act(v, maker, &actor);
   st_maker with = maker != NULL ? st_maker_of(maker) : (st_maker){NULL, NULL};
-  if (!find_end(v, maker, &end)) {
+  if (!st_visit_find_end(v, maker, &end)) {
     answer_unchanged(v);
     return;
   }

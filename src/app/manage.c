@@ -143,9 +143,9 @@ static bool take_text(st_visit *v, const st_field *field, char out[ST_NAME_MAX +
   return true;
 }
 
-/* Made with a key, it ends with that at the latest; what a person may do has no end of its own. */
+/* It ends with what it was made with, at the latest. */
 static bool take_expiry(st_visit *v, const manager *m, const st_field *field, st_key *key) {
-  int64_t life = 0, most = is_person(&m->identity) ? ST_NEVER : m->identity.key.expires_at;
+  int64_t life = 0, most;
   key->expires_at = ST_NEVER;
   if (field->given && !st_text_is(field->text, "never")) {
     bool unit = field->text.len > 0 && field->text.data[field->text.len - 1] > '9';
@@ -154,6 +154,7 @@ static bool take_expiry(st_visit *v, const manager *m, const st_field *field, st
     }
     key->expires_at = key->created_at + life;
   }
+  if (!st_visit_find_end(v, &m->identity, &most)) return done(v, ST_CHANGE_FAILED);
   v->reply->event.clamped = key->expires_at > most;
   if (key->expires_at > most) key->expires_at = most;
   return true;

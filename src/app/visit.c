@@ -316,6 +316,26 @@ bool st_visit_covers(st_visit *v, const st_identity *identity, subtoken_text per
   return true;
 }
 
+bool st_visit_find_end(st_visit *v, const st_identity *maker, int64_t *end) {
+  const st_people *people = v->service->people;
+  const st_key_changes *changes = v->service->changes;
+  st_key key;
+  st_person person;
+  *end = ST_NEVER;
+  if (maker == NULL) return true;
+  *end = maker->key.expires_at;
+  if (maker->standing == ST_WITH_LOGIN) {
+    st_found found = people->find(people->context, st_text(maker->key.owner), &person);
+    if (found == ST_FOUND) *end = person.key.expires_at;
+    subtoken_wipe(&person, sizeof person);
+    return found == ST_FOUND;
+  }
+  if (maker->standing != ST_WITH_SERVICE) return true;
+  if (changes->find(changes->context, maker->key.parent, &key) != ST_CHANGED) return false;
+  *end = key.expires_at;
+  return true;
+}
+
 st_act st_visit_act(const st_visit *v, const st_identity *identity, st_actor *actor) {
   st_writer who = st_writer_on(actor->who, sizeof actor->who);
   st_writer from = st_writer_on(actor->from, sizeof actor->from);

@@ -48,6 +48,12 @@ bool st_visit_holds(st_visit *v, const st_identity *identity, const char *permis
 bool st_visit_covers(st_visit *v, const st_identity *identity, subtoken_text permissions)
     __attribute__((warn_unused_result));
 
+/* How long what somebody makes may last: as long as the key or person at the root of it, which a
+ * login is not, but its parent. NULL: nobody that is known, for ever. False when it cannot be told.
+ */
+bool st_visit_find_end(st_visit *v, const st_identity *maker, int64_t *end)
+    __attribute__((warn_unused_result));
+
 /* Who does this, for the audit log; identity NULL: nobody that is known. Texts live in who. */
 typedef struct st_actor {
   char who[ST_NAME_MAX + 16];

@@ -1,43 +1,19 @@
+#include "app/manage.h"
+#include "base/base64url.h"
 #include "base/date.h"
 #include "core/claims.h"
 #include "shell/command.h"
 #include "shell/key_changes.h"
 
 #define PAGE 64
-#define DRAWS 8
 #define DATE_WIDTH 20 /* as st_print_time writes it */
 
-static const char *state_of(const st_key *key, int64_t now) {
-  if (key->disabled) return "disabled";
-  return key->expires_at <= now ? "expired" : "active";
-}
-
 static void print_key_json(const st_key *key, const char *whole, int64_t now) {
-  fputs("{", stdout);
-  if (whole != NULL) printf("\"key\":\"%s\",", whole);
-  printf("\"id\":\"%s\",\"name\":", key->id);
-  st_print_json(stdout, st_text(key->name));
-  fputs(",\"owner\":", stdout);
-  st_print_json(stdout, st_text(key->owner));
-  fputs(",\"permissions\":[", stdout);
-  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
-  subtoken_text permission;
-  for (bool first = true; st_cut(&cutter, ',', &permission); first = false) {
-    if (!first) fputc(',', stdout);
-    st_print_json(stdout, permission);
-  }
-  fputs("],\"created_at\":\"", stdout);
-  st_print_time(stdout, key->created_at);
-  fputs("\",\"expires_at\":", stdout);
-  if (key->expires_at == ST_NEVER) {
-    fputs("null", stdout);
-  } else {
-    fputc('"', stdout);
-    st_print_time(stdout, key->expires_at);
-    fputc('"', stdout);
-  }
-  printf(",\"disabled\":%s,\"state\":\"%s\",\"sub\":\"%s\"}", key->disabled ? "true" : "false",
-         state_of(key, now), key->sub);
+  char text[ST_KEY_JSON_MAX];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_key_write_json(&writer, key, whole, now);
+  fwrite(text, 1, writer.len, stdout);
+  subtoken_wipe(text, whole != NULL ? writer.len : 0);
 }
 
 static void print_expiry(const st_key *key, int width) {
@@ -52,34 +28,24 @@ static const char *permissions_of(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
 }
 
-#define TAKEN "what was drawn is taken each time" /* the store has no words for it */
-
-/* Draws again in the case that never happens. */
-static st_stored draw_and_create(st_store *store, st_key *key, char whole[ST_KEY_LEN + 1],
-                                 char *why) {
-  uint8_t digest[32];
-  st_stored stored = ST_STORE_EXISTS;
-  snprintf(why, ST_WHY_MAX, TAKEN);
-  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
-    st_draw_key(whole, key, digest);
-    stored = st_store_create(store, key, digest, why);
-  }
-  return stored;
-}
-
 static int create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
-      "                           [--data DIR] [--json]\n"
+      "                           [--hash H] [--data DIR] [--json]\n"
       "Makes a parent key and prints it, once: only its SHA-256 is kept. A new DATA directory\n"
-      "is made when there is none. --expires is a number with s, m, h or d; never by default.";
-  const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL;
+      "is made when there is none. --expires is a number with s, m, h or d; never by default.\n"
+      "--hash registers a string of your own by its hash (see key hash), to be given as "
+      "X-API-Key;\n"
+      "the id is printed then.";
+  const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL,
+             *hash = NULL;
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option},
                                {"--name", NULL, &name},
                                {"--permissions", NULL, &permissions},
                                {"--expires", NULL, &expires},
                                {"--owner", NULL, &owner},
+                               {"--hash", NULL, &hash},
                                {"--json", &json, NULL},
                                {0}};
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
@@ -89,9 +55,7 @@ static int create(int argc, char **argv) {
     return st_usage(&arguments, "--name and --permissions are needed");
   }
   if (!st_permissions_valid(st_text(permissions))) {
-    return st_usage(&arguments,
-                    "--permissions is a list with commas of at most 64 names, none twice, each of "
-                    "1 to 64 characters without space, quote, comma or backslash");
+    return st_usage(&arguments, ST_PERMISSIONS_FORM);
   }
   if (strlen(name) > ST_NAME_MAX || strlen(owner) > ST_NAME_MAX || !st_utf8_valid(st_text(name)) ||
       !st_utf8_valid(st_text(owner))) {
@@ -108,21 +72,61 @@ static int create(int argc, char **argv) {
   snprintf(key.name, sizeof key.name, "%s", name);
   snprintf(key.owner, sizeof key.owner, "%s", owner);
   snprintf(key.permissions, sizeof key.permissions, "%s", permissions);
+  uint8_t digest[32];
+  size_t digest_len;
+  if (hash != NULL && (!st_base64url_decode(st_text(hash), digest, sizeof digest, &digest_len) ||
+                       digest_len != sizeof digest)) {
+    return st_usage(&arguments, "--hash is what `subtoken key hash` printed, 43 characters");
+  }
   char why[ST_WHY_MAX], whole[ST_KEY_LEN + 1];
   st_data data;
   st_store *store;
   int begun = st_data_begin("key", data_option, true, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_stored stored = draw_and_create(store, &key, whole, why);
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
+  st_stored stored = hash != NULL ? st_key_register(store, &act, &key, digest, why)
+                                  : st_key_create(store, &act, NULL, &key, whole, why);
   st_store_close(store);
+  if (stored == ST_STORE_EXISTS) {
+    return st_complain(ST_EXIT_REFUSED, "key: a string of this hash is, or was, registered");
+  }
   if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
   if (json) {
-    print_key_json(&key, whole, key.created_at);
+    print_key_json(&key, hash != NULL ? NULL : whole, key.created_at);
     fputc('\n', stdout);
   } else {
-    puts(whole);
+    puts(hash != NULL ? key.id : whole);
   }
   subtoken_wipe(whole, sizeof whole);
+  return st_flush(ST_EXIT_DONE);
+}
+
+static int hash(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken key hash\n"
+      "Reads a string of 16 to 255 visible ASCII characters from standard input and prints its\n"
+      "hash, under which key create --hash registers it. It should be random.";
+  const st_option options[] = {{0}};
+  st_arguments arguments = {.command = "key hash", .help = help, .options = options};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  char text[1024], why[ST_WHY_MAX];
+  uint8_t digest[32];
+  subtoken_text string;
+  if (!st_read_credential(text, sizeof text, &string, why)) {
+    return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  }
+  bool good = st_api_string_hash(string, digest);
+  subtoken_wipe(text, sizeof text);
+  if (!good) {
+    return st_complain(ST_EXIT_REFUSED,
+                       "key: a string is 16 to 255 visible ASCII characters, and neither a key nor "
+                       "a token");
+  }
+  char out[ST_BASE64URL_LEN(32) + 1];
+  st_writer writer = st_writer_on(out, sizeof out);
+  st_base64url_write(&writer, digest, sizeof digest);
+  if (st_writer_end(&writer)) puts(out);
   return st_flush(ST_EXIT_DONE);
 }
 
@@ -147,14 +151,14 @@ static int list(int argc, char **argv) {
   st_stored stored = ST_STORED;
   if (json) fputc('[', stdout);
   while (count == PAGE &&
-         (stored = st_store_list(store, after, PAGE, keys, &count, why)) == ST_STORED) {
+         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, why)) == ST_STORED) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
         fputs(first ? "\n" : ",\n", stdout);
         print_key_json(&keys[i], NULL, now);
         continue;
       }
-      printf("%s  %-8s  ", keys[i].id, state_of(&keys[i], now));
+      printf("%s  %-9s  ", keys[i].id, st_key_state(&keys[i], now));
       print_expiry(&keys[i], DATE_WIDTH);
       printf("  %s  ", permissions_of(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
@@ -177,26 +181,27 @@ static void print_key(const st_key *key, int64_t now) {
   st_print_time(stdout, key->created_at);
   fputs("\nexpires:     ", stdout);
   print_expiry(key, 0);
-  printf("\nstate:       %s\nsub:         %s\n", state_of(key, now), key->sub);
+  printf("\nstate:       %s\nsub:         %s\n", st_key_state(key, now), key->sub);
 }
 
-typedef enum act { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } act;
+typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
-static st_stored perform(st_store *store, const char *id, act what, st_key *key, int64_t *sequence,
+static st_stored perform(st_store *store, const char *id, deed what, st_key *key, int64_t *sequence,
                          char *why) {
-  int64_t now_us = st_world_now_us();
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
   switch (what) {
     case SHOW: return st_store_find(store, id, key, why);
-    case DISABLE: return st_store_set_disabled(store, id, true, now_us, sequence, why);
-    case ENABLE: return st_store_set_disabled(store, id, false, now_us, sequence, why);
-    case DELETE: return st_store_delete(store, id, now_us, sequence, why);
-    case REVOKE_SUBTOKENS: return st_key_new_sub(store, id, sequence, why);
+    case DISABLE: return st_store_set_disabled(store, &act, id, true, sequence, why);
+    case ENABLE: return st_store_set_disabled(store, &act, id, false, sequence, why);
+    case DELETE: return st_store_delete(store, &act, id, sequence, why);
+    case REVOKE_SUBTOKENS: return st_key_new_sub(store, &act, id, sequence, why);
   }
   return ST_STORE_FAILED;
 }
 
 /* The commands that take one id. */
-static int on_one(int argc, char **argv, const char *command, const char *help, act what) {
+static int on_one(int argc, char **argv, const char *command, const char *help, deed what) {
   const char *data_option = NULL, *id = NULL;
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
@@ -265,6 +270,7 @@ static int revoke_subtokens(int argc, char **argv) {
 int st_cmd_key(int argc, char **argv) {
   static const st_command table[] = {
       {"create", create, "make a parent key and print it, once"},
+      {"hash", hash, "print the hash by which a string of your own is registered"},
       {"list", list, "list the keys"},
       {"show", show, "show one key"},
       {"disable", disable, "refuse a key for a while"},

@@ -5,6 +5,7 @@
 #include "shell/command.h"
 #include "shell/feed.h"
 #include "shell/http.h"
+#include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/log.h"
 #include "shell/people.h"
@@ -109,10 +110,9 @@ static bool show_demo(const st_data *data, st_store *store, const char *base, ch
                 .created_at = st_world_now(),
                 .expires_at = ST_NEVER};
   char whole[ST_KEY_LEN + 1];
-  uint8_t digest[32];
-  st_draw_key(whole, &key, digest);
-  snprintf(why, ST_WHY_MAX, "the demo key could not be made"); /* if the id is taken */
-  if (st_store_create(store, &key, digest, why) != ST_STORED) return false;
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
+  if (st_key_create(store, &act, NULL, &key, whole, why) != ST_STORED) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
       "Make a subtoken that may do one thing, on one URL:\n\n"

@@ -159,7 +159,8 @@ static int create(int argc, char **argv) {
     st_store_close(c.store);
     return code;
   }
-  st_act act = st_command_act();
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
   st_stored stored = st_store_person_create(c.store, &act, NULL, false, &person, digest, why);
   code = finish(&c, stored, why);
   if (code == ST_EXIT_DONE && c.json) {
@@ -246,7 +247,8 @@ static int permissions(int argc, char **argv) {
     st_store_close(c.store);
     return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
   }
-  st_act act = st_command_act();
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
   st_draw_sub(sub);
   st_stored stored =
       st_store_person_set_permissions(c.store, &act, c.words[0], c.words[1], sub, &sequence, why);
@@ -270,7 +272,8 @@ static int passwd(int argc, char **argv) {
     st_store_close(c.store);
     return code;
   }
-  st_act act = st_command_act();
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
   st_draw_sub(sub);
   st_stored stored =
       st_store_person_set_password(c.store, &act, c.words[0], phc, sub, &sequence, why);
@@ -286,7 +289,8 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
   char why[ST_WHY_MAX];
   int64_t sequence = 0;
   if (!begin(&c, name, help, options, 1, false, argc, argv)) return c.arguments.code;
-  st_act act = st_command_act();
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
   st_stored stored = what == DELETE
                          ? st_store_person_delete(c.store, &act, c.words[0], &sequence, why)
                          : st_store_person_set_disabled(c.store, &act, c.words[0], what == DISABLE,

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/base64url.h"
 #include "base/date.h"
@@ -232,6 +233,32 @@ bool st_read_credential(char *out, size_t size, subtoken_text *credential, char 
   return credential->len > 0;
 }
 
+/* What is wrong with a password for storing, or NULL. */
+static const char *fault_of(subtoken_text password) {
+  if (password.len == 0) return "nothing came on standard input";
+  if (password.len > ST_PASSWORD_MAX) return "the password is longer than 1024 bytes";
+  if (memchr(password.data, '\n', password.len) != NULL) return "the password has more than a line";
+  return NULL;
+}
+
+bool st_read_password(char *out, size_t size, subtoken_text *password, char *why) {
+  size_t len = 0;
+  *password = (subtoken_text){out, 0};
+  bool read = st_world_terminal() ? st_world_ask("password: ", out, size, &len, why)
+                                  : st_world_stdin(out, size, &len, why);
+  if (!read) return false;
+  if (len > 0 && out[len - 1] == '\n') len--;
+  if (len > 0 && out[len - 1] == '\r') len--;
+  const char *fault = fault_of((subtoken_text){out, len});
+  if (fault != NULL) {
+    snprintf(why, ST_WHY_MAX, "%s", fault);
+    subtoken_wipe(out, size);
+    return false;
+  }
+  password->len = len;
+  return true;
+}
+
 void st_print_text(FILE *out, subtoken_text text) {
   for (size_t i = 0; i < text.len;) {
     uint32_t code = 0;
@@ -281,6 +308,18 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   if (!st_writer_end(&writer)) abort();
 }
 
+st_act st_operator_act(char who[ST_WHO_MAX]) {
+  char room[1024];
+  struct passwd entry, *found = NULL;
+  uid_t uid = getuid();
+  if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found != NULL) {
+    snprintf(who, ST_WHO_MAX, "user %s", found->pw_name);
+  } else {
+    snprintf(who, ST_WHO_MAX, "user %lu", (unsigned long)uid);
+  }
+  return (st_act){.now_us = st_world_now_us(), .who = who, .from = "command line"};
+}
+
 void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
   static const char hex[] = "0123456789ABCDEF";
   static const char shape[] =
@@ -314,15 +353,4 @@ bool st_permissions_valid(subtoken_text list) {
     }
   }
   return true;
-}
-
-st_act st_command_act(void) {
-  static char who[ST_NAME_MAX + 16];
-  const struct passwd *user = getpwuid(getuid());
-  if (user != NULL) {
-    snprintf(who, sizeof who, "user %.200s", user->pw_name);
-  } else {
-    snprintf(who, sizeof who, "user %lu", (unsigned long)getuid());
-  }
-  return (st_act){st_world_now_us(), who, "command line"};
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "app/passwords.h"
 #include "app/service.h"
 #include "base/bytes.h"
 #include "shell/world.h"
@@ -89,6 +90,12 @@ bool st_span_read(const char *text, int64_t *seconds);
 /* A credential from standard input: white space around it is dropped. */
 bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why);
 
+/* A password from standard input, up to its end, with one end of line dropped from it; on a
+ * terminal it is asked for, and not shown. 1 to ST_PASSWORD_MAX bytes on one line. out, of
+ * ST_PASSWORD_MAX + 2 bytes or more, is the caller's to wipe.
+ */
+bool st_read_password(char *out, size_t size, subtoken_text *password, char *why);
+
 /* Text that may come from anybody, to a terminal: control characters are escaped. */
 void st_print_text(FILE *out, subtoken_text text);
 /* The same as a JSON string, with its quotes. */
@@ -98,6 +105,10 @@ void st_print_time(FILE *out, int64_t seconds);
 /* What was printed has reached its file, or the exit code says that it has not. */
 int st_flush(int code);
 
+/* Who types a command, for the audit log: "user NAME", in who, and now. */
+#define ST_WHO_MAX (ST_NAME_MAX + 16)
+st_act st_operator_act(char who[ST_WHO_MAX]);
+
 /* Draw a whole key, its id, its digest and its sub. */
 void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]);
 void st_draw_sub(char sub[ST_SUB_LEN + 1]);
@@ -106,11 +117,7 @@ void st_draw_sub(char sub[ST_SUB_LEN + 1]);
 bool st_permissions_valid(subtoken_text list);
 #define ST_PERMISSIONS_FORM                                                              \
   "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
-  "characters "                                                                          \
-  "without space, quote, comma or backslash"
-
-/* Who acts when it is the command line: the user of the operating system, now. */
-st_act st_command_act(void);
+  "characters without space, quote, comma or backslash"
 
 /* What is wrong with the files of a feed, as file->last says, with their name. */
 void st_feed_why(const char *path, const subtoken_feed_file *file, char *why);
@@ -131,5 +138,6 @@ int st_cmd_pull(int argc, char **argv);
 int st_cmd_feed(int argc, char **argv);
 int st_cmd_user(int argc, char **argv);
 int st_cmd_audit(int argc, char **argv);
+int st_cmd_saltpass(int argc, char **argv);
 
 #endif

@@ -23,6 +23,7 @@ static const st_command commands[] = {
     {"policy", st_cmd_policy, "check a route policy"},
     {"pull", st_cmd_pull, "keep an edge's revocation data fresh"},
     {"feed", st_cmd_feed, "say what the revocation data on disk is worth"},
+    {"saltpass", st_cmd_saltpass, "hash a password for an access file"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
     {"audit", st_cmd_audit, "print who changed what, when and from where"},
     {"version", version, "print the version, as --version does"},

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -334,6 +336,68 @@ bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len,
 
 bool st_world_stdin(void *out, size_t size, size_t *len, char *why) {
   return read_whole(STDIN_FILENO, "standard input", out, size, len, why);
+}
+
+bool st_world_terminal(void) {
+  return isatty(STDIN_FILENO) == 1;
+}
+
+static struct termios shown_before; /* how the terminal was */
+
+/* Both calls are among those that a handler may make. The signal, which this handler was
+ * for once, is delivered when it returns.
+ */
+static void show_again(int number) {
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
+  (void)raise(number);
+}
+
+static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+#define ENDING (sizeof ending / sizeof ending[0])
+
+static bool hide_typing(struct sigaction old[ENDING]) {
+  struct sigaction handler = {.sa_handler = show_again, .sa_flags = (int)SA_RESETHAND};
+  if (tcgetattr(STDIN_FILENO, &shown_before) != 0) return false;
+  for (size_t i = 0; i < ENDING; i++) {
+    (void)sigaction(ending[i], NULL, &old[i]);
+    if (old[i].sa_handler != SIG_IGN) (void)sigaction(ending[i], &handler, NULL);
+  }
+  struct termios hidden = shown_before;
+  hidden.c_lflag = (hidden.c_lflag | ICANON) & ~(tcflag_t)ECHO;
+  return tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0;
+}
+
+static void show_typing(const struct sigaction old[ENDING]) {
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
+  for (size_t i = 0; i < ENDING; i++) (void)sigaction(ending[i], &old[i], NULL);
+}
+
+/* Up to the end of the line, or of all. */
+static bool read_line(uint8_t *out, size_t size, size_t *len, char *why) {
+  for (*len = 0;;) {
+    uint8_t c;
+    ssize_t got = read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(why, "cannot read the terminal: %m");
+    if (got == 0 || c == '\n') return true;
+    if (*len == size) return fail(why, "the line is longer than %zu bytes", size);
+    out[(*len)++] = c;
+  }
+}
+
+bool st_world_ask(const char *prompt, void *out, size_t size, size_t *len, char *why) {
+  struct sigaction old[ENDING];
+  *len = 0;
+  if (!hide_typing(old)) return fail(why, "cannot hide what is typed on the terminal: %m");
+  (void)fputs(prompt, stderr);
+  bool ok = read_line(out, size, len, why);
+  (void)fputc('\n', stderr);
+  show_typing(old);
+  if (!ok) {
+    subtoken_wipe(out, size);
+    *len = 0;
+  }
+  return ok;
 }
 
 bool st_world_stamp_of(const char *path, st_world_stamp *stamp) {

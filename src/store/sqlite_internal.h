@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include "base/bytes.h"
 #include "store/sqlite.h"
 
 #define ST_SQLITE_BUSY_MS 5000 /* how long another writer is waited for */
@@ -20,26 +21,65 @@ enum {
   ROLLBACK,
   INSERT,
   IS_REVOKED,
-  REVOKE,
-  DELETE,
-  DISABLE,
-  REPLACE_SUB,
+  ROW,
   FIND,
+  FIND_SUB,
   LIST,
+  LIST_OWNED,
   COUNT,
+  RENAME,
+  DISABLE,
+  SUSPEND,
+  REPLACE_SUB,
+  GRANT,
+  GRANT_LOGINS,
+  EXTEND,
+  CHOOSE_NONE,
+  CHOOSE_ROW,
+  CHOOSE_OWNED,
+  CHOOSE_HOLDING,
+  CHOOSE_LOGINS,
+  CHOOSE_LOGINS_OF_OWNED,
+  CHOOSE_RESTING,
+  CHOOSE_ENDED,
+  DROP_AS_LISTED,
+  CHOSEN,
+  REVOKE_CHOSEN,
+  LIST_CHOSEN,
+  TOUCH_CHOSEN,
+  DELETE_CHOSEN,
+  AUDIT_CHOSEN,
+  LIST_REFUSED,
+  UNLIST,
+  SWEEP_REVOKED,
+  SWEEP_REFRESH,
+  SWEEP_LOGINS,
+  SWEEP_USED,
+  SWEEP_KEYS,
   REMEMBER,
   RECALL,
   NEXT_SEQUENCE,
   SEQUENCE,
-  LIST_REVOKED,
-  LIST_DISABLED,
-  UNLIST,
-  TOUCH,
   PURGE_TOUCH,
   PURGE,
+  PURGE_REFRESH,
   LOG_LENGTH,
   LOG_CUT,
   LOG_FROM,
+  PERSON_FIND,
+  PERSON_LIST,
+  PERSON_INSERT,
+  PERSON_UPDATE,
+  PERSON_REHASH,
+  PERSON_DELETE,
+  LOGIN_INSERT,
+  LOGIN_SEED,
+  REFRESH_INSERT,
+  REFRESH_FIND,
+  REFRESH_USE,
+  AUDIT_INSERT,
+  AUDIT_LIST,
+  USE,
   WRITE_STATEMENTS
 };
 extern const char *const st_sqlite_write_sql[WRITE_STATEMENTS];
@@ -48,8 +88,31 @@ extern const char *const st_sqlite_write_sql[WRITE_STATEMENTS];
 enum { FEED_BEGIN, FEED_END, FEED_FACTS, FEED_LISTED, FEED_CHANGES, FEED_STATEMENTS };
 extern const char *const st_sqlite_feed_sql[FEED_STATEMENTS];
 
-/* The columns of a row that holds a key. */
-enum { ID, SUB, NAME, OWNER, PERMISSIONS, CREATED_AT, EXPIRES_AT, DISABLED, DIGEST, REFUSED };
+/* The columns of a row that holds a key; what follows them on the hot path, in the management's
+ * questions, and of a person.
+ */
+enum {
+  ID,
+  SUB,
+  NAME,
+  OWNER,
+  PERMISSIONS,
+  CREATED_AT,
+  EXPIRES_AT,
+  DISABLED,
+  KIND,
+  PARENT,
+  SUSPENDED,
+  KEY_COLUMNS,
+  DIGEST = KEY_COLUMNS,
+  REFUSED,
+  USED_AT = KEY_COLUMNS,
+  PASSWORD,
+  IMPORTED,
+  LOCALE,
+  SOURCE,
+  BY_IMPORT,
+};
 
 /* A key that was read while the cache had this generation; good as long as it
  * still has. 0 is no generation.
@@ -63,9 +126,10 @@ typedef struct slot {
 struct st_store {
   char *path; /* absolute, links resolved */
 
-  pthread_mutex_t writing; /* guards the two below */
+  pthread_mutex_t writing; /* guards the three below */
   sqlite3 *writes;
   sqlite3_stmt *write[WRITE_STATEMENTS];
+  int64_t taken; /* the sequence that the change under way has taken, or 0 */
 
   pthread_mutex_t feeding; /* guards the two below; opened at the first question */
   sqlite3 *feeds;
@@ -100,17 +164,75 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
 /* The SQL function revocation_hash(key0, key1, sub): subtoken_revocations_hash. */
 bool st_sqlite_add_hash(sqlite3 *db);
 
+/* ---- statements of the writing connection, under its lock ---- */
+
+/* A parameter of a statement. Texts and bytes outlive the step. */
+typedef struct parameter {
+  enum { NO_VALUE, TEXT_VALUE, BYTES_VALUE, NUMBER_VALUE, NULL_VALUE } type;
+  const void *data;
+  size_t len;
+  int64_t number;
+} parameter;
+parameter st_sqlite_text(const char *text); /* NULL: NULL */
+parameter st_sqlite_view(subtoken_text text);
+parameter st_sqlite_bytes(const void *bytes, size_t len);
+parameter st_sqlite_number(int64_t number);
+#define VALUES(...) ((const parameter[]){__VA_ARGS__, {0}})
+#define NO_VALUES ((const parameter[]){{0}})
+
+/* Run one that gives no rows: ST_STORE_EXISTS for what is there already. */
+st_stored st_sqlite_do(st_store *store, int which, const parameter *values);
+/* The same for one that must change a row: ST_STORE_NONE when it has not. */
+st_stored st_sqlite_do_one(st_store *store, int which, const parameter *values);
+/* A question: the first row, ST_STORE_NONE without one. st_sqlite_finish it, whatever the answer.
+ */
+st_stored st_sqlite_ask(st_store *store, int which, const parameter *values, sqlite3_stmt **row);
+
+/* ---- rows ---- */
+
+/* false when it does not fit or holds a NUL: a name is never cut short. */
+bool st_sqlite_take_text(sqlite3_stmt *row, int column, char *out, size_t size);
+bool st_sqlite_take_time(sqlite3_stmt *row, int column, int64_t *out);
+bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key);
+
+/* What could not be read back must not be written. */
+bool st_sqlite_has_len(const char *text, size_t len);
+bool st_sqlite_is_storable(const st_key *key);
+
+/* A page of rows for the management: a reader of one row, false when it is damaged. */
+typedef bool take_fn(sqlite3_stmt *row, void *item);
+typedef struct rows_into {
+  void *items;
+  size_t size; /* of an item */
+  size_t limit;
+  size_t *count;
+  take_fn *take;
+} rows_into;
+st_stored st_sqlite_page(st_store *store, int which, const parameter *values, const rows_into *into,
+                         char *why);
+/* One row, zeroed when it is not there. */
+st_stored st_sqlite_one(st_store *store, int which, const parameter *values, void *item,
+                        size_t size, take_fn *take, char *why);
+bool st_sqlite_take_listed(sqlite3_stmt *row, void *key); /* with used_at */
+
+/* ---- changes ---- */
+
 /* A change of the store, in one transaction: st_sqlite_apply. */
 typedef struct change {
+  const st_act *act;     /* who is named in the audit log */
+  const st_maker *maker; /* or NULL */
   const st_key *key;
   const uint8_t *digest;
-  const char *id;
+  const char *id; /* or a person's login, or the name of a fact */
   const char *sub;
+  const char *text; /* a name, or permissions */
   bool disabled;
   int64_t now;       /* seconds, or the value of a fact */
   int64_t now_us;    /* of what lists or unlists */
   int64_t *sequence; /* at which the revocation data has it; may be NULL */
+  void *of;          /* what this kind of change takes besides */
 } change;
+change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence);
 
 /* Part of a change, in its transaction. What it leaves when it does not answer
  * ST_STORED is rolled back.
@@ -118,10 +240,57 @@ typedef struct change {
 typedef st_stored change_fn(st_store *store, const change *what);
 st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why);
 
-/* Within a change. The key of what->id, which has its sub still. */
-st_stored st_sqlite_list_revoked(st_store *store, const change *what);
-st_stored st_sqlite_list_disabled(st_store *store, const change *what);
-st_stored st_sqlite_unlist(st_store *store, const change *what);
+/* Within a change: ST_STORED when the sub has never been revoked. */
+st_stored st_sqlite_sub_is_new(st_store *store, const char *sub);
+st_stored st_sqlite_insert(st_store *store, const st_key *key, const uint8_t digest[32]);
+/* The row of what->maker: ST_STORE_REFUSED when it is not in force. */
+st_stored st_sqlite_maker(st_store *store, const change *what, st_key *row);
+/* It is in force and has all these permissions; or there is no maker. */
+st_stored st_sqlite_may_make(st_store *store, const change *what, const char *permissions);
+bool st_sqlite_permits(const char *permissions, subtoken_text permission);
+
+/* The sequence of the change: one, however much it lists. */
+st_stored st_sqlite_take_sequence(st_store *store, const change *what, int64_t *sequence);
+st_stored st_sqlite_standing(st_store *store, int64_t *sequence);
+
+/* ---- sets of rows (sqlite_rows.c): those chosen in the transaction ---- */
+
+typedef struct counted {
+  int64_t rows, keys, logins;
+} counted;
+
+/* Choose one row alone. */
+st_stored st_sqlite_choose(st_store *store, const char *id);
+st_stored st_sqlite_choose_none(st_store *store);
+/* End what is chosen and what rests on it; *ended tells how much that was. because: for the lines
+ * of keys in the audit log; NULL: no such lines.
+ */
+st_stored st_sqlite_end_chosen(st_store *store, const change *what, const char *because,
+                               counted *ended);
+/* Those chosen are in the revocation data while they are disabled or suspended, and else not. */
+st_stored st_sqlite_relist_chosen(st_store *store, const change *what);
+/* The row gets a new sub; the old one is revoked. */
+st_stored st_sqlite_new_sub(st_store *store, const change *what, const char *id, const char *sub);
+/* End the logins that were made with it. */
+st_stored st_sqlite_end_logins(st_store *store, const change *what, const char *id, counted *ended);
+/* Remove logins that ended before a time, at most so many: *removed tells how many it were. */
+st_stored st_sqlite_sweep_logins(st_store *store, int64_t before, int64_t limit, int64_t *removed);
+
+/* ---- audit (sqlite_audit.c) ---- */
+
+#define DETAIL_ROOM (ST_PERMISSIONS_TEXT_MAX + 4 * ST_NAME_MAX) /* before it is cut to fit */
+
+/* A line in the audit log; detail is cut to fit. */
+st_stored st_sqlite_audit(st_store *store, const change *what, const char *action,
+                          const char *target, const char *detail);
+/* One whose detail is begun with a row, and ended with how much has ended besides. */
+st_stored st_sqlite_audit_row(st_store *store, const change *what, const char *action,
+                              const st_key *row, const counted *ended);
+/* Pieces of a detail, with "; " between them. */
+void st_sqlite_detail(st_writer *writer, const char *label, const char *text);
+void st_sqlite_detail_permissions(st_writer *writer, const char *permissions);
+void st_sqlite_detail_expiry(st_writer *writer, int64_t expires_at);
+void st_sqlite_detail_ended(st_writer *writer, const counted *ended);
 
 /* Is the file of this connection no longer the one at its path? */
 bool st_sqlite_has_moved(sqlite3 *db);

@@ -1,5 +1,6 @@
-/* What the revocation data lists: changed in the transaction of the change that it is about,
- * so that writers are serialised and none is missed; read on a connection of the feed's own.
+/* What the revocation data lists: purged here, changed in the transaction of the change that it
+ * is about (sqlite_rows.c), so that writers are serialised and none is missed; read on a connection
+ * of the feed's own.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #define DAY 86400
 #define MAX_LIFE_DEFAULT (INT64_C(365) * DAY) /* as long as no server has said its own */
 #define LEEWAY_DEFAULT 60
+#define SWEEP_ROWS 1000 /* of each table in a transaction, and how many of these in a purge */
+#define SWEEPS 20
 
 /* ---- the hash, for SQL ---- */
 
@@ -35,94 +38,24 @@ bool st_sqlite_add_hash(sqlite3 *db) {
                                     hash_sub, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-/* ---- within a change ---- */
-
-static st_stored next_sequence(st_store *store, int64_t now_us, int64_t *sequence) {
-  sqlite3_stmt *next = store->write[NEXT_SEQUENCE], *ask = store->write[SEQUENCE];
-  if (!st_sqlite_bind_integer(next, 1, now_us) || st_sqlite_run(next) != SQLITE_OK) {
-    return ST_STORE_FAILED;
-  }
-  bool ok = sqlite3_changes(store->writes) == 1 && sqlite3_step(ask) == SQLITE_ROW;
-  *sequence = ok ? sqlite3_column_int64(ask, 0) : 0;
-  st_sqlite_finish(ask);
-  return ok ? ST_STORED : ST_STORE_FAILED;
-}
-
-/* A statement about `id = ?1`; how many rows it changed, or -1. */
-static int64_t change_rows(st_store *store, int which, const char *id, int64_t value, bool valued) {
-  sqlite3_stmt *statement = store->write[which];
-  if (!st_sqlite_bind_text(statement, 1, id) ||
-      (valued && !st_sqlite_bind_integer(statement, 2, value))) {
-    st_sqlite_finish(statement);
-    return -1;
-  }
-  return st_sqlite_run(statement) == SQLITE_OK ? sqlite3_changes(store->writes) : -1;
-}
-
-/* The rows are as they shall be: a sequence for it, and a line in the log. Nothing changed:
- * the sequence that is.
- */
-static st_stored log_change(st_store *store, const change *what, int64_t rows) {
-  int64_t sequence = 0;
-  if (rows < 0) {
-    return ST_STORE_FAILED;
-  }
-  if (rows == 0) {
-    sqlite3_stmt *ask = store->write[SEQUENCE];
-    sequence = sqlite3_step(ask) == SQLITE_ROW ? sqlite3_column_int64(ask, 0) : 0;
-    st_sqlite_finish(ask);
-  } else if (next_sequence(store, what->now_us, &sequence) != ST_STORED ||
-             change_rows(store, TOUCH, what->id, sequence, true) < 0) {
-    return ST_STORE_FAILED;
-  }
-  if (what->sequence != NULL && (rows > 0 || *what->sequence == 0)) {
-    *what->sequence = sequence;
-  }
-  return sequence > 0 ? ST_STORED : ST_STORE_FAILED;
-}
-
-st_stored st_sqlite_list_revoked(st_store *store, const change *what) {
-  return log_change(store, what, change_rows(store, LIST_REVOKED, what->id, what->now, true));
-}
-
-st_stored st_sqlite_list_disabled(st_store *store, const change *what) {
-  return log_change(store, what, change_rows(store, LIST_DISABLED, what->id, 0, false));
-}
-
-st_stored st_sqlite_unlist(st_store *store, const change *what) {
-  return log_change(store, what, change_rows(store, UNLIST, what->id, 0, false));
-}
-
 static st_stored make_next(st_store *store, const change *what) {
-  return next_sequence(store, what->now_us, what->sequence);
+  int64_t sequence = 0;
+  return st_sqlite_take_sequence(store, what, &sequence);
 }
 
 st_stored st_store_advance(st_store *store, int64_t now_us, int64_t *sequence, char *why) {
-  int64_t unasked = 0;
-  change what = {.now_us = now_us, .sequence = sequence != NULL ? sequence : &unasked};
+  change what = {.now_us = now_us, .sequence = sequence};
   return st_sqlite_apply(store, make_next, &what, why);
 }
 
 /* ---- purging ---- */
 
 static int64_t fact(st_store *store, const char *name, int64_t otherwise) {
-  sqlite3_stmt *row = store->write[RECALL];
-  int64_t value = otherwise;
-  if (st_sqlite_bind_text(row, 1, name) && sqlite3_step(row) == SQLITE_ROW) {
-    value = sqlite3_column_int64(row, 0);
-  }
+  sqlite3_stmt *row = NULL;
+  bool known = st_sqlite_ask(store, RECALL, VALUES(st_sqlite_text(name)), &row) == ST_STORED;
+  int64_t value = known ? sqlite3_column_int64(row, 0) : otherwise;
   st_sqlite_finish(row);
   return value;
-}
-
-static int run_with(sqlite3_stmt *statement, int64_t first, int64_t second) {
-  if (!st_sqlite_bind_integer(statement, 1, first) ||
-      (sqlite3_bind_parameter_count(statement) > 1 &&
-       !st_sqlite_bind_integer(statement, 2, second))) {
-    st_sqlite_finish(statement);
-    return SQLITE_NOMEM;
-  }
-  return st_sqlite_run(statement);
 }
 
 /* The time to purge by. It goes on by a day a call at most, so that a clock that is set wrong
@@ -134,51 +67,76 @@ static st_stored purge_time(st_store *store, int64_t now, int64_t *time) {
   if (*time <= known) {
     return ST_STORED;
   }
-  sqlite3_stmt *insert = store->write[REMEMBER];
-  if (!st_sqlite_bind_text(insert, 1, "purge_time") || !st_sqlite_bind_integer(insert, 2, *time)) {
-    st_sqlite_finish(insert);
-    return ST_STORE_FAILED;
-  }
-  return st_sqlite_run(insert) == SQLITE_OK ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_do(store, REMEMBER,
+                      VALUES(st_sqlite_text("purge_time"), st_sqlite_number(*time)));
 }
 
 static st_stored cut_log(st_store *store) {
-  sqlite3_stmt *row = store->write[LOG_LENGTH];
-  bool bound = st_sqlite_bind_integer(row, 1, LOG_MAX);
-  int code = bound ? sqlite3_step(row) : SQLITE_NOMEM;
-  int64_t last = code == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+  sqlite3_stmt *row = NULL;
+  st_stored found = st_sqlite_ask(store, LOG_LENGTH, VALUES(st_sqlite_number(LOG_MAX)), &row);
+  parameter last = st_sqlite_number(found == ST_STORED ? sqlite3_column_int64(row, 0) : 0);
   st_sqlite_finish(row);
-  if (code == SQLITE_DONE) {
-    return ST_STORED;
+  if (found != ST_STORED) {
+    return found == ST_STORE_NONE ? ST_STORED : ST_STORE_FAILED;
   }
-  bool ok = code == SQLITE_ROW && run_with(store->write[LOG_CUT], last, 0) == SQLITE_OK &&
-            run_with(store->write[LOG_FROM], last, 0) == SQLITE_OK;
+  bool ok = st_sqlite_do(store, LOG_CUT, VALUES(last)) == ST_STORED &&
+            st_sqlite_do(store, LOG_FROM, VALUES(last)) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
+/* Before when something must have ended, or expired, to be of no more use. */
+typedef struct horizons {
+  int64_t time; /* to purge by */
+  int64_t tokens;
+  int64_t removed; /* by this sweep */
+} horizons;
+
 static st_stored make_purged(st_store *store, const change *what) {
-  int64_t time = 0, sequence = 0, before = fact(store, "sequence", 0);
-  if (purge_time(store, what->now, &time) != ST_STORED) {
+  horizons *h = what->of;
+  int64_t sequence = 0, before = fact(store, "sequence", 0);
+  if (purge_time(store, what->now, &h->time) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   int64_t leeway = fact(store, "max_leeway", LEEWAY_DEFAULT);
-  int64_t horizon = time - fact(store, "max_life", MAX_LIFE_DEFAULT) - 2 * leeway;
+  h->tokens = h->time - fact(store, "max_life", MAX_LIFE_DEFAULT) - 2 * leeway;
   /* One more than the last is the sequence if anything goes, and is not taken if nothing does. */
   sequence = what->now_us > before + 1 ? what->now_us : before + 1;
-  if (run_with(store->write[PURGE_TOUCH], horizon, sequence) != SQLITE_OK ||
-      run_with(store->write[PURGE], horizon, 0) != SQLITE_OK) {
+  parameter horizon = st_sqlite_number(h->tokens);
+  if (st_sqlite_do(store, PURGE_TOUCH, VALUES(horizon, st_sqlite_number(sequence))) != ST_STORED ||
+      st_sqlite_do(store, PURGE, VALUES(horizon)) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   if (sqlite3_changes(store->writes) > 0 &&
-      next_sequence(store, what->now_us, &sequence) != ST_STORED) {
+      st_sqlite_take_sequence(store, what, &sequence) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   return cut_log(store);
 }
 
+static st_stored make_swept(st_store *store, const change *what) {
+  horizons *h = what->of;
+  if (st_sqlite_do(store, PURGE_REFRESH,
+                   VALUES(st_sqlite_number(h->time), st_sqlite_number(SWEEP_ROWS))) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  int64_t expired = sqlite3_changes(store->writes), logins = 0;
+  st_stored stored = st_sqlite_sweep_logins(store, h->tokens, SWEEP_ROWS, &logins);
+  h->removed = expired + logins;
+  return stored;
+}
+
+/* The rows of logins go in small transactions, so that nobody waits long for the lock; what a call
+ * leaves, the next one takes.
+ */
 st_stored st_store_purge(st_store *store, int64_t now_us, char *why) {
-  change what = {.now = now_us / 1000000, .now_us = now_us};
-  return st_sqlite_apply(store, make_purged, &what, why);
+  horizons h = {0};
+  change what = {.now = now_us / 1000000, .now_us = now_us, .of = &h};
+  st_stored stored = st_sqlite_apply(store, make_purged, &what, why);
+  h.removed = 1;
+  for (int i = 0; i < SWEEPS && stored == ST_STORED && h.removed > 0; i++) {
+    stored = st_sqlite_apply(store, make_swept, &what, why);
+  }
+  return stored;
 }
 
 /* ---- the feed's questions ---- */

@@ -66,6 +66,55 @@ static const char *const migrations[] = {
     "  hash INTEGER NOT NULL,"
     "  PRIMARY KEY (sequence, hash)"
     ") STRICT, WITHOUT ROWID;",
+
+    /* Persons and logins have rows among the keys: what they grant is asked for in the same way. A
+     * login's row goes when no token of it can live, and what is known of it with it: hence the
+     * index by which `revoked` finds its rows.
+     */
+    "ALTER TABLE keys ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind BETWEEN 0 AND 3);"
+    "ALTER TABLE keys ADD COLUMN parent TEXT CHECK (length(parent) = 36);"
+    "ALTER TABLE keys ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (suspended IN (0, 1));"
+    "DROP INDEX keys_live;"
+    "CREATE UNIQUE INDEX keys_kept ON keys (id) WHERE kind = 0 AND deleted_at IS NULL;"
+    "CREATE UNIQUE INDEX keys_owned ON keys (owner, id) WHERE kind = 0 AND deleted_at IS NULL;"
+    "CREATE INDEX keys_resting ON keys (parent) WHERE parent IS NOT NULL AND deleted_at IS NULL;"
+    "CREATE INDEX keys_ended ON keys (coalesce(deleted_at, expires_at)) WHERE kind >= 2;"
+    "CREATE INDEX revoked_of ON revoked (key_id);"
+    "CREATE TABLE persons ("
+    "  login TEXT NOT NULL PRIMARY KEY CHECK (login <> ''),"
+    "  key_id TEXT NOT NULL UNIQUE REFERENCES keys (id),"
+    "  password TEXT NOT NULL,"
+    "  imported TEXT," /* NULL: no import has made it */
+    "  locale TEXT NOT NULL,"
+    "  source TEXT NOT NULL,"
+    "  changed_at INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE logins ("
+    "  key_id TEXT NOT NULL PRIMARY KEY REFERENCES keys (id),"
+    "  seed BLOB NOT NULL CHECK (length(seed) = 32)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE refresh ("
+    "  hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32),"
+    "  key_id TEXT NOT NULL REFERENCES keys (id),"
+    "  expires_at INTEGER NOT NULL,"
+    "  used_at INTEGER" /* NULL: not yet */
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX refresh_of ON refresh (key_id);"
+    "CREATE INDEX refresh_expiry ON refresh (expires_at);"
+    "CREATE TABLE used ("
+    "  key_id TEXT NOT NULL PRIMARY KEY,"
+    "  used_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE audit ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  at INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  origin TEXT NOT NULL,"
+    "  action TEXT NOT NULL,"
+    "  target TEXT NOT NULL,"
+    "  detail TEXT NOT NULL"
+    ") STRICT;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
@@ -358,7 +407,11 @@ static st_stored check_same(const char *path, sqlite3 *db, char *why) {
 
 /* Preparing the statements finds out that every table and column is there. */
 static st_stored prepare_all(st_store *store, char *why) {
-  if (st_sqlite_prepare(store->writes, st_sqlite_write_sql, store->write, WRITE_STATEMENTS) &&
+  /* The rows that a change is about: of this connection alone, in memory. */
+  static const char chosen[] =
+      "CREATE TEMP TABLE chosen (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID";
+  if (sqlite3_exec(store->writes, chosen, NULL, NULL, NULL) == SQLITE_OK &&
+      st_sqlite_prepare(store->writes, st_sqlite_write_sql, store->write, WRITE_STATEMENTS) &&
       st_sqlite_prepare(store->reads, st_sqlite_read_sql, store->read, READ_STATEMENTS)) {
     return ST_STORED;
   }

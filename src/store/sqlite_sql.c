@@ -8,7 +8,18 @@
 
 #define PATH_SHOWN 200 /* of a long path, why names the end */
 
-#define COLUMNS "id, sub, name, owner, permissions, created_at, expires_at, disabled"
+#define COLUMNS                                                                 \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, suspended"
+#define LISTED_COLUMNS COLUMNS ", (SELECT used_at FROM used WHERE used.key_id = keys.id)"
+#define PERSON_COLUMNS \
+  LISTED_COLUMNS ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL"
+
+/* Written as the partial indexes are, so that these serve. */
+#define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
+#define LIVING_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_KEY
+#define IN_CHOSEN "id IN (SELECT id FROM temp.chosen)"
+#define CHOOSE "INSERT OR IGNORE INTO temp.chosen (id) SELECT id "
 
 #define FACT(name) "(SELECT value FROM facts WHERE name = '" name "')"
 #define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
@@ -29,55 +40,136 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
     [INSERT] = "INSERT INTO keys (" COLUMNS
                ", digest, changed_at, deleted_at)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?6, NULL)",
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL)",
     /* Nor may it fall on a hash that is listed. */
     [IS_REVOKED] =
         "SELECT 1 FROM revoked WHERE sub = ?1"
         " UNION ALL SELECT 1 FROM listed WHERE hash = " HASH_OF("?1"),
-    [REVOKE] =
-        "INSERT OR IGNORE INTO revoked (sub, key_id, revoked_at)"
-        " SELECT sub, id, ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL",
-    [DELETE] =
-        "UPDATE keys SET deleted_at = ?2, changed_at = ?2"
-        " WHERE id = ?1 AND deleted_at IS NULL",
+    [ROW] = "SELECT " COLUMNS " FROM keys WHERE id = ?1 AND deleted_at IS NULL",
+    [FIND] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id = ?1 AND " LIVING_KEY,
+    [FIND_SUB] = "SELECT " LISTED_COLUMNS " FROM keys WHERE sub = ?1 AND " LIVING_KEY,
+    [LIST] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id > ?1 AND " LIVING_KEY
+             " ORDER BY id LIMIT ?2",
+    [LIST_OWNED] = "SELECT " LISTED_COLUMNS " FROM keys WHERE owner = ?3 AND id > ?1 AND " LIVING_KEY
+                   " ORDER BY id LIMIT ?2",
+    [COUNT] = "SELECT count(*) FROM keys WHERE " LIVING_KEY,
+    [RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2 WHERE id = ?1 AND " LIVING_KEY,
     [DISABLE] =
         "UPDATE keys SET disabled = ?3, changed_at = ?2"
         " WHERE id = ?1 AND deleted_at IS NULL",
+    [SUSPEND] = "UPDATE keys SET suspended = ?3, changed_at = ?2 WHERE owner = ?1 AND " LIVING_KEY
+                " AND suspended <> ?3",
     [REPLACE_SUB] =
         "UPDATE keys SET sub = ?3, changed_at = ?2"
         " WHERE id = ?1 AND deleted_at IS NULL",
-    [FIND] = "SELECT " COLUMNS " FROM keys WHERE id = ?1 AND deleted_at IS NULL",
-    [LIST] = "SELECT " COLUMNS
-             " FROM keys WHERE id > ?1 AND deleted_at IS NULL"
-             " ORDER BY id LIMIT ?2",
-    [COUNT] = "SELECT count(*) FROM keys WHERE deleted_at IS NULL",
+    [GRANT] =
+        "UPDATE keys SET permissions = ?3, changed_at = ?2"
+        " WHERE id = ?1 AND deleted_at IS NULL",
+    [GRANT_LOGINS] =
+        "UPDATE keys SET permissions = ?3, changed_at = ?2"
+        " WHERE parent = ?1 AND deleted_at IS NULL",
+    [EXTEND] =
+        "UPDATE keys SET expires_at = ?3, changed_at = ?2"
+        " WHERE id = ?1 AND deleted_at IS NULL",
+
+    [CHOOSE_NONE] = "DELETE FROM temp.chosen",
+    [CHOOSE_ROW] = "INSERT INTO temp.chosen (id) VALUES (?1)",
+    [CHOOSE_OWNED] = CHOOSE LIVING_OF_OWNER,
+    [CHOOSE_HOLDING] = CHOOSE LIVING_OF_OWNER
+    " AND instr(',' || permissions || ',', ',' || ?2 || ',') > 0",
+    [CHOOSE_LOGINS] = CHOOSE "FROM keys WHERE parent = ?1 AND deleted_at IS NULL",
+    [CHOOSE_LOGINS_OF_OWNED] = CHOOSE
+    "FROM keys WHERE parent IN (SELECT id " LIVING_OF_OWNER ") AND deleted_at IS NULL",
+    [CHOOSE_RESTING] = CHOOSE
+    "FROM keys WHERE parent IN (SELECT id FROM temp.chosen) AND deleted_at IS NULL",
+    [CHOOSE_ENDED] = CHOOSE
+    "FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < ?1 LIMIT ?2",
+    [DROP_AS_LISTED] =
+        "DELETE FROM temp.chosen WHERE EXISTS (SELECT 1 FROM keys"
+        " WHERE keys.id = chosen.id AND (disabled + suspended > 0) ="
+        " EXISTS (SELECT 1 FROM listed WHERE listed.sub = keys.sub))",
+    [CHOSEN] =
+        "SELECT count(*), coalesce(sum(kind = 0), 0), coalesce(sum(kind >= 2), 0)"
+        " FROM keys WHERE " IN_CHOSEN,
+    [REVOKE_CHOSEN] =
+        "INSERT OR IGNORE INTO revoked (sub, key_id, revoked_at)"
+        " SELECT sub, id, ?1 FROM keys WHERE " IN_CHOSEN,
+    /* The sub of one that is disabled is listed already, without a time. */
+    [LIST_CHOSEN] =
+        "INSERT INTO listed (sub, hash, revoked_at)"
+        " SELECT sub, " HASH_OF("sub") ", ?1 FROM keys WHERE " IN_CHOSEN
+        " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at",
+    [TOUCH_CHOSEN] =
+        "INSERT OR IGNORE INTO changes (sequence, hash)"
+        " SELECT ?1, " HASH_OF("sub") " FROM keys WHERE " IN_CHOSEN,
+    /* A person's digest opens nothing and is known for `*`, who may come again. */
+    [DELETE_CHOSEN] =
+        "UPDATE keys SET deleted_at = ?1, changed_at = ?1,"
+        " digest = CASE kind WHEN 1 THEN randomblob(32) ELSE digest END"
+        " WHERE " IN_CHOSEN,
+    [AUDIT_CHOSEN] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " SELECT ?1, ?2, ?3, 'key.delete', id, ?4 || '; name ' || name FROM keys"
+        " WHERE kind = 0 AND " IN_CHOSEN " ORDER BY id",
+    [LIST_REFUSED] =
+        "INSERT OR IGNORE INTO listed (sub, hash, revoked_at)"
+        " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"
+        " WHERE disabled + suspended > 0 AND " IN_CHOSEN,
+    [UNLIST] =
+        "DELETE FROM listed WHERE revoked_at IS NULL AND sub IN"
+        " (SELECT sub FROM keys WHERE disabled + suspended = 0 AND " IN_CHOSEN ")",
+    [SWEEP_REVOKED] = "DELETE FROM revoked WHERE key_id IN (SELECT id FROM temp.chosen)",
+    [SWEEP_REFRESH] = "DELETE FROM refresh WHERE key_id IN (SELECT id FROM temp.chosen)",
+    [SWEEP_LOGINS] = "DELETE FROM logins WHERE key_id IN (SELECT id FROM temp.chosen)",
+    [SWEEP_USED] = "DELETE FROM used WHERE key_id IN (SELECT id FROM temp.chosen)",
+    [SWEEP_KEYS] = "DELETE FROM keys WHERE " IN_CHOSEN,
+
     [REMEMBER] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
     [RECALL] = "SELECT value FROM facts WHERE name = ?1",
     [NEXT_SEQUENCE] = "UPDATE facts SET value = max(value + 1, ?1) WHERE name = 'sequence'",
     [SEQUENCE] = "SELECT value FROM facts WHERE name = 'sequence'",
-    /* A disabled key's sub is listed already, without a time. */
-    [LIST_REVOKED] =
-        "INSERT INTO listed (sub, hash, revoked_at)"
-        " SELECT sub, " HASH_OF("sub") ", ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL"
-        " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at",
-    [LIST_DISABLED] =
-        "INSERT INTO listed (sub, hash, revoked_at)"
-        " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"
-        " WHERE id = ?1 AND disabled = 1 AND deleted_at IS NULL"
-        " ON CONFLICT (sub) DO NOTHING",
-    [UNLIST] =
-        "DELETE FROM listed WHERE revoked_at IS NULL"
-        " AND sub = (SELECT sub FROM keys WHERE id = ?1 AND deleted_at IS NULL)",
-    [TOUCH] =
-        "INSERT OR IGNORE INTO changes (sequence, hash)"
-        " SELECT ?2, " HASH_OF("sub") " FROM keys WHERE id = ?1",
     [PURGE_TOUCH] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
         " SELECT ?2, hash FROM listed WHERE revoked_at < ?1",
     [PURGE] = "DELETE FROM listed WHERE revoked_at < ?1",
+    [PURGE_REFRESH] =
+        "DELETE FROM refresh WHERE hash IN"
+        " (SELECT hash FROM refresh WHERE expires_at < ?1 LIMIT ?2)",
     [LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
     [LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
+
+    /* CROSS JOIN: in this order, whatever the planner thinks of the sizes. */
+    [PERSON_FIND] = "SELECT " PERSON_COLUMNS
+                    " FROM persons CROSS JOIN keys WHERE login = ?1 AND keys.id = persons.key_id",
+    [PERSON_LIST] = "SELECT " PERSON_COLUMNS
+                    " FROM persons CROSS JOIN keys WHERE login > ?1 AND keys.id = persons.key_id"
+                    " ORDER BY login LIMIT ?2",
+    [PERSON_INSERT] =
+        "INSERT INTO persons (login, key_id, password, imported, locale, source, changed_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    /* NULL leaves it as it is. */
+    [PERSON_UPDATE] =
+        "UPDATE persons SET changed_at = ?2, password = coalesce(?3, password),"
+        " imported = coalesce(?4, imported) WHERE login = ?1",
+    [PERSON_REHASH] = "UPDATE persons SET password = ?3 WHERE login = ?1 AND password = ?2",
+    [PERSON_DELETE] = "DELETE FROM persons WHERE login = ?1",
+    [LOGIN_INSERT] = "INSERT INTO logins (key_id, seed) VALUES (?1, ?2)",
+    [LOGIN_SEED] = "SELECT seed FROM logins WHERE key_id = ?1",
+    [REFRESH_INSERT] =
+        "INSERT INTO refresh (hash, key_id, expires_at, used_at) VALUES (?1, ?2, ?3, NULL)",
+    [REFRESH_FIND] = "SELECT key_id, expires_at, used_at FROM refresh WHERE hash = ?1",
+    [REFRESH_USE] = "UPDATE refresh SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL",
+    [AUDIT_INSERT] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [AUDIT_LIST] =
+        "SELECT id, at, action, who, origin, target, detail FROM audit"
+        " WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+    [USE] =
+        "INSERT INTO used (key_id, used_at)"
+        " SELECT id, ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL"
+        " ON CONFLICT (key_id) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
 };
 
 const char *const st_sqlite_feed_sql[FEED_STATEMENTS] = {
@@ -152,6 +244,70 @@ bool st_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text) {
 
 bool st_sqlite_bind_integer(sqlite3_stmt *statement, int at, int64_t value) {
   return sqlite3_bind_int64(statement, at, value) == SQLITE_OK;
+}
+
+parameter st_sqlite_text(const char *text) {
+  return text == NULL ? (parameter){.type = NULL_VALUE} : st_sqlite_view(st_text(text));
+}
+
+parameter st_sqlite_view(subtoken_text text) {
+  return (parameter){.type = TEXT_VALUE, .data = text.data, .len = text.len};
+}
+
+parameter st_sqlite_bytes(const void *bytes, size_t len) {
+  return (parameter){.type = BYTES_VALUE, .data = bytes, .len = len};
+}
+
+parameter st_sqlite_number(int64_t number) {
+  return (parameter){.type = NUMBER_VALUE, .number = number};
+}
+
+static bool bind_value(sqlite3_stmt *statement, int at, const parameter *v) {
+  int code = SQLITE_OK; /* what is unbound is NULL */
+  switch (v->type) {
+    case TEXT_VALUE:
+      code = sqlite3_bind_text64(statement, at, v->data, v->len, SQLITE_STATIC, SQLITE_UTF8);
+      break;
+    case BYTES_VALUE:
+      code = sqlite3_bind_blob64(statement, at, v->data, v->len, SQLITE_STATIC);
+      break;
+    case NUMBER_VALUE: code = sqlite3_bind_int64(statement, at, v->number); break;
+    case NULL_VALUE:
+    case NO_VALUE: break;
+  }
+  return code == SQLITE_OK;
+}
+
+static bool bind_values(sqlite3_stmt *statement, const parameter *values) {
+  for (int i = 0; values[i].type != NO_VALUE; i++) {
+    if (!bind_value(statement, i + 1, &values[i])) {
+      st_sqlite_finish(statement);
+      return false;
+    }
+  }
+  return true;
+}
+
+st_stored st_sqlite_do(st_store *store, int which, const parameter *values) {
+  if (!bind_values(store->write[which], values)) {
+    return ST_STORE_FAILED;
+  }
+  int code = st_sqlite_run(store->write[which]);
+  if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) {
+    return ST_STORE_EXISTS;
+  }
+  return code == SQLITE_OK ? ST_STORED : ST_STORE_FAILED;
+}
+
+st_stored st_sqlite_do_one(st_store *store, int which, const parameter *values) {
+  st_stored stored = st_sqlite_do(store, which, values);
+  return stored == ST_STORED && sqlite3_changes(store->writes) != 1 ? ST_STORE_NONE : stored;
+}
+
+st_stored st_sqlite_ask(st_store *store, int which, const parameter *values, sqlite3_stmt **row) {
+  *row = store->write[which];
+  int code = bind_values(*row, values) ? sqlite3_step(*row) : SQLITE_NOMEM;
+  return code == SQLITE_ROW ? ST_STORED : code == SQLITE_DONE ? ST_STORE_NONE : ST_STORE_FAILED;
 }
 
 bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count) {

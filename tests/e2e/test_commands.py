@@ -1,6 +1,6 @@
 """Every command of the contract's section 7, as a user types it: help, usage, exit
 codes, JSON, what is shown of hostile names, and every verdict of `verify`."""
-import glob, hashlib, hmac, itertools, re, resource, socket, sqlite3
+import fcntl, glob, hashlib, hmac, itertools, pty, re, resource, socket, sqlite3, termios
 import support
 from support import *
 
@@ -89,7 +89,7 @@ COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "sho
             ["key", "disable"], ["key", "enable"], ["key", "delete"], ["key", "revoke-subtokens"],
             ["issue"], ["verify"], ["inspect"], ["secret"], ["secret", "list"], ["secret", "add"],
             ["secret", "promote"], ["secret", "rotate"], ["secret", "retire"], ["policy"],
-            ["policy", "check"], ["backup"], ["version"]]
+            ["policy", "check"], ["saltpass"], ["backup"], ["version"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
            "--name --permissions --expires --owner --data --json", "key list": "--data --json",
            "key show": "ID --data --json", "issue": "--permissions --urls --expire --data --json",
@@ -141,7 +141,7 @@ USAGE = [  # arguments, what the message must name
     (["verify", "--require", ",".join("p%d" % i for i in range(300))], "--require"),
     (["issue", "--expire", "soon"], "--expire"), (["issue", "--urls", "v2/account"], "--urls"),
     (["issue", "--urls", "/a/../b"], "--urls"), (["issue", "--colour"], "--colour"),
-    (["inspect", "word"], "too many"), (["secret", "promote"], "name"),
+    (["inspect", "word"], "too many"), (["saltpass", "word"], "too many"), (["secret", "promote"], "name"),
     (["secret", "retire"], "name"), (["secret", "retire", "a", "b"], "too many"),
     (["secret", "add", "--kid", "not a kid"], "--kid"), (["secret", "add", "--kid", ""], "--kid"),
     (["secret", "rotate", "--kid", "x" * 65], "--kid"), (["backup"], "name"),
@@ -224,6 +224,7 @@ def could_not_run_is_3():
             code, out, err = cmd(*words, data=data, stdin=stdin)
             assert code == 3 and out == "" and "standard input" in err, (words, code, out, err)
     assert cmd("inspect", stdin=b"")[0] == 3
+    assert cmd("saltpass", stdin=b"")[0] == 3
     assert verdict("a" * 1000000, data=data, secrets=None) == (401, "too_large")
     assert cmd("verify", data=data, stdin=b"a" * 2000000)[0] == 3
     code, out, err = cmd("verify", "--secrets", afile + "-not", data=data, stdin="a.b.c")
@@ -600,10 +601,10 @@ def output_that_cannot_be_written_is_3():
         (["key", "disable", key["id"], "--json"], ""), (["key", "enable", key["id"], "--json"], ""),
         (["verify"], token), (["verify", "--json"], token), (["verify", "--require", "q"], token),
         (["verify", "--jsonl"], line), (["verify", "--jsonl"], line * 5000), (["secret", "list"], ""),
-        (["secret", "add"], ""), (["secret", "rotate"], ""), (["inspect"], token),
+        (["secret", "add"], ""), (["secret", "rotate"], ""), (["inspect"], token), (["saltpass"], "p"),
         (["inspect", "--json"], token), (["version"], ""), (["--help"], ""),
         (["key", "create", "--help"], ""), (["verify", "--help"], "")]:
-        extra = [] if words[0] in ("inspect", "version", "--help") else ["--data", data]
+        extra = [] if words[0] in ("inspect", "saltpass", "version", "--help") else ["--data", data]
         for how in ("full", "closed"):
             full = open("/dev/full", "wb")
             p = subprocess.run([PROGRAM] + words + extra, input=stdin.encode(), stderr=subprocess.PIPE,
@@ -1118,6 +1119,64 @@ def lines(items, *options, data=None, raw=False):
     assert code == 0 and err == "", (code, err)
     assert out.endswith("\n") or out == "", out[-100:]
     return [r.get("reason", "ok") for r in map(json.loads, out.splitlines())]
+
+
+# ---- saltpass ----
+
+def salted(out, password):
+    said = json.loads(out)
+    salt = base64.b64decode(said.pop("password_salt_b64"), validate=True)
+    want = base64.b64encode(hashlib.sha256(password + salt).digest()).decode()
+    assert said == {"password_hash_b64": want} and len(salt) == 8, out
+    return salt
+
+
+@test
+def saltpass_makes_what_access_files_hold():
+    for stdin, password in ((b"supersecret", b"supersecret"), (b"supersecret\n", b"supersecret"),
+                            ("p\u00e4ss w\u00f6rd\r\n".encode(), "p\u00e4ss w\u00f6rd".encode()),
+                            (b"x" * 1024 + b"\n", b"x" * 1024)):
+        salts = set()
+        for _ in range(2):
+            code, out, err = cmd("saltpass", stdin=stdin)
+            assert code == 0 and err == "" and out.count("\n") == 1, (code, out, err)
+            salts.add(salted(out, password))
+        assert len(salts) == 2, salts
+    for stdin in (b"", b"\n", b"two\nlines\n", b"x" * 1025, b"x" * 100000):
+        code, out, err = cmd("saltpass", stdin=stdin)
+        assert code == 3 and out == "" and "two" not in err and "xx" not in err, (code, out, err)
+
+
+def at_terminal(typed):
+    """(exit code or -signal, standard output, what the terminal showed, whether it echoes after.)"""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([PROGRAM, "saltpass"], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE,
+                         preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
+    shown = b""
+    while b"password: " not in shown:
+        shown += os.read(ours, 1000)
+    os.write(ours, typed)
+    out = p.communicate(timeout=60)[0].decode()
+    echoes = termios.tcgetattr(theirs)[3] & termios.ECHO != 0
+    os.close(theirs)
+    try:
+        while more := os.read(ours, 1000):
+            shown += more
+    except OSError:  # what Linux says at the end
+        pass
+    os.close(ours)
+    return p.returncode, out, shown, echoes
+
+
+@test
+def saltpass_at_a_terminal_shows_nothing():
+    code, out, shown, echoes = at_terminal(b"super secret\n")
+    assert code == 0 and echoes and b"sec" not in shown, (code, shown, echoes)
+    salted(out, b"super secret")
+    code, out, shown, echoes = at_terminal(b"\n")
+    assert code == 3 and out == "" and echoes and b"nothing came" in shown, (code, out, shown)
+    code, out, shown, echoes = at_terminal(b"secr\x03")  # Ctrl-C
+    assert code == -signal.SIGINT and out == "" and echoes and b"sec" not in shown, (code, shown)
 
 
 @test

@@ -334,7 +334,8 @@ def with_keys(count):
     key = make_key(data)
     db = sqlite3.connect(db_of(data))
     for i in range(count):
-        db.execute("INSERT INTO keys SELECT substr(id, 1, 32) || printf('%04d', ?1), randomblob(32), "
+        db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at, "
+                   "disabled, changed_at, deleted_at) SELECT substr(id, 1, 32) || printf('%04d', ?1), randomblob(32), "
                    "substr(sub, 1, 39) || printf('%04d', ?1), name, owner, permissions, created_at, "
                    "expires_at, disabled, changed_at, deleted_at FROM keys WHERE id = ?2", (i, key["id"]))
     db.commit()

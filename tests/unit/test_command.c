@@ -145,9 +145,10 @@ static void test_table(void **state) {
 static char why[ST_WHY_MAX];
 
 /* What is read of it when it comes on standard input; NULL when it is refused. */
-static const char *read_credential(const char *text, size_t len, size_t room) {
-  static char out[300];
-  char buffer[300];
+static const char *read_from(const char *text, size_t len, size_t room,
+                             bool (*how)(char *, size_t, subtoken_text *, char *)) {
+  static char out[ST_PASSWORD_MAX + 8];
+  char buffer[ST_PASSWORD_MAX + 8];
   int ends[2], in = dup(STDIN_FILENO);
   subtoken_text credential;
   assert_true(room <= sizeof buffer && pipe(ends) == 0);
@@ -155,12 +156,16 @@ static const char *read_credential(const char *text, size_t len, size_t room) {
   close(ends[1]);
   dup2(ends[0], STDIN_FILENO);
   close(ends[0]);
-  bool good = st_read_credential(buffer, room, &credential, why);
+  bool good = how(buffer, room, &credential, why);
   dup2(in, STDIN_FILENO);
   close(in);
   if (!good) return NULL;
   snprintf(out, sizeof out, "%.*s", (int)credential.len, credential.data);
   return out;
+}
+
+static const char *read_credential(const char *text, size_t len, size_t room) {
+  return read_from(text, len, room, st_read_credential);
 }
 
 static void test_read_credential(void **state) {
@@ -173,6 +178,42 @@ static void test_read_credential(void **state) {
   assert_null(read_credential(" \n\n", 3, 100));
   assert_string_equal(why, "nothing came on standard input");
   assert_null(read_credential("0123456789", 10, 5)); /* more than there is room for */
+}
+
+static const char *read_password(const char *text, size_t len) {
+  return read_from(text, len, ST_PASSWORD_MAX + 2, st_read_password);
+}
+
+/* White space is part of a password, but one end of line is not. */
+static void test_read_password(void **state) {
+  (void)state;
+  static const char too_long[] = "the password is longer than 1024 bytes";
+  static const char two[] = "the password has more than a line";
+  subtoken_text longest = repeated("", 'x', ST_PASSWORD_MAX + 3);
+  char *end = (char *)(uintptr_t)longest.data + ST_PASSWORD_MAX;
+  assert_string_equal(read_password("open sesame", 11), "open sesame");
+  assert_string_equal(read_password(" open sesame\t\n", 14), " open sesame\t");
+  assert_string_equal(read_password("p\xC3\xA4ss\r\n", 7), "p\xC3\xA4ss");
+  assert_string_equal(read_password(" ", 1), " ");
+  assert_null(read_password("", 0));
+  assert_null(read_password("\n", 1));
+  assert_null(read_password("\r\n", 2));
+  assert_string_equal(why, "nothing came on standard input");
+  assert_null(read_password("a\n\n", 3));
+  assert_string_equal(why, two);
+  assert_null(read_password("a\nb", 3));
+  assert_string_equal(why, two);
+  assert_int_equal(strlen(read_password(longest.data, ST_PASSWORD_MAX)), ST_PASSWORD_MAX);
+  assert_null(read_password(longest.data, ST_PASSWORD_MAX + 1));
+  assert_string_equal(why, too_long);
+  assert_null(read_password(longest.data, ST_PASSWORD_MAX + 3));
+  assert_non_null(strstr(why, "is longer than"));
+  end[0] = '\n';
+  assert_int_equal(strlen(read_password(longest.data, ST_PASSWORD_MAX + 1)), ST_PASSWORD_MAX);
+  end[0] = '\r';
+  end[1] = '\n';
+  assert_int_equal(strlen(read_password(longest.data, ST_PASSWORD_MAX + 2)), ST_PASSWORD_MAX);
+  release(longest);
 }
 
 /* ---- printing ---- */
@@ -426,6 +467,7 @@ int main(void) {
       cmocka_unit_test(test_help),
       cmocka_unit_test(test_table),
       cmocka_unit_test(test_read_credential),
+      cmocka_unit_test(test_read_password),
       cmocka_unit_test(test_print_text),
       cmocka_unit_test(test_print_anything),
       cmocka_unit_test(test_print_json),

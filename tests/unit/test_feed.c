@@ -49,6 +49,9 @@ static void good(st_stored stored) {
 
 /* ---- keys ---- */
 
+/* Who changes it, when. */
+#define AT(us) (&(st_act){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
+
 static void name_key(unsigned n, char id[ST_KEY_ID_LEN + 1], char sub[ST_SUB_LEN + 1]) {
   snprintf(id, ST_KEY_ID_LEN + 1, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
   snprintf(sub, ST_SUB_LEN + 1, "%043u", n);
@@ -60,20 +63,20 @@ static void make_keys(unsigned from, unsigned count) {
     uint8_t digest[32] = {1};
     memcpy(digest + 4, &n, sizeof n);
     name_key(n, key.id, key.sub);
-    good(st_store_create(store, &key, digest, why));
+    good(st_store_create(store, AT(st_world_now_us()), NULL, &key, digest, why));
   }
 }
 
 static void delete_key(unsigned n) {
   char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
   name_key(n, id, sub);
-  good(st_store_delete(store, id, st_world_now_us(), NULL, why));
+  good(st_store_delete(store, AT(st_world_now_us()), id, NULL, why));
 }
 
 static void disable_key(unsigned n, bool disabled) {
   char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
   name_key(n, id, sub);
-  good(st_store_set_disabled(store, id, disabled, st_world_now_us(), NULL, why));
+  good(st_store_set_disabled(store, AT(st_world_now_us()), id, disabled, NULL, why));
 }
 
 /* ---- answers ---- */
@@ -281,7 +284,7 @@ static void each_start_purges(void **state) {
   subtoken_revocations view;
   make_keys(0, 2);
   name_key(0, id, sub);
-  good(st_store_delete(store, id, NOW * US, NULL, why)); /* years ago */
+  good(st_store_delete(store, AT(NOW * US), id, NULL, why)); /* years ago */
   delete_key(1);
   st_edition edition = ask_at(&ring, NOW, &view);
   assert_true(lists(&view, 0) && lists(&view, 1));

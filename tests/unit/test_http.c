@@ -264,7 +264,8 @@ static int set_up(void **state) {
   snprintf(made.permissions, sizeof made.permissions, "account,guilds");
   made.created_at = NOW;
   made.expires_at = ST_NEVER;
-  return st_store_create(store, &made, digest, why) == ST_STORED ? 0 : -1;
+  st_act act = {.now_us = st_world_now_us(), .who = "user test", .from = "command line"};
+  return st_store_create(store, &act, NULL, &made, digest, why) == ST_STORED ? 0 : -1;
 }
 
 static int tear_down(void **state) {

@@ -32,6 +32,9 @@
 
 #define NOW 1700000000
 
+/* Who changes it, when. */
+#define AT(us) (&(st_act){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
+
 /* In a child, where cmocka's assertions must not be used. */
 #define REQUIRE(condition)                                            \
   do {                                                                \
@@ -126,7 +129,7 @@ static const uint8_t *digest_of(unsigned n, uint8_t digest[32]) {
 static st_stored create(st_store *store, unsigned n) {
   st_key key = key_of(n);
   uint8_t digest[32];
-  return st_store_create(store, &key, digest_of(n, digest), why);
+  return st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), why);
 }
 
 static st_found found_by_digest(st_store *store, unsigned n, st_key *key) {
@@ -147,17 +150,17 @@ static st_found found_by_sub(st_store *store, unsigned n, st_key *key) {
 }
 
 static st_stored set_disabled(st_store *store, unsigned n, bool disabled) {
-  return st_store_set_disabled(store, key_of(n).id, disabled, (NOW + 1) * INT64_C(1000000), NULL,
-                               why);
+  return st_store_set_disabled(store, AT((NOW + 1) * INT64_C(1000000)), key_of(n).id, disabled,
+                               NULL, why);
 }
 
 static st_stored delete_key(st_store *store, unsigned n) {
-  return st_store_delete(store, key_of(n).id, (NOW + 2) * INT64_C(1000000), NULL, why);
+  return st_store_delete(store, AT((NOW + 2) * INT64_C(1000000)), key_of(n).id, NULL, why);
 }
 
 static st_stored replace_sub(st_store *store, unsigned n, unsigned with) {
-  return st_store_replace_sub(store, key_of(n).id, key_of(with).sub, (NOW + 3) * INT64_C(1000000),
-                              NULL, why);
+  return st_store_replace_sub(store, AT((NOW + 3) * INT64_C(1000000)), key_of(n).id,
+                              key_of(with).sub, NULL, why);
 }
 
 static st_stored find(st_store *store, unsigned n, st_key *key) {
@@ -179,6 +182,9 @@ static void assert_same_key(const st_key *a, const st_key *b) {
   assert_int_equal(a->created_at, b->created_at);
   assert_int_equal(a->expires_at, b->expires_at);
   assert_int_equal(a->disabled, b->disabled);
+  assert_int_equal(a->kind, b->kind);
+  assert_string_equal(a->parent, b->parent);
+  assert_int_equal(a->suspended, b->suspended);
 }
 
 static void sql_on(const char *path, const char *sql) {
@@ -248,7 +254,9 @@ static void keeps_every_field(void **state) {
   memset(key.permissions, 'p', ST_PERMISSIONS_TEXT_MAX);
   key.expires_at = NOW + 77;
   key.disabled = true;
-  assert_int_equal(st_store_create(store, &key, digest_of(1, digest), why), ST_STORED);
+  assert_int_equal(
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      ST_STORED);
   st_store_close(store);
 
   store = open_store();
@@ -328,8 +336,10 @@ static void tells_apart_keys_that_share_a_slot(void **state) {
   uint8_t a[32] = {1, 2, 3}, b[32] = {1, 2, 3};
   st_key first = key_of(1), second = key_of(2), got;
   b[31] = 1;
-  assert_int_equal(st_store_create(store, &first, a, why), ST_STORED);
-  assert_int_equal(st_store_create(store, &second, b, why), ST_STORED);
+  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &first, a, why),
+                   ST_STORED);
+  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &second, b, why),
+                   ST_STORED);
   for (int round = 0; round < 3; round++) {
     assert_int_equal(keys.by_digest(keys.store, a, &got), ST_FOUND);
     assert_same_key(&got, &first);
@@ -407,7 +417,7 @@ static void remembers_replaced_subs(void **state) {
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_EXISTS); /* its own */
   assert_int_equal(replace_sub(store, 1, 1), ST_STORE_EXISTS); /* a revoked one */
   assert_int_equal(replace_sub(store, 1, 9), ST_STORE_EXISTS); /* another key's */
-  assert_int_equal(st_store_replace_sub(store, key_of(1).id, "short", NOW, NULL, why),
+  assert_int_equal(st_store_replace_sub(store, AT(NOW), key_of(1).id, "short", NULL, why),
                    ST_STORE_FAILED);
   assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND); /* nothing happened */
   assert_int_equal(delete_key(store, 1), ST_STORED);
@@ -455,17 +465,25 @@ static void refuses_what_is_taken(void **state) {
   for (unsigned n = 1; n <= 2; n++) { /* one that lives, one that is deleted */
     st_key key = key_of(5);
     memcpy(key.id, key_of(n).id, sizeof key.id);
-    assert_int_equal(st_store_create(store, &key, digest_of(5, digest), why), ST_STORE_EXISTS);
+    assert_int_equal(
+        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), why),
+        ST_STORE_EXISTS);
     key = key_of(5);
     memcpy(key.sub, key_of(n).sub, sizeof key.sub);
-    assert_int_equal(st_store_create(store, &key, digest_of(5, digest), why), ST_STORE_EXISTS);
+    assert_int_equal(
+        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), why),
+        ST_STORE_EXISTS);
     key = key_of(5);
-    assert_int_equal(st_store_create(store, &key, digest_of(n, digest), why), ST_STORE_EXISTS);
+    assert_int_equal(
+        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), why),
+        ST_STORE_EXISTS);
   }
   assert_int_equal(replace_sub(store, 1, 3), ST_STORED);
   st_key key = key_of(1);
   memcpy(key.id, key_of(5).id, sizeof key.id);
-  assert_int_equal(st_store_create(store, &key, digest_of(5, digest), why), ST_STORE_EXISTS);
+  assert_int_equal(
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), why),
+      ST_STORE_EXISTS);
   assert_int_equal(create(store, 5), ST_STORED);
   assert_int_equal(count(store), 2);
   st_store_close(store);
@@ -477,16 +495,24 @@ static void refuses_to_write_half_a_key(void **state) {
   uint8_t digest[32];
   st_key key = key_of(1);
   key.id[5] = 0;
-  assert_int_equal(st_store_create(store, &key, digest_of(1, digest), why), ST_STORE_FAILED);
+  assert_int_equal(
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      ST_STORE_FAILED);
   key = key_of(1);
   key.sub[42] = 0;
-  assert_int_equal(st_store_create(store, &key, digest_of(1, digest), why), ST_STORE_FAILED);
+  assert_int_equal(
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      ST_STORE_FAILED);
   key = key_of(1);
   memset(key.name, 'x', sizeof key.name); /* no NUL */
-  assert_int_equal(st_store_create(store, &key, digest_of(1, digest), why), ST_STORE_FAILED);
+  assert_int_equal(
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      ST_STORE_FAILED);
   key = key_of(1);
   key.created_at = -1;
-  assert_int_equal(st_store_create(store, &key, digest_of(1, digest), why), ST_STORE_FAILED);
+  assert_int_equal(
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      ST_STORE_FAILED);
   assert_int_equal(count(store), 0);
   st_store_close(store);
 }
@@ -516,7 +542,7 @@ static void refuses_rows_that_do_not_fit(void **state) {
     why[0] = 0;
     assert_int_equal(find(store, 0, &got), ST_STORE_FAILED);
     assert_non_null(strstr(why, db));
-    assert_int_equal(st_store_list(store, "", 1, &got, &listed, why), ST_STORE_FAILED);
+    assert_int_equal(st_store_list(store, NULL, "", 1, &got, &listed, why), ST_STORE_FAILED);
     assert_int_equal(listed, 0);
     st_store_close(store);
     assert_int_equal(unlink(db), 0);
@@ -690,7 +716,8 @@ static void *create_from_thread(void *argument) {
   uint8_t digest[32];
   st_key key = key_of(self->id);
   self->ok = st_store_open(db, true, &self->store, text) == ST_STORED &&
-             st_store_create(self->store, &key, digest_of(self->id, digest), text) == ST_STORED;
+             st_store_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                             digest_of(self->id, digest), text) == ST_STORED;
   if (!self->ok) {
     fprintf(stderr, "%s\n", text);
   }
@@ -881,7 +908,7 @@ static void refuses_a_newer_schema(void **state) {
   (void)state;
   size_t len = 0;
   make_db(1);
-  sql_on(db, "PRAGMA user_version = 3");
+  sql_on(db, "PRAGMA user_version = 4");
   uint8_t *before = slurp(db, &len);
   assert_refused(db, true, "use a newer one");
   assert_holds(db, before, len);
@@ -1176,7 +1203,7 @@ static unsigned walk(st_store *store, size_t page) {
   size_t got = page;
   assert_non_null(keys);
   while (got == page) {
-    assert_int_equal(st_store_list(store, after, page, keys, &got, why), ST_STORED);
+    assert_int_equal(st_store_list(store, NULL, after, page, keys, &got, why), ST_STORED);
     for (size_t i = 0; i < got; i++) {
       assert_true(strcmp(keys[i].id, after) > 0);
       memcpy(after, keys[i].id, sizeof after);
@@ -1196,7 +1223,9 @@ static void lists_in_pages(void **state) {
   make_db(0);
   sql_on(db,
          "WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 2999)"
-         "INSERT INTO keys SELECT printf('%08X-ABCD-ABCD-ABCD-%012X', n, n), randomblob(32),"
+         "INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at,"
+         " disabled, changed_at, deleted_at) SELECT printf('%08X-ABCD-ABCD-ABCD-%012X', n, n), "
+         "randomblob(32),"
          " printf('%043d', n), 'key ' || n, 'ann', 'account,characters', 1700000000, NULL, 0,"
          " 1700000000, CASE n % 10 WHEN 3 THEN 1700000000 END FROM c");
   st_store *store = open_store();
@@ -1207,11 +1236,11 @@ static void lists_in_pages(void **state) {
   assert_int_equal(walk(store, 5000), 2700);
   st_key key;
   size_t got = 9;
-  assert_int_equal(st_store_list(store, "", 0, &key, &got, why), ST_STORED);
+  assert_int_equal(st_store_list(store, NULL, "", 0, &key, &got, why), ST_STORED);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, "~", 1, &key, &got, why), ST_STORED);
+  assert_int_equal(st_store_list(store, NULL, "~", 1, &key, &got, why), ST_STORED);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, "", SIZE_MAX, &key, &got, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_list(store, NULL, "", SIZE_MAX, &key, &got, why), ST_STORE_FAILED);
   st_store_close(store);
 }
 
@@ -1224,8 +1253,8 @@ static void *create_until_stopped(void *argument) {
   for (unsigned n = 100; n < 400; n++) {
     st_key key = key_of(n);
     uint8_t digest[32];
-    self->ok =
-        self->ok && st_store_create(self->store, &key, digest_of(n, digest), text) == ST_STORED;
+    self->ok = self->ok && st_store_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                           digest_of(n, digest), text) == ST_STORED;
   }
   return NULL;
 }

@@ -18,12 +18,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "old_schemas.h"
 
 #define NOW INT64_C(1700000000)
 #define US INT64_C(1000000)
 #define DAY INT64_C(86400)
 #define MANY 64
+
+/* Who changes it, when. */
+#define AT(us) (&(st_act){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
 
 static char home[256];
 static char db[300];
@@ -77,7 +83,7 @@ static st_stored create(st_store *in, unsigned n, const char *sub) {
   memcpy(digest, &n, sizeof n);
   memcpy(key.id, id_of(n), sizeof key.id);
   memcpy(key.sub, sub, sizeof key.sub);
-  return st_store_create(in, &key, digest, why);
+  return st_store_create(in, AT(NOW * US), NULL, &key, digest, why);
 }
 
 static st_listing standing(void) {
@@ -119,20 +125,20 @@ static void lists_what_it_refuses(void **state) {
   assert_int_equal(listed_count(), 0);
   good(create(store, 1, sub_of(1)));
   assert_int_equal(listed_count(), 0);
-  good(st_store_set_disabled(store, id_of(1), true, NOW * US, &a, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, &a, why));
   assert_int_equal(a, NOW * US);
   assert_true(listed(sub_of(1)));
-  good(st_store_set_disabled(store, id_of(1), false, NOW * US, &b, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, &b, why));
   assert_int_equal(b, a + 1); /* the clock stood */
   assert_false(listed(sub_of(1)));
-  good(st_store_replace_sub(store, id_of(1), sub_of(2), (NOW - 9) * US, &c, why));
+  good(st_store_replace_sub(store, AT((NOW - 9) * US), id_of(1), sub_of(2), &c, why));
   assert_int_equal(c, b + 1); /* it went back */
   assert_true(listed(sub_of(1)));
   assert_false(listed(sub_of(2)));
-  good(st_store_set_disabled(store, id_of(1), true, (NOW + 1) * US, &d, why));
+  good(st_store_set_disabled(store, AT((NOW + 1) * US), id_of(1), true, &d, why));
   assert_int_equal(d, (NOW + 1) * US);
   assert_true(listed(sub_of(1)) && listed(sub_of(2)));
-  good(st_store_delete(store, id_of(1), (NOW + 2) * US, &e, why));
+  good(st_store_delete(store, AT((NOW + 2) * US), id_of(1), &e, why));
   assert_int_equal(e, (NOW + 2) * US);
   assert_int_equal(standing().sequence, e);
   assert_int_equal(listed_count(), 2);
@@ -142,13 +148,13 @@ static void a_change_that_changes_nothing_takes_no_sequence(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
   good(create(store, 1, sub_of(1)));
-  good(st_store_set_disabled(store, id_of(1), false, NOW * US, &a, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, &a, why));
   assert_int_equal(a, standing().sequence);
   assert_int_equal(a, 1);
-  good(st_store_set_disabled(store, id_of(1), true, NOW * US, &a, why));
-  good(st_store_set_disabled(store, id_of(1), true, (NOW + 5) * US, &b, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, &a, why));
+  good(st_store_set_disabled(store, AT((NOW + 5) * US), id_of(1), true, &b, why));
   assert_int_equal(a, b);
-  assert_int_equal(st_store_delete(store, id_of(2), NOW * US, NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_delete(store, AT(NOW * US), id_of(2), NULL, why), ST_STORE_NONE);
   assert_int_equal(standing().sequence, a);
 }
 
@@ -157,11 +163,11 @@ static void a_disabled_key_with_a_new_sub_stays_listed(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
   good(create(store, 1, sub_of(1)));
-  good(st_store_set_disabled(store, id_of(1), true, NOW * US, NULL, why));
-  good(st_store_replace_sub(store, id_of(1), sub_of(2), NOW * US, &a, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, why));
+  good(st_store_replace_sub(store, AT(NOW * US), id_of(1), sub_of(2), &a, why));
   assert_true(listed(sub_of(1)) && listed(sub_of(2)));
   assert_int_equal(a, standing().sequence);
-  good(st_store_set_disabled(store, id_of(1), false, NOW * US, &b, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, &b, why));
   assert_true(listed(sub_of(1)) && !listed(sub_of(2)));
   assert_int_equal(b, a + 1);
 }
@@ -183,7 +189,7 @@ static void a_new_sub_never_falls_on_a_listed_hash(void **state) {
            (long long)hash_of(sub_of(2)));
   sql(text);
   assert_int_equal(create(store, 2, sub_of(2)), ST_STORE_EXISTS);
-  assert_int_equal(st_store_replace_sub(store, id_of(1), sub_of(2), NOW * US, NULL, why),
+  assert_int_equal(st_store_replace_sub(store, AT(NOW * US), id_of(1), sub_of(2), NULL, why),
                    ST_STORE_EXISTS);
   assert_false(listed(sub_of(1))); /* rolled back whole */
   sql("DELETE FROM listed");
@@ -198,12 +204,12 @@ static void a_hash_that_two_subs_share_is_listed_once(void **state) {
   st_listing_change *changes = NULL;
   uint32_t count = 0;
   good(create(store, 1, sub_of(1)));
-  good(st_store_set_disabled(store, id_of(1), true, NOW * US, NULL, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, why));
   snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld)", sub_of(9),
            (long long)hash_of(sub_of(1)), (long long)NOW);
   sql(text);
   assert_true(listed(sub_of(1)));
-  good(st_store_set_disabled(store, id_of(1), false, NOW * US, NULL, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, NULL, why));
   assert_true(listed(sub_of(1)));
   good(st_store_changes(store, 1, &listing, &changes, &count, why));
   assert_int_equal(count, 1);
@@ -219,13 +225,13 @@ static void tells_what_changed_since(void **state) {
   int64_t first = 0, second = 0;
   good(create(store, 1, sub_of(1)));
   good(create(store, 2, sub_of(2)));
-  good(st_store_delete(store, id_of(1), NOW * US, &first, why));
-  good(st_store_set_disabled(store, id_of(2), true, NOW * US, &second, why));
+  good(st_store_delete(store, AT(NOW * US), id_of(1), &first, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), true, &second, why));
   good(st_store_changes(store, 1, &listing, &changes, &count, why));
   assert_int_equal(count, 2);
   assert_true(changes[0].listed && changes[1].listed);
   free(changes);
-  good(st_store_set_disabled(store, id_of(2), false, NOW * US, NULL, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, why));
   good(st_store_changes(store, first, &listing, &changes, &count, why));
   assert_int_equal(count, 1);
   assert_false(changes[0].listed);
@@ -260,8 +266,8 @@ static void purges_no_sooner_than_tokens_are_dead(void **state) {
   good(st_store_remember(store, "max_life", 3600, why));
   good(create(store, 1, sub_of(1)));
   good(create(store, 2, sub_of(2)));
-  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
-  good(st_store_set_disabled(store, id_of(2), true, NOW * US, NULL, why));
+  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), true, NULL, why));
   good(st_store_purge(store, (NOW + 3720) * US, why));
   before = standing();
   assert_true(listed(sub_of(1)));
@@ -280,7 +286,7 @@ static void purges_no_sooner_than_tokens_are_dead(void **state) {
 static void purges_by_the_longest_life_and_leeway_ever(void **state) {
   (void)state;
   good(create(store, 1, sub_of(1)));
-  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
+  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
   good(st_store_remember(store, "max_leeway", 100, why));
   good(st_store_purge(store, NOW * US, why));
   for (int64_t day = 1; day <= 365; day++) {
@@ -299,7 +305,7 @@ static void a_clock_that_leaps_purges_little(void **state) {
   good(st_store_remember(store, "max_life", 10 * DAY, why));
   good(create(store, 1, sub_of(1)));
   good(st_store_purge(store, NOW * US, why));
-  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
+  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
   for (int i = 0; i < 10; i++) {
     good(st_store_purge(store, (NOW + 4000 * DAY) * US, why));
     assert_int_equal(listed_count(), 1);
@@ -311,16 +317,26 @@ static void a_clock_that_leaps_purges_little(void **state) {
 /* What was revoked before there was revocation data. */
 static void an_older_database_is_brought_up(void **state) {
   (void)state;
-  for (unsigned n = 1; n <= 4; n++) good(create(store, n, sub_of(n)));
-  good(st_store_delete(store, id_of(1), NOW * US, NULL, why));
-  good(st_store_set_disabled(store, id_of(2), true, NOW * US, NULL, why));
-  good(st_store_replace_sub(store, id_of(3), sub_of(5), NOW * US, NULL, why));
+  char text[2048];
   st_store_close(store);
-  sql("DROP TABLE listed; DROP TABLE changes; DELETE FROM facts; PRAGMA user_version = 1");
+  assert_int_equal(unlink(db), 0);
+  sql(old_schema_1);
+  for (unsigned n = 1; n <= 4; n++) {
+    snprintf(
+        text, sizeof text,
+        "INSERT INTO keys VALUES ('%s', randomblob(32), '%s', 'n', 'o', 'p', 1, NULL, %d, 1, %s)",
+        id_of(n), sub_of(n == 3 ? 5 : n), n == 2, n == 1 ? "2" : "NULL");
+    sql(text);
+  }
+  snprintf(text, sizeof text, "INSERT INTO revoked VALUES ('%s', '%s', 2), ('%s', '%s', 2)",
+           sub_of(1), id_of(1), sub_of(3), id_of(3));
+  sql(text);
+  sql(OLD_APPLICATION "PRAGMA user_version = 1");
+  assert_int_equal(chmod(db, 0600), 0);
   good(st_store_open(db, false, &store, why));
   assert_int_equal(listed_count(), 3);
   assert_true(listed(sub_of(1)) && listed(sub_of(2)) && listed(sub_of(3)));
-  good(st_store_set_disabled(store, id_of(2), false, NOW * US, NULL, why));
+  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, why));
   assert_int_equal(listed_count(), 2);
 }
 
@@ -340,7 +356,7 @@ static void *delete_some(void *from) {
   char mine[ST_WHY_MAX];
   unsigned first = *(unsigned *)from;
   for (unsigned n = first; n < first + MANY; n++) {
-    if (st_store_delete(store, id_of(n), NOW * US, NULL, mine) != ST_STORED) return from;
+    if (st_store_delete(store, AT(NOW * US), id_of(n), NULL, mine) != ST_STORED) return from;
   }
   return NULL;
 }
@@ -361,7 +377,7 @@ static void a_reader_misses_nothing(void **state) {
     uint32_t count = 0;
     char id[ST_KEY_ID_LEN + 1];
     snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
-    good(st_store_delete(store, id, NOW * US, NULL, why));
+    good(st_store_delete(store, AT(NOW * US), id, NULL, why));
     good(st_store_changes(store, since, &listing, &changes, &count, why));
     assert_true(count >= 1);
     seen += count;

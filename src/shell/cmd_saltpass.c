@@ -1,0 +1,49 @@
+#include "base/base64url.h"
+#include "base/hmac.h"
+#include "shell/command.h"
+
+#define SALT_LEN 8
+
+/* SHA-256 of the password and then the salt. */
+static bool salted_hash(subtoken_text password, const uint8_t salt[SALT_LEN],
+                        uint8_t hash[ST_HASH_LEN]) {
+  uint8_t both[ST_PASSWORD_MAX + SALT_LEN];
+  memcpy(both, password.data, password.len);
+  memcpy(both + password.len, salt, SALT_LEN);
+  bool hashed = st_sha256(both, password.len + SALT_LEN, hash);
+  subtoken_wipe(both, sizeof both);
+  return hashed;
+}
+
+static int print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SALT_LEN]) {
+  char line[128];
+  st_writer writer = st_writer_on(line, sizeof line);
+  st_write_string(&writer, "{\"password_hash_b64\":\"");
+  st_base64_write(&writer, ST_PADDED, hash, ST_HASH_LEN);
+  st_write_string(&writer, "\",\"password_salt_b64\":\"");
+  st_base64_write(&writer, ST_PADDED, salt, SALT_LEN);
+  st_write_string(&writer, "\"}");
+  if (!st_writer_end(&writer)) return st_complain(ST_EXIT_FAILED, "saltpass: it does not fit");
+  puts(line);
+  return st_flush(ST_EXIT_DONE);
+}
+
+int st_cmd_saltpass(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken saltpass   < PASSWORD\n"
+      "Reads a password, at a terminal without showing it, and prints what an access file says\n"
+      "of it, as JSON: its hash with a salt that is new each time.";
+  const st_option options[] = {{0}};
+  st_arguments arguments = {.command = "saltpass", .help = help, .options = options};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  char text[ST_PASSWORD_MAX + 2], why[ST_WHY_MAX];
+  uint8_t salt[SALT_LEN], hash[ST_HASH_LEN];
+  subtoken_text password;
+  if (!st_read_password(text, sizeof text, &password, why)) {
+    return st_complain(ST_EXIT_FAILED, "saltpass: %s", why);
+  }
+  st_world_random(salt, sizeof salt);
+  bool hashed = salted_hash(password, salt, hash);
+  subtoken_wipe(text, sizeof text);
+  return hashed ? print(hash, salt) : st_complain(ST_EXIT_FAILED, "saltpass: cannot hash");
+}

@@ -1,0 +1,146 @@
+/* The audit log, written in the transaction of what it tells of, and when a key was last used. */
+#include <string.h>
+
+#include "base/date.h"
+#include "store/sqlite_internal.h"
+
+/* ---- Writing ---- */
+
+/* As much of a text as fits where it is read back; no character is cut in two. */
+static parameter cut(const char *text, size_t max) {
+  size_t len = strnlen(text, max + 1);
+  if (len > max) {
+    len = max;
+    while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80) {
+      len--;
+    }
+  }
+  return st_sqlite_view((subtoken_text){text, len});
+}
+
+#define FITTING(text, member) cut(text, sizeof((st_audit_line *)0)->member - 1)
+
+st_stored st_sqlite_audit(st_store *store, const change *what, const char *action,
+                          const char *target, const char *detail) {
+  return st_sqlite_do_one(store, AUDIT_INSERT,
+                          VALUES(st_sqlite_number(what->now), FITTING(what->act->who, who),
+                                 FITTING(what->act->from, from), FITTING(action, action),
+                                 FITTING(target, target), FITTING(detail, detail)));
+}
+
+void st_sqlite_detail(st_writer *writer, const char *label, const char *text) {
+  if (writer->len > 0) {
+    st_write_string(writer, "; ");
+  }
+  st_write_words(writer, label);
+  st_write_words(writer, text);
+}
+
+void st_sqlite_detail_permissions(st_writer *writer, const char *permissions) {
+  bool none = permissions[0] == '\0';
+  st_sqlite_detail(writer, none ? "no permissions" : "permissions ", permissions);
+}
+
+void st_sqlite_detail_expiry(st_writer *writer, int64_t expires_at) {
+  if (expires_at == ST_NEVER) {
+    st_sqlite_detail(writer, "expires never", "");
+    return;
+  }
+  st_sqlite_detail(writer, "expires ", "");
+  st_date_write(writer, expires_at, false);
+}
+
+static void detail_count(st_writer *writer, const char *label, int64_t count) {
+  if (count > 0) {
+    st_sqlite_detail(writer, label, "");
+    st_write_int(writer, count);
+  }
+}
+
+void st_sqlite_detail_ended(st_writer *writer, const counted *ended) {
+  detail_count(writer, "keys ended: ", ended->keys);
+  detail_count(writer, "logins ended: ", ended->logins);
+}
+
+/* Names come last: whoever chose one could make it look like what follows. */
+st_stored st_sqlite_audit_row(st_store *store, const change *what, const char *action,
+                              const st_key *row, const counted *ended) {
+  char detail[DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  if (ended != NULL) {
+    st_sqlite_detail_ended(&writer, ended);
+  }
+  st_sqlite_detail_permissions(&writer, row->permissions);
+  st_sqlite_detail_expiry(&writer, row->expires_at);
+  if (row->owner[0] != '\0') {
+    st_sqlite_detail(&writer, "owner ", row->owner);
+  }
+  if (row->name[0] != '\0') {
+    st_sqlite_detail(&writer, "name ", row->name);
+  }
+  return st_writer_end(&writer) ? st_sqlite_audit(store, what, action, row->id, detail)
+                                : ST_STORE_FAILED;
+}
+
+/* What happened elsewhere. */
+typedef struct event {
+  const char *action, *target, *detail;
+} event;
+
+static st_stored make_line(st_store *store, const change *what) {
+  const event *e = what->of;
+  return st_sqlite_audit(store, what, e->action, e->target, e->detail);
+}
+
+st_stored st_store_audit_add(st_store *store, const st_act *act, const char *action,
+                             const char *target, const char *detail, char *why) {
+  change what = st_sqlite_change_at(act, NULL, NULL);
+  what.of = &(event){action, target, detail};
+  return st_sqlite_apply(store, make_line, &what, why);
+}
+
+/* ---- Reading ---- */
+
+enum { LINE_ID, LINE_AT, LINE_ACTION, LINE_WHO, LINE_FROM, LINE_TARGET, LINE_DETAIL };
+
+static bool take_line(sqlite3_stmt *row, void *item) {
+  st_audit_line *line = item;
+  memset(line, 0, sizeof *line);
+  line->id = sqlite3_column_int64(row, LINE_ID);
+  return st_sqlite_take_time(row, LINE_AT, &line->at) &&
+         st_sqlite_take_text(row, LINE_ACTION, line->action, sizeof line->action) &&
+         st_sqlite_take_text(row, LINE_WHO, line->who, sizeof line->who) &&
+         st_sqlite_take_text(row, LINE_FROM, line->from, sizeof line->from) &&
+         st_sqlite_take_text(row, LINE_TARGET, line->target, sizeof line->target) &&
+         st_sqlite_take_text(row, LINE_DETAIL, line->detail, sizeof line->detail);
+}
+
+st_stored st_store_audit_list(st_store *store, int64_t before, size_t limit, st_audit_line *lines,
+                              size_t *count, char *why) {
+  rows_into into = {lines, sizeof *lines, limit, count, take_line};
+  parameter from = st_sqlite_number(before == 0 ? INT64_MAX : before);
+  return st_sqlite_page(store, AUDIT_LIST, VALUES(from, st_sqlite_number((int64_t)limit)), &into,
+                        why);
+}
+
+/* ---- Last use ---- */
+
+typedef struct uses {
+  const st_use *uses;
+  size_t count;
+} uses;
+
+static st_stored make_used(st_store *store, const change *what) {
+  const uses *all = what->of;
+  st_stored stored = ST_STORED;
+  for (size_t i = 0; i < all->count && stored == ST_STORED; i++) {
+    stored = st_sqlite_do(
+        store, USE, VALUES(st_sqlite_text(all->uses[i].id), st_sqlite_number(all->uses[i].at)));
+  }
+  return stored;
+}
+
+st_stored st_store_note_used(st_store *store, const st_use *used, size_t count, char *why) {
+  change what = {.of = &(uses){used, count}};
+  return st_sqlite_apply(store, make_used, &what, why);
+}

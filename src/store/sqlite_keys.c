@@ -1,0 +1,247 @@
+/* Parent keys as the management sees them: made, found, listed, changed, ended. */
+#include <string.h>
+
+#include "store/sqlite_internal.h"
+
+/* ---- Changes ---- */
+
+/* Of a person who is disabled? */
+static st_stored owner_suspended(st_store *store, const char *owner, bool *suspended) {
+  sqlite3_stmt *row = NULL;
+  st_stored found = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(owner)), &row);
+  *suspended = found == ST_STORED && sqlite3_column_int64(row, DISABLED) != 0;
+  st_sqlite_finish(row);
+  return found == ST_STORE_FAILED ? ST_STORE_FAILED : ST_STORED;
+}
+
+static st_stored make_key(st_store *store, const change *what) {
+  st_key key = *what->key;
+  st_stored stored = st_sqlite_may_make(store, what, key.permissions);
+  if (stored == ST_STORED) {
+    stored = owner_suspended(store, key.owner, &key.suspended);
+  }
+  if (stored == ST_STORED) {
+    stored = st_sqlite_insert(store, &key, what->digest);
+  }
+  if (stored == ST_STORED && (key.disabled || key.suspended)) {
+    stored = st_sqlite_choose(store, key.id);
+    stored = stored == ST_STORED ? st_sqlite_relist_chosen(store, what) : stored;
+  }
+  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "key.create", &key, NULL) : stored;
+}
+
+st_stored st_store_create(st_store *store, const st_act *act, const st_maker *maker,
+                          const st_key *key, const uint8_t digest[32], char *why) {
+  if (!st_sqlite_is_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
+    return st_sqlite_fail(why, "cannot write %s: not a whole key", st_sqlite_shown(store->path));
+  }
+  change what = st_sqlite_change_at(act, NULL, NULL);
+  what.maker = maker;
+  what.key = key;
+  what.digest = digest;
+  return st_sqlite_apply(store, make_key, &what, why);
+}
+
+/* The key that a change is about, as it is before. */
+static st_stored key_before(st_store *store, const change *what, st_key *key) {
+  sqlite3_stmt *row = NULL;
+  st_stored stored = st_sqlite_ask(store, FIND, VALUES(st_sqlite_text(what->id)), &row);
+  if (stored == ST_STORED && !st_sqlite_take_key(row, key)) {
+    stored = ST_STORE_FAILED;
+  }
+  st_sqlite_finish(row);
+  return stored;
+}
+
+static st_stored make_name(st_store *store, const change *what) {
+  char detail[DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  st_key key;
+  st_stored stored = key_before(store, what, &key);
+  if (stored == ST_STORED) {
+    stored = st_sqlite_do_one(
+        store, RENAME,
+        VALUES(st_sqlite_text(what->id), st_sqlite_number(what->now), st_sqlite_text(what->text)));
+  }
+  if (stored != ST_STORED) {
+    return stored;
+  }
+  st_sqlite_detail(&writer, "name ", what->text);
+  st_sqlite_detail(&writer, "before ", key.name);
+  return st_writer_end(&writer) ? st_sqlite_audit(store, what, "key.rename", what->id, detail)
+                                : ST_STORE_FAILED;
+}
+
+st_stored st_store_rename(st_store *store, const st_act *act, const char *id, const char *name,
+                          char *why) {
+  if (strnlen(name, ST_NAME_MAX + 1) > ST_NAME_MAX) {
+    return st_sqlite_fail(why, "cannot write %s: the name is too long",
+                          st_sqlite_shown(store->path));
+  }
+  change what = st_sqlite_change_at(act, id, NULL);
+  what.text = name;
+  return st_sqlite_apply(store, make_name, &what, why);
+}
+
+static st_stored make_disabled(st_store *store, const change *what) {
+  st_key key;
+  counted ended = {0};
+  st_stored stored = key_before(store, what, &key);
+  if (stored == ST_STORED) {
+    stored = st_sqlite_do_one(store, DISABLE,
+                              VALUES(st_sqlite_text(what->id), st_sqlite_number(what->now),
+                                     st_sqlite_number(what->disabled)));
+  }
+  if (stored != ST_STORED) {
+    return stored;
+  }
+  bool ok = st_sqlite_choose(store, what->id) == ST_STORED &&
+            st_sqlite_relist_chosen(store, what) == ST_STORED &&
+            (!what->disabled || st_sqlite_end_logins(store, what, what->id, &ended) == ST_STORED);
+  const char *action = what->disabled ? "key.disable" : "key.enable";
+  return ok ? st_sqlite_audit_row(store, what, action, &key, &ended) : ST_STORE_FAILED;
+}
+
+st_stored st_store_set_disabled(st_store *store, const st_act *act, const char *id, bool disabled,
+                                int64_t *sequence, char *why) {
+  change what = st_sqlite_change_at(act, id, sequence);
+  what.disabled = disabled;
+  return st_sqlite_apply(store, make_disabled, &what, why);
+}
+
+static st_stored make_deleted(st_store *store, const change *what) {
+  st_key key;
+  counted ended = {0};
+  st_stored stored = key_before(store, what, &key);
+  if (stored == ST_STORED) {
+    stored = st_sqlite_choose(store, what->id);
+  }
+  if (stored == ST_STORED) {
+    stored = st_sqlite_end_chosen(store, what, NULL, &ended);
+  }
+  ended.keys = 0; /* the one that this is about */
+  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "key.delete", &key, &ended)
+                             : stored;
+}
+
+st_stored st_store_delete(st_store *store, const st_act *act, const char *id, int64_t *sequence,
+                          char *why) {
+  change what = st_sqlite_change_at(act, id, sequence);
+  return st_sqlite_apply(store, make_deleted, &what, why);
+}
+
+static st_stored make_new_sub(st_store *store, const change *what) {
+  st_key key;
+  counted ended = {0};
+  st_stored stored = key_before(store, what, &key);
+  if (stored == ST_STORED) {
+    stored = st_sqlite_new_sub(store, what, what->id, what->sub);
+  }
+  if (stored == ST_STORED) {
+    stored = st_sqlite_end_logins(store, what, what->id, &ended);
+  }
+  return stored == ST_STORED
+             ? st_sqlite_audit_row(store, what, "key.revoke_subtokens", &key, &ended)
+             : stored;
+}
+
+st_stored st_store_replace_sub(st_store *store, const st_act *act, const char *id, const char *sub,
+                               int64_t *sequence, char *why) {
+  if (!st_sqlite_has_len(sub, ST_SUB_LEN)) {
+    return st_sqlite_fail(why, "cannot write %s: not a whole sub", st_sqlite_shown(store->path));
+  }
+  change what = st_sqlite_change_at(act, id, sequence);
+  what.sub = sub;
+  return st_sqlite_apply(store, make_new_sub, &what, why);
+}
+
+/* ---- Questions ---- */
+
+bool st_sqlite_take_listed(sqlite3_stmt *row, void *item) {
+  st_key *key = item;
+  if (!st_sqlite_take_key(row, key)) {
+    return false;
+  }
+  return st_sqlite_take_time(row, USED_AT, &key->used_at);
+}
+
+/* The rows of a question that was put: ST_STORED after the last, too. */
+static st_stored take_rows(st_store *store, sqlite3_stmt *rows, int code, const rows_into *into,
+                           char *why) {
+  size_t i = 0;
+  for (; i < into->limit && code == SQLITE_ROW; i++) {
+    if (!into->take(rows, (char *)into->items + i * into->size)) {
+      return st_sqlite_fail_damaged(why, store->path, "a row is not as it was written");
+    }
+    *into->count = i + 1;
+    code = i + 1 < into->limit ? sqlite3_step(rows) : SQLITE_DONE;
+  }
+  return code == SQLITE_ROW || code == SQLITE_DONE
+             ? ST_STORED
+             : st_sqlite_fail_db(why, store->path, store->writes, "read");
+}
+
+st_stored st_sqlite_page(st_store *store, int which, const parameter *values, const rows_into *into,
+                         char *why) {
+  sqlite3_stmt *rows = NULL;
+  *into->count = 0;
+  if (into->limit > INT32_MAX) {
+    return st_sqlite_fail(why, "cannot list %zu at a time", into->limit);
+  }
+  (void)pthread_mutex_lock(&store->writing);
+  st_stored found = st_sqlite_ask(store, which, values, &rows);
+  st_stored stored =
+      found == ST_STORE_FAILED
+          ? st_sqlite_fail_db(why, store->path, store->writes, "read")
+          : take_rows(store, rows, found == ST_STORED ? SQLITE_ROW : SQLITE_DONE, into, why);
+  st_sqlite_finish(rows);
+  (void)pthread_mutex_unlock(&store->writing);
+  if (stored != ST_STORED) {
+    *into->count = 0;
+  }
+  return stored;
+}
+
+st_stored st_sqlite_one(st_store *store, int which, const parameter *values, void *item,
+                        size_t size, take_fn *take, char *why) {
+  size_t count = 0;
+  rows_into into = {item, size, 1, &count, take};
+  st_stored stored = st_sqlite_page(store, which, values, &into, why);
+  if (stored == ST_STORED && count == 0) {
+    stored = ST_STORE_NONE;
+  }
+  if (stored != ST_STORED) {
+    memset(item, 0, size);
+  }
+  return stored;
+}
+
+st_stored st_store_find(st_store *store, const char *id, st_key *key, char *why) {
+  return st_sqlite_one(store, FIND, VALUES(st_sqlite_text(id)), key, sizeof *key,
+                       st_sqlite_take_listed, why);
+}
+
+st_stored st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *why) {
+  return st_sqlite_one(store, FIND_SUB, VALUES(st_sqlite_view(sub)), key, sizeof *key,
+                       st_sqlite_take_listed, why);
+}
+
+st_stored st_store_list(st_store *store, const char *owner, const char *after_id, size_t limit,
+                        st_key *keys, size_t *count, char *why) {
+  rows_into into = {keys, sizeof *keys, limit, count, st_sqlite_take_listed};
+  parameter after = st_sqlite_text(after_id), most = st_sqlite_number((int64_t)limit);
+  return owner == NULL ? st_sqlite_page(store, LIST, VALUES(after, most), &into, why)
+                       : st_sqlite_page(store, LIST_OWNED,
+                                        VALUES(after, most, st_sqlite_text(owner)), &into, why);
+}
+
+st_stored st_store_count(st_store *store, int64_t *count, char *why) {
+  sqlite3_stmt *row = NULL;
+  (void)pthread_mutex_lock(&store->writing);
+  bool ok = st_sqlite_ask(store, COUNT, NO_VALUES, &row) == ST_STORED;
+  *count = ok ? sqlite3_column_int64(row, 0) : 0;
+  st_stored stored = ok ? ST_STORED : st_sqlite_fail_db(why, store->path, store->writes, "read");
+  st_sqlite_finish(row);
+  (void)pthread_mutex_unlock(&store->writing);
+  return stored;
+}

@@ -1,0 +1,421 @@
+/* Persons: each has a row among the keys, which is what the person may do, and one of their own,
+ * under the login. What is taken from a person is taken from what the person made.
+ */
+#include <string.h>
+
+#include "store/sqlite_internal.h"
+
+/* ---- Rows ---- */
+
+static bool take_person(sqlite3_stmt *row, void *item) {
+  st_person *person = item;
+  memset(person, 0, sizeof *person);
+  return st_sqlite_take_listed(row, &person->key) && person->key.kind == ST_KIND_PERSON &&
+         st_sqlite_take_text(row, PASSWORD, person->password, sizeof person->password) &&
+         st_sqlite_take_text(row, IMPORTED, person->imported, sizeof person->imported) &&
+         st_sqlite_take_text(row, LOCALE, person->locale, sizeof person->locale) &&
+         st_sqlite_take_text(row, SOURCE, person->source, sizeof person->source);
+}
+
+/* A person as they are before a change. */
+typedef struct known {
+  st_person person;
+  bool imported; /* once, by an import */
+} known;
+
+static st_stored know(st_store *store, const char *login, known *before) {
+  sqlite3_stmt *row = NULL;
+  st_stored stored = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(login)), &row);
+  if (stored == ST_STORED && !take_person(row, &before->person)) {
+    stored = ST_STORE_FAILED;
+  }
+  before->imported = stored == ST_STORED && sqlite3_column_int64(row, BY_IMPORT) != 0;
+  st_sqlite_finish(row);
+  return stored;
+}
+
+st_stored st_store_person_find(st_store *store, subtoken_text login, st_person *person, char *why) {
+  return st_sqlite_one(store, PERSON_FIND, VALUES(st_sqlite_view(login)), person, sizeof *person,
+                       take_person, why);
+}
+
+st_stored st_store_person_list(st_store *store, const char *after, size_t limit, st_person *persons,
+                               size_t *count, char *why) {
+  rows_into into = {persons, sizeof *persons, limit, count, take_person};
+  return st_sqlite_page(store, PERSON_LIST,
+                        VALUES(st_sqlite_text(after), st_sqlite_number((int64_t)limit)), &into,
+                        why);
+}
+
+static bool fits(const char *text, size_t size) {
+  return strnlen(text, size) < size;
+}
+
+static bool is_storable(const st_person *person) {
+  const st_key *key = &person->key;
+  return st_sqlite_is_storable(key) && key->kind == ST_KIND_PERSON && key->parent[0] == '\0' &&
+         key->owner[0] != '\0' && strcmp(key->owner, key->name) == 0 && !key->disabled &&
+         !key->suspended && fits(person->password, sizeof person->password) &&
+         fits(person->imported, sizeof person->imported) &&
+         fits(person->locale, sizeof person->locale) && fits(person->source, sizeof person->source);
+}
+
+static st_stored fail_person(const st_store *store, char *why) {
+  return st_sqlite_fail(why, "cannot write %s: not a whole person", st_sqlite_shown(store->path));
+}
+
+/* ---- Someone new ---- */
+
+/* imported: what an import brought, or NULL when none makes this person. */
+static st_stored insert_person(st_store *store, const change *what, const st_person *person,
+                               const uint8_t digest[32], const char *imported) {
+  st_stored stored = st_sqlite_insert(store, &person->key, digest);
+  return stored != ST_STORED
+             ? stored
+             : st_sqlite_do_one(
+                   store, PERSON_INSERT,
+                   VALUES(st_sqlite_text(person->key.owner), st_sqlite_text(person->key.id),
+                          st_sqlite_text(person->password), st_sqlite_text(imported),
+                          st_sqlite_text(person->locale), st_sqlite_text(person->source),
+                          st_sqlite_number(what->now)));
+}
+
+static st_stored audit_person(st_store *store, const change *what, const char *action,
+                              const st_person *person) {
+  char detail[DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  st_sqlite_detail_permissions(&writer, person->key.permissions);
+  st_sqlite_detail_expiry(&writer, person->key.expires_at);
+  if (person->source[0] != '\0') {
+    st_sqlite_detail(&writer, "source ", person->source);
+  }
+  return st_writer_end(&writer) ? st_sqlite_audit(store, what, action, person->key.owner, detail)
+                                : ST_STORE_FAILED;
+}
+
+typedef struct newcomer {
+  const st_person *person;
+  bool registering;
+} newcomer;
+
+/* ST_STORE_EXISTS when the login is taken; to who registers, also by the owner of a key. */
+static st_stored login_is_free(st_store *store, const newcomer *n) {
+  const char *login = n->person->key.owner;
+  sqlite3_stmt *row = NULL;
+  st_stored found = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(login)), &row);
+  st_sqlite_finish(row);
+  if (found == ST_STORE_NONE && n->registering) {
+    found =
+        st_sqlite_ask(store, LIST_OWNED,
+                      VALUES(st_sqlite_text(""), st_sqlite_number(1), st_sqlite_text(login)), &row);
+    st_sqlite_finish(row);
+  }
+  return found == ST_STORE_NONE ? ST_STORED : found == ST_STORED ? ST_STORE_EXISTS : found;
+}
+
+static st_stored make_person(st_store *store, const change *what) {
+  const newcomer *n = what->of;
+  const char *imported = n->person->imported[0] != '\0' ? n->person->imported : NULL;
+  st_stored stored = st_sqlite_may_make(store, what, n->person->key.permissions);
+  if (stored == ST_STORED) {
+    stored = login_is_free(store, n);
+  }
+  if (stored == ST_STORED) {
+    stored = insert_person(store, what, n->person, what->digest, imported);
+  }
+  const char *action = n->registering ? "user.register" : "user.create";
+  return stored == ST_STORED ? audit_person(store, what, action, n->person) : stored;
+}
+
+st_stored st_store_person_create(st_store *store, const st_act *act, const st_maker *maker,
+                                 bool registering, const st_person *person,
+                                 const uint8_t digest[32], char *why) {
+  if (!is_storable(person)) {
+    return fail_person(store, why);
+  }
+  change what = st_sqlite_change_at(act, NULL, NULL);
+  what.maker = maker;
+  what.digest = digest;
+  what.of = &(newcomer){person, registering};
+  return st_sqlite_apply(store, make_person, &what, why);
+}
+
+/* ---- Other permissions, another password ---- */
+
+/* What becomes of a person; NULL: it stays as it is. */
+typedef struct revision {
+  const char *permissions;
+  const char *password;
+  const char *imported;
+  const char *sub; /* when what was made until now ends */
+  const char *action;
+} revision;
+
+/* Choose the keys that hold what the person loses; *loses: there is such a thing. */
+static st_stored choose_losses(st_store *store, const st_key *row, const char *permissions,
+                               bool *loses) {
+  st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
+  subtoken_text held;
+  st_stored stored = st_sqlite_choose_none(store);
+  while (stored == ST_STORED && st_cut(&cutter, ',', &held)) {
+    if (!st_sqlite_permits(permissions, held)) {
+      *loses = true;
+      stored = st_sqlite_do(store, CHOOSE_HOLDING,
+                            VALUES(st_sqlite_text(row->owner), st_sqlite_view(held)));
+    }
+  }
+  return stored;
+}
+
+/* The keys that hold what is lost, and all logins. */
+static st_stored end_what_was_made(st_store *store, const change *what, const st_key *row,
+                                   const revision *to, counted *ended) {
+  char because[ST_NAME_MAX + 64];
+  st_writer writer = st_writer_on(because, sizeof because);
+  st_write_string(&writer, "taken from the person ");
+  st_write_words(&writer, row->owner);
+  bool ok = st_writer_end(&writer) &&
+            st_sqlite_do(store, CHOOSE_LOGINS, VALUES(st_sqlite_text(row->id))) == ST_STORED &&
+            st_sqlite_end_chosen(store, what, because, ended) == ST_STORED;
+  return ok ? st_sqlite_new_sub(store, what, row->id, to->sub) : ST_STORE_FAILED;
+}
+
+/* What is only added is there in the logins that live. */
+static st_stored grant(st_store *store, const change *what, const st_key *row,
+                       const char *permissions) {
+  parameter now = st_sqlite_number(what->now), granted = st_sqlite_text(permissions);
+  st_stored stored = st_sqlite_do_one(store, GRANT, VALUES(st_sqlite_text(row->id), now, granted));
+  return stored == ST_STORED
+             ? st_sqlite_do(store, GRANT_LOGINS, VALUES(st_sqlite_text(row->id), now, granted))
+             : stored;
+}
+
+static st_stored audit_revision(st_store *store, const change *what, const st_key *row,
+                                const revision *to, const counted *ended) {
+  char detail[DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  st_sqlite_detail_ended(&writer, ended);
+  if (to->password != NULL) {
+    st_sqlite_detail(&writer, "another password", "");
+  }
+  if (to->permissions != NULL) {
+    st_sqlite_detail_permissions(&writer, to->permissions);
+    st_sqlite_detail(&writer, row->permissions[0] != '\0' ? "before " : "before none",
+                     row->permissions);
+  }
+  return st_writer_end(&writer) ? st_sqlite_audit(store, what, to->action, row->owner, detail)
+                                : ST_STORE_FAILED;
+}
+
+static st_stored revise(st_store *store, const change *what, const st_key *row,
+                        const revision *to) {
+  counted ended = {0};
+  bool loses = false;
+  const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
+  st_stored stored = choose_losses(store, row, permissions, &loses);
+  if (stored == ST_STORED && (loses || to->password != NULL)) {
+    stored = end_what_was_made(store, what, row, to, &ended);
+  }
+  if (stored == ST_STORED && to->permissions != NULL) {
+    stored = grant(store, what, row, to->permissions);
+  }
+  if (stored == ST_STORED) {
+    stored = st_sqlite_do_one(store, PERSON_UPDATE,
+                              VALUES(st_sqlite_text(row->owner), st_sqlite_number(what->now),
+                                     st_sqlite_text(to->password), st_sqlite_text(to->imported)));
+  }
+  return stored == ST_STORED ? audit_revision(store, what, row, to, &ended) : stored;
+}
+
+static st_stored make_revised(st_store *store, const change *what) {
+  known before;
+  st_stored stored = know(store, what->id, &before);
+  return stored == ST_STORED ? revise(store, what, &before.person.key, what->of) : stored;
+}
+
+static st_stored apply_revision(st_store *store, const st_act *act, const char *login,
+                                const revision *to, int64_t *sequence, char *why) {
+  if (!st_sqlite_has_len(to->sub, ST_SUB_LEN) ||
+      (to->password != NULL && !fits(to->password, ST_PHC_MAX + 1)) ||
+      (to->permissions != NULL && !fits(to->permissions, ST_PERMISSIONS_TEXT_MAX + 1))) {
+    return fail_person(store, why);
+  }
+  change what = st_sqlite_change_at(act, login, sequence);
+  revision copy = *to;
+  what.of = &copy;
+  return st_sqlite_apply(store, make_revised, &what, why);
+}
+
+st_stored st_store_person_set_permissions(st_store *store, const st_act *act, const char *login,
+                                          const char *permissions, const char *new_sub,
+                                          int64_t *sequence, char *why) {
+  revision to = {.permissions = permissions, .sub = new_sub, .action = "user.permissions"};
+  return apply_revision(store, act, login, &to, sequence, why);
+}
+
+st_stored st_store_person_set_password(st_store *store, const st_act *act, const char *login,
+                                       const char *password, const char *new_sub, int64_t *sequence,
+                                       char *why) {
+  revision to = {.password = password, .sub = new_sub, .action = "user.password"};
+  return apply_revision(store, act, login, &to, sequence, why);
+}
+
+typedef struct hashes {
+  const char *before, *after;
+} hashes;
+
+static st_stored make_rehashed(st_store *store, const change *what) {
+  const hashes *h = what->of;
+  return st_sqlite_do_one(
+      store, PERSON_REHASH,
+      VALUES(st_sqlite_text(what->id), st_sqlite_text(h->before), st_sqlite_text(h->after)));
+}
+
+st_stored st_store_person_rehash(st_store *store, const char *login, const char *before,
+                                 const char *password, char *why) {
+  if (!fits(password, ST_PHC_MAX + 1)) {
+    return fail_person(store, why);
+  }
+  hashes h = {before, password};
+  change what = {.id = login, .of = &h};
+  return st_sqlite_apply(store, make_rehashed, &what, why);
+}
+
+/* ---- Disabled, deleted ---- */
+
+/* The person's row as it shall be, and with it that of each key. */
+static st_stored suspend(st_store *store, const change *what, const st_key *row) {
+  parameter login = st_sqlite_text(row->owner), now = st_sqlite_number(what->now),
+            yes = st_sqlite_number(what->disabled);
+  bool ok =
+      st_sqlite_do_one(store, DISABLE, VALUES(st_sqlite_text(row->id), now, yes)) == ST_STORED &&
+      st_sqlite_do(store, SUSPEND, VALUES(login, now, yes)) == ST_STORED &&
+      st_sqlite_choose(store, row->id) == ST_STORED &&
+      st_sqlite_do(store, CHOOSE_OWNED, VALUES(login)) == ST_STORED &&
+      st_sqlite_relist_chosen(store, what) == ST_STORED;
+  return ok ? ST_STORED : ST_STORE_FAILED;
+}
+
+/* Those of the person, and those made with the person's keys. */
+static st_stored end_all_logins(st_store *store, const change *what, const st_key *row,
+                                counted *ended) {
+  bool ok =
+      st_sqlite_choose_none(store) == ST_STORED &&
+      st_sqlite_do(store, CHOOSE_LOGINS, VALUES(st_sqlite_text(row->id))) == ST_STORED &&
+      st_sqlite_do(store, CHOOSE_LOGINS_OF_OWNED, VALUES(st_sqlite_text(row->owner))) == ST_STORED;
+  return ok ? st_sqlite_end_chosen(store, what, NULL, ended) : ST_STORE_FAILED;
+}
+
+static st_stored audit_ended(st_store *store, const change *what, const char *action,
+                             const counted *ended) {
+  char detail[DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  st_sqlite_detail_ended(&writer, ended);
+  return st_writer_end(&writer) ? st_sqlite_audit(store, what, action, what->id, detail)
+                                : ST_STORE_FAILED;
+}
+
+static st_stored make_disabled(st_store *store, const change *what) {
+  known before;
+  counted ended = {0};
+  st_stored stored = know(store, what->id, &before);
+  if (stored == ST_STORED) {
+    stored = suspend(store, what, &before.person.key);
+  }
+  if (stored == ST_STORED && what->disabled) {
+    stored = end_all_logins(store, what, &before.person.key, &ended);
+  }
+  const char *action = what->disabled ? "user.disable" : "user.enable";
+  return stored == ST_STORED ? audit_ended(store, what, action, &ended) : stored;
+}
+
+st_stored st_store_person_set_disabled(st_store *store, const st_act *act, const char *login,
+                                       bool disabled, int64_t *sequence, char *why) {
+  change what = st_sqlite_change_at(act, login, sequence);
+  what.disabled = disabled;
+  return st_sqlite_apply(store, make_disabled, &what, why);
+}
+
+static st_stored make_deleted(st_store *store, const change *what) {
+  char because[ST_NAME_MAX + 64];
+  st_writer writer = st_writer_on(because, sizeof because);
+  known before;
+  counted ended = {0};
+  st_stored stored = know(store, what->id, &before);
+  if (stored != ST_STORED) {
+    return stored;
+  }
+  st_write_string(&writer, "with the person ");
+  st_write_words(&writer, before.person.key.owner);
+  bool ok = st_writer_end(&writer) && st_sqlite_choose(store, before.person.key.id) == ST_STORED &&
+            st_sqlite_do(store, CHOOSE_OWNED, VALUES(st_sqlite_text(what->id))) == ST_STORED &&
+            st_sqlite_end_chosen(store, what, because, &ended) == ST_STORED &&
+            st_sqlite_do_one(store, PERSON_DELETE, VALUES(st_sqlite_text(what->id))) == ST_STORED;
+  return ok ? audit_ended(store, what, "user.delete", &ended) : ST_STORE_FAILED;
+}
+
+st_stored st_store_person_delete(st_store *store, const st_act *act, const char *login,
+                                 int64_t *sequence, char *why) {
+  change what = st_sqlite_change_at(act, login, sequence);
+  return st_sqlite_apply(store, make_deleted, &what, why);
+}
+
+/* ---- Import ---- */
+
+typedef struct batch {
+  const st_person *persons;
+  const uint8_t (*digests)[32];
+  size_t count;
+  size_t at; /* the one that it has come to */
+} batch;
+
+static st_stored import_one(st_store *store, const change *what, const st_person *person,
+                            const uint8_t digest[32]) {
+  known before;
+  st_stored stored = know(store, person->key.owner, &before);
+  if (stored == ST_STORE_NONE) {
+    stored = insert_person(store, what, person, digest, person->imported);
+    return stored == ST_STORED ? audit_person(store, what, "user.import", person) : stored;
+  }
+  if (stored == ST_STORED && !before.imported) {
+    return ST_STORE_REFUSED;
+  }
+  bool changed = person->password[0] != '\0';
+  revision to = {.permissions = person->key.permissions,
+                 .password = changed ? person->password : NULL,
+                 .imported = changed ? person->imported : NULL,
+                 .sub = person->key.sub,
+                 .action = "user.import"};
+  return stored == ST_STORED ? revise(store, what, &before.person.key, &to) : stored;
+}
+
+static st_stored make_imported(st_store *store, const change *what) {
+  batch *all = what->of;
+  st_stored stored = ST_STORED;
+  for (all->at = 0; all->at < all->count; all->at++) {
+    stored = import_one(store, what, &all->persons[all->at], all->digests[all->at]);
+    if (stored != ST_STORED) {
+      break;
+    }
+  }
+  return stored;
+}
+
+st_stored st_store_import(st_store *store, const st_act *act, const st_person *persons,
+                          const uint8_t (*digests)[32], size_t count, int64_t *sequence,
+                          char *why) {
+  for (size_t i = 0; i < count; i++) {
+    if (!is_storable(&persons[i])) {
+      return fail_person(store, why);
+    }
+  }
+  batch all = {persons, digests, count, 0};
+  change what = st_sqlite_change_at(act, NULL, sequence);
+  what.of = &all;
+  st_stored stored = st_sqlite_apply(store, make_imported, &what, why);
+  if (stored == ST_STORE_REFUSED) {
+    (void)st_sqlite_fail(why, "%s has a person %s who was not imported",
+                         st_sqlite_shown(store->path), persons[all.at].key.owner);
+  }
+  return stored;
+}

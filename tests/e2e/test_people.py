@@ -1,0 +1,554 @@
+"""People and programs (section 11): keys over HTTP, persons, logins, exchanges, HTTP Basic."""
+from support import *
+from urllib.parse import urlencode
+
+PASSWORD = "correct horse"
+INVALID = {"text": "Invalid access token"}
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS, JWT = ("urn:ietf:params:oauth:token-type:" + t for t in ("access_token", "jwt"))
+VENDOR = "/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken"
+
+
+def make_user(data, login="alice", permissions="account,inventories", password=PASSWORD):
+    run("user", "create", login, "--permissions", permissions, stdin=password + "\n", data=data,
+        check=0)
+
+
+def user(data, *args, **more):
+    return run("user", *args, data=data, check=more.pop("check", 0), **more)
+
+
+def call(server, method, path, credential=None, body=None, *args):
+    """One call with curl: body is a dict for JSON; credential is Bearer text, or (login, password)."""
+    words = ["-X", method, *args]
+    if isinstance(credential, tuple):
+        words += ["-u", ":".join(credential)]
+    elif credential:
+        words += bearer(credential)
+    if body is not None:
+        words += ["-H", "Content-Type: application/json", "--data-binary", json.dumps(body)]
+    return curl(server.url + path, *words)
+
+
+def login(server, name="alice", password=PASSWORD):
+    return call(server, "POST", "/v1/auth/login", None, {"login": name, "password": password})
+
+
+def refresh(server, token):
+    return call(server, "POST", "/v1/auth/refresh", None, {"token": token})
+
+
+def status(server, credential, path="/v2/tokeninfo"):
+    return call(server, "GET", path, credential).status
+
+
+def new_key(server, credential, permissions=("account",), **more):
+    return call(server, "POST", "/v2/keys", credential,
+                dict({"name": "n", "permissions": list(permissions)}, **more))
+
+
+def exchange(server, *args, **parameters):
+    asked = {"grant_type": EXCHANGE, "subject_token_type": ACCESS, **parameters}
+    return curl(server.url + "/oauth/token", "--data",
+                urlencode({n: v for n, v in asked.items() if v is not None}), *args)
+
+
+def refused(answer, status, text=""):
+    assert answer.status == status and text in answer.body, (answer.status, answer.body)
+    if status == 401:
+        assert answer.json() == INVALID and answer.header("WWW-Authenticate").startswith("Bearer")
+    return True
+
+
+# ---- keys -------------------------------------------------------------------
+
+
+@test
+def a_key_is_made_with_a_key_and_is_worth_no_more():
+    with Server() as server:
+        manager = make_key(server.data, "keys,account", "--expires", "2h", "--owner", "ops")
+        made = new_key(server, manager["key"], name="Zoë \"x\"", expires="never", owner="bob")
+        key = made.json()
+        assert made.status == 201 and key["owner"] == "bob" and key["name"] == 'Zoë "x"', made.body
+        assert key["expires_at"] == manager["expires_at"] and key["permissions"] == ["account"]
+        assert status(server, key["key"]) == 200
+        short = new_key(server, manager["key"], expires="1h", permissions=["account", "account"])
+        assert short.json()["expires_at"] < manager["expires_at"]
+        assert short.json()["owner"] == "ops" and short.json()["permissions"] == ["account"]
+        refused(new_key(server, manager["key"], ["account", "wallet"]), 403, "permissions")
+        refused(new_key(server, make_key(server.data, "account")["key"]), 403, "requires scope keys")
+        derived = issue(server.data, manager["key"], "--permissions", "keys,account")
+        refused(new_key(server, derived), 403, "derived")
+        refused(new_key(server, None), 401)
+        for body, named in (({"permissions": []}, "name"), ({"name": "x"}, "permissions"),
+                            ({"name": 1, "permissions": []}, "name"),
+                            ({"name": "x", "permissions": "account"}, "permissions"),
+                            ({"name": "x", "permissions": ["a b"]}, "permissions"),
+                            ({"name": "x" * 257, "permissions": []}, "name"),
+                            ({"name": "x", "permissions": [], "expires": "30"}, "expires"),
+                            ({"name": "x", "permissions": [], "expires": "0d"}, "expires"),
+                            ({"name": "x", "permissions": [], "owner": "o" * 257}, "owner")):
+            refused(call(server, "POST", "/v2/keys", manager["key"], body), 400, named)
+        refused(curl(server.url + "/v2/keys", *bearer(manager["key"]), "-d", "name=x"), 415)
+        assert key["key"] not in server.log() and "escalation" in server.log()
+
+
+@test
+def keys_are_listed_page_by_page_and_never_shown():
+    with Server() as server:
+        manager = make_key(server.data, "keys,account")["key"]
+        mine = [new_key(server, manager, name="n%d" % i, owner="o%d" % (i % 2)).json()
+                for i in range(7)]
+        ids, after = [], ""
+        while after is not None:
+            page = call(server, "GET", "/v2/keys?limit=3&after=" + after, manager).json()
+            assert len(page["keys"]) <= 3
+            ids += [k["id"] for k in page["keys"]]
+            after = page.get("next")
+        assert ids == sorted(ids) and len(set(ids)) == 8 and {k["id"] for k in mine} < set(ids)
+        text = call(server, "GET", "/v2/keys", manager).body
+        assert all(k["key"] not in text for k in mine) and "digest" not in text
+        found = call(server, "GET", "/v2/keys?sub=" + mine[0]["sub"], manager).json()["keys"]
+        assert [k["id"] for k in found] == [mine[0]["id"]]
+        one = call(server, "GET", "/v2/keys/" + mine[0]["id"], manager).json()
+        assert one == found[0] and one["last_used_at"] is None and one["state"] == "active"
+        assert call(server, "GET", "/v2/keys?sub=" + "x" * 43, manager).json() == {"keys": []}
+        for query in ("limit=0", "limit=101", "limit=x", "limit=", "after=%", "limit=1&limit=2"):
+            expected = 200 if query == "limit=" else 400
+            assert call(server, "GET", "/v2/keys?" + query, manager).status == expected, query
+        renamed = call(server, "PATCH", "/v2/keys/" + mine[0]["id"], manager, {"name": "other"})
+        assert renamed.status == 200 and renamed.json()["name"] == "other"
+        for body in ({"name": "x", "disabled": True}, {}, {"name": None}, {"disabled": "no"}):
+            refused(call(server, "PATCH", "/v2/keys/" + mine[0]["id"], manager, body), 400)
+        refused(call(server, "GET", "/v2/keys/" + "0" * 36, manager), 404)
+
+
+@test
+def a_person_manages_their_own_keys_alone():
+    with Server() as server:
+        make_user(server.data)
+        make_user(server.data, "bob", "account")
+        others = make_key(server.data, "account,wallet", "--owner", "bob")
+        token = login(server).json()["access_token"]
+        for credential in (token, ("alice", PASSWORD)):
+            made = new_key(server, credential, ["account"], expires="never")
+            assert made.status == 201 and made.json()["owner"] == "alice", made.body
+            assert made.json()["expires_at"] is None
+            refused(new_key(server, credential, ["wallet"]), 403, "permissions")
+            refused(new_key(server, credential, ["account"], owner="bob"), 403, "keys")
+            assert call(server, "DELETE", "/v2/keys/" + others["id"], credential).status == 404
+            refused(call(server, "PATCH", "/v2/keys/" + others["id"], credential,
+                         {"disabled": True}), 404)
+        listed = call(server, "GET", "/v2/keys", token).json()["keys"]
+        assert len(listed) == 2 and all(k["owner"] == "alice" for k in listed)
+        assert call(server, "GET", "/v2/keys?sub=" + others["sub"], token).json() == {"keys": []}
+        assert call(server, "DELETE", "/v2/keys/" + listed[0]["id"], token).status == 204
+        # A key that somebody gave with more than the person has, and took back.
+        given = make_key(server.data, "wallet", "--owner", "alice")
+        run("key", "disable", given["id"], data=server.data, check=0)
+        refused(call(server, "PATCH", "/v2/keys/" + given["id"], token, {"disabled": False}), 403)
+        derived = issue(server.data, token, "--permissions", "account")
+        refused(call(server, "GET", "/v2/keys", derived), 403, "derived")
+
+
+# ---- persons and logins -------------------------------------------------------
+
+
+@test
+def login_refresh_logout():
+    with Server(config={"access_life": "2m"}) as server:
+        make_user(server.data, permissions="account,inventories")
+        answer = login(server)
+        pair = answer.json()
+        assert answer.status == 200 and set(pair) == {"access_token", "refresh_token",
+                                                      "token_type", "expires_in"}
+        assert pair["token_type"] == "Bearer" and pair["expires_in"] == 120
+        claims = payload(pair["access_token"])
+        assert list(claims) == ["sub", "iat", "exp", "permissions", "sid"], claims
+        assert claims["permissions"] == ["account", "inventories"]
+        assert claims["exp"] - claims["iat"] == 120
+        info = call(server, "GET", "/v2/tokeninfo?v=latest", pair["access_token"]).json()
+        assert info["name"] == "alice" and info["type"] == "Subtoken"
+        # derived ones carry no sid, and end with the login
+        child = issue(server.data, pair["access_token"], "--permissions", "account")
+        assert "sid" not in payload(child) and status(server, child) == 200
+        # refresh: a retry survives
+        second = refresh(server, pair["refresh_token"]).json()
+        again = refresh(server, pair["refresh_token"]).json()
+        assert second["refresh_token"] == again["refresh_token"] != pair["refresh_token"]
+        assert payload(second["access_token"])["sid"] == claims["sid"]
+        third = refresh(server, second["refresh_token"]).json()
+        assert status(server, third["access_token"]) == 200
+        # a thief does not
+        refused(refresh(server, pair["refresh_token"]), 401)
+        refused(refresh(server, third["refresh_token"]), 401)
+        for token in (third["access_token"], pair["access_token"], child):
+            assert status(server, token) == 401
+        # logout
+        pair = login(server).json()
+        out = call(server, "POST", "/v1/auth/logout", pair["access_token"])
+        assert out.status == 204 and int(out.header("Subtoken-Seq")) > 0
+        assert status(server, pair["access_token"]) == 401
+        refused(refresh(server, pair["refresh_token"]), 401)
+        refused(call(server, "POST", "/v1/auth/logout", pair["access_token"]), 401)
+        log = server.log()
+        assert all(t not in log for t in (PASSWORD, pair["refresh_token"], pair["access_token"]))
+
+
+@test
+def logins_that_are_refused():
+    with Server() as server:
+        make_user(server.data)
+        make_user(server.data, "off")
+        user(server.data, "disable", "off")
+        key = make_key(server.data, "account,services")["key"]
+        for name, password in (("alice", "wrong"), ("nobody", PASSWORD), ("off", PASSWORD),
+                               ("*", PASSWORD), ("alice", ""), ("", PASSWORD), ("alice", "x" * 2000)):
+            assert login(server, name, password).status in (400, 401), (name, password)
+            assert status(server, (name, password)) == 401, (name, password)
+        for body, named in (({"login": "alice"}, "password"), ({"password": "x"}, "login"),
+                            ({"login": 1, "password": "x"}, "login"), ({}, "login")):
+            refused(call(server, "POST", "/v1/auth/login", None, body), 400, named)
+        refused(curl(server.url + "/v1/auth/login", "-d", "login=alice&password=x"), 415)
+        refused(refresh(server, key), 401)
+        refused(refresh(server, "A" * 43), 401)
+        refused(call(server, "POST", "/v1/auth/refresh", None, {}), 400, "token")
+        refused(call(server, "POST", "/v1/auth/logout", key), 403)
+        refused(call(server, "POST", "/v1/auth/logout"), 401)
+        pair = login(server).json()
+        refused(call(server, "GET", "/v2/tokeninfo", pair["refresh_token"]), 401)
+        assert call(server, "GET", "/v1/auth/login").status == 405
+        # slowed per login, right passwords too, and nobody else
+        answers = [login(server, "alice", "wrong") for _ in range(12)]
+        assert answers[-1].status == 429 and int(answers[-1].header("Retry-After")) >= 1
+        assert login(server).status == 429
+        assert status(server, ("alice", PASSWORD)) == 429
+        make_user(server.data, "bob")
+        assert login(server, "bob").status == 200
+        assert "login_failed" in server.log() and PASSWORD not in server.log()
+
+
+@test
+def services_log_in_with_a_key():
+    with Server() as server:
+        key = make_key(server.data, "services,account", "--expires", "10m")
+        pair = call(server, "POST", "/v1/auth/token", key["key"]).json()
+        claims = payload(pair["access_token"])
+        assert claims["permissions"] == ["services", "account"] and "sid" in claims
+        assert claims["exp"] - claims["iat"] <= 600
+        assert refresh(server, pair["refresh_token"]).status == 200
+        refused(call(server, "GET", "/v2/keys", pair["access_token"]), 403, "requires scope keys")
+        refused(call(server, "POST", "/v1/auth/token", make_key(server.data)["key"]), 403, "services")
+        refused(call(server, "POST", "/v1/auth/token", pair["access_token"]), 403)
+        refused(call(server, "POST", "/v1/auth/token"), 401)
+        refused(curl(server.url + "/v1/auth/token?access_token=" + key["key"], "-X", "POST"), 400)
+        refused(call(server, "POST", "/v1/auth/token", key["key"], {}), 400)
+        run("key", "disable", key["id"], data=server.data, check=0)
+        assert status(server, pair["access_token"]) == 401
+        run("key", "enable", key["id"], data=server.data, check=0)
+        assert status(server, pair["access_token"]) == 401 and status(server, key["key"]) == 200
+
+
+@test
+def persons_are_made_by_those_who_may():
+    with Server() as server:
+        admin = make_key(server.data, "users,account")["key"]
+        body = {"login": "carol", "password": PASSWORD, "locale": "de", "source": "test",
+                "permissions": ["account"]}
+        made = call(server, "POST", "/v1/user", admin, body)
+        assert made.status == 201 and made.json()["login"] == "carol", made.body
+        assert login(server, "carol").status == 200
+        refused(call(server, "POST", "/v1/user", admin, body), 409, "login")
+        refused(call(server, "POST", "/v1/user", admin, dict(body, login="d", permissions=["x"])),
+                403, "permissions")
+        refused(call(server, "POST", "/v1/user", make_key(server.data)["key"], body), 403, "users")
+        refused(call(server, "POST", "/v1/user",
+                     issue(server.data, admin, "--permissions", "users"), body), 403)
+        refused(call(server, "POST", "/v1/user", None, dict(body, login="d")), 401)
+        for wrong, named in ((dict(body, login="a:b"), "login"), (dict(body, login=""), "login"),
+                             (dict(body, login="*"), "login"), (dict(body, password="short"), "password"),
+                             (dict(body, login="d", permissions="account"), "permissions"),
+                             ({"login": "d"}, "password"), ({"password": PASSWORD}, "login")):
+            refused(call(server, "POST", "/v1/user", admin, wrong), 400, named)
+        assert '"admin"' not in user(server.data, "list", "--json")[1]
+
+
+@test
+def where_registration_is_open_nobodys_leave_is_needed():
+    with Server(config={"registration": "open"}) as server:
+        owned = make_key(server.data, "account", "--owner", "owner")
+        body = {"login": "dave", "password": PASSWORD}
+        made = call(server, "POST", "/v1/user", None, body)
+        assert made.status == 201 and made.json()["permissions"] == [], made.body
+        assert payload(login(server, "dave").json()["access_token"])["permissions"] == []
+        refused(call(server, "POST", "/v1/user", None, body), 409)
+        refused(call(server, "POST", "/v1/user", None, {"login": "owner", "password": PASSWORD}), 409)
+        refused(call(server, "POST", "/v1/user", None,
+                     dict(body, login="eve", permissions=["account"])), 403)
+        token = login(server, "dave").json()["access_token"]
+        refused(new_key(server, token, ["account"]), 403)
+        assert new_key(server, token, []).status == 201
+        assert call(server, "GET", "/v2/keys/" + owned["id"], token).status == 404
+
+
+@test
+def what_a_person_loses_ends_at_once():
+    with Server() as server:
+        make_user(server.data, permissions="account,wallet,keys")
+        pair = login(server).json()
+        token = pair["access_token"]
+        wallet, account = (new_key(server, token, [p]).json() for p in ("wallet", "account"))
+        child = issue(server.data, wallet["key"], "--permissions", "wallet")
+        basic = call(server, "GET", "/v2/createsubtoken?permissions=wallet",
+                                        ("alice", PASSWORD)).json()["subtoken"]
+        assert [status(server, c) for c in (token, wallet["key"], account["key"], child, basic)] \
+            == [200] * 5
+        user(server.data, "permissions", "alice", "account,keys,guilds")
+        assert [status(server, c) for c in (token, wallet["key"], account["key"], child, basic)] \
+            == [401, 401, 200, 401, 401]
+        refused(refresh(server, pair["refresh_token"]), 401)
+        pair = login(server).json()
+        assert payload(pair["access_token"])["permissions"] == ["account", "keys", "guilds"]
+        # one that is gained ends nothing
+        user(server.data, "permissions", "alice", "account,keys,guilds,unlocks")
+        assert status(server, pair["access_token"]) == 200
+        more = refresh(server, pair["refresh_token"]).json()
+        assert payload(more["access_token"])["permissions"][-1] == "unlocks"
+        # disabled: all of it rests, and the keys come back
+        user(server.data, "disable", "alice")
+        assert [status(server, c) for c in (more["access_token"], account["key"],
+                                            ("alice", PASSWORD))] == [401] * 3
+        user(server.data, "enable", "alice")
+        assert [status(server, c) for c in (more["access_token"], account["key"],
+                                            ("alice", PASSWORD))] == [401, 200, 200]
+        # another password
+        pair = login(server).json()
+        user(server.data, "passwd", "alice", stdin="another one\n")
+        assert [status(server, c) for c in (pair["access_token"], ("alice", PASSWORD),
+                                            ("alice", "another one"), account["key"])] \
+            == [401, 401, 200, 200]
+        user(server.data, "delete", "alice")
+        assert [status(server, c) for c in (("alice", "another one"), account["key"])] == [401, 401]
+        refused(login(server, "alice", "another one"), 401)
+        user(server.data, "show", "alice", check=1)
+
+
+# ---- HTTP Basic, registered strings ----------------------------------------------
+
+
+@test
+def http_basic_where_a_key_is():
+    with Server() as server:
+        make_user(server.data, "al:ice".replace(":", "-"), "account,audit", "pass:word ü")
+        who = ("al-ice", "pass:word ü")
+        info = call(server, "GET", "/v2/tokeninfo?v=latest", who).json()
+        assert info["name"] == "al-ice" and info["type"] == "APIKey"
+        token = call(server, "GET", "/v2/createsubtoken?permissions=account,wallet", who).json()
+        assert payload(token["subtoken"])["permissions"] == ["account"]
+        assert status(server, token["subtoken"]) == 200
+        bad = call(server, "GET", "/v2/tokeninfo", ("al-ice", "wrong"))
+        refused(bad, 401)
+        assert "Basic" not in bad.header("WWW-Authenticate")
+        for value in ("Basic", "Basic !!!", "Basic YWxpY2U", "Basic YWxpY2U="):
+            answer = curl(server.url + "/v2/tokeninfo", "-H", "Authorization: " + value)
+            refused(answer, 401)
+        key = make_key(server.data)["key"]
+        both = call(server, "GET", "/v2/tokeninfo", who, None, "-H", "X-API-Key: " + key)
+        refused(both, 400, "more than one")
+        asked = curl(server.url + "/v2/authorize", "-u", "al-ice:pass:word ü",
+                     "-H", "X-Original-URI: /x", "-H", "X-Original-Method: GET")
+        assert asked.status == 200 and asked.header("X-Subtoken-Owner") == "al-ice"
+        assert asked.header("X-Subtoken-Permissions") == "account,audit"
+        log = server.log()
+        assert "pass:word" not in log and base64.b64encode(b"al-ice:pass").decode()[:10] not in log
+
+
+@test
+def strings_registered_by_their_hash():
+    with Server() as server:
+        admin = make_key(server.data, "keys")["key"]
+        text = "my-old-api-key-0001"
+        hashed = call(server, "POST", "/utils/hash/secure", admin, {"text": text}).json()["hash"]
+        assert run("key", "hash", stdin=text + "\n", check=0)[1].strip() == hashed
+        assert text not in hashed and len(hashed) == 43
+        made = run("key", "create", "--name", "old", "--permissions", "account", "--hash", hashed,
+                   "--json", data=server.data, check=0)[1]
+        assert "key" not in json.loads(made)
+        key = curl(server.url + "/v2/tokeninfo", "-H", "X-API-Key: " + text)
+        assert key.status == 200 and key.json()["name"] == "old"
+        assert status(server, text) == 401
+        refused(curl(server.url + "/v2/tokeninfo?access_token=" + text), 401)
+        assert curl(server.url + "/v2/tokeninfo", "-H", "X-API-Key: " + text, *bearer(text)).status == 401
+        refused(curl(server.url + "/v2/tokeninfo", "-H", "X-API-Key: " + text + "x"), 401)
+        refused(curl(server.url + "/v2/tokeninfo", "-H", "X-API-Key: " + hashed), 401)
+        for wrong in ("short", "x" * 300, "has a space in it....", admin, "a" * 20 + ".b.c"):
+            refused(call(server, "POST", "/utils/hash/secure", admin, {"text": wrong}), 400, "text")
+        refused(call(server, "POST", "/utils/hash/secure", make_key(server.data)["key"],
+                     {"text": text}), 403, "keys")
+        run("key", "create", "--name", "again", "--permissions", "", "--hash", hashed,
+            data=server.data, check=1)
+        run("key", "create", "--name", "bad", "--permissions", "", "--hash", "x", data=server.data,
+            check=2)
+
+
+# ---- exchanges ---------------------------------------------------------------------
+
+
+@test
+def rfc_8693():
+    with Server(config={"access_life": "5m"}) as server:
+        key = make_key(server.data, "account,wallet")
+        made = exchange(server, subject_token=key["key"])
+        answer = made.json()
+        assert made.status == 200 and answer["token_type"] == "Bearer", made.body
+        assert answer["issued_token_type"] == ACCESS and answer["scope"] == "account wallet"
+        assert answer["expires_in"] == 300 and made.header("Cache-Control") == "no-store"
+        claims = payload(answer["access_token"])
+        assert claims["sub"] == key["sub"] and claims["exp"] - claims["iat"] == 300
+        assert status(server, answer["access_token"]) == 200
+        less = exchange(server, subject_token=key["key"], scope="wallet",
+                        requested_token_type=JWT).json()
+        assert less["scope"] == "wallet" and less["issued_token_type"] == JWT
+        narrow = issue(server.data, key["key"], "--permissions", "account", "--urls",
+                       "/v2/account,/oauth/token")
+        kept = exchange(server, "-u", "client:secret", subject_token=narrow, subject_token_type=JWT)
+        assert payload(kept.json()["access_token"])["urls"] == ["/v2/account", "/oauth/token"]
+        closed = issue(server.data, key["key"], "--urls", "/v2/account")
+        for error, parameters in (
+                ("invalid_request", {}), ("invalid_request", {"subject_token": closed}),
+                ("invalid_request", {"subject_token": "nobody"}),
+                ("invalid_request", {"subject_token": key["key"], "subject_token_type": None}),
+                ("invalid_request", {"subject_token": key["key"], "subject_token_type": "x"}),
+                ("invalid_request", {"subject_token": key["key"], "actor_token": "x"}),
+                ("invalid_request", {"subject_token": key["key"], "requested_token_type": "x"}),
+                ("invalid_request", {"subject_token": key["key"], "grant_type": None}),
+                ("unsupported_grant_type", {"subject_token": key["key"], "grant_type": "password"}),
+                ("invalid_target", {"subject_token": key["key"], "resource": "https://x"}),
+                ("invalid_target", {"subject_token": key["key"], "audience": "x"}),
+                ("invalid_scope", {"subject_token": key["key"], "scope": "guilds"}),
+                ("invalid_scope", {"subject_token": key["key"], "scope": 'a"b'})):
+            bad = exchange(server, **parameters)
+            assert (bad.status, bad.json()["error"]) == (400, error), (parameters, bad.body)
+        run("key", "delete", key["id"], data=server.data, check=0)
+        for token in (answer["access_token"], less["access_token"]):
+            assert status(server, token) == 401
+
+
+@test
+def the_vendors_own_path():
+    with Server(config={"access_life": "5m"}) as server:
+        key = make_key(server.data, "account,wallet")
+        for path, args in ((VENDOR, ()), (VENDOR + "/", ("-d", "")),
+                           (VENDOR, ("-H", "Content-Type: application/json", "-d", "{}"))):
+            made = curl(server.url + path, "-X", "POST", *bearer(key["key"]), *args)
+            assert made.status == 200 and set(made.json()) == {"RawToken", "LifeTime"}, made.body
+            claims = payload(made.json()["RawToken"])
+            assert claims["permissions"] == ["account", "wallet"] and claims["sub"] == key["sub"]
+            assert made.json()["LifeTime"] == time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                                                            time.gmtime(claims["exp"]))
+            assert claims["exp"] - claims["iat"] == 300
+        refused(curl(server.url + VENDOR, "-X", "POST"), 401)
+        refused(curl(server.url + VENDOR, *bearer(key["key"]), "-H",
+                     "Content-Type: application/json", "-d", "[]"), 400)
+        assert curl(server.url + VENDOR, *bearer(key["key"])).status == 405
+        token = made.json()["RawToken"]
+        for step, expected in (("disable", 401), ("enable", 200), ("delete", 401)):
+            run("key", step, key["id"], data=server.data, check=0)
+            assert status(server, token) == status(server, key["key"]) == expected
+
+
+# ---- what anyone may do, and what was done -------------------------------------------
+
+
+@test
+def what_anyone_may_do_needs_no_credential():
+    policy = os.path.join(scratch(), "policy.json")
+    with open(policy, "w") as f:
+        json.dump({"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True},
+                              {"path": "/free", "needs": ["database_api"]},
+                              {"path": "/more", "needs": ["history_api"]}]}, f)
+    with Server(config={"policy": policy}) as server:
+        def ask(target, *args, method="GET"):
+            return curl(server.url + "/v2/authorize", "-X", method, "-H", "X-Original-URI: " + target,
+                        "-H", "X-Original-Method: " + method, *args)
+
+        refused(ask("/free"), 401)
+        user(server.data, "create", "*", "--permissions", "database_api")
+        free = ask("/free")
+        assert free.status == 200 and free.header("X-Subtoken-Sub") is None
+        assert free.header("X-Subtoken-Permissions") == "database_api"
+        more = ask("/more")
+        refused(more, 401)
+        assert more.header("WWW-Authenticate") == "Bearer"
+        refused(ask("/elsewhere"), 401)
+        refused(ask("/free", "-H", "Authorization: Bearer nobody"), 401)
+        rpc = ["-H", "Content-Type: application/json", "-d"]
+        def post(body, *args):
+            return curl(server.url + "/v2/authorize/rpc", *args, *rpc, body)
+        assert post('{"method":"call","params":[0,"get_objects",[]]}').status == 200
+        refused(post('{"method":"call","params":["history","x",[]]}'), 401)
+        refused(post('[{"method":"get_objects"},{"method":"call","params":["history","x",[]]}]'), 401)
+        refused(post('{"method":'), 400)
+        make_user(server.data, "node", "history_api")
+        assert post('{"method":"call","params":["history","x",[]]}', "-u",
+                    "node:" + PASSWORD).status == 200
+        refused(post('{"method":"get_objects"}', "-u", "node:" + PASSWORD), 403, "database_api")
+        user(server.data, "disable", "*")
+        refused(ask("/free"), 401)
+        user(server.data, "delete", "*")
+        user(server.data, "create", "*", "--permissions", "history_api")
+        assert ask("/more").status == 200
+        user(server.data, "passwd", "*", stdin=PASSWORD, check=1)
+
+
+@test
+def every_change_is_in_the_audit_log():
+    with Server() as server:
+        make_user(server.data, "root", "keys,users,audit,account")
+        pair = login(server, "root").json()
+        token = pair["access_token"]
+        key = new_key(server, token, name="worker").json()
+        call(server, "PATCH", "/v2/keys/" + key["id"], token, {"disabled": True})
+        call(server, "PATCH", "/v2/keys/" + key["id"], token, {"disabled": False})
+        call(server, "PATCH", "/v2/keys/" + key["id"], token, {"name": "other"})
+        call(server, "POST", "/v2/keys/%s/revoke-subtokens" % key["id"], token)
+        call(server, "POST", "/v1/user", token, {"login": "eve", "password": PASSWORD})
+        call(server, "DELETE", "/v2/keys/" + key["id"], token)
+        user(server.data, "delete", "eve")
+        lines = [json.loads(l) for l in run("audit", "--json", data=server.data, check=0)[1].splitlines()]
+        actions = [l["action"] for l in lines]
+        assert actions == ["user.create", "login.begin", "key.create", "key.disable", "key.enable",
+                           "key.rename", "key.revoke_subtokens", "user.create", "key.delete",
+                           "user.delete"], actions
+        assert lines[2]["who"] == "person root" and lines[2]["from"] == "127.0.0.1"
+        assert lines[2]["target"] == key["id"] and "worker" in lines[2]["detail"]
+        assert lines[0]["from"] == "command line" and lines[0]["who"].startswith("user ")
+        pages, before = [], ""
+        while before is not None:
+            page = call(server, "GET", "/v2/audit?limit=4" + before, token).json()
+            pages += page["entries"]
+            before = "&before=%d" % page["next"] if "next" in page else None
+        assert [e["id"] for e in pages] == [l["id"] for l in lines][::-1]
+        assert pages[0]["action"] == "user.delete"
+        refused(call(server, "GET", "/v2/audit", make_key(server.data)["key"]), 403, "audit")
+        refused(call(server, "GET", "/v2/audit", issue(server.data, token, "--permissions", "audit")), 403)
+        refused(call(server, "GET", "/v2/audit"), 401)
+        text = run("audit", data=server.data, check=0)[1] + json.dumps(pages)
+        for secret in (PASSWORD, token, pair["refresh_token"], key["key"], "argon2"):
+            assert secret not in text
+
+
+@test
+def when_a_key_was_last_used_is_told():
+    data = data_dir()
+    key, idle = make_key(data, "account,keys"), make_key(data)
+    with Server(data) as server:
+        assert status(server, key["key"]) == 200
+    with Server(data) as server:  # what was noted is written at the end, at the latest
+        told = call(server, "GET", "/v2/keys/" + key["id"], key["key"]).json()["last_used_at"]
+        assert abs(time.time() - time.mktime(time.strptime(told, "%Y-%m-%dT%H:%M:%SZ"))
+                   + time.timezone) < 60, told
+        assert call(server, "GET", "/v2/keys/" + idle["id"], key["key"]).json()["last_used_at"] is None
+
+
+main()
