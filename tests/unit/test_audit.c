@@ -111,6 +111,7 @@ static void test_refused(void **state) {
       {AUDIT, AS_POOR, 403, "perm"},
       {AUDIT "?limit=0", AS_KEY, 400, "bad_request"},
       {AUDIT "?limit=101", AS_KEY, 400, "bad_request"},
+      {AUDIT "?limit=1000", AS_KEY, 400, "bad_request"},
       {AUDIT "?limit=x", AS_KEY, 400, "bad_request"},
       {AUDIT "?limit=-1", AS_KEY, 400, "bad_request"},
       {AUDIT "?limit=1&limit=1", AS_KEY, 400, "bad_request"},

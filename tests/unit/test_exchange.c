@@ -232,14 +232,14 @@ static void test_subject_not_good(void **state) {
   long_one[strlen(long_one) - 1] ^= 1;
   office_row *row =
       office_add(ST_KIND_KEY, "D15AB1ED-0000-0000-0000-000000000000", "", "x", "account", ST_NEVER);
-  static const char string[] = "a registered string";
+  static const char string[] = "a-registered-string";
   assert_true(st_api_string_hash(st_text(string), row->digest));
   const struct {
     const char *subject, *event;
   } rows[] = {
       {"01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEE", "key_unknown"},
       {"x", "malformed"},
-      {"a%20registered%20string", "malformed"},
+      {"a-registered-string", "malformed"},
       {"0000000000000000000000000000000000000001000", "malformed"}, /* a refresh token */
       {"YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==", "malformed"},
       {"alice:" PASSWORD, "malformed"},
