@@ -43,11 +43,11 @@ static void test_lines(void **state) {
       "{\"entries\":["
       "{\"id\":2,\"at\":\"2023-11-14T22:13:22Z\",\"who\":\"person "
       "\\\"2\\\"\",\"from\":\"192.0.2.2\","
-      "\"action\":\"key.create\",\"target\":\"target\\n\","
+      "\"action\":\"key.create\",\"target\":\"target\\u000a\","
       "\"detail\":\"permissions \\\"a\\\",\\u001b\xEF\xBF\xBD\"},"
       "{\"id\":1,\"at\":\"2023-11-14T22:13:21Z\",\"who\":\"person "
       "\\\"1\\\"\",\"from\":\"192.0.2.1\","
-      "\"action\":\"key.create\",\"target\":\"target\\n\","
+      "\"action\":\"key.create\",\"target\":\"target\\u000a\","
       "\"detail\":\"permissions \\\"a\\\",\\u001b\xEF\xBF\xBD\"}]}");
   office.audit_last = 0;
   assert_int_equal(get(AUDIT, AS_ALICE), 200);
