@@ -35,17 +35,22 @@ static subtoken_result decide_revoked(const subtoken_verifier *verifier,
 }
 
 /* The URL rule for claims whose entries have been checked: those of st_claims_read. */
+static subtoken_result decide_path(const subtoken_claims *claims, subtoken_text method,
+                                   const st_path *path) {
+  if (claims->every_url) return SUBTOKEN_OK;
+  for (size_t i = 0; i < claims->url_count; i++) {
+    subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
+    if (st_entry_text_matches(url, method, path)) return SUBTOKEN_OK;
+  }
+  return SUBTOKEN_URL;
+}
+
 static subtoken_result decide_url(uint8_t cpu, const subtoken_claims *claims, subtoken_text method,
                                   subtoken_text target) {
   st_path path;
   if (target.data == NULL) return claims->every_url ? SUBTOKEN_OK : SUBTOKEN_URL;
   if (st_target_read_by(cpu, target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
-  if (claims->every_url) return SUBTOKEN_OK;
-  for (size_t i = 0; i < claims->url_count; i++) {
-    subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
-    if (st_entry_text_matches(url, method, &path)) return SUBTOKEN_OK;
-  }
-  return SUBTOKEN_URL;
+  return decide_path(claims, method, &path);
 }
 
 subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text method,
@@ -68,11 +73,13 @@ static subtoken_result decide_needs(const subtoken_request *request,
 }
 
 subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_request *request,
-                          const subtoken_claims *claims) {
+                          const st_path *path, const subtoken_claims *claims) {
   subtoken_result result = decide_times(verifier, request->now, claims);
   if (result == SUBTOKEN_OK) result = decide_parties(verifier, claims);
   if (result == SUBTOKEN_OK) result = decide_revoked(verifier, claims);
-  if (result == SUBTOKEN_OK) {
+  if (result == SUBTOKEN_OK && path != NULL) {
+    result = decide_path(claims, request->method, path);
+  } else if (result == SUBTOKEN_OK) {
     result = decide_url(verifier->ring->secrets[0].cpu, claims, request->method, request->target);
   }
   if (result == SUBTOKEN_OK) result = decide_needs(request, claims);

@@ -4,9 +4,17 @@
 #ifndef ST_CORE_DECIDE_H
 #define ST_CORE_DECIDE_H
 
+#include "core/paths.h"
 #include "subtoken/verify.h"
 
+/* path: what st_target_read made of the request's target; NULL when nobody has read it yet. */
 subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_request *request,
-                          const subtoken_claims *claims) __attribute__((warn_unused_result));
+                          const st_path *path, const subtoken_claims *claims)
+    __attribute__((warn_unused_result));
+
+/* subtoken_verify, with such a path. */
+subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token,
+                          const subtoken_request *request, const st_path *path,
+                          subtoken_claims *claims) __attribute__((warn_unused_result));
 
 #endif

@@ -1,6 +1,7 @@
 #include "core/policy.h"
 
 #include "core/claims.h"
+#include "core/decide.h"
 
 uint32_t st_policy_probe(const subtoken_policy *policy, uint32_t hash, subtoken_text path,
                          bool wild, size_t *slots) {
@@ -99,17 +100,17 @@ static void start(subtoken_decision *decision) {
 }
 
 static subtoken_result find(uint8_t cpu, const subtoken_policy *policy, subtoken_text method,
-                            subtoken_text target, unsigned flags, subtoken_decision *decision) {
-  st_path path;
+                            subtoken_text target, unsigned flags, st_path *path,
+                            subtoken_decision *decision) {
   size_t slots = 0;
   start(decision);
-  if (st_target_read_by(cpu, target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  if (st_target_read_by(cpu, target, path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   if (policy->preflight && (flags & SUBTOKEN_POLICY_PREFLIGHT) != 0 &&
       st_text_is(method, "OPTIONS")) {
     decision->access = SUBTOKEN_ACCESS_PREFLIGHT;
     return SUBTOKEN_OK;
   }
-  uint32_t first = st_policy_lookup(policy, &path, &slots);
+  uint32_t first = st_policy_lookup(policy, path, &slots);
   if (first == 0) {
     decision->access = (subtoken_access)policy->standard;
   } else {
@@ -122,8 +123,9 @@ subtoken_result subtoken_policy_find(const subtoken_policy *policy, subtoken_tex
                                      subtoken_text target, unsigned flags,
                                      subtoken_decision *decision) {
   if (decision == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  st_path path;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
-  if (policy != NULL) result = find(0, policy, method, target, flags, decision);
+  if (policy != NULL) result = find(0, policy, method, target, flags, &path, decision);
   if (result != SUBTOKEN_OK) memset(decision, 0, sizeof *decision);
   return result;
 }
@@ -131,15 +133,15 @@ subtoken_result subtoken_policy_find(const subtoken_policy *policy, subtoken_tex
 /* The token; then what the route denies to everybody, or the policy's needs and behind them
  * the request's own. */
 static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text token,
-                              const subtoken_request *request, subtoken_decision *decision,
-                              subtoken_claims *claims) {
+                              const subtoken_request *request, const st_path *path,
+                              subtoken_decision *decision, subtoken_claims *claims) {
   bool denied = decision->access != SUBTOKEN_ACCESS_TOKEN;
   decision->no_token = token.data == NULL || token.len == 0;
   if (decision->no_token) return SUBTOKEN_MALFORMED;
   subtoken_request asked = *request;
   asked.needs = decision->needs;
   asked.needs_count = decision->needs_count;
-  subtoken_result result = subtoken_verify(verifier, token, &asked, claims);
+  subtoken_result result = st_verify(verifier, token, &asked, path, claims);
   if (result == SUBTOKEN_OK && denied) result = SUBTOKEN_URL;
   for (size_t i = 0; result == SUBTOKEN_OK && i < request->needs_count; i++) {
     if (!st_claims_has_permission(claims, request->needs[i])) result = SUBTOKEN_PERM;
@@ -150,11 +152,13 @@ static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text t
 static subtoken_result decide(const subtoken_verifier *verifier, const subtoken_policy *policy,
                               subtoken_text token, const subtoken_request *request, unsigned flags,
                               subtoken_claims *claims, subtoken_decision *decision) {
+  st_path path; /* read once, for the routes and for the token's urls */
   uint8_t cpu = verifier->ring->count > 0 ? verifier->ring->secrets[0].cpu : 0;
-  subtoken_result result = find(cpu, policy, request->method, request->target, flags, decision);
+  subtoken_result result =
+      find(cpu, policy, request->method, request->target, flags, &path, decision);
   if (result != SUBTOKEN_OK) return result;
   if (decision->access != SUBTOKEN_ACCESS_PUBLIC && decision->access != SUBTOKEN_ACCESS_PREFLIGHT) {
-    return verify(verifier, token, request, decision, claims);
+    return verify(verifier, token, request, &path, decision, claims);
   }
   memset(claims, 0, sizeof *claims);
   return SUBTOKEN_OK;

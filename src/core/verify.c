@@ -9,7 +9,8 @@ static bool within(int64_t value) {
 }
 
 static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text token,
-                              const subtoken_request *request, subtoken_claims *claims) {
+                              const subtoken_request *request, const st_path *path,
+                              subtoken_claims *claims) {
   size_t len;
   subtoken_result result =
       st_jws_open(verifier->ring, token, claims->text, sizeof claims->text, &len);
@@ -17,7 +18,7 @@ static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text t
   claims->text_len = (uint16_t)len;
   result = st_claims_read(verifier->ring->secrets[0].cpu, claims, verifier->aud, NULL);
   if (result != SUBTOKEN_OK) return result;
-  return st_decide(verifier, request, claims);
+  return st_decide(verifier, request, path, claims);
 }
 
 /* As empty as zeroed claims are: no slice can be reached but by these. */
@@ -35,14 +36,20 @@ static bool askable(const subtoken_verifier *verifier, subtoken_text token,
          (request->needs != NULL || request->needs_count == 0);
 }
 
-subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text token,
-                                const subtoken_request *request, subtoken_claims *claims) {
+subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token,
+                          const subtoken_request *request, const st_path *path,
+                          subtoken_claims *claims) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
   start(claims);
-  if (askable(verifier, token, request)) result = verify(verifier, token, request, claims);
+  if (askable(verifier, token, request)) result = verify(verifier, token, request, path, claims);
   if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
   return result;
+}
+
+subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text token,
+                                const subtoken_request *request, subtoken_claims *claims) {
+  return st_verify(verifier, token, request, NULL, claims);
 }
 
 static subtoken_result inspect(subtoken_text token, char *header, size_t header_size,

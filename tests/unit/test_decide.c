@@ -21,7 +21,7 @@ static subtoken_result decide_at(int64_t iat, int64_t exp, int64_t nbf, int64_t 
   claims.iat = iat;
   claims.exp = exp;
   claims.nbf = nbf;
-  return st_decide(&judge, &request, &claims);
+  return st_decide(&judge, &request, NULL, &claims);
 }
 
 /* Each limit to the second. */
@@ -106,7 +106,7 @@ static void parties(void **state) {
     }
     if (rows[i].want_iss != NULL) judge.iss = st_text(rows[i].want_iss);
     if (rows[i].want_aud != NULL) judge.aud = st_text(rows[i].want_aud);
-    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
   }
 }
 
@@ -152,13 +152,13 @@ static void revocation(void **state) {
     judge.without_revocations = false;
     judge.revoked = say;
     judge.revoked_context = &to;
-    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
     assert_int_equal(to.calls, 1);
     assert_string_equal(to.sub, "parent");
     /* Not asked about tokens that are refused anyhow. */
     claims.exp = NOW - 60;
     claims.iat = NOW - 61;
-    assert_int_equal(st_decide(&judge, &request, &claims), SUBTOKEN_EXPIRED);
+    assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_EXPIRED);
     assert_int_equal(to.calls, 1);
   }
   /* Nobody to ask, and no leave to go on without. */
@@ -168,7 +168,7 @@ static void revocation(void **state) {
   judge.without_revocations = false;
   claims.iat = NOW;
   claims.exp = NOW + 1;
-  assert_int_equal(st_decide(&judge, &request, &claims), SUBTOKEN_FEED_STALE);
+  assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_FEED_STALE);
 }
 
 static void urls(void **state) {
@@ -209,11 +209,15 @@ static void urls(void **state) {
     subtoken_verifier judge = verifier();
     subtoken_text needs[] = {ST_TEXT("lacking")};
     subtoken_request request = {.now = NOW, .method = method, .target = target};
-    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
+    st_path path; /* that somebody has read before */
+    if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) {
+      CHECK(st_decide(&judge, &request, &path, &claims) == rows[i].want, "row %zu", i);
+    }
     /* The url goes before the permissions. */
     request.needs = needs;
     request.needs_count = 1;
-    CHECK(st_decide(&judge, &request, &claims) ==
+    CHECK(st_decide(&judge, &request, NULL, &claims) ==
               (rows[i].want == SUBTOKEN_OK ? SUBTOKEN_PERM : rows[i].want),
           "row %zu", i);
     release(method);
@@ -260,7 +264,7 @@ static void needs(void **state) {
     subtoken_request request = {.now = NOW, .needs = list, .needs_count = count};
     claims.iat = NOW;
     claims.exp = NOW + 1;
-    CHECK(st_decide(&judge, &request, &claims) == rows[i].want, "row %zu", i);
+    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
   }
 }
 
@@ -269,7 +273,7 @@ static void zero_denies(void **state) {
   static subtoken_claims claims;
   subtoken_verifier judge = verifier();
   subtoken_request request = {.now = NOW};
-  assert_int_not_equal(st_decide(&judge, &request, &claims), SUBTOKEN_OK);
+  assert_int_not_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_OK);
   assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/")), SUBTOKEN_URL);
   assert_int_equal(subtoken_url_match(&claims, (subtoken_text){NULL, 0}, (subtoken_text){NULL, 0}),
                    SUBTOKEN_URL);
@@ -278,7 +282,7 @@ static void zero_denies(void **state) {
   claims = grant_of("a", NULL);
   claims.iat = NOW;
   claims.exp = NOW + 1;
-  assert_int_not_equal(st_decide(&judge, &request, &claims), SUBTOKEN_OK);
+  assert_int_not_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_OK);
 }
 
 static int setup(void **state) {

@@ -254,14 +254,14 @@ static void hold_theorem(const subtoken_claims *chain, size_t depth,
                          const subtoken_request *request, counts *count) {
   const subtoken_claims *child = &chain[depth];
   count->asked++;
-  if (st_decide(&judge, request, child) != SUBTOKEN_OK) return;
+  if (st_decide(&judge, request, NULL, child) != SUBTOKEN_OK) return;
   count->allowed[depth]++;
   if (!child->every_url && request->target.data != NULL) {
     hold_against_backend(child, request);
     count->backend++;
   }
   for (size_t above = depth; above-- > 0;) {
-    subtoken_result result = st_decide(&judge, request, &chain[above]);
+    subtoken_result result = st_decide(&judge, request, NULL, &chain[above]);
     if (result == SUBTOKEN_OK) continue;
     show("parent", &chain[above]);
     show("child", child);
@@ -300,7 +300,7 @@ static void read_back(const subtoken_ring *ring, const subtoken_claims *chain, s
   if (subtoken_issue(ring, &chain[depth], token, sizeof token, &len) != SUBTOKEN_OK) {
     fail_msg("a child cannot be issued");
   }
-  subtoken_result want = st_decide(&judge, request, &chain[depth]);
+  subtoken_result want = st_decide(&judge, request, NULL, &chain[depth]);
   if (subtoken_verify(&full, (subtoken_text){token, len}, request, &back) != want) {
     show("child", &chain[depth]);
     fail_msg("the token is judged otherwise than its claims");

@@ -53,9 +53,9 @@ typedef struct {
   subtoken_feed_result age_said; /* UNDECIDED: nothing yet */
 } ngx_http_subtoken_feed_t;
 
-/* Who a credential is that was asked of the decision endpoint. */
+/* Who a credential is that was asked of the decision endpoint; or what anybody may do. */
 typedef struct {
-  ngx_str_t sub;         /* may be empty */
+  ngx_str_t sub;         /* empty: nobody's */
   ngx_str_t permissions; /* with commas between them */
   int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
 } ngx_http_subtoken_identity_t;
@@ -176,7 +176,8 @@ void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_res
 
 /* ---- fallback ---- */
 
-/* Ask who this is: NGX_OK (ctx->identity), NGX_DECLINED (*verdict says), NGX_AGAIN, NGX_ERROR. */
+/* Ask who this is, or of no credential what anybody may do: NGX_OK (ctx->identity), NGX_DECLINED
+ * (*verdict says; for no credential it may be left as it was), NGX_AGAIN, NGX_ERROR. */
 ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
                                 const ngx_http_subtoken_credential_t *credential,
                                 ngx_http_subtoken_verdict_t *verdict);

@@ -51,7 +51,7 @@ static ngx_flag_t form_decode(ngx_str_t raw, ngx_str_t *out) {
 /* Cut the next piece of a query off, without its &; False when nothing is left. */
 static ngx_flag_t next_piece(ngx_str_t *rest, ngx_str_t *piece) {
   if (rest->data == NULL) return 0;
-  u_char *end = ngx_strlchr(rest->data, rest->data + rest->len, '&');
+  u_char *end = memchr(rest->data, '&', rest->len);
   *piece = *rest;
   if (end == NULL) {
     rest->data = NULL;
@@ -65,22 +65,28 @@ static ngx_flag_t next_piece(ngx_str_t *rest, ngx_str_t *piece) {
 }
 
 static ngx_str_t name_of(ngx_str_t piece) {
-  u_char *equals = ngx_strlchr(piece.data, piece.data + piece.len, '=');
+  u_char *equals = memchr(piece.data, '=', piece.len);
   if (equals != NULL) piece.len = (size_t)(equals - piece.data);
   return piece;
 }
 
 /* However it is escaped; a longer name cannot be it. */
-static ngx_flag_t is_access_token(ngx_str_t piece) {
+static ngx_flag_t is_named_so(ngx_str_t piece) {
   u_char room[3 * sizeof IN_QUERY];
   ngx_str_t name = name_of(piece), decoded = {0, room};
   if (name.len > sizeof room || !form_decode(name, &decoded)) return 0;
   return decoded.len == sizeof IN_QUERY - 1 && ngx_memcmp(room, IN_QUERY, decoded.len) == 0;
 }
 
+/* Most pieces are not by their first character. */
+static inline ngx_flag_t is_access_token(ngx_str_t piece) {
+  return piece.len >= sizeof IN_QUERY - 1 && (*piece.data == IN_QUERY[0] || *piece.data == '%') &&
+         is_named_so(piece);
+}
+
 static ngx_str_t query_of(ngx_str_t target) {
   ngx_str_t query = ngx_null_string;
-  u_char *mark = ngx_strlchr(target.data, target.data + target.len, '?');
+  u_char *mark = memchr(target.data, '?', target.len);
   if (mark == NULL) return query;
   query.data = mark + 1;
   query.len = (size_t)(target.data + target.len - query.data);
@@ -200,9 +206,14 @@ ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
 
 /* ---- headers ---- */
 
-static ngx_flag_t is_nocase(ngx_str_t name, const char *word) {
+/* Is it this word, which is in lower case? Inline, so that the length of a literal is known
+ * when it is compiled: most headers are none of ours by their length alone. */
+static inline ngx_flag_t is_nocase(ngx_str_t name, const char *word) {
   size_t len = ngx_strlen(word);
-  return name.len == len && ngx_strncasecmp(name.data, (u_char *)word, len) == 0;
+  if (name.len != len) return 0;
+  unsigned differs = 0; /* the bit makes letters small, and leaves a hyphen alone */
+  for (size_t i = 0; i < len; i++) differs |= (name.data[i] | 0x20U) ^ (u_char)word[i];
+  return differs == 0;
 }
 
 static subtoken_text trim(ngx_str_t value) {
@@ -217,7 +228,7 @@ static subtoken_text trim(ngx_str_t value) {
 }
 
 /* Is this the scheme? Then *rest is what stands behind it. */
-static ngx_flag_t has_scheme(subtoken_text value, const char *scheme, subtoken_text *rest) {
+static inline ngx_flag_t has_scheme(subtoken_text value, const char *scheme, subtoken_text *rest) {
   size_t i = 0;
   while (i < value.len && value.data[i] != ' ') i++;
   if (!is_nocase((ngx_str_t){i, (u_char *)value.data}, scheme)) return 0;
@@ -242,9 +253,9 @@ static void take(ngx_http_subtoken_credential_t *into, subtoken_text text, uint8
 static void take_authorization(ngx_http_subtoken_credential_t *into, ngx_str_t raw,
                                ngx_flag_t with_basic) {
   subtoken_text value = trim(raw), rest;
-  if (has_scheme(value, "Bearer", &rest)) {
+  if (has_scheme(value, "bearer", &rest)) {
     take(into, rest, NGX_HTTP_SUBTOKEN_IN_BEARER);
-  } else if (with_basic && has_scheme(value, "Basic", &rest) && rest.len > 0) {
+  } else if (with_basic && has_scheme(value, "basic", &rest) && rest.len > 0) {
     take(into, value, NGX_HTTP_SUBTOKEN_IN_BASIC);
   }
 }
@@ -257,14 +268,14 @@ void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      if (is_nocase(headers[i].key, "Authorization")) {
+      if (is_nocase(headers[i].key, "authorization")) {
         authorizations++;
         take_authorization(credential, headers[i].value, with_basic);
-      } else if (is_nocase(headers[i].key, "X-API-Key")) {
+      } else if (is_nocase(headers[i].key, "x-api-key")) {
         take(credential, trim(headers[i].value), NGX_HTTP_SUBTOKEN_IN_KEY_HEADER);
-      } else if (is_nocase(headers[i].key, "Origin")) {
+      } else if (is_nocase(headers[i].key, "origin")) {
         origins++;
-      } else if (is_nocase(headers[i].key, "Access-Control-Request-Method")) {
+      } else if (is_nocase(headers[i].key, "access-control-request-method")) {
         methods++;
       }
     }

@@ -1,5 +1,6 @@
 /* Credentials that are no subtoken: the decision endpoint says whose they are, and its answer
- * is kept for a few seconds. What they may do is judged here, with every request.
+ * is kept for a few seconds. What they may do is judged here, with every request. Of a request
+ * that brought none it says what anybody may do.
  */
 #include <sys/random.h>
 
@@ -109,7 +110,7 @@ static void remember(const ngx_http_subtoken_cache_t *cache, const uint8_t tag[S
 static bool add_text(subtoken_claims *claims, const u_char *data, size_t len,
                      subtoken_slice *slice) {
   if (len > sizeof claims->text - claims->text_len) return false;
-  ngx_memcpy(claims->text + claims->text_len, data, len);
+  if (len > 0) ngx_memcpy(claims->text + claims->text_len, data, len);
   slice->at = claims->text_len;
   slice->len = (uint16_t)len;
   claims->text_len = (uint16_t)(claims->text_len + len);
@@ -146,6 +147,7 @@ typedef struct {
   ngx_http_subtoken_cache_t *cache;
   uint8_t tag[SUBTOKEN_MAC_LEN];
   bool tagged;
+  bool nobody; /* asks: no credential came */
 } question_t;
 
 /* False when it comes twice. An absent one leaves *value as it is. */
@@ -207,6 +209,30 @@ static ngx_http_subtoken_identity_t *read_identity(ngx_http_request_t *sr) {
   return good && ngx_http_subtoken_identity_claims(identity, &claims) ? identity : NULL;
 }
 
+/* Who has no permissions may do nothing. That is what a 401 says, and what an answer comes to
+ * that names somebody: it is about a credential, and none was sent. NULL when it cannot be read.
+ */
+static ngx_http_subtoken_identity_t *read_anybody(ngx_http_request_t *sr, ngx_uint_t status) {
+  ngx_str_t sub = ngx_null_string, key = ngx_null_string, permissions = ngx_null_string;
+  subtoken_claims claims;
+  bool good = status == NGX_HTTP_UNAUTHORIZED || (status == NGX_HTTP_OK && sr->upstream != NULL);
+  ngx_http_subtoken_identity_t *identity = ngx_pcalloc(sr->pool, sizeof *identity);
+  if (identity == NULL || !good) return NULL;
+  ngx_str_set(&identity->sub, "");
+  ngx_str_set(&identity->permissions, "");
+  identity->expires = SUBTOKEN_TIME_MAX;
+  if (sr->upstream == NULL) return identity;
+  ngx_list_t *headers = &sr->upstream->headers_in.headers;
+  if (!find_header(headers, "X-Subtoken-Sub", &sub) ||
+      !find_header(headers, "X-Subtoken-Key", &key) ||
+      !find_header(headers, "X-Subtoken-Permissions", &permissions)) {
+    return NULL;
+  }
+  if (sub.data != NULL || key.data != NULL) return identity;
+  identity->permissions = copy(sr->pool, permissions, &good);
+  return good && ngx_http_subtoken_identity_claims(identity, &claims) ? identity : NULL;
+}
+
 /* Called again when nginx makes an error's page of its own: the last call counts. */
 static ngx_int_t answered(ngx_http_request_t *sr, void *data, ngx_int_t rc) {
   question_t *question = data;
@@ -216,18 +242,22 @@ static ngx_int_t answered(ngx_http_request_t *sr, void *data, ngx_int_t rc) {
   ctx->identity = NULL;
   ctx->asked_status = rc >= NGX_HTTP_SPECIAL_RESPONSE ? (ngx_uint_t)rc : sr->headers_out.status;
   if (rc == NGX_ERROR) ctx->asked_status = 0;
-  if (ctx->asked_status != NGX_HTTP_OK || sr->upstream == NULL) return rc;
-  ctx->identity = read_identity(sr);
+  if (question->nobody) {
+    ctx->identity = read_anybody(sr, ctx->asked_status);
+  } else if (ctx->asked_status == NGX_HTTP_OK && sr->upstream != NULL) {
+    ctx->identity = read_identity(sr);
+  }
   if (ctx->identity != NULL && question->tagged) {
     remember(question->cache, question->tag, ctx->identity);
   }
   return rc;
 }
 
-static ngx_int_t conclude(const ngx_http_subtoken_ctx_t *ctx, ngx_log_t *log,
+/* Where no credential was sent nothing can be wrong with it: what is no answer is a fault. */
+static ngx_int_t conclude(const ngx_http_subtoken_ctx_t *ctx, bool nobody, ngx_log_t *log,
                           ngx_http_subtoken_verdict_t *verdict) {
   if (ctx->identity != NULL) return NGX_OK;
-  switch (ctx->asked_status) {
+  switch (nobody ? NGX_HTTP_SERVICE_UNAVAILABLE : ctx->asked_status) {
     case NGX_HTTP_UNAUTHORIZED:
       ngx_http_subtoken_refuse(verdict, SUBTOKEN_REVOKED);
       verdict->result = "key_unknown";
@@ -244,6 +274,10 @@ static ngx_int_t conclude(const ngx_http_subtoken_ctx_t *ctx, ngx_log_t *log,
 }
 
 /* ---- the question ---- */
+
+static bool is_nobody(const ngx_http_subtoken_credential_t *credential) {
+  return credential->found == NGX_HTTP_SUBTOKEN_NONE;
+}
 
 static bool starts_with(ngx_str_t name, const char *prefix) {
   size_t len = ngx_strlen(prefix);
@@ -268,30 +302,28 @@ static bool is_left_out(ngx_str_t name, bool without_credentials) {
          (starts_with(name, "Authorization") || starts_with(name, "X-API-Key"));
 }
 
-static ngx_int_t add_bearer(ngx_http_request_t *sr, subtoken_text text) {
+static ngx_table_elt_t *add_empty(ngx_http_request_t *sr) {
   ngx_table_elt_t *header = ngx_list_push(&sr->headers_in.headers);
-  if (header == NULL) return NGX_ERROR;
+  if (header == NULL) return NULL;
   ngx_memzero(header, sizeof *header);
+  header->hash = 1;
+  return header;
+}
+
+static ngx_int_t add_bearer(ngx_http_request_t *sr, subtoken_text text) {
+  ngx_table_elt_t *header = add_empty(sr);
+  if (header == NULL) return NGX_ERROR;
   header->value.data = ngx_pnalloc(sr->pool, sizeof "Bearer " + text.len);
   if (header->value.data == NULL) return NGX_ERROR;
   header->value.len = (size_t)(ngx_sprintf(header->value.data, "Bearer %*s", text.len, text.data) -
                                header->value.data);
-  header->hash = 1;
   ngx_str_set(&header->key, "Authorization");
   header->lowcase_key = (u_char *)"authorization";
   sr->headers_in.authorization = header;
   return NGX_OK;
 }
 
-/* The subrequest has its own list, and no body. A credential of the query, which is not passed
- * on, goes along as a header.
- */
-static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
-                             const ngx_http_subtoken_credential_t *credential) {
-  bool of_query = credential->forms == NGX_HTTP_SUBTOKEN_IN_QUERY;
-  if (ngx_list_init(&sr->headers_in.headers, sr->pool, 16, sizeof(ngx_table_elt_t)) != NGX_OK) {
-    return NGX_ERROR;
-  }
+static ngx_int_t copy_headers(ngx_http_request_t *r, ngx_http_request_t *sr, bool of_query) {
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     ngx_table_elt_t *each = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
@@ -301,12 +333,30 @@ static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
       *copied = each[i];
     }
   }
+  return NGX_OK;
+}
+
+/* The subrequest has its own list, and no body. A credential of the query, which is not passed
+ * on, goes along as a header. Where there is none nothing goes along: the answer is kept for
+ * everybody, so nothing that one of them sent may have a part in it.
+ */
+static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
+                             const ngx_http_subtoken_credential_t *credential) {
+  bool of_query = credential->forms == NGX_HTTP_SUBTOKEN_IN_QUERY;
+  if (ngx_list_init(&sr->headers_in.headers, sr->pool, 16, sizeof(ngx_table_elt_t)) != NGX_OK) {
+    return NGX_ERROR;
+  }
   sr->headers_in.content_length = NULL;
   sr->headers_in.content_length_n = -1;
   sr->headers_in.chunked = 0;
   sr->header_only = 1;
   sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
   if (sr->request_body == NULL) return NGX_ERROR;
+  if (is_nobody(credential)) {
+    sr->headers_in.authorization = NULL;
+    return NGX_OK;
+  }
+  if (copy_headers(r, sr, of_query) != NGX_OK) return NGX_ERROR;
   return of_query ? add_bearer(sr, credential->text) : NGX_OK;
 }
 
@@ -340,17 +390,18 @@ ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *
   ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
   if (ctx->asked && ctx->asked_of == conf->fallback.data) {
-    return conclude(ctx, r->connection->log, verdict);
+    return conclude(ctx, is_nobody(credential), r->connection->log, verdict);
   }
   question_t *question = ngx_pcalloc(r->pool, sizeof *question);
   if (question == NULL) return NGX_ERROR;
   question->ctx = ctx;
   question->cache = all->cache;
+  question->nobody = is_nobody(credential);
   question->tagged = tag_of(all->cache, &conf->fallback, credential, question->tag);
   ctx->identity = question->tagged ? recall(r, all->cache, question->tag) : NULL;
   if (ctx->identity != NULL) return NGX_OK;
   if (r != r->main) {
-    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+    if (!question->nobody) ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
     return NGX_DECLINED;
   }
   ctx->asked_of = conf->fallback.data;

@@ -95,10 +95,27 @@ static bool same_path(const char *path, size_t len, const ngx_str_t *uri) {
   return at == uri->len;
 }
 
+/* The policy reads the target too, and before all else, so what can be read in more than one
+ * way is refused by it (see judge_credential). Where nginx goes by the same path byte for byte,
+ * and no escape could stand for another, that reading is nginx's as well: one is enough.
+ */
+static bool is_read_by_policy(const judgement_t *j) {
+  subtoken_text target = j->request.target;
+  const ngx_str_t *uri = &j->r->uri;
+  if (j->conf->policy == NULL) return false;
+  if (!is_as_it_came(j->r)) return true;
+  if (target.len < uri->len || (target.len > uri->len && target.data[uri->len] != '?')) {
+    return false;
+  }
+  return ngx_memcmp(target.data, uri->data, uri->len) == 0 &&
+         memchr(uri->data, '%', uri->len) == NULL && memchr(uri->data, '?', uri->len) == NULL;
+}
+
 /* What the upstream gets is what is judged: a target that can be read in more than one way is
  * refused, whatever the credential, and so is one of which nginx has another reading.
  */
 static subtoken_result check_target(const judgement_t *j) {
+  if (is_read_by_policy(j)) return SUBTOKEN_OK;
   char path[3 * SUBTOKEN_PATH_MAX + 1];
   size_t len;
   subtoken_result result = subtoken_target_path(j->request.target, path, sizeof path, &len, NULL);
@@ -209,6 +226,22 @@ static void refuse_credential(const judgement_t *j, ngx_http_subtoken_verdict_t 
   }
 }
 
+/* No credential came: what anybody may do passes all the same, when the endpoint tells of such.
+ * A route that needs no permission needs a credential, whoever's: nobody is asked about it.
+ */
+static ngx_int_t judge_anybody(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  bool needs = j->decision.json_rpc || j->decision.needs_count + j->request.needs_count > 0;
+  refuse_credential(j, verdict);
+  if (j->conf->fallback.len == 0 || j->decision.access != SUBTOKEN_ACCESS_TOKEN || !needs) {
+    return NGX_DECLINED;
+  }
+  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict);
+  if (known != NGX_OK) return known;
+  j->granted = ngx_http_subtoken_identity_claims(j->ctx->identity, &j->claims) &&
+               j->claims.permission_count > 0 && lacking(j, &j->claims).len == 0;
+  return j->granted ? NGX_OK : NGX_DECLINED;
+}
+
 /* Public routes pass before anybody looks at what came along. Whether it is a subtoken at all
  * is only asked about one that was not good: nothing else can be.
  */
@@ -227,6 +260,9 @@ static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *v
     ngx_int_t known = judge_identity(j, verdict);
     j->granted = known == NGX_OK;
     return known;
+  }
+  if (j->credential.found == NGX_HTTP_SUBTOKEN_NONE && result == SUBTOKEN_MALFORMED) {
+    return judge_anybody(j, verdict);
   }
   if (!one && result == SUBTOKEN_MALFORMED) {
     refuse_credential(j, verdict);
@@ -430,6 +466,11 @@ static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   }
   ngx_int_t rc = judge_credential(j, verdict);
   if (rc == NGX_OK && j->granted && j->decision.json_rpc) rc = judge_body(j, verdict);
+  /* Who came without a credential may bring one. */
+  if (rc == NGX_DECLINED && verdict->status == 403 &&
+      j->credential.found == NGX_HTTP_SUBTOKEN_NONE) {
+    refuse_credential(j, verdict);
+  }
   return rc;
 }
 
