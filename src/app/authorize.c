@@ -187,7 +187,9 @@ static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
     st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
     return;
   }
-  bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN;
+  /* A route that needs a token and no permission is not one that anyone's permissions open. */
+  bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN &&
+             (decision->needs_count > 0 || decision->json_rpc);
   if (found == ST_FOUND) tell_permissions(v->reply, &grant);
   if (may) lacking = lacks(&grant, decision->needs, decision->needs_count);
   if (may && lacking.data == NULL && decision->json_rpc &&

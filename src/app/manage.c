@@ -18,7 +18,8 @@
 /* ---- a key as JSON ---- */
 
 const char *st_key_state(const st_key *key, int64_t now) {
-  if (key->disabled || key->suspended) return "disabled";
+  if (key->disabled) return "disabled";
+  if (key->suspended) return "suspended";
   return key->expires_at <= now ? "expired" : "active";
 }
 

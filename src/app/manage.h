@@ -6,7 +6,7 @@
 #include "app/keys.h"
 #include "base/bytes.h"
 
-/* "active", "disabled" (or its owner is), "expired". */
+/* "active", "disabled", "suspended" (its owner is disabled), "expired". */
 const char *st_key_state(const st_key *key, int64_t now);
 
 /* An object; whole is the key itself, or NULL where it is not shown. Never more than

@@ -8,6 +8,7 @@
 #include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/log.h"
+#include "shell/password.h"
 #include "shell/people.h"
 
 typedef struct serve_options {
@@ -92,27 +93,55 @@ static bool print_out(char *why) {
   return false;
 }
 
-/* One key to try it with, when there is none; shown once. The lines are pasted as
- * they are, each by itself.
- */
+/* The first administrator, and one key to try it with. */
+static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password[ST_SUB_LEN + 1],
+                      char *why) {
+  st_key key = {.name = "demo",
+                .permissions = "account,characters,inventories,progression,unlocks,wallet",
+                .created_at = st_world_now(),
+                .expires_at = ST_NEVER};
+  st_person admin = {.key = {.kind = ST_KIND_PERSON,
+                             .name = "admin",
+                             .owner = "admin",
+                             .permissions = "keys,users,audit",
+                             .expires_at = ST_NEVER}};
+  uint8_t digest[32];
+  char who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
+  st_draw_sub(password);
+  st_people_draw(&admin.key, digest);
+  admin.key.created_at = key.created_at;
+  snprintf(why, ST_WHY_MAX, "cannot hash a password: no memory");
+  bool made = st_password_hash(st_text(password), admin.password) == ST_VERDICT_GOOD &&
+              st_store_person_create(store, &act, NULL, false, &admin, digest, why) == ST_STORED;
+  subtoken_wipe(&admin, sizeof admin);
+  return made && st_key_create(store, &act, NULL, &key, whole, why) == ST_STORED;
+}
+
+/* Nothing was ever made here, by anybody. */
+static bool is_new(st_store *store, bool *fresh, char *why) {
+  int64_t keys = 0;
+  size_t persons = 0;
+  st_person first;
+  bool read = st_store_count(store, &keys, why) == ST_STORED &&
+              st_store_person_list(store, "", 1, &first, &persons, why) == ST_STORED;
+  *fresh = keys == 0 && persons == 0;
+  return read;
+}
+
+/* Shown once. The lines are pasted as they are, each by itself. */
 static bool show_demo(const st_data *data, st_store *store, const char *base, char *why) {
-  int64_t count = 0;
-  if (st_store_count(store, &count, why) != ST_STORED) return false;
-  if (count > 0) {
+  char whole[ST_KEY_LEN + 1], password[ST_SUB_LEN + 1];
+  bool fresh;
+  if (!is_new(store, &fresh, why)) return false;
+  if (!fresh) {
     printf(
         "Serving on %s. The demo key was shown when it was made; another key:\n"
         "  build/subtoken key create --data %s --name mine --permissions account\n",
         base, data->dir);
     return print_out(why);
   }
-  st_key key = {.name = "demo",
-                .permissions = "account,characters,inventories,progression,unlocks,wallet",
-                .created_at = st_world_now(),
-                .expires_at = ST_NEVER};
-  char whole[ST_KEY_LEN + 1];
-  char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
-  if (st_key_create(store, &act, NULL, &key, whole, why) != ST_STORED) return false;
+  if (!make_demo(store, whole, password, why)) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
       "Make a subtoken that may do one thing, on one URL:\n\n"
@@ -131,7 +160,14 @@ static bool show_demo(const st_data *data, st_store *store, const char *base, ch
       "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
       "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
       base, base, whole);
+  printf(
+      "The administrator is admin, the password, shown this once:\n\n  %s\n\n"
+      "Log in, to make keys and persons:\n\n"
+      "  curl -s '%s/v1/auth/login' -H 'Content-Type: application/json' "
+      "-d '{\"login\":\"admin\",\"password\":\"%s\"}'\n\n",
+      password, base, password);
   subtoken_wipe(whole, sizeof whole);
+  subtoken_wipe(password, sizeof password);
   return print_out(why);
 }
 

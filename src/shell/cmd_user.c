@@ -235,7 +235,7 @@ static int show(int argc, char **argv) {
 
 static int permissions(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken user permissions LOGIN a,b [--data DIR] [--json]\n"
+      "usage: subtoken user permissions LOGIN LIST [--data DIR] [--json]\n"
       "Sets what a person may do; '' for nothing. When that takes a permission away, the person's\n"
       "logins and the keys that hold it end at once.";
   command c = {0};

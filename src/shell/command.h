@@ -138,6 +138,7 @@ int st_cmd_pull(int argc, char **argv);
 int st_cmd_feed(int argc, char **argv);
 int st_cmd_user(int argc, char **argv);
 int st_cmd_audit(int argc, char **argv);
+int st_cmd_import(int argc, char **argv);
 int st_cmd_saltpass(int argc, char **argv);
 
 #endif

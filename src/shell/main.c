@@ -25,6 +25,7 @@ static const st_command commands[] = {
     {"feed", st_cmd_feed, "say what the revocation data on disk is worth"},
     {"saltpass", st_cmd_saltpass, "hash a password for an access file"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
+    {"import", st_cmd_import, "take the users of a Graphene node's access file"},
     {"audit", st_cmd_audit, "print who changed what, when and from where"},
     {"version", version, "print the version, as --version does"},
     {0}};

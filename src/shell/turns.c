@@ -27,30 +27,30 @@ static void call_in(st_turns *turns) {
   }
 }
 
-static void wait_in_line(st_turns *turns) {
-  waiter me = {.called = PTHREAD_COND_INITIALIZER};
+static void wait_in_line(st_turns *turns, waiter *me) {
   if (turns->last != NULL) {
-    turns->last->next = &me;
+    turns->last->next = me;
   } else {
-    turns->first = &me;
+    turns->first = me;
   }
-  turns->last = &me;
+  turns->last = me;
   turns->waiting++;
-  while (!me.in) (void)pthread_cond_wait(&me.called, &turns->lock);
-  (void)pthread_cond_destroy(&me.called);
+  while (!me->in) (void)pthread_cond_wait(&me->called, &turns->lock);
 }
 
 bool st_turns_enter(st_turns *turns) {
   bool entered = true;
+  waiter me = {.called = PTHREAD_COND_INITIALIZER};
   (void)pthread_mutex_lock(&turns->lock);
   if (turns->first == NULL && turns->inside < turns->limit) {
     count_in(turns);
   } else if (turns->waiting < turns->waiting_max) {
-    wait_in_line(turns);
+    wait_in_line(turns, &me);
   } else {
     entered = false;
   }
   (void)pthread_mutex_unlock(&turns->lock);
+  (void)pthread_cond_destroy(&me.called);
   return entered;
 }
 

@@ -42,6 +42,16 @@ static st_stored make_whole(st_store *store, change_fn *make, const change *what
   return stored;
 }
 
+/* Of SQLite's, or that a row made no sense to us. */
+static void tell_failure(st_store *store, char *why) {
+  int code = sqlite3_errcode(store->writes);
+  if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) {
+    (void)st_sqlite_fail_damaged(why, store->path, "a row is not as it was written");
+  } else {
+    (void)st_sqlite_fail_db(why, store->path, store->writes, "write");
+  }
+}
+
 static const char *why_not(st_stored stored) {
   return stored == ST_STORE_EXISTS    ? "it is there already"
          : stored == ST_STORE_REFUSED ? "what it is made with has ended or is worth less"
@@ -53,7 +63,7 @@ st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, 
   (void)pthread_mutex_lock(&store->writing);
   st_stored stored = make_whole(store, make, what, &sequence);
   if (stored == ST_STORE_FAILED) {
-    (void)st_sqlite_fail_db(why, store->path, store->writes, "write");
+    tell_failure(store, why);
   } else if (stored != ST_STORED) {
     (void)st_sqlite_fail(why, "%s: %s", st_sqlite_shown(store->path), why_not(stored));
   } else if (what->sequence != NULL) {

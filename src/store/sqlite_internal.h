@@ -278,7 +278,7 @@ st_stored st_sqlite_sweep_logins(st_store *store, int64_t before, int64_t limit,
 
 /* ---- audit (sqlite_audit.c) ---- */
 
-#define DETAIL_ROOM (ST_PERMISSIONS_TEXT_MAX + 4 * ST_NAME_MAX) /* before it is cut to fit */
+#define DETAIL_ROOM (2 * ST_PERMISSIONS_TEXT_MAX + 4 * ST_NAME_MAX) /* before it is cut */
 
 /* A line in the audit log; detail is cut to fit. */
 st_stored st_sqlite_audit(st_store *store, const change *what, const char *action,

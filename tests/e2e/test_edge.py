@@ -5,6 +5,7 @@ from nginx import Nginx, share, wait
 POLICY = {"default": "deny", "routes": [
     {"path": "/v2/account", "needs": ["account"]},
     {"path": "/v2/characters/*", "needs": ["characters"]},
+    {"path": "/rpc", "methods": ["POST"], "json_rpc": True},
     {"path": "/v2/items", "public": True}]}
 
 CONF = """subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_max_age 4s;
@@ -187,6 +188,40 @@ def the_ring_is_rotated_and_nobody_notices():
         s.becomes(401, "/v2/account", old)
         s.manage("DELETE", parent["id"])
         s.becomes(401, "/v2/account", fresh)
+
+
+@test
+def persons_at_the_edge():
+    with Scene() as s:
+        n, data = s.nginx, s.nginx.data
+
+        def person(*words, stdin=""):
+            run("user", *words, data=data, stdin=stdin, check=0)
+        person("create", "alice", "--permissions", "account,history_api", stdin="correct horse\n")
+        person("create", "*", "--permissions", "database_api")
+        login = curl(s.server.url + "/v1/auth/login", "-H", "Content-Type: application/json", "-d",
+                     '{"login":"alice","password":"correct horse"}').json()
+        basic = "Authorization: Basic " + base64.b64encode(b"alice:correct horse").decode()
+        child = s.made_with_curl(login["access_token"], "permissions=account")
+        key = json.loads(run("key", "create", "--name", "k", "--owner", "alice", "--permissions",
+                             "account", "--json", data=data, check=0)[1])
+        mine = s.made_with_curl(key["key"], "permissions=account")
+        for token in (login["access_token"], child, mine):
+            assert n.status("/v2/account", token=token) == 200
+        assert n.status("/v2/account", basic) == 200 and n.status("/v2/characters/a", basic) == 403
+        assert n.status("/v2/account", basic[:-4] + "AAAA") == 401
+        rpc = [(b'{"method":"get_objects"}', 200, 403), (b'{"method":"call","params":["history","x",[]]}', 401, 200),
+               (b'[{"method":"get_objects"},{"method":"call","params":["history","x",[]]}]', 401, 403)]
+        for body, nobody, alice in rpc:
+            assert n.status("/rpc", method="POST", body=body) == nobody, body
+            assert n.status("/rpc", basic, method="POST", body=body) == alice, body
+        assert n.status("/v2/account") == 401
+        person("permissions", "alice", "history_api")  # takes account away
+        for token in (login["access_token"], child, mine):
+            s.becomes(401, "/v2/account", token)
+        wait(lambda: n.status("/v2/account", basic) in (401, 403), "what the edge kept is over", 30)
+        person("delete", "*")
+        wait(lambda: n.status("/rpc", method="POST", body=rpc[0][0]) == 401, "nobody may anything", 30)
 
 
 main()

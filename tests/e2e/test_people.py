@@ -465,7 +465,7 @@ def what_anyone_may_do_needs_no_credential():
     policy = os.path.join(scratch(), "policy.json")
     with open(policy, "w") as f:
         json.dump({"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True},
-                              {"path": "/free", "needs": ["database_api"]},
+                              {"path": "/free", "needs": ["database_api"]}, {"path": "/any"},
                               {"path": "/more", "needs": ["history_api"]}]}, f)
     with Server(config={"policy": policy}) as server:
         def ask(target, *args, method="GET"):
@@ -481,6 +481,7 @@ def what_anyone_may_do_needs_no_credential():
         refused(more, 401)
         assert more.header("WWW-Authenticate") == "Bearer"
         refused(ask("/elsewhere"), 401)
+        refused(ask("/any"), 401)
         refused(ask("/free", "-H", "Authorization: Bearer nobody"), 401)
         rpc = ["-H", "Content-Type: application/json", "-d"]
         def post(body, *args):
@@ -499,6 +500,67 @@ def what_anyone_may_do_needs_no_credential():
         user(server.data, "create", "*", "--permissions", "history_api")
         assert ask("/more").status == 200
         user(server.data, "passwd", "*", stdin=PASSWORD, check=1)
+
+
+EXAMPLE = {"password_hash_b64": "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY=",
+           "password_salt_b64": "INDdM6iCi/8="}
+ANYONE = {"password_hash_b64": "*", "password_salt_b64": "*"}
+
+
+def access_file(*users):
+    path = os.path.join(scratch(), "api-access.json")
+    with open(path, "w") as f:
+        json.dump({"permission_map": [[name, dict(hashes, allowed_apis=apis)]
+                                      for name, hashes, apis in users]}, f, indent=1)
+    return path
+
+
+def imported(data, path, *args, check=0):
+    code, out, err = run("import", path, *args, data=data, check=check)
+    return (out if code == 0 else err).strip()
+
+
+@test
+def an_access_file_moves_in():
+    with Server() as server:
+        apis = ["database_api", "history_api"]
+        path = access_file(("bytemaster", EXAMPLE, apis), ("*", ANYONE, ["database_api"]))
+        plan = imported(server.data, path, "--dry-run")
+        assert "create     bytemaster  database_api,history_api" in plan and "nothing was done" in plan
+        assert user(server.data, "list", "--json")[1].strip() in ("[]", "[\n]")
+        assert imported(server.data, path) == "2 created, 0 changed, 0 unchanged"
+        assert imported(server.data, path) == "0 created, 0 changed, 2 unchanged"
+        refused(login(server, "bytemaster", "supersecreT"), 401)
+        first = login(server, "bytemaster", "supersecret").json()  # now it is kept as a plain Argon2id
+        assert payload(first["access_token"])["permissions"] == apis
+        assert status(server, ("bytemaster", "supersecret")) == 200
+        assert login(server, "bytemaster", "supersecret").status == 200
+        assert imported(server.data, path) == "0 created, 0 changed, 2 unchanged"
+        assert status(server, first["access_token"]) == 200, "nothing ended"
+        # other permissions, and another password
+        less = access_file(("bytemaster", EXAMPLE, ["database_api"]))
+        assert imported(server.data, less) == "0 created, 1 changed, 0 unchanged"
+        assert status(server, first["access_token"]) == 401
+        salted = json.loads(run("saltpass", stdin="another one\n", check=0)[1])
+        assert imported(server.data, access_file(("bytemaster", salted, ["database_api"]))) \
+            == "0 created, 1 changed, 0 unchanged"
+        assert status(server, ("bytemaster", "supersecret")) == 401
+        assert status(server, ("bytemaster", "another one")) == 200
+        # all or none
+        make_user(server.data, "own")
+        for users, named in ((("x", EXAMPLE, ["a b"]), "x"), (("x", ANYONE, []), "x"),
+                             (("*", EXAMPLE, []), "*"), (("own", EXAMPLE, []), "own"),
+                             (("x", dict(EXAMPLE, password_salt_b64="?"), []), "x"),
+                             (("a:b", EXAMPLE, []), "a:b")):
+            bad = access_file(("new", EXAMPLE, []), users)
+            for args in ((), ("--dry-run",)):
+                assert named in imported(server.data, bad, *args, check=1), named
+        user(server.data, "show", "new", check=1)
+        for text in ("", "{}", '{"permission_map":1}', "[", '{"permission_map":[["x"]]}'):
+            with open(path, "w") as f:
+                f.write(text)
+            assert path in imported(server.data, path, check=1), text
+        assert "supersecret" not in server.log()
 
 
 @test

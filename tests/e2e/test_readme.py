@@ -167,13 +167,14 @@ def make_run_serves_and_its_lines_can_be_pasted():
                          start_new_session=True)
     try:
         deadline = time.time() + 120
-        while time.time() < deadline and open(out_path).read().count("  curl ") < 3:
+        while time.time() < deadline and open(out_path).read().count("  curl ") < 4:
             assert p.poll() is None, open(out_path).read()
             time.sleep(0.1)
         lines = re.findall(r"^  (curl .*)$", open(out_path).read(), re.M)
         answers = [subprocess.run(["bash", "-c", l], capture_output=True, text=True).stdout
                    for l in lines]
-        assert len(answers) == 3, open(out_path).read()
+        assert len(answers) == 4, open(out_path).read()
+        assert payload(json.loads(answers[3])["access_token"])["permissions"] == ["keys", "users", "audit"]
         token = json.loads(answers[0])["subtoken"]
         assert payload(token)["urls"] == ["/v2/tokeninfo"]
         assert json.loads(answers[1])["type"] == "Subtoken"

@@ -1,0 +1,57 @@
+/* access_file - a strict reader of the access files of Graphene nodes (api-access.json):
+ *
+ *   {"permission_map":[["bytemaster",{"password_hash_b64":"...","password_salt_b64":"...",
+ *     "allowed_apis":["database_api"]}],["*",{"password_hash_b64":"*",
+ *     "password_salt_b64":"*","allowed_apis":["database_api"]}]]}
+ *
+ * or with permission_map as an object, {"bytemaster":{...}}, of as many users as the JSON
+ * reader keeps names (ST_JSON_NAMES_MAX); the array has no such limit. Other members are
+ * ignored. A login is 1 to 256 bytes without control characters and colons (RFC 7617
+ * section 2), and stands once. The user `*`, anybody without credentials, has the hash `*`, and
+ * nobody else has.
+ *
+ * The whole file is checked before the first entry is given out, so that a caller imports
+ * all of it or nothing. Nothing is allocated: what was read is noted in the text, in the
+ * place of the entry that said it.
+ */
+#ifndef ST_APP_ACCESS_FILE_H
+#define ST_APP_ACCESS_FILE_H
+
+#include "app/people.h"
+#include "base/bytes.h"
+#include "base/hmac.h"
+
+#define ST_ACCESS_WHY_MAX 512 /* with the NUL */
+
+typedef struct st_access_entry {
+  subtoken_text login;
+  bool anyone;               /* the user `*`: no hash and no salt */
+  uint8_t hash[ST_HASH_LEN]; /* SHA-256 of the password and then the salt */
+  size_t salt_len;
+  uint8_t salt[ST_SALT_MAX];
+  size_t permission_count; /* valid ones, none twice, in the order of the file */
+  subtoken_text permissions[SUBTOKEN_PERMISSIONS_MAX];
+} st_access_entry;
+
+typedef struct st_access_file {
+  char *text;
+  size_t len;
+  uint32_t first, next, last; /* offsets of entries in the text; 0 is none */
+  size_t count;               /* entries of the file */
+  bool done;                  /* the whole file was good, and all entries were given out */
+  /* Why it was refused; where, or 0 when that is not known any more. */
+  char why[ST_ACCESS_WHY_MAX];
+  size_t line, column;
+} st_access_file;
+
+/* Reads and checks the whole text, which is overwritten, good or not; the caller keeps it
+ * while it asks for entries, and wipes it. False with why, line and column.
+ */
+bool st_access_file_start(st_access_file *file, char *text, size_t len)
+    __attribute__((warn_unused_result));
+
+/* The next entry, in the order of the file. Its texts are views of the text. */
+bool st_access_file_next(st_access_file *file, st_access_entry *entry)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,406 @@
+/* Logins in the store: what they rest on and end with, and how a refresh token is used. */
+#include "base/base64url.h"
+#include "base/hmac.h"
+#include "stores.h"
+
+#define LIFE 1000
+#define DAY INT64_C(86400)
+
+typedef char refresh_token[ST_REFRESH_LEN + 1];
+
+static st_key login; /* as the last refresh told */
+
+/* Use a token at a second; a good one makes the login last LIFE longer. */
+static st_stored use(const char *token, int64_t at, refresh_token successor) {
+  memset(&login, 0, sizeof login);
+  return st_store_refresh(store, AT(at), (subtoken_text){token, strlen(token)}, at + LIFE, &login,
+                          successor, why);
+}
+
+/* Unknown, expired, ended: nothing changes, and nothing is told. */
+static void assert_none(const char *token, int64_t at) {
+  refresh_token next = "x";
+  assert_int_equal(use(token, at, next), ST_STORE_NONE);
+  assert_string_equal(next, "");
+  assert_string_equal(login.id, "");
+}
+
+/* Used before: now its login has ended, with a line that says so. */
+static void assert_ends(const char *token, int64_t at, unsigned n) {
+  refresh_token next = "x";
+  int64_t before = standing();
+  assert_true(alive(n));
+  assert_int_equal(use(token, at, next), ST_STORE_REFUSED);
+  assert_string_equal(next, "");
+  assert_true(!alive(n) && listed(n));
+  ASSERT_CHANGED(before, true, n);
+  assert_string_equal(last_line().action, "login.reuse");
+  assert_string_equal(last_line().target, id_of(n));
+}
+
+/* ann: 1, her key 2 (services). */
+static void make_ann(void) {
+  make_person(1, "ann", "a,b");
+  make_key(2, "ann", "services");
+}
+
+/* ---- beginning ---- */
+
+static void a_login_is_what_its_maker_is(void **state) {
+  (void)state;
+  st_key made = row_of(3, "liar", "everything"), got;
+  uint8_t seed[32] = {7};
+  make_ann();
+  made.expires_at = NOW + LIFE;
+  made.disabled = made.suspended = true;
+  good(
+      st_store_login_begin(store, ACT, maker_of(1), &made, digest_of(3), seed, refresh_of(3), why));
+  assert_int_equal(made.kind, ST_KIND_LOGIN);
+  assert_string_equal(made.parent, id_of(1));
+  assert_string_equal(made.owner, "ann");
+  assert_string_equal(made.name, "ann");
+  assert_string_equal(made.permissions, "a,b");
+  assert_true(!made.disabled && !made.suspended);
+  assert_int_equal(made.expires_at, NOW + LIFE);
+  assert_int_equal(made.created_at, NOW);
+  assert_int_equal(found(3, &got), ST_FOUND);
+  assert_string_equal(got.parent, made.parent);
+  assert_string_equal(got.permissions, made.permissions);
+  assert_int_equal(got.kind, ST_KIND_LOGIN);
+  assert_int_equal(got.expires_at, made.expires_at);
+  assert_line("login.begin", id_of(3),
+              "permissions a,b; expires 2023-11-14T22:30:00Z; owner ann; name ann");
+
+  made = row_of(4, "", "");
+  good(
+      st_store_login_begin(store, ACT, maker_of(2), &made, digest_of(4), seed, refresh_of(4), why));
+  assert_int_equal(made.kind, ST_KIND_SERVICE);
+  assert_string_equal(made.parent, id_of(2));
+  assert_string_equal(made.name, "key 2");
+  assert_int_equal(made.expires_at, ST_NEVER);
+}
+
+static void a_login_expires_with_its_maker(void **state) {
+  (void)state;
+  refresh_token next;
+  st_key got, key = row_of(5, "", "services");
+  key.expires_at = NOW + 50;
+  good(st_store_create(store, ACT, NULL, &key, digest_of(5), why));
+  good(log_in(6, maker_of(5), NOW + 100));
+  assert_int_equal(found(6, &got), ST_FOUND);
+  assert_int_equal(got.expires_at, NOW + 50);
+  good(use(refresh_of(6), NOW + 40, next));
+  assert_int_equal(login.expires_at, NOW + 50);
+  assert_none(next, NOW + 50);
+}
+
+static void nothing_begins_with_what_is_not_in_force(void **state) {
+  (void)state;
+  st_key key = row_of(5, "", "services");
+  make_ann();
+  key.expires_at = NOW;
+  good(st_store_create(store, ACT, NULL, &key, digest_of(5), why));
+  assert_int_equal(log_in(6, maker_of(5), NOW + 9), ST_STORE_REFUSED);
+  assert_int_equal(log_in(6, maker_of(9), NOW + 9), ST_STORE_REFUSED);
+  good(log_in(3, maker_of(1), NOW + 9));
+  assert_int_equal(log_in(6, maker_of(3), NOW + 9), ST_STORE_REFUSED); /* is a login */
+  good(log_in(4, maker_of(2), NOW + 9));
+  assert_int_equal(log_in(6, maker_of(4), NOW + 9), ST_STORE_REFUSED);
+  good(st_store_person_set_disabled(store, ACT, "ann", true, NULL, why));
+  assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_REFUSED);
+  assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_REFUSED);
+  good(st_store_person_set_disabled(store, ACT, "ann", false, NULL, why));
+  good(st_store_person_set_password(store, ACT, "ann", "$", sub_of(80), NULL, why));
+  assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_REFUSED); /* another sub */
+  good(st_store_delete(store, ACT, id_of(2), NULL, why));
+  assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_REFUSED);
+  assert_false(alive(6));
+  assert_int_equal(ask("SELECT count(*) FROM logins"), 2);
+  assert_int_equal(ask("SELECT count(*) FROM refresh"), 2);
+}
+
+static void what_is_taken_is_drawn_again(void **state) {
+  (void)state;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + 9));
+  assert_int_equal(log_in(3, maker_of(1), NOW + 9), ST_STORE_EXISTS);
+  assert_int_equal(log_in(2, maker_of(1), NOW + 9), ST_STORE_EXISTS);
+  st_key made = row_of(4, "", "");
+  uint8_t seed[32] = {7};
+  assert_int_equal(
+      st_store_login_begin(store, ACT, maker_of(1), &made, digest_of(4), seed, "short", why),
+      ST_STORE_FAILED);
+  assert_int_equal(
+      st_store_login_begin(store, ACT, maker_of(1), &made, digest_of(4), seed, refresh_of(3), why),
+      ST_STORE_EXISTS);
+  assert_false(alive(4));
+  assert_string_equal(made.owner, ""); /* told of nothing that was not made */
+}
+
+/* ---- refreshing ---- */
+
+static void the_successor_follows_from_the_token(void **state) {
+  (void)state;
+  refresh_token one, wanted;
+  uint8_t seed[32], mac[32], hash[32];
+  char text[200];
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  int64_t written = lines(), before = standing();
+  good(use(refresh_of(3), NOW + 5, one));
+  subtoken_secret secret;
+  memset(seed, 3, sizeof seed);
+  assert_true(st_hmac_key(&secret, seed, sizeof seed));
+  st_hmac(&secret, refresh_of(3), ST_REFRESH_LEN, mac);
+  st_writer writer = st_writer_on(wanted, sizeof wanted);
+  st_base64url_write(&writer, mac, sizeof mac);
+  assert_true(st_writer_end(&writer));
+  assert_string_equal(one, wanted);
+  assert_string_equal(login.id, id_of(3));
+  assert_string_equal(login.sub, sub_of(3));
+  assert_int_equal(login.expires_at, NOW + 5 + LIFE);
+  /* Of the tokens, hashes are kept. */
+  assert_true(st_sha256(one, ST_REFRESH_LEN, hash));
+  snprintf(text, sizeof text,
+           "SELECT hex(hash) LIKE '%02X%02X%02X%%' FROM refresh ORDER BY used_at", hash[0], hash[1],
+           hash[2]);
+  assert_int_equal(ask(text), 1);
+  st_key row;
+  assert_int_equal(found(3, &row), ST_FOUND);
+  assert_int_equal(row.expires_at, NOW + 5 + LIFE);
+  assert_int_equal(lines(), written);   /* of a refresh there is no line */
+  assert_int_equal(standing(), before); /* and nothing is listed */
+}
+
+static void the_same_again_gives_the_same(void **state) {
+  (void)state;
+  static const int64_t moments[] = {0, 1, ST_REFRESH_RETRY_S, -ST_REFRESH_RETRY_S};
+  refresh_token one, again;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  good(use(refresh_of(3), NOW + 20, one));
+  for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+    good(use(refresh_of(3), NOW + 20 + moments[i], again));
+    assert_string_equal(again, one);
+    assert_string_equal(login.id, id_of(3));
+    assert_int_equal(login.expires_at, NOW + 20 + LIFE); /* nothing is changed then */
+    reopen();
+  }
+  good(use(one, NOW + 500, again));
+  assert_string_not_equal(again, one);
+}
+
+static void late_again_ends_the_login(void **state) {
+  (void)state;
+  refresh_token one;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  good(log_in(4, maker_of(1), NOW + LIFE));
+  good(use(refresh_of(3), NOW, one));
+  assert_ends(refresh_of(3), NOW + ST_REFRESH_RETRY_S + 1, 3);
+  assert_none(refresh_of(3), NOW + 12);
+  assert_none(one, NOW + 12);
+  reopen();
+  assert_none(one, NOW + 12);
+  good(use(refresh_of(4), NOW + 12, one)); /* another login */
+}
+
+static void a_clock_that_stepped_back_far_ends_the_login(void **state) {
+  (void)state;
+  refresh_token one;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  good(use(refresh_of(3), NOW + 100, one));
+  assert_ends(refresh_of(3), NOW + 100 - ST_REFRESH_RETRY_S - 1, 3);
+}
+
+static void again_after_the_successor_was_used_ends_the_login(void **state) {
+  (void)state;
+  refresh_token one, two;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  good(use(refresh_of(3), NOW, one));
+  good(use(one, NOW + 1, two));
+  assert_ends(refresh_of(3), NOW + 2, 3);
+  assert_none(two, NOW + 2);
+}
+
+static void an_ancient_token_ends_the_login(void **state) {
+  (void)state;
+  refresh_token chain[6];
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  snprintf(chain[0], sizeof chain[0], "%s", refresh_of(3));
+  for (int i = 1; i < 6; i++) {
+    good(use(chain[i - 1], NOW + i * 100, chain[i]));
+    for (int j = 0; j < i; j++) assert_string_not_equal(chain[j], chain[i]);
+  }
+  reopen();
+  assert_ends(chain[1], NOW + 600, 3);
+  for (int i = 0; i < 6; i++) assert_none(chain[i], NOW + 601);
+}
+
+static void what_expired_is_unknown(void **state) {
+  (void)state;
+  refresh_token one;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + 100));
+  assert_none(refresh_of(3), NOW + 100);
+  good(use(refresh_of(3), NOW + 99, one));
+  assert_none(refresh_of(3), NOW + 1000); /* expired itself, though the login lives */
+  assert_true(alive(3));
+  assert_none(one, NOW + 99 + LIFE);
+}
+
+static void what_was_never_given_is_unknown(void **state) {
+  (void)state;
+  refresh_token next;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + 100));
+  assert_none("", NOW);
+  assert_none("R00000000000000000000000000000000000000000", NOW);
+  assert_none("R0000000000000000000000000000000000000000031", NOW);
+  assert_none(refresh_of(4), NOW);
+  assert_int_equal(st_store_refresh(store, ACT, (subtoken_text){NULL, 0}, NOW, &login, next, why),
+                   ST_STORE_NONE);
+  good(use(refresh_of(3), NOW, next));
+}
+
+/* ---- ending ---- */
+
+static void after_its_end_nothing_works(void **state) {
+  (void)state;
+  refresh_token one;
+  int64_t sequence = 0, before;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  good(use(refresh_of(3), NOW, one));
+  before = standing();
+  good(st_store_login_end(store, AT(NOW + 1), id_of(3), &sequence, why));
+  ASSERT_CHANGED(before, true, 3);
+  assert_int_equal(sequence, standing());
+  assert_string_equal(last_line().action, "login.end");
+  assert_none(refresh_of(3), NOW + 1);
+  assert_none(one, NOW + 1);
+  assert_int_equal(st_store_login_end(store, AT(NOW + 2), id_of(3), NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_login_end(store, ACT, id_of(1), NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_login_end(store, ACT, id_of(2), NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_login_end(store, ACT, "x", NULL, why), ST_STORE_NONE);
+  assert_true(alive(1) && alive(2));
+}
+
+/* What ends a key, or suspends it, ends the logins made with it. */
+static void logins_of_services_end_with_their_key(void **state) {
+  (void)state;
+  make_person(1, "ann", "a");
+  for (unsigned n = 2; n <= 5; n++) make_key(n, "ann", "services");
+  for (unsigned n = 2; n <= 5; n++) good(log_in(10 + n, maker_of(n), NOW + LIFE));
+  good(log_in(20, maker_of(2), NOW + LIFE));
+  int64_t before = standing();
+  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
+  ASSERT_CHANGED(before, true, 2, 12, 20);
+  assert_line("key.disable", id_of(2),
+              "logins ended: 2; permissions services; expires never; owner ann; name key 2");
+  before = standing();
+  good(st_store_delete(store, ACT, id_of(3), NULL, why));
+  ASSERT_CHANGED(before, true, 3, 13);
+  assert_line("key.delete", id_of(3),
+              "logins ended: 1; permissions services; expires never; owner ann; name key 3");
+  before = standing();
+  good(st_store_replace_sub(store, ACT, id_of(4), sub_of(80), NULL, why));
+  ASSERT_CHANGED(before, true, 4, 14);
+  assert_true(alive(15) && alive(80));
+  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+  for (unsigned n = 12; n <= 14; n++) assert_none(refresh_of(n), NOW);
+  assert_false(alive(20));
+}
+
+/* ---- what is left of them ---- */
+
+static void purge_at(int64_t at) {
+  good(st_store_purge(store, at * US, why));
+}
+
+/* Lives of an hour, leeways of 60 s: an ended login is remembered for 3720 s. */
+static void purges_logins_that_ended_long_ago(void **state) {
+  (void)state;
+  st_key key;
+  refresh_token next;
+  good(st_store_remember(store, "max_life", 3600, why));
+  make_ann();
+  for (unsigned n = 3; n <= 5; n++) good(log_in(n, maker_of(1), NOW + 5000));
+  good(log_in(6, maker_of(1), NOW + 100)); /* expires */
+  good(use(refresh_of(4), NOW + 4000, next));
+  good(
+      st_store_note_used(store, (st_use[]){{"00000003-ABCD-ABCD-ABCD-000000000003", NOW}}, 1, why));
+  good(st_store_login_end(store, ACT, id_of(3), NULL, why));
+  purge_at(NOW + 3720);
+  assert_int_equal(found(3, &key), ST_FOUND_REVOKED);
+  assert_int_equal(ask("SELECT count(*) FROM logins"), 4);
+  purge_at(NOW + 3721);
+  assert_int_equal(found(3, &key), ST_FOUND_NONE);
+  assert_true(alive(4) && alive(5) && alive(6) && alive(1));
+  assert_int_equal(ask("SELECT count(*) FROM used"), 0);
+  purge_at(NOW + 3821);
+  assert_int_equal(found(6, &key), ST_FOUND_NONE);
+  assert_int_equal(ask("SELECT count(*) FROM logins"), 2);
+  /* Refresh tokens go when they have expired: those of 5 are left, and the successor of 4's. */
+  purge_at(NOW + 5001);
+  assert_int_equal(ask("SELECT count(*) FROM refresh"), 0 + (4000 + LIFE > 5001));
+  reopen();
+  assert_true(alive(4) && alive(5));
+  assert_int_equal(ask("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+}
+
+/* More than one transaction's worth, and dead keys stay for the audit. */
+static void purges_many_and_no_keys(void **state) {
+  (void)state;
+  st_key key;
+  good(st_store_remember(store, "max_life", 10, why));
+  make_ann();
+  sql("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500)"
+      "INSERT INTO keys SELECT printf('%036d', n), randomblob(32), printf('%042dx', n), '', '', '',"
+      " 1, 2, 0, 1, NULL, 2, '00000001-ABCD-ABCD-ABCD-000000000001', 0 FROM c");
+  sql("INSERT INTO logins SELECT id, randomblob(32) FROM keys WHERE kind = 2");
+  sql("INSERT INTO refresh SELECT randomblob(32), id, 2, NULL FROM keys WHERE kind = 2");
+  good(st_store_delete(store, ACT, id_of(2), NULL, why));
+  purge_at(NOW + 1000);
+  assert_int_equal(ask("SELECT count(*) FROM keys"), 2);
+  assert_int_equal(ask("SELECT count(*) FROM logins"), 0);
+  assert_int_equal(ask("SELECT count(*) FROM refresh"), 0);
+  assert_int_equal(found(2, &key), ST_FOUND_REVOKED);
+}
+
+/* A clock that is years ahead for a moment takes a day's worth of refresh tokens at most. */
+static void a_clock_that_leaps_purges_little(void **state) {
+  (void)state;
+  refresh_token next;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + 30 * DAY));
+  purge_at(NOW);
+  purge_at(NOW + 4000 * DAY);
+  good(use(refresh_of(3), NOW + 100, next));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_login_is_what_its_maker_is),
+      TEST(a_login_expires_with_its_maker),
+      TEST(nothing_begins_with_what_is_not_in_force),
+      TEST(what_is_taken_is_drawn_again),
+      TEST(the_successor_follows_from_the_token),
+      TEST(the_same_again_gives_the_same),
+      TEST(late_again_ends_the_login),
+      TEST(a_clock_that_stepped_back_far_ends_the_login),
+      TEST(again_after_the_successor_was_used_ends_the_login),
+      TEST(an_ancient_token_ends_the_login),
+      TEST(what_expired_is_unknown),
+      TEST(what_was_never_given_is_unknown),
+      TEST(after_its_end_nothing_works),
+      TEST(logins_of_services_end_with_their_key),
+      TEST(purges_logins_that_ended_long_ago),
+      TEST(purges_many_and_no_keys),
+      TEST(a_clock_that_leaps_purges_little),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

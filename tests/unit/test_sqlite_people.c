@@ -1,0 +1,550 @@
+/* Persons in the store: who can be made, and what ends with what is taken from them. */
+#include "old_schemas.h"
+#include "stores.h"
+
+static st_stored find(const char *login, st_person *person) {
+  return st_store_person_find(store, (subtoken_text){login, strlen(login)}, person, why);
+}
+
+static st_stored set_permissions(const char *login, const char *permissions, unsigned sub,
+                                 int64_t *sequence) {
+  return st_store_person_set_permissions(store, AT(NOW + 9), login, permissions, sub_of(sub),
+                                         sequence, why);
+}
+
+static st_stored set_disabled(const char *login, bool disabled, int64_t *sequence) {
+  return st_store_person_set_disabled(store, AT(NOW + 9), login, disabled, sequence, why);
+}
+
+static st_stored create_as(unsigned maker, bool registering, const char *login,
+                           const char *permissions) {
+  st_person person = person_of(50, login, permissions);
+  return st_store_person_create(store, ACT, maker == 0 ? NULL : maker_of(maker), registering,
+                                &person, digest_of(50), why);
+}
+
+/* ---- made and found ---- */
+
+static void keeps_every_field(void **state) {
+  (void)state;
+  st_person person = person_of(1, "ann", "a,b"), got;
+  memset(person.password, 'p', ST_PHC_MAX);
+  memset(person.locale, 'l', ST_LOCALE_MAX);
+  memset(person.source, 's', ST_SOURCE_MAX);
+  good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(1), why));
+  assert_line("user.create", "ann",
+              "permissions a,b; expires never; "
+              "source ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss");
+  reopen();
+  good(find("ann", &got));
+  assert_memory_equal(&got, &person, sizeof got);
+  st_key row;
+  assert_int_equal(found(1, &row), ST_FOUND);
+  assert_memory_equal(&row, &person.key, sizeof row);
+  assert_int_equal(find("an", &got), ST_STORE_NONE);
+  assert_int_equal(find("ann2", &got), ST_STORE_NONE);
+  assert_int_equal(st_store_person_find(store, (subtoken_text){NULL, 0}, &got, why), ST_STORE_NONE);
+  assert_string_equal(got.key.id, "");
+}
+
+/* A person's row is no parent key to those who manage these. */
+static void is_no_key(void **state) {
+  (void)state;
+  st_key got;
+  size_t count = 9;
+  int64_t keys = 9;
+  make_person(1, "ann", "a");
+  assert_int_equal(st_store_find(store, id_of(1), &got, why), ST_STORE_NONE);
+  assert_int_equal(st_store_find_sub(store, (subtoken_text){sub_of(1), ST_SUB_LEN}, &got, why),
+                   ST_STORE_NONE);
+  assert_int_equal(st_store_rename(store, ACT, id_of(1), "x", why), ST_STORE_NONE);
+  assert_int_equal(st_store_set_disabled(store, ACT, id_of(1), true, NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_delete(store, ACT, id_of(1), NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, why), ST_STORE_NONE);
+  good(st_store_list(store, NULL, "", 1, &got, &count, why));
+  assert_int_equal(count, 0);
+  good(st_store_list(store, "ann", "", 1, &got, &count, why));
+  assert_int_equal(count, 0);
+  good(st_store_count(store, &keys, why));
+  assert_int_equal(keys, 0);
+  assert_true(alive(1));
+}
+
+static void lists_in_the_order_of_logins(void **state) {
+  (void)state;
+  static const char *const logins[] = {"b", "\xc3\xa9", "B", "*", "ba"};
+  static st_person page[3];
+  size_t count = 0;
+  for (unsigned n = 0; n < 5; n++) make_person(n + 1, logins[n], "a");
+  good(st_store_person_list(store, "", 3, page, &count, why));
+  assert_int_equal(count, 3);
+  assert_string_equal(page[0].key.owner, "*");
+  assert_string_equal(page[1].key.owner, "B");
+  assert_string_equal(page[2].key.owner, "b");
+  good(st_store_person_list(store, page[2].key.owner, 3, page, &count, why));
+  assert_int_equal(count, 2);
+  assert_string_equal(page[0].key.owner, "ba");
+  assert_string_equal(page[1].key.owner, "\xc3\xa9");
+  good(st_store_person_list(store, "\xc3\xa9", 3, page, &count, why));
+  assert_int_equal(count, 0);
+}
+
+static void a_login_is_somebodys_once(void **state) {
+  (void)state;
+  make_person(1, "ann", "a");
+  make_key(2, "bob", "a");
+  int64_t before = lines();
+  assert_int_equal(create_as(0, false, "ann", "a"), ST_STORE_EXISTS);
+  assert_int_equal(create_as(0, true, "ann", ""), ST_STORE_EXISTS);
+  assert_int_equal(create_as(0, true, "bob", ""), ST_STORE_EXISTS); /* owns a key */
+  assert_int_equal(lines(), before);
+  assert_false(alive(50));
+  good(st_store_delete(store, ACT, id_of(2), NULL, why));
+  good(create_as(0, true, "bob", ""));
+  assert_line("user.register", "bob", "no permissions; expires never; source test");
+}
+
+/* Whoever manages persons may give a login to the owner of keys. */
+static void an_owner_is_made_a_person(void **state) {
+  (void)state;
+  make_key(2, "bob", "a");
+  good(create_as(0, false, "bob", "a"));
+  good(set_disabled("bob", true, NULL));
+  st_key key;
+  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_true(key.suspended);
+}
+
+static void what_cannot_be_read_back_is_not_written(void **state) {
+  (void)state;
+  st_person good_one = person_of(1, "ann", "a"), bad[8];
+  for (size_t i = 0; i < 8; i++) bad[i] = good_one;
+  bad[0].key.kind = ST_KIND_KEY;
+  bad[1].key.owner[0] = bad[1].key.name[0] = '\0';
+  bad[2].key.name[0] = 'x';
+  memset(bad[3].password, 'p', sizeof bad[3].password);
+  memset(bad[4].locale, 'p', sizeof bad[4].locale);
+  memset(bad[5].source, 'p', sizeof bad[5].source);
+  bad[6].key.disabled = true;
+  bad[7].key.sub[3] = '\0';
+  for (size_t i = 0; i < 8; i++) {
+    assert_int_equal(st_store_person_create(store, ACT, NULL, false, &bad[i], digest_of(1), why),
+                     ST_STORE_FAILED);
+    assert_non_null(strstr(why, "not a whole person"));
+  }
+  good(st_store_person_create(store, ACT, NULL, false, &good_one, digest_of(1), why));
+  char long_one[ST_PHC_MAX + 2];
+  memset(long_one, 'p', sizeof long_one);
+  long_one[ST_PHC_MAX + 1] = '\0';
+  assert_int_equal(st_store_person_set_password(store, ACT, "ann", long_one, sub_of(2), NULL, why),
+                   ST_STORE_FAILED);
+  assert_int_equal(st_store_person_rehash(store, "ann", "$hash$1", long_one, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_person_set_password(store, ACT, "ann", "p", "short", NULL, why),
+                   ST_STORE_FAILED);
+}
+
+/* ---- what it is made with ---- */
+
+static st_stored make_with(unsigned maker, const char *permissions) {
+  st_key key = row_of(60, "", permissions);
+  st_stored stored = st_store_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), why);
+  if (stored == ST_STORED)
+    sql("DELETE FROM keys WHERE id = '0000003C-ABCD-ABCD-ABCD-00000000003C'");
+  return stored;
+}
+
+static void a_maker_must_be_in_force(void **state) {
+  (void)state;
+  st_key expiring = row_of(3, "", "a,b");
+  expiring.expires_at = NOW;
+  make_person(1, "ann", "a,b");
+  make_key(2, "ann", "a,b");
+  good(st_store_create(store, ACT, NULL, &expiring, digest_of(3), why));
+  for (unsigned maker = 1; maker <= 2; maker++) {
+    good(make_with(maker, "a,b"));
+    good(make_with(maker, "b"));
+    good(make_with(maker, ""));
+    assert_int_equal(make_with(maker, "a,c"), ST_STORE_REFUSED);
+    assert_int_equal(make_with(maker, "a,b,aa"), ST_STORE_REFUSED);
+    assert_int_equal(create_as(maker, false, "new", "c"), ST_STORE_REFUSED);
+  }
+  assert_int_equal(make_with(3, "a"), ST_STORE_REFUSED);  /* expired */
+  assert_int_equal(make_with(40, "a"), ST_STORE_REFUSED); /* never there */
+  good(set_disabled("ann", true, NULL));
+  assert_int_equal(make_with(1, "a"), ST_STORE_REFUSED);
+  assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED); /* suspended */
+  good(set_disabled("ann", false, NULL));
+  good(make_with(2, "a"));
+  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
+  assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED);
+  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(70), NULL, why));
+  assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED); /* another sub */
+  assert_int_equal(create_as(2, false, "new", "a"), ST_STORE_REFUSED);
+  good(create_as(1, false, "new", "a"));
+  good(st_store_person_delete(store, ACT, "ann", NULL, why));
+  assert_int_equal(make_with(1, "a"), ST_STORE_REFUSED);
+}
+
+static void a_key_for_a_disabled_person_is_made_suspended(void **state) {
+  (void)state;
+  st_key key;
+  make_person(1, "ann", "a");
+  good(set_disabled("ann", true, NULL));
+  make_key(2, "ann", "a");
+  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_true(key.suspended && !key.disabled && listed(2));
+  good(set_disabled("ann", false, NULL));
+  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_true(!key.suspended && !listed(2));
+}
+
+/* ---- permissions and passwords ---- */
+
+/* ann: 1, her keys 2 (a), 3 (b) and 4 (a,ab), a login 5, logins of services 6 (2) and 7 (3);
+ * bob: 11, his key 12, his login 15.
+ */
+static void make_two(void) {
+  make_person(1, "ann", "a,ab,b");
+  make_key(2, "ann", "a");
+  make_key(3, "ann", "b");
+  make_key(4, "ann", "a,ab");
+  good(log_in(5, maker_of(1), NOW + 100));
+  good(log_in(6, maker_of(2), NOW + 100));
+  good(log_in(7, maker_of(3), NOW + 100));
+  make_person(11, "bob", "a,ab,b");
+  make_key(12, "bob", "a,ab,b");
+  good(log_in(15, maker_of(11), NOW + 100));
+}
+
+static void assert_bob_is_unhurt(void) {
+  assert_true(alive(11) && alive(12) && alive(15));
+}
+
+static void a_permission_that_is_added_is_there_at_once(void **state) {
+  (void)state;
+  st_key row;
+  int64_t sequence = 0, before;
+  make_two();
+  before = standing();
+  good(set_permissions("ann", "b,ab,a,new", 80, &sequence));
+  assert_int_equal(sequence, before);
+  for (unsigned n = 1; n <= 7; n++) assert_true(alive(n) && !listed(n));
+  assert_int_equal(found(1, &row), ST_FOUND);
+  assert_string_equal(row.permissions, "b,ab,a,new");
+  assert_int_equal(found(5, &row), ST_FOUND);
+  assert_string_equal(row.permissions, "b,ab,a,new");
+  assert_int_equal(found(6, &row), ST_FOUND);
+  assert_string_equal(row.permissions, "a");
+  assert_int_equal(found(15, &row), ST_FOUND);
+  assert_string_equal(row.permissions, "a,ab,b");
+  assert_line("user.permissions", "ann", "permissions b,ab,a,new; before a,ab,b");
+}
+
+static void what_holds_a_lost_permission_ends(void **state) {
+  (void)state;
+  st_person person;
+  int64_t sequence = 0, before;
+  make_two();
+  before = standing();
+  good(set_permissions("ann", "ab,b", 80, &sequence));
+  assert_int_equal(sequence, standing());
+  assert_true(sequence > before);
+  /* The keys 2 and 4, the login 5 and that of key 2; and the old sub of the person. */
+  ASSERT_CHANGED(before, true, 1, 2, 4, 5, 6);
+  for (unsigned n = 1; n <= 7; n++) {
+    bool ended = n != 3 && n != 7;
+    assert_int_equal(alive(n), !ended);
+    assert_int_equal(listed(n), ended);
+  }
+  good(find("ann", &person));
+  assert_string_equal(person.key.sub, sub_of(80));
+  assert_string_equal(person.key.permissions, "ab,b");
+  assert_true(alive(80) && !listed(80));
+  assert_bob_is_unhurt();
+  assert_line("user.permissions", "ann",
+              "keys ended: 2; logins ended: 2; permissions ab,b; before a,ab,b");
+  assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'key.delete'"
+                       " AND detail LIKE 'taken from the person ann; name key _'"),
+                   2);
+  assert_int_equal(set_permissions("ann", "b", 11, NULL), ST_STORE_EXISTS); /* bob's sub */
+  assert_int_equal(set_permissions("ann", "b", 2, NULL), ST_STORE_EXISTS);  /* was revoked */
+  assert_int_equal(set_permissions("eve", "b", 81, NULL), ST_STORE_NONE);
+  good(find("ann", &person));
+  assert_string_equal(person.key.permissions, "ab,b"); /* rolled back whole */
+}
+
+static void losing_all_permissions_ends_all_keys_that_have_any(void **state) {
+  (void)state;
+  make_two();
+  good(set_permissions("ann", "", 80, NULL));
+  for (unsigned n = 1; n <= 7; n++) assert_true(!alive(n) && listed(n));
+  assert_bob_is_unhurt();
+}
+
+static void another_password_ends_logins_alone(void **state) {
+  (void)state;
+  st_person person;
+  int64_t sequence = 0, before;
+  make_two();
+  before = standing();
+  good(st_store_person_set_password(store, ACT, "ann", "$other", sub_of(80), &sequence, why));
+  ASSERT_CHANGED(before, true, 1, 5);
+  assert_int_equal(sequence, standing());
+  assert_true(alive(2) && alive(3) && alive(4) && alive(6) && alive(7) && alive(80));
+  assert_true(!alive(1) && !alive(5));
+  assert_bob_is_unhurt();
+  good(find("ann", &person));
+  assert_string_equal(person.password, "$other");
+  assert_line("user.password", "ann", "logins ended: 1; another password");
+  assert_int_equal(st_store_person_set_password(store, ACT, "eve", "$other", sub_of(81), NULL, why),
+                   ST_STORE_NONE);
+}
+
+/* Disabled before and after, with a new sub between. */
+static void a_disabled_person_with_another_password_stays_listed(void **state) {
+  (void)state;
+  make_two();
+  good(set_disabled("ann", true, NULL));
+  good(st_store_person_set_password(store, ACT, "ann", "$other", sub_of(80), NULL, why));
+  assert_true(listed(1) && listed(80));
+  good(set_disabled("ann", false, NULL));
+  assert_true(listed(1) && !listed(80));
+}
+
+static void the_same_password_hashed_anew_ends_nothing(void **state) {
+  (void)state;
+  st_person person;
+  make_two();
+  int64_t before = lines(), sequence = standing();
+  good(st_store_person_rehash(store, "ann", "$hash$1", "$anew", why));
+  assert_int_equal(st_store_person_rehash(store, "ann", "$hash$1", "$late", why), ST_STORE_NONE);
+  assert_int_equal(st_store_person_rehash(store, "eve", "$hash$1", "$late", why), ST_STORE_NONE);
+  good(find("ann", &person));
+  assert_string_equal(person.password, "$anew");
+  assert_true(alive(1) && alive(5));
+  assert_int_equal(lines(), before);
+  assert_int_equal(standing(), sequence);
+}
+
+/* ---- disabled, deleted ---- */
+
+static void disabling_suspends_keys_and_ends_logins(void **state) {
+  (void)state;
+  st_key row;
+  int64_t first = 0, again = 0, on = 0, before;
+  make_two();
+  before = standing();
+  good(set_disabled("ann", true, &first));
+  assert_int_equal(first, standing());
+  ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
+  assert_line("user.disable", "ann", "logins ended: 3");
+  assert_int_equal(found(1, &row), ST_FOUND);
+  assert_true(row.disabled && !row.suspended);
+  for (unsigned n = 2; n <= 4; n++) {
+    assert_int_equal(found(n, &row), ST_FOUND);
+    assert_true(!row.disabled && row.suspended);
+  }
+  assert_true(!alive(5) && !alive(6) && !alive(7));
+  assert_bob_is_unhurt();
+  good(set_disabled("ann", true, &again));
+  assert_int_equal(again, first);
+  assert_line("user.disable", "ann", "");
+  good(set_disabled("ann", false, &on));
+  ASSERT_CHANGED(first, false, 1, 2, 3, 4);
+  assert_line("user.enable", "ann", "");
+  for (unsigned n = 1; n <= 4; n++) {
+    assert_int_equal(found(n, &row), ST_FOUND);
+    assert_true(!row.disabled && !row.suspended && !listed(n));
+  }
+  assert_true(listed(5) && listed(6) && listed(7));
+  assert_int_equal(set_disabled("eve", true, NULL), ST_STORE_NONE);
+}
+
+/* Listed while either is so; each is taken back by itself. */
+static void suspended_and_disabled_do_not_mix(void **state) {
+  (void)state;
+  st_key row;
+  make_person(1, "ann", "a");
+  make_key(2, "ann", "a");
+  for (int first_on = 0; first_on < 2; first_on++) {
+    good(set_disabled("ann", true, NULL));
+    good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
+    assert_int_equal(found(2, &row), ST_FOUND);
+    assert_true(row.disabled && row.suspended && listed(2));
+    if (first_on == 0) good(set_disabled("ann", false, NULL));
+    if (first_on == 1) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+    assert_int_equal(found(2, &row), ST_FOUND);
+    assert_true(row.disabled == (first_on == 0) && row.suspended == (first_on == 1));
+    assert_true(listed(2));
+    if (first_on == 0) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+    if (first_on == 1) good(set_disabled("ann", false, NULL));
+    assert_int_equal(found(2, &row), ST_FOUND);
+    assert_true(!row.disabled && !row.suspended && !listed(2));
+  }
+  /* A suspended key with a new sub is so with that. */
+  good(set_disabled("ann", true, NULL));
+  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(80), NULL, why));
+  assert_true(listed(2) && listed(80));
+}
+
+static void with_a_person_all_ends(void **state) {
+  (void)state;
+  st_person person;
+  int64_t sequence = 0, before;
+  make_two();
+  before = standing();
+  good(st_store_person_delete(store, ACT, "ann", &sequence, why));
+  ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
+  assert_int_equal(sequence, standing());
+  assert_line("user.delete", "ann", "keys ended: 3; logins ended: 3");
+  assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'key.delete'"
+                       " AND detail LIKE 'with the person ann; name key _'"),
+                   3);
+  for (unsigned n = 1; n <= 7; n++) assert_false(alive(n));
+  assert_bob_is_unhurt();
+  assert_int_equal(find("ann", &person), ST_STORE_NONE);
+  assert_int_equal(st_store_person_delete(store, ACT, "ann", NULL, why), ST_STORE_NONE);
+  reopen();
+  good(create_as(0, true, "ann", "")); /* the login is free again; nothing comes back with it */
+  assert_false(alive(2));
+}
+
+/* ---- import ---- */
+
+static uint8_t digests[4][32];
+
+static st_stored import(st_person *persons, size_t count, unsigned first) {
+  int64_t sequence = 0;
+  for (size_t i = 0; i < count; i++) {
+    unsigned n = first + (unsigned)i;
+    memcpy(digests[i], digest_of(n), 32);
+    memcpy(persons[i].key.id, id_of(n), sizeof persons[i].key.id);
+    memcpy(persons[i].key.sub, sub_of(n), sizeof persons[i].key.sub);
+  }
+  return st_store_import(store, ACT, persons, (const uint8_t(*)[32])digests, count, &sequence, why);
+}
+
+static void imports_all_or_none(void **state) {
+  (void)state;
+  st_person all[3] = {person_of(0, "*", "a"), person_of(0, "carl", "a"), person_of(0, "ann", "b")},
+            got;
+  make_person(1, "ann", "a");
+  assert_int_equal(import(all, 3, 20), ST_STORE_REFUSED);
+  assert_non_null(strstr(why, "ann"));
+  assert_int_equal(find("carl", &got), ST_STORE_NONE);
+  assert_false(alive(20));
+  snprintf(all[0].imported, sizeof all[0].imported, "*");
+  snprintf(all[1].imported, sizeof all[1].imported, "salted");
+  good(import(all, 2, 20));
+  good(find("carl", &got));
+  assert_string_equal(got.imported, "salted");
+  assert_string_equal(got.password, "$hash$0");
+  assert_line("user.import", "carl", "permissions a; expires never; source test");
+  all[1].key.kind = ST_KIND_KEY;
+  assert_int_equal(import(all, 2, 30), ST_STORE_FAILED);
+  good(import(all, 0, 30));
+}
+
+static void imports_again(void **state) {
+  (void)state;
+  st_person carl = person_of(0, "carl", "a,b"), got;
+  carl.imported[0] = '\0'; /* and yet imported */
+  good(import(&carl, 1, 20));
+  make_key(2, "carl", "b");
+  good(log_in(3, maker_of(20), NOW + 100));
+  int64_t before = standing();
+  carl.password[0] = '\0';
+  good(import(&carl, 1, 21)); /* as it is */
+  assert_true(alive(20) && alive(3));
+  assert_int_equal(standing(), before);
+  good(find("carl", &got));
+  assert_string_equal(got.password, "$hash$0");
+
+  snprintf(carl.password, sizeof carl.password, "$new");
+  snprintf(carl.imported, sizeof carl.imported, "new");
+  good(import(&carl, 1, 22)); /* another password */
+  ASSERT_CHANGED(before, true, 20, 3);
+  assert_true(alive(2) && alive(22));
+  good(find("carl", &got));
+  assert_string_equal(got.password, "$new");
+  assert_string_equal(got.imported, "new");
+
+  /* What a person chose is not what the file brought: that stays known. */
+  good(st_store_person_set_password(store, ACT, "carl", "$own", sub_of(23), NULL, why));
+  good(find("carl", &got));
+  assert_string_equal(got.imported, "new");
+
+  carl = person_of(0, "carl", "a");
+  carl.password[0] = '\0';
+  good(import(&carl, 1, 24)); /* a permission less */
+  assert_true(!alive(23) && !alive(2) && alive(24));
+  good(find("carl", &got));
+  assert_string_equal(got.password, "$own");
+  assert_string_equal(got.key.permissions, "a");
+}
+
+/* ---- an older database ---- */
+
+static void a_database_of_schema_2_is_brought_up(void **state) {
+  (void)state;
+  char text[1024];
+  st_key key;
+  st_person person;
+  size_t count = 0;
+  st_store_close(store);
+  assert_int_equal(unlink(db), 0);
+  sql(old_schema_1);
+  sql(old_schema_2);
+  for (unsigned n = 1; n <= 3; n++) {
+    snprintf(text, sizeof text,
+             "INSERT INTO keys VALUES ('%s', randomblob(32), '%s', 'n', 'ann', 'a', 1, NULL, %d, 1,"
+             " %s)",
+             id_of(n), sub_of(n), n == 2, n == 3 ? "2" : "NULL");
+    sql(text);
+  }
+  snprintf(text, sizeof text, "INSERT INTO revoked VALUES ('%s', '%s', 2)", sub_of(3), id_of(3));
+  sql(text);
+  sql(OLD_APPLICATION "PRAGMA user_version = 2");
+  assert_int_equal(chmod(db, 0600), 0);
+  good(st_store_open(db, false, &store, why));
+  good(st_store_find(store, id_of(1), &key, why));
+  assert_true(key.kind == ST_KIND_KEY && key.parent[0] == '\0' && !key.suspended);
+  assert_int_equal(key.used_at, 0);
+  assert_true(alive(1) && alive(2) && !alive(3));
+  st_key page[3];
+  good(st_store_list(store, "ann", "", 3, page, &count, why));
+  assert_int_equal(count, 2);
+  assert_string_equal(page[1].id, id_of(2));
+  make_person(11, "ann", "a");
+  good(find("ann", &person));
+  good(log_in(5, maker_of(11), NOW + 5));
+  good(set_disabled("ann", true, NULL));
+  assert_true(listed(1));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(keeps_every_field),
+      TEST(is_no_key),
+      TEST(lists_in_the_order_of_logins),
+      TEST(a_login_is_somebodys_once),
+      TEST(an_owner_is_made_a_person),
+      TEST(what_cannot_be_read_back_is_not_written),
+      TEST(a_maker_must_be_in_force),
+      TEST(a_key_for_a_disabled_person_is_made_suspended),
+      TEST(a_permission_that_is_added_is_there_at_once),
+      TEST(what_holds_a_lost_permission_ends),
+      TEST(losing_all_permissions_ends_all_keys_that_have_any),
+      TEST(another_password_ends_logins_alone),
+      TEST(a_disabled_person_with_another_password_stays_listed),
+      TEST(the_same_password_hashed_anew_ends_nothing),
+      TEST(disabling_suspends_keys_and_ends_logins),
+      TEST(suspended_and_disabled_do_not_mix),
+      TEST(with_a_person_all_ends),
+      TEST(imports_all_or_none),
+      TEST(imports_again),
+      TEST(a_database_of_schema_2_is_brought_up),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
