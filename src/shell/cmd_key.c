@@ -181,6 +181,12 @@ static void print_key(const st_key *key, int64_t now) {
   st_print_time(stdout, key->created_at);
   fputs("\nexpires:     ", stdout);
   print_expiry(key, 0);
+  fputs("\nlast used:   ", stdout);
+  if (key->used_at == 0) {
+    fputs("-", stdout);
+  } else {
+    st_print_time(stdout, key->used_at);
+  }
   printf("\nstate:       %s\nsub:         %s\n", st_key_state(key, now), key->sub);
 }
 

@@ -211,6 +211,14 @@ static int list(int argc, char **argv) {
   return finish(&s, st_flush(ST_EXIT_DONE));
 }
 
+/* For the audit log: the ring has changed already, so a failure here undoes nothing. */
+static bool note(session *s, const char *action, subtoken_text kid) {
+  char name[SUBTOKEN_KID_MAX + 1], who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
+  snprintf(name, sizeof name, "%.*s", (int)shown(kid).len, shown(kid).data);
+  return st_store_audit_add(s->store, &act, action, name, "", s->why) == ST_STORED;
+}
+
 static int say_kid(session *s, subtoken_text kid, bool json) {
   printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)shown(kid).len, shown(kid).data);
   return finish(s, st_flush(ST_EXIT_DONE));
@@ -270,6 +278,7 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   bool done =
       promote ? promote_line(&s, s.file.count - 1)
               : remember(s.store, st_text(kid), 0, s.why) && save(s.data.secrets, &s.file, s.why);
+  done = done && note(&s, promote ? "secret.rotate" : "secret.add", st_text(kid));
   return done ? say_kid(&s, st_text(kid), json) : finish(&s, fail(&s));
 }
 
@@ -329,7 +338,10 @@ static int promote(int argc, char **argv) {
                                 "Makes the secret the one that signs. Edges must have it already.",
                             .options = options};
   if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
-  if (!promote_line(&s, find(&s.file, st_text(given.kid)))) return finish(&s, fail(&s));
+  if (!promote_line(&s, find(&s.file, st_text(given.kid))) ||
+      !note(&s, "secret.promote", st_text(given.kid))) {
+    return finish(&s, fail(&s));
+  }
   return say_kid(&s, st_text(given.kid), given.json);
 }
 
@@ -360,7 +372,9 @@ static int retire(int argc, char **argv) {
                                   "them"));
   }
   for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
-  if (!save(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
+  if (!save(s.data.secrets, &s.file, s.why) || !note(&s, "secret.retire", st_text(given.kid))) {
+    return finish(&s, fail(&s));
+  }
   return say_kid(&s, st_text(given.kid), given.json);
 }
 

@@ -397,7 +397,8 @@ def long_lists_are_whole():
     for total in (63, 64, 65, 128, 129, 300):
         have = db.execute("SELECT count(*) FROM keys").fetchone()[0]
         for i in range(have, total):
-            db.execute("INSERT INTO keys SELECT substr(id, 1, 32) || printf('%04d', ?1), "
+            db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, "
+                       "expires_at, disabled, changed_at, deleted_at) SELECT substr(id, 1, 32) || printf('%04d', ?1), "
                        "randomblob(32), substr(sub, 1, 39) || printf('%04d', ?1), name, owner, "
                        "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
                        "FROM keys WHERE id = ?2", (i, first["id"]))
@@ -474,7 +475,7 @@ def hostile_names_are_shown_safely():
         shown = json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])
         assert shown["name"] == name and shown["owner"] == name
         text = cmd("key", "show", k["id"], data=data)[1]
-        if OBEYED.search(text) or text.count("\n") != 8:
+        if OBEYED.search(text) or text.count("\n") != 9:
             wrong.append(("show", name, text))
         if name.isprintable() and name == name.strip():
             assert "name:        %s\n" % name in text, (name, text)
@@ -513,7 +514,7 @@ def nothing_trails_in_what_key_shows():
     for expires in ("never", "1d"):
         key = make_key(data, "a,b", "--owner", "o", "--expires", expires)
         text = cmd("key", "show", key["id"], data=data)[1]
-        assert text == re.sub(" +$", "", text, flags=re.M) and text.count("\n") == 8, text
+        assert text == re.sub(" +$", "", text, flags=re.M) and text.count("\n") == 9, text
     assert "expires:     never\n" in cmd("key", "show", make_key(data, "")["id"], data=data)[1]
     rows = cmd("key", "list", data=data)[1].splitlines()
     assert len({re.search("  (a,b|-)  test$", r).start() for r in rows}) == 1, rows  # in columns

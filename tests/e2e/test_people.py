@@ -595,6 +595,13 @@ def every_change_is_in_the_audit_log():
         refused(call(server, "GET", "/v2/audit", make_key(server.data)["key"]), 403, "audit")
         refused(call(server, "GET", "/v2/audit", issue(server.data, token, "--permissions", "audit")), 403)
         refused(call(server, "GET", "/v2/audit"), 401)
+        for words in (("add", "--kid", "winter"), ("promote", "winter"), ("rotate", "--kid", "spring"),
+                      ("retire", "winter", "--force")):
+            run("secret", *words, data=server.data, check=0)
+        last = run("audit", "--limit", "4", "--json", data=server.data, check=0)[1].splitlines()
+        assert [(json.loads(l)["action"], json.loads(l)["target"]) for l in last] == [
+            ("secret.add", "winter"), ("secret.promote", "winter"), ("secret.rotate", "spring"),
+            ("secret.retire", "winter")]
         text = run("audit", data=server.data, check=0)[1] + json.dumps(pages)
         for secret in (PASSWORD, token, pair["refresh_token"], key["key"], "argon2"):
             assert secret not in text
