@@ -1,8 +1,9 @@
 /* The service as a whole: the bytes that a client sends, read by the head reader and
- * answered from a store of two keys, under a ring and a clock that stand still.
- * Four bytes that no request holds stand for credentials that are good: 1 and 2 for
- * the keys, 3 for a subtoken of the first, 4 for one of the second that is
- * restricted by urls. All that follows the head is the body.
+ * answered from a store of two keys and a person, under a ring and a clock that stand
+ * still. Six bytes that no request holds stand for credentials that are good: 1 and 2
+ * for the keys, 3 for a subtoken of the first, 4 for one of the second that is
+ * restricted by urls, 5 for the access token of the person's login, 6 for its refresh
+ * token. All that follows the head is the body.
  */
 #include "app/head.h"
 #include "app/params.h"
@@ -14,9 +15,13 @@
 
 #define NOW INT64_C(1700000000)
 #define KEYS 2
-#define CREDENTIALS 4
+#define ROWS 4 /* the keys, the person, the login */
+#define LOGIN_TOKEN 4
+#define REFRESH_TOKEN 5
+#define CREDENTIALS 6
+#define PASSWORD "correct horse"
 
-/* What each of the four may do, known here without asking the service. */
+/* What each of them may do, known here without asking the service. */
 typedef struct credential {
   char text[SUBTOKEN_ISSUED_MAX + 1];
   char tag[ST_CREDENTIAL_TAG_LEN + 1];
@@ -24,18 +29,22 @@ typedef struct credential {
   subtoken_claims grant;
 } credential;
 
-static st_key keys[KEYS];
+static st_key rows[ROWS];
 static uint8_t digests[KEYS][ST_HASH_LEN];
 static credential credentials[CREDENTIALS];
+static credential by_password; /* the person's, for HTTP Basic */
+static st_key login;           /* the one that has begun, or went on, or nothing */
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
+static st_throttle throttle;
+static st_basic basic;
 
 static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
   (void)store;
   for (size_t i = 0; i < KEYS; i++) {
     if (memcmp(digests[i], digest, ST_HASH_LEN) != 0) continue;
-    *key = keys[i];
+    *key = rows[i];
     return ST_FOUND;
   }
   return ST_FOUND_NONE;
@@ -43,9 +52,9 @@ static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
 
 static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
   (void)store;
-  for (size_t i = 0; i < KEYS; i++) {
-    if (!st_text_is(sub, keys[i].sub)) continue;
-    *key = keys[i];
+  for (size_t i = 0; i < ROWS; i++) {
+    if (!st_text_is(sub, rows[i].sub)) continue;
+    *key = rows[i];
     return ST_FOUND;
   }
   return ST_FOUND_NONE;
@@ -86,40 +95,215 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
   return true;
 }
 
-/* A store in which no key has the id that is asked for. */
-static st_changed no_key(void *context, const char *id, int64_t *sequence) {
-  (void)context, (void)id, (void)sequence;
+/* ---- persons, logins and what is managed; each holds the service to what it may ask ---- */
+
+static void check_act(const st_act *act) {
+  HOLD(act->who[0] != '\0' && strcmp(act->from, "192.0.2.7") == 0);
+}
+
+/* Nothing is worth more than what it was made with. */
+static const st_key *check_maker(const st_maker *maker, const char *permissions) {
+  static subtoken_claims grant;
+  for (size_t i = 0; i < ROWS; i++) {
+    if (strcmp(rows[i].id, maker->id) != 0) continue;
+    HOLD(strcmp(rows[i].sub, maker->sub) == 0 && st_key_grant(&rows[i], &grant));
+    st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
+    subtoken_text each;
+    while (st_cut(&cutter, ',', &each)) HOLD(st_claims_has_permission(&grant, each));
+    return &rows[i];
+  }
+  abort();
+}
+
+static st_found find_person(void *context, subtoken_text name, st_person *person) {
+  (void)context;
+  if (!st_text_is(name, rows[KEYS].owner)) return ST_FOUND_NONE;
+  memset(person, 0, sizeof *person);
+  person->key = rows[KEYS];
+  return ST_FOUND;
+}
+
+static st_verdict check_password(void *context, const st_person *person, subtoken_text password) {
+  (void)context;
+  return person != NULL && st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
+}
+
+static st_changed create_person(void *context, const st_act *act, const st_maker *maker,
+                                st_person *person, subtoken_text password, bool *busy) {
+  const st_key *key = &person->key;
+  (void)context;
+  check_act(act);
+  *busy = false;
+  HOLD(st_login_valid(st_text(key->owner)) && strcmp(key->owner, ST_ANYONE) != 0);
+  HOLD(strcmp(key->owner, key->name) == 0 && st_utf8_valid(st_text(person->source)));
+  HOLD(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
+  HOLD(maker != NULL || key->permissions[0] == '\0');
+  if (maker != NULL) {
+    const st_key *by = check_maker(maker, key->permissions);
+    HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
+  }
+  return strcmp(key->owner, rows[KEYS].owner) == 0 ? ST_CHANGE_EXISTS : ST_CHANGED;
+}
+
+static st_changed log_in(void *context, const st_act *act, const st_maker *maker, st_key *made,
+                         char refresh[ST_REFRESH_LEN + 1]) {
+  (void)context;
+  check_act(act);
+  const st_key *by = check_maker(maker, "");
+  HOLD(by->kind == ST_KIND_PERSON || by->kind == ST_KIND_KEY);
+  HOLD(made->expires_at == NOW + settings.refresh_life);
+  login = rows[ROWS - 1];
+  memcpy(login.permissions, by->permissions, sizeof login.permissions);
+  login.kind = by->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_LOGIN;
+  login.expires_at = made->expires_at < by->expires_at ? made->expires_at : by->expires_at;
+  *made = login;
+  memset(refresh, 'r', ST_REFRESH_LEN);
+  refresh[ST_REFRESH_LEN] = '\0';
+  return ST_CHANGED;
+}
+
+/* A u at its front: one that was used before. */
+static st_changed refresh_login(void *context, const st_act *act, subtoken_text token,
+                                int64_t expires_at, st_key *made,
+                                char successor[ST_REFRESH_LEN + 1]) {
+  (void)context;
+  check_act(act);
+  HOLD(token.len == ST_REFRESH_LEN && expires_at == NOW + settings.refresh_life);
+  if (token.data[0] == 'u') return ST_CHANGE_REFUSED;
+  if (!st_text_is(token, credentials[REFRESH_TOKEN].text)) return ST_CHANGED_NONE;
+  login = rows[ROWS - 1];
+  *made = login;
+  memset(successor, 'r', ST_REFRESH_LEN);
+  successor[ST_REFRESH_LEN] = '\0';
+  return ST_CHANGED;
+}
+
+static st_changed log_out(void *context, const st_act *act, const char *id, int64_t *sequence) {
+  (void)context;
+  check_act(act);
+  HOLD(strcmp(id, rows[ROWS - 1].id) == 0);
+  *sequence = 9;
+  return ST_CHANGED;
+}
+
+static st_changed list_audit(void *context, int64_t before, size_t limit, st_audit_line *lines,
+                             size_t *count) {
+  (void)context;
+  HOLD(before >= 0 && limit >= 1 && limit <= 100);
+  int64_t id = before == 0 || before > 20 ? 20 : before - 1;
+  for (*count = 0; id > 0 && *count < limit; id--) {
+    st_audit_line *line = &lines[(*count)++];
+    memset(line, 0, sizeof *line);
+    line->id = id;
+    memset(line->detail, 1, ST_AUDIT_DETAIL_MAX);
+  }
+  return ST_CHANGED;
+}
+
+static void note_used(void *context, const char *id, int64_t now) {
+  (void)context;
+  HOLD(now == NOW && (strcmp(id, rows[0].id) == 0 || strcmp(id, rows[1].id) == 0));
+}
+
+static const st_people people = {.find = find_person,
+                                 .check = check_password,
+                                 .create = create_person,
+                                 .log_in = log_in,
+                                 .refresh = refresh_login,
+                                 .log_out = log_out,
+                                 .audit = list_audit,
+                                 .used = note_used};
+
+static st_changed create_key(void *context, const st_act *act, const st_maker *maker, st_key *key,
+                             char *whole) {
+  (void)context;
+  check_act(act);
+  const st_key *by = check_maker(maker, key->permissions);
+  HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
+  memcpy(key->id, by->id, sizeof key->id);
+  memset(key->sub, 'n', ST_SUB_LEN);
+  memset(whole, '0', ST_KEY_LEN);
+  whole[ST_KEY_LEN] = '\0';
+  return ST_CHANGED;
+}
+
+static st_changed find_key(void *context, const char *id, st_key *key) {
+  (void)context;
+  for (size_t i = 0; i < KEYS; i++) {
+    if (strcmp(rows[i].id, id) != 0) continue;
+    *key = rows[i];
+    return ST_CHANGED;
+  }
   return ST_CHANGED_NONE;
 }
 
-static st_changed no_key_to_disable(void *context, const char *id, bool disabled,
-                                    int64_t *sequence) {
-  (void)disabled;
-  return no_key(context, id, sequence);
+static st_changed find_sub(void *context, subtoken_text sub, st_key *key) {
+  return by_sub(context, sub, key) == ST_FOUND ? ST_CHANGED : ST_CHANGED_NONE;
 }
 
-static const st_key_changes key_changes = {NULL, no_key, no_key_to_disable, no_key};
+static st_changed list_keys(void *context, const char *owner, const char *after, size_t limit,
+                            st_key *keys, size_t *count) {
+  (void)context;
+  *count = 0;
+  for (size_t i = KEYS; i-- > 0 && *count < limit;) {
+    bool ours = owner == NULL || strcmp(owner, rows[i].owner) == 0;
+    if (ours && strcmp(rows[i].id, after) > 0) keys[(*count)++] = rows[i];
+  }
+  return ST_CHANGED;
+}
+
+static st_changed rename_key(void *context, const st_act *act, const char *id, const char *name) {
+  st_key key;
+  check_act(act);
+  HOLD(st_utf8_valid(st_text(name)));
+  return find_key(context, id, &key);
+}
+
+static st_changed change_key(void *context, const st_act *act, const char *id, int64_t *sequence) {
+  st_key key;
+  check_act(act);
+  *sequence = 9;
+  return find_key(context, id, &key);
+}
+
+static st_changed disable_key(void *context, const st_act *act, const char *id, bool disabled,
+                              int64_t *sequence) {
+  (void)disabled;
+  return change_key(context, act, id, sequence);
+}
+
+static const st_key_changes key_changes = {.create = create_key,
+                                           .find = find_key,
+                                           .find_sub = find_sub,
+                                           .list = list_keys,
+                                           .rename = rename_key,
+                                           .remove = change_key,
+                                           .set_disabled = disable_key,
+                                           .revoke_subtokens = change_key};
 static st_service service = {.settings = &settings,
                              .ring = &ring,
                              .keys = {NULL, by_digest, by_sub},
                              .rate = &rate,
                              .ready = ready,
                              .changes = &key_changes,
+                             .people = &people,
+                             .throttle = &throttle,
+                             .basic = &basic,
                              .feed = {NULL, current, changes}};
 
 /* ---- the keys and tokens ---- */
 
 static void make_key(size_t i, const char *text, const char *name, const char *permissions,
                      int64_t expires_at) {
-  memcpy(keys[i].id, text, ST_KEY_ID_LEN);
-  memset(keys[i].sub, (int)('a' + i), ST_SUB_LEN);
-  memcpy(keys[i].name, name, strlen(name));
-  memcpy(keys[i].permissions, permissions, strlen(permissions));
-  keys[i].expires_at = expires_at;
+  memcpy(rows[i].id, text, ST_KEY_ID_LEN);
+  memset(rows[i].sub, (int)('a' + i), ST_SUB_LEN);
+  memcpy(rows[i].name, name, strlen(name));
+  memcpy(rows[i].permissions, permissions, strlen(permissions));
+  rows[i].expires_at = expires_at;
   HOLD(st_sha256(text, ST_KEY_LEN, digests[i]));
   memcpy(credentials[i].text, text, ST_KEY_LEN);
-  credentials[i].key_id = keys[i].id;
-  HOLD(st_key_grant(&keys[i], &credentials[i].grant));
+  credentials[i].key_id = rows[i].id;
+  HOLD(st_key_grant(&rows[i], &credentials[i].grant));
 }
 
 static void make_subtoken(size_t parent, const char *const *urls, size_t url_count, int64_t exp) {
@@ -129,11 +313,40 @@ static void make_subtoken(size_t parent, const char *const *urls, size_t url_cou
   claims->iat = NOW - 100;
   claims->exp = exp;
   claims->every_url = url_count == 0;
-  HOLD(st_claims_set_sub(claims, st_text(keys[parent].sub)));
+  HOLD(st_claims_set_sub(claims, st_text(rows[parent].sub)));
   HOLD(st_claims_add_permission(claims, ST_TEXT("account")));
   for (size_t i = 0; i < url_count; i++) HOLD(st_claims_add_url(claims, st_text(urls[i])));
   HOLD(subtoken_issue(&ring, claims, made->text, sizeof made->text, &len) == SUBTOKEN_OK);
-  made->key_id = keys[parent].id;
+  made->key_id = rows[parent].id;
+}
+
+/* The person, and a login of hers that is alive. */
+static void make_person(void) {
+  static const char *const ids[] = {"A11CE000-0000-0000-0000-000000000000",
+                                    "10610000-0000-0000-0000-000000000000"};
+  credential *token = &credentials[LOGIN_TOKEN];
+  size_t len;
+  for (size_t i = KEYS; i < ROWS; i++) {
+    rows[i].kind = i == KEYS ? ST_KIND_PERSON : ST_KIND_LOGIN;
+    memcpy(rows[i].id, ids[i - KEYS], ST_KEY_ID_LEN);
+    memcpy(rows[i].parent, i == KEYS ? "" : ids[0], i == KEYS ? 1 : ST_KEY_ID_LEN + 1);
+    memset(rows[i].sub, (int)('a' + i), ST_SUB_LEN);
+    memcpy(rows[i].name, "alice", sizeof "alice");
+    memcpy(rows[i].owner, "alice", sizeof "alice");
+    memcpy(rows[i].permissions, "account,users", sizeof "account,users");
+    rows[i].expires_at = i == KEYS ? ST_NEVER : NOW + 3000;
+  }
+  by_password.key_id = rows[KEYS].id;
+  HOLD(st_key_grant(&rows[KEYS], &by_password.grant));
+  subtoken_claims *claims = &token->grant;
+  HOLD(st_key_grant(&rows[KEYS + 1], claims));
+  claims->iat = NOW - 100;
+  claims->exp = NOW + 800;
+  HOLD(subtoken_claims_set_sid(claims, st_text(rows[KEYS + 1].id)) == SUBTOKEN_OK);
+  HOLD(subtoken_issue(&ring, claims, token->text, sizeof token->text, &len) == SUBTOKEN_OK);
+  token->key_id = rows[KEYS + 1].id;
+  memset(credentials[REFRESH_TOKEN].text, 'R', ST_REFRESH_LEN);
+  credentials[REFRESH_TOKEN].key_id = rows[KEYS + 1].id; /* whose grant is nothing */
 }
 
 static void make_policy(void) {
@@ -154,17 +367,22 @@ static void make_all(void) {
   static const char second[] =
       "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210";
   static const char *const urls[] = {"POST:/v2/createsubtoken", "GET:/v2/tokeninfo",
-                                     "/v2/characters/*"};
+                                     "/v2/characters/*", "POST:/oauth/token"};
   static const char hex[] = "0123456789abcdef";
+  static const uint8_t random[] = "32 bytes that nobody has drawn..";
   st_settings_default(&settings);
-  HOLD(st_rate_start(&rate));
+  settings.registration_open = true;
+  HOLD(st_rate_start(&rate) && st_throttle_start(&throttle, random) &&
+       st_basic_start(&basic, random));
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
   make_policy();
-  make_key(0, first, "plain", "account,guilds,inventories,revocations", ST_NEVER);
+  make_key(0, first, "plain", "account,guilds,inventories,revocations,users,keys,services,audit",
+           ST_NEVER);
   make_key(1, second, "\"\\\x1b[31m\n\xC3\xAB", "account", NOW + 1000);
   make_subtoken(0, NULL, 0, NOW + 5000);
   make_subtoken(1, urls, sizeof urls / sizeof urls[0], NOW + 500);
+  make_person();
   for (size_t i = 0; i < CREDENTIALS; i++) {
     uint8_t digest[ST_HASH_LEN];
     HOLD(st_sha256(credentials[i].text, strlen(credentials[i].text), digest));
@@ -186,15 +404,15 @@ static bool passed(const st_reply *reply) {
 }
 
 static void check_status(const st_reply *reply) {
-  static const int known[] = {200, 204, 304, 400, 401, 403, 404, 405, 415};
+  static const int known[] = {200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 415};
   bool found = false;
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= reply->status == known[i];
   HOLD(found);
   bool fed = reply->payload.data != NULL;
   HOLD((reply->body_len == 0) ==
        (reply->status == 204 || reply->status == 304 || fed || passed(reply)));
-  HOLD((reply->allow != NULL) == (reply->status == 204 || reply->status == 405));
-  HOLD(reply->preflight == (reply->status == 204));
+  HOLD((reply->allow != NULL) == (reply->preflight || reply->status == 405));
+  HOLD(!reply->preflight || reply->status == 204);
   HOLD(reply->status != 401 || strncmp(reply->challenge, "Bearer", 6) == 0);
   HOLD(reply->challenge[0] == '\0' || (reply->status >= 400 && reply->status <= 403));
   for (const char *c = reply->challenge; *c != '\0'; c++) HOLD(*c >= ' ' && *c < 0x7F);
@@ -206,9 +424,12 @@ static void check_body(const st_reply *reply) {
   char *copy = fuzz_copy(reply->body, reply->body_len);
   HOLD(st_json_valid(copy, reply->body_len));
   free(copy);
-  for (size_t i = 0; i < CREDENTIALS; i++) {
+  /* What is made, or gets a name, is told by the name that it was given. */
+  bool named = reply->status == 201 || holds(reply->body, reply->body_len, "\"name\":");
+  for (size_t i = 0; i < CREDENTIALS && !named; i++) {
     HOLD(!holds(reply->body, reply->body_len, credentials[i].text));
   }
+  HOLD(named || !holds(reply->body, reply->body_len, PASSWORD));
   if (reply->status != 401) return;
   /* One body for all of them: it says nothing of the credential or the reason. */
   static const char text[] = "{\"text\":\"Invalid access token\"}";
@@ -219,7 +440,8 @@ static const credential *used(const st_reply *reply) {
   for (size_t i = 0; i < CREDENTIALS; i++) {
     if (strcmp(reply->event.credential, credentials[i].tag) == 0) return &credentials[i];
   }
-  return NULL;
+  bool basic_used = reply->event.credential[0] == '\0' && reply->event.key_id[0] != '\0';
+  return basic_used ? &by_password : NULL;
 }
 
 static bool covered(const subtoken_claims *parent, const st_entry *inner) {
@@ -233,7 +455,7 @@ static bool covered(const subtoken_claims *parent, const st_entry *inner) {
 }
 
 /* A subtoken that was made is good, and allows no more than its parent. */
-static void check_made(subtoken_text token, const credential *parent) {
+static void check_made(subtoken_text token, const subtoken_claims *parent) {
   static subtoken_claims child;
   static st_entry entry;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
@@ -248,18 +470,17 @@ static void check_made(subtoken_text token, const credential *parent) {
   }
   HOLD(result == SUBTOKEN_OK && token.len <= SUBTOKEN_ISSUED_MAX);
   HOLD(child.iat == NOW && child.exp > NOW);
-  HOLD(child.exp <= parent->grant.exp && child.exp <= NOW + settings.max_life);
-  HOLD(child.every_url ? parent->grant.every_url : child.url_count > 0);
+  HOLD(child.exp <= parent->exp && child.exp <= NOW + settings.max_life);
+  HOLD(child.every_url ? parent->every_url : child.url_count > 0);
   for (size_t i = 0; i < child.permission_count; i++) {
-    HOLD(st_claims_has_permission(&parent->grant,
-                                  subtoken_claims_text(&child, child.permissions[i])));
+    HOLD(st_claims_has_permission(parent, subtoken_claims_text(&child, child.permissions[i])));
   }
   for (size_t i = 0; i < child.url_count; i++) {
     HOLD(st_entry_read(subtoken_claims_text(&child, child.urls[i]), &entry) == SUBTOKEN_FAULT_NONE);
-    HOLD(covered(&parent->grant, &entry));
+    HOLD(covered(parent, &entry));
   }
   HOLD(st_text_equal(subtoken_claims_text(&child, child.sub),
-                     subtoken_claims_text(&parent->grant, parent->grant.sub)));
+                     subtoken_claims_text(parent, parent->sub)));
   /* And at the edge: the signature too, with a target. */
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
     request.target = st_text(paths[i]);
@@ -267,7 +488,7 @@ static void check_made(subtoken_text token, const credential *parent) {
     result = subtoken_verify(&verifier, token, &request, &child);
     HOLD(result == SUBTOKEN_OK || result == SUBTOKEN_URL);
     HOLD(result != SUBTOKEN_OK ||
-         subtoken_url_match(&parent->grant, request.method, request.target) == SUBTOKEN_OK);
+         subtoken_url_match(parent, request.method, request.target) == SUBTOKEN_OK);
   }
 }
 
@@ -306,6 +527,38 @@ static void check_passed(const st_reply *reply, const st_request *request) {
   HOLD(!by_path || subtoken_url_match(&by->grant, request->method, original) == SUBTOKEN_OK);
 }
 
+/* The claims of an access token; a login's names it. */
+static void check_access(subtoken_text token, const subtoken_claims *parent, const char *sid) {
+  static subtoken_claims claims;
+  char header[SUBTOKEN_HEADER_MAX];
+  check_made(token, parent);
+  HOLD(subtoken_inspect(token, header, sizeof header, &claims) == SUBTOKEN_OK);
+  HOLD(claims.exp <= NOW + settings.access_life);
+  HOLD(st_text_is(subtoken_claims_text(&claims, claims.sid), sid));
+}
+
+/* Of a login that began or went on, or of an exchange. */
+static void check_pair(const st_reply *reply, subtoken_text token) {
+  static subtoken_claims grant;
+  bool exchanged = holds(reply->body, reply->body_len, "\"issued_token_type\":");
+  if (exchanged) {
+    const credential *by = used(reply);
+    HOLD(by != NULL && by != &by_password && by->text[0] != '\0' && login.id[0] == '\0');
+    check_listed(by, ST_TEXT("POST"), "/oauth/token");
+    check_access(token, &by->grant, "");
+  } else {
+    HOLD(login.id[0] != '\0' && st_key_grant(&login, &grant));
+    check_access(token, &grant, login.id);
+  }
+}
+
+/* What is managed is managed with nothing derived, and with the permission. */
+static void check_managed(const st_reply *reply, const char *permission) {
+  const credential *by = used(reply);
+  HOLD(by != NULL && by != &credentials[2] && by != &credentials[3]);
+  HOLD(st_claims_has_permission(&by->grant, st_text(permission)));
+}
+
 static void check_success(const st_reply *reply, subtoken_text method) {
   static st_json json;
   static char copy[ST_REPLY_BODY_MAX];
@@ -314,26 +567,43 @@ static void check_success(const st_reply *reply, subtoken_text method) {
   st_json_start(&json, copy, reply->body_len);
   HOLD(st_json_object(&json) && st_json_member(&json, &name));
   if (st_text_is(name, "status")) return; /* health */
-  const credential *parent = used(reply);
-  HOLD(parent != NULL && strcmp(reply->event.key_id, parent->key_id) == 0);
-  HOLD(st_json_string(&json, &value));
-  if (st_text_is(name, "id")) {
-    HOLD(st_text_is(value, parent->key_id));
-    check_listed(parent, method, "/v2/tokeninfo");
+  if (st_text_is(name, "entries")) {
+    check_managed(reply, "audit");
     return;
   }
-  HOLD(st_text_is(name, "subtoken"));
-  check_listed(parent, method, "/v2/createsubtoken");
-  check_made(value, parent);
-  HOLD(!st_json_member(&json, &name) && st_json_end(&json));
+  if (st_text_is(name, "keys")) {
+    HOLD(used(reply) != NULL);
+    return;
+  }
+  HOLD(st_json_string(&json, &value));
+  if (st_text_is(name, "access_token")) {
+    check_pair(reply, value);
+    return;
+  }
+  const credential *parent = used(reply);
+  HOLD(parent != NULL && strcmp(reply->event.key_id, parent->key_id) == 0);
+  if (st_text_is(name, "hash")) {
+    check_managed(reply, "keys");
+  } else if (st_text_is(name, "RawToken")) {
+    check_access(value, &parent->grant, "");
+  } else if (st_text_is(name, "id") && !holds(reply->body, reply->body_len, "\"owner\":")) {
+    HOLD(st_text_is(value, parent->key_id));
+    check_listed(parent, method, "/v2/tokeninfo");
+  } else if (!st_text_is(name, "id")) {
+    HOLD(st_text_is(name, "subtoken"));
+    check_listed(parent, method, "/v2/createsubtoken");
+    check_made(value, &parent->grant);
+    HOLD(!st_json_member(&json, &name) && st_json_end(&json));
+  }
 }
 
 /* The feed is for those who have the permission, and each payload is released once. */
 static void check_fed(st_reply *reply, subtoken_text method) {
   HOLD(held == (reply->payload.data != NULL ? 1 : 0));
   if (passed(reply)) return;
-  HOLD((reply->headers_len > 0) == (held == 1 || reply->status == 304));
-  if (reply->headers_len == 0) return;
+  bool fed = held == 1 || reply->status == 304;
+  HOLD(holds(reply->headers, reply->headers_len, "ETag") == fed);
+  if (!fed) return;
   const credential *by = used(reply);
   HOLD(by != NULL && st_claims_has_permission(&by->grant, ST_TEXT("revocations")));
   HOLD(reply->status == 200 || reply->status == 304);
@@ -344,6 +614,7 @@ static void check_fed(st_reply *reply, subtoken_text method) {
 static void check(const st_request *request) {
   static st_reply reply, again;
   memset(&reply, 0x5A, sizeof reply);
+  memset(&login, 0, sizeof login);
   st_service_answer(&service, request, &reply);
   check_status(&reply);
   check_body(&reply);
@@ -391,6 +662,7 @@ static subtoken_text expand(const uint8_t *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool made;
   static st_head head;
+  static int64_t now_us = 1; /* each time long after the last: nobody is slowed, or remembered */
   st_head_fault fault;
   if (!made) make_all();
   made = true;
@@ -403,8 +675,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                           .headers = head.headers,
                           .header_count = head.header_count,
                           .body = {bytes.data + head.len, rest},
+                          .remote = ST_TEXT("192.0.2.7"),
                           .now = NOW,
-                          .now_us = 1};
+                          .now_us = now_us += INT64_C(1000000000)};
     check(&request);
   }
   free((void *)(uintptr_t)bytes.data);

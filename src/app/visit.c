@@ -393,9 +393,8 @@ bool st_query_number(st_visit *v, const char *name, int64_t most, int64_t *value
   if (!st_query_text(v, name, text, sizeof text)) return false;
   if (text[0] == '\0') return true;
   for (size_t i = 0; text[i] != '\0'; i++) {
-    if (text[i] < '0' || text[i] > '9' || number > most / 10) number = most + 1;
-    number = number > most ? most : number * 10 + (text[i] - '0');
     if (text[i] < '0' || text[i] > '9') return refuse_parameter(v, name, ": must be a number");
+    number = number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
   }
   if (number < 1 || number > most) return refuse_parameter(v, name, ": is out of range");
   *value = number;

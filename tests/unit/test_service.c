@@ -83,26 +83,32 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
 
 static st_settings settings;
 static st_rate rate;
+/* Keys in use are noted; nobody is a person here. */
+static size_t noted;
+
+static void used(void *context, const char *id, int64_t now) {
+  assert_ptr_equal(context, &stored);
+  assert_string_equal(id, stored.id);
+  assert_true(now > 0);
+  noted++;
+}
+
+static const st_people people = {.context = &stored, .used = used};
+
 /* A store in which no key has the id that is asked for. */
-static st_changed no_key(void *context, const st_act *act, const char *id, int64_t *sequence) {
-  (void)context, (void)act, (void)id, (void)sequence;
+static st_changed no_such_key(void *context, const char *id, st_key *key) {
+  (void)context, (void)id, (void)key;
   return ST_CHANGED_NONE;
 }
 
-static st_changed no_key_to_disable(void *context, const st_act *act, const char *id, bool disabled,
-                                    int64_t *sequence) {
-  (void)disabled;
-  return no_key(context, act, id, sequence);
-}
-
-static const st_key_changes key_changes = {
-    .remove = no_key, .set_disabled = no_key_to_disable, .revoke_subtokens = no_key};
+static const st_key_changes key_changes = {.find = no_such_key};
 static const st_service service = {.settings = &settings,
                                    .ring = &ring,
                                    .keys = {NULL, by_digest, by_sub},
                                    .rate = &rate,
                                    .ready = ready,
                                    .changes = &key_changes,
+                                   .people = &people,
                                    .feed = {&stored, current, changes}};
 
 static int set_up(void **state) {
@@ -112,6 +118,7 @@ static int set_up(void **state) {
   broken = false;
   fed = ST_FED;
   held = 0;
+  noted = 0;
   memset(&stored, 0, sizeof stored);
   memcpy(stored.id, KEY_ID, sizeof KEY_ID);
   memcpy(stored.sub, SUB, sizeof SUB);
@@ -391,7 +398,10 @@ static void test_credentials(void **state) {
       {INFO, "", 401, "Bearer", "auth_missing"},
       {INFO "?access_token=", "Authorization: Bearer \nX-API-Key: \n", 401, "Bearer",
        "auth_missing"},
-      {INFO, "Authorization: Basic " KEY "\n", 401, "Bearer", "auth_missing"},
+      {INFO, "Authorization: Digest " KEY "\n", 401, "Bearer", "auth_missing"},
+      {INFO, "Authorization: Basic \n", 401, "Bearer", "auth_missing"},
+      {INFO, "Authorization: Basic " KEY "\n", 401, "Bearer error=\"invalid_token\"",
+       "login_failed"},
       {INFO, "Authorization: Bearer" KEY "\n", 401, "Bearer", "auth_missing"},
       {INFO, "Authorization: " KEY "\n", 401, "Bearer", "auth_missing"},
       /* two that differ */
@@ -402,6 +412,8 @@ static void test_credentials(void **state) {
       {INFO "?access_token=" KEY "&access_token=x", "", 400, "Bearer error=\"invalid_request\"",
        "auth_ambiguous"},
       {INFO "?access_token=x", "X-API-Key: y\n", 400, "Bearer error=\"invalid_request\"",
+       "auth_ambiguous"},
+      {INFO, "Authorization: Basic eDp5\nX-API-Key: x:y\n", 400, "Bearer error=\"invalid_request\"",
        "auth_ambiguous"},
       /* two Authorization headers, whatever stands in them */
       {INFO, AS_KEY AS_KEY, 400, "Bearer error=\"invalid_request\"", "auth_ambiguous"},
@@ -437,12 +449,16 @@ static void test_credential_tag(void **state) {
   assert_int_equal(get(INFO, AS_KEY), 200);
   assert_string_equal(reply.event.credential, tag);
   assert_string_equal(reply.event.key_id, KEY_ID);
+  assert_int_equal(noted, 1); /* as used */
+  assert_int_equal(get(INFO, as_subtoken("account", NULL, NOW + 60)), 200);
+  assert_int_equal(noted, 2);
   assert_int_equal(get(INFO, ""), 401);
   assert_string_equal(reply.event.credential, "");
   assert_string_equal(reply.event.key_id, "");
   assert_int_equal(get(INFO, "X-API-Key: x\n"), 401);
   assert_int_equal(strlen(reply.event.credential), ST_CREDENTIAL_TAG_LEN);
   assert_string_equal(reply.event.key_id, "");
+  assert_int_equal(noted, 2);
 }
 
 /* None is read from a body. */

@@ -1,0 +1,148 @@
+/* audit: pages of the audit log, newest first. */
+#include "office.h"
+
+#define AUDIT "/v2/audit"
+
+static int get(const char *target, const char *headers) {
+  return office_ask_at("GET", target, headers, "", NOW_US);
+}
+
+/* The ids of a page, from first down to last; next, or 0. */
+static int64_t check_page(int64_t first, int64_t last) {
+  static char copy[ST_REPLY_BODY_MAX];
+  static st_json json;
+  subtoken_text name;
+  int64_t id, next = 0, expected = first;
+  CHECK(reply.status == 200, "%d %.*s", reply.status, (int)reply.body_len, reply.body);
+  memcpy(copy, reply.body, reply.body_len);
+  st_json_start(&json, copy, reply.body_len);
+  assert_true(st_json_object(&json) && st_json_member(&json, &name));
+  assert_true(st_text_is(name, "entries") && st_json_array(&json));
+  while (st_json_element(&json)) {
+    assert_true(st_json_object(&json) && st_json_member(&json, &name) && st_text_is(name, "id") &&
+                st_json_uint(&json, &id));
+    CHECK(id == expected, "%lld, not %lld", (long long)id, (long long)expected);
+    expected--;
+    while (st_json_member(&json, &name)) assert_true(st_json_skip(&json));
+  }
+  CHECK(expected == last - 1, "the last is %lld", (long long)(expected + 1));
+  if (st_json_member(&json, &name)) {
+    assert_true(st_text_is(name, "next") && st_json_uint(&json, &next));
+    assert_false(st_json_member(&json, &name));
+  }
+  assert_true(st_json_end(&json));
+  return next;
+}
+
+static void test_lines(void **state) {
+  (void)state;
+  office.audit_last = 2;
+  office.audit_detail = "permissions \"a\",\x1b\xFF";
+  assert_int_equal(get(AUDIT, AS_KEY), 200);
+  check_body(
+      "{\"entries\":["
+      "{\"id\":2,\"at\":\"2023-11-14T22:13:22Z\",\"who\":\"person "
+      "\\\"2\\\"\",\"from\":\"192.0.2.2\","
+      "\"action\":\"key.create\",\"target\":\"target\\u000a\","
+      "\"detail\":\"permissions \\\"a\\\",\\u001b\xEF\xBF\xBD\"},"
+      "{\"id\":1,\"at\":\"2023-11-14T22:13:21Z\",\"who\":\"person "
+      "\\\"1\\\"\",\"from\":\"192.0.2.1\","
+      "\"action\":\"key.create\",\"target\":\"target\\u000a\","
+      "\"detail\":\"permissions \\\"a\\\",\\u001b\xEF\xBF\xBD\"}]}");
+  office.audit_last = 0;
+  assert_int_equal(get(AUDIT, AS_ALICE), 200);
+  check_body("{\"entries\":[]}");
+}
+
+static void test_pages(void **state) {
+  (void)state;
+  office.audit_last = 130;
+  assert_int_equal(get(AUDIT, AS_KEY), 200);
+  assert_true(check_page(130, 81) == 81);
+  assert_int_equal(get(AUDIT "?before=81", AS_KEY), 200);
+  assert_true(check_page(80, 31) == 31);
+  assert_int_equal(get(AUDIT "?before=31", AS_KEY), 200);
+  assert_true(check_page(30, 1) == 0);
+  assert_int_equal(get(AUDIT "?before=1", AS_KEY), 200);
+  check_body("{\"entries\":[]}");
+  assert_int_equal(get(AUDIT "?limit=1", AS_KEY), 200);
+  assert_true(check_page(130, 130) == 130);
+  assert_int_equal(get(AUDIT "?limit=7&before=20", AS_KEY), 200);
+  assert_true(check_page(19, 13) == 13);
+  assert_int_equal(get(AUDIT "?limit=8&before=9", AS_KEY), 200);
+  assert_true(check_page(8, 1) == 1); /* there may be more: who asks finds none */
+  assert_int_equal(get(AUDIT "?limit=9&before=9", AS_KEY), 200);
+  assert_true(check_page(8, 1) == 0);
+  assert_int_equal(get(AUDIT "?before=9007199254740991&limit=100", AS_KEY), 200);
+  assert_true(check_page(130, 31) == 31);
+  assert_true(office.audit_most <= 16); /* they lie on a thread's stack */
+}
+
+/* Long lines: the page ends early, and the next begins where it ended. */
+static void test_full_pages(void **state) {
+  (void)state;
+  static char detail[ST_AUDIT_DETAIL_MAX + 1];
+  memset(detail, '\x01', ST_AUDIT_DETAIL_MAX);
+  office.audit_detail = detail;
+  office.audit_last = 20;
+  int64_t before = 21, pages = 0;
+  while (before > 1) {
+    char target[64];
+    snprintf(target, sizeof target, AUDIT "?limit=100&before=%lld", (long long)before);
+    assert_int_equal(get(target, AS_KEY), 200);
+    int64_t last = before > 3 ? before - 3 : 1;
+    int64_t next = check_page(before - 1, last);
+    CHECK(next == (last == 1 ? 0 : last), "%lld", (long long)next);
+    before = last;
+    pages++;
+  }
+  assert_true(pages == 7);
+}
+
+static void test_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *headers;
+    int status;
+    const char *event;
+  } rows[] = {
+      {AUDIT, "", 401, "auth_missing"},
+      {AUDIT, "X-API-Key: x\n", 401, "key_unknown"},
+      {AUDIT, AS_POOR, 403, "perm"},
+      {AUDIT "?limit=0", AS_KEY, 400, "bad_request"},
+      {AUDIT "?limit=101", AS_KEY, 400, "bad_request"},
+      {AUDIT "?limit=1000", AS_KEY, 400, "bad_request"},
+      {AUDIT "?limit=x", AS_KEY, 400, "bad_request"},
+      {AUDIT "?limit=-1", AS_KEY, 400, "bad_request"},
+      {AUDIT "?limit=1&limit=1", AS_KEY, 400, "bad_request"},
+      {AUDIT "?before=0", AS_KEY, 400, "bad_request"},
+      {AUDIT "?before=9007199254740992", AS_KEY, 400, "bad_request"},
+      {AUDIT "?before=99999999999999999999", AS_KEY, 400, "bad_request"},
+      {AUDIT "?before=%", AS_KEY, 400, "bad_request"},
+  };
+  office.audit_last = 3;
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(get(rows[i].target, rows[i].headers) == rows[i].status, "%zu: %d", i, reply.status);
+    check_event(rows[i].event);
+  }
+  assert_int_equal(get(AUDIT, bearer(subtoken_of_key("audit", NULL, NOW + 60))), 403);
+  check_event("escalation");
+  assert_int_equal(office.audit_asked, 0);
+  assert_int_equal(post(AUDIT, AS_KEY, ""), 405);
+  assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
+  assert_int_equal(office_ask_at("HEAD", AUDIT, AS_KEY, "", NOW_US), 200);
+  office.outcome = ST_CHANGE_FAILED;
+  assert_int_equal(get(AUDIT, AS_KEY), 503);
+  check_event("store_error");
+  assert_true(reply.retry_after > 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_lines, office_open),
+      cmocka_unit_test_setup(test_pages, office_open),
+      cmocka_unit_test_setup(test_full_pages, office_open),
+      cmocka_unit_test_setup(test_refused, office_open),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
