@@ -460,6 +460,18 @@ static void test_data_make(void **state) {
   assert_int_equal(system(command), 0);
 }
 
+static void test_operator_act(void **state) {
+  (void)state;
+  char who[ST_WHO_MAX];
+  int64_t before = st_world_now_us();
+  st_act act = st_operator_act(who);
+  assert_ptr_equal(act.who, who);
+  assert_memory_equal(who, "user ", 5);
+  assert_true(strlen(who) > 5);
+  assert_string_equal(act.from, "command line");
+  assert_true(act.now_us >= before);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_options),
@@ -477,6 +489,7 @@ int main(void) {
       cmocka_unit_test(test_permissions),
       cmocka_unit_test(test_data_find),
       cmocka_unit_test(test_data_make),
+      cmocka_unit_test(test_operator_act),
   };
   return cmocka_run_group_tests_name("command", tests, NULL, NULL);
 }

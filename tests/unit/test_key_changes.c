@@ -1,0 +1,128 @@
+/* What the office may do with keys, through a real store: each function reaches its own, with this
+ * machine's time and what it draws.
+ */
+#include "shell/key_changes.h"
+
+#include "base/hmac.h"
+#include "shell/world.h"
+#include "stores.h"
+
+static st_key_changes changes;
+
+static const st_act by_ann = {.now_us = 5, .who = "person ann", .from = "192.0.2.1"};
+
+static st_changed create(const st_maker *maker, const char *permissions, st_key *key, char *whole) {
+  memset(key, 0, sizeof *key);
+  key->expires_at = ST_NEVER;
+  snprintf(key->name, sizeof key->name, "mine");
+  snprintf(key->owner, sizeof key->owner, "ann");
+  snprintf(key->permissions, sizeof key->permissions, "%s", permissions);
+  return changes.create(changes.context, &by_ann, maker, key, whole);
+}
+
+static int begin(void **state) {
+  if (setup(state) != 0) return -1;
+  changes = st_key_changes_of(store);
+  return 0;
+}
+
+static void makes_a_key_that_opens(void **state) {
+  (void)state;
+  st_key key, got;
+  char whole[ST_KEY_LEN + 1];
+  uint8_t digest[32];
+  int64_t before = st_world_now();
+  make_person(1, "ann", "a,b");
+  assert_int_equal(create(maker_of(1), "a", &key, whole), ST_CHANGED);
+  assert_int_equal(strlen(whole), ST_KEY_LEN);
+  assert_memory_equal(whole, key.id, ST_KEY_ID_LEN);
+  assert_true(st_sha256(whole, ST_KEY_LEN, digest));
+  st_keys keys = st_store_keys(store);
+  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_FOUND);
+  assert_string_equal(got.sub, key.sub);
+  assert_string_equal(got.owner, "ann");
+  assert_true(got.created_at >= before && got.created_at <= st_world_now());
+  st_audit_line line = last_line();
+  assert_string_equal(line.action, "key.create");
+  assert_string_equal(line.who, by_ann.who);
+  assert_string_equal(line.from, by_ann.from);
+  assert_true(line.at >= before); /* not the time that the caller brings */
+}
+
+static void a_refusal_leaves_no_key_behind(void **state) {
+  (void)state;
+  st_key key;
+  char whole[ST_KEY_LEN + 1], nothing[ST_KEY_LEN + 1] = {0};
+  make_person(1, "ann", "a,b");
+  assert_int_equal(create(maker_of(1), "a,c", &key, whole), ST_CHANGE_REFUSED);
+  assert_memory_equal(whole, nothing, sizeof whole);
+  assert_int_equal(create(maker_of(2), "a", &key, whole), ST_CHANGE_REFUSED);
+}
+
+static void finds_lists_and_renames(void **state) {
+  (void)state;
+  st_key got, page[4];
+  size_t count = 0;
+  make_key(1, "ann", "a");
+  make_key(2, "bob", "a");
+  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_CHANGED);
+  assert_string_equal(got.owner, "ann");
+  assert_int_equal(changes.find(changes.context, id_of(3), &got), ST_CHANGED_NONE);
+  subtoken_text sub = {sub_of(2), ST_SUB_LEN};
+  assert_int_equal(changes.find_sub(changes.context, sub, &got), ST_CHANGED);
+  assert_string_equal(got.id, id_of(2));
+  sub.len--;
+  assert_int_equal(changes.find_sub(changes.context, sub, &got), ST_CHANGED_NONE);
+  assert_int_equal(changes.list(changes.context, NULL, "", 4, page, &count), ST_CHANGED);
+  assert_int_equal(count, 2);
+  assert_int_equal(changes.list(changes.context, "bob", "", 4, page, &count), ST_CHANGED);
+  assert_int_equal(count, 1);
+  assert_int_equal(changes.list(changes.context, NULL, id_of(1), 4, page, &count), ST_CHANGED);
+  assert_int_equal(count, 1);
+  assert_int_equal(changes.rename(changes.context, &by_ann, id_of(1), "other"), ST_CHANGED);
+  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_CHANGED);
+  assert_string_equal(got.name, "other");
+  assert_int_equal(changes.rename(changes.context, &by_ann, id_of(3), "x"), ST_CHANGED_NONE);
+}
+
+static void disables_revokes_and_removes(void **state) {
+  (void)state;
+  st_key got;
+  int64_t before = st_world_now_us(), sequence = 0, next = 0;
+  make_key(1, "ann", "a");
+  assert_int_equal(changes.set_disabled(changes.context, &by_ann, id_of(1), true, &sequence),
+                   ST_CHANGED);
+  assert_true(sequence >= before);
+  assert_int_equal(found(1, &got), ST_FOUND);
+  assert_true(got.disabled);
+  assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, id_of(1), &next), ST_CHANGED);
+  assert_true(next > sequence);
+  assert_false(alive(1));
+  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_CHANGED);
+  assert_string_not_equal(got.sub, sub_of(1));
+  assert_int_equal(changes.remove(changes.context, &by_ann, id_of(1), &sequence), ST_CHANGED);
+  assert_true(sequence > next);
+  assert_int_equal(changes.remove(changes.context, &by_ann, id_of(1), &sequence), ST_CHANGED_NONE);
+  assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, id_of(1), &next),
+                   ST_CHANGED_NONE);
+}
+
+static void a_store_that_cannot_write_changes_nothing(void **state) {
+  (void)state;
+  st_key key;
+  char whole[ST_KEY_LEN + 1], nothing[ST_KEY_LEN + 1] = {0};
+  sql("CREATE TRIGGER full BEFORE INSERT ON keys BEGIN SELECT raise(ABORT, 'full'); END");
+  assert_int_equal(create(NULL, "a", &key, whole), ST_CHANGE_FAILED);
+  assert_memory_equal(whole, nothing, sizeof whole);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(makes_a_key_that_opens, begin, teardown),
+      cmocka_unit_test_setup_teardown(a_refusal_leaves_no_key_behind, begin, teardown),
+      cmocka_unit_test_setup_teardown(finds_lists_and_renames, begin, teardown),
+      cmocka_unit_test_setup_teardown(disables_revokes_and_removes, begin, teardown),
+      cmocka_unit_test_setup_teardown(a_store_that_cannot_write_changes_nothing, begin, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
