@@ -97,6 +97,7 @@ static subtoken_result judge(attempt *a, const st_person *person) {
       return SUBTOKEN_FEED_STALE;
   }
   st_throttle_give_back(a->service->throttle, a->login, request->remote);
+  if (person == NULL) return SUBTOKEN_REVOKED; /* nobody has a good password */
   remember(a->service->basic, a->tag, request->now_us, person->key.sub);
   return grant(a, (subtoken_text){person->key.sub, ST_SUB_LEN});
 }
