@@ -212,7 +212,6 @@ static void create(st_visit *v, const manager *m) {
 typedef struct page {
   st_writer writer;
   size_t written;
-  bool full;
   char last[ST_KEY_ID_LEN + 1];
 } page;
 
@@ -221,17 +220,18 @@ static void begin_page(st_visit *v, page *p) {
   st_write_string(&p->writer, "{\"keys\":[");
 }
 
-static void add_to_page(st_visit *v, page *p, const st_key *key) {
+/* False when it does not fit any more. */
+static bool add_to_page(st_visit *v, page *p, const st_key *key) {
   size_t before = p->writer.len;
   if (p->written > 0) st_write_char(&p->writer, ',');
   st_key_write_json(&p->writer, key, NULL, v->request->now);
-  p->full = p->writer.overflow;
-  if (p->full) {
+  if (p->writer.overflow) {
     p->writer.len = before;
-    return;
+    return false;
   }
   p->written++;
   memcpy(p->last, key->id, sizeof p->last);
+  return true;
 }
 
 static void end_page(st_visit *v, page *p, bool more) {
@@ -252,24 +252,23 @@ static void list_by_sub(st_visit *v, const manager *m, subtoken_text sub) {
   if (found != ST_CHANGED_NONE && !done(v, found)) return;
   begin_page(v, &p);
   bool ours = m->owner == NULL || (found == ST_CHANGED && strcmp(m->owner, key.owner) == 0);
-  if (found == ST_CHANGED && ours) add_to_page(v, &p, &key);
+  if (found == ST_CHANGED && ours) (void)add_to_page(v, &p, &key); /* one always fits */
   end_page(v, &p, false);
 }
 
 static void list_page(st_visit *v, const manager *m, const char *after, size_t limit) {
   st_key keys[BATCH];
-  size_t count = BATCH;
+  size_t count, added;
   page p;
   const st_key_changes *changes = v->service->changes;
   begin_page(v, &p);
   memcpy(p.last, after, sizeof p.last);
-  while (!p.full && count == BATCH && p.written < limit) {
+  do {
+    count = added = 0;
     if (!done(v, changes->list(changes->context, m->owner, p.last, BATCH, keys, &count))) return;
-    for (size_t i = 0; i < count && !p.full && p.written < limit; i++) add_to_page(v, &p, &keys[i]);
-  }
-  bool cut = count > 0 && strcmp(p.last, keys[count - 1].id) != 0;
-  bool more = p.written > 0 && (p.full || cut || count == BATCH);
-  end_page(v, &p, more);
+    while (added < count && p.written < limit && add_to_page(v, &p, &keys[added])) added++;
+  } while (added == BATCH && p.written < limit);
+  end_page(v, &p, p.written > 0 && (added < count || count == BATCH));
 }
 
 static void list(st_visit *v, const manager *m) {
