@@ -333,6 +333,20 @@ def what_a_person_loses_ends_at_once():
         user(server.data, "show", "alice", check=1)
 
 
+@test
+def a_login_that_owns_keys_is_no_way_to_them():
+    with Server() as server:
+        owned = make_key(server.data, "account", "--owner", "ops")
+        maker = make_key(server.data, "users,account")["key"]
+        body = {"login": "ops", "password": PASSWORD}
+        # who makes persons and manages no keys would manage these through the person
+        refused(call(server, "POST", "/v1/user", maker, body), 409)
+        assert login(server, "ops").status == 401 and status(server, owned["key"]) == 200
+        both = make_key(server.data, "users,keys")["key"]
+        assert call(server, "POST", "/v1/user", both, body).status == 201
+        assert call(server, "GET", "/v2/keys/" + owned["id"], ("ops", PASSWORD)).status == 200
+
+
 # ---- HTTP Basic, registered strings ----------------------------------------------
 
 
