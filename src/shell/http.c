@@ -118,15 +118,16 @@ static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, 
 }
 
 /* Whom to name in the log: the client, or who a trusted proxy says it is, which is
- * the last address in X-Forwarded-For that is not itself a trusted proxy's.
+ * the last address in X-Forwarded-For that is not itself a trusted proxy's. Several such lines are
+ * one list (RFC 9110 section 5.3): a proxy may add one of its own behind what its caller wrote.
  */
 static subtoken_text remote_of(const st_settings *settings, const st_request *request,
                                subtoken_text peer) {
   subtoken_text remote = peer;
   if (!st_settings_trusts(settings, peer)) return remote;
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (!st_text_is_nocase(request->headers[i].name, "X-Forwarded-For")) continue;
-    subtoken_text rest = request->headers[i].value;
+  for (size_t i = request->header_count; i > 0; i--) {
+    if (!st_text_is_nocase(request->headers[i - 1].name, "X-Forwarded-For")) continue;
+    subtoken_text rest = request->headers[i - 1].value;
     while (rest.len > 0 && st_settings_trusts(settings, remote)) {
       size_t at = rest.len;
       while (at > 0 && rest.data[at - 1] != ',') at--;

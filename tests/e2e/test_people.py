@@ -347,6 +347,21 @@ def a_login_that_owns_keys_is_no_way_to_them():
         assert call(server, "GET", "/v2/keys/" + owned["id"], ("ops", PASSWORD)).status == 200
 
 
+@test
+def the_address_is_the_one_that_the_last_proxy_saw():
+    with Server(config={"trusted_proxies": ["127.0.0.1", "192.0.2.200"]}) as server:
+        manager = make_key(server.data, "keys,audit")["key"]
+        for lines, told in ((["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
+                            (["203.0.113.9", "198.51.100.2, 192.0.2.200"], "198.51.100.2"),
+                            (["203.0.113.9, 198.51.100.3", "192.0.2.200"], "198.51.100.3"),
+                            (["203.0.113.9", "junk"], "127.0.0.1")):
+            words = [w for l in lines for w in ("-H", "X-Forwarded-For: " + l)]
+            body = {"name": "n", "permissions": []}
+            assert call(server, "POST", "/v2/keys", manager, body, *words).status == 201
+            newest = call(server, "GET", "/v2/audit?limit=1", manager).json()["entries"][0]
+            assert newest["from"] == told, (lines, newest)
+
+
 # ---- HTTP Basic, registered strings ----------------------------------------------
 
 
