@@ -12,6 +12,7 @@
 #include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/log.h"
+#include "shell/password.h"
 #include "shell/people.h"
 
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)
@@ -279,6 +280,13 @@ int st_http_port(void) {
   return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
 }
 
+/* Passwords, whoever sends them, leave half of the threads to everything else. */
+static void share_threads(int64_t threads) {
+  int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
+  if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
+  st_password_share((size_t)threads);
+}
+
 static bool start_tables(void) {
   uint8_t random[32];
   st_world_random(random, sizeof random);
@@ -330,6 +338,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
     snprintf(why, ST_WHY_MAX, "cannot make a lock");
     return false;
   }
+  share_threads(settings->threads);
   st_gate_setup(settings->threads, gate_report);
   mg_init_library(0);
   all.context = mg_start(&callbacks, NULL, options);
