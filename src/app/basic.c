@@ -5,6 +5,7 @@
 
 bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
   memset(basic, 0, sizeof *basic);
+  basic->waiting_max = ST_BASIC_WAITING;
   bool good = pthread_mutex_init(&basic->lock, NULL) == 0;
   for (size_t i = 0; i < ST_BASIC_STRIPES; i++) {
     good = pthread_mutex_init(&basic->checking[i], NULL) == 0 && good;
@@ -131,8 +132,9 @@ static subtoken_result check_alone(attempt *a) {
   pthread_mutex_t *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
   subtoken_result result = SUBTOKEN_FEED_STALE;
   a->event = "passwords_busy";
-  if (atomic_fetch_add(&basic->waiting, 1) < ST_BASIC_WAITING) {
+  if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max) {
     pthread_mutex_lock(checking);
+    a->event = "login_failed"; /* as long as nothing better is known */
     result = from_memory(a);
     if (result == SUBTOKEN_REVOKED) result = check(a);
     pthread_mutex_unlock(checking);

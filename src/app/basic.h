@@ -14,11 +14,12 @@
 #define ST_BASIC_KEPT_US INT64_C(60000000)
 #define ST_BASIC_SLOTS 1024
 #define ST_BASIC_STRIPES 16
-#define ST_BASIC_WAITING 64 /* requests that wait while the same credential is being checked */
+#define ST_BASIC_WAITING 64 /* requests that are being checked, or wait for that, at most */
 
 typedef struct st_basic {
   subtoken_secret key;
   atomic_int waiting;
+  int waiting_max; /* ST_BASIC_WAITING, or less where there are few threads */
   pthread_mutex_t checking[ST_BASIC_STRIPES];
   pthread_mutex_t lock; /* guards the slots */
   struct {

@@ -12,6 +12,7 @@
 #include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/log.h"
+#include "shell/password.h"
 #include "shell/people.h"
 
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)
@@ -118,15 +119,16 @@ static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, 
 }
 
 /* Whom to name in the log: the client, or who a trusted proxy says it is, which is
- * the last address in X-Forwarded-For that is not itself a trusted proxy's.
+ * the last address in X-Forwarded-For that is not itself a trusted proxy's. Several such lines are
+ * one list (RFC 9110 section 5.3): a proxy may add one of its own behind what its caller wrote.
  */
 static subtoken_text remote_of(const st_settings *settings, const st_request *request,
                                subtoken_text peer) {
   subtoken_text remote = peer;
   if (!st_settings_trusts(settings, peer)) return remote;
-  for (size_t i = 0; i < request->header_count; i++) {
-    if (!st_text_is_nocase(request->headers[i].name, "X-Forwarded-For")) continue;
-    subtoken_text rest = request->headers[i].value;
+  for (size_t i = request->header_count; i > 0; i--) {
+    if (!st_text_is_nocase(request->headers[i - 1].name, "X-Forwarded-For")) continue;
+    subtoken_text rest = request->headers[i - 1].value;
     while (rest.len > 0 && st_settings_trusts(settings, remote)) {
       size_t at = rest.len;
       while (at > 0 && rest.data[at - 1] != ',') at--;
@@ -278,6 +280,13 @@ int st_http_port(void) {
   return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
 }
 
+/* Passwords, whoever sends them, leave half of the threads to everything else. */
+static void share_threads(int64_t threads) {
+  int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
+  if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
+  st_password_share((size_t)threads);
+}
+
 static bool start_tables(void) {
   uint8_t random[32];
   st_world_random(random, sizeof random);
@@ -329,6 +338,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
     snprintf(why, ST_WHY_MAX, "cannot make a lock");
     return false;
   }
+  share_threads(settings->threads);
   st_gate_setup(settings->threads, gate_report);
   mg_init_library(0);
   all.context = mg_start(&callbacks, NULL, options);

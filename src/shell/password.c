@@ -197,6 +197,12 @@ bool st_password_start(void) {
   return computes_right();
 }
 
+void st_password_share(size_t threads) {
+  size_t quarter = threads / 4;
+  st_turns_waiting_limit(&turns,
+                         quarter < ST_PASSWORD_WAITING_MAX ? quarter : ST_PASSWORD_WAITING_MAX);
+}
+
 static bool usable(subtoken_text password) {
   return password.len > 0 && password.len <= ST_PASSWORD_MAX;
 }

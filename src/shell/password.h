@@ -3,8 +3,8 @@
  * `sha256:SALT:PHC`: SALT in base64, and in PHC the Argon2id of SHA-256(password SALT).
  *
  * At most half of the processors compute at one time, in the order in which they were asked;
- * 64 may wait, more are ST_VERDICT_BUSY at once. Any thread may call. Nothing of a password
- * stays in memory.
+ * 64 may wait, or fewer (st_password_share); more are ST_VERDICT_BUSY at once. Any thread may call.
+ * Nothing of a password stays in memory.
  */
 #ifndef ST_SHELL_PASSWORD_H
 #define ST_SHELL_PASSWORD_H
@@ -19,6 +19,11 @@
  * Before it is called, one at a time computes.
  */
 bool st_password_start(void) __attribute__((warn_unused_result));
+
+/* Of a server's threads a quarter at most waits here: each holds a connection, and whoever asks
+ * for nothing but a wrong password could hold them all.
+ */
+void st_password_share(size_t threads);
 
 /* The text to store, with today's parameters and a new salt. ST_VERDICT_GOOD when it was
  * made, else phc is empty; ST_VERDICT_NONE also for a password that is empty or longer than

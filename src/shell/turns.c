@@ -68,6 +68,12 @@ void st_turns_limit(st_turns *turns, size_t limit) {
   (void)pthread_mutex_unlock(&turns->lock);
 }
 
+void st_turns_waiting_limit(st_turns *turns, size_t waiting_max) {
+  (void)pthread_mutex_lock(&turns->lock);
+  turns->waiting_max = waiting_max;
+  (void)pthread_mutex_unlock(&turns->lock);
+}
+
 void st_turns_look(st_turns *turns, size_t *waiting, size_t *most) {
   (void)pthread_mutex_lock(&turns->lock);
   *waiting = turns->waiting;

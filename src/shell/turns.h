@@ -30,6 +30,8 @@ bool st_turns_enter(st_turns *turns) __attribute__((warn_unused_result));
 void st_turns_leave(st_turns *turns);
 
 void st_turns_limit(st_turns *turns, size_t limit);
+/* Who waits already goes on waiting. */
+void st_turns_waiting_limit(st_turns *turns, size_t waiting_max);
 
 /* How many wait, and how many were ever inside at once, for those who watch. */
 void st_turns_look(st_turns *turns, size_t *waiting, size_t *most);

@@ -78,9 +78,9 @@ st_stored st_store_person_find(st_store *store, subtoken_text login, st_person *
 /* In the order of their logins (bytes), those after one ("" for the first page). */
 st_stored st_store_person_list(st_store *store, const char *after, size_t limit, st_person *persons,
                                size_t *count, char *why) __attribute__((warn_unused_result));
-/* digest: 32 random bytes, the hash of nothing. ST_STORE_EXISTS: the login is taken; where
- * registering, also when a living key has it for an owner: nobody registers themselves another's
- * keys.
+/* digest: 32 random bytes, the hash of nothing. ST_STORE_EXISTS: the login is taken; also when a
+ * living key has it for an owner, unless the maker holds `keys` or is the operator: nobody comes
+ * to another's keys by registering, or by making a person.
  */
 st_stored st_store_person_create(st_store *store, const st_act *act, const st_maker *maker,
                                  bool registering, const st_person *person,

@@ -98,13 +98,31 @@ typedef struct newcomer {
   bool registering;
 } newcomer;
 
-/* ST_STORE_EXISTS when the login is taken; to who registers, also by the owner of a key. */
-static st_stored login_is_free(st_store *store, const newcomer *n) {
+/* May who makes this person manage the keys of any owner? The operator may. */
+static st_stored manages_all(st_store *store, const change *what, bool registering, bool *all) {
+  st_key maker;
+  *all = !registering;
+  if (what->maker == NULL) {
+    return ST_STORED;
+  }
+  st_stored stored = st_sqlite_maker(store, what, &maker);
+  *all = stored == ST_STORED && st_sqlite_permits(maker.permissions, ST_TEXT("keys"));
+  return stored;
+}
+
+/* ST_STORE_EXISTS when the login is taken; by the owner of a key, too, unless who makes the person
+ * could manage that key anyway: a person manages what stands under the login.
+ */
+static st_stored login_is_free(st_store *store, const change *what, const newcomer *n) {
   const char *login = n->person->key.owner;
   sqlite3_stmt *row = NULL;
+  bool all = false;
+  if (manages_all(store, what, n->registering, &all) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
   st_stored found = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(login)), &row);
   st_sqlite_finish(row);
-  if (found == ST_STORE_NONE && n->registering) {
+  if (found == ST_STORE_NONE && !all) {
     found =
         st_sqlite_ask(store, LIST_OWNED,
                       VALUES(st_sqlite_text(""), st_sqlite_number(1), st_sqlite_text(login)), &row);
@@ -118,7 +136,7 @@ static st_stored make_person(st_store *store, const change *what) {
   const char *imported = n->person->imported[0] != '\0' ? n->person->imported : NULL;
   st_stored stored = st_sqlite_may_make(store, what, n->person->key.permissions);
   if (stored == ST_STORED) {
-    stored = login_is_free(store, n);
+    stored = login_is_free(store, what, n);
   }
   if (stored == ST_STORED) {
     stored = insert_person(store, what, n->person, what->digest, imported);

@@ -338,6 +338,35 @@ def what_a_person_loses_ends_at_once():
         user(server.data, "show", "alice", check=1)
 
 
+@test
+def a_login_that_owns_keys_is_no_way_to_them():
+    with Server() as server:
+        owned = make_key(server.data, "account", "--owner", "ops")
+        maker = make_key(server.data, "users,account")["key"]
+        body = {"login": "ops", "password": PASSWORD}
+        # who makes persons and manages no keys would manage these through the person
+        refused(call(server, "POST", "/v1/user", maker, body), 409)
+        assert login(server, "ops").status == 401 and status(server, owned["key"]) == 200
+        both = make_key(server.data, "users,keys")["key"]
+        assert call(server, "POST", "/v1/user", both, body).status == 201
+        assert call(server, "GET", "/v2/keys/" + owned["id"], ("ops", PASSWORD)).status == 200
+
+
+@test
+def the_address_is_the_one_that_the_last_proxy_saw():
+    with Server(config={"trusted_proxies": ["127.0.0.1", "192.0.2.200"]}) as server:
+        manager = make_key(server.data, "keys,audit")["key"]
+        for lines, told in ((["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
+                            (["203.0.113.9", "198.51.100.2, 192.0.2.200"], "198.51.100.2"),
+                            (["203.0.113.9, 198.51.100.3", "192.0.2.200"], "198.51.100.3"),
+                            (["203.0.113.9", "junk"], "127.0.0.1")):
+            words = [w for l in lines for w in ("-H", "X-Forwarded-For: " + l)]
+            body = {"name": "n", "permissions": []}
+            assert call(server, "POST", "/v2/keys", manager, body, *words).status == 201
+            newest = call(server, "GET", "/v2/audit?limit=1", manager).json()["entries"][0]
+            assert newest["from"] == told, (lines, newest)
+
+
 # ---- HTTP Basic, registered strings ----------------------------------------------
 
 

@@ -328,6 +328,29 @@ static void test_busy(void **state) {
   join_all(threads, COUNT(threads), 1);
 }
 
+/* A server of few threads keeps most of them for those who bring no password. */
+static void test_a_share_of_the_threads(void **state) {
+  (void)state;
+  static const size_t shares[][2] = {{1, 0}, {8, 2}, {255, 63}, {256, 64}, {512, 64}, {16384, 64}};
+  st_turns *turns = st_password_turns();
+  size_t limit = turns->limit;
+  pthread_t threads[2];
+  for (size_t i = 0; i < COUNT(shares); i++) {
+    st_password_share(shares[i][0]);
+    assert_int_equal(turns->waiting_max, shares[i][1]);
+  }
+  st_password_share(8);
+  for (size_t i = 0; i < limit; i++) assert_true(st_turns_enter(turns));
+  start_all(threads, COUNT(threads), verify_one);
+  for (size_t waiting = 0, most; waiting < COUNT(threads); st_turns_look(turns, &waiting, &most)) {
+    usleep(100);
+  }
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x")), ST_VERDICT_BUSY);
+  for (size_t i = 0; i < limit; i++) st_turns_leave(turns);
+  join_all(threads, COUNT(threads), 1);
+  st_password_share(512);
+}
+
 /* Without memory nothing is decided, and nothing is left behind. */
 static void test_no_memory(void **state) {
   (void)state;
@@ -369,6 +392,7 @@ int main(void) {
       cmocka_unit_test(test_wrapped_salts),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_busy),
+      cmocka_unit_test(test_a_share_of_the_threads),
       cmocka_unit_test(test_no_memory),
   };
   return cmocka_run_group_tests_name("password", tests, start_up, NULL);
