@@ -50,6 +50,6 @@ for name in clients http load manage revocations; do
 	program "build/tsan $(basename "$t")" "$python" "$t" build/tsan/subtoken
 done
 for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
-program jose.mjs node tests/oracles/jose.mjs build/subtoken
+for t in tests/oracles/{jose,oauth}.mjs; do program "$(basename "$t")" node "$t" build/subtoken; done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
