@@ -106,7 +106,7 @@ static int hash(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key hash\n"
       "Reads a string of 16 to 255 visible ASCII characters from standard input and prints its\n"
-      "hash, under which key create --hash registers it. It should be random.";
+      "hash, by which key create registers it. It should be random.";
   const st_option options[] = {{0}};
   st_arguments arguments = {.command = "key hash", .help = help, .options = options};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
@@ -158,7 +158,7 @@ static int list(int argc, char **argv) {
         print_key_json(&keys[i], NULL, now);
         continue;
       }
-      printf("%s  %-9s  ", keys[i].id, st_key_state(&keys[i], now));
+      printf("%s  %-8s  ", keys[i].id, st_key_state(&keys[i], now));
       print_expiry(&keys[i], DATE_WIDTH);
       printf("  %s  ", permissions_of(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
