@@ -236,8 +236,8 @@ static int show(int argc, char **argv) {
 static int permissions(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user permissions LOGIN LIST [--data DIR] [--json]\n"
-      "Sets what a person may do; '' for nothing. When that takes a permission away, the person's\n"
-      "logins and the keys that hold it end at once.";
+      "Sets what a person may do: LIST is a,b, or '' for nothing. When that takes a permission\n"
+      "away, the person's logins and the keys that hold it end at once.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1];

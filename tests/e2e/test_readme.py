@@ -53,7 +53,7 @@ def transcripts_do_what_they_show():
         key = re.search(r"^  ([0-9A-F-]{72})$", out, re.M).group(1)
         env = dict(os.environ, KEY=key)
         steps = [play(b, d, env, server.port) for b in blocks("console")]
-        assert len(steps) == 4 and sum(steps) >= 10, steps
+        assert len(steps) == 7 and sum(steps) >= 10, steps
 
 
 def compiled(source, d, name):

@@ -3,39 +3,17 @@
 // usage: node jose.mjs PROGRAM
 import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
+import { library, plan, tap } from './support.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
 const program = resolve(process.argv[2]);
 const permissionsKnown = ['account', 'guilds', 'inventories', 'progression', 'a.b:c/d', '~!*'];
 const urlsKnown = ['/v2/account', '/v2/characters/My%20Cool%20Character', '/v2/characters/*',
   'GET:/v2/a+b', '/v2/Zo%C3%AB', 'POST:/v2/mail/*'];
-let count = 0;
-let failed = 0;
 
-function tap(good, name, why) {
-  count += 1;
-  if (!good) failed += 1;
-  console.log(`${good ? 'ok' : 'not ok'} ${count} - jose: ${name}`);
-  if (!good && why !== undefined) console.log(`# ${JSON.stringify(why)}`);
-}
-
-async function library() {
-  if (!existsSync(join(here, 'node_modules', 'jose', 'package.json'))) {
-    const npm = spawnSync('npm', ['ci', '--silent', '--no-audit', '--no-fund', '--ignore-scripts'],
-      { cwd: here, encoding: 'utf8' });
-    if (npm.status !== 0) {
-      console.log(`not ok 1 - jose: npm ci in tests/oracles: ${npm.stderr || npm.error}`);
-      process.exit(1);
-    }
-  }
-  return import('jose');
-}
-
-const jose = await library();
+const jose = await library('jose');
 const now = () => Math.floor(Date.now() / 1000);
 const base64url = (data) => Buffer.from(data).toString('base64url');
 
@@ -251,5 +229,4 @@ const [theirs, stolen] = subtokenReads([
   { token: await sign({ ...randomClaims(), urls: undefined }, secret, { kid }) }]);
 tap(theirs.ok === true, 'theirs with a kid is accepted', theirs);
 tap(stolen.reason === 'mac', 'but not one of another secret under that kid', stolen);
-console.log(`1..${count}`);
-process.exitCode = failed > 0 ? 1 : 0;
+plan();

@@ -1,0 +1,159 @@
+// oauth4webapi (from npm), a strict OAuth client, against a server: token exchange by RFC 8693,
+// what it makes of our refusals, and of our challenges.
+//
+// usage: node oauth.mjs PROGRAM
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, openSync, closeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { library, plan, tap } from './support.mjs';
+
+const oauth = await library('oauth4webapi');
+const program = resolve(process.argv[2]);
+const scratch = mkdtempSync(join(tmpdir(), 'subtoken-oauth-'));
+const data = join(scratch, 'data');
+const log = join(scratch, 'log');
+let server;
+process.on('exit', () => {
+  server?.kill('SIGKILL');
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const TYPE = 'urn:ietf:params:oauth:token-type:';
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const insecure = { [oauth.allowInsecureRequests]: true }; // loopback has no TLS
+
+function run(words, input = '') {
+  const made = spawnSync(program, [...words, '--data', data], { input, encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(`${words.join(' ')}: exit ${made.status}: ${made.stderr}`);
+  return made.stdout;
+}
+
+function makeKey(permissions) {
+  return JSON.parse(run(['key', 'create', '--name', 'oracle', '--permissions', permissions, '--json']));
+}
+
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+async function start() {
+  const stderr = openSync(log, 'a');
+  server = spawn(program, ['serve', '--data', data, '--listen', '127.0.0.1:0'],
+    { stdio: ['ignore', 'ignore', stderr] });
+  closeSync(stderr);
+  for (let i = 0; i < 1500 && server.exitCode === null; i += 1) {
+    const found = /"listening","detail":"(http:\/\/[^"]*:\d+)"/.exec(readFileSync(log, 'utf8'));
+    if (found) return found[1];
+    await pause(20);
+  }
+  throw new Error(`the server did not start: ${readFileSync(log, 'utf8')}`);
+}
+
+async function stop() {
+  const ended = new Promise((done) => { server.on('exit', (code, signal) => done(code ?? signal)); });
+  server.kill('SIGTERM');
+  return ended;
+}
+
+const alice = 'alice';
+const key = makeKey('account,wallet,a.b:c/d');
+run(['user', 'create', alice, '--permissions', 'account'], 'correct horse\n');
+const url = await start();
+const as = { issuer: url, token_endpoint: `${url}/oauth/token` };
+const client = { client_id: alice };
+
+async function exchange(parameters, authentication = oauth.None(), grant = EXCHANGE) {
+  const asked = { subject_token: key.key, subject_token_type: `${TYPE}access_token`, ...parameters };
+  const response = await oauth.genericTokenEndpointRequest(as, client, authentication, grant, asked,
+    insecure);
+  return [response, await oauth.processGenericTokenEndpointResponse(as, client, response)];
+}
+
+// The error that the library throws, or null.
+async function thrown(promise) {
+  try {
+    await promise;
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+const resource = (token, path) =>
+  oauth.protectedResourceRequest(token, 'GET', new URL(url + path), undefined, undefined, insecure);
+
+async function permissionsOf(token) {
+  return (await (await resource(token, '/v2/tokeninfo')).json()).permissions;
+}
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+// ---- what is granted
+
+const [response, narrow] = await exchange({
+  scope: 'wallet a.b:c/d', requested_token_type: `${TYPE}jwt` });
+tap(narrow.token_type === 'bearer' && narrow.issued_token_type === `${TYPE}jwt` &&
+  narrow.scope === 'wallet a.b:c/d' && narrow.expires_in === 900 &&
+  narrow.refresh_token === undefined, 'a key for a narrower access token', narrow);
+tap(response.headers.get('cache-control') === 'no-store' &&
+  response.headers.get('pragma') === 'no-cache', 'which no cache keeps',
+  [...response.headers]);
+tap(same(await permissionsOf(narrow.access_token), ['wallet', 'a.b:c/d']),
+  'and which is good for what was asked');
+const [, less] = await exchange({ subject_token: narrow.access_token, scope: 'wallet',
+  subject_token_type: `${TYPE}jwt` });
+tap(less.scope === 'wallet' && less.issued_token_type === `${TYPE}access_token` &&
+  less.expires_in <= 900 && same(await permissionsOf(less.access_token), ['wallet']),
+  'exchanged again for less', less);
+
+// A client's own credentials are nobody's here: neither a person's, nor a reason to refuse.
+for (const name of ['ClientSecretBasic', 'ClientSecretPost']) {
+  const [, all] = await exchange({}, oauth[name]('no password of hers'));
+  tap(all.scope === 'account wallet a.b:c/d', `${name} changes nothing`, all);
+}
+
+// ---- what is refused
+
+const dead = makeKey('account');
+const [, orphan] = await exchange({ subject_token: dead.key });
+run(['key', 'delete', dead.id]);
+const refusals = [
+  ['invalid_scope', 'more than the key has', { scope: 'wallet guilds' }],
+  ['invalid_scope', 'a scope of no form', { scope: 'wallet  account' }],
+  ['invalid_target', 'an audience', { audience: 'https://api.example' }],
+  ['invalid_target', 'a resource', { resource: 'https://api.example/' }],
+  ['invalid_request', 'a key that was deleted', { subject_token: dead.key }],
+  ['invalid_request', 'a token of such a key', { subject_token: orphan.access_token }],
+  ['invalid_request', 'what never was one', { subject_token: `${narrow.access_token}x` }],
+  ['invalid_request', 'a key that says it is a JWT', { subject_token_type: `${TYPE}jwt` }],
+  ['invalid_request', 'an actor', { actor_token: key.key, actor_token_type: `${TYPE}jwt` }],
+  ['invalid_request', 'a SAML assertion', { requested_token_type: `${TYPE}saml2` }],
+  ['unsupported_grant_type', 'client_credentials', {}, 'client_credentials'],
+  ['unsupported_grant_type', 'a password', { username: alice, password: 'correct horse' }, 'password'],
+];
+for (const [error, name, parameters, grant] of refusals) {
+  const got = await thrown(exchange(parameters, oauth.None(), grant));
+  tap(got instanceof oauth.ResponseBodyError && got.error === error && got.status === 400 &&
+    got.error_description.length > 0 && !got.error_description.includes(key.key.slice(0, 36)),
+  `${error}: ${name}`, String(got?.cause ?? got));
+}
+
+// ---- what the resource says of it (RFC 6750)
+
+const challenge = async (token, path) => {
+  const got = await thrown(resource(token, path));
+  return got instanceof oauth.WWWAuthenticateChallengeError && got.cause.length === 1 &&
+    [got.status, got.cause[0].scheme, got.cause[0].parameters.error];
+};
+const revoked = await challenge(orphan.access_token, '/v2/tokeninfo');
+tap(same(revoked, [401, 'bearer', 'invalid_token']), 'a challenge for one that has ended',
+  revoked);
+const lacking = await challenge(narrow.access_token, '/v2/revocations');
+tap(same(lacking, [403, 'bearer', 'insufficient_scope']), 'and for one that lacks a scope',
+  lacking);
+
+const ended = await stop();
+const written = readFileSync(log, 'utf8');
+tap(ended === 0 && !written.includes('login_failed'), 'nobody tried to log in', ended);
+tap(![key.key, dead.key, narrow.access_token, 'no password of hers', 'correct horse']
+  .some((secret) => written.includes(secret)), 'the log has no secret');
+plan();
