@@ -158,7 +158,7 @@ static int list(int argc, char **argv) {
         print_key_json(&keys[i], NULL, now);
         continue;
       }
-      printf("%s  %-8s  ", keys[i].id, st_key_state(&keys[i], now));
+      printf("%s  %-9s  ", keys[i].id, st_key_state(&keys[i], now));
       print_expiry(&keys[i], DATE_WIDTH);
       printf("  %s  ", permissions_of(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
