@@ -9,6 +9,9 @@ def blocks(kind):
     return re.findall(r"^```%s\n(.*?)^```" % kind, README, re.S | re.M)
 
 
+ACCESS_FILE, POLICY = blocks("json")
+
+
 def transcript(block):
     """[(command, expected output)]"""
     steps = []
@@ -45,15 +48,15 @@ def play(block, cwd, env, port):
 @test
 def transcripts_do_what_they_show():
     d = place()
-    (policy,) = blocks("json")
-    with open(os.path.join(d, "policy.json"), "w") as f:
-        f.write(policy)
+    for name, text in zip(("policy.json", "api-access.json"), (POLICY, ACCESS_FILE)):
+        with open(os.path.join(d, name), "w") as f:
+            f.write(text)
     with Server(data=os.path.join(d, "var"), args=["--demo"]) as server:
         out = open(server.stdout_path).read()
         key = re.search(r"^  ([0-9A-F-]{72})$", out, re.M).group(1)
         env = dict(os.environ, KEY=key)
         steps = [play(b, d, env, server.port) for b in blocks("console")]
-        assert len(steps) == 7 and sum(steps) >= 10, steps
+        assert len(steps) == 8 and sum(steps) >= 10, steps
 
 
 def compiled(source, d, name):
@@ -86,7 +89,7 @@ def what_a_route_needs_is_decided_so():
     data = os.path.join(d, "var")
     key = make_key(data)["key"]
     token = issue(data, key, "--permissions", "account,inventories")
-    (policy,), (_, source) = blocks("json"), blocks("c")
+    policy, (_, source) = POLICY, blocks("c")
     ring = open(os.path.join(data, "secrets")).read()
     text = lambda s: "SUBTOKEN_TEXT(%s)" % json.dumps(s)
     asks = [(token, "GET", "/v2/account/bank?v=latest", "200 -"), (token, "HEAD", "/v2/account/bank", "200 -"),
