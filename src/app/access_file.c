@@ -10,7 +10,8 @@
  * length of the login less 1, the login stays (the JSON reader may still compare it), and
  * these follow. The members that an entry must have are longer than that. Entries are chained
  * in their order, and are a search tree by the hash of the login, in which one is found
- * quickly whatever the order of the file is.
+ * quickly whatever the order of the file is: the hash is salted with that of the file, so that
+ * nobody can sort one by it.
  */
 enum {
   NOTE_NEXT = 0,
@@ -34,6 +35,7 @@ typedef struct reader {
   size_t counted_at, counted, line_at;
   uint64_t key;  /* of this login */
   uint8_t *link; /* where its place in the tree is noted */
+  uint8_t salt[ST_HASH_LEN];
   uint8_t root[4];
   st_json json; /* the last: it is large, and started on its own */
 } reader;
@@ -127,16 +129,18 @@ static subtoken_text login_of(const char *text, uint32_t entry) {
   return (subtoken_text){text + entry + 1, (size_t)(uint8_t)text[entry] + 1};
 }
 
-static bool key_of(subtoken_text login, uint64_t *key) {
-  uint8_t hash[ST_HASH_LEN];
-  if (!st_sha256(login.data, login.len, hash)) return false;
+static bool key_of(const reader *r, subtoken_text login, uint64_t *key) {
+  uint8_t hash[ST_HASH_LEN], salted[ST_HASH_LEN + ST_NAME_MAX];
+  memcpy(salted, r->salt, ST_HASH_LEN);
+  memcpy(salted + ST_HASH_LEN, login.data, login.len);
+  if (!st_sha256(salted, ST_HASH_LEN + login.len, hash)) return false;
   *key = st_load64(hash);
   return true;
 }
 
-/* Finds the place of a login that is not there yet. */
+/* Finds the place of a login, valid and so not too long, that is not there yet. */
 static bool find_place(reader *r, subtoken_text login) {
-  if (!key_of(login, &r->key)) return refuse(r, r->json.at, "it cannot be hashed");
+  if (!key_of(r, login, &r->key)) return refuse(r, r->json.at, "it cannot be hashed");
   r->link = r->root;
   for (uint32_t entry = st_load32(r->link); entry != 0; entry = st_load32(r->link)) {
     uint8_t *note = (uint8_t *)r->json.text + note_of(r, entry);
@@ -361,7 +365,9 @@ bool st_access_file_start(st_access_file *file, char *text, size_t len) {
   st_json_start(&r.json, text, len);
   r.file = file;
   r.lines = lines_in(text, 0, len);
-  bool good = len > UINT32_MAX ? refuse(&r, 0, "the file is larger than 4 GiB") : read_file(&r);
+  bool good = len > UINT32_MAX                ? refuse(&r, 0, "the file is larger than 4 GiB")
+              : !st_sha256(text, len, r.salt) ? refuse(&r, 0, "it cannot be hashed")
+                                              : read_file(&r);
   file->text = text;
   file->len = len;
   file->next = good ? file->first : 0;

@@ -63,11 +63,13 @@ local function answered(headers)
 	return kind:find("application/json", 1, true) == 1
 end
 
-local function ask(method, target, given)
+local function ask(method, target, given, address)
 	local headers = { ["x-original-uri"] = { target }, ["x-original-method"] = { method } }
 	for _, name in ipairs(ASKED) do
 		if given[name] then headers[name] = values(given[name]) end
 	end
+	-- Failed logins are slowed by it, if the server's trusted_proxies names HAProxy's address.
+	if address and address ~= "" then headers["x-forwarded-for"] = { address } end
 	local client = core.httpclient()
 	-- GET, whatever the original method: it has no body, and an answer that has one.
 	return client:get({ url = os.getenv("SUBTOKEN_URL") .. "/v2/authorize", headers = headers,
@@ -81,7 +83,7 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	for _, name in ipairs(IDENTITY) do
 		txn.http:req_del_header(name)
 	end
-	local fine, answer = pcall(ask, method, target, given)
+	local fine, answer = pcall(ask, method, target, given, txn.sf:src())
 	local status = fine and answer and answer.status or 0
 	local headers = status ~= 0 and answer.headers or {}
 	if status == 200 then

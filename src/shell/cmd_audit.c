@@ -24,12 +24,31 @@ static void print_json(const st_audit_line *line) {
   fputs("}\n", stdout);
 }
 
+/* A login may hold spaces, and who chose it could end it with what looks like the rest of the
+ * line: such a one stands in quotes.
+ */
+static void print_name(const char *text) {
+  bool plain = strpbrk(text, " \"") == NULL;
+  (plain ? st_print_text : st_print_json)(stdout, st_text(text));
+}
+
+static void print_who(const char *who) {
+  static const char person[] = "person ";
+  bool named = strncmp(who, person, sizeof person - 1) == 0;
+  if (named) {
+    fputs(person, stdout);
+    print_name(who + sizeof person - 1);
+  } else {
+    st_print_text(stdout, st_text(who));
+  }
+}
+
 static void print_line(const st_audit_line *line) {
   st_print_time(stdout, line->at);
   printf("  %-20s  ", line->action);
-  st_print_text(stdout, st_text(line->target));
+  print_name(line->target);
   fputs("  by ", stdout);
-  st_print_text(stdout, st_text(line->who));
+  print_who(line->who);
   fputs(" from ", stdout);
   st_print_text(stdout, st_text(line->from));
   if (line->detail[0] != '\0') fputs("  ", stdout);

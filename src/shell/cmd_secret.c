@@ -211,25 +211,29 @@ static int list(int argc, char **argv) {
   return finish(&s, st_flush(ST_EXIT_DONE));
 }
 
-/* For the audit log: the ring has changed already, so a failure here undoes nothing. */
-static bool note(session *s, const char *action, subtoken_text kid) {
-  char name[SUBTOKEN_KID_MAX + 1], who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
-  snprintf(name, sizeof name, "%.*s", (int)shown(kid).len, shown(kid).data);
-  return st_store_audit_add(s->store, &act, action, name, "", s->why) == ST_STORED;
-}
-
 static int say_kid(session *s, subtoken_text kid, bool json) {
   printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)shown(kid).len, shown(kid).data);
   return finish(s, st_flush(ST_EXIT_DONE));
 }
 
+/* In the audit log, and before it is done: whoever cannot be told of does not change the ring. */
+static bool note(session *s, const char *action, subtoken_text kid) {
+  char who[ST_WHO_MAX], name[SUBTOKEN_KID_MAX + 1];
+  st_act act = st_operator_act(who);
+  kid = shown(kid);
+  snprintf(name, sizeof name, "%.*s", (int)kid.len, kid.data);
+  return st_store_audit_add(s->store, &act, action, name, "", s->why) == ST_STORED;
+}
+
 /* Puts the secret at `at` in front, and remembers who signed until now. */
-static bool promote_line(session *s, size_t at) {
+static bool promote_line(session *s, size_t at, const char *action) {
   char old[SUBTOKEN_KID_MAX + 1];
   subtoken_text before = kid_of(s->file.lines[0]);
   snprintf(old, sizeof old, "%.*s", (int)before.len, before.data);
-  if (!remember(s->store, kid_of(s->file.lines[at]), ST_NEVER, s->why)) return false;
+  if (!remember(s->store, kid_of(s->file.lines[at]), ST_NEVER, s->why) ||
+      !note(s, action, kid_of(s->file.lines[at]))) {
+    return false;
+  }
   move_to_front(&s->file, at);
   return save(s->data.secrets, &s->file, s->why) &&
          (at == 0 || remember(s->store, st_text(old), st_world_now(), s->why));
@@ -275,10 +279,10 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   }
   if (!open_store(&s)) return finish(&s, fail(&s));
   append_new(&s.file, kid);
-  bool done =
-      promote ? promote_line(&s, s.file.count - 1)
-              : remember(s.store, st_text(kid), 0, s.why) && save(s.data.secrets, &s.file, s.why);
-  done = done && note(&s, promote ? "secret.rotate" : "secret.add", st_text(kid));
+  bool done = promote ? promote_line(&s, s.file.count - 1, "secret.rotate")
+                      : remember(s.store, st_text(kid), 0, s.why) &&
+                            note(&s, "secret.add", st_text(kid)) &&
+                            save(s.data.secrets, &s.file, s.why);
   return done ? say_kid(&s, st_text(kid), json) : finish(&s, fail(&s));
 }
 
@@ -338,10 +342,8 @@ static int promote(int argc, char **argv) {
                                 "Makes the secret the one that signs. Edges must have it already.",
                             .options = options};
   if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
-  if (!promote_line(&s, find(&s.file, st_text(given.kid))) ||
-      !note(&s, "secret.promote", st_text(given.kid))) {
+  if (!promote_line(&s, find(&s.file, st_text(given.kid)), "secret.promote"))
     return finish(&s, fail(&s));
-  }
   return say_kid(&s, st_text(given.kid), given.json);
 }
 
@@ -371,10 +373,9 @@ static int retire(int argc, char **argv) {
                                   "secret: tokens that it signed may still live; --force ends "
                                   "them"));
   }
+  if (!note(&s, "secret.retire", kid_of(s.file.lines[at]))) return finish(&s, fail(&s));
   for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
-  if (!save(s.data.secrets, &s.file, s.why) || !note(&s, "secret.retire", st_text(given.kid))) {
-    return finish(&s, fail(&s));
-  }
+  if (!save(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
   return say_kid(&s, st_text(given.kid), given.json);
 }
 

@@ -22,7 +22,7 @@ class Case:
         self.dir = shared_dir()
         self.policy = os.path.join(self.dir, "policy.json")
         self.put(policy)
-        self.server = Server(config={"policy": self.policy})
+        self.server = Server(config={"policy": self.policy, "trusted_proxies": ["127.0.0.1"]})
         self.key = make_key(self.server.data, "account,guilds,history_api", "--owner", "J\u00f8rn")
 
     def put(self, policy):
@@ -349,6 +349,11 @@ def through(make, log):
         assert p.ask("/v2/account", auth(token), *traefik_form("/v2/items")).status == 200
         # The server's own calls, through the proxy.
         assert p.ask("/v2/tokeninfo", auth(token)).json()["id"] == c.key["id"]
+        # Failed logins are slowed by the address: it is not what the caller says.
+        for target in ("/v2/account", "/v2/tokeninfo"):
+            assert p.ask(target, auth(token), "X-Forwarded-For: 203.0.113.9").status == 200
+        wait(lambda: c.server.log().count('"/v2/tokeninfo"') > 1, "the log")
+        assert "203.0.113.9" not in c.server.log()
         run("key", "disable", c.key["id"], data=c.server.data, check=0)
         assert p.ask("/v2/account", auth(token)).status == 401
         run("key", "enable", c.key["id"], data=c.server.data, check=0)

@@ -453,9 +453,11 @@ def the_configuration_that_comes_with_it():
     with n:
         t = n.token()
         assert sent(n.ask("/v2/account?access_token=" + t), "X-Subtoken-Sub") == sub_of(t)
-        answer = n.ask("/v2/account?a=1", "X-Subtoken-Key: forged", "X-Original-URI: /v2/items", token=n.key["key"])
+        answer = n.ask("/v2/account?a=1", "X-Subtoken-Key: forged", "X-Original-URI: /v2/items",
+                       "X-Forwarded-For: 203.0.113.9", token=n.key["key"])
         assert sent(answer, "X-Subtoken-Sub") == "k" * 43 and sent(answer, "X-Subtoken-Key") is None
         assert answers["x-original-uri"] == "/v2/account?a=1" and answers["x-original-method"] == "GET"
+        assert answers["x-forwarded-for"] == "203.0.113.9, unix:", "the address that nginx saw is the last"
         assert n.status("/v2/account") == 401 and n.status("/v2/items") == 200 and n.status("/v2/x", token=t) == 403
         assert n.status("/.subtoken/authorize") == 404, "the question is nobody else's to ask"
         assert echoed(n.ask("/v2/createsubtoken?access_token=x"))["target"] == "/v2/createsubtoken?access_token=x"

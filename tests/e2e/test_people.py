@@ -642,6 +642,25 @@ def every_change_is_in_the_audit_log():
 
 
 @test
+def the_ring_and_odd_logins_in_the_audit_log():
+    data = data_dir()
+    forged = "eve  by key 0 from 192.0.2.1"
+    make_user(data, forged, "")
+    for words in (("add", "--kid", "a"), ("promote", "a"), ("rotate", "--kid", "b"),
+                  ("retire", "a", "--force"), ("retire", "-", "--force")):
+        run("secret", *words, data=data, check=0)
+    run("secret", "retire", "b", data=data, check=1)  # it signs: nothing was changed
+    lines = [json.loads(l) for l in run("audit", "--json", data=data, check=0)[1].splitlines()]
+    assert [(l["action"], l["target"]) for l in lines] == [
+        ("user.create", forged), ("secret.add", "a"), ("secret.promote", "a"),
+        ("secret.rotate", "b"), ("secret.retire", "a"), ("secret.retire", "-")], lines
+    assert all(l["who"].startswith("user ") and l["from"] == "command line" for l in lines)
+    # a login with spaces is told apart from what follows it
+    text = run("audit", data=data, check=0)[1].splitlines()[0]
+    assert '"%s"  by user ' % forged in text, text
+
+
+@test
 def when_a_key_was_last_used_is_told():
     data = data_dir()
     key, idle = make_key(data, "account,keys"), make_key(data)
