@@ -267,8 +267,11 @@ static void list_page(st_visit *v, const manager *m, const char *after, size_t l
     if (!done(v, changes->list(changes->context, m->owner, p.last, BATCH, keys, &count))) return;
     for (size_t i = 0; i < count && !p.full && p.written < limit; i++) add_to_page(v, &p, &keys[i]);
   }
-  bool cut = count > 0 && strcmp(p.last, keys[count - 1].id) != 0;
-  bool more = p.written > 0 && (p.full || cut || count == BATCH);
+  bool more = p.full || (count > 0 && strcmp(p.last, keys[count - 1].id) != 0);
+  if (!more && count == BATCH) { /* it ends where a batch does: does anything follow? */
+    if (!done(v, changes->list(changes->context, m->owner, p.last, 1, keys, &count))) return;
+    more = count > 0;
+  }
   end_page(v, &p, more);
 }
 

@@ -344,7 +344,7 @@ static inline st_changed office_create_key(void *context, const st_act *act, con
   office_row *row = office_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
   snprintf(row->key.name, sizeof row->key.name, "%s", key->name);
   row->key.created_at = key->created_at;
-  snprintf(whole, ST_KEY_LEN + 1, "%s%s", id, id);
+  snprintf(whole, ST_KEY_LEN + 1, "%s5EC2E700-0000-0000-0000-00000000000A", id);
   assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
   *key = row->key;
   return ST_CHANGED;
