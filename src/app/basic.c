@@ -66,6 +66,7 @@ static bool split(attempt *a, subtoken_text text) {
 static subtoken_result grant(attempt *a, subtoken_text sub) {
   const st_keys *keys = &a->service->keys;
   st_key *key = &a->identity->key;
+  a->event = "login_failed";
   switch (keys->by_sub(keys->store, sub, key)) {
     case ST_FOUND: break;
     case ST_FOUND_NONE:
@@ -85,41 +86,50 @@ static subtoken_result from_memory(attempt *a) {
   return grant(a, (subtoken_text){sub, ST_SUB_LEN});
 }
 
-/* The password itself, which takes its time. */
-static subtoken_result judge(attempt *a, const st_person *person) {
+/* Nobody tells from outside who is unknown, disabled or over: each costs the same, and counts. */
+static st_found find(const attempt *a, st_person *person) {
   const st_people *people = a->service->people;
-  const st_request *request = a->request;
-  switch (people->check(people->context, person, a->password)) {
-    case ST_VERDICT_GOOD: break;
-    case ST_VERDICT_WRONG: a->event = "login_failed"; return SUBTOKEN_REVOKED;
-    default:
-      a->event = "passwords_busy";
-      st_throttle_give_back(a->service->throttle, a->login, request->remote);
-      return SUBTOKEN_FEED_STALE;
+  if (!st_login_valid(a->login)) return ST_FOUND_NONE;
+  st_found found = people->find(people->context, a->login, person);
+  bool over = found == ST_FOUND && person->key.expires_at <= a->request->now;
+  return found == ST_FOUND && (person->key.disabled || over) ? ST_FOUND_NONE : found;
+}
+
+/* The password itself, which takes its time. */
+static subtoken_result judge(attempt *a, st_found found, const st_person *person) {
+  const st_people *people = a->service->people;
+  if (found == ST_FOUND_ERROR) {
+    a->event = "store_error";
+    return SUBTOKEN_FEED_STALE;
   }
-  st_throttle_give_back(a->service->throttle, a->login, request->remote);
-  if (person == NULL) return SUBTOKEN_REVOKED; /* nobody has a good password */
-  remember(a->service->basic, a->tag, request->now_us, person->key.sub);
+  bool known = found == ST_FOUND;
+  switch (people->check(people->context, known ? person : NULL, a->password)) {
+    case ST_VERDICT_GOOD: break;
+    case ST_VERDICT_WRONG: known = false; break;
+    case ST_VERDICT_BUSY: a->event = "passwords_busy"; return SUBTOKEN_FEED_STALE;
+    default: a->event = "store_error"; return SUBTOKEN_FEED_STALE;
+  }
+  a->event = "login_failed";
+  if (!known) return SUBTOKEN_REVOKED;
+  remember(a->service->basic, a->tag, a->request->now_us, person->key.sub);
   return grant(a, (subtoken_text){person->key.sub, ST_SUB_LEN});
 }
 
+/* Only a password that was wrong counts. */
 static subtoken_result check(attempt *a) {
   st_person person;
-  const st_people *people = a->service->people;
-  a->wait =
-      st_throttle_take(a->service->throttle, a->login, a->request->remote, a->request->now_us);
+  const st_request *request = a->request;
+  st_throttle *throttle = a->service->throttle;
+  a->wait = st_throttle_take(throttle, a->login, request->remote, request->now_us);
   if (a->wait > 0) {
     a->event = "login_throttled";
     return SUBTOKEN_REVOKED;
   }
-  st_found found = people->find(people->context, a->login, &person);
-  if (found == ST_FOUND_ERROR) {
-    a->event = "store_error";
-    st_throttle_give_back(a->service->throttle, a->login, a->request->remote);
-    return SUBTOKEN_FEED_STALE;
+  st_found found = find(a, &person);
+  subtoken_result result = judge(a, found, &person);
+  if (result != SUBTOKEN_REVOKED) {
+    st_throttle_give_back(throttle, a->login, request->remote);
   }
-  bool known = found == ST_FOUND && !person.key.disabled;
-  subtoken_result result = judge(a, known ? &person : NULL);
   subtoken_wipe(&person, sizeof person);
   return result;
 }

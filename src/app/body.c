@@ -109,7 +109,7 @@ bool st_body_read(st_visit *v, st_field *fields, size_t count, char *scratch) {
     refuse(v, "body", "too long");
     return false;
   }
-  memcpy(scratch, body.data, body.len);
+  if (body.len > 0) memcpy(scratch, body.data, body.len);
   st_json_start(&reader.json, scratch, body.len);
   reader.joined = st_writer_on(scratch + ST_BODY_IN_MAX, ST_BODY_SCRATCH - ST_BODY_IN_MAX);
   reader.problem = NULL;

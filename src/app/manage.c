@@ -268,7 +268,12 @@ static void list_page(st_visit *v, const manager *m, const char *after, size_t l
     if (!done(v, changes->list(changes->context, m->owner, p.last, BATCH, keys, &count))) return;
     while (added < count && p.written < limit && add_to_page(v, &p, &keys[added])) added++;
   } while (added == BATCH && p.written < limit);
-  end_page(v, &p, p.written > 0 && (added < count || count == BATCH));
+  bool more = added < count;
+  if (!more && count == BATCH) { /* it ends where a batch does: does anything follow? */
+    if (!done(v, changes->list(changes->context, m->owner, p.last, 1, keys, &count))) return;
+    more = count > 0;
+  }
+  end_page(v, &p, more);
 }
 
 static void list(st_visit *v, const manager *m) {

@@ -190,6 +190,7 @@ static void refuse_identity(st_visit *v, subtoken_result result, const char *eve
   if (result == SUBTOKEN_EXPIRED || result == SUBTOKEN_IAT_FUTURE) {
     v->reply->event.delta = clock_delta(v, result);
   }
+  bool busy = event != NULL && strcmp(event, "passwords_busy") == 0;
   switch (subtoken_result_status(result)) {
     case 400:
       st_reply_error(v->reply, 400, event, "the request target can be read in more than one way");
@@ -199,8 +200,9 @@ static void refuse_identity(st_visit *v, subtoken_result result, const char *eve
       st_reply_challenge(v->reply, subtoken_result_challenge(result));
       return;
     case 503:
-      st_reply_error(v->reply, 503, event, "the key store cannot be read; try again later");
-      v->reply->retry_after = 5;
+      st_reply_unavailable(v->reply, event,
+                           busy ? "too many passwords are being checked; try again later"
+                                : "the key store cannot be read; try again later");
       return;
     default: refuse_credential(v, event);
   }
@@ -217,6 +219,7 @@ static void note_clock_skew(st_visit *v, const subtoken_claims *grant) {
 bool st_visit_find_credential(st_visit *v) {
   found_credential found = find_credential(v);
   if (found == CREDENTIAL_READ) return true;
+  subtoken_wipe(v->basic, sizeof v->basic); /* nobody will look at it */
   bool ambiguous = found == CREDENTIAL_AMBIGUOUS;
   st_reply_error(
       v->reply, 400, ambiguous ? "auth_ambiguous" : "bad_request",

@@ -33,7 +33,7 @@ typedef struct office_row {
 } office_row;
 
 static struct {
-  office_row rows[48];
+  office_row rows[160];
   size_t row_count;
   st_person persons[4];
   size_t person_count;
@@ -42,13 +42,15 @@ static struct {
   bool verdict_forced;
   st_changed outcome; /* of each change, unless it is ST_CHANGED */
   bool busy;
-  size_t checks, creates, log_ins, log_outs, refreshes; /* calls */
+  size_t checks, creates, log_ins, log_outs, refreshes, changes; /* calls */
   bool checked_nobody;
+  int64_t now; /* of the request */
   int64_t asked_until;
   char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
   int64_t audit_last; /* ids from 1 on */
   size_t audit_asked, audit_most;
   const char *audit_detail;
+  char used[ST_KEY_ID_LEN + 1]; /* the last key that was */
 } office;
 
 static st_settings settings;
@@ -272,15 +274,134 @@ static inline st_changed office_audit(void *context, int64_t before, size_t limi
 
 static inline void office_used(void *context, const char *id, int64_t now) {
   assert_ptr_equal(context, &office);
-  assert_true(office_row_of(id) != NULL && now == NOW);
+  assert_true(office_row_of(id) != NULL && now == office.now);
+  snprintf(office.used, sizeof office.used, "%s", id);
+}
+
+/* ---- keys that are managed ---- */
+
+static inline office_row *office_key_row(const char *id) {
+  office_row *row = office_row_of(id);
+  return row != NULL && row->key.kind == ST_KIND_KEY && !row->ended ? row : NULL;
 }
 
 static inline st_changed office_find_key(void *context, const char *id, st_key *key) {
   assert_ptr_equal(context, &office);
-  const office_row *row = office_row_of(id);
-  if (office.broken || row == NULL || row->key.kind != ST_KIND_KEY) return ST_CHANGE_FAILED;
+  const office_row *row = office_key_row(id);
+  if (office.broken) return ST_CHANGE_FAILED;
+  if (row == NULL) return ST_CHANGED_NONE;
   *key = row->key;
   return ST_CHANGED;
+}
+
+static inline st_changed office_find_sub(void *context, subtoken_text sub, st_key *key) {
+  assert_ptr_equal(context, &office);
+  if (office.broken) return ST_CHANGE_FAILED;
+  for (size_t i = 0; i < office.row_count; i++) {
+    const office_row *row = &office.rows[i];
+    if (row->key.kind != ST_KIND_KEY || row->ended || !st_text_is(sub, row->key.sub)) continue;
+    *key = row->key;
+    return ST_CHANGED;
+  }
+  return ST_CHANGED_NONE;
+}
+
+/* The key that follows an id; NULL: none. */
+static inline const st_key *office_next_key(const char *owner, const char *after) {
+  const st_key *next = NULL;
+  for (size_t i = 0; i < office.row_count; i++) {
+    const st_key *key = &office.rows[i].key;
+    if (key->kind != ST_KIND_KEY || office.rows[i].ended || strcmp(key->id, after) <= 0) continue;
+    if (owner != NULL && strcmp(key->owner, owner) != 0) continue;
+    if (next == NULL || strcmp(key->id, next->id) < 0) next = key;
+  }
+  return next;
+}
+
+static inline st_changed office_list_keys(void *context, const char *owner, const char *after,
+                                          size_t limit, st_key *keys, size_t *count) {
+  assert_ptr_equal(context, &office);
+  *count = 0;
+  if (office.broken) return ST_CHANGE_FAILED;
+  const st_key *key = office_next_key(owner, after);
+  for (; key != NULL && *count < limit; key = office_next_key(owner, key->id)) {
+    keys[(*count)++] = *key;
+  }
+  return ST_CHANGED;
+}
+
+static inline st_changed office_create_key(void *context, const st_act *act, const st_maker *maker,
+                                           st_key *key, char *whole) {
+  char id[ST_KEY_ID_LEN + 1];
+  assert_ptr_equal(context, &office);
+  office_note_act(act);
+  (void)office_maker(maker);
+  office.changes++;
+  assert_int_equal(key->kind, ST_KIND_KEY);
+  assert_true(key->created_at == office.now && key->expires_at > office.now);
+  if (office.outcome != ST_CHANGED) return office.outcome;
+  snprintf(id, sizeof id, "%08zX-0000-0000-0000-00000000000A", office.row_count);
+  office_row *row = office_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
+  snprintf(row->key.name, sizeof row->key.name, "%s", key->name);
+  row->key.created_at = key->created_at;
+  snprintf(whole, ST_KEY_LEN + 1, "%s5EC2E700-0000-0000-0000-00000000000A", id);
+  assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
+  *key = row->key;
+  return ST_CHANGED;
+}
+
+/* The row that a change is about; NULL: *changed is the answer. */
+static inline office_row *office_change(void *context, const st_act *act, const char *id,
+                                        st_changed *changed) {
+  assert_ptr_equal(context, &office);
+  office_note_act(act);
+  office.changes++;
+  office_row *row = office_key_row(id);
+  *changed = row == NULL ? ST_CHANGED_NONE : office.outcome;
+  return *changed == ST_CHANGED ? row : NULL;
+}
+
+static inline st_changed office_rename(void *context, const st_act *act, const char *id,
+                                       const char *name) {
+  st_changed changed;
+  office_row *row = office_change(context, act, id, &changed);
+  if (row != NULL) snprintf(row->key.name, sizeof row->key.name, "%s", name);
+  return changed;
+}
+
+static inline st_changed office_remove(void *context, const st_act *act, const char *id,
+                                       int64_t *sequence) {
+  st_changed changed;
+  office_row *row = office_change(context, act, id, &changed);
+  if (row == NULL) return changed;
+  row->ended = true;
+  *sequence = 81;
+  return changed;
+}
+
+static inline st_changed office_set_disabled(void *context, const st_act *act, const char *id,
+                                             bool disabled, int64_t *sequence) {
+  st_changed changed;
+  office_row *row = office_change(context, act, id, &changed);
+  if (row == NULL) return changed;
+  row->key.disabled = disabled;
+  *sequence = 82;
+  return changed;
+}
+
+static inline st_changed office_revoke_subtokens(void *context, const st_act *act, const char *id,
+                                                 int64_t *sequence) {
+  st_changed changed;
+  office_row *row = office_change(context, act, id, &changed);
+  if (row == NULL) return changed;
+  row->key.sub[0] = 'x';
+  *sequence = 83;
+  return changed;
+}
+
+static inline bool office_ready(void *store) {
+  assert_ptr_equal(store, &office);
+  return !office.broken;
 }
 
 static const st_people office_people = {.context = &office,
@@ -292,15 +413,24 @@ static const st_people office_people = {.context = &office,
                                         .log_out = office_log_out,
                                         .audit = office_audit,
                                         .used = office_used};
-static const st_key_changes office_changes = {.context = &office, .find = office_find_key};
-static const st_service service = {.settings = &settings,
-                                   .ring = &ring,
-                                   .keys = {&office, office_by_digest, office_by_sub},
-                                   .rate = &rate,
-                                   .changes = &office_changes,
-                                   .people = &office_people,
-                                   .throttle = &throttle,
-                                   .basic = &basic};
+static const st_key_changes office_changes = {.context = &office,
+                                              .create = office_create_key,
+                                              .find = office_find_key,
+                                              .find_sub = office_find_sub,
+                                              .list = office_list_keys,
+                                              .rename = office_rename,
+                                              .remove = office_remove,
+                                              .set_disabled = office_set_disabled,
+                                              .revoke_subtokens = office_revoke_subtokens};
+static st_service service = {.settings = &settings,
+                             .ring = &ring,
+                             .keys = {&office, office_by_digest, office_by_sub},
+                             .rate = &rate,
+                             .ready = office_ready,
+                             .changes = &office_changes,
+                             .people = &office_people,
+                             .throttle = &throttle,
+                             .basic = &basic};
 
 /* Two keys, one that may all and one that has little, and alice. */
 static int office_open(void **state) {
@@ -311,6 +441,8 @@ static int office_open(void **state) {
   memset(&office, 0, sizeof office);
   office.outcome = ST_CHANGED;
   office.audit_detail = "detail";
+  office.now = NOW;
+  service.policy = NULL;
   assert_true(st_rate_start(&rate) && st_throttle_start(&throttle, random) &&
               st_basic_start(&basic, random));
   office_row *row = office_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
@@ -328,17 +460,18 @@ static st_reply reply;
 /* headers: "Name: value" lines, each ended by \n. Everything is in a heap block of its exact size,
  * and gone when the reply is looked at.
  */
-static inline int office_ask_at(const char *method, const char *target, const char *headers,
-                                const char *body, int64_t now_us) {
+static inline int office_ask_when(const char *method, const char *target, const char *headers,
+                                  const char *body, int64_t now, int64_t now_us) {
   static char copy[ST_REPLY_BODY_MAX];
   subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
                             exact_string(body)};
-  st_header list[8];
+  st_header list[16];
   size_t count = 0;
   st_cutter cutter = {parts[2], parts[2].len == 0};
   subtoken_text line;
   while (st_cut(&cutter, '\n', &line) && line.len > 0) {
     st_cutter colon = {line, false};
+    assert_true(count < COUNT(list));
     assert_true(st_cut(&colon, ':', &list[count].name) && colon.rest.len > 0);
     list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
     count++;
@@ -349,14 +482,29 @@ static inline int office_ask_at(const char *method, const char *target, const ch
                         .header_count = count,
                         .body = parts[3],
                         .remote = ST_TEXT(REMOTE),
-                        .now = NOW,
+                        .now = now,
                         .now_us = now_us};
+  office.now = now;
   memset(&reply, 0x5A, sizeof reply);
   st_service_answer(&service, &request, &reply);
   for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
   memcpy(copy, reply.body, reply.body_len);
   assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));
   return reply.status;
+}
+
+static inline int office_ask_at(const char *method, const char *target, const char *headers,
+                                const char *body, int64_t now_us) {
+  return office_ask_when(method, target, headers, body, NOW, now_us);
+}
+
+static inline int office_ask(const char *method, const char *target, const char *headers,
+                             const char *body) {
+  return office_ask_when(method, target, headers, body, NOW, NOW_US);
+}
+
+static inline int get(const char *target, const char *headers) {
+  return office_ask("GET", target, headers, "");
 }
 
 static inline int post(const char *target, const char *headers, const char *body) {

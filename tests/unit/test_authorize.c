@@ -1,55 +1,12 @@
 /* authorize: which request is asked about, and whether it may pass. */
-#include "support.h"
+#include "office.h"
 
-#include "app/service.h"
-#include "base/json.h"
-
-#define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
-#define KEY_ID "01234567-89AB-CDEF-0123-456789ABCDEF"
-#define OTHER_KEY "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210"
-#define SUB "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define AS_KEY "Authorization: Bearer " KEY "\n"
+#define OTHER_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
+#define SUB "0000000000000000000000000000000000000000001" /* of the office's first row */
 #define ASK "/v2/authorize"
-#define UNAUTHORIZED "{\"text\":\"Invalid access token\"}"
 #define AMBIGUOUS "{\"text\":\"the request target can be read in more than one way\"}"
 
-/* ---- a store of one key ---- */
-
-static st_key stored;
-static bool broken; /* the store cannot be read */
-
-static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
-  uint8_t wanted[ST_HASH_LEN];
-  (void)store;
-  if (broken) return ST_FOUND_ERROR;
-  if (!st_sha256(KEY, ST_KEY_LEN, wanted) || memcmp(digest, wanted, sizeof wanted) != 0) {
-    return ST_FOUND_NONE;
-  }
-  *key = stored;
-  return ST_FOUND;
-}
-
-static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
-  (void)store;
-  if (broken) return ST_FOUND_ERROR;
-  if (!st_text_is(sub, SUB)) return ST_FOUND_NONE;
-  *key = stored;
-  return ST_FOUND;
-}
-
-static bool ready(void *store) {
-  (void)store;
-  return !broken;
-}
-
-static subtoken_ring ring;
-static st_settings settings;
-static st_rate rate;
-static st_service service = {.settings = &settings,
-                             .ring = &ring,
-                             .keys = {NULL, by_digest, by_sub},
-                             .rate = &rate,
-                             .ready = ready};
+static st_key *const stored = &office.rows[0].key;
 
 static const char policy_text[] =
     "{\"default\":\"deny\",\"preflight\":true,\"routes\":["
@@ -60,19 +17,11 @@ static const char policy_text[] =
     "{\"path\":\"/v2/items\",\"public\":true}]}";
 
 static int set_up(void **state) {
-  (void)state;
-  st_settings_default(&settings);
-  ring_with(&ring, "", TEST_SECRET);
-  broken = false;
-  service.policy = NULL;
-  memset(&stored, 0, sizeof stored);
-  memcpy(stored.id, KEY_ID, sizeof KEY_ID);
-  memcpy(stored.sub, SUB, sizeof SUB);
-  snprintf(stored.name, sizeof stored.name, "key");
-  snprintf(stored.owner, sizeof stored.owner, "J\xC3\xB8rn 100%%\r\nX-Subtoken-Sub: root");
-  snprintf(stored.permissions, sizeof stored.permissions, "account,guilds,history_api");
-  stored.expires_at = ST_NEVER;
-  assert_true(st_rate_start(&rate));
+  (void)office_open(state);
+  assert_string_equal(stored->id, KEY_ID);
+  assert_string_equal(stored->sub, SUB);
+  snprintf(stored->owner, sizeof stored->owner, "J\xC3\xB8rn 100%%\r\nX-Subtoken-Sub: root");
+  snprintf(stored->permissions, sizeof stored->permissions, "account,guilds,history_api");
   return 0;
 }
 
@@ -89,44 +38,11 @@ static int set_up_policy(void **state) {
 
 /* ---- asking ---- */
 
-static st_reply reply;
-
-/* headers: "Name: value" lines, each ended by \n; all in heap blocks of their exact size that
- * are gone when the reply is looked at. */
 static int ask(const char *method, const char *target, const char *headers, const char *body) {
-  subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
-                            exact_string(body)};
-  st_header list[16];
-  size_t count = 0;
-  st_cutter cutter = {parts[2], parts[2].len == 0};
-  subtoken_text line;
-  while (st_cut(&cutter, '\n', &line) && line.len > 0) {
-    st_cutter colon = {line, false};
-    assert_true(count < COUNT(list));
-    assert_true(st_cut(&colon, ':', &list[count].name) && colon.rest.len > 0);
-    list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
-    count++;
-  }
-  st_request request = {.method = parts[0],
-                        .target = parts[1],
-                        .headers = list,
-                        .header_count = count,
-                        .body = parts[3],
-                        .now = NOW,
-                        .now_us = 1000000};
-  memset(&reply, 0x5A, sizeof reply);
-  st_service_answer(&service, &request, &reply);
-  for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
-  static char copy[ST_REPLY_BODY_MAX];
-  memcpy(copy, reply.body, reply.body_len);
-  assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));
-  assert_true((reply.status == 200) == (reply.body_len == 0));
-  assert_true(reply.status == 200 || reply.headers_len == 0);
-  return reply.status;
-}
-
-static int get(const char *target, const char *headers) {
-  return ask("GET", target, headers, "");
+  int status = office_ask(method, target, headers, body);
+  assert_true((status == 200) == (reply.body_len == 0));
+  assert_true(status == 200 || reply.headers_len == 0);
+  return status;
 }
 
 /* The path form, with any credential. */
@@ -134,11 +50,6 @@ static int may(const char *method, const char *original, const char *headers) {
   char target[300];
   snprintf(target, sizeof target, ASK "%s", original);
   return ask(method, target, headers, "");
-}
-
-static void check_body(const char *expected) {
-  CHECK(reply.body_len == strlen(expected) && memcmp(reply.body, expected, reply.body_len) == 0,
-        "the body is %.*s", (int)reply.body_len, reply.body);
 }
 
 static void check_headers(const char *expected) {
@@ -352,14 +263,14 @@ static void test_who(void **state) {
   snprintf(expected, sizeof expected, "%s%sX-Subtoken-Permissions: account,guilds,history_api\r\n",
            front, owner);
   check_headers(expected);
-  stored.expires_at = NOW + 5;
-  stored.owner[0] = '\0';
+  stored->expires_at = NOW + 5;
+  stored->owner[0] = '\0';
   assert_int_equal(get(ASK "/a", AS_KEY), 200);
   snprintf(expected, sizeof expected,
            "%sX-Subtoken-Permissions: account,guilds,history_api\r\nX-Subtoken-Expires: %lld\r\n",
            front, (long long)NOW + 5);
   check_headers(expected);
-  stored.expires_at = ST_NEVER;
+  stored->expires_at = ST_NEVER;
   /* A subtoken's permissions, in its own order, less those that the key has lost. */
   assert_int_equal(get(ASK "/a", subtoken("guilds,wallet,account", NULL, BEARER)), 200);
   snprintf(expected, sizeof expected,
@@ -375,29 +286,29 @@ static void test_who(void **state) {
 /* The longest owner and permissions that the store can hold all fit. */
 static void test_longest(void **state) {
   (void)state;
-  memset(stored.owner, '\xC3', ST_NAME_MAX);
+  memset(stored->owner, '\xC3', ST_NAME_MAX);
   size_t len = 0;
   for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
-    int wrote = snprintf(stored.permissions + len, sizeof stored.permissions - len, "%s%0*d",
+    int wrote = snprintf(stored->permissions + len, sizeof stored->permissions - len, "%s%0*d",
                          i == 0 ? "" : ",", SUBTOKEN_PERMISSION_MAX, i);
     len += (size_t)wrote;
   }
-  stored.expires_at = NOW + 5;
+  stored->expires_at = NOW + 5;
   assert_int_equal(get(ASK "/a", AS_KEY), 200);
   reply.headers[reply.headers_len] = '\0';
   assert_non_null(strstr(reply.headers, "X-Subtoken-Owner: %C3%C3"));
-  assert_non_null(strstr(reply.headers, stored.permissions));
+  assert_non_null(strstr(reply.headers, stored->permissions));
   assert_non_null(strstr(reply.headers, "X-Subtoken-Expires: "));
 }
 
 static void test_refused(void **state) {
   (void)state;
-  broken = true;
+  office.broken = true;
   assert_int_equal(get(ASK "/a", AS_KEY), 503);
   assert_true(reply.retry_after > 0);
   assert_int_equal(get(ASK, subtoken("account", NULL, NGINX("GET", "/a") BEARER)), 503);
-  broken = false;
-  stored.disabled = true;
+  office.broken = false;
+  stored->disabled = true;
   assert_int_equal(get(ASK "/a", AS_KEY), 401);
   check_body(UNAUTHORIZED);
   assert_int_equal(get(ASK "/a", subtoken("account", NULL, BEARER)), 401);
@@ -458,7 +369,7 @@ static void test_policy_order(void **state) {
   check_body(AMBIGUOUS);
   assert_int_equal(may("GET", "/v2/nowhere", AS_KEY AS_KEY), 400);
   check_body("{\"text\":\"more than one credential\"}");
-  broken = true;
+  office.broken = true;
   assert_int_equal(may("GET", "/v2/nowhere", AS_KEY), 503);
   assert_int_equal(may("GET", "/v2/items", AS_KEY), 200); /* not looked at */
   assert_int_equal((int)reply.headers_len, 0);

@@ -7,10 +7,11 @@
 #define SUB "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define PATH "/v2/tokeninfo"
 
-/* One key, and what the store says when it is asked for it. */
+/* One key, what the store says when it is asked for it, and the hash that it is found by. */
 static st_key stored;
 static st_found says;
 static int asked;
+static uint8_t stored_digest[ST_HASH_LEN];
 
 static void set_up_key(const char *permissions) {
   memset(&stored, 0, sizeof stored);
@@ -22,14 +23,13 @@ static void set_up_key(const char *permissions) {
   stored.expires_at = ST_NEVER;
   says = ST_FOUND;
   asked = 0;
+  assert_true(st_sha256(KEY, ST_KEY_LEN, stored_digest));
 }
 
 static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
-  uint8_t wanted[ST_HASH_LEN];
   assert_ptr_equal(store, &stored);
-  assert_true(st_sha256(KEY, ST_KEY_LEN, wanted));
   asked++;
-  if (memcmp(digest, wanted, sizeof wanted) != 0) return ST_FOUND_NONE;
+  if (memcmp(digest, stored_digest, sizeof stored_digest) != 0) return ST_FOUND_NONE;
   if (says == ST_FOUND) *key = stored;
   return says;
 }
@@ -172,7 +172,7 @@ static void test_key(void **state) {
   static const char *const both[] = {"account", "guilds", NULL};
   assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
   check_event(NULL);
-  assert_true(identity.is_key);
+  assert_int_equal(identity.standing, ST_WITH_KEY);
   assert_string_equal(identity.key.id, stored.id);
   assert_string_equal(identity.key.name, "a name");
   assert_true(identity.grant.every_url);
@@ -197,7 +197,7 @@ static void test_key_refused(void **state) {
     assert_int_equal(identify_key(KEY), rows[i].result);
     check_event(rows[i].event);
     assert_true(claims_are_empty(&identity.grant));
-    assert_false(identity.is_key);
+    assert_int_equal(identity.standing, ST_DERIVED);
   }
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
   assert_int_equal(subtoken_result_status(SUBTOKEN_FEED_STALE), 503);
@@ -250,7 +250,7 @@ static void test_subtoken(void **state) {
   static const char *const one[] = {"guilds", NULL};
   assert_int_equal(identify_token("[\"guilds\"]", "", NOW), SUBTOKEN_OK);
   check_event(NULL);
-  assert_false(identity.is_key);
+  assert_int_equal(identity.standing, ST_DERIVED);
   assert_string_equal(identity.key.id, stored.id);
   check_permissions(one);
   assert_true(identity.grant.exp == NOW + 3600);
@@ -342,6 +342,211 @@ static void test_cut_down(void **state) {
   assert_true(identity.grant.exp == NOW + 100);
 }
 
+/* ---- rows that are no keys ---- */
+
+/* Whoever could find a string whose hash is that of such a row would still have nothing. */
+static void test_row_is_no_key(void **state) {
+  (void)state;
+  static const st_key_kind kinds[] = {ST_KIND_PERSON, ST_KIND_LOGIN, ST_KIND_SERVICE};
+  for (size_t i = 0; i < COUNT(kinds); i++) {
+    stored.kind = kinds[i];
+    assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
+    check_event("key_unknown");
+    assert_int_equal(identity.standing, ST_DERIVED);
+    assert_true(claims_are_empty(&identity.grant));
+  }
+  assert_int_equal(asked, COUNT(kinds));
+  stored.kind = ST_KIND_KEY;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
+}
+
+/* Its owner is disabled, which the key itself is not. */
+static void test_suspended(void **state) {
+  (void)state;
+  stored.suspended = true;
+  assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
+  check_event("key_disabled");
+  assert_int_equal(identity.standing, ST_DERIVED);
+  assert_true(claims_are_empty(&identity.grant));
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_REVOKED);
+  check_event("revoked");
+  stored.suspended = false;
+  assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_OK);
+}
+
+#define SID ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEF\""
+#define OTHER_SID ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEE\""
+
+/* More than derived is only what names, itself, the living login that its sub is of. */
+static void test_sid(void **state) {
+  (void)state;
+  static const struct {
+    st_key_kind kind;
+    const char *sid;
+    st_standing standing;
+  } rows[] = {
+      {ST_KIND_LOGIN, SID, ST_WITH_LOGIN},
+      {ST_KIND_SERVICE, SID, ST_WITH_SERVICE},
+      /* made from the login's token, or of another row */
+      {ST_KIND_LOGIN, "", ST_DERIVED},
+      {ST_KIND_SERVICE, "", ST_DERIVED},
+      {ST_KIND_LOGIN, OTHER_SID, ST_DERIVED},
+      {ST_KIND_SERVICE, OTHER_SID, ST_DERIVED},
+      {ST_KIND_LOGIN, ",\"sid\":\"01234567\"", ST_DERIVED},
+      {ST_KIND_LOGIN, ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEF0\"", ST_DERIVED},
+      /* a plain key or a person is no login, whatever the token says */
+      {ST_KIND_KEY, SID, ST_DERIVED},
+      {ST_KIND_PERSON, SID, ST_DERIVED},
+      {ST_KIND_KEY, "", ST_DERIVED},
+      {ST_KIND_PERSON, "", ST_DERIVED},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    stored.kind = rows[i].kind;
+    assert_int_equal(identify_token("[\"account\"]", rows[i].sid, NOW), SUBTOKEN_OK);
+    CHECK(identity.standing == rows[i].standing, "row %zu: %d", i, (int)identity.standing);
+    assert_int_equal(asked, i + 1); /* the store, each time */
+  }
+}
+
+static void test_sid_of_dead_login(void **state) {
+  (void)state;
+  static const struct {
+    st_found says;
+    bool disabled, suspended;
+    int64_t expires_at;
+    subtoken_result result;
+  } rows[] = {
+      {ST_FOUND_REVOKED, false, false, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_FOUND_NONE, false, false, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_FOUND, true, false, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_FOUND, false, true, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_FOUND, false, false, NOW, SUBTOKEN_REVOKED},
+      {ST_FOUND_ERROR, false, false, ST_NEVER, SUBTOKEN_FEED_STALE},
+      {ST_FOUND, false, false, NOW + 1, SUBTOKEN_OK},
+  };
+  stored.kind = ST_KIND_LOGIN;
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    says = rows[i].says;
+    stored.disabled = rows[i].disabled;
+    stored.suspended = rows[i].suspended;
+    stored.expires_at = rows[i].expires_at;
+    subtoken_result result = identify_token("[\"account\"]", SID, NOW);
+    CHECK(result == rows[i].result, "row %zu: %s", i, subtoken_result_name(result));
+    CHECK((identity.standing == ST_WITH_LOGIN) == (result == SUBTOKEN_OK), "row %zu", i);
+    CHECK(claims_are_empty(&identity.grant) == (result != SUBTOKEN_OK), "row %zu", i);
+  }
+}
+
+/* ---- strings that were registered ---- */
+
+#define STRING "0123456789abcdef"
+
+static subtoken_result identify_registered(const char *string) {
+  subtoken_text text = exact_string(string);
+  memset(&identity, 0x5A, sizeof identity);
+  event = "unset";
+  subtoken_result result = st_identify_registered(&service, text, NOW, &identity, &event);
+  release(text);
+  return result;
+}
+
+static void test_registered(void **state) {
+  (void)state;
+  static const char *const both[] = {"account", "guilds", NULL};
+  assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
+  check_event("key_unknown");
+  assert_true(st_api_string_hash(ST_TEXT(STRING), stored_digest));
+  assert_int_equal(identify_registered(STRING), SUBTOKEN_OK);
+  check_event(NULL);
+  assert_int_equal(identity.standing, ST_WITH_KEY);
+  check_permissions(both);
+  assert_int_equal(identify_registered(STRING "0"), SUBTOKEN_REVOKED);
+  stored.disabled = true;
+  assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
+  check_event("key_disabled");
+  assert_int_equal(identity.standing, ST_DERIVED);
+  stored.disabled = false;
+  stored.kind = ST_KIND_PERSON;
+  assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
+  assert_true(claims_are_empty(&identity.grant));
+  says = ST_FOUND_ERROR;
+  assert_int_equal(identify_registered(STRING), SUBTOKEN_FEED_STALE);
+  check_event("store_error");
+}
+
+/* A key's own hash opens nothing here, and what can be no such string is not looked up. */
+static void test_not_registered(void **state) {
+  (void)state;
+  uint8_t digest[32], plain[ST_HASH_LEN];
+  static const char *const wrong[] = {"",
+                                      "0123456789abcde",
+                                      KEY,
+                                      "0123456789.abc.def",
+                                      "0123456789 abcdef",
+                                      "0123456789abcdef\x7F",
+                                      "0123456789abcdef\n",
+                                      "0123456789abcde\xC3\xAB"};
+  for (size_t i = 0; i < COUNT(wrong); i++) {
+    CHECK(identify_registered(wrong[i]) == SUBTOKEN_REVOKED, "%s", wrong[i]);
+    check_event("key_unknown");
+    assert_true(claims_are_empty(&identity.grant));
+  }
+  assert_int_equal(asked, 0);
+  assert_true(st_api_string_hash(ST_TEXT(STRING), digest));
+  assert_true(st_sha256(STRING, strlen(STRING), plain));
+  assert_memory_not_equal(digest, plain, sizeof plain);
+  for (size_t len = 254; len <= 256; len++) {
+    subtoken_text text = repeated("", '!', len);
+    CHECK(st_api_string_hash(text, digest) == (len <= ST_API_STRING_MAX), "%zu", len);
+    release(text);
+  }
+  assert_true(st_api_string_hash(ST_TEXT("0123456789.abcdef"), digest));
+  assert_true(st_api_string_hash(ST_TEXT("01234.6789.abc.def"), digest));
+}
+
+/* ---- anyone ---- */
+
+static void test_anyone(void **state) {
+  (void)state;
+  static const struct {
+    st_found says;
+    st_key_kind kind;
+    bool disabled;
+    st_found answer;
+  } rows[] = {
+      {ST_FOUND, ST_KIND_PERSON, false, ST_FOUND},
+      {ST_FOUND, ST_KIND_PERSON, true, ST_FOUND_NONE},
+      {ST_FOUND, ST_KIND_KEY, false, ST_FOUND_NONE},
+      {ST_FOUND, ST_KIND_LOGIN, false, ST_FOUND_NONE},
+      {ST_FOUND, ST_KIND_SERVICE, false, ST_FOUND_NONE},
+      {ST_FOUND_NONE, ST_KIND_PERSON, false, ST_FOUND_NONE},
+      {ST_FOUND_REVOKED, ST_KIND_PERSON, false, ST_FOUND_NONE},
+      {ST_FOUND_ERROR, ST_KIND_PERSON, false, ST_FOUND_ERROR},
+  };
+  st_key anyone;
+  assert_int_equal(st_anyone(&service, &anyone), ST_FOUND_NONE); /* only a key is there */
+  assert_true(st_anyone_digest(stored_digest));
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    says = rows[i].says;
+    stored.kind = rows[i].kind;
+    stored.disabled = rows[i].disabled;
+    memset(&anyone, 0x5A, sizeof anyone);
+    CHECK(st_anyone(&service, &anyone) == rows[i].answer, "row %zu", i);
+    if (rows[i].answer == ST_FOUND) assert_string_equal(anyone.permissions, "account,guilds");
+  }
+}
+
+/* Its hash is known to all: no credential is found by it, and none is made of it. */
+static void test_anyone_is_no_key(void **state) {
+  (void)state;
+  assert_true(st_anyone_digest(stored_digest));
+  stored.kind = ST_KIND_PERSON;
+  assert_int_equal(identify_registered("subtoken anyone *"), SUBTOKEN_REVOKED);
+  assert_int_equal(identify_registered("subtoken-anyone-*"), SUBTOKEN_REVOKED);
+  assert_int_equal(identify_key("subtoken anyone *"), SUBTOKEN_MALFORMED);
+  assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_shape),
@@ -357,6 +562,14 @@ int main(void) {
       cmocka_unit_test_setup(test_subtoken_settings, set_up),
       cmocka_unit_test_setup(test_subtoken_urls, set_up),
       cmocka_unit_test_setup(test_cut_down, set_up),
+      cmocka_unit_test_setup(test_row_is_no_key, set_up),
+      cmocka_unit_test_setup(test_suspended, set_up),
+      cmocka_unit_test_setup(test_sid, set_up),
+      cmocka_unit_test_setup(test_sid_of_dead_login, set_up),
+      cmocka_unit_test_setup(test_registered, set_up),
+      cmocka_unit_test_setup(test_not_registered, set_up),
+      cmocka_unit_test_setup(test_anyone, set_up),
+      cmocka_unit_test_setup(test_anyone_is_no_key, set_up),
   };
   return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
 }

@@ -1,0 +1,331 @@
+/* basic: a login and password with each request, checked once a minute. */
+#include "office.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "base/base64url.h"
+
+#define INFO "/v2/tokeninfo"
+#define ALICE_ID "A11CE000-0000-0000-0000-000000000000"
+#define MINUTE ST_BASIC_KEPT_US
+
+static int ask_at(const char *text, int64_t now_us) {
+  char line[4096];
+  st_writer writer = st_writer_on(line, sizeof line);
+  st_write_string(&writer, "Authorization: Basic ");
+  st_base64_write(&writer, ST_PADDED, text, strlen(text));
+  st_write_char(&writer, '\n');
+  assert_true(st_writer_end(&writer));
+  return office_ask_at("GET", INFO, line, "", now_us);
+}
+
+static int ask(const char *text) {
+  return ask_at(text, NOW_US);
+}
+
+#define ALICE "alice:" PASSWORD
+
+static st_person *alice(void) {
+  return office_person(ST_TEXT("alice"));
+}
+
+static st_key *alice_row(void) {
+  return &office_row_of(ALICE_ID)->key;
+}
+
+static void forget(void) {
+  assert_true(st_basic_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
+}
+
+/* ---- right and wrong ---- */
+
+static void test_good(void **state) {
+  (void)state;
+  assert_int_equal(ask(ALICE), 200);
+  check_event("none");
+  assert_string_equal(reply.event.key_id, ALICE_ID);
+  check_body_starts("{\"id\":\"" ALICE_ID "\",\"name\":\"alice\"");
+  assert_int_equal(office.checks, 1);
+}
+
+static void test_wrong(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t checks;
+    bool nobody; /* checked as if there were no such person, which costs the same */
+  } rows[] = {
+      {ALICE "!", 1, false},
+      {"alice:", 1, false},
+      {"alice:correct horse", 1, false},
+      {"alice:" PASSWORD ":", 1, false},
+      {"bob:" PASSWORD, 1, true},
+      {"Alice:" PASSWORD, 1, true},
+      {"alice :" PASSWORD, 1, true},
+      {":" PASSWORD, 1, true},
+      {"al\nice:" PASSWORD, 1, true},
+      {"\xFF:" PASSWORD, 1, true},
+      {"*:" PASSWORD, 0, false}, /* nobody is anyone */
+      {"*:", 0, false},
+      {"alice", 0, false},
+      {PASSWORD, 1, true}, /* up to its colon it is a login */
+  };
+  office_enrol(ST_ANYONE, "A2EA1000-0000-0000-0000-000000000000", "account");
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    office.checks = 0;
+    office.checked_nobody = false;
+    assert_true(st_throttle_start(&throttle, (const uint8_t *)"sixteen bytes...."));
+    CHECK(ask(rows[i].text) == 401, "row %zu: %d", i, reply.status);
+    check_unauthorized("login_failed");
+    CHECK(office.checks == rows[i].checks && office.checked_nobody == rows[i].nobody,
+          "row %zu: %zu checks", i, office.checks);
+    assert_string_equal(reply.event.key_id, "");
+  }
+}
+
+/* The right password of who may not come in is as good as a wrong one, and counts as one. */
+static void test_shut_out(void **state) {
+  (void)state;
+  for (int over = 0; over < 2; over++) {
+    office.checks = 0;
+    assert_true(st_throttle_start(&throttle, (const uint8_t *)"sixteen bytes...."));
+    alice()->key.disabled = alice_row()->disabled = over == 0;
+    alice()->key.expires_at = alice_row()->expires_at = over == 0 ? ST_NEVER : NOW;
+    for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) {
+      assert_int_equal(ask(ALICE), 401);
+      check_unauthorized("login_failed");
+      assert_true(office.checked_nobody);
+    }
+    assert_int_equal(office.checks, ST_THROTTLE_LOGIN_BURST);
+    assert_int_equal(ask(ALICE), 429);
+    check_event("login_throttled");
+    assert_int_equal(office.checks, ST_THROTTLE_LOGIN_BURST);
+  }
+  alice()->key.expires_at = alice_row()->expires_at = NOW + 1;
+  assert_int_equal(ask_at(ALICE, NOW_US + 100 * ST_THROTTLE_LOGIN_US), 200);
+}
+
+/* ---- what is remembered ---- */
+
+static void test_remembered(void **state) {
+  (void)state;
+  assert_int_equal(ask(ALICE), 200);
+  for (int i = 0; i < 20; i++) assert_int_equal(ask_at(ALICE, NOW_US + i), 200);
+  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE - 1), 200);
+  assert_int_equal(office.checks, 1);
+  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE), 200);
+  assert_int_equal(office.checks, 2);
+  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE + 1), 200);
+  assert_int_equal(office.checks, 2);
+  /* that one, and no other */
+  assert_int_equal(ask_at(ALICE "!", NOW_US + MINUTE + 1), 401);
+  assert_int_equal(office.checks, 3);
+  assert_int_equal(ask_at("alic:e" PASSWORD, NOW_US + MINUTE + 1), 401);
+  assert_int_equal(office.checks, 4);
+  /* a wrong one is not remembered */
+  assert_int_equal(ask_at(ALICE "!", NOW_US + MINUTE + 1), 401);
+  assert_int_equal(office.checks, 5);
+}
+
+/* Neither the password nor its plain hash, by which guesses could be tried. */
+static void test_kept_under_a_key(void **state) {
+  (void)state;
+  uint8_t digest[ST_HASH_LEN];
+  assert_int_equal(ask(ALICE), 200);
+  assert_true(st_sha256(ALICE, strlen(ALICE), digest));
+  assert_null(memmem(&basic, sizeof basic, "horse", 5));
+  assert_null(memmem(&basic, sizeof basic, digest, 8));
+  assert_non_null(memmem(&basic, sizeof basic, alice_row()->sub, ST_SUB_LEN));
+}
+
+/* A change of the password, or a permission that was taken away, gives the row another sub. */
+static void test_other_sub(void **state) {
+  (void)state;
+  assert_int_equal(ask(ALICE), 200);
+  alice_row()->sub[0] = alice()->key.sub[0] = 'x';
+  assert_int_equal(ask(ALICE), 200);
+  assert_int_equal(office.checks, 2);
+  snprintf(alice()->password, sizeof alice()->password, "hash of another one");
+  alice_row()->sub[0] = alice()->key.sub[0] = 'y';
+  assert_int_equal(ask(ALICE), 401);
+  assert_int_equal(office.checks, 3);
+  assert_int_equal(ask("alice:another one"), 200);
+}
+
+static void test_store_is_asked_each_time(void **state) {
+  (void)state;
+  assert_int_equal(ask(ALICE), 200);
+  snprintf(alice_row()->permissions, sizeof alice_row()->permissions, "wallet");
+  assert_int_equal(ask(ALICE), 200);
+  check_body("{\"id\":\"" ALICE_ID "\",\"name\":\"alice\",\"permissions\":[\"wallet\"]}");
+  assert_int_equal(office.checks, 1);
+  office.broken = true;
+  assert_int_equal(ask(ALICE), 503);
+  check_event("store_error");
+  assert_int_equal(office.checks, 1);
+  office.broken = false;
+  assert_int_equal(ask(ALICE), 200);
+  assert_int_equal(office.checks, 1);
+  alice_row()->disabled = alice()->key.disabled = true;
+  assert_int_equal(ask(ALICE), 401);
+  check_unauthorized("login_failed");
+  assert_true(office.checked_nobody);
+  alice_row()->disabled = alice()->key.disabled = false;
+  assert_int_equal(ask(ALICE), 200);
+  alice_row()->expires_at = alice()->key.expires_at = NOW;
+  assert_int_equal(ask(ALICE), 401);
+  alice_row()->expires_at = alice()->key.expires_at = ST_NEVER;
+  assert_int_equal(ask(ALICE), 200);
+  office_row_of(ALICE_ID)->ended = true; /* deleted while the person could still be found */
+  assert_int_equal(ask(ALICE), 401);
+  check_unauthorized("login_failed");
+}
+
+/* ---- throttling ---- */
+
+static void test_throttled(void **state) {
+  (void)state;
+  for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
+  assert_int_equal(ask(ALICE "!"), 429);
+  check_event("login_throttled");
+  assert_int_equal(reply.retry_after, 10);
+  assert_int_equal(ask(ALICE), 429); /* even the right one */
+  assert_int_equal(office.checks, ST_THROTTLE_LOGIN_BURST);
+  assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_LOGIN_US), 200);
+  /* whoever is in stays in, however others guess */
+  assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_LOGIN_US), 401);
+  assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_LOGIN_US), 429);
+  assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_LOGIN_US), 200);
+}
+
+/* What is not the caller's fault costs none of the attempts. */
+static void test_given_back(void **state) {
+  (void)state;
+  for (int i = 0; i < 4 * ST_THROTTLE_LOGIN_BURST; i++) {
+    forget();
+    office.verdict_forced = i % 4 < 2;
+    office.verdict = i % 4 == 0 ? ST_VERDICT_BUSY : ST_VERDICT_NONE;
+    office.broken = i % 4 == 2;
+    int status = ask(ALICE);
+    CHECK(status == (i % 4 == 3 ? 200 : 503), "%d: %d", i, status);
+    check_event(i % 4 == 0 ? "passwords_busy" : i % 4 == 3 ? "none" : "store_error");
+  }
+  for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
+  assert_int_equal(ask(ALICE "!"), 429);
+}
+
+/* No password is computed for a person who is not there, as if there were one. */
+static void test_nobody_is_good(void **state) {
+  (void)state;
+  office.verdict_forced = true;
+  office.verdict = ST_VERDICT_GOOD;
+  assert_int_equal(ask("bob:" PASSWORD), 401);
+  check_unauthorized("login_failed");
+}
+
+/* ---- many at a time ---- */
+
+static atomic_int computed, let_in, turned_away;
+static atomic_int wanted; /* how many have to be waiting before a password is computed */
+
+static st_found find_alice(void *context, subtoken_text login, st_person *person) {
+  (void)context, (void)login;
+  *person = office.persons[0];
+  return ST_FOUND;
+}
+
+static st_verdict check_slowly(void *context, const st_person *person, subtoken_text password) {
+  (void)context, (void)person;
+  atomic_fetch_add(&computed, 1);
+  while (atomic_load(&basic.waiting) < wanted) sched_yield();
+  return st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
+}
+
+static const st_people slow_people = {.find = find_alice, .check = check_slowly};
+
+static const char *identify(const char *text, subtoken_result *result) {
+  st_service slow = service;
+  st_request request = {.remote = ST_TEXT(REMOTE), .now = NOW, .now_us = NOW_US};
+  st_identity identity;
+  const char *event;
+  int64_t wait;
+  slow.people = &slow_people;
+  *result = st_identify_basic(&slow, st_text(text), &request, &identity, &event, &wait);
+  return event;
+}
+
+static void *come_in(void *text) {
+  subtoken_result result;
+  (void)identify(text, &result);
+  if (result == SUBTOKEN_OK) atomic_fetch_add(&let_in, 1);
+  if (result == SUBTOKEN_REVOKED) atomic_fetch_add(&turned_away, 1);
+  return NULL;
+}
+
+static void start_all(pthread_t threads[ST_BASIC_WAITING], char *text) {
+  computed = let_in = turned_away = 0;
+  for (size_t i = 0; i < ST_BASIC_WAITING; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, come_in, text), 0);
+  }
+}
+
+static void join_all(pthread_t threads[ST_BASIC_WAITING]) {
+  for (size_t i = 0; i < ST_BASIC_WAITING; i++) pthread_join(threads[i], NULL);
+}
+
+/* As many as may wait: the first computes when all are there, the others find it remembered. */
+static void test_computed_once(void **state) {
+  (void)state;
+  static char text[] = ALICE;
+  pthread_t threads[ST_BASIC_WAITING];
+  wanted = ST_BASIC_WAITING;
+  start_all(threads, text);
+  join_all(threads);
+  assert_int_equal(computed, 1);
+  assert_int_equal(let_in, ST_BASIC_WAITING);
+  assert_int_equal(basic.waiting, 0);
+}
+
+/* One more than may wait is answered at once; nobody waits for what is remembered. */
+static void test_waiting_is_bounded(void **state) {
+  (void)state;
+  static char text[] = ALICE "!";
+  pthread_t threads[ST_BASIC_WAITING];
+  subtoken_result result;
+  wanted = 0;
+  assert_null(identify(ALICE, &result));
+  assert_int_equal(result, SUBTOKEN_OK);
+  wanted = ST_BASIC_WAITING + 1;
+  start_all(threads, text);
+  while (atomic_load(&basic.waiting) < ST_BASIC_WAITING) sched_yield();
+  assert_null(identify(ALICE, &result));
+  assert_int_equal(result, SUBTOKEN_OK);
+  assert_string_equal(identify("alice:yet another", &result), "passwords_busy");
+  assert_int_equal(result, SUBTOKEN_FEED_STALE);
+  assert_int_equal(basic.waiting, ST_BASIC_WAITING);
+  wanted = 0;
+  join_all(threads);
+  assert_int_equal(turned_away, ST_BASIC_WAITING);
+  assert_int_equal(computed, ST_THROTTLE_LOGIN_BURST); /* wrong ones, each by itself */
+  assert_int_equal(basic.waiting, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_good, office_open),
+      cmocka_unit_test_setup(test_wrong, office_open),
+      cmocka_unit_test_setup(test_shut_out, office_open),
+      cmocka_unit_test_setup(test_remembered, office_open),
+      cmocka_unit_test_setup(test_kept_under_a_key, office_open),
+      cmocka_unit_test_setup(test_other_sub, office_open),
+      cmocka_unit_test_setup(test_store_is_asked_each_time, office_open),
+      cmocka_unit_test_setup(test_throttled, office_open),
+      cmocka_unit_test_setup(test_given_back, office_open),
+      cmocka_unit_test_setup(test_nobody_is_good, office_open),
+      cmocka_unit_test_setup(test_computed_once, office_open),
+      cmocka_unit_test_setup(test_waiting_is_bounded, office_open),
+  };
+  return cmocka_run_group_tests_name("basic", tests, NULL, NULL);
+}

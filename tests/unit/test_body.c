@@ -1,0 +1,286 @@
+/* body: named fields of a JSON body, read strictly. */
+#include "support.h"
+
+#include "app/body.h"
+
+enum { TEXT, FLAG, LIST, FIELDS };
+static st_field fields[FIELDS];
+static st_reply reply;
+static char *scratch; /* a block of its exact size */
+
+static int set_up(void **state) {
+  (void)state;
+  scratch = malloc(ST_BODY_SCRATCH);
+  return scratch == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  free(scratch);
+  return 0;
+}
+
+static bool read_as(const char *const *types, size_t count, subtoken_text body) {
+  st_header headers[3];
+  static st_visit visit;
+  for (size_t i = 0; i < count; i++) {
+    headers[i] = (st_header){ST_TEXT("content-TYPE"), st_text(types[i])};
+  }
+  st_request request = {
+      .method = ST_TEXT("POST"), .headers = headers, .header_count = count, .body = body};
+  memset(&visit, 0, sizeof visit);
+  memset(&reply, 0, sizeof reply);
+  memset(scratch, 0x5A, ST_BODY_SCRATCH);
+  visit.request = &request;
+  visit.reply = &reply;
+  memset(fields, 0x5A, sizeof fields);
+  fields[TEXT].name = "text";
+  fields[TEXT].type = ST_FIELD_TEXT;
+  fields[FLAG].name = "flag";
+  fields[FLAG].type = ST_FIELD_BOOL;
+  fields[LIST].name = "list";
+  fields[LIST].type = ST_FIELD_PERMISSIONS;
+  return st_body_read(&visit, fields, FIELDS, scratch);
+}
+
+static bool read_body(const char *body) {
+  static const char *const type = "application/json";
+  subtoken_text text = exact_string(body);
+  bool good = read_as(&type, 1, text);
+  release(text);
+  return good;
+}
+
+static void check_refused(const char *start) {
+  char expected[200];
+  snprintf(expected, sizeof expected, "{\"text\":\"%s", start);
+  CHECK(reply.status == 400 && reply.body_len >= strlen(expected) &&
+            memcmp(reply.body, expected, strlen(expected)) == 0,
+        "%d %.*s, not %s", reply.status, (int)reply.body_len, reply.body, expected);
+  assert_string_equal(reply.event.name, "bad_request");
+}
+
+static void check_text(const st_field *field, const char *expected) {
+  CHECK(st_text_is(field->text, expected), "%.*s", (int)field->text.len, field->text.data);
+}
+
+static void test_all(void **state) {
+  (void)state;
+  assert_true(
+      read_body(" {\"other\":{\"text\":[1,{\"flag\":null}]},\"list\":[\"b\",\"a\"],"
+                "\"text\":\"\\u00e9\\n\\\"\",\"flag\":true} "));
+  for (size_t i = 0; i < FIELDS; i++) assert_true(fields[i].given);
+  check_text(&fields[TEXT], "\xC3\xA9\n\"");
+  assert_true(fields[FLAG].flag);
+  check_text(&fields[LIST], "b,a");
+  assert_int_equal(reply.status, 0);
+  assert_true(read_body("{\"flag\":false,\"text\":\"\",\"list\":[]}"));
+  assert_true(fields[FLAG].given && !fields[FLAG].flag);
+  assert_true(fields[TEXT].given && fields[TEXT].text.len == 0);
+  assert_true(fields[LIST].given && fields[LIST].text.len == 0);
+}
+
+static void test_missing(void **state) {
+  (void)state;
+  static const char *const bodies[] = {"{}", "{\"Text\":\"a\",\"flag \":true,\"lis\":[\"a\"]}"};
+  for (size_t i = 0; i < COUNT(bodies); i++) {
+    assert_true(read_body(bodies[i]));
+    for (size_t j = 0; j < FIELDS; j++) {
+      CHECK(!fields[j].given && !fields[j].flag && fields[j].text.len == 0, "%s", fields[j].name);
+    }
+  }
+}
+
+static void test_wrong_types(void **state) {
+  (void)state;
+  static const char *const values[] = {"1",   "null",    "true",     "\"x\"",  "{}",
+                                       "[1]", "[[]]",    "[null]",   "[{}]",   "-1",
+                                       "[]",  "[\"a\"]", "\"true\"", "[true]", "0"};
+  static const char *const names[FIELDS] = {"text", "flag", "list"};
+  static const char *const texts[FIELDS] = {"text: must be a string\"}",
+                                            "flag: must be true or false\"}",
+                                            "list: must be an array of strings\"}"};
+  char body[100];
+  for (size_t i = 0; i < COUNT(values); i++) {
+    for (size_t field = 0; field < FIELDS; field++) {
+      bool good = field == TEXT   ? values[i][0] == '"'
+                  : field == FLAG ? strcmp(values[i], "true") == 0
+                                  : strcmp(values[i], "[]") == 0 || values[i][1] == '"';
+      if (field == LIST && values[i][0] != '[') good = false;
+      snprintf(body, sizeof body, "{\"%s\":%s}", names[field], values[i]);
+      CHECK(read_body(body) == good, "%s: %.*s", body, (int)reply.body_len, reply.body);
+      assert_true(fields[field].given == good);
+      if (!good) check_refused(texts[field]);
+    }
+  }
+}
+
+static void test_no_strict_object(void **state) {
+  (void)state;
+  static const char *const bodies[] = {"",
+                                       " ",
+                                       "[]",
+                                       "\"text\"",
+                                       "{",
+                                       "{}{}",
+                                       "{}x",
+                                       "{\"text\":\"a\",\"text\":\"a\"}",
+                                       "{\"text\":\"a\",\"\\u0074ext\":\"b\"}",
+                                       "{\"flag\":true,\"flag\":true}",
+                                       "{\"list\":[],\"list\":[]}",
+                                       "{\"other\":1,\"other\":2}",
+                                       "{\"text\":\"a\",}",
+                                       "{\"text\":\"\\u0000\"}",
+                                       "{\"text\":\"\xFF\"}",
+                                       "{\"text\":\"a}",
+                                       "{\"list\":[\"a\"}",
+                                       "{\"list\":[\"a\",]}",
+                                       "{\"list\":[\"a\"",
+                                       "{'text':'a'}",
+                                       "{\"text\":\"a\"/**/}",
+                                       "{\"other\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}",
+                                       "text=a&flag=true"};
+  for (size_t i = 0; i < COUNT(bodies); i++) {
+    CHECK(!read_body(bodies[i]), "%s", bodies[i]);
+    check_refused("body: must be one strict JSON object, no name in it twice\"}");
+  }
+  static const char *const type = "application/json";
+  assert_false(read_as(&type, 1, (subtoken_text){NULL, 0})); /* as where there is none */
+  check_refused("body: must be one strict");
+}
+
+/* ---- permissions ---- */
+
+static void test_permissions(void **state) {
+  (void)state;
+  static const char invalid[] =
+      "list: each is 1 to 64 characters without space, quote, comma or backslash\"}";
+  static const char *const wrong[] = {"",     " ",        "a b",      "a,b",     "\\\"",
+                                      "\\\\", "a\\u0001", "\xC3\xAB", "\\u007f", "a\\n"};
+  char body[200];
+  for (size_t i = 0; i < COUNT(wrong); i++) {
+    snprintf(body, sizeof body, "{\"list\":[\"good\",\"%s\"]}", wrong[i]);
+    CHECK(!read_body(body), "%s", wrong[i]);
+    check_refused(invalid);
+    assert_false(fields[LIST].given);
+  }
+  for (int len = 64; len <= 65; len++) {
+    snprintf(body, sizeof body, "{\"list\":[\"%0*d\"]}", len, 7);
+    assert_true(read_body(body) == (len == 64));
+  }
+  check_refused(invalid);
+  assert_true(read_body("{\"list\":[\"b\",\"a\",\"b\",\"ab\",\"a\",\"b\"]}"));
+  check_text(&fields[LIST], "b,a,ab");
+  assert_true(read_body("{\"list\":[\"a\",\"\\u0061\",\"A\"]}"));
+  check_text(&fields[LIST], "a,A");
+}
+
+/* {"list":[...]}: so many, of so many characters, the last of them as often again. */
+static const char *many(int count, int width, int again) {
+  static char body[16384];
+  st_writer writer = st_writer_on(body, sizeof body);
+  char one[100];
+  st_write_string(&writer, "{\"list\":[");
+  for (int i = 0; i < count + again; i++) {
+    snprintf(one, sizeof one, "%s\"%0*d\"", i == 0 ? "" : ",", width, i < count ? i : count - 1);
+    st_write_words(&writer, one);
+  }
+  st_write_string(&writer, "]}");
+  assert_true(st_writer_end(&writer));
+  return body;
+}
+
+static void test_most_permissions(void **state) {
+  (void)state;
+  assert_true(read_body(many(SUBTOKEN_PERMISSIONS_MAX, SUBTOKEN_PERMISSION_MAX, 0)));
+  assert_int_equal(fields[LIST].text.len,
+                   SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1) - 1);
+  assert_true(fields[LIST].text.len <= ST_PERMISSIONS_TEXT_MAX);
+  assert_true(read_body(many(SUBTOKEN_PERMISSIONS_MAX, SUBTOKEN_PERMISSION_MAX, 20)));
+  assert_int_equal(fields[LIST].text.len,
+                   SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1) - 1);
+  assert_true(read_body(many(SUBTOKEN_PERMISSIONS_MAX, 3, 900)));
+  assert_false(read_body(many(SUBTOKEN_PERMISSIONS_MAX + 1, SUBTOKEN_PERMISSION_MAX, 0)));
+  check_refused("list: at most 64\"}");
+  assert_false(read_body(many(SUBTOKEN_PERMISSIONS_MAX + 1, 3, 0)));
+  check_refused("list: at most 64\"}");
+}
+
+/* ---- the body as a whole ---- */
+
+static void test_longest(void **state) {
+  (void)state;
+  char body[ST_BODY_IN_MAX + 2];
+  for (size_t len = ST_BODY_IN_MAX; len <= ST_BODY_IN_MAX + 1; len++) {
+    memset(body, 'x', len);
+    memcpy(body, "{\"text\":\"", 9);
+    memcpy(body + len - 2, "\"}", 3);
+    assert_true(read_body(body) == (len == ST_BODY_IN_MAX));
+    if (len == ST_BODY_IN_MAX) assert_int_equal(fields[TEXT].text.len, len - 11);
+  }
+  check_refused("body: too long\"}");
+}
+
+/* A browser sends others across origins without asking. */
+static void test_media_types(void **state) {
+  (void)state;
+  static const struct {
+    const char *types[3];
+    size_t count;
+    bool good;
+  } rows[] = {
+      {{"application/json"}, 1, true},
+      {{"APPLICATION/JSON; charset=utf-8"}, 1, true},
+      {{"application/json\t;x=\"text/plain\""}, 1, true},
+      {{NULL}, 0, false},
+      {{""}, 1, false},
+      {{"text/plain"}, 1, false},
+      {{"text/plain; application/json"}, 1, false},
+      {{"application/x-www-form-urlencoded"}, 1, false},
+      {{"multipart/form-data"}, 1, false},
+      {{"application/jsonp"}, 1, false},
+      {{"application/json, text/plain"}, 1, false},
+      {{" application/json"}, 1, false},
+      {{"application/json", "application/json"}, 2, false},
+      {{"application/json", "text/plain"}, 2, false},
+      {{"text/plain", "application/json"}, 2, false},
+      {{"application/x-www-form-urlencoded", "application/json"}, 2, false},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    bool good = read_as(rows[i].types, rows[i].count, ST_TEXT("{\"text\":\"a\"}"));
+    CHECK(good == rows[i].good, "row %zu", i);
+    CHECK(reply.status == (good ? 0 : 415), "row %zu: %d", i, reply.status);
+    assert_true(fields[TEXT].given == good);
+  }
+}
+
+static void test_none(void **state) {
+  (void)state;
+  static st_visit visit;
+  st_request request = {.method = ST_TEXT("POST")};
+  visit.request = &request;
+  visit.reply = &reply;
+  memset(&reply, 0, sizeof reply);
+  assert_true(st_body_none(&visit));
+  assert_int_equal(reply.status, 0);
+  request.body = ST_TEXT(" ");
+  assert_false(st_body_none(&visit));
+  check_refused("this call takes no body\"}");
+  request.body.len = 0;
+  visit.credential_in_query = true;
+  assert_false(st_body_none(&visit));
+  check_refused("access_token: this call wants it in a header\"}");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(test_all),         TEST(test_missing),
+      TEST(test_wrong_types), TEST(test_no_strict_object),
+      TEST(test_permissions), TEST(test_most_permissions),
+      TEST(test_longest),     TEST(test_media_types),
+      TEST(test_none),
+  };
+  return cmocka_run_group_tests_name("body", tests, NULL, NULL);
+}

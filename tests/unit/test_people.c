@@ -1,0 +1,305 @@
+/* people: passwords, randomness and the store behind what the office asks, and what was used. */
+#include "stores.h"
+
+#include <pthread.h>
+
+#include "app/service.h"
+#include "base/hmac.h"
+#include "shell/password.h"
+#include "shell/people.h"
+
+#define USES_MOST 49152 /* keys noted between two writings */
+#define TEXT(literal) ((subtoken_text){literal, sizeof(literal) - 1})
+/* The user of Graphene's documentation, wrapped by Debian's argon2(1). */
+#define GRAPHENE                                                               \
+  "sha256:INDdM6iCi/8=:$argon2id$v=19$m=19456,t=2,p=1$d3JhcHBpbmctc2FsdC0xNg$" \
+  "udsi56CMjNwuQkkFjU/VU7oGCZ8WxxLsinZhOiofd64"
+/* Of one round and 16 KiB. */
+#define SMALL "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ" /* of x */
+
+static st_people people;
+
+static int open_office(void **state) {
+  if (setup(state) != 0) return -1;
+  people = st_people_of(store);
+  return st_password_start() ? 0 : -1;
+}
+
+#define OFFICE_TEST(name) cmocka_unit_test_setup_teardown(name, open_office, teardown)
+
+/* ---- what was used ---- */
+
+static void use(unsigned n, int64_t at) {
+  people.used(people.context, id_of(n), at);
+}
+
+/* What is left is written when it ends: nobody has to wait for half a minute. */
+static void write_uses(void) {
+  if (!st_people_start(store, why)) fail_msg("%s", why);
+  st_people_stop();
+}
+
+static int64_t used_at(unsigned n) {
+  char text[200];
+  snprintf(text, sizeof text, "SELECT total(used_at) FROM used WHERE key_id = '%s'", id_of(n));
+  return ask(text);
+}
+
+static void test_uses(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= 3; n++) make_key(n, "owner", "account");
+  use(1, NOW);
+  use(2, NOW + 1);
+  use(1, NOW + 5);
+  use(99, NOW); /* deleted meanwhile */
+  people.used(people.context, "", NOW);
+  write_uses();
+  assert_true(used_at(1) == NOW + 5);
+  assert_true(used_at(2) == NOW + 1);
+  assert_true(used_at(3) == 0);
+  assert_true(ask("SELECT count(*) FROM used WHERE key_id = ''") == 0);
+  use(2, NOW + 9);
+  write_uses();
+  assert_true(used_at(1) == NOW + 5);
+  assert_true(used_at(2) == NOW + 9);
+  /* each was taken out when it was written */
+  sql("DELETE FROM used");
+  write_uses();
+  assert_true(ask("SELECT count(*) FROM used") == 0);
+  st_people_stop(); /* a second time nothing happens */
+}
+
+/* A table that is full takes no more keys, but goes on with those that it has. */
+static void test_full_table(void **state) {
+  (void)state;
+  make_key(1, "owner", "account");
+  make_key(2, "owner", "account");
+  use(1, NOW);
+  for (unsigned n = 0; n < USES_MOST - 1; n++) use(100 + n, NOW);
+  use(2, NOW);
+  use(1, NOW + 9);
+  write_uses();
+  assert_true(used_at(1) == NOW + 9);
+  assert_true(used_at(2) == 0);
+  use(2, NOW + 1); /* there is room again */
+  write_uses();
+  assert_true(used_at(2) == NOW + 1);
+  assert_true(used_at(1) == NOW + 9);
+}
+
+static void *use_often(void *number) {
+  for (int64_t i = 0; i < 2000; i++) {
+    char id[ST_KEY_ID_LEN + 1];
+    unsigned n = (unsigned)(1 + (i + (intptr_t)number) % 8);
+    snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
+    people.used(people.context, id, NOW);
+  }
+  return NULL;
+}
+
+static void test_used_by_many(void **state) {
+  (void)state;
+  pthread_t threads[4];
+  for (unsigned n = 1; n <= 8; n++) make_key(n, "owner", "account");
+  if (!st_people_start(store, why)) fail_msg("%s", why);
+  for (intptr_t i = 0; i < 4; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, use_often, (void *)i), 0);
+  }
+  for (size_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  st_people_stop();
+  for (unsigned n = 1; n <= 8; n++) assert_true(used_at(n) == NOW);
+}
+
+/* ---- what is drawn ---- */
+
+static void test_draw(void **state) {
+  (void)state;
+  st_key keys[2] = {{.kind = ST_KIND_LOGIN, .owner = "stays"}, {0}};
+  uint8_t digests[3][32] = {{0}};
+  char whole[2 * ST_KEY_ID_LEN + 1];
+  st_people_draw(&keys[0], digests[0]);
+  st_people_draw(&keys[1], digests[1]);
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(whole, sizeof whole, "%s%s", keys[i].id, keys[i].id);
+    assert_true(st_key_shaped((subtoken_text){whole, strlen(whole)}));
+    assert_int_equal(strlen(keys[i].sub), ST_SUB_LEN);
+    assert_memory_not_equal(digests[i], digests[2], 32);
+  }
+  assert_string_not_equal(keys[0].id, keys[1].id);
+  assert_string_not_equal(keys[0].sub, keys[1].sub);
+  assert_memory_not_equal(digests[0], digests[1], 32);
+  assert_int_equal(keys[0].kind, ST_KIND_LOGIN);
+  assert_string_equal(keys[0].owner, "stays");
+}
+
+/* ---- passwords ---- */
+
+static st_person found_person(const char *login) {
+  st_person person;
+  assert_int_equal(people.find(people.context, (subtoken_text){login, strlen(login)}, &person),
+                   ST_FOUND);
+  return person;
+}
+
+static void make_person_with(const char *password, bool imported) {
+  st_person person = person_of(1, "alice", "account");
+  snprintf(person.password, sizeof person.password, "%s", password);
+  if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
+  int64_t sequence;
+  if (imported) {
+    good(st_store_import(store, ACT, &person, (const uint8_t(*)[32])digest_of(1), 1, &sequence,
+                         why));
+  } else {
+    good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(1), why));
+  }
+}
+
+/* Imported, or of less work than today: kept as it should be after the first good login. */
+static void test_rehashed(void **state) {
+  (void)state;
+  make_person_with(GRAPHENE, true);
+  st_person before = found_person("alice");
+  int64_t sequence = standing(), audited = lines();
+  assert_int_equal(people.check(people.context, &before, TEXT("wrong")), ST_VERDICT_WRONG);
+  assert_string_equal(found_person("alice").password, GRAPHENE);
+  assert_int_equal(people.check(people.context, &before, TEXT("supersecret")), ST_VERDICT_GOOD);
+  st_person after = found_person("alice");
+  assert_int_equal(strncmp(after.password, "$argon2id$v=19$m=19456,t=2,p=1$", 31), 0);
+  assert_string_equal(after.imported, GRAPHENE); /* by which an import is known again */
+  assert_string_equal(after.key.sub, before.key.sub);
+  assert_true(standing() == sequence && lines() == audited);
+  /* the same password still, and once is enough */
+  assert_int_equal(people.check(people.context, &after, TEXT("supersecret")), ST_VERDICT_GOOD);
+  assert_int_equal(people.check(people.context, &after, TEXT("wrong")), ST_VERDICT_WRONG);
+  assert_string_equal(found_person("alice").password, after.password);
+  /* who looked before it was done undoes nothing */
+  assert_int_equal(people.check(people.context, &before, TEXT("supersecret")), ST_VERDICT_GOOD);
+  assert_string_equal(found_person("alice").password, after.password);
+}
+
+static void test_rehashed_small(void **state) {
+  (void)state;
+  make_person_with(SMALL, false);
+  st_person before = found_person("alice");
+  assert_int_equal(people.check(people.context, &before, TEXT("x")), ST_VERDICT_GOOD);
+  assert_string_not_equal(found_person("alice").password, SMALL);
+}
+
+/* A password that was set meanwhile stays; and that it fails keeps nobody out. */
+static void test_not_rehashed(void **state) {
+  (void)state;
+  int64_t sequence;
+  make_person_with(SMALL, false);
+  st_person before = found_person("alice");
+  good(st_store_person_set_password(store, ACT, "alice", "$another", sub_of(7), &sequence, why));
+  assert_int_equal(people.check(people.context, &before, TEXT("x")), ST_VERDICT_GOOD);
+  assert_string_equal(found_person("alice").password, "$another");
+  sql("DROP TABLE persons");
+  assert_int_equal(people.check(people.context, &before, TEXT("x")), ST_VERDICT_GOOD);
+}
+
+static void test_nobodys_password(void **state) {
+  (void)state;
+  uint64_t computed = st_password_computed();
+  st_person nobody = person_of(1, "nobody", "");
+  assert_int_equal(people.check(people.context, NULL, TEXT("supersecret")), ST_VERDICT_WRONG);
+  nobody.password[0] = '\0';
+  assert_int_equal(people.check(people.context, &nobody, TEXT("")), ST_VERDICT_WRONG);
+  assert_int_equal(people.check(people.context, &nobody, TEXT("x")), ST_VERDICT_WRONG);
+  assert_true(st_password_computed() - computed == 3); /* at the same cost */
+}
+
+/* ---- persons and logins ---- */
+
+static const st_act untimed = {.who = "nobody", .from = "192.0.2.7"};
+
+static void test_person(void **state) {
+  (void)state;
+  st_person person = {
+      .key = {.kind = ST_KIND_PERSON, .owner = "alice", .name = "alice", .expires_at = ST_NEVER}};
+  bool busy = true;
+  st_person nobody;
+  assert_int_equal(people.find(people.context, TEXT("alice"), &nobody), ST_FOUND_NONE);
+  assert_int_equal(
+      people.create(people.context, &untimed, NULL, &person, TEXT("supersecret"), &busy),
+      ST_CHANGED);
+  assert_false(busy);
+  int64_t now = st_world_now();
+  st_person stored = found_person("alice");
+  assert_true(stored.key.created_at > now - 600 && stored.key.created_at <= now);
+  assert_int_equal(people.check(people.context, &stored, TEXT("supersecret")), ST_VERDICT_GOOD);
+  assert_null(memmem(&stored, sizeof stored, "supersecret", 11));
+  assert_int_equal(
+      people.create(people.context, &untimed, NULL, &person, TEXT("supersecret"), &busy),
+      ST_CHANGE_EXISTS);
+  /* a password that cannot be hashed is no matter of waiting */
+  busy = true;
+  assert_int_equal(people.create(people.context, &untimed, NULL, &person, TEXT(""), &busy),
+                   ST_CHANGE_FAILED);
+  assert_false(busy);
+  st_audit_line line = last_line();
+  assert_string_equal(line.who, "nobody");
+  assert_true(line.at > now - 600 && line.at <= now);
+}
+
+static void test_login(void **state) {
+  (void)state;
+  char token[ST_REFRESH_LEN + 1], next[ST_REFRESH_LEN + 1], again[ST_REFRESH_LEN + 1];
+  int64_t until = st_world_now() + 3600, sequence;
+  st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
+  make_person(1, "alice", "account");
+  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), &login, token), ST_CHANGED);
+  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), &other, next), ST_CHANGED);
+  assert_int_equal(strlen(token), ST_REFRESH_LEN);
+  assert_string_not_equal(token, next);
+  assert_string_not_equal(login.id, other.id);
+  assert_int_equal(login.kind, ST_KIND_LOGIN);
+  assert_string_equal(login.owner, "alice");
+  assert_string_equal(login.permissions, "account");
+  assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
+                                  until, &same, next),
+                   ST_CHANGED);
+  assert_string_equal(same.id, login.id);
+  assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN},
+                                  until, &same, again),
+                   ST_CHANGED);
+  /* its successor has been used: somebody has the first token who should not */
+  assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
+                                  until, &same, next),
+                   ST_CHANGE_REFUSED);
+  assert_int_equal(people.log_out(people.context, &untimed, login.id, &sequence), ST_CHANGED_NONE);
+  assert_int_equal(people.log_out(people.context, &untimed, other.id, &sequence), ST_CHANGED);
+  assert_true(sequence == standing());
+  assert_int_equal(people.refresh(people.context, &untimed, TEXT("unheard of"), until, &same, next),
+                   ST_CHANGED_NONE);
+  st_audit_line some[4];
+  size_t count;
+  assert_int_equal(people.audit(people.context, 0, 4, some, &count), ST_CHANGED);
+  assert_int_equal(count, 4);
+  assert_string_equal(some[0].target, other.id);
+}
+
+/* A store that cannot be read is none in which there is nobody. */
+static void test_trouble(void **state) {
+  (void)state;
+  st_person person;
+  st_audit_line line;
+  size_t count;
+  make_person(1, "alice", "account");
+  sql("DROP TABLE persons");
+  sql("DROP TABLE audit");
+  assert_int_equal(people.find(people.context, TEXT("alice"), &person), ST_FOUND_ERROR);
+  assert_int_equal(people.audit(people.context, 0, 1, &line, &count), ST_CHANGE_FAILED);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      OFFICE_TEST(test_uses),         OFFICE_TEST(test_full_table),
+      OFFICE_TEST(test_used_by_many), OFFICE_TEST(test_draw),
+      OFFICE_TEST(test_rehashed),     OFFICE_TEST(test_rehashed_small),
+      OFFICE_TEST(test_not_rehashed), OFFICE_TEST(test_nobodys_password),
+      OFFICE_TEST(test_person),       OFFICE_TEST(test_login),
+      OFFICE_TEST(test_trouble),
+  };
+  return cmocka_run_group_tests_name("people", tests, NULL, NULL);
+}

@@ -1,0 +1,513 @@
+/* visit: the one credential of a request and who it is, what may be done with it, who did it, and
+ * the parameters of a query.
+ */
+#include "office.h"
+
+#include "app/visit.h"
+#include "base/base64url.h"
+
+#define INFO "/v2/tokeninfo"
+#define ALICE_ID "A11CE000-0000-0000-0000-000000000000"
+#define STRING "registered-0001!"
+#define WRONG_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
+
+/* A visit without a route, with the query and one header line. */
+static st_visit visit;
+static st_request request;
+static st_header header;
+
+static st_visit *begin(const char *query, const char *name, const char *value) {
+  memset(&visit, 0x5A, sizeof visit);
+  memset(&reply, 0, sizeof reply);
+  header = (st_header){st_text(name), st_text(value)};
+  request = (st_request){.method = ST_TEXT("GET"),
+                         .target = ST_TEXT(INFO),
+                         .headers = &header,
+                         .header_count = name[0] != '\0',
+                         .remote = ST_TEXT(REMOTE),
+                         .now = NOW,
+                         .now_us = NOW_US};
+  office.now = NOW;
+  visit.service = &service;
+  visit.request = &request;
+  visit.reply = &reply;
+  visit.path_len = 0;
+  visit.path_cut = visit.credential_in_query = visit.credential_elsewhere = visit.is_basic = false;
+  visit.query = st_text(query);
+  visit.credential = (subtoken_text){NULL, 0};
+  visit.method = request.method;
+  visit.target = request.target;
+  return &visit;
+}
+
+/* A header line of HTTP Basic. */
+static const char *basic_line(subtoken_text text) {
+  static char line[4096];
+  st_writer writer = st_writer_on(line, sizeof line);
+  st_write_string(&writer, "Authorization: Basic ");
+  st_base64_write(&writer, ST_PADDED, text.data, text.len);
+  st_write_char(&writer, '\n');
+  assert_true(st_writer_end(&writer));
+  return line;
+}
+
+static void check_ambiguous(void) {
+  CHECK(reply.status == 400, "%d %.*s", reply.status, (int)reply.body_len, reply.body);
+  check_event("auth_ambiguous");
+  assert_string_equal(reply.challenge, "Bearer error=\"invalid_request\"");
+}
+
+/* ---- HTTP Basic ---- */
+
+static void test_basic_is_a_credential(void **state) {
+  (void)state;
+  static const char line[] = "Authorization: bASIC   YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==\n";
+  assert_int_equal(get(INFO "?v=latest", AS_ALICE), 200);
+  check_body_starts("{\"id\":\"" ALICE_ID "\",\"name\":\"alice\",\"permissions\":[\"account\",");
+  assert_string_equal(reply.event.key_id, ALICE_ID);
+  assert_string_equal(reply.event.credential, ""); /* 8 digits of its hash would tell of it */
+  assert_string_equal(member("type"), "APIKey");
+  assert_int_equal(get(INFO, line), 200);
+  assert_int_equal(get(INFO "?access_token=", AS_ALICE "X-API-Key: \n"), 200);
+  assert_int_equal(get(INFO, "Authorization: Basic \nX-API-Key: " KEY "\n"), 200);
+  assert_string_equal(reply.event.key_id, KEY_ID);
+}
+
+static void test_basic_with_another(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {INFO, AS_ALICE "X-API-Key: " KEY "\n"},
+      {INFO, "X-API-Key: " KEY "\n" AS_ALICE},
+      {INFO, AS_ALICE "X-API-Key: alice:" PASSWORD "\n"}, /* the same bytes, another thing */
+      {INFO, "X-API-Key: alice:" PASSWORD "\n" AS_ALICE},
+      {INFO "?access_token=" KEY, AS_ALICE},
+      {INFO "?access_token=alice:correct+horse:+battery", AS_ALICE},
+      {INFO, AS_ALICE AS_ALICE},
+      {INFO, AS_ALICE AS_KEY},
+      {INFO, AS_KEY AS_ALICE},
+      {INFO, "Authorization: Basic ????\nX-API-Key: " KEY "\n"},
+      {INFO, "Authorization: Basic ????\nX-API-Key: ?\n"},
+      {INFO, "X-API-Key: " KEY "\nX-API-Key: " POOR_KEY "\n"},
+      {INFO, AS_KEY "X-API-Key: " POOR_KEY "\n"},
+      {INFO "?access_token=" POOR_KEY, "X-API-Key: " KEY "\n"},
+      {INFO "?access_token=" POOR_KEY "&access_token=" KEY, ""},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    CHECK(get(rows[i][0], rows[i][1]) == 400, "row %zu: %d", i, reply.status);
+    check_ambiguous();
+  }
+  assert_int_equal(office.checks, 0);
+  assert_int_equal(get(INFO, "X-API-Key: " KEY "\nX-API-Key: " KEY "\n"), 200);
+}
+
+/* What cannot be read is a credential all the same, and one that nobody has. */
+static void test_basic_malformed(void **state) {
+  (void)state;
+  static const char *const values[] = {
+      "YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ", /* no padding */
+      "YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ=",
+      "YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeR==", /* bits that say nothing */
+      "YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ== ==",
+      "YWxpY2U6 Y29ycmVjdCBob3JzZTogYmF0dGVyeQ=",
+      "YWxpY2U6Y29ycmVjdCBob3JzZTog-_0dGVyeQ==",
+      "alice:correct horse: battery",
+      "====",
+      "=",
+      "?",
+      "YWxpY2U=", /* no colon */
+      "Kjo=",     /* *: */
+      "Kjp4eHh4eHh4eA==",
+  };
+  char line[200];
+  for (size_t i = 0; i < COUNT(values); i++) {
+    snprintf(line, sizeof line, "Authorization: Basic %s\n", values[i]);
+    CHECK(get(INFO, line) == 401, "%s: %d", values[i], reply.status);
+    check_unauthorized("login_failed");
+    assert_string_equal(reply.challenge, "Bearer error=\"invalid_token\"");
+    assert_string_equal(reply.event.credential, "");
+  }
+  assert_int_equal(office.checks, 0);
+}
+
+/* The longest login and the longest password fit together; a byte more is never read. */
+static void test_basic_longest(void **state) {
+  (void)state;
+  char text[ST_NAME_MAX + ST_PASSWORD_MAX + 3];
+  memset(text, 'x', sizeof text);
+  text[ST_NAME_MAX] = ':';
+  subtoken_text longest = {text, ST_NAME_MAX + 1 + ST_PASSWORD_MAX};
+  subtoken_text longer = {text, sizeof text};
+  assert_int_equal(get(INFO, basic_line(longest)), 401);
+  assert_int_equal(office.checks, 1);
+  text[ST_NAME_MAX] = 'x';
+  text[5] = ':';
+  assert_int_equal(get(INFO, basic_line(longer)), 401);
+  assert_int_equal(office.checks, 1);
+  check_event("login_failed");
+}
+
+static bool is_in_visit(const char *text) {
+  return memmem(visit.basic, sizeof visit.basic, text, strlen(text)) != NULL;
+}
+
+/* Whatever came of it, the password is not left in memory. */
+static void test_basic_is_wiped(void **state) {
+  (void)state;
+  static const char good[] = "Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==";
+  st_identity identity;
+  assert_true(st_visit_find_credential(begin("", "Authorization", good)));
+  assert_true(visit.is_basic && is_in_visit(PASSWORD));
+  assert_true(st_visit_identify_found(&visit, &identity));
+  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
+  office.verdict_forced = true;
+  office.verdict = ST_VERDICT_WRONG;
+  assert_true(st_basic_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
+  assert_false(st_visit_identify(begin("", "Authorization", good), &identity));
+  assert_int_equal(reply.status, 401);
+  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
+  assert_false(st_visit_identify(begin("access_token=x", "Authorization", good), &identity));
+  check_ambiguous();
+  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
+  assert_false(st_visit_identify(begin("access_token=%", "Authorization", good), &identity));
+  assert_int_equal(reply.status, 400);
+  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
+}
+
+/* People are told which of the two it was. */
+static void test_basic_unavailable(void **state) {
+  (void)state;
+  office.verdict_forced = true;
+  office.verdict = ST_VERDICT_BUSY;
+  assert_int_equal(get(INFO, AS_ALICE), 503);
+  check_body("{\"text\":\"too many passwords are being checked; try again later\"}");
+  check_event("passwords_busy");
+  assert_int_equal(reply.retry_after, 5);
+  office.verdict = ST_VERDICT_NONE;
+  assert_int_equal(get(INFO, AS_ALICE), 503);
+  check_body("{\"text\":\"the key store cannot be read; try again later\"}");
+  check_event("store_error");
+  office.broken = true;
+  assert_int_equal(get(INFO, AS_ALICE), 503);
+  check_body("{\"text\":\"the key store cannot be read; try again later\"}");
+  check_event("store_error");
+  assert_string_equal(reply.challenge, "");
+}
+
+/* ---- registered strings ---- */
+
+static void test_registered_strings(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *headers;
+    int status;
+  } rows[] = {
+      {INFO, "X-API-Key: " STRING "\n", 200},
+      {INFO, "x-api-key: " STRING "\nX-API-Key: " STRING "\n", 200},
+      {INFO "?access_token=&x=" STRING, "Authorization: Bearer \nX-API-Key: " STRING "\n", 200},
+      {INFO, "Authorization: Bearer " STRING "\n", 401},
+      {INFO "?access_token=" STRING, "", 401},
+      {INFO "?access_token=" STRING, "X-API-Key: " STRING "\n", 401},
+      {INFO, "X-API-Key: " STRING "\nAuthorization: Bearer " STRING "\n", 401},
+      {INFO, "Authorization: Bearer " STRING "\nX-API-Key: " STRING "\n", 401},
+      {INFO, "X-API-Key: " STRING "x\n", 401},
+      {INFO, "X-API-Key: REGISTERED-0001!\n", 401},
+      {INFO, "Authorization: " STRING "\n", 401},
+      {INFO, "X-API-Key: " STRING "\nX-API-Key: " KEY "\n", 400},
+  };
+  office_row *row = office_add(ST_KIND_KEY, "5e615e4d", "", "operations", "account", ST_NEVER);
+  assert_true(st_api_string_hash(ST_TEXT(STRING), row->digest));
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int status = get(rows[i].target, rows[i].headers);
+    CHECK(status == rows[i].status, "row %zu: %d", i, status);
+    if (status == 200) assert_string_equal(reply.event.key_id, "5e615e4d");
+  }
+  /* A key and a token come as X-API-Key, too. */
+  assert_int_equal(get(INFO, "X-API-Key: " KEY "\n"), 200);
+  char line[SUBTOKEN_ISSUED_MAX + 64];
+  snprintf(line, sizeof line, "X-API-Key: %s\n", subtoken_of_key("account", NULL, NOW + 60));
+  assert_int_equal(get(INFO, line), 200);
+}
+
+/* ---- what was used ---- */
+
+static const char *used_by(const char *headers) {
+  office.used[0] = '\0';
+  assert_int_equal(get(INFO, headers), 200);
+  return office.used;
+}
+
+static void test_uses(void **state) {
+  (void)state;
+  char token[SUBTOKEN_ISSUED_MAX + 1];
+  assert_string_equal(used_by(AS_POOR), POOR_ID);
+  assert_string_equal(used_by(bearer(subtoken_of_key("account", NULL, NOW + 60))), KEY_ID);
+  assert_string_equal(used_by(AS_ALICE), ""); /* a person is no key */
+  assert_int_equal(post("/v1/auth/token", AS_KEY, ""), 200);
+  snprintf(token, sizeof token, "%s", member("access_token"));
+  assert_string_equal(used_by(bearer(token)), KEY_ID); /* that the login was made with */
+  office.used[0] = '\0';
+  assert_int_equal(get(INFO, "X-API-Key: " WRONG_KEY "\n"), 401);
+  assert_string_equal(office.used, "");
+}
+
+/* ---- what it may ---- */
+
+static void grant_to(st_identity *identity, const char *permissions) {
+  memset(identity, 0, sizeof *identity);
+  identity->grant = grant_of(permissions, NULL);
+}
+
+static void test_covers(void **state) {
+  (void)state;
+  static const struct {
+    const char *asked;
+    bool covered;
+  } rows[] = {
+      {"", true},        {"account", true}, {"guilds,account", true}, {"account,wallet", false},
+      {"wallet", false}, {"accoun", false}, {"accounts", false},      {"account,", false},
+      {",", false},      {"Account", false}};
+  static st_identity identity;
+  grant_to(&identity, "account,guilds");
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    st_visit *v = begin("", "", "");
+    CHECK(st_visit_covers(v, &identity, st_text(rows[i].asked)) == rows[i].covered, "%s",
+          rows[i].asked);
+    CHECK(reply.status == (rows[i].covered ? 0 : 403), "%s: %d", rows[i].asked, reply.status);
+    if (rows[i].covered) continue;
+    check_event("escalation");
+    assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
+  }
+  assert_true(st_visit_holds(begin("", "", ""), &identity, "guilds"));
+  assert_int_equal(reply.status, 0);
+  assert_false(st_visit_holds(begin("", "", ""), &identity, "keys"));
+  assert_int_equal(reply.status, 403);
+  check_body("{\"text\":\"requires scope keys\"}");
+  check_event("perm");
+}
+
+/* As long as the root of it: not as the login, which is short. */
+static void test_ends(void **state) {
+  (void)state;
+  static st_identity identity;
+  st_visit *v = begin("", "", "");
+  int64_t end = 5;
+  assert_true(st_visit_find_end(v, NULL, &end));
+  assert_true(end == ST_NEVER);
+  identity.key = *(const st_key *)&office_row_of(POOR_ID)->key;
+  identity.standing = ST_WITH_KEY;
+  assert_true(st_visit_find_end(v, &identity, &end));
+  assert_true(end == NOW + 600);
+  identity.standing = ST_WITH_BASIC;
+  assert_true(st_visit_find_end(v, &identity, &end));
+  assert_true(end == NOW + 600);
+  /* a service's login: its key */
+  snprintf(identity.key.parent, sizeof identity.key.parent, "%s", POOR_ID);
+  identity.key.expires_at = NOW + 5;
+  identity.standing = ST_WITH_SERVICE;
+  assert_true(st_visit_find_end(v, &identity, &end));
+  assert_true(end == NOW + 600);
+  snprintf(identity.key.parent, sizeof identity.key.parent, "%s", ALICE_ID);
+  assert_false(st_visit_find_end(v, &identity, &end)); /* no key */
+  /* a person's login: the person */
+  identity.standing = ST_WITH_LOGIN;
+  snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
+  office_person(ST_TEXT("alice"))->key.expires_at = NOW + 700;
+  assert_true(st_visit_find_end(v, &identity, &end));
+  assert_true(end == NOW + 700);
+  snprintf(identity.key.owner, sizeof identity.key.owner, "bob");
+  assert_false(st_visit_find_end(v, &identity, &end));
+  snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
+  office.broken = true;
+  assert_false(st_visit_find_end(v, &identity, &end));
+}
+
+/* ---- who did it ---- */
+
+static void test_acts(void **state) {
+  (void)state;
+  static const char hostile[] = "key \x1B[31m\r\n, from \xE2\x80\xAE\"'";
+  static st_identity identity;
+  static const struct {
+    st_standing standing;
+    const char *who;
+  } rows[] = {{ST_WITH_KEY, "key " KEY_ID},
+              {ST_DERIVED, "key " KEY_ID},
+              {ST_WITH_SERVICE, "key " POOR_ID},
+              {ST_WITH_LOGIN, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"},
+              {ST_WITH_BASIC, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"}};
+  st_actor actor;
+  memcpy(identity.key.id, KEY_ID, sizeof KEY_ID);
+  memcpy(identity.key.parent, POOR_ID, sizeof POOR_ID);
+  memcpy(identity.key.owner, hostile, sizeof hostile);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    identity.standing = rows[i].standing;
+    memset(&actor, 0x5A, sizeof actor);
+    st_act act = st_visit_act(begin("", "", ""), &identity, &actor);
+    assert_string_equal(act.who, rows[i].who);
+    assert_string_equal(act.from, REMOTE);
+    assert_true(act.now_us == 0);
+  }
+  st_act act = st_visit_act(begin("", "", ""), NULL, &actor);
+  assert_string_equal(act.who, "nobody");
+  /* the longest login is told whole */
+  memset(identity.key.owner, 'x', ST_NAME_MAX);
+  act = st_visit_act(begin("", "", ""), &identity, &actor);
+  assert_int_equal(strlen(act.who), strlen("person ") + ST_NAME_MAX);
+  /* an address that is none of ours is not told in part */
+  subtoken_text far = repeated("", '1', sizeof actor.from);
+  (void)begin("", "", "");
+  request.remote = far;
+  act = st_visit_act(&visit, &identity, &actor);
+  assert_string_equal(act.from, "");
+  request.remote.len--;
+  act = st_visit_act(&visit, &identity, &actor);
+  assert_int_equal(strlen(act.from), sizeof actor.from - 1);
+  release(far);
+}
+
+/* ---- parameters ---- */
+
+static void test_numbers(void **state) {
+  (void)state;
+  static const struct {
+    const char *query;
+    int64_t most, value; /* -1: refused */
+  } rows[] = {
+      {"", 100, 7},
+      {"x=1", 100, 7},
+      {"n=", 100, 7},
+      {"n", 100, 7},
+      {"n=1", 100, 1},
+      {"n=100", 100, 100},
+      {"n=99", 100, 99},
+      {"n=0100", 100, 100},
+      {"n=%31%30", 100, 10},
+      {"m=5&n=2&o=6", 100, 2},
+      {"n=0", 100, -1},
+      {"n=00", 100, -1},
+      {"n=101", 100, -1},
+      {"n=110", 100, -1},
+      {"n=200", 100, -1},
+      {"n=999", 100, -1},
+      {"n=1000", 100, -1},
+      {"n=9999999999999999999999", 100, -1},
+      {"n=10000000000000000000000", 100, -1},
+      {"n=-1", 100, -1},
+      {"n=+1", 100, -1},
+      {"n=1x", 100, -1},
+      {"n=x", 100, -1},
+      {"n=1.0", 100, -1},
+      {"n=0x1", 100, -1},
+      {"n=%00", 100, -1},
+      {"n=1%00", 100, -1},
+      {"n=1%", 100, -1},
+      {"n=1&n=1", 100, -1},
+      {"n=&n=", 100, -1},
+      {"n=18446744073709551617", 100, -1},
+      {"n=253402300799", SUBTOKEN_TIME_MAX, INT64_C(253402300799)},
+      {"n=9223372036854775807", SUBTOKEN_TIME_MAX, -1},
+      {"n=9223372036854775808", SUBTOKEN_TIME_MAX, -1},
+      {"n=4", 7, 4},
+      {"n=8", 7, -1},
+      {"n=10", 7, -1},
+      {"n=17", 7, -1},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int64_t value = 7;
+    subtoken_text query = exact_string(rows[i].query);
+    (void)begin("", "", "");
+    visit.query = query;
+    bool read = st_query_number(&visit, "n", rows[i].most, &value);
+    release(query);
+    CHECK(read == (rows[i].value >= 0), "%s: %d", rows[i].query, read);
+    CHECK(value == (read ? rows[i].value : 7), "%s: %lld", rows[i].query, (long long)value);
+    CHECK(reply.status == (read ? 0 : 400), "%s: %d", rows[i].query, reply.status);
+    if (!read) check_body_starts("{\"text\":\"n: ");
+  }
+}
+
+static void test_texts(void **state) {
+  (void)state;
+  static const struct {
+    const char *query, *value; /* NULL: refused */
+  } rows[] = {
+      {"", ""},
+      {"t", ""},
+      {"t=", ""},
+      {"&&t=&", ""},
+      {"t=abcdefg", "abcdefg"},
+      {"t=abcdefgh", NULL},
+      {"t=%61+b", "a b"},
+      {"%74=a", "a"},
+      {"u=x&t=y", "y"},
+      {"T=x", ""},
+      {"t=a=b", "a=b"},
+      {"t=%", NULL},
+      {"t=%4", NULL},
+      {"t=%zz", NULL},
+      {"t=a%00b", NULL},
+      {"t=%00", NULL},
+      {"t=a&t=a", NULL},
+      {"t=&t=a", NULL},
+      {"t&t", NULL},
+      {"t=%61%62%63%64%65%66%67", "abcdefg"},
+      {"t=%61%62%63%64%65%66%67%68", NULL},
+      {"t=\xC3\xAB", "\xC3\xAB"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char *out = malloc(8);
+    assert_non_null(out);
+    memset(out, 'Z', 8);
+    subtoken_text query = exact_string(rows[i].query);
+    (void)begin("", "", "");
+    visit.query = query;
+    bool read = st_query_text(&visit, "t", out, 8);
+    release(query);
+    CHECK(read == (rows[i].value != NULL), "%s", rows[i].query);
+    if (read) {
+      assert_string_equal(out, rows[i].value);
+    } else {
+      assert_int_equal(reply.status, 400);
+      check_event("bad_request");
+      check_body_starts("{\"text\":\"t: ");
+    }
+    free(out);
+  }
+}
+
+/* ---- replies ---- */
+
+static void test_headers(void **state) {
+  (void)state;
+  (void)begin("", "", "");
+  st_reply_header(&reply, "X", ST_TEXT("a\r\nY: b%\xC3 \x7F~!"));
+  assert_int_equal(reply.headers_len, strlen("X: a%0D%0AY:%20b%25%C3%20%7F~!\r\n"));
+  check_header("X: a%0D%0AY:%20b%25%C3%20%7F~!\r\n");
+  st_reply_sequence(&reply, INT64_C(1700000000000001));
+  check_header("\r\nSubtoken-Seq: 1700000000000001\r\n");
+  size_t before = reply.headers_len;
+  subtoken_text much = repeated("", ' ', ST_REPLY_HEADERS_MAX / 3);
+  st_reply_header(&reply, "Z", much);
+  assert_int_equal(reply.headers_len, before); /* left out, not cut */
+  release(much);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_basic_is_a_credential, office_open),
+      cmocka_unit_test_setup(test_basic_with_another, office_open),
+      cmocka_unit_test_setup(test_basic_malformed, office_open),
+      cmocka_unit_test_setup(test_basic_longest, office_open),
+      cmocka_unit_test_setup(test_basic_is_wiped, office_open),
+      cmocka_unit_test_setup(test_basic_unavailable, office_open),
+      cmocka_unit_test_setup(test_registered_strings, office_open),
+      cmocka_unit_test_setup(test_uses, office_open),
+      cmocka_unit_test_setup(test_covers, office_open),
+      cmocka_unit_test_setup(test_ends, office_open),
+      cmocka_unit_test_setup(test_acts, office_open),
+      cmocka_unit_test_setup(test_numbers, office_open),
+      cmocka_unit_test_setup(test_texts, office_open),
+      cmocka_unit_test_setup(test_headers, office_open),
+  };
+  return cmocka_run_group_tests_name("visit", tests, NULL, NULL);
+}
