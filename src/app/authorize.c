@@ -108,15 +108,17 @@ static subtoken_text lacks(const subtoken_claims *grant, const subtoken_text *ne
   return (subtoken_text){NULL, 0};
 }
 
-/* The permission that the body needs and the grant lacks; false: the body cannot be judged. */
-static bool body_lacks(st_visit *v, const subtoken_claims *grant, subtoken_text *lacking,
-                       char scratch[ST_BODY_IN_MAX]) {
-  subtoken_rpc rpc;
-  if (subtoken_rpc_read(v->request->body, scratch, ST_BODY_IN_MAX, &rpc) != SUBTOKEN_OK) {
+/* The permission that the body needs and the grant lacks, a view of *rpc; false: the body cannot
+ * be judged.
+ */
+static bool body_lacks(st_visit *v, const subtoken_claims *grant, subtoken_rpc *rpc,
+                       subtoken_text *lacking) {
+  char scratch[ST_BODY_IN_MAX];
+  if (subtoken_rpc_read(v->request->body, scratch, sizeof scratch, rpc) != SUBTOKEN_OK) {
     return false;
   }
-  for (size_t i = 0; i < rpc.count && lacking->data == NULL; i++) {
-    subtoken_text need = subtoken_rpc_need(&rpc, i);
+  for (size_t i = 0; i < rpc->count && lacking->data == NULL; i++) {
+    subtoken_text need = subtoken_rpc_need(rpc, i);
     *lacking = lacks(grant, &need, 1);
   }
   return true;
@@ -129,14 +131,14 @@ static void refuse_body(st_visit *v) {
 /* The grant is what the store says now, not what the token says. */
 static bool policy_allows(st_visit *v, const subtoken_decision *decision,
                           const subtoken_claims *grant) {
-  char scratch[ST_BODY_IN_MAX];
+  subtoken_rpc rpc;
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) {
     st_reply_error(v->reply, 403, "url", "the route policy does not allow this request");
     st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_URL));
     return false;
   }
   subtoken_text lacking = lacks(grant, decision->needs, decision->needs_count);
-  if (lacking.data == NULL && decision->json_rpc && !body_lacks(v, grant, &lacking, scratch)) {
+  if (lacking.data == NULL && decision->json_rpc && !body_lacks(v, grant, &rpc, &lacking)) {
     refuse_body(v);
     return false;
   }
@@ -181,7 +183,7 @@ static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
   st_key anyone;
   subtoken_claims grant;
   subtoken_text lacking = {NULL, 0};
-  char scratch[ST_BODY_IN_MAX];
+  subtoken_rpc rpc;
   st_found found = st_anyone(v->service, &anyone);
   if (found == ST_FOUND_ERROR || (found == ST_FOUND && !st_key_grant(&anyone, &grant))) {
     st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
@@ -190,8 +192,7 @@ static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
   bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN;
   if (found == ST_FOUND) tell_permissions(v->reply, &grant);
   if (may) lacking = lacks(&grant, decision->needs, decision->needs_count);
-  if (may && lacking.data == NULL && decision->json_rpc &&
-      !body_lacks(v, &grant, &lacking, scratch)) {
+  if (may && lacking.data == NULL && decision->json_rpc && !body_lacks(v, &grant, &rpc, &lacking)) {
     refuse_body(v);
     return;
   }
