@@ -126,7 +126,7 @@ bool st_base64_read(subtoken_text text, st_padding padding, void *out, size_t ou
   uint8_t *to = out;
   bool good = true;
   for (size_t at = 0; good && at < text.len; at += 4) {
-    char group[4];
+    char group[4] = {0};
     size_t len = text.len - at < 4 ? text.len - at : 4, got = 0;
     for (size_t i = 0; i < len; i++) group[i] = to_url(text.data[at + i]);
     good = st_base64url_decode((subtoken_text){group, len}, to, ST_BASE64URL_BYTES(len), &got);
