@@ -42,13 +42,21 @@ static bool ready(void *store) {
   return !broken;
 }
 
+static void used(void *context, const char *id, int64_t now) {
+  (void)context;
+  (void)now;
+  assert_string_equal(id, KEY_ID);
+}
+
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
+static const st_people people = {.used = used};
 static st_service service = {.settings = &settings,
                              .ring = &ring,
                              .keys = {NULL, by_digest, by_sub},
                              .rate = &rate,
+                             .people = &people,
                              .ready = ready};
 
 static const char policy_text[] =
