@@ -139,8 +139,12 @@ static bool identify(exchange *e) {
   if (jwt && st_key_shaped(e->given[SUBJECT_TOKEN])) return refuse_subject(e, "malformed");
   v->credential = e->given[SUBJECT_TOKEN];
   v->credential_elsewhere = true; /* than in X-API-Key */
-  if (st_visit_identify_found(v, &e->identity)) return true;
+  if (st_visit_identify_found(v, &e->identity) && st_visit_within_rate(v, &e->identity))
+    return true;
   const char *event = reply->event.name;
+  if (reply->status == 429) {
+    return fail(e, 429, event, "temporarily_unavailable", "too many tokens from this key");
+  }
   if (reply->status != 503) return refuse_subject(e, event);
   return fail(e, 503, event, "temporarily_unavailable",
               "the key store cannot be read; try again later");
@@ -240,7 +244,10 @@ void st_exchange_vendor(st_visit *v) {
   st_identity identity;
   st_access access;
   int status;
-  if (!st_visit_identify(v, &identity) || !has_no_wishes(v)) return;
+  if (!st_visit_identify(v, &identity) || !st_visit_within_rate(v, &identity) ||
+      !has_no_wishes(v)) {
+    return;
+  }
   subtoken_result result =
       st_issue_access(v->service, &identity.grant, NULL, 0, NULL, v->request->now, &access);
   if (result == SUBTOKEN_OK) {

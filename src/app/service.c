@@ -128,13 +128,7 @@ static void create_subtoken(st_visit *v) {
   st_params params;
   st_body_kind kind;
   if (!st_visit_identify(v, &identity)) return;
-  int64_t wait =
-      st_rate_take(v->service->rate, v->service->settings, identity.key.id, v->request->now_us);
-  if (wait > 0) {
-    st_reply_error(v->reply, 429, "rate", "too many subtokens from this key; try again later");
-    v->reply->retry_after = wait;
-    return;
-  }
+  if (!st_visit_within_rate(v, &identity)) return;
   if (!body_kind(v->request, &kind)) {
     st_reply_error(v->reply, 415, "issue_denied",
                    "Content-Type: must be application/json or application/x-www-form-urlencoded");

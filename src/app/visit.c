@@ -288,6 +288,16 @@ bool st_visit_identify(st_visit *v, st_identity *identity) {
   return st_visit_find_credential(v) && st_visit_identify_found(v, identity);
 }
 
+bool st_visit_within_rate(st_visit *v, const st_identity *identity) {
+  const st_service *service = v->service;
+  int64_t wait =
+      st_rate_take(service->rate, service->settings, identity->key.id, v->request->now_us);
+  if (wait > 0) {
+    st_reply_wait(v->reply, "rate", "too many tokens from this key; try again later", wait);
+  }
+  return wait <= 0;
+}
+
 /* ---- managing ---- */
 
 static void refuse_escalation(st_visit *v, const char *text) {

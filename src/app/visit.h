@@ -39,6 +39,10 @@ bool st_visit_identify_found(st_visit *v, st_identity *identity)
 /* 401 for none. */
 void st_visit_refuse_missing(st_visit *v);
 
+/* May its key make one more token now? 429 with a reply if not. */
+bool st_visit_within_rate(st_visit *v, const st_identity *identity)
+    __attribute__((warn_unused_result));
+
 /* The same for calls that manage something: 403 for what is derived, whatever it holds. */
 bool st_visit_manager(st_visit *v, st_identity *identity) __attribute__((warn_unused_result));
 /* Has it the permission? 403 with a reply if not. */

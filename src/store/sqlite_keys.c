@@ -205,6 +205,7 @@ st_stored st_sqlite_page(st_store *store, int which, const parameter *values, co
 st_stored st_sqlite_one(st_store *store, int which, const parameter *values, void *item,
                         size_t size, take_fn *take, char *why) {
   size_t count = 0;
+  /* cppcheck-suppress ctuuninitvar ; it is written to */
   rows_into into = {item, size, 1, &count, take};
   st_stored stored = st_sqlite_page(store, which, values, &into, why);
   if (stored == ST_STORED && count == 0) {

@@ -469,6 +469,19 @@ def rfc_8693():
 
 
 @test
+def exchanges_are_counted_where_a_rate_is_set():
+    with Server(config={"rate": {"per_second": 1, "burst": 3}}) as server:
+        key = make_key(server.data)["key"]
+        made = [exchange(server, subject_token=key).status,
+                curl(server.url + VENDOR, "-X", "POST", *bearer(key)).status,
+                call(server, "GET", "/v2/createsubtoken", key).status]
+        assert made == [200] * 3
+        refused(exchange(server, subject_token=key), 429, "temporarily_unavailable")
+        slow = curl(server.url + VENDOR, "-X", "POST", *bearer(key))
+        assert slow.status == 429 and int(slow.header("Retry-After")) >= 1
+
+
+@test
 def the_vendors_own_path():
     with Server(config={"access_life": "5m"}) as server:
         key = make_key(server.data, "account,wallet")

@@ -3,10 +3,6 @@
 
 #define AUDIT "/v2/audit"
 
-static int get(const char *target, const char *headers) {
-  return office_ask_at("GET", target, headers, "", NOW_US);
-}
-
 /* The ids of a page, from first down to last; next, or 0. */
 static int64_t check_page(int64_t first, int64_t last) {
   static char copy[ST_REPLY_BODY_MAX];
