@@ -397,7 +397,8 @@ def long_lists_are_whole():
     for total in (63, 64, 65, 128, 129, 300):
         have = db.execute("SELECT count(*) FROM keys").fetchone()[0]
         for i in range(have, total):
-            db.execute("INSERT INTO keys SELECT substr(id, 1, 32) || printf('%04d', ?1), "
+            db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, "
+                       "expires_at, disabled, changed_at, deleted_at) SELECT substr(id, 1, 32) || printf('%04d', ?1), "
                        "randomblob(32), substr(sub, 1, 39) || printf('%04d', ?1), name, owner, "
                        "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
                        "FROM keys WHERE id = ?2", (i, first["id"]))
