@@ -108,7 +108,9 @@ static subtoken_text lacks(const subtoken_claims *grant, const subtoken_text *ne
   return (subtoken_text){NULL, 0};
 }
 
-/* The permission that the body needs and the grant lacks; false: the body cannot be judged. */
+/* The permission that the body needs and the grant lacks, which then lies in scratch; false: the
+ * body cannot be judged.
+ */
 static bool body_lacks(st_visit *v, const subtoken_claims *grant, subtoken_text *lacking,
                        char scratch[ST_BODY_IN_MAX]) {
   subtoken_rpc rpc;
@@ -118,6 +120,10 @@ static bool body_lacks(st_visit *v, const subtoken_claims *grant, subtoken_text 
   for (size_t i = 0; i < rpc.count && lacking->data == NULL; i++) {
     subtoken_text need = subtoken_rpc_need(&rpc, i);
     *lacking = lacks(grant, &need, 1);
+  }
+  if (lacking->data != NULL) {
+    memcpy(scratch, lacking->data, lacking->len);
+    lacking->data = scratch;
   }
   return true;
 }

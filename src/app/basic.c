@@ -89,7 +89,9 @@ static subtoken_result from_memory(attempt *a) {
 static subtoken_result judge(attempt *a, const st_person *person) {
   const st_people *people = a->service->people;
   const st_request *request = a->request;
-  switch (people->check(people->context, person, a->password)) {
+  st_verdict verdict = people->check(people->context, person, a->password);
+  if (verdict == ST_VERDICT_GOOD && person == NULL) verdict = ST_VERDICT_WRONG;
+  switch (verdict) {
     case ST_VERDICT_GOOD: break;
     case ST_VERDICT_WRONG: a->event = "login_failed"; return SUBTOKEN_REVOKED;
     default:
