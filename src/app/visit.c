@@ -219,7 +219,7 @@ static void note_clock_skew(st_visit *v, const subtoken_claims *grant) {
 bool st_visit_find_credential(st_visit *v) {
   found_credential found = find_credential(v);
   if (found == CREDENTIAL_READ) return true;
-  subtoken_wipe(v->basic, sizeof v->basic); /* nobody will look at it */
+  subtoken_wipe(v->basic, sizeof v->basic); /* one of them may have been a password */
   bool ambiguous = found == CREDENTIAL_AMBIGUOUS;
   st_reply_error(
       v->reply, 400, ambiguous ? "auth_ambiguous" : "bad_request",
@@ -269,7 +269,7 @@ bool st_visit_identify_found(st_visit *v, st_identity *identity) {
   }
   tag_credential(v);
   subtoken_result result = identify_any(v, identity, &event, &wait);
-  subtoken_wipe(v->basic, v->is_basic ? v->credential.len : 0);
+  if (v->is_basic) subtoken_wipe(v->basic, sizeof v->basic); /* also what was decoded in vain */
   if (wait > 0) {
     st_reply_wait(v->reply, event, "too many wrong passwords; try again later", wait);
     return false;
