@@ -73,17 +73,17 @@ static subtoken_result identify_key(const st_service *service, subtoken_text cre
 
 /* ---- strings that were registered by their hash ---- */
 
-static size_t dots_in(subtoken_text text) {
+bool st_token_shaped(subtoken_text text) {
   size_t dots = 0;
   for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
-  return dots;
+  return dots == 2;
 }
 
 /* The words in front keep it apart from the hash of any key. */
 bool st_api_string_hash(subtoken_text string, uint8_t digest[32]) {
   char text[24 + ST_API_STRING_MAX];
   if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) return false;
-  if (st_key_shaped(string) || dots_in(string) == 2) return false;
+  if (st_key_shaped(string) || st_token_shaped(string)) return false;
   for (size_t i = 0; i < string.len; i++) {
     if (string.data[i] < 0x21 || string.data[i] > 0x7E) return false;
   }

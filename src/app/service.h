@@ -128,6 +128,8 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn
 
 /* Does it look like a whole key: 72 characters, upper-case hex and dashes? */
 bool st_key_shaped(subtoken_text text);
+/* Like a token: has it two dots? */
+bool st_token_shaped(subtoken_text text);
 
 /* Make a subtoken from a grant, the last step of createsubtoken and of `subtoken
  * issue`. Not OK: *why (of ST_ISSUE_WHY_MAX bytes) names the parameter.

@@ -228,20 +228,14 @@ bool st_visit_find_credential(st_visit *v) {
   return false;
 }
 
-/* Two dots make a token of it. */
-static bool token_shaped(subtoken_text text) {
-  size_t dots = 0;
-  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
-  return dots == 2;
-}
-
 static subtoken_result identify_any(st_visit *v, st_identity *identity, const char **event,
                                     int64_t *wait) {
   const st_request *request = v->request;
   if (v->is_basic) {
     return st_identify_basic(v->service, v->credential, request, identity, event, wait);
   }
-  if (!v->credential_elsewhere && !st_key_shaped(v->credential) && !token_shaped(v->credential)) {
+  if (!v->credential_elsewhere && !st_key_shaped(v->credential) &&
+      !st_token_shaped(v->credential)) {
     return st_identify_registered(v->service, v->credential, request->now, identity, event);
   }
   return st_identify(v->service, v->credential, v->method, v->target, request->now, identity,

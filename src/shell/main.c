@@ -35,9 +35,7 @@ static const st_command commands[] = {
  */
 static bool is_secret(const char *argument) {
   subtoken_text text = st_text(argument);
-  size_t dots = 0;
-  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
-  bool token = dots == 2 && text.len > 60 && memcmp(text.data, "eyJ", 3) == 0;
+  bool token = st_token_shaped(text) && text.len > 60 && memcmp(text.data, "eyJ", 3) == 0;
   return token || st_key_shaped(text);
 }
 
