@@ -85,34 +85,52 @@ class Side:
         fill(self.data, count)
         self.server = support.Server(self.data).start()
         self.rates = {"tokeninfo": [], "createsubtoken": []}
+        self.cpu = {"tokeninfo": [], "createsubtoken": []}
+
+    def cpu_time(self):
+        """Seconds that the server has had of any processor."""
+        with open("/proc/%d/stat" % self.server.process.pid) as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def measure(self, what):
         path = CREATE if what == "createsubtoken" else "/v2/tokeninfo"
+        before = self.cpu_time()
         p = subprocess.run(["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-s",
                             os.path.join(HERE, "keys.lua"), "http://127.0.0.1:%d" % self.server.port,
                             "--", str(self.count), path], capture_output=True, text=True, check=True)
         assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout
         self.rates[what].append(float(re.search(r"Requests/sec:\s+([\d.]+)", p.stdout).group(1)))
+        requests = int(re.search(r"(\d+) requests in", p.stdout).group(1))
+        self.cpu[what].append((self.cpu_time() - before) * 1e6 / requests)
+
+
+def print_ratios(name, few, many, ratios):
+    ratios = sorted(ratios)
+    print("%-30s %12.1f %12.1f   median %.2f, from %.2f to %.2f"
+          % (name, statistics.median(few), statistics.median(many), statistics.median(ratios),
+             ratios[0], ratios[-1]))
 
 
 def hot_path(few, many):
-    for side in (few, many):  # not counted
+    for side in (few, many):  # the first is not counted
         side.measure("tokeninfo")
-    for side in (few, many):
         side.rates["tokeninfo"].clear()
+        side.cpu["tokeninfo"].clear()
     for _ in range(ROUNDS):
         for what in few.rates:
             for side in (few, many):
                 side.measure(what)
     print("\nkeys drawn at random among %d and among %d, %d keep-alive connections, %d rounds of %d s"
           % (few.count, many.count, CONNECTIONS, ROUNDS, SECONDS))
-    print("%-28s %12s %12s   %s" % ("requests/s", "%d keys" % few.count, "%d keys" % many.count,
+    print("%-30s %12s %12s   %s" % ("", "%d keys" % few.count, "%d keys" % many.count,
                                     "ratio (wanted: at most %.2f)" % WANTED))
     for what in few.rates:
-        ratios = sorted(a / b for a, b in zip(few.rates[what], many.rates[what]))
-        print("%-28s %12.0f %12.0f   median %.2f, from %.2f to %.2f"
-              % (what, statistics.median(few.rates[what]), statistics.median(many.rates[what]),
-                 statistics.median(ratios), ratios[0], ratios[-1]))
+        print_ratios(what + ", a second", few.rates[what], many.rates[what],
+                     [a / b for a, b in zip(few.rates[what], many.rates[what])])
+    for what in few.cpu:
+        print_ratios("  the server's CPU, us", few.cpu[what], many.cpu[what],
+                     [b / a for a, b in zip(few.cpu[what], many.cpu[what])])
 
 
 def took(side, target, rounds=31):
