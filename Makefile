@@ -213,6 +213,7 @@ bench: all $(B)/bench/verify $(B)/bench/revocations nginx-module
 	@python3 tests/bench/verify.py $(B)
 	@$(B)/bench/revocations
 	@python3 tests/bench/server.py $(B)
+	@python3 tests/bench/keys.py $(B)
 	@python3 tests/bench/edge.py $(B)
 	@python3 tests/bench/propagation.py $(B) $(ROUNDS)
 

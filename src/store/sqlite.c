@@ -113,7 +113,9 @@ bool st_sqlite_has_moved(sqlite3 *db) {
 }
 
 /* Notice commits since the last question: data_version changes on a connection
- * for those of every other one, `writes` and other processes alike.
+ * for those of every other one, `writes` and other processes alike. Until st_sqlite_finish of
+ * that statement its read transaction goes on: what is asked meanwhile is of the same moment,
+ * and takes no locks of its own.
  */
 static bool freshen(st_store *store) {
   sqlite3_stmt *ask = store->read[DATA_VERSION];
@@ -134,7 +136,6 @@ static bool freshen(st_store *store) {
   if (!ok) {
     (void)trouble(store);
   }
-  (void)sqlite3_reset(ask);
   return ok;
 }
 
@@ -185,9 +186,6 @@ static st_found read_revoked(st_store *store, const char *sub) {
 }
 
 static st_found look_up(st_store *store, const question *ask, st_key *key) {
-  if (!freshen(store)) {
-    return ST_FOUND_ERROR;
-  }
   slot *held = slot_of(store, ask);
   st_found found = ST_FOUND;
   if (held->generation != store->generation || !is_answer(held, ask)) {
@@ -201,7 +199,8 @@ static st_found look_up(st_store *store, const question *ask, st_key *key) {
 
 static st_found answer(st_store *store, const question *ask, st_key *key) {
   (void)pthread_mutex_lock(&store->reading);
-  st_found found = look_up(store, ask, key);
+  st_found found = freshen(store) ? look_up(store, ask, key) : ST_FOUND_ERROR;
+  st_sqlite_finish(store->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&store->reading);
   if (found != ST_FOUND) {
     memset(key, 0, sizeof *key);
@@ -248,6 +247,7 @@ bool st_store_ready(st_store *store) {
   (void)pthread_mutex_lock(&store->reading);
   store->asked = 0; /* look for certain */
   bool ok = freshen(store);
+  st_sqlite_finish(store->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&store->reading);
   return ok && seems_writable(store->path);
 }

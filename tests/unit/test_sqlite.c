@@ -1181,6 +1181,32 @@ static void a_lock_held_too_long_is_an_error(void **state) {
   st_store_close(store);
 }
 
+/* A read transaction that stayed open would hold on to what it read, and the -wal would grow for
+ * ever.
+ */
+static void an_answered_question_holds_nothing(void **state) {
+  (void)state;
+  make_db(1);
+  st_store *store = open_store();
+  st_key got;
+  sqlite3 *raw = NULL;
+  int left = -1, done = -1;
+  assert_int_equal(sqlite3_open(db, &raw), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(raw, "SELECT 1 FROM keys", NULL, NULL, NULL), SQLITE_OK);
+  for (unsigned n = 0; n < 4; n++) {
+    if (n == 0) assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND);
+    if (n == 1) assert_int_equal(found_by_sub(store, 99, &got), ST_FOUND_NONE);
+    if (n == 2) assert_true(st_store_ready(store));
+    if (n == 3) assert_int_equal(found_by_digest(store, 99, &got), ST_FOUND_NONE);
+    assert_int_equal(create(store, 1 + n), ST_STORED);
+    assert_int_equal(sqlite3_wal_checkpoint_v2(raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left, &done),
+                     SQLITE_OK);
+    assert_int_equal(left, 0);
+  }
+  assert_int_equal(sqlite3_close(raw), SQLITE_OK);
+  st_store_close(store);
+}
+
 static void is_not_ready_without_its_file(void **state) {
   (void)state;
   st_store *store = open_store();
@@ -1417,6 +1443,7 @@ int main(void) {
       TEST(a_creation_without_room_can_be_repeated),
       TEST(a_full_disk_changes_nothing),
       TEST(a_lock_held_too_long_is_an_error),
+      TEST(an_answered_question_holds_nothing),
       TEST(is_not_ready_without_its_file),
       TEST(lists_in_pages),
       TEST(backs_up_while_others_write),
