@@ -427,8 +427,8 @@ def long_lists_are_whole():
         for i in range(have, total):
             db.execute("INSERT INTO keys SELECT substr(id, 1, 32) || printf('%04d', ?1), "
                        "randomblob(32), substr(sub, 1, 39) || printf('%04d', ?1), name, owner, "
-                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
-                       "FROM keys WHERE id = ?2", (i, first["id"]))
+                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at, "
+                       "kind, parent, suspended FROM keys WHERE id = ?2", (i, first["id"]))
         db.commit()
         rows = json.loads(cmd("key", "list", "--json", data=data)[1])
         ids = [r["id"] for r in rows]
@@ -1632,8 +1632,6 @@ def hostile_persons_are_shown_safely():
     shown = json.loads(cmd("user", "show", "x", "--json", data=data)[1])
     assert shown["source"] == source and shown["locale"] == "\x1b"
     # what is refused is shown safely, too
-    edited(data, "UPDATE persons SET login = ?", "\u202ey")
-    edited(data, "UPDATE keys SET owner = ?", "\u202ey")
     for login in ("y\x1b[2J", "\u202ey"):
         code, out, err = cmd("import", access_file([login]), data=data)
         assert code == 1 and out == "" and not re.search("[\x1b\u202e]", err), err
