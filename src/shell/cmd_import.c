@@ -15,6 +15,7 @@ typedef enum outcome { UNCHANGED, CREATED, CHANGED } outcome;
 typedef struct import {
   st_store *store;
   bool dry_run, json;
+  bool refused;       /* for what the caller can mend */
   st_person *persons; /* those that the store is to take up */
   uint8_t (*digests)[32];
   size_t room, count;
@@ -128,6 +129,7 @@ static bool refuse_stranger(import *work, const st_access_entry *entry) {
   st_writer writer = st_writer_on(shown, sizeof shown);
   st_write_shown(&writer, entry->login);
   if (!st_writer_end(&writer)) shown[0] = '\0';
+  work->refused = true;
   snprintf(work->why, sizeof work->why,
            "there is a person %s who was not imported: nothing was changed", shown);
   return false;
@@ -158,31 +160,42 @@ static bool take(import *work, const st_access_entry *entry) {
 
 /* ---- the file ---- */
 
-static bool read_entries(import *work, char *text, size_t len) {
-  static st_access_file file;
+/* The whole file is checked before the store is opened, or made. */
+static bool check_file(import *work, st_access_file *file, char *text, size_t len) {
+  if (st_access_file_start(file, text, len)) return true;
+  if (file->line == 0) return fail(work, file->why);
+  snprintf(work->why, sizeof work->why, "line %zu, column %zu: %.400s", file->line, file->column,
+           file->why);
+  return false;
+}
+
+static bool take_all(import *work, st_access_file *file) {
   st_access_entry entry;
-  if (!st_access_file_start(&file, text, len)) {
-    if (file.line == 0) return fail(work, file.why);
-    snprintf(work->why, sizeof work->why, "line %zu, column %zu: %.400s", file.line, file.column,
-             file.why);
-    return false;
-  }
-  while (st_access_file_next(&file, &entry)) {
+  if (!st_password_start()) return fail(work, "libargon2 does not compute what it should");
+  while (st_access_file_next(file, &entry)) {
     if (!take(work, &entry)) return false;
   }
-  return file.done || fail(work, file.why);
+  return file->done || fail(work, file->why);
 }
 
 /* A file that is not good is the caller's to mend; what the system cannot do is not. */
-static int run_import(import *work, const char *path) {
+static int run_import(import *work, const char *path, const char *data_option) {
+  static st_access_file file;
   size_t len = 0;
+  st_data data;
   char *text = malloc(FILE_MAX);
   if (text == NULL) return st_complain(ST_EXIT_FAILED, "import: no memory");
   int code = ST_EXIT_DONE;
   if (!st_world_read(path, text, FILE_MAX, &len, work->why)) {
     code = st_complain(ST_EXIT_FAILED, "import: %s", work->why);
-  } else if (!st_password_start() || !read_entries(work, text, len)) {
+  } else if (!check_file(work, &file, text, len)) {
     code = st_complain(ST_EXIT_REFUSED, "import: %.200s: %s", path, work->why);
+  } else {
+    code = st_data_begin("import", data_option, !work->dry_run, &data, &work->store);
+  }
+  if (code == ST_EXIT_DONE && !take_all(work, &file)) {
+    code = st_complain(work->refused ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %.200s: %s", path,
+                       work->why);
   }
   subtoken_wipe(text, len);
   free(text);
@@ -230,10 +243,7 @@ import work = {0 };
       .command = "import", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (path == NULL) return st_usage(&arguments, "an access file is needed");
-  st_data data;
-  int code = st_data_begin("import", data_option, !work.dry_run, &data, &work.store);
-  if (code != ST_EXIT_DONE) return code;
-  code = run_import(&work, path);
+  int code = run_import(&work, path, data_option);
   if (code == ST_EXIT_DONE) code = put(&work);
   st_store_close(work.store);
   if (work.persons != NULL) subtoken_wipe(work.persons, work.count * sizeof *work.persons);

@@ -55,8 +55,8 @@ typedef struct command {
 } command;
 
 /* False when there is nothing left to do; the exit code is in arguments.code. */
-static bool begin(command *c, const char *name, const char *help, const st_option *options,
-                  size_t words, bool make, int argc, char **argv) {
+static bool read_words(command *c, const char *name, const char *help, const st_option *options,
+                       size_t words, int argc, char **argv) {
   c->arguments = (st_arguments){
       .command = name, .help = help, .options = options, .words = c->words, .word_max = words};
   if (!st_begin(&c->arguments, argc, argv)) return false;
@@ -72,8 +72,20 @@ static bool begin(command *c, const char *name, const char *help, const st_optio
                                  ST_NAME_MAX);
     return false;
   }
+  return true;
+}
+
+/* After all that the command line itself can be refused for: making the store is no answer to
+ * that.
+ */
+static bool open_store(command *c, bool make) {
   c->arguments.code = st_data_begin("user", c->data, make, &c->paths, &c->store);
   return c->arguments.code == ST_EXIT_DONE;
+}
+
+static bool begin(command *c, const char *name, const char *help, const st_option *options,
+                  size_t words, int argc, char **argv) {
+  return read_words(c, name, help, options, words, argc, argv) && open_store(c, false);
 }
 
 /* Closes the store; says what went wrong. */
@@ -138,15 +150,14 @@ static int create(int argc, char **argv) {
   st_person person = {0};
   uint8_t digest[32];
   char why[ST_WHY_MAX];
-  if (!begin(&c, "user create", help, options, 1, true, argc, argv)) return c.arguments.code;
+  if (!read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
   const char *permissions = c.permissions != NULL ? c.permissions : "";
   const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
-  int code = ST_EXIT_DONE;
-  if (!st_permissions_valid(st_text(permissions))) {
-    code = st_usage(&c.arguments, ST_PERMISSIONS_FORM);
-  } else if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
-             !st_utf8_valid(st_text(locale)) || !st_utf8_valid(st_text(source))) {
-    code = st_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
+  if (!st_permissions_valid(st_text(permissions)))
+    return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
+      !st_utf8_valid(st_text(locale)) || !st_utf8_valid(st_text(source))) {
+    return st_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
                     ST_LOCALE_MAX, ST_SOURCE_MAX);
   }
   snprintf(person.key.owner, sizeof person.key.owner, "%s", c.words[0]);
@@ -154,9 +165,10 @@ static int create(int argc, char **argv) {
   snprintf(person.key.permissions, sizeof person.key.permissions, "%s", permissions);
   snprintf(person.locale, sizeof person.locale, "%s", locale);
   snprintf(person.source, sizeof person.source, "%s", source);
-  if (code == ST_EXIT_DONE) code = prepare(&person, digest);
+  int code = prepare(&person, digest);
+  if (code == ST_EXIT_DONE && !open_store(&c, true)) code = c.arguments.code;
   if (code != ST_EXIT_DONE) {
-    st_store_close(c.store);
+    subtoken_wipe(person.password, sizeof person.password);
     return code;
   }
   char who[ST_WHO_MAX];
@@ -191,7 +203,7 @@ static int list(int argc, char **argv) {
       "Lists the persons in the order of their logins, with what each may do.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  if (!begin(&c, "user list", help, options, 0, false, argc, argv)) return c.arguments.code;
+  if (!begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
   static st_person persons[PAGE];
   char why[ST_WHY_MAX], after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
@@ -219,7 +231,7 @@ static int show(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   st_person person = {0};
   char why[ST_WHY_MAX];
-  if (!begin(&c, "user show", help, options, 1, false, argc, argv)) return c.arguments.code;
+  if (!begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
   int code = finish(&c, st_store_person_find(c.store, st_text(c.words[0]), &person, why), why);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) {
@@ -242,11 +254,10 @@ static int permissions(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1];
   int64_t sequence = 0;
-  if (!begin(&c, "user permissions", help, options, 2, false, argc, argv)) return c.arguments.code;
-  if (!st_permissions_valid(st_text(c.words[1]))) {
-    st_store_close(c.store);
+  if (!read_words(&c, "user permissions", help, options, 2, argc, argv)) return c.arguments.code;
+  if (!st_permissions_valid(st_text(c.words[1])))
     return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
-  }
+  if (!open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
   st_draw_sub(sub);
@@ -264,7 +275,7 @@ static int passwd(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
   int64_t sequence = 0;
-  if (!begin(&c, "user passwd", help, options, 1, false, argc, argv)) return c.arguments.code;
+  if (!begin(&c, "user passwd", help, options, 1, argc, argv)) return c.arguments.code;
   int code = strcmp(c.words[0], ST_ANYONE) == 0
                  ? st_complain(ST_EXIT_REFUSED, "user: '*' has no password")
                  : read_new_password(phc);
@@ -288,7 +299,7 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char why[ST_WHY_MAX];
   int64_t sequence = 0;
-  if (!begin(&c, name, help, options, 1, false, argc, argv)) return c.arguments.code;
+  if (!begin(&c, name, help, options, 1, argc, argv)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
   st_stored stored = what == DELETE

@@ -89,13 +89,19 @@ COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "sho
             ["key", "disable"], ["key", "enable"], ["key", "delete"], ["key", "revoke-subtokens"],
             ["issue"], ["verify"], ["inspect"], ["secret"], ["secret", "list"], ["secret", "add"],
             ["secret", "promote"], ["secret", "rotate"], ["secret", "retire"], ["policy"],
-            ["policy", "check"], ["saltpass"], ["backup"], ["version"]]
+            ["policy", "check"], ["saltpass"], ["backup"], ["version"], ["user"], ["user", "create"],
+            ["user", "list"], ["user", "show"], ["user", "permissions"], ["user", "passwd"],
+            ["user", "disable"], ["user", "enable"], ["user", "delete"], ["import"], ["audit"],
+            ["key", "hash"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
            "--name --permissions --expires --owner --data --json", "key list": "--data --json",
            "key show": "ID --data --json", "issue": "--permissions --urls --expire --data --json",
            "policy check": "FILE --json",
            "verify": "--method --url --require --policy --at --leeway --max-life --iss --aud --secrets "
            "--no-revocations --jsonl --json --data", "inspect": "--json",
+           "user create": "LOGIN --permissions --locale --source --data --json",
+           "user list": "--data --json", "user permissions": "LOGIN LIST --data --json",
+           "import": "FILE --dry-run --data --json", "audit": "--limit --data --json",
            "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --data"}
 
 
@@ -108,12 +114,12 @@ def help_of_every_command():
         assert code == 0 and err == "" and out.startswith("usage: " + name), (words, code, out, err)
         for option in OPTIONS.get(" ".join(words), "").split():
             assert option in out, (words, option)
-    for words in [[], ["key"], ["secret"], ["policy"]]:
+    for words in [[], ["key"], ["secret"], ["policy"], ["user"]]:
         out = cmd(*words, "--help")[1]
         for row in COMMANDS:
             if row[:-1] == words:
                 assert re.search(r"^  %s " % row[-1], out, re.M), row
-    for words in ([], ["key"], ["secret"], ["policy"]):
+    for words in ([], ["key"], ["secret"], ["policy"], ["user"]):
         assert cmd(*words, "help") == cmd(*words, "--help")
         assert re.search(r"\b%s help\b.*--help" % " ".join(["subtoken"] + words), cmd(*words, "help")[1])
     assert "--version" in cmd("help")[1]
@@ -157,6 +163,28 @@ USAGE = [  # arguments, what the message must name
     (["key", "list", "--data", "x" * 2000], "data directory"),
     (["secret", "list", "--data", "x" * 2000], "data directory"),
     (["secret", "add", "--data", "x" * 2000], "data directory"),
+    (["user"], "usage"), (["user", "frobnicate"], "frobnicate"), (["user", "list", "x"], "too many"),
+    (["user", "create"], "a login is needed"), (["user", "create", "a", "b"], "too many"),
+    (["user", "create", ""], "a login is"), (["user", "create", "a:b"], "a login is"),
+    (["user", "create", "a\n"], "a login is"), (["user", "create", "\x1b[2J"], "a login is"),
+    (["user", "create", b"\xff"], "a login is"), (["user", "create", "x" * 257], "a login is"),
+    (["user", "show", "a:b"], "a login is"), (["user", "delete"], "a login is needed"),
+    (["user", "create", "a", "--permissions", "a b"], "permissions"),
+    (["user", "create", "a", "--permissions", "a,a"], "permissions"),
+    (["user", "create", "a", "--locale", "x" * 36], "--locale"),
+    (["user", "create", "a", "--source", "x" * 65], "--source"),
+    (["user", "create", "a", "--source", b"\xff"], "--source"),
+    (["user", "create", "a", "--password", "12345678"], "--password"),
+    (["user", "permissions", "a"], "a login and permissions"), (["user", "passwd"], "a login is needed"),
+    (["user", "permissions", "a", "b", "c"], "too many"),
+    (["user", "permissions", "a", "a b"], "permissions"),
+    (["user", "disable"], "a login is needed"), (["user", "enable", "a", "b"], "too many"),
+    (["import"], "an access file is needed"), (["import", "a", "b"], "too many"),
+    (["import", "a", "--dry-run=yes"], "--dry-run"), (["audit", "x"], "too many"),
+    (["audit", "--limit"], "--limit"), (["audit", "--limit", "0"], "--limit"),
+    (["audit", "--limit", "-1"], "--limit"), (["audit", "--limit", "x"], "--limit"),
+    (["audit", "--limit", ""], "--limit"), (["audit", "--limit", "1000001"], "--limit"),
+    (["audit", "--limit", "99999999999999999999999"], "--limit"),
 ]
 
 
@@ -400,8 +428,8 @@ def long_lists_are_whole():
             db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, "
                        "expires_at, disabled, changed_at, deleted_at) SELECT substr(id, 1, 32) || printf('%04d', ?1), "
                        "randomblob(32), substr(sub, 1, 39) || printf('%04d', ?1), name, owner, "
-                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
-                       "FROM keys WHERE id = ?2", (i, first["id"]))
+                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at, "
+                       "kind, parent, suspended FROM keys WHERE id = ?2", (i, first["id"]))
         db.commit()
         rows = json.loads(cmd("key", "list", "--json", data=data)[1])
         ids = [r["id"] for r in rows]
@@ -1453,6 +1481,161 @@ def addresses_that_are_none():
     for listen in ("127.0.0.1/8:9494", "[127.0.0.1]:9494", "::1:80", "nowhere:80", "127.0.0.1:70000",
                    "127.0.0.1:", ":80", "127.0.0.1"):
         assert cmd("serve", "--listen", listen, data=data_dir())[0] == 2, listen
+
+
+# ---- persons, access files, the audit log ----
+
+EXAMPLE = {"password_hash_b64": "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY=",
+           "password_salt_b64": "INDdM6iCi/8="}
+
+
+def access_file(logins):
+    path = os.path.join(scratch(), "api-access.json")
+    with open(path, "w") as f:
+        json.dump({"permission_map": [[l, dict(EXAMPLE, allowed_apis=["database_api"])] for l in logins]}, f)
+    return path
+
+
+def edited(data, statement, *values):
+    with sqlite3.connect(os.path.join(data, "subtoken.db")) as db:
+        db.execute(statement, values)
+    db.close()
+
+
+@test
+def persons_refused_is_1():
+    data = data_dir()
+    for password in (b"", b"1234567\n"):  # a fresh directory is not made for that
+        code, out, err = cmd("user", "create", "x", data=data, stdin=password)
+        assert code == (1 if password else 3) and out == "" and not os.path.exists(data), (code, err)
+    for text in ("", "{}", "[", '{"permission_map":[["x"]]}', '{"permission_map":{}} x'):
+        with open(os.path.join(scratch(), "file"), "w") as f:
+            f.write(text)
+        code, out, err = cmd("import", f.name, data=data)
+        assert code == 1 and out == "" and f.name in err and not os.path.exists(data), (text, code, err)
+    cmd("user", "create", "alice", data=data, stdin="12345678\n")
+    for words, stdin, named in [
+        (["create", "alice"], "12345678", "taken"), (["create", "bob"], "1234567", "8 bytes"),
+        (["show", "bob"], "", "no such person"), (["delete", "bob"], "", "no such person"),
+        (["disable", "bob"], "", "no such person"), (["enable", "bob"], "", "no such person"),
+        (["permissions", "bob", "a"], "", "no such person"), (["passwd", "bob"], "12345678", "no such person"),
+        (["passwd", "alice"], "1234567", "8 bytes"), (["passwd", "*"], "12345678", "no password")]:
+        code, out, err = cmd("user", *words, data=data, stdin=stdin)
+        assert code == 1 and out == "" and named in err and "1234567" not in err, (words, code, err)
+    code, out, err = cmd("import", access_file(["new", "alice"]), data=data)
+    assert code == 1 and out == "" and "alice who was not imported" in err, err
+    assert cmd("user", "show", "new", data=data)[0] == 1  # all or none
+
+
+@test
+def persons_could_not_run_is_3():
+    nowhere, data = data_dir(), data_dir()
+    good = access_file(["x"])
+    for words in (["user", "list"], ["user", "show", "x"], ["user", "delete", "x"], ["audit"],
+                  ["user", "permissions", "x", "a"], ["user", "disable", "x"], ["user", "passwd", "x"],
+                  ["import", good, "--dry-run"]):
+        code, out, err = cmd(*words, data=nowhere, stdin="12345678")
+        assert code == 3 and out == "" and nowhere in err and not os.path.exists(nowhere), (words, code, err)
+    for path in (good + "-not", os.path.dirname(good)):
+        for more in ([], ["--dry-run"], ["--json"]):
+            code, out, err = cmd("import", path, *more, data=data)
+            assert code == 3 and out == "" and path in err and not os.path.exists(data), (path, code, err)
+    for words in (["user", "create", "x"], ["import", good]):
+        assert cmd(*words, data="/proc/nowhere", stdin="12345678")[0] == 3, words
+    cmd("user", "create", "x", data=data, stdin="12345678")
+    full = open("/dev/full", "wb")
+    for words in (["user", "list"], ["user", "list", "--json"], ["user", "show", "x"], ["audit"],
+                  ["audit", "--json"], ["import", good, "--dry-run"]):
+        if words[0] == "import":
+            cmd("user", "delete", "x", data=data)
+        p = subprocess.run([PROGRAM, *words, "--data", data], stdout=full, stderr=subprocess.PIPE)
+        assert p.returncode == 3 and b"standard output" in p.stderr, (words, p)
+    full.close()
+    edited(data, "DROP TABLE audit")
+    for words in (["audit"], ["user", "create", "y"], ["import", good]):
+        code, out, err = cmd(*words, data=data, stdin="12345678")
+        assert code == 3 and out == "" and err.startswith("subtoken "), (words, code, err)
+
+
+@test
+def an_import_tells_what_it_does():
+    data = data_dir()
+    make_key(data)  # a dry run makes no store
+    for logins, does in ((["p2", "p1"], ["create"] * 2), (["p3", "p2"], ["create", "unchanged"])):
+        path = access_file(logins)
+        plan = [json.loads(l) for l in cmd("import", path, "--dry-run", "--json", data=data)[1].splitlines()]
+        assert plan[:-1] == [{"login": l, "does": d} for l, d in zip(logins, does)], plan
+        done = {"created": does.count("create"), "changed": 0, "unchanged": does.count("unchanged")}
+        assert plan[-1] == done == json.loads(cmd("import", path, "--json", data=data)[1])
+    listed = json.loads(cmd("user", "list", "--json", data=data)[1])
+    assert [(p["login"], p["imported"], p["permissions"]) for p in listed] == \
+        [("p%d" % i, True, ["database_api"]) for i in (1, 2, 3)], listed
+
+
+@test
+def persons_are_listed_over_pages():
+    data = data_dir()
+    assert cmd("user", "create", "p000", "--permissions", "a,b", data=data, stdin="12345678")[0] == 0
+    number = "WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+    same = ", permissions, created_at, expires_at, disabled, changed_at, kind"
+    have = 1
+    for count in (15, 16, 17, 31, 32, 33, 48):  # a page is 16
+        more = number % (have, count - 1)
+        edited(data, more + "INSERT INTO keys (id, digest, sub, name, owner%s) SELECT printf('%%036d', i), "
+               "randomblob(32), printf('%%043d', i), printf('p%%03d', i), printf('p%%03d', i)%s "
+               "FROM n, keys WHERE owner = 'p000'" % (same, same))
+        edited(data, more + "INSERT INTO persons SELECT printf('p%03d', i), printf('%036d', i), password, "
+               "imported, locale, source, changed_at FROM n, persons WHERE login = 'p000'")
+        have, logins = count, ["p%03d" % i for i in range(count)]
+        listed = json.loads(cmd("user", "list", "--json", data=data)[1])
+        assert [p["login"] for p in listed] == logins and listed[-1]["permissions"] == ["a", "b"]
+        rows = [r.split() for r in cmd("user", "list", data=data)[1].splitlines()]
+        assert rows == [["active", l, "a,b"] for l in logins], rows
+
+
+@test
+def the_audit_log_is_limited():
+    data = data_dir()
+    assert cmd("user", "create", "x", data=data, stdin="12345678")[0] == 0
+    edited(data, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+                 "INSERT INTO audit SELECT i, 1700000000 + i, 'w', 'o', 'a', 't' || i, '' FROM n")
+    for limit in (None, 1, 2, 63, 64, 65, 127, 128, 129, 199, 200, 201, 1000000):
+        words = ["audit"] if limit is None else ["audit", "--limit", str(limit)]
+        last = min(limit or 100, 200)
+        lines = [json.loads(l) for l in cmd(*words, "--json", data=data)[1].splitlines()]
+        assert [l["id"] for l in lines] == list(range(201 - last, 201)), limit
+        text = cmd(*words, data=data)[1].splitlines()
+        assert len(text) == last and text[-1].split()[2] == "t200", limit
+    assert lines[0]["action"] == "user.create" and lines[0]["target"] == "x"
+    assert text[-1].startswith("2023-11-14T22:16:40Z"), text[-1]
+
+
+@test
+def hostile_persons_are_shown_safely():
+    data = data_dir()
+    source = "\x1b]0;t\x07\u202e\u0085"
+    assert cmd("user", "create", "x", "--source", source, "--locale", "\x1b", data=data, stdin="12345678")[0] == 0
+    for column in ("who", "origin", "action", "target", "detail"):
+        edited(data, "UPDATE audit SET %s = ?" % column, HOSTILE)
+    edited(data, "UPDATE persons SET login = ?", HOSTILE)
+    edited(data, "UPDATE keys SET owner = ?, name = ?", HOSTILE, HOSTILE)
+    for words in (["user", "list"], ["audit"]):
+        out = cmd(*words, data=data)[1]
+        assert out.count("\n") == 1 and SHOWN in out, out
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200f\u202e]", out), out
+        json_out = cmd(*words, "--json", data=data)[1]
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", json_out), json_out
+        row = json.loads(json_out)
+        assert (row[0]["login"] if isinstance(row, list) else row["detail"]) == HOSTILE
+    edited(data, "UPDATE persons SET login = 'x'")
+    out = cmd("user", "show", "x", data=data)[1]
+    assert out.count("\n") == 6 and r"\x1b]0;t\x07\xe2\x80\xae\xc2\x85" in out, out
+    shown = json.loads(cmd("user", "show", "x", "--json", data=data)[1])
+    assert shown["source"] == source and shown["locale"] == "\x1b"
+    # what is refused is shown safely, too
+    for login in ("y\x1b[2J", "\u202ey"):
+        code, out, err = cmd("import", access_file([login]), data=data)
+        assert code == 1 and out == "" and not re.search("[\x1b\u202e]", err), err
 
 
 main()
