@@ -45,11 +45,20 @@ static bool ready(void *store) {
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate rate;
+static void used(void *context, const char *id, int64_t now) {
+  (void)context;
+  (void)id;
+  (void)now;
+}
+
+static const st_people people = {.used = used};
+
 static st_service service = {.settings = &settings,
                              .ring = &ring,
                              .keys = {NULL, by_digest, by_sub},
                              .rate = &rate,
-                             .ready = ready};
+                             .ready = ready,
+                             .people = &people};
 
 static const char policy_text[] =
     "{\"default\":\"deny\",\"preflight\":true,\"routes\":["

@@ -172,7 +172,7 @@ static void test_key(void **state) {
   static const char *const both[] = {"account", "guilds", NULL};
   assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
   check_event(NULL);
-  assert_true(identity.is_key);
+  assert_true(identity.standing == ST_WITH_KEY);
   assert_string_equal(identity.key.id, stored.id);
   assert_string_equal(identity.key.name, "a name");
   assert_true(identity.grant.every_url);
@@ -197,7 +197,7 @@ static void test_key_refused(void **state) {
     assert_int_equal(identify_key(KEY), rows[i].result);
     check_event(rows[i].event);
     assert_true(claims_are_empty(&identity.grant));
-    assert_false(identity.is_key);
+    assert_false(identity.standing == ST_WITH_KEY);
   }
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
   assert_int_equal(subtoken_result_status(SUBTOKEN_FEED_STALE), 503);
@@ -250,7 +250,7 @@ static void test_subtoken(void **state) {
   static const char *const one[] = {"guilds", NULL};
   assert_int_equal(identify_token("[\"guilds\"]", "", NOW), SUBTOKEN_OK);
   check_event(NULL);
-  assert_false(identity.is_key);
+  assert_false(identity.standing == ST_WITH_KEY);
   assert_string_equal(identity.key.id, stored.id);
   check_permissions(one);
   assert_true(identity.grant.exp == NOW + 3600);
