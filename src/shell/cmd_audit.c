@@ -4,6 +4,7 @@
 #include "shell/command.h"
 
 #define PAGE 64
+#define ACTION_WIDTH 20
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000000
 
@@ -45,7 +46,10 @@ static void print_who(const char *who) {
 
 static void print_line(const st_audit_line *line) {
   st_print_time(stdout, line->at);
-  printf("  %-20s  ", line->action);
+  fputs("  ", stdout);
+  st_print_text(stdout, st_text(line->action));
+  int pad = ACTION_WIDTH - (int)strlen(line->action);
+  printf("%*s  ", pad > 0 ? pad : 0, "");
   print_name(line->target);
   fputs("  by ", stdout);
   print_who(line->who);

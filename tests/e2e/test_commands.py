@@ -428,8 +428,8 @@ def long_lists_are_whole():
             db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, "
                        "expires_at, disabled, changed_at, deleted_at) SELECT substr(id, 1, 32) || printf('%04d', ?1), "
                        "randomblob(32), substr(sub, 1, 39) || printf('%04d', ?1), name, owner, "
-                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at, "
-                       "kind, parent, suspended FROM keys WHERE id = ?2", (i, first["id"]))
+                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
+                       "FROM keys WHERE id = ?2", (i, first["id"]))
         db.commit()
         rows = json.loads(cmd("key", "list", "--json", data=data)[1])
         ids = [r["id"] for r in rows]
