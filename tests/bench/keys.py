@@ -84,6 +84,9 @@ class Side:
         self.admin = support.make_key(self.data, "keys,audit,account")["key"]
         fill(self.data, count)
         self.server = support.Server(self.data).start()
+        self.forget()
+
+    def forget(self):
         self.rates = {"tokeninfo": [], "createsubtoken": []}
         self.cpu = {"tokeninfo": [], "createsubtoken": []}
 
@@ -93,12 +96,12 @@ class Side:
             fields = f.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def measure(self, what):
+    def measure(self, what, among):
         path = CREATE if what == "createsubtoken" else "/v2/tokeninfo"
         before = self.cpu_time()
         p = subprocess.run(["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-s",
                             os.path.join(HERE, "keys.lua"), "http://127.0.0.1:%d" % self.server.port,
-                            "--", str(self.count), path], capture_output=True, text=True, check=True)
+                            "--", str(among), path], capture_output=True, text=True, check=True)
         assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout
         self.rates[what].append(float(re.search(r"Requests/sec:\s+([\d.]+)", p.stdout).group(1)))
         requests = int(re.search(r"(\d+) requests in", p.stdout).group(1))
@@ -112,23 +115,25 @@ def print_ratios(name, few, many, ratios):
              ratios[0], ratios[-1]))
 
 
-def hot_path(few, many):
-    for side in (few, many):  # the first is not counted
-        side.measure("tokeninfo")
-        side.rates["tokeninfo"].clear()
-        side.cpu["tokeninfo"].clear()
+def hot_path(few, many, among):
+    """among: of how many of its keys the large one is asked."""
+    asked = ((few, few.count), (many, among))
+    for side, count in asked:  # the first is not counted
+        side.forget()
+        side.measure("tokeninfo", count)
+        side.forget()
     for _ in range(ROUNDS):
         for what in few.rates:
-            for side in (few, many):
-                side.measure(what)
-    print("\nkeys drawn at random among %d and among %d, %d keep-alive connections, %d rounds of %d s"
-          % (few.count, many.count, CONNECTIONS, ROUNDS, SECONDS))
+            for side, count in asked:
+                side.measure(what, count)
+    print("\n%d keys of %d, and of %d %s; %d keep-alive connections, %d rounds of %d s"
+          % (few.count, few.count, many.count, "%d" % among if among < many.count else "any",
+             CONNECTIONS, ROUNDS, SECONDS))
     print("%-30s %12s %12s   %s" % ("", "%d keys" % few.count, "%d keys" % many.count,
                                     "ratio (wanted: at most %.2f)" % WANTED))
     for what in few.rates:
         print_ratios(what + ", a second", few.rates[what], many.rates[what],
                      [a / b for a, b in zip(few.rates[what], many.rates[what])])
-    for what in few.cpu:
         print_ratios("  the server's CPU, us", few.cpu[what], many.cpu[what],
                      [b / a for a, b in zip(few.cpu[what], many.cpu[what])])
 
@@ -195,7 +200,8 @@ def bench():
     many = Side(KEYS)
     print("\n%d keys were written and opened in %.0f s" % (KEYS, time.monotonic() - began), flush=True)
     try:
-        hot_path(few, many)
+        hot_path(few, many, FEW)
+        hot_path(few, many, KEYS)
         managing(many)
     finally:
         for side in (few, many):
