@@ -108,15 +108,21 @@ static subtoken_text lacks(const subtoken_claims *grant, const subtoken_text *ne
   return (subtoken_text){NULL, 0};
 }
 
-/* The permission that the body needs and the grant lacks; false: the body cannot be judged. */
-static bool body_lacks(st_visit *v, const subtoken_claims *grant, subtoken_text *lacking,
-                       char scratch[ST_BODY_IN_MAX]) {
+/* A body as it was read, and what it needs: *lacking is a view of it. */
+typedef struct read_body {
   subtoken_rpc rpc;
-  if (subtoken_rpc_read(v->request->body, scratch, ST_BODY_IN_MAX, &rpc) != SUBTOKEN_OK) {
+  char scratch[ST_BODY_IN_MAX];
+} read_body;
+
+/* The permission that the body needs and the grant lacks; false: the body cannot be judged. */
+static bool body_lacks(st_visit *v, const subtoken_claims *grant, read_body *body,
+                       subtoken_text *lacking) {
+  if (subtoken_rpc_read(v->request->body, body->scratch, sizeof body->scratch, &body->rpc) !=
+      SUBTOKEN_OK) {
     return false;
   }
-  for (size_t i = 0; i < rpc.count && lacking->data == NULL; i++) {
-    subtoken_text need = subtoken_rpc_need(&rpc, i);
+  for (size_t i = 0; i < body->rpc.count && lacking->data == NULL; i++) {
+    subtoken_text need = subtoken_rpc_need(&body->rpc, i);
     *lacking = lacks(grant, &need, 1);
   }
   return true;
@@ -129,14 +135,14 @@ static void refuse_body(st_visit *v) {
 /* The grant is what the store says now, not what the token says. */
 static bool policy_allows(st_visit *v, const subtoken_decision *decision,
                           const subtoken_claims *grant) {
-  char scratch[ST_BODY_IN_MAX];
+  read_body body;
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) {
     st_reply_error(v->reply, 403, "url", "the route policy does not allow this request");
     st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_URL));
     return false;
   }
   subtoken_text lacking = lacks(grant, decision->needs, decision->needs_count);
-  if (lacking.data == NULL && decision->json_rpc && !body_lacks(v, grant, &lacking, scratch)) {
+  if (lacking.data == NULL && decision->json_rpc && !body_lacks(v, grant, &body, &lacking)) {
     refuse_body(v);
     return false;
   }
@@ -181,7 +187,7 @@ static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
   st_key anyone;
   subtoken_claims grant;
   subtoken_text lacking = {NULL, 0};
-  char scratch[ST_BODY_IN_MAX];
+  read_body body;
   st_found found = st_anyone(v->service, &anyone);
   if (found == ST_FOUND_ERROR || (found == ST_FOUND && !st_key_grant(&anyone, &grant))) {
     st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
@@ -193,7 +199,7 @@ static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
   if (found == ST_FOUND) tell_permissions(v->reply, &grant);
   if (may) lacking = lacks(&grant, decision->needs, decision->needs_count);
   if (may && lacking.data == NULL && decision->json_rpc &&
-      !body_lacks(v, &grant, &lacking, scratch)) {
+      !body_lacks(v, &grant, &body, &lacking)) {
     refuse_body(v);
     return;
   }

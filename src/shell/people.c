@@ -12,11 +12,11 @@
 #include "shell/log.h"
 #include "shell/password.h"
 
-#define DRAWS 8                       /* what is taken is drawn again; twice never happens */
-#define WRITE_EVERY_S 30              /* seconds between two writings of what was used */
-#define PURGE_EVERY 120               /* of those: an hour */
-#define USES_SLOTS 65536              /* a power of two */
-#define USES_MAX (USES_SLOTS / 4 * 3) /* keys noted between two writings; the rest goes unnoted */
+#define DRAWS 8          /* what is taken is drawn again; twice never happens */
+#define WRITE_EVERY_S 30 /* seconds between two writings of what was used */
+#define PURGE_EVERY 120  /* of those: an hour */
+#define USES_SLOTS 65536 /* a power of two */
+#define USES_MAX 49152   /* three quarters: keys noted between two writings, no more */
 
 /* ---- results ---- */
 
