@@ -97,7 +97,7 @@ static void is_read_in_pages_from_the_newest_on(void **state) {
   (void)state;
   st_audit_line page[4];
   size_t count = 0;
-  char target[8];
+  char target[16];
   good(st_store_audit_list(store, 0, 4, page, &count, why));
   assert_int_equal(count, 0);
   for (int i = 1; i <= 6; i++) {
