@@ -82,7 +82,7 @@ static bool read_form(exchange *e) {
     size_t parameter = parameter_of(pair.name);
     if (pair.bad_escape) return invalid_request(e, "a % needs two hex digits behind it");
     if (parameter == PARAMETERS || pair.value.len == 0) continue;
-    if (e->given[parameter].len > 0 && parameter < RESOURCE) {
+    if (parameter < RESOURCE && e->given[parameter].len > 0) {
       return invalid_request(e, "a parameter is given more than once");
     }
     e->given[parameter] = pair.value;

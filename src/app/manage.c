@@ -258,15 +258,15 @@ static void list_by_sub(st_visit *v, const manager *m, subtoken_text sub) {
 
 static void list_page(st_visit *v, const manager *m, const char *after, size_t limit) {
   st_key keys[BATCH];
-  size_t count = BATCH;
+  size_t count;
   page p;
   const st_key_changes *changes = v->service->changes;
   begin_page(v, &p);
   memcpy(p.last, after, sizeof p.last);
-  while (!p.full && count == BATCH && p.written < limit) {
+  do {
     if (!done(v, changes->list(changes->context, m->owner, p.last, BATCH, keys, &count))) return;
     for (size_t i = 0; i < count && !p.full && p.written < limit; i++) add_to_page(v, &p, &keys[i]);
-  }
+  } while (!p.full && count == BATCH && p.written < limit);
   bool more = p.full || (count > 0 && strcmp(p.last, keys[count - 1].id) != 0);
   if (!more && count == BATCH) { /* it ends where a batch does: does anything follow? */
     if (!done(v, changes->list(changes->context, m->owner, p.last, 1, keys, &count))) return;

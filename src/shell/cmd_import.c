@@ -136,7 +136,7 @@ static bool refuse_stranger(import *work, const st_access_entry *entry) {
 }
 
 static bool take(import *work, const st_access_entry *entry) {
-  st_person known;
+  st_person known = {0};
   bool same = false;
   st_stored found = st_store_person_find(work->store, entry->login, &known, work->why);
   if (found == ST_STORE_FAILED) return false;

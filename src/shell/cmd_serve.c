@@ -122,7 +122,7 @@ static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password
 static bool is_new(st_store *store, bool *fresh, char *why) {
   int64_t keys = 0;
   size_t persons = 0;
-  st_person first;
+  st_person first = {0};
   bool read = st_store_count(store, &keys, why) == ST_STORED &&
               st_store_person_list(store, "", 1, &first, &persons, why) == ST_STORED;
   *fresh = keys == 0 && persons == 0;

@@ -229,7 +229,7 @@ static int show(int argc, char **argv) {
       "Shows a person: all but the password, of which a salted hash is kept.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  st_person person;
+  st_person person = {0};
   char why[ST_WHY_MAX];
   if (!begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
   int code = finish(&c, st_store_person_find(c.store, st_text(c.words[0]), &person, why), why);

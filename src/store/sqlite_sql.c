@@ -247,7 +247,8 @@ bool st_sqlite_bind_integer(sqlite3_stmt *statement, int at, int64_t value) {
 }
 
 parameter st_sqlite_text(const char *text) {
-  return text == NULL ? (parameter){.type = NULL_VALUE} : st_sqlite_view(st_text(text));
+  if (text == NULL) return (parameter){.type = NULL_VALUE};
+  return st_sqlite_view(st_text(text));
 }
 
 parameter st_sqlite_view(subtoken_text text) {
