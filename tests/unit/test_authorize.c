@@ -424,6 +424,70 @@ static void test_json_rpc(void **state) {
   assert_int_equal(rpc(AS_KEY, longer), 400);
 }
 
+/* ---- what anyone may do ---- */
+
+/* Without a credential, or with `headers`; what is told of permissions, or NULL. */
+static int ask_as_anyone(const char *method, const char *original, const char *headers,
+                         const char *body, const char *told) {
+  char target[300], line[300];
+  snprintf(target, sizeof target, ASK "%s", original);
+  int status = office_ask(method, target, headers, body);
+  snprintf(line, sizeof line, "X-Subtoken-Permissions: %s\r\n", told != NULL ? told : "");
+  check_headers(told != NULL ? line : "");
+  return status;
+}
+
+static int set_up_anyone(void **state) {
+  int result = set_up_policy(state);
+  office_enrol(ST_ANYONE, "A2EA1000-0000-0000-0000-000000000000", "history_api,account");
+  office_row *row = &office.rows[office.row_count - 1];
+  return st_anyone_digest(row->digest) ? result : -1;
+}
+
+#define TOLD "history_api,account"
+
+static void test_anyone(void **state) {
+  (void)state;
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", TOLD), 200);
+  check_event("none");
+  assert_string_equal(reply.event.key_id, "");
+  assert_int_equal(ask_as_anyone("GET", "/v2/bank", "", "", TOLD), 401); /* needs more */
+  check_unauthorized("auth_missing");
+  assert_string_equal(reply.challenge, "Bearer");
+  assert_int_equal(ask_as_anyone("GET", "/v2/characters/x", "", "", TOLD), 401); /* a token */
+  assert_int_equal(ask_as_anyone("POST", "/v2/account", "", "", TOLD), 401);
+  assert_int_equal(ask_as_anyone("GET", "/elsewhere", "", "", TOLD), 401);
+  assert_int_equal(ask_as_anyone("GET", "/v2/items", "", "", NULL), 200); /* public */
+  assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, HISTORY, TOLD), 200);
+  assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, DATABASE, TOLD), 401);
+  assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, "[" HISTORY "," DATABASE "]", TOLD), 401);
+  assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, "[]", TOLD), 400);
+  assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, "", TOLD), 401);
+  /* a credential that is not good is not nobody's */
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "X-API-Key: x\n", "", NULL), 401);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "Authorization: Basic Kjo=\n", "", NULL),
+                   401);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", subtoken("guilds", NULL, BEARER), "", NULL),
+                   403);
+}
+
+static void test_no_anyone(void **state) {
+  (void)state;
+  st_key *row = &office.rows[office.row_count - 1].key;
+  row->disabled = true;
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", NULL), 401);
+  row->disabled = false;
+  row->permissions[0] = '\0';
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 401);
+  office.broken = true;
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", NULL), 503);
+  check_event("store_error");
+  office.broken = false;
+  service.policy = NULL; /* the edge has one, and is told what it needs to know */
+  snprintf(row->permissions, sizeof row->permissions, "account");
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", "account"), 401);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_sources, set_up),
@@ -437,6 +501,8 @@ int main(void) {
       cmocka_unit_test_setup(test_policy_order, set_up_policy),
       cmocka_unit_test_setup(test_preflight, set_up_policy),
       cmocka_unit_test_setup(test_json_rpc, set_up_policy),
+      cmocka_unit_test_setup(test_anyone, set_up_anyone),
+      cmocka_unit_test_setup(test_no_anyone, set_up_anyone),
   };
   return cmocka_run_group_tests_name("authorize", tests, NULL, NULL);
 }
