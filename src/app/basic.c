@@ -19,15 +19,18 @@ static size_t slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
   return (size_t)(tag[0] | tag[1] << 8) % ST_BASIC_SLOTS;
 }
 
-static bool recall(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
-                   char sub[ST_SUB_LEN + 1]) {
+/* *left: microseconds for which it is still good; 0 when there is none. */
+static void recall(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
+                   char sub[ST_SUB_LEN + 1], int64_t *left) {
   size_t at = slot_of(tag);
+  *left = 0;
   pthread_mutex_lock(&basic->lock);
-  bool found = basic->slots[at].until_us > now_us &&
-               st_equal_secret(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN);
-  if (found) memcpy(sub, basic->slots[at].sub, ST_SUB_LEN + 1);
+  if (basic->slots[at].until_us > now_us &&
+      st_equal_secret(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN)) {
+    *left = basic->slots[at].until_us - now_us;
+    memcpy(sub, basic->slots[at].sub, ST_SUB_LEN + 1);
+  }
   pthread_mutex_unlock(&basic->lock);
-  return found;
 }
 
 static void remember(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
@@ -80,10 +83,10 @@ static subtoken_result grant(attempt *a, subtoken_text sub) {
   return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
 }
 
-static subtoken_result from_memory(attempt *a) {
+static subtoken_result from_memory(attempt *a, int64_t *left) {
   char sub[ST_SUB_LEN + 1];
-  if (!recall(a->service->basic, a->tag, a->request->now_us, sub)) return SUBTOKEN_REVOKED;
-  return grant(a, (subtoken_text){sub, ST_SUB_LEN});
+  recall(a->service->basic, a->tag, a->request->now_us, sub, left);
+  return *left > 0 ? grant(a, (subtoken_text){sub, ST_SUB_LEN}) : SUBTOKEN_REVOKED;
 }
 
 /* Nobody tells from outside who is unknown, disabled or over: each costs the same, and counts. */
@@ -145,12 +148,28 @@ static subtoken_result check_alone(attempt *a) {
   if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max) {
     pthread_mutex_lock(checking);
     a->event = "login_failed"; /* as long as nothing better is known */
-    result = from_memory(a);
+    int64_t left;
+    result = from_memory(a, &left);
     if (result == SUBTOKEN_REVOKED) result = check(a);
     pthread_mutex_unlock(checking);
   }
   atomic_fetch_sub(&basic->waiting, 1);
   return result;
+}
+
+/* Shortly before it is forgotten one request checks it anew, while the others go by what is
+ * remembered: nobody waits then. What comes of it is for the next ones.
+ */
+static void renew(const attempt *good) {
+  st_basic *basic = good->service->basic;
+  pthread_mutex_t *checking = &basic->checking[good->tag[2] % ST_BASIC_STRIPES];
+  st_identity unused;
+  int64_t left;
+  if (pthread_mutex_trylock(checking) != 0) return;
+  attempt a = *good;
+  a.identity = &unused;
+  if (from_memory(&a, &left) == SUBTOKEN_OK && left < ST_BASIC_RENEW_US) (void)check(&a);
+  pthread_mutex_unlock(checking);
 }
 
 subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
@@ -165,8 +184,13 @@ subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
     if (subtoken_mac_compute(&service->basic->key, text.data, text.len, a.tag) != SUBTOKEN_OK) {
       return SUBTOKEN_FEED_STALE;
     }
-    result = from_memory(&a);
-    if (result == SUBTOKEN_REVOKED) result = check_alone(&a);
+    int64_t left;
+    result = from_memory(&a, &left);
+    if (result == SUBTOKEN_REVOKED) {
+      result = check_alone(&a);
+    } else if (result == SUBTOKEN_OK && left < ST_BASIC_RENEW_US) {
+      renew(&a);
+    }
   }
   *event = a.event;
   *wait = a.wait;

@@ -12,6 +12,7 @@
 #include "subtoken/mac.h"
 
 #define ST_BASIC_KEPT_US INT64_C(60000000)
+#define ST_BASIC_RENEW_US INT64_C(10000000) /* in the last of these it is checked anew */
 #define ST_BASIC_SLOTS 1024
 #define ST_BASIC_STRIPES 16
 #define ST_BASIC_WAITING 64 /* requests that are being checked, or wait for that, at most */

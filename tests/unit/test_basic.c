@@ -113,7 +113,7 @@ static void test_remembered(void **state) {
   (void)state;
   assert_int_equal(ask(ALICE), 200);
   for (int i = 0; i < 20; i++) assert_int_equal(ask_at(ALICE, NOW_US + i), 200);
-  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE - 1), 200);
+  assert_int_equal(ask_at(ALICE, NOW_US + MINUTE - ST_BASIC_RENEW_US), 200);
   assert_int_equal(office.checks, 1);
   assert_int_equal(ask_at(ALICE, NOW_US + MINUTE), 200);
   assert_int_equal(office.checks, 2);
@@ -127,6 +127,19 @@ static void test_remembered(void **state) {
   /* a wrong one is not remembered */
   assert_int_equal(ask_at(ALICE "!", NOW_US + MINUTE + 1), 401);
   assert_int_equal(office.checks, 5);
+}
+
+/* Near its end it is checked once, and good for another minute; but never without the password. */
+static void test_renewed(void **state) {
+  (void)state;
+  int64_t late = NOW_US + MINUTE - ST_BASIC_RENEW_US + 1;
+  assert_int_equal(ask(ALICE), 200);
+  for (int i = 0; i < 20; i++) assert_int_equal(ask_at(ALICE, late + i), 200);
+  assert_int_equal(office.checks, 2);
+  assert_int_equal(ask_at(ALICE, late + MINUTE - ST_BASIC_RENEW_US), 200);
+  assert_int_equal(office.checks, 2);
+  assert_int_equal(ask_at(ALICE, late + MINUTE), 200);
+  assert_int_equal(office.checks, 3);
 }
 
 /* Neither the password nor its plain hash, by which guesses could be tried. */
@@ -318,6 +331,7 @@ int main(void) {
       cmocka_unit_test_setup(test_wrong, office_open),
       cmocka_unit_test_setup(test_shut_out, office_open),
       cmocka_unit_test_setup(test_remembered, office_open),
+      cmocka_unit_test_setup(test_renewed, office_open),
       cmocka_unit_test_setup(test_kept_under_a_key, office_open),
       cmocka_unit_test_setup(test_other_sub, office_open),
       cmocka_unit_test_setup(test_store_is_asked_each_time, office_open),
