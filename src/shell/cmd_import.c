@@ -12,7 +12,7 @@
 /* What becomes of an entry. */
 typedef enum outcome { UNCHANGED, CREATED, CHANGED } outcome;
 
-typedef struct import {
+typedef struct intake {
   st_store *store;
   bool dry_run, json;
   bool refused;       /* for what the caller can mend */
@@ -21,15 +21,15 @@ typedef struct import {
   size_t room, count;
   size_t counts[CHANGED + 1];
   char why[ST_WHY_MAX];
-} import;
+} intake;
 
-static bool fail(import *work, const char *text) {
+static bool fail(intake *work, const char *text) {
   snprintf(work->why, sizeof work->why, "%s", text);
   return false;
 }
 
 /* One more, all zero. */
-static st_person *add_person(import *work) {
+static st_person *add_person(intake *work) {
   if (work->count == work->room) {
     size_t room = work->room * 2 + 16;
     st_person *persons = realloc(work->persons, room * sizeof *persons);
@@ -69,7 +69,7 @@ static bool same_permissions(const char *held, const st_access_entry *entry) {
   return count == entry->permission_count;
 }
 
-static bool same_password(import *work, const st_person *known, const st_access_entry *entry,
+static bool same_password(intake *work, const st_person *known, const st_access_entry *entry,
                           bool *same) {
   *same = true;
   if (entry->anyone) return true;
@@ -82,7 +82,7 @@ static bool same_password(import *work, const st_person *known, const st_access_
 
 /* ---- one entry ---- */
 
-static void say(const import *work, const st_access_entry *entry, const st_person *person,
+static void say(const intake *work, const st_access_entry *entry, const st_person *person,
                 outcome what) {
   static const char *const words[] = {"unchanged", "create", "change"};
   if (work->json) {
@@ -101,7 +101,7 @@ static void say(const import *work, const st_access_entry *entry, const st_perso
 }
 
 /* As the store wants it: the password only where it is another. */
-static bool fill(import *work, const st_access_entry *entry, bool new_password, st_person *person,
+static bool fill(intake *work, const st_access_entry *entry, bool new_password, st_person *person,
                  uint8_t digest[32]) {
   st_key *key = &person->key;
   st_people_draw(key, digest);
@@ -124,7 +124,7 @@ static bool fill(import *work, const st_access_entry *entry, bool new_password, 
   return true;
 }
 
-static bool refuse_stranger(import *work, const st_access_entry *entry) {
+static bool refuse_stranger(intake *work, const st_access_entry *entry) {
   char shown[ST_NAME_MAX + 1];
   st_writer writer = st_writer_on(shown, sizeof shown);
   st_write_shown(&writer, entry->login);
@@ -135,7 +135,7 @@ static bool refuse_stranger(import *work, const st_access_entry *entry) {
   return false;
 }
 
-static bool take(import *work, const st_access_entry *entry) {
+static bool take(intake *work, const st_access_entry *entry) {
   st_person known = {0};
   bool same = false;
   st_stored found = st_store_person_find(work->store, entry->login, &known, work->why);
@@ -161,7 +161,7 @@ static bool take(import *work, const st_access_entry *entry) {
 /* ---- the file ---- */
 
 /* The whole file is checked before the store is opened, or made. */
-static bool check_file(import *work, st_access_file *file, char *text, size_t len) {
+static bool check_file(intake *work, st_access_file *file, char *text, size_t len) {
   if (st_access_file_start(file, text, len)) return true;
   if (file->line == 0) return fail(work, file->why);
   snprintf(work->why, sizeof work->why, "line %zu, column %zu: %.400s", file->line, file->column,
@@ -169,7 +169,7 @@ static bool check_file(import *work, st_access_file *file, char *text, size_t le
   return false;
 }
 
-static bool take_all(import *work, st_access_file *file) {
+static bool take_all(intake *work, st_access_file *file) {
   st_access_entry entry;
   if (!st_password_start()) return fail(work, "libargon2 does not compute what it should");
   while (st_access_file_next(file, &entry)) {
@@ -179,7 +179,7 @@ static bool take_all(import *work, st_access_file *file) {
 }
 
 /* A file that is not good is the caller's to mend; what the system cannot do is not. */
-static int run_import(import *work, const char *path, const char *data_option) {
+static int run_import(intake *work, const char *path, const char *data_option) {
   static st_access_file file;
   size_t len = 0;
   st_data data;
@@ -202,7 +202,7 @@ static int run_import(import *work, const char *path, const char *data_option) {
   return code;
 }
 
-static int put(import *work) {
+static int put(intake *work) {
   char who[ST_WHO_MAX];
   int64_t sequence;
   st_act act = st_operator_act(who);
@@ -215,7 +215,7 @@ static int put(import *work) {
                      work->why);
 }
 
-static int finish(const import *work) {
+static int finish(const intake *work) {
   size_t created = work->counts[CREATED], changed = work->counts[CHANGED];
   size_t unchanged = work->counts[UNCHANGED];
   if (work->json) {
@@ -234,7 +234,7 @@ int st_cmd_import(int argc, char **argv) {
       "permissions are the APIs that they may use; all of them, or none when one is not good.\n"
       "Importing twice changes nothing. --dry-run says what it would do.";
   const char *data_option = NULL, *path = NULL;
-import work = {0 };
+  intake work = {0};
   const st_option options[] = {{"--data", NULL, &data_option},
                                {"--dry-run", &work.dry_run, NULL},
                                {"--json", &work.json, NULL},
