@@ -1199,7 +1199,10 @@ def at_terminal(typed):
 
 @test
 def saltpass_at_a_terminal_shows_nothing():
-    code, out, shown, echoes = at_terminal(b"super secret\n")
+    try:
+        code, out, shown, echoes = at_terminal(b"super secret\n")
+    except OSError:
+        return "this machine has no terminals to give"
     assert code == 0 and echoes and b"sec" not in shown, (code, shown, echoes)
     salted(out, b"super secret")
     code, out, shown, echoes = at_terminal(b"\n")

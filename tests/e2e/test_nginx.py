@@ -70,14 +70,14 @@ def credentials_in_every_form():
                                 (["X-API-Key: " + t], "/a"), (["x-api-key:  " + t + "  "], "/a"),
                                 ([], "/a?access_token=" + t), ([], "/a?x&access%5ftoken=" + t.replace(".", "%2e")),
                                 (["X-API-Key: " + t, "Authorization: Bearer " + t], "/a?access_token=" + t),
-                                (["X-API-Key: ", "Authorization: Bearer " + t], "/a?access_token=&access_token"),
-                                (["Authorization: Basic eDp5", "X-API-Key: " + t], "/a")):
+                                (["X-API-Key: ", "Authorization: Bearer " + t], "/a?access_token=&access_token")):
             assert n.status(target, *headers) == 200, (headers, target, word(n))
         # This nginx sees to two of these by itself, with its own page.
         assert n.status("/a", *["Authorization: Bearer " + t] * 2) == 400
         assert n.status("/a", "Authorization: Bearer " + t, "Authorization: Basic eDp5") == 400
         for headers, target in ((["Authorization: Bearer " + t, "X-API-Key: " + other], "/a"),
                                 (["X-API-Key: " + t, "X-API-Key: " + other], "/a"),
+                                (["Authorization: Basic eDp5", "X-API-Key: " + t], "/a"),
                                 (["X-API-Key: " + t], "/a?access_token=" + other)):
             answer = n.ask(target, *headers)
             assert (answer.status, answer.body) == (400, '{"text":"more than one credential"}'), headers
@@ -258,7 +258,7 @@ def queries_and_headers_at_random():
                 pieces.append(name if rng.random() < 0.1 else name + "=" + rng.choice(values[:3] * 3 + values))
             query = rng.choice(["&", "&", "&", "&&"]).join(pieces)
             headers = rng.sample(["Authorization: Bearer " + good, "X-API-Key: " + good, "X-API-Key: other", "x-api-key:",
-                                  "Authorization: Basic eDp5", "Authorization: bearer", "X-Other: 1"], rng.randrange(3))
+                                  "Authorization: Basic eA==", "Authorization: bearer", "X-Other: 1"], rng.randrange(3))
             if sum(h.startswith("Auth") for h in headers) > 1:
                 continue  # nginx sees to that by itself
             target = "/v2/tokeninfo" + ("?" + query if pieces or rng.random() < 0.1 else "")
@@ -865,7 +865,7 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         end.say["Basic dTpw"] = (200, dict(good, **{"X-Subtoken-Sub": "p"}))
         assert sent(n.ask("/a", "Authorization: Basic dTpw"), "X-Subtoken-Sub") == "p"
         assert n.status("/a", "Authorization: Basic dTpw", "X-API-Key: KEY") == 400
-        assert n.ask("/without", "Authorization: Basic dTpw").header("WWW-Authenticate") == "Bearer"
+        assert n.ask("/without", "Authorization: Basic dTpw").header("WWW-Authenticate") == 'Bearer error="invalid_token"' 
         assert n.status("/without", token="KEY") == 401 and word(n) == "malformed"
         # Subtokens are never sent there.
         count = len(end.asked)
@@ -935,7 +935,7 @@ def http_basic_is_asked_like_a_whole_key():
         for nothing in ("Authorization: Basic", "Authorization: Basic  "):
             assert n.status("/without", nothing) == 401 and word(n) == "auth_missing"
         answer = n.ask("/without", basic)
-        assert (answer.status, answer.header("WWW-Authenticate"), word(n)) == (401, "Bearer", "auth_missing")
+        assert (answer.status, answer.header("WWW-Authenticate")) == (401, 'Bearer error="invalid_token"')
         assert len(end.asked) == before
         n.feed.publish(["p"])
         wait(lambda: n.status("/a", basic) == 401, "the person who is deleted")

@@ -158,7 +158,6 @@ ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx(ngx_http_request_t *r);
 ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx_if_any(ngx_http_request_t *r);
 
 void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
-                                       ngx_flag_t with_basic,
                                        ngx_http_subtoken_credential_t *credential);
 
 /* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */

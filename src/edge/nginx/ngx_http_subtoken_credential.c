@@ -250,18 +250,16 @@ static void take(ngx_http_subtoken_credential_t *into, subtoken_text text, uint8
   into->forms |= form;
 }
 
-static void take_authorization(ngx_http_subtoken_credential_t *into, ngx_str_t raw,
-                               ngx_flag_t with_basic) {
+static void take_authorization(ngx_http_subtoken_credential_t *into, ngx_str_t raw) {
   subtoken_text value = trim(raw), rest;
   if (has_scheme(value, "bearer", &rest)) {
     take(into, rest, NGX_HTTP_SUBTOKEN_IN_BEARER);
-  } else if (with_basic && has_scheme(value, "basic", &rest) && rest.len > 0) {
+  } else if (has_scheme(value, "basic", &rest) && rest.len > 0) {
     take(into, value, NGX_HTTP_SUBTOKEN_IN_BASIC);
   }
 }
 
 void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
-                                       ngx_flag_t with_basic,
                                        ngx_http_subtoken_credential_t *credential) {
   ngx_uint_t authorizations = 0, origins = 0, methods = 0;
   ngx_memzero(credential, sizeof *credential);
@@ -270,7 +268,7 @@ void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
       if (is_nocase(headers[i].key, "authorization")) {
         authorizations++;
-        take_authorization(credential, headers[i].value, with_basic);
+        take_authorization(credential, headers[i].value);
       } else if (is_nocase(headers[i].key, "x-api-key")) {
         take(credential, trim(headers[i].value), NGX_HTTP_SUBTOKEN_IN_KEY_HEADER);
       } else if (is_nocase(headers[i].key, "origin")) {

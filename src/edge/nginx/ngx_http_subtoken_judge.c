@@ -424,7 +424,7 @@ static void prepare(judgement_t *j, ngx_http_request_t *r, ngx_http_subtoken_loc
   j->verifier.leeway = conf->leeway;
   j->verifier.max_life = conf->max_life;
   prepare_feed(j);
-  ngx_http_subtoken_find_credential(r->main, ctx, conf->fallback.len > 0, &j->credential);
+  ngx_http_subtoken_find_credential(r->main, ctx, &j->credential);
 }
 
 /* The texts of the variables live as long as the request does. */
