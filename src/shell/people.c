@@ -1,10 +1,12 @@
 #include "shell/people.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "app/service.h"
 #include "base/base64url.h"
@@ -123,11 +125,11 @@ static st_changed audit(void *store, int64_t before, size_t limit, st_audit_line
 /* ---- what was used ---- */
 
 static struct {
-  pthread_mutex_t lock; /* guards all below */
-  pthread_cond_t wake;
-  pthread_t thread;
   st_store *store;
+  pthread_t thread;
   bool running;
+  int end;              /* an eventfd that ends the thread */
+  pthread_mutex_t lock; /* guards the two below */
   size_t count;
   st_use uses[USES_SLOTS]; /* by the hash of the id, then the next that is free */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -190,17 +192,10 @@ static void purge(void) {
   }
 }
 
-/* Until the next writing, or the end. */
+/* Until the next writing, or the end, which is told by a byte. */
 static bool wait_for_next(void) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += WRITE_EVERY_S;
-  pthread_mutex_lock(&all.lock);
-  int waited = 0;
-  while (all.running && waited == 0) waited = pthread_cond_timedwait(&all.wake, &all.lock, &until);
-  bool running = all.running;
-  pthread_mutex_unlock(&all.lock);
-  return running;
+  struct pollfd end = {.fd = all.end, .events = POLLIN};
+  return poll(&end, 1, WRITE_EVERY_S * 1000) <= 0;
 }
 
 static void *upkeep(void *unused) {
@@ -216,30 +211,23 @@ static void *upkeep(void *unused) {
 /* ---- start and end ---- */
 
 bool st_people_start(st_store *store, char *why) {
-  pthread_condattr_t monotonic;
   snprintf(why, ST_WHY_MAX, "libargon2 does not compute what it should");
   if (!st_password_start()) return false;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&all.wake, &monotonic);
-  pthread_condattr_destroy(&monotonic);
   all.store = store;
-  all.running = true;
-  if (pthread_create(&all.thread, NULL, upkeep, NULL) == 0) return true;
-  all.running = false;
+  all.end = eventfd(0, EFD_CLOEXEC);
+  all.running = all.end >= 0 && pthread_create(&all.thread, NULL, upkeep, NULL) == 0;
+  if (all.running) return true;
   snprintf(why, ST_WHY_MAX, "cannot start a thread: %m");
+  if (all.end >= 0) close(all.end);
   return false;
 }
 
 void st_people_stop(void) {
-  pthread_mutex_lock(&all.lock);
-  bool running = all.running;
+  if (!all.running) return;
   all.running = false;
-  if (running) pthread_cond_signal(&all.wake);
-  pthread_mutex_unlock(&all.lock);
-  if (!running) return;
+  (void)eventfd_write(all.end, 1);
   pthread_join(all.thread, NULL);
-  pthread_cond_destroy(&all.wake);
+  close(all.end);
 }
 
 st_people st_people_of(st_store *store) {
