@@ -1,8 +1,8 @@
 /* sqlite - the store of parent keys: see sqlite.h.
  *
- * Two connections, each under a mutex of its own. `writes` makes the changes
- * and answers the management's questions, `reads` answers the two questions of
- * the hot path, so that no request waits for an fsync.
+ * Connections, each under a mutex of its own. `writes` makes the changes and
+ * answers the management's questions; `readers` answer the two questions of the
+ * hot path, so that no request waits for an fsync, and seldom for another.
  *
  * What changes it is in sqlite_change.c, sqlite_rows.c, sqlite_keys.c, sqlite_people.c,
  * sqlite_logins.c and sqlite_audit.c.
@@ -22,7 +22,7 @@
 #include "base/bytes.h"
 #include "store/sqlite_internal.h"
 
-#define MOVED_EVERY 64      /* questions; looking costs a system call */
+#define MOVED_EVERY 16      /* questions of a reader; looking costs system calls */
 #define ROOM_MIN (64 << 10) /* bytes free on the disk, or no change can be expected to fit */
 
 /* ---- Rows ---- */
@@ -89,10 +89,19 @@ typedef struct question {
   const char *sub;
 } question;
 
-static slot *slot_of(st_store *store, const question *ask) {
+/* Digests and subs are random, but for what a stranger asks: nobody chooses what is stored. */
+static uint64_t spread(const question *ask) {
   uint64_t bits = 0;
   memcpy(&bits, ask->sub != NULL ? (const void *)ask->sub : ask->digest, sizeof bits);
-  return &store->slots[(bits * UINT64_C(0x9e3779b97f4a7c15)) >> 52 & (ST_SQLITE_SLOTS - 1)];
+  return bits * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static reader *reader_of(st_store *store, const question *ask) {
+  return &store->readers[spread(ask) >> 62 & (ST_SQLITE_READERS - 1)];
+}
+
+static slot *slot_of(reader *r, const question *ask) {
+  return &r->slots[spread(ask) >> 48 & (ST_SQLITE_SLOTS - 1)];
 }
 
 static bool is_answer(const slot *held, const question *ask) {
@@ -100,9 +109,18 @@ static bool is_answer(const slot *held, const question *ask) {
                           : st_equal_secret(held->digest, ask->digest, 32);
 }
 
-static st_found trouble(st_store *store) {
-  (void)st_sqlite_fail_db(store->trouble, store->path, store->reads, "read");
+/* Keep the sentence for the log. */
+static st_found tell(reader *r, const char *why) {
+  (void)pthread_mutex_lock(&r->store->telling);
+  memcpy(r->store->trouble, why, ST_WHY_MAX);
+  (void)pthread_mutex_unlock(&r->store->telling);
   return ST_FOUND_ERROR;
+}
+
+static st_found trouble(reader *r) {
+  char why[ST_WHY_MAX] = "";
+  (void)st_sqlite_fail_db(why, r->store->path, r->db, "read");
+  return tell(r, why);
 }
 
 /* A backup put in its place: what is open here is a file that nobody else changes. */
@@ -117,36 +135,38 @@ bool st_sqlite_has_moved(sqlite3 *db) {
  * that statement its read transaction goes on: what is asked meanwhile is of the same moment,
  * and takes no locks of its own.
  */
-static bool freshen(st_store *store) {
-  sqlite3_stmt *ask = store->read[DATA_VERSION];
-  if (store->asked++ % MOVED_EVERY == 0) {
-    store->moved = st_sqlite_has_moved(store->reads);
+static bool freshen(reader *r) {
+  sqlite3_stmt *ask = r->read[DATA_VERSION];
+  if (r->asked++ % MOVED_EVERY == 0) {
+    r->moved = st_sqlite_has_moved(r->db);
   }
-  if (store->moved) {
-    (void)st_sqlite_fail(store->trouble, "%s was replaced while it was in use: restart",
-                         st_sqlite_shown(store->path));
+  if (r->moved) {
+    char why[ST_WHY_MAX] = "";
+    (void)st_sqlite_fail(why, "%s was replaced while it was in use: restart",
+                         st_sqlite_shown(r->store->path));
+    (void)tell(r, why);
     return false;
   }
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
   int64_t version = ok ? sqlite3_column_int64(ask, 0) : 0;
-  if (!ok || version != store->data_version) {
-    store->data_version = version;
-    store->generation++;
+  if (!ok || version != r->data_version) {
+    r->data_version = version;
+    r->generation++;
   }
   if (!ok) {
-    (void)trouble(store);
+    (void)trouble(r);
   }
   return ok;
 }
 
 /* The row that answers, into its slot. */
-static st_found read_row(st_store *store, sqlite3_stmt *row, const question *ask, slot *held) {
+static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot *held) {
   int code = sqlite3_step(row);
   if (code == SQLITE_DONE) {
     return ST_FOUND_NONE;
   }
   if (code != SQLITE_ROW) {
-    return trouble(store);
+    return trouble(r);
   }
   if (sqlite3_column_int64(row, REFUSED) != 0) {
     return ST_FOUND_REVOKED;
@@ -154,54 +174,55 @@ static st_found read_row(st_store *store, sqlite3_stmt *row, const question *ask
   held->generation = 0;
   if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
       !is_answer(held, ask)) {
-    (void)st_sqlite_fail_damaged(store->trouble, store->path,
-                                 "the row of a key is not as it was written");
-    return ST_FOUND_ERROR;
+    char why[ST_WHY_MAX] = "";
+    (void)st_sqlite_fail_damaged(why, r->store->path, "the row of a key is not as it was written");
+    return tell(r, why);
   }
-  held->generation = store->generation;
+  held->generation = r->generation;
   return ST_FOUND;
 }
 
-static st_found read_key(st_store *store, const question *ask, slot *held) {
-  sqlite3_stmt *row = store->read[ask->sub != NULL ? BY_SUB : BY_DIGEST];
+static st_found read_key(reader *r, const question *ask, slot *held) {
+  sqlite3_stmt *row = r->read[ask->sub != NULL ? BY_SUB : BY_DIGEST];
   int bound = ask->sub != NULL ? sqlite3_bind_text(row, 1, ask->sub, ST_SUB_LEN, SQLITE_STATIC)
                                : sqlite3_bind_blob(row, 1, ask->digest, 32, SQLITE_STATIC);
-  st_found found = bound == SQLITE_OK ? read_row(store, row, ask, held) : trouble(store);
+  st_found found = bound == SQLITE_OK ? read_row(r, row, ask, held) : trouble(r);
   st_sqlite_finish(row);
   return found;
 }
 
 /* A sub that no key has any more. */
-static st_found read_revoked(st_store *store, const char *sub) {
-  sqlite3_stmt *row = store->read[SUB_REVOKED];
+static st_found read_revoked(reader *r, const char *sub) {
+  sqlite3_stmt *row = r->read[SUB_REVOKED];
   int code = sqlite3_bind_text(row, 1, sub, ST_SUB_LEN, SQLITE_STATIC);
   if (code == SQLITE_OK) {
     code = sqlite3_step(row);
   }
   st_found found = code == SQLITE_ROW    ? ST_FOUND_REVOKED
                    : code == SQLITE_DONE ? ST_FOUND_NONE
-                                         : trouble(store);
+                                         : trouble(r);
   st_sqlite_finish(row);
   return found;
 }
 
-static st_found look_up(st_store *store, const question *ask, st_key *key) {
-  slot *held = slot_of(store, ask);
+static st_found look_up(reader *r, const question *ask, st_key *key) {
+  slot *held = slot_of(r, ask);
   st_found found = ST_FOUND;
-  if (held->generation != store->generation || !is_answer(held, ask)) {
-    found = read_key(store, ask, held);
+  if (held->generation != r->generation || !is_answer(held, ask)) {
+    found = read_key(r, ask, held);
   }
   if (found == ST_FOUND) {
     *key = held->key;
   }
-  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(store, ask->sub) : found;
+  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(r, ask->sub) : found;
 }
 
 static st_found answer(st_store *store, const question *ask, st_key *key) {
-  (void)pthread_mutex_lock(&store->reading);
-  st_found found = freshen(store) ? look_up(store, ask, key) : ST_FOUND_ERROR;
-  st_sqlite_finish(store->read[DATA_VERSION]);
-  (void)pthread_mutex_unlock(&store->reading);
+  reader *r = reader_of(store, ask);
+  (void)pthread_mutex_lock(&r->lock);
+  st_found found = freshen(r) ? look_up(r, ask, key) : ST_FOUND_ERROR;
+  st_sqlite_finish(r->read[DATA_VERSION]);
+  (void)pthread_mutex_unlock(&r->lock);
   if (found != ST_FOUND) {
     memset(key, 0, sizeof *key);
   }
@@ -228,9 +249,9 @@ st_keys st_store_keys(st_store *store) {
 }
 
 void st_store_trouble(st_store *store, char *why) {
-  (void)pthread_mutex_lock(&store->reading);
+  (void)pthread_mutex_lock(&store->telling);
   memcpy(why, store->trouble, ST_WHY_MAX);
-  (void)pthread_mutex_unlock(&store->reading);
+  (void)pthread_mutex_unlock(&store->telling);
 }
 
 /* Room and leave to write; SQLite needs the directory for its -wal, too. */
@@ -243,12 +264,20 @@ static bool seems_writable(const char *path) {
   return blocks * disk.f_frsize >= ROOM_MIN && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
 }
 
+static bool is_ready(reader *r) {
+  (void)pthread_mutex_lock(&r->lock);
+  r->asked = 0; /* look for certain */
+  bool ok = freshen(r);
+  st_sqlite_finish(r->read[DATA_VERSION]);
+  (void)pthread_mutex_unlock(&r->lock);
+  return ok;
+}
+
 bool st_store_ready(st_store *store) {
-  (void)pthread_mutex_lock(&store->reading);
-  store->asked = 0; /* look for certain */
-  bool ok = freshen(store);
-  st_sqlite_finish(store->read[DATA_VERSION]);
-  (void)pthread_mutex_unlock(&store->reading);
+  bool ok = true;
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    ok = is_ready(&store->readers[i]) && ok;
+  }
   return ok && seems_writable(store->path);
 }
 

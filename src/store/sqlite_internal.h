@@ -10,7 +10,8 @@
 
 #define ST_SQLITE_BUSY_MS 5000 /* how long another writer is waited for */
 #define ST_SQLITE_RETRY_MS 20
-#define ST_SQLITE_SLOTS 4096 /* keys remembered; a power of two */
+#define ST_SQLITE_READERS 4  /* connections for the hot path; a power of two */
+#define ST_SQLITE_SLOTS 1024 /* keys that each of them remembers; a power of two */
 
 enum { DATA_VERSION, BY_DIGEST, BY_SUB, SUB_REVOKED, READ_STATEMENTS };
 extern const char *const st_sqlite_read_sql[READ_STATEMENTS];
@@ -123,6 +124,21 @@ typedef struct slot {
   st_key key;
 } slot;
 
+/* One of the connections of the hot path. Which one is asked about a key follows from the key, so
+ * that each is remembered once, and that threads rarely meet.
+ */
+typedef struct reader {
+  struct st_store *store;
+  pthread_mutex_t lock; /* guards all below */
+  sqlite3 *db;
+  sqlite3_stmt *read[READ_STATEMENTS];
+  slot *slots;
+  uint64_t generation;
+  int64_t data_version; /* when the generation began */
+  uint64_t asked;       /* how many questions */
+  bool moved;           /* the file is no longer the one at path */
+} reader;
+
 struct st_store {
   char *path; /* absolute, links resolved */
 
@@ -135,14 +151,8 @@ struct st_store {
   sqlite3 *feeds;
   sqlite3_stmt *feed[FEED_STATEMENTS];
 
-  pthread_mutex_t reading; /* guards all below */
-  sqlite3 *reads;
-  sqlite3_stmt *read[READ_STATEMENTS];
-  slot *slots;
-  uint64_t generation;
-  int64_t data_version; /* of `reads`, when the generation began */
-  uint64_t asked;       /* how many questions */
-  bool moved;           /* the file is no longer the one at path */
+  reader readers[ST_SQLITE_READERS];
+  pthread_mutex_t telling; /* guards the one below */
   char trouble[ST_WHY_MAX];
 };
 

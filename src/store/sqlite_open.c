@@ -410,12 +410,16 @@ static st_stored prepare_all(st_store *store, char *why) {
   /* The rows that a change is about: of this connection alone, in memory. */
   static const char chosen[] =
       "CREATE TEMP TABLE chosen (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID";
-  if (sqlite3_exec(store->writes, chosen, NULL, NULL, NULL) == SQLITE_OK &&
-      st_sqlite_prepare(store->writes, st_sqlite_write_sql, store->write, WRITE_STATEMENTS) &&
-      st_sqlite_prepare(store->reads, st_sqlite_read_sql, store->read, READ_STATEMENTS)) {
+  sqlite3 *db = store->writes;
+  bool ok = sqlite3_exec(db, chosen, NULL, NULL, NULL) == SQLITE_OK &&
+            st_sqlite_prepare(db, st_sqlite_write_sql, store->write, WRITE_STATEMENTS);
+  for (size_t i = 0; ok && i < ST_SQLITE_READERS; i++) {
+    db = store->readers[i].db;
+    ok = st_sqlite_prepare(db, st_sqlite_read_sql, store->readers[i].read, READ_STATEMENTS);
+  }
+  if (ok) {
     return ST_STORED;
   }
-  sqlite3 *db = sqlite3_errcode(store->writes) != SQLITE_OK ? store->writes : store->reads;
   return sqlite3_errcode(db) == SQLITE_ERROR
              ? st_sqlite_fail_damaged(why, store->path, sqlite3_errmsg(db))
              : st_sqlite_fail_db(why, store->path, db, "open");
@@ -434,10 +438,38 @@ static st_stored open_parts(st_store *store, const char *path, bool create, char
   if (size <= QUICK_CHECK_MAX && check_pages(store->path, store->writes, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  if (st_sqlite_connect(store->path, &store->reads, why) != ST_STORED) {
-    return ST_STORE_FAILED;
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    if (st_sqlite_connect(store->path, &store->readers[i].db, why) != ST_STORED ||
+        check_same(store->path, store->readers[i].db, why) != ST_STORED) {
+      return ST_STORE_FAILED;
+    }
   }
   return prepare_all(store, why);
+}
+
+/* Without a connection yet; NULL: no memory. */
+static st_store *make(void) {
+  st_store *made = calloc(1, sizeof *made);
+  slot *slots = calloc(ST_SQLITE_READERS, ST_SQLITE_SLOTS * sizeof *slots);
+  if (made == NULL || slots == NULL) {
+    free(slots);
+    free(made);
+    return NULL;
+  }
+  /* Held for microseconds by every request: to spin a little beats going to sleep. */
+  pthread_mutexattr_t spin;
+  (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
+  (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
+  (void)pthread_mutex_init(&made->writing, NULL);
+  (void)pthread_mutex_init(&made->feeding, NULL);
+  (void)pthread_mutex_init(&made->telling, NULL);
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    reader *r = &made->readers[i];
+    *r = (reader){.store = made, .slots = slots + i * ST_SQLITE_SLOTS, .generation = 1};
+    (void)pthread_mutex_init(&r->lock, &spin);
+  }
+  (void)pthread_mutexattr_destroy(&spin);
+  return made;
 }
 
 st_stored st_store_open(const char *path, bool create, st_store **store, char *why) {
@@ -446,23 +478,10 @@ st_stored st_store_open(const char *path, bool create, st_store **store, char *w
     return st_sqlite_fail(why, "cannot open %s: SQLite was built without threads",
                           st_sqlite_shown(path));
   }
-  st_store *made = calloc(1, sizeof *made);
-  if (made != NULL) {
-    made->slots = calloc(ST_SQLITE_SLOTS, sizeof *made->slots);
-  }
-  if (made == NULL || made->slots == NULL) {
-    free(made);
+  st_store *made = make();
+  if (made == NULL) {
     return st_sqlite_fail(why, "cannot open %s: no memory", st_sqlite_shown(path));
   }
-  /* Held for microseconds by every request: to spin a little beats going to sleep. */
-  pthread_mutexattr_t spin;
-  (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
-  (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
-  (void)pthread_mutex_init(&made->writing, NULL);
-  (void)pthread_mutex_init(&made->feeding, NULL);
-  (void)pthread_mutex_init(&made->reading, &spin);
-  (void)pthread_mutexattr_destroy(&spin);
-  made->generation = 1;
   if (open_parts(made, path, create, why) != ST_STORED) {
     st_store_close(made);
     return ST_STORE_FAILED;
@@ -471,12 +490,20 @@ st_stored st_store_open(const char *path, bool create, st_store **store, char *w
   return ST_STORED;
 }
 
+static void close_reader(reader *r) {
+  for (size_t i = 0; i < READ_STATEMENTS; i++) {
+    (void)sqlite3_finalize(r->read[i]);
+  }
+  (void)sqlite3_close(r->db);
+  (void)pthread_mutex_destroy(&r->lock);
+}
+
 void st_store_close(st_store *store) {
   if (store == NULL) {
     return;
   }
-  for (size_t i = 0; i < READ_STATEMENTS; i++) {
-    (void)sqlite3_finalize(store->read[i]);
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    close_reader(&store->readers[i]);
   }
   for (size_t i = 0; i < WRITE_STATEMENTS; i++) {
     (void)sqlite3_finalize(store->write[i]);
@@ -485,12 +512,11 @@ void st_store_close(st_store *store) {
     (void)sqlite3_finalize(store->feed[i]);
   }
   (void)sqlite3_close(store->feeds);
-  (void)sqlite3_close(store->reads);
   (void)sqlite3_close(store->writes);
-  (void)pthread_mutex_destroy(&store->reading);
+  (void)pthread_mutex_destroy(&store->telling);
   (void)pthread_mutex_destroy(&store->feeding);
   (void)pthread_mutex_destroy(&store->writing);
-  free(store->slots);
+  free(store->readers[0].slots); /* and those of the others */
   free(store->path);
   free(store);
 }
