@@ -93,18 +93,23 @@ static bool print_out(char *why) {
   return false;
 }
 
-/* The first administrator, and one key to try it with. */
+#define DEMO_PERMISSIONS "account,characters,inventories,progression,unlocks,wallet"
+
+/* The first administrator, who can give away no more than what is held, and one key to try it
+ * with.
+ */
 static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password[ST_SUB_LEN + 1],
                       char *why) {
   st_key key = {.name = "demo",
-                .permissions = "account,characters,inventories,progression,unlocks,wallet",
+                .permissions = DEMO_PERMISSIONS,
                 .created_at = st_world_now(),
                 .expires_at = ST_NEVER};
-  st_person admin = {.key = {.kind = ST_KIND_PERSON,
-                             .name = "admin",
-                             .owner = "admin",
-                             .permissions = "keys,users,audit",
-                             .expires_at = ST_NEVER}};
+  st_person admin = {
+      .key = {.kind = ST_KIND_PERSON,
+              .name = "admin",
+              .owner = "admin",
+              .permissions = "keys,users,audit,services,revocations," DEMO_PERMISSIONS,
+              .expires_at = ST_NEVER}};
   uint8_t digest[32];
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
