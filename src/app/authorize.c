@@ -128,24 +128,28 @@ static bool body_lacks(st_visit *v, const subtoken_claims *grant, rpc_body *body
   return true;
 }
 
-static void refuse_body(st_visit *v) {
+/* What the request needs and the grant lacks, or data NULL; false after a reply. */
+static bool find_lacking(st_visit *v, const subtoken_decision *decision,
+                         const subtoken_claims *grant, rpc_body *body, subtoken_text *lacking) {
+  *lacking = lacks(grant, decision->needs, decision->needs_count);
+  if (lacking->data != NULL || !decision->json_rpc || body_lacks(v, grant, body, lacking)) {
+    return true;
+  }
   st_reply_error(v->reply, 400, "bad_request", "the body is no JSON-RPC that can be judged");
+  return false;
 }
 
 /* The grant is what the store says now, not what the token says. */
 static bool policy_allows(st_visit *v, const subtoken_decision *decision,
                           const subtoken_claims *grant) {
   rpc_body body;
+  subtoken_text lacking;
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) {
     st_reply_error(v->reply, 403, "url", "the route policy does not allow this request");
     st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_URL));
     return false;
   }
-  subtoken_text lacking = lacks(grant, decision->needs, decision->needs_count);
-  if (lacking.data == NULL && decision->json_rpc && !body_lacks(v, grant, &body, &lacking)) {
-    refuse_body(v);
-    return false;
-  }
+  if (!find_lacking(v, decision, grant, &body, &lacking)) return false;
   if (lacking.data != NULL) st_reply_lacks(v->reply, lacking);
   return lacking.data == NULL;
 }
@@ -186,23 +190,18 @@ static void tell(st_reply *reply, const st_identity *identity) {
 static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
   st_key anyone;
   subtoken_claims grant;
-  subtoken_text lacking = {NULL, 0};
+  subtoken_text lacking;
   rpc_body body;
   st_found found = st_anyone(v->service, &anyone);
   if (found == ST_FOUND_ERROR || (found == ST_FOUND && !st_key_grant(&anyone, &grant))) {
     st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
     return;
   }
+  if (found == ST_FOUND) tell_permissions(v->reply, &grant);
   /* A route that needs a token and no permission is not one that anyone's permissions open. */
   bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN &&
              (decision->needs_count > 0 || decision->json_rpc);
-  if (found == ST_FOUND) tell_permissions(v->reply, &grant);
-  if (may) lacking = lacks(&grant, decision->needs, decision->needs_count);
-  if (may && lacking.data == NULL && decision->json_rpc &&
-      !body_lacks(v, &grant, &body, &lacking)) {
-    refuse_body(v);
-    return;
-  }
+  if (may && !find_lacking(v, decision, &grant, &body, &lacking)) return;
   if (may && lacking.data == NULL) {
     v->reply->status = 200;
   } else {
