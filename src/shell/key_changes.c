@@ -8,6 +8,13 @@
 #define DRAWS 8 /* what is taken is drawn again; twice never happens */
 #define TAKEN "what was drawn is taken each time" /* the store has no words for it */
 
+/* Drawn in vain: to those who asked for something new that is a failure. */
+static st_stored drawn(st_stored stored, char *why) {
+  if (stored != ST_STORE_EXISTS) return stored;
+  snprintf(why, ST_WHY_MAX, TAKEN);
+  return ST_STORE_FAILED;
+}
+
 st_stored st_key_create(st_store *store, const st_act *act, const st_maker *maker, st_key *key,
                         char whole[ST_KEY_LEN + 1], char *why) {
   uint8_t digest[32];
@@ -16,8 +23,7 @@ st_stored st_key_create(st_store *store, const st_act *act, const st_maker *make
     st_draw_key(whole, key, digest);
     stored = st_store_create(store, act, maker, key, digest, why);
   }
-  if (stored == ST_STORE_EXISTS) snprintf(why, ST_WHY_MAX, TAKEN);
-  return stored;
+  return drawn(stored, why);
 }
 
 /* Nothing is drawn twice: what is taken is the hash, for all that can be told. */
@@ -38,24 +44,22 @@ st_stored st_key_new_sub(st_store *store, const st_act *act, const char *id, int
     st_draw_sub(sub);
     stored = st_store_replace_sub(store, act, id, sub, sequence, why);
   }
-  if (stored == ST_STORE_EXISTS) snprintf(why, ST_WHY_MAX, TAKEN);
-  return stored;
+  return drawn(stored, why);
 }
 
-/* The caller is told that it failed, the log why. */
-st_changed st_key_changed(st_stored stored, const char *why) {
+st_changed st_key_changes_told(st_stored stored, const char *why) {
   switch (stored) {
     case ST_STORED: return ST_CHANGED;
     case ST_STORE_NONE: return ST_CHANGED_NONE;
+    case ST_STORE_EXISTS: return ST_CHANGE_EXISTS;
     case ST_STORE_REFUSED: return ST_CHANGE_REFUSED;
-    case ST_STORE_EXISTS: /* drawn in vain */
     case ST_STORE_FAILED: break;
   }
   st_log_event("store_error", why);
   return ST_CHANGE_FAILED;
 }
 
-static st_act now_of(const st_act *act) {
+st_act st_key_changes_now(const st_act *act) {
   st_act now = *act;
   now.now_us = st_world_now_us();
   return now;
@@ -64,53 +68,53 @@ static st_act now_of(const st_act *act) {
 static st_changed create_key(void *store, const st_act *act, const st_maker *maker, st_key *key,
                              char *whole) {
   char why[ST_WHY_MAX];
-  st_act now = now_of(act);
+  st_act now = st_key_changes_now(act);
   key->created_at = now.now_us / 1000000;
-  st_changed changed = st_key_changed(st_key_create(store, &now, maker, key, whole, why), why);
+  st_changed changed = st_key_changes_told(st_key_create(store, &now, maker, key, whole, why), why);
   if (changed != ST_CHANGED) subtoken_wipe(whole, ST_KEY_LEN + 1);
   return changed;
 }
 
 static st_changed find_key(void *store, const char *id, st_key *key) {
   char why[ST_WHY_MAX];
-  return st_key_changed(st_store_find(store, id, key, why), why);
+  return st_key_changes_told(st_store_find(store, id, key, why), why);
 }
 
 static st_changed find_key_sub(void *store, subtoken_text sub, st_key *key) {
   char why[ST_WHY_MAX];
-  return st_key_changed(st_store_find_sub(store, sub, key, why), why);
+  return st_key_changes_told(st_store_find_sub(store, sub, key, why), why);
 }
 
 static st_changed list_keys(void *store, const char *owner, const char *after, size_t limit,
                             st_key *keys, size_t *count) {
   char why[ST_WHY_MAX];
-  return st_key_changed(st_store_list(store, owner, after, limit, keys, count, why), why);
+  return st_key_changes_told(st_store_list(store, owner, after, limit, keys, count, why), why);
 }
 
 static st_changed rename_key(void *store, const st_act *act, const char *id, const char *name) {
   char why[ST_WHY_MAX];
-  st_act now = now_of(act);
-  return st_key_changed(st_store_rename(store, &now, id, name, why), why);
+  st_act now = st_key_changes_now(act);
+  return st_key_changes_told(st_store_rename(store, &now, id, name, why), why);
 }
 
 static st_changed remove_key(void *store, const st_act *act, const char *id, int64_t *sequence) {
   char why[ST_WHY_MAX];
-  st_act now = now_of(act);
-  return st_key_changed(st_store_delete(store, &now, id, sequence, why), why);
+  st_act now = st_key_changes_now(act);
+  return st_key_changes_told(st_store_delete(store, &now, id, sequence, why), why);
 }
 
 static st_changed set_disabled(void *store, const st_act *act, const char *id, bool disabled,
                                int64_t *sequence) {
   char why[ST_WHY_MAX];
-  st_act now = now_of(act);
-  return st_key_changed(st_store_set_disabled(store, &now, id, disabled, sequence, why), why);
+  st_act now = st_key_changes_now(act);
+  return st_key_changes_told(st_store_set_disabled(store, &now, id, disabled, sequence, why), why);
 }
 
 static st_changed revoke_subtokens(void *store, const st_act *act, const char *id,
                                    int64_t *sequence) {
   char why[ST_WHY_MAX];
-  st_act now = now_of(act);
-  return st_key_changed(st_key_new_sub(store, &now, id, sequence, why), why);
+  st_act now = st_key_changes_now(act);
+  return st_key_changes_told(st_key_new_sub(store, &now, id, sequence, why), why);
 }
 
 st_key_changes st_key_changes_of(st_store *store) {

@@ -22,7 +22,9 @@ st_stored st_key_register(st_store *store, const st_act *act, st_key *key, const
 st_stored st_key_new_sub(st_store *store, const st_act *act, const char *id, int64_t *sequence,
                          char *why) __attribute__((warn_unused_result));
 
-/* What came of it, for the office; a failure goes to the log. */
-st_changed st_key_changed(st_stored stored, const char *why);
+/* What came of a change, for the office; a failure goes to the log. */
+st_changed st_key_changes_told(st_stored stored, const char *why);
+/* The same act, now. */
+st_act st_key_changes_now(const st_act *act);
 
 #endif

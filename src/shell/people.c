@@ -11,6 +11,7 @@
 #include "app/service.h"
 #include "base/base64url.h"
 #include "shell/command.h"
+#include "shell/key_changes.h"
 #include "shell/log.h"
 #include "shell/password.h"
 
@@ -19,22 +20,6 @@
 #define PURGE_EVERY 120               /* of those: an hour */
 #define USES_SLOTS ((size_t)65536)    /* a power of two */
 #define USES_MAX (USES_SLOTS / 4 * 3) /* keys noted between two writings; the rest goes unnoted */
-
-/* ---- results ---- */
-
-static st_changed told(st_stored stored, const char *why) {
-  switch (stored) {
-    case ST_STORED: return ST_CHANGED;
-    case ST_STORE_NONE: return ST_CHANGED_NONE;
-    case ST_STORE_EXISTS: return ST_CHANGE_EXISTS;
-    case ST_STORE_REFUSED: return ST_CHANGE_REFUSED;
-    default: st_log_event("store_error", why); return ST_CHANGE_FAILED;
-  }
-}
-
-static st_act stamped(const st_act *act) {
-  return (st_act){st_world_now_us(), act->who, act->from};
-}
 
 /* ---- persons ---- */
 
@@ -82,9 +67,10 @@ static st_changed create(void *store, const st_act *act, const st_maker *maker, 
   *busy = verdict == ST_VERDICT_BUSY;
   if (verdict != ST_VERDICT_GOOD) return ST_CHANGE_FAILED;
   st_people_draw(&person->key, digest);
-  st_act now = stamped(act);
+  st_act now = st_key_changes_now(act);
   person->key.created_at = now.now_us / 1000000;
-  return told(st_store_person_create(store, &now, maker, maker == NULL, person, digest, why), why);
+  return st_key_changes_told(
+      st_store_person_create(store, &now, maker, maker == NULL, person, digest, why), why);
 }
 
 /* ---- logins ---- */
@@ -93,33 +79,34 @@ static st_changed log_in(void *store, const st_act *act, const st_maker *maker, 
                          char refresh[ST_REFRESH_LEN + 1]) {
   char why[ST_WHY_MAX];
   uint8_t digest[32], seed[32];
-  st_act now = stamped(act);
+  st_act now = st_key_changes_now(act);
   st_people_draw(login, digest);
   st_draw_sub(refresh); /* 32 random bytes, as a sub is */
   st_world_random(seed, sizeof seed);
   login->created_at = now.now_us / 1000000;
   st_stored stored = st_store_login_begin(store, &now, maker, login, digest, seed, refresh, why);
   subtoken_wipe(seed, sizeof seed);
-  return told(stored, why);
+  return st_key_changes_told(stored, why);
 }
 
 static st_changed refresh(void *store, const st_act *act, subtoken_text token, int64_t expires_at,
                           st_key *login, char successor[ST_REFRESH_LEN + 1]) {
   char why[ST_WHY_MAX];
-  st_act now = stamped(act);
-  return told(st_store_refresh(store, &now, token, expires_at, login, successor, why), why);
+  st_act now = st_key_changes_now(act);
+  return st_key_changes_told(
+      st_store_refresh(store, &now, token, expires_at, login, successor, why), why);
 }
 
 static st_changed log_out(void *store, const st_act *act, const char *id, int64_t *sequence) {
   char why[ST_WHY_MAX];
-  st_act now = stamped(act);
-  return told(st_store_login_end(store, &now, id, sequence, why), why);
+  st_act now = st_key_changes_now(act);
+  return st_key_changes_told(st_store_login_end(store, &now, id, sequence, why), why);
 }
 
 static st_changed audit(void *store, int64_t before, size_t limit, st_audit_line *lines,
                         size_t *count) {
   char why[ST_WHY_MAX];
-  return told(st_store_audit_list(store, before, limit, lines, count, why), why);
+  return st_key_changes_told(st_store_audit_list(store, before, limit, lines, count, why), why);
 }
 
 /* ---- what was used ---- */
