@@ -36,7 +36,10 @@ static void check_good(subtoken_text bytes, const st_head *head) {
   for (size_t i = 0; i < head->header_count; i++) {
     const st_header *header = &head->headers[i];
     HOLD(header->name.len > 0);
-    HOLD(!st_text_is_nocase(header->name, "Transfer-Encoding"));
+    if (st_text_is_nocase(header->name, "Transfer-Encoding")) {
+      HOLD(head->chunked && st_text_is_nocase(header->value, "chunked") && !head->version_1_0);
+    }
+    HOLD(!head->chunked || !st_text_is_nocase(header->name, "Content-Length"));
     check_clean(header->name, bytes);
     check_clean(header->value, bytes);
   }
@@ -85,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (piece == ST_HEAD_GOOD) {
     HOLD(part_head.len == head.len && part_head.header_count == head.header_count);
     HOLD(part_head.content_length == head.content_length);
-    HOLD(part_head.keep_alive == head.keep_alive);
+    HOLD(part_head.keep_alive == head.keep_alive && part_head.chunked == head.chunked);
   }
   if (piece == ST_HEAD_BAD) {
     HOLD(part_fault.status == fault.status && strcmp(part_fault.text, fault.text) == 0);

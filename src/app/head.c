@@ -168,10 +168,20 @@ static void read_connection(subtoken_text value, framing *seen) {
   }
 }
 
+/* Chunked, once, and nothing beside it (RFC 9112 section 6.1): a chain of codings, or the word in
+ * another dress, is read by some and not by others.
+ */
+static st_head_state read_coding(subtoken_text value, st_head *head, st_head_fault *fault) {
+  if (head->version_1_0) return refuse(fault, 400, "Transfer-Encoding needs HTTP/1.1");
+  if (head->chunked) return refuse(fault, 400, "more than one Transfer-Encoding");
+  head->chunked = st_text_is_nocase(value, "chunked");
+  return head->chunked ? ST_HEAD_GOOD : refuse(fault, 400, "Transfer-Encoding can only be chunked");
+}
+
 static st_head_state read_framing(const st_header *header, st_head *head, framing *seen,
                                   st_head_fault *fault) {
   if (st_text_is_nocase(header->name, "Transfer-Encoding")) {
-    return refuse(fault, 400, "Transfer-Encoding is not taken here; send a Content-Length");
+    return read_coding(header->value, head, fault);
   }
   if (st_text_is_nocase(header->name, "Content-Length")) {
     if (seen->lengths++ > 0) return refuse(fault, 400, "more than one Content-Length");
@@ -225,6 +235,9 @@ st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fa
     state = read_header(line, head, &seen, fault);
   }
   if (state != ST_HEAD_GOOD) return state;
+  if (head->chunked && seen.lengths > 0) {
+    return refuse(fault, 400, "Content-Length and Transfer-Encoding at once");
+  }
   if (seen.hosts == 0 && !head->version_1_0) return refuse(fault, 400, "no Host");
   head->keep_alive = !seen.close && (!head->version_1_0 || seen.keep_alive);
   return ST_HEAD_GOOD;

@@ -16,6 +16,7 @@ typedef struct st_head {
   bool keep_alive; /* the client's wish; by default that of its version */
   bool version_1_0;
   bool expect_continue; /* waits for 100 before it sends the body */
+  bool chunked;         /* the body has no length: see chunked.h */
   size_t content_length;
   size_t len; /* of the head, with its empty line */
   size_t header_count;

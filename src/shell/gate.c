@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define ST_NET_PROTOTYPES_ONLY
-#include "app/params.h"
+#include "app/chunked.h"
 #include "civetweb_net.h"
 #include "shell/world.h"
 
@@ -14,7 +14,8 @@
 #define LINGER_US INT64_C(1000000)   /* how long a refused client may go on sending */
 #define LINGER_BYTES 1048576
 #define PAUSE_MS 50 /* when no connection can be accepted */
-#define BUFFER (ST_HEAD_MAX + ST_BODY_IN_MAX)
+/* The largest head and body, and room for what frames the next chunk behind them. */
+#define BUFFER (ST_HEAD_MAX + ST_BODY_IN_MAX + 256)
 
 static const char stand_in[] = "GET / HTTP/1.1\r\nHost: gate\r\n\r\n";
 
@@ -33,8 +34,11 @@ typedef struct gate {
   bool handed;  /* and the stand-in has been given */
   bool linger;
   int64_t deadline_us;
-  size_t filled;  /* bytes in data */
-  bool continued; /* 100 Continue has been sent */
+  size_t filled;   /* bytes in data: the head, the body, and what came behind it */
+  size_t body_len; /* of a whole request */
+  bool continued;  /* 100 Continue has been sent */
+  bool head_read;
+  st_chunked chunked;
   st_head head;
   st_head_fault fault;
   char data[BUFFER];
@@ -181,7 +185,7 @@ void st_gate_close(void) {
 st_gate_request st_gate_current(void) {
   st_gate_request request = {&mine->head, {NULL, 0}, mine->fault};
   if (mine->fault.status == 0) {
-    request.body = (subtoken_text){mine->data + mine->head.len, mine->head.content_length};
+    request.body = (subtoken_text){mine->data + mine->head.len, mine->body_len};
   }
   return request;
 }
@@ -208,13 +212,13 @@ bool st_gate_send(const char *data, size_t len) {
 }
 
 void st_gate_answered(bool close) {
-  size_t used = mine->fault.status == 0 ? mine->head.len + mine->head.content_length : mine->filled;
+  size_t used = mine->fault.status == 0 ? mine->head.len + mine->body_len : mine->filled;
   mine->linger = close && (mine->fault.status != 0 || mine->filled > used);
   size_t rest = mine->filled - used;
   memmove(mine->data, mine->data + used, rest);
   subtoken_wipe(mine->data + rest, used);
   mine->filled = rest;
-  mine->ready = mine->handed = mine->continued = false;
+  mine->ready = mine->handed = mine->continued = mine->head_read = false;
 }
 
 /* ---- reading a request ---- */
@@ -227,16 +231,52 @@ static void say_continue(gate *g) {
   (void)sent;
 }
 
+/* Once it is whole it is not read again, however many pieces the body comes in. */
+static st_head_state read_head(gate *g) {
+  if (g->head_read) return ST_HEAD_GOOD;
+  g->fault.status = 0;
+  st_head_state state = st_head_read((subtoken_text){g->data, g->filled}, &g->head, &g->fault);
+  g->head_read = state == ST_HEAD_GOOD;
+  memset(&g->chunked, 0, sizeof g->chunked);
+  g->body_len = g->head.content_length;
+  return state;
+}
+
+/* Decoded where it lies, right behind the head: so the buffer holds any body, whatever it was cut
+ * into, and what follows it is the next request.
+ */
+static bool decode_body(gate *g) {
+  char *body = g->data + g->head.len;
+  size_t from = g->head.len + g->body_len, before = g->filled;
+  size_t used = st_chunked_read(&g->chunked, g->data + from, g->filled - from, body);
+  size_t rest = g->filled - from - used;
+  g->body_len = g->chunked.body_len;
+  memmove(body + g->body_len, g->data + from + used, rest);
+  g->filled = g->head.len + g->body_len + rest;
+  subtoken_wipe(g->data + g->filled, before - g->filled); /* it may have been a password */
+  switch (g->chunked.state) {
+    case ST_CHUNKED_MORE: return false;
+    case ST_CHUNKED_DONE: return true;
+    case ST_CHUNKED_TOO_LONG:
+      g->fault = (st_head_fault){413, "limit", "the body is longer than 8192 bytes"};
+      return true;
+    default:
+      g->fault = (st_head_fault){400, "bad_framing",
+                                 "a chunk of the body is not `SIZE CRLF data CRLF`; no extensions "
+                                 "and no trailers are taken"};
+      return true;
+  }
+}
+
 /* Is what has come a whole request, or one to refuse? */
 static bool complete(gate *g) {
   if (g->filled == 0) return false;
-  g->fault.status = 0;
-  switch (st_head_read((subtoken_text){g->data, g->filled}, &g->head, &g->fault)) {
+  switch (read_head(g)) {
     case ST_HEAD_MORE: return false;
     case ST_HEAD_BAD: return true;
     default: break;
   }
-  if (g->filled >= g->head.len + g->head.content_length) return true;
+  if (g->head.chunked ? decode_body(g) : g->filled >= g->head.len + g->body_len) return true;
   if (g->head.expect_continue && !g->continued) say_continue(g);
   return false;
 }

@@ -275,13 +275,13 @@ def drip_head(s):
         assert not c.data, c.data
 
 
-def drip_body(s, key):
+def drip_body(s, key, framing="Content-Length: 1000", piece=b"a"):
     with Raw(s) as c:
-        c.send(request("/v2/createsubtoken", "POST", ["Content-Length: 1000"], key=key))
+        c.send(request("/v2/createsubtoken", "POST", [framing], key=key))
         began = time.time()
         while not c.ended and time.time() < began + 13:
             try:
-                c.send(b"a")
+                c.send(piece)
             except OSError:
                 break
             c.more(0.4)
@@ -302,6 +302,8 @@ def deadlines():
         jobs.append(pool.submit(wait_for_end, s, request(key=key) * 3 + b"GET /", 3))
         jobs.append(pool.submit(drip_head, s))
         jobs.append(pool.submit(drip_body, s, key))
+        # D1: a chunk a piece does not move it either.
+        jobs.append(pool.submit(drip_body, s, key, "Transfer-Encoding: chunked", b"1\r\na\r\n"))
         wrong = [str(j.exception())[:600] for j in jobs if j.exception()]
     assert not wrong, "\n".join(wrong)
     until = time.time() + 5
@@ -440,7 +442,7 @@ def bodiless_answers():
 def head_refused_by_its_framing_has_no_body():
     s, _ = server()
     for raw in (request(method="HEAD", headers=["Host: b"]), b"HEAD /healthz HTTP/1.1\r\n\r\n",
-                request(method="HEAD", headers=["Transfer-Encoding: chunked"])):
+                request(method="HEAD", headers=["Transfer-Encoding: gzip"])):
         with Raw(s) as c:
             assert c.send(raw).answer(head=True).status == 400 and c.ends(), raw
 
@@ -473,6 +475,72 @@ def body_limit():
         c.send(request(body=request("/smuggled"), key=key) + request("/nope", "DELETE", body=b"x" * 8192)
                + request(key=key))
         assert [a.status for a in c.rest()] == [200, 404, 200]
+    assert "smuggled" not in s.log()
+
+
+def chunked(body, size=1 << 20, digits=1):
+    """As chunks of that many bytes, their sizes of at least that many digits."""
+    pieces = [body[i:i + size] for i in range(0, len(body), size)] + [b""]
+    return b"".join(b"%0*x\r\n%s\r\n" % (digits, len(p), p) for p in pieces)
+
+
+@test
+def chunked_bodies():
+    """D1: a body without a length, however it is cut and however it arrives."""
+    s, key = server()
+    kind = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
+    top = request("/v2/createsubtoken", "POST", kind, key=key)
+    body = b'{"permissions":["account","characters"]}'
+
+    def good(reply):
+        assert reply.status == 200, reply
+        assert payload(json.loads(reply.body)["subtoken"])["permissions"] == ["account", "characters"]
+
+    for size, digits in ((1, 1), (1, 8), (7, 2), (4096, 1)):
+        raw = top + chunked(body, size, digits)
+        good(ask(s, raw))
+        with Raw(s) as c:  # pipelined: what comes behind is the next request
+            c.send(raw + request("/healthz") + raw + raw)
+            replies = [c.answer() for _ in range(4)]
+            assert replies[1].status == 200 and b"ok" in replies[1].body
+            for reply in (replies[0], *replies[2:]):
+                good(reply)
+    raw = top + chunked(body, 9)
+    with Raw(s) as c:  # byte by byte, twice on one connection
+        for _ in range(2):
+            for i in range(len(raw)):
+                c.send(raw[i:i + 1])
+            good(c.answer())
+    for size in (8191, 8192):  # the limit is that of the body, not of what frames it
+        for cut in (1, 1000, 8192):
+            reply = ask(s, top + chunked(padded_json(size), cut, 8))
+            assert reply.status == 200, (size, cut, reply)
+    for cut in (1, 1000, 8193):
+        reply = ask(s, top + chunked(padded_json(8193), cut), close=True)
+        assert reply.status == 413 and reply.closes, (cut, reply)
+    # What would be refused with a length is refused alike: the credential first.
+    assert ask(s, request("/v2/createsubtoken", "POST", kind) + chunked(body)).status == 401
+    assert ask(s, top.replace(b"application/json", b"text/plain") + chunked(body)).status == 415
+    # No body at all is none.
+    assert ask(s, request("/v2/createsubtoken", "POST", kind[1:], key=key) + chunked(b"")).status == 200
+    lines = [l["reason"] for l in s.log_lines() if l["event"] == "request" and "reason" in l]
+    assert "limit" in lines
+
+
+@test
+def chunked_framing_is_strict():
+    """D1: one answer, and the connection ends, whatever stands behind."""
+    s, key = server()
+    top = request("/v2/createsubtoken", "POST", ["Transfer-Encoding: chunked"], key=key)
+    for bad in (b"0;a=b\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n", b"5\nhello\n0\n\n", b"0\r\nX-API-Key: k\r\n\r\n",
+                b"000000005\r\nhello\r\n0\r\n\r\n", b"\r\n", b"4\r\nhello\r\n0\r\n\r\n"):
+        before = s.log().count('"bad_framing"')
+        with Raw(s) as c:
+            reply = c.send(top + bad + request("/smuggled")).answer()
+            assert reply.status == 400 and reply.closes and b"chunk" in reply.body, (bad, reply)
+            assert c.ends(), bad
+        s.log_lines()
+        assert s.log().count('"bad_framing"') == before + 1, bad
     assert "smuggled" not in s.log()
 
 
@@ -569,7 +637,9 @@ def refusals_reach_a_client_that_sends_on():
         refused_while_sending(s, post, b"X: " + b"a" * 1019 + b"\r\n", 431)
         refused_while_sending(s, b"GET /", b"a" * 65536, 414)
         refused_while_sending(s, post + b"Transfer-Encoding: chunked\r\n\r\n",
-                              b"400\r\n" + b"a" * 1024 + b"\r\n", 400)
+                              b"400\r\n" + b"a" * 1024 + b"\r\n", 413)
+        refused_while_sending(s, post + b"Transfer-Encoding: chunked\r\n\r\n",
+                              b"400;x\r\n" + b"a" * 1024 + b"\r\n", 400)
         refused_while_sending(s, b"\x16\x03\x01", b"\x00" * 65536, 400)
     assert ask(s, request(key=key)).status == 200
 
@@ -595,6 +665,14 @@ def expect_continue():
         c.send(raw + request("/healthz"))
         answers = [a for a in c.rest() if a.status != 100]
         assert [a.status for a in answers] == [200, 200], answers
+    # D1: a body without a length is asked for in the same way.
+    top = request("/v2/createsubtoken", "POST", head + ["Transfer-Encoding: chunked"], key=key)
+    with Raw(s) as c:
+        for _ in range(2):
+            assert c.send(top).answer().status == 100
+            c.send(chunked(body, 5)[:20])
+            assert not c.more(0.1), c.data
+            assert c.send(chunked(body, 5)[20:]).answer().status == 200
     # Nothing is asked for that would be refused.
     big = request("/v2/createsubtoken", "POST", head + ["Content-Length: 8193"], key=key)
     assert ask(s, big, close=True).status == 413

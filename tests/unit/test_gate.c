@@ -9,13 +9,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "app/params.h"
+#include "app/chunked.h"
 #include "civetweb_net.h"
 #include "shell/gate.h"
 #include "shell/world.h"
 
 #define HOST "Host: api.test\r\n"
 #define SIMPLE "GET /v2/tokeninfo HTTP/1.1\r\n" HOST "\r\n"
+#define CHUNKED "POST /c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 #define SETTLE_US 50000 /* until another thread waits; too short only weakens a test */
 
 static int listener = -1;
@@ -196,6 +197,57 @@ static void test_largest(void **state) {
   end(both);
 }
 
+/* D1: bodies without a length, and what comes behind them. */
+static void test_chunked(void **state) {
+  (void)state;
+  static const char text[] =
+      CHUNKED "3\r\nGET\r\n0000000a\r\n / smuggle\r\n0\r\n\r\n" CHUNKED "0\r\n\r\n" SIMPLE;
+  for (size_t most = 1; most < sizeof text; most += 7) {
+    ends both = begin();
+    for (size_t at = 0; at < sizeof text - 1; at += most) {
+      say(both.client, text + at, sizeof text - 1 - at < most ? sizeof text - 1 - at : most);
+    }
+    assert_true(next_request(both.server));
+    must_be("/c", "GET / smuggle");
+    st_gate_answered(false);
+    assert_true(next_request(both.server));
+    must_be("/c", "");
+    st_gate_answered(false);
+    assert_true(next_request(both.server));
+    must_be("/v2/tokeninfo", "");
+    st_gate_answered(true);
+    end(both);
+  }
+}
+
+/* The largest head and body, a byte a chunk, each with the longest size: more than ten times what
+ * the buffer holds. Another request behind it. */
+static void test_chunked_largest(void **state) {
+  (void)state;
+  static char bytes[ST_HEAD_MAX + ST_CHUNKED_RAW_MAX];
+  static const char front[] = "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nX: ";
+  memset(bytes, 'x', ST_HEAD_MAX);
+  memcpy(bytes, front, sizeof front - 1);
+  memcpy(bytes + ST_HEAD_MAX - 4, "\r\n\r\n", 4);
+  for (char *at = bytes + ST_HEAD_MAX; at < bytes + sizeof bytes - 12; at += 13) {
+    memcpy(at, "00000001\r\ny\r\n", 13);
+  }
+  memcpy(bytes + sizeof bytes - 12, "00000000\r\n\r\n", 12);
+  ends both = begin();
+  say(both.client, bytes, sizeof bytes);
+  say_text(both.client, SIMPLE);
+  assert_true(next_request(both.server));
+  st_gate_request request = st_gate_current();
+  assert_int_equal(request.fault.status, 0);
+  assert_int_equal(request.head->len, ST_HEAD_MAX);
+  assert_int_equal(request.body.len, ST_BODY_IN_MAX);
+  for (size_t i = 0; i < request.body.len; i++) assert_int_equal(request.body.data[i], 'y');
+  st_gate_answered(false);
+  assert_true(next_request(both.server));
+  must_be("/v2/tokeninfo", "");
+  end(both);
+}
+
 static void test_faults(void **state) {
   (void)state;
   static const struct {
@@ -206,7 +258,10 @@ static void test_faults(void **state) {
       {"\x16\x03\x01", 400}, /* a TLS client: told at its first byte */
       {SIMPLE "BAD\r\n\r\n", 0},
       {"POST / HTTP/1.1\r\n" HOST "Content-Length: 8193\r\n\r\n", 413},
-      {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SIMPLE, 400},
+      {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n" SIMPLE, 400},
+      {CHUNKED "2001\r\n", 413}, /* before its data comes */
+      {CHUNKED "5;a\r\nhello\r\n0\r\n\r\n" SIMPLE, 400},
+      {CHUNKED "5\r\nhello\r\n0\r\nX: a\r\n\r\n" SIMPLE, 400},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     ends both = begin();
@@ -598,6 +653,8 @@ int main(void) {
       cmocka_unit_test(test_client_leaves),
       cmocka_unit_test(test_pipelined),
       cmocka_unit_test(test_largest),
+      cmocka_unit_test(test_chunked),
+      cmocka_unit_test(test_chunked_largest),
       cmocka_unit_test(test_faults),
       cmocka_unit_test(test_other_calls),
       cmocka_unit_test(test_split),

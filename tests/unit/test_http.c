@@ -196,8 +196,12 @@ static void test_bad_framing(void **state) {
   } rows[] = {
       {"BAD\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
       {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
-      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
        "HTTP/1.1 400 Bad Request\r\n"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0;a\r\n\r\n",
+       "HTTP/1.1 400 Bad Request\r\n"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2001\r\n",
+       "HTTP/1.1 413 Content Too Large\r\n"},
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
        "HTTP/1.1 400 Bad Request\r\n"},
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n",

@@ -1,0 +1,172 @@
+"""Requests as other people's programs make them: bodies without a length from the clients that
+send those, and what stands between a client and the server in real life."""
+import http.client, socket, urllib.request
+
+from support import *
+
+HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
+BODY = b'{"permissions":["account"],"urls":["/v2/account"]}'
+JSON = "application/json"
+shared = {}
+
+
+def server():
+    if "server" not in shared:
+        s = Server()
+        shared["key"] = make_key(s.data)["key"]
+        shared["server"] = s.start()
+        atexit.register(s.process.kill)  # when not all tests are run
+    return shared["server"], shared["key"]
+
+
+def pieces():
+    for i in range(0, len(BODY), 7):
+        yield BODY[i:i + 7]
+
+
+def made(text):
+    claims = payload(json.loads(text)["subtoken"])
+    assert claims["permissions"] == ["account"] and claims["urls"] == ["/v2/account"], claims
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def wait_for(port, process):
+    deadline = time.time() + 30
+    while time.time() < deadline:
+        assert process.poll() is None, "it did not start"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("it does not listen")
+
+
+class Haproxy:
+    """A real HAProxy with this text behind its global section; PORT is where it listens."""
+
+    def __init__(self, text):
+        self.dir, self.port = scratch(), free_port()
+        self.path = os.path.join(self.dir, "haproxy.cfg")
+        with open(self.path, "w") as f:
+            f.write("global\n  stats socket %s/stats level admin\ndefaults\n  mode http\n"
+                    "  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n" % self.dir +
+                    text.replace("PORT", str(self.port)))
+
+    def __enter__(self):
+        self.process = subprocess.Popen([HAPROXY, "-db", "-f", self.path],
+                                        stderr=open(os.path.join(self.dir, "log"), "wb"))
+        wait_for(self.port, self.process)
+        return self
+
+    def __exit__(self, *why):
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+    def stats(self, command):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(os.path.join(self.dir, "stats"))
+            s.sendall(command.encode() + b"\n")
+            text = b""
+            while data := s.recv(65536):
+                text += data
+        return text.decode()
+
+
+# ---- D1: bodies without a length ----
+
+@test
+def curl_upload():
+    s, key = server()
+    for version in ("--http1.1", "--http2"):  # the second asks to upgrade, and goes on in HTTP/1.1
+        a = curl(s.url + "/v2/createsubtoken", version, "-T", "-", "-X", "POST", "-H",
+                 "Content-Type: " + JSON, *bearer(key), stdin=BODY)
+        assert a.status == 200, (a.status, a.body)
+        made(a.body)
+
+
+@test
+def python_http_client_and_urllib():
+    s, key = server()
+    headers = {"Content-Type": JSON, "Authorization": "Bearer " + key}
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=30)
+    for _ in range(3):  # on one connection
+        c.request("POST", "/v2/createsubtoken", pieces(), headers, encode_chunked=True)
+        answer = c.getresponse()
+        made(answer.read())
+        assert answer.status == 200 and not answer.will_close
+    c.close()
+    # urllib, and with it urllib2 and what is built on them, sends an iterator as chunks.
+    request = urllib.request.Request(s.url + "/v2/createsubtoken", pieces(), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        made(answer.read())
+
+
+NODE = """
+const http = require('http');
+const [url, key, body] = process.argv.slice(-3);
+const headers = {'Content-Type': 'application/json', Authorization: 'Bearer ' + key};
+async function* pieces() { for (let i = 0; i < body.length; i += 9) yield Buffer.from(body.slice(i, i + 9)); }
+function plain(agent) {
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, {method: 'POST', headers, agent}, answer => {
+      let text = '';
+      answer.on('data', data => text += data).on('end', () => resolve(text));
+    }).on('error', reject);
+    request.write(body.slice(0, 11));
+    setTimeout(() => request.end(body.slice(11)), 50);
+  });
+}
+(async () => {
+  const agent = new http.Agent({keepAlive: true, maxSockets: 1});
+  for (let i = 0; i < 3; i++) console.log(await plain(agent));
+  agent.destroy();
+  for (let i = 0; i < 3; i++) {
+    const answer = await fetch(url, {method: 'POST', headers, body: pieces(), duplex: 'half'});
+    console.log(await answer.text());
+  }
+})();
+"""
+
+
+@test
+def node_http_and_fetch():
+    s, key = server()
+    p = subprocess.run(["node", "-e", NODE, "--", s.url + "/v2/createsubtoken", key, BODY.decode()],
+                       capture_output=True, timeout=60)
+    lines = p.stdout.decode().splitlines()
+    assert p.returncode == 0 and len(lines) == 6, (p.stdout, p.stderr[-2000:])
+    for line in lines:
+        made(line)
+
+
+@test
+def through_haproxy_from_http_2():
+    """HAProxy has no length from an HTTP/2 client that sends none, and passes chunks on."""
+    s, key = server()
+    with Haproxy("frontend f\n  bind 127.0.0.1:PORT proto h2\n  default_backend b\n"
+                 "backend b\n  server s 127.0.0.1:%d\n" % s.port) as proxy:
+        url = "http://127.0.0.1:%d" % proxy.port
+        for method in ("POST", "GET"):
+            p = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "-T", "-", "-X", method, "-H",
+                                "Content-Type: " + JSON, *bearer(key), "-H", "Content-Length:",
+                                url + "/v2/createsubtoken", "-w", "\n%{http_code} %{http_version}"],
+                               input=BODY, capture_output=True, timeout=60)
+            text, status = p.stdout.decode().rsplit("\n", 1)
+            assert status == "200 2", (p.stdout, p.stderr)
+            if method == "POST":
+                made(text)
+            else:
+                assert payload(json.loads(text)["subtoken"])["permissions"] == []
+
+
+@test
+def the_shared_server_stops_well():
+    shared.pop("server").stop()
+
+
+main()
