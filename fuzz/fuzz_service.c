@@ -497,17 +497,11 @@ static void check_listed(const credential *by, subtoken_text method, const char 
   HOLD(subtoken_url_match(&by->grant, method, st_text(path)) == SUBTOKEN_OK);
 }
 
-/* A proxy was told that a request may pass: nobody else's name, and no line too many. */
-static void check_passed(const st_reply *reply, const st_request *request) {
-  static const char *const names[] = {
-      "X-Subtoken-Sub: ", "X-Subtoken-Key: ", "X-Subtoken-Permissions: "};
-  static const char path[] = "/v2/authorize";
+/* Five lines and perhaps the nonce: nobody else's name, and no line too many. */
+static void check_told(const st_reply *reply) {
+  static const char *const names[] = {"X-Subtoken-Sub: ", "X-Subtoken-Key: ", "X-Subtoken-Owner: ",
+                                      "X-Subtoken-Permissions: ", "X-Subtoken-Expires: "};
   size_t lines = 0;
-  HOLD(held == 0 && holds(request->target.data, request->target.len, "authorize"));
-  if (reply->headers_len == 0) return; /* public, or a preflight */
-  const credential *by = used(reply);
-  HOLD(by != NULL && strcmp(reply->event.key_id, by->key_id) == 0);
-  HOLD(holds(reply->headers, reply->headers_len, by->key_id));
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     HOLD(holds(reply->headers, reply->headers_len, names[i]));
   }
@@ -515,13 +509,26 @@ static void check_passed(const st_reply *reply, const st_request *request) {
     HOLD(reply->headers[i] == '\r' || reply->headers[i] == '\n' || reply->headers[i] >= ' ');
     lines += reply->headers[i] == '\n';
   }
-  HOLD(lines <= 5);
+  HOLD(lines == 5 + (size_t)holds(reply->headers, reply->headers_len, "\r\nX-Subtoken-Nonce: "));
   for (size_t i = 0; i < CREDENTIALS; i++) {
     HOLD(!holds(reply->headers, reply->headers_len, credentials[i].text));
   }
+}
+
+/* What the decision endpoint says: whoever is named is the one whose credential came. */
+static void check_decided(const st_reply *reply, const st_request *request) {
+  static const char path[] = "/v2/authorize";
+  HOLD(held == 0 && holds(request->target.data, request->target.len, "authorize"));
+  check_told(reply);
+  if (holds(reply->headers, reply->headers_len, "X-Subtoken-Sub: \r\n")) return;
+  HOLD(passed(reply) || holds(reply->headers, reply->headers_len, "X-Subtoken-Nonce: "));
+  const credential *by = used(reply);
+  HOLD(by != NULL && strcmp(reply->event.key_id, by->key_id) == 0);
+  HOLD(holds(reply->headers, reply->headers_len, by->key_id));
   /* Told by the path: headers that tell of it, too, agree. */
   size_t front = sizeof path - 1;
-  bool by_path = request->target.len > front && memcmp(request->target.data, path, front) == 0 &&
+  bool by_path = passed(reply) && request->target.len > front &&
+                 memcmp(request->target.data, path, front) == 0 &&
                  request->target.data[front] == '/';
   subtoken_text original = {request->target.data + front, request->target.len - front};
   HOLD(!by_path || subtoken_url_match(&by->grant, request->method, original) == SUBTOKEN_OK);
@@ -620,9 +627,10 @@ static void check(const st_request *request) {
   check_body(&reply);
   bool fed = reply.payload.data != NULL;
   check_fed(&reply, request->method);
-  if (passed(&reply)) {
-    check_passed(&reply, request);
+  if (holds(reply.headers, reply.headers_len, "X-Subtoken-Sub: ")) {
+    check_decided(&reply, request);
   } else if (reply.status == 200 && !fed) {
+    HOLD(!passed(&reply));
     check_success(&reply, request->method);
   }
   HOLD(reply.head == st_text_is(request->method, "HEAD"));

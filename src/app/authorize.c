@@ -1,6 +1,9 @@
-/* The decision endpoint (interface section 10): a proxy tells of a request that it holds back
- * and asks whether it may pass. What tells of it is strict, because whoever sends the request
- * may have written some of it: two answers to the question which request it is are none.
+/* The decision endpoint, /v2/authorize: a proxy tells of a request that it holds back and asks
+ * whether it may pass. What tells of it is strict, because whoever sends the request may have
+ * written some of it: two answers to the question which request it is are none.
+ *
+ * Whatever the answer, it carries the five X-Subtoken-* headers, empty where there is nothing to
+ * say, so that a proxy which copies them overwrites what a caller sent.
  */
 #include "app/params.h"
 #include "app/visit.h"
@@ -45,13 +48,58 @@ static const char *agree(st_visit *v, subtoken_text method, subtoken_text target
   return NULL;
 }
 
-static const char *from_headers(st_visit *v, const char *target_name, const char *method_name) {
+#define TWICE "a header that tells of the original request is there twice"
+
+static const char *from_forwarded(st_visit *v) {
   subtoken_text target, method;
-  if (!one_header(v->request, target_name, &target) ||
-      !one_header(v->request, method_name, &method)) {
-    return "a header that tells of the original request is there twice";
+  if (!one_header(v->request, "X-Forwarded-Uri", &target) ||
+      !one_header(v->request, "X-Forwarded-Method", &method)) {
+    return TWICE;
   }
   if (target.data == NULL && method.data == NULL) return NULL;
+  return agree(v, method, target);
+}
+
+/* A host with or without a port. Of what a URL can have there nothing else is understood: no
+ * userinfo, no escapes, no backslash. nginx writes the caller's own Host into it.
+ */
+static bool is_authority_char(char c) {
+  char lower = (char)(c | 0x20);
+  return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+         c == '_' || c == ':' || c == '[' || c == ']';
+}
+
+/* The target in an absolute URL: scheme, authority, and from the first slash on the target. */
+static bool target_of_url(subtoken_text url, subtoken_text *target) {
+  static const char *const schemes[] = {"http://", "https://"};
+  for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+    subtoken_text scheme = st_text(schemes[i]);
+    size_t at = scheme.len;
+    if (url.len <= at || !st_text_equal((subtoken_text){url.data, at}, scheme)) continue;
+    while (at < url.len && is_authority_char(url.data[at])) at++;
+    if (at == scheme.len || at == url.len || url.data[at] != '/') return false;
+    *target = (subtoken_text){url.data + at, url.len - at};
+    return memchr(target->data, '#', target->len) == NULL;
+  }
+  return false;
+}
+
+/* X-Original-URI and X-Original-URL share their method. */
+static const char *from_original(st_visit *v) {
+  subtoken_text target, url, method;
+  if (!one_header(v->request, "X-Original-URI", &target) ||
+      !one_header(v->request, "X-Original-URL", &url) ||
+      !one_header(v->request, "X-Original-Method", &method)) {
+    return TWICE;
+  }
+  const char *problem = NULL;
+  if (target.data != NULL || (method.data != NULL && url.data == NULL)) {
+    problem = agree(v, method, target);
+  }
+  if (problem != NULL || url.data == NULL) return problem;
+  if (!target_of_url(url, &target)) {
+    return "X-Original-URL: must be http:// or https://, a host, and a path";
+  }
   return agree(v, method, target);
 }
 
@@ -72,12 +120,12 @@ static const char *from_path(st_visit *v) {
 /* Set method, target and query to those of the original request. NULL, or what is wrong. */
 static const char *find_original(st_visit *v) {
   v->method = v->target = v->query = (subtoken_text){NULL, 0};
-  const char *problem = from_headers(v, "X-Original-URI", "X-Original-Method");
-  if (problem == NULL) problem = from_headers(v, "X-Forwarded-Uri", "X-Forwarded-Method");
+  const char *problem = from_original(v);
+  if (problem == NULL) problem = from_forwarded(v);
   if (problem == NULL) problem = from_path(v);
   if (problem != NULL) return problem;
   if (v->target.len == 0) {
-    return "which request? Neither headers nor a path behind " ROUTE " tell of one";
+    return "no original request: send X-Original-URI and X-Original-Method";
   }
   st_cutter cutter = {v->target, false};
   subtoken_text path;
@@ -154,6 +202,8 @@ static bool policy_allows(st_visit *v, const subtoken_decision *decision,
   return lacking.data == NULL;
 }
 
+/* ---- what is told with the answer ---- */
+
 static void tell_permissions(st_reply *reply, const subtoken_claims *grant) {
   char list[ST_PERMISSIONS_TEXT_MAX + 1];
   st_writer writer = st_writer_on(list, sizeof list);
@@ -161,33 +211,83 @@ static void tell_permissions(st_reply *reply, const subtoken_claims *grant) {
     if (i > 0) st_write_char(&writer, ',');
     st_write_text(&writer, subtoken_claims_text(grant, grant->permissions[i]));
   }
-  if (st_writer_end(&writer)) {
-    st_reply_header(reply, "X-Subtoken-Permissions", (subtoken_text){list, writer.len});
-  }
+  bool whole = st_writer_end(&writer);
+  st_reply_header(reply, "X-Subtoken-Permissions", (subtoken_text){list, whole ? writer.len : 0});
+}
+
+static void tell_expiry(st_reply *reply, int64_t expires) {
+  char number[24];
+  st_writer writer = st_writer_on(number, sizeof number);
+  if (expires != ST_NEVER) st_write_int(&writer, expires);
+  bool whole = st_writer_end(&writer);
+  st_reply_header(reply, "X-Subtoken-Expires", (subtoken_text){number, whole ? writer.len : 0});
 }
 
 /* Who it is, in headers for the API behind the proxy. */
-static void tell(st_reply *reply, const st_identity *identity) {
+static void tell_identity(st_reply *reply, const st_identity *identity) {
   const subtoken_claims *grant = &identity->grant;
-  char number[24];
-  st_writer writer = st_writer_on(number, sizeof number);
   st_reply_header(reply, "X-Subtoken-Sub", subtoken_claims_text(grant, grant->sub));
   st_reply_header(reply, "X-Subtoken-Key", st_text(identity->key.id));
-  if (identity->key.owner[0] != '\0') {
-    st_reply_header(reply, "X-Subtoken-Owner", st_text(identity->key.owner));
-  }
+  st_reply_header(reply, "X-Subtoken-Owner", st_text(identity->key.owner));
   tell_permissions(reply, grant);
-  st_write_int(&writer, grant->exp);
-  if (grant->exp != ST_NEVER && st_writer_end(&writer)) {
-    st_reply_header(reply, "X-Subtoken-Expires", (subtoken_text){number, writer.len});
+  tell_expiry(reply, grant->exp);
+}
+
+/* Nobody, with what anyone may do, or with nothing: grant NULL. */
+static void tell_nobody(st_reply *reply, const subtoken_claims *grant) {
+  st_reply_header(reply, "X-Subtoken-Sub", st_text(""));
+  st_reply_header(reply, "X-Subtoken-Key", st_text(""));
+  st_reply_header(reply, "X-Subtoken-Owner", st_text(""));
+  if (grant != NULL) {
+    tell_permissions(reply, grant);
+  } else {
+    st_reply_header(reply, "X-Subtoken-Permissions", st_text(""));
   }
-  reply->status = 200;
+  tell_expiry(reply, ST_NEVER);
+}
+
+#define NONCE_MAX 64
+
+/* What the asker wants to see again, so that it knows the answer for its own: visible ASCII, and
+ * no % because a header's value is escaped with it. Anything else is as if it were not there.
+ */
+static bool find_nonce(const st_request *request, subtoken_text *nonce) {
+  if (!one_header(request, "X-Subtoken-Nonce", nonce)) return false;
+  if (nonce->len == 0 || nonce->len > NONCE_MAX) return false;
+  for (size_t i = 0; i < nonce->len; i++) {
+    char c = nonce->data[i];
+    if (c < 0x21 || c > 0x7E || c == '%') return false;
+  }
+  return true;
+}
+
+/* ---- the decision ---- */
+
+static void refuse_target(st_visit *v) {
+  st_reply_error(v->reply, 400, subtoken_result_name(SUBTOKEN_BAD_TARGET),
+                 "the request target can be read in more than one way");
+}
+
+static bool is_open(const subtoken_decision *decision) {
+  return decision->access == SUBTOKEN_ACCESS_PUBLIC ||
+         decision->access == SUBTOKEN_ACCESS_PREFLIGHT;
+}
+
+/* Without a policy every good credential may do everything. False: the target is ambiguous. */
+static bool find_decision(const st_visit *v, subtoken_decision *decision) {
+  const subtoken_policy *policy = v->service->policy;
+  decision->access = SUBTOKEN_ACCESS_TOKEN;
+  decision->json_rpc = false;
+  decision->needs_count = 0;
+  return policy == NULL || subtoken_policy_find(policy, v->method, v->target,
+                                                policy_flags(v->request), decision) == SUBTOKEN_OK;
 }
 
 /* Nobody in particular: what anyone may do needs no credential. Told with a refusal as well, for
  * an edge that knows better than we what the request needs; never with a sub.
+ * decision NULL: the target is ambiguous.
  */
-static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
+static void decide_for_anyone(st_visit *v, const subtoken_decision *decision) {
   st_key anyone;
   subtoken_claims grant;
   subtoken_text lacking;
@@ -197,54 +297,69 @@ static void judge_anyone(st_visit *v, const subtoken_decision *decision) {
     st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
     return;
   }
-  if (found == ST_FOUND) tell_permissions(v->reply, &grant);
+  if (found == ST_FOUND) tell_nobody(v->reply, &grant);
+  bool open = decision != NULL && is_open(decision);
   /* A route that needs a token and no permission is not one that anyone's permissions open. */
   bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN &&
              (decision->needs_count > 0 || decision->json_rpc);
   if (may && !find_lacking(v, decision, &grant, &body, &lacking)) return;
-  if (may && lacking.data == NULL) {
+  if (open || (may && lacking.data == NULL)) {
     v->reply->status = 200;
   } else {
     st_visit_refuse_missing(v);
   }
 }
 
-static void judge(st_visit *v) {
+/* An edge that has the policy itself asks who a credential is, with a nonce. It is told so in
+ * refusals, too, and the credential is looked at even where the policy would not need one: more
+ * than without a nonce nobody gets by this. Without one a refusal tells of nobody, because some
+ * proxies hand its headers on to the caller, who may know less of the owner than they say.
+ */
+static void decide(st_visit *v, bool has_nonce) {
   st_identity identity;
   subtoken_decision decision;
-  const subtoken_policy *policy = v->service->policy;
-  if (policy != NULL) {
-    if (subtoken_policy_find(policy, v->method, v->target, policy_flags(v->request), &decision) !=
-        SUBTOKEN_OK) {
-      st_reply_error(v->reply, 400, subtoken_result_name(SUBTOKEN_BAD_TARGET),
-                     "the request target can be read in more than one way");
-      return;
-    }
-    if (decision.access == SUBTOKEN_ACCESS_PUBLIC || decision.access == SUBTOKEN_ACCESS_PREFLIGHT) {
-      v->reply->status = 200;
-      return;
-    }
+  bool readable = find_decision(v, &decision);
+  if (!has_nonce && !readable) {
+    refuse_target(v);
+    return;
+  }
+  if (!has_nonce && is_open(&decision)) {
+    v->reply->status = 200;
+    return;
   }
   /* All credentials come in here, whatever their kind. */
   if (!st_visit_find_credential(v)) return;
   if (v->credential.len == 0) {
-    judge_anyone(v, policy != NULL ? &decision : NULL);
+    decide_for_anyone(v, readable ? &decision : NULL);
     return;
   }
   if (!st_visit_identify_found(v, &identity)) return;
-  if (policy == NULL || policy_allows(v, &decision, &identity.grant)) tell(v->reply, &identity);
+  if (!readable) {
+    refuse_target(v);
+  } else if (is_open(&decision) || policy_allows(v, &decision, &identity.grant)) {
+    v->reply->status = 200;
+  }
+  if (v->reply->status == 200 || has_nonce) tell_identity(v->reply, &identity);
+}
+
+/* nginx takes a 400 of auth_request for an error of its own: whoever asks in its ways gets 403. */
+static void soften_for_nginx(st_visit *v) {
+  bool nginx = has_header(v->request, "X-Original-URI") || has_header(v->request, "X-Original-URL");
+  if (v->reply->status != 400 || !nginx) return;
+  v->reply->status = 403;
+  v->reply->challenge[0] = '\0';
 }
 
 void st_visit_authorize(st_visit *v) {
+  subtoken_text nonce;
+  bool has_nonce = find_nonce(v->request, &nonce);
   const char *problem = find_original(v);
   if (problem != NULL) {
     st_reply_error(v->reply, 400, "bad_request", problem);
   } else {
-    judge(v);
+    decide(v, has_nonce);
   }
-  /* nginx takes a 400 of auth_request for an error of its own. */
-  if (v->reply->status == 400 && has_header(v->request, "X-Original-URI")) {
-    v->reply->status = 403;
-    v->reply->challenge[0] = '\0';
-  }
+  soften_for_nginx(v);
+  if (v->reply->headers_len == 0) tell_nobody(v->reply, NULL);
+  if (has_nonce) st_reply_header(v->reply, "X-Subtoken-Nonce", nonce);
 }

@@ -66,9 +66,34 @@ class Connection(socketserver.StreamRequestHandler):
         if self.server.answer:
             status, extra, text = self.server.answer(asked) or (status, extra, text)
         out = "HTTP/1.1 %d Said\r\nContent-Length: %d\r\n" % (status, len(text.encode()))
-        out += "".join("%s: %s\r\n" % pair for pair in extra) + "\r\n"
+        last = lower.get("connection") == "close"
+        out += "".join("%s: %s\r\n" % pair for pair in extra) + ("Connection: close\r\n" if last else "") + "\r\n"
         self.wfile.write(out.encode("latin-1") + (b"" if method == "HEAD" else text.encode()))
-        return lower.get("connection") != "close"
+        return not last
+
+
+def nonce(asked):
+    """The header in which the decision endpoint repeats what it was sent."""
+    sent = [v for n, v in asked["headers"] if n.lower() == "x-subtoken-nonce"]
+    return [("X-Subtoken-Nonce", v) for v in sent]
+
+
+class Endpoint:
+    """A stub of the decision endpoint, which counts and can be told what to say. For Upstream."""
+
+    def __init__(self):
+        self.asked, self.say = [], {}
+
+    def __call__(self, asked):
+        if asked["target"] != "/v2/authorize":
+            return None
+        headers = {k.lower(): v for k, v in asked["headers"]}
+        self.asked.append((asked["method"], headers, asked["body"]))
+        who = headers.get("authorization") or "key " + headers.get("x-api-key", "")
+        if who == "key " and "x-case" in headers:
+            who = "anybody " + headers["x-case"]
+        status, extra = self.say.get(who, (401, {}))
+        return status, nonce(asked) + list(extra.items()), "words"
 
 
 class Client:

@@ -38,10 +38,36 @@ static int set_up_policy(void **state) {
 
 /* ---- asking ---- */
 
+/* A3: the five headers are in every answer, once each, in one order. */
+static void check_five(void) {
+  static const char *const names[] = {"X-Subtoken-Sub: ", "X-Subtoken-Key: ", "X-Subtoken-Owner: ",
+                                      "X-Subtoken-Permissions: ", "X-Subtoken-Expires: "};
+  reply.headers[reply.headers_len] = '\0';
+  const char *line = reply.headers;
+  for (size_t i = 0; i < COUNT(names); i++) {
+    CHECK(strncmp(line, names[i], strlen(names[i])) == 0, "%s is not there: %s", names[i],
+          reply.headers);
+    line = strstr(line, "\r\n") + 2;
+  }
+  CHECK(*line == '\0' || strncmp(line, "X-Subtoken-Nonce: ", 18) == 0, "and also %s", line);
+}
+
+#define NOBODY                                                     \
+  "X-Subtoken-Sub: \r\nX-Subtoken-Key: \r\nX-Subtoken-Owner: \r\n" \
+  "X-Subtoken-Permissions: \r\nX-Subtoken-Expires: \r\n"
+
+static bool tells_nobody(void) {
+  return reply.headers_len == sizeof NOBODY - 1 &&
+         memcmp(reply.headers, NOBODY, sizeof NOBODY - 1) == 0;
+}
+
+/* Without a nonce a refusal tells of nobody. */
 static int ask(const char *method, const char *target, const char *headers, const char *body) {
   int status = office_ask(method, target, headers, body);
   assert_true((status == 200) == (reply.body_len == 0));
-  assert_true(status == 200 || reply.headers_len == 0);
+  if (status == 404) return status;
+  check_five();
+  assert_true(status == 200 || tells_nobody());
   return status;
 }
 
@@ -81,6 +107,8 @@ static const char *subtoken(const char *permissions, const char *urls, const cha
 }
 
 #define BEARER "Authorization: Bearer @\n"
+
+#define NONCE_64 "0123456789-abcdefghijklmnopqrstuvwxyz!\"#$&'()*+,./:;<=>?@[\\]^_`{"
 
 /* ---- which request it is ---- */
 
@@ -162,6 +190,105 @@ static void test_sources(void **state) {
   }
   assert_int_equal(ask("HEAD", ASK "/a", AS_KEY, ""), 200);
   assert_true(reply.head);
+}
+
+/* D7: the absolute URL that ingress-nginx sends. Its host is what the caller sent as Host. */
+static void test_original_url(void **state) {
+  (void)state;
+  static const struct {
+    const char *url;
+    enum { SAME, OTHER, BAD } is; /* /a?b=/c, another target, or none */
+  } rows[] = {
+      {"http://api/a?b=/c", SAME},
+      {"https://api/a?b=/c", SAME},
+      {"https://api.example:8443/a?b=/c", SAME},
+      {"https://[2001:db8::1]:443/a?b=/c", SAME},
+      {"https://under_score-1/a?b=/c", SAME},
+      {"https://API/a?b=/c", SAME},
+      /* another path, or another spelling of it */
+      {"https://api/a", OTHER},
+      {"https://api/a?b=/c&d", OTHER},
+      {"https://api//a?b=/c", OTHER},
+      {"https://api/b?b=/c", OTHER},
+      {"https://api/%61?b=/c", OTHER},
+      {"https://api/a?b=%2Fc", OTHER},
+      /* no absolute URL of http */
+      {"", BAD},
+      {"/a?b=/c", BAD},
+      {"//api/a?b=/c", BAD},
+      {"api/a?b=/c", BAD},
+      {"http:/a?b=/c", BAD},
+      {"http:///a?b=/c", BAD},
+      {"http://", BAD},
+      {"http:api/a?b=/c", BAD},
+      {"HTTP://api/a?b=/c", BAD},
+      {"ftp://api/a?b=/c", BAD},
+      {"httpss://api/a?b=/c", BAD},
+      {"http:\\\\api/a?b=/c", BAD},
+      {"ht tp://api/a?b=/c", BAD},
+      /* no path */
+      {"http://api", BAD},
+      {"http://api?b=/c", BAD},
+      {"http://api?/a?b=/c", BAD},
+      {"http://api#/a?b=/c", BAD},
+      /* an authority that two programs may read differently */
+      {"http://api@evil/a?b=/c", BAD},
+      {"http://u:p@api/a?b=/c", BAD},
+      {"http://api%2Fb/a?b=/c", BAD},
+      {"http://api\\b/a?b=/c", BAD},
+      {"http://api;b/a?b=/c", BAD},
+      {"http://a pi/a?b=/c", BAD},
+      {"http://a\x7Fpi/a?b=/c", BAD},
+      {"http://\xC3\xA9/a?b=/c", BAD},
+      {"http://api,http://api/a?b=/c", BAD},
+      /* a fragment */
+      {"http://api/a?b=/c#", BAD},
+      {"http://api/a#?b=/c", BAD},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char headers[400];
+    snprintf(headers, sizeof headers, "%sX-Original-Method: GET\nX-Original-URL: %s\n", AS_KEY,
+             rows[i].url);
+    /* told alone, where any path is good, and beside another that tells of /a?b=/c */
+    bool alone = ask("GET", ASK, headers, "") == 200;
+    int status = ask("GET", ASK "/a?b=/c", headers, "");
+    CHECK(status == (rows[i].is == SAME ? 200 : 403), "row %zu: %s is %d", i, rows[i].url, status);
+    CHECK(alone == (rows[i].is != BAD), "row %zu: %s alone is %d", i, rows[i].url, alone);
+  }
+}
+
+static void test_original_url_and_others(void **state) {
+  (void)state;
+#define URL(method, url) "X-Original-Method: " method "\nX-Original-URL: " url "\n"
+  static const struct {
+    const char *method, *target, *headers;
+    int status;
+  } rows[] = {
+      {"POST", ASK, URL("GET", "https://api/v2/a"), 200},
+      {"GET", ASK, URL("POST", "https://api/v2/a"), 403},
+      {"GET", ASK, URL("GET", "https://api/v2/b"), 403},
+      {"GET", ASK, URL("GET", "https://api/v2//a"), 403},
+      {"GET", ASK, URL("", "https://api/v2/a"), 403},
+      {"GET", ASK, "X-Original-URL: https://api/v2/a\n", 403},
+      {"GET", ASK, "X-Original-URL: https://api/v2/a\nX-Forwarded-Method: GET\n", 403},
+      {"GET", ASK, URL("GET", "https://api/v2/a") "X-Original-URL: https://api/v2/a\n", 403},
+      {"GET", ASK, URL("GET", "https://api/v2/a") "X-Original-Method: GET\n", 403},
+      {"GET", ASK, URL("GET", "https://api/v2/a") "X-Original-URI: /v2/a\n", 200},
+      {"GET", ASK, URL("GET", "https://api/v2/b") "X-Original-URI: /v2/a\n", 403},
+      {"GET", ASK, URL("GET", "https://api/v2/a") "X-Original-URI: /v2/b\n", 403},
+      {"GET", ASK, URL("GET", "https://api/v2/a") TRAEFIK("GET", "/v2/a"), 200},
+      {"GET", ASK, URL("GET", "https://api/v2/a") TRAEFIK("GET", "/v2/b"), 403},
+      {"GET", ASK, URL("GET", "https://api/v2/a") TRAEFIK("POST", "/v2/a"), 403},
+      {"GET", ASK "/v2/a", URL("GET", "https://api/v2/a"), 200},
+      {"GET", ASK "/v2/a", URL("GET", "https://api/v2/b"), 403},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char format[400];
+    snprintf(format, sizeof format, "%s" BEARER, rows[i].headers);
+    int status = ask(rows[i].method, rows[i].target, subtoken("account", "GET:/v2/a", format), "");
+    CHECK(status == rows[i].status, "row %zu: %s %s %s is %d", i, rows[i].method, rows[i].target,
+          rows[i].headers, status);
+  }
 }
 
 /* A url of a subtoken is held against the original bytes, never against our own request. */
@@ -260,25 +387,29 @@ static void test_who(void **state) {
       "X-Subtoken-Owner: J%C3%B8rn%20100%25%0D%0AX-Subtoken-Sub:%20root\r\n";
   char expected[600];
   assert_int_equal(get(ASK "/a", AS_KEY), 200);
-  snprintf(expected, sizeof expected, "%s%sX-Subtoken-Permissions: account,guilds,history_api\r\n",
+  snprintf(expected, sizeof expected,
+           "%s%sX-Subtoken-Permissions: account,guilds,history_api\r\nX-Subtoken-Expires: \r\n",
            front, owner);
   check_headers(expected);
   stored->expires_at = NOW + 5;
   stored->owner[0] = '\0';
   assert_int_equal(get(ASK "/a", AS_KEY), 200);
   snprintf(expected, sizeof expected,
-           "%sX-Subtoken-Permissions: account,guilds,history_api\r\nX-Subtoken-Expires: %lld\r\n",
+           "%sX-Subtoken-Owner: \r\nX-Subtoken-Permissions: account,guilds,history_api\r\n"
+           "X-Subtoken-Expires: %lld\r\n",
            front, (long long)NOW + 5);
   check_headers(expected);
   stored->expires_at = ST_NEVER;
   /* A subtoken's permissions, in its own order, less those that the key has lost. */
   assert_int_equal(get(ASK "/a", subtoken("guilds,wallet,account", NULL, BEARER)), 200);
   snprintf(expected, sizeof expected,
-           "%sX-Subtoken-Permissions: guilds,account\r\nX-Subtoken-Expires: %lld\r\n", front,
-           (long long)NOW + 60);
+           "%sX-Subtoken-Owner: \r\nX-Subtoken-Permissions: guilds,account\r\n"
+           "X-Subtoken-Expires: %lld\r\n",
+           front, (long long)NOW + 60);
   check_headers(expected);
   assert_int_equal(get(ASK "/a", subtoken("", NULL, BEARER)), 200);
-  snprintf(expected, sizeof expected, "%sX-Subtoken-Permissions: \r\nX-Subtoken-Expires: %lld\r\n",
+  snprintf(expected, sizeof expected,
+           "%sX-Subtoken-Owner: \r\nX-Subtoken-Permissions: \r\nX-Subtoken-Expires: %lld\r\n",
            front, (long long)NOW + 60);
   check_headers(expected);
 }
@@ -294,11 +425,11 @@ static void test_longest(void **state) {
     len += (size_t)wrote;
   }
   stored->expires_at = NOW + 5;
-  assert_int_equal(get(ASK "/a", AS_KEY), 200);
-  reply.headers[reply.headers_len] = '\0';
+  assert_int_equal(ask("GET", ASK "/a", AS_KEY "X-Subtoken-Nonce: " NONCE_64 "\n", ""), 200);
   assert_non_null(strstr(reply.headers, "X-Subtoken-Owner: %C3%C3"));
   assert_non_null(strstr(reply.headers, stored->permissions));
-  assert_non_null(strstr(reply.headers, "X-Subtoken-Expires: "));
+  assert_non_null(strstr(reply.headers, "X-Subtoken-Expires: 1"));
+  assert_non_null(strstr(reply.headers, "X-Subtoken-Nonce: " NONCE_64 "\r\n"));
 }
 
 static void test_refused(void **state) {
@@ -352,7 +483,7 @@ static void test_policy(void **state) {
     CHECK(status == rows[i].status, "row %zu is %d", i, status);
     snprintf(expected, sizeof expected, "{\"text\":\"%s\"}", rows[i].text);
     if (rows[i].text != NULL) check_body(expected);
-    assert_true((reply.headers_len > 0) == (status == 200 && rows[i].permissions != NULL));
+    assert_true(tells_nobody() == (status != 200 || rows[i].permissions == NULL));
   }
   assert_int_equal(may("GET", "/v2/bank", AS_KEY), 403);
   assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
@@ -372,7 +503,7 @@ static void test_policy_order(void **state) {
   office.broken = true;
   assert_int_equal(may("GET", "/v2/nowhere", AS_KEY), 503);
   assert_int_equal(may("GET", "/v2/items", AS_KEY), 200); /* not looked at */
-  assert_int_equal((int)reply.headers_len, 0);
+  assert_true(tells_nobody());
   assert_string_equal(reply.event.credential, "");
 }
 
@@ -380,7 +511,7 @@ static void test_preflight(void **state) {
   (void)state;
 #define CORS "Origin: https://a.example\nAccess-Control-Request-Method: PUT\n"
   assert_int_equal(may("OPTIONS", "/v2/account", CORS), 200);
-  assert_int_equal((int)reply.headers_len, 0);
+  assert_true(tells_nobody());
   assert_int_equal(get(ASK, NGINX("OPTIONS", "/v2/nowhere") CORS), 200);
   assert_int_equal(get(ASK, TRAEFIK("OPTIONS", "/v2/account") CORS), 200);
   /* asked with OPTIONS about something else, or only half a preflight */
@@ -393,14 +524,103 @@ static void test_preflight(void **state) {
   assert_int_equal(may("OPTIONS", "/v2/account", CORS), 401);
 }
 
+#define HISTORY "{\"method\":\"call\",\"params\":[\"history\",\"x\",[]]}"
+#define DATABASE "{\"method\":\"get_objects\"}"
+
+/* ---- asked with a nonce ---- */
+
+#define NONCE "X-Subtoken-Nonce: n0nce\n"
+#define WHO "X-Subtoken-Sub: " SUB "\r\nX-Subtoken-Key: " KEY_ID "\r\n"
+
+/* A5: what an asker sent comes back as it was, or not at all. */
+static void test_nonce(void **state) {
+  (void)state;
+  static const struct {
+    const char *headers, *echoed;
+  } rows[] = {
+      {NONCE, "n0nce"},
+      {"x-subtoken-nonce: a\n", "a"},
+      {"X-Subtoken-Nonce: " NONCE_64 "\n", NONCE_64},
+      {"X-Subtoken-Nonce: " NONCE_64 "a\n", NULL},
+      {"X-Subtoken-Nonce: \n", NULL},
+      {"X-Subtoken-Nonce: a b\n", NULL},
+      {"X-Subtoken-Nonce: a%0D\n", NULL},
+      {"X-Subtoken-Nonce: \xC3\xA9\n", NULL},
+      {"X-Subtoken-Nonce: a\x7F\n", NULL},
+      {NONCE NONCE, NULL},
+      {"X_Subtoken_Nonce: a\n", NULL},
+      {"", NULL},
+  };
+  static const struct {
+    const char *original, *credential;
+    int status;
+  } answers[] = {
+      {"/v2/account", AS_KEY, 200}, {"/v2/bank", AS_KEY, 403}, {"/v2/account", AS_KEY AS_KEY, 400},
+      {"/v2/account", "", 401},     {"/v2/items", "", 200},    {"/v2//account", AS_KEY, 400}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t j = 0; j < COUNT(answers); j++) {
+      char headers[600], target[100];
+      snprintf(headers, sizeof headers, "%s%s", rows[i].headers, answers[j].credential);
+      snprintf(target, sizeof target, ASK "%s", answers[j].original);
+      int status = office_ask("GET", target, headers, "");
+      check_five();
+      CHECK(status == answers[j].status || (status == 401 && answers[j].credential[0] == '\0'),
+            "row %zu, %zu is %d", i, j, status);
+      const char *line = strstr(reply.headers, "X-Subtoken-Nonce: ");
+      CHECK((line != NULL) == (rows[i].echoed != NULL), "row %zu, %zu: %s", i, j, reply.headers);
+      if (line == NULL) continue;
+      line += strlen("X-Subtoken-Nonce: ");
+      CHECK(strncmp(line, rows[i].echoed, strlen(rows[i].echoed)) == 0 &&
+                strcmp(line + strlen(rows[i].echoed), "\r\n") == 0,
+            "row %zu, %zu: %s", i, j, line);
+    }
+  }
+}
+
+/* D18: whose the credential is, is told whatever the policy says. A nonce opens nothing. */
+static void test_who_despite_the_policy(void **state) {
+  (void)state;
+  static const struct {
+    const char *method, *original, *body;
+    int without, with;
+  } rows[] = {
+      {"GET", "/v2/account", "", 200, 200},  {"GET", "/v2/bank", "", 403, 403},
+      {"POST", "/v2/account", "", 403, 403}, {"GET", "/v2/nowhere", "", 403, 403},
+      {"GET", "/v2//account", "", 400, 400}, {"POST", "/rpc", "", 403, 403},
+      {"POST", "/rpc", "[]", 400, 400},      {"POST", "/rpc", DATABASE, 403, 403},
+      {"GET", "/v2/items", "", 200, 200},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char target[100];
+    snprintf(target, sizeof target, ASK "%s", rows[i].original);
+    int status = ask(rows[i].method, target, AS_KEY, rows[i].body);
+    CHECK(status == rows[i].without, "row %zu without is %d", i, status);
+    status = office_ask(rows[i].method, target, AS_KEY NONCE, rows[i].body);
+    check_five();
+    CHECK(status == rows[i].with, "row %zu with is %d", i, status);
+    CHECK(strncmp(reply.headers, WHO, strlen(WHO)) == 0, "row %zu: %s", i, reply.headers);
+    /* One that is not good is told of nowhere, and passes at most where it did. */
+    status = office_ask(rows[i].method, target, "Authorization: Bearer " OTHER_KEY "\n" NONCE,
+                        rows[i].body);
+    CHECK(status == 401 && strncmp(reply.headers, NOBODY, strlen(NOBODY)) == 0, "row %zu: %d %s", i,
+          status, reply.headers);
+    status = office_ask(rows[i].method, target, NONCE, rows[i].body);
+    bool open = rows[i].without == 200 && strcmp(rows[i].original, "/v2/items") == 0;
+    CHECK(status == (open ? 200 : 401), "row %zu: nobody is %d", i, status);
+  }
+  assert_int_equal(office_ask("GET", ASK, NGINX("GET", "/v2//account") AS_KEY NONCE, ""), 403);
+  assert_int_equal(strncmp(reply.headers, WHO, strlen(WHO)), 0);
+  office.broken = true;
+  assert_int_equal(office_ask("GET", ASK "/v2/items", AS_KEY NONCE, ""), 503);
+  check_five();
+}
+
 static int rpc(const char *headers, const char *body) {
   return ask("POST", ASK "/rpc", headers, body);
 }
 
 static void test_json_rpc(void **state) {
   (void)state;
-#define HISTORY "{\"method\":\"call\",\"params\":[\"history\",\"x\",[]]}"
-#define DATABASE "{\"method\":\"get_objects\"}"
   assert_int_equal(rpc(AS_KEY, HISTORY), 200);
   assert_int_equal(rpc(AS_KEY, DATABASE), 403);
   check_body("{\"text\":\"requires scope database_api\"}");
@@ -426,14 +646,17 @@ static void test_json_rpc(void **state) {
 
 /* ---- what anyone may do ---- */
 
-/* Without a credential, or with `headers`; what is told of permissions, or NULL. */
+/* Without a credential, or with `headers`; what is told of permissions. */
 static int ask_as_anyone(const char *method, const char *original, const char *headers,
                          const char *body, const char *told) {
-  char target[300], line[300];
+  char target[300], lines[300];
   snprintf(target, sizeof target, ASK "%s", original);
   int status = office_ask(method, target, headers, body);
-  snprintf(line, sizeof line, "X-Subtoken-Permissions: %s\r\n", told != NULL ? told : "");
-  check_headers(told != NULL ? line : "");
+  snprintf(lines, sizeof lines,
+           "X-Subtoken-Sub: \r\nX-Subtoken-Key: \r\nX-Subtoken-Owner: \r\n"
+           "X-Subtoken-Permissions: %s\r\nX-Subtoken-Expires: \r\n",
+           told);
+  check_headers(lines);
   return status;
 }
 
@@ -457,17 +680,16 @@ static void test_anyone(void **state) {
   assert_int_equal(ask_as_anyone("GET", "/v2/characters/x", "", "", TOLD), 401); /* a token */
   assert_int_equal(ask_as_anyone("POST", "/v2/account", "", "", TOLD), 401);
   assert_int_equal(ask_as_anyone("GET", "/elsewhere", "", "", TOLD), 401);
-  assert_int_equal(ask_as_anyone("GET", "/v2/items", "", "", NULL), 200); /* public */
+  assert_int_equal(ask_as_anyone("GET", "/v2/items", "", "", ""), 200); /* public */
   assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, HISTORY, TOLD), 200);
   assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, DATABASE, TOLD), 401);
   assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, "[" HISTORY "," DATABASE "]", TOLD), 401);
   assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, "[]", TOLD), 400);
   assert_int_equal(ask_as_anyone("POST", "/rpc", AS_JSON, "", TOLD), 401);
   /* a credential that is not good is not nobody's */
-  assert_int_equal(ask_as_anyone("GET", "/v2/account", "X-API-Key: x\n", "", NULL), 401);
-  assert_int_equal(ask_as_anyone("GET", "/v2/account", "Authorization: Basic Kjo=\n", "", NULL),
-                   401);
-  assert_int_equal(ask_as_anyone("GET", "/v2/account", subtoken("guilds", NULL, BEARER), "", NULL),
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "X-API-Key: x\n", "", ""), 401);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "Authorization: Basic Kjo=\n", "", ""), 401);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", subtoken("guilds", NULL, BEARER), "", ""),
                    403);
 }
 
@@ -475,12 +697,12 @@ static void test_no_anyone(void **state) {
   (void)state;
   st_key *row = &office.rows[office.row_count - 1].key;
   row->disabled = true;
-  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", NULL), 401);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 401);
   row->disabled = false;
   row->permissions[0] = '\0';
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 401);
   office.broken = true;
-  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", NULL), 503);
+  assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 503);
   check_event("store_error");
   office.broken = false;
   service.policy = NULL; /* the edge has one, and is told what it needs to know */
@@ -491,6 +713,8 @@ static void test_no_anyone(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_sources, set_up),
+      cmocka_unit_test_setup(test_original_url, set_up),
+      cmocka_unit_test_setup(test_original_url_and_others, set_up),
       cmocka_unit_test_setup(test_restricted, set_up),
       cmocka_unit_test_setup(test_long_target, set_up),
       cmocka_unit_test_setup(test_credentials, set_up),
@@ -500,6 +724,8 @@ int main(void) {
       cmocka_unit_test_setup(test_policy, set_up_policy),
       cmocka_unit_test_setup(test_policy_order, set_up_policy),
       cmocka_unit_test_setup(test_preflight, set_up_policy),
+      cmocka_unit_test_setup(test_nonce, set_up_policy),
+      cmocka_unit_test_setup(test_who_despite_the_policy, set_up_policy),
       cmocka_unit_test_setup(test_json_rpc, set_up_policy),
       cmocka_unit_test_setup(test_anyone, set_up_anyone),
       cmocka_unit_test_setup(test_no_anyone, set_up_anyone),

@@ -56,11 +56,14 @@ typedef struct {
 /* Who a credential is that was asked of the decision endpoint; or what anybody may do. */
 typedef struct {
   ngx_str_t sub;         /* empty: nobody's */
+  ngx_str_t key;         /* the public id, */
+  ngx_str_t owner;       /* and whose it is: as the endpoint says them, for the upstream */
   ngx_str_t permissions; /* with commas between them */
   int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
 } ngx_http_subtoken_identity_t;
 
 typedef struct ngx_http_subtoken_cache_s ngx_http_subtoken_cache_t;
+typedef struct ngx_http_subtoken_answer_s ngx_http_subtoken_answer_t;
 
 typedef struct {
   ngx_array_t secrets;  /* of ngx_http_subtoken_secrets_t *, each file once */
@@ -92,16 +95,12 @@ typedef struct {
 
 /* The state of one request and all its subrequests; it outlives internal redirects. */
 typedef struct {
-  subtoken_text method;       /* as the client sent them, */
-  subtoken_text target;       /* whatever the configuration rewrote later */
-  ngx_str_t query_credential; /* decoded; empty: none */
-  ngx_http_subtoken_identity_t *identity;
-  u_char *asked_of; /* the text of the location that was asked */
-  ngx_uint_t asked_status;
+  subtoken_text method;                /* as the client sent them, */
+  subtoken_text target;                /* whatever the configuration rewrote later */
+  ngx_str_t query_credential;          /* decoded; empty: none */
+  ngx_http_subtoken_answer_t *answers; /* of the decision endpoints that were asked */
   unsigned query_ambiguous : 1;
   unsigned query_unreadable : 1;
-  unsigned asking : 1; /* of the decision endpoint; its answer has not come */
-  unsigned asked : 1;
   unsigned body_read : 1;
   const char *result; /* a word, or NULL when nothing was judged */
   ngx_str_t sub;      /* empty unless it was granted */
@@ -134,6 +133,7 @@ typedef struct {
   const char *challenge; /* or NULL */
   const char *text;
   subtoken_text scope; /* that is lacking: it stands behind the text */
+  time_t retry_after;  /* seconds; 0: nothing is known of it */
 } ngx_http_subtoken_verdict_t;
 
 extern ngx_module_t ngx_http_subtoken_module;
@@ -175,11 +175,12 @@ void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_res
 
 /* ---- fallback ---- */
 
-/* Ask who this is, or of no credential what anybody may do: NGX_OK (ctx->identity), NGX_DECLINED
- * (*verdict says; for no credential it may be left as it was), NGX_AGAIN, NGX_ERROR. */
+/* Ask who this is, or of no credential what anybody may do: NGX_OK (*identity), NGX_DECLINED
+ * (*verdict says), NGX_AGAIN, NGX_ERROR. */
 ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
                                 const ngx_http_subtoken_credential_t *credential,
-                                ngx_http_subtoken_verdict_t *verdict);
+                                ngx_http_subtoken_verdict_t *verdict,
+                                const ngx_http_subtoken_identity_t **identity);
 /* Is it, or is it part of, a question to the decision endpoint? */
 ngx_flag_t ngx_http_subtoken_is_question(ngx_http_request_t *r);
 /* What a token with the same rights would claim. False: it does not fit. */

@@ -1,6 +1,12 @@
 /* Credentials that are no subtoken: the decision endpoint says whose they are, and its answer
  * is kept for a few seconds. What they may do is judged here, with every request. Of a request
  * that brought none it says what anybody may do.
+ *
+ * A question is a subrequest to the location that subtoken_fallback names. It carries the
+ * credential, a nonce, the original method and target, and the address of the client: nothing
+ * else that a caller sent. An answer counts only when it repeats the nonce, so that no cache can
+ * have given it. It belongs to the endpoint and the credential that it was asked about, and is
+ * found again by these two, for as long as the request lasts and in a memory of the worker.
  */
 #include <sys/random.h>
 
@@ -17,8 +23,7 @@ typedef struct {
   uint8_t tag[SUBTOKEN_MAC_LEN];
   ngx_msec_t until; /* 0: empty */
   int64_t expires;
-  uint16_t sub_len;
-  uint16_t permissions_len;
+  uint16_t len[4]; /* of sub, key, owner and permissions, which lie in text one after another */
   u_char text[SLOT_TEXT_MAX];
 } slot_t;
 
@@ -74,11 +79,14 @@ static ngx_http_subtoken_identity_t *copy_identity(ngx_pool_t *pool, const slot_
   ngx_http_subtoken_identity_t *identity = ngx_pcalloc(pool, sizeof *identity);
   u_char *text = ngx_pnalloc(pool, SLOT_TEXT_MAX);
   if (identity == NULL || text == NULL) return NULL;
-  ngx_memcpy(text, slot->text, (size_t)slot->sub_len + slot->permissions_len);
-  identity->sub.data = text;
-  identity->sub.len = slot->sub_len;
-  identity->permissions.data = text + slot->sub_len;
-  identity->permissions.len = slot->permissions_len;
+  ngx_str_t *parts[] = {&identity->sub, &identity->key, &identity->owner, &identity->permissions};
+  const u_char *from = slot->text;
+  for (size_t i = 0; i < 4; i++) {
+    parts[i]->data = text;
+    parts[i]->len = slot->len[i];
+    text = ngx_cpymem(text, from, slot->len[i]);
+    from += slot->len[i];
+  }
   identity->expires = slot->expires;
   return identity;
 }
@@ -95,14 +103,19 @@ static ngx_http_subtoken_identity_t *recall(ngx_http_request_t *r,
 static void remember(const ngx_http_subtoken_cache_t *cache, const uint8_t tag[SUBTOKEN_MAC_LEN],
                      const ngx_http_subtoken_identity_t *identity) {
   slot_t *slot = slot_of(cache, tag);
-  if (identity->sub.len + identity->permissions.len > SLOT_TEXT_MAX) return;
+  const ngx_str_t *parts[] = {&identity->sub, &identity->key, &identity->owner,
+                              &identity->permissions};
+  size_t len = 0;
+  for (size_t i = 0; i < 4; i++) len += parts[i]->len;
+  if (len > SLOT_TEXT_MAX) return;
+  u_char *text = slot->text;
+  for (size_t i = 0; i < 4; i++) {
+    slot->len[i] = (uint16_t)parts[i]->len;
+    if (parts[i]->len > 0) text = ngx_cpymem(text, parts[i]->data, parts[i]->len);
+  }
   ngx_memcpy(slot->tag, tag, SUBTOKEN_MAC_LEN);
   slot->until = ngx_current_msec + KEPT_MS;
   slot->expires = identity->expires;
-  slot->sub_len = (uint16_t)identity->sub.len;
-  slot->permissions_len = (uint16_t)identity->permissions.len;
-  ngx_memcpy(slot->text, identity->sub.data, identity->sub.len);
-  ngx_memcpy(slot->text + identity->sub.len, identity->permissions.data, identity->permissions.len);
 }
 
 /* ---- what an identity may do ---- */
@@ -142,13 +155,27 @@ bool ngx_http_subtoken_identity_claims(const ngx_http_subtoken_identity_t *ident
 
 /* ---- the endpoint's answer ---- */
 
-typedef struct {
-  ngx_http_subtoken_ctx_t *ctx;
+#define NONCE_LEN 32 /* hex digits */
+
+/* One question of a request or of its subrequests, and what came of it. */
+struct ngx_http_subtoken_answer_s {
+  ngx_http_subtoken_answer_t *next;
+  ngx_http_request_t *asker;
+  const u_char *endpoint; /* the text of the location that was asked: one for each endpoint */
+  subtoken_text credential;
   ngx_http_subtoken_cache_t *cache;
+  ngx_http_subtoken_identity_t *identity; /* NULL: there is none */
+  ngx_uint_t status;
+  time_t retry_after; /* 0: not said */
+  uint8_t forms;
   uint8_t tag[SUBTOKEN_MAC_LEN];
-  bool tagged;
-  bool nobody; /* asks: no credential came */
-} question_t;
+  u_char nonce[NONCE_LEN];
+  unsigned tagged : 1;
+  unsigned nobody : 1;  /* asks: no credential came */
+  unsigned waiting : 1; /* the answer has not come */
+  unsigned genuine : 1; /* it has, and has the nonce */
+  unsigned logged : 1;
+};
 
 /* False when it comes twice. An absent one leaves *value as it is. */
 static bool find_header(ngx_list_t *headers, const char *name, ngx_str_t *value) {
@@ -168,6 +195,20 @@ static bool find_header(ngx_list_t *headers, const char *name, ngx_str_t *value)
   return seen <= 1;
 }
 
+/* The five headers as the endpoint sends them. */
+typedef struct {
+  ngx_str_t sub, key, owner, permissions, expires;
+} five_t;
+
+static bool find_five(ngx_list_t *headers, five_t *five) {
+  ngx_memzero(five, sizeof *five);
+  return find_header(headers, "X-Subtoken-Sub", &five->sub) &&
+         find_header(headers, "X-Subtoken-Key", &five->key) &&
+         find_header(headers, "X-Subtoken-Owner", &five->owner) &&
+         find_header(headers, "X-Subtoken-Permissions", &five->permissions) &&
+         find_header(headers, "X-Subtoken-Expires", &five->expires);
+}
+
 static ngx_str_t copy(ngx_pool_t *pool, ngx_str_t text, bool *good) {
   ngx_str_t made = {text.len, ngx_pnalloc(pool, text.len + 1)};
   *good = *good && made.data != NULL;
@@ -184,196 +225,267 @@ static bool is_sub(ngx_str_t text) {
   return text.len > 0 && text.len <= SUBTOKEN_SUB_MAX;
 }
 
-/* NULL when it cannot be read: then nothing is granted. An answer without a sub is one for
- * everybody, on a route that the endpoint holds for public: it has looked at no credential.
- */
+/* NULL when it cannot be read: then nothing is granted. */
 static ngx_http_subtoken_identity_t *read_identity(ngx_http_request_t *sr) {
-  ngx_list_t *headers = &sr->upstream->headers_in.headers;
-  ngx_str_t sub = ngx_null_string, permissions = ngx_null_string, expires = ngx_null_string;
+  five_t five;
   subtoken_claims claims;
   ngx_http_subtoken_identity_t *identity = ngx_pcalloc(sr->pool, sizeof *identity);
-  if (identity == NULL || !find_header(headers, "X-Subtoken-Sub", &sub) ||
-      !find_header(headers, "X-Subtoken-Permissions", &permissions) ||
-      !find_header(headers, "X-Subtoken-Expires", &expires) || !is_sub(sub)) {
+  if (identity == NULL || !find_five(&sr->upstream->headers_in.headers, &five) ||
+      !is_sub(five.sub)) {
     return NULL;
   }
   bool good = true;
-  identity->sub = copy(sr->pool, sub, &good);
-  identity->permissions = copy(sr->pool, permissions, &good);
+  identity->sub = copy(sr->pool, five.sub, &good);
+  identity->key = copy(sr->pool, five.key, &good);
+  identity->owner = copy(sr->pool, five.owner, &good);
+  identity->permissions = copy(sr->pool, five.permissions, &good);
   identity->expires = SUBTOKEN_TIME_MAX;
-  if (expires.len > 0) {
-    if (expires.len > 16) return NULL;
-    identity->expires = ngx_atotm(expires.data, expires.len);
+  if (five.expires.len > 0) {
+    if (five.expires.len > 16) return NULL;
+    identity->expires = ngx_atotm(five.expires.data, five.expires.len);
     if (identity->expires == NGX_ERROR) return NULL;
   }
   return good && ngx_http_subtoken_identity_claims(identity, &claims) ? identity : NULL;
 }
 
-/* Who has no permissions may do nothing. That is what a 401 says, and what an answer comes to
- * that names somebody: it is about a credential, and none was sent. NULL when it cannot be read.
+/* Who has no permissions may do nothing. That is what an answer comes to that names somebody: it
+ * is about a credential, and none was sent. NULL when it cannot be read.
  */
-static ngx_http_subtoken_identity_t *read_anybody(ngx_http_request_t *sr, ngx_uint_t status) {
-  ngx_str_t sub = ngx_null_string, key = ngx_null_string, permissions = ngx_null_string;
+static ngx_http_subtoken_identity_t *read_anybody(ngx_http_request_t *sr) {
+  five_t five;
   subtoken_claims claims;
-  bool good = status == NGX_HTTP_UNAUTHORIZED || (status == NGX_HTTP_OK && sr->upstream != NULL);
+  bool good = true;
   ngx_http_subtoken_identity_t *identity = ngx_pcalloc(sr->pool, sizeof *identity);
-  if (identity == NULL || !good) return NULL;
-  ngx_str_set(&identity->sub, "");
-  ngx_str_set(&identity->permissions, "");
+  if (identity == NULL || !find_five(&sr->upstream->headers_in.headers, &five)) return NULL;
   identity->expires = SUBTOKEN_TIME_MAX;
-  if (sr->upstream == NULL) return identity;
-  ngx_list_t *headers = &sr->upstream->headers_in.headers;
-  if (!find_header(headers, "X-Subtoken-Sub", &sub) ||
-      !find_header(headers, "X-Subtoken-Key", &key) ||
-      !find_header(headers, "X-Subtoken-Permissions", &permissions)) {
-    return NULL;
-  }
-  if (sub.data != NULL || key.data != NULL) return identity;
-  identity->permissions = copy(sr->pool, permissions, &good);
+  if (five.sub.len > 0 || five.key.len > 0) return identity;
+  identity->permissions = copy(sr->pool, five.permissions, &good);
   return good && ngx_http_subtoken_identity_claims(identity, &claims) ? identity : NULL;
 }
 
-/* Called again when nginx makes an error's page of its own: the last call counts. */
+/* Only who got the question knows what is in it. */
+static bool has_nonce(ngx_http_request_t *sr, const ngx_http_subtoken_answer_t *answer) {
+  ngx_str_t nonce = ngx_null_string;
+  if (sr->upstream == NULL ||
+      !find_header(&sr->upstream->headers_in.headers, "X-Subtoken-Nonce", &nonce)) {
+    return false;
+  }
+  return nonce.len == NONCE_LEN && ngx_memcmp(nonce.data, answer->nonce, NONCE_LEN) == 0;
+}
+
+static time_t read_retry_after(ngx_http_request_t *sr) {
+  ngx_str_t text = ngx_null_string;
+  if (!find_header(&sr->upstream->headers_in.headers, "Retry-After", &text)) return 0;
+  ngx_int_t seconds = text.len <= 6 ? ngx_atoi(text.data, text.len) : NGX_ERROR;
+  return seconds > 0 ? (time_t)seconds : 0;
+}
+
+/* Whose the credential is stands in 200, and in what the endpoint's own policy refuses: that is
+ * no part of the question.
+ */
+static void read_answer(ngx_http_request_t *sr, ngx_http_subtoken_answer_t *answer) {
+  ngx_uint_t status = answer->status;
+  answer->retry_after = read_retry_after(sr);
+  if (answer->nobody) {
+    if (status == NGX_HTTP_OK || status == NGX_HTTP_UNAUTHORIZED) {
+      answer->identity = read_anybody(sr);
+    }
+  } else if (status == NGX_HTTP_OK || status == NGX_HTTP_FORBIDDEN ||
+             status == NGX_HTTP_BAD_REQUEST) {
+    answer->identity = read_identity(sr);
+  }
+  if (answer->identity != NULL && answer->tagged) {
+    remember(answer->cache, answer->tag, answer->identity);
+  }
+}
+
+/* Called again when nginx makes an error's page of its own. The first genuine answer counts: what
+ * came once is not kept longer because nginx ends the subrequest later.
+ */
 static ngx_int_t answered(ngx_http_request_t *sr, void *data, ngx_int_t rc) {
-  question_t *question = data;
-  ngx_http_subtoken_ctx_t *ctx = question->ctx;
-  ctx->asking = 0;
-  ctx->asked = 1;
-  ctx->identity = NULL;
-  ctx->asked_status = rc >= NGX_HTTP_SPECIAL_RESPONSE ? (ngx_uint_t)rc : sr->headers_out.status;
-  if (rc == NGX_ERROR) ctx->asked_status = 0;
-  if (question->nobody) {
-    ctx->identity = read_anybody(sr, ctx->asked_status);
-  } else if (ctx->asked_status == NGX_HTTP_OK && sr->upstream != NULL) {
-    ctx->identity = read_identity(sr);
-  }
-  if (ctx->identity != NULL && question->tagged) {
-    remember(question->cache, question->tag, ctx->identity);
-  }
+  ngx_http_subtoken_answer_t *answer = data;
+  if (answer->genuine) return rc;
+  answer->waiting = 0;
+  answer->status = rc >= NGX_HTTP_SPECIAL_RESPONSE ? (ngx_uint_t)rc : sr->headers_out.status;
+  if (rc == NGX_ERROR) answer->status = 0;
+  answer->genuine = has_nonce(sr, answer);
+  if (answer->genuine) read_answer(sr, answer);
+  /* nginx wakes who waits for a subrequest, but not for one in the background. */
+  if (sr->background && ngx_http_post_request(answer->asker, NULL) != NGX_OK) return NGX_ERROR;
   return rc;
 }
 
-/* Where no credential was sent nothing can be wrong with it: what is no answer is a fault. */
-static ngx_int_t conclude(const ngx_http_subtoken_ctx_t *ctx, bool nobody, ngx_log_t *log,
-                          ngx_http_subtoken_verdict_t *verdict) {
-  if (ctx->identity != NULL) return NGX_OK;
-  switch (nobody ? NGX_HTTP_SERVICE_UNAVAILABLE : ctx->asked_status) {
-    case NGX_HTTP_UNAUTHORIZED:
-      ngx_http_subtoken_refuse(verdict, SUBTOKEN_REVOKED);
-      verdict->result = "key_unknown";
-      break;
-    case NGX_HTTP_FORBIDDEN: ngx_http_subtoken_refuse(verdict, SUBTOKEN_URL); break;
-    case NGX_HTTP_BAD_REQUEST: ngx_http_subtoken_refuse(verdict, SUBTOKEN_BAD_TARGET); break;
-    default:
-      ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
-      verdict->result = "store_error";
-      ngx_log_error(NGX_LOG_ERR, log, 0, "subtoken_fallback gave no usable answer: status %ui",
-                    ctx->asked_status);
+/* Once for each answer, however often it is looked at. */
+static void log_unusable(ngx_http_subtoken_answer_t *answer, ngx_log_t *log) {
+  if (answer->logged) return;
+  answer->logged = 1;
+  if (!answer->genuine && answer->status != 0 && answer->status < 500) {
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "subtoken_fallback: the answer (status %ui) does not repeat X-Subtoken-Nonce: "
+                  "it came from a cache, or not from /v2/authorize of a server as new as this",
+                  answer->status);
+  } else {
+    ngx_log_error(NGX_LOG_ERR, log, 0, "subtoken_fallback gave no usable answer: status %ui",
+                  answer->status);
   }
+}
+
+static ngx_int_t refuse_undecided(ngx_http_subtoken_verdict_t *verdict) {
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+  verdict->result = "store_error";
   return NGX_DECLINED;
+}
+
+/* Where no credential was sent nothing can be wrong with it: what is no answer is a fault. */
+static ngx_int_t conclude(ngx_http_subtoken_answer_t *answer, ngx_log_t *log,
+                          ngx_http_subtoken_verdict_t *verdict) {
+  if (answer->identity != NULL) return NGX_OK;
+  ngx_uint_t status = answer->genuine && !answer->nobody ? answer->status : 0;
+  if (status == NGX_HTTP_UNAUTHORIZED) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_REVOKED);
+    verdict->result = "key_unknown";
+    return NGX_DECLINED;
+  }
+  if (status == NGX_HTTP_TOO_MANY_REQUESTS) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+    verdict->status = status;
+    verdict->result = "login_throttled";
+    verdict->text = "too many wrong passwords; try again later";
+    verdict->retry_after = answer->retry_after;
+    return NGX_DECLINED;
+  }
+  log_unusable(answer, log);
+  return refuse_undecided(verdict);
 }
 
 /* ---- the question ---- */
 
-static bool is_nobody(const ngx_http_subtoken_credential_t *credential) {
-  return credential->found == NGX_HTTP_SUBTOKEN_NONE;
-}
-
-static bool starts_with(ngx_str_t name, const char *prefix) {
-  size_t len = ngx_strlen(prefix);
-  return name.len >= len && ngx_strncasecmp(name.data, (u_char *)prefix, len) == 0;
-}
-
-/* What belongs to the body, makes the answer depend on more, or would speak in our place. */
-static bool is_left_out(ngx_str_t name, bool without_credentials) {
-  static const char *const prefixes[] = {"Content-",
-                                         "Transfer-Encoding",
-                                         "Expect",
-                                         "If-",
-                                         "Range",
-                                         "X-Subtoken-",
-                                         "X-Original-",
-                                         "X-Forwarded-Uri",
-                                         "X-Forwarded-Method"};
-  for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-    if (starts_with(name, prefixes[i])) return true;
-  }
-  return without_credentials &&
-         (starts_with(name, "Authorization") || starts_with(name, "X-API-Key"));
-}
-
-static ngx_table_elt_t *add_empty(ngx_http_request_t *sr) {
+/* Its hash is by what proxy_set_header finds it and takes its place. */
+static ngx_int_t add_header(ngx_http_request_t *sr, const char *name, ngx_str_t value) {
+  size_t len = ngx_strlen(name);
   ngx_table_elt_t *header = ngx_list_push(&sr->headers_in.headers);
-  if (header == NULL) return NULL;
-  ngx_memzero(header, sizeof *header);
-  header->hash = 1;
-  return header;
-}
-
-static ngx_int_t add_bearer(ngx_http_request_t *sr, subtoken_text text) {
-  ngx_table_elt_t *header = add_empty(sr);
   if (header == NULL) return NGX_ERROR;
-  header->value.data = ngx_pnalloc(sr->pool, sizeof "Bearer " + text.len);
-  if (header->value.data == NULL) return NGX_ERROR;
-  header->value.len = (size_t)(ngx_sprintf(header->value.data, "Bearer %*s", text.len, text.data) -
-                               header->value.data);
-  ngx_str_set(&header->key, "Authorization");
-  header->lowcase_key = (u_char *)"authorization";
-  sr->headers_in.authorization = header;
+  ngx_memzero(header, sizeof *header);
+  header->key = (ngx_str_t){len, (u_char *)name};
+  header->value = value;
+  header->lowcase_key = ngx_pnalloc(sr->pool, len);
+  if (header->lowcase_key == NULL) return NGX_ERROR;
+  header->hash = ngx_hash_strlow(header->lowcase_key, header->key.data, len);
   return NGX_OK;
 }
 
-static ngx_int_t copy_headers(ngx_http_request_t *r, ngx_http_request_t *sr, bool of_query) {
-  for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
-    ngx_table_elt_t *each = part->elts;
+static ngx_str_t string_of(subtoken_text text) {
+  ngx_str_t string = {text.len, (u_char *)text.data};
+  return string;
+}
+
+/* In each form in which it came, because some are good in one form only. That of the query, which
+ * is not passed on, is a header's as well.
+ */
+static ngx_int_t add_credential(ngx_http_request_t *sr,
+                                const ngx_http_subtoken_credential_t *credential) {
+  ngx_str_t text = string_of(credential->text), bearer;
+  if (credential->forms & NGX_HTTP_SUBTOKEN_IN_BASIC) {
+    return add_header(sr, "Authorization", text);
+  }
+  if ((credential->forms & NGX_HTTP_SUBTOKEN_IN_KEY_HEADER) &&
+      add_header(sr, "X-API-Key", text) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  if (!(credential->forms & (NGX_HTTP_SUBTOKEN_IN_BEARER | NGX_HTTP_SUBTOKEN_IN_QUERY))) {
+    return NGX_OK;
+  }
+  bearer.data = ngx_pnalloc(sr->pool, sizeof "Bearer " + text.len);
+  if (bearer.data == NULL) return NGX_ERROR;
+  bearer.len = (size_t)(ngx_sprintf(bearer.data, "Bearer %V", &text) - bearer.data);
+  return add_header(sr, "Authorization", bearer);
+}
+
+#define ADDRESSES_MAX 1024
+
+/* One more header of addresses behind those that stand between start and end. Of a long list the
+ * end is enough: it is read from there.
+ */
+static u_char *append_addresses(u_char *start, u_char *end, ngx_str_t value) {
+  static const size_t most = ADDRESSES_MAX - 2; /* with a comma and a space */
+  if (value.len > most - (size_t)(end - start)) end = start;
+  size_t cut = value.len > most ? value.len - most : 0;
+  while (cut > 0 && cut < value.len && value.data[cut - 1] != ',') cut++;
+  end = ngx_cpymem(end, value.data + cut, value.len - cut);
+  return ngx_cpymem(end, ", ", 2);
+}
+
+/* The addresses that came with the request and then the client's own, as the variable
+ * $proxy_add_x_forwarded_for has them.
+ */
+static ngx_int_t add_addresses(ngx_http_request_t *r, ngx_http_request_t *sr) {
+  static const char name[] = "X-Forwarded-For";
+  ngx_str_t client = r->connection->addr_text, chain;
+  u_char *end = chain.data = ngx_pnalloc(sr->pool, ADDRESSES_MAX + client.len);
+  if (chain.data == NULL) return NGX_ERROR;
+  for (ngx_list_part_t *part = &r->main->headers_in.headers.part; part != NULL; part = part->next) {
+    const ngx_table_elt_t *each = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      if (is_left_out(each[i].key, of_query)) continue;
-      ngx_table_elt_t *copied = ngx_list_push(&sr->headers_in.headers);
-      if (copied == NULL) return NGX_ERROR;
-      *copied = each[i];
+      bool is_it = each[i].key.len == sizeof name - 1 &&
+                   ngx_strncasecmp(each[i].key.data, (u_char *)name, sizeof name - 1) == 0;
+      if (is_it) end = append_addresses(chain.data, end, each[i].value);
     }
   }
-  return NGX_OK;
+  end = ngx_cpymem(end, client.data, client.len);
+  chain.len = (size_t)(end - chain.data);
+  return add_header(sr, name, chain);
 }
 
-/* The subrequest has its own list, and no body. A credential of the query, which is not passed
- * on, goes along as a header. Where there is none nothing goes along: the answer is kept for
- * everybody, so nothing that one of them sent may have a part in it.
+/* The subrequest has a list of its own, and no body. Where there is no credential nothing goes
+ * along that would differ from one caller to the next: the answer is kept for everybody.
  */
 static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
-                             const ngx_http_subtoken_credential_t *credential) {
-  bool of_query = credential->forms == NGX_HTTP_SUBTOKEN_IN_QUERY;
-  if (ngx_list_init(&sr->headers_in.headers, sr->pool, 16, sizeof(ngx_table_elt_t)) != NGX_OK) {
+                             const ngx_http_subtoken_ctx_t *ctx,
+                             const ngx_http_subtoken_credential_t *credential,
+                             ngx_http_subtoken_answer_t *answer) {
+  ngx_str_t nonce = {NONCE_LEN, answer->nonce};
+  if (ngx_list_init(&sr->headers_in.headers, sr->pool, 8, sizeof(ngx_table_elt_t)) != NGX_OK) {
     return NGX_ERROR;
   }
   sr->headers_in.content_length = NULL;
   sr->headers_in.content_length_n = -1;
   sr->headers_in.chunked = 0;
-  sr->header_only = 1;
+  sr->headers_in.authorization = NULL;
   sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
-  if (sr->request_body == NULL) return NGX_ERROR;
-  if (is_nobody(credential)) {
-    sr->headers_in.authorization = NULL;
-    return NGX_OK;
-  }
-  if (copy_headers(r, sr, of_query) != NGX_OK) return NGX_ERROR;
-  return of_query ? add_bearer(sr, credential->text) : NGX_OK;
-}
-
-static ngx_int_t start_question(ngx_http_request_t *r, ngx_str_t *endpoint,
-                                const ngx_http_subtoken_credential_t *credential,
-                                question_t *question) {
-  ngx_http_request_t *sr;
-  ngx_http_post_subrequest_t *after = ngx_palloc(r->pool, sizeof *after);
-  if (after == NULL) return NGX_ERROR;
-  after->handler = answered;
-  after->data = question;
-  if (ngx_http_subrequest(r, endpoint, NULL, &sr, after, NGX_HTTP_SUBREQUEST_WAITED) != NGX_OK) {
+  if (sr->request_body == NULL || add_header(sr, "X-Subtoken-Nonce", nonce) != NGX_OK ||
+      add_header(sr, "X-Original-Method", string_of(ctx->method)) != NGX_OK ||
+      add_header(sr, "X-Original-URI", r->unparsed_uri) != NGX_OK) {
     return NGX_ERROR;
   }
-  if (set_headers(r, sr, credential) != NGX_OK) return NGX_ERROR;
-  question->ctx->asking = 1;
-  return NGX_AGAIN;
+  if (answer->nobody) return NGX_OK;
+  return add_credential(sr, credential) == NGX_OK ? add_addresses(r, sr) : NGX_ERROR;
+}
+
+/* HEAD, because the headers say it all, and because nginx keeps the connection only when no body
+ * comes. A subrequest's own is one in the background: it is no part of the page that is put
+ * together, and waits for no turn in it.
+ */
+static ngx_int_t start_question(ngx_http_request_t *r, ngx_str_t *endpoint,
+                                const ngx_http_subtoken_ctx_t *ctx,
+                                const ngx_http_subtoken_credential_t *credential,
+                                ngx_http_subtoken_answer_t *answer) {
+  ngx_http_request_t *sr;
+  ngx_uint_t how = r == r->main ? NGX_HTTP_SUBREQUEST_WAITED : NGX_HTTP_SUBREQUEST_BACKGROUND;
+  uint8_t random[NONCE_LEN / 2];
+  ngx_http_post_subrequest_t *after = ngx_palloc(r->pool, sizeof *after);
+  if (after == NULL || getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+    return NGX_ERROR;
+  }
+  (void)ngx_hex_dump(answer->nonce, random, sizeof random);
+  after->handler = answered;
+  after->data = answer;
+  if (ngx_http_subrequest(r, endpoint, NULL, &sr, after, how) != NGX_OK) return NGX_ERROR;
+  sr->method = NGX_HTTP_HEAD;
+  ngx_str_set(&sr->method_name, "HEAD");
+  sr->header_only = 1;
+  if (set_headers(r, sr, ctx, credential, answer) != NGX_OK) return NGX_ERROR;
+  answer->waiting = 1;
+  return NGX_OK;
 }
 
 ngx_flag_t ngx_http_subtoken_is_question(ngx_http_request_t *r) {
@@ -383,27 +495,54 @@ ngx_flag_t ngx_http_subtoken_is_question(ngx_http_request_t *r) {
   return 0;
 }
 
-/* A subrequest asks nobody: what its request has found out will do, and else it is refused. */
+/* One that another part of the request still waits for is not ours: nginx would not wake us. */
+static ngx_http_subtoken_answer_t *find_answer(const ngx_http_subtoken_ctx_t *ctx,
+                                               const ngx_http_request_t *r, const u_char *endpoint,
+                                               const ngx_http_subtoken_credential_t *credential) {
+  for (ngx_http_subtoken_answer_t *each = ctx->answers; each != NULL; each = each->next) {
+    if (each->endpoint == endpoint && each->forms == credential->forms &&
+        (!each->waiting || each->asker == r) && each->credential.len == credential->text.len &&
+        ngx_memcmp(each->credential.data, credential->text.data, each->credential.len) == 0) {
+      return each;
+    }
+  }
+  return NULL;
+}
+
+static ngx_http_subtoken_answer_t *add_answer(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                              const ngx_str_t *endpoint,
+                                              const ngx_http_subtoken_credential_t *credential) {
+  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+  ngx_http_subtoken_answer_t *answer = ngx_pcalloc(r->pool, sizeof *answer);
+  if (answer == NULL) return NULL;
+  answer->asker = r;
+  answer->endpoint = endpoint->data;
+  answer->credential = credential->text;
+  answer->forms = credential->forms;
+  answer->nobody = credential->found == NGX_HTTP_SUBTOKEN_NONE;
+  answer->cache = all->cache;
+  answer->tagged = tag_of(all->cache, endpoint, credential, answer->tag);
+  answer->identity = answer->tagged ? recall(r, all->cache, answer->tag) : NULL;
+  answer->next = ctx->answers;
+  ctx->answers = answer;
+  return answer;
+}
+
 ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
                                 const ngx_http_subtoken_credential_t *credential,
-                                ngx_http_subtoken_verdict_t *verdict) {
-  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+                                ngx_http_subtoken_verdict_t *verdict,
+                                const ngx_http_subtoken_identity_t **identity) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
-  if (ctx->asked && ctx->asked_of == conf->fallback.data) {
-    return conclude(ctx, is_nobody(credential), r->connection->log, verdict);
+  ngx_http_subtoken_answer_t *answer = find_answer(ctx, r, conf->fallback.data, credential);
+  if (answer == NULL) {
+    answer = add_answer(r, ctx, &conf->fallback, credential);
+    if (answer == NULL) return NGX_ERROR;
+    if (answer->identity == NULL &&
+        start_question(r, &conf->fallback, ctx, credential, answer) != NGX_OK) {
+      return refuse_undecided(verdict);
+    }
   }
-  question_t *question = ngx_pcalloc(r->pool, sizeof *question);
-  if (question == NULL) return NGX_ERROR;
-  question->ctx = ctx;
-  question->cache = all->cache;
-  question->nobody = is_nobody(credential);
-  question->tagged = tag_of(all->cache, &conf->fallback, credential, question->tag);
-  ctx->identity = question->tagged ? recall(r, all->cache, question->tag) : NULL;
-  if (ctx->identity != NULL) return NGX_OK;
-  if (r != r->main) {
-    if (!question->nobody) ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
-    return NGX_DECLINED;
-  }
-  ctx->asked_of = conf->fallback.data;
-  return start_question(r, &conf->fallback, credential, question);
+  if (answer->waiting) return NGX_AGAIN;
+  *identity = answer->identity;
+  return conclude(answer, r->connection->log, verdict);
 }

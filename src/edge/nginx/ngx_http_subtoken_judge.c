@@ -8,6 +8,7 @@ typedef struct {
   ngx_http_request_t *r;
   ngx_http_subtoken_loc_conf_t *conf;
   ngx_http_subtoken_ctx_t *ctx;
+  const ngx_http_subtoken_identity_t *identity; /* NULL: nobody was asked */
   ngx_http_subtoken_credential_t credential;
   subtoken_request request;
   subtoken_verifier verifier;
@@ -27,6 +28,7 @@ static void refuse(ngx_http_subtoken_verdict_t *verdict, ngx_uint_t status, cons
   verdict->challenge = challenge;
   verdict->text = text;
   verdict->scope = (subtoken_text){NULL, 0};
+  verdict->retry_after = 0;
 }
 
 void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_result result) {
@@ -197,10 +199,10 @@ static subtoken_result check_sub(judgement_t *j) {
 static ngx_int_t judge_identity(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   ngx_http_subtoken_refuse(verdict, SUBTOKEN_MALFORMED);
   if (j->conf->fallback.len == 0) return NGX_DECLINED;
-  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict);
+  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict, &j->identity);
   if (known != NGX_OK) return known;
   subtoken_result result = SUBTOKEN_FEED_STALE;
-  if (ngx_http_subtoken_identity_claims(j->ctx->identity, &j->claims)) result = check_sub(j);
+  if (ngx_http_subtoken_identity_claims(j->identity, &j->claims)) result = check_sub(j);
   if (result == SUBTOKEN_OK && j->claims.exp <= j->request.now) result = SUBTOKEN_EXPIRED;
   if (result == SUBTOKEN_OK && j->decision.access != SUBTOKEN_ACCESS_TOKEN) result = SUBTOKEN_URL;
   if (result != SUBTOKEN_OK) {
@@ -235,9 +237,9 @@ static ngx_int_t judge_anybody(judgement_t *j, ngx_http_subtoken_verdict_t *verd
   if (j->conf->fallback.len == 0 || j->decision.access != SUBTOKEN_ACCESS_TOKEN || !needs) {
     return NGX_DECLINED;
   }
-  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict);
+  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict, &j->identity);
   if (known != NGX_OK) return known;
-  j->granted = ngx_http_subtoken_identity_claims(j->ctx->identity, &j->claims) &&
+  j->granted = ngx_http_subtoken_identity_claims(j->identity, &j->claims) &&
                j->claims.permission_count > 0 && lacking(j, &j->claims).len == 0;
   return j->granted ? NGX_OK : NGX_DECLINED;
 }
@@ -502,7 +504,6 @@ ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r) {
   if (!conf->enable) return NGX_DECLINED;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  if (ctx->asking && r == r->main) return NGX_AGAIN;
   ngx_http_subtoken_refuse(&verdict, SUBTOKEN_UNDECIDED);
   prepare(&j, r, conf, ctx);
   ngx_int_t rc = judge(&j, &verdict);

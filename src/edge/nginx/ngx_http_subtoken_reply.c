@@ -1,7 +1,7 @@
 /* The answer when a request may not pass: what the server answers, header for header. */
 #include "edge/nginx/ngx_http_subtoken.h"
 
-#define RETRY_AFTER "5" /* seconds */
+#define RETRY_AFTER 5 /* seconds, where nothing else is known */
 
 static ngx_table_elt_t *add_header(ngx_http_request_t *r, const char *name, const char *value) {
   ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
@@ -21,6 +21,18 @@ static ngx_int_t add_challenge(ngx_http_request_t *r, const ngx_http_subtoken_ve
   return r->headers_out.www_authenticate == NULL ? NGX_ERROR : NGX_OK;
 }
 
+static ngx_int_t add_retry_after(ngx_http_request_t *r,
+                                 const ngx_http_subtoken_verdict_t *verdict) {
+  if (verdict->status != 503 && verdict->status != 429) return NGX_OK;
+  ngx_table_elt_t *header = add_header(r, "Retry-After", "");
+  if (header == NULL) return NGX_ERROR;
+  header->value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+  if (header->value.data == NULL) return NGX_ERROR;
+  time_t seconds = verdict->retry_after > 0 ? verdict->retry_after : RETRY_AFTER;
+  header->value.len = (size_t)(ngx_sprintf(header->value.data, "%T", seconds) - header->value.data);
+  return NGX_OK;
+}
+
 static ngx_int_t add_headers(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
   static const char *const always[][2] = {
       {"Cache-Control", "no-store"},
@@ -31,9 +43,7 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const ngx_http_subtoken_verd
   for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
     if (add_header(r, always[i][0], always[i][1]) == NULL) return NGX_ERROR;
   }
-  if (add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
-  if (verdict->status == 503 && add_header(r, "Retry-After", RETRY_AFTER) == NULL) return NGX_ERROR;
-  return NGX_OK;
+  return add_challenge(r, verdict) == NGX_OK ? add_retry_after(r, verdict) : NGX_ERROR;
 }
 
 /* Neither our sentences nor the characters of a permission need an escape in JSON. */
