@@ -80,6 +80,7 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   bool changed = fresh != NULL && st_data_remember_settings(store, &settings, why);
   if (changed) {
     st_live_use(fresh);
+    st_http_use(&settings);
   } else if (fresh != NULL) {
     st_live_give(fresh);
   }

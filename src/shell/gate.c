@@ -10,7 +10,10 @@
 #include "civetweb_net.h"
 #include "shell/world.h"
 
-#define DEADLINE_US INT64_C(9900000) /* a request, or the wait for one: within 10 s */
+#define DEADLINE_US INT64_C(9900000) /* a request, or the first byte of one: within 10 s */
+#define GRACE_US INT64_C(100000)     /* in which a new connection says its first word */
+#define PATIENCE_US INT64_C(1000000) /* in which a request comes, or its answer is taken */
+#define COMPARED 64                  /* of those who keep to that, as many are compared */
 #define LINGER_US INT64_C(1000000)   /* how long a refused client may go on sending */
 #define LINGER_BYTES 1048576
 #define PAUSE_MS 50 /* when no connection can be accepted */
@@ -19,21 +22,31 @@
 
 static const char stand_in[] = "GET / HTTP/1.1\r\nHost: gate\r\n\r\n";
 
-/* The connection that a worker thread serves. Only the list links, fd, begun and
- * the two flags are looked at by other threads, under the lock.
+/* Those that wait, in the order in which they began to. */
+typedef struct wait_list {
+  struct gate *oldest, *newest;
+} wait_list;
+
+/* The connection that a worker thread serves. Only what stands before `open`, and fd, is looked
+ * at by other threads, under the lock.
  */
 typedef struct gate {
-  struct gate *older, *newer; /* in the list of those that wait */
-  bool waiting;
-  bool evicted; /* closed by us while it waited */
-  bool begun;   /* bytes of a request have come */
-  bool writing; /* waits until its client reads */
-  bool open;    /* between st_gate_open and st_gate_close */
-  int fd;       /* -1 until civetweb first asks for it */
-  bool ready;   /* a request is there for begin_request */
-  bool handed;  /* and the stand-in has been given */
+  struct gate *older, *newer;
+  wait_list *list;  /* NULL while it does not wait */
+  int64_t since_us; /* when it was put there */
+  size_t progress;  /* bytes of the request that have come */
+  bool evicted;     /* closed by us while it waited */
+  bool settled;     /* it is known to wait, or to have a request: see find_victim */
+  bool begun;       /* bytes of a request have come */
+  bool writing;     /* waits until its client reads */
+  bool open;        /* between st_gate_open and st_gate_close */
+  bool used;        /* a request has been answered */
+  int fd;           /* -1 until civetweb first asks for it */
+  bool ready;       /* a request is there for begin_request */
+  bool handed;      /* and the stand-in has been given */
   bool linger;
   int64_t deadline_us;
+  size_t got;      /* bytes of this request as they came */
   size_t filled;   /* bytes in data: the head, the body, and what came behind it */
   size_t body_len; /* of a whole request */
   bool continued;  /* 100 Continue has been sent */
@@ -48,26 +61,42 @@ static _Thread_local gate *mine;
 
 static struct {
   pthread_mutex_t lock;
-  gate *oldest, *newest;
+  wait_list idle;  /* wait for a request */
+  wait_list begun; /* in the middle of one, or of its answer */
   int64_t threads;
+  int64_t workers;  /* threads that there really are */
   int64_t open;     /* accepted and not yet closed */
   int64_t evicting; /* of those, told to close */
+  int64_t settled;  /* of those, held by a thread, and for how long nobody knows */
   int listener;
   atomic_bool draining;
+  _Atomic int64_t idle_us;
   st_gate_report *report;
-} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .listener = -1};
+} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .listener = -1, .idle_us = DEADLINE_US};
 
 void st_gate_setup(int64_t threads, st_gate_report *report) {
   all.threads = threads;
   all.report = report;
 }
 
+void st_gate_set_idle(int64_t seconds) {
+  atomic_store(&all.idle_us, seconds * 1000000);
+}
+
+static void count_workers(int change) {
+  pthread_mutex_lock(&all.lock);
+  all.workers += change;
+  pthread_mutex_unlock(&all.lock);
+}
+
 bool st_gate_thread_start(void) {
   mine = calloc(1, sizeof *mine);
+  if (mine != NULL) count_workers(1);
   return mine != NULL;
 }
 
 void st_gate_thread_end(void) {
+  if (mine != NULL) count_workers(-1);
   free(mine);
   mine = NULL;
 }
@@ -76,13 +105,28 @@ bool st_gate_draining(void) {
   return atomic_load(&all.draining);
 }
 
-/* ---- the list of connections that wait; each call holds the lock ---- */
+/* ---- the lists of connections that wait; each call holds the lock ---- */
 
 static void unlink_waiting(gate *g) {
-  if (!g->waiting) return;
-  *(g->older != NULL ? &g->older->newer : &all.oldest) = g->newer;
-  *(g->newer != NULL ? &g->newer->older : &all.newest) = g->older;
-  g->waiting = false;
+  wait_list *list = g->list;
+  if (list == NULL) return;
+  *(g->older != NULL ? &g->older->newer : &list->oldest) = g->newer;
+  *(g->newer != NULL ? &g->newer->older : &list->newest) = g->older;
+  g->list = NULL;
+}
+
+static void link_waiting(gate *g, wait_list *list) {
+  g->older = list->newest;
+  g->newer = NULL;
+  *(list->newest != NULL ? &list->newest->newer : &list->oldest) = g;
+  list->newest = g;
+  g->list = list;
+  g->since_us = st_world_monotonic_us();
+}
+
+static void unsettle(gate *g) {
+  all.settled -= g->settled;
+  g->settled = false;
 }
 
 /* Ends a connection that waits: its thread reads what has come, then an end; one that
@@ -90,21 +134,54 @@ static void unlink_waiting(gate *g) {
  */
 static void evict(gate *g) {
   unlink_waiting(g);
+  unsettle(g);
   g->evicted = true;
   all.evicting++;
   shutdown(g->fd, g->writing ? SHUT_RDWR : SHUT_RD);
 }
 
-static void make_room(void) {
-  while (all.open - all.evicting > all.threads && all.oldest != NULL) evict(all.oldest);
+/* Of those that have not taken too long yet: the one that has sent least, and of these the oldest.
+ * So a client that sends its request in two packets is safe from those who hold a thread for the
+ * price of a byte.
+ */
+static gate *find_least(void) {
+  gate *least = all.begun.oldest;
+  gate *g = least != NULL ? least->newer : NULL;
+  for (size_t i = 1; i < COMPARED && g != NULL; i++, g = g->newer) {
+    if (g->progress < least->progress) least = g;
+  }
+  return least;
 }
 
-static void link_waiting(gate *g) {
-  g->older = all.newest;
-  g->newer = NULL;
-  *(all.newest != NULL ? &all.newest->newer : &all.oldest) = g;
-  all.newest = g;
-  g->waiting = true;
+static bool waited(const wait_list *list, int64_t now, int64_t most) {
+  return list->oldest != NULL && now - list->oldest->since_us > most;
+}
+
+/* Whom to close when there are too many: the idle one that has waited longest; without one that
+ * has had its grace, the one whose request or answer has taken longest, so that nobody keeps a
+ * thread by sending much, slowly. Those with a request on its way that is not late come last, and
+ * only when each thread is held by one of them or by a request: a thread that comes free at this
+ * moment, or has not looked at its new connection yet, is likely to find an idle one.
+ */
+static gate *find_victim(void) {
+  int64_t now = st_world_monotonic_us();
+  int64_t most = all.threads < all.workers ? all.threads : all.workers;
+  if (waited(&all.idle, now, GRACE_US)) return all.idle.oldest;
+  if (waited(&all.begun, now, PATIENCE_US) && all.settled >= most) return all.begun.oldest;
+  if (all.idle.oldest != NULL) return all.idle.oldest;
+  return all.settled >= most ? find_least() : NULL;
+}
+
+static void make_room(void) {
+  gate *victim;
+  while (all.open - all.evicting > all.threads && (victim = find_victim()) != NULL) evict(victim);
+}
+
+static void settle(gate *g) {
+  if (g->settled) return;
+  g->settled = true;
+  all.settled++;
+  make_room();
 }
 
 /* Waits in the list, where others can end the wait. Held on to across several waits:
@@ -115,9 +192,11 @@ static bool wait_in_list(gate *g, short events, int64_t until_us) {
   if (left <= 0) return false;
   pthread_mutex_lock(&all.lock);
   g->writing = events == POLLOUT;
+  g->progress = g->writing ? SIZE_MAX : g->got;
   bool ended = g->evicted || (st_gate_draining() && !g->begun);
-  if (!ended && !g->waiting) {
-    link_waiting(g);
+  if (!ended && g->list == NULL) {
+    link_waiting(g, g->begun ? &all.begun : &all.idle);
+    settle(g);
     make_room();
   }
   pthread_mutex_unlock(&all.lock);
@@ -126,15 +205,20 @@ static bool wait_in_list(gate *g, short events, int64_t until_us) {
   return poll(&waiting, 1, (int)(left / 1000) + 1) >= 0 || errno == EINTR;
 }
 
-static void leave_list(gate *g) {
+/* busy: because it has a request. */
+static void leave_list(gate *g, bool busy) {
   pthread_mutex_lock(&all.lock);
   unlink_waiting(g);
+  if (busy) settle(g);
   pthread_mutex_unlock(&all.lock);
 }
 
-/* Is a request on its way, in or out? Then it is let finish when the server ends. */
+/* Is a request on its way, in or out? Then it is let finish when the server ends, and idle ones
+ * are closed before it.
+ */
 static void set_begun(gate *g, bool begun) {
   pthread_mutex_lock(&all.lock);
+  if (g->begun != begun) unlink_waiting(g);
   g->begun = begun;
   pthread_mutex_unlock(&all.lock);
 }
@@ -167,6 +251,7 @@ static void count_closed(gate *g) {
   all.open--;
   if (g != NULL) {
     unlink_waiting(g);
+    unsettle(g);
     if (g->evicted) all.evicting--;
   }
   pthread_mutex_unlock(&all.lock);
@@ -207,7 +292,7 @@ bool st_gate_send(const char *data, size_t len) {
       good = n < 0 && errno == EINTR;
     }
   }
-  if (waited) leave_list(g);
+  if (waited) leave_list(g, false);
   return good;
 }
 
@@ -217,7 +302,8 @@ void st_gate_answered(bool close) {
   size_t rest = mine->filled - used;
   memmove(mine->data, mine->data + used, rest);
   subtoken_wipe(mine->data + rest, used);
-  mine->filled = rest;
+  mine->filled = mine->got = rest;
+  mine->used = true;
   mine->ready = mine->handed = mine->continued = mine->head_read = false;
 }
 
@@ -287,6 +373,7 @@ static came read_some(gate *g) {
   ssize_t n = recv(g->fd, g->data + g->filled, sizeof g->data - g->filled, MSG_DONTWAIT);
   if (n > 0) {
     g->filled += (size_t)n;
+    g->got += (size_t)n;
     return CAME_BYTES;
   }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return CAME_NOTHING;
@@ -296,7 +383,8 @@ static came read_some(gate *g) {
 /* Until a request is there, or the connection is at its end. */
 static bool read_request(gate *g) {
   bool begun = g->filled > 0;
-  g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
+  int64_t idle_us = g->used && !begun ? atomic_load(&all.idle_us) : DEADLINE_US;
+  g->deadline_us = st_world_monotonic_us() + idle_us;
   set_begun(g, begun);
   while (!complete(g)) {
     came what = read_some(g);
@@ -337,7 +425,7 @@ int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
   mine->fd = fds->fd;
   if (!mine->ready) {
     mine->ready = read_request(mine);
-    leave_list(mine);
+    leave_list(mine, mine->ready);
   }
   fds->revents = POLLIN;
   errno = 0;
@@ -390,12 +478,10 @@ bool st_gate_drain(int64_t milliseconds) {
   atomic_store(&all.draining, true);
   pthread_mutex_lock(&all.lock);
   if (all.listener >= 0) shutdown(all.listener, SHUT_RDWR);
-  for (gate *g = all.oldest, *next; g != NULL; g = next) {
-    next = g->newer;
-    if (!g->begun) evict(g);
-  }
+  while (all.idle.oldest != NULL) evict(all.idle.oldest);
   bool done = wait_until_closed(until);
-  while (all.oldest != NULL) evict(all.oldest);
+  while (all.idle.oldest != NULL) evict(all.idle.oldest);
+  while (all.begun.oldest != NULL) evict(all.begun.oldest);
   pthread_mutex_unlock(&all.lock);
   return done;
 }

@@ -8,9 +8,9 @@
  * for the real one. Answers leave through here, too, so that a client that does not
  * read them holds nobody up. What is left to civetweb: listening and threads.
  *
- * The gate also keeps the doors open: connections that only wait are remembered
- * in the order in which they began to, and when more are open than there are
- * threads, the one that has waited longest is closed.
+ * The gate also keeps room for new connections: those that wait are remembered in the order in
+ * which they began to. When more are open than there are threads, the idle one that has waited
+ * longest is closed; without any, one that is slow with its request (find_victim in gate.c).
  */
 #ifndef ST_SHELL_GATE_H
 #define ST_SHELL_GATE_H
@@ -29,6 +29,9 @@ typedef void st_gate_report(const char *event);
 
 /* Once, before civetweb starts. threads: how many connections are served at once. */
 void st_gate_setup(int64_t threads, st_gate_report *report);
+
+/* How long a connection may wait for its next request; its first has to begin within 10 s. */
+void st_gate_set_idle(int64_t seconds);
 
 /* In the worker thread: at its start and end, and around each connection. */
 bool st_gate_thread_start(void) __attribute__((warn_unused_result));

@@ -297,6 +297,10 @@ static bool start_tables(void) {
   return good;
 }
 
+void st_http_use(const st_settings *settings) {
+  st_gate_set_idle(settings->idle_timeout);
+}
+
 bool st_http_start(const st_settings *settings, st_store *store, char *why) {
   char threads[16], port[sizeof settings->listen];
   snprintf(threads, sizeof threads, "%lld", (long long)settings->threads);
@@ -340,6 +344,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
   }
   share_threads(settings->threads);
   st_gate_setup(settings->threads, gate_report);
+  st_http_use(settings);
   mg_init_library(0);
   all.context = mg_start(&callbacks, NULL, options);
   if (all.context == NULL) {

@@ -11,6 +11,9 @@
 bool st_http_start(const st_settings *settings, st_store *store, char *why)
     __attribute__((warn_unused_result));
 
+/* What can change while it runs, of settings that were read again. */
+void st_http_use(const st_settings *settings);
+
 /* The port it listens on, which `:0` leaves to the system. */
 int st_http_port(void);
 

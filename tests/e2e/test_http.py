@@ -298,7 +298,6 @@ def deadlines():
         jobs = [pool.submit(wait_for_end, s, base64.b64decode(c["raw_b64"])) for c in waits]
         jobs.append(pool.submit(wait_for_end, s, b""))  # never says a word
         jobs.append(pool.submit(wait_for_end, s, b"\r\n"))
-        jobs.append(pool.submit(wait_for_end, s, request(key=key), 1))  # idle after an answer
         jobs.append(pool.submit(wait_for_end, s, request(key=key) * 3 + b"GET /", 3))
         jobs.append(pool.submit(drip_head, s))
         jobs.append(pool.submit(drip_body, s, key))

@@ -1,6 +1,6 @@
 """The server under clients that are many, slow, silent or rude: an honest answer
 still comes within 5 s. And ending, reloading and logging meanwhile."""
-import base64, hashlib, json, os, re, resource, signal, socket, stat, subprocess, sys, threading, time
+import base64, hashlib, json, multiprocessing, os, re, resource, signal, socket, stat, subprocess, sys, threading, time
 
 from support import SANITIZER, Server, curl, main, make_key, payload, run, scratch, test
 
@@ -245,21 +245,39 @@ def more_active_than_threads():
         assert not wrong and worst[0] < HONEST and done[0] > 40, (wrong[:5], worst, done)
 
 
+def ends_after(c, began, least, most):
+    """It is closed without a word, so many seconds after it began to wait."""
+    c.settimeout(most + 3)
+    assert c.recv(1) == b""
+    assert least < time.time() - began < most, time.time() - began
+
+
 @meanwhile
 def idle_ones_are_closed_and_their_thread_is_free():
-    with Server(config={"threads": 4}) as s:
+    """D9: a connection that has been used waits idle_timeout for its next request; one that has
+    never been used has the 10 s that a request has."""
+    with Server(config={"threads": 5, "idle_timeout": 13}) as s:
         key = make_key(s.data)["key"]
         silent = open_many(s, 2)
-        used = open_many(s, 2, request(key=key))
+        used = open_many(s, 3, request(key=key))
         for c in used:
             assert answer(c)[0] == 200
         began = time.time()
-        for c in silent + used:
-            c.settimeout(12)
-            assert c.recv(1) == b""
-        assert 8.5 < time.time() - began < 10.5, time.time() - began
-        # The four threads can all be held by others at once.
-        again = open_many(s, 4)
+        for c in silent:
+            ends_after(c, began, 8.5, 10.5)
+        # Nothing that comes in time is lost.
+        time.sleep(max(0, began + 11.5 - time.time()))
+        used[0].sendall(request("/v2/createsubtoken", key, "POST",
+                                ["Content-Type: application/json"], b"{}"))
+        assert answer(used[0])[0] == 200
+        again = time.time()
+        for c in used[1:]:
+            ends_after(c, began, 12, 14.5)
+        used[0].sendall(request("/v2/create")[:20])
+        ends_after(used[0], time.time(), 8.5, 10.5)  # what has begun has 10 s
+        assert again - began > 11
+        # The threads can all be held by others at once.
+        again = open_many(s, 5)
         for c in again:
             c.sendall(request("/v2/createsubtoken", key, "POST", ["Content-Length: 2",
                                                                   "Content-Type: application/json"]))
@@ -268,6 +286,85 @@ def idle_ones_are_closed_and_their_thread_is_free():
             c.sendall(b"{}")
             assert answer(c)[0] == 200
         close_all(silent + used + again)
+
+
+@meanwhile
+def idle_timeout_is_75_s_by_default_and_reloaded():
+    with Server(config={}) as s:
+        key = make_key(s.data)["key"]
+        first = open_many(s, 1, request(key=key))[0]
+        assert answer(first)[0] == 200
+        time.sleep(20)  # twice what it was
+        first.sendall(request(key=key))
+        assert answer(first)[0] == 200
+        s.write_config({"idle_timeout": "2s"})
+        s.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: '"reloaded"' in s.log())
+        second = open_many(s, 1, request(key=key))[0]
+        assert answer(second)[0] == 200
+        ends_after(second, time.time(), 1.5, 5)
+        first.sendall(request(key=key))  # it began to wait when it was still 75 s
+        assert answer(first)[0] == 200
+        close_all([first, second])
+
+
+class Flood:
+    """New connections without end, as fast as they can be made; each says so much and stays. From
+    processes of their own, so that nobody waits for them here."""
+
+    def __init__(self, s, raw):
+        self.s, self.raw, self.going = s, raw, multiprocessing.Event()
+        self.counts = [multiprocessing.Value("q", 0) for _ in range(2)]
+        self.going.set()
+        self.workers = [multiprocessing.Process(target=self.work, args=(n,)) for n in self.counts]
+
+    @property
+    def made(self):
+        return sum(n.value for n in self.counts)
+
+    def work(self, made):
+        kept = []
+        while self.going.is_set():
+            try:
+                kept.append(connect(self.s))
+                if self.raw:
+                    kept[-1].sendall(self.raw)
+                made.value += 1
+            except OSError:
+                pass
+            while len(kept) > 400:
+                kept.pop(0).close()
+        os._exit(0)
+
+    def __enter__(self):
+        [p.start() for p in self.workers]
+        return self
+
+    def __exit__(self, *error):
+        self.going.clear()
+        [p.join() for p in self.workers]
+
+
+@test
+def a_request_in_two_packets_survives_a_flood():
+    """C9: idle connections make room first, and then those that have sent less."""
+    rounds, threads = 4, 16
+    with Server(config={"threads": threads}) as s:
+        key = make_key(s.data)["key"]
+        raw = request("/v2/createsubtoken", key, "POST", ["Content-Type: application/json"], b"{}")
+        for words in (b"", b"GET"):
+            with Flood(s, words) as flood:
+                for _ in range(rounds):
+                    time.sleep(0.1)
+                    halves = open_many(s, 4, raw[:-40])
+                    time.sleep(0.3)
+                    for c in halves:
+                        c.sendall(raw[-40:])
+                        assert answer(c)[0] == 200, (words, "cut")
+                    close_all(halves)
+                # Otherwise it was no flood: nobody had to go.
+                assert flood.made > threads * 3 * rounds, flood.made
+        honest(s, key)
 
 
 # ---- rude ----

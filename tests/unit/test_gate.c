@@ -542,10 +542,11 @@ static void test_eviction(void **state) {
   st_gate_setup(64, report);
 }
 
-/* Dripping bytes does not make a connection young again. */
+/* C9: idle ones go first, oldest first, then what sends a request byte by byte: that does not make
+ * a connection young again. */
 static void test_eviction_of_a_dripper(void **state) {
   (void)state;
-  worker dripper, idle, third;
+  worker dripper, idle, third, fourth;
   st_gate_setup(2, report);
   start_worker(&dripper);
   say_text(dripper.both.client, "G");
@@ -553,18 +554,72 @@ static void test_eviction_of_a_dripper(void **state) {
   say_text(dripper.both.client, "E");
   usleep(SETTLE_US);
   start_worker(&third);
+  assert_true(soon(&idle.ended));
+  assert_false(atomic_load(&dripper.ended));
+  say_text(third.both.client, "GET / HTTP/1.1\r\n");
+  usleep(SETTLE_US);
+  start_worker(&fourth);
+  say_text(fourth.both.client, "GET / HTTP/1.1\r\n");
   assert_true(soon(&dripper.ended));
-  assert_false(atomic_load(&idle.ended));
+  assert_false(atomic_load(&third.ended));
   assert_int_equal(atomic_load(&dripper.served), 0);
   join_worker(&dripper);
   join_worker(&idle);
   join_worker(&third);
+  join_worker(&fourth);
   st_gate_setup(64, report);
 }
 
-/* A client that does not read its answer waits like the others, and is closed when it
- * has waited longest.
- */
+/* C9: of requests that have just begun, the one goes that has sent least, and of those the oldest;
+ * whoever takes longer than a second goes before, however much he has sent. */
+static void test_eviction_of_the_half_sent(void **state) {
+  (void)state;
+  static const char start[] = "GET /v2/tokeninfo HTTP/1.1\r\nHost: a\r\n";
+  worker honest, fifth, sly[3];
+  st_gate_setup(2, report);
+  start_worker(&honest);
+  say_text(honest.both.client, start);
+  usleep(SETTLE_US);
+  for (size_t i = 0; i < COUNT(sly); i++) { /* each takes the place of the one before it */
+    start_worker(&sly[i]);
+    say_text(sly[i].both.client, "GET");
+    usleep(SETTLE_US);
+    if (i > 0) assert_true(soon(&sly[i - 1].ended));
+  }
+  assert_false(atomic_load(&honest.ended));
+  say_text(honest.both.client, "\r\n");
+  assert_true(soon_served(&honest, 1));
+  say_text(honest.both.client, start);
+  usleep(1100000); /* the third is young no longer; the honest one is not either */
+  start_worker(&fifth);
+  say_text(fifth.both.client, "G");
+  assert_true(soon(&sly[2].ended));
+  assert_false(atomic_load(&fifth.ended));
+  join_worker(&honest);
+  join_worker(&fifth);
+  for (size_t i = 0; i < COUNT(sly); i++) join_worker(&sly[i]);
+  st_gate_setup(64, report);
+}
+
+/* D9: the wait for another request is as long as is set. */
+static void test_idle_timeout(void **state) {
+  (void)state;
+  int before = atomic_load(&timeouts);
+  st_gate_set_idle(1);
+  ends both = begin();
+  say_text(both.client, SIMPLE);
+  assert_true(next_request(both.server));
+  st_gate_answered(false);
+  int64_t began = st_world_monotonic_us();
+  assert_false(next_request(both.server));
+  int64_t took = st_world_monotonic_us() - began;
+  assert_true(took >= 990000 && took < 5 * INT64_C(1000000));
+  assert_int_equal(atomic_load(&timeouts), before); /* nothing that the log needs to know */
+  end(both);
+  st_gate_set_idle(75);
+}
+
+/* A client that does not read its answer waits like one that does not send its request. */
 static void test_eviction_of_a_deaf_one(void **state) {
   (void)state;
   worker deaf, idle, third;
@@ -576,6 +631,10 @@ static void test_eviction_of_a_deaf_one(void **state) {
   usleep(SETTLE_US);
   start_worker(&idle);
   assert_false(atomic_load(&deaf.ended));
+  say_text(idle.both.client, SIMPLE);
+  assert_true(soon_served(&idle, 1));
+  say_text(idle.both.client, "GET /");
+  usleep(1100000);
   start_worker(&third);
   assert_true(soon(&deaf.ended));
   assert_false(atomic_load(&deaf.sent));
@@ -663,7 +722,9 @@ int main(void) {
       cmocka_unit_test(test_send),
       cmocka_unit_test(test_eviction),
       cmocka_unit_test(test_eviction_of_a_dripper),
+      cmocka_unit_test(test_eviction_of_the_half_sent),
       cmocka_unit_test(test_eviction_of_a_deaf_one),
+      cmocka_unit_test(test_idle_timeout),
       cmocka_unit_test(test_drain),
   };
   return cmocka_run_group_tests_name("gate", tests, set_up, tear_down);
