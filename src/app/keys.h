@@ -35,6 +35,11 @@ typedef struct st_key {
   int64_t used_at;    /* in a listing: when it was last used, at most a minute late; 0: never */
   bool disabled;
   bool suspended; /* its owner is a person who is disabled */
+  /* In a listing: which row it was made with, a key or a user; empty: the command line, or unknown.
+   */
+  char made_by[ST_KEY_ID_LEN + 1];
+  bool disabled_by_owner; /* in a listing: its owner may enable it again */
+  bool owner_is_user;     /* of a new key: the caller has said so */
 } st_key;
 
 /* Who changes something, and from where: for the audit log. */
@@ -42,6 +47,8 @@ typedef struct st_act {
   int64_t now_us;   /* microseconds since 1970 */
   const char *who;  /* "key ID", "person LOGIN", "user NAME" of the operating system */
   const char *from; /* an address, or "command line" */
+  const char *row;  /* id of the key or user that does it; NULL: the command line, or nobody */
+  bool as_owner;    /* a user who manages the user's own keys alone */
 } st_act;
 
 /* What something is made with. The transaction that makes it looks whether that is in force
@@ -72,7 +79,11 @@ typedef enum st_changed {
   ST_CHANGED,           /* durable, and in force */
   ST_CHANGED_NONE,      /* there is no such key, person or login */
   ST_CHANGE_EXISTS,     /* the name is taken */
-  ST_CHANGE_REFUSED,    /* what it was to be made with has ended, or is worth less by now */
+  /* The credential that it was to be made with has ended or lost a permission; of enabling a key:
+   * its owner did not disable it. */
+  ST_CHANGE_REFUSED,
+  ST_CHANGE_OWNER_REGISTERED, /* the owner is a user who registered, and that was not said */
+  ST_CHANGE_OWNER_NO_USER,    /* the owner was said to be a user, and there is none */
 } st_changed;
 
 /* What managing takes. now_us of an act is filled in here. *sequence: at which the revocation
@@ -80,7 +91,8 @@ typedef enum st_changed {
  */
 typedef struct st_key_changes {
   void *context;
-  /* Draws id, sub and the whole key, of ST_KEY_LEN characters and a NUL, which the caller wipes. */
+  /* Draws id, sub and the whole key, of ST_KEY_LEN characters and a NUL, which the caller wipes.
+   * owner_is_user of the key: see ST_CHANGE_OWNER_REGISTERED. */
   st_changed (*create)(void *context, const st_act *act, const st_maker *maker, st_key *key,
                        char *whole);
   st_changed (*find)(void *context, const char *id, st_key *key);

@@ -63,6 +63,10 @@ void st_key_write_json(st_writer *writer, const st_key *key, const char *whole, 
   write_time(writer, ",\"created_at\":", key->created_at, false);
   write_time(writer, ",\"expires_at\":", key->expires_at, key->expires_at == ST_NEVER);
   st_write_string(writer, key->disabled ? ",\"disabled\":true" : ",\"disabled\":false");
+  if (key->disabled) {
+    st_write_string(writer, key->disabled_by_owner ? ",\"disabled_by\":\"owner\""
+                                                   : ",\"disabled_by\":\"administrator\"");
+  }
   write_text(writer, ",\"state\":", st_key_state(key, now));
   write_time(writer, ",\"last_used_at\":", key->used_at, key->used_at == 0);
   write_text(writer, ",\"sub\":", key->sub);
@@ -90,6 +94,12 @@ static bool may_manage(st_visit *v, manager *m) {
   return false;
 }
 
+static st_act act_of(const st_visit *v, const manager *m, st_actor *actor) {
+  st_act act = st_visit_act(v, &m->identity, actor);
+  act.as_owner = m->owner != NULL;
+  return act;
+}
+
 static void not_found(st_visit *v) {
   st_reply_error(v->reply, 404, "not_found", "there is no such key");
 }
@@ -99,15 +109,28 @@ static bool refuse(st_visit *v, const char *text) {
   return false;
 }
 
+static void refuse_escalation(st_visit *v, const char *text) {
+  st_reply_error(v->reply, 403, "escalation", text);
+  st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
+}
+
 /* What became of it: true when it was done, else a reply. */
 static bool done(st_visit *v, st_changed changed) {
   switch (changed) {
     case ST_CHANGED: return true;
     case ST_CHANGED_NONE: not_found(v); break;
     case ST_CHANGE_REFUSED:
-      st_reply_error(v->reply, 403, "escalation",
-                     "what this was to be made with has ended, or is worth less by now");
-      st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
+      refuse_escalation(v,
+                        "the credential you used has expired, been revoked or lost a permission");
+      break;
+    case ST_CHANGE_OWNER_REGISTERED:
+      st_reply_error(v->reply, 409, "owner_registered",
+                     "owner: is a user who registered and would manage this key; send "
+                     "\"owner_is_user\":true if you mean this user");
+      break;
+    case ST_CHANGE_OWNER_NO_USER:
+      st_reply_error(v->reply, 409, "owner_no_user",
+                     "owner: is not a user, and \"owner_is_user\" is true");
       break;
     default: st_reply_unavailable(v->reply, "store_error", "nothing was changed; try again later");
   }
@@ -132,7 +155,7 @@ static void reply_key(st_visit *v, int status, const st_key *key, const char *wh
 
 /* ---- POST /v2/keys ---- */
 
-enum { NAME, PERMISSIONS, EXPIRES, OWNER, FIELDS };
+enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, FIELDS };
 
 static bool take_text(st_visit *v, const st_field *field, char out[ST_NAME_MAX + 1]) {
   if (field->text.len > ST_NAME_MAX) {
@@ -176,6 +199,7 @@ static bool read_key(st_visit *v, const manager *m, const st_field *fields, st_k
   if (!fields[NAME].given) return refuse(v, "name: is missing");
   if (!fields[PERMISSIONS].given) return refuse(v, "permissions: is missing");
   key->created_at = v->request->now;
+  key->owner_is_user = fields[OWNER_IS_USER].flag;
   if (!take_text(v, &fields[NAME], key->name) || !take_owner(v, m, &fields[OWNER], key) ||
       !take_expiry(v, m, &fields[EXPIRES], key)) {
     return false;
@@ -192,12 +216,13 @@ static void create(st_visit *v, const manager *m) {
   st_field fields[FIELDS] = {[NAME] = {.name = "name", .type = ST_FIELD_TEXT},
                              [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS},
                              [EXPIRES] = {.name = "expires", .type = ST_FIELD_TEXT},
-                             [OWNER] = {.name = "owner", .type = ST_FIELD_TEXT}};
+                             [OWNER] = {.name = "owner", .type = ST_FIELD_TEXT},
+                             [OWNER_IS_USER] = {.name = "owner_is_user", .type = ST_FIELD_BOOL}};
   const st_key_changes *changes = v->service->changes;
   st_actor actor;
   st_key key = {.kind = ST_KIND_KEY};
   if (!st_body_read(v, fields, FIELDS, scratch) || !read_key(v, m, fields, &key)) return;
-  st_act act = st_visit_act(v, &m->identity, &actor);
+  st_act act = act_of(v, m, &actor);
   st_maker maker = st_maker_of(&m->identity);
   if (!done(v, changes->create(changes->context, &act, &maker, &key, whole))) return;
   reply_key(v, 201, &key, whole);
@@ -321,47 +346,65 @@ static bool read_path(const st_visit *v, char id[ST_KEY_ID_LEN + 1], subtoken_te
   return memchr(id, '/', ST_KEY_ID_LEN) == NULL && memchr(id, '\0', ST_KEY_ID_LEN) == NULL;
 }
 
-static void patch(st_visit *v, const manager *m, st_key *key) {
-  enum { DISABLED, NEW_NAME, PATCHED };
-  char scratch[ST_BODY_SCRATCH], name[ST_NAME_MAX + 1];
-  st_field fields[PATCHED] = {[DISABLED] = {.name = "disabled", .type = ST_FIELD_BOOL},
-                              [NEW_NAME] = {.name = "name", .type = ST_FIELD_TEXT}};
+static void rename_key(st_visit *v, const manager *m, const st_field *field, st_key *key) {
+  const st_key_changes *changes = v->service->changes;
+  char name[ST_NAME_MAX + 1];
+  st_actor actor;
+  st_act act = act_of(v, m, &actor);
+  if (!take_text(v, field, name) ||
+      !done(v, changes->rename(changes->context, &act, key->id, name))) {
+    return;
+  }
+  memcpy(key->name, name, sizeof key->name);
+  reply_key(v, 200, key, NULL);
+}
+
+/* An owner takes back into use what he disabled himself, and only while he holds what it can do:
+ * an administrator may have disabled it for that.
+ */
+static void set_disabled(st_visit *v, const manager *m, bool disabled, st_key *key) {
   const st_key_changes *changes = v->service->changes;
   int64_t sequence = 0;
   st_actor actor;
-  st_act act = st_visit_act(v, &m->identity, &actor);
+  st_act act = act_of(v, m, &actor);
+  if (!disabled && act.as_owner && !st_visit_covers(v, &m->identity, st_text(key->permissions))) {
+    return;
+  }
+  st_changed changed = changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
+  if (changed == ST_CHANGE_REFUSED) {
+    refuse_escalation(v, "disabled: an administrator disabled this key and can enable it");
+    return;
+  }
+  if (!done(v, changed)) return;
+  bool owner = is_person(&m->identity) && strcmp(m->identity.key.owner, key->owner) == 0;
+  bool kept = act.as_owner && key->disabled && !key->disabled_by_owner;
+  key->disabled_by_owner = owner && !kept;
+  key->disabled = disabled;
+  st_reply_sequence(v->reply, sequence);
+  reply_key(v, 200, key, NULL);
+}
+
+static void patch(st_visit *v, const manager *m, st_key *key) {
+  enum { DISABLED, NEW_NAME, PATCHED };
+  char scratch[ST_BODY_SCRATCH];
+  st_field fields[PATCHED] = {[DISABLED] = {.name = "disabled", .type = ST_FIELD_BOOL},
+                              [NEW_NAME] = {.name = "name", .type = ST_FIELD_TEXT}};
   if (!st_body_read(v, fields, PATCHED, scratch)) return;
   if (fields[DISABLED].given == fields[NEW_NAME].given) {
     (void)refuse(v, fields[DISABLED].given ? "disabled and name: one at a time"
                                            : "disabled or name: one of them is needed");
-    return;
-  }
-  if (fields[NEW_NAME].given) {
-    if (!take_text(v, &fields[NEW_NAME], name) ||
-        !done(v, changes->rename(changes->context, &act, key->id, name))) {
-      return;
-    }
-    memcpy(key->name, name, sizeof key->name);
+  } else if (fields[NEW_NAME].given) {
+    rename_key(v, m, &fields[NEW_NAME], key);
   } else {
-    bool disabled = fields[DISABLED].flag;
-    /* Somebody else may have disabled it for what it can do: who takes it back into use holds
-     * that, or manages all keys. */
-    bool free = disabled || m->owner == NULL;
-    if (!free && !st_visit_covers(v, &m->identity, st_text(key->permissions))) return;
-    st_changed changed =
-        changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
-    if (!done(v, changed)) return;
-    key->disabled = disabled;
-    st_reply_sequence(v->reply, sequence);
+    set_disabled(v, m, fields[DISABLED].flag, key);
   }
-  reply_key(v, 200, key, NULL);
 }
 
 static void end(st_visit *v, const manager *m, const char *id, bool key) {
   const st_key_changes *changes = v->service->changes;
   int64_t sequence = 0;
   st_actor actor;
-  st_act act = st_visit_act(v, &m->identity, &actor);
+  st_act act = act_of(v, m, &actor);
   if (!key && !st_body_none(v)) return;
   if (!done(v, (key ? changes->remove : changes->revoke_subtokens)(changes->context, &act, id,
                                                                    &sequence))) {

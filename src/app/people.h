@@ -20,6 +20,8 @@ typedef struct st_person {
   char imported[ST_PHC_MAX + 1]; /* the password as an access file brought it, or empty */
   char locale[ST_LOCALE_MAX + 1];
   char source[ST_SOURCE_MAX + 1];
+  bool registered;   /* nobody made this user: registration was open */
+  bool own_password; /* set here; not what an import brought */
 } st_person;
 
 /* One line of the audit log. */

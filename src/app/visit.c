@@ -343,6 +343,12 @@ bool st_visit_find_end(st_visit *v, const st_identity *maker, int64_t *end) {
   return true;
 }
 
+/* What it is at the root of: of a session the key or user that began it. */
+static const char *row_of(const st_identity *identity) {
+  if (identity == NULL) return NULL;
+  return identity->key.parent[0] != '\0' ? identity->key.parent : identity->key.id;
+}
+
 st_act st_visit_act(const st_visit *v, const st_identity *identity, st_actor *actor) {
   st_writer who = st_writer_on(actor->who, sizeof actor->who);
   st_writer from = st_writer_on(actor->from, sizeof actor->from);
@@ -359,7 +365,7 @@ st_act st_visit_act(const st_visit *v, const st_identity *identity, st_actor *ac
   st_write_text(&from, v->request->remote);
   if (!st_writer_end(&who)) actor->who[0] = '\0';
   if (!st_writer_end(&from)) actor->from[0] = '\0';
-  return (st_act){0, actor->who, actor->from};
+  return (st_act){.who = actor->who, .from = actor->from, .row = row_of(identity)};
 }
 
 /* ---- parameters of a query ---- */

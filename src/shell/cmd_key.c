@@ -28,28 +28,47 @@ static const char *permissions_of(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
 }
 
+static int complain_not_created(st_stored stored, const char *why) {
+  switch (stored) {
+    case ST_STORE_EXISTS:
+      return st_complain(ST_EXIT_REFUSED, "key: a string of this hash is, or was, registered");
+    case ST_STORE_OWNER_REGISTERED:
+      return st_complain(ST_EXIT_REFUSED,
+                         "key: --owner is a user who registered and would manage this key; add "
+                         "--owner-user if you mean this user");
+    case ST_STORE_OWNER_NO_USER:
+      return st_complain(ST_EXIT_REFUSED, "key: --owner is not a user, and --owner-user was given");
+    default: return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  }
+}
+
 static int create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
-      "                           [--hash H] [--data DIR] [--json]\n"
+      "                           [--owner-user] [--hash H] [--data DIR] [--json]\n"
       "Makes a parent key and prints it, once: only its SHA-256 is kept. A new DATA directory\n"
       "is made when there is none. --expires is a number with s, m, h or d; never by default.\n"
+      "A user of the name O manages the key. If that user registered, add --owner-user to say "
+      "that\n"
+      "you mean this user.\n"
       "--hash registers a string of your own by its hash (see key hash), to be given as "
       "X-API-Key;\n"
       "the id is printed then.";
   const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL,
              *hash = NULL;
-  bool json = false;
+  bool json = false, owner_is_user = false;
   const st_option options[] = {{"--data", NULL, &data_option},
                                {"--name", NULL, &name},
                                {"--permissions", NULL, &permissions},
                                {"--expires", NULL, &expires},
                                {"--owner", NULL, &owner},
+                               {"--owner-user", &owner_is_user, NULL},
                                {"--hash", NULL, &hash},
                                {"--json", &json, NULL},
                                {0}};
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (owner_is_user && owner == NULL) return st_usage(&arguments, "--owner-user needs --owner");
   if (owner == NULL) owner = "";
   if (name == NULL || permissions == NULL) {
     return st_usage(&arguments, "--name and --permissions are needed");
@@ -61,7 +80,8 @@ static int create(int argc, char **argv) {
       !st_utf8_valid(st_text(owner))) {
     return st_usage(&arguments, "--name and --owner are UTF-8 of at most %d bytes", ST_NAME_MAX);
   }
-  st_key key = {.created_at = st_world_now(), .expires_at = ST_NEVER};
+  st_key key = {
+      .created_at = st_world_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
   int64_t life = 0;
   if (expires != NULL && strcmp(expires, "never") != 0) {
     if (!st_span_read(expires, &life) || life < 1 || life > ST_NEVER / 2) {
@@ -88,10 +108,7 @@ static int create(int argc, char **argv) {
   st_stored stored = hash != NULL ? st_key_register(store, &act, &key, digest, why)
                                   : st_key_create(store, &act, NULL, &key, whole, why);
   st_store_close(store);
-  if (stored == ST_STORE_EXISTS) {
-    return st_complain(ST_EXIT_REFUSED, "key: a string of this hash is, or was, registered");
-  }
-  if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  if (stored != ST_STORED) return complain_not_created(stored, why);
   if (json) {
     print_key_json(&key, hash != NULL ? NULL : whole, key.created_at);
     fputc('\n', stdout);
@@ -187,7 +204,9 @@ static void print_key(const st_key *key, int64_t now) {
   } else {
     st_print_time(stdout, key->used_at);
   }
-  printf("\nstate:       %s\nsub:         %s\n", st_key_state(key, now), key->sub);
+  if (key->made_by[0] != '\0') printf("\nmade with:   %s", key->made_by);
+  printf("\nstate:       %s%s\nsub:         %s\n", st_key_state(key, now),
+         key->disabled && key->disabled_by_owner ? " by its owner" : "", key->sub);
 }
 
 typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;

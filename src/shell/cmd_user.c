@@ -25,7 +25,8 @@ static void print_json(const st_person *person) {
   st_print_json(stdout, st_text(person->source));
   fputs(",\"created_at\":\"", stdout);
   st_print_time(stdout, key->created_at);
-  printf("\",\"imported\":%s,\"disabled\":%s}", person->imported[0] != '\0' ? "true" : "false",
+  printf("\",\"imported\":%s,\"registered\":%s,\"disabled\":%s}",
+         person->imported[0] != '\0' ? "true" : "false", person->registered ? "true" : "false",
          key->disabled ? "true" : "false");
 }
 
@@ -42,7 +43,11 @@ static void print_person(const st_person *person) {
   st_print_text(stdout, st_text(person->locale));
   fputs("\nsource:      ", stdout);
   st_print_text(stdout, st_text(person->source));
-  printf("\nstate:       %s\n", person->key.disabled ? "disabled" : "active");
+  printf("\nmade by:     %s\nstate:       %s\n",
+         person->registered            ? "registration"
+         : person->imported[0] != '\0' ? "import"
+                                       : "an administrator",
+         person->key.disabled ? "disabled" : "active");
 }
 
 /* What the commands about one person share. */
@@ -136,6 +141,18 @@ static int prepare(st_person *person, uint8_t digest[32]) {
   return st_anyone_digest(digest) ? ST_EXIT_DONE : ST_EXIT_FAILED;
 }
 
+/* Keys that stood under the login before are the new user's: that is said. */
+static void say_owned(st_store *store, const char *login) {
+  static st_key keys[PAGE];
+  char why[ST_WHY_MAX];
+  size_t count = 0;
+  if (st_store_list(store, login, "", PAGE, keys, &count, why) != ST_STORED || count == 0) return;
+  fprintf(stderr, "subtoken user: this user now manages %s%zu key%s with the owner ",
+          count == PAGE ? "at least " : "", count, count == 1 ? "" : "s");
+  st_print_text(stderr, st_text(login));
+  fputc('\n', stderr);
+}
+
 static int create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user create LOGIN [--permissions a,b] [--locale L] [--source S]\n"
@@ -174,6 +191,7 @@ static int create(int argc, char **argv) {
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
   st_stored stored = st_store_person_create(c.store, &act, NULL, false, &person, digest, why);
+  if (stored == ST_STORED) say_owned(c.store, c.words[0]);
   code = finish(&c, stored, why);
   if (code == ST_EXIT_DONE && c.json) {
     print_json(&person);

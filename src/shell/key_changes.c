@@ -53,6 +53,8 @@ st_changed st_key_changes_told(st_stored stored, const char *why) {
     case ST_STORE_NONE: return ST_CHANGED_NONE;
     case ST_STORE_EXISTS: return ST_CHANGE_EXISTS;
     case ST_STORE_REFUSED: return ST_CHANGE_REFUSED;
+    case ST_STORE_OWNER_REGISTERED: return ST_CHANGE_OWNER_REGISTERED;
+    case ST_STORE_OWNER_NO_USER: return ST_CHANGE_OWNER_NO_USER;
     case ST_STORE_FAILED: break;
   }
   st_log_event("store_error", why);

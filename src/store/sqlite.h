@@ -17,7 +17,9 @@ typedef enum st_stored {
   ST_STORED,
   ST_STORE_NONE,    /* there is no such key, person or login */
   ST_STORE_EXISTS,  /* an id, key or sub that is taken: draw again; or a login that is taken */
-  ST_STORE_REFUSED, /* what it was to be made with has ended, or is worth less by now */
+  ST_STORE_REFUSED, /* the credential that it was to be made with has ended or lost a permission */
+  ST_STORE_OWNER_REGISTERED, /* the owner is a user who registered, and that was not said */
+  ST_STORE_OWNER_NO_USER,    /* the owner was said to be a user, and there is none */
 } st_stored;
 
 /* Open DATA/subtoken.db; made, with mode 0600, when create is true and it is
@@ -51,7 +53,9 @@ bool st_store_ready(st_store *store);
 
 /* key: of kind ST_KIND_KEY. maker may be NULL: the command line. ST_STORE_REFUSED: the maker's row
  * has gone, has another sub, is disabled, suspended or expired, or lacks one of the permissions.
- * A key for a person who is disabled is made suspended.
+ * A key for a person who is disabled is made suspended. Whoever registers chooses the login: a key
+ * for the owner of that name is ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the
+ * user is meant, or the user makes it. act->row is kept as what made it.
  */
 st_stored st_store_create(st_store *store, const st_act *act, const st_maker *maker,
                           const st_key *key, const uint8_t digest[32], char *why)
@@ -63,6 +67,8 @@ st_stored st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, cha
     __attribute__((warn_unused_result));
 st_stored st_store_rename(st_store *store, const st_act *act, const char *id, const char *name,
                           char *why) __attribute__((warn_unused_result));
+/* act->row is kept as what disabled it, unless its owner repeats it. ST_STORE_REFUSED:
+ * act->as_owner, and somebody else disabled it. */
 st_stored st_store_set_disabled(st_store *store, const st_act *act, const char *id, bool disabled,
                                 int64_t *sequence, char *why) __attribute__((warn_unused_result));
 st_stored st_store_delete(st_store *store, const st_act *act, const char *id, int64_t *sequence,

@@ -54,8 +54,10 @@ static void tell_failure(st_store *store, char *why) {
 
 static const char *why_not(st_stored stored) {
   return stored == ST_STORE_EXISTS    ? "it is there already"
-         : stored == ST_STORE_REFUSED ? "what it is made with has ended or is worth less"
-                                      : "it is not there";
+         : stored == ST_STORE_REFUSED ? "the credential used has ended or lost a permission"
+         : stored == ST_STORE_OWNER_REGISTERED ? "the owner is a user who registered"
+         : stored == ST_STORE_OWNER_NO_USER    ? "the owner is no user"
+                                               : "it is not there";
 }
 
 st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why) {
@@ -125,19 +127,20 @@ static parameter expiry_of(const st_key *key) {
   return key->expires_at == ST_NEVER ? st_sqlite_text(NULL) : st_sqlite_number(key->expires_at);
 }
 
-st_stored st_sqlite_insert(st_store *store, const st_key *key, const uint8_t digest[32]) {
+st_stored st_sqlite_insert(st_store *store, const st_key *key, const uint8_t digest[32],
+                           const char *made_by) {
   st_stored stored = st_sqlite_sub_is_new(store, key->sub);
   if (stored != ST_STORED) {
     return stored;
   }
   return st_sqlite_do_one(
       store, INSERT,
-      VALUES(st_sqlite_text(key->id), st_sqlite_text(key->sub), st_sqlite_text(key->name),
-             st_sqlite_text(key->owner), st_sqlite_text(key->permissions),
-             st_sqlite_number(key->created_at), expiry_of(key), st_sqlite_number(key->disabled),
-             st_sqlite_number(key->kind),
-             st_sqlite_text(key->parent[0] != '\0' ? key->parent : NULL),
-             st_sqlite_number(key->suspended), st_sqlite_bytes(digest, 32)));
+      VALUES(
+          st_sqlite_text(key->id), st_sqlite_text(key->sub), st_sqlite_text(key->name),
+          st_sqlite_text(key->owner), st_sqlite_text(key->permissions),
+          st_sqlite_number(key->created_at), expiry_of(key), st_sqlite_number(key->disabled),
+          st_sqlite_number(key->kind), st_sqlite_text(key->parent[0] != '\0' ? key->parent : NULL),
+          st_sqlite_number(key->suspended), st_sqlite_bytes(digest, 32), st_sqlite_text(made_by)));
 }
 
 /* ---- What it is made with ---- */

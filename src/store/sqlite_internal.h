@@ -27,6 +27,7 @@ enum {
   FIND_SUB,
   LIST,
   LIST_OWNED,
+  COUNT_OWNED,
   COUNT,
   RENAME,
   DISABLE,
@@ -108,11 +109,15 @@ enum {
   DIGEST = KEY_COLUMNS,
   REFUSED,
   USED_AT = KEY_COLUMNS,
+  MADE_BY,
+  DISABLED_BY_OWNER,
   PASSWORD,
   IMPORTED,
   LOCALE,
   SOURCE,
   BY_IMPORT,
+  REGISTERED,
+  OWN_PASSWORD,
 };
 
 /* A key that was read while the cache had this generation; good as long as it
@@ -252,7 +257,9 @@ st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, 
 
 /* Within a change: ST_STORED when the sub has never been revoked. */
 st_stored st_sqlite_sub_is_new(st_store *store, const char *sub);
-st_stored st_sqlite_insert(st_store *store, const st_key *key, const uint8_t digest[32]);
+/* made_by: the id of the row that it is made with, or NULL. */
+st_stored st_sqlite_insert(st_store *store, const st_key *key, const uint8_t digest[32],
+                           const char *made_by);
 /* The row of what->maker: ST_STORE_REFUSED when it is not in force. */
 st_stored st_sqlite_maker(st_store *store, const change *what, st_key *row);
 /* It is in force and has all these permissions; or there is no maker. */

@@ -5,23 +5,49 @@
 
 /* ---- Changes ---- */
 
-/* Of a person who is disabled? */
-static st_stored owner_suspended(st_store *store, const char *owner, bool *suspended) {
+/* Does the user make a key for himself, in a login or by HTTP Basic? A key of the user's is not
+ * the user: whoever gave it to him may not have known who that is.
+ */
+static st_stored made_by_owner(st_store *store, const change *what, const st_key *key, bool *is) {
+  st_key maker;
+  *is = false;
+  if (what->maker == NULL) {
+    return ST_STORED;
+  }
+  st_stored stored = st_sqlite_maker(store, what, &maker);
+  *is = stored == ST_STORED && (maker.kind == ST_KIND_PERSON || maker.kind == ST_KIND_LOGIN) &&
+        strcmp(maker.owner, key->owner) == 0;
+  return stored;
+}
+
+/* The owner is a name, which may be that of a user: one who is disabled, or one who chose it by
+ * registering, and would manage the key.
+ */
+static st_stored check_owner(st_store *store, const change *what, st_key *key) {
   sqlite3_stmt *row = NULL;
-  st_stored found = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(owner)), &row);
-  *suspended = found == ST_STORED && sqlite3_column_int64(row, DISABLED) != 0;
+  bool by_owner = false;
+  st_stored found = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(key->owner)), &row);
+  bool user = found == ST_STORED;
+  bool registered = user && sqlite3_column_int64(row, REGISTERED) != 0;
+  key->suspended = user && sqlite3_column_int64(row, DISABLED) != 0;
   st_sqlite_finish(row);
-  return found == ST_STORE_FAILED ? ST_STORE_FAILED : ST_STORED;
+  if (found == ST_STORE_FAILED || made_by_owner(store, what, key, &by_owner) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  if (registered && !key->owner_is_user && !by_owner) {
+    return ST_STORE_OWNER_REGISTERED;
+  }
+  return key->owner_is_user && !user ? ST_STORE_OWNER_NO_USER : ST_STORED;
 }
 
 static st_stored make_key(st_store *store, const change *what) {
   st_key key = *what->key;
   st_stored stored = st_sqlite_may_make(store, what, key.permissions);
   if (stored == ST_STORED) {
-    stored = owner_suspended(store, key.owner, &key.suspended);
+    stored = check_owner(store, what, &key);
   }
   if (stored == ST_STORED) {
-    stored = st_sqlite_insert(store, &key, what->digest);
+    stored = st_sqlite_insert(store, &key, what->digest, what->act->row);
   }
   if (stored == ST_STORED && (key.disabled || key.suspended)) {
     stored = st_sqlite_choose(store, key.id);
@@ -46,7 +72,7 @@ st_stored st_store_create(st_store *store, const st_act *act, const st_maker *ma
 static st_stored key_before(st_store *store, const change *what, st_key *key) {
   sqlite3_stmt *row = NULL;
   st_stored stored = st_sqlite_ask(store, FIND, VALUES(st_sqlite_text(what->id)), &row);
-  if (stored == ST_STORED && !st_sqlite_take_key(row, key)) {
+  if (stored == ST_STORED && !st_sqlite_take_listed(row, key)) {
     stored = ST_STORE_FAILED;
   }
   st_sqlite_finish(row);
@@ -86,11 +112,17 @@ st_stored st_store_rename(st_store *store, const st_act *act, const char *id, co
 static st_stored make_disabled(st_store *store, const change *what) {
   st_key key;
   counted ended = {0};
+  bool as_owner = what->act->as_owner;
   st_stored stored = key_before(store, what, &key);
+  if (stored == ST_STORED && as_owner && !what->disabled && key.disabled &&
+      !key.disabled_by_owner) {
+    stored = ST_STORE_REFUSED;
+  }
   if (stored == ST_STORED) {
     stored = st_sqlite_do_one(store, DISABLE,
                               VALUES(st_sqlite_text(what->id), st_sqlite_number(what->now),
-                                     st_sqlite_number(what->disabled)));
+                                     st_sqlite_number(what->disabled),
+                                     st_sqlite_text(what->act->row), st_sqlite_number(as_owner)));
   }
   if (stored != ST_STORED) {
     return stored;
@@ -162,7 +194,9 @@ bool st_sqlite_take_listed(sqlite3_stmt *row, void *item) {
   if (!st_sqlite_take_key(row, key)) {
     return false;
   }
-  return st_sqlite_take_time(row, USED_AT, &key->used_at);
+  key->disabled_by_owner = sqlite3_column_int64(row, DISABLED_BY_OWNER) != 0;
+  return st_sqlite_take_time(row, USED_AT, &key->used_at) &&
+         st_sqlite_take_text(row, MADE_BY, key->made_by, sizeof key->made_by);
 }
 
 /* The rows of a question that was put: ST_STORED after the last, too. */

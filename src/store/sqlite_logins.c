@@ -59,7 +59,7 @@ static st_stored make_login(st_store *store, const change *what) {
     stored = ST_STORE_REFUSED;
   }
   if (stored == ST_STORED) {
-    stored = st_sqlite_insert(store, &b->login, what->digest);
+    stored = st_sqlite_insert(store, &b->login, what->digest, NULL);
   }
   if (stored == ST_STORED) {
     stored = st_sqlite_do_one(store, LOGIN_INSERT,

@@ -115,6 +115,42 @@ static const char *const migrations[] = {
     "  target TEXT NOT NULL,"
     "  detail TEXT NOT NULL"
     ") STRICT;",
+
+    /* Who made a key or user and who disabled it: the id of a row, NULL for the command line. Who
+     * registered by himself, and whose password was set here after an import. For what was there
+     * before, the audit log knows it. keys_users finds users who were deleted, too.
+     */
+    "ALTER TABLE keys ADD COLUMN made_by TEXT CHECK (length(made_by) = 36);"
+    "ALTER TABLE keys ADD COLUMN disabled_by TEXT CHECK (length(disabled_by) = 36);"
+    "ALTER TABLE persons ADD COLUMN registered INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (registered IN (0, 1));"
+    "ALTER TABLE persons ADD COLUMN own_password INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (own_password IN (0, 1));"
+    "CREATE INDEX keys_users ON keys (owner) WHERE kind = 1;"
+    "UPDATE keys SET made_by = substr(a.who, 5) FROM audit AS a"
+    "  WHERE a.action = 'key.create' AND a.who GLOB 'key *' AND length(a.who) = 40"
+    "  AND keys.id = a.target;"
+    "UPDATE keys SET made_by = (SELECT u.id FROM keys AS u WHERE u.kind = 1"
+    "    AND u.owner = substr(a.who, 8) AND u.created_at <= a.at ORDER BY u.created_at DESC LIMIT "
+    "1)"
+    "  FROM audit AS a WHERE a.action = 'key.create' AND a.who GLOB 'person *'"
+    "  AND keys.id = a.target;"
+    "UPDATE keys SET made_by = iif(a.who GLOB 'key *', substr(a.who, 5), (SELECT u.id"
+    "    FROM keys AS u WHERE u.kind = 1 AND u.owner = substr(a.who, 8)"
+    "    AND u.created_at <= a.at ORDER BY u.created_at DESC LIMIT 1))"
+    "  FROM audit AS a WHERE a.action = 'user.create' AND a.origin <> 'command line'"
+    "  AND (a.who GLOB 'person *' OR (a.who GLOB 'key *' AND length(a.who) = 40))"
+    "  AND keys.kind = 1 AND keys.owner = a.target AND keys.created_at = a.at;"
+    "UPDATE keys SET disabled_by = p.key_id FROM persons AS p,"
+    "    (SELECT target, who, max(id) FROM audit WHERE action = 'key.disable' GROUP BY target) AS a"
+    "  WHERE keys.id = a.target AND keys.disabled = 1 AND a.who = 'person ' || p.login;"
+    "UPDATE persons SET registered = 1 WHERE login IN (SELECT target FROM"
+    "  (SELECT target, action, max(id) FROM audit WHERE action IN"
+    "    ('user.create', 'user.register', 'user.import', 'user.delete') GROUP BY target)"
+    "  WHERE action = 'user.register');"
+    "UPDATE persons SET own_password = 1 WHERE imported IS NOT NULL"
+    "  AND login IN (SELECT target FROM audit WHERE action = 'user.password');"
+    "CREATE INDEX keys_made ON keys (made_by) WHERE made_by IS NOT NULL;",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

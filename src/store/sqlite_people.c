@@ -7,6 +7,12 @@
 
 /* ---- Rows ---- */
 
+static bool take_flags(sqlite3_stmt *row, st_person *person) {
+  person->registered = sqlite3_column_int64(row, REGISTERED) != 0;
+  person->own_password = sqlite3_column_int64(row, OWN_PASSWORD) != 0;
+  return true;
+}
+
 static bool take_person(sqlite3_stmt *row, void *item) {
   st_person *person = item;
   memset(person, 0, sizeof *person);
@@ -14,7 +20,8 @@ static bool take_person(sqlite3_stmt *row, void *item) {
          st_sqlite_take_text(row, PASSWORD, person->password, sizeof person->password) &&
          st_sqlite_take_text(row, IMPORTED, person->imported, sizeof person->imported) &&
          st_sqlite_take_text(row, LOCALE, person->locale, sizeof person->locale) &&
-         st_sqlite_take_text(row, SOURCE, person->source, sizeof person->source);
+         st_sqlite_take_text(row, SOURCE, person->source, sizeof person->source) &&
+         take_flags(row, person);
 }
 
 /* A person as they are before a change. */
@@ -69,7 +76,7 @@ static st_stored fail_person(const st_store *store, char *why) {
 /* imported: what an import brought, or NULL when none makes this person. */
 static st_stored insert_person(st_store *store, const change *what, const st_person *person,
                                const uint8_t digest[32], const char *imported) {
-  st_stored stored = st_sqlite_insert(store, &person->key, digest);
+  st_stored stored = st_sqlite_insert(store, &person->key, digest, what->act->row);
   return stored != ST_STORED
              ? stored
              : st_sqlite_do_one(
@@ -77,13 +84,18 @@ static st_stored insert_person(st_store *store, const change *what, const st_per
                    VALUES(st_sqlite_text(person->key.owner), st_sqlite_text(person->key.id),
                           st_sqlite_text(person->password), st_sqlite_text(imported),
                           st_sqlite_text(person->locale), st_sqlite_text(person->source),
-                          st_sqlite_number(what->now)));
+                          st_sqlite_number(what->now), st_sqlite_number(person->registered)));
 }
 
+/* owned: keys that were there before, for an owner of that name. */
 static st_stored audit_person(st_store *store, const change *what, const char *action,
-                              const st_person *person) {
+                              const st_person *person, int64_t owned) {
   char detail[DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
+  if (owned > 0) {
+    st_sqlite_detail(&writer, "keys owned: ", "");
+    st_write_int(&writer, owned);
+  }
   st_sqlite_detail_permissions(&writer, person->key.permissions);
   st_sqlite_detail_expiry(&writer, person->key.expires_at);
   if (person->source[0] != '\0') {
@@ -96,6 +108,7 @@ static st_stored audit_person(st_store *store, const change *what, const char *a
 typedef struct newcomer {
   const st_person *person;
   bool registering;
+  int64_t owned; /* keys that stand under the login already */
 } newcomer;
 
 /* May who makes this person manage the keys of any owner? The operator may. */
@@ -113,7 +126,7 @@ static st_stored manages_all(st_store *store, const change *what, bool registeri
 /* ST_STORE_EXISTS when the login is taken; by the owner of a key, too, unless who makes the person
  * could manage that key anyway: a person manages what stands under the login.
  */
-static st_stored login_is_free(st_store *store, const change *what, const newcomer *n) {
+static st_stored login_is_free(st_store *store, const change *what, newcomer *n) {
   const char *login = n->person->key.owner;
   sqlite3_stmt *row = NULL;
   bool all = false;
@@ -122,17 +135,20 @@ static st_stored login_is_free(st_store *store, const change *what, const newcom
   }
   st_stored found = st_sqlite_ask(store, PERSON_FIND, VALUES(st_sqlite_text(login)), &row);
   st_sqlite_finish(row);
-  if (found == ST_STORE_NONE && !all) {
-    found =
-        st_sqlite_ask(store, LIST_OWNED,
-                      VALUES(st_sqlite_text(""), st_sqlite_number(1), st_sqlite_text(login)), &row);
-    st_sqlite_finish(row);
+  if (found != ST_STORE_NONE) {
+    return found == ST_STORED ? ST_STORE_EXISTS : found;
   }
-  return found == ST_STORE_NONE ? ST_STORED : found == ST_STORED ? ST_STORE_EXISTS : found;
+  if (st_sqlite_ask(store, COUNT_OWNED, VALUES(st_sqlite_text(login)), &row) != ST_STORED) {
+    st_sqlite_finish(row);
+    return ST_STORE_FAILED;
+  }
+  n->owned = sqlite3_column_int64(row, 0);
+  st_sqlite_finish(row);
+  return n->owned > 0 && !all ? ST_STORE_EXISTS : ST_STORED;
 }
 
 static st_stored make_person(st_store *store, const change *what) {
-  const newcomer *n = what->of;
+  newcomer *n = what->of;
   const char *imported = n->person->imported[0] != '\0' ? n->person->imported : NULL;
   st_stored stored = st_sqlite_may_make(store, what, n->person->key.permissions);
   if (stored == ST_STORED) {
@@ -142,7 +158,7 @@ static st_stored make_person(st_store *store, const change *what) {
     stored = insert_person(store, what, n->person, what->digest, imported);
   }
   const char *action = n->registering ? "user.register" : "user.create";
-  return stored == ST_STORED ? audit_person(store, what, action, n->person) : stored;
+  return stored == ST_STORED ? audit_person(store, what, action, n->person, n->owned) : stored;
 }
 
 st_stored st_store_person_create(st_store *store, const st_act *act, const st_maker *maker,
@@ -154,8 +170,12 @@ st_stored st_store_person_create(st_store *store, const st_act *act, const st_ma
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.maker = maker;
   what.digest = digest;
-  what.of = &(newcomer){person, registering};
-  return st_sqlite_apply(store, make_person, &what, why);
+  st_person made = *person;
+  made.registered = registering;
+  what.of = &(newcomer){&made, registering, 0};
+  st_stored stored = st_sqlite_apply(store, make_person, &what, why);
+  subtoken_wipe(&made, sizeof made);
+  return stored;
 }
 
 /* ---- Other permissions, another password ---- */
@@ -306,7 +326,9 @@ static st_stored suspend(st_store *store, const change *what, const st_key *row)
   parameter login = st_sqlite_text(row->owner), now = st_sqlite_number(what->now),
             yes = st_sqlite_number(what->disabled);
   bool ok =
-      st_sqlite_do_one(store, DISABLE, VALUES(st_sqlite_text(row->id), now, yes)) == ST_STORED &&
+      st_sqlite_do_one(store, DISABLE,
+                       VALUES(st_sqlite_text(row->id), now, yes, st_sqlite_text(what->act->row),
+                              st_sqlite_number(0))) == ST_STORED &&
       st_sqlite_do(store, SUSPEND, VALUES(login, now, yes)) == ST_STORED &&
       st_sqlite_choose(store, row->id) == ST_STORED &&
       st_sqlite_do(store, CHOOSE_OWNED, VALUES(login)) == ST_STORED &&
@@ -393,7 +415,7 @@ static st_stored import_one(st_store *store, const change *what, const st_person
   st_stored stored = know(store, person->key.owner, &before);
   if (stored == ST_STORE_NONE) {
     stored = insert_person(store, what, person, digest, person->imported);
-    return stored == ST_STORED ? audit_person(store, what, "user.import", person) : stored;
+    return stored == ST_STORED ? audit_person(store, what, "user.import", person, 0) : stored;
   }
   if (stored == ST_STORED && !before.imported) {
     return ST_STORE_REFUSED;

@@ -11,9 +11,15 @@
 #define COLUMNS                                                                 \
   "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
   "parent, suspended"
-#define LISTED_COLUMNS COLUMNS ", (SELECT used_at FROM used WHERE used.key_id = keys.id)"
-#define PERSON_COLUMNS \
-  LISTED_COLUMNS ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL"
+#define LISTED_COLUMNS                                                                \
+  COLUMNS                                                                             \
+  ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(made_by, ''), " \
+  "disabled_by IS NOT NULL AND EXISTS (SELECT 1 FROM persons AS p"                    \
+  " WHERE p.login = keys.owner AND p.key_id = keys.disabled_by)"
+#define PERSON_COLUMNS                                                             \
+  LISTED_COLUMNS                                                                   \
+      ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL, " \
+      "registered, own_password"
 
 /* Written as the partial indexes are, so that these serve. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
@@ -39,8 +45,8 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [INSERT] = "INSERT INTO keys (" COLUMNS
-               ", digest, changed_at, deleted_at)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL)",
+               ", digest, changed_at, deleted_at, made_by)"
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL, ?13)",
     /* Nor may it fall on a hash that is listed. */
     [IS_REVOKED] =
         "SELECT 1 FROM revoked WHERE sub = ?1"
@@ -52,10 +58,13 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
              " ORDER BY id LIMIT ?2",
     [LIST_OWNED] = "SELECT " LISTED_COLUMNS " FROM keys WHERE owner = ?3 AND id > ?1 AND " LIVING_KEY
                    " ORDER BY id LIMIT ?2",
+    [COUNT_OWNED] = "SELECT count(*) " LIVING_OF_OWNER,
     [COUNT] = "SELECT count(*) FROM keys WHERE " LIVING_KEY,
     [RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2 WHERE id = ?1 AND " LIVING_KEY,
     [DISABLE] =
-        "UPDATE keys SET disabled = ?3, changed_at = ?2"
+        /* ?4: who; ?5: not when it is disabled already */
+        "UPDATE keys SET disabled = ?3, changed_at = ?2, disabled_by ="
+        " CASE WHEN ?3 = 0 THEN NULL WHEN ?5 AND disabled = 1 THEN disabled_by ELSE ?4 END"
         " WHERE id = ?1 AND deleted_at IS NULL",
     [SUSPEND] = "UPDATE keys SET suspended = ?3, changed_at = ?2 WHERE owner = ?1 AND " LIVING_KEY
                 " AND suspended <> ?3",
@@ -146,12 +155,13 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
                     " FROM persons CROSS JOIN keys WHERE login > ?1 AND keys.id = persons.key_id"
                     " ORDER BY login LIMIT ?2",
     [PERSON_INSERT] =
-        "INSERT INTO persons (login, key_id, password, imported, locale, source, changed_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO persons (login, key_id, password, imported, locale, source, changed_at,"
+        " registered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     /* NULL leaves it as it is. */
     [PERSON_UPDATE] =
         "UPDATE persons SET changed_at = ?2, password = coalesce(?3, password),"
-        " imported = coalesce(?4, imported) WHERE login = ?1",
+        " imported = coalesce(?4, imported),"
+        " own_password = iif(?3 IS NULL, own_password, ?4 IS NULL) WHERE login = ?1",
     [PERSON_REHASH] = "UPDATE persons SET password = ?3 WHERE login = ?1 AND password = ?2",
     [PERSON_DELETE] = "DELETE FROM persons WHERE login = ?1",
     [LOGIN_INSERT] = "INSERT INTO logins (key_id, seed) VALUES (?1, ?2)",

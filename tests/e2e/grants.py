@@ -15,6 +15,8 @@ class Row:
         self.name, self.kind, self.permissions, self.ends = name, kind, list(permissions), ends
         self.owner, self.ceiling, self.parent, self.id = owner, frozenset(ceiling), parent, id
         self.ended = self.disabled = self.suspended = False
+        self.registered = False  # a user whom nobody made
+        self.disabled_by_owner = False
         self.epoch = 0  # which of its subs it has
         self.subs = {}  # those that tokens have shown
         self.children = []
@@ -148,13 +150,21 @@ def vendor_status(c, now):
     return status if status else 400 if end_of(c) <= now else 200
 
 
-def new_key_status(c, now, permissions, owner):
+def new_key_status(c, now, permissions, owner, is_user, office):
+    """is_user: the owner is said to be a user, which one who registered has to be (G2)."""
     status, own = manager(c, now, "/v2/keys")
     if status:
         return status
     if own is not None and owner is not None and owner != own:
         return 403
-    return 201 if set(permissions) <= set(held(c)) else 403
+    if not set(permissions) <= set(held(c)):
+        return 403
+    owner = c.row.owner if owner is None else owner
+    user = office.persons.get(owner)
+    if user is None:
+        return 409 if is_user else 201
+    himself = standing(c) == "person" and c.row.owner == owner
+    return 409 if user.registered and not is_user and not himself else 201
 
 
 def on_key_status(c, now, key, what, path):
@@ -165,6 +175,8 @@ def on_key_status(c, now, key, what, path):
         return 404
     if what == "enable" and own is not None and not set(key.permissions) <= set(held(c)):
         return 403
+    if what == "enable" and own is not None and key.disabled and not key.disabled_by_owner:
+        return 403  # G5
     return 204 if what in ("delete", "revoke") else 200
 
 
@@ -238,7 +250,11 @@ class Office:
         self.end_logins(key)
         self.keys[key.owner].remove(key)
 
-    def disable_key(self, key, disabled):
+    def disable_key(self, key, disabled, c=None):
+        """c: who does it; nobody: the command line. What an owner repeats stays another's."""
+        own = c is not None and standing(c) == "person" and c.row.owner == key.owner
+        if not (own and "keys" not in held(c) and key.disabled and not key.disabled_by_owner):
+            key.disabled_by_owner = own
         key.disabled = disabled
         if disabled:
             self.end_logins(key)

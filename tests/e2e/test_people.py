@@ -367,6 +367,117 @@ def the_address_is_the_one_that_the_last_proxy_saw():
             assert newest["from"] == told, (lines, newest)
 
 
+@test
+def a_key_for_an_owner_who_registered_has_to_be_meant():
+    # G2: registration is open, so anybody may have chosen the name of the owner.
+    with Server(config={"registration": "open"}) as server:
+        call(server, "POST", "/v1/user", None, {"login": "ops", "password": PASSWORD})
+        shown = json.loads(user(server.data, "show", "ops", "--json")[1])
+        assert shown["registered"] is True, shown
+        manager = make_key(server.data, "keys,users,account")["key"]
+        _, _, said = run("key", "create", "--name", "n", "--permissions", "account", "--owner",
+                         "ops", data=server.data, check=1)
+        assert "--owner-user" in said, said
+        refused(new_key(server, manager, owner="ops"), 409, "owner_is_user")
+        refused(new_key(server, manager, owner="ops", owner_is_user=False), 409, "owner_is_user")
+        refused(new_key(server, manager, owner="nobody", owner_is_user=True), 409, "owner")
+        refused(new_key(server, manager, owner="ops", owner_is_user="yes"), 400, "owner_is_user")
+        assert call(server, "GET", "/v2/keys", ("ops", PASSWORD)).json() == {"keys": []}
+        meant = new_key(server, manager, owner="ops", owner_is_user=True)
+        assert meant.status == 201, meant.body
+        make_key(server.data, "account", "--owner", "ops", "--owner-user")
+        # a key of the user's is not the user, and nothing is said by leaving the owner out
+        his = make_key(server.data, "keys,account", "--owner", "ops", "--owner-user")["key"]
+        refused(new_key(server, his), 409, "owner_is_user")
+        # he makes his own without a word
+        assert new_key(server, ("ops", PASSWORD), []).status == 201
+        run("key", "create", "--name", "n", "--permissions", "", "--owner", "nobody", "--owner-user",
+            data=server.data, check=1)
+        run("key", "create", "--name", "n", "--permissions", "", "--owner-user", data=server.data,
+            check=2)
+        # whom an administrator or the command line made is known
+        call(server, "POST", "/v1/user", manager, {"login": "bob", "password": PASSWORD})
+        make_user(server.data, "carl")
+        assert new_key(server, manager, owner="bob").status == 201
+        assert new_key(server, manager, owner="carl").status == 201
+
+
+@test
+def a_login_registered_again_has_nothing_of_the_one_before():
+    with Server(config={"registration": "open"}) as server:  # G2
+        make_user(server.data, "ops", "account")
+        manager = make_key(server.data, "keys,account")["key"]
+        old = new_key(server, manager, owner="ops").json()
+        user(server.data, "delete", "ops")
+        again = call(server, "POST", "/v1/user", None, {"login": "ops", "password": PASSWORD})
+        assert again.status == 201, again.body
+        assert call(server, "GET", "/v2/keys", ("ops", PASSWORD)).json() == {"keys": []}
+        assert status(server, old["key"]) == 401
+        refused(new_key(server, manager, owner="ops"), 409, "owner_is_user")
+        # the name of an owner whose keys live is not free to those who register, expired or not
+        make_key(server.data, "account", "--owner", "build")
+        run("key", "disable", make_key(server.data, "account", "--owner", "rest")["id"],
+            data=server.data, check=0)
+        for name in ("build", "rest"):
+            refused(call(server, "POST", "/v1/user", None, {"login": name, "password": PASSWORD}), 409)
+        # the command line may make such a user, and says whose keys come with it
+        said = run("user", "create", "build", stdin=PASSWORD, data=server.data, check=0)[2]
+        assert "1 key" in said and "build" in said, said
+        last = json.loads(run("audit", "--limit", "1", "--json", data=server.data, check=0)[1])
+        assert last["action"] == "user.create" and "keys owned: 1" in last["detail"], last
+
+
+@test
+def an_owner_enables_what_he_disabled_himself():
+    with Server() as server:  # G5
+        make_user(server.data)
+        manager = make_key(server.data, "keys")["key"]
+        key = make_key(server.data, "account", "--owner", "alice")
+        path = "/v2/keys/" + key["id"]
+        alice = ("alice", PASSWORD)
+
+        def patch(credential, disabled):
+            return call(server, "PATCH", path, credential, {"disabled": disabled})
+
+        def others():
+            yield lambda on: run("key", "enable" if on else "disable", key["id"], data=server.data,
+                                 check=0)
+            yield lambda on: patch(manager, not on)
+
+        off = patch(alice, True)
+        assert off.status == 200 and off.json()["disabled_by"] == "owner", off.body
+        assert patch(alice, False).status == 200 and status(server, key["key"]) == 200
+        for other in others():
+            other(False)
+            assert call(server, "GET", path, alice).json()["disabled_by"] == "administrator"
+            token = login(server).json()["access_token"]
+            for credential in (alice, token):
+                refused(patch(credential, False), 403, "an administrator disabled this key")
+            # disabling it once more does not make it his
+            assert patch(alice, True).json()["disabled_by"] == "administrator"
+            refused(patch(alice, False), 403, "administrator")
+            assert call(server, "POST", path + "/revoke-subtokens", alice).status == 204
+            refused(patch(alice, False), 403, "administrator")
+            # nor does the user's own coming back
+            user(server.data, "disable", "alice")
+            user(server.data, "enable", "alice")
+            refused(patch(alice, False), 403, "administrator")
+            assert status(server, key["key"]) == 401
+            other(True)
+            assert status(server, key["key"]) == 200
+            # what he disabled first becomes the other's
+            patch(alice, True)
+            other(False)
+            refused(patch(alice, False), 403, "administrator")
+            other(True)
+        # the other way round everybody may
+        patch(alice, True)
+        assert patch(manager, False).status == 200
+        patch(alice, True)
+        run("key", "enable", key["id"], data=server.data, check=0)
+        assert status(server, key["key"]) == 200
+
+
 # ---- HTTP Basic, registered strings ----------------------------------------------
 
 

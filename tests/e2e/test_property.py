@@ -271,14 +271,20 @@ class Walk:
                            if c.form != "refresh" else False)
         permissions = self.permissions(c)
         owners = list(self.office.persons) + ["ops", "nobody in particular"]
+        owners += [p.owner for p in self.office.persons.values() if p.registered]
         owner = self.rng.choice(owners) if self.rng.random() < 0.5 else None
         life = self.rng.choice(("never", "never", "2s", "9s", "1h"))
         body = {"name": "n", "permissions": permissions, "expires": life}
         if owner is not None:
             body["owner"] = owner
-        what = "new key %s owner %s expires %s" % (",".join(permissions), owner, life)
-        status, answer, span = self.ask(what, lambda now: new_key_status(c, now, permissions, owner),
-                                        "POST", "/v2/keys", c, body=body)
+        meant = c.row.owner if owner is None and c else owner
+        is_user = self.rng.random() < (0.5 if meant in self.office.persons else 0.05)
+        if is_user or self.rng.random() < 0.2:
+            body["owner_is_user"] = is_user
+        what = "new key %s owner %s (%s) expires %s" % (",".join(permissions), owner, is_user, life)
+        status, answer, span = self.ask(
+            what, lambda now: new_key_status(c, now, permissions, owner, is_user, self.office),
+            "POST", "/v2/keys", c, body=body)
         if status == 201:
             self.keep_key(c, answer, unique(permissions), owner, life, span)
 
@@ -321,7 +327,16 @@ class Walk:
             body={"login": login, "password": password, "permissions": permissions})
         if status == 201:
             ends = maker_end(c) if c else NEVER
-            self.keep_person(login, password, unique(permissions), ends, c.row.ceiling if c else ())
+            row = self.keep_person(login, password, unique(permissions), ends,
+                                   c.row.ceiling if c else ())
+            row.registered = c is None
+
+    def register(self):
+        """Somebody whom nobody made, with a login that others take for an owner's name (G2)."""
+        login, password = self.name("self"), "%032x" % self.rng.getrandbits(128)
+        status, _, _ = self.ask("registration", lambda now: 201, "POST", "/v1/user", None,
+                                body={"login": login, "password": password})
+        self.keep_person(login, password, [], NEVER, ()).registered = True
 
     def keep_person(self, login, password, permissions, ends, ceiling):
         row = Row(login, "person", permissions, ends, login, ceiling)
@@ -449,7 +464,7 @@ class Walk:
         if answer:
             self.same("permissions", c, answer["permissions"], key.permissions)
         if status < 300:
-            self.change_key(key, what)
+            self.change_key(key, what, c)
 
     def choose_key(self, c, what):
         owned = self.office.owned(c.row.owner) if c and c.row else []
@@ -458,9 +473,9 @@ class Walk:
         # what is granted from the command line costs a process
         return self.rng.choice(keys) if key.root and what in ("delete", "disable") else key
 
-    def change_key(self, key, what):
+    def change_key(self, key, what, c=None):
         if what in ("disable", "enable"):
-            self.office.disable_key(key, what == "disable")
+            self.office.disable_key(key, what == "disable", c)
         elif what == "revoke":
             self.office.revoke_subtokens(key)
         elif what == "delete":
@@ -510,6 +525,11 @@ class Walk:
 
     def root_key(self, permissions, owner="", life="never", string=False):
         more = ["--owner", owner] if owner else []
+        user = self.office.persons.get(owner)
+        if user is not None and user.registered:
+            self.command("key", "create", "--name", "root", "--permissions", "", *more, check=1)
+        if user is not None:
+            more.append("--owner-user")
         text = "string-%024x" % self.rng.getrandbits(96) if string else None
         if string:
             digest = hashlib.sha256(b"subtoken X-API-Key\n" + text.encode()).digest()
@@ -640,6 +660,7 @@ class Walk:
         self.root_person(list(WORDS))
         for _ in range(3):
             self.root_person(unique(self.some(WORDS) + ["account"]))
+        self.register()
         self.moves = [name for name, _ in self.MOVES]
         self.weights = [weight for _, weight in self.MOVES]
 

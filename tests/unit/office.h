@@ -44,7 +44,8 @@ static struct {
   bool busy;
   size_t checks, creates, log_ins, log_outs, refreshes, changes; /* calls */
   bool checked_nobody;
-  int64_t now; /* of the request */
+  bool owner_is_user; /* as the last key was asked for */
+  int64_t now;        /* of the request */
   int64_t asked_until;
   char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
   int64_t audit_last; /* ids from 1 on */
@@ -339,6 +340,7 @@ static inline st_changed office_create_key(void *context, const st_act *act, con
   office.changes++;
   assert_int_equal(key->kind, ST_KIND_KEY);
   assert_true(key->created_at == office.now && key->expires_at > office.now);
+  office.owner_is_user = key->owner_is_user;
   if (office.outcome != ST_CHANGED) return office.outcome;
   snprintf(id, sizeof id, "%08zX-0000-0000-0000-00000000000A", office.row_count);
   office_row *row = office_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
@@ -384,6 +386,10 @@ static inline st_changed office_set_disabled(void *context, const st_act *act, c
   st_changed changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
+  assert_non_null(act->row);
+  bool kept = act->as_owner && row->key.disabled && !row->key.disabled_by_owner;
+  if (kept && !disabled) return ST_CHANGE_REFUSED;
+  row->key.disabled_by_owner = act->as_owner && disabled && !kept;
   row->key.disabled = disabled;
   *sequence = 82;
   return changed;

@@ -348,11 +348,35 @@ static void test_not_made(void **state) {
   office.outcome = ST_CHANGE_REFUSED;
   assert_int_equal(create(AS_KEY, SMALL), 403);
   check_event("escalation");
+  office.outcome = ST_CHANGE_OWNER_REGISTERED; /* G2 */
+  assert_int_equal(create(AS_KEY, SMALL), 409);
+  check_event("owner_registered");
+  check_body_starts("{\"text\":\"owner: is a user who registered");
+  office.outcome = ST_CHANGE_OWNER_NO_USER;
+  assert_int_equal(create(AS_KEY, SMALL), 409);
+  check_event("owner_no_user");
   office.outcome = ST_CHANGE_FAILED;
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
   assert_null(memmem(reply.body, reply.body_len, "key\":", 5));
+}
+
+/* The field reaches the store (G2); without it, and with false, the owner is a name. */
+static void test_owner_is_user(void **state) {
+  (void)state;
+  assert_int_equal(create(AS_KEY, SMALL), 201);
+  assert_false(office.owner_is_user);
+  assert_int_equal(create(AS_KEY,
+                          "{\"name\":\"n\",\"permissions\":[],\"owner\":\"alice\","
+                          "\"owner_is_user\":true}"),
+                   201);
+  assert_true(office.owner_is_user);
+  assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"owner_is_user\":false}"),
+                   201);
+  assert_false(office.owner_is_user);
+  assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"owner_is_user\":1}"), 400);
+  check_body_starts("{\"text\":\"owner_is_user: must be true or false");
 }
 
 /* ---- pages ---- */
@@ -578,6 +602,24 @@ static void test_patch_is_read_strictly(void **state) {
 }
 
 /* Who takes a key back into use holds all that it can do, or manages all keys. */
+/* G5 */
+static void test_an_owner_enables_what_he_disabled(void **state) {
+  (void)state;
+  static const char off[] = "{\"disabled\":true}", on[] = "{\"disabled\":false}";
+  assert_int_equal(patch(AS_ALICE, ONE(ALICES), off), 200);
+  assert_string_equal(member("disabled_by"), "owner");
+  assert_int_equal(patch(AS_ALICE, ONE(ALICES), on), 200);
+  assert_null(memmem(reply.body, reply.body_len, "disabled_by", 11));
+  assert_int_equal(patch(AS_KEY, ONE(ALICES), off), 200);
+  assert_string_equal(member("disabled_by"), "administrator");
+  assert_int_equal(patch(AS_ALICE, ONE(ALICES), off), 200);
+  assert_string_equal(member("disabled_by"), "administrator");
+  assert_int_equal(patch(AS_ALICE, ONE(ALICES), on), 403);
+  check_event("escalation");
+  check_body("{\"text\":\"disabled: an administrator disabled this key and can enable it\"}");
+  assert_int_equal(patch(AS_KEY, ONE(ALICES), on), 200);
+}
+
 static void test_disable_and_enable(void **state) {
   (void)state;
   const char *ways[] = {AS_ALICE, as_alice()};
@@ -696,6 +738,8 @@ int main(void) {
       cmocka_unit_test_setup(test_rename, set_up),
       cmocka_unit_test_setup(test_patch_is_read_strictly, set_up),
       cmocka_unit_test_setup(test_disable_and_enable, set_up),
+      cmocka_unit_test_setup(test_an_owner_enables_what_he_disabled, set_up),
+      cmocka_unit_test_setup(test_owner_is_user, set_up),
       cmocka_unit_test_setup(test_delete_and_revoke, set_up),
       cmocka_unit_test_setup(test_paths, set_up),
   };

@@ -359,7 +359,9 @@ static void purges_many_and_no_keys(void **state) {
   good(st_store_remember(store, "max_life", 10, why));
   make_ann();
   sql("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500)"
-      "INSERT INTO keys SELECT printf('%036d', n), randomblob(32), printf('%042dx', n), '', '', '',"
+      "INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at,"
+      " disabled, changed_at, deleted_at, kind, parent, suspended) SELECT printf('%036d', n), "
+      "randomblob(32), printf('%042dx', n), '', '', '',"
       " 1, 2, 0, 1, NULL, 2, '00000001-ABCD-ABCD-ABCD-000000000001', 0 FROM c");
   sql("INSERT INTO logins SELECT id, randomblob(32) FROM keys WHERE kind = 2");
   sql("INSERT INTO refresh SELECT randomblob(32), id, 2, NULL FROM keys WHERE kind = 2");
