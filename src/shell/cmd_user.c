@@ -43,11 +43,8 @@ static void print_person(const st_person *person) {
   st_print_text(stdout, st_text(person->locale));
   fputs("\nsource:      ", stdout);
   st_print_text(stdout, st_text(person->source));
-  printf("\nmade by:     %s\nstate:       %s\n",
-         person->registered            ? "registration"
-         : person->imported[0] != '\0' ? "import"
-                                       : "an administrator",
-         person->key.disabled ? "disabled" : "active");
+  if (person->registered) fputs("\nmade by:     registration", stdout);
+  printf("\nstate:       %s\n", person->key.disabled ? "disabled" : "active");
 }
 
 /* What the commands about one person share. */

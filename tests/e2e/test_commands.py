@@ -1587,8 +1587,9 @@ def persons_are_listed_over_pages():
         edited(data, more + "INSERT INTO keys (id, digest, sub, name, owner%s) SELECT printf('%%036d', i), "
                "randomblob(32), printf('%%043d', i), printf('p%%03d', i), printf('p%%03d', i)%s "
                "FROM n, keys WHERE owner = 'p000'" % (same, same))
-        edited(data, more + "INSERT INTO persons SELECT printf('p%03d', i), printf('%036d', i), password, "
-               "imported, locale, source, changed_at FROM n, persons WHERE login = 'p000'")
+        edited(data, more + "INSERT INTO persons (login, key_id, password, imported, locale, source, "
+               "changed_at) SELECT printf('p%03d', i), printf('%036d', i), password, imported, "
+               "locale, source, changed_at FROM n, persons WHERE login = 'p000'")
         have, logins = count, ["p%03d" % i for i in range(count)]
         listed = json.loads(cmd("user", "list", "--json", data=data)[1])
         assert [p["login"] for p in listed] == logins and listed[-1]["permissions"] == ["a", "b"]
