@@ -1,15 +1,23 @@
-/* ngx_http_subtoken - the nginx module: subtokens judged in the access phase.
+/* ngx_http_subtoken - the nginx module: subtokens judged before the access phase ends.
  *
  *   module      directives, variables, phases: what nginx sees
  *   files       secrets, policies and revocation data, taken up as they change
+ *   origin      what was asked for, before the configuration rewrote it
  *   credential  which credential a request brought; access_token= is not passed on
  *   judge       may this request pass? And its body, on JSON-RPC routes
  *   fallback    credentials that are no subtoken, asked of the decision endpoint
- *   reply       the answer when it may not
+ *   identity    the X-Subtoken-* headers of whatever upstream the request goes to
+ *   reply       the answer when it may not pass
  *
- * One process, one thread: what is judged is judged between two turns of the event loop,
- * and starts anew after each wait (for a body, for the decision endpoint). So nothing is
- * held across a wait that a changed file could have replaced.
+ * When a request is judged. Once for the settings of a location: by the first variable that
+ * somebody reads, in any phase, if nothing has to be waited for; else in PREACCESS, before
+ * limit_req and limit_conn, where the body and the decision endpoint may be waited for. ACCESS
+ * only answers. By what: by what the client, or the page that includes, asked for; never by
+ * what `rewrite` made of it. What nginx's own allow and deny refuse is not judged at all.
+ *
+ * One process, one thread: what is judged is judged between two turns of the event loop, and
+ * starts anew after each wait. A verdict is kept as its own copy, for a second at most
+ * (limit_req may hold the request back), so nothing of a file is held across a wait.
  */
 #ifndef NGX_HTTP_SUBTOKEN_H
 #define NGX_HTTP_SUBTOKEN_H
@@ -53,11 +61,11 @@ typedef struct {
   subtoken_feed_result age_said; /* UNDECIDED: nothing yet */
 } ngx_http_subtoken_feed_t;
 
-/* Who a credential is that was asked of the decision endpoint; or what anybody may do. */
+/* Who a credential is: of a subtoken, or as the decision endpoint says; or what anybody may do. */
 typedef struct {
   ngx_str_t sub;         /* empty: nobody's */
-  ngx_str_t key;         /* the public id, */
-  ngx_str_t owner;       /* and whose it is: as the endpoint says them, for the upstream */
+  ngx_str_t key;         /* the key's public id; empty: not known, as of every subtoken */
+  ngx_str_t owner;       /* the key's owner; likewise */
   ngx_str_t permissions; /* with commas between them */
   int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
 } ngx_http_subtoken_identity_t;
@@ -70,6 +78,9 @@ typedef struct {
   ngx_array_t policies; /* of ngx_http_subtoken_policy_t * */
   ngx_array_t feeds;    /* of ngx_http_subtoken_feed_t * */
   ngx_http_subtoken_cache_t *cache;
+  ngx_http_handler_pt allow_deny; /* of nginx's access module; NULL: it is not there */
+  ngx_array_t target_variables;   /* of ngx_uint_t: indices of $request_uri, $args ... */
+  ngx_array_t identity_variables; /* and of $http_x_subtoken_* */
   ngx_event_t timer;
   ngx_connection_t timer_connection; /* what nginx's debug log asks a timer for */
   unsigned enabled : 1;              /* somewhere */
@@ -78,6 +89,9 @@ typedef struct {
 
 typedef struct {
   ngx_flag_t enable;
+  ngx_flag_t identity;      /* the X-Subtoken-* headers are ours */
+  ngx_flag_t merge_slashes; /* in the target that is judged, and passed on */
+  ngx_uint_t credentials;   /* NGX_HTTP_SUBTOKEN_IN_*: the forms that are looked at */
   ngx_http_subtoken_secrets_t *secrets;
   ngx_http_subtoken_policy_t *policy; /* NULL: none */
   ngx_http_subtoken_feed_t *feed;     /* NULL: `subtoken_revocations off` */
@@ -93,18 +107,47 @@ typedef struct {
 #define NGX_HTTP_SUBTOKEN_STALE_DENY 0
 #define NGX_HTTP_SUBTOKEN_STALE_ALLOW 1
 
+typedef struct {
+  ngx_uint_t status; /* 200: it may pass */
+  const char *result;
+  const char *challenge; /* or NULL */
+  const char *text;
+  subtoken_text scope; /* that is lacking: it stands behind the text */
+  time_t retry_after;  /* seconds; 0: nothing is known of it */
+} ngx_http_subtoken_verdict_t;
+
+/* What a request or subrequest asks for, as whoever made it wrote it. */
+typedef struct ngx_http_subtoken_origin_s {
+  ngx_http_request_t *request;
+  subtoken_text method;
+  subtoken_text target;
+  subtoken_text page; /* the path that the last internal redirect led to; empty: none did */
+  subtoken_text page_method;
+  struct ngx_http_subtoken_origin_s *next; /* of another subrequest */
+} ngx_http_subtoken_origin_t;
+
+/* What was found about a request, by the settings of one location. */
+typedef struct {
+  const ngx_http_subtoken_loc_conf_t *conf; /* NULL: nothing yet */
+  ngx_msec_t time;
+  ngx_http_subtoken_verdict_t verdict; /* unless it passes */
+  unsigned passes : 1;
+  unsigned as_page : 1; /* as the public page that an internal redirect led to */
+} ngx_http_subtoken_judged_t;
+
 /* The state of one request and all its subrequests; it outlives internal redirects. */
 typedef struct {
-  subtoken_text method;                /* as the client sent them, */
-  subtoken_text target;                /* whatever the configuration rewrote later */
+  ngx_http_subtoken_origin_t origin;   /* of the request; its subrequests' are behind it */
+  ngx_http_subtoken_judged_t judged;   /* the request; subrequests are answered at once */
   ngx_str_t query_credential;          /* decoded; empty: none */
   ngx_http_subtoken_answer_t *answers; /* of the decision endpoints that were asked */
   unsigned query_ambiguous : 1;
   unsigned query_unreadable : 1;
   unsigned body_read : 1;
-  const char *result; /* a word, or NULL when nothing was judged */
-  ngx_str_t sub;      /* empty unless it was granted */
-  ngx_str_t permissions;
+  unsigned granted : 1;             /* by the credential, or as what anybody may do: who is set */
+  unsigned error_page : 1;          /* a refusal was left to it: the next one is answered here */
+  const char *result;               /* a word, or NULL when nothing was judged */
+  ngx_http_subtoken_identity_t who; /* its texts are empty unless it was granted */
 } ngx_http_subtoken_ctx_t;
 
 typedef enum {
@@ -118,6 +161,7 @@ typedef enum {
 #define NGX_HTTP_SUBTOKEN_IN_KEY_HEADER 2
 #define NGX_HTTP_SUBTOKEN_IN_QUERY 4
 #define NGX_HTTP_SUBTOKEN_IN_BASIC 8
+#define NGX_HTTP_SUBTOKEN_IN_ANY 15
 
 /* What came in a request's headers and query. */
 typedef struct {
@@ -126,15 +170,6 @@ typedef struct {
   uint8_t forms;          /* all in which it came */
   unsigned preflight : 1; /* the headers of a CORS preflight are there */
 } ngx_http_subtoken_credential_t;
-
-typedef struct {
-  ngx_uint_t status; /* 200: it may pass */
-  const char *result;
-  const char *challenge; /* or NULL */
-  const char *text;
-  subtoken_text scope; /* that is lacking: it stands behind the text */
-  time_t retry_after;  /* seconds; 0: nothing is known of it */
-} ngx_http_subtoken_verdict_t;
 
 extern ngx_module_t ngx_http_subtoken_module;
 
@@ -151,13 +186,37 @@ ngx_int_t ngx_http_subtoken_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_con
 
 int64_t ngx_http_subtoken_monotonic(void);
 
-/* ---- credential ---- */
+/* ---- origin ---- */
 
 /* The state of a request; made when there is none. NULL: no memory. */
 ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx(ngx_http_request_t *r);
 ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx_if_any(ngx_http_request_t *r);
 
-void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+/* What this request or subrequest asks for. NULL: no memory. */
+ngx_http_subtoken_origin_t *ngx_http_subtoken_origin(ngx_http_request_t *r,
+                                                     ngx_http_subtoken_ctx_t *ctx);
+
+/* Phase handler, of SERVER_REWRITE: keep what subrequests and internal redirects ask for. */
+ngx_int_t ngx_http_subtoken_note_origin(ngx_http_request_t *r);
+
+/* From now on nginx's variables name the page, and no longer what the client asked for. */
+ngx_int_t ngx_http_subtoken_become_page(ngx_http_request_t *r,
+                                        const ngx_http_subtoken_origin_t *origin);
+
+/* Collapse the slashes of a target's path; the target itself when there is nothing to do. */
+ngx_int_t ngx_http_subtoken_merge_slashes(ngx_pool_t *pool, subtoken_text *target);
+
+/* What nginx keeps of these variables is read anew. */
+void ngx_http_subtoken_forget(ngx_http_request_t *r, const ngx_array_t *variables);
+
+/* ---- credential ---- */
+
+/* Read access_token= of the request's query into its new state. */
+ngx_int_t ngx_http_subtoken_read_query(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx);
+
+/* Of these forms, NGX_HTTP_SUBTOKEN_IN_*; the others are as if they were not there. */
+void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                       ngx_uint_t forms,
                                        ngx_http_subtoken_credential_t *credential);
 
 /* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
@@ -166,10 +225,14 @@ ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
 
 /* ---- judge ---- */
 
-/* Phase handlers: of the access phase, and of the one before it for subrequests, which the
- * access phase leaves out. */
-ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r);
+/* Phase handlers: PREACCESS judges, and answers subrequests, which the access phase leaves out;
+ * ACCESS answers the others. */
 ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r);
+
+/* For a variable: the state of the request, judged if that needs no wait. NULL: nothing is known
+ * of it. */
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_look(ngx_http_request_t *r);
 
 void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_result result);
 
@@ -188,10 +251,18 @@ bool ngx_http_subtoken_identity_claims(const ngx_http_subtoken_identity_t *ident
                                        subtoken_claims *claims);
 ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_make(ngx_pool_t *pool);
 
+/* ---- identity ---- */
+
+/* Take off what came as X-Subtoken-*, in any spelling, and tell who it is (NULL: nobody). */
+ngx_int_t ngx_http_subtoken_set_identity(ngx_http_request_t *r,
+                                         const ngx_http_subtoken_identity_t *who);
+/* When the configuration is read: the hashes of its headers' names. */
+void ngx_http_subtoken_hash_identity(void);
+
 /* ---- reply ---- */
 
-/* Answer as the server does, and end the request. With `satisfy any` it is left to nginx, which
- * has to ask the others. What a phase handler returns. */
+/* Answer as the server does, and end the request. A 401 or 403 is left to nginx where it has to
+ * ask others (`satisfy any`), or has an error_page for it. What a phase handler returns. */
 ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
                                   const ngx_http_subtoken_verdict_t *verdict);
 

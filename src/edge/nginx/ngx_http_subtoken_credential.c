@@ -3,24 +3,6 @@
 
 #define IN_QUERY "access_token"
 
-/* ---- the state of a request ---- */
-
-/* It hangs on the pool, because an internal redirect clears what modules keep. */
-static void marks_ctx(void *data) {
-  (void)data;
-}
-
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx_if_any(ngx_http_request_t *r) {
-  ngx_http_subtoken_ctx_t *ctx = ngx_http_get_module_ctx(r->main, ngx_http_subtoken_module);
-  if (ctx != NULL) return ctx;
-  for (ngx_pool_cleanup_t *each = r->pool->cleanup; each != NULL; each = each->next) {
-    if (each->handler != marks_ctx) continue;
-    ngx_http_set_ctx(r->main, each->data, ngx_http_subtoken_module);
-    return each->data;
-  }
-  return NULL;
-}
-
 /* ---- the query ---- */
 
 static int hex_value(u_char c) {
@@ -110,28 +92,12 @@ static ngx_int_t take_value(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
   return NGX_OK;
 }
 
-static ngx_int_t take_from_query(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx) {
+ngx_int_t ngx_http_subtoken_read_query(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx) {
   ngx_str_t rest = query_of(r->unparsed_uri), piece;
   while (next_piece(&rest, &piece)) {
     if (is_access_token(piece) && take_value(r, ctx, piece) != NGX_OK) return NGX_ERROR;
   }
   return NGX_OK;
-}
-
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx(ngx_http_request_t *r) {
-  ngx_http_request_t *whole = r->main;
-  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
-  if (ctx != NULL) return ctx;
-  ngx_pool_cleanup_t *mark = ngx_pool_cleanup_add(whole->pool, sizeof *ctx);
-  if (mark == NULL) return NULL;
-  ctx = mark->data;
-  ngx_memzero(ctx, sizeof *ctx);
-  ctx->method = ngx_http_subtoken_text(whole->method_name);
-  ctx->target = ngx_http_subtoken_text(whole->unparsed_uri);
-  if (take_from_query(whole, ctx) != NGX_OK) return NULL;
-  mark->handler = marks_ctx;
-  ngx_http_set_ctx(whole, ctx, ngx_http_subtoken_module);
-  return ctx;
 }
 
 /* ---- what is logged and passed on ---- */
@@ -187,20 +153,43 @@ ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r) {
 }
 
 /* Both forms of what an upstream is sent: proxy_pass without a path uses the target as it
- * came, the others use the arguments.
- */
-ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
-  ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
-  if (!conf->enable) return NGX_DECLINED;
-  if (r == r->main && ngx_http_subtoken_ctx(r) == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+ * came, the others use the arguments. */
+static ngx_int_t clean_forms(ngx_http_request_t *r) {
   if (has_access_token(query_of(r->unparsed_uri)) &&
       clean(r, r->unparsed_uri, &r->unparsed_uri) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  if (!has_access_token(r->args)) return NGX_OK;
+  u_char *room = ngx_pnalloc(r->pool, r->args.len);
+  if (room == NULL) return NGX_ERROR;
+  r->args = without_access_token(r->args, room);
+  return NGX_OK;
+}
+
+static ngx_int_t merge_target(ngx_http_request_t *r) {
+  subtoken_text target = ngx_http_subtoken_text(r->unparsed_uri);
+  if (ngx_http_subtoken_merge_slashes(r->pool, &target) != NGX_OK) return NGX_ERROR;
+  r->unparsed_uri.data = (u_char *)target.data;
+  r->unparsed_uri.len = target.len;
+  return NGX_OK;
+}
+
+/* A variable that was read before, in the server's own `if` or `set`, holds what has changed. */
+ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
+  ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
+  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+  const u_char *target = r->unparsed_uri.data, *args = r->args.data;
+  if (!conf->enable) return NGX_DECLINED;
+  if (r == r->main && ngx_http_subtoken_ctx(r) == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  if ((conf->credentials & NGX_HTTP_SUBTOKEN_IN_QUERY) != 0 && clean_forms(r) != NGX_OK) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
   }
-  if (!has_access_token(r->args)) return NGX_DECLINED;
-  u_char *room = ngx_pnalloc(r->pool, r->args.len);
-  if (room == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  r->args = without_access_token(r->args, room);
+  if (conf->merge_slashes && r == r->main && merge_target(r) != NGX_OK) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  }
+  if (target != r->unparsed_uri.data || args != r->args.data) {
+    ngx_http_subtoken_forget(r, &all->target_variables);
+  }
   return NGX_DECLINED;
 }
 
@@ -250,37 +239,47 @@ static void take(ngx_http_subtoken_credential_t *into, subtoken_text text, uint8
   into->forms |= form;
 }
 
-static void take_authorization(ngx_http_subtoken_credential_t *into, ngx_str_t raw) {
+static void take_authorization(ngx_http_subtoken_credential_t *into, ngx_str_t raw,
+                               ngx_uint_t forms) {
   subtoken_text value = trim(raw), rest;
   if (has_scheme(value, "bearer", &rest)) {
-    take(into, rest, NGX_HTTP_SUBTOKEN_IN_BEARER);
+    if ((forms & NGX_HTTP_SUBTOKEN_IN_BEARER) != 0) take(into, rest, NGX_HTTP_SUBTOKEN_IN_BEARER);
   } else if (has_scheme(value, "basic", &rest) && rest.len > 0) {
-    take(into, value, NGX_HTTP_SUBTOKEN_IN_BASIC);
+    if ((forms & NGX_HTTP_SUBTOKEN_IN_BASIC) != 0) take(into, value, NGX_HTTP_SUBTOKEN_IN_BASIC);
   }
 }
 
-void ngx_http_subtoken_find_credential(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+/* One header: of these forms alone. */
+static inline void take_header(ngx_http_subtoken_credential_t *into, const ngx_table_elt_t *header,
+                               ngx_uint_t forms, ngx_uint_t *authorizations) {
+  if (is_nocase(header->key, "authorization")) {
+    *authorizations += (forms & (NGX_HTTP_SUBTOKEN_IN_BEARER | NGX_HTTP_SUBTOKEN_IN_BASIC)) != 0;
+    take_authorization(into, header->value, forms);
+  } else if (is_nocase(header->key, "x-api-key")) {
+    if ((forms & NGX_HTTP_SUBTOKEN_IN_KEY_HEADER) == 0) return;
+    take(into, trim(header->value), NGX_HTTP_SUBTOKEN_IN_KEY_HEADER);
+  }
+}
+
+void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                       ngx_uint_t forms,
                                        ngx_http_subtoken_credential_t *credential) {
   ngx_uint_t authorizations = 0, origins = 0, methods = 0;
   ngx_memzero(credential, sizeof *credential);
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      if (is_nocase(headers[i].key, "authorization")) {
-        authorizations++;
-        take_authorization(credential, headers[i].value);
-      } else if (is_nocase(headers[i].key, "x-api-key")) {
-        take(credential, trim(headers[i].value), NGX_HTTP_SUBTOKEN_IN_KEY_HEADER);
-      } else if (is_nocase(headers[i].key, "origin")) {
-        origins++;
-      } else if (is_nocase(headers[i].key, "access-control-request-method")) {
-        methods++;
-      }
+      take_header(credential, &headers[i], forms, &authorizations);
+      if (is_nocase(headers[i].key, "origin")) origins++;
+      if (is_nocase(headers[i].key, "access-control-request-method")) methods++;
     }
   }
   credential->preflight = origins > 0 && methods > 0;
   if (authorizations > 1) credential->found = NGX_HTTP_SUBTOKEN_AMBIGUOUS;
-  if (credential->found == NGX_HTTP_SUBTOKEN_AMBIGUOUS) return;
+  if (credential->found == NGX_HTTP_SUBTOKEN_AMBIGUOUS ||
+      (forms & NGX_HTTP_SUBTOKEN_IN_QUERY) == 0) {
+    return;
+  }
   take(credential, ngx_http_subtoken_text(ctx->query_credential), NGX_HTTP_SUBTOKEN_IN_QUERY);
   if (ctx->query_ambiguous) credential->found = NGX_HTTP_SUBTOKEN_AMBIGUOUS;
   if (ctx->query_unreadable) credential->found = NGX_HTTP_SUBTOKEN_UNREADABLE;

@@ -453,7 +453,7 @@ static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
   sr->headers_in.authorization = NULL;
   sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
   if (sr->request_body == NULL || add_header(sr, "X-Subtoken-Nonce", nonce) != NGX_OK ||
-      add_header(sr, "X-Original-Method", string_of(ctx->method)) != NGX_OK ||
+      add_header(sr, "X-Original-Method", string_of(ctx->origin.method)) != NGX_OK ||
       add_header(sr, "X-Original-URI", r->unparsed_uri) != NGX_OK) {
     return NGX_ERROR;
   }

@@ -1,20 +1,28 @@
 /* May this request pass? Judged anew from the start whenever something that was waited for
- * has come, so that a body which took its time is held against what holds now.
+ * has come, so that a body which took its time is held against what holds now. The verdict is
+ * kept for the settings that it was made by, and only for a second.
  */
 #include "edge/nginx/ngx_http_subtoken.h"
+
+#define NGX_HTTP_SUBTOKEN_KEPT_MS 1000
+#define NGX_HTTP_SUBTOKEN_BY_POLICY "the route policy does not allow this request"
 
 /* All that one judgement looks at. */
 typedef struct {
   ngx_http_request_t *r;
-  ngx_http_subtoken_loc_conf_t *conf;
+  const ngx_http_subtoken_loc_conf_t *conf;
   ngx_http_subtoken_ctx_t *ctx;
   const ngx_http_subtoken_identity_t *identity; /* NULL: nobody was asked */
+  ngx_http_subtoken_origin_t *origin;
+  bool may_wait; /* for a body */
+  bool may_ask;  /* the decision endpoint */
+  bool as_page;
   ngx_http_subtoken_credential_t credential;
   subtoken_request request;
   subtoken_verifier verifier;
   subtoken_feed feed; /* with this location's settings; it points into the one in force */
   subtoken_feed_moment moment;
-  ngx_flag_t granted; /* claims are those of a credential, not of a public route */
+  bool granted; /* claims are those of a credential, not of a public route */
   subtoken_decision decision;
   subtoken_claims claims;
 } judgement_t;
@@ -125,16 +133,16 @@ static subtoken_result check_target(const judgement_t *j) {
   return same_path(path, len, &j->r->uri) ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET;
 }
 
-/* A subrequest is judged by where it goes; what it was written as is not kept. */
-static ngx_int_t subrequest_target(judgement_t *j) {
-  ngx_http_request_t *r = j->r;
-  size_t escaped = 2 * (size_t)ngx_escape_uri(NULL, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
-  u_char *target = ngx_pnalloc(r->pool, r->uri.len + escaped);
-  if (target == NULL) return NGX_ERROR;
-  (void)ngx_escape_uri(target, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
-  j->request.target = (subtoken_text){(const char *)target, r->uri.len + escaped};
-  j->request.method = ngx_http_subtoken_text(r->method_name);
-  return NGX_OK;
+/* The page that an internal redirect led to may be one for everybody: whoever was not let in to
+ * what he asked for may still see it, as he may ask for it. It is judged by its own path.
+ */
+static bool is_public_page(const judgement_t *j) {
+  const ngx_http_subtoken_policy_t *policy = j->conf->policy;
+  subtoken_decision decision;
+  if (j->origin->page.len == 0 || policy == NULL) return false;
+  return subtoken_policy_find(policy->policy, j->origin->page_method, j->origin->page, 0,
+                              &decision) == SUBTOKEN_OK &&
+         decision.access == SUBTOKEN_ACCESS_PUBLIC;
 }
 
 /* ---- who asks ---- */
@@ -195,18 +203,37 @@ static subtoken_result check_sub(judgement_t *j) {
   return subtoken_feed_revoked(&j->moment, subtoken_claims_text(&j->claims, j->claims.sub));
 }
 
+/* A policy that denies is no fault of the credential. */
+static bool is_denied_by_policy(const judgement_t *j) {
+  return j->conf->policy != NULL && j->decision.access == SUBTOKEN_ACCESS_DENIED;
+}
+
+static void refuse_result(const judgement_t *j, subtoken_result result,
+                          ngx_http_subtoken_verdict_t *verdict) {
+  ngx_http_subtoken_refuse(verdict, result);
+  if (result == SUBTOKEN_URL && is_denied_by_policy(j)) verdict->text = NGX_HTTP_SUBTOKEN_BY_POLICY;
+}
+
+/* As of ngx_http_subtoken_ask. Who may not wait for an answer has none yet; whom nginx lets in
+ * for another reason is not asked about. */
+static ngx_int_t ask(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  if (!j->may_ask) return NGX_DECLINED;
+  if (!j->may_wait) return NGX_AGAIN;
+  return ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict, &j->identity);
+}
+
 /* A key, or a name and password: the endpoint says whose it is, all else is judged here. */
 static ngx_int_t judge_identity(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   ngx_http_subtoken_refuse(verdict, SUBTOKEN_MALFORMED);
   if (j->conf->fallback.len == 0) return NGX_DECLINED;
-  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict, &j->identity);
+  ngx_int_t known = ask(j, verdict);
   if (known != NGX_OK) return known;
   subtoken_result result = SUBTOKEN_FEED_STALE;
   if (ngx_http_subtoken_identity_claims(j->identity, &j->claims)) result = check_sub(j);
   if (result == SUBTOKEN_OK && j->claims.exp <= j->request.now) result = SUBTOKEN_EXPIRED;
   if (result == SUBTOKEN_OK && j->decision.access != SUBTOKEN_ACCESS_TOKEN) result = SUBTOKEN_URL;
   if (result != SUBTOKEN_OK) {
-    ngx_http_subtoken_refuse(verdict, result);
+    refuse_result(j, result, verdict);
     return NGX_DECLINED;
   }
   subtoken_text scope = lacking(j, &j->claims);
@@ -237,7 +264,7 @@ static ngx_int_t judge_anybody(judgement_t *j, ngx_http_subtoken_verdict_t *verd
   if (j->conf->fallback.len == 0 || j->decision.access != SUBTOKEN_ACCESS_TOKEN || !needs) {
     return NGX_DECLINED;
   }
-  ngx_int_t known = ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict, &j->identity);
+  ngx_int_t known = ask(j, verdict);
   if (known != NGX_OK) return known;
   j->granted = ngx_http_subtoken_identity_claims(j->identity, &j->claims) &&
                j->claims.permission_count > 0 && lacking(j, &j->claims).len == 0;
@@ -271,7 +298,7 @@ static ngx_int_t judge_credential(judgement_t *j, ngx_http_subtoken_verdict_t *v
   } else if (result == SUBTOKEN_PERM) {
     refuse_lacking(j, verdict);
   } else {
-    ngx_http_subtoken_refuse(verdict, result);
+    refuse_result(j, result, verdict);
   }
   return NGX_DECLINED;
 }
@@ -378,7 +405,7 @@ static ngx_int_t judge_body(judgement_t *j, ngx_http_subtoken_verdict_t *verdict
   subtoken_text body;
   ngx_int_t rc = check_body_headers(j, verdict);
   if (rc != NGX_OK) return rc;
-  if (!j->ctx->body_read) return read_body(j->r);
+  if (!j->ctx->body_read) return j->may_wait ? read_body(j->r) : NGX_AGAIN;
   rc = collect_body(j->r, &body);
   if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
     refuse_length(verdict);
@@ -410,14 +437,12 @@ static void prepare_feed(judgement_t *j) {
 
 /* Not the decision's needs, nor the claims: they are long, and nobody reads them before they
  * are written. */
-static void prepare(judgement_t *j, ngx_http_request_t *r, ngx_http_subtoken_loc_conf_t *conf,
+static void prepare(judgement_t *j, ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
                     ngx_http_subtoken_ctx_t *ctx) {
   ngx_memzero(j, offsetof(judgement_t, decision.needs));
   j->r = r;
   j->conf = conf;
   j->ctx = ctx;
-  j->request.method = ctx->method;
-  j->request.target = ctx->target;
   if (conf->require != NULL) {
     j->request.needs = conf->require->elts;
     j->request.needs_count = conf->require->nelts;
@@ -426,42 +451,48 @@ static void prepare(judgement_t *j, ngx_http_request_t *r, ngx_http_subtoken_loc
   j->verifier.leeway = conf->leeway;
   j->verifier.max_life = conf->max_life;
   prepare_feed(j);
-  ngx_http_subtoken_find_credential(r->main, ctx, &j->credential);
+  ngx_http_subtoken_find_credential(r->main, ctx, conf->credentials, &j->credential);
+}
+
+/* By what whoever made the request wrote, wherever it is by now. */
+static ngx_int_t prepare_target(judgement_t *j) {
+  j->origin = ngx_http_subtoken_origin(j->r, j->ctx);
+  if (j->origin == NULL) return NGX_ERROR;
+  j->request.method = j->origin->method;
+  j->request.target = j->origin->target;
+  if (!j->conf->merge_slashes || j->r != j->r->main) return NGX_OK;
+  return ngx_http_subtoken_merge_slashes(j->r->pool, &j->request.target);
 }
 
 /* The texts of the variables live as long as the request does. */
-static ngx_int_t keep_grant(judgement_t *j) {
+static ngx_int_t keep_grant(judgement_t *j, ngx_http_subtoken_identity_t *who) {
   const subtoken_claims *claims = &j->claims;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   size_t len = sub.len;
   for (size_t i = 0; i < claims->permission_count; i++) len += claims->permissions[i].len + 1U;
   u_char *out = ngx_pnalloc(j->r->pool, len + 1);
   if (out == NULL) return NGX_ERROR;
-  j->ctx->sub.data = out;
-  j->ctx->sub.len = sub.len;
+  who->sub.data = out;
+  who->sub.len = sub.len;
   out = ngx_cpymem(out, sub.data, sub.len);
-  j->ctx->permissions.data = out;
+  who->permissions.data = out;
   for (size_t i = 0; i < claims->permission_count; i++) {
     subtoken_text permission = subtoken_claims_text(claims, claims->permissions[i]);
     if (i > 0) *out++ = ',';
     out = ngx_cpymem(out, permission.data, permission.len);
   }
-  j->ctx->permissions.len = (size_t)(out - j->ctx->permissions.data);
+  who->permissions.len = (size_t)(out - who->permissions.data);
+  who->expires = claims->exp;
+  ngx_str_set(&who->key, "");
+  ngx_str_set(&who->owner, "");
+  if (j->identity != NULL) {
+    who->key = j->identity->key;
+    who->owner = j->identity->owner;
+  }
   return NGX_OK;
 }
 
-/* NGX_OK: it may pass. NGX_DECLINED: *verdict. Anything else is for nginx. */
-static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
-  const subtoken_ring *ring = j->verifier.ring;
-  if (ring == NULL || ring->count == 0) {
-    ngx_http_subtoken_refuse(verdict, SUBTOKEN_NO_SECRET);
-    return NGX_DECLINED;
-  }
-  if (j->conf->policy != NULL && j->conf->policy->policy == NULL) {
-    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
-    return NGX_DECLINED;
-  }
-  if (j->r != j->r->main && subrequest_target(j) != NGX_OK) return NGX_ERROR;
+static ngx_int_t judge_target(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   if (check_target(j) != SUBTOKEN_OK) {
     ngx_http_subtoken_refuse(verdict, SUBTOKEN_BAD_TARGET);
     return NGX_DECLINED;
@@ -476,46 +507,231 @@ static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   return rc;
 }
 
-/* The variables tell of the request, not of its subrequests. After any other rc than these
- * two the request may have ended, and its memory with it.
+/* NGX_OK: it may pass. NGX_DECLINED: *verdict. NGX_AGAIN: something has to be waited for. Anything
+ * else is for nginx. Whom a location before this one has let in keeps his name on a page for
+ * everybody, if he may see it by that.
  */
-static ngx_int_t conclude(judgement_t *j, ngx_int_t rc,
-                          const ngx_http_subtoken_verdict_t *verdict) {
-  if (rc != NGX_OK && rc != NGX_DECLINED) return rc;
+static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  const subtoken_ring *ring = j->verifier.ring;
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_UNDECIDED);
+  if (ring == NULL || ring->count == 0) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_NO_SECRET);
+    return NGX_DECLINED;
+  }
+  if (j->conf->policy != NULL && j->conf->policy->policy == NULL) {
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+    return NGX_DECLINED;
+  }
+  if (prepare_target(j) != NGX_OK) return NGX_ERROR;
+  bool page = is_public_page(j);
+  ngx_int_t rc = page && !j->ctx->granted ? NGX_DECLINED : judge_target(j, verdict);
+  if (rc != NGX_DECLINED || !page) return rc;
+  j->granted = false;
+  j->as_page = true;
+  return NGX_OK;
+}
+
+/* ---- what nginx decides by itself ---- */
+
+static ngx_int_t allow_deny(ngx_http_request_t *r) {
+  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+  return all->allow_deny == NULL ? NGX_DECLINED : all->allow_deny(r);
+}
+
+static bool needs_all(ngx_http_request_t *r) {
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  return core->satisfy == NGX_HTTP_SATISFY_ALL;
+}
+
+/* By its address. nginx logs it. */
+static bool is_blocked(ngx_http_request_t *r) {
+  return needs_all(r) && allow_deny(r) == NGX_HTTP_FORBIDDEN;
+}
+
+static bool is_blocked_quietly(ngx_http_request_t *r) {
+  ngx_log_t *log = r->connection->log;
+  ngx_uint_t level = log->log_level;
+  log->log_level = NGX_LOG_STDERR;
+  bool blocked = is_blocked(r);
+  log->log_level = level;
+  return blocked;
+}
+
+static bool is_let_in_by_nginx(ngx_http_request_t *r) {
+  return !needs_all(r) && allow_deny(r) == NGX_OK;
+}
+
+static ngx_int_t refuse_request(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
+  ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, "subtoken: refused: %s", verdict->result);
+  return ngx_http_subtoken_reply(r, verdict);
+}
+
+/* ---- the verdict ---- */
+
+static bool is_alike(const ngx_http_subtoken_loc_conf_t *a, const ngx_http_subtoken_loc_conf_t *b) {
+  if (a == b) return true;
+  return a->enable == b->enable && a->merge_slashes == b->merge_slashes &&
+         a->credentials == b->credentials && a->secrets == b->secrets && a->policy == b->policy &&
+         a->feed == b->feed && a->require == b->require && a->fallback.data == b->fallback.data &&
+         a->stale == b->stale && a->max_age == b->max_age && a->leeway == b->leeway &&
+         a->max_life == b->max_life;
+}
+
+static bool is_judged(const ngx_http_subtoken_ctx_t *ctx,
+                      const ngx_http_subtoken_loc_conf_t *conf) {
+  return ctx->judged.conf != NULL && is_alike(ctx->judged.conf, conf);
+}
+
+static bool is_fresh(const ngx_http_subtoken_ctx_t *ctx) {
+  return ngx_current_msec - ctx->judged.time <= NGX_HTTP_SUBTOKEN_KEPT_MS;
+}
+
+/* The scope that lacks lies in a policy, which may have gone when the verdict is told. */
+static ngx_int_t keep_verdict(ngx_http_request_t *r, ngx_http_subtoken_verdict_t *into,
+                              const ngx_http_subtoken_verdict_t *verdict) {
+  *into = *verdict;
+  if (verdict->scope.len == 0) return NGX_OK;
+  u_char *kept = ngx_pnalloc(r->pool, verdict->scope.len);
+  if (kept == NULL) return NGX_ERROR;
+  ngx_memcpy(kept, verdict->scope.data, verdict->scope.len);
+  into->scope.data = (const char *)kept;
+  return NGX_OK;
+}
+
+/* What is known of the request from now on. A public route leaves the word for why another
+ * location refused it. */
+static ngx_int_t keep_judgement(judgement_t *j, ngx_int_t rc,
+                                const ngx_http_subtoken_verdict_t *verdict) {
   ngx_http_subtoken_ctx_t *ctx = j->ctx;
-  ngx_flag_t whole = j->r == j->r->main;
-  if (rc == NGX_OK) {
-    if (!whole || !j->granted) return NGX_OK;
-    ctx->result = subtoken_result_name(SUBTOKEN_OK);
-    return keep_grant(j);
+  ngx_http_subtoken_judged_t *judged = &ctx->judged;
+  bool granted = rc == NGX_OK && j->granted;
+  if (!granted) {
+    if (ctx->granted) ctx->result = NULL;
+    ngx_memzero(&ctx->who, sizeof ctx->who);
+  } else if (keep_grant(j, &ctx->who) != NGX_OK) {
+    return NGX_ERROR;
   }
-  if (whole) {
+  if (rc != NGX_OK) {
+    if (keep_verdict(j->r, &judged->verdict, verdict) != NGX_OK) return NGX_ERROR;
     ctx->result = verdict->result;
-    ctx->sub.len = ctx->permissions.len = 0;
   }
-  ngx_log_error(NGX_LOG_INFO, j->r->connection->log, 0, "subtoken: refused: %s", verdict->result);
-  return ngx_http_subtoken_reply(j->r, verdict);
+  if (granted) ctx->result = subtoken_result_name(SUBTOKEN_OK);
+  ctx->granted = granted;
+  judged->conf = j->conf;
+  judged->time = ngx_current_msec;
+  judged->passes = rc == NGX_OK;
+  judged->as_page = j->as_page;
+  return NGX_OK;
+}
+
+/* Judge the request by these settings, and keep what comes of it. NGX_OK: it is kept, be it let in
+ * or refused. NGX_AGAIN, or another: it is waited for, or has ended, and its memory with it.
+ */
+static ngx_int_t judge_request(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
+                               ngx_http_subtoken_ctx_t *ctx, bool may_wait) {
+  judgement_t j;
+  ngx_http_subtoken_verdict_t verdict;
+  prepare(&j, r, conf, ctx);
+  j.may_wait = may_wait;
+  j.may_ask = !is_let_in_by_nginx(r);
+  ngx_int_t rc = judge(&j, &verdict);
+  return rc == NGX_OK || rc == NGX_DECLINED ? keep_judgement(&j, rc, &verdict) : rc;
+}
+
+/* ---- the phases ---- */
+
+static ngx_int_t set_identity(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
+                              const ngx_http_subtoken_ctx_t *ctx) {
+  bool known = ctx != NULL && ctx->granted;
+  return conf->identity ? ngx_http_subtoken_set_identity(r, known ? &ctx->who : NULL) : NGX_OK;
+}
+
+/* Judge it unless that is done, and write it into the headers. NGX_OK, or as judge_request. */
+static ngx_int_t settle(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
+                        ngx_http_subtoken_ctx_t *ctx) {
+  if (!is_judged(ctx, conf) || !is_fresh(ctx)) {
+    ngx_int_t rc = judge_request(r, conf, ctx, true);
+    if (rc != NGX_OK) return rc;
+  }
+  if (ctx->judged.passes && ctx->judged.as_page &&
+      ngx_http_subtoken_become_page(r, &ctx->origin) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  return set_identity(r, conf, ctx);
+}
+
+/* What is only for the configuration's own use needs no judge: nobody can ask for it from
+ * outside. Everything else that a subrequest reaches is judged like a request for it. The
+ * variables tell of the request, not of its subrequests.
+ */
+static ngx_int_t preaccess_subrequest(ngx_http_request_t *r,
+                                      const ngx_http_subtoken_loc_conf_t *conf) {
+  judgement_t j;
+  ngx_http_subtoken_verdict_t verdict;
+  ngx_http_subtoken_identity_t who;
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  if (ngx_http_subtoken_is_question(r)) return NGX_DECLINED;
+  if (core->internal || !conf->enable) {
+    return set_identity(r, conf, ngx_http_subtoken_ctx_if_any(r)) == NGX_OK ? NGX_DECLINED
+                                                                            : NGX_ERROR;
+  }
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
+  if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  prepare(&j, r, conf, ctx);
+  j.may_wait = j.may_ask = true;
+  ngx_int_t rc = judge(&j, &verdict);
+  if (rc == NGX_DECLINED) return refuse_request(r, &verdict);
+  if (rc != NGX_OK || (j.granted && keep_grant(&j, &who) != NGX_OK)) return rc;
+  if (j.as_page && ngx_http_subtoken_become_page(r, j.origin) != NGX_OK) return NGX_ERROR;
+  if (conf->identity && ngx_http_subtoken_set_identity(r, j.granted ? &who : NULL) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  return NGX_DECLINED;
+}
+
+/* A request that is refused goes on to the access phase: limit_req and limit_conn count it, and
+ * others may let it in.
+ */
+ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r) {
+  ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
+  if (r != r->main) return preaccess_subrequest(r, conf);
+  ngx_int_t rc;
+  if (!conf->enable) {
+    rc = conf->identity ? set_identity(r, conf, ngx_http_subtoken_ctx_if_any(r)) : NGX_OK;
+  } else if (is_blocked(r)) {
+    return NGX_HTTP_FORBIDDEN;
+  } else {
+    ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
+    rc = ctx == NULL ? NGX_HTTP_INTERNAL_SERVER_ERROR : settle(r, conf, ctx);
+  }
+  return rc == NGX_OK ? NGX_DECLINED : rc;
 }
 
 ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r) {
-  judgement_t j;
-  ngx_http_subtoken_verdict_t verdict;
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
   if (!conf->enable) return NGX_DECLINED;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  ngx_http_subtoken_refuse(&verdict, SUBTOKEN_UNDECIDED);
-  prepare(&j, r, conf, ctx);
-  ngx_int_t rc = judge(&j, &verdict);
-  return conclude(&j, rc, &verdict);
+  if (!is_judged(ctx, conf) || !is_fresh(ctx)) {
+    ngx_int_t rc = settle(r, conf, ctx);
+    if (rc != NGX_OK) return rc;
+  }
+  return ctx->judged.passes ? NGX_OK : refuse_request(r, &ctx->judged.verdict);
 }
 
-/* What is only for the configuration's own use needs no judge: nobody can ask for it from
- * outside. Everything else that a subrequest reaches is judged like a request for it.
+/* A variable is read: by `if`, `set`, limit_req, or another module. Not by the log alone, which
+ * comes too late, nor for a request whose answer has begun.
  */
-ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r) {
-  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-  if (r == r->main || core->internal || ngx_http_subtoken_is_question(r)) return NGX_DECLINED;
-  ngx_int_t rc = ngx_http_subtoken_access(r);
-  return rc == NGX_OK ? NGX_DECLINED : rc;
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_look(ngx_http_request_t *r) {
+  ngx_http_request_t *whole = r->main;
+  ngx_http_core_main_conf_t *core = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+  ngx_http_subtoken_loc_conf_t *conf =
+      ngx_http_get_module_loc_conf(whole, ngx_http_subtoken_module);
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
+  if (!conf->enable || (ctx != NULL && is_judged(ctx, conf))) return ctx;
+  bool running = whole->phase_handler >= (ngx_int_t)core->phase_engine.server_rewrite_index;
+  if (!running || whole->header_sent || whole->err_status != 0) return ctx;
+  if (is_blocked_quietly(whole)) return NULL;
+  if (ctx == NULL) ctx = ngx_http_subtoken_ctx(r);
+  return ctx != NULL && judge_request(whole, conf, ctx, false) == NGX_OK ? ctx : NULL;
 }

@@ -1,4 +1,6 @@
 /* The module as nginx sees it: its directives, variables and phases. */
+#include <openssl/sha.h>
+
 #include "edge/nginx/ngx_http_subtoken.h"
 
 /* ---- directives ---- */
@@ -88,6 +90,42 @@ static char *set_require(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
   return NGX_CONF_OK;
 }
 
+static ngx_uint_t form_of(const ngx_str_t *word) {
+  static const struct {
+    ngx_str_t word;
+    ngx_uint_t form;
+  } forms[] = {
+      {ngx_string("bearer"), NGX_HTTP_SUBTOKEN_IN_BEARER},
+      {ngx_string("x-api-key"), NGX_HTTP_SUBTOKEN_IN_KEY_HEADER},
+      {ngx_string("query"), NGX_HTTP_SUBTOKEN_IN_QUERY},
+      {ngx_string("basic"), NGX_HTTP_SUBTOKEN_IN_BASIC},
+  };
+  for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    if (word->len != forms[i].word.len) continue;
+    if (ngx_memcmp(word->data, forms[i].word.data, word->len) == 0) return forms[i].form;
+  }
+  return 0;
+}
+
+static char *set_credentials(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
+  ngx_http_subtoken_loc_conf_t *mine = conf;
+  ngx_str_t *value = cf->args->elts;
+  (void)command;
+  if (mine->credentials != NGX_CONF_UNSET_UINT) return "is duplicate";
+  mine->credentials = 0;
+  for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
+    ngx_uint_t form = form_of(&value[i]);
+    if (form == 0) {
+      ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                         "subtoken_credentials: \"%V\" is none of bearer, x-api-key, query, basic",
+                         &value[i]);
+      return NGX_CONF_ERROR;
+    }
+    mine->credentials |= form;
+  }
+  return NGX_CONF_OK;
+}
+
 static ngx_conf_enum_t stale_words[] = {
     {ngx_string("deny"), NGX_HTTP_SUBTOKEN_STALE_DENY},
     {ngx_string("allow"), NGX_HTTP_SUBTOKEN_STALE_ALLOW},
@@ -112,6 +150,9 @@ static ngx_command_t commands[] = {
     DIRECTIVE("subtoken_leeway", NGX_CONF_TAKE1, ngx_conf_set_sec_slot, leeway, NULL),
     DIRECTIVE("subtoken_max_life", NGX_CONF_TAKE1, ngx_conf_set_sec_slot, max_life, NULL),
     DIRECTIVE("subtoken_fallback", NGX_CONF_TAKE1, set_fallback, fallback, NULL),
+    DIRECTIVE("subtoken_credentials", NGX_CONF_1MORE, set_credentials, credentials, NULL),
+    DIRECTIVE("subtoken_identity", NGX_CONF_FLAG, ngx_conf_set_flag_slot, identity, NULL),
+    DIRECTIVE("subtoken_merge_slashes", NGX_CONF_FLAG, ngx_conf_set_flag_slot, merge_slashes, NULL),
     ngx_null_command,
 };
 
@@ -122,7 +163,9 @@ static void *create_main_conf(ngx_conf_t *cf) {
   if (conf == NULL) return NULL;
   if (ngx_array_init(&conf->secrets, cf->pool, 2, sizeof(void *)) != NGX_OK ||
       ngx_array_init(&conf->policies, cf->pool, 2, sizeof(void *)) != NGX_OK ||
-      ngx_array_init(&conf->feeds, cf->pool, 2, sizeof(void *)) != NGX_OK) {
+      ngx_array_init(&conf->feeds, cf->pool, 2, sizeof(void *)) != NGX_OK ||
+      ngx_array_init(&conf->target_variables, cf->pool, 8, sizeof(ngx_uint_t)) != NGX_OK ||
+      ngx_array_init(&conf->identity_variables, cf->pool, 2, sizeof(ngx_uint_t)) != NGX_OK) {
     return NULL;
   }
   return conf;
@@ -132,6 +175,9 @@ static void *create_loc_conf(ngx_conf_t *cf) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_pcalloc(cf->pool, sizeof *conf);
   if (conf == NULL) return NULL;
   conf->enable = NGX_CONF_UNSET;
+  conf->identity = NGX_CONF_UNSET;
+  conf->merge_slashes = NGX_CONF_UNSET;
+  conf->credentials = NGX_CONF_UNSET_UINT;
   conf->secrets = NGX_CONF_UNSET_PTR;
   conf->policy = NGX_CONF_UNSET_PTR;
   conf->require = NGX_CONF_UNSET_PTR;
@@ -146,6 +192,9 @@ static void merge_values(ngx_http_subtoken_loc_conf_t *conf, ngx_http_subtoken_l
   subtoken_verifier standard = SUBTOKEN_VERIFIER_DEFAULT;
   subtoken_feed_settings fresh = SUBTOKEN_FEED_SETTINGS_DEFAULT;
   ngx_conf_merge_value(conf->enable, outer->enable, 0);
+  ngx_conf_merge_value(conf->identity, outer->identity, 1);
+  ngx_conf_merge_value(conf->merge_slashes, outer->merge_slashes, 0);
+  ngx_conf_merge_uint_value(conf->credentials, outer->credentials, NGX_HTTP_SUBTOKEN_IN_ANY);
   ngx_conf_merge_ptr_value(conf->secrets, outer->secrets, NULL);
   ngx_conf_merge_ptr_value(conf->policy, outer->policy, NULL);
   ngx_conf_merge_ptr_value(conf->require, outer->require, NULL);
@@ -200,29 +249,48 @@ static ngx_int_t give_nothing(ngx_http_variable_value_t *value) {
   return NGX_OK;
 }
 
-static ngx_int_t get_sub(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data) {
-  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
-  (void)data;
-  if (ctx == NULL || ctx->sub.len == 0) return give_nothing(value);
-  return give(value, ctx->sub);
-}
+enum { SUB, PERMISSIONS };
 
-static ngx_int_t get_permissions(ngx_http_request_t *r, ngx_http_variable_value_t *value,
-                                 uintptr_t data) {
-  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
-  (void)data;
-  if (ctx == NULL || ctx->permissions.len == 0) return give_nothing(value);
-  return give(value, ctx->permissions);
+static ngx_int_t get_identity(ngx_http_request_t *r, ngx_http_variable_value_t *value,
+                              uintptr_t which) {
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_look(r);
+  if (ctx == NULL) return give_nothing(value);
+  ngx_str_t text = which == SUB ? ctx->who.sub : ctx->who.permissions;
+  return text.len == 0 ? give_nothing(value) : give(value, text);
 }
 
 static ngx_int_t get_result(ngx_http_request_t *r, ngx_http_variable_value_t *value,
                             uintptr_t data) {
-  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_look(r);
   (void)data;
   if (ctx == NULL || ctx->result == NULL) return give_nothing(value);
   ngx_str_t text;
   text.data = (u_char *)ctx->result;
   text.len = ngx_strlen(ctx->result);
+  return give(value, text);
+}
+
+#define TAG_LEN 8 /* hex digits of the SHA-256, as in the server's log */
+
+/* As the server does: none for HTTP Basic, which holds a password, nor for what cannot be read. */
+static ngx_int_t get_credential(ngx_http_request_t *r, ngx_http_variable_value_t *value,
+                                uintptr_t data) {
+  ngx_http_subtoken_loc_conf_t *conf =
+      ngx_http_get_module_loc_conf(r->main, ngx_http_subtoken_module);
+  ngx_http_subtoken_credential_t credential;
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_look(r);
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  ngx_str_t text;
+  (void)data;
+  if (ctx == NULL) return give_nothing(value);
+  ngx_http_subtoken_find_credential(r->main, ctx, conf->credentials, &credential);
+  if (credential.found != NGX_HTTP_SUBTOKEN_ONE || credential.forms == NGX_HTTP_SUBTOKEN_IN_BASIC) {
+    return give_nothing(value);
+  }
+  text.data = ngx_pnalloc(r->pool, TAG_LEN);
+  if (text.data == NULL) return NGX_ERROR;
+  (void)SHA256((const unsigned char *)credential.text.data, credential.text.len, digest);
+  text.len = (size_t)(ngx_hex_dump(text.data, digest, TAG_LEN / 2) - text.data);
   return give(value, text);
 }
 
@@ -248,9 +316,11 @@ static ngx_int_t get_feed(ngx_http_request_t *r, ngx_http_variable_value_t *valu
 }
 
 static ngx_http_variable_t variables[] = {
-    {ngx_string("subtoken_sub"), NULL, get_sub, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
-    {ngx_string("subtoken_permissions"), NULL, get_permissions, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("subtoken_sub"), NULL, get_identity, SUB, NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("subtoken_permissions"), NULL, get_identity, PERMISSIONS, NGX_HTTP_VAR_NOCACHEABLE,
+     0},
     {ngx_string("subtoken_result"), NULL, get_result, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("subtoken_credential"), NULL, get_credential, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_feed_age"), NULL, get_feed, FEED_AGE, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("subtoken_feed_sequence"), NULL, get_feed, FEED_SEQUENCE, NGX_HTTP_VAR_NOCACHEABLE,
      0},
@@ -270,17 +340,88 @@ static ngx_int_t add_variables(ngx_conf_t *cf) {
 /* ---- phases ---- */
 
 /* A handler that is added later runs earlier in its phase: these run before those of the
- * modules that are built in, so `rewrite` and `set` see no access_token.
+ * modules that are built in, so `rewrite` and `set` see no access_token, and what they change
+ * is known as it was.
  */
 static const struct {
   ngx_http_phases phase;
   ngx_http_handler_pt handler;
 } phases[] = {
     {NGX_HTTP_POST_READ_PHASE, ngx_http_subtoken_clean_log},
+    {NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_subtoken_note_origin},
     {NGX_HTTP_REWRITE_PHASE, ngx_http_subtoken_clean_target},
     {NGX_HTTP_PREACCESS_PHASE, ngx_http_subtoken_preaccess},
     {NGX_HTTP_ACCESS_PHASE, ngx_http_subtoken_access},
 };
+
+static ngx_http_module_t *find_module(const ngx_conf_t *cf, const char *name) {
+  for (ngx_module_t **each = cf->cycle->modules; *each != NULL; each++) {
+    if ((*each)->type != NGX_HTTP_MODULE) continue;
+    if (ngx_strcmp((*each)->name, name) == 0) return (*each)->ctx;
+  }
+  return NULL;
+}
+
+/* The handler that a module of nginx's own has in a phase, which has no name outside of it: the
+ * module adds its handlers once more, and they are taken off again. NULL: there is none.
+ */
+static ngx_http_handler_pt handler_of(ngx_conf_t *cf, const char *name, ngx_http_phases phase) {
+  ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+  ngx_http_module_t *module = find_module(cf, name);
+  ngx_uint_t before[NGX_HTTP_LOG_PHASE + 1];
+  ngx_http_handler_pt found = NULL;
+  if (module == NULL || module->postconfiguration == NULL) return NULL;
+  for (int i = 0; i <= NGX_HTTP_LOG_PHASE; i++) before[i] = core->phases[i].handlers.nelts;
+  ngx_int_t rc = module->postconfiguration(cf);
+  const ngx_array_t *handlers = &core->phases[phase].handlers;
+  if (rc == NGX_OK && handlers->nelts == before[phase] + 1) {
+    found = ((ngx_http_handler_pt *)handlers->elts)[before[phase]];
+  }
+  for (int i = 0; i <= NGX_HTTP_LOG_PHASE; i++) core->phases[i].handlers.nelts = before[i];
+  return found;
+}
+
+/* Ours has been added last, to run first; but the address has to be known that set_real_ip_from
+ * of the location finds, before allow and deny are looked at.
+ */
+static void move_behind_realip(ngx_conf_t *cf) {
+  ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+  ngx_http_handler_pt realip = handler_of(cf, "ngx_http_realip_module", NGX_HTTP_PREACCESS_PHASE);
+  const ngx_array_t *handlers = &core->phases[NGX_HTTP_PREACCESS_PHASE].handlers;
+  ngx_http_handler_pt *each = handlers->elts, ours = each[handlers->nelts - 1];
+  ngx_uint_t at = 0;
+  while (at < handlers->nelts && each[at] != realip) at++;
+  if (at == handlers->nelts) return;
+  for (ngx_uint_t i = handlers->nelts - 1; i > at; i--) each[i] = each[i - 1];
+  each[at] = ours;
+}
+
+/* Of nginx's own variables, those that are made of the target, or of a caller's identity headers.
+ */
+static ngx_array_t *kind_of_variable(ngx_http_subtoken_main_conf_t *all, const ngx_str_t *name) {
+  static const char *const targets[] = {"request_uri",  "request", "args",
+                                        "query_string", "is_args", "arg_access_token"};
+  static const char identity[] = "http_x_subtoken_";
+  for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+    if (name->len != ngx_strlen(targets[i])) continue;
+    if (ngx_memcmp(name->data, targets[i], name->len) == 0) return &all->target_variables;
+  }
+  bool is_identity = name->len >= sizeof identity - 1 &&
+                     ngx_memcmp(name->data, identity, sizeof identity - 1) == 0;
+  return is_identity ? &all->identity_variables : NULL;
+}
+
+static ngx_int_t find_variables(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *all) {
+  ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+  const ngx_http_variable_t *each = core->variables.elts;
+  for (ngx_uint_t i = 0; i < core->variables.nelts; i++) {
+    ngx_array_t *kind = kind_of_variable(all, &each[i].name);
+    ngx_uint_t *index = kind == NULL ? NULL : ngx_array_push(kind);
+    if (kind != NULL && index == NULL) return NGX_ERROR;
+    if (index != NULL) *index = i;
+  }
+  return NGX_OK;
+}
 
 static ngx_int_t add_handlers(ngx_conf_t *cf) {
   ngx_http_subtoken_main_conf_t *all =
@@ -292,7 +433,10 @@ static ngx_int_t add_handlers(ngx_conf_t *cf) {
     if (added == NULL) return NGX_ERROR;
     *added = phases[i].handler;
   }
-  return NGX_OK;
+  move_behind_realip(cf);
+  all->allow_deny = handler_of(cf, "ngx_http_access_module", NGX_HTTP_ACCESS_PHASE);
+  ngx_http_subtoken_hash_identity();
+  return find_variables(cf, all);
 }
 
 /* Not in the processes that only look after caches. */

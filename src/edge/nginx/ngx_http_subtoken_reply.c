@@ -63,8 +63,16 @@ static ngx_buf_t *make_body(ngx_http_request_t *r, const ngx_http_subtoken_verdi
   return body;
 }
 
+/* Whoever waits for leave to send a body gets none; whether he sends it all the same cannot be
+ * known, so the connection is of no use for another request. */
+static void refuse_body(ngx_http_request_t *r) {
+  if (r->headers_in.expect != NULL && !r->expect_tested) r->keepalive = 0;
+  r->expect_tested = 1;
+}
+
 static ngx_int_t send_answer(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
   ngx_chain_t out;
+  refuse_body(r);
   ngx_int_t rc = ngx_http_discard_request_body(r);
   if (rc != NGX_OK) return rc;
   ngx_http_clean_header(r); /* an answer that redirected here may have left some */
@@ -82,11 +90,31 @@ static ngx_int_t send_answer(ngx_http_request_t *r, const ngx_http_subtoken_verd
   return ngx_http_output_filter(r, &out);
 }
 
+static bool has_error_page(const ngx_http_request_t *r, ngx_uint_t status) {
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  if (r->error_page || core->error_pages == NULL) return false;
+  const ngx_http_err_page_t *pages = core->error_pages->elts;
+  for (ngx_uint_t i = 0; i < core->error_pages->nelts; i++) {
+    if (pages[i].status == (ngx_int_t)status) return true;
+  }
+  return false;
+}
+
+/* nginx's own way with a 401 and a 403, which is other modules' leave and error_page. Once a
+ * request: where the page is refused as well, the answer is ours. */
+static bool is_left_to_nginx(ngx_http_request_t *r, ngx_uint_t status) {
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
+  if (r != r->main || (status != 401 && status != 403)) return false;
+  if (core->satisfy == NGX_HTTP_SATISFY_ANY) return true;
+  if (ctx == NULL || ctx->error_page || !has_error_page(r, status)) return false;
+  ctx->error_page = 1;
+  return true;
+}
+
 ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
                                   const ngx_http_subtoken_verdict_t *verdict) {
-  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-  bool ours = verdict->status != 401 && verdict->status != 403;
-  if (r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY && !ours) {
+  if (is_left_to_nginx(r, verdict->status)) {
     if (verdict->status == 401 && add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
     return (ngx_int_t)verdict->status;
   }
