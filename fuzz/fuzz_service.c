@@ -73,15 +73,16 @@ static void let_go(void *context) {
   held--;
 }
 
-static st_fed current(void *context, const subtoken_ring *under, int64_t now, st_edition *edition) {
+static st_fed current(void *context, const subtoken_ring *under, int64_t now, const char *key_id,
+                      st_edition *edition) {
   (void)context;
-  HOLD(under == &ring && now == NOW);
+  HOLD(under == &ring && now == NOW && strlen(key_id) == ST_KEY_ID_LEN);
   edition->sequence = 8;
   memset(edition->etag, 'e', ST_EDITION_TAG_LEN);
   edition->etag[ST_EDITION_TAG_LEN] = '\0';
   memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  edition->snapshot = (st_payload){"snapshot", 8, let_go, NULL};
+  edition->snapshot = (st_payload){"snapshot", 8, let_go, NULL, NULL};
   held++;
   return ST_FED;
 }
@@ -90,8 +91,14 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
   (void)context;
   HOLD(edition->sequence == 8 && since > 0);
   if (since != 7) return false;
-  *payload = (st_payload){"some", 4, let_go, NULL};
+  *payload = (st_payload){"some", 4, let_go, NULL, NULL};
   held++;
+  return true;
+}
+
+static bool whole(void *context, const subtoken_ring *under, int64_t since, st_edition *edition) {
+  (void)context;
+  HOLD(under == &ring && since >= 0 && since != 7 && edition->sequence == 8);
   return true;
 }
 
@@ -289,7 +296,7 @@ static st_service service = {.settings = &settings,
                              .people = &people,
                              .throttle = &throttle,
                              .basic = &basic,
-                             .feed = {NULL, current, changes}};
+                             .feed = {NULL, current, changes, whole}};
 
 /* ---- the keys and tokens ---- */
 

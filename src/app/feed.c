@@ -92,31 +92,63 @@ static void give(const st_payload *payload) {
   if (payload->release != NULL) payload->release(payload->context);
 }
 
-static void answer_with(st_visit *v, const st_edition *edition, int64_t since) {
-  st_reply *reply = v->reply;
+/* 304 when the client has it. */
+static bool answer_known(st_visit *v, const st_edition *edition) {
+  if (!is_known(v->request, edition->etag)) return false;
+  write_headers(v->reply, edition);
+  v->reply->status = 304;
+  give(&edition->snapshot);
+  return true;
+}
+
+static bool answer_changes(st_visit *v, const st_edition *edition, int64_t since) {
   const st_feed *feed = &v->service->feed;
-  write_headers(reply, edition);
-  if (is_known(v->request, edition->etag)) {
-    reply->status = 304;
-    give(&edition->snapshot);
-    return;
-  }
-  reply->status = 200;
-  if (since != 0 && feed->changes(feed->context, edition, since, &reply->payload)) {
-    reply->content_type = CHANGES_TYPE;
-    give(&edition->snapshot);
-    return;
-  }
-  reply->content_type = SNAPSHOT_TYPE;
-  reply->payload = edition->snapshot;
+  if (since == 0 || !feed->changes(feed->context, edition, since, &v->reply->payload)) return false;
+  write_headers(v->reply, edition);
+  v->reply->status = 200;
+  v->reply->content_type = CHANGES_TYPE;
+  give(&edition->snapshot);
+  return true;
 }
 
 static void refuse(st_reply *reply, st_fed fed) {
-  bool memory = fed == ST_FED_NO_MEMORY;
-  st_reply_error(reply, 503, memory ? "oom" : "store_error",
-                 memory ? "there is no memory for the revocation data; try again later"
-                        : "the revocation data cannot be read; try again later");
+  switch (fed) {
+    case ST_FED_KEY_BUSY:
+      st_reply_wait(reply, "feed_busy",
+                    "too many requests of this key for the revocation data at a time; try again",
+                    1);
+      return;
+    case ST_FED_BUSY:
+      st_reply_error(reply, 503, "feed_busy", "the revocation data is being read; try again");
+      reply->retry_after = 1;
+      return;
+    case ST_FED_LEFT:
+      st_reply_error(reply, 503, "client_left", "the client has closed the connection");
+      reply->close = true;
+      return;
+    case ST_FED_NO_MEMORY:
+      st_reply_error(reply, 503, "oom",
+                     "there is no memory for the revocation data; try again later");
+      break;
+    default:
+      st_reply_error(reply, 503, "store_error",
+                     "the revocation data cannot be read; try again later");
+  }
   reply->retry_after = 5;
+}
+
+static void answer_with(st_visit *v, st_edition *edition, int64_t since) {
+  const st_feed *feed = &v->service->feed;
+  if (answer_known(v, edition) || answer_changes(v, edition, since)) return;
+  if (!feed->whole(feed->context, v->service->ring, since, edition)) {
+    refuse(v->reply, ST_FED_STORE_ERROR);
+    return;
+  }
+  if (answer_known(v, edition)) return;
+  write_headers(v->reply, edition);
+  v->reply->status = 200;
+  v->reply->content_type = SNAPSHOT_TYPE;
+  v->reply->payload = edition->snapshot;
 }
 
 void st_feed_answer(st_visit *v) {
@@ -134,7 +166,8 @@ void st_feed_answer(st_visit *v) {
     return;
   }
   const st_feed *feed = &v->service->feed;
-  st_fed fed = feed->current(feed->context, v->service->ring, v->request->now, &edition);
+  st_fed fed =
+      feed->current(feed->context, v->service->ring, v->request->now, identity.key.id, &edition);
   if (fed == ST_FED) {
     answer_with(v, &edition, since);
   } else {

@@ -6,6 +6,8 @@
 #ifndef ST_APP_SERVICE_H
 #define ST_APP_SERVICE_H
 
+#include <stdatomic.h>
+
 #include "app/basic.h"
 #include "app/config.h"
 #include "app/people.h"
@@ -51,6 +53,7 @@ typedef struct st_payload {
   size_t len;
   void (*release)(void *context); /* NULL: nothing to do */
   void *context;
+  const atomic_bool *retired; /* once it is true, stop sending and release; NULL: never */
 } st_payload;
 
 typedef struct st_reply {
@@ -70,9 +73,7 @@ typedef struct st_reply {
   char body[ST_REPLY_BODY_MAX];
 } st_reply;
 
-/* The revocation data as it stood when the store was asked, which was during this request:
- * the heartbeat vouches for nothing older.
- */
+/* The revocation data as it stood when the store was asked; the heartbeat vouches for that time. */
 #define ST_EDITION_TAG_LEN 43
 typedef struct st_edition {
   int64_t sequence;
@@ -85,17 +86,28 @@ typedef enum st_fed {
   ST_FED_STORE_ERROR = 0, /* the store could not be read: answer 503 */
   ST_FED,
   ST_FED_NO_MEMORY,
+  ST_FED_KEY_BUSY, /* too many requests of this key are being answered: 429 */
+  ST_FED_BUSY,     /* too many are, or a first snapshot is still being made: 503 */
+  ST_FED_LEFT,     /* the client is gone: nobody reads the answer */
 } st_fed;
 
 /* Where the revocation data comes from. Any thread may ask. */
 typedef struct st_feed {
   void *context;
-  /* now: seconds since 1970, from before the call. Nothing is to be released unless ST_FED. */
-  st_fed (*current)(void *context, const subtoken_ring *ring, int64_t now, st_edition *edition);
+  /* now: seconds since 1970, from before the call; key_id: who asks. Nothing is to be released
+   * unless ST_FED.
+   */
+  st_fed (*current)(void *context, const subtoken_ring *ring, int64_t now, const char *key_id,
+                    st_edition *edition);
   /* What brings the snapshot of that sequence to this edition; false when that is not known,
    * or not shorter than the whole.
    */
   bool (*changes)(void *context, const st_edition *edition, int64_t since, st_payload *changes);
+  /* The edition is to be sent whole to who has that of `since` (0: none). It may become an
+   * earlier one, with the heartbeat of its time, that others are still taking, so that few are
+   * kept. False when nothing can sign: nothing is to be released.
+   */
+  bool (*whole)(void *context, const subtoken_ring *ring, int64_t since, st_edition *edition);
 } st_feed;
 
 typedef struct st_service {

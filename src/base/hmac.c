@@ -167,6 +167,17 @@ static void end_block(uint8_t cpu, uint32_t state[8], uint8_t block[BLOCK], size
   st_hmac_blocks(cpu, state, block, 1);
 }
 
+void st_sha256_on(uint8_t cpu, const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
+  uint32_t state[8];
+  uint8_t block[BLOCK];
+  size_t used = len % BLOCK;
+  memcpy(state, initial, sizeof state);
+  st_hmac_blocks(cpu, state, data, len / BLOCK);
+  if (used > 0) memcpy(block, (const uint8_t *)data + len - used, used);
+  end_block(cpu, state, block, used, len);
+  put_words(out, state, 8);
+}
+
 void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
   end_block(state->cpu, state->state, state->block, state->len % BLOCK, BLOCK + state->len);
   put_words(state->block, state->state, 8);

@@ -1,5 +1,13 @@
+/* The revocation data as the server gives it out. An edition is a snapshot with what is known of
+ * it. One thread at a time makes the next edition, the lock open: see make. Who asks meanwhile
+ * waits for it, as only what was read from the store after the question may be vouched for then,
+ * but not for long: see find_edition. Two editions are kept, the current one and the one that is
+ * lent to those who take it whole: see lend. The changes from one to the next are in
+ * feed_changes.c.
+ */
 #include "shell/feed.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,6 +16,8 @@
 #include "base/base64url.h"
 #include "base/hmac.h"
 #include "core/revocations.h"
+#include "shell/feed_changes.h"
+#include "shell/gate.h"
 #include "shell/log.h"
 #include "subtoken/feed.h"
 
@@ -17,11 +27,15 @@
  */
 #define BACK_MOST INT64_C(60)
 
-enum { MARKS = 1024, STEPS = 65536 }; /* powers of two; what is remembered of the past */
+/* How long a request waits for an edition that is being made. */
+#define WAIT_US INT64_C(2000000)
+/* What is freed beyond this goes back to the system at once. */
+#define OWN_PAGES (1 << 20)
 
-/* A snapshot. Never changed once it is made; whoever sends it holds a use. */
+/* A snapshot. Its bytes never change once it is made; whoever sends them holds a use. */
 typedef struct edition {
   atomic_int uses;
+  atomic_bool retired; /* who still sends it is to stop */
   uint8_t *bytes;
   size_t len;
   uint32_t count;
@@ -30,32 +44,54 @@ typedef struct edition {
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
   uint8_t signer[SUBTOKEN_HEARTBEAT_LEN]; /* of the secret that its MAC is under */
   char etag[ST_EDITION_TAG_LEN + 1];
+  /* Under the lock: */
+  int64_t time;    /* T: it was vouched for then, last */
+  int64_t lent_us; /* when the first of those who take it whole began */
+  int takers;      /* that take it whole */
 } edition;
 
-/* How many steps had been taken when an edition was made. */
-typedef struct mark {
-  int64_t sequence;
-  uint64_t at;
-} mark;
+/* The requests of one key that are being answered. */
+typedef struct share {
+  struct share *next;
+  char key_id[ST_KEY_ID_LEN + 1];
+  int64_t count;
+} share;
+
+/* What an answer holds until it is sent. */
+typedef struct lease {
+  int uses;    /* under the lock, as the next three */
+  edition *of; /* NULL: none */
+  bool taker;  /* takes it whole */
+  share *share;
+  st_payload changes; /* or without data */
+} lease;
 
 static struct {
   pthread_mutex_t lock;
+  pthread_cond_t made; /* on the monotonic clock */
   st_store *store;
-  edition *current;    /* NULL: none was asked for yet */
+  edition *current; /* NULL: none was asked for yet */
+  edition *lent;    /* to those who take it whole; NULL, the current one or one before it */
+  bool making;
+  uint64_t begun, done, failed; /* the numbers of the last makings that did */
+  st_fed failure;               /* of the last that failed */
+  char why[ST_WHY_MAX];
   bool advanced;       /* this start has taken its sequence */
   int64_t purge_at_us; /* monotonic */
   int64_t time;        /* T of the last heartbeat */
-  uint64_t marked;     /* marks that were ever made; those of the last MARKS are here */
-  uint64_t stepped;    /* and steps */
-  mark marks[MARKS];
-  st_listing_change steps[STEPS]; /* what really changed from each edition to the next */
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  share *shares;
+  int64_t answering, answering_max, share_max; /* requests at a time, of all and of a key */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .answering_max = 256, .share_max = 128};
 
 /* ---- editions ---- */
 
-static void give_edition(void *context) {
-  edition *e = context;
-  if (atomic_fetch_sub(&e->uses, 1) != 1) return;
+static edition *use_edition(edition *e) {
+  if (e != NULL) atomic_fetch_add(&e->uses, 1);
+  return e;
+}
+
+static void give_edition(edition *e) {
+  if (e == NULL || atomic_fetch_sub(&e->uses, 1) != 1) return;
   free(e->bytes);
   free(e);
 }
@@ -74,10 +110,10 @@ static bool fill_edition(edition *e, const subtoken_ring *ring, const st_listing
                                       .made = listing->sequence / 1000000};
   memcpy(facts.hash_key, listing->hash_key, sizeof facts.hash_key);
   if (subtoken_revocations_write(ring, &facts, hashes, e->count, e->bytes, e->len, e->digest) !=
-          SUBTOKEN_FEED_OK ||
-      !st_sha256(e->bytes, e->len, hash)) {
+      SUBTOKEN_FEED_OK) {
     return false;
   }
+  st_sha256_on(ring->secrets[0].cpu, e->bytes, e->len, hash);
   st_writer writer = st_writer_on(e->etag, sizeof e->etag);
   st_base64url_write(&writer, hash, sizeof hash);
   return st_writer_end(&writer);
@@ -100,111 +136,102 @@ static edition *make_edition(const subtoken_ring *ring, const uint8_t *signer,
   return NULL;
 }
 
-/* ---- what is remembered of the past ---- */
-
-static void forget_past(void) {
-  all.marked = 0;
-}
-
-static void mark_edition(const edition *e) {
-  all.marks[all.marked++ % MARKS] = (mark){e->sequence, all.stepped};
-}
-
-static void take_step(uint64_t hash, bool listed) {
-  all.steps[all.stepped++ % STEPS] = (st_listing_change){hash, listed};
-}
-
-static bool find_mark(int64_t sequence, uint64_t *at) {
-  uint64_t kept = all.marked < MARKS ? all.marked : MARKS;
-  for (uint64_t i = 1; i <= kept; i++) {
-    const mark *found = &all.marks[(all.marked - i) % MARKS];
-    *at = found->at;
-    if (found->sequence == sequence) return all.stepped - found->at <= STEPS;
-  }
-  return false;
-}
-
 /* ---- the next edition ---- */
 
 static int by_hash(const void *a, const void *b) {
   const st_listing_change *x = a, *y = b;
-  return x->hash < y->hash ? -1 : x->hash > y->hash;
+  return (x->hash > y->hash) - (x->hash < y->hash);
 }
+
+/* What an edition is made of; to be freed. */
+typedef struct contents {
+  st_listing listing;
+  uint64_t *hashes; /* ascending */
+  uint32_t count;
+  st_feed_step *steps; /* from the edition before, or the whole log */
+  size_t step_count;
+  bool whole; /* read anew: the log is, too, and goes back to since */
+  int64_t since;
+} contents;
 
 /* The hashes of an edition with changes, which ascend, in them. */
-static uint32_t merge(const edition *base, const st_listing_change *changes, uint32_t count,
-                      uint64_t *out) {
+static void merge(const edition *base, const st_listing_change *changes, uint32_t count,
+                  contents *out) {
   const uint8_t *at = base->bytes + st_snapshot_hashes_at(st_snapshot_bits(base->count));
   const uint8_t *end = at + 8 * (size_t)base->count;
-  uint32_t written = 0;
   for (uint32_t i = 0; i < count; i++) {
-    for (; at < end && st_load64(at) < changes[i].hash; at += 8) out[written++] = st_load64(at);
-    bool was_listed = at < end && st_load64(at) == changes[i].hash;
+    const st_listing_change *c = &changes[i];
+    for (; at < end && st_load64(at) < c->hash; at += 8) out->hashes[out->count++] = st_load64(at);
+    bool was_listed = at < end && st_load64(at) == c->hash;
     if (was_listed) at += 8;
-    if (changes[i].listed) out[written++] = changes[i].hash;
-    if (changes[i].listed != was_listed) take_step(changes[i].hash, changes[i].listed);
+    if (c->listed) out->hashes[out->count++] = c->hash;
+    if (c->listed != was_listed) {
+      out->steps[out->step_count++] = (st_feed_step){c->hash, c->sequence, c->listed, false};
+    }
   }
-  for (; at < end; at += 8) out[written++] = st_load64(at);
-  return written;
+  for (; at < end; at += 8) out->hashes[out->count++] = st_load64(at);
 }
 
-/* What the store lists now, ascending; to be freed. */
-typedef struct listed {
-  st_listing listing;
-  uint64_t *hashes;
-  uint32_t count;
-} listed;
+static bool make_room(contents *out, uint64_t hashes, size_t steps) {
+  if (hashes > UINT32_MAX) return false;
+  out->hashes = malloc(8 * (size_t)hashes + 8);
+  out->steps = malloc((steps + 1) * sizeof *out->steps);
+  return out->hashes != NULL && out->steps != NULL;
+}
 
-static st_fed read_changes(listed *now, bool *known, char *why) {
+static st_fed read_changes(const edition *base, contents *now, bool *known, char *why) {
   st_listing_change *changes = NULL;
-  const edition *base = all.current;
   uint32_t count = 0;
   st_stored stored =
       st_store_changes(all.store, base->sequence, &now->listing, &changes, &count, why);
   *known = stored == ST_STORED;
   if (stored == ST_STORE_NONE) return ST_FED;
   if (stored != ST_STORED) return ST_FED_STORE_ERROR;
-  st_fed fed = ST_FED_NO_MEMORY;
-  uint64_t most = (uint64_t)base->count + count;
-  if (most <= UINT32_MAX) now->hashes = malloc(8 * (size_t)most + 8);
-  if (now->hashes != NULL) {
+  bool room = make_room(now, (uint64_t)base->count + count, count);
+  if (room) {
     if (count > 1) qsort(changes, count, sizeof *changes, by_hash);
-    now->count = merge(base, changes, count, now->hashes);
-    fed = ST_FED;
+    merge(base, changes, count, now);
   }
   free(changes);
-  return fed;
+  return room ? ST_FED : ST_FED_NO_MEMORY;
 }
 
-static st_fed read_whole(listed *now, char *why) {
-  forget_past();
-  if (st_store_listed(all.store, &now->listing, &now->hashes, &now->count, why) != ST_STORED) {
-    return ST_FED_STORE_ERROR;
+static st_fed read_whole(contents *now, char *why) {
+  st_listed listed = {.hashes = NULL};
+  if (st_store_listed_and_changes(all.store, &listed, why) != ST_STORED) return ST_FED_STORE_ERROR;
+  now->listing = listed.listing;
+  now->hashes = listed.hashes;
+  now->count = subtoken_revocations_sort(listed.hashes, listed.count);
+  now->whole = true;
+  now->since = listed.since;
+  now->steps = malloc((listed.change_count + (size_t)1) * sizeof *now->steps);
+  for (uint32_t i = 0; now->steps != NULL && i < listed.change_count; i++) {
+    const st_listing_change *c = &listed.changes[i];
+    now->steps[now->step_count++] = (st_feed_step){c->hash, c->sequence, c->listed, true};
   }
-  now->count = subtoken_revocations_sort(now->hashes, now->count);
-  return ST_FED;
+  free(listed.changes);
+  return now->steps != NULL ? ST_FED : ST_FED_NO_MEMORY;
 }
 
-static st_fed replace(const subtoken_ring *ring, const uint8_t *signer, bool from_current,
-                      char *why) {
-  listed now = {.hashes = NULL};
+/* The edition after base, which is NULL when all is to be read. */
+static st_fed read_edition(const subtoken_ring *ring, const uint8_t *signer, const edition *base,
+                           edition **fresh, char *why) {
+  contents now = {.hashes = NULL};
   bool known = false;
-  edition *fresh = NULL;
-  st_fed fed = from_current ? read_changes(&now, &known, why) : ST_FED;
+  st_fed fed = base != NULL ? read_changes(base, &now, &known, why) : ST_FED;
   if (fed == ST_FED && !known) fed = read_whole(&now, why);
   if (fed == ST_FED) {
-    fresh = make_edition(ring, signer, &now.listing, now.hashes, now.count);
-    if (fresh == NULL) fed = ST_FED_NO_MEMORY;
+    *fresh = make_edition(ring, signer, &now.listing, now.hashes, now.count);
+    if (*fresh == NULL) fed = ST_FED_NO_MEMORY;
+  }
+  if (*fresh != NULL && now.whole) {
+    st_feed_log_load(now.steps, now.step_count, now.since);
+  } else if (*fresh != NULL) {
+    st_feed_log_append(now.steps, now.step_count);
   }
   free(now.hashes);
-  if (fresh == NULL) {
-    forget_past(); /* steps may have been taken that led nowhere */
-    return fed;
-  }
-  if (all.current != NULL) give_edition(all.current);
-  all.current = fresh;
-  mark_edition(fresh);
-  return ST_FED;
+  free(now.steps);
+  return fed;
 }
 
 static bool advance(char *why) {
@@ -213,39 +240,81 @@ static bool advance(char *why) {
 }
 
 /* Not at all, or later, is no harm: a hash that stays listed refuses what has expired. */
-static void purge_at_times(void) {
+static void purge(void) {
   char why[ST_WHY_MAX];
-  int64_t now_us = st_world_monotonic_us();
-  if (now_us < all.purge_at_us) return;
-  all.purge_at_us = now_us + PURGE_EVERY_US;
   if (st_store_purge(all.store, st_world_now_us(), why) != ST_STORED) {
     st_log_event("store_error", why);
   }
 }
 
-/* Bring the edition to where the store is now. */
-static st_fed refresh(const subtoken_ring *ring, char *why) {
-  uint8_t signer[SUBTOKEN_HEARTBEAT_LEN];
+/* Once in a while, by who comes then; nobody else waits for it. */
+static void purge_at_times(void) {
+  int64_t now_us = st_world_monotonic_us();
+  (void)pthread_mutex_lock(&all.lock);
+  bool due = now_us >= all.purge_at_us;
+  if (due) all.purge_at_us = now_us + PURGE_EVERY_US;
+  (void)pthread_mutex_unlock(&all.lock);
+  if (due) purge();
+}
+
+static bool is_same(const edition *e, const uint8_t *signer, const st_listing *listing) {
+  return listing->sequence == e->sequence &&
+         memcmp(e->hash_key, listing->hash_key, sizeof e->hash_key) == 0 &&
+         memcmp(e->signer, signer, sizeof e->signer) == 0;
+}
+
+/* By the one thread that makes it; base is the current edition or NULL. */
+static st_fed make_next(const subtoken_ring *ring, const uint8_t *signer, const edition *base,
+                        edition **fresh, char *why) {
   st_listing listing;
-  snprintf(why, ST_WHY_MAX, "no secret can sign the revocation data");
-  if (!describe_signer(ring, signer)) return ST_FED_STORE_ERROR;
   all.advanced = all.advanced || advance(why);
   if (!all.advanced) return ST_FED_STORE_ERROR;
-  purge_at_times();
+  if (base == NULL) return read_edition(ring, signer, NULL, fresh, why);
   if (st_store_listing(all.store, &listing, why) != ST_STORED) return ST_FED_STORE_ERROR;
-  const edition *e = all.current;
-  if (e == NULL) return replace(ring, signer, false, why);
-  bool same_key = memcmp(e->hash_key, listing.hash_key, sizeof e->hash_key) == 0;
-  bool same_signer = memcmp(e->signer, signer, sizeof signer) == 0;
-  if (listing.sequence == e->sequence && same_key && same_signer) return ST_FED;
+  bool same_key = memcmp(base->hash_key, listing.hash_key, sizeof base->hash_key) == 0;
+  bool same_signer = memcmp(base->signer, signer, sizeof base->signer) == 0;
   /* Edges hold what has this sequence, or a higher one; other bytes are to have another. When
    * that cannot be written, edges that take the same sequence again are served all the same.
    */
-  if ((listing.sequence < e->sequence || (listing.sequence == e->sequence && !same_signer)) &&
+  if ((listing.sequence < base->sequence || (listing.sequence == base->sequence && !same_signer)) &&
       !advance(why)) {
     st_log_event("store_error", why);
   }
-  return replace(ring, signer, same_key && listing.sequence >= e->sequence, why);
+  bool follows = same_key && listing.sequence >= base->sequence;
+  return read_edition(ring, signer, follows ? base : NULL, fresh, why);
+}
+
+/* Who still takes it goes on to; it is freed with the last of them. Under the lock. */
+static void replace_current(edition *fresh) {
+  edition *before = all.current;
+  all.current = fresh;
+  if (before != NULL && before == all.lent && before->takers == 0) {
+    all.lent = NULL;
+    give_edition(before);
+  }
+  give_edition(before);
+}
+
+/* Under the lock, which is open meanwhile. */
+static st_fed make(const subtoken_ring *ring, const uint8_t *signer, char *why) {
+  edition *fresh = NULL, *base = use_edition(all.current);
+  uint64_t number = ++all.begun;
+  all.making = true;
+  (void)pthread_mutex_unlock(&all.lock);
+  st_fed fed = make_next(ring, signer, base, &fresh, why);
+  (void)pthread_mutex_lock(&all.lock);
+  give_edition(base);
+  if (fed == ST_FED) {
+    replace_current(fresh);
+    all.done = number;
+  } else {
+    all.failed = number;
+    all.failure = fed;
+    memcpy(all.why, why, sizeof all.why);
+  }
+  all.making = false;
+  (void)pthread_cond_broadcast(&all.made);
+  return fed;
 }
 
 /* ---- answering ---- */
@@ -266,132 +335,274 @@ static bool write_heartbeat(const subtoken_ring *ring, const edition *e, int64_t
          subtoken_heartbeat_encode(bytes, out) == SUBTOKEN_FEED_OK;
 }
 
-static st_fed current(void *context, const subtoken_ring *ring, int64_t now, st_edition *out) {
-  char why[ST_WHY_MAX];
-  edition *e = NULL;
-  int64_t time = 0;
-  (void)context;
-  pthread_mutex_lock(&all.lock);
-  st_fed fed = refresh(ring, why);
-  if (fed == ST_FED) {
-    e = all.current;
-    atomic_fetch_add(&e->uses, 1);
-    time = vouch(now);
+/* False at the end of the time for it. Under the lock. */
+static bool wait_for_maker(int64_t until_us) {
+  struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+  return pthread_cond_timedwait(&all.made, &all.lock, &until) == 0;
+}
+
+/* Is the current edition what the store lists now? ST_FED_BUSY: no. Under the lock, as nobody reads
+ * the store for long then: whoever does is making.
+ */
+static st_fed compare(const uint8_t *signer, char *why) {
+  st_listing listing;
+  if (!all.advanced || all.current == NULL) return ST_FED_BUSY;
+  if (st_store_listing(all.store, &listing, why) != ST_STORED) return ST_FED_STORE_ERROR;
+  return is_same(all.current, signer, &listing) ? ST_FED : ST_FED_BUSY;
+}
+
+static bool signed_by(const edition *e, const uint8_t *signer) {
+  return e != NULL && memcmp(e->signer, signer, sizeof e->signer) == 0;
+}
+
+/* The edition to answer with is the current one afterwards. *fresh: it may be vouched for at the
+ * time of the question, as what was read after it may, whoever read it and whatever has changed
+ * since. When that takes too long it is what was vouched for before. Under the lock.
+ */
+static st_fed find_edition(const subtoken_ring *ring, const uint8_t *signer, bool *fresh,
+                           char *why) {
+  uint64_t begun = all.begun;
+  int64_t until_us = st_world_monotonic_us() + WAIT_US;
+  *fresh = true;
+  for (;;) {
+    if (all.done > begun && signed_by(all.current, signer)) return ST_FED;
+    if (all.failed > begun) {
+      memcpy(why, all.why, sizeof all.why);
+      return all.failure;
+    }
+    if (!all.making) break;
+    if (!wait_for_maker(until_us)) {
+      *fresh = false;
+      return signed_by(all.current, signer) ? ST_FED : ST_FED_BUSY;
+    }
   }
-  pthread_mutex_unlock(&all.lock);
-  if (fed == ST_FED_STORE_ERROR) st_log_event("store_error", why);
-  if (fed != ST_FED) return fed;
-  if (!write_heartbeat(ring, e, time, out->heartbeat)) {
-    give_edition(e);
-    return ST_FED_STORE_ERROR;
-  }
-  out->sequence = e->sequence;
-  memcpy(out->etag, e->etag, sizeof out->etag);
-  out->snapshot = (st_payload){e->bytes, e->len, give_edition, e};
+  st_fed fed = compare(signer, why);
+  return fed == ST_FED_BUSY ? make(ring, signer, why) : fed;
+}
+
+/* ---- what an answer holds ---- */
+
+/* Under the lock. */
+static share *find_share(const char *key_id) {
+  share *s = all.shares;
+  while (s != NULL && strcmp(s->key_id, key_id) != 0) s = s->next;
+  if (s != NULL) return s;
+  s = calloc(1, sizeof *s);
+  if (s == NULL) return NULL;
+  snprintf(s->key_id, sizeof s->key_id, "%s", key_id);
+  s->next = all.shares;
+  all.shares = s;
+  return s;
+}
+
+/* Under the lock. */
+static void leave_share(share *left) {
+  share **at = &all.shares;
+  if (left->count > 0) return;
+  while (*at != left) at = &(*at)->next;
+  *at = left->next;
+  free(left);
+}
+
+/* Under the lock. */
+static st_fed enter_share(const char *key_id, share **entered) {
+  if (all.answering >= all.answering_max) return ST_FED_BUSY;
+  share *s = find_share(key_id);
+  if (s == NULL) return ST_FED_NO_MEMORY;
+  if (s->count >= all.share_max) return ST_FED_KEY_BUSY;
+  s->count++;
+  all.answering++;
+  *entered = s;
   return ST_FED;
 }
 
-/* ---- changes ---- */
-
-/* The steps from one edition to another; to be freed. */
-static bool steps_between(int64_t since, int64_t until, st_listing_change **list, size_t *count) {
-  uint64_t from, to;
-  if (!find_mark(since, &from) || !find_mark(until, &to) || from > to) return false;
-  *count = (size_t)(to - from);
-  *list = malloc((*count + 1) * sizeof **list);
-  for (size_t i = 0; *list != NULL && i < *count; i++) (*list)[i] = all.steps[(from + i) % STEPS];
-  return *list != NULL;
+static st_fed begin_lease(const char *key_id, lease **begun) {
+  lease *l = calloc(1, sizeof *l);
+  if (l == NULL) return ST_FED_NO_MEMORY;
+  l->uses = 1;
+  (void)pthread_mutex_lock(&all.lock);
+  st_fed fed = enter_share(key_id, &l->share);
+  (void)pthread_mutex_unlock(&all.lock);
+  if (fed != ST_FED) {
+    free(l);
+    l = NULL;
+  }
+  *begun = l;
+  return fed;
 }
 
-/* The store tells only how things are now: a hash that was taken off and on again since
- * counts as new. Who cannot apply that asks for the whole.
- */
-static bool changes_in_store(int64_t since, const edition *e, st_listing_change **list,
-                             size_t *count) {
-  char why[ST_WHY_MAX];
-  st_listing listing;
-  uint32_t found = 0;
-  if (st_store_changes(all.store, since, &listing, list, &found, why) != ST_STORED) return false;
-  *count = found;
-  return listing.sequence == e->sequence;
+/* Under the lock. */
+static void end_lease(lease *l) {
+  if (--l->uses > 0) return;
+  l->share->count--;
+  all.answering--;
+  leave_share(l->share);
+  free(l);
 }
 
-/* Hashes that come to be listed and cease to be take turns, so that their sum is what is left. */
-static void sum_up(st_listing_change *list, size_t count, uint64_t *gone, uint32_t *gone_count,
-                   uint64_t *fresh, uint32_t *fresh_count) {
-  *gone_count = *fresh_count = 0;
-  if (count > 1) qsort(list, count, sizeof *list, by_hash);
-  for (size_t i = 0; i < count;) {
-    uint64_t hash = list[i].hash;
-    int sum = 0;
-    for (; i < count && list[i].hash == hash; i++) sum += list[i].listed ? 1 : -1;
-    if (sum < 0) gone[(*gone_count)++] = hash;
-    if (sum > 0) fresh[(*fresh_count)++] = hash;
+/* Under the lock. Nobody takes it any more: then it is lent only while it is the current one. */
+static void drop_edition(lease *l) {
+  edition *e = l->of;
+  l->of = NULL;
+  if (e == NULL) return;
+  if (l->taker && --e->takers == 0 && e == all.lent && e != all.current) {
+    all.lent = NULL;
+    give_edition(e);
   }
+  l->taker = false;
+  give_edition(e);
 }
 
-static bool write_changes(const edition *e, int64_t since, st_listing_change *list, size_t count,
-                          st_payload *payload) {
-  uint64_t *gone = malloc(16 * (count + 1)); /* the new ones follow those that are gone */
-  uint32_t gone_count, fresh_count;
-  void *bytes = NULL;
-  size_t len = 0;
-  bool written = false;
-  if (gone == NULL) return false;
-  uint64_t *fresh = gone + count;
-  sum_up(list, count, gone, &gone_count, fresh, &fresh_count);
-  size_t size = SUBTOKEN_CHANGES_LEN(gone_count, fresh_count);
-  if (size < e->len) bytes = malloc(size);
-  if (bytes != NULL) {
-    written = subtoken_changes_write(e->bytes, e->len, since, gone, gone_count, fresh, fresh_count,
-                                     bytes, size, &len) == SUBTOKEN_FEED_OK;
+static void release_snapshot(void *context) {
+  lease *l = context;
+  (void)pthread_mutex_lock(&all.lock);
+  drop_edition(l);
+  end_lease(l);
+  (void)pthread_mutex_unlock(&all.lock);
+}
+
+static void release_changes(void *context) {
+  lease *l = context;
+  l->changes.release(l->changes.context);
+  (void)pthread_mutex_lock(&all.lock);
+  end_lease(l);
+  (void)pthread_mutex_unlock(&all.lock);
+}
+
+/* False after it was released. */
+static bool tell_edition(const subtoken_ring *ring, lease *l, int64_t time, st_edition *out) {
+  const edition *e = l->of;
+  if (!write_heartbeat(ring, e, time, out->heartbeat)) {
+    release_snapshot(l);
+    return false;
   }
-  free(gone);
-  if (written) {
-    *payload = (st_payload){bytes, len, free, bytes};
-  } else {
-    free(bytes);
+  out->sequence = e->sequence;
+  memcpy(out->etag, e->etag, sizeof out->etag);
+  out->snapshot = (st_payload){e->bytes, e->len, release_snapshot, l, &e->retired};
+  return true;
+}
+
+/* ---- what the service asks ---- */
+
+static st_fed current(void *context, const subtoken_ring *ring, int64_t now, const char *key_id,
+                      st_edition *out) {
+  char why[ST_WHY_MAX] = "no secret can sign the revocation data";
+  uint8_t signer[SUBTOKEN_HEARTBEAT_LEN];
+  lease *l = NULL;
+  int64_t time = 0;
+  bool fresh = false;
+  (void)context;
+  if (st_gate_client_left()) return ST_FED_LEFT;
+  st_fed fed = describe_signer(ring, signer) ? begin_lease(key_id, &l) : ST_FED_STORE_ERROR;
+  if (l != NULL) {
+    purge_at_times();
+    (void)pthread_mutex_lock(&all.lock);
+    fed = find_edition(ring, signer, &fresh, why);
+    if (fed == ST_FED) {
+      l->of = use_edition(all.current);
+      if (fresh) l->of->time = vouch(now);
+      time = l->of->time;
+    } else {
+      end_lease(l);
+    }
+    (void)pthread_mutex_unlock(&all.lock);
   }
-  return written;
+  if (fed == ST_FED_STORE_ERROR) st_log_event("store_error", why);
+  if (fed != ST_FED) return fed;
+  return tell_edition(ring, l, time, out) ? ST_FED : ST_FED_STORE_ERROR;
 }
 
 static bool changes(void *context, const st_edition *wanted, int64_t since, st_payload *payload) {
-  const edition *e = wanted->snapshot.context;
-  size_t count = 0;
+  lease *l = wanted->snapshot.context;
+  const edition *e = l->of;
+  st_feed_target to = {e->bytes, e->len, e->sequence};
   (void)context;
-  if (since > e->sequence) return false;
-  pthread_mutex_lock(&all.lock);
-  st_listing_change *list = NULL;
-  bool known =
-      steps_between(since, e->sequence, &list, &count) || changes_in_store(since, e, &list, &count);
-  pthread_mutex_unlock(&all.lock);
-  bool written = known && write_changes(e, since, list, count, payload);
-  free(list);
-  return written;
+  if (!st_feed_changes_find(&to, since, &l->changes)) return false;
+  (void)pthread_mutex_lock(&all.lock);
+  l->uses++;
+  (void)pthread_mutex_unlock(&all.lock);
+  *payload = (st_payload){l->changes.data, l->changes.len, release_changes, l, l->changes.retired};
+  return true;
+}
+
+/* Is what is lent good enough for who asks? It must be newer than what they have; the next one
+ * is lent when whoever took this one first has had time enough.
+ */
+static bool may_join(const edition *e, int64_t since, int64_t now_us) {
+  const edition *l = all.lent;
+  if (l == NULL || l == e || l->takers == 0 || !signed_by(l, e->signer)) return l == e;
+  bool has_it = since >= l->sequence && since <= e->sequence;
+  return !has_it && now_us - l->lent_us < st_feed_patience_us(l->len);
+}
+
+/* At most one edition besides the current one is sent: those who come while some still take it get
+ * it, too, and then the next one is lent. Who has not finished by then is cut and asks again.
+ */
+static edition *lend(edition *e, int64_t since) {
+  int64_t now_us = st_world_monotonic_us();
+  if (!may_join(e, since, now_us)) {
+    if (all.lent != NULL) {
+      atomic_store(&all.lent->retired, true);
+      give_edition(all.lent);
+    }
+    all.lent = use_edition(e);
+  }
+  if (all.lent->takers == 0) all.lent->lent_us = now_us;
+  return all.lent;
+}
+
+static bool whole(void *context, const subtoken_ring *ring, int64_t since,
+                  st_edition *edition_out) {
+  lease *l = edition_out->snapshot.context;
+  (void)context;
+  (void)pthread_mutex_lock(&all.lock);
+  edition *e = use_edition(lend(l->of, since));
+  e->takers++;
+  drop_edition(l);
+  l->of = e;
+  l->taker = true;
+  int64_t time = e->time;
+  (void)pthread_mutex_unlock(&all.lock);
+  return tell_edition(ring, l, time, edition_out);
 }
 
 /* ---- start and end ---- */
 
+static void start_condition(void) {
+  pthread_condattr_t monotonic;
+  (void)pthread_condattr_init(&monotonic);
+  (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  (void)pthread_cond_init(&all.made, &monotonic);
+  (void)pthread_condattr_destroy(&monotonic);
+}
+
+void st_feed_share(int64_t threads) {
+  all.answering_max = threads / 2 > 1 ? threads / 2 : 1;
+  all.share_max = threads / 4 > 1 ? threads / 4 : 1;
+}
+
 void st_feed_start(st_store *store) {
   char why[ST_WHY_MAX];
-  pthread_mutex_lock(&all.lock);
+  (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
+  start_condition();
   all.store = store;
   all.purge_at_us = 0;
   all.time = 0;
   all.advanced = advance(why);
   if (!all.advanced) st_log_event("store_error", why);
   purge_at_times();
-  pthread_mutex_unlock(&all.lock);
 }
 
 void st_feed_stop(void) {
-  pthread_mutex_lock(&all.lock);
-  if (all.current != NULL) give_edition(all.current);
-  all.current = NULL;
-  forget_past();
-  pthread_mutex_unlock(&all.lock);
+  (void)pthread_mutex_lock(&all.lock);
+  give_edition(all.lent);
+  give_edition(all.current);
+  all.lent = all.current = NULL;
+  (void)pthread_mutex_unlock(&all.lock);
+  (void)pthread_cond_destroy(&all.made);
+  st_feed_changes_stop();
 }
 
 st_feed st_feed_door(void) {
-  return (st_feed){NULL, current, changes};
+  return (st_feed){NULL, current, changes, whole};
 }

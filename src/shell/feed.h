@@ -12,6 +12,10 @@
  * again at each question, which fails until then.
  */
 void st_feed_start(st_store *store);
+/* Of so many threads half answer at most at a time, and a quarter for one key. Before the first
+ * request.
+ */
+void st_feed_share(int64_t threads);
 /* After the last request has been answered. */
 void st_feed_stop(void);
 

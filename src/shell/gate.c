@@ -16,6 +16,7 @@
 #define COMPARED 64                  /* of those who keep to that, as many are compared */
 #define LINGER_US INT64_C(1000000)   /* how long a refused client may go on sending */
 #define LINGER_BYTES 1048576
+#define LOOK_US INT64_C(200000)
 #define PAUSE_MS 50 /* when no connection can be accepted */
 /* The largest head and body, and room for what frames the next chunk behind them. */
 #define BUFFER (ST_HEAD_MAX + ST_BODY_IN_MAX + 256)
@@ -275,25 +276,37 @@ st_gate_request st_gate_current(void) {
   return request;
 }
 
-bool st_gate_send(const char *data, size_t len) {
+bool st_gate_client_left(void) {
+  if (mine == NULL || !mine->open || mine->fd < 0) return false;
+  struct pollfd client = {.fd = mine->fd, .events = POLLRDHUP};
+  return poll(&client, 1, 0) > 0;
+}
+
+/* What may be retired is looked at several times a second: its memory is wanted back. */
+static int64_t next_look(int64_t until_us, const atomic_bool *retired) {
+  int64_t soon = st_world_monotonic_us() + LOOK_US;
+  return retired != NULL && soon < until_us ? soon : until_us;
+}
+
+bool st_gate_send(const char *data, size_t len, const atomic_bool *retired) {
   gate *g = mine;
   /* A second more for each MiB: who takes less than that is not waited for. */
   int64_t until = st_world_monotonic_us() + DEADLINE_US + (int64_t)(len >> 20) * 1000000;
   bool good = true, waited = false;
-  while (good && len > 0) {
+  while (good && len > 0 && (retired == NULL || !atomic_load(retired))) {
     ssize_t n = send(g->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) {
       data += n;
       len -= (size_t)n;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       waited = true;
-      good = wait_in_list(g, POLLOUT, until);
+      good = wait_in_list(g, POLLOUT, next_look(until, retired));
     } else {
       good = n < 0 && errno == EINTR;
     }
   }
   if (waited) leave_list(g, false);
-  return good;
+  return good && len == 0;
 }
 
 void st_gate_answered(bool close) {

@@ -15,6 +15,8 @@
 #ifndef ST_SHELL_GATE_H
 #define ST_SHELL_GATE_H
 
+#include <stdatomic.h>
+
 #include "app/head.h"
 
 /* One request, as begin_request finds it. fault.status is 0 when it is good. */
@@ -40,9 +42,15 @@ void st_gate_open(void);
 void st_gate_close(void);
 
 /* In begin_request: send the answer, within one deadline; false when the client did not
- * take it all, and the connection must end.
+ * take it all, and the connection must end. So it is soon after *retired became true (NULL: never).
  */
-bool st_gate_send(const char *data, size_t len) __attribute__((warn_unused_result));
+bool st_gate_send(const char *data, size_t len, const atomic_bool *retired)
+    __attribute__((warn_unused_result));
+
+/* In begin_request: has the client closed the connection? Also when it has closed its own side
+ * alone: only for what is too costly to be done for nobody. False in any other thread.
+ */
+bool st_gate_client_left(void) __attribute__((warn_unused_result));
 
 /* In begin_request: the request, and afterwards that it has been answered; with
  * close the connection ends, once the client has read the answer.

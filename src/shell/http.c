@@ -205,9 +205,9 @@ static void notice_clock_step(int64_t now, int64_t monotonic_us) {
  */
 static bool send_all(const st_reply *reply, const char *bytes, size_t len) {
   const st_payload *payload = &reply->payload;
-  bool sent = st_gate_send(bytes, len);
+  bool sent = st_gate_send(bytes, len, NULL);
   if (sent && payload->data != NULL && !reply->head) {
-    sent = st_gate_send(payload->data, payload->len);
+    sent = st_gate_send(payload->data, payload->len, payload->retired);
   }
   if (payload->release != NULL) payload->release(payload->context);
   return sent;
@@ -280,11 +280,12 @@ int st_http_port(void) {
   return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
 }
 
-/* Passwords, whoever sends them, leave half of the threads to everything else. */
+/* Passwords, whoever sends them, leave half of the threads to everything else; so does the feed. */
 static void share_threads(int64_t threads) {
   int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
   if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
   st_password_share((size_t)threads);
+  st_feed_share(threads);
 }
 
 static bool start_tables(void) {

@@ -184,8 +184,23 @@ st_stored st_store_listed(st_store *store, st_listing *listing, uint64_t **hashe
 
 typedef struct st_listing_change {
   uint64_t hash;
-  bool listed; /* or taken off */
+  int64_t sequence; /* at which it was touched last */
+  bool listed;      /* or taken off */
 } st_listing_change;
+
+/* All that is listed and, of the same moment, the whole log of changes: what became of each hash
+ * that was touched after *since, which is as far as the log reaches back. Both are to be freed.
+ */
+typedef struct st_listed {
+  st_listing listing;
+  uint64_t *hashes;
+  uint32_t count;
+  st_listing_change *changes;
+  uint32_t change_count;
+  int64_t since;
+} st_listed;
+st_stored st_store_listed_and_changes(st_store *store, st_listed *listed, char *why)
+    __attribute__((warn_unused_result));
 
 /* What became of each hash that was touched after a sequence, each once; to be freed.
  * ST_STORE_NONE when the log does not reach back so far, or not up to there yet. Where it

@@ -240,6 +240,7 @@ static void take_hash(sqlite3_stmt *row, void *item) {
 
 static void take_change(sqlite3_stmt *row, void *item) {
   st_listing_change taken = {.hash = (uint64_t)sqlite3_column_int64(row, 0),
+                             .sequence = sqlite3_column_int64(row, 2),
                              .listed = sqlite3_column_int64(row, 1) != 0};
   memcpy(item, &taken, sizeof taken);
 }
@@ -305,6 +306,34 @@ st_stored st_store_listed(st_store *store, st_listing *listing, uint64_t **hashe
   rows all = {.size = sizeof **hashes};
   st_stored stored = hand_over(ask(store, listing, read_listed, &all, why), &all, count);
   *hashes = all.items;
+  return stored;
+}
+
+typedef struct both {
+  rows hashes, changes;
+} both;
+
+static st_stored read_both(st_store *store, void *context, st_listing *listing, int64_t from,
+                           char *why) {
+  both *all = context;
+  all->changes.since = from;
+  st_stored stored = read_listed(store, &all->hashes, listing, from, why);
+  if (stored != ST_STORED) {
+    return stored;
+  }
+  stored = read_changes(store, &all->changes, listing, from, why);
+  return stored == ST_STORE_NONE ? ST_STORED : stored; /* a log that begins later has nothing yet */
+}
+
+st_stored st_store_listed_and_changes(st_store *store, st_listed *listed, char *why) {
+  both all = {.hashes = {.size = sizeof *listed->hashes},
+              .changes = {.size = sizeof *listed->changes}};
+  st_stored stored = ask(store, &listed->listing, read_both, &all, why);
+  stored = hand_over(stored, &all.hashes, &listed->count);
+  stored = hand_over(stored, &all.changes, &listed->change_count);
+  listed->hashes = all.hashes.items;
+  listed->changes = all.changes.items;
+  listed->since = all.changes.since;
   return stored;
 }
 

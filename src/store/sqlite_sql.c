@@ -189,8 +189,8 @@ const char *const st_sqlite_feed_sql[FEED_STATEMENTS] = {
         "hash_key_1") ", " FACT("changes_from"),
     [FEED_LISTED] = "SELECT DISTINCT hash FROM listed",
     [FEED_CHANGES] =
-        ("SELECT DISTINCT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash)"
-         " FROM changes WHERE sequence > ?1"),
+        ("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
+         " max(sequence) FROM changes WHERE sequence > ?1 GROUP BY hash"),
 };
 
 /* ---- Sentences about failure ---- */

@@ -12,6 +12,7 @@
 #include "subtoken/feed.h"
 
 #define US INT64_C(1000000)
+#define KEY "01234567-0123-0123-0123-0123456789AB"
 
 static char home[256], db[300], why[ST_WHY_MAX];
 static st_store *store;
@@ -106,7 +107,7 @@ static st_edition ask_at(const subtoken_ring *under, int64_t now, subtoken_revoc
   st_edition edition;
   uint8_t hash[ST_HASH_LEN];
   char etag[ST_EDITION_TAG_LEN + 1];
-  assert_int_equal(door.current(door.context, under, now, &edition), ST_FED);
+  assert_int_equal(door.current(door.context, under, now, KEY, &edition), ST_FED);
   assert_int_equal(
       subtoken_revocations_open(under, edition.snapshot.data, edition.snapshot.len, view),
       SUBTOKEN_FEED_OK);
@@ -274,7 +275,7 @@ static void another_secret_signs(void **state) {
   give(&edition.snapshot);
   free(old.bytes);
   memset(&other, 0, sizeof other);
-  assert_int_equal(door.current(door.context, &other, NOW, &edition), ST_FED_STORE_ERROR);
+  assert_int_equal(door.current(door.context, &other, NOW, KEY, &edition), ST_FED_STORE_ERROR);
 }
 
 /* What was revoked so long ago that no token needs it is not given out any more. */
@@ -330,9 +331,101 @@ static void a_store_that_cannot_be_read(void **state) {
   kept before = keep();
   snprintf(away, sizeof away, "%s.away", db);
   assert_int_equal(rename(db, away), 0);
-  assert_int_equal(door.current(door.context, &ring, NOW, &edition), ST_FED_STORE_ERROR);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &edition), ST_FED_STORE_ERROR);
   assert_int_equal(rename(away, db), 0);
   free(before.bytes);
+}
+
+/* ---- those who take it whole ---- */
+
+static st_edition take_whole(int64_t since, subtoken_revocations *view) {
+  st_edition edition = ask_at(&ring, NOW, view);
+  assert_true(door.whole(door.context, &ring, since, &edition));
+  assert_int_equal(
+      subtoken_revocations_open(&ring, edition.snapshot.data, edition.snapshot.len, view),
+      SUBTOKEN_FEED_OK);
+  subtoken_heartbeat heartbeat = heartbeat_of(&edition, &ring);
+  assert_true(heartbeat.sequence == view->sequence && edition.sequence == view->sequence);
+  assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
+  return edition;
+}
+
+static bool is_retired(const st_edition *edition) {
+  return atomic_load(edition->snapshot.retired);
+}
+
+/* C11: however many editions are made while some still take one, those who come get that one, too.
+ * So there are two.
+ */
+static void takers_share_an_edition(void **state) {
+  (void)state;
+  enum { TAKERS = 20 };
+  st_edition taken[TAKERS];
+  subtoken_revocations view;
+  make_keys(0, 100);
+  for (unsigned n = 0; n < TAKERS; n++) {
+    taken[n] = take_whole(n % 3 == 0 ? 0 : 1, &view);
+    assert_ptr_equal(taken[n].snapshot.data, taken[0].snapshot.data);
+    assert_true(!is_retired(&taken[n]) && !lists(&view, n));
+    delete_key(n);
+    st_edition current = ask_at(&ring, NOW + (int)n, &view);
+    assert_true(lists(&view, n) && current.sequence > taken[0].sequence);
+    give(&current.snapshot);
+  }
+  assert_true(heartbeat_of(&taken[TAKERS - 1], &ring).time == NOW); /* not when it was given out */
+  for (unsigned n = 0; n < TAKERS; n++) give(&taken[n].snapshot);
+  st_edition edition = take_whole(0, &view);
+  assert_true(view.count == TAKERS);
+  give(&edition.snapshot);
+}
+
+/* C11: to who has it, or a later one, an edition is of no use; then the next one is lent, and who
+ * still takes the one before is cut.
+ */
+static void takers_of_the_one_before_are_cut(void **state) {
+  (void)state;
+  subtoken_revocations view;
+  make_keys(0, 10);
+  st_edition first = take_whole(0, &view);
+  int64_t sequence = first.sequence;
+  delete_key(0);
+  st_edition second = take_whole(sequence, &view);
+  assert_true(second.sequence > sequence && is_retired(&first) && !is_retired(&second));
+  delete_key(1);
+  st_edition third = take_whole(sequence, &view);
+  assert_ptr_equal(third.snapshot.data, second.snapshot.data);
+  give(&first.snapshot);
+  give(&second.snapshot);
+  give(&third.snapshot);
+}
+
+/* C3: one key, and the feed as a whole, have a share of the threads. */
+static void a_key_has_a_share(void **state) {
+  (void)state;
+  static const char other[] = "89ABCDEF-0123-0123-0123-0123456789AB";
+  st_edition held[4], none;
+  make_keys(0, 9);
+  for (unsigned n = 0; n < 9; n++) delete_key(n); /* longer than no changes */
+  st_feed_share(8);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[i]), ST_FED);
+  }
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FED_KEY_BUSY);
+  for (int i = 2; i < 4; i++) {
+    assert_int_equal(door.current(door.context, &ring, NOW, other, &held[i]), ST_FED);
+  }
+  assert_int_equal(door.current(door.context, &ring, NOW, other, &none), ST_FED_BUSY);
+  st_payload changes; /* is of the same request */
+  assert_true(door.changes(door.context, &held[0], held[0].sequence, &changes));
+  give(&held[0].snapshot);
+  give(&held[2].snapshot);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FED_KEY_BUSY);
+  give(&changes);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[0]), ST_FED);
+  give(&held[0].snapshot);
+  give(&held[1].snapshot);
+  give(&held[3].snapshot);
+  st_feed_share(512);
 }
 
 /* ---- threads ---- */
@@ -351,7 +444,7 @@ static void *ask_on(void *context) {
     uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
     subtoken_heartbeat heartbeat = {.sequence = 0};
     before = atomic_load(&acknowledged);
-    if (door.current(door.context, &ring, NOW, &edition) != ST_FED) {
+    if (door.current(door.context, &ring, NOW, KEY, &edition) != ST_FED) {
       atomic_fetch_add(&failures, 1);
       return NULL;
     }
@@ -403,6 +496,9 @@ int main(void) {
       cmocka_unit_test_setup_teardown(each_start_goes_on, setup, teardown),
       cmocka_unit_test_setup_teardown(time_goes_on, setup, teardown),
       cmocka_unit_test_setup_teardown(a_store_that_cannot_be_read, setup, teardown),
+      cmocka_unit_test_setup_teardown(takers_share_an_edition, setup, teardown),
+      cmocka_unit_test_setup_teardown(takers_of_the_one_before_are_cut, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_key_has_a_share, setup, teardown),
       cmocka_unit_test_setup_teardown(none_is_missed, setup, teardown),
   };
   return cmocka_run_group_tests_name("feed", tests, NULL, NULL);

@@ -444,8 +444,8 @@ static void test_send(void **state) {
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
   assert_int_equal(pthread_create(&thread, NULL, read_slowly, &s), 0);
-  assert_true(st_gate_send("", 0));
-  assert_true(st_gate_send(large, LARGE));
+  assert_true(st_gate_send("", 0, NULL));
+  assert_true(st_gate_send(large, LARGE, NULL));
   shutdown(both.server, SHUT_WR);
   pthread_join(thread, NULL);
   assert_int_equal(s.piece, LARGE); /* all of it, in order */
@@ -457,7 +457,7 @@ static void test_send(void **state) {
   assert_true(next_request(both.server));
   close(both.client);
   usleep(SETTLE_US);
-  assert_false(st_gate_send(large, LARGE));
+  assert_false(st_gate_send(large, LARGE, NULL));
   st_gate_answered(true);
   st_gate_close();
   close(both.server);
@@ -480,7 +480,7 @@ static void *work(void *argument) {
   st_gate_open();
   while (next_request(w->both.server)) {
     atomic_fetch_add(&w->served, 1);
-    bool cut = atomic_load(&w->wordy) && !st_gate_send(large, LARGE);
+    bool cut = atomic_load(&w->wordy) && !st_gate_send(large, LARGE, NULL);
     st_gate_answered(cut || st_gate_draining());
     if (cut || st_gate_draining()) break;
     atomic_store(&w->sent, true);

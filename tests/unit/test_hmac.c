@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include "base/x86.h"
+
 static void to_hex(const uint8_t *bytes, size_t len, char *out) {
   for (size_t i = 0; i < len; i++) sprintf(out + 2 * i, "%02x", bytes[i]);
 }
@@ -28,6 +30,21 @@ static void sha256_known(void **state) {
 }
 
 /* RFC 4231 sections 4.2 to 4.8. */
+/* With each set of instructions that this processor has. */
+static void sha256_is_one(void **state) {
+  (void)state;
+  uint8_t data[300], want[ST_HASH_LEN], hash[ST_HASH_LEN];
+  uint8_t cpus[] = {0, st_x86_cpu()};
+  for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 7 + 1);
+  for (size_t len = 0; len <= sizeof data; len++) {
+    assert_true(st_sha256(data, len, want));
+    for (size_t i = 0; i < sizeof cpus; i++) {
+      st_sha256_on(cpus[i], data, len, hash);
+      CHECK(memcmp(hash, want, sizeof want) == 0, "%zu bytes, cpu %d", len, cpus[i]);
+    }
+  }
+}
+
 static void rfc4231(void **state) {
   (void)state;
   static const struct {
@@ -351,12 +368,12 @@ static void secrets(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sha256_known),     cmocka_unit_test(rfc4231),
-      cmocka_unit_test(key_lengths),      cmocka_unit_test(by_definition),
-      cmocka_unit_test(very_long),        cmocka_unit_test(in_pieces),
-      cmocka_unit_test(in_more_pieces),   cmocka_unit_test(each_bit_counts),
-      cmocka_unit_test(absent_arguments), cmocka_unit_test(unset_secrets),
-      cmocka_unit_test(secrets),
+      cmocka_unit_test(sha256_is_one),   cmocka_unit_test(sha256_known),
+      cmocka_unit_test(rfc4231),         cmocka_unit_test(key_lengths),
+      cmocka_unit_test(by_definition),   cmocka_unit_test(very_long),
+      cmocka_unit_test(in_pieces),       cmocka_unit_test(in_more_pieces),
+      cmocka_unit_test(each_bit_counts), cmocka_unit_test(absent_arguments),
+      cmocka_unit_test(unset_secrets),   cmocka_unit_test(secrets),
   };
   return cmocka_run_group_tests_name("hmac", tests, NULL, NULL);
 }

@@ -23,16 +23,18 @@ static void let_go(void *context) {
   held--;
 }
 
-static st_fed current(void *context, const subtoken_ring *under, int64_t now, st_edition *edition) {
+static st_fed current(void *context, const subtoken_ring *under, int64_t now, const char *key_id,
+                      st_edition *edition) {
   assert_ptr_equal(context, &fed);
   assert_ptr_equal(under, &ring);
   assert_true(now == NOW);
+  assert_string_equal(key_id, KEY_ID);
   if (fed != ST_FED) return fed;
   edition->sequence = 42;
   snprintf(edition->etag, sizeof edition->etag, "%s", TAG);
   memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  edition->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held};
+  edition->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held, NULL};
   held++;
   return ST_FED;
 }
@@ -41,14 +43,21 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
   assert_ptr_equal(context, &fed);
   assert_true(edition->sequence == 42);
   if (since != 41) return false;
-  *payload = (st_payload){CHANGES, strlen(CHANGES), let_go, &held};
+  *payload = (st_payload){CHANGES, strlen(CHANGES), let_go, &held, NULL};
   held++;
+  return true;
+}
+
+static bool whole(void *context, const subtoken_ring *under, int64_t since, st_edition *edition) {
+  assert_ptr_equal(context, &fed);
+  assert_ptr_equal(under, &ring);
+  assert_true(edition->sequence == 42 && since != 41);
   return true;
 }
 
 static int set_up(void **state) {
   (void)office_open(state);
-  service.feed = (st_feed){&fed, current, changes};
+  service.feed = (st_feed){&fed, current, changes, whole};
   fed = ST_FED;
   held = 0;
   assert_string_equal(stored->id, KEY_ID);
@@ -746,6 +755,18 @@ static void test_revocations(void **state) {
   assert_int_equal(get(REVOKED, AS_KEY "If-None-Match: *\n"), 503);
   check_event("oom");
   assert_int_equal(reply.headers_len, 0); /* no heartbeat */
+  fed = ST_FED_KEY_BUSY;                  /* C3 */
+  assert_int_equal(get(REVOKED, AS_KEY), 429);
+  check_event("feed_busy");
+  assert_true(reply.retry_after == 1 && reply.headers_len == 0);
+  fed = ST_FED_BUSY;
+  assert_int_equal(get(REVOKED, AS_KEY), 503);
+  check_event("feed_busy");
+  assert_true(reply.retry_after == 1 && reply.headers_len == 0);
+  fed = ST_FED_LEFT;
+  assert_int_equal(get(REVOKED, AS_KEY), 503);
+  check_event("client_left");
+  assert_true(reply.close);
   assert_int_equal(held, 0);
 }
 

@@ -1,0 +1,404 @@
+/* The log is a ring of steps that ascend by sequence, so that changes from any sequence on are a
+ * part of it: find_steps. sum_up makes of them what is gone and what is new, and the long answers
+ * are kept in a few slots: see hold.
+ */
+#include "shell/feed_changes.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "shell/world.h"
+#include "subtoken/feed.h"
+
+enum {
+  STEPS = 1 << 18, /* of the log; more than the store keeps of it */
+  SLOTS = 8,       /* for answers */
+  SHORT = 1024,    /* steps: an answer of no more is made anew each time */
+  BITS_MAX = 16,   /* to sort by at once */
+};
+
+/* ---- the log ---- */
+
+static struct {
+  pthread_rwlock_t lock;
+  int64_t since;  /* nothing is known of the time before; 0: of no time */
+  uint64_t taken; /* steps that were ever taken; the last STEPS are here */
+  st_feed_step at[STEPS];
+  /* The same in the order of hashes, as far as long answers have asked for them. */
+  st_feed_step sorted[STEPS];
+  size_t sorted_count;
+  uint64_t sorted_until; /* the number of the first step that is not among them */
+} past = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+
+static int by_sequence(const void *a, const void *b) {
+  const st_feed_step *x = a, *y = b;
+  return (x->sequence > y->sequence) - (x->sequence < y->sequence);
+}
+
+/* Under the lock. */
+static void append(st_feed_step *steps, size_t count) {
+  if (count > 1) qsort(steps, count, sizeof *steps, by_sequence);
+  for (size_t i = 0; i < count; i++) {
+    st_feed_step *at = &past.at[past.taken % STEPS];
+    if (past.taken >= STEPS) past.since = at->sequence;
+    *at = steps[i];
+    past.taken++;
+  }
+}
+
+void st_feed_log_load(st_feed_step *steps, size_t count, int64_t since) {
+  (void)pthread_rwlock_wrlock(&past.lock);
+  past.taken = past.sorted_until = 0;
+  past.sorted_count = 0;
+  past.since = since;
+  append(steps, count);
+  (void)pthread_rwlock_unlock(&past.lock);
+}
+
+void st_feed_log_append(st_feed_step *steps, size_t count) {
+  (void)pthread_rwlock_wrlock(&past.lock);
+  append(steps, count);
+  (void)pthread_rwlock_unlock(&past.lock);
+}
+
+/* The number of the first step after a sequence. Under the lock. */
+static uint64_t first_after(int64_t sequence) {
+  uint64_t low = past.taken > STEPS ? past.taken - STEPS : 0, high = past.taken;
+  while (low < high) {
+    uint64_t middle = low + (high - low) / 2;
+    if (past.at[middle % STEPS].sequence <= sequence) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+typedef struct steps {
+  st_feed_step *list; /* to be freed */
+  size_t count;
+} steps;
+
+/* How many steps lead from one sequence to another; false when that is not known. */
+static bool count_steps(int64_t since, int64_t until, size_t *count) {
+  (void)pthread_rwlock_rdlock(&past.lock);
+  bool known = past.since > 0 && since >= past.since && since <= until;
+  if (known) *count = (size_t)(first_after(until) - first_after(since));
+  (void)pthread_rwlock_unlock(&past.lock);
+  return known;
+}
+
+/* Under the lock. */
+static bool copy_steps(uint64_t from, uint64_t to, steps *out) {
+  out->count = (size_t)(to - from);
+  out->list = malloc((out->count + 1) * sizeof *out->list);
+  for (size_t i = 0; out->list != NULL && i < out->count; i++) {
+    out->list[i] = past.at[(from + i) % STEPS];
+  }
+  return out->list != NULL;
+}
+
+/* ---- what steps come to ---- */
+
+static int by_hash(const void *a, const void *b) {
+  const st_feed_step *x = a, *y = b;
+  if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+  return by_sequence(a, b);
+}
+
+/* Of a few, as a rule. */
+static void sort_bucket(st_feed_step *list, size_t count) {
+  if (count > 32) {
+    qsort(list, count, sizeof *list, by_hash);
+    return;
+  }
+  for (size_t i = 1; i < count; i++) {
+    st_feed_step step = list[i];
+    size_t at = i;
+    for (; at > 0 && by_hash(&step, &list[at - 1]) < 0; at--) list[at] = list[at - 1];
+    list[at] = step;
+  }
+}
+
+/* Hashes are random: by their first bits there are a few in each bucket, which qsort alone would
+ * take five times as long to find out.
+ */
+static bool sort_by_hash(steps *all) {
+  unsigned bits = 1;
+  while (bits < BITS_MAX && (size_t)2 << bits < all->count) bits++;
+  unsigned shift = 64 - bits;
+  size_t buckets = (size_t)1 << bits;
+  if (all->count < 2) return true;
+  uint32_t *ends = calloc(buckets + 1, sizeof *ends);
+  st_feed_step *sorted = malloc((all->count + 1) * sizeof *sorted);
+  if (ends == NULL || sorted == NULL) {
+    free(ends);
+    free(sorted);
+    return false;
+  }
+  for (size_t i = 0; i < all->count; i++) ends[(all->list[i].hash >> shift) + 1]++;
+  for (size_t b = 0; b < buckets; b++) ends[b + 1] += ends[b];
+  for (size_t i = 0; i < all->count; i++) {
+    sorted[ends[all->list[i].hash >> shift]++] = all->list[i];
+  }
+  for (size_t b = 0, from = 0; b < buckets; from = ends[b++]) {
+    sort_bucket(sorted + from, ends[b] - from);
+  }
+  free(ends);
+  free(all->list);
+  all->list = sorted;
+  return true;
+}
+
+/* Those that no answer needs any more give room for those that are added. Under the lock. */
+static void merge_sorted(const steps *added) {
+  size_t kept = 0;
+  for (size_t i = 0; i < past.sorted_count; i++) {
+    if (past.sorted[i].sequence > past.since) past.sorted[kept++] = past.sorted[i];
+  }
+  past.sorted_count = kept + added->count;
+  for (size_t new = added->count, at = past.sorted_count; new > 0;) {
+    bool old_last = kept > 0 && by_hash(&past.sorted[kept - 1], &added->list[new - 1]) > 0;
+    past.sorted[--at] = old_last ? past.sorted[--kept] : added->list[--new];
+  }
+}
+
+/* Under the lock. */
+static bool sort_log(void) {
+  uint64_t from = past.taken > STEPS ? past.taken - STEPS : 0;
+  steps added;
+  if (past.sorted_until == past.taken) return true;
+  if (past.sorted_until > from) from = past.sorted_until;
+  if (!copy_steps(from, past.taken, &added)) return false;
+  bool done = sort_by_hash(&added);
+  if (done) {
+    merge_sorted(&added);
+    past.sorted_until = past.taken;
+  }
+  free(added.list);
+  return done;
+}
+
+typedef struct sums {
+  int64_t since, until;
+  uint64_t *gone, *fresh; /* of these steps; fresh lies in what gone is */
+  uint32_t gone_count, fresh_count;
+} sums;
+
+static bool is_between(const st_feed_step *step, const sums *of) {
+  return step->sequence > of->since && step->sequence <= of->until;
+}
+
+/* The steps of one hash take turns, so the first says how it was before. Of what the store has told
+ * that is not known: it counts as changed, and who cannot apply that asks for the whole.
+ */
+static void add_hash(const st_feed_step *first, const st_feed_step *last, bool told, sums *out) {
+  if (!told && first->listed != last->listed) return;
+  if (last->listed) {
+    out->fresh[out->fresh_count++] = last->hash;
+  } else {
+    out->gone[out->gone_count++] = last->hash;
+  }
+}
+
+static void sum_up(const st_feed_step *list, size_t count, sums *out) {
+  const st_feed_step *first = NULL, *last = NULL;
+  bool told = false;
+  for (size_t i = 0; i < count; i++) {
+    if (!is_between(&list[i], out)) continue;
+    if (first != NULL && first->hash != list[i].hash) {
+      add_hash(first, last, told, out);
+      first = NULL;
+    }
+    told = list[i].told || (first != NULL && told);
+    last = &list[i];
+    if (first == NULL) first = last;
+  }
+  if (first != NULL) add_hash(first, last, told, out);
+}
+
+static bool make_sums(sums *out, size_t most) {
+  out->gone = malloc(16 * (most + 1));
+  if (out->gone == NULL) return false;
+  out->fresh = out->gone + most;
+  return true;
+}
+
+/* ---- the sums of a part of the log: a short one is sorted by itself ---- */
+
+static bool is_known(const sums *of) {
+  return past.since > 0 && of->since >= past.since && of->since <= of->until;
+}
+
+static bool sum_short(sums *of) {
+  steps some = {.list = NULL};
+  (void)pthread_rwlock_rdlock(&past.lock);
+  bool copied = is_known(of) && copy_steps(first_after(of->since), first_after(of->until), &some);
+  (void)pthread_rwlock_unlock(&past.lock);
+  bool done = copied && sort_by_hash(&some) && make_sums(of, some.count);
+  if (done) sum_up(some.list, some.count, of);
+  free(some.list);
+  return done;
+}
+
+static bool sum_long(sums *of) {
+  (void)pthread_rwlock_wrlock(&past.lock);
+  bool sorted = sort_log();
+  (void)pthread_rwlock_unlock(&past.lock);
+  (void)pthread_rwlock_rdlock(&past.lock);
+  bool done = sorted && is_known(of) &&
+              make_sums(of, (size_t)(first_after(of->until) - first_after(of->since)));
+  if (done) sum_up(past.sorted, past.sorted_count, of);
+  (void)pthread_rwlock_unlock(&past.lock);
+  return done;
+}
+
+/* ---- an answer ---- */
+
+typedef struct answer {
+  atomic_int uses;
+  atomic_bool retired; /* who still sends it is to stop */
+  bool making;
+  int64_t since, until;
+  int64_t made_us;
+  void *bytes; /* NULL: the whole is shorter */
+  size_t len;
+} answer;
+
+static void release_answer(void *context) {
+  answer *a = context;
+  if (atomic_fetch_sub(&a->uses, 1) != 1) return;
+  free(a->bytes);
+  free(a);
+}
+
+static void write_sums(answer *a, const st_feed_target *to, const sums *of) {
+  size_t size = SUBTOKEN_CHANGES_LEN(of->gone_count, of->fresh_count);
+  if (size >= to->len) return;
+  a->bytes = malloc(size);
+  if (a->bytes == NULL) return;
+  if (subtoken_changes_write(to->bytes, to->len, a->since, of->gone, of->gone_count, of->fresh,
+                             of->fresh_count, a->bytes, size, &a->len) == SUBTOKEN_FEED_OK) {
+    return;
+  }
+  free(a->bytes);
+  a->bytes = NULL;
+}
+
+static void make_answer(answer *a, const st_feed_target *to, bool is_long) {
+  sums of = {.since = a->since, .until = a->until};
+  if (is_long ? sum_long(&of) : sum_short(&of)) write_sums(a, to, &of);
+  free(of.gone);
+}
+
+static answer *new_answer(int64_t since, int64_t until) {
+  answer *a = calloc(1, sizeof *a);
+  if (a == NULL) return NULL;
+  atomic_init(&a->uses, 1);
+  atomic_init(&a->retired, false);
+  a->since = since;
+  a->until = until;
+  return a;
+}
+
+/* ---- those that are kept ---- */
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t made;
+  answer *slots[SLOTS];
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER, .made = PTHREAD_COND_INITIALIZER};
+
+/* One that nobody takes, or that whoever takes it has had time enough for. */
+static bool is_dispensable(const answer *a, int64_t now_us) {
+  if (a->making) return false;
+  return atomic_load(&a->uses) == 1 || now_us - a->made_us > st_feed_patience_us(a->len);
+}
+
+/* The slot to use next: one that is empty, else that of the oldest dispensable answer. */
+static answer **free_slot(int64_t now_us) {
+  answer **oldest = NULL;
+  for (size_t i = 0; i < SLOTS; i++) {
+    answer **slot = &kept.slots[i];
+    if (*slot == NULL) return slot;
+    if (is_dispensable(*slot, now_us) &&
+        (oldest == NULL || (*slot)->made_us < (*oldest)->made_us)) {
+      oldest = slot;
+    }
+  }
+  return oldest;
+}
+
+static void empty_slot(answer **slot) {
+  if (*slot == NULL) return;
+  atomic_store(&(*slot)->retired, true);
+  release_answer(*slot);
+  *slot = NULL;
+}
+
+static answer *find_kept(int64_t since, int64_t until) {
+  for (size_t i = 0; i < SLOTS; i++) {
+    answer *a = kept.slots[i];
+    if (a != NULL && a->since == since && a->until == until) return a;
+  }
+  return NULL;
+}
+
+/* The answer from a slot, made by whoever asks for it first; the others wait for that, which is a
+ * matter of milliseconds. NULL when there is no slot for it.
+ */
+static answer *hold(const st_feed_target *to, int64_t since) {
+  int64_t now_us = st_world_monotonic_us();
+  (void)pthread_mutex_lock(&kept.lock);
+  answer *a = find_kept(since, to->sequence);
+  if (a != NULL) {
+    atomic_fetch_add(&a->uses, 1);
+    while (a->making) (void)pthread_cond_wait(&kept.made, &kept.lock);
+    (void)pthread_mutex_unlock(&kept.lock);
+    return a;
+  }
+  answer **slot = free_slot(now_us);
+  a = slot != NULL ? new_answer(since, to->sequence) : NULL;
+  if (a != NULL) {
+    empty_slot(slot);
+    a->making = true;
+    a->made_us = now_us;
+    atomic_fetch_add(&a->uses, 1);
+    *slot = a;
+    (void)pthread_mutex_unlock(&kept.lock);
+    make_answer(a, to, true);
+    (void)pthread_mutex_lock(&kept.lock);
+    a->making = false;
+    (void)pthread_cond_broadcast(&kept.made);
+  }
+  (void)pthread_mutex_unlock(&kept.lock);
+  return a;
+}
+
+bool st_feed_changes_find(const st_feed_target *to, int64_t since, st_payload *payload) {
+  size_t count = 0;
+  answer *a = NULL;
+  if (!count_steps(since, to->sequence, &count)) return false;
+  if (count > SHORT) {
+    a = hold(to, since);
+  } else {
+    a = new_answer(since, to->sequence);
+    if (a != NULL) make_answer(a, to, false);
+  }
+  if (a == NULL) return false;
+  if (a->bytes == NULL) {
+    release_answer(a);
+    return false;
+  }
+  *payload = (st_payload){a->bytes, a->len, release_answer, a, &a->retired};
+  return true;
+}
+
+void st_feed_changes_stop(void) {
+  (void)pthread_mutex_lock(&kept.lock);
+  for (size_t i = 0; i < SLOTS; i++) empty_slot(&kept.slots[i]);
+  (void)pthread_mutex_unlock(&kept.lock);
+  st_feed_log_load(NULL, 0, 0);
+}
