@@ -57,7 +57,11 @@ bool st_network_holds(const st_network *network, const uint8_t address[16]) {
 
 bool st_settings_trusts(const st_settings *settings, subtoken_text address) {
   st_network one;
-  if (settings->proxy_count == 0 || !st_network_read(address, &one)) return false;
+  if (settings->trusts_unix && st_text_is(address, ST_PEER_UNIX)) return true;
+  if (settings->proxy_count == 0) return false;
+  st_cutter zone = {address, false}; /* fe80::1%eth0: RFC 4007 section 11 */
+  (void)st_cut(&zone, '%', &address);
+  if (!st_network_read(address, &one)) return false;
   for (size_t i = 0; i < settings->proxy_count; i++) {
     if (st_network_holds(&settings->proxies[i], one.address)) return true;
   }
@@ -149,11 +153,16 @@ static const char *read_policy(const cJSON *value, st_settings *settings) {
 }
 
 static const char *read_proxies(const cJSON *value, st_settings *settings) {
-  static const char why[] = "must be an array of at most 32 addresses or networks";
+  static const char why[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
   const cJSON *item;
   if (!cJSON_IsArray(value)) return why;
   settings->proxy_count = 0;
+  settings->trusts_unix = false;
   cJSON_ArrayForEach(item, value) {
+    if (cJSON_IsString(item) && strcmp(item->valuestring, ST_PEER_UNIX) == 0) {
+      settings->trusts_unix = true;
+      continue;
+    }
     if (settings->proxy_count == ST_PROXIES_MAX || !cJSON_IsString(item) ||
         !st_network_read(st_text(item->valuestring), &settings->proxies[settings->proxy_count])) {
       return why;

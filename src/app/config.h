@@ -8,6 +8,7 @@
 #define ST_CONFIG_WHY_MAX 256
 #define ST_PATH_TEXT_MAX 1024
 #define ST_PROXIES_MAX 32
+#define ST_PEER_UNIX "unix:" /* whoever connected to a socket in the file system */
 
 /* An address, IPv4 ones as ::ffff:a.b.c.d, and how many of its bits count. */
 typedef struct st_network {
@@ -27,6 +28,7 @@ typedef struct st_settings {
   int64_t rate_burst;
   char log[ST_PATH_TEXT_MAX];    /* empty: standard error */
   char policy[ST_PATH_TEXT_MAX]; /* of the decision endpoint; empty: none */
+  bool trusts_unix;              /* whoever connects to a socket in the file system is a proxy */
   size_t proxy_count;
   st_network proxies[ST_PROXIES_MAX];
 } st_settings;

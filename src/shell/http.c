@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "app/rate.h"
+#include "app/remote.h"
 #include "app/service.h"
 #include "base/date.h"
 #include "civetweb.h"
@@ -118,33 +119,6 @@ static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, 
   if (!reply->head && reply->payload.data == NULL) st_write(writer, reply->body, reply->body_len);
 }
 
-/* Whom to name in the log: the client, or who a trusted proxy says it is, which is
- * the last address in X-Forwarded-For that is not itself a trusted proxy's. Several such lines are
- * one list (RFC 9110 section 5.3): a proxy may add one of its own behind what its caller wrote.
- */
-static subtoken_text remote_of(const st_settings *settings, const st_request *request,
-                               subtoken_text peer) {
-  subtoken_text remote = peer;
-  if (!st_settings_trusts(settings, peer)) return remote;
-  for (size_t i = request->header_count; i > 0; i--) {
-    if (!st_text_is_nocase(request->headers[i - 1].name, "X-Forwarded-For")) continue;
-    subtoken_text rest = request->headers[i - 1].value;
-    while (rest.len > 0 && st_settings_trusts(settings, remote)) {
-      size_t at = rest.len;
-      while (at > 0 && rest.data[at - 1] != ',') at--;
-      subtoken_text last = {rest.data + at, rest.len - at};
-      while (last.len > 0 && last.data[0] == ' ') {
-        last = (subtoken_text){last.data + 1, last.len - 1};
-      }
-      st_network network;
-      if (!st_network_read(last, &network) || network.bits != 128) return remote;
-      remote = last;
-      rest.len = at > 0 ? at - 1 : 0;
-    }
-  }
-  return remote;
-}
-
 static bool store_ready(void *store) {
   return st_store_ready(store);
 }
@@ -164,7 +138,7 @@ static void answer(const st_gate_request *asked, const st_live *live, subtoken_t
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  request->remote = remote_of(&live->settings, request, peer);
+  request->remote = st_remote_of(&live->settings, request, peer);
   st_service service = {.settings = &live->settings,
                         .ring = &live->ring,
                         .keys = all.keys,

@@ -740,8 +740,9 @@ def log_lines_are_one_json_object_each():
             assert path in {l.get("path") for l in lines}, path
     # A trusted proxy does not get to write into it either.
     with Server(config={"trusted_proxies": ["127.0.0.1"]}) as s:
-        for value, shown in (("10.1.2.3", "10.1.2.3"), ("1.1.1.1, 10.1.2.3", "10.1.2.3"), ("evil", "127.0.0.1"),
-                             ('10.1.2.3","x":"', "127.0.0.1"), ("10.1.2.3, 127.0.0.1", "10.1.2.3"), ("::1", "::1")):
+        for value, shown in (("10.1.2.3", "10.1.2.3"), ("1.1.1.1, 10.1.2.3", "10.1.2.3"), ("evil", "unknown"),
+                             ("10.1.2.3:54321", "10.1.2.3"), ("[2001:db8::1]:443", "2001:db8::1"),
+                             ('10.1.2.3","x":"', "unknown"), ("10.1.2.3, 127.0.0.1", "10.1.2.3"), ("::1", "::1")):
             before = len(request_lines(s))
             ask(s, request("/healthz", headers=["X-Forwarded-For: " + value]))
             wait_for(lambda: len(request_lines(s)) > before)

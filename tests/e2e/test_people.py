@@ -359,7 +359,7 @@ def the_address_is_the_one_that_the_last_proxy_saw():
         for lines, told in ((["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
                             (["203.0.113.9", "198.51.100.2, 192.0.2.200"], "198.51.100.2"),
                             (["203.0.113.9, 198.51.100.3", "192.0.2.200"], "198.51.100.3"),
-                            (["203.0.113.9", "junk"], "127.0.0.1")):
+                            (["203.0.113.9", "junk"], "unknown")):
             words = [w for l in lines for w in ("-H", "X-Forwarded-For: " + l)]
             body = {"name": "n", "permissions": []}
             assert call(server, "POST", "/v2/keys", manager, body, *words).status == 201
@@ -479,6 +479,29 @@ def an_owner_enables_what_he_disabled_himself():
 
 
 # ---- HTTP Basic, registered strings ----------------------------------------------
+
+
+@test
+def one_callers_wrong_passwords_do_not_lock_others_out():
+    """D5: behind a proxy that writes ports, brackets, or that it does not know."""
+    with Server(config={"trusted_proxies": ["127.0.0.1"]}) as server:
+        make_user(server.data)
+
+        def attempt(address, name="alice", password=PASSWORD):
+            return call(server, "POST", "/v1/auth/login", None, {"login": name, "password": password},
+                        "-H", "X-Forwarded-For: " + address).status
+
+        for wrong, seen, other in (("203.0.113.9:%d", "203.0.113.9", "198.51.100.4:80"),
+                                   ("[2001:db8::1]:%d", "2001:db8::1", "[2001:db8:0:1::1]:443"),
+                                   ("unknown, _%d", "unknown", "198.51.100.4")):
+            tries = []
+            while len(tries) < 300 and 429 not in tries:
+                tries.append(attempt(wrong % len(tries), "nobody%d" % len(tries), "wrong password"))
+            assert tries[:40] == [401] * 40 and tries[-1] == 429, tries
+            # Nor those who come from the proxy itself.
+            assert attempt(other) == 200 and login(server).status == 200, (wrong, other)
+            slowed = [l for l in server.log_lines() if l.get("reason") == "login_throttled"]
+            assert slowed[-1]["remote"] == seen, slowed[-1]
 
 
 @test

@@ -168,6 +168,7 @@ static void test_bad_values(void **state) {
       {"trusted_proxies", "[\"10.0.0.1\",\"host.example\"]", proxies},
       {"trusted_proxies", "[\"10.0.0.0/33\"]", proxies},
       {"trusted_proxies", "{}", proxies},
+      {"trusted_proxies", "[\"unix:/run/x\"]", proxies},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char text[200], expected[200];
@@ -369,6 +370,13 @@ static void test_trusts(void **state) {
   assert_false(st_settings_trusts(&settings, ST_TEXT("::1")));
   assert_false(st_settings_trusts(&settings, ST_TEXT("unix:")));
   assert_false(st_settings_trusts(&settings, ST_TEXT("")));
+  must_read("{\"trusted_proxies\":[\"fe80::/10\",\"unix:\"]}");
+  assert_true(st_settings_trusts(&settings, ST_TEXT("unix:")));
+  assert_true(st_settings_trusts(&settings, ST_TEXT("fe80::1%eth0")));
+  assert_false(st_settings_trusts(&settings, ST_TEXT("unknown")));
+  must_read("{\"trusted_proxies\":[\"unix:\"]}");
+  assert_true(st_settings_trusts(&settings, ST_TEXT("unix:")));
+  assert_int_equal(settings.proxy_count, 0);
 }
 
 static void test_proxy_count(void **state) {
