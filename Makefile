@@ -126,7 +126,7 @@ $(NGINX_MODULE): $(NGINX_OBJ) $(B)/libsubtoken.a
 
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
-	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:openssl=openssl
+	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:openssl=openssl
 .PHONY: deps-test
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)

@@ -1,7 +1,7 @@
 -- haproxy-subtoken.lua - the action lua.subtoken_authorize: ask the decision endpoint whether
 -- this request may pass. See haproxy.cfg. Whatever goes wrong is a 503: nothing passes unasked.
 
-local TIMEOUT_MS = 2000 -- of each try; HAProxy makes four before it gives up
+local TIMEOUT_MS = 750 -- of each try; HAProxy 2.6 makes four before it gives up: 3 seconds
 local IDENTITY = {
 	"x-subtoken-sub", "x-subtoken-key", "x-subtoken-owner", "x-subtoken-permissions",
 	"x-subtoken-expires",
@@ -10,7 +10,7 @@ local IDENTITY = {
 -- above all no X-Forwarded-Uri that a caller wrote.
 local ASKED = { "authorization", "x-api-key", "origin", "access-control-request-method" }
 local PASSED_BACK = { "www-authenticate", "retry-after", "access-control-allow-origin" }
-local refusals = { [400] = true, [401] = true, [403] = true, [503] = true }
+local refusals = { [400] = true, [401] = true, [403] = true, [429] = true, [503] = true }
 local UNDECIDED =
 	'{"text":"it cannot be decided now whether this request may pass; try again later"}'
 
@@ -22,6 +22,13 @@ local function values(list)
 		i = i + 1
 	end
 	return out
+end
+
+-- Whatever a caller sent about subtokens, were it as X_Subtoken_Sub: some APIs take _ for -.
+local function delete_identity(txn, given)
+	for name in pairs(given) do
+		if name:lower():find("subtoken", 1, true) then txn.http:req_del_header(name) end
+	end
 end
 
 -- %XX and + as forms have them: a name that reads access_token is one, however it is written.
@@ -80,9 +87,7 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	local given = txn.http:req_get_headers()
 	-- The bytes of the request line; `pathq` would leave an absolute form's host out.
 	local method, target = txn.sf:method(), txn.sf:pathq()
-	for _, name in ipairs(IDENTITY) do
-		txn.http:req_del_header(name)
-	end
+	delete_identity(txn, given)
 	local fine, answer = pcall(ask, method, target, given, txn.sf:src())
 	local status = fine and answer and answer.status or 0
 	local headers = status ~= 0 and answer.headers or {}

@@ -19,6 +19,17 @@ def shared_dir():
     return d
 
 
+def module_env():
+    """The environment of an nginx with the module."""
+    env = dict(os.environ)
+    if SANITIZER == "asan":  # nginx itself is not built with it: the library has to come first
+        lib = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True)
+        env["LD_PRELOAD"] = lib.stdout.strip()
+        # What nginx keeps to its end is its own; what the module loses, its memory shows (see leaks).
+        env["ASAN_OPTIONS"] = "detect_leaks=0:quarantine_size_mb=1"
+    return env
+
+
 def share(path, mode=0o640):
     """As an operator gives a ring to the workers' group."""
     if ROOT:
@@ -33,7 +44,7 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     request_queue_size = 512
 
     def __init__(self, path, answer=None):
-        self.seen, self.answer, self.path = [], answer, path
+        self.seen, self.answer, self.path, self.connections = [], answer, path, 0
         super().__init__(path, Connection)
         os.chmod(path, 0o666)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -44,6 +55,7 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class Connection(socketserver.StreamRequestHandler):
     def handle(self):
+        self.server.connections += 1
         while self.one():
             pass
 
@@ -196,14 +208,7 @@ class Nginx:
         return self
 
     def command(self):
-        env = dict(os.environ)
-        prefix = []
-        if SANITIZER == "asan":  # nginx itself is not built with it: the library has to come first
-            lib = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True)
-            env["LD_PRELOAD"] = lib.stdout.strip()
-            # What nginx keeps to its end is its own; what the module loses, its memory shows (see leaks).
-            env["ASAN_OPTIONS"] = "detect_leaks=0:quarantine_size_mb=1"
-        return prefix + [NGINX, "-p", self.dir, "-c", self.conf], env
+        return [NGINX, "-p", self.dir, "-c", self.conf], module_env()
 
     def check(self):
         """nginx -t: (exit code, what it says)."""

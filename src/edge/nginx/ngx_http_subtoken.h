@@ -8,6 +8,7 @@
  *   fallback    credentials that are no subtoken, asked of the decision endpoint
  *   identity    the X-Subtoken-* headers of whatever upstream the request goes to
  *   reply       the answer when it may not pass
+ *   log         nginx's error log, without credentials
  *
  * When a request is judged. Once for the settings of a location: by the first variable that
  * somebody reads, in any phase, if nothing has to be waited for; else in PREACCESS, before
@@ -219,9 +220,17 @@ void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_sub
                                        ngx_uint_t forms,
                                        ngx_http_subtoken_credential_t *credential);
 
+/* Is there an access_token in the query of this target? */
+ngx_flag_t ngx_http_subtoken_has_access_token(ngx_str_t target);
+
 /* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
 ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r);
 ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
+
+/* ---- log ---- */
+
+/* Leave access_token= out of what nginx's error log says of this request. */
+void ngx_http_subtoken_clean_error_log(ngx_http_request_t *r);
 
 /* ---- judge ---- */
 

@@ -110,6 +110,10 @@ static ngx_flag_t has_access_token(ngx_str_t query) {
   return 0;
 }
 
+ngx_flag_t ngx_http_subtoken_has_access_token(ngx_str_t target) {
+  return has_access_token(query_of(target));
+}
+
 /* The other pieces, byte for byte, into room of the same size. */
 static ngx_str_t without_access_token(ngx_str_t query, u_char *room) {
   ngx_str_t rest = query, piece, kept = {0, room};
@@ -140,7 +144,9 @@ static ngx_int_t clean(ngx_http_request_t *r, ngx_str_t target, ngx_str_t *out) 
 /* The request line is for logs and $request alone. */
 ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r) {
   ngx_str_t target;
-  if (r != r->main || !has_access_token(query_of(r->unparsed_uri))) return NGX_DECLINED;
+  if (r != r->main) return NGX_DECLINED;
+  ngx_http_subtoken_clean_error_log(r);
+  if (!has_access_token(query_of(r->unparsed_uri))) return NGX_DECLINED;
   if (clean(r, r->unparsed_uri, &target) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   size_t len = r->method_name.len + target.len + r->http_protocol.len + 2;
   u_char *line = ngx_pnalloc(r->pool, len);

@@ -1,0 +1,227 @@
+"""A server with a policy, and real proxies in front of it with the configurations that come with the program
+(src/edge), their paths and addresses put elsewhere."""
+import socket
+from nginx import *
+
+EDGE = os.path.join(os.path.dirname(TESTS), "src", "edge")
+CADDY = shutil.which("caddy", path=os.environ.get("PATH", "") + ":/usr/bin")
+HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
+INVALID = '{"text":"Invalid access token"}'
+POLICY = {"default": "deny", "preflight": True, "routes": [
+    {"path": "/v2/account", "needs": ["account"]},
+    {"path": "/v2/account/bank", "methods": ["GET"], "needs": ["account", "inventories"]},
+    {"path": "/rpc", "methods": ["POST"], "json_rpc": True},
+    {"path": "/v2/items", "public": True}]}
+NAMES = ("Sub", "Key", "Owner", "Permissions", "Expires")
+
+
+class Case:
+    """A server with a policy file, a key, and tokens of it."""
+
+    def __init__(self, policy=POLICY):
+        self.dir = shared_dir()
+        self.policy = os.path.join(self.dir, "policy.json")
+        self.put(policy)
+        self.server = Server(config={"policy": self.policy, "trusted_proxies": ["127.0.0.1"]})
+        self.key = make_key(self.server.data, "account,guilds,history_api", "--owner", "J\u00f8rn")
+
+    def put(self, policy):
+        with open(self.policy, "w") as f:
+            f.write(policy if isinstance(policy, str) else json.dumps(policy))
+
+    def __enter__(self):
+        self.server.start()
+        return self
+
+    def __exit__(self, *why):
+        self.server.__exit__(*why)
+
+    def token(self, *args):
+        if "--permissions" not in args:
+            args += ("--permissions", "account,guilds")
+        return issue(self.server.data, self.key["key"], *args)
+
+    def rename(self, table, to):
+        subprocess.run(["sqlite3", os.path.join(self.server.data, "subtoken.db"),
+                        "ALTER TABLE %s RENAME TO %s" % (table, to)], check=True, timeout=60)
+
+    def reload(self, word):
+        before = self.server.log().count('"%s"' % word)
+        self.server.process.send_signal(signal.SIGHUP)
+        wait(lambda: self.server.log().count('"%s"' % word) > before, word)
+
+    def ask(self, target="/v2/authorize", *headers, method="GET", body=None):
+        """The bytes as they are."""
+        s = socket.create_connection(("127.0.0.1", self.server.port), timeout=30)
+        return over(s, target, method, headers, body)
+
+
+def over(s, target, method, headers, body):
+    client = Client.__new__(Client)
+    client.socket, client.file = s, s.makefile("rb")
+    try:
+        client.send(target, method, list(headers) + ["Connection: close"], body)
+        return client.receive(method == "HEAD")
+    finally:
+        client.close()
+
+
+def auth(credential):
+    return "Authorization: Bearer " + credential
+
+
+def nginx_form(uri, method="GET"):
+    return ["X-Original-URI: " + uri, "X-Original-Method: " + method]
+
+
+def traefik_form(uri, method="GET"):
+    return ["X-Forwarded-Uri: " + uri, "X-Forwarded-Method: " + method, "X-Forwarded-Host: api.example",
+            "X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"]
+
+
+def forms(case, uri, method, *headers):
+    """One request, asked in each of the three forms."""
+    return [case.ask("/v2/authorize", *nginx_form(uri, method), *headers),
+            case.ask("/v2/authorize", *traefik_form(uri, method), *headers),
+            case.ask("/v2/authorize" + uri, *headers, method=method)]
+
+
+def who(answer):
+    return {n: answer.header("X-Subtoken-" + n) for n in NAMES}
+
+
+class Proxy:
+    """A proxy with a configuration that comes with the program, its paths and addresses put elsewhere."""
+
+    env = None
+
+    def __init__(self, case, name):
+        self.case, self.name, self.dir = case, name, shared_dir()
+        self.upstream = Upstream(os.path.join(self.dir, "up"))
+        self.socket = os.path.join(self.dir, "in")
+        self.write(case.server.port)
+
+    def write(self, port, changes=()):
+        """port: of the decision endpoint, or where it listens; changes: pieces of text and what takes their place."""
+        self.conf = os.path.join(self.dir, self.name)
+        with open(os.path.join(EDGE, self.name)) as f:
+            text = f.read()
+        for here, there in list(changes) + self.places("127.0.0.1:%d" % port if isinstance(port, int) else port):
+            assert here in text, here
+            text = text.replace(here, there)
+        with open(self.conf, "w") as f:
+            f.write(text)
+        return self
+
+    def __enter__(self):
+        self.out = open(os.path.join(self.dir, "out"), "ab")
+        self.process = subprocess.Popen(self.command(), stdout=self.out, stderr=self.out, env=self.env)
+        wait(lambda: self.process.poll() is not None or self.answers(), "the proxy answers")
+        assert self.process.poll() is None, self.text()
+        return self
+
+    def answers(self):
+        try:
+            Client(self.socket).close()
+            return True
+        except OSError:
+            return False
+
+    def text(self):
+        return open(os.path.join(self.dir, "out"), errors="replace").read()
+
+    def __exit__(self, *why):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.out.close()
+        self.upstream.shutdown()
+        self.upstream.server_close()
+
+    def written(self):
+        """All that it has written into files."""
+        out = b""
+        for folder, _, names in os.walk(self.dir):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and path != self.conf:
+                    out += open(path, "rb").read()
+        return out.decode("latin-1")
+
+    def ask(self, target, *headers, method="GET", body=None):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        s.connect(self.socket)
+        return over(s, target, method, headers, body)
+
+
+class NginxProxy(Proxy):
+    """Without the module."""
+
+    def __init__(self, case, name="nginx-auth-request.conf"):
+        super().__init__(case, name)
+
+    def places(self, endpoint):
+        tmp = "".join("%s %s/%s;" % (n + "_temp_path", self.dir, n)
+                      for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        return [("user www-data;", "user www-data;" if ROOT else ""), ("/run/nginx.pid", self.dir + "/pid"),
+                ("/var/log/nginx/", self.dir + "/"), ("127.0.0.1:3000", "unix:" + self.upstream.path),
+                ("server 127.0.0.1:8080", "server " + endpoint), ("worker_processes auto", "worker_processes 1"),
+                ("listen 127.0.0.1:8081", "listen unix:" + self.socket), ("http {", "http {" + tmp)]
+
+    def command(self):
+        return [NGINX, "-p", self.dir, "-c", self.conf, "-g", "daemon off;"]
+
+
+class ModuleProxy(NginxProxy):
+    """With it: the ring and the policy are those of the server, the revocation data is the test's own."""
+
+    def __init__(self, case):
+        self.env = module_env()
+        super().__init__(case, "nginx.conf")
+
+    def places(self, endpoint):
+        secrets = os.path.join(self.dir, "secrets")
+        shutil.copy(os.path.join(self.case.server.data, "secrets"), secrets)
+        share(secrets)
+        self.feed = Feed(os.path.join(self.dir, "revoked"), ring(secrets)[0])
+        self.feed.publish(["nobody"])
+        return super().places(endpoint) + [
+            ("modules/ngx_http_subtoken_module.so", MODULE), ("/etc/subtoken/secrets;", secrets + ";"),
+            ("/var/lib/subtoken/revocations;", self.feed.path + ";"), ("/etc/subtoken/policy.json", self.case.policy),
+            ("allow 127.0.0.1;", "allow unix:;")]
+
+
+class HaproxyProxy(Proxy):
+    def __init__(self, case):
+        super().__init__(case, "haproxy.cfg")
+
+    def places(self, endpoint):
+        return [("/etc/haproxy/haproxy-subtoken.lua", os.path.join(EDGE, "haproxy-subtoken.lua")),
+                ("127.0.0.1:3000", "unix@" + self.upstream.path), ("127.0.0.1:8080", endpoint),
+                ("bind 127.0.0.1:8081", "bind unix@%s mode 666" % self.socket)]
+
+    def command(self):
+        return [HAPROXY, "-db", "-f", self.conf]
+
+
+class CaddyProxy(Proxy):
+    def __init__(self, case):
+        super().__init__(case, "Caddyfile")
+
+    def places(self, endpoint):
+        return [("127.0.0.1:3000", "unix/" + self.upstream.path), ("127.0.0.1:8080", endpoint),
+                ("bind 127.0.0.1", "bind unix/" + self.socket)]
+
+    def command(self):
+        self.env = dict(os.environ, HOME=self.dir, XDG_DATA_HOME=self.dir, XDG_CONFIG_HOME=self.dir)
+        return [CADDY, "run", "--config", self.conf, "--adapter", "caddyfile"]
+
+
+SPOOFED = ["X-Subtoken-%s: spoofed" % n for n in NAMES] + ["x-subtoken-sub: again"]
+
+
+def sent(answer):
+    """What the upstream was told of who asks: no header and an empty one are the same."""
+    assert answer.status == 200, (answer.status, answer.body)
+    headers = json.loads(answer.body)["headers"]
+    return {n.lower(): v for n, v in headers if re.match("x[-_]subtoken[-_]", n.lower()) and v}
