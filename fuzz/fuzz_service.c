@@ -152,13 +152,14 @@ static st_changed create_person(void *context, const st_act *act, const st_maker
   return strcmp(key->owner, rows[KEYS].owner) == 0 ? ST_CHANGE_EXISTS : ST_CHANGED;
 }
 
-static st_changed log_in(void *context, const st_act *act, const st_maker *maker, st_key *made,
-                         char refresh[ST_REFRESH_LEN + 1]) {
+static st_changed log_in(void *context, const st_act *act, const st_maker *maker, int64_t most,
+                         st_key *made, char refresh[ST_REFRESH_LEN + 1]) {
   (void)context;
   check_act(act);
   const st_key *by = check_maker(maker, "");
   HOLD(by->kind == ST_KIND_PERSON || by->kind == ST_KIND_KEY);
   HOLD(made->expires_at == NOW + settings.refresh_life);
+  HOLD(most == (by->kind == ST_KIND_KEY ? settings.sessions_per_key : ST_SESSIONS_PER_USER));
   login = rows[ROWS - 1];
   memcpy(login.permissions, by->permissions, sizeof login.permissions);
   login.kind = by->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_LOGIN;

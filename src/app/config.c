@@ -19,6 +19,7 @@ void st_settings_default(st_settings *settings) {
   settings->max_life = 365 * DAY;
   settings->access_life = 900;
   settings->refresh_life = 30 * DAY;
+  settings->sessions_per_key = 100;
   settings->idle_timeout = 75;
 }
 
@@ -142,6 +143,10 @@ static const char *read_idle_timeout(const cJSON *value, st_settings *settings) 
   return read_life(value, &settings->idle_timeout, 1, 3600);
 }
 
+static const char *read_sessions_per_key(const cJSON *value, st_settings *settings) {
+  return read_count(value, &settings->sessions_per_key, 100000);
+}
+
 static const char *read_log(const cJSON *value, st_settings *settings) {
   const char *why = read_string(value, settings->log, sizeof settings->log);
   if (why == NULL && st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
@@ -209,6 +214,7 @@ static const struct {
     {"registration", read_registration},
     {"access_life", read_access_life},
     {"refresh_life", read_refresh_life},
+    {"sessions_per_key", read_sessions_per_key},
     {"idle_timeout", read_idle_timeout},
     {"log", read_log},
     {"policy", read_policy},

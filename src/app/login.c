@@ -239,9 +239,12 @@ static void begin(st_visit *v, const st_identity *identity) {
   st_actor actor;
   st_act act = st_visit_act(v, identity, &actor);
   st_maker maker = st_maker_of(identity);
-  st_key login = {.expires_at = v->request->now + v->service->settings->refresh_life};
+  const st_settings *settings = v->service->settings;
+  int64_t most =
+      identity->standing == ST_WITH_KEY ? settings->sessions_per_key : ST_SESSIONS_PER_USER;
+  st_key login = {.expires_at = v->request->now + settings->refresh_life};
   memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  switch (people->log_in(people->context, &act, &maker, &login, refresh)) {
+  switch (people->log_in(people->context, &act, &maker, most, &login, refresh)) {
     case ST_CHANGED: answer_pair(v, &act, &login, refresh); break;
     case ST_CHANGED_NONE:
     case ST_CHANGE_REFUSED: /* ended since it was looked at */
@@ -314,7 +317,8 @@ void st_login_service(st_visit *v) {
   if (!st_visit_identify(v, &identity)) return;
   if (identity.standing != ST_WITH_KEY) {
     refuse_escalation(v, "a service logs in with a parent key, nothing derived");
-  } else if (st_visit_holds(v, &identity, "services") && st_body_none(v)) {
+  } else if (st_visit_holds(v, &identity, "services") && st_body_none(v) &&
+             st_visit_within_rate(v, &identity)) {
     begin(v, &identity);
   }
 }

@@ -13,6 +13,7 @@
 #define ST_SOURCE_MAX 64      /* bytes: where a person came from */
 #define ST_REFRESH_RETRY_S 10 /* how long the same refresh token gives the same successor */
 #define ST_AUDIT_DETAIL_MAX 1023
+#define ST_SESSIONS_PER_USER 1000 /* that live at a time; a key has its own setting */
 
 typedef struct st_person {
   st_key key;                    /* kind ST_KIND_PERSON; owner and name are the login */
@@ -51,12 +52,13 @@ typedef struct st_people {
    */
   st_changed (*create)(void *context, const st_act *act, const st_maker *maker, st_person *person,
                        subtoken_text password, bool *busy);
-  /* A new login resting on the maker, with what that grants and its name and owner; the row that
+  /* A new session resting on the maker, with what that grants and its name and owner; the row that
    * stands for it, and its refresh token. expires_at of login: how long it may go on without a
-   * refresh, brought down to the maker's.
+   * refresh, brought down to the maker's. most: how many the maker has afterwards, at most; the
+   * oldest end.
    */
-  st_changed (*log_in)(void *context, const st_act *act, const st_maker *maker, st_key *login,
-                       char refresh[ST_REFRESH_LEN + 1]);
+  st_changed (*log_in)(void *context, const st_act *act, const st_maker *maker, int64_t most,
+                       st_key *login, char refresh[ST_REFRESH_LEN + 1]);
   /* ST_CHANGED_NONE: unknown, expired, ended. ST_CHANGE_REFUSED: used before; the login has been
    * ended. expires_at: until when the successor is good.
    */

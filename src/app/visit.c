@@ -282,10 +282,16 @@ bool st_visit_identify(st_visit *v, st_identity *identity) {
   return st_visit_find_credential(v) && st_visit_identify_found(v, identity);
 }
 
+/* The id of the row at the root of it: of a session, the key or user that began it. */
+static const char *row_of(const st_identity *identity) {
+  if (identity == NULL) return NULL;
+  return identity->key.parent[0] != '\0' ? identity->key.parent : identity->key.id;
+}
+
 bool st_visit_within_rate(st_visit *v, const st_identity *identity) {
   const st_service *service = v->service;
   int64_t wait =
-      st_rate_take(service->rate, service->settings, identity->key.id, v->request->now_us);
+      st_rate_take(service->rate, service->settings, row_of(identity), v->request->now_us);
   if (wait > 0) {
     st_reply_wait(v->reply, "rate", "too many tokens from this key; try again later", wait);
   }
@@ -341,12 +347,6 @@ bool st_visit_find_end(st_visit *v, const st_identity *maker, int64_t *end) {
   if (changes->find(changes->context, maker->key.parent, &key) != ST_CHANGED) return false;
   *end = key.expires_at;
   return true;
-}
-
-/* What it is at the root of: of a session the key or user that began it. */
-static const char *row_of(const st_identity *identity) {
-  if (identity == NULL) return NULL;
-  return identity->key.parent[0] != '\0' ? identity->key.parent : identity->key.id;
 }
 
 st_act st_visit_act(const st_visit *v, const st_identity *identity, st_actor *actor) {

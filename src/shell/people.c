@@ -75,8 +75,8 @@ static st_changed create(void *store, const st_act *act, const st_maker *maker, 
 
 /* ---- logins ---- */
 
-static st_changed log_in(void *store, const st_act *act, const st_maker *maker, st_key *login,
-                         char refresh[ST_REFRESH_LEN + 1]) {
+static st_changed log_in(void *store, const st_act *act, const st_maker *maker, int64_t most,
+                         st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
   char why[ST_WHY_MAX];
   uint8_t digest[32], seed[32];
   st_act now = st_key_changes_now(act);
@@ -84,7 +84,8 @@ static st_changed log_in(void *store, const st_act *act, const st_maker *maker, 
   st_draw_sub(refresh); /* 32 random bytes, as a sub is */
   st_world_random(seed, sizeof seed);
   login->created_at = now.now_us / 1000000;
-  st_stored stored = st_store_login_begin(store, &now, maker, login, digest, seed, refresh, why);
+  st_stored stored =
+      st_store_login_begin(store, &now, maker, most, login, digest, seed, refresh, why);
   subtoken_wipe(seed, sizeof seed);
   return st_key_changes_told(stored, why);
 }

@@ -127,10 +127,11 @@ st_stored st_store_import(st_store *store, const st_act *act, const st_person *p
 /* login: id, sub and expires_at are given; kind, parent, name, owner, permissions and the bound of
  * expires_at come from the maker's row, within the transaction, and are written back. seed: 32
  * random bytes. refresh: the first refresh token, of which the hash is kept. ST_STORE_REFUSED: the
- * maker is no longer in force, or is itself a login.
+ * maker is no longer in force, or is itself a login. most: how many sessions of the maker live
+ * afterwards, at least 1; the oldest end in the same transaction, each with a line in the audit log.
  */
 st_stored st_store_login_begin(st_store *store, const st_act *act, const st_maker *maker,
-                               st_key *login, const uint8_t digest[32], const uint8_t seed[32],
+                               int64_t most, st_key *login, const uint8_t digest[32], const uint8_t seed[32],
                                const char *refresh, char *why) __attribute__((warn_unused_result));
 /* The successor of a refresh token: HMAC-SHA-256 of it under the login's seed, base64url. The
  * same again within ST_REFRESH_RETRY_S while the successor is unused (nothing is changed then).

@@ -31,6 +31,7 @@ typedef struct beginning {
   st_key login; /* as it is made */
   const uint8_t *seed;
   const char *refresh;
+  int64_t most; /* sessions of the maker, with this one */
 } beginning;
 
 /* It grants what its maker does, and no longer. */
@@ -51,12 +52,34 @@ static bool derive(const st_key *maker, const change *what, st_key *login) {
   return true;
 }
 
+/* Make room for one more. Those whose time is over do not count, and are not ended: nothing of them
+ * is good.
+ */
+static st_stored end_oldest(st_store *store, const change *what, const st_key *maker,
+                            int64_t most) {
+  static const char detail[] = "the oldest: the key or user has reached its number of sessions";
+  counted ended;
+  bool ok =
+      st_sqlite_choose_none(store) == ST_STORED &&
+      st_sqlite_do(store, CHOOSE_OLDEST,
+                   VALUES(st_sqlite_text(maker->id), st_sqlite_number(what->now),
+                          st_sqlite_number(most - 1))) == ST_STORED &&
+      st_sqlite_do(store, AUDIT_SESSIONS,
+                   VALUES(st_sqlite_number(what->now), st_sqlite_text(what->act->who),
+                          st_sqlite_text(what->act->from), st_sqlite_text(detail))) == ST_STORED &&
+      st_sqlite_end_chosen(store, what, NULL, &ended) == ST_STORED;
+  return ok ? ST_STORED : ST_STORE_FAILED;
+}
+
 static st_stored make_login(st_store *store, const change *what) {
   beginning *b = what->of;
   st_key maker;
   st_stored stored = st_sqlite_maker(store, what, &maker);
   if (stored == ST_STORED && !derive(&maker, what, &b->login)) {
     stored = ST_STORE_REFUSED;
+  }
+  if (stored == ST_STORED) {
+    stored = end_oldest(store, what, &maker, b->most);
   }
   if (stored == ST_STORED) {
     stored = st_sqlite_insert(store, &b->login, what->digest, NULL);
@@ -73,13 +96,13 @@ static st_stored make_login(st_store *store, const change *what) {
 }
 
 st_stored st_store_login_begin(st_store *store, const st_act *act, const st_maker *maker,
-                               st_key *login, const uint8_t digest[32], const uint8_t seed[32],
-                               const char *refresh, char *why) {
+                               int64_t most, st_key *login, const uint8_t digest[32],
+                               const uint8_t seed[32], const char *refresh, char *why) {
   change what = st_sqlite_change_at(act, NULL, NULL);
-  beginning b = {.login = *login, .seed = seed, .refresh = refresh};
+  beginning b = {.login = *login, .seed = seed, .refresh = refresh, .most = most};
   b.login.created_at = what.now;
   b.login.name[0] = b.login.owner[0] = b.login.permissions[0] = '\0'; /* its maker's */
-  if (!st_sqlite_is_storable(&b.login) || !st_sqlite_has_len(refresh, ST_REFRESH_LEN)) {
+  if (!st_sqlite_is_storable(&b.login) || !st_sqlite_has_len(refresh, ST_REFRESH_LEN) || most < 1) {
     return st_sqlite_fail(why, "cannot write %s: not a whole login", st_sqlite_shown(store->path));
   }
   what.maker = maker;

@@ -16,10 +16,10 @@
   ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(made_by, ''), " \
   "disabled_by IS NOT NULL AND EXISTS (SELECT 1 FROM persons AS p"                    \
   " WHERE p.login = keys.owner AND p.key_id = keys.disabled_by)"
-#define PERSON_COLUMNS                                                             \
-  LISTED_COLUMNS                                                                   \
-      ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL, " \
-      "registered, own_password"
+#define PERSON_COLUMNS                                                         \
+  LISTED_COLUMNS                                                               \
+  ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL, " \
+  "registered, own_password"
 
 /* Written as the partial indexes are, so that these serve. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
@@ -91,6 +91,10 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     "FROM keys WHERE parent IN (SELECT id " LIVING_OF_OWNER ") AND deleted_at IS NULL",
     [CHOOSE_RESTING] = CHOOSE
     "FROM keys WHERE parent IN (SELECT id FROM temp.chosen) AND deleted_at IS NULL",
+    /* Rows are inserted with growing rowids, and keys_resting is in their order. */
+    [CHOOSE_OLDEST] = CHOOSE
+    "FROM keys WHERE parent = ?1 AND deleted_at IS NULL AND expires_at > ?2"
+    " ORDER BY rowid DESC LIMIT -1 OFFSET ?3",
     [CHOOSE_ENDED] = CHOOSE
     "FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < ?1 LIMIT ?2",
     [DROP_AS_LISTED] =
@@ -120,6 +124,10 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
         "INSERT INTO audit (at, who, origin, action, target, detail)"
         " SELECT ?1, ?2, ?3, 'key.delete', id, ?4 || '; name ' || name FROM keys"
         " WHERE kind = 0 AND " IN_CHOSEN " ORDER BY id",
+    [AUDIT_SESSIONS] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " SELECT ?1, ?2, ?3, 'login.end', id, ?4 FROM keys"
+        " WHERE kind >= 2 AND " IN_CHOSEN " ORDER BY rowid",
     [LIST_REFUSED] =
         "INSERT OR IGNORE INTO listed (sub, hash, revoked_at)"
         " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"

@@ -66,7 +66,8 @@ def fill(data, count):
         for n in range(persons):
             login, id = "person%06d" % n, person_id(n)
             db.execute(insert, row(id, digest("person", login), login, login, 1))
-            db.execute("INSERT INTO persons VALUES (?, ?, '', NULL, '', '', 1700000000)", (login, id))
+            db.execute("INSERT INTO persons (login, key_id, password, imported, locale, source, changed_at)"
+                       " VALUES (?, ?, '', NULL, '', '', 1700000000)", (login, id))
             sid = id[:23] + "L" + id[24:]
             db.execute(insert, row(sid, digest("login", login), login, login, 2, id))
         db.executemany("INSERT INTO audit (at, who, origin, action, target, detail) VALUES (?,?,?,?,?,?)",

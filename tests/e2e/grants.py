@@ -17,6 +17,7 @@ class Row:
         self.ended = self.disabled = self.suspended = False
         self.registered = False  # a user whom nobody made
         self.disabled_by_owner = False
+        self.unsure = False  # of a session: it may have ended
         self.epoch = 0  # which of its subs it has
         self.subs = {}  # those that tokens have shown
         self.children = []
@@ -244,6 +245,16 @@ class Office:
         for login in row.children:
             login.ended = True
         row.children = []
+
+    def too_many(self, key, most, now):
+        """Which sessions of a key end when it gets one more (G4): those that surely do, and those
+        of which it depends on the last second."""
+        def oldest(alive):
+            rows = [row for row in key.children if alive(row)]
+            return rows[:max(0, len(rows) - most + 1)]
+        sure = oldest(lambda row: row.ends > now + 1 and not row.unsure)
+        perhaps = oldest(lambda row: row.ends > now - 2)
+        return sure, [row for row in perhaps if row not in sure]
 
     def end_key(self, key):
         key.ended = True

@@ -478,6 +478,33 @@ def an_owner_enables_what_he_disabled_himself():
         assert status(server, key["key"]) == 200
 
 
+@test
+def sessions_of_a_key_are_counted_and_bounded():
+    # G4
+    config = {"sessions_per_key": 3, "rate": {"per_second": 1, "burst": 100}}
+    with Server(config=config) as server:
+        key, other = (make_key(server.data, "services,account") for _ in range(2))
+        pairs = [call(server, "POST", "/v1/auth/token", key["key"]).json() for _ in range(5)]
+        kept = call(server, "POST", "/v1/auth/token", other["key"]).json()
+        assert [status(server, p["access_token"]) for p in pairs] == [401, 401, 200, 200, 200]
+        refused(refresh(server, pairs[1]["refresh_token"]), 401)
+        assert refresh(server, pairs[2]["refresh_token"]).status == 200
+        assert status(server, kept["access_token"]) == 200
+        lines = [json.loads(l) for l in run("audit", "--json", data=server.data, check=0)[1].splitlines()]
+        ended = [l for l in lines if l["action"] == "login.end"]
+        assert [l["target"] for l in ended] == [payload(p["access_token"])["sid"] for p in pairs[:2]]
+        assert all("oldest" in l["detail"] and l["who"] == "key " + key["id"] for l in ended), ended
+    with Server(config={"rate": {"per_second": 1, "burst": 3}}) as server:
+        key = make_key(server.data, "services,account")["key"]
+        token = call(server, "POST", "/v1/auth/token", key).json()["access_token"]
+        # a session has no bucket of its own
+        assert call(server, "GET", "/v2/createsubtoken", token).status == 200
+        assert call(server, "POST", "/v1/auth/token", key).status == 200
+        slow = call(server, "POST", "/v1/auth/token", key)
+        assert slow.status == 429 and int(slow.header("Retry-After")) >= 1, slow.body
+        assert call(server, "GET", "/v2/createsubtoken", token).status == 429
+
+
 # ---- HTTP Basic, registered strings ----------------------------------------------
 
 

@@ -15,7 +15,7 @@ SEED = int(os.environ.get("SEED") or int.from_bytes(os.urandom(4), "big"))
 MAX_LIFE, ACCESS_LIFE, DEFAULT_LIFE, REFRESH_LIFE = 3600, 4, 600, 20
 CONFIG = {"leeway": LEEWAY, "max_life": MAX_LIFE, "default_life": DEFAULT_LIFE,
           "access_life": ACCESS_LIFE, "refresh_life": REFRESH_LIFE, "registration": "open",
-          "trusted_proxies": ["127.0.0.1"]}
+          "trusted_proxies": ["127.0.0.1"], "sessions_per_key": 3}
 WORDS = ["account", "wallet", "guilds", "trade", "builds", "keys", "users", "services"]
 URLS = ["/v2/tokeninfo", "/v2/createsubtoken", "/v2/*", "/oauth/token", VENDOR, "/v2/keys",
         "/need/*", "/need/account", "/need/wallet"]
@@ -376,6 +376,13 @@ class Walk:
 
     def keep_login(self, parent, answer, span):
         service = parent.kind == "key"
+        if service:
+            ended, unsure = self.office.too_many(parent, CONFIG["sessions_per_key"], span[0])
+            for row in ended:
+                self.office_end(row)
+            for row in unsure:
+                row.unsure = True
+                self.forget(row)
         sid = payload(answer["access_token"])["sid"]
         row = Row(self.name("login"), "service" if service else "login", parent.permissions,
                   min(span[0] + REFRESH_LIFE, parent.ends), parent.owner, parent.ceiling, parent, sid)

@@ -46,7 +46,7 @@ static struct {
   bool checked_nobody;
   bool owner_is_user; /* as the last key was asked for */
   int64_t now;        /* of the request */
-  int64_t asked_until;
+  int64_t asked_until, most_sessions;
   char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
   int64_t audit_last; /* ids from 1 on */
   size_t audit_asked, audit_most;
@@ -191,13 +191,14 @@ static inline st_changed office_create(void *context, const st_act *act, const s
 }
 
 static inline st_changed office_log_in(void *context, const st_act *act, const st_maker *maker,
-                                       st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
+                                       int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &office);
   office_note_act(act);
   const st_key by = office_maker(maker)->key;
   office.log_ins++;
   office.asked_until = login->expires_at;
+  office.most_sessions = most;
   if (office.outcome != ST_CHANGED) return office.outcome;
   bool person = by.kind == ST_KIND_PERSON;
   assert_true(person || by.kind == ST_KIND_KEY);

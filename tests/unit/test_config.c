@@ -42,6 +42,7 @@ static void test_defaults(void **state) {
   assert_true(settings.access_life == 900);
   assert_true(settings.refresh_life == 30 * DAY);
   assert_true(settings.idle_timeout == 75);
+  assert_true(settings.sessions_per_key == 100);
   assert_false(settings.registration_open);
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
@@ -66,7 +67,7 @@ static void test_every_setting(void **state) {
       "\"default_life\": \"12h\", \"max_life\": 86400, \"trusted_proxies\": [\"10.0.0.0/8\", "
       "\"2001:db8::1\"], \"rate\": {\"burst\": 20, \"per_second\": 10},"
       "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
-      "\"idle_timeout\": \"2m\","
+      "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7,"
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_string_equal(settings.listen, "[::1]:81");
   assert_true(settings.behind_tls);
@@ -81,6 +82,7 @@ static void test_every_setting(void **state) {
   assert_true(settings.access_life == 300);
   assert_true(settings.refresh_life == 90 * DAY);
   assert_true(settings.idle_timeout == 120);
+  assert_true(settings.sessions_per_key == 7);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
 }
 

@@ -488,6 +488,36 @@ static void test_service_login_refused(void **state) {
   assert_int_equal(office.log_ins, log_ins);
 }
 
+/* As createsubtoken is counted (G4): what its sessions make, too. */
+static void test_service_login_is_counted(void **state) {
+  (void)state;
+  char session[SUBTOKEN_ISSUED_MAX + 128];
+  settings.rate_per_second = 1;
+  settings.rate_burst = 3;
+  snprintf(session, sizeof session, "%s", access_of(AS_KEY, TOKEN, ""));
+  assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
+  assert_int_equal(get("/v2/createsubtoken", session), 200);
+  size_t log_ins = office.log_ins;
+  assert_int_equal(post(TOKEN, AS_KEY, ""), 429);
+  check_event("rate");
+  assert_true(reply.retry_after >= 1);
+  assert_int_equal(get("/v2/createsubtoken", session), 429);
+  assert_int_equal(get("/v2/createsubtoken", AS_KEY), 429);
+  assert_int_equal(office.log_ins, log_ins);
+  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* another's */
+}
+
+static void test_how_many_sessions(void **state) {
+  (void)state;
+  assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
+  assert_int_equal(office.most_sessions, 100);
+  settings.sessions_per_key = 7;
+  assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
+  assert_int_equal(office.most_sessions, 7);
+  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
+  assert_int_equal(office.most_sessions, ST_SESSIONS_PER_USER);
+}
+
 /* ---- POST /v1/auth/refresh ---- */
 
 static const char *refresh_body(const char *token) {
@@ -667,6 +697,8 @@ int main(void) {
       cmocka_unit_test_setup(test_tokens_too_long, office_open),
       cmocka_unit_test_setup(test_service_login, office_open),
       cmocka_unit_test_setup(test_service_login_refused, office_open),
+      cmocka_unit_test_setup(test_service_login_is_counted, office_open),
+      cmocka_unit_test_setup(test_how_many_sessions, office_open),
       cmocka_unit_test_setup(test_refresh, office_open),
       cmocka_unit_test_setup(test_refresh_refused, office_open),
       cmocka_unit_test_setup(test_refresh_token_elsewhere, office_open),

@@ -248,8 +248,8 @@ static void test_login(void **state) {
   int64_t until = st_world_now() + 3600, sequence;
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
   make_person(1, "alice", "account");
-  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), &login, token), ST_CHANGED);
-  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), &other, next), ST_CHANGED);
+  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &login, token), ST_CHANGED);
+  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &other, next), ST_CHANGED);
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
   assert_string_not_equal(login.id, other.id);

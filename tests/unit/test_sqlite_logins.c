@@ -53,8 +53,8 @@ static void a_login_is_what_its_maker_is(void **state) {
   make_ann();
   made.expires_at = NOW + LIFE;
   made.disabled = made.suspended = true;
-  good(
-      st_store_login_begin(store, ACT, maker_of(1), &made, digest_of(3), seed, refresh_of(3), why));
+  good(st_store_login_begin(store, ACT, maker_of(1), 100, &made, digest_of(3), seed, refresh_of(3),
+                            why));
   assert_int_equal(made.kind, ST_KIND_LOGIN);
   assert_string_equal(made.parent, id_of(1));
   assert_string_equal(made.owner, "ann");
@@ -72,8 +72,8 @@ static void a_login_is_what_its_maker_is(void **state) {
               "permissions a,b; expires 2023-11-14T22:30:00Z; owner ann; name ann");
 
   made = row_of(4, "", "");
-  good(
-      st_store_login_begin(store, ACT, maker_of(2), &made, digest_of(4), seed, refresh_of(4), why));
+  good(st_store_login_begin(store, ACT, maker_of(2), 100, &made, digest_of(4), seed, refresh_of(4),
+                            why));
   assert_int_equal(made.kind, ST_KIND_SERVICE);
   assert_string_equal(made.parent, id_of(2));
   assert_string_equal(made.name, "key 2");
@@ -128,11 +128,11 @@ static void what_is_taken_is_drawn_again(void **state) {
   st_key made = row_of(4, "", "");
   uint8_t seed[32] = {7};
   assert_int_equal(
-      st_store_login_begin(store, ACT, maker_of(1), &made, digest_of(4), seed, "short", why),
+      st_store_login_begin(store, ACT, maker_of(1), 100, &made, digest_of(4), seed, "short", why),
       ST_STORE_FAILED);
-  assert_int_equal(
-      st_store_login_begin(store, ACT, maker_of(1), &made, digest_of(4), seed, refresh_of(3), why),
-      ST_STORE_EXISTS);
+  assert_int_equal(st_store_login_begin(store, ACT, maker_of(1), 100, &made, digest_of(4), seed,
+                                        refresh_of(3), why),
+                   ST_STORE_EXISTS);
   assert_false(alive(4));
   assert_string_equal(made.owner, ""); /* told of nothing that was not made */
 }
@@ -384,6 +384,54 @@ static void a_clock_that_leaps_purges_little(void **state) {
   good(use(refresh_of(3), NOW + 100, next));
 }
 
+/* ---- how many ---- */
+
+static st_stored log_in_at_most(unsigned n, int64_t most, int64_t expires_at) {
+  st_key begun = row_of(n, "", "");
+  uint8_t seed[32];
+  memset(seed, (int)n, sizeof seed);
+  begun.expires_at = expires_at;
+  return st_store_login_begin(store, ACT, maker_of(2), most, &begun, digest_of(n), seed,
+                              refresh_of(n), why);
+}
+
+/* G4: in the transaction of the one that is too many; revoked, listed and in the audit log. */
+static void the_oldest_session_ends(void **state) {
+  (void)state;
+  make_ann();
+  make_key(30, "other", "services");
+  good(log_in(31, maker_of(30), NOW + 100));
+  for (unsigned n = 10; n < 13; n++) good(log_in_at_most(n, 3, NOW + 100 - n));
+  int64_t before = standing(), audit = lines();
+  good(log_in_at_most(13, 3, NOW + 50));
+  ASSERT_CHANGED(before, true, 10);
+  assert_true(!alive(10) && listed(10) && alive(11) && alive(12) && alive(13));
+  assert_int_equal(lines(), audit + 2);
+  assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'login.end' AND target ="
+                       " '0000000A-ABCD-ABCD-ABCD-00000000000A' AND detail LIKE 'the oldest: %'"),
+                   1);
+  st_key got;
+  char next[ST_REFRESH_LEN + 1];
+  assert_int_equal(
+      st_store_refresh(store, ACT, st_text(refresh_of(10)), NOW + 100, &got, next, why),
+      ST_STORE_NONE);
+  /* fewer than there are: all that are too many */
+  good(log_in_at_most(14, 1, NOW + 100));
+  assert_true(!alive(11) && !alive(12) && !alive(13) && alive(14));
+  assert_true(alive(31)); /* another key's */
+  assert_int_equal(log_in_at_most(15, 0, NOW + 100), ST_STORE_FAILED);
+}
+
+/* A session that is over takes no room, and is not revoked for it. */
+static void sessions_that_are_over_do_not_count(void **state) {
+  (void)state;
+  make_ann();
+  good(log_in_at_most(10, 2, NOW + 100));
+  good(log_in_at_most(11, 2, NOW)); /* over at once */
+  good(log_in_at_most(12, 2, NOW + 100));
+  assert_true(alive(10) && alive(12) && !listed(11));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_login_is_what_its_maker_is),
@@ -402,6 +450,8 @@ int main(void) {
       TEST(logins_of_services_end_with_their_key),
       TEST(purges_logins_that_ended_long_ago),
       TEST(purges_many_and_no_keys),
+      TEST(the_oldest_session_ends),
+      TEST(sessions_that_are_over_do_not_count),
       TEST(a_clock_that_leaps_purges_little),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
