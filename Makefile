@@ -227,7 +227,7 @@ MAN_PAGES := $(wildcard src/man/*)
 install: all
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/lib/pkgconfig \
 		$(PREFIX)/include/subtoken $(PYTHONDIR) $(LUADIR) $(MANDIR)/man1 $(MANDIR)/man3 \
-		$(MANDIR)/man5)
+		$(MANDIR)/man5 $(MANDIR)/man7)
 	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
 	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
 	install -m 644 $(B)/libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
@@ -241,6 +241,7 @@ install: all
 	install -m 644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 $(filter %.3,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man3/
 	install -m 644 $(filter %.5,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man5/
+	install -m 644 $(filter %.7,$(MAN_PAGES)) $(DESTDIR)$(MANDIR)/man7/
 	@umask 022; for page in $(filter %.3,$(MAN_PAGES)); do \
 		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
 			[ "$$name" = "$$(basename $$page .3)" ] || printf '.so man3/%s\n' \

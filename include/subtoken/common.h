@@ -47,6 +47,7 @@ extern "C" {
 #define SUBTOKEN_SECRET_MAX 64
 #define SUBTOKEN_RING_MAX 16               /* secrets in a ring, a count */
 #define SUBTOKEN_TIME_MAX 9007199254740991 /* 2^53-1, RFC 8259 section 6 */
+#define SUBTOKEN_LEEWAY_MAX 3600           /* seconds by which clocks may be said to differ */
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SUBTOKEN_MUST_USE __attribute__((warn_unused_result))

@@ -25,6 +25,13 @@
  * file's pages themselves: whoever may write the file could otherwise change it after its
  * MAC was checked, or cut it short under us, which ends a process with SIGBUS.
  *
+ * It is taken as it is read, no more than the file really is (a file with holes is
+ * SUBTOKEN_FEED_LENGTH) and no more than max_size (SUBTOKEN_FEED_TOO_LARGE).
+ *
+ * FILE.next is the heartbeat that a pull puts there before it replaces FILE, and takes away when
+ * FILE.alive has it. It is looked at only when FILE.alive does not go with FILE, so that a pull
+ * which is ended in between leaves a pair.
+ *
  * FILE.seen, where there is one, is the highest sequence that a pull has seen, as decimal
  * digits and a newline: nothing below it is taken, so that putting back an old pair of files
  * and starting again undoes no revocation. It has no MAC; whoever forges it can only make
@@ -40,16 +47,18 @@
 extern "C" {
 #endif
 
-#define SUBTOKEN_FEED_PATH_MAX 1024 /* bytes of FILE's path, without a suffix */
+#define SUBTOKEN_FEED_PATH_MAX 1024                  /* bytes of FILE's path, without a suffix */
+#define SUBTOKEN_FEED_SIZE_DEFAULT ((size_t)1 << 30) /* bytes that a snapshot may have */
 
 typedef struct subtoken_feed_settings {
-  int64_t leeway;  /* seconds by which the issuer's clock may be ahead */
+  int64_t leeway;  /* seconds by which the issuer's clock may be ahead: 0 to SUBTOKEN_LEEWAY_MAX */
   int64_t max_age; /* seconds after which the data is too old to decide by */
   bool allow_old;  /* go on with data that is too old */
+  size_t max_size; /* bytes: a larger FILE is not read. 0: SUBTOKEN_FEED_SIZE_DEFAULT */
 } subtoken_feed_settings;
 
 // clang-format off
-#define SUBTOKEN_FEED_SETTINGS_DEFAULT { 60, 300, false }
+#define SUBTOKEN_FEED_SETTINGS_DEFAULT { 60, 300, false, SUBTOKEN_FEED_SIZE_DEFAULT }
 // clang-format on
 
 /* One pair of files, kept fresh for one thread (or one worker process). */
@@ -58,6 +67,8 @@ typedef struct subtoken_feed_file {
   subtoken_feed_result last; /* what became of the files as they were last found */
   int error;                 /* errno, with SUBTOKEN_FEED_IO; EINVAL: no regular file */
   size_t size;               /* bytes of the snapshot in force */
+  bool mounted;              /* a file of it is a mount of its own (a single-file bind mount): what
+                                replaces it is never seen here. Mount its directory instead */
 
   /* The library's. */
   subtoken_revocations_opening opening;
@@ -70,11 +81,12 @@ typedef struct subtoken_feed_file {
   uint64_t ring;              /* under which it was looked at */
   int descriptor;             /* of the file that is being read */
   int state;
-  int64_t stamps[3][5]; /* what the files were when they were last read */
+  size_t max_size;
+  int64_t stamps[4][5]; /* what the files were when they were last read */
 } subtoken_feed_file;
 
 /* Says where the files are; reads nothing yet. SUBTOKEN_FEED_INVALID_ARGUMENT when path is
- * empty or too long, or a setting is below 0.
+ * empty or too long, or a setting is out of its range.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_start(
     subtoken_feed_file *file, const char *path, const subtoken_feed_settings *settings);

@@ -127,6 +127,8 @@ typedef enum subtoken_feed_result {
   SUBTOKEN_FEED_INVALID_ARGUMENT, /* a NULL or a number out of range: the caller's fault */
   SUBTOKEN_FEED_BUFFER_TOO_SMALL, /* the output does not fit */
   SUBTOKEN_FEED_NO_SECRET,        /* the ring is empty */
+
+  SUBTOKEN_FEED_TOO_LARGE, /* bytes again: more than the limit that the reader has set (feed.h) */
 } subtoken_feed_result;
 
 /* Its name, "rollback"; a sentence for people; and the word under which it is logged:
@@ -263,7 +265,8 @@ subtoken_heartbeat_decode(subtoken_text text, uint8_t bytes[SUBTOKEN_HEARTBEAT_L
  * and let them have that. All zero, it decides nothing.
  */
 typedef struct subtoken_feed {
-  int64_t leeway;   /* seconds by which the issuer's clock may be ahead */
+  int64_t leeway;   /* seconds by which the issuer's clock may be ahead; more than
+                       SUBTOKEN_LEEWAY_MAX counts as that */
   int64_t max_age;  /* seconds after which data is too old to decide by */
   bool allow_old;   /* go on with data that is too old, instead of SUBTOKEN_FEED_STALE */
   int64_t sequence; /* the highest that was taken; 0: none */
@@ -297,6 +300,11 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_resume(subt
  * when one of the two files was just replaced: read both again). Anything but
  * SUBTOKEN_FEED_OK leaves *feed as it was. The same pair again is fine and changes nothing but
  * where the snapshot lies: *feed points into the bytes of the one given last.
+ *
+ * A T that lies further ahead than the leeway at the time of a call is void, though it was taken
+ * before (a clock was wrong then, or is wrong now): it makes no later heartbeat a
+ * SUBTOKEN_FEED_REPLAY, the functions below take no notice of it, and the data decides nothing
+ * (SUBTOKEN_FEED_OLD) until a heartbeat is taken or that time has come. The sequence stays.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result
 subtoken_feed_take(subtoken_feed *feed, const subtoken_revocations *snapshot,
@@ -304,7 +312,7 @@ subtoken_feed_take(subtoken_feed *feed, const subtoken_revocations *snapshot,
 
 /* Seconds, 0 or more: the larger of now - T and the monotonic time since T last grew, so
  * that neither a clock that stands nor heartbeats that were held back make it younger.
- * SUBTOKEN_TIME_MAX when nothing was taken.
+ * SUBTOKEN_TIME_MAX when nothing was taken, or T is void.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE int64_t subtoken_feed_age(const subtoken_feed *feed, int64_t now,
                                                             int64_t monotonic);
@@ -315,8 +323,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE int64_t subtoken_feed_age(const subtoken_feed 
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result
 subtoken_feed_check(const subtoken_feed *feed, int64_t now, int64_t monotonic);
 
-/* The time to judge tokens at (subtoken_request.now): now, but never earlier than T, so
- * that a clock set back does not bring expired tokens to life.
+/* The time to judge tokens at (subtoken_request.now): now, but never earlier than T (unless that
+ * is void), so that a clock set back does not bring expired tokens to life.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now);
 

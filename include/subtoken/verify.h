@@ -39,7 +39,9 @@ typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
  */
 typedef struct subtoken_verifier {
   const subtoken_ring *ring;
-  int64_t leeway;    /* seconds by which clocks may differ, both ways (RFC 7519 section 4.1.4) */
+  int64_t leeway;    /* seconds by which clocks may differ, both ways (RFC 7519 section 4.1.4), at
+                        most SUBTOKEN_LEEWAY_MAX: an issuer keeps a revoked sub listed for no
+                        longer leeway than that. More is SUBTOKEN_INVALID_ARGUMENT */
   int64_t max_life;  /* seconds from iat to exp at most */
   subtoken_text iss; /* absent: any issuer (RFC 7519 section 4.1.1) */
   subtoken_text aud; /* absent: any audience (RFC 7519 section 4.1.3) */

@@ -563,7 +563,7 @@ local Verifier = named "verifier"
 local methods = {}
 Verifier.__index = methods
 
--- verifier { ring =, leeway = 60, max_life = 365 days, iss =, aud =, and either
+-- verifier { ring =, leeway = 60 (3600 at most), max_life = 365 days, iss =, aud =, and either
 --   revoked = function(sub): true when it is revoked, false when it is known to be good,
 --     nil when that cannot be known (feed_stale, as is any other answer and an error),
 --   or without_revocations = true: accept that deleted parents are not noticed }
@@ -590,6 +590,7 @@ function M.verifier(options)
   local raw = ffi.new "subtoken_verifier"
   raw.ring = options.ring.raw
   raw.leeway = seconds(options.leeway, 60, "leeway")
+  if raw.leeway > 3600 then error("subtoken: leeway is 3600 seconds at most", 2) end
   raw.max_life = seconds(options.max_life, 365 * 86400, "max_life")
   set(raw.iss, iss)
   set(raw.aud, aud)

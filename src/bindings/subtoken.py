@@ -578,7 +578,7 @@ def _seconds(value: int, what: str) -> int:
 class Verifier:
     """How tokens are judged.
 
-    leeway    seconds by which clocks may differ, both ways
+    leeway    seconds by which clocks may differ, both ways, at most 3600
     max_life  seconds that a token may live at most
     iss, aud  the issuer and the audience that a token must name, or None
     revoked   called with the sub of tokens whose signature and times are good, on the
@@ -603,6 +603,8 @@ class Verifier:
             raise TypeError("revoked is a function of a sub")
         if revoked is not None and without_revocations:
             raise ValueError("either revoked or without_revocations")
+        if _seconds(leeway, "leeway") > 3600:
+            raise ValueError("leeway is 3600 seconds at most")
         self._ring = ring
         self._revoked = revoked
         for value in (iss, aud):

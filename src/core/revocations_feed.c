@@ -93,6 +93,35 @@ subtoken_feed_result subtoken_feed_resume(subtoken_feed *feed, int64_t sequence,
   return SUBTOKEN_FEED_OK;
 }
 
+/* Times are in their range here, so that nothing overflows. */
+static int64_t leeway_of(const subtoken_feed *feed) {
+  int64_t leeway = seconds(feed->leeway);
+  return leeway < SUBTOKEN_LEEWAY_MAX ? leeway : SUBTOKEN_LEEWAY_MAX;
+}
+
+/* Does T lie further ahead than the leeway? Then a clock was wrong when it was taken, or is wrong
+ * now: as long as that is so it is as if it had not been taken.
+ */
+static bool is_void(const subtoken_feed *feed, int64_t now) {
+  return feed->time > seconds(now) + leeway_of(feed);
+}
+
+/* May a heartbeat no longer be earlier than T? Not while T is ahead by more than the leeway, nor
+ * by more than the age at which data would go stale under a leeway that is larger than that.
+ */
+static bool is_replay(const subtoken_feed *feed, int64_t time, int64_t now) {
+  int64_t ahead = leeway_of(feed), age = seconds(feed->max_age);
+  return time < feed->time && feed->time <= seconds(now) + (age < ahead ? age : ahead);
+}
+
+static void take(subtoken_feed *feed, const subtoken_revocations *snapshot,
+                 const subtoken_heartbeat *heartbeat, int64_t monotonic) {
+  if (snapshot != &feed->snapshot) feed->snapshot = *snapshot;
+  feed->sequence = heartbeat->sequence;
+  if (heartbeat->time != feed->time) feed->grew = seconds(monotonic);
+  feed->time = heartbeat->time;
+}
+
 subtoken_feed_result subtoken_feed_take(subtoken_feed *feed, const subtoken_revocations *snapshot,
                                         const subtoken_heartbeat *heartbeat, int64_t now,
                                         int64_t monotonic) {
@@ -105,31 +134,27 @@ subtoken_feed_result subtoken_feed_take(subtoken_feed *feed, const subtoken_revo
   if (heartbeat->sequence < feed->sequence || snapshot->sequence < feed->sequence) {
     return SUBTOKEN_FEED_ROLLBACK;
   }
-  if (heartbeat->time < feed->time) return SUBTOKEN_FEED_REPLAY;
-  if (heartbeat->time > subtoken_feed_now(feed, now) + seconds(feed->leeway)) {
-    return SUBTOKEN_FEED_FUTURE;
-  }
+  if (is_replay(feed, heartbeat->time, now)) return SUBTOKEN_FEED_REPLAY;
+  if (heartbeat->time > seconds(now) + leeway_of(feed)) return SUBTOKEN_FEED_FUTURE;
   if (heartbeat->sequence != snapshot->sequence ||
       memcmp(heartbeat->digest, snapshot->digest, SUBTOKEN_MAC_LEN) != 0) {
     return SUBTOKEN_FEED_PAIR;
   }
-  if (snapshot != &feed->snapshot) feed->snapshot = *snapshot;
-  feed->sequence = heartbeat->sequence;
-  if (heartbeat->time > feed->time) feed->grew = seconds(monotonic);
-  feed->time = heartbeat->time;
+  take(feed, snapshot, heartbeat, monotonic);
   return SUBTOKEN_FEED_OK;
 }
 
 /* ---- what it is worth now ---- */
 
 int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now) {
-  return feed == NULL ? seconds(now) : later(seconds(now), feed->time);
+  if (feed == NULL || is_void(feed, now)) return seconds(now);
+  return later(seconds(now), feed->time);
 }
 
 /* These two are what each request asks; the library's own calls do not go the way by which
  * a program may put its own functions in the place of exported ones. */
 static inline int64_t age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
-  if (feed->time == 0) return SUBTOKEN_TIME_MAX;
+  if (feed->time == 0 || is_void(feed, now)) return SUBTOKEN_TIME_MAX;
   int64_t by_clock = seconds(now) - feed->time, by_growth = seconds(monotonic) - feed->grew;
   return later(0, later(by_clock, by_growth));
 }
@@ -137,7 +162,8 @@ static inline int64_t age(const subtoken_feed *feed, int64_t now, int64_t monoto
 static inline subtoken_feed_result check(const subtoken_feed *feed, int64_t now,
                                          int64_t monotonic) {
   if (feed == NULL || feed->snapshot.index == NULL) return SUBTOKEN_FEED_ABSENT;
-  if (age(feed, now, monotonic) <= feed->max_age) return SUBTOKEN_FEED_OK;
+  int64_t old = age(feed, now, monotonic);
+  if (old <= feed->max_age && old < SUBTOKEN_TIME_MAX) return SUBTOKEN_FEED_OK;
   return feed->allow_old ? SUBTOKEN_FEED_OLD_ALLOWED : SUBTOKEN_FEED_OLD;
 }
 
@@ -190,6 +216,7 @@ static const struct {
                                    "the last heartbeat is too old, and old data is allowed"},
     [SUBTOKEN_FEED_INVALID_ARGUMENT] = {"invalid_argument", NULL, "the caller is wrong"},
     [SUBTOKEN_FEED_BUFFER_TOO_SMALL] = {"buffer_too_small", NULL, "it does not fit"},
+    [SUBTOKEN_FEED_TOO_LARGE] = {"too_large", bad, "it is larger than the limit"},
     [SUBTOKEN_FEED_NO_SECRET] = {"no_secret", NULL, "the ring is empty"},
 };
 

@@ -32,7 +32,8 @@ static void start(subtoken_claims *claims) {
 static bool askable(const subtoken_verifier *verifier, subtoken_text token,
                     const subtoken_request *request) {
   return verifier != NULL && verifier->ring != NULL && request != NULL && token.data != NULL &&
-         within(verifier->leeway) && within(verifier->max_life) && within(request->now) &&
+         verifier->leeway >= 0 && verifier->leeway <= SUBTOKEN_LEEWAY_MAX &&
+         within(verifier->max_life) && within(request->now) &&
          (request->needs != NULL || request->needs_count == 0);
 }
 

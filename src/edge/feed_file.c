@@ -18,7 +18,7 @@
 #define PAIR_PAUSE_NS 20000000
 
 enum { STOPPED, IDLE, READING, CHECKING };
-enum { SNAPSHOT, HEARTBEAT, SEEN };
+enum { SNAPSHOT, HEARTBEAT, SEEN, NEXT };
 
 /* What decides at a poll. */
 typedef struct moment {
@@ -31,7 +31,7 @@ typedef struct moment {
 
 /* Its name; it stands in the path until the next one is asked for. */
 static const char *name_of(subtoken_feed_file *file, int which) {
-  static const char suffixes[][8] = {"", ".alive", ".seen"};
+  static const char suffixes[][8] = {"", ".alive", ".seen", ".next"};
   memcpy(file->path + file->path_len, suffixes[which], sizeof suffixes[which]);
   return file->path;
 }
@@ -48,18 +48,30 @@ static int stamp_of(const struct stat *status, int64_t stamp[5]) {
   return 0;
 }
 
-static int look(subtoken_feed_file *file, int which, int64_t stamp[5]) {
-  struct stat status;
-  if (stat(name_of(file, which), &status) != 0) return errno;
-  return stamp_of(&status, stamp);
-}
-
 static bool changed(const subtoken_feed_file *file, int which, const int64_t stamp[5]) {
   return memcmp(file->stamps[which], stamp, sizeof file->stamps[which]) != 0;
 }
 
+/* A name leads to a file that has none, look for look, where a mount keeps it there: what was put
+ * in its place is never seen.
+ */
+static int look(subtoken_feed_file *file, int which, int64_t stamp[5]) {
+  struct stat status;
+  if (stat(name_of(file, which), &status) != 0) return errno;
+  int failure = stamp_of(&status, stamp);
+  if (failure == 0 && status.st_nlink == 0 && !changed(file, which, stamp)) file->mounted = true;
+  return failure;
+}
+
 static void forget(subtoken_feed_file *file, int which) {
   memset(file->stamps[which], 0, sizeof file->stamps[which]);
+}
+
+/* Is what was opened the root of a mount, as a file is that is mounted by itself? */
+static bool is_mount(int descriptor) {
+  struct statx status = {0};
+  return statx(descriptor, "", AT_EMPTY_PATH, STATX_TYPE, &status) == 0 &&
+         (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 /* Open what look has found to be a regular file; the stamp that is kept is that of what was
@@ -73,7 +85,10 @@ static int open_for_reading(subtoken_feed_file *file, int which, int *descriptor
   } while (*descriptor < 0 && errno == EINTR);
   if (*descriptor < 0) return errno;
   failure = fstat(*descriptor, &status) != 0 ? errno : stamp_of(&status, file->stamps[which]);
-  if (failure == 0) return 0;
+  if (failure == 0) {
+    if (is_mount(*descriptor)) file->mounted = true;
+    return 0;
+  }
   (void)close(*descriptor);
   *descriptor = -1;
   forget(file, which);
@@ -175,23 +190,39 @@ static subtoken_feed_result take(subtoken_feed_file *file, const subtoken_heartb
   return result;
 }
 
+static subtoken_feed_result read_heartbeat(subtoken_feed_file *file, int which, const moment *at) {
+  uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN + 1];
+  size_t len;
+  subtoken_heartbeat heartbeat;
+  int failure = read_small(file, which, bytes, sizeof bytes, &len);
+  if (failure != 0) return cannot_read(file, failure);
+  subtoken_feed_result result = subtoken_heartbeat_read(at->ring, bytes, len, &heartbeat);
+  return result == SUBTOKEN_FEED_OK ? take(file, &heartbeat, at) : result;
+}
+
+/* A pull that was ended between its two files has left the heartbeat of FILE in FILE.next. */
+static bool take_next(subtoken_feed_file *file, const moment *at) {
+  int64_t stamp[5];
+  return file->fresh != NULL && look(file, NEXT, stamp) == 0 &&
+         read_heartbeat(file, NEXT, at) == SUBTOKEN_FEED_OK;
+}
+
 /* Read unless it is the one in force: what was refused may be good by now, because the
  * ring has changed or its T has come, and it is short.
  */
 static subtoken_feed_result look_at_heartbeat(subtoken_feed_file *file, const moment *at) {
   int64_t stamp[5];
-  uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN + 1];
-  size_t len;
-  subtoken_heartbeat heartbeat;
   int failure = look(file, HEARTBEAT, stamp);
-  if (failure != 0) return cannot_read(file, failure);
-  if (file->last == SUBTOKEN_FEED_OK && file->fresh == NULL && !changed(file, HEARTBEAT, stamp)) {
+  if (failure == 0 && file->last == SUBTOKEN_FEED_OK && file->fresh == NULL &&
+      !changed(file, HEARTBEAT, stamp)) {
     return SUBTOKEN_FEED_OK;
   }
-  failure = read_small(file, HEARTBEAT, bytes, sizeof bytes, &len);
-  if (failure != 0) return cannot_read(file, failure);
-  subtoken_feed_result result = subtoken_heartbeat_read(at->ring, bytes, len, &heartbeat);
-  return result == SUBTOKEN_FEED_OK ? take(file, &heartbeat, at) : result;
+  subtoken_feed_result result =
+      failure != 0 ? cannot_read(file, failure) : read_heartbeat(file, HEARTBEAT, at);
+  int error = file->error;
+  if (result != SUBTOKEN_FEED_OK && take_next(file, at)) return SUBTOKEN_FEED_OK;
+  file->error = error;
+  return result;
 }
 
 /* ---- the snapshot ---- */
@@ -270,10 +301,18 @@ static subtoken_feed_result read_slice(subtoken_feed_file *file, const moment *a
   return SUBTOKEN_FEED_MORE;
 }
 
-static bool can_be_snapshot(int64_t size) {
-  size_t most = subtoken_revocations_size(UINT32_MAX);
-  if (most == 0) most = SIZE_MAX / 2;
-  return size >= HEAD_LEN + SUBTOKEN_MAC_LEN && (uint64_t)size <= most;
+/* What the file says it is must be there, too: a hole costs its writer nothing, and us memory.
+ * Where holes are not known the whole is said to be data, and max_size alone is the limit.
+ */
+static bool has_holes(int descriptor, int64_t size) {
+  off_t hole = lseek(descriptor, 0, SEEK_HOLE);
+  return hole >= 0 && hole < size;
+}
+
+static subtoken_feed_result judge_size(const subtoken_feed_file *file, int64_t size) {
+  if (size < HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
+  if ((uint64_t)size > file->max_size) return SUBTOKEN_FEED_TOO_LARGE;
+  return has_holes(file->descriptor, size) ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_OK;
 }
 
 static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment *at) {
@@ -283,7 +322,8 @@ static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment
   int failure = open_for_reading(file, SNAPSHOT, &file->descriptor);
   if (failure != 0) return refuse_unread(file, at, failure);
   int64_t size = file->stamps[SNAPSHOT][2];
-  if (!can_be_snapshot(size)) return refuse(file, at, SUBTOKEN_FEED_LENGTH, 0);
+  subtoken_feed_result result = judge_size(file, size);
+  if (result != SUBTOKEN_FEED_OK) return refuse(file, at, result, 0);
   /* Pages come as they are written to: a file that says more than it has costs none. */
   void *memory = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -337,7 +377,8 @@ subtoken_feed_result subtoken_feed_file_start(subtoken_feed_file *file, const ch
   if (file == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   memset(file, 0, sizeof *file);
   file->descriptor = -1;
-  if (path == NULL || settings == NULL || settings->leeway < 0 || settings->max_age < 0) {
+  if (path == NULL || settings == NULL || settings->leeway < 0 ||
+      settings->leeway > SUBTOKEN_LEEWAY_MAX || settings->max_age < 0) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
   size_t len = strnlen(path, SUBTOKEN_FEED_PATH_MAX + 1);
@@ -347,6 +388,7 @@ subtoken_feed_result subtoken_feed_file_start(subtoken_feed_file *file, const ch
   file->feed.leeway = settings->leeway;
   file->feed.max_age = settings->max_age;
   file->feed.allow_old = settings->allow_old;
+  file->max_size = settings->max_size > 0 ? settings->max_size : SUBTOKEN_FEED_SIZE_DEFAULT;
   file->state = IDLE;
   return SUBTOKEN_FEED_OK;
 }

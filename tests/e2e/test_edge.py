@@ -1,4 +1,5 @@
 """All of it at once: the server, a pull and nginx with the module, in front of a small API."""
+import glob
 from support import *
 from nginx import Nginx, share, wait
 
@@ -22,8 +23,11 @@ CONF = """subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_max_age 4s;
 class Scene:
     """nginx and the server on one DATA; pull keeps the files that nginx reads."""
 
+    def __init__(self, main=""):
+        self.main = main
+
     def __enter__(self):
-        self.nginx = n = Nginx(feed=False)
+        self.nginx = n = Nginx(feed=False, main=self.main)
         with open(os.path.join(n.dir, "policy.json"), "w") as f:
             json.dump(POLICY, f)
         share(n.dir, 0o2755)  # what pull makes belongs to the workers' group
@@ -222,6 +226,83 @@ def persons_at_the_edge():
         wait(lambda: n.status("/v2/account", basic) in (401, 403), "what the edge kept is over", 30)
         person("delete", "*")
         wait(lambda: n.status("/rpc", method="POST", body=rpc[0][0]) == 401, "nobody may anything", 30)
+
+
+@test
+def clocks_that_were_ahead_leave_nothing_behind():
+    """C12: all clocks are an hour ahead for some seconds, then right again."""
+    libraries = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    if not libraries or SANITIZER:
+        return "no libfaketime"
+    clock = os.path.join(scratch(), "clock")
+
+    def set_clock(text):
+        with open(clock + ".new", "w") as f:
+            f.write(text + "\n")
+        os.chmod(clock + ".new", 0o644)
+        os.replace(clock + ".new", clock)
+    os.chmod(os.path.dirname(clock), 0o755)
+    set_clock("+3600s")
+    faked = {"LD_PRELOAD": libraries[0], "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1",
+             "DONT_FAKE_MONOTONIC": "1"}
+    os.environ.update(faked)
+    try:
+        with Scene(main="".join("env %s; " % n for n in faked if n != "LD_PRELOAD")) as s:
+            parent = make_key(s.nginx.data)
+            ahead = s.made_with_curl(parent["key"], "permissions=account")
+            assert payload(ahead)["iat"] > time.time() + 3000
+            s.becomes(200, "/v2/account", ahead)
+            set_clock("+0s")
+            soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 900))
+            fresh = s.made_with_curl(parent["key"], "permissions=account&expire=" + soon)
+            assert payload(fresh)["iat"] < time.time() + 60
+            s.becomes(200, "/v2/account", fresh)
+            assert s.nginx.status("/v2/account", token=ahead) == 401  # not before its time
+            s.manage("DELETE", parent["id"])
+            s.becomes(401, "/v2/account", fresh)
+            assert "rollback" not in s.nginx.errors(), s.nginx.errors()[-2000:]
+    finally:
+        for name in faked:
+            del os.environ[name]
+
+
+@test
+def what_an_edge_is_told_has_bounds():
+    """C13 and C14: no leeway above an hour, no snapshot above the limit, none with holes."""
+    n = Nginx()
+    for leeway, wanted in (("1h", 0), ("3601s", 1), ("1d", 1)):
+        code, said = n.configure(server="subtoken_leeway %s;" % leeway).check()
+        assert code == wanted and (code == 0 or "is longer than an hour" in said), (leeway, said)
+    size = len(n.feed.bytes)
+    for more, text in (("max=%d" % size, ""), ("max=1g", ""), ("max=%d" % (size - 1), "larger than the limit"),
+                       ("max=0", "no size"), ("max=x", "no size"), ("max=", "takes FILE"),
+                       ("1g", "takes FILE")):
+        code, said = n.configure(server="subtoken_revocations %%(feed)s %s;" % more).check()
+        assert (code == 0) == (text == "") and text in said, (more, said)
+    os.truncate(n.feed.path, 1 << 29)
+    code, said = n.configure(server="subtoken on;").check()
+    assert code != 0 and "feed_bad" in said and "cut short" in said, said
+
+
+@test
+def a_snapshot_mounted_by_itself_is_said():
+    """F7"""
+    n = Nginx()
+    inner = os.path.join(n.dir, "inner")
+    for suffix in ("", ".alive"):
+        open(inner + suffix, "w").close()
+        if subprocess.run(["mount", "--bind", n.feed.path + suffix, inner + suffix],
+                          capture_output=True).returncode != 0:
+            return "mounting is not allowed here"
+    try:
+        n.configure(server="subtoken_revocations %(dir)s/inner;")
+        code, said = n.check()
+        assert code == 0 and "mount its directory" in said, said
+        with n:
+            wait(lambda: n.errors().count("mount its directory") >= 1, "the worker says it")
+    finally:
+        for suffix in ("", ".alive"):
+            subprocess.run(["umount", inner + suffix], check=True)
 
 
 main()

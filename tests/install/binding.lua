@@ -128,6 +128,7 @@ for _, name in ipairs { "iss", "aud" } do
 end
 fails("leeway", subtoken.verifier, { ring = ring, leeway = false })
 fails("leeway", subtoken.verifier, { ring = ring, leeway = -1 })
+fails("leeway", subtoken.verifier, { ring = ring, leeway = 3601 }) -- C13
 fails("leeway", subtoken.verifier, { ring = ring, leeway = "60" })
 fails("max_life", subtoken.verifier, { ring = ring, max_life = 2 ^ 53 })
 

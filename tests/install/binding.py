@@ -193,6 +193,7 @@ def denies():
     raises(TypeError, subtoken.Verifier, ring, revoked=True)
     raises(TypeError, subtoken.Verifier, None)
     raises(ValueError, subtoken.Verifier, ring, leeway=-1)
+    raises(ValueError, subtoken.Verifier, ring, leeway=3601)  # C13
     raises(ValueError, subtoken.Verifier, ring, max_life=2**64 + 5)
     for nobody in ("", b""):  # would ask for tokens without any
         raises(ValueError, subtoken.Verifier, ring, iss=nobody, without_revocations=True)

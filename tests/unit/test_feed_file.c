@@ -174,7 +174,7 @@ static void start_refuses(void **state) {
   subtoken_feed_file own;
   memset(longest, 'a', sizeof longest);
   longest[sizeof longest - 1] = '\0';
-  subtoken_feed_settings odd = {-1, 300, false};
+  subtoken_feed_settings odd = {-1, 300, false, 0};
   assert_int_equal(subtoken_feed_file_start(NULL, path, &settings), SUBTOKEN_FEED_INVALID_ARGUMENT);
   assert_int_equal(subtoken_feed_file_start(&own, NULL, &settings), SUBTOKEN_FEED_INVALID_ARGUMENT);
   assert_int_equal(subtoken_feed_file_start(&own, path, NULL), SUBTOKEN_FEED_INVALID_ARGUMENT);
@@ -182,7 +182,9 @@ static void start_refuses(void **state) {
   assert_int_equal(subtoken_feed_file_start(&own, longest, &settings),
                    SUBTOKEN_FEED_INVALID_ARGUMENT);
   assert_int_equal(subtoken_feed_file_start(&own, path, &odd), SUBTOKEN_FEED_INVALID_ARGUMENT);
-  odd = (subtoken_feed_settings){60, -1, false};
+  odd = (subtoken_feed_settings){60, -1, false, 0};
+  assert_int_equal(subtoken_feed_file_start(&own, path, &odd), SUBTOKEN_FEED_INVALID_ARGUMENT);
+  odd = (subtoken_feed_settings){SUBTOKEN_LEEWAY_MAX + 1, 300, false, 0}; /* C13 */
   assert_int_equal(subtoken_feed_file_start(&own, path, &odd), SUBTOKEN_FEED_INVALID_ARGUMENT);
   /* What was not started decides nothing and does nothing. */
   assert_int_equal(subtoken_feed_file_poll(&own, &ring, NOW, 0), SUBTOKEN_FEED_INVALID_ARGUMENT);
@@ -191,7 +193,7 @@ static void start_refuses(void **state) {
   subtoken_feed_file_stop(&own);
   subtoken_feed_file_stop(NULL);
   longest[SUBTOKEN_FEED_PATH_MAX] = '\0';
-  odd = (subtoken_feed_settings){0, 0, true};
+  odd = (subtoken_feed_settings){0, 0, true, 0};
   assert_int_equal(subtoken_feed_file_start(&own, longest, &odd), SUBTOKEN_FEED_OK);
   assert_true(own.feed.leeway == 0 && own.feed.max_age == 0 && own.feed.allow_old);
   assert_int_equal(subtoken_feed_file_poll(&own, NULL, NOW, 0), SUBTOKEN_FEED_INVALID_ARGUMENT);
@@ -258,7 +260,7 @@ static void nothing_new_reads_nothing(void **state) {
   for (int i = 0; i < 5; i++) {
     assert_int_equal(subtoken_feed_file_poll(&file, &ring, NOW, 0), SUBTOKEN_FEED_OK);
   }
-  assert_true(bytes_read() - before <= ASKING);
+  assert_true(bytes_read() - before <= ASKING + SUBTOKEN_HEARTBEAT_LEN + 1);
   free(s.bytes);
 }
 
@@ -455,7 +457,7 @@ static void bad_snapshots(void **state) {
   free(first.bytes);
 }
 
-/* Nothing that is no file is opened, and of what only looks large one slice is read. */
+/* Nothing that is no file is opened, and of what only looks large nothing is read. */
 static void no_files(void **state) {
   (void)state;
   snapshot first = begun();
@@ -488,8 +490,8 @@ static void no_files(void **state) {
     put_text(path, "");
     assert_int_equal(truncate(path, sizes[i]), 0);
     int64_t before = bytes_read();
-    assert_int_equal(polled(), i == 0 ? SUBTOKEN_FEED_MAGIC : SUBTOKEN_FEED_LENGTH);
-    assert_true(bytes_read() - before <= ASKING + 2 * SUBTOKEN_REVOCATIONS_SLICE);
+    assert_int_equal(polled(), i == 0 ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_TOO_LARGE);
+    assert_true(bytes_read() - before <= ASKING + SUBTOKEN_HEARTBEAT_LEN + 1);
     in_force(SEQUENCE, FEW);
   }
   put(path, first.bytes, first.len);
@@ -783,6 +785,100 @@ static void no_descriptors(void **state) {
 
 #define IN_HOME(test) cmocka_unit_test_setup_teardown(test, make_home, remove_home)
 
+/* C14: a file that says more than it has costs nothing, nor does one above the limit. */
+static int64_t resident(void) {
+  long long pages = 0;
+  FILE *in = fopen("/proc/self/statm", "r");
+  if (in == NULL || fscanf(in, "%*d %lld", &pages) != 1) abort();
+  (void)fclose(in);
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void sparse_files_take_no_memory(void **state) {
+  (void)state;
+  const uint32_t count = 30000000;
+  const int64_t large = INT64_C(64) << 20;
+  uint8_t head[128] = "ST-REVOC\1";
+  off_t len = (off_t)subtoken_revocations_size(count);
+  head[12] = 22;
+  head[16] = 1;
+  memcpy(head + 32, &len, 8);
+  memcpy(head + 40, &count, 4);
+  head[13] = 3;
+  memcpy(head + 64, "two", 3);
+  put(path, head, sizeof head);
+  if (truncate(path, len) != 0) abort();
+  int64_t before = resident();
+  assert_int_equal(polled(), SUBTOKEN_FEED_LENGTH);
+  assert_true(resident() - before < large);
+  reads_next_to_nothing(SUBTOKEN_FEED_LENGTH);
+  /* the same without a hole, had it the room: by the limit alone */
+  subtoken_feed_settings small = settings;
+  snapshot s = made(SEQUENCE, MANY);
+  subtoken_feed_file_stop(&file);
+  small.max_size = s.len - 1;
+  assert_int_equal(subtoken_feed_file_start(&file, path, &small), SUBTOKEN_FEED_OK);
+  put_pair(&s, NOW - 5);
+  assert_int_equal(polled(), SUBTOKEN_FEED_TOO_LARGE);
+  assert_null(file.fresh);
+  subtoken_feed_file_stop(&file);
+  small.max_size = s.len;
+  assert_int_equal(subtoken_feed_file_start(&file, path, &small), SUBTOKEN_FEED_OK);
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  free(s.bytes);
+}
+
+/* F10: whatever moment a pull is ended at, who starts finds a pair. */
+static void a_pull_that_was_ended_between_its_files(void **state) {
+  (void)state;
+  char next[320], kept[330];
+  snapshot s = begun(), t = made(SEQUENCE + 1, FEW + 1), other = made(SEQUENCE + 2, FEW + 2);
+  snprintf(next, sizeof next, "%s.next", path);
+  snprintf(kept, sizeof kept, "%s.kept", alive);
+  assert_int_equal(rename(alive, kept), 0);
+  put_alive(&t, NOW);
+  assert_int_equal(rename(alive, next), 0);
+  assert_int_equal(rename(kept, alive), 0); /* FILE.next stands, FILE has still to come */
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  in_force(SEQUENCE, FEW);
+  put(path, t.bytes, t.len); /* and here it was ended */
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  in_force(SEQUENCE + 1, FEW + 1);
+  for (int with_alive = 1; with_alive >= 0; with_alive--) {
+    if (!with_alive) assert_int_equal(unlink(alive), 0); /* the first pull of all */
+    subtoken_feed_file_stop(&file);
+    assert_int_equal(subtoken_feed_file_start(&file, path, &settings), SUBTOKEN_FEED_OK);
+    assert_int_equal(subtoken_feed_file_load(&file, &ring, NOW, 0), SUBTOKEN_FEED_OK);
+    in_force(SEQUENCE + 1, FEW + 1);
+  }
+  /* One that is left of another snapshot gives nothing. */
+  put(path, other.bytes, other.len);
+  put_alive(&t, NOW);
+  assert_int_equal(polled(), SUBTOKEN_FEED_PAIR);
+  in_force(SEQUENCE + 1, FEW + 1);
+  put_alive(&other, NOW + 1);
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  in_force(SEQUENCE + 2, FEW + 2);
+  assert_false(file.mounted);
+  free(s.bytes);
+  free(t.bytes);
+  free(other.bytes);
+}
+
+/* C12: all clocks an hour ahead for a while. */
+static void clocks_that_were_wrong(void **state) {
+  (void)state;
+  snapshot s = made(SEQUENCE, FEW);
+  put_pair(&s, NOW + 3600);
+  assert_int_equal(polled_at(NOW + 3600), SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_feed_check(&file.feed, NOW, 0), SUBTOKEN_FEED_OLD);
+  put_alive(&s, NOW);
+  assert_int_equal(polled_at(NOW), SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_feed_check(&file.feed, NOW + 1, 1), SUBTOKEN_FEED_OK);
+  assert_true(subtoken_feed_now(&file.feed, NOW + 1) == NOW + 1);
+  free(s.bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_HOME(start_refuses),
@@ -808,6 +904,9 @@ int main(void) {
       IN_HOME(changed_in_place_afterwards),
       IN_HOME(away_and_back),
       IN_HOME(no_descriptors),
+      IN_HOME(sparse_files_take_no_memory),
+      IN_HOME(a_pull_that_was_ended_between_its_files),
+      IN_HOME(clocks_that_were_wrong),
   };
   return cmocka_run_group_tests_name("feed_file", tests, NULL, NULL);
 }

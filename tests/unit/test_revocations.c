@@ -1054,12 +1054,13 @@ static void ages(void **state) {
       {NOW + 301, 1000, 301, SUBTOKEN_FEED_OLD},
       {NOW, 1300, 300, SUBTOKEN_FEED_OK}, /* a clock that stands */
       {NOW, 1301, 301, SUBTOKEN_FEED_OLD},
-      {NOW - 1000000, 1301, 301, SUBTOKEN_FEED_OLD}, /* or went back */
-      {NOW - 1000000, 1010, 10, SUBTOKEN_FEED_OK},
+      {NOW - 60, 1301, 301, SUBTOKEN_FEED_OLD}, /* or went back */
+      {NOW - 60, 1010, 10, SUBTOKEN_FEED_OK},
+      {NOW - 61, 1010, SUBTOKEN_TIME_MAX, SUBTOKEN_FEED_OLD}, /* too far: T is void (C12) */
       {NOW + 20, 1010, 20, SUBTOKEN_FEED_OK},
       {NOW + 10, 1020, 20, SUBTOKEN_FEED_OK},
       {NOW, 999, 0, SUBTOKEN_FEED_OK}, /* read by another thread, just before */
-      {INT64_MIN, INT64_MIN, 0, SUBTOKEN_FEED_OK},
+      {INT64_MIN, INT64_MIN, SUBTOKEN_TIME_MAX, SUBTOKEN_FEED_OLD},
       {INT64_MAX, 1000, SUBTOKEN_TIME_MAX - NOW, SUBTOKEN_FEED_OLD},
       {NOW, INT64_MAX, SUBTOKEN_TIME_MAX - 1000, SUBTOKEN_FEED_OLD},
   };
@@ -1073,7 +1074,10 @@ static void ages(void **state) {
         subtoken_feed_revoked(&moment, ST_TEXT("a")) == (fine ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE),
         "row %zu", i);
     int64_t at = subtoken_feed_now(&feed, rows[i].now);
-    CHECK(at >= NOW && (at == rows[i].now || at == NOW || at == SUBTOKEN_TIME_MAX), "row %zu", i);
+    bool is_void = rows[i].now < NOW - feed.leeway;
+    CHECK((at >= NOW || is_void) && (at == rows[i].now || at == NOW || at == SUBTOKEN_TIME_MAX ||
+                                     (rows[i].now < 0 && at == 0)),
+          "row %zu", i);
     feed.allow_old = true;
     CHECK(subtoken_feed_check(&feed, rows[i].now, rows[i].monotonic) ==
               (fine ? SUBTOKEN_FEED_OK : SUBTOKEN_FEED_OLD_ALLOWED),
@@ -1082,19 +1086,56 @@ static void ages(void **state) {
   }
 }
 
-/* The clock of an edge set back by far: heartbeats go on being taken, and now is T. */
-static void set_back(void **state) {
+/* C12: the clock of an edge set back by far, or all clocks ahead for a while and then right: what
+ * was taken is void, what is right after it is taken, and nothing of it is left.
+ */
+static void clocks_that_were_wrong(void **state) {
+  (void)state;
+  const int64_t hour = 3600;
+  subtoken_feed feed = with(100, 'a', NOW, 0);
+  subtoken_heartbeat ahead = beat(100, 'a', NOW + hour), right = beat(100, 'a', NOW + 10);
+  /* as long as all are wrong alike */
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW + hour, 7), SUBTOKEN_FEED_OK);
+  assert_true(subtoken_feed_now(&feed, NOW + hour - 60) == NOW + hour);
+  assert_int_equal(subtoken_feed_check(&feed, NOW + hour - 60, 7), SUBTOKEN_FEED_OK);
+  /* right again: beyond the leeway it is void */
+  assert_true(subtoken_feed_now(&feed, NOW + hour - 61) == NOW + hour - 61);
+  assert_true(subtoken_feed_age(&feed, NOW + 10, 8) == SUBTOKEN_TIME_MAX);
+  assert_int_equal(subtoken_feed_check(&feed, NOW + 10, 8), SUBTOKEN_FEED_OLD);
+  feed.max_age = SUBTOKEN_TIME_MAX; /* whatever age is allowed */
+  assert_int_equal(subtoken_feed_check(&feed, NOW + 10, 8), SUBTOKEN_FEED_OLD);
+  feed.max_age = 300;
+  /* one more of the wrong clock is not taken, the right one is */
+  ahead.time++;
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW + 10, 8), SUBTOKEN_FEED_FUTURE);
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &right, NOW + 10, 8), SUBTOKEN_FEED_OK);
+  assert_true(feed.time == NOW + 10 && feed.grew == 8 && feed.sequence == 100);
+  assert_true(subtoken_feed_now(&feed, NOW + 11) == NOW + 11);
+  assert_int_equal(subtoken_feed_check(&feed, NOW + 310, 308), SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_feed_check(&feed, NOW + 311, 308), SUBTOKEN_FEED_OLD);
+  /* the sequence is never void */
+  subtoken_heartbeat lower = beat(99, 'a', NOW + 12);
+  feed.time = NOW + DAY;
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &lower, NOW + 12, 9), SUBTOKEN_FEED_ROLLBACK);
+}
+
+/* C12: a leeway that is longer than max_age leaves nothing behind, either; C13: it is an hour at
+ * most, whatever the caller sets.
+ */
+static void large_leeways(void **state) {
   (void)state;
   subtoken_feed feed = with(100, 'a', NOW, 0);
-  for (int64_t i = 1; i < 1000; i++) {
-    subtoken_heartbeat heartbeat = beat(100, 'a', NOW + i);
-    assert_int_equal(subtoken_feed_take(&feed, NULL, &heartbeat, NOW - DAY, i), SUBTOKEN_FEED_OK);
-    assert_true(subtoken_feed_now(&feed, NOW - DAY) == NOW + i);
-    assert_int_equal(subtoken_feed_check(&feed, NOW - DAY, i), SUBTOKEN_FEED_OK);
-  }
+  subtoken_heartbeat ahead = beat(100, 'a', NOW + 1800), right = beat(100, 'a', NOW + 1);
+  feed.leeway = SUBTOKEN_TIME_MAX;
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW, 0), SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &right, NOW + 1, 1), SUBTOKEN_FEED_OK);
+  ahead.time = NOW + 1 + SUBTOKEN_LEEWAY_MAX;
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW, 1), SUBTOKEN_FEED_FUTURE);
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW + 1, 1), SUBTOKEN_FEED_OK);
   feed.leeway = -5; /* is 0 */
-  subtoken_heartbeat next = beat(100, 'a', NOW + 1000);
-  assert_int_equal(subtoken_feed_take(&feed, NULL, &next, NOW - DAY, 9), SUBTOKEN_FEED_FUTURE);
+  ahead.time = NOW + 3;
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW + 2, 9), SUBTOKEN_FEED_FUTURE);
+  assert_int_equal(subtoken_feed_take(&feed, NULL, &ahead, NOW + 3, 9), SUBTOKEN_FEED_OK);
 }
 
 /* What the issuer made so far: snapshot `sequence` was in force when it vouched at `time`. */
@@ -1107,10 +1148,11 @@ static bool model_takes(const subtoken_feed *feed, const subtoken_revocations *v
                         const subtoken_heartbeat *heartbeat, int64_t now) {
   if (view == NULL && feed->snapshot.index == NULL) return false;
   const subtoken_revocations *which = view != NULL ? view : &feed->snapshot;
-  int64_t latest = now > feed->time ? now : feed->time;
+  int64_t binds = now + (feed->max_age < feed->leeway ? feed->max_age : feed->leeway);
   return which->sequence == heartbeat->sequence && which->digest[0] == heartbeat->digest[0] &&
-         heartbeat->sequence >= feed->sequence && heartbeat->time >= feed->time &&
-         heartbeat->time - latest <= feed->leeway;
+         heartbeat->sequence >= feed->sequence &&
+         (heartbeat->time >= feed->time || feed->time > binds) &&
+         heartbeat->time - now <= feed->leeway;
 }
 
 /* An issuer vouches, somebody in between hands on anything that was ever made, in any
@@ -1150,18 +1192,21 @@ static void handed_on_by_an_enemy(void **state) {
       CHECK((got == SUBTOKEN_FEED_OK) == want, "run %zu, step %zu: %s", run, step,
             subtoken_feed_result_name(got));
       if (got != SUBTOKEN_FEED_OK) assert_true(same(&feed, &before));
-      if (feed.time > before.time) since = monotonic;
+      if (feed.time != before.time) since = monotonic;
       taken += want;
       refused += !want;
-      CHECK(feed.sequence >= before.sequence && feed.time >= before.time, "run %zu, step %zu", run,
-            step);
+      CHECK(feed.sequence >= before.sequence, "run %zu, step %zu", run, step);
+      CHECK(!honest_clock || feed.time >= before.time, "run %zu, step %zu", run, step);
       if (feed.time == 0) continue;
       int64_t now = truth + offset, age = subtoken_feed_age(&feed, now, monotonic);
       int64_t by_clock = now - feed.time, by_growth = monotonic - since;
-      CHECK(age >= 0 && age == (by_clock > by_growth ? by_clock : by_growth), "run %zu, step %zu",
-            run, step);
+      int64_t older = by_clock > by_growth ? by_clock : by_growth;
+      bool is_void = feed.time > now + feed.leeway;
+      CHECK(age >= 0 && age == (is_void ? SUBTOKEN_TIME_MAX : older), "run %zu, step %zu", run,
+            step);
       CHECK(feed.snapshot.sequence == feed.sequence, "run %zu, step %zu", run, step);
-      CHECK(subtoken_feed_now(&feed, now) >= feed.time, "run %zu, step %zu", run, step);
+      CHECK(subtoken_feed_now(&feed, now) == (is_void || now > feed.time ? now : feed.time),
+            "run %zu, step %zu", run, step);
       /* Nobody can delay a revocation by more. */
       if (honest_clock && subtoken_feed_check(&feed, now, monotonic) == SUBTOKEN_FEED_OK) {
         CHECK(truth - feed.time <= feed.max_age + feed.leeway, "run %zu, step %zu", run, step);
@@ -1270,7 +1315,8 @@ int main(void) {
       cmocka_unit_test(nothing_yet),
       cmocka_unit_test(restarts),
       cmocka_unit_test(ages),
-      cmocka_unit_test(set_back),
+      cmocka_unit_test(clocks_that_were_wrong),
+      cmocka_unit_test(large_leeways),
       cmocka_unit_test(handed_on_by_an_enemy),
       cmocka_unit_test(in_a_verifier),
       cmocka_unit_test(words),

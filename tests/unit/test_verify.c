@@ -254,6 +254,11 @@ static void bad_arguments(void **state) {
     subtoken_request when = {.now = bad[i]};
     assert_int_equal(verify_with(&judge, token, &when), SUBTOKEN_INVALID_ARGUMENT);
   }
+  /* C13: no leeway is longer than an hour. */
+  judge.leeway = SUBTOKEN_LEEWAY_MAX + 1;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  judge.leeway = SUBTOKEN_LEEWAY_MAX;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_OK);
   request.needs_count = 1;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   release(token);

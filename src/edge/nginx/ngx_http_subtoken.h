@@ -60,6 +60,8 @@ typedef struct {
   subtoken_feed_file *file; /* NULL until the worker has started */
   subtoken_feed_result said;
   subtoken_feed_result age_said; /* UNDECIDED: nothing yet */
+  size_t max_size;               /* 0: the library's default */
+  unsigned mount_said : 1;
 } ngx_http_subtoken_feed_t;
 
 /* Who a credential is: of a subtoken, or as the decision endpoint says; or what anybody may do. */
@@ -97,6 +99,7 @@ typedef struct {
   ngx_http_subtoken_policy_t *policy; /* NULL: none */
   ngx_http_subtoken_feed_t *feed;     /* NULL: `subtoken_revocations off` */
   ngx_str_t revocations;              /* its path; empty: off */
+  size_t revocations_max;             /* bytes; 0: the library's default */
   ngx_array_t *require;               /* of subtoken_text; NULL: none */
   ngx_str_t fallback;                 /* empty: off */
   ngx_uint_t stale;

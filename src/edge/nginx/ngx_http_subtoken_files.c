@@ -278,11 +278,14 @@ static ngx_flag_t may_pass(subtoken_feed_result result, int error) {
   }
 }
 
+#define MOUNTED_TEXT \
+  "is a mount of its own, which never shows the file that replaces it: mount its directory"
+
 static ngx_int_t check_feed(ngx_conf_t *cf, const ngx_http_subtoken_feed_t *feed) {
   char why[NGX_HTTP_SUBTOKEN_WHY_MAX];
   subtoken_ring ring;
   subtoken_feed_file file;
-  subtoken_feed_settings settings = {feed->leeway, feed->max_age, false};
+  subtoken_feed_settings settings = {feed->leeway, feed->max_age, false, feed->max_size};
   int64_t now = ngx_time(), monotonic = ngx_http_subtoken_monotonic();
   ngx_http_subtoken_file_t secrets = feed->secrets->file;
   if (read_ring(&secrets, &ring, why) != NGX_OK) {
@@ -294,6 +297,10 @@ static ngx_int_t check_feed(ngx_conf_t *cf, const ngx_http_subtoken_feed_t *feed
   if (result == SUBTOKEN_FEED_OK) result = subtoken_feed_file_load(&file, &ring, now, monotonic);
   if (result == SUBTOKEN_FEED_OK) result = subtoken_feed_check(&file.feed, now, monotonic);
   int error = result == SUBTOKEN_FEED_IO ? file.error : 0;
+  if (file.mounted) {
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0, "subtoken_revocations \"%V\" %s", &feed->path,
+                       MOUNTED_TEXT);
+  }
   subtoken_feed_file_stop(&file);
   subtoken_wipe(&ring, sizeof ring);
   if (result == SUBTOKEN_FEED_OK) return NGX_OK;
@@ -308,7 +315,7 @@ static ngx_http_subtoken_feed_t *known_feed(const ngx_http_subtoken_main_conf_t 
   ngx_http_subtoken_feed_t **each = all->feeds.elts;
   for (ngx_uint_t i = 0; i < all->feeds.nelts; i++) {
     if (each[i]->secrets == conf->secrets && each[i]->leeway == conf->leeway &&
-        each[i]->path.len == conf->revocations.len &&
+        each[i]->max_size == conf->revocations_max && each[i]->path.len == conf->revocations.len &&
         ngx_memcmp(each[i]->path.data, conf->revocations.data, each[i]->path.len) == 0) {
       return each[i];
     }
@@ -329,6 +336,7 @@ ngx_http_subtoken_feed_t *ngx_http_subtoken_add_feed(ngx_conf_t *cf,
   feed->path = conf->revocations;
   feed->secrets = conf->secrets;
   feed->leeway = conf->leeway;
+  feed->max_size = conf->revocations_max;
   feed->max_age = conf->max_age;
   return check_feed(cf, feed) == NGX_OK ? feed : NULL;
 }
@@ -394,6 +402,13 @@ static void tell_age(ngx_http_subtoken_feed_t *feed, int64_t now, int64_t monoto
   }
 }
 
+/* Once: it does not change while nginx runs. */
+static void tell_mount(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
+  if (!feed->file->mounted || feed->mount_said) return;
+  feed->mount_said = 1;
+  ngx_log_error(NGX_LOG_ERR, log, 0, "subtoken_revocations \"%V\" %s", &feed->path, MOUNTED_TEXT);
+}
+
 static ngx_flag_t look_at_feed(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
   int64_t now = ngx_time(), monotonic = ngx_http_subtoken_monotonic();
   subtoken_ring *ring = feed->secrets->ring;
@@ -402,6 +417,7 @@ static ngx_flag_t look_at_feed(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
   if (result == SUBTOKEN_FEED_MORE) return 1;
   tell_feed(feed, result, log);
   tell_age(feed, now, monotonic, log);
+  tell_mount(feed, log);
   return 0;
 }
 
@@ -429,7 +445,7 @@ static void look_again(ngx_event_t *event) {
 
 static void start_feed(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
   int64_t now = ngx_time(), monotonic = ngx_http_subtoken_monotonic();
-  subtoken_feed_settings settings = {feed->leeway, feed->max_age, false};
+  subtoken_feed_settings settings = {feed->leeway, feed->max_age, false, feed->max_size};
   subtoken_ring *ring = feed->secrets->ring;
   feed->file = malloc(sizeof *feed->file);
   if (feed->file == NULL) return;

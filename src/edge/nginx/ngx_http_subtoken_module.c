@@ -42,14 +42,34 @@ static char *set_path(ngx_conf_t *cf, ngx_str_t *into) {
   return NGX_CONF_OK;
 }
 
+/* `max=SIZE`, in the units of nginx. */
+static char *set_max_size(ngx_str_t value, ngx_http_subtoken_loc_conf_t *mine) {
+  if (value.len <= 4 || ngx_memcmp(value.data, "max=", 4) != 0) return "takes FILE and max=SIZE";
+  ngx_str_t text = {value.len - 4, value.data + 4};
+  off_t size = ngx_parse_offset(&text);
+  if (size < 1) return "has a max= that is no size, such as 512m or 1g";
+  mine->revocations_max = (size_t)size;
+  return NGX_CONF_OK;
+}
+
 static char *set_revocations(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
   ngx_http_subtoken_loc_conf_t *mine = conf;
+  ngx_str_t *value = cf->args->elts;
   (void)command;
   char *wrong = set_path(cf, &mine->revocations);
+  if (wrong == NGX_CONF_OK && cf->args->nelts > 2) wrong = set_max_size(value[2], mine);
   if (wrong != NGX_CONF_OK || mine->revocations.len == 0) return wrong;
   if (ngx_conf_full_name(cf->cycle, &mine->revocations, 1) != NGX_OK) return NGX_CONF_ERROR;
   return mine->revocations.len > SUBTOKEN_FEED_PATH_MAX ? "names a path that is too long"
                                                         : NGX_CONF_OK;
+}
+
+/* An issuer keeps what is revoked listed for a leeway of an hour, and no longer. */
+static char *set_leeway(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
+  const ngx_http_subtoken_loc_conf_t *mine = conf;
+  char *wrong = ngx_conf_set_sec_slot(cf, command, conf);
+  if (wrong != NGX_CONF_OK) return wrong;
+  return mine->leeway > SUBTOKEN_LEEWAY_MAX ? "is longer than an hour" : NGX_CONF_OK;
 }
 
 static char *set_fallback(ngx_conf_t *cf, ngx_command_t *command, void *conf) {
@@ -142,12 +162,12 @@ static ngx_conf_enum_t stale_words[] = {
 static ngx_command_t commands[] = {
     DIRECTIVE("subtoken", NGX_CONF_FLAG, ngx_conf_set_flag_slot, enable, NULL),
     DIRECTIVE("subtoken_secrets", NGX_CONF_TAKE1, set_secrets, secrets, NULL),
-    DIRECTIVE("subtoken_revocations", NGX_CONF_TAKE1, set_revocations, revocations, NULL),
+    DIRECTIVE("subtoken_revocations", NGX_CONF_TAKE12, set_revocations, revocations, NULL),
     DIRECTIVE("subtoken_max_age", NGX_CONF_TAKE1, ngx_conf_set_sec_slot, max_age, NULL),
     DIRECTIVE("subtoken_stale", NGX_CONF_TAKE1, ngx_conf_set_enum_slot, stale, stale_words),
     DIRECTIVE("subtoken_policy", NGX_CONF_TAKE1, set_policy, policy, NULL),
     DIRECTIVE("subtoken_require", NGX_CONF_1MORE, set_require, require, NULL),
-    DIRECTIVE("subtoken_leeway", NGX_CONF_TAKE1, ngx_conf_set_sec_slot, leeway, NULL),
+    DIRECTIVE("subtoken_leeway", NGX_CONF_TAKE1, set_leeway, leeway, NULL),
     DIRECTIVE("subtoken_max_life", NGX_CONF_TAKE1, ngx_conf_set_sec_slot, max_life, NULL),
     DIRECTIVE("subtoken_fallback", NGX_CONF_TAKE1, set_fallback, fallback, NULL),
     DIRECTIVE("subtoken_credentials", NGX_CONF_1MORE, set_credentials, credentials, NULL),
@@ -203,7 +223,10 @@ static void merge_values(ngx_http_subtoken_loc_conf_t *conf, ngx_http_subtoken_l
   ngx_conf_merge_sec_value(conf->leeway, outer->leeway, standard.leeway);
   ngx_conf_merge_sec_value(conf->max_life, outer->max_life, standard.max_life);
   if (conf->fallback.data == NULL) conf->fallback = outer->fallback;
-  if (conf->revocations.data == NULL) conf->revocations = outer->revocations;
+  if (conf->revocations.data == NULL) {
+    conf->revocations = outer->revocations;
+    conf->revocations_max = outer->revocations_max;
+  }
 }
 
 /* A location that is only told of the files can show what $subtoken_feed_age says. */
