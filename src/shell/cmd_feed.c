@@ -6,20 +6,34 @@
 #include "subtoken/feed.h"
 
 typedef struct feed_options {
-  const char *data, *secrets, *max_age, *leeway;
+  const char *data, *secrets, *max_age, *leeway, *max_size;
   bool json;
 } feed_options;
 
-void st_feed_why(const char *path, const subtoken_feed_file *file, char *why) {
+/* What is the matter with FILE or FILE.alive, as a sentence. */
+static void explain_files(const char *path, const subtoken_feed_file *file, char *why) {
   st_world_stamp stamp;
   if (file->last != SUBTOKEN_FEED_IO) {
-    snprintf(why, ST_WHY_MAX, "%.400s: %s", path, subtoken_feed_result_text(file->last));
+    snprintf(why, ST_WHY_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
     return;
   }
   /* The snapshot is looked at first: where it can be, it is the heartbeat that cannot. */
   const char *suffix = st_world_stamp_of(path, &stamp) && file->error == ENOENT ? ".alive" : "";
   const char *reason = file->error == EINVAL ? "it is not a regular file" : strerror(file->error);
-  snprintf(why, ST_WHY_MAX, "cannot read %.400s%s: %s", path, suffix, reason);
+  snprintf(why, ST_WHY_MAX, "cannot read %.300s%s: %s", path, suffix, reason);
+}
+
+static void add_mount(const subtoken_feed_file *file, char *why) {
+  size_t len = strlen(why);
+  if (!file->mounted) return;
+  snprintf(why + len, ST_WHY_MAX - len,
+           "; it is a mount of its own, which never shows the file that replaces it: mount its "
+           "directory");
+}
+
+void st_feed_why(const char *path, const subtoken_feed_file *file, char *why) {
+  explain_files(path, file, why);
+  add_mount(file, why);
 }
 
 void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why) {
@@ -68,8 +82,9 @@ static int print_status(const char *path, const subtoken_feed_file *file, bool j
   const char *word = state == SUBTOKEN_FEED_OK ? "fresh" : taken ? "stale" : "refused";
   if (!taken) {
     st_feed_why(path, file, why);
-  } else if (state != SUBTOKEN_FEED_OK) {
-    st_feed_age_text(&file->feed, now, monotonic, why);
+  } else {
+    if (state != SUBTOKEN_FEED_OK) st_feed_age_text(&file->feed, now, monotonic, why);
+    add_mount(file, why);
   }
   if (json) {
     putchar('{');
@@ -116,18 +131,21 @@ static int status(const char *path, const feed_options *given,
 
 static int cmd_status(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S] [--json]\n"
-      "                                 [--data DIR]\n"
+      "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S]\n"
+      "                                 [--max-size SIZE] [--json] [--data DIR]\n"
       "Says what the revocation data in FILE and FILE.alive is worth to an edge that starts\n"
       "now: sequence, number of entries, when it was made, when the issuer last vouched for it.\n"
       "Exit 0 fresh, 1 stale or refused, 3 when a file could not be read.";
   feed_options given = {0};
   subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
   const char *words[1];
-  const st_option options[] = {
-      {"--secrets", NULL, &given.secrets}, {"--data", NULL, &given.data},
-      {"--max-age", NULL, &given.max_age}, {"--leeway", NULL, &given.leeway},
-      {"--json", &given.json, NULL},       {0}};
+  const st_option options[] = {{"--secrets", NULL, &given.secrets},
+                               {"--data", NULL, &given.data},
+                               {"--max-age", NULL, &given.max_age},
+                               {"--leeway", NULL, &given.leeway},
+                               {"--max-size", NULL, &given.max_size},
+                               {"--json", &given.json, NULL},
+                               {0}};
   st_arguments arguments = {
       .command = "feed status", .help = help, .options = options, .words = words, .word_max = 1};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
@@ -135,8 +153,11 @@ static int cmd_status(int argc, char **argv) {
   if (given.max_age != NULL && !st_duration_read(st_text(given.max_age), &settings.max_age)) {
     return st_usage(&arguments, "--max-age is seconds, or a number with s, m, h or d");
   }
-  if (given.leeway != NULL && !st_duration_read(st_text(given.leeway), &settings.leeway)) {
-    return st_usage(&arguments, "--leeway is seconds, or a number with s, m, h or d");
+  if (given.leeway != NULL && !st_leeway_read(given.leeway, &settings.leeway)) {
+    return st_usage(&arguments, ST_LEEWAY_USAGE);
+  }
+  if (given.max_size != NULL && !st_size_read(given.max_size, &settings.max_size)) {
+    return st_usage(&arguments, ST_SIZE_USAGE);
   }
   return status(words[0], &given, &settings);
 }

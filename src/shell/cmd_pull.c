@@ -46,7 +46,9 @@ typedef struct copy {
 
 typedef struct puller {
   const char *key_file;
-  char path[NAME_MAX_LEN], alive[NAME_MAX_LEN], seen[NAME_MAX_LEN], lock[NAME_MAX_LEN];
+  char path[NAME_MAX_LEN], alive[NAME_MAX_LEN], next[NAME_MAX_LEN], seen[NAME_MAX_LEN],
+      lock[NAME_MAX_LEN];
+  int64_t leeway;
   st_fetch *fetch;
   copy have;            /* what FILE holds */
   st_world_stamp stamp; /* FILE's when it was last looked into */
@@ -78,12 +80,17 @@ static bool describe(copy *snapshot) {
   return st_writer_end(&writer);
 }
 
+static size_t max_size = SUBTOKEN_FEED_SIZE_DEFAULT; /* of a snapshot; --max-size */
+
+/* A snapshot that is larger is as one that cannot be read: the answer ends there. */
 static size_t length_of_answer(const uint8_t *head, const char *type) {
   if (strcmp(type, SNAPSHOT_TYPE) == 0 && memcmp(head, ST_SNAPSHOT_MAGIC, 8) == 0) {
-    return subtoken_revocations_size(st_load32(head + ST_SNAPSHOT_COUNT));
+    size_t length = subtoken_revocations_size(st_load32(head + ST_SNAPSHOT_COUNT));
+    return length <= max_size ? length : 0;
   }
   if (strcmp(type, CHANGES_TYPE) != 0) return 0; /* their head is looked at when applied */
-  return SUBTOKEN_CHANGES_LEN(st_load32(head + 24), st_load32(head + 28));
+  size_t length = SUBTOKEN_CHANGES_LEN(st_load32(head + 24), st_load32(head + 28));
+  return length <= max_size ? length : max_size;
 }
 
 static void forget(copy *snapshot) {
@@ -102,8 +109,9 @@ static bool read_file(const puller *p, copy *into, st_world_stamp *stamp) {
   char why[ST_WHY_MAX];
   memset(into, 0, sizeof *into);
   if (!st_world_stamp_of(p->path, stamp)) return false;
-  size_t most = subtoken_revocations_size(UINT32_MAX);
-  if (stamp->size <= 0 || (most > 0 && (uint64_t)stamp->size > most)) return false;
+  if (stamp->size <= 0 || (uint64_t)stamp->size > max_size || st_world_has_holes(p->path)) {
+    return false;
+  }
   into->bytes = malloc((size_t)stamp->size);
   if (into->bytes != NULL &&
       st_world_read(p->path, into->bytes, (size_t)stamp->size, &into->len, why) && describe(into)) {
@@ -163,15 +171,44 @@ static bool write_alive(puller *p, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LE
   return st_world_publish(p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, why);
 }
 
-/* The snapshot first: who finds the new heartbeat finds what it names. */
-static bool write_files(puller *p, const copy *fresh, const uint8_t *heartbeat, char *why) {
-  if (fresh != NULL) {
-    if (!st_world_publish(p->path, fresh->bytes, fresh->len, why)) return false;
-    p->have = *fresh;
-    p->have.bytes = NULL;
-    if (!st_world_stamp_of(p->path, &p->stamp)) memset(&p->stamp, 0, sizeof p->stamp);
+/* The heartbeat of what is to be FILE comes before it, under a name of its own: whenever this is
+ * ended, FILE has its heartbeat in one of the two.
+ */
+static bool names(const uint8_t *heartbeat, const copy *snapshot) {
+  return st_load64(heartbeat + ST_FEED_SEQUENCE) == (uint64_t)snapshot->sequence &&
+         memcmp(heartbeat + ST_HEARTBEAT_DIGEST, snapshot->digest, SUBTOKEN_MAC_LEN) == 0;
+}
+
+/* What a pull has left that was ended between FILE and FILE.alive is all that goes with FILE: it
+ * becomes FILE.alive before its place is needed.
+ */
+static void settle_next(const puller *p) {
+  uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
+  char unread[ST_WHY_MAX];
+  size_t len;
+  if (p->have.sequence == 0 || !st_world_read(p->next, left, sizeof left, &len, unread)) return;
+  if (len == sizeof left && names(left, &p->have)) (void)rename(p->next, p->alive);
+}
+
+static bool write_fresh(puller *p, const copy *fresh, const uint8_t *heartbeat, char *why) {
+  settle_next(p);
+  bool put = st_world_publish_as(p->next, p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, why) &&
+             st_world_publish(p->path, fresh->bytes, fresh->len, why);
+  if (!put) {
+    (void)unlink(p->next);
+    return false;
   }
-  return write_alive(p, heartbeat, why) && write_seen(p, why);
+  p->have = *fresh;
+  p->have.bytes = NULL;
+  if (!st_world_stamp_of(p->path, &p->stamp)) memset(&p->stamp, 0, sizeof p->stamp);
+  return true;
+}
+
+static bool write_files(puller *p, const copy *fresh, const uint8_t *heartbeat, char *why) {
+  if (fresh != NULL && !write_fresh(p, fresh, heartbeat, why)) return false;
+  if (!write_alive(p, heartbeat, why)) return false;
+  (void)unlink(p->next); /* should it stay, it says the same */
+  return write_seen(p, why);
 }
 
 /* ---- what was answered ---- */
@@ -188,15 +225,21 @@ static outcome judge_heartbeat(const puller *p, const st_fetch_answer *answer, c
       memcmp(heartbeat, ST_HEARTBEAT_MAGIC, 8) != 0) {
     return say(BAD, why, "the answer has no heartbeat");
   }
-  if (st_load64(heartbeat + ST_FEED_SEQUENCE) != (uint64_t)named->sequence ||
-      memcmp(heartbeat + ST_HEARTBEAT_DIGEST, named->digest, SUBTOKEN_MAC_LEN) != 0) {
+  if (!names(heartbeat, named)) {
     return say(BAD, why, "the heartbeat that was answered names another snapshot");
   }
   uint64_t time = st_load64(heartbeat + ST_FEED_TIME);
   if (time == 0 || time > SUBTOKEN_TIME_MAX) {
     return say(BAD, why, "the heartbeat that was answered has no time");
   }
-  if (time >= (uint64_t)p->time) return CURRENT;
+  int64_t latest = st_world_now() + p->leeway;
+  if ((int64_t)time > latest) {
+    return say(BAD, why,
+               "the heartbeat that was answered is from the future: the clock of the server is "
+               "ahead, or this one behind");
+  }
+  /* One from a time that has not come is void: a clock was wrong. */
+  if ((int64_t)time >= p->time || p->time > latest) return CURRENT;
   return say(ROLLBACK, why, "the heartbeat that was answered is older than the one before it");
 }
 
@@ -239,7 +282,7 @@ static bool apply_changes(const puller *p, const st_fetch_answer *answer, copy *
   memset(fresh, 0, sizeof *fresh);
   if (!read_file(p, &old, &stamp)) return false;
   size_t size = subtoken_changes_size(answer->body, answer->len);
-  fresh->bytes = size > 0 ? malloc(size) : NULL;
+  fresh->bytes = size > 0 && size <= max_size ? malloc(size) : NULL;
   bool good = fresh->bytes != NULL &&
               subtoken_changes_apply(old.bytes, old.len, answer->body, answer->len, fresh->bytes,
                                      size, &fresh->len) == SUBTOKEN_FEED_OK &&
@@ -273,7 +316,12 @@ static outcome refuse_answer(st_fetch_answer *answer, char *why) {
     write_refusal(&writer, answer);
   }
   if (!st_writer_end(&writer)) why[ST_WHY_MAX - 1] = '\0';
-  return answer->status == 401 || answer->status == 403 ? REFUSED : FAILED;
+  switch (answer->status) {
+    case 401:
+    case 403: return REFUSED;
+    case 409: return ROLLBACK; /* it never gave the sequence that FILE has */
+    default: return FAILED;
+  }
 }
 
 /* ---- a round ---- */
@@ -293,15 +341,20 @@ static bool read_key(const puller *p, char *text, size_t size, subtoken_text *ke
   return len > 0;
 }
 
-/* The key is read each time, so that another one is taken up, and forgotten at once. */
+/* What there is of it here is said each time, also where the whole is wanted: a server that never
+ * gave that sequence has another history, and must not be believed. The key is read each time, so
+ * that another one is taken up, and forgotten at once.
+ */
 static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *why) {
   char text[SUBTOKEN_TOKEN_MAX + 2];
   subtoken_text key;
   st_fetched fetched = ST_FETCH_FAILED;
+  st_fetch_question question = {.etag = whole ? "" : p->have.etag, .whole = whole};
+  question.since = p->have.sequence > p->highest ? p->have.sequence : p->highest;
   memset(answer, 0, sizeof *answer);
   if (read_key(p, text, sizeof text, &key, why)) {
-    fetched = st_fetch_ask(p->fetch, text, whole ? "" : p->have.etag, whole ? 0 : p->have.sequence,
-                           answer, why);
+    question.credential = text;
+    fetched = st_fetch_ask(p->fetch, &question, answer, why);
   }
   subtoken_wipe(text, sizeof text);
   switch (fetched) {
@@ -337,7 +390,7 @@ static outcome round_of(puller *p, char *why) {
   look_at_file(p);
   int64_t seen = read_seen(p);
   if (seen > p->highest) p->highest = seen;
-  outcome result = ask(p, p->have.sequence == 0, &answer, why);
+  outcome result = ask(p, p->have.sequence < p->highest, &answer, why);
   if (result != CURRENT) return result;
   if (answer.status == 304) {
     result = take_same(p, &answer, why);
@@ -426,7 +479,7 @@ static int pull_on(puller *p, int64_t every) {
 /* ---- beginning ---- */
 
 typedef struct pull_options {
-  const char *from, *to, *key_file, *every, *timeout, *ca;
+  const char *from, *to, *key_file, *every, *timeout, *ca, *leeway, *max_size;
   bool once, json;
 } pull_options;
 
@@ -434,6 +487,7 @@ static bool name_files(puller *p, const char *path) {
   if (path[0] == '\0' || strlen(path) > SUBTOKEN_FEED_PATH_MAX) return false;
   snprintf(p->path, sizeof p->path, "%s", path);
   snprintf(p->alive, sizeof p->alive, "%s.alive", path);
+  snprintf(p->next, sizeof p->next, "%s.next", path);
   snprintf(p->seen, sizeof p->seen, "%s.seen", path);
   snprintf(p->lock, sizeof p->lock, "%s.lock", path);
   return true;
@@ -458,6 +512,7 @@ static int pull_locked(puller *p, const pull_options *given, int64_t every, int6
   st_fetch_settings settings = {given->from, given->ca, timeout, p->stop, length_of_answer};
   st_world_sweep(p->path);
   st_world_sweep(p->alive);
+  st_world_sweep(p->next);
   st_world_sweep(p->seen);
   switch (st_fetch_start(&settings, &p->fetch, why)) {
     case ST_FETCH_DONE: break;
@@ -485,9 +540,10 @@ static int pull(puller *p, const pull_options *given, int64_t every, int64_t tim
 int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
-      "                     [--ca FILE] [--once] [--json]\n"
+      "                     [--ca FILE] [--leeway S] [--max-size SIZE] [--once] [--json]\n"
       "Keeps an edge's revocation data fresh: FILE, FILE.alive and FILE.seen are replaced\n"
-      "whenever the server at URL (https, or http on this machine) has something newer.\n"
+      "whenever the server at URL (https, or http on this machine) has something newer; a URL\n"
+      "without a path means /v2/revocations there.\n"
       "The key needs the permission `revocations`; --ca is for a server whose certificate the\n"
       "system does not know. Runs until SIGTERM, and says on standard\n"
       "error, a JSON line each, what has changed.\n"
@@ -503,6 +559,8 @@ int st_cmd_pull(int argc, char **argv) {
                                {"--timeout", NULL, &given.timeout},
                                {"--once", &given.once, NULL},
                                {"--ca", NULL, &given.ca},
+                               {"--leeway", NULL, &given.leeway},
+                               {"--max-size", NULL, &given.max_size},
                                {"--json", &given.json, NULL},
                                {0}};
   st_arguments arguments = {.command = "pull", .help = help, .options = options};
@@ -517,6 +575,13 @@ int st_cmd_pull(int argc, char **argv) {
   if (given.timeout != NULL &&
       (!st_span_read(given.timeout, &timeout) || timeout < 1 || timeout > EVERY_MOST)) {
     return st_usage(&arguments, "--timeout is a number with s, m or h, from 1s to 24h");
+  }
+  p.leeway = 60;
+  if (given.leeway != NULL && !st_leeway_read(given.leeway, &p.leeway)) {
+    return st_usage(&arguments, ST_LEEWAY_USAGE);
+  }
+  if (given.max_size != NULL && !st_size_read(given.max_size, &max_size)) {
+    return st_usage(&arguments, ST_SIZE_USAGE);
   }
   if (given.json && !given.once) return st_usage(&arguments, "--json is for --once");
   if (!name_files(&p, given.to)) return st_usage(&arguments, "--to is empty or too long");

@@ -315,7 +315,7 @@ static int verify_one(const subtoken_verifier *verifier, question *asked, bool j
 
 typedef struct verify_options {
   const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy,
-      *revocations, *max_age;
+      *revocations, *max_age, *max_size;
   bool no_revocations, jsonl, json;
 } verify_options;
 
@@ -336,8 +336,8 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
   if (given->at != NULL && !read_time(st_text(given->at), &asked->now)) {
     return "--at is whole seconds since 1970, or a date and time";
   }
-  if (given->leeway != NULL && !st_duration_read(st_text(given->leeway), &verifier->leeway)) {
-    return "--leeway is seconds, or a number with s, m, h or d";
+  if (given->leeway != NULL && !st_leeway_read(given->leeway, &verifier->leeway)) {
+    return ST_LEEWAY_USAGE;
   }
   if (given->max_life != NULL && !st_duration_read(st_text(given->max_life), &verifier->max_life)) {
     return "--max-life is seconds, or a number with s, m, h or d";
@@ -371,6 +371,9 @@ static int verify_by_files(const verify_options *given, subtoken_verifier *verif
   if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &settings.max_age)) {
     return st_complain(ST_EXIT_USAGE,
                        "verify: --max-age is seconds, or a number with s, m, h or d");
+  }
+  if (given->max_size != NULL && !st_size_read(given->max_size, &settings.max_size)) {
+    return st_complain(ST_EXIT_USAGE, "verify: " ST_SIZE_USAGE);
   }
   if (subtoken_feed_file_start(&own.file, given->revocations, &settings) != SUBTOKEN_FEED_OK) {
     return st_complain(ST_EXIT_USAGE, "verify: --revocations is empty or too long");
@@ -455,7 +458,8 @@ int st_cmd_verify(int argc, char **argv) {
       "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--policy FILE]\n"
       "                       [--at TIME] [--leeway S] [--max-life S] [--iss I] [--aud A]\n"
       "                       [--secrets FILE] [--revocations FILE | --no-revocations]\n"
-      "                       [--max-age S] [--data DIR] [--json | --jsonl]   < TOKEN\n"
+      "                       [--max-age S] [--max-size SIZE] [--data DIR] [--json | --jsonl]\n"
+      "                       < TOKEN\n"
       "Says whether the token on standard input is good for a request, and the rule that decided.\n"
       "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
       "method, url, require (an array) and at; the answers come one a line, in order.\n"
@@ -465,7 +469,8 @@ int st_cmd_verify(int argc, char **argv) {
       "`subtoken\n"
       "pull` keeps them, then without the database, or, with --no-revocations, not at all. What "
       "is\n"
-      "older than --max-age (300 s) is not decided by: 503.\n"
+      "older than --max-age (300 s) is not decided by, and a FILE larger than --max-size (1g)\n"
+      "not read: 503.\n"
       "Exit 0 good, 1 refused, 3 when the token, the ring or the policy could not be read.";
   verify_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
@@ -481,6 +486,7 @@ int st_cmd_verify(int argc, char **argv) {
                                {"--secrets", NULL, &given.secrets},
                                {"--revocations", NULL, &given.revocations},
                                {"--max-age", NULL, &given.max_age},
+                               {"--max-size", NULL, &given.max_size},
                                {"--no-revocations", &given.no_revocations, NULL},
                                {"--jsonl", &given.jsonl, NULL},
                                {"--json", &given.json, NULL},
@@ -492,8 +498,8 @@ int st_cmd_verify(int argc, char **argv) {
   if (given.revocations != NULL && given.no_revocations) {
     return st_usage(&arguments, "--revocations and --no-revocations are two different questions");
   }
-  if (given.max_age != NULL && given.revocations == NULL) {
-    return st_usage(&arguments, "--max-age is for --revocations");
+  if ((given.max_age != NULL || given.max_size != NULL) && given.revocations == NULL) {
+    return st_usage(&arguments, "--max-age and --max-size are for --revocations");
   }
   const char *problem = apply(&given, &verifier, &asked);
   if (problem != NULL) return st_usage(&arguments, "%s", problem);

@@ -223,6 +223,40 @@ bool st_span_read(const char *text, int64_t *seconds) {
   return span.len > 0 && span.data[span.len - 1] > '9' && st_duration_read(span, seconds);
 }
 
+bool st_leeway_read(const char *text, int64_t *seconds) {
+  int64_t read;
+  if (!st_duration_read(st_text(text), &read) || read > SUBTOKEN_LEEWAY_MAX) return false;
+  *seconds = read;
+  return true;
+}
+
+static unsigned shift_of(char unit) {
+  switch (unit) {
+    case 'k':
+    case 'K': return 10;
+    case 'm':
+    case 'M': return 20;
+    case 'g':
+    case 'G': return 30;
+    default: return 0;
+  }
+}
+
+bool st_size_read(const char *text, size_t *size) {
+  uint64_t value = 0;
+  size_t len = strlen(text), digits = len;
+  unsigned shift = len > 0 ? shift_of(text[len - 1]) : 0;
+  if (shift > 0) digits--;
+  if (digits == 0 || digits > 12) return false;
+  for (size_t i = 0; i < digits; i++) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    value = 10 * value + (uint64_t)(text[i] - '0');
+  }
+  if (value == 0 || value > (SIZE_MAX >> 1) >> shift) return false;
+  *size = (size_t)(value << shift);
+  return true;
+}
+
 bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why) {
   size_t len = 0, start = 0;
   if (!st_world_stdin(out, size, &len, why)) return false;

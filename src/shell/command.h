@@ -87,6 +87,14 @@ bool st_ring_make(const char *path, char *why);
 /* How long from now: a number with s, m, h or d. Without one it could be meant in days. */
 bool st_span_read(const char *text, int64_t *seconds);
 
+/* --leeway: seconds, or a number with s, m or h; SUBTOKEN_LEEWAY_MAX at most. */
+#define ST_LEEWAY_USAGE "--leeway is seconds, or a number with s, m or h: an hour at most"
+bool st_leeway_read(const char *text, int64_t *seconds);
+
+/* --max-size: bytes, or a number with k, m or g (times 1024, and so on); at least 1. */
+#define ST_SIZE_USAGE "--max-size is bytes, or a number with k, m or g"
+bool st_size_read(const char *text, size_t *size);
+
 /* A credential from standard input: white space around it is dropped. */
 bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why);
 

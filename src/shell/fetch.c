@@ -112,6 +112,17 @@ static bool check_parts(CURLU *url, bool *local, char *why) {
   return good;
 }
 
+/* An address alone means the feed there. */
+static bool complete_path(CURLU *url, char *why) {
+  char *path = NULL;
+  (void)curl.url_get(url, CURLUPART_PATH, &path, 0);
+  bool named = path != NULL && path[0] != '\0' && strcmp(path, "/") != 0;
+  curl.free(path);
+  if (named || curl.url_set(url, CURLUPART_PATH, "/v2/revocations", 0) == CURLUE_OK) return true;
+  snprintf(why, ST_WHY_MAX, "out of memory");
+  return false;
+}
+
 static CURLU *read_url(const char *text, bool *local, char *why) {
   CURLU *url = curl.url();
   if (url == NULL) {
@@ -120,7 +131,7 @@ static CURLU *read_url(const char *text, bool *local, char *why) {
   }
   if (curl.url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
     snprintf(why, ST_WHY_MAX, "the URL cannot be read");
-  } else if (check_parts(url, local, why)) {
+  } else if (check_parts(url, local, why) && complete_path(url, why)) {
     return url;
   }
   curl.url_cleanup(url);
@@ -272,12 +283,16 @@ static void drop_headers(struct curl_slist *headers) {
   curl.slist_free_all(headers);
 }
 
-static CURLU *url_since(const st_fetch *fetch, int64_t since) {
-  char query[32];
+static bool add_query(CURLU *url, const char *text) {
+  return curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
+}
+
+static CURLU *url_of(const st_fetch *fetch, const st_fetch_question *question) {
+  char since[32];
   CURLU *url = curl.url_dup(fetch->url);
-  if (url == NULL || since == 0) return url;
-  snprintf(query, sizeof query, "since=%lld", (long long)since);
-  if (curl.url_set(url, CURLUPART_QUERY, query, CURLU_APPENDQUERY) == CURLUE_OK) return url;
+  if (url == NULL || question->since == 0) return url;
+  snprintf(since, sizeof since, "since=%lld", (long long)question->since);
+  if (add_query(url, since) && (!question->whole || add_query(url, "whole=1"))) return url;
   curl.url_cleanup(url);
   return NULL;
 }
@@ -293,7 +308,8 @@ static st_fetched finished(st_fetch *fetch, const arrival *to, char *why) {
     return ST_FETCH_DONE;
   }
   if (to->too_long) {
-    snprintf(why, ST_WHY_MAX, "what was answered is no snapshot, or longer than it says");
+    snprintf(why, ST_WHY_MAX,
+             "what was answered is no snapshot, longer than it says, or larger than --max-size");
     return ST_FETCH_UNFIT;
   } else {
     const char *error = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
@@ -314,15 +330,15 @@ static st_fetched perform(st_fetch *fetch, const arrival *to, char *why) {
   return finished(fetch, to, why);
 }
 
-st_fetched st_fetch_ask(st_fetch *fetch, const char *credential, const char *etag, int64_t since,
-                        st_fetch_answer *answer, char *why) {
+st_fetched st_fetch_ask(st_fetch *fetch, const st_fetch_question *question, st_fetch_answer *answer,
+                        char *why) {
   struct curl_slist *headers = NULL;
   arrival to = {.fetch = fetch, .answer = answer};
   st_fetched fetched = ST_FETCH_FAILED;
   memset(answer, 0, sizeof *answer);
   fetch->error[0] = '\0';
-  CURLU *url = url_since(fetch, since);
-  if (url == NULL || !add_headers(&headers, credential, etag) ||
+  CURLU *url = url_of(fetch, question);
+  if (url == NULL || !add_headers(&headers, question->credential, question->etag) ||
       !set_options(fetch, url, headers, &to) ||
       curl.multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK) {
     snprintf(why, ST_WHY_MAX, "the request cannot be made: no memory, or %s is too old", LIBRARY);

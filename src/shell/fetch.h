@@ -46,9 +46,16 @@ st_fetched st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, c
     __attribute__((warn_unused_result));
 void st_fetch_stop(st_fetch *fetch);
 
-/* etag: what we have, empty for none; since: 0 for none. *answer is to be given back. */
-st_fetched st_fetch_ask(st_fetch *fetch, const char *credential, const char *etag, int64_t since,
-                        st_fetch_answer *answer, char *why) __attribute__((warn_unused_result));
+typedef struct st_fetch_question {
+  const char *credential;
+  const char *etag; /* of what we have; empty: do not say */
+  int64_t since;    /* the highest sequence that we ever had; 0: none */
+  bool whole;       /* changes since then are of no use to us */
+} st_fetch_question;
+
+/* *answer is to be given back. */
+st_fetched st_fetch_ask(st_fetch *fetch, const st_fetch_question *question, st_fetch_answer *answer,
+                        char *why) __attribute__((warn_unused_result));
 void st_fetch_give(st_fetch_answer *answer);
 
 #endif

@@ -334,6 +334,20 @@ bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len,
   return ok;
 }
 
+bool st_world_has_holes(const char *path) {
+  struct stat status;
+  int fd = open_file(path, O_RDONLY | O_NONBLOCK);
+  bool found = false;
+  if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+    off_t hole = lseek(fd, 0, SEEK_HOLE);
+    found = hole >= 0 && hole < status.st_size;
+  }
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+  return found;
+}
+
 bool st_world_stdin(void *out, size_t size, size_t *len, char *why) {
   return read_whole(STDIN_FILENO, "standard input", out, size, len, why);
 }
@@ -468,13 +482,19 @@ static bool is_leftover(const char *name, const char *base) {
          strlen(name + len) == sizeof LEFTOVER - 1 + 6;
 }
 
+static const char *base_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash != NULL ? slash + 1 : path;
+}
+
 void st_world_sweep(const char *path) {
   char *target = realpath(path, NULL);
+  if (target == NULL) target = strdup(path); /* it need not be there */
   char *directory = target != NULL ? directory_of(target) : NULL;
   DIR *listing = directory != NULL ? opendir(directory) : NULL;
   struct dirent *entry;
   while (listing != NULL && (entry = readdir(listing)) != NULL) {
-    if (is_leftover(entry->d_name, strrchr(target, '/') + 1)) {
+    if (is_leftover(entry->d_name, base_of(target))) {
       (void)unlinkat(dirfd(listing), entry->d_name, 0);
     }
   }
@@ -501,9 +521,10 @@ static bool put_only_new(const char *temporary, const char *target) {
 /* What is put in place: a file of our own, one that must not be there yet, one for others. */
 typedef enum put_kind { OWN, ONLY_NEW, SHARED } put_kind;
 
-static bool put_in_place(int fd, const char *temporary, const char *target, const void *data,
-                         size_t len, put_kind kind) {
-  if (kind != ONLY_NEW && !(kind == SHARED ? keep_mode : keep_group)(fd, target)) {
+/* model: whose permissions it is to have. */
+static bool put_in_place(int fd, const char *temporary, const char *target, const char *model,
+                         const void *data, size_t len, put_kind kind) {
+  if (kind != ONLY_NEW && !(kind == SHARED ? keep_mode : keep_group)(fd, model)) {
     return false;
   }
   if (!write_whole(fd, data, len) || fsync(fd) != 0) {
@@ -513,17 +534,22 @@ static bool put_in_place(int fd, const char *temporary, const char *target, cons
 }
 
 /* Beside target, under a name that nobody else has. */
-static bool replace(const char *target, const void *data, size_t len, put_kind kind, char *why) {
+static bool replace(const char *target, const char *model, const void *data, size_t len,
+                    put_kind kind, char *why) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" LEFTOVER "XXXXXX", target) < 0) {
     return fail(why, "cannot write %s: no memory", shown(target));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-  bool ok = fd >= 0 && put_in_place(fd, temporary, target, data, len, kind);
+  bool ok = fd >= 0 && put_in_place(fd, temporary, target, model, data, len, kind);
   if (!ok) {
     bool there = kind == ONLY_NEW && errno == EEXIST;
-    (void)(there ? fail(why, "%s is there already", shown(target))
-                 : fail(why, "cannot write %s: %m", shown(target)));
+    (void)(there            ? fail(why, "%s is there already", shown(target))
+           : errno == EBUSY ? fail(why,
+                                   "cannot replace %s: it is a mount of its own; mount its "
+                                   "directory instead",
+                                   shown(target))
+                            : fail(why, "cannot write %s: %m", shown(target)));
   }
   if (fd >= 0) {
     (void)close(fd);
@@ -535,13 +561,13 @@ static bool replace(const char *target, const void *data, size_t len, put_kind k
   return ok;
 }
 
-static bool follow_and_replace(const char *path, const void *data, size_t len, put_kind kind,
-                               char *why) {
+static bool follow_and_replace(const char *path, const char *model, const void *data, size_t len,
+                               put_kind kind, char *why) {
   char *target = follow(path, why);
   if (target == NULL) {
     return false;
   }
-  bool ok = replace(target, data, len, kind, why);
+  bool ok = replace(target, model != NULL ? model : target, data, len, kind, why);
   if (ok && !sync_directory_of(target)) {
     ok = fail(why, "%s is written, but may not outlast a power loss: %m", shown(target));
   }
@@ -550,11 +576,16 @@ static bool follow_and_replace(const char *path, const void *data, size_t len, p
 }
 
 bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why) {
-  return follow_and_replace(path, data, len, only_new ? ONLY_NEW : OWN, why);
+  return follow_and_replace(path, NULL, data, len, only_new ? ONLY_NEW : OWN, why);
 }
 
 bool st_world_publish(const char *path, const void *data, size_t len, char *why) {
-  return follow_and_replace(path, data, len, SHARED, why);
+  return follow_and_replace(path, NULL, data, len, SHARED, why);
+}
+
+bool st_world_publish_as(const char *path, const char *model, const void *data, size_t len,
+                         char *why) {
+  return follow_and_replace(path, model, data, len, SHARED, why);
 }
 
 void *st_world_private(size_t size) {

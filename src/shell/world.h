@@ -54,6 +54,15 @@ bool st_world_replace(const char *path, const void *data, size_t len, bool only_
 bool st_world_publish(const char *path, const void *data, size_t len, char *why)
     __attribute__((warn_unused_result));
 
+/* The same for a file that is to be read by whoever may read the one at model. */
+bool st_world_publish_as(const char *path, const char *model, const void *data, size_t len,
+                         char *why) __attribute__((warn_unused_result));
+
+/* Does the file say that it is longer than what was ever written to it? Where the file system does
+ * not tell: no.
+ */
+bool st_world_has_holes(const char *path) __attribute__((warn_unused_result));
+
 /* Remove what killed calls of st_world_replace left beside path: whole copies, of a ring
  * for instance. Only for those who hold the lock; others may be writing one.
  */

@@ -149,7 +149,7 @@ class Feed:
             self.refuse(handler, 401, "Invalid access token")
         elif request["etag"] == '"%s"' % etag(snap):
             self.send(handler, 304, snap=snap)
-        elif since in self.old:
+        elif since in self.old and "whole" not in request["query"]:
             self.send(handler, 200, changes(self.old[since], snap),
                       "application/vnd.subtoken.changes", snap=snap)
         else:

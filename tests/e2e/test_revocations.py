@@ -49,8 +49,8 @@ class Edge:
     def args(self, server, *more):
         return ["pull", "--from", server.url + "/v2/revocations", "--to", self.file, "--key-file", self.key_file, *more]
 
-    def pull(self, server, check=0):
-        code, out, err = cmd(*self.args(server, "--once", "--json"), env=ENV)
+    def pull(self, server, check=0, env=ENV):
+        code, out, err = cmd(*self.args(server, "--once", "--json"), env=env)
         assert code == check, (code, out, err)
         return json.loads(out) if code == 0 else err
 
@@ -306,7 +306,7 @@ def what_no_token_needs_is_taken_off():
         env = dict(ENV, LD_PRELOAD=FAKETIME, FAKETIME="+%dd" % days)
         env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         with Server(data, env=env) as server:
-            edge.pull(server)
+            edge.pull(server, env=env)
             assert edge.count() == count, (days, edge.count())
             assert edge.reason(token, "--at", str(int(time.time()) + days * DAY)) == reason, days
 
