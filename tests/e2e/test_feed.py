@@ -646,7 +646,7 @@ def a_file_that_is_mounted_by_itself():
         edge.put(snapshot(BASE + 1, subs(21)))
         os.unlink(edge.file), os.unlink(edge.alive)
         assert "mount its directory" in seen.status()  # what was there is still shown
-        with Feed(snap) as server:
+        with Feed(snapshot(BASE + 1, subs(21))) as server:
             err = seen.once(server.url, check=3)
             assert "a mount of its own" in err and "mount its directory" in err, err
     finally:
