@@ -82,6 +82,7 @@ typedef struct {
   ngx_array_t feeds;    /* of ngx_http_subtoken_feed_t * */
   ngx_http_subtoken_cache_t *cache;
   ngx_http_handler_pt allow_deny; /* of nginx's access module; NULL: it is not there */
+  ngx_http_handler_pt auth_basic; /* of its auth_basic module; NULL likewise */
   ngx_array_t target_variables;   /* of ngx_uint_t: indices of $request_uri, $args ... */
   ngx_array_t identity_variables; /* and of $http_x_subtoken_* */
   ngx_event_t timer;
@@ -135,6 +136,7 @@ typedef struct {
   const ngx_http_subtoken_loc_conf_t *conf; /* NULL: nothing yet */
   ngx_msec_t time;
   ngx_http_subtoken_verdict_t verdict; /* unless it passes */
+  const void *unasked_in; /* the location for which nginx lets it in itself; else NULL */
   unsigned passes : 1;
   unsigned as_page : 1; /* as the public page that an internal redirect led to */
 } ngx_http_subtoken_judged_t;

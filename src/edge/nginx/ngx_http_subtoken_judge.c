@@ -16,6 +16,7 @@ typedef struct {
   ngx_http_subtoken_origin_t *origin;
   bool may_wait; /* for a body */
   bool may_ask;  /* the decision endpoint */
+  bool unasked;  /* it was not, because nginx lets the request in for another reason */
   bool as_page;
   ngx_http_subtoken_credential_t credential;
   subtoken_request request;
@@ -214,11 +215,35 @@ static void refuse_result(const judgement_t *j, subtoken_result result,
   if (result == SUBTOKEN_URL && is_denied_by_policy(j)) verdict->text = NGX_HTTP_SUBTOKEN_BY_POLICY;
 }
 
+/* Are the login and password those of nginx's own auth_basic, where that is enough? What it says
+ * otherwise is taken back: it says so itself when its turn comes.
+ */
+static bool is_taken_by_auth_basic(const judgement_t *j) {
+  ngx_http_request_t *r = j->r;
+  ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+  if (core->satisfy != NGX_HTTP_SATISFY_ANY || all->auth_basic == NULL || r != r->main ||
+      j->credential.forms != NGX_HTTP_SUBTOKEN_IN_BASIC) {
+    return false;
+  }
+  ngx_log_t *log = r->connection->log;
+  ngx_uint_t level = log->log_level;
+  log->log_level = NGX_LOG_STDERR;
+  ngx_int_t rc = all->auth_basic(r);
+  log->log_level = level;
+  if (r->headers_out.www_authenticate != NULL) r->headers_out.www_authenticate->hash = 0;
+  r->headers_out.www_authenticate = NULL;
+  return rc == NGX_OK;
+}
+
 /* As of ngx_http_subtoken_ask. Who may not wait for an answer has none yet; whom nginx lets in
  * for another reason is not asked about. */
 static ngx_int_t ask(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
-  if (!j->may_ask) return NGX_DECLINED;
-  if (!j->may_wait) return NGX_AGAIN;
+  if (j->may_ask && !j->may_wait) return NGX_AGAIN;
+  if (!j->may_ask || is_taken_by_auth_basic(j)) {
+    j->unasked = true;
+    return NGX_DECLINED;
+  }
   return ngx_http_subtoken_ask(j->r, j->ctx, &j->credential, verdict, &j->identity);
 }
 
@@ -577,9 +602,16 @@ static bool is_alike(const ngx_http_subtoken_loc_conf_t *a, const ngx_http_subto
          a->max_life == b->max_life;
 }
 
-static bool is_judged(const ngx_http_subtoken_ctx_t *ctx,
+/* By which location nginx lets a request in, and whether it does. */
+static const void *place_of(ngx_http_request_t *r) {
+  return ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+}
+
+static bool is_judged(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
                       const ngx_http_subtoken_loc_conf_t *conf) {
-  return ctx->judged.conf != NULL && is_alike(ctx->judged.conf, conf);
+  const ngx_http_subtoken_judged_t *judged = &ctx->judged;
+  if (judged->conf == NULL || !is_alike(judged->conf, conf)) return false;
+  return judged->unasked_in == NULL || judged->unasked_in == place_of(r);
 }
 
 static bool is_fresh(const ngx_http_subtoken_ctx_t *ctx) {
@@ -621,6 +653,7 @@ static ngx_int_t keep_judgement(judgement_t *j, ngx_int_t rc,
   judged->time = ngx_current_msec;
   judged->passes = rc == NGX_OK;
   judged->as_page = j->as_page;
+  judged->unasked_in = j->unasked ? place_of(j->r) : NULL;
   return NGX_OK;
 }
 
@@ -649,7 +682,7 @@ static ngx_int_t set_identity(ngx_http_request_t *r, const ngx_http_subtoken_loc
 /* Judge it unless that is done, and write it into the headers. NGX_OK, or as judge_request. */
 static ngx_int_t settle(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
                         ngx_http_subtoken_ctx_t *ctx) {
-  if (!is_judged(ctx, conf) || !is_fresh(ctx)) {
+  if (!is_judged(r, ctx, conf) || !is_fresh(ctx)) {
     ngx_int_t rc = judge_request(r, conf, ctx, true);
     if (rc != NGX_OK) return rc;
   }
@@ -712,11 +745,13 @@ ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r) {
   if (!conf->enable) return NGX_DECLINED;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  if (!is_judged(ctx, conf) || !is_fresh(ctx)) {
+  if (!is_judged(r, ctx, conf) || !is_fresh(ctx)) {
     ngx_int_t rc = settle(r, conf, ctx);
     if (rc != NGX_OK) return rc;
   }
-  return ctx->judged.passes ? NGX_OK : refuse_request(r, &ctx->judged.verdict);
+  /* Nobody was asked, for nginx lets the request in: it need not be found out once more. */
+  if (ctx->judged.passes || ctx->judged.unasked_in != NULL) return NGX_OK;
+  return refuse_request(r, &ctx->judged.verdict);
 }
 
 /* A variable is read: by `if`, `set`, limit_req, or another module. Not by the log alone, which
@@ -728,7 +763,7 @@ ngx_http_subtoken_ctx_t *ngx_http_subtoken_look(ngx_http_request_t *r) {
   ngx_http_subtoken_loc_conf_t *conf =
       ngx_http_get_module_loc_conf(whole, ngx_http_subtoken_module);
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
-  if (!conf->enable || (ctx != NULL && is_judged(ctx, conf))) return ctx;
+  if (!conf->enable || (ctx != NULL && is_judged(r, ctx, conf))) return ctx;
   bool running = whole->phase_handler >= (ngx_int_t)core->phase_engine.server_rewrite_index;
   if (!running || whole->header_sent || whole->err_status != 0) return ctx;
   if (is_blocked_quietly(whole)) return NULL;

@@ -458,6 +458,7 @@ static ngx_int_t add_handlers(ngx_conf_t *cf) {
   }
   move_behind_realip(cf);
   all->allow_deny = handler_of(cf, "ngx_http_access_module", NGX_HTTP_ACCESS_PHASE);
+  all->auth_basic = handler_of(cf, "ngx_http_auth_basic_module", NGX_HTTP_ACCESS_PHASE);
   ngx_http_subtoken_hash_identity();
   return find_variables(cf, all);
 }
