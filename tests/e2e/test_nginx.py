@@ -440,7 +440,7 @@ def the_configuration_that_comes_with_it():
                      ("/var/lib/subtoken/revocations;", n.feed.path + ";"), ("/etc/subtoken/policy", n.dir + "/policy"),
                      ("/run/nginx.pid", n.dir + "/pid"), ("/var/log/nginx", n.dir), ("auto;", "1;"),
                      ("server 127.0.0.1:3000;", "server unix:%s;" % n.upstream.path),
-                     ("server 127.0.0.1:8080;", "server unix:%s;" % n.upstream.path),
+                     ("server 127.0.0.1:8080 ", "server unix:%s " % n.upstream.path),
                      ("listen 127.0.0.1:8081;", "listen unix:%s;" % n.socket), ("allow 127.0.0.1;", "allow unix:;"),
                      ("http {", "http { client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path "
                       "%s/t3; uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;" % ((n.dir,) * 5))):
