@@ -31,7 +31,7 @@ static bool token_char(char c) {
   }
 }
 
-static bool is_token(subtoken_text text) {
+bool st_is_token(subtoken_text text) {
   for (size_t i = 0; i < text.len; i++) {
     if (!token_char(text.data[i])) return false;
   }
@@ -89,12 +89,71 @@ static st_head_state read_version(subtoken_text version, st_head *head, st_head_
                : refuse(fault, 400, "the request line is not `METHOD target HTTP/1.1`");
 }
 
-static st_head_state read_request_line(subtoken_text line, st_head *head, st_head_fault *fault) {
+/* What the request line and the header lines say about framing, and where the request goes. */
+typedef struct framing {
+  size_t hosts, lengths;
+  bool close, keep_alive;
+  subtoken_text host;
+  subtoken_text authority;  /* of an absolute target */
+  const char *default_port; /* of its scheme */
+} framing;
+
+/* A name or an address and a port; no user in front of it (RFC 9110 section 4.2.4). */
+static bool is_host(subtoken_text text) {
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.data[i];
+    bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                c == '.' || c == '-' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']' ||
+                c == '%';
+    if (!good) return false;
+  }
+  return true;
+}
+
+/* The length of `http://` or `https://` at the front of the target, or 0. */
+static size_t scheme_len(subtoken_text target) {
+  static const char *const schemes[] = {"http://", "https://"};
+  for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+    subtoken_text scheme = st_text(schemes[i]), front = target;
+    if (front.len > scheme.len) front.len = scheme.len;
+    if (st_text_is_nocase(front, schemes[i])) return scheme.len;
+  }
+  return 0;
+}
+
+/* The four forms of RFC 9112 section 3.2. Of an absolute one path and query count, and what it says
+ * of the host must be what Host says, too. The target of CONNECT is host:port, whatever it is: the
+ * service answers 405.
+ */
+static st_head_state read_target(st_head *head, framing *seen, st_head_fault *fault) {
+  subtoken_text target = head->target;
+  size_t start = scheme_len(target), end = start;
+  if (target.len > 0 && target.data[0] == '/') return ST_HEAD_GOOD;
+  if (st_text_is(head->method, "CONNECT") && target.len > 0) return ST_HEAD_GOOD;
+  if (st_text_is(head->method, "OPTIONS") && st_text_is(target, "*")) return ST_HEAD_GOOD;
+  if (start == 0) return refuse(fault, 400, "the request target must start with /");
+  while (end < target.len && target.data[end] != '/' && target.data[end] != '?') end++;
+  seen->authority = (subtoken_text){target.data + start, end - start};
+  seen->default_port = start == sizeof "http://" - 1 ? ":80" : ":443";
+  if (seen->authority.len == 0 || !is_host(seen->authority)) {
+    return refuse(fault, 400, "the host of the request target is not a name and a port");
+  }
+  if (end < target.len && target.data[end] == '?') {
+    return refuse(fault, 400, "the request target has no path in front of its ?");
+  }
+  /* Without a path it is `/`: the last one of the scheme. */
+  head->target = end < target.len ? (subtoken_text){target.data + end, target.len - end}
+                                  : (subtoken_text){target.data + start - 1, 1};
+  return ST_HEAD_GOOD;
+}
+
+static st_head_state read_request_line(subtoken_text line, st_head *head, framing *seen,
+                                       st_head_fault *fault) {
   static const char shape[] = "the request line is not `METHOD target HTTP/1.1`";
   st_cutter cutter = {line, false};
   subtoken_text version;
   if (!st_cut(&cutter, ' ', &head->method) || !st_cut(&cutter, ' ', &head->target) ||
-      !st_cut(&cutter, ' ', &version) || !cutter.done || !is_token(head->method)) {
+      !st_cut(&cutter, ' ', &version) || !cutter.done || !st_is_token(head->method)) {
     return refuse(fault, 400, shape);
   }
   st_head_state state = read_version(version, head, fault);
@@ -102,18 +161,13 @@ static st_head_state read_request_line(subtoken_text line, st_head *head, st_hea
   if (head->target.len > SUBTOKEN_TARGET_MAX) {
     return refuse(fault, 414, "the request target is longer than 8192 bytes");
   }
-  /* The target of CONNECT is host:port (RFC 9112 section 3.2.3); it becomes a 405. */
-  if (head->target.len == 0 ||
-      (head->target.data[0] != '/' && !st_text_is(head->method, "CONNECT"))) {
-    return refuse(fault, 400, "the request target must start with /");
-  }
   for (size_t i = 0; i < head->target.len; i++) {
     uint8_t c = (uint8_t)head->target.data[i];
     if (c <= ' ' || c >= 0x7F || c == '#') {
       return refuse(fault, 400, "the request target has a character that must be escaped");
     }
   }
-  return ST_HEAD_GOOD;
+  return read_target(head, seen, fault);
 }
 
 static subtoken_text trim(subtoken_text text) {
@@ -125,12 +179,6 @@ static subtoken_text trim(subtoken_text text) {
   }
   return text;
 }
-
-/* What the header lines say about framing. */
-typedef struct framing {
-  size_t hosts, lengths;
-  bool close, keep_alive;
-} framing;
 
 /* Digits only (RFC 9110 section 8.6); what is too long for a body is all the same. */
 static st_head_state read_length(subtoken_text value, st_head *head, st_head_fault *fault) {
@@ -144,17 +192,6 @@ static st_head_state read_length(subtoken_text value, st_head *head, st_head_fau
   }
   if (length > ST_BODY_IN_MAX) return refuse(fault, 413, "the body is longer than 8192 bytes");
   head->content_length = length;
-  return ST_HEAD_GOOD;
-}
-
-static st_head_state read_host(subtoken_text value, st_head_fault *fault) {
-  for (size_t i = 0; i < value.len; i++) {
-    char c = value.data[i];
-    bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                c == '.' || c == '-' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']' ||
-                c == '%';
-    if (!good) return refuse(fault, 400, "Host is not a name and a port");
-  }
   return ST_HEAD_GOOD;
 }
 
@@ -189,7 +226,9 @@ static st_head_state read_framing(const st_header *header, st_head *head, framin
   }
   if (st_text_is_nocase(header->name, "Host")) {
     if (seen->hosts++ > 0) return refuse(fault, 400, "more than one Host");
-    return read_host(header->value, fault);
+    seen->host = header->value;
+    return is_host(header->value) ? ST_HEAD_GOOD
+                                  : refuse(fault, 400, "Host is not a name and a port");
   }
   /* A client of HTTP/1.0 does not wait (RFC 9110 section 10.1.1). */
   if (st_text_is_nocase(header->name, "Expect") && !head->version_1_0) {
@@ -208,7 +247,7 @@ static st_head_state read_header(subtoken_text line, st_head *head, framing *see
   st_cutter cutter = {line, false};
   st_header header;
   (void)st_cut(&cutter, ':', &header.name);
-  if (cutter.done || !is_token(header.name)) {
+  if (cutter.done || !st_is_token(header.name)) {
     return refuse(fault, 400, "a header line is not `Name: value`");
   }
   header.value = trim(cutter.rest);
@@ -217,6 +256,39 @@ static st_head_state read_header(subtoken_text line, st_head *head, framing *see
   }
   head->headers[head->header_count++] = header;
   return read_framing(&header, head, seen, fault);
+}
+
+/* Without the port that goes without saying. */
+static subtoken_text bare_host(subtoken_text host, const char *default_port) {
+  subtoken_text port = st_text(default_port);
+  if (host.len > 0 && host.data[host.len - 1] == ':') host.len--;
+  if (host.len < port.len) return host;
+  subtoken_text tail = {host.data + host.len - port.len, port.len};
+  if (st_text_equal(tail, port)) host.len -= port.len;
+  return host;
+}
+
+static bool same_host(const framing *seen) {
+  subtoken_text one = bare_host(seen->authority, seen->default_port);
+  subtoken_text other = bare_host(seen->host, seen->default_port);
+  if (one.len != other.len) return false;
+  for (size_t i = 0; i < one.len; i++) {
+    char a = one.data[i], b = other.data[i];
+    if (a != b && (a | 0x20) != (b | 0x20)) return false;
+    if (a != b && !((a | 0x20) >= 'a' && (a | 0x20) <= 'z')) return false;
+  }
+  return one.len > 0;
+}
+
+/* Load balancers ask in HTTP/1.1 and leave out Host, against RFC 9112 section 3.2. Where there is
+ * nothing to be mistaken about they are told that the server is alive.
+ */
+static bool is_probe(const st_head *head) {
+  if (st_text_is(head->method, "OPTIONS")) {
+    return st_text_is(head->target, "/") || st_text_is(head->target, "*");
+  }
+  return (st_text_is(head->method, "GET") || st_text_is(head->method, "HEAD")) &&
+         (st_text_is(head->target, "/healthz") || st_text_is(head->target, "/readyz"));
 }
 
 st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault) {
@@ -230,7 +302,7 @@ st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fa
   subtoken_text rest = {bytes.data + start, end - start}, line;
   framing seen = {0};
   if (!next_line(&rest, &line)) return refuse(fault, 400, "an empty request");
-  state = read_request_line(line, head, fault);
+  state = read_request_line(line, head, &seen, fault);
   while (state == ST_HEAD_GOOD && next_line(&rest, &line)) {
     state = read_header(line, head, &seen, fault);
   }
@@ -238,7 +310,12 @@ st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fa
   if (head->chunked && seen.lengths > 0) {
     return refuse(fault, 400, "Content-Length and Transfer-Encoding at once");
   }
-  if (seen.hosts == 0 && !head->version_1_0) return refuse(fault, 400, "no Host");
+  if (seen.hosts == 0 && !head->version_1_0 && !is_probe(head)) {
+    return refuse(fault, 400, "no Host");
+  }
+  if (seen.hosts > 0 && seen.authority.len > 0 && !same_host(&seen)) {
+    return refuse(fault, 400, "the request target and Host name different hosts");
+  }
   head->keep_alive = !seen.close && (!head->version_1_0 || seen.keep_alive);
   return ST_HEAD_GOOD;
 }

@@ -12,8 +12,8 @@
 /* Views into the bytes that were read. */
 typedef struct st_head {
   subtoken_text method;
-  subtoken_text target;
-  bool keep_alive; /* the client's wish; by default that of its version */
+  subtoken_text target; /* path and query, also where an absolute one came; `*` of OPTIONS */
+  bool keep_alive;      /* the client's wish; by default that of its version */
   bool version_1_0;
   bool expect_continue; /* waits for 100 before it sends the body */
   bool chunked;         /* the body has no length: see chunked.h */
@@ -24,7 +24,7 @@ typedef struct st_head {
 } st_head;
 
 typedef struct st_head_fault {
-  int status;        /* 400, 411, 413, 414, 417, 431 or 505 */
+  int status;        /* 400, 413, 414, 417, 431 or 505 */
   const char *event; /* bad_framing or limit */
   const char *text;
 } st_head_fault;
@@ -34,6 +34,9 @@ typedef enum st_head_state {
   ST_HEAD_GOOD,
   ST_HEAD_BAD, /* answer fault and close */
 } st_head_state;
+
+/* RFC 9110 section 5.6.2. */
+bool st_is_token(subtoken_text text);
 
 st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault)
     __attribute__((warn_unused_result));

@@ -334,6 +334,13 @@ static bool known_method(subtoken_text method) {
   return false;
 }
 
+/* `OPTIONS *` is about no resource (RFC 9110 section 9.3.7), and `OPTIONS /` is how HAProxy asks
+ * whether a server is alive.
+ */
+static bool is_whole_server(const st_visit *v) {
+  return v->path_len == 1 && (v->path[0] == '/' || v->path[0] == '*');
+}
+
 static void clear(st_reply *reply) {
   memset(reply, 0, offsetof(st_reply, headers));
   reply->headers[0] = reply->body[0] = '\0';
@@ -367,6 +374,10 @@ void st_service_answer(const st_service *service, const st_request *request, st_
       answer_route(&v, i);
       return;
     }
+  }
+  if (st_text_is(request->method, "OPTIONS") && is_whole_server(&v)) {
+    st_reply_preflight(reply, "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
+    return;
   }
   if (!known_method(request->method)) {
     st_reply_error(reply, 405, "bad_method", "this server does not know this method");

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "app/cors.h"
 #include "app/rate.h"
 #include "app/remote.h"
 #include "app/service.h"
@@ -16,7 +17,9 @@
 #include "shell/password.h"
 #include "shell/people.h"
 
+/* A preflight has no body, and tells no more than the header that asked. */
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)
+_Static_assert(ANSWER_MAX >= ST_HEAD_MAX + 4096, "the longest preflight");
 #define DRAIN_MS 4000
 
 static struct {
@@ -71,7 +74,7 @@ static void number_header(st_writer *writer, const char *name, int64_t value) {
 }
 
 /* CORS: any origin, never with credentials (they would be the browser's own). */
-static void cors_headers(st_writer *writer, const st_reply *reply) {
+static void cors_headers(st_writer *writer, const st_request *request, const st_reply *reply) {
   header(writer, "Access-Control-Allow-Origin", "*");
   if (!reply->preflight) {
     header(writer, "Access-Control-Expose-Headers",
@@ -81,19 +84,20 @@ static void cors_headers(st_writer *writer, const st_reply *reply) {
     return;
   }
   header(writer, "Access-Control-Allow-Methods", reply->allow);
-  header(writer, "Access-Control-Allow-Headers",
-         "Authorization, Content-Type, X-API-Key, X-Schema-Version");
+  st_write_string(writer, "Access-Control-Allow-Headers: ");
+  st_cors_write_headers(writer, request);
+  st_write_string(writer, "\r\n");
   header(writer, "Access-Control-Max-Age", "86400");
 }
 
-static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, bool close,
+static void write_answer(st_writer *writer, const st_request *request, const st_reply *reply,
                          bool version_1_0) {
   st_write_string(writer, "HTTP/1.1 ");
   st_write_int(writer, reply->status);
   st_write_char(writer, ' ');
   st_write_string(writer, reason_phrase(reply->status));
   st_write_string(writer, "\r\nDate: ");
-  st_date_write_http(writer, now);
+  st_date_write_http(writer, request->now);
   st_write_string(writer, "\r\n");
   size_t body_len = reply->payload.data != NULL ? reply->payload.len : reply->body_len;
   const char *type = reply->content_type;
@@ -105,11 +109,11 @@ static void write_answer(st_writer *writer, const st_reply *reply, int64_t now, 
   }
   header(writer, "Cache-Control", "no-store");
   header(writer, "X-Content-Type-Options", "nosniff");
-  cors_headers(writer, reply);
+  cors_headers(writer, request, reply);
   if (reply->challenge[0] != '\0') header(writer, "WWW-Authenticate", reply->challenge);
   if (reply->allow != NULL) header(writer, "Allow", reply->allow);
   if (reply->retry_after > 0) number_header(writer, "Retry-After", reply->retry_after);
-  if (close) {
+  if (reply->close) {
     header(writer, "Connection", "close");
   } else if (version_1_0) {
     header(writer, "Connection", "keep-alive");
@@ -198,7 +202,7 @@ static int begin_request(struct mg_connection *connection) {
   answer(&asked, live, st_text(mg_get_request_info(connection)->remote_addr), &request, &reply);
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
-  write_answer(&writer, &reply, request.now, reply.close, version_1_0);
+  write_answer(&writer, &request, &reply, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
   if (!send_all(&reply, bytes, writer.len)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);

@@ -650,6 +650,13 @@ def cors():
         assert int(a.header("Access-Control-Max-Age")) > 0
         assert "POST" not in ask("/v2/tokeninfo", "-X", "OPTIONS", "-H", "Origin: " + origin).header(
             "Access-Control-Allow-Methods")
+        # D4: what a page's own libraries add to each request.
+        a = ask("/v2/tokeninfo", "-X", "OPTIONS", "-H", "Origin: " + origin, "-H",
+                "Access-Control-Request-Method: GET", "-H",
+                "Access-Control-Request-Headers: authorization,baggage,sentry-trace,traceparent,b@d")
+        names = a.header("Access-Control-Allow-Headers").lower().split(", ")
+        assert {"authorization", "baggage", "sentry-trace", "traceparent"} <= set(names), names
+        assert "b@d" not in names and len(names) == len(set(names))
         # Errors can be read across origins too.
         for path in ("/v2/tokeninfo", "/nope", "/v2/tokeninfo?v=x"):
             a = ask(path, "-H", "Origin: " + origin)

@@ -37,7 +37,7 @@ def parse(data, head=False):
         raise Malformed(lines[0])
     status, headers = int(first[1]), {}
     for line in lines[1:]:
-        field = re.fullmatch(r"([A-Za-z-]+): ([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)", line)
+        field = re.fullmatch(r"([A-Za-z-]+): ([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", line)
         if not field or field[1].lower() in headers:
             raise Malformed(line)
         headers[field[1].lower()] = field[2]
@@ -440,10 +440,52 @@ def bodiless_answers():
 @test
 def head_refused_by_its_framing_has_no_body():
     s, _ = server()
-    for raw in (request(method="HEAD", headers=["Host: b"]), b"HEAD /healthz HTTP/1.1\r\n\r\n",
+    for raw in (request(method="HEAD", headers=["Host: b"]), b"HEAD /nope HTTP/1.1\r\n\r\n",
                 request(method="HEAD", headers=["Transfer-Encoding: gzip"])):
         with Raw(s) as c:
             assert c.send(raw).answer(head=True).status == 400 and c.ends(), raw
+
+
+@test
+def absolute_targets():
+    """D16: RFC 9112 section 3.2.2. Path and query count; the host is the one that Host names."""
+    s, key = server()
+    top = "GET %s HTTP/1.1\r\nHost: %s\r\nX-API-Key: " + key + "\r\n\r\n"
+    for target, host in (("http://api.test/v2/tokeninfo?v=latest", "api.test"),
+                         ("HTTP://API.test:80/v2/tokeninfo?v=latest", "api.test"),
+                         ("https://api.test/v2//tokeninfo?v=latest", "API.TEST:443")):
+        reply = ask(s, (top % (target, host)).encode())
+        assert reply.status == 200 and b'"type":"APIKey"' in reply.body, (target, reply)
+    for target, host in (("http://api.test/v2/tokeninfo", "other.test"), ("http://u@api.test/v2/tokeninfo", "api.test"),
+                         ("http://api.test:81/v2/tokeninfo", "api.test"), ("ftp://api.test/v2/tokeninfo", "api.test"),
+                         ("http://api.test?access_token=x", "api.test"), ("//api.test/v2/tokeninfo", "api.test")):
+        reply = ask(s, (top % (target, host)).encode())
+        assert reply.status == (404 if target.startswith("//") else 400), (target, reply)
+    # Where it is another request that is asked about, it is refused as ever.
+    original = ["X-Original-Method: GET", "X-Original-URI: http://api.test/v2/account"]
+    restricted = json.loads(ask(s, request("/v2/createsubtoken?urls=/v2/account", key=key)).body)["subtoken"]
+    assert ask(s, request("/v2/authorize", headers=original, key=restricted)).status == 403
+    original[1] = "X-Original-URI: /v2/account"
+    assert ask(s, request("/v2/authorize", headers=original, key=restricted)).status == 200
+
+
+@test
+def probes():
+    """D10: a load balancer that says no more than it must finds the server alive."""
+    s, _ = server()
+    for raw in (b"OPTIONS / HTTP/1.0\r\n\r\n", b"OPTIONS / HTTP/1.1\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"OPTIONS * HTTP/1.0\r\n\r\n"):
+        reply = ask(s, raw)
+        assert reply.status == 204 and "OPTIONS" in reply.headers["allow"], (raw, reply)
+    for path in (b"/healthz", b"/readyz"):
+        for method in (b"GET", b"HEAD"):
+            for version in (b"1.0", b"1.1"):
+                raw = b"%s %s HTTP/%s\r\n\r\n" % (method, path, version)
+                assert ask(s, raw, head=method == b"HEAD").status == 200, raw
+    # Anything else has to say whom it means (RFC 9112 section 3.2).
+    for raw in (b"GET /v2/tokeninfo", b"POST /healthz", b"OPTIONS /v2/tokeninfo", b"OPTIONS /nope"):
+        assert ask(s, raw + b" HTTP/1.1\r\n\r\n", close=True).status == 400, raw
+    assert ask(s, b"OPTIONS /nope HTTP/1.0\r\n\r\n").status == 404
 
 
 # ---- limits ----

@@ -68,8 +68,11 @@ class Haproxy:
         self.process.wait(timeout=20)
 
     def stats(self, command):
+        path = os.path.join(self.dir, "stats")
+        while not os.path.exists(path) and self.process.poll() is None:
+            time.sleep(0.05)
         with socket.socket(socket.AF_UNIX) as s:
-            s.connect(os.path.join(self.dir, "stats"))
+            s.connect(path)
             s.sendall(command.encode() + b"\n")
             text = b""
             while data := s.recv(65536):
@@ -162,6 +165,39 @@ def through_haproxy_from_http_2():
                 made(text)
             else:
                 assert payload(json.loads(text)["subtoken"])["permissions"] == []
+
+
+# ---- D16: absolute targets ----
+
+@test
+def curl_with_a_proxy_that_is_the_server_itself():
+    s, key = server()
+    a = curl(s.url + "/v2/tokeninfo?v=latest", "--proxy", s.url, *bearer(key))
+    assert a.status == 200 and a.json()["type"] == "APIKey", (a.status, a.body)
+    a = curl("http://other.test/v2/tokeninfo", "--proxy", s.url, *bearer(key), "-H", "Host: another.test")
+    assert a.status == 400 and "Host" in a.json()["text"], (a.status, a.body)
+
+
+# ---- D10: who asks whether the server is alive ----
+
+@test
+def haproxy_finds_it_alive():
+    s, _ = server()
+    with Haproxy("".join("backend b%d\n  option httpchk%s\n%s  server s 127.0.0.1:%d check inter 200ms\n"
+                         % (i, check, extra, s.port) for i, (check, extra) in enumerate((
+                             ("", ""), (" GET /healthz", ""), (" OPTIONS * HTTP/1.1\\r\\nHost:\\ a", ""),
+                             ("", "  http-check send meth OPTIONS uri / ver HTTP/1.1\n"),
+                             ("", "  http-check send meth GET uri /readyz ver HTTP/1.1\n"),
+                             ("", "  http-check send meth HEAD uri /healthz ver HTTP/1.1 hdr Host a\n"))))
+                 + "frontend f\n  bind 127.0.0.1:PORT\n") as proxy:
+        deadline = time.time() + 30
+        while time.time() < deadline:
+            rows = [l.split(",") for l in proxy.stats("show stat").splitlines() if ",s," in l]
+            # L7OK: an answer of 2xx or 3xx was seen, and not only the port.
+            if len(rows) == 6 and all(r[17] == "UP" and r[36] == "L7OK" for r in rows):
+                return
+            time.sleep(0.1)
+        raise AssertionError([(r[0], r[17], r[36:38]) for r in rows])
 
 
 @test

@@ -133,6 +133,64 @@ static void test_keep_alive(void **state) {
   }
 }
 
+/* D16: path and query of an absolute target count. */
+static void test_absolute(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *host, *want;
+  } rows[] = {
+      {"http://api.test/v2/tokeninfo?v=1", "api.test", "/v2/tokeninfo?v=1"},
+      {"http://api.test/v2", "API.Test", "/v2"},
+      {"HTTP://API.TEST/v2", "api.test", "/v2"},
+      {"https://api.test/v2", "api.test", "/v2"},
+      {"http://api.test:80/v2", "api.test", "/v2"},
+      {"http://api.test/v2", "api.test:80", "/v2"},
+      {"https://api.test:443/v2", "api.test", "/v2"},
+      {"http://api.test:/v2", "api.test", "/v2"},
+      {"http://api.test:8080/v2", "api.test:8080", "/v2"},
+      {"http://[::1]:8080//v2/", "[::1]:8080", "//v2/"},
+      {"http://127.0.0.1/http://other.test/", "127.0.0.1", "/http://other.test/"},
+      {"http://api.test", "api.test", "/"},
+      {"http://api.test/?a", "api.test", "/?a"},
+      {"/http://other.test/", "api.test", "/http://other.test/"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char text[300];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s" END, rows[i].target, rows[i].host);
+    must_be_good(text);
+    CHECK(st_text_is(head.target, rows[i].want), "%s: %.*s", text, (int)head.target.len,
+          head.target.data);
+  }
+  must_be_good("GET http://api.test/v2 HTTP/1.0" END); /* no Host to agree with */
+  assert_true(st_text_is(head.target, "/v2"));
+  must_be_bad("GET http://other.test/v2 HTTP/1.0\r\n" HOST "\r\n", 400, "different hosts");
+}
+
+/* D10: what asks whether the server is alive need not name it. */
+static void test_probes(void **state) {
+  (void)state;
+  static const char *const good[] = {"OPTIONS /",     "OPTIONS *",   "GET /healthz",
+                                     "HEAD /healthz", "GET /readyz", "HEAD /readyz"};
+  static const char *const bad[] = {
+      "GET /",          "OPTIONS /v2/tokeninfo", "OPTIONS /?a",      "POST /healthz",
+      "GET /healthz?a", "GET /healthz/",         "GET /v2/tokeninfo"};
+  char text[200];
+  for (size_t i = 0; i < COUNT(good); i++) {
+    snprintf(text, sizeof text, "%s HTTP/1.1" END, good[i]);
+    must_be_good(text);
+    snprintf(text, sizeof text, "%s HTTP/1.0" END, good[i]);
+    must_be_good(text);
+    snprintf(text, sizeof text, "%s HTTP/1.1\r\n" HOST HOST "\r\n", good[i]);
+    must_be_bad(text, 400, "more than one Host");
+  }
+  for (size_t i = 0; i < COUNT(bad); i++) {
+    snprintf(text, sizeof text, "%s HTTP/1.1" END, bad[i]);
+    must_be_bad(text, 400, "no Host");
+    snprintf(text, sizeof text, "%s HTTP/1.0" END, bad[i]);
+    must_be_good(text);
+  }
+}
+
 static void test_expect(void **state) {
   (void)state;
   must_be_good(LINE HOST "Expect: 100-Continue" END);
@@ -170,8 +228,27 @@ static const refusal refusals[] = {
     {"GET / HTTP/0.9\r\n" HOST "\r\n", 505, "HTTP/1.0 and HTTP/1.1"},
     {"PRI * HTTP/2.0" END, 505, "HTTP/1.0 and HTTP/1.1"},
     {"GET v2 HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
-    {"GET http://api.test/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
-    {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
+    {"GET * HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
+    {"OPTIONS ** HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
+    /* D16 */
+    {"GET http://other.test/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
+    {"GET http://api.test:81/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
+    {"GET http://api.test:443/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
+    {"GET https://api.test:80/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
+    {"GET http://api.test./v2 HTTP/1.1\r\n" HOST "\r\n", 400, "different hosts"},
+    {"GET http://api[test/v2 HTTP/1.1\r\nHost: api{test\r\n\r\n", 400, "Host"},
+    {"GET http://api@test/v2 HTTP/1.1\r\nHost: apiPtest\r\n\r\n", 400, "name and a port"},
+    {"GET http://api.test/v2 HTTP/1.1\r\nHost:\r\n\r\n", 400, "different hosts"},
+    {"GET http://api.test/v2 HTTP/1.1\r\n\r\n", 400, "no Host"},
+    {"GET http://a@api.test/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "name and a port"},
+    {"GET http://a:b@api.test/v2 HTTP/1.0\r\n\r\n", 400, "name and a port"},
+    {"GET http:///v2 HTTP/1.1\r\n" HOST "\r\n", 400, "name and a port"},
+    {"GET http://:80/v2 HTTP/1.1\r\nHost: :80\r\n\r\n", 400, "different hosts"},
+    {"GET http:/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
+    {"GET ftp://api.test/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
+    {"GET http://api.test?x HTTP/1.1\r\n" HOST "\r\n", 400, "no path"},
+    {"GET http://api.test\\v2 HTTP/1.1\r\n" HOST "\r\n", 400, "name and a port"},
+    {"GET http://api.test#/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "must be escaped"},
     {"GET  HTTP/1.1\r\n" HOST "\r\n", 400, "start with /"},
     {"GET /a#b HTTP/1.1\r\n" HOST "\r\n", 400, "must be escaped"},
     {"GET /\xC3\xAB HTTP/1.1\r\n" HOST "\r\n", 400, "must be escaped"},
@@ -477,6 +554,7 @@ static void test_vectors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_absolute),        cmocka_unit_test(test_probes),
       cmocka_unit_test(test_chunked),         cmocka_unit_test(test_connect),
       cmocka_unit_test(test_whole),           cmocka_unit_test(test_length_of_head),
       cmocka_unit_test(test_methods),         cmocka_unit_test(test_keep_alive),

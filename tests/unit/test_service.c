@@ -127,6 +127,9 @@ static void test_routes(void **state) {
       {"GET", "/healthz/", 404, NULL},
       {"POST", "/nowhere", 404, NULL},
       {"OPTIONS", "/nowhere", 404, NULL},
+      {"OPTIONS", "/", 204, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"}, /* D10 */
+      {"OPTIONS", "*", 204, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"},
+      {"GET", "*", 404, NULL},
       {"DELETE", "/nowhere", 404, NULL},
       {"POST", INFO, 405, "GET, HEAD, OPTIONS"},
       {"DELETE", INFO, 405, "GET, HEAD, OPTIONS"},

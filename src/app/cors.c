@@ -1,0 +1,43 @@
+#include "app/cors.h"
+
+#include "app/head.h"
+
+#define OWN "Authorization, Content-Type, X-API-Key, X-Schema-Version"
+
+static subtoken_text trim(subtoken_text text) {
+  while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+    text = (subtoken_text){text.data + 1, text.len - 1};
+  }
+  while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
+    text.len--;
+  }
+  return text;
+}
+
+static bool is_own(subtoken_text name) {
+  static const char *const own[] = {"authorization", "content-type", "x-api-key",
+                                    "x-schema-version"};
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+    if (st_text_is_nocase(name, own[i])) return true;
+  }
+  return false;
+}
+
+void st_cors_write_headers(st_writer *out, const st_request *request) {
+  size_t count = 0;
+  st_write_string(out, OWN);
+  for (size_t i = 0; i < request->header_count; i++) {
+    const st_header *header = &request->headers[i];
+    if (!st_text_is_nocase(header->name, "Access-Control-Request-Headers")) continue;
+    st_cutter cutter = {header->value, false};
+    subtoken_text name;
+    while (count < ST_CORS_HEADERS_MAX && st_cut(&cutter, ',', &name)) {
+      name = trim(name);
+      if (!st_is_token(name)) continue;
+      count++;
+      if (is_own(name)) continue;
+      st_write_string(out, ", ");
+      st_write_text(out, name);
+    }
+  }
+}
