@@ -188,8 +188,6 @@ class Nginx:
           uwsgi_temp_path %(dir)s/t4; scgi_temp_path %(dir)s/t5;
           subtoken_secrets %(secrets)s; subtoken_revocations %(feed)s;
           proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-          proxy_set_header X-Subtoken-Sub $subtoken_sub;
-          proxy_set_header X-Subtoken-Permissions $subtoken_permissions;
           upstream api { server unix:%(up)s; keepalive 8; }
           %(http)s
           server { listen unix:%(dir)s/in;

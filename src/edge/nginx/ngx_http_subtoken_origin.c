@@ -92,6 +92,7 @@ ngx_int_t ngx_http_subtoken_note_origin(ngx_http_request_t *r) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
   }
   origin->page_method = ngx_http_subtoken_text(r->method_name);
+  if (r == r->main) ctx->judged.conf = NULL;
   return NGX_DECLINED;
 }
 

@@ -100,24 +100,32 @@ static bool has_error_page(const ngx_http_request_t *r, ngx_uint_t status) {
   return false;
 }
 
-/* nginx's own way with a 401 and a 403, which is other modules' leave and error_page. Once a
- * request: where the page is refused as well, the answer is ours. */
-static bool is_left_to_nginx(ngx_http_request_t *r, ngx_uint_t status) {
+/* A 401 or 403, where others may let the request in all the same. */
+static bool is_for_others(ngx_http_request_t *r, ngx_uint_t status) {
   ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+  bool refused = status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN;
+  return refused && r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY;
+}
+
+/* Once a request: where the page is refused as well, the answer is ours. */
+static bool is_for_error_page(ngx_http_request_t *r, ngx_uint_t status) {
+  bool refused = status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
-  if (r != r->main || (status != 401 && status != 403)) return false;
-  if (core->satisfy == NGX_HTTP_SATISFY_ANY) return true;
-  if (ctx == NULL || ctx->error_page || !has_error_page(r, status)) return false;
+  if (!refused || r != r->main || ctx == NULL || ctx->error_page || !has_error_page(r, status)) {
+    return false;
+  }
   ctx->error_page = 1;
   return true;
 }
 
 ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
                                   const ngx_http_subtoken_verdict_t *verdict) {
-  if (is_left_to_nginx(r, verdict->status)) {
-    if (verdict->status == 401 && add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
-    return (ngx_int_t)verdict->status;
+  bool others = is_for_others(r, verdict->status);
+  if (!others && !is_for_error_page(r, verdict->status)) {
+    ngx_http_finalize_request(r, send_answer(r, verdict));
+    return NGX_DONE;
   }
-  ngx_http_finalize_request(r, send_answer(r, verdict));
-  return NGX_DONE;
+  if (verdict->status == 401 && add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
+  if (!others && add_header(r, "Cache-Control", "no-store") == NULL) return NGX_ERROR;
+  return (ngx_int_t)verdict->status;
 }

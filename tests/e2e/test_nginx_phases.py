@@ -1,0 +1,781 @@
+"""When the nginx module judges a request, by what, and who the upstream is told it is: phases, rewrites,
+subrequests, internal redirects, limits, addresses, and every kind of upstream."""
+import random, struct
+from nginx import *
+
+INVALID = '{"text":"Invalid access token"}'
+
+
+def echoed(answer):
+    assert answer.status == 200, (answer.status, answer.headers, answer.body)
+    return json.loads(answer.body)
+
+
+def sent(answer, name):
+    """What the upstream was sent as this header, or None."""
+    found = [v for n, v in echoed(answer)["headers"] if n.lower() == name.lower()]
+    assert len(found) < 2, found
+    return found[0] if found else None
+
+
+def identity(headers):
+    """What an upstream takes for the identity: any spelling that it may fold to X-Subtoken-*."""
+    return {re.sub(r"[^A-Za-z0-9]", "-", n).title(): v for n, v in headers
+            if re.match(r"x[^a-z0-9]subtoken[^a-z0-9]", n, re.I)}
+
+
+def told(answer):
+    headers = echoed(answer)["headers"]
+    count = sum(1 for n, _ in headers if re.match(r"x[^a-z0-9]subtoken[^a-z0-9]", n, re.I))
+    found = identity(headers)
+    assert count == len(found), headers
+    return found
+
+
+def policy(n, data, name="policy.json"):
+    path = os.path.join(n.dir, name)
+    replace(path, json.dumps(data).encode())
+    os.chmod(path, 0o644)
+    return path
+
+
+def word(n):
+    return n.last.header("X-Result")
+
+
+def of_token(token):
+    claims = payload(token)
+    return {"X-Subtoken-Sub": claims["sub"], "X-Subtoken-Permissions": ",".join(claims["permissions"]),
+            "X-Subtoken-Expires": str(claims["exp"])}
+
+
+KEY = {"X-Subtoken-Sub": "k" * 43, "X-Subtoken-Key": "ID", "X-Subtoken-Owner": "o",
+       "X-Subtoken-Permissions": "account", "X-Subtoken-Expires": "9999999999"}
+ASK = """location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; }
+         location = /ask-nobody { internal; subtoken off; proxy_pass http://unix:%(dir)s/nobody:; }"""
+FORGED = ["X-Subtoken-Sub: root", "x-SUBTOKEN-key: root", "X_Subtoken_Sub: root", "X-Subtoken_Owner: root",
+          "X_SUBTOKEN-PERMISSIONS: all", "x-subtoken-expires: 9", "X-Subtoken-Other: root", "X-Subtoken-: root"]
+ODD = ["X.Subtoken.Sub: root", "X-Subtoken.Owner: root", "X~Subtoken-Sub: root"]
+LOOSE = "underscores_in_headers on; ignore_invalid_headers off;"
+
+
+def with_endpoint(server, http="", **more):
+    end = Endpoint()
+    end.say["Bearer KEY"] = (200, KEY)
+    return Nginx(server + ASK, http=http, answer=end, **more), end
+
+
+# ---- A2: who the upstream is told it is ----
+
+class Params(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """An upstream of FastCGI, uwsgi or SCGI, which answers with the parameters that it was sent."""
+    daemon_threads = True
+
+    def __init__(self, path, read):
+        self.read = read
+        super().__init__(path, ParamsConnection)
+        os.chmod(path, 0o666)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+
+class ParamsConnection(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(self.server.read(self.rfile))
+
+
+def words(params):
+    return b"Content-Type: application/json\r\n\r\n" + json.dumps([list(p) for p in params]).encode()
+
+
+def scgi(file):
+    size = b""
+    while not size.endswith(b":"):
+        size += file.read(1)
+    fields = file.read(int(size[:-1]) + 1)[:-1].decode("latin-1").split("\0")[:-1]
+    return b"Status: 200 OK\r\n" + words(zip(fields[0::2], fields[1::2]))
+
+
+def uwsgi(file):
+    left, params = struct.unpack("<xHx", file.read(4))[0], []
+    while left > 0:
+        pair = []
+        for _ in range(2):
+            size = struct.unpack("<H", file.read(2))[0]
+            pair.append(file.read(size).decode("latin-1"))
+            left -= 2 + size
+        params.append(pair)
+    return b"HTTP/1.1 200 OK\r\n" + words(params)
+
+
+def fastcgi(file):
+    text, params = b"", []
+    while True:
+        _, kind, _, size, padding = struct.unpack(">BBHHBx", file.read(8))
+        data = file.read(size)
+        file.read(padding)
+        if kind == 4:
+            text += data
+        if kind == 5 and size == 0:
+            break
+
+    def length():
+        nonlocal text
+        many = text[0] >> 7
+        value = struct.unpack(">I", text[:4])[0] & 0x7FFFFFFF if many else text[0]
+        text = text[4 if many else 1:]
+        return value
+    while text:
+        name, value = length(), length()
+        params.append((text[:name].decode("latin-1"), text[name:name + value].decode("latin-1")))
+        text = text[name + value:]
+    out = b"Status: 200 OK\r\n" + words(params)
+    return struct.pack(">BBHHBx", 1, 6, 1, len(out), 0) + out + struct.pack(">BBHHBx", 1, 3, 1, 8, 0) + b"\0" * 8
+
+
+@test
+def every_kind_of_upstream_is_told_by_the_module_alone():
+    """A2: whatever a caller sends, in every spelling, and whatever proxy_set_header lines a location has."""
+    five = "|".join("$http_x_subtoken_" + w for w in ("sub", "key", "owner", "permissions", "expires", "other"))
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; %s
+      location / { proxy_pass http://api; }
+      location /ws { proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection ""; proxy_pass http://api; }
+      location /own { proxy_set_header X-Subtoken-Sub mine; proxy_pass http://api; }
+      location /off { subtoken off; proxy_pass http://api; }
+      location /left { subtoken_identity off; proxy_pass http://api; }
+      location /public { subtoken_policy %%(dir)s/policy.json; proxy_pass http://api; }
+      location /fastcgi { fastcgi_param A b; fastcgi_pass unix:%%(dir)s/fastcgi; }
+      location /uwsgi { uwsgi_param A b; uwsgi_pass unix:%%(dir)s/uwsgi; }
+      location /scgi { scgi_param A b; scgi_pass unix:%%(dir)s/scgi; }
+      location /grpc { grpc_pass grpc://unix:%%(dir)s/h2; }
+    """ % LOOSE, http="""server { listen unix:%%(dir)s/h2 http2; %s location / { return 200 "%s"; } }""" % (LOOSE, five))
+    policy(n, {"default": "deny", "routes": [{"path": "/public", "public": True}]})
+    others = [Params(os.path.join(n.dir, f.__name__), f) for f in (fastcgi, uwsgi, scgi)]
+    with n:
+        t = n.token()
+        for credential, want in ((t, of_token(t)), ("KEY", KEY)):
+            for forged in ([], FORGED, FORGED + ODD):
+                for path in ("/a", "/ws", "/public", "/off"):
+                    got = told(n.ask(path, *forged, token=credential))
+                    assert got == (want if path in ("/a", "/ws") else {}), (path, forged, got)
+                got = told(n.ask("/own", *forged, token=credential))
+                assert got == dict(want, **{"X-Subtoken-Sub": "mine"}), got
+                for path in ("/fastcgi", "/uwsgi", "/scgi"):
+                    answer = n.ask(path, *forged, token=credential)
+                    assert answer.status == 200, (path, answer.status)
+                    got = [(k, v) for k, v in json.loads(answer.body) if re.match(r"HTTP_X.SUBTOKEN", k)]
+                    assert dict(got) == {"HTTP_" + k.upper().replace("-", "_"): v for k, v in want.items()}, (path, got)
+                    assert len(got) == len(want)
+                answer = n.ask("/grpc", *forged, token=credential)
+                got = answer.body.split("|")
+                assert got == [want.get("X-Subtoken-" + w, "") for w in
+                               ("Sub", "Key", "Owner", "Permissions", "Expires", "Other")], (got, answer.status)
+        got = echoed(n.ask("/left", *FORGED, token=t))["headers"]
+        assert [h for h in got if "ubtoken" in h[0].lower() or "SUBTOKEN" in h[0]] == [f.split(": ") for f in FORGED]
+        # A token that never ends, as some keys do: nothing is said of an end.
+        end.say["Bearer EVER"] = (200, {"X-Subtoken-Sub": "e", "X-Subtoken-Permissions": ""})
+        assert told(n.ask("/a", token="EVER")) == {"X-Subtoken-Sub": "e"}
+        # None of it is part of a question.
+        assert not any("subtoken" in name and name != "x-subtoken-nonce" for _, h, _ in end.asked for name in h), end.asked
+    for each in others:
+        each.shutdown()
+        each.server_close()
+
+
+@test
+def headers_at_random_are_kept_but_for_the_forged():
+    """A2: nginx keeps headers in pieces of 20; what is taken off leaves the others as they were, in order."""
+    n = Nginx("subtoken on; large_client_header_buffers 8 16k; %s location / { proxy_pass http://api; }" % LOOSE)
+    rng = random.Random(11)
+    with n:
+        t = n.token()
+        for round in range(60 if SANITIZER else 200):
+            count = rng.choice([0, 1, 5, 17, 18, 19, 20, 37, 39, 60])
+            share = rng.choice([0, 0.1, 0.5, 0.9, 1])
+            lines = [rng.choice(FORGED + ODD) if rng.random() < share else "X-Other-%d: %d" % (i, rng.randrange(10))
+                     for i in range(count)]
+            where = rng.randrange(len(lines) + 1)
+            lines.insert(where, "Authorization: Bearer " + t)
+            got = echoed(n.ask("/a", *lines))["headers"]
+            kept = [line.split(": ") for line in lines if not identity([line.split(": ")])]
+            want = kept + [["X-Subtoken-" + w, of_token(t)["X-Subtoken-" + w]] for w in ("Sub", "Permissions", "Expires")]
+            assert [h for h in got if h[0] not in ("Host", "Connection", "Content-Length")] == want, (lines, got)
+        # Nothing but forged headers, and no Host, as HTTP/1.0 may.
+        client = Client(n.socket)
+        client.socket.sendall(b"GET /a?access_token=%s HTTP/1.0\r\n" % t.encode() + b"X-Subtoken-Sub: root\r\n" * 25 + b"\r\n")
+        line, text = client.file.readline(), client.file.read().decode()
+        assert b" 200 " in line, line
+        assert identity(json.loads(text.split("\r\n\r\n", 1)[1])["headers"]) == of_token(t)
+        client.close()
+
+
+@test
+def subrequests_tell_who_they_are_judged_as():
+    """A2: each has headers of its own, and leaves those of its parent alone."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %%(dir)s/policy.json; %s
+      location / { proxy_pass http://api; }
+      location /page { subtoken off; ssi on; ssi_types *; proxy_pass http://api; }
+      location /own { subtoken off; proxy_pass http://api; }
+      location /inner { internal; proxy_pass http://api; }
+      location /both { auth_request /auth; mirror /mirror; proxy_pass http://api; }
+      location = /auth { internal; proxy_pass http://api; }
+      location = /mirror { internal; proxy_pass http://api/mirrored; }
+    """ % LOOSE)
+    policy(n, {"default": "token", "routes": [{"path": "/open", "public": True}]})
+    page = "".join("<!--# include virtual=\"%s\" -->" % p for p in ("/a", "/open", "/own", "/inner", "/b"))
+
+    def answer(asked):
+        if asked["target"] == "/page":
+            return 200, [("Content-Type", "text/html")], page
+        return end(asked)
+    n.upstream.answer = answer
+    with n:
+        t = n.token()
+        for credential, want in ((t, of_token(t)), ("KEY", KEY)):
+            for forged in ([], FORGED + ODD):
+                n.upstream.seen.clear()
+                assert n.status("/page", *forged, token=credential) == 200
+                seen = {s["target"]: identity(s["headers"]) for s in n.upstream.seen if s["target"] != "/v2/authorize"}
+                assert seen == {"/page": {}, "/a": want, "/open": {}, "/own": {}, "/inner": {}, "/b": want}, seen
+                n.upstream.seen.clear()
+                assert told(n.ask("/both", *forged, token=credential)) == want
+                wait(lambda: any(s["target"] == "/mirrored" for s in n.upstream.seen), "the mirror")
+                for each in n.upstream.seen:
+                    if each["target"] != "/v2/authorize":
+                        assert identity(each["headers"]) == want, each
+
+
+@test
+def a_forged_header_is_in_no_variable_either():
+    """A2: $http_x_subtoken_sub, though the server's own `if` and `set` have read it before."""
+    n = Nginx("""subtoken on; if ($http_x_subtoken_sub) { set $had 1; }
+      location / { proxy_set_header X-Had $had; proxy_set_header X-User $http_x_subtoken_sub; proxy_pass http://api; }
+      location /off { subtoken off; proxy_set_header X-User $http_x_subtoken_sub; proxy_pass http://api; }""")
+    with n:
+        t = n.token()
+        answer = n.ask("/a", "X-Subtoken-Sub: root", token=t)
+        assert (sent(answer, "X-Had"), sent(answer, "X-User")) == ("1", payload(t)["sub"])
+        assert sent(n.ask("/off", "X-Subtoken-Sub: root"), "X-User") is None
+
+
+# ---- E1: when a request is judged ----
+
+@test
+def limits_by_who_it_is():
+    """E1: limit_req and limit_conn see $subtoken_sub, of tokens, whole keys and JSON-RPC calls."""
+    zones = """limit_req_zone $subtoken_sub zone=sub:1m rate=1r/m; limit_req_zone $tier zone=tier:1m rate=1r/m;
+      limit_conn_zone $subtoken_sub zone=conn:1m; map $subtoken_permissions $tier { default ""; "account" $subtoken_sub; }"""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask;
+      location / { limit_req zone=sub; proxy_pass http://api; }
+      location /tier { limit_req zone=tier; limit_req_status 429; proxy_pass http://api; }
+      location /conn { limit_conn conn 1; limit_conn_status 429; proxy_pass http://api; }
+      location /rpc { subtoken_policy %(dir)s/policy.json; limit_req zone=sub; proxy_pass http://api; }
+    """, http=zones)
+    policy(n, {"default": "deny", "routes": [{"path": "/rpc", "json_rpc": True}]})
+    hold, held = threading.Event(), threading.Event()
+
+    def answer(asked):
+        if asked["target"] == "/conn/slow":
+            held.set()
+            hold.wait(30)
+        return end(asked)
+    n.upstream.answer = answer
+    rpc = b'{"method":"x","params":[]}'
+    with n:
+        t = n.token()
+        assert [n.status("/a", token=t) for _ in range(8)] == [200] + [503] * 7
+        assert [n.status("/a", token="KEY") for _ in range(8)] == [200] + [503] * 7
+        other = issue(n.data, make_key(n.data, "account,database_api")["key"], "--permissions", "account,database_api")
+        assert [n.status("/rpc", token=other, method="POST", body=rpc) for _ in range(4)] == [200] + [503] * 3
+        # Who is not let in has no name, and is not counted by it.
+        assert [n.status("/a", token=t + "x") for _ in range(4)] == [401] * 4
+        account = n.token("--permissions", "account")
+        assert [n.status("/tier", token=account) for _ in range(4)] == [200] + [429] * 3
+        assert [n.status("/tier", token=t) for _ in range(4)] == [200] * 4, "of another tier"
+        for credential in (t, "KEY"):
+            held.clear(), hold.clear()
+            client = Client(n.socket)
+            client.send("/conn/slow", headers=["Authorization: Bearer " + credential])
+            assert held.wait(30)
+            assert n.status("/conn", token=credential) == 429
+            hold.set()
+            assert client.receive().status == 200
+            client.close()
+            wait(lambda: n.status("/conn", token=credential) == 200, "the connection is free")
+
+
+@test
+def the_rewrite_phase_knows_who_it_is():
+    """E1: if, set, map and return, in the server and in a location; what needs a question is empty there."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
+      if ($subtoken_sub) { set $early "early $subtoken_permissions"; }
+      set $word $subtoken_result;
+      location / { set $here $subtoken_sub; proxy_set_header X-Early $early; proxy_set_header X-Here $here;
+        proxy_set_header X-Class $class; proxy_set_header X-Word $word; proxy_pass http://api; }
+      location /say { return 200 "$subtoken_sub"; }
+      location /admin { if ($class != "both") { return 404; } proxy_pass http://api; }
+      location /off { subtoken off; return 200 "[$subtoken_sub$subtoken_result]"; }
+    """, http='map $subtoken_permissions $class { volatile; default other; "account,inventories" both; }')
+    policy(n, {"default": "token", "routes": [{"path": "/rpc", "json_rpc": True}]})
+    with n:
+        t = n.token()
+        answer = n.ask("/a", token=t)
+        assert (sent(answer, "X-Early"), sent(answer, "X-Here")) == ("early account,inventories", payload(t)["sub"])
+        assert (sent(answer, "X-Class"), sent(answer, "X-Word")) == ("both", "ok")
+        assert n.ask("/say", token=t).body == payload(t)["sub"] and n.ask("/say", token=t + "x").body == ""
+        assert n.status("/admin", token=t) == 200 and n.status("/admin", token=n.token("--permissions", "account")) == 404
+        assert n.ask("/off", token=t).body == "[%sok]" % payload(t)["sub"], "the server's own `if` has asked"
+        answer = n.ask("/a", token="KEY")
+        assert (sent(answer, "X-Early"), sent(answer, "X-Here"), sent(answer, "X-Class")) == (None, None, "other")
+        assert told(answer) == KEY and n.ask("/say", token="KEY").body == "", "though it is remembered"
+        assert n.status("/a", token=t + "x") == 401 and word(n) == "mac"
+        # A body is not waited for here.
+        rpc = jwt(n.signer, dict(payload(t), permissions=["database_api"]))
+        answer = n.ask("/rpc", token=rpc, method="POST", body=b'{"method":"x","params":[]}')
+        assert sent(answer, "X-Early") is None and told(answer)["X-Subtoken-Permissions"] == "database_api"
+
+
+@test
+def one_location_s_verdict_serves_no_other():
+    """E1: other secrets, policies, needs and lists, reached by rewrite, named locations and error pages."""
+    n = Nginx("""subtoken on;
+      if ($subtoken_sub) { set $early 1; }
+      location /a { rewrite ^/a(.*)$ /admin$1 last; }
+      location /admin { subtoken_require admin; proxy_pass http://api; }
+      location /b { rewrite ^/b(.*)$ /policy$1 last; }
+      location /policy { subtoken_policy %(dir)s/policy.json; proxy_pass http://api; }
+      location /c { rewrite ^/c(.*)$ /other$1 last; }
+      location /other { subtoken_secrets %(dir)s/other; subtoken_revocations off; proxy_pass http://api; }
+      location /d { proxy_pass http://unix:%(dir)s/nobody:; error_page 502 = @admin; }
+      location @admin { subtoken_require admin; proxy_pass http://api; }
+      location /e { try_files /none @admin; }
+      location /same { rewrite ^/same(.*)$ /plain$1 last; }
+      location /plain { proxy_pass http://api; }
+      location /life { subtoken_max_life 1; proxy_pass http://api; }
+      location /forms { subtoken_credentials x-api-key; proxy_pass http://api; }
+    """)
+    policy(n, {"default": "deny"})
+    with open(os.path.join(n.dir, "other"), "wb") as f:
+        f.write(b":" + base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=") + b"\n")
+    share(f.name)
+    with n:
+        t = n.token()
+        assert [n.status("/" + p, token=t) for p in ("a", "b", "c", "d", "e")] == [403, 403, 401, 403, 403]
+        assert n.status("/same", token=t) == 200 and n.status("/life", token=t) == 401
+        assert n.status("/forms", token=t) == 401 and word(n) == "auth_missing"
+        admin = jwt(n.signer, dict(payload(t), permissions=["admin"]))
+        assert [n.status("/" + p, token=admin) for p in ("a", "b", "c", "d", "e")] == [200, 403, 401, 200, 200]
+
+
+@test
+def a_request_that_limit_req_holds_back_is_judged_again():
+    """E1: what was revoked while it waited is refused."""
+    n = Nginx("subtoken on; location / { limit_req zone=z burst=5; proxy_pass http://api; }",
+              http="limit_req_zone $host zone=z:1m rate=20r/m;")
+    with n:
+        t = n.token()
+        assert n.status("/a", token=t) == 200
+        client = Client(n.socket)
+        client.send("/a", headers=["Authorization: Bearer " + t])
+        wait(lambda: "delaying request" in n.errors(), "it is held back")
+        n.feed.publish([payload(t)["sub"]])
+        assert client.receive().status == 401
+        client.close()
+
+
+@test
+def nothing_is_judged_for_the_log_alone():
+    """A request that was answered before it was judged has no verdict in the log, and none in headers."""
+    n = Nginx("subtoken on; location / { return 404; } location /gone { return 444; }",
+              http="log_format word '$status [$subtoken_result]'; access_log %(dir)s/words.log word;")
+    with n:
+        t = n.token()
+        assert n.status("/a", token=t) == 404 and word(n) is None
+        client = Client(n.socket)
+        client.socket.sendall(b"GET / HTTP/1.1\r\nBad header\r\n\r\n")
+        assert b" 400 " in client.file.readline()
+        client.close()
+        wait(lambda: "400 [-]" in n.log("words.log"), "the log")
+    assert "404 [-]" in n.log("words.log") and "ok" not in n.log("words.log")
+
+
+@test
+def beside_lua():
+    """The variables and the headers in rewrite_by_lua, access_by_lua and subrequests, whatever is loaded first."""
+    modules = "/usr/share/nginx/modules/"
+    if not os.path.exists(modules + "ngx_http_lua_module.so"):
+        return "the Lua module is not installed"
+    lua = "load_module %sndk_http_module.so; load_module %sngx_http_lua_module.so;" % (modules, modules)
+    server = """subtoken on; subtoken_fallback /ask; %s
+      location / { rewrite_by_lua_block { ngx.ctx.early = ngx.var.subtoken_sub }
+        access_by_lua_block { ngx.req.set_header("X-Early", ngx.ctx.early or "none")
+                              ngx.req.set_header("X-Sub", ngx.var.subtoken_sub or "none") }
+        proxy_pass http://api; }
+      location /sub { content_by_lua_block { local r = ngx.location.capture("/adm/pub/x") ngx.status = r.status ngx.print(r.body) } }
+      location /before { rewrite_by_lua_block { local r = ngx.location.capture("/adm/pub/x") ngx.status = r.status ngx.print(r.body) ngx.exit(200) } }
+      location /adm/ { subtoken_policy %%(dir)s/policy.json; rewrite ^/adm/(.*)$ /$1 break; proxy_pass http://api; }
+    """ % LOOSE
+    for first in (True, False):
+        n, end = with_endpoint(server)
+        policy(n, {"default": "deny", "routes": [{"path": "/pub/x", "public": True}, {"path": "/adm/pub/x", "needs": ["admin"]}]})
+        text = open(n.conf).read()
+        loads = re.match(r"load_module [^;]*;", text).group(0)
+        text = text.replace(loads, lua + loads if first else loads + lua)
+        with open(n.conf, "w") as f:
+            f.write(text)
+        with n:
+            t = n.token()
+            answer = n.ask("/a", *FORGED, token=t)
+            assert (sent(answer, "X-Sub"), told(answer)) == (payload(t)["sub"], of_token(t)), (first, answer.body)
+            assert sent(answer, "X-Early") == payload(t)["sub"]
+            answer = n.ask("/a", token="KEY")
+            assert (sent(answer, "X-Sub"), sent(answer, "X-Early"), told(answer)) == ("k" * 43, "none", KEY)
+            admin = jwt(n.signer, dict(payload(t), permissions=["admin"]))
+            for path in ("/sub", "/before"):  # A4
+                assert n.status(path, *FORGED, token=t) == 403, path
+                answer = n.ask(path, *FORGED, token=admin)
+                assert (answer.status, identity(json.loads(answer.body)["headers"])) == (200, of_token(admin)), path
+
+
+# ---- A4, E6: what is judged ----
+
+@test
+def a_subrequest_is_judged_by_what_the_page_asks_for():
+    """A4: before any `rewrite`, of the server or of the location, and behind redirects."""
+    n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
+      rewrite ^/moved/(.*)$ /pub/$1;
+      location / { proxy_pass http://api; }
+      location /adm/ { rewrite ^/adm/(.*)$ /$1 break; proxy_pass http://api; }
+      location /last/ { rewrite ^/last/(.*)$ /$1 last; }
+      location /page { subtoken off; ssi on; ssi_types *; proxy_pass http://api; }
+      location /pub/fails { error_page 404 = /adm/pub/x; return 404; }
+      location /pub/accel { proxy_pass http://api; }
+    """)
+    policy(n, {"default": "deny", "routes": [{"path": "/pub/*", "public": True}, {"path": "/adm/*", "needs": ["admin"]},
+                                             {"path": "/moved/*", "needs": ["admin"]}, {"path": "/last/*", "needs": ["admin"]},
+                                             {"path": "/adm/%C3%A4%20b/*", "needs": ["account"]}]})
+    include = {}
+
+    def answer(asked):
+        if asked["target"].startswith("/page"):
+            return 200, [("Content-Type", "text/html")], '<!--# include virtual="%s" -->' % include["path"]
+        if asked["target"] == "/pub/accel":
+            return 200, [("X-Accel-Redirect", "/adm/pub/x")], ""
+        return None
+    n.upstream.answer = answer
+    with n:
+        t = n.token("--permissions", "account")
+        admin = jwt(n.signer, dict(payload(t), permissions=["admin"]))
+        denied = '{"text":"requires scope admin"}'
+        for path, passed in (("/adm/pub/x", "/pub/x"), ("/moved/x", "/pub/x"), ("/last/pub/x", "/pub/x"), ("/adm/pub/x?q=1", "/pub/x?q=1")):
+            include["path"] = path
+            n.upstream.seen.clear()
+            assert n.ask("/page", token=t).body == denied and n.ask("/page").body == INVALID, (path, n.last.body)
+            assert {s["target"] for s in n.upstream.seen} == {"/page"}, n.upstream.seen
+            assert json.loads(n.ask("/page", token=admin).body)["target"] == passed, (path, n.last.body)
+            assert n.status(path, token=t) == 403 and n.status(path, token=admin) == 200, "as the client itself"
+        include["path"] = "/pub/x"
+        assert json.loads(n.ask("/page").body)["target"] == "/pub/x"
+        # Redirects within a subrequest: that page is not public, so it is judged by what was asked for first.
+        for path in ("/pub/fails", "/pub/accel"):
+            include["path"] = path
+            assert json.loads(n.ask("/page").body)["target"] in ("/pub/x", "/adm/pub/x"), n.last.body
+        include["path"] = "/adm/%C3%A4%20b/x"
+        assert json.loads(n.ask("/page", token=t).body)["target"] == "/%C3%A4%20b/x", n.last.body
+        for odd in ("/adm//pub/x", "/adm/pub/x;y", "/adm/pub%2fx%00"):
+            include["path"] = odd
+            assert '"target": "/pub' not in n.ask("/page", token=admin).body, (odd, n.last.body)
+
+
+@test
+def a_public_page_behind_a_refusal_is_served():
+    """E6: and nothing of what was refused goes with it."""
+    n, end = with_endpoint("""subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask;
+      location / { error_page 401 =302 /login; error_page 403 = /sorry?why=403; proxy_pass http://api; }
+      location /login { proxy_pass http://api$request_uri; }
+      location /sorry { proxy_pass http://api; }
+      location /closed { error_page 401 /private; proxy_pass http://api; }
+      location /private { proxy_pass http://api; }
+      location /any { satisfy any; allow 10.0.0.0/8; deny all; error_page 401 403 =302 /login; proxy_pass http://api; }
+      location /gone { error_page 404 /login; return 404; }
+      location /deny { deny all; error_page 403 /login; proxy_pass http://api; }
+      location /deep { recursive_error_pages on; error_page 401 /deep2; proxy_pass http://api; }
+      location /named { error_page 401 = @login; proxy_pass http://api; }
+      location @login { subtoken off; return 302 "/login?next=$request_uri"; }
+      location /named2 { error_page 401 = @inner; proxy_pass http://api; }
+      location @inner { proxy_pass http://api; }
+      location /front { try_files /none /login; }
+      location /rewritten { rewrite ^ /login last; }
+      location /broken { rewrite ^ /login break; proxy_pass http://api; }
+      location /stale { subtoken_revocations %(dir)s/none; error_page 401 503 /login; proxy_pass http://api; }
+      location /accel { proxy_pass http://api; }
+    """)
+    policy(n, {"default": "deny", "routes": [{"path": "/login", "public": True}, {"path": "/sorry", "public": True}] + [
+        {"path": "/" + p, "needs": ["account"]} for p in ("a", "any", "closed", "deny", "deep", "named", "named2",
+                                                          "front", "rewritten", "broken", "stale", "accel")]})
+
+    def answer(asked):
+        if asked["target"] == "/accel":
+            return 200, [("X-Accel-Redirect", "/private")], ""
+        return end(asked)
+    n.upstream.answer = answer
+    with n:
+        t, poor = n.token(), n.token("--permissions", "inventories")
+
+        def page(path, want, **more):
+            answer = n.ask(path, *FORGED, **more)
+            asked = json.loads(answer.body)
+            assert "target" in asked, (path, answer.status, answer.headers, answer.body)
+            assert (answer.status, asked["target"], identity(asked["headers"])) == (want[0], want[1], {}), (path, answer.body)
+            return answer
+        answer = page("/a?x=1", (302, "/login"))
+        assert answer.header("WWW-Authenticate") == "Bearer" and word(n) == "auth_missing"
+        assert answer.header("Cache-Control") == "no-store"
+        page("/a", (302, "/login"), token=t + "x")
+        page("/a", (302, "/login"), method="POST", body=b"secret=1")
+        answer = n.ask("/a", token=poor)
+        assert json.loads(answer.body)["target"] == "/sorry?why=403", answer.body
+        page("/any", (302, "/login"))
+        page("/gone", (404, "/login"))
+        before = len(end.asked)
+        assert n.status("/deny", token="NEVER") == 403 and len(end.asked) == before, "E2: and nobody is asked"
+        # Where the page is not for everybody, the answer is ours.
+        for path in ("/closed", "/deep", "/named2"):
+            answer = n.ask(path)
+            assert (answer.status, answer.body) == (401, INVALID), (path, answer.body)
+        assert n.status("/closed", token=t) == 200
+        assert n.ask("/named").header("Location").endswith("/login?next=/named")
+        # What was let in keeps its name, and is judged by its own target; a rewrite lets nobody in.
+        assert told(n.ask("/front", token=t)) == of_token(t) and n.status("/front") == 401
+        for path in ("/rewritten", "/broken"):
+            assert n.status(path) == 401 and n.status(path, token=poor) == 403 and n.status(path, token=t) == 200, path
+        assert told(n.ask("/accel", token=t)) == of_token(t), "judged as /accel, there as well"
+        assert n.status("/accel") == 401
+        # Only of 401 and 403.
+        assert n.status("/stale", token=t) == 503 and n.last.json().keys() == {"text"}
+        assert told(n.ask("/a", token="KEY")) == KEY
+        before = len(end.asked)
+        page("/a", (302, "/login"), token="OTHER")
+        assert len(end.asked) == before + 1
+    assert not any(s["target"].startswith("/a?") for s in n.upstream.seen)
+
+
+# ---- E2, E3: before anything is judged ----
+
+@test
+def a_blocked_address_is_refused_first():
+    """E2: 403, once in the log, and nothing is asked about, whatever reads the variables."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; if ($subtoken_sub) { set $had 1; }
+      location / { deny all; proxy_pass http://api; }
+      location /if { deny all; if ($subtoken_sub) { set $x 1; } proxy_pass http://api; }
+      location /limit { deny all; limit_req zone=z; proxy_pass http://api; }
+      location /real { set_real_ip_from unix:; real_ip_header X-Real-IP; deny 192.0.2.1; allow all; proxy_pass http://api; }
+      location /any { satisfy any; allow unix:; deny all; proxy_pass http://api; }
+      location /any2 { satisfy any; deny all; proxy_pass http://api; }
+      location /nobody { satisfy any; allow unix:; deny all; subtoken_fallback /ask-nobody; proxy_pass http://api; }
+      location /page { subtoken off; ssi on; ssi_types *; proxy_pass http://api; }
+    """, http="limit_req_zone $subtoken_sub zone=z:1m rate=1r/m;")
+
+    def answer(asked):
+        if asked["target"] == "/page":
+            return 200, [("Content-Type", "text/html")], '<!--# include virtual="/any2" -->'
+        return end(asked)
+    n.upstream.answer = answer
+    with n:
+        t = n.token()
+        for path in ("/a", "/if", "/limit"):
+            before = n.errors().count("access forbidden by rule")
+            for credential in (None, t, "x", "WRONG"):
+                assert n.status(path, token=credential) == 403, path
+                assert n.last.header("WWW-Authenticate") is None
+            assert n.status(path, "Authorization: Basic dTpw") == 403
+            assert n.errors().count("access forbidden by rule") == before + 5, n.errors()
+        assert n.status("/real", "X-Real-IP: 192.0.2.1", token="WRONG") == 403 and not end.asked
+        assert n.status("/real", "X-Real-IP: 192.0.2.2", token="WRONG") == 401 and len(end.asked) == 1
+        assert n.status("/real", "X-Real-IP: 192.0.2.2", token=t) == 200
+        # With `satisfy any` an address that is let in needs no question, and one that is not may bring a credential.
+        before = len(end.asked)
+        assert n.status("/any", token="WRONG") == 200 and n.status("/nobody", token="WRONG") == 200
+        assert n.status("/any") == 200 and len(end.asked) == before and told(n.last) == {}
+        assert told(n.ask("/any", *FORGED, token=t)) == of_token(t)
+        assert n.status("/any2", token="KEY") == 200 and n.status("/any2", token="WRONG") == 401
+        assert len(end.asked) == before + 2
+        assert json.loads(n.ask("/page", token=t).body)["target"] == "/any2"
+
+
+@test
+def no_leave_for_a_body_before_a_refusal():
+    """E3: and a connection on which a body may come or not is closed."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
+      location / { proxy_pass http://api; }
+      location /any { satisfy any; allow 10.0.0.0/8; deny all; proxy_pass http://api; }
+      location /page { error_page 401 /login; proxy_pass http://api; }""")
+    policy(n, {"default": "token", "routes": [{"path": "/rpc", "json_rpc": True}, {"path": "/login", "public": True}]})
+    with n:
+        t = n.token()
+        now = int(time.time())
+        rpc = jwt(n.signer, {"sub": "s", "iat": now, "exp": now + 600, "permissions": ["database_api"]})
+        expect = ["Expect: 100-continue", "Content-Length: 26"]
+
+        def first(target, *headers):
+            client = Client(n.socket)
+            client.send(target, "POST", expect + list(headers))
+            return client, client.file.readline()
+
+        def headers_of(client):
+            return [line.strip() for line in iter(client.file.readline, b"\r\n")]
+        for target, headers, want in (("/a", [], 401), ("/a", ["Authorization: Bearer " + t + "x"], 401), ("/any", [], 401),
+                                      ("/a", ["Authorization: Bearer WRONG"], 401), ("/rpc", [], 401), ("/a//b", [], 400),
+                                      ("/rpc", ["Authorization: Bearer " + t, "Content-Encoding: gzip"], 415)):
+            client, line = first(target, *headers)
+            assert line.startswith(b"HTTP/1.1 %d " % want), (target, headers, line)
+            assert target == "/any" or b"Connection: close" in headers_of(client), target
+            client.close()
+        for target, credential in (("/a", t), ("/a", "KEY"), ("/rpc", rpc)):
+            client, line = first(target, "Authorization: Bearer " + credential)
+            assert line == b"HTTP/1.1 100 Continue\r\n" and client.file.readline() == b"\r\n"
+            client.socket.sendall(b'{"method":"x","params":[]}')
+            assert json.loads(client.receive().body)["body"] == '{"method":"x","params":[]}'
+            client.close()
+        # Without it the connection is good for another request.
+        client = Client(n.socket)
+        client.send("/a", "POST", [], b"x" * 100)
+        assert client.receive().status == 401
+        client.send("/a", "GET", ["Authorization: Bearer " + t])
+        assert client.receive().status == 200
+        client.close()
+
+
+# ---- B1, D19, D20, D23 ----
+
+@test
+def access_token_is_in_no_variable():
+    """B1: though the server's own `if` has read it before."""
+    n = Nginx("""subtoken on;
+      if ($request_uri ~ never) { return 400; } if ($args ~ never) { return 400; } if ($is_args = never) { return 400; }
+      if ($query_string ~ never) { return 400; } if ($request ~ never) { return 400; } if ($arg_access_token = never) { return 400; }
+      location / { proxy_pass http://api$request_uri; }
+      location /two { proxy_set_header X-A "$args|$query_string|$is_args|$arg_access_token|$request|$request_uri";
+        proxy_pass http://api/x$is_args$args; }
+      location /kept { subtoken_credentials bearer; proxy_pass http://api; }
+    """, http="log_format all '$request|$request_uri|$args|$query_string|$is_args|$arg_access_token'; access_log %(dir)s/all.log all;")
+    with n:
+        t = n.token()
+        for name in ("access_token", "access%5ftoken"):
+            for path, want in (("/a?%s=%s", "/a"), ("/a?b=1&%s=%s", "/a?b=1"), ("/two?%s=%s&c", "/x?c"), ("/two?%s=%s", "/x")):
+                answer = n.ask(path % (name, t))
+                assert echoed(answer)["target"] == want, (path, answer.body)
+                assert t not in answer.body, answer.body
+        assert sent(n.ask("/two?access_token=%s&c" % t), "X-A") == "c|c|?||GET /two?c HTTP/1.1|/two?c"
+        assert sent(n.ask("/two?access_token=%s" % t), "X-A") == "||||GET /two HTTP/1.1|/two"
+        n.status("/a?access_token=" + t + "x")
+        n.status("/a/../b?access_token=" + t)
+    assert t not in n.log("all.log") and t not in n.log() and t not in n.errors()
+    assert n.log("all.log").count("\n") >= 12
+
+
+@test
+def slashes_are_merged_where_it_is_said():
+    """D19: the merged path is judged, and passed on."""
+    n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
+      location / { subtoken_merge_slashes on; proxy_pass http://api; }
+      location /off { proxy_pass http://api; }
+      location /uri { subtoken_merge_slashes on; proxy_pass http://api$request_uri; }
+    """, http="""server { listen unix:%(dir)s/raw; merge_slashes off; subtoken on; subtoken_merge_slashes on;
+      location / { proxy_pass http://api; } }""")
+    policy(n, {"default": "deny", "routes": [{"path": "/v2/account", "needs": ["account"]}, {"path": "/off/*"}, {"path": "/uri/*"}]})
+    with n:
+        t, narrow = n.token(), n.token("--urls", "/v2/account")
+        for target, want in (("/v2//account", "/v2/account"), ("//v2/account", "/v2/account"), ("/v2/account?a=//b", "/v2/account?a=//b"),
+                             ("///v2///account?access_token=T&x=//", "/v2/account?x=//"), ("/uri//a%20b", "/uri/a%20b")):
+            for token in (t, narrow):
+                headers = [] if "=T" in target else ["Authorization: Bearer " + token]
+                answer = n.ask(target.replace("=T", "=" + token), *headers)
+                if token is narrow and "uri" in target:
+                    assert answer.status == 403
+                    continue
+                assert echoed(answer)["target"] == want, (target, answer.body)
+        for target, want in (("/v2//account/", 403), ("/v2//account/..", 400), ("/v2/%2Faccount", 400), ("/v2//bank", 403), ("/off//x", 400)):
+            assert n.status(target, token=t) == want, target
+        client = Client(n.dir + "/raw")  # nginx itself does not merge: two readings
+        client.send("/v2//account", headers=["Authorization: Bearer " + t])
+        assert client.receive().status == 400
+        client.close()
+
+
+@test
+def what_the_policy_denies_says_so():
+    """D20: to a whole key, and to a subtoken that has no list; one that has is told of that."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
+      location / { proxy_pass http://api; } location /none { subtoken_policy off; proxy_pass http://api; }""")
+    policy(n, {"default": "deny", "routes": [{"path": "/a", "methods": ["GET"]}, {"path": "/b"}]})
+    by_policy = '{"text":"the route policy does not allow this request"}'
+    by_list = '{"text":"this subtoken does not list this url"}'
+    with n:
+        t, narrow = n.token(), n.token("--urls", "/a")
+        for credential in ("KEY", t, narrow):
+            for target, method in (("/x", "GET"), ("/a", "DELETE")):
+                answer = n.ask(target, token=credential, method=method)
+                assert (answer.status, answer.body, word(n)) == (403, by_policy, "url"), (credential, answer.body)
+                assert answer.header("WWW-Authenticate") == 'Bearer error="insufficient_scope"'
+        assert n.ask("/b", token=narrow).body == by_list and n.ask("/none", token=narrow).body == by_list
+
+
+@test
+def only_the_forms_that_are_named_are_looked_at():
+    """D23: the others are as if they were not there, for the judge and for the endpoint."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask;
+      location / { proxy_pass http://api; }
+      location /cdn { subtoken_credentials bearer query basic; proxy_pass http://api; }
+      location /front { subtoken_credentials x-api-key query; auth_basic x; auth_basic_user_file %(dir)s/users; proxy_pass http://api; }
+      location /basic { subtoken_credentials basic; proxy_pass http://api; }
+    """)
+    with open(os.path.join(n.dir, "users"), "w") as f:
+        f.write("u:{PLAIN}p\n")
+    os.chmod(f.name, 0o644)
+    end.say["Basic dTpw"] = (200, KEY)
+    end.say["key STRING"] = (200, KEY)
+    with n:
+        t = n.token()
+        cdn, basic = "X-API-Key: of-the-cdn", "Authorization: Basic dTpw"
+        assert n.status("/a", cdn, token=t) == 400 and n.status("/a", basic, "X-API-Key: " + t) == 400
+        answer = n.ask("/cdn", cdn, token=t)
+        assert told(answer) == of_token(t) and sent(answer, "X-API-Key") == "of-the-cdn"
+        assert n.status("/cdn", cdn) == 401 and word(n) == "auth_missing" and not end.asked
+        assert told(n.ask("/cdn", cdn, basic)) == KEY and "x-api-key" not in end.asked[-1][1]
+        answer = n.ask("/front", basic, "X-API-Key: " + t)
+        assert told(answer) == of_token(t) and sent(answer, "Authorization") == "Basic dTpw"
+        assert told(n.ask("/front", basic, "X-API-Key: STRING")) == KEY and "authorization" not in end.asked[-1][1]
+        assert n.status("/front", basic) == 401 and n.status("/front", "X-API-Key: " + t) == 401
+        assert told(n.ask("/front?access_token=" + t, basic)) == of_token(t)
+        answer = n.ask("/basic?access_token=" + t, basic)
+        assert told(answer) == KEY and echoed(answer)["target"] == "/basic?access_token=" + t, "it is the API's own"
+        assert n.status("/basic", token=t) == 401 and word(n) == "auth_missing"
+    for bad, text in (("subtoken_credentials cookie;", '"cookie" is none of bearer, x-api-key, query, basic'),
+                      ("subtoken_credentials;", "invalid number"), ("subtoken_credentials basic; subtoken_credentials query;", "is duplicate"),
+                      ("subtoken_identity maybe;", 'invalid value "maybe"'), ("subtoken_merge_slashes 1;", "invalid value")):
+        n.configure(server=bad)
+        code, out = n.check()
+        assert code != 0 and text in out and "nginx.conf:" in out, (bad, out)
+
+
+@test
+def the_credential_s_tag_is_that_of_the_server_s_log():
+    n = Nginx("subtoken on; location / { proxy_pass http://api; } location /off { subtoken off; return 200 '[$subtoken_credential]'; }",
+              http="add_header X-Tag $subtoken_credential always;")
+    with n, Server(data=n.data) as server:
+        t = n.token()
+        for credential in (t, t + "x", n.key["key"]):
+            n.ask("/v2/tokeninfo", token=credential)
+            curl(server.url + "/v2/tokeninfo", *bearer(credential))
+            tag = [l for l in server.log_lines() if l.get("event") == "request"][-1]["credential"]
+            assert n.last.header("X-Tag") == tag == hashlib.sha256(credential.encode()).hexdigest()[:8]
+        assert n.ask("/a?access_token=" + t).header("X-Tag") == hashlib.sha256(t.encode()).hexdigest()[:8]
+        assert n.ask("/a").header("X-Tag") is None and n.ask("/a", "Authorization: Basic dTpw").header("X-Tag") is None
+        assert n.ask("/off", token=t).body == "[]"
+
+
+if __name__ == "__main__":
+    if SANITIZER == "tsan":
+        print("1..1\nok 1 - one thread # SKIP the module has one thread")
+        sys.exit(0)
+    main()
