@@ -495,14 +495,17 @@ ngx_flag_t ngx_http_subtoken_is_question(ngx_http_request_t *r) {
   return 0;
 }
 
+static bool is_same_text(subtoken_text a, subtoken_text b) {
+  return a.len == b.len && (a.len == 0 || ngx_memcmp(a.data, b.data, a.len) == 0);
+}
+
 /* One that another part of the request still waits for is not ours: nginx would not wake us. */
 static ngx_http_subtoken_answer_t *find_answer(const ngx_http_subtoken_ctx_t *ctx,
                                                const ngx_http_request_t *r, const u_char *endpoint,
                                                const ngx_http_subtoken_credential_t *credential) {
   for (ngx_http_subtoken_answer_t *each = ctx->answers; each != NULL; each = each->next) {
     if (each->endpoint == endpoint && each->forms == credential->forms &&
-        (!each->waiting || each->asker == r) && each->credential.len == credential->text.len &&
-        ngx_memcmp(each->credential.data, credential->text.data, each->credential.len) == 0) {
+        (!each->waiting || each->asker == r) && is_same_text(each->credential, credential->text)) {
       return each;
     }
   }
