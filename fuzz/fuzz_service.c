@@ -130,8 +130,9 @@ static st_found find_person(void *context, subtoken_text name, st_person *person
   return ST_FOUND;
 }
 
-static st_verdict check_password(void *context, const st_person *person, subtoken_text password) {
-  (void)context;
+static st_verdict check_password(void *context, const st_person *person, subtoken_text password,
+                                 int64_t until_us) {
+  (void)context, (void)until_us;
   return person != NULL && st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
 }
 

@@ -8,9 +8,13 @@ bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
   basic->waiting_max = ST_BASIC_WAITING;
   bool good = pthread_mutex_init(&basic->lock, NULL) == 0;
   for (size_t i = 0; i < ST_BASIC_STRIPES; i++) {
-    good = pthread_mutex_init(&basic->checking[i], NULL) == 0 && good;
+    basic->checking[i] = (st_semaphore)ST_SEMAPHORE(1, ST_BASIC_WAITING);
   }
   return good && subtoken_secret_set(&basic->key, (subtoken_text){NULL, 0}, key, 32) == SUBTOKEN_OK;
+}
+
+void st_basic_close(st_basic *basic, int64_t at_us) {
+  for (size_t i = 0; i < ST_BASIC_STRIPES; i++) st_semaphore_close(&basic->checking[i], at_us);
 }
 
 /* ---- what is remembered ---- */
@@ -106,7 +110,8 @@ static subtoken_result judge(attempt *a, st_found found, const st_person *person
     return SUBTOKEN_FEED_STALE;
   }
   bool known = found == ST_FOUND;
-  switch (people->check(people->context, known ? person : NULL, a->password)) {
+  switch (
+      people->check(people->context, known ? person : NULL, a->password, a->request->until_us)) {
     case ST_VERDICT_GOOD: break;
     case ST_VERDICT_WRONG: known = false; break;
     case ST_VERDICT_BUSY: a->event = "passwords_busy"; return SUBTOKEN_FEED_STALE;
@@ -138,20 +143,20 @@ static subtoken_result check(attempt *a) {
 }
 
 /* Many requests come with the same credential at once: the first checks it, the others wait and
- * find it remembered. How many wait is bounded, as they hold a connection each.
+ * find it remembered. How many wait is bounded, as they hold a connection each, and how long.
  */
 static subtoken_result check_alone(attempt *a) {
   st_basic *basic = a->service->basic;
-  pthread_mutex_t *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
+  st_semaphore *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
   subtoken_result result = SUBTOKEN_FEED_STALE;
   a->event = "passwords_busy";
-  if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max) {
-    pthread_mutex_lock(checking);
+  if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max &&
+      st_semaphore_enter(checking, a->request->until_us)) {
     a->event = "login_failed"; /* as long as nothing better is known */
     int64_t left;
     result = from_memory(a, &left);
     if (result == SUBTOKEN_REVOKED) result = check(a);
-    pthread_mutex_unlock(checking);
+    st_semaphore_leave(checking);
   }
   atomic_fetch_sub(&basic->waiting, 1);
   return result;
@@ -162,14 +167,14 @@ static subtoken_result check_alone(attempt *a) {
  */
 static void renew(const attempt *good) {
   st_basic *basic = good->service->basic;
-  pthread_mutex_t *checking = &basic->checking[good->tag[2] % ST_BASIC_STRIPES];
+  st_semaphore *checking = &basic->checking[good->tag[2] % ST_BASIC_STRIPES];
   st_identity unused;
   int64_t left;
-  if (pthread_mutex_trylock(checking) != 0) return;
+  if (!st_semaphore_enter(checking, ST_WAIT_NOT)) return;
   attempt a = *good;
   a.identity = &unused;
   if (from_memory(&a, &left) == SUBTOKEN_OK && left < ST_BASIC_RENEW_US) (void)check(&a);
-  pthread_mutex_unlock(checking);
+  st_semaphore_leave(checking);
 }
 
 subtoken_result st_identify_basic(const st_service *service, subtoken_text text,

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "app/keys.h"
+#include "app/semaphore.h"
 #include "subtoken/mac.h"
 
 #define ST_BASIC_KEPT_US INT64_C(60000000)
@@ -21,7 +22,7 @@ typedef struct st_basic {
   subtoken_secret key;
   atomic_int waiting;
   int waiting_max; /* ST_BASIC_WAITING, or less where there are few threads */
-  pthread_mutex_t checking[ST_BASIC_STRIPES];
+  st_semaphore checking[ST_BASIC_STRIPES];
   pthread_mutex_t lock; /* guards the slots */
   struct {
     uint8_t tag[SUBTOKEN_MAC_LEN];
@@ -32,5 +33,7 @@ typedef struct st_basic {
 
 /* key: 32 random bytes. */
 bool st_basic_start(st_basic *basic, const uint8_t key[32]) __attribute__((warn_unused_result));
+/* The process ends: from a time on (st_semaphore_now_us) nobody waits. */
+void st_basic_close(st_basic *basic, int64_t at_us);
 
 #endif

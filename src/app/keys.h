@@ -45,6 +45,7 @@ typedef struct st_key {
 /* Who changes something, and from where: for the audit log. */
 typedef struct st_act {
   int64_t now_us;   /* microseconds since 1970 */
+  int64_t until_us; /* monotonic: until when to wait for others who write; 0: five seconds */
   const char *who;  /* "key ID", "person LOGIN", "user NAME" of the operating system */
   const char *from; /* an address, or "command line" */
   const char *row;  /* id of the key or user that does it; NULL: the command line, or nobody */
@@ -84,6 +85,7 @@ typedef enum st_changed {
   ST_CHANGE_REFUSED,
   ST_CHANGE_OWNER_REGISTERED, /* the owner is a user who registered, and that was not said */
   ST_CHANGE_OWNER_NO_USER,    /* the owner was said to be a user, and there is none */
+  ST_CHANGE_BUSY,             /* others write: nothing was changed: answer 503 with Retry-After */
 } st_changed;
 
 /* What managing takes. now_us of an act is filled in here. *sequence: at which the revocation

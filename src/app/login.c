@@ -21,10 +21,6 @@ static void answer_busy(st_visit *v) {
                        "too many passwords are being checked; try again later");
 }
 
-static void answer_unchanged(st_visit *v) {
-  st_reply_unavailable(v->reply, "store_error", "nothing was changed; try again later");
-}
-
 /* May this address try, or does the login have to rest? */
 static bool take_turn(st_visit *v, subtoken_text login) {
   const st_request *request = v->request;
@@ -127,12 +123,13 @@ static void create(st_visit *v, const st_identity *maker, const st_field fields[
   st_act act = st_visit_act(v, maker, &actor);
   st_maker with = maker != NULL ? st_maker_of(maker) : (st_maker){NULL, NULL};
   if (!st_visit_find_end(v, maker, &end)) {
-    answer_unchanged(v);
+    st_reply_unchanged(v->reply, ST_CHANGE_FAILED);
     return;
   }
   describe(fields, end, person);
-  switch (people->create(people->context, &act, maker != NULL ? &with : NULL, person,
-                         fields[PASSWORD].text, &busy)) {
+  st_changed changed = people->create(people->context, &act, maker != NULL ? &with : NULL, person,
+                                      fields[PASSWORD].text, &busy);
+  switch (changed) {
     case ST_CHANGED: answer_person(v, person); return;
     case ST_CHANGE_EXISTS:
       st_reply_error(v->reply, 409, "login_taken", "login: somebody has it already");
@@ -140,7 +137,7 @@ static void create(st_visit *v, const st_identity *maker, const st_field fields[
     case ST_CHANGE_REFUSED:
       refuse_escalation(v, "the credential that this is made with has ended or lost permissions");
       return;
-    default: busy ? answer_busy(v) : answer_unchanged(v);
+    default: busy ? answer_busy(v) : st_reply_unchanged(v->reply, changed);
   }
 }
 
@@ -193,9 +190,8 @@ void st_user_create(st_visit *v) {
 static void end_unused(st_visit *v, const st_act *act, const st_key *login) {
   const st_people *people = v->service->people;
   int64_t sequence;
-  if (people->log_out(people->context, act, login->id, &sequence) != ST_CHANGED) {
-    answer_unchanged(v);
-  }
+  st_changed changed = people->log_out(people->context, act, login->id, &sequence);
+  if (changed != ST_CHANGED) st_reply_unchanged(v->reply, changed);
 }
 
 static void write_pair(st_visit *v, const st_access *access, const char *refresh) {
@@ -244,13 +240,14 @@ static void begin(st_visit *v, const st_identity *identity) {
       identity->standing == ST_WITH_KEY ? settings->sessions_per_key : ST_SESSIONS_PER_USER;
   st_key login = {.expires_at = v->request->now + settings->refresh_life};
   memcpy(v->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  switch (people->log_in(people->context, &act, &maker, most, &login, refresh)) {
+  st_changed changed = people->log_in(people->context, &act, &maker, most, &login, refresh);
+  switch (changed) {
     case ST_CHANGED: answer_pair(v, &act, &login, refresh); break;
     case ST_CHANGED_NONE:
     case ST_CHANGE_REFUSED: /* ended since it was looked at */
       st_reply_unauthorized(v->reply, "key_revoked", UNAUTHORIZED);
       break;
-    default: answer_unchanged(v);
+    default: st_reply_unchanged(v->reply, changed);
   }
   subtoken_wipe(refresh, sizeof refresh);
 }
@@ -267,7 +264,8 @@ static st_verdict check(st_visit *v, subtoken_text login, subtoken_text password
   const st_key *key = &person->key;
   bool known =
       found == ST_FOUND && !key->disabled && !key->suspended && key->expires_at > v->request->now;
-  st_verdict verdict = people->check(people->context, known ? person : NULL, password);
+  st_verdict verdict =
+      people->check(people->context, known ? person : NULL, password, v->request->until_us);
   return known || verdict != ST_VERDICT_GOOD ? verdict : ST_VERDICT_WRONG;
 }
 
@@ -343,7 +341,7 @@ static void refresh_with(st_visit *v, subtoken_text token) {
       break;
     case ST_CHANGED_NONE: st_reply_unauthorized(v->reply, "refresh_unknown", UNAUTHORIZED); break;
     case ST_CHANGE_REFUSED: st_reply_unauthorized(v->reply, "refresh_reused", UNAUTHORIZED); break;
-    default: answer_unchanged(v);
+    default: st_reply_unchanged(v->reply, changed);
   }
   subtoken_wipe(successor, sizeof successor);
 }
@@ -374,7 +372,8 @@ void st_login_end(st_visit *v) {
   }
   if (!st_body_none(v)) return;
   st_act act = st_visit_act(v, &identity, &actor);
-  switch (people->log_out(people->context, &act, identity.key.id, &sequence)) {
+  st_changed changed = people->log_out(people->context, &act, identity.key.id, &sequence);
+  switch (changed) {
     case ST_CHANGED:
       v->reply->status = 204;
       st_reply_sequence(v->reply, sequence);
@@ -382,6 +381,6 @@ void st_login_end(st_visit *v) {
     case ST_CHANGED_NONE: /* somebody else was quicker */
       st_reply_unauthorized(v->reply, "revoked", UNAUTHORIZED);
       break;
-    default: answer_unchanged(v);
+    default: st_reply_unchanged(v->reply, changed);
   }
 }

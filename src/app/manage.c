@@ -132,7 +132,7 @@ static bool done(st_visit *v, st_changed changed) {
       st_reply_error(v->reply, 409, "owner_no_user",
                      "owner: is not a user, and \"owner_is_user\" is true");
       break;
-    default: st_reply_unavailable(v->reply, "store_error", "nothing was changed; try again later");
+    default: st_reply_unchanged(v->reply, changed);
   }
   return false;
 }

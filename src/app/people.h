@@ -45,10 +45,11 @@ bool st_login_valid(subtoken_text login);
 typedef struct st_people {
   void *context;
   st_found (*find)(void *context, subtoken_text login, st_person *person);
-  /* person NULL: there is none, at the same cost. */
-  st_verdict (*check)(void *context, const st_person *person, subtoken_text password);
+  /* person NULL: there is none, at the same cost. until_us: of the request. */
+  st_verdict (*check)(void *context, const st_person *person, subtoken_text password,
+                      int64_t until_us);
   /* password: at least ST_PASSWORD_MIN bytes. maker NULL: who registers by themselves.
-   * ST_CHANGE_FAILED with *busy: too many passwords wait to be hashed.
+   * ST_CHANGE_FAILED with *busy: too many passwords wait to be hashed, or this one for too long.
    */
   st_changed (*create)(void *context, const st_act *act, const st_maker *maker, st_person *person,
                        subtoken_text password, bool *busy);

@@ -35,6 +35,8 @@ typedef struct st_request {
   subtoken_text remote; /* the client's address, for the audit log and for throttling */
   int64_t now;
   int64_t now_us; /* monotonic, for throttling */
+  /* On the same clock: until when it may wait behind others, all its waits together. */
+  int64_t until_us;
 } st_request;
 
 /* What the log tells of a request besides its status. Never a credential. */

@@ -55,6 +55,15 @@ void st_reply_unavailable(st_reply *reply, const char *event, const char *text) 
   reply->retry_after = 5;
 }
 
+void st_reply_unchanged(st_reply *reply, st_changed changed) {
+  if (changed == ST_CHANGE_BUSY) {
+    st_reply_unavailable(reply, "store_busy",
+                         "the store is being written to; nothing was changed; try again later");
+  } else {
+    st_reply_unavailable(reply, "store_error", "nothing was changed; try again later");
+  }
+}
+
 void st_reply_wait(st_reply *reply, const char *event, const char *text, int64_t seconds) {
   st_reply_error(reply, 429, event, text);
   reply->retry_after = seconds;
@@ -365,7 +374,10 @@ st_act st_visit_act(const st_visit *v, const st_identity *identity, st_actor *ac
   st_write_text(&from, v->request->remote);
   if (!st_writer_end(&who)) actor->who[0] = '\0';
   if (!st_writer_end(&from)) actor->from[0] = '\0';
-  return (st_act){.who = actor->who, .from = actor->from, .row = row_of(identity)};
+  return (st_act){.until_us = v->request->until_us,
+                  .who = actor->who,
+                  .from = actor->from,
+                  .row = row_of(identity)};
 }
 
 /* ---- parameters of a query ---- */

@@ -69,6 +69,7 @@ static inline st_maker st_maker_of(const st_identity *identity) {
 }
 
 /* 503 with Retry-After. */
+void st_reply_unchanged(st_reply *reply, st_changed changed); /* for ST_CHANGE_FAILED and _BUSY */
 void st_reply_unavailable(st_reply *reply, const char *event, const char *text);
 /* 429. */
 void st_reply_wait(st_reply *reply, const char *event, const char *text, int64_t seconds);

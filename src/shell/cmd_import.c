@@ -211,7 +211,7 @@ static int put(intake *work) {
       st_store_import(work->store, &act, work->persons, (const uint8_t(*)[32])work->digests,
                       work->count, &sequence, work->why);
   if (stored == ST_STORED) return ST_EXIT_DONE;
-  return st_complain(stored == ST_STORE_FAILED ? ST_EXIT_FAILED : ST_EXIT_REFUSED, "import: %s",
+  return st_complain(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
                      work->why);
 }
 

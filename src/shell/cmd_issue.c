@@ -2,6 +2,7 @@
 #include "base/date.h"
 #include "core/paths.h"
 #include "shell/command.h"
+#include "shell/key_changes.h"
 #include "shell/live.h"
 
 #define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)
@@ -120,7 +121,7 @@ int st_cmd_issue(int argc, char **argv) {
     st_store_close(store);
     return st_complain(ST_EXIT_FAILED, "issue: %s", why);
   }
-  st_service service = {.settings = &settings, .ring = &ring, .keys = st_store_keys(store)};
+  st_service service = {.settings = &settings, .ring = &ring, .keys = st_keys_of(store)};
   int code = ST_EXIT_FAILED;
   if (st_ring_load(data.secrets, &ring, why) != NULL ||
       !st_read_credential(text, sizeof text, &credential, why)) {

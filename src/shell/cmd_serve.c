@@ -118,8 +118,9 @@ static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password
   st_people_draw(&admin.key, digest);
   admin.key.created_at = key.created_at;
   snprintf(why, ST_WHY_MAX, "cannot hash a password: no memory");
-  bool made = st_password_hash(st_text(password), admin.password) == ST_VERDICT_GOOD &&
-              st_store_person_create(store, &act, NULL, false, &admin, digest, why) == ST_STORED;
+  bool made =
+      st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_VERDICT_GOOD &&
+      st_store_person_create(store, &act, NULL, false, &admin, digest, why) == ST_STORED;
   subtoken_wipe(&admin, sizeof admin);
   return made && st_key_create(store, &act, NULL, &key, whole, why) == ST_STORED;
 }

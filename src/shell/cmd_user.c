@@ -119,7 +119,8 @@ static int read_new_password(char phc[ST_PHC_MAX + 1]) {
     code = st_complain(ST_EXIT_FAILED, "user: %s", why);
   } else if (password.len < ST_PASSWORD_MIN) {
     code = st_complain(ST_EXIT_REFUSED, "user: a password has at least %d bytes", ST_PASSWORD_MIN);
-  } else if (!st_password_start() || st_password_hash(password, phc) != ST_VERDICT_GOOD) {
+  } else if (!st_password_start() ||
+             st_password_hash(password, ST_WAIT_FOR_EVER, phc) != ST_VERDICT_GOOD) {
     code = st_complain(ST_EXIT_FAILED, "user: the password cannot be hashed: no memory");
   }
   subtoken_wipe(text, sizeof text);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "core/claims.h"
 #include "shell/command.h"
+#include "shell/key_changes.h"
 #include "shell/live.h"
 #include "shell/policy_file.h"
 
@@ -403,7 +404,7 @@ static int verify_by_store(const verify_options *given, const st_data *data,
     st_complain(0, "verify: no revocation data: %s", why);
     return answer(given, verifier, asked);
   }
-  own.keys = st_store_keys(store);
+  own.keys = st_keys_of(store);
   asked->store = &own;
   verifier->revoked = ask_store;
   verifier->revoked_context = &own;

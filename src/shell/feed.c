@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/semaphore.h"
 #include "base/base64url.h"
 #include "base/hmac.h"
 #include "core/revocations.h"
@@ -21,7 +22,6 @@
 #include "shell/log.h"
 #include "subtoken/feed.h"
 
-#define PURGE_EVERY_US INT64_C(3600000000)
 /* A clock that was set back by more than this is followed: else a moment in which it was
  * years ahead would have edges refuse every heartbeat until a restart.
  */
@@ -76,9 +76,8 @@ static struct {
   uint64_t begun, done, failed; /* the numbers of the last makings that did */
   st_fed failure;               /* of the last that failed */
   char why[ST_WHY_MAX];
-  bool advanced;       /* this start has taken its sequence */
-  int64_t purge_at_us; /* monotonic */
-  int64_t time;        /* T of the last heartbeat */
+  bool advanced; /* this start has taken its sequence */
+  int64_t time;  /* T of the last heartbeat */
   share *shares;
   int64_t answering, answering_max, share_max; /* requests at a time, of all and of a key */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .answering_max = 256, .share_max = 128};
@@ -234,27 +233,20 @@ static st_fed read_edition(const subtoken_ring *ring, const uint8_t *signer, con
   return fed;
 }
 
-static bool advance(char *why) {
+/* Who asks for the feed waits for this: it waits for nobody, but at the start. */
+static bool advance(int64_t until_us, char *why) {
   int64_t sequence;
-  return st_store_advance(all.store, st_world_now_us(), &sequence, why) == ST_STORED;
+  return st_store_advance(all.store, st_world_now_us(), until_us, &sequence, why) == ST_STORED;
 }
 
-/* Not at all, or later, is no harm: a hash that stays listed refuses what has expired. */
+/* Not at all, or later, is no harm: a hash that stays listed refuses what has expired. Each hour it
+ * is done again by the thread that writes what was used (people.c): a request waits for no change.
+ */
 static void purge(void) {
   char why[ST_WHY_MAX];
   if (st_store_purge(all.store, st_world_now_us(), why) != ST_STORED) {
     st_log_event("store_error", why);
   }
-}
-
-/* Once in a while, by who comes then; nobody else waits for it. */
-static void purge_at_times(void) {
-  int64_t now_us = st_world_monotonic_us();
-  (void)pthread_mutex_lock(&all.lock);
-  bool due = now_us >= all.purge_at_us;
-  if (due) all.purge_at_us = now_us + PURGE_EVERY_US;
-  (void)pthread_mutex_unlock(&all.lock);
-  if (due) purge();
 }
 
 static bool is_same(const edition *e, const uint8_t *signer, const st_listing *listing) {
@@ -267,7 +259,7 @@ static bool is_same(const edition *e, const uint8_t *signer, const st_listing *l
 static st_fed make_next(const subtoken_ring *ring, const uint8_t *signer, const edition *base,
                         edition **fresh, char *why) {
   st_listing listing;
-  all.advanced = all.advanced || advance(why);
+  all.advanced = all.advanced || advance(ST_WAIT_NOT, why);
   if (!all.advanced) return ST_FED_STORE_ERROR;
   if (base == NULL) return read_edition(ring, signer, NULL, fresh, why);
   if (st_store_listing(all.store, &listing, why) != ST_STORED) return ST_FED_STORE_ERROR;
@@ -277,7 +269,7 @@ static st_fed make_next(const subtoken_ring *ring, const uint8_t *signer, const 
    * that cannot be written, edges that take the same sequence again are served all the same.
    */
   if ((listing.sequence < base->sequence || (listing.sequence == base->sequence && !same_signer)) &&
-      !advance(why)) {
+      !advance(ST_WAIT_NOT, why)) {
     st_log_event("store_error", why);
   }
   bool follows = same_key && listing.sequence >= base->sequence;
@@ -335,9 +327,17 @@ static bool write_heartbeat(const subtoken_ring *ring, const edition *e, int64_t
          subtoken_heartbeat_encode(bytes, out) == SUBTOKEN_FEED_OK;
 }
 
-/* False at the end of the time for it. Under the lock. */
+/* False at the end of the time for it. Under the lock. A condition knows the clock that stands
+ * still while the machine sleeps, which is another than that of until_us.
+ */
 static bool wait_for_maker(int64_t until_us) {
-  struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+  struct timespec until;
+  int64_t left_us = until_us - st_world_monotonic_us();
+  (void)clock_gettime(CLOCK_MONOTONIC, &until);
+  if (left_us <= 0) return false;
+  left_us += until.tv_nsec / 1000;
+  until.tv_sec += left_us / 1000000;
+  until.tv_nsec = left_us % 1000000 * 1000;
   return pthread_cond_timedwait(&all.made, &all.lock, &until) == 0;
 }
 
@@ -495,7 +495,6 @@ static st_fed current(void *context, const subtoken_ring *ring, int64_t now, con
   if (st_gate_client_left()) return ST_FED_LEFT;
   st_fed fed = describe_signer(ring, signer) ? begin_lease(key_id, &l) : ST_FED_STORE_ERROR;
   if (l != NULL) {
-    purge_at_times();
     (void)pthread_mutex_lock(&all.lock);
     fed = find_edition(ring, signer, &fresh, why);
     if (fed == ST_FED) {
@@ -586,11 +585,10 @@ void st_feed_start(st_store *store) {
   (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
   start_condition();
   all.store = store;
-  all.purge_at_us = 0;
   all.time = 0;
-  all.advanced = advance(why);
+  all.advanced = advance(0, why);
   if (!all.advanced) st_log_event("store_error", why);
-  purge_at_times();
+  purge();
 }
 
 void st_feed_stop(void) {

@@ -47,10 +47,11 @@ typedef struct gate {
   bool handed;      /* and the stand-in has been given */
   bool linger;
   int64_t deadline_us;
-  size_t got;      /* bytes of this request as they came */
-  size_t filled;   /* bytes in data: the head, the body, and what came behind it */
-  size_t body_len; /* of a whole request */
-  bool continued;  /* 100 Continue has been sent */
+  int64_t answer_by_us; /* ten seconds after the request was read: all that is sent, and before */
+  size_t got;           /* bytes of this request as they came */
+  size_t filled;        /* bytes in data: the head, the body, and what came behind it */
+  size_t body_len;      /* of a whole request */
+  bool continued;       /* 100 Continue has been sent */
   bool head_read;
   st_chunked chunked;
   st_head head;
@@ -291,7 +292,7 @@ static int64_t next_look(int64_t until_us, const atomic_bool *retired) {
 bool st_gate_send(const char *data, size_t len, const atomic_bool *retired) {
   gate *g = mine;
   /* A second more for each MiB: who takes less than that is not waited for. */
-  int64_t until = st_world_monotonic_us() + DEADLINE_US + (int64_t)(len >> 20) * 1000000;
+  int64_t until = g->answer_by_us + (int64_t)(len >> 20) * 1000000;
   bool good = true, waited = false;
   while (good && len > 0 && (retired == NULL || !atomic_load(retired))) {
     ssize_t n = send(g->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -412,6 +413,7 @@ static bool read_request(gate *g) {
       set_begun(g, true);
     }
   }
+  g->answer_by_us = st_world_monotonic_us() + DEADLINE_US;
   return true;
 }
 

@@ -41,8 +41,9 @@ void st_gate_thread_end(void);
 void st_gate_open(void);
 void st_gate_close(void);
 
-/* In begin_request: send the answer, within one deadline; false when the client did not
- * take it all, and the connection must end. So it is soon after *retired became true (NULL: never).
+/* In begin_request: send the answer, within ten seconds of when the request was read, and a second
+ * more for each MiB; false when the client did not take it all, and the connection must end. So it
+ * is soon after *retired became true (NULL: never).
  */
 bool st_gate_send(const char *data, size_t len, const atomic_bool *retired)
     __attribute__((warn_unused_result));

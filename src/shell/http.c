@@ -21,6 +21,11 @@
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)
 _Static_assert(ANSWER_MAX >= ST_HEAD_MAX + 4096, "the longest preflight");
 #define DRAIN_MS 4000
+/* A request is answered within ten seconds. Half of them it may wait behind others, all its waits
+ * together; the rest is for its own work and for sending.
+ */
+#define WAIT_US INT64_C(5000000)
+#define LAST_WAIT_US INT64_C(2000000) /* and when the server ends */
 
 static struct {
   struct mg_context *context;
@@ -124,7 +129,10 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
 }
 
 static bool store_ready(void *store) {
-  return st_store_ready(store);
+  char why[ST_WHY_MAX];
+  bool ready = st_store_ready(store, why);
+  if (!ready) st_log_event("store_error", why);
+  return ready;
 }
 
 static void answer(const st_gate_request *asked, const st_live *live, subtoken_text peer,
@@ -158,13 +166,6 @@ static void answer(const st_gate_request *asked, const st_live *live, subtoken_t
   reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
 }
 
-/* What lies behind a 503: the request's line has no room for a sentence. */
-static void tell_trouble(void) {
-  char why[ST_WHY_MAX];
-  st_store_trouble(all.store, why);
-  if (why[0] != '\0') st_log_event("store_error", why);
-}
-
 /* The wall clock went another way than time: somebody set it. Said, and no more: every
  * decision is by the wall clock as it is now.
  */
@@ -196,7 +197,7 @@ static int begin_request(struct mg_connection *connection) {
   st_reply reply;
   st_gate_request asked = st_gate_current();
   int64_t began = st_world_monotonic_us();
-  st_request request = {.now = st_world_now(), .now_us = began};
+  st_request request = {.now = st_world_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
   st_live *live = st_live_take();
   answer(&asked, live, st_text(mg_get_request_info(connection)->remote_addr), &request, &reply);
@@ -211,7 +212,6 @@ static int begin_request(struct mg_connection *connection) {
   subtoken_wipe(bytes, writer.len);
   st_gate_answered(reply.close);
   st_live_give(live);
-  if (reply.status == 503) tell_trouble();
   return reply.status;
 }
 
@@ -258,12 +258,15 @@ int st_http_port(void) {
   return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
 }
 
-/* Passwords, whoever sends them, leave half of the threads to everything else; so does the feed. */
+/* Passwords, whoever sends them, leave half of the threads to everything else; so does the feed.
+ * Who writes to the store takes a quarter at most.
+ */
 static void share_threads(int64_t threads) {
   int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
   if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
   st_password_share((size_t)threads);
   st_feed_share(threads);
+  st_store_share(all.store, threads);
 }
 
 static bool start_tables(void) {
@@ -314,7 +317,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
                                    .exit_thread = thread_ends,
                                    .log_message = keep_problem};
   all.store = store;
-  all.keys = st_store_keys(store);
+  all.keys = st_keys_of(store);
   all.changes = st_key_changes_of(store);
   all.people = st_people_of(store);
   if (!start_tables()) {
@@ -332,7 +335,16 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
   return all.context != NULL;
 }
 
+/* Whoever waits for something goes on for a moment, and is then told that it is busy. */
+static void end_waits(void) {
+  int64_t at_us = st_world_monotonic_us() + LAST_WAIT_US;
+  st_store_close_waiting(all.store, at_us);
+  st_password_close(at_us);
+  st_basic_close(&all.basic, at_us);
+}
+
 void st_http_stop(void) {
+  end_waits();
   if (!st_gate_drain(DRAIN_MS)) st_log_event("drain_timeout", NULL);
   mg_stop(all.context);
   mg_exit_library();

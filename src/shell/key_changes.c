@@ -55,6 +55,7 @@ st_changed st_key_changes_told(st_stored stored, const char *why) {
     case ST_STORE_REFUSED: return ST_CHANGE_REFUSED;
     case ST_STORE_OWNER_REGISTERED: return ST_CHANGE_OWNER_REGISTERED;
     case ST_STORE_OWNER_NO_USER: return ST_CHANGE_OWNER_NO_USER;
+    case ST_STORE_BUSY: return ST_CHANGE_BUSY; /* the request's own line says so */
     case ST_STORE_FAILED: break;
   }
   st_log_event("store_error", why);
@@ -66,6 +67,29 @@ st_act st_key_changes_now(const st_act *act) {
   now.now_us = st_world_now_us();
   return now;
 }
+
+/* ---- the two questions of each request: what went wrong is told by the one that met it ---- */
+
+static st_found told(st_found found, const char *why) {
+  if (found == ST_FOUND_ERROR) st_log_event("store_error", why);
+  return found;
+}
+
+static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+  char why[ST_WHY_MAX];
+  return told(st_store_by_digest(store, digest, key, why), why);
+}
+
+static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+  char why[ST_WHY_MAX];
+  return told(st_store_by_sub(store, sub, key, why), why);
+}
+
+st_keys st_keys_of(st_store *store) {
+  return (st_keys){.store = store, .by_digest = by_digest, .by_sub = by_sub};
+}
+
+/* ---- what the office asks for ---- */
 
 static st_changed create_key(void *store, const st_act *act, const st_maker *maker, st_key *key,
                              char *whole) {

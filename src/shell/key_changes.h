@@ -8,6 +8,8 @@
 #include "store/sqlite.h"
 
 st_key_changes st_key_changes_of(st_store *store);
+/* The two questions of each request; a failure goes to the log, once, as it is met. */
+st_keys st_keys_of(st_store *store);
 
 /* Make a key with an id, key and sub that were never used; whole is to be wiped. */
 st_stored st_key_create(st_store *store, const st_act *act, const st_maker *maker, st_key *key,

@@ -34,7 +34,7 @@ typedef struct stored {
   uint8_t hash[HASH_MAX];
 } stored;
 
-static st_turns turns = ST_TURNS(1, ST_PASSWORD_WAITING_MAX);
+static st_semaphore semaphore = ST_SEMAPHORE(1, ST_PASSWORD_WAITING_MAX);
 static atomic_uint_fast64_t computed;
 
 /* ---- computing ---- */
@@ -55,7 +55,7 @@ static void give_memory(uint8_t *memory, size_t size) {
   (void)munmap(memory, size);
 }
 
-/* Lanes are computed one after the other: a thread each would escape the count of turns. */
+/* Lanes are computed one after the other: a thread each would escape the count. */
 static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
   argon2_context context = {
       .out = hash,
@@ -78,17 +78,18 @@ static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
 }
 
 /* Waits for its turn. ST_VERDICT_GOOD when hash, of s->hash_len bytes, is there. */
-static st_verdict compute_in_turn(const stored *s, subtoken_text input, uint8_t *hash) {
-  if (!st_turns_enter(&turns)) return ST_VERDICT_BUSY;
+static st_verdict compute_in_turn(const stored *s, subtoken_text input, int64_t until_us,
+                                  uint8_t *hash) {
+  if (!st_semaphore_enter(&semaphore, until_us)) return ST_VERDICT_BUSY;
   bool done = compute(s, input, hash);
-  st_turns_leave(&turns);
+  st_semaphore_leave(&semaphore);
   return done ? ST_VERDICT_GOOD : ST_VERDICT_NONE;
 }
 
 /* Is input what s was made from? */
-static st_verdict check(const stored *s, subtoken_text input) {
+static st_verdict check(const stored *s, subtoken_text input, int64_t until_us) {
   uint8_t hash[HASH_MAX];
-  st_verdict verdict = compute_in_turn(s, input, hash);
+  st_verdict verdict = compute_in_turn(s, input, until_us, hash);
   if (verdict == ST_VERDICT_GOOD && !st_equal_secret(hash, s->hash, s->hash_len)) {
     verdict = ST_VERDICT_WRONG;
   }
@@ -193,14 +194,18 @@ static bool computes_right(void) {
 
 bool st_password_start(void) {
   size_t half = st_world_processors() / 2;
-  st_turns_limit(&turns, half > 0 ? half : 1);
+  st_semaphore_limit(&semaphore, half > 0 ? half : 1);
   return computes_right();
 }
 
 void st_password_share(size_t threads) {
   size_t quarter = threads / 4;
-  st_turns_waiting_limit(&turns,
-                         quarter < ST_PASSWORD_WAITING_MAX ? quarter : ST_PASSWORD_WAITING_MAX);
+  st_semaphore_waiting_limit(&semaphore,
+                             quarter < ST_PASSWORD_WAITING_MAX ? quarter : ST_PASSWORD_WAITING_MAX);
+}
+
+void st_password_close(int64_t at_us) {
+  st_semaphore_close(&semaphore, at_us);
 }
 
 static bool usable(subtoken_text password) {
@@ -208,22 +213,22 @@ static bool usable(subtoken_text password) {
 }
 
 /* Computes and writes what s, of today, does not have yet. */
-static st_verdict make(stored *s, subtoken_text input, char phc[ST_PHC_MAX + 1]) {
+static st_verdict make(stored *s, subtoken_text input, int64_t until_us, char phc[ST_PHC_MAX + 1]) {
   s->cost = today;
   s->salt_len = SALT_LEN;
   s->hash_len = ST_HASH_LEN;
   st_world_random(s->salt, SALT_LEN);
-  st_verdict verdict = compute_in_turn(s, input, s->hash);
+  st_verdict verdict = compute_in_turn(s, input, until_us, s->hash);
   if (verdict == ST_VERDICT_GOOD && !write_stored(s, phc)) verdict = ST_VERDICT_NONE;
   if (verdict != ST_VERDICT_GOOD) phc[0] = '\0';
   subtoken_wipe(s, sizeof *s);
   return verdict;
 }
 
-st_verdict st_password_hash(subtoken_text password, char phc[ST_PHC_MAX + 1]) {
+st_verdict st_password_hash(subtoken_text password, int64_t until_us, char phc[ST_PHC_MAX + 1]) {
   stored s = {.wrapped = false};
   phc[0] = '\0';
-  return usable(password) ? make(&s, password, phc) : ST_VERDICT_NONE;
+  return usable(password) ? make(&s, password, until_us, phc) : ST_VERDICT_NONE;
 }
 
 st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, size_t salt_len,
@@ -232,10 +237,10 @@ st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, s
   phc[0] = '\0';
   if (salt_len > ST_SALT_MAX) return ST_VERDICT_NONE;
   if (salt_len > 0) memcpy(s.outer, salt, salt_len);
-  return make(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, phc);
+  return make(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER, phc);
 }
 
-st_verdict st_password_verify(const char *phc, subtoken_text password) {
+st_verdict st_password_verify(const char *phc, subtoken_text password, int64_t until_us) {
   /* No password gives this hash, as far as anybody knows; if one did, it would be of nobody. */
   stored s = {.cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
   bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && usable(password);
@@ -247,7 +252,7 @@ st_verdict st_password_verify(const char *phc, subtoken_text password) {
     if (!inner_hash(&s, input, inner)) return ST_VERDICT_NONE;
     input = (subtoken_text){(const char *)inner, sizeof inner};
   }
-  st_verdict verdict = check(&s, input);
+  st_verdict verdict = check(&s, input, until_us);
   if (verdict == ST_VERDICT_GOOD && !may_be) verdict = ST_VERDICT_WRONG;
   subtoken_wipe(inner, sizeof inner);
   subtoken_wipe(&s, sizeof s);
@@ -261,7 +266,7 @@ st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LE
   st_verdict verdict = ST_VERDICT_WRONG;
   if (s.wrapped && s.outer_len == salt_len &&
       (salt_len == 0 || memcmp(s.outer, salt, salt_len) == 0)) {
-    verdict = check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN});
+    verdict = check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER);
   }
   subtoken_wipe(&s, sizeof s);
   return verdict;
@@ -280,6 +285,6 @@ uint64_t st_password_computed(void) {
   return atomic_load(&computed);
 }
 
-st_turns *st_password_turns(void) {
-  return &turns;
+st_semaphore *st_password_semaphore(void) {
+  return &semaphore;
 }

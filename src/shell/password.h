@@ -3,15 +3,15 @@
  * `sha256:SALT:PHC`: SALT in base64, and in PHC the Argon2id of SHA-256(password SALT).
  *
  * At most half of the processors compute at one time, in the order in which they were asked;
- * 64 may wait, or fewer (st_password_share); more are ST_VERDICT_BUSY at once. Any thread may call.
- * Nothing of a password stays in memory.
+ * 64 may wait, or fewer (st_password_share); more are ST_VERDICT_BUSY at once, and so is who has
+ * waited until its deadline. Any thread may call. Nothing of a password stays in memory.
  */
 #ifndef ST_SHELL_PASSWORD_H
 #define ST_SHELL_PASSWORD_H
 
 #include "app/passwords.h"
+#include "app/semaphore.h"
 #include "base/hmac.h"
-#include "shell/turns.h"
 
 #define ST_PASSWORD_WAITING_MAX 64
 
@@ -24,19 +24,22 @@ bool st_password_start(void) __attribute__((warn_unused_result));
  * for nothing but a wrong password could hold them all.
  */
 void st_password_share(size_t threads);
+/* The server ends: who still waits at that time (st_semaphore_now_us) is ST_VERDICT_BUSY. */
+void st_password_close(int64_t at_us);
 
-/* The text to store, with today's parameters and a new salt. ST_VERDICT_GOOD when it was
+/* The text to store, with today's parameters and a new salt; until_us bounds the wait for a turn,
+ * not the computing. ST_VERDICT_GOOD when it was
  * made, else phc is empty; ST_VERDICT_NONE also for a password that is empty or longer than
  * ST_PASSWORD_MAX.
  */
-st_verdict st_password_hash(subtoken_text password, char phc[ST_PHC_MAX + 1])
+st_verdict st_password_hash(subtoken_text password, int64_t until_us, char phc[ST_PHC_MAX + 1])
     __attribute__((warn_unused_result));
 
 /* Is it the password? For nobody's (phc NULL or empty) the same work is done and the answer
  * is ST_VERDICT_WRONG, so that a login costs the same whether there is such a person or not;
  * likewise for a password that is empty or too long.
  */
-st_verdict st_password_verify(const char *phc, subtoken_text password)
+st_verdict st_password_verify(const char *phc, subtoken_text password, int64_t until_us)
     __attribute__((warn_unused_result));
 
 /* Is it other than st_password_hash would make it today? Then, after a good login, it is
@@ -57,6 +60,6 @@ st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LE
 
 /* For tests: how often Argon2 was computed so far, and where those who ask stand in line. */
 uint64_t st_password_computed(void);
-st_turns *st_password_turns(void);
+st_semaphore *st_password_semaphore(void);
 
 #endif

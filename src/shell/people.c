@@ -33,11 +33,11 @@ static st_found find(void *store, subtoken_text login, st_person *person) {
 }
 
 /* Imported, or of yesterday's parameters: now that the password is here it is kept as it should
- * be. That this fails keeps nobody out.
+ * be. That this fails keeps nobody out, and nobody waits for it: there will be another time.
  */
 static void rehash(st_store *store, const st_person *person, subtoken_text password) {
   char why[ST_WHY_MAX], phc[ST_PHC_MAX + 1];
-  if (st_password_hash(password, phc) == ST_VERDICT_GOOD &&
+  if (st_password_hash(password, ST_WAIT_NOT, phc) == ST_VERDICT_GOOD &&
       st_store_person_rehash(store, person->key.owner, person->password, phc, why) ==
           ST_STORE_FAILED) {
     st_log_event("store_error", why);
@@ -45,9 +45,10 @@ static void rehash(st_store *store, const st_person *person, subtoken_text passw
   subtoken_wipe(phc, sizeof phc);
 }
 
-static st_verdict check(void *store, const st_person *person, subtoken_text password) {
+static st_verdict check(void *store, const st_person *person, subtoken_text password,
+                        int64_t until_us) {
   const char *phc = person != NULL ? person->password : NULL;
-  st_verdict verdict = st_password_verify(phc, password);
+  st_verdict verdict = st_password_verify(phc, password, until_us);
   if (verdict == ST_VERDICT_GOOD && st_password_outdated(phc)) rehash(store, person, password);
   return verdict;
 }
@@ -59,11 +60,23 @@ void st_people_draw(st_key *key, uint8_t digest[32]) {
   subtoken_wipe(whole, sizeof whole);
 }
 
+/* Who asks for a login that is taken costs no hash and no turn to write. */
+static st_stored find_login(st_store *store, const char *login, char *why) {
+  st_person person;
+  st_stored stored = st_store_person_find(store, st_text(login), &person, why);
+  subtoken_wipe(&person, sizeof person); /* a password, as it is stored */
+  return stored;
+}
+
 static st_changed create(void *store, const st_act *act, const st_maker *maker, st_person *person,
                          subtoken_text password, bool *busy) {
   char why[ST_WHY_MAX];
   uint8_t digest[32];
-  st_verdict verdict = st_password_hash(password, person->password);
+  *busy = false;
+  st_stored known = find_login(store, person->key.owner, why);
+  if (known == ST_STORED) return ST_CHANGE_EXISTS;
+  if (known != ST_STORE_NONE) return st_key_changes_told(known, why);
+  st_verdict verdict = st_password_hash(password, act->until_us, person->password);
   *busy = verdict == ST_VERDICT_BUSY;
   if (verdict != ST_VERDICT_GOOD) return ST_CHANGE_FAILED;
   st_people_draw(&person->key, digest);

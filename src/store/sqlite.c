@@ -1,8 +1,9 @@
 /* sqlite - the store of parent keys: see sqlite.h.
  *
- * Connections, each under a mutex of its own. `writes` makes the changes and
- * answers the management's questions; `readers` answer the two questions of the
- * hot path, so that no request waits for an fsync, and seldom for another.
+ * Connections, each under a lock of its own. `writes` makes the changes, in the order in which
+ * they were asked for; `readers` answer the two questions of the hot path, `queries` those of the
+ * management, `feeds` those of the feed: so nobody who reads waits for who writes, in this process
+ * or in another, and on the hot path seldom for another reader.
  *
  * What changes it is in sqlite_change.c, sqlite_rows.c, sqlite_keys.c, sqlite_people.c,
  * sqlite_logins.c and sqlite_audit.c.
@@ -14,15 +15,17 @@
  */
 #include "store/sqlite.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "store/sqlite_internal.h"
 
-#define MOVED_EVERY 16      /* questions of a reader; looking costs system calls */
+#define LOOK_EVERY_MS 100   /* how long a reader may go on with a file that was replaced */
 #define ROOM_MIN (64 << 10) /* bytes free on the disk, or no change can be expected to fit */
 
 /* ---- Rows ---- */
@@ -109,25 +112,25 @@ static bool is_answer(const slot *held, const question *ask) {
                           : st_equal_secret(held->digest, ask->digest, 32);
 }
 
-/* Keep the sentence for the log. */
-static st_found tell(reader *r, const char *why) {
-  (void)pthread_mutex_lock(&r->store->telling);
-  memcpy(r->store->trouble, why, ST_WHY_MAX);
-  (void)pthread_mutex_unlock(&r->store->telling);
+static st_found trouble(reader *r, char *why) {
+  (void)st_sqlite_fail_db(why, r->store->path, r->db, "read");
   return ST_FOUND_ERROR;
 }
 
-static st_found trouble(reader *r) {
-  char why[ST_WHY_MAX] = "";
-  (void)st_sqlite_fail_db(why, r->store->path, r->db, "read");
-  return tell(r, why);
+static int64_t now_ms(void) {
+  struct timespec now = {0};
+  (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A backup put in its place: what is open here is a file that nobody else changes. */
-bool st_sqlite_has_moved(sqlite3 *db) {
-  int moved = 1;
-  return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
-         moved != 0;
+/* Looked at often enough, and at each question while it is known not to be. */
+static bool in_place(reader *r, char *why) {
+  int64_t now = now_ms();
+  if (now - r->looked_ms < LOOK_EVERY_MS && !atomic_load(&r->store->displaced)) {
+    return true;
+  }
+  r->looked_ms = now;
+  return st_sqlite_in_place(r->store, r->db, why);
 }
 
 /* Notice commits since the last question: data_version changes on a connection
@@ -135,16 +138,9 @@ bool st_sqlite_has_moved(sqlite3 *db) {
  * that statement its read transaction goes on: what is asked meanwhile is of the same moment,
  * and takes no locks of its own.
  */
-static bool freshen(reader *r) {
+static bool freshen(reader *r, char *why) {
   sqlite3_stmt *ask = r->read[DATA_VERSION];
-  if (r->asked++ % MOVED_EVERY == 0) {
-    r->moved = st_sqlite_has_moved(r->db);
-  }
-  if (r->moved) {
-    char why[ST_WHY_MAX] = "";
-    (void)st_sqlite_fail(why, "%s was replaced while it was in use: restart",
-                         st_sqlite_shown(r->store->path));
-    (void)tell(r, why);
+  if (!in_place(r, why)) {
     return false;
   }
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
@@ -154,19 +150,19 @@ static bool freshen(reader *r) {
     r->generation++;
   }
   if (!ok) {
-    (void)trouble(r);
+    (void)trouble(r, why);
   }
   return ok;
 }
 
 /* The row that answers, into its slot. */
-static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot *held) {
+static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot *held, char *why) {
   int code = sqlite3_step(row);
   if (code == SQLITE_DONE) {
     return ST_FOUND_NONE;
   }
   if (code != SQLITE_ROW) {
-    return trouble(r);
+    return trouble(r, why);
   }
   if (sqlite3_column_int64(row, REFUSED) != 0) {
     return ST_FOUND_REVOKED;
@@ -174,25 +170,24 @@ static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot
   held->generation = 0;
   if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
       !is_answer(held, ask)) {
-    char why[ST_WHY_MAX] = "";
     (void)st_sqlite_fail_damaged(why, r->store->path, "the row of a key is not as it was written");
-    return tell(r, why);
+    return ST_FOUND_ERROR;
   }
   held->generation = r->generation;
   return ST_FOUND;
 }
 
-static st_found read_key(reader *r, const question *ask, slot *held) {
+static st_found read_key(reader *r, const question *ask, slot *held, char *why) {
   sqlite3_stmt *row = r->read[ask->sub != NULL ? BY_SUB : BY_DIGEST];
   int bound = ask->sub != NULL ? sqlite3_bind_text(row, 1, ask->sub, ST_SUB_LEN, SQLITE_STATIC)
                                : sqlite3_bind_blob(row, 1, ask->digest, 32, SQLITE_STATIC);
-  st_found found = bound == SQLITE_OK ? read_row(r, row, ask, held) : trouble(r);
+  st_found found = bound == SQLITE_OK ? read_row(r, row, ask, held, why) : trouble(r, why);
   st_sqlite_finish(row);
   return found;
 }
 
 /* A sub that no key has any more. */
-static st_found read_revoked(reader *r, const char *sub) {
+static st_found read_revoked(reader *r, const char *sub, char *why) {
   sqlite3_stmt *row = r->read[SUB_REVOKED];
   int code = sqlite3_bind_text(row, 1, sub, ST_SUB_LEN, SQLITE_STATIC);
   if (code == SQLITE_OK) {
@@ -200,27 +195,27 @@ static st_found read_revoked(reader *r, const char *sub) {
   }
   st_found found = code == SQLITE_ROW    ? ST_FOUND_REVOKED
                    : code == SQLITE_DONE ? ST_FOUND_NONE
-                                         : trouble(r);
+                                         : trouble(r, why);
   st_sqlite_finish(row);
   return found;
 }
 
-static st_found look_up(reader *r, const question *ask, st_key *key) {
+static st_found look_up(reader *r, const question *ask, st_key *key, char *why) {
   slot *held = slot_of(r, ask);
   st_found found = ST_FOUND;
   if (held->generation != r->generation || !is_answer(held, ask)) {
-    found = read_key(r, ask, held);
+    found = read_key(r, ask, held, why);
   }
   if (found == ST_FOUND) {
     *key = held->key;
   }
-  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(r, ask->sub) : found;
+  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(r, ask->sub, why) : found;
 }
 
-static st_found answer(st_store *store, const question *ask, st_key *key) {
+static st_found answer(st_store *store, const question *ask, st_key *key, char *why) {
   reader *r = reader_of(store, ask);
   (void)pthread_mutex_lock(&r->lock);
-  st_found found = freshen(r) ? look_up(r, ask, key) : ST_FOUND_ERROR;
+  st_found found = freshen(r, why) ? look_up(r, ask, key, why) : ST_FOUND_ERROR;
   st_sqlite_finish(r->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   if (found != ST_FOUND) {
@@ -229,56 +224,52 @@ static st_found answer(st_store *store, const question *ask, st_key *key) {
   return found;
 }
 
-static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+st_found st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *why) {
   question ask = {.digest = digest};
-  return answer(store, &ask, key);
+  return answer(store, &ask, key, why);
 }
 
-static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *why) {
   if (sub.data == NULL || sub.len != ST_SUB_LEN) {
     memset(key, 0, sizeof *key);
     return ST_FOUND_NONE;
   }
   question ask = {.sub = sub.data};
-  return answer(store, &ask, key);
-}
-
-st_keys st_store_keys(st_store *store) {
-  st_keys keys = {.store = store, .by_digest = by_digest, .by_sub = by_sub};
-  return keys;
-}
-
-void st_store_trouble(st_store *store, char *why) {
-  (void)pthread_mutex_lock(&store->telling);
-  memcpy(why, store->trouble, ST_WHY_MAX);
-  (void)pthread_mutex_unlock(&store->telling);
+  return answer(store, &ask, key, why);
 }
 
 /* Room and leave to write; SQLite needs the directory for its -wal, too. */
-static bool seems_writable(const char *path) {
+static bool seems_writable(const char *path, char *why) {
   struct statvfs disk;
-  if (statvfs(path, &disk) != 0 || (disk.f_flag & ST_RDONLY) != 0) {
-    return false;
+  errno = 0;
+  if (statvfs(path, &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0) {
+    errno = EROFS;
+  } else if (errno == 0) {
+    unsigned long long blocks = geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
+    errno = blocks * disk.f_frsize < ROOM_MIN ? ENOSPC : 0;
   }
-  unsigned long long blocks = geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
-  return blocks * disk.f_frsize >= ROOM_MIN && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+  if (errno == 0 && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) {
+    return true;
+  }
+  (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+  return false;
 }
 
-static bool is_ready(reader *r) {
+static bool is_ready(reader *r, char *why) {
   (void)pthread_mutex_lock(&r->lock);
-  r->asked = 0; /* look for certain */
-  bool ok = freshen(r);
+  r->looked_ms = 0; /* look for certain */
+  bool ok = freshen(r, why);
   st_sqlite_finish(r->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   return ok;
 }
 
-bool st_store_ready(st_store *store) {
+bool st_store_ready(st_store *store, char *why) {
   bool ok = true;
-  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
-    ok = is_ready(&store->readers[i]) && ok;
+  for (size_t i = 0; ok && i < ST_SQLITE_READERS; i++) {
+    ok = is_ready(&store->readers[i], why);
   }
-  return ok && seems_writable(store->path);
+  return ok && seems_writable(store->path, why);
 }
 
 /* ---- Facts ---- */
@@ -292,16 +283,21 @@ st_stored st_store_remember(st_store *store, const char *name, int64_t value, ch
   return st_sqlite_apply(store, make_fact, &(change){.id = name, .now = value}, why);
 }
 
+static bool take_number(sqlite3_stmt *row, void *number) {
+  *(int64_t *)number = sqlite3_column_int64(row, 0);
+  return true;
+}
+
 st_stored st_store_recall(st_store *store, const char *name, int64_t *value, char *why) {
-  (void)pthread_mutex_lock(&store->writing);
-  sqlite3_stmt *row = NULL;
-  st_stored stored = st_sqlite_ask(store, RECALL, VALUES(st_sqlite_text(name)), &row);
+  int64_t found = 0;
+  st_stored stored = st_sqlite_one(store, RECALL, VALUES(st_sqlite_text(name)), &found,
+                                   sizeof found, take_number, why);
   if (stored == ST_STORED) {
-    *value = sqlite3_column_int64(row, 0);
-  } else if (stored == ST_STORE_FAILED) {
-    (void)st_sqlite_fail_db(why, store->path, store->writes, "read");
+    *value = found;
   }
-  st_sqlite_finish(row);
-  (void)pthread_mutex_unlock(&store->writing);
   return stored;
+}
+
+st_stored st_store_count(st_store *store, int64_t *count, char *why) {
+  return st_sqlite_one(store, COUNT, NO_VALUES, count, sizeof *count, take_number, why);
 }

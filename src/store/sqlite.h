@@ -20,6 +20,7 @@ typedef enum st_stored {
   ST_STORE_REFUSED, /* the credential that it was to be made with has ended or lost a permission */
   ST_STORE_OWNER_REGISTERED, /* the owner is a user who registered, and that was not said */
   ST_STORE_OWNER_NO_USER,    /* the owner was said to be a user, and there is none */
+  ST_STORE_BUSY, /* others write: nothing was changed, later it will be; why says more */
 } st_stored;
 
 /* Open DATA/subtoken.db; made, with mode 0600, when create is true and it is
@@ -31,21 +32,32 @@ st_stored st_store_open(const char *path, bool create, st_store **store, char *w
     __attribute__((warn_unused_result));
 void st_store_close(st_store *store);
 
-/* The office's view of it. */
-st_keys st_store_keys(st_store *store);
+/* A key by the SHA-256 of it, or by its sub. why says what is behind ST_FOUND_ERROR. */
+st_found st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *why)
+    __attribute__((warn_unused_result));
+st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *why)
+    __attribute__((warn_unused_result));
 
-/* What last kept by_digest or by_sub from an answer (ST_FOUND_ERROR), for the
- * log; "" when nothing ever did.
+/* Can it be read and, as far as can be known without writing, written? why says why not. */
+bool st_store_ready(st_store *store, char *why) __attribute__((warn_unused_result));
+
+/* Reading never waits for writing. Changes are made one after the other, in the order in which they
+ * were asked for, and wait for other processes that write; each until st_act.until_us (five seconds
+ * where it is 0). Then, and at once when too many wait already, they answer ST_STORE_BUSY.
+ *
+ * Of a server's threads a quarter at most waits here, and of these an eighth for people who
+ * register themselves and have shown no credential.
  */
-void st_store_trouble(st_store *store, char *why);
-
-/* Can it be read and, as far as can be known without writing, written? */
-bool st_store_ready(st_store *store);
+void st_store_share(st_store *store, int64_t threads);
+/* The process ends: from a time on (st_semaphore_now_us) nothing waits. */
+void st_store_close_waiting(st_store *store, int64_t at_us);
 
 /* Each change is durable (fsynced) when it answers ST_STORED, and has not happened at all when it
- * answers anything else (but see st_store_refresh); its line in the audit log is part of it. What
- * lists or unlists a sub takes the next sequence in the same transaction; *sequence (may be NULL)
- * is the one at which the revocation data carries the change.
+ * answers anything else (but see st_store_refresh); durable means in the files that lie at the
+ * path: when they were replaced under it, it fails, whatever became of the ones that are open; its
+ * line in the audit log is part of it. What lists or unlists a sub takes the next sequence in the
+ * same transaction; *sequence (may be NULL) is the one at which the revocation data carries the
+ * change.
  *
  * What ends a row ends those that rest on it: the logins made with it, and with a person the
  * person's keys, which are those whose owner is the person's login.
@@ -103,7 +115,9 @@ st_stored st_store_person_set_permissions(st_store *store, const st_act *act, co
 st_stored st_store_person_set_password(st_store *store, const st_act *act, const char *login,
                                        const char *password, const char *new_sub, int64_t *sequence,
                                        char *why) __attribute__((warn_unused_result));
-/* The same password, hashed anew; nothing ends. ST_STORE_NONE when it is no longer `before`. */
+/* The same password, hashed anew; nothing ends. ST_STORE_NONE when it is no longer `before`. Waits
+ * for nobody: it can be done another time.
+ */
 st_stored st_store_person_rehash(st_store *store, const char *login, const char *before,
                                  const char *password, char *why)
     __attribute__((warn_unused_result));
@@ -212,10 +226,10 @@ st_stored st_store_changes(st_store *store, int64_t since, st_listing *listing,
     __attribute__((warn_unused_result));
 
 /* A new sequence with nothing changed: at each start, because the database may be a backup
- * that edges are ahead of, and when another secret begins to sign.
+ * that edges are ahead of, and when another secret begins to sign. until_us: as in st_act.
  */
-st_stored st_store_advance(st_store *store, int64_t now_us, int64_t *sequence, char *why)
-    __attribute__((warn_unused_result));
+st_stored st_store_advance(st_store *store, int64_t now_us, int64_t until_us, int64_t *sequence,
+                           char *why) __attribute__((warn_unused_result));
 
 /* Take off what no token can need any more: what was revoked longer ago than the largest
  * max_life ever configured and two leeways. Also shortens the log of changes, and removes logins

@@ -11,6 +11,7 @@ change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence)
   }
   return (change){.act = act,
                   .id = id,
+                  .until_us = act->until_us,
                   .now = act->now_us / 1000000,
                   .now_us = act->now_us,
                   .sequence = sequence};
@@ -25,9 +26,19 @@ static void roll_back(st_store *store) {
   }
 }
 
-/* In its transaction, and committed. */
-static st_stored make_whole(st_store *store, change_fn *make, const change *what,
-                            int64_t *sequence) {
+/* Of SQLite's, or that a row made no sense to us. */
+static st_stored tell_failure(st_store *store, char *why) {
+  int code = sqlite3_errcode(store->writes);
+  if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) {
+    return st_sqlite_fail_damaged(why, store->path, "a row is not as it was written");
+  }
+  (void)st_sqlite_fail_db(why, store->path, store->writes, "write");
+  return (code & 0xff) == SQLITE_BUSY ? ST_STORE_BUSY : ST_STORE_FAILED;
+}
+
+/* In its transaction, up to the commit. */
+static st_stored make_part(st_store *store, change_fn *make, const change *what,
+                           int64_t *sequence) {
   st_stored stored = ST_STORE_FAILED;
   store->taken = 0;
   if (st_sqlite_run(store->write[BEGIN]) == SQLITE_OK) {
@@ -36,20 +47,29 @@ static st_stored make_whole(st_store *store, change_fn *make, const change *what
   if (stored == ST_STORED && what->sequence != NULL) {
     stored = st_sqlite_standing(store, sequence);
   }
-  if (stored == ST_STORED) {
-    stored = st_sqlite_do(store, COMMIT, NO_VALUES);
-  }
   return stored;
 }
 
-/* Of SQLite's, or that a row made no sense to us. */
-static void tell_failure(st_store *store, char *why) {
-  int code = sqlite3_errcode(store->writes);
-  if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) {
-    (void)st_sqlite_fail_damaged(why, store->path, "a row is not as it was written");
-  } else {
-    (void)st_sqlite_fail_db(why, store->path, store->writes, "write");
+/* And committed. Whoever replaces the files between the first look and the commit has it answered
+ * as failed, for it is not in what lies there now: what is acknowledged was at the path after its
+ * commit. Whoever replaces them later puts back a backup, which is older than it may be.
+ */
+static st_stored make_whole(st_store *store, change_fn *make, const change *what, int64_t *sequence,
+                            char *why) {
+  st_stored stored = make_part(store, make, what, sequence);
+  if (stored == ST_STORE_FAILED) {
+    return tell_failure(store, why);
   }
+  if (stored != ST_STORED) {
+    return stored;
+  }
+  if (!st_sqlite_in_place(store, store->writes, why)) {
+    return ST_STORE_FAILED;
+  }
+  if (st_sqlite_do(store, COMMIT, NO_VALUES) != ST_STORED) {
+    return tell_failure(store, why);
+  }
+  return st_sqlite_in_place(store, store->writes, why) ? ST_STORED : ST_STORE_FAILED;
 }
 
 static const char *why_not(st_stored stored) {
@@ -60,20 +80,100 @@ static const char *why_not(st_stored stored) {
                                                : "it is not there";
 }
 
+static bool take_turn(st_store *store, const change *what, int64_t until_us) {
+  if (what->stranger && !st_semaphore_enter(&store->strangers, ST_WAIT_NOT)) {
+    return false;
+  }
+  bool taken = st_semaphore_enter(&store->writing, until_us);
+  if (!taken && what->stranger) {
+    st_semaphore_leave(&store->strangers);
+  }
+  return taken;
+}
+
+static void end_turn(st_store *store, const change *what) {
+  st_semaphore_leave(&store->writing);
+  if (what->stranger) {
+    st_semaphore_leave(&store->strangers);
+  }
+}
+
+/* One deadline for both waits, the one behind other threads and the one for other processes. */
 st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why) {
-  int64_t sequence = 0;
-  (void)pthread_mutex_lock(&store->writing);
-  st_stored stored = make_whole(store, make, what, &sequence);
-  if (stored == ST_STORE_FAILED) {
-    tell_failure(store, why);
-  } else if (stored != ST_STORED) {
-    (void)st_sqlite_fail(why, "%s: %s", st_sqlite_shown(store->path), why_not(stored));
-  } else if (what->sequence != NULL) {
+  int64_t sequence = 0, until_us = what->until_us;
+  if (until_us == 0) {
+    until_us = st_semaphore_now_us() + ST_SQLITE_BUSY_MS * INT64_C(1000);
+  }
+  if (!take_turn(store, what, until_us)) {
+    (void)st_sqlite_fail(why, "cannot write %s: too many changes wait for it",
+                         st_sqlite_shown(store->path));
+    return ST_STORE_BUSY;
+  }
+  store->until_us = until_us;
+  st_stored stored = make_whole(store, make, what, &sequence, why);
+  if (stored == ST_STORED && what->sequence != NULL) {
     *what->sequence = sequence;
+  } else if (stored == ST_STORE_NONE || stored == ST_STORE_EXISTS || stored == ST_STORE_REFUSED) {
+    (void)st_sqlite_fail(why, "%s: %s", st_sqlite_shown(store->path), why_not(stored));
   }
   roll_back(store);
-  (void)pthread_mutex_unlock(&store->writing);
+  end_turn(store, what);
   return stored;
+}
+
+/* ---- Waiting ---- */
+
+#define STEP_MS 10 /* between two tries */
+#define READ_PATIENCE_US 250000
+#define PATIENCE_ANEW_US 1000000 /* since the last wait */
+
+void st_store_share(st_store *store, int64_t threads) {
+  int64_t quarter = threads / 4;
+  size_t most = quarter < 1                       ? 1
+                : quarter > ST_SQLITE_WRITERS_MAX ? ST_SQLITE_WRITERS_MAX
+                                                  : (size_t)quarter;
+  st_semaphore_waiting_limit(&store->writing, most);
+  st_semaphore_limit(&store->strangers, most / 8 > 0 ? most / 8 : 1);
+}
+
+void st_store_close_waiting(st_store *store, int64_t at_us) {
+  atomic_store(&store->close_us, at_us);
+  st_semaphore_close(&store->writing, at_us);
+}
+
+/* Called by SQLite while another process has what is wanted: 0 gives up. */
+static int wait_to_write(void *context, int tries) {
+  st_store *store = context;
+  int64_t close_us = atomic_load(&store->close_us), now = st_semaphore_now_us();
+  int64_t until = close_us != 0 && close_us < store->until_us ? close_us : store->until_us;
+  if (now >= until) {
+    return 0;
+  }
+  int64_t left_ms = (until - now) / 1000 + 1, step = tries < STEP_MS ? 1 : STEP_MS;
+  (void)sqlite3_sleep((int)(left_ms < step ? left_ms : step));
+  return 1;
+}
+
+static int wait_to_read(void *context, int tries) {
+  st_sqlite_patience *patience = context;
+  int64_t now = st_semaphore_now_us();
+  if (tries == 0 && now - patience->last_us > PATIENCE_ANEW_US) {
+    patience->until_us = now + READ_PATIENCE_US;
+  }
+  patience->last_us = now;
+  if (now >= patience->until_us) {
+    return 0;
+  }
+  (void)sqlite3_sleep(STEP_MS);
+  return 1;
+}
+
+bool st_sqlite_set_write_patience(st_store *store) {
+  return sqlite3_busy_handler(store->writes, wait_to_write, store) == SQLITE_OK;
+}
+
+bool st_sqlite_set_read_patience(sqlite3 *db, st_sqlite_patience *patience) {
+  return sqlite3_busy_handler(db, wait_to_read, patience) == SQLITE_OK;
 }
 
 /* ---- The sequence ---- */

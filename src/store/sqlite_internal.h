@@ -4,11 +4,15 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 
+#include "app/semaphore.h"
 #include "base/bytes.h"
 #include "store/sqlite.h"
 
-#define ST_SQLITE_BUSY_MS 5000 /* how long another writer is waited for */
+#define ST_SQLITE_BUSY_MS 5000    /* how long another writer is waited for, where nobody says */
+#define ST_SQLITE_WRITERS_MAX 128 /* changes that wait for their turn */
 #define ST_SQLITE_RETRY_MS 20
 #define ST_SQLITE_READERS 4  /* connections for the hot path; a power of two */
 #define ST_SQLITE_SLOTS 1024 /* keys that each of them remembers; a power of two */
@@ -81,6 +85,7 @@ enum {
   REFRESH_INSERT,
   REFRESH_FIND,
   REFRESH_USE,
+  REFRESH_KNOWN,
   AUDIT_INSERT,
   AUDIT_LIST,
   USE,
@@ -131,6 +136,21 @@ typedef struct slot {
   st_key key;
 } slot;
 
+/* How long a connection that only reads waits for one who has the whole file to themselves, which
+ * hardly ever happens: once, and until that is over no question waits again.
+ */
+typedef struct st_sqlite_patience {
+  int64_t last_us;  /* when it last had to wait */
+  int64_t until_us; /* for how long */
+} st_sqlite_patience;
+
+/* The database, its -wal and its -shm, as they were when they were opened. */
+#define ST_SQLITE_FILES 3
+typedef struct st_sqlite_file {
+  char *name;
+  struct stat opened;
+} st_sqlite_file;
+
 /* One of the connections of the hot path. Which one is asked about a key follows from the key, so
  * that each is remembered once, and that threads rarely meet.
  */
@@ -142,25 +162,36 @@ typedef struct reader {
   slot *slots;
   uint64_t generation;
   int64_t data_version; /* when the generation began */
-  uint64_t asked;       /* how many questions */
-  bool moved;           /* the file is no longer the one at path */
+  int64_t looked_ms;    /* when it was last looked whether the file is in place */
+  st_sqlite_patience patience;
 } reader;
 
 struct st_store {
   char *path; /* absolute, links resolved */
+  st_sqlite_file files[ST_SQLITE_FILES];
+  _Atomic int64_t size_seen;     /* of the database, in bytes */
+  _Atomic uint32_t changes_seen; /* the counter in it */
+  atomic_bool displaced;         /* they were not in place when it was last looked */
 
-  pthread_mutex_t writing; /* guards the three below */
+  st_semaphore writing;   /* one at a time: guards the four below */
+  st_semaphore strangers; /* of those, who come without a credential */
   sqlite3 *writes;
   sqlite3_stmt *write[WRITE_STATEMENTS];
-  int64_t taken; /* the sequence that the change under way has taken, or 0 */
+  int64_t taken;            /* the sequence that the change under way has taken, or 0 */
+  int64_t until_us;         /* how long the change under way may wait for another process */
+  _Atomic int64_t close_us; /* 0, or when nothing waits any more: the process ends */
 
-  pthread_mutex_t feeding; /* guards the two below; opened at the first question */
+  pthread_mutex_t asking; /* guards the three below: the management's questions */
+  sqlite3 *queries;
+  sqlite3_stmt *query[WRITE_STATEMENTS]; /* those that only read; NULL: the others */
+  st_sqlite_patience query_patience;
+
+  pthread_mutex_t feeding; /* guards the three below; opened at the first question */
   sqlite3 *feeds;
   sqlite3_stmt *feed[FEED_STATEMENTS];
+  st_sqlite_patience feed_patience;
 
   reader readers[ST_SQLITE_READERS];
-  pthread_mutex_t telling; /* guards the one below */
-  char trouble[ST_WHY_MAX];
 };
 
 /* The end of a long path, for sentences. */
@@ -181,7 +212,11 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
 /* The SQL function revocation_hash(key0, key1, sub): subtoken_revocations_hash. */
 bool st_sqlite_add_hash(sqlite3 *db);
 
-/* ---- statements of the writing connection, under its lock ---- */
+/* Wait for others at most so long, from now on. */
+bool st_sqlite_set_write_patience(st_store *store);
+bool st_sqlite_set_read_patience(sqlite3 *db, st_sqlite_patience *patience);
+
+/* ---- statements of the writing connection, in its turn ---- */
 
 /* A parameter of a statement. Texts and bytes outlive the step. */
 typedef struct parameter {
@@ -204,6 +239,8 @@ st_stored st_sqlite_do_one(st_store *store, int which, const parameter *values);
 /* A question: the first row, ST_STORE_NONE without one. st_sqlite_finish it, whatever the answer.
  */
 st_stored st_sqlite_ask(st_store *store, int which, const parameter *values, sqlite3_stmt **row);
+/* The same of any statement. */
+st_stored st_sqlite_ask_with(sqlite3_stmt *statement, const parameter *values);
 
 /* ---- rows ---- */
 
@@ -216,7 +253,9 @@ bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key);
 bool st_sqlite_has_len(const char *text, size_t len);
 bool st_sqlite_is_storable(const st_key *key);
 
-/* A page of rows for the management: a reader of one row, false when it is damaged. */
+/* A page of rows for the management, on the connection that only reads: nobody waits here for who
+ * writes. take reads one row, false when it is damaged.
+ */
 typedef bool take_fn(sqlite3_stmt *row, void *item);
 typedef struct rows_into {
   void *items;
@@ -247,6 +286,8 @@ typedef struct change {
   int64_t now;       /* seconds, or the value of a fact */
   int64_t now_us;    /* of what lists or unlists */
   int64_t *sequence; /* at which the revocation data has it; may be NULL */
+  int64_t until_us;  /* as in st_act */
+  bool stranger;     /* who asks for it has shown no credential */
   void *of;          /* what this kind of change takes besides */
 } change;
 change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence);
@@ -311,8 +352,22 @@ void st_sqlite_detail_permissions(st_writer *writer, const char *permissions);
 void st_sqlite_detail_expiry(st_writer *writer, int64_t expires_at);
 void st_sqlite_detail_ended(st_writer *writer, const counted *ended);
 
-/* Is the file of this connection no longer the one at its path? */
-bool st_sqlite_has_moved(sqlite3 *db);
+/* ---- the files (sqlite_identity.c) ---- */
+
+typedef enum st_sqlite_file_state {
+  ST_SQLITE_IN_PLACE,
+  ST_SQLITE_REPLACED,    /* by other files, or removed */
+  ST_SQLITE_OVERWRITTEN, /* what is open is the file at the path, with other bytes in it */
+} st_sqlite_file_state;
+/* Are the files that are open those at their paths? why says what is wrong. */
+st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *why);
+bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *why);
+/* Their names, from the path; and, once each connection has read, which files they are. */
+bool st_sqlite_name_files(st_store *store);
+bool st_sqlite_remember_files(st_store *store);
+void st_sqlite_drop_files(st_store *store);
+/* Does a database of ours begin like this? header: 100 bytes. */
+bool st_sqlite_is_ours(const uint8_t *header);
 
 /* A connection with the house's settings, and its journal mode. */
 st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why);

@@ -212,7 +212,7 @@ static st_stored take_rows(st_store *store, sqlite3_stmt *rows, int code, const 
   }
   return code == SQLITE_ROW || code == SQLITE_DONE
              ? ST_STORED
-             : st_sqlite_fail_db(why, store->path, store->writes, "read");
+             : st_sqlite_fail_db(why, store->path, store->queries, "read");
 }
 
 st_stored st_sqlite_page(st_store *store, int which, const parameter *values, const rows_into *into,
@@ -222,14 +222,17 @@ st_stored st_sqlite_page(st_store *store, int which, const parameter *values, co
   if (into->limit > INT32_MAX) {
     return st_sqlite_fail(why, "cannot list %zu at a time", into->limit);
   }
-  (void)pthread_mutex_lock(&store->writing);
-  st_stored found = st_sqlite_ask(store, which, values, &rows);
-  st_stored stored =
-      found == ST_STORE_FAILED
-          ? st_sqlite_fail_db(why, store->path, store->writes, "read")
-          : take_rows(store, rows, found == ST_STORED ? SQLITE_ROW : SQLITE_DONE, into, why);
-  st_sqlite_finish(rows);
-  (void)pthread_mutex_unlock(&store->writing);
+  (void)pthread_mutex_lock(&store->asking);
+  st_stored stored = ST_STORE_FAILED;
+  if (st_sqlite_in_place(store, store->queries, why)) {
+    rows = store->query[which];
+    st_stored found = st_sqlite_ask_with(rows, values);
+    stored = found == ST_STORE_FAILED
+                 ? st_sqlite_fail_db(why, store->path, store->queries, "read")
+                 : take_rows(store, rows, found == ST_STORED ? SQLITE_ROW : SQLITE_DONE, into, why);
+    st_sqlite_finish(rows);
+  }
+  (void)pthread_mutex_unlock(&store->asking);
   if (stored != ST_STORED) {
     *into->count = 0;
   }
@@ -268,15 +271,4 @@ st_stored st_store_list(st_store *store, const char *owner, const char *after_id
   return owner == NULL ? st_sqlite_page(store, LIST, VALUES(after, most), &into, why)
                        : st_sqlite_page(store, LIST_OWNED,
                                         VALUES(after, most, st_sqlite_text(owner)), &into, why);
-}
-
-st_stored st_store_count(st_store *store, int64_t *count, char *why) {
-  sqlite3_stmt *row = NULL;
-  (void)pthread_mutex_lock(&store->writing);
-  bool ok = st_sqlite_ask(store, COUNT, NO_VALUES, &row) == ST_STORED;
-  *count = ok ? sqlite3_column_int64(row, 0) : 0;
-  st_stored stored = ok ? ST_STORED : st_sqlite_fail_db(why, store->path, store->writes, "read");
-  st_sqlite_finish(row);
-  (void)pthread_mutex_unlock(&store->writing);
-  return stored;
 }

@@ -43,8 +43,9 @@ static st_stored make_next(st_store *store, const change *what) {
   return st_sqlite_take_sequence(store, what, &sequence);
 }
 
-st_stored st_store_advance(st_store *store, int64_t now_us, int64_t *sequence, char *why) {
-  change what = {.now_us = now_us, .sequence = sequence};
+st_stored st_store_advance(st_store *store, int64_t now_us, int64_t until_us, int64_t *sequence,
+                           char *why) {
+  change what = {.now_us = now_us, .until_us = until_us, .sequence = sequence};
   return st_sqlite_apply(store, make_next, &what, why);
 }
 
@@ -149,6 +150,7 @@ static st_stored trouble(st_store *store, char *why) {
 static st_stored open_feeds(st_store *store, char *why) {
   if (store->feeds == NULL &&
       (st_sqlite_connect(store->path, &store->feeds, why) != ST_STORED ||
+       !st_sqlite_set_read_patience(store->feeds, &store->feed_patience) ||
        !st_sqlite_prepare(store->feeds, st_sqlite_feed_sql, store->feed, FEED_STATEMENTS))) {
     (void)trouble(store, why);
     for (size_t i = 0; i < FEED_STATEMENTS; i++) {
@@ -159,11 +161,7 @@ static st_stored open_feeds(st_store *store, char *why) {
     store->feeds = NULL;
     return ST_STORE_FAILED;
   }
-  if (st_sqlite_has_moved(store->feeds)) {
-    return st_sqlite_fail(why, "%s was replaced while it was in use: restart",
-                          st_sqlite_shown(store->path));
-  }
-  return ST_STORED;
+  return st_sqlite_in_place(store, store->feeds, why) ? ST_STORED : ST_STORE_FAILED;
 }
 
 static st_stored read_facts(st_store *store, st_listing *listing, int64_t *from, char *why) {

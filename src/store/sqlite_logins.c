@@ -256,12 +256,21 @@ static st_stored make_refreshed(st_store *store, const change *what) {
   return stored != ST_STORED || retry ? stored : end_family(store, what, r);
 }
 
+static bool take_known(sqlite3_stmt *row, void *known) {
+  *(bool *)known = sqlite3_column_int64(row, 0) == 1;
+  return true;
+}
+
+/* Anybody can send 43 characters: whose token they are is found by reading, before a turn to write
+ * is taken.
+ */
 st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text token,
                            int64_t expires_at, st_key *login, char successor[ST_REFRESH_LEN + 1],
                            char *why) {
   refreshing r = {.token = token, .expires_at = expires_at};
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.of = &r;
+  bool known = false;
   successor[0] = '\0';
   st_stored stored = ST_STORE_FAILED;
   if (token.len != ST_REFRESH_LEN) {
@@ -271,7 +280,12 @@ st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text tok
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
     return st_sqlite_fail(why, "cannot write %s: not a whole login", st_sqlite_shown(store->path));
   }
-  stored = st_sqlite_apply(store, make_refreshed, &what, why);
+  stored = st_sqlite_one(store, REFRESH_KNOWN,
+                         VALUES(st_sqlite_bytes(r.hash, sizeof r.hash), st_sqlite_number(what.now)),
+                         &known, sizeof known, take_known, why);
+  if (stored == ST_STORED) {
+    stored = st_sqlite_apply(store, make_refreshed, &what, why);
+  }
   if (stored == ST_STORED && r.reused) {
     (void)st_sqlite_fail(why, "%s: a refresh token was used before", st_sqlite_shown(store->path));
     stored = ST_STORE_REFUSED;

@@ -219,7 +219,7 @@ static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *why) {
                                             sqlite3_errstr(code));
 }
 
-static bool is_ours(const uint8_t header[HEADER_LEN]) {
+bool st_sqlite_is_ours(const uint8_t *header) {
   static const uint8_t id[4] = {APPLICATION_ID >> 24 & 0xff, APPLICATION_ID >> 16 & 0xff,
                                 APPLICATION_ID >> 8 & 0xff, APPLICATION_ID & 0xff};
   return memcmp(header, "SQLite format 3", 16) == 0 && memcmp(header + 68, id, sizeof id) == 0;
@@ -252,7 +252,7 @@ static st_stored check_file(const char *path, int64_t *size, char *why) {
   if (check_owner(path, size, why) != ST_STORED || peek(path, header, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  if (is_ours(header)) {
+  if (st_sqlite_is_ours(header)) {
     return check_ours(path, header, *size, changes, why);
   }
   return st_sqlite_fail(why, "%s is %s: restore a backup", st_sqlite_shown(path),
@@ -441,6 +441,18 @@ static st_stored check_same(const char *path, sqlite3 *db, char *why) {
   return check_owner(path, &size, why);
 }
 
+/* Those of the changes that only read, on the connection of those who only read. */
+static bool prepare_queries(st_store *store) {
+  static const int which[] = {FIND,   FIND_SUB,    LIST,        LIST_OWNED, COUNT,
+                              RECALL, PERSON_FIND, PERSON_LIST, AUDIT_LIST, REFRESH_KNOWN};
+  bool ok = true;
+  for (size_t i = 0; ok && i < sizeof which / sizeof *which; i++) {
+    ok = st_sqlite_prepare(store->queries, &st_sqlite_write_sql[which[i]], &store->query[which[i]],
+                           1);
+  }
+  return ok;
+}
+
 /* Preparing the statements finds out that every table and column is there. */
 static st_stored prepare_all(st_store *store, char *why) {
   /* The rows that a change is about: of this connection alone, in memory. */
@@ -449,6 +461,10 @@ static st_stored prepare_all(st_store *store, char *why) {
   sqlite3 *db = store->writes;
   bool ok = sqlite3_exec(db, chosen, NULL, NULL, NULL) == SQLITE_OK &&
             st_sqlite_prepare(db, st_sqlite_write_sql, store->write, WRITE_STATEMENTS);
+  if (ok) {
+    db = store->queries;
+    ok = prepare_queries(store);
+  }
   for (size_t i = 0; ok && i < ST_SQLITE_READERS; i++) {
     db = store->readers[i].db;
     ok = st_sqlite_prepare(db, st_sqlite_read_sql, store->readers[i].read, READ_STATEMENTS);
@@ -459,6 +475,29 @@ static st_stored prepare_all(st_store *store, char *why) {
   return sqlite3_errcode(db) == SQLITE_ERROR
              ? st_sqlite_fail_damaged(why, store->path, sqlite3_errmsg(db))
              : st_sqlite_fail_db(why, store->path, db, "open");
+}
+
+/* A connection for those who only read. */
+static st_stored open_to_read(st_store *store, sqlite3 **db, st_sqlite_patience *patience,
+                              char *why) {
+  if (st_sqlite_connect(store->path, db, why) != ST_STORED ||
+      check_same(store->path, *db, why) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  return st_sqlite_set_read_patience(*db, patience)
+             ? ST_STORED
+             : st_sqlite_fail_db(why, store->path, *db, "open");
+}
+
+/* From here on it is looked whether the files are these. */
+static st_stored settle(st_store *store, char *why) {
+  if (!st_sqlite_set_write_patience(store)) {
+    return st_sqlite_fail_db(why, store->path, store->writes, "open");
+  }
+  if (!st_sqlite_name_files(store) || !st_sqlite_remember_files(store)) {
+    return st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(store->path));
+  }
+  return st_sqlite_in_place(store, store->writes, why) ? ST_STORED : ST_STORE_FAILED;
 }
 
 static st_stored open_parts(st_store *store, const char *path, bool create, char *why) {
@@ -474,13 +513,14 @@ static st_stored open_parts(st_store *store, const char *path, bool create, char
   if (size <= QUICK_CHECK_MAX && check_pages(store->path, store->writes, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
-    if (st_sqlite_connect(store->path, &store->readers[i].db, why) != ST_STORED ||
-        check_same(store->path, store->readers[i].db, why) != ST_STORED) {
-      return ST_STORE_FAILED;
-    }
+  st_stored stored = open_to_read(store, &store->queries, &store->query_patience, why);
+  for (size_t i = 0; stored == ST_STORED && i < ST_SQLITE_READERS; i++) {
+    stored = open_to_read(store, &store->readers[i].db, &store->readers[i].patience, why);
   }
-  return prepare_all(store, why);
+  if (stored == ST_STORED) {
+    stored = prepare_all(store, why);
+  }
+  return stored == ST_STORED ? settle(store, why) : stored;
 }
 
 /* Without a connection yet; NULL: no memory. */
@@ -496,9 +536,10 @@ static st_store *make(void) {
   pthread_mutexattr_t spin;
   (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
   (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
-  (void)pthread_mutex_init(&made->writing, NULL);
+  made->writing = (st_semaphore)ST_SEMAPHORE(1, ST_SQLITE_WRITERS_MAX);
+  made->strangers = (st_semaphore)ST_SEMAPHORE(ST_SQLITE_WRITERS_MAX / 8, 0);
+  (void)pthread_mutex_init(&made->asking, NULL);
   (void)pthread_mutex_init(&made->feeding, NULL);
-  (void)pthread_mutex_init(&made->telling, NULL);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
     reader *r = &made->readers[i];
     *r = (reader){.store = made, .slots = slots + i * ST_SQLITE_SLOTS, .generation = 1};
@@ -534,24 +575,46 @@ static void close_reader(reader *r) {
   (void)pthread_mutex_destroy(&r->lock);
 }
 
+/* Whoever closes last writes the -wal into the database: not into bytes that it does not belong to.
+ */
+static void leave_overwritten(st_store *store) {
+  char why[ST_WHY_MAX];
+  if (store->files[0].name == NULL || !atomic_load(&store->displaced) ||
+      st_sqlite_look(store, store->writes, why) != ST_SQLITE_OVERWRITTEN) {
+    return;
+  }
+  sqlite3 *others[] = {store->writes, store->queries, store->feeds};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    if (others[i] != NULL) {
+      (void)sqlite3_db_config(others[i], SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+  }
+  for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
+    (void)sqlite3_db_config(store->readers[i].db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  }
+}
+
 void st_store_close(st_store *store) {
   if (store == NULL) {
     return;
   }
+  leave_overwritten(store);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
     close_reader(&store->readers[i]);
   }
   for (size_t i = 0; i < WRITE_STATEMENTS; i++) {
     (void)sqlite3_finalize(store->write[i]);
+    (void)sqlite3_finalize(store->query[i]);
   }
   for (size_t i = 0; i < FEED_STATEMENTS; i++) {
     (void)sqlite3_finalize(store->feed[i]);
   }
   (void)sqlite3_close(store->feeds);
+  (void)sqlite3_close(store->queries);
   (void)sqlite3_close(store->writes);
-  (void)pthread_mutex_destroy(&store->telling);
   (void)pthread_mutex_destroy(&store->feeding);
-  (void)pthread_mutex_destroy(&store->writing);
+  (void)pthread_mutex_destroy(&store->asking);
+  st_sqlite_drop_files(store);
   free(store->readers[0].slots); /* and those of the others */
   free(store->path);
   free(store);

@@ -170,6 +170,7 @@ st_stored st_store_person_create(st_store *store, const st_act *act, const st_ma
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.maker = maker;
   what.digest = digest;
+  what.stranger = registering;
   st_person made = *person;
   made.registered = registering;
   what.of = &(newcomer){&made, registering, 0};
@@ -315,7 +316,7 @@ st_stored st_store_person_rehash(st_store *store, const char *login, const char 
     return fail_person(store, why);
   }
   hashes h = {before, password};
-  change what = {.id = login, .of = &h};
+  change what = {.id = login, .of = &h, .until_us = ST_WAIT_NOT};
   return st_sqlite_apply(store, make_rehashed, &what, why);
 }
 

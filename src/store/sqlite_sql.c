@@ -178,6 +178,12 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
         "INSERT INTO refresh (hash, key_id, expires_at, used_at) VALUES (?1, ?2, ?3, NULL)",
     [REFRESH_FIND] = "SELECT key_id, expires_at, used_at FROM refresh WHERE hash = ?1",
     [REFRESH_USE] = "UPDATE refresh SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL",
+    /* By who only reads: does it belong to a login that lives? What follows from it, the change
+     * finds out. */
+    [REFRESH_KNOWN] =
+        "SELECT 1 FROM refresh CROSS JOIN keys WHERE hash = ?1 AND keys.id = refresh.key_id"
+        " AND refresh.expires_at > ?2 AND deleted_at IS NULL AND disabled + suspended = 0"
+        " AND (keys.expires_at IS NULL OR keys.expires_at > ?2)",
     [AUDIT_INSERT] =
         "INSERT INTO audit (at, who, origin, action, target, detail)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -196,9 +202,8 @@ const char *const st_sqlite_feed_sql[FEED_STATEMENTS] = {
     [FEED_FACTS] = "SELECT " FACT("sequence") ", " FACT("hash_key_0") ", " FACT(
         "hash_key_1") ", " FACT("changes_from"),
     [FEED_LISTED] = "SELECT DISTINCT hash FROM listed",
-    [FEED_CHANGES] =
-        ("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
-         " max(sequence) FROM changes WHERE sequence > ?1 GROUP BY hash"),
+    [FEED_CHANGES] = ("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
+                      " max(sequence) FROM changes WHERE sequence > ?1 GROUP BY hash"),
 };
 
 /* ---- Sentences about failure ---- */
@@ -323,10 +328,14 @@ st_stored st_sqlite_do_one(st_store *store, int which, const parameter *values) 
   return stored == ST_STORED && sqlite3_changes(store->writes) != 1 ? ST_STORE_NONE : stored;
 }
 
+st_stored st_sqlite_ask_with(sqlite3_stmt *statement, const parameter *values) {
+  int code = bind_values(statement, values) ? sqlite3_step(statement) : SQLITE_NOMEM;
+  return code == SQLITE_ROW ? ST_STORED : code == SQLITE_DONE ? ST_STORE_NONE : ST_STORE_FAILED;
+}
+
 st_stored st_sqlite_ask(st_store *store, int which, const parameter *values, sqlite3_stmt **row) {
   *row = store->write[which];
-  int code = bind_values(*row, values) ? sqlite3_step(*row) : SQLITE_NOMEM;
-  return code == SQLITE_ROW ? ST_STORED : code == SQLITE_DONE ? ST_STORE_NONE : ST_STORE_FAILED;
+  return st_sqlite_ask_with(*row, values);
 }
 
 bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count) {

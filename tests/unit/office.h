@@ -11,6 +11,7 @@
 
 #define REMOTE "192.0.2.7"
 #define NOW_US INT64_C(5000000)
+#define UNTIL_US INT64_C(0x7000000000000000) /* how long a request waits */
 #define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
 #define KEY_ID "01234567-89AB-CDEF-0123-456789ABCDEF"
 #define POOR_KEY "FEDCBA98-7654-3210-FEDC-BA9876543210FEDCBA98-7654-3210-FEDC-BA9876543210"
@@ -136,8 +137,9 @@ static inline st_found office_find(void *context, subtoken_text login, st_person
 }
 
 static inline st_verdict office_check(void *context, const st_person *person,
-                                      subtoken_text password) {
+                                      subtoken_text password, int64_t until_us) {
   char expected[ST_PHC_MAX + 1];
+  assert_true(until_us == UNTIL_US);
   assert_ptr_equal(context, &office);
   office.checks++;
   office.checked_nobody = person == NULL;
@@ -153,6 +155,7 @@ static inline void office_note_act(const st_act *act) {
   assert_non_null(act);
   assert_true(act->who[0] != '\0');
   assert_string_equal(act->from, REMOTE);
+  assert_true(act->until_us == UNTIL_US);
   snprintf(office.who, sizeof office.who, "%s", act->who);
 }
 
@@ -483,7 +486,8 @@ static inline int office_ask_when(const char *method, const char *target, const 
     list[count].value = (subtoken_text){colon.rest.data + 1, colon.rest.len - 1};
     count++;
   }
-  st_request request = {.method = parts[0],
+  st_request request = {.until_us = UNTIL_US,
+                        .method = parts[0],
                         .target = parts[1],
                         .headers = list,
                         .header_count = count,

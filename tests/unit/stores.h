@@ -170,8 +170,7 @@ static inline st_stored log_in(unsigned n, const st_maker *maker, int64_t expire
 }
 
 static inline st_found found(unsigned n, st_key *key) {
-  st_keys keys = st_store_keys(store);
-  return keys.by_sub(keys.store, (subtoken_text){sub_of(n), ST_SUB_LEN}, key);
+  return st_store_by_sub(store, (subtoken_text){sub_of(n), ST_SUB_LEN}, key, why);
 }
 
 /* Does the sub of its making still stand for something? */

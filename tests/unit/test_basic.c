@@ -249,8 +249,9 @@ static st_found find_alice(void *context, subtoken_text login, st_person *person
   return ST_FOUND;
 }
 
-static st_verdict check_slowly(void *context, const st_person *person, subtoken_text password) {
-  (void)context, (void)person;
+static st_verdict check_slowly(void *context, const st_person *person, subtoken_text password,
+                               int64_t until_us) {
+  (void)context, (void)person, (void)until_us;
   atomic_fetch_add(&computed, 1);
   while (atomic_load(&basic.waiting) < wanted) sched_yield();
   return st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
@@ -260,7 +261,8 @@ static const st_people slow_people = {.find = find_alice, .check = check_slowly}
 
 static const char *identify(const char *text, subtoken_result *result) {
   st_service slow = service;
-  st_request request = {.remote = ST_TEXT(REMOTE), .now = NOW, .now_us = NOW_US};
+  st_request request = {
+      .remote = ST_TEXT(REMOTE), .now = NOW, .now_us = NOW_US, .until_us = UNTIL_US};
   st_identity identity;
   const char *event;
   int64_t wait;

@@ -37,7 +37,7 @@ static void makes_a_key_that_opens(void **state) {
   assert_int_equal(strlen(whole), ST_KEY_LEN);
   assert_memory_equal(whole, key.id, ST_KEY_ID_LEN);
   assert_true(st_sha256(whole, ST_KEY_LEN, digest));
-  st_keys keys = st_store_keys(store);
+  st_keys keys = st_keys_of(store);
   assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_FOUND);
   assert_string_equal(got.sub, key.sub);
   assert_string_equal(got.owner, "ann");

@@ -210,6 +210,7 @@ static void test_user_not_stored(void **state) {
     const char *event;
   } rows[] = {{ST_CHANGE_FAILED, false, 503, "store_error"},
               {ST_CHANGE_FAILED, true, 503, "passwords_busy"},
+              {ST_CHANGE_BUSY, false, 503, "store_busy"}, /* C1 */
               {ST_CHANGE_EXISTS, false, 409, "login_taken"},
               {ST_CHANGE_REFUSED, false, 403, "escalation"},
               {ST_CHANGED_NONE, false, 503, "store_error"}};
@@ -405,14 +406,15 @@ static void test_passwords_unchecked(void **state) {
 
 static void test_log_in_not_stored(void **state) {
   (void)state;
-  static const st_changed outcomes[] = {ST_CHANGE_FAILED, ST_CHANGE_EXISTS, ST_CHANGED_NONE,
-                                        ST_CHANGE_REFUSED};
+  static const st_changed outcomes[] = {ST_CHANGE_BUSY, ST_CHANGE_FAILED, ST_CHANGE_EXISTS,
+                                        ST_CHANGED_NONE, ST_CHANGE_REFUSED};
   for (size_t i = 0; i < COUNT(outcomes); i++) {
     office.outcome = outcomes[i];
     (void)post(LOGIN, AS_JSON, ALICE);
-    if (i < 2) {
+    if (i < 3) {
       assert_int_equal(reply.status, 503);
-      check_event("store_error");
+      check_event(i == 0 ? "store_busy" : "store_error");
+      assert_true(reply.retry_after > 0);
     } else {
       check_unauthorized("key_revoked");
     }
@@ -582,6 +584,9 @@ static void test_refresh_refused(void **state) {
   assert_int_equal(post(REFRESH, AS_JSON, rows[0].body), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
+  office.outcome = ST_CHANGE_BUSY;
+  assert_int_equal(post(REFRESH, AS_JSON, rows[0].body), 503);
+  check_event("store_busy");
 }
 
 /* A refresh token is good for nothing else. */
@@ -644,6 +649,9 @@ static void test_log_out_refused(void **state) {
   assert_int_equal(office.log_outs, 0);
   office.outcome = ST_CHANGE_FAILED;
   assert_int_equal(post(LOGOUT, login, ""), 503);
+  office.outcome = ST_CHANGE_BUSY;
+  assert_int_equal(post(LOGOUT, login, ""), 503);
+  check_event("store_busy");
   office.outcome = ST_CHANGED_NONE;
   (void)post(LOGOUT, login, "");
   check_unauthorized("revoked");

@@ -360,6 +360,10 @@ static void test_not_made(void **state) {
   check_event("store_error");
   assert_true(reply.retry_after > 0);
   assert_null(memmem(reply.body, reply.body_len, "key\":", 5));
+  office.outcome = ST_CHANGE_BUSY;
+  assert_int_equal(create(AS_KEY, SMALL), 503);
+  check_event("store_busy");
+  assert_true(reply.retry_after > 0);
 }
 
 /* The field reaches the store (G2); without it, and with false, the owner is a name. */

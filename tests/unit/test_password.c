@@ -31,7 +31,7 @@
 static st_verdict verify(const char *phc, const char *password) {
   subtoken_text text = exact_string(password);
   uint64_t before = st_password_computed();
-  st_verdict verdict = st_password_verify(phc, text);
+  st_verdict verdict = st_password_verify(phc, text, ST_WAIT_FOR_EVER);
   /* Whatever could be decided was computed, and once. */
   assert_int_equal(st_password_computed() - before, verdict == ST_VERDICT_NONE ? 0 : 1);
   release(text);
@@ -136,8 +136,10 @@ static void test_made(void **state) {
   (void)state;
   char one[ST_PHC_MAX + 1], two[ST_PHC_MAX + 1];
   static const char front[] = "$argon2id$v=19$m=19456,t=2,p=1$";
-  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), one), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), two), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, one),
+                   ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, two),
+                   ST_VERDICT_GOOD);
   assert_string_not_equal(one, two);
   assert_memory_equal(one, front, sizeof front - 1);
   assert_int_equal(strlen(one), sizeof front - 1 + 22 + 1 + 43);
@@ -151,22 +153,24 @@ static void test_made(void **state) {
 static void test_lengths(void **state) {
   (void)state;
   char phc[ST_PHC_MAX + 1];
-  assert_int_equal(st_password_hash(ST_TEXT("a\0b"), phc), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0b")), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0c")), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_verify(phc, ST_TEXT("a")), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_hash(ST_TEXT("a\0b"), ST_WAIT_FOR_EVER, phc), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0b"), ST_WAIT_FOR_EVER), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0c"), ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a"), ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
   subtoken_text longer = repeated("", 'x', ST_PASSWORD_MAX + 1);
   subtoken_text longest = {longer.data, ST_PASSWORD_MAX};
-  assert_int_equal(st_password_hash(longest, phc), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_verify(phc, longest), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(longest, ST_WAIT_FOR_EVER, phc), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_verify(phc, longest, ST_WAIT_FOR_EVER), ST_VERDICT_GOOD);
   uint64_t before = st_password_computed();
-  assert_int_equal(st_password_verify(phc, longer), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_verify(GRAPHENE, longer), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(phc, longer, ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(GRAPHENE, longer, ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
   assert_int_equal(st_password_computed() - before, 2);
-  assert_int_equal(st_password_hash(longer, phc), ST_VERDICT_NONE);
+  assert_int_equal(st_password_hash(longer, ST_WAIT_FOR_EVER, phc), ST_VERDICT_NONE);
   assert_string_equal(phc, "");
-  assert_int_equal(st_password_hash((subtoken_text){NULL, 0}, phc), ST_VERDICT_NONE);
-  assert_int_equal(st_password_verify(HORSE, (subtoken_text){NULL, 0}), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_hash((subtoken_text){NULL, 0}, ST_WAIT_FOR_EVER, phc),
+                   ST_VERDICT_NONE);
+  assert_int_equal(st_password_verify(HORSE, (subtoken_text){NULL, 0}, ST_WAIT_FOR_EVER),
+                   ST_VERDICT_WRONG);
   assert_int_equal(st_password_computed() - before, 3);
   release(longer);
 }
@@ -224,7 +228,8 @@ static void test_wrapped(void **state) {
   assert_int_equal(verify(phc, "supersecret"), ST_VERDICT_GOOD);
   assert_int_equal(verify(phc, "supersecreT"), ST_VERDICT_WRONG);
   /* Neither the salted hash nor what the file says of it is a password. */
-  assert_int_equal(st_password_verify(phc, (subtoken_text){(char *)hash, 32}), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(phc, (subtoken_text){(char *)hash, 32}, ST_WAIT_FOR_EVER),
+                   ST_VERDICT_WRONG);
   assert_int_equal(verify(phc, GRAPHENE_HASH), ST_VERDICT_WRONG);
   assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_GOOD);
   assert_int_equal(st_password_is_wrap_of(GRAPHENE, hash, salt, len), ST_VERDICT_GOOD);
@@ -263,8 +268,8 @@ static void *verify_small(void *unused) {
   (void)unused;
   size_t good = 0;
   for (int i = 0; i < 50; i++) {
-    good += st_password_verify(SMALL, ST_TEXT("x")) == ST_VERDICT_GOOD;
-    good += st_password_verify(SMALL, ST_TEXT("y")) == ST_VERDICT_WRONG;
+    good += st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER) == ST_VERDICT_GOOD;
+    good += st_password_verify(SMALL, ST_TEXT("y"), ST_WAIT_FOR_EVER) == ST_VERDICT_WRONG;
   }
   return (void *)good;
 }
@@ -285,7 +290,7 @@ static void start_all(pthread_t *threads, size_t count, void *(*run)(void *)) {
 
 static size_t most_at_once(void) {
   size_t unused, most;
-  st_turns_look(st_password_turns(), &unused, &most);
+  st_semaphore_look(st_password_semaphore(), &unused, &most);
   return most;
 }
 
@@ -293,7 +298,7 @@ static void test_threads(void **state) {
   (void)state;
   pthread_t threads[16];
   size_t half = st_world_processors() / 2;
-  assert_int_equal(st_password_turns()->limit, half > 0 ? half : 1);
+  assert_int_equal(st_password_semaphore()->limit, half > 0 ? half : 1);
   start_all(threads, COUNT(threads), verify_small);
   join_all(threads, COUNT(threads), 100);
   assert_in_range(most_at_once(), 1, half > 0 ? half : 1);
@@ -301,30 +306,31 @@ static void test_threads(void **state) {
 
 static void *verify_one(void *unused) {
   (void)unused;
-  return (void *)(size_t)(st_password_verify(SMALL, ST_TEXT("x")) == ST_VERDICT_GOOD);
+  return (void *)(size_t)(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER) ==
+                          ST_VERDICT_GOOD);
 }
 
 /* While all places are taken, 64 wait, and whoever comes then is told so without any work. */
 static void test_busy(void **state) {
   (void)state;
   pthread_t threads[ST_PASSWORD_WAITING_MAX];
-  st_turns *turns = st_password_turns();
-  size_t limit = turns->limit, waiting = 0, most;
+  st_semaphore *semaphore = st_password_semaphore();
+  size_t limit = semaphore->limit, waiting = 0, most;
   char phc[ST_PHC_MAX + 1] = "left from before";
   uint8_t hash[ST_HASH_LEN] = {0};
-  for (size_t i = 0; i < limit; i++) assert_true(st_turns_enter(turns));
+  for (size_t i = 0; i < limit; i++) assert_true(st_semaphore_enter(semaphore, ST_WAIT_FOR_EVER));
   start_all(threads, COUNT(threads), verify_one);
-  for (; waiting < COUNT(threads); st_turns_look(turns, &waiting, &most)) usleep(100);
+  for (; waiting < COUNT(threads); st_semaphore_look(semaphore, &waiting, &most)) usleep(100);
   uint64_t before = st_password_computed();
-  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x")), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_verify(NULL, ST_TEXT("x")), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_verify(SMALL, ST_TEXT("")), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_hash(ST_TEXT("x"), phc), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(NULL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT(""), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_hash(ST_TEXT("x"), ST_WAIT_FOR_EVER, phc), ST_VERDICT_BUSY);
   assert_string_equal(phc, "");
   assert_int_equal(st_password_wrap(hash, "", 0, phc), ST_VERDICT_BUSY);
   assert_int_equal(st_password_is_wrap_of("sha256::" SMALL, hash, "", 0), ST_VERDICT_BUSY);
   assert_int_equal(st_password_computed(), before);
-  for (size_t i = 0; i < limit; i++) st_turns_leave(turns);
+  for (size_t i = 0; i < limit; i++) st_semaphore_leave(semaphore);
   join_all(threads, COUNT(threads), 1);
 }
 
@@ -332,21 +338,22 @@ static void test_busy(void **state) {
 static void test_a_share_of_the_threads(void **state) {
   (void)state;
   static const size_t shares[][2] = {{1, 0}, {8, 2}, {255, 63}, {256, 64}, {512, 64}, {16384, 64}};
-  st_turns *turns = st_password_turns();
-  size_t limit = turns->limit;
+  st_semaphore *semaphore = st_password_semaphore();
+  size_t limit = semaphore->limit;
   pthread_t threads[2];
   for (size_t i = 0; i < COUNT(shares); i++) {
     st_password_share(shares[i][0]);
-    assert_int_equal(turns->waiting_max, shares[i][1]);
+    assert_int_equal(semaphore->waiting_max, shares[i][1]);
   }
   st_password_share(8);
-  for (size_t i = 0; i < limit; i++) assert_true(st_turns_enter(turns));
+  for (size_t i = 0; i < limit; i++) assert_true(st_semaphore_enter(semaphore, ST_WAIT_FOR_EVER));
   start_all(threads, COUNT(threads), verify_one);
-  for (size_t waiting = 0, most; waiting < COUNT(threads); st_turns_look(turns, &waiting, &most)) {
+  for (size_t waiting = 0, most; waiting < COUNT(threads);
+       st_semaphore_look(semaphore, &waiting, &most)) {
     usleep(100);
   }
-  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x")), ST_VERDICT_BUSY);
-  for (size_t i = 0; i < limit; i++) st_turns_leave(turns);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
+  for (size_t i = 0; i < limit; i++) st_semaphore_leave(semaphore);
   join_all(threads, COUNT(threads), 1);
   st_password_share(512);
 }
@@ -362,8 +369,8 @@ static void test_no_memory(void **state) {
   assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
   none = (struct rlimit){1 << 20, before.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
-  st_verdict verified = st_password_verify(HORSE, ST_TEXT("correct horse"));
-  st_verdict made = st_password_hash(ST_TEXT("correct horse"), phc);
+  st_verdict verified = st_password_verify(HORSE, ST_TEXT("correct horse"), ST_WAIT_FOR_EVER);
+  st_verdict made = st_password_hash(ST_TEXT("correct horse"), ST_WAIT_FOR_EVER, phc);
   assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
   assert_int_equal(verified, ST_VERDICT_NONE);
   assert_int_equal(made, ST_VERDICT_NONE);

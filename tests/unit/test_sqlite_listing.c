@@ -249,11 +249,11 @@ static void tells_what_changed_since(void **state) {
 static void advances(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
-  good(st_store_advance(store, NOW * US, &a, why));
+  good(st_store_advance(store, NOW * US, 0, &a, why));
   assert_int_equal(a, NOW * US);
-  good(st_store_advance(store, (NOW - DAY) * US, &b, why));
+  good(st_store_advance(store, (NOW - DAY) * US, 0, &b, why));
   assert_int_equal(b, a + 1);
-  good(st_store_advance(store, NOW * US + 70, NULL, why));
+  good(st_store_advance(store, NOW * US + 70, 0, NULL, why));
   assert_int_equal(standing().sequence, NOW * US + 70);
 }
 

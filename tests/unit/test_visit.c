@@ -20,7 +20,8 @@ static st_visit *begin(const char *query, const char *name, const char *value) {
   memset(&visit, 0x5A, sizeof visit);
   memset(&reply, 0, sizeof reply);
   header = (st_header){st_text(name), st_text(value)};
-  request = (st_request){.method = ST_TEXT("GET"),
+  request = (st_request){.until_us = UNTIL_US,
+                         .method = ST_TEXT("GET"),
                          .target = ST_TEXT(INFO),
                          .headers = &header,
                          .header_count = name[0] != '\0',

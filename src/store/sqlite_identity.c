@@ -1,0 +1,148 @@
+/* Is what is open still what lies at the path? A database that is replaced, cut short or
+ * overwritten while it is in use, or whose -wal or -shm is, goes on working for those who have it
+ * open: what they change then is lost with the last of them, or mixed into another file. So every
+ * change looks before and after its commit, readers look again and again, and until the files are
+ * as they were nothing is answered.
+ *
+ * Not noticed is a copy that somebody writes over the file byte for byte, in the mode of one that
+ * is in use and as new as it is: no such copy is made by `subtoken backup`.
+ *
+ * What is asked costs five system calls and no lock. The main file is read through SQLite's own
+ * handle: see sqlite.c.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/sqlite_internal.h"
+
+#define HEADER_LEN 100 /* https://www.sqlite.org/fileformat2.html section 1.3 */
+#define HEADER_PAGE_SIZE 16
+#define HEADER_WRITE_VERSION 18 /* 2: WAL */
+#define HEADER_READ_VERSION 19
+#define HEADER_CHANGES 24 /* a counter */
+#define HEADER_PAGES 28
+#define HEADER_VALID_FOR 92 /* the same counter, written with the first */
+#define TORN_MAX 10         /* times that a header is read while somebody writes it */
+
+static const char *const suffixes[ST_SQLITE_FILES] = {"", "-wal", "-shm"};
+
+bool st_sqlite_name_files(st_store *store) {
+  bool ok = true;
+  for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
+    char *name = NULL;
+    bool made = asprintf(&name, "%s%s", store->path, suffixes[i]) >= 0;
+    store->files[i].name = made ? name : NULL;
+    ok = ok && made;
+  }
+  return ok;
+}
+
+void st_sqlite_drop_files(st_store *store) {
+  for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
+    free(store->files[i].name);
+  }
+}
+
+bool st_sqlite_remember_files(st_store *store) {
+  bool ok = true;
+  for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
+    ok = stat(store->files[i].name, &store->files[i].opened) == 0 && ok;
+  }
+  return ok;
+}
+
+static bool is_same_file(const st_sqlite_file *file) {
+  struct stat now;
+  return stat(file->name, &now) == 0 && now.st_dev == file->opened.st_dev &&
+         now.st_ino == file->opened.st_ino;
+}
+
+static uint32_t number_at(const uint8_t *bytes) {
+  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* The start of the file that is open; what is missing is zeros. A checkpoint may be writing it, so
+ * it counts when both counters in it agree.
+ */
+static bool read_start(sqlite3 *db, uint8_t header[HEADER_LEN], sqlite3_int64 *size) {
+  sqlite3_file *file = NULL;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+      file == NULL || file->pMethods == NULL) {
+    return false;
+  }
+  for (int i = 0; i < TORN_MAX; i++) {
+    int code = file->pMethods->xRead(file, header, HEADER_LEN, 0);
+    if ((code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) ||
+        file->pMethods->xFileSize(file, size) != SQLITE_OK) {
+      return false;
+    }
+    if (memcmp(header + HEADER_CHANGES, header + HEADER_VALID_FOR, 4) == 0) {
+      return true;
+    }
+    (void)sqlite3_sleep(1);
+  }
+  return false;
+}
+
+/* In this mode the counter in the file never goes back, and the file gets shorter only by a VACUUM,
+ * which says the new length in it first. A copy made by `subtoken backup` is not in this mode.
+ */
+static bool is_same_content(st_store *store, sqlite3 *db) {
+  uint8_t header[HEADER_LEN] = {0};
+  sqlite3_int64 size = 0;
+  if (!read_start(db, header, &size) || !st_sqlite_is_ours(header) ||
+      header[HEADER_WRITE_VERSION] != 2 || header[HEADER_READ_VERSION] != 2) {
+    return false;
+  }
+  int64_t page = header[HEADER_PAGE_SIZE] << 8 | header[HEADER_PAGE_SIZE + 1];
+  uint32_t changes = number_at(header + HEADER_CHANGES);
+  uint32_t seen = atomic_load(&store->changes_seen);
+  bool shorter = size < atomic_load(&store->size_seen) && page > 1 &&
+                 size < page * (int64_t)number_at(header + HEADER_PAGES);
+  if ((int32_t)(changes - seen) < 0 || shorter) {
+    return false;
+  }
+  while ((int32_t)(changes - seen) > 0 &&
+         !atomic_compare_exchange_weak(&store->changes_seen, &seen, changes)) {
+  }
+  atomic_store(&store->size_seen, size);
+  return true;
+}
+
+/* Why it must not go on, or NULL. */
+static const char *fault_of(st_store *store, sqlite3 *db, st_sqlite_file_state *state) {
+  int moved = 1;
+  *state = ST_SQLITE_REPLACED;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0 ||
+      !is_same_file(&store->files[0])) {
+    return "was replaced while it was in use: restart";
+  }
+  *state = ST_SQLITE_OVERWRITTEN;
+  if (!is_same_content(store, db)) {
+    return "was overwritten or cut short while it was in use: stop this, then restore a backup";
+  }
+  *state = ST_SQLITE_REPLACED;
+  for (size_t i = 1; i < ST_SQLITE_FILES; i++) {
+    if (!is_same_file(&store->files[i])) {
+      return "has lost its -wal or -shm while it was in use: stop this, which saves what they "
+             "held, and start again";
+    }
+  }
+  *state = ST_SQLITE_IN_PLACE;
+  return NULL;
+}
+
+st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *why) {
+  st_sqlite_file_state state;
+  const char *fault = fault_of(store, db, &state);
+  atomic_store(&store->displaced, fault != NULL);
+  if (fault != NULL) {
+    (void)st_sqlite_fail(why, "%s %s", st_sqlite_shown(store->path), fault);
+  }
+  return state;
+}
+
+bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *why) {
+  return st_sqlite_look(store, db, why) == ST_SQLITE_IN_PLACE;
+}
