@@ -21,6 +21,7 @@ void st_settings_default(st_settings *settings) {
   settings->refresh_life = 30 * DAY;
   settings->sessions_per_key = 100;
   settings->idle_timeout = 75;
+  settings->credentials = ST_FORMS_ALL;
 }
 
 bool st_network_read(subtoken_text text, st_network *network) {
@@ -191,6 +192,42 @@ static const char *read_rate(const cJSON *value, st_settings *settings) {
   return NULL;
 }
 
+static unsigned form_of(const cJSON *item) {
+  static const struct {
+    const char *name;
+    unsigned form;
+  } forms[] = {{"bearer", ST_FORM_BEARER},
+               {"x-api-key", ST_FORM_API_KEY},
+               {"query", ST_FORM_QUERY},
+               {"basic", ST_FORM_BASIC}};
+  for (size_t i = 0; cJSON_IsString(item) && i < sizeof forms / sizeof forms[0]; i++) {
+    if (strcmp(item->valuestring, forms[i].name) == 0) return forms[i].form;
+  }
+  return 0;
+}
+
+static const char *read_credentials(const cJSON *value, st_settings *settings) {
+  static const char why[] =
+      "must be an array of at least one of \"bearer\", \"x-api-key\", \"query\" and \"basic\", "
+      "each "
+      "once";
+  const cJSON *item;
+  settings->credentials = 0;
+  if (!cJSON_IsArray(value)) return why;
+  cJSON_ArrayForEach(item, value) {
+    unsigned form = form_of(item);
+    if (form == 0 || (settings->credentials & form) != 0) return why;
+    settings->credentials |= form;
+  }
+  return settings->credentials != 0 ? NULL : why;
+}
+
+static const char *read_basic_challenge(const cJSON *value, st_settings *settings) {
+  if (!cJSON_IsBool(value)) return "must be true or false";
+  settings->basic_challenge = cJSON_IsTrue(value);
+  return NULL;
+}
+
 static const char *read_registration(const cJSON *value, st_settings *settings) {
   subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
   settings->registration_open = st_text_is(text, "open");
@@ -211,6 +248,8 @@ static const struct {
     {"max_life", read_max_life},
     {"trusted_proxies", read_proxies},
     {"rate", read_rate},
+    {"credentials", read_credentials},
+    {"basic_challenge", read_basic_challenge},
     {"registration", read_registration},
     {"access_life", read_access_life},
     {"refresh_life", read_refresh_life},
@@ -249,6 +288,15 @@ static bool apply(const cJSON *root, subtoken_text name, st_settings *settings,
   return false;
 }
 
+/* What no setting tells by itself, or NULL. */
+static const char *check_together(const st_settings *settings) {
+  if (settings->default_life > settings->max_life) return "default_life is longer than max_life";
+  if (settings->basic_challenge && (settings->credentials & ST_FORM_BASIC) == 0) {
+    return "basic_challenge is true, and credentials has no \"basic\"";
+  }
+  return NULL;
+}
+
 /* The strict reader walks over the members and knows where they stand; cJSON,
  * which has seen the same text, gives the values.
  */
@@ -268,8 +316,10 @@ static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings 
     }
     good = st_json_skip(&json);
   }
-  if (good && st_json_end(&json) && settings->default_life <= settings->max_life) return true;
-  if (good && st_json_end(&json)) problem = "default_life is longer than max_life";
+  if (good && st_json_end(&json)) {
+    problem = check_together(settings);
+    if (problem == NULL) return true;
+  }
   st_json_position(text.data, json.at < text.len ? json.at : text.len, &line, &column);
   return refuse(why, line, column, (subtoken_text){NULL, 0}, problem);
 }

@@ -16,6 +16,15 @@ typedef struct st_network {
   uint8_t bits;
 } st_network;
 
+/* The forms in which a credential comes. */
+enum {
+  ST_FORM_BEARER = 1,
+  ST_FORM_API_KEY = 2, /* X-API-Key */
+  ST_FORM_QUERY = 4,   /* access_token= */
+  ST_FORM_BASIC = 8,
+  ST_FORMS_ALL = 15,
+};
+
 typedef struct st_settings {
   char listen[128]; /* host:port */
   bool behind_tls;
@@ -24,6 +33,8 @@ typedef struct st_settings {
   int64_t access_life, refresh_life;
   int64_t sessions_per_key; /* of a key with `services`, that live at a time */
   int64_t idle_timeout;    /* seconds in which a connection may wait for its next request */
+  unsigned credentials;    /* the forms that are looked at: ST_FORM_* */
+  bool basic_challenge;    /* a 401 asks for Basic, too */
   bool registration_open;  /* anybody may become a person, of no permissions */
   int64_t rate_per_second; /* 0: no limit */
   int64_t rate_burst;

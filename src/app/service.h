@@ -60,12 +60,13 @@ typedef struct st_payload {
 
 typedef struct st_reply {
   int status;
-  const char *allow;   /* the Allow header, or NULL */
-  bool preflight;      /* the CORS headers of a preflight */
-  bool head;           /* send the headers alone */
-  bool close;          /* end the connection */
-  int64_t retry_after; /* seconds, or 0 */
-  char challenge[192]; /* WWW-Authenticate, or empty */
+  const char *allow;    /* the Allow header, or NULL */
+  bool preflight;       /* the CORS headers of a preflight */
+  bool head;            /* send the headers alone */
+  bool close;           /* end the connection */
+  int64_t retry_after;  /* seconds, or 0 */
+  char challenge[192];  /* WWW-Authenticate, or empty */
+  bool basic_challenge; /* and another one that asks for Basic */
   st_event event;
   const char *content_type; /* NULL: JSON */
   st_payload payload;       /* instead of body, when it has data */

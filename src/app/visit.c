@@ -98,6 +98,7 @@ static void refuse_credential(st_visit *v, const char *event) {
   st_reply_challenge(v->reply, v->credential.len == 0
                                    ? SUBTOKEN_CHALLENGE
                                    : subtoken_result_challenge(SUBTOKEN_REVOKED));
+  v->reply->basic_challenge = v->service->settings->basic_challenge;
 }
 
 /* ---- the credential ---- */
@@ -129,19 +130,29 @@ static subtoken_text decode_basic(st_visit *v, subtoken_text encoded) {
   return (subtoken_text){v->basic, len};
 }
 
-/* What stands behind the scheme, or nothing for one that is not ours. */
-static bool take_authorization(st_visit *v, subtoken_text value) {
+static bool looked_at(const st_visit *v, unsigned form) {
+  return (v->service->settings->credentials & form) != 0;
+}
+
+/* What stands behind the scheme, or nothing for one that is not ours. *count: of those that are not
+ * as if they were not there.
+ */
+static bool take_authorization(st_visit *v, subtoken_text value, size_t *count) {
   size_t i = 0;
   while (i < value.len && value.data[i] != ' ') i++;
   subtoken_text scheme = {value.data, i};
   while (i < value.len && value.data[i] == ' ') i++;
   subtoken_text text = {value.data + i, value.len - i};
-  if (st_text_is_nocase(scheme, "Bearer")) {
+  bool bearer = st_text_is_nocase(scheme, "Bearer"), basic = st_text_is_nocase(scheme, "Basic");
+  if ((bearer && !looked_at(v, ST_FORM_BEARER)) || (basic && !looked_at(v, ST_FORM_BASIC))) {
+    return true;
+  }
+  ++*count;
+  if (bearer) {
     v->credential_elsewhere = v->credential_elsewhere || text.len > 0;
     return take_credential(v, text, false);
   }
-  if (st_text_is_nocase(scheme, "Basic")) return take_credential(v, decode_basic(v, text), true);
-  return true;
+  return !basic || take_credential(v, decode_basic(v, text), true);
 }
 
 static found_credential take_from_query(st_visit *v) {
@@ -165,14 +176,13 @@ static found_credential find_credential(st_visit *v) {
   for (size_t i = 0; i < v->request->header_count; i++) {
     const st_header *header = &v->request->headers[i];
     if (st_text_is_nocase(header->name, "Authorization")) {
-      authorizations++;
-      one = take_authorization(v, header->value) && one;
-    } else if (st_text_is_nocase(header->name, "X-API-Key")) {
+      one = take_authorization(v, header->value, &authorizations) && one;
+    } else if (looked_at(v, ST_FORM_API_KEY) && st_text_is_nocase(header->name, "X-API-Key")) {
       one = take_credential(v, header->value, false) && one;
     }
   }
   if (!one || authorizations > 1) return CREDENTIAL_AMBIGUOUS;
-  return take_from_query(v);
+  return looked_at(v, ST_FORM_QUERY) ? take_from_query(v) : CREDENTIAL_READ;
 }
 
 /* Of a password nothing is told: 8 digits of its hash would do to try guesses. */

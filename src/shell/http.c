@@ -116,6 +116,10 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
   header(writer, "X-Content-Type-Options", "nosniff");
   cors_headers(writer, request, reply);
   if (reply->challenge[0] != '\0') header(writer, "WWW-Authenticate", reply->challenge);
+  /* A header of its own: clients that know only Basic do not look behind a comma. */
+  if (reply->basic_challenge) {
+    header(writer, "WWW-Authenticate", "Basic realm=\"subtoken\", charset=\"UTF-8\"");
+  }
   if (reply->allow != NULL) header(writer, "Allow", reply->allow);
   if (reply->retry_after > 0) number_header(writer, "Retry-After", reply->retry_after);
   if (reply->close) {

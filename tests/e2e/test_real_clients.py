@@ -178,6 +178,68 @@ def curl_with_a_proxy_that_is_the_server_itself():
     assert a.status == 400 and "Host" in a.json()["text"], (a.status, a.body)
 
 
+# ---- D21, D23: which credentials are looked at, and asked for ----
+
+PASSWORD = "correct horse: battery"
+
+
+def with_alice(config):
+    s = Server(config=config)
+    key = make_key(s.data)["key"]
+    run("user", "create", "alice", "--permissions", "account", stdin=PASSWORD + "\n", data=s.data, check=0)
+    return s, key
+
+
+@test
+def clients_that_wait_for_a_challenge():
+    s, key = with_alice({"basic_challenge": True})
+    with s:
+        url = s.url + "/v2/tokeninfo"
+        a = curl(url)
+        challenges = [v for n, v in a.headers if n.lower() == "www-authenticate"]
+        assert a.status == 401 and challenges == ["Bearer", 'Basic realm="subtoken", charset="UTF-8"'], challenges
+        assert curl(url + "?v=x", *bearer(key)).header("WWW-Authenticate") is None
+        # curl asks first, and chooses.
+        p = subprocess.run(["curl", "-sS", "--anyauth", "-u", "alice:" + PASSWORD, url], capture_output=True, timeout=30)
+        assert json.loads(p.stdout)["name"] == "alice", p
+        manager = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        manager.add_password(None, url, "alice", PASSWORD)
+        opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
+        assert json.load(opener.open(url, timeout=30))["name"] == "alice"
+        if shutil.which("wget"):
+            p = subprocess.run(["wget", "-qO-", "--user=alice", "--password=" + PASSWORD, url],
+                               capture_output=True, timeout=30)
+            assert json.loads(p.stdout)["name"] == "alice", p
+        # A wrong password does not make anybody ask for another.
+        a = curl(s.url + "/v1/auth/login", "-H", "Content-Type: " + JSON, "-d",
+                 json.dumps({"login": "alice", "password": "not the one"}))
+        assert a.status == 401 and "Basic" not in str(a.headers)
+    s, key = with_alice({})
+    with s:
+        assert [v for n, v in curl(s.url + "/v2/tokeninfo").headers if n == "WWW-Authenticate"] == ["Bearer"]
+
+
+@test
+def credentials_that_are_not_looked_at():
+    s, key = with_alice({"credentials": ["bearer"]})
+    with s:
+        url = s.url + "/v2/tokeninfo"
+        in_front = ["-H", "X-API-Key: of-the-cdn", "-H", "Authorization: Basic cHJveHk6c2VjcmV0"]
+        assert curl(url + "?access_token=other", *bearer(key), *in_front).status == 200
+        assert curl(s.url + "/v2/authorize/x", *bearer(key), *in_front).status == 200
+        for args in (in_front, ["-u", "alice:" + PASSWORD], ["-H", "X-API-Key: " + key]):
+            a = curl(url + "?access_token=" + key, *args)
+            assert a.status == 401 and a.header("WWW-Authenticate") == "Bearer", (args, a.headers)
+        assert all(l.get("reason") != "login_failed" for l in s.log_lines())
+        # Taken back without a restart.
+        s.write_config({"credentials": ["x-api-key"]})
+        s.process.send_signal(signal.SIGHUP)
+        deadline = time.time() + 20
+        while '"reloaded"' not in s.log() and time.time() < deadline:
+            time.sleep(0.02)
+        assert curl(url, "-H", "X-API-Key: " + key, *bearer("other")).status == 200
+
+
 # ---- D10: who asks whether the server is alive ----
 
 @test

@@ -42,6 +42,8 @@ static void test_defaults(void **state) {
   assert_true(settings.access_life == 900);
   assert_true(settings.refresh_life == 30 * DAY);
   assert_true(settings.idle_timeout == 75);
+  assert_int_equal(settings.credentials, ST_FORMS_ALL);
+  assert_false(settings.basic_challenge);
   assert_true(settings.sessions_per_key == 100);
   assert_false(settings.registration_open);
   assert_true(settings.rate_per_second == 0);
@@ -68,6 +70,7 @@ static void test_every_setting(void **state) {
       "\"2001:db8::1\"], \"rate\": {\"burst\": 20, \"per_second\": 10},"
       "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
       "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7,"
+      "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_string_equal(settings.listen, "[::1]:81");
   assert_true(settings.behind_tls);
@@ -82,6 +85,8 @@ static void test_every_setting(void **state) {
   assert_true(settings.access_life == 300);
   assert_true(settings.refresh_life == 90 * DAY);
   assert_true(settings.idle_timeout == 120);
+  assert_int_equal(settings.credentials, ST_FORM_BASIC | ST_FORM_API_KEY);
+  assert_true(settings.basic_challenge);
   assert_true(settings.sessions_per_key == 7);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
 }
@@ -111,6 +116,7 @@ static void test_bad_values(void **state) {
   static const char count[] = "must be a whole number";
   static const char string[] = "must be a string";
   static const char rate[] = "must be \"off\" or";
+  static const char forms[] = "must be an array of at least one of";
   static const char proxies[] = "must be an array";
   static const struct {
     const char *name, *value, *reason;
@@ -146,6 +152,16 @@ static void test_bad_values(void **state) {
       {"access_life", "0", whole},
       {"refresh_life", "\"x\"", whole},
       {"idle_timeout", "0", whole},
+      {"credentials", "[]", forms},
+      {"credentials", "\"bearer\"", forms},
+      {"credentials", "[\"Bearer\"]", forms},
+      {"credentials", "[\"bearer\",\"cookie\"]", forms},
+      {"credentials", "[\"bearer\",\"bearer\"]", forms},
+      {"credentials", "[1]", forms},
+      {"credentials", "null", forms},
+      {"credentials", "{\"bearer\":true}", forms},
+      {"basic_challenge", "\"true\"", "must be true or false"},
+      {"basic_challenge", "1", "must be true or false"},
       {"idle_timeout", "\"61m\"", whole},
       {"log", "1", string},
       {"log", "\"\"", string},
@@ -253,6 +269,8 @@ static void test_lives_together(void **state) {
   (void)state;
   must_refuse("{\"default_life\":\"2d\",\"max_life\":\"1d\"}",
               "line 1, column 38: default_life is longer than max_life");
+  must_refuse("{\"credentials\":[\"bearer\"],\"basic_challenge\":true}",
+              "line 1, column 50: basic_challenge is true, and credentials has no");
   must_refuse("{\"max_life\":\"29d\"}", "line 1, column 19: default_life is longer");
 }
 

@@ -101,6 +101,70 @@ static void test_basic_with_another(void **state) {
   assert_int_equal(get(INFO, "X-API-Key: " KEY "\nX-API-Key: " KEY "\n"), 200);
 }
 
+/* D23: forms that are not looked at are as if they were not there. */
+static void test_credentials_that_are_not_looked_at(void **state) {
+  (void)state;
+  static const struct {
+    unsigned forms;
+    const char *target, *headers;
+    int status;
+  } rows[] = {
+      {ST_FORM_BEARER, INFO, AS_KEY, 200},
+      {ST_FORM_BEARER, INFO, AS_KEY AS_ALICE, 200}, /* a proxy's own auth_basic in front */
+      {ST_FORM_BEARER, INFO, AS_ALICE AS_KEY, 200},
+      {ST_FORM_BEARER, INFO, AS_KEY "X-API-Key: of-the-cdn\n", 200},
+      {ST_FORM_BEARER, INFO "?access_token=" POOR_KEY, AS_KEY, 200},
+      {ST_FORM_BEARER, INFO "?access_token=%zz", AS_KEY, 200},
+      {ST_FORM_BEARER, INFO "?access_token=" KEY, "", 401},
+      {ST_FORM_BEARER, INFO, "X-API-Key: " KEY "\n", 401},
+      {ST_FORM_BEARER, INFO, AS_ALICE, 401},
+      {ST_FORM_BEARER, INFO, AS_KEY AS_KEY, 400},
+      {ST_FORM_BEARER, INFO, AS_KEY "Authorization: Digest x\n", 400}, /* of no form at all */
+      {ST_FORM_API_KEY, INFO, "X-API-Key: " KEY "\n", 200},
+      {ST_FORM_API_KEY, INFO, "X-API-Key: " KEY "\n" AS_POOR AS_ALICE AS_KEY, 200},
+      {ST_FORM_API_KEY, INFO, "X-API-Key: " KEY "\nX-API-Key: " POOR_KEY "\n", 400},
+      {ST_FORM_API_KEY, INFO, AS_KEY, 401},
+      {ST_FORM_QUERY, INFO "?access_token=" KEY, AS_POOR "X-API-Key: x\n", 200},
+      {ST_FORM_QUERY, INFO "?access_token=" KEY "&access_token=x", "", 400},
+      {ST_FORM_QUERY, INFO, AS_KEY, 401},
+      {ST_FORM_BASIC, INFO, AS_ALICE, 200},
+      {ST_FORM_BASIC, INFO, AS_ALICE AS_KEY "X-API-Key: x\n", 200},
+      {ST_FORM_BASIC, INFO, AS_ALICE AS_ALICE, 400},
+      {ST_FORM_BASIC, INFO, AS_KEY, 401},
+      {ST_FORM_BEARER | ST_FORM_BASIC, INFO, AS_KEY AS_ALICE, 400},
+      {ST_FORM_BEARER | ST_FORM_QUERY, INFO "?access_token=" POOR_KEY, AS_KEY, 400},
+      {0, INFO "?access_token=" KEY, AS_KEY "X-API-Key: " KEY "\n", 401}, /* zero denies */
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    settings.credentials = rows[i].forms;
+    CHECK(get(rows[i].target, rows[i].headers) == rows[i].status, "row %zu: %d", i, reply.status);
+    if (rows[i].status == 401) assert_string_equal(reply.challenge, "Bearer");
+  }
+  settings.credentials = ST_FORMS_ALL;
+}
+
+/* D21. */
+static void test_basic_challenge(void **state) {
+  (void)state;
+  assert_int_equal(get(INFO, ""), 401);
+  assert_false(reply.basic_challenge);
+  settings.basic_challenge = true;
+  assert_int_equal(get(INFO, ""), 401);
+  assert_true(reply.basic_challenge);
+  assert_string_equal(reply.challenge, "Bearer");
+  assert_int_equal(get(INFO, "Authorization: Bearer x\n"), 401);
+  assert_true(reply.basic_challenge);
+  assert_int_equal(get(INFO, AS_KEY), 200);
+  assert_false(reply.basic_challenge);
+  assert_int_equal(get(INFO, AS_KEY AS_KEY), 400);
+  assert_false(reply.basic_challenge);
+  /* Wrong parameters of a call are not mended by a credential. */
+  static const char wrong[] = "{\"login\":\"alice\",\"password\":\"not the one\"}";
+  assert_int_equal(post("/v1/auth/login", AS_JSON, wrong), 401);
+  assert_false(reply.basic_challenge);
+  settings.basic_challenge = false;
+}
+
 /* What cannot be read is a credential all the same, and one that nobody has. */
 static void test_basic_malformed(void **state) {
   (void)state;
@@ -497,6 +561,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_basic_is_a_credential, office_open),
       cmocka_unit_test_setup(test_basic_with_another, office_open),
+      cmocka_unit_test_setup(test_credentials_that_are_not_looked_at, office_open),
+      cmocka_unit_test_setup(test_basic_challenge, office_open),
       cmocka_unit_test_setup(test_basic_malformed, office_open),
       cmocka_unit_test_setup(test_basic_longest, office_open),
       cmocka_unit_test_setup(test_basic_is_wiped, office_open),
