@@ -1,4 +1,8 @@
-/* Access files of Graphene nodes: their users become persons, all of them or none. */
+/* Access files of Graphene nodes: their users become users here, all of them or none. What a run
+ * would do with each is found out first, by looking at the store and at the file, and said; a dry
+ * run ends there. The store makes all of the changes in one transaction, and none when a user is
+ * no longer as he was looked at.
+ */
 #include <stdlib.h>
 
 #include "app/access_file.h"
@@ -8,20 +12,43 @@
 
 #define FILE_MAX (64 << 20) /* bytes */
 #define IMPORTED_ANYONE "*" /* `*` has no password that could be remembered */
+#define PAGE 16
 
-/* What becomes of an entry. */
-typedef enum outcome { UNCHANGED, CREATED, CHANGED } outcome;
+/* What becomes of a user. */
+typedef enum outcome {
+  UNCHANGED,
+  CREATED,
+  CHANGED,
+  RESTORED,
+  DIFFERS, /* would be changed with --update */
+  DELETED, /* would be there again with --restore */
+  MISSING, /* was imported, and the file has him no more */
+  OUTCOMES
+} outcome;
 
 typedef struct intake {
   st_store *store;
-  bool dry_run, json;
-  bool refused;       /* for what the caller can mend */
-  st_person *persons; /* those that the store is to take up */
-  uint8_t (*digests)[32];
+  bool dry_run, update, restore, json;
+  bool refused;     /* for what the caller can mend */
+  st_import *users; /* those that the store is to take up */
   size_t room, count;
-  size_t counts[CHANGED + 1];
+  subtoken_text *logins; /* of the whole file, in order */
+  size_t login_count;
+  size_t counts[OUTCOMES];
+  FILE *said; /* in memory, until it is done */
+  char *said_text;
+  size_t said_len;
   char why[ST_WHY_MAX];
 } intake;
+
+/* An entry of the file beside the user of its login. */
+typedef struct finding {
+  const st_access_entry *entry;
+  st_person known; /* when `exists` */
+  bool exists, was_deleted, owns_keys;
+  bool other_password; /* the file has another than it had at the last import */
+  outcome what;
+} finding;
 
 static bool fail(intake *work, const char *text) {
   snprintf(work->why, sizeof work->why, "%s", text);
@@ -29,23 +56,34 @@ static bool fail(intake *work, const char *text) {
 }
 
 /* One more, all zero. */
-static st_person *add_person(intake *work) {
+static st_import *add_user(intake *work) {
   if (work->count == work->room) {
     size_t room = work->room * 2 + 16;
-    st_person *persons = realloc(work->persons, room * sizeof *persons);
-    if (persons != NULL) work->persons = persons;
-    uint8_t(*digests)[32] = realloc(work->digests, room * sizeof *digests);
-    if (digests != NULL) work->digests = digests;
-    if (persons == NULL || digests == NULL) return NULL;
+    st_import *users = realloc(work->users, room * sizeof *users);
+    if (users == NULL) return NULL;
+    work->users = users;
     work->room = room;
   }
-  st_person *person = &work->persons[work->count];
-  memset(person, 0, sizeof *person);
-  return person;
+  st_import *user = &work->users[work->count];
+  memset(user, 0, sizeof *user);
+  return user;
 }
 
-static void join_permissions(const st_access_entry *entry, char out[ST_PERMISSIONS_TEXT_MAX + 1]) {
-  st_writer writer = st_writer_on(out, ST_PERMISSIONS_TEXT_MAX + 1);
+/* ---- lists of permissions, joined by commas ---- */
+
+typedef char list[ST_PERMISSIONS_TEXT_MAX + 1];
+
+static bool list_has(const char *text, subtoken_text permission) {
+  st_cutter cutter = {st_text(text), text[0] == '\0'};
+  subtoken_text each;
+  while (st_cut(&cutter, ',', &each)) {
+    if (st_text_equal(each, permission)) return true;
+  }
+  return false;
+}
+
+static void list_of(const st_access_entry *entry, list out) {
+  st_writer writer = st_writer_on(out, sizeof(list));
   for (size_t i = 0; i < entry->permission_count; i++) {
     if (i > 0) st_write_char(&writer, ',');
     st_write_text(&writer, entry->permissions[i]);
@@ -53,75 +91,41 @@ static void join_permissions(const st_access_entry *entry, char out[ST_PERMISSIO
   if (!st_writer_end(&writer)) out[0] = '\0';
 }
 
+/* What one list has and another has not. */
+static void list_without(const char *from, const char *without, list out) {
+  st_cutter cutter = {st_text(from), from[0] == '\0'};
+  st_writer writer = st_writer_on(out, sizeof(list));
+  subtoken_text each;
+  while (st_cut(&cutter, ',', &each)) {
+    if (list_has(without, each)) continue;
+    if (writer.len > 0) st_write_char(&writer, ',');
+    st_write_text(&writer, each);
+  }
+  if (!st_writer_end(&writer)) out[0] = '\0';
+}
+
+static void print_list_json(FILE *out, const char *name, const char *text) {
+  st_cutter cutter = {st_text(text), text[0] == '\0'};
+  subtoken_text each;
+  fprintf(out, ",\"%s\":[", name);
+  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
+    if (!first) fputc(',', out);
+    st_print_json(out, each);
+  }
+  fputc(']', out);
+}
+
 /* ---- what there is already ---- */
 
-/* The same permissions, in whatever order. */
-static bool same_permissions(const char *held, const st_access_entry *entry) {
-  st_cutter cutter = {st_text(held), held[0] == '\0'};
-  subtoken_text each;
-  size_t count = 0;
-  while (st_cut(&cutter, ',', &each)) {
-    size_t i = 0;
-    while (i < entry->permission_count && !st_text_equal(each, entry->permissions[i])) i++;
-    if (i == entry->permission_count) return false;
-    count++;
-  }
-  return count == entry->permission_count;
-}
-
-static bool same_password(intake *work, const st_person *known, const st_access_entry *entry,
-                          bool *same) {
-  *same = true;
+/* Compared with what the file had at the last import: what was set here since is no reason. */
+static bool compare_passwords(intake *work, finding *f) {
+  const st_access_entry *entry = f->entry;
   if (entry->anyone) return true;
   st_verdict verdict =
-      st_password_is_wrap_of(known->imported, entry->hash, entry->salt, entry->salt_len);
-  *same = verdict == ST_VERDICT_GOOD;
+      st_password_is_wrap_of(f->known.imported, entry->hash, entry->salt, entry->salt_len);
+  f->other_password = verdict != ST_VERDICT_GOOD;
   if (verdict == ST_VERDICT_GOOD || verdict == ST_VERDICT_WRONG) return true;
   return fail(work, "a password cannot be hashed: no memory, or a damaged database");
-}
-
-/* ---- one entry ---- */
-
-static void say(const intake *work, const st_access_entry *entry, const st_person *person,
-                outcome what) {
-  static const char *const words[] = {"unchanged", "create", "change"};
-  if (work->json) {
-    printf("{\"login\":");
-    st_print_json(stdout, entry->login);
-    printf(",\"does\":\"%s\"}\n", words[what]);
-    return;
-  }
-  printf("%-9s  ", words[what]);
-  st_print_text(stdout, entry->login);
-  if (what != UNCHANGED) {
-    printf("  %s", person->key.permissions[0] != '\0' ? person->key.permissions : "-");
-    if (what == CHANGED && person->password[0] != '\0') fputs("  (another password)", stdout);
-  }
-  fputc('\n', stdout);
-}
-
-/* As the store wants it: the password only where it is another. */
-static bool fill(intake *work, const st_access_entry *entry, bool new_password, st_person *person,
-                 uint8_t digest[32]) {
-  st_key *key = &person->key;
-  st_people_draw(key, digest);
-  key->kind = ST_KIND_PERSON;
-  key->created_at = st_world_now();
-  key->expires_at = ST_NEVER;
-  memcpy(key->owner, entry->login.data, entry->login.len);
-  memcpy(key->name, entry->login.data, entry->login.len);
-  join_permissions(entry, key->permissions);
-  if (entry->anyone) {
-    snprintf(person->imported, sizeof person->imported, IMPORTED_ANYONE);
-    return st_anyone_digest(digest) || fail(work, "cannot hash");
-  }
-  if (!new_password) return true;
-  if (st_password_wrap(entry->hash, entry->salt, entry->salt_len, person->password) !=
-      ST_VERDICT_GOOD) {
-    return fail(work, "a password cannot be hashed: no memory");
-  }
-  memcpy(person->imported, person->password, sizeof person->imported);
-  return true;
 }
 
 static bool refuse_stranger(intake *work, const st_access_entry *entry) {
@@ -131,31 +135,173 @@ static bool refuse_stranger(intake *work, const st_access_entry *entry) {
   if (!st_writer_end(&writer)) shown[0] = '\0';
   work->refused = true;
   snprintf(work->why, sizeof work->why,
-           "there is a person %s who was not imported: nothing was changed", shown);
+           "there is a user %s who was not imported: delete that user, or take the entry out of "
+           "the file; nothing was changed",
+           shown);
   return false;
 }
 
-static bool take(intake *work, const st_access_entry *entry) {
-  st_person known = {0};
-  bool same = false;
-  st_stored found = st_store_person_find(work->store, entry->login, &known, work->why);
-  if (found == ST_STORE_FAILED) return false;
-  if (found == ST_STORED && known.imported[0] == '\0') return refuse_stranger(work, entry);
-  if (found == ST_STORED && !same_password(work, &known, entry, &same)) return false;
-  bool unchanged = found == ST_STORED && same && same_permissions(known.key.permissions, entry);
-  outcome what = unchanged ? UNCHANGED : found == ST_STORED ? CHANGED : CREATED;
-  work->counts[what]++;
-  subtoken_wipe(&known, sizeof known);
-  if (unchanged) {
-    if (work->dry_run) say(work, entry, NULL, what);
-    return true;
+/* Keys with this owner, which a new user of the login would manage. */
+static bool look_for_keys(intake *work, finding *f) {
+  char owner[ST_NAME_MAX + 1];
+  st_key key;
+  size_t count = 0;
+  memcpy(owner, f->entry->login.data, f->entry->login.len);
+  owner[f->entry->login.len] = '\0';
+  st_stored stored = st_store_list(work->store, owner, "", 1, &key, &count, work->why);
+  f->owns_keys = count > 0;
+  return stored == ST_STORED;
+}
+
+static bool look_at_new(intake *work, finding *f) {
+  if (st_store_person_was_deleted(work->store, f->entry->login, &f->was_deleted, work->why) !=
+          ST_STORED ||
+      !look_for_keys(work, f)) {
+    return false;
   }
-  st_person *person = add_person(work);
-  if (person == NULL) return fail(work, "no memory for so many users");
-  if (!fill(work, entry, !same, person, work->digests[work->count])) return false;
-  if (work->dry_run) say(work, entry, person, what);
-  work->count++;
+  f->what = !f->was_deleted ? CREATED : work->restore ? RESTORED : DELETED;
   return true;
+}
+
+static bool look_at_known(intake *work, finding *f) {
+  list wanted, differing;
+  if (f->known.imported[0] == '\0') return refuse_stranger(work, f->entry);
+  if (!compare_passwords(work, f)) return false;
+  list_of(f->entry, wanted);
+  list_without(wanted, f->known.key.permissions, differing);
+  bool same = !f->other_password && differing[0] == '\0';
+  list_without(f->known.key.permissions, wanted, differing);
+  same = same && differing[0] == '\0';
+  f->what = same ? UNCHANGED : work->update ? CHANGED : DIFFERS;
+  return true;
+}
+
+static bool look(intake *work, finding *f) {
+  st_stored found = st_store_person_find(work->store, f->entry->login, &f->known, work->why);
+  f->exists = found == ST_STORED;
+  if (found == ST_STORE_FAILED) return false;
+  return f->exists ? look_at_known(work, f) : look_at_new(work, f);
+}
+
+/* ---- what is said of it ---- */
+
+static const char *const words[OUTCOMES] = {
+    [UNCHANGED] = "unchanged", [CREATED] = "create",  [CHANGED] = "change", [RESTORED] = "restore",
+    [DIFFERS] = "differs",     [DELETED] = "deleted", [MISSING] = "missing"};
+
+/* "new": the file has another than at the last import; "replaces": that, and one was set here since
+ * then; "kept": the one that was set here stays. NULL: nothing to say.
+ */
+static const char *password_of(const finding *f) {
+  if (!f->exists) return NULL;
+  if (f->other_password) return f->known.own_password ? "replaces" : "new";
+  return f->known.own_password ? "kept" : NULL;
+}
+
+static void say_json(FILE *out, const finding *f, const char *wanted) {
+  list differing;
+  const char *password = password_of(f);
+  fputs("{\"login\":", out);
+  st_print_json(out, f->entry->login);
+  fprintf(out, ",\"does\":\"%s\"", words[f->what]);
+  if (!f->exists) {
+    print_list_json(out, "permissions", wanted);
+  } else if (f->what != UNCHANGED) {
+    list_without(wanted, f->known.key.permissions, differing);
+    print_list_json(out, "adds", differing);
+    list_without(f->known.key.permissions, wanted, differing);
+    print_list_json(out, "removes", differing);
+  }
+  if (password != NULL) fprintf(out, ",\"password\":\"%s\"", password);
+  if (f->exists && f->known.key.disabled) fputs(",\"disabled\":true", out);
+  if (f->owns_keys) fputs(",\"owns_keys\":true", out);
+  fputs("}\n", out);
+}
+
+/* The permissions of a user who is new, or how those of one who is there differ. */
+static void say_permissions(FILE *out, const finding *f, const char *wanted) {
+  list differing;
+  if (!f->exists) {
+    fprintf(out, "  %s", wanted[0] != '\0' ? wanted : "-");
+    return;
+  }
+  list_without(wanted, f->known.key.permissions, differing);
+  if (differing[0] != '\0') fprintf(out, "  +%s", differing);
+  list_without(f->known.key.permissions, wanted, differing);
+  if (differing[0] != '\0') fprintf(out, "  -%s", differing);
+}
+
+static void say_text(FILE *out, const finding *f, const char *wanted) {
+  const char *password = password_of(f);
+  fprintf(out, "%-9s  ", words[f->what]);
+  st_print_text(out, f->entry->login);
+  say_permissions(out, f, wanted);
+  if (password != NULL) {
+    fputs(strcmp(password, "new") == 0        ? "  (another password)"
+          : strcmp(password, "replaces") == 0 ? "  (another password, in place of the one set here)"
+                                              : "  (keeps the password that was set here)",
+          out);
+  }
+  if (f->exists && f->known.key.disabled) fputs("  (is disabled)", out);
+  if (f->was_deleted) fputs("  (was deleted here)", out);
+  if (f->owns_keys) fputs("  (there are keys with this owner)", out);
+  fputc('\n', out);
+}
+
+static void say(const intake *work, const finding *f) {
+  list wanted;
+  list_of(f->entry, wanted);
+  (work->json ? say_json : say_text)(work->said, f, wanted);
+}
+
+static void say_missing(const intake *work, const char *login) {
+  FILE *out = work->said;
+  if (work->json) {
+    fputs("{\"login\":", out);
+    st_print_json(out, st_text(login));
+    fprintf(out, ",\"does\":\"%s\"}\n", words[MISSING]);
+    return;
+  }
+  fprintf(out, "%-9s  ", words[MISSING]);
+  st_print_text(out, st_text(login));
+  fputs("  (was imported and is no longer in the file)\n", out);
+}
+
+/* ---- one entry ---- */
+
+/* As the store wants it: the password only where it is another. */
+static bool fill(intake *work, const finding *f, st_import *user) {
+  const st_access_entry *entry = f->entry;
+  st_person *person = &user->person;
+  st_key *key = &person->key;
+  st_people_draw(key, user->digest);
+  key->kind = ST_KIND_PERSON;
+  key->created_at = st_world_now();
+  key->expires_at = ST_NEVER;
+  memcpy(key->owner, entry->login.data, entry->login.len);
+  memcpy(key->name, entry->login.data, entry->login.len);
+  list_of(entry, key->permissions);
+  user->mode = f->exists ? ST_IMPORT_UPDATE : f->was_deleted ? ST_IMPORT_RESTORE : ST_IMPORT_CREATE;
+  if (f->exists && !st_store_person_seal(&f->known, user->seen)) return fail(work, "cannot hash");
+  if (entry->anyone) {
+    snprintf(person->imported, sizeof person->imported, IMPORTED_ANYONE);
+    return st_anyone_digest(user->digest) || fail(work, "cannot hash");
+  }
+  if (f->exists && !f->other_password) return true;
+  if (st_password_wrap(entry->hash, entry->salt, entry->salt_len, person->password) !=
+      ST_VERDICT_GOOD) {
+    return fail(work, "a password cannot be hashed: no memory");
+  }
+  memcpy(person->imported, person->password, sizeof person->imported);
+  return true;
+}
+
+static bool take(intake *work, const finding *f) {
+  if (f->what != CREATED && f->what != CHANGED && f->what != RESTORED) return true;
+  st_import *user = add_user(work);
+  if (user == NULL) return fail(work, "no memory for so many users");
+  work->count++;
+  return fill(work, f, user);
 }
 
 /* ---- the file ---- */
@@ -172,10 +318,63 @@ static bool check_file(intake *work, st_access_file *file, char *text, size_t le
 static bool take_all(intake *work, st_access_file *file) {
   st_access_entry entry;
   if (!st_password_start()) return fail(work, "libargon2 does not compute what it should");
+  work->logins = malloc((file->count + 1) * sizeof *work->logins);
+  if (work->logins == NULL) return fail(work, "no memory for so many users");
   while (st_access_file_next(file, &entry)) {
-    if (!take(work, &entry)) return false;
+    finding f = {.entry = &entry};
+    work->logins[work->login_count++] = entry.login;
+    bool good = look(work, &f) && take(work, &f);
+    if (good) say(work, &f);
+    work->counts[f.what]++;
+    subtoken_wipe(&f.known, sizeof f.known);
+    if (!good) return false;
   }
   return file->done || fail(work, file->why);
+}
+
+static int compare_texts(const void *left, const void *right) {
+  const subtoken_text *a = left, *b = right;
+  int order = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
+  return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+/* Users who were imported once and whom this file does not name. They stay as they are. */
+static bool find_missing(intake *work) {
+  static st_person persons[PAGE];
+  char after[ST_NAME_MAX + 1] = "";
+  size_t count = PAGE;
+  qsort(work->logins, work->login_count, sizeof *work->logins, compare_texts);
+  while (count == PAGE) {
+    if (st_store_person_list(work->store, after, PAGE, persons, &count, work->why) != ST_STORED) {
+      return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+      subtoken_text login = st_text(persons[i].key.owner);
+      if (persons[i].imported[0] == '\0' ||
+          bsearch(&login, work->logins, work->login_count, sizeof login, compare_texts) != NULL) {
+        continue;
+      }
+      work->counts[MISSING]++;
+      say_missing(work, persons[i].key.owner);
+    }
+    if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
+    subtoken_wipe(persons, sizeof persons);
+  }
+  return true;
+}
+
+/* What is to be said is there before anything is done. */
+static int put(intake *work) {
+  char who[ST_WHO_MAX];
+  int64_t sequence;
+  if (fflush(work->said) != 0) return st_complain(ST_EXIT_FAILED, "import: no memory");
+  st_act act = st_operator_act(who);
+  if (work->dry_run || work->count == 0) return ST_EXIT_DONE;
+  st_stored stored =
+      st_store_import(work->store, &act, work->users, work->count, &sequence, work->why);
+  if (stored == ST_STORED) return ST_EXIT_DONE;
+  return st_complain(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
+                     work->why);
 }
 
 /* A file that is not good is the caller's to mend; what the system cannot do is not. */
@@ -193,61 +392,73 @@ static int run_import(intake *work, const char *path, const char *data_option) {
   } else {
     code = st_data_begin("import", data_option, !work->dry_run, &data, &work->store);
   }
-  if (code == ST_EXIT_DONE && !take_all(work, &file)) {
+  if (code == ST_EXIT_DONE && !(take_all(work, &file) && find_missing(work))) {
     code = st_complain(work->refused ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %.200s: %s", path,
                        work->why);
   }
+  if (code == ST_EXIT_DONE) code = put(work);
   subtoken_wipe(text, len);
   free(text);
   return code;
 }
 
-static int put(intake *work) {
-  char who[ST_WHO_MAX];
-  int64_t sequence;
-  st_act act = st_operator_act(who);
-  if (work->dry_run || work->count == 0) return ST_EXIT_DONE;
-  st_stored stored =
-      st_store_import(work->store, &act, work->persons, (const uint8_t(*)[32])work->digests,
-                      work->count, &sequence, work->why);
-  if (stored == ST_STORED) return ST_EXIT_DONE;
-  return st_complain(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
-                     work->why);
+/* ---- the end ---- */
+
+static void finish_json(const size_t counts[OUTCOMES]) {
+  printf(
+      "{\"created\":%zu,\"changed\":%zu,\"restored\":%zu,\"unchanged\":%zu,\"differs\":%zu,"
+      "\"deleted\":%zu,\"missing\":%zu}\n",
+      counts[CREATED], counts[CHANGED], counts[RESTORED], counts[UNCHANGED], counts[DIFFERS],
+      counts[DELETED], counts[MISSING]);
 }
 
 static int finish(const intake *work) {
-  size_t created = work->counts[CREATED], changed = work->counts[CHANGED];
-  size_t unchanged = work->counts[UNCHANGED];
+  const size_t *counts = work->counts;
+  fwrite(work->said_text, 1, work->said_len, stdout);
   if (work->json) {
-    printf("{\"created\":%zu,\"changed\":%zu,\"unchanged\":%zu}\n", created, changed, unchanged);
-  } else {
-    printf("%zu created, %zu changed, %zu unchanged%s\n", created, changed, unchanged,
-           work->dry_run ? " (dry run: nothing was done)" : "");
+    finish_json(counts);
+    return st_flush(ST_EXIT_DONE);
   }
+  printf("%zu created, %zu changed, %zu unchanged", counts[CREATED], counts[CHANGED],
+         counts[UNCHANGED]);
+  if (counts[RESTORED] > 0) printf(", %zu restored", counts[RESTORED]);
+  if (counts[DIFFERS] > 0) printf(", %zu different (change: --update)", counts[DIFFERS]);
+  if (counts[DELETED] > 0) printf(", %zu deleted here (bring back: --restore)", counts[DELETED]);
+  if (counts[MISSING] > 0) printf(", %zu not in the file", counts[MISSING]);
+  puts(work->dry_run ? " (dry run: nothing was done)" : "");
   return st_flush(ST_EXIT_DONE);
 }
 
 int st_cmd_import(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken import FILE [--dry-run] [--data DIR] [--json]\n"
-      "Takes the users of a Graphene node's access file (api-access.json) for persons, whose\n"
-      "permissions are the APIs that they may use; all of them, or none when one is not good.\n"
-      "Importing twice changes nothing. --dry-run says what it would do.";
+      "usage: subtoken import FILE [--update] [--restore] [--dry-run] [--data DIR] [--json]\n"
+      "Makes users of those of a Graphene node's access file (api-access.json), with the APIs "
+      "that\n"
+      "they may use as permissions; all of them, or none when one is not good. Says of each what "
+      "it\n"
+      "does, and lists users that an earlier file had and this one has not. Users who exist are\n"
+      "changed only with --update, users who were deleted here come back only with --restore.\n"
+      "A password that was set here stays, unless the file has another than at the last import.\n"
+      "--dry-run says the same and does nothing.";
   const char *data_option = NULL, *path = NULL;
   intake work = {0};
-  const st_option options[] = {{"--data", NULL, &data_option},
-                               {"--dry-run", &work.dry_run, NULL},
-                               {"--json", &work.json, NULL},
-                               {0}};
+  const st_option options[] = {
+      {"--data", NULL, &data_option},     {"--update", &work.update, NULL},
+      {"--restore", &work.restore, NULL}, {"--dry-run", &work.dry_run, NULL},
+      {"--json", &work.json, NULL},       {0}};
   st_arguments arguments = {
       .command = "import", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
   if (path == NULL) return st_usage(&arguments, "an access file is needed");
-  int code = run_import(&work, path, data_option);
-  if (code == ST_EXIT_DONE) code = put(&work);
+  work.said = open_memstream(&work.said_text, &work.said_len);
+  int code = work.said == NULL ? st_complain(ST_EXIT_FAILED, "import: no memory")
+                               : run_import(&work, path, data_option);
+  if (work.said != NULL) fclose(work.said);
   st_store_close(work.store);
-  if (work.persons != NULL) subtoken_wipe(work.persons, work.count * sizeof *work.persons);
-  free(work.persons);
-  free(work.digests);
-  return code == ST_EXIT_DONE ? finish(&work) : code;
+  if (work.users != NULL) subtoken_wipe(work.users, work.count * sizeof *work.users);
+  free(work.users);
+  free(work.logins);
+  if (code == ST_EXIT_DONE) code = finish(&work);
+  free(work.said_text);
+  return code;
 }

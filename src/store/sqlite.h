@@ -6,6 +6,7 @@
 #define ST_STORE_SQLITE_H
 
 #include "app/people.h"
+#include "base/hmac.h"
 #include "subtoken/revocations.h"
 
 #define ST_WHY_MAX 512 /* room for a sentence about what went wrong */
@@ -127,14 +128,31 @@ st_stored st_store_person_set_disabled(st_store *store, const st_act *act, const
     __attribute__((warn_unused_result));
 st_stored st_store_person_delete(st_store *store, const st_act *act, const char *login,
                                  int64_t *sequence, char *why) __attribute__((warn_unused_result));
-/* All or none, in one transaction. A login that is new is created. One that was imported before
- * gets these permissions (as in set_permissions) and, when `password` is not empty, this password
- * (as in set_password) and `imported`; key.sub and key.id are drawn by the caller for each, digests
- * beside them. ST_STORE_REFUSED: a person of that login was not imported; why names the login.
- */
-st_stored st_store_import(st_store *store, const st_act *act, const st_person *persons,
-                          const uint8_t (*digests)[32], size_t count, int64_t *sequence, char *why)
+/* Was there a user of this login, who was deleted? Also when there is one again. */
+st_stored st_store_person_was_deleted(st_store *store, subtoken_text login, bool *deleted,
+                                      char *why) __attribute__((warn_unused_result));
+
+/* A user of an access file. key.id, key.sub and digest are drawn by the caller. */
+typedef struct st_import {
+  st_person person;
+  uint8_t digest[32];
+  /* CREATE: nobody has the login, or ever had. RESTORE: one who was deleted. UPDATE: one who was
+   * imported gets these permissions (as in set_permissions) and, when `password` is not empty, this
+   * password (as in set_password) and `imported`. */
+  enum { ST_IMPORT_CREATE, ST_IMPORT_RESTORE, ST_IMPORT_UPDATE } mode;
+  uint8_t seen[ST_HASH_LEN]; /* UPDATE: st_store_person_seal of the user as the caller saw him */
+} st_import;
+
+/* A hash of all that an import compares: another one after each change of the user. False: it could
+ * not be computed. */
+bool st_store_person_seal(const st_person *person, uint8_t seal[ST_HASH_LEN])
     __attribute__((warn_unused_result));
+
+/* All or none, in one transaction. ST_STORE_REFUSED: a user is not as the mode says, was not
+ * imported, or has changed since the caller looked; why names the login.
+ */
+st_stored st_store_import(st_store *store, const st_act *act, const st_import *users, size_t count,
+                          int64_t *sequence, char *why) __attribute__((warn_unused_result));
 
 /* ---- logins ---- */
 
@@ -142,11 +160,13 @@ st_stored st_store_import(st_store *store, const st_act *act, const st_person *p
  * expires_at come from the maker's row, within the transaction, and are written back. seed: 32
  * random bytes. refresh: the first refresh token, of which the hash is kept. ST_STORE_REFUSED: the
  * maker is no longer in force, or is itself a login. most: how many sessions of the maker live
- * afterwards, at least 1; the oldest end in the same transaction, each with a line in the audit log.
+ * afterwards, at least 1; the oldest end in the same transaction, each with a line in the audit
+ * log.
  */
 st_stored st_store_login_begin(st_store *store, const st_act *act, const st_maker *maker,
-                               int64_t most, st_key *login, const uint8_t digest[32], const uint8_t seed[32],
-                               const char *refresh, char *why) __attribute__((warn_unused_result));
+                               int64_t most, st_key *login, const uint8_t digest[32],
+                               const uint8_t seed[32], const char *refresh, char *why)
+    __attribute__((warn_unused_result));
 /* The successor of a refresh token: HMAC-SHA-256 of it under the login's seed, base64url. The
  * same again within ST_REFRESH_RETRY_S while the successor is unused (nothing is changed then).
  * Otherwise a token used before ends its login: ST_STORE_REFUSED, which is durable, too.

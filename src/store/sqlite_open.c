@@ -443,8 +443,9 @@ static st_stored check_same(const char *path, sqlite3 *db, char *why) {
 
 /* Those of the changes that only read, on the connection of those who only read. */
 static bool prepare_queries(st_store *store) {
-  static const int which[] = {FIND,   FIND_SUB,    LIST,        LIST_OWNED, COUNT,
-                              RECALL, PERSON_FIND, PERSON_LIST, AUDIT_LIST, REFRESH_KNOWN};
+  static const int which[] = {FIND,           FIND_SUB,   LIST,         LIST_OWNED,
+                              COUNT,          RECALL,     PERSON_FIND,  PERSON_LIST,
+                              PERSON_DELETED, AUDIT_LIST, REFRESH_KNOWN};
   bool ok = true;
   for (size_t i = 0; ok && i < sizeof which / sizeof *which; i++) {
     ok = st_sqlite_prepare(store->queries, &st_sqlite_write_sql[which[i]], &store->query[which[i]],

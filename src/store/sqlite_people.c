@@ -403,23 +403,78 @@ st_stored st_store_person_delete(st_store *store, const st_act *act, const char 
 
 /* ---- Import ---- */
 
+static bool take_nothing(sqlite3_stmt *row, void *item) {
+  (void)row, (void)item;
+  return true;
+}
+
+st_stored st_store_person_was_deleted(st_store *store, subtoken_text login, bool *deleted,
+                                      char *why) {
+  char unused = 0;
+  size_t count = 0;
+  rows_into into = {&unused, 0, 1, &count, take_nothing};
+  st_stored stored =
+      st_sqlite_page(store, PERSON_DELETED, VALUES(st_sqlite_view(login)), &into, why);
+  *deleted = count > 0;
+  return stored;
+}
+
+/* The sub is another after each change that takes something away. */
+bool st_store_person_seal(const st_person *person, uint8_t seal[ST_HASH_LEN]) {
+  char text[ST_SUB_LEN + 1 + ST_PERMISSIONS_TEXT_MAX + 1];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_string(&writer, person->key.sub);
+  st_write_char(&writer, ' ');
+  st_write_string(&writer, person->key.permissions);
+  return st_writer_end(&writer) && st_sha256(text, writer.len, seal);
+}
+
 typedef struct batch {
-  const st_person *persons;
-  const uint8_t (*digests)[32];
+  const st_import *users;
   size_t count;
   size_t at; /* the one that it has come to */
+  const char *problem;
 } batch;
 
-static st_stored import_one(st_store *store, const change *what, const st_person *person,
-                            const uint8_t digest[32]) {
-  known before;
-  st_stored stored = know(store, person->key.owner, &before);
-  if (stored == ST_STORE_NONE) {
-    stored = insert_person(store, what, person, digest, person->imported);
-    return stored == ST_STORED ? audit_person(store, what, "user.import", person, 0) : stored;
+static st_stored refuse_import(batch *all, const char *problem) {
+  all->problem = problem;
+  return ST_STORE_REFUSED;
+}
+
+static st_stored import_new(st_store *store, const change *what, batch *all,
+                            const st_import *user) {
+  const st_person *person = &user->person;
+  sqlite3_stmt *row = NULL;
+  st_stored found =
+      st_sqlite_ask(store, PERSON_DELETED, VALUES(st_sqlite_text(person->key.owner)), &row);
+  st_sqlite_finish(row);
+  if (found == ST_STORED && user->mode == ST_IMPORT_CREATE) {
+    return refuse_import(all, "was deleted here");
   }
-  if (stored == ST_STORED && !before.imported) {
-    return ST_STORE_REFUSED;
+  if (found == ST_STORE_FAILED ||
+      st_sqlite_ask(store, COUNT_OWNED, VALUES(st_sqlite_text(person->key.owner)), &row) !=
+          ST_STORED) {
+    st_sqlite_finish(row);
+    return ST_STORE_FAILED;
+  }
+  int64_t owned = sqlite3_column_int64(row, 0);
+  st_sqlite_finish(row);
+  st_stored stored = insert_person(store, what, person, user->digest, person->imported);
+  return stored == ST_STORED ? audit_person(store, what, "user.import", person, owned) : stored;
+}
+
+static st_stored import_known(st_store *store, const change *what, batch *all,
+                              const st_import *user, const known *before) {
+  uint8_t seal[ST_HASH_LEN];
+  const st_person *person = &user->person;
+  if (!before->imported) {
+    return refuse_import(all, "was not imported");
+  }
+  if (!st_store_person_seal(&before->person, seal)) {
+    return ST_STORE_FAILED;
+  }
+  if (user->mode != ST_IMPORT_UPDATE || memcmp(seal, user->seen, sizeof seal) != 0) {
+    return refuse_import(all, "has changed meanwhile");
   }
   bool changed = person->password[0] != '\0';
   revision to = {.permissions = person->key.permissions,
@@ -427,14 +482,28 @@ static st_stored import_one(st_store *store, const change *what, const st_person
                  .imported = changed ? person->imported : NULL,
                  .sub = person->key.sub,
                  .action = "user.import"};
-  return stored == ST_STORED ? revise(store, what, &before.person.key, &to) : stored;
+  return revise(store, what, &before->person.key, &to);
+}
+
+static st_stored import_one(st_store *store, const change *what, batch *all,
+                            const st_import *user) {
+  known before;
+  st_stored stored = know(store, user->person.key.owner, &before);
+  if (stored == ST_STORED) {
+    stored = import_known(store, what, all, user, &before);
+  } else if (stored == ST_STORE_NONE) {
+    stored = user->mode != ST_IMPORT_UPDATE ? import_new(store, what, all, user)
+                                            : refuse_import(all, "has changed meanwhile");
+  }
+  subtoken_wipe(&before, sizeof before);
+  return stored;
 }
 
 static st_stored make_imported(st_store *store, const change *what) {
   batch *all = what->of;
   st_stored stored = ST_STORED;
   for (all->at = 0; all->at < all->count; all->at++) {
-    stored = import_one(store, what, &all->persons[all->at], all->digests[all->at]);
+    stored = import_one(store, what, all, &all->users[all->at]);
     if (stored != ST_STORED) {
       break;
     }
@@ -442,21 +511,21 @@ static st_stored make_imported(st_store *store, const change *what) {
   return stored;
 }
 
-st_stored st_store_import(st_store *store, const st_act *act, const st_person *persons,
-                          const uint8_t (*digests)[32], size_t count, int64_t *sequence,
-                          char *why) {
+st_stored st_store_import(st_store *store, const st_act *act, const st_import *users, size_t count,
+                          int64_t *sequence, char *why) {
   for (size_t i = 0; i < count; i++) {
-    if (!is_storable(&persons[i])) {
+    if (!is_storable(&users[i].person)) {
       return fail_person(store, why);
     }
   }
-  batch all = {persons, digests, count, 0};
+  batch all = {.users = users, .count = count};
   change what = st_sqlite_change_at(act, NULL, sequence);
   what.of = &all;
   st_stored stored = st_sqlite_apply(store, make_imported, &what, why);
   if (stored == ST_STORE_REFUSED) {
-    (void)st_sqlite_fail(why, "%s has a person %s who was not imported",
-                         st_sqlite_shown(store->path), persons[all.at].key.owner);
+    (void)st_sqlite_fail(why, "%s: the user %s %s; nothing was changed",
+                         st_sqlite_shown(store->path), users[all.at].person.key.owner, all.problem);
+    return ST_STORE_REFUSED;
   }
   return stored;
 }

@@ -162,6 +162,8 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [PERSON_LIST] = "SELECT " PERSON_COLUMNS
                     " FROM persons CROSS JOIN keys WHERE login > ?1 AND keys.id = persons.key_id"
                     " ORDER BY login LIMIT ?2",
+    [PERSON_DELETED] =
+        "SELECT 1 FROM keys WHERE kind = 1 AND owner = ?1 AND deleted_at IS NOT NULL LIMIT 1",
     [PERSON_INSERT] =
         "INSERT INTO persons (login, key_id, password, imported, locale, source, changed_at,"
         " registered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

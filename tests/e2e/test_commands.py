@@ -101,7 +101,7 @@ OPTIONS = {"serve": "--listen --config --data", "key create":
            "--no-revocations --jsonl --json --data", "inspect": "--json",
            "user create": "LOGIN --permissions --locale --source --data --json",
            "user list": "--data --json", "user permissions": "LOGIN LIST --data --json",
-           "import": "FILE --dry-run --data --json", "audit": "--limit --data --json",
+           "import": "FILE --update --restore --dry-run --data --json", "audit": "--limit --data --json",
            "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --data"}
 
 
@@ -1551,6 +1551,7 @@ def persons_could_not_run_is_3():
                   ["audit", "--json"], ["import", good, "--dry-run"]):
         if words[0] == "import":
             cmd("user", "delete", "x", data=data)
+            words.append("--restore")
         p = subprocess.run([PROGRAM, *words, "--data", data], stdout=full, stderr=subprocess.PIPE)
         assert p.returncode == 3 and b"standard output" in p.stderr, (words, p)
     full.close()
@@ -1567,9 +1568,15 @@ def an_import_tells_what_it_does():
     for logins, does in ((["p2", "p1"], ["create"] * 2), (["p3", "p2"], ["create", "unchanged"])):
         path = access_file(logins)
         plan = [json.loads(l) for l in cmd("import", path, "--dry-run", "--json", data=data)[1].splitlines()]
-        assert plan[:-1] == [{"login": l, "does": d} for l, d in zip(logins, does)], plan
-        done = {"created": does.count("create"), "changed": 0, "unchanged": does.count("unchanged")}
-        assert plan[-1] == done == json.loads(cmd("import", path, "--json", data=data)[1])
+        told = [dict({"login": l, "does": d}, **({"permissions": ["database_api"]} if d == "create"
+                                                 else {})) for l, d in zip(logins, does)]
+        told += [{"login": "p1", "does": "missing"}] if "p3" in logins else []
+        assert plan[:-1] == told, plan
+        assert plan[-1] == {"created": does.count("create"), "changed": 0, "restored": 0,
+                            "unchanged": does.count("unchanged"), "differs": 0, "deleted": 0,
+                            "missing": len(told) - 2}
+        done = cmd("import", path, "--json", data=data)[1]
+        assert [json.loads(l) for l in done.splitlines()] == plan
     listed = json.loads(cmd("user", "list", "--json", data=data)[1])
     assert [(p["login"], p["imported"], p["permissions"]) for p in listed] == \
         [("p%d" % i, True, ["database_api"]) for i in (1, 2, 3)], listed

@@ -147,8 +147,9 @@ static void make_person_with(const char *password, bool imported) {
   if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
   int64_t sequence;
   if (imported) {
-    good(st_store_import(store, ACT, &person, (const uint8_t(*)[32])digest_of(1), 1, &sequence,
-                         why));
+    st_import user = {.person = person, .mode = ST_IMPORT_CREATE};
+    memcpy(user.digest, digest_of(1), 32);
+    good(st_store_import(store, ACT, &user, 1, &sequence, why));
   } else {
     good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(1), why));
   }
@@ -264,8 +265,10 @@ static void test_login(void **state) {
   int64_t until = st_world_now() + 3600, sequence;
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
   make_person(1, "alice", "account");
-  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &login, token), ST_CHANGED);
-  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &other, next), ST_CHANGED);
+  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &login, token),
+                   ST_CHANGED);
+  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &other, next),
+                   ST_CHANGED);
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
   assert_string_not_equal(login.id, other.id);

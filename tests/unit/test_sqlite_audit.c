@@ -128,7 +128,9 @@ static void knows_no_secrets(void **state) {
   good(st_store_person_set_password(store, ACT, "ann", "$hash$other", sub_of(3), NULL, why));
   st_person again = person_of(4, "carl", "a");
   snprintf(again.imported, sizeof again.imported, "$hash$salted");
-  good(st_store_import(store, ACT, &again, (const uint8_t(*)[32])digest_of(4), 1, NULL, why));
+  st_import user = {.person = again, .mode = ST_IMPORT_CREATE};
+  memcpy(user.digest, digest_of(4), 32);
+  good(st_store_import(store, ACT, &user, 1, NULL, why));
   good(st_store_person_delete(store, ACT, "ann", NULL, why));
   char text[400];
   snprintf(text, sizeof text,

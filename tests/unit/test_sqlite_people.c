@@ -412,17 +412,24 @@ static void with_a_person_all_ends(void **state) {
 
 /* ---- import ---- */
 
-static uint8_t digests[4][32];
-
+/* As an import takes them up: known by their logins, and seen just now. */
 static st_stored import(st_person *persons, size_t count, unsigned first) {
+  static st_import users[4];
   int64_t sequence = 0;
+  st_person there;
   for (size_t i = 0; i < count; i++) {
     unsigned n = first + (unsigned)i;
-    memcpy(digests[i], digest_of(n), 32);
+    users[i] = (st_import){.mode = ST_IMPORT_CREATE};
+    memcpy(users[i].digest, digest_of(n), 32);
     memcpy(persons[i].key.id, id_of(n), sizeof persons[i].key.id);
     memcpy(persons[i].key.sub, sub_of(n), sizeof persons[i].key.sub);
+    users[i].person = persons[i];
+    if (find(persons[i].key.owner, &there) == ST_STORED) {
+      users[i].mode = ST_IMPORT_UPDATE;
+      assert_true(st_store_person_seal(&there, users[i].seen));
+    }
   }
-  return st_store_import(store, ACT, persons, (const uint8_t(*)[32])digests, count, &sequence, why);
+  return st_store_import(store, ACT, users, count, &sequence, why);
 }
 
 static void imports_all_or_none(void **state) {
@@ -482,6 +489,46 @@ static void imports_again(void **state) {
   good(find("carl", &got));
   assert_string_equal(got.password, "$own");
   assert_string_equal(got.key.permissions, "a");
+}
+
+/* G1: a user is imported as the caller saw him, or nothing is done. */
+static void imports_only_what_was_seen(void **state) {
+  (void)state;
+  st_import user = {.person = person_of(30, "carl", "a"), .mode = ST_IMPORT_CREATE};
+  st_person carl = person_of(0, "carl", "a"), got;
+  int64_t sequence;
+  bool deleted = true;
+  memcpy(user.digest, digest_of(30), 32);
+  snprintf(carl.imported, sizeof carl.imported, "salted");
+  good(st_store_person_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, why));
+  assert_false(deleted);
+  good(import(&carl, 1, 20));
+  good(find("carl", &got));
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  assert_non_null(strstr(why, "carl has changed meanwhile"));
+  user.mode = ST_IMPORT_UPDATE;
+  assert_true(st_store_person_seal(&got, user.seen));
+  good(set_permissions("carl", "a,b", 80, NULL)); /* between looking and doing */
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  good(find("carl", &got));
+  assert_string_equal(got.key.permissions, "a,b");
+  assert_true(st_store_person_seal(&got, user.seen));
+  good(st_store_person_set_password(store, ACT, "carl", "$own", sub_of(81), NULL, why));
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  good(find("carl", &got));
+  assert_true(got.own_password);
+  good(st_store_person_delete(store, ACT, "carl", NULL, why));
+  good(st_store_person_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, why));
+  assert_true(deleted);
+  /* One who was deleted comes back by RESTORE alone. */
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  user.mode = ST_IMPORT_CREATE;
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  assert_non_null(strstr(why, "carl was deleted here"));
+  user.mode = ST_IMPORT_RESTORE;
+  good(st_store_import(store, ACT, &user, 1, &sequence, why));
+  good(find("carl", &got));
+  assert_true(!got.own_password && alive(30) && !alive(20));
 }
 
 /* ---- an older database ---- */
@@ -544,6 +591,7 @@ int main(void) {
       TEST(with_a_person_all_ends),
       TEST(imports_all_or_none),
       TEST(imports_again),
+      TEST(imports_only_what_was_seen),
       TEST(a_database_of_schema_2_is_brought_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
