@@ -71,8 +71,7 @@ static void target_is_plain(subtoken_text target, const plain_path *plain, subto
 static void entry_is_plain(const st_entry *entry, const plain_entry *plain) {
   HOLD(entry->wild == plain->wild && entry->method.len == plain->method_len);
   HOLD(plain->method_len == 0 || memcmp(entry->method.data, plain->method, plain->method_len) == 0);
-  HOLD(entry->path.len == plain->path.len &&
-       memcmp(entry->path.bytes, plain->path.bytes, plain->path.len) == 0);
+  HOLD(plain_is(plain, entry->path.bytes, entry->path.len, ST_PATH_ANY));
 }
 
 /* Through url.h, which the rest of the world uses. */

@@ -28,7 +28,7 @@ static void check_route(const subtoken_policy *policy, const st_policy_route *ro
   static st_entry entry, back;
   char out[SUBTOKEN_URL_MAX + 1];
   subtoken_text path = st_policy_path(policy, route);
-  HOLD(path.len > 0 && path.len <= policy->longest && path.data[0] == '/');
+  HOLD(path.len > 0 && path.data[0] == '/' && route->shape < policy->shape_count);
   HOLD(!route->open || (route->need_count == 0 && !route->json_rpc));
   HOLD(route->method_count <= SUBTOKEN_POLICY_METHODS_MAX);
   HOLD(route->need_count <= SUBTOKEN_POLICY_NEEDS_MAX);
@@ -37,6 +37,7 @@ static void check_route(const subtoken_policy *policy, const st_policy_route *ro
   }
   memset(&entry.method, 0, sizeof entry.method);
   entry.wild = route->wild;
+  entry.pattern = route->pattern;
   entry.path.bytes = path.data;
   entry.path.len = path.len;
   st_writer writer = st_writer_on(out, sizeof out);
@@ -51,6 +52,7 @@ static bool matches(const subtoken_policy *policy, const st_policy_route *route,
   static st_entry entry;
   memset(&entry.method, 0, sizeof entry.method);
   entry.wild = route->wild;
+  entry.pattern = route->pattern;
   subtoken_text decoded = st_policy_path(policy, route);
   entry.path.bytes = decoded.data;
   entry.path.len = decoded.len;
@@ -67,23 +69,39 @@ static bool lists(const subtoken_policy *policy, const st_policy_route *route,
   return route->method_count == 0;
 }
 
-/* The more the more specific. */
-static size_t weight(const st_policy_route *route) {
-  return route->wild ? route->path_len : SIZE_MAX;
+/* What stands at a segment: 3 it is plain, 2 a star for one, 1 a final star, 0 nothing. */
+static int segment_kind(subtoken_text path, bool wild, size_t n) {
+  st_cutter cutter = {{path.data + 1, path.len - 1}, false};
+  subtoken_text segment;
+  do {
+    if (!st_cut(&cutter, '/', &segment)) return 0;
+  } while (n-- > 0);
+  if (wild && cutter.done) return 1;
+  return segment.len == 1 && segment.data[0] == ST_PATH_ANY ? 2 : 3;
+}
+
+/* More than 0 when a is more specific than b, of two that stand for the same path. */
+static int order(const subtoken_policy *policy, const st_policy_route *a,
+                 const st_policy_route *b) {
+  for (size_t n = 0;; n++) {
+    int one = segment_kind(st_policy_path(policy, a), a->wild, n);
+    int other = segment_kind(st_policy_path(policy, b), b->wild, n);
+    if (one != other || one == 0) return one - other;
+  }
 }
 
 /* The only route of the most specific path that lists the method; *any whether there is
  * such a path at all. */
 static const st_policy_route *look(const subtoken_policy *policy, subtoken_text method,
                                    const st_path *path, bool *any) {
-  const st_policy_route *routes = st_policy_routes(policy), *found = NULL;
-  size_t best = 0;
+  const st_policy_route *routes = st_policy_routes(policy), *found = NULL, *best = NULL;
   for (uint32_t i = 0; i < policy->route_count; i++) {
-    if (matches(policy, &routes[i], path) && weight(&routes[i]) > best) best = weight(&routes[i]);
+    if (!matches(policy, &routes[i], path)) continue;
+    if (best == NULL || order(policy, &routes[i], best) > 0) best = &routes[i];
   }
-  *any = best > 0;
-  for (uint32_t i = 0; i < policy->route_count; i++) {
-    if (weight(&routes[i]) != best || !matches(policy, &routes[i], path)) continue;
+  *any = best != NULL;
+  for (uint32_t i = 0; *any && i < policy->route_count; i++) {
+    if (!matches(policy, &routes[i], path) || order(policy, &routes[i], best) != 0) continue;
     if (!lists(policy, &routes[i], method)) continue;
     HOLD(found == NULL);
     found = &routes[i];

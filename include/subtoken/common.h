@@ -129,7 +129,7 @@ typedef enum subtoken_fault {
   SUBTOKEN_FAULT_BAD_UTF8,          /* escapes that are not UTF-8 */
   SUBTOKEN_FAULT_DOT_SEGMENT,       /* a segment made only of dots and spaces */
   SUBTOKEN_FAULT_EMPTY_SEGMENT,     /* two slashes in a row */
-  SUBTOKEN_FAULT_STAR,              /* a * that is not a final segment of its own */
+  SUBTOKEN_FAULT_STAR,              /* a * that is not a whole segment */
   SUBTOKEN_FAULT_QUERY_IN_ENTRY,    /* a ? or # in an entry */
   SUBTOKEN_FAULT_METHOD,            /* the part before the colon is not upper-case letters */
   SUBTOKEN_FAULT_COUNT,             /* an empty list, or one that is too long */

@@ -4,7 +4,7 @@
  *    "preflight":true,
  *    "routes":[
  *      {"path":"/v2/account/bank","methods":["GET"],"needs":["account","inventories"]},
- *      {"path":"/v2/guild/search","needs":["guilds"]},
+ *      {"path":"/v2/characters/@/inventory","needs":["characters"]},
  *      {"path":"/rpc","methods":["POST"],"json_rpc":true},
  *      {"path":"/v2/items","public":true}]}
  *
@@ -14,15 +14,18 @@
  * preflight  true: CORS preflights pass, for every path. Absent: false.
  * routes     at least one, or absent. Of each:
  *   path      that of an entry of the URL allowlist (url.h), without a method in front; a
- *             star as its last segment stands for everything under it
+ *             star as its last segment stands for everything under it, one that is a whole
+ *             segment before that (above it is written as @) for exactly one
  *   methods   1 to 64, upper-case letters; GET lets HEAD through. Absent: every method
  *   needs     1 to 64 permissions, all of which the token must have. Absent: a good token
  *   public    true: no token, and one that is there is not looked at. Not with needs
  *   json_rpc  true: also the APIs that the body names (subtoken_rpc_read). Not with public
  *
- * The most specific path decides alone: one without a star before all others, then the one
- * with the most in front of its star. A method that it does not list is denied, and no
- * other path is asked. Several routes may have the same path when none of their methods
+ * The most specific path decides alone, wherever it stands in the file: of two that fit, the
+ * one that has a plain segment where they first differ; then one that ends before one that goes
+ * on with a final star. So a path without stars comes before all others, and of final stars the
+ * one with the most in front of it. A method that the path does not list is denied, and no other
+ * path is asked. Several routes may have the same path when none of their methods
  * are the same (nor GET and HEAD): together they are that path.
  *
  * The file is strict JSON (RFC 8259). Another member than these, one that stands twice,
@@ -41,6 +44,7 @@ extern "C" {
 #define SUBTOKEN_POLICY_METHODS_MAX 64    /* methods of one path, in all its routes, a count */
 #define SUBTOKEN_POLICY_METHOD_MAX 32     /* letters of one method */
 #define SUBTOKEN_POLICY_NEEDS_MAX 64      /* permissions that a route needs, a count */
+#define SUBTOKEN_POLICY_PATTERNS_MAX 256  /* sets of places in which paths have stars within */
 #define SUBTOKEN_POLICY_WHY_MAX 320       /* bytes of subtoken_policy_error.text */
 
 /* A policy that was read. It lies in the caller's memory and holds no address: that memory
@@ -59,8 +63,8 @@ typedef struct subtoken_policy_error {
   char text[SUBTOKEN_POLICY_WHY_MAX];
 } subtoken_policy_error;
 
-/* How much memory is enough for a policy of text_len bytes, about eight times as much. 0
- * when that is more than SUBTOKEN_POLICY_TEXT_MAX.
+/* How much memory is enough for a policy of text_len bytes, about eight times as much and up
+ * to 70 KiB. 0 when that is more than SUBTOKEN_POLICY_TEXT_MAX.
  */
 SUBTOKEN_EXPORT size_t subtoken_policy_size(size_t text_len);
 
@@ -105,11 +109,11 @@ enum {
  * SUBTOKEN_OK, with a decision that may well be SUBTOKEN_ACCESS_DENIED. An absent method
  * (data NULL) is listed only by a route that lists none. flags: of those above.
  *
- * What it costs does not grow with the number of routes: one look-up by hash for the path
- * and one for each of its prefixes at whose depth the policy has a star, in a table that
- * is at most half full. The hash is not keyed, because whoever sends targets cannot put
- * anything into the table: the worst target costs what the table's longest run of full
- * slots does. About 10 KiB of stack.
+ * What it costs does not grow with the number of routes: one look-up by hash, in a table that
+ * is at most half full, for the path and one for each set of places in which paths of the policy
+ * have stars, as far as the target reaches; of these there are few in most policies. The hash is
+ * not keyed, because whoever sends targets cannot put anything into the table: the worst target
+ * costs what the table's longest run of full slots does. About 10 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_policy_find(const subtoken_policy *policy, subtoken_text method, subtoken_text target,

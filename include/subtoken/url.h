@@ -7,8 +7,11 @@
  *
  * An entry of the allowlist is a path such as `/v2/account`. One whose last
  * segment is a star stands for everything under it, at any depth, but not for
- * the path itself. A method may stand in front, `GET:/v2/items`; GET lets HEAD
- * through too.
+ * the path itself. A star that is a whole segment before the last stands for
+ * exactly one, which is not empty: `/v2/characters/X/inventory` with a star for
+ * X. A star anywhere else is refused; as data it is `%2A`, in a request target
+ * it always is data. A method may stand in front, `GET:/v2/items`; GET lets
+ * HEAD through too.
  */
 #ifndef SUBTOKEN_URL_H
 #define SUBTOKEN_URL_H
@@ -50,7 +53,9 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_allows(subtoken_t
 
 /* May an entry `inner` be handed on by whoever holds `outer`? All that it lets through
  * outer does too, and its method is outer's or added to none; GET is not changed
- * to HEAD. SUBTOKEN_OK, SUBTOKEN_URL_WIDER when it may not, SUBTOKEN_BAD_URL.
+ * to HEAD. Segment by segment a star of outer covers a plain segment or a star, a
+ * plain segment only itself; what its final star stands for covers both. SUBTOKEN_OK,
+ * SUBTOKEN_URL_WIDER when it may not, SUBTOKEN_BAD_URL.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_covers(subtoken_text outer,
                                                                       subtoken_text inner);

@@ -57,7 +57,8 @@ static subtoken_fault check_segments(const st_path *path) {
   return SUBTOKEN_FAULT_NONE;
 }
 
-static subtoken_fault path_decode(subtoken_text raw, st_path *path) {
+/* star: what a plain star of the text becomes. */
+static subtoken_fault path_decode(subtoken_text raw, char star, st_path *path) {
   if (raw.len == 0 || raw.data[0] != '/') return SUBTOKEN_FAULT_NOT_ORIGIN_FORM;
   if (raw.len > SUBTOKEN_PATH_MAX) return SUBTOKEN_FAULT_TOO_LONG;
   /* All characters before any escape, so that the reason does not depend on where they stand. */
@@ -75,6 +76,8 @@ static subtoken_fault path_decode(subtoken_text raw, st_path *path) {
       subtoken_fault fault = unescape(raw, i, &c);
       if (fault != SUBTOKEN_FAULT_NONE) return fault;
       i += 2;
+    } else if (c == '*') {
+      c = star;
     }
     path->room[path->len++] = c;
   }
@@ -153,18 +156,30 @@ static glimpse glance(uint8_t cpu, subtoken_text raw) {
   return (glimpse){(size_t)(at - raw.data), escapes};
 }
 
-/* A path that is good at a glance from end to end. */
-static void take_path(subtoken_text raw, size_t escapes, st_path *path) {
-  path->len = raw.len - 2 * escapes;
-  path->bytes = escapes > 0 ? path->room : raw.data;
-  if (escapes == 0) return;
-  for (size_t from = 0, to = 0; from < raw.len; from++) {
+/* Decode a path that is good at a glance from end to end, but for stars that are segments. */
+static void copy_path(subtoken_text raw, st_path *path) {
+  size_t to = 0;
+  for (size_t from = 0; from < raw.len; from++) {
     char c = raw.data[from];
     if (c == '%') {
       c = (char)escaped(raw.data + from, raw.data + raw.len);
       from += 2;
+    } else if (c == '*') {
+      c = ST_PATH_ANY;
     }
     path->room[to++] = c;
+  }
+  path->len = to;
+  path->bytes = path->room;
+}
+
+/* Without such stars it need not be copied, when there is nothing to decode. */
+static inline void take_path(subtoken_text raw, size_t escapes, st_path *path) {
+  if (escapes > 0) {
+    copy_path(raw, path);
+  } else {
+    path->len = raw.len;
+    path->bytes = raw.data;
   }
 }
 
@@ -190,7 +205,7 @@ subtoken_fault st_target_read_by(uint8_t cpu, subtoken_text target, st_path *pat
   subtoken_fault fault = check_query((subtoken_text){target.data + end, target.len - end});
   if (fault != SUBTOKEN_FAULT_NONE) return fault;
   subtoken_text raw = {target.data, end};
-  if (seen.len < end || end == 0 || end > SUBTOKEN_PATH_MAX) return path_decode(raw, path);
+  if (seen.len < end || end == 0 || end > SUBTOKEN_PATH_MAX) return path_decode(raw, '*', path);
   take_path(raw, seen.escapes, path);
   return SUBTOKEN_FAULT_NONE;
 }
@@ -214,13 +229,19 @@ static subtoken_fault method_read(subtoken_text *text, subtoken_text *method) {
   return SUBTOKEN_FAULT_NONE;
 }
 
-/* A star may stand only as the final segment, which is cut off. */
-static subtoken_fault star_read(subtoken_text *text, bool *wild) {
-  *wild = text->len >= 2 && text->data[text->len - 1] == '*' && text->data[text->len - 2] == '/';
-  if (*wild) text->len--;
+/* A star may stand only as a whole segment. The final one is cut off. */
+static subtoken_fault stars_read(subtoken_text *text, st_entry *entry) {
+  const char *at = text->data;
+  entry->pattern = false;
+  entry->wild = text->len >= 2 && at[text->len - 1] == '*' && at[text->len - 2] == '/';
+  if (entry->wild) text->len--;
   for (size_t i = 0; i < text->len; i++) {
-    if (text->data[i] == '*') return SUBTOKEN_FAULT_STAR;
-    if (text->data[i] == '?' || text->data[i] == '#') return SUBTOKEN_FAULT_QUERY_IN_ENTRY;
+    if (at[i] == '?' || at[i] == '#') return SUBTOKEN_FAULT_QUERY_IN_ENTRY;
+    if (at[i] != '*') continue;
+    if (i == 0 || at[i - 1] != '/' || i + 1 == text->len || at[i + 1] != '/') {
+      return SUBTOKEN_FAULT_STAR;
+    }
+    entry->pattern = true;
   }
   return SUBTOKEN_FAULT_NONE;
 }
@@ -234,24 +255,36 @@ static size_t canonical_len(const st_entry *entry) {
 }
 
 static subtoken_fault entry_decode(subtoken_text text, st_entry *entry) {
-  subtoken_fault fault = star_read(&text, &entry->wild);
+  subtoken_fault fault = stars_read(&text, entry);
   if (fault == SUBTOKEN_FAULT_NONE) fault = method_read(&text, &entry->method);
-  if (fault == SUBTOKEN_FAULT_NONE) fault = path_decode(text, &entry->path);
+  if (fault == SUBTOKEN_FAULT_NONE) fault = path_decode(text, ST_PATH_ANY, &entry->path);
   if (fault == SUBTOKEN_FAULT_NONE && canonical_len(entry) > SUBTOKEN_URL_MAX) {
     fault = SUBTOKEN_FAULT_TOO_LONG;
   }
   return fault;
 }
 
-/* How much of the text is an entry that is good at a glance: a path, or one with a star
- * behind its last slash, and `start` characters of a method and a colon in front. Its
- * canonical text is no longer than itself. */
+/* On from a star, when that is a whole segment. Not inline: few entries have one. */
+static __attribute__((noinline)) glimpse glance_star(uint8_t cpu, subtoken_text text,
+                                                     glimpse seen) {
+  while (seen.len < text.len && text.data[seen.len] == '*' && text.data[seen.len - 1] == '/') {
+    seen.len++; /* and what follows is a slash, or no part of it */
+    glimpse more = glance(cpu, (subtoken_text){text.data + seen.len, text.len - seen.len});
+    seen.len += more.len;
+    seen.escapes += more.escapes;
+  }
+  return seen;
+}
+
+/* How much of the text is an entry that is good at a glance: a path, in which stars may be
+ * whole segments, and `start` characters of a method and a colon in front. Its canonical
+ * text is no longer than itself. */
 static inline glimpse glance_entry(uint8_t cpu, subtoken_text text, size_t start) {
   glimpse seen = glance(cpu, (subtoken_text){text.data + start, text.len - start});
   if (seen.len == 0) return seen;
   seen.len += start;
-  seen.len += seen.len < text.len && text.data[seen.len] == '*' && text.data[seen.len - 1] == '/';
-  return seen;
+  bool star = seen.len < text.len && text.data[seen.len] == '*';
+  return star ? glance_star(cpu, text, seen) : seen;
 }
 
 /* How many characters a method and its colon are in front of an entry. */
@@ -278,24 +311,47 @@ subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
   if (text.len == 0 || seen.len < text.len) return entry_decode(text, entry);
   entry->method = (subtoken_text){text.data, start > 0 ? start - 1 : 0};
   entry->wild = text.data[text.len - 1] == '*';
-  take_path((subtoken_text){text.data + start, text.len - start - entry->wild}, seen.escapes,
-            &entry->path);
+  subtoken_text path = {text.data + start, text.len - start - entry->wild};
+  entry->pattern = false;
+  for (size_t i = 0; i < path.len && !entry->pattern; i++) entry->pattern = path.data[i] == '*';
+  take_path(path, seen.escapes + entry->pattern, &entry->path);
   return SUBTOKEN_FAULT_NONE;
 }
 
-static bool starts_with(const st_path *path, const st_path *prefix) {
-  return path->len >= prefix->len && memcmp(path->bytes, prefix->bytes, prefix->len) == 0;
+/* Where the segment that starts at `at` ends. */
+static inline size_t segment_end(const st_path *path, size_t at) {
+  while (at < path->len && path->bytes[at] != '/') at++;
+  return at;
 }
 
-/* Is path one or more whole, non-empty segments under prefix, which ends with a
- * slash? Only the last segment of a path that was read can be empty.
+size_t st_path_fit(subtoken_text pattern, const st_path *path) {
+  size_t to = 0;
+  for (size_t from = 0; from < pattern.len; from++) {
+    if (pattern.data[from] == ST_PATH_ANY) {
+      size_t end = segment_end(path, to);
+      if (end == to) return path->len + 1;
+      to = end;
+    } else if (to == path->len || pattern.data[from] != path->bytes[to++]) {
+      return path->len + 1;
+    }
+  }
+  return to;
+}
+
+/* How many bytes of the path from its front on are those of an entry's, or path->len + 1. */
+static size_t fit(const st_entry *entry, const st_path *path) {
+  const st_path *front = &entry->path;
+  if (entry->pattern) return st_path_fit((subtoken_text){front->bytes, front->len}, path);
+  bool same = path->len >= front->len && memcmp(path->bytes, front->bytes, front->len) == 0;
+  return same ? front->len : path->len + 1;
+}
+
+/* Does the path of an entry stand for this one? With a final star for one or more whole,
+ * non-empty segments: only the last one of a path that was read can be empty.
  */
-static bool under(const st_path *prefix, const st_path *path) {
-  return path->len > prefix->len && starts_with(path, prefix) && path->bytes[path->len - 1] != '/';
-}
-
-static bool same(const st_path *a, const st_path *b) {
-  return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+static bool stands_for(const st_entry *entry, const st_path *path) {
+  size_t len = fit(entry, path);
+  return entry->wild ? len < path->len && path->bytes[path->len - 1] != '/' : len == path->len;
 }
 
 static bool method_matches(subtoken_text wanted, subtoken_text method) {
@@ -305,22 +361,49 @@ static bool method_matches(subtoken_text wanted, subtoken_text method) {
 
 bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path) {
   if (!method_matches(entry->method, method)) return false;
-  return entry->wild ? under(&entry->path, path) : same(&entry->path, path);
+  return stands_for(entry, path);
 }
 
-/* How many bytes of path the text of a checked path stands for, when it stands for
- * the first ones, else path->len + 1. */
-static size_t follow(subtoken_text text, const st_path *path) {
-  size_t to = 0;
-  for (size_t from = 0; from < text.len; from++, to++) {
+/* How many bytes are the same from the front on. */
+static inline size_t shared_len(subtoken_text text, const st_path *path) {
+  size_t at = 0, len = text.len < path->len ? text.len : path->len;
+  for (; len - at >= 8; at += 8) {
+    uint64_t other = st_load64((const uint8_t *)path->bytes + at);
+    other ^= st_load64((const uint8_t *)text.data + at);
+    if (other != 0) return at + (size_t)__builtin_ctzll(other) / 8;
+  }
+  while (at < len && text.data[at] == path->bytes[at]) at++;
+  return at;
+}
+
+/* The rest of follow, when the first `to` bytes are the same. */
+static __attribute__((noinline)) size_t follow_on(subtoken_text text, const st_path *path,
+                                                  size_t to) {
+  for (size_t from = to; from < text.len; from++) {
     char c = text.data[from];
+    if (c == '*') {
+      size_t end = segment_end(path, to);
+      if (end == to) return path->len + 1;
+      to = end;
+      continue;
+    }
     if (c == '%') {
       c = (char)escaped(text.data + from, text.data + text.len);
       from += 2;
     }
-    if (to == path->len || c != path->bytes[to]) return path->len + 1;
+    if (to == path->len || c != path->bytes[to++]) return path->len + 1;
   }
   return to;
+}
+
+/* st_path_fit from the text of a checked path, as it stands in a token: escaped, and a star
+ * that stands plain is a segment. Nothing that is decoded holds a %. */
+static inline size_t follow(subtoken_text text, const st_path *path) {
+  size_t to = shared_len(text, path);
+  if (to == text.len) return to;
+  if (to > 0 && text.data[to - 1] == '*') to--; /* the path's segment only starts with one */
+  if (text.data[to] != '*' && text.data[to] != '%') return path->len + 1;
+  return follow_on(text, path, to);
 }
 
 bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_path *path) {
@@ -330,25 +413,27 @@ bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_pa
     if (!method_matches((subtoken_text){text.data, colon}, method)) return false;
     text = (subtoken_text){text.data + colon + 1, text.len - colon - 1};
   }
-  if (text.data[text.len - 1] != '*') {
-    /* Nothing that is decoded holds a %, so that equal bytes mean themselves, and each
-     * escape is two characters longer than what it stands for. */
-    if (text.len == path->len) return memcmp(text.data, path->bytes, text.len) == 0;
-    return text.len > path->len && (text.len - path->len) % 2 == 0 &&
-           follow(text, path) == path->len;
+  const char *last = text.data + text.len - 1;
+  if (*last == '*') {
+    text.len--;
+    return follow(text, path) < path->len && path->bytes[path->len - 1] != '/';
   }
-  text.len--;
-  return follow(text, path) < path->len && path->bytes[path->len - 1] != '/';
+  /* Two shortcuts: a final byte that stands for itself must be the same; and where all are, a
+   * star stands for a star. */
+  if (*last != path->bytes[path->len - 1] && (text.len < 3 || last[-2] != '%')) return false;
+  if (text.len == path->len && memcmp(text.data, path->bytes, text.len) == 0) return true;
+  return follow(text, path) == path->len;
 }
 
 bool st_entry_covers(const st_entry *outer, const st_entry *inner) {
   if (outer->method.len > 0 && !st_text_equal(outer->method, inner->method)) return false;
-  if (!outer->wild) return !inner->wild && same(&outer->path, &inner->path);
-  return inner->wild ? starts_with(&inner->path, &outer->path) : under(&outer->path, &inner->path);
+  /* A star of inner is a segment like any other, which only a star of outer stands for. */
+  if (!inner->wild) return stands_for(outer, &inner->path);
+  return outer->wild && fit(outer, &inner->path) <= inner->path.len;
 }
 
 static size_t written_len(char c) {
-  return (st_class_of(c) & ST_CHAR_PATH) != 0 ? 1 : 3;
+  return (st_class_of(c) & ST_CHAR_PATH) != 0 || c == ST_PATH_ANY ? 1 : 3;
 }
 
 void st_path_write(st_writer *writer, const st_path *path) {
@@ -361,7 +446,11 @@ void st_path_write(st_writer *writer, const st_path *path) {
     if (rest.len == 0) break;
     uint8_t byte = (uint8_t)rest.data[0];
     char escape[3] = {'%', hex[byte >> 4], hex[byte & 15]};
-    st_write(writer, escape, sizeof escape);
+    if (byte == ST_PATH_ANY) {
+      st_write_char(writer, '*');
+    } else {
+      st_write(writer, escape, sizeof escape);
+    }
     rest = (subtoken_text){rest.data + 1, rest.len - 1};
   }
 }

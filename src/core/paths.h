@@ -18,12 +18,19 @@ typedef struct st_path {
   char room[SUBTOKEN_PATH_MAX];
 } st_path;
 
+/* What stands in a decoded entry for a star that is a whole segment before the end. No
+ * decoded path holds this byte, so that it differs from a star as data.
+ */
+#define ST_PATH_ANY '\x01'
+
 /* An entry of the allowlist: a path, or with wild everything under it (path then
- * ends with the slash before the star), for one method or for all (len 0).
+ * ends with the slash before the star), for one method or for all (len 0). With pattern,
+ * segments of the path are ST_PATH_ANY alone: each stands for one non-empty segment.
  */
 typedef struct st_entry {
   subtoken_text method; /* a view into the text that was read */
   bool wild;
+  bool pattern;
   st_path path;
 } st_entry;
 
@@ -52,6 +59,11 @@ bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_pa
 
 /* Is all that inner lets through let through by outer? */
 bool st_entry_covers(const st_entry *outer, const st_entry *inner);
+
+/* How many bytes of the path from its front on the decoded text of an entry stands for,
+ * ST_PATH_ANY in it for one segment each. path->len + 1 when it does not fit.
+ */
+size_t st_path_fit(subtoken_text pattern, const st_path *path);
 
 void st_path_write(st_writer *writer, const st_path *path);
 /* The canonical text, at most SUBTOKEN_URL_MAX for an entry that was read. */

@@ -3,52 +3,111 @@
 #include "core/claims.h"
 #include "core/decide.h"
 
-uint32_t st_policy_probe(const subtoken_policy *policy, uint32_t hash, subtoken_text path,
-                         bool wild, size_t *slots) {
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Up to eight bytes of a segment, the first the lowest, and none of what is behind its slash. */
+static inline uint64_t next_eight(subtoken_text path, size_t at, size_t *count) {
+  size_t left = path.len - at;
+  uint64_t eight = 0;
+  if (left >= 8) {
+    eight = st_load64((const uint8_t *)path.data + at);
+  } else if (path.len >= 8 && left > 0) {
+    eight = st_load64((const uint8_t *)path.data + path.len - 8) >> 8 * (8 - left);
+  } else {
+    for (size_t i = left; i-- > 0;) eight = eight << 8 | (uint8_t)path.data[at + i];
+  }
+  /* The lowest bit that is set is that of the first slash. */
+  uint64_t others = eight ^ EACH_BYTE * '/',
+           slash = (others - EACH_BYTE) & ~others & EACH_BYTE << 7;
+  *count = slash != 0 ? (size_t)__builtin_ctzll(slash) / 8 : left < 8 ? left : 8;
+  return *count < 8 ? eight & ((UINT64_C(1) << 8 * *count) - 1) : eight;
+}
+
+static inline void sum_segments(const subtoken_policy *policy, subtoken_text path,
+                                st_policy_sums *sums) {
+  uint64_t power = ST_POLICY_HASH_STEP, sum = 0;
+  size_t at = 0, n = 0, count = 0;
+  sums->sum[0] = 0;
+  while (n < policy->deepest && at < path.len) {
+    uint64_t hash = ST_POLICY_HASH_START;
+    size_t start = ++at; /* behind the slash */
+    do {
+      hash = st_policy_hash(hash, next_eight(path, at, &count));
+      at += count;
+    } while (count == 8 && at - start <= policy->longest);
+    if (count == 8) break; /* longer than any segment of a route */
+    sum += hash * power;
+    power *= ST_POLICY_HASH_STEP;
+    sums->sum[++n] = sum;
+  }
+  sums->count = n;
+  sums->whole = at == path.len && count < 8;
+}
+
+void st_policy_sum(const subtoken_policy *policy, subtoken_text path, st_policy_sums *sums) {
+  sum_segments(policy, path, sums);
+}
+
+/* Does the path of a route stand for this one? With a final star for all that goes on from it:
+ * that the last segment is not empty was seen. */
+static bool stands_for(const subtoken_policy *policy, const st_policy_route *route,
+                       const st_path *path) {
+  subtoken_text front = st_policy_path(policy, route);
+  size_t len = front.len;
+  if (route->pattern) {
+    len = st_path_fit(front, path);
+  } else if (len > path->len || memcmp(front.data, path->bytes, len) != 0) {
+    return false;
+  }
+  return route->wild ? len < path->len : len == path->len;
+}
+
+/* 1 + the first route of the path of this shape that stands for the target's, or 0. */
+static uint32_t probe(const subtoken_policy *policy, size_t shape, uint32_t hash,
+                      const st_path *path, size_t *slots) {
   const st_policy_slot *table = st_policy_slots(policy);
-  if (policy->slot_count == 0) return 0;
   for (uint32_t i = hash;; i++) {
     const st_policy_slot *slot = &table[i & (policy->slot_count - 1)];
     (*slots)++;
     if (slot->route == 0) return 0;
     const st_policy_route *route = &st_policy_routes(policy)[slot->route - 1];
-    if (slot->hash == hash && route->wild == wild &&
-        st_text_equal(st_policy_path(policy, route), path)) {
+    if (slot->hash == hash && route->shape == shape && stands_for(policy, route, path)) {
       return slot->route;
     }
   }
 }
 
-/* A prefix that may stand in front of a star. */
-typedef struct prefix {
-  uint32_t hash;
-  uint32_t len;
-} prefix;
-#define PREFIXES_MAX (SUBTOKEN_URL_MAX / 2 + 1) /* no two slashes stand side by side */
+/* Can a path of this shape stand for such segments? *end is how many it has itself, without a
+ * final star. */
+static inline bool in_reach(const st_policy_shape *shape, const st_policy_sums *sums, bool slash,
+                            size_t *end) {
+  if (shape->depth == ST_POLICY_EXACT) {
+    *end = sums->count;
+    return sums->whole && (shape->counts & st_policy_count_bit(sums->count)) != 0;
+  }
+  *end = shape->depth;
+  /* A star stands for no empty segment. */
+  return !slash && (shape->depth < sums->count || (shape->depth == sums->count && !sums->whole));
+}
 
 uint32_t st_policy_lookup(const subtoken_policy *policy, const st_path *path, size_t *slots) {
-  prefix prefixes[PREFIXES_MAX];
-  size_t count = 0, depth = 0;
-  uint64_t hash = ST_POLICY_HASH_START;
-  size_t reach = path->len < policy->longest ? path->len : policy->longest;
-  for (size_t i = 0; i < reach; i++) {
-    hash = st_policy_hash(hash, path->bytes[i]);
-    if (path->bytes[i] != '/') continue;
-    if ((policy->star_depths & st_policy_depth_bit(++depth)) == 0 || count == PREFIXES_MAX) {
-      continue;
+  const st_policy_shape *shapes = st_policy_shapes(policy);
+  bool slash = path->bytes[path->len - 1] == '/';
+  st_policy_sums sums;
+  sum_segments(policy, (subtoken_text){path->bytes, path->len}, &sums);
+  for (size_t i = 0; i < policy->shape_count; i++) {
+    size_t end;
+    if (!in_reach(&shapes[i], &sums, slash, &end)) continue;
+    uint64_t sum = sums.sum[end] + shapes[i].any_sum;
+    for (size_t word = 0; word < shapes[i].words; word++) {
+      for (uint64_t any = shapes[i].any[word]; any != 0; any &= any - 1) {
+        size_t segment = 64 * word + (size_t)__builtin_ctzll(any);
+        if (segment < end) sum -= sums.sum[segment + 1] - sums.sum[segment];
+      }
     }
-    prefixes[count++] = (prefix){st_policy_hash_end(hash, true), (uint32_t)(i + 1)};
-  }
-  if (reach == path->len) {
-    subtoken_text whole = {path->bytes, path->len};
-    uint32_t exact = st_policy_probe(policy, st_policy_hash_end(hash, false), whole, false, slots);
-    if (exact != 0) return exact;
-  }
-  if (path->bytes[path->len - 1] == '/') return 0; /* a star stands for no empty segment */
-  while (count-- > 0) {
-    subtoken_text front = {path->bytes, prefixes[count].len};
-    uint32_t wild = st_policy_probe(policy, prefixes[count].hash, front, true, slots);
-    if (wild != 0) return wild;
+    uint32_t hash = st_policy_hash_end(sum, shapes[i].depth != ST_POLICY_EXACT);
+    uint32_t route = probe(policy, i, hash, path, slots);
+    if (route != 0) return route;
   }
   return 0;
 }

@@ -1,5 +1,5 @@
 /* policy - how a route policy lies in memory once it was read: in front this struct, then
- * routes, slices, slots and a copy of the text, in which strings are unescaped and paths
+ * shapes, routes, slices, slots and a copy of the text, in which strings are unescaped and paths
  * decoded where they stood. Everything refers to everything by number.
  */
 #ifndef ST_CORE_POLICY_H
@@ -13,6 +13,19 @@ typedef struct st_policy_slice {
   uint32_t len;
 } st_policy_slice;
 
+#define ST_POLICY_SEGMENTS_MAX (SUBTOKEN_URL_MAX / 2) /* no two slashes stand side by side */
+#define ST_POLICY_WORDS (ST_POLICY_SEGMENTS_MAX / 64)
+#define ST_POLICY_EXACT UINT16_MAX
+
+/* Where paths have their stars: in policy_shape.c it says what for. */
+typedef struct st_policy_shape {
+  uint64_t any[ST_POLICY_WORDS]; /* bit n: segment n, from 0, is a star that stands for one */
+  uint64_t any_sum;              /* what these stars are in the sum of a path's segments */
+  uint64_t counts;               /* of ST_POLICY_EXACT: of how many segments there are paths */
+  uint16_t depth;                /* segments in front of a final star, or ST_POLICY_EXACT */
+  uint16_t words;                /* of .any that are not 0, from the front on */
+} st_policy_shape;
+
 typedef struct st_policy_route {
   uint32_t line;
   uint32_t path;    /* in the text: decoded, behind where its quote stood */
@@ -20,10 +33,12 @@ typedef struct st_policy_route {
   uint32_t needs;
   uint32_t next; /* 1 + the next route of the same path, or 0 */
   uint16_t path_len;
+  uint16_t shape;
   uint8_t method_count; /* 0: every method */
   uint8_t need_count;
-  bool wild; /* everything under path, which ends with a slash */
-  bool open; /* public */
+  bool wild;    /* everything under path, which ends with a slash */
+  bool pattern; /* path has segments that are ST_PATH_ANY */
+  bool open;    /* public */
   bool json_rpc;
 } st_policy_route;
 
@@ -34,18 +49,23 @@ typedef struct st_policy_slot {
 } st_policy_slot;
 
 struct subtoken_policy {
-  uint64_t star_depths; /* bit n: a star stands behind n slashes; bit 63: or more */
-  uint32_t routes_at;   /* in bytes from here on */
+  _Alignas(8) uint32_t shapes_at; /* in bytes from here on */
+  uint32_t routes_at;
   uint32_t slices_at;
   uint32_t slots_at;
   uint32_t text_at;
+  uint32_t shape_count; /* sorted, the most specific first */
   uint32_t route_count;
   uint32_t slot_count; /* 0 or a power of two */
-  uint16_t longest;    /* of all decoded paths */
+  uint16_t deepest;    /* the most segments of a path */
+  uint16_t longest;    /* of all their segments, in bytes; UINT16_MAX when one is a star */
   uint8_t standard;    /* the default, a subtoken_access */
   bool preflight;
 };
 
+static inline const st_policy_shape *st_policy_shapes(const subtoken_policy *policy) {
+  return (const st_policy_shape *)(const void *)((const char *)policy + policy->shapes_at);
+}
 static inline const st_policy_route *st_policy_routes(const subtoken_policy *policy) {
   return (const st_policy_route *)(const void *)((const char *)policy + policy->routes_at);
 }
@@ -66,24 +86,43 @@ static inline subtoken_text st_policy_path(const subtoken_policy *policy,
   return (subtoken_text){(const char *)policy + policy->text_at + route->path, route->path_len};
 }
 
-/* FNV-1a, a byte at a time, so that a path gives the hashes of its prefixes on the way. */
+/* A path's hash is made from the sum of its segments, each hashed and multiplied by its place,
+ * so that the sum of another path, with stars in some places, is a few additions. */
 #define ST_POLICY_HASH_START UINT64_C(0xCBF29CE484222325)
-static inline uint64_t st_policy_hash(uint64_t hash, char c) {
-  return (hash ^ (uint8_t)c) * UINT64_C(0x100000001B3);
+#define ST_POLICY_HASH_STEP UINT64_C(0x9E3779B97F4A7C15)
+static inline uint64_t st_policy_hash(uint64_t hash, uint64_t eight) {
+  hash = (hash ^ eight) * UINT64_C(0xA0761D6478BD642F);
+  return hash ^ hash >> 29;
 }
-static inline uint32_t st_policy_hash_end(uint64_t hash, bool wild) {
-  hash ^= wild ? UINT64_C(0x9E3779B97F4A7C15) : 0;
-  hash = (hash ^ hash >> 32) * UINT64_C(0xD6E8FEB86659FD93);
-  return (uint32_t)(hash >> 32);
+/* Of the segment that is one byte. */
+static inline uint64_t st_policy_hash_any(void) {
+  return st_policy_hash(ST_POLICY_HASH_START, ST_PATH_ANY);
 }
-static inline uint64_t st_policy_depth_bit(size_t slashes) {
-  return UINT64_C(1) << (slashes < 63 ? slashes : 63);
+static inline uint32_t st_policy_hash_end(uint64_t sum, bool wild) {
+  sum ^= wild ? UINT64_C(0xE7037ED1A0B428DB) : 0;
+  sum = (sum ^ sum >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+  return (uint32_t)(sum >> 32);
+}
+static inline uint64_t st_policy_count_bit(size_t segments) {
+  return UINT64_C(1) << (segments < 63 ? segments : 63);
 }
 
-/* 1 + the first route of a path, or 0. *slots grows by how many slots were looked at. */
-uint32_t st_policy_probe(const subtoken_policy *policy, uint32_t hash, subtoken_text path,
-                         bool wild, size_t *slots);
-/* The same for the most specific path that a target's is, or is under. */
+/* The segments of a path, as far as the policy's paths reach. */
+typedef struct st_policy_sums {
+  size_t count;                             /* of segments */
+  bool whole;                               /* there are no more */
+  uint64_t sum[ST_POLICY_SEGMENTS_MAX + 1]; /* of the first n */
+} st_policy_sums;
+void st_policy_sum(const subtoken_policy *policy, subtoken_text path, st_policy_sums *sums);
+
+/* The shape of a path, and how many segments it has. */
+size_t st_policy_shape_of(subtoken_text path, bool wild, st_policy_shape *shape);
+/* Its place among sorted ones, or where it belongs. */
+bool st_policy_shape_find(const st_policy_shape *shapes, size_t count, const st_policy_shape *shape,
+                          size_t *at) __attribute__((warn_unused_result));
+
+/* 1 + the first route of the most specific path that stands for a target's, or 0. *slots grows
+ * by how many slots were looked at. */
 uint32_t st_policy_lookup(const subtoken_policy *policy, const st_path *path, size_t *slots);
 
 #endif

@@ -14,10 +14,11 @@ typedef struct reader {
   st_json json; /* over the copy of the text in the policy */
   subtoken_text text;
   subtoken_policy *policy;
+  st_policy_shape *shapes;
   st_policy_route *routes;
   st_policy_slice *slices;
   st_policy_slot *slots;
-  size_t route_room, slice_room, slice_count;
+  size_t route_room, slice_room, slice_count, pattern_count;
   size_t lines_at, line; /* the line of an offset, counted on from the last */
   /* Where reading is, for errors. */
   size_t route;         /* NONE outside of routes */
@@ -220,6 +221,7 @@ static bool read_path(reader *r, draft *into, size_t name_at) {
   into->route.path = (uint32_t)at;
   into->route.path_len = (uint16_t)entry.path.len;
   into->route.wild = entry.wild;
+  into->route.pattern = entry.pattern;
   return true;
 }
 
@@ -376,27 +378,68 @@ static bool append_route(reader *r, st_policy_route *first, uint32_t number) {
   return true;
 }
 
-static void measure_route(subtoken_policy *policy, const st_policy_route *route,
-                          subtoken_text path) {
-  size_t depth = 0;
-  if (path.len > policy->longest) policy->longest = (uint16_t)path.len;
-  if (!route->wild) return;
-  for (size_t i = 0; i < path.len; i++) depth += path.data[i] == '/';
-  policy->star_depths |= st_policy_depth_bit(depth);
+static size_t longest_segment(subtoken_text path) {
+  st_cutter cutter = {path, false};
+  subtoken_text segment;
+  size_t longest = 0;
+  while (st_cut(&cutter, '/', &segment)) longest = later(longest, segment.len);
+  return longest;
+}
+
+/* How far a look-up has to read, and the shapes through which it goes. */
+static bool measure_route(reader *r, uint32_t number) {
+  const st_policy_route *route = &r->routes[number - 1];
+  subtoken_policy *policy = r->policy;
+  subtoken_text path = st_policy_path(policy, route);
+  st_policy_shape shape;
+  size_t at;
+  policy->deepest = (uint16_t)later(policy->deepest, st_policy_shape_of(path, route->wild, &shape));
+  size_t longest = route->pattern ? UINT16_MAX : longest_segment(path);
+  policy->longest = (uint16_t)later(policy->longest, longest);
+  if (st_policy_shape_find(r->shapes, policy->shape_count, &shape, &at)) {
+    r->shapes[at].counts |= shape.counts;
+    return true;
+  }
+  if (route->pattern && r->pattern_count++ == SUBTOKEN_POLICY_PATTERNS_MAX) {
+    r->route = number - 1;
+    r->member = ST_TEXT("path");
+    return refuse(r, route->path - 1, "too many combinations of places for stars (maximum 256)");
+  }
+  memmove(&r->shapes[at + 1], &r->shapes[at], (policy->shape_count - at) * sizeof shape);
+  r->shapes[at] = shape;
+  policy->shape_count++;
+  return true;
+}
+
+/* The route of the same path that stands in the table, or 0 and the slot for this one. */
+static uint32_t same_path(const reader *r, const st_policy_route *route, uint32_t hash,
+                          st_policy_slot **slot) {
+  subtoken_text path = st_policy_path(r->policy, route);
+  for (uint32_t i = hash;; i++) {
+    *slot = &r->slots[i & (r->policy->slot_count - 1)];
+    if ((*slot)->route == 0) return 0;
+    const st_policy_route *other = &r->routes[(*slot)->route - 1];
+    if ((*slot)->hash == hash && other->shape == route->shape &&
+        st_text_equal(st_policy_path(r->policy, other), path)) {
+      return (*slot)->route;
+    }
+  }
 }
 
 static bool enter_route(reader *r, uint32_t number) {
-  const st_policy_route *route = &r->routes[number - 1];
+  st_policy_route *route = &r->routes[number - 1];
   subtoken_text path = st_policy_path(r->policy, route);
-  uint64_t hash = ST_POLICY_HASH_START;
-  size_t slots = 0;
-  for (size_t i = 0; i < path.len; i++) hash = st_policy_hash(hash, path.data[i]);
-  uint32_t end = st_policy_hash_end(hash, route->wild);
-  uint32_t first = st_policy_probe(r->policy, end, path, route->wild, &slots);
+  st_policy_shape shape;
+  st_policy_slot *slot;
+  st_policy_sums sums;
+  size_t at, count = st_policy_shape_of(path, route->wild, &shape) - route->wild;
+  if (!st_policy_shape_find(r->shapes, r->policy->shape_count, &shape, &at)) return false;
+  route->shape = (uint16_t)at; /* measure_route has put it there */
+  st_policy_sum(r->policy, path, &sums);
+  uint32_t hash = st_policy_hash_end(sums.sum[count], route->wild);
+  uint32_t first = same_path(r, route, hash, &slot);
   if (first != 0) return append_route(r, &r->routes[first - 1], number);
-  uint32_t mask = r->policy->slot_count - 1;
-  r->slots[(end + slots - 1) & mask] = (st_policy_slot){end, number}; /* the empty one it saw */
-  measure_route(r->policy, route, path);
+  *slot = (st_policy_slot){hash, number};
   return true;
 }
 
@@ -407,12 +450,18 @@ static bool enter_routes(reader *r) {
   while (r->policy->slot_count < 2 * count) r->policy->slot_count *= 2;
   memset(r->slots, 0, r->policy->slot_count * sizeof *r->slots);
   for (uint32_t number = 1; number <= count; number++) {
+    if (!measure_route(r, number)) return false;
+  }
+  for (uint32_t number = 1; number <= count; number++) {
     if (!enter_route(r, number)) return false;
   }
   return true;
 }
 
 /* ---- memory ---- */
+
+/* Paths without stars, those with a final one alone, which has so many places, and the others. */
+#define SHAPES_MAX (1 + ST_POLICY_SEGMENTS_MAX + SUBTOKEN_POLICY_PATTERNS_MAX)
 
 typedef struct plan {
   size_t routes, slices, slots; /* counts */
@@ -426,7 +475,7 @@ static size_t at_most(size_t a, size_t b) {
 static plan plan_for(size_t routes, size_t slices, size_t text_len) {
   plan p = {.routes = routes, .slices = slices, .slots = 2};
   while (p.slots < 2 * routes) p.slots *= 2;
-  p.routes_at = sizeof(subtoken_policy);
+  p.routes_at = sizeof(subtoken_policy) + at_most(routes, SHAPES_MAX) * sizeof(st_policy_shape);
   p.slices_at = p.routes_at + p.routes * sizeof(st_policy_route);
   p.slots_at = p.slices_at + p.slices * sizeof(st_policy_slice);
   p.text_at = p.slots_at + p.slots * sizeof(st_policy_slot);
@@ -454,10 +503,12 @@ static void lay_out(reader *r, void *memory, const plan *p) {
   char *front = memory;
   r->policy = memory;
   memset(r->policy, 0, sizeof *r->policy);
+  r->policy->shapes_at = sizeof *r->policy;
   r->policy->routes_at = (uint32_t)p->routes_at;
   r->policy->slices_at = (uint32_t)p->slices_at;
   r->policy->slots_at = (uint32_t)p->slots_at;
   r->policy->text_at = (uint32_t)p->text_at;
+  r->shapes = (st_policy_shape *)(void *)(front + sizeof *r->policy);
   r->routes = (st_policy_route *)(void *)(front + p->routes_at);
   r->slices = (st_policy_slice *)(void *)(front + p->slices_at);
   r->slots = (st_policy_slot *)(void *)(front + p->slots_at);
@@ -491,7 +542,7 @@ static subtoken_result read_into(void *memory, size_t size, subtoken_text text,
     return SUBTOKEN_BUFFER_TOO_SMALL;
   }
   r.text = text;
-  r.slice_count = 0;
+  r.slice_count = r.pattern_count = 0;
   r.lines_at = 0;
   r.line = 1;
   r.route = r.item = NONE;

@@ -81,7 +81,7 @@ static const struct {
     [SUBTOKEN_FAULT_BAD_UTF8] = {"bad-utf8", "its escapes are not UTF-8"},
     [SUBTOKEN_FAULT_DOT_SEGMENT] = {"dot-segment", "it has a segment of only dots and spaces"},
     [SUBTOKEN_FAULT_EMPTY_SEGMENT] = {"empty-segment", "it has two slashes in a row"},
-    [SUBTOKEN_FAULT_STAR] = {"star", "a * may stand only alone, as the last segment"},
+    [SUBTOKEN_FAULT_STAR] = {"star", "a * must be a whole segment"},
     [SUBTOKEN_FAULT_QUERY_IN_ENTRY] = {"query-in-entry", "it has a ? or #"},
     [SUBTOKEN_FAULT_METHOD] = {"method", "a method in front of the colon is upper-case letters"},
     [SUBTOKEN_FAULT_COUNT] = {"count", "a list has 1 to 64 entries"},

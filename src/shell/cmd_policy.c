@@ -170,8 +170,8 @@ static int cmd_check(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken policy check FILE [--json]\n"
       "Reads a route policy. Says what is wrong with it as FILE:LINE:COLUMN, or prints what each\n"
-      "route needs, sorted by path. The most specific path decides alone: one without a star\n"
-      "first, then the one with the most in front of its star.\n"
+      "route needs, sorted by path. The most specific path decides alone: of two that fit, the\n"
+      "one that has a plain segment, and no star, where they first differ.\n"
       "Exit 0 good, 1 something is wrong with it, 3 when it could not be read.";
   const char *path = NULL;
   bool json = false;

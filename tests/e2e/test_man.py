@@ -355,6 +355,18 @@ STATEMENTS = [
      'covers("GET:/a", "/a") == SUBTOKEN_URL_WIDER && covers("GET:/a", "POST:/a") == '
      'SUBTOKEN_URL_WIDER && covers("/a/*", "/a/b/*") == 1 && covers("/a/*", "/a") == '
      'SUBTOKEN_URL_WIDER && covers("//", "/a") == SUBTOKEN_BAD_URL'),
+    ("subtoken_url_match.3", "/v2/characters/Zed/inventory, but neither /v2/characters/inventory "
+     "nor /v2/characters/Zed/2/inventory.",
+     'subtoken_url_allows(text("/v2/characters/*/inventory"), text("GET"), '
+     'text("/v2/characters/Zed/inventory")) == 1 && '
+     'subtoken_url_allows(text("/v2/characters/*/inventory"), text("GET"), '
+     'text("/v2/characters/inventory")) == SUBTOKEN_URL && '
+     'subtoken_url_allows(text("/v2/characters/*/inventory"), text("GET"), '
+     'text("/v2/characters/Zed/2/inventory")) == SUBTOKEN_URL'),
+    ("subtoken_url_match.3", "Segment by segment, a star within it covers a plain segment or a "
+     "star, a plain segment only itself.",
+     'covers("/a/*/c", "/a/b/c") == 1 && covers("/a/*/c", "/a/*/c") == 1 && '
+     'covers("/a/b/c", "/a/*/c") == SUBTOKEN_URL_WIDER'),
     ("subtoken_url_match.3", "GET is not changed to HEAD: GET:/a does not cover HEAD:/a.",
      'covers("GET:/a", "HEAD:/a") == SUBTOKEN_URL_WIDER && '
      'subtoken_url_allows(text("GET:/a"), text("HEAD"), text("/a")) == 1'),
@@ -365,8 +377,10 @@ STATEMENTS = [
      'subtoken_url_canonical(text("/a;"), header, 99, &len, &fault) == SUBTOKEN_BAD_URL && '
      'header[0] == 0 && len == 0 && fault == SUBTOKEN_FAULT_BAD_CHAR'),
     # subtoken_policy_find.3
-    ("subtoken_policy_find.3", "about eight times as much, or 0 when it is longer than",
+    ("subtoken_policy_find.3", "about eight times as much and up to 70 KiB, or 0 when it "
+     "is longer than",
      'subtoken_policy_size(1 << 20) > 7 << 20 && subtoken_policy_size(1 << 20) < 9 << 20 && '
+     'subtoken_policy_size(100) < 10 << 10 && '
      'subtoken_policy_size(SUBTOKEN_POLICY_TEXT_MAX + 1) == 0'),
     ("subtoken_policy_find.3", "All zero, a policy denies.",
      'memset(memory, 0, sizeof memory) && '

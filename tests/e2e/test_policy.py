@@ -1,5 +1,5 @@
 """`subtoken policy check` and `verify --policy`, as an operator types them, and the policy for the GW2 API that
-comes with the program: held against the two lists of endpoints that it was made from."""
+comes with the program: held against the lists of endpoints in tests/vectors."""
 import hashlib, hmac, random
 from support import *
 
@@ -326,113 +326,90 @@ def paths_are_those_of_the_url_allowlist():
     assert min(seen.values()) > 10 and len(seen) == 4, seen
 
 
-# Two lists of what endpoints of the GW2 API need: A generated from GW2ToolBelt's
-# GW2APIClient, B from the wiki by way of a PermissionUtil of Gw2Sharp's users. `-`: not
-# listed there. An :id cannot stand in a policy's path; everything under it is one route.
-ENDPOINTS = """
-/v2/account account account
-/v2/account/achievements account,progression account,progression
-/v2/account/bank account,inventories account,inventories
-/v2/account/buildstorage account account
-/v2/account/dailycrafting account,progression,unlocks account,progression
-/v2/account/dungeons account,progression account,progression
-/v2/account/dyes account,unlocks account,unlocks
-/v2/account/emotes account account
-/v2/account/finishers account,unlocks account,unlocks
-/v2/account/gliders account,unlocks account,unlocks
-/v2/account/home/cats account,progression,unlocks account,progression,unlocks
-/v2/account/home/nodes account,progression account,progression,unlocks
-/v2/account/homestead/decorations account,progression,unlocks -
-/v2/account/homestead/glyphs account,progression,unlocks -
-/v2/account/inventory account,inventories account,inventories
-/v2/account/jadebots account,unlocks account,unlocks
-/v2/account/legendaryarmory account,inventories,unlocks account,inventories,unlocks
-/v2/account/luck account,progression,unlocks account,progression,unlocks
-/v2/account/mailcarriers account,unlocks account,unlocks
-/v2/account/mapchests account,progression account,progression
-/v2/account/masteries account,progression account,progression
-/v2/account/mastery/points account,progression account,progression
-/v2/account/materials account,inventories account,inventories
-/v2/account/minis account,unlocks account,unlocks
-/v2/account/mounts/skins account,unlocks account,unlocks
-/v2/account/mounts/types account,unlocks account,unlocks
-/v2/account/novelties account,unlocks account,unlocks
-/v2/account/outfits account,unlocks account,unlocks
-/v2/account/progression - progression,unlocks
-/v2/account/pvp/heroes account,unlocks account,unlocks
-/v2/account/raids account,progression account,progression
-/v2/account/recipes account,unlocks account,unlocks
-/v2/account/skiffs account,unlocks account,unlocks
-/v2/account/skins account,unlocks account,unlocks
-/v2/account/titles account,unlocks account,unlocks
-/v2/account/wallet account,wallet account,wallet
-/v2/account/wizardsvault/daily account account
-/v2/account/wizardsvault/listings account account
-/v2/account/wizardsvault/special account account
-/v2/account/wizardsvault/weekly account account
-/v2/account/worldbosses account,progression account,progression
-/v2/account/wvw account,wvw -
-/v2/characters account,characters account,characters
-/v2/characters/:id - account,characters
-/v2/characters/:id/backstory account,characters account,characters
-/v2/characters/:id/buildtabs account,builds,characters account,builds,characters
-/v2/characters/:id/buildtabs/active account,builds,characters account,builds,characters
-/v2/characters/:id/core account,characters account,characters
-/v2/characters/:id/crafting account,characters account,characters
-/v2/characters/:id/dungeons - account,characters
-/v2/characters/:id/equipment account,builds,characters,inventories account,characters
-/v2/characters/:id/equipmenttabs account,builds,characters account,builds,characters
-/v2/characters/:id/equipmenttabs/active account,builds,characters account,builds,characters
-/v2/characters/:id/heropoints account,characters,progression account,characters,progression
-/v2/characters/:id/inventory account,characters,inventories account,characters,inventories
-/v2/characters/:id/quests account,characters,progression account,characters,progression
-/v2/characters/:id/recipes account,unlocks account,characters,inventories
-/v2/characters/:id/sab account,characters account,characters
-/v2/characters/:id/skills - account,builds,characters
-/v2/characters/:id/specializations - account,builds,characters
-/v2/characters/:id/training account,builds,characters account,builds,characters
-/v2/commerce/delivery account,tradingpost account,tradingpost
-/v2/commerce/transactions account,tradingpost account,tradingpost
-/v2/commerce/transactions/current - account,tradingpost
-/v2/commerce/transactions/current/buys - account,tradingpost
-/v2/commerce/transactions/current/sells - account,tradingpost
-/v2/commerce/transactions/history - account,tradingpost
-/v2/commerce/transactions/history/buys - account,tradingpost
-/v2/commerce/transactions/history/sells - account,tradingpost
-/v2/createsubtoken account account
-/v2/guild/:id/log account,guilds account,guilds
-/v2/guild/:id/members account,guilds account,guilds
-/v2/guild/:id/ranks account,guilds account,guilds
-/v2/guild/:id/stash account,guilds account,guilds
-/v2/guild/:id/storage account,guilds account,guilds
-/v2/guild/:id/teams account,guilds account,guilds
-/v2/guild/:id/treasury account,guilds account,guilds
-/v2/guild/:id/upgrades - account,guilds
-/v2/pvp/games account,pvp account,pvp
-/v2/pvp/standings account,pvp account,pvp
-/v2/pvp/stats account,pvp account,pvp
-/v2/tokeninfo (none) account
-"""
+# ---- gw2-policy.json ----
+
+EVERYTHING = {"account", "builds", "characters", "guilds", "inventories", "progression", "pvp",
+              "tradingpost", "unlocks", "wallet", "wvw"}
+# What the GW2 API answers without a key.
+PUBLIC = """/v2 /v2/build /v2/items /v2/items/12452 /v2/worlds /v2/worlds/1001 /v2/currencies /v2/colors/5
+/v2/commerce/prices /v2/commerce/prices/19684 /v2/commerce/listings/19684 /v2/commerce/exchange/coins
+/v2/wvw/matches /v2/wvw/matches/1-1/overview /v2/wvw/objectives /v2/wvw/ranks /v2/wvw/upgrades/1
+/v2/pvp /v2/pvp/seasons/x/leaderboards/ladder/eu /v2/pvp/amulets /v2/achievements/daily /v2/raids
+/v2/continents/1/floors/1/regions/1/maps/26 /v2/guild/search /v2/guild/permissions
+/v2/guild/upgrades /v2/guild/upgrades/43 /v2/guild/4BBB52AA-D768-4FC6-8EDE-C299F2822F0F
+/v2/recipes/search /v2/skins /v2/dungeons /v2/home/cats /v2/wizardsvault/objectives /v2/emotes""".split()
+
+
+def gw2_rows():
+    """(endpoint, what it needs) of each row: the stricter of both lists."""
+    with open(os.path.join(TESTS, "vectors", "gw2-endpoint-permissions.tsv")) as f:
+        rows = [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
+    for endpoint, *lists in rows:
+        needs = {p for each in lists if each not in ("-", "(none)") for p in each.split(",")}
+        yield endpoint, set() if "(none)" in lists else needs
+
+
+def gw2_verdicts(asked):
+    """The verdicts on (permissions, method, path), by the policy that comes with the program."""
+    data = data_dir()
+    key = make_key(data, ",".join(sorted(EVERYTHING)))["key"]
+    tokens = {}
+    for permissions, _, _ in asked:
+        if permissions is not None and permissions not in tokens:
+            tokens[permissions] = issue(data, key, "--permissions", ",".join(permissions))
+    lines = [json.dumps({"token": tokens.get(p, ""), "method": m, "url": u}) for p, m, u in asked]
+    code, out, err = run("verify", "--jsonl", "--policy", os.path.join(EDGE, "gw2-policy.json"),
+                         data=data, stdin="\n".join(lines))
+    assert (code, err) == (0, ""), (code, err)
+    said = [json.loads(line) for line in out.splitlines()]
+    assert len(said) == len(asked)
+    return ["good" if s["ok"] else s["reason"] for s in said]
+
+
+# D17
+@test
+def each_gw2_endpoint_needs_what_the_lists_say():
+    asked, wanted = [], []
+    for endpoint, needs in gw2_rows():
+        path = endpoint.replace(":id", "My%20Cool%20Character")
+        for lacking in [None, *sorted(needs)]:
+            asked.append((tuple(sorted(needs - {lacking})), "GET", path))
+            wanted.append("perm" if lacking else "good")
+        everything = tuple(sorted(EVERYTHING))
+        asked += [(tuple(sorted(needs)), "HEAD", path), (everything, "DELETE", path),
+                  (everything, "GET", path + "/"), (None, "GET", path)]
+        wanted += ["good", "url", "url", "malformed"]
+    got = gw2_verdicts(asked)
+    wrong = [(a, g, w) for a, g, w in zip(asked, got, wanted) if g != w]
+    assert not wrong and len(asked) > 450, wrong[:5]
+
+
+# D17
+@test
+def what_anybody_may_ask_the_gw2_api_is_public():
+    asked = [(None, method, path) for path in PUBLIC for method in ("GET", "HEAD")]
+    wrong = [(a, g) for a, g in zip(asked, gw2_verdicts(asked)) if g != "good"]
+    assert not wrong, wrong[:5]
+    # What nobody has thought of is not, nor what changes something.
+    asked = [(None, "GET", path) for path in ("/v2/nothing", "/v2/account/new", "/v1/items", "/",
+                                              "/v2/pvp/new", "/v2/commerce/new", "/v2/guild/x/new")]
+    asked += [(None, "POST", path) for path in PUBLIC]
+    assert set(gw2_verdicts(asked)) == {"malformed"}
+    some = tuple(sorted(EVERYTHING - {"unlocks"}))
+    assert gw2_verdicts([(some, "GET", "/v2/characters/Zed/new"), (some, "GET", "/v2/account/new"),
+                         (some, "POST", "/v2/items")]) == ["perm", "url", "url"]
 
 
 @test
-def gw2_policy_is_the_stricter_of_its_sources():
-    wanted = {}
-    for line in ENDPOINTS.split("\n")[1:-1]:
-        endpoint, *sources = line.split(" ")
-        needs = wanted.setdefault(re.sub("/:id.*", "/*", endpoint), set())
-        for source in sources:
-            needs.update(source.split(",") if source not in ("-", "(none)") else [])
+def the_gw2_policy_is_in_order():
     path = os.path.join(EDGE, "gw2-policy.json")
     said = json.loads(run("policy", "check", path, "--json", check=0)[1])
     assert said["default"] == "deny" and said["preflight"] is True
-    assert {r["path"]: set(r["needs"]) for r in said["routes"]} == wanted
-    for route in said["routes"]:
-        assert not route["public"] and not route["json_rpc"], route
-        both = ["GET", "POST"] if route["path"] == "/v2/createsubtoken" else ["GET"]
-        assert route["methods"] == both, route
     with open(path) as f:
         assert [r["path"] for r in json.load(f)["routes"]] == [r["path"] for r in said["routes"]]
+    for route in said["routes"]:
+        both = ["GET", "POST"] if route["path"] == "/v2/createsubtoken" else ["GET"]
+        assert route["methods"] == both and not route["json_rpc"], route
 
 
 main()

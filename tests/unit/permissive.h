@@ -86,30 +86,31 @@ static inline void permissive_path(char *text, size_t *len) {
   *len = to;
 }
 
-/* The same entry, read plainly: decoded once, without its method. Returns whether it
- * ends with a star; out has room for the whole entry. */
-static inline bool permissive_entry(const char *entry, size_t len, char *out, size_t *out_len) {
-  const char *slash = memchr(entry, '/', len);
-  size_t skip = slash == NULL ? len : (size_t)(slash - entry);
-  entry += skip;
-  len -= skip;
-  bool wild = len >= 2 && entry[len - 2] == '/' && entry[len - 1] == '*';
-  if (wild) len--;
-  memcpy(out, entry, len);
-  *out_len = len;
-  (void)permissive_round(out, out_len);
-  return wild;
-}
-
-/* Does the backend's path stand under the entry? */
+/* Does the backend's path stand under the entry? That is read plainly: without its method, each
+ * segment decoded once; a star that is one for any of the backend's segments, a final one for
+ * the rest. */
 static inline bool permissive_under(const char *path, size_t len, const char *entry,
                                     size_t entry_len) {
   char text[1100];
-  size_t text_len;
-  if (entry_len > sizeof text) return false;
-  bool wild = permissive_entry(entry, entry_len, text, &text_len);
-  if (len < text_len || memcmp(path, text, text_len) != 0) return false;
-  return wild ? len > text_len : len == text_len;
+  const char *slash = memchr(entry, '/', entry_len), *end = entry + entry_len;
+  const char *at = path, *path_end = path + len;
+  if (slash == NULL || entry_len > sizeof text) return false;
+  for (entry = slash; entry < end;) {
+    if (at == path_end || *at++ != '/') return false;
+    const char *start = ++entry, *from = at;
+    while (entry < end && *entry != '/') entry++;
+    while (at < path_end && *at != '/') at++;
+    size_t segment = (size_t)(entry - start);
+    if (segment == 1 && *start == '*') {
+      if (entry == end) return from < path_end; /* it stands for the rest */
+      if (at == from) return false;
+      continue;
+    }
+    memcpy(text, start, segment);
+    (void)permissive_round(text, &segment);
+    if (segment != (size_t)(at - from) || memcmp(text, from, segment) != 0) return false;
+  }
+  return at == path_end;
 }
 
 #endif

@@ -23,6 +23,7 @@ typedef struct plain_entry {
   char method[SUBTOKEN_URL_MAX];
   bool wild; /* a star behind the last slash, which is not in path */
   plain_path path;
+  bool any[SUBTOKEN_URL_MAX]; /* of each segment: a star for one, and not one as data */
 } plain_entry;
 
 static inline bool plain_one_of(char c, const char *list) {
@@ -137,17 +138,25 @@ static inline subtoken_fault plain_target(const char *text, size_t len, plain_pa
   return plain_read(text, end, path);
 }
 
+/* Is the star at `at` a whole segment, with another one behind it? */
+static inline bool plain_star_alone(const char *text, size_t len, size_t at) {
+  return at > 0 && text[at - 1] == '/' && at + 1 < len && text[at + 1] == '/';
+}
+
 static inline subtoken_fault plain_entry_read(const char *text, size_t len, plain_entry *entry) {
   entry->method_len = 0;
   entry->wild = false;
+  memset(entry->any, 0, sizeof entry->any);
   if (len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
   if (len >= 2 && text[len - 2] == '/' && text[len - 1] == '*') {
     entry->wild = true;
     len--;
   }
-  for (size_t i = 0; i < len; i++) {
-    if (text[i] == '*') return SUBTOKEN_FAULT_STAR;
+  for (size_t i = 0, slashes = 0; i < len; i++) {
+    if (text[i] == '*' && !plain_star_alone(text, len, i)) return SUBTOKEN_FAULT_STAR;
     if (text[i] == '?' || text[i] == '#') return SUBTOKEN_FAULT_QUERY_IN_ENTRY;
+    if (text[i] == '/') slashes++;
+    if (text[i] == '*') entry->any[slashes - 1] = true;
   }
   const char *slash = len > 0 ? memchr(text, '/', len) : NULL;
   const char *colon = len > 0 ? memchr(text, ':', len) : NULL;
@@ -191,23 +200,31 @@ static inline void plain_nth(const plain_path *path, size_t n, const char **at, 
   *len = plain_segment_len(path, i);
 }
 
-/* Are the first `count` segments the same? */
-static inline bool plain_same(const plain_path *a, const plain_path *b, size_t count) {
+/* Do the first `count` segments of the entry stand for those of the path, of which `any` says
+ * (NULL: none) which are a star for one? */
+static inline bool plain_fits(const plain_entry *entry, const plain_path *path, const bool *any,
+                              size_t count) {
   for (size_t i = 0; i < count; i++) {
     const char *x, *y;
     size_t n, m;
-    plain_nth(a, i, &x, &n);
-    plain_nth(b, i, &y, &m);
+    plain_nth(&entry->path, i, &x, &n);
+    plain_nth(path, i, &y, &m);
+    if (entry->any[i] && m > 0) continue;
+    if (entry->any[i] || (any != NULL && any[i])) return false;
     if (n != m || memcmp(x, y, n) != 0) return false;
   }
   return true;
 }
 
-/* One or more whole, non-empty segments under a path that ends with a slash. */
-static inline bool plain_under(const plain_path *above, const plain_path *path) {
-  size_t shared = plain_segments(above) - 1; /* but the empty one */
-  if (plain_segments(path) <= shared || !plain_same(above, path, shared)) return false;
-  for (size_t i = shared; i < plain_segments(path); i++) {
+/* All segments the same; or with a final star one or more whole, non-empty segments more than
+ * are in front of it. */
+static inline bool plain_stands_for(const plain_entry *entry, const plain_path *path,
+                                    const bool *any) {
+  size_t mine = plain_segments(&entry->path), count = plain_segments(path);
+  if (!entry->wild) return mine == count && plain_fits(entry, path, any, count);
+  size_t shared = mine - 1; /* but the empty one */
+  if (count <= shared || !plain_fits(entry, path, any, shared)) return false;
+  for (size_t i = shared; i < count; i++) {
     const char *at;
     size_t len;
     plain_nth(path, i, &at, &len);
@@ -216,32 +233,41 @@ static inline bool plain_under(const plain_path *above, const plain_path *path) 
   return true;
 }
 
-static inline bool plain_equal(const plain_path *a, const plain_path *b) {
-  return plain_segments(a) == plain_segments(b) && plain_same(a, b, plain_segments(a));
-}
-
 static inline bool plain_matches(const plain_entry *entry, const char *method, size_t method_len,
                                  const plain_path *path) {
-  if (!plain_method(entry, method, method_len, true)) return false;
-  return entry->wild ? plain_under(&entry->path, path) : plain_equal(&entry->path, path);
+  return plain_method(entry, method, method_len, true) && plain_stands_for(entry, path, NULL);
 }
 
 static inline bool plain_covers(const plain_entry *outer, const plain_entry *inner) {
   if (!plain_method(outer, inner->method, inner->method_len, false)) return false;
-  if (!outer->wild) return !inner->wild && plain_equal(&outer->path, &inner->path);
-  if (!inner->wild) return plain_under(&outer->path, &inner->path);
+  if (!inner->wild) return plain_stands_for(outer, &inner->path, inner->any);
   size_t shared = plain_segments(&outer->path) - 1;
-  return plain_segments(&inner->path) - 1 >= shared &&
-         plain_same(&outer->path, &inner->path, shared);
+  return outer->wild && plain_segments(&inner->path) - 1 >= shared &&
+         plain_fits(outer, &inner->path, inner->any, shared);
 }
 
-/* Canonical: `*` as data and all that a path cannot hold plain as %XX. */
-static inline size_t plain_write(const plain_path *path, char *out) {
+/* Are these the bytes of the entry's path, with `star` for a star that is a segment? */
+static inline bool plain_is(const plain_entry *entry, const char *bytes, size_t len, char star) {
+  size_t slashes = 0;
+  if (len != entry->path.len) return false;
+  for (size_t i = 0; i < len; i++) {
+    slashes += entry->path.bytes[i] == '/';
+    bool any = entry->path.bytes[i] == '*' && entry->any[slashes - 1];
+    if (bytes[i] != (any ? star : entry->path.bytes[i])) return false;
+  }
+  return true;
+}
+
+/* Canonical, without method and final star: `*` as data and all that a path cannot hold plain
+ * as %XX. */
+static inline size_t plain_write(const plain_entry *entry, char *out) {
   static const char hex[] = "0123456789ABCDEF";
-  size_t len = 0;
+  const plain_path *path = &entry->path;
+  size_t len = 0, slashes = 0;
   for (size_t i = 0; i < path->len; i++) {
     char c = path->bytes[i];
-    if (c != '*' && c != '%' && plain_path_char(c)) {
+    slashes += c == '/';
+    if ((c == '*' && entry->any[slashes - 1]) || (c != '*' && c != '%' && plain_path_char(c))) {
       out[len++] = c;
     } else {
       out[len++] = '%';

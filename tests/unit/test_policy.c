@@ -107,10 +107,8 @@ static void errors(void **state) {
        "routes[0].path: \"/a/../b\" it has a segment of only dots and spaces"},
       {ONE("\"path\":\"/a//b\""), 1, 37, "routes[0].path: \"/a//b\" it has two slashes in a row"},
       {ONE("\"path\":\"/a%2fb\""), 1, 37, "routes[0].path: \"/a%2fb\" it has an escaped / or \\"},
-      {ONE("\"path\":\"/a*\""), 1, 37,
-       "routes[0].path: \"/a*\" a * may stand only alone, as the last segment"},
-      {ONE("\"path\":\"/*/a\""), 1, 37,
-       "routes[0].path: \"/*/a\" a * may stand only alone, as the last segment"},
+      {ONE("\"path\":\"/a*\""), 1, 37, "routes[0].path: \"/a*\" a * must be a whole segment"},
+      {ONE("\"path\":\"/*a/b\""), 1, 37, "routes[0].path: \"/*a/b\" a * must be a whole segment"},
       {ONE("\"path\":\"/a?b\""), 1, 37, "routes[0].path: \"/a?b\" it has a ? or #"},
       {ONE("\"path\":\"get:/a\""), 1, 37,
        "routes[0].path: \"get:/a\" a method in front of the colon is upper-case letters"},
@@ -463,6 +461,111 @@ static void specificity(void **state) {
   drop(policy);
 }
 
+/* Stars that are segments: of two paths that fit, the one decides that has a plain segment where
+ * they first differ, then exact before a final star; wherever they stand in the file. */
+static void templates(void **state) {
+  (void)state;
+  static const char *const routes[] = {"/v2/characters/*",
+                                       "/v2/characters/*/inventory",
+                                       "/v2/characters/*/*",
+                                       "/v2/*/Zed/core",
+                                       "/v2/characters/Zed/*",
+                                       "/*/characters/Zed/inventory",
+                                       "/*/*/*/*",
+                                       "/v2/characters/*/",
+                                       "/v2/characters/%2A/core",
+                                       "/v2/*",
+                                       "/v2/*/*/core/*",
+                                       "/*/x"};
+  static const struct {
+    const char *target;
+    int route; /* -1: none */
+  } rows[] = {
+      {"/v2/characters/Ann", 0},
+      {"/v2/characters/inventory", 0},
+      {"/v2/characters/Ann/inventory", 1},
+      {"/v2/characters/*/inventory", 1}, /* a star in a target is data */
+      {"/v2/characters/*/core", 8},
+      {"/v2/characters/%2A/core", 8},
+      {"/v2/characters/Ann/core", 2},
+      {"/v2/characters/Ann/inventory/x", 2},
+      {"/v2/characters/Zed/inventory", 4}, /* Zed before inventory: it stands further in front */
+      {"/v2/characters/Zed/core", 4},      /* and characters before Zed */
+      {"/v2/characters/Zed", 0},
+      {"/v2/x/Zed/core", 3},
+      {"/v2/x/Ann/core", 9}, /* v2 before whatever follows it in others */
+      {"/v2/x/Ann/core/1", 10},
+      {"/v3/characters/Zed/inventory", 5},
+      {"/v3/characters/Zed/core", 6},
+      {"/v3/a/b/c/d/e", 6},
+      {"/v3/a/b", -1},
+      {"/v2/characters/Ann/", 7},
+      {"/v2/characters/Ann/inventory/", -1},
+      {"/v2/characters/", -1},
+      {"/v2/x", 9}, /* and not the last: v2 is plain */
+      {"/v3/x", 11},
+      {"/x", -1},
+      {"/", -1},
+  };
+  uint64_t seed = 7;
+  for (int round = 0; round < 200; round++) {
+    int order[COUNT(routes)];
+    char text[4096], want[64];
+    size_t len = (size_t)snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[");
+    for (size_t i = 0; i < COUNT(routes); i++) {
+      size_t j = random_below(&seed, i + 1);
+      order[i] = order[j];
+      order[j] = (int)i;
+    }
+    for (size_t i = 0; i < COUNT(routes); i++) {
+      len += (size_t)snprintf(text + len, sizeof text - len,
+                              "%s\n{\"path\":\"%s\",\"needs\":[\"n%d\"]}", i > 0 ? "," : "",
+                              routes[order[i]], order[i]);
+    }
+    snprintf(text + len, sizeof text - len, "]}");
+    const subtoken_policy *policy = policy_of(text);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+      const char *got = said(policy, "GET", rows[i].target, 0);
+      snprintf(want, sizeof want, " n%d", rows[i].route);
+      bool right = rows[i].route < 0
+                       ? strcmp(got, "denied") == 0
+                       : strstr(got, want) != NULL && strcmp(strstr(got, want), want) == 0;
+      CHECK(right, "%s: %s, not%s\n%s", rows[i].target, got, want, text);
+    }
+    drop(policy);
+  }
+}
+
+static void templates_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *why;
+  } rows[] = {
+      {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a/*/c\"},\n{\"path\":\"/a/*/%63\"}]}",
+       "routes[1].path: this path, with a method in common, is also that of line 2"},
+      {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/*/*\"},\n{\"path\":\"/*/*\"}]}",
+       "routes[1].path: this path, with a method in common, is also that of line 2"},
+      {ONE("\"path\":\"/a/**/c\""), "routes[0].path: \"/a/**/c\" a * must be a whole segment"},
+      {ONE("\"path\":\"/a*/c\""), "routes[0].path: \"/a*/c\" a * must be a whole segment"},
+      {ONE("\"path\":\"*/c\""), "routes[0].path: \"*/c\" a * must be a whole segment"},
+      {ONE("\"path\":\"/a/%01/c\""),
+       "routes[0].path: \"/a/%01/c\" it has an escaped control character"},
+      {ONE("\"path\":\"/a/\\u0001/c\""),
+       "routes[0].path: \"/a/\\x01/c\" it has a character that a path cannot hold unescaped"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_result result;
+    subtoken_policy_error error;
+    assert_null(try_read(rows[i].text, strlen(rows[i].text), &result, &error));
+    CHECK(strcmp(error.text, rows[i].why) == 0, "%s\n%s", rows[i].text, error.text);
+  }
+  /* The same letters with a star as data, or in another place, are other paths. */
+  drop(
+      policy_of("{\"default\":\"deny\",\"routes\":[{\"path\":\"/a/*/c\"},{\"path\":\"/a/%2A/c\"},"
+                "{\"path\":\"/a/*/*\"},{\"path\":\"/a/*\"},{\"path\":\"/*/*/c\"},"
+                "{\"path\":\"/*/a/c\"},{\"path\":\"/a/*/\"}]}"));
+}
+
 static void defaults_and_preflight(void **state) {
   (void)state;
   static const char *const names[] = {"deny", "token", "public"};
@@ -501,7 +604,7 @@ static void defaults_and_preflight(void **state) {
   }
 }
 
-/* Stars at depths around where the bits of star_depths end, and at the longest. */
+/* Final stars at depths up to the longest, and where words of bits end. */
 static void deep(void **state) {
   (void)state;
   static char text[4096], target[SUBTOKEN_PATH_MAX + 1];
@@ -567,6 +670,184 @@ static void many_routes(void **state) {
   free(text);
 }
 
+/* ---- against one who compares all ---- */
+
+/* What a segment is at a place: 3 plain, 2 a star for one, 1 a final star, 0 nothing. */
+static int token_at(const char *path, size_t n, const char **at, size_t *len) {
+  path++;
+  while (n-- > 0) {
+    path = strchr(path, '/');
+    if (path == NULL) return 0;
+    path++;
+  }
+  *at = path;
+  *len = strcspn(path, "/");
+  if (*len != 1 || *path != '*') return 3;
+  return path[1] == '/' ? 2 : 1;
+}
+
+/* Does the path of a route, without escapes, stand for the target? */
+static bool fits(const char *path, const char *target) {
+  const char *at, *other;
+  size_t len, other_len;
+  for (size_t n = 0;; n++) {
+    int mine = token_at(path, n, &at, &len), its = token_at(target, n, &other, &other_len);
+    if (mine == 0 || its == 0) return mine == its;
+    if (mine == 1) return other_len > 0 && target[strlen(target) - 1] != '/';
+    if (mine == 2 && other_len == 0) return false;
+    if (mine == 3 && (len != other_len || memcmp(at, other, len) != 0)) return false;
+  }
+}
+
+static bool more_specific(const char *path, const char *than) {
+  const char *at;
+  size_t len;
+  for (size_t n = 0;; n++) {
+    int mine = token_at(path, n, &at, &len), its = token_at(than, n, &at, &len);
+    if (mine != its || mine == 0) return mine > its;
+  }
+}
+
+/* Hundreds of paths with stars anywhere among up to `depth` segments, that overlap as few
+ * policies do, held against all of them compared in turn. */
+static void many_templates_of(size_t depth, size_t letters, uint64_t seed) {
+  enum { ROUTES = 300, TEXT = 1 << 19 };
+  static char paths[ROUTES][SUBTOKEN_URL_MAX], text[TEXT];
+  size_t count = 0, len = (size_t)snprintf(text, TEXT, "{\"default\":\"deny\",\"routes\":[");
+  size_t found = 0, worst = 0;
+  while (count < ROUTES) {
+    char *path = paths[count];
+    size_t at = 0, stars = 0, segment_count = depth - random_below(&seed, depth < 6 ? depth : 6);
+    for (size_t i = 0; i < segment_count; i++) {
+      bool star = stars < 2 && random_below(&seed, segment_count) < 2;
+      stars += star;
+      path[at++] = '/';
+      path[at++] = star ? '*' : (char)('a' + random_below(&seed, letters));
+    }
+    path[at] = '\0';
+    if (random_below(&seed, 3) == 0) strcat(path, "/*");
+    bool known = false;
+    for (size_t i = 0; i < count; i++) known |= strcmp(paths[i], path) == 0;
+    if (known) continue;
+    len += (size_t)snprintf(text + len, TEXT - len, "%s\n{\"path\":\"%s\"}", count > 0 ? "," : "",
+                            path);
+    count++;
+  }
+  snprintf(text + len, TEXT - len, "]}");
+  subtoken_result result;
+  subtoken_policy_error error;
+  const subtoken_policy *policy = try_read(text, strlen(text), &result, &error);
+  CHECK(policy != NULL, "%zu segments: %s", depth, error.text);
+  for (int i = 0; i < 20000; i++) {
+    char target[SUBTOKEN_URL_MAX + 8];
+    const char *best = NULL;
+    snprintf(target, sizeof target, "%s", paths[random_below(&seed, ROUTES)]);
+    for (char *c = target; *c != '\0'; c++) {
+      bool change = *c == '*' ? random_below(&seed, 8) > 0 : random_below(&seed, 3 * depth) == 0;
+      if (*c != '/' && change) *c = (char)('a' + random_below(&seed, letters));
+    }
+    if (random_below(&seed, 20) == 0) strcat(target, "/");
+    if (random_below(&seed, 20) == 0) strcat(target, random_below(&seed, 2) ? "a" : "/a/b");
+    if (strstr(target, "//") != NULL) continue;
+    for (size_t j = 0; j < ROUTES; j++) {
+      if (fits(paths[j], target) && (best == NULL || more_specific(paths[j], best)))
+        best = paths[j];
+    }
+    st_path path;
+    size_t slots = 0;
+    assert_int_equal(st_target_read(st_text(target), &path), SUBTOKEN_FAULT_NONE);
+    uint32_t route = st_policy_lookup(policy, &path, &slots);
+    const char *got = route > 0 ? paths[route - 1] : NULL;
+    CHECK(got == best, "%s: %s, not %s", target, got, best);
+    found += best != NULL;
+    worst = slots > worst ? slots : worst;
+  }
+  print_message("# %zu segments: %u ways of stars, %zu targets found, %zu slots at the most\n",
+                depth, policy->shape_count, found, worst);
+  assert_true(found > 2000);
+  drop(policy);
+}
+
+static void many_templates(void **state) {
+  (void)state;
+  many_templates_of(3, 6, 1);
+  many_templates_of(5, 3, 2);
+  many_templates_of(8, 2, 3);
+  many_templates_of(16, 2, 4);
+}
+
+/* With so many ways to place stars as are allowed, all at the end of the longest paths, a look-up
+ * asks the table once for each of them; one more is refused. */
+static void ways_of_stars(void **state) {
+  (void)state;
+  static char text[1 << 20], target[SUBTOKEN_URL_MAX + 1];
+  subtoken_result result;
+  subtoken_policy_error error;
+  for (size_t ways = 255; ways <= 257; ways++) {
+    size_t len = (size_t)snprintf(text, sizeof text, "{\"default\":\"deny\",\"routes\":[");
+    for (size_t way = 1; way <= ways; way++) {
+      len +=
+          (size_t)snprintf(text + len, sizeof text - len, "%s\n{\"path\":\"", way > 1 ? "," : "");
+      for (size_t i = 0; i < 510; i++) {
+        bool star = i >= 500 && i < 509 && (way >> (i - 500) & 1) != 0;
+        len += (size_t)snprintf(text + len, sizeof text - len, star ? "/*" : "/a");
+      }
+      len +=
+          (size_t)snprintf(text + len, sizeof text - len, "/%zx\",\"needs\":[\"n%zu\"]}", way, way);
+    }
+    snprintf(text + len, sizeof text - len, "]}");
+    const subtoken_policy *policy = try_read(text, strlen(text), &result, &error);
+    CHECK((policy != NULL) == (ways <= 256), "%zu: %s", ways, error.text);
+    if (policy == NULL) {
+      assert_string_equal(
+          error.text, "routes[256].path: too many combinations of places for stars (maximum 256)");
+      assert_true(error.line == 258 && error.column == 9);
+      continue;
+    }
+    for (size_t way = 0; way <= ways; way++) {
+      char want[64];
+      st_path path;
+      size_t slots = 0, at = 0;
+      for (size_t i = 0; i < 510; i++) at += (size_t)snprintf(target + at, 4, "/a");
+      snprintf(target + at, 8, "/%zx", way);
+      snprintf(want, sizeof want, "token %zu n%zu", way + 1, way);
+      assert_string_equal(said(policy, "GET", target, 0), way > 0 ? want : "denied");
+      assert_int_equal(st_target_read(st_text(target), &path), SUBTOKEN_FAULT_NONE);
+      (void)st_policy_lookup(policy, &path, &slots);
+      CHECK(slots <= 4 * ways, "%zu slots", slots);
+    }
+    drop(policy);
+  }
+}
+
+/* A star stands for a segment of any length, beside plain ones that are short. */
+static void long_segments(void **state) {
+  (void)state;
+  static char target[SUBTOKEN_PATH_MAX + 1];
+  const subtoken_policy *policy = policy_of(
+      "{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a/*/c\"},\n{\"path\":\"/a/*\"}]}");
+  const subtoken_policy *without = policy_of(
+      "{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a/*\"},\n"
+      "{\"path\":\"/abcdefgh/*\"},{\"path\":\"/abcdefgh\"},{\"path\":\"/*\"}]}");
+  for (size_t len = 1; len + 6 <= SUBTOKEN_PATH_MAX; len += len < 40 ? 1 : 97) {
+    memcpy(target, "/a/", 3);
+    memset(target + 3, 'b', len);
+    memcpy(target + 3 + len, "/c", 3);
+    assert_string_equal(said(policy, "GET", target, 0), "token 2");
+    assert_string_equal(said(without, "GET", target, 0), "token 2");
+    target[3 + len] = '\0';
+    assert_string_equal(said(policy, "GET", target, 0), "token 3");
+    assert_string_equal(said(without, "GET", target, 0), "token 2");
+    assert_string_equal(said(without, "GET", target + 2, 0), "token 3"); /* the last one: line 3 */
+    memcpy(target, "/abcdefgh/", 10);
+    if (len > 8) assert_string_equal(said(without, "GET", target, 0), "token 3");
+  }
+  assert_string_equal(said(without, "GET", "/abcdefgh", 0), "token 3");
+  assert_string_equal(said(without, "GET", "/abcdefghi", 0), "token 3");
+  drop(policy);
+  drop(without);
+}
+
 /* ---- against a naive model ---- */
 
 #define SEGMENTS_MAX 4
@@ -580,7 +861,8 @@ static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "OPTIONS"};
 typedef struct model_path {
   size_t count;
   size_t segment[SEGMENTS_MAX];
-  bool slash; /* at the end; also with count 0 */
+  unsigned any; /* bits of segments that are a star for one; then segment is 0 */
+  bool slash;   /* at the end; also with count 0 */
 } model_path;
 
 typedef struct model_route {
@@ -599,11 +881,28 @@ static model_path random_path(uint64_t *seed) {
   return path;
 }
 
+/* Some segments become stars; the last one can only where something follows it. */
+static void add_stars(model_path *path, bool wild, uint64_t *seed) {
+  for (size_t i = 0; i < path->count; i++) {
+    if (random_below(seed, 3) > 0 || (i + 1 == path->count && !wild && !path->slash)) continue;
+    path->any |= 1U << i;
+    path->segment[i] = 0;
+  }
+}
+
+static void fill_stars(model_path *path, uint64_t *seed) {
+  for (size_t i = 0; i < path->count; i++) {
+    if (path->any >> i & 1) path->segment[i] = random_below(seed, COUNT(segments));
+  }
+  path->any = 0;
+}
+
 /* Each byte plain or escaped, as chance has it; a star never plain in an entry. */
 static void write_path(st_writer *writer, const model_path *path, bool entry, uint64_t *seed) {
   for (size_t i = 0; i < path->count; i++) {
-    st_write_char(writer, '/');
-    for (const char *c = segments[path->segment[i]]; *c != '\0'; c++) {
+    bool any = path->any >> i & 1;
+    st_write_string(writer, any ? "/*" : "/");
+    for (const char *c = any ? "" : segments[path->segment[i]]; *c != '\0'; c++) {
       char escape[4];
       bool must = (uint8_t)*c >= 0x80 || *c == ' ' || (entry && *c == '*');
       if (must || random_below(seed, 6) == 0) {
@@ -619,18 +918,25 @@ static void write_path(st_writer *writer, const model_path *path, bool entry, ui
 }
 
 static bool same_path(const model_path *a, const model_path *b) {
-  return a->count == b->count && a->slash == b->slash &&
+  return a->count == b->count && a->slash == b->slash && a->any == b->any &&
          memcmp(a->segment, b->segment, a->count * sizeof a->segment[0]) == 0;
 }
 
-/* 0 not at all, 1 and more: the more the more specific. */
+/* 0 not at all, 1 and more: the more the more specific. Read from the front on, a plain segment
+ * is more than a star for one, and that more than a final star. */
 static size_t model_matches(const model_route *route, const model_path *path) {
-  if (!route->wild) return same_path(&route->path, path) ? 100 : 0;
-  if (path->slash || path->count <= route->path.count) return 0;
-  for (size_t i = 0; i < route->path.count; i++) {
-    if (route->path.segment[i] != path->segment[i]) return 0;
+  const model_path *mine = &route->path;
+  size_t how = 1;
+  if (route->wild ? path->slash || path->count <= mine->count
+                  : path->count != mine->count || path->slash != mine->slash) {
+    return 0;
   }
-  return 1 + route->path.count;
+  for (size_t i = 0; i <= SEGMENTS_MAX; i++) {
+    bool any = i < mine->count && (mine->any >> i & 1) != 0;
+    if (i < mine->count && !any && mine->segment[i] != path->segment[i]) return 0;
+    how = 3 * how + (any ? 1 : i == mine->count && route->wild ? 0 : 2);
+  }
+  return how;
 }
 
 static unsigned with_head(unsigned bits) {
@@ -728,6 +1034,7 @@ static void naive_model(void **state) {
     for (size_t i = 0; i < count; i++) {
       routes[i] = (model_route){.path = random_path(&seed), .wild = random_below(&seed, 3) == 0};
       if (routes[i].wild) routes[i].path.slash = routes[i].path.count == 0;
+      if (round % 4 > 0) add_stars(&routes[i].path, routes[i].wild, &seed);
       if (random_below(&seed, 3) > 0) routes[i].methods = (unsigned)random_below(&seed, 32);
       routes[i].open = random_below(&seed, 5) == 0;
       if (!routes[i].open) routes[i].needs = (unsigned)random_below(&seed, 8);
@@ -748,6 +1055,7 @@ static void naive_model(void **state) {
     for (int i = 0; i < 100; i++) {
       model_path path = random_path(&seed);
       if (random_below(&seed, 4) > 0) path = routes[random_below(&seed, count)].path;
+      fill_stars(&path, &seed);
       if (random_below(&seed, 4) == 0 && path.count < SEGMENTS_MAX) path.segment[path.count++] = 0;
       if (path.count > 0 && path.slash && random_below(&seed, 2) > 0) path.slash = false;
       if (path.count == 0) path.slash = true;
@@ -1394,7 +1702,12 @@ int main(void) {
       cmocka_unit_test(specificity),
       cmocka_unit_test(defaults_and_preflight),
       cmocka_unit_test(deep),
+      cmocka_unit_test(templates),
+      cmocka_unit_test(templates_refused),
       cmocka_unit_test(many_routes),
+      cmocka_unit_test(many_templates),
+      cmocka_unit_test(ways_of_stars),
+      cmocka_unit_test(long_segments),
       cmocka_unit_test(naive_model),
       cmocka_unit_test(in_order),
       cmocka_unit_test(needs_at_their_most),

@@ -83,6 +83,7 @@ static subtoken_text random_path(size_t hostile_one_in, bool entry) {
     st_write_char(&writer, '/');
     /* Few different ones, so that paths meet. */
     st_write_string(&writer, chance(hostile_one_in) ? PICK(hostile)
+                             : entry && chance(5)   ? "*"
                              : chance(3)            ? PICK(segments)
                                                     : segments[below(3)]);
   }
@@ -95,11 +96,27 @@ static subtoken_text random_path(size_t hostile_one_in, bool entry) {
   return keep(text, writer.len);
 }
 
+/* Some of the stars that are segments become one. */
+static subtoken_text filled(subtoken_text entry, size_t one_in, size_t hostile_one_in) {
+  char text[400];
+  st_writer writer = st_writer_on(text, sizeof text);
+  for (size_t i = 0; i < entry.len; i++) {
+    if (entry.data[i] == '*' && i + 1 < entry.len && chance(one_in)) {
+      st_write_string(&writer, chance(hostile_one_in) ? PICK(hostile) : PICK(segments));
+    } else {
+      st_write_char(&writer, entry.data[i]);
+    }
+  }
+  if (writer.overflow) abort();
+  return keep(text, writer.len);
+}
+
 /* An entry that may well be inside this one. */
 static subtoken_text inside(subtoken_text outer) {
   char text[400];
   st_writer writer = st_writer_on(text, sizeof text);
   if (outer.len > 200) return outer;
+  if (chance(2)) outer = filled(outer, 2, 40);
   if (chance(6)) st_write_string(&writer, chance(2) ? "GET:" : "HEAD:");
   size_t len = outer.len;
   if (outer.data[len - 1] == '*' && chance(2)) {
@@ -124,6 +141,7 @@ static subtoken_text target_for(subtoken_text entry) {
   while (at < entry.len && entry.data[at] != '/') at++;
   bool wild = entry.data[entry.len - 1] == '*';
   if (entry.len > 200) return entry;
+  entry = filled(entry, chance(8) ? 2 : 1, 4);
   st_write(&writer, entry.data + at, entry.len - at - wild);
   if (wild) st_write_string(&writer, chance(4) ? PICK(hostile) : PICK(segments));
   if (chance(12)) {
@@ -192,7 +210,7 @@ static void make_ask(const subtoken_claims *parent, int64_t now, random_ask *mad
 typedef struct counts {
   size_t links[LINKS_MAX + 1]; /* made, by depth */
   size_t allowed[LINKS_MAX + 1];
-  size_t asked, wider, bad_url, restricted, read_back, backend;
+  size_t asked, wider, bad_url, restricted, read_back, backend, starred;
 } counts;
 
 static subtoken_verifier judge = {NULL, LEEWAY, SUBTOKEN_TIME_MAX, {NULL, 0}, {NULL, 0}, NULL,
@@ -235,7 +253,8 @@ static void show(const char *what, const subtoken_claims *claims) {
 }
 
 /* url-matching.md: if we allow, the most permissive backend ends up under an entry. */
-static void hold_against_backend(const subtoken_claims *claims, const subtoken_request *request) {
+static void hold_against_backend(const subtoken_claims *claims, const subtoken_request *request,
+                                 counts *count) {
   char path[512];
   size_t len = request->target.len;
   if (len >= sizeof path) abort();
@@ -243,7 +262,9 @@ static void hold_against_backend(const subtoken_claims *claims, const subtoken_r
   permissive_path(path, &len);
   for (size_t i = 0; i < claims->url_count; i++) {
     subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
-    if (permissive_under(path, len, url.data, url.len)) return;
+    if (!permissive_under(path, len, url.data, url.len)) continue;
+    count->starred += memchr(url.data, '*', url.len - 1) != NULL;
+    return;
   }
   show("claims", claims);
   fail_msg("%.*s is allowed, and a backend gets to %.*s", (int)request->target.len,
@@ -257,7 +278,7 @@ static void hold_theorem(const subtoken_claims *chain, size_t depth,
   if (st_decide(&judge, request, NULL, child) != SUBTOKEN_OK) return;
   count->allowed[depth]++;
   if (!child->every_url && request->target.data != NULL) {
-    hold_against_backend(child, request);
+    hold_against_backend(child, request, count);
     count->backend++;
   }
   for (size_t above = depth; above-- > 0;) {
@@ -371,13 +392,15 @@ static void theorem(void **state) {
   }
   print_message(
       "%zu requests; %zu asks too wide, %zu bad; %zu links restricted; "
-      "%zu tokens read back; %zu held against a backend\n",
-      count.asked, count.wider, count.bad_url, count.restricted, count.read_back, count.backend);
+      "%zu tokens read back; %zu held against a backend, %zu by a star within\n",
+      count.asked, count.wider, count.bad_url, count.restricted, count.read_back, count.backend,
+      count.starred);
   /* Not vacuous. */
   assert_true(deep >= chains / 4);
   assert_true(count.allowed[LINKS_MAX] >= chains / 100);
   assert_true(count.wider >= chains / 50 && count.bad_url >= chains / 200);
   assert_true(count.backend >= chains / 4);
+  assert_true(count.starred >= chains / 20);
   assert_true(count.read_back >= chains / 20);
 }
 
@@ -425,6 +448,16 @@ static void the_backend(void **state) {
   assert_false(permissive_under("/a/", 3, "/a/*", 4));
   assert_false(permissive_under("/ab", 3, "/a", 2));
   assert_true(permissive_under("/a b", 4, "GET:/a%20b", 10));
+  assert_true(permissive_under("/a/x/b", 6, "/a/*/b", 6));
+  assert_true(permissive_under("/a/x/b/", 7, "/a/*/b/", 7));
+  assert_false(permissive_under("/a/b", 4, "/a/*/b", 6));
+  assert_false(permissive_under("/a//b", 5, "/a/*/b", 6));
+  assert_false(permissive_under("/a/x/y/b", 8, "/a/*/b", 6));
+  assert_false(permissive_under("/a/x/b/", 7, "/a/*/b", 6));
+  assert_false(permissive_under("/a/x", 4, "/a/%2A", 6));
+  assert_true(permissive_under("/a/*/y", 6, "/a/%2A/*", 8));
+  assert_true(permissive_under("/a/x/y/z", 8, "/*/x/*", 6));
+  assert_false(permissive_under("/a/x/", 5, "/*/x/*", 6));
 }
 
 int main(void) {
