@@ -79,11 +79,13 @@ static bool day_part(subtoken_text *text, int64_t *seconds) {
 
 static bool clock_part(subtoken_text *text, int64_t *seconds) {
   int64_t hour, minute, second;
-  if (!number(text, 2, 0, 23, &hour) || !take(text, ':') || !number(text, 2, 0, 59, &minute) ||
-      !take(text, ':') || !number(text, 2, 0, 59, &second)) {
+  if (!number(text, 2, 0, 23, &hour) || !take(text, ':') || !number(text, 2, 0, 59, &minute)) {
     return false;
   }
-  *seconds = hour * 3600 + minute * 60 + second;
+  *seconds = hour * 3600 + minute * 60;
+  if (!take(text, ':')) return true; /* Java leaves them out at a whole minute */
+  if (!number(text, 2, 0, 59, &second)) return false;
+  *seconds += second;
   if (!take(text, '.')) return true;
   size_t places = 0;
   while (places < text->len && text->data[places] >= '0' && text->data[places] <= '9') places++;
@@ -93,13 +95,13 @@ static bool clock_part(subtoken_text *text, int64_t *seconds) {
 
 static bool offset_part(subtoken_text *text, int64_t *seconds) {
   *seconds = 0;
-  if (text->len == 0 || take(text, 'Z')) return true;
-  int64_t hour, minute;
+  if (text->len == 0 || take(text, 'Z') || take(text, 'z')) return true;
+  int64_t hour, minute = 0;
   bool minus = take(text, '-');
   if (!minus && !take(text, '+') && !take(text, ' ')) return false;
-  if (!number(text, 2, 0, 23, &hour) || !take(text, ':') || !number(text, 2, 0, 59, &minute)) {
-    return false;
-  }
+  if (!number(text, 2, 0, 23, &hour)) return false;
+  bool colon = take(text, ':');
+  if ((colon || text->len > 0) && !number(text, 2, 0, 59, &minute)) return false;
   *seconds = (hour * 3600 + minute * 60) * (minus ? -1 : 1);
   return true;
 }
@@ -107,7 +109,7 @@ static bool offset_part(subtoken_text *text, int64_t *seconds) {
 bool st_date_read(subtoken_text text, int64_t *seconds) {
   int64_t day, clock, offset;
   if (!day_part(&text, &day)) return false;
-  if (!take(&text, 'T') && !take(&text, ' ')) return false;
+  if (!take(&text, 'T') && !take(&text, 't') && !take(&text, ' ')) return false;
   if (!clock_part(&text, &clock) || !offset_part(&text, &offset) || text.len != 0) return false;
   *seconds = day + clock - offset;
   return true;

@@ -8,9 +8,10 @@
 
 #define ST_DATE_LEN 24 /* 2019-12-25T20:34:56.000Z */
 
-/* `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, optionally a fraction of 1 to 9
- * digits (cut off), then `Z`, `+HH:MM`, `-HH:MM` or nothing, which is UTC. A
- * space before the offset is a plus that form decoding took away.
+/* `YYYY-MM-DD`, `T`, `t` or a space, `HH:MM` or `HH:MM:SS`, the latter optionally
+ * with a fraction of 1 to 9 digits (cut off), then `Z`, `z`, an offset (`+HH:MM`,
+ * `+HHMM`, `+HH`, or with a minus) or nothing, which is UTC. A space before the
+ * offset is a plus that form decoding took away.
  */
 bool st_date_read(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
 
