@@ -94,12 +94,12 @@ bool st_params_add_url(st_params *params, subtoken_text item) {
   return true;
 }
 
-/* The two lists of a query or form: one text, cut at the commas. */
+/* The two lists of a query or form: one text, cut at the commas and the blanks around them. */
 static bool read_list(st_params *params, unsigned parameter, subtoken_text value) {
   if (parameter == URLS) params->ask.has_urls = value.len > 0;
   st_cutter cutter = {value, value.len == 0};
   subtoken_text item;
-  while (st_cut(&cutter, ',', &item)) {
+  while (st_cut_item(&cutter, &item)) {
     if (parameter == URLS ? !st_params_add_url(params, item) : !add_permission(params, item)) {
       return false;
     }

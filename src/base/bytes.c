@@ -53,6 +53,19 @@ bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece) {
   return true;
 }
 
+static bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+bool st_cut_item(st_cutter *cutter, subtoken_text *item) {
+  if (!st_cut(cutter, ',', item)) return false;
+  while (item->len > 0 && is_blank(item->data[item->len - 1])) item->len--;
+  while (item->len > 0 && is_blank(item->data[0])) {
+    *item = (subtoken_text){item->data + 1, item->len - 1};
+  }
+  return true;
+}
+
 st_writer st_writer_on(void *out, size_t size) {
   return (st_writer){out, size, 0, false};
 }

@@ -31,6 +31,8 @@ typedef struct st_cutter {
   bool done;
 } st_cutter;
 bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece);
+/* The next item of a list with commas, without the spaces and tabs around it. */
+bool st_cut_item(st_cutter *cutter, subtoken_text *item);
 
 /* What a character may be part of. */
 enum {

@@ -1,5 +1,6 @@
 #include "app/params.h"
 #include "base/date.h"
+#include "core/claims.h"
 #include "core/paths.h"
 #include "shell/command.h"
 #include "shell/key_changes.h"
@@ -68,6 +69,31 @@ static subtoken_result identify(const st_service *service, subtoken_text credent
   return st_identify(service, credential, ST_TEXT("GET"), target, now, identity, event);
 }
 
+/* What was asked for and not given, on standard error: narrowing leaves it out without a word. */
+static void say_left_out(const subtoken_claims *grant, const subtoken_ask *ask) {
+  bool first = true;
+  for (size_t i = 0; i < ask->permission_count; i++) {
+    subtoken_text permission = ask->permissions[i];
+    if (st_claims_has_permission(grant, permission)) continue;
+    fputs(first ? "subtoken issue: left out, because the credential does not have it: " : ", ",
+          stderr);
+    first = false;
+    bool valid = st_permission_valid(permission); /* else quoted, so that nothing is seen as such */
+    if (!valid) fputc('"', stderr);
+    st_print_text(stderr, permission);
+    if (!valid) fputc('"', stderr);
+  }
+  if (!first) fputc('\n', stderr);
+}
+
+static void say_brought_down(const st_service *service, const subtoken_claims *grant, int64_t now) {
+  int64_t most = now + service->settings->max_life;
+  fputs("subtoken issue: the expiry was brought down to ", stderr);
+  st_print_time(stderr, grant->exp < most ? grant->exp : most);
+  fputs(grant->exp < most ? ", that of the credential\n" : ", the longest life (max_life)\n",
+        stderr);
+}
+
 static int issue(const st_service *service, subtoken_text credential, const st_params *params,
                  int64_t now, bool json) {
   static st_identity identity;
@@ -84,6 +110,8 @@ static int issue(const st_service *service, subtoken_text credential, const st_p
   if (st_issue(service, &identity.grant, &params->ask, now, token, &did, why) != SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: %s", why);
   }
+  if (did.dropped > 0) say_left_out(&identity.grant, &params->ask);
+  if (did.clamped) say_brought_down(service, &identity.grant, now);
   printf(json ? "{\"subtoken\":\"%s\"}\n" : "%s\n", token);
   subtoken_wipe(token, sizeof token);
   return st_flush(ST_EXIT_DONE);
@@ -94,7 +122,8 @@ int st_cmd_issue(int argc, char **argv) {
       "usage: subtoken issue [--permissions a,b] [--urls /x,/y] [--expire WHEN] [--data DIR]\n"
       "                      [--json]   < KEY-OR-SUBTOKEN\n"
       "Makes a subtoken from the key or subtoken on standard input and prints it. WHEN is a\n"
-      "date and time (2027-11-22T00:41:48Z) or a number with s, m, h or d; 30d by default.";
+      "date and time (2027-11-22T00:41:48Z) or a number with s, m, h or d; 30d by default.\n"
+      "What the credential does not have is left out, and said on standard error.";
   const char *data_option = NULL, *permissions = NULL, *urls = NULL, *expire = NULL;
   bool json = false;
   const st_option options[] = {

@@ -73,15 +73,15 @@ static int create(int argc, char **argv) {
   if (name == NULL || permissions == NULL) {
     return st_usage(&arguments, "--name and --permissions are needed");
   }
-  if (!st_permissions_valid(st_text(permissions))) {
+  st_key key = {
+      .created_at = st_world_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
+  if (!st_permissions_read(permissions, key.permissions)) {
     return st_usage(&arguments, ST_PERMISSIONS_FORM);
   }
   if (strlen(name) > ST_NAME_MAX || strlen(owner) > ST_NAME_MAX || !st_utf8_valid(st_text(name)) ||
       !st_utf8_valid(st_text(owner))) {
     return st_usage(&arguments, "--name and --owner are UTF-8 of at most %d bytes", ST_NAME_MAX);
   }
-  st_key key = {
-      .created_at = st_world_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
   int64_t life = 0;
   if (expires != NULL && strcmp(expires, "never") != 0) {
     if (!st_span_read(expires, &life) || life < 1 || life > ST_NEVER / 2) {
@@ -91,7 +91,6 @@ static int create(int argc, char **argv) {
   }
   snprintf(key.name, sizeof key.name, "%s", name);
   snprintf(key.owner, sizeof key.owner, "%s", owner);
-  snprintf(key.permissions, sizeof key.permissions, "%s", permissions);
   uint8_t digest[32];
   size_t digest_len;
   if (hash != NULL && (!st_base64url_decode(st_text(hash), digest, sizeof digest, &digest_len) ||

@@ -168,8 +168,9 @@ static int create(int argc, char **argv) {
   if (!read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
   const char *permissions = c.permissions != NULL ? c.permissions : "";
   const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
-  if (!st_permissions_valid(st_text(permissions)))
+  if (!st_permissions_read(permissions, person.key.permissions)) {
     return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  }
   if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
       !st_utf8_valid(st_text(locale)) || !st_utf8_valid(st_text(source))) {
     return st_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
@@ -177,7 +178,6 @@ static int create(int argc, char **argv) {
   }
   snprintf(person.key.owner, sizeof person.key.owner, "%s", c.words[0]);
   snprintf(person.key.name, sizeof person.key.name, "%s", c.words[0]);
-  snprintf(person.key.permissions, sizeof person.key.permissions, "%s", permissions);
   snprintf(person.locale, sizeof person.locale, "%s", locale);
   snprintf(person.source, sizeof person.source, "%s", source);
   int code = prepare(&person, digest);
@@ -268,17 +268,16 @@ static int permissions(int argc, char **argv) {
       "away, the person's logins and the keys that hold it end at once.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1];
+  char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
   int64_t sequence = 0;
   if (!read_words(&c, "user permissions", help, options, 2, argc, argv)) return c.arguments.code;
-  if (!st_permissions_valid(st_text(c.words[1])))
-    return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  if (!st_permissions_read(c.words[1], list)) return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
   if (!open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
   st_draw_sub(sub);
   st_stored stored =
-      st_store_person_set_permissions(c.store, &act, c.words[0], c.words[1], sub, &sequence, why);
+      st_store_person_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, why);
   return finish_change(&c, stored, sequence, why);
 }
 

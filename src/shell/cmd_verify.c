@@ -143,7 +143,7 @@ static bool read_time(subtoken_text text, int64_t *seconds) {
 static bool read_needs(subtoken_text list, question *asked) {
   st_cutter cutter = {list, list.len == 0};
   subtoken_text need;
-  while (st_cut(&cutter, ',', &need)) {
+  while (st_cut_item(&cutter, &need)) {
     if (asked->needs_count == NEEDS_MAX) return false;
     asked->needs[asked->needs_count++] = need;
   }

@@ -375,16 +375,19 @@ void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
   subtoken_wipe(random, sizeof random);
 }
 
-bool st_permissions_valid(subtoken_text list) {
+bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]) {
   subtoken_claims seen;
   memset(&seen, 0, offsetof(subtoken_claims, text));
-  st_cutter cutter = {list, list.len == 0};
+  st_writer writer = st_writer_on(out, ST_PERMISSIONS_TEXT_MAX + 1);
+  st_cutter cutter = {st_text(list), list[0] == '\0'};
   subtoken_text item;
-  while (st_cut(&cutter, ',', &item)) {
+  while (st_cut_item(&cutter, &item)) {
     if (!st_permission_valid(item) || st_claims_has_permission(&seen, item) ||
         !st_claims_add_permission(&seen, item)) {
       return false;
     }
+    if (writer.len > 0) st_write_char(&writer, ',');
+    st_write_text(&writer, item);
   }
-  return true;
+  return st_writer_end(&writer);
 }

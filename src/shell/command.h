@@ -121,8 +121,10 @@ st_act st_operator_act(char who[ST_WHO_MAX]);
 void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]);
 void st_draw_sub(char sub[ST_SUB_LEN + 1]);
 
-/* A list with commas, for --permissions: valid, none twice, at most 64. */
-bool st_permissions_valid(subtoken_text list);
+/* A list with commas, for --permissions: valid, none twice, at most 64. out gets it as it is
+ * kept, without the spaces and tabs around its items. */
+bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1])
+    __attribute__((warn_unused_result));
 #define ST_PERMISSIONS_FORM                                                              \
   "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
   "characters without space, quote, comma or backslash"

@@ -271,12 +271,17 @@ def expire_forms():
     day = "%d-11-22" % y
     for text in ("T10:20:30Z", "T10:20:30", "%2010:20:30Z", "+10:20:30", "T10:20:30.9Z",
                  "T10:20:30.123456789Z", "T12:20:30%2B02:00", "T12:20:30+02:00", "T05:50:30-04:30",
-                 "T10:20:30-00:00", "T10%3A20%3A30Z"):
+                 "T10:20:30-00:00", "T10%3A20%3A30Z",
+                 # D2: PHP and %z, PostgreSQL, lower case
+                 "T10:20:30%2B0000", "T10:20:30-0000", "T12:20:30+0200", "T12:20:30%2B02",
+                 "%2012:20:30+02", "T05:50:30-0430", "t10:20:30z", "T10:20:30.9z"):
         assert got(day + text) == base, text
+    for text in ("T10:20Z", "T10:20", "T12:20%2B02:00", "T12:20+0200", "t12:20%2B02", "%2010:20z"):
+        assert got(day + text) == base - 30, text  # Java at a whole minute
     assert got("%d-11-23T10:19:30%%2B23:59" % y) == base
-    for text in ("", "x", day, "%d-11-22T10:20Z" % y, day + "T10:20:60Z", day + "T24:00:00Z",
+    for text in ("", "x", day, day + "T10:20.5Z", day + "T10Z", day + "T10:20:60Z", day + "T24:00:00Z",
                  day + "T10:20:30.Z", day + "T10:20:30.1234567890Z", day + "T10:20:30%2B24:00",
-                 day + "T10:20:30%2B02", day + "t10:20:30z", day + "T10:20:30Z%00", day + "T10:20:30ZZ",
+                 day + "T10:20:30%2B2", day + "T10:20:30%2B020", day + "T10:20:30%2B2400", day + "T10:20:30Z%00", day + "T10:20:30ZZ",
                  "%d-02-30T10:20:30Z" % y, "%d-00-10T10:20:30Z" % y, "1893456000", "30d", "-1", "null",
                  "%20" + day + "T10:20:30Z", "99999-01-01T00:00:00Z", day + "T10:20:30%zz"):
         refused(create("expire=" + text), "expire")
@@ -293,8 +298,8 @@ def expire_forms():
 def urls_vectors():
     for case in URLS_CASES:
         for a in (create("urls=" + case["param"]), form("urls=" + case["param"])):
-            if case["error"]:
-                refused(a, case["error"])
+            if case["expect"] is None:
+                refused(a, case.get("error", "urls"))
             else:
                 assert payload(made(a)).get("urls", []) == case["expect"], (case, a.body)
 
@@ -308,7 +313,7 @@ def urls_in_json():
     assert got(["/v2/characters/A,B", "/v2/Zoë"]) == ["/v2/characters/A,B", "/v2/Zo%C3%AB"]
     assert got(["/v2/a%20b", "/v2/a b", "/v2/c+d"]) == ["/v2/a%20b", "/v2/c+d"]
     for bad in ([], [""], ["v2"], ["/a", "/../b"], ["/a?b"], ["/a#b"], ["/a\\b"], ["/a%2fb"], ["/%"],
-                ["//a"], ["/a;b"], ["/*/a"], ["/a\x00b"], ["/a\nb"], ["get:/a"], ["/" + "a" * 1024]):
+                ["//a"], ["/a;b"], ["/*a/b"], ["/a\x00b"], ["/a\nb"], ["get:/a"], ["/" + "a" * 1024]):
         refused(post({"urls": bad}), "body" if "\x00" in "".join(bad) else "urls")
     assert got(["/" + "a" * 1023]) == ["/" + "a" * 1023]
 

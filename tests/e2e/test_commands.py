@@ -589,10 +589,58 @@ def permission_lists():
             assert json.loads(unb64(out.split(".")[1]))["permissions"] == want
         else:
             assert "4096" in err and len(text) > 3000, (text, err)
-    for text in ("a,a", "a,,b", ",a", "a,", ",", "a b", " a", "a ", 'a"b', "a\\b", "\u00e9", "a\x01",
+    for text in ("a,a", "a, a", "a,,b", ",a", "a,", "a, ", ",", "a b", " ", 'a"b', "a\\b", "\u00e9", "a\x01",
                  "a\x7f", "a\n", "x" * 65, ",".join("p%d" % i for i in range(65)), "a,b,a"):
         code, out, err = cmd("key", "create", "--name", "n", "--permissions", text, data=data)
         assert code == 2 and "--permissions" in err and out == "", (text, code, out, err)
+
+
+# D3
+@test
+def blanks_around_the_items_of_a_list():
+    data = data_dir()
+    key = make_key(data, " account,\tinventories , wallet")
+    assert key["permissions"] == ["account", "inventories", "wallet"], key
+    assert json.loads(cmd("key", "show", key["id"], "--json", data=data)[1])["permissions"] == key["permissions"]
+    code, out, err = cmd("issue", "--permissions", "account, inventories\t", "--urls", "/v2/a b, /v2/c",
+                         data=data, stdin=key["key"])
+    claims = json.loads(unb64(out.split(".")[1]))
+    assert (code, err) == (0, ""), err
+    assert claims["permissions"] == ["account", "inventories"]
+    assert claims["urls"] == ["/v2/a%20b", "/v2/c"], claims
+    asked = ("--require", "account ,  inventories", "--method", "GET", "--url", "/v2/c")
+    assert cmd("verify", *asked, data=data, stdin=out)[0] == 0
+    cmd("user", "create", "ann", "--permissions", "a, b", data=data, stdin="correct horse", check=0)
+    assert json.loads(cmd("user", "show", "ann", "--json", data=data)[1])["permissions"] == ["a", "b"]
+    cmd("user", "permissions", "ann", " b ,c", data=data, check=0)
+    assert json.loads(cmd("user", "show", "ann", "--json", data=data)[1])["permissions"] == ["b", "c"]
+
+
+# D3
+@test
+def what_issue_leaves_out_or_brings_down_is_said():
+    data = data_dir()
+    key = make_key(data, "account,wallet", "--expires", "10d")
+    left = "subtoken issue: left out, because the credential does not have it: "
+    down = "subtoken issue: the expiry was brought down to %s, that of the credential\n"
+    until = lambda token: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(
+        json.loads(unb64(token.split(".")[1]))["exp"]))
+    for asked, said in (("account", ""), ("account,account", ""), ("account,pvp", left + "pvp\n"),
+                        ("pvp, wvw,account", left + "pvp, wvw\n"),
+                        ("account inventories", left + '"account inventories"\n'),
+                        ("account,", left + '""\n'), ("a\x1b[m", left + '"a\\x1b[m"\n')):
+        for json_too in ((), ("--json",)):
+            code, out, err = cmd("issue", "--permissions", asked, *json_too, data=data, stdin=key["key"])
+            assert (code, err) == (0, said), (asked, err)
+            assert out.count("\n") == 1
+    for asked, said in (("5d", ""), ("9d", ""), ("300d", down), ("9999-01-01T00:00:00Z", down)):
+        code, out, err = cmd("issue", "--expire", asked, data=data, stdin=key["key"])
+        assert code == 0 and err == (said % until(out) if said else ""), (asked, err)
+    never = make_key(data, "account")["key"]
+    code, out, err = cmd("issue", "--expire", "9999-01-01T00:00:00Z", data=data, stdin=never)
+    assert code == 0 and err == ("subtoken issue: the expiry was brought down to %s, the longest life "
+                                 "(max_life)\n" % until(out)), err
+    assert cmd("issue", data=data, stdin=key["key"])[2] == ""  # the default is no wish
 
 
 @test
@@ -746,7 +794,7 @@ def rule_3_claims():
               claims(permissions=[1]), claims(permissions=["a", "a"]), claims(permissions=["a b"]),
               claims(permissions=[""]), claims(permissions=["a,b"]), claims(permissions=["x" * 65]),
               claims(permissions=["p%d" % i for i in range(65)]), claims(urls="/a"), claims(urls=[1]),
-              claims(urls=["a"]), claims(urls=["/a/../b"]), claims(urls=["/a", "/b/*/c"]),
+              claims(urls=["a"]), claims(urls=["/a/../b"]), claims(urls=["/a", "/b/*c"]),
               claims(urls=["/p%d" % i for i in range(65)]), claims(urls=["get:/a"]), claims(urls=["/a?b"]),
               claims(urls=["/" + "x" * 1024]), base + ',"sub":"x"}', base + ',"a":1,"a":1}',
               base + ',"a":"\\u0000"}', base + ',"a":"\\ud800"}', base + ',"a":' + "[" * 17 + "]" * 17 + "}",
@@ -813,16 +861,18 @@ def at_in_every_form():
     for text in ("1800000000", "01800000000", "2027-01-15T08:00:00Z", "2027-01-15T08:00:00",
                  "2027-01-15 08:00:00", "2027-01-15 08:00:00Z", "2027-01-15T08:00:00.9Z",
                  "2027-01-15T08:00:00.999999999Z", "2027-01-15T09:30:00+01:30",
-                 "2027-01-15T09:30:00 01:30", "2027-01-14T08:01:00-23:59", "2027-01-15T08:00:00.123"):
+                 "2027-01-15T09:30:00 01:30", "2027-01-14T08:01:00-23:59", "2027-01-15T08:00:00.123",
+                 "2027-01-15T08:00", "2027-01-15t08:00:00z", "2027-01-15T10:00:00+0200",  # D2
+                 "2027-01-15 10:00:00+02", "2027-01-15T08:00z"):
         is_(verdict(token, "--at", text, *zero), 200, "ok")
     for text, want in (("1799999999", "iat_future"), ("1800000001", "expired"),
                        ("2027-01-15T08:00:01Z", "expired"), ("2027-01-15T07:59:59.999Z", "iat_future"),
                        ("1970-01-01T00:00:00Z", "iat_future"), ("9999-12-31T23:59:59Z", "expired")):
         is_(verdict(token, "--at", text, *zero), 401, want)
     for text in ("", "now", "-1", "1800000000.5", "1.8e9", "1800000000s", "30d", "+1800000000", " 1800000000",
-                 "9007199254740992", "2027-01-15", "2027-01-15T08:00", "2027-13-15T08:00:00Z",
+                 "9007199254740992", "2027-01-15", "2027-01-15T08:00.5", "2027-13-15T08:00:00Z",
                  "2027-02-29T08:00:00Z", "2027-01-15T24:00:00Z", "2027-01-15T08:00:60Z",
-                 "2027-01-15T08:00:00+24:00", "2027-01-15t08:00:00z", "2027-01-15T08:00:00.Z",
+                 "2027-01-15T08:00:00+24:00", "2027-01-15T08:00:00+2", "2027-01-15T08:00:00.Z",
                  "2027-01-15T08:00:00.1234567890Z", "1969-12-31T23:59:59Z", "0x6b49d200"):
         code, out, err = cmd("verify", "--at=" + text, "--secrets", RING, "--no-revocations", stdin=token)
         assert code == 2 and "--at" in err and out == "", (text, code, out, err)
@@ -940,7 +990,7 @@ def rule_7_permissions_and_the_order_of_rules():
     at = ["--at", str(NOW)]
     two = sign(K0, claims(permissions=["account", "wallet"]))
     for need, status in (("account", 200), ("wallet,account", 200), ("", 200), ("account,characters", 403),
-                         ("Account", 403), ("acc", 403), ("account ", 403), ("account,,wallet", 403),
+                         ("Account", 403), ("acc", 403), (" account, wallet\t", 200), ("account wallet", 403), ("account,,wallet", 403),
                          ("account,account", 200)):
         is_(verdict(two, *at, "--require", need), status, "ok" if status == 200 else "perm")
     is_(verdict(sign(K0, claims(permissions=[])), *at, "--require", "account"), 403, "perm")
@@ -1311,13 +1361,16 @@ def all_token_vectors():
             "--max-life", str(env["max_ttl"])]
     wrong, seen, accepted = [], 0, 0
 
+    # Older than stars that are segments: the entry is good now, and does not list the target.
+    newer = {"claims/urls-star-mid": ["url"]}
+
     def judge(case, ok, reason):
         nonlocal seen, accepted
         seen += 1
         accepted += ok
         if ok != (case["expect"] == "accept"):
             wrong.append((case["id"], "accepted" if ok else reason))
-        elif not ok and reason not in ["bad_line", case["reason"]] + case.get("reasons", []):
+        elif not ok and reason not in ["bad_line", case["reason"]] + case.get("reasons", []) + newer.get(case["id"], []):
             wrong.append((case["id"], reason, case["reason"]))
 
     groups = {}

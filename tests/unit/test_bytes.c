@@ -68,6 +68,34 @@ static void cutting(void **state) {
   }
 }
 
+/* D3 */
+static void items(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    size_t count;
+    const char *items[4];
+  } rows[] = {
+      {"", 1, {""}},
+      {" \t ", 1, {""}},
+      {"a, b", 2, {"a", "b"}},
+      {"\ta\t ,  b c , \t,d", 4, {"a", "b c", "", "d"}},
+      {"a\n,\rb", 2, {"a\n", "\rb"}}, /* spaces and tabs alone */
+      {"a,b ", 2, {"a", "b"}},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text), item;
+    st_cutter cutter = {text, false};
+    size_t count = 0;
+    while (st_cut_item(&cutter, &item)) {
+      CHECK(count < rows[i].count && st_text_is(item, rows[i].items[count]), "row %zu", i);
+      count++;
+    }
+    CHECK(count == rows[i].count, "row %zu: %zu items", i, count);
+    release(text);
+  }
+}
+
 static void writer_keeps_overflow(void **state) {
   (void)state;
   char *out = malloc(4);
@@ -242,6 +270,7 @@ int main(void) {
       cmocka_unit_test(equal_texts),
       cmocka_unit_test(text_is_a_string),
       cmocka_unit_test(cutting),
+      cmocka_unit_test(items),
       cmocka_unit_test(writer_keeps_overflow),
       cmocka_unit_test(words_are_cut_anywhere),
       cmocka_unit_test(integers),

@@ -506,7 +506,7 @@ static void urls_params(void **state) {
     param_row(row, true);
     count++;
   }
-  assert_int_equal(count, 19);
+  assert_int_equal(count, 24);
   cJSON_Delete(file);
 }
 
