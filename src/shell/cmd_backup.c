@@ -1,4 +1,29 @@
+#include <signal.h>
+
 #include "shell/command.h"
+
+static volatile sig_atomic_t stopped; /* the signal that came, or 0 */
+
+static void stop(int number) {
+  stopped = number;
+}
+
+/* What is half written is to be removed first. */
+static void catch_signals(void) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESTART};
+  struct sigaction before;
+  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    bool ignored = sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+    if (!ignored) (void)sigaction(numbers[i], &action, NULL);
+  }
+}
+
+/* Then it ends as whoever sent it expects. */
+static void end_as_told(void) {
+  signal(stopped, SIG_DFL);
+  raise(stopped);
+}
 
 int st_cmd_backup(int argc, char **argv) {
   static const char help[] =
@@ -17,7 +42,11 @@ int st_cmd_backup(int argc, char **argv) {
   st_store *store;
   int begun = st_data_begin("backup", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_stored stored = st_store_backup(store, path, why);
+  catch_signals();
+  st_stored stored = st_store_backup(store, path, &stopped, why);
   st_store_close(store);
-  return stored == ST_STORED ? ST_EXIT_DONE : st_complain(ST_EXIT_FAILED, "backup: %s", why);
+  if (stored == ST_STORED) return ST_EXIT_DONE;
+  int code = st_complain(ST_EXIT_FAILED, "backup: %s", why);
+  if (stopped != 0) end_as_told();
+  return code;
 }

@@ -1,4 +1,6 @@
 /* subtoken - a table of sub-commands, a file each (shell/cmd_*.c). */
+#include <signal.h>
+
 #include "shell/command.h"
 
 static int version(int argc, char **argv) {
@@ -41,6 +43,8 @@ static bool is_secret(const char *argument) {
 
 int main(int argc, char **argv) {
   st_world_harden();
+  signal(SIGXFSZ,
+         SIG_IGN); /* ulimit -f: a write fails, as on a full disk, and is cleaned up after */
   for (int i = 1; i < argc; i++) {
     const char *value = strchr(argv[i], '=');
     if (!is_secret(argv[i]) && (value == NULL || !is_secret(value + 1))) continue;

@@ -277,9 +277,11 @@ st_stored st_store_recall(st_store *store, const char *name, int64_t *value, cha
     __attribute__((warn_unused_result));
 
 /* A consistent copy, taken while others read and write; path must not exist.
- * The copy is complete and fsynced, or not there.
+ * The copy is complete and fsynced, or not there, and neither is anything else: also what earlier
+ * copies to this path have left behind that were killed is removed. It is given up when *stop is
+ * not 0 any more, as a signal makes it (NULL: never).
  */
-st_stored st_store_backup(st_store *store, const char *path, char *why)
+st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop, char *why)
     __attribute__((warn_unused_result));
 
 #endif

@@ -1,41 +1,64 @@
 /* Files put in place whole or not at all, and the copy of a store that is in use. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/sqlite_internal.h"
 
-/* In one step, which sees one state of the source and, in WAL, blocks nobody. */
-static bool copy_pages(sqlite3 *from, sqlite3 *to) {
-  sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
-  int code = backup == NULL ? SQLITE_ERROR : SQLITE_BUSY;
-  for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited <= ST_SQLITE_BUSY_MS;
-       waited += ST_SQLITE_RETRY_MS) {
-    code = sqlite3_backup_step(backup, -1);
-    if ((code & 0xff) == SQLITE_BUSY) {
-      (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
-    }
+#define PAGES_AT_A_TIME 256
+
+/* What a backup copies, and what ends it early. */
+typedef struct copy {
+  st_store *store;
+  const volatile int *stop; /* or NULL */
+} copy;
+
+static bool is_stopped(const copy *c) {
+  return c->stop != NULL && *c->stop != 0;
+}
+
+/* As of one moment: the read transaction of the source goes on meanwhile, which in WAL blocks
+ * nobody.
+ */
+static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
+  int64_t unused = 0;
+  if (sqlite3_exec(from, "BEGIN", NULL, NULL, NULL) != SQLITE_OK ||
+      !st_sqlite_ask_integer(from, "SELECT count(*) FROM sqlite_schema", &unused)) {
+    return false;
   }
-  return backup != NULL && sqlite3_backup_finish(backup) == SQLITE_OK && code == SQLITE_DONE;
+  sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+  int code = backup == NULL ? SQLITE_ERROR : SQLITE_OK;
+  while (code == SQLITE_OK && !is_stopped(c)) {
+    code = sqlite3_backup_step(backup, PAGES_AT_A_TIME);
+  }
+  bool copied = backup != NULL && sqlite3_backup_finish(backup) == SQLITE_OK && code == SQLITE_DONE;
+  return sqlite3_exec(from, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && copied;
 }
 
 /* From a connection of its own, so that nobody waits for it here either. The
  * copy is switched from WAL, so that it is one file and needs none beside it.
  */
 static st_stored copy_into(void *context, const char *path, char *why) {
-  st_store *store = context;
+  const copy *c = context;
   sqlite3 *from = NULL, *to = NULL;
   st_stored stored = ST_STORE_FAILED;
-  if (st_sqlite_connect(store->path, &from, why) != ST_STORED ||
+  if (st_sqlite_connect(c->store->path, &from, why) != ST_STORED ||
       st_sqlite_connect(path, &to, why) != ST_STORED) {
     goto out;
   }
-  if (!copy_pages(from, to)) {
-    (void)st_sqlite_fail_db(why, path, to, "write");
+  if (!st_sqlite_in_place(c->store, from, why)) {
+    goto out;
+  }
+  if (!copy_pages(c, from, to)) {
+    bool source = sqlite3_errcode(to) == SQLITE_OK && sqlite3_errcode(from) != SQLITE_OK;
+    (void)st_sqlite_fail_db(why, source ? c->store->path : path, source ? from : to,
+                            source ? "read" : "write");
     goto out;
   }
   stored = st_sqlite_set_journal(path, to, "delete", why);
@@ -86,9 +109,13 @@ static bool put_in_place(const char *temporary, const char *path) {
   return link(temporary, path) == 0 && unlink(temporary) == 0;
 }
 
+/* What lies between a file's name and six characters, while it is made. */
+#define TEMPORARY ".subtoken-"
+static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+#define SUFFIXES (sizeof suffixes / sizeof *suffixes)
+
 static void remove_temporary(const char *temporary) {
-  static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+  for (size_t i = 0; i < SUFFIXES; i++) {
     char *name = NULL;
     if (asprintf(&name, "%s%s", temporary, suffixes[i]) >= 0) {
       (void)unlink(name);
@@ -96,6 +123,73 @@ static void remove_temporary(const char *temporary) {
     }
   }
 }
+
+/* ---- what killed runs have left ---- */
+
+static bool is_leftover(const char *name, const char *base) {
+  size_t len = strlen(base), fixed = len + sizeof TEMPORARY - 1 + 6;
+  if (strncmp(name, base, len) != 0 || strncmp(name + len, TEMPORARY, sizeof TEMPORARY - 1) != 0 ||
+      strlen(name) < fixed) {
+    return false;
+  }
+  for (size_t i = 0; i < SUFFIXES; i++) {
+    if (strcmp(name + fixed, suffixes[i]) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void remove_leftovers(int directory, const char *base) {
+  int again = dup(directory);
+  DIR *listing = again < 0 ? NULL : fdopendir(again);
+  struct dirent *entry;
+  while (listing != NULL && (entry = readdir(listing)) != NULL) {
+    if (is_leftover(entry->d_name, base)) {
+      (void)unlinkat(directory, entry->d_name, 0);
+    }
+  }
+  if (listing != NULL) {
+    (void)closedir(listing);
+  } else if (again >= 0) {
+    (void)close(again);
+  }
+}
+
+#define SHARE_MS 2000 /* more than removing takes: then something else has the lock */
+
+/* Once nobody removes anything any more. */
+static void share_lock(int directory) {
+  for (int waited = 0;
+       flock(directory, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && waited < SHARE_MS;
+       waited += ST_SQLITE_RETRY_MS) {
+    (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
+  }
+}
+
+/* Whoever makes a file shares a lock on its directory meanwhile; whoever has that alone knows that
+ * what is left there belongs to nobody. Where there are no such locks it stays. -1: no directory.
+ */
+static int enter_directory(const char *path) {
+  char *directory = strdup(path);
+  char *slash = directory != NULL ? strrchr(directory, '/') : NULL;
+  if (slash == NULL) { /* st_sqlite_place has seen to that */
+    free(directory);
+    return -1;
+  }
+  slash[slash == directory ? 1 : 0] = 0;
+  int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    remove_leftovers(fd, strrchr(path, '/') + 1);
+  }
+  if (fd >= 0) {
+    share_lock(fd);
+  }
+  free(directory);
+  return fd;
+}
+
+/* ---- put in place ---- */
 
 static st_stored place(const char *temporary, const char *path, st_sqlite_fill *fill, void *context,
                        char *why) {
@@ -115,15 +209,15 @@ static st_stored place(const char *temporary, const char *path, st_sqlite_fill *
   return ST_STORED;
 }
 
-st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *why) {
+/* path has a slash in it. */
+static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context, char *why) {
   char *temporary = NULL;
-  /* Never a name that SQLite reads as something else, ":memory:" or "file:". */
-  if (asprintf(&temporary, "%s%s.XXXXXX", path[0] == '/' ? "" : "./", path) < 0) {
+  if (asprintf(&temporary, "%s" TEMPORARY "XXXXXX", path) < 0) {
     return st_sqlite_fail(why, "cannot write %s: no memory", st_sqlite_shown(path));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   if (fd < 0) {
-    (void)st_sqlite_fail(why, "cannot create %s: %m", st_sqlite_shown(path));
+    (void)st_sqlite_fail(why, "cannot create %s: %m", st_sqlite_shown(temporary));
     free(temporary);
     return ST_STORE_FAILED;
   }
@@ -136,10 +230,30 @@ st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context,
   return stored;
 }
 
-st_stored st_store_backup(st_store *store, const char *path, char *why) {
+/* Never a name that SQLite reads as something else, ":memory:" or "file:". */
+st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *why) {
+  char *whole = NULL;
+  if (asprintf(&whole, "%s%s", path[0] == '/' ? "" : "./", path) < 0) {
+    return st_sqlite_fail(why, "cannot write %s: no memory", st_sqlite_shown(path));
+  }
+  int directory = enter_directory(whole);
+  st_stored stored = place_new(whole, fill, context, why);
+  if (directory >= 0) {
+    (void)close(directory);
+  }
+  free(whole);
+  return stored;
+}
+
+st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop, char *why) {
   struct stat status;
+  copy c = {store, stop};
   if (lstat(path, &status) == 0) {
     return st_sqlite_fail(why, "%s is there already", st_sqlite_shown(path));
   }
-  return st_sqlite_place(path, copy_into, store, why) == ST_STORED ? ST_STORED : ST_STORE_FAILED;
+  st_stored stored = st_sqlite_place(path, copy_into, &c, why);
+  if (stored != ST_STORED && is_stopped(&c)) {
+    (void)st_sqlite_fail(why, "%s was not written: interrupted", st_sqlite_shown(path));
+  }
+  return stored == ST_STORED ? ST_STORED : ST_STORE_FAILED;
 }

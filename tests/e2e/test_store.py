@@ -426,4 +426,93 @@ for how in (replace_by_rename, replace_all, remove, truncate, cut_short, copy_ov
     register(how)
 
 
+# ---- C10, F10: copies that fail ------------------------------------------------
+
+
+def big_data():
+    data = data_dir()
+    make_key(data)
+    db = sqlite3.connect(db_of(data), isolation_level=None)
+    db.execute("CREATE TABLE padding (bytes)")
+    db.execute("BEGIN")
+    for _ in range(600):
+        db.execute("INSERT INTO padding VALUES (zeroblob(100000))")
+    db.execute("COMMIT")
+    db.close()
+    return data
+
+
+def start_backup(data, path):
+    return subprocess.Popen([PROGRAM, "backup", path, "--data", data], stderr=subprocess.PIPE)
+
+
+def caught_in_the_middle(data, number):
+    """A backup that was sent a signal while it wrote: its directory and how it ended."""
+    for _ in range(10):
+        folder = scratch()
+        p = start_backup(data, os.path.join(folder, "copy.db"))
+        # a page or more of the copy, so that SQLite has files beside it
+        wait_for(lambda: p.poll() is not None or
+                 any(os.path.getsize(os.path.join(folder, n)) > 0 for n in os.listdir(folder)
+                     if n.startswith("copy.db.") and "-journal" not in n))
+        p.send_signal(number)
+        error = p.communicate(timeout=60)[1].decode()
+        if p.returncode != 0:
+            return folder, p.returncode, error
+    raise AssertionError("each was quicker")
+
+
+@test
+def c10_a_file_too_large_leaves_nothing():
+    # C10: ulimit -f killed it, and left copy.db.XXXXXX and its -journal.
+    data, folder = big_data(), scratch()
+    p = subprocess.run([PROGRAM, "backup", os.path.join(folder, "copy.db"), "--data", data],
+                       capture_output=True, timeout=60, preexec_fn=lambda: resource.setrlimit(
+                           resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
+    assert p.returncode == 3 and b"cannot write" in p.stderr, (p.returncode, p.stderr)
+    assert os.listdir(folder) == []
+
+
+@test
+def c10_a_signal_leaves_nothing():
+    data = big_data()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        folder, code, error = caught_in_the_middle(data, number)
+        assert code == -number and "interrupted" in error, (code, error)
+        assert os.listdir(folder) == [], os.listdir(folder)
+
+
+@test
+def c10_what_a_kill_leaves_goes_with_the_next_copy():
+    data = big_data()
+    folder, code, error = caught_in_the_middle(data, signal.SIGKILL)
+    left = os.listdir(folder)
+    assert code == -signal.SIGKILL and any(n.startswith("copy.db.subtoken-") for n in left), left
+    other = ["copy.db.backup", "copy.db.subtoken-notes.txt", "other.db.subtoken-a1B2c3"]
+    for name in other:
+        open(os.path.join(folder, name), "w").close()
+    run("backup", os.path.join(folder, "copy.db"), data=data, check=0)
+    assert sorted(os.listdir(folder)) == sorted(["copy.db"] + other), os.listdir(folder)
+
+
+@test
+def c10_what_another_copy_writes_stays():
+    data = big_data()
+    for _ in range(10):
+        folder = scratch()
+        path = os.path.join(folder, "copy.db")
+        slow = start_backup(data, path)
+        wait_for(lambda: slow.poll() is not None or os.listdir(folder))
+        slow.send_signal(signal.SIGSTOP)
+        before = os.listdir(folder)
+        run("backup", path, data=data, check=0 if "copy.db" not in before else None)
+        assert set(before) <= set(os.listdir(folder)), (before, os.listdir(folder))
+        slow.send_signal(signal.SIGCONT)
+        slow.communicate(timeout=60)
+        assert os.listdir(folder) == ["copy.db"], os.listdir(folder)
+        if slow.returncode == 3:  # it was in the middle: the other one was quicker
+            return
+    raise AssertionError("each was quicker")
+
+
 main()

@@ -938,7 +938,7 @@ static void refuses_a_copy_beside_old_changes(void **state) {
   (void)state;
   st_store *store = open_store();
   assert_int_equal(create(store, 1), ST_STORED);
-  assert_int_equal(st_store_backup(store, in_home("copy"), why), ST_STORED);
+  assert_int_equal(st_store_backup(store, in_home("copy"), NULL, why), ST_STORED);
   assert_int_equal(create(store, 2), ST_STORED);
   size_t len = 0;
   uint8_t *wal = slurp(in_home("subtoken.db-wal"), &len);
@@ -1135,7 +1135,7 @@ static void fill_a_disk(void) {
   REQUIRE(!st_store_ready(store, why));
   REQUIRE(strstr(why, "full") != NULL || create(store, n) == ST_STORE_FAILED);
   REQUIRE(strstr(why, "database or disk is full") != NULL);
-  REQUIRE(st_store_backup(store, in_home("copy"), why) == ST_STORE_FAILED);
+  REQUIRE(st_store_backup(store, in_home("copy"), NULL, why) == ST_STORE_FAILED);
   REQUIRE(access(in_home("copy"), F_OK) != 0);
   REQUIRE(mount("tmpfs", home, "tmpfs", MS_REMOUNT, "size=8m,mode=0700") == 0);
   REQUIRE(st_store_ready(store, why));
@@ -1310,7 +1310,7 @@ static void backs_up_while_others_write(void **state) {
   for (int i = 0; i < 10; i++) {
     char name[20];
     snprintf(name, sizeof name, "copy%d", i);
-    if (st_store_backup(store, in_home(name), why) != ST_STORED) {
+    if (st_store_backup(store, in_home(name), NULL, why) != ST_STORED) {
       fail_msg("%s", why);
     }
     assert_good_copy(in_home(name));
@@ -1327,15 +1327,15 @@ static void backs_up_over_nothing(void **state) {
   st_store *store = open_store();
   spill(in_home("precious"), "old", 3);
   int before = count_files();
-  assert_int_equal(st_store_backup(store, in_home("precious"), why), ST_STORE_FAILED);
+  assert_int_equal(st_store_backup(store, in_home("precious"), NULL, why), ST_STORE_FAILED);
   assert_non_null(strstr(why, "is there already"));
   assert_holds(in_home("precious"), (const uint8_t *)"old", 3);
-  assert_int_equal(st_store_backup(store, db, why), ST_STORE_FAILED);
-  assert_int_equal(st_store_backup(store, in_home("no/copy"), why), ST_STORE_FAILED);
+  assert_int_equal(st_store_backup(store, db, NULL, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_backup(store, in_home("no/copy"), NULL, why), ST_STORE_FAILED);
   assert_non_null(strstr(why, "No such file"));
   assert_int_equal(count_files(), before);
   assert_int_equal(symlink("nowhere", in_home("link")), 0);
-  assert_int_equal(st_store_backup(store, in_home("link"), why), ST_STORE_FAILED);
+  assert_int_equal(st_store_backup(store, in_home("link"), NULL, why), ST_STORE_FAILED);
   assert_int_equal(count_files(), before + 1);
   st_store_close(store);
 }
@@ -1355,7 +1355,7 @@ static void only_one_backup_wins_a_name(void **state) {
         close(gate[1]);
         REQUIRE(st_store_open(db, false, &store, why) == ST_STORED);
         REQUIRE(read(gate[0], &byte, 1) == 0);
-        _exit(st_store_backup(store, in_home("copy"), why) == ST_STORED ? 7 : 8);
+        _exit(st_store_backup(store, in_home("copy"), NULL, why) == ST_STORED ? 7 : 8);
       }
     }
     struct timespec pause = {0, 20000000};
@@ -1384,7 +1384,7 @@ static void a_failed_backup_leaves_nothing(void **state) {
     signal(SIGXFSZ, SIG_IGN);
     REQUIRE(st_store_open(db, false, &store, why) == ST_STORED);
     limit_file_size(20000);
-    REQUIRE(st_store_backup(store, in_home("copy"), why) == ST_STORE_FAILED);
+    REQUIRE(st_store_backup(store, in_home("copy"), NULL, why) == ST_STORE_FAILED);
     REQUIRE(strstr(why, "copy") != NULL);
     limit_file_size(RLIM_INFINITY);
     REQUIRE(create(store, 5000) == ST_STORED);
