@@ -10,8 +10,14 @@ static bool within(int64_t value, int64_t least, int64_t most) {
 }
 
 static void check_settings(const st_settings *settings) {
-  size_t listen = strnlen(settings->listen, sizeof settings->listen);
-  HOLD(within((int64_t)listen, 1, sizeof settings->listen - 1));
+  HOLD(within((int64_t)settings->listen_count, 1, ST_LISTEN_MAX));
+  for (size_t i = 0; i < settings->listen_count; i++) {
+    const st_listen *listen = &settings->listen[i];
+    st_listen again;
+    HOLD(strnlen(listen->text, sizeof listen->text) < sizeof listen->text);
+    HOLD(listen->kind != ST_LISTEN_NONE && st_listen_read(st_text(listen->text), &again));
+    HOLD(memcmp(listen, &again, sizeof again) == 0);
+  }
   HOLD(strnlen(settings->log, sizeof settings->log) < sizeof settings->log);
   HOLD(within(settings->threads, 1, 16384));
   HOLD(within(settings->leeway, 0, 3600));

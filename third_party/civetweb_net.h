@@ -1,6 +1,6 @@
 /*
  * Read before the first line of civetweb.c (gcc -include): civetweb then reads,
- * waits and accepts through src/shell/net.c.
+ * waits, listens and accepts through src/shell/gate.c.
  *
  * What civetweb lacks and no setting of it gives:
  *  - a total deadline for a request. Each read of a body may take all of
@@ -14,7 +14,12 @@
  *    the bytes received, into what the worker's former connection left there:
  *    its Authorization header too. st_net_recv clears the buffer before it reads.
  *
- * The three have the prototypes and meaning of the libc functions. A file that
+ *  - a word on why it cannot listen, sockets in the file system, and one socket
+ *    for IPv6 and IPv4. src/shell/listener.c opens them: st_net_bind and
+ *    st_net_listen do nothing with the one socket that civetweb makes, and where
+ *    it polls and accepts that one, gate.c does so with all of ours.
+ *
+ * They have the prototypes and meaning of the libc functions. A file that
  * needs the prototypes alone defines ST_NET_PROTOTYPES_ONLY first.
  */
 #ifndef SUBTOKEN_CIVETWEB_NET_H
@@ -33,12 +38,16 @@
 
 ssize_t st_net_recv(int fd, void *buf, size_t len, int flags);
 int st_net_poll(struct pollfd *fds, nfds_t nfds, int timeout_ms);
+int st_net_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int st_net_listen(int fd, int backlog);
 int st_net_accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
 
 #ifndef ST_NET_PROTOTYPES_ONLY
 #define recv st_net_recv
 #define poll st_net_poll
 #define accept st_net_accept
+#define bind st_net_bind
+#define listen st_net_listen
 #endif
 
 #endif

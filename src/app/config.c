@@ -12,7 +12,7 @@
 
 void st_settings_default(st_settings *settings) {
   memset(settings, 0, sizeof *settings);
-  memcpy(settings->listen, "127.0.0.1:8080", sizeof "127.0.0.1:8080");
+  settings->listen_count = st_listen_read(ST_TEXT("127.0.0.1:8080"), &settings->listen[0]);
   settings->threads = 512;
   settings->leeway = 60;
   settings->default_life = 30 * DAY;
@@ -107,7 +107,19 @@ static const char *read_string(const cJSON *value, char *out, size_t size) {
 }
 
 static const char *read_listen(const cJSON *value, st_settings *settings) {
-  return read_string(value, settings->listen, sizeof settings->listen);
+  static const char why[] =
+      "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:/PATH (at most 100 bytes), "
+      "or an array of 1 to 16 of them";
+  const cJSON *item = cJSON_IsArray(value) ? value->child : value;
+  settings->listen_count = 0;
+  for (; item != NULL; item = cJSON_IsArray(value) ? item->next : NULL) {
+    if (settings->listen_count == ST_LISTEN_MAX || !cJSON_IsString(item) ||
+        !st_listen_read(st_text(item->valuestring), &settings->listen[settings->listen_count])) {
+      return why;
+    }
+    settings->listen_count++;
+  }
+  return settings->listen_count > 0 ? NULL : why;
 }
 
 static const char *read_behind_tls(const cJSON *value, st_settings *settings) {

@@ -2,7 +2,7 @@
 #ifndef ST_APP_CONFIG_H
 #define ST_APP_CONFIG_H
 
-#include "subtoken/common.h"
+#include "app/listen.h"
 
 #define ST_CONFIG_MAX 65536 /* bytes of a configuration file */
 #define ST_CONFIG_WHY_MAX 256
@@ -26,7 +26,8 @@ enum {
 };
 
 typedef struct st_settings {
-  char listen[128]; /* host:port */
+  size_t listen_count; /* at least 1 */
+  st_listen listen[ST_LISTEN_MAX];
   bool behind_tls;
   int64_t threads;
   int64_t leeway, default_life, max_life; /* seconds */

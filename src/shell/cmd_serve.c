@@ -6,6 +6,7 @@
 #include "shell/feed.h"
 #include "shell/http.h"
 #include "shell/key_changes.h"
+#include "shell/listener.h"
 #include "shell/live.h"
 #include "shell/log.h"
 #include "shell/password.h"
@@ -28,49 +29,34 @@ static bool read_config(const serve_options *given, st_settings *settings, char 
       return false;
     }
   }
-  if (given->listen != NULL) {
-    snprintf(settings->listen, sizeof settings->listen, "%s", given->listen);
+  if (given->listen != NULL) { /* checked before */
+    settings->listen_count = st_listen_read(st_text(given->listen), &settings->listen[0]);
   }
   return true;
 }
 
-/* HOST:PORT; `localhost` is the one name that is known. */
-static bool read_listen(st_settings *settings, char *why) {
-  subtoken_text text = st_text(settings->listen);
-  size_t colon = text.len;
-  while (colon > 0 && text.data[colon - 1] != ':') colon--;
-  int64_t port = 0;
-  snprintf(why, ST_WHY_MAX, "listen must be ADDRESS:PORT, such as 127.0.0.1:8080");
-  bool good = colon > 1 && text.len - colon >= 1 && text.len - colon <= 5;
-  for (size_t i = colon; good && i < text.len; i++) {
-    good = text.data[i] >= '0' && text.data[i] <= '9';
-    port = port * 10 + (text.data[i] - '0');
+/* Warned of when it is false for one of them. */
+static bool on_this_machine(const st_settings *settings) {
+  for (size_t i = 0; i < settings->listen_count; i++) {
+    if (!st_listen_is_local(&settings->listen[i])) return false;
   }
-  subtoken_text host = {text.data, colon > 0 ? colon - 1 : 0};
-  if (st_text_is(host, "localhost")) {
-    snprintf(settings->listen, sizeof settings->listen, "127.0.0.1:%d", (int)port);
-    return good && port <= 65535;
-  }
-  st_network network;
-  if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']') {
-    host = (subtoken_text){host.data + 1, host.len - 2};
-  }
-  bool bracketed = host.data != text.data;
-  return good && port <= 65535 && st_network_read(host, &network) && network.bits == 128 &&
-         memchr(host.data, '/', host.len) == NULL &&
-         bracketed == (memchr(host.data, ':', host.len) != NULL);
+  return true;
 }
 
-static bool on_loopback(const st_settings *settings) {
-  return memcmp(settings->listen, "127.", 4) == 0 || memcmp(settings->listen, "[::1]", 5) == 0;
+static bool listens_alike(const st_settings *one, const st_settings *other) {
+  bool alike = one->listen_count == other->listen_count;
+  for (size_t i = 0; alike && i < one->listen_count; i++) {
+    alike = strcmp(one->listen[i].text, other->listen[i].text) == 0;
+  }
+  return alike;
 }
 
 /* Whole or not at all: all that can fail comes before the change. */
 static bool reload(const serve_options *given, const st_settings *before, st_store *store,
                    char *why) {
   static st_settings settings;
-  if (!read_config(given, &settings, why) || !read_listen(&settings, why)) return false;
-  if (strcmp(settings.listen, before->listen) != 0 || settings.threads != before->threads) {
+  if (!read_config(given, &settings, why)) return false;
+  if (!listens_alike(&settings, before) || settings.threads != before->threads) {
     snprintf(why, ST_WHY_MAX, "a new value of listen or threads needs a restart");
     return false;
   }
@@ -136,8 +122,27 @@ static bool is_new(st_store *store, bool *fresh, char *why) {
   return read;
 }
 
+/* Where curl finds the server: an address if there is one, else a socket and what to tell of it. */
+typedef struct base_url {
+  char via[ST_LISTENER_NAME_MAX + 32]; /* options in front of the URL, with a space behind them */
+  char url[ST_LISTENER_NAME_MAX];
+} base_url;
+
+static void find_base(base_url *base) {
+  char name[ST_LISTENER_NAME_MAX];
+  for (size_t i = st_listener_count(); i > 0; i--) {
+    st_listener_name(i - 1, name);
+    bool address = st_listener_port(i - 1) > 0;
+    if (!address && base->url[0] != '\0') continue;
+    snprintf(base->url, sizeof base->url, "%s", address ? name : "http://localhost");
+    snprintf(base->via, sizeof base->via, address ? "" : "--unix-socket '%s' ",
+             name + strlen(ST_PEER_UNIX));
+  }
+}
+
 /* Shown once. The lines are pasted as they are, each by itself. */
-static bool show_demo(const st_data *data, st_store *store, const char *base, char *why) {
+static bool show_demo(const st_data *data, st_store *store, const base_url *at, char *why) {
+  const char *base = at->url, *via = at->via;
   char whole[ST_KEY_LEN + 1], password[ST_SUB_LEN + 1];
   bool fresh;
   if (!is_new(store, &fresh, why)) return false;
@@ -152,27 +157,27 @@ static bool show_demo(const st_data *data, st_store *store, const char *base, ch
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
       "Make a subtoken that may do one thing, on one URL:\n\n"
-      "  curl -s '%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
+      "  curl -s %s'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
       "-H 'Authorization: Bearer %s'\n\n",
-      base, whole);
+      via, base, whole);
   printf(
       "Make one and see what it is:\n\n"
-      "  curl -s '%s/v2/tokeninfo?v=latest' -H \"Authorization: Bearer $(curl -s "
+      "  curl -s %s'%s/v2/tokeninfo?v=latest' -H \"Authorization: Bearer $(curl -s %s"
       "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
       "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
-      base, base, whole);
+      via, base, via, base, whole);
   printf(
       "Make one and see it refused where it should be:\n\n"
-      "  curl -s '%s/v2/createsubtoken' -H \"Authorization: Bearer $(curl -s "
+      "  curl -s %s'%s/v2/createsubtoken' -H \"Authorization: Bearer $(curl -s %s"
       "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
       "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
-      base, base, whole);
+      via, base, via, base, whole);
   printf(
       "The administrator is admin, the password, shown this once:\n\n  %s\n\n"
       "Log in, to make keys and persons:\n\n"
-      "  curl -s '%s/v1/auth/login' -H 'Content-Type: application/json' "
+      "  curl -s %s'%s/v1/auth/login' -H 'Content-Type: application/json' "
       "-d '{\"login\":\"admin\",\"password\":\"%s\"}'\n\n",
-      password, base, password);
+      password, via, base, password);
   subtoken_wipe(whole, sizeof whole);
   subtoken_wipe(password, sizeof password);
   return print_out(why);
@@ -186,10 +191,12 @@ static void raise_descriptors(void) {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void base_url(const st_settings *settings, char *out, size_t size) {
-  int host = (int)strlen(settings->listen);
-  while (host > 0 && settings->listen[host - 1] != ':') host--;
-  snprintf(out, size, "http://%.*s%d", host, settings->listen, st_http_port());
+static void log_listeners(void) {
+  char name[ST_LISTENER_NAME_MAX];
+  for (size_t i = 0; i < st_listener_count(); i++) {
+    st_listener_name(i, name);
+    st_log_event("listening", name);
+  }
 }
 
 static void wait_for_end(const serve_options *given, const st_settings *settings, st_store *store,
@@ -215,7 +222,8 @@ static bool start_serving(const st_settings *settings, st_store *store, char *wh
 
 static int serve(const serve_options *given, const st_data *data, const st_settings *settings,
                  const sigset_t *signals) {
-  char why[ST_WHY_MAX], base[160];
+  char why[ST_WHY_MAX];
+  base_url base = {0};
   int code = ST_EXIT_FAILED;
   st_store *store = st_data_open(data, true, why);
   if (store == NULL) return st_complain(code, "serve: %s", why);
@@ -226,10 +234,10 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
     st_log_stop();
     st_complain(code, "serve: %s", why);
   } else {
-    base_url(settings, base, sizeof base);
-    if (given->demo && !show_demo(data, store, base, why)) st_complain(0, "serve: %s", why);
-    st_log_event("listening", base);
-    if (!on_loopback(settings) && !settings->behind_tls) {
+    find_base(&base);
+    if (given->demo && !show_demo(data, store, &base, why)) st_complain(0, "serve: %s", why);
+    log_listeners();
+    if (!on_this_machine(settings) && !settings->behind_tls) {
       st_log_event("not_behind_tls",
                    "keys and tokens cross the network unencrypted; see behind_tls");
     }
@@ -264,13 +272,12 @@ int st_cmd_serve(int argc, char **argv) {
   st_data data;
   static st_settings settings;
   if (!st_data_find(given.data, &data, why)) return st_complain(ST_EXIT_USAGE, "serve: %s", why);
-  if (given.listen != NULL && strlen(given.listen) >= sizeof settings.listen) {
-    return st_usage(&arguments, "--listen is too long");
+  if (given.listen != NULL && !st_listen_read(st_text(given.listen), &settings.listen[0])) {
+    return st_complain(ST_EXIT_USAGE,
+                       "serve: --listen must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, "
+                       "or unix:/PATH of at most 100 bytes");
   }
   if (!read_config(&given, &settings, why)) return st_complain(ST_EXIT_FAILED, "serve: %s", why);
-  if (!read_listen(&settings, why)) {
-    return st_complain(given.listen != NULL ? ST_EXIT_USAGE : ST_EXIT_FAILED, "serve: %s", why);
-  }
   /* Blocked before any thread starts, so that only wait_for_end sees them. */
   sigset_t signals;
   sigemptyset(&signals);

@@ -7,6 +7,7 @@
 
 #define ST_NET_PROTOTYPES_ONLY
 #include "app/chunked.h"
+#include "app/listen.h"
 #include "civetweb_net.h"
 #include "shell/world.h"
 
@@ -70,11 +71,17 @@ static struct {
   int64_t open;     /* accepted and not yet closed */
   int64_t evicting; /* of those, told to close */
   int64_t settled;  /* of those, held by a thread, and for how long nobody knows */
-  int listener;
   atomic_bool draining;
   _Atomic int64_t idle_us;
   st_gate_report *report;
-} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .listener = -1, .idle_us = DEADLINE_US};
+} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .idle_us = DEADLINE_US};
+
+/* The accepting thread's own, once civetweb has started. */
+static struct {
+  int placeholder; /* what civetweb takes for the socket that listens */
+  size_t count, next;
+  struct pollfd each[ST_LISTEN_MAX];
+} listeners = {.placeholder = -1};
 
 void st_gate_setup(int64_t threads, st_gate_report *report) {
   all.threads = threads;
@@ -419,20 +426,49 @@ static bool read_request(gate *g) {
 
 /* ---- what civetweb calls instead of the system ---- */
 
-/* Only civetweb's accepting thread has no gate and polls: what it polls is the socket
- * that listens, which has to be known before anybody connects.
+void st_gate_listen(const int *sockets, size_t count) {
+  listeners.count = count < ST_LISTEN_MAX ? count : ST_LISTEN_MAX;
+  for (size_t i = 0; i < listeners.count; i++) {
+    listeners.each[i] = (struct pollfd){.fd = sockets[i], .events = POLLIN};
+  }
+}
+
+/* civetweb makes one socket and means to listen at it: neither happens. What it polls for
+ * connections, and accepts them from, are the sockets of st_gate_listen.
  */
-static void remember_listener(int fd) {
-  pthread_mutex_lock(&all.lock);
-  all.listener = fd;
-  pthread_mutex_unlock(&all.lock);
+int st_net_bind(int fd, const struct sockaddr *address, socklen_t len) {
+  (void)fd;
+  (void)address;
+  (void)len;
+  return 0;
+}
+
+int st_net_listen(int fd, int backlog) {
+  (void)backlog;
+  listeners.placeholder = fd;
+  return 0;
+}
+
+static int poll_listeners(struct pollfd *placeholder, int timeout_ms) {
+  int result = poll(listeners.each, (nfds_t)listeners.count, timeout_ms);
+  placeholder->revents = result > 0 ? POLLIN : 0;
+  return result > 0 ? 1 : result;
+}
+
+/* In turns, so that a busy one does not keep the others waiting. */
+static int ready_listener(void) {
+  for (size_t i = 0; i < listeners.count; i++) {
+    const struct pollfd *each = &listeners.each[listeners.next++ % listeners.count];
+    if (each->revents != 0) return each->fd;
+  }
+  return listeners.placeholder;
 }
 
 int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
   bool reading = mine != NULL && mine->open && count == 1 && (fds->events & POLLIN) != 0;
   if (!reading) {
-    if (mine == NULL) remember_listener(fds->fd);
-    int result = poll(fds, count, timeout_ms);
+    bool accepting = count == 1 && fds->fd == listeners.placeholder;
+    int result = accepting ? poll_listeners(fds, timeout_ms) : poll(fds, count, timeout_ms);
     /* civetweb reads errno even after success and takes an old EAGAIN for a timeout. */
     if (result > 0) errno = 0;
     return result;
@@ -458,6 +494,7 @@ ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
 }
 
 int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *restrict len) {
+  if (listener == listeners.placeholder) listener = ready_listener();
   int fd = st_gate_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
   if (fd < 0) {
     /* Without descriptors or memory the connection stays in the backlog and
@@ -492,7 +529,7 @@ bool st_gate_drain(int64_t milliseconds) {
   int64_t until = st_world_monotonic_us() + milliseconds * 1000;
   atomic_store(&all.draining, true);
   pthread_mutex_lock(&all.lock);
-  if (all.listener >= 0) shutdown(all.listener, SHUT_RDWR);
+  for (size_t i = 0; i < listeners.count; i++) shutdown(listeners.each[i].fd, SHUT_RDWR);
   while (all.idle.oldest != NULL) evict(all.idle.oldest);
   bool done = wait_until_closed(until);
   while (all.idle.oldest != NULL) evict(all.idle.oldest);

@@ -6,7 +6,8 @@
  * is read here, whole and strictly, within one deadline, and civetweb is given
  * a fixed stand-in request, upon which it calls begin_request, which asks here
  * for the real one. Answers leave through here, too, so that a client that does not
- * read them holds nobody up. What is left to civetweb: listening and threads.
+ * read them holds nobody up. What is left to civetweb: threads, and a
+ * queue of connections for them. It does not listen either: see st_gate_listen.
  *
  * The gate also keeps room for new connections: those that wait are remembered in the order in
  * which they began to. When more are open than there are threads, the idle one that has waited
@@ -28,6 +29,11 @@ typedef struct st_gate_request {
 
 /* What the gate tells the log: timeout, accept_emfile. Called from any thread. */
 typedef void st_gate_report(const char *event);
+
+/* Before civetweb starts: the sockets, which listen already, that connections are accepted from
+ * instead of the one that civetweb opens. They stay the caller's.
+ */
+void st_gate_listen(const int *listeners, size_t count);
 
 /* Once, before civetweb starts. threads: how many connections are served at once. */
 void st_gate_setup(int64_t threads, st_gate_report *report);

@@ -12,6 +12,7 @@
 #include "shell/feed.h"
 #include "shell/gate.h"
 #include "shell/key_changes.h"
+#include "shell/listener.h"
 #include "shell/live.h"
 #include "shell/log.h"
 #include "shell/password.h"
@@ -196,6 +197,17 @@ static bool send_all(const st_reply *reply, const char *bytes, size_t len) {
   return sent;
 }
 
+/* An IPv4 address as it is, also where it came to an IPv6 socket; nothing came from a socket in the
+ * file system.
+ */
+static subtoken_text peer_of(const struct mg_connection *connection) {
+  static const char mapped[] = "::ffff:";
+  const char *address = mg_get_request_info(connection)->remote_addr;
+  if (address[0] == '\0') return st_text(ST_PEER_UNIX);
+  bool four = strncmp(address, mapped, sizeof mapped - 1) == 0 && strchr(address, '.') != NULL;
+  return st_text(address + (four ? sizeof mapped - 1 : 0));
+}
+
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
@@ -204,7 +216,7 @@ static int begin_request(struct mg_connection *connection) {
   st_request request = {.now = st_world_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
   st_live *live = st_live_take();
-  answer(&asked, live, st_text(mg_get_request_info(connection)->remote_addr), &request, &reply);
+  answer(&asked, live, peer_of(connection), &request, &reply);
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &request, &reply, version_1_0);
@@ -257,11 +269,6 @@ static void gate_report(const char *event) {
   st_log_event(event, NULL);
 }
 
-int st_http_port(void) {
-  struct mg_server_port ports[1];
-  return mg_get_server_ports(all.context, 1, ports) == 1 ? ports[0].port : 0;
-}
-
 /* Passwords, whoever sends them, leave half of the threads to everything else; so does the feed.
  * Who writes to the store takes a quarter at most.
  */
@@ -283,20 +290,25 @@ static bool start_tables(void) {
   return good;
 }
 
+static bool start_listening(const st_settings *settings, char *why) {
+  int sockets[ST_LISTEN_MAX];
+  if (!st_listener_open(settings, why)) return false;
+  for (size_t i = 0; i < st_listener_count(); i++) sockets[i] = st_listener_fd(i);
+  st_gate_listen(sockets, st_listener_count());
+  return true;
+}
+
 void st_http_use(const st_settings *settings) {
   st_gate_set_idle(settings->idle_timeout);
 }
 
 bool st_http_start(const st_settings *settings, st_store *store, char *why) {
-  char threads[16], port[sizeof settings->listen];
+  char threads[16];
   snprintf(threads, sizeof threads, "%lld", (long long)settings->threads);
-  snprintf(port, sizeof port, "%s", settings->listen);
   const char *options[] = {"listening_ports",
-                           port,
+                           "127.0.0.1:0", /* it does not: see st_gate_listen */
                            "num_threads",
                            threads,
-                           "listen_backlog",
-                           "1024",
                            "connection_queue",
                            "64",
                            "enable_keep_alive",
@@ -331,10 +343,12 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
   share_threads(settings->threads);
   st_gate_setup(settings->threads, gate_report);
   st_http_use(settings);
+  if (!start_listening(settings, why)) return false;
   mg_init_library(0);
   all.context = mg_start(&callbacks, NULL, options);
   if (all.context == NULL) {
-    snprintf(why, ST_WHY_MAX, "cannot listen on %s: %s", settings->listen, all.problem);
+    snprintf(why, ST_WHY_MAX, "cannot start %s threads: %s", threads, all.problem);
+    st_listener_close();
   }
   return all.context != NULL;
 }
@@ -352,4 +366,5 @@ void st_http_stop(void) {
   if (!st_gate_drain(DRAIN_MS)) st_log_event("drain_timeout", NULL);
   mg_stop(all.context);
   mg_exit_library();
+  st_listener_close();
 }

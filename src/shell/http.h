@@ -14,9 +14,6 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why)
 /* What can change while it runs, of settings that were read again. */
 void st_http_use(const st_settings *settings);
 
-/* The port it listens on, which `:0` leaves to the system. */
-int st_http_port(void);
-
 /* Drain and end, within about five seconds. */
 void st_http_stop(void);
 

@@ -285,7 +285,7 @@ def a_failure_always_has_its_reason():
 
     for listen in ("localhost:99999", "localhost:", "localhost"):
         code, _, err = cmd("serve", "--config", config('{"listen":"%s"}' % listen), data=data_dir())
-        assert code == 3 and err == "subtoken serve: listen must be ADDRESS:PORT, such as 127.0.0.1:8080\n", err
+        assert code == 3 and ': line 1, column 2: "listen" must be ADDRESS:PORT, such as 127.0.0.1:8080' in err, err
     with Server(config={}) as server:  # its --listen goes before what the file says
         server.write_config({"log": "/"})
         server.process.send_signal(signal.SIGHUP)

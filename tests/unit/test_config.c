@@ -33,7 +33,8 @@ static void must_refuse(const char *text, const char *expected) {
 static void test_defaults(void **state) {
   (void)state;
   must_read("{}");
-  assert_string_equal(settings.listen, "127.0.0.1:8080");
+  assert_int_equal(settings.listen_count, 1);
+  assert_string_equal(settings.listen[0].text, "127.0.0.1:8080");
   assert_false(settings.behind_tls);
   assert_true(settings.threads == 512);
   assert_true(settings.leeway == 60);
@@ -72,7 +73,8 @@ static void test_every_setting(void **state) {
       "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7,"
       "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
       "\"log\": \"/var/log/subtoken.log\" }\n");
-  assert_string_equal(settings.listen, "[::1]:81");
+  assert_int_equal(settings.listen_count, 1);
+  assert_string_equal(settings.listen[0].text, "[::1]:81");
   assert_true(settings.behind_tls);
   assert_true(settings.threads == 64);
   assert_true(settings.leeway == 120);
@@ -93,6 +95,11 @@ static void test_every_setting(void **state) {
 
 static void test_other_spellings(void **state) {
   (void)state;
+  must_read("{\"listen\":[\"localhost:80\",\"[::]:80\",\"unix:/run/subtoken.sock\"]}"); /* F4 */
+  assert_int_equal(settings.listen_count, 3);
+  assert_string_equal(settings.listen[0].text, "127.0.0.1:80");
+  assert_string_equal(settings.listen[1].text, "[::]:80");
+  assert_string_equal(st_listen_path(&settings.listen[2]), "/run/subtoken.sock");
   must_read("{\"rate\":\"off\",\"behind_tls\":false,\"log\":\"stderr\",\"trusted_proxies\":[]}");
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
@@ -116,14 +123,21 @@ static void test_bad_values(void **state) {
   static const char count[] = "must be a whole number";
   static const char string[] = "must be a string";
   static const char rate[] = "must be \"off\" or";
+  static const char place[] = "must be ADDRESS:PORT";
   static const char forms[] = "must be an array of at least one of";
   static const char proxies[] = "must be an array";
   static const struct {
     const char *name, *value, *reason;
   } rows[] = {
-      {"listen", "8080", string},
-      {"listen", "\"\"", string},
-      {"listen", "null", string},
+      {"listen", "8080", place},
+      {"listen", "\"\"", place},
+      {"listen", "null", place},
+      {"listen", "[]", place},
+      {"listen", "{}", place},
+      {"listen", "{\"a\":\"127.0.0.1:1\"}", place},
+      {"listen", "[\"127.0.0.1:1\",2]", place},
+      {"listen", "[\"127.0.0.1:1\",\"nonsense\"]", place},
+      {"listen", "[[\"127.0.0.1:1\"]]", place},
       {"behind_tls", "\"true\"", "must be true or false"},
       {"behind_tls", "1", "must be true or false"},
       {"behind_tls", "null", "must be true or false"},

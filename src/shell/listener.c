@@ -1,0 +1,239 @@
+#include "shell/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "shell/world.h"
+
+#define BACKLOG 4096 /* the system cuts it down to what it allows */
+#define SOCKET_MODE 0660
+#define LOCK_TRIES 100 /* of 50 ms: another server starts at the same place */
+
+typedef struct listener {
+  int fd;
+  st_listen listen;
+  dev_t device; /* of the socket in the file system: whether it is still ours */
+  ino_t inode;
+} listener;
+
+static struct {
+  size_t count;
+  listener each[ST_LISTEN_MAX];
+} all;
+
+/* ---- addresses ---- */
+
+/* What is to be done about it. */
+static const char *advice(int error, const st_listen *listen) {
+  switch (error) {
+    case EADDRINUSE: return "another program listens there; stop it, or choose another port";
+    case EADDRNOTAVAIL: return "this machine has no such address";
+    case EAFNOSUPPORT: return "this machine has no IPv6";
+    case EACCES:
+    case EPERM:
+      return listen->port > 0 && listen->port < 1024
+                 ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+                 : "not permitted here";
+    default: return strerror(error);
+  }
+}
+
+static bool refuse(const st_listen *listen, const char *problem, char *why) {
+  snprintf(why, ST_WHY_MAX, "cannot listen on %s: %s", listen->text, problem);
+  return false;
+}
+
+static socklen_t socket_address(const st_listen *listen, struct sockaddr_storage *out) {
+  memset(out, 0, sizeof *out);
+  if (listen->kind == ST_LISTEN_V4) {
+    struct sockaddr_in *four = (struct sockaddr_in *)out;
+    four->sin_family = AF_INET;
+    four->sin_port = htons(listen->port);
+    memcpy(&four->sin_addr, listen->address, 4);
+    return sizeof *four;
+  }
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)out;
+  six->sin6_family = AF_INET6;
+  six->sin6_port = htons(listen->port);
+  memcpy(&six->sin6_addr, listen->address, 16);
+  return sizeof *six;
+}
+
+/* `[::]:P` takes IPv4 as well, unless some other place to listen at is an IPv4 one on that port. */
+static int only_v6(const st_settings *settings, const st_listen *listen) {
+  for (size_t i = 0; i < settings->listen_count; i++) {
+    const st_listen *other = &settings->listen[i];
+    if (other->kind == ST_LISTEN_V4 && other->port == listen->port && listen->port != 0) return 1;
+  }
+  return 0;
+}
+
+static bool open_address(const st_settings *settings, listener *l, char *why) {
+  struct sockaddr_storage address;
+  socklen_t len = socket_address(&l->listen, &address);
+  int on = 1, only = only_v6(settings, &l->listen);
+  l->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (l->fd >= 0) (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (l->fd >= 0 && l->listen.kind == ST_LISTEN_V6) {
+    (void)setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  }
+  if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, len) != 0 ||
+      listen(l->fd, BACKLOG) != 0) {
+    return refuse(&l->listen, advice(errno, &l->listen), why);
+  }
+  return true;
+}
+
+/* ---- sockets in the file system ---- */
+
+/* path: at most ST_LISTEN_PATH_MAX bytes, and what put_in_place has behind it. */
+static struct sockaddr_un path_address(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  size_t len = strlen(path);
+  if (len < sizeof address.sun_path) memcpy(address.sun_path, path, len + 1);
+  return address;
+}
+
+/* Does somebody listen there? A queue that is full is somebody, too. */
+static bool is_answered(const char *path) {
+  struct sockaddr_un address = path_address(path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  bool answered = fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ||
+                  (errno != ECONNREFUSED && errno != ENOENT);
+  if (fd >= 0) close(fd);
+  return answered;
+}
+
+/* NULL when the place is free, or was left by a server that is gone. */
+static const char *is_taken(const char *path) {
+  struct stat there;
+  if (lstat(path, &there) != 0) return errno == ENOENT ? NULL : strerror(errno);
+  if (!S_ISSOCK(there.st_mode)) return "there is a file that is no socket; remove it";
+  return is_answered(path) ? "another program listens there; stop it, or choose another path"
+                           : NULL;
+}
+
+/* Two servers that start here at once look one after the other. */
+static int lock_directory(const char *path) {
+  char directory[ST_LISTEN_TEXT_MAX];
+  snprintf(directory, sizeof directory, "%s", path);
+  char *slash = strrchr(directory, '/');
+  slash[slash == directory] = '\0';
+  int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+    if ((errno != EWOULDBLOCK && errno != EINTR) || i == LOCK_TRIES) {
+      int error = errno == EWOULDBLOCK ? EBUSY : errno;
+      close(fd);
+      errno = error;
+      return -1;
+    }
+    poll(NULL, 0, 50);
+  }
+  return fd;
+}
+
+/* Made under another name, so that whoever sees it in its place can connect, and with the mode that
+ * it is to have; the rename takes the place of what was left there, in one step.
+ */
+static bool put_in_place(listener *l, const char *path, char *why) {
+  char fresh[ST_LISTEN_TEXT_MAX + 8];
+  struct stat made;
+  snprintf(fresh, sizeof fresh, "%s.%d", path, (int)getpid() % 1000000);
+  struct sockaddr_un address = path_address(fresh);
+  /* Left by one of the same number that died right here; nothing else is touched. */
+  if (lstat(fresh, &made) == 0 && S_ISSOCK(made.st_mode)) (void)unlink(fresh);
+  l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    return refuse(&l->listen, strerror(errno), why);
+  }
+  if (chmod(fresh, SOCKET_MODE) != 0 || listen(l->fd, BACKLOG) != 0 || lstat(fresh, &made) != 0 ||
+      rename(fresh, path) != 0) {
+    (void)refuse(&l->listen, strerror(errno), why);
+    (void)unlink(fresh);
+    return false;
+  }
+  l->device = made.st_dev;
+  l->inode = made.st_ino;
+  return true;
+}
+
+static bool open_path(listener *l, char *why) {
+  const char *path = st_listen_path(&l->listen);
+  int lock = lock_directory(path);
+  if (lock < 0) {
+    char problem[ST_WHY_MAX / 2];
+    snprintf(problem, sizeof problem, "its directory: %s", strerror(errno));
+    return refuse(&l->listen, problem, why);
+  }
+  const char *taken = is_taken(path);
+  bool good = taken != NULL ? refuse(&l->listen, taken, why) : put_in_place(l, path, why);
+  close(lock);
+  return good;
+}
+
+static void remove_path(const listener *l) {
+  struct stat there;
+  const char *path = st_listen_path(&l->listen);
+  bool ours = lstat(path, &there) == 0 && there.st_dev == l->device && there.st_ino == l->inode;
+  if (ours && l->inode != 0) (void)unlink(path);
+}
+
+/* ---- all of them ---- */
+
+bool st_listener_open(const st_settings *settings, char *why) {
+  all.count = 0;
+  for (size_t i = 0; i < settings->listen_count; i++) {
+    listener *l = &all.each[all.count++];
+    *l = (listener){.fd = -1, .listen = settings->listen[i]};
+    bool unix_path = l->listen.kind == ST_LISTEN_UNIX;
+    if (unix_path ? !open_path(l, why) : !open_address(settings, l, why)) {
+      st_listener_close();
+      return false;
+    }
+  }
+  return all.count > 0;
+}
+
+size_t st_listener_count(void) {
+  return all.count;
+}
+
+int st_listener_fd(size_t i) {
+  return all.each[i].fd;
+}
+
+int st_listener_port(size_t i) {
+  struct sockaddr_storage address;
+  socklen_t len = sizeof address;
+  if (getsockname(all.each[i].fd, (struct sockaddr *)&address, &len) != 0) return 0;
+  if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
+  if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+  return 0;
+}
+
+void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]) {
+  const char *text = all.each[i].listen.text;
+  if (all.each[i].listen.kind == ST_LISTEN_UNIX) {
+    snprintf(name, ST_LISTENER_NAME_MAX, "%s", text);
+    return;
+  }
+  int host = (int)(strrchr(text, ':') - text);
+  snprintf(name, ST_LISTENER_NAME_MAX, "http://%.*s:%d", host, text, st_listener_port(i));
+}
+
+void st_listener_close(void) {
+  for (size_t i = 0; i < all.count; i++) {
+    if (all.each[i].listen.kind == ST_LISTEN_UNIX) remove_path(&all.each[i]);
+    if (all.each[i].fd >= 0) close(all.each[i].fd);
+  }
+  all.count = 0;
+}
