@@ -181,11 +181,9 @@ static ngx_int_t merge_target(ngx_http_request_t *r) {
 }
 
 /* A variable that was read before, in the server's own `if` or `set`, holds what has changed. */
-ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
-  ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
+static ngx_int_t clean_location(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf) {
   ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
   const u_char *target = r->unparsed_uri.data, *args = r->args.data;
-  if (!conf->enable) return NGX_DECLINED;
   if (r == r->main && ngx_http_subtoken_ctx(r) == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if ((conf->credentials & NGX_HTTP_SUBTOKEN_IN_QUERY) != 0 && clean_forms(r) != NGX_OK) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -197,6 +195,11 @@ ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
     ngx_http_subtoken_forget(r, &all->target_variables);
   }
   return NGX_DECLINED;
+}
+
+ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
+  ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
+  return conf->enable ? clean_location(r, conf) : NGX_DECLINED;
 }
 
 /* ---- headers ---- */
@@ -255,6 +258,14 @@ static void take_authorization(ngx_http_subtoken_credential_t *into, ngx_str_t r
   }
 }
 
+/* Most headers are none of ours by their length. */
+static inline bool is_of_interest(size_t len) {
+  static const uint32_t lengths = 1U << (sizeof "authorization" - 1) |
+                                  1U << (sizeof "x-api-key" - 1) | 1U << (sizeof "origin" - 1) |
+                                  1U << (sizeof "access-control-request-method" - 1);
+  return len < 32 && (lengths >> len & 1U) != 0;
+}
+
 /* One header: of these forms alone. */
 static inline void take_header(ngx_http_subtoken_credential_t *into, const ngx_table_elt_t *header,
                                ngx_uint_t forms, ngx_uint_t *authorizations) {
@@ -275,6 +286,7 @@ void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_sub
   for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
     ngx_table_elt_t *headers = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; i++) {
+      if (!is_of_interest(headers[i].key.len)) continue;
       take_header(credential, &headers[i], forms, &authorizations);
       if (is_nocase(headers[i].key, "origin")) origins++;
       if (is_nocase(headers[i].key, "access-control-request-method")) methods++;

@@ -43,20 +43,25 @@ static inline u_char ngx_http_subtoken_fold(u_char c) {
   return (lower >= 'a' && lower <= 'z') ? lower : (c >= '0' && c <= '9') ? c : '-';
 }
 
-static inline bool ngx_http_subtoken_is_identity(const ngx_str_t *name) {
+static bool ngx_http_subtoken_has_prefix(const ngx_str_t *name) {
   static const char prefix[] = NGX_HTTP_SUBTOKEN_PREFIX;
-  if (name->len < sizeof prefix - 1 || (name->data[0] | 0x20) != 'x') return false;
-  for (size_t i = 1; i < sizeof prefix - 1; i++) {
+  for (size_t i = 0; i < sizeof prefix - 1; i++) {
     if (ngx_http_subtoken_fold(name->data[i]) != (u_char)prefix[i]) return false;
   }
   return true;
 }
 
+/* Every header of every request is looked at: most are none by their length, or two letters. */
+static inline bool ngx_http_subtoken_is_identity(const ngx_str_t *name) {
+  return name->len >= sizeof NGX_HTTP_SUBTOKEN_PREFIX - 1 && (name->data[0] | 0x20) == 'x' &&
+         (name->data[2] | 0x20) == 's' && ngx_http_subtoken_has_prefix(name);
+}
+
 static bool ngx_http_subtoken_has_identity(const ngx_list_t *headers) {
   for (const ngx_list_part_t *part = &headers->part; part != NULL; part = part->next) {
-    const ngx_table_elt_t *each = part->elts;
-    for (ngx_uint_t i = 0; i < part->nelts; i++) {
-      if (ngx_http_subtoken_is_identity(&each[i].key)) return true;
+    const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
+    for (; each < end; each++) {
+      if (ngx_http_subtoken_is_identity(&each->key)) return true;
     }
   }
   return false;
@@ -118,13 +123,27 @@ static ngx_int_t ngx_http_subtoken_tell(ngx_http_request_t *r, ngx_uint_t which,
   return NGX_OK;
 }
 
+/* Seconds since 1970; nginx's own printing costs more than all the rest of this file. */
+static ngx_int_t ngx_http_subtoken_write_time(ngx_pool_t *pool, int64_t time, ngx_str_t *text) {
+  u_char digits[NGX_INT64_LEN], *at = digits + sizeof digits;
+  uint64_t left = time > 0 ? (uint64_t)time : 0;
+  do {
+    *--at = (u_char)('0' + left % 10);
+    left /= 10;
+  } while (left > 0);
+  text->len = (size_t)(digits + sizeof digits - at);
+  text->data = ngx_pnalloc(pool, text->len);
+  if (text->data == NULL) return NGX_ERROR;
+  ngx_memcpy(text->data, at, text->len);
+  return NGX_OK;
+}
+
 static ngx_int_t ngx_http_subtoken_tell_all(ngx_http_request_t *r,
                                             const ngx_http_subtoken_identity_t *who) {
   ngx_str_t expires = ngx_null_string;
-  if (who->expires != SUBTOKEN_TIME_MAX && who->sub.len > 0) {
-    expires.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-    if (expires.data == NULL) return NGX_ERROR;
-    expires.len = (size_t)(ngx_sprintf(expires.data, "%L", who->expires) - expires.data);
+  if (who->expires != SUBTOKEN_TIME_MAX && who->sub.len > 0 &&
+      ngx_http_subtoken_write_time(r->pool, who->expires, &expires) != NGX_OK) {
+    return NGX_ERROR;
   }
   if (ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_SUB, who->sub) != NGX_OK ||
       ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_KEY, who->key) != NGX_OK ||
@@ -135,13 +154,23 @@ static ngx_int_t ngx_http_subtoken_tell_all(ngx_http_request_t *r,
   return ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_EXPIRES, expires);
 }
 
-/* A subrequest begins with a view of its parent's list: what is added must not go into it. */
-ngx_int_t ngx_http_subtoken_set_identity(ngx_http_request_t *r,
-                                         const ngx_http_subtoken_identity_t *who) {
+/* A subrequest begins with a view of its parent's list: what is added must not go into it. Apart,
+ * so that a request with nothing to change does not pay for it.
+ */
+static __attribute__((noinline)) ngx_int_t ngx_http_subtoken_change_identity(
+    ngx_http_request_t *r, bool told, const ngx_http_subtoken_identity_t *who) {
   ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
-  bool told = ngx_http_subtoken_has_identity(&r->headers_in.headers);
-  if (!told && who == NULL) return NGX_OK;
   if ((told || r != r->main) && ngx_http_subtoken_take_off(r) != NGX_OK) return NGX_ERROR;
   ngx_http_subtoken_forget(r, &all->identity_variables);
   return who == NULL ? NGX_OK : ngx_http_subtoken_tell_all(r, who);
+}
+
+/* Without a content handler the answer is a file, or an error: no upstream is told of it. What
+ * such a location leads to (try_files, error_page, subrequests) comes here by itself.
+ */
+ngx_int_t ngx_http_subtoken_set_identity(ngx_http_request_t *r,
+                                         const ngx_http_subtoken_identity_t *who) {
+  bool told = ngx_http_subtoken_has_identity(&r->headers_in.headers);
+  if (r->content_handler == NULL) who = NULL;
+  return told || who != NULL ? ngx_http_subtoken_change_identity(r, told, who) : NGX_OK;
 }

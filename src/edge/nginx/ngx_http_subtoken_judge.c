@@ -481,7 +481,7 @@ static void prepare(judgement_t *j, ngx_http_request_t *r, const ngx_http_subtok
 
 /* By what whoever made the request wrote, wherever it is by now. */
 static ngx_int_t prepare_target(judgement_t *j) {
-  j->origin = ngx_http_subtoken_origin(j->r, j->ctx);
+  j->origin = j->r == j->r->main ? &j->ctx->origin : ngx_http_subtoken_origin(j->r, j->ctx);
   if (j->origin == NULL) return NGX_ERROR;
   j->request.method = j->origin->method;
   j->request.target = j->origin->target;
@@ -536,7 +536,7 @@ static ngx_int_t judge_target(judgement_t *j, ngx_http_subtoken_verdict_t *verdi
  * else is for nginx. Whom a location before this one has let in keeps his name on a page for
  * everybody, if he may see it by that.
  */
-static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+static ngx_int_t judge_prepared(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   const subtoken_ring *ring = j->verifier.ring;
   ngx_http_subtoken_refuse(verdict, SUBTOKEN_UNDECIDED);
   if (ring == NULL || ring->count == 0) {
@@ -554,6 +554,18 @@ static ngx_int_t judge(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   j->granted = false;
   j->as_page = true;
   return NGX_OK;
+}
+
+/* One function for both who call it, with all of the above in it: that is 100 instructions less. */
+static __attribute__((noinline)) ngx_int_t judge(judgement_t *j, ngx_http_request_t *r,
+                                                 const ngx_http_subtoken_loc_conf_t *conf,
+                                                 ngx_http_subtoken_ctx_t *ctx, bool may_wait,
+                                                 bool may_ask,
+                                                 ngx_http_subtoken_verdict_t *verdict) {
+  prepare(j, r, conf, ctx);
+  j->may_wait = may_wait;
+  j->may_ask = may_ask;
+  return judge_prepared(j, verdict);
 }
 
 /* ---- what nginx decides by itself ---- */
@@ -594,7 +606,6 @@ static ngx_int_t refuse_request(ngx_http_request_t *r, const ngx_http_subtoken_v
 /* ---- the verdict ---- */
 
 static bool is_alike(const ngx_http_subtoken_loc_conf_t *a, const ngx_http_subtoken_loc_conf_t *b) {
-  if (a == b) return true;
   return a->enable == b->enable && a->merge_slashes == b->merge_slashes &&
          a->credentials == b->credentials && a->secrets == b->secrets && a->policy == b->policy &&
          a->feed == b->feed && a->require == b->require && a->fallback.data == b->fallback.data &&
@@ -607,10 +618,10 @@ static const void *place_of(ngx_http_request_t *r) {
   return ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 }
 
-static bool is_judged(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
-                      const ngx_http_subtoken_loc_conf_t *conf) {
+static inline bool is_judged(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                             const ngx_http_subtoken_loc_conf_t *conf) {
   const ngx_http_subtoken_judged_t *judged = &ctx->judged;
-  if (judged->conf == NULL || !is_alike(judged->conf, conf)) return false;
+  if (judged->conf == NULL || (judged->conf != conf && !is_alike(judged->conf, conf))) return false;
   return judged->unasked_in == NULL || judged->unasked_in == place_of(r);
 }
 
@@ -664,10 +675,7 @@ static ngx_int_t judge_request(ngx_http_request_t *r, const ngx_http_subtoken_lo
                                ngx_http_subtoken_ctx_t *ctx, bool may_wait) {
   judgement_t j;
   ngx_http_subtoken_verdict_t verdict;
-  prepare(&j, r, conf, ctx);
-  j.may_wait = may_wait;
-  j.may_ask = !is_let_in_by_nginx(r);
-  ngx_int_t rc = judge(&j, &verdict);
+  ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !is_let_in_by_nginx(r), &verdict);
   return rc == NGX_OK || rc == NGX_DECLINED ? keep_judgement(&j, rc, &verdict) : rc;
 }
 
@@ -679,15 +687,16 @@ static ngx_int_t set_identity(ngx_http_request_t *r, const ngx_http_subtoken_loc
   return conf->identity ? ngx_http_subtoken_set_identity(r, known ? &ctx->who : NULL) : NGX_OK;
 }
 
-/* Judge it unless that is done, and write it into the headers. NGX_OK, or as judge_request. */
+/* Judge it unless that is done, and write it into the headers, if it will come to an upstream.
+ * NGX_OK, or as judge_request. */
 static ngx_int_t settle(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
                         ngx_http_subtoken_ctx_t *ctx) {
   if (!is_judged(r, ctx, conf) || !is_fresh(ctx)) {
     ngx_int_t rc = judge_request(r, conf, ctx, true);
     if (rc != NGX_OK) return rc;
   }
-  if (ctx->judged.passes && ctx->judged.as_page &&
-      ngx_http_subtoken_become_page(r, &ctx->origin) != NGX_OK) {
+  if (!ctx->judged.passes && needs_all(r)) return NGX_OK;
+  if (ctx->judged.as_page && ngx_http_subtoken_become_page(r, &ctx->origin) != NGX_OK) {
     return NGX_ERROR;
   }
   return set_identity(r, conf, ctx);
@@ -710,9 +719,7 @@ static ngx_int_t preaccess_subrequest(ngx_http_request_t *r,
   }
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  prepare(&j, r, conf, ctx);
-  j.may_wait = j.may_ask = true;
-  ngx_int_t rc = judge(&j, &verdict);
+  ngx_int_t rc = judge(&j, r, conf, ctx, true, true, &verdict);
   if (rc == NGX_DECLINED) return refuse_request(r, &verdict);
   if (rc != NGX_OK || (j.granted && keep_grant(&j, &who) != NGX_OK)) return rc;
   if (j.as_page && ngx_http_subtoken_become_page(r, j.origin) != NGX_OK) return NGX_ERROR;
@@ -725,18 +732,20 @@ static ngx_int_t preaccess_subrequest(ngx_http_request_t *r,
 /* A request that is refused goes on to the access phase: limit_req and limit_conn count it, and
  * others may let it in.
  */
+static ngx_int_t preaccess_request(ngx_http_request_t *r,
+                                   const ngx_http_subtoken_loc_conf_t *conf) {
+  if (is_blocked(r)) return NGX_HTTP_FORBIDDEN;
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
+  if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  ngx_int_t rc = settle(r, conf, ctx);
+  return rc == NGX_OK ? NGX_DECLINED : rc;
+}
+
 ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
   if (r != r->main) return preaccess_subrequest(r, conf);
-  ngx_int_t rc;
-  if (!conf->enable) {
-    rc = conf->identity ? set_identity(r, conf, ngx_http_subtoken_ctx_if_any(r)) : NGX_OK;
-  } else if (is_blocked(r)) {
-    return NGX_HTTP_FORBIDDEN;
-  } else {
-    ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
-    rc = ctx == NULL ? NGX_HTTP_INTERNAL_SERVER_ERROR : settle(r, conf, ctx);
-  }
+  if (conf->enable) return preaccess_request(r, conf);
+  ngx_int_t rc = set_identity(r, conf, ngx_http_subtoken_ctx_if_any(r));
   return rc == NGX_OK ? NGX_DECLINED : rc;
 }
 
@@ -763,7 +772,7 @@ ngx_http_subtoken_ctx_t *ngx_http_subtoken_look(ngx_http_request_t *r) {
   ngx_http_subtoken_loc_conf_t *conf =
       ngx_http_get_module_loc_conf(whole, ngx_http_subtoken_module);
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
-  if (!conf->enable || (ctx != NULL && is_judged(r, ctx, conf))) return ctx;
+  if (!conf->enable || (ctx != NULL && is_judged(whole, ctx, conf))) return ctx;
   bool running = whole->phase_handler >= (ngx_int_t)core->phase_engine.server_rewrite_index;
   if (!running || whole->header_sent || whole->err_status != 0) return ctx;
   if (is_blocked_quietly(whole)) return NULL;

@@ -3,45 +3,57 @@
 
 #define RETRY_AFTER 5 /* seconds, where nothing else is known */
 
-static ngx_table_elt_t *add_header(ngx_http_request_t *r, const char *name, const char *value) {
+static ngx_table_elt_t *add_header(ngx_http_request_t *r, ngx_str_t name, ngx_str_t value) {
   ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
   if (header == NULL) return NULL;
   ngx_memzero(header, sizeof *header);
   header->hash = 1;
-  header->key.data = (u_char *)name;
-  header->key.len = ngx_strlen(name);
-  header->value.data = (u_char *)value;
-  header->value.len = ngx_strlen(value);
+  header->key = name;
+  header->value = value;
   return header;
 }
 
+/* Their lengths are known when this is compiled: each refusal sends all of them. */
+static const struct {
+  ngx_str_t name;
+  ngx_str_t value;
+} headers_of_refusals[] = {
+    {ngx_string("Cache-Control"), ngx_string("no-store")},
+    {ngx_string("X-Content-Type-Options"), ngx_string("nosniff")},
+    {ngx_string("Access-Control-Allow-Origin"), ngx_string("*")},
+    {ngx_string("Access-Control-Expose-Headers"), ngx_string("WWW-Authenticate, Retry-After")},
+};
+
+static ngx_int_t add_no_store(ngx_http_request_t *r) {
+  return add_header(r, headers_of_refusals[0].name, headers_of_refusals[0].value) == NULL
+             ? NGX_ERROR
+             : NGX_OK;
+}
+
 static ngx_int_t add_challenge(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
+  static const ngx_str_t name = ngx_string("WWW-Authenticate");
   if (verdict->challenge == NULL) return NGX_OK;
-  r->headers_out.www_authenticate = add_header(r, "WWW-Authenticate", verdict->challenge);
+  ngx_str_t value = {ngx_strlen(verdict->challenge), (u_char *)verdict->challenge};
+  r->headers_out.www_authenticate = add_header(r, name, value);
   return r->headers_out.www_authenticate == NULL ? NGX_ERROR : NGX_OK;
 }
 
 static ngx_int_t add_retry_after(ngx_http_request_t *r,
                                  const ngx_http_subtoken_verdict_t *verdict) {
   if (verdict->status != 503 && verdict->status != 429) return NGX_OK;
-  ngx_table_elt_t *header = add_header(r, "Retry-After", "");
-  if (header == NULL) return NGX_ERROR;
-  header->value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-  if (header->value.data == NULL) return NGX_ERROR;
+  static const ngx_str_t name = ngx_string("Retry-After");
   time_t seconds = verdict->retry_after > 0 ? verdict->retry_after : RETRY_AFTER;
-  header->value.len = (size_t)(ngx_sprintf(header->value.data, "%T", seconds) - header->value.data);
-  return NGX_OK;
+  ngx_str_t value = {0, ngx_pnalloc(r->pool, NGX_TIME_T_LEN)};
+  if (value.data == NULL) return NGX_ERROR;
+  value.len = (size_t)(ngx_sprintf(value.data, "%T", seconds) - value.data);
+  return add_header(r, name, value) == NULL ? NGX_ERROR : NGX_OK;
 }
 
 static ngx_int_t add_headers(ngx_http_request_t *r, const ngx_http_subtoken_verdict_t *verdict) {
-  static const char *const always[][2] = {
-      {"Cache-Control", "no-store"},
-      {"X-Content-Type-Options", "nosniff"},
-      {"Access-Control-Allow-Origin", "*"},
-      {"Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"},
-  };
-  for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
-    if (add_header(r, always[i][0], always[i][1]) == NULL) return NGX_ERROR;
+  for (size_t i = 0; i < sizeof headers_of_refusals / sizeof headers_of_refusals[0]; i++) {
+    if (add_header(r, headers_of_refusals[i].name, headers_of_refusals[i].value) == NULL) {
+      return NGX_ERROR;
+    }
   }
   return add_challenge(r, verdict) == NGX_OK ? add_retry_after(r, verdict) : NGX_ERROR;
 }
@@ -126,6 +138,6 @@ ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
     return NGX_DONE;
   }
   if (verdict->status == 401 && add_challenge(r, verdict) != NGX_OK) return NGX_ERROR;
-  if (!others && add_header(r, "Cache-Control", "no-store") == NULL) return NGX_ERROR;
+  if (!others && add_no_store(r) != NGX_OK) return NGX_ERROR;
   return (ngx_int_t)verdict->status;
 }
