@@ -135,8 +135,10 @@ static void find_base(base_url *base) {
     bool address = st_listener_port(i - 1) > 0;
     if (!address && base->url[0] != '\0') continue;
     snprintf(base->url, sizeof base->url, "%s", address ? name : "http://localhost");
-    snprintf(base->via, sizeof base->via, address ? "" : "--unix-socket '%s' ",
-             name + strlen(ST_PEER_UNIX));
+    base->via[0] = '\0';
+    if (!address) {
+      snprintf(base->via, sizeof base->via, "--unix-socket '%s' ", name + strlen(ST_PEER_UNIX));
+    }
   }
 }
 
@@ -199,15 +201,38 @@ static void log_listeners(void) {
   }
 }
 
+/* As logrotate wants it, without a look at the configuration. */
+static bool reopen_log(char *why) {
+  int log;
+  st_live *live = st_live_take();
+  bool opened = st_log_open(live->settings.log, &log, why);
+  st_live_give(live);
+  if (opened) st_log_use(log, true);
+  return opened;
+}
+
+/* The others end a process that does not know them, without a word. */
+static const int handled_signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+
+static void tell(bool done, const char *event, const char *failed, const char *why) {
+  st_log_event(done ? event : failed, done ? NULL : why);
+}
+
 static void wait_for_end(const serve_options *given, const st_settings *settings, st_store *store,
                          const sigset_t *signals) {
   char why[ST_WHY_MAX];
   for (;;) {
-    int number = sigwaitinfo(signals, NULL);
-    if (number == SIGTERM || number == SIGINT) return;
-    if (number != SIGHUP) continue;
-    bool done = reload(given, settings, store, why);
-    st_log_event(done ? "reloaded" : "reload_failed", done ? NULL : why);
+    switch (sigwaitinfo(signals, NULL)) {
+      case SIGTERM:
+      case SIGINT:
+      case SIGQUIT: return;
+      case SIGHUP:
+        tell(reload(given, settings, store, why), "reloaded", "reload_failed", why);
+        break;
+      case SIGUSR1: tell(reopen_log(why), "log_reopened", "log_reopen_failed", why); break;
+      case SIGUSR2: st_log_event("signal_ignored", "SIGUSR2"); break;
+      default: break;
+    }
   }
 }
 
@@ -257,8 +282,10 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
 int st_cmd_serve(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken serve [--listen HOST:PORT] [--config FILE] [--data DIR] [--demo]\n"
-      "Answers over HTTP until SIGTERM; SIGHUP reads the configuration again and reopens the\n"
-      "log. A new DATA directory is made when there is none. --demo makes a key to try it with\n"
+      "Answers over HTTP until SIGTERM or SIGQUIT; SIGHUP reads the configuration again and "
+      "reopens\n"
+      "the log, SIGUSR1 reopens the log. A new DATA directory is made when there is none. --demo "
+      "makes a key to try it with\n"
       "when there is none, and prints lines to paste.";
   serve_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
@@ -281,11 +308,12 @@ int st_cmd_serve(int argc, char **argv) {
   /* Blocked before any thread starts, so that only wait_for_end sees them. */
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
+  for (size_t i = 0; i < sizeof handled_signals / sizeof handled_signals[0]; i++) {
+    sigaddset(&signals, handled_signals[i]);
+  }
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, as on a full disk */
   raise_descriptors();
   return serve(&given, &data, &settings, &signals);
 }

@@ -1,6 +1,6 @@
 """Where the server listens: several addresses, sockets in the file system, IPv6; why it cannot; and
 the signals that it is sent."""
-import http.client, pwd, socket, stat
+import http.client, pwd, resource, socket, stat
 
 from support import *
 
@@ -258,6 +258,69 @@ def a_demo_on_a_socket_can_be_pasted():
     assert "access_token" in outs[3], outs
     p.terminate()
     assert p.wait(timeout=20) == 0
+
+
+# ---- signals (F5) ----
+
+def wait_until(what, s):
+    deadline = time.time() + 20
+    while not what():
+        assert time.time() < deadline and s.process.poll() is None, s.log()
+        time.sleep(0.02)
+
+
+@test
+def sigusr1_reopens_the_log_alone():
+    where = os.path.join(scratch(), "log")
+    s = Listening("127.0.0.1:0", log=where)
+    s.log = lambda: open(where).read() if os.path.exists(where) else ""
+    with s:
+        port = int(s.names[0].rsplit(":", 1)[1])
+        os.rename(where, where + ".1")
+        s.write_config("this is no configuration")  # which is not looked at
+        s.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: '"log_reopened"' in s.log(), s)
+        assert over("127.0.0.1", port) == 200
+        wait_until(lambda: '"request"' in s.log(), s)
+        assert '"request"' not in open(where + ".1").read()
+        # One that cannot be opened: told in the old one, which goes on.
+        os.rename(where, where + ".2")
+        os.mkdir(where)
+        s.process.send_signal(signal.SIGUSR1)
+        old = lambda: open(where + ".2").read()
+        wait_until(lambda: '"log_reopen_failed"' in old(), s)
+        assert over("127.0.0.1", port) == 200
+        os.rmdir(where)
+        s.process.send_signal(signal.SIGHUP)  # still the configuration
+        wait_until(lambda: '"reload_failed"' in old(), s)
+
+
+@test
+def sigquit_ends_it_well_and_sigusr2_does_not():
+    for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGINT):
+        path = os.path.join(scratch(), "s")
+        with Listening(["127.0.0.1:0", "unix:" + path]) as s:
+            for ignored in (signal.SIGUSR2, signal.SIGUSR2):
+                before = s.log().count('"signal_ignored"')
+                s.process.send_signal(ignored)
+                wait_until(lambda: s.log().count('"signal_ignored"') > before, s)
+            assert unix(path) == 200
+            s.stop(number=number)
+            assert s.log_lines()[-1]["event"] == "stopping" and not os.path.exists(path)
+
+
+@test
+def a_limit_of_file_sizes_does_not_kill_it():
+    where = os.path.join(scratch(), "log")
+    s = Listening("127.0.0.1:0", log=where)
+    s.log = lambda: open(where).read() if os.path.exists(where) else ""
+    with s:
+        port = int(s.names[0].rsplit(":", 1)[1])
+        resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        for _ in range(30):
+            assert over("127.0.0.1", port) == 200
+        time.sleep(0.1)
+        assert s.process.poll() is None and over("127.0.0.1", port) == 200
 
 
 main()
