@@ -86,6 +86,23 @@ static void written_again(const uint8_t *bytes, size_t len, const layout *l,
   free(out);
 }
 
+/* Its filter lets all that is listed through; to be freed. */
+static uint64_t *filtered(subtoken_revocations *view, const layout *l, uint32_t slice) {
+  size_t size = subtoken_revocations_filter_size(l->count);
+  uint64_t *filter = calloc(1, size);
+  uint32_t done = 0;
+  if (filter == NULL) abort();
+  while (subtoken_revocations_filter_build(view, filter, size, &done, slice) ==
+         SUBTOKEN_FEED_MORE) {
+  }
+  HOLD(done == l->count && view->filter == filter);
+  for (uint32_t i = 0; i < l->count; i++) {
+    uint64_t hash = st_load64(l->hashes + 8 * (size_t)i), bits = st_filter_bits(hash);
+    HOLD((filter[st_filter_word(hash, view->filter_words)] & bits) == bits);
+  }
+  return filter;
+}
+
 static void answers(const uint8_t *bytes, size_t len, const subtoken_revocations *view) {
   layout l = lay_out(bytes);
   char sub[40];
@@ -93,12 +110,16 @@ static void answers(const uint8_t *bytes, size_t len, const subtoken_revocations
   HOLD(signed_by_us(bytes, len) && memcmp(view->digest, bytes + len - MAC, MAC) == 0);
   HOLD(view->sequence > 0 && view->made >= 0 && view->made <= SUBTOKEN_TIME_MAX);
   HOLD(view->count == l.count);
+  subtoken_revocations faster = *view;
+  uint64_t *filter = filtered(&faster, &l, (uint32_t)(len % 5));
   for (size_t n = 0; n < sizeof sub; n++) {
     memset(sub, 'a' + (int)(n % 26), n);
     uint64_t hash = subtoken_revocations_hash(bytes + 48, (subtoken_text){sub, n});
-    HOLD(subtoken_revocations_find(view, (subtoken_text){sub, n}) ==
-         (listed(&l, hash) ? SUBTOKEN_REVOKED : SUBTOKEN_OK));
+    subtoken_result want = listed(&l, hash) ? SUBTOKEN_REVOKED : SUBTOKEN_OK;
+    HOLD(subtoken_revocations_find(view, (subtoken_text){sub, n}) == want);
+    HOLD(subtoken_revocations_find(&faster, (subtoken_text){sub, n}) == want);
   }
+  free(filter);
   written_again(bytes, len, &l, view);
 }
 

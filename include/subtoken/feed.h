@@ -67,6 +67,8 @@ typedef struct subtoken_feed_file {
   subtoken_feed_result last; /* what became of the files as they were last found */
   int error;                 /* errno, with SUBTOKEN_FEED_IO; EINVAL: no regular file */
   size_t size;               /* bytes of the snapshot in force */
+  bool filling;              /* what is on disk is in force, and what is left to do makes lookups
+                                faster: the filter (revocations.h) of a large snapshot */
   bool mounted;              /* a file of it is a mount of its own (a single-file bind mount): what
                                 replaces it is never seen here. Mount its directory instead */
 
@@ -77,9 +79,11 @@ typedef struct subtoken_feed_file {
   size_t path_len;
   void *current, *fresh, *old; /* the bytes in force, those that may follow, those that go */
   size_t fresh_len, fresh_read, old_len;
-  subtoken_feed_result found; /* what became of FILE alone */
-  uint64_t ring;              /* under which it was looked at */
-  int descriptor;             /* of the file that is being read */
+  size_t mapped, fresh_mapped; /* bytes of memory, with those of the filter */
+  uint32_t filled;             /* hashes that are in the filter */
+  subtoken_feed_result found;  /* what became of FILE alone */
+  uint64_t ring;               /* under which it was looked at */
+  int descriptor;              /* of the file that is being read */
   int state;
   size_t max_size;
   int64_t stamps[4][5]; /* what the files were when they were last read */
@@ -106,8 +110,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_start(
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_poll(
     subtoken_feed_file *file, const subtoken_ring *ring, int64_t now, int64_t monotonic);
 
-/* The same until there is no more to do, for starting and for programs that may block; a pair
- * that does not match has up to a second to be replaced.
+/* The same until what is on disk is in force or not taken, for starting and for programs that may
+ * block; a pair that does not match has up to a second to be replaced.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_feed_file_load(
     subtoken_feed_file *file, const subtoken_ring *ring, int64_t now, int64_t monotonic);

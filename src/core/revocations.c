@@ -51,6 +51,10 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
   if (view == NULL || view->index == NULL) return SUBTOKEN_FEED_STALE;
   if (sub.data == NULL && sub.len > 0) return SUBTOKEN_FEED_STALE;
   uint64_t hash = hash_of(view->key, (const uint8_t *)sub.data, sub.len);
+  if (view->filter != NULL) {
+    uint64_t bits = st_filter_bits(hash);
+    if ((view->filter[st_filter_word(hash, view->filter_words)] & bits) != bits) return SUBTOKEN_OK;
+  }
   const uint8_t *bucket = view->index + 4 * (size_t)(hash >> view->shift);
   const uint8_t *low = view->hashes + 8 * (size_t)st_load32(bucket);
   const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket + 4);

@@ -59,6 +59,17 @@ static inline size_t st_snapshot_hashes_at(uint8_t bits) {
   return ST_FEED_HEAD_LEN + 4 * (size_t)st_snapshot_numbers(bits);
 }
 
+/* The filter: words of 64 bits, 8 hashes to each on average. Which word, and which four of its
+ * bits, a hash says by bits that are far apart in it. Ascending hashes ascend in the words, too.
+ */
+static inline size_t st_filter_word(uint64_t hash, uint32_t words) {
+  return (size_t)((hash >> 32) * words >> 32);
+}
+static inline uint64_t st_filter_bits(uint64_t hash) {
+  return UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> 6 & 63) |
+         UINT64_C(1) << (hash >> 12 & 63) | UINT64_C(1) << (hash >> 18 & 63);
+}
+
 /* The first 128 bytes, as far as both kinds have them alike. */
 typedef struct st_feed_head {
   int64_t sequence;

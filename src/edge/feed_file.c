@@ -10,14 +10,18 @@
 #include "subtoken/feed.h"
 
 #define NS INT64_C(1000000000)
-/* Giving back pages takes its time, too: this much is some 50 us. */
-#define RELEASED_AT_ONCE ((size_t)1 << 20)
-#define SEEN_MAX 20 /* 19 digits and a newline */
+#define LARGE_PAGE ((size_t)2 << 20)
+/* Giving back pages takes its time, too: this much is some 100 us. */
+#define RELEASED_AT_ONCE LARGE_PAGE
+/* Fewer hashes are in a processor's cache anyway: they have no filter. */
+#define FILTER_FROM 16384
+#define FILLED_AT_ONCE 65536 /* some 100 us, too */
+#define SEEN_MAX 20          /* 19 digits and a newline */
 #define HEAD_LEN 128
 #define PAIR_TRIES 50
 #define PAIR_PAUSE_NS 20000000
 
-enum { STOPPED, IDLE, READING, CHECKING };
+enum { STOPPED, IDLE, READING, CHECKING, FILLING };
 enum { SNAPSHOT, HEARTBEAT, SEEN, NEXT };
 
 /* What decides at a poll. */
@@ -127,7 +131,7 @@ static void let_go(subtoken_feed_file *file, void *memory, size_t len) {
 }
 
 static void drop_fresh(subtoken_feed_file *file) {
-  let_go(file, file->fresh, file->fresh_len);
+  let_go(file, file->fresh, file->fresh_mapped);
   file->fresh = NULL;
   subtoken_wipe(&file->opening, sizeof file->opening);
   memset(&file->view, 0, sizeof file->view);
@@ -157,12 +161,16 @@ static subtoken_feed_result cannot_read(subtoken_feed_file *file, int failure) {
 
 static void put_in_force(subtoken_feed_file *file) {
   void *old = file->current;
-  size_t old_len = file->size;
+  size_t old_len = file->mapped;
   file->current = file->fresh;
   file->size = file->fresh_len;
+  file->mapped = file->fresh_mapped;
   file->fresh = NULL;
   memset(&file->view, 0, sizeof file->view);
   let_go(file, old, old_len);
+  file->filled = 0;
+  file->filling = file->feed.snapshot.count >= FILTER_FROM;
+  if (file->filling) file->state = FILLING;
 }
 
 /* The fresh snapshot, when there is one and the heartbeat names it; else the heartbeat may
@@ -315,6 +323,45 @@ static subtoken_feed_result judge_size(const subtoken_feed_file *file, int64_t s
   return has_holes(file->descriptor, size) ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_OK;
 }
 
+/* Where the filter is, behind a snapshot of so many bytes, and how long it may be. */
+static size_t filter_at(size_t size) {
+  return (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+}
+
+static size_t filter_most(size_t size) {
+  size_t hashes = size / 8;
+  return subtoken_revocations_filter_size(hashes < UINT32_MAX ? (uint32_t)hashes : UINT32_MAX);
+}
+
+/* For a snapshot and its filter. Pages come as they are written to: a file that says more than it
+ * has costs none. They are large ones where the system has them, as a lookup is somewhere else each
+ * time; those begin at a multiple of their size. NULL and errno when there is no room.
+ */
+static void *map_memory(size_t size, size_t *mapped) {
+  bool has_filter = size / 8 >= FILTER_FROM;
+  size_t len = has_filter ? filter_at(size) + filter_most(size) : size;
+  size_t more = has_filter ? LARGE_PAGE : 0;
+  uint8_t *memory = mmap(NULL, len + more, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  size_t before = has_filter ? (LARGE_PAGE - (uintptr_t)memory % LARGE_PAGE) % LARGE_PAGE : 0;
+  if (before > 0) (void)munmap(memory, before);
+  *mapped = len + more - before;
+  if (has_filter) (void)madvise(memory + before, *mapped, MADV_HUGEPAGE);
+  return memory + before;
+}
+
+/* When it cannot be built, lookups do without. */
+static subtoken_feed_result fill_slice(subtoken_feed_file *file) {
+  uint8_t *memory = (uint8_t *)file->current + filter_at(file->size);
+  subtoken_feed_result result = subtoken_revocations_filter_build(
+      &file->feed.snapshot, memory, filter_most(file->size), &file->filled, FILLED_AT_ONCE);
+  if (result == SUBTOKEN_FEED_MORE) return result;
+  file->state = IDLE;
+  file->filling = false;
+  return SUBTOKEN_FEED_OK;
+}
+
 static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment *at) {
   drop_fresh(file);
   if (!release_some(file)) return SUBTOKEN_FEED_MORE;
@@ -324,11 +371,8 @@ static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment
   int64_t size = file->stamps[SNAPSHOT][2];
   subtoken_feed_result result = judge_size(file, size);
   if (result != SUBTOKEN_FEED_OK) return refuse(file, at, result, 0);
-  /* Pages come as they are written to: a file that says more than it has costs none. */
-  void *memory = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) return refuse_unread(file, at, errno);
-  file->fresh = memory;
+  file->fresh = map_memory((size_t)size, &file->fresh_mapped);
+  if (file->fresh == NULL) return refuse_unread(file, at, errno);
   file->fresh_len = (size_t)size;
   file->fresh_read = 0;
   file->state = READING;
@@ -404,11 +448,13 @@ subtoken_feed_result subtoken_feed_file_poll(subtoken_feed_file *file, const sub
     result = read_slice(file, &at);
   } else if (file->state == CHECKING) {
     result = check_slice(file, &at);
+  } else if (file->state == FILLING) {
+    return fill_slice(file);
   } else {
     result = look_at_files(file, &at);
   }
   if (result != SUBTOKEN_FEED_MORE) file->last = result;
-  return result;
+  return file->filling ? SUBTOKEN_FEED_MORE : result;
 }
 
 subtoken_feed_result subtoken_feed_file_load(subtoken_feed_file *file, const subtoken_ring *ring,
@@ -418,7 +464,8 @@ subtoken_feed_result subtoken_feed_file_load(subtoken_feed_file *file, const sub
   for (int tries = 0; tries <= PAIR_TRIES; tries++) {
     do {
       result = subtoken_feed_file_poll(file, ring, now, monotonic);
-    } while (result == SUBTOKEN_FEED_MORE);
+    } while (result == SUBTOKEN_FEED_MORE && !file->filling);
+    if (result == SUBTOKEN_FEED_MORE) return file->last;
     if (result != SUBTOKEN_FEED_PAIR) return result;
     (void)nanosleep(&pause, NULL);
   }
@@ -429,7 +476,7 @@ void subtoken_feed_file_stop(subtoken_feed_file *file) {
   if (file == NULL || file->state == STOPPED) return;
   close_it(file);
   if (file->old != NULL) (void)munmap(file->old, file->old_len);
-  if (file->fresh != NULL) (void)munmap(file->fresh, file->fresh_len);
-  if (file->current != NULL) (void)munmap(file->current, file->size);
+  if (file->fresh != NULL) (void)munmap(file->fresh, file->fresh_mapped);
+  if (file->current != NULL) (void)munmap(file->current, file->mapped);
   subtoken_wipe(file, sizeof *file);
 }

@@ -98,7 +98,8 @@ static void follow_files(edge *at, int64_t now, bool at_given) {
   subtoken_feed_result result;
   do {
     result = subtoken_feed_file_poll(&at->file, at->ring, now, monotonic);
-  } while (result == SUBTOKEN_FEED_MORE);
+  } while (result == SUBTOKEN_FEED_MORE && !at->file.filling);
+  if (result == SUBTOKEN_FEED_MORE) result = at->file.last;
   /* A time that was given stands still. */
   at->moment = (subtoken_feed_moment){&at->file.feed, now, at_given ? 0 : monotonic};
   if (result != SUBTOKEN_FEED_OK && result != at->said) {

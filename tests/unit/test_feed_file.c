@@ -283,36 +283,63 @@ static void heartbeat_alone_is_cheap(void **state) {
 }
 
 /* The one in force serves until the next one is, no call does more than a slice, and the old
- * one's memory goes. */
+ * one's memory goes. A large one has a filter in the end, which is left to do when it is in force.
+ */
 static void replaced_in_slices(void **state) {
   (void)state;
   snapshot first = made(SEQUENCE, MANY), second = made(SEQUENCE + 1, MANY - 1);
   put_pair(&first, NOW - 5);
   assert_int_equal(polled(), SUBTOKEN_FEED_OK);
   void *old = file.current;
-  size_t old_size = file.size;
+  size_t old_size = file.mapped;
+  assert_true(!file.filling && file.feed.snapshot.filter != NULL);
   put_pair(&second, NOW - 4);
   subtoken_feed_result result;
-  size_t steps = 0;
+  size_t steps = 0, fillings = 0;
   do {
-    size_t read = file.fresh_read, checked = file.opening.done;
+    size_t read = file.fresh_read, checked = file.opening.done, filled = file.filled;
     int64_t before = bytes_read();
     result = subtoken_feed_file_poll(&file, &ring, NOW, 0);
     assert_true(bytes_read() - before <=
                 ASKING + SUBTOKEN_REVOCATIONS_SLICE + SUBTOKEN_HEARTBEAT_LEN + 1);
     if (steps > 0) assert_true(file.fresh_read - read <= SUBTOKEN_REVOCATIONS_SLICE);
     if (file.opening.open) assert_true(file.opening.done - checked <= SUBTOKEN_REVOCATIONS_SLICE);
-    in_force(result == SUBTOKEN_FEED_MORE ? SEQUENCE : SEQUENCE + 1,
-             result == SUBTOKEN_FEED_MORE ? MANY : MANY - 1);
+    bool replaced = file.filling || result == SUBTOKEN_FEED_OK;
+    in_force(replaced ? SEQUENCE + 1 : SEQUENCE, replaced ? MANY - 1 : MANY);
+    assert_true(file.filled - filled <= 65536 || file.filled == 0);
+    if (file.filling) {
+      fillings++;
+      assert_true(result == SUBTOKEN_FEED_MORE && file.last == SUBTOKEN_FEED_OK);
+      assert_null(file.feed.snapshot.filter);
+    }
     steps++;
   } while (result == SUBTOKEN_FEED_MORE);
   assert_int_equal(result, SUBTOKEN_FEED_OK);
   assert_true(steps >= 2 * (second.len / SUBTOKEN_REVOCATIONS_SLICE));
+  assert_true(fillings >= MANY / 65536 && file.feed.snapshot.filter != NULL);
   assert_int_equal(polled(), SUBTOKEN_FEED_OK);
   assert_int_equal(msync(old, old_size, MS_ASYNC), -1);
   assert_int_equal(errno, ENOMEM);
   free(first.bytes);
   free(second.bytes);
+}
+
+/* Loading ends as soon as it is in force; the filter is for who goes on to poll. */
+static void loaded_without_its_filter(void **state) {
+  (void)state;
+  snapshot s = made(SEQUENCE, MANY);
+  put_pair(&s, NOW - 5);
+  assert_int_equal(subtoken_feed_file_load(&file, &ring, NOW, 0), SUBTOKEN_FEED_OK);
+  in_force(SEQUENCE, MANY);
+  assert_true(file.filling && file.feed.snapshot.filter == NULL);
+  assert_int_equal(subtoken_feed_file_load(&file, &ring, NOW, 0), SUBTOKEN_FEED_OK);
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  assert_true(!file.filling && file.feed.snapshot.filter != NULL);
+  in_force(SEQUENCE, MANY);
+  put_alive(&s, NOW - 4); /* leaves it where it is */
+  assert_int_equal(polled(), SUBTOKEN_FEED_OK);
+  assert_true(file.feed.time == NOW - 4 && file.feed.snapshot.filter != NULL);
+  free(s.bytes);
 }
 
 /* A link to a file is a file. */
@@ -887,6 +914,7 @@ int main(void) {
       IN_HOME(nothing_new_reads_nothing),
       IN_HOME(heartbeat_alone_is_cheap),
       IN_HOME(replaced_in_slices),
+      IN_HOME(loaded_without_its_filter),
       IN_HOME(link_is_followed),
       IN_HOME(half_a_pair_waits),
       IN_HOME(next_one_while_one_waits),
