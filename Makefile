@@ -198,24 +198,47 @@ fuzz: deps-fuzz
 # ---- benchmarks --------------------------------------------------------------
 
 # The instructions of a verify are counted with it, too (tests/e2e/test_instructions.py).
-$(B)/bench/verify: tests/bench/verify.c tests/bench/bare.h $(B)/libsubtoken.a Makefile
+$(B)/bench/verify: tests/bench/verify.c tests/bench/bare.h tests/bench/edge_feed.h $(B)/libsubtoken.a Makefile
 	@mkdir -p $(@D)
 	@printf '  BENCH   %s\n' $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a $(TP_MBEDTLS) -lpthread
 
-$(B)/bench/revocations: tests/bench/revocations.c $(B)/libsubtoken.a Makefile
+$(B)/bench/revocations: tests/bench/revocations.c tests/bench/edge_feed.h $(B)/libsubtoken.a Makefile
 	@mkdir -p $(@D)
 	@printf '  BENCH   %s\n' $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(B)/libsubtoken.a
 
-bench: all $(B)/bench/verify $(B)/bench/revocations nginx-module
+# BRIEF=1: each part with tiny sizes, to see that it works; nothing is measured.
+BRIEF ?=
+.PHONY: bench-programs bench-smoke bench-against
+bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module
 	@sh third_party/apt.sh python3 nginx-light wrk
+
+bench: export BENCH_BRIEF = $(BRIEF)
+bench: bench-programs
 	@python3 tests/bench/verify.py $(B)
-	@$(B)/bench/revocations
+	@$(B)/bench/revocations $(if $(BRIEF),1000 20000)
 	@python3 tests/bench/server.py $(B)
 	@python3 tests/bench/keys.py $(B)
 	@python3 tests/bench/edge.py $(B)
 	@python3 tests/bench/propagation.py $(B) $(ROUNDS)
+
+bench-smoke:
+	@$(MAKE) --no-print-directory bench BRIEF=1
+	@$(MAKE) --no-print-directory bench-against BRIEF=1 REV=HEAD^
+
+# Ratios to another revision: make bench-against REV=66f4f9f, or the revision as the next word.
+ifeq ($(firstword $(MAKECMDGOALS)),bench-against)
+REV ?= $(word 2,$(MAKECMDGOALS))
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+.PHONY: $(word 2,$(MAKECMDGOALS))
+$(word 2,$(MAKECMDGOALS)): bench-against
+endif
+endif
+bench-against: export BENCH_BRIEF = $(BRIEF)
+bench-against: export BENCH_CC = $(CC)
+bench-against: bench-programs
+	@python3 tests/bench/against.py $(B) '$(REV)'
 
 # ---- installing --------------------------------------------------------------
 

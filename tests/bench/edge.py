@@ -4,15 +4,20 @@ both; nothing is logged, which would make the difference look smaller.
 usage: edge.py BUILD [ROUNDS]"""
 import os, re, socket, statistics, subprocess, sys, time
 
-sys.argv[1:] = sys.argv[1:] or ["build"]
-BUILD = sys.argv[1]
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
-SECONDS = 3
+if __name__ == "__main__":
+    sys.argv[1:] = sys.argv[1:] or ["build"]
+    BUILD = sys.argv[1]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from common import BRIEF, brief, verdict
+
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else brief(1, 8)
+SECONDS = brief(1, 3)
 CONNECTIONS = 32
-REVOKED = 100000
+REVOKED = brief(1000, 100000)
 RATIO_WANTED = 0.93
 CPU_WANTED = 2.0
-sys.argv[1] = os.path.join(BUILD, "subtoken")
+if __name__ == "__main__":
+    sys.argv[1] = os.path.join(BUILD, "subtoken")
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from nginx import *
 
@@ -76,8 +81,8 @@ class Plain:
         self.process.wait()
 
 
-def edges(upstream):
-    """(with, without, token): the same but for the module and its directives."""
+def edges(upstream, modules=(MODULE,)):
+    """(with each of the modules..., without, token): the same but for the module and its directives."""
     data, www = data_dir(), shared_dir()
     key = make_key(data, "account,inventories,characters,unlocks")["key"]
     token = issue(data, key, "--permissions", "account,inventories,characters", "--urls", URLS)
@@ -97,8 +102,8 @@ def edges(upstream):
       upstream api { server 127.0.0.1:%d; keepalive 64; }""" % upstream.port
     ours = """subtoken on; subtoken_secrets %s; subtoken_revocations %s; subtoken_policy %s;
       subtoken_max_age 1d;""" % (secrets, feed, policy)
-    return (Plain(WORKER_CPU, server, http + ours, "load_module %s;" % MODULE),
-            Plain(WORKER_CPU, server, http), token)
+    with_module = [Plain(WORKER_CPU, server, http + ours, "load_module %s;" % m) for m in modules]
+    return (*with_module, Plain(WORKER_CPU, server, http), token)
 
 
 def measure(nginx, target, token):
@@ -117,7 +122,8 @@ def measure(nginx, target, token):
 def rounds(module, bare, target, token):
     """[(with, without)] of measure, in the order A B B A."""
     out = []
-    measure(module, target, token), measure(bare, target, token)
+    if not BRIEF:  # the first is not counted
+        measure(module, target, token), measure(bare, target, token)
     for i in range(ROUNDS):
         first, second = (module, bare) if i % 2 == 0 else (bare, module)
         a, b = measure(first, target, token), measure(second, target, token)
@@ -129,7 +135,7 @@ def spread(name, values, form, wanted, met):
     values = sorted(values)
     middle = statistics.median(values)
     print(("%-32s median " + form + ", from " + form + " to " + form + " (wanted: %s): %s")
-          % (name, middle, values[0], values[-1], wanted, "met" if met(middle) else "MISSED"))
+          % (name, middle, values[0], values[-1], wanted, verdict(met(middle))))
 
 
 def tell(name, pairs):
@@ -161,4 +167,5 @@ def main_bench():
             nginx.stop()
 
 
-main_bench()
+if __name__ == "__main__":
+    main_bench()

@@ -6,9 +6,12 @@ import http.client, os, random, secrets, sqlite3, sys, threading
 
 sys.argv[1:] = sys.argv[1:] or ["build"]
 BUILD = sys.argv[1]
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-LISTED = int(sys.argv[3]) if len(sys.argv) > 3 else 1000000
-EDGES = 8
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from common import brief, verdict
+
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else brief(2, 200)
+LISTED = int(sys.argv[3]) if len(sys.argv) > 3 else brief(1000, 1000000)
+EDGES = brief(2, 8)
 WANTED = 3.0
 LOOK = 0.01
 LIMIT = 60
@@ -151,7 +154,7 @@ def main_bench():
           " pull --every 1s" % (EDGES, ROUNDS, LISTED))
     print("median %.2f s, 95th %.2f s, max %.2f s (wanted: at most %.0f s): %s"
           % (took[len(took) // 2], took[min(len(took) - 1, int(len(took) * 0.95))], took[-1], WANTED,
-             "met" if took[-1] <= WANTED else "MISSED"))
+             verdict(took[-1] <= WANTED)))
 
 
 main_bench()

@@ -2,10 +2,13 @@
  *
  *   revocations [COUNT...]       a line for each count (default 10^3, 10^6, 10^7)
  *   revocations count COUNT N    N lookups and nothing printed, for callgrind
+ *   revocations turns COUNT      reads numbers from standard input, does as many lookups in a row
+ *                                for each, and prints the nanoseconds they took
  *
- * Subs are 43 characters, drawn at random; half of those looked up are listed. A lookup
+ * Subs are 43 characters, drawn at random; one in 16 of those looked up is listed. A lookup
  * in a row waits for the one before it, as a request that asks once does; the others are
- * those of a program that asks for many.
+ * those of a program that asks for many. They go through a feed that was taken up from files, as
+ * they do at an edge; the longest poll of that is what an event loop waits for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,13 +16,17 @@
 #include <string.h>
 #include <time.h>
 
+#include "edge_feed.h"
 #include "subtoken/revocations.h"
 
 #define SUB_LEN 43
 #define LOOKUPS ((size_t)1 << 20)
 #define ROUNDS 5
+#define LISTED_OF 16 /* one of so many lookups is of a listed sub */
 
 static subtoken_ring ring;
+static subtoken_feed_file feed;
+static subtoken_feed_moment moment = {.feed = &feed.feed};
 static const subtoken_revocations_facts facts = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
 
 __attribute__((noreturn)) static void stop(const char *why) {
@@ -57,39 +64,52 @@ static void sub_of(uint64_t number, char sub[SUB_LEN]) {
 }
 
 typedef struct figures {
-  double hash, sort, write, open, step, in_a_row, many;
+  double hash, sort, write, open, step, poll, in_a_row, many;
   size_t size;
 } figures;
 
-/* Every second one is listed. */
 static char *draw_lookups(uint32_t count) {
   char *subs = room(LOOKUPS * SUB_LEN);
   for (size_t i = 0; i < LOOKUPS; i++) {
     uint64_t number = mixed(i) % count;
-    sub_of(i % 2 == 0 ? number : number + (UINT64_C(1) << 40), subs + SUB_LEN * i);
+    bool listed = i % LISTED_OF == 0;
+    sub_of(listed ? number : number + (UINT64_C(1) << 40), subs + SUB_LEN * i);
   }
   return subs;
 }
 
-static subtoken_result look(const subtoken_revocations *view, const char *subs, size_t i) {
+static subtoken_result look(const char *subs, size_t i) {
   subtoken_text sub = {subs + SUB_LEN * i, SUB_LEN};
-  return subtoken_revocations_find(view, sub);
+  return subtoken_feed_revoked(&moment, sub);
 }
 
-static void measure_lookups(const subtoken_revocations *view, const char *subs, figures *f) {
+/* Each waits for the one before; how many were listed. */
+static size_t look_in_a_row(const char *subs, size_t times) {
   size_t listed = 0, wait = 0;
-  double began = clock_ms();
-  for (size_t i = 0; i < LOOKUPS; i++) {
-    subtoken_result result = look(view, subs, i + wait);
+  for (size_t i = 0; i < times; i++) {
+    subtoken_result result = look(subs, (i + wait) % LOOKUPS);
     listed += result == SUBTOKEN_REVOKED;
     wait = result == SUBTOKEN_UNDECIDED; /* never, but the processor has to wait for it */
   }
+  return listed;
+}
+
+static void measure_lookups(const char *subs, figures *f) {
+  double began = clock_ms();
+  size_t listed = look_in_a_row(subs, LOOKUPS);
   double middle = clock_ms();
-  for (size_t i = 0; i < LOOKUPS; i++) listed += look(view, subs, i) == SUBTOKEN_REVOKED;
+  for (size_t i = 0; i < LOOKUPS; i++) listed += look(subs, i) == SUBTOKEN_REVOKED;
   double ended = clock_ms();
-  if (listed != LOOKUPS) stop("lookups went wrong");
+  if (listed != 2 * LOOKUPS / LISTED_OF) stop("lookups went wrong");
   f->in_a_row = (middle - began) * 1e6 / (double)LOOKUPS;
   f->many = (ended - middle) * 1e6 / (double)LOOKUPS;
+}
+
+/* Vouched for at a time that stands. */
+static void take_up(const void *bytes, figures *f) {
+  f->poll = edge_feed_load(&feed, &ring, bytes, f->size, facts.sequence);
+  if (f->poll <= 0) stop("is not taken up");
+  moment.now = moment.monotonic = feed.feed.time;
 }
 
 /* All at once, and the longest of the steps of a default slice. */
@@ -145,38 +165,58 @@ static void measure(uint32_t count) {
   for (int i = 0; i < ROUNDS; i++) {
     uint8_t *bytes = build(count, &f);
     measure_opening(bytes, &f, &view);
-    measure_lookups(&view, subs, &f);
+    take_up(bytes, &f);
+    measure_lookups(subs, &f);
+    subtoken_feed_file_stop(&feed);
     best(&least.hash, f.hash);
     best(&least.sort, f.sort);
     best(&least.write, f.write);
     best(&least.open, f.open);
     best(&least.step, f.step);
+    best(&least.poll, f.poll);
     best(&least.in_a_row, f.in_a_row);
     best(&least.many, f.many);
     free(bytes);
   }
-  printf("%10" PRIu32 " %9.2f %9.2f %9.2f %9.2f %9.2f %9.3f %9.1f %9.1f\n", count,
+  printf("%10" PRIu32 " %9.2f %9.2f %9.2f %9.2f %9.2f %9.3f %9.3f %9.1f %9.1f\n", count,
          (double)f.size / count, least.hash, least.sort, least.write, least.open, least.step,
-         least.in_a_row, least.many);
+         least.poll, least.in_a_row, least.many);
   free(subs);
 }
 
-static void count_lookups(uint32_t count, size_t times) {
+/* The subs to look up, among count that a feed has. */
+static char *take_up_count(uint32_t count) {
   figures f;
-  subtoken_revocations view;
   uint8_t *bytes = build(count, &f);
-  char *subs = draw_lookups(count);
-  measure_opening(bytes, &f, &view);
-  for (size_t i = 0; i < times; i++) {
-    if (look(&view, subs, i % LOOKUPS) == SUBTOKEN_FEED_STALE) stop("cannot be looked up");
+  take_up(bytes, &f);
+  free(bytes);
+  return draw_lookups(count);
+}
+
+static void count_lookups(uint32_t count, size_t times) {
+  char *subs = take_up_count(count);
+  if (look_in_a_row(subs, times) != (times + LISTED_OF - 1) / LISTED_OF) stop("lookups went wrong");
+  free(subs);
+}
+
+static void take_turns(uint32_t count) {
+  char *subs = take_up_count(count);
+  unsigned long times;
+  while (scanf("%lu", &times) == 1) {
+    double began = clock_ms();
+    size_t listed = look_in_a_row(subs, times);
+    double took = clock_ms() - began;
+    if (listed != (times + LISTED_OF - 1) / LISTED_OF) stop("lookups went wrong");
+    printf("%.0f\n", took * 1e6);
+    fflush(stdout);
   }
   free(subs);
-  free(bytes);
 }
 
 static uint32_t number(const char *text) {
   unsigned long value = strtoul(text, NULL, 10);
-  if (value < 1 || value > UINT32_MAX) stop("usage: revocations [COUNT...] | count COUNT N");
+  if (value < 1 || value > UINT32_MAX)
+    stop("usage: revocations [COUNT...] | count COUNT N | turns COUNT");
   return (uint32_t)value;
 }
 
@@ -190,10 +230,14 @@ int main(int argc, char **argv) {
     count_lookups(number(argv[2]), number(argv[3]));
     return 0;
   }
-  printf("%10s %9s %9s %9s %9s %9s %9s %9s %9s\n", "entries", "bytes", "hash", "sort", "write",
-         "open", "slice", "lookup", "lookup");
-  printf("%10s %9s %9s %9s %9s %9s %9s %9s %9s\n", "", "an entry", "ms", "ms", "ms", "ms", "ms",
-         "in a row", "of many ns");
+  if (argc == 3 && strcmp(argv[1], "turns") == 0) {
+    take_turns(number(argv[2]));
+    return 0;
+  }
+  printf("%10s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "entries", "bytes", "hash", "sort", "write",
+         "open", "slice", "poll", "lookup", "lookup");
+  printf("%10s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "", "an entry", "ms", "ms", "ms", "ms", "ms",
+         "ms", "in a row", "of many ns");
   if (argc > 1) {
     for (int i = 1; i < argc; i++) measure(number(argv[i]));
   } else {

@@ -11,9 +11,9 @@
 #include <time.h>
 
 #include "bare.h"
+#include "edge_feed.h"
 #include "mbedtls/sha256.h"
 #include "subtoken/issue.h"
-#include "subtoken/revocations.h"
 #include "subtoken/verify.h"
 
 #define TOKENS_MAX 1024
@@ -33,8 +33,8 @@ static subtoken_ring ring;
 static subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
 static mbedtls_sha256_context inner, outer; /* mbedTLS's own keyed states */
 static int64_t now;
-static subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
-static subtoken_feed_moment moment = {.feed = &feed};
+static subtoken_feed_file feed;
+static subtoken_feed_moment moment = {.feed = &feed.feed};
 
 static void stop(const char *why) {
   fprintf(stderr, "verify: %s\n", why);
@@ -195,31 +195,25 @@ static uint64_t mixed(uint64_t z) {
   return z ^ (z >> 31);
 }
 
-/* The issuer vouches for the snapshot now; a run may take longer than a feed stays fresh. */
-static void set_time(const subtoken_revocations *snapshot) {
+static void set_time(void) {
   now = time(NULL);
   moment.now = moment.monotonic = now;
-  const subtoken_revocations *named = snapshot != NULL ? snapshot : &feed.snapshot;
-  subtoken_heartbeat heartbeat = {.sequence = named->sequence, .time = now};
-  memcpy(heartbeat.digest, named->digest, sizeof heartbeat.digest);
-  if (subtoken_feed_take(&feed, snapshot, &heartbeat, now, now) != SUBTOKEN_FEED_OK) {
-    stop("the revocations are not taken");
-  }
+  if (!edge_feed_refresh(&feed, now)) stop("the revocations are not taken");
 }
 
 /* Sorts the hashes. */
 static void list(uint64_t *hashes, uint32_t count, const subtoken_revocations_facts *facts) {
-  subtoken_revocations snapshot;
   count = subtoken_revocations_sort(hashes, count);
   size_t size = subtoken_revocations_size(count);
   void *bytes = malloc(size);
   if (bytes == NULL) stop("no memory");
   if (subtoken_revocations_write(&ring, facts, hashes, count, bytes, size, NULL) !=
           SUBTOKEN_FEED_OK ||
-      subtoken_revocations_open(&ring, bytes, size, &snapshot) != SUBTOKEN_FEED_OK) {
+      edge_feed_load(&feed, &ring, bytes, size, facts->sequence) < 0) {
     stop("the revocations cannot be written and read");
   }
-  set_time(&snapshot);
+  free(bytes);
+  set_time();
 }
 
 /* Whoever asks nobody is fast: first a snapshot has to refuse the token. Then the one that is
@@ -233,8 +227,10 @@ static void load_revocations(void) {
   hashes[0] = subtoken_revocations_hash(
       facts.hash_key, subtoken_claims_text(&samples[0].claims, samples[0].claims.sub));
   list(hashes, 1, &facts);
-  if (verify(&samples[0]) != SUBTOKEN_REVOKED) stop("accepts a revoked token");
-  facts.sequence = 2;
+  subtoken_result result = verify(&samples[0]);
+  if (result == SUBTOKEN_OK) stop("accepts a revoked token");
+  if (result != SUBTOKEN_REVOKED) stop("refuses a token before it is looked up");
+  subtoken_feed_file_stop(&feed);
   for (uint32_t i = 0; i < REVOKED; i++) hashes[i] = mixed(i);
   list(hashes, REVOKED, &facts);
   free(hashes);
@@ -271,7 +267,7 @@ static void *run(void *argument) {
 
 static uint64_t run_all(job *jobs, size_t threads, uint64_t times) {
   uint64_t slowest = 0;
-  set_time(NULL);
+  set_time();
   for (size_t i = 0; i < threads; i++) jobs[i].times = times;
   for (size_t i = 1; i < threads; i++) {
     if (pthread_create(&jobs[i].thread, NULL, run, &jobs[i]) != 0) stop("no thread");

@@ -1,21 +1,20 @@
 """make bench: what it costs to verify a token, beside the JWT libraries of others on
 the same tokens. Everything is interleaved in one run on one core; medians are printed.
 Peers that cannot be had on this machine are left out, with the reason.
-usage: verify.py BUILD    environment: BENCH_ROUNDS (15)"""
-import base64, hashlib, hmac, json, os, platform, random, re, shutil, statistics, subprocess
-import sys, tempfile, time
+usage: verify.py BUILD    environment: BENCH_ROUNDS (15), BENCH_BRIEF=1: with two peers"""
+import json, os, platform, re, shutil, statistics, subprocess, sys, tempfile, time
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from common import *
+from tokens import Tokens
 
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
-ROUND_NS = 30_000_000
-WARM_NS = 400_000_000  # long enough for what is compiled while it runs
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", brief("2", "15")))
 HERE = os.path.dirname(os.path.abspath(__file__))
 APT = os.path.join(HERE, "..", "..", "third_party", "apt.sh")
 SOURCES = os.path.join(HERE, "peers")
 OUT = os.path.join(BUILD, "bench")
 PEERS = os.path.join(OUT, "peers")
 OURS = os.path.join(OUT, "verify")
-CORE = max(os.sched_getaffinity(0))
 OWN = {"verify": "subtoken verify", "verify-portable": "  in plain C",
        "verify-after-avx": "  where AVX is used, too",
        "bare": "  bare cost of the bytes", "mac": "  HMAC alone, ours",
@@ -25,11 +24,6 @@ OWN = {"verify": "subtoken verify", "verify-portable": "  in plain C",
 
 class Unavailable(Exception):
     """Why a peer is not in the tables, in one line."""
-
-
-def last_line(text, otherwise="no message"):
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else otherwise
 
 
 def command(*args, cwd=None, env=None, pick=last_line):
@@ -192,10 +186,15 @@ ALL_PEERS = [
 ]
 
 
+IN_BRIEF = ("libjwt", "jose (npm)")  # they are soon installed, and one has threads
+
+
 def peers_at_hand(tokens):
     """Those that build, and that refuse what is to be refused."""
     good = []
     for peer in ALL_PEERS:
+        if BRIEF and peer.name not in IN_BRIEF:
+            continue
         try:
             peer.prepare()
             check_refusals(peer.argv, tokens)
@@ -205,82 +204,7 @@ def peers_at_hand(tokens):
     return good
 
 
-# ---- the tokens --------------------------------------------------------------
-
-PERMISSIONS = ("account inventories characters tradingpost wallet unlocks pvp builds progression "
-               "guilds").split()
-PATHS = """/v2/account /v2/account/bank /v2/account/achievements /v2/account/materials
-/v2/account/wallet /v2/account/mounts/skins /v2/characters /v2/characters/* /v2/commerce/*
-/v2/characters/My%20Cool%20Character /v2/characters/Eir%20Stegalkin/inventory
-/v2/characters/Zojja/equipmenttabs /v2/characters/Br%C3%BCnhild/core /v2/createsubtoken
-/v2/commerce/transactions/current/buys /v2/pvp/stats /v2/pvp/games /v2/tokeninfo
-/v2/guild/116E0C0E-0035-44A9-BB22-4AE3E23127E5/log /v2/items GET:/v2/account/inventory
-GET:/v2/guild/* /v2/account/raids /v2/wvw/matches /v2/account/masteries
-GET:/v2/account/buildstorage /v2/characters/Logan/backstory""".split()
-# Our own rows ask for /v2/account/home/cats: each of these lets it through.
-CATS = ["/v2/account/home/cats", "/v2/account/home/*", "/v2/account/*"]
-BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-
-def encode(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def sign(claims, secret, alg="HS256", digest=hashlib.sha256):
-    header = '{"alg":"%s","typ":"JWT"}' % alg
-    text = "%s.%s" % (encode(header.encode()),
-                      encode(json.dumps(claims, separators=(",", ":")).encode()))
-    return "%s.%s" % (text, encode(hmac.digest(secret, text.encode(), digest)))
-
-
-def announced(now):
-    return {"sub": "wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k", "iat": now,
-            "exp": now + 30 * 86400, "permissions": ["progression", "account", "unlocks"],
-            "urls": ["/v2/characters/My%20Cool%20Character", "/v2/account/home/cats"]}
-
-
-def varied(dice, now):
-    life = dice.choice([3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400])
-    iat = now - dice.randrange(life // 2)
-    claims = {"sub": "".join(dice.choices(BASE64URL, k=42)) + dice.choice(BASE64URL[::4]),
-              "iat": iat, "exp": iat + life,
-              "permissions": dice.sample(PERMISSIONS, dice.randrange(11))}
-    count = dice.randrange(9)
-    if count > 0:
-        urls = dice.sample(PATHS, count - 1) + [dice.choice(CATS)]
-        dice.shuffle(urls)
-        claims["urls"] = urls
-    return claims
-
-
-class Tokens:
-    def __init__(self, directory):
-        dice = random.Random(20240229)
-        now = int(time.time())
-        secret = dice.randbytes(32)
-        self.secret = self.write(directory, "secret", secret)
-        one = sign(announced(now), secret)
-        assert len(one) == 360, len(one)
-        expired = dict(announced(now - 40 * 86400))
-        self.one = self.lines(directory, "one", [one])
-        self.many = self.lines(directory, "many",
-                               [sign(varied(dice, now), secret) for _ in range(1024)])
-        self.bad = {
-            "an expired token": self.lines(directory, "expired", [sign(expired, secret)]),
-            "another secret": self.lines(directory, "other", [sign(announced(now), secret[1:])]),
-            "HS512": self.lines(directory, "hs512",
-                                [sign(announced(now), secret, "HS512", hashlib.sha512)])}
-
-    def lines(self, directory, name, tokens):
-        return self.write(directory, name, "".join(t + "\n" for t in tokens).encode())
-
-    @staticmethod
-    def write(directory, name, data):
-        path = os.path.join(directory, name)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
-
+# ---- the measuring -----------------------------------------------------------
 
 def check_refusals(argv, tokens):
     """Whoever looks at less would be faster."""
@@ -291,61 +215,6 @@ def check_refusals(argv, tokens):
             raise Unavailable("accepts " + what)
         if p.returncode != 1 or "accepts" in p.stderr:
             raise Unavailable(last_line(p.stderr, "ended with %d" % p.returncode))
-
-
-# ---- the measuring -----------------------------------------------------------
-
-class Program:
-    """A child that verifies as often as it is told to, and says how long it took."""
-
-    def __init__(self, name, version, argv, pinned=True):
-        self.name, self.version = name, version
-        self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            preexec_fn=(lambda: os.sched_setaffinity(0, {CORE})) if pinned else None)
-        self.n, self.taken = 1, []
-
-    def run(self, n):
-        try:
-            self.process.stdin.write("%d\n" % n)
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            self.process.wait()
-            self.errors.seek(0)
-            raise SystemExit("%s: %s" % (self.name.strip(), last_line(self.errors.read())))
-        return int(line)
-
-    def calibrate(self, multiple, round_ns=ROUND_NS):
-        """n is a multiple of the number of tokens: each round has them all equally often."""
-        n, spent, took = multiple, 0, 0
-        while spent < WARM_NS or took < round_ns // 3:
-            took = max(self.run(n), 1)
-            spent += took
-            n = max(1, min(4 * n, n * round_ns // took))
-        self.n = max(1, n // multiple) * multiple
-
-    def round(self):
-        self.taken.append(self.run(self.n) / self.n)
-
-    def stop(self):
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        self.process.stdout.close()
-        self.process.wait()
-        self.errors.close()
-
-
-def interleave(programs):
-    for r in range(ROUNDS):
-        first = r % len(programs)
-        for p in programs[first:] + programs[:first]:
-            p.round()
 
 
 def own(mode, path, tokens, *more, pinned=True):
@@ -365,7 +234,7 @@ def measure(path, count, tokens, peers):
                                     [*peer.argv, path, tokens.secret]))
         for p in programs:
             p.calibrate(count)
-        interleave(programs)
+        interleave(programs, ROUNDS)
     finally:
         for p in programs:
             p.stop()
@@ -436,7 +305,8 @@ def figures(programs, peers):
 
 
 def check(what, figure, goal, met):
-    print("%-66s %12s  %-14s %s" % (what, figure, goal, "met" if met else "MISSED"))
+    print("%-66s %12s  %-14s %s" % (what, figure, goal,
+                                       verdict(met)))
 
 
 def checks(title, programs, peers):
@@ -459,7 +329,7 @@ def two_threads(tokens):
     try:
         for p in programs:
             p.calibrate(1024, 2 * ROUND_NS)
-        interleave(programs)
+        interleave(programs, ROUNDS)
     finally:
         for p in programs:
             p.stop()
@@ -488,6 +358,8 @@ def count_instructions(directory, path, tokens, n):
 
 def instructions(directory, tokens):
     """Two runs, so that what happens once falls out."""
+    if BRIEF:  # in a second or two there is no time to build the snapshot under callgrind
+        return
     print("\ninstructions for one verify with its lookup among 1,000,000 revoked subs, by callgrind, "
           "which has no SHA instructions")
     try:

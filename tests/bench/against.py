@@ -1,0 +1,230 @@
+"""make bench-against REV=...: each figure as a ratio of this tree to that revision: in one run, the two
+in turns, medians of the rounds' ratios with the smallest and the largest.
+
+REV is built from git archive in BUILD/against, with the sources of third_party that are here. The
+programs that measure the library are this tree's for both sides, compiled against the headers and the
+library of each; server and module are asked by the same clients.
+usage: against.py BUILD REV    environment: BENCH_ROUNDS (8), BENCH_BRIEF=1,
+BENCH_ONLY=word: the figures whose name has it"""
+import os, re, shutil, statistics, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
+REV = sys.argv[2] if len(sys.argv) > 2 else ""
+sys.argv[1:] = [os.path.join(BUILD, "subtoken")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
+import support
+from common import *
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", brief("1", "8")))
+SECONDS = brief(1, 2)
+CONNECTIONS = 16
+ONLY = os.environ.get("BENCH_ONLY", "")
+COUNTS = brief((1000,), (1000, 1000000, 10000000))
+OUT = os.path.join(BUILD, "against")
+COMPILER = os.environ.get("BENCH_CC", "gcc").split()
+CPUS = sorted(os.sched_getaffinity(0))
+
+
+class Side:
+    """A tree that is built: where its things are, and the programs that measure its library."""
+
+    def __init__(self, tree, build, name):
+        self.tree, self.build, self.name = tree, build, name
+        self.program = os.path.join(build, "subtoken")
+        self.module = os.path.join(build, "ngx_http_subtoken_module.so")
+
+    def compile(self):
+        os.makedirs(os.path.join(OUT, self.name), exist_ok=True)
+        third = os.path.join(TOP, "third_party")
+        for name in ("verify", "revocations"):
+            subprocess.run(
+                [*COMPILER, "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-o", self.tool(name),
+                 os.path.join(HERE, name + ".c"), "-I" + os.path.join(self.tree, "include"),
+                 "-isystem", os.path.join(third, "src", "mbedtls", "include"), "-isystem", third,
+                 "-DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>",
+                 os.path.join(self.build, "libsubtoken.a"),
+                 os.path.join(self.build, "third_party", "libmbedcrypto.a"), "-lpthread"], check=True)
+
+    def tool(self, name):
+        return os.path.join(OUT, self.name, name)
+
+
+def git(*args):
+    return subprocess.run(["git", "-C", TOP, *args], capture_output=True, text=True)
+
+
+def copy(tree, *parts):
+    """What is the same for both and takes long to make."""
+    source, target = os.path.join(TOP, *parts), os.path.join(tree, *parts)
+    if os.path.isdir(source) and not os.path.isdir(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        subprocess.run(["cp", "-a", source, target], check=True)
+
+
+def built(commit):
+    """The other side; its tree is left for the next time."""
+    tree = os.path.join(OUT, commit)
+    if not os.path.isdir(tree):
+        part = tempfile.mkdtemp(dir=OUT)
+        archive = subprocess.Popen(["git", "-C", TOP, "archive", commit], stdout=subprocess.PIPE)
+        subprocess.run(["tar", "-x", "-C", part], stdin=archive.stdout, check=True)
+        assert archive.wait() == 0
+        os.rename(part, tree)
+    copy(tree, "third_party", "src")
+    copy(tree, "build", "nginx")
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    p = subprocess.run(["make", "-C", tree, "-j%d" % os.cpu_count(), "CC=" + " ".join(COMPILER), "all",
+                        "nginx-module"], env=env, capture_output=True, text=True)
+    if p.returncode != 0:
+        raise SystemExit("bench-against: %s does not build: %s" % (REV, last_line(p.stderr)))
+    return Side(tree, os.path.join(tree, "build"), "old")
+
+
+# ---- what is printed ---------------------------------------------------------
+
+def heading():
+    print("%-34s %12s %12s   %s" % ("", "old", "new", "new / old"))
+
+
+def tell(name, old, new, form="%.0f"):
+    """The figures of the rounds, in the same order."""
+    ratios = sorted(b / a for a, b in zip(old, new))
+    print("%-34s %12s %12s   median %.3f, from %.3f to %.3f"
+          % (name, form % statistics.median(old), form % statistics.median(new),
+             statistics.median(ratios), ratios[0], ratios[-1]), flush=True)
+
+
+# ---- the library -------------------------------------------------------------
+
+def turns(name, old, new, argv, multiple=1):
+    if ONLY not in name:
+        return
+    programs = [Program(side.name, "", argv(side)) for side in (old, new)]
+    try:
+        for p in programs:
+            p.calibrate(multiple)
+        interleave(programs, brief(2, 2 * ROUNDS))
+    finally:
+        for p in programs:
+            p.stop()
+    tell(name, programs[0].taken, programs[1].taken, "%.1f")
+
+
+def library(old, new):
+    import tokens as samples
+    with tempfile.TemporaryDirectory(prefix="subtoken-bench-") as directory:
+        tokens = samples.Tokens(directory)
+        for mode in ("verify", "issue", "narrow-issue"):
+            for what, path, count in (("one token", tokens.one, 1),
+                                      ("1,024 tokens", tokens.many, samples.MANY)):
+                turns("%s, %s, ns" % (mode, what), old, new,
+                      lambda side: [side.tool("verify"), mode, path, tokens.secret], count)
+    for count in COUNTS:
+        turns("lookup among %d, ns" % count, old, new,
+              lambda side: [side.tool("revocations"), "turns", str(count)])
+
+
+# ---- the server and the module -----------------------------------------------
+
+CREATE = "/v2/createsubtoken?permissions=account%2Cprogression&urls=%2Fv2%2Ftokeninfo"
+REQUESTS = (("createsubtoken", CREATE, ()), ("tokeninfo", "/v2/tokeninfo", ()),
+            ("authorize", "/v2/authorize", ("X-Original-URI: /v2/account", "X-Original-Method: GET")))
+
+
+def cpu_ns(pid):
+    """What all threads of a process have had of any processor."""
+    total = 0
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
+            total += int(f.read().split()[0])
+    return total
+
+
+def wrk(pid, port, path, headers, preexec=None):
+    """(microseconds of CPU a request, requests a second)"""
+    before = cpu_ns(pid)
+    args = [x for h in headers for x in ("-H", h)]
+    p = subprocess.run(["wrk", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, *args,
+                        "http://127.0.0.1:%d%s" % (port, path)], capture_output=True, text=True,
+                       check=True, preexec_fn=preexec)
+    assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout
+    requests = int(re.search(r"(\d+) requests in", p.stdout).group(1))
+    return ((cpu_ns(pid) - before) / 1000 / requests,
+            float(re.search(r"Requests/sec:\s+([\d.]+)", p.stdout).group(1)))
+
+
+def in_turns(name, measure_old, measure_new):
+    """measure: (CPU of a request, requests a second)"""
+    if ONLY not in name:
+        return
+    pairs = []
+    for _ in range(brief(0, 1)):  # not counted
+        measure_old(), measure_new()
+    for i in range(ROUNDS):
+        if i % 2 == 0:
+            a, b = measure_old(), measure_new()
+        else:
+            b, a = measure_new(), measure_old()
+        pairs.append((a, b))
+    tell(name + ", CPU us", [a[0] for a, b in pairs], [b[0] for a, b in pairs], "%.1f")
+    tell(name + ", requests/s", [a[1] for a, b in pairs], [b[1] for a, b in pairs])
+
+
+def started(side):
+    """(a server of that side, a key there)"""
+    support.PROGRAM = side.program
+    data = support.data_dir()
+    key = support.make_key(data, "account,progression")["key"]
+    return support.Server(data).start(), key
+
+
+def servers(old, new):
+    running = [started(side) for side in (old, new)]
+    try:
+        for name, path, headers in REQUESTS:
+            in_turns(name, *[lambda s=server, k=key: wrk(
+                s.process.pid, s.port, path, (*headers, "Authorization: Bearer " + k))
+                for server, key in running])
+    finally:
+        for server, _ in running:
+            server.stop(expect=None)
+
+
+def modules(old, new):
+    support.PROGRAM = new.program
+    import edge
+    upstream = edge.Plain(edge.OTHER_CPU, "location / { return 200 '%s'; }" % edge.BODY)
+    first, second, bare, token = edge.edges(upstream, (old.module, new.module))
+    try:
+        in_turns("module, a static file", *[lambda n=nginx: wrk(
+            n.workers()[0], n.port, edge.STATIC, ("Authorization: Bearer " + token,),
+            edge.on(edge.OTHER_CPU)) for nginx in (first, second)])
+    finally:
+        for nginx in (first, second, bare, upstream):
+            nginx.stop()
+
+
+def main():
+    found = git("rev-parse", "--verify", "--quiet", REV + "^{commit}") if REV else None
+    if found is None:
+        raise SystemExit("usage: make bench-against REV=COMMIT")
+    if found.returncode != 0:
+        print("bench-against: %s is not in this clone's history: left out" % REV)
+        return
+    commit = found.stdout.strip()
+    os.makedirs(OUT, exist_ok=True)
+    old, new = built(commit), Side(TOP, BUILD, "new")
+    for side in (old, new):
+        side.compile()
+    print("subtoken of this tree against %s, %d rounds in turns" % (commit[:12], ROUNDS))
+    heading()
+    library(old, new)
+    if ONLY == "" or any(ONLY in name for name, _, _ in REQUESTS):
+        servers(old, new)
+    if ONLY in "module":
+        modules(old, new)
+
+
+main()
