@@ -6,6 +6,7 @@
 #include "shell/key_changes.h"
 #include "shell/live.h"
 
+#define NOTED_AHEAD INT64_C(86400) /* seconds */
 #define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)
 
 /* --expire: a form of the HTTP parameter, or how long from now. */
@@ -94,8 +95,23 @@ static void say_brought_down(const st_service *service, const subtoken_claims *g
         stderr);
 }
 
-static int issue(const st_service *service, subtoken_text credential, const st_params *params,
-                 int64_t now, bool json) {
+/* The latest clock that a key was used by is kept: until then its tokens may begin. It is written
+ * only where this one is ahead of all that the store has seen, for it takes the disk.
+ */
+static void note_clock(st_store *store, const char *id, int64_t now) {
+  char why[ST_WHY_MAX];
+  int64_t sequence = 0; /* of the microseconds since 1970 */
+  st_use use = {.at = now};
+  snprintf(use.id, sizeof use.id, "%s", id);
+  if (st_store_recall(store, "sequence", &sequence, why) == ST_STORED &&
+      now > sequence / 1000000 + NOTED_AHEAD) {
+    st_stored noted = st_store_note_used(store, &use, 1, why);
+    (void)noted; /* what cannot be written is used all the same */
+  }
+}
+
+static int issue(st_store *store, const st_service *service, subtoken_text credential,
+                 const st_params *params, int64_t now, bool json) {
   static st_identity identity;
   char token[SUBTOKEN_ISSUED_MAX + 1], why[ST_ISSUE_WHY_MAX];
   const char *event = NULL;
@@ -107,6 +123,7 @@ static int issue(const st_service *service, subtoken_text credential, const st_p
   if (result != SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
   }
+  note_clock(store, identity.key.id, now);
   if (st_issue(service, &identity.grant, &params->ask, now, token, &did, why) != SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: %s", why);
   }
@@ -146,7 +163,7 @@ int st_cmd_issue(int argc, char **argv) {
   if (begun != ST_EXIT_DONE) return begun;
   static subtoken_ring ring;
   st_settings settings;
-  if (!st_data_settings(store, &settings, why)) {
+  if (!st_data_settings(store, &settings, why) || !st_data_remember_life(store, &settings, why)) {
     st_store_close(store);
     return st_complain(ST_EXIT_FAILED, "issue: %s", why);
   }
@@ -156,7 +173,7 @@ int st_cmd_issue(int argc, char **argv) {
       !st_read_credential(text, sizeof text, &credential, why)) {
     st_complain(code, "issue: %s", why);
   } else {
-    code = issue(&service, credential, &params, now, json);
+    code = issue(store, &service, credential, &params, now, json);
   }
   subtoken_wipe(text, sizeof text);
   subtoken_wipe(&ring, sizeof ring);

@@ -200,11 +200,18 @@ static bool remember_new(st_store *store, const char *name, int64_t value, char 
   return known == value || st_store_remember(store, name, value, why) == ST_STORED;
 }
 
-/* How long a token can live that was ever made: `secret retire` asks for it, and purging. */
+/* How long a token can live that was ever made: `secret retire` asks for it, and purging. Only
+ * what is new takes the writer: most starts change nothing.
+ */
 static bool remember_largest(st_store *store, const char *name, int64_t value, char *why) {
   int64_t largest = 0;
   if (st_store_recall(store, name, &largest, why) == ST_STORE_FAILED) return false;
-  return largest >= value || st_store_remember(store, name, value, why) == ST_STORED;
+  return largest >= value || st_store_remember_largest(store, name, value, why) == ST_STORED;
+}
+
+bool st_data_remember_life(st_store *store, const st_settings *settings, char *why) {
+  return remember_largest(store, "max_life", settings->max_life, why) &&
+         remember_largest(store, "max_leeway", settings->leeway, why);
 }
 
 bool st_data_remember_settings(st_store *store, const st_settings *settings, char *why) {
@@ -214,8 +221,7 @@ bool st_data_remember_settings(st_store *store, const st_settings *settings, cha
       return false;
     }
   }
-  return remember_largest(store, "max_life", settings->max_life, why) &&
-         remember_largest(store, "max_leeway", settings->leeway, why);
+  return st_data_remember_life(store, settings, why);
 }
 
 bool st_span_read(const char *text, int64_t *seconds) {

@@ -81,6 +81,12 @@ int st_data_begin(const char *command, const char *option, bool make, st_data *d
 bool st_data_settings(st_store *store, st_settings *settings, char *why);
 bool st_data_remember_settings(st_store *store, const st_settings *settings, char *why);
 
+/* The life that a token may be given: before whoever gives it signs the first, so that a revoked
+ * sub stays listed for as long as any of its tokens may live. It never falls.
+ */
+bool st_data_remember_life(st_store *store, const st_settings *settings, char *why)
+    __attribute__((warn_unused_result));
+
 /* Put a new ring with one unnamed secret in place. */
 bool st_ring_make(const char *path, char *why);
 

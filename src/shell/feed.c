@@ -244,7 +244,7 @@ static bool advance(int64_t until_us, char *why) {
  */
 static void purge(void) {
   char why[ST_WHY_MAX];
-  if (st_store_purge(all.store, st_world_now_us(), why) != ST_STORED) {
+  if (st_store_purge(all.store, st_world_now_us(), st_world_monotonic_us(), why) != ST_STORED) {
     st_log_event("store_error", why);
   }
 }
@@ -592,6 +592,10 @@ void st_feed_start(st_store *store) {
 }
 
 void st_feed_stop(void) {
+  char why[ST_WHY_MAX];
+  if (st_store_count_lived(all.store, st_world_monotonic_us(), why) != ST_STORED) {
+    st_log_event("store_error", why);
+  }
   (void)pthread_mutex_lock(&all.lock);
   give_edition(all.lent);
   give_edition(all.current);

@@ -188,7 +188,7 @@ static void write_uses(void) {
 
 static void purge(void) {
   char why[ST_WHY_MAX];
-  if (st_store_purge(all.store, st_world_now_us(), why) != ST_STORED) {
+  if (st_store_purge(all.store, st_world_now_us(), st_world_monotonic_us(), why) != ST_STORED) {
     st_log_event("store_error", why);
   }
 }

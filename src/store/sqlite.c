@@ -238,6 +238,27 @@ st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *
   return answer(store, &ask, key, why);
 }
 
+/* With its read transaction, as the questions about keys. */
+static st_stored read_given(reader *r, int64_t sequence, char *why) {
+  sqlite3_stmt *row = r->read[GAVE_SEQUENCE];
+  bool ok = st_sqlite_bind_integer(row, 1, sequence) && sqlite3_step(row) == SQLITE_ROW;
+  bool gave = ok && sqlite3_column_int64(row, 0) != 0;
+  st_stored stored = gave ? ST_STORED
+                     : ok ? ST_STORE_NONE
+                          : st_sqlite_fail_db(why, r->store->path, r->db, "read");
+  st_sqlite_finish(row);
+  return stored;
+}
+
+st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *why) {
+  reader *r = &store->readers[0];
+  (void)pthread_mutex_lock(&r->lock);
+  st_stored stored = freshen(r, why) ? read_given(r, sequence, why) : ST_STORE_FAILED;
+  st_sqlite_finish(r->read[DATA_VERSION]);
+  (void)pthread_mutex_unlock(&r->lock);
+  return stored;
+}
+
 /* Room and leave to write; SQLite needs the directory for its -wal, too. */
 static bool seems_writable(const char *path, char *why) {
   struct statvfs disk;
@@ -281,6 +302,15 @@ static st_stored make_fact(st_store *store, const change *what) {
 
 st_stored st_store_remember(st_store *store, const char *name, int64_t value, char *why) {
   return st_sqlite_apply(store, make_fact, &(change){.id = name, .now = value}, why);
+}
+
+static st_stored make_largest(st_store *store, const change *what) {
+  return st_sqlite_do(store, REMEMBER_LARGEST,
+                      VALUES(st_sqlite_text(what->id), st_sqlite_number(what->now)));
+}
+
+st_stored st_store_remember_largest(st_store *store, const char *name, int64_t value, char *why) {
+  return st_sqlite_apply(store, make_largest, &(change){.id = name, .now = value}, why);
 }
 
 static bool take_number(sqlite3_stmt *row, void *number) {

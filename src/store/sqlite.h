@@ -251,12 +251,24 @@ st_stored st_store_changes(st_store *store, int64_t since, st_listing *listing,
 st_stored st_store_advance(st_store *store, int64_t now_us, int64_t until_us, int64_t *sequence,
                            char *why) __attribute__((warn_unused_result));
 
-/* Take off what no token can need any more: what was revoked longer ago than the largest
- * max_life ever configured and two leeways. Also shortens the log of changes, and removes logins
- * that ended that long ago and refresh tokens that have expired. Takes a sequence
- * only when something was taken off.
+/* Take off what no token can need any more: what was revoked longer ago than the longest life that
+ * was ever given and two leeways of SUBTOKEN_LEEWAY_MAX, by the clock and by the time that servers
+ * have lived through, which is counted here: what monotonic_us, a clock that is never set, says has
+ * passed since the last call with this handle. Also shortens the logs of changes and of sequences,
+ * and removes sessions that ended that long ago and refresh tokens that have expired. Takes a
+ * sequence only when something was taken off.
  */
-st_stored st_store_purge(st_store *store, int64_t now_us, char *why)
+st_stored st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *why)
+    __attribute__((warn_unused_result));
+
+/* The counting alone: when a server ends. */
+st_stored st_store_count_lived(st_store *store, int64_t monotonic_us, char *why)
+    __attribute__((warn_unused_result));
+
+/* Did this store ever give that sequence? ST_STORE_NONE: never, so whoever has it was told another
+ * history. ST_STORED also for one that is too old to tell. Never waits for who writes.
+ */
+st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *why)
     __attribute__((warn_unused_result));
 
 /* Up to limit living keys of kind ST_KIND_KEY whose id follows after_id ("" for the first page),
@@ -272,6 +284,9 @@ st_stored st_store_count(st_store *store, int64_t *count, char *why)
  * is none.
  */
 st_stored st_store_remember(st_store *store, const char *name, int64_t value, char *why)
+    __attribute__((warn_unused_result));
+/* The same, unless the number that is known is as large: for what must never fall. */
+st_stored st_store_remember_largest(st_store *store, const char *name, int64_t value, char *why)
     __attribute__((warn_unused_result));
 st_stored st_store_recall(st_store *store, const char *name, int64_t *value, char *why)
     __attribute__((warn_unused_result));

@@ -190,7 +190,8 @@ st_stored st_sqlite_take_sequence(st_store *store, const change *what, int64_t *
   if (store->taken == 0) {
     if (st_sqlite_do_one(store, NEXT_SEQUENCE, VALUES(st_sqlite_number(what->now_us))) !=
             ST_STORED ||
-        st_sqlite_standing(store, &store->taken) != ST_STORED) {
+        st_sqlite_standing(store, &store->taken) != ST_STORED ||
+        st_sqlite_do(store, GIVE_SEQUENCE, VALUES(st_sqlite_number(store->taken))) != ST_STORED) {
       return ST_STORE_FAILED;
     }
   }

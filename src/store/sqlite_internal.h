@@ -17,7 +17,7 @@
 #define ST_SQLITE_READERS 4  /* connections for the hot path; a power of two */
 #define ST_SQLITE_SLOTS 1024 /* keys that each of them remembers; a power of two */
 
-enum { DATA_VERSION, BY_DIGEST, BY_SUB, SUB_REVOKED, READ_STATEMENTS };
+enum { DATA_VERSION, BY_DIGEST, BY_SUB, SUB_REVOKED, GAVE_SEQUENCE, READ_STATEMENTS };
 extern const char *const st_sqlite_read_sql[READ_STATEMENTS];
 
 enum {
@@ -65,15 +65,20 @@ enum {
   SWEEP_USED,
   SWEEP_KEYS,
   REMEMBER,
+  REMEMBER_LARGEST,
   RECALL,
   NEXT_SEQUENCE,
   SEQUENCE,
+  GIVE_SEQUENCE,
   PURGE_TOUCH,
   PURGE,
   PURGE_REFRESH,
   LOG_LENGTH,
   LOG_CUT,
   LOG_FROM,
+  GIVEN_LENGTH,
+  GIVEN_CUT,
+  GIVEN_FROM,
   PERSON_FIND,
   PERSON_LIST,
   PERSON_DELETED,
@@ -174,10 +179,13 @@ struct st_store {
   _Atomic uint32_t changes_seen; /* the counter in it */
   atomic_bool displaced;         /* they were not in place when it was last looked */
 
-  st_semaphore writing;   /* one at a time: guards the four below */
+  st_semaphore writing;   /* one at a time: guards the seven below */
   st_semaphore strangers; /* of those, who come without a credential */
   sqlite3 *writes;
   sqlite3_stmt *write[WRITE_STATEMENTS];
+  int64_t lived;            /* the store's lived time when this handle counted it last, at: */
+  int64_t lived_us;         /* by the caller's monotonic clock */
+  bool counts;              /* it has done so */
   int64_t taken;            /* the sequence that the change under way has taken, or 0 */
   int64_t until_us;         /* how long the change under way may wait for another process */
   _Atomic int64_t close_us; /* 0, or when nothing waits any more: the process ends */

@@ -12,8 +12,13 @@
 #define LOG_MAX 200000 /* changes kept, at least; who is further behind fetches all */
 #define DAY 86400
 #define MAX_LIFE_DEFAULT (INT64_C(365) * DAY) /* as long as no server has said its own */
-#define LEEWAY_DEFAULT 60
-#define SWEEP_ROWS 1000 /* of each table in a transaction, and how many of these in a purge */
+/* A token ends at the revocation and its longest life, by the clock of who signed it, and is good
+ * for a leeway longer at an edge whose clock may be a leeway behind.
+ */
+#define LEEWAYS (INT64_C(2) * SUBTOKEN_LEEWAY_MAX)
+#define GIVEN_MAX 200000 /* sequences that are kept, at least */
+#define CATCH_UP 4       /* how much faster than time the time of sweeping goes after a stop */
+#define SWEEP_ROWS 1000  /* of each table in a transaction, and how many of these in a purge */
 #define SWEEPS 20
 
 /* ---- the hash, for SQL ---- */
@@ -51,6 +56,7 @@ st_stored st_store_advance(st_store *store, int64_t now_us, int64_t until_us, in
 
 /* ---- purging ---- */
 
+/* Within a change. */
 static int64_t fact(st_store *store, const char *name, int64_t otherwise) {
   sqlite3_stmt *row = NULL;
   bool known = st_sqlite_ask(store, RECALL, VALUES(st_sqlite_text(name)), &row) == ST_STORED;
@@ -59,17 +65,39 @@ static int64_t fact(st_store *store, const char *name, int64_t otherwise) {
   return value;
 }
 
-/* The time to purge by. It goes on by a day a call at most, so that a clock that is set wrong
- * for an hour does not take off what tokens still need.
+/* What this handle's monotonic clock says has passed since it last counted is time that was lived
+ * through, if no other server has counted it already: the largest counts, never the sum. The
+ * first call of a handle counts nothing, however long ago the last one before it was. *passed is by
+ * how much the store's time went on.
  */
-static st_stored purge_time(st_store *store, int64_t now, int64_t *time) {
-  int64_t known = fact(store, "purge_time", -1);
-  *time = known >= 0 && now > known + DAY ? known + DAY : now;
-  if (*time <= known) {
-    return ST_STORED;
+static st_stored count_lived(st_store *store, int64_t monotonic_us, int64_t *lived,
+                             int64_t *passed) {
+  int64_t known = fact(store, "lived", 0), mine = known, seconds = 0;
+  if (store->counts && monotonic_us > store->lived_us) {
+    seconds = (monotonic_us - store->lived_us) / 1000000;
+    mine = store->lived + seconds;
   }
+  *lived = mine > known ? mine : known;
+  *passed = *lived - known;
+  if (*passed > 0 &&
+      st_sqlite_do(store, REMEMBER, VALUES(st_sqlite_text("lived"), st_sqlite_number(*lived))) !=
+          ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  store->lived = *lived;
+  store->lived_us = store->counts ? store->lived_us + seconds * 1000000 : monotonic_us;
+  store->counts = true;
+  return ST_STORED;
+}
+
+/* The time by which sessions and refresh tokens are swept, which a clock that is ahead for a while
+ * must not end: it follows the clock back at once, and ahead as time is lived through.
+ */
+static st_stored sweep_time(st_store *store, int64_t now, int64_t passed, int64_t *time) {
+  int64_t known = fact(store, "sweep_time", now), next = known + CATCH_UP * passed;
+  *time = next < now ? next : now;
   return st_sqlite_do(store, REMEMBER,
-                      VALUES(st_sqlite_text("purge_time"), st_sqlite_number(*time)));
+                      VALUES(st_sqlite_text("sweep_time"), st_sqlite_number(*time)));
 }
 
 static st_stored cut_log(st_store *store) {
@@ -85,33 +113,53 @@ static st_stored cut_log(st_store *store) {
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
+static st_stored cut_given(st_store *store) {
+  sqlite3_stmt *row = NULL;
+  st_stored found = st_sqlite_ask(store, GIVEN_LENGTH, VALUES(st_sqlite_number(GIVEN_MAX)), &row);
+  parameter last = st_sqlite_number(found == ST_STORED ? sqlite3_column_int64(row, 0) : 0);
+  st_sqlite_finish(row);
+  if (found != ST_STORED) {
+    return found == ST_STORE_NONE ? ST_STORED : ST_STORE_FAILED;
+  }
+  bool ok = st_sqlite_do(store, GIVEN_CUT, VALUES(last)) == ST_STORED &&
+            st_sqlite_do(store, GIVEN_FROM, VALUES(last)) == ST_STORED;
+  return ok ? ST_STORED : ST_STORE_FAILED;
+}
+
 /* Before when something must have ended, or expired, to be of no more use. */
 typedef struct horizons {
-  int64_t time; /* to purge by */
+  int64_t monotonic_us; /* of the caller */
+  int64_t time;         /* to sweep by */
   int64_t tokens;
   int64_t removed; /* by this sweep */
 } horizons;
 
+/* One more than the last is the sequence if anything goes, and is not taken if nothing does. */
+static st_stored purge_listed(st_store *store, const change *what, int64_t clock, int64_t lived) {
+  int64_t before = fact(store, "sequence", 0);
+  int64_t sequence = what->now_us > before + 1 ? what->now_us : before + 1;
+  parameter by_clock = st_sqlite_number(clock), by_lived = st_sqlite_number(lived);
+  if (st_sqlite_do(store, PURGE_TOUCH, VALUES(by_clock, by_lived, st_sqlite_number(sequence))) !=
+          ST_STORED ||
+      st_sqlite_do(store, PURGE, VALUES(by_clock, by_lived)) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  return sqlite3_changes(store->writes) > 0 ? st_sqlite_take_sequence(store, what, &sequence)
+                                            : ST_STORED;
+}
+
 static st_stored make_purged(st_store *store, const change *what) {
   horizons *h = what->of;
-  int64_t sequence = 0, before = fact(store, "sequence", 0);
-  if (purge_time(store, what->now, &h->time) != ST_STORED) {
+  int64_t lived = 0, passed = 0;
+  if (count_lived(store, h->monotonic_us, &lived, &passed) != ST_STORED ||
+      sweep_time(store, what->now, passed, &h->time) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  int64_t leeway = fact(store, "max_leeway", LEEWAY_DEFAULT);
-  h->tokens = h->time - fact(store, "max_life", MAX_LIFE_DEFAULT) - 2 * leeway;
-  /* One more than the last is the sequence if anything goes, and is not taken if nothing does. */
-  sequence = what->now_us > before + 1 ? what->now_us : before + 1;
-  parameter horizon = st_sqlite_number(h->tokens);
-  if (st_sqlite_do(store, PURGE_TOUCH, VALUES(horizon, st_sqlite_number(sequence))) != ST_STORED ||
-      st_sqlite_do(store, PURGE, VALUES(horizon)) != ST_STORED) {
-    return ST_STORE_FAILED;
-  }
-  if (sqlite3_changes(store->writes) > 0 &&
-      st_sqlite_take_sequence(store, what, &sequence) != ST_STORED) {
-    return ST_STORE_FAILED;
-  }
-  return cut_log(store);
+  int64_t wait = fact(store, "max_life", MAX_LIFE_DEFAULT) + LEEWAYS;
+  h->tokens = h->time - wait;
+  bool ok = purge_listed(store, what, what->now - wait, lived - wait) == ST_STORED &&
+            cut_log(store) == ST_STORED && cut_given(store) == ST_STORED;
+  return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
 static st_stored make_swept(st_store *store, const change *what) {
@@ -126,11 +174,22 @@ static st_stored make_swept(st_store *store, const change *what) {
   return stored;
 }
 
+static st_stored make_counted(st_store *store, const change *what) {
+  const horizons *h = what->of;
+  int64_t lived = 0, passed = 0;
+  return count_lived(store, h->monotonic_us, &lived, &passed);
+}
+
+st_stored st_store_count_lived(st_store *store, int64_t monotonic_us, char *why) {
+  horizons h = {.monotonic_us = monotonic_us};
+  return st_sqlite_apply(store, make_counted, &(change){.of = &h}, why);
+}
+
 /* The rows of logins go in small transactions, so that nobody waits long for the lock; what a call
  * leaves, the next one takes.
  */
-st_stored st_store_purge(st_store *store, int64_t now_us, char *why) {
-  horizons h = {0};
+st_stored st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *why) {
+  horizons h = {.monotonic_us = monotonic_us};
   change what = {.now = now_us / 1000000, .now_us = now_us, .of = &h};
   st_stored stored = st_sqlite_apply(store, make_purged, &what, why);
   h.removed = 1;

@@ -151,6 +151,21 @@ static const char *const migrations[] = {
     "UPDATE persons SET own_password = 1 WHERE imported IS NOT NULL"
     "  AND login IN (SELECT target FROM audit WHERE action = 'user.password');"
     "CREATE INDEX keys_made ON keys (made_by) WHERE made_by IS NOT NULL;",
+
+    /* When what is listed may go: `lived` counts the seconds that a server has lived through, and
+     * `lived_at` is what it was at the revocation. `given` are the sequences that this store gave,
+     * complete from given_from on. What was signed before that could be remembered may live for as
+     * long as without a configuration.
+     */
+    "ALTER TABLE listed ADD COLUMN lived_at INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE given (sequence INTEGER NOT NULL PRIMARY KEY) STRICT;"
+    "INSERT INTO given SELECT value FROM facts WHERE name = 'sequence';"
+    "INSERT INTO facts (name, value) SELECT 'given_from', value FROM facts"
+    "  WHERE name = 'sequence';"
+    "INSERT INTO facts (name, value) VALUES ('lived', 0);"
+    "INSERT OR IGNORE INTO facts (name, value) SELECT 'max_life', 31536000"
+    "  WHERE EXISTS (SELECT 1 FROM keys);"
+    "DELETE FROM facts WHERE name = 'purge_time';",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 

@@ -30,6 +30,11 @@
 #define FACT(name) "(SELECT value FROM facts WHERE name = '" name "')"
 #define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
 
+/* A token may have been signed by a clock that was ahead: the latest that is known of the row. */
+#define LATEST_CLOCK                          \
+  "max(?1, keys.created_at, keys.changed_at," \
+  " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
+
 const char *const st_sqlite_read_sql[READ_STATEMENTS] = {
     [DATA_VERSION] = "PRAGMA data_version",
     [BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = ?1",
@@ -38,6 +43,8 @@ const char *const st_sqlite_read_sql[READ_STATEMENTS] = {
                " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
                " FROM keys WHERE sub = ?1",
     [SUB_REVOKED] = "SELECT 1 FROM revoked WHERE sub = ?1",
+    [GAVE_SEQUENCE] = "SELECT ?1 < " FACT("given_from") " OR EXISTS"
+                      " (SELECT 1 FROM given WHERE sequence = ?1)",
 };
 
 const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
@@ -109,9 +116,11 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
         " SELECT sub, id, ?1 FROM keys WHERE " IN_CHOSEN,
     /* The sub of one that is disabled is listed already, without a time. */
     [LIST_CHOSEN] =
-        "INSERT INTO listed (sub, hash, revoked_at)"
-        " SELECT sub, " HASH_OF("sub") ", ?1 FROM keys WHERE " IN_CHOSEN
-        " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at",
+        "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+        " SELECT sub, " HASH_OF("sub") ", " LATEST_CLOCK ", " FACT("lived") " FROM keys"
+        " WHERE " IN_CHOSEN
+        " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at,"
+        " lived_at = excluded.lived_at",
     [TOUCH_CHOSEN] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
         " SELECT ?1, " HASH_OF("sub") " FROM keys WHERE " IN_CHOSEN,
@@ -142,19 +151,27 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [SWEEP_KEYS] = "DELETE FROM keys WHERE " IN_CHOSEN,
 
     [REMEMBER] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
+    [REMEMBER_LARGEST] =
+        "INSERT INTO facts (name, value) VALUES (?1, ?2)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value",
     [RECALL] = "SELECT value FROM facts WHERE name = ?1",
     [NEXT_SEQUENCE] = "UPDATE facts SET value = max(value + 1, ?1) WHERE name = 'sequence'",
     [SEQUENCE] = "SELECT value FROM facts WHERE name = 'sequence'",
+    [GIVE_SEQUENCE] = "INSERT INTO given (sequence) VALUES (?1)",
+    /* Of ?1 by the clock that revoked it, and of ?2 by the time that was lived. */
     [PURGE_TOUCH] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
-        " SELECT ?2, hash FROM listed WHERE revoked_at < ?1",
-    [PURGE] = "DELETE FROM listed WHERE revoked_at < ?1",
+        " SELECT ?3, hash FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
+    [PURGE] = "DELETE FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
     [PURGE_REFRESH] =
         "DELETE FROM refresh WHERE hash IN"
         " (SELECT hash FROM refresh WHERE expires_at < ?1 LIMIT ?2)",
     [LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
     [LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
+    [GIVEN_LENGTH] = "SELECT sequence FROM given ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
+    [GIVEN_CUT] = "DELETE FROM given WHERE sequence <= ?1",
+    [GIVEN_FROM] = "UPDATE facts SET value = max(value, ?1 + 1) WHERE name = 'given_from'",
 
     /* CROSS JOIN: in this order, whatever the planner thinks of the sizes. */
     [PERSON_FIND] = "SELECT " PERSON_COLUMNS

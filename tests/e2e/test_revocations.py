@@ -14,8 +14,9 @@ CHANGES = "application/vnd.subtoken.changes"
 class Server(support.Server):
     """512 threads take long to start under a sanitizer."""
 
-    def __init__(self, data=None, **options):
-        super().__init__(data, {"threads": 16 if SANITIZER else 64}, **options)
+    def __init__(self, data=None, settings=None, **options):
+        threads = {"threads": 16 if SANITIZER else 64}
+        super().__init__(data, dict(threads, **(settings or {})), **options)
 
 
 def cmd(*args, **options):
@@ -175,7 +176,7 @@ def put_many(data, count):
     db = sqlite3.connect(os.path.join(data, "subtoken.db"))
     with db:
         db.execute("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-            INSERT OR IGNORE INTO listed SELECT printf('%043d', i), random(), ? FROM n""",
+            INSERT OR IGNORE INTO listed SELECT printf('%043d', i), random(), ?, 0 FROM n""",
                    (count, int(time.time()) - DAY))
     found = db.execute("SELECT count(DISTINCT hash) FROM listed").fetchone()[0]
     db.close()
@@ -282,8 +283,25 @@ def secrets_come_and_go():
         assert edge.reason(fresh) == "ok" and edge.reason(token) in ("kid", "mac")
 
 
+def faked(clock):
+    """The environment in which a program sees another clock; its monotonic one is as ever."""
+    return dict(ENV, LD_PRELOAD=FAKETIME, FAKETIME=clock, DONT_FAKE_MONOTONIC="1",
+                ASAN_OPTIONS=ENV.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+
+
+def fact(data, name, value=None):
+    db = sqlite3.connect(os.path.join(data, "subtoken.db"))
+    with db:
+        if value is not None:
+            assert db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name)).rowcount == 1
+        found = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    db.close()
+    return found and found[0]
+
+
 @test
 def what_no_token_needs_is_taken_off():
+    """C5: when the clock has passed and as much was lived through."""
     if FAKETIME is None:
         return "no libfaketime"
     data = data_dir()
@@ -296,19 +314,71 @@ def what_no_token_needs_is_taken_off():
         cmd("key", "disable", disabled["id"], data=data, check=0)
         edge.pull(server)
         assert edge.count() == 2
-    for days, count, reason in ((359, 2, "revoked"), (367, 1, "expired")):
-        db = sqlite3.connect(os.path.join(data, "subtoken.db"))
-        with db:  # a clock that leaps is followed by a day a purge: say that it has gone there
-            changed = db.execute("UPDATE facts SET value = ? WHERE name = 'purge_time'",
-                                 (int(time.time()) + days * DAY - 60,)).rowcount
-        db.close()
-        assert changed == 1
-        env = dict(ENV, LD_PRELOAD=FAKETIME, FAKETIME="+%dd" % days)
-        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        with Server(data, env=env) as server:
-            edge.pull(server, env=env)
+    for days, lived, count in ((359, 367, 2), (367, 359, 2), (367, 367, 1)):
+        fact(data, "lived", lived * DAY)
+        with Server(data, env=faked("+%dd" % days)) as server:
+            edge.pull(server, env=faked("+%dd" % days))
             assert edge.count() == count, (days, edge.count())
+            reason = "expired" if days > 365 else "revoked"
             assert edge.reason(token, "--at", str(int(time.time()) + days * DAY)) == reason, days
+
+
+@test
+def starts_with_a_clock_that_is_ahead_forget_nothing():
+    """C5: each start was a day."""
+    if FAKETIME is None:
+        return "no libfaketime"
+    data, settings = data_dir(), {"max_life": "10d", "default_life": "5d"}
+    edge = Edge(data)
+    with Server(data, settings) as server:
+        key, token = token_of(data, "--expire", "9d")
+        edge.pull(server)
+        assert edge.reason(token) == "ok"
+        cmd("key", "delete", key["id"], data=data, check=0)
+        edge.pull(server)
+        assert edge.reason(token) == "revoked"
+    for _ in range(14):
+        with Server(data, settings, env=faked("+730d")) as server:
+            assert fetch(server, edge.key)[0] == 200
+    with Server(data, settings) as server:
+        edge.pull(server)
+        assert edge.count() == 1 and edge.reason(token) == "revoked"
+        assert fact(data, "lived") < 600
+    # What a server lives through is kept, also what is less than the hour between two purges.
+    before = fact(data, "lived")
+    with Server(data, settings) as server:
+        time.sleep(2.1)
+    assert before + 2 <= fact(data, "lived") <= before + 60
+
+
+@test
+def whoever_signs_remembers_for_how_long():
+    """C6: `issue` came before the first `serve`, which gives shorter lives; so does a reload."""
+    if FAKETIME is None:
+        return "no libfaketime"
+    data = data_dir()
+    edge = Edge(data)
+    key, token = token_of(data, "--expire", "300d")
+    assert fact(data, "max_life") == 365 * DAY
+    short = {"max_life": "1d", "default_life": "1d"}
+    with Server(data, short) as server:
+        cmd("key", "delete", key["id"], data=data, check=0)
+        edge.pull(server)
+    assert fact(data, "max_life") == 365 * DAY
+    fact(data, "lived", 3 * DAY)
+    with Server(data, short, env=faked("+3d")) as server:
+        edge.pull(server, env=faked("+3d"))
+        assert edge.count() == 1
+        assert edge.reason(token, "--at", str(int(time.time()) + 3 * DAY)) == "revoked"
+    # A reload remembers before it is in force, and a server that gives shorter ones changes nothing.
+    with Server(data, short) as server, Server(data, short) as other:
+        server.write_config(dict(short, threads=16 if SANITIZER else 64, max_life="500d"))
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: '"reloaded"' in server.log())
+        assert fact(data, "max_life") == 500 * DAY
+        other.process.send_signal(signal.SIGHUP)
+        until(lambda: '"reloaded"' in other.log())
+        assert fact(data, "max_life") == 500 * DAY
 
 
 @test

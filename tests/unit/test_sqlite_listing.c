@@ -185,7 +185,7 @@ static void a_new_sub_never_falls_on_a_listed_hash(void **state) {
   (void)state;
   char text[256];
   good(create(store, 1, sub_of(1)));
-  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, 5)", sub_of(9),
+  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, 5, 0)", sub_of(9),
            (long long)hash_of(sub_of(2)));
   sql(text);
   assert_int_equal(create(store, 2, sub_of(2)), ST_STORE_EXISTS);
@@ -205,7 +205,7 @@ static void a_hash_that_two_subs_share_is_listed_once(void **state) {
   uint32_t count = 0;
   good(create(store, 1, sub_of(1)));
   good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, why));
-  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld)", sub_of(9),
+  snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld, 0)", sub_of(9),
            (long long)hash_of(sub_of(1)), (long long)NOW);
   sql(text);
   assert_true(listed(sub_of(1)));
@@ -257,7 +257,12 @@ static void advances(void **state) {
   assert_int_equal(standing().sequence, NOW * US + 70);
 }
 
-/* Revoked at NOW with lives of an hour and leeways of 60 s: listed until NOW + 3720. */
+/* By a clock and a monotonic one, in seconds. */
+static void purge_at(int64_t now, int64_t monotonic) {
+  good(st_store_purge(store, now * US, monotonic * US, why));
+}
+
+/* C13: revoked at NOW with lives of an hour: listed for that and two leeways of an hour. */
 static void purges_no_sooner_than_tokens_are_dead(void **state) {
   (void)state;
   st_listing before, listing;
@@ -266,52 +271,137 @@ static void purges_no_sooner_than_tokens_are_dead(void **state) {
   good(st_store_remember(store, "max_life", 3600, why));
   good(create(store, 1, sub_of(1)));
   good(create(store, 2, sub_of(2)));
+  purge_at(NOW, 50);
   good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
   good(st_store_set_disabled(store, AT(NOW * US), id_of(2), true, NULL, why));
-  good(st_store_purge(store, (NOW + 3720) * US, why));
+  purge_at(NOW + 10800, 50 + 10801);
   before = standing();
   assert_true(listed(sub_of(1)));
-  good(st_store_purge(store, (NOW + 3721) * US, why));
+  purge_at(NOW + 10801, 50 + 10801);
   assert_false(listed(sub_of(1)));
   assert_true(listed(sub_of(2))); /* for as long as it is disabled */
-  assert_int_equal(standing().sequence, (NOW + 3721) * US);
+  assert_int_equal(standing().sequence, (NOW + 10801) * US);
   good(st_store_changes(store, before.sequence, &listing, &changes, &count, why));
   assert_int_equal(count, 1);
   assert_false(changes[0].listed);
   free(changes);
-  good(st_store_purge(store, (NOW + 3722) * US, why));
-  assert_int_equal(standing().sequence, (NOW + 3721) * US); /* nothing went */
+  purge_at(NOW + 10802, 50 + 10802);
+  assert_int_equal(standing().sequence, (NOW + 10801) * US); /* nothing went */
 }
 
-static void purges_by_the_longest_life_and_leeway_ever(void **state) {
-  (void)state;
-  good(create(store, 1, sub_of(1)));
-  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
-  good(st_store_remember(store, "max_leeway", 100, why));
-  good(st_store_purge(store, NOW * US, why));
-  for (int64_t day = 1; day <= 365; day++) {
-    good(st_store_purge(store, (NOW + day * DAY) * US, why));
-    assert_int_equal(listed_count(), 1);
-  }
-  good(st_store_purge(store, (NOW + 365 * DAY + 200) * US, why));
-  assert_int_equal(listed_count(), 1);
-  good(st_store_purge(store, (NOW + 365 * DAY + 201) * US, why));
-  assert_int_equal(listed_count(), 0);
+static void reopened(void) {
+  st_store_close(store);
+  good(st_store_open(db, false, &store, why));
 }
 
-/* A clock that is years ahead for a moment takes a day's worth at most. */
-static void a_clock_that_leaps_purges_little(void **state) {
+/* C5: a clock that is years ahead takes nothing off, however often a server starts. */
+static void a_clock_that_is_ahead_purges_nothing(void **state) {
   (void)state;
   good(st_store_remember(store, "max_life", 10 * DAY, why));
   good(create(store, 1, sub_of(1)));
-  good(st_store_purge(store, NOW * US, why));
+  purge_at(NOW, 0);
   good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
-  for (int i = 0; i < 10; i++) {
-    good(st_store_purge(store, (NOW + 4000 * DAY) * US, why));
+  for (int i = 0; i < 1000; i++) {
+    if (i % 50 == 0) reopened();
+    purge_at(NOW + 4000 * DAY, 1000 + i % 50);
     assert_int_equal(listed_count(), 1);
   }
-  good(st_store_purge(store, (NOW + 4000 * DAY) * US, why));
+  /* What was lived through counts, whoever lived through it; the stops between do not. */
+  for (int i = 0; i <= 10; i++) {
+    reopened();
+    purge_at(NOW + 4000 * DAY, 77);
+    purge_at(NOW + 4000 * DAY, 77 + DAY + (i == 10 ? 7200 : 0) - 10);
+    purge_at(NOW + 4000 * DAY, 77 + DAY + (i == 10 ? 7200 : 0));
+    assert_int_equal(listed_count(), i < 10);
+  }
+}
+
+/* C5: two servers live through the same hours. */
+static void an_hour_of_two_servers_is_an_hour(void **state) {
+  (void)state;
+  st_store *other;
+  int64_t lived = 0;
+  good(st_store_open(db, false, &other, why));
+  good(st_store_purge(store, NOW * US, 500 * US, why));
+  good(st_store_purge(other, NOW * US, 900 * US, why)); /* of another machine */
+  for (int64_t i = 1; i <= 24; i++) {
+    good(st_store_purge(store, NOW * US, (500 + 3600 * i) * US, why));
+    good(st_store_purge(other, NOW * US, (900 + 3600 * i) * US, why));
+    good(st_store_recall(store, "lived", &lived, why));
+    assert_int_equal(lived, 3600 * i);
+  }
+  st_store_close(other);
+  /* Nor does a clock that goes back, or parts of seconds that nobody counts, add anything. */
+  good(st_store_purge(store, NOW * US, 1, why));
+  for (int64_t i = 1; i <= 10; i++) {
+    good(st_store_purge(store, NOW * US, (500 + 3600 * 24) * US + i * 100000, why));
+  }
+  good(st_store_recall(store, "lived", &lived, why));
+  assert_int_equal(lived, 3600 * 24 + 1);
+}
+
+/* C5: signed by a clock that was ahead, revoked when it was right again. */
+static void what_a_clock_ahead_has_signed_stays_listed(void **state) {
+  (void)state;
+  int64_t ahead = NOW + 700 * DAY;
+  st_use use = {.at = ahead};
+  good(st_store_remember(store, "max_life", 10 * DAY, why));
+  good(create(store, 1, sub_of(1)));
+  good(create(store, 2, sub_of(2)));
+  purge_at(NOW, 0);
+  snprintf(use.id, sizeof use.id, "%s", id_of(1));
+  good(st_store_note_used(store, &use, 1, why));
+  good(st_store_rename(store, AT(ahead * US), id_of(2), "x", why));
+  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
+  good(st_store_delete(store, AT(NOW * US), id_of(2), NULL, why));
+  purge_at(NOW + 709 * DAY, 709 * DAY);
+  assert_int_equal(listed_count(), 2);
+  purge_at(NOW + 711 * DAY, 711 * DAY);
   assert_int_equal(listed_count(), 0);
+}
+
+/* C6: the longest life that was ever given, whoever says a shorter one afterwards. */
+static void purges_by_the_longest_life_ever(void **state) {
+  (void)state;
+  int64_t life = 0;
+  good(create(store, 1, sub_of(1)));
+  good(st_store_remember_largest(store, "max_life", 365 * DAY, why));
+  good(st_store_remember_largest(store, "max_life", DAY, why));
+  good(st_store_recall(store, "max_life", &life, why));
+  assert_int_equal(life, 365 * DAY);
+  purge_at(NOW, 0);
+  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, why));
+  for (int64_t day = 1; day <= 365; day++) {
+    purge_at(NOW + day * DAY, day * DAY);
+    assert_int_equal(listed_count(), 1);
+  }
+  purge_at(NOW + 365 * DAY + 7200, 365 * DAY + 7200);
+  assert_int_equal(listed_count(), 1);
+  purge_at(NOW + 365 * DAY + 7201, 365 * DAY + 7201);
+  assert_int_equal(listed_count(), 0);
+}
+
+/* C8: which sequences were given here; those that are too old to tell pass. */
+static void knows_what_it_has_given(void **state) {
+  (void)state;
+  int64_t a = 0, b = 0;
+  good(st_store_gave_sequence(store, 1, why));
+  assert_int_equal(st_store_gave_sequence(store, 2, why), ST_STORE_NONE);
+  good(st_store_advance(store, NOW * US, 0, &a, why));
+  good(create(store, 1, sub_of(1)));
+  good(st_store_delete(store, AT((NOW + 5) * US), id_of(1), &b, why));
+  good(st_store_gave_sequence(store, a, why));
+  good(st_store_gave_sequence(store, b, why));
+  assert_int_equal(st_store_gave_sequence(store, a + 1, why), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, b + 1, why), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, INT64_MAX, why), ST_STORE_NONE);
+  sql("WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200005)"
+      "INSERT INTO given SELECT i FROM n");
+  assert_int_equal(st_store_gave_sequence(store, 300000, why), ST_STORE_NONE);
+  purge_at(NOW, 0);
+  good(st_store_gave_sequence(store, 5, why)); /* no longer kept */
+  good(st_store_gave_sequence(store, b, why));
+  assert_int_equal(st_store_gave_sequence(store, 300000, why), ST_STORE_NONE);
 }
 
 /* What was revoked before there was revocation data. */
@@ -335,6 +425,13 @@ static void an_older_database_is_brought_up(void **state) {
   assert_int_equal(chmod(db, 0600), 0);
   good(st_store_open(db, false, &store, why));
   assert_int_equal(listed_count(), 3);
+  /* C6: nobody had to remember what was signed; C5, C8: both begin here. */
+  int64_t life = 0, lived = 9;
+  good(st_store_recall(store, "max_life", &life, why));
+  good(st_store_recall(store, "lived", &lived, why));
+  assert_true(life == 365 * DAY && lived == 0);
+  good(st_store_gave_sequence(store, standing().sequence, why));
+  assert_int_equal(st_store_gave_sequence(store, standing().sequence + 1, why), ST_STORE_NONE);
   assert_true(listed(sub_of(1)) && listed(sub_of(2)) && listed(sub_of(3)));
   good(st_store_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, why));
   assert_int_equal(listed_count(), 2);
@@ -407,8 +504,11 @@ int main(void) {
       TEST(tells_what_changed_since),
       TEST(advances),
       TEST(purges_no_sooner_than_tokens_are_dead),
-      TEST(purges_by_the_longest_life_and_leeway_ever),
-      TEST(a_clock_that_leaps_purges_little),
+      TEST(a_clock_that_is_ahead_purges_nothing),
+      TEST(an_hour_of_two_servers_is_an_hour),
+      TEST(what_a_clock_ahead_has_signed_stays_listed),
+      TEST(purges_by_the_longest_life_ever),
+      TEST(knows_what_it_has_given),
       TEST(an_older_database_is_brought_up),
       TEST(every_store_has_a_hash_key_of_its_own),
       TEST(a_reader_misses_nothing),
