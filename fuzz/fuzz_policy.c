@@ -2,6 +2,8 @@
  * that is refused says where; one that is accepted decides as one who looks at each route
  * in turn. A body that is accepted names the same APIs to another JSON reader.
  */
+#include <strings.h>
+
 #include "cJSON.h"
 #include "core/claims.h"
 #include "core/policy.h"
@@ -228,27 +230,36 @@ static void one_policy(subtoken_text rest) {
 /* ---- JSON-RPC ---- */
 
 /* What another reader sees in a request. Member names regardless of case, as cJSON looks
- * for them when it is not told otherwise. */
+ * for them when it is not told otherwise, and `call` too. */
 static subtoken_text api_of(const cJSON *request) {
   const cJSON *method = cJSON_GetObjectItem(request, "method");
-  HOLD(cJSON_IsObject(request) && cJSON_IsString(method));
-  if (strcmp(method->valuestring, "call") != 0) return ST_TEXT("database");
+  HOLD(cJSON_IsObject(request) && cJSON_IsString(method) && method->valuestring[0] != '\0');
+  const char *dot = strchr(method->valuestring, '.');
+  if (dot != NULL) {
+    HOLD(dot == strrchr(method->valuestring, '.') && strcasecmp(dot + 1, "call") != 0);
+    return (subtoken_text){method->valuestring, (size_t)(dot - method->valuestring)};
+  }
+  if (strcasecmp(method->valuestring, "call") != 0) return ST_TEXT("database");
   const cJSON *params = cJSON_GetObjectItem(request, "params");
-  HOLD(cJSON_IsArray(params));
-  const cJSON *first = cJSON_GetArrayItem(params, 0);
+  HOLD(cJSON_IsArray(params) && strcmp(method->valuestring, "call") == 0);
+  const cJSON *first = cJSON_GetArrayItem(params, 0), *second = cJSON_GetArrayItem(params, 1);
   HOLD(first != NULL);
+  HOLD(!cJSON_IsString(second) || strcasecmp(second->valuestring, "call") != 0);
   if (cJSON_IsString(first)) return st_text(first->valuestring);
   HOLD(cJSON_IsNumber(first) && first->valuedouble == 0);
   return ST_TEXT("database");
 }
 
 static size_t index_of(const subtoken_rpc *rpc, subtoken_text api) {
+  char name[SUBTOKEN_PERMISSION_MAX + 8];
+  HOLD(api.len > 0 && api.len <= SUBTOKEN_PERMISSION_MAX);
+  size_t digits = 0;
+  for (size_t i = 0; i < api.len; i++) digits += api.data[i] >= '0' && api.data[i] <= '9';
+  HOLD(digits < api.len && memchr(api.data, '.', api.len) == NULL);
+  snprintf(name, sizeof name, "%.*s", (int)api.len, api.data);
+  if (api.len < 4 || strcmp(name + api.len - 4, "_api") != 0) strcat(name, "_api");
   for (size_t i = 0; i < rpc->count; i++) {
-    subtoken_text need = subtoken_rpc_need(rpc, i);
-    if (need.len == api.len + 4 && memcmp(need.data, api.data, api.len) == 0 &&
-        memcmp(need.data + api.len, "_api", 4) == 0) {
-      return i;
-    }
+    if (st_text_is(subtoken_rpc_need(rpc, i), name)) return i;
   }
   return rpc->count;
 }

@@ -176,19 +176,26 @@ static inline subtoken_text subtoken_rpc_need(const subtoken_rpc *rpc, size_t i)
   return text;
 }
 
-/* Read which APIs a JSON-RPC body calls, as Graphene nodes understand it: the method `call`
- * with the parameters ["history",...] needs `history_api`; with [0,...], and any other
- * method, `database_api`. A batch needs those of all its calls.
+/* Read which APIs a JSON-RPC body calls, as Graphene, Steem and Hive nodes understand it:
+ *   "method":"call","params":["history",...]         history_api
+ *   "method":"call","params":["condenser_api",...]   condenser_api: it ends so already
+ *   "method":"call","params":[0,...]                 database_api
+ *   "method":"condenser_api.get_accounts"            condenser_api
+ *   "method":"get_objects", or any other name        database_api
+ * A batch needs those of all its calls.
  *
  * SUBTOKEN_MALFORMED, to be answered with 400, for all that could be understood otherwise:
  * what is not strict JSON (a name twice in any object, at any depth; more than 16 levels),
- * no request object, an empty batch or a batch in a batch, a `call` whose first parameter
- * is neither the number 0, written so, nor 1 to 60 characters of a permission, `method` or
- * `params` in another case, a name of a member that is not ASCII, more different APIs than
- * SUBTOKEN_RPC_NEEDS_MAX. SUBTOKEN_TOO_LARGE for more than SUBTOKEN_RPC_BODY_MAX bytes. The
- * body is left as it is; scratch of its length is overwritten (SUBTOKEN_BUFFER_TOO_SMALL).
- * About 12 KiB of stack. Read bodies only of those whose token is good: objects of a
- * thousand members, in which each name is held against all others, take 0.2 ms a KiB.
+ * no request object, an empty batch or a batch in a batch; a method that is empty or has a
+ * character that no permission has, that has two dots or nothing on a side of one, or that is
+ * `call` in another case or behind a dot; a `call` whose first parameter is neither the number
+ * 0, written so, nor the name of an API (at most 64 characters of a permission with its _api,
+ * no dot, not only digits), or whose second is `call`; `method` or `params` in another case, a
+ * name of a member that is not ASCII, more different APIs than SUBTOKEN_RPC_NEEDS_MAX.
+ * SUBTOKEN_TOO_LARGE for more than SUBTOKEN_RPC_BODY_MAX bytes. The body is left as it is; scratch
+ * of its length is overwritten (SUBTOKEN_BUFFER_TOO_SMALL). About 12 KiB of stack. Read bodies only
+ * of those whose token is good: objects of a thousand members, in which each name is held against
+ * all others, take 0.2 ms a KiB.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_read(subtoken_text body,
                                                                     void *scratch,

@@ -1,3 +1,7 @@
+/* Which APIs a JSON-RPC body calls, in all the ways in which Graphene, Steem and Hive nodes let
+ * one be named. Those nodes differ, so what some of them could take for another call than is
+ * judged here is no body (subtoken/policy.h lists it).
+ */
 #include "base/json.h"
 #include "core/claims.h"
 #include "subtoken/policy.h"
@@ -12,7 +16,8 @@ typedef enum first_param {
 typedef struct request {
   subtoken_text method; /* data NULL when there is none */
   first_param first;
-  subtoken_text api; /* of PARAM_NAME */
+  subtoken_text api;    /* of PARAM_NAME */
+  subtoken_text second; /* of the parameters, when it is a string */
 } request;
 
 static bool has_need(const subtoken_rpc *rpc, subtoken_text need) {
@@ -22,13 +27,28 @@ static bool has_need(const subtoken_rpc *rpc, subtoken_text need) {
   return false;
 }
 
+/* A name of an API is no number, not even in quotes, and no path through others. */
+static bool is_api_name(subtoken_text api) {
+  bool number = true;
+  for (size_t i = 0; i < api.len; i++) {
+    if (api.data[i] == '.') return false;
+    if (api.data[i] < '0' || api.data[i] > '9') number = false;
+  }
+  return !number; /* and not empty */
+}
+
+static bool ends_in_api(subtoken_text name) {
+  return name.len >= 4 && memcmp(name.data + name.len - 4, "_api", 4) == 0;
+}
+
+/* The permission of an API: its name, which ends in _api or is given that end. */
 static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
   char room[SUBTOKEN_PERMISSION_MAX];
   st_writer writer = st_writer_on(room, sizeof room);
   st_write_text(&writer, api);
-  st_write_string(&writer, "_api");
+  if (!ends_in_api(api)) st_write_string(&writer, "_api");
   subtoken_text need = {room, writer.len};
-  if (api.len == 0 || writer.overflow || !st_permission_valid(need)) return false;
+  if (!is_api_name(api) || writer.overflow || !st_permission_valid(need)) return false;
   if (has_need(rpc, need)) return true;
   if (rpc->count == SUBTOKEN_RPC_NEEDS_MAX) return false;
   size_t at = rpc->count * SUBTOKEN_PERMISSION_MAX;
@@ -37,20 +57,27 @@ static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
   return true;
 }
 
-/* params may come before method: what the first one is has to be kept. */
+static bool read_first_param(st_json *json, request *into) {
+  int64_t number;
+  char kind = st_json_peek(json);
+  if (kind == '"') {
+    into->first = PARAM_NAME;
+    return st_json_string(json, &into->api);
+  }
+  if (kind != '0' || json->text[json->at] != '0') return st_json_skip(json);
+  into->first = PARAM_ZERO;
+  return st_json_uint(json, &number); /* and not 00, 0.0, 0e1 */
+}
+
+/* params may come before method: what the first two are has to be kept. */
 static bool read_params(st_json *json, request *into) {
   if (st_json_peek(json) != '[') return st_json_skip(json);
-  int64_t number;
-  bool good = st_json_array(json), first = true;
-  while (good && st_json_element(json)) {
-    char kind = first ? st_json_peek(json) : '\0';
-    first = false;
-    if (kind == '"') {
-      good = st_json_string(json, &into->api);
-      into->first = PARAM_NAME;
-    } else if (kind == '0' && json->text[json->at] == '0') {
-      good = st_json_uint(json, &number); /* and not 00, 0.0, 0e1 */
-      into->first = PARAM_ZERO;
+  bool good = st_json_array(json);
+  for (size_t i = 0; good && st_json_element(json); i++) {
+    if (i == 0) {
+      good = read_first_param(json, into);
+    } else if (i == 1 && st_json_peek(json) == '"') {
+      good = st_json_string(json, &into->second);
     } else {
       good = st_json_skip(json);
     }
@@ -83,12 +110,32 @@ static bool read_request(st_json *json, request *into) {
   return !json->failed && into->method.data != NULL;
 }
 
+/* The method `call` names its API as the first parameter. What it calls is no other `call`. */
+static bool read_named(const request *asked, subtoken_rpc *rpc) {
+  if (st_text_is_nocase(asked->second, "call")) return false;
+  if (asked->first == PARAM_ZERO) return add_need(rpc, ST_TEXT("database"));
+  return asked->first == PARAM_NAME && add_need(rpc, asked->api);
+}
+
+/* `api.name`: one dot, and not the method `call` in another spelling. */
+static bool read_dotted(subtoken_text api, subtoken_text name, subtoken_rpc *rpc) {
+  for (size_t i = 0; i < name.len; i++) {
+    if (name.data[i] == '.') return false;
+  }
+  return name.len > 0 && !st_text_is_nocase(name, "call") && add_need(rpc, api);
+}
+
 static bool read_call(st_json *json, subtoken_rpc *rpc) {
-  request asked = {{NULL, 0}, PARAM_OTHER, {NULL, 0}};
+  request asked = {.first = PARAM_OTHER};
   if (!read_request(json, &asked)) return false;
-  if (!st_text_is(asked.method, "call")) return add_need(rpc, ST_TEXT("database"));
-  if (asked.first == PARAM_ZERO) return add_need(rpc, ST_TEXT("database"));
-  return asked.first == PARAM_NAME && add_need(rpc, asked.api);
+  subtoken_text method = asked.method;
+  if (method.len == 0 || (st_text_class(method) & ST_CHAR_SCOPE) == 0) return false;
+  st_cutter cutter = {method, false};
+  subtoken_text api;
+  (void)st_cut(&cutter, '.', &api);
+  if (!cutter.done) return read_dotted(api, cutter.rest, rpc);
+  if (st_text_is(method, "call")) return read_named(&asked, rpc);
+  return !st_text_is_nocase(method, "call") && add_need(rpc, ST_TEXT("database"));
 }
 
 static bool read_body(st_json *json, subtoken_rpc *rpc) {

@@ -744,6 +744,17 @@ def json_rpc_bodies():
         answer = n.ask("/rpc", token=history, method="POST", body=call(0))
         assert (answer.status, answer.body) == (403, '{"text":"requires scope database_api"}')
         assert answer.header("WWW-Authenticate") == 'Bearer error="insufficient_scope"'
+        # A6: the forms of Steem and Hive, by which no other API is reached.
+        for method, params, want in (
+                ("network_broadcast_api.broadcast_transaction", [{}], 403), ("database_api.get_config", {}, 200),
+                ("history.get", [], 200), ("condenser_api.get_accounts", [["a"]], 403),
+                ("call", ["database_api", "get_config", []], 200), ("call", ["history_api", "get", []], 200),
+                ("call", ["network_broadcast_api", "broadcast_transaction", [{}]], 403),
+                ("call", [2, "broadcast_transaction", []], 400), ("call", ["2", "broadcast_transaction", []], 400),
+                ("jsonrpc.call", ["database_api", "get", []], 400), ("Call", ["wallet", "get", []], 400),
+                ("database_api.wallet_api.get", [], 400), ("call", ["database_api", "call", ["wallet"]], 400)):
+            body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
+            assert n.status("/rpc", token=t, method="POST", body=body) == want, (method, params)
         # A whole key as well: first the question, then the body.
         assert n.status("/rpc", token=n.key["key"], method="POST", body=call("history")) == 200
         assert n.status("/rpc", token=n.key["key"], method="POST", body=call(0)) == 403
