@@ -73,6 +73,21 @@ void st_key_write_json(st_writer *writer, const st_key *key, const char *whole, 
   st_write_char(writer, '}');
 }
 
+void st_made_write_json(st_writer *writer, const st_made *made) {
+  st_write_string(writer, "{\"keys\":");
+  st_write_int(writer, made->keys);
+  st_write_string(writer, ",\"users\":");
+  st_write_int(writer, made->users);
+  st_write_string(writer, made->end ? ",\"ended\":true" : ",\"ended\":false");
+  st_write_string(writer, made->more ? ",\"more\":true,\"list\":[" : ",\"list\":[");
+  for (size_t i = 0; i < made->count; i++) {
+    if (i > 0) st_write_char(writer, ',');
+    write_text(writer, made->items[i].user ? "{\"user\":" : "{\"key\":", made->items[i].name);
+    st_write_char(writer, '}');
+  }
+  st_write_string(writer, "]}");
+}
+
 /* ---- who manages what ---- */
 
 typedef struct manager {
@@ -359,6 +374,21 @@ static void rename_key(st_visit *v, const manager *m, const st_field *field, st_
   reply_key(v, 200, key, NULL);
 }
 
+/* What was made with the key, for others, and is still valid: one more member of the object. */
+static void add_made(st_reply *reply, const st_made *made) {
+  if (made->keys + made->users == 0) return;
+  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
+  writer.len = reply->body_len - 1;
+  st_write_string(&writer, ",\"made\":");
+  st_made_write_json(&writer, made);
+  st_write_char(&writer, '}');
+  if (st_writer_end(&writer)) {
+    reply->body_len = writer.len;
+  } else {
+    reply->body[reply->body_len - 1] = '}'; /* as it was */
+  }
+}
+
 /* An owner takes back into use what he disabled himself, and only while he holds what it can do:
  * an administrator may have disabled it for that.
  */
@@ -366,7 +396,9 @@ static void set_disabled(st_visit *v, const manager *m, bool disabled, st_key *k
   const st_key_changes *changes = v->service->changes;
   int64_t sequence = 0;
   st_actor actor;
+  st_made made = {0};
   st_act act = act_of(v, m, &actor);
+  act.made = &made;
   if (!disabled && act.as_owner && !st_visit_covers(v, &m->identity, st_text(key->permissions))) {
     return;
   }
@@ -382,6 +414,7 @@ static void set_disabled(st_visit *v, const manager *m, bool disabled, st_key *k
   key->disabled = disabled;
   st_reply_sequence(v->reply, sequence);
   reply_key(v, 200, key, NULL);
+  if (disabled && !act.as_owner) add_made(v->reply, &made);
 }
 
 static void patch(st_visit *v, const manager *m, st_key *key) {
@@ -400,17 +433,32 @@ static void patch(st_visit *v, const manager *m, st_key *key) {
   }
 }
 
+/* The same where there is no body: how much of it. The audit log lists it. */
+static void reply_made(st_reply *reply, const st_made *made) {
+  char text[64];
+  st_writer writer = st_writer_on(text, sizeof text);
+  if (made->keys + made->users == 0) return;
+  st_write_string(&writer, "keys=");
+  st_write_int(&writer, made->keys);
+  st_write_string(&writer, ",users=");
+  st_write_int(&writer, made->users);
+  if (st_writer_end(&writer)) st_reply_header(reply, "Subtoken-Made", st_text(text));
+}
+
 static void end(st_visit *v, const manager *m, const char *id, bool key) {
   const st_key_changes *changes = v->service->changes;
   int64_t sequence = 0;
   st_actor actor;
+  st_made made = {0};
   st_act act = act_of(v, m, &actor);
+  act.made = &made;
   if (!key && !st_body_none(v)) return;
   if (!done(v, (key ? changes->remove : changes->revoke_subtokens)(changes->context, &act, id,
                                                                    &sequence))) {
     return;
   }
   st_reply_sequence(v->reply, sequence);
+  if (!act.as_owner) reply_made(v->reply, &made);
   v->reply->status = 204;
 }
 

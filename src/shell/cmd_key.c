@@ -210,10 +210,11 @@ static void print_key(const st_key *key, int64_t now) {
 
 typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
-static st_stored perform(st_store *store, const char *id, deed what, st_key *key, int64_t *sequence,
-                         char *why) {
+static st_stored perform(st_store *store, const char *id, deed what, st_key *key, st_made *made,
+                         int64_t *sequence, char *why) {
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
+  act.made = made;
   switch (what) {
     case SHOW: return st_store_find(store, id, key, why);
     case DISABLE: return st_store_set_disabled(store, &act, id, true, sequence, why);
@@ -228,7 +229,13 @@ static st_stored perform(st_store *store, const char *id, deed what, st_key *key
 static int on_one(int argc, char **argv, const char *command, const char *help, deed what) {
   const char *data_option = NULL, *id = NULL;
   bool json = false;
-  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  st_made made = {0};
+  const st_option all[] = {{"--data", NULL, &data_option},
+                           {"--json", &json, NULL},
+                           {"--and-made", &made.end, NULL},
+                           {0}};
+  const st_option fewer[] = {all[0], all[1], {0}};
+  const st_option *options = what == DISABLE || what == DELETE ? all : fewer;
   st_arguments arguments = {
       .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
   if (!st_begin(&arguments, argc, argv)) return arguments.code;
@@ -240,7 +247,7 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   int begun = st_data_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int64_t sequence = 0;
-  st_stored stored = perform(store, id, what, &key, &sequence, why);
+  st_stored stored = perform(store, id, what, &key, &made, &sequence, why);
   st_store_close(store);
   if (stored == ST_STORE_NONE)
     return st_complain(ST_EXIT_REFUSED, "key: there is no key of this id");
@@ -251,7 +258,9 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   } else if (what == SHOW) {
     print_key(&key, st_world_now());
   } else if (json) {
-    printf("{\"ok\":true,\"sequence\":%lld}\n", (long long)sequence);
+    st_print_change_json(sequence, &made);
+  } else {
+    st_print_made(&made);
   }
   return st_flush(ST_EXIT_DONE);
 }
@@ -265,8 +274,9 @@ static int show(int argc, char **argv) {
 
 static int disable(int argc, char **argv) {
   return on_one(argc, argv, "key disable",
-                "usage: subtoken key disable ID [--data DIR] [--json]\n"
-                "Refuses the key and its subtokens until it is enabled again.",
+                "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
+                "Refuses the key and its subtokens until it is enabled again. Lists the keys and\n"
+                "users that were made with it, which live on; --and-made ends them for good.",
                 DISABLE);
 }
 
@@ -279,8 +289,9 @@ static int enable(int argc, char **argv) {
 
 static int delete (int argc, char **argv) {
   return on_one(argc, argv, "key delete",
-                "usage: subtoken key delete ID [--data DIR] [--json]\n"
-                "Refuses the key and its subtokens for ever.",
+                "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
+                "Refuses the key and its subtokens for ever. Lists the keys and users that were\n"
+                "made with it, which live on; --and-made ends them, too.",
                 DELETE);
 }
 

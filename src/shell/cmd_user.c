@@ -51,6 +51,7 @@ static void print_person(const st_person *person) {
 typedef struct command {
   const char *data, *words[2], *permissions, *locale, *source;
   bool json;
+  st_made made;
   st_data paths;
   st_store *store;
   st_arguments arguments;
@@ -104,9 +105,8 @@ static int finish(command *c, st_stored stored, const char *why) {
 
 static int finish_change(command *c, st_stored stored, int64_t sequence, const char *why) {
   int code = finish(c, stored, why);
-  if (code == ST_EXIT_DONE && c->json) {
-    printf("{\"ok\":true,\"sequence\":%lld}\n", (long long)sequence);
-  }
+  if (code == ST_EXIT_DONE && c->json) st_print_change_json(sequence, &c->made);
+  if (code == ST_EXIT_DONE && !c->json) st_print_made(&c->made);
   return code == ST_EXIT_DONE ? st_flush(code) : code;
 }
 
@@ -263,11 +263,13 @@ static int show(int argc, char **argv) {
 
 static int permissions(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken user permissions LOGIN LIST [--data DIR] [--json]\n"
-      "Sets what a person may do: LIST is a,b, or '' for nothing. When that takes a permission\n"
-      "away, the person's logins and the keys that hold it end at once.";
+      "usage: subtoken user permissions LOGIN LIST [--and-made] [--data DIR] [--json]\n"
+      "Sets what a user may do: LIST is a,b, or '' for nothing. When a permission is taken away,\n"
+      "the user's sessions and the keys that hold it end at once. What the user made with it for\n"
+      "others is listed, and lives on; --and-made ends what he made with anything he has not now.";
   command c = {0};
-  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  const st_option options[] = {
+      {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
   char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
   int64_t sequence = 0;
   if (!read_words(&c, "user permissions", help, options, 2, argc, argv)) return c.arguments.code;
@@ -275,6 +277,7 @@ static int permissions(int argc, char **argv) {
   if (!open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
+  act.made = &c.made;
   st_draw_sub(sub);
   st_stored stored =
       st_store_person_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, why);
@@ -311,12 +314,16 @@ typedef enum ending { DISABLE, ENABLE, DELETE } ending;
 
 static int on_one(int argc, char **argv, const char *name, const char *help, ending what) {
   command c = {0};
-  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  const st_option all[] = {
+      {"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {"--and-made", &c.made.end, NULL}, {0}};
+  const st_option fewer[] = {all[0], all[1], {0}};
+  const st_option *options = what == ENABLE ? fewer : all;
   char why[ST_WHY_MAX];
   int64_t sequence = 0;
   if (!begin(&c, name, help, options, 1, argc, argv)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_act act = st_operator_act(who);
+  act.made = &c.made;
   st_stored stored = what == DELETE
                          ? st_store_person_delete(c.store, &act, c.words[0], &sequence, why)
                          : st_store_person_set_disabled(c.store, &act, c.words[0], what == DISABLE,
@@ -326,8 +333,9 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
 
 static int disable(int argc, char **argv) {
   return on_one(argc, argv, "user disable",
-                "usage: subtoken user disable LOGIN [--data DIR] [--json]\n"
-                "Ends a person's logins and refuses the person's keys until enabled again.",
+                "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
+                "Ends a user's sessions and refuses the user's keys until enabled again. Lists\n"
+                "what the user made for others, which lives on; --and-made ends it for good.",
                 DISABLE);
 }
 
@@ -340,8 +348,9 @@ static int enable(int argc, char **argv) {
 
 static int delete (int argc, char **argv) {
   return on_one(argc, argv, "user delete",
-                "usage: subtoken user delete LOGIN [--data DIR] [--json]\n"
-                "Ends a person for good, with the logins and keys and all that was made with them.",
+                "usage: subtoken user delete LOGIN [--and-made] [--data DIR] [--json]\n"
+                "Ends a user for good, with the sessions and keys and all tokens made with them.\n"
+                "Lists what the user made for others, which lives on; --and-made ends it, too.",
                 DELETE);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/manage.h"
 #include "base/base64url.h"
 #include "base/date.h"
 #include "base/hmac.h"
@@ -326,6 +327,36 @@ void st_print_json(FILE *out, subtoken_text text) {
     text = (subtoken_text){text.data + step, text.len - step};
   }
   fputc('"', out);
+}
+
+static void print_count(int64_t count, const char *one) {
+  printf("%lld %s%s", (long long)count, one, count == 1 ? "" : "s");
+}
+
+void st_print_made(const st_made *made) {
+  if (made->keys + made->users == 0) return;
+  fputs(made->end ? "made with it, and ended too: " : "made with it, and still valid: ", stdout);
+  print_count(made->keys, "key");
+  fputs(", ", stdout);
+  print_count(made->users, "user");
+  puts(made->end ? "" : made->more ? " or more (--and-made ends them)" : " (--and-made ends them)");
+  for (size_t i = 0; i < made->count; i++) {
+    fputs(made->items[i].user ? "  user  " : "  key   ", stdout);
+    st_print_text(stdout, st_text(made->items[i].name));
+    fputc('\n', stdout);
+  }
+  if ((int64_t)made->count < made->keys + made->users) puts("  ...");
+}
+
+void st_print_change_json(int64_t sequence, const st_made *made) {
+  char text[ST_MADE_JSON_MAX];
+  st_writer writer = st_writer_on(text, sizeof text);
+  printf("{\"ok\":true,\"sequence\":%lld", (long long)sequence);
+  if (made->keys + made->users > 0) {
+    st_made_write_json(&writer, made);
+    printf(",\"made\":%.*s", (int)writer.len, text);
+  }
+  puts("}");
 }
 
 void st_print_time(FILE *out, int64_t seconds) {

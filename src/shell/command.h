@@ -116,6 +116,11 @@ void st_print_text(FILE *out, subtoken_text text);
 void st_print_json(FILE *out, subtoken_text text);
 void st_print_time(FILE *out, int64_t seconds);
 
+/* What was made with what has ended or been disabled, for others; nothing when there is none. */
+void st_print_made(const st_made *made);
+/* {"ok":true,"sequence":7,"made":{...}} and the end of the line. */
+void st_print_change_json(int64_t sequence, const st_made *made);
+
 /* What was printed has reached its file, or the exit code says that it has not. */
 int st_flush(int code);
 

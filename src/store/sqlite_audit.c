@@ -64,11 +64,14 @@ void st_sqlite_detail_ended(st_writer *writer, const counted *ended) {
 
 /* Names come last: whoever chose one could make it look like what follows. */
 st_stored st_sqlite_audit_row(st_store *store, const change *what, const char *action,
-                              const st_key *row, const counted *ended) {
+                              const st_key *row, const counted *ended, const st_made *made) {
   char detail[DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   if (ended != NULL) {
     st_sqlite_detail_ended(&writer, ended);
+  }
+  if (made != NULL) {
+    st_sqlite_detail_made(&writer, made);
   }
   st_sqlite_detail_permissions(&writer, row->permissions);
   st_sqlite_detail_expiry(&writer, row->expires_at);

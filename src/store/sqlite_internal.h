@@ -57,6 +57,15 @@ enum {
   DELETE_CHOSEN,
   AUDIT_CHOSEN,
   AUDIT_SESSIONS,
+  MADE_NONE,
+  MADE_BASE,
+  MADE_DIRECT,
+  MADE_REST,
+  MADE_COUNT,
+  MADE_LIST,
+  CHOOSE_MADE,
+  AUDIT_USERS,
+  DELETE_USERS,
   LIST_REFUSED,
   UNLIST,
   SWEEP_REVOKED,
@@ -345,6 +354,20 @@ st_stored st_sqlite_end_logins(st_store *store, const change *what, const char *
 /* Remove logins that ended before a time, at most so many: *removed tells how many it were. */
 st_stored st_sqlite_sweep_logins(st_store *store, int64_t before, int64_t limit, int64_t *removed);
 
+/* ---- what was made with a row, for others (sqlite_made.c) ---- */
+
+/* Before a change of the row, find it. held: the permissions that the row keeps; only what was made
+ * with others is found. NULL: all of it.
+ */
+st_stored st_sqlite_find_made(st_store *store, const change *what, const st_key *row,
+                              const char *held, st_made *made);
+/* After the change: count what is still valid, end it when that is asked for, and tell. by: for the
+ * audit lines of what ends.
+ */
+st_stored st_sqlite_settle_made(st_store *store, const change *what, const char *by, st_made *made);
+void st_sqlite_detail_made(st_writer *writer, const st_made *made);
+bool st_sqlite_add_within(sqlite3 *db);
+
 /* ---- audit (sqlite_audit.c) ---- */
 
 #define DETAIL_ROOM (2 * ST_PERMISSIONS_TEXT_MAX + 4 * ST_NAME_MAX) /* before it is cut */
@@ -352,9 +375,11 @@ st_stored st_sqlite_sweep_logins(st_store *store, int64_t before, int64_t limit,
 /* A line in the audit log; detail is cut to fit. */
 st_stored st_sqlite_audit(st_store *store, const change *what, const char *action,
                           const char *target, const char *detail);
-/* One whose detail is begun with a row, and ended with how much has ended besides. */
+/* One whose detail tells of a row, and before that how much has ended besides, and what was made
+ * with the row; both may be NULL.
+ */
 st_stored st_sqlite_audit_row(st_store *store, const change *what, const char *action,
-                              const st_key *row, const counted *ended);
+                              const st_key *row, const counted *ended, const st_made *made);
 /* Pieces of a detail, with "; " between them. */
 void st_sqlite_detail(st_writer *writer, const char *label, const char *text);
 void st_sqlite_detail_permissions(st_writer *writer, const char *permissions);

@@ -53,7 +53,8 @@ static st_stored make_key(st_store *store, const change *what) {
     stored = st_sqlite_choose(store, key.id);
     stored = stored == ST_STORED ? st_sqlite_relist_chosen(store, what) : stored;
   }
-  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "key.create", &key, NULL) : stored;
+  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "key.create", &key, NULL, NULL)
+                             : stored;
 }
 
 st_stored st_store_create(st_store *store, const st_act *act, const st_maker *maker,
@@ -109,9 +110,23 @@ st_stored st_store_rename(st_store *store, const st_act *act, const char *id, co
   return st_sqlite_apply(store, make_name, &what, why);
 }
 
+/* What was made with it for others does not end with a key. */
+static st_stored settle_made(st_store *store, const change *what, const st_key *key,
+                             st_made *made) {
+  char by[ST_KEY_ID_LEN + 8];
+  st_writer writer = st_writer_on(by, sizeof by);
+  st_write_string(&writer, "key ");
+  st_write_words(&writer, key->id);
+  bool ok = st_writer_end(&writer) &&
+            st_sqlite_find_made(store, what, key, NULL, made) == ST_STORED &&
+            st_sqlite_settle_made(store, what, by, made) == ST_STORED;
+  return ok ? ST_STORED : ST_STORE_FAILED;
+}
+
 static st_stored make_disabled(st_store *store, const change *what) {
   st_key key;
   counted ended = {0};
+  st_made made = {0};
   bool as_owner = what->act->as_owner;
   st_stored stored = key_before(store, what, &key);
   if (stored == ST_STORED && as_owner && !what->disabled && key.disabled &&
@@ -129,9 +144,10 @@ static st_stored make_disabled(st_store *store, const change *what) {
   }
   bool ok = st_sqlite_choose(store, what->id) == ST_STORED &&
             st_sqlite_relist_chosen(store, what) == ST_STORED &&
-            (!what->disabled || st_sqlite_end_logins(store, what, what->id, &ended) == ST_STORED);
+            (!what->disabled || (st_sqlite_end_logins(store, what, what->id, &ended) == ST_STORED &&
+                                 settle_made(store, what, &key, &made) == ST_STORED));
   const char *action = what->disabled ? "key.disable" : "key.enable";
-  return ok ? st_sqlite_audit_row(store, what, action, &key, &ended) : ST_STORE_FAILED;
+  return ok ? st_sqlite_audit_row(store, what, action, &key, &ended, &made) : ST_STORE_FAILED;
 }
 
 st_stored st_store_set_disabled(st_store *store, const st_act *act, const char *id, bool disabled,
@@ -144,6 +160,7 @@ st_stored st_store_set_disabled(st_store *store, const st_act *act, const char *
 static st_stored make_deleted(st_store *store, const change *what) {
   st_key key;
   counted ended = {0};
+  st_made made = {0};
   st_stored stored = key_before(store, what, &key);
   if (stored == ST_STORED) {
     stored = st_sqlite_choose(store, what->id);
@@ -151,8 +168,11 @@ static st_stored make_deleted(st_store *store, const change *what) {
   if (stored == ST_STORED) {
     stored = st_sqlite_end_chosen(store, what, NULL, &ended);
   }
+  if (stored == ST_STORED) {
+    stored = settle_made(store, what, &key, &made);
+  }
   ended.keys = 0; /* the one that this is about */
-  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "key.delete", &key, &ended)
+  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "key.delete", &key, &ended, &made)
                              : stored;
 }
 
@@ -173,7 +193,7 @@ static st_stored make_new_sub(st_store *store, const change *what) {
     stored = st_sqlite_end_logins(store, what, what->id, &ended);
   }
   return stored == ST_STORED
-             ? st_sqlite_audit_row(store, what, "key.revoke_subtokens", &key, &ended)
+             ? st_sqlite_audit_row(store, what, "key.revoke_subtokens", &key, &ended, NULL)
              : stored;
 }
 

@@ -91,8 +91,9 @@ static st_stored make_login(st_store *store, const change *what) {
   if (stored == ST_STORED) {
     stored = insert_refresh(store, b->refresh, &b->login);
   }
-  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "login.begin", &b->login, NULL)
-                             : stored;
+  return stored == ST_STORED
+             ? st_sqlite_audit_row(store, what, "login.begin", &b->login, NULL, NULL)
+             : stored;
 }
 
 st_stored st_store_login_begin(st_store *store, const st_act *act, const st_maker *maker,
@@ -215,7 +216,8 @@ static st_stored end_family(st_store *store, const change *what, refreshing *r) 
   r->reused = true;
   bool ok = st_sqlite_choose(store, r->login.id) == ST_STORED &&
             st_sqlite_end_chosen(store, what, NULL, &ended) == ST_STORED;
-  return ok ? st_sqlite_audit_row(store, what, "login.reuse", &r->login, NULL) : ST_STORE_FAILED;
+  return ok ? st_sqlite_audit_row(store, what, "login.reuse", &r->login, NULL, NULL)
+            : ST_STORE_FAILED;
 }
 
 static st_stored go_on(st_store *store, const change *what, refreshing *r, int64_t bound) {
@@ -318,7 +320,8 @@ static st_stored make_ended(st_store *store, const change *what) {
   if (stored == ST_STORED) {
     stored = st_sqlite_end_chosen(store, what, NULL, &ended);
   }
-  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "login.end", &login, NULL) : stored;
+  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "login.end", &login, NULL, NULL)
+                             : stored;
 }
 
 st_stored st_store_login_end(st_store *store, const st_act *act, const char *id, int64_t *sequence,

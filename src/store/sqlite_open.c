@@ -289,7 +289,8 @@ st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why) {
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL) != SQLITE_OK ||
-      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_hash(*db)) {
+      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_hash(*db) ||
+      !st_sqlite_add_within(*db)) {
     return st_sqlite_fail_db(why, path, *db, "open");
   }
   return ST_STORED;
@@ -471,9 +472,12 @@ static bool prepare_queries(st_store *store) {
 
 /* Preparing the statements finds out that every table and column is there. */
 static st_stored prepare_all(st_store *store, char *why) {
-  /* The rows that a change is about: of this connection alone, in memory. */
+  /* The rows that a change is about, and those that were made with it: of this connection alone, in
+   * memory. */
   static const char chosen[] =
-      "CREATE TEMP TABLE chosen (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID";
+      "CREATE TEMP TABLE chosen (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;"
+      "CREATE TEMP TABLE made (id TEXT NOT NULL PRIMARY KEY, base INTEGER NOT NULL)"
+      " STRICT, WITHOUT ROWID";
   sqlite3 *db = store->writes;
   bool ok = sqlite3_exec(db, chosen, NULL, NULL, NULL) == SQLITE_OK &&
             st_sqlite_prepare(db, st_sqlite_write_sql, store->write, WRITE_STATEMENTS);

@@ -206,6 +206,16 @@ static st_stored choose_losses(st_store *store, const st_key *row, const char *p
   return stored;
 }
 
+/* What the user made for others does not end with what he loses. */
+static st_stored settle_made(st_store *store, const change *what, const st_key *row,
+                             st_made *made) {
+  char by[ST_NAME_MAX + 8];
+  st_writer writer = st_writer_on(by, sizeof by);
+  st_write_string(&writer, "user ");
+  st_write_words(&writer, row->owner);
+  return st_writer_end(&writer) ? st_sqlite_settle_made(store, what, by, made) : ST_STORE_FAILED;
+}
+
 /* The keys that hold what is lost, and all logins. */
 static st_stored end_what_was_made(st_store *store, const change *what, const st_key *row,
                                    const revision *to, counted *ended) {
@@ -230,10 +240,11 @@ static st_stored grant(st_store *store, const change *what, const st_key *row,
 }
 
 static st_stored audit_revision(st_store *store, const change *what, const st_key *row,
-                                const revision *to, const counted *ended) {
+                                const revision *to, const counted *ended, const st_made *made) {
   char detail[DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_sqlite_detail_ended(&writer, ended);
+  st_sqlite_detail_made(&writer, made);
   if (to->password != NULL) {
     st_sqlite_detail(&writer, "another password", "");
   }
@@ -249,9 +260,15 @@ static st_stored audit_revision(st_store *store, const change *what, const st_ke
 static st_stored revise(st_store *store, const change *what, const st_key *row,
                         const revision *to) {
   counted ended = {0};
+  st_made made = {0};
   bool loses = false;
   const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
   st_stored stored = choose_losses(store, row, permissions, &loses);
+  bool tells =
+      to->permissions != NULL && (loses || (what->act->made != NULL && what->act->made->end));
+  if (stored == ST_STORED && tells) {
+    stored = st_sqlite_find_made(store, what, row, permissions, &made);
+  }
   if (stored == ST_STORED && (loses || to->password != NULL)) {
     stored = end_what_was_made(store, what, row, to, &ended);
   }
@@ -263,7 +280,10 @@ static st_stored revise(st_store *store, const change *what, const st_key *row,
                               VALUES(st_sqlite_text(row->owner), st_sqlite_number(what->now),
                                      st_sqlite_text(to->password), st_sqlite_text(to->imported)));
   }
-  return stored == ST_STORED ? audit_revision(store, what, row, to, &ended) : stored;
+  if (stored == ST_STORED && tells) {
+    stored = settle_made(store, what, row, &made);
+  }
+  return stored == ST_STORED ? audit_revision(store, what, row, to, &ended, &made) : stored;
 }
 
 static st_stored make_revised(st_store *store, const change *what) {
@@ -348,10 +368,11 @@ static st_stored end_all_logins(st_store *store, const change *what, const st_ke
 }
 
 static st_stored audit_ended(st_store *store, const change *what, const char *action,
-                             const counted *ended) {
+                             const counted *ended, const st_made *made) {
   char detail[DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_sqlite_detail_ended(&writer, ended);
+  st_sqlite_detail_made(&writer, made);
   return st_writer_end(&writer) ? st_sqlite_audit(store, what, action, what->id, detail)
                                 : ST_STORE_FAILED;
 }
@@ -359,15 +380,20 @@ static st_stored audit_ended(st_store *store, const change *what, const char *ac
 static st_stored make_disabled(st_store *store, const change *what) {
   known before;
   counted ended = {0};
+  st_made made = {0};
+  const st_key *row = &before.person.key;
   st_stored stored = know(store, what->id, &before);
   if (stored == ST_STORED) {
-    stored = suspend(store, what, &before.person.key);
+    stored = suspend(store, what, row);
   }
   if (stored == ST_STORED && what->disabled) {
-    stored = end_all_logins(store, what, &before.person.key, &ended);
+    bool ok = end_all_logins(store, what, row, &ended) == ST_STORED &&
+              st_sqlite_find_made(store, what, row, NULL, &made) == ST_STORED &&
+              settle_made(store, what, row, &made) == ST_STORED;
+    stored = ok ? ST_STORED : ST_STORE_FAILED;
   }
   const char *action = what->disabled ? "user.disable" : "user.enable";
-  return stored == ST_STORED ? audit_ended(store, what, action, &ended) : stored;
+  return stored == ST_STORED ? audit_ended(store, what, action, &ended, &made) : stored;
 }
 
 st_stored st_store_person_set_disabled(st_store *store, const st_act *act, const char *login,
@@ -382,17 +408,22 @@ static st_stored make_deleted(st_store *store, const change *what) {
   st_writer writer = st_writer_on(because, sizeof because);
   known before;
   counted ended = {0};
+  st_made made = {0};
+  const st_key *row = &before.person.key;
   st_stored stored = know(store, what->id, &before);
   if (stored != ST_STORED) {
     return stored;
   }
   st_write_string(&writer, "with the person ");
-  st_write_words(&writer, before.person.key.owner);
-  bool ok = st_writer_end(&writer) && st_sqlite_choose(store, before.person.key.id) == ST_STORED &&
+  st_write_words(&writer, row->owner);
+  bool ok = st_writer_end(&writer) &&
+            st_sqlite_find_made(store, what, row, NULL, &made) == ST_STORED &&
+            st_sqlite_choose(store, row->id) == ST_STORED &&
             st_sqlite_do(store, CHOOSE_OWNED, VALUES(st_sqlite_text(what->id))) == ST_STORED &&
             st_sqlite_end_chosen(store, what, because, &ended) == ST_STORED &&
-            st_sqlite_do_one(store, PERSON_DELETE, VALUES(st_sqlite_text(what->id))) == ST_STORED;
-  return ok ? audit_ended(store, what, "user.delete", &ended) : ST_STORE_FAILED;
+            st_sqlite_do_one(store, PERSON_DELETE, VALUES(st_sqlite_text(what->id))) == ST_STORED &&
+            settle_made(store, what, row, &made) == ST_STORED;
+  return ok ? audit_ended(store, what, "user.delete", &ended, &made) : ST_STORE_FAILED;
 }
 
 st_stored st_store_person_delete(st_store *store, const st_act *act, const char *login,

@@ -24,6 +24,10 @@
 /* Written as the partial indexes are, so that these serve. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
 #define LIVING_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_KEY
+#define LIVING_OF_OWNER_2 "FROM keys WHERE owner = ?2 AND " LIVING_KEY
+#define VALID_MADE                                                                \
+  "FROM keys WHERE id IN (SELECT id FROM temp.made WHERE base = 0) AND kind <= 1" \
+  " AND deleted_at IS NULL AND coalesce(expires_at, ?1 + 1) > ?1"
 #define IN_CHOSEN "id IN (SELECT id FROM temp.chosen)"
 #define CHOOSE "INSERT OR IGNORE INTO temp.chosen (id) SELECT id "
 
@@ -137,6 +141,39 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
         "INSERT INTO audit (at, who, origin, action, target, detail)"
         " SELECT ?1, ?2, ?3, 'login.end', id, ?4 FROM keys"
         " WHERE kind >= 2 AND " IN_CHOSEN " ORDER BY rowid",
+    [MADE_NONE] = "DELETE FROM temp.made",
+    /* The row itself; of a user, the keys that he owns, and those that he made for himself. */
+    [MADE_BASE] =
+        "WITH RECURSIVE base (id) AS (SELECT ?1"
+        " UNION SELECT id " LIVING_OF_OWNER_2
+        " UNION SELECT k.id FROM base CROSS JOIN keys AS k ON k.made_by = base.id"
+        "  WHERE k.owner = ?2 AND k.kind = 0)"
+        "INSERT INTO temp.made (id, base) SELECT id, 1 FROM base",
+    /* A key is made with the permission keys, a user with users. */
+    [MADE_DIRECT] =
+        "INSERT OR IGNORE INTO temp.made (id, base) SELECT k.id, 0"
+        " FROM temp.made AS m CROSS JOIN keys AS k ON k.made_by = m.id"
+        " WHERE m.base = 1 AND (?1 IS NULL OR NOT permissions_within(k.permissions, ?1)"
+        "  OR NOT permissions_within(iif(k.kind = 1, 'users', 'keys'), ?1)) LIMIT ?2",
+    [MADE_REST] =
+        "WITH RECURSIVE rest (id) AS (SELECT id FROM temp.made WHERE base = 0"
+        " UNION SELECT k.id FROM rest CROSS JOIN keys AS k ON k.made_by = rest.id"
+        " UNION SELECT k.id FROM rest CROSS JOIN keys AS u ON u.id = rest.id"
+        "  CROSS JOIN keys AS k ON k.owner = u.owner"
+        "  WHERE u.kind = 1 AND u.deleted_at IS NULL AND k.kind = 0 AND k.deleted_at IS NULL)"
+        "INSERT OR IGNORE INTO temp.made (id, base) SELECT id, 0 FROM rest LIMIT ?1",
+    [MADE_COUNT] =
+        "SELECT coalesce(sum(kind = 0), 0), coalesce(sum(kind = 1), 0),"
+        " (SELECT count(*) FROM temp.made WHERE base = 0) " VALID_MADE,
+    [MADE_LIST] = "SELECT kind, iif(kind = 1, owner, id) " VALID_MADE " ORDER BY 1, 2 LIMIT ?2",
+    [CHOOSE_MADE] = CHOOSE
+    "FROM keys WHERE id IN (SELECT id FROM temp.made WHERE base = 0) AND kind <= 1"
+    " AND deleted_at IS NULL",
+    [AUDIT_USERS] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " SELECT ?1, ?2, ?3, 'user.delete', owner, ?4 FROM keys"
+        " WHERE kind = 1 AND " IN_CHOSEN " ORDER BY owner",
+    [DELETE_USERS] = "DELETE FROM persons WHERE key_" IN_CHOSEN,
     [LIST_REFUSED] =
         "INSERT OR IGNORE INTO listed (sub, hash, revoked_at)"
         " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"

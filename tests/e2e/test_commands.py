@@ -100,7 +100,8 @@ OPTIONS = {"serve": "--listen --config --data", "key create":
            "verify": "--method --url --require --policy --at --leeway --max-life --iss --aud --secrets "
            "--no-revocations --jsonl --json --data", "inspect": "--json",
            "user create": "LOGIN --permissions --locale --source --data --json",
-           "user list": "--data --json", "user permissions": "LOGIN LIST --data --json",
+           "user list": "--data --json", "user permissions": "LOGIN LIST --and-made --data --json",
+           "key delete": "ID --and-made --data --json", "user delete": "LOGIN --and-made --data --json",
            "import": "FILE --update --restore --dry-run --data --json", "audit": "--limit --data --json",
            "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --data"}
 

@@ -479,6 +479,73 @@ def an_owner_enables_what_he_disabled_himself():
 
 
 @test
+def what_was_made_for_others_lives_on_and_is_told():
+    # G3
+    with Server() as server:
+        make_user(server.data, "root", "keys,users,account,audit")
+        root = login(server, "root").json()["access_token"]
+        own = new_key(server, root, ["keys", "account"]).json()
+        orphan = new_key(server, root, owner="", name="orphan").json()
+        other = new_key(server, own["key"], owner="bob").json()
+        call(server, "POST", "/v1/user", root, {"login": "eve", "password": PASSWORD})
+        eves = new_key(server, ("eve", PASSWORD), []).json()
+        made = [orphan, other, eves]
+
+        def keys_of(listed):
+            return {i["key"] for i in listed["list"] if "key" in i}
+
+        # a key that is disabled or deleted, by whom manages all
+        manager = make_key(server.data, "keys,account")["key"]
+        hers = new_key(server, manager, ["keys", "account"], owner="x").json()
+        third = new_key(server, hers["key"], owner="y").json()
+        off = call(server, "PATCH", "/v2/keys/" + hers["id"], manager, {"disabled": True}).json()
+        assert off["made"] == {"keys": 1, "users": 0, "ended": False, "list": [{"key": third["id"]}]}
+        assert "made" not in call(server, "PATCH", "/v2/keys/" + hers["id"], manager,
+                                  {"disabled": False}).json()
+        gone = call(server, "DELETE", "/v2/keys/" + hers["id"], manager)
+        assert gone.status == 204 and gone.header("Subtoken-Made") == "keys=1,users=0"
+        assert status(server, third["key"]) == 200
+
+        said = json.loads(user(server.data, "permissions", "root", "account,audit", "--json")[1])
+        assert (said["made"]["keys"], said["made"]["users"], said["made"]["ended"]) == (3, 1, False), said
+        assert keys_of(said["made"]) == {k["id"] for k in made} and {"user": "eve"} in said["made"]["list"]
+        assert status(server, own["key"]) == 401
+        assert [status(server, k["key"]) for k in made] == [200] * 3
+        line = json.loads(run("audit", "--limit", "1", "--json", data=server.data, check=0)[1])
+        assert line["action"] == "user.permissions", line
+        assert all(k["id"] in line["detail"] for k in made) and '"eve"' in line["detail"], line
+        # once more, and all of it ends
+        text = user(server.data, "permissions", "root", "account,audit", "--and-made")[1]
+        assert "ended too: 3 keys, 1 user" in text and "eve" in text and orphan["id"] in text, text
+        assert [status(server, k["key"]) for k in made] == [401] * 3
+        assert status(server, ("eve", PASSWORD)) == 401
+        user(server.data, "show", "eve", check=1)
+        assert status(server, manager) == status(server, third["key"]) == 200
+        assert user(server.data, "permissions", "root", "account")[1] == ""
+
+        # the other commands
+        make_user(server.data, "boss", "keys,users,account")
+        for words, alive in ((["user", "disable", "boss"], True), (["user", "enable", "boss"], None),
+                             (["user", "disable", "boss", "--and-made"], False),
+                             (["user", "enable", "boss"], None),
+                             (["user", "delete", "boss", "--and-made"], False)):
+            key = new_key(server, ("boss", PASSWORD), owner="") if words[1] != "enable" else None
+            out = run(*words, data=server.data, check=0)[1]
+            if key is not None:
+                assert ("still valid" in out) == alive and ("ended too" in out) != alive, (words, out)
+                assert key.json()["id"] in out, (words, out)
+                assert status(server, key.json()["key"]) == (200 if alive else 401), words
+        for words, alive in ((["disable"], True), (["delete"], True), (["disable", "--and-made"], False),
+                             (["delete", "--and-made"], False)):
+            maker = make_key(server.data, "keys,account")
+            key = new_key(server, maker["key"], owner="").json()
+            out = run("key", words[0], maker["id"], *words[1:], data=server.data, check=0)[1]
+            assert key["id"] in out and ("--and-made" in out) == alive, (words, out)
+            assert status(server, key["key"]) == (200 if alive else 401), words
+        run("key", "enable", maker["id"], "--and-made", data=server.data, check=2)
+
+
+@test
 def sessions_of_a_key_are_counted_and_bounded():
     # G4
     config = {"sessions_per_key": 3, "rate": {"per_second": 1, "burst": 100}}

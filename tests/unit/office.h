@@ -46,6 +46,7 @@ static struct {
   size_t checks, creates, log_ins, log_outs, refreshes, changes; /* calls */
   bool checked_nobody;
   bool owner_is_user; /* as the last key was asked for */
+  st_made made;       /* with whatever is disabled or deleted */
   int64_t now;        /* of the request */
   int64_t asked_until, most_sessions;
   char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
@@ -194,7 +195,8 @@ static inline st_changed office_create(void *context, const st_act *act, const s
 }
 
 static inline st_changed office_log_in(void *context, const st_act *act, const st_maker *maker,
-                                       int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
+                                       int64_t most, st_key *login,
+                                       char refresh[ST_REFRESH_LEN + 1]) {
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &office);
   office_note_act(act);
@@ -381,6 +383,7 @@ static inline st_changed office_remove(void *context, const st_act *act, const c
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
   row->ended = true;
+  *act->made = office.made;
   *sequence = 81;
   return changed;
 }
@@ -394,6 +397,8 @@ static inline st_changed office_set_disabled(void *context, const st_act *act, c
   bool kept = act->as_owner && row->key.disabled && !row->key.disabled_by_owner;
   if (kept && !disabled) return ST_CHANGE_REFUSED;
   row->key.disabled_by_owner = act->as_owner && disabled && !kept;
+  assert_false(act->made->end);
+  *act->made = office.made;
   row->key.disabled = disabled;
   *sequence = 82;
   return changed;

@@ -366,6 +366,38 @@ static void test_not_made(void **state) {
   assert_true(reply.retry_after > 0);
 }
 
+/* G3: what was made with a key lives on, and whoever manages all keys is told. */
+static void test_made_with_it(void **state) {
+  (void)state;
+  static const char made[] =
+      ",\"made\":{\"keys\":2,\"users\":1,\"ended\":false,\"more\":true,\"list\":[{\"key\":\"" KEY_ID
+      "\"},{\"user\":\"e\\\"ve\"}]}}";
+  office.made = (st_made){.keys = 2, .users = 1, .more = true, .count = 2};
+  snprintf(office.made.items[0].name, sizeof office.made.items[0].name, KEY_ID);
+  office.made.items[1].user = true;
+  snprintf(office.made.items[1].name, sizeof office.made.items[1].name, "e\"ve");
+  assert_int_equal(patch(AS_KEY, ONE(ALICES), "{\"disabled\":true}"), 200);
+  assert_memory_equal(reply.body + reply.body_len - strlen(made), made, strlen(made));
+  assert_int_equal(patch(AS_KEY, ONE(ALICES), "{\"disabled\":false}"), 200);
+  assert_null(memmem(reply.body, reply.body_len, "made", 4));
+  assert_int_equal(patch(AS_ALICE, ONE(ALICES), "{\"disabled\":true}"), 200);
+  assert_null(memmem(reply.body, reply.body_len, "made", 4));
+  /* the largest there are: an object in any case */
+  st_key *key = &office_row_of(ALICES)->key;
+  memset(key->name, '\x01', ST_NAME_MAX);
+  snprintf(key->permissions, sizeof key->permissions, "%s", too_many());
+  office.made.count = ST_MADE_LISTED;
+  for (size_t i = 0; i < ST_MADE_LISTED; i++) {
+    office.made.items[i].user = true;
+    memset(office.made.items[i].name, '\x01', ST_NAME_MAX);
+  }
+  assert_int_equal(patch(AS_KEY, ONE(ALICES), "{\"disabled\":true}"), 200);
+  assert_string_equal(member("state"), "disabled");
+  assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_KEY, ""), 204);
+  check_header("Subtoken-Made: keys=2,users=1\r\n");
+  assert_int_equal(reply.body_len, 0);
+}
+
 /* The field reaches the store (G2); without it, and with false, the owner is a name. */
 static void test_owner_is_user(void **state) {
   (void)state;
@@ -744,6 +776,7 @@ int main(void) {
       cmocka_unit_test_setup(test_disable_and_enable, set_up),
       cmocka_unit_test_setup(test_an_owner_enables_what_he_disabled, set_up),
       cmocka_unit_test_setup(test_owner_is_user, set_up),
+      cmocka_unit_test_setup(test_made_with_it, set_up),
       cmocka_unit_test_setup(test_delete_and_revoke, set_up),
       cmocka_unit_test_setup(test_paths, set_up),
   };

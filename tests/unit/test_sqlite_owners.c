@@ -171,6 +171,182 @@ static void with_a_user_enabled_a_disabled_key_stays_so(void **state) {
   assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
 }
 
+/* ---- G3: what was made with it, for others ---- */
+
+static st_made made;
+
+/* What the command line does; what it is told goes to `made`. */
+static const st_act *telling(bool end) {
+  static st_act act;
+  act = *ACT;
+  memset(&made, 0, sizeof made);
+  made.end = end;
+  act.made = &made;
+  return &act;
+}
+
+static st_stored make_with(unsigned n, unsigned maker, const char *owner, const char *permissions) {
+  st_key key = row_of(n, owner, permissions);
+  return st_store_create(store, act_by(maker, false), maker_of(maker), &key, digest_of(n), why);
+}
+
+static void make_user_with(unsigned n, unsigned maker, const char *login, const char *permissions) {
+  st_person person = person_of(n, login, permissions);
+  good(st_store_person_create(store, act_by(maker, false), maker_of(maker), false, &person,
+                              digest_of(n), why));
+}
+
+/* ann, who has keys, users and a: her keys 2 (all of it) and 3 (a); for others key 4 (a), 5 (keys)
+ * without an owner, made in a session; with her key 2 key 6 (none) and the user bob, 20, with a key
+ * 21 of his own; with 5 key 7 (none). carl, 30, and his key 31 are nobody's business.
+ */
+static void make_many(void) {
+  make_person(1, "ann", "keys,users,a");
+  good(make_with(2, 1, "ann", "keys,users,a"));
+  good(make_with(3, 1, "ann", "a"));
+  good(make_with(4, 1, "other", "a"));
+  good(log_in(10, maker_of(1), NOW + 100));
+  st_key five = row_of(5, "", "keys");
+  st_act act = *act_by(1, false); /* as a session is told by its root */
+  good(st_store_create(store, &act, maker_of(10), &five, digest_of(5), why));
+  good(make_with(6, 2, "third", ""));
+  make_user_with(20, 2, "bob", "");
+  good(make_with(21, 20, "bob", ""));
+  good(make_with(7, 5, "", ""));
+  make_person(30, "carl", "keys");
+  good(make_with(31, 30, "", "keys"));
+}
+
+static void assert_made(int64_t keys, int64_t users, const char *first) {
+  assert_int_equal(made.keys, keys);
+  assert_int_equal(made.users, users);
+  assert_int_equal(made.count, keys + users > ST_MADE_LISTED ? ST_MADE_LISTED : keys + users);
+  if (made.count > 0) assert_string_equal(made.items[0].name, first);
+}
+
+static void assert_alive(bool yes, const unsigned *rows, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (alive(rows[i]) != yes) fail_msg("row %u is %s", rows[i], yes ? "gone" : "there");
+  }
+}
+#define ASSERT_ALIVE(yes, ...)                       \
+  assert_alive(yes, (const unsigned[]){__VA_ARGS__}, \
+               sizeof((const unsigned[]){__VA_ARGS__}) / sizeof(unsigned))
+
+static void a_user_who_loses_keys_is_told_what_lives_on(void **state) {
+  (void)state;
+  make_many();
+  good(st_store_person_set_permissions(store, telling(false), "ann", "users,a", sub_of(80), NULL,
+                                       why));
+  /* What keys made, and what that made; bob was made with users, which she has still. */
+  assert_made(4, 0, id_of(4));
+  assert_string_equal(made.items[3].name, id_of(7));
+  ASSERT_ALIVE(true, 3, 4, 5, 6, 7, 20, 21, 31);
+  ASSERT_ALIVE(false, 1, 2, 10);
+  char detail[1024];
+  snprintf(
+      detail, sizeof detail,
+      "keys ended: 1; logins ended: 1; made with it, still valid: 4 keys, 0 users: %s, %s, %s, "
+      "%s; permissions users,a; before keys,users,a",
+      id_of(4), id_of(5), id_of(6), id_of(7));
+  assert_line("user.permissions", "ann", detail);
+}
+
+static void a_user_who_loses_users_is_told_of_users(void **state) {
+  (void)state;
+  make_many();
+  good(st_store_person_set_permissions(store, telling(false), "ann", "keys,a", sub_of(80), NULL,
+                                       why));
+  assert_made(1, 1, id_of(21));
+  assert_true(made.items[1].user);
+  assert_string_equal(made.items[1].name, "bob");
+  ASSERT_ALIVE(true, 4, 5, 6, 7, 20, 21);
+}
+
+/* Whoever made a key has seen it: also one with another permission that is lost. */
+static void a_key_that_has_what_is_lost_is_told(void **state) {
+  (void)state;
+  make_many();
+  good(st_store_person_set_permissions(store, telling(false), "ann", "keys,users", sub_of(80), NULL,
+                                       why));
+  assert_made(1, 0, id_of(4));
+  /* nothing is lost, nothing is told */
+  good(st_store_person_set_permissions(store, telling(false), "ann", "keys,users,b", sub_of(81),
+                                       NULL, why));
+  assert_made(0, 0, NULL);
+}
+
+/* Later, too: what he has not now is what counts. */
+static void what_was_made_ends_when_it_is_asked_for(void **state) {
+  (void)state;
+  make_many();
+  good(log_in(11, maker_of(20), NOW + 100));
+  good(st_store_person_set_permissions(store, ACT, "ann", "users,a", sub_of(80), NULL, why));
+  int64_t before = standing(), sequence = 0;
+  good(st_store_person_set_permissions(store, telling(true), "ann", "users,a", sub_of(81),
+                                       &sequence, why));
+  assert_made(4, 0, id_of(4));
+  ASSERT_CHANGED(before, true, 4, 5, 6, 7);
+  assert_int_equal(sequence, standing());
+  ASSERT_ALIVE(true, 3, 20, 21, 11, 31);
+  before = standing();
+  good(st_store_person_set_permissions(store, telling(true), "ann", "", sub_of(82), NULL, why));
+  assert_made(1, 1, id_of(21));
+  ASSERT_ALIVE(false, 3, 20, 21, 11);
+  ASSERT_ALIVE(true, 30, 31);
+  st_person bob;
+  assert_int_equal(st_store_person_find(store, ST_TEXT("bob"), &bob, why), ST_STORE_NONE);
+  assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'user.delete' AND target = 'bob'"
+                       " AND detail = 'made with user ann'"),
+                   1);
+  assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'key.delete'"
+                       " AND detail LIKE 'made with user ann; name key _%'"),
+                   5);
+}
+
+static void so_do_disabling_and_deleting(void **state) {
+  (void)state;
+  make_many();
+  good(st_store_person_set_disabled(store, telling(false), "ann", true, NULL, why));
+  assert_made(5, 1, id_of(4)); /* 4 5 6 7 21, bob */
+  good(st_store_person_set_disabled(store, telling(false), "ann", false, NULL, why));
+  assert_made(0, 0, NULL);
+  good(st_store_set_disabled(store, telling(false), id_of(2), true, NULL, why));
+  assert_made(2, 1, id_of(6)); /* 6 21, bob */
+  assert_non_null(strstr(last_line().detail, "made with it, still valid: 2 keys, 1 user: "));
+  assert_non_null(strstr(last_line().detail, ", \"bob\"; permissions"));
+  good(st_store_set_disabled(store, telling(false), id_of(2), false, NULL, why));
+  assert_made(0, 0, NULL);
+  good(st_store_delete(store, telling(false), id_of(5), NULL, why));
+  assert_made(1, 0, id_of(7));
+  /* what was made with a key that has gone is still known */
+  good(st_store_person_delete(store, telling(true), "ann", NULL, why));
+  assert_made(4, 1, id_of(4)); /* 4 6 7 21, bob */
+  ASSERT_ALIVE(false, 1, 2, 3, 4, 5, 6, 7, 20, 21);
+  ASSERT_ALIVE(true, 30, 31);
+}
+
+static void what_is_over_is_not_told(void **state) {
+  (void)state;
+  make_person(1, "ann", "keys");
+  st_key over = row_of(2, "", "");
+  over.expires_at = NOW;
+  good(st_store_create(store, act_by(1, false), maker_of(1), &over, digest_of(2), why));
+  good(st_store_person_set_disabled(store, telling(false), "ann", true, NULL, why));
+  assert_made(0, 0, NULL);
+}
+
+static void of_many_some_are_listed(void **state) {
+  (void)state;
+  make_person(1, "ann", "keys");
+  for (unsigned n = 100; n < 125; n++) good(make_with(n, 1, "", ""));
+  good(st_store_person_set_permissions(store, telling(false), "ann", "", sub_of(80), NULL, why));
+  assert_made(25, 0, id_of(100));
+  assert_false(made.more);
+  assert_non_null(strstr(last_line().detail, "25 keys, 0 users: "));
+  assert_non_null(strstr(last_line().detail, ", ...; no permissions"));
+}
+
 /* ---- an older database ---- */
 
 static void add_old_row(unsigned n, int kind, const char *owner, bool disabled, bool deleted) {
@@ -256,6 +432,13 @@ int main(void) {
       TEST(an_owner_enables_what_he_disabled),
       TEST(an_owner_does_not_enable_what_another_disabled),
       TEST(with_a_user_enabled_a_disabled_key_stays_so),
+      TEST(a_user_who_loses_keys_is_told_what_lives_on),
+      TEST(a_user_who_loses_users_is_told_of_users),
+      TEST(a_key_that_has_what_is_lost_is_told),
+      TEST(what_was_made_ends_when_it_is_asked_for),
+      TEST(so_do_disabling_and_deleting),
+      TEST(what_is_over_is_not_told),
+      TEST(of_many_some_are_listed),
       TEST(a_database_of_schema_3_is_brought_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
