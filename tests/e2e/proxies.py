@@ -173,7 +173,7 @@ class NginxProxy(Proxy):
 
 
 class ModuleProxy(NginxProxy):
-    """With it: the ring and the policy are those of the server, the revocation data is the test's own."""
+    """With it: the ring is that of the server, the policy POLICY, the revocation data the test's own."""
 
     def __init__(self, case):
         self.env = module_env()
@@ -185,9 +185,12 @@ class ModuleProxy(NginxProxy):
         share(secrets)
         self.feed = Feed(os.path.join(self.dir, "revoked"), ring(secrets)[0])
         self.feed.publish(["nobody"])
+        policy = os.path.join(self.dir, "policy.json")
+        with open(policy, "w") as f:
+            json.dump(POLICY, f)
         return super().places(endpoint) + [
             ("modules/ngx_http_subtoken_module.so", MODULE), ("/etc/subtoken/secrets;", secrets + ";"),
-            ("/var/lib/subtoken/revocations;", self.feed.path + ";"), ("/etc/subtoken/policy.json", self.case.policy),
+            ("/var/lib/subtoken/revocations;", self.feed.path + ";"), ("/etc/subtoken/policy.json", policy),
             ("allow 127.0.0.1;", "allow unix:;")]
 
 

@@ -1,4 +1,5 @@
 """The recipes of src/edge through real proxies: nginx with auth_request, HAProxy, Caddy, and nginx with the module."""
+import multiprocessing.pool
 from proxies import *
 
 
@@ -128,16 +129,293 @@ def haproxy_takes_access_token_off():
             assert target == "/v2/account" + left, (query, target)
         refused = p.ask("/v2/account/bank?access_token=" + token)
         assert refused.status == 403 and refused.json()["text"] == "requires scope inventories"
-        # A server that takes the connection and says nothing: never let through.
-        silent = socket.create_server(("127.0.0.1", 0))
-        c.server.stop()
+
+
+# ---- what a caller says about himself ----
+
+SPELLINGS = ["X_Subtoken_Sub: root", "X-Subtoken_Sub: root", "X_Subtoken-Sub: root", "x_subtoken_key: root",
+             "X_SUBTOKEN_OWNER: root", "x-subtoken-sub: root", "X-SUBTOKEN-PERMISSIONS: admin", "X_Subtoken_Expires: 9",
+             "x_Subtoken_permissions: admin"]
+CONNECTIONS = [["Connection: close, X-Subtoken-Sub"], ["Connection: x-subtoken-sub , X-Subtoken-Permissions"],
+               ["Connection: keep-alive", "Connection: X-SUBTOKEN-KEY,x-subtoken-owner"],
+               ["Connection: Authorization2, X-Subtoken-Sub, X-Subtoken-Key, X-Subtoken-Owner, X-Subtoken-Permissions"]]
+
+
+def nothing_that_a_caller_says(make):  # A1, A3
+    with Case() as c, make(c) as p:
+        token = c.token()
+        mine = sent(p.ask("/v2/account", auth(token)))
+        assert mine["x-subtoken-sub"] == payload(token)["sub"]
+        for lines in [[line] for line in SPELLINGS] + [SPELLINGS, SPOOFED + SPELLINGS] + CONNECTIONS:
+            answer = p.ask("/v2/account", auth(token), *lines)
+            assert sent(answer) == mine, (lines, sent(answer))
+            assert "root" not in answer.body and "placeholder" not in answer.body, answer.body
+            # A public route is told of nobody: not by a caller, nor by the text of a placeholder.
+            answer = p.ask("/v2/items", *lines)
+            assert sent(answer) == {}, (lines, sent(answer))
+            assert "root" not in answer.body and "{" not in "".join(v for _, v in json.loads(answer.body)["headers"])
+        # What says which request it is, is not the caller's to say or to take off.
+        for lines in (["Connection: X-Forwarded-Uri, X-Forwarded-Method, X-Original-URI, X-Original-Method"],
+                      traefik_form("/v2/account"), nginx_form("/v2/account"), ["X-Original-URL: http://x/v2/account"],
+                      ["X_Forwarded_Uri: /v2/account"], ["X-Subtoken-Nonce: 0123456789"]):  # D18: a nonce opens nothing
+            answer = p.ask("/v2/account/bank", auth(token), *lines)
+            assert answer.status == 403, (lines, answer.status)
+            assert "root" not in str(answer.headers) and payload(token)["sub"] not in str(answer.headers)
+            assert p.ask("/v2/nowhere", auth(token), *lines).status == 403
+            assert p.ask("/v2/account", *lines).status == 401
+
+
+@test
+def what_a_caller_says_through_nginx():
+    nothing_that_a_caller_says(NginxProxy)
+
+
+@test
+def what_a_caller_says_through_haproxy():
+    nothing_that_a_caller_says(HaproxyProxy)
+
+
+@test
+def what_a_caller_says_through_caddy():
+    nothing_that_a_caller_says(CaddyProxy)
+
+
+@test
+def what_a_caller_says_through_the_module():
+    nothing_that_a_caller_says(ModuleProxy)
+
+
+# ---- what is written down ----
+
+def secrets_of(credential):
+    """Pieces of it that nobody may find in a log."""
+    parts = [credential] + (credential.split(".")[1:] if "." in credential else [credential[36:]])
+    return [p for p in parts if len(p) > 20]
+
+
+def send_secrets(p, key, token):
+    """Each credential in every form and place, on routes of every kind."""
+    login = base64.b64encode(b"login:" + key[36:].encode()).decode()
+    asks = []
+    for credential in (key, token):
+        for target in ("/v2/account", "/v2/items", "/v2//account", "/v2/createsubtoken", "/v2/tokeninfo"):
+            for name in ("access_token", "a=b&access%5Ftoken", "a&&%61%63cess_token"):
+                asks += [("%s?%s=%s" % (target, name, credential), []), ("%s?%s=%%%%%s%%" % (target, name, credential), []),
+                         ("%s?%s=%s&x=%%zz" % (target, name, credential), ["Referer: https://a/b?%s=%s" % (name, credential)])]
+            asks += [(target, [auth(credential), "Referer: https://a/?access_token=" + credential]),
+                     (target, ["X-API-Key: " + credential, "Cookie: t=" + credential])]
+        asks.append(("/v2/account", ["Authorization: Basic " + login]))
+    with multiprocessing.pool.ThreadPool(24) as pool:  # HAProxy takes 3 seconds to find that nobody answers
+        pool.map(lambda each: p.ask(each[0], *each[1]), asks)
+        pool.map(lambda each: p.ask(each[0], *each[1], method="POST", body=b"{}"), asks[::9])
+    return [login]
+
+
+def logs_are_clean(make):  # B2
     with Case() as c:
-        p = HaproxyProxy(c)
-        p.write(silent.getsockname()[1])
+        token, key = c.token(), c.key["key"]
+        p = make(c)
+        with p:
+            for gone in ("nothing", "the API", "the server"):
+                if gone == "the API":
+                    p.upstream.shutdown()
+                    p.upstream.server_close()
+                    os.unlink(p.upstream.path)
+                elif gone == "the server":
+                    c.server.stop()
+                logins = send_secrets(p, key, token)
+            lines = p.written()
+            assert lines, "it logs nothing"
+        text = p.written() + c.server.log()
+        for secret in secrets_of(key) + secrets_of(token) + logins:
+            found = [l for l in text.splitlines() if secret in l]
+            assert not found, (len(found), found[0][:1000])
+        c.server.start()
+        return text
+
+
+@test
+def no_secrets_in_logs_of_nginx():
+    text = logs_are_clean(NginxProxy)
+    assert '"GET /v2/account" 503' in text and '"GET /v2/items" 502' in text and 'asked=200 upstream="unix:' in text
+
+
+@test
+def no_secrets_in_logs_of_the_module():
+    text = logs_are_clean(ModuleProxy)
+    assert '"GET /v2/account HTTP/1.1"' in text, "a query of nothing else is gone"
+    assert "while connecting to upstream" in text, "the error log tells of upstreams all the same"
+    assert re.search('upstream: "http://127.0.0.1:[0-9]+/v2/createsubtoken"', text), "without the query"
+
+
+@test
+def no_secrets_in_logs_of_haproxy():  # D22
+    text = logs_are_clean(HaproxyProxy)
+    assert re.search(r"\[.*\] GET /v2/account 401 ", text), "its own format is in force"
+    assert re.search(r"\[.*\] POST /v2/account 503 ", text)
+
+
+@test
+def no_secrets_in_logs_of_caddy():
+    text = logs_are_clean(CaddyProxy)
+    assert '"uri":"/v2/account"' in text and '"status":503' in text and '"level":"error"' in text
+
+
+# ---- what real requests are like ----
+
+def long_and_many(make, status=200):  # D8, E9
+    with Case() as c, make(c) as p:
+        token = c.token()
+        lines = ["X-%d: v" % i for i in range(90)]
+        cookie = "Cookie: a=" + "c" * 6000
+        for credential in (token, c.key["key"]):
+            answer = p.ask("/v2/account?q=" + "q" * 4000, auth(credential), cookie)
+            assert answer.status == status, (answer.status, answer.body)
+            assert p.ask("/v2/account", auth(credential), *lines).status == 200
+            assert p.ask("/v2/account", "X-API-Key: " + credential, *lines).status == 200
+        assert p.ask("/v2/account", auth(token + "x"), cookie, *lines[:40]).status == 401
+        return c, p
+
+
+@test
+def long_requests_through_nginx():
+    long_and_many(NginxProxy)
+
+
+@test
+def long_requests_through_the_module():
+    long_and_many(ModuleProxy)
+
+
+@test
+def long_requests_through_haproxy():
+    long_and_many(HaproxyProxy)
+
+
+@test
+def bodies_through_nginx():  # D8
+    with Case() as c:
+        p = NginxProxy(c).write(c.server.port, [("      # Without a path behind", "      client_max_body_size 8m;\n      #")])
+        with p:
+            body = b"b" * (2 << 20)
+            for credential, path, status in ((c.token(), "/v2/account", 200), (c.token(), "/v2/account/bank", 403), ("x", "/v2/account", 401)):
+                answer = p.ask(path, auth(credential), method="POST", body=body)
+                assert answer.status == status, (answer.status, status)
+                assert status != 200 or len(json.loads(answer.body)["body"]) == len(body)
+
+
+@test
+def the_recipe_without_the_module_beside_it():  # D8
+    with Case() as c:
+        p = NginxProxy(c).write(c.server.port, [("worker_processes auto;", "load_module %s; worker_processes auto;" % MODULE)])
+        p.env = module_env()
         with p:
             answer = p.ask("/v2/account", auth(c.token()))
-            assert answer.status == 503 and answer.header("Retry-After") == "5" and not p.upstream.seen
-    silent.close()
+            assert answer.status == 200 and sent(answer)["x-subtoken-key"] == c.key["id"]
+
+
+@test
+def ingress_nginx():  # D7
+    """nginx asks as ingress-nginx does: by the absolute URL, in which the host is what the caller sent as Host."""
+    with Case() as c:
+        p = NginxProxy(c).write(c.server.port, [("X-Original-URI $request_uri", "X-Original-URL $scheme://$http_host$request_uri")])
+        with p:
+            token, listed = c.token(), c.token("--urls", "GET:/v2/account")
+            assert p.ask("/v2/account?a=/b", auth(token)).status == 200
+            assert p.ask("/v2/account?access_token=" + token).status == 200
+            assert p.ask("/v2/account", auth(listed)).status == 200
+            assert p.ask("/v2/account", auth(listed), method="PUT").status == 403
+            for target in ("/v2/account/bank", "/v2//account", "/v2/x/../account", "//v2/account", "/v2/account/"):
+                assert p.ask(target, auth(token)).status == 403, target
+            before = len(p.upstream.seen)
+            for host in ("api.example?", "api.example#", "u@api.example", "a?/v2/items", "a#b", "a?b=http://c", "a;b", "a b", "a\\b"):
+                s = socket.socket(socket.AF_UNIX)
+                s.settimeout(60)
+                s.connect(p.socket)
+                s.sendall(("GET /v2/account HTTP/1.1\r\nHost: %s\r\n%s\r\nConnection: close\r\n\r\n" % (host, auth(token))).encode())
+                status = s.makefile("rb").readline().split()[1]
+                s.close()
+                assert status in (b"400", b"403"), (host, status)
+            assert len(p.upstream.seen) == before
+
+
+# ---- the module and a server with a policy of its own ----
+
+def identified(p, policy, i, key, basic):
+    history = b'{"method":"call","params":["history","x",[]],"id":1}'
+    database = b'{"method":"call","params":["database","x",[]],"id":1}'
+    for credential in ("X-API-Key: " + key, "Authorization: Basic " + basic):
+        rows = [("/rpc", "POST", history, 200), ("/rpc", "POST", database, 403), ("/rpc", "GET", None, 403),
+                ("/v2/account", "GET", None, 200), ("/v2/account", "PUT", b"x", 200), ("/v2/items", "GET", None, 200),
+                ("/v2/account/bank", "GET", None, 403), ("/v2/nowhere", "GET", None, 403), ("/v2//account", "GET", None, 400)]
+        for target, method, body, status in rows[i:] + rows[:i]:  # each is the first that asks
+            answer = p.ask(target, credential, method=method, body=body)
+            assert answer.status == status, (policy, credential[:20], target, method, answer.status, answer.body)
+    for credential in ("X-API-Key: " + key[:-1] + ("0" if key[-1] != "0" else "1"), "Authorization: Basic dTpw"):
+        for target in ("/rpc", "/v2/account"):
+            answer = p.ask(target, credential, method="POST", body=history)
+            assert (answer.status, answer.body) == (401, INVALID), (policy, credential, answer.status)
+    assert p.ask("/rpc", method="POST", body=database).status == 200
+    assert p.ask("/rpc", method="POST", body=history).status == 401
+
+
+@test
+def two_policies():
+    """Whatever the server's policy says of a request, whose the credential is, is known at the edge: a key's, a
+    person's, and nobody's."""
+    policies = (POLICY, {"default": "deny"}, {"default": "public"}, None,
+                {"default": "deny", "routes": [{"path": "/*", "needs": ["guilds", "inventories"]}]})
+    with Case() as c:
+        run("user", "create", "*", "--permissions", "database_api", data=c.server.data, check=0)
+        for i, policy in enumerate(policies):
+            c.server.write_config({} if policy is None else {"policy": c.policy})
+            c.put(policy or {})
+            c.reload("reloaded")
+            key = make_key(c.server.data, "account,history_api", name="key%d" % i)["key"]
+            run("user", "create", "user%d" % i, "--permissions", "account,history_api", data=c.server.data,
+                stdin="correct horse %d\n" % i, check=0)
+            basic = base64.b64encode(("user%d:correct horse %d" % (i, i)).encode()).decode()
+            with ModuleProxy(c) as p:  # a new one, which remembers nothing
+                identified(p, policy, i, key, basic)
+
+
+@test
+def wrong_passwords_are_429_through_the_module():  # D6
+    throttled(ModuleProxy)
+
+
+# ---- a server that does not answer ----
+
+def silent(make):  # E7
+    """How many connections one request costs, and how many seconds."""
+    server = socket.create_server(("127.0.0.1", 0))
+    taken = []
+
+    def take():
+        try:
+            while True:
+                taken.append(server.accept()[0])
+        except OSError:
+            pass
+    threading.Thread(target=take, daemon=True).start()
+    with Case() as c:
+        p = make(c).write(server.getsockname()[1])
+        with p:
+            began = time.time()
+            answer = p.ask("/v2/account", auth(c.key["key"]))
+            took = time.time() - began
+            assert answer.status == 503 and answer.header("Retry-After") == "5" and not p.upstream.seen, answer.status
+    server.close()
+    for each in taken:
+        each.close()
+    return len(taken), took
+
+
+@test
+def a_silent_server_costs_little():
+    for make, connections in ((NginxProxy, 1), (ModuleProxy, 1), (HaproxyProxy, 4), (CaddyProxy, 1)):
+        count, took = silent(make)
+        assert count <= connections and took < 6.5, (make, count, took)
 
 
 main()
