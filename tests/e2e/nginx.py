@@ -44,10 +44,25 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     request_queue_size = 512
 
     def __init__(self, path, answer=None):
-        self.seen, self.answer, self.path, self.connections = [], answer, path, 0
+        self.seen, self.answer, self.path, self.connections, self.open = [], answer, path, 0, []
         super().__init__(path, Connection)
         os.chmod(path, 0o666)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def get_request(self):
+        self.open.append(super().get_request())
+        return self.open[-1]
+
+    def vanish(self):
+        """Nobody listens any more, and no connection is left."""
+        self.shutdown()
+        self.server_close()
+        os.unlink(self.path)
+        for request, _ in self.open:
+            try:
+                request.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def handle_error(self, request, address):
         pass  # nginx may close a connection at any time
