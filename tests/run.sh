@@ -65,7 +65,7 @@ alone() {
 python=/usr/bin/python3
 end_to_end() { # BUILD NAME
 	local run=program
-	case $2 in load | kill | clocks) run=alone ;; esac
+	case $2 in load | kill | clocks | store) run=alone ;; esac
 	$run "$1 test_$2.py" "$python" "tests/e2e/test_$2.py" "$1/subtoken"
 }
 
@@ -83,7 +83,7 @@ for build in build build/asan; do
 done
 # The thread sanitizer for where the server's threads meet; the other files ask nothing of them
 # that these do not.
-for name in clients http load manage people revocations; do end_to_end build/tsan "$name"; done
+for name in clients http load manage people revocations store; do end_to_end build/tsan "$name"; done
 for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 # One after the other: the first fetches what both need.
 for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
