@@ -108,7 +108,8 @@ static const char *read_string(const cJSON *value, char *out, size_t size) {
 
 static const char *read_listen(const cJSON *value, st_settings *settings) {
   static const char why[] =
-      "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:/PATH (at most 100 bytes), "
+      "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:/PATH (at most 100 "
+      "bytes), "
       "or an array of 1 to 16 of them";
   const cJSON *item = cJSON_IsArray(value) ? value->child : value;
   settings->listen_count = 0;
@@ -240,6 +241,12 @@ static const char *read_basic_challenge(const cJSON *value, st_settings *setting
   return NULL;
 }
 
+static const char *read_data_group(const cJSON *value, st_settings *settings) {
+  if (!cJSON_IsBool(value)) return "must be true or false";
+  settings->data_group = cJSON_IsTrue(value);
+  return NULL;
+}
+
 static const char *read_registration(const cJSON *value, st_settings *settings) {
   subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
   settings->registration_open = st_text_is(text, "open");
@@ -262,6 +269,7 @@ static const struct {
     {"rate", read_rate},
     {"credentials", read_credentials},
     {"basic_challenge", read_basic_challenge},
+    {"data_group", read_data_group},
     {"registration", read_registration},
     {"access_life", read_access_life},
     {"refresh_life", read_refresh_life},

@@ -33,11 +33,12 @@ typedef struct st_settings {
   int64_t leeway, default_life, max_life; /* seconds */
   int64_t access_life, refresh_life;
   int64_t sessions_per_key; /* of a key with `services`, that live at a time */
-  int64_t idle_timeout;    /* seconds in which a connection may wait for its next request */
-  unsigned credentials;    /* the forms that are looked at: ST_FORM_* */
-  bool basic_challenge;    /* a 401 asks for Basic, too */
-  bool registration_open;  /* anybody may become a person, of no permissions */
-  int64_t rate_per_second; /* 0: no limit */
+  int64_t idle_timeout;     /* seconds in which a connection may wait for its next request */
+  unsigned credentials;     /* the forms that are looked at: ST_FORM_* */
+  bool data_group;          /* DATA may be open to its group */
+  bool basic_challenge;     /* a 401 asks for Basic, too */
+  bool registration_open;   /* anybody may become a person, of no permissions */
+  int64_t rate_per_second;  /* 0: no limit */
   int64_t rate_burst;
   char log[ST_PATH_TEXT_MAX];    /* empty: standard error */
   char policy[ST_PATH_TEXT_MAX]; /* of the decision endpoint; empty: none */

@@ -14,18 +14,37 @@
 
 typedef struct serve_options {
   const char *data, *listen, *config;
+  const char *beside; /* the configuration in DATA */
   bool demo;
 } serve_options;
 
+/* The file that is named, or the one in DATA when there is one; NULL: none. That one has to be
+ * ours: who can write DATA, as its group may, is not to say where the log goes.
+ */
+static bool find_config(const serve_options *given, const char **path, char *why) {
+  st_world_stamp stamp;
+  *path = given->config;
+  if (given->config != NULL || !st_world_stamp_of(given->beside, &stamp)) return true;
+  *path = given->beside;
+  if (st_world_is_ours(given->beside)) return true;
+  snprintf(why, ST_WHY_MAX,
+           "%.300s must be a file of root or of the user that this runs as, and only its owner may "
+           "write it: chown it, and chmod 640",
+           given->beside);
+  return false;
+}
+
 static bool read_config(const serve_options *given, st_settings *settings, char *why) {
   static char text[ST_CONFIG_MAX];
+  const char *path;
   size_t len = 0;
   char problem[ST_CONFIG_WHY_MAX];
   st_settings_default(settings);
-  if (given->config != NULL) {
-    if (!st_world_read(given->config, text, sizeof text, &len, why)) return false;
+  if (!find_config(given, &path, why)) return false;
+  if (path != NULL) {
+    if (!st_world_read(path, text, sizeof text, &len, why)) return false;
     if (!st_config_read((subtoken_text){text, len}, settings, problem)) {
-      snprintf(why, ST_WHY_MAX, "%.200s: %s", given->config, problem);
+      snprintf(why, ST_WHY_MAX, "%.200s: %s", path, problem);
       return false;
     }
   }
@@ -62,6 +81,7 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   }
   int log;
   if (!st_log_open(settings.log, &log, why)) return false;
+  st_data_trust_group(settings.data_group);
   st_live *fresh = st_live_load(&settings, why);
   bool changed = fresh != NULL && st_data_remember_settings(store, &settings, why);
   if (changed) {
@@ -69,6 +89,11 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
     st_http_use(&settings);
   } else if (fresh != NULL) {
     st_live_give(fresh);
+  }
+  if (!changed) {
+    st_live *live = st_live_take();
+    st_data_trust_group(live->settings.data_group);
+    st_live_give(live);
   }
   st_log_use(log, changed);
   return changed;
@@ -282,11 +307,9 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
 int st_cmd_serve(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken serve [--listen HOST:PORT] [--config FILE] [--data DIR] [--demo]\n"
-      "Answers over HTTP until SIGTERM or SIGQUIT; SIGHUP reads the configuration again and "
-      "reopens\n"
-      "the log, SIGUSR1 reopens the log. A new DATA directory is made when there is none. --demo "
-      "makes a key to try it with\n"
-      "when there is none, and prints lines to paste.";
+      "Answers over HTTP until SIGTERM or SIGQUIT; SIGHUP reads the configuration again and\n"
+      "reopens the log, SIGUSR1 reopens the log. A new DATA directory is made when there is none.\n"
+      "--demo makes a key to try it with when there is none, and prints lines to paste.";
   serve_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
                                {"--listen", NULL, &given.listen},
@@ -304,7 +327,9 @@ int st_cmd_serve(int argc, char **argv) {
                        "serve: --listen must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, "
                        "or unix:/PATH of at most 100 bytes");
   }
+  given.beside = data.config;
   if (!read_config(&given, &settings, why)) return st_complain(ST_EXIT_FAILED, "serve: %s", why);
+  st_data_trust_group(settings.data_group);
   /* Blocked before any thread starts, so that only wait_for_end sees them. */
   sigset_t signals;
   sigemptyset(&signals);

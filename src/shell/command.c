@@ -103,6 +103,26 @@ bool st_begin(st_arguments *arguments, int argc, char **argv) {
   return good && !arguments->helped;
 }
 
+void st_data_trust_group(bool trust) {
+  st_world_trust_group(trust);
+  st_store_trust_group(trust);
+}
+
+/* Who may write DATA may not say that he may: the file has to be ours or root's. What else is wrong
+ * with it is for `serve` to say.
+ */
+static bool config_trusts_group(const char *path) {
+  size_t len;
+  st_settings settings;
+  char why[ST_WHY_MAX];
+  if (!st_world_is_ours(path)) return false;
+  char *text = malloc(ST_CONFIG_MAX);
+  bool trusts = text != NULL && st_world_read(path, text, ST_CONFIG_MAX, &len, why) &&
+                st_config_read((subtoken_text){text, len}, &settings, why) && settings.data_group;
+  free(text);
+  return trusts;
+}
+
 bool st_data_find(const char *option, st_data *data, char *why) {
   const char *dir = option != NULL ? option : getenv("SUBTOKEN_DATA");
   if (dir == NULL || dir[0] == '\0') dir = "./var";
@@ -113,6 +133,8 @@ bool st_data_find(const char *option, st_data *data, char *why) {
   snprintf(data->dir, sizeof data->dir, "%s", dir);
   snprintf(data->secrets, sizeof data->secrets, "%s/secrets", dir);
   snprintf(data->database, sizeof data->database, "%s/subtoken.db", dir);
+  snprintf(data->config, sizeof data->config, "%s/config.json", dir);
+  st_data_trust_group(config_trusts_group(data->config));
   return true;
 }
 

@@ -60,8 +60,13 @@ typedef struct st_data {
   char dir[ST_PATH_TEXT_MAX];
   char secrets[ST_PATH_TEXT_MAX + 16];
   char database[ST_PATH_TEXT_MAX + 16];
+  char config[ST_PATH_TEXT_MAX + 16]; /* config.json; it need not be there */
 } st_data;
+/* If config.json says data_group, and nobody else can have written it, the group is trusted. */
 bool st_data_find(const char *option, st_data *data, char *why);
+
+/* Trust the group of DATA and of what is in it, or do not (the setting data_group). */
+void st_data_trust_group(bool trust);
 
 /* Make DATA, its ring and its database when it is new. A ring that is missing beside
  * a database is an error: making another would end every token.

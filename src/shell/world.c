@@ -188,6 +188,20 @@ static bool is_foreign(const struct stat *status) {
   return status->st_uid != geteuid() && status->st_uid != 0;
 }
 
+static bool group_trusted;
+
+void st_world_trust_group(bool trust) {
+  group_trusted = trust;
+}
+
+/* A link belongs to whoever made it, and its mode says nothing. */
+bool st_world_is_ours(const char *path) {
+  struct stat named, meant;
+  if (lstat(path, &named) != 0 || stat(path, &meant) != 0) return false;
+  return !is_foreign(&named) && !is_foreign(&meant) && S_ISREG(meant.st_mode) &&
+         (meant.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* ---- DATA ---- */
 
 static bool make_directory(const char *path, char *why) {
@@ -202,13 +216,18 @@ static bool check_directory(int fd, const char *path, char *why) {
   if (fstat(fd, &status) != 0) {
     return fail(why, "cannot open %s: %m", shown(path));
   }
-  if (is_foreign(&status)) {
+  bool shared = group_trusted && (status.st_mode & S_IRWXG) == S_IRWXG;
+  if (is_foreign(&status) && !shared) {
     return fail(why, "%s belongs to user %u, and this runs as user %u", shown(path), status.st_uid,
                 geteuid());
   }
-  if ((status.st_mode & 077) != 0) {
-    return fail(why, "%s is open to others than its owner (mode %04o): chmod 700 it", shown(path),
-                (unsigned)(status.st_mode & 07777));
+  if ((status.st_mode & (group_trusted ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
+    return fail(why,
+                group_trusted
+                    ? "%s is open to others than its owner and group (mode %04o): chmod 2770 it"
+                    : "%s is open to others than its owner (mode %04o): chmod 700 it, or set "
+                      "data_group to trust its group",
+                shown(path), (unsigned)(status.st_mode & 07777));
   }
   return true;
 }
@@ -316,7 +335,7 @@ static bool check_secret(int fd, const char *path, char *why) {
     return fail(why, "%s belongs to user %u, and this runs as user %u", shown(path), status.st_uid,
                 geteuid());
   }
-  if ((status.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+  if ((status.st_mode & (group_trusted ? S_IRWXO : S_IWGRP | S_IRWXO)) != 0) {
     return fail(why, "%s is open to others (mode %04o): chmod 600 it, or 640 for its group",
                 shown(path), (unsigned)(status.st_mode & 07777));
   }

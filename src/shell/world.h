@@ -20,6 +20,14 @@ void st_world_harden(void);
 /* How many processors this process may run on; at least 1. */
 size_t st_world_processors(void);
 
+/* Is the group of DATA and of the secrets in it trusted as their owner is (the setting data_group)?
+ * Then they may be open to it, and belong to somebody else. Not while others read them.
+ */
+void st_world_trust_group(bool trust);
+
+/* Can nobody but root and our own user have put this file there, or written it? */
+bool st_world_is_ours(const char *path);
+
 /* DATA: made with mode 0700 when make is true and it is not there; refused when
  * it is no directory, owned by somebody else or open to group or others.
  */

@@ -24,6 +24,11 @@ typedef enum st_stored {
   ST_STORE_BUSY, /* others write: nothing was changed, later it will be; why says more */
 } st_stored;
 
+/* Is the group of a database trusted as its owner is (the setting data_group)? Then it may be open
+ * to it, and belong to somebody else. Before any is opened.
+ */
+void st_store_trust_group(bool trust);
+
 /* Open DATA/subtoken.db; made, with mode 0600, when create is true and it is
  * not there. Refuses a file that is damaged, of a newer schema, not a database,
  * owned by somebody else, or writable or readable by others; never replaces it.

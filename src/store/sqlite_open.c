@@ -186,6 +186,12 @@ static int64_t size_beside(const char *path, const char *suffix) {
   return size;
 }
 
+static bool group_trusted;
+
+void st_store_trust_group(bool trust) {
+  group_trusted = trust;
+}
+
 static st_stored check_owner(const char *path, int64_t *size, char *why) {
   struct stat status;
   if (stat(path, &status) != 0) {
@@ -194,13 +200,16 @@ static st_stored check_owner(const char *path, int64_t *size, char *why) {
   if (!S_ISREG(status.st_mode)) {
     return st_sqlite_fail(why, "%s is not a regular file", st_sqlite_shown(path));
   }
-  if (status.st_uid != geteuid() && status.st_uid != 0) {
+  mode_t group = S_IRGRP | S_IWGRP;
+  bool shared = group_trusted && (status.st_mode & group) == group;
+  if (status.st_uid != geteuid() && status.st_uid != 0 && !shared) {
     return st_sqlite_fail(why, "%s belongs to user %u, and this runs as user %u",
                           st_sqlite_shown(path), status.st_uid, geteuid());
   }
-  if ((status.st_mode & 077) != 0) {
-    return st_sqlite_fail(why, "%s is open to others than its owner (mode %04o): chmod 600 it",
-                          st_sqlite_shown(path), (unsigned)(status.st_mode & 07777));
+  if ((status.st_mode & (group_trusted ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
+    return st_sqlite_fail(why, "%s is open to others than its owner%s (mode %04o): chmod %s it",
+                          st_sqlite_shown(path), group_trusted ? " and group" : "",
+                          (unsigned)(status.st_mode & 07777), group_trusted ? "660" : "600");
   }
   *size = status.st_size;
   return ST_STORED;

@@ -896,13 +896,90 @@ def a_full_disk():
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-# ---- the configuration ----
-
 def config_file(text):
     path = os.path.join(scratch(), "config.json")
     write(path, text if isinstance(text, str) else json.dumps(text))
     return path
 
+
+# ---- a group that DATA is shared with (F3) ----
+
+def as_kubernetes(data, uid, gid):
+    """What fsGroup makes of a volume at each mount."""
+    for top, dirs, files in os.walk(data):
+        os.chown(top, uid, gid)
+        os.chmod(top, 0o2770)
+        for f in files:
+            f = os.path.join(top, f)
+            os.chown(f, os.stat(f).st_uid, gid)
+            os.chmod(f, os.stat(f).st_mode & 0o777 | 0o660)
+
+
+@test
+def data_that_its_group_may_use():
+    base = scratch()
+    data, trusting = os.path.join(base, "var"), config_file({"data_group": True})
+    make_key(data)
+    root, program, who = os.geteuid() == 0, [support.PROGRAM], {}
+    if root:  # as somebody else who is in the group, with a volume of root's
+        os.chmod(base, 0o755)
+        os.chmod(os.path.dirname(trusting), 0o755)
+        program = [os.path.join(base, "subtoken")]
+        shutil.copy(support.PROGRAM, program[0])
+        who = {"user": 54321, "group": 54321, "extra_groups": [4242]}
+    group = 4242 if root else os.getegid()
+    as_kubernetes(data, os.geteuid(), group)
+
+    def tried(*args):
+        p = subprocess.run(program + [*args, "--data", data], capture_output=True, timeout=60, **who)
+        return p.returncode, p.stderr.decode()
+
+    def served(*args):
+        log = os.path.join(scratch(), "log")
+        p = subprocess.Popen(program + ["serve", "--data", data, "--listen", "127.0.0.1:0", *args],
+                             stderr=open(log, "wb"), **who)
+        deadline = time.time() + 30
+        while p.poll() is None and '"listening"' not in open(log).read() and time.time() < deadline:
+            time.sleep(0.02)
+        p.terminate()
+        return p.wait(timeout=20), open(log).read()
+
+    # As ever, when nothing is said: and what to do about it.
+    code, err = tried("key", "list")
+    assert code == 3 and "chmod 700 it, or set data_group" in err, (code, err)
+    assert served()[0] == 3
+    code, log = served("--config", trusting)
+    assert code == 0 and '"listening"' in log, (code, log)
+    as_kubernetes(data, os.geteuid(), group)  # what the server made, too
+    assert served("--config", trusting)[0] == 0
+    # Others are still out.
+    os.chmod(os.path.join(data, "secrets"), 0o664)
+    code, log = served("--config", trusting)
+    assert code == 3 and "open to others" in log, (code, log)
+    os.chmod(os.path.join(data, "secrets"), 0o660)
+    os.chmod(data, 0o2771)
+    code, log = served("--config", trusting)
+    assert code == 3 and "chmod 2770" in log, (code, log)
+    os.chmod(data, 0o2770)
+    # The commands learn it from the configuration in DATA; of the group nobody can put it there.
+    beside = os.path.join(data, "config.json")
+    write(beside, '{"data_group":true}')
+    os.chmod(beside, 0o644)
+    for words in (["key", "list"], ["secret", "list"], ["secret", "add"], ["user", "list"],
+                  ["key", "create", "--name", "n", "--permissions", "a"]):
+        assert tried(*words)[0] == 0, (words, tried(*words))
+    assert served()[0] == 0
+    for mode, owner in ((0o664, -1), (0o646, -1), (0o644, 999)):
+        if owner != -1 and not root:
+            continue
+        os.chown(beside, owner, -1)
+        os.chmod(beside, mode)
+        assert tried("key", "list")[0] == 3
+        code, log = served()
+        assert code == 3 and "config.json must be a file of root or of the user" in log, (code, log)
+
+
+# ---- the configuration ----
 
 @test
 def configurations_that_are_refused():

@@ -45,6 +45,7 @@ static void test_defaults(void **state) {
   assert_true(settings.idle_timeout == 75);
   assert_int_equal(settings.credentials, ST_FORMS_ALL);
   assert_false(settings.basic_challenge);
+  assert_false(settings.data_group);
   assert_true(settings.sessions_per_key == 100);
   assert_false(settings.registration_open);
   assert_true(settings.rate_per_second == 0);
@@ -72,6 +73,7 @@ static void test_every_setting(void **state) {
       "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
       "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7,"
       "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
+      "\"data_group\": true,"
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_int_equal(settings.listen_count, 1);
   assert_string_equal(settings.listen[0].text, "[::1]:81");
@@ -89,6 +91,7 @@ static void test_every_setting(void **state) {
   assert_true(settings.idle_timeout == 120);
   assert_int_equal(settings.credentials, ST_FORM_BASIC | ST_FORM_API_KEY);
   assert_true(settings.basic_challenge);
+  assert_true(settings.data_group);
   assert_true(settings.sessions_per_key == 7);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
 }
@@ -176,6 +179,7 @@ static void test_bad_values(void **state) {
       {"credentials", "{\"bearer\":true}", forms},
       {"basic_challenge", "\"true\"", "must be true or false"},
       {"basic_challenge", "1", "must be true or false"},
+      {"data_group", "\"www-data\"", "must be true or false"},
       {"idle_timeout", "\"61m\"", whole},
       {"log", "1", string},
       {"log", "\"\"", string},
@@ -219,7 +223,7 @@ static void test_long_values(void **state) {
   static const struct {
     const char *name;
     int most;
-  } rows[] = {{"listen", 127}, {"log", ST_PATH_TEXT_MAX - 1}, {"policy", ST_PATH_TEXT_MAX - 1}};
+  } rows[] = {{"log", ST_PATH_TEXT_MAX - 1}, {"policy", ST_PATH_TEXT_MAX - 1}};
   for (size_t i = 0; i < COUNT(rows); i++) {
     snprintf(text, sizeof text, "{\"%s\":\"%0*d\"}", rows[i].name, rows[i].most, 7);
     must_read(text);

@@ -860,6 +860,30 @@ static void refuses_what_is_open_to_others(void **state) {
   assert_int_equal(st_store_open(in_home("link.db"), true, &store, why), ST_STORE_FAILED);
 }
 
+/* F3. */
+static void trusts_a_group_when_it_is_told_to(void **state) {
+  (void)state;
+  st_store *store = NULL;
+  make_db(1);
+  st_store_trust_group(true);
+  assert_int_equal(chmod(db, 0660), 0);
+  assert_int_equal(st_store_open(db, true, &store, why), ST_STORED);
+  st_store_close(store);
+  assert_int_equal(chmod(db, 0664), 0);
+  assert_refused(db, true, "chmod 660");
+  if (geteuid() == 0) {
+    assert_int_equal(chmod(db, 0660), 0);
+    assert_int_equal(chown(db, 12345, getegid()), 0);
+    assert_int_equal(st_store_open(db, true, &store, why), ST_STORED);
+    st_store_close(store);
+    assert_int_equal(chmod(db, 0640), 0);
+    assert_refused(db, true, "belongs to user 12345");
+  }
+  st_store_trust_group(false);
+  assert_int_equal(chmod(db, 0660), 0);
+  assert_refused(db, true, geteuid() == 0 ? "belongs to" : "chmod 600");
+}
+
 static void refuses_what_belongs_to_others(void **state) {
   (void)state;
   if (geteuid() != 0) {
@@ -1423,6 +1447,7 @@ int main(void) {
       TEST(an_acknowledged_key_survives_a_kill),
       TEST(refuses_what_is_not_there),
       TEST(refuses_what_is_open_to_others),
+      TEST(trusts_a_group_when_it_is_told_to),
       TEST(refuses_what_belongs_to_others),
       TEST(refuses_what_is_no_file),
       TEST(leaves_foreign_files_untouched),

@@ -206,6 +206,64 @@ static void makes_a_private_directory(void **state) {
   assert_refusal(st_world_data_dir(in_home("no/var"), true, why), "no/var", "No such file");
 }
 
+/* F3: as Kubernetes' fsGroup makes it. */
+static void trusts_a_group_when_it_is_told_to(void **state) {
+  (void)state;
+  static const mode_t good[] = {02770, 0770, 0700, 0750}, bad[] = {0777, 02771, 0772, 0704};
+  char data[32];
+  size_t len;
+  st_world_trust_group(true);
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    assert_int_equal(chmod(home, good[i]), 0);
+    assert_true(st_world_data_dir(home, true, why));
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    assert_int_equal(chmod(home, bad[i]), 0);
+    assert_refusal(st_world_data_dir(home, true, why), home, "chmod 2770");
+  }
+  spill(path, "secret");
+  assert_int_equal(chmod(path, 0660), 0);
+  assert_true(st_world_read_secret(path, data, sizeof data, &len, why));
+  assert_int_equal(chmod(path, 0664), 0);
+  assert_refusal(st_world_read_secret(path, data, sizeof data, &len, why), path, "chmod 600");
+  if (geteuid() == 0) { /* somebody else's, for this group */
+    assert_int_equal(chmod(home, 02770), 0);
+    assert_int_equal(chown(home, 12345, getegid()), 0);
+    assert_true(st_world_data_dir(home, true, why));
+    assert_int_equal(chmod(home, 0750), 0);
+    assert_refusal(st_world_data_dir(home, true, why), home, "belongs to user 12345");
+    assert_int_equal(chown(home, 0, getegid()), 0);
+  }
+  st_world_trust_group(false);
+  assert_int_equal(chmod(home, 0770), 0);
+  assert_refusal(st_world_data_dir(home, true, why), home, "data_group");
+  assert_int_equal(chmod(path, 0660), 0);
+  assert_refusal(st_world_read_secret(path, data, sizeof data, &len, why), path, "chmod 600");
+  assert_int_equal(chmod(home, 0700), 0);
+}
+
+/* What a configuration in DATA has to be. */
+static void tells_whose_a_file_is(void **state) {
+  (void)state;
+  assert_false(st_world_is_ours(in_home("nothing")));
+  assert_false(st_world_is_ours(home));
+  spill(path, "x");
+  for (mode_t mode = 0; mode <= 0777; mode++) {
+    assert_int_equal(chmod(path, mode), 0);
+    assert_int_equal(st_world_is_ours(path), (mode & 022) == 0);
+  }
+  assert_int_equal(chmod(path, 0600), 0);
+  assert_int_equal(symlink(path, in_home("link")), 0);
+  assert_true(st_world_is_ours(in_home("link")));
+  if (geteuid() == 0) {
+    assert_int_equal(lchown(in_home("link"), 12345, getegid()), 0);
+    assert_false(st_world_is_ours(in_home("link"))); /* whoever made the link chose the file */
+    assert_int_equal(chown(path, 12345, getegid()), 0);
+    assert_false(st_world_is_ours(path));
+    assert_int_equal(chown(path, 0, getegid()), 0);
+  }
+}
+
 static void refuses_an_open_directory(void **state) {
   (void)state;
   static const mode_t modes[] = {0750, 0705, 0710, 0701, 0720, 0702, 0777};
@@ -681,6 +739,8 @@ int main(void) {
       TEST(hardens_the_process),
       TEST(makes_a_private_directory),
       TEST(refuses_an_open_directory),
+      TEST(trusts_a_group_when_it_is_told_to),
+      TEST(tells_whose_a_file_is),
       TEST(locks_without_a_file),
       TEST(the_lock_of_a_killed_process_is_free),
       TEST(reads_a_whole_file),
