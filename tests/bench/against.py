@@ -27,6 +27,10 @@ COMPILER = os.environ.get("BENCH_CC", "gcc").split()
 CPUS = sorted(os.sched_getaffinity(0))
 
 
+class NotBuilt(Exception):
+    """Of the other side; in one line."""
+
+
 class Side:
     """A tree that is built: where its things are, and the programs that measure its library."""
 
@@ -78,7 +82,7 @@ def built(commit):
     p = subprocess.run(["make", "-C", tree, "-j%d" % os.cpu_count(), "CC=" + " ".join(COMPILER), "all",
                         "nginx-module"], env=env, capture_output=True, text=True)
     if p.returncode != 0:
-        raise SystemExit("bench-against: %s does not build: %s" % (REV, last_line(p.stderr)))
+        raise NotBuilt(last_line(p.stderr))
     return Side(tree, os.path.join(tree, "build"), "old")
 
 
@@ -215,7 +219,11 @@ def main():
         return
     commit = found.stdout.strip()
     os.makedirs(OUT, exist_ok=True)
-    old, new = built(commit), Side(TOP, BUILD, "new")
+    try:
+        old, new = built(commit), Side(TOP, BUILD, "new")
+    except NotBuilt as e:  # what is wrong with another revision is not for a brief run to judge
+        print("bench-against: %s does not build: %s" % (REV, e))
+        sys.exit(brief(0, 1))
     for side in (old, new):
         side.compile()
     print("subtoken of this tree against %s, %d rounds in turns" % (commit[:12], ROUNDS))

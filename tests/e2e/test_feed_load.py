@@ -98,6 +98,12 @@ def many_ask_for_the_same_long_changes():
     data, key, since = filled(400000 // SLOWER, 200000 // SLOWER)
     target, answers = "%s?since=%d" % (ROUTE, since), []
     with Server(data) as server:
+        # While the first snapshot is made, who waits for it too long is told, and nobody else waits.
+        at_once([lambda: answers.append(ask(server, target, key))] * 8 +
+                [lambda: answers.append(ask(server, "/v2/tokeninfo", key))] * 8)
+        assert sum(a[0] == 200 for a in answers) >= 9, [a[0] for a in answers]
+        assert all(a[0] == 200 or b"being read" in a[1] for a in answers)
+        answers.clear()
         status, first, _ = ask(server, target, key)
         assert status == 200 and first[:8] == b"ST-DELTA", (status, first[:8])
         assert len(first) == 192 + 8 * (200000 // SLOWER), len(first)
