@@ -173,10 +173,11 @@ static st_changed log_in(void *context, const st_act *act, const st_maker *maker
 
 /* A u at its front: one that was used before. */
 static st_changed refresh_login(void *context, const st_act *act, subtoken_text token,
-                                int64_t expires_at, st_key *made,
+                                int64_t expires_at, int64_t retry, st_key *made,
                                 char successor[ST_REFRESH_LEN + 1]) {
   (void)context;
   check_act(act);
+  HOLD(retry == settings.refresh_retry);
   HOLD(token.len == ST_REFRESH_LEN && expires_at == NOW + settings.refresh_life);
   if (token.data[0] == 'u') return ST_CHANGE_REFUSED;
   if (!st_text_is(token, credentials[REFRESH_TOKEN].text)) return ST_CHANGED_NONE;

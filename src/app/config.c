@@ -19,6 +19,7 @@ void st_settings_default(st_settings *settings) {
   settings->max_life = 365 * DAY;
   settings->access_life = 900;
   settings->refresh_life = 30 * DAY;
+  settings->refresh_retry = 30;
   settings->sessions_per_key = 100;
   settings->idle_timeout = 75;
   settings->credentials = ST_FORMS_ALL;
@@ -157,6 +158,10 @@ static const char *read_idle_timeout(const cJSON *value, st_settings *settings) 
   return read_life(value, &settings->idle_timeout, 1, 3600);
 }
 
+static const char *read_refresh_retry(const cJSON *value, st_settings *settings) {
+  return read_life(value, &settings->refresh_retry, 0, 60);
+}
+
 static const char *read_sessions_per_key(const cJSON *value, st_settings *settings) {
   return read_count(value, &settings->sessions_per_key, 100000);
 }
@@ -273,6 +278,7 @@ static const struct {
     {"registration", read_registration},
     {"access_life", read_access_life},
     {"refresh_life", read_refresh_life},
+    {"refresh_retry", read_refresh_retry},
     {"sessions_per_key", read_sessions_per_key},
     {"idle_timeout", read_idle_timeout},
     {"log", read_log},

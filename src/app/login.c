@@ -332,7 +332,8 @@ static void refresh_with(st_visit *v, subtoken_text token) {
   int64_t until = v->request->now + v->service->settings->refresh_life;
   st_changed changed = ST_CHANGED_NONE;
   if (token.len == ST_REFRESH_LEN && (st_text_class(token) & ST_CHAR_NAME) != 0) {
-    changed = people->refresh(people->context, &act, token, until, &login, successor);
+    changed = people->refresh(people->context, &act, token, until,
+                              v->service->settings->refresh_retry, &login, successor);
   }
   switch (changed) {
     case ST_CHANGED:

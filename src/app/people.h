@@ -11,7 +11,6 @@
 #define ST_REFRESH_LEN 43     /* a refresh token, in characters */
 #define ST_LOCALE_MAX 35      /* bytes; RFC 5646 section 4.4.1 */
 #define ST_SOURCE_MAX 64      /* bytes: where a person came from */
-#define ST_REFRESH_RETRY_S 10 /* how long the same refresh token gives the same successor */
 #define ST_AUDIT_DETAIL_MAX 1023
 #define ST_SESSIONS_PER_USER 1000 /* that live at a time; a key has its own setting */
 
@@ -61,10 +60,11 @@ typedef struct st_people {
   st_changed (*log_in)(void *context, const st_act *act, const st_maker *maker, int64_t most,
                        st_key *login, char refresh[ST_REFRESH_LEN + 1]);
   /* ST_CHANGED_NONE: unknown, expired, ended. ST_CHANGE_REFUSED: used before; the login has been
-   * ended. expires_at: until when the successor is good.
+   * ended. expires_at: until when the successor is good. retry: seconds in which the same token
+   * gives the same successor, while that is unused; 0: never.
    */
   st_changed (*refresh)(void *context, const st_act *act, subtoken_text token, int64_t expires_at,
-                        st_key *login, char successor[ST_REFRESH_LEN + 1]);
+                        int64_t retry, st_key *login, char successor[ST_REFRESH_LEN + 1]);
   st_changed (*log_out)(void *context, const st_act *act, const char *id, int64_t *sequence);
   /* Newest first, those before an id; 0: from the newest on. */
   st_changed (*audit)(void *context, int64_t before, size_t limit, st_audit_line *lines,

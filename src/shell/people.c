@@ -104,11 +104,11 @@ static st_changed log_in(void *store, const st_act *act, const st_maker *maker, 
 }
 
 static st_changed refresh(void *store, const st_act *act, subtoken_text token, int64_t expires_at,
-                          st_key *login, char successor[ST_REFRESH_LEN + 1]) {
+                          int64_t retry, st_key *login, char successor[ST_REFRESH_LEN + 1]) {
   char why[ST_WHY_MAX];
   st_act now = st_key_changes_now(act);
   return st_key_changes_told(
-      st_store_refresh(store, &now, token, expires_at, login, successor, why), why);
+      st_store_refresh(store, &now, token, expires_at, retry, login, successor, why), why);
 }
 
 static st_changed log_out(void *store, const st_act *act, const char *id, int64_t *sequence) {

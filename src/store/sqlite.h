@@ -173,14 +173,15 @@ st_stored st_store_login_begin(st_store *store, const st_act *act, const st_make
                                const uint8_t seed[32], const char *refresh, char *why)
     __attribute__((warn_unused_result));
 /* The successor of a refresh token: HMAC-SHA-256 of it under the login's seed, base64url. The
- * same again within ST_REFRESH_RETRY_S while the successor is unused (nothing is changed then).
- * Otherwise a token used before ends its login: ST_STORE_REFUSED, which is durable, too.
+ * same again within `retry` seconds (0: never) while the successor is unused (nothing is changed
+ * then). Otherwise a token used before ends its login: ST_STORE_REFUSED, which is durable, too.
  * ST_STORE_NONE: unknown, expired, its login ended. expires_at: of the successor and the login,
  * brought down to what the login rests on.
  */
 st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text token,
-                           int64_t expires_at, st_key *login, char successor[ST_REFRESH_LEN + 1],
-                           char *why) __attribute__((warn_unused_result));
+                           int64_t expires_at, int64_t retry, st_key *login,
+                           char successor[ST_REFRESH_LEN + 1], char *why)
+    __attribute__((warn_unused_result));
 st_stored st_store_login_end(st_store *store, const st_act *act, const char *id, int64_t *sequence,
                              char *why) __attribute__((warn_unused_result));
 

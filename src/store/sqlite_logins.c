@@ -132,6 +132,7 @@ typedef struct refreshing {
   subtoken_text token;
   uint8_t hash[ST_HASH_LEN];
   int64_t expires_at;
+  int64_t retry; /* seconds */
   st_key login;
   char successor[ST_REFRESH_LEN + 1];
   bool reused; /* it has ended the login */
@@ -200,7 +201,7 @@ static st_stored is_retry(st_store *store, const change *what, const link *prese
   uint8_t hash[ST_HASH_LEN];
   int64_t ago = what->now - presented->used_at;
   *retry = false;
-  if (ago < -ST_REFRESH_RETRY_S || ago > ST_REFRESH_RETRY_S) {
+  if (r->retry == 0 || ago < -r->retry || ago > r->retry) {
     return ST_STORED;
   }
   if (!hash_token(st_text(r->successor), hash)) {
@@ -267,9 +268,9 @@ static bool take_known(sqlite3_stmt *row, void *known) {
  * is taken.
  */
 st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text token,
-                           int64_t expires_at, st_key *login, char successor[ST_REFRESH_LEN + 1],
-                           char *why) {
-  refreshing r = {.token = token, .expires_at = expires_at};
+                           int64_t expires_at, int64_t retry, st_key *login,
+                           char successor[ST_REFRESH_LEN + 1], char *why) {
+  refreshing r = {.token = token, .expires_at = expires_at, .retry = retry};
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.of = &r;
   bool known = false;

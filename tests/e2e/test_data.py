@@ -1002,6 +1002,7 @@ def configurations_that_are_refused():
             ("default_life", ("0", '"0d"', "-1", '"1w"', "null", "1.5", '"40000d"')),
             ("max_life", ("0", '"0"', "-1", "null", '"99999999999999999d"', "[1]")),
             ("access_life", ("0", '"x"', "null")), ("refresh_life", ("0", '"x"', "null")),
+            ("refresh_retry", ("-1", '"61s"', "61", '"x"', "null")),
             ("sessions_per_key", ("0", "-1", "1.5", '"9"', "100001", "null", "[]")),
             ("trusted_proxies", ('"127.0.0.1"', "null", "[1]", '["x"]', '["10.0.0.0/33"]', '["::/129"]', '["10.0.0.0/"]', '[""]',
                                  '["10.0.0.0/8/8"]', json.dumps(["10.0.0.1"] * 33))),
@@ -1030,7 +1031,7 @@ def every_setting():
     plain = {"listen": "127.0.0.1:0", "behind_tls": False, "threads": 8, "leeway": "2m", "default_life": "1h",
              "max_life": "2h", "trusted_proxies": ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"],
              "rate": {"per_second": 1, "burst": 3}, "registration": "closed", "access_life": "15m",
-             "refresh_life": 2592000, "sessions_per_key": 100, "log": log}
+             "refresh_life": 2592000, "sessions_per_key": 100, "refresh_retry": "1m", "log": log}
     server = Server(data, config=plain)
     at = server.cmd.index("--listen")
     del server.cmd[at:at + 2]  # the one in the file counts

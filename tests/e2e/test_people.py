@@ -1,4 +1,6 @@
 """People and programs (section 11): keys over HTTP, persons, logins, exchanges, HTTP Basic."""
+import sqlite3
+
 from support import *
 from urllib.parse import urlencode
 
@@ -193,6 +195,36 @@ def login_refresh_logout():
         refused(call(server, "POST", "/v1/auth/logout", pair["access_token"]), 401)
         log = server.log()
         assert all(t not in log for t in (PASSWORD, pair["refresh_token"], pair["access_token"]))
+
+
+@test
+def a_refresh_whose_answer_was_lost_is_repeated():
+    # D11: the moments are put into the database, so that nobody has to wait for them
+    def used_earlier(data, seconds):
+        with sqlite3.connect(os.path.join(data, "subtoken.db")) as db:
+            assert db.execute("UPDATE refresh SET used_at = used_at - ? WHERE used_at IS NOT NULL",
+                              (seconds,)).rowcount == 1
+        db.close()
+
+    for setting, within, after in (({}, 25, 10), ({"refresh_retry": "1m"}, 50, 15),
+                                   ({"refresh_retry": 5}, 2, 5)):
+        with Server(config=setting) as server:
+            make_user(server.data)
+            first = login(server).json()["refresh_token"]
+            second = refresh(server, first).json()["refresh_token"]
+            used_earlier(server.data, within)
+            again = refresh(server, first)
+            assert again.status == 200 and again.json()["refresh_token"] == second, setting
+            used_earlier(server.data, after)
+            refused(refresh(server, first), 401)
+            refused(refresh(server, second), 401)
+            assert "refresh_reused" in server.log()
+    with Server(config={"refresh_retry": 0}) as server:
+        make_user(server.data)
+        first = login(server).json()["refresh_token"]
+        second = refresh(server, first).json()["refresh_token"]
+        refused(refresh(server, first), 401)
+        refused(refresh(server, second), 401)
 
 
 @test

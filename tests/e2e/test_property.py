@@ -15,7 +15,8 @@ SEED = int(os.environ.get("SEED") or int.from_bytes(os.urandom(4), "big"))
 MAX_LIFE, ACCESS_LIFE, DEFAULT_LIFE, REFRESH_LIFE = 3600, 4, 600, 20
 CONFIG = {"leeway": LEEWAY, "max_life": MAX_LIFE, "default_life": DEFAULT_LIFE,
           "access_life": ACCESS_LIFE, "refresh_life": REFRESH_LIFE, "registration": "open",
-          "trusted_proxies": ["127.0.0.1"], "sessions_per_key": 3}
+          "trusted_proxies": ["127.0.0.1"], "sessions_per_key": 3,
+          "refresh_retry": RETRY}
 WORDS = ["account", "wallet", "guilds", "trade", "builds", "keys", "users", "services"]
 URLS = ["/v2/tokeninfo", "/v2/createsubtoken", "/v2/*", "/oauth/token", VENDOR, "/v2/keys",
         "/need/*", "/need/account", "/need/wallet"]

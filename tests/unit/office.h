@@ -48,7 +48,7 @@ static struct {
   bool owner_is_user; /* as the last key was asked for */
   st_made made;       /* with whatever is disabled or deleted */
   int64_t now;        /* of the request */
-  int64_t asked_until, most_sessions;
+  int64_t asked_until, most_sessions, refresh_retry;
   char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
   int64_t audit_last; /* ids from 1 on */
   size_t audit_asked, audit_most;
@@ -218,13 +218,14 @@ static inline st_changed office_log_in(void *context, const st_act *act, const s
 }
 
 static inline st_changed office_refresh(void *context, const st_act *act, subtoken_text token,
-                                        int64_t expires_at, st_key *login,
+                                        int64_t expires_at, int64_t retry, st_key *login,
                                         char successor[ST_REFRESH_LEN + 1]) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   assert_int_equal(token.len, ST_REFRESH_LEN);
   office.refreshes++;
   office.asked_until = expires_at;
+  office.refresh_retry = retry;
   if (office.outcome != ST_CHANGED) return office.outcome;
   unsigned long asked = strtoul(token.data, NULL, 10);
   for (size_t i = 0; i < office.row_count; i++) {

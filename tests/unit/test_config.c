@@ -47,6 +47,7 @@ static void test_defaults(void **state) {
   assert_false(settings.basic_challenge);
   assert_false(settings.data_group);
   assert_true(settings.sessions_per_key == 100);
+  assert_true(settings.refresh_retry == 30);
   assert_false(settings.registration_open);
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
@@ -71,7 +72,7 @@ static void test_every_setting(void **state) {
       "\"default_life\": \"12h\", \"max_life\": 86400, \"trusted_proxies\": [\"10.0.0.0/8\", "
       "\"2001:db8::1\"], \"rate\": {\"burst\": 20, \"per_second\": 10},"
       "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
-      "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7,"
+      "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7, \"refresh_retry\": 0,"
       "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
       "\"data_group\": true,"
       "\"log\": \"/var/log/subtoken.log\" }\n");
@@ -93,6 +94,7 @@ static void test_every_setting(void **state) {
   assert_true(settings.basic_challenge);
   assert_true(settings.data_group);
   assert_true(settings.sessions_per_key == 7);
+  assert_true(settings.refresh_retry == 0);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
 }
 

@@ -530,6 +530,7 @@ static const char *refresh_body(const char *token) {
 
 static void test_refresh(void **state) {
   (void)state;
+  settings.refresh_retry = 17;
   char first[ST_REFRESH_LEN + 1], second[ST_REFRESH_LEN + 1];
   (void)post(LOGIN, AS_JSON, ALICE);
   snprintf(first, sizeof first, "%s", member("refresh_token"));
@@ -542,7 +543,7 @@ static void test_refresh(void **state) {
   check_permissions(claims, "account,guilds,users,audit");
   check_text(claims, claims->sub, row->sub);
   check_text(claims, claims->sid, row->id);
-  assert_true(office.asked_until == NOW + 86400);
+  assert_true(office.asked_until == NOW + 86400 && office.refresh_retry == 17);
   assert_string_equal(office.who, "nobody");
   assert_string_equal(reply.event.key_id, row->id);
   assert_int_equal(post(REFRESH, AS_JSON, refresh_body(second)), 200);

@@ -276,21 +276,22 @@ static void test_login(void **state) {
   assert_string_equal(login.owner, "alice");
   assert_string_equal(login.permissions, "account");
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
-                                  until, &same, next),
+                                  until, 30, &same, next),
                    ST_CHANGED);
   assert_string_equal(same.id, login.id);
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN},
-                                  until, &same, again),
+                                  until, 30, &same, again),
                    ST_CHANGED);
   /* its successor has been used: somebody has the first token who should not */
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
-                                  until, &same, next),
+                                  until, 30, &same, next),
                    ST_CHANGE_REFUSED);
   assert_int_equal(people.log_out(people.context, &untimed, login.id, &sequence), ST_CHANGED_NONE);
   assert_int_equal(people.log_out(people.context, &untimed, other.id, &sequence), ST_CHANGED);
   assert_true(sequence == standing());
-  assert_int_equal(people.refresh(people.context, &untimed, TEXT("unheard of"), until, &same, next),
-                   ST_CHANGED_NONE);
+  assert_int_equal(
+      people.refresh(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
+      ST_CHANGED_NONE);
   st_audit_line some[4];
   size_t count;
   assert_int_equal(people.audit(people.context, 0, 4, some, &count), ST_CHANGED);

@@ -123,7 +123,7 @@ static void knows_no_secrets(void **state) {
   char next[ST_REFRESH_LEN + 1];
   make_person(1, "ann", "a");
   good(log_in(2, maker_of(1), NOW + 99));
-  good(st_store_refresh(store, ACT, (subtoken_text){refresh_of(2), ST_REFRESH_LEN}, NOW + 99,
+  good(st_store_refresh(store, ACT, (subtoken_text){refresh_of(2), ST_REFRESH_LEN}, NOW + 99, 30,
                         &login, next, why));
   good(st_store_person_set_password(store, ACT, "ann", "$hash$other", sub_of(3), NULL, why));
   st_person again = person_of(4, "carl", "a");

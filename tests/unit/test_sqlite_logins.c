@@ -4,6 +4,7 @@
 #include "stores.h"
 
 #define LIFE 1000
+#define RETRY 30 /* seconds */
 #define DAY INT64_C(86400)
 
 typedef char refresh_token[ST_REFRESH_LEN + 1];
@@ -13,8 +14,8 @@ static st_key login; /* as the last refresh told */
 /* Use a token at a second; a good one makes the login last LIFE longer. */
 static st_stored use(const char *token, int64_t at, refresh_token successor) {
   memset(&login, 0, sizeof login);
-  return st_store_refresh(store, AT(at), (subtoken_text){token, strlen(token)}, at + LIFE, &login,
-                          successor, why);
+  return st_store_refresh(store, AT(at), (subtoken_text){token, strlen(token)}, at + LIFE, RETRY,
+                          &login, successor, why);
 }
 
 /* Unknown, expired, ended: nothing changes, and nothing is told. */
@@ -174,7 +175,7 @@ static void the_successor_follows_from_the_token(void **state) {
 
 static void the_same_again_gives_the_same(void **state) {
   (void)state;
-  static const int64_t moments[] = {0, 1, ST_REFRESH_RETRY_S, -ST_REFRESH_RETRY_S};
+  static const int64_t moments[] = {0, 1, RETRY, -RETRY};
   refresh_token one, again;
   make_ann();
   good(log_in(3, maker_of(1), NOW + LIFE));
@@ -197,12 +198,25 @@ static void late_again_ends_the_login(void **state) {
   good(log_in(3, maker_of(1), NOW + LIFE));
   good(log_in(4, maker_of(1), NOW + LIFE));
   good(use(refresh_of(3), NOW, one));
-  assert_ends(refresh_of(3), NOW + ST_REFRESH_RETRY_S + 1, 3);
+  assert_ends(refresh_of(3), NOW + RETRY + 1, 3);
   assert_none(refresh_of(3), NOW + 12);
   assert_none(one, NOW + 12);
   reopen();
   assert_none(one, NOW + 12);
   good(use(refresh_of(4), NOW + 12, one)); /* another login */
+}
+
+/* D11: how long is a setting, and may be never. */
+static void the_same_again_may_be_never(void **state) {
+  (void)state;
+  refresh_token next;
+  make_ann();
+  good(log_in(3, maker_of(1), NOW + LIFE));
+  good(st_store_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0, &login, next, why));
+  assert_int_equal(
+      st_store_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0, &login, next, why),
+      ST_STORE_REFUSED);
+  assert_false(alive(3));
 }
 
 static void a_clock_that_stepped_back_far_ends_the_login(void **state) {
@@ -211,7 +225,7 @@ static void a_clock_that_stepped_back_far_ends_the_login(void **state) {
   make_ann();
   good(log_in(3, maker_of(1), NOW + LIFE));
   good(use(refresh_of(3), NOW + 100, one));
-  assert_ends(refresh_of(3), NOW + 100 - ST_REFRESH_RETRY_S - 1, 3);
+  assert_ends(refresh_of(3), NOW + 100 - RETRY - 1, 3);
 }
 
 static void again_after_the_successor_was_used_ends_the_login(void **state) {
@@ -261,8 +275,9 @@ static void what_was_never_given_is_unknown(void **state) {
   assert_none("R00000000000000000000000000000000000000000", NOW);
   assert_none("R0000000000000000000000000000000000000000031", NOW);
   assert_none(refresh_of(4), NOW);
-  assert_int_equal(st_store_refresh(store, ACT, (subtoken_text){NULL, 0}, NOW, &login, next, why),
-                   ST_STORE_NONE);
+  assert_int_equal(
+      st_store_refresh(store, ACT, (subtoken_text){NULL, 0}, NOW, 30, &login, next, why),
+      ST_STORE_NONE);
   good(use(refresh_of(3), NOW, next));
 }
 
@@ -415,7 +430,7 @@ static void the_oldest_session_ends(void **state) {
   st_key got;
   char next[ST_REFRESH_LEN + 1];
   assert_int_equal(
-      st_store_refresh(store, ACT, st_text(refresh_of(10)), NOW + 100, &got, next, why),
+      st_store_refresh(store, ACT, st_text(refresh_of(10)), NOW + 100, 30, &got, next, why),
       ST_STORE_NONE);
   /* fewer than there are: all that are too many */
   good(log_in_at_most(14, 1, NOW + 100));
@@ -443,6 +458,7 @@ int main(void) {
       TEST(the_successor_follows_from_the_token),
       TEST(the_same_again_gives_the_same),
       TEST(late_again_ends_the_login),
+      TEST(the_same_again_may_be_never),
       TEST(a_clock_that_stepped_back_far_ends_the_login),
       TEST(again_after_the_successor_was_used_ends_the_login),
       TEST(an_ancient_token_ends_the_login),
