@@ -559,6 +559,58 @@ def a_public_page_behind_a_refusal_is_served():
     assert not any(s["target"].startswith("/a?") for s in n.upstream.seen)
 
 
+@test
+def nothing_of_a_refused_request_goes_to_its_error_page():
+    """E6: in whatever way the page's location passes a target on; and who was let in keeps his."""
+    n, end = with_endpoint("""subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask;
+      location /uri { proxy_pass http://api$request_uri; }
+      location /set { set $to $request_uri; proxy_pass http://api$to; }
+      location /whole { rewrite ^ $request_uri break; proxy_pass http://api; }
+      location /server { proxy_pass http://api$early; }
+      location /off { subtoken off; set $to $request_uri; proxy_pass http://api$to; }
+      location /limited { limit_req zone=z; error_page 503 /set; proxy_pass http://api; }
+      location /large { client_max_body_size 1; error_page 413 /set; proxy_pass http://api; }
+      location /missing { root %(dir)s; error_page 404 = /set; }
+      location /front { subtoken off; try_files /none /set?q; }
+      location /anyaddress { satisfy any; allow unix:; deny all; root %(dir)s; error_page 404 = /set; }
+    """ + "".join("location /secret/%s { deny %s; error_page 401 403 /%s; proxy_pass http://api; }" %
+                  (p, "192.0.2.1", p) for p in ("uri", "set", "whole", "server", "off")) +
+        "location /blocked/ { deny all; error_page 403 /set; proxy_pass http://api; }" +
+        "if ($request_uri ~ ^/never) { return 400; } set $early $request_uri;",
+        http="limit_req_zone $host zone=z:1m rate=1r/m;")
+    pages = ("uri", "set", "whole", "server")
+    policy(n, {"default": "deny", "routes": [{"path": "/" + p, "public": True} for p in pages] + [
+        {"path": "/%s/*" % p, "needs": ["account"]} for p in ("secret", "limited", "large", "missing", "front", "blocked", "anyaddress")] +
+        [{"path": "/missing/open", "public": True}, {"path": "/front/open", "public": True}]})
+    with n:
+        t, poor = n.token(), n.token("--permissions", "inventories")
+
+        def passed(target, **more):
+            n.upstream.seen.clear()
+            n.ask(target, *FORGED, **more)
+            seen = [s for s in n.upstream.seen if s["target"] != "/v2/authorize"]
+            assert len(seen) == 1, (target, n.last.status, n.last.body, seen)
+            return seen[0]["target"], identity(seen[0]["headers"])
+        for credential in (None, poor, t + "x", "OTHER"):
+            for page in pages + ("off",):
+                target = "/secret/" + page
+                assert passed(target, token=credential) == ("/" + page, {}), (target, credential)
+            assert passed("/blocked/x", token=credential) == ("/set", {})
+        # Held up by something else, and never judged or refused for itself.
+        assert passed("/limited/x", token=t) == ("/limited/x", of_token(t))
+        assert passed("/limited/x", token=poor) == ("/set", {})
+        assert passed("/limited/x", token=t) == ("/limited/x", of_token(t)), "the page of who may have it keeps his name"
+        assert passed("/large/x", method="POST", body=b"xx") == ("/set", {})
+        assert passed("/large/x", method="POST", body=b"xx", token="OTHER") == ("/set", {})
+        assert passed("/large/x", method="POST", body=b"xx", token=t) == ("/large/x", of_token(t))
+        assert passed("/front/x") == ("/set?q", {}) and passed("/front/x", token=poor) == ("/set?q", {})
+        assert passed("/front/x", token=t) == ("/front/x", of_token(t)), "as an application behind one page wants it"
+        assert passed("/front/open?a=1") == ("/front/open?a=1", {})
+        assert passed("/missing/open") == ("/missing/open", {}) and passed("/missing/x", token=t) == ("/missing/x", of_token(t))
+        assert passed("/missing/x", token="KEY") == ("/missing/x", KEY)
+        assert passed("/anyaddress/x") == ("/set", {}), "a page for everybody, and not more"
+
+
 # ---- E2, E3: before anything is judged ----
 
 @test

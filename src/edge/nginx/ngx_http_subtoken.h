@@ -138,6 +138,7 @@ typedef struct {
   ngx_http_subtoken_verdict_t verdict; /* unless it passes */
   const void *unasked_in; /* the location for which nginx lets it in itself; else NULL */
   unsigned passes : 1;
+  unsigned let_in : 1;  /* by nginx's own `satisfy any` and allow, if it does not */
   unsigned as_page : 1; /* as the public page that an internal redirect led to */
 } ngx_http_subtoken_judged_t;
 
@@ -150,9 +151,10 @@ typedef struct {
   unsigned query_ambiguous : 1;
   unsigned query_unreadable : 1;
   unsigned body_read : 1;
-  unsigned granted : 1;             /* by the credential, or as what anybody may do: who is set */
-  unsigned error_page : 1;          /* a refusal was left to it: the next one is answered here */
-  const char *result;               /* a word, or NULL when nothing was judged */
+  unsigned granted : 1;    /* by the credential, or as what anybody may do: who is set */
+  unsigned error_page : 1; /* a refusal was left to it: the next one is answered here */
+  unsigned refused : 1;    /* of what was asked for nothing is to be shown, passed on or asked */
+  const char *result;      /* a word, or NULL when nothing was judged */
   ngx_http_subtoken_identity_t who; /* its texts are empty unless it was granted */
 } ngx_http_subtoken_ctx_t;
 
@@ -243,6 +245,12 @@ void ngx_http_subtoken_clean_error_log(ngx_http_request_t *r);
  * ACCESS answers the others. */
 ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r);
 ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r);
+
+/* In REWRITE, before the location sees the target: if all that may be shown is the public page that
+ * an internal redirect led to, the request becomes one for it. */
+ngx_int_t ngx_http_subtoken_settle_page(ngx_http_request_t *r,
+                                        const ngx_http_subtoken_loc_conf_t *conf,
+                                        ngx_http_subtoken_ctx_t *ctx);
 
 /* For a variable: the state of the request, judged if that needs no wait. NULL: nothing is known
  * of it. */

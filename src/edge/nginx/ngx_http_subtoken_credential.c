@@ -184,7 +184,8 @@ static ngx_int_t merge_target(ngx_http_request_t *r) {
 static ngx_int_t clean_location(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf) {
   ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
   const u_char *target = r->unparsed_uri.data, *args = r->args.data;
-  if (r == r->main && ngx_http_subtoken_ctx(r) == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  ngx_http_subtoken_ctx_t *ctx = r == r->main ? ngx_http_subtoken_ctx(r) : NULL;
+  if (r == r->main && ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if ((conf->credentials & NGX_HTTP_SUBTOKEN_IN_QUERY) != 0 && clean_forms(r) != NGX_OK) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
   }
@@ -193,6 +194,10 @@ static ngx_int_t clean_location(ngx_http_request_t *r, const ngx_http_subtoken_l
   }
   if (target != r->unparsed_uri.data || args != r->args.data) {
     ngx_http_subtoken_forget(r, &all->target_variables);
+  }
+  if (ctx != NULL && ctx->origin.page.len > 0 &&
+      ngx_http_subtoken_settle_page(r, conf, ctx) != NGX_OK) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
   }
   return NGX_DECLINED;
 }

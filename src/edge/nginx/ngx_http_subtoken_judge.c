@@ -137,12 +137,13 @@ static subtoken_result check_target(const judgement_t *j) {
 /* The page that an internal redirect led to may be one for everybody: whoever was not let in to
  * what he asked for may still see it, as he may ask for it. It is judged by its own path.
  */
-static bool is_public_page(const judgement_t *j) {
-  const ngx_http_subtoken_policy_t *policy = j->conf->policy;
+static bool is_public_page(const ngx_http_subtoken_loc_conf_t *conf,
+                           const ngx_http_subtoken_origin_t *origin) {
+  const ngx_http_subtoken_policy_t *policy = conf->policy;
   subtoken_decision decision;
-  if (j->origin->page.len == 0 || policy == NULL) return false;
-  return subtoken_policy_find(policy->policy, j->origin->page_method, j->origin->page, 0,
-                              &decision) == SUBTOKEN_OK &&
+  if (origin->page.len == 0 || policy == NULL || policy->policy == NULL) return false;
+  return subtoken_policy_find(policy->policy, origin->page_method, origin->page, 0, &decision) ==
+             SUBTOKEN_OK &&
          decision.access == SUBTOKEN_ACCESS_PUBLIC;
 }
 
@@ -533,8 +534,8 @@ static ngx_int_t judge_target(judgement_t *j, ngx_http_subtoken_verdict_t *verdi
 }
 
 /* NGX_OK: it may pass. NGX_DECLINED: *verdict. NGX_AGAIN: something has to be waited for. Anything
- * else is for nginx. Whom a location before this one has let in keeps his name on a page for
- * everybody, if he may see it by that.
+ * else is for nginx. Who may have what he asked for keeps his name on a page for everybody; of a
+ * request that was refused nobody is asked any more.
  */
 static ngx_int_t judge_prepared(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   const subtoken_ring *ring = j->verifier.ring;
@@ -548,8 +549,8 @@ static ngx_int_t judge_prepared(judgement_t *j, ngx_http_subtoken_verdict_t *ver
     return NGX_DECLINED;
   }
   if (prepare_target(j) != NGX_OK) return NGX_ERROR;
-  bool page = is_public_page(j);
-  ngx_int_t rc = page && !j->ctx->granted ? NGX_DECLINED : judge_target(j, verdict);
+  bool page = is_public_page(j->conf, j->origin);
+  ngx_int_t rc = page && j->ctx->refused ? NGX_DECLINED : judge_target(j, verdict);
   if (rc != NGX_DECLINED || !page) return rc;
   j->granted = false;
   j->as_page = true;
@@ -675,7 +676,9 @@ static ngx_int_t judge_request(ngx_http_request_t *r, const ngx_http_subtoken_lo
                                ngx_http_subtoken_ctx_t *ctx, bool may_wait) {
   judgement_t j;
   ngx_http_subtoken_verdict_t verdict;
-  ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !is_let_in_by_nginx(r), &verdict);
+  bool let_in = is_let_in_by_nginx(r);
+  ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !let_in, &verdict);
+  ctx->judged.let_in = let_in;
   return rc == NGX_OK || rc == NGX_DECLINED ? keep_judgement(&j, rc, &verdict) : rc;
 }
 
@@ -700,6 +703,23 @@ static ngx_int_t settle(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_
     return NGX_ERROR;
   }
   return set_identity(r, conf, ctx);
+}
+
+/* By what can be known without a wait; what would need one is not for this page, unless a location
+ * has let the request in. */
+ngx_int_t ngx_http_subtoken_settle_page(ngx_http_request_t *r,
+                                        const ngx_http_subtoken_loc_conf_t *conf,
+                                        ngx_http_subtoken_ctx_t *ctx) {
+  if (!is_public_page(conf, &ctx->origin)) return NGX_OK;
+  if (!ctx->refused) {
+    ngx_int_t rc = judge_request(r, conf, ctx, false);
+    bool wait = rc == NGX_AGAIN && ctx->granted;
+    bool whole = rc == NGX_OK && ctx->judged.passes && !ctx->judged.as_page;
+    if (rc != NGX_OK && rc != NGX_AGAIN) return NGX_ERROR;
+    if (wait || whole) return NGX_OK;
+    ctx->refused = 1;
+  }
+  return ngx_http_subtoken_become_page(r, &ctx->origin);
 }
 
 /* What is only for the configuration's own use needs no judge: nobody can ask for it from
@@ -734,9 +754,12 @@ static ngx_int_t preaccess_subrequest(ngx_http_request_t *r,
  */
 static ngx_int_t preaccess_request(ngx_http_request_t *r,
                                    const ngx_http_subtoken_loc_conf_t *conf) {
-  if (is_blocked(r)) return NGX_HTTP_FORBIDDEN;
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  if (is_blocked(r)) {
+    ctx->refused = 1;
+    return NGX_HTTP_FORBIDDEN;
+  }
   ngx_int_t rc = settle(r, conf, ctx);
   return rc == NGX_OK ? NGX_DECLINED : rc;
 }

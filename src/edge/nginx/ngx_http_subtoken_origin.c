@@ -76,6 +76,19 @@ ngx_http_subtoken_origin_t *ngx_http_subtoken_origin(ngx_http_request_t *r,
   return origin != NULL ? origin : ngx_http_subtoken_add_origin(r, ctx);
 }
 
+/* An error page of a request that was refused, wherever it lies, sees nothing of that request:
+ * not even where subtoken is off, and whatever it makes of $request_uri.
+ */
+static ngx_int_t ngx_http_subtoken_enter_page(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx) {
+  const ngx_http_subtoken_judged_t *judged = &ctx->judged;
+  bool let_in = judged->passes || judged->let_in || judged->unasked_in != NULL;
+  if (judged->conf != NULL && !let_in) ctx->refused = 1;
+  ctx->judged.conf = NULL;
+  if (!ctx->refused) return NGX_DECLINED;
+  return ngx_http_subtoken_become_page(r, &ctx->origin) == NGX_OK ? NGX_DECLINED
+                                                                  : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
 /* Subrequests start in this phase, and internal redirects start anew in it: it is the first to
  * see what they lead to, and `rewrite` the second.
  */
@@ -92,8 +105,7 @@ ngx_int_t ngx_http_subtoken_note_origin(ngx_http_request_t *r) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
   }
   origin->page_method = ngx_http_subtoken_text(r->method_name);
-  if (r == r->main) ctx->judged.conf = NULL;
-  return NGX_DECLINED;
+  return r == r->main ? ngx_http_subtoken_enter_page(r, ctx) : NGX_DECLINED;
 }
 
 /* ---- what is passed on ---- */
