@@ -151,7 +151,7 @@ static void used(void *context, const char *id, int64_t now) {
     at = (at + 1) & (USES_SLOTS - 1);
   }
   if (all.uses[at].id[0] != '\0') {
-    all.uses[at].at = now;
+    if (now > all.uses[at].at) all.uses[at].at = now;
   } else if (all.count < USES_MAX) {
     memcpy(all.uses[at].id, id, ST_KEY_ID_LEN);
     all.uses[at].id[ST_KEY_ID_LEN] = '\0';
@@ -182,6 +182,7 @@ static void write_uses(void) {
   st_use *uses = take_uses(&count);
   if (count > 0 && st_store_note_used(all.store, uses, count, why) != ST_STORED) {
     st_log_event("store_error", why);
+    for (size_t i = 0; i < count; i++) used(NULL, uses[i].id, uses[i].at); /* for the next time */
   }
   free(uses);
 }

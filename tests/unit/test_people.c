@@ -69,6 +69,23 @@ static void test_uses(void **state) {
   st_people_stop(); /* a second time nothing happens */
 }
 
+/* C1: what cannot be written now is written the next time. */
+static void test_uses_while_others_write(void **state) {
+  (void)state;
+  sqlite3 *other = NULL;
+  make_key(1, "owner", "account");
+  use(1, NOW + 5);
+  assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+  st_store_close_waiting(store, ST_WAIT_NOT);
+  write_uses();
+  assert_int_equal(sqlite3_close(other), SQLITE_OK);
+  assert_true(used_at(1) == 0);
+  use(1, NOW);
+  write_uses();
+  assert_true(used_at(1) == NOW + 5);
+}
+
 /* A table that is full takes no more keys, but goes on with those that it has. */
 static void test_full_table(void **state) {
   (void)state;
@@ -314,11 +331,17 @@ static void test_trouble(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      OFFICE_TEST(test_uses),         OFFICE_TEST(test_full_table),
-      OFFICE_TEST(test_used_by_many), OFFICE_TEST(test_draw),
-      OFFICE_TEST(test_rehashed),     OFFICE_TEST(test_rehashed_small),
-      OFFICE_TEST(test_not_rehashed), OFFICE_TEST(test_nobodys_password),
-      OFFICE_TEST(test_person),       OFFICE_TEST(test_login),
+      OFFICE_TEST(test_uses),
+      OFFICE_TEST(test_full_table),
+      OFFICE_TEST(test_uses_while_others_write),
+      OFFICE_TEST(test_used_by_many),
+      OFFICE_TEST(test_draw),
+      OFFICE_TEST(test_rehashed),
+      OFFICE_TEST(test_rehashed_small),
+      OFFICE_TEST(test_not_rehashed),
+      OFFICE_TEST(test_nobodys_password),
+      OFFICE_TEST(test_person),
+      OFFICE_TEST(test_login),
       OFFICE_TEST(test_trouble),
   };
   return cmocka_run_group_tests_name("people", tests, NULL, NULL);
