@@ -171,6 +171,11 @@ class NginxProxy(Proxy):
     def command(self):
         return [NGINX, "-p", self.dir, "-c", self.conf, "-g", "daemon off;"]
 
+    def __exit__(self, *why):
+        super().__exit__(*why)
+        for bad in ("Sanitizer", "runtime error", "[alert]", "exited on signal"):
+            assert bad not in self.written(), self.written()[-6000:]
+
 
 class ModuleProxy(NginxProxy):
     """With it: the ring is that of the server, the policy POLICY, the revocation data the test's own."""

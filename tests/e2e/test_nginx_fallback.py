@@ -104,14 +104,12 @@ def an_inherited_cache_lets_nobody_in():  # A5
 @test
 def what_was_learnt_belongs_to_the_endpoint_and_the_credential():  # A7
     end = Endpoints({"/a": (404, [], ""), "/c": (404, [], "")})
-    n = Nginx("""subtoken on;
-      location = /a { subtoken_fallback /ask-a; subtoken_require account; auth_request /b; proxy_intercept_errors on;
-        error_page 404 =200 /admin-a; proxy_pass http://api; }
-      location = /b { subtoken_fallback /ask-b; subtoken_require account; proxy_pass http://api; }
-      location = /c { subtoken_fallback /ask-b; subtoken_require account; auth_request /d; proxy_intercept_errors on;
-        error_page 404 =200 /admin-b; proxy_pass http://api; }
-      location = /d { subtoken_fallback /ask-a; subtoken_require account; proxy_pass http://api; }
-      location = /admin-a { subtoken_fallback /ask-a; subtoken_require admin; proxy_pass http://api; }
+    n = Nginx("""subtoken on; subtoken_require account; subtoken_fallback /ask-a; proxy_intercept_errors on;
+      location = /a { auth_request /b; error_page 404 =200 /admin-a; proxy_pass http://api; }
+      location = /b { subtoken_fallback /ask-b; proxy_pass http://api; }
+      location = /c { subtoken_fallback /ask-b; auth_request /d; error_page 404 =200 /admin-b; proxy_pass http://api; }
+      location = /d { proxy_pass http://api; }
+      location = /admin-a { subtoken_require admin; proxy_pass http://api; }
       location = /admin-b { subtoken_fallback /ask-b; subtoken_require admin; proxy_pass http://api; }
       """ + ask("ask-a") + ask("ask-b"), answer=end)
     end.say["ask-a", "Bearer KEY"] = 200, told("a")
@@ -128,6 +126,28 @@ def what_was_learnt_belongs_to_the_endpoint_and_the_credential():  # A7
         end.say["ask-a", "Bearer OTHER"] = 200, told("c", "account,admin")
         assert n.status("/a", token="OTHER") == 401 and n.status("/d", token="OTHER") == 200
         assert n.status("/c", token="OTHER") == 401
+        # One endpoint, named in two places, is asked once.
+        end.say["ask-b", "Bearer ONCE"] = 200, told("d", "account,admin")
+        assert n.status("/b", token="ONCE") == 200 and n.status("/admin-b", token="ONCE") == 200
+        assert len([case for case, headers in end.asked if headers["authorization"] == "Bearer ONCE"]) == 1
+
+
+@test
+def locations_of_one_name_in_two_servers():  # A7
+    """subtoken_fallback is inherited by both, and names another endpoint in each."""
+    end = Endpoints()
+    n = Nginx("location / { proxy_pass http://api; }" + ask("ask"),
+              http="""subtoken on; subtoken_require account; subtoken_fallback /ask;
+      server { listen unix:%(dir)s/second; location / { proxy_pass http://api; }
+        location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; proxy_set_header X-Case second; } }
+      """, answer=end)
+    end.say["ask", "Bearer KEY"] = 200, told("a")
+    with n:
+        for _ in range(2):
+            for where, status in (("in", 200), ("second", 401)):
+                n.socket = os.path.join(n.dir, where)
+                assert n.status("/x", token="KEY") == status, where
+        assert {case for case, _ in end.asked} == {"ask", "second"}
 
 
 @test

@@ -56,14 +56,18 @@ ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_make(ngx_pool_t *pool) {
   return good ? cache : NULL;
 }
 
-/* In which form a credential came is part of it: some are good in one form only. */
-static bool tag_of(const ngx_http_subtoken_cache_t *cache, const ngx_str_t *asked,
-                   const ngx_http_subtoken_credential_t *credential,
+/* An endpoint is a location of one server. In which form a credential came is part of it: some are
+ * good in one form only.
+ */
+static bool tag_of(const ngx_http_subtoken_cache_t *cache, ngx_http_request_t *r,
+                   const ngx_str_t *endpoint, const ngx_http_subtoken_credential_t *credential,
                    uint8_t tag[SUBTOKEN_MAC_LEN]) {
   subtoken_mac mac;
-  const u_char *endpoint = asked->data; /* one text for each endpoint, wherever it is inherited */
+  const void *server = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
   if (cache == NULL || subtoken_mac_start(&mac, &cache->key) != SUBTOKEN_OK) return false;
-  subtoken_mac_update(&mac, &endpoint, sizeof endpoint);
+  subtoken_mac_update(&mac, &server, sizeof server);
+  subtoken_mac_update(&mac, &endpoint->len, sizeof endpoint->len);
+  subtoken_mac_update(&mac, endpoint->data, endpoint->len);
   subtoken_mac_update(&mac, &credential->forms, sizeof credential->forms);
   subtoken_mac_update(&mac, credential->text.data, credential->text.len);
   subtoken_mac_finish(&mac, tag);
@@ -161,7 +165,7 @@ bool ngx_http_subtoken_identity_claims(const ngx_http_subtoken_identity_t *ident
 struct ngx_http_subtoken_answer_s {
   ngx_http_subtoken_answer_t *next;
   ngx_http_request_t *asker;
-  const u_char *endpoint; /* the text of the location that was asked: one for each endpoint */
+  ngx_str_t endpoint; /* the location that was asked */
   subtoken_text credential;
   ngx_http_subtoken_cache_t *cache;
   ngx_http_subtoken_identity_t *identity; /* NULL: there is none */
@@ -501,11 +505,13 @@ static bool is_same_text(subtoken_text a, subtoken_text b) {
 
 /* One that another part of the request still waits for is not ours: nginx would not wake us. */
 static ngx_http_subtoken_answer_t *find_answer(const ngx_http_subtoken_ctx_t *ctx,
-                                               const ngx_http_request_t *r, const u_char *endpoint,
+                                               const ngx_http_request_t *r,
+                                               const ngx_str_t *endpoint,
                                                const ngx_http_subtoken_credential_t *credential) {
   for (ngx_http_subtoken_answer_t *each = ctx->answers; each != NULL; each = each->next) {
-    if (each->endpoint == endpoint && each->forms == credential->forms &&
-        (!each->waiting || each->asker == r) && is_same_text(each->credential, credential->text)) {
+    if (each->forms == credential->forms && (!each->waiting || each->asker == r) &&
+        is_same_text(ngx_http_subtoken_text(each->endpoint), ngx_http_subtoken_text(*endpoint)) &&
+        is_same_text(each->credential, credential->text)) {
       return each;
     }
   }
@@ -519,12 +525,12 @@ static ngx_http_subtoken_answer_t *add_answer(ngx_http_request_t *r, ngx_http_su
   ngx_http_subtoken_answer_t *answer = ngx_pcalloc(r->pool, sizeof *answer);
   if (answer == NULL) return NULL;
   answer->asker = r;
-  answer->endpoint = endpoint->data;
+  answer->endpoint = *endpoint;
   answer->credential = credential->text;
   answer->forms = credential->forms;
   answer->nobody = credential->found == NGX_HTTP_SUBTOKEN_NONE;
   answer->cache = all->cache;
-  answer->tagged = tag_of(all->cache, endpoint, credential, answer->tag);
+  answer->tagged = tag_of(all->cache, r, endpoint, credential, answer->tag);
   answer->identity = answer->tagged ? recall(r, all->cache, answer->tag) : NULL;
   answer->next = ctx->answers;
   ctx->answers = answer;
@@ -536,7 +542,7 @@ ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *
                                 ngx_http_subtoken_verdict_t *verdict,
                                 const ngx_http_subtoken_identity_t **identity) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
-  ngx_http_subtoken_answer_t *answer = find_answer(ctx, r, conf->fallback.data, credential);
+  ngx_http_subtoken_answer_t *answer = find_answer(ctx, r, &conf->fallback, credential);
   if (answer == NULL) {
     answer = add_answer(r, ctx, &conf->fallback, credential);
     if (answer == NULL) return NGX_ERROR;
