@@ -18,7 +18,7 @@ static bool starts_with(const char *text, const char *prefix) {
 static void check_refused(const st_params *params) {
   const char *why = params->why;
   HOLD(starts_with(why, "expire: ") || starts_with(why, "permissions: ") ||
-       starts_with(why, "urls: ") || starts_with(why, "body: "));
+       starts_with(why, "urls: ") || starts_with(why, "body: ") || starts_with(why, "query: "));
   for (; *why != '\0'; why++) HOLD(*why >= ' ' && *why < 0x7F);
 }
 
@@ -141,11 +141,16 @@ static void check_accepted(const st_params *params) {
   check_again_as_form(&child);
 }
 
-/* A query and a form body are read alike. */
+/* A query and a form body are read alike, but that nothing known in a form is refused. */
 static void check_alike(const st_params *params, bool good, subtoken_text pairs) {
   static st_params other;
   bool other_good = st_params_read(&other, EMPTY, ST_BODY_FORM, pairs);
-  HOLD(good == other_good && strcmp(params->why, other.why) == 0);
+  if (good && params->seen == 0 && pairs.len > 0) {
+    HOLD(!other_good && starts_with(other.why, "body: "));
+    return;
+  }
+  HOLD(good == other_good);
+  if (!starts_with(params->why, "query: ")) HOLD(strcmp(params->why, other.why) == 0);
   if (good) HOLD(same_ask(params, &other));
 }
 

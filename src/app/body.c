@@ -48,6 +48,7 @@ static bool read_permissions(body_reader *reader, st_field *field) {
 
 static bool read_value(body_reader *reader, st_field *field) {
   bool good = false;
+  if (st_json_peek(&reader->json) == 'n') return st_json_skip(&reader->json); /* null: missing */
   switch (field->type) {
     case ST_FIELD_TEXT: good = st_json_string(&reader->json, &field->text); break;
     case ST_FIELD_BOOL: good = st_json_bool(&reader->json, &field->flag); break;
@@ -116,9 +117,25 @@ bool st_body_read(st_visit *v, st_field *fields, size_t count, char *scratch) {
   return read_object(v, &reader, fields, count);
 }
 
+/* `{}`, with JSON's white space. */
+static bool is_empty_object(subtoken_text body) {
+  char brackets[2];
+  size_t count = 0;
+  for (size_t i = 0; i < body.len; i++) {
+    char c = body.data[i];
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
+    if (count == sizeof brackets) return false;
+    brackets[count++] = c;
+  }
+  return count == sizeof brackets && memcmp(brackets, "{}", sizeof brackets) == 0;
+}
+
 bool st_body_none(st_visit *v) {
-  if (v->request->body.len > 0) {
-    st_reply_error(v->reply, 400, "bad_request", "this call takes no body");
+  subtoken_text body = v->request->body;
+  bool empty = is_empty_object(body) && st_request_body_kind(v->request) == ST_BODY_JSON;
+  if (body.len > 0 && !empty) {
+    st_reply_error(v->reply, 400, "bad_request",
+                   "this call takes no body, or {} with Content-Type: application/json");
     return false;
   }
   if (v->credential_in_query) {

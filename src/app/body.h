@@ -15,7 +15,8 @@ typedef struct st_field {
 
 #define ST_BODY_SCRATCH (ST_BODY_IN_MAX + ST_PERMISSIONS_TEXT_MAX + 1)
 
-/* Read the request's body, a strict JSON object; members of other names are ignored. A list of
+/* Read the request's body, a strict JSON object; members of other names are ignored, and so are
+ * those that are null, as some clients write what they do not give. A list of
  * permissions is checked, and loses what is there twice. False: it was refused with a reply (415
  * for another media type, because a browser sends those across origins unasked; 400 names the
  * field). scratch, of ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
@@ -23,7 +24,8 @@ typedef struct st_field {
 bool st_body_read(st_visit *v, st_field *fields, size_t count, char *scratch)
     __attribute__((warn_unused_result));
 
-/* The other way to change something: a POST without a body, with the credential in a header.
+/* The other way to change something: a POST without a body, or with {} in JSON as clients send it
+ * that always send one, with the credential in a header.
  * False: refused with a reply.
  */
 bool st_body_none(st_visit *v) __attribute__((warn_unused_result));

@@ -44,6 +44,14 @@ static unsigned known(subtoken_text name) {
   return st_text_is(name, "urls") ? URLS : 0;
 }
 
+/* `urls[]` and `urls[0]`, as PHP and others write lists: who sends that means the parameter, and
+ * must not be given a token without the limits that it asked for. */
+static unsigned known_as_array(subtoken_text name) {
+  size_t len = 0;
+  while (len < name.len && name.data[len] != '[') len++;
+  return len < name.len ? known((subtoken_text){name.data, len}) : 0;
+}
+
 static bool refuse(st_params *params, const char *name, const char *reason) {
   st_writer writer = st_writer_on(params->why, sizeof params->why);
   st_write_string(&writer, name);
@@ -115,12 +123,36 @@ static bool first_time(st_params *params, unsigned parameter) {
   return true;
 }
 
-static bool read_pairs(st_params *params, subtoken_text text) {
+static bool starts_json(subtoken_text name) {
+  size_t i = 0;
+  while (i < name.len && (name.data[i] == ' ' || name.data[i] == '\r' || name.data[i] == '\n')) i++;
+  return i < name.len && (name.data[i] == '{' || name.data[i] == '[');
+}
+
+/* A name that is none of the parameters is ignored, unless it shows that something was asked
+ * for in a way that is not understood. where: "query" or "body". */
+static bool read_unknown(st_params *params, const char *where, subtoken_text name) {
+  unsigned parameter = known_as_array(name);
+  if (parameter != 0) {
+    return refuse(params, name_of(parameter),
+                  "no [] behind the name: send one list with commas, or JSON with "
+                  "Content-Type: application/json");
+  }
+  if (!starts_json(name)) return true;
+  return refuse(params, where,
+                "is JSON, and no name=value: send it as the body, with "
+                "Content-Type: application/json");
+}
+
+static bool read_pairs(st_params *params, const char *where, subtoken_text text) {
   st_cutter cutter = {text, text.len == 0};
   st_pair pair;
   while (st_pair_next(&cutter, &params->writer, &pair)) {
     unsigned parameter = known(pair.name);
-    if (parameter == 0) continue;
+    if (parameter == 0) {
+      if (!read_unknown(params, where, pair.name)) return false;
+      continue;
+    }
     if (!first_time(params, parameter)) return false;
     if (pair.bad_escape) {
       return refuse(params, name_of(parameter), "a % needs two hex digits behind it");
@@ -131,6 +163,16 @@ static bool read_pairs(st_params *params, subtoken_text text) {
     }
   }
   return true;
+}
+
+/* A form in which nothing is known is something else under that content type. */
+static bool read_form(st_params *params, subtoken_text body) {
+  unsigned before = params->seen;
+  if (!read_pairs(params, "body", body)) return false;
+  if (body.len == 0 || params->seen != before) return true;
+  return refuse(params, "body",
+                "no parameter is in this form (expire, permissions, urls); JSON needs "
+                "Content-Type: application/json");
 }
 
 static bool read_json_list(st_params *params, unsigned parameter, st_json *json) {
@@ -152,7 +194,8 @@ static bool read_json_list(st_params *params, unsigned parameter, st_json *json)
 static bool read_json_member(st_params *params, subtoken_text name, st_json *json) {
   subtoken_text text;
   unsigned parameter = known(name);
-  if (parameter == 0) return st_json_skip(json);
+  bool null = st_json_peek(json) == 'n'; /* as if it were missing */
+  if (parameter == 0 || null) return st_json_skip(json);
   if (!first_time(params, parameter)) return false;
   bool good = parameter == EXPIRE ? st_json_string(json, &text) && read_expire(params, text)
                                   : read_json_list(params, parameter, json);
@@ -183,7 +226,7 @@ bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, s
   params->seen = 0;
   params->writer = st_writer_on(params->text, sizeof params->text);
   params->why[0] = '\0';
-  if (!read_pairs(params, query)) return false;
-  if (kind == ST_BODY_FORM) return read_pairs(params, body);
+  if (!read_pairs(params, "query", query)) return false;
+  if (kind == ST_BODY_FORM) return read_form(params, body);
   return kind == ST_BODY_NONE || read_json(params, body);
 }

@@ -1,6 +1,6 @@
 """The two endpoints as existing clients use them: their bytes, what they check, and
 every refusal that the contract promises. All through curl."""
-import atexit, base64, calendar, email.utils, json, os, re, time, urllib.parse
+import atexit, base64, calendar, email.utils, json, os, re, time, urllib.error, urllib.parse, urllib.request
 
 from support import (TESTS, Server, bearer, curl, data_dir, issue, main, make_key, payload, run,
                      test)
@@ -389,7 +389,7 @@ def twice_is_400():
 def json_bodies():
     good = {"permissions": ["account"]}
     for name in ("expire", "permissions", "urls"):
-        for value in (None, 1, True, {}, [1], [None], [["account"]], "account", 1e3):
+        for value in (1, True, {}, [1], [None], [["account"]], "account", 1e3):
             if name == "expire" and isinstance(value, str):
                 continue
             refused(post({name: value}), name)
@@ -407,6 +407,82 @@ def json_bodies():
     # Names are exact: another case is an unknown name.
     assert payload(made(post({"Permissions": ["account"], "URLS": 1})))["permissions"] == []
     made(post(good))
+
+
+# D13
+@test
+def json_under_the_content_type_of_a_form():
+    """curl -d and urllib send their bodies as a form: who asked for a restriction is not given a token
+    without it."""
+    asked = '{"permissions":["account"],"urls":["/v2/account"]}'
+    told = "Content-Type: application/json"
+    assert told in refused(form(asked), "body")
+    assert told in refused(create("", "-d", asked), "body")  # as curl sends it by itself
+    request = urllib.request.Request(server()[0].url + "/v2/createsubtoken", asked.encode(),
+                                     {"Authorization": "Bearer " + server()[1]})
+    try:
+        urllib.request.urlopen(request, timeout=30)
+        assert False, "taken"
+    except urllib.error.HTTPError as error:
+        assert error.code == 400 and told in error.read().decode()
+    for body in ("url=/v2/account", "access_token=x", "&&", "permissions[]=account&urls[]=/v2/account",
+                 "permissions%5B%5D=account", "permissions=account&urls[0]=/v2/account", '["/a"]'):
+        assert told in refused(form(body)), body
+    assert told in refused(form(asked, query="permissions=account"), "body")
+    assert told in refused(create(urllib.parse.quote(asked)), "query")
+    assert told in refused(create("urls%5B%5D=/v2/account"), "urls")
+    # Beside what is known, what is not stays ignored; and nothing at all asks for nothing.
+    assert payload(made(form("permissions=account&foo=bar&x[]=1")))["permissions"] == ["account"]
+    assert payload(made(create("foo=bar&x[]=1")))["permissions"] == []
+    assert payload(made(form("")))["permissions"] == []
+    made(create("", "-d", ""))
+
+
+# D14
+@test
+def null_is_as_if_it_were_missing():
+    everything = {"expire": None, "permissions": None, "urls": None, "other": None}
+    claims = payload(made(post(everything)))
+    assert claims["permissions"] == [] and "urls" not in claims
+    assert claims["exp"] - claims["iat"] == 30 * DAY
+    assert payload(made(post(dict(everything, permissions=["account"]))))["permissions"] == ["account"]
+    assert payload(made(post(everything, query="urls=/v2/a")))["urls"] == ["/v2/a"]
+    with Server() as s:
+        boss = make_key(s.data, "account,keys,users", "--owner", "ops")["key"]
+        call = lambda path, body, method="POST": ask(path, "-X", method, "-H", "Content-Type: application/json",
+                                                     "-d", json.dumps(body), key=boss, s=s)
+        made_key = call("/v2/keys", {"name": "n", "permissions": ["account"], "expires": None, "owner": None})
+        assert made_key.status == 201 and made_key.json()["expires_at"] is None, made_key.body
+        path = "/v2/keys/" + made_key.json()["id"]
+        assert call(path, {"name": None, "disabled": True}, "PATCH").status == 200
+        assert call(path, {"name": "other", "disabled": None}, "PATCH").json()["name"] == "other"
+        assert "one of them" in refused(call(path, {"name": None, "disabled": None}, "PATCH"))
+        refused(call("/v2/keys", {"name": None, "permissions": ["account"]}), "name")
+        user = {"login": "ann", "password": "correct horse", "locale": None, "source": None, "permissions": None}
+        assert call("/v1/user", user).status == 201
+        assert call("/v1/auth/login", {"login": "ann", "password": "correct horse", "otp": None}).status == 200
+        refused(call("/v1/auth/login", {"login": "ann", "password": None}), "password")
+        refused(call("/v1/auth/refresh", {"token": None}), "token")
+
+
+# D15
+@test
+def an_empty_object_where_nothing_is_asked():
+    """As axios sends it."""
+    with Server() as s:
+        boss = make_key(s.data, "account,keys,services")
+        call = lambda path, body, key=boss["key"], kind="application/json": ask(
+            path, "-X", "POST", "-H", "Content-Type: " + kind, "-d", body, key=key, s=s)
+        pair = call("/v1/auth/token", "{}")
+        assert pair.status == 200, pair.body
+        assert call("/v2/keys/%s/revoke-subtokens" % boss["id"], " { } ").status == 204
+        again = call("/v1/auth/token", "{}").json()
+        for body, kind in (("{}", "text/plain"), ("[]", "application/json"), ('{"a":1}', "application/json"),
+                           ("null", "application/json"), ("{}{}", "application/json")):
+            assert "application/json" in refused(call("/v1/auth/logout", body, again["access_token"], kind))
+        assert call("/v1/auth/logout", "{}", again["access_token"]).status == 204
+        vendor = "/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken"
+        assert call(vendor, "{}").status == 200 and call(vendor, '{"x":null}').status == 200
 
 
 @test
@@ -583,7 +659,7 @@ def no_credential_and_bad_ones():
         assert a.status == 401 and a.header("WWW-Authenticate") == "Bearer"
     # One in a body is no second one either.
     made(post({"access_token": "x"}))
-    made(form("access_token=x"))
+    made(form("permissions=account&access_token=x"))
 
 
 @test

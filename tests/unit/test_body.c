@@ -93,7 +93,7 @@ static void test_missing(void **state) {
 
 static void test_wrong_types(void **state) {
   (void)state;
-  static const char *const values[] = {"1",   "null",    "true",     "\"x\"",  "{}",
+  static const char *const values[] = {"1",   "nul",     "true",     "\"x\"",  "{}",
                                        "[1]", "[[]]",    "[null]",   "[{}]",   "-1",
                                        "[]",  "[\"a\"]", "\"true\"", "[true]", "0"};
   static const char *const names[FIELDS] = {"text", "flag", "list"};
@@ -110,9 +110,34 @@ static void test_wrong_types(void **state) {
       snprintf(body, sizeof body, "{\"%s\":%s}", names[field], values[i]);
       CHECK(read_body(body) == good, "%s: %.*s", body, (int)reply.body_len, reply.body);
       assert_true(fields[field].given == good);
-      if (!good) check_refused(texts[field]);
+      bool json = strcmp(values[i], "nul") != 0;
+      if (!good) check_refused(json ? texts[field] : "body: must be one strict JSON object");
     }
   }
+}
+
+/* D14: as Go, Jackson and System.Text.Json write what is not given. */
+static void test_null_is_missing(void **state) {
+  (void)state;
+  assert_true(read_body("{\"text\":null,\"flag\":null,\"list\": null }"));
+  for (size_t i = 0; i < FIELDS; i++) {
+    assert_false(fields[i].given || fields[i].flag || fields[i].text.len > 0);
+  }
+  assert_true(read_body("{\"text\":\"a\",\"flag\":null,\"other\":null}"));
+  assert_true(fields[TEXT].given && !fields[FLAG].given);
+  static const char *const wrong[] = {"{\"text\":null,\"text\":\"a\"}",
+                                      "{\"text\":Null}",
+                                      "{\"text\":nulls}",
+                                      "{\"text\":nil}",
+                                      "{\"text\":n}",
+                                      "null",
+                                      "{\"text\":null"};
+  for (size_t i = 0; i < COUNT(wrong); i++) {
+    CHECK(!read_body(wrong[i]), "%s", wrong[i]);
+    check_refused("body: must be one strict JSON object");
+  }
+  assert_false(read_body("{\"list\":[null]}"));
+  check_refused("list: must be an array of strings");
 }
 
 static void test_no_strict_object(void **state) {
@@ -263,9 +288,28 @@ static void test_none(void **state) {
   memset(&reply, 0, sizeof reply);
   assert_true(st_body_none(&visit));
   assert_int_equal(reply.status, 0);
-  request.body = ST_TEXT(" ");
-  assert_false(st_body_none(&visit));
-  check_refused("this call takes no body\"}");
+  /* D15: what axios sends for nothing. */
+  static const st_header json = {SUBTOKEN_TEXT("Content-Type"), SUBTOKEN_TEXT("application/json")};
+  static const st_header plain = {SUBTOKEN_TEXT("Content-Type"), SUBTOKEN_TEXT("text/plain")};
+  static const char *const empty[] = {"{}", " {} ", "{ }", "\r\n{\n\t}\n"};
+  static const char *const others[] = {" ",      "x",  "{",    "{}{}",
+                                       "{}x",    "[]", "null", "{\"a\":1}",
+                                       "\"{}\"", "}{", "{\v}", "{}\xEF\xBB\xBF"};
+  request.header_count = 1;
+  for (size_t i = 0; i < COUNT(empty); i++) {
+    request.body = st_text(empty[i]);
+    request.headers = &json;
+    CHECK(st_body_none(&visit), "%s", empty[i]);
+    request.headers = &plain; /* which a browser sends across origins unasked */
+    assert_false(st_body_none(&visit));
+    check_refused("this call takes no body, or {} with Content-Type: application/json\"}");
+  }
+  request.headers = &json;
+  for (size_t i = 0; i < COUNT(others); i++) {
+    request.body = st_text(others[i]);
+    CHECK(!st_body_none(&visit), "%s", others[i]);
+    check_refused("this call takes no body, or {} with Content-Type: application/json\"}");
+  }
   request.body.len = 0;
   visit.credential_in_query = true;
   assert_false(st_body_none(&visit));
@@ -276,10 +320,15 @@ static void test_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_all),         TEST(test_missing),
-      TEST(test_wrong_types), TEST(test_no_strict_object),
-      TEST(test_permissions), TEST(test_most_permissions),
-      TEST(test_longest),     TEST(test_media_types),
+      TEST(test_all),
+      TEST(test_missing),
+      TEST(test_wrong_types),
+      TEST(test_null_is_missing),
+      TEST(test_no_strict_object),
+      TEST(test_permissions),
+      TEST(test_most_permissions),
+      TEST(test_longest),
+      TEST(test_media_types),
       TEST(test_none),
   };
   return cmocka_run_group_tests_name("body", tests, NULL, NULL);

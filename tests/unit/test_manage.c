@@ -313,7 +313,9 @@ static void test_create_is_read_strictly(void **state) {
       {"{\"permissions\":[]}", "name: is missing"},
       {"{\"name\":\"n\"}", "permissions: is missing"},
       {"{\"name\":1,\"permissions\":[]}", "name: must be a string"},
-      {"{\"name\":null,\"permissions\":[]}", "name: must be a string"},
+      {"{\"name\":null,\"permissions\":[]}", "name: is missing"}, /* D14 */
+      {"{\"name\":\"n\",\"permissions\":null}", "permissions: is missing"},
+      {"{\"name\":\"n\",\"permissions\":[null]}", "permissions: must be an array of strings"},
       {"{\"name\":\"n\",\"permissions\":\"account\"}", "permissions: must be an array of strings"},
       {"{\"name\":\"n\",\"permissions\":[\"a b\"]}", "permissions: each is"},
       {"{\"name\":\"n\",\"permissions\":[],\"owner\":[]}", "owner: must be a string"},
@@ -621,7 +623,7 @@ static void test_patch_is_read_strictly(void **state) {
       {"{\"name\":\"x\",\"disabled\":false}", "disabled and name: one at a time"},
       {"{\"disabled\":\"true\"}", "disabled: must be true or false"},
       {"{\"disabled\":1}", "disabled: must be true or false"},
-      {"{\"disabled\":null}", "disabled: must be true or false"},
+      {"{\"disabled\":null}", "disabled or name: one of them is needed"},
       {"{\"name\":true}", "name: must be a string"},
       {"{\"disabled\":true,\"disabled\":true}", "body: "},
       {"[]", "body: "},
@@ -691,9 +693,11 @@ static void test_delete_and_revoke(void **state) {
   assert_int_equal(office_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, "", ""),
                    400);
   check_body_starts("{\"text\":\"access_token: ");
-  assert_int_equal(office_ask("POST", revoke, AS_KEY AS_JSON, "{}"), 400);
+  assert_int_equal(office_ask("POST", revoke, AS_KEY AS_JSON, "{\"a\":1}"), 400);
+  assert_int_equal(office_ask("POST", revoke, AS_KEY, "{}"), 400);
   assert_int_equal(office_ask("POST", revoke, AS_KEY, "x"), 400);
   assert_int_equal(office.changes, 1);
+  assert_int_equal(office_ask("POST", revoke, AS_KEY AS_JSON, "{}"), 204); /* D15 */
   assert_int_equal(
       office_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, AS_KEY, ""), 204);
   office.outcome = ST_CHANGE_FAILED;

@@ -108,21 +108,37 @@ static void test_three_spellings(void **state) {
 static void test_nothing_asked(void **state) {
   (void)state;
   static st_params params;
-  static const char *const empty[] = {
-      "", "&", "permissions=&urls=", "permissions&urls", "Expire=x", "urls%20=x", "other=%zz"};
+  static const struct {
+    const char *text;
+    bool form; /* it is one, too */
+  } empty[] = {{"", true},
+               {"permissions=&urls=", true},
+               {"permissions&urls", true},
+               {"other=%zz&permissions=&x[]=1", true},
+               {"&", false},
+               {"Expire=x", false},
+               {"urls%20=x", false},
+               {"other=%zz", false},
+               {"x[]=urls[]", false}};
   for (size_t i = 0; i < COUNT(empty); i++) {
     memset(&params, 0x5A, sizeof params);
-    CHECK(in_query(&params, empty[i]), "%s: %s", empty[i], params.why);
+    CHECK(in_query(&params, empty[i].text), "%s: %s", empty[i].text, params.why);
     assert_false(params.ask.has_expire);
     assert_false(params.ask.has_urls);
     assert_int_equal(params.ask.permission_count, 0);
     assert_int_equal(params.ask.url_count, 0);
-    assert_true(in_form(&params, empty[i]));
+    CHECK(in_form(&params, empty[i].text) == empty[i].form, "%s: %s", empty[i].text, params.why);
   }
   assert_true(in_json(&params, "{}"));
   assert_false(params.ask.has_urls);
   assert_true(in_json(&params, "{\"permissions\":[]}"));
   assert_int_equal(params.ask.permission_count, 0);
+  /* D14: null is as if it were missing, beside the same name in the query, too. */
+  assert_true(in_json(&params, "{\"permissions\":null,\"urls\":null,\"expire\":null}"));
+  assert_false(params.ask.has_urls || params.ask.has_expire);
+  assert_true(read_all(&params, "urls=/a", ST_BODY_JSON, "{\"urls\":null}"));
+  assert_int_equal(params.ask.url_count, 1);
+  assert_false(in_json(&params, "{\"urls\":null,\"urls\":[\"/a\"]}"));
 }
 
 /* D3: spaces and tabs around items are no part of them, however they are escaped. */
@@ -242,6 +258,48 @@ static void test_refused_pairs(void **state) {
   }
 }
 
+/* D13: who asks in a way that is not understood is told so, and given no token without the
+ * limits that were asked for. */
+static void test_asked_otherwise(void **state) {
+  (void)state;
+  static st_params params;
+  static const refusal forms[] = {
+      {"{\"permissions\":[\"account\"],\"urls\":[\"/v2/account\"]}", "body: is JSON"},
+      {" \r\n {\"urls\":[\"/a\"]}", "body: is JSON"},
+      {"%7B%22urls%22%3A%5B%22%2Fa%22%5D%7D", "body: is JSON"},
+      {"[\"/a\"]", "body: is JSON"},
+      {"{\"urls\":[\"/a?b=c\"]}&permissions=a", "body: is JSON"},
+      {"x={\"urls\":[\"/a\"]}", "body: no parameter is in this form"},
+      {"url=/a", "body: no parameter is in this form"},
+      {"access_token=x", "body: no parameter is in this form"},
+      {"v=1&&", "body: no parameter is in this form"},
+      {"permissions[]=account&permissions[]=guilds", "permissions: no [] behind the name"},
+      {"permissions%5B%5D=account", "permissions: no [] behind the name"},
+      {"urls[0]=/a&urls[1]=/b", "urls: no [] behind the name"},
+      {"permissions=account&urls[]=/a", "urls: no [] behind the name"},
+      {"expire[date]=x&permissions=a", "expire: no [] behind the name"},
+  };
+  for (size_t i = 0; i < COUNT(forms); i++) {
+    check_refused(&params, in_form(&params, forms[i].text), &forms[i]);
+    assert_non_null(strstr(params.why, "Content-Type: application/json"));
+  }
+  /* A form that says nothing is no way out where the query says something. */
+  assert_false(read_all(&params, "permissions=account", ST_BODY_FORM, "{\"urls\":[\"/a\"]}"));
+  assert_false(read_all(&params, "permissions=account", ST_BODY_FORM, "url=/a"));
+  static const refusal queries[] = {
+      {"{\"permissions\":[\"account\"],\"urls\":[\"/v2/account\"]}", "query: is JSON"},
+      {"v=1&%7B%22urls%22%3A%5B%22%2Fa%22%5D%7D", "query: is JSON"},
+      {"urls[]=/a", "urls: no [] behind the name"},
+      {"permissions=account&urls%5B%5D=/a", "urls: no [] behind the name"},
+  };
+  for (size_t i = 0; i < COUNT(queries); i++) {
+    check_refused(&params, in_query(&params, queries[i].text), &queries[i]);
+  }
+  /* What is unknown beside what is known stays ignored. */
+  assert_true(in_form(&params, "foo=bar&permissions=account&url=/a&x[]=1&%zz"));
+  assert_int_equal(params.ask.permission_count, 1);
+}
+
 static void test_refused_json(void **state) {
   (void)state;
   static st_params params;
@@ -261,15 +319,16 @@ static void test_refused_json(void **state) {
       {"\xEF\xBB\xBF{}", "body: must be one strict JSON object"},
       {"{\"urls\":[]}", "urls: an empty list"},
       {"{\"urls\":\"/a\"}", "urls: must be an array of strings"},
-      {"{\"urls\":null}", "urls: must be an array of strings"},
+      {"{\"urls\":nul}", "body: must be one strict JSON object"},
+      {"{\"urls\":nothing}", "body: must be one strict JSON object"},
       {"{\"urls\":[\"/a\",1]}", "urls: must be an array of strings"},
       {"{\"urls\":[null]}", "urls: must be an array of strings"},
       {"{\"urls\":{}}", "urls: must be an array of strings"},
       {"{\"permissions\":\"a,b\"}", "permissions: must be an array of strings"},
-      {"{\"permissions\":null}", "permissions: must be an array of strings"},
+      {"{\"permissions\":[null]}", "permissions: must be an array of strings"},
       {"{\"permissions\":[[\"a\"]]}", "permissions: must be an array of strings"},
       {"{\"permissions\":[true]}", "permissions: must be an array of strings"},
-      {"{\"expire\":null}", "expire: must be a string"},
+      {"{\"expire\":false}", "expire: must be a string"},
       {"{\"expire\":1826844108}", "expire: must be a string"},
       {"{\"expire\":[\"2027-11-22T00:00:00Z\"]}", "expire: must be a string"},
       {"{\"expire\":\"\"}", "expire: must be a date"},
@@ -466,13 +525,13 @@ static void test_vectors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_pairs),          cmocka_unit_test(test_three_spellings),
-      cmocka_unit_test(test_nothing_asked),  cmocka_unit_test(test_blanks_around_items),
-      cmocka_unit_test(test_used_again),     cmocka_unit_test(test_expire_forms),
-      cmocka_unit_test(test_refused_pairs),  cmocka_unit_test(test_refused_json),
-      cmocka_unit_test(test_query_and_body), cmocka_unit_test(test_counts),
-      cmocka_unit_test(test_room),           cmocka_unit_test(test_add_url),
-      cmocka_unit_test(test_vectors),
+      cmocka_unit_test(test_pairs),         cmocka_unit_test(test_three_spellings),
+      cmocka_unit_test(test_nothing_asked), cmocka_unit_test(test_blanks_around_items),
+      cmocka_unit_test(test_used_again),    cmocka_unit_test(test_expire_forms),
+      cmocka_unit_test(test_refused_pairs), cmocka_unit_test(test_asked_otherwise),
+      cmocka_unit_test(test_refused_json),  cmocka_unit_test(test_query_and_body),
+      cmocka_unit_test(test_counts),        cmocka_unit_test(test_room),
+      cmocka_unit_test(test_add_url),       cmocka_unit_test(test_vectors),
   };
   return cmocka_run_group_tests_name("params", tests, NULL, NULL);
 }
