@@ -174,6 +174,11 @@ def every_kind_of_upstream_is_told_by_the_module_alone():
         # A token that never ends, as some keys do: nothing is said of an end.
         end.say["Bearer EVER"] = (200, {"X-Subtoken-Sub": "e", "X-Subtoken-Permissions": ""})
         assert told(n.ask("/a", token="EVER")) == {"X-Subtoken-Sub": "e"}
+        # No list of what is for this hop alone takes one off.
+        client = Client(n.socket)
+        client.send("/a", headers=["Authorization: Bearer " + t, "Connection: close, X-Subtoken-Sub", "X-Subtoken-Sub: root"])
+        assert told(client.receive()) == of_token(t)
+        client.close()
         # None of it is part of a question.
         assert not any("subtoken" in name and name != "x-subtoken-nonce" for _, h, _ in end.asked for name in h), end.asked
     for each in others:
@@ -709,7 +714,7 @@ def access_token_is_in_no_variable():
       location /two { proxy_set_header X-A "$args|$query_string|$is_args|$arg_access_token|$request|$request_uri";
         proxy_pass http://api/x$is_args$args; }
       location /kept { subtoken_credentials bearer; proxy_pass http://api; }
-    """, http="log_format all '$request|$request_uri|$args|$query_string|$is_args|$arg_access_token'; access_log %(dir)s/all.log all;")
+    """, http="log_format all '$request|$http_referer|$request_uri|$args|$query_string|$is_args|$arg_access_token'; access_log %(dir)s/all.log all;")
     with n:
         t = n.token()
         for name in ("access_token", "access%5ftoken"):
@@ -719,6 +724,9 @@ def access_token_is_in_no_variable():
                 assert t not in answer.body, answer.body
         assert sent(n.ask("/two?access_token=%s&c" % t), "X-A") == "c|c|?||GET /two?c HTTP/1.1|/two?c"
         assert sent(n.ask("/two?access_token=%s" % t), "X-A") == "||||GET /two HTTP/1.1|/two"
+        # Browsers name the page that they come from.
+        answer = n.ask("/a", "Referer: https://x.example/p?a=1&access_token=%s&b" % t, token=t)
+        assert sent(answer, "Referer") == "https://x.example/p?a=1&b", answer.body
         n.status("/a?access_token=" + t + "x")
         n.status("/a/../b?access_token=" + t)
     assert t not in n.log("all.log") and t not in n.log() and t not in n.errors()

@@ -141,21 +141,33 @@ static ngx_int_t clean(ngx_http_request_t *r, ngx_str_t target, ngx_str_t *out) 
   return NGX_OK;
 }
 
+/* A page that was opened with it names it to every other page that it leads to. */
+static ngx_int_t clean_referer(ngx_http_request_t *r) {
+  ngx_table_elt_t *referer = r->headers_in.referer;
+  if (referer == NULL || !has_access_token(query_of(referer->value))) return NGX_OK;
+  return clean(r, referer->value, &referer->value);
+}
+
 /* The request line is for logs and $request alone. */
-ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r) {
+static ngx_int_t clean_request_line(ngx_http_request_t *r) {
   ngx_str_t target;
-  if (r != r->main) return NGX_DECLINED;
-  ngx_http_subtoken_clean_error_log(r);
-  if (!has_access_token(query_of(r->unparsed_uri))) return NGX_DECLINED;
-  if (clean(r, r->unparsed_uri, &target) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  if (!has_access_token(query_of(r->unparsed_uri))) return NGX_OK;
+  if (clean(r, r->unparsed_uri, &target) != NGX_OK) return NGX_ERROR;
   size_t len = r->method_name.len + target.len + r->http_protocol.len + 2;
   u_char *line = ngx_pnalloc(r->pool, len);
-  if (line == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  if (line == NULL) return NGX_ERROR;
   r->request_line.len =
       (size_t)(ngx_snprintf(line, len, "%V %V %V", &r->method_name, &target, &r->http_protocol) -
                line);
   r->request_line.data = line;
-  return NGX_DECLINED;
+  return NGX_OK;
+}
+
+ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r) {
+  if (r != r->main) return NGX_DECLINED;
+  ngx_http_subtoken_clean_error_log(r);
+  bool done = clean_referer(r) == NGX_OK && clean_request_line(r) == NGX_OK;
+  return done ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* Both forms of what an upstream is sent: proxy_pass without a path uses the target as it
