@@ -31,7 +31,7 @@ CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
 X86_FLAGS := $(if $(filter x86_64%,$(MACHINE)),-msha -msse4.1)
 $(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LDLIBS = -lsqlite3 -largon2 -lpthread
+LDLIBS = -lsqlite3 -largon2 -lutf8proc -lpthread
 
 # The pure part, and the one that reads files for an edge.
 PURE_SRC := $(wildcard src/base/*.c src/core/*.c)
@@ -53,7 +53,7 @@ ALL_OBJ := $(LIB_OBJ) $(OFFICE_OBJ) $(SHELL_OBJ)
 all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so.0
 
 deps:
-	@sh third_party/apt.sh libsqlite3-dev libargon2-dev libcurl4-openssl-dev
+	@sh third_party/apt.sh libsqlite3-dev libargon2-dev libutf8proc-dev libcurl4-openssl-dev
 
 # Objects wait for the packages and for the fetched headers, not for their times.
 $(B)/%.o: %.c Makefile | deps $(TP_STAMP)

@@ -117,7 +117,8 @@ static subtoken_result judge(attempt *a, st_found found, const st_person *person
     case ST_VERDICT_BUSY: a->event = "passwords_busy"; return SUBTOKEN_FEED_STALE;
     default: a->event = "store_error"; return SUBTOKEN_FEED_STALE;
   }
-  a->event = "login_failed";
+  bool utf8 = st_utf8_valid(a->login) && st_utf8_valid(a->password);
+  a->event = utf8 ? "login_failed" : "login_not_utf8"; /* an old client's Latin-1 */
   if (!known) return SUBTOKEN_REVOKED;
   remember(a->service->basic, a->tag, a->request->now_us, person->key.sub);
   return grant(a, (subtoken_text){person->key.sub, ST_SUB_LEN});

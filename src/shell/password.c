@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/base64url.h"
+#include "shell/opaque_string.h"
 #include "shell/world.h"
 
 #define SALT_LEN 16
@@ -26,6 +27,7 @@ static const cost today = {19456, 2, 1};
 /* A stored password, read. */
 typedef struct stored {
   bool wrapped;
+  bool opaque;      /* made of the password as an opaque string */
   size_t outer_len; /* the salt of SHA-256 */
   uint8_t outer[ST_SALT_MAX];
   cost cost;
@@ -148,7 +150,8 @@ static bool read_stored(const char *phc, stored *s) {
   subtoken_text text = {phc, strnlen(phc, ST_PHC_MAX + 1)}, salt;
   memset(s, 0, sizeof *s);
   if (text.len > ST_PHC_MAX) return false;
-  s->wrapped = take(&text, "sha256:");
+  s->opaque = take(&text, "nfc:");
+  s->wrapped = !s->opaque && take(&text, "sha256:");
   if (!s->wrapped) return read_phc(text, s);
   st_cutter cutter = {text, false};
   return st_cut(&cutter, ':', &salt) && !cutter.done &&
@@ -158,6 +161,7 @@ static bool read_stored(const char *phc, stored *s) {
 
 static bool write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
   st_writer writer = st_writer_on(phc, ST_PHC_MAX + 1);
+  if (s->opaque) st_write_string(&writer, "nfc:");
   if (s->wrapped) {
     st_write_string(&writer, "sha256:");
     st_base64_write(&writer, ST_PADDED, s->outer, s->outer_len);
@@ -226,9 +230,13 @@ static st_verdict make(stored *s, subtoken_text input, int64_t until_us, char ph
 }
 
 st_verdict st_password_hash(subtoken_text password, int64_t until_us, char phc[ST_PHC_MAX + 1]) {
-  stored s = {.wrapped = false};
+  stored s = {.opaque = true};
+  char opaque[ST_OPAQUE_STRING_MAX];
   phc[0] = '\0';
-  return usable(password) ? make(&s, password, until_us, phc) : ST_VERDICT_NONE;
+  if (!usable(password)) return ST_VERDICT_NONE;
+  st_verdict verdict = make(&s, st_opaque_string(password, opaque), until_us, phc);
+  subtoken_wipe(opaque, sizeof opaque);
+  return verdict;
 }
 
 st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, size_t salt_len,
@@ -242,12 +250,14 @@ st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, s
 
 st_verdict st_password_verify(const char *phc, subtoken_text password, int64_t until_us) {
   /* No password gives this hash, as far as anybody knows; if one did, it would be of nobody. */
-  stored s = {.cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
+  stored s = {.opaque = true, .cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
+  char opaque[ST_OPAQUE_STRING_MAX];
   bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && usable(password);
   uint8_t inner[ST_HASH_LEN];
   if (somebody && !read_stored(phc, &s)) return ST_VERDICT_NONE;
   subtoken_text input = password;
   if (!usable(password)) input = ST_TEXT("");
+  if (s.opaque) input = st_opaque_string(input, opaque);
   if (s.wrapped) {
     if (!inner_hash(&s, input, inner)) return ST_VERDICT_NONE;
     input = (subtoken_text){(const char *)inner, sizeof inner};
@@ -255,6 +265,7 @@ st_verdict st_password_verify(const char *phc, subtoken_text password, int64_t u
   st_verdict verdict = check(&s, input, until_us);
   if (verdict == ST_VERDICT_GOOD && !may_be) verdict = ST_VERDICT_WRONG;
   subtoken_wipe(inner, sizeof inner);
+  subtoken_wipe(opaque, sizeof opaque);
   subtoken_wipe(&s, sizeof s);
   return verdict;
 }
@@ -274,7 +285,7 @@ st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LE
 
 bool st_password_outdated(const char *phc) {
   stored s;
-  bool outdated = phc == NULL || !read_stored(phc, &s) || s.wrapped ||
+  bool outdated = phc == NULL || !read_stored(phc, &s) || !s.opaque ||
                   memcmp(&s.cost, &today, sizeof today) != 0 || s.salt_len != SALT_LEN ||
                   s.hash_len != ST_HASH_LEN;
   subtoken_wipe(&s, sizeof s);

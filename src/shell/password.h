@@ -1,6 +1,10 @@
 /* password - the only door to libargon2: passwords are kept as Argon2id (RFC 9106), in the
- * PHC form `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`, or, imported from an access file, as
- * `sha256:SALT:PHC`: SALT in base64, and in PHC the Argon2id of SHA-256(password SALT).
+ * form `nfc:PHC`, PHC being `$argon2id$v=19$m=19456,t=2,p=1$salt$hash` of the password as an
+ * opaque string (opaque_string.h), or, imported from an access file, as `sha256:SALT:PHC`: SALT in
+ * base64, and in PHC the Argon2id of SHA-256(password SALT). A PHC alone was stored by an earlier
+ * version: that, and an imported one, are of what was typed, and compared with what is typed. So
+ * whoever got in does so still, each check computes once, and the first good login stores the form
+ * of today, which takes the password in any spelling.
  *
  * At most half of the processors compute at one time, in the order in which they were asked;
  * 64 may wait, or fewer (st_password_share); more are ST_VERDICT_BUSY at once, and so is who has

@@ -659,6 +659,35 @@ def http_basic_where_a_key_is():
 
 
 @test
+def a_password_in_any_spelling():
+    """D12: what one keyboard sends as one character, another sends as two."""
+    nfc, nfd = "p\u00e4ssw\u00f6rd ok", "pa\u0308sswo\u0308rd\u00a0ok"
+    with Server() as server:
+        make_user(server.data, password=nfc)
+        make_user(server.data, "bob", password=nfd)
+        for name in ("alice", "bob"):
+            for password in (nfc, nfd):
+                assert status(server, (name, password)) == 200, (name, password)
+                assert login(server, name, password).status == 200, (name, password)
+            assert status(server, (name, "passw\u00f6rd ok")) == 401
+        # One that was stored by an earlier version: as it was typed, and then in any spelling.
+        with sqlite3.connect(os.path.join(server.data, "subtoken.db")) as db:
+            for name in ("alice", "bob"):
+                was, = db.execute("SELECT password FROM persons WHERE login = ?", (name,)).fetchone()
+                assert was.startswith("nfc:$argon2id$")
+            db.execute("UPDATE persons SET password = substr(password, 5) WHERE login = 'alice'")
+        db.close()
+        assert login(server, "alice", nfd).status == 401
+        assert login(server, "alice", nfc).status == 200
+        assert login(server, "alice", nfd).status == 200
+        # Latin-1 is told apart in the log, and nowhere else.
+        latin = base64.b64encode("alice:p\u00e4ssw\u00f6rd ok".encode("latin-1")).decode()
+        a = call(server, "GET", "/v2/tokeninfo", None, None, "-H", "Authorization: Basic " + latin)
+        refused(a, 401)
+        assert [l.get("reason") for l in server.log_lines() if l["event"] == "request"][-1] == "login_not_utf8"
+
+
+@test
 def strings_registered_by_their_hash():
     with Server() as server:
         admin = make_key(server.data, "keys")["key"]

@@ -4,6 +4,7 @@
  */
 #include "support.h"
 
+#include <argon2.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -135,7 +136,7 @@ static void test_too_long(void **state) {
 static void test_made(void **state) {
   (void)state;
   char one[ST_PHC_MAX + 1], two[ST_PHC_MAX + 1];
-  static const char front[] = "$argon2id$v=19$m=19456,t=2,p=1$";
+  static const char front[] = "nfc:$argon2id$v=19$m=19456,t=2,p=1$";
   assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, one),
                    ST_VERDICT_GOOD);
   assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, two),
@@ -211,7 +212,54 @@ static void test_outdated(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) CHECK(st_password_outdated(rows[i]), "%s", rows[i]);
   assert_true(st_password_outdated(NULL));
-  assert_false(st_password_outdated(HORSE));
+  assert_true(st_password_outdated(HORSE)); /* of what was typed: an earlier version's */
+  assert_false(st_password_outdated("nfc:" HORSE));
+}
+
+/* ---- D12: one password, however it is typed ---- */
+
+#define NFC "p\xC3\xA4ssw\xC3\xB6rd"   /* two characters of their own */
+#define NFD "pa\xCC\x88sswo\xCC\x88rd" /* two letters, each with its dots behind it */
+
+static void test_every_spelling(void **state) {
+  (void)state;
+  static const char *const spellings[] = {NFC, NFD, "p\xC3\xA4sswo\xCC\x88rd"};
+  char phc[ST_PHC_MAX + 1];
+  for (size_t i = 0; i < COUNT(spellings); i++) {
+    assert_int_equal(st_password_hash(st_text(spellings[i]), ST_WAIT_FOR_EVER, phc),
+                     ST_VERDICT_GOOD);
+    for (size_t j = 0; j < COUNT(spellings); j++) {
+      CHECK(verify(phc, spellings[j]) == ST_VERDICT_GOOD, "%zu and %zu", i, j);
+    }
+    assert_int_equal(verify(phc, "passwo\xCC\x88rd"), ST_VERDICT_WRONG);
+    assert_int_equal(verify(phc, "password"), ST_VERDICT_WRONG);
+    assert_int_equal(verify(phc, "p\xE4ssw\xF6rd"), ST_VERDICT_WRONG); /* Latin-1 is another one */
+  }
+  /* What is not UTF-8 is as it is. */
+  assert_int_equal(st_password_hash(ST_TEXT("p\xE4ssword"), ST_WAIT_FOR_EVER, phc),
+                   ST_VERDICT_GOOD);
+  assert_int_equal(verify(phc, "p\xE4ssword"), ST_VERDICT_GOOD);
+}
+
+/* What an earlier version stored is of the spelling that was typed then: whoever types it again
+ * gets in, at the price of one computation, as everybody.
+ */
+static void test_stored_before(void **state) {
+  (void)state;
+  static const char *const spellings[] = {NFC, NFD};
+  for (size_t i = 0; i < COUNT(spellings); i++) {
+    char phc[ST_PHC_MAX + 1];
+    assert_int_equal(argon2id_hash_encoded(2, 64, 1, spellings[i], strlen(spellings[i]),
+                                           "sixteen bytes...", 16, 32, phc, sizeof phc),
+                     ARGON2_OK);
+    assert_int_equal(verify(phc, spellings[i]), ST_VERDICT_GOOD);
+    assert_int_equal(verify(phc, spellings[1 - i]), ST_VERDICT_WRONG);
+    assert_true(st_password_outdated(phc)); /* so the good one is stored anew */
+  }
+  assert_int_equal(verify("nfc:nfc:" HORSE, "correct horse"), ST_VERDICT_NONE);
+  assert_int_equal(verify("nfc:" GRAPHENE, "supersecret"), ST_VERDICT_NONE);
+  assert_int_equal(verify("sha256:" GRAPHENE_SALT ":nfc:" HORSE, "x"), ST_VERDICT_NONE);
+  assert_int_equal(verify("nfc:" HORSE, "correct horse"), ST_VERDICT_GOOD);
 }
 
 static void test_wrapped(void **state) {
@@ -395,6 +443,8 @@ int main(void) {
       cmocka_unit_test(test_empty_is_never_good),
       cmocka_unit_test(test_nobody),
       cmocka_unit_test(test_outdated),
+      cmocka_unit_test(test_every_spelling),
+      cmocka_unit_test(test_stored_before),
       cmocka_unit_test(test_wrapped),
       cmocka_unit_test(test_wrapped_salts),
       cmocka_unit_test(test_threads),

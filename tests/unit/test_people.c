@@ -184,7 +184,7 @@ static void test_rehashed(void **state) {
   assert_int_equal(people.check(people.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_GOOD);
   st_person after = found_person("alice");
-  assert_int_equal(strncmp(after.password, "$argon2id$v=19$m=19456,t=2,p=1$", 31), 0);
+  assert_int_equal(strncmp(after.password, "nfc:$argon2id$v=19$m=19456,t=2,p=1$", 35), 0);
   assert_string_equal(after.imported, GRAPHENE); /* by which an import is known again */
   assert_string_equal(after.key.sub, before.key.sub);
   assert_true(standing() == sequence && lines() == audited);
