@@ -237,7 +237,7 @@ subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub);
 
 /* Nearly every sub that is looked up is not listed. A filter says so for 31 of 32 of them from one
  * cache line, instead of two far apart in memory; the others are looked up as ever. It is worth
- * its memory from some ten thousand hashes on, and most where its memory is in large pages.
+ * its memory from some hundred hashes on, and most in large pages.
  *
  *   size_t size = subtoken_revocations_filter_size(view.count);
  *   void *memory = calloc(1, size);

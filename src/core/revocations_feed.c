@@ -154,8 +154,10 @@ int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now) {
 /* These two are what each request asks; the library's own calls do not go the way by which
  * a program may put its own functions in the place of exported ones. */
 static inline int64_t age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
-  if (feed->time == 0 || is_void(feed, now)) return SUBTOKEN_TIME_MAX;
+  if (feed->time == 0) return SUBTOKEN_TIME_MAX;
   int64_t by_clock = seconds(now) - feed->time, by_growth = seconds(monotonic) - feed->grew;
+  /* Of a T that is not ahead at all, nobody need know what the leeway is. */
+  if (by_clock < 0 && is_void(feed, now)) return SUBTOKEN_TIME_MAX;
   return later(0, later(by_clock, by_growth));
 }
 

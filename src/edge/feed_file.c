@@ -13,8 +13,7 @@
 #define LARGE_PAGE ((size_t)2 << 20)
 /* Giving back pages takes its time, too: this much is some 100 us. */
 #define RELEASED_AT_ONCE LARGE_PAGE
-/* Fewer hashes are in a processor's cache anyway: they have no filter. */
-#define FILTER_FROM 16384
+#define FILTER_FROM 256      /* hashes; fewer are looked up as soon without */
 #define FILLED_AT_ONCE 65536 /* some 100 us, too */
 #define SEEN_MAX 20          /* 19 digits and a newline */
 #define HEAD_LEN 128
@@ -325,7 +324,8 @@ static subtoken_feed_result judge_size(const subtoken_feed_file *file, int64_t s
 
 /* Where the filter is, behind a snapshot of so many bytes, and how long it may be. */
 static size_t filter_at(size_t size) {
-  return (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+  size_t unit = size < LARGE_PAGE ? sizeof(uint64_t) : LARGE_PAGE;
+  return (size + unit - 1) / unit * unit;
 }
 
 static size_t filter_most(size_t size) {
@@ -334,20 +334,18 @@ static size_t filter_most(size_t size) {
 }
 
 /* For a snapshot and its filter. Pages come as they are written to: a file that says more than it
- * has costs none. They are large ones where the system has them, as a lookup is somewhere else each
- * time; those begin at a multiple of their size. NULL and errno when there is no room.
+ * has costs none. Those of much are large ones where the system has them, as a lookup is somewhere
+ * else each time; they begin at a multiple of their size. NULL and errno when there is no room.
  */
 static void *map_memory(size_t size, size_t *mapped) {
-  bool has_filter = size / 8 >= FILTER_FROM;
-  size_t len = has_filter ? filter_at(size) + filter_most(size) : size;
-  size_t more = has_filter ? LARGE_PAGE : 0;
+  size_t len = filter_at(size) + filter_most(size), more = size < LARGE_PAGE ? 0 : LARGE_PAGE;
   uint8_t *memory = mmap(NULL, len + more, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return NULL;
-  size_t before = has_filter ? (LARGE_PAGE - (uintptr_t)memory % LARGE_PAGE) % LARGE_PAGE : 0;
+  size_t before = more > 0 ? (LARGE_PAGE - (uintptr_t)memory % LARGE_PAGE) % LARGE_PAGE : 0;
   if (before > 0) (void)munmap(memory, before);
   *mapped = len + more - before;
-  if (has_filter) (void)madvise(memory + before, *mapped, MADV_HUGEPAGE);
+  if (more > 0) (void)madvise(memory + before, *mapped, MADV_HUGEPAGE);
   return memory + before;
 }
 
