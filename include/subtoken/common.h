@@ -202,6 +202,14 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_read(subtoken_ri
                                                                      subtoken_text text,
                                                                      size_t *line);
 
+/* What is wrong with that line, to be said behind its number: `ends with a carriage return
+ * (CRLF): lines end with a line feed alone`. line 0: with the text as a whole. The arguments are
+ * those that subtoken_ring_read had, and its result. The answer is a string literal and holds
+ * nothing of the text.
+ */
+SUBTOKEN_EXPORT const char *subtoken_ring_error(subtoken_text text, size_t line,
+                                                subtoken_result result);
+
 /* The name of a result as logs and `subtoken verify` print it: "expired". */
 SUBTOKEN_EXPORT const char *subtoken_result_name(subtoken_result result);
 

@@ -121,6 +121,7 @@ typedef struct subtoken_request {
 } subtoken_request;
 
 int subtoken_ring_read(subtoken_ring *, subtoken_text, size_t *);
+const char *subtoken_ring_error(subtoken_text, size_t, int);
 int subtoken_verify(const subtoken_verifier *, subtoken_text, const subtoken_request *,
                     subtoken_claims *);
 int subtoken_inspect(subtoken_text, char *, size_t, subtoken_claims *);
@@ -350,13 +351,14 @@ local function ring_of(room)
   local raw = ffi.gc(ffi.new "subtoken_ring", wipe)
   local code = C.subtoken_ring_read(raw, room.a, room.out_len)
   local line = tonumber(room.out_len[0])
+  local words = ffi.string(C.subtoken_ring_error(room.a, line, code))
   leave(room)
-  if code ~= codes.ok then return nil, results[code].name, line end
+  if code ~= codes.ok then return nil, results[code].name, line, words end
   return setmetatable({ raw = raw }, Ring)
 end
 
 -- ring(text): the signing secrets, from the content of a secrets file; or nil, the name of
--- what is wrong, and the number of the line. Wiped when it is collected; Lua cannot wipe
+-- what is wrong, the number of the line, and a sentence to say behind it. Wiped when it is collected; Lua cannot wipe
 -- the text.
 function M.ring(text)
   M.load()

@@ -143,6 +143,7 @@ _size_p = ctypes.POINTER(ctypes.c_size_t)
 _fault_p = ctypes.POINTER(ctypes.c_int)
 _PROTOTYPES: List[Tuple[str, Any, List[Any]]] = [
     ("subtoken_ring_read", ctypes.c_int, [ctypes.POINTER(_Ring), _Text, _size_p]),
+    ("subtoken_ring_error", ctypes.c_char_p, [_Text, ctypes.c_size_t, ctypes.c_int]),
     ("subtoken_verify", ctypes.c_int,
      [ctypes.POINTER(_Verifier), _Text, ctypes.POINTER(_Request), ctypes.POINTER(_Claims)]),
     ("subtoken_inspect", ctypes.c_int,
@@ -321,8 +322,9 @@ class Error(ValueError):
 class RingError(Error):
     """A ring or a secret is refused; line counts from 1, 0 when it is no line's fault."""
 
-    def __init__(self, result: str, line: int = 0) -> None:
-        super().__init__(result, result + (" in line %d" % line if line else ""))
+    def __init__(self, result: str, line: int = 0, words: str = "") -> None:
+        where = " in line %d" % line if line else ""
+        super().__init__(result, result + where + (": it " + words if words else ""))
         self.line = line
 
 
@@ -473,7 +475,8 @@ class Ring(_Keeper):
         text = _Text(ctypes.cast(buffer, ctypes.c_char_p), size)
         code = library.c.subtoken_ring_read(self._raw, text, ctypes.byref(line))
         if code != library.good:
-            raise RingError(library.results[code][0], line.value)
+            words = library.c.subtoken_ring_error(text, line.value, code).decode()
+            raise RingError(library.results[code][0], line.value, words)
         return self
 
     @classmethod

@@ -130,3 +130,45 @@ subtoken_result subtoken_ring_read(subtoken_ring *ring, subtoken_text text, size
   if (line != NULL) *line = result == SUBTOKEN_OK ? 0 : number;
   return result;
 }
+
+static bool starts(subtoken_text line, const char *bytes, size_t len) {
+  return line.len >= len && memcmp(line.data, bytes, len) == 0;
+}
+
+/* What an editor or another system put into a line, or NULL. */
+static const char *foreign(subtoken_text line) {
+  if (starts(line, "\xEF\xBB\xBF", 3)) {
+    return "starts with a byte-order mark: save the file without one";
+  }
+  if (starts(line, "\xFF\xFE", 2) || starts(line, "\xFE\xFF", 2)) {
+    return "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8";
+  }
+  if (line.len == 0) return "is empty: remove it";
+  if (line.data[line.len - 1] == '\r') {
+    return "ends with a carriage return (CRLF): lines end with a line feed alone";
+  }
+  if (line.data[0] == '#') return "is a comment: the file has none";
+  for (size_t i = 0; i < line.len; i++) {
+    if (line.data[i] == ' ' || line.data[i] == '\t') return "has white space: the file has none";
+  }
+  return NULL;
+}
+
+const char *subtoken_ring_error(subtoken_text text, size_t line, subtoken_result result) {
+  st_cutter cutter = {text, text.data == NULL || line == 0};
+  subtoken_text piece = {NULL, 0};
+  size_t number = 0;
+  while (number < line && st_cut(&cutter, '\n', &piece)) number++;
+  if (number < line) piece = (subtoken_text){NULL, 0};
+  const char *problem = piece.data != NULL ? foreign(piece) : NULL;
+  if (problem != NULL) return problem;
+  switch (result) {
+    case SUBTOKEN_NO_SECRET: return "holds no secret";
+    case SUBTOKEN_MALFORMED: return "is not `kid:base64url`";
+    case SUBTOKEN_BAD_SECRET: return "is not 32 to 64 bytes, or a secret that anybody can guess";
+    case SUBTOKEN_BAD_KID: return "has a kid that is not up to 64 characters A-Za-z0-9_-";
+    case SUBTOKEN_KID_TAKEN: return "repeats the kid of an earlier one";
+    case SUBTOKEN_RING_FULL: return "is one secret too many: at most 16";
+    default: return "cannot be read";
+  }
+}

@@ -20,29 +20,18 @@ static struct {
   int64_t again_at_us;    /* when to look at it again all the same */
 } all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .loading = PTHREAD_MUTEX_INITIALIZER};
 
-static const char *ring_problem(subtoken_result result) {
-  switch (result) {
-    case SUBTOKEN_NO_SECRET: return "holds no secret";
-    case SUBTOKEN_MALFORMED: return "is not `kid:base64url`";
-    case SUBTOKEN_BAD_SECRET: return "is not 32 to 64 bytes, or a secret that anybody can guess";
-    case SUBTOKEN_BAD_KID: return "has a kid that is not up to 64 characters A-Za-z0-9_-";
-    case SUBTOKEN_KID_TAKEN: return "repeats the kid of an earlier one";
-    case SUBTOKEN_RING_FULL: return "is one secret too many: at most 16";
-    default: return "cannot be read";
-  }
-}
-
 const char *st_ring_load(const char *path, subtoken_ring *ring, char *why) {
   char text[RING_FILE_MAX];
   size_t len = 0, line;
   if (!st_world_read_secret(path, text, sizeof text, &len, why)) return "keyfile_perm";
   subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
+  const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
   subtoken_wipe(text, sizeof text);
   if (result == SUBTOKEN_OK) return NULL;
   if (line > 0) {
-    snprintf(why, ST_WHY_MAX, "%.400s: line %zu %s", path, line, ring_problem(result));
+    snprintf(why, ST_WHY_MAX, "%.400s: line %zu %s", path, line, problem);
   } else {
-    snprintf(why, ST_WHY_MAX, "%.400s %s", path, ring_problem(result));
+    snprintf(why, ST_WHY_MAX, "%.400s %s", path, problem);
   }
   return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
 }

@@ -1348,6 +1348,34 @@ def jsonl_with_the_store():
     assert code == 0 and [json.loads(l)["ok"] for l in out.splitlines()] == [True, False] * 3, out
 
 
+# F6
+@test
+def a_ring_that_an_editor_has_changed_is_named():
+    data = data_dir()
+    token = issue(data, make_key(data)["key"])
+    run("secret", "add", data=data, check=0)
+    path = os.path.join(data, "secrets")
+    good = open(path, "rb").read()
+    first, second = good.splitlines(keepends=True)
+    for content, line, words in (
+            (good.replace(b"\n", b"\r\n"), 1, "ends with a carriage return (CRLF)"),
+            (first + second[:-1] + b"\r\n", 2, "ends with a carriage return (CRLF)"),
+            (b"\xef\xbb\xbf" + good, 1, "starts with a byte-order mark"),
+            (good.decode().encode("utf-16"), 1, "starts with the byte-order mark of UTF-16"),
+            (first + b"\n" + second, 2, "is empty"), (b"# mine\n" + good, 1, "is a comment"),
+            (first + b" " + second, 2, "has white space")):
+        with open(path, "wb") as f:
+            f.write(content)
+        for command in (("verify",), ("secret", "list"), ("issue",), ("serve", "--listen", "127.0.0.1:0")):
+            code, out, err = cmd(*command, data=data, stdin=token)
+            assert code == 3 and out == "", (command, code, out)
+            assert "%s: line %d %s" % (path, line, words) in err, (command, err)
+            assert second.split(b":")[1].strip().decode() not in err, "a secret is told"
+    with open(path, "wb") as f:
+        f.write(good)
+    assert cmd("verify", data=data, stdin=token)[0] == 0
+
+
 # ---- the vectors ----
 
 @test

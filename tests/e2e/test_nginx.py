@@ -349,9 +349,14 @@ def bad_configurations_and_files_are_named_by_nginx_t():
         assert code != 0 and text in out, (text, code, out)
         assert not conf_line or "nginx.conf:" in out, out
     replace(n.secrets, b"no secret\n"), share(n.secrets)
-    says('secrets" line 1 is no signing secret: malformed')
+    says('secrets" line 1 has white space')
+    # F6
+    replace(n.secrets, good.replace("\n", "\r\n").encode()), share(n.secrets)
+    says('secrets" line 1 ends with a carriage return (CRLF)')
+    replace(n.secrets, b"\xef\xbb\xbf" + good.encode()), share(n.secrets)
+    says('secrets" line 1 starts with a byte-order mark')
     replace(n.secrets, b""), share(n.secrets)
-    says("no_secret")
+    says("holds no secret")
     replace(n.secrets, good.encode()), os.chmod(n.secrets, 0o644)
     says("is open to others: chmod 600")
     link = os.path.join(n.dir, "link")

@@ -107,6 +107,51 @@ static void full(void **state) {
 #define LINE_A ":c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE" /* TEST_SECRET */
 #define LINE_B "two:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMj8"
 
+/* F6: what editors and other systems put into the file is named, with the line. */
+static void errors(void **state) {
+  (void)state;
+  static const char crlf[] = "ends with a carriage return (CRLF): lines end with a line feed alone";
+  static const struct {
+    const char *text;
+    size_t line;
+    const char *problem;
+  } rows[] = {
+      {LINE_A "\r\n", 1, crlf},
+      {LINE_A "\n" LINE_B "\r\n", 2, crlf},
+      {LINE_A "\r\n" LINE_B "\r\n", 1, crlf},
+      {LINE_A "\n\r\n", 2, crlf},
+      {"\xEF\xBB\xBF" LINE_A "\n", 1, "starts with a byte-order mark: save the file without one"},
+      {"\xEF\xBB\xBF" LINE_A "\r\n", 1, "starts with a byte-order mark: save the file without one"},
+      {"\xFF\xFE:", 1,
+       "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8"},
+      {"\xFE\xFF:", 1,
+       "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8"},
+      {LINE_A "\n\n" LINE_B, 2, "is empty: remove it"},
+      {"# ours\n" LINE_A, 1, "is a comment: the file has none"},
+      {LINE_A " ", 1, "has white space: the file has none"},
+      {LINE_A "\n\t" LINE_B, 2, "has white space: the file has none"},
+      {"c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE", 1, "is not `kid:base64url`"},
+      {LINE_A "\ntwo:c2hvcnQ\n", 2, "is not 32 to 64 bytes, or a secret that anybody can guess"},
+      {"a.b" LINE_A, 1, "has a kid that is not up to 64 characters A-Za-z0-9_-"},
+      {LINE_A "\n" LINE_A, 2, "repeats the kid of an earlier one"},
+      {"", 0, "holds no secret"},
+      {"\n", 0, "holds no secret"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text text = exact_string(rows[i].text);
+    size_t line = 99;
+    subtoken_result result = subtoken_ring_read(&ring, text, &line);
+    const char *problem = subtoken_ring_error(text, line, result);
+    CHECK(result != SUBTOKEN_OK && line == rows[i].line && strcmp(problem, rows[i].problem) == 0,
+          "row %zu: %zu %s", i, line, problem);
+    release(text);
+  }
+  assert_string_equal(subtoken_ring_error(st_text(LINE_A "\n"), 7, SUBTOKEN_RING_FULL),
+                      "is one secret too many: at most 16");
+  assert_string_equal(subtoken_ring_error((subtoken_text){NULL, 0}, 1, SUBTOKEN_OK),
+                      "cannot be read");
+}
+
 static void files(void **state) {
   (void)state;
   static const struct {
@@ -232,8 +277,13 @@ static void bad_arguments(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lengths),       cmocka_unit_test(weak),  cmocka_unit_test(kids),
-      cmocka_unit_test(full),          cmocka_unit_test(files), cmocka_unit_test(the_first_signs),
+      cmocka_unit_test(lengths),
+      cmocka_unit_test(weak),
+      cmocka_unit_test(kids),
+      cmocka_unit_test(full),
+      cmocka_unit_test(errors),
+      cmocka_unit_test(files),
+      cmocka_unit_test(the_first_signs),
       cmocka_unit_test(bad_arguments),
   };
   return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

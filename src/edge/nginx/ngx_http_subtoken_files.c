@@ -127,8 +127,9 @@ static ngx_int_t read_ring(ngx_http_subtoken_file_t *file, subtoken_ring *ring, 
   if (good == NGX_OK) {
     subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
     if (result != SUBTOKEN_OK) {
-      good = fail(why, "\"%V\" line %uz is no signing secret: %s", &file->path, line,
-                  subtoken_result_name(result));
+      const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
+      good = line > 0 ? fail(why, "\"%V\" line %uz %s", &file->path, line, problem)
+                      : fail(why, "\"%V\" %s", &file->path, problem);
     }
   }
   subtoken_wipe(text, sizeof text);
