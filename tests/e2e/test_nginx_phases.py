@@ -513,6 +513,7 @@ def a_public_page_behind_a_refusal_is_served():
       location /broken { rewrite ^ /login break; proxy_pass http://api; }
       location /stale { subtoken_revocations %(dir)s/none; error_page 401 503 /login; proxy_pass http://api; }
       location /accel { proxy_pass http://api; }
+      location /far { error_page 401 =302 https://login.example/?back=$uri; proxy_pass http://api; }
     """)
     policy(n, {"default": "deny", "routes": [{"path": "/login", "public": True}, {"path": "/sorry", "public": True}] + [
         {"path": "/" + p, "needs": ["account"]} for p in ("a", "any", "closed", "deny", "deep", "named", "named2",
@@ -549,6 +550,8 @@ def a_public_page_behind_a_refusal_is_served():
             assert (answer.status, answer.body) == (401, INVALID), (path, answer.body)
         assert n.status("/closed", token=t) == 200
         assert n.ask("/named").header("Location").endswith("/login?next=/named")
+        answer = n.ask("/far/x")
+        assert (answer.status, answer.header("Location")) == (302, "https://login.example/?back=/far/x")
         # What was let in keeps its name, and is judged by its own target; a rewrite lets nobody in.
         assert told(n.ask("/front", token=t)) == of_token(t) and n.status("/front") == 401
         for path in ("/rewritten", "/broken"):
