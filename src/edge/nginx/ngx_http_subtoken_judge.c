@@ -664,6 +664,7 @@ static ngx_int_t keep_judgement(judgement_t *j, ngx_int_t rc,
   judged->conf = j->conf;
   judged->time = ngx_current_msec;
   judged->passes = rc == NGX_OK;
+  judged->let_in = !j->may_ask;
   judged->as_page = j->as_page;
   judged->unasked_in = j->unasked ? place_of(j->r) : NULL;
   return NGX_OK;
@@ -676,9 +677,7 @@ static ngx_int_t judge_request(ngx_http_request_t *r, const ngx_http_subtoken_lo
                                ngx_http_subtoken_ctx_t *ctx, bool may_wait) {
   judgement_t j;
   ngx_http_subtoken_verdict_t verdict;
-  bool let_in = is_let_in_by_nginx(r);
-  ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !let_in, &verdict);
-  ctx->judged.let_in = let_in;
+  ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !is_let_in_by_nginx(r), &verdict);
   return rc == NGX_OK || rc == NGX_DECLINED ? keep_judgement(&j, rc, &verdict) : rc;
 }
 
