@@ -102,13 +102,13 @@ static bool refuse(reader *r, size_t at, const char *problem) {
 
 /* A call of the JSON reader failed; with another type than wanted, perhaps. */
 static bool refuse_json(reader *r, const char *wanted) {
-  const char *problem = "this is not strict JSON, or a name stands twice in one object";
+  const char *problem = "not valid JSON, or a duplicate name in an object";
   if (r->json.wrong_type) {
     problem = wanted;
   } else if (r->json.at >= r->json.len) {
-    problem = "the text ends too early";
+    problem = "unexpected end of the file";
   } else if (r->json.name_count == ST_JSON_NAMES_MAX) {
-    problem = "there are too many names; of many users, make an array of [login, {...}]";
+    problem = "too many names in one object; use an array of [login, {...}] instead";
   }
   return refuse(r, r->json.at, problem);
 }
@@ -203,8 +203,8 @@ static bool read_hash(reader *r, draft *into) {
   bool star = st_text_is(text, "*");
   if (star != into->entry.anyone) {
     return refuse(r, at,
-                  star ? "of a named user must not be *, with which any password would do"
-                       : "of the user * must be *, since nobody can log in as that");
+                  star ? "must not be * for a named user, because any password would match"
+                       : "must be * for the user *, who has no password");
   }
   uint8_t *hash = into->entry.hash;
   bool good =
@@ -234,10 +234,10 @@ static bool read_permission(reader *r, st_access_entry *entry) {
   size_t at = here(r);
   subtoken_text text;
   if (!st_json_string(&r->json, &text)) return refuse_json(r, "must be an array of strings");
-  if (!st_permission_valid(text)) return refuse(r, at, "this is no permission");
+  if (!st_permission_valid(text)) return refuse(r, at, "not a valid permission");
   if (has_permission(entry, text)) return true;
   if (entry->permission_count == SUBTOKEN_PERMISSIONS_MAX) {
-    return refuse(r, at, "there are more than 64 permissions");
+    return refuse(r, at, "too many entries (maximum 64)");
   }
   entry->permissions[entry->permission_count++] = text;
   return true;
@@ -279,7 +279,7 @@ static const char *missing(const draft *read) {
 
 static bool read_members(reader *r, draft *into) {
   subtoken_text name;
-  if (!st_json_object(&r->json)) return refuse_json(r, "what a user may do must be an object");
+  if (!st_json_object(&r->json)) return refuse_json(r, "must be an object");
   while (st_json_member(&r->json, &name)) {
     if (!read_member(r, name, into)) return false;
   }
@@ -294,7 +294,7 @@ static bool check_login(reader *r, subtoken_text login) {
   if (!st_login_valid(login)) {
     return refuse(r, quote, "a login is 1 to 256 bytes without control characters and colons");
   }
-  return find_place(r, login) || refuse(r, quote, "this login stands twice");
+  return find_place(r, login) || refuse(r, quote, "duplicate login");
 }
 
 static bool read_entry(reader *r, subtoken_text login) {
@@ -355,7 +355,7 @@ static bool read_file(reader *r) {
   }
   if (r->json.failed) return refuse_json(r, "");
   if (!map) return refuse(r, r->json.at - 1, "permission_map is missing");
-  return st_json_end(&r->json) || refuse(r, r->json.at, "something follows the object");
+  return st_json_end(&r->json) || refuse(r, r->json.at, "unexpected text after the object");
 }
 
 bool st_access_file_start(st_access_file *file, char *text, size_t len) {

@@ -91,7 +91,7 @@ static bool read_object(st_visit *v, body_reader *reader, st_field *fields, size
     }
   }
   if (good && st_json_end(&reader->json)) return true;
-  refuse(v, "body", "must be one strict JSON object, no name in it twice");
+  refuse(v, "body", "must be one JSON object without duplicate names");
   return false;
 }
 
@@ -139,7 +139,7 @@ bool st_body_none(st_visit *v) {
     return false;
   }
   if (v->credential_in_query) {
-    st_reply_error(v->reply, 400, "bad_request", "access_token: this call wants it in a header");
+    st_reply_error(v->reply, 400, "bad_request", "access_token: must be in a header for this call");
     return false;
   }
   return true;

@@ -109,11 +109,10 @@ static bool check_parameters(exchange *e) {
                 "grant_type: must be " GRANT_TYPE_EXCHANGE);
   }
   if (given[RESOURCE].len > 0 || given[AUDIENCE].len > 0) {
-    return fail(e, 400, "bad_request", "invalid_target",
-                "resource and audience: tokens are not bound to one");
+    return fail(e, 400, "bad_request", "invalid_target", "resource, audience: not supported");
   }
   if (given[ACTOR_TOKEN].len > 0 || given[ACTOR_TOKEN_TYPE].len > 0) {
-    return invalid_request(e, "actor_token: there is no delegation");
+    return invalid_request(e, "actor_token: delegation is not supported");
   }
   if (given[SUBJECT_TOKEN].len == 0) return invalid_request(e, "subject_token: is missing");
   if (!known_type(given[SUBJECT_TOKEN_TYPE])) {
@@ -126,7 +125,7 @@ static bool check_parameters(exchange *e) {
 }
 
 static bool refuse_subject(exchange *e, const char *event) {
-  return fail(e, 400, event, "invalid_request", "subject_token: is not good here");
+  return fail(e, 400, event, "invalid_request", "subject_token: not accepted");
 }
 
 /* As any credential, and for this path, but none of the headers' and of no reason told
@@ -157,10 +156,10 @@ static bool read_scope(exchange *e) {
   while (st_cut(&cutter, ' ', &each)) {
     if (!st_permission_valid(each) || !st_claims_has_permission(&e->identity.grant, each)) {
       return fail(e, 400, "perm", "invalid_scope",
-                  "scope: names something that the subject_token does not have");
+                  "scope: must not exceed that of the subject_token");
     }
     if (e->scope_count == SUBTOKEN_PERMISSIONS_MAX) {
-      return fail(e, 400, "bad_request", "invalid_scope", "scope: at most 64 can be asked for");
+      return fail(e, 400, "bad_request", "invalid_scope", "scope: too many entries (maximum 64)");
     }
     e->scope[e->scope_count++] = each;
   }
@@ -268,10 +267,10 @@ static const char *fault_of(subtoken_text string) {
   }
   for (size_t i = 0; i < string.len; i++) {
     if (string.data[i] < 0x21 || string.data[i] > 0x7E) {
-      return "the string must be of visible ASCII characters";
+      return "the string must have visible ASCII characters only";
     }
   }
-  return "the string must not have the form of a key or of a token";
+  return "the string must not look like a key or a token";
 }
 
 static void answer_hash(st_visit *v, subtoken_text string) {
@@ -305,7 +304,7 @@ void st_hash_string(st_visit *v) {
     if (given == 1) {
       answer_hash(v, fields[which].text);
     } else {
-      st_reply_error(v->reply, 400, "bad_request", "text: must be there, once");
+      st_reply_error(v->reply, 400, "bad_request", "text: must be given exactly once");
     }
   }
   subtoken_wipe(scratch, sizeof scratch);

@@ -66,7 +66,7 @@ static const char *fault_of(const st_field fields[FIELDS]) {
   subtoken_text locale = fields[LOCALE].text, source = fields[SOURCE].text;
   if (!fields[LOGIN].given) return "login: is missing";
   if (!fields[PASSWORD].given) return "password: is missing";
-  if (st_text_is(login, ST_ANYONE)) return "login: * stands for anyone and has no password";
+  if (st_text_is(login, ST_ANYONE)) return "login: * means everyone and has no password";
   if (!st_login_valid(login)) {
     return "login: must be 1 to 256 bytes without a colon and without control characters";
   }
@@ -132,10 +132,11 @@ static void create(st_visit *v, const st_identity *maker, const st_field fields[
   switch (changed) {
     case ST_CHANGED: answer_person(v, person); return;
     case ST_CHANGE_EXISTS:
-      st_reply_error(v->reply, 409, "login_taken", "login: somebody has it already");
+      st_reply_error(v->reply, 409, "login_taken", "login: already taken");
       return;
     case ST_CHANGE_REFUSED:
-      refuse_escalation(v, "the credential that this is made with has ended or lost permissions");
+      refuse_escalation(v,
+                        "the credential you used has expired, been revoked or lost a permission");
       return;
     default: busy ? answer_busy(v) : st_reply_unchanged(v->reply, changed);
   }
@@ -161,7 +162,7 @@ static bool may_make(st_visit *v, const st_identity *maker, const st_field field
   }
   if (maker != NULL) return st_visit_covers(v, maker, permissions);
   if (permissions.len == 0) return take_turn_of_address(v);
-  refuse_escalation(v, "permissions: who registers by themselves has none");
+  refuse_escalation(v, "permissions: not allowed for self-registration");
   return false;
 }
 
@@ -314,7 +315,7 @@ void st_login_service(st_visit *v) {
   st_identity identity;
   if (!st_visit_identify(v, &identity)) return;
   if (identity.standing != ST_WITH_KEY) {
-    refuse_escalation(v, "a service logs in with a parent key, nothing derived");
+    refuse_escalation(v, "this call needs a parent key; a derived token is not accepted");
   } else if (st_visit_holds(v, &identity, "services") && st_body_none(v) &&
              st_visit_within_rate(v, &identity)) {
     begin(v, &identity);
@@ -368,7 +369,7 @@ void st_login_end(st_visit *v) {
   int64_t sequence = 0;
   if (!st_visit_identify(v, &identity)) return;
   if (identity.standing != ST_WITH_LOGIN && identity.standing != ST_WITH_SERVICE) {
-    refuse_escalation(v, "a login is ended with its own access token");
+    refuse_escalation(v, "log out with an access token of the session itself");
     return;
   }
   if (!st_body_none(v)) return;

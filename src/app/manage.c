@@ -424,8 +424,8 @@ static void patch(st_visit *v, const manager *m, st_key *key) {
                               [NEW_NAME] = {.name = "name", .type = ST_FIELD_TEXT}};
   if (!st_body_read(v, fields, PATCHED, scratch)) return;
   if (fields[DISABLED].given == fields[NEW_NAME].given) {
-    (void)refuse(v, fields[DISABLED].given ? "disabled and name: one at a time"
-                                           : "disabled or name: one of them is needed");
+    (void)refuse(v, fields[DISABLED].given ? "disabled, name: send one of them, not both"
+                                           : "disabled or name: one of them is required");
   } else if (fields[NEW_NAME].given) {
     rename_key(v, m, &fields[NEW_NAME], key);
   } else {

@@ -218,7 +218,7 @@ static bool read_json(st_params *params, subtoken_text body) {
   while (good && st_json_member(&json, &name)) good = read_json_member(params, name, &json);
   if (good && st_json_end(&json)) return true;
   if (params->why[0] != '\0') return false;
-  return refuse(params, "body", "must be one strict JSON object, no name in it twice");
+  return refuse(params, "body", "must be one JSON object without duplicate names");
 }
 
 bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {

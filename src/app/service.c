@@ -320,7 +320,7 @@ static void answer_route(st_visit *v, size_t route) {
   } else if (takes(routes[route].methods, method)) {
     routes[route].answer(v);
   } else {
-    st_reply_error(v->reply, 405, "bad_method", "this endpoint does not know this method");
+    st_reply_error(v->reply, 405, "bad_method", "method not allowed");
     v->reply->allow = routes[route].allow;
   }
 }

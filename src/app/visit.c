@@ -70,7 +70,7 @@ void st_reply_wait(st_reply *reply, const char *event, const char *text, int64_t
 }
 
 void st_reply_no_method(st_reply *reply, const char *allow) {
-  st_reply_error(reply, 405, "bad_method", "this endpoint does not know this method");
+  st_reply_error(reply, 405, "bad_method", "method not allowed");
   reply->allow = allow;
 }
 
@@ -327,7 +327,8 @@ static void refuse_escalation(st_visit *v, const char *text) {
 bool st_visit_manager(st_visit *v, st_identity *identity) {
   if (!st_visit_identify(v, identity)) return false;
   if (identity->standing != ST_DERIVED) return true;
-  refuse_escalation(v, "this call wants a parent key, a login or HTTP Basic, nothing derived");
+  refuse_escalation(
+      v, "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
   return false;
 }
 
@@ -342,7 +343,7 @@ bool st_visit_covers(st_visit *v, const st_identity *identity, subtoken_text per
   subtoken_text each;
   while (st_cut(&cutter, ',', &each)) {
     if (st_claims_has_permission(&identity->grant, each)) continue;
-    refuse_escalation(v, "permissions: more than the credential has that this is made with");
+    refuse_escalation(v, "permissions: must not exceed those of the credential");
     return false;
   }
   return true;

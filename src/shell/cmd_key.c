@@ -250,7 +250,7 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   st_stored stored = perform(store, id, what, &key, &made, &sequence, why);
   st_store_close(store);
   if (stored == ST_STORE_NONE)
-    return st_complain(ST_EXIT_REFUSED, "key: there is no key of this id");
+    return st_complain(ST_EXIT_REFUSED, "key: there is no key with this id");
   if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
   if (what == SHOW && json) {
     print_key_json(&key, NULL, st_world_now());

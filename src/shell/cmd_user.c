@@ -96,7 +96,7 @@ static int finish(command *c, st_stored stored, const char *why) {
   st_store_close(c->store);
   switch (stored) {
     case ST_STORED: return ST_EXIT_DONE;
-    case ST_STORE_NONE: return st_complain(ST_EXIT_REFUSED, "user: there is no such person");
+    case ST_STORE_NONE: return st_complain(ST_EXIT_REFUSED, "user: there is no such user");
     case ST_STORE_EXISTS: return st_complain(ST_EXIT_REFUSED, "user: this login is taken");
     case ST_STORE_REFUSED: return st_complain(ST_EXIT_REFUSED, "user: %s", why);
     default: return st_complain(ST_EXIT_FAILED, "user: %s", why);
@@ -155,7 +155,7 @@ static int create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user create LOGIN [--permissions a,b] [--locale L] [--source S]\n"
       "                            [--data DIR] [--json]\n"
-      "Makes a person. The password is read from standard input (on a terminal it is asked for),\n"
+      "Makes a user. The password is read from standard input (on a terminal it is asked for),\n"
       "at least 8 bytes. LOGIN '*' has no password: what it may do needs no credential.";
   command c = {0};
   const st_option options[] = {
@@ -216,7 +216,7 @@ static void print_row(const st_person *person, bool json, bool first) {
 static int list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user list [--data DIR] [--json]\n"
-      "Lists the persons in the order of their logins, with what each may do.";
+      "Lists the users in the order of their logins, with what each may do.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   if (!begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
@@ -242,7 +242,7 @@ static int list(int argc, char **argv) {
 static int show(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user show LOGIN [--data DIR] [--json]\n"
-      "Shows a person: all but the password, of which a salted hash is kept.";
+      "Shows a user: all but the password, of which a salted hash is kept.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   st_person person = {0};
@@ -288,7 +288,7 @@ static int passwd(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
       "Sets a new password, from standard input (on a terminal it is asked for), and ends the\n"
-      "person's logins.";
+      "user's sessions.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
@@ -342,7 +342,7 @@ static int disable(int argc, char **argv) {
 static int enable(int argc, char **argv) {
   return on_one(argc, argv, "user enable",
                 "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
-                "Takes a disabled person and the person's keys back.",
+                "Takes a disabled user and the user's keys back.",
                 ENABLE);
 }
 
@@ -356,14 +356,14 @@ static int delete (int argc, char **argv) {
 
 int st_cmd_user(int argc, char **argv) {
   static const st_command table[] = {
-      {"create", create, "make a person; the password comes from standard input"},
-      {"list", list, "list the persons"},
-      {"show", show, "show one person"},
-      {"permissions", permissions, "set what a person may do"},
+      {"create", create, "make a user; the password comes from standard input"},
+      {"list", list, "list the users"},
+      {"show", show, "show one user"},
+      {"permissions", permissions, "set what a user may do"},
       {"passwd", passwd, "set a new password"},
-      {"disable", disable, "refuse a person and the person's keys for a while"},
-      {"enable", enable, "take a disabled person back"},
-      {"delete", delete, "end a person, with logins and keys"},
+      {"disable", disable, "refuse a user and the user's keys for a while"},
+      {"enable", enable, "take a disabled user back"},
+      {"delete", delete, "end a user, with sessions and keys"},
       {0}};
   return st_command_run(table, "subtoken user", argc, argv);
 }

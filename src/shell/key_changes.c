@@ -6,7 +6,7 @@
 #include "shell/log.h"
 
 #define DRAWS 8 /* what is taken is drawn again; twice never happens */
-#define TAKEN "what was drawn is taken each time" /* the store has no words for it */
+#define TAKEN "could not generate a unique id" /* the store has no words for it */
 
 /* Drawn in vain: to those who asked for something new that is a failure. */
 static st_stored drawn(st_stored stored, char *why) {

@@ -59,7 +59,7 @@ static void detail_count(st_writer *writer, const char *label, int64_t count) {
 
 void st_sqlite_detail_ended(st_writer *writer, const counted *ended) {
   detail_count(writer, "keys ended: ", ended->keys);
-  detail_count(writer, "logins ended: ", ended->logins);
+  detail_count(writer, "sessions ended: ", ended->logins);
 }
 
 /* Names come last: whoever chose one could make it look like what follows. */

@@ -60,7 +60,8 @@ static st_stored make_key(st_store *store, const change *what) {
 st_stored st_store_create(st_store *store, const st_act *act, const st_maker *maker,
                           const st_key *key, const uint8_t digest[32], char *why) {
   if (!st_sqlite_is_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
-    return st_sqlite_fail(why, "cannot write %s: not a whole key", st_sqlite_shown(store->path));
+    return st_sqlite_fail(why, "cannot write %s: incomplete key record",
+                          st_sqlite_shown(store->path));
   }
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.maker = maker;
@@ -200,7 +201,7 @@ static st_stored make_new_sub(st_store *store, const change *what) {
 st_stored st_store_replace_sub(st_store *store, const st_act *act, const char *id, const char *sub,
                                int64_t *sequence, char *why) {
   if (!st_sqlite_has_len(sub, ST_SUB_LEN)) {
-    return st_sqlite_fail(why, "cannot write %s: not a whole sub", st_sqlite_shown(store->path));
+    return st_sqlite_fail(why, "cannot write %s: incomplete sub", st_sqlite_shown(store->path));
   }
   change what = st_sqlite_change_at(act, id, sequence);
   what.sub = sub;

@@ -104,7 +104,8 @@ st_stored st_store_login_begin(st_store *store, const st_act *act, const st_make
   b.login.created_at = what.now;
   b.login.name[0] = b.login.owner[0] = b.login.permissions[0] = '\0'; /* its maker's */
   if (!st_sqlite_is_storable(&b.login) || !st_sqlite_has_len(refresh, ST_REFRESH_LEN) || most < 1) {
-    return st_sqlite_fail(why, "cannot write %s: not a whole login", st_sqlite_shown(store->path));
+    return st_sqlite_fail(why, "cannot write %s: incomplete session record",
+                          st_sqlite_shown(store->path));
   }
   what.maker = maker;
   what.digest = digest;
@@ -281,7 +282,8 @@ st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text tok
     return ST_STORE_NONE;
   }
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
-    return st_sqlite_fail(why, "cannot write %s: not a whole login", st_sqlite_shown(store->path));
+    return st_sqlite_fail(why, "cannot write %s: incomplete session record",
+                          st_sqlite_shown(store->path));
   }
   stored = st_sqlite_one(store, REFRESH_KNOWN,
                          VALUES(st_sqlite_bytes(r.hash, sizeof r.hash), st_sqlite_number(what.now)),

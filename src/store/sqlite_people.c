@@ -68,7 +68,8 @@ static bool is_storable(const st_person *person) {
 }
 
 static st_stored fail_person(const st_store *store, char *why) {
-  return st_sqlite_fail(why, "cannot write %s: not a whole person", st_sqlite_shown(store->path));
+  return st_sqlite_fail(why, "cannot write %s: incomplete user record",
+                        st_sqlite_shown(store->path));
 }
 
 /* ---- Someone new ---- */
@@ -221,7 +222,7 @@ static st_stored end_what_was_made(st_store *store, const change *what, const st
                                    const revision *to, counted *ended) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
-  st_write_string(&writer, "taken from the person ");
+  st_write_string(&writer, "taken from user ");
   st_write_words(&writer, row->owner);
   bool ok = st_writer_end(&writer) &&
             st_sqlite_do(store, CHOOSE_LOGINS, VALUES(st_sqlite_text(row->id))) == ST_STORED &&
@@ -414,7 +415,7 @@ static st_stored make_deleted(st_store *store, const change *what) {
   if (stored != ST_STORED) {
     return stored;
   }
-  st_write_string(&writer, "with the person ");
+  st_write_string(&writer, "deleted with user ");
   st_write_words(&writer, row->owner);
   bool ok = st_writer_end(&writer) &&
             st_sqlite_find_made(store, what, row, NULL, &made) == ST_STORED &&

@@ -1601,9 +1601,9 @@ def persons_refused_is_1():
     cmd("user", "create", "alice", data=data, stdin="12345678\n")
     for words, stdin, named in [
         (["create", "alice"], "12345678", "taken"), (["create", "bob"], "1234567", "8 bytes"),
-        (["show", "bob"], "", "no such person"), (["delete", "bob"], "", "no such person"),
-        (["disable", "bob"], "", "no such person"), (["enable", "bob"], "", "no such person"),
-        (["permissions", "bob", "a"], "", "no such person"), (["passwd", "bob"], "12345678", "no such person"),
+        (["show", "bob"], "", "no such user"), (["delete", "bob"], "", "no such user"),
+        (["disable", "bob"], "", "no such user"), (["enable", "bob"], "", "no such user"),
+        (["permissions", "bob", "a"], "", "no such user"), (["passwd", "bob"], "12345678", "no such user"),
         (["passwd", "alice"], "1234567", "8 bytes"), (["passwd", "*"], "12345678", "no password")]:
         code, out, err = cmd("user", *words, data=data, stdin=stdin)
         assert code == 1 and out == "" and named in err and "1234567" not in err, (words, code, err)

@@ -86,7 +86,7 @@ def what_cannot_be_read_changes_nothing():
         manager, victim = make_key(server.data, "keys")["key"], make_key(server.data)
         id = victim["id"]
         for body, named in (("", "JSON object"), ("[]", "JSON object"), ("{}", "disabled"),
-                            ('{"disabled":1}', "disabled"), ('{"disabled":null}', "one of them is needed"),
+                            ('{"disabled":1}', "disabled"), ('{"disabled":null}', "one of them is required"),
                             ('{"disabled":true,"disabled":true}', "JSON object"),
                             ('{"disabled":true} x', "JSON object"), ('{"disabled":true', "JSON")):
             answer = patched(server, manager, id, body)

@@ -158,27 +158,27 @@ static void test_refused(void **state) {
     size_t line, column;
     const char *why;
   } rows[] = {
-      {"", 1, 1, "ends too early"},
-      {"x", 1, 1, "not strict JSON"},
+      {"", 1, 1, "unexpected end"},
+      {"x", 1, 1, "not valid JSON"},
       {"[]", 1, 1, "the file must be an object"},
       {"{}", 1, 2, "permission_map is missing"},
       {"{\n\"x\":1\n}", 3, 1, "permission_map is missing"},
-      {"{\"permission_map\":[", 1, 20, "ends too early"},
+      {"{\"permission_map\":[", 1, 20, "unexpected end"},
       {"{\"permission_map\":1}", 1, 19, "must be an array or an object"},
       {"{\"permission_map\":\"x\"}", 1, 19, "must be an array or an object"},
-      {MAP("") "x", 1, 22, "something follows"},
-      {MAP("") MAP(""), 1, 22, "something follows"},
-      {"{\"permission_map\":[],\"permission_map\":[]}", 1, 22, "stands twice in one object"},
-      {"{\"permission_map\":[],\"a\":tru}", 1, 26, "not strict JSON"},
-      {"\xEF\xBB\xBF" MAP(""), 1, 1, "not strict JSON"},
+      {MAP("") "x", 1, 22, "unexpected text"},
+      {MAP("") MAP(""), 1, 22, "unexpected text"},
+      {"{\"permission_map\":[],\"permission_map\":[]}", 1, 22, "duplicate name in an object"},
+      {"{\"permission_map\":[],\"a\":tru}", 1, 26, "not valid JSON"},
+      {"\xEF\xBB\xBF" MAP(""), 1, 1, "not valid JSON"},
       {MAP("\"a\""), 1, 20, "an array of a login and an object"},
       {MAP("[]"), 1, 21, "an array of a login and an object"},
       {MAP("[\"a\"]"), 1, 24, "an array of a login and an object"},
       {MAP("[\"a\"," USER ",1]"), 0, 0, "an array of a login and an object"},
-      {MAP("[\"a\"," USER "}"), 0, 0, "not strict JSON"},
+      {MAP("[\"a\"," USER "}"), 0, 0, "not valid JSON"},
       {MAP("[1," USER "]"), 1, 21, "a login must be a string"},
-      {MAP("[\"a\",1]"), 1, 25, "permission_map[\"a\"]: what a user may do must be an object"},
-      {MAP("[\"a\",[]]"), 1, 25, "permission_map[\"a\"]: what a user may do must be an object"},
+      {MAP("[\"a\",1]"), 1, 25, "permission_map[\"a\"]: must be an object"},
+      {MAP("[\"a\",[]]"), 1, 25, "permission_map[\"a\"]: must be an object"},
       /* logins */
       {MAP("[\"\"," USER "]"), 1, 21, "a login is 1 to 256 bytes"},
       {MAP("[\"a:b\"," USER "]"), 1, 21, "permission_map[\"a:b\"]: a login is 1 to 256 bytes"},
@@ -187,16 +187,16 @@ static void test_refused(void **state) {
       {"{\"permission_map\":{\n\"a:b\"\n:\n" USER "}}", 2, 1, "a login is 1 to 256 bytes"},
       {MAP("[\"a\\u007f\"," USER "]"), 1, 21, "a login is 1 to 256 bytes"},
       {MAP("[\"a\\u0085\"," USER "]"), 1, 21, "a login is 1 to 256 bytes"},
-      {MAP("[\"a\\u0000\"," USER "]"), 1, 29, "not strict JSON"},
-      {MAP("[\"a\xFF\"," USER "]"), 1, 23, "not strict JSON"},
-      {MAP("[\"a\"," USER "],\n[\"a\"," USER "]"), 2, 2,
-       "permission_map[\"a\"]: this login stands twice"},
-      {MAP("[\"a\"," USER "],\n[\"b\"," USER "],\n [\"\\u0061\"," USER "]"), 3, 3, "stands twice"},
+      {MAP("[\"a\\u0000\"," USER "]"), 1, 29, "not valid JSON"},
+      {MAP("[\"a\xFF\"," USER "]"), 1, 23, "not valid JSON"},
+      {MAP("[\"a\"," USER "],\n[\"a\"," USER "]"), 2, 2, "permission_map[\"a\"]: duplicate login"},
+      {MAP("[\"a\"," USER "],\n[\"b\"," USER "],\n [\"\\u0061\"," USER "]"), 3, 3,
+       "duplicate login"},
       {MAP("[\"*\"," ANYONE "],\n[\"*\"," ANYONE "]"), 2, 2,
-       "permission_map[\"*\"]: this login stands"},
+       "permission_map[\"*\"]: duplicate login"},
       {"{\"permission_map\":{\"a\":" USER ",\n\"a\":" USER "}}", 2, 1,
-       "stands twice in one object"},
-      {"{\"permission_map\":{\"a\":" USER ",\n\"\\u0061\":" USER "}}", 2, 1, "stands twice in one"},
+       "duplicate name in an object"},
+      {"{\"permission_map\":{\"a\":" USER ",\n\"\\u0061\":" USER "}}", 2, 1, "duplicate name"},
       /* members */
       {MAP("[\"a\",{}]"), 1, 26, "permission_map[\"a\"]: password_hash_b64 is missing"},
       {MAP("[\"a\",{\n\"password_hash_b64\":\"" HASH "\",\"allowed_apis\":[]\n}]"), 3, 1,
@@ -207,10 +207,10 @@ static void test_refused(void **state) {
       {MAP("[\"a\",{\n\"password_hash_b64\":null}]"), 2, 21, "password_hash_b64: must be a string"},
       {MAP("[\"a\",{\n\"password_hash_b64\":\"\"}]"), 2, 21, "must be 32 bytes in base64"},
       {MAP("[\"a\",{\n\"password_hash_b64\":\"*\"}]"), 2, 21,
-       "permission_map[\"a\"].password_hash_b64: of a named user must not be *"},
+       "permission_map[\"a\"].password_hash_b64: must not be * for a named user"},
       {MAP("[\"*\",{\n\"password_hash_b64\":\"" HASH "\"}]"), 2, 21,
-       "permission_map[\"*\"].password_hash_b64: of the user * must be *"},
-      {MAP("[\"*\",{\n\"password_hash_b64\":\"\"}]"), 2, 21, "of the user * must be *"},
+       "permission_map[\"*\"].password_hash_b64: must be * for the user *"},
+      {MAP("[\"*\",{\n\"password_hash_b64\":\"\"}]"), 2, 21, "must be * for the user *"},
       {MAP("[\"a\",{\"password_hash_b64\":\"9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY\"}]"), 1,
        46, "must be 32 bytes"},
       {MAP("[\"a\",{\"password_hash_b64\":\"9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaZ=\"}]"), 1,
@@ -233,13 +233,13 @@ static void test_refused(void **state) {
       {MAP("[\"a\",{\"allowed_apis\":\"x\"}]"), 1, 41, "allowed_apis: must be an array of strings"},
       {MAP("[\"a\",{\"allowed_apis\":[1]}]"), 1, 42, "allowed_apis: must be an array of strings"},
       {MAP("[\"a\",{\"allowed_apis\":[\"\"]}]"), 1, 42,
-       "permission_map[\"a\"].allowed_apis: this is no permission"},
-      {MAP("[\"a\",{\"allowed_apis\":[\"x\",\n \"a b\"]}]"), 2, 2, "this is no permission"},
-      {MAP("[\"a\",{\"allowed_apis\":[\"a,b\"]}]"), 1, 42, "this is no permission"},
+       "permission_map[\"a\"].allowed_apis: not a valid permission"},
+      {MAP("[\"a\",{\"allowed_apis\":[\"x\",\n \"a b\"]}]"), 2, 2, "not a valid permission"},
+      {MAP("[\"a\",{\"allowed_apis\":[\"a,b\"]}]"), 1, 42, "not a valid permission"},
       {MAP("[\"a\",{\"allowed_apis\":[],\"allowed_apis\":[]}]"), 1, 44,
-       "stands twice in one object"},
-      {MAP("[\"a\",{\"allowed_apis\":[]x}]"), 1, 43, "not strict JSON"},
-      {MAP("[\"a\",{\"x\":}]"), 1, 30, "not strict JSON"},
+       "duplicate name in an object"},
+      {MAP("[\"a\",{\"allowed_apis\":[]x}]"), 1, 43, "not valid JSON"},
+      {MAP("[\"a\",{\"x\":}]"), 1, 30, "not valid JSON"},
       /* the place is not known once an end of line was unescaped */
       {"{\"x\":\"\\n\",\n"
        "\"permission_map\":1}",
@@ -298,7 +298,7 @@ static void test_longest(void **state) {
       st_write_char(&large_writer, '"');
     }
     assert_int_equal(large_end("]}]]}"), more == 0);
-    if (more == 1) assert_non_null(strstr(file.why, "more than 64 permissions"));
+    if (more == 1) assert_non_null(strstr(file.why, "maximum 64"));
   }
   large_start("{\"permission_map\":[[\"a\",{\"allowed_apis\":[\"");
   for (size_t j = 0; j < 65; j++) st_write_char(&large_writer, 'p');
@@ -334,7 +334,7 @@ static void test_many(void **state) {
     }
     assert_true(file.done);
   }
-  assert_string_equal(file.why, "permission_map[\"user-031415\"]: this login stands twice");
+  assert_string_equal(file.why, "permission_map[\"user-031415\"]: duplicate login");
   assert_int_equal(file.line, USERS + 2);
   assert_int_equal(file.column, 2);
 }
@@ -352,7 +352,7 @@ static void test_many_in_an_object(void **state) {
     }
     assert_int_equal(large_end("}}"), users == 1270);
   }
-  assert_non_null(strstr(file.why, "make an array"));
+  assert_non_null(strstr(file.why, "use an array"));
 }
 
 static void test_login_valid(void **state) {

@@ -111,7 +111,7 @@ static void test_wrong_types(void **state) {
       CHECK(read_body(body) == good, "%s: %.*s", body, (int)reply.body_len, reply.body);
       assert_true(fields[field].given == good);
       bool json = strcmp(values[i], "nul") != 0;
-      if (!good) check_refused(json ? texts[field] : "body: must be one strict JSON object");
+      if (!good) check_refused(json ? texts[field] : "body: must be one JSON object");
     }
   }
 }
@@ -134,7 +134,7 @@ static void test_null_is_missing(void **state) {
                                       "{\"text\":null"};
   for (size_t i = 0; i < COUNT(wrong); i++) {
     CHECK(!read_body(wrong[i]), "%s", wrong[i]);
-    check_refused("body: must be one strict JSON object");
+    check_refused("body: must be one JSON object");
   }
   assert_false(read_body("{\"list\":[null]}"));
   check_refused("list: must be an array of strings");
@@ -167,11 +167,11 @@ static void test_no_strict_object(void **state) {
                                        "text=a&flag=true"};
   for (size_t i = 0; i < COUNT(bodies); i++) {
     CHECK(!read_body(bodies[i]), "%s", bodies[i]);
-    check_refused("body: must be one strict JSON object, no name in it twice\"}");
+    check_refused("body: must be one JSON object without duplicate names\"}");
   }
   static const char *const type = "application/json";
   assert_false(read_as(&type, 1, (subtoken_text){NULL, 0})); /* as where there is none */
-  check_refused("body: must be one strict");
+  check_refused("body: must be one JSON");
 }
 
 /* ---- permissions ---- */
@@ -313,7 +313,7 @@ static void test_none(void **state) {
   request.body.len = 0;
   visit.credential_in_query = true;
   assert_false(st_body_none(&visit));
-  check_refused("access_token: this call wants it in a header\"}");
+  check_refused("access_token: must be in a header for this call\"}");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -10,7 +10,7 @@
 #define TYPE "urn:ietf:params:oauth:token-type:"
 #define SUBJECT(token) "&subject_token=" token "&subject_token_type=" TYPE "access_token"
 #define GOOD GRANT SUBJECT(KEY)
-#define NOT_GOOD "subject_token: is not good here"
+#define NOT_GOOD "subject_token: not accepted"
 
 /* Claims of an access token that was exchanged: no login's, and as short as it has to be. */
 static const subtoken_claims *check_exchanged(const char *member_name, int64_t life) {
@@ -79,7 +79,7 @@ static void test_scope(void **state) {
     int status = post(OAUTH, AS_FORM, body);
     CHECK(status == (rows[i].permissions != NULL ? 200 : 400), "%s: %d", rows[i].scope, status);
     if (status == 400) {
-      check_error("invalid_scope", "scope: names something that the subject_token does not have");
+      check_error("invalid_scope", "scope: must not exceed that of the subject_token");
       continue;
     }
     check_permissions(check_exchanged("access_token", 900), rows[i].permissions);
@@ -97,7 +97,7 @@ static void test_scope_of_many(void **state) {
     assert_true(st_writer_end(&writer));
     assert_int_equal(post(OAUTH, AS_FORM, body), count == 64 ? 200 : 400);
   }
-  check_error("invalid_scope", "scope: at most 64 can be asked for");
+  check_error("invalid_scope", "scope: too many entries (maximum 64)");
   /* One that has none has none to give, and says so. */
   office_row_of(KEY_ID)->key.permissions[0] = '\0';
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 200);
@@ -165,12 +165,13 @@ static void test_requests_refused(void **state) {
        "a parameter is given more than once"},
       {AS_FORM, GOOD "&x=%4", "invalid_request", "a % needs two hex digits behind it"},
       {AS_FORM, GOOD "&resource=https://api.test/", "invalid_target",
-       "resource and audience: tokens are not bound to one"},
+       "resource, audience: not supported"},
       {AS_FORM, GOOD "&audience=a&audience=b", "invalid_target",
-       "resource and audience: tokens are not bound to one"},
-      {AS_FORM, GOOD "&actor_token=" KEY, "invalid_request", "actor_token: there is no delegation"},
+       "resource, audience: not supported"},
+      {AS_FORM, GOOD "&actor_token=" KEY, "invalid_request",
+       "actor_token: delegation is not supported"},
       {AS_FORM, GOOD "&actor_token_type=" TYPE "jwt", "invalid_request",
-       "actor_token: there is no delegation"},
+       "actor_token: delegation is not supported"},
       {AS_FORM, GRANT, "invalid_request", "subject_token: is missing"},
       {AS_FORM, GRANT "&subject_token=&subject_token_type=" TYPE "jwt", "invalid_request",
        "subject_token: is missing"},
@@ -409,10 +410,10 @@ static void test_hash(void **state) {
 
 static void test_hash_refused(void **state) {
   (void)state;
-  static const char shape[] = "the string must not have the form of a key or of a token";
+  static const char shape[] = "the string must not look like a key or a token";
   static const char length[] = "the string must be 16 to 255 characters";
-  static const char ascii[] = "the string must be of visible ASCII characters";
-  static const char once[] = "text: must be there, once";
+  static const char ascii[] = "the string must have visible ASCII characters only";
+  static const char once[] = "text: must be given exactly once";
   static const struct {
     const char *headers, *body;
     int status;

@@ -71,7 +71,7 @@ static void test_user_is_made(void **state) {
   assert_int_equal(post(USER, AS_KEY AS_JSON, BOB), 201);
   check_body("{\"login\":\"bob\",\"permissions\":[]}");
   assert_int_equal(post(USER, AS_KEY AS_JSON, BOB), 409);
-  check_body("{\"text\":\"login: somebody has it already\"}");
+  check_body("{\"text\":\"login: already taken\"}");
   /* With a password of her own, a person makes another. */
   assert_int_equal(
       post(USER, AS_ALICE AS_JSON, "{\"login\":\"carol\",\"password\":\"" PASSWORD "\"}"), 201);
@@ -127,22 +127,22 @@ static void test_user_is_refused(void **state) {
       {AS_KEY "X-API-Key: x\n" AS_JSON, BOB, 400, "auth_ambiguous", "more than one credential"},
       {AS_POOR AS_JSON, BOB, 403, "perm", "requires scope users"},
       {AS_KEY AS_JSON, BOB_WITH("[\"account\",\"revocations\"]"), 403, "escalation",
-       "permissions: more than the credential has that this is made with"},
+       "permissions: must not exceed those of the credential"},
       {AS_ALICE AS_JSON, BOB_WITH("[\"keys\"]"), 403, "escalation",
-       "permissions: more than the credential has that this is made with"},
+       "permissions: must not exceed those of the credential"},
       {AS_KEY, BOB, 415, "bad_request", "Content-Type: must be application/json"},
       {AS_KEY AS_FORM, "login=bob&password=12345678", 415, "bad_request",
        "Content-Type: must be application/json"},
       {AS_KEY AS_JSON, "", 400, "bad_request",
-       "body: must be one strict JSON object, no name in it twice"},
+       "body: must be one JSON object without duplicate names"},
       {AS_KEY AS_JSON, "{\"login\":\"a\",\"login\":\"b\",\"password\":\"12345678\"}", 400,
-       "bad_request", "body: must be one strict JSON object, no name in it twice"},
+       "bad_request", "body: must be one JSON object without duplicate names"},
       {AS_KEY AS_JSON, "{\"login\":null,\"password\":\"12345678\"}", 400, "bad_request",
        "login: is missing"}, /* D14 */
       {AS_KEY AS_JSON, "{\"password\":\"12345678\"}", 400, "bad_request", "login: is missing"},
       {AS_KEY AS_JSON, "{\"login\":\"bob\"}", 400, "bad_request", "password: is missing"},
       {AS_KEY AS_JSON, "{\"login\":\"*\",\"password\":\"12345678\"}", 400, "bad_request",
-       "login: * stands for anyone and has no password"},
+       "login: * means everyone and has no password"},
       {AS_KEY AS_JSON, "{\"login\":\"\",\"password\":\"12345678\"}", 400, "bad_request",
        "login: must be 1 to 256 bytes without a colon and without control characters"},
       {AS_KEY AS_JSON, "{\"login\":\"a:b\",\"password\":\"12345678\"}", 400, "bad_request",
@@ -165,7 +165,7 @@ static void test_user_is_refused(void **state) {
       {AS_KEY AS_JSON, BOB_WITH("\"account\""), 400, "bad_request",
        "permissions: must be an array of strings"},
       {AS_KEY AS_JSON, "{\"login\":\"alice\",\"password\":\"12345678\"}", 409, "login_taken",
-       "login: somebody has it already"},
+       "login: already taken"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char body[256];
@@ -354,8 +354,7 @@ static void test_log_in_is_read_strictly(void **state) {
       {AS_JSON, "{\"login\":\"alice\"}", 400, "{\"text\":\"password: is missing\"}"},
       {AS_JSON, "{\"login\":\"alice\",\"password\":7}", 400,
        "{\"text\":\"password: must be a string\"}"},
-      {AS_JSON, "[]", 400,
-       "{\"text\":\"body: must be one strict JSON object, no name in it twice\"}"},
+      {AS_JSON, "[]", 400, "{\"text\":\"body: must be one JSON object without duplicate names\"}"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     CHECK(post(LOGIN, rows[i].headers, rows[i].body) == rows[i].status, "%zu: %d", i, reply.status);

@@ -617,13 +617,13 @@ static void test_patch_is_read_strictly(void **state) {
   static const struct {
     const char *body, *text;
   } rows[] = {
-      {"{}", "disabled or name: one of them is needed"},
-      {"{\"other\":true}", "disabled or name: one of them is needed"},
-      {"{\"disabled\":true,\"name\":\"x\"}", "disabled and name: one at a time"},
-      {"{\"name\":\"x\",\"disabled\":false}", "disabled and name: one at a time"},
+      {"{}", "disabled or name: one of them is required"},
+      {"{\"other\":true}", "disabled or name: one of them is required"},
+      {"{\"disabled\":true,\"name\":\"x\"}", "disabled, name: send one of them, not both"},
+      {"{\"name\":\"x\",\"disabled\":false}", "disabled, name: send one of them, not both"},
       {"{\"disabled\":\"true\"}", "disabled: must be true or false"},
       {"{\"disabled\":1}", "disabled: must be true or false"},
-      {"{\"disabled\":null}", "disabled or name: one of them is needed"},
+      {"{\"disabled\":null}", "disabled or name: one of them is required"},
       {"{\"name\":true}", "name: must be a string"},
       {"{\"disabled\":true,\"disabled\":true}", "body: "},
       {"[]", "body: "},

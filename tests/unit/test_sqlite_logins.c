@@ -315,12 +315,12 @@ static void logins_of_services_end_with_their_key(void **state) {
   good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
   ASSERT_CHANGED(before, true, 2, 12, 20);
   assert_line("key.disable", id_of(2),
-              "logins ended: 2; permissions services; expires never; owner ann; name key 2");
+              "sessions ended: 2; permissions services; expires never; owner ann; name key 2");
   before = standing();
   good(st_store_delete(store, ACT, id_of(3), NULL, why));
   ASSERT_CHANGED(before, true, 3, 13);
   assert_line("key.delete", id_of(3),
-              "logins ended: 1; permissions services; expires never; owner ann; name key 3");
+              "sessions ended: 1; permissions services; expires never; owner ann; name key 3");
   before = standing();
   good(st_store_replace_sub(store, ACT, id_of(4), sub_of(80), NULL, why));
   ASSERT_CHANGED(before, true, 4, 14);

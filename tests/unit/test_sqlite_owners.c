@@ -246,7 +246,7 @@ static void a_user_who_loses_keys_is_told_what_lives_on(void **state) {
   char detail[1024];
   snprintf(
       detail, sizeof detail,
-      "keys ended: 1; logins ended: 1; made with it, still valid: 4 keys, 0 users: %s, %s, %s, "
+      "keys ended: 1; sessions ended: 1; made with it, still valid: 4 keys, 0 users: %s, %s, %s, "
       "%s; permissions users,a; before keys,users,a",
       id_of(4), id_of(5), id_of(6), id_of(7));
   assert_line("user.permissions", "ann", detail);

@@ -130,7 +130,7 @@ static void what_cannot_be_read_back_is_not_written(void **state) {
   for (size_t i = 0; i < 8; i++) {
     assert_int_equal(st_store_person_create(store, ACT, NULL, false, &bad[i], digest_of(1), why),
                      ST_STORE_FAILED);
-    assert_non_null(strstr(why, "not a whole person"));
+    assert_non_null(strstr(why, "incomplete user record"));
   }
   good(st_store_person_create(store, ACT, NULL, false, &good_one, digest_of(1), why));
   char long_one[ST_PHC_MAX + 2];
@@ -263,9 +263,9 @@ static void what_holds_a_lost_permission_ends(void **state) {
   assert_true(alive(80) && !listed(80));
   assert_bob_is_unhurt();
   assert_line("user.permissions", "ann",
-              "keys ended: 2; logins ended: 2; permissions ab,b; before a,ab,b");
+              "keys ended: 2; sessions ended: 2; permissions ab,b; before a,ab,b");
   assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'key.delete'"
-                       " AND detail LIKE 'taken from the person ann; name key _'"),
+                       " AND detail LIKE 'taken from user ann; name key _'"),
                    2);
   assert_int_equal(set_permissions("ann", "b", 11, NULL), ST_STORE_EXISTS); /* bob's sub */
   assert_int_equal(set_permissions("ann", "b", 2, NULL), ST_STORE_EXISTS);  /* was revoked */
@@ -296,7 +296,7 @@ static void another_password_ends_logins_alone(void **state) {
   assert_bob_is_unhurt();
   good(find("ann", &person));
   assert_string_equal(person.password, "$other");
-  assert_line("user.password", "ann", "logins ended: 1; another password");
+  assert_line("user.password", "ann", "sessions ended: 1; another password");
   assert_int_equal(st_store_person_set_password(store, ACT, "eve", "$other", sub_of(81), NULL, why),
                    ST_STORE_NONE);
 }
@@ -338,7 +338,7 @@ static void disabling_suspends_keys_and_ends_logins(void **state) {
   good(set_disabled("ann", true, &first));
   assert_int_equal(first, standing());
   ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
-  assert_line("user.disable", "ann", "logins ended: 3");
+  assert_line("user.disable", "ann", "sessions ended: 3");
   assert_int_equal(found(1, &row), ST_FOUND);
   assert_true(row.disabled && !row.suspended);
   for (unsigned n = 2; n <= 4; n++) {
@@ -397,9 +397,9 @@ static void with_a_person_all_ends(void **state) {
   good(st_store_person_delete(store, ACT, "ann", &sequence, why));
   ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
   assert_int_equal(sequence, standing());
-  assert_line("user.delete", "ann", "keys ended: 3; logins ended: 3");
+  assert_line("user.delete", "ann", "keys ended: 3; sessions ended: 3");
   assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'key.delete'"
-                       " AND detail LIKE 'with the person ann; name key _'"),
+                       " AND detail LIKE 'deleted with user ann; name key _'"),
                    3);
   for (unsigned n = 1; n <= 7; n++) assert_false(alive(n));
   assert_bob_is_unhurt();
