@@ -417,4 +417,23 @@ def a_silent_server_costs_little():
         assert count <= connections and took < 6.5, (make, count, took)
 
 
+@test
+def haproxy_probes_find_the_server_alive():  # D10
+    for check in ("option httpchk", "option httpchk GET /readyz", "option httpchk\n  http-check send meth GET uri /healthz ver HTTP/1.1",
+                  "option httpchk\n  http-check send meth HEAD uri /readyz ver HTTP/1.0", ""):
+        with Case() as c:
+            lines = "backend subtoken\n  %s\n  default-server check inter 50 fall 2 rise 2\n" % check
+            p = HaproxyProxy(c).write(c.server.port, [("backend subtoken\n", lines)])
+            with p:
+                path = re.search(r"/\w+", check)
+                path = '"path":"%s"' % (path[0] if path else "/")
+                wait(lambda: not check or c.server.log().count(path) > 8, "probes: " + check)
+                assert p.ask("/v2/tokeninfo", auth(c.key["key"])).status == 200, (check, p.text())
+                assert "is DOWN" not in p.text(), (check, p.text())
+                # It is no prober that finds everything alive.
+                c.server.stop()
+                wait(lambda: "is DOWN" in p.text(), "the server is gone: " + check)
+            c.server.start()
+
+
 main()
