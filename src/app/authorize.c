@@ -13,16 +13,47 @@
 
 /* ---- which request is it ---- */
 
-/* *value is that of the one header of this name; data NULL when there is none. */
-static bool one_header(const st_request *request, const char *name, subtoken_text *value) {
-  *value = (subtoken_text){NULL, 0};
+/* What a proxy tells in headers. */
+typedef enum told {
+  ORIGINAL_URI = 0,
+  ORIGINAL_URL,
+  ORIGINAL_METHOD,
+  FORWARDED_URI,
+  FORWARDED_METHOD,
+  NONCE,
+  PARTIAL_BODY,
+  TOLD_COUNT,
+} told;
+
+typedef struct st_question {
+  subtoken_text value[TOLD_COUNT]; /* data NULL: not told */
+  bool twice[TOLD_COUNT];          /* told more than once */
+} st_question;
+
+static void tell_header(st_question *question, const st_header *header) {
+  static const char *const names[TOLD_COUNT] = {
+      [ORIGINAL_URI] = "X-Original-URI",           [ORIGINAL_URL] = "X-Original-URL",
+      [ORIGINAL_METHOD] = "X-Original-Method",     [FORWARDED_URI] = "X-Forwarded-Uri",
+      [FORWARDED_METHOD] = "X-Forwarded-Method",   [NONCE] = "X-Subtoken-Nonce",
+      [PARTIAL_BODY] = "X-Envoy-Auth-Partial-Body"};
+  for (size_t i = 0; i < TOLD_COUNT; i++) {
+    if (!st_text_is_nocase(header->name, names[i])) continue;
+    question->twice[i] = question->value[i].data != NULL;
+    if (!question->twice[i]) question->value[i] = header->value;
+    return;
+  }
+}
+
+/* In one pass: most headers are none of these by their first characters. */
+static void read_question(const st_request *request, st_question *question) {
+  memset(question, 0, sizeof *question);
   for (size_t i = 0; i < request->header_count; i++) {
     const st_header *header = &request->headers[i];
-    if (!st_text_is_nocase(header->name, name)) continue;
-    if (value->data != NULL) return false;
-    *value = header->value;
+    if (header->name.len > 2 && (header->name.data[0] | 0x20) == 'x' &&
+        header->name.data[1] == '-') {
+      tell_header(question, header);
+    }
   }
-  return true;
 }
 
 static bool has_header(const st_request *request, const char *name) {
@@ -48,14 +79,9 @@ static const char *agree(st_visit *v, subtoken_text method, subtoken_text target
   return NULL;
 }
 
-#define TWICE "a header that tells of the original request is there twice"
-
-static const char *from_forwarded(st_visit *v) {
-  subtoken_text target, method;
-  if (!one_header(v->request, "X-Forwarded-Uri", &target) ||
-      !one_header(v->request, "X-Forwarded-Method", &method)) {
-    return TWICE;
-  }
+static const char *from_forwarded(st_visit *v, const st_question *question) {
+  subtoken_text target = question->value[FORWARDED_URI];
+  subtoken_text method = question->value[FORWARDED_METHOD];
   if (target.data == NULL && method.data == NULL) return NULL;
   return agree(v, method, target);
 }
@@ -85,13 +111,9 @@ static bool target_of_url(subtoken_text url, subtoken_text *target) {
 }
 
 /* X-Original-URI and X-Original-URL share their method. */
-static const char *from_original(st_visit *v) {
-  subtoken_text target, url, method;
-  if (!one_header(v->request, "X-Original-URI", &target) ||
-      !one_header(v->request, "X-Original-URL", &url) ||
-      !one_header(v->request, "X-Original-Method", &method)) {
-    return TWICE;
-  }
+static const char *from_original(st_visit *v, const st_question *question) {
+  subtoken_text target = question->value[ORIGINAL_URI], url = question->value[ORIGINAL_URL];
+  subtoken_text method = question->value[ORIGINAL_METHOD];
   const char *problem = NULL;
   if (target.data != NULL || (method.data != NULL && url.data == NULL)) {
     problem = agree(v, method, target);
@@ -118,10 +140,13 @@ static const char *from_path(st_visit *v) {
 }
 
 /* Set method, target and query to those of the original request. NULL, or what is wrong. */
-static const char *find_original(st_visit *v) {
+static const char *find_original(st_visit *v, const st_question *question) {
   v->method = v->target = v->query = (subtoken_text){NULL, 0};
-  const char *problem = from_original(v);
-  if (problem == NULL) problem = from_forwarded(v);
+  for (size_t i = 0; i <= FORWARDED_METHOD; i++) {
+    if (question->twice[i]) return "a header that tells of the original request is there twice";
+  }
+  const char *problem = from_original(v, question);
+  if (problem == NULL) problem = from_forwarded(v, question);
   if (problem == NULL) problem = from_path(v);
   if (problem != NULL) return problem;
   if (v->target.len == 0) {
@@ -136,11 +161,11 @@ static const char *find_original(st_visit *v) {
 /* ---- may it pass ---- */
 
 /* A body that a proxy cut off (Envoy says so) says nothing of the rest. */
-static unsigned policy_flags(const st_request *request) {
+static unsigned policy_flags(const st_request *request, const st_question *question) {
   unsigned flags = 0;
-  subtoken_text partial;
-  bool known = one_header(request, "X-Envoy-Auth-Partial-Body", &partial);
-  bool whole = known && (partial.data == NULL || st_text_is(partial, "false"));
+  subtoken_text partial = question->value[PARTIAL_BODY];
+  bool whole =
+      !question->twice[PARTIAL_BODY] && (partial.data == NULL || st_text_is(partial, "false"));
   if (request->body.len > 0 && whole) flags |= SUBTOKEN_POLICY_BODY;
   if (has_header(request, "Origin") && has_header(request, "Access-Control-Request-Method")) {
     flags |= SUBTOKEN_POLICY_PREFLIGHT;
@@ -251,11 +276,11 @@ static void tell_nobody(st_reply *reply, const subtoken_claims *grant) {
 /* What the asker wants to see again, so that it knows the answer for its own: visible ASCII, and
  * no % because a header's value is escaped with it. Anything else is as if it were not there.
  */
-static bool find_nonce(const st_request *request, subtoken_text *nonce) {
-  if (!one_header(request, "X-Subtoken-Nonce", nonce)) return false;
-  if (nonce->len == 0 || nonce->len > NONCE_MAX) return false;
-  for (size_t i = 0; i < nonce->len; i++) {
-    char c = nonce->data[i];
+static bool has_nonce(const st_question *question) {
+  subtoken_text nonce = question->value[NONCE];
+  if (question->twice[NONCE] || nonce.len == 0 || nonce.len > NONCE_MAX) return false;
+  for (size_t i = 0; i < nonce.len; i++) {
+    char c = nonce.data[i];
     if (c < 0x21 || c > 0x7E || c == '%') return false;
   }
   return true;
@@ -274,13 +299,15 @@ static bool is_open(const subtoken_decision *decision) {
 }
 
 /* Without a policy every good credential may do everything. False: the target is ambiguous. */
-static bool find_decision(const st_visit *v, subtoken_decision *decision) {
+static bool find_decision(const st_visit *v, const st_question *question,
+                          subtoken_decision *decision) {
   const subtoken_policy *policy = v->service->policy;
   decision->access = SUBTOKEN_ACCESS_TOKEN;
   decision->json_rpc = false;
   decision->needs_count = 0;
-  return policy == NULL || subtoken_policy_find(policy, v->method, v->target,
-                                                policy_flags(v->request), decision) == SUBTOKEN_OK;
+  return policy == NULL ||
+         subtoken_policy_find(policy, v->method, v->target, policy_flags(v->request, question),
+                              decision) == SUBTOKEN_OK;
 }
 
 /* Nobody in particular: what anyone may do needs no credential. Told with a refusal as well, for
@@ -315,15 +342,15 @@ static void decide_for_anyone(st_visit *v, const subtoken_decision *decision) {
  * than without a nonce nobody gets by this. Without one a refusal tells of nobody, because some
  * proxies hand its headers on to the caller, who may know less of the owner than they say.
  */
-static void decide(st_visit *v, bool has_nonce) {
+static void decide(st_visit *v, const st_question *question) {
   st_identity identity;
   subtoken_decision decision;
-  bool readable = find_decision(v, &decision);
-  if (!has_nonce && !readable) {
+  bool readable = find_decision(v, question, &decision), asks_who = has_nonce(question);
+  if (!asks_who && !readable) {
     refuse_target(v);
     return;
   }
-  if (!has_nonce && is_open(&decision)) {
+  if (!asks_who && is_open(&decision)) {
     v->reply->status = 200;
     return;
   }
@@ -339,27 +366,28 @@ static void decide(st_visit *v, bool has_nonce) {
   } else if (is_open(&decision) || policy_allows(v, &decision, &identity.grant)) {
     v->reply->status = 200;
   }
-  if (v->reply->status == 200 || has_nonce) tell_identity(v->reply, &identity);
+  if (v->reply->status == 200 || asks_who) tell_identity(v->reply, &identity);
 }
 
 /* nginx takes a 400 of auth_request for an error of its own: whoever asks in its ways gets 403. */
-static void soften_for_nginx(st_visit *v) {
-  bool nginx = has_header(v->request, "X-Original-URI") || has_header(v->request, "X-Original-URL");
+static void soften_for_nginx(st_visit *v, const st_question *question) {
+  bool nginx =
+      question->value[ORIGINAL_URI].data != NULL || question->value[ORIGINAL_URL].data != NULL;
   if (v->reply->status != 400 || !nginx) return;
   v->reply->status = 403;
   v->reply->challenge[0] = '\0';
 }
 
 void st_visit_authorize(st_visit *v) {
-  subtoken_text nonce;
-  bool has_nonce = find_nonce(v->request, &nonce);
-  const char *problem = find_original(v);
+  st_question question;
+  read_question(v->request, &question);
+  const char *problem = find_original(v, &question);
   if (problem != NULL) {
     st_reply_error(v->reply, 400, "bad_request", problem);
   } else {
-    decide(v, has_nonce);
+    decide(v, &question);
   }
-  soften_for_nginx(v);
+  soften_for_nginx(v, &question);
   if (v->reply->headers_len == 0) tell_nobody(v->reply, NULL);
-  if (has_nonce) st_reply_header(v->reply, "X-Subtoken-Nonce", nonce);
+  if (has_nonce(&question)) st_reply_header(v->reply, "X-Subtoken-Nonce", question.value[NONCE]);
 }
