@@ -39,9 +39,11 @@ def share(path, mode=0o640):
 
 class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Answers every request with what it was: {"method", "target", "headers": [[name, value]], "body"}.
-    answer, if set, is asked first: (status, [(name, value)], body) or None."""
+    answer, if set, is asked first: (status, [(name, value)], body) or None. only_first: a connection ends with its
+    second request, unanswered."""
     daemon_threads = True
     request_queue_size = 512
+    only_first = False
 
     def __init__(self, path, answer=None):
         self.seen, self.answer, self.path, self.connections, self.open = [], answer, path, 0, []
@@ -87,6 +89,9 @@ class Connection(socketserver.StreamRequestHandler):
             headers.append(line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""])
         lower = {n.lower(): v for n, v in headers}
         body = self.rfile.read(int(lower.get("content-length", 0)))
+        self.count = getattr(self, "count", 0) + 1
+        if self.server.only_first and self.count > 1:
+            return False
         asked = {"method": method, "target": target, "headers": headers, "body": body.decode("latin-1")}
         self.server.seen.append(asked)
         status, extra, text = 200, [], json.dumps(asked)

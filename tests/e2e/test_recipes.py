@@ -436,4 +436,61 @@ def haproxy_probes_find_the_server_alive():  # D10
             c.server.start()
 
 
+# ---- nginx's own ways ----
+
+def inherited_cache(make):  # A5
+    with Case() as c:
+        p = make(c)
+        p.write(c.server.port, [("  upstream api {", """  proxy_cache_path %s/cache keys_zone=z:1m; proxy_cache z; proxy_cache_key all;
+            proxy_cache_valid any 1h; proxy_ignore_headers Cache-Control Set-Cookie Expires Vary;
+            upstream api {""" % p.dir)])
+        with p:
+            for _ in range(3):
+                assert p.ask("/v2/account", auth(c.key["key"])).status == 200
+                for credential in ("garbage", c.key["key"][:-1] + "x", c.token() + "x"):
+                    assert p.ask("/v2/account", auth(credential)).status == 401, credential
+                assert p.ask("/v2/account").status == 401
+            assert len(p.upstream.seen) == 1, "what the API says is kept, as it was asked to be"
+
+
+@test
+def an_inherited_cache_without_the_module():
+    inherited_cache(NginxProxy)
+
+
+@test
+def an_inherited_cache_with_the_module():
+    inherited_cache(ModuleProxy)
+
+
+def few_connections(make):  # E5
+    answers = {}
+
+    def say(asked):
+        who = dict((k.lower(), v) for k, v in asked["headers"]).get("authorization")
+        return answers[who], nonce(asked) + [("X-Subtoken-Sub", "s"), ("X-Subtoken-Permissions", "account")], "words"
+    with Case() as c:
+        end = Upstream(os.path.join(shared_dir(), "up"), say)
+        with make(c).write("unix:" + end.path) as p:
+            for i in range(30):
+                answers["Bearer K%d" % i] = (200, 401, 403)[i % 3]
+                assert p.ask("/v2/account", auth("K%d" % i)).status in (200, 401, 403)
+            assert len(end.seen) == 30 and end.connections == 1, (len(end.seen), end.connections)
+            # A server that ends connections while it is asked is asked again.
+            end.only_first = True
+            for i in range(30):
+                assert p.ask("/v2/account", auth("K%d" % i)).status in (200, 401, 403)
+        end.vanish()
+
+
+@test
+def one_connection_for_many_questions_without_the_module():
+    few_connections(NginxProxy)
+
+
+@test
+def one_connection_for_many_questions_with_the_module():
+    few_connections(ModuleProxy)
+
+
 main()

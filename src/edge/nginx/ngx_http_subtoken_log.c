@@ -6,9 +6,9 @@
 #include "edge/nginx/ngx_http_subtoken.h"
 
 /* nginx has one of its own, which it names nowhere. */
-static ngx_http_log_handler_pt nginx_handler;
+static ngx_http_log_handler_pt ngx_http_subtoken_next_handler;
 
-static ngx_str_t without_query(ngx_str_t target) {
+static ngx_str_t ngx_http_subtoken_loggable(ngx_str_t target) {
   u_char *mark = ngx_strlchr(target.data, target.data + target.len, '?');
   if (mark != NULL && ngx_http_subtoken_has_access_token(target)) {
     target.len = (size_t)(mark - target.data);
@@ -17,22 +17,23 @@ static ngx_str_t without_query(ngx_str_t target) {
 }
 
 /* What nginx's handler looks at is put back before anybody else sees it. */
-static u_char *write_request(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf,
-                             size_t len) {
+static u_char *ngx_http_subtoken_log_request(ngx_http_request_t *r, ngx_http_request_t *sr,
+                                             u_char *buf, size_t len) {
   ngx_str_t none = ngx_null_string;
   ngx_str_t *target = sr->upstream != NULL ? &sr->upstream->uri : &none;
   ngx_str_t *referer = r->headers_in.referer != NULL ? &r->headers_in.referer->value : &none;
   ngx_str_t target_as_it_is = *target, referer_as_it_is = *referer;
-  *target = without_query(*target);
-  *referer = without_query(*referer);
-  u_char *end = nginx_handler(r, sr, buf, len);
+  *target = ngx_http_subtoken_loggable(*target);
+  *referer = ngx_http_subtoken_loggable(*referer);
+  u_char *end = ngx_http_subtoken_next_handler(r, sr, buf, len);
   *target = target_as_it_is;
   *referer = referer_as_it_is;
   return end;
 }
 
 void ngx_http_subtoken_clean_error_log(ngx_http_request_t *r) {
-  if (r->log_handler == write_request) return;
-  if (nginx_handler == NULL) nginx_handler = r->log_handler;
-  if (nginx_handler == r->log_handler) r->log_handler = write_request;
+  if (r->log_handler == ngx_http_subtoken_log_request) return;
+  if (ngx_http_subtoken_next_handler == NULL) ngx_http_subtoken_next_handler = r->log_handler;
+  if (ngx_http_subtoken_next_handler == r->log_handler)
+    r->log_handler = ngx_http_subtoken_log_request;
 }
