@@ -22,17 +22,24 @@ static bool read_sequence(subtoken_text text, int64_t *sequence) {
   return true;
 }
 
-/* 0 when it is not given. NULL, or what is wrong. */
-static const char *find_since(subtoken_text query, int64_t *since) {
+/* What the client says that it has, and whether changes since then are of no use to it. */
+typedef struct feed_question {
+  int64_t since; /* 0: nothing */
+  bool whole;
+} feed_question;
+
+/* NULL, or what is wrong. */
+static const char *read_question(subtoken_text query, feed_question *asked) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {query, query.len == 0};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
-  *since = 0;
+  *asked = (feed_question){0, false};
   while (st_pair_next(&cutter, &out, &pair)) {
+    if (st_text_is(pair.name, "whole")) asked->whole = st_text_is(pair.value, "1");
     if (!st_text_is(pair.name, "since")) continue;
-    if (*since != 0) return "since: given more than once";
-    if (pair.bad_escape || !read_sequence(pair.value, since)) {
+    if (asked->since != 0) return "since: given more than once";
+    if (pair.bad_escape || !read_sequence(pair.value, &asked->since)) {
       return "since: must be a sequence, a whole number from 1 to 9223372036854775807";
     }
   }
@@ -101,9 +108,12 @@ static bool answer_known(st_visit *v, const st_edition *edition) {
   return true;
 }
 
-static bool answer_changes(st_visit *v, const st_edition *edition, int64_t since) {
+static bool answer_changes(st_visit *v, const st_edition *edition, const feed_question *asked) {
   const st_feed *feed = &v->service->feed;
-  if (since == 0 || !feed->changes(feed->context, edition, since, &v->reply->payload)) return false;
+  if (asked->since == 0 || asked->whole ||
+      !feed->changes(feed->context, edition, asked->since, &v->reply->payload)) {
+    return false;
+  }
   write_headers(v->reply, edition);
   v->reply->status = 200;
   v->reply->content_type = CHANGES_TYPE;
@@ -126,6 +136,12 @@ static void refuse(st_reply *reply, st_fed fed) {
       st_reply_error(reply, 503, "client_left", "the client has closed the connection");
       reply->close = true;
       return;
+    case ST_FED_NEVER:
+      st_reply_error(reply, 409, "store_rolled_back",
+                     "since: this server never gave that sequence, so its database, or the one "
+                     "that yours is from, is a copy or a backup: see subtoken-revocation(7) and "
+                     "`subtoken feed restore`");
+      return;
     case ST_FED_NO_MEMORY:
       st_reply_error(reply, 503, "oom",
                      "there is no memory for the revocation data; try again later");
@@ -137,10 +153,10 @@ static void refuse(st_reply *reply, st_fed fed) {
   reply->retry_after = 5;
 }
 
-static void answer_with(st_visit *v, st_edition *edition, int64_t since) {
+static void answer_with(st_visit *v, st_edition *edition, const feed_question *asked) {
   const st_feed *feed = &v->service->feed;
-  if (answer_known(v, edition) || answer_changes(v, edition, since)) return;
-  if (!feed->whole(feed->context, v->service->ring, since, edition)) {
+  if (answer_known(v, edition) || answer_changes(v, edition, asked)) return;
+  if (!feed->whole(feed->context, v->service->ring, asked->since, edition)) {
     refuse(v->reply, ST_FED_STORE_ERROR);
     return;
   }
@@ -154,22 +170,25 @@ static void answer_with(st_visit *v, st_edition *edition, int64_t since) {
 void st_feed_answer(st_visit *v) {
   st_identity identity;
   st_edition edition;
-  int64_t since;
+  feed_question asked;
   if (!st_visit_identify(v, &identity)) return;
   if (!st_claims_has_permission(&identity.grant, PERMISSION)) {
     st_reply_lacks(v->reply, PERMISSION);
     return;
   }
-  const char *problem = find_since(v->query, &since);
+  const char *problem = read_question(v->query, &asked);
   if (problem != NULL) {
     st_reply_error(v->reply, 400, "bad_request", problem);
     return;
   }
   const st_feed *feed = &v->service->feed;
-  st_fed fed =
-      feed->current(feed->context, v->service->ring, v->request->now, identity.key.id, &edition);
+  st_fed fed = asked.since != 0 ? feed->gave(feed->context, asked.since) : ST_FED;
   if (fed == ST_FED) {
-    answer_with(v, &edition, since);
+    fed =
+        feed->current(feed->context, v->service->ring, v->request->now, identity.key.id, &edition);
+  }
+  if (fed == ST_FED) {
+    answer_with(v, &edition, &asked);
   } else {
     refuse(v->reply, fed);
   }

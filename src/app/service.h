@@ -92,6 +92,7 @@ typedef enum st_fed {
   ST_FED_KEY_BUSY, /* too many requests of this key are being answered: 429 */
   ST_FED_BUSY,     /* too many are, or a first snapshot is still being made: 503 */
   ST_FED_LEFT,     /* the client is gone: nobody reads the answer */
+  ST_FED_NEVER,    /* that sequence was never given here: 409 */
 } st_fed;
 
 /* Where the revocation data comes from. Any thread may ask. */
@@ -111,6 +112,10 @@ typedef struct st_feed {
    * kept. False when nothing can sign: nothing is to be released.
    */
   bool (*whole)(void *context, const subtoken_ring *ring, int64_t since, st_edition *edition);
+  /* Was that sequence ever given here? ST_FED, ST_FED_NEVER: the client was told another history,
+   * or ST_FED_STORE_ERROR.
+   */
+  st_fed (*gave)(void *context, int64_t since);
 } st_feed;
 
 typedef struct st_service {

@@ -3,6 +3,7 @@
 #include "base/date.h"
 #include "shell/command.h"
 #include "shell/live.h"
+#include "shell/vouched.h"
 #include "subtoken/feed.h"
 
 typedef struct feed_options {
@@ -162,8 +163,101 @@ static int cmd_status(int argc, char **argv) {
   return status(words[0], &given, &settings);
 }
 
+/* ---- restore ---- */
+
+static void print_report(const st_taken_report *report, bool json) {
+  printf(json ? "{\"before\":%lld,\"sequence\":%lld,\"listed\":%lld,\"disabled\":%lld,"
+                "\"sessions\":%lld}\n"
+              : "before    %lld\nsequence  %lld\nlisted    %lld\ndisabled  %lld keys and users\n"
+                "ended     %lld sessions\n",
+         (long long)report->before, (long long)report->sequence, (long long)report->listed,
+         (long long)report->keys, (long long)report->sessions);
+}
+
+/* Where this database has itself given what was vouched for, FILE is of another history, and may be
+ * from any time.
+ */
+static bool find_vouched(const st_data *data, st_store *store, const subtoken_ring *ring,
+                         int64_t *vouched, char *why) {
+  if (!st_vouched_sequence(data->dir, ring, vouched, why)) return false;
+  if (*vouched == 0) return true;
+  st_stored gave = st_store_gave_sequence(store, *vouched, why);
+  if (gave == ST_STORED) *vouched = 0;
+  return gave == ST_STORED || gave == ST_STORE_NONE;
+}
+
+/* FILE as it was when it was vouched for last; an older one lacks what came in between. */
+static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *why) {
+  if (copy->view.sequence >= vouched) return true;
+  snprintf(why, ST_WHY_MAX,
+           "FILE has the sequence %lld, and %lld was vouched for: what was revoked in between is "
+           "not in it. Take the FILE of the edge that is ahead of all others, or --force this one",
+           (long long)copy->view.sequence, (long long)vouched);
+  return false;
+}
+
+static int take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouched, bool json) {
+  char why[ST_WHY_MAX], who[ST_WHO_MAX];
+  st_act act = st_operator_act(who);
+  st_taken_report report;
+  st_stored stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, why);
+  if (stored != ST_STORED) {
+    return st_complain(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
+                       "feed restore: %s", why);
+  }
+  print_report(&report, json);
+  return st_flush(ST_EXIT_DONE);
+}
+
+static int restore(const char *path, const st_data *data, st_store *store, bool force, bool json) {
+  static subtoken_ring ring;
+  char why[ST_WHY_MAX];
+  st_snapshot_copy copy = {.bytes = NULL};
+  int64_t vouched = 0;
+  int code = ST_EXIT_FAILED;
+  if (st_ring_load(data->secrets, &ring, why) != NULL ||
+      !find_vouched(data, store, &ring, &vouched, why) ||
+      !st_snapshot_load(&ring, path, NULL, &copy, why)) {
+    st_complain(code, "feed restore: %s", why);
+  } else if (!force && !is_last(&copy, vouched, why)) {
+    code = st_complain(ST_EXIT_REFUSED, "feed restore: %s", why);
+  } else {
+    code = take_over(store, &copy, vouched, json);
+  }
+  st_snapshot_drop(&copy);
+  subtoken_wipe(&ring, sizeof ring);
+  return code;
+}
+
+static int cmd_restore(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken feed restore FILE [--force] [--data DIR] [--json]\n"
+      "Lists again what the snapshot FILE of an edge lists and this database does not, because\n"
+      "it is a backup or a copy, and goes above its sequence, so that edges go on. Keys and\n"
+      "users that are in force here and were not there are disabled, sessions end. --force\n"
+      "takes a FILE that is older than what this server has vouched for.\n"
+      "Exit 0 done, 1 refused, 3 when it could not be done.";
+  const char *data_option = NULL, *words[1];
+  bool force = false, json = false;
+  st_data data;
+  st_store *store;
+  const st_option options[] = {
+      {"--force", &force, NULL}, {"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  st_arguments arguments = {
+      .command = "feed restore", .help = help, .options = options, .words = words, .word_max = 1};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (arguments.word_count != 1) return st_usage(&arguments, "FILE is missing");
+  int begun = st_data_begin("feed restore", data_option, false, &data, &store);
+  if (begun != ST_EXIT_DONE) return begun;
+  int code = restore(words[0], &data, store, force, json);
+  st_store_close(store);
+  return code;
+}
+
 int st_cmd_feed(int argc, char **argv) {
   static const st_command commands[] = {
-      {"status", cmd_status, "say what the revocation data on disk is worth"}, {0}};
+      {"status", cmd_status, "say what the revocation data on disk is worth"},
+      {"restore", cmd_restore, "list again what the snapshot of an edge lists"},
+      {0}};
   return st_command_run(commands, "subtoken feed", argc, argv);
 }

@@ -8,6 +8,7 @@
 #include "core/ring.h"
 #include "shell/command.h"
 #include "shell/live.h"
+#include "shell/vouched.h"
 
 #define FILE_MAX 8192
 #define LINES_MAX SUBTOKEN_RING_MAX
@@ -124,7 +125,7 @@ static int64_t lives_until(st_store *store, subtoken_text kid, char *why) {
   if (st_store_recall(store, "max_life", &configured, why) == ST_STORED && configured > life) {
     life = configured;
   }
-  return last == 0 ? 0 : last + life + 120;
+  return last == 0 ? 0 : last + life + 2 * SUBTOKEN_LEEWAY_MAX;
 }
 
 /* ---- the commands ---- */
@@ -347,6 +348,25 @@ static int promote(int argc, char **argv) {
   return say_kid(&s, st_text(given.kid), given.json);
 }
 
+/* What the server keeps in DATA under it (vouched.h) is signed anew before it goes. */
+static bool sign_anew(session *s, subtoken_text kid) {
+  static subtoken_ring before, after;
+  bool ok = st_ring_load(s->data.secrets, &before, s->why) == NULL;
+  after = before;
+  for (size_t i = 0; ok && i < after.count; i++) {
+    subtoken_text name = {after.secrets[i].kid, after.secrets[i].kid_len};
+    if (!st_text_equal(name, kid)) continue;
+    memmove(&after.secrets[i], &after.secrets[i + 1],
+            (after.count - i - 1) * sizeof after.secrets[0]);
+    after.count--;
+    break;
+  }
+  ok = ok && st_vouched_sign_anew(s->data.dir, &before, &after, s->why);
+  subtoken_wipe(&before, sizeof before);
+  subtoken_wipe(&after, sizeof after);
+  return ok;
+}
+
 static int retire(int argc, char **argv) {
   static session s;
   kid_options given = {0};
@@ -373,7 +393,10 @@ static int retire(int argc, char **argv) {
                                   "secret: tokens that it signed may still live; --force ends "
                                   "them"));
   }
-  if (!note(&s, "secret.retire", kid_of(s.file.lines[at]))) return finish(&s, fail(&s));
+  if (!sign_anew(&s, kid_of(s.file.lines[at])) ||
+      !note(&s, "secret.retire", kid_of(s.file.lines[at]))) {
+    return finish(&s, fail(&s));
+  }
   for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
   if (!save(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
   return say_kid(&s, st_text(given.kid), given.json);

@@ -11,6 +11,7 @@
 #include "shell/log.h"
 #include "shell/password.h"
 #include "shell/people.h"
+#include "shell/vouched.h"
 
 typedef struct serve_options {
   const char *data, *listen, *config;
@@ -261,12 +262,22 @@ static void wait_for_end(const serve_options *given, const st_settings *settings
   }
 }
 
-static bool start_serving(const st_settings *settings, st_store *store, char *why) {
-  if (!st_people_start(store, why)) return false;
+static bool start_vouched(const st_data *data, st_store *store, char *why) {
+  st_live *live = st_live_take();
+  bool started = st_vouched_start(data->dir, store, &live->ring, why);
+  st_live_give(live);
+  return started;
+}
+
+/* What was vouched for is looked at before this start takes a sequence of its own. */
+static bool start_serving(const st_data *data, const st_settings *settings, st_store *store,
+                          char *why) {
+  if (!start_vouched(data, store, why) || !st_people_start(store, why)) return false;
   st_feed_start(store);
   if (st_http_start(settings, store, why)) return true;
   st_feed_stop();
   st_people_stop();
+  st_vouched_stop();
   return false;
 }
 
@@ -280,7 +291,7 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
   if (!st_live_start(data->secrets, settings, why) ||
       !st_data_remember_settings(store, settings, why) || !st_log_start(settings->log, why)) {
     st_complain(code, "serve: %s", why);
-  } else if (!start_serving(settings, store, why)) {
+  } else if (!start_serving(data, settings, store, why)) {
     st_log_stop();
     st_complain(code, "serve: %s", why);
   } else {
@@ -296,6 +307,7 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
     st_http_stop();
     st_feed_stop();
     st_people_stop();
+    st_vouched_stop();
     st_log_stop();
     st_live_stop();
     code = ST_EXIT_DONE;

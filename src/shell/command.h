@@ -162,6 +162,7 @@ int st_cmd_backup(int argc, char **argv);
 int st_cmd_policy(int argc, char **argv);
 int st_cmd_pull(int argc, char **argv);
 int st_cmd_feed(int argc, char **argv);
+int st_cmd_revoke(int argc, char **argv);
 int st_cmd_user(int argc, char **argv);
 int st_cmd_audit(int argc, char **argv);
 int st_cmd_import(int argc, char **argv);

@@ -20,6 +20,7 @@
 #include "shell/feed_changes.h"
 #include "shell/gate.h"
 #include "shell/log.h"
+#include "shell/vouched.h"
 #include "subtoken/feed.h"
 
 /* A clock that was set back by more than this is followed: else a moment in which it was
@@ -222,6 +223,13 @@ static st_fed read_edition(const subtoken_ring *ring, const uint8_t *signer, con
   if (fed == ST_FED) {
     *fresh = make_edition(ring, signer, &now.listing, now.hashes, now.count);
     if (*fresh == NULL) fed = ST_FED_NO_MEMORY;
+  }
+  /* Durable before anybody sees it, and before the log goes on from it. */
+  if (fed == ST_FED &&
+      !st_vouched_keep(ring, (*fresh)->bytes, (*fresh)->len, (*fresh)->sequence, why)) {
+    give_edition(*fresh);
+    *fresh = NULL;
+    fed = ST_FED_STORE_ERROR;
   }
   if (*fresh != NULL && now.whole) {
     st_feed_log_load(now.steps, now.step_count, now.since);
@@ -511,6 +519,21 @@ static st_fed current(void *context, const subtoken_ring *ring, int64_t now, con
   return tell_edition(ring, l, time, out) ? ST_FED : ST_FED_STORE_ERROR;
 }
 
+/* Most ask from the current one, or from one shortly before it. */
+static st_fed gave(void *context, int64_t since) {
+  char why[ST_WHY_MAX];
+  (void)context;
+  (void)pthread_mutex_lock(&all.lock);
+  bool current = all.current != NULL && all.current->sequence == since;
+  (void)pthread_mutex_unlock(&all.lock);
+  if (current) return ST_FED;
+  switch (st_store_gave_sequence(all.store, since, why)) {
+    case ST_STORED: return ST_FED;
+    case ST_STORE_NONE: return ST_FED_NEVER;
+    default: st_log_event("store_error", why); return ST_FED_STORE_ERROR;
+  }
+}
+
 static bool changes(void *context, const st_edition *wanted, int64_t since, st_payload *payload) {
   lease *l = wanted->snapshot.context;
   const edition *e = l->of;
@@ -606,5 +629,5 @@ void st_feed_stop(void) {
 }
 
 st_feed st_feed_door(void) {
-  return (st_feed){NULL, current, changes, whole};
+  return (st_feed){NULL, current, changes, whole, gave};
 }

@@ -277,6 +277,38 @@ st_stored st_store_count_lived(st_store *store, int64_t monotonic_us, char *why)
 st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *why)
     __attribute__((warn_unused_result));
 
+/* What a snapshot lists that edges hold and this database does not lead to, because it is a backup
+ * or a copy. Each hash that it lists is listed again, unless this database touched it later; keys
+ * and users of this database that have one are disabled, sessions end; the hash key is the
+ * snapshot's; the next sequence is above its. ST_STORE_REFUSED: this database has taken over hashes
+ * of another hash key.
+ */
+#define ST_TAKEN_SEQUENCE_MAX (INT64_MAX / 2)
+typedef struct st_listing_taken {
+  int64_t sequence;
+  uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
+  const uint64_t *hashes;
+  uint32_t count;
+  int64_t life; /* that a token may have been given there; 0: not known */
+} st_listing_taken;
+typedef struct st_taken_report {
+  int64_t before;   /* the sequence of this database until then */
+  int64_t sequence; /* at which it carries what it has taken over */
+  int64_t listed;   /* hashes that no row here has */
+  int64_t keys;     /* and users, disabled */
+  int64_t sessions; /* ended */
+} st_taken_report;
+st_stored st_store_take_over(st_store *store, const st_act *act, const st_listing_taken *from,
+                             st_taken_report *report, char *why)
+    __attribute__((warn_unused_result));
+
+/* List the sub of a token that no living row has, for as long as a token of that life and one made
+ * at iat may live. ST_STORE_EXISTS: a row has it, of that id. ST_STORE_REFUSED: it is revoked.
+ */
+st_stored st_store_revoke_sub(st_store *store, const st_act *act, subtoken_text sub, int64_t iat,
+                              int64_t life, char id[ST_KEY_ID_LEN + 1], int64_t *sequence,
+                              char *why) __attribute__((warn_unused_result));
+
 /* Up to limit living keys of kind ST_KIND_KEY whose id follows after_id ("" for the first page),
  * in the order of their ids, of one owner or (NULL) of all. *count tells how many were written.
  */

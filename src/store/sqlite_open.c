@@ -481,12 +481,14 @@ static bool prepare_queries(st_store *store) {
 
 /* Preparing the statements finds out that every table and column is there. */
 static st_stored prepare_all(st_store *store, char *why) {
-  /* The rows that a change is about, and those that were made with it: of this connection alone, in
-   * memory. */
+  /* The rows that a change is about, those that were made with it, and hashes: of this connection
+   * alone, in memory.
+   */
   static const char chosen[] =
       "CREATE TEMP TABLE chosen (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;"
       "CREATE TEMP TABLE made (id TEXT NOT NULL PRIMARY KEY, base INTEGER NOT NULL)"
-      " STRICT, WITHOUT ROWID";
+      " STRICT, WITHOUT ROWID;"
+      "CREATE TEMP TABLE taken (hash INTEGER NOT NULL PRIMARY KEY) STRICT";
   sqlite3 *db = store->writes;
   bool ok = sqlite3_exec(db, chosen, NULL, NULL, NULL) == SQLITE_OK &&
             st_sqlite_prepare(db, st_sqlite_write_sql, store->write, WRITE_STATEMENTS);

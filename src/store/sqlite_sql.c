@@ -39,6 +39,9 @@
   "max(?1, keys.created_at, keys.changed_at," \
   " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
 
+/* What a hash is listed by whose sub is not known, or is none that fits: no sub has a `=`. */
+#define NAMELESS(hash) "printf('=%016x%026d', " hash ", 0)"
+
 const char *const st_sqlite_read_sql[READ_STATEMENTS] = {
     [DATA_VERSION] = "PRAGMA data_version",
     [BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = ?1",
@@ -206,6 +209,30 @@ const char *const st_sqlite_write_sql[WRITE_STATEMENTS] = {
     [LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
     [LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
+    [TAKEN_NONE] = "DELETE FROM temp.taken",
+    [TAKEN_ADD] = "INSERT OR IGNORE INTO temp.taken (hash) VALUES (?1)",
+    [TAKEN_DROP] =
+        "DELETE FROM temp.taken WHERE EXISTS (SELECT 1 FROM listed WHERE listed.hash = taken.hash)"
+        " OR hash IN (SELECT hash FROM changes WHERE sequence > ?1)",
+    [HAS_HASH_KEY] = "SELECT 1 WHERE " FACT("hash_key_0") " = ?1 AND " FACT("hash_key_1") " = ?2",
+    [LISTS_NAMELESS] = "SELECT 1 FROM listed WHERE sub >= '=' AND sub < '>' LIMIT 1",
+    [HASH_ANEW] = "UPDATE listed SET hash = " HASH_OF("sub"),
+    [CHOOSE_TAKEN_SESSIONS] = CHOOSE
+    "FROM keys WHERE kind >= 2 AND deleted_at IS NULL AND (" HASH_OF("sub")
+    " IN (SELECT hash FROM temp.taken) OR parent IN (SELECT id FROM keys WHERE kind < 2"
+    " AND deleted_at IS NULL AND " HASH_OF("sub") " IN (SELECT hash FROM temp.taken)))",
+    [CHOOSE_TAKEN_KEYS] = CHOOSE "FROM keys WHERE kind < 2 AND deleted_at IS NULL AND "
+    HASH_OF("sub") " IN (SELECT hash FROM temp.taken)",
+    [DISABLE_CHOSEN] = "UPDATE keys SET disabled = 1, disabled_by = NULL, changed_at = ?1"
+                       " WHERE disabled = 0 AND " IN_CHOSEN,
+    [LIST_TAKEN] = "INSERT OR IGNORE INTO listed (sub, hash, revoked_at, lived_at)"
+                   " SELECT " NAMELESS("hash") ", hash, ?1, " FACT("lived") " FROM temp.taken",
+    [TOUCH_TAKEN] = "INSERT OR IGNORE INTO changes (sequence, hash) SELECT ?1, hash FROM temp.taken",
+    [ROW_OF_SUB] = "SELECT id FROM keys WHERE sub = ?1 AND deleted_at IS NULL",
+    [LIST_SUB] = "INSERT INTO listed (sub, hash, revoked_at, lived_at) SELECT"
+                 " iif(length(?1) = 43, ?1, " NAMELESS(HASH_OF("?1")) "), " HASH_OF("?1") ","
+                 " ?2, " FACT("lived"),
+    [TOUCH_SUB] = "INSERT OR IGNORE INTO changes (sequence, hash) VALUES (?1, " HASH_OF("?2") ")",
     [GIVEN_LENGTH] = "SELECT sequence FROM given ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [GIVEN_CUT] = "DELETE FROM given WHERE sequence <= ?1",
     [GIVEN_FROM] = "UPDATE facts SET value = max(value, ?1 + 1) WHERE name = 'given_from'",

@@ -158,8 +158,15 @@ def what_is_answered():
             cmd("key", "delete", token_of(server.data)[0]["id"], data=server.data, check=0)
             if SANITIZER and _ > 5:
                 break
-        status, headers, whole = fetch(server, edge.key, "?since=%d" % (seq + 10**15))
+        status, headers, whole = fetch(server, edge.key, "?since=%d&whole=1" % seq)
         assert status == 200 and headers["Content-Type"] == HELD and len(whole) > len(body)
+        # C8: what was never given here was told by another history.
+        for never in (seq + 10**15, seq + 1, 2**63 - 1):
+            status, headers, body = fetch(server, edge.key, "?since=%d" % never)
+            assert status == 409 and b"subtoken-revocation(7)" in body, (status, body)
+            assert headers["Subtoken-Heartbeat"] is None and headers["ETag"] is None
+        assert [l for l in server.log_lines() if l.get("reason") == "store_rolled_back"]
+        status, headers, whole = fetch(server, edge.key, "?since=%d" % seq)
         now = int(headers["Subtoken-Seq"])
         status, headers, body = fetch(server, edge.key, "?since=%d" % now)
         assert headers["Content-Type"] == CHANGES and len(body) == 192, (headers.items(), len(body))
@@ -226,34 +233,247 @@ def killed_and_started():
             assert [edge.reason(t) for t in tokens] == ["revoked"] * len(tokens)
 
 
-@test
-def a_backup_is_put_back():
-    data = data_dir()
-    edge = Edge(data)
-    copy = os.path.join(scratch(), "copy.db")
+def put_back(data, copy):
     db = os.path.join(data, "subtoken.db")
-    (early, early_token), (late, late_token) = token_of(data), token_of(data)
-    with Server(data) as server:
-        cmd("key", "delete", early["id"], data=data, check=0)
-        edge.pull(server)
-        cmd("backup", copy, data=data, check=0)
-        for _ in range(3):
-            cmd("key", "delete", token_of(data)[0]["id"], data=data, check=0)
-        cmd("key", "delete", late["id"], data=data, check=0)
-        edge.pull(server)
-        assert edge.reason(late_token) == "revoked" and edge.count() == 5
-        before = edge.sequence()
     for suffix in ("-wal", "-shm"):
         if os.path.exists(db + suffix):
             os.unlink(db + suffix)
     shutil.copyfile(copy, db)
+
+
+def rolled_back(server):
+    time.sleep(0.05)
+    return [l["detail"] for l in server.log_lines() if l.get("event") == "store_rolled_back"]
+
+
+def backed_up(data):
+    copy = os.path.join(scratch(), "copy.db")
+    cmd("backup", copy, data=data, check=0)
+    return copy
+
+
+@test
+def a_backup_is_put_back():
+    """C7: what edges refused they refuse, and what the backup does not know can be refused."""
+    data = data_dir()
+    edge, slow = Edge(data), Edge(data)
+    keys = {n: token_of(data) for n in ("early", "late", "off", "on", "renewed", "untouched")}
+    token = {n: t for n, (k, t) in keys.items()}
+
+    def key(action, name):
+        cmd("key", action, keys[name][0]["id"], data=data, check=0)
     with Server(data) as server:
-        # The edge goes on with what the backup says: it holds none of the five but one.
-        assert edge.pull(server)["sequence"] > before and edge.count() == 1
-        assert (edge.reason(early_token), edge.reason(late_token)) == ("revoked", "ok")
-        cmd("key", "delete", late["id"], data=data, check=0)
+        key("delete", "early"), key("disable", "on")
         edge.pull(server)
-        assert edge.reason(late_token) == "revoked"
+        copy = backed_up(data)
+        key("delete", "late"), key("disable", "off"), key("enable", "on")
+        key("revoke-subtokens", "renewed")
+        slow.pull(server)
+        for name in ("made and deleted", "made and alive"):
+            keys[name] = token_of(data)
+            token[name] = keys[name][1]
+        key("delete", "made and deleted")
+        edge.pull(server)
+        told = {n: edge.reason(t) for n, t in token.items()}
+        assert told == {"early": "revoked", "late": "revoked", "off": "revoked", "on": "ok",
+                        "renewed": "revoked", "untouched": "ok", "made and deleted": "revoked",
+                        "made and alive": "ok"}, told
+        before = edge.sequence()
+        assert not rolled_back(server)
+    for change_first in (False, True):
+        put_back(data, copy)
+        if change_first:  # by a command, so that the sequence of the database is above all
+            cmd("key", "delete", token_of(data)[0]["id"], data=data, check=0)
+        with Server(data) as server:
+            said = rolled_back(server)
+            assert len(said) == 1 and str(before) in said[0] and "subtoken revoke" in said[0], said
+            assert edge.pull(server)["sequence"] > before
+            # What was enabled since the backup is as the backup has it.
+            assert {n: edge.reason(t) for n, t in token.items()} == dict(told, on="revoked")
+            assert slow.pull(server)["sequence"] >= edge.sequence()
+            # Nor does the server itself take them, nor the whole keys that were deleted.
+            shown = json.loads(cmd("key", "show", keys["late"][0]["id"], "--json", data=data, check=0)[1])
+            assert shown["disabled"] is True, shown
+            for name in ("late", "off", "renewed"):
+                assert fetch(server, keys[name][0]["key"])[0] == 401, name
+            # A key that nothing is known of is ended by one of its tokens.
+            code, out, _ = cmd("revoke", data=data, stdin=token["made and alive"] + "\n")
+            assert code == 0 and ("was revoked before" if change_first else "is revoked") in out, out
+            code, out, err = cmd("revoke", "--json", data=data, stdin="\n".join(
+                (token["made and alive"], token["untouched"], token["late"], "x.y.z", "")))
+            said = [json.loads(l) for l in out.splitlines()]
+            assert code == 1 and [l["revoked"] for l in said] == [True, False, False, False], out
+            assert said[1]["key"] == keys["untouched"][0]["id"] and said[3]["reason"] == "malformed"
+            code, _, err = cmd("revoke", data=data, stdin=token["untouched"])
+            assert code == 1 and "key revoke-subtokens " + keys["untouched"][0]["id"] in err, err
+            edge.pull(server)
+            assert edge.reason(token["made and alive"]) == "revoked"
+            assert edge.reason(token["untouched"]) == "ok"
+            before = edge.sequence()
+            audit = cmd("audit", data=data, check=0)[1]
+            assert "revocations.restore" in audit and (change_first or "sub.revoke" in audit), audit
+            told["made and alive"] = "revoked"
+    with Server(data) as server:  # once
+        assert not rolled_back(server)
+        edge.pull(server)
+        # An operator who knows better undoes it.
+        key("enable", "on")
+        edge.pull(server)
+        assert edge.reason(token["on"]) == "ok" and edge.reason(token["late"]) == "revoked"
+
+
+@test
+def a_database_that_was_lost():
+    """C7: another is made, with another hash key; edges go on refusing."""
+    data = data_dir()
+    edge = Edge(data)
+    with Server(data) as server:
+        gone, gone_token = token_of(data)
+        cmd("key", "delete", gone["id"], data=data, check=0)
+        _, lost_token = token_of(data)
+        edge.pull(server)
+        before, hash_key = edge.sequence(), edge.read()[48:64]
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(os.path.join(data, "subtoken.db" + suffix)):
+            os.unlink(os.path.join(data, "subtoken.db" + suffix))
+    make_key(data)  # a command that changes something first
+    other, other_token = token_of(data)
+    cmd("key", "delete", other["id"], data=data, check=0)
+    edge.key = make_key(data, "revocations")["key"]
+    with open(edge.key_file, "w") as f:
+        f.write(edge.key)
+    with Server(data) as server:
+        assert len(rolled_back(server)) == 1
+        assert edge.pull(server)["sequence"] > before and edge.read()[48:64] == hash_key
+        assert (edge.reason(gone_token), edge.reason(other_token)) == ("revoked", "revoked")
+        assert edge.reason(lost_token) == "ok"  # it was not revoked, and can be:
+        cmd("revoke", data=data, stdin=lost_token, check=0)
+        edge.pull(server)
+        assert edge.reason(lost_token) == "revoked"
+
+
+@test
+def a_snapshot_that_is_missing():
+    """C7: then nothing is vouched for, and edges answer 503 before long, until one helps out."""
+    data = data_dir()
+    edge, older = Edge(data), Edge(data)
+    key, token = token_of(data)
+    copy = backed_up(data)
+    with Server(data) as server:
+        older.pull(server)
+        cmd("key", "delete", key["id"], data=data, check=0)
+        edge.pull(server)
+    put_back(data, copy)
+    os.unlink(os.path.join(data, "snapshot"))
+    with Server(data) as server:
+        said = rolled_back(server)
+        assert len(said) == 1 and "feed restore" in said[0], said
+        assert "409" in edge.pull(server, check=1)
+        assert fetch(server, edge.key)[0] == 503 and edge.reason(token) == "revoked"
+        code, _, err = cmd("feed", "restore", older.file, data=data)
+        assert code == 1 and "--force" in err, err
+        cmd("feed", "restore", os.path.join(data, "secrets"), data=data, check=3)
+        out = json.loads(cmd("feed", "restore", edge.file, "--json", data=data, check=0)[1])
+        assert out["disabled"] == 1 and out["sequence"] > edge.sequence(), out
+        assert edge.pull(server)["entries"] == 1 and edge.reason(token) == "revoked"
+        older.pull(server)
+    with Server(data) as server:
+        assert not rolled_back(server)
+        assert os.path.exists(os.path.join(data, "snapshot"))
+
+
+@test
+def two_servers_on_copies_of_one_database():
+    """C8: an edge that asks the other one gets nothing back that was revoked."""
+    for whole in (False, True):
+        data, other_data = data_dir(), data_dir()
+        edge = Edge(data)
+        (key, token), (second, second_token), kept = token_of(data), token_of(data), token_of(data)
+        with Server(data) as server:
+            edge.pull(server)
+        os.mkdir(other_data, 0o700)
+        for name in os.listdir(data) if whole else ("secrets", "subtoken.db"):
+            shutil.copy2(os.path.join(data, name), os.path.join(other_data, name))
+        with Server(data) as server, Server(other_data) as other:
+            cmd("key", "delete", key["id"], data=data, check=0)
+            edge.pull(server)
+            assert edge.reason(token) == "revoked"
+            cmd("key", "delete", second["id"], data=other_data, check=0)
+            before = edge.read()
+            err = edge.pull(other, check=1)
+            assert "feed_rollback" in err and "409" in err and "subtoken-revocation(7)" in err, err
+            assert edge.read() == before and edge.reason(token) == "revoked"
+            os.unlink(edge.file)  # FILE.seen knows
+            edge.pull(other, check=1)
+            edge.pull(server)
+            # The way out: what that edge was told is listed here, too.
+            out = cmd("feed", "restore", edge.file, data=other_data, check=0)[1]
+            assert "disabled  1 " in out, out
+            edge.pull(other)
+            assert edge.reason(token) == "revoked" and edge.reason(second_token) == "revoked"
+            assert edge.reason(kept[1]) == "ok"
+            # And the first is now the one that never gave it.
+            assert "409" in edge.pull(server, check=1)
+
+
+@test
+def a_large_list_is_kept_by_its_changes():
+    """C7: a snapshot of a megabyte is not written whole for each revocation."""
+    data = data_dir()
+    edge = Edge(data)
+    count = put_many(data, 20000)
+    made = [token_of(data) for _ in range(3)]
+    copy = backed_up(data)
+    with Server(data) as server:
+        edge.pull(server)
+        whole = os.stat(os.path.join(data, "snapshot")).st_ino
+        for key, _ in made:
+            cmd("key", "delete", key["id"], data=data, check=0)
+            edge.pull(server)
+        assert os.stat(os.path.join(data, "snapshot")).st_ino == whole
+        assert os.path.getsize(os.path.join(data, "snapshot.changes")) == 192 + 8 * 3
+        # The same snapshot is not written again, however often it is asked for.
+        vouched = os.stat(os.path.join(data, "vouched")).st_ino
+        for _ in range(5):
+            edge.pull(server)
+        assert os.stat(os.path.join(data, "vouched")).st_ino == vouched
+    put_back(data, copy)
+    with Server(data) as server:
+        edge.pull(server)
+        assert edge.count() == count + 3 and [edge.reason(t) for _, t in made] == ["revoked"] * 3
+
+
+@test
+def what_is_kept_is_under_the_ring():
+    """C7: damaged, or under a secret that is gone, it stops the start; retiring signs it anew."""
+    data = data_dir()
+    edge = Edge(data)
+    key, token = token_of(data)
+    copy = backed_up(data)
+    with Server(data) as server:
+        cmd("key", "delete", key["id"], data=data, check=0)
+        edge.pull(server)
+    cmd("secret", "add", "--kid", "b", data=data, check=0)
+    cmd("secret", "promote", "b", data=data, check=0)
+    cmd("secret", "retire", "-", "--force", data=data, check=0)
+    for name in ("vouched", "snapshot"):
+        with open(os.path.join(data, name), "rb") as f:
+            assert f.read()[64:66] == b"b\0", name
+    put_back(data, copy)
+    with Server(data) as server:
+        assert len(rolled_back(server)) == 1
+        edge.pull(server)
+        assert edge.count() == 1
+    path = os.path.join(data, "vouched")
+    good = open(path, "rb").read()
+    for bad in (good[:-1], good[:20] + b"\1" + good[21:], b"", good + b"x"):
+        with open(path, "wb") as f:
+            f.write(bad)
+        code, _, err = cmd("serve", "--listen", "127.0.0.1:0", data=data)
+        assert code == 3 and path in err, (bad, code, err)
+    os.unlink(path)
+    with Server(data) as server:
+        edge.pull(server)
 
 
 @test

@@ -48,6 +48,13 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
   return true;
 }
 
+/* Sequences from NEVER on were given by nobody. */
+#define NEVER 1000000
+static st_fed gave(void *context, int64_t since) {
+  (void)context;
+  return since < NEVER ? ST_FED : ST_FED_NEVER;
+}
+
 static bool whole(void *context, const subtoken_ring *under, int64_t since, st_edition *edition) {
   assert_ptr_equal(context, &fed);
   assert_ptr_equal(under, &ring);
@@ -57,7 +64,7 @@ static bool whole(void *context, const subtoken_ring *under, int64_t since, st_e
 
 static int set_up(void **state) {
   (void)office_open(state);
-  service.feed = (st_feed){&fed, current, changes, whole};
+  service.feed = (st_feed){&fed, current, changes, whole, gave};
   fed = ST_FED;
   held = 0;
   assert_string_equal(stored->id, KEY_ID);
@@ -775,7 +782,7 @@ static void test_revocations(void **state) {
 
 static void test_revocations_since(void **state) {
   (void)state;
-  static const char *const whole[] = {"?since=1", "?since=42", "?since=9223372036854775807",
+  static const char *const whole[] = {"?since=1", "?since=42", "?since=40&whole=1", "?whole=1",
                                       "?since2=41", "?x=%2&y"};
   static const char *const wrong[] = {"since=0",
                                       "since=",
@@ -805,6 +812,12 @@ static void test_revocations_since(void **state) {
     check_body_starts("{\"text\":\"since: ");
     assert_int_equal(reply.headers_len, 0);
   }
+  /* C8: told by another history; it is not said how far this one has come. */
+  assert_int_equal(get(REVOKED "?since=1000000", AS_KEY), 409);
+  check_event("store_rolled_back");
+  check_body_starts("{\"text\":\"since: this server never gave that sequence");
+  assert_int_equal(reply.headers_len, 0);
+  assert_int_equal(get(REVOKED "?since=1000000", ""), 401);
   assert_int_equal(get(REVOKED "?a=b&since=%341", AS_KEY), 200);
   check_payload(CHANGES, "application/vnd.subtoken.changes");
   check_edition();

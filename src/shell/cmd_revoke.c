@@ -1,0 +1,148 @@
+/* `subtoken revoke`: the sub of a token that this database has never made is listed, so that every
+ * edge refuses it. It is for keys that were made after the backup that was put back; a key that is
+ * known here has commands of its own.
+ */
+#include <stdlib.h>
+
+#include "core/claims.h"
+#include "core/jws.h"
+#include "shell/command.h"
+#include "shell/live.h"
+
+typedef struct revoke_session {
+  st_store *store;
+  subtoken_ring ring;
+  st_act act;
+  bool json;
+  int code; /* of the worst line */
+} revoke_session;
+
+static int worse(int a, int b) {
+  return a > b ? a : b;
+}
+
+/* Whatever its times are: the ring has made it. */
+static subtoken_result read_token(const subtoken_ring *ring, subtoken_text token,
+                                  subtoken_claims *claims) {
+  size_t len;
+  memset(claims, 0, sizeof *claims);
+  subtoken_result result = st_jws_open(ring, token, claims->text, sizeof claims->text, &len);
+  if (result != SUBTOKEN_OK) return result;
+  claims->text_len = (uint16_t)len;
+  return st_claims_read(0, claims, (subtoken_text){NULL, 0}, NULL);
+}
+
+static void say_refused(const revoke_session *s, size_t line, subtoken_result result) {
+  if (s->json) {
+    printf("{\"revoked\":false,\"reason\":\"%s\"}\n", subtoken_result_name(result));
+  } else {
+    st_complain(0, "revoke: line %zu: this ring has not made it: %s", line,
+                subtoken_result_name(result));
+  }
+}
+
+static void say_known(const revoke_session *s, subtoken_text sub, const char *id) {
+  char why[ST_WHY_MAX];
+  st_key key;
+  bool is_key = st_store_find(s->store, id, &key, why) == ST_STORED;
+  if (s->json) {
+    printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
+           (int)sub.len, sub.data, id);
+  } else if (is_key) {
+    st_complain(0, "revoke: it is a subtoken of the key %s: subtoken key revoke-subtokens %s", id,
+                id);
+  } else {
+    st_complain(
+        0, "revoke: it is of a user or a session that is known here (%s): see subtoken user", id);
+  }
+}
+
+static void say_revoked(const revoke_session *s, subtoken_text sub, int64_t sequence, bool before) {
+  if (s->json) {
+    printf("{\"sub\":\"%.*s\",\"revoked\":true,\"sequence\":%lld}\n", (int)sub.len, sub.data,
+           (long long)sequence);
+  } else {
+    printf("%.*s %s\n", (int)sub.len, sub.data, before ? "was revoked before" : "is revoked");
+  }
+}
+
+static int revoke(const revoke_session *s, const subtoken_claims *claims) {
+  char id[ST_KEY_ID_LEN + 1], why[ST_WHY_MAX];
+  int64_t sequence = 0;
+  subtoken_text sub = subtoken_claims_text(claims, claims->sub);
+  switch (st_store_revoke_sub(s->store, &s->act, sub, claims->iat, claims->exp - claims->iat, id,
+                              &sequence, why)) {
+    case ST_STORED: say_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
+    case ST_STORE_REFUSED: say_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
+    case ST_STORE_EXISTS: say_known(s, sub, id); return ST_EXIT_REFUSED;
+    default: return st_complain(ST_EXIT_FAILED, "revoke: %s", why);
+  }
+}
+
+static int revoke_line(const revoke_session *s, subtoken_text token, size_t line) {
+  static subtoken_claims claims;
+  subtoken_result result = read_token(&s->ring, token, &claims);
+  int code = ST_EXIT_REFUSED;
+  if (result == SUBTOKEN_OK) {
+    code = revoke(s, &claims);
+  } else {
+    say_refused(s, line, result);
+  }
+  subtoken_wipe(&claims, sizeof claims);
+  return code;
+}
+
+static subtoken_text trimmed(char *line, ssize_t len) {
+  subtoken_text text = {line, (size_t)len};
+  while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]) != NULL) text.len--;
+  while (text.len > 0 && strchr(" \t", text.data[0]) != NULL) {
+    text = (subtoken_text){text.data + 1, text.len - 1};
+  }
+  return text;
+}
+
+static int revoke_lines(revoke_session *s) {
+  char *line = NULL;
+  size_t size = 0, number = 0, tokens = 0;
+  ssize_t len;
+  while ((len = getline(&line, &size, stdin)) >= 0) {
+    subtoken_text token = trimmed(line, len);
+    number++;
+    if (token.len == 0) continue;
+    tokens++;
+    s->code = worse(s->code, revoke_line(s, token, number));
+  }
+  bool broken = ferror(stdin) != 0;
+  if (line != NULL) subtoken_wipe(line, size);
+  free(line);
+  if (broken) return st_complain(ST_EXIT_FAILED, "revoke: cannot read standard input");
+  if (tokens == 0) return st_complain(ST_EXIT_FAILED, "revoke: nothing came on standard input");
+  return st_flush(s->code);
+}
+
+int st_cmd_revoke(int argc, char **argv) {
+  static const char help[] =
+      "usage: subtoken revoke [--data DIR] [--json]   < TOKENS\n"
+      "Has every edge refuse the subtokens of a key that this database has never made, such as\n"
+      "one that was made after the backup that was put back. Standard input has subtokens, one\n"
+      "a line; one of a key is enough for all of it. A key that is known here is named, and\n"
+      "ends by `subtoken key`.\n"
+      "Exit 0 when each is revoked, 1 when one is not of this ring or its key is known, 3 when\n"
+      "it could not be done.";
+  static revoke_session s;
+  const char *data_option = NULL;
+  char why[ST_WHY_MAX], who[ST_WHO_MAX];
+  st_data data;
+  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &s.json, NULL}, {0}};
+  st_arguments arguments = {.command = "revoke", .help = help, .options = options};
+  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  int begun = st_data_begin("revoke", data_option, false, &data, &s.store);
+  if (begun != ST_EXIT_DONE) return begun;
+  s.act = st_operator_act(who);
+  int code = st_ring_load(data.secrets, &s.ring, why) == NULL
+                 ? revoke_lines(&s)
+                 : st_complain(ST_EXIT_FAILED, "revoke: %s", why);
+  subtoken_wipe(&s.ring, sizeof s.ring);
+  st_store_close(s.store);
+  return code;
+}

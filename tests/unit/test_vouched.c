@@ -1,0 +1,270 @@
+/* The record of what was vouched for, and what lies with it in DATA: what is refused, and which
+ * state is on the disk whenever the process is killed.
+ */
+#include "support.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hmac.h"
+#include "core/revocations.h"
+#include "core/vouched.h"
+#include "shell/vouched.h"
+#include "subtoken/feed.h"
+
+#define SEQUENCE INT64_C(1700000000000001)
+#define US INT64_C(1000000)
+#define MANY 20000
+
+static char home[256], db[300], path[300], why[ST_WHY_MAX];
+static subtoken_ring ring;
+static st_store *store;
+
+static int remove_one(const char *name, const struct stat *status, int type, struct FTW *at) {
+  (void)status, (void)type, (void)at;
+  return remove(name);
+}
+
+static int setup(void **state) {
+  (void)state;
+  const char *base = getenv("TMPDIR");
+  snprintf(home, sizeof home, "%s/subtoken-vouched-XXXXXX", base != NULL ? base : "/tmp");
+  if (mkdtemp(home) == NULL) return -1;
+  snprintf(db, sizeof db, "%s/subtoken.db", home);
+  ring_with(&ring, "one", TEST_SECRET);
+  return st_store_open(db, true, &store, why) == ST_STORED ? 0 : -1;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  st_vouched_stop();
+  st_store_close(store);
+  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void good(st_stored stored) {
+  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, why);
+}
+
+/* ---- the record ---- */
+
+static void sign(uint8_t record[ST_VOUCHED_LEN]) {
+  st_hmac(&ring.secrets[0], record, ST_VOUCHED_LEN - SUBTOKEN_MAC_LEN,
+          record + ST_VOUCHED_LEN - SUBTOKEN_MAC_LEN);
+}
+
+static void records_that_are_refused(void **state) {
+  (void)state;
+  static const struct {
+    size_t at;
+    uint8_t bits;
+    subtoken_feed_result want;
+  } rows[] = {
+      {0, 1, SUBTOKEN_FEED_MAGIC}, {7, 1, SUBTOKEN_FEED_MAGIC},   {8, 2, SUBTOKEN_FEED_VERSION},
+      {12, 1, SUBTOKEN_FEED_FORM}, {13, 1, SUBTOKEN_FEED_FORM},   {13, 64, SUBTOKEN_FEED_FORM},
+      {14, 1, SUBTOKEN_FEED_FORM}, {15, 1, SUBTOKEN_FEED_FORM},   {23, 128, SUBTOKEN_FEED_FORM},
+      {24, 1, SUBTOKEN_FEED_FORM}, {31, 128, SUBTOKEN_FEED_FORM}, {39, 1, SUBTOKEN_FEED_FORM},
+      {40, 1, SUBTOKEN_FEED_FORM}, {63, 1, SUBTOKEN_FEED_FORM},   {64, 1, SUBTOKEN_FEED_KID},
+      {67, 1, SUBTOKEN_FEED_FORM}, {127, 1, SUBTOKEN_FEED_FORM},
+  };
+  st_vouched record = {SEQUENCE, 86400}, read;
+  uint8_t bytes[ST_VOUCHED_LEN + 1] = {0}, bad[ST_VOUCHED_LEN];
+  assert_int_equal(st_vouched_write(&ring, &record, bytes), SUBTOKEN_FEED_OK);
+  assert_int_equal(st_vouched_read(&ring, bytes, ST_VOUCHED_LEN, &read), SUBTOKEN_FEED_OK);
+  assert_true(read.sequence == SEQUENCE && read.life == 86400);
+  assert_int_equal(st_vouched_read(&ring, bytes, ST_VOUCHED_LEN - 1, &read), SUBTOKEN_FEED_LENGTH);
+  assert_int_equal(st_vouched_read(&ring, bytes, ST_VOUCHED_LEN + 1, &read), SUBTOKEN_FEED_LENGTH);
+  assert_int_equal(st_vouched_read(&ring, bytes, 0, &read), SUBTOKEN_FEED_LENGTH);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    memcpy(bad, bytes, sizeof bad);
+    bad[rows[i].at] ^= rows[i].bits;
+    sign(bad);
+    CHECK(st_vouched_read(&ring, bad, sizeof bad, &read) == rows[i].want, "row %zu", i);
+    CHECK(read.sequence == 0 && read.life == 0, "row %zu", i);
+  }
+  for (size_t at = 16; at < ST_VOUCHED_LEN; at++) { /* whatever is changed */
+    memcpy(bad, bytes, sizeof bad);
+    bad[at] ^= 1;
+    CHECK(st_vouched_read(&ring, bad, sizeof bad, &read) != SUBTOKEN_FEED_OK, "at %zu", at);
+  }
+  memset(bytes + 16, 0, 8);
+  sign(bytes);
+  assert_int_equal(st_vouched_read(&ring, bytes, ST_VOUCHED_LEN, &read), SUBTOKEN_FEED_FORM);
+  record.sequence = 0;
+  assert_int_equal(st_vouched_write(&ring, &record, bytes), SUBTOKEN_FEED_INVALID_ARGUMENT);
+  record = (st_vouched){1, -1};
+  assert_int_equal(st_vouched_write(&ring, &record, bytes), SUBTOKEN_FEED_INVALID_ARGUMENT);
+}
+
+/* ---- what is kept ---- */
+
+static uint64_t hashes[MANY];
+
+/* A snapshot of the first count hashes. */
+static uint8_t *made(int64_t sequence, uint32_t count, size_t *len) {
+  subtoken_revocations_facts facts = {sequence, NOW, {7}};
+  for (uint32_t i = 0; i < count; i++) hashes[i] = (uint64_t)(i + 1) * UINT64_C(900719925474099);
+  *len = subtoken_revocations_size(count);
+  uint8_t *bytes = malloc(*len);
+  if (bytes == NULL) abort();
+  assert_int_equal(subtoken_revocations_write(&ring, &facts, hashes, count, bytes, *len, NULL),
+                   SUBTOKEN_FEED_OK);
+  return bytes;
+}
+
+static void kept(int64_t sequence, uint32_t count) {
+  size_t len;
+  uint8_t *bytes = made(sequence, count, &len);
+  if (!st_vouched_keep(&ring, bytes, len, sequence, why)) fail_msg("%s", why);
+  free(bytes);
+}
+
+static const char *file(const char *name) {
+  snprintf(path, sizeof path, "%s/%s", home, name);
+  return path;
+}
+
+static bool there(const char *name) {
+  return access(file(name), F_OK) == 0;
+}
+
+/* What a start would find. */
+static void finds(int64_t sequence, uint32_t count) {
+  st_snapshot_copy copy;
+  char changes[320];
+  int64_t vouched = 0;
+  snprintf(changes, sizeof changes, "%s/snapshot.changes", home);
+  if (!st_snapshot_load(&ring, file("snapshot"), changes, &copy, why)) fail_msg("%s", why);
+  assert_int_equal(copy.view.sequence, sequence);
+  assert_int_equal(copy.view.count, count);
+  st_snapshot_drop(&copy);
+  assert_true(st_vouched_sequence(home, &ring, &vouched, why));
+  assert_int_equal(vouched, sequence);
+}
+
+static void keeps_what_was_vouched_for(void **state) {
+  (void)state;
+  int64_t vouched = 9;
+  struct stat before, after;
+  assert_true(st_vouched_sequence(home, &ring, &vouched, why));
+  assert_int_equal(vouched, 0);
+  assert_true(st_vouched_start(home, store, &ring, why));
+  kept(SEQUENCE, 10);
+  finds(SEQUENCE, 10);
+  assert_int_equal(stat(file("snapshot"), &before), 0);
+  assert_int_equal(before.st_mode & 0777, 0600);
+  kept(SEQUENCE, 10); /* nothing grew: nothing is written */
+  assert_int_equal(stat(file("snapshot"), &after), 0);
+  assert_int_equal(before.st_ino, after.st_ino);
+  kept(SEQUENCE + 1, MANY);
+  finds(SEQUENCE + 1, MANY);
+  assert_false(there("snapshot.changes"));
+  for (uint32_t i = 1; i <= 3; i++) { /* by its changes */
+    kept(SEQUENCE + 1 + i, MANY - i);
+    assert_true(there("snapshot.changes"));
+    finds(SEQUENCE + 1 + i, MANY - i);
+  }
+  kept(SEQUENCE + 9, MANY / 2); /* too many of them */
+  assert_false(there("snapshot.changes"));
+  finds(SEQUENCE + 9, MANY / 2);
+}
+
+/* Killed between two files: what leads elsewhere is passed over, and the record is never ahead. */
+static void files_of_two_moments(void **state) {
+  (void)state;
+  char copy[320], command[800];
+  snprintf(copy, sizeof copy, "%s/old.changes", home);
+  assert_true(st_vouched_start(home, store, &ring, why));
+  kept(SEQUENCE, MANY);
+  kept(SEQUENCE + 1, MANY - 1);
+  assert_int_equal(rename(file("snapshot.changes"), copy), 0);
+  kept(SEQUENCE + 2, 10);
+  snprintf(command, sizeof command, "%s/snapshot.changes", home);
+  assert_int_equal(rename(copy, command), 0);
+  finds(SEQUENCE + 2, 10);
+  /* Somebody else has put another snapshot there: it is written whole again. */
+  size_t len;
+  uint8_t *bytes = made(SEQUENCE - 5, MANY, &len);
+  assert_true(st_world_replace(file("snapshot"), bytes, len, false, why));
+  free(bytes);
+  kept(SEQUENCE + 3, MANY);
+  finds(SEQUENCE + 3, MANY);
+}
+
+/* C7: the store is another one; what it lacks is listed, and it goes above. */
+static void a_store_that_is_behind(void **state) {
+  (void)state;
+  st_listing listing;
+  uint64_t *listed = NULL;
+  uint32_t count = 0;
+  int64_t life = 0;
+  assert_true(st_vouched_start(home, store, &ring, why));
+  good(st_store_remember_largest(store, "max_life", 400 * 86400, why));
+  kept(SEQUENCE, 10);
+  st_vouched_stop();
+  st_store_close(store);
+  assert_int_equal(unlink(db), 0);
+  good(st_store_open(db, true, &store, why));
+  assert_true(st_vouched_start(home, store, &ring, why));
+  good(st_store_listed(store, &listing, &listed, &count, why));
+  assert_int_equal(count, 10);
+  assert_true(listing.sequence > SEQUENCE && listing.hash_key[0] == 7);
+  good(st_store_recall(store, "max_life", &life, why));
+  assert_int_equal(life, 400 * 86400);
+  good(st_store_gave_sequence(store, SEQUENCE, why));
+  free(listed);
+}
+
+/* C7: nothing is vouched for as long as what was listed is not known. */
+static void a_snapshot_that_is_missing(void **state) {
+  (void)state;
+  st_snapshot_copy copy;
+  st_taken_report report;
+  st_act act = {.now_us = NOW * US, .who = "test", .from = "test"};
+  size_t len;
+  uint8_t *bytes = made(SEQUENCE + 7, 20, &len);
+  assert_true(st_vouched_start(home, store, &ring, why));
+  kept(SEQUENCE, 10);
+  assert_int_equal(rename(file("snapshot"), db), 0); /* over the database, which is lost */
+  st_vouched_stop();
+  st_store_close(store);
+  assert_int_equal(rename(db, file("kept")), 0);
+  (void)unlink(file("subtoken.db-wal")), (void)unlink(file("subtoken.db-shm"));
+  good(st_store_open(db, true, &store, why));
+  assert_true(st_vouched_start(home, store, &ring, why));
+  assert_false(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, why));
+  assert_non_null(strstr(why, "feed restore"));
+  assert_true(st_snapshot_load(&ring, file("kept"), NULL, &copy, why));
+  good(st_snapshot_take_over(store, &act, &copy, 0, 0, &report, why));
+  st_snapshot_drop(&copy);
+  assert_int_equal(report.listed, 10);
+  assert_true(report.sequence > SEQUENCE);
+  assert_true(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, why));
+  free(bytes);
+}
+
+static void another_ring(void **state) {
+  (void)state;
+  subtoken_ring other;
+  int64_t vouched = 0;
+  assert_true(st_vouched_start(home, store, &ring, why));
+  kept(SEQUENCE, 10);
+  ring_with(&other, "two", "another secret, also of 32 bytes or more");
+  assert_false(st_vouched_sequence(home, &other, &vouched, why));
+  assert_non_null(strstr(why, "vouched"));
+  assert_false(st_vouched_start(home, store, &other, why));
+  assert_true(st_vouched_sign_anew(home, &ring, &other, why));
+  ring = other;
+  finds(SEQUENCE, 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(records_that_are_refused), TEST(keeps_what_was_vouched_for), TEST(files_of_two_moments),
+      TEST(a_store_that_is_behind),   TEST(a_snapshot_that_is_missing), TEST(another_ring),
+  };
+  return cmocka_run_group_tests_name("vouched", tests, NULL, NULL);
+}
