@@ -122,6 +122,10 @@ int st_cmd_audit(int argc, char **argv) {
   if (begun != ST_EXIT_DONE) return begun;
   st_stored stored = read_newest(store, limit, &lines, &count, why);
   st_store_close(store);
+  if (stored == ST_STORED && count > 0 && !json) {
+    st_print_heading(
+        "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
+  }
   for (size_t i = count; stored == ST_STORED && i > 0; i--) {
     (json ? print_json : print_line)(&lines[i - 1]);
   }

@@ -174,6 +174,11 @@ static int list(int argc, char **argv) {
         print_key_json(&keys[i], NULL, now);
         continue;
       }
+      if (first) {
+        st_print_heading(
+            "ID                                    STATE      EXPIRES               "
+            "PERMISSIONS  NAME");
+      }
       printf("%s  %-9s  ", keys[i].id, st_key_state(&keys[i], now));
       print_expiry(&keys[i], DATE_WIDTH);
       printf("  %s  ", permissions_of(&keys[i]));

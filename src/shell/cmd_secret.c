@@ -205,6 +205,7 @@ static int list(int argc, char **argv) {
       printf("%s{\"kid\":\"%.*s\",\"signs\":%s}", i > 0 ? "," : "", (int)kid.len, kid.data,
              i == 0 ? "true" : "false");
     } else {
+      if (i == 0) st_print_heading("KID                  DOES");
       printf("%-20.*s %s\n", (int)kid.len, kid.data, i == 0 ? "signs and verifies" : "verifies");
     }
   }

@@ -207,6 +207,7 @@ static void print_row(const st_person *person, bool json, bool first) {
     print_json(person);
     return;
   }
+  if (first) st_print_heading("STATE     LOGIN                     PERMISSIONS");
   printf("%-8s  ", person->key.disabled ? "disabled" : "active");
   st_print_text(stdout, st_text(person->key.owner));
   int pad = LOGIN_WIDTH - (int)strlen(person->key.owner);

@@ -12,6 +12,7 @@
 #include "base/hmac.h"
 #include "base/json.h"
 #include "core/claims.h"
+#include "shell/suggest.h"
 
 int st_complain(int code, const char *format, ...) {
   va_list arguments;
@@ -24,24 +25,53 @@ int st_complain(int code, const char *format, ...) {
 }
 
 static void print_table(const st_command *table, const char *program, FILE *out) {
-  fprintf(out,
-          "usage: %s COMMAND [OPTION...]   (%s COMMAND --help says more)\n"
-          "       %s help                  (prints this, as --help does)\n\n",
-          program, program, program);
+  fprintf(
+      out,
+      "usage: %s COMMAND [OPTION...]   (%s COMMAND --help says more)\n"
+      "       %s help [COMMAND]        (prints this, or the help of a command, as --help does)\n\n",
+      program, program, program);
   for (; table->name != NULL; table++) fprintf(out, "  %-17s %s\n", table->name, table->summary);
+}
+
+static void complain_no_command(const st_command *table, const char *program, const char *word) {
+  st_suggestion suggestion = {.word = word, .len = strlen(word)};
+  for (; table->name != NULL; table++) st_suggestion_offer(&suggestion, table->name);
+  st_suggestion_offer(&suggestion, "help");
+  fprintf(stderr, "%s: there is no command %.40s", program, word);
+  st_suggestion_print(&suggestion);
+  fputc('\n', stderr);
+}
+
+/* `help key create` is `key create --help`. */
+static int run_help(const st_command *table, const char *program, int argc, char **argv) {
+  enum { WORDS = 3 };
+  static char option[] = "--help";
+  char *words[WORDS + 2] = {NULL};
+  if (argc == 0) {
+    print_table(table, program, stdout);
+    return st_flush(ST_EXIT_DONE);
+  }
+  int count = argc < WORDS ? argc : WORDS; /* a command of so many words there is not */
+  for (int i = 0; i < count; i++) words[i] = argv[i];
+  words[count] = option;
+  return st_command_run(table, program, count + 1, words);
 }
 
 int st_command_run(const st_command *table, const char *program, int argc, char **argv) {
   if (argc >= 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0)) {
-    print_table(table, program, stdout);
-    return st_flush(ST_EXIT_DONE);
+    return run_help(table, program, argc - 1, argv + 1);
   }
   for (const st_command *row = table; argc >= 1 && row->name != NULL; row++) {
     if (strcmp(argv[0], row->name) == 0) return row->run(argc - 1, argv + 1);
   }
-  if (argc >= 1) fprintf(stderr, "%s: there is no command %.40s\n", program, argv[0]);
+  if (argc >= 1) complain_no_command(table, program, argv[0]);
   print_table(table, program, stderr);
   return ST_EXIT_USAGE;
+}
+
+static void end_usage(const st_arguments *arguments) {
+  int line = (int)strcspn(arguments->help, "\n");
+  fprintf(stderr, "\n%.*s\n", line, arguments->help);
 }
 
 int st_usage(const st_arguments *arguments, const char *format, ...) {
@@ -49,10 +79,38 @@ int st_usage(const st_arguments *arguments, const char *format, ...) {
   va_start(list, format);
   fprintf(stderr, "subtoken %s: ", arguments->command);
   vfprintf(stderr, format, list);
-  int line = (int)strcspn(arguments->help, "\n");
-  fprintf(stderr, "\n%.*s\n", line, arguments->help);
   va_end(list);
+  end_usage(arguments);
   return ST_EXIT_USAGE;
+}
+
+static void suggest_option(const st_arguments *arguments, const char *word, size_t len) {
+  st_suggestion suggestion = {.word = word, .len = len};
+  for (const st_option *option = arguments->options; option->name != NULL; option++) {
+    st_suggestion_offer(&suggestion, option->name);
+  }
+  st_suggestion_offer(&suggestion, "--help");
+  st_suggestion_print(&suggestion);
+}
+
+/* It is not repeated, because it may be a password; with a dash too few it may be an option. */
+static bool complain_argument(const st_arguments *arguments, const char *word) {
+  char option[ST_SUGGEST_MAX + 2];
+  fprintf(stderr, "subtoken %s: unexpected argument", arguments->command);
+  if (word[0] == '-') {
+    int len = snprintf(option, sizeof option, "-%.*s", (int)strcspn(word, "="), word);
+    suggest_option(arguments, option, len > 0 ? (size_t)len : 0);
+  }
+  end_usage(arguments);
+  return false;
+}
+
+static bool complain_option(const st_arguments *arguments, const char *word, size_t len) {
+  int shown = (int)(len > 40 ? 40 : len);
+  fprintf(stderr, "subtoken %s: there is no option %.*s", arguments->command, shown, word);
+  suggest_option(arguments, word, len);
+  end_usage(arguments);
+  return false;
 }
 
 /* Sets what the option at argv[*at] stands for. */
@@ -74,8 +132,7 @@ static bool take_option(st_arguments *arguments, int argc, char **argv, int *at)
     *option->value = joined ? argv[*at] + name + 1 : argv[++*at];
     return true;
   }
-  return st_usage(arguments, "there is no option %.*s", (int)(name > 40 ? 40 : name), argv[*at]) ==
-         0;
+  return complain_option(arguments, argv[*at], name);
 }
 
 bool st_arguments_read(st_arguments *arguments, int argc, char **argv) {
@@ -90,7 +147,7 @@ bool st_arguments_read(st_arguments *arguments, int argc, char **argv) {
     } else if (arguments->word_count < arguments->word_max) {
       arguments->words[arguments->word_count++] = argv[i];
     } else {
-      return st_usage(arguments, "there is a word too many") == 0;
+      return complain_argument(arguments, argv[i]);
     }
   }
   return true;
@@ -386,6 +443,10 @@ void st_print_time(FILE *out, int64_t seconds) {
   st_writer writer = st_writer_on(text, sizeof text);
   st_date_write(&writer, seconds, false);
   fwrite(text, 1, writer.len, out);
+}
+
+void st_print_heading(const char *heading) {
+  if (st_world_output_terminal()) puts(heading);
 }
 
 int st_flush(int code) {

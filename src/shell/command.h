@@ -126,6 +126,10 @@ void st_print_made(const st_made *made);
 /* {"ok":true,"sequence":7,"made":{...}} and the end of the line. */
 void st_print_change_json(int64_t sequence, const st_made *made);
 
+/* A line above the rows of a list, for who reads it on a terminal; a program in a pipe gets the
+ * rows alone. */
+void st_print_heading(const char *heading);
+
 /* What was printed has reached its file, or the exit code says that it has not. */
 int st_flush(int code);
 

@@ -375,6 +375,10 @@ bool st_world_terminal(void) {
   return isatty(STDIN_FILENO) == 1;
 }
 
+bool st_world_output_terminal(void) {
+  return isatty(STDOUT_FILENO) == 1;
+}
+
 static struct termios shown_before; /* how the terminal was */
 
 /* Both calls are among those that a handler may make. The signal, which this handler was

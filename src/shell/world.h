@@ -106,6 +106,8 @@ bool st_world_stdin(void *out, size_t size, size_t *len, char *why)
  * process makes the terminal show again what is typed.
  */
 bool st_world_terminal(void);
+/* And is standard output one? */
+bool st_world_output_terminal(void);
 bool st_world_ask(const char *prompt, void *out, size_t size, size_t *len, char *why)
     __attribute__((warn_unused_result));
 

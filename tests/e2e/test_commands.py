@@ -120,6 +120,9 @@ def help_of_every_command():
         for row in COMMANDS:
             if row[:-1] == words:
                 assert re.search(r"^  %s " % row[-1], out, re.M), row
+    for words in COMMANDS:  # F9
+        assert cmd("help", *words) == cmd(*words, "--help"), words
+        assert cmd(*words[:-1], "help", words[-1]) == cmd(*words, "--help"), words
     for words in ([], ["key"], ["secret"], ["policy"], ["user"]):
         assert cmd(*words, "help") == cmd(*words, "--help")
         assert re.search(r"\b%s help\b.*--help" % " ".join(["subtoken"] + words), cmd(*words, "help")[1])
@@ -132,40 +135,40 @@ USAGE = [  # arguments, what the message must name
     (["frobnicate"], "frobnicate"), (["key", "frobnicate"], "frobnicate"),
     (["secret", "frobnicate"], "frobnicate"), ([], "usage"), (["key"], "usage"),
     (["policy"], "usage"), (["policy", "frobnicate"], "frobnicate"), (["policy", "check"], "name"),
-    (["policy", "check", "a", "b"], "too many"), (["verify", "--policy"], "--policy"),
+    (["policy", "check", "a", "b"], "unexpected argument"), (["verify", "--policy"], "--policy"),
     (["verify", "--policy", "a", "--policy", "b"], "--policy"),
-    (["--colour"], "--colour"), (["version", "extra"], "too many"),
-    (["key", "list", "--colour"], "--colour"), (["key", "list", "extra"], "too many"),
+    (["--colour"], "--colour"), (["version", "extra"], "unexpected argument"),
+    (["key", "list", "--colour"], "--colour"), (["key", "list", "extra"], "unexpected argument"),
     (["key", "create", "--name"], "--name"), (["key", "create", "--name", "x"], "--permissions"),
     (["key", "create", "--permissions", "a"], "--name"),
     (["key", "create", "--name", "a", "--name", "b", "--permissions", "c"], "--name"),
-    (["key", "list", "--json=yes"], "--json"), (["key", "list", "-x"], "too many"),
-    (["key", "show"], "id"), (["key", "show", "a", "b"], "too many"), (["key", "disable"], "id"),
+    (["key", "list", "--json=yes"], "--json"), (["key", "list", "-x"], "unexpected argument"),
+    (["key", "show"], "id"), (["key", "show", "a", "b"], "unexpected argument"), (["key", "disable"], "id"),
     (["key", "enable"], "id"), (["key", "delete"], "id"), (["key", "revoke-subtokens"], "id"),
     (["verify", "--at", "yesterday"], "--at"), (["verify", "--leeway", "x"], "--leeway"),
     (["verify", "--leeway", "-1"], "--leeway"), (["verify", "--max-life", "1y"], "--max-life"),
-    (["verify", "--no-revocations=1"], "--no-revocations"), (["verify", "word"], "too many"),
+    (["verify", "--no-revocations=1"], "--no-revocations"), (["verify", "word"], "unexpected argument"),
     (["verify", "--require", ",".join("p%d" % i for i in range(300))], "--require"),
     (["issue", "--expire", "soon"], "--expire"), (["issue", "--urls", "v2/account"], "--urls"),
     (["issue", "--urls", "/a/../b"], "--urls"), (["issue", "--colour"], "--colour"),
-    (["inspect", "word"], "too many"), (["saltpass", "word"], "too many"), (["secret", "promote"], "name"),
-    (["secret", "retire"], "name"), (["secret", "retire", "a", "b"], "too many"),
+    (["inspect", "word"], "unexpected argument"), (["saltpass", "word"], "unexpected argument"), (["secret", "promote"], "name"),
+    (["secret", "retire"], "name"), (["secret", "retire", "a", "b"], "unexpected argument"),
     (["secret", "add", "--kid", "not a kid"], "--kid"), (["secret", "add", "--kid", ""], "--kid"),
     (["secret", "rotate", "--kid", "x" * 65], "--kid"), (["backup"], "name"),
-    (["backup", "a", "b"], "too many"), (["serve", "--listen", "nonsense"], "listen"),
+    (["backup", "a", "b"], "unexpected argument"), (["serve", "--listen", "nonsense"], "listen"),
     (["serve", "--listen", "127.0.0.1:99999"], "listen"),
     (["serve", "--listen", "localhost:99999"], "listen must be ADDRESS:PORT"),
     (["serve", "--listen", "localhost:"], "listen must be ADDRESS:PORT"),
     (["serve", "--listen", "localhost:x"], "listen must be ADDRESS:PORT"),
     (["serve", "--listen", "localhost"], "listen must be ADDRESS:PORT"),
     (["serve", "--listen", "127.0.0.1:"], "listen"), (["serve", "--listen", ":80"], "listen"),
-    (["serve", "--listen", "example.com:80"], "listen"), (["serve", "word"], "too many"),
+    (["serve", "--listen", "example.com:80"], "listen"), (["serve", "word"], "unexpected argument"),
     (["serve", "--listen", "1" * 500], "listen"),
     (["key", "list", "--data", "x" * 2000], "data directory"),
     (["secret", "list", "--data", "x" * 2000], "data directory"),
     (["secret", "add", "--data", "x" * 2000], "data directory"),
-    (["user"], "usage"), (["user", "frobnicate"], "frobnicate"), (["user", "list", "x"], "too many"),
-    (["user", "create"], "a login is needed"), (["user", "create", "a", "b"], "too many"),
+    (["user"], "usage"), (["user", "frobnicate"], "frobnicate"), (["user", "list", "x"], "unexpected argument"),
+    (["user", "create"], "a login is needed"), (["user", "create", "a", "b"], "unexpected argument"),
     (["user", "create", ""], "a login is"), (["user", "create", "a:b"], "a login is"),
     (["user", "create", "a\n"], "a login is"), (["user", "create", "\x1b[2J"], "a login is"),
     (["user", "create", b"\xff"], "a login is"), (["user", "create", "x" * 257], "a login is"),
@@ -177,11 +180,11 @@ USAGE = [  # arguments, what the message must name
     (["user", "create", "a", "--source", b"\xff"], "--source"),
     (["user", "create", "a", "--password", "12345678"], "--password"),
     (["user", "permissions", "a"], "a login and permissions"), (["user", "passwd"], "a login is needed"),
-    (["user", "permissions", "a", "b", "c"], "too many"),
+    (["user", "permissions", "a", "b", "c"], "unexpected argument"),
     (["user", "permissions", "a", "a b"], "permissions"),
-    (["user", "disable"], "a login is needed"), (["user", "enable", "a", "b"], "too many"),
-    (["import"], "an access file is needed"), (["import", "a", "b"], "too many"),
-    (["import", "a", "--dry-run=yes"], "--dry-run"), (["audit", "x"], "too many"),
+    (["user", "disable"], "a login is needed"), (["user", "enable", "a", "b"], "unexpected argument"),
+    (["import"], "an access file is needed"), (["import", "a", "b"], "unexpected argument"),
+    (["import", "a", "--dry-run=yes"], "--dry-run"), (["audit", "x"], "unexpected argument"),
     (["audit", "--limit"], "--limit"), (["audit", "--limit", "0"], "--limit"),
     (["audit", "--limit", "-1"], "--limit"), (["audit", "--limit", "x"], "--limit"),
     (["audit", "--limit", ""], "--limit"), (["audit", "--limit", "1000001"], "--limit"),
@@ -642,6 +645,59 @@ def what_issue_leaves_out_or_brings_down_is_said():
     assert code == 0 and err == ("subtoken issue: the expiry was brought down to %s, the longest life "
                                  "(max_life)\n" % until(out)), err
     assert cmd("issue", data=data, stdin=key["key"])[2] == ""  # the default is no wish
+
+
+# F9
+@test
+def what_is_nearly_a_command_or_an_option_is_suggested():
+    for words, near in (("serv", "serve"), ("key creat", "create"), ("key lsit", "list"), ("keys", "key"),
+                        ("help", None), ("nonsense", ""), ("help serv", "serve"), ("help key creat", "create"),
+                        ("issue --permission a", "--permissions"), ("issue --url=/a", "--urls"),
+                        ("issue -permissions a", "--permissions"), ("key list -h", "--help"),
+                        ("verify --no-revocation", "--no-revocations"), ("audit --colour", ""),
+                        ("version now", "")):
+        code, out, err = cmd(*words.split())
+        if near is None:
+            assert (code, err) == (0, ""), words
+            continue
+        first = err.splitlines()[0]
+        assert code == 2 and out == "", (words, code)
+        assert first.endswith("; did you mean %s?" % near) if near else "did you mean" not in first, (words, first)
+    # What is one word too many may be a password, and is not repeated.
+    code, out, err = cmd("user", "passwd", "ann", "correct-horse", data=data_dir())
+    assert code == 2 and "unexpected argument" in err and "horse" not in err, err
+
+
+# F9
+@test
+def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
+    data = data_dir()
+    key = make_key(data, "account", name="first")
+    make_key(data, "account,wallet", "--expires", "10d", name="second")
+    cmd("user", "create", "ann", "--permissions", "a", data=data, stdin="correct horse", check=0)
+    for words, heading, rows in ((("key", "list"), "ID +STATE +EXPIRES +PERMISSIONS +NAME", 2),
+                                 (("user", "list"), "STATE +LOGIN +PERMISSIONS", 1),
+                                 (("secret", "list"), "KID +DOES", 1), (("audit",), "AT +ACTION +.*", 3)):
+        piped = cmd(*words, data=data)[1].splitlines()
+        ours, theirs = pty.openpty()
+        p = subprocess.run([PROGRAM, *words, "--data", data], stdout=theirs, timeout=60)
+        os.close(theirs)
+        shown = b""
+        try:
+            while True:
+                shown += os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            os.close(ours)
+        lines = shown.decode().splitlines()
+        assert p.returncode == 0 and len(piped) == rows, (words, piped)
+        assert re.fullmatch(heading, lines[0]) and lines[1:] == piped, (words, lines, piped)
+        # Its words stand above what they name.
+        for word in re.findall(r"STATE|EXPIRES|LOGIN|DOES|ACTION", lines[0]):
+            at = lines[0].index(word)
+            assert all(line[:at][-1:] in ("", " ") and line[at] != " " for line in piped), (words, word, piped)
+        assert json.loads(cmd(*words, "--json", data=data)[1].splitlines()[0] if words == ("audit",) else
+                          cmd(*words, "--json", data=data)[1])
+    assert key["id"] in cmd("key", "list", data=data)[1]
 
 
 @test
