@@ -837,6 +837,110 @@ def the_credential_s_tag_is_that_of_the_server_s_log():
         assert n.ask("/off", token=t).body == "[]"
 
 
+# ---- all of it at once ----
+
+EVERYTHING = """subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json; underscores_in_headers on;
+  if ($subtoken_sub) { set $early 1; }
+  location / { limit_req zone=z burst=50 nodelay; limit_conn c 100; error_page 401 403 /login; error_page 503 = /busy;
+    proxy_pass http://api; }
+  location /login { set $to $request_uri; proxy_pass http://api$to; }
+  location /busy { return 503 "busy $subtoken_sub"; }
+  location /slow { limit_req zone=s burst=20; proxy_pass http://api; }
+  location /page { ssi on; ssi_types *; proxy_pass http://api; }
+  location /adm/ { rewrite ^/adm/(.*)$ /$1 break; proxy_pass http://api; }
+  location /any { satisfy any; deny all; auth_basic x; auth_basic_user_file %(dir)s/users; proxy_pass http://api; }
+  location /deny { deny all; error_page 403 /login; proxy_pass http://api; }
+  location /front { try_files /none /index; }
+  location /asked { auth_request /inner; mirror /mirror; proxy_pass http://api; }
+  location /inner { internal; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://api; }
+  location /mirror { internal; proxy_pass http://api; }
+  location /dead { proxy_pass http://unix:%(dir)s/nobody:; error_page 502 = @named; }
+  location @named { subtoken_require inventories; proxy_pass http://api; }"""
+LIMITS = """limit_req_zone $subtoken_sub zone=z:1m rate=1000r/s; limit_conn_zone $subtoken_sub zone=c:1m;
+  limit_req_zone $host zone=s:1m rate=50r/s;"""
+PATHS = ["/a", "/login", "/slow", "/page", "/adm/x", "/any", "/deny", "/front/a", "/index", "/accel", "/asked", "/rpc",
+         "/dead", "/a//b", "/busy"]
+
+
+def everything_policy(n, rng):
+    routes = [{"path": "/login", "public": True}, {"path": "/adm/*", "needs": ["account"]},
+              {"path": "/rpc", "json_rpc": True, "needs": ["account"]}, {"path": "/index", "public": rng.random() < 0.5}]
+    policy(n, {"default": "token", "routes": routes})
+
+
+def at_random(n, rng, credentials, left, wrong):
+    """Requests of every kind on kept connections, and callers that leave: until none are left."""
+    client = Client(n.socket)
+    while left.pop() if left else False:
+        method, headers = rng.choice(["GET", "GET", "POST", "HEAD"]), rng.sample(FORGED, rng.randrange(4))
+        credential = rng.choice(credentials)
+        body = rng.choice([b"", b'{"method":"x","params":[]}', b"x" * 3000]) if method == "POST" else None
+        if credential:
+            headers.append("Authorization: " + credential)
+        if body and rng.random() < 0.2:
+            headers.append("Expect: 100-continue")
+        leaves = rng.random() < 0.05
+        try:
+            client.send(rng.choice(PATHS) + rng.choice(["", "?x=1", "?access_token=KEY", "?access_token=%4"]), method, headers, body)
+            answer = None if leaves else client.receive(method == "HEAD")
+            if answer and answer.status not in (200, 400, 401, 403, 503):
+                wrong.append((answer.status, answer.body))
+        except (BrokenPipeError, ConnectionResetError, AssertionError):
+            leaves = True  # after a refusal without a look at the body, and when nginx reloads
+        if leaves or answer.header("Connection") == "close":
+            client.close()
+            client = Client(n.socket)
+    client.close()
+
+
+@test
+def requests_of_every_kind_at_random():
+    """Redirects, subrequests, questions, limits, bodies and callers that leave, while policies change and nginx
+    reloads: no forged name reaches an upstream, nothing is answered by accident, and nothing of a request is
+    touched when it has ended (which the address sanitizer sees)."""
+    rng = random.Random(5)
+    n, end = with_endpoint(EVERYTHING, http=LIMITS, workers=2)
+    everything_policy(n, rng)
+    with open(os.path.join(n.dir, "users"), "w") as f:
+        f.write("u:{PLAIN}p\n")
+    os.chmod(f.name, 0o644)
+    pages = ["/adm/x", "/a/y", "/rpc", "/deny", "/any", "/accel", "/front/z", "/dead", "/login"]
+
+    forged = []
+
+    def answer(asked):
+        path = asked["target"].split("?")[0]
+        if "root" in identity(asked["headers"]).values():
+            forged.append(asked)
+        if path == "/page":
+            return 200, [("Content-Type", "text/html")], "".join('<!--# include virtual="%s" -->' % p for p in rng.sample(pages, 5))
+        if path == "/accel":
+            return 200, [("X-Accel-Redirect", rng.choice(["/login", "/adm/q", "/index", "/a"]))], ""
+        if path == "/v2/authorize" and rng.random() < 0.05:
+            return 500, [], ""
+        return end(asked)
+    n.upstream.answer = answer
+    end.say["Basic dTpw"] = (200, KEY)
+    credentials = [None, "Bearer KEY", "Bearer WRONG", "Basic dTpw", "Basic dTpx"]
+    for i in range(20):
+        end.say["Bearer K%d" % i] = (200, dict(KEY, **{"X-Subtoken-Sub": "k%d" % i}))
+        credentials.append("Bearer K%d" % i)
+    with n:
+        credentials += ["Bearer " + t for t in (n.token(), n.token("--permissions", "account"), n.token() + "x")]
+        left, wrong = [True] * (2500 if SANITIZER else 8000), []
+        running = [threading.Thread(target=at_random, args=(n, random.Random(i), credentials, left, wrong)) for i in range(8)]
+        for each in running:
+            each.start()
+        while any(each.is_alive() for each in running):
+            everything_policy(n, rng)
+            n.feed.beat()
+            del n.upstream.seen[:-50]
+            if rng.random() < 0.1:
+                n.reload()
+            time.sleep(0.2)
+        assert not left and not wrong and not forged, (len(left), wrong[:3], forged[:1])
+
+
 if __name__ == "__main__":
     if SANITIZER == "tsan":
         print("1..1\nok 1 - one thread # SKIP the module has one thread")
