@@ -144,7 +144,7 @@ static bool refuse_stranger(intake *work, const st_access_entry *entry) {
 /* Keys with this owner, which a new user of the login would manage. */
 static bool look_for_keys(intake *work, finding *f) {
   char owner[ST_NAME_MAX + 1];
-  st_key key;
+  st_key key = {0};
   size_t count = 0;
   memcpy(owner, f->entry->login.data, f->entry->login.len);
   owner[f->entry->login.len] = '\0';
