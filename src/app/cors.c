@@ -1,3 +1,7 @@
+/* A preflight asks before the request itself is sent (WHATWG Fetch standard, CORS protocol), and
+ * what it asks for is said again here only as far as it is tokens, so that nothing else gets into a
+ * header.
+ */
 #include "app/cors.h"
 
 #include "app/head.h"

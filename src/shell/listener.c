@@ -1,3 +1,7 @@
+/* Sockets are opened one after the other, and all are given back when one cannot be had. For the
+ * ones in the file system the order counts: lock the directory, see that nobody answers, make the
+ * socket under another name with its mode, listen, and rename it into its place (put_in_place).
+ */
 #include "shell/listener.h"
 
 #include <errno.h>

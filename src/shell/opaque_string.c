@@ -1,9 +1,14 @@
+/* The profile in the order of RFC 8265 section 4.2.2: spaces are mapped between taking the text
+ * apart and composing it, which comes to the same. libutf8proc works in the memory that it is given
+ * here, so that nothing of a password is left in what malloc gave back.
+ */
 #include "shell/opaque_string.h"
 
 #include <utf8proc.h>
 
 /* Code points: no character is taken apart into more than four. */
-#define ROOM (4 * ST_PASSWORD_MAX)
+#define ROOM 4096
+_Static_assert(ROOM >= 4 * ST_PASSWORD_MAX, "too small");
 #define FORM_C (UTF8PROC_COMPOSE | UTF8PROC_STABLE)
 
 static bool is_ascii(subtoken_text text) {
@@ -30,7 +35,7 @@ static size_t compose(subtoken_text typed, utf8proc_int32_t points[ROOM + 1]) {
   if (count <= 0 || count > ROOM) return 0;
   map_spaces(points, (size_t)count);
   utf8proc_ssize_t len = utf8proc_reencode(points, count, FORM_C);
-  return len > 0 && len <= ST_OPAQUE_STRING_MAX ? (size_t)len : 0;
+  return len > 0 && (size_t)len <= ST_OPAQUE_STRING_MAX ? (size_t)len : 0;
 }
 
 subtoken_text st_opaque_string(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]) {

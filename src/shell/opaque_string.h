@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 
 /* No text becomes longer than three times its length (Unicode Standard Annex 15). */
-#define ST_OPAQUE_STRING_MAX (3 * ST_PASSWORD_MAX)
+#define ST_OPAQUE_STRING_MAX ((size_t)3 * ST_PASSWORD_MAX)
 
 /* Normalization form C of what was typed, spaces of every kind as U+0020: in out, or what was typed
  * itself where that is the same. What is not UTF-8, or longer than ST_PASSWORD_MAX, stays as it is.
