@@ -627,6 +627,7 @@ def a_blocked_address_is_refused_first():
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; if ($subtoken_sub) { set $had 1; }
       location / { deny all; proxy_pass http://api; }
       location /if { deny all; if ($subtoken_sub) { set $x 1; } proxy_pass http://api; }
+      location /led { deny all; error_page 403 /real; proxy_pass http://api; }
       location /limit { deny all; limit_req zone=z; proxy_pass http://api; }
       location /real { set_real_ip_from unix:; real_ip_header X-Real-IP; deny 192.0.2.1; allow all; proxy_pass http://api; }
       location /any { satisfy any; allow unix:; deny all; proxy_pass http://api; }
@@ -650,6 +651,8 @@ def a_blocked_address_is_refused_first():
             assert n.status(path, "Authorization: Basic dTpw") == 403
             assert n.errors().count("access forbidden by rule") == before + 5, n.errors()
         assert n.status("/real", "X-Real-IP: 192.0.2.1", token="WRONG") == 403 and not end.asked
+        for credential in ("WRONG", "KEY", None):
+            assert n.status("/led", "X-Real-IP: 192.0.2.2", token=credential) == 401 and not end.asked
         assert n.status("/real", "X-Real-IP: 192.0.2.2", token="WRONG") == 401 and len(end.asked) == 1
         assert n.status("/real", "X-Real-IP: 192.0.2.2", token=t) == 200
         # With `satisfy any` an address that is let in needs no question, and one that is not may bring a credential.

@@ -240,6 +240,7 @@ static bool is_taken_by_auth_basic(const judgement_t *j) {
 /* As of ngx_http_subtoken_ask. Who may not wait for an answer has none yet; whom nginx lets in
  * for another reason is not asked about. */
 static ngx_int_t ask(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
+  if (j->ctx->blocked) return NGX_DECLINED;
   if (j->may_ask && !j->may_wait) return NGX_AGAIN;
   if (!j->may_ask || is_taken_by_auth_basic(j)) {
     j->unasked = true;
@@ -756,7 +757,7 @@ static ngx_int_t preaccess_request(ngx_http_request_t *r,
   ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx(r);
   if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if (is_blocked(r)) {
-    ctx->refused = 1;
+    ctx->refused = ctx->blocked = 1;
     return NGX_HTTP_FORBIDDEN;
   }
   ngx_int_t rc = settle(r, conf, ctx);
