@@ -90,10 +90,14 @@ static edition *use_edition(edition *e) {
   return e;
 }
 
-static void give_edition(edition *e) {
-  if (e == NULL || atomic_fetch_sub(&e->uses, 1) != 1) return;
+static void give_uses(edition *e, int uses) {
+  if (e == NULL || atomic_fetch_sub(&e->uses, uses) != uses) return;
   free(e->bytes);
   free(e);
+}
+
+static void give_edition(edition *e) {
+  give_uses(e, 1);
 }
 
 /* What tells one signing secret, and its name, from another without being it. */
@@ -287,12 +291,10 @@ static st_fed make_next(const subtoken_ring *ring, const uint8_t *signer, const 
 /* Who still takes it goes on to; it is freed with the last of them. Under the lock. */
 static void replace_current(edition *fresh) {
   edition *before = all.current;
+  bool was_lent = before != NULL && before == all.lent && before->takers == 0;
   all.current = fresh;
-  if (before != NULL && before == all.lent && before->takers == 0) {
-    all.lent = NULL;
-    give_edition(before);
-  }
-  give_edition(before);
+  if (was_lent) all.lent = NULL;
+  give_uses(before, was_lent ? 2 : 1);
 }
 
 /* Under the lock, which is open meanwhile. */
@@ -453,12 +455,10 @@ static void drop_edition(lease *l) {
   edition *e = l->of;
   l->of = NULL;
   if (e == NULL) return;
-  if (l->taker && --e->takers == 0 && e == all.lent && e != all.current) {
-    all.lent = NULL;
-    give_edition(e);
-  }
+  bool last = l->taker && --e->takers == 0 && e == all.lent && e != all.current;
+  if (last) all.lent = NULL;
   l->taker = false;
-  give_edition(e);
+  give_uses(e, last ? 2 : 1);
 }
 
 static void release_snapshot(void *context) {
@@ -578,12 +578,15 @@ static bool whole(void *context, const subtoken_ring *ring, int64_t since,
   lease *l = edition_out->snapshot.context;
   (void)context;
   (void)pthread_mutex_lock(&all.lock);
-  edition *e = use_edition(lend(l->of, since));
-  e->takers++;
-  drop_edition(l);
-  l->of = e;
-  l->taker = true;
+  edition *e = lend(l->of, since);
   int64_t time = e->time;
+  e->takers++;
+  if (e != l->of) {
+    edition *other = l->of;
+    l->of = use_edition(e);
+    give_edition(other);
+  }
+  l->taker = true;
   (void)pthread_mutex_unlock(&all.lock);
   return tell_edition(ring, l, time, edition_out);
 }

@@ -132,7 +132,7 @@ static bool sort_by_hash(steps *all) {
   size_t buckets = (size_t)1 << bits;
   if (all->count < 2) return true;
   uint32_t *ends = calloc(buckets + 1, sizeof *ends);
-  st_feed_step *sorted = malloc((all->count + 1) * sizeof *sorted);
+  st_feed_step *sorted = calloc(all->count + 1, sizeof *sorted);
   if (ends == NULL || sorted == NULL) {
     free(ends);
     free(sorted);
