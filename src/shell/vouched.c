@@ -167,7 +167,7 @@ static bool write_record(const char *path, const subtoken_ring *ring, const st_v
 }
 
 bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence, char *why) {
-  names files;
+  names files = {.vouched = ""};
   st_vouched record;
   bool there;
   name_files(dir, &files);
@@ -395,7 +395,7 @@ static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
 
 bool st_vouched_sign_anew(const char *dir, const subtoken_ring *before, const subtoken_ring *after,
                           char *why) {
-  names files;
+  names files = {.vouched = ""};
   st_vouched record, again;
   st_snapshot_copy copy;
   bool there;
