@@ -363,7 +363,10 @@ static void end_waits(void) {
 
 void st_http_stop(void) {
   end_waits();
-  if (!st_gate_drain(DRAIN_MS)) st_log_event("drain_timeout", NULL);
+  if (!st_gate_drain(DRAIN_MS)) {
+    st_log_event("drain_timeout", NULL);
+    st_store_interrupt(all.store);
+  }
   mg_stop(all.context);
   mg_exit_library();
   st_listener_close();

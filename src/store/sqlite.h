@@ -57,6 +57,8 @@ bool st_store_ready(st_store *store, char *why) __attribute__((warn_unused_resul
 void st_store_share(st_store *store, int64_t threads);
 /* The process ends: from a time on (st_semaphore_now_us) nothing waits. */
 void st_store_close_waiting(st_store *store, int64_t at_us);
+/* And what is under way ends early: a change that is not committed yet fails. */
+void st_store_interrupt(st_store *store);
 
 /* Each change is durable (fsynced) when it answers ST_STORED, and has not happened at all when it
  * answers anything else (but see st_store_refresh); durable means in the files that lie at the

@@ -141,6 +141,11 @@ void st_store_close_waiting(st_store *store, int64_t at_us) {
   st_semaphore_close(&store->writing, at_us);
 }
 
+void st_store_interrupt(st_store *store) {
+  sqlite3_interrupt(store->writes);
+  sqlite3_interrupt(store->queries);
+}
+
 /* Called by SQLite while another process has what is wanted: 0 gives up. */
 static int wait_to_write(void *context, int tries) {
   st_store *store = context;

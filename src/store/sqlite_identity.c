@@ -90,6 +90,9 @@ static bool read_start(sqlite3 *db, uint8_t header[HEADER_LEN], sqlite3_int64 *s
  */
 static bool is_same_content(st_store *store, sqlite3 *db) {
   uint8_t header[HEADER_LEN] = {0};
+  /* What was seen before this looks, as others look, too: it only grows. */
+  uint32_t seen = atomic_load(&store->changes_seen);
+  int64_t size_seen = atomic_load(&store->size_seen);
   sqlite3_int64 size = 0;
   if (!read_start(db, header, &size) || !st_sqlite_is_ours(header) ||
       header[HEADER_WRITE_VERSION] != 2 || header[HEADER_READ_VERSION] != 2) {
@@ -97,9 +100,8 @@ static bool is_same_content(st_store *store, sqlite3 *db) {
   }
   int64_t page = header[HEADER_PAGE_SIZE] << 8 | header[HEADER_PAGE_SIZE + 1];
   uint32_t changes = number_at(header + HEADER_CHANGES);
-  uint32_t seen = atomic_load(&store->changes_seen);
-  bool shorter = size < atomic_load(&store->size_seen) && page > 1 &&
-                 size < page * (int64_t)number_at(header + HEADER_PAGES);
+  bool shorter =
+      size < size_seen && page > 1 && size < page * (int64_t)number_at(header + HEADER_PAGES);
   if ((int32_t)(changes - seen) < 0 || shorter) {
     return false;
   }

@@ -614,8 +614,8 @@ static void leave_overwritten(st_store *store) {
       st_sqlite_look(store, store->writes, why) != ST_SQLITE_OVERWRITTEN) {
     return;
   }
-  sqlite3 *others[] = {store->writes, store->queries, store->feeds};
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+  sqlite3 *others[3] = {store->writes, store->queries, store->feeds};
+  for (size_t i = 0; i < 3; i++) {
     if (others[i] != NULL) {
       (void)sqlite3_db_config(others[i], SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }

@@ -277,6 +277,35 @@ def c1_ends_within_seconds_while_many_wait():
 
 
 @test
+def c1_ends_within_seconds_in_the_middle_of_a_change():
+    """One change takes minutes: the others are told in time, and the server does not wait for it."""
+    server = Server().start()
+    key = make_key(server.data, "account,keys")["key"]
+    gone, slow = make_key(server.data)["id"], make_key(server.data)["id"]
+    db = sqlite3.connect(db_of(server.data), timeout=30)
+    db.executescript("""
+        CREATE TABLE slow (n INTEGER);
+        CREATE VIEW slowly AS WITH RECURSIVE c (n) AS
+            (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100000000000) SELECT max(n) AS n FROM c;
+        CREATE TRIGGER slow_delete AFTER UPDATE OF deleted_at ON keys WHEN NEW.id = '%s'
+            BEGIN INSERT INTO slow SELECT n FROM slowly; END;""" % slow)
+    db.close()
+    assert ask(server, "DELETE", "/v2/keys/" + gone, key).status == 204
+    first = Asked(server, "DELETE", "/v2/keys/" + slow, key)
+    time.sleep(0.5)
+    other = ask(server, "PATCH", "/v2/keys/" + slow, key, {"name": "other"})
+    assert is_busy(other) and other.seconds < PATIENT, (other.status, other.seconds)
+    assert ask(server, "GET", "/v2/keys/" + slow, key).seconds < SOON
+    began = time.monotonic()
+    server.stop()
+    took = time.monotonic() - began
+    assert took < (14 if SANITIZER else 8), took
+    assert first.get().status == 503
+    assert run("key", "show", slow, data=server.data)[0] == 0  # nothing was changed
+    assert run("key", "show", gone, data=server.data)[0] == 1
+
+
+@test
 def c1_the_whole_file_taken():
     """Another process has the file to itself: nothing can be read, and nobody waits for that one
     after the other."""
@@ -377,7 +406,9 @@ def check_replaced(replace):
     shutil.copy(db_of(data), copy + ".live")  # nobody has it open
     with Server(data) as server:
         manager = make_key(data, "account,keys,revocations")["key"]
-        keys = [make_key(data, name="n" * 200)["id"] for _ in range(40)][-6:]
+        keys = [ask(server, "POST", "/v2/keys", manager,
+                    {"name": "n" * 200, "permissions": ["account"]}).json()["id"]
+                for _ in range(40)][-6:]
         token = log_in(server).json()["refresh_token"]
         for gone in keys[:3]:
             assert ask(server, "DELETE", "/v2/keys/" + gone, manager).status == 204

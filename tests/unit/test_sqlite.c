@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1200,6 +1201,52 @@ static void a_lock_held_too_long_is_an_error(void **state) {
   st_store_close(store);
 }
 
+typedef struct looker {
+  st_store *store;
+  atomic_bool *over;
+  char why[ST_WHY_MAX];
+} looker;
+
+static void *look_often(void *context) {
+  looker *l = context;
+  while (!atomic_load(l->over)) {
+    if (!st_store_ready(l->store, l->why)) return l;
+  }
+  return NULL;
+}
+
+/* C2: a database that grows, is written back, and shrinks, while others look whether it was cut
+ * short or overwritten.
+ */
+static void growing_and_shrinking_is_no_damage(void **state) {
+  (void)state;
+  enum { LOOKERS = 3, KEYS = 200 };
+  make_db(1);
+  st_store *store = open_store();
+  atomic_bool over = false;
+  looker lookers[LOOKERS];
+  pthread_t threads[LOOKERS];
+  for (size_t i = 0; i < LOOKERS; i++) {
+    lookers[i] = (looker){.store = store, .over = &over};
+    assert_int_equal(pthread_create(&threads[i], NULL, look_often, &lookers[i]), 0);
+  }
+  sql_on(db, "CREATE TABLE padding (bytes)");
+  for (unsigned n = 1; n <= KEYS; n++) {
+    assert_int_equal(create(store, n), ST_STORED);
+    if (n % 10 == 0) sql_on(db, "INSERT INTO padding VALUES (zeroblob(300000))");
+    if (n % 5 == 0) sql_on(db, "PRAGMA wal_checkpoint(PASSIVE)");
+    if (n % 50 == 0) sql_on(db, "DELETE FROM padding; VACUUM; PRAGMA wal_checkpoint(PASSIVE)");
+  }
+  atomic_store(&over, true);
+  for (size_t i = 0; i < LOOKERS; i++) {
+    void *failed = NULL;
+    assert_int_equal(pthread_join(threads[i], &failed), 0);
+    if (failed != NULL) fail_msg("%s", lookers[i].why);
+  }
+  assert_int_equal(count(store), KEYS + 1);
+  st_store_close(store);
+}
+
 /* A read transaction that stayed open would hold on to what it read, and the -wal would grow for
  * ever.
  */
@@ -1463,6 +1510,7 @@ int main(void) {
       TEST(a_creation_without_room_can_be_repeated),
       TEST(a_full_disk_changes_nothing),
       TEST(a_lock_held_too_long_is_an_error),
+      TEST(growing_and_shrinking_is_no_damage),
       TEST(an_answered_question_holds_nothing),
       TEST(is_not_ready_without_its_file),
       TEST(lists_in_pages),
