@@ -24,6 +24,8 @@
 #define HEADER_PAGES 28
 #define HEADER_VALID_FOR 92 /* the same counter, written with the first */
 #define TORN_MAX 10         /* times that a header is read while somebody writes it */
+#define AGAIN_MAX 50        /* times that a file is looked at that seems to be wrong */
+#define AGAIN_MS 10
 
 static const char *const suffixes[ST_SQLITE_FILES] = {"", "-wal", "-shm"};
 
@@ -85,31 +87,58 @@ static bool read_start(sqlite3 *db, uint8_t header[HEADER_LEN], sqlite3_int64 *s
   return false;
 }
 
+/* What one look finds in the file. */
+typedef struct content {
+  bool ours; /* a database of ours, in the mode in which it is used */
+  uint32_t changes;
+  int64_t size, expected; /* in bytes: as it is, and as it says */
+} content;
+
+static content read_content(sqlite3 *db) {
+  uint8_t header[HEADER_LEN] = {0};
+  sqlite3_int64 size = 0;
+  content c = {.ours = read_start(db, header, &size) && st_sqlite_is_ours(header) &&
+                       header[HEADER_WRITE_VERSION] == 2 && header[HEADER_READ_VERSION] == 2};
+  int64_t page = header[HEADER_PAGE_SIZE] << 8 | header[HEADER_PAGE_SIZE + 1];
+  c.changes = number_at(header + HEADER_CHANGES);
+  c.size = size;
+  c.expected = page > 1 ? page * (int64_t)number_at(header + HEADER_PAGES) : 0;
+  return c;
+}
+
+static void keep_seen(st_store *store, const content *c, uint32_t seen) {
+  while ((int32_t)(c->changes - seen) > 0 &&
+         !atomic_compare_exchange_weak(&store->changes_seen, &seen, c->changes)) {
+  }
+  atomic_store(&store->size_seen, c->size);
+}
+
 /* In this mode the counter in the file never goes back, and the file gets shorter only by a VACUUM,
  * which says the new length in it first. A copy made by `subtoken backup` is not in this mode.
+ * What was seen before is read before the file is, as others look, too.
  */
-static bool is_same_content(st_store *store, sqlite3 *db) {
-  uint8_t header[HEADER_LEN] = {0};
-  /* What was seen before this looks, as others look, too: it only grows. */
+static bool seems_same(st_store *store, sqlite3 *db) {
   uint32_t seen = atomic_load(&store->changes_seen);
   int64_t size_seen = atomic_load(&store->size_seen);
-  sqlite3_int64 size = 0;
-  if (!read_start(db, header, &size) || !st_sqlite_is_ours(header) ||
-      header[HEADER_WRITE_VERSION] != 2 || header[HEADER_READ_VERSION] != 2) {
+  content c = read_content(db);
+  bool shorter = c.size < size_seen && c.size < c.expected;
+  if (!c.ours || (int32_t)(c.changes - seen) < 0 || shorter) {
     return false;
   }
-  int64_t page = header[HEADER_PAGE_SIZE] << 8 | header[HEADER_PAGE_SIZE + 1];
-  uint32_t changes = number_at(header + HEADER_CHANGES);
-  bool shorter =
-      size < size_seen && page > 1 && size < page * (int64_t)number_at(header + HEADER_PAGES);
-  if ((int32_t)(changes - seen) < 0 || shorter) {
-    return false;
-  }
-  while ((int32_t)(changes - seen) > 0 &&
-         !atomic_compare_exchange_weak(&store->changes_seen, &seen, changes)) {
-  }
-  atomic_store(&store->size_seen, size);
+  keep_seen(store, &c, seen);
   return true;
+}
+
+/* The file may have been written back between two of the reads above, or be just now: what is wrong
+ * stays wrong. Known to be so it is not waited for again.
+ */
+static bool is_same_content(st_store *store, sqlite3 *db) {
+  bool same = seems_same(store, db);
+  for (int i = 0; !same && i < AGAIN_MAX && !atomic_load(&store->displaced); i++) {
+    (void)sqlite3_sleep(AGAIN_MS);
+    same = seems_same(store, db);
+  }
+  return same;
 }
 
 /* Why it must not go on, or NULL. */
