@@ -174,7 +174,7 @@ class NginxProxy(Proxy):
     def __exit__(self, *why):
         super().__exit__(*why)
         for bad in ("Sanitizer", "runtime error", "[alert]", "exited on signal"):
-            assert bad not in self.written(), self.written()[-6000:]
+            assert bad not in self.written(), [l[:1000] for l in self.written().splitlines() if bad in l]
 
 
 class ModuleProxy(NginxProxy):

@@ -211,6 +211,32 @@ def send_secrets(p, key, token):
     return [login]
 
 
+def send_refused(p, key, token):
+    """What a proxy refuses by itself, before it has looked where it would go."""
+    for credential in (key, token):
+        line = "GET /v2/account?a=b&access_token=%s%%s HTTP/1.1\r\n" % credential
+        for text in (line % "" + "\r\n", line % "" + "Host: a/b\r\n\r\n", line % "" + "Host: a\r\nHost: b\r\n\r\n",
+                     line % "" + "Host: a\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\n\r\n",
+                     line % "" + "Host: a\r\nX: " + "x" * 40000 + "\r\n\r\n", line % "" + "Host: a\r\nBad Name: x\r\n\r\n",
+                     line % "" + "Host: a\r\nContent-Length: x\r\n\r\n", line % "" + "Host: a\r\nTransfer-Encoding: x\r\n\r\n",
+                     line % " x" + "Host: a\r\n\r\n", line % "\x01" + "Host: a\r\n\r\n", line % "#x" + "Host: a\r\n\r\n",
+                     (line % "").replace("1.1", "9.9") + "Host: a\r\n\r\n", (line % "").replace("GET", "G@T") + "Host: a\r\n\r\n",
+                     (line % "").replace("/v2", "/%zz") + "Host: a\r\n\r\n", (line % "").replace("/v2", "/../..") + "Host: a\r\n\r\n",
+                     (line % "").replace("/v2", "v2") + "Host: a\r\n\r\n", (line % "").replace(" HTTP/1.1", "") + "Host: a\r\n\r\n",
+                     line % ("&c=" + "c" * 9000) + "Host: a\r\n\r\n", line % ("&c=" + "c" * 40000) + "Host: a\r\n\r\n"):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(60)
+            s.connect(p.socket)
+            try:
+                s.sendall(text.encode("latin-1"))
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(65536):
+                    pass
+            except OSError:
+                pass
+            s.close()
+
+
 def logs_are_clean(make):  # B2
     with Case() as c:
         token, key = c.token(), c.key["key"]
@@ -222,6 +248,8 @@ def logs_are_clean(make):  # B2
                 elif gone == "the server":
                     c.server.stop()
                 logins = send_secrets(p, key, token)
+                if gone == "nothing":
+                    send_refused(p, key, token)
             lines = p.written()
             assert lines, "it logs nothing"
         text = p.written() + c.server.log()
@@ -242,6 +270,7 @@ def no_secrets_in_logs_of_nginx():
 @test
 def no_secrets_in_logs_of_the_module():
     text = logs_are_clean(ModuleProxy)
+    assert '"GET /v2/account" 400' in text, "nginx refused it by itself"
     assert '"GET /v2/account HTTP/1.1"' in text, "a query of nothing else is gone"
     assert "while connecting to upstream" in text, "the error log tells of upstreams all the same"
     assert re.search('upstream: "http://127.0.0.1:[0-9]+/v2/createsubtoken"', text), "without the query"
@@ -491,6 +520,23 @@ def one_connection_for_many_questions_without_the_module():
 @test
 def one_connection_for_many_questions_with_the_module():
     few_connections(ModuleProxy)
+
+
+@test
+def http_0_9_has_no_headers():  # A2: to put identity into
+    with Case() as c, ModuleProxy(c) as p:
+        for credential in (c.token(), c.key["key"], c.token() + "x"):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(60)
+            s.connect(p.socket)
+            s.sendall(("GET /v2/account?access_token=%s\r\n" % credential).encode())
+            body = s.makefile("rb").read()
+            s.close()
+            if credential.endswith("x"):
+                assert body.decode() == INVALID, body
+            else:
+                told = {k.lower(): v for k, v in json.loads(body)["headers"]}
+                assert told["x-subtoken-sub"] == payload(c.token())["sub"], told
 
 
 main()

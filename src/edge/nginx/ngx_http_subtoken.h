@@ -239,6 +239,8 @@ ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
 
 /* Leave access_token= out of what nginx's error log says of this request. */
 void ngx_http_subtoken_clean_error_log(ngx_http_request_t *r);
+/* Phase handler, of LOG: what nginx refused before that could be called. */
+ngx_int_t ngx_http_subtoken_clean_refused(ngx_http_request_t *r);
 
 /* ---- judge ---- */
 

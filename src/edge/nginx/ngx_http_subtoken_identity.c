@@ -112,9 +112,15 @@ static ngx_int_t ngx_http_subtoken_take_off(ngx_http_request_t *r) {
 
 /* ---- who it is ---- */
 
+/* A request of HTTP/0.9 has no headers, and not even a list of them. */
 static ngx_int_t ngx_http_subtoken_tell(ngx_http_request_t *r, ngx_uint_t which, ngx_str_t value) {
+  ngx_list_t *headers = &r->headers_in.headers;
   if (value.len == 0) return NGX_OK;
-  ngx_table_elt_t *header = ngx_list_push(&r->headers_in.headers);
+  if (headers->nalloc == 0 && ngx_list_init(headers, r->pool, NGX_HTTP_SUBTOKEN_HEADERS,
+                                            sizeof(ngx_table_elt_t)) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  ngx_table_elt_t *header = ngx_list_push(headers);
   if (header == NULL) return NGX_ERROR;
   header->hash = ngx_http_subtoken_headers[which].hash;
   header->key = ngx_http_subtoken_headers[which].name;

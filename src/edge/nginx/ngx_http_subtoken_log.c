@@ -1,7 +1,8 @@
-/* nginx's error log without access_token=. With each error of a request nginx writes down the
- * target that it passes on to an upstream, and the Referer; where `subtoken` is off, as for the
- * server's own calls, a key in a query is passed on all the same. (The request line is cleaned
- * for every log: see ngx_http_subtoken_clean_log.)
+/* nginx's logs without access_token=. With each error of a request nginx writes down the target
+ * that it passes on to an upstream, and the Referer; where `subtoken` is off, as for the server's
+ * own calls, a key in a query is passed on all the same. The request line is cleaned for every
+ * log (see ngx_http_subtoken_clean_log), but not that of a request which nginx refuses before any
+ * module has seen it: of such a line the access log gets no query at all.
  */
 #include "edge/nginx/ngx_http_subtoken.h"
 
@@ -36,4 +37,27 @@ void ngx_http_subtoken_clean_error_log(ngx_http_request_t *r) {
   if (ngx_http_subtoken_next_handler == NULL) ngx_http_subtoken_next_handler = r->log_handler;
   if (ngx_http_subtoken_next_handler == r->log_handler)
     r->log_handler = ngx_http_subtoken_log_request;
+}
+
+static void ngx_http_subtoken_cut_query(ngx_str_t *text) {
+  u_char *mark = text->len > 0 ? memchr(text->data, '?', text->len) : NULL;
+  if (mark != NULL) text->len = (size_t)(mark - text->data);
+}
+
+/* nginx takes the line from here when it could not even read it. */
+static void ngx_http_subtoken_find_line(ngx_http_request_t *r) {
+  if (r->request_line.data != NULL || r->request_start == NULL || r->header_in == NULL) return;
+  u_char *end = r->request_start;
+  while (end < r->header_in->last && *end != CR && *end != LF) end++;
+  r->request_line.data = r->request_start;
+  r->request_line.len = (size_t)(end - r->request_start);
+}
+
+ngx_int_t ngx_http_subtoken_clean_refused(ngx_http_request_t *r) {
+  if (r != r->main || r->log_handler == ngx_http_subtoken_log_request) return NGX_OK;
+  ngx_http_subtoken_find_line(r);
+  ngx_http_subtoken_cut_query(&r->request_line);
+  ngx_http_subtoken_cut_query(&r->unparsed_uri);
+  r->args.len = 0;
+  return NGX_OK;
 }

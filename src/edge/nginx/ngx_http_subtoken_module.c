@@ -375,6 +375,7 @@ static const struct {
     {NGX_HTTP_REWRITE_PHASE, ngx_http_subtoken_clean_target},
     {NGX_HTTP_PREACCESS_PHASE, ngx_http_subtoken_preaccess},
     {NGX_HTTP_ACCESS_PHASE, ngx_http_subtoken_access},
+    {NGX_HTTP_LOG_PHASE, ngx_http_subtoken_clean_refused},
 };
 
 static ngx_http_module_t *find_module(const ngx_conf_t *cf, const char *name) {
@@ -446,6 +447,15 @@ static ngx_int_t find_variables(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *a
   return NGX_OK;
 }
 
+/* In this phase the handlers run in the order in which they were added. */
+static void move_before_logs(ngx_conf_t *cf) {
+  ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+  const ngx_array_t *handlers = &core->phases[NGX_HTTP_LOG_PHASE].handlers;
+  ngx_http_handler_pt *each = handlers->elts, ours = each[handlers->nelts - 1];
+  for (ngx_uint_t i = handlers->nelts - 1; i > 0; i--) each[i] = each[i - 1];
+  each[0] = ours;
+}
+
 static ngx_int_t add_handlers(ngx_conf_t *cf) {
   ngx_http_subtoken_main_conf_t *all =
       ngx_http_conf_get_module_main_conf(cf, ngx_http_subtoken_module);
@@ -457,6 +467,7 @@ static ngx_int_t add_handlers(ngx_conf_t *cf) {
     *added = phases[i].handler;
   }
   move_behind_realip(cf);
+  move_before_logs(cf);
   all->allow_deny = handler_of(cf, "ngx_http_access_module", NGX_HTTP_ACCESS_PHASE);
   all->auth_basic = handler_of(cf, "ngx_http_auth_basic_module", NGX_HTTP_ACCESS_PHASE);
   ngx_http_subtoken_hash_identity();
