@@ -262,10 +262,12 @@ static st_verdict check_slowly(void *context, const st_person *person, subtoken_
 
 static const st_people slow_people = {.find = find_alice, .check = check_slowly};
 
+static int64_t patience = UNTIL_US; /* of a request */
+
 static const char *identify(const char *text, subtoken_result *result) {
   st_service slow = service;
   st_request request = {
-      .remote = ST_TEXT(REMOTE), .now = NOW, .now_us = NOW_US, .until_us = UNTIL_US};
+      .remote = ST_TEXT(REMOTE), .now = NOW, .now_us = NOW_US, .until_us = patience};
   st_identity identity;
   const char *event;
   int64_t wait;
@@ -330,6 +332,27 @@ static void test_waiting_is_bounded(void **state) {
   assert_int_equal(basic.waiting, 0);
 }
 
+/* C1: who waits for another request's password waits until its own deadline. */
+static void test_waiting_ends(void **state) {
+  (void)state;
+  static char text[] = ALICE "!";
+  pthread_t thread;
+  subtoken_result result;
+  wanted = 3;
+  computed = 0;
+  assert_int_equal(pthread_create(&thread, NULL, come_in, text), 0);
+  while (atomic_load(&computed) == 0) sched_yield();
+  patience = st_semaphore_now_us() + 20000;
+  assert_string_equal(identify(text, &result), "passwords_busy");
+  assert_int_equal(result, SUBTOKEN_FEED_STALE);
+  assert_true(st_semaphore_now_us() >= patience);
+  patience = UNTIL_US;
+  wanted = 0;
+  pthread_join(thread, NULL);
+  assert_int_equal(computed, 1);
+  assert_int_equal(basic.waiting, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_good, office_open),
@@ -345,6 +368,7 @@ int main(void) {
       cmocka_unit_test_setup(test_nobody_is_good, office_open),
       cmocka_unit_test_setup(test_computed_once, office_open),
       cmocka_unit_test_setup(test_waiting_is_bounded, office_open),
+      cmocka_unit_test_setup(test_waiting_ends, office_open),
   };
   return cmocka_run_group_tests_name("basic", tests, NULL, NULL);
 }
