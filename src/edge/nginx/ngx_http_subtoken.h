@@ -153,7 +153,7 @@ typedef struct {
   unsigned body_read : 1;
   unsigned granted : 1;    /* by the credential, or as what anybody may do: who is set */
   unsigned error_page : 1; /* a refusal was left to it: the next one is answered here */
-  unsigned refused : 1;    /* of what was asked for nothing is to be shown, passed on or asked */
+  unsigned refused : 1;    /* or blocked: its error page sees nothing of it */
   unsigned blocked : 1;    /* by its address: nobody is asked about it, wherever it leads */
   const char *result;      /* a word, or NULL when nothing was judged */
   ngx_http_subtoken_identity_t who; /* its texts are empty unless it was granted */

@@ -535,8 +535,8 @@ static ngx_int_t judge_target(judgement_t *j, ngx_http_subtoken_verdict_t *verdi
 }
 
 /* NGX_OK: it may pass. NGX_DECLINED: *verdict. NGX_AGAIN: something has to be waited for. Anything
- * else is for nginx. Who may have what he asked for keeps his name on a page for everybody; of a
- * request that was refused nobody is asked any more.
+ * else is for nginx. Who may have what he asked for keeps his name on a page for everybody; for
+ * a request that was refused such a page needs no look at what it asked for.
  */
 static ngx_int_t judge_prepared(judgement_t *j, ngx_http_subtoken_verdict_t *verdict) {
   const subtoken_ring *ring = j->verifier.ring;
