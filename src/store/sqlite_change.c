@@ -81,20 +81,20 @@ static const char *why_not(st_stored stored) {
 }
 
 static bool take_turn(st_store *store, const change *what, int64_t until_us) {
-  if (what->stranger && !st_semaphore_enter(&store->strangers, ST_WAIT_NOT)) {
+  if (what->unauthenticated && !st_semaphore_enter(&store->unauthenticated, ST_WAIT_NOT)) {
     return false;
   }
   bool taken = st_semaphore_enter(&store->writing, until_us);
-  if (!taken && what->stranger) {
-    st_semaphore_leave(&store->strangers);
+  if (!taken && what->unauthenticated) {
+    st_semaphore_leave(&store->unauthenticated);
   }
   return taken;
 }
 
 static void end_turn(st_store *store, const change *what) {
   st_semaphore_leave(&store->writing);
-  if (what->stranger) {
-    st_semaphore_leave(&store->strangers);
+  if (what->unauthenticated) {
+    st_semaphore_leave(&store->unauthenticated);
   }
 }
 
@@ -124,8 +124,8 @@ st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, 
 /* ---- Waiting ---- */
 
 #define STEP_MS 10 /* between two tries */
-#define READ_PATIENCE_US 250000
-#define PATIENCE_ANEW_US 1000000 /* since the last wait */
+#define READ_WAIT_US 250000
+#define READ_WAIT_ANEW_US 1000000 /* since the last wait */
 
 void st_store_share(st_store *store, int64_t threads) {
   int64_t quarter = threads / 4;
@@ -133,7 +133,7 @@ void st_store_share(st_store *store, int64_t threads) {
                 : quarter > ST_SQLITE_WRITERS_MAX ? ST_SQLITE_WRITERS_MAX
                                                   : (size_t)quarter;
   st_semaphore_waiting_limit(&store->writing, most);
-  st_semaphore_limit(&store->strangers, most / 8 > 0 ? most / 8 : 1);
+  st_semaphore_limit(&store->unauthenticated, most / 8 > 0 ? most / 8 : 1);
 }
 
 void st_store_close_waiting(st_store *store, int64_t at_us) {
@@ -160,25 +160,25 @@ static int wait_to_write(void *context, int tries) {
 }
 
 static int wait_to_read(void *context, int tries) {
-  st_sqlite_patience *patience = context;
+  st_sqlite_busy_wait *wait = context;
   int64_t now = st_semaphore_now_us();
-  if (tries == 0 && now - patience->last_us > PATIENCE_ANEW_US) {
-    patience->until_us = now + READ_PATIENCE_US;
+  if (tries == 0 && now - wait->last_us > READ_WAIT_ANEW_US) {
+    wait->until_us = now + READ_WAIT_US;
   }
-  patience->last_us = now;
-  if (now >= patience->until_us) {
+  wait->last_us = now;
+  if (now >= wait->until_us) {
     return 0;
   }
   (void)sqlite3_sleep(STEP_MS);
   return 1;
 }
 
-bool st_sqlite_set_write_patience(st_store *store) {
+bool st_sqlite_set_write_wait(st_store *store) {
   return sqlite3_busy_handler(store->writes, wait_to_write, store) == SQLITE_OK;
 }
 
-bool st_sqlite_set_read_patience(sqlite3 *db, st_sqlite_patience *patience) {
-  return sqlite3_busy_handler(db, wait_to_read, patience) == SQLITE_OK;
+bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_busy_wait *wait) {
+  return sqlite3_busy_handler(db, wait_to_read, wait) == SQLITE_OK;
 }
 
 /* ---- The sequence ---- */

@@ -168,10 +168,10 @@ typedef struct slot {
 /* How long a connection that only reads waits for one who has the whole file to themselves, which
  * hardly ever happens: once, and until that is over no question waits again.
  */
-typedef struct st_sqlite_patience {
+typedef struct st_sqlite_busy_wait {
   int64_t last_us;  /* when it last had to wait */
   int64_t until_us; /* for how long */
-} st_sqlite_patience;
+} st_sqlite_busy_wait;
 
 /* The database, its -wal and its -shm, as they were when they were opened. */
 #define ST_SQLITE_FILES 3
@@ -192,7 +192,7 @@ typedef struct reader {
   uint64_t generation;
   int64_t data_version; /* when the generation began */
   int64_t looked_ms;    /* when it was last looked whether the file is in place */
-  st_sqlite_patience patience;
+  st_sqlite_busy_wait wait;
 } reader;
 
 struct st_store {
@@ -202,8 +202,8 @@ struct st_store {
   _Atomic uint32_t changes_seen; /* the counter in it */
   atomic_bool displaced;         /* they were not in place when it was last looked */
 
-  st_semaphore writing;   /* one at a time: guards the seven below */
-  st_semaphore strangers; /* of those, who come without a credential */
+  st_semaphore writing;         /* one at a time: guards the seven below */
+  st_semaphore unauthenticated; /* of those, who come without a credential */
   sqlite3 *writes;
   sqlite3_stmt *write[WRITE_STATEMENTS];
   int64_t lived;            /* the store's lived time when this handle counted it last, at: */
@@ -216,12 +216,12 @@ struct st_store {
   pthread_mutex_t asking; /* guards the three below: the management's questions */
   sqlite3 *queries;
   sqlite3_stmt *query[WRITE_STATEMENTS]; /* those that only read; NULL: the others */
-  st_sqlite_patience query_patience;
+  st_sqlite_busy_wait query_wait;
 
   pthread_mutex_t feeding; /* guards the three below; opened at the first question */
   sqlite3 *feeds;
   sqlite3_stmt *feed[FEED_STATEMENTS];
-  st_sqlite_patience feed_patience;
+  st_sqlite_busy_wait feed_wait;
 
   reader readers[ST_SQLITE_READERS];
 };
@@ -245,8 +245,8 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
 bool st_sqlite_add_hash(sqlite3 *db);
 
 /* Wait for others at most so long, from now on. */
-bool st_sqlite_set_write_patience(st_store *store);
-bool st_sqlite_set_read_patience(sqlite3 *db, st_sqlite_patience *patience);
+bool st_sqlite_set_write_wait(st_store *store);
+bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_busy_wait *wait);
 
 /* ---- statements of the writing connection, in its turn ---- */
 
@@ -315,12 +315,12 @@ typedef struct change {
   const char *sub;
   const char *text; /* a name, or permissions */
   bool disabled;
-  int64_t now;       /* seconds, or the value of a fact */
-  int64_t now_us;    /* of what lists or unlists */
-  int64_t *sequence; /* at which the revocation data has it; may be NULL */
-  int64_t until_us;  /* as in st_act */
-  bool stranger;     /* who asks for it has shown no credential */
-  void *of;          /* what this kind of change takes besides */
+  int64_t now;          /* seconds, or the value of a fact */
+  int64_t now_us;       /* of what lists or unlists */
+  int64_t *sequence;    /* at which the revocation data has it; may be NULL */
+  int64_t until_us;     /* as in st_act */
+  bool unauthenticated; /* who asks for it has shown no credential */
+  void *of;             /* what this kind of change takes besides */
 } change;
 change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence);
 

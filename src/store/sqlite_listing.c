@@ -209,7 +209,7 @@ static st_stored trouble(st_store *store, char *why) {
 static st_stored open_feeds(st_store *store, char *why) {
   if (store->feeds == NULL &&
       (st_sqlite_connect(store->path, &store->feeds, why) != ST_STORED ||
-       !st_sqlite_set_read_patience(store->feeds, &store->feed_patience) ||
+       !st_sqlite_set_read_wait(store->feeds, &store->feed_wait) ||
        !st_sqlite_prepare(store->feeds, st_sqlite_feed_sql, store->feed, FEED_STATEMENTS))) {
     (void)trouble(store, why);
     for (size_t i = 0; i < FEED_STATEMENTS; i++) {

@@ -509,20 +509,18 @@ static st_stored prepare_all(st_store *store, char *why) {
 }
 
 /* A connection for those who only read. */
-static st_stored open_to_read(st_store *store, sqlite3 **db, st_sqlite_patience *patience,
-                              char *why) {
+static st_stored open_to_read(st_store *store, sqlite3 **db, st_sqlite_busy_wait *wait, char *why) {
   if (st_sqlite_connect(store->path, db, why) != ST_STORED ||
       check_same(store->path, *db, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  return st_sqlite_set_read_patience(*db, patience)
-             ? ST_STORED
-             : st_sqlite_fail_db(why, store->path, *db, "open");
+  return st_sqlite_set_read_wait(*db, wait) ? ST_STORED
+                                            : st_sqlite_fail_db(why, store->path, *db, "open");
 }
 
 /* From here on it is looked whether the files are these. */
 static st_stored settle(st_store *store, char *why) {
-  if (!st_sqlite_set_write_patience(store)) {
+  if (!st_sqlite_set_write_wait(store)) {
     return st_sqlite_fail_db(why, store->path, store->writes, "open");
   }
   if (!st_sqlite_name_files(store) || !st_sqlite_remember_files(store)) {
@@ -544,9 +542,9 @@ static st_stored open_parts(st_store *store, const char *path, bool create, char
   if (size <= QUICK_CHECK_MAX && check_pages(store->path, store->writes, why) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  st_stored stored = open_to_read(store, &store->queries, &store->query_patience, why);
+  st_stored stored = open_to_read(store, &store->queries, &store->query_wait, why);
   for (size_t i = 0; stored == ST_STORED && i < ST_SQLITE_READERS; i++) {
-    stored = open_to_read(store, &store->readers[i].db, &store->readers[i].patience, why);
+    stored = open_to_read(store, &store->readers[i].db, &store->readers[i].wait, why);
   }
   if (stored == ST_STORED) {
     stored = prepare_all(store, why);
@@ -568,7 +566,7 @@ static st_store *make(void) {
   (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
   (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
   made->writing = (st_semaphore)ST_SEMAPHORE(1, ST_SQLITE_WRITERS_MAX);
-  made->strangers = (st_semaphore)ST_SEMAPHORE(ST_SQLITE_WRITERS_MAX / 8, 0);
+  made->unauthenticated = (st_semaphore)ST_SEMAPHORE(ST_SQLITE_WRITERS_MAX / 8, 0);
   (void)pthread_mutex_init(&made->asking, NULL);
   (void)pthread_mutex_init(&made->feeding, NULL);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) {

@@ -171,7 +171,7 @@ st_stored st_store_person_create(st_store *store, const st_act *act, const st_ma
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.maker = maker;
   what.digest = digest;
-  what.stranger = registering;
+  what.unauthenticated = registering;
   st_person made = *person;
   made.registered = registering;
   what.of = &(newcomer){&made, registering, 0};
