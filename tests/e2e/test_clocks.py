@@ -150,4 +150,59 @@ def two_servers_at_the_end_of_a_token():
         time.sleep(1.1)
 
 
+@test
+def a_server_that_was_ahead_leaves_nothing_behind():
+    """C12: the server's clock alone is an hour ahead for a while, with a pull going on."""
+    if FAKETIME is None:
+        return "no libfaketime"
+    clock = os.path.join(scratch(), "clock")
+
+    def set_clock(text):
+        with open(clock + ".new", "w") as f:
+            f.write(text + "\n")
+        os.replace(clock + ".new", clock)
+    set_clock("+0s")
+    env = dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1",
+               DONT_FAKE_MONOTONIC="1")
+    env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    data = data_dir()
+    key = make_key(data)
+    token = issue(data, key["key"], "--permissions", "account")
+    there = scratch()
+    file, key_file, log = (os.path.join(there, n) for n in ("revoked", "key", "log"))
+    with open(os.open(key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write(make_key(data, "revocations")["key"])
+
+    def reason():
+        out = cmd("verify", "--json", "--secrets", os.path.join(data, "secrets"), "--revocations",
+                  file, stdin=token)[1]
+        return json.loads(out).get("reason", "ok")
+
+    def events():
+        with open(log) as f:
+            return [json.loads(l)["event"] for l in f.read().splitlines()]
+
+    def until(what):
+        deadline = time.time() + 60
+        while not what():
+            assert time.time() < deadline, (events(), reason())
+            time.sleep(0.05)
+    with Server(data, env=env) as server:
+        pull = subprocess.Popen([PROGRAM, "pull", "--from", server.url, "--to", file, "--key-file",
+                                 key_file, "--every", "1s"], stderr=open(log, "ab"))
+        until(lambda: os.path.exists(file + ".alive") and reason() == "ok")
+        set_clock("+3600s")
+        until(lambda: "feed_bad" in events())
+        assert reason() == "ok"  # by the heartbeat of before
+        # What takes a sequence meanwhile has one of that clock: the next ones follow it.
+        cmd("key", "disable", make_key(data)["id"], data=data)
+        set_clock("+0s")
+        until(lambda: events()[-1] == "pulled")
+        cmd("key", "delete", key["id"], data=data)
+        until(lambda: reason() == "revoked")
+        pull.terminate()
+        assert pull.wait(timeout=20) == 0
+    assert "feed_rollback" not in events(), events()
+
+
 main()
