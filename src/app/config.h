@@ -32,7 +32,7 @@ typedef struct st_settings {
   int64_t threads;
   int64_t leeway, default_life, max_life; /* seconds */
   int64_t access_life, refresh_life;
-  int64_t refresh_retry; /* seconds in which a refresh token may be presented again */
+  int64_t refresh_retry;    /* seconds in which a refresh token may be presented again */
   int64_t sessions_per_key; /* of a key with `services`, that live at a time */
   int64_t idle_timeout;     /* seconds in which a connection may wait for its next request */
   unsigned credentials;     /* the forms that are looked at: ST_FORM_* */

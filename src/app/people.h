@@ -7,10 +7,10 @@
 #include "app/keys.h"
 #include "app/passwords.h"
 
-#define ST_ANYONE "*"         /* the person whose permissions need no credential */
-#define ST_REFRESH_LEN 43     /* a refresh token, in characters */
-#define ST_LOCALE_MAX 35      /* bytes; RFC 5646 section 4.4.1 */
-#define ST_SOURCE_MAX 64      /* bytes: where a person came from */
+#define ST_ANYONE "*"     /* the person whose permissions need no credential */
+#define ST_REFRESH_LEN 43 /* a refresh token, in characters */
+#define ST_LOCALE_MAX 35  /* bytes; RFC 5646 section 4.4.1 */
+#define ST_SOURCE_MAX 64  /* bytes: where a person came from */
 #define ST_AUDIT_DETAIL_MAX 1023
 #define ST_SESSIONS_PER_USER 1000 /* that live at a time; a key has its own setting */
 
