@@ -156,8 +156,10 @@ static glimpse glance(uint8_t cpu, subtoken_text raw) {
   return (glimpse){(size_t)(at - raw.data), escapes};
 }
 
-/* Decode a path that is good at a glance from end to end, but for stars that are segments. */
-static void copy_path(subtoken_text raw, st_path *path) {
+/* Decode a path that is good at a glance from end to end. star: what stars become that stand plain,
+ * as whole segments.
+ */
+static inline void copy_path(subtoken_text raw, char star, st_path *path) {
   size_t to = 0;
   for (size_t from = 0; from < raw.len; from++) {
     char c = raw.data[from];
@@ -165,7 +167,7 @@ static void copy_path(subtoken_text raw, st_path *path) {
       c = (char)escaped(raw.data + from, raw.data + raw.len);
       from += 2;
     } else if (c == '*') {
-      c = ST_PATH_ANY;
+      c = star;
     }
     path->room[to++] = c;
   }
@@ -176,7 +178,7 @@ static void copy_path(subtoken_text raw, st_path *path) {
 /* Without such stars it need not be copied, when there is nothing to decode. */
 static inline void take_path(subtoken_text raw, size_t escapes, st_path *path) {
   if (escapes > 0) {
-    copy_path(raw, path);
+    copy_path(raw, '*', path);
   } else {
     path->len = raw.len;
     path->bytes = raw.data;
@@ -278,13 +280,14 @@ static __attribute__((noinline)) glimpse glance_star(uint8_t cpu, subtoken_text 
 
 /* How much of the text is an entry that is good at a glance: a path, in which stars may be
  * whole segments, and `start` characters of a method and a colon in front. Its canonical
- * text is no longer than itself. */
-static inline glimpse glance_entry(uint8_t cpu, subtoken_text text, size_t start) {
+ * text is no longer than itself. *star: where its first star is, or its end. */
+static inline glimpse glance_entry(uint8_t cpu, subtoken_text text, size_t start, size_t *star) {
   glimpse seen = glance(cpu, (subtoken_text){text.data + start, text.len - start});
+  *star = seen.len + start;
   if (seen.len == 0) return seen;
   seen.len += start;
-  bool star = seen.len < text.len && text.data[seen.len] == '*';
-  return star ? glance_star(cpu, text, seen) : seen;
+  bool is_star = seen.len < text.len && text.data[seen.len] == '*';
+  return is_star ? glance_star(cpu, text, seen) : seen;
 }
 
 /* How many characters a method and its colon are in front of an entry. */
@@ -295,7 +298,8 @@ static inline size_t method_len(subtoken_text text) {
 }
 
 size_t st_entry_glance(uint8_t cpu, subtoken_text text) {
-  return glance_entry(cpu, text, method_len(text)).len;
+  size_t star;
+  return glance_entry(cpu, text, method_len(text), &star).len;
 }
 
 subtoken_fault st_entry_check(subtoken_text text) {
@@ -306,15 +310,18 @@ subtoken_fault st_entry_check(subtoken_text text) {
 subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
   entry->path.len = 0;
   if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
-  size_t start = method_len(text);
-  glimpse seen = glance_entry(0, text, start);
+  size_t start = method_len(text), star;
+  glimpse seen = glance_entry(0, text, start, &star);
   if (text.len == 0 || seen.len < text.len) return entry_decode(text, entry);
   entry->method = (subtoken_text){text.data, start > 0 ? start - 1 : 0};
   entry->wild = text.data[text.len - 1] == '*';
   subtoken_text path = {text.data + start, text.len - start - entry->wild};
-  entry->pattern = false;
-  for (size_t i = 0; i < path.len && !entry->pattern; i++) entry->pattern = path.data[i] == '*';
-  take_path(path, seen.escapes + entry->pattern, &entry->path);
+  entry->pattern = star + 1 < text.len; /* a final one is cut off */
+  if (entry->pattern) {
+    copy_path(path, ST_PATH_ANY, &entry->path);
+  } else {
+    take_path(path, seen.escapes, &entry->path);
+  }
   return SUBTOKEN_FAULT_NONE;
 }
 
