@@ -166,7 +166,8 @@ static inline st_stored log_in(unsigned n, const st_maker *maker, int64_t expire
   uint8_t seed[32];
   memset(seed, (int)n, sizeof seed);
   login.expires_at = expires_at;
-  return st_store_login_begin(store, ACT, maker, 100, &login, digest_of(n), seed, refresh_of(n), why);
+  return st_store_login_begin(store, ACT, maker, 100, &login, digest_of(n), seed, refresh_of(n),
+                              why);
 }
 
 static inline st_found found(unsigned n, st_key *key) {
