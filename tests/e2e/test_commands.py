@@ -358,6 +358,8 @@ def every_event_is_in_the_readme():
     known = {w for words in known for w in words if w}
     for first in re.findall(r"\bst_log_event\(([^,]*),", source):
         known |= set(re.findall(r'"(\w+)"', first))
+    for told in re.findall(r"\btell\(([^;]*);", source):
+        known |= set(re.findall(r'"(\w+)"', told))
     ring = re.search(r"^const char \*st_ring_load\(.*?^}", source, re.M | re.S).group(0)
     for answer in re.findall(r"\breturn ([^;]*);", ring):
         known |= set(re.findall(r'"(\w+)"', answer))
@@ -896,7 +898,11 @@ def rule_4_times_and_parties():
     huge = "9007199254740991"
     is_(verdict(sign(K0, claims()), "--at", huge, "--leeway", "0"), 401, "expired")
     is_(verdict(sign(K0, claims()), "--at", "0"), 401, "iat_future")
-    is_(verdict(sign(K0, claims()), "--at", huge, "--leeway", huge), 200, "ok")
+    late = ["--at", str(NOW + DAY + 3599), "--leeway"]
+    is_(verdict(sign(K0, claims()), *late, "3600"), 200, "ok")
+    is_(verdict(sign(K0, claims()), *late, "3599"), 401, "expired")
+    code, _, err = cmd("verify", *late, "3601", "--secrets", RING, "--no-revocations", stdin=sign(K0, claims()))
+    assert code == 2 and "an hour at most" in err, (code, err)  # C13
     one, two = claims(iss="https://a", aud="api"), claims(iss="https://a", aud=["x", "api"])
     for c in (one, two):
         is_(verdict(sign(K0, c), *at), 200, "ok")
