@@ -150,7 +150,7 @@ def wrk(pid, port, path, headers, preexec=None):
     """(microseconds of CPU a request, requests a second)"""
     before = cpu_ns(pid)
     args = [x for h in headers for x in ("-H", h)]
-    p = subprocess.run(["wrk", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, *args,
+    p = subprocess.run(["wrk", "--timeout", "60s", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, *args,
                         "http://127.0.0.1:%d%s" % (port, path)], capture_output=True, text=True,
                        check=True, preexec_fn=preexec)
     assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout

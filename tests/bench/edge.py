@@ -109,7 +109,7 @@ def edges(upstream, modules=(MODULE,)):
 def measure(nginx, target, token):
     """(requests a second, microseconds of the worker's CPU for each)"""
     before = nginx.cpu()
-    p = subprocess.run(["wrk", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-H",
+    p = subprocess.run(["wrk", "--timeout", "60s", "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-H",
                         "Authorization: Bearer " + token,
                         "http://127.0.0.1:%d%s" % (nginx.port, target)],
                        capture_output=True, text=True, check=True, preexec_fn=on(OTHER_CPU))

@@ -103,7 +103,7 @@ class Side:
     def measure(self, what, among):
         path = CREATE if what == "createsubtoken" else "/v2/tokeninfo"
         before = self.cpu_time()
-        p = subprocess.run(["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-s",
+        p = subprocess.run(["wrk", "--timeout", "60s", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-s",
                             os.path.join(HERE, "keys.lua"), "http://127.0.0.1:%d" % self.server.port,
                             "--", str(among), path], capture_output=True, text=True, check=True)
         assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout

@@ -55,7 +55,7 @@ http { access_log %(d)s/access.log; keepalive_requests 1000000000;
 
 
 def wrk(port, path, key):
-    p = subprocess.run(["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-H",
+    p = subprocess.run(["wrk", "--timeout", "60s", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-H",
                         "Authorization: Bearer " + key, "http://127.0.0.1:%d%s" % (port, path)],
                        capture_output=True, text=True, check=True)
     assert "Non-2xx" not in p.stdout and "Socket errors" not in p.stdout, p.stdout
