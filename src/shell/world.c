@@ -476,7 +476,8 @@ static char *follow(const char *path, char *why) {
 static bool keep_group(int fd, const char *target) {
   struct stat old, made;
   if (stat(target, &old) != 0) {
-    return errno == ENOENT;
+    /* Whoever of a trusted group runs next has to read it. */
+    return errno == ENOENT && (!group_trusted || fchmod(fd, 0640) == 0);
   }
   if (!S_ISREG(old.st_mode) || fstat(fd, &made) != 0) {
     return false;
