@@ -782,8 +782,8 @@ static void test_revocations(void **state) {
 
 static void test_revocations_since(void **state) {
   (void)state;
-  static const char *const whole[] = {"?since=1", "?since=42", "?since=40&whole=1", "?whole=1",
-                                      "?since2=41", "?x=%2&y"};
+  static const char *const whole[] = {"?since=1", "?since=42",  "?since=40&whole=1",
+                                      "?whole=1", "?since2=41", "?x=%2&y"};
   static const char *const wrong[] = {"since=0",
                                       "since=",
                                       "since",
