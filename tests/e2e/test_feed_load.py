@@ -28,6 +28,9 @@ def list_subs(db, count, logged):
         db.execute("UPDATE facts SET value = ? WHERE name = 'sequence'", (sequence + count,))
     else:
         db.execute("UPDATE facts SET value = ? WHERE name = 'changes_from'", (sequence,))
+    # As the store that gave them: none else may be asked about.
+    db.executemany("INSERT OR IGNORE INTO given (sequence) VALUES (?)",
+                   ((sequence + i,) for i in range(count + 1 if logged else 1)))
     db.commit()
     return sequence
 
