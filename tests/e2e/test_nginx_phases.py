@@ -721,6 +721,28 @@ def access_token_is_in_no_variable():
         proxy_pass http://api/x$is_args$args; }
       location /kept { subtoken_credentials bearer; proxy_pass http://api; }
     """, http="log_format all '$request|$http_referer|$request_uri|$args|$query_string|$is_args|$arg_access_token'; access_log %(dir)s/all.log all;")
+@test
+def an_address_that_is_found_later_lets_in_for_itself_alone():
+    """E2: set_real_ip_from of the location comes after its `if` and `set`, which read a variable by the proxy's."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_require account;
+      satisfy any; allow unix:; allow 192.0.2.7; deny all; real_ip_header X-Real-IP;
+      location / { if ($subtoken_sub) { set $x 1; } proxy_pass http://api; }
+      location /real { set_real_ip_from unix:; set $x "$subtoken_sub"; error_page 401 /page; proxy_pass http://api; }
+      location /page { subtoken off; allow all; proxy_pass http://api$request_uri; }
+    """)
+    with n:
+        t = n.token()
+        for credential, status in (("WRONG", 401), (None, 401), (t + "x", 401), ("KEY", 200), (t, 200)):
+            answer = n.ask("/real/x", "X-Real-IP: 192.0.2.1", token=credential)
+            assert answer.status == status, (credential, answer.status, answer.body)
+            assert json.loads(answer.body)["target"] == ("/page" if status == 401 else "/real/x"), (credential, answer.body)
+        before = len(end.asked)
+        for credential in ("WRONG2", None, t + "x"):
+            assert n.status("/real", "X-Real-IP: 192.0.2.7", token=credential) == 200, credential
+            assert n.status("/real", token=credential) == 200 and n.status("/a", token=credential) == 200
+        assert len(end.asked) == before, "nobody is asked about whom nginx lets in"
+
+
     with n:
         t = n.token()
         for name in ("access_token", "access%5ftoken"):

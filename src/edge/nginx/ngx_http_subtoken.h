@@ -137,6 +137,7 @@ typedef struct {
   ngx_msec_t time;
   ngx_http_subtoken_verdict_t verdict; /* unless it passes */
   const void *unasked_in; /* the location for which nginx lets it in itself; else NULL */
+  const void *address;    /* of the client, as it was known */
   unsigned passes : 1;
   unsigned let_in : 1;  /* by nginx's own `satisfy any` and allow, if it does not */
   unsigned as_page : 1; /* as the public page that an internal redirect led to */

@@ -615,7 +615,9 @@ static bool is_alike(const ngx_http_subtoken_loc_conf_t *a, const ngx_http_subto
          a->max_life == b->max_life;
 }
 
-/* By which location nginx lets a request in, and whether it does. */
+/* By which location nginx lets a request in, and whether it does. The address decides as well: that
+ * of the client is another one once set_real_ip_from of the location has found it.
+ */
 static const void *place_of(ngx_http_request_t *r) {
   return ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 }
@@ -631,6 +633,7 @@ static bool is_fresh(const ngx_http_subtoken_ctx_t *ctx) {
   return ngx_current_msec - ctx->judged.time <= NGX_HTTP_SUBTOKEN_KEPT_MS;
 }
 
+  if (judged->address != r->connection->sockaddr) return false;
 /* The scope that lacks lies in a policy, which may have gone when the verdict is told. */
 static ngx_int_t keep_verdict(ngx_http_request_t *r, ngx_http_subtoken_verdict_t *into,
                               const ngx_http_subtoken_verdict_t *verdict) {
@@ -676,6 +679,7 @@ static ngx_int_t keep_judgement(judgement_t *j, ngx_int_t rc,
  */
 static ngx_int_t judge_request(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
                                ngx_http_subtoken_ctx_t *ctx, bool may_wait) {
+  judged->address = j->r->connection->sockaddr;
   judgement_t j;
   ngx_http_subtoken_verdict_t verdict;
   ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !is_let_in_by_nginx(r), &verdict);
