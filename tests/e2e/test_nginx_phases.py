@@ -594,6 +594,35 @@ def nothing_of_a_refused_request_goes_to_its_error_page():
         t, poor = n.token(), n.token("--permissions", "inventories")
 
         def passed(target, **more):
+@test
+def a_preflight_is_one_as_long_as_it_is_no_get():
+    """E6: an error_page and X-Accel-Redirect make a GET of it, which nobody may send without a credential."""
+    n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json; root %(dir)s;
+      location / { proxy_pass http://api; }
+      location /files/ { error_page 405 =200 $uri; }
+      location /accel { proxy_pass http://api; }
+      location /front { try_files /none /app; }
+      location /stored { error_page 502 = @named; proxy_pass http://unix:%(dir)s/nobody:; }
+      location @named { proxy_pass http://api; }""",
+              answer=lambda asked: (200, [("X-Accel-Redirect", "/files/x")], "") if asked["target"] == "/accel" else None)
+    policy(n, {"default": "deny", "preflight": True, "routes": [
+        {"path": p, "needs": ["account"]} for p in ("/files/*", "/accel", "/front", "/stored", "/app", "/a")]})
+    os.mkdir(os.path.join(n.dir, "files"))
+    with open(os.path.join(n.dir, "files", "x"), "w") as f:
+        f.write("hidden")
+    os.chmod(os.path.dirname(f.name), 0o755), os.chmod(f.name, 0o644)
+    asks = ["Origin: https://x.example", "Access-Control-Request-Method: GET"]
+    with n:
+        for path in ("/files/x", "/accel"):
+            answer = n.ask(path, *asks, method="OPTIONS")
+            assert (answer.status, answer.body) == (401, INVALID), (path, answer.body)
+            assert n.ask(path, *asks, method="OPTIONS", token=n.token()).body == "hidden"
+            assert n.ask(path, token=n.token()).body == "hidden" and n.status(path) == 401
+        for path, target in (("/a", "/a"), ("/front", "/app"), ("/stored", "/stored")):
+            asked = echoed(n.ask(path, *asks, method="OPTIONS"))
+            assert (asked["method"], asked["target"]) == ("OPTIONS", target), asked
+
+
             n.upstream.seen.clear()
             n.ask(target, *FORGED, **more)
             seen = [s for s in n.upstream.seen if s["target"] != "/v2/authorize"]

@@ -181,11 +181,18 @@ static void refuse_lacking(judgement_t *j, ngx_http_subtoken_verdict_t *verdict)
   if (result == SUBTOKEN_OK) refuse_scope(verdict, lacking(j, &j->claims));
 }
 
+/* A preflight is told what it may ask for, and gets nothing else: where `error_page 405 =200 $uri`
+ * or X-Accel-Redirect have made a GET of it, it is one no more.
+ */
+static bool is_preflight(const judgement_t *j) {
+  return j->credential.preflight && j->r->method == NGX_HTTP_OPTIONS;
+}
+
 /* The policy's decision, with a token where there is one. */
 static subtoken_result decide(judgement_t *j, subtoken_text token) {
   const ngx_http_subtoken_policy_t *policy = j->conf->policy;
   unsigned flags = j->r == j->r->main ? SUBTOKEN_POLICY_BODY : 0;
-  if (j->credential.preflight) flags |= SUBTOKEN_POLICY_PREFLIGHT;
+  if (is_preflight(j)) flags |= SUBTOKEN_POLICY_PREFLIGHT;
   if (policy != NULL) {
     return subtoken_policy_verify(&j->verifier, policy->policy, token, &j->request, flags,
                                   &j->claims, &j->decision);
