@@ -872,6 +872,7 @@ def only_the_forms_that_are_named_are_looked_at():
                       ("subtoken_identity maybe;", 'invalid value "maybe"'), ("subtoken_merge_slashes 1;", "invalid value")):
         n.configure(server=bad)
         code, out = n.check()
+      location /need { subtoken_credentials bearer; subtoken_require account; proxy_pass http://api; }
         assert code != 0 and text in out and "nginx.conf:" in out, (bad, out)
 
 
@@ -893,6 +894,11 @@ def the_credential_s_tag_is_that_of_the_server_s_log():
 
 # ---- all of it at once ----
 
+        # The server would read it all the same: as a second credential, or as that of everybody who sends none.
+        assert n.status("/basic?b&access_token=x", "Authorization: Basic eHk6") == 401
+        assert (end.asked[-1][1]["x-original-uri"], end.asked[-1][1]["authorization"]) == ("/basic?b", "Basic eHk6")
+        assert n.status("/need?a=1&access%5Ftoken=x") == 401
+        assert end.asked[-1][1]["x-original-uri"] == "/need?a=1" and "authorization" not in end.asked[-1][1]
 EVERYTHING = """subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json; underscores_in_headers on;
   if ($subtoken_sub) { set $early 1; }
   location / { limit_req zone=z burst=50 nodelay; limit_conn c 100; error_page 401 403 /login; error_page 503 = /busy;

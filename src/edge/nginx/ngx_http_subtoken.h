@@ -233,6 +233,10 @@ void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_sub
 ngx_flag_t ngx_http_subtoken_has_access_token(ngx_str_t target);
 
 /* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
+/* The target itself where there is none. */
+ngx_int_t ngx_http_subtoken_without_access_token(ngx_http_request_t *r, ngx_str_t target,
+                                                 ngx_str_t *out);
+
 ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r);
 ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
 

@@ -141,6 +141,12 @@ static ngx_int_t clean(ngx_http_request_t *r, ngx_str_t target, ngx_str_t *out) 
   return NGX_OK;
 }
 
+ngx_int_t ngx_http_subtoken_without_access_token(ngx_http_request_t *r, ngx_str_t target,
+                                                 ngx_str_t *out) {
+  *out = target;
+  return ngx_http_subtoken_has_access_token(target) ? clean(r, target, out) : NGX_OK;
+}
+
 /* A page that was opened with it names it to every other page that it leads to. */
 static ngx_int_t clean_referer(ngx_http_request_t *r) {
   ngx_table_elt_t *referer = r->headers_in.referer;

@@ -441,13 +441,14 @@ static ngx_int_t add_addresses(ngx_http_request_t *r, ngx_http_request_t *sr) {
 }
 
 /* The subrequest has a list of its own, and no body. Where there is no credential nothing goes
- * along that would differ from one caller to the next: the answer is kept for everybody.
+ * along that would differ from one caller to the next: the answer is kept for everybody. The server
+ * would read an access_token= in the target, also where subtoken_credentials leaves it alone.
  */
 static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
                              const ngx_http_subtoken_ctx_t *ctx,
                              const ngx_http_subtoken_credential_t *credential,
                              ngx_http_subtoken_answer_t *answer) {
-  ngx_str_t nonce = {NONCE_LEN, answer->nonce};
+  ngx_str_t nonce = {NONCE_LEN, answer->nonce}, target;
   if (ngx_list_init(&sr->headers_in.headers, sr->pool, 8, sizeof(ngx_table_elt_t)) != NGX_OK) {
     return NGX_ERROR;
   }
@@ -458,7 +459,8 @@ static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
   sr->request_body = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
   if (sr->request_body == NULL || add_header(sr, "X-Subtoken-Nonce", nonce) != NGX_OK ||
       add_header(sr, "X-Original-Method", string_of(ctx->origin.method)) != NGX_OK ||
-      add_header(sr, "X-Original-URI", r->unparsed_uri) != NGX_OK) {
+      ngx_http_subtoken_without_access_token(r, r->unparsed_uri, &target) != NGX_OK ||
+      add_header(sr, "X-Original-URI", target) != NGX_OK) {
     return NGX_ERROR;
   }
   if (answer->nobody) return NGX_OK;
