@@ -451,6 +451,23 @@ def a_subrequest_is_judged_by_what_the_page_asks_for():
       location / { proxy_pass http://api; }
       location /adm/ { rewrite ^/adm/(.*)$ /$1 break; proxy_pass http://api; }
       location /last/ { rewrite ^/last/(.*)$ /$1 last; }
+@test
+def what_the_server_s_own_if_was_told_refuses_nothing_elsewhere():
+    """E1: a front page where subtoken is off gets the target as it came, though a variable was read before."""
+    n = Nginx("""subtoken on; if ($subtoken_result = ok) { set $had 1; }
+      location /open { subtoken off; try_files /none /front?q; }
+      location /front { subtoken off; proxy_pass http://api$request_uri; }
+      location /secret { error_page 401 /front; proxy_pass http://api; }
+      location /here { if ($subtoken_result != ok) { return 403; } error_page 403 /front; proxy_pass http://api; }
+      location /named { error_page 401 = @named; proxy_pass http://api; }
+      location @named { subtoken off; try_files /none /front; }""")
+    with n:
+        for token in (None, n.token()):
+            assert echoed(n.ask("/open/x?y=1", token=token))["target"] == "/open/x?y=1"
+        for path in ("/secret", "/here", "/named"):
+            assert json.loads(n.ask(path + "/x").body)["target"] == "/front", (path, n.last.body)
+
+
       location /page { subtoken off; ssi on; ssi_types *; proxy_pass http://api; }
       location /pub/fails { error_page 404 = /adm/pub/x; return 404; }
       location /pub/accel { proxy_pass http://api; }

@@ -141,6 +141,7 @@ typedef struct {
   unsigned passes : 1;
   unsigned let_in : 1;  /* by nginx's own `satisfy any` and allow, if it does not */
   unsigned as_page : 1; /* as the public page that an internal redirect led to */
+  unsigned early : 1;   /* for the server's own `if` and `set`: no location goes by it yet */
 } ngx_http_subtoken_judged_t;
 
 /* The state of one request and all its subrequests; it outlives internal redirects. */
@@ -232,11 +233,11 @@ void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_sub
 /* Is there an access_token in the query of this target? */
 ngx_flag_t ngx_http_subtoken_has_access_token(ngx_str_t target);
 
-/* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
 /* The target itself where there is none. */
 ngx_int_t ngx_http_subtoken_without_access_token(ngx_http_request_t *r, ngx_str_t target,
                                                  ngx_str_t *out);
 
+/* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
 ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r);
 ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
 
@@ -259,6 +260,10 @@ ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r);
 ngx_int_t ngx_http_subtoken_settle_page(ngx_http_request_t *r,
                                         const ngx_http_subtoken_loc_conf_t *conf,
                                         ngx_http_subtoken_ctx_t *ctx);
+
+/* In REWRITE: the location that the request comes to does not judge. What the server's own `if` and
+ * `set` were told refuses nothing. */
+void ngx_http_subtoken_leave_server(ngx_http_request_t *r);
 
 /* For a variable: the state of the request, judged if that needs no wait. NULL: nothing is known
  * of it. */

@@ -222,7 +222,9 @@ static ngx_int_t clean_location(ngx_http_request_t *r, const ngx_http_subtoken_l
 
 ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
-  return conf->enable ? clean_location(r, conf) : NGX_DECLINED;
+  if (conf->enable) return clean_location(r, conf);
+  if (r == r->main) ngx_http_subtoken_leave_server(r);
+  return NGX_DECLINED;
 }
 
 /* ---- headers ---- */

@@ -633,6 +633,7 @@ static inline bool is_judged(ngx_http_request_t *r, const ngx_http_subtoken_ctx_
                              const ngx_http_subtoken_loc_conf_t *conf) {
   const ngx_http_subtoken_judged_t *judged = &ctx->judged;
   if (judged->conf == NULL || (judged->conf != conf && !is_alike(judged->conf, conf))) return false;
+  if (judged->address != r->connection->sockaddr) return false;
   return judged->unasked_in == NULL || judged->unasked_in == place_of(r);
 }
 
@@ -640,7 +641,6 @@ static bool is_fresh(const ngx_http_subtoken_ctx_t *ctx) {
   return ngx_current_msec - ctx->judged.time <= NGX_HTTP_SUBTOKEN_KEPT_MS;
 }
 
-  if (judged->address != r->connection->sockaddr) return false;
 /* The scope that lacks lies in a policy, which may have gone when the verdict is told. */
 static ngx_int_t keep_verdict(ngx_http_request_t *r, ngx_http_subtoken_verdict_t *into,
                               const ngx_http_subtoken_verdict_t *verdict) {
@@ -677,7 +677,9 @@ static ngx_int_t keep_judgement(judgement_t *j, ngx_int_t rc,
   judged->passes = rc == NGX_OK;
   judged->let_in = !j->may_ask;
   judged->as_page = j->as_page;
+  judged->early = 0;
   judged->unasked_in = j->unasked ? place_of(j->r) : NULL;
+  judged->address = j->r->connection->sockaddr;
   return NGX_OK;
 }
 
@@ -686,7 +688,6 @@ static ngx_int_t keep_judgement(judgement_t *j, ngx_int_t rc,
  */
 static ngx_int_t judge_request(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
                                ngx_http_subtoken_ctx_t *ctx, bool may_wait) {
-  judged->address = j->r->connection->sockaddr;
   judgement_t j;
   ngx_http_subtoken_verdict_t verdict;
   ngx_int_t rc = judge(&j, r, conf, ctx, may_wait, !is_let_in_by_nginx(r), &verdict);
@@ -709,6 +710,7 @@ static ngx_int_t settle(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_
     ngx_int_t rc = judge_request(r, conf, ctx, true);
     if (rc != NGX_OK) return rc;
   }
+  ctx->judged.early = 0;
   if (!ctx->judged.passes && needs_all(r)) return NGX_OK;
   if (ctx->judged.as_page && ngx_http_subtoken_become_page(r, &ctx->origin) != NGX_OK) {
     return NGX_ERROR;
@@ -797,6 +799,11 @@ ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r) {
   return refuse_request(r, &ctx->judged.verdict);
 }
 
+void ngx_http_subtoken_leave_server(ngx_http_request_t *r) {
+  ngx_http_subtoken_ctx_t *ctx = ngx_http_subtoken_ctx_if_any(r);
+  if (ctx != NULL && ctx->judged.early) ctx->judged.conf = NULL;
+}
+
 /* A variable is read: by `if`, `set`, limit_req, or another module. Not by the log alone, which
  * comes too late, nor for a request whose answer has begun.
  */
@@ -811,5 +818,7 @@ ngx_http_subtoken_ctx_t *ngx_http_subtoken_look(ngx_http_request_t *r) {
   if (!running || whole->header_sent || whole->err_status != 0) return ctx;
   if (is_blocked_quietly(whole)) return NULL;
   if (ctx == NULL) ctx = ngx_http_subtoken_ctx(r);
-  return ctx != NULL && judge_request(whole, conf, ctx, false) == NGX_OK ? ctx : NULL;
+  if (ctx == NULL || judge_request(whole, conf, ctx, false) != NGX_OK) return NULL;
+  ctx->judged.early = whole->phase_handler < (ngx_int_t)core->phase_engine.location_rewrite_index;
+  return ctx;
 }
