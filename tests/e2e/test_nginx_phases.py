@@ -147,7 +147,7 @@ def every_kind_of_upstream_is_told_by_the_module_alone():
       location /uwsgi { uwsgi_param A b; uwsgi_pass unix:%%(dir)s/uwsgi; }
       location /scgi { scgi_param A b; scgi_pass unix:%%(dir)s/scgi; }
       location /grpc { grpc_pass grpc://unix:%%(dir)s/h2; }
-    """ % LOOSE, http="""server { listen unix:%%(dir)s/h2 http2; %s location / { return 200 "%s"; } }""" % (LOOSE, five))
+    """ % LOOSE, http="""server { listen unix:%%(dir)s/h2 http2; subtoken_identity off; %s location / { return 200 "%s"; } }""" % (LOOSE, five))
     policy(n, {"default": "deny", "routes": [{"path": "/public", "public": True}]})
     others = [Params(os.path.join(n.dir, f.__name__), f) for f in (fastcgi, uwsgi, scgi)]
     with n:
@@ -254,12 +254,22 @@ def a_forged_header_is_in_no_variable_either():
     """A2: $http_x_subtoken_sub, though the server's own `if` and `set` have read it before."""
     n = Nginx("""subtoken on; if ($http_x_subtoken_sub) { set $had 1; }
       location / { proxy_set_header X-Had $had; proxy_set_header X-User $http_x_subtoken_sub; proxy_pass http://api; }
-      location /off { subtoken off; proxy_set_header X-User $http_x_subtoken_sub; proxy_pass http://api; }""")
+      location /off { subtoken off; proxy_set_header X-User $http_x_subtoken_sub; proxy_pass http://api; }
+      location /set { set $user $http_x_subtoken_sub; proxy_set_header X-User $user; proxy_pass http://api; }
+      location /if { if ($http_x_subtoken_sub) { return 200 root; } proxy_pass http://api; }
+      location /map { if ($admin) { set $had 2; } proxy_set_header X-User $admin; proxy_pass http://api; }
+      location /left { subtoken_identity off; set $user $http_x_subtoken_sub; proxy_set_header X-User $user; proxy_pass http://api; }
+    """, http="map $http_x_subtoken_sub $admin { root yes; }")
     with n:
         t = n.token()
         answer = n.ask("/a", "X-Subtoken-Sub: root", token=t)
         assert (sent(answer, "X-Had"), sent(answer, "X-User")) == ("1", payload(t)["sub"])
         assert sent(n.ask("/off", "X-Subtoken-Sub: root"), "X-User") is None
+        # Nor in what the location's own `set` and `if` make of it, before the request is judged.
+        for path in ("/set", "/if", "/map"):
+            answer = n.ask(path, "X-Subtoken-Sub: root", token=t)
+            assert sent(answer, "X-User") is None and told(answer) == of_token(t), (path, answer.body)
+        assert sent(n.ask("/left", "X-Subtoken-Sub: root", token=t), "X-User") == "root"
 
 
 # ---- E1: when a request is judged ----
@@ -441,16 +451,6 @@ def beside_lua():
                 assert (answer.status, identity(json.loads(answer.body)["headers"])) == (200, of_token(admin)), path
 
 
-# ---- A4, E6: what is judged ----
-
-@test
-def a_subrequest_is_judged_by_what_the_page_asks_for():
-    """A4: before any `rewrite`, of the server or of the location, and behind redirects."""
-    n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
-      rewrite ^/moved/(.*)$ /pub/$1;
-      location / { proxy_pass http://api; }
-      location /adm/ { rewrite ^/adm/(.*)$ /$1 break; proxy_pass http://api; }
-      location /last/ { rewrite ^/last/(.*)$ /$1 last; }
 @test
 def what_the_server_s_own_if_was_told_refuses_nothing_elsewhere():
     """E1: a front page where subtoken is off gets the target as it came, though a variable was read before."""
@@ -468,6 +468,16 @@ def what_the_server_s_own_if_was_told_refuses_nothing_elsewhere():
             assert json.loads(n.ask(path + "/x").body)["target"] == "/front", (path, n.last.body)
 
 
+# ---- A4, E6: what is judged ----
+
+@test
+def a_subrequest_is_judged_by_what_the_page_asks_for():
+    """A4: before any `rewrite`, of the server or of the location, and behind redirects."""
+    n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
+      rewrite ^/moved/(.*)$ /pub/$1;
+      location / { proxy_pass http://api; }
+      location /adm/ { rewrite ^/adm/(.*)$ /$1 break; proxy_pass http://api; }
+      location /last/ { rewrite ^/last/(.*)$ /$1 last; }
       location /page { subtoken off; ssi on; ssi_types *; proxy_pass http://api; }
       location /pub/fails { error_page 404 = /adm/pub/x; return 404; }
       location /pub/accel { proxy_pass http://api; }
@@ -585,33 +595,6 @@ def a_public_page_behind_a_refusal_is_served():
 
 
 @test
-def nothing_of_a_refused_request_goes_to_its_error_page():
-    """E6: in whatever way the page's location passes a target on; and who was let in keeps his."""
-    n, end = with_endpoint("""subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask;
-      location /uri { proxy_pass http://api$request_uri; }
-      location /set { set $to $request_uri; proxy_pass http://api$to; }
-      location /whole { rewrite ^ $request_uri break; proxy_pass http://api; }
-      location /server { proxy_pass http://api$early; }
-      location /off { subtoken off; set $to $request_uri; proxy_pass http://api$to; }
-      location /limited { limit_req zone=z; error_page 503 /set; proxy_pass http://api; }
-      location /large { client_max_body_size 1; error_page 413 /set; proxy_pass http://api; }
-      location /missing { root %(dir)s; error_page 404 = /set; }
-      location /front { subtoken off; try_files /none /set?q; }
-      location /anyaddress { satisfy any; allow unix:; deny all; root %(dir)s; error_page 404 = /set; }
-    """ + "".join("location /secret/%s { deny %s; error_page 401 403 /%s; proxy_pass http://api; }" %
-                  (p, "192.0.2.1", p) for p in ("uri", "set", "whole", "server", "off")) +
-        "location /blocked/ { deny all; error_page 403 /set; proxy_pass http://api; }" +
-        "if ($request_uri ~ ^/never) { return 400; } set $early $request_uri;",
-        http="limit_req_zone $host zone=z:1m rate=1r/m;")
-    pages = ("uri", "set", "whole", "server")
-    policy(n, {"default": "deny", "routes": [{"path": "/" + p, "public": True} for p in pages] + [
-        {"path": "/%s/*" % p, "needs": ["account"]} for p in ("secret", "limited", "large", "missing", "front", "blocked", "anyaddress")] +
-        [{"path": "/missing/open", "public": True}, {"path": "/front/open", "public": True}]})
-    with n:
-        t, poor = n.token(), n.token("--permissions", "inventories")
-
-        def passed(target, **more):
-@test
 def a_preflight_is_one_as_long_as_it_is_no_get():
     """E6: an error_page and X-Accel-Redirect make a GET of it, which nobody may send without a credential."""
     n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json; root %(dir)s;
@@ -640,6 +623,33 @@ def a_preflight_is_one_as_long_as_it_is_no_get():
             assert (asked["method"], asked["target"]) == ("OPTIONS", target), asked
 
 
+@test
+def nothing_of_a_refused_request_goes_to_its_error_page():
+    """E6: in whatever way the page's location passes a target on; and who was let in keeps his."""
+    n, end = with_endpoint("""subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask;
+      location /uri { proxy_pass http://api$request_uri; }
+      location /set { set $to $request_uri; proxy_pass http://api$to; }
+      location /whole { rewrite ^ $request_uri break; proxy_pass http://api; }
+      location /server { proxy_pass http://api$early; }
+      location /off { subtoken off; set $to $request_uri; proxy_pass http://api$to; }
+      location /limited { limit_req zone=z; error_page 503 /set; proxy_pass http://api; }
+      location /large { client_max_body_size 1; error_page 413 /set; proxy_pass http://api; }
+      location /missing { root %(dir)s; error_page 404 = /set; }
+      location /front { subtoken off; try_files /none /set?q; }
+      location /anyaddress { satisfy any; allow unix:; deny all; root %(dir)s; error_page 404 = /set; }
+    """ + "".join("location /secret/%s { deny %s; error_page 401 403 /%s; proxy_pass http://api; }" %
+                  (p, "192.0.2.1", p) for p in ("uri", "set", "whole", "server", "off")) +
+        "location /blocked/ { deny all; error_page 403 /set; proxy_pass http://api; }" +
+        "if ($request_uri ~ ^/never) { return 400; } set $early $request_uri;",
+        http="limit_req_zone $host zone=z:1m rate=1r/m;")
+    pages = ("uri", "set", "whole", "server")
+    policy(n, {"default": "deny", "routes": [{"path": "/" + p, "public": True} for p in pages] + [
+        {"path": "/%s/*" % p, "needs": ["account"]} for p in ("secret", "limited", "large", "missing", "front", "blocked", "anyaddress")] +
+        [{"path": "/missing/open", "public": True}, {"path": "/front/open", "public": True}]})
+    with n:
+        t, poor = n.token(), n.token("--permissions", "inventories")
+
+        def passed(target, **more):
             n.upstream.seen.clear()
             n.ask(target, *FORGED, **more)
             seen = [s for s in n.upstream.seen if s["target"] != "/v2/authorize"]
@@ -712,6 +722,28 @@ def a_blocked_address_is_refused_first():
 
 
 @test
+def an_address_that_is_found_later_lets_in_for_itself_alone():
+    """E2: set_real_ip_from of the location comes after its `if` and `set`, which read a variable by the proxy's."""
+    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_require account;
+      satisfy any; allow unix:; allow 192.0.2.7; deny all; real_ip_header X-Real-IP;
+      location / { if ($subtoken_sub) { set $x 1; } proxy_pass http://api; }
+      location /real { set_real_ip_from unix:; set $x "$subtoken_sub"; error_page 401 /page; proxy_pass http://api; }
+      location /page { subtoken off; allow all; proxy_pass http://api$request_uri; }
+    """)
+    with n:
+        t = n.token()
+        for credential, status in (("WRONG", 401), (None, 401), (t + "x", 401), ("KEY", 200), (t, 200)):
+            answer = n.ask("/real/x", "X-Real-IP: 192.0.2.1", token=credential)
+            assert answer.status == status, (credential, answer.status, answer.body)
+            assert json.loads(answer.body)["target"] == ("/page" if status == 401 else "/real/x"), (credential, answer.body)
+        before = len(end.asked)
+        for credential in ("WRONG2", None, t + "x"):
+            assert n.status("/real", "X-Real-IP: 192.0.2.7", token=credential) == 200, credential
+            assert n.status("/real", token=credential) == 200 and n.status("/a", token=credential) == 200
+        assert len(end.asked) == before, "nobody is asked about whom nginx lets in"
+
+
+@test
 def no_leave_for_a_body_before_a_refusal():
     """E3: and a connection on which a body may come or not is closed."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
@@ -767,28 +799,6 @@ def access_token_is_in_no_variable():
         proxy_pass http://api/x$is_args$args; }
       location /kept { subtoken_credentials bearer; proxy_pass http://api; }
     """, http="log_format all '$request|$http_referer|$request_uri|$args|$query_string|$is_args|$arg_access_token'; access_log %(dir)s/all.log all;")
-@test
-def an_address_that_is_found_later_lets_in_for_itself_alone():
-    """E2: set_real_ip_from of the location comes after its `if` and `set`, which read a variable by the proxy's."""
-    n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_require account;
-      satisfy any; allow unix:; allow 192.0.2.7; deny all; real_ip_header X-Real-IP;
-      location / { if ($subtoken_sub) { set $x 1; } proxy_pass http://api; }
-      location /real { set_real_ip_from unix:; set $x "$subtoken_sub"; error_page 401 /page; proxy_pass http://api; }
-      location /page { subtoken off; allow all; proxy_pass http://api$request_uri; }
-    """)
-    with n:
-        t = n.token()
-        for credential, status in (("WRONG", 401), (None, 401), (t + "x", 401), ("KEY", 200), (t, 200)):
-            answer = n.ask("/real/x", "X-Real-IP: 192.0.2.1", token=credential)
-            assert answer.status == status, (credential, answer.status, answer.body)
-            assert json.loads(answer.body)["target"] == ("/page" if status == 401 else "/real/x"), (credential, answer.body)
-        before = len(end.asked)
-        for credential in ("WRONG2", None, t + "x"):
-            assert n.status("/real", "X-Real-IP: 192.0.2.7", token=credential) == 200, credential
-            assert n.status("/real", token=credential) == 200 and n.status("/a", token=credential) == 200
-        assert len(end.asked) == before, "nobody is asked about whom nginx lets in"
-
-
     with n:
         t = n.token()
         for name in ("access_token", "access%5ftoken"):
@@ -862,6 +872,7 @@ def only_the_forms_that_are_named_are_looked_at():
       location /cdn { subtoken_credentials bearer query basic; proxy_pass http://api; }
       location /front { subtoken_credentials x-api-key query; auth_basic x; auth_basic_user_file %(dir)s/users; proxy_pass http://api; }
       location /basic { subtoken_credentials basic; proxy_pass http://api; }
+      location /need { subtoken_credentials bearer; subtoken_require account; proxy_pass http://api; }
     """)
     with open(os.path.join(n.dir, "users"), "w") as f:
         f.write("u:{PLAIN}p\n")
@@ -883,13 +894,17 @@ def only_the_forms_that_are_named_are_looked_at():
         assert told(n.ask("/front?access_token=" + t, basic)) == of_token(t)
         answer = n.ask("/basic?access_token=" + t, basic)
         assert told(answer) == KEY and echoed(answer)["target"] == "/basic?access_token=" + t, "it is the API's own"
+        # The server would read it all the same: as a second credential, or as that of everybody who sends none.
+        assert n.status("/basic?b&access_token=x", "Authorization: Basic eHk6") == 401
+        assert (end.asked[-1][1]["x-original-uri"], end.asked[-1][1]["authorization"]) == ("/basic?b", "Basic eHk6")
+        assert n.status("/need?a=1&access%5Ftoken=x") == 401
+        assert end.asked[-1][1]["x-original-uri"] == "/need?a=1" and "authorization" not in end.asked[-1][1]
         assert n.status("/basic", token=t) == 401 and word(n) == "auth_missing"
     for bad, text in (("subtoken_credentials cookie;", '"cookie" is none of bearer, x-api-key, query, basic'),
                       ("subtoken_credentials;", "invalid number"), ("subtoken_credentials basic; subtoken_credentials query;", "is duplicate"),
                       ("subtoken_identity maybe;", 'invalid value "maybe"'), ("subtoken_merge_slashes 1;", "invalid value")):
         n.configure(server=bad)
         code, out = n.check()
-      location /need { subtoken_credentials bearer; subtoken_require account; proxy_pass http://api; }
         assert code != 0 and text in out and "nginx.conf:" in out, (bad, out)
 
 
@@ -911,11 +926,6 @@ def the_credential_s_tag_is_that_of_the_server_s_log():
 
 # ---- all of it at once ----
 
-        # The server would read it all the same: as a second credential, or as that of everybody who sends none.
-        assert n.status("/basic?b&access_token=x", "Authorization: Basic eHk6") == 401
-        assert (end.asked[-1][1]["x-original-uri"], end.asked[-1][1]["authorization"]) == ("/basic?b", "Basic eHk6")
-        assert n.status("/need?a=1&access%5Ftoken=x") == 401
-        assert end.asked[-1][1]["x-original-uri"] == "/need?a=1" and "authorization" not in end.asked[-1][1]
 EVERYTHING = """subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json; underscores_in_headers on;
   if ($subtoken_sub) { set $early 1; }
   location / { limit_req zone=z burst=50 nodelay; limit_conn c 100; error_page 401 403 /login; error_page 503 = /busy;

@@ -220,8 +220,17 @@ static ngx_int_t clean_location(ngx_http_request_t *r, const ngx_http_subtoken_l
   return NGX_DECLINED;
 }
 
+/* What a caller sent as X-Subtoken-* is gone before any directive of the location reads it; who it
+ * is comes later. A question has one of its own.
+ */
+static ngx_int_t clean_identity(ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf) {
+  if (!conf->identity || ngx_http_subtoken_is_question(r)) return NGX_OK;
+  return ngx_http_subtoken_set_identity(r, NULL);
+}
+
 ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r) {
   ngx_http_subtoken_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_subtoken_module);
+  if (clean_identity(r, conf) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if (conf->enable) return clean_location(r, conf);
   if (r == r->main) ngx_http_subtoken_leave_server(r);
   return NGX_DECLINED;
