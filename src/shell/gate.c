@@ -78,10 +78,10 @@ static struct {
 
 /* The accepting thread's own, once civetweb has started. */
 static struct {
-  int placeholder; /* what civetweb takes for the socket that listens */
+  int shown; /* what civetweb takes for the socket that listens */
   size_t count, next;
   struct pollfd each[ST_LISTEN_MAX];
-} listeners = {.placeholder = -1};
+} listeners = {.shown = -1};
 
 void st_gate_setup(int64_t threads, st_gate_report *report) {
   all.threads = threads;
@@ -445,13 +445,13 @@ int st_net_bind(int fd, const struct sockaddr *address, socklen_t len) {
 
 int st_net_listen(int fd, int backlog) {
   (void)backlog;
-  listeners.placeholder = fd;
+  listeners.shown = fd;
   return 0;
 }
 
-static int poll_listeners(struct pollfd *placeholder, int timeout_ms) {
+static int poll_listeners(struct pollfd *shown, int timeout_ms) {
   int result = poll(listeners.each, (nfds_t)listeners.count, timeout_ms);
-  placeholder->revents = result > 0 ? POLLIN : 0;
+  shown->revents = result > 0 ? POLLIN : 0;
   return result > 0 ? 1 : result;
 }
 
@@ -461,13 +461,13 @@ static int ready_listener(void) {
     const struct pollfd *each = &listeners.each[listeners.next++ % listeners.count];
     if (each->revents != 0) return each->fd;
   }
-  return listeners.placeholder;
+  return listeners.shown;
 }
 
 int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
   bool reading = mine != NULL && mine->open && count == 1 && (fds->events & POLLIN) != 0;
   if (!reading) {
-    bool accepting = count == 1 && fds->fd == listeners.placeholder;
+    bool accepting = count == 1 && fds->fd == listeners.shown;
     int result = accepting ? poll_listeners(fds, timeout_ms) : poll(fds, count, timeout_ms);
     /* civetweb reads errno even after success and takes an old EAGAIN for a timeout. */
     if (result > 0) errno = 0;
@@ -494,7 +494,7 @@ ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
 }
 
 int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *restrict len) {
-  if (listener == listeners.placeholder) listener = ready_listener();
+  if (listener == listeners.shown) listener = ready_listener();
   int fd = st_gate_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
   if (fd < 0) {
     /* Without descriptors or memory the connection stays in the backlog and
