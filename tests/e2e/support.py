@@ -9,6 +9,10 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SANITIZER = next((s for s in ("asan", "tsan") if "/%s/" % s in PROGRAM), "")
 _tests = []
 _dirs = []
+# Who runs this in the background or under nohup has these ignored, and so would all it starts.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 @atexit.register

@@ -1292,14 +1292,8 @@ def saltpass_makes_what_access_files_hold():
 def at_terminal(typed):
     """(exit code or -signal, standard output, what the terminal showed, whether it echoes after.)"""
     ours, theirs = pty.openpty()
-
-    def take_terminal():
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it
-
     p = subprocess.Popen([PROGRAM, "saltpass"], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE,
-                         preexec_fn=take_terminal)
+                         preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
     shown = b""
     while b"password: " not in shown:
         shown += os.read(ours, 1000)
