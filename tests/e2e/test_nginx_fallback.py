@@ -402,4 +402,20 @@ def an_endpoint_that_never_answers():  # E7
         each.close()
 
 
+@test
+def a_question_changes_no_variable_of_the_request():
+    """It has headers and a path of its own, and the server's `set` runs for it as well."""
+    end = Endpoints()
+    n = Nginx("""subtoken on; subtoken_fallback /ask; set $where $uri; if ($uri = /ask) { set $had 1; }
+      location / { proxy_set_header X-There "$where|$had|$http_x_here|$class|$args"; proxy_pass http://api$where; }""" +
+              ask("ask", 'proxy_set_header X-Here "$http_x_here|$class";'),
+              http="map $http_x_here $class { default outer; yes inner; }", answer=end)
+    end.say[("ask", "Bearer KEY")] = (200, told("s"))
+    with n:
+        for _ in range(2):  # the second time the answer is remembered
+            asked = json.loads(n.ask("/a?b", "X-Here: yes", token="KEY").body)
+            assert asked["target"] == "/a" and ["X-There", "/a||yes|inner|b"] in asked["headers"], asked
+        assert [headers["x-here"] for _, headers in end.asked] == ["|outer"], end.asked
+
+
 main()

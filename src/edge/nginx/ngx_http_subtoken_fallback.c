@@ -467,6 +467,19 @@ static ngx_int_t set_headers(ngx_http_request_t *r, ngx_http_request_t *sr,
   return add_credential(sr, credential) == NGX_OK ? add_addresses(r, sr) : NGX_ERROR;
 }
 
+/* Subrequests write into their parent's variables. A question has other headers, and another path,
+ * so what it reads of them, and what the server's own `set` makes of them once more, is for itself.
+ */
+static ngx_int_t set_variables(ngx_http_request_t *sr) {
+  ngx_http_core_main_conf_t *core = ngx_http_get_module_main_conf(sr, ngx_http_core_module);
+  size_t size = core->variables.nelts * sizeof(ngx_http_variable_value_t);
+  ngx_http_variable_value_t *own = ngx_palloc(sr->pool, size);
+  if (own == NULL) return NGX_ERROR;
+  ngx_memcpy(own, sr->variables, size);
+  sr->variables = own;
+  return NGX_OK;
+}
+
 /* HEAD, because the headers say it all, and because nginx keeps the connection only when no body
  * comes. A subrequest's own is one in the background: it is no part of the page that is put
  * together, and waits for no turn in it.
@@ -489,7 +502,9 @@ static ngx_int_t start_question(ngx_http_request_t *r, ngx_str_t *endpoint,
   sr->method = NGX_HTTP_HEAD;
   ngx_str_set(&sr->method_name, "HEAD");
   sr->header_only = 1;
-  if (set_headers(r, sr, ctx, credential, answer) != NGX_OK) return NGX_ERROR;
+  if (set_variables(sr) != NGX_OK || set_headers(r, sr, ctx, credential, answer) != NGX_OK) {
+    return NGX_ERROR;
+  }
   answer->waiting = 1;
   return NGX_OK;
 }
