@@ -418,4 +418,25 @@ def a_question_changes_no_variable_of_the_request():
         assert [headers["x-here"] for _, headers in end.asked] == ["|outer"], end.asked
 
 
+@test
+def a_subrequest_that_is_kept_in_memory_asks():  # E4
+    def text(asked):
+        return 200, [("Content-Type", "text/html")], "[a]"
+    kept = '<!--# include virtual="%s" set="s" --><!--# echo var="s" encoding="none" -->'
+    end = Endpoints({"/one": page(kept % "/a"), "/two": page(kept % "/b" + '<!--# include virtual="/a" wait="yes" -->'), "/a": text,
+                     "/in": page('<!--# include virtual="/one" -->' + kept % "/a")})
+    n = Nginx("""subtoken off; ssi on; ssi_types *; location / { proxy_pass http://api; }
+      location /a { ssi off; subtoken on; subtoken_fallback /ask; proxy_pass http://api; }
+      location /b { subtoken on; subtoken_fallback /ask; subtoken_require admin; proxy_pass http://api; }""" + ask("ask"), answer=end)
+    with n:
+        # SSI's `set` takes no answer that is a refusal.
+        for path, want, wrong in (("/one", "[a]", ""), ("/two", "[a]", INVALID), ("/in", "[a][a]", "")):
+            key = "KEY" + path[1:]
+            end.say[("ask", "Bearer " + key)] = (200, told("s"))
+            for _ in range(2):
+                assert n.ask(path, token=key).body == want, (path, n.last.body)
+            assert n.ask(path, token="WRONG").body == wrong, (path, n.last.body)
+        assert "in-memory" not in n.errors() and "store_error" not in n.errors(), n.errors()
+
+
 main()

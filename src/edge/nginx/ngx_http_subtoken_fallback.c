@@ -482,13 +482,14 @@ static ngx_int_t set_variables(ngx_http_request_t *sr) {
 
 /* HEAD, because the headers say it all, and because nginx keeps the connection only when no body
  * comes. A subrequest's own is one in the background: it is no part of the page that is put
- * together, and waits for no turn in it.
+ * together, and waits for no turn in it. One whose answer is kept in memory (SSI's `set`, njs) may
+ * have none, but whoever made it may.
  */
 static ngx_int_t start_question(ngx_http_request_t *r, ngx_str_t *endpoint,
                                 const ngx_http_subtoken_ctx_t *ctx,
                                 const ngx_http_subtoken_credential_t *credential,
                                 ngx_http_subtoken_answer_t *answer) {
-  ngx_http_request_t *sr;
+  ngx_http_request_t *sr, *parent = r;
   ngx_uint_t how = r == r->main ? NGX_HTTP_SUBREQUEST_WAITED : NGX_HTTP_SUBREQUEST_BACKGROUND;
   uint8_t random[NONCE_LEN / 2];
   ngx_http_post_subrequest_t *after = ngx_palloc(r->pool, sizeof *after);
@@ -498,7 +499,8 @@ static ngx_int_t start_question(ngx_http_request_t *r, ngx_str_t *endpoint,
   (void)ngx_hex_dump(answer->nonce, random, sizeof random);
   after->handler = answered;
   after->data = answer;
-  if (ngx_http_subrequest(r, endpoint, NULL, &sr, after, how) != NGX_OK) return NGX_ERROR;
+  while (parent->subrequest_in_memory) parent = parent->parent;
+  if (ngx_http_subrequest(parent, endpoint, NULL, &sr, after, how) != NGX_OK) return NGX_ERROR;
   sr->method = NGX_HTTP_HEAD;
   ngx_str_set(&sr->method_name, "HEAD");
   sr->header_only = 1;
@@ -565,6 +567,7 @@ ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *
     if (answer == NULL) return NGX_ERROR;
     if (answer->identity == NULL &&
         start_question(r, &conf->fallback, ctx, credential, answer) != NGX_OK) {
+      ctx->answers = answer->next; /* it is none: others ask by themselves */
       return refuse_undecided(verdict);
     }
   }
