@@ -31,6 +31,15 @@ local function delete_identity(txn, given)
 	end
 end
 
+-- What comes behind a change of protocol is asked of nobody. An API that takes `Upgrade: h2c` would
+-- read whole requests there, with whatever X-Subtoken-* a caller writes: of all changes only the
+-- one to WebSocket is passed on.
+local function delete_upgrade(txn, given)
+	for _, protocol in ipairs(given["upgrade"] and values(given["upgrade"]) or {}) do
+		if protocol:lower() ~= "websocket" then txn.http:req_del_header("upgrade") end
+	end
+end
+
 -- %XX and + as forms have them: a name that reads access_token is one, however it is written.
 local function decoded(name)
 	name = name:gsub("+", " ")
@@ -88,6 +97,7 @@ core.register_action("subtoken_authorize", { "http-req" }, function(txn)
 	-- The bytes of the request line; `pathq` would leave an absolute form's host out.
 	local method, target = txn.sf:method(), txn.sf:pathq()
 	delete_identity(txn, given)
+	delete_upgrade(txn, given)
 	local fine, answer = pcall(ask, method, target, given, txn.sf:src())
 	local status = fine and answer and answer.status or 0
 	local headers = status ~= 0 and answer.headers or {}

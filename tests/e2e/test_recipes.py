@@ -185,6 +185,42 @@ def what_a_caller_says_through_the_module():
     nothing_that_a_caller_says(ModuleProxy)
 
 
+def no_protocol_that_hides_requests(make):
+    """Behind `Upgrade: h2c` an API reads requests, identity and all, which the proxy sees no more."""
+    with Case() as c, make(c) as p:
+        for lines in (["Upgrade: h2c"], ["Upgrade: H2C", "HTTP2-Settings: AAMAAABkAAQAAP__"], ["Upgrade: websocket, h2c"],
+                      ["Upgrade: websocket", "Upgrade: h2c"], ["Upgrade: h2c", "Upgrade: websocket"], ["Upgrade: HTTP/2.0"]):
+            more = ", HTTP2-Settings" if len(lines) > 1 else ""
+            answer = p.ask("/v2/items", "Connection: Upgrade" + more, *lines)  # 400: HAProxy, of WebSocket without a key
+            assert answer.status == 200 or "websocket" in str(lines), (lines, answer.body)
+        passed = [n for asked in p.upstream.seen for n, _ in asked["headers"] if n.lower() == "upgrade"]
+        assert len(p.upstream.seen) >= 4 and not passed, p.upstream.seen
+        lines = ["Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        answer = p.ask("/v2/items", "Connection: Upgrade", *lines)
+        passed = [v for n, v in json.loads(answer.body)["headers"] if n.lower() == "upgrade"]
+        assert passed == ([] if make in (NginxProxy, ModuleProxy) else ["websocket"]), answer.body
+
+
+@test
+def no_protocol_that_hides_requests_through_nginx():
+    no_protocol_that_hides_requests(NginxProxy)
+
+
+@test
+def no_protocol_that_hides_requests_through_haproxy():
+    no_protocol_that_hides_requests(HaproxyProxy)
+
+
+@test
+def no_protocol_that_hides_requests_through_caddy():
+    no_protocol_that_hides_requests(CaddyProxy)
+
+
+@test
+def no_protocol_that_hides_requests_through_the_module():
+    no_protocol_that_hides_requests(ModuleProxy)
+
+
 # ---- what is written down ----
 
 def secrets_of(credential):
