@@ -379,7 +379,8 @@ def an_endpoint_that_never_answers():  # E7
                 taken.append(silent.accept()[0])
         except OSError:
             pass
-    threading.Thread(target=take, daemon=True).start()
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
     n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }
       location = /ask { internal; subtoken off; proxy_pass http://end/v2/authorize; proxy_connect_timeout 1s;
         proxy_read_timeout 1s; proxy_next_upstream off; }""",
@@ -397,6 +398,8 @@ def an_endpoint_that_never_answers():  # E7
         assert 1 <= len(taken) <= 3, len(taken)
         assert time.time() - began < 20
         assert n.status("/a", token=n.token()) == 200, "a subtoken needs no answer"
+    silent.shutdown(socket.SHUT_RDWR)  # else it would take connections of whoever gets the descriptor next
+    taker.join(30)
     silent.close()
     for each in taken:
         each.close()
