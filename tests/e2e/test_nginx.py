@@ -232,8 +232,11 @@ def vectors(directives):
         for target in ("/p/%61", "/p/a%20b", "/p/a?b%3fc", "/p/a?b?c", "/p/?", "/p/a?", "/p/a%3fb?c"):
             assert n.status(target, token=free) == (400 if "a%3f" in target else 200), target
         assert n.status("/open/a%20b") == 200
-        assert n.ask("http://api.example/a?b=1", token=free).status == 200
-        assert n.upstream.seen[-1]["target"] == "/a?b=1"
+        # D16: a target with scheme and host is not taken at an edge, whatever the route.
+        before = len(n.upstream.seen)
+        for target in ("http://api.example/a?b=1", "http://api.example/p/a", "http://api.example/open/a"):
+            assert n.ask(target, token=free).status == 400 and word(n) == "bad_target", target
+        assert len(n.upstream.seen) == before
     assert sum(counts.values()) == len(cases) and min(counts.values()) > 0 and len(counts) == 4, counts
 
 

@@ -122,10 +122,18 @@ static bool is_read_by_policy(const judgement_t *j) {
          memchr(uri->data, '%', uri->len) == NULL && memchr(uri->data, '?', uri->len) == NULL;
 }
 
+/* A target with scheme and host, as a proxy is asked: it names the host twice. HTTP/2 sends them
+ * apart from the path.
+ */
+static bool is_absolute(const ngx_http_request_t *r) {
+  return r->http_version < NGX_HTTP_VERSION_20 && r->host_start != NULL;
+}
+
 /* What the upstream gets is what is judged: a target that can be read in more than one way is
  * refused, whatever the credential, and so is one of which nginx has another reading.
  */
 static subtoken_result check_target(const judgement_t *j) {
+  if (is_absolute(j->r->main)) return SUBTOKEN_BAD_TARGET;
   if (is_read_by_policy(j)) return SUBTOKEN_OK;
   char path[3 * SUBTOKEN_PATH_MAX + 1];
   size_t len;
