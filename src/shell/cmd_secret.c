@@ -125,7 +125,7 @@ static int64_t lives_until(st_store *store, subtoken_text kid, char *why) {
   if (st_store_recall(store, "max_life", &configured, why) == ST_STORED && configured > life) {
     life = configured;
   }
-  return last == 0 ? 0 : last + life + 2 * SUBTOKEN_LEEWAY_MAX;
+  return last == 0 ? 0 : last + life + INT64_C(2) * SUBTOKEN_LEEWAY_MAX;
 }
 
 /* ---- the commands ---- */

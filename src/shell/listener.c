@@ -216,7 +216,7 @@ int st_listener_fd(size_t i) {
 }
 
 int st_listener_port(size_t i) {
-  struct sockaddr_storage address;
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
   socklen_t len = sizeof address;
   if (getsockname(all.each[i].fd, (struct sockaddr *)&address, &len) != 0) return 0;
   if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
