@@ -238,6 +238,7 @@ endif
 bench-against: export BENCH_BRIEF = $(BRIEF)
 bench-against: export BENCH_CC = $(CC)
 bench-against: bench-programs
+	@sh third_party/apt.sh cmd:git=git
 	@python3 tests/bench/against.py $(B) '$(REV)'
 
 # ---- installing --------------------------------------------------------------
