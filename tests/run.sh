@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh - runs every test program and counts. Each prints TAP, or cmocka's TAP; one
 # that ends without a failure of its own but not with 0 counts as one failure. JOBS of them
-# (as many as there are processors) run at a time; those that need the machine run alone.
+# (one more than there are processors: most of them wait) run at a time; those that need the machine run alone.
 # ONLY=name runs the programs whose name contains it.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,7 +10,7 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="suppressions=$PWD/third_party/tsan.supp halt_on_error=0"
-jobs=${JOBS:-$(nproc)}
+jobs=${JOBS:-$(($(nproc) + 1))}
 passed=0 failed=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
