@@ -8,16 +8,6 @@
 
 #define OWN "Authorization, Content-Type, X-API-Key, X-Schema-Version"
 
-static subtoken_text trim(subtoken_text text) {
-  while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-    text = (subtoken_text){text.data + 1, text.len - 1};
-  }
-  while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
-    text.len--;
-  }
-  return text;
-}
-
 static bool is_own(subtoken_text name) {
   static const char *const own[] = {"authorization", "content-type", "x-api-key",
                                     "x-schema-version"};
@@ -35,8 +25,7 @@ void st_cors_write_headers(st_writer *out, const st_request *request) {
     if (!st_text_is_nocase(header->name, "Access-Control-Request-Headers")) continue;
     st_cutter cutter = {header->value, false};
     subtoken_text name;
-    while (count < ST_CORS_HEADERS_MAX && st_cut(&cutter, ',', &name)) {
-      name = trim(name);
+    while (count < ST_CORS_HEADERS_MAX && st_cut_item(&cutter, &name)) {
       if (!st_is_token(name)) continue;
       count++;
       if (is_own(name)) continue;

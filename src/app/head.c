@@ -170,16 +170,6 @@ static st_head_state read_request_line(subtoken_text line, st_head *head, framin
   return read_target(head, seen, fault);
 }
 
-static subtoken_text trim(subtoken_text text) {
-  while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-    text = (subtoken_text){text.data + 1, text.len - 1};
-  }
-  while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
-    text.len--;
-  }
-  return text;
-}
-
 /* Digits only (RFC 9110 section 8.6); what is too long for a body is all the same. */
 static st_head_state read_length(subtoken_text value, st_head *head, st_head_fault *fault) {
   size_t length = 0;
@@ -199,7 +189,7 @@ static void read_connection(subtoken_text value, framing *seen) {
   st_cutter cutter = {value, false};
   subtoken_text option;
   while (st_cut(&cutter, ',', &option)) {
-    option = trim(option);
+    option = st_text_trim(option);
     if (st_text_is_nocase(option, "close")) seen->close = true;
     if (st_text_is_nocase(option, "keep-alive")) seen->keep_alive = true;
   }
@@ -250,7 +240,7 @@ static st_head_state read_header(subtoken_text line, st_head *head, framing *see
   if (cutter.done || !st_is_token(header.name)) {
     return refuse(fault, 400, "a header line is not `Name: value`");
   }
-  header.value = trim(cutter.rest);
+  header.value = st_text_trim(cutter.rest);
   if (head->header_count == ST_HEADERS_MAX) {
     return refuse(fault, 431, "more than 64 header lines");
   }

@@ -5,16 +5,6 @@
 
 #define HOST_MAX 64 /* longer than any address */
 
-static subtoken_text trim(subtoken_text text) {
-  while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-    text = (subtoken_text){text.data + 1, text.len - 1};
-  }
-  while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
-    text.len--;
-  }
-  return text;
-}
-
 /* Nothing, or a colon and a number. */
 static bool is_port(subtoken_text text) {
   if (text.len == 0) return true;
@@ -57,7 +47,7 @@ static subtoken_text cut_last(subtoken_text *list) {
   while (at > 0 && list->data[at - 1] != ',') at--;
   subtoken_text last = {list->data + at, list->len - at};
   list->len = at > 0 ? at - 1 : 0;
-  return trim(last);
+  return st_text_trim(last);
 }
 
 subtoken_text st_remote_of(const st_settings *settings, const st_request *request,

@@ -57,12 +57,17 @@ static bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
+subtoken_text st_text_trim(subtoken_text text) {
+  while (text.len > 0 && is_blank(text.data[text.len - 1])) text.len--;
+  while (text.len > 0 && is_blank(text.data[0])) {
+    text = (subtoken_text){text.data + 1, text.len - 1};
+  }
+  return text;
+}
+
 bool st_cut_item(st_cutter *cutter, subtoken_text *item) {
   if (!st_cut(cutter, ',', item)) return false;
-  while (item->len > 0 && is_blank(item->data[item->len - 1])) item->len--;
-  while (item->len > 0 && is_blank(item->data[0])) {
-    *item = (subtoken_text){item->data + 1, item->len - 1};
-  }
+  *item = st_text_trim(*item);
   return true;
 }
 

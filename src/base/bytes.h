@@ -22,6 +22,8 @@ static inline bool st_text_is(subtoken_text text, const char *string) {
 }
 /* ASCII letters compared without case, as header names are (RFC 9110 section 5.1). */
 bool st_text_is_nocase(subtoken_text text, const char *string);
+/* Without the spaces and tabs around it. */
+subtoken_text st_text_trim(subtoken_text text);
 
 /* Cuts the text up to the next separator off the front of *rest. False once
  * nothing is left; an empty rest that was never cut gives one empty piece.
