@@ -139,7 +139,7 @@ static void refuse(st_reply *reply, st_fed fed) {
     case ST_FED_NEVER:
       st_reply_error(reply, 409, "store_rolled_back",
                      "since: this server never gave that sequence, so its database, or the one "
-                     "that yours is from, is a copy or a backup: see subtoken-revocation(7) and "
+                     "that yours is from, is a copy or a backup: see subtoken_revocation(7) and "
                      "`subtoken feed restore`");
       return;
     case ST_FED_NO_MEMORY:

@@ -1,5 +1,5 @@
 /* vouched - what an issuer keeps beside its ring of all that it has vouched for, so that a database
- * which is behind it is known for one (subtoken-revocation(7)). 160 bytes, numbers little-endian:
+ * which is behind it is known for one (subtoken_revocation(7)). 160 bytes, numbers little-endian:
  *
  *     0      8  "ST-VOUCH"
  *     8      4  version: 1

@@ -151,7 +151,7 @@ static bool read_record(const char *path, const subtoken_ring *ring, st_vouched 
   if (result == SUBTOKEN_FEED_OK) return true;
   snprintf(why, ST_WHY_MAX,
            "%.300s: %s; restore it, or the secret that it was made with, or move it and the "
-           "snapshot beside it away (subtoken-revocation(7) says what is lost)",
+           "snapshot beside it away (subtoken_revocation(7) says what is lost)",
            path, subtoken_feed_result_text(result));
   return false;
 }

@@ -1,7 +1,7 @@
 /* vouched - what a server keeps in DATA of all that it vouched for: DATA/vouched (core/vouched.h),
  * DATA/snapshot, the last snapshot or one before it, and DATA/snapshot.changes, what leads from
  * that to the last. A database that never gave the sequence in there is a backup or a copy, and is
- * made to list again what the snapshot listed. The argument is subtoken-revocation(7).
+ * made to list again what the snapshot listed. The argument is subtoken_revocation(7).
  */
 #ifndef ST_SHELL_VOUCHED_H
 #define ST_SHELL_VOUCHED_H

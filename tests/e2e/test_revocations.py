@@ -163,7 +163,7 @@ def what_is_answered():
         # C8: what was never given here was told by another history.
         for never in (seq + 10**15, seq + 1, 2**63 - 1):
             status, headers, body = fetch(server, edge.key, "?since=%d" % never)
-            assert status == 409 and b"subtoken-revocation(7)" in body, (status, body)
+            assert status == 409 and b"subtoken_revocation(7)" in body, (status, body)
             assert headers["Subtoken-Heartbeat"] is None and headers["ETag"] is None
         assert [l for l in server.log_lines() if l.get("reason") == "store_rolled_back"]
         status, headers, whole = fetch(server, edge.key, "?since=%d" % seq)
@@ -401,7 +401,7 @@ def two_servers_on_copies_of_one_database():
             cmd("key", "delete", second["id"], data=other_data, check=0)
             before = edge.read()
             err = edge.pull(other, check=1)
-            assert "feed_rollback" in err and "409" in err and "subtoken-revocation(7)" in err, err
+            assert "feed_rollback" in err and "409" in err and "subtoken_revocation(7)" in err, err
             assert edge.read() == before and edge.reason(token) == "revoked"
             os.unlink(edge.file)  # FILE.seen knows
             edge.pull(other, check=1)
