@@ -1,9 +1,10 @@
 """A server with a policy, and real proxies in front of it with the configurations that come with the program
-(src/edge), their paths and addresses put elsewhere."""
+(src/edge/examples), their paths and addresses put elsewhere."""
 import socket
 from nginx import *
 
 EDGE = os.path.join(os.path.dirname(TESTS), "src", "edge")
+EXAMPLES = os.path.join(EDGE, "examples")
 CADDY = shutil.which("caddy", path=os.environ.get("PATH", "") + ":/usr/bin")
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
 INVALID = '{"text":"Invalid access token"}'
@@ -104,7 +105,7 @@ class Proxy:
     def write(self, port, changes=()):
         """port: of the decision endpoint, or where it listens; changes: pieces of text and what takes their place."""
         self.conf = os.path.join(self.dir, self.name)
-        with open(os.path.join(EDGE, self.name)) as f:
+        with open(os.path.join(EXAMPLES, self.name)) as f:
             text = f.read()
         for here, there in list(changes) + self.places("127.0.0.1:%d" % port if isinstance(port, int) else port):
             assert here in text, here
@@ -204,7 +205,7 @@ class HaproxyProxy(Proxy):
         super().__init__(case, "haproxy.cfg")
 
     def places(self, endpoint):
-        return [("/etc/haproxy/haproxy-subtoken.lua", os.path.join(EDGE, "haproxy-subtoken.lua")),
+        return [("/etc/haproxy/haproxy-subtoken.lua", os.path.join(EDGE, "haproxy", "haproxy-subtoken.lua")),
                 ("127.0.0.1:3000", "unix@" + self.upstream.path), ("127.0.0.1:8080", endpoint),
                 ("bind 127.0.0.1:8081", "bind unix@%s mode 666" % self.socket)]
 

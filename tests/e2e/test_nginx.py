@@ -430,7 +430,7 @@ def the_manual_page_has_every_directive_and_variable():
 
 @test
 def the_configuration_that_comes_with_it():
-    """src/edge/nginx.conf with its paths put elsewhere: a token, a key, a public route, the feed's state."""
+    """src/edge/examples/nginx.conf with its paths put elsewhere: a token, a key, a public route, the feed's state."""
     answers = {}
 
     def decide(asked):
@@ -442,7 +442,7 @@ def the_configuration_that_comes_with_it():
     n = Nginx(answer=decide)
     policy(n, {"default": "deny", "routes": [{"path": "/v2/account", "needs": ["account"]},
                                              {"path": "/v2/items", "public": True}]})
-    with open(os.path.join(os.path.dirname(TESTS), "src", "edge", "nginx.conf")) as f:
+    with open(os.path.join(os.path.dirname(TESTS), "src", "edge", "examples", "nginx.conf")) as f:
         text = f.read()
     for old, new in (("modules/ngx_http_subtoken_module.so", MODULE), ("/etc/subtoken/secrets;", n.secrets + ";"),
                      ("/var/lib/subtoken/revocations;", n.feed.path + ";"), ("/etc/subtoken/policy", n.dir + "/policy"),

@@ -3,7 +3,7 @@ comes with the program: held against the lists of endpoints in tests/vectors."""
 import hashlib, hmac, random
 from support import *
 
-EDGE = os.path.join(os.path.dirname(TESTS), "src", "edge")
+GW2_POLICY = os.path.join(os.path.dirname(TESTS), "src", "edge", "examples", "gw2-policy.json")
 
 
 def check(text, *options):
@@ -96,7 +96,7 @@ def what_cannot_be_read():
         f.truncate((16 << 20) + 1)
     assert run("policy", "check", large)[0] == 3
     with open("/dev/full", "w") as full:
-        p = subprocess.run([PROGRAM, "policy", "check", os.path.join(EDGE, "gw2-policy.json")],
+        p = subprocess.run([PROGRAM, "policy", "check", GW2_POLICY],
                            stdout=full, stderr=subprocess.PIPE)
     assert p.returncode == 3 and b"standard output" in p.stderr
 
@@ -358,7 +358,7 @@ def gw2_verdicts(asked):
         if permissions is not None and permissions not in tokens:
             tokens[permissions] = issue(data, key, "--permissions", ",".join(permissions))
     lines = [json.dumps({"token": tokens.get(p, ""), "method": m, "url": u}) for p, m, u in asked]
-    code, out, err = run("verify", "--jsonl", "--policy", os.path.join(EDGE, "gw2-policy.json"),
+    code, out, err = run("verify", "--jsonl", "--policy", GW2_POLICY,
                          data=data, stdin="\n".join(lines))
     assert (code, err) == (0, ""), (code, err)
     said = [json.loads(line) for line in out.splitlines()]
@@ -402,7 +402,7 @@ def what_anybody_may_ask_the_gw2_api_is_public():
 
 @test
 def the_gw2_policy_is_in_order():
-    path = os.path.join(EDGE, "gw2-policy.json")
+    path = GW2_POLICY
     said = json.loads(run("policy", "check", path, "--json", check=0)[1])
     assert said["default"] == "deny" and said["preflight"] is True
     with open(path) as f:

@@ -1,5 +1,5 @@
 -- haproxy-subtoken.lua - the action lua.subtoken_authorize: ask the decision endpoint whether
--- this request may pass. See haproxy.cfg. Whatever goes wrong is a 503: nothing passes unasked.
+-- this request may pass. See examples/haproxy.cfg. Whatever goes wrong is a 503: nothing passes unasked.
 
 local TIMEOUT_MS = 750 -- of each try; HAProxy 2.6 makes four before it gives up: 3 seconds
 local IDENTITY = {
