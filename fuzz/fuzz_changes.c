@@ -36,9 +36,9 @@ static block room(size_t len) {
 }
 
 static block snapshot_of(const set *of, int64_t sequence) {
-  subtoken_revocations_facts facts = {sequence, 5, {3}};
+  subtoken_revocations_header header = {sequence, 5, {3}};
   block b = room(subtoken_revocations_size(of->count));
-  HOLD(subtoken_revocations_write(&ring, &facts, of->hashes, of->count, b.data, b.len, NULL) ==
+  HOLD(subtoken_revocations_write(&ring, &header, of->hashes, of->count, b.data, b.len, NULL) ==
        SUBTOKEN_FEED_OK);
   return b;
 }

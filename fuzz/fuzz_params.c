@@ -30,14 +30,15 @@ static bool same_text(const subtoken_text *a, const subtoken_text *b, size_t cou
 }
 
 static bool same_ask(const st_params *a, const st_params *b) {
-  return a->ask.has_expire == b->ask.has_expire && a->ask.expire == b->ask.expire &&
-         a->ask.has_urls == b->ask.has_urls && a->ask.url_count == b->ask.url_count &&
-         a->ask.permission_count == b->ask.permission_count &&
-         same_text(a->urls, b->urls, a->ask.url_count) &&
-         same_text(a->permissions, b->permissions, a->ask.permission_count);
+  return a->request.has_expire == b->request.has_expire && a->request.expire == b->request.expire &&
+         a->request.has_urls == b->request.has_urls &&
+         a->request.url_count == b->request.url_count &&
+         a->request.permission_count == b->request.permission_count &&
+         same_text(a->urls, b->urls, a->request.url_count) &&
+         same_text(a->permissions, b->permissions, a->request.permission_count);
 }
 
-static subtoken_result narrow(const subtoken_ask *ask, subtoken_claims *child) {
+static subtoken_result narrow(const subtoken_issue_request *request, subtoken_claims *child) {
   static subtoken_claims grant;
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
   if (grant.exp == 0) {
@@ -47,7 +48,7 @@ static subtoken_result narrow(const subtoken_ask *ask, subtoken_claims *child) {
     HOLD(st_claims_add_permission(&grant, ST_TEXT("account")));
     HOLD(st_claims_add_permission(&grant, ST_TEXT("guilds")));
   }
-  return subtoken_narrow(&grant, ask, &limits, NOW, child, NULL);
+  return subtoken_narrow(&grant, request, &limits, NOW, child, NULL);
 }
 
 static void check_same_urls(const subtoken_claims *a, const subtoken_claims *b) {
@@ -79,7 +80,7 @@ static void check_again_as_json(const subtoken_claims *child) {
   st_write_string(&writer, "]}");
   HOLD(!writer.overflow);
   HOLD(st_params_read(&params, EMPTY, ST_BODY_JSON, (subtoken_text){body, writer.len}));
-  HOLD(narrow(&params.ask, &again) == SUBTOKEN_OK);
+  HOLD(narrow(&params.request, &again) == SUBTOKEN_OK);
   check_same_urls(child, &again);
 }
 
@@ -110,13 +111,14 @@ static void check_again_as_form(const subtoken_claims *child) {
   }
   HOLD(!writer.overflow);
   HOLD(st_params_read(&params, EMPTY, ST_BODY_FORM, (subtoken_text){body, writer.len}));
-  if (params.ask.url_count < child->url_count) HOLD(false);
-  if (narrow(&params.ask, &again) == SUBTOKEN_OK) {
+  if (params.request.url_count < child->url_count) HOLD(false);
+  if (narrow(&params.request, &again) == SUBTOKEN_OK) {
     check_same_urls(child, &again);
   } else {
     /* Only an entry that grew past its limit by those escapes may be refused. */
     bool grew = false;
-    for (size_t i = 0; i < params.ask.url_count; i++) grew |= params.urls[i].len > SUBTOKEN_URL_MAX;
+    for (size_t i = 0; i < params.request.url_count; i++)
+      grew |= params.urls[i].len > SUBTOKEN_URL_MAX;
     HOLD(grew);
   }
 }
@@ -124,11 +126,11 @@ static void check_again_as_form(const subtoken_claims *child) {
 static void check_accepted(const st_params *params) {
   static subtoken_claims child;
   HOLD(params->why[0] == '\0');
-  HOLD(params->ask.permission_count <= SUBTOKEN_PERMISSIONS_MAX);
-  HOLD(params->ask.url_count <= SUBTOKEN_URLS_MAX);
-  HOLD(params->ask.has_urls == (params->ask.url_count > 0));
-  if (narrow(&params->ask, &child) != SUBTOKEN_OK) return;
-  HOLD(child.every_url == !params->ask.has_urls);
+  HOLD(params->request.permission_count <= SUBTOKEN_PERMISSIONS_MAX);
+  HOLD(params->request.url_count <= SUBTOKEN_URLS_MAX);
+  HOLD(params->request.has_urls == (params->request.url_count > 0));
+  if (narrow(&params->request, &child) != SUBTOKEN_OK) return;
+  HOLD(child.every_url == !params->request.has_urls);
   for (size_t i = 0; i < child.permission_count; i++) {
     subtoken_text name = subtoken_claims_text(&child, child.permissions[i]);
     HOLD(st_text_is(name, "account") || st_text_is(name, "guilds"));

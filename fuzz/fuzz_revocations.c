@@ -68,18 +68,18 @@ static void is_as_described(const uint8_t *bytes, size_t len, const layout *l) {
   }
 }
 
-/* The same facts and hashes give the same bytes. */
+/* The same header and hashes give the same bytes. */
 static void written_again(const uint8_t *bytes, size_t len, const layout *l,
                           const subtoken_revocations *view) {
   if (view->kid.len > 0) return; /* we write under the first */
-  subtoken_revocations_facts facts = {view->sequence, view->made, {0}};
+  subtoken_revocations_header header = {view->sequence, view->made, {0}};
   uint64_t *hashes = malloc(8 * (size_t)l->count + 1);
   uint8_t *out = malloc(len);
   if (hashes == NULL || out == NULL) abort();
-  memcpy(facts.hash_key, bytes + 48, sizeof facts.hash_key);
+  memcpy(header.hash_key, bytes + 48, sizeof header.hash_key);
   for (uint32_t i = 0; i < l->count; i++) hashes[i] = st_load64(l->hashes + 8 * (size_t)i);
   HOLD(subtoken_revocations_sort(hashes, l->count) == l->count);
-  HOLD(subtoken_revocations_write(&ring, &facts, hashes, l->count, out, len, NULL) ==
+  HOLD(subtoken_revocations_write(&ring, &header, hashes, l->count, out, len, NULL) ==
        SUBTOKEN_FEED_OK);
   HOLD(memcmp(out, bytes, len) == 0);
   free(hashes);
@@ -146,7 +146,7 @@ static void snapshot(const uint8_t *bytes, size_t len) {
     answers(bytes, len, &view);
   } else {
     HOLD(memcmp(&view, &none, sizeof view) == 0);
-    HOLD(subtoken_revocations_find(&view, ST_TEXT("a")) == SUBTOKEN_FEED_STALE);
+    HOLD(subtoken_revocations_find(&view, ST_TEXT("a")) == SUBTOKEN_REVOCATION_UNKNOWN);
   }
 }
 
@@ -232,7 +232,7 @@ static void made_right(const uint8_t *data, size_t len) {
 }
 
 static void sorted_and_written(const uint8_t *data, size_t len) {
-  static const subtoken_revocations_facts facts = {1, 2, {3}};
+  static const subtoken_revocations_header header = {1, 2, {3}};
   uint32_t given = (uint32_t)(len / 8);
   uint64_t *hashes = malloc(8 * (size_t)given + 1);
   if (hashes == NULL) abort();
@@ -241,7 +241,7 @@ static void sorted_and_written(const uint8_t *data, size_t len) {
   size_t size = subtoken_revocations_size(count);
   uint8_t *bytes = malloc(size);
   if (bytes == NULL) abort();
-  HOLD(subtoken_revocations_write(&ring, &facts, hashes, count, bytes, size, NULL) ==
+  HOLD(subtoken_revocations_write(&ring, &header, hashes, count, bytes, size, NULL) ==
        SUBTOKEN_FEED_OK);
   layout l = lay_out(bytes);
   HOLD(l.count == count);

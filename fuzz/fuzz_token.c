@@ -121,12 +121,13 @@ static void issued_again(const subtoken_claims *claims) {
 static void child_of(const subtoken_claims *parent) {
   static subtoken_claims child;
   subtoken_text wanted[SUBTOKEN_PERMISSIONS_MAX];
-  subtoken_ask ask = {.permissions = wanted, .permission_count = parent->permission_count};
+  subtoken_issue_request request = {.permissions = wanted,
+                                    .permission_count = parent->permission_count};
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
   for (size_t i = 0; i < parent->permission_count; i++) {
     wanted[i] = subtoken_claims_text(parent, parent->permissions[i]);
   }
-  subtoken_result result = subtoken_narrow(parent, &ask, &limits, NOW, &child, NULL);
+  subtoken_result result = subtoken_narrow(parent, &request, &limits, NOW, &child, NULL);
   if (result != SUBTOKEN_OK) {
     HOLD(result == SUBTOKEN_TOO_LARGE ||
          (result == SUBTOKEN_PARENT_EXPIRED && parent->exp <= NOW) ||

@@ -93,10 +93,10 @@ typedef enum subtoken_result {
   SUBTOKEN_ISS,            /* not from the issuer that the verifier names */
   SUBTOKEN_AUD,            /* not for the audience that the verifier names */
   SUBTOKEN_REVOKED,        /* its sub is revoked, or unknown to the store */
-  SUBTOKEN_FEED_STALE,     /* no trustworthy revocation data: cannot decide */
-  SUBTOKEN_BAD_TARGET,     /* the request target can be read in more than one way */
-  SUBTOKEN_URL,            /* the urls of the token do not list the target */
-  SUBTOKEN_PERM,           /* a permission that the request needs is lacking */
+  SUBTOKEN_REVOCATION_UNKNOWN, /* no trustworthy revocation data: cannot decide */
+  SUBTOKEN_BAD_TARGET,         /* the request target can be read in more than one way */
+  SUBTOKEN_URL,                /* the urls of the token do not list the target */
+  SUBTOKEN_PERM,               /* a permission that the request needs is lacking */
 
   /* Why something could not be made. */
   SUBTOKEN_INVALID_ARGUMENT,     /* a NULL or a count out of range: the caller's fault */

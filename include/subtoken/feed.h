@@ -16,9 +16,9 @@
  *     if (result == SUBTOKEN_FEED_MORE) call_me_again_at_once();
  *
  *   request:
- *     subtoken_feed_moment moment = {&file.feed, now, monotonic};
+ *     subtoken_feed_clock clock = {&file.feed, now, monotonic};
  *     verifier.revoked = subtoken_feed_revoked;
- *     verifier.revoked_context = &moment;
+ *     verifier.revoked_context = &clock;
  *     request.now = subtoken_feed_now(&file.feed, now);
  *
  * What was checked is a copy of the file in memory of our own (anonymous pages), never the

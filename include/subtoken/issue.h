@@ -34,7 +34,7 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtok
 /* What somebody asks a new token to carry. All zero asks for no permission,
  * the parent's urls and the default life.
  */
-typedef struct subtoken_ask {
+typedef struct subtoken_issue_request {
   bool has_expire;
   int64_t expire;
   const subtoken_text *permissions;
@@ -42,7 +42,7 @@ typedef struct subtoken_ask {
   bool has_urls;             /* with url_count 0: an empty list, which is refused */
   const subtoken_text *urls; /* entries, percent-encoded; need not be canonical */
   size_t url_count;
-} subtoken_ask;
+} subtoken_issue_request;
 
 typedef struct subtoken_limits {
   int64_t default_life; /* seconds, when no expiry is asked for */
@@ -52,13 +52,13 @@ typedef struct subtoken_limits {
 #define SUBTOKEN_LIMITS_DEFAULT \
   { INT64_C(30) * 86400, INT64_C(365) * 86400 }
 
-/* What narrowing did, for logs and for error texts. Written on failure too. */
-typedef struct subtoken_narrowed {
+/* What narrowing report, for logs and for error texts. Written on failure too. */
+typedef struct subtoken_narrow_report {
   size_t dropped;       /* permissions asked for and left out */
   bool clamped;         /* the expiry was brought down */
   size_t url;           /* on SUBTOKEN_BAD_URL, SUBTOKEN_URL_WIDER: which one, from 0 */
   subtoken_fault fault; /* on SUBTOKEN_BAD_URL: what is wrong with it */
-} subtoken_narrowed;
+} subtoken_narrow_report;
 
 /* The claims of a child token. parent is a verified token's claims, or a key's
  * grant with exp SUBTOKEN_TIME_MAX when it never expires. Permissions that the
@@ -67,11 +67,12 @@ typedef struct subtoken_narrowed {
  * narrow. A parent that is good only by the leeway (its exp is now or
  * earlier: SUBTOKEN_PARENT_EXPIRED; its nbf later: SUBTOKEN_NOT_YET) makes no child. The child's
  * iat is now, also when the parent's is ahead because it was made by a machine whose clock is. It
- * has no sid: a login is not handed on. did may be NULL.
+ * has no sid: a login is not handed on. report may be NULL.
  */
-SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_narrow(
-    const subtoken_claims *parent, const subtoken_ask *ask, const subtoken_limits *limits,
-    int64_t now, subtoken_claims *child, subtoken_narrowed *did);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
+subtoken_narrow(const subtoken_claims *parent, const subtoken_issue_request *request,
+                const subtoken_limits *limits, int64_t now, subtoken_claims *child,
+                subtoken_narrow_report *report);
 
 /* Sign claims with the first secret of the ring. Claims that no verifier would take are
  * refused: SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL, SUBTOKEN_TOO_MANY_URLS (an empty list

@@ -45,7 +45,7 @@ extern "C" {
 #define SUBTOKEN_POLICY_METHOD_MAX 32     /* letters of one method */
 #define SUBTOKEN_POLICY_NEEDS_MAX 64      /* permissions that a route needs, a count */
 #define SUBTOKEN_POLICY_PATTERNS_MAX 256  /* sets of places in which paths have stars within */
-#define SUBTOKEN_POLICY_WHY_MAX 320       /* bytes of subtoken_policy_error.text */
+#define SUBTOKEN_POLICY_ERROR_MAX 320     /* bytes of subtoken_policy_error.text */
 
 /* A policy that was read. It lies in the caller's memory and holds no address: that memory
  * may be copied or mapped elsewhere, aligned to 8 bytes, and nothing has to be released.
@@ -60,7 +60,7 @@ typedef struct subtoken_policy subtoken_policy;
 typedef struct subtoken_policy_error {
   size_t line;
   size_t column;
-  char text[SUBTOKEN_POLICY_WHY_MAX];
+  char text[SUBTOKEN_POLICY_ERROR_MAX];
 } subtoken_policy_error;
 
 /* How much memory is enough for a policy of text_len bytes, about eight times as much and up

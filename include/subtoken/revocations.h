@@ -12,9 +12,9 @@
  *       subtoken_heartbeat_read(&ring, alive, alive_len, &heartbeat) == SUBTOKEN_FEED_OK)
  *     result = subtoken_feed_take(&feed, &snapshot, &heartbeat, now, monotonic);
  *
- *   subtoken_feed_moment moment = {&feed, now, monotonic};   // a request
+ *   subtoken_feed_clock clock = {&feed, now, monotonic};   // a request
  *   verifier.revoked = subtoken_feed_revoked;
- *   verifier.revoked_context = &moment;
+ *   verifier.revoked_context = &clock;
  *   request.now = subtoken_feed_now(&feed, now);
  *
  * THE SNAPSHOT, version 1. Numbers are little-endian and without sign. One set of
@@ -153,11 +153,11 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE uint32_t subtoken_revocations_sort(uint64_t *h
 /* The length of a snapshot of so many hashes; 0 when no memory here can be that large. */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE size_t subtoken_revocations_size(uint32_t count);
 
-typedef struct subtoken_revocations_facts {
+typedef struct subtoken_revocations_header {
   int64_t sequence; /* 1 to 2^63-1 */
   int64_t made;     /* 0 to SUBTOKEN_TIME_MAX */
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
-} subtoken_revocations_facts;
+} subtoken_revocations_header;
 
 /* Write a snapshot of hashes that subtoken_revocations_sort has left (SUBTOKEN_FEED_ORDER
  * when they do not strictly ascend) under the first secret of the ring. out may be
@@ -165,7 +165,7 @@ typedef struct subtoken_revocations_facts {
  * digest (may be NULL) is what a heartbeat names it by. Nothing is written on failure.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_revocations_write(
-    const subtoken_ring *ring, const subtoken_revocations_facts *facts, const uint64_t *hashes,
+    const subtoken_ring *ring, const subtoken_revocations_header *header, const uint64_t *hashes,
     uint32_t count, void *out, size_t out_size, uint8_t digest[SUBTOKEN_MAC_LEN]);
 
 /* ---- the snapshot: reading ---- */
@@ -226,7 +226,7 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_feed_result subtoken_revocations_open
     const subtoken_ring *ring, const void *bytes, size_t len, subtoken_revocations *view);
 
 /* Is this sub listed? SUBTOKEN_REVOKED when it is, SUBTOKEN_OK when not,
- * SUBTOKEN_FEED_STALE when the view was never opened. Constant expected time, no memory
+ * SUBTOKEN_REVOCATION_UNKNOWN when the view was never opened. Constant expected time, no memory
  * but the view's. A sub that was never revoked is taken for one that was once in
  * some 2^63 / count: an issuer that draws a new sub asks here first, and draws again.
  */
@@ -303,7 +303,7 @@ typedef struct subtoken_feed {
   int64_t leeway;   /* seconds by which the issuer's clock may be ahead; more than
                        SUBTOKEN_LEEWAY_MAX counts as that */
   int64_t max_age;  /* seconds after which data is too old to decide by */
-  bool allow_old;   /* go on with data that is too old, instead of SUBTOKEN_FEED_STALE */
+  bool allow_old;   /* go on with data that is too old, instead of SUBTOKEN_REVOCATION_UNKNOWN */
   int64_t sequence; /* the highest that was taken; 0: none */
   int64_t time;     /* T of the last heartbeat; 0: none */
   int64_t grew;     /* monotonic time at which T last grew */
@@ -363,17 +363,18 @@ subtoken_feed_check(const subtoken_feed *feed, int64_t now, int64_t monotonic);
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now);
 
-/* A feed at a moment: what subtoken_feed_revoked is asked with. One a thread. */
-typedef struct subtoken_feed_moment {
+/* A feed and the time at which it is asked: what subtoken_feed_revoked is asked with. One a thread.
+ */
+typedef struct subtoken_feed_clock {
   const subtoken_feed *feed;
   int64_t now;
   int64_t monotonic;
-} subtoken_feed_moment;
+} subtoken_feed_clock;
 
-/* A subtoken_revoked_fn (verify.h); moment is a subtoken_feed_moment. SUBTOKEN_FEED_STALE when
- * the feed may not decide, else what subtoken_revocations_find says.
+/* A subtoken_revoked_fn (verify.h); clock is a subtoken_feed_clock. SUBTOKEN_REVOCATION_UNKNOWN
+ * when the feed may not decide, else what subtoken_revocations_find says.
  */
-SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_feed_revoked(void *moment,
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_feed_revoked(void *clock,
                                                                         subtoken_text sub);
 
 #ifdef __cplusplus

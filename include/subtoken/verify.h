@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Is this sub revoked? Answers SUBTOKEN_OK when it is known to be good,
- * SUBTOKEN_REVOKED, or SUBTOKEN_FEED_STALE when it cannot be known (any other
+ * SUBTOKEN_REVOKED, or SUBTOKEN_REVOCATION_UNKNOWN when it cannot be known (any other
  * answer is taken for that). Called on
  * the verifying thread, only for tokens whose signature and times are good.
  */
@@ -45,7 +45,7 @@ typedef struct subtoken_verifier {
   int64_t max_life;  /* seconds from iat to exp at most */
   subtoken_text iss; /* absent: any issuer (RFC 7519 section 4.1.1) */
   subtoken_text aud; /* absent: any audience (RFC 7519 section 4.1.3) */
-  subtoken_revoked_fn *revoked; /* NULL: SUBTOKEN_FEED_STALE, unless: */
+  subtoken_revoked_fn *revoked; /* NULL: SUBTOKEN_REVOCATION_UNKNOWN, unless: */
   void *revoked_context;
   bool without_revocations; /* accept that deleted parents are not noticed */
 } subtoken_verifier;

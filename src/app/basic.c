@@ -78,13 +78,13 @@ static subtoken_result grant(attempt *a, subtoken_text sub) {
     case ST_FOUND: break;
     case ST_FOUND_NONE:
     case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
-    default: a->event = "store_error"; return SUBTOKEN_FEED_STALE;
+    default: a->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   bool over = key->expires_at <= a->request->now;
   if (key->kind != ST_KIND_PERSON || key->disabled || over) return SUBTOKEN_REVOKED;
   a->identity->standing = ST_WITH_BASIC;
   a->event = NULL;
-  return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
+  return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
 static subtoken_result from_memory(attempt *a, int64_t *left) {
@@ -107,15 +107,15 @@ static subtoken_result judge(attempt *a, st_found found, const st_person *person
   const st_people *people = a->service->people;
   if (found == ST_FOUND_ERROR) {
     a->event = "store_error";
-    return SUBTOKEN_FEED_STALE;
+    return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   bool known = found == ST_FOUND;
   switch (
       people->check(people->context, known ? person : NULL, a->password, a->request->until_us)) {
     case ST_VERDICT_GOOD: break;
     case ST_VERDICT_WRONG: known = false; break;
-    case ST_VERDICT_BUSY: a->event = "passwords_busy"; return SUBTOKEN_FEED_STALE;
-    default: a->event = "store_error"; return SUBTOKEN_FEED_STALE;
+    case ST_VERDICT_BUSY: a->event = "passwords_busy"; return SUBTOKEN_REVOCATION_UNKNOWN;
+    default: a->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   bool utf8 = st_utf8_valid(a->login) && st_utf8_valid(a->password);
   a->event = utf8 ? "login_failed" : "login_not_utf8"; /* an old client's Latin-1 */
@@ -149,7 +149,7 @@ static subtoken_result check(attempt *a) {
 static subtoken_result check_alone(attempt *a) {
   st_basic *basic = a->service->basic;
   st_semaphore *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
-  subtoken_result result = SUBTOKEN_FEED_STALE;
+  subtoken_result result = SUBTOKEN_REVOCATION_UNKNOWN;
   a->event = "passwords_busy";
   if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max &&
       st_semaphore_enter(checking, a->request->until_us)) {
@@ -188,7 +188,7 @@ subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
   subtoken_result result = SUBTOKEN_REVOKED;
   if (split(&a, text)) {
     if (subtoken_mac_compute(&service->basic->key, text.data, text.len, a.tag) != SUBTOKEN_OK) {
-      return SUBTOKEN_FEED_STALE;
+      return SUBTOKEN_REVOCATION_UNKNOWN;
     }
     int64_t left;
     result = from_memory(&a, &left);

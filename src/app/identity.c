@@ -48,14 +48,14 @@ static subtoken_result identify_digest(const st_service *service, const uint8_t 
     case ST_FOUND: break;
     case ST_FOUND_NONE: return SUBTOKEN_REVOKED;
     case ST_FOUND_REVOKED: *event = "key_revoked"; return SUBTOKEN_REVOKED;
-    default: *event = "store_error"; return SUBTOKEN_FEED_STALE;
+    default: *event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   if (identity->key.kind != ST_KIND_KEY) return SUBTOKEN_REVOKED;
   subtoken_result result = judge_key(&identity->key, now, event);
   if (result != SUBTOKEN_OK) return result;
   *event = NULL;
   identity->standing = ST_WITH_KEY;
-  return st_key_grant(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
+  return st_key_grant(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
 static void clear(st_identity *identity) {
@@ -67,7 +67,7 @@ static subtoken_result identify_key(const st_service *service, subtoken_text cre
                                     int64_t now, st_identity *identity, const char **event) {
   uint8_t digest[ST_HASH_LEN];
   *event = "key_unknown";
-  if (!st_sha256(credential.data, credential.len, digest)) return SUBTOKEN_FEED_STALE;
+  if (!st_sha256(credential.data, credential.len, digest)) return SUBTOKEN_REVOCATION_UNKNOWN;
   return identify_digest(service, digest, now, identity, event);
 }
 
@@ -137,7 +137,7 @@ static subtoken_result sub_revoked(void *context, subtoken_text sub) {
     case ST_FOUND: break;
     case ST_FOUND_NONE:
     case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
-    default: lookup->event = "store_error"; return SUBTOKEN_FEED_STALE;
+    default: lookup->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   const char *why_not;
   if (judge_key(lookup->key, lookup->now, &why_not) != SUBTOKEN_OK) return SUBTOKEN_REVOKED;
@@ -184,7 +184,7 @@ static subtoken_result identify_subtoken(const st_service *service, subtoken_tex
   if (result != SUBTOKEN_OK) return result;
   *event = NULL;
   identity->standing = standing_of(&identity->key, &identity->grant);
-  return cut_down(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE;
+  return cut_down(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
 subtoken_result st_identify(const st_service *service, subtoken_text credential,

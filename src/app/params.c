@@ -66,24 +66,24 @@ static const char *name_of(unsigned parameter) {
 }
 
 static bool read_expire(st_params *params, subtoken_text value) {
-  params->ask.has_expire = true;
-  if (st_date_read(value, &params->ask.expire)) return true;
+  params->request.has_expire = true;
+  if (st_date_read(value, &params->request.expire)) return true;
   return refuse(params, "expire",
                 "must be a date and time such as 2027-11-22T00:41:48Z, with Z, an offset like "
                 "+02:00, or nothing for UTC");
 }
 
 static bool add_permission(st_params *params, subtoken_text item) {
-  if (params->ask.permission_count == SUBTOKEN_PERMISSIONS_MAX) {
+  if (params->request.permission_count == SUBTOKEN_PERMISSIONS_MAX) {
     return refuse(params, "permissions", "at most 64 can be asked for");
   }
-  params->permissions[params->ask.permission_count++] = item;
+  params->permissions[params->request.permission_count++] = item;
   return true;
 }
 
 bool st_params_add_url(st_params *params, subtoken_text item) {
   static const char hex[] = "0123456789ABCDEF";
-  if (params->ask.url_count == SUBTOKEN_URLS_MAX) {
+  if (params->request.url_count == SUBTOKEN_URLS_MAX) {
     return refuse(params, "urls", "at most 64 can be asked for");
   }
   st_writer *out = &params->writer;
@@ -98,13 +98,13 @@ bool st_params_add_url(st_params *params, subtoken_text item) {
     st_write(out, escape, sizeof escape);
   }
   if (out->overflow) return refuse(params, "urls", "too long");
-  params->urls[params->ask.url_count++] = (subtoken_text){out->out + start, out->len - start};
+  params->urls[params->request.url_count++] = (subtoken_text){out->out + start, out->len - start};
   return true;
 }
 
 /* The two lists of a query or form: one text, cut at the commas and the blanks around them. */
 static bool read_list(st_params *params, unsigned parameter, subtoken_text value) {
-  if (parameter == URLS) params->ask.has_urls = value.len > 0;
+  if (parameter == URLS) params->request.has_urls = value.len > 0;
   st_cutter cutter = {value, value.len == 0};
   subtoken_text item;
   while (st_cut_item(&cutter, &item)) {
@@ -177,7 +177,7 @@ static bool read_form(st_params *params, subtoken_text body) {
 
 static bool read_json_list(st_params *params, unsigned parameter, st_json *json) {
   subtoken_text item;
-  if (parameter == URLS) params->ask.has_urls = true;
+  if (parameter == URLS) params->request.has_urls = true;
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
     if (!st_json_string(json, &item)) return false;
@@ -185,7 +185,7 @@ static bool read_json_list(st_params *params, unsigned parameter, st_json *json)
       return false;
     }
   }
-  if (!json->failed && parameter == URLS && params->ask.url_count == 0) {
+  if (!json->failed && parameter == URLS && params->request.url_count == 0) {
     return refuse(params, "urls", "an empty list would allow nothing; leave it out for no limit");
   }
   return !json->failed;
@@ -222,7 +222,8 @@ static bool read_json(st_params *params, subtoken_text body) {
 }
 
 bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {
-  params->ask = (subtoken_ask){.permissions = params->permissions, .urls = params->urls};
+  params->request =
+      (subtoken_issue_request){.permissions = params->permissions, .urls = params->urls};
   params->seen = 0;
   params->writer = st_writer_on(params->text, sizeof params->text);
   params->why[0] = '\0';

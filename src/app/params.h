@@ -1,4 +1,4 @@
-/* params - what a request asks for: query, form body and JSON body to one ask. */
+/* params - what a request asks for: query, form body and JSON body to one request. */
 #ifndef ST_APP_PARAMS_H
 #define ST_APP_PARAMS_H
 
@@ -23,7 +23,7 @@ bool st_pair_next(st_cutter *cutter, st_writer *out, st_pair *pair);
 
 /* The parameters of createsubtoken. Views point into text. About 45 KiB. */
 typedef struct st_params {
-  subtoken_ask ask;
+  subtoken_issue_request request;
   subtoken_text permissions[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_text urls[SUBTOKEN_URLS_MAX];
   unsigned seen;

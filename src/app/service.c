@@ -12,7 +12,7 @@
 /* ---- createsubtoken ---- */
 
 /* A sentence for each way in which narrowing or signing can fail. */
-static void explain(subtoken_result result, const subtoken_narrowed *did, char *why) {
+static void explain(subtoken_result result, const subtoken_narrow_report *report, char *why) {
   st_writer writer = st_writer_on(why, ST_ISSUE_WHY_MAX);
   switch (result) {
     case SUBTOKEN_EXPIRE_PAST: st_write_string(&writer, "expire: is now or in the past"); break;
@@ -29,9 +29,9 @@ static void explain(subtoken_result result, const subtoken_narrowed *did, char *
     case SUBTOKEN_BAD_URL:
     case SUBTOKEN_URL_WIDER:
       st_write_string(&writer, "urls: entry ");
-      st_write_int(&writer, (int64_t)did->url + 1);
+      st_write_int(&writer, (int64_t)report->url + 1);
       st_write_string(&writer, ": ");
-      st_write_string(&writer, result == SUBTOKEN_BAD_URL ? subtoken_fault_text(did->fault)
+      st_write_string(&writer, result == SUBTOKEN_BAD_URL ? subtoken_fault_text(report->fault)
                                                           : "the parent does not allow it");
       break;
     case SUBTOKEN_TOO_LARGE:
@@ -47,16 +47,16 @@ static void explain(subtoken_result result, const subtoken_narrowed *did, char *
 }
 
 subtoken_result st_issue(const st_service *service, const subtoken_claims *grant,
-                         const subtoken_ask *ask, int64_t now, char *token, subtoken_narrowed *did,
-                         char *why) {
+                         const subtoken_issue_request *request, int64_t now, char *token,
+                         subtoken_narrow_report *report, char *why) {
   subtoken_claims child;
   subtoken_limits limits = {service->settings->default_life, service->settings->max_life};
   size_t len;
-  subtoken_result result = subtoken_narrow(grant, ask, &limits, now, &child, did);
+  subtoken_result result = subtoken_narrow(grant, request, &limits, now, &child, report);
   if (result == SUBTOKEN_OK) {
     result = subtoken_issue(service->ring, &child, token, SUBTOKEN_ISSUED_MAX + 1, &len);
   }
-  if (result != SUBTOKEN_OK) explain(result, did, why);
+  if (result != SUBTOKEN_OK) explain(result, report, why);
   return result;
 }
 
@@ -69,15 +69,15 @@ subtoken_result st_issue_access(const st_service *service, const subtoken_claims
                                 const subtoken_text *scope, size_t scope_count, const char *sid,
                                 int64_t now, st_access *access) {
   subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
-  subtoken_ask ask = {.permissions = scope, .permission_count = scope_count};
+  subtoken_issue_request request = {.permissions = scope, .permission_count = scope_count};
   subtoken_limits limits = {service->settings->access_life, service->settings->max_life};
   size_t len;
   for (size_t i = 0; scope == NULL && i < grant->permission_count; i++) {
     all[i] = subtoken_claims_text(grant, grant->permissions[i]);
-    ask = (subtoken_ask){.permissions = all, .permission_count = i + 1};
+    request = (subtoken_issue_request){.permissions = all, .permission_count = i + 1};
   }
   access->token[0] = '\0';
-  subtoken_result result = subtoken_narrow(grant, &ask, &limits, now, &access->claims, NULL);
+  subtoken_result result = subtoken_narrow(grant, &request, &limits, now, &access->claims, NULL);
   if (result == SUBTOKEN_OK && sid != NULL) {
     result = subtoken_claims_set_sid(&access->claims, st_text(sid));
   }
@@ -103,12 +103,13 @@ static bool body_kind(const st_request *request, st_body_kind *kind) {
   return *kind != ST_BODY_NONE;
 }
 
-static void answer_subtoken(st_visit *v, const subtoken_ask *ask, const st_identity *identity) {
+static void answer_subtoken(st_visit *v, const subtoken_issue_request *request,
+                            const st_identity *identity) {
   char token[SUBTOKEN_ISSUED_MAX + 1];
   char why[ST_ISSUE_WHY_MAX];
-  subtoken_narrowed did;
+  subtoken_narrow_report report;
   subtoken_result result =
-      st_issue(v->service, &identity->grant, ask, v->request->now, token, &did, why);
+      st_issue(v->service, &identity->grant, request, v->request->now, token, &report, why);
   if (result != SUBTOKEN_OK) {
     st_reply_error(v->reply, status_of(result), "issue_denied", why);
     return;
@@ -118,8 +119,8 @@ static void answer_subtoken(st_visit *v, const subtoken_ask *ask, const st_ident
   st_write_string(&writer, token);
   st_write_string(&writer, "\"}");
   v->reply->status = 200;
-  v->reply->event.dropped = did.dropped;
-  v->reply->event.clamped = did.clamped;
+  v->reply->event.dropped = report.dropped;
+  v->reply->event.clamped = report.clamped;
   v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
 }
 
@@ -138,7 +139,7 @@ static void create_subtoken(st_visit *v) {
     st_reply_error(v->reply, 400, "issue_denied", params.why);
     return;
   }
-  answer_subtoken(v, &params.ask, &identity);
+  answer_subtoken(v, &params.request, &identity);
 }
 
 /* ---- tokeninfo ---- */

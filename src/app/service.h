@@ -156,8 +156,9 @@ bool st_token_shaped(subtoken_text text);
  */
 #define ST_ISSUE_WHY_MAX 256
 subtoken_result st_issue(const st_service *service, const subtoken_claims *grant,
-                         const subtoken_ask *ask, int64_t now, char *token, subtoken_narrowed *did,
-                         char *why) __attribute__((warn_unused_result));
+                         const subtoken_issue_request *request, int64_t now, char *token,
+                         subtoken_narrow_report *report, char *why)
+    __attribute__((warn_unused_result));
 
 /* A short-lived access token, and what it says. Wipe it. */
 typedef struct st_access {

@@ -28,10 +28,10 @@ static subtoken_result decide_parties(const subtoken_verifier *verifier,
 static subtoken_result decide_revoked(const subtoken_verifier *verifier,
                                       const subtoken_claims *claims) {
   if (verifier->without_revocations) return SUBTOKEN_OK;
-  if (verifier->revoked == NULL) return SUBTOKEN_FEED_STALE;
+  if (verifier->revoked == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
   subtoken_result result =
       verifier->revoked(verifier->revoked_context, subtoken_claims_text(claims, claims->sub));
-  return result == SUBTOKEN_OK || result == SUBTOKEN_REVOKED ? result : SUBTOKEN_FEED_STALE;
+  return result == SUBTOKEN_OK || result == SUBTOKEN_REVOKED ? result : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
 /* The URL rule for claims whose entries have been checked: those of st_claims_read. */

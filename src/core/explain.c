@@ -384,7 +384,7 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
       say_quoted(w, e->fault);
       st_write_words(w, " is missing or of the wrong form");
       break;
-    case SUBTOKEN_FEED_STALE: st_write_words(w, "no trustworthy revocation data"); break;
+    case SUBTOKEN_REVOCATION_UNKNOWN: st_write_words(w, "no trustworthy revocation data"); break;
     default: st_write_words(w, "the question cannot be asked like this");
   }
 }
@@ -409,7 +409,7 @@ static void explain_read(st_writer *w, explained *e, subtoken_result result) {
 /* Is the result one that only claims which could be read can lead to? */
 static bool from_claims(subtoken_result result) {
   return result == SUBTOKEN_OK || (result >= SUBTOKEN_EXP_BEFORE_IAT && result <= SUBTOKEN_PERM &&
-                                   result != SUBTOKEN_FEED_STALE);
+                                   result != SUBTOKEN_REVOCATION_UNKNOWN);
 }
 
 void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_text token,

@@ -6,26 +6,28 @@ static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-static subtoken_result narrow_life(const subtoken_claims *parent, const subtoken_ask *ask,
+static subtoken_result narrow_life(const subtoken_claims *parent,
+                                   const subtoken_issue_request *request,
                                    const subtoken_limits *limits, int64_t now,
-                                   subtoken_claims *child, subtoken_narrowed *did) {
+                                   subtoken_claims *child, subtoken_narrow_report *report) {
   if (parent->exp <= now) return SUBTOKEN_PARENT_EXPIRED;
   if (parent->nbf > now) return SUBTOKEN_NOT_YET;
-  if (ask->has_expire && ask->expire <= now) return SUBTOKEN_EXPIRE_PAST;
-  int64_t wanted = ask->has_expire ? ask->expire : now + limits->default_life;
+  if (request->has_expire && request->expire <= now) return SUBTOKEN_EXPIRE_PAST;
+  int64_t wanted = request->has_expire ? request->expire : now + limits->default_life;
   child->iat = now;
   child->exp = least(least(wanted, parent->exp), now + limits->max_life);
-  did->clamped = ask->has_expire && child->exp < wanted;
+  report->clamped = request->has_expire && child->exp < wanted;
   return SUBTOKEN_OK;
 }
 
-static subtoken_result narrow_permissions(const subtoken_claims *parent, const subtoken_ask *ask,
-                                          subtoken_claims *child, subtoken_narrowed *did) {
-  if (ask->permission_count > SUBTOKEN_PERMISSIONS_MAX) return SUBTOKEN_TOO_MANY_PERMISSIONS;
-  for (size_t i = 0; i < ask->permission_count; i++) {
-    subtoken_text permission = ask->permissions[i];
+static subtoken_result narrow_permissions(const subtoken_claims *parent,
+                                          const subtoken_issue_request *request,
+                                          subtoken_claims *child, subtoken_narrow_report *report) {
+  if (request->permission_count > SUBTOKEN_PERMISSIONS_MAX) return SUBTOKEN_TOO_MANY_PERMISSIONS;
+  for (size_t i = 0; i < request->permission_count; i++) {
+    subtoken_text permission = request->permissions[i];
     if (!st_claims_has_permission(parent, permission)) {
-      did->dropped++;
+      report->dropped++;
     } else if (!st_claims_has_permission(child, permission) &&
                !st_claims_add_permission(child, permission)) {
       return SUBTOKEN_TOO_LARGE;
@@ -56,22 +58,23 @@ static bool add_entry(subtoken_claims *child, const st_entry *entry) {
   return st_claims_has_url(child, url) || st_claims_add_url(child, url);
 }
 
-static subtoken_result narrow_urls(const subtoken_claims *parent, const subtoken_ask *ask,
-                                   subtoken_claims *child, subtoken_narrowed *did) {
+static subtoken_result narrow_urls(const subtoken_claims *parent,
+                                   const subtoken_issue_request *request, subtoken_claims *child,
+                                   subtoken_narrow_report *report) {
   st_entry entry;
-  if (!ask->has_urls && parent->every_url) {
+  if (!request->has_urls && parent->every_url) {
     child->every_url = true;
     return SUBTOKEN_OK;
   }
-  size_t count = ask->has_urls ? ask->url_count : parent->url_count;
+  size_t count = request->has_urls ? request->url_count : parent->url_count;
   if (count == 0 || count > SUBTOKEN_URLS_MAX) return SUBTOKEN_TOO_MANY_URLS;
   for (size_t i = 0; i < count; i++) {
     subtoken_text url =
-        ask->has_urls ? ask->urls[i] : subtoken_claims_text(parent, parent->urls[i]);
-    did->url = i;
-    did->fault = st_entry_read(url, &entry);
-    if (did->fault != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
-    if (ask->has_urls && !parent_covers(parent, &entry)) return SUBTOKEN_URL_WIDER;
+        request->has_urls ? request->urls[i] : subtoken_claims_text(parent, parent->urls[i]);
+    report->url = i;
+    report->fault = st_entry_read(url, &entry);
+    if (report->fault != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+    if (request->has_urls && !parent_covers(parent, &entry)) return SUBTOKEN_URL_WIDER;
     if (!add_entry(child, &entry)) return SUBTOKEN_TOO_LARGE;
   }
   return SUBTOKEN_OK;
@@ -81,38 +84,40 @@ static bool life_askable(int64_t life) {
   return life >= 1 && life <= SUBTOKEN_TIME_MAX / 2;
 }
 
-static bool askable(const subtoken_claims *parent, const subtoken_ask *ask,
+static bool askable(const subtoken_claims *parent, const subtoken_issue_request *request,
                     const subtoken_limits *limits, int64_t now, const subtoken_claims *child) {
-  return parent != child && ask != NULL && limits != NULL && st_claims_sane(parent) &&
-         (ask->permissions != NULL || ask->permission_count == 0) &&
-         (ask->urls != NULL || ask->url_count == 0) && now >= 0 && now <= SUBTOKEN_TIME_MAX / 2 &&
-         life_askable(limits->default_life) && life_askable(limits->max_life);
+  return parent != child && request != NULL && limits != NULL && st_claims_sane(parent) &&
+         (request->permissions != NULL || request->permission_count == 0) &&
+         (request->urls != NULL || request->url_count == 0) && now >= 0 &&
+         now <= SUBTOKEN_TIME_MAX / 2 && life_askable(limits->default_life) &&
+         life_askable(limits->max_life);
 }
 
-static subtoken_result narrow(const subtoken_claims *parent, const subtoken_ask *ask,
+static subtoken_result narrow(const subtoken_claims *parent, const subtoken_issue_request *request,
                               const subtoken_limits *limits, int64_t now, subtoken_claims *child,
-                              subtoken_narrowed *did) {
+                              subtoken_narrow_report *report) {
   memset(child, 0, offsetof(subtoken_claims, text));
-  subtoken_result result = narrow_life(parent, ask, limits, now, child, did);
+  subtoken_result result = narrow_life(parent, request, limits, now, child, report);
   if (result == SUBTOKEN_OK &&
       !st_claims_set_sub(child, subtoken_claims_text(parent, parent->sub))) {
     result = SUBTOKEN_TOO_LARGE;
   }
-  if (result == SUBTOKEN_OK) result = narrow_permissions(parent, ask, child, did);
-  if (result == SUBTOKEN_OK) result = narrow_urls(parent, ask, child, did);
+  if (result == SUBTOKEN_OK) result = narrow_permissions(parent, request, child, report);
+  if (result == SUBTOKEN_OK) result = narrow_urls(parent, request, child, report);
   return result;
 }
 
-subtoken_result subtoken_narrow(const subtoken_claims *parent, const subtoken_ask *ask,
+subtoken_result subtoken_narrow(const subtoken_claims *parent,
+                                const subtoken_issue_request *request,
                                 const subtoken_limits *limits, int64_t now, subtoken_claims *child,
-                                subtoken_narrowed *did) {
-  subtoken_narrowed unused;
+                                subtoken_narrow_report *report) {
+  subtoken_narrow_report unused;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
   if (child == NULL) return result;
-  if (did == NULL) did = &unused;
-  memset(did, 0, sizeof *did);
-  if (askable(parent, ask, limits, now, child)) {
-    result = narrow(parent, ask, limits, now, child, did);
+  if (report == NULL) report = &unused;
+  memset(report, 0, sizeof *report);
+  if (askable(parent, request, limits, now, child)) {
+    result = narrow(parent, request, limits, now, child, report);
   }
   if (result != SUBTOKEN_OK) memset(child, 0, sizeof *child);
   return result;

@@ -22,7 +22,7 @@ static const struct {
     [SUBTOKEN_ISS] = {"iss", 401},
     [SUBTOKEN_AUD] = {"aud", 401},
     [SUBTOKEN_REVOKED] = {"revoked", 401},
-    [SUBTOKEN_FEED_STALE] = {"feed_stale", 503},
+    [SUBTOKEN_REVOCATION_UNKNOWN] = {"feed_stale", 503},
     [SUBTOKEN_BAD_TARGET] = {"bad_target", 400},
     [SUBTOKEN_URL] = {"url", 403},
     [SUBTOKEN_PERM] = {"perm", 403},

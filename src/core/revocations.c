@@ -48,8 +48,8 @@ uint64_t subtoken_revocations_hash(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], sub
 /* ---- the lookup ---- */
 
 subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subtoken_text sub) {
-  if (view == NULL || view->index == NULL) return SUBTOKEN_FEED_STALE;
-  if (sub.data == NULL && sub.len > 0) return SUBTOKEN_FEED_STALE;
+  if (view == NULL || view->index == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
+  if (sub.data == NULL && sub.len > 0) return SUBTOKEN_REVOCATION_UNKNOWN;
   uint64_t hash = hash_of(view->key, (const uint8_t *)sub.data, sub.len);
   if (view->filter != NULL) {
     uint64_t bits = st_filter_bits(hash);

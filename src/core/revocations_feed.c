@@ -178,11 +178,12 @@ subtoken_feed_result subtoken_feed_check(const subtoken_feed *feed, int64_t now,
   return check(feed, now, monotonic);
 }
 
-subtoken_result subtoken_feed_revoked(void *moment, subtoken_text sub) {
-  const subtoken_feed_moment *at = moment;
-  if (at == NULL) return SUBTOKEN_FEED_STALE;
+subtoken_result subtoken_feed_revoked(void *clock, subtoken_text sub) {
+  const subtoken_feed_clock *at = clock;
+  if (at == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
   subtoken_feed_result result = check(at->feed, at->now, at->monotonic);
-  if (result != SUBTOKEN_FEED_OK && result != SUBTOKEN_FEED_OLD_ALLOWED) return SUBTOKEN_FEED_STALE;
+  if (result != SUBTOKEN_FEED_OK && result != SUBTOKEN_FEED_OLD_ALLOWED)
+    return SUBTOKEN_REVOCATION_UNKNOWN;
   return subtoken_revocations_find(&at->feed->snapshot, sub);
 }
 

@@ -78,12 +78,12 @@ size_t subtoken_revocations_size(uint32_t count) {
 }
 
 static subtoken_feed_result check(const subtoken_ring *ring,
-                                  const subtoken_revocations_facts *facts, const uint64_t *hashes,
+                                  const subtoken_revocations_header *header, const uint64_t *hashes,
                                   uint32_t count, const void *out, size_t out_size) {
-  if (ring == NULL || facts == NULL || out == NULL || (hashes == NULL && count > 0)) {
+  if (ring == NULL || header == NULL || out == NULL || (hashes == NULL && count > 0)) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
-  if (facts->sequence < 1 || facts->made < 0 || facts->made > SUBTOKEN_TIME_MAX) {
+  if (header->sequence < 1 || header->made < 0 || header->made > SUBTOKEN_TIME_MAX) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_FEED_NO_SECRET;
@@ -108,19 +108,19 @@ static void write_lists(const uint64_t *hashes, uint32_t count, uint8_t bits, ui
 }
 
 subtoken_feed_result subtoken_revocations_write(const subtoken_ring *ring,
-                                                const subtoken_revocations_facts *facts,
+                                                const subtoken_revocations_header *header,
                                                 const uint64_t *hashes, uint32_t count, void *out,
                                                 size_t out_size, uint8_t digest[SUBTOKEN_MAC_LEN]) {
-  subtoken_feed_result result = check(ring, facts, hashes, count, out, out_size);
+  subtoken_feed_result result = check(ring, header, hashes, count, out, out_size);
   if (result != SUBTOKEN_FEED_OK) return result;
   uint8_t *bytes = out, bits = st_snapshot_bits(count);
   size_t size = subtoken_revocations_size(count), signed_len = size - SUBTOKEN_MAC_LEN;
   const subtoken_secret *secret = &ring->secrets[0];
-  st_feed_head_write(secret, ST_SNAPSHOT_MAGIC, facts->sequence, facts->made, bytes);
+  st_feed_head_write(secret, ST_SNAPSHOT_MAGIC, header->sequence, header->made, bytes);
   bytes[ST_FEED_BITS] = bits;
   st_store64(bytes + ST_SNAPSHOT_LEN, size);
   st_store32(bytes + ST_SNAPSHOT_COUNT, count);
-  memcpy(bytes + ST_SNAPSHOT_KEY, facts->hash_key, SUBTOKEN_HASH_KEY_LEN);
+  memcpy(bytes + ST_SNAPSHOT_KEY, header->hash_key, SUBTOKEN_HASH_KEY_LEN);
   write_lists(hashes, count, bits, bytes);
   subtoken_mac mac;
   if (subtoken_mac_start(&mac, secret) != SUBTOKEN_OK) return SUBTOKEN_FEED_NO_SECRET;

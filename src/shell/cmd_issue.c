@@ -10,12 +10,12 @@
 #define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)
 
 /* --expire: a form of the HTTP parameter, or how long from now. */
-static bool read_when(const char *text, int64_t now, subtoken_ask *ask) {
+static bool read_when(const char *text, int64_t now, subtoken_issue_request *request) {
   int64_t life;
-  ask->has_expire = true;
-  if (st_date_read(st_text(text), &ask->expire)) return true;
+  request->has_expire = true;
+  if (st_date_read(st_text(text), &request->expire)) return true;
   if (!st_span_read(text, &life)) return false;
-  ask->expire = life <= ST_NEVER - now ? now + life : ST_NEVER;
+  request->expire = life <= ST_NEVER - now ? now + life : ST_NEVER;
   return true;
 }
 
@@ -33,7 +33,7 @@ static void write_parameter(st_writer *query, const char *name, const char *valu
 
 static bool check_urls(st_params *params) {
   static st_entry entry;
-  for (size_t i = 0; i < params->ask.url_count; i++) {
+  for (size_t i = 0; i < params->request.url_count; i++) {
     subtoken_fault fault = st_entry_read(params->urls[i], &entry);
     if (fault == SUBTOKEN_FAULT_NONE) continue;
     snprintf(params->why, sizeof params->why, "urls: entry %zu: %s", i + 1,
@@ -71,10 +71,10 @@ static subtoken_result identify(const st_service *service, subtoken_text credent
 }
 
 /* What was asked for and not given, on standard error: narrowing leaves it out without a word. */
-static void say_left_out(const subtoken_claims *grant, const subtoken_ask *ask) {
+static void say_left_out(const subtoken_claims *grant, const subtoken_issue_request *request) {
   bool first = true;
-  for (size_t i = 0; i < ask->permission_count; i++) {
-    subtoken_text permission = ask->permissions[i];
+  for (size_t i = 0; i < request->permission_count; i++) {
+    subtoken_text permission = request->permissions[i];
     if (st_claims_has_permission(grant, permission)) continue;
     fputs(first ? "subtoken issue: left out, because the credential does not have it: " : ", ",
           stderr);
@@ -115,20 +115,21 @@ static int issue(st_store *store, const st_service *service, subtoken_text crede
   static st_identity identity;
   char token[SUBTOKEN_ISSUED_MAX + 1], why[ST_ISSUE_WHY_MAX];
   const char *event = NULL;
-  subtoken_narrowed did;
+  subtoken_narrow_report report;
   subtoken_result result = identify(service, credential, now, &identity, &event);
-  if (result == SUBTOKEN_FEED_STALE) {
+  if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
     return st_complain(ST_EXIT_FAILED, "issue: the key store cannot be read");
   }
   if (result != SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
   }
   note_clock(store, identity.key.id, now);
-  if (st_issue(service, &identity.grant, &params->ask, now, token, &did, why) != SUBTOKEN_OK) {
+  if (st_issue(service, &identity.grant, &params->request, now, token, &report, why) !=
+      SUBTOKEN_OK) {
     return st_complain(ST_EXIT_REFUSED, "issue: %s", why);
   }
-  if (did.dropped > 0) say_left_out(&identity.grant, &params->ask);
-  if (did.clamped) say_brought_down(service, &identity.grant, now);
+  if (report.dropped > 0) say_left_out(&identity.grant, &params->request);
+  if (report.clamped) say_brought_down(service, &identity.grant, now);
   printf(json ? "{\"subtoken\":\"%s\"}\n" : "%s\n", token);
   subtoken_wipe(token, sizeof token);
   return st_flush(ST_EXIT_DONE);
@@ -152,7 +153,7 @@ int st_cmd_issue(int argc, char **argv) {
   static st_params params;
   int64_t now = st_world_now();
   if (!read_lists(permissions, urls, &params)) return st_usage(&arguments, "--%s", params.why);
-  if (expire != NULL && !read_when(expire, now, &params.ask)) {
+  if (expire != NULL && !read_when(expire, now, &params.request)) {
     return st_usage(&arguments, "--expire must be a date and time, or a number with s, m, h or d");
   }
   char why[ST_WHY_MAX], text[CREDENTIAL_MAX];

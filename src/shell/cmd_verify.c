@@ -40,12 +40,12 @@ struct store_answer {
   subtoken_text lacks; /* the permission that its key has not, though the token may */
 };
 
-/* Revocation data in files, as an edge has it, and the moment at which it is asked. */
+/* Revocation data in files, as an edge has it, and the time at which it is asked. */
 struct edge {
   const char *path;
   const subtoken_ring *ring;
   subtoken_feed_file file;
-  subtoken_feed_moment moment;
+  subtoken_feed_clock clock;
   subtoken_feed_result said; /* what was last said of the files */
 };
 
@@ -61,7 +61,7 @@ static subtoken_result ask_store(void *context, subtoken_text sub) {
   store_answer *answer = context;
   st_found found = answer->keys.by_sub(answer->keys.store, sub, &answer->key);
   if (found != ST_FOUND && found != ST_FOUND_NONE && found != ST_FOUND_REVOKED) {
-    return SUBTOKEN_FEED_STALE;
+    return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   answer->why = why_revoked(answer, found);
   return answer->why == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
@@ -81,7 +81,7 @@ static bool granted(store_answer *answer, const subtoken_claims *grant, const su
 static subtoken_result hold_against_store(store_answer *answer, const question *asked,
                                           const subtoken_decision *decision) {
   static subtoken_claims grant;
-  if (!st_key_grant(&answer->key, &grant)) return SUBTOKEN_FEED_STALE;
+  if (!st_key_grant(&answer->key, &grant)) return SUBTOKEN_REVOCATION_UNKNOWN;
   bool good = granted(answer, &grant, decision->needs, decision->needs_count) &&
               granted(answer, &grant, asked->needs, asked->needs_count);
   return good ? SUBTOKEN_OK : SUBTOKEN_PERM;
@@ -101,7 +101,7 @@ static void follow_files(edge *at, int64_t now, bool at_given) {
   } while (result == SUBTOKEN_FEED_MORE && !at->file.filling);
   if (result == SUBTOKEN_FEED_MORE) result = at->file.last;
   /* A time that was given stands still. */
-  at->moment = (subtoken_feed_moment){&at->file.feed, now, at_given ? 0 : monotonic};
+  at->clock = (subtoken_feed_clock){&at->file.feed, now, at_given ? 0 : monotonic};
   if (result != SUBTOKEN_FEED_OK && result != at->said) {
     st_feed_why(at->path, &at->file, why);
     const char *what = at->file.feed.snapshot.index == NULL ? "no" : "no newer";
@@ -112,25 +112,25 @@ static void follow_files(edge *at, int64_t now, bool at_given) {
 
 /* For a time before the last heartbeat there is no data: an edge would not have had it. */
 static bool is_too_early(const edge *at) {
-  return at->moment.now + at->file.feed.leeway < at->file.feed.time;
+  return at->clock.now + at->file.feed.leeway < at->file.feed.time;
 }
 
 static subtoken_result ask_files(void *context, subtoken_text sub) {
   edge *at = context;
-  return is_too_early(at) ? SUBTOKEN_FEED_STALE : subtoken_feed_revoked(&at->moment, sub);
+  return is_too_early(at) ? SUBTOKEN_REVOCATION_UNKNOWN : subtoken_feed_revoked(&at->clock, sub);
 }
 
 static void print_why_stale(const edge *at) {
   char why[ST_WHY_MAX];
-  const subtoken_feed_moment *moment = &at->moment;
-  subtoken_feed_result state = subtoken_feed_check(moment->feed, moment->now, moment->monotonic);
+  const subtoken_feed_clock *clock = &at->clock;
+  subtoken_feed_result state = subtoken_feed_check(clock->feed, clock->now, clock->monotonic);
   if (state == SUBTOKEN_FEED_ABSENT) {
     st_feed_why(at->path, &at->file, why);
   } else if (is_too_early(at)) {
     snprintf(why, sizeof why, "the last heartbeat is from %lld s later",
-             (long long)(moment->feed->time - moment->now));
+             (long long)(clock->feed->time - clock->now));
   } else {
-    st_feed_age_text(moment->feed, moment->now, moment->monotonic, why);
+    st_feed_age_text(clock->feed, clock->now, clock->monotonic, why);
   }
   fputs(": ", stdout);
   st_print_text(stdout, st_text(why));
@@ -283,7 +283,7 @@ static void print_explanation(const subtoken_verifier *verifier, const question 
   }
   fputs(explanation, stdout);
   if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->why);
-  if (result == SUBTOKEN_FEED_STALE && asked->edge != NULL) print_why_stale(asked->edge);
+  if (result == SUBTOKEN_REVOCATION_UNKNOWN && asked->edge != NULL) print_why_stale(asked->edge);
   fputc('\n', stdout);
 }
 

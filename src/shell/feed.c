@@ -110,10 +110,10 @@ static bool fill_edition(edition *e, const subtoken_ring *ring, const st_listing
                          const uint64_t *hashes) {
   uint8_t hash[ST_HASH_LEN];
   /* Not the time it is: two servers on one store write the same bytes. */
-  subtoken_revocations_facts facts = {.sequence = listing->sequence,
-                                      .made = listing->sequence / 1000000};
-  memcpy(facts.hash_key, listing->hash_key, sizeof facts.hash_key);
-  if (subtoken_revocations_write(ring, &facts, hashes, e->count, e->bytes, e->len, e->digest) !=
+  subtoken_revocations_header header = {.sequence = listing->sequence,
+                                        .made = listing->sequence / 1000000};
+  memcpy(header.hash_key, listing->hash_key, sizeof header.hash_key);
+  if (subtoken_revocations_write(ring, &header, hashes, e->count, e->bytes, e->len, e->digest) !=
       SUBTOKEN_FEED_OK) {
     return false;
   }

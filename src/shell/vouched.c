@@ -375,12 +375,12 @@ bool st_vouched_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len
 
 static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
                           const subtoken_ring *ring, char *why) {
-  subtoken_revocations_facts facts = {.sequence = copy->view.sequence, .made = copy->view.made};
-  hash_key_of(copy, facts.hash_key);
+  subtoken_revocations_header header = {.sequence = copy->view.sequence, .made = copy->view.made};
+  hash_key_of(copy, header.hash_key);
   uint64_t *hashes = hashes_of(&copy->view);
   uint8_t *out = malloc(copy->len);
   bool ok = hashes != NULL && out != NULL &&
-            subtoken_revocations_write(ring, &facts, hashes, copy->view.count, out, copy->len,
+            subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
                                        NULL) == SUBTOKEN_FEED_OK;
   if (ok) {
     ok = st_world_replace(files->snapshot, out, copy->len, false, why);

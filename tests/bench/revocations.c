@@ -26,8 +26,8 @@
 
 static subtoken_ring ring;
 static subtoken_feed_file feed;
-static subtoken_feed_moment moment = {.feed = &feed.feed};
-static const subtoken_revocations_facts facts = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
+static subtoken_feed_clock feed_clock = {.feed = &feed.feed};
+static const subtoken_revocations_header header = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
 
 __attribute__((noreturn)) static void stop(const char *why) {
   fprintf(stderr, "revocations: %s\n", why);
@@ -80,7 +80,7 @@ static char *draw_lookups(uint32_t count) {
 
 static subtoken_result look(const char *subs, size_t i) {
   subtoken_text sub = {subs + SUB_LEN * i, SUB_LEN};
-  return subtoken_feed_revoked(&moment, sub);
+  return subtoken_feed_revoked(&feed_clock, sub);
 }
 
 /* Each waits for the one before; how many were listed. */
@@ -107,9 +107,9 @@ static void measure_lookups(const char *subs, figures *f) {
 
 /* Vouched for at a time that stands. */
 static void take_up(const void *bytes, figures *f) {
-  f->poll = edge_feed_load(&feed, &ring, bytes, f->size, facts.sequence);
+  f->poll = edge_feed_load(&feed, &ring, bytes, f->size, header.sequence);
   if (f->poll <= 0) stop("is not taken up");
-  moment.now = moment.monotonic = feed.feed.time;
+  feed_clock.now = feed_clock.monotonic = feed.feed.time;
 }
 
 /* All at once, and the longest of the steps of a default slice. */
@@ -134,7 +134,7 @@ static uint8_t *build(uint32_t count, figures *f) {
   double began = clock_ms();
   for (uint32_t i = 0; i < count; i++) {
     sub_of(i, sub);
-    hashes[i] = subtoken_revocations_hash(facts.hash_key, (subtoken_text){sub, SUB_LEN});
+    hashes[i] = subtoken_revocations_hash(header.hash_key, (subtoken_text){sub, SUB_LEN});
   }
   double hashed = clock_ms();
   if (subtoken_revocations_sort(hashes, count) != count) stop("two subs have one hash");
@@ -143,7 +143,7 @@ static uint8_t *build(uint32_t count, figures *f) {
   uint8_t *bytes = room(f->size);
   memset(bytes, 1, f->size); /* so that the pages are there */
   double ready = clock_ms();
-  if (subtoken_revocations_write(&ring, &facts, hashes, count, bytes, f->size, NULL) !=
+  if (subtoken_revocations_write(&ring, &header, hashes, count, bytes, f->size, NULL) !=
       SUBTOKEN_FEED_OK) {
     stop("cannot be written");
   }

@@ -34,7 +34,7 @@ static subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
 static mbedtls_sha256_context inner, outer; /* mbedTLS's own keyed states */
 static int64_t now;
 static subtoken_feed_file feed;
-static subtoken_feed_moment moment = {.feed = &feed.feed};
+static subtoken_feed_clock feed_clock = {.feed = &feed.feed};
 
 static void stop(const char *why) {
   fprintf(stderr, "verify: %s\n", why);
@@ -81,9 +81,11 @@ static bool work_narrow_issue(const sample *s) {
   for (size_t i = 0; i < s->claims.permission_count; i++) {
     permissions[i] = subtoken_claims_text(&s->claims, s->claims.permissions[i]);
   }
-  subtoken_ask ask = {.permissions = permissions, .permission_count = s->claims.permission_count};
+  subtoken_issue_request issue_request = {.permissions = permissions,
+                                          .permission_count = s->claims.permission_count};
   sample made = {.token = s->token};
-  if (subtoken_narrow(&s->claims, &ask, &limits, now, &child, NULL) != SUBTOKEN_OK) return false;
+  if (subtoken_narrow(&s->claims, &issue_request, &limits, now, &child, NULL) != SUBTOKEN_OK)
+    return false;
   static _Thread_local char out[SUBTOKEN_ISSUED_MAX + 1];
   size_t len;
   return subtoken_issue(&ring, &child, out, sizeof out, &len) == SUBTOKEN_OK &&
@@ -197,19 +199,19 @@ static uint64_t mixed(uint64_t z) {
 
 static void set_time(void) {
   now = time(NULL);
-  moment.now = moment.monotonic = now;
+  feed_clock.now = feed_clock.monotonic = now;
   if (!edge_feed_refresh(&feed, now)) stop("the revocations are not taken");
 }
 
 /* Sorts the hashes. */
-static void list(uint64_t *hashes, uint32_t count, const subtoken_revocations_facts *facts) {
+static void list(uint64_t *hashes, uint32_t count, const subtoken_revocations_header *header) {
   count = subtoken_revocations_sort(hashes, count);
   size_t size = subtoken_revocations_size(count);
   void *bytes = malloc(size);
   if (bytes == NULL) stop("no memory");
-  if (subtoken_revocations_write(&ring, facts, hashes, count, bytes, size, NULL) !=
+  if (subtoken_revocations_write(&ring, header, hashes, count, bytes, size, NULL) !=
           SUBTOKEN_FEED_OK ||
-      edge_feed_load(&feed, &ring, bytes, size, facts->sequence) < 0) {
+      edge_feed_load(&feed, &ring, bytes, size, header->sequence) < 0) {
     stop("the revocations cannot be written and read");
   }
   free(bytes);
@@ -219,20 +221,20 @@ static void list(uint64_t *hashes, uint32_t count, const subtoken_revocations_fa
 /* Whoever asks nobody is fast: first a snapshot has to refuse the token. Then the one that is
  * asked from now on, of random hashes, as those of subs are. */
 static void load_revocations(void) {
-  subtoken_revocations_facts facts = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
+  subtoken_revocations_header header = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
   uint64_t *hashes = malloc(REVOKED * sizeof *hashes);
   if (hashes == NULL) stop("no memory");
   verifier.revoked = subtoken_feed_revoked;
-  verifier.revoked_context = &moment;
+  verifier.revoked_context = &feed_clock;
   hashes[0] = subtoken_revocations_hash(
-      facts.hash_key, subtoken_claims_text(&samples[0].claims, samples[0].claims.sub));
-  list(hashes, 1, &facts);
+      header.hash_key, subtoken_claims_text(&samples[0].claims, samples[0].claims.sub));
+  list(hashes, 1, &header);
   subtoken_result result = verify(&samples[0]);
   if (result == SUBTOKEN_OK) stop("accepts a revoked token");
   if (result != SUBTOKEN_REVOKED) stop("refuses a token before it is looked up");
   subtoken_feed_file_stop(&feed);
   for (uint32_t i = 0; i < REVOKED; i++) hashes[i] = mixed(i);
-  list(hashes, REVOKED, &facts);
+  list(hashes, REVOKED, &header);
   free(hashes);
 }
 

@@ -318,12 +318,12 @@ STATEMENTS = [
      '(c.every_url = true) && sub("s") == 1 && (c.iat = NOW + 9) && child_of() == 1 && '
      'child.iat == NOW'),
     # subtoken_verify.3
-    ("subtoken_verify.3", "Any other answer is taken for SUBTOKEN_FEED_STALE.",
+    ("subtoken_verify.3", "Any other answer is taken for SUBTOKEN_REVOCATION_UNKNOWN.",
      'verify_with(SUBTOKEN_OK) == 1 && verify_with(SUBTOKEN_REVOKED) == SUBTOKEN_REVOKED && '
-     'verify_with(SUBTOKEN_FEED_STALE) == SUBTOKEN_FEED_STALE && '
-     'verify_with(SUBTOKEN_EXPIRED) == SUBTOKEN_FEED_STALE && '
-     'verify_with(SUBTOKEN_UNDECIDED) == SUBTOKEN_FEED_STALE && '
-     'verify_with((subtoken_result)999) == SUBTOKEN_FEED_STALE'),
+     'verify_with(SUBTOKEN_REVOCATION_UNKNOWN) == SUBTOKEN_REVOCATION_UNKNOWN && '
+     'verify_with(SUBTOKEN_EXPIRED) == SUBTOKEN_REVOCATION_UNKNOWN && '
+     'verify_with(SUBTOKEN_UNDECIDED) == SUBTOKEN_REVOCATION_UNKNOWN && '
+     'verify_with((subtoken_result)999) == SUBTOKEN_REVOCATION_UNKNOWN'),
     ("subtoken_verify.3", "SUBTOKEN_BUFFER_TOO_SMALL when the header does not fit",
      'inspect(IN, 0) == SUBTOKEN_BUFFER_TOO_SMALL && inspect(IN, 14) == SUBTOKEN_BUFFER_TOO_SMALL '
      '&& header[0] == 0 && child.exp == 0 && inspect(IN, 15) == 1 && strlen(header) == 14'),
@@ -512,7 +512,7 @@ static subtoken_result seal(const subtoken_ring *by, size_t size) {
 }
 static subtoken_result child_of(void) {
   const subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
-  return subtoken_narrow(&c, &(subtoken_ask){0}, &limits, NOW, &child, NULL);
+  return subtoken_narrow(&c, &(subtoken_issue_request){0}, &limits, NOW, &child, NULL);
 }
 static subtoken_result inspect(const char *s, size_t size) {
   memset(header, 7, sizeof header);

@@ -205,7 +205,7 @@ static void set_sub(char **field) {
   subs[subs_count].sub = text_of(field[1]);
   subs[subs_count].state = strcmp(field[2], "good") == 0      ? SUBTOKEN_OK
                            : strcmp(field[2], "revoked") == 0 ? SUBTOKEN_REVOKED
-                           : strcmp(field[2], "unsure") == 0  ? SUBTOKEN_FEED_STALE
+                           : strcmp(field[2], "unsure") == 0  ? SUBTOKEN_REVOCATION_UNKNOWN
                                                               : SUBTOKEN_UNDECIDED;
   subs_count++;
   printf("ok");

@@ -323,7 +323,7 @@ static void test_waiting_is_bounded(void **state) {
   assert_null(identify(ALICE, &result));
   assert_int_equal(result, SUBTOKEN_OK);
   assert_string_equal(identify("alice:yet another", &result), "passwords_busy");
-  assert_int_equal(result, SUBTOKEN_FEED_STALE);
+  assert_int_equal(result, SUBTOKEN_REVOCATION_UNKNOWN);
   assert_int_equal(basic.waiting, ST_BASIC_WAITING);
   wanted = 0;
   join_all(threads);
@@ -344,7 +344,7 @@ static void test_waiting_ends(void **state) {
   while (atomic_load(&computed) == 0) sched_yield();
   patience = st_semaphore_now_us() + 20000;
   assert_string_equal(identify(text, &result), "passwords_busy");
-  assert_int_equal(result, SUBTOKEN_FEED_STALE);
+  assert_int_equal(result, SUBTOKEN_REVOCATION_UNKNOWN);
   assert_true(st_semaphore_now_us() >= patience);
   patience = UNTIL_US;
   wanted = 0;

@@ -131,16 +131,16 @@ static void revocation(void **state) {
   } rows[] = {
       {SUBTOKEN_OK, SUBTOKEN_OK},
       {SUBTOKEN_REVOKED, SUBTOKEN_REVOKED},
-      {SUBTOKEN_FEED_STALE, SUBTOKEN_FEED_STALE},
-      {SUBTOKEN_UNDECIDED, SUBTOKEN_FEED_STALE},
-      {SUBTOKEN_EXPIRED, SUBTOKEN_FEED_STALE},
-      {SUBTOKEN_MAC, SUBTOKEN_FEED_STALE},
-      {SUBTOKEN_PERM, SUBTOKEN_FEED_STALE},
-      {SUBTOKEN_INVALID_ARGUMENT, SUBTOKEN_FEED_STALE},
-      {SUBTOKEN_URL_WIDER, SUBTOKEN_FEED_STALE},
-      {(subtoken_result)-1, SUBTOKEN_FEED_STALE},
-      {(subtoken_result)255, SUBTOKEN_FEED_STALE},
-      {(subtoken_result)1000000, SUBTOKEN_FEED_STALE},
+      {SUBTOKEN_REVOCATION_UNKNOWN, SUBTOKEN_REVOCATION_UNKNOWN},
+      {SUBTOKEN_UNDECIDED, SUBTOKEN_REVOCATION_UNKNOWN},
+      {SUBTOKEN_EXPIRED, SUBTOKEN_REVOCATION_UNKNOWN},
+      {SUBTOKEN_MAC, SUBTOKEN_REVOCATION_UNKNOWN},
+      {SUBTOKEN_PERM, SUBTOKEN_REVOCATION_UNKNOWN},
+      {SUBTOKEN_INVALID_ARGUMENT, SUBTOKEN_REVOCATION_UNKNOWN},
+      {SUBTOKEN_URL_WIDER, SUBTOKEN_REVOCATION_UNKNOWN},
+      {(subtoken_result)-1, SUBTOKEN_REVOCATION_UNKNOWN},
+      {(subtoken_result)255, SUBTOKEN_REVOCATION_UNKNOWN},
+      {(subtoken_result)1000000, SUBTOKEN_REVOCATION_UNKNOWN},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     answer to = {.result = rows[i].answer};
@@ -168,7 +168,7 @@ static void revocation(void **state) {
   judge.without_revocations = false;
   claims.iat = NOW;
   claims.exp = NOW + 1;
-  assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_FEED_STALE);
+  assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_REVOCATION_UNKNOWN);
 }
 
 static void urls(void **state) {

@@ -179,9 +179,9 @@ static void each_question(void **state) {
       {"you", NULL, NULL, NULL, NULL, SUBTOKEN_OK, SUBTOKEN_ISS, "iss is \"me\", not \"you\""},
       {"me", "api", NULL, NULL, NULL, SUBTOKEN_OK, SUBTOKEN_AUD, "aud is [\"x\"], not \"api\""},
       {NULL, NULL, NULL, NULL, NULL, SUBTOKEN_REVOKED, SUBTOKEN_REVOKED, "sub parent is revoked"},
-      {NULL, NULL, NULL, NULL, NULL, SUBTOKEN_FEED_STALE, SUBTOKEN_FEED_STALE,
+      {NULL, NULL, NULL, NULL, NULL, SUBTOKEN_REVOCATION_UNKNOWN, SUBTOKEN_REVOCATION_UNKNOWN,
        "no trustworthy revocation data"},
-      {NULL, NULL, NULL, NULL, NULL, SUBTOKEN_UNDECIDED, SUBTOKEN_FEED_STALE,
+      {NULL, NULL, NULL, NULL, NULL, SUBTOKEN_UNDECIDED, SUBTOKEN_REVOCATION_UNKNOWN,
        "no trustworthy revocation data"},
       {NULL, NULL, "GET", "/v2/../x", NULL, SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
        "target /v2/../x is refused: it has a segment of only dots and "
@@ -394,7 +394,7 @@ static void mismatches(void **state) {
       CHECK(words[0] != '\0', "text %zu, result %d", i, result);
       bool of_claims =
           result == SUBTOKEN_OK || (result >= SUBTOKEN_EXP_BEFORE_IAT && result <= SUBTOKEN_PERM &&
-                                    result != SUBTOKEN_FEED_STALE);
+                                    result != SUBTOKEN_REVOCATION_UNKNOWN);
       bool denied = strcmp(words, "this is not what the token says") == 0;
       CHECK(denied == (of_claims && !good), "text %zu, result %d: %s", i, result, words);
       bool no_question = strcmp(words, "the question cannot be asked like this") == 0;

@@ -43,7 +43,7 @@ static int teardown(void **state) {
 static snapshot write_snapshot(void) {
   static uint64_t list[HASHES];
   uint32_t count = 0;
-  subtoken_revocations_facts facts = {sequence, 1, {1}};
+  subtoken_revocations_header header = {sequence, 1, {1}};
   for (size_t i = 0; i < HASHES; i++) {
     if (listed[i]) list[count++] = hashes[i];
   }
@@ -52,7 +52,7 @@ static snapshot write_snapshot(void) {
   made.bytes = malloc(made.len);
   assert_non_null(made.bytes);
   assert_int_equal(
-      subtoken_revocations_write(&ring, &facts, list, count, made.bytes, made.len, NULL),
+      subtoken_revocations_write(&ring, &header, list, count, made.bytes, made.len, NULL),
       SUBTOKEN_FEED_OK);
   return made;
 }

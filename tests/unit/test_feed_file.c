@@ -86,17 +86,17 @@ typedef struct snapshot {
 /* Lists sub0, sub1, ...; release with free(bytes). */
 static snapshot made_by(const subtoken_ring *by, int64_t sequence, uint32_t count) {
   static uint64_t hashes[MANY];
-  subtoken_revocations_facts facts = {sequence, NOW, {7}};
+  subtoken_revocations_header header = {sequence, NOW, {7}};
   char sub[32];
   for (uint32_t i = 0; i < count; i++) {
     snprintf(sub, sizeof sub, "sub%u", i);
-    hashes[i] = subtoken_revocations_hash(facts.hash_key, st_text(sub));
+    hashes[i] = subtoken_revocations_hash(header.hash_key, st_text(sub));
   }
   count = subtoken_revocations_sort(hashes, count);
   snapshot s = {NULL, subtoken_revocations_size(count), sequence, {0}};
   s.bytes = malloc(s.len);
   if (s.bytes == NULL) abort();
-  assert_int_equal(subtoken_revocations_write(by, &facts, hashes, count, s.bytes, s.len, s.digest),
+  assert_int_equal(subtoken_revocations_write(by, &header, hashes, count, s.bytes, s.len, s.digest),
                    SUBTOKEN_FEED_OK);
   return s;
 }
@@ -245,9 +245,9 @@ static void taken_as_they_come(void **state) {
   assert_true(bytes_read() - before <= ASKING + SUBTOKEN_HEARTBEAT_LEN + 1);
   in_force(SEQUENCE, MANY);
   assert_int_equal(subtoken_feed_age(&file.feed, NOW, 0), 5);
-  subtoken_feed_moment moment = {&file.feed, NOW, 0};
-  assert_int_equal(subtoken_feed_revoked(&moment, ST_TEXT("sub3")), SUBTOKEN_REVOKED);
-  assert_int_equal(subtoken_feed_revoked(&moment, ST_TEXT("other")), SUBTOKEN_OK);
+  subtoken_feed_clock clock = {&file.feed, NOW, 0};
+  assert_int_equal(subtoken_feed_revoked(&clock, ST_TEXT("sub3")), SUBTOKEN_REVOKED);
+  assert_int_equal(subtoken_feed_revoked(&clock, ST_TEXT("other")), SUBTOKEN_OK);
   free(s.bytes);
 }
 

@@ -190,7 +190,7 @@ static void test_key_refused(void **state) {
   } rows[] = {
       {ST_FOUND_NONE, SUBTOKEN_REVOKED, "key_unknown"},
       {ST_FOUND_REVOKED, SUBTOKEN_REVOKED, "key_revoked"},
-      {ST_FOUND_ERROR, SUBTOKEN_FEED_STALE, "store_error"},
+      {ST_FOUND_ERROR, SUBTOKEN_REVOCATION_UNKNOWN, "store_error"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
@@ -200,7 +200,7 @@ static void test_key_refused(void **state) {
     assert_int_equal(identity.standing, ST_DERIVED);
   }
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
-  assert_int_equal(subtoken_result_status(SUBTOKEN_FEED_STALE), 503);
+  assert_int_equal(subtoken_result_status(SUBTOKEN_REVOCATION_UNKNOWN), 503);
   says = ST_FOUND;
   assert_int_equal(
       identify_key("11234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"),
@@ -268,7 +268,7 @@ static void test_subtoken_of_store(void **state) {
   } rows[] = {
       {ST_FOUND_NONE, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
       {ST_FOUND_REVOKED, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
-      {ST_FOUND_ERROR, false, ST_NEVER, SUBTOKEN_FEED_STALE, "store_error"},
+      {ST_FOUND_ERROR, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN, "store_error"},
       {ST_FOUND, true, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
       {ST_FOUND, false, NOW, SUBTOKEN_REVOKED, "revoked"},
   };
@@ -421,7 +421,7 @@ static void test_sid_of_dead_login(void **state) {
       {ST_FOUND, true, false, ST_NEVER, SUBTOKEN_REVOKED},
       {ST_FOUND, false, true, ST_NEVER, SUBTOKEN_REVOKED},
       {ST_FOUND, false, false, NOW, SUBTOKEN_REVOKED},
-      {ST_FOUND_ERROR, false, false, ST_NEVER, SUBTOKEN_FEED_STALE},
+      {ST_FOUND_ERROR, false, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN},
       {ST_FOUND, false, false, NOW + 1, SUBTOKEN_OK},
   };
   stored.kind = ST_KIND_LOGIN;
@@ -470,7 +470,7 @@ static void test_registered(void **state) {
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
   assert_true(claims_are_empty(&identity.grant));
   says = ST_FOUND_ERROR;
-  assert_int_equal(identify_registered(STRING), SUBTOKEN_FEED_STALE);
+  assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOCATION_UNKNOWN);
   check_event("store_error");
 }
 

@@ -360,7 +360,7 @@ static void refuses_what_points_outside(void **state) {
   ring_with(&made, "", TEST_SECRET);
   char token[SUBTOKEN_ISSUED_MAX + 1];
   size_t len;
-  subtoken_ask ask = {0};
+  subtoken_issue_request request = {0};
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
   for (int row = 0; row < 7; row++) {
     memset(&made_up, 0, sizeof made_up);
@@ -379,8 +379,9 @@ static void refuses_what_points_outside(void **state) {
     if (row == 6) made_up.sid = (subtoken_slice){6144, 1};
     CHECK(subtoken_issue(&made, &made_up, token, sizeof token, &len) == SUBTOKEN_INVALID_ARGUMENT,
           "row %d", row);
-    CHECK(subtoken_narrow(&made_up, &ask, &limits, 5, &child, NULL) == SUBTOKEN_INVALID_ARGUMENT,
-          "row %d", row);
+    CHECK(
+        subtoken_narrow(&made_up, &request, &limits, 5, &child, NULL) == SUBTOKEN_INVALID_ARGUMENT,
+        "row %d", row);
     CHECK(subtoken_url_match(&made_up, ST_TEXT("GET"), ST_TEXT("/")) == SUBTOKEN_INVALID_ARGUMENT,
           "row %d", row);
   }
@@ -400,26 +401,26 @@ static void refuses_what_points_outside(void **state) {
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(token[0], '\0');
   child = grant_of("a", NULL);
-  assert_int_equal(subtoken_narrow(&child, &ask, &limits, 5, &child, NULL),
+  assert_int_equal(subtoken_narrow(&child, &request, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_true(claims_are_zero(&child));
   memset(&child, 0x55, sizeof child);
-  assert_int_equal(subtoken_narrow(NULL, &ask, &limits, 5, &child, NULL),
+  assert_int_equal(subtoken_narrow(NULL, &request, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_true(claims_are_zero(&child));
-  subtoken_ask nowhere = {.permission_count = 1};
+  subtoken_issue_request nowhere = {.permission_count = 1};
   memset(&child, 0x55, sizeof child);
   assert_int_equal(subtoken_narrow(&made_up, &nowhere, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_true(claims_are_zero(&child));
-  nowhere = (subtoken_ask){.has_urls = true, .url_count = 1};
+  nowhere = (subtoken_issue_request){.has_urls = true, .url_count = 1};
   assert_int_equal(subtoken_narrow(&made_up, &nowhere, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_narrow(&made_up, NULL, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_narrow(&made_up, &ask, NULL, 5, &child, NULL),
+  assert_int_equal(subtoken_narrow(&made_up, &request, NULL, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_narrow(&made_up, &ask, &limits, 5, NULL, NULL),
+  assert_int_equal(subtoken_narrow(&made_up, &request, &limits, 5, NULL, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_ring_add(NULL, ST_TEXT(""), token, 32), SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_ring_add(&made, ST_TEXT(""), NULL, 32), SUBTOKEN_INVALID_ARGUMENT);

@@ -2,24 +2,25 @@
 
 static const subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
 static subtoken_claims child;
-static subtoken_narrowed did;
+static subtoken_narrow_report report;
 
 /* permissions and urls are comma lists; urls NULL asks for none, "" for an empty list. */
 static subtoken_result narrow(const subtoken_claims *parent, const char *permissions,
                               const char *urls, const int64_t *expire) {
   subtoken_text list[2][70], piece;
-  subtoken_ask ask = {.permissions = list[0], .urls = list[1], .has_urls = urls != NULL};
+  subtoken_issue_request request = {
+      .permissions = list[0], .urls = list[1], .has_urls = urls != NULL};
   subtoken_text kept[2] = {exact_string(permissions), exact_string(urls == NULL ? "" : urls)};
   st_cutter cutter = {kept[0], permissions[0] == '\0'};
-  while (st_cut(&cutter, ',', &piece)) list[0][ask.permission_count++] = piece;
+  while (st_cut(&cutter, ',', &piece)) list[0][request.permission_count++] = piece;
   cutter = (st_cutter){kept[1], kept[1].len == 0};
-  while (st_cut(&cutter, ',', &piece)) list[1][ask.url_count++] = piece;
+  while (st_cut(&cutter, ',', &piece)) list[1][request.url_count++] = piece;
   if (expire != NULL) {
-    ask.has_expire = true;
-    ask.expire = *expire;
+    request.has_expire = true;
+    request.expire = *expire;
   }
   memset(&child, 0x55, sizeof child);
-  subtoken_result result = subtoken_narrow(parent, &ask, &limits, NOW, &child, &did);
+  subtoken_result result = subtoken_narrow(parent, &request, &limits, NOW, &child, &report);
   if (result != SUBTOKEN_OK && !claims_are_zero(&child)) fail_msg("a refused child is not zeroed");
   release(kept[0]);
   release(kept[1]);
@@ -60,7 +61,7 @@ static void permissions(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_claims parent = grant_of(rows[i].held, NULL);
     CHECK(narrow(&parent, rows[i].asked, NULL, NULL) == SUBTOKEN_OK, "row %zu", i);
-    CHECK(lists_are(rows[i].got, NULL) && did.dropped == rows[i].dropped, "row %zu", i);
+    CHECK(lists_are(rows[i].got, NULL) && report.dropped == rows[i].dropped, "row %zu", i);
     CHECK(st_text_is(subtoken_claims_text(&child, child.sub), "parent"), "row %zu", i);
   }
 }
@@ -68,7 +69,7 @@ static void permissions(void **state) {
 static void expiry(void **state) {
   (void)state;
   static const struct {
-    int64_t parent, ask; /* ask 0: none */
+    int64_t parent, request; /* request 0: none */
     subtoken_result want;
     int64_t got;
     bool clamped;
@@ -93,11 +94,12 @@ static void expiry(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_claims parent = grant_of("a", NULL);
     parent.exp = rows[i].parent;
-    subtoken_result got = narrow(&parent, "a", NULL, rows[i].ask == 0 ? NULL : &rows[i].ask);
+    subtoken_result got =
+        narrow(&parent, "a", NULL, rows[i].request == 0 ? NULL : &rows[i].request);
     CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
     if (got != SUBTOKEN_OK) continue;
     CHECK(child.exp == rows[i].got && child.iat == NOW, "row %zu: %lld", i, (long long)child.exp);
-    CHECK(did.clamped == rows[i].clamped, "row %zu", i);
+    CHECK(report.clamped == rows[i].clamped, "row %zu", i);
   }
 }
 
@@ -139,7 +141,7 @@ static void urls(void **state) {
     if (got == SUBTOKEN_OK) {
       CHECK(lists_are("a", rows[i].got), "row %zu", i);
     } else if (got != SUBTOKEN_TOO_MANY_URLS) {
-      CHECK(did.url == rows[i].url && did.fault == rows[i].fault, "row %zu", i);
+      CHECK(report.url == rows[i].url && report.fault == rows[i].fault, "row %zu", i);
     }
   }
 }
@@ -154,14 +156,14 @@ static void counts(void **state) {
     many[i] = st_text(names[i]);
   }
   for (size_t count = 63; count <= 65; count++) {
-    subtoken_ask ask = {.urls = many, .url_count = count, .has_urls = true};
-    subtoken_result got = subtoken_narrow(&parent, &ask, &limits, NOW, &child, NULL);
+    subtoken_issue_request request = {.urls = many, .url_count = count, .has_urls = true};
+    subtoken_result got = subtoken_narrow(&parent, &request, &limits, NOW, &child, NULL);
     assert_int_equal(got, count <= 64 ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_URLS);
     assert_int_equal(child.url_count, count <= 64 ? count : 0);
-    ask = (subtoken_ask){.permissions = many, .permission_count = count};
-    got = subtoken_narrow(&parent, &ask, &limits, NOW, &child, &did);
+    request = (subtoken_issue_request){.permissions = many, .permission_count = count};
+    got = subtoken_narrow(&parent, &request, &limits, NOW, &child, &report);
     assert_int_equal(got, count <= 64 ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_PERMISSIONS);
-    assert_int_equal(did.dropped, count <= 64 ? count : 0);
+    assert_int_equal(report.dropped, count <= 64 ? count : 0);
   }
   /* More than fits into any token: refused, not cut. */
   subtoken_text big = repeated("/", 'a', 1000), eight[8];
@@ -169,8 +171,9 @@ static void counts(void **state) {
     eight[i] = exact(big.data, big.len);
     ((char *)(uintptr_t)eight[i].data)[1] = (char)('a' + i);
   }
-  subtoken_ask ask = {.urls = eight, .url_count = 8, .has_urls = true};
-  assert_int_equal(subtoken_narrow(&parent, &ask, &limits, NOW, &child, &did), SUBTOKEN_TOO_LARGE);
+  subtoken_issue_request request = {.urls = eight, .url_count = 8, .has_urls = true};
+  assert_int_equal(subtoken_narrow(&parent, &request, &limits, NOW, &child, &report),
+                   SUBTOKEN_TOO_LARGE);
   assert_true(claims_are_zero(&child));
   for (size_t i = 0; i < 8; i++) release(eight[i]);
   release(big);
@@ -179,7 +182,7 @@ static void counts(void **state) {
 static void bad_arguments(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
-  subtoken_ask ask = {0};
+  subtoken_issue_request request = {0};
   static const struct {
     subtoken_limits limits;
     int64_t now;
@@ -190,15 +193,16 @@ static void bad_arguments(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     memset(&child, 0x55, sizeof child);
-    CHECK(subtoken_narrow(&parent, &ask, &rows[i].limits, rows[i].now, &child, &did) ==
+    CHECK(subtoken_narrow(&parent, &request, &rows[i].limits, rows[i].now, &child, &report) ==
               SUBTOKEN_INVALID_ARGUMENT,
           "row %zu", i);
     assert_true(claims_are_zero(&child));
   }
-  assert_int_equal(subtoken_narrow(&parent, &ask, &limits, NOW, &parent, &did),
+  assert_int_equal(subtoken_narrow(&parent, &request, &limits, NOW, &parent, &report),
                    SUBTOKEN_INVALID_ARGUMENT);
   static subtoken_claims zero;
-  assert_int_not_equal(subtoken_narrow(&zero, &ask, &limits, NOW, &child, &did), SUBTOKEN_OK);
+  assert_int_not_equal(subtoken_narrow(&zero, &request, &limits, NOW, &child, &report),
+                       SUBTOKEN_OK);
   assert_true(claims_are_zero(&child));
 }
 
@@ -206,9 +210,9 @@ static void bad_arguments(void **state) {
 static void short_maximum(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
-  subtoken_ask ask = {0};
+  subtoken_issue_request request = {0};
   subtoken_limits tight = {1000, 10};
-  assert_int_equal(subtoken_narrow(&parent, &ask, &tight, NOW, &child, &did), SUBTOKEN_OK);
+  assert_int_equal(subtoken_narrow(&parent, &request, &tight, NOW, &child, &report), SUBTOKEN_OK);
   assert_int_equal(child.exp, NOW + 10);
 }
 

@@ -1,4 +1,4 @@
-/* params: query, form body and JSON body to one ask, and every way to be refused. */
+/* params: query, form body and JSON body to one request, and every way to be refused. */
 #include "support.h"
 
 #include <cJSON.h>
@@ -68,18 +68,18 @@ static void test_pairs(void **state) {
   release(raw);
 }
 
-/* ---- one ask, three spellings ---- */
+/* ---- one request, three spellings ---- */
 
 static void check_full(const st_params *params) {
   const char *const permissions[] = {"account", "progression", NULL};
   const char *const urls[] = {"/v2/tokeninfo", "/v2/characters/My%20Cool%20Character", NULL};
-  assert_true(params->ask.has_expire);
-  assert_true(params->ask.has_urls);
-  assert_true(params->ask.expire == INT64_C(1700000000));
-  assert_ptr_equal(params->ask.permissions, params->permissions);
-  assert_ptr_equal(params->ask.urls, params->urls);
-  check_list(params->permissions, params->ask.permission_count, permissions);
-  check_list(params->urls, params->ask.url_count, urls);
+  assert_true(params->request.has_expire);
+  assert_true(params->request.has_urls);
+  assert_true(params->request.expire == INT64_C(1700000000));
+  assert_ptr_equal(params->request.permissions, params->permissions);
+  assert_ptr_equal(params->request.urls, params->urls);
+  check_list(params->permissions, params->request.permission_count, permissions);
+  check_list(params->urls, params->request.url_count, urls);
   assert_string_equal(params->why, "");
 }
 
@@ -123,21 +123,21 @@ static void test_nothing_asked(void **state) {
   for (size_t i = 0; i < COUNT(empty); i++) {
     memset(&params, 0x5A, sizeof params);
     CHECK(in_query(&params, empty[i].text), "%s: %s", empty[i].text, params.why);
-    assert_false(params.ask.has_expire);
-    assert_false(params.ask.has_urls);
-    assert_int_equal(params.ask.permission_count, 0);
-    assert_int_equal(params.ask.url_count, 0);
+    assert_false(params.request.has_expire);
+    assert_false(params.request.has_urls);
+    assert_int_equal(params.request.permission_count, 0);
+    assert_int_equal(params.request.url_count, 0);
     CHECK(in_form(&params, empty[i].text) == empty[i].form, "%s: %s", empty[i].text, params.why);
   }
   assert_true(in_json(&params, "{}"));
-  assert_false(params.ask.has_urls);
+  assert_false(params.request.has_urls);
   assert_true(in_json(&params, "{\"permissions\":[]}"));
-  assert_int_equal(params.ask.permission_count, 0);
+  assert_int_equal(params.request.permission_count, 0);
   /* D14: null is as if it were missing, beside the same name in the query, too. */
   assert_true(in_json(&params, "{\"permissions\":null,\"urls\":null,\"expire\":null}"));
-  assert_false(params.ask.has_urls || params.ask.has_expire);
+  assert_false(params.request.has_urls || params.request.has_expire);
   assert_true(read_all(&params, "urls=/a", ST_BODY_JSON, "{\"urls\":null}"));
-  assert_int_equal(params.ask.url_count, 1);
+  assert_int_equal(params.request.url_count, 1);
   assert_false(in_json(&params, "{\"urls\":null,\"urls\":[\"/a\"]}"));
 }
 
@@ -154,24 +154,24 @@ static void test_blanks_around_items(void **state) {
   static const char *const urls[] = {"/a", "/b", NULL};
   for (size_t i = 0; i < COUNT(pairs); i++) {
     CHECK(in_query(&params, pairs[i]), "%s: %s", pairs[i], params.why);
-    check_list(params.permissions, params.ask.permission_count, permissions);
-    check_list(params.urls, params.ask.url_count, urls);
+    check_list(params.permissions, params.request.permission_count, permissions);
+    check_list(params.urls, params.request.url_count, urls);
     CHECK(in_form(&params, pairs[i]), "%s: %s", pairs[i], params.why);
-    check_list(params.permissions, params.ask.permission_count, permissions);
-    check_list(params.urls, params.ask.url_count, urls);
+    check_list(params.permissions, params.request.permission_count, permissions);
+    check_list(params.urls, params.request.url_count, urls);
   }
   /* Within an item they are, and an item of a JSON list is as it is. */
   static const char *const within[] = {"a b", "c", NULL}, *const path[] = {"/a%20b", NULL};
   assert_true(in_query(&params, "permissions=a+b,c&urls=/a+b"));
-  check_list(params.permissions, params.ask.permission_count, within);
-  check_list(params.urls, params.ask.url_count, path);
+  check_list(params.permissions, params.request.permission_count, within);
+  check_list(params.urls, params.request.url_count, path);
   static const char *const as_is[] = {" a", NULL}, *const whole[] = {"/a,%20/b", NULL};
   assert_true(in_json(&params, "{\"permissions\":[\" a\"],\"urls\":[\"/a, /b\"]}"));
-  check_list(params.permissions, params.ask.permission_count, as_is);
-  check_list(params.urls, params.ask.url_count, whole);
+  check_list(params.permissions, params.request.permission_count, as_is);
+  check_list(params.urls, params.request.url_count, whole);
   /* Two empty items, which are no permissions. */
   assert_true(in_query(&params, "permissions=,+"));
-  assert_int_equal(params.ask.permission_count, 2);
+  assert_int_equal(params.request.permission_count, 2);
 }
 
 /* Text that was read before leaves nothing behind. */
@@ -181,9 +181,9 @@ static void test_used_again(void **state) {
   assert_true(in_query(&params, "expire=2023-11-14T22:13:20Z&permissions=a,b&urls=/a"));
   assert_false(in_query(&params, "urls=/a&urls=/b"));
   assert_true(in_query(&params, "permissions=c"));
-  assert_false(params.ask.has_expire);
-  assert_false(params.ask.has_urls);
-  assert_int_equal(params.ask.permission_count, 1);
+  assert_false(params.request.has_expire);
+  assert_false(params.request.has_urls);
+  assert_int_equal(params.request.permission_count, 1);
   assert_string_equal(params.why, "");
 }
 
@@ -205,16 +205,16 @@ static void test_expire_forms(void **state) {
       {"expire=1969-12-31T23:59:59Z", INT64_C(-1)}, /* read; narrowing refuses the past */
   };
   for (size_t i = 0; i < COUNT(good); i++) {
-    CHECK(in_query(&params, good[i].query) && params.ask.has_expire &&
-              params.ask.expire == good[i].seconds,
-          "%s: %lld, not %lld %s", good[i].query, (long long)params.ask.expire,
+    CHECK(in_query(&params, good[i].query) && params.request.has_expire &&
+              params.request.expire == good[i].seconds,
+          "%s: %lld, not %lld %s", good[i].query, (long long)params.request.expire,
           (long long)good[i].seconds, params.why);
-    CHECK(in_form(&params, good[i].query) && params.ask.expire == good[i].seconds, "%s as a form",
-          good[i].query);
+    CHECK(in_form(&params, good[i].query) && params.request.expire == good[i].seconds,
+          "%s as a form", good[i].query);
   }
   /* In JSON nothing is form-decoded. */
   assert_true(in_json(&params, "{\"expire\":\"2030-01-01T12:34:56+02:00\"}"));
-  assert_true(params.ask.expire == INT64_C(1893494096));
+  assert_true(params.request.expire == INT64_C(1893494096));
 }
 
 /* ---- what is refused: the text names the parameter and the reason ---- */
@@ -297,7 +297,7 @@ static void test_asked_otherwise(void **state) {
   }
   /* What is unknown beside what is known stays ignored. */
   assert_true(in_form(&params, "foo=bar&permissions=account&url=/a&x[]=1&%zz"));
-  assert_int_equal(params.ask.permission_count, 1);
+  assert_int_equal(params.request.permission_count, 1);
 }
 
 static void test_refused_json(void **state) {
@@ -404,7 +404,7 @@ static void test_counts(void **state) {
     subtoken_text most = many(rows[i].prefix, rows[i].item, rows[i].between, 64, rows[i].end);
     subtoken_text more = many(rows[i].prefix, rows[i].item, rows[i].between, 65, rows[i].end);
     CHECK(st_params_read(&params, NONE, rows[i].kind, most), "row %zu: %s", i, params.why);
-    assert_int_equal(params.ask.permission_count + params.ask.url_count, 64);
+    assert_int_equal(params.request.permission_count + params.request.url_count, 64);
     CHECK(!st_params_read(&params, NONE, rows[i].kind, more), "row %zu: 65", i);
     assert_string_equal(params.why, rows[i].why);
     if (rows[i].kind == ST_BODY_FORM) {
@@ -426,7 +426,7 @@ static void test_room(void **state) {
   subtoken_text body = repeated("urls=", '\xC3', ST_BODY_IN_MAX - 5);
   assert_true(st_params_read(&params, query, ST_BODY_FORM, body));
   assert_int_equal(params.permissions[0].len, SUBTOKEN_TARGET_MAX - 12);
-  assert_int_equal(params.ask.url_count, 1);
+  assert_int_equal(params.request.url_count, 1);
   assert_int_equal(params.urls[0].len, 3 * (ST_BODY_IN_MAX - 5));
   release(query);
   release(body);
@@ -459,7 +459,7 @@ static void test_add_url(void **state) {
     assert_true(st_params_add_url(&params, st_text(rows[i].item)));
     CHECK(st_text_is(params.urls[i], rows[i].entry), "%s", rows[i].item);
   }
-  assert_int_equal(params.ask.url_count, COUNT(rows));
+  assert_int_equal(params.request.url_count, COUNT(rows));
 }
 
 /* ---- the vectors ---- */
@@ -488,7 +488,7 @@ static void check_vector(const cJSON *row, const st_params *params, bool good) {
   static subtoken_claims grant, child;
   grant = grant_of("account", NULL);
   subtoken_result result = SUBTOKEN_UNDECIDED;
-  if (good) result = subtoken_narrow(&grant, &params->ask, &limits, NOW, &child, NULL);
+  if (good) result = subtoken_narrow(&grant, &params->request, &limits, NOW, &child, NULL);
   if (cJSON_IsNull(expect)) {
     if (error == NULL) error = "urls";
     CHECK(result != SUBTOKEN_OK, "%s is taken", id);

@@ -176,35 +176,35 @@ static void random_grant(subtoken_claims *grant) {
   if (!good) abort();
 }
 
-typedef struct random_ask {
-  subtoken_ask ask;
+typedef struct random_issue {
+  subtoken_issue_request request;
   subtoken_text permissions[8];
   subtoken_text urls[8];
-} random_ask;
+} random_issue;
 
-static void make_ask(const subtoken_claims *parent, int64_t now, random_ask *made) {
-  memset(&made->ask, 0, sizeof made->ask);
-  made->ask.permissions = made->permissions;
-  made->ask.urls = made->urls;
+static void make_issue(const subtoken_claims *parent, int64_t now, random_issue *made) {
+  memset(&made->request, 0, sizeof made->request);
+  made->request.permissions = made->permissions;
+  made->request.urls = made->urls;
   for (size_t i = below(7); i-- > 0;) {
     subtoken_text wanted = chance(8) ? st_text(PICK(no_permissions)) : st_text(PICK(permissions));
     if (chance(2) && parent->permission_count > 0) {
       wanted = subtoken_claims_text(parent, parent->permissions[below(parent->permission_count)]);
     }
-    made->permissions[made->ask.permission_count++] = wanted;
+    made->permissions[made->request.permission_count++] = wanted;
   }
-  made->ask.has_urls = chance(2);
-  for (size_t i = made->ask.has_urls ? below(4) : 0; i-- > 0;) {
+  made->request.has_urls = chance(2);
+  for (size_t i = made->request.has_urls ? below(4) : 0; i-- > 0;) {
     bool inner = parent->url_count > 0 && !chance(6);
-    made->urls[made->ask.url_count++] =
+    made->urls[made->request.url_count++] =
         inner ? inside(subtoken_claims_text(parent, parent->urls[below(parent->url_count)]))
               : random_path(60, true);
   }
   static const int64_t odd[] = {INT64_MAX, INT64_MIN, 0, -1, SUBTOKEN_TIME_MAX, NOW};
-  made->ask.has_expire = chance(2);
-  made->ask.expire = chance(10)  ? PICK(odd)
-                     : chance(3) ? parent->exp - 2 + (int64_t)below(5)
-                                 : now + (int64_t)below(400);
+  made->request.has_expire = chance(2);
+  made->request.expire = chance(10)  ? PICK(odd)
+                         : chance(3) ? parent->exp - 2 + (int64_t)below(5)
+                                     : now + (int64_t)below(400);
 }
 
 typedef struct counts {
@@ -336,19 +336,19 @@ static void read_back(const subtoken_ring *ring, const subtoken_claims *chain, s
 
 static void run_chain(const subtoken_ring *ring, size_t number, counts *count) {
   static subtoken_claims chain[LINKS_MAX + 1];
-  static random_ask ask;
+  static random_issue made;
   subtoken_limits limits = {1 + (int64_t)below(200), 365 * DAY};
   subtoken_request request;
   subtoken_text needs[3];
-  subtoken_narrowed did;
+  subtoken_narrow_report report;
   int64_t now = NOW;
   arena_used = 0;
   random_grant(&chain[0]);
   size_t links = 1 + below(LINKS_MAX);
   for (size_t depth = 1; depth <= links; depth++) {
-    make_ask(&chain[depth - 1], now, &ask);
+    make_issue(&chain[depth - 1], now, &made);
     subtoken_result result =
-        subtoken_narrow(&chain[depth - 1], &ask.ask, &limits, now, &chain[depth], &did);
+        subtoken_narrow(&chain[depth - 1], &made.request, &limits, now, &chain[depth], &report);
     count->wider += result == SUBTOKEN_URL_WIDER;
     count->bad_url += result == SUBTOKEN_BAD_URL;
     if (result != SUBTOKEN_OK) {

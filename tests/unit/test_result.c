@@ -70,9 +70,9 @@ static void challenges(void **state) {
     }
   }
   /* Told once more, by name. */
-  static const subtoken_result none[] = {SUBTOKEN_UNDECIDED,        SUBTOKEN_OK,
-                                         SUBTOKEN_FEED_STALE,       SUBTOKEN_BAD_TARGET,
-                                         SUBTOKEN_INVALID_ARGUMENT, SUBTOKEN_URL_WIDER};
+  static const subtoken_result none[] = {SUBTOKEN_UNDECIDED,          SUBTOKEN_OK,
+                                         SUBTOKEN_REVOCATION_UNKNOWN, SUBTOKEN_BAD_TARGET,
+                                         SUBTOKEN_INVALID_ARGUMENT,   SUBTOKEN_URL_WIDER};
   for (size_t i = 0; i < COUNT(none); i++) assert_null(subtoken_result_challenge(none[i]));
   assert_string_equal(subtoken_result_challenge(SUBTOKEN_URL),
                       "Bearer error=\"insufficient_scope\"");

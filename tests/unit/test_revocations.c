@@ -8,7 +8,7 @@ static subtoken_ring ring;  /* signs with "two" */
 static subtoken_ring other; /* has other secrets under the same names */
 
 static const uint8_t key[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-static const subtoken_revocations_facts facts = {
+static const subtoken_revocations_header header = {
     1700000000000001, 1700000000, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
 
 #define SMALL 20 /* hashes in a small snapshot: b is 2 */
@@ -27,7 +27,7 @@ static snapshot written(uint64_t *hashes, uint32_t count) {
   snapshot s = {NULL, subtoken_revocations_size(count)};
   s.bytes = malloc(s.len);
   if (s.bytes == NULL) abort();
-  assert_int_equal(subtoken_revocations_write(&ring, &facts, hashes, count, s.bytes, s.len, NULL),
+  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, s.bytes, s.len, NULL),
                    SUBTOKEN_FEED_OK);
   return s;
 }
@@ -390,11 +390,11 @@ static void golden(void **state) {
   assert_int_equal(s.len, want.len);
   assert_memory_equal(s.bytes, want.data, want.len);
   assert_int_equal(
-      subtoken_revocations_write(&ring, &facts, hashes, COUNT(hashes), s.bytes, s.len, digest),
+      subtoken_revocations_write(&ring, &header, hashes, COUNT(hashes), s.bytes, s.len, digest),
       SUBTOKEN_FEED_OK);
   assert_memory_equal(digest, s.bytes + s.len - 32, 32);
 
-  subtoken_heartbeat heartbeat = {.sequence = facts.sequence, .time = facts.made + 60};
+  subtoken_heartbeat heartbeat = {.sequence = header.sequence, .time = header.made + 60};
   memcpy(heartbeat.digest, digest, 32);
   assert_int_equal(subtoken_heartbeat_write(&ring, &heartbeat, alive), SUBTOKEN_FEED_OK);
   assert_int_equal(subtoken_heartbeat_encode(alive, text), SUBTOKEN_FEED_OK);
@@ -402,7 +402,7 @@ static void golden(void **state) {
 
   subtoken_revocations view;
   assert_int_equal(subtoken_revocations_open(&ring, want.data, want.len, &view), SUBTOKEN_FEED_OK);
-  assert_true(view.sequence == facts.sequence && view.made == facts.made && view.count == 4);
+  assert_true(view.sequence == header.sequence && view.made == header.made && view.count == 4);
   assert_true(st_text_is(view.kid, "two"));
   assert_memory_equal(view.digest, digest, 32);
   for (size_t i = 0; i < COUNT(golden_subs); i++) {
@@ -420,7 +420,7 @@ static void refused_writing(void **state) {
   static const uint64_t sorted[] = {0, 5, UINT64_MAX}, twice[] = {1, 1, 2}, falling[] = {1, 3, 2};
   static const subtoken_ring empty;
   static subtoken_ring zero = {.count = 1};
-  subtoken_revocations_facts no_sequence = facts, below = facts, early = facts, late = facts;
+  subtoken_revocations_header no_sequence = header, below = header, early = header, late = header;
   no_sequence.sequence = 0;
   below.sequence = -1;
   early.made = -1;
@@ -428,32 +428,32 @@ static void refused_writing(void **state) {
   size_t size = subtoken_revocations_size(3);
   const struct {
     const subtoken_ring *ring;
-    const subtoken_revocations_facts *facts;
+    const subtoken_revocations_header *header;
     const uint64_t *hashes;
     size_t room;
     subtoken_feed_result want;
   } rows[] = {
-      {&ring, &facts, sorted, size, SUBTOKEN_FEED_OK},
-      {&ring, &facts, twice, size, SUBTOKEN_FEED_ORDER},
-      {&ring, &facts, falling, size, SUBTOKEN_FEED_ORDER},
-      {&ring, &facts, sorted, size - 1, SUBTOKEN_FEED_BUFFER_TOO_SMALL},
-      {&ring, &facts, sorted, 0, SUBTOKEN_FEED_BUFFER_TOO_SMALL},
-      {&empty, &facts, sorted, size, SUBTOKEN_FEED_NO_SECRET},
-      {&zero, &facts, sorted, size, SUBTOKEN_FEED_NO_SECRET},
+      {&ring, &header, sorted, size, SUBTOKEN_FEED_OK},
+      {&ring, &header, twice, size, SUBTOKEN_FEED_ORDER},
+      {&ring, &header, falling, size, SUBTOKEN_FEED_ORDER},
+      {&ring, &header, sorted, size - 1, SUBTOKEN_FEED_BUFFER_TOO_SMALL},
+      {&ring, &header, sorted, 0, SUBTOKEN_FEED_BUFFER_TOO_SMALL},
+      {&empty, &header, sorted, size, SUBTOKEN_FEED_NO_SECRET},
+      {&zero, &header, sorted, size, SUBTOKEN_FEED_NO_SECRET},
       {&ring, &no_sequence, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
       {&ring, &below, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
       {&ring, &early, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
       {&ring, &late, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
-      {NULL, &facts, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
+      {NULL, &header, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
       {&ring, NULL, sorted, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
-      {&ring, &facts, NULL, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
+      {&ring, &header, NULL, size, SUBTOKEN_FEED_INVALID_ARGUMENT},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     uint8_t *out = malloc(rows[i].room + 1), digest[32];
     memset(out, 'x', rows[i].room + 1);
     memset(digest, 'x', sizeof digest);
     subtoken_feed_result got = subtoken_revocations_write(
-        rows[i].ring, rows[i].facts, rows[i].hashes, 3, out, rows[i].room, digest);
+        rows[i].ring, rows[i].header, rows[i].hashes, 3, out, rows[i].room, digest);
     CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_feed_result_name(got));
     for (size_t j = 0; got != SUBTOKEN_FEED_OK && j < rows[i].room; j++) {
       CHECK(out[j] == 'x' && digest[j % 32] == 'x', "row %zu", i);
@@ -462,7 +462,7 @@ static void refused_writing(void **state) {
     if (got == SUBTOKEN_FEED_OK) assert_int_equal(opened(out, size, 0), SUBTOKEN_FEED_OK);
     free(out);
   }
-  assert_int_equal(subtoken_revocations_write(&ring, &facts, NULL, 0, NULL, 0, NULL),
+  assert_int_equal(subtoken_revocations_write(&ring, &header, NULL, 0, NULL, 0, NULL),
                    SUBTOKEN_FEED_INVALID_ARGUMENT);
 }
 
@@ -710,7 +710,7 @@ static void secrets(void **state) {
     size_t size = subtoken_revocations_size(1);
     uint8_t *bytes = malloc(size);
     uint64_t hash = 9;
-    assert_int_equal(subtoken_revocations_write(&named, &facts, &hash, 1, bytes, size, NULL),
+    assert_int_equal(subtoken_revocations_write(&named, &header, &hash, 1, bytes, size, NULL),
                      SUBTOKEN_FEED_OK);
     assert_int_equal(subtoken_revocations_open(&named, bytes, size, &view), SUBTOKEN_FEED_OK);
     assert_true(st_text_equal(view.kid, st_text(kid)));
@@ -1001,7 +1001,7 @@ static void nothing_yet(void **state) {
   subtoken_heartbeat heartbeat = beat(5, 'a', NOW);
   subtoken_revocations view = listing(5, 'a'), unopened;
   memset(&unopened, 0, sizeof unopened);
-  subtoken_feed_moment moment = {&feed, NOW, 0}, none = {NULL, NOW, 0}, zeroed = {&zero, NOW, 0};
+  subtoken_feed_clock clock = {&feed, NOW, 0}, none = {NULL, NOW, 0}, zeroed = {&zero, NOW, 0};
   assert_int_equal(subtoken_feed_take(&feed, NULL, &heartbeat, NOW, 0), SUBTOKEN_FEED_ABSENT);
   assert_int_equal(subtoken_feed_take(&feed, &unopened, &heartbeat, NOW, 0),
                    SUBTOKEN_FEED_INVALID_ARGUMENT);
@@ -1012,13 +1012,14 @@ static void nothing_yet(void **state) {
   assert_true(subtoken_feed_age(&feed, NOW, 0) == SUBTOKEN_TIME_MAX);
   assert_true(subtoken_feed_now(&feed, NOW) == NOW && subtoken_feed_now(NULL, NOW) == NOW);
   feed.allow_old = true; /* there is nothing old either */
-  assert_int_equal(subtoken_feed_revoked(&moment, ST_TEXT("a")), SUBTOKEN_FEED_STALE);
-  assert_int_equal(subtoken_feed_revoked(&none, ST_TEXT("a")), SUBTOKEN_FEED_STALE);
-  assert_int_equal(subtoken_feed_revoked(&zeroed, ST_TEXT("a")), SUBTOKEN_FEED_STALE);
-  assert_int_equal(subtoken_feed_revoked(NULL, ST_TEXT("a")), SUBTOKEN_FEED_STALE);
-  assert_int_equal(subtoken_revocations_find(NULL, ST_TEXT("a")), SUBTOKEN_FEED_STALE);
-  assert_int_equal(subtoken_revocations_find(&unopened, ST_TEXT("a")), SUBTOKEN_FEED_STALE);
-  assert_int_equal(subtoken_revocations_find(&view, (subtoken_text){NULL, 3}), SUBTOKEN_FEED_STALE);
+  assert_int_equal(subtoken_feed_revoked(&clock, ST_TEXT("a")), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_feed_revoked(&none, ST_TEXT("a")), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_feed_revoked(&zeroed, ST_TEXT("a")), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_feed_revoked(NULL, ST_TEXT("a")), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_revocations_find(NULL, ST_TEXT("a")), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_revocations_find(&unopened, ST_TEXT("a")), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(subtoken_revocations_find(&view, (subtoken_text){NULL, 3}),
+                   SUBTOKEN_REVOCATION_UNKNOWN);
 }
 
 /* A restart with old files: what was remembered still refuses them. */
@@ -1066,13 +1067,13 @@ static void ages(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_feed feed = with(100, 'a', NOW, 1000);
-    subtoken_feed_moment moment = {&feed, rows[i].now, rows[i].monotonic};
+    subtoken_feed_clock clock = {&feed, rows[i].now, rows[i].monotonic};
     CHECK(subtoken_feed_age(&feed, rows[i].now, rows[i].monotonic) == rows[i].age, "row %zu", i);
     CHECK(subtoken_feed_check(&feed, rows[i].now, rows[i].monotonic) == rows[i].want, "row %zu", i);
     bool fine = rows[i].want == SUBTOKEN_FEED_OK;
-    CHECK(
-        subtoken_feed_revoked(&moment, ST_TEXT("a")) == (fine ? SUBTOKEN_OK : SUBTOKEN_FEED_STALE),
-        "row %zu", i);
+    CHECK(subtoken_feed_revoked(&clock, ST_TEXT("a")) ==
+              (fine ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN),
+          "row %zu", i);
     int64_t at = subtoken_feed_now(&feed, rows[i].now);
     bool is_void = rows[i].now < NOW - feed.leeway;
     CHECK((at >= NOW || is_void) && (at == rows[i].now || at == NOW || at == SUBTOKEN_TIME_MAX ||
@@ -1082,7 +1083,7 @@ static void ages(void **state) {
     CHECK(subtoken_feed_check(&feed, rows[i].now, rows[i].monotonic) ==
               (fine ? SUBTOKEN_FEED_OK : SUBTOKEN_FEED_OLD_ALLOWED),
           "row %zu", i);
-    CHECK(subtoken_feed_revoked(&moment, ST_TEXT("a")) == SUBTOKEN_OK, "row %zu", i);
+    CHECK(subtoken_feed_revoked(&clock, ST_TEXT("a")) == SUBTOKEN_OK, "row %zu", i);
   }
 }
 
@@ -1221,7 +1222,7 @@ static void in_a_verifier(void **state) {
   (void)state;
   subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
-  subtoken_feed_moment moment = {&feed, NOW, 50};
+  subtoken_feed_clock clock = {&feed, NOW, 50};
   subtoken_request request = {.now = NOW};
   subtoken_claims claims;
   subtoken_ring signing;
@@ -1229,12 +1230,13 @@ static void in_a_verifier(void **state) {
   ring_with(&signing, "", TEST_SECRET);
   verifier.ring = &signing;
   verifier.revoked = subtoken_feed_revoked;
-  verifier.revoked_context = &moment;
+  verifier.revoked_context = &clock;
   subtoken_text token = good_token(GOOD_PAYLOAD);
-  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_FEED_STALE);
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims),
+                   SUBTOKEN_REVOCATION_UNKNOWN);
   for (int listed = 0; listed < 2; listed++) {
     uint64_t hash = subtoken_revocations_hash(key, ST_TEXT("parent"));
-    subtoken_revocations_facts its = facts;
+    subtoken_revocations_header its = header;
     subtoken_revocations view;
     its.sequence += listed;
     size_t size = subtoken_revocations_size((uint32_t)listed);
@@ -1247,9 +1249,10 @@ static void in_a_verifier(void **state) {
     assert_int_equal(subtoken_feed_take(&feed, &view, &heartbeat, NOW, 50), SUBTOKEN_FEED_OK);
     assert_int_equal(subtoken_verify(&verifier, token, &request, &claims),
                      listed ? SUBTOKEN_REVOKED : SUBTOKEN_OK);
-    moment.monotonic = 351;
-    assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_FEED_STALE);
-    moment.monotonic = 50;
+    clock.monotonic = 351;
+    assert_int_equal(subtoken_verify(&verifier, token, &request, &claims),
+                     SUBTOKEN_REVOCATION_UNKNOWN);
+    clock.monotonic = 50;
     free(in_use);
     in_use = bytes;
   }

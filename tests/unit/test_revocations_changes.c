@@ -27,12 +27,12 @@ static bool has(const set *in, uint64_t hash) {
 }
 
 static bytes snapshot_of(const set *of, int64_t sequence) {
-  subtoken_revocations_facts facts = {sequence, NOW, {7}};
+  subtoken_revocations_header header = {sequence, NOW, {7}};
   bytes s = {NULL, subtoken_revocations_size(of->count)};
   s.data = malloc(s.len);
   if (s.data == NULL) abort();
   assert_int_equal(
-      subtoken_revocations_write(&ring, &facts, of->hashes, of->count, s.data, s.len, NULL),
+      subtoken_revocations_write(&ring, &header, of->hashes, of->count, s.data, s.len, NULL),
       SUBTOKEN_FEED_OK);
   return s;
 }

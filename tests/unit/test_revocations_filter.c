@@ -8,7 +8,7 @@
 #define SEQUENCE INT64_C(1700000000000001)
 
 static subtoken_ring ring;
-static const subtoken_revocations_facts facts = {SEQUENCE, NOW, {3, 1, 4, 1, 5, 9, 2, 6}};
+static const subtoken_revocations_header header = {SEQUENCE, NOW, {3, 1, 4, 1, 5, 9, 2, 6}};
 
 static int setup(void **state) {
   (void)state;
@@ -31,7 +31,7 @@ static filtered filter(uint64_t *hashes, uint32_t count, uint32_t slice) {
   f.bytes = malloc(len);
   f.memory = calloc(1, size);
   assert_true(f.bytes != NULL && f.memory != NULL && size >= count && size <= (size_t)count + 8);
-  assert_int_equal(subtoken_revocations_write(&ring, &facts, hashes, count, f.bytes, len, NULL),
+  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, f.bytes, len, NULL),
                    SUBTOKEN_FEED_OK);
   assert_int_equal(subtoken_revocations_open(&ring, f.bytes, len, &f.plain), SUBTOKEN_FEED_OK);
   f.view = f.plain;
@@ -74,7 +74,7 @@ static void says_what_a_search_says(void **state) {
     char sub[44];
     for (uint32_t i = 0; i < count; i++) {
       name_sub(&random, sub);
-      hashes[i] = subtoken_revocations_hash(facts.hash_key, st_text(sub));
+      hashes[i] = subtoken_revocations_hash(header.hash_key, st_text(sub));
     }
     filtered f = filter(hashes, count, 1 + (uint32_t)random_below(&dice, 5000));
     for (uint32_t i = 0; i < 3 * count + 500; i++) { /* those listed, then others */

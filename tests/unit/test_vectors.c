@@ -382,9 +382,9 @@ static bool list_refused(const cJSON *entries) {
   assert_true(st_writer_end(&writer));
   static subtoken_claims claims;
   subtoken_claims parent = grant_of("", NULL);
-  subtoken_ask ask = {.urls = urls, .url_count = count, .has_urls = true};
+  subtoken_issue_request request = {.urls = urls, .url_count = count, .has_urls = true};
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
-  subtoken_result issued = subtoken_narrow(&parent, &ask, &limits, NOW, &claims, NULL);
+  subtoken_result issued = subtoken_narrow(&parent, &request, &limits, NOW, &claims, NULL);
   bool issuer = issued == SUBTOKEN_BAD_URL || issued == SUBTOKEN_TOO_MANY_URLS;
   while (count > 0) release(urls[--count]);
   subtoken_text token = good_token(payload);
@@ -476,7 +476,7 @@ static void param_row(const cJSON *row, bool form) {
   subtoken_result result = SUBTOKEN_BAD_URL;
   if (st_params_read(&params, form ? none : given, form ? ST_BODY_FORM : ST_BODY_NONE,
                      form ? given : none)) {
-    result = subtoken_narrow(&parent, &params.ask, &limits, NOW, &claims, NULL);
+    result = subtoken_narrow(&parent, &params.request, &limits, NOW, &claims, NULL);
   } else {
     CHECK(strstr(params.why, "urls") != NULL, "%s: %s", id, params.why);
   }

@@ -100,7 +100,7 @@ static void reasons_in_order(void **state) {
   }
   subtoken_text token = good_token(payloads[COUNT(payloads) - 1].payload);
   judge.revoked = NULL;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_FEED_STALE);
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
   judge.without_revocations = true;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_BAD_TARGET);
   request.target = ST_TEXT("/b");
@@ -222,7 +222,7 @@ static void zero_denies(void **state) {
   judge.ring = &ring;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_TTL);
   judge.max_life = 3600;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_FEED_STALE);
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
   memset(&request, 0, sizeof request);
   judge.without_revocations = true;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_IAT_FUTURE);
@@ -368,7 +368,8 @@ static void callbacks(void **state) {
     judge.without_revocations = false;
     judge.revoked = answer_with;
     judge.revoked_context = &answer;
-    subtoken_result want = i == SUBTOKEN_OK || i == SUBTOKEN_REVOKED ? answer : SUBTOKEN_FEED_STALE;
+    subtoken_result want =
+        i == SUBTOKEN_OK || i == SUBTOKEN_REVOKED ? answer : SUBTOKEN_REVOCATION_UNKNOWN;
     CHECK(verify_with(&judge, token, &request) == want, "answer %d", i);
   }
   release(token);

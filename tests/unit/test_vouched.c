@@ -103,12 +103,12 @@ static uint64_t hashes[MANY];
 
 /* A snapshot of the first count hashes. */
 static uint8_t *made(int64_t sequence, uint32_t count, size_t *len) {
-  subtoken_revocations_facts facts = {sequence, NOW, {7}};
+  subtoken_revocations_header header = {sequence, NOW, {7}};
   for (uint32_t i = 0; i < count; i++) hashes[i] = (uint64_t)(i + 1) * UINT64_C(900719925474099);
   *len = subtoken_revocations_size(count);
   uint8_t *bytes = malloc(*len);
   if (bytes == NULL) abort();
-  assert_int_equal(subtoken_revocations_write(&ring, &facts, hashes, count, bytes, *len, NULL),
+  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, bytes, *len, NULL),
                    SUBTOKEN_FEED_OK);
   return bytes;
 }

@@ -335,7 +335,7 @@ static void log_unusable(ngx_http_subtoken_answer_t *answer, ngx_log_t *log) {
 }
 
 static ngx_int_t refuse_undecided(ngx_http_subtoken_verdict_t *verdict) {
-  ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+  ngx_http_subtoken_refuse(verdict, SUBTOKEN_REVOCATION_UNKNOWN);
   verdict->result = "store_error";
   return NGX_DECLINED;
 }
@@ -351,7 +351,7 @@ static ngx_int_t conclude(ngx_http_subtoken_answer_t *answer, ngx_log_t *log,
     return NGX_DECLINED;
   }
   if (status == NGX_HTTP_TOO_MANY_REQUESTS) {
-    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_REVOCATION_UNKNOWN);
     verdict->status = status;
     verdict->result = "login_throttled";
     verdict->text = "too many wrong passwords; try again later";

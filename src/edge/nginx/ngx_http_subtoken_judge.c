@@ -22,7 +22,7 @@ typedef struct {
   subtoken_request request;
   subtoken_verifier verifier;
   subtoken_feed feed; /* with this location's settings; it points into the one in force */
-  subtoken_feed_moment moment;
+  subtoken_feed_clock clock;
   bool granted; /* claims are those of a credential, not of a public route */
   subtoken_decision decision;
   subtoken_claims claims;
@@ -217,7 +217,7 @@ static bool passes_without(const judgement_t *j) {
 
 static subtoken_result check_sub(judgement_t *j) {
   if (j->verifier.without_revocations) return SUBTOKEN_OK;
-  return subtoken_feed_revoked(&j->moment, subtoken_claims_text(&j->claims, j->claims.sub));
+  return subtoken_feed_revoked(&j->clock, subtoken_claims_text(&j->claims, j->claims.sub));
 }
 
 /* A policy that denies is no fault of the credential. */
@@ -270,7 +270,7 @@ static ngx_int_t judge_identity(judgement_t *j, ngx_http_subtoken_verdict_t *ver
   if (j->conf->fallback.len == 0) return NGX_DECLINED;
   ngx_int_t known = ask(j, verdict);
   if (known != NGX_OK) return known;
-  subtoken_result result = SUBTOKEN_FEED_STALE;
+  subtoken_result result = SUBTOKEN_REVOCATION_UNKNOWN;
   if (ngx_http_subtoken_identity_claims(j->identity, &j->claims)) result = check_sub(j);
   if (result == SUBTOKEN_OK && j->claims.exp <= j->request.now) result = SUBTOKEN_EXPIRED;
   if (result == SUBTOKEN_OK && j->decision.access != SUBTOKEN_ACCESS_TOKEN) result = SUBTOKEN_URL;
@@ -467,13 +467,13 @@ static void prepare_feed(judgement_t *j) {
     return;
   }
   j->verifier.revoked = subtoken_feed_revoked;
-  j->verifier.revoked_context = &j->moment;
+  j->verifier.revoked_context = &j->clock;
   if (feed->file != NULL) j->feed = feed->file->feed;
   j->feed.max_age = j->conf->max_age;
   j->feed.allow_old = j->conf->stale == NGX_HTTP_SUBTOKEN_STALE_ALLOW;
-  j->moment.feed = &j->feed;
-  j->moment.now = now;
-  j->moment.monotonic = ngx_http_subtoken_monotonic();
+  j->clock.feed = &j->feed;
+  j->clock.now = now;
+  j->clock.monotonic = ngx_http_subtoken_monotonic();
   j->request.now = subtoken_feed_now(&j->feed, now);
 }
 
@@ -561,7 +561,7 @@ static ngx_int_t judge_prepared(judgement_t *j, ngx_http_subtoken_verdict_t *ver
     return NGX_DECLINED;
   }
   if (j->conf->policy != NULL && j->conf->policy->policy == NULL) {
-    ngx_http_subtoken_refuse(verdict, SUBTOKEN_FEED_STALE);
+    ngx_http_subtoken_refuse(verdict, SUBTOKEN_REVOCATION_UNKNOWN);
     return NGX_DECLINED;
   }
   if (prepare_target(j) != NGX_OK) return NGX_ERROR;
