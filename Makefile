@@ -124,7 +124,7 @@ $(NGINX_MODULE): $(NGINX_OBJ) $(B)/libsubtoken.a
 
 # ---- tests -------------------------------------------------------------------
 
-TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt sqlite3 faketime \
+TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt python3-yaml sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:openssl=openssl
 .PHONY: deps-test

@@ -1,6 +1,19 @@
-"""The recipes of src/edge through real proxies: nginx with auth_request, HAProxy, Caddy, and nginx with the module."""
+"""The configurations of src/edge/examples in real proxies: nginx with auth_request, nginx with the module, HAProxy
+and Caddy. Of Envoy and Traefik, which Debian does not have, what they would ask according to theirs is asked."""
 import multiprocessing.pool
+import yaml
 from proxies import *
+
+
+def denied(key, token, bare, listed):
+    """[(target, headers, method, status)]; bare: without the permission account; listed: for GET:/v2/account."""
+    return [("/v2/account", [], "GET", 401), ("/v2/account", [auth(token + "x")], "GET", 401),
+            ("/v2/account", [auth(bare)], "GET", 403), ("/v2/account", [auth(listed)], "PUT", 403),
+            ("/v2/account/bank", [auth(token)], "GET", 403), ("/v2/nowhere", [auth(key)], "GET", 403),
+            ("/rpc", [auth(key)], "POST", 403),
+            # What a caller says of the request does not count.
+            ("/v2/account/bank", [auth(token)] + traefik_form("/v2/account"), "GET", 403),
+            ("/v2/account/bank", [auth(token)] + nginx_form("/v2/account"), "GET", 403)]
 
 
 def through(make, log):
@@ -22,14 +35,7 @@ def through(make, log):
         assert p.ask("/v2/account", *preflight, method="OPTIONS").status == 200
         assert p.ask("/v2/account", auth(listed)).status == 200
         before = len(p.upstream.seen)
-        rows = [("/v2/account", [], "GET", 401), ("/v2/account", [auth(token + "x")], "GET", 401),
-                ("/v2/account", [auth(bare)], "GET", 403), ("/v2/account", [auth(listed)], "PUT", 403),
-                ("/v2/account/bank", [auth(token)], "GET", 403), ("/v2/nowhere", [auth(c.key["key"])], "GET", 403),
-                ("/rpc", [auth(c.key["key"])], "POST", 403),
-                # Sources of the caller's own do not count.
-                ("/v2/account/bank", [auth(token)] + traefik_form("/v2/account"), "GET", 403),
-                ("/v2/account/bank", [auth(token)] + nginx_form("/v2/account"), "GET", 403)]
-        for target, headers, method, status in rows:
+        for target, headers, method, status in denied(c.key["key"], token, bare, listed):
             answer = p.ask(target, *headers, method=method, body=b"{}" if method != "GET" else None)
             assert answer.status == status, (target, headers, method, answer.status, answer.body)
             assert answer.header("Content-Type").startswith("application/json") and answer.json()["text"]
@@ -401,6 +407,90 @@ def ingress_nginx():  # D7
                 s.close()
                 assert status in (b"400", b"403"), (host, status)
             assert len(p.upstream.seen) == before
+
+
+# ---- Envoy and Traefik ----
+
+def example(name):
+    with open(os.path.join(EXAMPLES, name)) as f:
+        text = f.read()
+    assert "\n# NOT RUN: " in text, name
+    return yaml.safe_load(text)
+
+
+def without_the_proxy(ask, forwarded):
+    """What a proxy would ask is decided rightly; ask(case, target, method, headers) asks it, forwarded are the names,
+    in lower case, of the headers of the answer that go on to the API."""
+    with Case() as c:
+        token, bare = c.token(), c.token("--permissions", "guilds")
+        listed = c.token("--urls", "GET:/v2/account")
+        key = "X-API-Key: " + c.key["key"]
+        for headers in ([auth(token)], [auth(listed)], [auth(c.key["key"])], [key], [auth(token), *SPOOFED]):
+            answer = ask(c, "/v2/account?x=%2F", "GET", headers)
+            assert answer.status == 200 and who(answer)["Key"] == c.key["id"], (headers, answer.status, answer.body)
+            assert forwarded == {n.lower() for n, _ in answer.headers if n.lower().startswith("x-subtoken-")}
+        preflight = ["Origin: https://a.example", "Access-Control-Request-Method: PUT"]
+        assert ask(c, "/v2/account", "OPTIONS", preflight).status == 200
+        assert ask(c, "/v2/items", "GET", []).status == 200
+        for target, headers, method, status in denied(c.key["key"], token, bare, listed):
+            assert ask(c, target, method, headers).status == status, (target, headers, method)
+        for target in ("/v2//account", "/v2/x/../account", "//v2/account"):
+            assert ask(c, target, "GET", [key]).status == 400, target
+
+
+def named(headers, names):
+    return [h for h in headers if h.split(":")[0].lower() in names]
+
+
+@test
+def what_envoy_would_ask_by_its_example_is_decided():
+    conf = example("envoy.yaml")["static_resources"]
+    (listener,), clusters = conf["listeners"], conf["clusters"]
+    assert listener["address"]["socket_address"]["address"] == "127.0.0.1"
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    assert manager["common_http_protocol_options"] == {"headers_with_underscores_action": "DROP_HEADER"}
+    log = manager["access_log"][0]["typed_config"]["log_format"]["text_format_source"]["inline_string"]
+    assert "PATH" not in log.upper(), "a query may hold a credential"
+    filters = {f["name"].split(".")[-1]: f["typed_config"] for f in manager["http_filters"]}
+    assert list(filters) == ["header_mutation", "ext_authz", "router"], "spoofed headers are removed before"
+    removed = {m["remove"] for m in filters["header_mutation"]["mutations"]["request_mutations"]}
+    authz = filters["ext_authz"]
+    assert authz["failure_mode_allow"] is False and authz["status_on_error"] == {"code": "ServiceUnavailable"}
+    allowed = {p["exact"] for p in authz["allowed_headers"]["patterns"]}
+    service = authz["http_service"]
+    assert service["authorization_response"]["allowed_upstream_headers"] == {"patterns": [{"prefix": "x-subtoken-"}]}
+    told = {p["exact"] for p in service["authorization_response"]["allowed_client_headers"]["patterns"]}
+    assert {"www-authenticate", "retry-after", "content-type"} <= told
+    (host,) = manager["route_config"]["virtual_hosts"]
+    used = {r["route"]["cluster"] for r in host["routes"]} | {service["server_uri"]["cluster"]}
+    assert used == {x["name"] for x in clusters} == {x["load_assignment"]["cluster_name"] for x in clusters}
+    own = {r["match"].get("path") for r in host["routes"] if r["route"]["cluster"] == "subtoken"}
+    off = {r["match"].get("path") for r in host["routes"] if "typed_per_filter_config" in r}
+    assert own == off == {"/v2/createsubtoken", "/v2/tokeninfo"}, "what is not asked goes to the server alone"
+
+    def ask(case, target, method, headers):
+        kept = named(headers, allowed - removed)
+        return case.ask(service["path_prefix"] + target, "Content-Length: 0", *kept, method=method)
+    without_the_proxy(ask, removed)
+
+
+@test
+def what_traefik_would_ask_by_its_example_is_decided():
+    fields = example("traefik.yaml")["accessLog"]["fields"]
+    assert fields["defaultMode"] == fields["headers"]["defaultMode"] == "drop"
+    assert not {"RequestPath", "RequestLine"} & set(fields["names"]), "a query may hold a credential"
+    conf = example("traefik-subtoken.yaml")["http"]
+    auth_of = conf["middlewares"]["subtoken"]["forwardAuth"]
+    assert auth_of["trustForwardHeader"] is False
+    allowed = {n.lower() for n in auth_of["authRequestHeaders"]}
+    routers = conf["routers"]
+    asked = {n for n, r in routers.items() if "subtoken" in r.get("middlewares", [])}
+    assert asked == {n for n, r in routers.items() if r["service"] == "api"}, "nothing else reaches the API"
+    path = "/" + auth_of["address"].split("/", 3)[3]
+
+    def ask(case, target, method, headers):
+        return case.ask(path, *traefik_form(target, method), *named(headers, allowed))
+    without_the_proxy(ask, {n.lower() for n in auth_of["authResponseHeaders"]})
 
 
 # ---- the module and a server with a policy of its own ----
