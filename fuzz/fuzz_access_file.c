@@ -25,7 +25,7 @@ static void check_permissions(const st_access_entry *entry, const cJSON *list) {
   const cJSON *item;
   HOLD(cJSON_IsArray(list));
   cJSON_ArrayForEach(item, list) {
-    HOLD(cJSON_IsString(item) && st_permission_valid(st_text(item->valuestring)));
+    HOLD(cJSON_IsString(item) && subtoken_permission_valid(st_text(item->valuestring)));
     size_t i = 0;
     while (i < count && !st_text_is(entry->permissions[i], item->valuestring)) i++;
     if (i < count) continue;

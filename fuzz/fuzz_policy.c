@@ -35,7 +35,7 @@ static void check_route(const subtoken_policy *policy, const st_policy_route *ro
   HOLD(route->method_count <= SUBTOKEN_POLICY_METHODS_MAX);
   HOLD(route->need_count <= SUBTOKEN_POLICY_NEEDS_MAX);
   for (uint32_t i = 0; i < route->need_count; i++) {
-    HOLD(st_permission_valid(st_policy_text(policy, route->needs + i)));
+    HOLD(subtoken_permission_valid(st_policy_text(policy, route->needs + i)));
   }
   memset(&entry.method, 0, sizeof entry.method);
   entry.wild = route->wild;
@@ -274,7 +274,7 @@ static void check_needs(const subtoken_rpc *rpc, const cJSON *root) {
   }
   HOLD(rpc->count > 0 && rpc->count <= SUBTOKEN_RPC_NEEDS_MAX);
   for (size_t i = 0; i < rpc->count; i++) {
-    HOLD(seen[i] && st_permission_valid(subtoken_rpc_need(rpc, i)));
+    HOLD(seen[i] && subtoken_permission_valid(subtoken_rpc_need(rpc, i)));
     for (size_t j = 0; j < i; j++) {
       HOLD(!st_text_equal(subtoken_rpc_need(rpc, i), subtoken_rpc_need(rpc, j)));
     }
@@ -292,9 +292,9 @@ static void one_body(subtoken_text body) {
     HOLD(root != NULL);
     check_needs(&rpc, root);
     cJSON_Delete(root);
-    HOLD(subtoken_rpc_allowed(&rpc, &none) == SUBTOKEN_PERM);
+    HOLD(subtoken_rpc_allowed(&rpc, &none, NULL) == SUBTOKEN_PERM);
   } else {
-    HOLD(rpc.count == 0 && subtoken_rpc_allowed(&rpc, &none) == SUBTOKEN_INVALID_ARGUMENT);
+    HOLD(rpc.count == 0 && subtoken_rpc_allowed(&rpc, &none, NULL) == SUBTOKEN_INVALID_ARGUMENT);
   }
   free(scratch);
 }

@@ -71,13 +71,13 @@ static void keeps_limits(const subtoken_claims *claims) {
   HOLD(claims->exp > claims->iat && claims->iat >= 0 && claims->exp <= SUBTOKEN_TIME_MAX);
   HOLD(claims->exp - claims->iat <= verifier.max_life && NOW < claims->exp + verifier.leeway);
   HOLD(claims->iat <= NOW + verifier.leeway && claims->nbf <= NOW + verifier.leeway);
-  HOLD(st_sub_valid(subtoken_claims_text(claims, claims->sub)));
+  HOLD(subtoken_sub_valid(subtoken_claims_text(claims, claims->sub)));
   HOLD(claims->sid.len == 0 || st_sid_valid(subtoken_claims_text(claims, claims->sid)));
   HOLD(claims->permission_count <= 64 && claims->url_count <= 64);
   HOLD(claims->every_url == (claims->url_count == 0));
   for (size_t i = 0; i < claims->permission_count; i++) {
     subtoken_text permission = subtoken_claims_text(claims, claims->permissions[i]);
-    HOLD(st_permission_valid(permission));
+    HOLD(subtoken_permission_valid(permission));
     for (size_t j = 0; j < i; j++) {
       HOLD(!st_text_equal(permission, subtoken_claims_text(claims, claims->permissions[j])));
     }

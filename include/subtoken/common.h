@@ -164,6 +164,30 @@ static inline subtoken_text subtoken_claims_text(const subtoken_claims *claims,
   return text;
 }
 
+/* Is this text of the form of a permission? 1 to 64 characters of RFC 6749 section 3.3's
+ * scope-token without the comma, which stands between permissions in a list.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_permission_valid(subtoken_text permission);
+
+/* Is this text of the form of a sub claim? 1 to 128 characters A-Za-z0-9_-. */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_sub_valid(subtoken_text sub);
+
+/* Do these claims have this permission, byte for byte? False for claims that are NULL or whose
+ * counts or slices are out of range.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_claims_has_permission(const subtoken_claims *claims,
+                                                                      subtoken_text permission);
+
+/* Do these claims have all of these permissions? SUBTOKEN_OK; SUBTOKEN_PERM, and then *lacking (may
+ * be NULL) is the first of the needs that they do not have, which RFC 6750 section 3.1 lets a reply
+ * name as its scope; SUBTOKEN_INVALID_ARGUMENT for claims as above, or needs that are NULL with a
+ * count. *lacking is a view of the caller's own text, absent (data NULL) with any other result. No
+ * needs are always met. The rule of subtoken_verify for permissions, on its own.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
+subtoken_claims_check_needs(const subtoken_claims *claims, const subtoken_text *needs,
+                            size_t needs_count, subtoken_text *lacking);
+
 /* A signing secret, kept only as the two SHA-256 states that HMAC starts from
  * (RFC 2104 section 4), so that hashing the padded secret is paid once. Made on
  * one machine it is used on that machine: how its processor hashes is part of it.

@@ -138,7 +138,7 @@ subtoken_policy_find(const subtoken_policy *policy, subtoken_text method, subtok
  *                                   SUBTOKEN_POLICY_BODY, &claims, &decision);
  *   if (result == SUBTOKEN_OK && decision.json_rpc) {
  *     if (subtoken_rpc_read(body, scratch, sizeof scratch, &rpc) != SUBTOKEN_OK) return 400;
- *     result = subtoken_rpc_allowed(&rpc, &claims);
+ *     result = subtoken_rpc_allowed(&rpc, &claims, NULL);
  *   }
  *   challenge = decision.no_token ? SUBTOKEN_CHALLENGE : subtoken_result_challenge(result);
  *
@@ -202,11 +202,12 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_read(subtoken_tex
                                                                     size_t scratch_size,
                                                                     subtoken_rpc *rpc);
 
-/* Do these claims have all the permissions that a body needs? SUBTOKEN_OK or SUBTOKEN_PERM;
+/* Do these claims have all the permissions that a body needs? SUBTOKEN_OK or SUBTOKEN_PERM, and
+ * then *lacking (may be NULL) is the first that they do not have, a view into *rpc;
  * SUBTOKEN_INVALID_ARGUMENT for what no reader made. No needs at all are refused.
  */
-SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
-subtoken_rpc_allowed(const subtoken_rpc *rpc, const subtoken_claims *claims);
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_rpc_allowed(
+    const subtoken_rpc *rpc, const subtoken_claims *claims, subtoken_text *lacking);
 
 #ifdef __cplusplus
 }

@@ -77,6 +77,18 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken
                                                                   const subtoken_request *request,
                                                                   subtoken_claims *claims);
 
+/* What /v2/authorize says of a credential, as claims, so that an edge which asked the server
+ * decides by the rules of subtoken_verify: the values of X-Subtoken-Sub (absent or empty: of
+ * nobody), X-Subtoken-Permissions (a list with commas, without blanks; absent or empty: none) and
+ * X-Subtoken-Expires (SUBTOKEN_TIME_MAX when it is not there). They open every path: that is for
+ * the server to restrict. A repeated permission counts once. SUBTOKEN_CLAIMS for a value that is
+ * not of its form (an empty item of the list is one), SUBTOKEN_TOO_MANY_PERMISSIONS,
+ * SUBTOKEN_INVALID_ARGUMENT when claims is NULL. On failure *claims is zeroed. Less than 1 KiB of
+ * stack.
+ */
+SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_from_identity(
+    subtoken_claims *claims, subtoken_text sub, subtoken_text permissions, int64_t expires);
+
 /* Read a token without trusting it: no signature, no clock. For display only.
  * header, of header_size bytes, receives the decoded header text with a NUL;
  * SUBTOKEN_BUFFER_TOO_SMALL when it does not fit, which SUBTOKEN_HEADER_MAX has room

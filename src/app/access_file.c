@@ -234,7 +234,7 @@ static bool read_permission(reader *r, st_access_entry *entry) {
   size_t at = here(r);
   subtoken_text text;
   if (!st_json_string(&r->json, &text)) return refuse_json(r, "must be an array of strings");
-  if (!st_permission_valid(text)) return refuse(r, at, "not a valid permission");
+  if (!subtoken_permission_valid(text)) return refuse(r, at, "not a valid permission");
   if (has_permission(entry, text)) return true;
   if (entry->permission_count == SUBTOKEN_PERMISSIONS_MAX) {
     return refuse(r, at, "too many entries (maximum 64)");

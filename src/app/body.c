@@ -33,7 +33,7 @@ static bool read_permissions(body_reader *reader, st_field *field) {
   if (!st_json_array(&reader->json)) return false;
   while (st_json_element(&reader->json)) {
     if (!st_json_string(&reader->json, &item)) return false;
-    if (!st_permission_valid(item)) {
+    if (!subtoken_permission_valid(item)) {
       return wrong(reader, "each is 1 to 64 characters without space, quote, comma or backslash");
     }
     if (is_in((subtoken_text){start, out->len - before}, item)) continue;

@@ -154,7 +154,7 @@ static bool read_scope(exchange *e) {
   subtoken_text scope = e->given[SCOPE], each;
   st_cutter cutter = {scope, scope.len == 0};
   while (st_cut(&cutter, ' ', &each)) {
-    if (!st_permission_valid(each) || !st_claims_has_permission(&e->identity.grant, each)) {
+    if (!subtoken_permission_valid(each) || !st_claims_has_permission(&e->identity.grant, each)) {
       return fail(e, 400, "perm", "invalid_scope",
                   "scope: must not exceed that of the subject_token");
     }

@@ -3,14 +3,14 @@
 #include "base/json.h"
 #include "core/paths.h"
 #include "subtoken/issue.h"
-#include "subtoken/url.h"
+#include "subtoken/verify.h"
 
-bool st_permission_valid(subtoken_text permission) {
+bool subtoken_permission_valid(subtoken_text permission) {
   return permission.len >= 1 && permission.len <= SUBTOKEN_PERMISSION_MAX &&
          (st_text_class(permission) & ST_CHAR_SCOPE) != 0;
 }
 
-bool st_sub_valid(subtoken_text sub) {
+bool subtoken_sub_valid(subtoken_text sub) {
   return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX && (st_text_class(sub) & ST_CHAR_NAME) != 0;
 }
 
@@ -57,12 +57,40 @@ bool st_claims_sane(const subtoken_claims *claims) {
   return true;
 }
 
+/* What a caller asks of claims. */
+
+bool subtoken_claims_has_permission(const subtoken_claims *claims, subtoken_text permission) {
+  return st_claims_sane(claims) && permission.data != NULL &&
+         st_claims_has_permission(claims, permission);
+}
+
+const subtoken_text *st_claims_find_lacking(const subtoken_claims *claims,
+                                            const subtoken_text *needs, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (!st_claims_has_permission(claims, needs[i])) return &needs[i];
+  }
+  return NULL;
+}
+
+subtoken_result subtoken_claims_check_needs(const subtoken_claims *claims,
+                                            const subtoken_text *needs, size_t needs_count,
+                                            subtoken_text *lacking) {
+  if (lacking != NULL) *lacking = (subtoken_text){NULL, 0};
+  if (!st_claims_sane(claims) || (needs == NULL && needs_count > 0)) {
+    return SUBTOKEN_INVALID_ARGUMENT;
+  }
+  const subtoken_text *first = st_claims_find_lacking(claims, needs, needs_count);
+  if (first == NULL) return SUBTOKEN_OK;
+  if (lacking != NULL) *lacking = *first;
+  return SUBTOKEN_PERM;
+}
+
 /* The reading half. Each reader answers false for a value that is JSON of the
  * right type but not allowed; what is not JSON sticks in json. */
 
 static bool read_sub(st_json *json, subtoken_claims *claims) {
   subtoken_text text;
-  if (!st_json_string(json, &text) || !st_sub_valid(text)) return false;
+  if (!st_json_string(json, &text) || !subtoken_sub_valid(text)) return false;
   claims->sub = slice_of(claims, text);
   return true;
 }
@@ -71,7 +99,7 @@ static bool read_permissions(st_json *json, subtoken_claims *claims) {
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
     subtoken_text text;
-    if (!st_json_string(json, &text) || !st_permission_valid(text) ||
+    if (!st_json_string(json, &text) || !subtoken_permission_valid(text) ||
         claims->permission_count == SUBTOKEN_PERMISSIONS_MAX ||
         st_claims_has_permission(claims, text)) {
       return false;
@@ -224,7 +252,7 @@ static subtoken_result added(bool fits) {
 
 subtoken_result subtoken_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
   if (!st_claims_sane(claims) || sub.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  if (!st_sub_valid(sub)) return SUBTOKEN_CLAIMS;
+  if (!subtoken_sub_valid(sub)) return SUBTOKEN_CLAIMS;
   return added(st_claims_set_sub(claims, sub));
 }
 
@@ -236,7 +264,7 @@ subtoken_result subtoken_claims_set_sid(subtoken_claims *claims, subtoken_text s
 
 subtoken_result subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
   if (!st_claims_sane(claims) || permission.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  if (!st_permission_valid(permission)) return SUBTOKEN_CLAIMS;
+  if (!subtoken_permission_valid(permission)) return SUBTOKEN_CLAIMS;
   if (st_claims_has_permission(claims, permission)) return SUBTOKEN_OK;
   if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX) return SUBTOKEN_TOO_MANY_PERMISSIONS;
   return added(st_claims_add_permission(claims, permission));
@@ -257,6 +285,34 @@ subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text e
   }
   claims->every_url = false;
   return SUBTOKEN_OK;
+}
+
+static subtoken_result read_identity(subtoken_claims *claims, subtoken_text sub,
+                                     subtoken_text permissions) {
+  subtoken_text permission;
+  st_cutter cutter = {permissions, permissions.len == 0};
+  if (sub.len > 0 && (!subtoken_sub_valid(sub) || !st_claims_set_sub(claims, sub))) {
+    return SUBTOKEN_CLAIMS;
+  }
+  while (st_cut(&cutter, ',', &permission)) {
+    if (!subtoken_permission_valid(permission)) return SUBTOKEN_CLAIMS;
+    if (st_claims_has_permission(claims, permission)) continue;
+    /* 64 of 64 characters are less than the text has room for. */
+    if (!st_claims_add_permission(claims, permission)) return SUBTOKEN_TOO_MANY_PERMISSIONS;
+  }
+  return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_claims_from_identity(subtoken_claims *claims, subtoken_text sub,
+                                              subtoken_text permissions, int64_t expires) {
+  if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  memset(claims, 0, offsetof(subtoken_claims, text));
+  claims->every_url = true;
+  claims->exp = expires;
+  bool in_range = expires >= 0 && expires <= SUBTOKEN_TIME_MAX;
+  subtoken_result result = in_range ? read_identity(claims, sub, permissions) : SUBTOKEN_CLAIMS;
+  if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
+  return result;
 }
 
 /* Quotes and what follows them, a comma or what ends a list or all. Nothing in good claims

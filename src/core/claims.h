@@ -41,11 +41,11 @@ bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid)
 bool st_claims_has_permission(const subtoken_claims *claims, subtoken_text permission);
 bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url);
 
-/* A scope-token (RFC 6749 section 3.3) of 1 to 64 characters without comma. */
-bool st_permission_valid(subtoken_text permission);
-/* 1 to 128 characters A-Za-z0-9_-. */
-bool st_sub_valid(subtoken_text sub);
-/* 1 to 64 of them. */
+/* The first of these permissions that the claims do not have, or NULL. */
+const subtoken_text *st_claims_find_lacking(const subtoken_claims *claims,
+                                            const subtoken_text *needs, size_t count);
+
+/* 1 to 64 characters A-Za-z0-9_-. */
 bool st_sid_valid(subtoken_text sid);
 
 #endif

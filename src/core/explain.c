@@ -343,20 +343,13 @@ static void explain_url(st_writer *w, const explained *e) {
   say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
 }
 
-/* The first of these that the claims have not, or NULL. */
-static const subtoken_text *lacking(const subtoken_claims *claims, const subtoken_text *needs,
-                                    size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (!st_claims_has_permission(claims, needs[i])) return &needs[i];
-  }
-  return NULL;
-}
-
 static void explain_needs(st_writer *w, const explained *e) {
   const subtoken_decision *decision = e->decision;
   const subtoken_text *need = NULL;
-  if (decision != NULL) need = lacking(&e->claims, decision->needs, decision->needs_count);
-  if (need == NULL) need = lacking(&e->claims, e->request->needs, e->request->needs_count);
+  if (decision != NULL)
+    need = st_claims_find_lacking(&e->claims, decision->needs, decision->needs_count);
+  if (need == NULL)
+    need = st_claims_find_lacking(&e->claims, e->request->needs, e->request->needs_count);
   if (need != NULL) {
     st_write_words(w, "it needs ");
     say_word(w, *need);

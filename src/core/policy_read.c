@@ -197,7 +197,7 @@ static const char *method_problem(subtoken_text method) {
 
 static const char *need_problem(subtoken_text need) {
   if (need.len > SUBTOKEN_PERMISSION_MAX) return "is longer than 64 characters";
-  return st_permission_valid(need) ? NULL : "is no permission";
+  return subtoken_permission_valid(need) ? NULL : "is no permission";
 }
 
 /* ---- a route ---- */

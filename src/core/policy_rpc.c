@@ -48,7 +48,7 @@ static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
   st_write_text(&writer, api);
   if (!ends_in_api(api)) st_write_string(&writer, "_api");
   subtoken_text need = {room, writer.len};
-  if (!is_api_name(api) || writer.overflow || !st_permission_valid(need)) return false;
+  if (!is_api_name(api) || writer.overflow || !subtoken_permission_valid(need)) return false;
   if (has_need(rpc, need)) return true;
   if (rpc->count == SUBTOKEN_RPC_NEEDS_MAX) return false;
   size_t at = rpc->count * SUBTOKEN_PERMISSION_MAX;
@@ -175,12 +175,14 @@ static bool sane(const subtoken_rpc *rpc) {
   return true;
 }
 
-subtoken_result subtoken_rpc_allowed(const subtoken_rpc *rpc, const subtoken_claims *claims) {
-  if (rpc == NULL || claims == NULL || !sane(rpc) || !st_claims_sane(claims)) {
-    return SUBTOKEN_INVALID_ARGUMENT;
-  }
+subtoken_result subtoken_rpc_allowed(const subtoken_rpc *rpc, const subtoken_claims *claims,
+                                     subtoken_text *lacking) {
+  if (lacking != NULL) *lacking = (subtoken_text){NULL, 0};
+  if (rpc == NULL || !sane(rpc) || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   for (size_t i = 0; i < rpc->count; i++) {
-    if (!st_claims_has_permission(claims, subtoken_rpc_need(rpc, i))) return SUBTOKEN_PERM;
+    if (st_claims_has_permission(claims, subtoken_rpc_need(rpc, i))) continue;
+    if (lacking != NULL) *lacking = subtoken_rpc_need(rpc, i);
+    return SUBTOKEN_PERM;
   }
   return SUBTOKEN_OK;
 }

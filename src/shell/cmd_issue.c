@@ -79,7 +79,8 @@ static void say_left_out(const subtoken_claims *grant, const subtoken_issue_requ
     fputs(first ? "subtoken issue: left out, because the credential does not have it: " : ", ",
           stderr);
     first = false;
-    bool valid = st_permission_valid(permission); /* else quoted, so that nothing is seen as such */
+    bool valid =
+        subtoken_permission_valid(permission); /* else quoted, so that nothing is seen as such */
     if (!valid) fputc('"', stderr);
     st_print_text(stderr, permission);
     if (!valid) fputc('"', stderr);

@@ -502,7 +502,7 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
   st_cutter cutter = {st_text(list), list[0] == '\0'};
   subtoken_text item;
   while (st_cut_item(&cutter, &item)) {
-    if (!st_permission_valid(item) || st_claims_has_permission(&seen, item) ||
+    if (!subtoken_permission_valid(item) || st_claims_has_permission(&seen, item) ||
         !st_claims_add_permission(&seen, item)) {
       return false;
     }

@@ -398,7 +398,7 @@ STATEMENTS = [
      'subtoken_policy_find(read, text(NULL), text("/"), 0, &decision) == 1'),
     ("subtoken_policy_find.3", "Then *rpc is zeroed, and allowed to nobody.",
      'subtoken_rpc_read(text("{}"), header, 99, &rpc) == SUBTOKEN_MALFORMED && '
-     'zeros(&rpc, sizeof rpc) && subtoken_rpc_allowed(&rpc, &c) == SUBTOKEN_INVALID_ARGUMENT'),
+     'zeros(&rpc, sizeof rpc) && subtoken_rpc_allowed(&rpc, &c, NULL) == SUBTOKEN_INVALID_ARGUMENT'),
     # subtoken_mac_compute.3
     ("subtoken_mac_compute.3", "On failure subtoken_mac_compute() zeroes mac",
      '(mac[0] = mac[31] = 7) && subtoken_mac_compute(NULL, "", 0, mac) == '

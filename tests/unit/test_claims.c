@@ -266,22 +266,22 @@ static void lengths(void **state) {
   (void)state;
   for (size_t len = 1; len <= 130; len++) {
     subtoken_text text = repeated("", 'a', len);
-    CHECK(st_permission_valid(text) == (len <= 64), "%zu", len);
-    CHECK(st_sub_valid(text) == (len <= 128), "%zu", len);
+    CHECK(subtoken_permission_valid(text) == (len <= 64), "%zu", len);
+    CHECK(subtoken_sub_valid(text) == (len <= 128), "%zu", len);
     CHECK(st_sid_valid(text) == (len <= 64), "%zu", len);
     release(text);
   }
-  assert_false(st_permission_valid(ST_TEXT("")));
-  assert_false(st_sub_valid(ST_TEXT("")));
+  assert_false(subtoken_permission_valid(ST_TEXT("")));
+  assert_false(subtoken_sub_valid(ST_TEXT("")));
   assert_false(st_sid_valid(ST_TEXT("")));
   /* RFC 6749 section 3.3: %x21 / %x23-5B / %x5D-7E, here without the comma. */
   for (int c = 0; c < 256; c++) {
     char one = (char)c;
     bool token = (c == 0x21 || (c >= 0x23 && c <= 0x5B) || (c >= 0x5D && c <= 0x7E)) && c != ',';
-    CHECK(st_permission_valid((subtoken_text){&one, 1}) == token, "byte %d", c);
+    CHECK(subtoken_permission_valid((subtoken_text){&one, 1}) == token, "byte %d", c);
     bool name = c != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
                                  c) != NULL;
-    CHECK(st_sub_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
+    CHECK(subtoken_sub_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
     CHECK(st_sid_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
   }
 }
@@ -566,16 +566,137 @@ static void building_nothing(void **state) {
   }
 }
 
+/* ---- what an edge asks of claims ---- */
+
+/* The first that is lacking, in the order of the needs; none are always met. */
+static void needs_name_the_first_that_is_lacking(void **state) {
+  (void)state;
+  static const struct {
+    const char *needs[3];
+    size_t count;
+    const char *lacking; /* NULL: none */
+  } rows[] = {
+      {{0}, 0, NULL},
+      {{"a"}, 1, NULL},
+      {{"b", "a", "a"}, 3, NULL},
+      {{"c"}, 1, "c"},
+      {{"a", "d", "c"}, 3, "d"},
+      {{"A"}, 1, "A"},
+      {{"aa"}, 1, "aa"},
+      {{""}, 1, ""},
+  };
+  assert_int_equal(read_payload(ST_TEXT("{" BASE LISTS "}"), NULL), SUBTOKEN_OK);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_text needs[3], lacking = ST_TEXT("?");
+    subtoken_result want = rows[i].lacking == NULL ? SUBTOKEN_OK : SUBTOKEN_PERM;
+    for (size_t n = 0; n < rows[i].count; n++) {
+      needs[n] = st_text(rows[i].needs[n]);
+      bool has = st_text_is(needs[n], "a") || st_text_is(needs[n], "b");
+      CHECK(subtoken_claims_has_permission(&claims, needs[n]) == has, "row %zu", i);
+    }
+    CHECK(subtoken_claims_check_needs(&claims, needs, rows[i].count, NULL) == want, "row %zu", i);
+    CHECK(subtoken_claims_check_needs(&claims, needs, rows[i].count, &lacking) == want, "row %zu",
+          i);
+    CHECK(want == SUBTOKEN_OK ? lacking.data == NULL : st_text_is(lacking, rows[i].lacking),
+          "row %zu", i);
+  }
+}
+
+static void needs_of_what_is_no_claims(void **state) {
+  (void)state;
+  subtoken_text a = ST_TEXT("a"), lacking = ST_TEXT("?");
+  memset(&claims, 0, sizeof claims);
+  assert_int_equal(subtoken_claims_check_needs(&claims, &a, 1, &lacking), SUBTOKEN_PERM);
+  assert_false(subtoken_claims_has_permission(&claims, a));
+  assert_int_equal(subtoken_claims_check_needs(&claims, NULL, 1, &lacking),
+                   SUBTOKEN_INVALID_ARGUMENT);
+  assert_null(lacking.data);
+  assert_int_equal(subtoken_claims_check_needs(NULL, &a, 1, &lacking), SUBTOKEN_INVALID_ARGUMENT);
+  assert_false(subtoken_claims_has_permission(NULL, a));
+  claims.text[0] = 'a';
+  claims.permission_count = SUBTOKEN_PERMISSIONS_MAX + 1;
+  assert_int_equal(subtoken_claims_check_needs(&claims, &a, 1, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_false(subtoken_claims_has_permission(&claims, a));
+  claims.permission_count = 1;
+  claims.permissions[0] = (subtoken_slice){sizeof claims.text, 1};
+  assert_int_equal(subtoken_claims_check_needs(&claims, &a, 1, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_false(subtoken_claims_has_permission(&claims, a));
+  claims.permissions[0] = (subtoken_slice){0, 1};
+  assert_int_equal(subtoken_claims_check_needs(&claims, &a, 1, NULL), SUBTOKEN_OK);
+  assert_false(subtoken_claims_has_permission(&claims, (subtoken_text){NULL, 0}));
+}
+
+static void identities_become_claims(void **state) {
+  (void)state;
+  char full[65 * 4];
+  size_t len = 0;
+  for (int i = 0; i < 65; i++) len += (size_t)sprintf(full + len, i == 0 ? "p%02d" : ",p%02d", i);
+  const struct {
+    const char *sub, *permissions;
+    int64_t expires;
+    subtoken_result want;
+    uint16_t count;
+  } rows[] = {
+      {"s", "a,b", 7, SUBTOKEN_OK, 2},
+      {"s", "a,b,a,a", 7, SUBTOKEN_OK, 2},
+      {"s", "", 7, SUBTOKEN_OK, 0},
+      {"", "a", SUBTOKEN_TIME_MAX, SUBTOKEN_OK, 1},
+      {"", "", 0, SUBTOKEN_OK, 0},
+      {"s", full, 7, SUBTOKEN_TOO_MANY_PERMISSIONS, 0},
+      {"s", full + 4, 7, SUBTOKEN_OK, 64},
+      {"a.b", "a", 7, SUBTOKEN_CLAIMS, 0},
+      {"s ", "a", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", ",", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", "a,", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", ",a", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", "a,,b", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", "a, b", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", "a\"b", 7, SUBTOKEN_CLAIMS, 0},
+      {"s", "a", -1, SUBTOKEN_CLAIMS, 0},
+      {"s", "a", SUBTOKEN_TIME_MAX + 1, SUBTOKEN_CLAIMS, 0},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    memset(&claims, 0xA5, sizeof claims);
+    subtoken_result got = subtoken_claims_from_identity(
+        &claims, st_text(rows[i].sub), st_text(rows[i].permissions), rows[i].expires);
+    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
+    CHECK(claims.permission_count == rows[i].count, "row %zu", i);
+    if (got != SUBTOKEN_OK) {
+      static const subtoken_claims zero;
+      CHECK(memcmp(&claims, &zero, sizeof zero) == 0, "row %zu", i);
+      continue;
+    }
+    CHECK(claims.every_url && claims.exp == rows[i].expires && claims.iat == 0 && claims.nbf == 0 &&
+              claims.url_count == 0 && claims.sid.len == 0 &&
+              st_text_is(subtoken_claims_text(&claims, claims.sub), rows[i].sub),
+          "row %zu", i);
+  }
+  subtoken_text absent = {NULL, 0};
+  assert_int_equal(subtoken_claims_from_identity(&claims, absent, absent, 1), SUBTOKEN_OK);
+  assert_int_equal(subtoken_claims_from_identity(NULL, absent, absent, 1),
+                   SUBTOKEN_INVALID_ARGUMENT);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(accepted),      cmocka_unit_test(refused),
-      cmocka_unit_test(nul_bytes),     cmocka_unit_test(every_prefix),
-      cmocka_unit_test(audiences),     cmocka_unit_test(counts),
-      cmocka_unit_test(lengths),       cmocka_unit_test(written),
-      cmocka_unit_test(adding),        cmocka_unit_test(building),
-      cmocka_unit_test(built),         cmocka_unit_test(building_limits),
-      cmocka_unit_test(building_full), cmocka_unit_test(building_nothing),
+      cmocka_unit_test(accepted),
+      cmocka_unit_test(refused),
+      cmocka_unit_test(nul_bytes),
+      cmocka_unit_test(every_prefix),
+      cmocka_unit_test(audiences),
+      cmocka_unit_test(counts),
+      cmocka_unit_test(lengths),
+      cmocka_unit_test(written),
+      cmocka_unit_test(adding),
+      cmocka_unit_test(building),
+      cmocka_unit_test(built),
+      cmocka_unit_test(building_limits),
+      cmocka_unit_test(building_full),
+      cmocka_unit_test(building_nothing),
       cmocka_unit_test(sids),
+      cmocka_unit_test(needs_name_the_first_that_is_lacking),
+      cmocka_unit_test(needs_of_what_is_no_claims),
+      cmocka_unit_test(identities_become_claims),
   };
   return cmocka_run_group_tests_name("claims", tests, NULL, NULL);
 }

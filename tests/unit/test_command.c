@@ -320,7 +320,7 @@ static void test_draw_key(void **state) {
     assert_true(st_sha256(keys[i], ST_KEY_LEN, wanted));
     assert_memory_equal(digest, wanted, sizeof digest);
     assert_int_equal(strlen(key.sub), ST_SUB_LEN);
-    assert_true(st_sub_valid(st_text(key.sub)));
+    assert_true(subtoken_sub_valid(st_text(key.sub)));
     for (size_t j = 0; j < i; j++) assert_string_not_equal(keys[i], keys[j]);
     for (size_t j = 0; j < ST_KEY_LEN; j++) {
       if (keys[i][j] != '-') seen[j] |= 1U << st_hex_value(keys[i][j]);

@@ -1722,26 +1722,33 @@ static void rpc_needs_of_claims(void **state) {
   static const struct {
     const char *permissions;
     subtoken_result result;
+    const char *lacking;
   } rows[] = {
-      {"", SUBTOKEN_PERM},
-      {"history_api", SUBTOKEN_PERM},
-      {"database_api", SUBTOKEN_PERM},
-      {"history,database", SUBTOKEN_PERM},
-      {"database_api,x,history_api", SUBTOKEN_OK},
+      {"", SUBTOKEN_PERM, "history_api"},
+      {"history_api", SUBTOKEN_PERM, "database_api"},
+      {"database_api", SUBTOKEN_PERM, "history_api"},
+      {"history,database", SUBTOKEN_PERM, "history_api"},
+      {"database_api,x,history_api", SUBTOKEN_OK, ""},
   };
   assert_int_equal(rpc_of(body, strlen(body), &rpc), SUBTOKEN_OK);
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_claims claims = grant_of(rows[i].permissions, NULL);
-    CHECK(subtoken_rpc_allowed(&rpc, &claims) == rows[i].result, "%s", rows[i].permissions);
+    subtoken_text lacking = ST_TEXT("?");
+    CHECK(subtoken_rpc_allowed(&rpc, &claims, NULL) == rows[i].result, "%s", rows[i].permissions);
+    CHECK(subtoken_rpc_allowed(&rpc, &claims, &lacking) == rows[i].result &&
+              st_text_is(lacking, rows[i].lacking),
+          "%s", rows[i].permissions);
   }
   subtoken_claims all = grant_of("database_api,history_api", NULL);
-  assert_int_equal(subtoken_rpc_allowed(NULL, &all), SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_rpc_allowed(&rpc, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  subtoken_text lacking = ST_TEXT("?");
+  assert_int_equal(subtoken_rpc_allowed(NULL, &all, &lacking), SUBTOKEN_INVALID_ARGUMENT);
+  assert_null(lacking.data);
+  assert_int_equal(subtoken_rpc_allowed(&rpc, NULL, NULL), SUBTOKEN_INVALID_ARGUMENT);
   subtoken_rpc broken = rpc;
   broken.needs[1].at = sizeof broken.text - 3;
-  assert_int_equal(subtoken_rpc_allowed(&broken, &all), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_rpc_allowed(&broken, &all, NULL), SUBTOKEN_INVALID_ARGUMENT);
   memset(&broken, 0, sizeof broken); /* what was not read lets nobody through */
-  assert_int_equal(subtoken_rpc_allowed(&broken, &all), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_rpc_allowed(&broken, &all, NULL), SUBTOKEN_INVALID_ARGUMENT);
 }
 
 int main(void) {

@@ -428,7 +428,7 @@ static ngx_int_t judge_calls(judgement_t *j, subtoken_text body,
            "the body is no JSON-RPC request that can be read in one way only");
     return NGX_DECLINED;
   }
-  if (subtoken_rpc_allowed(&rpc, &j->claims) == SUBTOKEN_OK) return NGX_OK;
+  if (subtoken_rpc_allowed(&rpc, &j->claims, NULL) == SUBTOKEN_OK) return NGX_OK;
   for (size_t i = 0; i < rpc.count; i++) {
     subtoken_text need = subtoken_rpc_need(&rpc, i);
     if (has(&j->claims, need)) continue;
