@@ -10,6 +10,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^.define SUBTOKEN_VERSION "\(.*\)"/\1/p' include/subtoken/common.h)
+# Until 1.0 a minor version may break what a program relies on: it is part of the SONAME.
+SONAME := libsubtoken.so.$(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -50,7 +52,7 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 ALL_OBJ := $(LIB_OBJ) $(OFFICE_OBJ) $(SHELL_OBJ)
 
 .PHONY: all deps run test test-programs bench fuzz lint layers install dist clean format
-all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so.0
+all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so
 
 deps:
 	@sh third_party/apt.sh libsqlite3-dev libargon2-dev libutf8proc-dev libcurl4-openssl-dev
@@ -69,10 +71,10 @@ $(B)/libsubtoken.a: $(LIB_OBJ) $(TP_MBEDTLS)
 	@objcopy --wildcard --keep-global-symbol='subtoken_*' $(B)/libsubtoken.o
 	@rm -f $@ && $(AR) rcs $@ $(B)/libsubtoken.o
 
-$(B)/libsubtoken.so.0: $(LIB_OBJ) $(TP_MBEDTLS)
+$(B)/libsubtoken.so: $(LIB_OBJ) $(TP_MBEDTLS) src/libsubtoken.map
 	@printf '  LD      %s\n' $@
-	@$(CC) $(SAN) -shared -Wl,-soname,libsubtoken.so.0 -Wl,-z,relro,-z,now,-z,noexecstack \
-		$(if $(SAN),,-Wl,-z,defs) -o $@ $(LIB_OBJ) -Wl,--exclude-libs,ALL $(TP_MBEDTLS)
+	@$(CC) $(SAN) -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now,-z,noexecstack \
+		-Wl,--version-script=src/libsubtoken.map $(if $(SAN),,-Wl,-z,defs) -o $@ $(LIB_OBJ) -Wl,--exclude-libs,ALL $(TP_MBEDTLS)
 
 $(B)/subtoken: $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS)
 	@printf '  LD      %s\n' $@
@@ -254,9 +256,9 @@ install: all
 		$(MANDIR)/man5 $(MANDIR)/man7)
 	install -m 755 $(B)/subtoken $(DESTDIR)$(PREFIX)/bin/subtoken
 	install -m 644 $(B)/libsubtoken.a $(DESTDIR)$(PREFIX)/lib/libsubtoken.a
-	install -m 644 $(B)/libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
-	ln -sf libsubtoken.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.0
-	ln -sf libsubtoken.so.0 $(DESTDIR)$(PREFIX)/lib/libsubtoken.so
+	install -m 644 $(B)/libsubtoken.so $(DESTDIR)$(PREFIX)/lib/libsubtoken.so.$(VERSION)
+	ln -sf libsubtoken.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libsubtoken.so
 	install -m 644 include/subtoken/*.h $(DESTDIR)$(PREFIX)/include/subtoken/
 	umask 022; sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' src/subtoken.pc.in \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/subtoken.pc

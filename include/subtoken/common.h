@@ -28,7 +28,11 @@
 extern "C" {
 #endif
 
+/* The version, MAJOR.MINOR.PATCH, and the same as a number: 1000000 * MAJOR + 1000 * MINOR + PATCH.
+ * libsubtoken(3) says what may change with which of them.
+ */
 #define SUBTOKEN_VERSION "0.1.0"
+#define SUBTOKEN_VERSION_NUMBER 1000
 
 /* Limits, in bytes unless said otherwise. */
 #define SUBTOKEN_TOKEN_MAX 8192     /* a longer token is not looked at */
@@ -254,8 +258,9 @@ SUBTOKEN_EXPORT const char *subtoken_result_challenge(subtoken_result result);
 SUBTOKEN_EXPORT const char *subtoken_fault_name(subtoken_fault fault);
 SUBTOKEN_EXPORT const char *subtoken_fault_text(subtoken_fault fault);
 
-/* SUBTOKEN_VERSION of the library that is running, not of the header. */
+/* SUBTOKEN_VERSION and SUBTOKEN_VERSION_NUMBER of the library that is loaded, not of the headers. */
 SUBTOKEN_EXPORT const char *subtoken_version(void);
+SUBTOKEN_EXPORT uint32_t subtoken_version_number(void);
 
 /* Overwrite memory with zeros in a way that the compiler keeps. */
 SUBTOKEN_EXPORT void subtoken_wipe(void *memory, size_t len);

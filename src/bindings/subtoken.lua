@@ -62,6 +62,8 @@ local M = {
   CHALLENGE = "Bearer", -- the WWW-Authenticate for a request without any credential
 }
 
+local SONAME = "libsubtoken.so.0.1"
+
 -- A second copy of this file in one Lua state finds them declared.
 if not pcall(ffi.typeof, "struct subtoken_verifier") then
   ffi.cdef [[
@@ -188,13 +190,13 @@ end
 local function candidates()
   local named = os.getenv "SUBTOKEN_LIBRARY" -- in nginx only with `env SUBTOKEN_LIBRARY;`
   if named and named ~= "" then return { named } end
-  -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0. From anywhere else,
+  -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0.1. From anywhere else,
   -- and from a path that hangs on where the process stands, nothing is concluded.
   local prefix = debug.getinfo(1, "S").source:match "^@(/.*)share/lua/5%.1/[^/]+$"
   if prefix and prefix:sub(-1) == "/" then
-    return { prefix .. "lib/libsubtoken.so.0", "libsubtoken.so.0" }
+    return { prefix .. "lib/" .. SONAME, SONAME }
   end
-  return { "libsubtoken.so.0" }
+  return { SONAME }
 end
 
 local function use(library, path)

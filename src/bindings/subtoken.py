@@ -43,6 +43,7 @@ from dataclasses import dataclass, field
 from typing import AbstractSet, Any, Callable, List, NoReturn, Optional, Sequence, Tuple, Union
 
 __version__ = "0.1.0"  # of the library whose structs are mirrored here: it must be the same
+_SONAME = "libsubtoken.so.0.1"
 __all__ = [
     "CHALLENGE", "Answer", "Claims", "Error", "Inspection", "Ring", "RingError", "Secret",
     "UrlError", "Verdict", "Verifier", "inspect", "load", "mac", "mac_check", "target_path",
@@ -177,14 +178,14 @@ def _candidates() -> List[str]:
     named = os.environ.get("SUBTOKEN_LIBRARY")
     if named:
         return [named]
-    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0. From
+    # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0.1. From
     # anywhere else, and from a path that hangs on where the process stands, nothing is
     # concluded.
     here = os.path.realpath(__file__) if os.path.isabs(__file__) else ""
     installed = re.fullmatch(r"(/.*)?/lib/python3[0-9.]*/(dist|site)-packages/[^/]+", here, re.S)
-    beside = (installed[1] or "") + "/lib/libsubtoken.so.0" if installed else ""
+    beside = (installed[1] or "") + "/lib/" + _SONAME if installed else ""
     found = [beside] if os.path.exists(beside) else []
-    return found + ["libsubtoken.so.0"]
+    return found + [_SONAME]
 
 
 def _open(path: str) -> Any:

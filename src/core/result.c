@@ -63,6 +63,10 @@ const char *subtoken_version(void) {
   return SUBTOKEN_VERSION;
 }
 
+uint32_t subtoken_version_number(void) {
+  return SUBTOKEN_VERSION_NUMBER;
+}
+
 static const struct {
   const char *name;
   const char *text;

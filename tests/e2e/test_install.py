@@ -31,6 +31,8 @@ def vectors(name):
 
 
 VERSION = re.search(r'define SUBTOKEN_VERSION "(.*)"', read(ROOT, "include/subtoken/common.h"))[1]
+# The minor version is part of it until 1.0: a program that was built for another is not run.
+SONAME = "libsubtoken.so." + ".".join(VERSION.split(".")[:2 if VERSION.startswith("0.") else 1])
 
 
 # ---- installing ----
@@ -101,8 +103,8 @@ def laid_out(root):
              if files.get(p) != expected.get(p)}
     assert not wrong, {p: [m and oct(m) for m in modes] for p, modes in wrong.items()}
     links = {p: v[2] for p, v in found.items() if v[0] == "l" and not p.startswith("share/man/")}
-    assert links == {"lib/libsubtoken.so": "libsubtoken.so.0",
-                     "lib/libsubtoken.so.0": "libsubtoken.so." + VERSION}, links
+    assert links == {"lib/libsubtoken.so": SONAME,
+                     "lib/" + SONAME: "libsubtoken.so." + VERSION}, links
     for path, (kind, _, _) in found.items():  # none leads out, none into nothing
         real = os.path.realpath(os.path.join(root, path))
         assert os.path.exists(real) and real.startswith(os.path.realpath(root) + "/"), path
@@ -129,10 +131,12 @@ def the_tree_is_as_distributions_lay_it_out():
 def the_bindings_mirror_this_version():
     assert '__version__ = "%s"' % VERSION in read(prefix(), "lib/python3/dist-packages/subtoken.py")
     assert '_VERSION = "%s"' % VERSION in read(prefix(), "share/lua/5.1/subtoken.lua")
+    assert '_SONAME = "%s"\n' % SONAME in read(prefix(), "lib/python3/dist-packages/subtoken.py")
+    assert 'local SONAME = "%s"\n' % SONAME in read(prefix(), "share/lua/5.1/subtoken.lua")
 
 
 def library():
-    return os.path.join(prefix(), "lib/libsubtoken.so.0")
+    return os.path.join(prefix(), "lib", SONAME)
 
 
 @test
@@ -140,7 +144,16 @@ def the_library_exports_the_committed_names_and_needs_only_libc():
     names = read(TESTS, "symbols.txt").split()
     assert names == sorted(set(names))
     shared = sh("nm", "-D", "--defined-only", "--format=posix", library())
-    assert sorted(l.split()[0] for l in shared.splitlines()) == names, shared
+    exported, nodes = set(), set()
+    for line in shared.splitlines():
+        if line.split()[1] == "A":  # the name of a version
+            nodes.add(line.split()[0])
+            continue
+        name, node = line.split()[0].split("@@")
+        exported.add((name, node))
+    assert sorted(name for name, _ in exported) == names, shared
+    assert "SUBTOKEN_" + SONAME.split(".so.")[1] in nodes, shared
+    assert {node for _, node in exported} == nodes, shared
     archive = sh("nm", "-g", "--defined-only", "--format=posix",
                  os.path.join(prefix(), "lib/libsubtoken.a"))
     defined = [l.split()[0] for l in archive.splitlines() if l.strip() and not l.endswith(":")]
@@ -152,7 +165,7 @@ def the_library_exports_the_committed_names_and_needs_only_libc():
             declared.add(re.search(r"(subtoken_\w+)\s*\(", declaration)[1])
     assert sorted(declared) == names, declared ^ set(names)
     dynamic = sh("objdump", "-p", library())
-    assert re.findall(r"SONAME +(\S+)", dynamic) == ["libsubtoken.so.0"], dynamic
+    assert re.findall(r"SONAME +(\S+)", dynamic) == [SONAME], dynamic
     assert set(re.findall(r"NEEDED +(\S+)", dynamic)) <= {"libc.so.6"}, dynamic
     assert "RPATH" not in dynamic and "RUNPATH" not in dynamic and "TEXTREL" not in dynamic
     undefined = sh("nm", "-u", "--format=posix", os.path.join(prefix(), "lib/libsubtoken.a"))
@@ -251,7 +264,7 @@ def programs():
             sh(compiler, "-std=" + std, *WARNINGS, *cflags, os.path.join(d, source), *these,
                "-o", out)
             needed = re.findall(r"NEEDED +(\S+)", sh("objdump", "-p", out))
-            assert ("libsubtoken.so.0" in needed) == (kind == "shared"), needed
+            assert (SONAME in needed) == (kind == "shared"), needed
             made[name + " " + kind] = ([out], shared if kind == "shared" else alone)
     plain = {k: v for k, v in alone.items() if k not in ("SUBTOKEN_LIBRARY", "LUA_PATH", "PYTHONPATH")}
     # No word to the bindings about the library: they find that of their own PREFIX.
@@ -808,7 +821,7 @@ def a_library_that_happens_to_lie_nearby_is_left_alone():
             at = os.path.dirname(at)
             for place in (at, os.path.join(at, "lib")):
                 os.makedirs(place, exist_ok=True)
-                shutil.copy(fake, os.path.join(place, "libsubtoken.so.0"))
+                shutil.copy(fake, os.path.join(place, SONAME))
         where = here if relative is None else relative
         if binding == python:
             command = [PYTHON, "-B", "-c", "import subtoken; subtoken.load()"]

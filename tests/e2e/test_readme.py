@@ -141,7 +141,7 @@ def python_and_lua_decide_alike():
     good = issue(data, key, "--permissions", "account", "--urls", "/v2/account")
     bindings = os.path.join(os.path.dirname(TESTS), "src", "bindings")
     env = dict(os.environ, PYTHONPATH=bindings, LUA_PATH=bindings + "/?.lua", LANG="C.UTF-8",
-               SUBTOKEN_LIBRARY=os.path.join(os.path.dirname(PROGRAM), "libsubtoken.so.0"))
+               SUBTOKEN_LIBRARY=os.path.join(os.path.dirname(PROGRAM), "libsubtoken.so"))
     (python,), (lua,) = blocks("python"), blocks("lua")
     ask = "\nprint(%s)\nprint(%s)\n" % tuple('decide("%s", "GET", "%s")' % (good, target)
                                              for target in ("/v2/account", "/v2/items"))

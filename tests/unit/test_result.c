@@ -83,7 +83,17 @@ static void challenges(void **state) {
                         "Bearer error=\"invalid_token\"");
   }
   assert_string_equal(SUBTOKEN_CHALLENGE, "Bearer");
+}
+
+static void the_version_and_its_number_agree(void **state) {
+  (void)state;
+  char text[32];
+  uint32_t number = subtoken_version_number();
+  (void)snprintf(text, sizeof text, "%u.%u.%u", number / 1000000, number / 1000 % 1000,
+                 number % 1000);
+  assert_string_equal(text, SUBTOKEN_VERSION);
   assert_string_equal(subtoken_version(), SUBTOKEN_VERSION);
+  assert_int_equal(number, SUBTOKEN_VERSION_NUMBER);
 }
 
 int main(void) {
@@ -92,6 +102,7 @@ int main(void) {
       cmocka_unit_test(only_ok_is_200),
       cmocka_unit_test(names_differ),
       cmocka_unit_test(challenges),
+      cmocka_unit_test(the_version_and_its_number_agree),
   };
   return cmocka_run_group_tests_name("result", tests, NULL, NULL);
 }
