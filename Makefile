@@ -1,4 +1,4 @@
-# subtoken: `make`, `make run`, `make test`. The README says the rest.
+# subtoken. `make help` names the targets.
 
 B ?= build
 CC = gcc
@@ -51,14 +51,37 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 # All of the program but main, for the tests.
 ALL_OBJ := $(LIB_OBJ) $(OFFICE_OBJ) $(SHELL_OBJ)
 
-.PHONY: all deps run test test-programs bench fuzz lint layers install dist clean format
+.PHONY: all help deps run unit quick test test-programs bench fuzz lint layers install dist clean format
 all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make                the program, the library and its shared library, in build/
+## make run            the same, then a server with a demo key on 127.0.0.1:8080 (PORT=, DATA=)
+## make check-NAME     tests/unit/test_NAME.c alone; NAME='leap*' runs the tests so named
+## make unit           all unit tests; they need cmocka alone
+## make quick          the unit tests and the quickest end-to-end tests: about two minutes
+## make e2e-NAME       tests/e2e/test_NAME.py alone; NAME='...' runs the tests so named
+## make test           every test, plain and under the sanitizers; ONLY=text runs the files so named
+## make layers         do includes and calls point one way?
+## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
+## make fuzz           every fuzz target for FUZZ_SECONDS=30
+## make bench          measure on this machine; bench-against REV=... compares with a revision
+## make nginx-module   the nginx module
+## make install        into PREFIX=/usr/local
+## make compile_commands.json   for clangd
+## B=DIR builds into DIR; OPT=, SAN= and CC= change how
 
 deps:
 	@sh third_party/apt.sh libsqlite3-dev libargon2-dev libutf8proc-dev libcurl4-openssl-dev
 
-# Objects wait for the packages and for the fetched headers, not for their times.
-$(B)/%.o: %.c Makefile | deps $(TP_STAMP)
+# The library needs no package, and of what is fetched hmac.c alone needs a header. All others wait
+# for the packages and the fetched headers, not for their times.
+$(filter-out $(LIB_OBJ),$(ALL_OBJ) $(MAIN_OBJ)): | deps $(TP_STAMP)
+$(B)/src/base/hmac.o: | $(TP_STAMP)
+
+$(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@printf '  CC      %s\n' $<
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -80,12 +103,6 @@ $(B)/subtoken: $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS)
 	@printf '  LD      %s\n' $@
 	@$(CC) $(LDFLAGS) -o $@ $(ALL_OBJ) $(MAIN_OBJ) $(TP_LIBS) $(LDLIBS)
 
-$(B)/tests/%: tests/unit/%.c $(ALL_OBJ) $(TP_LIBS) | deps-test
-	@mkdir -p $(@D)
-	@printf '  TEST    %s\n' $@
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LDFLAGS) $(ALL_OBJ) $(TP_LIBS) \
-		-lcmocka $(LDLIBS)
-
 # The lines that it prints are pasted into a shell: they need curl.
 run: all
 	@sh third_party/apt.sh cmd:curl=curl
@@ -105,7 +122,7 @@ NGINX_MODULE = $(B)/ngx_http_subtoken_module.so
 .PHONY: nginx-module deps-nginx
 nginx-module: $(NGINX_MODULE)
 
-deps-nginx: deps
+deps-nginx:
 	@sh third_party/apt.sh nginx-dev
 
 $(NGINX_CONF): $(wildcard $(NGINX_DIR)/conf_flags) | deps-nginx
@@ -126,16 +143,57 @@ $(NGINX_MODULE): $(NGINX_OBJ) $(B)/libsubtoken.a
 
 # ---- tests -------------------------------------------------------------------
 
+# A unit test that includes nothing beyond the library links what it uses of the library: it needs
+# no package but cmocka and, where no hash is computed, nothing that is fetched. The others link
+# all of the program but main.
+NO_HASH_TESTS := $(addprefix $(B)/tests/test_,base64url bytes claims date json narrow result)
+LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!base/|core/|feed/|subtoken/|support\.h|permissive\.h|plain_path\.h|run_tests\.h))' $(UNIT_SRC))
+LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
+PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
+
+.PHONY: deps-cmocka deps-quick deps-test
+deps-cmocka:
+	@sh third_party/apt.sh header:cmocka.h=libcmocka-dev
+deps-quick:
+	@sh third_party/apt.sh python3 cmd:curl=curl
+
 TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt python3-yaml sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:openssl=openssl
-.PHONY: deps-test
 deps-test: deps
 	@sh third_party/apt.sh $(TEST_PACKAGES)
+
+$(B)/tests/library.a: $(filter-out $(B)/src/base/hmac.o,$(LIB_OBJ))
+	@mkdir -p $(@D)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$(UNIT_BIN): $(B)/tests/%: tests/unit/%.c | deps-cmocka
+	@mkdir -p $(@D)
+	@printf '  TEST    %s\n' $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) $(filter %.o %.a,$^) -lcmocka $(TEST_LIBS)
+
+$(filter-out $(NO_HASH_TESTS),$(LIB_TESTS)): $(B)/src/base/hmac.o $(TP_MBEDTLS)
+$(LIB_TESTS): $(B)/tests/library.a
+$(PROGRAM_TESTS): $(ALL_OBJ) $(TP_LIBS)
+$(PROGRAM_TESTS): TEST_LIBS = $(LDLIBS)
 
 ASAN = B=build/asan OPT='-O1 -g -fno-omit-frame-pointer' \
 	SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
+
+# NAME: a pattern with * and ?, of the tests to run.
+NAME ?=
+check-%: $(B)/tests/test_%
+	@SUBTOKEN_TESTS_NAME='$(NAME)' $<
+
+e2e-%: all deps-test
+	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
+
+unit: $(UNIT_BIN)
+	@bash tests/run.sh unit $(B)
+
+quick: all $(UNIT_BIN) | deps-quick
+	@bash tests/run.sh quick $(B)
 
 test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module
 
@@ -144,7 +202,7 @@ test: deps-test
 	@$(MAKE) --no-print-directory test-programs
 	@$(MAKE) --no-print-directory $(ASAN) test-programs
 	@$(MAKE) --no-print-directory $(TSAN) all
-	@bash tests/run.sh
+	@bash tests/run.sh all
 
 # ---- the machine's own checks ------------------------------------------------
 
@@ -242,6 +300,17 @@ bench-against: export BENCH_CC = $(CC)
 bench-against: bench-programs
 	@sh third_party/apt.sh cmd:git=git
 	@python3 tests/bench/against.py $(B) '$(REV)'
+
+# ---- editors -----------------------------------------------------------------
+
+# Each file with the flags that it is compiled with, from what make would run.
+.PHONY: compile_commands.json
+compile_commands.json:
+	@$(MAKE) --no-print-directory -nB CC='$(lastword $(CC))' all $(UNIT_BIN) $(FUZZ_BIN) \
+		$(B)/bench/verify $(B)/bench/revocations nginx-module | \
+		sed -n 's/[\\"]/\\&/g; s|^\($(lastword $(CC)) .* -o [^ ]* \([^ ]*\.c\)\).*|{"directory": "$(CURDIR)", "file": "\2", "command": "\1"},|p' | \
+		sed '1s/^/[/; $$s/,$$/]/' >$@
+	@echo "$$(grep -c '"file"' $@) files in $@"
 
 # ---- installing --------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 #!/bin/bash
-# run.sh - runs every test program and counts. Each prints TAP, or cmocka's TAP; one
+# run.sh [all], run.sh unit BUILD, run.sh quick BUILD - runs test programs and counts: every one of
+# all builds, the unit tests of BUILD, or these and the quickest end-to-end files. Each prints TAP,
+# or cmocka's TAP; one
 # that ends without a failure of its own but not with 0 counts as one failure. JOBS of them
 # (one more than there are processors: most of them wait) run at a time; those that need the machine run alone.
 # ONLY=name runs the programs whose name contains it.
@@ -69,24 +71,40 @@ end_to_end() { # BUILD NAME
 	$run "$1 test_$2.py" "$python" "tests/e2e/test_$2.py" "$1/subtoken"
 }
 
-for build in build build/asan; do
-	for t in "$build"/tests/test_*; do
-		case $t in *.d) continue ;; esac
+unit() { # BUILD
+	local t
+	for t in tests/unit/test_*.c; do
+		t=$1/tests/$(basename "$t" .c)
 		program "$t" "$t"
 	done
-done
-for build in build build/asan; do
-	for t in tests/e2e/test_*.py; do
-		t=${t##*/test_}
-		end_to_end "$build" "${t%.py}"
+}
+
+# End-to-end files that take seconds and need Python and curl alone.
+quick='authorize clients commands listen manage'
+
+case ${1:-all} in
+unit) unit "$2" ;;
+quick)
+	unit "$2"
+	for name in $quick; do end_to_end "$2" "$name"; done ;;
+all)
+	for build in build build/asan; do unit "$build"; done
+	for build in build build/asan; do
+		for t in tests/e2e/test_*.py; do
+			t=${t##*/test_}
+			end_to_end "$build" "${t%.py}"
+		done
 	done
-done
-# The thread sanitizer for where the server's threads meet; the other files ask nothing of them
-# that these do not.
-for name in clients http load manage people revocations store; do end_to_end build/tsan "$name"; done
-for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
-# One after the other: the first fetches what both need.
-for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done
+	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
+	# them that these do not.
+	for name in clients http load manage people revocations store; do end_to_end build/tsan "$name"; done
+	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
+	# One after the other: the first fetches what both need.
+	for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done ;;
+*)
+	echo "run.sh: unknown part $1" >&2
+	exit 2 ;;
+esac
 finish
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,7 +1,8 @@
 #!/bin/sh
 # apt.sh PACKAGE... installs the Debian packages that are missing: as root, else
 # through sudo, else it prints the line to type. Silent when none is missing.
-# cmd:NAME=PACKAGE is satisfied by a command NAME from anywhere, not only by PACKAGE.
+# cmd:NAME=PACKAGE is satisfied by a command NAME from anywhere, not only by PACKAGE, and
+# header:NAME=PACKAGE by a header that the compiler finds.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin # where some of the commands are, not in a user's PATH
 
@@ -12,6 +13,11 @@ for want in "$@"; do
 		name=${want#cmd:}
 		want=${name#*=}
 		command -v "${name%%=*}" >/dev/null && continue ;;
+	header:*=*)
+		name=${want#header:}
+		want=${name#*=}
+		printf '#if !__has_include(<%s>)\n#error\n#endif\n' "${name%%=*}" |
+			cc -E -x c - >/dev/null 2>&1 && continue ;;
 	*)
 		case $(dpkg-query -W -f '${db:Status-Status} ' "$want" 2>/dev/null) in
 		installed*) continue ;;
@@ -39,6 +45,9 @@ install() {
 		-o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >/dev/null
 }
 
+# One at a time: make may start several of us at once.
+exec 9<"$0"
+flock 9
 echo "Installing Debian packages:$missing"
 # No lists yet, as in a fresh container image.
 apt-cache show --no-all-versions $missing >/dev/null 2>&1 || update

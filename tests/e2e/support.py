@@ -1,6 +1,6 @@
 """What the end-to-end tests share: a real server on a real socket, the real
 commands, and TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM`."""
-import atexit, base64, json, os, re, shutil, signal, subprocess, sys, tempfile, time, traceback
+import atexit, base64, fnmatch, json, os, re, shutil, signal, subprocess, sys, tempfile, time, traceback
 
 PROGRAM = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/subtoken")
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -161,9 +161,13 @@ def test(function):
 
 
 def main():
-    only = sys.argv[2:]
+    only = sys.argv[2:]  # names, or patterns with * and ?
     failed = 0
-    chosen = [f for f in _tests if not only or f.__name__ in only]
+    chosen = [f for f in _tests
+              if not only or any(fnmatch.fnmatch(f.__name__, name) for name in only)]
+    if not chosen:
+        sys.exit("no test is named %s; there are:\n  %s" % (
+            " ".join(only), "\n  ".join(f.__name__ for f in _tests)))
     print("1..%d" % len(chosen), flush=True)
     for number, f in enumerate(chosen, 1):
         began = time.time()

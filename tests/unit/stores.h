@@ -6,14 +6,7 @@
 
 #include "store/sqlite.h"
 
-/* cmocka.h wants the four before it. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
+#include "run_tests.h"
 
 #include <ftw.h>
 #include <sqlite3.h>

@@ -3,14 +3,7 @@
  */
 #include "shell/world.h"
 
-/* cmocka.h wants the four before it. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
+#include "run_tests.h"
 
 #include <dirent.h>
 #include <errno.h>
