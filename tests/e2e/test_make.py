@@ -1,0 +1,200 @@
+"""The ways into the tests that tests/README.md tells of, on a copy of the sources: `make check-NAME`
+needs a compiler and cmocka, `make unit` only what the program is built of, and what `make help` and
+compile_commands.json say is so. And `make layers` finds what it is there to find."""
+import glob, re
+from support import *
+
+ROOT = os.path.dirname(TESTS)
+LAYERS = os.path.join(TESTS, "layers.py")
+
+
+def sources():
+    """A copy of the tree as it is cloned: nothing built, nothing fetched."""
+    copy = os.path.join(scratch(), "subtoken")
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=lambda d, names: [
+        name for name in names if name in (".git", "build", "var", "node_modules", "__pycache__")
+        or os.path.join(d, name) == os.path.join(ROOT, "third_party", "src")])
+    return copy
+
+
+def make(directory, *args, env=None):
+    for inherited in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        env = dict(env or os.environ)
+        env.pop(inherited, None)
+    p = subprocess.run(["make", "-C", directory, "--no-print-directory"] + list(args),
+                       capture_output=True, text=True, env=env, timeout=300)
+    return p.returncode, p.stdout + p.stderr
+
+
+def without_apt():
+    """An environment in which no package can be installed."""
+    fake = scratch()
+    for name in ("apt-get", "apt-cache", "sudo"):
+        with open(os.path.join(fake, name), "w") as f:
+            f.write("#!/bin/sh\necho \"$0 was called\" >&2\nexit 1\n")
+        os.chmod(f.name, 0o755)
+    return dict(os.environ, PATH=fake + ":" + os.environ["PATH"])
+
+
+@test
+def one_unit_test_needs_a_compiler_and_cmocka():
+    """Nothing is fetched, no package is asked for, and no library but cmocka is linked."""
+    if SANITIZER: return "the same for each build"
+    copy, env = sources(), without_apt()
+    code, said = make(copy, "check-date", env=env)
+    assert code == 0 and "[  PASSED  ]" in said and "was called" not in said, said
+    assert not os.path.exists(os.path.join(copy, "third_party", "src"))
+    needed = subprocess.run(["ldd", os.path.join(copy, "build", "tests", "test_date")],
+                            capture_output=True, text=True, check=True).stdout
+    assert "libcmocka" in needed and not re.search(r"sqlite|argon2|utf8proc|curl", needed), needed
+    code, said = make(copy, "check-date", "NAME=acc*", env=env)
+    assert code == 0 and re.findall(r"\[ RUN +\] (\w+)", said) == ["accepted"], said
+    code, said = make(copy, "check-date", "NAME=nothing*", env=env)
+    assert code != 0 and "no test is named nothing*" in said and "accepted" in said, said
+
+
+@test
+def one_end_to_end_test_is_chosen_by_its_name():
+    command = [sys.executable, os.path.join(TESTS, "e2e", "test_authorize.py"), PROGRAM]
+    p = subprocess.run(command + ["nothing*"], capture_output=True, text=True)
+    assert p.returncode == 1 and "no test is named nothing*" in p.stderr, p
+    first = p.stderr.splitlines()[1].strip()
+    p = subprocess.run(command + [first[:-1] + "?"], capture_output=True, text=True)
+    assert p.returncode == 0 and p.stdout.startswith("1..1\nok 1 - " + first), p
+
+
+@test
+def the_unit_tests_need_no_package_but_cmocka():
+    """What is asked of apt is what the program is built of, and cmocka."""
+    if SANITIZER: return "the same for each build"
+    packages = lambda *goals: set(re.findall(r"apt\.sh (.*)", make(sources(), "-n", *goals)[1]))
+    assert packages("unit") == packages("all") | {"header:cmocka.h=libcmocka-dev"}
+    assert packages("check-date") == {"header:cmocka.h=libcmocka-dev"}
+
+
+@test
+def help_names_targets_that_there_are():
+    if SANITIZER: return "the same for each build"
+    code, said = make(ROOT, "help")
+    targets = re.findall(r"^make ([a-z][\w.-]*)", said, re.M)
+    assert code == 0 and len(targets) > 8 and len(said.splitlines()) <= 20, said
+    for target in targets:
+        target = {"check-NAME": "check-date", "e2e-NAME": "e2e-http"}.get(target, target)
+        code, said = make(ROOT, "-n", target)
+        assert code == 0, (target, said)
+
+
+@test
+def an_editor_gets_the_flags_of_each_file():
+    if SANITIZER: return "the same for each build"
+    copy = sources()
+    code, said = make(copy, "compile_commands.json")
+    assert code == 0, said
+    with open(os.path.join(copy, "compile_commands.json")) as f:
+        entries = {entry["file"]: entry for entry in json.load(f)}
+    have = {os.path.relpath(path, copy) for folder in ("src", "tests/unit", "tests/bench", "fuzz")
+            for path in glob.glob(os.path.join(copy, folder, "**", "*.c"), recursive=True)
+            if "/peers/" not in path}  # other people's libraries, as tests/bench/verify.py builds them
+    assert len(have) > 150 and have <= set(entries), have - set(entries)
+    entry = entries["src/base/date.c"]
+    os.makedirs(os.path.join(copy, "build", "src", "base"))
+    subprocess.run(entry["command"], shell=True, check=True, cwd=entry["directory"])
+
+
+def layers(files):
+    """Compile a tree of such files, and hold `make layers` against it."""
+    root = scratch()
+    for path, text in files.items():
+        path = os.path.join(root, "src", path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+    for path in files:
+        if path.endswith(".c"):
+            built = os.path.join(root, "build", "src", path[:-2] + ".o")
+            os.makedirs(os.path.dirname(built), exist_ok=True)
+            subprocess.run(["cc", "-O1", "-fPIC", "-I", os.path.join(root, "src"), "-c", "-o", built,
+                            os.path.join(root, "src", path)], check=True)
+    p = subprocess.run([sys.executable, LAYERS, os.path.join(root, "build"), root],
+                       capture_output=True, text=True)
+    assert (p.returncode == 0) == (p.stderr == ""), p
+    return p.stderr
+
+
+GOOD = {
+    "base/text.h": "int st_text_len(int a);\n",
+    "base/text.c": '#include "base/text.h"\nint st_text_len(int a) { return a + 1; }\n',
+    "core/law.h": "int st_law(int a);\n",
+    "core/law.c": '#include "core/law.h"\n#include "base/text.h"\n'
+                  "int st_law(int a) { return st_text_len(a); }\n",
+    "service/router.c": '#include "core/law.h"\nint st_router(int a);\n'
+                        "int st_router(int a) { return st_law(a); }\n",
+}
+
+
+@test
+def layers_lets_through_what_points_one_way():
+    assert layers(GOOD) == ""
+
+
+@test
+def layers_finds_a_circle_of_files():
+    """By a call alone, by an include alone, and through a third file."""
+    said = layers(dict(GOOD, **{
+        "core/one.c": "int st_two(int a);\nint st_one(int a);\nint st_one(int a) { return st_two(a); }\n",
+        "core/two.c": "int st_three(int a);\nint st_two(int a);\nint st_two(int a) { return st_three(a); }\n",
+        "core/three.c": "int st_one(int a);\nint st_three(int a);\n"
+                        "int st_three(int a) { return st_one(a); }\n"}))
+    assert "a circle of 3 files: core/one core/three core/two" in said, said
+    assert "core/one sees core/two: st_two" in said and "core/three sees core/one: st_one" in said, said
+    said = layers(dict(GOOD, **{
+        "core/one.h": '#include "core/two.h"\n', "core/two.h": "extern int st_x;\n",
+        "core/two.c": '#include "core/one.h"\n'}))
+    assert "a circle of 2 files: core/one core/two" in said, said
+    assert "core/two sees core/one: includes core/one.h" in said, said
+
+
+@test
+def layers_finds_an_arrow_that_points_the_wrong_way():
+    """By an include, by a call, and out of a folder in a folder."""
+    said = layers(dict(GOOD, **{"base/up.c": '#include "core/law.h"\nextern int st_up;\n'}))
+    assert "base/up may not see core/law: includes core/law.h" in said, said
+    said = layers(dict(GOOD, **{
+        "domain/up.c": "int st_router(int a);\nint st_up(int a);\nint st_up(int a) { return st_router(a); }\n"}))
+    assert said == "layers: domain/up may not see service/router: st_router\n", said
+    said = layers(dict(GOOD, **{
+        "store/sqlite/up.c": "int st_router(int a);\nint st_up(int a);\nint st_up(int a) { return st_router(a); }\n"}))
+    assert said == "layers: store/sqlite/up may not see service/router: st_router\n", said
+    said = layers(dict(GOOD, **{"edge/nginx/inside.c": '#include "core/law.h"\nextern int st_in;\n'}))
+    assert "edge/nginx/inside may not see core/law" in said, said
+
+
+@test
+def layers_finds_a_circle_of_folders():
+    said = layers(dict(GOOD, **{
+        "core/a.c": "int st_b(int a);\nint st_a(int a);\nint st_a(int a) { return st_b(a); }\n",
+        "feed/b.c": "int st_law(int a);\nint st_b(int a);\nint st_b(int a) { return st_law(a); }\n"}))
+    assert "a circle of 2 folders: core feed" in said and "core/a > feed/b" in said, said
+
+
+@test
+def layers_finds_what_is_asked_outside_of_its_place():
+    """State and the system in base and core, the clock in the service, and other people's libraries."""
+    for path, text, found in (
+            ("core/state.c", "extern int st_state;\nint st_state = 3;\n", "core/state has 4 bytes of writable data"),
+            ("base/state.c", "int *st_get(void);\nint *st_get(void) { static int n; return &n; }\n",
+             "base/state keeps state: n"),
+            ("core/asks.c", "void *malloc(unsigned long);\nvoid *st_get(void);\n"
+                            "void *st_get(void) { return malloc(3); }\n", "core/asks needs malloc"),
+            ("base/asks.h", "#include <stdio.h>\n", "base/asks includes <stdio.h>"),
+            ("service/asks.c", "long time(long *);\nlong st_get(void);\n"
+                               "long st_get(void) { return time(0); }\n", "service/asks calls time"),
+            ("server/asks.c", "int sqlite3_step(int);\nint st_get(int a);\n"
+                              "int st_get(int a) { return sqlite3_step(a); }\n",
+             "server/asks uses SQLite (sqlite3_step)"),
+            ("elsewhere/a.h", "extern int st_a;\n", "src/elsewhere: no folder of the house")):
+        said = layers(dict(GOOD, **{path: text}))
+        assert said.count("layers: ") == 1 and found in said, (path, said)
+
+
+main()
