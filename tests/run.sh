@@ -80,7 +80,7 @@ unit() { # BUILD
 }
 
 # End-to-end files that take seconds and need Python and curl alone.
-quick='authorize clients commands listen manage'
+quick='authorize clients commands keys listen users verify'
 
 case ${1:-all} in
 unit) unit "$2" ;;
@@ -97,7 +97,8 @@ all)
 	done
 	# The thread sanitizer for where the server's threads meet; the other files ask nothing of
 	# them that these do not.
-	for name in clients http load manage people revocations store; do end_to_end build/tsan "$name"; done
+	for name in audit clients exchanges http import keys load revocations \
+		store users; do end_to_end build/tsan "$name"; done
 	for t in tests/oracles/test_*.py; do program "$(basename "$t")" "$python" "$t" build/subtoken; done
 	# One after the other: the first fetches what both need.
 	for t in tests/oracles/{jose,oauth}.mjs; do alone "$(basename "$t")" node "$t" build/subtoken; done ;;

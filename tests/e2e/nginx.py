@@ -329,3 +329,70 @@ def jwt(signer, claims, header=None):
 
 def sub_of(token):
     return payload(token)["sub"]
+
+
+# ---- what the tests of the module share ----
+
+UP = "location / { proxy_pass http://api; }"
+ON = "subtoken on; " + UP
+INVALID = '{"text":"Invalid access token"}'
+
+
+def echoed(answer):
+    assert answer.status == 200, (answer.status, answer.headers, answer.body)
+    return json.loads(answer.body)
+
+
+def sent(answer, name):
+    """What the upstream was sent as this header, or None."""
+    found = [v for n, v in echoed(answer)["headers"] if n.lower() == name.lower()]
+    assert len(found) < 2, found
+    return found[0] if found else None
+
+
+def policy(n, data, name="policy.json"):
+    path = os.path.join(n.dir, name)
+    replace(path, (data if isinstance(data, str) else json.dumps(data)).encode())
+    os.chmod(path, 0o644)
+    return path
+
+
+def word(n):
+    """$subtoken_result of the last request."""
+    return n.last.header("X-Result")
+
+
+def identity(headers):
+    """What an upstream takes for the identity: any spelling that it may fold to X-Subtoken-*."""
+    return {re.sub(r"[^A-Za-z0-9]", "-", n).title(): v for n, v in headers
+            if re.match(r"x[^a-z0-9]subtoken[^a-z0-9]", n, re.I)}
+
+
+def told(answer):
+    headers = echoed(answer)["headers"]
+    count = sum(1 for n, _ in headers if re.match(r"x[^a-z0-9]subtoken[^a-z0-9]", n, re.I))
+    found = identity(headers)
+    assert count == len(found), headers
+    return found
+
+
+def of_token(token):
+    claims = payload(token)
+    return {"X-Subtoken-Sub": claims["sub"], "X-Subtoken-Permissions": ",".join(claims["permissions"]),
+            "X-Subtoken-Expires": str(claims["exp"])}
+
+
+KEY = {"X-Subtoken-Sub": "k" * 43, "X-Subtoken-Key": "ID", "X-Subtoken-Owner": "o",
+       "X-Subtoken-Permissions": "account", "X-Subtoken-Expires": "9999999999"}
+ASK = """location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; }
+         location = /ask-nobody { internal; subtoken off; proxy_pass http://unix:%(dir)s/nobody:; }"""
+FORGED = ["X-Subtoken-Sub: root", "x-SUBTOKEN-key: root", "X_Subtoken_Sub: root", "X-Subtoken_Owner: root",
+          "X_SUBTOKEN-PERMISSIONS: all", "x-subtoken-expires: 9", "X-Subtoken-Other: root", "X-Subtoken-: root"]
+ODD = ["X.Subtoken.Sub: root", "X-Subtoken.Owner: root", "X~Subtoken-Sub: root"]
+LOOSE = "underscores_in_headers on; ignore_invalid_headers off;"
+
+
+def with_endpoint(server, http="", **more):
+    end = Endpoint()
+    end.say["Bearer KEY"] = (200, KEY)
+    return Nginx(server + ASK, http=http, answer=end, **more), end

@@ -1,0 +1,78 @@
+"""Calls of the service by curl, one function each: keys, users, sessions, exchanges."""
+from support import *
+from urllib.parse import urlencode
+
+
+PASSWORD = "correct horse"
+INVALID = {"text": "Invalid access token"}
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS, JWT = ("urn:ietf:params:oauth:token-type:" + t for t in ("access_token", "jwt"))
+VENDOR = "/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken"
+
+
+def make_user(data, login="alice", permissions="account,inventories", password=PASSWORD):
+    run("user", "create", login, "--permissions", permissions, stdin=password + "\n", data=data,
+        check=0)
+
+
+def user(data, *args, **more):
+    return run("user", *args, data=data, check=more.pop("check", 0), **more)
+
+
+def call(server, method, path, credential=None, body=None, *args):
+    """One call with curl: body is a dict for JSON; credential is Bearer text, or (login, password)."""
+    words = ["-X", method, *args]
+    if isinstance(credential, tuple):
+        words += ["-u", ":".join(credential)]
+    elif credential:
+        words += bearer(credential)
+    if body is not None:
+        words += ["-H", "Content-Type: application/json", "--data-binary", json.dumps(body)]
+    return curl(server.url + path, *words)
+
+
+def login(server, name="alice", password=PASSWORD):
+    return call(server, "POST", "/v1/auth/login", None, {"login": name, "password": password})
+
+
+def refresh(server, token):
+    return call(server, "POST", "/v1/auth/refresh", None, {"token": token})
+
+
+def status(server, credential, path="/v2/tokeninfo"):
+    return call(server, "GET", path, credential).status
+
+
+def new_key(server, credential, permissions=("account",), **more):
+    return call(server, "POST", "/v2/keys", credential,
+                dict({"name": "n", "permissions": list(permissions)}, **more))
+
+
+def exchange(server, *args, **parameters):
+    asked = {"grant_type": EXCHANGE, "subject_token_type": ACCESS, **parameters}
+    return curl(server.url + "/oauth/token", "--data",
+                urlencode({n: v for n, v in asked.items() if v is not None}), *args)
+
+
+def refused(answer, status, text=""):
+    assert answer.status == status and text in answer.body, (answer.status, answer.body)
+    if status == 401:
+        assert answer.json() == INVALID and answer.header("WWW-Authenticate").startswith("Bearer")
+    return True
+
+
+EXAMPLE = {"password_hash_b64": "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY=",
+           "password_salt_b64": "INDdM6iCi/8="}
+
+
+def access_file(*users):
+    path = os.path.join(scratch(), "api-access.json")
+    with open(path, "w") as f:
+        json.dump({"permission_map": [[name, dict(hashes, allowed_apis=apis)]
+                                      for name, hashes, apis in users]}, f, indent=1)
+    return path
+
+
+def imported(data, path, *args, check=0):
+    code, out, err = run("import", path, *args, data=data, check=check)
+    return (out if code == 0 else err).strip()

@@ -1,0 +1,193 @@
+"""Backups while others write, and disks and files that have no room."""
+import resource, sqlite3, threading
+from datadir import *
+
+
+@test
+def backup_while_others_write():
+    data = data_dir()
+    with Server(data) as server:
+        key = make_key(data, name="writer")
+        done, made, failures = threading.Event(), [], []
+
+        def go():
+            try:
+                mine = []
+                while not done.is_set():
+                    k = make_key(data, "account,wallet", name="writer")
+                    made.append(k["id"])
+                    mine.append(k["id"])
+                    if len(mine) % 3 == 0:
+                        cmd("key", "delete", mine.pop(0), data=data, check=0)
+            except BaseException:
+                failures.append(traceback.format_exc())
+
+        threads = [threading.Thread(target=go) for _ in range(4)]
+        [t.start() for t in threads]
+        try:
+            counts = []
+            for i in range(8):
+                time.sleep(0.1)
+                known = set(made)
+                path = os.path.join(scratch(), "copy.db")
+                cmd("backup", path, data=data, check=0)
+                assert os.listdir(os.path.dirname(path)) == ["copy.db"] and mode(path) == 0o600
+                before = digest(path)
+                code, _, err = cmd("backup", path, data=data)
+                assert code in (1, 3) and path in err and digest(path) == before, (code, err)
+                db = sqlite3.connect("file:%s?mode=ro" % path, uri=True)
+                assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+                rows = db.execute("SELECT id, sub, digest, name, permissions, deleted_at FROM keys").fetchall()
+                revoked = {r[0] for r in db.execute("SELECT sub FROM revoked")}
+                db.close()
+                assert known <= {r[0] for r in rows}, "a key that was there is not in the copy"
+                for id, sub, dig, name, permissions, deleted in rows:
+                    assert len(id) == 36 and len(sub) == 43 and len(dig) == 32 and name == "writer", id
+                    assert (deleted is not None) == (sub in revoked), "half deleted: " + id
+                counts.append(len(rows))
+                # The copy serves in the place of the store, with the ring beside it.
+                other = data_dir()
+                os.mkdir(other, 0o700)
+                shutil.copy(secrets_of(data), secrets_of(other))
+                os.chmod(secrets_of(other), 0o600)
+                shutil.copy(path, db_of(other))
+                os.chmod(db_of(other), 0o600)
+                token = issue(other, key["key"])
+                assert cmd("verify", data=data, stdin=token)[0] == 0
+        finally:
+            done.set()
+            [t.join() for t in threads]
+        assert not failures, failures[0]
+        assert counts == sorted(counts) and counts[-1] > counts[0], counts
+    for where in (os.path.join(data, "nowhere", "copy"), data, db_of(data), "/proc/copy"):
+        before = digest(db_of(data))
+        code, out, err = cmd("backup", where, data=data)
+        assert code in (1, 3) and where in err and digest(db_of(data)) == before, (where, code, err)
+    link = os.path.join(scratch(), "link")
+    os.symlink(link + "-target", link)
+    assert cmd("backup", link, data=data)[0] in (1, 3) and not os.path.exists(link + "-target")
+    cwd = scratch()
+    for name in (":memory:", "file:x", "plain"):
+        p = subprocess.run([PROGRAM, "backup", name, "--data", data], cwd=cwd, capture_output=True)
+        assert p.returncode == 0 and os.path.getsize(os.path.join(cwd, name)) > 4096, p
+    p = subprocess.run([PROGRAM, "backup", "", "--data", data], cwd=cwd, capture_output=True)
+    assert p.returncode in (2, 3), p
+
+
+def file_limit(size):
+    def apply():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return apply
+
+
+def limited(size, *words):
+    # Its messages go into a pipe, which has no such limit.
+    p = subprocess.run([PROGRAM, *words], capture_output=True, preexec_fn=file_limit(size), timeout=60)
+    assert b"Sanitizer" not in p.stderr, p.stderr
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+@test
+def no_room_for_a_file():
+    """Writes fail at every size of file: nothing half made, nothing lost."""
+    data, key = with_keys(20)
+    have = {r["id"] for r in json.loads(cmd("key", "list", "--json", data=data)[1])}
+    create = ["key", "create", "--name", "n", "--permissions", "account", "--data", data]
+    failed = 0
+    for size in (0, 1, 512, 4096, 4128, 8192, 8300, 12000, 16384, 20000, 25000, 32768, 33000, 40960, 65536):
+        code, out, err = limited(size, *create)
+        failed += code == 3
+        assert (code, bool(out)) in ((0, True), (3, False)), (size, code, out, err)
+        assert code == 0 or "subtoken.db" in err, err
+        if code == 0:
+            have.add(out[:36])
+        code, out, err = limited(size, "key", "delete", "F" * 36, "--data", data)
+        assert code in (1, 3)
+        rows = {r["id"] for r in json.loads(cmd("key", "list", "--json", data=data)[1])}
+        assert rows == have, (size, rows ^ have)
+        db = sqlite3.connect(db_of(data))
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        db.close()
+    assert failed >= 3, failed
+    # A backup that does not fit leaves nothing, and neither does a ring.
+    for size in (0, 100, 4096, 20000, os.path.getsize(db_of(data)) - 1):
+        where = scratch()
+        code, out, err = limited(size, "backup", os.path.join(where, "copy"), "--data", data)
+        assert code == 3 and os.listdir(where) == [], (size, code, err, os.listdir(where))
+    ring = digest(secrets_of(data))
+    for size in (0, 10, 80):
+        code, out, err = limited(size, "secret", "add", "--data", data)
+        assert code == 3 and out == "" and digest(secrets_of(data)) == ring, (size, code, err)
+        assert [n for n in os.listdir(data) if n.startswith("secrets.")] == []
+    # A new DATA that has no room is completed when there is some.
+    for size in (0, 10, 44, 512, 4096, 10000, 30000):
+        fresh = data_dir()
+        code, out, err = limited(size, *create[:-1], fresh)
+        assert code == 3 and out == "", (size, code, out, err)
+        k = make_key(fresh)
+        assert [r["id"] for r in json.loads(cmd("key", "list", "--json", data=fresh)[1])] == [k["id"]]
+
+
+@test
+def a_full_disk():
+    if os.geteuid() != 0:
+        return "mounting a small disk needs root"
+    disk = scratch()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "none", disk],
+                      capture_output=True).returncode != 0:
+        return "a small disk cannot be mounted here"
+    try:
+        data = os.path.join(disk, "var")
+        with Server(data) as server:
+            client = Client(server)
+            key = make_key(data)
+            token = client.make(key["key"])
+            assert client.ask("/readyz")[0] == 200
+            filler = os.path.join(disk, "filler")
+            fd = os.open(filler, os.O_CREAT | os.O_WRONLY)
+            for block in (65536, 4096, 512, 1):
+                try:
+                    while True:
+                        os.write(fd, b"x" * block)
+                except OSError:
+                    pass
+            os.close(fd)
+            have = json.loads(cmd("key", "list", "--json", data=data)[1])
+            ring = digest(secrets_of(data))
+            full = 0
+            for _ in range(40):
+                code, out, err = cmd("key", "create", "--name", "n", "--permissions", "a", "--json", data=data)
+                if code == 0:  # it may still find room in what the files have
+                    have.append(json.loads(out))
+                    continue
+                assert code == 3 and out == "" and "subtoken.db" in err, (code, out, err)
+                full += 1
+                assert client.status(key["key"]) == 200 and client.status(token) == 200
+                assert client.status(client.make(key["key"])) == 200
+                if full == 5:
+                    break
+            assert full == 5, full
+            rows = json.loads(cmd("key", "list", "--json", data=data)[1])
+            assert sorted(r["id"] for r in rows) == sorted(r["id"] for r in have)
+            assert cmd("key", "delete", key["id"], data=data)[0] in (0, 3)
+            gone = cmd("key", "show", key["id"], data=data)[0] == 1
+            assert client.status(key["key"]) == (401 if gone else 200)
+            assert client.ask("/readyz")[0] == 503 and client.ask("/healthz")[0] == 200
+            code, out, err = cmd("secret", "rotate", data=data)
+            assert code == 3 and digest(secrets_of(data)) == ring, (code, out, err)
+            code, out, err = cmd("backup", os.path.join(disk, "copy"), data=data)
+            assert code == 3 and sorted(os.listdir(disk)) == ["filler", "var"], (code, err, os.listdir(disk))
+            os.remove(filler)
+            assert client.ask("/readyz")[0] == 200
+            k = make_key(data)["key"]
+            assert client.status(k) == 200 and cmd("secret", "rotate", data=data)[0] == 0
+            assert client.status(client.make(k)) == 200
+            names = [n for n in os.listdir(data) if n.startswith("secrets")]
+            assert names == ["secrets"], names
+            client.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+main()
