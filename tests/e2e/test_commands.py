@@ -270,25 +270,6 @@ def the_first_secret_of_a_ring_has_no_name():
     assert list(ring_of(data)) == ["", "winter"]
 
 
-@test
-def every_event_is_in_the_readme():
-    root = os.path.dirname(TESTS)
-    source = "".join(open(f).read() for f in sorted(glob.glob(os.path.join(root, "src", "shell", "*.c"))))
-    known = set(re.findall(r'\breport\("(\w+)"\)|\*event = "(\w+)"|\\"event\\":\\"(\w+)', source))
-    known = {w for words in known for w in words if w}
-    for first in re.findall(r"\bst_log_event\(([^,]*),", source):
-        known |= set(re.findall(r'"(\w+)"', first))
-    for told in re.findall(r"\btell\(([^;]*);", source):
-        known |= set(re.findall(r'"(\w+)"', told))
-    ring = re.search(r"^const char \*st_ring_load\(.*?^}", source, re.M | re.S).group(0)
-    for answer in re.findall(r"\breturn ([^;]*);", ring):
-        known |= set(re.findall(r'"(\w+)"', answer))
-    readme = open(os.path.join(root, "README.md")).read()
-    listed = re.search(r"Events of the server itself\s+\(([^)]*)\)", readme).group(1)
-    assert known == set(re.findall(r"`(\w+)`", listed)) and len(known) > 15, known ^ set(
-        re.findall(r"`(\w+)`", listed))
-
-
 # ---- JSON ----
 
 @test

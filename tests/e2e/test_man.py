@@ -1,51 +1,9 @@
-"""What the manual pages show is compiled and run; what they list is held against the
-headers, the program and the library."""
-import socket
-from support import *
+"""What the library's manual pages show is compiled and run; what they list is held against the headers and the
+library. The pages of the program: test_man_program.py."""
+from manpages import *
 
-ROOT = os.path.dirname(TESTS)
-BUILD = os.path.dirname(PROGRAM)
-MAN = os.path.join(ROOT, "src", "man")
 HEADERS = os.path.join(ROOT, "include", "subtoken")
-PAGES = {n: open(os.path.join(MAN, n)).read() for n in sorted(os.listdir(MAN))}
 LIBRARY = [n for n in PAGES if n.endswith(".3")]
-COMMON = {"data", "json"}  # described once, for all commands
-CFLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I" + ROOT + "/include"]
-
-
-# ---- the pages ----
-
-def section(page, name):
-    found = re.search(r"^\.Sh %s\n(.*?)(?=^\.Sh |\Z)" % name, PAGES[page], re.S | re.M)
-    assert found, (page, name)
-    return found.group(1)
-
-
-ESCAPES = {r"\e": "\\", r"\-": "-", r"\&": "", r"\(aq": "'", r"\(ga": "`", r"\(ha": "^",
-           r"\(ti": "~", r"\(dq": '"', r"\[u2026]": "…"}
-
-
-def plain(text):
-    """Without the escapes of roff; one that is not known is an error."""
-    def one(found):
-        assert found.group(0) in ESCAPES, found.group(0)
-        return ESCAPES[found.group(0)]
-    return re.sub(r"\\(?:\(..|\[[^]]*\]|.)", one, text)
-
-
-def literals(text):
-    return [plain(b) for b in re.findall(r"^\.Bd -literal[^\n]*\n(.*?)^\.Ed$", text, re.S | re.M)]
-
-
-def names(page):
-    return re.findall(r"^\.Nm (\S+)", section(page, "NAME"), re.M)
-
-
-def rows(text, macro):
-    """The cells of each `.It MACRO a Ta b Ta c` of a table."""
-    return [[plain(c).strip() for c in l.split(" Ta ")]
-            for l in re.findall(r"^\.It %s (.* Ta .*)$" % macro, text, re.M)]
-
 
 # ---- the headers ----
 
@@ -89,15 +47,6 @@ DECLARED.update({n: (f, "typedef " + r, p) for n, (f, r, p) in prototypes("typed
 def enumerators(enum):
     body = re.search(r"typedef enum %s \{(.*?)\}" % enum, ALL, re.S).group(1)
     return re.findall(r"\bSUBTOKEN_\w+", body)
-
-
-def build(source, cwd, name="example"):
-    with open(os.path.join(cwd, name + ".c"), "w") as f:
-        f.write(source)
-    p = subprocess.run(["gcc", *CFLAGS, name + ".c", os.path.join(BUILD, "libsubtoken.a"), "-o",
-                        name], cwd=cwd, capture_output=True, text=True)
-    assert p.returncode == 0, p.stderr
-    return subprocess.run(["./" + name], cwd=cwd, capture_output=True, text=True, timeout=60)
 
 
 def tables():
@@ -162,14 +111,13 @@ def examples_compile_and_print_what_is_shown():
 
 def every_function_has_one_page():
     owners = {}
-    for page in PAGES:
+    for page in LIBRARY:
         for name in names(page):
             owners.setdefault(name, []).append(page)
     assert len(EXPORTED) > 20
     for name in EXPORTED:
         assert len(owners.get(name, [])) == 1, (name, owners.get(name))
-    unknown = set(owners) - set(DECLARED) - {"subtoken", "libsubtoken", "ngx_http_subtoken_module",
-                                             "subtoken_revocation"}
+    unknown = set(owners) - set(DECLARED) - {"libsubtoken"}
     assert not unknown, unknown
 
 
@@ -244,13 +192,6 @@ def what_the_headers_name_is_on_the_page():
     assert seen | alone >= set(EXPORTED), set(EXPORTED) - seen
     for each in enumerators("subtoken_result") + enumerators("subtoken_fault"):
         assert any(each in s for s in shown.values()), each
-
-
-def reads(page):
-    """The words of a page as mandoc renders them."""
-    p = subprocess.run(["mandoc", "-T", "utf8", "-O", "width=1000", page], cwd=MAN,
-                       capture_output=True, text=True, check=True)
-    return " ".join(re.sub(".\b", "", p.stdout).split())
 
 
 # What a page says, and what has to be true for that: C, in the function of STATEMENTS_C.
@@ -591,94 +532,6 @@ def tables_are_those_of_the_library():
     assert [[a, plain(b), plain(c)] for a, b, c in shown] == faults, shown
 
 
-# ---- the program ----
-
-def asked(*words):
-    """{command: help} of all commands below words."""
-    code, out, err = run(*words, "--help")
-    assert code == 0 and err == "", (words, code, err)
-    below = re.findall(r"^  ([a-z-]+) ", out, re.M) if "COMMAND" in out.splitlines()[0] else []
-    found = {} if below else {" ".join(words): out}
-    for word in below:
-        found.update(asked(*words, word))
-    return found
-
-
-def commands_and_options_are_those_of_the_program():
-    text, options = section("subtoken.1", "SYNOPSIS"), {}
-    helped = asked()
-    assert len(helped) > 15, helped
-    for form in re.split(r"^\.Nm\n", text, flags=re.M)[1:]:
-        command = re.match(r"\.Cm (.*)\n", form).group(1)
-        assert command not in options, command
-        options[command] = set(re.findall(r"\bFl -([a-z-]+)", form))
-        usage = helped.get(command, "usage: subtoken %s\n" % command)
-        words = re.match(r"usage: subtoken %s((?: [A-Z]+)*)" % command, usage).group(1).split()
-        assert [w.upper() for w in re.findall(r"^\.Ar (\S+)", form, re.M)] == words, command
-    assert options == {c: set(re.findall(r"--([a-z-]+)", h)) for c, h in helped.items()}, options
-    described = {}
-    for block in re.split(r"^\.It Cm ", section("subtoken.1", "DESCRIPTION"), flags=re.M)[1:]:
-        command = block.split("\n", 1)[0]
-        assert command not in described, command
-        described[command] = set(re.findall(r"^\.It Fl -([a-z-]+)", block, re.M))
-    assert described == {c: o - COMMON for c, o in options.items()}, described
-    for option in set(re.findall(r"\bFl -([a-z-]+)", PAGES["subtoken.1"])):
-        top = option in ("help", "version")
-        assert any(option in o for o in options.values()) or top, option
-        assert not top or run("--" + option, check=0)[1] != ""
-
-
-def configuration_names_are_all_there():
-    shown = re.findall(r"^\.It Ic (\S+)$", section("subtoken.1", "CONFIGURATION"), re.M)
-    readme = open(os.path.join(ROOT, "README.md")).read()
-    table = re.search(r"^\| name \| default \| what \|\n\|[-|]+\n((?:\|.*\n)+)", readme, re.M)
-    in_readme = [n for row in table.group(1).splitlines()
-                 for n in re.findall(r"`(\w+)`", row.split("|")[1])]
-    source = open(os.path.join(ROOT, "src", "app", "config.c")).read()
-    in_source = re.findall(r'^ +\{"(\w+)", read_\w+\}', source, re.M)
-    assert sorted(shown) == sorted(in_readme) == sorted(in_source) and len(shown) > 10, \
-        (shown, in_readme, in_source)
-
-
-def transcript(block):
-    """[[command, expected output]]; a line that ends with \\ or | goes on."""
-    steps, more = [], False
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            steps.append([line[2:], ""])
-        elif more:
-            steps[-1][0] += "\n" + line
-        else:
-            steps[-1][1] += line + "\n"
-        more = (line.startswith("$ ") or more) and line.endswith(("\\", "|"))
-    return steps
-
-
-def transcripts_do_what_they_show():
-    steps = [s for b in literals(section("subtoken.1", "EXAMPLES")) for s in transcript(b)]
-    assert len(steps) > 20, steps
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    script = "exec 2>&1\n" + "".join(c + "\necho @@@\n" for c, _ in steps)
-    env = dict(os.environ, PATH=BUILD + ":" + os.environ["PATH"])
-    env.pop("SUBTOKEN_DATA", None)
-    p = subprocess.Popen(["bash", "-c", script.replace("127.0.0.1:8080", "127.0.0.1:%d" % port)],
-                         cwd=scratch(), env=env, stdout=subprocess.PIPE, text=True,
-                         stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        got = p.communicate(timeout=60)[0].split("@@@\n")
-    finally:
-        try:
-            os.killpg(p.pid, signal.SIGTERM)  # a server that was left behind
-        except ProcessLookupError:
-            pass
-    assert len(got) == len(steps) + 1 and got[-1] == "", got[-3:]
-    for (command, output), shown in zip(steps, got):
-        pattern = re.escape(output.rstrip("\n")).replace("…", ".+")
-        assert re.fullmatch(pattern, shown.rstrip("\n")), (command, output, shown)
-
-
 def the_plain_build_covers_it():
     assert PAGES and SANITIZER
 
@@ -689,9 +542,7 @@ for f in ((the_plain_build_covers_it,) if SANITIZER else
            synopses_agree_with_the_headers, structures_agree_with_the_headers,
            limits_are_those_of_the_headers, what_the_headers_name_is_on_the_page,
            statements_are_true, speed_and_bindings_are_those_of_the_tree,
-           tables_are_those_of_the_library,
-           commands_and_options_are_those_of_the_program, configuration_names_are_all_there,
-           transcripts_do_what_they_show)):
+           tables_are_those_of_the_library)):
     test(f)
 
 main()

@@ -1,171 +1,108 @@
-"""What the README shows is run: its transcripts, its program, and `make run`."""
-import socket
-from support import *
+"""What the README at the top shows is run: its transcripts, its edge in a real nginx, and `make run`. What it says of
+calls, figures and files is held against the pages that have the rest. Those of the folders: test_readmes.py."""
+from nginx import *
+from transcripts import *
 
-README = open(os.path.join(os.path.dirname(TESTS), "README.md")).read()
-
-
-def blocks(kind):
-    return re.findall(r"^```%s\n(.*?)^```" % kind, README, re.S | re.M)
+README = document("README.md")
 
 
-ACCESS_FILE, POLICY = blocks("json")
+@test
+def it_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= 150
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) > 8
+    for link in [l for l in links if not l.startswith(".github/")]:
+        assert os.path.exists(os.path.join(ROOT, link)), link
+    pages = set(re.findall(r"`([\w.]+\.[1357])`", README))
+    pages |= {p for name in re.findall(r"`man (subtoken[\w.]*|libsubtoken)`", README)
+              for p in os.listdir(os.path.join(ROOT, "src", "man")) if p.rsplit(".", 1)[0] == name}
+    assert len(pages) > 8
+    for page in pages:
+        assert os.path.exists(os.path.join(ROOT, "src", "man", page)), page
 
 
-def transcript(block):
-    """[(command, expected output)]"""
-    steps = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            steps.append([line[2:], ""])
-        else:
-            steps[-1][1] += line + "\n"
-    return steps
+@test
+def its_calls_are_in_the_manual():
+    table = re.search(r"^\| call \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.M).group(1)
+    shown = {p for row in table.splitlines() for p in re.findall(r"(/[\w/.]+)", row.split(" | ")[0])}
+    known = set(re.findall(r"^\.It Li (/\S+) Ta ", document("src/man/subtoken_http.7"), re.M))
+    assert len(shown) > 10 and shown <= known, shown - known
 
 
-def place():
-    """A folder in which build/subtoken is the program under test."""
-    d = scratch()
-    os.symlink(os.path.dirname(PROGRAM), os.path.join(d, "build"))
-    return d
-
-
-def play(block, cwd, env, port):
-    """One shell for all of a block, as a reader has."""
-    script, expected = "", []
-    for command, output in transcript(block):
-        script += command.replace("127.0.0.1:8080", "127.0.0.1:%d" % port) + "\necho @@@\n"
-        expected.append((command, output))
-    p = subprocess.run(["bash", "-c", script], cwd=cwd, env=env, capture_output=True, text=True,
-                       timeout=60)
-    got = p.stdout.split("@@@\n")
-    for (command, output), shown in zip(expected, got):
-        pattern = re.escape(output.strip()).replace("…", ".+")
-        assert re.fullmatch(pattern, shown.strip()), (command, output, shown, p.stderr)
-    return len(expected)
+@test
+def its_figures_are_those_of_the_benchmarks():
+    table = re.search(r"^## Figures\n.*?((?:^\|.*\n)+)", README, re.M | re.S).group(1)
+    measured = document("tests/bench/README.md")
+    figures = re.findall(r"\b\d+\.\d\d\b|\b[\d,]+(?= ns)", table)
+    assert len(figures) >= 6, figures
+    for figure in figures:
+        assert figure in measured, figure
 
 
 @test
 def transcripts_do_what_they_show():
     d = place()
-    for name, text in zip(("policy.json", "api-access.json"), (POLICY, ACCESS_FILE)):
-        with open(os.path.join(d, name), "w") as f:
-            f.write(text)
     with Server(data=os.path.join(d, "var"), args=["--demo"]) as server:
         out = open(server.stdout_path).read()
         key = re.search(r"^  ([0-9A-F-]{72})$", out, re.M).group(1)
-        env = dict(os.environ, KEY=key)
-        steps = [play(b, d, env, server.port) for b in blocks("console")]
-        assert len(steps) == 8 and sum(steps) >= 10, steps
+        steps = [play(b, d, dict(os.environ, KEY=key), server.port) for b in blocks(README, "console")]
+        assert steps == [4, 7], steps
 
 
-def compiled(source, d, name):
-    with open(os.path.join(d, name + ".c"), "w") as f:
-        f.write(source)
-    root = os.path.dirname(TESTS)
-    san = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}.get(SANITIZER, [])
-    subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", *san, "-I" + root + "/include",
-                    name + ".c", os.path.join(os.path.dirname(PROGRAM), "libsubtoken.a"), "-o", name],
-                   cwd=d, check=True)
+class Shown(Nginx):
+    """nginx with the lines of the README, its paths put elsewhere, and what it leaves out: where it listens, and the
+    location that asks."""
 
-
-@test
-def the_program_for_edges_compiles_and_decides():
-    d = place()
-    data = os.path.join(d, "var")
-    key = make_key(data)["key"]
-    good = issue(data, key, "--permissions", "account", "--urls", "/v2/account")
-    other = issue(data, key, "--permissions", "account", "--urls", "/v2/items")
-    compiled(blocks("c")[0], d, "edge")
-    for token, expected, code in ((good, "200 ok\n", 0), (other, "403 url\n", 1),
-                                  (good[:-2], "401 malformed\n", 1)):
-        p = subprocess.run(["./edge"], cwd=d, input=token + "\n", capture_output=True, text=True)
-        assert (p.stdout, p.returncode) == (expected, code), (p.stdout, p.stderr)
-
-
-@test
-def what_a_route_needs_is_decided_so():
-    d = place()
-    data = os.path.join(d, "var")
-    key = make_key(data)["key"]
-    token = issue(data, key, "--permissions", "account,inventories")
-    policy, (_, source) = POLICY, blocks("c")
-    ring = open(os.path.join(data, "secrets")).read()
-    text = lambda s: "SUBTOKEN_TEXT(%s)" % json.dumps(s)
-    asks = [(token, "GET", "/v2/account/bank?v=latest", "200 -"), (token, "HEAD", "/v2/account/bank", "200 -"),
-            (token, "PUT", "/v2/account/bank", '403 Bearer error="insufficient_scope"'),
-            (token, "GET", "/v2/characters/Zed", '403 Bearer error="insufficient_scope"'),
-            (token, "GET", "/v2/nowhere", '403 Bearer error="insufficient_scope"'),
-            ("", "GET", "/v2/nowhere", "401 Bearer"), ("", "GET", "/v2/account/bank", "401 Bearer"),
-            (token[:-2] + "AA", "GET", "/v2/nowhere", '401 Bearer error="invalid_token"'),
-            ("", "GET", "/v2/items", "200 -"), ("x", "GET", "/v2/items", "200 -"),
-            ("", "GET", "/v2/items/..", "400 -")]
-    rows = "".join("{%s, %s, %s},\n" % tuple(map(text, a[:3])) for a in asks)
-    compiled("#include <stdio.h>\n#include <time.h>\n" + source + """
-static const struct { subtoken_text token, method, target; } asks[] = {
-%s};
-int main(void) {
-  subtoken_text secrets = %s, file = %s, bad = SUBTOKEN_TEXT("{\\n\\"routes\\":[]}");
-  subtoken_ring ring;
-  subtoken_policy_error error;
-  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
-  if (subtoken_ring_read(&ring, secrets, NULL) != SUBTOKEN_OK) return 1;
-  verifier.ring = &ring;
-  verifier.without_revocations = true;
-  if (load(bad, &error) != NULL) return 1;
-  printf("%%zu:%%zu\\n", error.line, error.column);
-  const subtoken_policy *policy = load(file, &error);
-  if (policy == NULL) return 1;
-  for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
-    subtoken_request request = {.now = time(NULL), .method = asks[i].method, .target = asks[i].target};
-    const char *challenge;
-    int status = decide(&verifier, policy, asks[i].token, &request, &challenge);
-    printf("%%d %%s\\n", status, challenge != NULL ? challenge : "-");
-  }
-  free((void *)policy);
-  return 0;
-}
-""" % (rows, text(ring), text(policy)), d, "route")
-    p = subprocess.run(["./route"], cwd=d, capture_output=True, text=True)
-    assert p.returncode == 0, p
-    assert p.stdout.splitlines() == ["2:10"] + [a[3] for a in asks], p.stdout
+    def configure(self):
+        with open(os.path.join(self.dir, "policy.json"), "w") as f:
+            json.dump({"default": "deny", "routes": [{"path": "/v2/account", "needs": ["account"]}]}, f)
+        (text,) = blocks(README, "nginx")
+        lines = [l for l in text.splitlines() if l not in ("} }",)]
+        assert 9 <= len(lines) <= 11, lines
+        user = "user www-data;" if os.geteuid() == 0 else ""
+        for here, there in (
+                ("modules/ngx_http_subtoken_module.so", MODULE),
+                ("/etc/subtoken/secrets", self.secrets), ("/var/lib/subtoken/revocations", self.feed.path),
+                ("/etc/subtoken/policy.json", self.dir + "/policy.json"),
+                ("http {", "pid %(d)s/pid; error_log %(d)s/error.log info; %(user)s env LD_PRELOAD; env ASAN_OPTIONS;\n"
+                 "events { }\nhttp { access_log %(d)s/access.log; client_body_temp_path %(d)s/t1;\n"
+                 "proxy_temp_path %(d)s/t2; fastcgi_temp_path %(d)s/t3; uwsgi_temp_path %(d)s/t4;\n"
+                 "scgi_temp_path %(d)s/t5; upstream api { server unix:%(d)s/up; }" % {"d": self.dir, "user": user}),
+                ("server {\n", "server {\nlisten unix:%s/in;\nlocation = /.subtoken/authorize { internal; subtoken off;"
+                 " proxy_pass http://api/v2/authorize; }\n" % self.dir)):
+            assert text.count(here) == 1, here
+            text = text.replace(here, there)
+        with open(self.conf, "w") as f:
+            f.write(text)
+        return self
 
 
 @test
-def python_and_lua_decide_alike():
-    if SANITIZER:
-        return "the library would need the sanitizer's own program around it"
-    d = place()
-    data = os.path.join(d, "var")
-    key = make_key(data)["key"]
-    good = issue(data, key, "--permissions", "account", "--urls", "/v2/account")
-    bindings = os.path.join(os.path.dirname(TESTS), "src", "bindings")
-    env = dict(os.environ, PYTHONPATH=bindings, LUA_PATH=bindings + "/?.lua", LANG="C.UTF-8",
-               SUBTOKEN_LIBRARY=os.path.join(os.path.dirname(PROGRAM), "libsubtoken.so"))
-    (python,), (lua,) = blocks("python"), blocks("lua")
-    ask = "\nprint(%s)\nprint(%s)\n" % tuple('decide("%s", "GET", "%s")' % (good, target)
-                                             for target in ("/v2/account", "/v2/items"))
-    refusal = "url GET /v2/items is not in [/v2/account]\n"
-    p = subprocess.run([sys.executable, "-c", python + ask], cwd=d, env=env, capture_output=True,
-                       text=True)
-    assert p.stdout == ("(200, None)\n" + refusal + "(403, 'Bearer error=\"insufficient_scope\"')\n"
-                        ), (p.stdout, p.stderr)
-    p = subprocess.run(["luajit", "-e", lua + ask], cwd=d, env=env, capture_output=True, text=True)
-    assert p.stdout == ("200\tnil\n" + refusal + "403\tBearer error=\"insufficient_scope\"\n"
-                        ), (p.stdout, p.stderr)
+def the_edge_decides():
+    endpoint = Endpoint()
+    with Shown(answer=endpoint) as edge:
+        token, other = edge.token(), edge.token("--urls", "/v2/items")
+        assert edge.status("/v2/account", token=token) == 200
+        sent = {n: v for n, v in edge.upstream.seen[-1]["headers"]}
+        assert sent["X-Subtoken-Sub"] == sub_of(token)
+        assert edge.status("/v2/account", token=other) == 403
+        assert edge.status("/v2/nowhere", token=token) == 403
+        assert edge.status("/v2/account", token=token[:-2]) == 401 == edge.status("/v2/account")
+        endpoint.say["Bearer " + edge.key["key"]] = 200, {"X-Subtoken-Sub": "k", "X-Subtoken-Permissions": "account"}
+        assert edge.status("/v2/account", token=edge.key["key"]) == 200
+        assert [headers["authorization"] for _, headers, _ in endpoint.asked if "authorization" in headers] == [
+            "Bearer " + edge.key["key"]]
+        edge.feed.publish([sub_of(token)])
+        wait(lambda: edge.status("/v2/account", token=token) == 401, "it is revoked")
 
 
 @test
 def make_run_serves_and_its_lines_can_be_pasted():
-    root = os.path.dirname(TESTS)
-    if os.path.dirname(PROGRAM) != os.path.join(root, "build"):
+    if os.path.dirname(PROGRAM) != os.path.join(ROOT, "build"):
         return "make run builds the plain program"
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     data = data_dir()
     out_path = os.path.join(scratch(), "out")
-    p = subprocess.Popen(["make", "run", "PORT=%d" % port, "DATA=" + data], cwd=root,
+    p = subprocess.Popen(["make", "run", "PORT=%d" % free_port(), "DATA=" + data], cwd=ROOT,
                          stdout=open(out_path, "w"), stderr=subprocess.STDOUT,
                          start_new_session=True)
     try:

@@ -1,0 +1,373 @@
+"""What the manual pages of the program show is run; what they list is held against the program: commands, settings,
+calls, reasons and events. The library's pages: test_man.py."""
+import glob, http.client
+from manpages import *
+from transcripts import *
+
+COMMON = {"data", "json"}  # described once, for all commands
+SOURCE = {f: open(f).read() for f in sorted(glob.glob(os.path.join(ROOT, "src", "**", "*.c"), recursive=True))}
+CODE = "".join(SOURCE.values())
+
+
+def source_with(text):
+    """The one file of the program in which it stands."""
+    found = [f for f in SOURCE if text in SOURCE[f]]
+    assert len(found) == 1, (text, found)
+    return SOURCE[found[0]]
+
+
+# ---- commands ----
+
+def asked(*words):
+    """{command: help} of all commands below words."""
+    code, out, err = run(*words, "--help")
+    assert code == 0 and err == "", (words, code, err)
+    below = re.findall(r"^  ([a-z-]+) ", out, re.M) if "COMMAND" in out.splitlines()[0] else []
+    found = {} if below else {" ".join(words): out}
+    for word in below:
+        found.update(asked(*words, word))
+    return found
+
+
+def commands_and_options_are_those_of_the_program():
+    text, options = section("subtoken.1", "SYNOPSIS"), {}
+    helped = asked()
+    assert len(helped) > 15, helped
+    for form in re.split(r"^\.Nm\n", text, flags=re.M)[1:]:
+        command = re.match(r"\.Cm (.*)\n", form).group(1)
+        assert command not in options, command
+        options[command] = set(re.findall(r"\bFl -([a-z-]+)", form))
+        usage = helped.get(command, "usage: subtoken %s\n" % command)
+        words = re.match(r"usage: subtoken %s((?: [A-Z]+)*)" % command, usage).group(1).split()
+        assert [w.upper() for w in re.findall(r"^\.Ar (\S+)", form, re.M)] == words, command
+    assert options == {c: set(re.findall(r"--([a-z-]+)", h)) for c, h in helped.items()}, options
+    described = {}
+    for block in re.split(r"^\.It Cm ", section("subtoken.1", "DESCRIPTION"), flags=re.M)[1:]:
+        command = block.split("\n", 1)[0]
+        assert command not in described, command
+        described[command] = set(re.findall(r"^\.It Fl -([a-z-]+)", block, re.M))
+    assert described == {c: o - COMMON for c, o in options.items()}, described
+    every = set().union(*options.values(), {"help", "version"})
+    for page in PAGES:
+        for command, option in re.findall(r"\bNm subtoken Cm ([a-z -]+?) Fl -([a-z-]+)", PAGES[page]):
+            assert option in options[command], (page, command, option)
+        for option in re.findall(r"\bFl -([a-z-]+)", PAGES[page]):
+            assert option in every, (page, option)
+    for option in ("help", "version"):
+        assert run("--" + option, check=0)[1] != ""
+
+
+# ---- settings ----
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r'"?(\d+) ?([smhd]?)"?', text).groups()
+    return int(number) * UNITS[unit]
+
+
+def settings():
+    """{name: (default, value)} of the table."""
+    return {r[0]: (re.sub(r"^Li ", "", r[1]), re.sub(r"^Li ", "", r[2]))
+            for r in rows(section("subtoken.conf.5", "SETTINGS"), "Ic")}
+
+
+def settings_are_those_of_the_program():
+    config = source_with('{"sessions_per_key", read_')
+    known = re.findall(r'^ +\{"(\w+)", read_\w+\}', config, re.M)
+    described = re.findall(r"^\.It Ic (\S+)$", section("subtoken.conf.5", "SETTINGS"), re.M)
+    table = settings()
+    assert sorted(known) == sorted(described) == sorted(table) and len(known) > 10, (known, described, table)
+    for page in PAGES:
+        for name in re.findall(r"\b(?:setting|settings)\n\.Ic (\w+)", PAGES[page]):
+            assert name in table, (page, name)
+
+
+def defaults_are_those_of_the_program():
+    config = source_with('{"sessions_per_key", read_')
+    day = {"DAY": 86400}
+    body = re.search(r"^void st_\w+_default\(st_settings \*settings\) \{\n(.*?)^\}", config, re.M | re.S).group(1)
+    set_ = {n: eval(v, day) for n, v in re.findall(r"settings->(\w+) = ([\d *A-Z]+);", body)}
+    assert len(set_) >= 9, body
+    for name, (default, _) in settings().items():
+        if name in set_:
+            assert seconds(default) == set_.pop(name), name
+    assert set_ == {}, set_  # what is set to anything else than nothing is a number in the table
+    assert '"%s"' % plain(settings()["listen"][0]).strip('"') in body
+
+
+class Refused(Exception):
+    pass
+
+
+def takes(value):
+    """A server with this configuration; Refused when it does not start."""
+    d = scratch()
+    with open(os.path.join(d, "config"), "w") as f:
+        f.write(json.dumps(value))
+    p = subprocess.Popen([PROGRAM, "serve", "--data", os.path.join(d, "var"), "--config", os.path.join(d, "config")]
+                         + ([] if "listen" in value else ["--listen", "127.0.0.1:0"]),
+                         stderr=subprocess.PIPE, text=True)
+    line = p.stderr.readline()
+    p.terminate()
+    p.stderr.close()
+    if p.wait(timeout=60) != 0:
+        raise Refused(line)
+    assert '"listening"' in line, line
+
+
+def ranges_are_those_of_the_program():
+    checked = 0
+    for name, (_, value) in settings().items():
+        found = re.fullmatch(r"a (?:time|number), (.+) to (.+)", value)
+        if not found:
+            continue
+        least, most = seconds(found.group(1)), seconds(found.group(2))
+        others = {"max_life": most} if name == "default_life" else {"default_life": 1}
+        # A thread each: the largest number is not tried, the next one is refused.
+        for good in (least, 64 if name == "threads" else most):
+            takes({**others, name: good})
+        for bad in (least - 1, most + 1):
+            try:
+                takes({**others, name: bad})
+                assert False, (name, bad)
+            except Refused as refused:
+                assert '"%s"' % name in str(refused) and "line 1" in str(refused), refused
+        checked += 1
+    assert checked == 9, checked
+
+
+def values_are_those_of_the_program():
+    good = [{"listen": ["127.0.0.1:0"] * 16}, {"credentials": ["basic", "bearer", "query", "x-api-key"]},
+            {"rate": {"per_second": 1000000, "burst": 1}}, {"rate": "off"}, {"registration": "open"},
+            {"trusted_proxies": ["10.0.0.0/8"] * 32}, {"trusted_proxies": ["unix:"]}, {"log": "stderr"}]
+    bad = [{"listen": []}, {"listen": ["127.0.0.1:0"] * 17}, {"listen": "unix:" + "/" + "x" * 100},
+           {"credentials": []}, {"credentials": ["basic", "basic"]}, {"basic_challenge": True, "credentials": ["query"]},
+           {"rate": {"per_second": 1000001, "burst": 1}}, {"rate": {"per_second": 1}}, {"registration": "yes"},
+           {"trusted_proxies": ["10.0.0.0/8"] * 33}, {"log": "x" * 1024}, {"policy": ""}, {"unknown": 1},
+           {"default_life": "2d", "max_life": "1d"}]
+    for value in good:
+        takes(value)
+    for value in bad:
+        try:
+            takes(value)
+            assert False, value
+        except Refused as refused:
+            assert "line 1, column" in str(refused), refused
+
+
+def the_configuration_that_is_shown_is_taken():
+    (text,) = literals(section("subtoken.conf.5", "EXAMPLES"))
+    value = json.loads(text)
+    assert value["listen"] == ["127.0.0.1:8080", "unix:/run/subtoken/http"]
+    takes({**value, "listen": ["127.0.0.1:0", "unix:%s/http" % scratch()]})
+
+
+# ---- calls ----
+
+def calls():
+    """{path: methods} of the table."""
+    return {r[0]: r[1].split(", ") for r in rows(section("subtoken_http.7", "DESCRIPTION"), "Li")}
+
+
+def calls_are_those_of_the_program():
+    routes = re.search(r"\broutes\[\] = \{\n(.*?)^\};", source_with("} routes[] = {"), re.M | re.S).group(1)
+    known = set(re.findall(r'^ +\{"(/[^"]*)"', routes, re.M))
+    shown = calls()
+    assert len(known) > 10
+    assert known - {"/v2/keys/", "/v2/authorize/"} == {p for p in shown if "/ID" not in p}, known ^ set(shown)
+    text = PAGES["subtoken_http.7"]
+    with Server() as server:
+        key = make_key(server.data, "keys")
+        for path, methods in shown.items():
+            if path != "/v2/authorize":
+                c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+                c.request("OPTIONS", path.replace("ID", key["id"]))
+                answer = c.getresponse()
+                allowed = set(answer.getheader("Allow", "").split(", ")) - {"HEAD", "OPTIONS"}
+                assert answer.status == 204 and allowed == set(methods), (path, answer.status, allowed)
+                c.close()
+    described = re.findall(r"^\.It Li ([A-Z]+) (/\S+)(?: Ns Ar (ID))?(?: Ns Li (\S+))?", text, re.M)
+    for method, path, key_id, rest in described:
+        assert method in shown[path + key_id + rest], (method, path)
+    covered = {path + key_id + rest for _, path, key_id, rest in described}
+    covered |= set(re.findall(r"^\.Ss (/\S+)", text, re.M)) | {"/v2/authorize", "/v2/revocations", "/healthz", "/readyz"}
+    assert covered == set(shown), covered ^ set(shown)
+
+
+# ---- the log ----
+
+def words(page, heading):
+    text = re.search(r"^\.Ss %s\n(.*?)(?=^\.S[sh] )" % heading, PAGES[page], re.M | re.S).group(1)
+    return [r[0] for r in rows(text, "Cm")]
+
+
+def reasons_are_those_of_the_program():
+    reasons = words("subtoken_admin.7", "Reasons")
+    verdicts = [r[0] for r in rows(section("subtoken.1", "REASONS"), "Cm")]
+    assert len(reasons) == len(set(reasons)) > 20 and not set(reasons) & set(verdicts)
+    for reason in reasons:
+        assert '"%s"' % reason in CODE, reason
+    given = set(re.findall(r'\b(?:4\d\d|503),\s*"([a-z_]+)",', CODE))
+    given |= set(re.findall(r'\bevent = "([a-z_]+)"', CODE))
+    given |= set(re.findall(r'\bst_reply_\w+\([^;"]*"([a-z_]+)",', CODE))
+    given &= {w for w in given if "_" in w} | set(reasons)
+    events = words("subtoken_admin.7", "Events")
+    assert len(given) > 15 and given <= set(reasons + verdicts + events), given - set(reasons + verdicts + events)
+
+
+def events_are_those_of_the_program():
+    """Of the server: those of `pull` are in subtoken(1)."""
+    known = set()
+    for name, text in SOURCE.items():
+        if "pull" in os.path.basename(name):
+            continue
+        known |= {w for found in re.findall(r'\breport\("(\w+)"\)|\*event = "(\w+)"|\\"event\\":\\"(\w+)', text)
+                  for w in found if w}
+        for call in re.findall(r"\bst_log_event\(([^,]*),|\btell\(([^;]*);", text):
+            known |= set(re.findall(r'"(\w+)"', "".join(call)))
+    ring = re.search(r"^const char \*st_\w*ring\w*load\(.*?^}", CODE, re.M | re.S).group(0)
+    for answer in re.findall(r"\breturn ([^;]*);", ring):
+        known |= set(re.findall(r'"(\w+)"', answer))
+    known -= set(words("subtoken_admin.7", "Reasons")) - {"oom", "store_error", "store_rolled_back"}
+    known -= {r[0] for r in rows(section("subtoken.1", "REASONS"), "Cm")}
+    shown = words("subtoken_admin.7", "Events")
+    assert known == set(shown) and len(known) > 15, known ^ set(shown)
+
+
+# ---- what is shown ----
+
+def transcripts_do_what_they_show():
+    played = {}
+    for page, text in PAGES.items():
+        if page.endswith(".3"):
+            continue
+        d, console = scratch(), [b for b in literals(text) if b.startswith("$ ")]
+        for name, content in (("policy.json", '{"default"'), ("api-access.json", '{"permission_map"')):
+            for block in literals(text):
+                if block.startswith(content):
+                    with open(os.path.join(d, name), "w") as f:
+                        f.write(block)
+        env = dict(os.environ, PATH=BUILD + ":" + os.environ["PATH"])
+        env.pop("SUBTOKEN_DATA", None)
+        if console:
+            played[page] = play("".join(console), d, env, free_port(), errors=True)
+    assert set(played) == {"subtoken.1", "subtoken_policy.5", "subtoken_admin.7", "subtoken_edges.7", "subtoken_http.7",
+                           "subtoken_users.7"} and sum(played.values()) > 80, played
+
+
+def units():
+    blocks = [b for b in literals(PAGES["subtoken_admin.7"]) if "[Service]" in b]
+    return [dict(re.findall(r"^(\w+)=((?:.*\\\n)*.*)$", b, re.M)) for b in blocks]
+
+
+def units_of_systemd_start_what_they_say():
+    serve, pull = units()
+    d = scratch()
+    with Server(data=os.path.join(d, "var")) as server:
+        pass  # there are data now
+    command = serve["ExecStart"].replace("/usr/bin/subtoken", PROGRAM).replace("/var/lib/subtoken", server.data)
+    p = subprocess.Popen(command.split() + ["--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+    try:
+        port = re.search(r":(\d+)\"", p.stderr.readline()).group(1)
+        reload_ = serve["ExecReload"].replace("$MAINPID", str(p.pid))
+        subprocess.run(reload_.split(), check=True)
+        assert '"reloaded"' in p.stderr.readline()
+        with open(os.path.join(d, "edge.key"), "w") as f:
+            f.write(make_key(server.data, "revocations")["key"])
+        os.chmod(f.name, 0o600)
+        command = pull["ExecStart"].replace("\\\n", " ").replace("/usr/bin/subtoken", PROGRAM)
+        command = command.replace("https://keys.example", "http://127.0.0.1:" + port)
+        command = command.replace("/var/lib/subtoken", d).replace("/etc/subtoken/edge.key", f.name)
+        subprocess.run(command.split() + ["--once"], check=True, stderr=subprocess.DEVNULL)
+        assert os.path.getsize(os.path.join(d, "revocations.alive")) == 160
+    finally:
+        p.terminate()
+        assert p.wait(timeout=60) == 0
+        p.stderr.close()
+
+
+def lines_of_nginx_are_those_of_the_whole_configuration():
+    (block,) = [b for b in literals(PAGES["subtoken_edges.7"]) if b.startswith("load_module")]
+    whole = iter([" ".join(l.split()) for l in document("src/edge/examples/nginx.conf").splitlines()])
+    for line in block.splitlines():
+        assert " ".join(line.split()) in whole, line
+
+
+def c_of(page, word):
+    (block,) = [b for b in literals(PAGES[page]) if word in b and "#include" in b]
+    return block
+
+
+def the_program_for_edges_decides():
+    d = scratch()
+    data = os.path.join(d, "var")
+    key = make_key(data)["key"]
+    good = issue(data, key, "--permissions", "account", "--urls", "/v2/account")
+    other = issue(data, key, "--permissions", "account", "--urls", "/v2/items")
+    build(c_of("subtoken_edges.7", "int main(void)"), d, "edge")
+    for token, expected, code in ((good, "200 ok\n", 0), (other, "403 url\n", 1), (good[:-2], "401 malformed\n", 1)):
+        p = subprocess.run(["./edge"], cwd=d, input=token + "\n", capture_output=True, text=True)
+        assert (p.stdout, p.returncode) == (expected, code), (p.stdout, p.stderr)
+
+
+def what_a_route_needs_is_decided_so():
+    d = scratch()
+    data = os.path.join(d, "var")
+    key = make_key(data)["key"]
+    token = issue(data, key, "--permissions", "account,inventories")
+    policy = [b for b in literals(PAGES["subtoken_policy.5"]) if b.startswith('{"default"')][0]
+    ring = open(os.path.join(data, "secrets")).read()
+    text = lambda s: "SUBTOKEN_TEXT(%s)" % json.dumps(s)
+    asks = [(token, "GET", "/v2/account/bank?v=latest", "200 -"), (token, "HEAD", "/v2/account/bank", "200 -"),
+            (token, "PUT", "/v2/account/bank", '403 Bearer error="insufficient_scope"'),
+            (token, "GET", "/v2/characters/Zed", '403 Bearer error="insufficient_scope"'),
+            (token, "GET", "/v2/nowhere", '403 Bearer error="insufficient_scope"'),
+            ("", "GET", "/v2/nowhere", "401 Bearer"), ("", "GET", "/v2/account/bank", "401 Bearer"),
+            (token[:-2] + "AA", "GET", "/v2/nowhere", '401 Bearer error="invalid_token"'),
+            ("", "GET", "/v2/items", "200 -"), ("x", "GET", "/v2/items", "200 -"), ("", "GET", "/v2/items/..", "400 -")]
+    lines = "".join("{%s, %s, %s},\n" % tuple(map(text, a[:3])) for a in asks)
+    p = build("#include <stdio.h>\n#include <time.h>\n" + c_of("subtoken_edges.7", "int decide(") + """
+static const struct { subtoken_text token, method, target; } asks[] = {
+%s};
+int main(void) {
+  subtoken_text secrets = %s, file = %s, bad = SUBTOKEN_TEXT("{\\n\\"routes\\":[]}");
+  subtoken_ring ring;
+  subtoken_policy_error error;
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  if (subtoken_ring_read(&ring, secrets, NULL) != SUBTOKEN_OK) return 1;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
+  if (load(bad, &error) != NULL) return 1;
+  printf("%%zu:%%zu\\n", error.line, error.column);
+  const subtoken_policy *policy = load(file, &error);
+  if (policy == NULL) return 1;
+  for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+    subtoken_request request = {.now = time(NULL), .method = asks[i].method, .target = asks[i].target};
+    const char *challenge;
+    int status = decide(&verifier, policy, asks[i].token, &request, &challenge);
+    printf("%%d %%s\\n", status, challenge != NULL ? challenge : "-");
+  }
+  free((void *)policy);
+  return 0;
+}
+""" % (lines, text(ring), text(policy)), d, "route")
+    assert p.returncode == 0, p
+    assert p.stdout.splitlines() == ["2:10"] + [a[3] for a in asks], p.stdout
+
+
+def the_plain_build_covers_it():
+    assert PAGES and SANITIZER
+
+
+for f in ((the_plain_build_covers_it,) if SANITIZER else
+          (commands_and_options_are_those_of_the_program, settings_are_those_of_the_program,
+           defaults_are_those_of_the_program, ranges_are_those_of_the_program, values_are_those_of_the_program,
+           the_configuration_that_is_shown_is_taken, calls_are_those_of_the_program, reasons_are_those_of_the_program,
+           events_are_those_of_the_program, transcripts_do_what_they_show, units_of_systemd_start_what_they_say,
+           lines_of_nginx_are_those_of_the_whole_configuration, the_program_for_edges_decides,
+           what_a_route_needs_is_decided_so)):
+    test(f)
+
+main()
