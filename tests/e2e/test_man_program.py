@@ -236,6 +236,18 @@ def events_are_those_of_the_program():
     assert known == set(shown) and len(known) > 15, known ^ set(shown)
 
 
+# ---- the nginx module ----
+
+def directives_and_variables_are_those_of_the_module():
+    module = "".join(t for f, t in SOURCE.items() if "/edge/nginx/" in f)
+    known = set(re.findall(r'"(subtoken(?:_[a-z_]+)?)"', module))
+    page = PAGES["ngx_http_subtoken_module.5"]
+    directives = re.findall(r"^\.It Ic (\w+) ", page, re.M)
+    variables = re.findall(r"^\.It Va \$(\w+)$", page, re.M)
+    shown = directives + variables
+    assert len(shown) == len(set(shown)) > 15 and set(shown) == known, known ^ set(shown)
+
+
 # ---- what is shown ----
 
 def transcripts_do_what_they_show():
@@ -365,7 +377,8 @@ for f in ((the_plain_build_covers_it,) if SANITIZER else
           (commands_and_options_are_those_of_the_program, settings_are_those_of_the_program,
            defaults_are_those_of_the_program, ranges_are_those_of_the_program, values_are_those_of_the_program,
            the_configuration_that_is_shown_is_taken, calls_are_those_of_the_program, reasons_are_those_of_the_program,
-           events_are_those_of_the_program, transcripts_do_what_they_show, units_of_systemd_start_what_they_say,
+           events_are_those_of_the_program, directives_and_variables_are_those_of_the_module,
+           transcripts_do_what_they_show, units_of_systemd_start_what_they_say,
            lines_of_nginx_are_those_of_the_whole_configuration, the_program_for_edges_decides,
            what_a_route_needs_is_decided_so)):
     test(f)
