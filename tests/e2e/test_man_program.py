@@ -167,8 +167,9 @@ def the_configuration_that_is_shown_is_taken():
 # ---- calls ----
 
 def calls():
-    """{path: methods} of the table."""
-    return {r[0]: r[1].split(", ") for r in rows(section("subtoken_http.7", "DESCRIPTION"), "Li")}
+    """{path: methods} of the list."""
+    found = re.findall(r"^\.It Li (any|[A-Z]+(?:, [A-Z]+)*) (/\S+)$", section("subtoken_http.7", "DESCRIPTION"), re.M)
+    return {path: methods.split(", ") for methods, path in found}
 
 
 def calls_are_those_of_the_program():
@@ -188,6 +189,7 @@ def calls_are_those_of_the_program():
                 allowed = set(answer.getheader("Allow", "").split(", ")) - {"HEAD", "OPTIONS"}
                 assert answer.status == 204 and allowed == set(methods), (path, answer.status, allowed)
                 c.close()
+    text = text[text.index(".Sh REQUESTS"):]
     described = re.findall(r"^\.It Li ([A-Z]+) (/\S+)(?: Ns Ar (ID))?(?: Ns Li (\S+))?", text, re.M)
     for method, path, key_id, rest in described:
         assert method in shown[path + key_id + rest], (method, path)
@@ -200,7 +202,7 @@ def calls_are_those_of_the_program():
 
 def words(page, heading):
     text = re.search(r"^\.Ss %s\n(.*?)(?=^\.S[sh] )" % heading, PAGES[page], re.M | re.S).group(1)
-    return [r[0] for r in rows(text, "Cm")]
+    return re.findall(r"^\.It Cm (\w+)$", text, re.M)
 
 
 def reasons_are_those_of_the_program():
