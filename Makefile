@@ -67,7 +67,8 @@ help:
 ## make layers         do includes and calls point one way?
 ## make lint           clang-format, clang-tidy, cppcheck; `make format` formats
 ## make fuzz           every fuzz target for FUZZ_SECONDS=30
-## make bench          measure on this machine; bench-against REV=... compares with a revision
+## make bench          measure on this machine, or one part: bench-server (tests/bench/README.md)
+## make bench-against REV=...   compare with a revision
 ## make nginx-module   the nginx module
 ## make install        into PREFIX=/usr/local
 ## make compile_commands.json   for clangd
@@ -274,14 +275,17 @@ BRIEF ?=
 bench-programs: all $(B)/bench/verify $(B)/bench/revocations nginx-module
 	@sh third_party/apt.sh python3 nginx-light wrk
 
-bench: export BENCH_BRIEF = $(BRIEF)
+# One after the other, whatever -j says: what runs beside a part is in its figures.
+BENCH_PARTS = verify revocations server keys edge propagation
+.PHONY: $(BENCH_PARTS:%=bench-%)
 bench: bench-programs
-	@python3 tests/bench/verify.py $(B)
+	@set -e; for part in $(BENCH_PARTS); do $(MAKE) --no-print-directory bench-$$part; done
+
+$(BENCH_PARTS:%=bench-%): export BENCH_BRIEF = $(BRIEF)
+$(filter-out bench-revocations,$(BENCH_PARTS:%=bench-%)): bench-%: bench-programs
+	@python3 tests/bench/$*.py $(B) $(ROUNDS)
+bench-revocations: bench-programs
 	@$(B)/bench/revocations $(if $(BRIEF),1000 20000)
-	@python3 tests/bench/server.py $(B)
-	@python3 tests/bench/keys.py $(B)
-	@python3 tests/bench/edge.py $(B)
-	@python3 tests/bench/propagation.py $(B) $(ROUNDS)
 
 bench-smoke:
 	@$(MAKE) --no-print-directory bench BRIEF=1

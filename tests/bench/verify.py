@@ -1,14 +1,14 @@
 """make bench: what it costs to verify a token, beside the JWT libraries of others on
 the same tokens. Everything is interleaved in one run on one core; medians are printed.
 Peers that cannot be had on this machine are left out, with the reason.
-usage: verify.py BUILD    environment: BENCH_ROUNDS (15), BENCH_BRIEF=1: with two peers"""
+usage: verify.py BUILD [ROUNDS]    environment: BENCH_ROUNDS (15), BENCH_BRIEF=1: with two peers"""
 import json, os, platform, re, shutil, statistics, subprocess, sys, tempfile, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import *
 from tokens import Tokens
 
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", brief("2", "15")))
+ROUNDS = int(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("BENCH_ROUNDS", brief("2", "15")))
 HERE = os.path.dirname(os.path.abspath(__file__))
 APT = os.path.join(HERE, "..", "..", "third_party", "apt.sh")
 SOURCES = os.path.join(HERE, "peers")

@@ -85,6 +85,43 @@ def help_names_targets_that_there_are():
 
 
 @test
+def the_readme_of_the_tests_shows_commands_that_work():
+    """The first block is run as it stands; what the tables name is a target, a file or a folder."""
+    if SANITIZER: return "the same for each build"
+    with open(os.path.join(TESTS, "README.md")) as f:
+        text = f.read()
+    first, *others = re.findall(r"```sh\n(.*?)```", text, re.S)
+    copy = sources()
+    p = subprocess.run(["sh", "-e", "-c", first], cwd=copy, capture_output=True, text=True,
+                       env=without_apt())
+    assert p.returncode == 0 and p.stdout.count("[  PASSED  ]") + p.stderr.count("[  PASSED  ]") == 2, p
+    shown = re.findall(r"`make ([^`]*)`", text) + [re.sub(r"^make ", "", c) for c in "".join(others).splitlines()]
+    assert len(shown) >= 9
+    for command in shown:
+        words = command.replace("check-NAME", "check-date").replace("e2e-NAME", "e2e-http")
+        p = subprocess.run("make -n " + words, shell=True, cwd=copy, capture_output=True, text=True)
+        assert p.returncode == 0, (command, p.stderr)
+    for folder in re.findall(r"^\| `([a-z./]+)/` \|", text, re.M):
+        assert os.path.isdir(os.path.join(TESTS, folder)), folder
+
+
+@test
+def the_readme_of_the_benchmarks_names_each_part():
+    """`make bench-smoke`, which CI runs, runs each of them."""
+    if SANITIZER: return "the same for each build"
+    with open(os.path.join(TESTS, "bench", "README.md")) as f:
+        text = f.read()
+    with open(os.path.join(ROOT, "Makefile")) as f:
+        parts = re.search(r"^BENCH_PARTS = (.*)", f.read(), re.M).group(1).split()
+    for there in (re.findall(r"^\| `make bench-(\w+)`", text, re.M),
+                  re.findall(r"^## `make bench-(\w+)`", text, re.M)):
+        assert there == parts, (there, parts)
+    for part in parts:
+        code, said = make(ROOT, "-n", "bench-" + part, "BRIEF=1")
+        assert code == 0 and "bench/" + part in said, said
+
+
+@test
 def an_editor_gets_the_flags_of_each_file():
     if SANITIZER: return "the same for each build"
     copy = sources()
