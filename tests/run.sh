@@ -80,7 +80,7 @@ unit() { # BUILD
 }
 
 # End-to-end files that take seconds and need Python and curl alone.
-quick='authorize clients commands keys listen users verify'
+quick='audit authorize clients commands config exchanges keys listen process user_commands'
 
 case ${1:-all} in
 unit) unit "$2" ;;
