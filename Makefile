@@ -37,19 +37,19 @@ LDLIBS = -lsqlite3 -largon2 -lutf8proc -lpthread
 
 # The pure part, and the one that reads files for an edge.
 PURE_SRC := $(wildcard src/base/*.c src/core/*.c)
-LIB_SRC := $(PURE_SRC) $(wildcard src/edge/feed_file.c)
-OFFICE_SRC := $(wildcard src/app/*.c src/store/*.c)
-SHELL_SRC := $(filter-out src/shell/main.c,$(wildcard src/shell/*.c))
+LIB_SRC := $(PURE_SRC) $(wildcard src/feed/feed_file.c)
+SERVER_SRC := $(wildcard $(patsubst %,src/%/*.c,os domain store store/sqlite operations service server))
+CLI_SRC := $(filter-out src/cli/main.c,$(wildcard src/cli/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 
 PURE_OBJ := $(PURE_SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
-OFFICE_OBJ := $(OFFICE_SRC:%.c=$(B)/%.o)
-SHELL_OBJ := $(SHELL_SRC:%.c=$(B)/%.o)
-MAIN_OBJ := $(B)/src/shell/main.o
+SERVER_OBJ := $(SERVER_SRC:%.c=$(B)/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(B)/%.o)
+MAIN_OBJ := $(B)/src/cli/main.o
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 # All of the program but main, for the tests.
-ALL_OBJ := $(LIB_OBJ) $(OFFICE_OBJ) $(SHELL_OBJ)
+ALL_OBJ := $(LIB_OBJ) $(SERVER_OBJ) $(CLI_OBJ)
 
 .PHONY: all help deps run unit quick test test-programs bench fuzz lint layers install dist clean format
 all: deps $(B)/subtoken $(B)/libsubtoken.a $(B)/libsubtoken.so
@@ -210,8 +210,9 @@ test: deps-test
 layers: $(PURE_OBJ)
 	@sh tests/layers.sh $(B) $(PURE_OBJ)
 
-LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/edge/nginx/*.[ch] include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
+LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/*/*/*.c src/*/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
 	tests/bench/*.c fuzz/*.c fuzz/*.h)
+TIDY_SRC := $(wildcard src/*/*.c src/store/*/*.c)
 .PHONY: deps-lint
 deps-lint: deps deps-test
 	@sh third_party/apt.sh clang-format clang-tidy cppcheck
@@ -221,7 +222,7 @@ lint: deps-lint $(TP_STAMP) $(NGINX_CONF)
 	@clang-format --dry-run -Werror $(LINT_SRC)
 	@echo 'clang-tidy'
 	@mkdir -p $(B)
-	@printf '%s\n' $(wildcard src/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
+	@printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
 		-std=gnu11 $(X86_FLAGS) $(subst ','\'',$(CPPFLAGS)) -x c' lint 2>$(B)/clang-tidy.log \
 		|| { cat $(B)/clang-tidy.log; exit 1; }
 	@clang-tidy --quiet $(NGINX_SRC) -- -std=gnu11 $(CPPFLAGS) $(NGINX_INCLUDES) -x c \
@@ -229,7 +230,7 @@ lint: deps-lint $(TP_STAMP) $(NGINX_CONF)
 	@echo 'cppcheck'
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -Isrc \
-		$(wildcard src/*/*.c)
+		$(TIDY_SRC)
 
 format:
 	@clang-format -i $(LINT_SRC)

@@ -3,7 +3,7 @@
  */
 #include <cJSON.h>
 
-#include "app/access_file.h"
+#include "domain/access_file.h"
 #include "base/base64url.h"
 #include "core/claims.h"
 #include "fuzz.h"

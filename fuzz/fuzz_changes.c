@@ -6,7 +6,7 @@
  * snapshot of the other; lists are taken just when they fit; what comes out is what the
  * description in the header says of a snapshot.
  */
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "fuzz.h"
 #include "subtoken/feed.h"
 

@@ -1,5 +1,5 @@
 /* The configuration file: whole or not at all, and a reason that names a place. */
-#include "app/config.h"
+#include "domain/config.h"
 #include "base/bytes.h"
 #include "fuzz.h"
 

@@ -2,7 +2,7 @@
  * was, within its bounds, and never nothing.
  */
 #include "fuzz.h"
-#include "shell/opaque_string.h"
+#include "operations/opaque_string.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static char once[ST_OPAQUE_STRING_MAX], twice[ST_OPAQUE_STRING_MAX];

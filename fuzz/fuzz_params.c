@@ -2,7 +2,7 @@
  * the rest stands: behind `urls=` in a query, as a query, as a form body, as JSON.
  * What is accepted and narrowed must read again to the same urls.
  */
-#include "app/params.h"
+#include "service/params.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "core/paths.h"

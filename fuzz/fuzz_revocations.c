@@ -8,7 +8,7 @@
  */
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "fuzz.h"
 
 #define SECRET "fuzzing-needs-a-secret-of-its-own!"

@@ -5,8 +5,8 @@
  * restricted by urls, 5 for the access token of the person's login, 6 for its refresh
  * token. All that follows the head is the body.
  */
-#include "app/head.h"
-#include "app/params.h"
+#include "service/request_head.h"
+#include "service/params.h"
 #include "base/hmac.h"
 #include "base/json.h"
 #include "core/claims.h"

@@ -3,7 +3,7 @@
  * that it names), and what is refused leaves nothing behind.
  */
 #include "base/hmac.h"
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "core/vouched.h"
 #include "fuzz.h"
 

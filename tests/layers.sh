@@ -49,8 +49,8 @@ may() {
 				case $include in "$folder"/*) ok=1 ;; esac
 			done
 			case $include:$file in
-			mbedtls/sha256.h:src/base/hmac.c | cJSON.h:src/app/*.c | civetweb.h:src/shell/http.c) ok=1 ;;
-			civetweb_net.h:src/shell/gate.c | civetweb_net.h:src/shell/gate.h) ok=1 ;;
+			mbedtls/sha256.h:src/base/hmac.c | cJSON.h:src/domain/config.c | cJSON.h:src/domain/access_file.c | civetweb.h:src/server/http.c) ok=1 ;;
+			civetweb_net.h:src/server/connection.c | civetweb_net.h:src/server/connection.h) ok=1 ;;
 			esac
 			[ -n "$ok" ] || say "$file includes $include"
 		done
@@ -58,18 +58,23 @@ may() {
 }
 may base base subtoken
 may core core base subtoken
-may app app core base subtoken
-may store store app core base subtoken
-may shell shell store app core base subtoken
-may edge core base subtoken
+may feed feed core base subtoken
+may os os base subtoken
+may domain domain core base subtoken
+may store store os domain core base subtoken
+may store/sqlite store/sqlite store os domain core base subtoken
+may operations operations store os service domain core base subtoken
+may service service domain core base subtoken os/semaphore.h
+may server server service operations store os domain core base subtoken
+may cli cli server service operations store os domain core base subtoken
 may edge/nginx edge/nginx subtoken # an embedder like any other: the public headers alone
 
-sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/sqlite' || true)
-[ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite*, not $sqlite"
-curl=$(grep -l '#include <curl/' -r src | grep -v '^src/shell/fetch.c$' || true)
-[ -z "$curl" ] || say "libcurl has one door, src/shell/fetch.c, not $curl"
-argon2=$(grep -l '#include <argon2' -r src | grep -v '^src/shell/password.c$' || true)
-[ -z "$argon2" ] || say "libargon2 has one door, src/shell/password.c, not $argon2"
+sqlite=$(grep -l '#include <sqlite3.h>' -r src | grep -v '^src/store/' || true)
+[ -z "$sqlite" ] || say "SQLite has one door, src/store/sqlite, not $sqlite"
+curl=$(grep -l '#include <curl/' -r src | grep -v '^src/cli/fetch.c$' || true)
+[ -z "$curl" ] || say "libcurl has one door, src/cli/fetch.c, not $curl"
+argon2=$(grep -l '#include <argon2' -r src | grep -v '^src/operations/password.c$' || true)
+[ -z "$argon2" ] || say "libargon2 has one door, src/operations/password.c, not $argon2"
 system=$(grep -nE '#include <(time|stdio|stdlib|errno|fcntl|unistd|pthread|sys/.*)\.h>' \
 	src/base/* src/core/* || true)
 [ -z "$system" ] || say "base and core ask the system: $system"

@@ -1,6 +1,6 @@
 /*
  * Read before the first line of civetweb.c (gcc -include): civetweb then reads,
- * waits, listens and accepts through src/shell/gate.c.
+ * waits, listens and accepts through src/server/connection.c.
  *
  * What civetweb lacks and no setting of it gives:
  *  - a total deadline for a request. Each read of a body may take all of
@@ -15,7 +15,7 @@
  *    its Authorization header too. st_net_recv clears the buffer before it reads.
  *
  *  - a word on why it cannot listen, sockets in the file system, and one socket
- *    for IPv6 and IPv4. src/shell/listener.c opens them: st_net_bind and
+ *    for IPv6 and IPv4. src/server/listener.c opens them: st_net_bind and
  *    st_net_listen do nothing with the one socket that civetweb makes, and where
  *    it polls and accepts that one, gate.c does so with all of ours.
  *

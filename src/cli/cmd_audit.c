@@ -1,7 +1,7 @@
 /* The audit log, for those who may read the database. */
 #include <stdlib.h>
 
-#include "shell/command.h"
+#include "cli/options.h"
 
 #define PAGE 64
 #define ACTION_WIDTH 20

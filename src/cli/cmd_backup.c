@@ -1,6 +1,6 @@
 #include <signal.h>
 
-#include "shell/command.h"
+#include "cli/options.h"
 
 static volatile sig_atomic_t stopped; /* the signal that came, or 0 */
 

@@ -1,9 +1,9 @@
 #include <errno.h>
 
 #include "base/date.h"
-#include "shell/command.h"
-#include "shell/live.h"
-#include "shell/vouched.h"
+#include "cli/options.h"
+#include "server/runtime_config.h"
+#include "operations/vouched.h"
 #include "subtoken/feed.h"
 
 typedef struct feed_options {

@@ -5,10 +5,10 @@
  */
 #include <stdlib.h>
 
-#include "app/access_file.h"
-#include "shell/command.h"
-#include "shell/password.h"
-#include "shell/people.h"
+#include "domain/access_file.h"
+#include "cli/options.h"
+#include "operations/password.h"
+#include "operations/users.h"
 
 #define FILE_MAX (64 << 20) /* bytes */
 #define IMPORTED_ANYONE "*" /* `*` has no password that could be remembered */

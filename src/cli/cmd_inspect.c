@@ -1,6 +1,6 @@
 #include "base/base64url.h"
 #include "base/json.h"
-#include "shell/command.h"
+#include "cli/options.h"
 
 #define TOKEN_MAX (SUBTOKEN_TOKEN_MAX + 64)
 #define DECODED_MAX (SUBTOKEN_TOKEN_MAX + 1)

@@ -1,10 +1,10 @@
-#include "app/params.h"
+#include "service/params.h"
 #include "base/date.h"
 #include "core/claims.h"
 #include "core/paths.h"
-#include "shell/command.h"
-#include "shell/key_changes.h"
-#include "shell/live.h"
+#include "cli/options.h"
+#include "operations/keys.h"
+#include "server/runtime_config.h"
 
 #define NOTED_AHEAD INT64_C(86400) /* seconds */
 #define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)

@@ -1,9 +1,9 @@
-#include "app/manage.h"
+#include "service/keys.h"
 #include "base/base64url.h"
 #include "base/date.h"
 #include "core/claims.h"
-#include "shell/command.h"
-#include "shell/key_changes.h"
+#include "cli/options.h"
+#include "operations/keys.h"
 
 #define PAGE 64
 #define DATE_WIDTH 20 /* as st_print_time writes it */

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
 #include "core/policy.h"
-#include "shell/command.h"
-#include "shell/policy_file.h"
+#include "cli/options.h"
+#include "operations/policy_file.h"
 
 /* A policy and its routes in order. */
 typedef struct checked {

@@ -8,10 +8,10 @@
 #include "base/base64url.h"
 #include "base/hmac.h"
 #include "base/json.h"
-#include "core/revocations.h"
-#include "shell/command.h"
-#include "shell/fetch.h"
-#include "shell/log.h"
+#include "core/revocations_format.h"
+#include "cli/options.h"
+#include "cli/fetch.h"
+#include "os/log.h"
 #include "subtoken/feed.h"
 
 #define EVERY_MOST INT64_C(86400)

@@ -6,8 +6,8 @@
 
 #include "core/claims.h"
 #include "core/jws.h"
-#include "shell/command.h"
-#include "shell/live.h"
+#include "cli/options.h"
+#include "server/runtime_config.h"
 
 typedef struct revoke_session {
   st_store *store;

@@ -1,6 +1,6 @@
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "shell/command.h"
+#include "cli/options.h"
 
 #define SALT_LEN 8
 

@@ -6,9 +6,9 @@
 #include "base/base64url.h"
 #include "base/date.h"
 #include "core/ring.h"
-#include "shell/command.h"
-#include "shell/live.h"
-#include "shell/vouched.h"
+#include "cli/options.h"
+#include "server/runtime_config.h"
+#include "operations/vouched.h"
 
 #define FILE_MAX 8192
 #define LINES_MAX SUBTOKEN_RING_MAX

@@ -2,16 +2,16 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "shell/command.h"
-#include "shell/feed.h"
-#include "shell/http.h"
-#include "shell/key_changes.h"
-#include "shell/listener.h"
-#include "shell/live.h"
-#include "shell/log.h"
-#include "shell/password.h"
-#include "shell/people.h"
-#include "shell/vouched.h"
+#include "cli/options.h"
+#include "server/snapshot_cache.h"
+#include "server/http.h"
+#include "operations/keys.h"
+#include "server/listener.h"
+#include "server/runtime_config.h"
+#include "os/log.h"
+#include "operations/password.h"
+#include "operations/users.h"
+#include "operations/vouched.h"
 
 typedef struct serve_options {
   const char *data, *listen, *config;

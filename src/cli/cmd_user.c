@@ -1,9 +1,9 @@
 /* Persons, from the command line: where the first administrator is made. */
-#include "app/manage.h"
+#include "service/keys.h"
 #include "core/claims.h"
-#include "shell/command.h"
-#include "shell/password.h"
-#include "shell/people.h"
+#include "cli/options.h"
+#include "operations/password.h"
+#include "operations/users.h"
 
 #define PAGE 16
 #define LOGIN_WIDTH 24

@@ -4,10 +4,10 @@
 #include "base/date.h"
 #include "base/json.h"
 #include "core/claims.h"
-#include "shell/command.h"
-#include "shell/key_changes.h"
-#include "shell/live.h"
-#include "shell/policy_file.h"
+#include "cli/options.h"
+#include "operations/keys.h"
+#include "server/runtime_config.h"
+#include "operations/policy_file.h"
 
 #define TOKEN_MAX (1 << 20) /* more than is looked at, so that "too_large" can be said */
 #define NEEDS_MAX 256

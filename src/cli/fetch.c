@@ -1,4 +1,4 @@
-#include "shell/fetch.h"
+#include "cli/fetch.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>

@@ -2,10 +2,10 @@
  * kept. Functions that can fail write a sentence to why, of ST_WHY_MAX bytes; a credential
  * is never in it.
  */
-#ifndef ST_SHELL_FETCH_H
-#define ST_SHELL_FETCH_H
+#ifndef ST_CLI_FETCH_H
+#define ST_CLI_FETCH_H
 
-#include "shell/world.h"
+#include "os/file.h"
 #include "subtoken/revocations.h"
 
 #define ST_ETAG_LEN 43 /* SHA-256 as base64url */

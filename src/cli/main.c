@@ -1,7 +1,7 @@
 /* subtoken - a table of sub-commands, a file each (shell/cmd_*.c). */
 #include <signal.h>
 
-#include "shell/command.h"
+#include "cli/options.h"
 
 static int version(int argc, char **argv) {
   bool json = false;

@@ -1,4 +1,4 @@
-#include "shell/command.h"
+#include "cli/options.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "app/manage.h"
+#include "service/keys.h"
 #include "base/base64url.h"
 #include "base/date.h"
 #include "base/hmac.h"
 #include "base/json.h"
 #include "core/claims.h"
-#include "shell/suggest.h"
+#include "cli/suggest.h"
 
 int st_complain(int code, const char *format, ...) {
   va_list arguments;

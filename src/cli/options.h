@@ -1,13 +1,13 @@
 /* command - what the sub-commands share: options, exit codes, DATA, printing. */
-#ifndef ST_SHELL_COMMAND_H
-#define ST_SHELL_COMMAND_H
+#ifndef ST_CLI_OPTIONS_H
+#define ST_CLI_OPTIONS_H
 
 #include <stdio.h>
 
-#include "app/passwords.h"
-#include "app/service.h"
+#include "domain/password.h"
+#include "service/service.h"
 #include "base/bytes.h"
-#include "shell/world.h"
+#include "os/file.h"
 #include "subtoken/feed.h"
 
 /* Exit codes of every command (interface section 7). */

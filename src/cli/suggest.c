@@ -1,7 +1,7 @@
 /* How far a word is from a name: the optimal string alignment distance, in which swapping two
  * neighbours counts once (Damerau, 1964). For st_command_run and st_arguments_read.
  */
-#include "shell/suggest.h"
+#include "cli/suggest.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* suggest - which of several names somebody may have meant who typed another one. */
-#ifndef ST_SHELL_SUGGEST_H
-#define ST_SHELL_SUGGEST_H
+#ifndef ST_CLI_SUGGEST_H
+#define ST_CLI_SUGGEST_H
 
 #include <stddef.h>
 

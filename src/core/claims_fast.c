@@ -2,7 +2,7 @@
  * hot path's one shortcut: claims.c reads every strict JSON, this only the shape
  * {"sub":"…","iat":…,"exp":…,"permissions":["…"],"urls":["…"],"sid":"…"}, which nearly all
  * tokens have, most without the last or the last two, and leaves the rest to it. fuzz/fuzz_token.c
- * and tests/unit/test_issued.c hold that both read the same.
+ * and tests/unit/test_claims_fast.c hold that both read the same.
  */
 #include "base/x86.h"
 #include "core/claims.h"

@@ -1,4 +1,4 @@
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "subtoken/feed.h"
 
 static const char magic[8] = {'S', 'T', '-', 'D', 'E', 'L', 'T', 'A'};

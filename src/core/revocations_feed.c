@@ -1,6 +1,6 @@
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 
 /* ---- the heartbeat ---- */
 

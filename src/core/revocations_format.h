@@ -1,8 +1,8 @@
 /* revocations - what the parts that read and write a snapshot share: where things stand
  * in its bytes (subtoken/revocations.h says it byte by byte), and what the hash is made of.
  */
-#ifndef ST_CORE_REVOCATIONS_H
-#define ST_CORE_REVOCATIONS_H
+#ifndef ST_CORE_REVOCATIONS_FORMAT_H
+#define ST_CORE_REVOCATIONS_FORMAT_H
 
 #include "base/bytes.h"
 #include "subtoken/revocations.h"

@@ -1,4 +1,4 @@
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 
 /* ---- sorting ---- */
 

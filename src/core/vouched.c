@@ -2,7 +2,7 @@
 #include "core/vouched.h"
 
 #include "base/hmac.h"
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 
 #define MAGIC "ST-VOUCH"
 #define SIGNED (ST_VOUCHED_LEN - SUBTOKEN_MAC_LEN)

@@ -1,4 +1,4 @@
-#include "app/access_file.h"
+#include "domain/access_file.h"
 
 #include "base/base64url.h"
 #include "base/json.h"

@@ -14,10 +14,10 @@
  * all of it or nothing. Nothing is allocated: what was read is noted in the text, in the
  * place of the entry that said it.
  */
-#ifndef ST_APP_ACCESS_FILE_H
-#define ST_APP_ACCESS_FILE_H
+#ifndef ST_DOMAIN_ACCESS_FILE_H
+#define ST_DOMAIN_ACCESS_FILE_H
 
-#include "app/people.h"
+#include "domain/user.h"
 #include "base/bytes.h"
 #include "base/hmac.h"
 

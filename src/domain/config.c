@@ -1,4 +1,4 @@
-#include "app/config.h"
+#include "domain/config.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

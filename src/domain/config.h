@@ -1,8 +1,8 @@
 /* config - the text of a configuration file to settings (interface section 9). */
-#ifndef ST_APP_CONFIG_H
-#define ST_APP_CONFIG_H
+#ifndef ST_DOMAIN_CONFIG_H
+#define ST_DOMAIN_CONFIG_H
 
-#include "app/listen.h"
+#include "domain/listen.h"
 
 #define ST_CONFIG_MAX 65536 /* bytes of a configuration file */
 #define ST_CONFIG_WHY_MAX 256

@@ -1,8 +1,8 @@
 /* keys - parent keys, and what the office asks of the store that keeps them.
- * The store itself is opened and managed by the shell (store/sqlite.h).
+ * The store itself is opened and managed by the shell (domain/store.h).
  */
-#ifndef ST_APP_KEYS_H
-#define ST_APP_KEYS_H
+#ifndef ST_DOMAIN_KEY_H
+#define ST_DOMAIN_KEY_H
 
 #include "subtoken/common.h"
 

@@ -1,7 +1,7 @@
 /* One reader for --listen and for the setting: what it takes can be bound without another look at
  * its form. Names are not resolved, but for `localhost`.
  */
-#include "app/listen.h"
+#include "domain/listen.h"
 
 #include <arpa/inet.h>
 

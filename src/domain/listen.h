@@ -1,8 +1,8 @@
 /* listen - where the server takes connections: the text of a setting, read. Nothing is opened here
  * (shell/listener.c does that).
  */
-#ifndef ST_APP_LISTEN_H
-#define ST_APP_LISTEN_H
+#ifndef ST_DOMAIN_LISTEN_H
+#define ST_DOMAIN_LISTEN_H
 
 #include "subtoken/common.h"
 

@@ -1,8 +1,8 @@
 /* passwords - what checking a password can answer, and what a stored one may be. The work
  * is the shell's (shell/password.h), which hands its answers to the office.
  */
-#ifndef ST_APP_PASSWORDS_H
-#define ST_APP_PASSWORDS_H
+#ifndef ST_DOMAIN_PASSWORD_H
+#define ST_DOMAIN_PASSWORD_H
 
 #define ST_PHC_MAX 383       /* bytes of a stored password */
 #define ST_PASSWORD_MIN 8    /* bytes of a password that is set (NIST SP 800-63B section 5.1.1) */

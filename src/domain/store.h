@@ -2,10 +2,10 @@
  * SQLite. A store handle may be used by many threads, and the file by many
  * processes: what one changes, another sees at its next question.
  */
-#ifndef ST_STORE_SQLITE_H
-#define ST_STORE_SQLITE_H
+#ifndef ST_DOMAIN_STORE_H
+#define ST_DOMAIN_STORE_H
 
-#include "app/people.h"
+#include "domain/user.h"
 #include "base/hmac.h"
 #include "subtoken/revocations.h"
 

@@ -1,11 +1,11 @@
 /* people - persons, their logins and the audit log: what the office asks of those who keep them
  * (shell/people.h does).
  */
-#ifndef ST_APP_PEOPLE_H
-#define ST_APP_PEOPLE_H
+#ifndef ST_DOMAIN_USER_H
+#define ST_DOMAIN_USER_H
 
-#include "app/keys.h"
-#include "app/passwords.h"
+#include "domain/key.h"
+#include "domain/password.h"
 
 #define ST_ANYONE "*"     /* the person whose permissions need no credential */
 #define ST_REFRESH_LEN 43 /* a refresh token, in characters */

@@ -1,9 +1,9 @@
-#include "shell/key_changes.h"
+#include "operations/keys.h"
 
 #include <stdio.h>
 
-#include "shell/command.h"
-#include "shell/log.h"
+#include "cli/options.h"
+#include "os/log.h"
 
 #define DRAWS 8 /* what is taken is drawn again; twice never happens */
 #define TAKEN "could not generate a unique id" /* the store has no words for it */

@@ -1,11 +1,11 @@
 /* key_changes - what the office may change in the store, with this machine's time and
  * randomness.
  */
-#ifndef ST_SHELL_KEY_CHANGES_H
-#define ST_SHELL_KEY_CHANGES_H
+#ifndef ST_OPERATIONS_KEYS_H
+#define ST_OPERATIONS_KEYS_H
 
-#include "app/service.h"
-#include "store/sqlite.h"
+#include "service/service.h"
+#include "domain/store.h"
 
 st_key_changes st_key_changes_of(st_store *store);
 /* The two questions of each request; a failure goes to the log, once, as it is met. */

@@ -2,7 +2,7 @@
  * apart and composing it, which comes to the same. libutf8proc works in the memory that it is given
  * here, so that nothing of a password is left in what malloc gave back.
  */
-#include "shell/opaque_string.h"
+#include "operations/opaque_string.h"
 
 #include <utf8proc.h>
 

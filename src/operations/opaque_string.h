@@ -3,10 +3,10 @@
  * the same password, and so is one with a space that is not the plain one. The only file that
  * calls libutf8proc.
  */
-#ifndef ST_SHELL_OPAQUE_STRING_H
-#define ST_SHELL_OPAQUE_STRING_H
+#ifndef ST_OPERATIONS_OPAQUE_STRING_H
+#define ST_OPERATIONS_OPAQUE_STRING_H
 
-#include "app/passwords.h"
+#include "domain/password.h"
 #include "base/bytes.h"
 
 /* No text becomes longer than three times its length (Unicode Standard Annex 15). */

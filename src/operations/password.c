@@ -1,12 +1,12 @@
-#include "shell/password.h"
+#include "operations/password.h"
 
 #include <argon2.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "base/base64url.h"
-#include "shell/opaque_string.h"
-#include "shell/world.h"
+#include "operations/opaque_string.h"
+#include "os/file.h"
 
 #define SALT_LEN 16
 

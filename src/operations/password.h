@@ -10,11 +10,11 @@
  * 64 may wait, or fewer (st_password_share); more are ST_VERDICT_BUSY at once, and so is who has
  * waited until its deadline. Any thread may call. Nothing of a password stays in memory.
  */
-#ifndef ST_SHELL_PASSWORD_H
-#define ST_SHELL_PASSWORD_H
+#ifndef ST_OPERATIONS_PASSWORD_H
+#define ST_OPERATIONS_PASSWORD_H
 
-#include "app/passwords.h"
-#include "app/semaphore.h"
+#include "domain/password.h"
+#include "os/semaphore.h"
 #include "base/hmac.h"
 
 #define ST_PASSWORD_WAITING_MAX 64

@@ -1,8 +1,8 @@
-#include "shell/policy_file.h"
+#include "operations/policy_file.h"
 
 #include <stdlib.h>
 
-#include "shell/command.h"
+#include "cli/options.h"
 
 static bool read_text(const char *path, char *text, st_policy_file *file, char *why) {
   size_t len;

@@ -1,6 +1,6 @@
 /* policy_file - a route policy from its file, as `policy check` and `verify` read it. */
-#ifndef ST_SHELL_POLICY_FILE_H
-#define ST_SHELL_POLICY_FILE_H
+#ifndef ST_OPERATIONS_POLICY_FILE_H
+#define ST_OPERATIONS_POLICY_FILE_H
 
 #include "subtoken/policy.h"
 

@@ -1,4 +1,4 @@
-#include "shell/people.h"
+#include "operations/users.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -8,12 +8,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "app/service.h"
+#include "service/service.h"
 #include "base/base64url.h"
-#include "shell/command.h"
-#include "shell/key_changes.h"
-#include "shell/log.h"
-#include "shell/password.h"
+#include "cli/options.h"
+#include "operations/keys.h"
+#include "os/log.h"
+#include "operations/password.h"
 
 #define DRAWS 8                       /* what is taken is drawn again; twice never happens */
 #define WRITE_EVERY_S 30              /* seconds between two writings of what was used */

@@ -2,11 +2,11 @@
  * with passwords and randomness. One thread of its own writes down what was used, every half
  * minute, and purges the store every hour.
  */
-#ifndef ST_SHELL_PEOPLE_H
-#define ST_SHELL_PEOPLE_H
+#ifndef ST_OPERATIONS_USERS_H
+#define ST_OPERATIONS_USERS_H
 
-#include "app/people.h"
-#include "shell/world.h"
+#include "domain/user.h"
+#include "os/file.h"
 
 /* False without a thread or Argon2; why says which. */
 bool st_people_start(st_store *store, char *why) __attribute__((warn_unused_result));

@@ -2,7 +2,7 @@
  * what it is worth by: first the snapshot, then the record that it was vouched for, then the edges.
  * Whole snapshots are written seldom where they are large; in between it is the changes since.
  */
-#include "shell/vouched.h"
+#include "operations/vouched.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "core/vouched.h"
-#include "shell/log.h"
+#include "os/log.h"
 #include "subtoken/feed.h"
 
 #define NAME_ROOM 1100

@@ -3,10 +3,10 @@
  * that to the last. A database that never gave the sequence in there is a backup or a copy, and is
  * made to list again what the snapshot listed. The argument is subtoken_revocation(7).
  */
-#ifndef ST_SHELL_VOUCHED_H
-#define ST_SHELL_VOUCHED_H
+#ifndef ST_OPERATIONS_VOUCHED_H
+#define ST_OPERATIONS_VOUCHED_H
 
-#include "shell/world.h"
+#include "os/file.h"
 #include "subtoken/revocations.h"
 
 /* A snapshot in a file, whose MAC was checked. */

@@ -1,5 +1,5 @@
 /* world - the system: see world.h. */
-#include "shell/world.h"
+#include "os/file.h"
 
 #include <dirent.h>
 #include <errno.h>

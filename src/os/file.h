@@ -2,10 +2,10 @@
  * system for them. Functions that can fail answer false and write a sentence to
  * why, of ST_WHY_MAX bytes, that names the file.
  */
-#ifndef ST_SHELL_WORLD_H
-#define ST_SHELL_WORLD_H
+#ifndef ST_OS_FILE_H
+#define ST_OS_FILE_H
 
-#include "store/sqlite.h"
+#include "domain/store.h"
 
 int64_t st_world_now(void);          /* seconds since 1970, the wall clock */
 int64_t st_world_now_us(void);       /* the same in microseconds */

@@ -1,4 +1,4 @@
-#include "shell/log.h"
+#include "os/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include "base/date.h"
 #include "base/hmac.h"
 #include "base/json.h"
-#include "shell/world.h"
+#include "os/file.h"
 
 #define HALF 524288           /* bytes of lines waiting; as many again are being written */
 #define GATHER_MS 5           /* lines that come within this time are written at once */

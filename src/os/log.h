@@ -2,10 +2,10 @@
  * handed to a thread of their own: a log that is slow or broken never holds up
  * an answer. What does not fit while it is, is counted and told later.
  */
-#ifndef ST_SHELL_LOG_H
-#define ST_SHELL_LOG_H
+#ifndef ST_OS_LOG_H
+#define ST_OS_LOG_H
 
-#include "app/service.h"
+#include "service/service.h"
 
 #define ST_LOG_LINE_MAX 4096
 

@@ -1,7 +1,7 @@
 /* A line of waiters, each with a condition of its own on the stack of its thread, so that a place
  * is given to the first of them and to nobody else. See semaphore.h.
  */
-#include "app/semaphore.h"
+#include "os/semaphore.h"
 
 #include <time.h>
 

@@ -3,8 +3,8 @@
  * it: the store's writer, the computing of passwords. Any thread may call. Its clock is that of
  * st_request.now_us: monotonic, in microseconds.
  */
-#ifndef ST_APP_SEMAPHORE_H
-#define ST_APP_SEMAPHORE_H
+#ifndef ST_OS_SEMAPHORE_H
+#define ST_OS_SEMAPHORE_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "shell/gate.h"
+#include "server/connection.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #define ST_NET_PROTOTYPES_ONLY
-#include "app/chunked.h"
-#include "app/listen.h"
+#include "service/chunked.h"
+#include "domain/listen.h"
 #include "civetweb_net.h"
-#include "shell/world.h"
+#include "os/file.h"
 
 #define DEADLINE_US INT64_C(9900000) /* a request, or the first byte of one: within 10 s */
 #define GRACE_US INT64_C(100000)     /* in which a new connection says its first word */

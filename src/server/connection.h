@@ -13,12 +13,12 @@
  * which they began to. When more are open than there are threads, the idle one that has waited
  * longest is closed; without any, one that is slow with its request (find_victim in gate.c).
  */
-#ifndef ST_SHELL_GATE_H
-#define ST_SHELL_GATE_H
+#ifndef ST_SERVER_CONNECTION_H
+#define ST_SERVER_CONNECTION_H
 
 #include <stdatomic.h>
 
-#include "app/head.h"
+#include "service/request_head.h"
 
 /* One request, as begin_request finds it. fault.status is 0 when it is good. */
 typedef struct st_gate_request {

@@ -1,22 +1,22 @@
-#include "shell/http.h"
+#include "server/http.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "app/cors.h"
-#include "app/rate.h"
-#include "app/remote.h"
-#include "app/service.h"
+#include "service/cors.h"
+#include "service/rate_limit.h"
+#include "service/remote.h"
+#include "service/service.h"
 #include "base/date.h"
 #include "civetweb.h"
-#include "shell/feed.h"
-#include "shell/gate.h"
-#include "shell/key_changes.h"
-#include "shell/listener.h"
-#include "shell/live.h"
-#include "shell/log.h"
-#include "shell/password.h"
-#include "shell/people.h"
+#include "server/snapshot_cache.h"
+#include "server/connection.h"
+#include "operations/keys.h"
+#include "server/listener.h"
+#include "server/runtime_config.h"
+#include "os/log.h"
+#include "operations/password.h"
+#include "operations/users.h"
 
 /* A preflight has no body, and tells no more than the header that asked. */
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)

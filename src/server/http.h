@@ -1,9 +1,9 @@
 /* http - the only door to civetweb: starts it, and turns replies into bytes. */
-#ifndef ST_SHELL_HTTP_H
-#define ST_SHELL_HTTP_H
+#ifndef ST_SERVER_HTTP_H
+#define ST_SERVER_HTTP_H
 
-#include "app/config.h"
-#include "shell/world.h"
+#include "domain/config.h"
+#include "os/file.h"
 
 /* Listen and answer from the store, with the settings and ring of live.h. why
  * names the address that could not be had.

@@ -2,7 +2,7 @@
  * ones in the file system the order counts: lock the directory, see that nobody answers, make the
  * socket under another name with its mode, listen, and rename it into its place (put_in_place).
  */
-#include "shell/listener.h"
+#include "server/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "shell/world.h"
+#include "os/file.h"
 
 #define BACKLOG 4096 /* the system cuts it down to what it allows */
 #define SOCKET_MODE 0660

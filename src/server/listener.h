@@ -2,10 +2,10 @@
  * socket in the file system takes the place of one that a server which died has left there, never
  * of one that is in use, and is removed at the end.
  */
-#ifndef ST_SHELL_LISTENER_H
-#define ST_SHELL_LISTENER_H
+#ifndef ST_SERVER_LISTENER_H
+#define ST_SERVER_LISTENER_H
 
-#include "app/config.h"
+#include "domain/config.h"
 
 #define ST_LISTENER_NAME_MAX (ST_LISTEN_TEXT_MAX + 16)
 

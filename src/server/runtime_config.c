@@ -1,12 +1,12 @@
-#include "shell/live.h"
+#include "server/runtime_config.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "shell/log.h"
-#include "shell/policy_file.h"
+#include "os/log.h"
+#include "operations/policy_file.h"
 
 #define RING_FILE_MAX 8192
 #define AGAIN_US INT64_C(1000000)

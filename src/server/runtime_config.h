@@ -1,13 +1,13 @@
 /* live - the settings and the ring that are in force, and how they change while
  * requests are being answered: each request keeps the pair that it began with.
  */
-#ifndef ST_SHELL_LIVE_H
-#define ST_SHELL_LIVE_H
+#ifndef ST_SERVER_RUNTIME_CONFIG_H
+#define ST_SERVER_RUNTIME_CONFIG_H
 
 #include <stdatomic.h>
 
-#include "app/config.h"
-#include "shell/world.h"
+#include "domain/config.h"
+#include "os/file.h"
 #include "subtoken/policy.h"
 
 /* Read-only, in memory that is neither swapped nor dumped where the system allows. */

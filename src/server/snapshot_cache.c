@@ -5,7 +5,7 @@
  * lent to those who take it whole: see lend. The changes from one to the next are in
  * feed_changes.c.
  */
-#include "shell/feed.h"
+#include "server/snapshot_cache.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -13,14 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app/semaphore.h"
+#include "os/semaphore.h"
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "core/revocations.h"
-#include "shell/feed_changes.h"
-#include "shell/gate.h"
-#include "shell/log.h"
-#include "shell/vouched.h"
+#include "core/revocations_format.h"
+#include "server/snapshot_changes.h"
+#include "server/connection.h"
+#include "os/log.h"
+#include "operations/vouched.h"
 #include "subtoken/feed.h"
 
 /* A clock that was set back by more than this is followed: else a moment in which it was

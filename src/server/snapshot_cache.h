@@ -1,11 +1,11 @@
 /* feed - the revocation data that the server gives out (interface section 10): the snapshot
  * of the store as it is now, kept in memory, and written anew when the store has moved.
  */
-#ifndef ST_SHELL_FEED_H
-#define ST_SHELL_FEED_H
+#ifndef ST_SERVER_SNAPSHOT_CACHE_H
+#define ST_SERVER_SNAPSHOT_CACHE_H
 
-#include "app/service.h"
-#include "shell/world.h"
+#include "service/service.h"
+#include "os/file.h"
 
 /* Before the first request. Takes a sequence, so that the data of a database that was put
  * back from a backup goes on where its edges are; when that cannot be written it is tried

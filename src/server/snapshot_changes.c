@@ -2,13 +2,13 @@
  * part of it: find_steps. sum_up makes of them what is gone and what is new, and the long answers
  * are kept in a few slots: see hold.
  */
-#include "shell/feed_changes.h"
+#include "server/snapshot_changes.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "shell/world.h"
+#include "os/file.h"
 #include "subtoken/feed.h"
 
 enum {

@@ -3,11 +3,11 @@
  * ask for the same; what is kept is bounded, and so is how long a slow reader keeps it.
  * Nothing here asks the store: feed.c fills the log.
  */
-#ifndef ST_SHELL_FEED_CHANGES_H
-#define ST_SHELL_FEED_CHANGES_H
+#ifndef ST_SERVER_SNAPSHOT_CHANGES_H
+#define ST_SERVER_SNAPSHOT_CHANGES_H
 
-#include "app/service.h"
-#include "store/sqlite.h"
+#include "service/service.h"
+#include "domain/store.h"
 
 /* A change of the list. sequence: of the snapshot that has it first. */
 typedef struct st_feed_step {

@@ -1,5 +1,5 @@
 /* The route /v2/audit: what was changed, by whom, newest first (interface section 11). */
-#include "app/visit.h"
+#include "service/context.h"
 #include "base/date.h"
 #include "base/json.h"
 

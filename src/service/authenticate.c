@@ -1,4 +1,4 @@
-#include "app/visit.h"
+#include "service/context.h"
 
 #include "base/base64url.h"
 #include "base/hmac.h"

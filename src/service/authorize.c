@@ -5,8 +5,8 @@
  * Whatever the answer, it carries the five X-Subtoken-* headers, empty where there is nothing to
  * say, so that a proxy which copies them overwrites what a caller sent.
  */
-#include "app/params.h"
-#include "app/visit.h"
+#include "service/params.h"
+#include "service/context.h"
 #include "core/claims.h"
 
 #define ROUTE "/v2/authorize"

@@ -1,6 +1,6 @@
-#include "app/basic.h"
+#include "service/basic_auth.h"
 
-#include "app/service.h"
+#include "service/service.h"
 #include "base/bytes.h"
 
 bool st_basic_start(st_basic *basic, const uint8_t key[32]) {

@@ -2,14 +2,14 @@
  * costs an Argon2 otherwise. What is remembered is an HMAC under a key of this process; what they
  * may do is asked of the store each time.
  */
-#ifndef ST_APP_BASIC_H
-#define ST_APP_BASIC_H
+#ifndef ST_SERVICE_BASIC_AUTH_H
+#define ST_SERVICE_BASIC_AUTH_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "app/keys.h"
-#include "app/semaphore.h"
+#include "domain/key.h"
+#include "os/semaphore.h"
 #include "subtoken/mac.h"
 
 #define ST_BASIC_KEPT_US INT64_C(60000000)

@@ -1,7 +1,7 @@
 /* The chunked coding, one byte at a time but for the data itself. Each state is named after what
  * has to come next, so a byte is either that or the end of the connection.
  */
-#include "app/chunked.h"
+#include "service/chunked.h"
 
 #include <string.h>
 

@@ -2,12 +2,12 @@
  * no extensions, no trailers, CRLF everywhere. What two readers could frame differently is
  * refused. The bytes may arrive in any pieces: the result is the same.
  */
-#ifndef ST_APP_CHUNKED_H
-#define ST_APP_CHUNKED_H
+#ifndef ST_SERVICE_CHUNKED_H
+#define ST_SERVICE_CHUNKED_H
 
 #include <stddef.h>
 
-#include "app/params.h"
+#include "service/params.h"
 
 #define ST_CHUNK_DIGITS_MAX 8
 /* A chunk holds at least one byte and has at most 12 around it, and the last one has 12: no body

@@ -1,11 +1,11 @@
 /* visit - one request on its way through the service, and the step that all routes share:
  * finding the one credential, and who it is.
  */
-#ifndef ST_APP_VISIT_H
-#define ST_APP_VISIT_H
+#ifndef ST_SERVICE_CONTEXT_H
+#define ST_SERVICE_CONTEXT_H
 
-#include "app/params.h"
-#include "app/service.h"
+#include "service/params.h"
+#include "service/service.h"
 
 #define ST_ROUTE_MAX 96 /* longer than any path of our own */
 

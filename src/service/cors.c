@@ -2,9 +2,9 @@
  * what it asks for is said again here only as far as it is tokens, so that nothing else gets into a
  * header.
  */
-#include "app/cors.h"
+#include "service/cors.h"
 
-#include "app/head.h"
+#include "service/request_head.h"
 
 #define OWN "Authorization, Content-Type, X-API-Key, X-Schema-Version"
 

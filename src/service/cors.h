@@ -1,8 +1,8 @@
 /* cors - what a preflight is told of the headers that a page may send. */
-#ifndef ST_APP_CORS_H
-#define ST_APP_CORS_H
+#ifndef ST_SERVICE_CORS_H
+#define ST_SERVICE_CORS_H
 
-#include "app/service.h"
+#include "service/service.h"
 
 #define ST_CORS_HEADERS_MAX 64
 

@@ -1,7 +1,7 @@
 /* Who a credential is: a whole key, looked up by its hash, or a subtoken, verified
  * with the same code as at any edge and held against what the store says now.
  */
-#include "app/service.h"
+#include "service/service.h"
 #include "base/hmac.h"
 #include "core/claims.h"
 

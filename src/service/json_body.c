@@ -1,4 +1,4 @@
-#include "app/body.h"
+#include "service/json_body.h"
 
 #include "base/json.h"
 #include "core/claims.h"

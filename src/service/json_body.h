@@ -1,8 +1,8 @@
 /* body - a JSON body of named fields, for the calls that change something. */
-#ifndef ST_APP_BODY_H
-#define ST_APP_BODY_H
+#ifndef ST_SERVICE_JSON_BODY_H
+#define ST_SERVICE_JSON_BODY_H
 
-#include "app/visit.h"
+#include "service/context.h"
 
 /* What a call may name. Views point into the scratch that was read into. */
 typedef struct st_field {

@@ -1,9 +1,9 @@
 /* Managing parent keys over HTTP (interface section 11). Who has the permission `keys` manages the
  * keys of all owners; a person in a login or with HTTP Basic their own.
  */
-#include "app/manage.h"
+#include "service/keys.h"
 
-#include "app/body.h"
+#include "service/json_body.h"
 #include "base/date.h"
 #include "base/json.h"
 #include "core/claims.h"

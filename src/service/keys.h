@@ -1,9 +1,9 @@
 /* manage - parent keys over HTTP (interface section 11): one key as JSON, as all who show one do.
  */
-#ifndef ST_APP_MANAGE_H
-#define ST_APP_MANAGE_H
+#ifndef ST_SERVICE_KEYS_H
+#define ST_SERVICE_KEYS_H
 
-#include "app/keys.h"
+#include "domain/key.h"
 #include "base/bytes.h"
 
 /* "active", "disabled", "suspended" (its owner is disabled), "expired". */

@@ -1,4 +1,4 @@
-#include "app/params.h"
+#include "service/params.h"
 
 #include "base/date.h"
 #include "base/json.h"

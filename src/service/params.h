@@ -1,6 +1,6 @@
 /* params - what a request asks for: query, form body and JSON body to one request. */
-#ifndef ST_APP_PARAMS_H
-#define ST_APP_PARAMS_H
+#ifndef ST_SERVICE_PARAMS_H
+#define ST_SERVICE_PARAMS_H
 
 #include "base/bytes.h"
 #include "subtoken/issue.h"

@@ -1,4 +1,4 @@
-#include "app/rate.h"
+#include "service/rate_limit.h"
 
 #include <string.h>
 

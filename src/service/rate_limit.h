@@ -1,13 +1,13 @@
 /* rate - how often a key may make subtokens: a token bucket a key, in a table of
  * fixed size. Any thread may ask.
  */
-#ifndef ST_APP_RATE_H
-#define ST_APP_RATE_H
+#ifndef ST_SERVICE_RATE_LIMIT_H
+#define ST_SERVICE_RATE_LIMIT_H
 
 #include <pthread.h>
 
-#include "app/config.h"
-#include "app/keys.h"
+#include "domain/config.h"
+#include "domain/key.h"
 
 #define ST_RATE_SLOTS 4096
 

@@ -1,7 +1,7 @@
 /* X-Forwarded-For from its end to its front: as long as those who wrote it are trusted, what they
  * wrote is believed. What an element may look like is in read_host.
  */
-#include "app/remote.h"
+#include "service/remote.h"
 
 #define HOST_MAX 64 /* longer than any address */
 

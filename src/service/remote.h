@@ -1,11 +1,11 @@
 /* remote - whom a request comes from: the peer of the connection, or who a trusted proxy says it
  * is. By it callers are told apart in the log, and wrong passwords are slowed.
  */
-#ifndef ST_APP_REMOTE_H
-#define ST_APP_REMOTE_H
+#ifndef ST_SERVICE_REMOTE_H
+#define ST_SERVICE_REMOTE_H
 
-#include "app/config.h"
-#include "app/service.h"
+#include "domain/config.h"
+#include "service/service.h"
 
 /* A trusted proxy asked for somebody whom it did not name. */
 #define ST_REMOTE_UNKNOWN "unknown"

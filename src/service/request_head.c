@@ -1,6 +1,6 @@
-#include "app/head.h"
+#include "service/request_head.h"
 
-#include "app/params.h"
+#include "service/params.h"
 
 static st_head_state refuse(st_head_fault *fault, int status, const char *text) {
   bool limit = status == 413 || status == 414 || status == 431;

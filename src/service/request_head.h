@@ -1,10 +1,10 @@
 /* head - the request line and header lines of HTTP/1 (RFC 9112), strictly: what two
  * readers could frame differently is refused, never guessed.
  */
-#ifndef ST_APP_HEAD_H
-#define ST_APP_HEAD_H
+#ifndef ST_SERVICE_REQUEST_HEAD_H
+#define ST_SERVICE_REQUEST_HEAD_H
 
-#include "app/service.h"
+#include "service/service.h"
 
 #define ST_HEAD_MAX 16384 /* bytes of request line and headers */
 #define ST_HEADERS_MAX 64

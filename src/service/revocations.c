@@ -1,8 +1,8 @@
 /* The route /v2/revocations: the snapshot whole, what has changed since a sequence, or that
  * nothing has, each with a heartbeat (interface section 10).
  */
-#include "app/params.h"
-#include "app/visit.h"
+#include "service/params.h"
+#include "service/context.h"
 #include "core/claims.h"
 
 #define PERMISSION ST_TEXT("revocations")

@@ -1,8 +1,8 @@
-#include "app/service.h"
+#include "service/service.h"
 
-#include "app/manage.h"
-#include "app/params.h"
-#include "app/visit.h"
+#include "service/keys.h"
+#include "service/params.h"
+#include "service/context.h"
 #include "base/date.h"
 #include "base/json.h"
 

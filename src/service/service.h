@@ -3,16 +3,16 @@
  * The walk of a request through this room: route, credential, identity, url,
  * parameters, answer; the first that fails decides (interface section 6).
  */
-#ifndef ST_APP_SERVICE_H
-#define ST_APP_SERVICE_H
+#ifndef ST_SERVICE_SERVICE_H
+#define ST_SERVICE_SERVICE_H
 
 #include <stdatomic.h>
 
-#include "app/basic.h"
-#include "app/config.h"
-#include "app/people.h"
-#include "app/rate.h"
-#include "app/throttle.h"
+#include "service/basic_auth.h"
+#include "domain/config.h"
+#include "domain/user.h"
+#include "service/rate_limit.h"
+#include "service/throttle.h"
 #include "subtoken/issue.h"
 #include "subtoken/policy.h"
 #include "subtoken/revocations.h"

@@ -1,7 +1,7 @@
 /* Becoming a person, and a login's whole life: begun with a password or with a parent key, carried
  * on by refresh tokens, ended (interface section 11).
  */
-#include "app/body.h"
+#include "service/json_body.h"
 #include "base/json.h"
 #include "core/claims.h"
 

@@ -1,6 +1,6 @@
-#include "app/throttle.h"
+#include "service/throttle.h"
 
-#include "app/config.h"
+#include "domain/config.h"
 #include "base/hmac.h"
 
 #define SECOND INT64_C(1000000)

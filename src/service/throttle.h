@@ -7,8 +7,8 @@
  * share it, which errs on the side of refusing; whoever knows a login can slow its owner down,
  * but not lock him out.
  */
-#ifndef ST_APP_THROTTLE_H
-#define ST_APP_THROTTLE_H
+#ifndef ST_SERVICE_THROTTLE_H
+#define ST_SERVICE_THROTTLE_H
 
 #include <pthread.h>
 

@@ -1,7 +1,7 @@
 /* What is exchanged for a short-lived access token, by the rules of RFC 8693 and by those of a
  * vendor's API; and the hash of a string (interface section 11).
  */
-#include "app/body.h"
+#include "service/json_body.h"
 #include "base/base64url.h"
 #include "base/date.h"
 #include "base/json.h"

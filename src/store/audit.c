@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/date.h"
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 /* ---- Writing ---- */
 

@@ -1,15 +1,15 @@
 /* sqlite_internal - what the files of the SQLite store share, and nobody else. */
-#ifndef ST_STORE_SQLITE_INTERNAL_H
-#define ST_STORE_SQLITE_INTERNAL_H
+#ifndef ST_STORE_DB_H
+#define ST_STORE_DB_H
 
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "app/semaphore.h"
+#include "os/semaphore.h"
 #include "base/bytes.h"
-#include "store/sqlite.h"
+#include "domain/store.h"
 
 #define ST_SQLITE_BUSY_MS 5000    /* how long another writer is waited for, where nobody says */
 #define ST_SQLITE_WRITERS_MAX 128 /* changes that wait for their turn */

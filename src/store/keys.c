@@ -1,7 +1,7 @@
 /* Parent keys as the management sees them: made, found, listed, changed, ended. */
 #include <string.h>
 
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 /* ---- Changes ---- */
 

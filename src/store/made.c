@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 /* Without an end that is asked for, what is found is only told: so many rows are looked at. */
 #define LOOKED_AT_MOST 10000

@@ -1,7 +1,7 @@
 /* Sets of rows that a change ends, lists or removes, however many they are: chosen into a table
  * of the writing connection, then changed with one statement each.
  */
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 st_stored st_sqlite_choose_none(st_store *store) {
   return st_sqlite_do(store, CHOOSE_NONE, NO_VALUES);

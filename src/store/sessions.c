@@ -5,7 +5,7 @@
 
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 static bool hash_token(subtoken_text token, uint8_t hash[ST_HASH_LEN]) {
   return st_sha256(token.data, token.len, hash);

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence) {
   if (sequence != NULL) {

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 /* ---- Rows ---- */
 

@@ -1,12 +1,12 @@
 /* office - a service whose persons, logins and keys are in memory, for the tests of its routes.
  * What keeps them is strict about what it is called with, and fails when it is told to.
  */
-#ifndef TESTS_UNIT_OFFICE_H
-#define TESTS_UNIT_OFFICE_H
+#ifndef TESTS_UNIT_SERVICE_FIXTURE_H
+#define TESTS_UNIT_SERVICE_FIXTURE_H
 
 #include "support.h"
 
-#include "app/service.h"
+#include "service/service.h"
 #include "base/json.h"
 
 #define REMOTE "192.0.2.7"

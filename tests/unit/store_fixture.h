@@ -4,7 +4,7 @@
 #ifndef ST_TESTS_STORES_H
 #define ST_TESTS_STORES_H
 
-#include "store/sqlite.h"
+#include "domain/store.h"
 
 #include "run_tests.h"
 

@@ -1,7 +1,7 @@
 /* access_file: what Graphene nodes read, and what is refused of it. */
 #include "support.h"
 
-#include "app/access_file.h"
+#include "domain/access_file.h"
 
 #define HASH "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY="
 #define SALT "INDdM6iCi/8="

@@ -1,5 +1,5 @@
 /* audit: pages of the audit log, newest first. */
-#include "office.h"
+#include "service_fixture.h"
 
 #define AUDIT "/v2/audit"
 

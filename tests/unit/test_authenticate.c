@@ -1,9 +1,9 @@
 /* visit: the one credential of a request and who it is, what may be done with it, who did it, and
  * the parameters of a query.
  */
-#include "office.h"
+#include "service_fixture.h"
 
-#include "app/visit.h"
+#include "service/context.h"
 #include "base/base64url.h"
 
 #define INFO "/v2/tokeninfo"

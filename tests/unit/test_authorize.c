@@ -1,5 +1,5 @@
 /* authorize: which request is asked about, and whether it may pass. */
-#include "office.h"
+#include "service_fixture.h"
 
 #define OTHER_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
 #define SUB "0000000000000000000000000000000000000000001" /* of the office's first row */

@@ -1,5 +1,5 @@
 /* basic: a login and password with each request, checked once a minute. */
-#include "office.h"
+#include "service_fixture.h"
 
 #include <pthread.h>
 #include <sched.h>

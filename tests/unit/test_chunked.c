@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "app/chunked.h"
+#include "service/chunked.h"
 
 #define LAST "0\r\n\r\n"
 

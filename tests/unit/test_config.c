@@ -3,7 +3,7 @@
 
 #include <arpa/inet.h>
 
-#include "app/config.h"
+#include "domain/config.h"
 
 static st_settings settings;
 static char why[ST_CONFIG_WHY_MAX];

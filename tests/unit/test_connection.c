@@ -9,10 +9,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "app/chunked.h"
+#include "service/chunked.h"
 #include "civetweb_net.h"
-#include "shell/gate.h"
-#include "shell/world.h"
+#include "server/connection.h"
+#include "os/file.h"
 
 #define HOST "Host: api.test\r\n"
 #define SIMPLE "GET /v2/tokeninfo HTTP/1.1\r\n" HOST "\r\n"

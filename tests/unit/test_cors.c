@@ -1,7 +1,7 @@
 /* cors: a preflight is told that it may send what it asks for (D4). */
 #include "support.h"
 
-#include "app/cors.h"
+#include "service/cors.h"
 
 #define OWN "Authorization, Content-Type, X-API-Key, X-Schema-Version"
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "subtoken/feed.h"
 
 #define SEQUENCE INT64_C(1700000000000001)

@@ -1,7 +1,7 @@
 /* Time, randomness, files and the process. Files are made in a directory of the
  * test's own.
  */
-#include "shell/world.h"
+#include "os/file.h"
 
 #include "run_tests.h"
 

@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shell/command.h"
-#include "shell/http.h"
-#include "shell/listener.h"
-#include "shell/live.h"
+#include "cli/options.h"
+#include "server/http.h"
+#include "server/listener.h"
+#include "server/runtime_config.h"
 
 static char dir[] = "/tmp/subtoken-http-XXXXXX";
 static st_data data;

@@ -1,7 +1,7 @@
 /* identity: who a credential is, against a store whose every answer is told here. */
 #include "support.h"
 
-#include "app/service.h"
+#include "service/service.h"
 
 #define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
 #define SUB "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -1,7 +1,7 @@
 /* body: named fields of a JSON body, read strictly. */
 #include "support.h"
 
-#include "app/body.h"
+#include "service/json_body.h"
 
 enum { TEXT, FLAG, LIST, FIELDS };
 static st_field fields[FIELDS];

@@ -1,7 +1,7 @@
 /* manage: parent keys over HTTP, and who may do what with whose. */
-#include "office.h"
+#include "service_fixture.h"
 
-#include "app/manage.h"
+#include "service/keys.h"
 
 #define KEYS "/v2/keys"
 #define ONE(id) KEYS "/" id

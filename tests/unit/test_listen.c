@@ -1,7 +1,7 @@
 /* listen: where the server can be told to take connections (F4). */
 #include "support.h"
 
-#include "app/listen.h"
+#include "domain/listen.h"
 
 static st_listen listen;
 

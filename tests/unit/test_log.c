@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "shell/log.h"
-#include "shell/world.h"
+#include "os/log.h"
+#include "os/file.h"
 
 #define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
 #define WAIT_MS 10000

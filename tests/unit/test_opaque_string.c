@@ -1,7 +1,7 @@
 /* opaque_string: RFC 8265 section 4.2 as far as it is done, and what is left alone (D12). */
 #include "support.h"
 
-#include "shell/opaque_string.h"
+#include "operations/opaque_string.h"
 
 static void must_be(subtoken_text typed, subtoken_text want) {
   char out[ST_OPAQUE_STRING_MAX];

@@ -1,11 +1,11 @@
 /* What the office may do with keys, through a real store: each function reaches its own, with this
  * machine's time and what it draws.
  */
-#include "shell/key_changes.h"
+#include "operations/keys.h"
 
 #include "base/hmac.h"
-#include "shell/world.h"
-#include "stores.h"
+#include "os/file.h"
+#include "store_fixture.h"
 
 static st_key_changes changes;
 

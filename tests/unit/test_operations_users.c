@@ -1,12 +1,12 @@
 /* people: passwords, randomness and the store behind what the office asks, and what was used. */
-#include "stores.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 
-#include "app/service.h"
+#include "service/service.h"
 #include "base/hmac.h"
-#include "shell/password.h"
-#include "shell/people.h"
+#include "operations/password.h"
+#include "operations/users.h"
 
 #define USES_MOST 49152 /* keys noted between two writings */
 #define TEXT(literal) ((subtoken_text){literal, sizeof(literal) - 1})

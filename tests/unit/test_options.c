@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "shell/command.h"
+#include "cli/options.h"
 
 /* ---- options ---- */
 

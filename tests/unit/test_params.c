@@ -3,7 +3,7 @@
 
 #include <cJSON.h>
 
-#include "app/params.h"
+#include "service/params.h"
 
 #define NONE ((subtoken_text){"", 0})
 

@@ -9,8 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "shell/password.h"
-#include "shell/world.h"
+#include "operations/password.h"
+#include "os/file.h"
 
 #define HORSE                                                                                    \
   "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbi1ieXRlLXNsdA$A/41UBGBMwUt7bdLbCnPX4CoxWv3IpbIDZC+Gj" \

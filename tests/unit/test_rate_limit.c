@@ -1,7 +1,7 @@
 /* rate: a token bucket a key, with the clock as an argument. */
 #include "support.h"
 
-#include "app/rate.h"
+#include "service/rate_limit.h"
 
 #define SECOND INT64_C(1000000)
 #define A "AAAAAAAA-0000-0000-0000-000000000000"

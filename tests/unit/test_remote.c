@@ -1,7 +1,7 @@
 /* remote: whom X-Forwarded-For tells of, in every spelling that proxies use (D5). */
 #include "support.h"
 
-#include "app/remote.h"
+#include "service/remote.h"
 
 static st_settings settings;
 

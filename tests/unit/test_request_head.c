@@ -3,8 +3,8 @@
 
 #include <cJSON.h>
 
-#include "app/chunked.h"
-#include "app/head.h"
+#include "service/chunked.h"
+#include "service/request_head.h"
 
 #define END "\r\n\r\n"
 #define LINE "GET /v2/tokeninfo HTTP/1.1\r\n"

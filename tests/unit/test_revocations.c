@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 
 static subtoken_ring ring;  /* signs with "two" */
 static subtoken_ring other; /* has other secrets under the same names */

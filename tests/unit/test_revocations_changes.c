@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "subtoken/feed.h"
 
 #define SEQUENCE INT64_C(1700000000000001)

@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 
 #define SEQUENCE INT64_C(1700000000000001)
 

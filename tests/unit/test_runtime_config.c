@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shell/live.h"
+#include "server/runtime_config.h"
 
 /* The secrets of the two rings, as lines of a file. */
 #define LINE_A ":c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE\n"  /* TEST_SECRET */

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "app/semaphore.h"
+#include "os/semaphore.h"
 
 #define LINE 40
 

@@ -1,5 +1,5 @@
 /* login: becoming a person, logging in with a password or a key, refreshing, logging out. */
-#include "office.h"
+#include "service_fixture.h"
 
 #define USER "/v1/user"
 #define LOGIN "/v1/auth/login"

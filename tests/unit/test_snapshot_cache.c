@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "shell/feed.h"
+#include "server/snapshot_cache.h"
 #include "subtoken/feed.h"
 
 #define US INT64_C(1000000)

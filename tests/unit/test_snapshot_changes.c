@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "shell/feed_changes.h"
+#include "server/snapshot_changes.h"
 #include "subtoken/feed.h"
 
 enum { HASHES = 6000, ROUNDS = 240, KEPT = 40 };

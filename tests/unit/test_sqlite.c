@@ -1,7 +1,7 @@
 /* The store of parent keys: what it keeps, what it refuses, and what is left of
  * it after kills, full disks and damage.
  */
-#include "store/sqlite.h"
+#include "domain/store.h"
 
 #include "run_tests.h"
 

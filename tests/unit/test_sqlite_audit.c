@@ -1,5 +1,5 @@
 /* The audit log: a line for each change, in its transaction; and when a key was last used. */
-#include "stores.h"
+#include "store_fixture.h"
 
 /* ---- lines ---- */
 

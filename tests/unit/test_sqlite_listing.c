@@ -1,7 +1,7 @@
 /* What the store lists for the revocation data: in step with what it refuses, numbered, and
  * purged no sooner than tokens are dead.
  */
-#include "store/sqlite.h"
+#include "domain/store.h"
 
 #include "run_tests.h"
 

@@ -1,7 +1,7 @@
 /* Logins in the store: what they rest on and end with, and how a refresh token is used. */
 #include "base/base64url.h"
 #include "base/hmac.h"
-#include "stores.h"
+#include "store_fixture.h"
 
 #define LIFE 1000
 #define RETRY 30 /* seconds */

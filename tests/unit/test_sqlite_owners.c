@@ -4,7 +4,7 @@
  */
 #include "base/bytes.h"
 #include "old_schemas.h"
-#include "stores.h"
+#include "store_fixture.h"
 
 /* What the row n does; as_owner: a user who manages the user's own keys alone. */
 static const st_act *act_by(unsigned n, bool as_owner) {

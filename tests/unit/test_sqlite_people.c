@@ -1,6 +1,6 @@
 /* Persons in the store: who can be made, and what ends with what is taken from them. */
 #include "old_schemas.h"
-#include "stores.h"
+#include "store_fixture.h"
 
 static st_stored find(const char *login, st_person *person) {
   return st_store_person_find(store, (subtoken_text){login, strlen(login)}, person, why);

@@ -1,5 +1,5 @@
 /* C7, C8: what another history listed is listed here, too; and a sub that was never made here. */
-#include "stores.h"
+#include "store_fixture.h"
 
 #define LATER (NOW * US + 5000)
 

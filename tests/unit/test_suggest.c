@@ -1,7 +1,7 @@
 /* F9: which name somebody may have meant. */
 #include "support.h"
 
-#include "shell/suggest.h"
+#include "cli/suggest.h"
 
 static const char *suggested(const char *word, const char *const *names, size_t count) {
   subtoken_text text = exact_string(word);

@@ -1,7 +1,7 @@
 /* exchange: access tokens for keys and subtokens, by RFC 8693 and by a vendor's API; the hash of a
  * string.
  */
-#include "office.h"
+#include "service_fixture.h"
 
 #define OAUTH "/oauth/token"
 #define VENDOR "/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken"

@@ -5,7 +5,7 @@
 
 #include <cJSON.h>
 
-#include "app/params.h"
+#include "service/params.h"
 #include "base/json.h"
 #include "core/jws.h"
 #include "core/paths.h"

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/hmac.h"
-#include "core/revocations.h"
+#include "core/revocations_format.h"
 #include "core/vouched.h"
-#include "shell/vouched.h"
+#include "operations/vouched.h"
 #include "subtoken/feed.h"
 
 #define SEQUENCE INT64_C(1700000000000001)

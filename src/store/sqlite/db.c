@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 #define PATH_SHOWN 200 /* of a long path, why names the end */
 

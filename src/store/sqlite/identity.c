@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 #define HEADER_LEN 100 /* https://www.sqlite.org/fileformat2.html section 1.3 */
 #define HEADER_PAGE_SIZE 16

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 #define APPLICATION_ID 0x53756254  /* "SubT", at byte 68 of the file */
 #define HEADER_LEN 100             /* https://www.sqlite.org/fileformat2.html section 1.3 */

@@ -13,7 +13,7 @@
  * it, so an open() and close() of ours would unlock the file under another
  * handle of the same process.
  */
-#include "store/sqlite.h"
+#include "domain/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 #define LOOK_EVERY_MS 100   /* how long a reader may go on with a file that was replaced */
 #define ROOM_MIN (64 << 10) /* bytes free on the disk, or no change can be expected to fit */

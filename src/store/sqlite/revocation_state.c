@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "store/sqlite_internal.h"
+#include "store/db.h"
 
 #define LOG_MAX 200000 /* changes kept, at least; who is further behind fetches all */
 #define DAY 86400
