@@ -37,7 +37,7 @@ LDLIBS = -lsqlite3 -largon2 -lutf8proc -lpthread
 
 # The pure part, and the one that reads files for an edge.
 PURE_SRC := $(wildcard src/base/*.c src/core/*.c)
-LIB_SRC := $(PURE_SRC) $(wildcard src/feed/feed_file.c)
+LIB_SRC := $(PURE_SRC) $(wildcard src/feed/*.c)
 SERVER_SRC := $(wildcard $(patsubst %,src/%/*.c,os domain store store/sqlite operations service server))
 CLI_SRC := $(filter-out src/cli/main.c,$(wildcard src/cli/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)

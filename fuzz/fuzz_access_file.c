@@ -3,9 +3,10 @@
  */
 #include <cJSON.h>
 
-#include "domain/access_file.h"
 #include "base/base64url.h"
 #include "core/claims.h"
+#include "domain/access_file.h"
+#include "domain/names.h"
 #include "fuzz.h"
 
 static const char *string_of(const cJSON *object, const char *name) {

@@ -2,6 +2,7 @@
  * processor's instructions do the same as plain C.
  */
 #include "base/base64url.h"
+#include "base/hmac.h"
 #include "base/x86.h"
 #include "fuzz.h"
 

@@ -2,8 +2,8 @@
  * The first byte says how long the pieces are; a byte of 1 behind it stands for 2000 letters, so
  * that the limit is met. What is good is also decoded where it lies.
  */
-#include "service/chunked.h"
 #include "fuzz.h"
+#include "service/chunked.h"
 
 #define LETTERS 2000
 

@@ -1,6 +1,6 @@
 /* The configuration file: whole or not at all, and a reason that names a place. */
-#include "domain/config.h"
 #include "base/bytes.h"
+#include "domain/config.h"
 #include "fuzz.h"
 
 #define LIFE_MAX (INT64_C(36500) * 86400)

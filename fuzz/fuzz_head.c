@@ -2,9 +2,9 @@
  * client sends in pieces is judged as if it had come at once. The third says, in
  * units of 128, how many letters a byte of 1 stands for, so that limits are met.
  */
-#include "service/request_head.h"
-#include "service/params.h"
 #include "fuzz.h"
+#include "service/params.h"
+#include "service/request_head.h"
 
 static void check_clean(subtoken_text text, subtoken_text within) {
   HOLD(text.data >= within.data && text.data + text.len <= within.data + within.len);

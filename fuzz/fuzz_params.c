@@ -2,11 +2,11 @@
  * the rest stands: behind `urls=` in a query, as a query, as a form body, as JSON.
  * What is accepted and narrowed must read again to the same urls.
  */
-#include "service/params.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "core/paths.h"
 #include "fuzz.h"
+#include "service/params.h"
 
 #define NOW INT64_C(1700000000)
 #define EMPTY ((subtoken_text){"", 0})

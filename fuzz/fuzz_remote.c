@@ -1,8 +1,8 @@
 /* Whom a request comes from. The input is X-Forwarded-For, a line each. The answer is an address
  * that stands there, the peer, or nobody that is known, and is the same however often it is asked.
  */
-#include "service/remote.h"
 #include "fuzz.h"
+#include "service/remote.h"
 
 static bool is_address(subtoken_text text) {
   st_network network;

@@ -5,13 +5,17 @@
  * restricted by urls, 5 for the access token of the person's login, 6 for its refresh
  * token. All that follows the head is the body.
  */
-#include "service/request_head.h"
-#include "service/params.h"
 #include "base/hmac.h"
 #include "base/json.h"
 #include "core/claims.h"
 #include "core/paths.h"
+#include "domain/names.h"
 #include "fuzz.h"
+#include "service/basic_auth.h"
+#include "service/params.h"
+#include "service/rate_limit.h"
+#include "service/request_head.h"
+#include "service/router.h"
 
 #define NOW INT64_C(1700000000)
 #define KEYS 2

@@ -15,10 +15,6 @@ enum {
   ST_CPU_AVX = 4, /* AVX registers, which the system keeps */
 };
 
-/* Asking costs tens of microseconds under a hypervisor: once a secret, never once a
- * token. 0 on other machines than x86-64. */
-uint8_t st_x86_cpu(void);
-
 /* Clear the upper halves of AVX registers. Where somebody left values in them, each
  * instruction below costs more, those for SHA a hundred times as much. To be called where
  * our work begins; nothing that it calls leaves values there.

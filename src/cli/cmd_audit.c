@@ -1,7 +1,17 @@
 /* The audit log, for those who may read the database. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "os/error.h"
 
 #define PAGE 64
 #define ACTION_WIDTH 20

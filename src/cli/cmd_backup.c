@@ -1,6 +1,12 @@
 #include <signal.h>
 
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/store.h"
+#include "os/error.h"
 
 static volatile sig_atomic_t stopped; /* the signal that came, or 0 */
 

@@ -1,50 +1,27 @@
-#include <errno.h>
+#include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/date.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/feed_text.h"
+#include "cli/input.h"
 #include "cli/options.h"
-#include "server/runtime_config.h"
+#include "cli/print.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "operations/keyring_file.h"
 #include "operations/vouched.h"
+#include "os/clock.h"
+#include "os/error.h"
 #include "subtoken/feed.h"
+#include "subtoken/revocations.h"
 
 typedef struct feed_options {
   const char *data, *secrets, *max_age, *leeway, *max_size;
   bool json;
 } feed_options;
-
-/* What is the matter with FILE or FILE.alive, as a sentence. */
-static void explain_files(const char *path, const subtoken_feed_file *file, char *why) {
-  st_world_stamp stamp;
-  if (file->last != SUBTOKEN_FEED_IO) {
-    snprintf(why, ST_WHY_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
-    return;
-  }
-  /* The snapshot is looked at first: where it can be, it is the heartbeat that cannot. */
-  const char *suffix = st_world_stamp_of(path, &stamp) && file->error == ENOENT ? ".alive" : "";
-  const char *reason = file->error == EINVAL ? "it is not a regular file" : strerror(file->error);
-  snprintf(why, ST_WHY_MAX, "cannot read %.300s%s: %s", path, suffix, reason);
-}
-
-static void add_mount(const subtoken_feed_file *file, char *why) {
-  size_t len = strlen(why);
-  if (!file->mounted) return;
-  snprintf(why + len, ST_WHY_MAX - len,
-           "; it is a mount of its own, which never shows the file that replaces it: mount its "
-           "directory");
-}
-
-void st_feed_why(const char *path, const subtoken_feed_file *file, char *why) {
-  explain_files(path, file, why);
-  add_mount(file, why);
-}
-
-void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why) {
-  snprintf(why, ST_WHY_MAX, "the last heartbeat is %lld s old, and %lld s is the most",
-           (long long)subtoken_feed_age(feed, now, monotonic), (long long)feed->max_age);
-}
-
-int64_t st_feed_monotonic(void) {
-  return st_world_monotonic_us() / 1000000;
-}
 
 /* ---- status ---- */
 
@@ -85,7 +62,7 @@ static int print_status(const char *path, const subtoken_feed_file *file, bool j
     st_feed_why(path, file, why);
   } else {
     if (state != SUBTOKEN_FEED_OK) st_feed_age_text(&file->feed, now, monotonic, why);
-    add_mount(file, why);
+    st_feed_add_mount(file, why);
   }
   if (json) {
     putchar('{');

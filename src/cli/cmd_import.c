@@ -3,12 +3,28 @@
  * run ends there. The store makes all of the changes in one transaction, and none when a user is
  * no longer as he was looked at.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "domain/access_file.h"
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/access_file.h"
+#include "domain/key.h"
+#include "domain/password.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "operations/draw.h"
 #include "operations/password.h"
-#include "operations/users.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "service/identity.h"
 
 #define FILE_MAX (64 << 20) /* bytes */
 #define IMPORTED_ANYONE "*" /* `*` has no password that could be remembered */

@@ -1,6 +1,17 @@
+#include <stdio.h>
+#include <string.h>
+
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/json.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "subtoken/verify.h"
 
 #define TOKEN_MAX (SUBTOKEN_TOKEN_MAX + 64)
 #define DECODED_MAX (SUBTOKEN_TOKEN_MAX + 1)

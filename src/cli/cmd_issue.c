@@ -1,10 +1,28 @@
-#include "service/params.h"
+#include <stdio.h>
+
+#include "base/bytes.h"
 #include "base/date.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/print.h"
 #include "core/claims.h"
 #include "core/paths.h"
-#include "cli/options.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "operations/keyring_file.h"
 #include "operations/keys.h"
-#include "server/runtime_config.h"
+#include "operations/settings.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "service/identity.h"
+#include "service/issuing.h"
+#include "service/params.h"
+#include "service/service.h"
+#include "subtoken/issue.h"
 
 #define NOTED_AHEAD INT64_C(86400) /* seconds */
 #define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)

@@ -1,9 +1,21 @@
-#include "service/keys.h"
+#include <stdio.h>
+#include <string.h>
+
 #include "base/base64url.h"
-#include "base/date.h"
-#include "core/claims.h"
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/key.h"
+#include "domain/key_json.h"
+#include "domain/permissions.h"
+#include "domain/store.h"
 #include "operations/keys.h"
+#include "os/clock.h"
+#include "os/error.h"
 
 #define PAGE 64
 #define DATE_WIDTH 20 /* as st_print_time writes it */

@@ -1,8 +1,17 @@
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "core/policy.h"
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "core/paths.h"
+#include "core/policy.h"
 #include "operations/policy_file.h"
+#include "os/error.h"
+#include "subtoken/policy.h"
 
 /* A policy and its routes in order. */
 typedef struct checked {

@@ -1,18 +1,32 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/hmac.h"
 #include "base/json.h"
-#include "core/revocations_format.h"
-#include "cli/options.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
 #include "cli/fetch.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/print.h"
+#include "core/revocations_format.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "os/lock.h"
 #include "os/log.h"
+#include "os/random.h"
 #include "subtoken/feed.h"
+#include "subtoken/mac.h"
+#include "subtoken/revocations.h"
 
 #define EVERY_MOST INT64_C(86400)
 #define BACK_OFF_MS INT64_C(30000)

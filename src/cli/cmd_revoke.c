@@ -2,12 +2,22 @@
  * edge refuses it. It is for keys that were made after the backup that was put back; a key that is
  * known here has commands of its own.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/print.h"
 #include "core/claims.h"
 #include "core/jws.h"
-#include "cli/options.h"
-#include "server/runtime_config.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "operations/keyring_file.h"
+#include "os/error.h"
 
 typedef struct revoke_session {
   st_store *store;

@@ -1,6 +1,17 @@
+#include <stdio.h>
+#include <string.h>
+
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/hmac.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/password.h"
+#include "os/error.h"
+#include "os/random.h"
 
 #define SALT_LEN 8
 

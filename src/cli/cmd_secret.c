@@ -2,13 +2,28 @@
  * lines, so that they never take a secret apart.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/date.h"
-#include "core/ring.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
-#include "server/runtime_config.h"
+#include "cli/print.h"
+#include "core/ring.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "operations/keyring_file.h"
 #include "operations/vouched.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "os/lock.h"
+#include "os/random.h"
 
 #define FILE_MAX 8192
 #define LINES_MAX SUBTOKEN_RING_MAX

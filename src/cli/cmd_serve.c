@@ -1,17 +1,37 @@
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
-#include "server/snapshot_cache.h"
-#include "server/http.h"
+#include "cli/print.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/listen.h"
+#include "domain/password.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "operations/draw.h"
 #include "operations/keys.h"
+#include "operations/password.h"
+#include "operations/settings.h"
+#include "operations/vouched.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "os/log.h"
+#include "os/semaphore.h"
+#include "server/http.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"
-#include "os/log.h"
-#include "operations/password.h"
-#include "operations/users.h"
-#include "operations/vouched.h"
+#include "server/snapshot_cache.h"
+#include "server/upkeep.h"
 
 typedef struct serve_options {
   const char *data, *listen, *config;

@@ -1,9 +1,26 @@
 /* Persons, from the command line: where the first administrator is made. */
-#include "service/keys.h"
-#include "core/claims.h"
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/key.h"
+#include "domain/names.h"
+#include "domain/password.h"
+#include "domain/permissions.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "operations/draw.h"
 #include "operations/password.h"
-#include "operations/users.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/semaphore.h"
+#include "service/identity.h"
 
 #define PAGE 16
 #define LOGIN_WIDTH 24

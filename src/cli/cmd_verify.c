@@ -1,13 +1,30 @@
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/date.h"
 #include "base/json.h"
-#include "core/claims.h"
+#include "cli/commands.h"
+#include "cli/data_dir.h"
+#include "cli/exit_code.h"
+#include "cli/feed_text.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "core/claims.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "operations/keyring_file.h"
 #include "operations/keys.h"
-#include "server/runtime_config.h"
 #include "operations/policy_file.h"
+#include "operations/settings.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "subtoken/feed.h"
+#include "subtoken/policy.h"
+#include "subtoken/revocations.h"
+#include "subtoken/verify.h"
 
 #define TOKEN_MAX (1 << 20) /* more than is looked at, so that "too_large" can be said */
 #define NEEDS_MAX 256

@@ -5,9 +5,12 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/bytes.h"
+#include "os/error.h"
+#include "subtoken/revocations.h"
 
 #define CONNECT_MS 10000L
 #define POLL_MS 1000

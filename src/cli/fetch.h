@@ -5,7 +5,6 @@
 #ifndef ST_CLI_FETCH_H
 #define ST_CLI_FETCH_H
 
-#include "os/file.h"
 #include "subtoken/revocations.h"
 
 #define ST_ETAG_LEN 43 /* SHA-256 as base64url */

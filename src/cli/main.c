@@ -1,7 +1,15 @@
 /* subtoken - a table of sub-commands, a file each (shell/cmd_*.c). */
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/key.h"
+#include "os/process.h"
 
 static int version(int argc, char **argv) {
   bool json = false;

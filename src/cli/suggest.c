@@ -4,7 +4,6 @@
 #include "cli/suggest.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,9 @@
-#include "core/revocations_format.h"
+#include <string.h>
 
-#include "core/ring.h"
+#include "base/bytes.h"
+#include "core/revocations_format.h"
+#include "subtoken/mac.h"
+#include "subtoken/revocations.h"
 
 /* ---- the hash ---- */
 
@@ -78,41 +81,6 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
 
 /* ---- the head ---- */
 
-static bool all_zero(const uint8_t *bytes, size_t len) {
-  uint8_t any = 0;
-  for (size_t i = 0; i < len; i++) any |= bytes[i];
-  return any == 0;
-}
-
-subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *magic,
-                                       const uint8_t *bytes, st_feed_head *head) {
-  if (memcmp(bytes, magic, 8) != 0) return SUBTOKEN_FEED_MAGIC;
-  if (st_load32(bytes + ST_FEED_VERSION) != 1) return SUBTOKEN_FEED_VERSION;
-  uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE), time = st_load64(bytes + ST_FEED_TIME);
-  subtoken_text kid = {(const char *)bytes + ST_FEED_KID, bytes[ST_FEED_KID_LEN]};
-  if (sequence == 0 || sequence > INT64_MAX || time > SUBTOKEN_TIME_MAX ||
-      !all_zero(bytes + ST_FEED_ZERO, 2) || (kid.len > 0 && !st_kid_valid(kid)) ||
-      !all_zero(bytes + ST_FEED_KID + kid.len, SUBTOKEN_KID_MAX - kid.len)) {
-    return SUBTOKEN_FEED_FORM;
-  }
-  head->sequence = (int64_t)sequence;
-  head->time = (int64_t)time;
-  head->kid = kid;
-  head->secret = st_ring_find(ring, kid);
-  return head->secret == NULL ? SUBTOKEN_FEED_KID : SUBTOKEN_FEED_OK;
-}
-
-void st_feed_head_write(const subtoken_secret *secret, const char *magic, int64_t sequence,
-                        int64_t time, uint8_t *bytes) {
-  memset(bytes, 0, ST_FEED_HEAD_LEN);
-  memcpy(bytes, magic, 8);
-  st_store32(bytes + ST_FEED_VERSION, 1);
-  bytes[ST_FEED_KID_LEN] = secret->kid_len;
-  st_store64(bytes + ST_FEED_SEQUENCE, (uint64_t)sequence);
-  st_store64(bytes + ST_FEED_TIME, (uint64_t)time);
-  memcpy(bytes + ST_FEED_KID, secret->kid, secret->kid_len);
-}
-
 /* ---- opening ---- */
 
 /* What a snapshot has of its own in the head, and that its lengths are those of its count. */
@@ -122,7 +90,7 @@ static subtoken_feed_result read_head(const subtoken_ring *ring, const uint8_t *
   if (result != SUBTOKEN_FEED_OK) return result;
   view->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
   uint8_t bits = st_snapshot_bits(view->count);
-  if (bytes[ST_FEED_BITS] != bits || !all_zero(bytes + ST_SNAPSHOT_ZERO, 4)) {
+  if (bytes[ST_FEED_BITS] != bits || !st_all_zero(bytes + ST_SNAPSHOT_ZERO, 4)) {
     return SUBTOKEN_FEED_FORM;
   }
   if (st_load64(bytes + ST_SNAPSHOT_LEN) != len || subtoken_revocations_size(view->count) != len) {

@@ -1,6 +1,11 @@
+#include <string.h>
+
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/hmac.h"
 #include "core/revocations_format.h"
+#include "subtoken/mac.h"
+#include "subtoken/revocations.h"
 
 /* ---- the heartbeat ---- */
 

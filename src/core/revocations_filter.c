@@ -1,7 +1,9 @@
 /* The filter of a view: a blocked Bloom filter (Putze, Sanders, Singler, 2007) whose blocks are
  * words. What finds a hash in it is in revocations.c.
  */
+#include "base/bytes.h"
 #include "core/revocations_format.h"
+#include "subtoken/revocations.h"
 
 static uint32_t words_for(uint32_t count) {
   return count / 8 + 1;

@@ -1,4 +1,9 @@
+#include <string.h>
+
+#include "base/bytes.h"
 #include "core/revocations_format.h"
+#include "subtoken/mac.h"
+#include "subtoken/revocations.h"
 
 /* ---- sorting ---- */
 
@@ -67,15 +72,6 @@ uint32_t subtoken_revocations_sort(uint64_t *hashes, uint32_t count) {
 }
 
 /* ---- writing ---- */
-
-size_t subtoken_revocations_size(uint32_t count) {
-  uint64_t numbers = st_snapshot_numbers(st_snapshot_bits(count));
-  uint64_t size = ST_FEED_HEAD_LEN + 4 * numbers + UINT64_C(8) * count + SUBTOKEN_MAC_LEN;
-#if SIZE_MAX < UINT64_MAX
-  if (size > SIZE_MAX / 2) return 0; /* no object is larger than half of what has addresses */
-#endif
-  return (size_t)size;
-}
 
 static subtoken_feed_result check(const subtoken_ring *ring,
                                   const subtoken_revocations_header *header, const uint64_t *hashes,

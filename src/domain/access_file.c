@@ -1,8 +1,14 @@
 #include "domain/access_file.h"
 
+#include <string.h>
+
 #include "base/base64url.h"
+#include "base/bytes.h"
+#include "base/hmac.h"
 #include "base/json.h"
-#include "core/claims.h"
+#include "domain/key.h"
+#include "domain/names.h"
+#include "domain/password.h"
 
 #define SHOWN_MAX 48 /* bytes of a login that an error repeats */
 

@@ -17,9 +17,8 @@
 #ifndef ST_DOMAIN_ACCESS_FILE_H
 #define ST_DOMAIN_ACCESS_FILE_H
 
-#include "domain/user.h"
-#include "base/bytes.h"
 #include "base/hmac.h"
+#include "domain/password.h"
 
 #define ST_ACCESS_WHY_MAX 512 /* with the NUL */
 

@@ -2,10 +2,13 @@
 
 #include <arpa/inet.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/bytes.h"
 #include "base/date.h"
 #include "base/json.h"
 #include "cJSON.h"
+#include "domain/listen.h"
 
 #define DAY INT64_C(86400)
 #define LIFE_MAX (INT64_C(36500) * DAY)

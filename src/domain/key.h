@@ -127,4 +127,25 @@ typedef struct st_key_changes {
                                  int64_t *sequence);
 } st_key_changes;
 
+/* The grant of a key as claims that never were in a token. False when it does not
+ * fit, which a key of the store always does. */
+bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn_unused_result));
+
+/* Does it look like a whole key: 72 characters, upper-case hex and dashes? */
+bool st_key_shaped(subtoken_text text);
+
+/* Like a token: has it two dots? */
+bool st_token_shaped(subtoken_text text);
+
+/* The hash of such a string: what it is registered by. Never that of a whole key. False for one
+ * that cannot be registered: shorter than 16 or longer than 255 characters, not all visible ASCII,
+ * or of the shape of a key or token.
+ */
+#define ST_API_STRING_MIN 16
+
+#define ST_API_STRING_MAX 255
+
+bool st_api_string_hash(subtoken_text string, uint8_t digest[32])
+    __attribute__((warn_unused_result));
+
 #endif

@@ -4,6 +4,7 @@
 #include "domain/listen.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #include "base/bytes.h"
 

@@ -5,11 +5,10 @@
 #ifndef ST_DOMAIN_STORE_H
 #define ST_DOMAIN_STORE_H
 
-#include "domain/user.h"
 #include "base/hmac.h"
+#include "domain/key.h"
+#include "domain/user.h"
 #include "subtoken/revocations.h"
-
-#define ST_WHY_MAX 512 /* room for a sentence about what went wrong */
 
 typedef struct st_store st_store;
 

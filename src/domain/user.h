@@ -35,11 +35,6 @@ typedef struct st_audit_line {
   char detail[ST_AUDIT_DETAIL_MAX + 1]; /* no secrets; cut short when long */
 } st_audit_line;
 
-/* May it be somebody's login? 1 to ST_NAME_MAX bytes of UTF-8 without what a terminal obeys,
- * and without the colon (RFC 7617 section 2).
- */
-bool st_login_valid(subtoken_text login);
-
 /* Any thread may ask. Passwords are wiped by who brings them. */
 typedef struct st_people {
   void *context;

@@ -4,7 +4,7 @@
 #ifndef ST_OPERATIONS_KEYS_H
 #define ST_OPERATIONS_KEYS_H
 
-#include "service/service.h"
+#include "domain/key.h"
 #include "domain/store.h"
 
 st_key_changes st_key_changes_of(st_store *store);
@@ -23,10 +23,5 @@ st_stored st_key_register(st_store *store, const st_act *act, st_key *key, const
 /* Give a key a sub that was never used; *sequence may be NULL. */
 st_stored st_key_new_sub(st_store *store, const st_act *act, const char *id, int64_t *sequence,
                          char *why) __attribute__((warn_unused_result));
-
-/* What came of a change, for the office; a failure goes to the log. */
-st_changed st_key_changes_told(st_stored stored, const char *why);
-/* The same act, now. */
-st_act st_key_changes_now(const st_act *act);
 
 #endif

@@ -4,7 +4,11 @@
  */
 #include "operations/opaque_string.h"
 
+#include <string.h>
 #include <utf8proc.h>
+
+#include "base/bytes.h"
+#include "domain/password.h"
 
 /* Code points: no character is taken apart into more than four. */
 #define ROOM 4096

@@ -7,7 +7,7 @@
 #define ST_OPERATIONS_OPAQUE_STRING_H
 
 #include "domain/password.h"
-#include "base/bytes.h"
+#include "subtoken/common.h"
 
 /* No text becomes longer than three times its length (Unicode Standard Annex 15). */
 #define ST_OPAQUE_STRING_MAX ((size_t)3 * ST_PASSWORD_MAX)

@@ -2,11 +2,17 @@
 
 #include <argon2.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/base64url.h"
+#include "base/bytes.h"
+#include "base/hmac.h"
+#include "domain/password.h"
 #include "operations/opaque_string.h"
-#include "os/file.h"
+#include "os/process.h"
+#include "os/random.h"
+#include "os/semaphore.h"
 
 #define SALT_LEN 16
 

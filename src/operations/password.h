@@ -13,9 +13,9 @@
 #ifndef ST_OPERATIONS_PASSWORD_H
 #define ST_OPERATIONS_PASSWORD_H
 
+#include "base/hmac.h"
 #include "domain/password.h"
 #include "os/semaphore.h"
-#include "base/hmac.h"
 
 #define ST_PASSWORD_WAITING_MAX 64
 

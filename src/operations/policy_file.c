@@ -1,8 +1,12 @@
 #include "operations/policy_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "cli/options.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "subtoken/policy.h"
 
 static bool read_text(const char *path, char *text, st_policy_file *file, char *why) {
   size_t len;
@@ -35,9 +39,4 @@ bool st_policy_file_load(const char *path, st_policy_file *file, char *why) {
 void st_policy_file_drop(st_policy_file *file) {
   free(file->memory);
   memset(file, 0, sizeof *file);
-}
-
-void st_policy_file_complain(const char *path, const subtoken_policy_error *error) {
-  st_print_text(stderr, st_text(path));
-  fprintf(stderr, ":%zu:%zu: %s\n", error->line, error->column, error->text);
 }

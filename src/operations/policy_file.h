@@ -17,8 +17,4 @@ bool st_policy_file_load(const char *path, st_policy_file *file, char *why)
     __attribute__((warn_unused_result));
 void st_policy_file_drop(st_policy_file *file);
 
-/* `FILE:LINE:COLUMN: text` to standard error, as compilers say it, so that editors find the
- * place. */
-void st_policy_file_complain(const char *path, const subtoken_policy_error *error);
-
 #endif

@@ -1,26 +1,20 @@
 #include "operations/users.h"
 
-#include <poll.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include "service/service.h"
-#include "base/base64url.h"
-#include "cli/options.h"
-#include "operations/keys.h"
-#include "os/log.h"
+#include "base/bytes.h"
+#include "domain/key.h"
+#include "domain/password.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "operations/draw.h"
 #include "operations/password.h"
+#include "operations/status.h"
+#include "operations/uses.h"
+#include "os/error.h"
+#include "os/log.h"
+#include "os/random.h"
+#include "os/semaphore.h"
 
-#define DRAWS 8                       /* what is taken is drawn again; twice never happens */
-#define WRITE_EVERY_S 30              /* seconds between two writings of what was used */
-#define PURGE_EVERY 120               /* of those: an hour */
-#define USES_SLOTS ((size_t)65536)    /* a power of two */
-#define USES_MAX (USES_SLOTS / 4 * 3) /* keys noted between two writings; the rest goes unnoted */
-
+#define DRAWS 8 /* what is taken is drawn again; twice never happens */
 /* ---- persons ---- */
 
 static st_found find(void *store, subtoken_text login, st_person *person) {
@@ -51,13 +45,6 @@ static st_verdict check(void *store, const st_person *person, subtoken_text pass
   st_verdict verdict = st_password_verify(phc, password, until_us);
   if (verdict == ST_VERDICT_GOOD && st_password_outdated(phc)) rehash(store, person, password);
   return verdict;
-}
-
-void st_people_draw(st_key *key, uint8_t digest[32]) {
-  char whole[ST_KEY_LEN + 1];
-  st_draw_key(whole, key, digest);
-  st_world_random(digest, 32); /* no key opens this row */
-  subtoken_wipe(whole, sizeof whole);
 }
 
 /* Who asks for a login that is taken costs no hash and no turn to write. */
@@ -125,112 +112,7 @@ static st_changed audit(void *store, int64_t before, size_t limit, st_audit_line
 
 /* ---- what was used ---- */
 
-static struct {
-  st_store *store;
-  pthread_t thread;
-  bool running;
-  int end;              /* an eventfd that ends the thread */
-  pthread_mutex_t lock; /* guards the two below */
-  size_t count;
-  st_use uses[USES_SLOTS]; /* by the hash of the id, then the next that is free */
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* FNV-1a; the ids are random, nobody chooses where they fall. */
-static size_t slot_of(const char *id) {
-  uint32_t hash = 2166136261U;
-  for (size_t i = 0; id[i] != '\0'; i++) hash = (hash ^ (uint8_t)id[i]) * 16777619U;
-  return hash & (USES_SLOTS - 1);
-}
-
-static void used(void *context, const char *id, int64_t now) {
-  (void)context;
-  if (id[0] == '\0') return;
-  size_t at = slot_of(id);
-  pthread_mutex_lock(&all.lock);
-  while (all.uses[at].id[0] != '\0' && strcmp(all.uses[at].id, id) != 0) {
-    at = (at + 1) & (USES_SLOTS - 1);
-  }
-  if (all.uses[at].id[0] != '\0') {
-    if (now > all.uses[at].at) all.uses[at].at = now;
-  } else if (all.count < USES_MAX) {
-    memcpy(all.uses[at].id, id, ST_KEY_ID_LEN);
-    all.uses[at].id[ST_KEY_ID_LEN] = '\0';
-    all.uses[at].at = now;
-    all.count++;
-  }
-  pthread_mutex_unlock(&all.lock);
-}
-
-/* Taken out under the lock, written without it: a request never waits for the disk here. */
-static st_use *take_uses(size_t *count) {
-  *count = 0;
-  pthread_mutex_lock(&all.lock);
-  st_use *taken = all.count > 0 ? calloc(all.count, sizeof *taken) : NULL;
-  for (size_t i = 0; taken != NULL && i < USES_SLOTS; i++) {
-    if (all.uses[i].id[0] == '\0') continue;
-    taken[(*count)++] = all.uses[i];
-    all.uses[i].id[0] = '\0';
-  }
-  if (taken != NULL) all.count = 0;
-  pthread_mutex_unlock(&all.lock);
-  return taken;
-}
-
-static void write_uses(void) {
-  char why[ST_WHY_MAX];
-  size_t count;
-  st_use *uses = take_uses(&count);
-  if (count > 0 && st_store_note_used(all.store, uses, count, why) != ST_STORED) {
-    st_log_event("store_error", why);
-    for (size_t i = 0; i < count; i++) used(NULL, uses[i].id, uses[i].at); /* for the next time */
-  }
-  free(uses);
-}
-
-static void purge(void) {
-  char why[ST_WHY_MAX];
-  if (st_store_purge(all.store, st_world_now_us(), st_world_monotonic_us(), why) != ST_STORED) {
-    st_log_event("store_error", why);
-  }
-}
-
-/* Until the next writing, or the end, which is told by a byte. */
-static bool wait_for_next(void) {
-  struct pollfd end = {.fd = all.end, .events = POLLIN};
-  return poll(&end, 1, WRITE_EVERY_S * 1000) <= 0;
-}
-
-static void *upkeep(void *unused) {
-  (void)unused;
-  for (unsigned round = 1; wait_for_next(); round++) {
-    write_uses();
-    if (round % PURGE_EVERY == 0) purge();
-  }
-  write_uses();
-  return NULL;
-}
-
 /* ---- start and end ---- */
-
-bool st_people_start(st_store *store, char *why) {
-  snprintf(why, ST_WHY_MAX, "libargon2 does not compute what it should");
-  if (!st_password_start()) return false;
-  all.store = store;
-  all.end = eventfd(0, EFD_CLOEXEC);
-  all.running = all.end >= 0 && pthread_create(&all.thread, NULL, upkeep, NULL) == 0;
-  if (all.running) return true;
-  snprintf(why, ST_WHY_MAX, "cannot start a thread: %m");
-  if (all.end >= 0) close(all.end);
-  return false;
-}
-
-void st_people_stop(void) {
-  if (!all.running) return;
-  all.running = false;
-  (void)eventfd_write(all.end, 1);
-  pthread_join(all.thread, NULL);
-  close(all.end);
-}
 
 st_people st_people_of(st_store *store) {
   return (st_people){.context = store,
@@ -241,5 +123,5 @@ st_people st_people_of(st_store *store) {
                      .refresh = refresh,
                      .log_out = log_out,
                      .audit = audit,
-                     .used = used};
+                     .used = st_uses_note};
 }

@@ -11,10 +11,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "core/revocations_format.h"
 #include "core/vouched.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "os/lock.h"
 #include "os/log.h"
 #include "subtoken/feed.h"
+#include "subtoken/mac.h"
+#include "subtoken/revocations.h"
 
 #define NAME_ROOM 1100
 #define WHOLE_MAX ((size_t)65536) /* a snapshot of up to this is always written whole */

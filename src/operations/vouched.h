@@ -6,7 +6,8 @@
 #ifndef ST_OPERATIONS_VOUCHED_H
 #define ST_OPERATIONS_VOUCHED_H
 
-#include "os/file.h"
+#include "domain/key.h"
+#include "domain/store.h"
 #include "subtoken/revocations.h"
 
 /* A snapshot in a file, whose MAC was checked. */

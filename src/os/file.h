@@ -5,20 +5,9 @@
 #ifndef ST_OS_FILE_H
 #define ST_OS_FILE_H
 
-#include "domain/store.h"
-
-int64_t st_world_now(void);          /* seconds since 1970, the wall clock */
-int64_t st_world_now_us(void);       /* the same in microseconds */
-int64_t st_world_monotonic_us(void); /* microseconds, never steps back */
-
-/* From getrandom(2). There is no fallback: without randomness the process ends. */
-void st_world_random(void *out, size_t len);
-
-/* No core dumps, not traceable by others (threats.md: secrets in no core). */
-void st_world_harden(void);
-
-/* How many processors this process may run on; at least 1. */
-size_t st_world_processors(void);
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Is the group of DATA and of the secrets in it trusted as their owner is (the setting data_group)?
  * Then they may be open to it, and belong to somebody else. Not while others read them.
@@ -76,39 +65,14 @@ bool st_world_has_holes(const char *path) __attribute__((warn_unused_result));
  */
 void st_world_sweep(const char *path);
 
-/* One writer at a time for the files in DATA, across processes. -1 on failure. */
-int st_world_lock(const char *data_dir, char *why) __attribute__((warn_unused_result));
-void st_world_unlock(int lock);
-
-/* A lock on a file that is made for it, without waiting: a descriptor for st_world_unlock,
- * or -1 and why, as when somebody else has it.
- */
-int st_world_claim(const char *path, char *why) __attribute__((warn_unused_result));
-
 /* What tells one version of a file from the next, for noticing changes. */
 typedef struct st_world_stamp {
   int64_t device, inode, size, modified_ns, changed_ns;
 } st_world_stamp;
 bool st_world_stamp_of(const char *path, st_world_stamp *stamp) __attribute__((warn_unused_result));
+int st_file_open(const char *path, int flags);
 
-/* Zeroed memory for secrets: kept out of swap and core dumps where the system
- * allows; wiped when it is given back. NULL when there is none.
- */
-void *st_world_private(size_t size) __attribute__((warn_unused_result));
-void st_world_private_free(void *memory, size_t size);
-
-/* All of standard input, at most size bytes. */
-bool st_world_stdin(void *out, size_t size, size_t *len, char *why)
-    __attribute__((warn_unused_result));
-
-/* Is standard input a terminal? Then st_world_ask prints the prompt to standard error and
- * reads a line, without its end, that is not shown while it is typed. A signal that ends the
- * process makes the terminal show again what is typed.
- */
-bool st_world_terminal(void);
-/* And is standard output one? */
-bool st_world_output_terminal(void);
-bool st_world_ask(const char *prompt, void *out, size_t size, size_t *len, char *why)
-    __attribute__((warn_unused_result));
+/* The whole of it, or nothing: what was read is wiped, it may be a secret. */
+bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t *len, char *why);
 
 #endif

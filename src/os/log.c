@@ -5,21 +5,20 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/date.h"
-#include "base/hmac.h"
 #include "base/json.h"
-#include "os/file.h"
+#include "os/clock.h"
+#include "os/error.h"
 
 #define HALF 524288           /* bytes of lines waiting; as many again are being written */
 #define GATHER_MS 5           /* lines that come within this time are written at once */
 #define PIECE ST_LOG_LINE_MAX /* bytes written at once; a pipe takes PIPE_BUF as one */
 #define ROOM_MS 50
 #define LAST_WORDS_MS 500
-#define SEGMENT_SHOWN 40
-#define PATH_SHOWN 256
-
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t filled;
@@ -198,7 +197,7 @@ void st_log_use(int file, bool use) {
   close(file);
 }
 
-static void append(st_writer *writer) {
+void st_log_append(st_writer *writer) {
   st_write_string(writer, "}\n");
   pthread_mutex_lock(&all.lock);
   if (writer->overflow || HALF - all.len < writer->len) {
@@ -211,88 +210,31 @@ static void append(st_writer *writer) {
   pthread_mutex_unlock(&all.lock);
 }
 
-static void begin(st_writer *writer, int64_t now, const char *event) {
+void st_log_begin(st_writer *writer, int64_t now, const char *event) {
   st_write_string(writer, "{\"time\":\"");
   st_date_write(writer, now, false);
   st_write_string(writer, "\",\"event\":");
   st_json_write_string(writer, st_text(event));
 }
 
-static void field(st_writer *writer, const char *name, subtoken_text value) {
+void st_log_field(st_writer *writer, const char *name, subtoken_text value) {
   st_write_string(writer, ",\"");
   st_write_string(writer, name);
   st_write_string(writer, "\":");
   st_json_write_string(writer, value);
 }
 
-static void number(st_writer *writer, const char *name, int64_t value) {
+void st_log_number(st_writer *writer, const char *name, int64_t value) {
   st_write_string(writer, ",\"");
   st_write_string(writer, name);
   st_write_string(writer, "\":");
   st_write_int(writer, value);
 }
 
-static void hash_text(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
-  static const char hex[] = "0123456789abcdef";
-  uint8_t digest[ST_HASH_LEN] = {0};
-  if (!st_sha256(text.data, text.len, digest)) memset(digest, 0, sizeof digest);
-  out[0] = '[';
-  for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
-    out[i + 1] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
-  }
-  out[ST_CREDENTIAL_TAG_LEN + 1] = ']';
-  out[ST_CREDENTIAL_TAG_LEN + 2] = '\0';
-}
-
-/* The path without its query. A long segment may be a token or key that somebody
- * put in the wrong place: only its hash is shown.
- */
-static void path_field(st_writer *writer, subtoken_text target) {
-  char shown[PATH_SHOWN + 16];
-  st_writer path = st_writer_on(shown, sizeof shown);
-  st_cutter query = {target, false};
-  subtoken_text whole, segment;
-  (void)st_cut(&query, '?', &whole);
-  st_cutter cutter = {whole, false};
-  while (path.len < PATH_SHOWN - SEGMENT_SHOWN && st_cut(&cutter, '/', &segment)) {
-    char hashed[ST_CREDENTIAL_TAG_LEN + 3];
-    if (segment.len > SEGMENT_SHOWN) {
-      hash_text(segment, hashed);
-      segment = st_text(hashed);
-    }
-    st_write_text(&path, segment);
-    if (!cutter.done) st_write_char(&path, '/');
-  }
-  field(writer, "path", (subtoken_text){shown, path.len});
-}
-
-void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
-                    int64_t microseconds) {
-  char line[ST_LOG_LINE_MAX];
-  st_writer writer = st_writer_on(line, sizeof line);
-  subtoken_text method = request->method;
-  if (method.len > 16) method.len = 16;
-  begin(&writer, request->now, "request");
-  field(&writer, "remote", remote);
-  field(&writer, "method", method);
-  path_field(&writer, request->target);
-  number(&writer, "status", reply->status);
-  number(&writer, "us", microseconds);
-  if (reply->event.name != NULL) field(&writer, "reason", st_text(reply->event.name));
-  if (reply->event.key_id[0] != '\0') field(&writer, "key", st_text(reply->event.key_id));
-  if (reply->event.credential[0] != '\0') {
-    field(&writer, "credential", st_text(reply->event.credential));
-  }
-  if (reply->event.dropped > 0) number(&writer, "dropped", (int64_t)reply->event.dropped);
-  if (reply->event.clamped) number(&writer, "clamped", 1);
-  if (reply->event.delta != 0) number(&writer, "delta", reply->event.delta);
-  append(&writer);
-}
-
 void st_log_event(const char *event, const char *detail) {
   char line[ST_LOG_LINE_MAX];
   st_writer writer = st_writer_on(line, sizeof line);
-  begin(&writer, st_world_now(), event);
-  if (detail != NULL) field(&writer, "detail", st_text(detail));
-  append(&writer);
+  st_log_begin(&writer, st_world_now(), event);
+  if (detail != NULL) st_log_field(&writer, "detail", st_text(detail));
+  st_log_append(&writer);
 }

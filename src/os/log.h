@@ -5,7 +5,7 @@
 #ifndef ST_OS_LOG_H
 #define ST_OS_LOG_H
 
-#include "service/service.h"
+#include "base/bytes.h"
 
 #define ST_LOG_LINE_MAX 4096
 
@@ -20,9 +20,11 @@ void st_log_stop(void);
 bool st_log_open(const char *path, int *file, char *why) __attribute__((warn_unused_result));
 void st_log_use(int file, bool use);
 
-void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
-                    int64_t microseconds);
 /* An event of the server itself; detail may be NULL, and is escaped. */
 void st_log_event(const char *event, const char *detail);
+void st_log_append(st_writer *writer);
+void st_log_begin(st_writer *writer, int64_t now, const char *event);
+void st_log_field(st_writer *writer, const char *name, subtoken_text value);
+void st_log_number(st_writer *writer, const char *name, int64_t value);
 
 #endif

@@ -36,7 +36,6 @@ bool st_semaphore_enter(st_semaphore *semaphore, int64_t until_us)
     __attribute__((warn_unused_result));
 /* For each that entered. */
 void st_semaphore_leave(st_semaphore *semaphore);
-
 void st_semaphore_limit(st_semaphore *semaphore, size_t limit);
 /* Who waits already goes on waiting. */
 void st_semaphore_waiting_limit(st_semaphore *semaphore, size_t waiting_max);

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #define ST_NET_PROTOTYPES_ONLY
-#include "service/chunked.h"
-#include "domain/listen.h"
 #include "civetweb_net.h"
-#include "os/file.h"
+#include "domain/listen.h"
+#include "os/clock.h"
+#include "service/chunked.h"
 
 #define DEADLINE_US INT64_C(9900000) /* a request, or the first byte of one: within 10 s */
 #define GRACE_US INT64_C(100000)     /* in which a new connection says its first word */

@@ -2,21 +2,37 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/bytes.h"
+#include "base/date.h"
+#include "civetweb.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/listen.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "operations/keys.h"
+#include "operations/password.h"
+#include "operations/users.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/log.h"
+#include "os/random.h"
+#include "server/access_log.h"
+#include "server/connection.h"
+#include "server/listener.h"
+#include "server/runtime_config.h"
+#include "server/snapshot_cache.h"
+#include "service/basic_auth.h"
 #include "service/cors.h"
 #include "service/rate_limit.h"
 #include "service/remote.h"
+#include "service/reply.h"
+#include "service/request_head.h"
+#include "service/router.h"
 #include "service/service.h"
-#include "base/date.h"
-#include "civetweb.h"
-#include "server/snapshot_cache.h"
-#include "server/connection.h"
-#include "operations/keys.h"
-#include "server/listener.h"
-#include "server/runtime_config.h"
-#include "os/log.h"
-#include "operations/password.h"
-#include "operations/users.h"
+#include "service/throttle.h"
 
 /* A preflight has no body, and tells no more than the header that asked. */
 #define ANSWER_MAX (ST_REPLY_BODY_MAX + ST_REPLY_HEADERS_MAX + 2048)

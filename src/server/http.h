@@ -3,7 +3,7 @@
 #define ST_SERVER_HTTP_H
 
 #include "domain/config.h"
-#include "os/file.h"
+#include "domain/store.h"
 
 /* Listen and answer from the store, with the settings and ring of live.h. why
  * names the address that could not be had.

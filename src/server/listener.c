@@ -9,14 +9,16 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "os/file.h"
+#include "domain/config.h"
+#include "domain/listen.h"
+#include "os/error.h"
 
 #define BACKLOG 4096 /* the system cuts it down to what it allows */
 #define SOCKET_MODE 0660

@@ -6,6 +6,7 @@
 #define ST_SERVER_LISTENER_H
 
 #include "domain/config.h"
+#include "domain/listen.h"
 
 #define ST_LISTENER_NAME_MAX (ST_LISTEN_TEXT_MAX + 16)
 
@@ -13,14 +14,12 @@
  * st_listener_close in between.
  */
 bool st_listener_open(const st_settings *settings, char *why) __attribute__((warn_unused_result));
-
 size_t st_listener_count(void);
 int st_listener_fd(size_t i);
 /* The port, which `:0` leaves to the system; 0 for a socket in the file system. */
 int st_listener_port(size_t i);
 /* `http://127.0.0.1:8080` or `unix:/path`. */
 void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]);
-
 void st_listener_close(void);
 
 #endif

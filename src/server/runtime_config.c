@@ -5,10 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/log.h"
+#include "domain/config.h"
+#include "operations/keyring_file.h"
 #include "operations/policy_file.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "os/log.h"
+#include "os/secret_memory.h"
+#include "subtoken/policy.h"
 
-#define RING_FILE_MAX 8192
 #define AGAIN_US INT64_C(1000000)
 
 static struct {
@@ -19,22 +25,6 @@ static struct {
   st_world_stamp refused; /* a file that was looked at and cannot be used */
   int64_t again_at_us;    /* when to look at it again all the same */
 } all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .loading = PTHREAD_MUTEX_INITIALIZER};
-
-const char *st_ring_load(const char *path, subtoken_ring *ring, char *why) {
-  char text[RING_FILE_MAX];
-  size_t len = 0, line;
-  if (!st_world_read_secret(path, text, sizeof text, &len, why)) return "keyfile_perm";
-  subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
-  const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
-  subtoken_wipe(text, sizeof text);
-  if (result == SUBTOKEN_OK) return NULL;
-  if (line > 0) {
-    snprintf(why, ST_WHY_MAX, "%.400s: line %zu %s", path, line, problem);
-  } else {
-    snprintf(why, ST_WHY_MAX, "%.400s %s", path, problem);
-  }
-  return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
-}
 
 /* ---- the route policy ---- */
 

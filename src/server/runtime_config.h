@@ -38,11 +38,4 @@ st_live *st_live_load(const st_settings *settings, char *why) __attribute__((war
 void st_live_use(st_live *live);
 bool st_live_change(const st_settings *settings, char *why) __attribute__((warn_unused_result));
 
-/* Read and check a ring from a file. NULL when it is good; otherwise the word of
- * threats.md for what is wrong with it (keyfile_perm: it may not or cannot be read;
- * weak_secret; keyfile_bad), and why says it in a sentence, with the line.
- */
-const char *st_ring_load(const char *path, subtoken_ring *ring, char *why)
-    __attribute__((warn_unused_result));
-
 #endif

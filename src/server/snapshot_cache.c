@@ -12,16 +12,24 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "os/semaphore.h"
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/hmac.h"
 #include "core/revocations_format.h"
-#include "server/snapshot_changes.h"
-#include "server/connection.h"
-#include "os/log.h"
+#include "domain/key.h"
+#include "domain/store.h"
 #include "operations/vouched.h"
-#include "subtoken/feed.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/log.h"
+#include "os/semaphore.h"
+#include "server/connection.h"
+#include "server/snapshot_changes.h"
+#include "service/service.h"
+#include "subtoken/mac.h"
+#include "subtoken/revocations.h"
 
 /* A clock that was set back by more than this is followed: else a moment in which it was
  * years ahead would have edges refuse every heartbeat until a restart.

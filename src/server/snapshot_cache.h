@@ -4,8 +4,8 @@
 #ifndef ST_SERVER_SNAPSHOT_CACHE_H
 #define ST_SERVER_SNAPSHOT_CACHE_H
 
+#include "domain/store.h"
 #include "service/service.h"
-#include "os/file.h"
 
 /* Before the first request. Takes a sequence, so that the data of a database that was put
  * back from a backup goes on where its edges are; when that cannot be written it is tried

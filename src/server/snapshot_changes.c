@@ -8,8 +8,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "os/file.h"
+#include "os/clock.h"
+#include "service/service.h"
 #include "subtoken/feed.h"
+#include "subtoken/revocations.h"
 
 enum {
   STEPS = 1 << 18, /* of the log; more than the store keeps of it */

@@ -7,7 +7,6 @@
 #define ST_SERVER_SNAPSHOT_CHANGES_H
 
 #include "service/service.h"
-#include "domain/store.h"
 
 /* A change of the list. sequence: of the snapshot that has it first. */
 typedef struct st_feed_step {

@@ -1,7 +1,17 @@
 /* The route /v2/audit: what was changed, by whom, newest first (interface section 11). */
-#include "service/context.h"
+#include "service/audit_log.h"
+
+#include "base/bytes.h"
 #include "base/date.h"
 #include "base/json.h"
+#include "domain/key.h"
+#include "domain/user.h"
+#include "service/access.h"
+#include "service/context.h"
+#include "service/identity.h"
+#include "service/reply.h"
+#include "service/request.h"
+#include "service/service.h"
 
 #define LINES 8 /* asked of the store at a time: they lie on the stack */
 #define TAIL 64 /* bytes of a body that are kept for its end */

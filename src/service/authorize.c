@@ -5,9 +5,21 @@
  * Whatever the answer, it carries the five X-Subtoken-* headers, empty where there is nothing to
  * say, so that a proxy which copies them overwrites what a caller sent.
  */
-#include "service/params.h"
-#include "service/context.h"
+#include "service/authorize.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
 #include "core/claims.h"
+#include "domain/key.h"
+#include "service/authenticate.h"
+#include "service/context.h"
+#include "service/credential.h"
+#include "service/identity.h"
+#include "service/params.h"
+#include "service/reply.h"
+#include "service/service.h"
+#include "subtoken/policy.h"
 
 #define ROUTE "/v2/authorize"
 

@@ -1,7 +1,17 @@
 #include "service/basic_auth.h"
 
-#include "service/service.h"
+#include <string.h>
+
 #include "base/bytes.h"
+#include "domain/key.h"
+#include "domain/names.h"
+#include "domain/password.h"
+#include "domain/user.h"
+#include "os/semaphore.h"
+#include "service/identity.h"
+#include "service/service.h"
+#include "service/throttle.h"
+#include "subtoken/mac.h"
 
 bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
   memset(basic, 0, sizeof *basic);

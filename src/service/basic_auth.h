@@ -10,6 +10,8 @@
 
 #include "domain/key.h"
 #include "os/semaphore.h"
+#include "service/identity.h"
+#include "service/service.h"
 #include "subtoken/mac.h"
 
 #define ST_BASIC_KEPT_US INT64_C(60000000)
@@ -35,5 +37,13 @@ typedef struct st_basic {
 bool st_basic_start(st_basic *basic, const uint8_t key[32]) __attribute__((warn_unused_result));
 /* The process ends: from a time on (st_semaphore_now_us) nobody waits. */
 void st_basic_close(st_basic *basic, int64_t at_us);
+
+/* The same for HTTP Basic (basic.c). text is login:password, decoded. *wait: not 0 when there were
+ * too many wrong ones; then the result is no success and they are the seconds to wait.
+ */
+subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
+                                  const st_request *request, st_identity *identity,
+                                  const char **event, int64_t *wait)
+    __attribute__((warn_unused_result));
 
 #endif

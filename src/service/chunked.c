@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "service/params.h"
+
 enum { SIZE = 0, SIZE_LF, DATA, DATA_CR, DATA_LF, END_CR, END_LF };
 
 static int hex_value(char c) {

@@ -4,7 +4,9 @@
  */
 #include "service/cors.h"
 
+#include "base/bytes.h"
 #include "service/request_head.h"
+#include "service/service.h"
 
 #define OWN "Authorization, Content-Type, X-API-Key, X-Schema-Version"
 

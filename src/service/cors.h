@@ -2,6 +2,7 @@
 #ifndef ST_SERVICE_CORS_H
 #define ST_SERVICE_CORS_H
 
+#include "base/bytes.h"
 #include "service/service.h"
 
 #define ST_CORS_HEADERS_MAX 64

@@ -1,34 +1,17 @@
 /* Who a credential is: a whole key, looked up by its hash, or a subtoken, verified
  * with the same code as at any edge and held against what the store says now.
  */
-#include "service/service.h"
+#include "service/identity.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
 #include "base/hmac.h"
 #include "core/claims.h"
-
-bool st_key_shaped(subtoken_text text) {
-  static const char shape[] =
-      "XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXXXXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX";
-  if (text.len != sizeof shape - 1) return false;
-  for (size_t i = 0; i < text.len; i++) {
-    char c = text.data[i];
-    bool hex = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
-    if (shape[i] == '-' ? c != '-' : !hex) return false;
-  }
-  return true;
-}
-
-bool st_key_grant(const st_key *key, subtoken_claims *grant) {
-  memset(grant, 0, offsetof(subtoken_claims, text));
-  grant->exp = key->expires_at;
-  grant->every_url = true;
-  if (!st_claims_set_sub(grant, st_text(key->sub))) return false;
-  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
-  subtoken_text permission;
-  while (st_cut(&cutter, ',', &permission)) {
-    if (!st_claims_add_permission(grant, permission)) return false;
-  }
-  return true;
-}
+#include "domain/key.h"
+#include "domain/user.h"
+#include "service/service.h"
+#include "subtoken/verify.h"
 
 static subtoken_result judge_key(const st_key *key, int64_t now, const char **event) {
   if (key->disabled || key->suspended) {
@@ -72,28 +55,6 @@ static subtoken_result identify_key(const st_service *service, subtoken_text cre
 }
 
 /* ---- strings that were registered by their hash ---- */
-
-bool st_token_shaped(subtoken_text text) {
-  size_t dots = 0;
-  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
-  return dots == 2;
-}
-
-/* The words in front keep it apart from the hash of any key. */
-bool st_api_string_hash(subtoken_text string, uint8_t digest[32]) {
-  char text[24 + ST_API_STRING_MAX];
-  if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) return false;
-  if (st_key_shaped(string) || st_token_shaped(string)) return false;
-  for (size_t i = 0; i < string.len; i++) {
-    if (string.data[i] < 0x21 || string.data[i] > 0x7E) return false;
-  }
-  st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, "subtoken X-API-Key\n");
-  st_write_text(&writer, string);
-  bool good = !writer.overflow && st_sha256(text, writer.len, digest);
-  subtoken_wipe(text, sizeof text);
-  return good;
-}
 
 subtoken_result st_identify_registered(const st_service *service, subtoken_text string, int64_t now,
                                        st_identity *identity, const char **event) {
@@ -193,4 +154,10 @@ subtoken_result st_identify(const st_service *service, subtoken_text credential,
   clear(identity);
   if (st_key_shaped(credential)) return identify_key(service, credential, now, identity, event);
   return identify_subtoken(service, credential, method, target, now, identity, event);
+}
+
+/* The id of the row at the root of it: of a session, the key or user that began it. */
+const char *st_identity_row(const st_identity *identity) {
+  if (identity == NULL) return NULL;
+  return identity->key.parent[0] != '\0' ? identity->key.parent : identity->key.id;
 }

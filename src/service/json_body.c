@@ -1,7 +1,13 @@
 #include "service/json_body.h"
 
+#include <string.h>
+
+#include "base/bytes.h"
 #include "base/json.h"
-#include "core/claims.h"
+#include "service/context.h"
+#include "service/params.h"
+#include "service/reply.h"
+#include "service/request.h"
 
 /* What is wrong with a field, and where the next scratch is. */
 typedef struct body_reader {

@@ -2,7 +2,9 @@
 #ifndef ST_SERVICE_JSON_BODY_H
 #define ST_SERVICE_JSON_BODY_H
 
+#include "domain/key.h"
 #include "service/context.h"
+#include "service/params.h"
 
 /* What a call may name. Views point into the scratch that was read into. */
 typedef struct st_field {

@@ -3,10 +3,20 @@
  */
 #include "service/keys.h"
 
-#include "service/json_body.h"
+#include <string.h>
+
+#include "base/bytes.h"
 #include "base/date.h"
-#include "base/json.h"
 #include "core/claims.h"
+#include "domain/key.h"
+#include "domain/key_json.h"
+#include "service/access.h"
+#include "service/context.h"
+#include "service/identity.h"
+#include "service/json_body.h"
+#include "service/reply.h"
+#include "service/request.h"
+#include "service/service.h"
 
 #define PREFIX_LEN (sizeof "/v2/keys/" - 1)
 #define KEYS "keys"
@@ -16,77 +26,6 @@
 #define BATCH 16     /* keys asked of the store at a time: 5 KiB each, on the stack */
 
 /* ---- a key as JSON ---- */
-
-const char *st_key_state(const st_key *key, int64_t now) {
-  if (key->disabled) return "disabled";
-  if (key->suspended) return "suspended";
-  return key->expires_at <= now ? "expired" : "active";
-}
-
-static void write_text(st_writer *writer, const char *name, const char *text) {
-  st_write_words(writer, name);
-  st_json_write_string(writer, st_text(text));
-}
-
-static void write_time(st_writer *writer, const char *name, int64_t at, bool none) {
-  st_write_words(writer, name);
-  if (none) {
-    st_write_string(writer, "null");
-    return;
-  }
-  st_write_char(writer, '"');
-  st_date_write(writer, at, false);
-  st_write_char(writer, '"');
-}
-
-static void write_permissions(st_writer *writer, const char *permissions) {
-  st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
-  subtoken_text each;
-  st_write_string(writer, ",\"permissions\":[");
-  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
-    if (!first) st_write_char(writer, ',');
-    st_json_write_string(writer, each);
-  }
-  st_write_char(writer, ']');
-}
-
-void st_key_write_json(st_writer *writer, const st_key *key, const char *whole, int64_t now) {
-  st_write_char(writer, '{');
-  if (whole != NULL) {
-    write_text(writer, "\"key\":", whole);
-    st_write_char(writer, ',');
-  }
-  write_text(writer, "\"id\":", key->id);
-  write_text(writer, ",\"name\":", key->name);
-  write_text(writer, ",\"owner\":", key->owner);
-  write_permissions(writer, key->permissions);
-  write_time(writer, ",\"created_at\":", key->created_at, false);
-  write_time(writer, ",\"expires_at\":", key->expires_at, key->expires_at == ST_NEVER);
-  st_write_string(writer, key->disabled ? ",\"disabled\":true" : ",\"disabled\":false");
-  if (key->disabled) {
-    st_write_string(writer, key->disabled_by_owner ? ",\"disabled_by\":\"owner\""
-                                                   : ",\"disabled_by\":\"administrator\"");
-  }
-  write_text(writer, ",\"state\":", st_key_state(key, now));
-  write_time(writer, ",\"last_used_at\":", key->used_at, key->used_at == 0);
-  write_text(writer, ",\"sub\":", key->sub);
-  st_write_char(writer, '}');
-}
-
-void st_made_write_json(st_writer *writer, const st_made *made) {
-  st_write_string(writer, "{\"keys\":");
-  st_write_int(writer, made->keys);
-  st_write_string(writer, ",\"users\":");
-  st_write_int(writer, made->users);
-  st_write_string(writer, made->end ? ",\"ended\":true" : ",\"ended\":false");
-  st_write_string(writer, made->more ? ",\"more\":true,\"list\":[" : ",\"list\":[");
-  for (size_t i = 0; i < made->count; i++) {
-    if (i > 0) st_write_char(writer, ',');
-    write_text(writer, made->items[i].user ? "{\"user\":" : "{\"key\":", made->items[i].name);
-    st_write_char(writer, '}');
-  }
-  st_write_string(writer, "]}");
-}
 
 /* ---- who manages what ---- */
 
@@ -124,19 +63,14 @@ static bool refuse(st_visit *v, const char *text) {
   return false;
 }
 
-static void refuse_escalation(st_visit *v, const char *text) {
-  st_reply_error(v->reply, 403, "escalation", text);
-  st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
-}
-
 /* What became of it: true when it was done, else a reply. */
 static bool done(st_visit *v, st_changed changed) {
   switch (changed) {
     case ST_CHANGED: return true;
     case ST_CHANGED_NONE: not_found(v); break;
     case ST_CHANGE_REFUSED:
-      refuse_escalation(v,
-                        "the credential you used has expired, been revoked or lost a permission");
+      st_reply_escalation(v->reply,
+                          "the credential you used has expired, been revoked or lost a permission");
       break;
     case ST_CHANGE_OWNER_REGISTERED:
       st_reply_error(v->reply, 409, "owner_registered",
@@ -278,7 +212,7 @@ static void end_page(st_visit *v, page *p, bool more) {
   p->writer.size = sizeof v->reply->body;
   p->writer.overflow = false;
   st_write_char(&p->writer, ']');
-  if (more) write_text(&p->writer, ",\"next\":", p->last);
+  if (more) st_key_json_write_text(&p->writer, ",\"next\":", p->last);
   st_write_char(&p->writer, '}');
   v->reply->status = 200;
   v->reply->body_len = st_writer_end(&p->writer) ? p->writer.len : 0;
@@ -404,7 +338,7 @@ static void set_disabled(st_visit *v, const manager *m, bool disabled, st_key *k
   }
   st_changed changed = changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
   if (changed == ST_CHANGE_REFUSED) {
-    refuse_escalation(v, "disabled: an administrator disabled this key and can enable it");
+    st_reply_escalation(v->reply, "disabled: an administrator disabled this key and can enable it");
     return;
   }
   if (!done(v, changed)) return;

@@ -1,7 +1,9 @@
 #include "service/params.h"
 
+#include "base/bytes.h"
 #include "base/date.h"
 #include "base/json.h"
+#include "subtoken/issue.h"
 
 /* Decodes + and %XX. The decoded text is never longer than the raw one. */
 static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {

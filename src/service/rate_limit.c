@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "domain/config.h"
+#include "domain/key.h"
+
 #define SECOND INT64_C(1000000)
 
 bool st_rate_start(st_rate *rate) {

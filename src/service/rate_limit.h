@@ -7,7 +7,6 @@
 #include <pthread.h>
 
 #include "domain/config.h"
-#include "domain/key.h"
 
 #define ST_RATE_SLOTS 4096
 

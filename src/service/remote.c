@@ -3,6 +3,12 @@
  */
 #include "service/remote.h"
 
+#include <string.h>
+
+#include "base/bytes.h"
+#include "domain/config.h"
+#include "service/service.h"
+
 #define HOST_MAX 64 /* longer than any address */
 
 /* Nothing, or a colon and a number. */

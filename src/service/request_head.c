@@ -1,6 +1,10 @@
 #include "service/request_head.h"
 
+#include <string.h>
+
+#include "base/bytes.h"
 #include "service/params.h"
+#include "service/service.h"
 
 static st_head_state refuse(st_head_fault *fault, int status, const char *text) {
   bool limit = status == 413 || status == 414 || status == 431;

@@ -37,7 +37,6 @@ typedef enum st_head_state {
 
 /* RFC 9110 section 5.6.2. */
 bool st_is_token(subtoken_text text);
-
 st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault)
     __attribute__((warn_unused_result));
 

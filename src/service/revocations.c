@@ -1,9 +1,18 @@
 /* The route /v2/revocations: the snapshot whole, what has changed since a sequence, or that
  * nothing has, each with a heartbeat (interface section 10).
  */
-#include "service/params.h"
-#include "service/context.h"
+#include "service/revocations.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
 #include "core/claims.h"
+#include "service/authenticate.h"
+#include "service/context.h"
+#include "service/identity.h"
+#include "service/params.h"
+#include "service/reply.h"
+#include "service/service.h"
 
 #define PERMISSION ST_TEXT("revocations")
 #define SNAPSHOT_TYPE "application/octet-stream"

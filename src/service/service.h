@@ -8,14 +8,15 @@
 
 #include <stdatomic.h>
 
-#include "service/basic_auth.h"
 #include "domain/config.h"
+#include "domain/key.h"
 #include "domain/user.h"
-#include "service/rate_limit.h"
-#include "service/throttle.h"
-#include "subtoken/issue.h"
 #include "subtoken/policy.h"
 #include "subtoken/revocations.h"
+
+typedef struct st_basic st_basic;
+typedef struct st_rate st_rate;
+typedef struct st_throttle st_throttle;
 
 #define ST_REPLY_BODY_MAX 24576
 #define ST_REPLY_HEADERS_MAX 6144
@@ -131,110 +132,5 @@ typedef struct st_service {
   st_feed feed;
   const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
 } st_service;
-
-void st_service_answer(const st_service *service, const st_request *request, st_reply *reply);
-
-/* {"text":"…"}; text may be anything. */
-void st_reply_error(st_reply *reply, int status, const char *event, const char *text);
-
-/* One more header line. Bytes of value that are no visible ASCII, and '%', become %XX: it may
- * be anything. What does not fit is left out.
- */
-void st_reply_header(st_reply *reply, const char *name, subtoken_text value);
-
-/* The grant of a key as claims that never were in a token. False when it does not
- * fit, which a key of the store always does. */
-bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn_unused_result));
-
-/* Does it look like a whole key: 72 characters, upper-case hex and dashes? */
-bool st_key_shaped(subtoken_text text);
-/* Like a token: has it two dots? */
-bool st_token_shaped(subtoken_text text);
-
-/* Make a subtoken from a grant, the last step of createsubtoken and of `subtoken
- * issue`. Not OK: *why (of ST_ISSUE_WHY_MAX bytes) names the parameter.
- */
-#define ST_ISSUE_WHY_MAX 256
-subtoken_result st_issue(const st_service *service, const subtoken_claims *grant,
-                         const subtoken_issue_request *request, int64_t now, char *token,
-                         subtoken_narrow_report *report, char *why)
-    __attribute__((warn_unused_result));
-
-/* A short-lived access token, and what it says. Wipe it. */
-typedef struct st_access {
-  subtoken_claims claims;
-  char token[SUBTOKEN_ISSUED_MAX + 1];
-} st_access;
-
-/* Make one from a grant, with the permissions of scope or, without, with all of them: the last
- * step of a login and of an exchange. sid: of the login that it belongs to, or NULL.
- */
-subtoken_result st_issue_access(const st_service *service, const subtoken_claims *grant,
-                                const subtoken_text *scope, size_t scope_count, const char *sid,
-                                int64_t now, st_access *access) __attribute__((warn_unused_result));
-/* Why not, and the status: 503 for what the caller could not mend, else 400. */
-const char *st_access_problem(subtoken_result result, int *status);
-
-/* As what somebody comes, which is more than what they may do: only the first is worth less than
- * what it was made from, and manages nothing.
- */
-typedef enum st_standing {
-  ST_DERIVED = 0,  /* a subtoken, or an access token that was exchanged for a key */
-  ST_WITH_KEY,     /* a whole key */
-  ST_WITH_LOGIN,   /* the access token of a person's login that is alive */
-  ST_WITH_SERVICE, /* the same of a login that was made with a key */
-  ST_WITH_BASIC,   /* a person's login and password (RFC 7617) */
-} st_standing;
-
-/* Who a credential is, and what it may do now. */
-typedef struct st_identity {
-  st_standing standing;
-  st_key key;            /* the row that it rests on: also a subtoken's parent key */
-  subtoken_claims grant; /* a subtoken's, cut down to what the key grants now */
-} st_identity;
-
-/* Is it the row itself, and no token made from it? */
-static inline bool st_standing_whole(st_standing standing) {
-  return standing == ST_WITH_KEY || standing == ST_WITH_BASIC;
-}
-
-/* SUBTOKEN_OK, a reason of section 4, or for a key SUBTOKEN_REVOKED (unknown,
- * deleted, disabled: *event says) or SUBTOKEN_EXPIRED.
- */
-subtoken_result st_identify(const st_service *service, subtoken_text credential,
-                            subtoken_text method, subtoken_text target, int64_t now,
-                            st_identity *identity, const char **event)
-    __attribute__((warn_unused_result));
-
-/* The same for a string that came as X-API-Key alone and is neither a key nor a token: it may be
- * registered by its hash.
- */
-subtoken_result st_identify_registered(const st_service *service, subtoken_text string, int64_t now,
-                                       st_identity *identity, const char **event)
-    __attribute__((warn_unused_result));
-
-/* The same for HTTP Basic (basic.c). text is login:password, decoded. *wait: not 0 when there were
- * too many wrong ones; then the result is no success and they are the seconds to wait.
- */
-subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
-                                  const st_request *request, st_identity *identity,
-                                  const char **event, int64_t *wait)
-    __attribute__((warn_unused_result));
-
-/* The hash of such a string: what it is registered by. Never that of a whole key. False for one
- * that cannot be registered: shorter than 16 or longer than 255 characters, not all visible ASCII,
- * or of the shape of a key or token.
- */
-#define ST_API_STRING_MIN 16
-#define ST_API_STRING_MAX 255
-bool st_api_string_hash(subtoken_text string, uint8_t digest[32])
-    __attribute__((warn_unused_result));
-
-/* What anyone may do without a credential: the row of the person `*`. ST_FOUND_NONE also when that
- * is disabled.
- */
-st_found st_anyone(const st_service *service, st_key *key);
-/* Its digest, by which it is found as quickly as a key. */
-bool st_anyone_digest(uint8_t digest[32]) __attribute__((warn_unused_result));
 
 #endif

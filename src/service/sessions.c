@@ -1,189 +1,30 @@
 /* Becoming a person, and a login's whole life: begun with a password or with a parent key, carried
  * on by refresh tokens, ended (interface section 11).
  */
-#include "service/json_body.h"
+#include "service/sessions.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
 #include "base/json.h"
-#include "core/claims.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/names.h"
+#include "domain/password.h"
+#include "domain/user.h"
+#include "service/access.h"
+#include "service/authenticate.h"
+#include "service/context.h"
+#include "service/identity.h"
+#include "service/issuing.h"
+#include "service/json_body.h"
+#include "service/reply.h"
+#include "service/service.h"
+#include "service/throttle.h"
 
 #define UNAUTHORIZED "Invalid access token"
 
-static void refuse(st_visit *v, const char *text) {
-  st_reply_error(v->reply, 400, "bad_request", text);
-}
-
-static void refuse_escalation(st_visit *v, const char *text) {
-  st_reply_error(v->reply, 403, "escalation", text);
-  st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_PERM));
-}
-
-static void answer_busy(st_visit *v) {
-  st_reply_unavailable(v->reply, "passwords_busy",
-                       "too many passwords are being checked; try again later");
-}
-
-/* May this address try, or does the login have to rest? */
-static bool take_turn(st_visit *v, subtoken_text login) {
-  const st_request *request = v->request;
-  int64_t wait = st_throttle_take(v->service->throttle, login, request->remote, request->now_us);
-  if (wait > 0) {
-    st_reply_wait(v->reply, "login_throttled", "too many attempts; try again later", wait);
-  }
-  return wait <= 0;
-}
-
-/* Registering has no login yet: a bucket of the address, of a name that no login has. */
-static bool take_turn_of_address(st_visit *v) {
-  char text[80];
-  st_writer writer = st_writer_on(text, sizeof text);
-  st_write_char(&writer, ':');
-  st_write_text(&writer, v->request->remote);
-  return take_turn(v, (subtoken_text){text, writer.len});
-}
-
 /* ---- a new person ---- */
-
-enum { LOGIN, PASSWORD, LOCALE, SOURCE, PERMISSIONS, FIELDS };
-
-/* Nothing in it that a terminal obeys: it is shown to people. */
-static bool shows_plainly(subtoken_text text) {
-  uint32_t code_point;
-  while (text.len > 0) {
-    size_t len = st_utf8_next(text.data, text.len, &code_point);
-    if (len == 0 || st_utf8_obeyed(code_point)) return false;
-    text = (subtoken_text){text.data + len, text.len - len};
-  }
-  return true;
-}
-
-bool st_login_valid(subtoken_text login) {
-  return login.len > 0 && login.len <= ST_NAME_MAX && shows_plainly(login) &&
-         memchr(login.data, ':', login.len) == NULL;
-}
-
-/* NULL, or what is wrong. */
-static const char *fault_of(const st_field fields[FIELDS]) {
-  subtoken_text login = fields[LOGIN].text, password = fields[PASSWORD].text;
-  subtoken_text locale = fields[LOCALE].text, source = fields[SOURCE].text;
-  if (!fields[LOGIN].given) return "login: is missing";
-  if (!fields[PASSWORD].given) return "password: is missing";
-  if (st_text_is(login, ST_ANYONE)) return "login: * means everyone and has no password";
-  if (!st_login_valid(login)) {
-    return "login: must be 1 to 256 bytes without a colon and without control characters";
-  }
-  if (password.len < ST_PASSWORD_MIN || password.len > ST_PASSWORD_MAX) {
-    return "password: must be 8 to 1024 bytes";
-  }
-  if (locale.len > ST_LOCALE_MAX || (st_text_class(locale) & ST_CHAR_NAME) == 0) {
-    return "locale: must be a language tag such as en-GB, of at most 35 characters";
-  }
-  if (source.len > ST_SOURCE_MAX || !shows_plainly(source)) {
-    return "source: must be at most 64 bytes without control characters";
-  }
-  return NULL;
-}
-
-static void copy_text(char *out, subtoken_text text) {
-  if (text.len > 0) memcpy(out, text.data, text.len);
-  out[text.len] = '\0';
-}
-
-static void describe(const st_field fields[FIELDS], int64_t end, st_person *person) {
-  memset(person, 0, sizeof *person);
-  person->key.kind = ST_KIND_PERSON;
-  person->key.expires_at = end;
-  copy_text(person->key.name, fields[LOGIN].text);
-  copy_text(person->key.owner, fields[LOGIN].text);
-  copy_text(person->key.permissions, fields[PERMISSIONS].text);
-  copy_text(person->locale, fields[LOCALE].text);
-  copy_text(person->source, fields[SOURCE].text);
-}
-
-static void answer_person(st_visit *v, const st_person *person) {
-  subtoken_text permissions = st_text(person->key.permissions), each;
-  st_cutter cutter = {permissions, permissions.len == 0};
-  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
-  st_write_string(&writer, "{\"login\":");
-  st_json_write_string(&writer, st_text(person->key.owner));
-  st_write_string(&writer, ",\"permissions\":[");
-  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
-    if (!first) st_write_char(&writer, ',');
-    st_json_write_string(&writer, each);
-  }
-  st_write_string(&writer, "]}");
-  v->reply->status = 201;
-  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
-}
-
-static void create(st_visit *v, const st_identity *maker, const st_field fields[FIELDS],
-                   st_person *person) {
-  const st_people *people = v->service->people;
-  st_actor actor;
-  int64_t end;
-  bool busy = false;
-  st_act act = st_visit_act(v, maker, &actor);
-  st_maker with = maker != NULL ? st_maker_of(maker) : (st_maker){NULL, NULL};
-  if (!st_visit_find_end(v, maker, &end)) {
-    st_reply_unchanged(v->reply, ST_CHANGE_FAILED);
-    return;
-  }
-  describe(fields, end, person);
-  st_changed changed = people->create(people->context, &act, maker != NULL ? &with : NULL, person,
-                                      fields[PASSWORD].text, &busy);
-  switch (changed) {
-    case ST_CHANGED: answer_person(v, person); return;
-    case ST_CHANGE_EXISTS:
-      st_reply_error(v->reply, 409, "login_taken", "login: already taken");
-      return;
-    case ST_CHANGE_REFUSED:
-      refuse_escalation(v,
-                        "the credential you used has expired, been revoked or lost a permission");
-      return;
-    default: busy ? answer_busy(v) : st_reply_unchanged(v->reply, changed);
-  }
-}
-
-/* A manager with the permission; where registration is open, NULL for somebody without a
- * credential.
- */
-static bool find_maker(st_visit *v, st_identity *identity, const st_identity **maker) {
-  *maker = NULL;
-  if (!st_visit_find_credential(v)) return false;
-  if (v->credential.len == 0 && v->service->settings->registration_open) return true;
-  *maker = identity;
-  return st_visit_manager(v, identity) && st_visit_holds(v, identity, "users");
-}
-
-static bool may_make(st_visit *v, const st_identity *maker, const st_field fields[FIELDS]) {
-  subtoken_text permissions = fields[PERMISSIONS].text;
-  const char *fault = fault_of(fields);
-  if (fault != NULL) {
-    refuse(v, fault);
-    return false;
-  }
-  if (maker != NULL) return st_visit_covers(v, maker, permissions);
-  if (permissions.len == 0) return take_turn_of_address(v);
-  refuse_escalation(v, "permissions: not allowed for self-registration");
-  return false;
-}
-
-void st_user_create(st_visit *v) {
-  char scratch[ST_BODY_SCRATCH];
-  st_identity identity;
-  const st_identity *maker;
-  st_person person;
-  st_field fields[FIELDS] = {[LOGIN] = {.name = "login", .type = ST_FIELD_TEXT},
-                             [PASSWORD] = {.name = "password", .type = ST_FIELD_TEXT},
-                             [LOCALE] = {.name = "locale", .type = ST_FIELD_TEXT},
-                             [SOURCE] = {.name = "source", .type = ST_FIELD_TEXT},
-                             [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS}};
-  if (!find_maker(v, &identity, &maker)) return;
-  scratch[0] = '\0';
-  if (st_body_read(v, fields, FIELDS, scratch) && may_make(v, maker, fields)) {
-    create(v, maker, fields, &person);
-    subtoken_wipe(&person, sizeof person); /* its password, as it is stored */
-  }
-  subtoken_wipe(scratch, sizeof scratch);
-}
 
 /* ---- the answer of a login ---- */
 
@@ -274,7 +115,7 @@ static void log_in(st_visit *v, subtoken_text login, subtoken_text password,
                    st_identity *identity) {
   const st_request *request = v->request;
   st_person person;
-  if (!take_turn(v, login)) return;
+  if (!st_visit_take_turn(v, login)) return;
   st_verdict verdict = check(v, login, password, &person);
   /* Only a password that was wrong counts. */
   if (verdict != ST_VERDICT_WRONG) {
@@ -287,7 +128,7 @@ static void log_in(st_visit *v, subtoken_text login, subtoken_text password,
       begin(v, identity);
       break;
     case ST_VERDICT_WRONG: st_reply_unauthorized(v->reply, "login_failed", UNAUTHORIZED); break;
-    case ST_VERDICT_BUSY: answer_busy(v); break;
+    case ST_VERDICT_BUSY: st_reply_passwords_busy(v->reply); break;
     default:
       st_reply_unavailable(v->reply, "store_error",
                            "the password cannot be checked; try again later");
@@ -303,7 +144,8 @@ void st_login_begin(st_visit *v) {
   scratch[0] = '\0';
   if (st_body_read(v, fields, 2, scratch)) {
     if (!fields[0].given || !fields[1].given) {
-      refuse(v, fields[0].given ? "password: is missing" : "login: is missing");
+      st_reply_bad_request(v->reply,
+                           fields[0].given ? "password: is missing" : "login: is missing");
     } else {
       log_in(v, fields[0].text, fields[1].text, &identity);
     }
@@ -315,7 +157,7 @@ void st_login_service(st_visit *v) {
   st_identity identity;
   if (!st_visit_identify(v, &identity)) return;
   if (identity.standing != ST_WITH_KEY) {
-    refuse_escalation(v, "this call needs a parent key; a derived token is not accepted");
+    st_reply_escalation(v->reply, "this call needs a parent key; a derived token is not accepted");
   } else if (st_visit_holds(v, &identity, "services") && st_body_none(v) &&
              st_visit_within_rate(v, &identity)) {
     begin(v, &identity);
@@ -356,7 +198,7 @@ void st_login_refresh(st_visit *v) {
     if (field.given) {
       refresh_with(v, field.text);
     } else {
-      refuse(v, "token: is missing");
+      st_reply_bad_request(v->reply, "token: is missing");
     }
   }
   subtoken_wipe(scratch, sizeof scratch);
@@ -369,7 +211,7 @@ void st_login_end(st_visit *v) {
   int64_t sequence = 0;
   if (!st_visit_identify(v, &identity)) return;
   if (identity.standing != ST_WITH_LOGIN && identity.standing != ST_WITH_SERVICE) {
-    refuse_escalation(v, "log out with an access token of the session itself");
+    st_reply_escalation(v->reply, "log out with an access token of the session itself");
     return;
   }
   if (!st_body_none(v)) return;

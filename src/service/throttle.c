@@ -1,7 +1,10 @@
 #include "service/throttle.h"
 
-#include "domain/config.h"
+#include <string.h>
+
+#include "base/bytes.h"
 #include "base/hmac.h"
+#include "domain/config.h"
 
 #define SECOND INT64_C(1000000)
 

@@ -12,8 +12,7 @@
 
 #include <pthread.h>
 
-#include "base/bytes.h"
-#include "subtoken/mac.h"
+#include "subtoken/common.h"
 
 #define ST_THROTTLE_KEY_LEN 16
 #define ST_THROTTLE_SLOTS 16384

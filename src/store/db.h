@@ -7,9 +7,10 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "os/semaphore.h"
 #include "base/bytes.h"
+#include "domain/key.h"
 #include "domain/store.h"
+#include "os/semaphore.h"
 
 #define ST_SQLITE_BUSY_MS 5000    /* how long another writer is waited for, where nobody says */
 #define ST_SQLITE_WRITERS_MAX 128 /* changes that wait for their turn */
@@ -233,7 +234,6 @@ const char *st_sqlite_shown(const char *path);
 __attribute__((format(printf, 2, 3))) st_stored st_sqlite_fail(char *why, const char *format, ...);
 st_stored st_sqlite_fail_damaged(char *why, const char *path, const char *what);
 st_stored st_sqlite_fail_db(char *why, const char *path, sqlite3 *db, const char *verb);
-
 int st_sqlite_run(sqlite3_stmt *statement);
 void st_sqlite_finish(sqlite3_stmt *statement);
 bool st_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);

@@ -1,7 +1,11 @@
 /* Parent keys as the management sees them: made, found, listed, changed, ended. */
+#include "store/db.h"
+
 #include <string.h>
 
-#include "store/db.h"
+#include "base/bytes.h"
+#include "domain/key.h"
+#include "domain/store.h"
 
 /* ---- Changes ---- */
 
@@ -218,61 +222,6 @@ bool st_sqlite_take_listed(sqlite3_stmt *row, void *item) {
   key->disabled_by_owner = sqlite3_column_int64(row, DISABLED_BY_OWNER) != 0;
   return st_sqlite_take_time(row, USED_AT, &key->used_at) &&
          st_sqlite_take_text(row, MADE_BY, key->made_by, sizeof key->made_by);
-}
-
-/* The rows of a question that was put: ST_STORED after the last, too. */
-static st_stored take_rows(st_store *store, sqlite3_stmt *rows, int code, const rows_into *into,
-                           char *why) {
-  size_t i = 0;
-  for (; i < into->limit && code == SQLITE_ROW; i++) {
-    if (!into->take(rows, (char *)into->items + i * into->size)) {
-      return st_sqlite_fail_damaged(why, store->path, "a row is not as it was written");
-    }
-    *into->count = i + 1;
-    code = i + 1 < into->limit ? sqlite3_step(rows) : SQLITE_DONE;
-  }
-  return code == SQLITE_ROW || code == SQLITE_DONE
-             ? ST_STORED
-             : st_sqlite_fail_db(why, store->path, store->queries, "read");
-}
-
-st_stored st_sqlite_page(st_store *store, int which, const parameter *values, const rows_into *into,
-                         char *why) {
-  sqlite3_stmt *rows = NULL;
-  *into->count = 0;
-  if (into->limit > INT32_MAX) {
-    return st_sqlite_fail(why, "cannot list %zu at a time", into->limit);
-  }
-  (void)pthread_mutex_lock(&store->asking);
-  st_stored stored = ST_STORE_FAILED;
-  if (st_sqlite_in_place(store, store->queries, why)) {
-    rows = store->query[which];
-    st_stored found = st_sqlite_ask_with(rows, values);
-    stored = found == ST_STORE_FAILED
-                 ? st_sqlite_fail_db(why, store->path, store->queries, "read")
-                 : take_rows(store, rows, found == ST_STORED ? SQLITE_ROW : SQLITE_DONE, into, why);
-    st_sqlite_finish(rows);
-  }
-  (void)pthread_mutex_unlock(&store->asking);
-  if (stored != ST_STORED) {
-    *into->count = 0;
-  }
-  return stored;
-}
-
-st_stored st_sqlite_one(st_store *store, int which, const parameter *values, void *item,
-                        size_t size, take_fn *take, char *why) {
-  size_t count = 0;
-  /* cppcheck-suppress ctuuninitvar ; it is written to */
-  rows_into into = {item, size, 1, &count, take};
-  st_stored stored = st_sqlite_page(store, which, values, &into, why);
-  if (stored == ST_STORED && count == 0) {
-    stored = ST_STORE_NONE;
-  }
-  if (stored != ST_STORED) {
-    memset(item, 0, size);
-  }
-  return stored;
 }
 
 st_stored st_store_find(st_store *store, const char *id, st_key *key, char *why) {

@@ -4,10 +4,12 @@
  * It is found before the change, by made_by and over any number of steps, into temp.made; what is
  * still valid after the change is counted and listed, or chosen and ended (sqlite_rows.c).
  */
-#include <string.h>
-
-#include "base/json.h"
 #include "store/db.h"
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "domain/key.h"
+#include "domain/store.h"
 
 /* Without an end that is asked for, what is found is only told: so many rows are looked at. */
 #define LOOKED_AT_MOST 10000

@@ -3,11 +3,15 @@
  * this database has never made. The argument is subtoken_revocation(7). What a hash stands for is
  * not known here unless a key has it, so it is listed as it is, under a name that is no sub.
  */
+#include "store/db.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "store/db.h"
+#include "base/bytes.h"
+#include "domain/key.h"
+#include "domain/store.h"
 
 /* ---- a snapshot ---- */
 

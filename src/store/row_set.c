@@ -3,6 +3,8 @@
  */
 #include "store/db.h"
 
+#include "domain/store.h"
+
 st_stored st_sqlite_choose_none(st_store *store) {
   return st_sqlite_do(store, CHOOSE_NONE, NO_VALUES);
 }

@@ -1,11 +1,16 @@
 /* Logins, and the refresh tokens that keep them alive: a chain for each login, of which every link
  * follows from the one before and the login's seed, so that hashes are all that is kept.
  */
+#include "store/db.h"
+
 #include <string.h>
 
 #include "base/base64url.h"
+#include "base/bytes.h"
 #include "base/hmac.h"
-#include "store/db.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "domain/user.h"
 
 static bool hash_token(subtoken_text token, uint8_t hash[ST_HASH_LEN]) {
   return st_sha256(token.data, token.len, hash);

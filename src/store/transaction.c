@@ -1,9 +1,14 @@
 /* What every change of the store is made of: its transaction, its sequence, the row of something
  * new, and whether what it is made with is in force.
  */
+#include "store/db.h"
+
 #include <string.h>
 
-#include "store/db.h"
+#include "base/bytes.h"
+#include "domain/key.h"
+#include "domain/store.h"
+#include "os/semaphore.h"
 
 change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence) {
   if (sequence != NULL) {

@@ -1,9 +1,17 @@
 /* Persons: each has a row among the keys, which is what the person may do, and one of their own,
  * under the login. What is taken from a person is taken from what the person made.
  */
+#include "store/db.h"
+
 #include <string.h>
 
-#include "store/db.h"
+#include "base/bytes.h"
+#include "base/hmac.h"
+#include "domain/key.h"
+#include "domain/password.h"
+#include "domain/store.h"
+#include "domain/user.h"
+#include "os/semaphore.h"
 
 /* ---- Rows ---- */
 

@@ -6,8 +6,13 @@
 
 #include "support.h"
 
-#include "service/service.h"
 #include "base/json.h"
+#include "domain/names.h"
+#include "service/basic_auth.h"
+#include "service/rate_limit.h"
+#include "service/router.h"
+#include "service/service.h"
+#include "service/throttle.h"
 
 #define REMOTE "192.0.2.7"
 #define NOW_US INT64_C(5000000)

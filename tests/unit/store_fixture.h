@@ -5,6 +5,7 @@
 #define ST_TESTS_STORES_H
 
 #include "domain/store.h"
+#include "os/error.h"
 
 #include "run_tests.h"
 

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "domain/access_file.h"
+#include "domain/names.h"
 
 #define HASH "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY="
 #define SALT "INDdM6iCi/8="

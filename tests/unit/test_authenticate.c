@@ -3,8 +3,13 @@
  */
 #include "service_fixture.h"
 
-#include "service/context.h"
 #include "base/base64url.h"
+#include "service/access.h"
+#include "service/authenticate.h"
+#include "service/context.h"
+#include "service/credential.h"
+#include "service/reply.h"
+#include "service/request.h"
 
 #define INFO "/v2/tokeninfo"
 #define ALICE_ID "A11CE000-0000-0000-0000-000000000000"

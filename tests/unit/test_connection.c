@@ -9,10 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "service/chunked.h"
 #include "civetweb_net.h"
-#include "server/connection.h"
+#include "os/clock.h"
 #include "os/file.h"
+#include "server/connection.h"
+#include "service/chunked.h"
 
 #define HOST "Host: api.test\r\n"
 #define SIMPLE "GET /v2/tokeninfo HTTP/1.1\r\n" HOST "\r\n"

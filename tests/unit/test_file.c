@@ -1,7 +1,13 @@
 /* Time, randomness, files and the process. Files are made in a directory of the
  * test's own.
  */
+#include "os/clock.h"
+#include "os/error.h"
 #include "os/file.h"
+#include "os/lock.h"
+#include "os/process.h"
+#include "os/random.h"
+#include "os/terminal.h"
 
 #include "run_tests.h"
 

@@ -8,7 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cli/data_dir.h"
 #include "cli/options.h"
+#include "operations/draw.h"
+#include "os/clock.h"
+#include "os/error.h"
 #include "server/http.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"

@@ -1,6 +1,8 @@
 /* identity: who a credential is, against a store whose every answer is told here. */
 #include "support.h"
 
+#include "service/identity.h"
+#include "service/rate_limit.h"
 #include "service/service.h"
 
 #define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"

@@ -1,6 +1,7 @@
 /* manage: parent keys over HTTP, and who may do what with whose. */
 #include "service_fixture.h"
 
+#include "domain/key_json.h"
 #include "service/keys.h"
 
 #define KEYS "/v2/keys"

@@ -10,8 +10,13 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "os/log.h"
+#include "domain/key.h"
+#include "os/clock.h"
+#include "os/error.h"
 #include "os/file.h"
+#include "os/log.h"
+#include "server/access_log.h"
+#include "service/service.h"
 
 #define KEY "01234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"
 #define WAIT_MS 10000

@@ -4,6 +4,7 @@
 #include "operations/keys.h"
 
 #include "base/hmac.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "store_fixture.h"
 

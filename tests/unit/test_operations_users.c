@@ -3,10 +3,13 @@
 
 #include <pthread.h>
 
-#include "service/service.h"
 #include "base/hmac.h"
+#include "operations/draw.h"
 #include "operations/password.h"
 #include "operations/users.h"
+#include "os/clock.h"
+#include "server/upkeep.h"
+#include "service/service.h"
 
 #define USES_MOST 49152 /* keys noted between two writings */
 #define TEXT(literal) ((subtoken_text){literal, sizeof(literal) - 1})

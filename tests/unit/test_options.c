@@ -5,7 +5,20 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cli/data_dir.h"
+#include "cli/input.h"
 #include "cli/options.h"
+#include "cli/print.h"
+#include "domain/config.h"
+#include "domain/key.h"
+#include "domain/password.h"
+#include "domain/permissions.h"
+#include "domain/store.h"
+#include "operations/draw.h"
+#include "operations/keyring_file.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/file.h"
 
 /* ---- options ---- */
 

@@ -11,6 +11,7 @@
 
 #include "operations/password.h"
 #include "os/file.h"
+#include "os/process.h"
 
 #define HORSE                                                                                    \
   "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbi1ieXRlLXNsdA$A/41UBGBMwUt7bdLbCnPX4CoxWv3IpbIDZC+Gj" \

@@ -1,6 +1,8 @@
 /* service: routes, credentials, statuses and bodies, request struct in, reply out. */
 #include "service_fixture.h"
 
+#include "service/reply.h"
+
 #define OTHER_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
 #define SUB "0000000000000000000000000000000000000000001" /* of the office's first row */
 #define CREATE "/v2/createsubtoken"

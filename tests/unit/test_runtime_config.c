@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/error.h"
 #include "server/runtime_config.h"
 
 /* The secrets of the two rings, as lines of a file. */

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "os/clock.h"
+#include "os/error.h"
 #include "server/snapshot_cache.h"
 #include "subtoken/feed.h"
 

@@ -2,6 +2,7 @@
  * it after kills, full disks and damage.
  */
 #include "domain/store.h"
+#include "os/error.h"
 
 #include "run_tests.h"
 

@@ -2,6 +2,7 @@
  * purged no sooner than tokens are dead.
  */
 #include "domain/store.h"
+#include "os/error.h"
 
 #include "run_tests.h"
 

@@ -1,6 +1,7 @@
 /* throttle: buckets for logins and addresses, with the clock as an argument. */
 #include "support.h"
 
+#include "service/service.h"
 #include "service/throttle.h"
 
 #define SECOND INT64_C(1000000)

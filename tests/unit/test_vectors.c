@@ -5,11 +5,11 @@
 
 #include <cJSON.h>
 
-#include "service/params.h"
 #include "base/json.h"
 #include "core/jws.h"
 #include "core/paths.h"
 #include "core/ring.h"
+#include "service/params.h"
 
 /* ---- reading them ---- */
 

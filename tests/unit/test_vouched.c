@@ -11,6 +11,8 @@
 #include "core/revocations_format.h"
 #include "core/vouched.h"
 #include "operations/vouched.h"
+#include "os/error.h"
+#include "os/file.h"
 #include "subtoken/feed.h"
 
 #define SEQUENCE INT64_C(1700000000000001)

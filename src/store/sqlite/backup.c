@@ -1,4 +1,6 @@
 /* Files put in place whole or not at all, and the copy of a store that is in use. */
+#include "store/db.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/db.h"
+#include "domain/store.h"
 
 #define PAGES_AT_A_TIME 256
 

@@ -1,10 +1,14 @@
 /* The statements of the store, and what all its files need to run them. */
+#include "store/db.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "store/db.h"
+#include "base/bytes.h"
+#include "domain/store.h"
+#include "os/error.h"
 
 #define PATH_SHOWN 200 /* of a long path, why names the end */
 

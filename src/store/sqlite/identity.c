@@ -10,11 +10,13 @@
  * What is asked costs five system calls and no lock. The main file is read through SQLite's own
  * handle: see sqlite.c.
  */
+#include "store/db.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/db.h"
+#include "domain/store.h"
 
 #define HEADER_LEN 100 /* https://www.sqlite.org/fileformat2.html section 1.3 */
 #define HEADER_PAGE_SIZE 16

@@ -2,12 +2,14 @@
  * is about (sqlite_rows.c), so that writers are serialised and none is missed; read on a connection
  * of the feed's own.
  */
-#include <limits.h>
+#include "store/db.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "store/db.h"
+#include "domain/store.h"
+#include "subtoken/revocations.h"
 
 #define LOG_MAX 200000 /* changes kept, at least; who is further behind fetches all */
 #define DAY 86400

@@ -1,0 +1,18 @@
+/* feed_text - what is wrong with revocation data, in words. */
+#ifndef ST_CLI_FEED_TEXT_H
+#define ST_CLI_FEED_TEXT_H
+
+#include "subtoken/feed.h"
+#include "subtoken/revocations.h"
+
+/* What is wrong with the files of a feed, as file->last says, with their name. */
+void st_feed_why(const char *path, const subtoken_feed_file *file, char *why);
+
+/* That it is too old. */
+void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why);
+
+/* The monotonic seconds of revocations.h. */
+int64_t st_feed_monotonic(void);
+void st_feed_add_mount(const subtoken_feed_file *file, char *why);
+
+#endif

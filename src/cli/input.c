@@ -1,0 +1,102 @@
+/* Reads spans and sizes given as options, and credentials and passwords from standard input. */
+#include "cli/input.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/date.h"
+#include "domain/key.h"
+#include "domain/password.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/terminal.h"
+
+bool st_span_read(const char *text, int64_t *seconds) {
+  subtoken_text span = st_text(text);
+  return span.len > 0 && span.data[span.len - 1] > '9' && st_duration_read(span, seconds);
+}
+
+bool st_leeway_read(const char *text, int64_t *seconds) {
+  int64_t read;
+  if (!st_duration_read(st_text(text), &read) || read > SUBTOKEN_LEEWAY_MAX) return false;
+  *seconds = read;
+  return true;
+}
+
+static unsigned shift_of(char unit) {
+  switch (unit) {
+    case 'k':
+    case 'K': return 10;
+    case 'm':
+    case 'M': return 20;
+    case 'g':
+    case 'G': return 30;
+    default: return 0;
+  }
+}
+
+bool st_size_read(const char *text, size_t *size) {
+  uint64_t value = 0;
+  size_t len = strlen(text), digits = len;
+  unsigned shift = len > 0 ? shift_of(text[len - 1]) : 0;
+  if (shift > 0) digits--;
+  if (digits == 0 || digits > 12) return false;
+  for (size_t i = 0; i < digits; i++) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    value = 10 * value + (uint64_t)(text[i] - '0');
+  }
+  if (value == 0 || value > (SIZE_MAX >> 1) >> shift) return false;
+  *size = (size_t)(value << shift);
+  return true;
+}
+
+bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why) {
+  size_t len = 0, start = 0;
+  if (!st_world_stdin(out, size, &len, why)) return false;
+  while (len > 0 && strchr(" \t\r\n", out[len - 1]) != NULL && out[len - 1] != '\0') len--;
+  while (start < len && strchr(" \t\r\n", out[start]) != NULL && out[start] != '\0') start++;
+  *credential = (subtoken_text){out + start, len - start};
+  if (credential->len == 0) snprintf(why, ST_WHY_MAX, "nothing came on standard input");
+  return credential->len > 0;
+}
+
+/* What is wrong with a password for storing, or NULL. */
+static const char *fault_of(subtoken_text password) {
+  if (password.len == 0) return "nothing came on standard input";
+  if (password.len > ST_PASSWORD_MAX) return "the password is longer than 1024 bytes";
+  if (memchr(password.data, '\n', password.len) != NULL) return "the password has more than a line";
+  return NULL;
+}
+
+bool st_read_password(char *out, size_t size, subtoken_text *password, char *why) {
+  size_t len = 0;
+  *password = (subtoken_text){out, 0};
+  bool read = st_world_terminal() ? st_world_ask("password: ", out, size, &len, why)
+                                  : st_world_stdin(out, size, &len, why);
+  if (!read) return false;
+  if (len > 0 && out[len - 1] == '\n') len--;
+  if (len > 0 && out[len - 1] == '\r') len--;
+  const char *fault = fault_of((subtoken_text){out, len});
+  if (fault != NULL) {
+    snprintf(why, ST_WHY_MAX, "%s", fault);
+    subtoken_wipe(out, size);
+    return false;
+  }
+  password->len = len;
+  return true;
+}
+
+st_act st_operator_act(char who[ST_WHO_MAX]) {
+  char room[1024];
+  struct passwd entry, *found = NULL;
+  uid_t uid = getuid();
+  if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found != NULL) {
+    snprintf(who, ST_WHO_MAX, "user %s", found->pw_name);
+  } else {
+    snprintf(who, ST_WHO_MAX, "user %lu", (unsigned long)uid);
+  }
+  return (st_act){.now_us = st_world_now_us(), .who = who, .from = "command line"};
+}

@@ -1,0 +1,57 @@
+/* A key's row as the claims that it grants, and what a key, a token and a registered string look
+ * like. The records themselves are described in domain/key.h.
+ */
+#include "domain/key.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/hmac.h"
+#include "core/claims.h"
+
+bool st_key_shaped(subtoken_text text) {
+  static const char shape[] =
+      "XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXXXXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX";
+  if (text.len != sizeof shape - 1) return false;
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.data[i];
+    bool hex = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+    if (shape[i] == '-' ? c != '-' : !hex) return false;
+  }
+  return true;
+}
+
+bool st_key_grant(const st_key *key, subtoken_claims *grant) {
+  memset(grant, 0, offsetof(subtoken_claims, text));
+  grant->exp = key->expires_at;
+  grant->every_url = true;
+  if (!st_claims_set_sub(grant, st_text(key->sub))) return false;
+  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
+  subtoken_text permission;
+  while (st_cut(&cutter, ',', &permission)) {
+    if (!st_claims_add_permission(grant, permission)) return false;
+  }
+  return true;
+}
+
+bool st_token_shaped(subtoken_text text) {
+  size_t dots = 0;
+  for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
+  return dots == 2;
+}
+
+/* The words in front keep it apart from the hash of any key. */
+bool st_api_string_hash(subtoken_text string, uint8_t digest[32]) {
+  char text[24 + ST_API_STRING_MAX];
+  if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) return false;
+  if (st_key_shaped(string) || st_token_shaped(string)) return false;
+  for (size_t i = 0; i < string.len; i++) {
+    if (string.data[i] < 0x21 || string.data[i] > 0x7E) return false;
+  }
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_string(&writer, "subtoken X-API-Key\n");
+  st_write_text(&writer, string);
+  bool good = !writer.overflow && st_sha256(text, writer.len, digest);
+  subtoken_wipe(text, sizeof text);
+  return good;
+}

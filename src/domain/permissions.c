@@ -1,0 +1,25 @@
+/* Reads a list of permissions that is joined by commas. */
+#include "domain/permissions.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "core/claims.h"
+#include "domain/key.h"
+
+bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]) {
+  subtoken_claims seen;
+  memset(&seen, 0, offsetof(subtoken_claims, text));
+  st_writer writer = st_writer_on(out, ST_PERMISSIONS_TEXT_MAX + 1);
+  st_cutter cutter = {st_text(list), list[0] == '\0'};
+  subtoken_text item;
+  while (st_cut_item(&cutter, &item)) {
+    if (!subtoken_permission_valid(item) || st_claims_has_permission(&seen, item) ||
+        !st_claims_add_permission(&seen, item)) {
+      return false;
+    }
+    if (writer.len > 0) st_write_char(&writer, ',');
+    st_write_text(&writer, item);
+  }
+  return st_writer_end(&writer);
+}

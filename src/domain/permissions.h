@@ -1,0 +1,16 @@
+/* permissions - a list of permissions as text. */
+#ifndef ST_DOMAIN_PERMISSIONS_H
+#define ST_DOMAIN_PERMISSIONS_H
+
+#include "domain/key.h"
+
+/* A list with commas, for --permissions: valid, none twice, at most 64. out gets it as it is
+ * kept, without the spaces and tabs around its items. */
+bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1])
+    __attribute__((warn_unused_result));
+
+#define ST_PERMISSIONS_FORM                                                              \
+  "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
+  "characters without space, quote, comma or backslash"
+
+#endif

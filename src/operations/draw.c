@@ -1,0 +1,47 @@
+/* Draws keys, ids and subs at random. */
+#include "operations/draw.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64url.h"
+#include "base/bytes.h"
+#include "base/hmac.h"
+#include "domain/key.h"
+#include "os/random.h"
+
+void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
+  uint8_t random[32];
+  st_world_random(random, sizeof random);
+  st_writer writer = st_writer_on(sub, ST_SUB_LEN + 1);
+  st_base64url_write(&writer, random, sizeof random);
+  if (!st_writer_end(&writer)) abort();
+}
+
+void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
+  static const char hex[] = "0123456789ABCDEF";
+  static const char shape[] =
+      "00000000-0000-0000-0000-00000000000000000000-0000-0000-0000-000000000000";
+  uint8_t random[32];
+  st_world_random(random, sizeof random);
+  size_t digit = 0;
+  for (size_t i = 0; i < ST_KEY_LEN; i++) {
+    key[i] = '-';
+    if (shape[i] == '-') continue;
+    key[i] = hex[random[digit / 2] >> (digit % 2 == 0 ? 4 : 0) & 15];
+    digit++;
+  }
+  key[ST_KEY_LEN] = '\0';
+  memcpy(into->id, key, ST_KEY_ID_LEN);
+  into->id[ST_KEY_ID_LEN] = '\0';
+  st_draw_sub(into->sub);
+  if (!st_sha256(key, ST_KEY_LEN, digest)) abort();
+  subtoken_wipe(random, sizeof random);
+}
+
+void st_people_draw(st_key *key, uint8_t digest[32]) {
+  char whole[ST_KEY_LEN + 1];
+  st_draw_key(whole, key, digest);
+  st_world_random(digest, 32); /* no key opens this row */
+  subtoken_wipe(whole, sizeof whole);
+}

@@ -1,0 +1,13 @@
+/* clock - the time. */
+#ifndef ST_OS_CLOCK_H
+#define ST_OS_CLOCK_H
+
+#include <stdint.h>
+
+int64_t st_world_now(void); /* seconds since 1970, the wall clock */
+
+int64_t st_world_now_us(void); /* the same in microseconds */
+
+int64_t st_world_monotonic_us(void); /* microseconds, never steps back */
+
+#endif

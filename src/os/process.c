@@ -1,0 +1,21 @@
+/* No core dumps and no tracing, and how many processors there are. */
+#include "os/process.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void st_world_harden(void) {
+  const struct rlimit none = {0, 0};
+  (void)setrlimit(RLIMIT_CORE, &none);
+  (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+size_t st_world_processors(void) {
+  cpu_set_t set;
+  /* Fails where the machine has more processors than fit in the set. */
+  long count =
+      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 1 ? (size_t)count : 1;
+}

@@ -1,0 +1,13 @@
+/* process - the process itself. */
+#ifndef ST_OS_PROCESS_H
+#define ST_OS_PROCESS_H
+
+#include <stddef.h>
+
+/* No core dumps, not traceable by others (threats.md: secrets in no core). */
+void st_world_harden(void);
+
+/* How many processors this process may run on; at least 1. */
+size_t st_world_processors(void);
+
+#endif

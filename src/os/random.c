@@ -1,0 +1,25 @@
+/* Random bytes of getrandom(2), for keys, ids and secrets. */
+#include "os/random.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define EXIT_COULD_NOT_RUN 3
+
+void st_world_random(void *out, size_t len) {
+  uint8_t *at = out;
+  while (len > 0) {
+    ssize_t got = getrandom(at, len, 0);
+    if (got < 0 && errno != EINTR) {
+      (void)fprintf(stderr, "subtoken: no randomness: %m\n");
+      _exit(EXIT_COULD_NOT_RUN);
+    }
+    if (got > 0) {
+      at += got;
+      len -= (size_t)got;
+    }
+  }
+}

@@ -1,0 +1,10 @@
+/* random - randomness from the system. */
+#ifndef ST_OS_RANDOM_H
+#define ST_OS_RANDOM_H
+
+#include <stddef.h>
+
+/* From getrandom(2). There is no fallback: without randomness the process ends. */
+void st_world_random(void *out, size_t len);
+
+#endif

@@ -1,0 +1,13 @@
+/* secret_memory - memory for secrets. */
+#ifndef ST_OS_SECRET_MEMORY_H
+#define ST_OS_SECRET_MEMORY_H
+
+#include <stddef.h>
+
+/* Zeroed memory for secrets: kept out of swap and core dumps where the system
+ * allows; wiped when it is given back. NULL when there is none.
+ */
+void *st_world_private(size_t size) __attribute__((warn_unused_result));
+void st_world_private_free(void *memory, size_t size);
+
+#endif

@@ -1,0 +1,83 @@
+/* Reads standard input, and a password from a terminal without showing it. */
+#include "os/terminal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "os/error.h"
+#include "os/file.h"
+#include "subtoken/common.h"
+
+bool st_world_stdin(void *out, size_t size, size_t *len, char *why) {
+  return st_file_read_whole(STDIN_FILENO, "standard input", out, size, len, why);
+}
+
+bool st_world_terminal(void) {
+  return isatty(STDIN_FILENO) == 1;
+}
+
+bool st_world_output_terminal(void) {
+  return isatty(STDOUT_FILENO) == 1;
+}
+
+static struct termios shown_before; /* how the terminal was */
+
+/* Both calls are among those that a handler may make. The signal, which this handler was
+ * for once, is delivered when it returns.
+ */
+static void show_again(int number) {
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
+  (void)raise(number);
+}
+
+static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+#define ENDING (sizeof ending / sizeof ending[0])
+
+static bool hide_typing(struct sigaction old[ENDING]) {
+  struct sigaction handler = {.sa_handler = show_again, .sa_flags = (int)SA_RESETHAND};
+  if (tcgetattr(STDIN_FILENO, &shown_before) != 0) return false;
+  for (size_t i = 0; i < ENDING; i++) {
+    (void)sigaction(ending[i], NULL, &old[i]);
+    if (old[i].sa_handler != SIG_IGN) (void)sigaction(ending[i], &handler, NULL);
+  }
+  struct termios hidden = shown_before;
+  hidden.c_lflag = (hidden.c_lflag | ICANON) & ~(tcflag_t)ECHO;
+  return tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0;
+}
+
+static void show_typing(const struct sigaction old[ENDING]) {
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
+  for (size_t i = 0; i < ENDING; i++) (void)sigaction(ending[i], &old[i], NULL);
+}
+
+/* Up to the end of the line, or of all. */
+static bool read_line(uint8_t *out, size_t size, size_t *len, char *why) {
+  for (*len = 0;;) {
+    uint8_t c;
+    ssize_t got = read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return st_error_set(why, "cannot read the terminal: %m");
+    if (got == 0 || c == '\n') return true;
+    if (*len == size) return st_error_set(why, "the line is longer than %zu bytes", size);
+    out[(*len)++] = c;
+  }
+}
+
+bool st_world_ask(const char *prompt, void *out, size_t size, size_t *len, char *why) {
+  struct sigaction old[ENDING];
+  *len = 0;
+  if (!hide_typing(old)) return st_error_set(why, "cannot hide what is typed on the terminal: %m");
+  (void)fputs(prompt, stderr);
+  bool ok = read_line(out, size, len, why);
+  (void)fputc('\n', stderr);
+  show_typing(old);
+  if (!ok) {
+    subtoken_wipe(out, size);
+    *len = 0;
+  }
+  return ok;
+}

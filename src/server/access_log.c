@@ -1,0 +1,72 @@
+/* Writes one line of JSON for each request. A credential is never in it: long parts of a path are
+ * replaced by their hash.
+ */
+#include "server/access_log.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/hmac.h"
+#include "os/log.h"
+#include "service/service.h"
+
+#define SEGMENT_SHOWN 40
+
+#define PATH_SHOWN 256
+
+static void hash_text(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
+  static const char hex[] = "0123456789abcdef";
+  uint8_t digest[ST_HASH_LEN] = {0};
+  if (!st_sha256(text.data, text.len, digest)) memset(digest, 0, sizeof digest);
+  out[0] = '[';
+  for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
+    out[i + 1] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+  }
+  out[ST_CREDENTIAL_TAG_LEN + 1] = ']';
+  out[ST_CREDENTIAL_TAG_LEN + 2] = '\0';
+}
+
+/* The path without its query. A long segment may be a token or key that somebody
+ * put in the wrong place: only its hash is shown.
+ */
+static void path_field(st_writer *writer, subtoken_text target) {
+  char shown[PATH_SHOWN + 16];
+  st_writer path = st_writer_on(shown, sizeof shown);
+  st_cutter query = {target, false};
+  subtoken_text whole, segment;
+  (void)st_cut(&query, '?', &whole);
+  st_cutter cutter = {whole, false};
+  while (path.len < PATH_SHOWN - SEGMENT_SHOWN && st_cut(&cutter, '/', &segment)) {
+    char hashed[ST_CREDENTIAL_TAG_LEN + 3];
+    if (segment.len > SEGMENT_SHOWN) {
+      hash_text(segment, hashed);
+      segment = st_text(hashed);
+    }
+    st_write_text(&path, segment);
+    if (!cutter.done) st_write_char(&path, '/');
+  }
+  st_log_field(writer, "path", (subtoken_text){shown, path.len});
+}
+
+void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
+                    int64_t microseconds) {
+  char line[ST_LOG_LINE_MAX];
+  st_writer writer = st_writer_on(line, sizeof line);
+  subtoken_text method = request->method;
+  if (method.len > 16) method.len = 16;
+  st_log_begin(&writer, request->now, "request");
+  st_log_field(&writer, "remote", remote);
+  st_log_field(&writer, "method", method);
+  path_field(&writer, request->target);
+  st_log_number(&writer, "status", reply->status);
+  st_log_number(&writer, "us", microseconds);
+  if (reply->event.name != NULL) st_log_field(&writer, "reason", st_text(reply->event.name));
+  if (reply->event.key_id[0] != '\0') st_log_field(&writer, "key", st_text(reply->event.key_id));
+  if (reply->event.credential[0] != '\0') {
+    st_log_field(&writer, "credential", st_text(reply->event.credential));
+  }
+  if (reply->event.dropped > 0) st_log_number(&writer, "dropped", (int64_t)reply->event.dropped);
+  if (reply->event.clamped) st_log_number(&writer, "clamped", 1);
+  if (reply->event.delta != 0) st_log_number(&writer, "delta", reply->event.delta);
+  st_log_append(&writer);
+}

@@ -1,0 +1,83 @@
+/* A thread that writes which keys were used and purges what has ended. It never holds up a request
+ * longer than one transaction.
+ */
+#include "server/upkeep.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "domain/store.h"
+#include "operations/password.h"
+#include "operations/uses.h"
+#include "os/clock.h"
+#include "os/error.h"
+#include "os/log.h"
+
+#define WRITE_EVERY_S 30 /* seconds between two writings of what was used */
+#define PURGE_EVERY 120  /* of those: an hour */
+
+static struct {
+  st_store *store;
+  pthread_t thread;
+  bool running;
+  int end; /* an eventfd that ends the thread */
+} upkeep;
+
+static void write_uses(void) {
+  char why[ST_WHY_MAX];
+  size_t count;
+  st_use *uses = st_uses_take(&count);
+  if (count > 0 && st_store_note_used(upkeep.store, uses, count, why) != ST_STORED) {
+    st_log_event("store_error", why);
+    for (size_t i = 0; i < count; i++)
+      st_uses_note(NULL, uses[i].id, uses[i].at); /* for the next time */
+  }
+  free(uses);
+}
+
+static void purge(void) {
+  char why[ST_WHY_MAX];
+  if (st_store_purge(upkeep.store, st_world_now_us(), st_world_monotonic_us(), why) != ST_STORED) {
+    st_log_event("store_error", why);
+  }
+}
+
+/* Until the next writing, or the end, which is told by a byte. */
+static bool wait_for_next(void) {
+  struct pollfd end = {.fd = upkeep.end, .events = POLLIN};
+  return poll(&end, 1, WRITE_EVERY_S * 1000) <= 0;
+}
+
+static void *run(void *unused) {
+  (void)unused;
+  for (unsigned round = 1; wait_for_next(); round++) {
+    write_uses();
+    if (round % PURGE_EVERY == 0) purge();
+  }
+  write_uses();
+  return NULL;
+}
+
+bool st_people_start(st_store *store, char *why) {
+  snprintf(why, ST_WHY_MAX, "libargon2 does not compute what it should");
+  if (!st_password_start()) return false;
+  upkeep.store = store;
+  upkeep.end = eventfd(0, EFD_CLOEXEC);
+  upkeep.running = upkeep.end >= 0 && pthread_create(&upkeep.thread, NULL, run, NULL) == 0;
+  if (upkeep.running) return true;
+  snprintf(why, ST_WHY_MAX, "cannot start a thread: %m");
+  if (upkeep.end >= 0) close(upkeep.end);
+  return false;
+}
+
+void st_people_stop(void) {
+  if (!upkeep.running) return;
+  upkeep.running = false;
+  (void)eventfd_write(upkeep.end, 1);
+  pthread_join(upkeep.thread, NULL);
+  close(upkeep.end);
+}

@@ -1,0 +1,9 @@
+/* audit_log - /v2/audit. */
+#ifndef ST_SERVICE_AUDIT_LOG_H
+#define ST_SERVICE_AUDIT_LOG_H
+
+#include "service/context.h"
+
+void st_audit_answer(st_visit *v); /* /v2/audit: audit.c */
+
+#endif

@@ -1,0 +1,20 @@
+/* authenticate - whose the credential of a request is. */
+#ifndef ST_SERVICE_AUTHENTICATE_H
+#define ST_SERVICE_AUTHENTICATE_H
+
+#include "service/context.h"
+#include "service/identity.h"
+
+/* Find the credential and who it is, or reply why not. */
+bool st_visit_identify(st_visit *v, st_identity *identity) __attribute__((warn_unused_result));
+bool st_visit_identify_found(st_visit *v, st_identity *identity)
+    __attribute__((warn_unused_result));
+
+/* 401 for none. */
+void st_visit_refuse_missing(st_visit *v);
+
+/* May its key make one more token now? 429 with a reply if not. */
+bool st_visit_within_rate(st_visit *v, const st_identity *identity)
+    __attribute__((warn_unused_result));
+
+#endif

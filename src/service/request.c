@@ -1,0 +1,74 @@
+/* Reads parameters of the query and the kind of the body. The request line and headers are read in
+ * service/request_head.c, the body in service/params.c and service/json_body.c.
+ */
+#include "service/request.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "service/context.h"
+#include "service/params.h"
+#include "service/reply.h"
+#include "service/service.h"
+
+static bool refuse_parameter(st_visit *v, const char *name, const char *problem) {
+  char text[96];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_write_string(&writer, name);
+  st_write_string(&writer, problem);
+  st_reply_error(v->reply, 400, "bad_request", st_writer_end(&writer) ? text : name);
+  return false;
+}
+
+bool st_query_text(st_visit *v, const char *name, char *out, size_t size) {
+  char decoded[SUBTOKEN_TARGET_MAX];
+  st_cutter cutter = {v->query, v->query.len == 0};
+  st_writer room = st_writer_on(decoded, sizeof decoded);
+  st_pair pair;
+  bool given = false;
+  out[0] = '\0';
+  while (st_pair_next(&cutter, &room, &pair)) {
+    if (!st_text_is(pair.name, name)) continue;
+    if (given) return refuse_parameter(v, name, ": given more than once");
+    given = true;
+    bool fits = pair.value.len < size && !pair.bad_escape;
+    if (!fits || memchr(pair.value.data, 0, pair.value.len) != NULL) {
+      return refuse_parameter(v, name, ": cannot be read");
+    }
+    memcpy(out, pair.value.data, pair.value.len);
+    out[pair.value.len] = '\0';
+  }
+  return true;
+}
+
+bool st_query_number(st_visit *v, const char *name, int64_t most, int64_t *value) {
+  char text[24];
+  int64_t number = 0;
+  if (!st_query_text(v, name, text, sizeof text)) return false;
+  if (text[0] == '\0') return true;
+  for (size_t i = 0; text[i] != '\0'; i++) {
+    if (text[i] < '0' || text[i] > '9') return refuse_parameter(v, name, ": must be a number");
+    number = number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
+  }
+  if (number < 1 || number > most) return refuse_parameter(v, name, ": is out of range");
+  *value = number;
+  return true;
+}
+
+st_body_kind st_request_body_kind(const st_request *request) {
+  st_body_kind kind = ST_BODY_NONE;
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (!st_text_is_nocase(request->headers[i].name, "Content-Type")) continue;
+    if (kind != ST_BODY_NONE) return ST_BODY_NONE;
+    st_cutter cutter = {request->headers[i].value, false};
+    subtoken_text type;
+    (void)st_cut(&cutter, ';', &type);
+    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t')) {
+      type.len--;
+    }
+    if (st_text_is_nocase(type, "application/json")) kind = ST_BODY_JSON;
+    if (st_text_is_nocase(type, "application/x-www-form-urlencoded")) kind = ST_BODY_FORM;
+    if (kind == ST_BODY_NONE) return ST_BODY_NONE;
+  }
+  return kind;
+}

@@ -1,0 +1,9 @@
+/* users - /v1/user: a user is made. */
+#ifndef ST_SERVICE_USERS_H
+#define ST_SERVICE_USERS_H
+
+#include "service/context.h"
+
+void st_user_create(st_visit *v); /* /v1/user: login.c */
+
+#endif
