@@ -39,7 +39,7 @@ static void check_permissions(const st_access_entry *entry, const cJSON *list) {
 
 static void check_entry(const st_access_entry *entry, const char *login, const cJSON *object) {
   const char *hash = string_of(object, "password_hash_b64");
-  HOLD(st_text_is(entry->login, login) && st_login_valid(entry->login));
+  HOLD(st_text_is(entry->login, login) && st_names_username_valid(entry->login));
   HOLD(hash != NULL && entry->anyone == (strcmp(login, "*") == 0));
   if (entry->anyone) {
     HOLD(strcmp(hash, "*") == 0 && entry->salt_len == 0);
@@ -72,8 +72,8 @@ static void check_refusal(st_access_file *file, subtoken_text text) {
   static st_access_entry entry;
   size_t lines = 1;
   for (size_t i = 0; i < text.len; i++) lines += text.data[i] == '\n';
-  HOLD(file->why[0] != '\0' && memchr(file->why, '\0', sizeof file->why) != NULL);
-  HOLD(st_utf8_valid(st_text(file->why)));
+  HOLD(file->error[0] != '\0' && memchr(file->error, '\0', sizeof file->error) != NULL);
+  HOLD(st_utf8_valid(st_text(file->error)));
   HOLD((file->line == 0) == (file->column == 0) && file->line <= lines);
   HOLD(file->column <= text.len + 1 && file->count == 0);
   HOLD(!st_access_file_next(file, &entry) && !file->done && entry.login.data == NULL);
@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static st_access_file file;
   char *text = fuzz_copy(data, size), *copy = fuzz_copy(data, size);
   if (st_access_file_start(&file, copy, size)) {
-    HOLD(file.why[0] == '\0');
+    HOLD(file.error[0] == '\0');
     cJSON *root = cJSON_ParseWithLength(text, size);
     HOLD(root != NULL);
     check_all(&file, root);

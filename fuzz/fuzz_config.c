@@ -30,34 +30,34 @@ static void check_settings(const st_settings *settings) {
   HOLD(settings->proxy_count <= ST_PROXIES_MAX);
   for (size_t i = 0; i < settings->proxy_count; i++) {
     HOLD(settings->proxies[i].bits <= 128);
-    HOLD(st_network_holds(&settings->proxies[i], settings->proxies[i].address));
+    HOLD(st_config_network_holds(&settings->proxies[i], settings->proxies[i].address));
   }
-  (void)st_settings_trusts(settings, ST_TEXT("192.0.2.1"));
-  (void)st_settings_trusts(settings, ST_TEXT("2001:db8::1"));
+  (void)st_config_trusts(settings, ST_TEXT("192.0.2.1"));
+  (void)st_config_trusts(settings, ST_TEXT("2001:db8::1"));
 }
 
-static void check_why(const char *why) {
-  HOLD(memchr(why, '\0', ST_CONFIG_WHY_MAX) != NULL);
-  HOLD(strncmp(why, "line ", 5) == 0);
-  HOLD(strstr(why, ", column ") != NULL);
-  for (; *why != '\0'; why++) HOLD((uint8_t)*why >= 0x20 && *why != 0x7F);
+static void check_why(const char *error) {
+  HOLD(memchr(error, '\0', ST_CONFIG_ERROR_MAX) != NULL);
+  HOLD(strncmp(error, "line ", 5) == 0);
+  HOLD(strstr(error, ", column ") != NULL);
+  for (; *error != '\0'; error++) HOLD((uint8_t)*error >= 0x20 && *error != 0x7F);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static st_settings settings, before;
-  char why[ST_CONFIG_WHY_MAX];
+  char error[ST_CONFIG_ERROR_MAX];
   if (size > ST_CONFIG_MAX) return 0;
   char *copy = fuzz_copy(data, size);
   memset(&settings, 0x5A, sizeof settings);
   before = settings;
-  memset(why, 'x', sizeof why);
-  bool good = st_config_read((subtoken_text){copy, size}, &settings, why);
+  memset(error, 'x', sizeof error);
+  bool good = st_config_read((subtoken_text){copy, size}, &settings, error);
   HOLD(size == 0 || memcmp(copy, data, size) == 0);
   if (good) {
     check_settings(&settings);
   } else {
     HOLD(memcmp(&settings, &before, sizeof settings) == 0);
-    check_why(why);
+    check_why(error);
   }
   free(copy);
   return 0;

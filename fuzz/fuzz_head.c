@@ -20,7 +20,7 @@ static size_t count_lines(subtoken_text bytes, size_t len) {
   return lines;
 }
 
-static void check_good(subtoken_text bytes, const st_head *head) {
+static void check_good(subtoken_text bytes, const st_request_head *head) {
   size_t leading = bytes.data[0] == '\r' ? 1 : 0;
   HOLD(head->len <= bytes.len && head->len <= ST_HEAD_MAX);
   HOLD(memcmp(bytes.data + head->len - 4, "\r\n\r\n", 4) == 0);
@@ -46,7 +46,7 @@ static void check_good(subtoken_text bytes, const st_head *head) {
   }
 }
 
-static void check_bad(const st_head_fault *fault) {
+static void check_bad(const st_request_head_fault *fault) {
   static const int statuses[] = {400, 413, 414, 417, 431, 505};
   bool known = false;
   for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
@@ -74,14 +74,14 @@ static subtoken_text expand(const uint8_t *data, size_t size, size_t letters) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  st_head head, part_head;
-  st_head_fault fault = {0}, part_fault = {0};
+  st_request_head head, part_head;
+  st_request_head_fault fault = {0}, part_fault = {0};
   if (size < 3) return 0;
   subtoken_text bytes = expand(data + 3, size - 3, (size_t)data[2] * 128);
   size_t cut = (size_t)(data[0] << 8 | data[1]) % (bytes.len + 1);
   subtoken_text part = {fuzz_copy(bytes.data, cut), cut};
-  st_head_state whole = st_head_read(bytes, &head, &fault);
-  st_head_state piece = st_head_read(part, &part_head, &part_fault);
+  st_request_head_state whole = st_request_head_read(bytes, &head, &fault);
+  st_request_head_state piece = st_request_head_read(part, &part_head, &part_fault);
   if (whole == ST_HEAD_GOOD) check_good(bytes, &head);
   if (whole == ST_HEAD_BAD) check_bad(&fault);
   if (whole == ST_HEAD_MORE) HOLD(piece == ST_HEAD_MORE && bytes.len < ST_HEAD_MAX);

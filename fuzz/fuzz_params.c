@@ -16,10 +16,11 @@ static bool starts_with(const char *text, const char *prefix) {
 }
 
 static void check_refused(const st_params *params) {
-  const char *why = params->why;
-  HOLD(starts_with(why, "expire: ") || starts_with(why, "permissions: ") ||
-       starts_with(why, "urls: ") || starts_with(why, "body: ") || starts_with(why, "query: "));
-  for (; *why != '\0'; why++) HOLD(*why >= ' ' && *why < 0x7F);
+  const char *error = params->error;
+  HOLD(starts_with(error, "expire: ") || starts_with(error, "permissions: ") ||
+       starts_with(error, "urls: ") || starts_with(error, "body: ") ||
+       starts_with(error, "query: "));
+  for (; *error != '\0'; error++) HOLD(*error >= ' ' && *error < 0x7F);
 }
 
 static bool same_text(const subtoken_text *a, const subtoken_text *b, size_t count) {
@@ -74,10 +75,10 @@ static void check_again_as_json(const subtoken_claims *child) {
   static char body[4 * SUBTOKEN_TOKEN_MAX];
   st_writer writer = st_writer_on(body, sizeof body);
   for (size_t i = 0; i < child->url_count; i++) {
-    st_write_string(&writer, i == 0 ? "{\"urls\":[" : ",");
+    st_write_literal(&writer, i == 0 ? "{\"urls\":[" : ",");
     st_json_write_string(&writer, subtoken_claims_text(child, child->urls[i]));
   }
-  st_write_string(&writer, "]}");
+  st_write_literal(&writer, "]}");
   HOLD(!writer.overflow);
   HOLD(st_params_read(&params, EMPTY, ST_BODY_JSON, (subtoken_text){body, writer.len}));
   HOLD(narrow(&params.request, &again) == SUBTOKEN_OK);
@@ -99,7 +100,7 @@ static void check_again_as_form(const subtoken_claims *child) {
   static subtoken_claims again;
   static char body[12 * SUBTOKEN_TOKEN_MAX];
   st_writer writer = st_writer_on(body, sizeof body);
-  st_write_string(&writer, "urls=");
+  st_write_literal(&writer, "urls=");
   for (size_t i = 0; i < child->url_count; i++) {
     if (i > 0) write_form(&writer, ST_TEXT(","));
     st_cutter cutter = {subtoken_claims_text(child, child->urls[i]), false};
@@ -125,7 +126,7 @@ static void check_again_as_form(const subtoken_claims *child) {
 
 static void check_accepted(const st_params *params) {
   static subtoken_claims child;
-  HOLD(params->why[0] == '\0');
+  HOLD(params->error[0] == '\0');
   HOLD(params->request.permission_count <= SUBTOKEN_PERMISSIONS_MAX);
   HOLD(params->request.url_count <= SUBTOKEN_URLS_MAX);
   HOLD(params->request.has_urls == (params->request.url_count > 0));
@@ -148,11 +149,11 @@ static void check_alike(const st_params *params, bool good, subtoken_text pairs)
   static st_params other;
   bool other_good = st_params_read(&other, EMPTY, ST_BODY_FORM, pairs);
   if (good && params->seen == 0 && pairs.len > 0) {
-    HOLD(!other_good && starts_with(other.why, "body: "));
+    HOLD(!other_good && starts_with(other.error, "body: "));
     return;
   }
   HOLD(good == other_good);
-  if (!starts_with(params->why, "query: ")) HOLD(strcmp(params->why, other.why) == 0);
+  if (!starts_with(params->error, "query: ")) HOLD(strcmp(params->error, other.error) == 0);
   if (good) HOLD(same_ask(params, &other));
 }
 

@@ -21,7 +21,7 @@ static void check_error(const subtoken_policy_error *error, subtoken_text text) 
   for (size_t i = 0; i < len;) {
     uint32_t code;
     size_t step = st_utf8_next(error->text + i, len - i, &code);
-    HOLD(step > 0 && !st_utf8_obeyed(code));
+    HOLD(step > 0 && !st_utf8_is_control(code));
     i += step;
   }
 }
@@ -136,7 +136,7 @@ static void check_explanation(const subtoken_verifier *verifier, const subtoken_
     for (size_t at = 0; at < len;) {
       uint32_t code;
       size_t step = st_utf8_next(out + at, len - at, &code);
-      HOLD(step > 0 && !st_utf8_obeyed(code));
+      HOLD(step > 0 && !st_utf8_is_control(code));
       at += step;
     }
   }

@@ -6,7 +6,7 @@
 
 static bool is_address(subtoken_text text) {
   st_network network;
-  return st_network_read(text, &network) && network.bits == 128;
+  return st_config_network_read(text, &network) && network.bits == 128;
 }
 
 static void check(const st_settings *settings, const st_request *request, subtoken_text peer) {
@@ -15,7 +15,7 @@ static void check(const st_settings *settings, const st_request *request, subtok
     HOLD(st_text_equal(remote, peer));
     return;
   }
-  HOLD(st_settings_trusts(settings, peer));
+  HOLD(st_config_trusts(settings, peer));
   if (st_text_is(remote, ST_REMOTE_UNKNOWN)) return;
   HOLD(is_address(remote) && memchr(remote.data, '/', remote.len) == NULL);
   /* What it says is believed when it is said without dressing, too. */
@@ -27,10 +27,10 @@ static void check(const st_settings *settings, const st_request *request, subtok
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static st_settings settings;
   static const char text[] = "{\"trusted_proxies\":[\"127.0.0.1\",\"10.0.0.0/8\",\"unix:\"]}";
-  char why[ST_CONFIG_WHY_MAX];
+  char error[ST_CONFIG_ERROR_MAX];
   st_header headers[8];
   st_request request = {.headers = headers};
-  if (settings.proxy_count == 0) HOLD(st_config_read(st_text(text), &settings, why));
+  if (settings.proxy_count == 0) HOLD(st_config_read(st_text(text), &settings, error));
   char *copy = fuzz_copy(data, size);
   subtoken_text rest = {copy, size};
   while (rest.len > 0 && request.header_count < sizeof headers / sizeof headers[0]) {

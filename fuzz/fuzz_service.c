@@ -40,9 +40,9 @@ static credential by_password; /* the person's, for HTTP Basic */
 static st_key login;           /* the one that has begun, or went on, or nothing */
 static subtoken_ring ring;
 static st_settings settings;
-static st_rate rate;
+static st_rate_limit rate;
 static st_throttle throttle;
-static st_basic basic;
+static st_basic_auth basic;
 
 static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
   (void)store;
@@ -77,21 +77,22 @@ static void let_go(void *context) {
   held--;
 }
 
-static st_fed current(void *context, const subtoken_ring *under, int64_t now, const char *key_id,
-                      st_edition *edition) {
+static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
+                              const char *key_id, st_snapshot_version *edition) {
   (void)context;
   HOLD(under == &ring && now == NOW && strlen(key_id) == ST_KEY_ID_LEN);
   edition->sequence = 8;
-  memset(edition->etag, 'e', ST_EDITION_TAG_LEN);
-  edition->etag[ST_EDITION_TAG_LEN] = '\0';
+  memset(edition->etag, 'e', ST_SNAPSHOT_TAG_LEN);
+  edition->etag[ST_SNAPSHOT_TAG_LEN] = '\0';
   memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
   edition->snapshot = (st_payload){"snapshot", 8, let_go, NULL, NULL};
   held++;
-  return ST_FED;
+  return ST_FEED_READY;
 }
 
-static bool changes(void *context, const st_edition *edition, int64_t since, st_payload *payload) {
+static bool changes(void *context, const st_snapshot_version *edition, int64_t since,
+                    st_payload *payload) {
   (void)context;
   HOLD(edition->sequence == 8 && since > 0);
   if (since != 7) return false;
@@ -101,12 +102,13 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
 }
 
 /* Some sequences were given by nobody. */
-static st_fed gave(void *context, int64_t since) {
+static st_feed_status gave(void *context, int64_t since) {
   (void)context;
-  return since < 100 ? ST_FED : ST_FED_NEVER;
+  return since < 100 ? ST_FEED_READY : ST_FEED_NEVER;
 }
 
-static bool whole(void *context, const subtoken_ring *under, int64_t since, st_edition *edition) {
+static bool whole(void *context, const subtoken_ring *under, int64_t since,
+                  st_snapshot_version *edition) {
   (void)context;
   HOLD(under == &ring && since >= 0 && edition->sequence == 8);
   return true;
@@ -114,12 +116,12 @@ static bool whole(void *context, const subtoken_ring *under, int64_t since, st_e
 
 /* ---- persons, logins and what is managed; each holds the service to what it may ask ---- */
 
-static void check_act(const st_act *act) {
+static void check_act(const st_audit_context *act) {
   HOLD(act->who[0] != '\0' && strcmp(act->from, "192.0.2.7") == 0);
 }
 
 /* Nothing is worth more than what it was made with. */
-static const st_key *check_maker(const st_maker *maker, const char *permissions) {
+static const st_key *check_maker(const st_grantor *maker, const char *permissions) {
   static subtoken_claims grant;
   for (size_t i = 0; i < ROWS; i++) {
     if (strcmp(rows[i].id, maker->id) != 0) continue;
@@ -132,7 +134,7 @@ static const st_key *check_maker(const st_maker *maker, const char *permissions)
   abort();
 }
 
-static st_found find_person(void *context, subtoken_text name, st_person *person) {
+static st_found find_person(void *context, subtoken_text name, st_user *person) {
   (void)context;
   if (!st_text_is(name, rows[KEYS].owner)) return ST_FOUND_NONE;
   memset(person, 0, sizeof *person);
@@ -140,19 +142,19 @@ static st_found find_person(void *context, subtoken_text name, st_person *person
   return ST_FOUND;
 }
 
-static st_verdict check_password(void *context, const st_person *person, subtoken_text password,
+static st_verdict check_password(void *context, const st_user *person, subtoken_text password,
                                  int64_t until_us) {
   (void)context, (void)until_us;
   return person != NULL && st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
 }
 
-static st_changed create_person(void *context, const st_act *act, const st_maker *maker,
-                                st_person *person, subtoken_text password, bool *busy) {
+static st_changed create_person(void *context, const st_audit_context *act, const st_grantor *maker,
+                                st_user *person, subtoken_text password, bool *busy) {
   const st_key *key = &person->key;
   (void)context;
   check_act(act);
   *busy = false;
-  HOLD(st_login_valid(st_text(key->owner)) && strcmp(key->owner, ST_ANYONE) != 0);
+  HOLD(st_names_username_valid(st_text(key->owner)) && strcmp(key->owner, ST_ANONYMOUS) != 0);
   HOLD(strcmp(key->owner, key->name) == 0 && st_utf8_valid(st_text(person->source)));
   HOLD(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
   HOLD(maker != NULL || key->permissions[0] == '\0');
@@ -163,17 +165,17 @@ static st_changed create_person(void *context, const st_act *act, const st_maker
   return strcmp(key->owner, rows[KEYS].owner) == 0 ? ST_CHANGE_EXISTS : ST_CHANGED;
 }
 
-static st_changed log_in(void *context, const st_act *act, const st_maker *maker, int64_t most,
-                         st_key *made, char refresh[ST_REFRESH_LEN + 1]) {
+static st_changed log_in(void *context, const st_audit_context *act, const st_grantor *maker,
+                         int64_t most, st_key *made, char refresh[ST_REFRESH_LEN + 1]) {
   (void)context;
   check_act(act);
   const st_key *by = check_maker(maker, "");
-  HOLD(by->kind == ST_KIND_PERSON || by->kind == ST_KIND_KEY);
+  HOLD(by->kind == ST_KIND_USER || by->kind == ST_KIND_KEY);
   HOLD(made->expires_at == NOW + settings.refresh_life);
   HOLD(most == (by->kind == ST_KIND_KEY ? settings.sessions_per_key : ST_SESSIONS_PER_USER));
   login = rows[ROWS - 1];
   memcpy(login.permissions, by->permissions, sizeof login.permissions);
-  login.kind = by->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_LOGIN;
+  login.kind = by->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
   login.expires_at = made->expires_at < by->expires_at ? made->expires_at : by->expires_at;
   *made = login;
   memset(refresh, 'r', ST_REFRESH_LEN);
@@ -182,7 +184,7 @@ static st_changed log_in(void *context, const st_act *act, const st_maker *maker
 }
 
 /* A u at its front: one that was used before. */
-static st_changed refresh_login(void *context, const st_act *act, subtoken_text token,
+static st_changed refresh_login(void *context, const st_audit_context *act, subtoken_text token,
                                 int64_t expires_at, int64_t retry, st_key *made,
                                 char successor[ST_REFRESH_LEN + 1]) {
   (void)context;
@@ -198,7 +200,8 @@ static st_changed refresh_login(void *context, const st_act *act, subtoken_text 
   return ST_CHANGED;
 }
 
-static st_changed log_out(void *context, const st_act *act, const char *id, int64_t *sequence) {
+static st_changed log_out(void *context, const st_audit_context *act, const char *id,
+                          int64_t *sequence) {
   (void)context;
   check_act(act);
   HOLD(strcmp(id, rows[ROWS - 1].id) == 0);
@@ -225,17 +228,17 @@ static void note_used(void *context, const char *id, int64_t now) {
   HOLD(now == NOW && (strcmp(id, rows[0].id) == 0 || strcmp(id, rows[1].id) == 0));
 }
 
-static const st_people people = {.find = find_person,
-                                 .check = check_password,
-                                 .create = create_person,
-                                 .log_in = log_in,
-                                 .refresh = refresh_login,
-                                 .log_out = log_out,
-                                 .audit = list_audit,
-                                 .used = note_used};
+static const st_users people = {.find = find_person,
+                                .check = check_password,
+                                .create = create_person,
+                                .log_in = log_in,
+                                .refresh = refresh_login,
+                                .log_out = log_out,
+                                .audit = list_audit,
+                                .used = note_used};
 
-static st_changed create_key(void *context, const st_act *act, const st_maker *maker, st_key *key,
-                             char *whole) {
+static st_changed create_key(void *context, const st_audit_context *act, const st_grantor *maker,
+                             st_key *key, char *whole) {
   (void)context;
   check_act(act);
   const st_key *by = check_maker(maker, key->permissions);
@@ -274,7 +277,8 @@ static st_changed list_keys(void *context, const char *owner, const char *after,
   return ST_CHANGED;
 }
 
-static st_changed rename_key(void *context, const st_act *act, const char *id, const char *name) {
+static st_changed rename_key(void *context, const st_audit_context *act, const char *id,
+                             const char *name) {
   st_key key;
   check_act(act);
   HOLD(st_utf8_valid(st_text(name)));
@@ -282,7 +286,7 @@ static st_changed rename_key(void *context, const st_act *act, const char *id, c
 }
 
 /* Something was made with it, by somebody who chose a login that JSON has to escape. */
-static void tell_made(const st_act *act) {
+static void tell_made(const st_audit_context *act) {
   if (act->made == NULL) return;
   HOLD(!act->made->end);
   *act->made = (st_made){.keys = 1, .users = 1, .count = 2, .more = true};
@@ -291,7 +295,8 @@ static void tell_made(const st_act *act) {
   memcpy(act->made->items[1].name, "\"\\\x01", 4);
 }
 
-static st_changed change_key(void *context, const st_act *act, const char *id, int64_t *sequence) {
+static st_changed change_key(void *context, const st_audit_context *act, const char *id,
+                             int64_t *sequence) {
   st_key key;
   check_act(act);
   *sequence = 9;
@@ -302,8 +307,8 @@ static st_changed change_key(void *context, const st_act *act, const char *id, i
   return changed;
 }
 
-static st_changed disable_key(void *context, const st_act *act, const char *id, bool disabled,
-                              int64_t *sequence) {
+static st_changed disable_key(void *context, const st_audit_context *act, const char *id,
+                              bool disabled, int64_t *sequence) {
   if (act->as_owner && !disabled) return ST_CHANGE_REFUSED;
   return change_key(context, act, id, sequence);
 }
@@ -363,7 +368,7 @@ static void make_person(void) {
   credential *token = &credentials[LOGIN_TOKEN];
   size_t len;
   for (size_t i = KEYS; i < ROWS; i++) {
-    rows[i].kind = i == KEYS ? ST_KIND_PERSON : ST_KIND_LOGIN;
+    rows[i].kind = i == KEYS ? ST_KIND_USER : ST_KIND_SESSION;
     memcpy(rows[i].id, ids[i - KEYS], ST_KEY_ID_LEN);
     memcpy(rows[i].parent, i == KEYS ? "" : ids[0], i == KEYS ? 1 : ST_KEY_ID_LEN + 1);
     memset(rows[i].sub, (int)('a' + i), ST_SUB_LEN);
@@ -406,10 +411,10 @@ static void make_all(void) {
                                      "/v2/characters/*", "POST:/oauth/token"};
   static const char hex[] = "0123456789abcdef";
   static const uint8_t random[] = "32 bytes that nobody has drawn..";
-  st_settings_default(&settings);
+  st_config_default(&settings);
   settings.registration_open = true;
-  HOLD(st_rate_start(&rate) && st_throttle_start(&throttle, random) &&
-       st_basic_start(&basic, random));
+  HOLD(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
+       st_basic_auth_start(&basic, random));
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
   make_policy();
@@ -661,7 +666,7 @@ static void check(const st_request *request) {
   static st_reply reply, again;
   memset(&reply, 0x5A, sizeof reply);
   memset(&login, 0, sizeof login);
-  st_service_answer(&service, request, &reply);
+  st_router_answer(&service, request, &reply);
   check_status(&reply);
   check_body(&reply);
   bool fed = reply.payload.data != NULL;
@@ -678,7 +683,7 @@ static void check(const st_request *request) {
   if (!st_text_is(request->method, "GET") || decides) return;
   st_request head = *request;
   head.method = ST_TEXT("HEAD");
-  st_service_answer(&service, &head, &again);
+  st_router_answer(&service, &head, &again);
   /* An entry may name GET, which lets HEAD through as well. */
   check_fed(&again, ST_TEXT("GET"));
   HOLD(again.head && again.status == reply.status && again.body_len == reply.body_len);
@@ -698,7 +703,7 @@ static subtoken_text expand(const uint8_t *data, size_t size) {
   for (size_t i = 0; i < size; i++) {
     bool stands = data[i] >= 1 && data[i] <= CREDENTIALS;
     if (stands) {
-      st_write_string(&writer, credentials[data[i] - 1].text);
+      st_write_literal(&writer, credentials[data[i] - 1].text);
     } else {
       st_write_char(&writer, (char)data[i]);
     }
@@ -708,13 +713,13 @@ static subtoken_text expand(const uint8_t *data, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool made;
-  static st_head head;
+  static st_request_head head;
   static int64_t now_us = 1; /* each time long after the last: nobody is slowed, or remembered */
-  st_head_fault fault;
+  st_request_head_fault fault;
   if (!made) make_all();
   made = true;
   subtoken_text bytes = expand(data, size);
-  if (st_head_read(bytes, &head, &fault) == ST_HEAD_GOOD) {
+  if (st_request_head_read(bytes, &head, &fault) == ST_HEAD_GOOD) {
     size_t rest = bytes.len - head.len;
     if (rest > ST_BODY_IN_MAX) rest = ST_BODY_IN_MAX;
     st_request request = {.method = head.method,

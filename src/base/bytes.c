@@ -85,7 +85,7 @@ void st_write(st_writer *writer, const void *data, size_t len) {
   writer->len += len;
 }
 
-void st_write_text(st_writer *writer, subtoken_text text) {
+void st_write_view(st_writer *writer, subtoken_text text) {
   st_write(writer, text.data, text.len);
 }
 
@@ -93,7 +93,7 @@ void st_write_char(st_writer *writer, char c) {
   st_write(writer, &c, 1);
 }
 
-void st_write_words(st_writer *writer, const char *words) {
+void st_write_truncated(st_writer *writer, const char *words) {
   while (*words != '\0') st_write_char(writer, *words++);
 }
 
@@ -184,19 +184,19 @@ bool st_utf8_valid(subtoken_text text) {
 /* C0, DEL, and C1, which some terminals obey even when they come as UTF-8, and the
  * marks that turn the direction of writing (UAX #9 section 2).
  */
-bool st_utf8_obeyed(uint32_t code) {
+bool st_utf8_is_control(uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x61C || code == 0x200E ||
          code == 0x200F || (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
-void st_write_shown(st_writer *writer, subtoken_text text) {
+void st_write_escaped(st_writer *writer, subtoken_text text) {
   static const char hex[] = "0123456789abcdef";
   for (size_t i = 0; i < text.len;) {
     uint32_t code = 0;
     size_t step = st_utf8_next(text.data + i, text.len - i, &code);
     uint8_t byte = (uint8_t)text.data[i];
     char escape[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
-    bool plain = step > 0 && !st_utf8_obeyed(code);
+    bool plain = step > 0 && !st_utf8_is_control(code);
     st_write(writer, plain ? text.data + i : escape, plain ? step : sizeof escape);
     i += plain ? step : 1;
   }

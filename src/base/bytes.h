@@ -67,14 +67,14 @@ typedef struct st_writer {
 
 st_writer st_writer_on(void *out, size_t size);
 void st_write(st_writer *writer, const void *data, size_t len);
-void st_write_text(st_writer *writer, subtoken_text text);
+void st_write_view(st_writer *writer, subtoken_text text);
 /* Inline, so that the length of a literal is known when it is compiled. */
-static inline void st_write_string(st_writer *writer, const char *string) {
+static inline void st_write_literal(st_writer *writer, const char *string) {
   st_write(writer, string, strlen(string));
 }
 void st_write_char(st_writer *writer, char c);
 /* The same for any string, a character at a time: what does not fit is cut off. */
-void st_write_words(st_writer *writer, const char *words);
+void st_write_truncated(st_writer *writer, const char *words);
 void st_write_int(st_writer *writer, int64_t value);
 /* Adds a NUL that does not count. False when anything did not fit. */
 bool st_writer_end(st_writer *writer) __attribute__((warn_unused_result));
@@ -123,9 +123,9 @@ bool st_utf8_valid(subtoken_text text);
 
 /* Does a terminal obey this character rather than show it? Controls, C1 too,
  * and what changes the direction of text. */
-bool st_utf8_obeyed(uint32_t code_point);
+bool st_utf8_is_control(uint32_t code_point);
 
 /* Untrusted text for people's eyes: what would be obeyed, or is no UTF-8, as \xNN. */
-void st_write_shown(st_writer *writer, subtoken_text text);
+void st_write_escaped(st_writer *writer, subtoken_text text);
 
 #endif

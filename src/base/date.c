@@ -170,7 +170,7 @@ void st_date_write(st_writer *writer, int64_t seconds, bool milliseconds) {
   pad(writer, at.day, 2);
   st_write_char(writer, 'T');
   write_clock(writer, &at);
-  st_write_string(writer, milliseconds ? ".000Z" : "Z");
+  st_write_literal(writer, milliseconds ? ".000Z" : "Z");
 }
 
 void st_date_write_http(st_writer *writer, int64_t seconds) {
@@ -180,7 +180,7 @@ void st_date_write_http(st_writer *writer, int64_t seconds) {
   civil at = civil_of(seconds);
   int64_t day = (seconds - YEAR_0000) / DAY + 2; /* 0000-01-01 was a Saturday */
   st_write(writer, days + day % 7 * 3, 3);
-  st_write_string(writer, ", ");
+  st_write_literal(writer, ", ");
   pad(writer, at.day, 2);
   st_write_char(writer, ' ');
   st_write(writer, months + (at.month - 1) * 3, 3);
@@ -188,5 +188,5 @@ void st_date_write_http(st_writer *writer, int64_t seconds) {
   pad(writer, at.year, 4);
   st_write_char(writer, ' ');
   write_clock(writer, &at);
-  st_write_string(writer, " GMT");
+  st_write_literal(writer, " GMT");
 }

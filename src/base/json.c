@@ -367,10 +367,10 @@ void st_json_write_string(st_writer *writer, subtoken_text text) {
     char c = text.data[i];
     size_t len = character_len(text, i);
     if (len == 0) {
-      st_write_string(writer, "\xEF\xBF\xBD"); /* U+FFFD for what is no UTF-8 */
+      st_write_literal(writer, "\xEF\xBF\xBD"); /* U+FFFD for what is no UTF-8 */
     } else if (len == 2 && c == '\xC2' && (uint8_t)text.data[i + 1] < 0xA0) {
       i++; /* U+0080 to U+009F, which some terminals obey */
-      st_write_string(writer, "\\u00");
+      st_write_literal(writer, "\\u00");
       st_write_char(writer, hex[(uint8_t)text.data[i] >> 4]);
       st_write_char(writer, hex[text.data[i] & 15]);
     } else if (len > 1) {
@@ -380,7 +380,7 @@ void st_json_write_string(st_writer *writer, subtoken_text text) {
       st_write_char(writer, '\\');
       st_write_char(writer, c);
     } else { /* controls and DEL */
-      st_write_string(writer, "\\u00");
+      st_write_literal(writer, "\\u00");
       st_write_char(writer, hex[(unsigned char)c >> 4]);
       st_write_char(writer, hex[c & 15]);
     }

@@ -72,7 +72,7 @@ static void print_line(const st_audit_line *line) {
 
 /* The newest lines, into memory, because they are printed the other way round. */
 static st_stored read_newest(st_store *store, size_t limit, st_audit_line **lines, size_t *count,
-                             char *why) {
+                             char *error) {
   size_t room = 0, got = PAGE;
   int64_t before = 0;
   *count = 0;
@@ -82,12 +82,12 @@ static st_stored read_newest(st_store *store, size_t limit, st_audit_line **line
       room = room * 2 + PAGE;
       st_audit_line *more = realloc(*lines, room * sizeof *more);
       if (more == NULL) {
-        snprintf(why, ST_WHY_MAX, "no memory: ask for fewer lines with --limit");
+        snprintf(error, ST_ERROR_MAX, "no memory: ask for fewer lines with --limit");
         return ST_STORE_FAILED;
       }
       *lines = more;
     }
-    st_stored stored = st_store_audit_list(store, before, PAGE, *lines + *count, &got, why);
+    st_stored stored = st_store_audit_list(store, before, PAGE, *lines + *count, &got, error);
     if (stored != ST_STORED) return stored;
     *count += got;
     if (got > 0) before = (*lines)[*count - 1].id;
@@ -119,18 +119,18 @@ int st_cmd_audit(int argc, char **argv) {
                                {"--json", &json, NULL},
                                {0}};
   st_arguments arguments = {.command = "audit", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   size_t limit = LIMIT_DEFAULT, count;
   if (!read_limit(limit_option, &limit)) {
-    return st_usage(&arguments, "--limit is a number from 1 to %d", LIMIT_MAX);
+    return st_options_usage(&arguments, "--limit is a number from 1 to %d", LIMIT_MAX);
   }
-  char why[ST_WHY_MAX];
-  st_data data;
+  char error[ST_ERROR_MAX];
+  st_data_dir data;
   st_store *store;
   st_audit_line *lines;
-  int begun = st_data_begin("audit", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("audit", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_stored stored = read_newest(store, limit, &lines, &count, why);
+  st_stored stored = read_newest(store, limit, &lines, &count, error);
   st_store_close(store);
   if (stored == ST_STORED && count > 0 && !json) {
     st_print_heading(
@@ -140,6 +140,6 @@ int st_cmd_audit(int argc, char **argv) {
     (json ? print_json : print_line)(&lines[i - 1]);
   }
   free(lines);
-  return stored == ST_STORED ? st_flush(ST_EXIT_DONE)
-                             : st_complain(ST_EXIT_FAILED, "audit: %s", why);
+  return stored == ST_STORED ? st_print_flush(ST_EXIT_DONE)
+                             : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
 }

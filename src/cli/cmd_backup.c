@@ -41,18 +41,18 @@ int st_cmd_backup(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &data_option}, {0}};
   st_arguments arguments = {
       .command = "backup", .help = help, .options = options, .words = &path, .word_max = 1};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_usage(&arguments, "the name of the copy is needed");
-  char why[ST_WHY_MAX];
-  st_data data;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (path == NULL) return st_options_usage(&arguments, "the name of the copy is needed");
+  char error[ST_ERROR_MAX];
+  st_data_dir data;
   st_store *store;
-  int begun = st_data_begin("backup", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("backup", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   catch_signals();
-  st_stored stored = st_store_backup(store, path, &stopped, why);
+  st_stored stored = st_store_backup(store, path, &stopped, error);
   st_store_close(store);
   if (stored == ST_STORED) return ST_EXIT_DONE;
-  int code = st_complain(ST_EXIT_FAILED, "backup: %s", why);
+  int code = st_print_error(ST_EXIT_FAILED, "backup: %s", error);
   if (stopped != 0) end_as_told();
   return code;
 }

@@ -53,52 +53,53 @@ static void print_facts_json(const subtoken_feed_file *file, int64_t now, int64_
 /* Nothing is in force before it: what the files say is the whole answer. */
 static int print_status(const char *path, const subtoken_feed_file *file, bool json, int64_t now,
                         int64_t monotonic) {
-  char why[ST_WHY_MAX] = "an edge can decide by it";
+  char error[ST_ERROR_MAX] = "an edge can decide by it";
   bool taken = file->last == SUBTOKEN_FEED_OK;
   subtoken_feed_result state =
       taken ? subtoken_feed_check(&file->feed, now, monotonic) : file->last;
   const char *word = state == SUBTOKEN_FEED_OK ? "fresh" : taken ? "stale" : "refused";
   if (!taken) {
-    st_feed_why(path, file, why);
+    st_feed_text_error(path, file, error);
   } else {
-    if (state != SUBTOKEN_FEED_OK) st_feed_age_text(&file->feed, now, monotonic, why);
-    st_feed_add_mount(file, why);
+    if (state != SUBTOKEN_FEED_OK) st_feed_text_age(&file->feed, now, monotonic, error);
+    st_feed_text_add_mount(file, error);
   }
   if (json) {
     putchar('{');
     if (taken) print_facts_json(file, now, monotonic);
     printf("\"state\":\"%s\",\"reason\":\"%s\",\"text\":", word, subtoken_feed_result_name(state));
-    st_print_json(stdout, st_text(why));
+    st_print_json(stdout, st_text(error));
     puts("}");
   } else {
     if (taken) print_facts(file, now, monotonic);
     printf("%-9s %s: ", "state", word);
-    st_print_text(stdout, st_text(why));
+    st_print_text(stdout, st_text(error));
     putchar('\n');
   }
-  return st_flush(state == SUBTOKEN_FEED_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
+  return st_print_flush(state == SUBTOKEN_FEED_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
 }
 
 static int status(const char *path, const feed_options *given,
                   const subtoken_feed_settings *settings) {
   static subtoken_feed_file file;
   static subtoken_ring ring;
-  char why[ST_WHY_MAX];
-  st_data data;
-  int64_t now = st_world_now(), monotonic = st_feed_monotonic();
-  if (!st_data_find(given->data, &data, why)) {
-    return st_complain(ST_EXIT_USAGE, "feed status: %s", why);
+  char error[ST_ERROR_MAX];
+  st_data_dir data;
+  int64_t now = st_clock_now(), monotonic = st_feed_text_monotonic();
+  if (!st_data_dir_find(given->data, &data, error)) {
+    return st_print_error(ST_EXIT_USAGE, "feed status: %s", error);
   }
   if (subtoken_feed_file_start(&file, path, settings) != SUBTOKEN_FEED_OK) {
-    return st_complain(ST_EXIT_USAGE, "feed status: the name of FILE is empty or too long");
+    return st_print_error(ST_EXIT_USAGE, "feed status: the name of FILE is empty or too long");
   }
-  if (st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why) != NULL) {
-    return st_complain(ST_EXIT_FAILED, "feed status: %s", why);
+  if (st_keyring_file_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, error) !=
+      NULL) {
+    return st_print_error(ST_EXIT_FAILED, "feed status: %s", error);
   }
   int code;
   if (subtoken_feed_file_load(&file, &ring, now, monotonic) == SUBTOKEN_FEED_IO) {
-    st_feed_why(path, &file, why);
-    code = st_complain(ST_EXIT_FAILED, "feed status: %s", why);
+    st_feed_text_error(path, &file, error);
+    code = st_print_error(ST_EXIT_FAILED, "feed status: %s", error);
   } else {
     code = print_status(path, &file, given->json, now, monotonic);
   }
@@ -126,16 +127,16 @@ static int cmd_status(int argc, char **argv) {
                                {0}};
   st_arguments arguments = {
       .command = "feed status", .help = help, .options = options, .words = words, .word_max = 1};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (arguments.word_count != 1) return st_usage(&arguments, "FILE is missing");
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (arguments.word_count != 1) return st_options_usage(&arguments, "FILE is missing");
   if (given.max_age != NULL && !st_duration_read(st_text(given.max_age), &settings.max_age)) {
-    return st_usage(&arguments, "--max-age is seconds, or a number with s, m, h or d");
+    return st_options_usage(&arguments, "--max-age is seconds, or a number with s, m, h or d");
   }
-  if (given.leeway != NULL && !st_leeway_read(given.leeway, &settings.leeway)) {
-    return st_usage(&arguments, ST_LEEWAY_USAGE);
+  if (given.leeway != NULL && !st_input_leeway(given.leeway, &settings.leeway)) {
+    return st_options_usage(&arguments, ST_LEEWAY_USAGE);
   }
-  if (given.max_size != NULL && !st_size_read(given.max_size, &settings.max_size)) {
-    return st_usage(&arguments, ST_SIZE_USAGE);
+  if (given.max_size != NULL && !st_input_size(given.max_size, &settings.max_size)) {
+    return st_options_usage(&arguments, ST_SIZE_USAGE);
   }
   return status(words[0], &given, &settings);
 }
@@ -154,19 +155,19 @@ static void print_report(const st_taken_report *report, bool json) {
 /* Where this database has itself given what was vouched for, FILE is of another history, and may be
  * from any time.
  */
-static bool find_vouched(const st_data *data, st_store *store, const subtoken_ring *ring,
-                         int64_t *vouched, char *why) {
-  if (!st_vouched_sequence(data->dir, ring, vouched, why)) return false;
+static bool find_vouched(const st_data_dir *data, st_store *store, const subtoken_ring *ring,
+                         int64_t *vouched, char *error) {
+  if (!st_vouched_sequence(data->dir, ring, vouched, error)) return false;
   if (*vouched == 0) return true;
-  st_stored gave = st_store_gave_sequence(store, *vouched, why);
+  st_stored gave = st_store_gave_sequence(store, *vouched, error);
   if (gave == ST_STORED) *vouched = 0;
   return gave == ST_STORED || gave == ST_STORE_NONE;
 }
 
 /* FILE as it was when it was vouched for last; an older one lacks what came in between. */
-static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *why) {
+static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *error) {
   if (copy->view.sequence >= vouched) return true;
-  snprintf(why, ST_WHY_MAX,
+  snprintf(error, ST_ERROR_MAX,
            "FILE has the sequence %lld, and %lld was vouched for: what was revoked in between is "
            "not in it. Take the FILE of the edge that is ahead of all others, or --force this one",
            (long long)copy->view.sequence, (long long)vouched);
@@ -174,30 +175,31 @@ static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *why) {
 }
 
 static int take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouched, bool json) {
-  char why[ST_WHY_MAX], who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
+  char error[ST_ERROR_MAX], who[ST_WHO_MAX];
+  st_audit_context act = st_input_audit_context(who);
   st_taken_report report;
-  st_stored stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, why);
+  st_stored stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, error);
   if (stored != ST_STORED) {
-    return st_complain(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
-                       "feed restore: %s", why);
+    return st_print_error(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
+                          "feed restore: %s", error);
   }
   print_report(&report, json);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
-static int restore(const char *path, const st_data *data, st_store *store, bool force, bool json) {
+static int restore(const char *path, const st_data_dir *data, st_store *store, bool force,
+                   bool json) {
   static subtoken_ring ring;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   st_snapshot_copy copy = {.bytes = NULL};
   int64_t vouched = 0;
   int code = ST_EXIT_FAILED;
-  if (st_ring_load(data->secrets, &ring, why) != NULL ||
-      !find_vouched(data, store, &ring, &vouched, why) ||
-      !st_snapshot_load(&ring, path, NULL, &copy, why)) {
-    st_complain(code, "feed restore: %s", why);
-  } else if (!force && !is_last(&copy, vouched, why)) {
-    code = st_complain(ST_EXIT_REFUSED, "feed restore: %s", why);
+  if (st_keyring_file_load(data->secrets, &ring, error) != NULL ||
+      !find_vouched(data, store, &ring, &vouched, error) ||
+      !st_snapshot_load(&ring, path, NULL, &copy, error)) {
+    st_print_error(code, "feed restore: %s", error);
+  } else if (!force && !is_last(&copy, vouched, error)) {
+    code = st_print_error(ST_EXIT_REFUSED, "feed restore: %s", error);
   } else {
     code = take_over(store, &copy, vouched, json);
   }
@@ -216,15 +218,15 @@ static int cmd_restore(int argc, char **argv) {
       "Exit 0 done, 1 refused, 3 when it could not be done.";
   const char *data_option = NULL, *words[1];
   bool force = false, json = false;
-  st_data data;
+  st_data_dir data;
   st_store *store;
   const st_option options[] = {
       {"--force", &force, NULL}, {"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {
       .command = "feed restore", .help = help, .options = options, .words = words, .word_max = 1};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (arguments.word_count != 1) return st_usage(&arguments, "FILE is missing");
-  int begun = st_data_begin("feed restore", data_option, false, &data, &store);
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (arguments.word_count != 1) return st_options_usage(&arguments, "FILE is missing");
+  int begun = st_data_dir_begin("feed restore", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int code = restore(words[0], &data, store, force, json);
   st_store_close(store);
@@ -236,5 +238,5 @@ int st_cmd_feed(int argc, char **argv) {
       {"status", cmd_status, "say what the revocation data on disk is worth"},
       {"restore", cmd_restore, "list again what the snapshot of an edge lists"},
       {0}};
-  return st_command_run(commands, "subtoken feed", argc, argv);
+  return st_options_run_command(commands, "subtoken feed", argc, argv);
 }

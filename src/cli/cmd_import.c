@@ -54,20 +54,20 @@ typedef struct intake {
   FILE *said; /* in memory, until it is done */
   char *said_text;
   size_t said_len;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
 } intake;
 
 /* An entry of the file beside the user of its login. */
 typedef struct finding {
   const st_access_entry *entry;
-  st_person known; /* when `exists` */
+  st_user known; /* when `exists` */
   bool exists, was_deleted, owns_keys;
   bool other_password; /* the file has another than it had at the last import */
   outcome what;
 } finding;
 
 static bool fail(intake *work, const char *text) {
-  snprintf(work->why, sizeof work->why, "%s", text);
+  snprintf(work->error, sizeof work->error, "%s", text);
   return false;
 }
 
@@ -102,7 +102,7 @@ static void list_of(const st_access_entry *entry, list out) {
   st_writer writer = st_writer_on(out, sizeof(list));
   for (size_t i = 0; i < entry->permission_count; i++) {
     if (i > 0) st_write_char(&writer, ',');
-    st_write_text(&writer, entry->permissions[i]);
+    st_write_view(&writer, entry->permissions[i]);
   }
   if (!st_writer_end(&writer)) out[0] = '\0';
 }
@@ -115,7 +115,7 @@ static void list_without(const char *from, const char *without, list out) {
   while (st_cut(&cutter, ',', &each)) {
     if (list_has(without, each)) continue;
     if (writer.len > 0) st_write_char(&writer, ',');
-    st_write_text(&writer, each);
+    st_write_view(&writer, each);
   }
   if (!st_writer_end(&writer)) out[0] = '\0';
 }
@@ -147,10 +147,10 @@ static bool compare_passwords(intake *work, finding *f) {
 static bool refuse_stranger(intake *work, const st_access_entry *entry) {
   char shown[ST_NAME_MAX + 1];
   st_writer writer = st_writer_on(shown, sizeof shown);
-  st_write_shown(&writer, entry->login);
+  st_write_escaped(&writer, entry->login);
   if (!st_writer_end(&writer)) shown[0] = '\0';
   work->refused = true;
-  snprintf(work->why, sizeof work->why,
+  snprintf(work->error, sizeof work->error,
            "there is a user %s who was not imported: delete that user, or take the entry out of "
            "the file; nothing was changed",
            shown);
@@ -164,13 +164,13 @@ static bool look_for_keys(intake *work, finding *f) {
   size_t count = 0;
   memcpy(owner, f->entry->login.data, f->entry->login.len);
   owner[f->entry->login.len] = '\0';
-  st_stored stored = st_store_list(work->store, owner, "", 1, &key, &count, work->why);
+  st_stored stored = st_store_list(work->store, owner, "", 1, &key, &count, work->error);
   f->owns_keys = count > 0;
   return stored == ST_STORED;
 }
 
 static bool look_at_new(intake *work, finding *f) {
-  if (st_store_person_was_deleted(work->store, f->entry->login, &f->was_deleted, work->why) !=
+  if (st_store_user_was_deleted(work->store, f->entry->login, &f->was_deleted, work->error) !=
           ST_STORED ||
       !look_for_keys(work, f)) {
     return false;
@@ -193,7 +193,7 @@ static bool look_at_known(intake *work, finding *f) {
 }
 
 static bool look(intake *work, finding *f) {
-  st_stored found = st_store_person_find(work->store, f->entry->login, &f->known, work->why);
+  st_stored found = st_store_user_find(work->store, f->entry->login, &f->known, work->error);
   f->exists = found == ST_STORED;
   if (found == ST_STORE_FAILED) return false;
   return f->exists ? look_at_known(work, f) : look_at_new(work, f);
@@ -288,20 +288,20 @@ static void say_missing(const intake *work, const char *login) {
 /* As the store wants it: the password only where it is another. */
 static bool fill(intake *work, const finding *f, st_import *user) {
   const st_access_entry *entry = f->entry;
-  st_person *person = &user->person;
+  st_user *person = &user->person;
   st_key *key = &person->key;
-  st_people_draw(key, user->digest);
-  key->kind = ST_KIND_PERSON;
-  key->created_at = st_world_now();
+  st_draw_user(key, user->digest);
+  key->kind = ST_KIND_USER;
+  key->created_at = st_clock_now();
   key->expires_at = ST_NEVER;
   memcpy(key->owner, entry->login.data, entry->login.len);
   memcpy(key->name, entry->login.data, entry->login.len);
   list_of(entry, key->permissions);
   user->mode = f->exists ? ST_IMPORT_UPDATE : f->was_deleted ? ST_IMPORT_RESTORE : ST_IMPORT_CREATE;
-  if (f->exists && !st_store_person_seal(&f->known, user->seen)) return fail(work, "cannot hash");
+  if (f->exists && !st_store_user_seal(&f->known, user->seen)) return fail(work, "cannot hash");
   if (entry->anyone) {
     snprintf(person->imported, sizeof person->imported, IMPORTED_ANYONE);
-    return st_anyone_digest(user->digest) || fail(work, "cannot hash");
+    return st_identity_anonymous_digest(user->digest) || fail(work, "cannot hash");
   }
   if (f->exists && !f->other_password) return true;
   if (st_password_wrap(entry->hash, entry->salt, entry->salt_len, person->password) !=
@@ -325,9 +325,9 @@ static bool take(intake *work, const finding *f) {
 /* The whole file is checked before the store is opened, or made. */
 static bool check_file(intake *work, st_access_file *file, char *text, size_t len) {
   if (st_access_file_start(file, text, len)) return true;
-  if (file->line == 0) return fail(work, file->why);
-  snprintf(work->why, sizeof work->why, "line %zu, column %zu: %.400s", file->line, file->column,
-           file->why);
+  if (file->line == 0) return fail(work, file->error);
+  snprintf(work->error, sizeof work->error, "line %zu, column %zu: %.400s", file->line,
+           file->column, file->error);
   return false;
 }
 
@@ -345,7 +345,7 @@ static bool take_all(intake *work, st_access_file *file) {
     subtoken_wipe(&f.known, sizeof f.known);
     if (!good) return false;
   }
-  return file->done || fail(work, file->why);
+  return file->done || fail(work, file->error);
 }
 
 static int compare_texts(const void *left, const void *right) {
@@ -356,12 +356,12 @@ static int compare_texts(const void *left, const void *right) {
 
 /* Users who were imported once and whom this file does not name. They stay as they are. */
 static bool find_missing(intake *work) {
-  static st_person persons[PAGE];
+  static st_user persons[PAGE];
   char after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
   qsort(work->logins, work->login_count, sizeof *work->logins, compare_texts);
   while (count == PAGE) {
-    if (st_store_person_list(work->store, after, PAGE, persons, &count, work->why) != ST_STORED) {
+    if (st_store_user_list(work->store, after, PAGE, persons, &count, work->error) != ST_STORED) {
       return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -383,34 +383,34 @@ static bool find_missing(intake *work) {
 static int put(intake *work) {
   char who[ST_WHO_MAX];
   int64_t sequence;
-  if (fflush(work->said) != 0) return st_complain(ST_EXIT_FAILED, "import: no memory");
-  st_act act = st_operator_act(who);
+  if (fflush(work->said) != 0) return st_print_error(ST_EXIT_FAILED, "import: no memory");
+  st_audit_context act = st_input_audit_context(who);
   if (work->dry_run || work->count == 0) return ST_EXIT_DONE;
   st_stored stored =
-      st_store_import(work->store, &act, work->users, work->count, &sequence, work->why);
+      st_store_import(work->store, &act, work->users, work->count, &sequence, work->error);
   if (stored == ST_STORED) return ST_EXIT_DONE;
-  return st_complain(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
-                     work->why);
+  return st_print_error(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
+                        work->error);
 }
 
 /* A file that is not good is the caller's to mend; what the system cannot do is not. */
 static int run_import(intake *work, const char *path, const char *data_option) {
   static st_access_file file;
   size_t len = 0;
-  st_data data;
+  st_data_dir data;
   char *text = malloc(FILE_MAX);
-  if (text == NULL) return st_complain(ST_EXIT_FAILED, "import: no memory");
+  if (text == NULL) return st_print_error(ST_EXIT_FAILED, "import: no memory");
   int code = ST_EXIT_DONE;
-  if (!st_world_read(path, text, FILE_MAX, &len, work->why)) {
-    code = st_complain(ST_EXIT_FAILED, "import: %s", work->why);
+  if (!st_file_read(path, text, FILE_MAX, &len, work->error)) {
+    code = st_print_error(ST_EXIT_FAILED, "import: %s", work->error);
   } else if (!check_file(work, &file, text, len)) {
-    code = st_complain(ST_EXIT_REFUSED, "import: %.200s: %s", path, work->why);
+    code = st_print_error(ST_EXIT_REFUSED, "import: %.200s: %s", path, work->error);
   } else {
-    code = st_data_begin("import", data_option, !work->dry_run, &data, &work->store);
+    code = st_data_dir_begin("import", data_option, !work->dry_run, &data, &work->store);
   }
   if (code == ST_EXIT_DONE && !(take_all(work, &file) && find_missing(work))) {
-    code = st_complain(work->refused ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %.200s: %s", path,
-                       work->why);
+    code = st_print_error(work->refused ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %.200s: %s",
+                          path, work->error);
   }
   if (code == ST_EXIT_DONE) code = put(work);
   subtoken_wipe(text, len);
@@ -433,7 +433,7 @@ static int finish(const intake *work) {
   fwrite(work->said_text, 1, work->said_len, stdout);
   if (work->json) {
     finish_json(counts);
-    return st_flush(ST_EXIT_DONE);
+    return st_print_flush(ST_EXIT_DONE);
   }
   printf("%zu created, %zu changed, %zu unchanged", counts[CREATED], counts[CHANGED],
          counts[UNCHANGED]);
@@ -442,7 +442,7 @@ static int finish(const intake *work) {
   if (counts[DELETED] > 0) printf(", %zu deleted here (bring back: --restore)", counts[DELETED]);
   if (counts[MISSING] > 0) printf(", %zu not in the file", counts[MISSING]);
   puts(work->dry_run ? " (dry run: nothing was done)" : "");
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 int st_cmd_import(int argc, char **argv) {
@@ -464,10 +464,10 @@ int st_cmd_import(int argc, char **argv) {
       {"--json", &work.json, NULL},       {0}};
   st_arguments arguments = {
       .command = "import", .help = help, .options = options, .words = &path, .word_max = 1};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_usage(&arguments, "an access file is needed");
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (path == NULL) return st_options_usage(&arguments, "an access file is needed");
   work.said = open_memstream(&work.said_text, &work.said_len);
-  int code = work.said == NULL ? st_complain(ST_EXIT_FAILED, "import: no memory")
+  int code = work.said == NULL ? st_print_error(ST_EXIT_FAILED, "import: no memory")
                                : run_import(&work, path, data_option);
   if (work.said != NULL) fclose(work.said);
   st_store_close(work.store);

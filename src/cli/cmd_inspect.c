@@ -64,7 +64,7 @@ static void print_claims(subtoken_text token) {
     puts("claims:   not those of a subtoken");
     return;
   }
-  int64_t now = st_world_now();
+  int64_t now = st_clock_now();
   fputs("issued:   ", stdout);
   st_print_time(stdout, claims.iat);
   fputs("\nexpires:  ", stdout);
@@ -84,16 +84,16 @@ int st_cmd_inspect(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "inspect", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static char text[TOKEN_MAX];
   static inspected decoded;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   subtoken_text token;
-  if (!st_read_credential(text, sizeof text, &token, why)) {
-    return st_complain(ST_EXIT_FAILED, "inspect: %s", why);
+  if (!st_input_credential(text, sizeof text, &token, error)) {
+    return st_print_error(ST_EXIT_FAILED, "inspect: %s", error);
   }
   if (!inspect(token, &decoded)) {
-    return st_complain(ST_EXIT_REFUSED, "inspect: this is no JSON Web Token in compact form");
+    return st_print_error(ST_EXIT_REFUSED, "inspect: this is no JSON Web Token in compact form");
   }
   subtoken_text header = {decoded.header, decoded.header_len};
   subtoken_text payload = {decoded.payload, decoded.payload_len};
@@ -103,7 +103,7 @@ int st_cmd_inspect(int argc, char **argv) {
     fputs(",\"claims\":", stdout);
     print_on_one_line(payload);
     puts("}");
-    return st_flush(ST_EXIT_DONE);
+    return st_print_flush(ST_EXIT_DONE);
   }
   puts("NOT VERIFIED: anybody could have written this.");
   fputs("header:   ", stdout);
@@ -112,5 +112,5 @@ int st_cmd_inspect(int argc, char **argv) {
   st_print_text(stdout, payload);
   fputc('\n', stdout);
   print_claims(token);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }

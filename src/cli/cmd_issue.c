@@ -32,7 +32,7 @@ static bool read_when(const char *text, int64_t now, subtoken_issue_request *req
   int64_t life;
   request->has_expire = true;
   if (st_date_read(st_text(text), &request->expire)) return true;
-  if (!st_span_read(text, &life)) return false;
+  if (!st_input_span(text, &life)) return false;
   request->expire = life <= ST_NEVER - now ? now + life : ST_NEVER;
   return true;
 }
@@ -41,7 +41,7 @@ static void write_parameter(st_writer *query, const char *name, const char *valu
   static const char hex[] = "0123456789ABCDEF";
   if (value == NULL) return;
   st_write_char(query, '&');
-  st_write_string(query, name);
+  st_write_literal(query, name);
   st_write_char(query, '=');
   for (; *value != '\0'; value++) {
     char escape[3] = {'%', hex[(uint8_t)*value >> 4], hex[(uint8_t)*value & 15]};
@@ -54,7 +54,7 @@ static bool check_urls(st_params *params) {
   for (size_t i = 0; i < params->request.url_count; i++) {
     subtoken_fault fault = st_entry_read(params->urls[i], &entry);
     if (fault == SUBTOKEN_FAULT_NONE) continue;
-    snprintf(params->why, sizeof params->why, "urls: entry %zu: %s", i + 1,
+    snprintf(params->error, sizeof params->error, "urls: entry %zu: %s", i + 1,
              subtoken_fault_text(fault));
     return false;
   }
@@ -68,7 +68,7 @@ static bool read_lists(const char *permissions, const char *urls, st_params *par
   write_parameter(&writer, "permissions", permissions);
   write_parameter(&writer, "urls", urls);
   if (writer.overflow) {
-    snprintf(params->why, sizeof params->why, "permissions, urls: too long");
+    snprintf(params->error, sizeof params->error, "permissions, urls: too long");
     return false;
   }
   return st_params_read(params, (subtoken_text){query, writer.len}, ST_BODY_NONE,
@@ -83,9 +83,9 @@ static subtoken_result identify(const st_service *service, subtoken_text credent
                                 st_identity *identity, const char **event) {
   subtoken_text target = ST_TEXT("/v2/createsubtoken");
   subtoken_result result =
-      st_identify(service, credential, ST_TEXT("POST"), target, now, identity, event);
+      st_identity_find(service, credential, ST_TEXT("POST"), target, now, identity, event);
   if (result != SUBTOKEN_URL) return result;
-  return st_identify(service, credential, ST_TEXT("GET"), target, now, identity, event);
+  return st_identity_find(service, credential, ST_TEXT("GET"), target, now, identity, event);
 }
 
 /* What was asked for and not given, on standard error: narrowing leaves it out without a word. */
@@ -118,13 +118,13 @@ static void say_brought_down(const st_service *service, const subtoken_claims *g
  * only where this one is ahead of all that the store has seen, for it takes the disk.
  */
 static void note_clock(st_store *store, const char *id, int64_t now) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   int64_t sequence = 0; /* of the microseconds since 1970 */
   st_use use = {.at = now};
   snprintf(use.id, sizeof use.id, "%s", id);
-  if (st_store_recall(store, "sequence", &sequence, why) == ST_STORED &&
+  if (st_store_get_setting(store, "sequence", &sequence, error) == ST_STORED &&
       now > sequence / 1000000 + NOTED_AHEAD) {
-    st_stored noted = st_store_note_used(store, &use, 1, why);
+    st_stored noted = st_store_note_used(store, &use, 1, error);
     (void)noted; /* what cannot be written is used all the same */
   }
 }
@@ -132,26 +132,26 @@ static void note_clock(st_store *store, const char *id, int64_t now) {
 static int issue(st_store *store, const st_service *service, subtoken_text credential,
                  const st_params *params, int64_t now, bool json) {
   static st_identity identity;
-  char token[SUBTOKEN_ISSUED_MAX + 1], why[ST_ISSUE_WHY_MAX];
+  char token[SUBTOKEN_ISSUED_MAX + 1], error[ST_ISSUING_ERROR_MAX];
   const char *event = NULL;
   subtoken_narrow_report report;
   subtoken_result result = identify(service, credential, now, &identity, &event);
   if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
-    return st_complain(ST_EXIT_FAILED, "issue: the key store cannot be read");
+    return st_print_error(ST_EXIT_FAILED, "issue: the key store cannot be read");
   }
   if (result != SUBTOKEN_OK) {
-    return st_complain(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
+    return st_print_error(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
   }
   note_clock(store, identity.key.id, now);
-  if (st_issue(service, &identity.grant, &params->request, now, token, &report, why) !=
+  if (st_issuing_subtoken(service, &identity.grant, &params->request, now, token, &report, error) !=
       SUBTOKEN_OK) {
-    return st_complain(ST_EXIT_REFUSED, "issue: %s", why);
+    return st_print_error(ST_EXIT_REFUSED, "issue: %s", error);
   }
   if (report.dropped > 0) say_left_out(&identity.grant, &params->request);
   if (report.clamped) say_brought_down(service, &identity.grant, now);
   printf(json ? "{\"subtoken\":\"%s\"}\n" : "%s\n", token);
   subtoken_wipe(token, sizeof token);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 int st_cmd_issue(int argc, char **argv) {
@@ -168,30 +168,32 @@ int st_cmd_issue(int argc, char **argv) {
       {"--urls", NULL, &urls},        {"--expire", NULL, &expire},
       {"--json", &json, NULL},        {0}};
   st_arguments arguments = {.command = "issue", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static st_params params;
-  int64_t now = st_world_now();
-  if (!read_lists(permissions, urls, &params)) return st_usage(&arguments, "--%s", params.why);
+  int64_t now = st_clock_now();
+  if (!read_lists(permissions, urls, &params))
+    return st_options_usage(&arguments, "--%s", params.error);
   if (expire != NULL && !read_when(expire, now, &params.request)) {
-    return st_usage(&arguments, "--expire must be a date and time, or a number with s, m, h or d");
+    return st_options_usage(&arguments,
+                            "--expire must be a date and time, or a number with s, m, h or d");
   }
-  char why[ST_WHY_MAX], text[CREDENTIAL_MAX];
+  char error[ST_ERROR_MAX], text[CREDENTIAL_MAX];
   subtoken_text credential;
-  st_data data;
+  st_data_dir data;
   st_store *store;
-  int begun = st_data_begin("issue", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("issue", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   static subtoken_ring ring;
   st_settings settings;
-  if (!st_data_settings(store, &settings, why) || !st_data_remember_life(store, &settings, why)) {
+  if (!st_settings_get(store, &settings, error) || !st_settings_set_life(store, &settings, error)) {
     st_store_close(store);
-    return st_complain(ST_EXIT_FAILED, "issue: %s", why);
+    return st_print_error(ST_EXIT_FAILED, "issue: %s", error);
   }
   st_service service = {.settings = &settings, .ring = &ring, .keys = st_keys_of(store)};
   int code = ST_EXIT_FAILED;
-  if (st_ring_load(data.secrets, &ring, why) != NULL ||
-      !st_read_credential(text, sizeof text, &credential, why)) {
-    st_complain(code, "issue: %s", why);
+  if (st_keyring_file_load(data.secrets, &ring, error) != NULL ||
+      !st_input_credential(text, sizeof text, &credential, error)) {
+    st_print_error(code, "issue: %s", error);
   } else {
     code = issue(store, &service, credential, &params, now, json);
   }

@@ -23,7 +23,7 @@
 static void print_key_json(const st_key *key, const char *whole, int64_t now) {
   char text[ST_KEY_JSON_MAX];
   st_writer writer = st_writer_on(text, sizeof text);
-  st_key_write_json(&writer, key, whole, now);
+  st_key_json_write(&writer, key, whole, now);
   fwrite(text, 1, writer.len, stdout);
   subtoken_wipe(text, whole != NULL ? writer.len : 0);
 }
@@ -40,17 +40,18 @@ static const char *permissions_of(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
 }
 
-static int complain_not_created(st_stored stored, const char *why) {
+static int complain_not_created(st_stored stored, const char *error) {
   switch (stored) {
     case ST_STORE_EXISTS:
-      return st_complain(ST_EXIT_REFUSED, "key: a string of this hash is, or was, registered");
+      return st_print_error(ST_EXIT_REFUSED, "key: a string of this hash is, or was, registered");
     case ST_STORE_OWNER_REGISTERED:
-      return st_complain(ST_EXIT_REFUSED,
-                         "key: --owner is a user who registered and would manage this key; add "
-                         "--owner-user if you mean this user");
+      return st_print_error(ST_EXIT_REFUSED,
+                            "key: --owner is a user who registered and would manage this key; add "
+                            "--owner-user if you mean this user");
     case ST_STORE_OWNER_NO_USER:
-      return st_complain(ST_EXIT_REFUSED, "key: --owner is not a user, and --owner-user was given");
-    default: return st_complain(ST_EXIT_FAILED, "key: %s", why);
+      return st_print_error(ST_EXIT_REFUSED,
+                            "key: --owner is not a user, and --owner-user was given");
+    default: return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   }
 }
 
@@ -79,25 +80,27 @@ static int create(int argc, char **argv) {
                                {"--json", &json, NULL},
                                {0}};
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (owner_is_user && owner == NULL) return st_usage(&arguments, "--owner-user needs --owner");
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (owner_is_user && owner == NULL)
+    return st_options_usage(&arguments, "--owner-user needs --owner");
   if (owner == NULL) owner = "";
   if (name == NULL || permissions == NULL) {
-    return st_usage(&arguments, "--name and --permissions are needed");
+    return st_options_usage(&arguments, "--name and --permissions are needed");
   }
   st_key key = {
-      .created_at = st_world_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
+      .created_at = st_clock_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
   if (!st_permissions_read(permissions, key.permissions)) {
-    return st_usage(&arguments, ST_PERMISSIONS_FORM);
+    return st_options_usage(&arguments, ST_PERMISSIONS_FORM);
   }
   if (strlen(name) > ST_NAME_MAX || strlen(owner) > ST_NAME_MAX || !st_utf8_valid(st_text(name)) ||
       !st_utf8_valid(st_text(owner))) {
-    return st_usage(&arguments, "--name and --owner are UTF-8 of at most %d bytes", ST_NAME_MAX);
+    return st_options_usage(&arguments, "--name and --owner are UTF-8 of at most %d bytes",
+                            ST_NAME_MAX);
   }
   int64_t life = 0;
   if (expires != NULL && strcmp(expires, "never") != 0) {
-    if (!st_span_read(expires, &life) || life < 1 || life > ST_NEVER / 2) {
-      return st_usage(&arguments, "--expires is never, or a number with s, m, h or d");
+    if (!st_input_span(expires, &life) || life < 1 || life > ST_NEVER / 2) {
+      return st_options_usage(&arguments, "--expires is never, or a number with s, m, h or d");
     }
     key.expires_at = key.created_at + life;
   }
@@ -107,19 +110,20 @@ static int create(int argc, char **argv) {
   size_t digest_len;
   if (hash != NULL && (!st_base64url_decode(st_text(hash), digest, sizeof digest, &digest_len) ||
                        digest_len != sizeof digest)) {
-    return st_usage(&arguments, "--hash is what `subtoken key hash` printed, 43 characters");
+    return st_options_usage(&arguments,
+                            "--hash is what `subtoken key hash` printed, 43 characters");
   }
-  char why[ST_WHY_MAX], whole[ST_KEY_LEN + 1];
-  st_data data;
+  char error[ST_ERROR_MAX], whole[ST_KEY_LEN + 1];
+  st_data_dir data;
   st_store *store;
-  int begun = st_data_begin("key", data_option, true, &data, &store);
+  int begun = st_data_dir_begin("key", data_option, true, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
-  st_stored stored = hash != NULL ? st_key_register(store, &act, &key, digest, why)
-                                  : st_key_create(store, &act, NULL, &key, whole, why);
+  st_audit_context act = st_input_audit_context(who);
+  st_stored stored = hash != NULL ? st_keys_register(store, &act, &key, digest, error)
+                                  : st_keys_create(store, &act, NULL, &key, whole, error);
   st_store_close(store);
-  if (stored != ST_STORED) return complain_not_created(stored, why);
+  if (stored != ST_STORED) return complain_not_created(stored, error);
   if (json) {
     print_key_json(&key, hash != NULL ? NULL : whole, key.created_at);
     fputc('\n', stdout);
@@ -127,7 +131,7 @@ static int create(int argc, char **argv) {
     puts(hash != NULL ? key.id : whole);
   }
   subtoken_wipe(whole, sizeof whole);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 static int hash(int argc, char **argv) {
@@ -137,25 +141,26 @@ static int hash(int argc, char **argv) {
       "hash, by which key create registers it. It should be random.";
   const st_option options[] = {{0}};
   st_arguments arguments = {.command = "key hash", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  char text[1024], why[ST_WHY_MAX];
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  char text[1024], error[ST_ERROR_MAX];
   uint8_t digest[32];
   subtoken_text string;
-  if (!st_read_credential(text, sizeof text, &string, why)) {
-    return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  if (!st_input_credential(text, sizeof text, &string, error)) {
+    return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   }
-  bool good = st_api_string_hash(string, digest);
+  bool good = st_key_string_hash(string, digest);
   subtoken_wipe(text, sizeof text);
   if (!good) {
-    return st_complain(ST_EXIT_REFUSED,
-                       "key: a string is 16 to 255 visible ASCII characters, and neither a key nor "
-                       "a token");
+    return st_print_error(
+        ST_EXIT_REFUSED,
+        "key: a string is 16 to 255 visible ASCII characters, and neither a key nor "
+        "a token");
   }
   char out[ST_BASE64URL_LEN(32) + 1];
   st_writer writer = st_writer_on(out, sizeof out);
   st_base64url_write(&writer, digest, sizeof digest);
   if (st_writer_end(&writer)) puts(out);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 static int list(int argc, char **argv) {
@@ -166,20 +171,20 @@ static int list(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "key list", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  char why[ST_WHY_MAX], after[ST_KEY_ID_LEN + 1] = "";
-  st_data data;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  char error[ST_ERROR_MAX], after[ST_KEY_ID_LEN + 1] = "";
+  st_data_dir data;
   st_store *store;
-  int begun = st_data_begin("key", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   static st_key keys[PAGE];
   size_t count = PAGE;
   bool first = true;
-  int64_t now = st_world_now();
+  int64_t now = st_clock_now();
   st_stored stored = ST_STORED;
   if (json) fputc('[', stdout);
   while (count == PAGE &&
-         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, why)) == ST_STORED) {
+         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, error)) == ST_STORED) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
         fputs(first ? "\n" : ",\n", stdout);
@@ -191,7 +196,7 @@ static int list(int argc, char **argv) {
             "ID                                    STATE      EXPIRES               "
             "PERMISSIONS  NAME");
       }
-      printf("%s  %-9s  ", keys[i].id, st_key_state(&keys[i], now));
+      printf("%s  %-9s  ", keys[i].id, st_key_json_state(&keys[i], now));
       print_expiry(&keys[i], DATE_WIDTH);
       printf("  %s  ", permissions_of(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
@@ -200,9 +205,9 @@ static int list(int argc, char **argv) {
     if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
   }
   st_store_close(store);
-  if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+  if (stored != ST_STORED) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (json) fputs(first ? "]\n" : "\n]\n", stdout);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 static void print_key(const st_key *key, int64_t now) {
@@ -221,23 +226,23 @@ static void print_key(const st_key *key, int64_t now) {
     st_print_time(stdout, key->used_at);
   }
   if (key->made_by[0] != '\0') printf("\nmade with:   %s", key->made_by);
-  printf("\nstate:       %s%s\nsub:         %s\n", st_key_state(key, now),
+  printf("\nstate:       %s%s\nsub:         %s\n", st_key_json_state(key, now),
          key->disabled && key->disabled_by_owner ? " by its owner" : "", key->sub);
 }
 
 typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
 static st_stored perform(st_store *store, const char *id, deed what, st_key *key, st_made *made,
-                         int64_t *sequence, char *why) {
+                         int64_t *sequence, char *error) {
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
+  st_audit_context act = st_input_audit_context(who);
   act.made = made;
   switch (what) {
-    case SHOW: return st_store_find(store, id, key, why);
-    case DISABLE: return st_store_set_disabled(store, &act, id, true, sequence, why);
-    case ENABLE: return st_store_set_disabled(store, &act, id, false, sequence, why);
-    case DELETE: return st_store_delete(store, &act, id, sequence, why);
-    case REVOKE_SUBTOKENS: return st_key_new_sub(store, &act, id, sequence, why);
+    case SHOW: return st_store_find(store, id, key, error);
+    case DISABLE: return st_store_set_disabled(store, &act, id, true, sequence, error);
+    case ENABLE: return st_store_set_disabled(store, &act, id, false, sequence, error);
+    case DELETE: return st_store_delete(store, &act, id, sequence, error);
+    case REVOKE_SUBTOKENS: return st_keys_new_sub(store, &act, id, sequence, error);
   }
   return ST_STORE_FAILED;
 }
@@ -255,31 +260,31 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   const st_option *options = what == DISABLE || what == DELETE ? all : fewer;
   st_arguments arguments = {
       .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (id == NULL) return st_usage(&arguments, "the id of a key is needed");
-  char why[ST_WHY_MAX];
-  st_data data;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (id == NULL) return st_options_usage(&arguments, "the id of a key is needed");
+  char error[ST_ERROR_MAX];
+  st_data_dir data;
   st_key key;
   st_store *store;
-  int begun = st_data_begin("key", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int64_t sequence = 0;
-  st_stored stored = perform(store, id, what, &key, &made, &sequence, why);
+  st_stored stored = perform(store, id, what, &key, &made, &sequence, error);
   st_store_close(store);
   if (stored == ST_STORE_NONE)
-    return st_complain(ST_EXIT_REFUSED, "key: there is no key with this id");
-  if (stored != ST_STORED) return st_complain(ST_EXIT_FAILED, "key: %s", why);
+    return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
+  if (stored != ST_STORED) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (what == SHOW && json) {
-    print_key_json(&key, NULL, st_world_now());
+    print_key_json(&key, NULL, st_clock_now());
     fputc('\n', stdout);
   } else if (what == SHOW) {
-    print_key(&key, st_world_now());
+    print_key(&key, st_clock_now());
   } else if (json) {
     st_print_change_json(sequence, &made);
   } else {
     st_print_made(&made);
   }
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 static int show(int argc, char **argv) {
@@ -330,5 +335,5 @@ int st_cmd_key(int argc, char **argv) {
       {"delete", delete, "refuse a key for ever"},
       {"revoke-subtokens", revoke_subtokens, "refuse every subtoken of a key made so far"},
       {0}};
-  return st_command_run(table, "subtoken key", argc, argv);
+  return st_options_run_command(table, "subtoken key", argc, argv);
 }

@@ -147,28 +147,28 @@ static int print_error(const char *path, const subtoken_policy_error *error, boo
     st_print_json(stdout, st_text(error->text));
     puts("}");
   } else {
-    st_policy_file_complain(path, error);
+    st_print_policy_error(path, error);
   }
-  return st_flush(ST_EXIT_REFUSED);
+  return st_print_flush(ST_EXIT_REFUSED);
 }
 
 static int check(const char *path, bool json) {
   checked file = {0};
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   int code;
-  if (!st_policy_file_load(path, &file.file, why)) {
-    code = st_complain(ST_EXIT_FAILED, "policy check: %s", why);
+  if (!st_policy_file_load(path, &file.file, error)) {
+    code = st_print_error(ST_EXIT_FAILED, "policy check: %s", error);
   } else if (file.file.policy == NULL) {
     code = print_error(path, &file.file.error, json);
   } else if (!sort(&file)) {
-    code = st_complain(ST_EXIT_FAILED, "policy check: there is no memory left");
+    code = st_print_error(ST_EXIT_FAILED, "policy check: there is no memory left");
   } else {
     if (json) {
       print_json(&file);
     } else {
       print_people(&file);
     }
-    code = st_flush(ST_EXIT_DONE);
+    code = st_print_flush(ST_EXIT_DONE);
   }
   st_policy_file_drop(&file.file);
   free(file.sorted);
@@ -187,13 +187,13 @@ static int cmd_check(int argc, char **argv) {
   const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {
       .command = "policy check", .help = help, .options = options, .words = &path, .word_max = 1};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_usage(&arguments, "the name of the policy file is needed");
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  if (path == NULL) return st_options_usage(&arguments, "the name of the policy file is needed");
   return check(path, json);
 }
 
 int st_cmd_policy(int argc, char **argv) {
   static const st_command commands[] = {
       {"check", cmd_check, "say what is wrong with a route policy, or what its routes need"}, {0}};
-  return st_command_run(commands, "subtoken policy", argc, argv);
+  return st_options_run_command(commands, "subtoken policy", argc, argv);
 }

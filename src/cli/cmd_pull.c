@@ -64,11 +64,11 @@ typedef struct puller {
       lock[NAME_MAX_LEN];
   int64_t leeway;
   st_fetch *fetch;
-  copy have;            /* what FILE holds */
-  st_world_stamp stamp; /* FILE's when it was last looked into */
-  int64_t highest;      /* sequence that was ever seen */
-  int64_t time;         /* T of the last heartbeat that was written */
-  int stop;             /* SIGTERM and SIGINT arrive here */
+  copy have;           /* what FILE holds */
+  st_file_stamp stamp; /* FILE's when it was last looked into */
+  int64_t highest;     /* sequence that was ever seen */
+  int64_t time;        /* T of the last heartbeat that was written */
+  int stop;            /* SIGTERM and SIGINT arrive here */
 } puller;
 
 /* ---- what bytes say of themselves; whether it is true, who has the ring finds out ---- */
@@ -114,21 +114,22 @@ static void forget(copy *snapshot) {
 
 /* ---- the files ---- */
 
-static bool same(const st_world_stamp *a, const st_world_stamp *b) {
+static bool same(const st_file_stamp *a, const st_file_stamp *b) {
   return memcmp(a, b, sizeof *a) == 0;
 }
 
 /* The whole of FILE; false when there is none, or none that can be read. */
-static bool read_file(const puller *p, copy *into, st_world_stamp *stamp) {
-  char why[ST_WHY_MAX];
+static bool read_file(const puller *p, copy *into, st_file_stamp *stamp) {
+  char error[ST_ERROR_MAX];
   memset(into, 0, sizeof *into);
-  if (!st_world_stamp_of(p->path, stamp)) return false;
-  if (stamp->size <= 0 || (uint64_t)stamp->size > max_size || st_world_has_holes(p->path)) {
+  if (!st_file_stamp_of(p->path, stamp)) return false;
+  if (stamp->size <= 0 || (uint64_t)stamp->size > max_size || st_file_has_holes(p->path)) {
     return false;
   }
   into->bytes = malloc((size_t)stamp->size);
   if (into->bytes != NULL &&
-      st_world_read(p->path, into->bytes, (size_t)stamp->size, &into->len, why) && describe(into)) {
+      st_file_read(p->path, into->bytes, (size_t)stamp->size, &into->len, error) &&
+      describe(into)) {
     return true;
   }
   forget(into);
@@ -137,9 +138,9 @@ static bool read_file(const puller *p, copy *into, st_world_stamp *stamp) {
 
 /* FILE as it is now, should somebody else have changed it. Its bytes are not kept. */
 static void look_at_file(puller *p) {
-  st_world_stamp stamp;
+  st_file_stamp stamp;
   copy found;
-  if (st_world_stamp_of(p->path, &stamp) && same(&stamp, &p->stamp)) return;
+  if (st_file_stamp_of(p->path, &stamp) && same(&stamp, &p->stamp)) return;
   memset(&p->have, 0, sizeof p->have);
   memset(&p->stamp, 0, sizeof p->stamp);
   if (!read_file(p, &found, &stamp)) return;
@@ -150,10 +151,10 @@ static void look_at_file(puller *p) {
 }
 
 static int64_t read_seen(const puller *p) {
-  char text[SEEN_MAX], why[ST_WHY_MAX];
+  char text[SEEN_MAX], error[ST_ERROR_MAX];
   size_t len;
   int64_t value = 0;
-  if (!st_world_read(p->seen, text, sizeof text, &len, why) || len < 2 || text[len - 1] != '\n') {
+  if (!st_file_read(p->seen, text, sizeof text, &len, error) || len < 2 || text[len - 1] != '\n') {
     return 0;
   }
   for (size_t i = 0; i < len - 1; i++) {
@@ -165,24 +166,24 @@ static int64_t read_seen(const puller *p) {
 }
 
 /* Written when it says less than what was just put in place. */
-static bool write_seen(puller *p, char *why) {
+static bool write_seen(puller *p, char *error) {
   char text[SEEN_MAX + 2];
   if (p->have.sequence > p->highest) p->highest = p->have.sequence;
   if (read_seen(p) >= p->highest) return true;
   int len = snprintf(text, sizeof text, "%lld\n", (long long)p->highest);
-  return st_world_publish(p->seen, text, (size_t)len, why);
+  return st_file_publish(p->seen, text, (size_t)len, error);
 }
 
-static bool write_alive(puller *p, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *why) {
+static bool write_alive(puller *p, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   uint8_t there[SUBTOKEN_HEARTBEAT_LEN];
-  char unread[ST_WHY_MAX];
+  char unread[ST_ERROR_MAX];
   size_t len;
   p->time = (int64_t)st_load64(heartbeat + ST_FEED_TIME);
-  if (st_world_read(p->alive, there, sizeof there, &len, unread) && len == sizeof there &&
+  if (st_file_read(p->alive, there, sizeof there, &len, unread) && len == sizeof there &&
       memcmp(there, heartbeat, len) == 0) {
     return true;
   }
-  return st_world_publish(p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, why);
+  return st_file_publish(p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
 }
 
 /* The heartbeat of what is to be FILE comes before it, under a name of its own: whenever this is
@@ -198,90 +199,92 @@ static bool names(const uint8_t *heartbeat, const copy *snapshot) {
  */
 static void settle_next(const puller *p) {
   uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
-  char unread[ST_WHY_MAX];
+  char unread[ST_ERROR_MAX];
   size_t len;
-  if (p->have.sequence == 0 || !st_world_read(p->next, left, sizeof left, &len, unread)) return;
+  if (p->have.sequence == 0 || !st_file_read(p->next, left, sizeof left, &len, unread)) return;
   if (len == sizeof left && names(left, &p->have)) (void)rename(p->next, p->alive);
 }
 
-static bool write_fresh(puller *p, const copy *fresh, const uint8_t *heartbeat, char *why) {
+static bool write_fresh(puller *p, const copy *fresh, const uint8_t *heartbeat, char *error) {
   settle_next(p);
-  bool put = st_world_publish_as(p->next, p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, why) &&
-             st_world_publish(p->path, fresh->bytes, fresh->len, why);
+  bool put = st_file_publish_as(p->next, p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
+             st_file_publish(p->path, fresh->bytes, fresh->len, error);
   if (!put) {
     (void)unlink(p->next);
     return false;
   }
   p->have = *fresh;
   p->have.bytes = NULL;
-  if (!st_world_stamp_of(p->path, &p->stamp)) memset(&p->stamp, 0, sizeof p->stamp);
+  if (!st_file_stamp_of(p->path, &p->stamp)) memset(&p->stamp, 0, sizeof p->stamp);
   return true;
 }
 
-static bool write_files(puller *p, const copy *fresh, const uint8_t *heartbeat, char *why) {
-  if (fresh != NULL && !write_fresh(p, fresh, heartbeat, why)) return false;
-  if (!write_alive(p, heartbeat, why)) return false;
+static bool write_files(puller *p, const copy *fresh, const uint8_t *heartbeat, char *error) {
+  if (fresh != NULL && !write_fresh(p, fresh, heartbeat, error)) return false;
+  if (!write_alive(p, heartbeat, error)) return false;
   (void)unlink(p->next); /* should it stay, it says the same */
-  return write_seen(p, why);
+  return write_seen(p, error);
 }
 
 /* ---- what was answered ---- */
 
-static outcome say(outcome what, char *why, const char *text) {
-  snprintf(why, ST_WHY_MAX, "%s", text);
+static outcome say(outcome what, char *error, const char *text) {
+  snprintf(error, ST_ERROR_MAX, "%s", text);
   return what;
 }
 
 /* The heartbeat that came along, when it names this snapshot. */
 static outcome judge_heartbeat(const puller *p, const st_fetch_answer *answer, const copy *named,
-                               uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *why) {
+                               uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   if (subtoken_heartbeat_decode(st_text(answer->heartbeat), heartbeat) != SUBTOKEN_FEED_OK ||
       memcmp(heartbeat, ST_HEARTBEAT_MAGIC, 8) != 0) {
-    return say(BAD, why, "the answer has no heartbeat");
+    return say(BAD, error, "the answer has no heartbeat");
   }
   if (!names(heartbeat, named)) {
-    return say(BAD, why, "the heartbeat that was answered names another snapshot");
+    return say(BAD, error, "the heartbeat that was answered names another snapshot");
   }
   uint64_t time = st_load64(heartbeat + ST_FEED_TIME);
   if (time == 0 || time > SUBTOKEN_TIME_MAX) {
-    return say(BAD, why, "the heartbeat that was answered has no time");
+    return say(BAD, error, "the heartbeat that was answered has no time");
   }
-  int64_t latest = st_world_now() + p->leeway;
+  int64_t latest = st_clock_now() + p->leeway;
   if ((int64_t)time > latest) {
-    return say(BAD, why,
+    return say(BAD, error,
                "the heartbeat that was answered is from the future: the clock of the server is "
                "ahead, or this one behind");
   }
   /* One from a time that has not come is void: a clock was wrong. */
   if ((int64_t)time >= p->time || p->time > latest) return CURRENT;
-  return say(ROLLBACK, why, "the heartbeat that was answered is older than the one before it");
+  return say(ROLLBACK, error, "the heartbeat that was answered is older than the one before it");
 }
 
-static outcome take_fresh(puller *p, const st_fetch_answer *answer, const copy *fresh, char *why) {
+static outcome take_fresh(puller *p, const st_fetch_answer *answer, const copy *fresh,
+                          char *error) {
   uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
   if (fresh->sequence < p->highest) {
-    snprintf(why, ST_WHY_MAX,
+    snprintf(error, ST_ERROR_MAX,
              "the snapshot that was answered has sequence %lld, and %lld was seen: it is not taken",
              (long long)fresh->sequence, (long long)p->highest);
     return ROLLBACK;
   }
-  outcome result = judge_heartbeat(p, answer, fresh, heartbeat, why);
+  outcome result = judge_heartbeat(p, answer, fresh, heartbeat, error);
   if (result != CURRENT) return result;
   bool known = p->have.sequence != 0 && strcmp(p->have.etag, fresh->etag) == 0;
-  return write_files(p, known ? NULL : fresh, heartbeat, why) ? CURRENT : FAILED;
+  return write_files(p, known ? NULL : fresh, heartbeat, error) ? CURRENT : FAILED;
 }
 
-static outcome take_same(puller *p, const st_fetch_answer *answer, char *why) {
+static outcome take_same(puller *p, const st_fetch_answer *answer, char *error) {
   uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
-  if (p->have.sequence == 0) return say(BAD, why, "304 was answered, and there is no FILE yet");
+  if (p->have.sequence == 0) return say(BAD, error, "304 was answered, and there is no FILE yet");
   if (p->have.sequence < p->highest) {
-    snprintf(why, ST_WHY_MAX, "FILE has sequence %lld and is said to be current, but %lld was seen",
+    snprintf(error, ST_ERROR_MAX,
+             "FILE has sequence %lld and is said to be current, but %lld was seen",
              (long long)p->have.sequence, (long long)p->highest);
     return ROLLBACK;
   }
-  outcome result = judge_heartbeat(p, answer, &p->have, heartbeat, why);
+  outcome result = judge_heartbeat(p, answer, &p->have, heartbeat, error);
   if (result != CURRENT) return result;
-  return write_files(p, NULL, heartbeat, why) ? CURRENT : FAILED;
+  return write_files(p, NULL, heartbeat, error) ? CURRENT : FAILED;
 }
 
 /* Is it what its ETag says? */
@@ -292,7 +295,7 @@ static bool is_whole(copy *fresh, const st_fetch_answer *answer) {
 /* FILE with the changes in it; false when they do not lead to what the answer says. */
 static bool apply_changes(const puller *p, const st_fetch_answer *answer, copy *fresh) {
   copy old;
-  st_world_stamp stamp;
+  st_file_stamp stamp;
   memset(fresh, 0, sizeof *fresh);
   if (!read_file(p, &old, &stamp)) return false;
   size_t size = subtoken_changes_size(answer->body, answer->len);
@@ -316,20 +319,20 @@ static void write_refusal(st_writer *writer, st_fetch_answer *answer) {
     good = st_text_is(name, "text") ? st_json_string(&json, &text) : st_json_skip(&json);
   }
   if (text.len > 200) text.len = 200;
-  if (text.len > 0) st_write_string(writer, ": ");
-  st_write_shown(writer, text);
+  if (text.len > 0) st_write_literal(writer, ": ");
+  st_write_escaped(writer, text);
 }
 
-static outcome refuse_answer(st_fetch_answer *answer, char *why) {
-  st_writer writer = st_writer_on(why, ST_WHY_MAX);
-  st_write_string(&writer, "the server answers ");
+static outcome refuse_answer(st_fetch_answer *answer, char *error) {
+  st_writer writer = st_writer_on(error, ST_ERROR_MAX);
+  st_write_literal(&writer, "the server answers ");
   st_write_int(&writer, answer->status);
   if (answer->status >= 300 && answer->status < 400) {
-    st_write_string(&writer, ", a redirect: those are not followed, give the URL it leads to");
+    st_write_literal(&writer, ", a redirect: those are not followed, give the URL it leads to");
   } else {
     write_refusal(&writer, answer);
   }
-  if (!st_writer_end(&writer)) why[ST_WHY_MAX - 1] = '\0';
+  if (!st_writer_end(&writer)) error[ST_ERROR_MAX - 1] = '\0';
   switch (answer->status) {
     case 401:
     case 403: return REFUSED;
@@ -340,17 +343,17 @@ static outcome refuse_answer(st_fetch_answer *answer, char *why) {
 
 /* ---- a round ---- */
 
-static bool read_key(const puller *p, char *text, size_t size, subtoken_text *key, char *why) {
+static bool read_key(const puller *p, char *text, size_t size, subtoken_text *key, char *error) {
   size_t len;
-  if (!st_world_read_secret(p->key_file, text, size - 1, &len, why)) return false;
+  if (!st_file_read_secret(p->key_file, text, size - 1, &len, error)) return false;
   while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL && text[len - 1] != '\0') len--;
   text[len] = '\0';
   for (size_t i = 0; i < len; i++) {
     if (text[i] > ' ' && text[i] <= '~') continue;
-    snprintf(why, ST_WHY_MAX, "%.400s is more than one key", p->key_file);
+    snprintf(error, ST_ERROR_MAX, "%.400s is more than one key", p->key_file);
     return false;
   }
-  if (len == 0) snprintf(why, ST_WHY_MAX, "%.400s is empty", p->key_file);
+  if (len == 0) snprintf(error, ST_ERROR_MAX, "%.400s is empty", p->key_file);
   *key = (subtoken_text){text, len};
   return len > 0;
 }
@@ -359,16 +362,16 @@ static bool read_key(const puller *p, char *text, size_t size, subtoken_text *ke
  * gave that sequence has another history, and must not be believed. The key is read each time, so
  * that another one is taken up, and forgotten at once.
  */
-static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *why) {
+static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *error) {
   char text[SUBTOKEN_TOKEN_MAX + 2];
   subtoken_text key;
-  st_fetched fetched = ST_FETCH_FAILED;
+  st_fetch_status fetched = ST_FETCH_FAILED;
   st_fetch_question question = {.etag = whole ? "" : p->have.etag, .whole = whole};
   question.since = p->have.sequence > p->highest ? p->have.sequence : p->highest;
   memset(answer, 0, sizeof *answer);
-  if (read_key(p, text, sizeof text, &key, why)) {
+  if (read_key(p, text, sizeof text, &key, error)) {
     question.credential = text;
-    fetched = st_fetch_ask(p->fetch, &question, answer, why);
+    fetched = st_fetch_ask(p->fetch, &question, answer, error);
   }
   subtoken_wipe(text, sizeof text);
   switch (fetched) {
@@ -380,44 +383,44 @@ static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *why) {
 }
 
 /* The answer's body becomes the snapshot. */
-static outcome take_whole(puller *p, st_fetch_answer *answer, char *why) {
+static outcome take_whole(puller *p, st_fetch_answer *answer, char *error) {
   copy fresh = {.bytes = answer->body, .len = answer->len};
   if (strcmp(answer->type, SNAPSHOT_TYPE) != 0 || !is_whole(&fresh, answer)) {
-    return say(BAD, why, "what was answered is not the snapshot that its ETag names");
+    return say(BAD, error, "what was answered is not the snapshot that its ETag names");
   }
-  return take_fresh(p, answer, &fresh, why);
+  return take_fresh(p, answer, &fresh, error);
 }
 
-static outcome ask_whole(puller *p, char *why) {
+static outcome ask_whole(puller *p, char *error) {
   st_fetch_answer answer;
-  outcome result = ask(p, true, &answer, why);
+  outcome result = ask(p, true, &answer, error);
   if (result == CURRENT) {
-    result = answer.status == 200 ? take_whole(p, &answer, why) : refuse_answer(&answer, why);
+    result = answer.status == 200 ? take_whole(p, &answer, error) : refuse_answer(&answer, error);
   }
   st_fetch_give(&answer);
   return result;
 }
 
-static outcome round_of(puller *p, char *why) {
+static outcome round_of(puller *p, char *error) {
   st_fetch_answer answer;
   copy fresh;
   look_at_file(p);
   int64_t seen = read_seen(p);
   if (seen > p->highest) p->highest = seen;
-  outcome result = ask(p, p->have.sequence < p->highest, &answer, why);
+  outcome result = ask(p, p->have.sequence < p->highest, &answer, error);
   if (result != CURRENT) return result;
   if (answer.status == 304) {
-    result = take_same(p, &answer, why);
+    result = take_same(p, &answer, error);
   } else if (answer.status != 200) {
-    result = refuse_answer(&answer, why);
+    result = refuse_answer(&answer, error);
   } else if (strcmp(answer.type, CHANGES_TYPE) != 0) {
-    result = take_whole(p, &answer, why);
+    result = take_whole(p, &answer, error);
   } else if (apply_changes(p, &answer, &fresh)) {
-    result = take_fresh(p, &answer, &fresh, why);
+    result = take_fresh(p, &answer, &fresh, error);
     forget(&fresh);
   } else {
     st_fetch_give(&answer);
-    return ask_whole(p, why);
+    return ask_whole(p, error);
   }
   st_fetch_give(&answer);
   return result;
@@ -428,7 +431,7 @@ static outcome round_of(puller *p, char *why) {
 /* A share of a number between from and to, in thousandths. */
 static int64_t some_of(int64_t number, int64_t from, int64_t to) {
   uint32_t random;
-  st_world_random(&random, sizeof random);
+  st_random_fill(&random, sizeof random);
   return number * (from + (int64_t)(random % (uint32_t)(to - from + 1))) / 1000;
 }
 
@@ -440,24 +443,24 @@ static int64_t pause_ms(int64_t every, int failures) {
   return some_of(wait < most ? wait : most, 500, 1000);
 }
 
-static void describe_state(const puller *p, outcome result, const char *why, char *out) {
+static void describe_state(const puller *p, outcome result, const char *error, char *out) {
   if (result != CURRENT) {
-    snprintf(out, ST_WHY_MAX, "%s", why);
+    snprintf(out, ST_ERROR_MAX, "%s", error);
   } else {
-    snprintf(out, ST_WHY_MAX, "sequence=%lld entries=%lu bytes=%zu", (long long)p->have.sequence,
+    snprintf(out, ST_ERROR_MAX, "sequence=%lld entries=%lu bytes=%zu", (long long)p->have.sequence,
              (unsigned long)p->have.count, p->have.len);
   }
 }
 
 /* A line when something else is true than before. */
 static void go_on(puller *p, int64_t every) {
-  char why[ST_WHY_MAX] = "", now[ST_WHY_MAX], last[ST_WHY_MAX] = "";
+  char error[ST_ERROR_MAX] = "", now[ST_ERROR_MAX], last[ST_ERROR_MAX] = "";
   outcome before = STOPPED;
   int failures = 0;
   for (;;) {
-    outcome result = round_of(p, why);
+    outcome result = round_of(p, error);
     if (result == STOPPED) return;
-    describe_state(p, result, why, now);
+    describe_state(p, result, error, now);
     if (result != before || strcmp(now, last) != 0) st_log_event(outcomes[result].event, now);
     before = result;
     memcpy(last, now, sizeof last);
@@ -468,23 +471,23 @@ static void go_on(puller *p, int64_t every) {
 }
 
 static int pull_once(puller *p, bool json) {
-  char why[ST_WHY_MAX] = "";
-  outcome result = round_of(p, why);
+  char error[ST_ERROR_MAX] = "";
+  outcome result = round_of(p, error);
   if (result == STOPPED) return ST_EXIT_FAILED; /* it was told to end before it had them */
   if (result != CURRENT) {
-    return st_complain(outcomes[result].code, "pull: %s: %s", outcomes[result].event, why);
+    return st_print_error(outcomes[result].code, "pull: %s: %s", outcomes[result].event, error);
   }
   if (json) {
     printf("{\"sequence\":%lld,\"entries\":%lu,\"bytes\":%zu,\"vouched\":%lld}\n",
            (long long)p->have.sequence, (unsigned long)p->have.count, p->have.len,
            (long long)p->time);
   }
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 static int pull_on(puller *p, int64_t every) {
-  char why[ST_WHY_MAX];
-  if (!st_log_start("", why)) return st_complain(ST_EXIT_FAILED, "pull: %s", why);
+  char error[ST_ERROR_MAX];
+  if (!st_log_start("", error)) return st_print_error(ST_EXIT_FAILED, "pull: %s", error);
   go_on(p, every);
   st_log_stop();
   return ST_EXIT_DONE;
@@ -522,16 +525,16 @@ static int catch_signals(void) {
 }
 
 static int pull_locked(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   st_fetch_settings settings = {given->from, given->ca, timeout, p->stop, length_of_answer};
-  st_world_sweep(p->path);
-  st_world_sweep(p->alive);
-  st_world_sweep(p->next);
-  st_world_sweep(p->seen);
-  switch (st_fetch_start(&settings, &p->fetch, why)) {
+  st_file_sweep(p->path);
+  st_file_sweep(p->alive);
+  st_file_sweep(p->next);
+  st_file_sweep(p->seen);
+  switch (st_fetch_start(&settings, &p->fetch, error)) {
     case ST_FETCH_DONE: break;
-    case ST_FETCH_BAD_URL: return st_complain(ST_EXIT_USAGE, "pull: --from: %s", why);
-    default: return st_complain(ST_EXIT_FAILED, "pull: %s", why);
+    case ST_FETCH_BAD_URL: return st_print_error(ST_EXIT_USAGE, "pull: --from: %s", error);
+    default: return st_print_error(ST_EXIT_FAILED, "pull: %s", error);
   }
   int code = given->once ? pull_once(p, given->json) : pull_on(p, every);
   st_fetch_stop(p->fetch);
@@ -539,14 +542,14 @@ static int pull_locked(puller *p, const pull_options *given, int64_t every, int6
 }
 
 static int pull(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   p->key_file = given->key_file;
   p->stop = catch_signals();
-  if (p->stop < 0) return st_complain(ST_EXIT_FAILED, "pull: no signals: %s", strerror(errno));
-  int lock = st_world_claim(p->lock, why);
-  int code = lock < 0 ? st_complain(ST_EXIT_FAILED, "pull: %s", why)
+  if (p->stop < 0) return st_print_error(ST_EXIT_FAILED, "pull: no signals: %s", strerror(errno));
+  int lock = st_lock_claim(p->lock, error);
+  int code = lock < 0 ? st_print_error(ST_EXIT_FAILED, "pull: %s", error)
                       : pull_locked(p, given, every, timeout);
-  st_world_unlock(lock);
+  st_lock_release(lock);
   (void)close(p->stop);
   return code;
 }
@@ -578,26 +581,26 @@ int st_cmd_pull(int argc, char **argv) {
                                {"--json", &given.json, NULL},
                                {0}};
   st_arguments arguments = {.command = "pull", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (given.from == NULL || given.to == NULL || given.key_file == NULL) {
-    return st_usage(&arguments, "--from, --to and --key-file are needed");
+    return st_options_usage(&arguments, "--from, --to and --key-file are needed");
   }
   if (given.every != NULL &&
-      (!st_span_read(given.every, &every) || every < 1 || every > EVERY_MOST)) {
-    return st_usage(&arguments, "--every is a number with s, m or h, from 1s to 24h");
+      (!st_input_span(given.every, &every) || every < 1 || every > EVERY_MOST)) {
+    return st_options_usage(&arguments, "--every is a number with s, m or h, from 1s to 24h");
   }
   if (given.timeout != NULL &&
-      (!st_span_read(given.timeout, &timeout) || timeout < 1 || timeout > EVERY_MOST)) {
-    return st_usage(&arguments, "--timeout is a number with s, m or h, from 1s to 24h");
+      (!st_input_span(given.timeout, &timeout) || timeout < 1 || timeout > EVERY_MOST)) {
+    return st_options_usage(&arguments, "--timeout is a number with s, m or h, from 1s to 24h");
   }
   p.leeway = 60;
-  if (given.leeway != NULL && !st_leeway_read(given.leeway, &p.leeway)) {
-    return st_usage(&arguments, ST_LEEWAY_USAGE);
+  if (given.leeway != NULL && !st_input_leeway(given.leeway, &p.leeway)) {
+    return st_options_usage(&arguments, ST_LEEWAY_USAGE);
   }
-  if (given.max_size != NULL && !st_size_read(given.max_size, &max_size)) {
-    return st_usage(&arguments, ST_SIZE_USAGE);
+  if (given.max_size != NULL && !st_input_size(given.max_size, &max_size)) {
+    return st_options_usage(&arguments, ST_SIZE_USAGE);
   }
-  if (given.json && !given.once) return st_usage(&arguments, "--json is for --once");
-  if (!name_files(&p, given.to)) return st_usage(&arguments, "--to is empty or too long");
+  if (given.json && !given.once) return st_options_usage(&arguments, "--json is for --once");
+  if (!name_files(&p, given.to)) return st_options_usage(&arguments, "--to is empty or too long");
   return pull(&p, &given, every, timeout);
 }

@@ -22,7 +22,7 @@
 typedef struct revoke_session {
   st_store *store;
   subtoken_ring ring;
-  st_act act;
+  st_audit_context act;
   bool json;
   int code; /* of the worst line */
 } revoke_session;
@@ -46,23 +46,23 @@ static void say_refused(const revoke_session *s, size_t line, subtoken_result re
   if (s->json) {
     printf("{\"revoked\":false,\"reason\":\"%s\"}\n", subtoken_result_name(result));
   } else {
-    st_complain(0, "revoke: line %zu: this ring has not made it: %s", line,
-                subtoken_result_name(result));
+    st_print_error(0, "revoke: line %zu: this ring has not made it: %s", line,
+                   subtoken_result_name(result));
   }
 }
 
 static void say_known(const revoke_session *s, subtoken_text sub, const char *id) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   st_key key;
-  bool is_key = st_store_find(s->store, id, &key, why) == ST_STORED;
+  bool is_key = st_store_find(s->store, id, &key, error) == ST_STORED;
   if (s->json) {
     printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
            (int)sub.len, sub.data, id);
   } else if (is_key) {
-    st_complain(0, "revoke: it is a subtoken of the key %s: subtoken key revoke-subtokens %s", id,
-                id);
+    st_print_error(0, "revoke: it is a subtoken of the key %s: subtoken key revoke-subtokens %s",
+                   id, id);
   } else {
-    st_complain(
+    st_print_error(
         0, "revoke: it is of a user or a session that is known here (%s): see subtoken user", id);
   }
 }
@@ -77,15 +77,15 @@ static void say_revoked(const revoke_session *s, subtoken_text sub, int64_t sequ
 }
 
 static int revoke(const revoke_session *s, const subtoken_claims *claims) {
-  char id[ST_KEY_ID_LEN + 1], why[ST_WHY_MAX];
+  char id[ST_KEY_ID_LEN + 1], error[ST_ERROR_MAX];
   int64_t sequence = 0;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   switch (st_store_revoke_sub(s->store, &s->act, sub, claims->iat, claims->exp - claims->iat, id,
-                              &sequence, why)) {
+                              &sequence, error)) {
     case ST_STORED: say_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
     case ST_STORE_REFUSED: say_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
     case ST_STORE_EXISTS: say_known(s, sub, id); return ST_EXIT_REFUSED;
-    default: return st_complain(ST_EXIT_FAILED, "revoke: %s", why);
+    default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   }
 }
 
@@ -125,9 +125,9 @@ static int revoke_lines(revoke_session *s) {
   bool broken = ferror(stdin) != 0;
   if (line != NULL) subtoken_wipe(line, size);
   free(line);
-  if (broken) return st_complain(ST_EXIT_FAILED, "revoke: cannot read standard input");
-  if (tokens == 0) return st_complain(ST_EXIT_FAILED, "revoke: nothing came on standard input");
-  return st_flush(s->code);
+  if (broken) return st_print_error(ST_EXIT_FAILED, "revoke: cannot read standard input");
+  if (tokens == 0) return st_print_error(ST_EXIT_FAILED, "revoke: nothing came on standard input");
+  return st_print_flush(s->code);
 }
 
 int st_cmd_revoke(int argc, char **argv) {
@@ -141,17 +141,17 @@ int st_cmd_revoke(int argc, char **argv) {
       "it could not be done.";
   static revoke_session s;
   const char *data_option = NULL;
-  char why[ST_WHY_MAX], who[ST_WHO_MAX];
-  st_data data;
+  char error[ST_ERROR_MAX], who[ST_WHO_MAX];
+  st_data_dir data;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &s.json, NULL}, {0}};
   st_arguments arguments = {.command = "revoke", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  int begun = st_data_begin("revoke", data_option, false, &data, &s.store);
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  int begun = st_data_dir_begin("revoke", data_option, false, &data, &s.store);
   if (begun != ST_EXIT_DONE) return begun;
-  s.act = st_operator_act(who);
-  int code = st_ring_load(data.secrets, &s.ring, why) == NULL
+  s.act = st_input_audit_context(who);
+  int code = st_keyring_file_load(data.secrets, &s.ring, error) == NULL
                  ? revoke_lines(&s)
-                 : st_complain(ST_EXIT_FAILED, "revoke: %s", why);
+                 : st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   subtoken_wipe(&s.ring, sizeof s.ring);
   st_store_close(s.store);
   return code;

@@ -29,14 +29,14 @@ static bool salted_hash(subtoken_text password, const uint8_t salt[SALT_LEN],
 static int print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SALT_LEN]) {
   char line[128];
   st_writer writer = st_writer_on(line, sizeof line);
-  st_write_string(&writer, "{\"password_hash_b64\":\"");
+  st_write_literal(&writer, "{\"password_hash_b64\":\"");
   st_base64_write(&writer, ST_PADDED, hash, ST_HASH_LEN);
-  st_write_string(&writer, "\",\"password_salt_b64\":\"");
+  st_write_literal(&writer, "\",\"password_salt_b64\":\"");
   st_base64_write(&writer, ST_PADDED, salt, SALT_LEN);
-  st_write_string(&writer, "\"}");
-  if (!st_writer_end(&writer)) return st_complain(ST_EXIT_FAILED, "saltpass: it does not fit");
+  st_write_literal(&writer, "\"}");
+  if (!st_writer_end(&writer)) return st_print_error(ST_EXIT_FAILED, "saltpass: it does not fit");
   puts(line);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 int st_cmd_saltpass(int argc, char **argv) {
@@ -46,15 +46,15 @@ int st_cmd_saltpass(int argc, char **argv) {
       "of it, as JSON: its hash with a salt that is new each time.";
   const st_option options[] = {{0}};
   st_arguments arguments = {.command = "saltpass", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  char text[ST_PASSWORD_MAX + 2], why[ST_WHY_MAX];
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  char text[ST_PASSWORD_MAX + 2], error[ST_ERROR_MAX];
   uint8_t salt[SALT_LEN], hash[ST_HASH_LEN];
   subtoken_text password;
-  if (!st_read_password(text, sizeof text, &password, why)) {
-    return st_complain(ST_EXIT_FAILED, "saltpass: %s", why);
+  if (!st_input_password(text, sizeof text, &password, error)) {
+    return st_print_error(ST_EXIT_FAILED, "saltpass: %s", error);
   }
-  st_world_random(salt, sizeof salt);
+  st_random_fill(salt, sizeof salt);
   bool hashed = salted_hash(password, salt, hash);
   subtoken_wipe(text, sizeof text);
-  return hashed ? print(hash, salt) : st_complain(ST_EXIT_FAILED, "saltpass: cannot hash");
+  return hashed ? print(hash, salt) : st_print_error(ST_EXIT_FAILED, "saltpass: cannot hash");
 }

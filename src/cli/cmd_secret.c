@@ -48,14 +48,15 @@ static subtoken_text shown(subtoken_text kid) {
   return kid.len == 0 ? ST_TEXT("-") : kid;
 }
 
-static bool load(const char *path, ring_file *file, char *why) {
+static bool load(const char *path, ring_file *file, char *error) {
   size_t len = 0, line;
   static subtoken_ring ring;
-  if (st_ring_load(path, &ring, why) != NULL) return false; /* says what is wrong, and where */
+  if (st_keyring_file_load(path, &ring, error) != NULL)
+    return false; /* says what is wrong, and where */
   subtoken_wipe(&ring, sizeof ring);
-  if (!st_world_read_secret(path, file->text, sizeof file->text, &len, why)) return false;
+  if (!st_file_read_secret(path, file->text, sizeof file->text, &len, error)) return false;
   if (subtoken_ring_read(&ring, (subtoken_text){file->text, len}, &line) != SUBTOKEN_OK) {
-    snprintf(why, ST_WHY_MAX, "%.400s changed while it was read", path);
+    snprintf(error, ST_ERROR_MAX, "%.400s changed while it was read", path);
     return false;
   }
   subtoken_wipe(&ring, sizeof ring);
@@ -65,19 +66,19 @@ static bool load(const char *path, ring_file *file, char *why) {
   return true;
 }
 
-static bool save(const char *path, const ring_file *file, char *why) {
+static bool save(const char *path, const ring_file *file, char *error) {
   char text[FILE_MAX + sizeof file->added];
   size_t line;
   static subtoken_ring ring;
   st_writer writer = st_writer_on(text, sizeof text);
   for (size_t i = 0; i < file->count; i++) {
-    st_write_text(&writer, file->lines[i]);
+    st_write_view(&writer, file->lines[i]);
     st_write_char(&writer, '\n');
   }
   bool good = !writer.overflow &&
               subtoken_ring_read(&ring, (subtoken_text){text, writer.len}, &line) == SUBTOKEN_OK;
-  if (!good) snprintf(why, ST_WHY_MAX, "the ring would not be valid; nothing was changed");
-  if (good) good = st_world_replace(path, text, writer.len, false, why);
+  if (!good) snprintf(error, ST_ERROR_MAX, "the ring would not be valid; nothing was changed");
+  if (good) good = st_file_replace(path, text, writer.len, false, error);
   subtoken_wipe(text, sizeof text);
   subtoken_wipe(&ring, sizeof ring);
   return good;
@@ -101,17 +102,17 @@ static void draw_kid(char kid[16]) {
   char date[ST_DATE_LEN + 1];
   uint8_t random[3];
   st_writer writer = st_writer_on(date, sizeof date);
-  st_date_write(&writer, st_world_now(), false);
-  st_world_random(random, sizeof random);
+  st_date_write(&writer, st_clock_now(), false);
+  st_random_fill(random, sizeof random);
   snprintf(kid, 16, "%.4s%.2s%.2s-%02x%02x%02x", date, date + 5, date + 8, random[0], random[1],
            random[2]);
 }
 
 static void append_new(ring_file *file, const char *kid) {
   uint8_t secret[32];
-  st_world_random(secret, sizeof secret);
+  st_random_fill(secret, sizeof secret);
   st_writer writer = st_writer_on(file->added, sizeof file->added);
-  st_write_string(&writer, kid);
+  st_write_literal(&writer, kid);
   st_write_char(&writer, ':');
   st_base64url_write(&writer, secret, sizeof secret);
   file->lines[file->count++] = (subtoken_text){file->added, writer.len};
@@ -125,19 +126,21 @@ static void memory_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
   snprintf(name, SUBTOKEN_KID_MAX + 16, "signed:%.*s", (int)kid.len, kid.data);
 }
 
-static bool remember(st_store *store, subtoken_text kid, int64_t when, char *why) {
+static bool remember(st_store *store, subtoken_text kid, int64_t when, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
   memory_name(kid, name);
-  return st_store_remember(store, name, when, why) == ST_STORED;
+  return st_store_set_setting(store, name, when, error) == ST_STORED;
 }
 
 /* Until when tokens that it signed may live; ST_NEVER when that is not known. */
-static int64_t lives_until(st_store *store, subtoken_text kid, char *why) {
+static int64_t lives_until(st_store *store, subtoken_text kid, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
   int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
   memory_name(kid, name);
-  if (st_store_recall(store, name, &last, why) != ST_STORED || last == ST_NEVER) return ST_NEVER;
-  if (st_store_recall(store, "max_life", &configured, why) == ST_STORED && configured > life) {
+  if (st_store_get_setting(store, name, &last, error) != ST_STORED || last == ST_NEVER)
+    return ST_NEVER;
+  if (st_store_get_setting(store, "max_life", &configured, error) == ST_STORED &&
+      configured > life) {
     life = configured;
   }
   return last == 0 ? 0 : last + life + INT64_C(2) * SUBTOKEN_LEEWAY_MAX;
@@ -147,21 +150,21 @@ static int64_t lives_until(st_store *store, subtoken_text kid, char *why) {
 
 /* All that they share: options, paths, the lock, and the store. */
 typedef struct session {
-  st_data data;
+  st_data_dir data;
   st_store *store;
   bool made; /* DATA was not there before */
   int lock;
   ring_file file;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
 } session;
 
 static int fail(session *s) {
-  return st_complain(ST_EXIT_FAILED, "secret: %s", s->why);
+  return st_print_error(ST_EXIT_FAILED, "secret: %s", s->error);
 }
 
 static bool is_there(const char *path) {
-  st_world_stamp stamp;
-  return st_world_stamp_of(path, &stamp) || errno != ENOENT;
+  st_file_stamp stamp;
+  return st_file_stamp_of(path, &stamp) || errno != ENOENT;
 }
 
 /* ST_EXIT_DONE, or it has complained and the answer is the exit code. DATA is made only
@@ -169,32 +172,32 @@ static bool is_there(const char *path) {
  */
 static int start(session *s, const char *data_option, bool make) {
   s->lock = -1;
-  if (!st_data_find(data_option, &s->data, s->why)) {
-    return st_complain(ST_EXIT_USAGE, "secret: %s", s->why);
+  if (!st_data_dir_find(data_option, &s->data, s->error)) {
+    return st_print_error(ST_EXIT_USAGE, "secret: %s", s->error);
   }
   s->made = make && !is_there(s->data.dir);
-  return st_world_data_dir(s->data.dir, make, s->why) ? ST_EXIT_DONE : fail(s);
+  return st_file_data_dir(s->data.dir, make, s->error) ? ST_EXIT_DONE : fail(s);
 }
 
 /* The same for those who change the ring. */
 static int start_change(session *s, const char *data_option, bool make) {
   int begun = start(s, data_option, make);
   if (begun != ST_EXIT_DONE) return begun;
-  s->lock = st_world_lock(s->data.dir, s->why);
+  s->lock = st_lock_data_dir(s->data.dir, s->error);
   if (s->lock < 0) return fail(s);
-  st_world_sweep(s->data.secrets);
+  st_file_sweep(s->data.secrets);
   return ST_EXIT_DONE;
 }
 
 /* Made when it is not there: the ring may be older than the database. */
 static bool open_store(session *s) {
-  return st_store_open(s->data.database, true, &s->store, s->why) == ST_STORED;
+  return st_store_open(s->data.database, true, &s->store, s->error) == ST_STORED;
 }
 
 static int finish(session *s, int code) {
   if (s->store != NULL) st_store_close(s->store);
-  if (s->made && code != ST_EXIT_DONE) st_world_data_drop(s->data.dir);
-  if (s->lock >= 0) st_world_unlock(s->lock);
+  if (s->made && code != ST_EXIT_DONE) st_file_drop_data_dir(s->data.dir);
+  if (s->lock >= 0) st_lock_release(s->lock);
   subtoken_wipe(&s->file, sizeof s->file);
   return code;
 }
@@ -208,11 +211,11 @@ static int list(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "secret list", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static session s;
   int begun = start(&s, data_option, false);
   if (begun != ST_EXIT_DONE) return begun;
-  if (!load(s.data.secrets, &s.file, s.why)) return fail(&s);
+  if (!load(s.data.secrets, &s.file, s.error)) return fail(&s);
   if (json) fputc('[', stdout);
   for (size_t i = 0; i < s.file.count; i++) {
     subtoken_text kid = shown(kid_of(s.file.lines[i]));
@@ -225,21 +228,21 @@ static int list(int argc, char **argv) {
     }
   }
   if (json) puts("]");
-  return finish(&s, st_flush(ST_EXIT_DONE));
+  return finish(&s, st_print_flush(ST_EXIT_DONE));
 }
 
 static int say_kid(session *s, subtoken_text kid, bool json) {
   printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)shown(kid).len, shown(kid).data);
-  return finish(s, st_flush(ST_EXIT_DONE));
+  return finish(s, st_print_flush(ST_EXIT_DONE));
 }
 
 /* In the audit log, and before it is done: whoever cannot be told of does not change the ring. */
 static bool note(session *s, const char *action, subtoken_text kid) {
   char who[ST_WHO_MAX], name[SUBTOKEN_KID_MAX + 1];
-  st_act act = st_operator_act(who);
+  st_audit_context act = st_input_audit_context(who);
   kid = shown(kid);
   snprintf(name, sizeof name, "%.*s", (int)kid.len, kid.data);
-  return st_store_audit_add(s->store, &act, action, name, "", s->why) == ST_STORED;
+  return st_store_audit_add(s->store, &act, action, name, "", s->error) == ST_STORED;
 }
 
 /* Puts the secret at `at` in front, and remembers who signed until now. */
@@ -247,23 +250,24 @@ static bool promote_line(session *s, size_t at, const char *action) {
   char old[SUBTOKEN_KID_MAX + 1];
   subtoken_text before = kid_of(s->file.lines[0]);
   snprintf(old, sizeof old, "%.*s", (int)before.len, before.data);
-  if (!remember(s->store, kid_of(s->file.lines[at]), ST_NEVER, s->why) ||
+  if (!remember(s->store, kid_of(s->file.lines[at]), ST_NEVER, s->error) ||
       !note(s, action, kid_of(s->file.lines[at]))) {
     return false;
   }
   move_to_front(&s->file, at);
-  return save(s->data.secrets, &s->file, s->why) &&
-         (at == 0 || remember(s->store, st_text(old), st_world_now(), s->why));
+  return save(s->data.secrets, &s->file, s->error) &&
+         (at == 0 || remember(s->store, st_text(old), st_clock_now(), s->error));
 }
 
 /* `add` makes the ring when there is none: its first secret has no name and signs. */
 static int add_to_nothing(session *s, const char *kid, bool json) {
   if (kid != NULL) {
-    return finish(s, st_complain(ST_EXIT_REFUSED,
+    return finish(s,
+                  st_print_error(ST_EXIT_REFUSED,
                                  "secret: there is no ring yet, and the first secret of a new one "
                                  "has no name: `subtoken secret add` without --kid makes it"));
   }
-  if (!st_ring_make(s->data.secrets, s->why)) return finish(s, fail(s));
+  if (!st_keyring_file_make(s->data.secrets, s->error)) return finish(s, fail(s));
   return say_kid(s, (subtoken_text){NULL, 0}, json);
 }
 
@@ -275,31 +279,33 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   const st_option options[] = {
       {"--data", NULL, &data_option}, {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = command, .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (kid != NULL && (!st_kid_valid(st_text(kid)) || kid[0] == '-')) {
-    return st_usage(&arguments, "--kid is 1 to 64 characters A-Za-z0-9_-, the first no dash");
+    return st_options_usage(&arguments,
+                            "--kid is 1 to 64 characters A-Za-z0-9_-, the first no dash");
   }
   static session s;
   int begun = start_change(&s, data_option, !promote);
   if (begun != ST_EXIT_DONE) return begun;
   if (!promote && !is_there(s.data.secrets)) return add_to_nothing(&s, kid, json);
-  if (!load(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
+  if (!load(s.data.secrets, &s.file, s.error)) return finish(&s, fail(&s));
   if (s.file.count == LINES_MAX) {
-    return finish(&s, st_complain(ST_EXIT_REFUSED, "secret: the ring is full; retire one first"));
+    return finish(&s,
+                  st_print_error(ST_EXIT_REFUSED, "secret: the ring is full; retire one first"));
   }
   if (kid == NULL) {
     draw_kid(drawn);
     kid = drawn;
   }
   if (find(&s.file, st_text(kid)) < s.file.count) {
-    return finish(&s, st_complain(ST_EXIT_REFUSED, "secret: the ring has one of that name"));
+    return finish(&s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has one of that name"));
   }
   if (!open_store(&s)) return finish(&s, fail(&s));
   append_new(&s.file, kid);
   bool done = promote ? promote_line(&s, s.file.count - 1, "secret.rotate")
-                      : remember(s.store, st_text(kid), 0, s.why) &&
+                      : remember(s.store, st_text(kid), 0, s.error) &&
                             note(&s, "secret.add", st_text(kid)) &&
-                            save(s.data.secrets, &s.file, s.why);
+                            save(s.data.secrets, &s.file, s.error);
   return done ? say_kid(&s, st_text(kid), json) : finish(&s, fail(&s));
 }
 
@@ -326,23 +332,23 @@ typedef struct kid_options {
   bool force, json;
 } kid_options;
 
-/* How promote and retire begin, in the way of st_begin. */
+/* How promote and retire begin, in the way of st_options_begin. */
 static bool begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_options *given,
                          session *s) {
   arguments->words = &given->kid;
   arguments->word_max = 1;
-  if (!st_begin(arguments, argc, argv)) return false;
+  if (!st_options_begin(arguments, argc, argv)) return false;
   if (given->kid == NULL) {
     arguments->code =
-        st_usage(arguments, "the name of a secret is needed; - is the one without a name");
+        st_options_usage(arguments, "the name of a secret is needed; - is the one without a name");
     return false;
   }
   arguments->code = start_change(s, given->data, false);
   if (arguments->code != ST_EXIT_DONE) return false;
-  bool loaded = load(s->data.secrets, &s->file, s->why);
+  bool loaded = load(s->data.secrets, &s->file, s->error);
   if (loaded && find(&s->file, st_text(given->kid)) == s->file.count) {
     arguments->code =
-        finish(s, st_complain(ST_EXIT_REFUSED, "secret: the ring has none of that name"));
+        finish(s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has none of that name"));
   } else if (!loaded || !open_store(s)) {
     arguments->code = finish(s, fail(s));
   }
@@ -367,7 +373,7 @@ static int promote(int argc, char **argv) {
 /* What the server keeps in DATA under it (vouched.h) is signed anew before it goes. */
 static bool sign_anew(session *s, subtoken_text kid) {
   static subtoken_ring before, after;
-  bool ok = st_ring_load(s->data.secrets, &before, s->why) == NULL;
+  bool ok = st_keyring_file_load(s->data.secrets, &before, s->error) == NULL;
   after = before;
   for (size_t i = 0; ok && i < after.count; i++) {
     subtoken_text name = {after.secrets[i].kid, after.secrets[i].kid_len};
@@ -377,7 +383,7 @@ static bool sign_anew(session *s, subtoken_text kid) {
     after.count--;
     break;
   }
-  ok = ok && st_vouched_sign_anew(s->data.dir, &before, &after, s->why);
+  ok = ok && st_vouched_sign_anew(s->data.dir, &before, &after, s->error);
   subtoken_wipe(&before, sizeof before);
   subtoken_wipe(&after, sizeof after);
   return ok;
@@ -401,20 +407,20 @@ static int retire(int argc, char **argv) {
   size_t at = find(&s.file, st_text(given.kid));
   if (at == 0) {
     return finish(
-        &s, st_complain(ST_EXIT_REFUSED, "secret: this one signs; promote another one first"));
+        &s, st_print_error(ST_EXIT_REFUSED, "secret: this one signs; promote another one first"));
   }
-  int64_t until = lives_until(s.store, kid_of(s.file.lines[at]), s.why);
-  if (!given.force && until > st_world_now()) {
-    return finish(&s, st_complain(ST_EXIT_REFUSED,
-                                  "secret: tokens that it signed may still live; --force ends "
-                                  "them"));
+  int64_t until = lives_until(s.store, kid_of(s.file.lines[at]), s.error);
+  if (!given.force && until > st_clock_now()) {
+    return finish(&s, st_print_error(ST_EXIT_REFUSED,
+                                     "secret: tokens that it signed may still live; --force ends "
+                                     "them"));
   }
   if (!sign_anew(&s, kid_of(s.file.lines[at])) ||
       !note(&s, "secret.retire", kid_of(s.file.lines[at]))) {
     return finish(&s, fail(&s));
   }
   for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
-  if (!save(s.data.secrets, &s.file, s.why)) return finish(&s, fail(&s));
+  if (!save(s.data.secrets, &s.file, s.error)) return finish(&s, fail(&s));
   return say_kid(&s, st_text(given.kid), given.json);
 }
 
@@ -425,5 +431,5 @@ int st_cmd_secret(int argc, char **argv) {
                                      {"rotate", rotate, "add a secret and let it sign at once"},
                                      {"retire", retire, "remove a secret"},
                                      {0}};
-  return st_command_run(table, "subtoken secret", argc, argv);
+  return st_options_run_command(table, "subtoken secret", argc, argv);
 }

@@ -42,30 +42,30 @@ typedef struct serve_options {
 /* The file that is named, or the one in DATA when there is one; NULL: none. That one has to be
  * ours: who can write DATA, as its group may, is not to say where the log goes.
  */
-static bool find_config(const serve_options *given, const char **path, char *why) {
-  st_world_stamp stamp;
+static bool find_config(const serve_options *given, const char **path, char *error) {
+  st_file_stamp stamp;
   *path = given->config;
-  if (given->config != NULL || !st_world_stamp_of(given->beside, &stamp)) return true;
+  if (given->config != NULL || !st_file_stamp_of(given->beside, &stamp)) return true;
   *path = given->beside;
-  if (st_world_is_ours(given->beside)) return true;
-  snprintf(why, ST_WHY_MAX,
+  if (st_file_is_ours(given->beside)) return true;
+  snprintf(error, ST_ERROR_MAX,
            "%.300s must be a file of root or of the user that this runs as, and only its owner may "
            "write it: chown it, and chmod 640",
            given->beside);
   return false;
 }
 
-static bool read_config(const serve_options *given, st_settings *settings, char *why) {
+static bool read_config(const serve_options *given, st_settings *settings, char *error) {
   static char text[ST_CONFIG_MAX];
   const char *path;
   size_t len = 0;
-  char problem[ST_CONFIG_WHY_MAX];
-  st_settings_default(settings);
-  if (!find_config(given, &path, why)) return false;
+  char problem[ST_CONFIG_ERROR_MAX];
+  st_config_default(settings);
+  if (!find_config(given, &path, error)) return false;
   if (path != NULL) {
-    if (!st_world_read(path, text, sizeof text, &len, why)) return false;
+    if (!st_file_read(path, text, sizeof text, &len, error)) return false;
     if (!st_config_read((subtoken_text){text, len}, settings, problem)) {
-      snprintf(why, ST_WHY_MAX, "%.200s: %s", path, problem);
+      snprintf(error, ST_ERROR_MAX, "%.200s: %s", path, problem);
       return false;
     }
   }
@@ -93,36 +93,36 @@ static bool listens_alike(const st_settings *one, const st_settings *other) {
 
 /* Whole or not at all: all that can fail comes before the change. */
 static bool reload(const serve_options *given, const st_settings *before, st_store *store,
-                   char *why) {
+                   char *error) {
   static st_settings settings;
-  if (!read_config(given, &settings, why)) return false;
+  if (!read_config(given, &settings, error)) return false;
   if (!listens_alike(&settings, before) || settings.threads != before->threads) {
-    snprintf(why, ST_WHY_MAX, "a new value of listen or threads needs a restart");
+    snprintf(error, ST_ERROR_MAX, "a new value of listen or threads needs a restart");
     return false;
   }
   int log;
-  if (!st_log_open(settings.log, &log, why)) return false;
-  st_data_trust_group(settings.data_group);
-  st_live *fresh = st_live_load(&settings, why);
-  bool changed = fresh != NULL && st_data_remember_settings(store, &settings, why);
+  if (!st_log_open(settings.log, &log, error)) return false;
+  st_data_dir_trust_group(settings.data_group);
+  st_runtime_config *fresh = st_runtime_config_load(&settings, error);
+  bool changed = fresh != NULL && st_settings_set(store, &settings, error);
   if (changed) {
-    st_live_use(fresh);
+    st_runtime_config_activate(fresh);
     st_http_use(&settings);
   } else if (fresh != NULL) {
-    st_live_give(fresh);
+    st_runtime_config_release(fresh);
   }
   if (!changed) {
-    st_live *live = st_live_take();
-    st_data_trust_group(live->settings.data_group);
-    st_live_give(live);
+    st_runtime_config *live = st_runtime_config_acquire();
+    st_data_dir_trust_group(live->settings.data_group);
+    st_runtime_config_release(live);
   }
   st_log_use(log, changed);
   return changed;
 }
 
-static bool print_out(char *why) {
+static bool print_out(char *error) {
   if (fflush(stdout) == 0 && ferror(stdout) == 0) return true;
-  snprintf(why, ST_WHY_MAX, "cannot write to standard output: %s", strerror(errno));
+  snprintf(error, ST_ERROR_MAX, "cannot write to standard output: %s", strerror(errno));
   return false;
 }
 
@@ -132,38 +132,37 @@ static bool print_out(char *why) {
  * with.
  */
 static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password[ST_SUB_LEN + 1],
-                      char *why) {
+                      char *error) {
   st_key key = {.name = "demo",
                 .permissions = DEMO_PERMISSIONS,
-                .created_at = st_world_now(),
+                .created_at = st_clock_now(),
                 .expires_at = ST_NEVER};
-  st_person admin = {
-      .key = {.kind = ST_KIND_PERSON,
-              .name = "admin",
-              .owner = "admin",
-              .permissions = "keys,users,audit,services,revocations," DEMO_PERMISSIONS,
-              .expires_at = ST_NEVER}};
+  st_user admin = {.key = {.kind = ST_KIND_USER,
+                           .name = "admin",
+                           .owner = "admin",
+                           .permissions = "keys,users,audit,services,revocations," DEMO_PERMISSIONS,
+                           .expires_at = ST_NEVER}};
   uint8_t digest[32];
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
+  st_audit_context act = st_input_audit_context(who);
   st_draw_sub(password);
-  st_people_draw(&admin.key, digest);
+  st_draw_user(&admin.key, digest);
   admin.key.created_at = key.created_at;
-  snprintf(why, ST_WHY_MAX, "cannot hash a password: no memory");
+  snprintf(error, ST_ERROR_MAX, "cannot hash a password: no memory");
   bool made =
       st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_VERDICT_GOOD &&
-      st_store_person_create(store, &act, NULL, false, &admin, digest, why) == ST_STORED;
+      st_store_user_create(store, &act, NULL, false, &admin, digest, error) == ST_STORED;
   subtoken_wipe(&admin, sizeof admin);
-  return made && st_key_create(store, &act, NULL, &key, whole, why) == ST_STORED;
+  return made && st_keys_create(store, &act, NULL, &key, whole, error) == ST_STORED;
 }
 
 /* Nothing was ever made here, by anybody. */
-static bool is_new(st_store *store, bool *fresh, char *why) {
+static bool is_new(st_store *store, bool *fresh, char *error) {
   int64_t keys = 0;
   size_t persons = 0;
-  st_person first = {0};
-  bool read = st_store_count(store, &keys, why) == ST_STORED &&
-              st_store_person_list(store, "", 1, &first, &persons, why) == ST_STORED;
+  st_user first = {0};
+  bool read = st_store_count(store, &keys, error) == ST_STORED &&
+              st_store_user_list(store, "", 1, &first, &persons, error) == ST_STORED;
   *fresh = keys == 0 && persons == 0;
   return read;
 }
@@ -189,19 +188,19 @@ static void find_base(base_url *base) {
 }
 
 /* Shown once. The lines are pasted as they are, each by itself. */
-static bool show_demo(const st_data *data, st_store *store, const base_url *at, char *why) {
+static bool show_demo(const st_data_dir *data, st_store *store, const base_url *at, char *error) {
   const char *base = at->url, *via = at->via;
   char whole[ST_KEY_LEN + 1], password[ST_SUB_LEN + 1];
   bool fresh;
-  if (!is_new(store, &fresh, why)) return false;
+  if (!is_new(store, &fresh, error)) return false;
   if (!fresh) {
     printf(
         "Serving on %s. The demo key was shown when it was made; another key:\n"
         "  build/subtoken key create --data %s --name mine --permissions account\n",
         base, data->dir);
-    return print_out(why);
+    return print_out(error);
   }
-  if (!make_demo(store, whole, password, why)) return false;
+  if (!make_demo(store, whole, password, error)) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
       "Make a subtoken that may do one thing, on one URL:\n\n"
@@ -228,7 +227,7 @@ static bool show_demo(const st_data *data, st_store *store, const base_url *at, 
       password, via, base, password);
   subtoken_wipe(whole, sizeof whole);
   subtoken_wipe(password, sizeof password);
-  return print_out(why);
+  return print_out(error);
 }
 
 /* A connection is a descriptor, and more may be waiting than are served. */
@@ -248,11 +247,11 @@ static void log_listeners(void) {
 }
 
 /* As logrotate wants it, without a look at the configuration. */
-static bool reopen_log(char *why) {
+static bool reopen_log(char *error) {
   int log;
-  st_live *live = st_live_take();
-  bool opened = st_log_open(live->settings.log, &log, why);
-  st_live_give(live);
+  st_runtime_config *live = st_runtime_config_acquire();
+  bool opened = st_log_open(live->settings.log, &log, error);
+  st_runtime_config_release(live);
   if (opened) st_log_use(log, true);
   return opened;
 }
@@ -260,63 +259,63 @@ static bool reopen_log(char *why) {
 /* The others end a process that does not know them, without a word. */
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
-static void tell(bool done, const char *event, const char *failed, const char *why) {
-  st_log_event(done ? event : failed, done ? NULL : why);
+static void tell(bool done, const char *event, const char *failed, const char *error) {
+  st_log_event(done ? event : failed, done ? NULL : error);
 }
 
 static void wait_for_end(const serve_options *given, const st_settings *settings, st_store *store,
                          const sigset_t *signals) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   for (;;) {
     switch (sigwaitinfo(signals, NULL)) {
       case SIGTERM:
       case SIGINT:
       case SIGQUIT: return;
       case SIGHUP:
-        tell(reload(given, settings, store, why), "reloaded", "reload_failed", why);
+        tell(reload(given, settings, store, error), "reloaded", "reload_failed", error);
         break;
-      case SIGUSR1: tell(reopen_log(why), "log_reopened", "log_reopen_failed", why); break;
+      case SIGUSR1: tell(reopen_log(error), "log_reopened", "log_reopen_failed", error); break;
       case SIGUSR2: st_log_event("signal_ignored", "SIGUSR2"); break;
       default: break;
     }
   }
 }
 
-static bool start_vouched(const st_data *data, st_store *store, char *why) {
-  st_live *live = st_live_take();
-  bool started = st_vouched_start(data->dir, store, &live->ring, why);
-  st_live_give(live);
+static bool start_vouched(const st_data_dir *data, st_store *store, char *error) {
+  st_runtime_config *live = st_runtime_config_acquire();
+  bool started = st_vouched_start(data->dir, store, &live->ring, error);
+  st_runtime_config_release(live);
   return started;
 }
 
 /* What was vouched for is looked at before this start takes a sequence of its own. */
-static bool start_serving(const st_data *data, const st_settings *settings, st_store *store,
-                          char *why) {
-  if (!start_vouched(data, store, why) || !st_people_start(store, why)) return false;
-  st_feed_start(store);
-  if (st_http_start(settings, store, why)) return true;
-  st_feed_stop();
-  st_people_stop();
+static bool start_serving(const st_data_dir *data, const st_settings *settings, st_store *store,
+                          char *error) {
+  if (!start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
+  st_snapshot_cache_start(store);
+  if (st_http_start(settings, store, error)) return true;
+  st_snapshot_cache_stop();
+  st_upkeep_stop();
   st_vouched_stop();
   return false;
 }
 
-static int serve(const serve_options *given, const st_data *data, const st_settings *settings,
+static int serve(const serve_options *given, const st_data_dir *data, const st_settings *settings,
                  const sigset_t *signals) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   base_url base = {0};
   int code = ST_EXIT_FAILED;
-  st_store *store = st_data_open(data, true, why);
-  if (store == NULL) return st_complain(code, "serve: %s", why);
-  if (!st_live_start(data->secrets, settings, why) ||
-      !st_data_remember_settings(store, settings, why) || !st_log_start(settings->log, why)) {
-    st_complain(code, "serve: %s", why);
-  } else if (!start_serving(data, settings, store, why)) {
+  st_store *store = st_data_dir_open(data, true, error);
+  if (store == NULL) return st_print_error(code, "serve: %s", error);
+  if (!st_runtime_config_start(data->secrets, settings, error) ||
+      !st_settings_set(store, settings, error) || !st_log_start(settings->log, error)) {
+    st_print_error(code, "serve: %s", error);
+  } else if (!start_serving(data, settings, store, error)) {
     st_log_stop();
-    st_complain(code, "serve: %s", why);
+    st_print_error(code, "serve: %s", error);
   } else {
     find_base(&base);
-    if (given->demo && !show_demo(data, store, &base, why)) st_complain(0, "serve: %s", why);
+    if (given->demo && !show_demo(data, store, &base, error)) st_print_error(0, "serve: %s", error);
     log_listeners();
     if (!on_this_machine(settings) && !settings->behind_tls) {
       st_log_event("not_behind_tls",
@@ -325,11 +324,11 @@ static int serve(const serve_options *given, const st_data *data, const st_setti
     wait_for_end(given, settings, store, signals);
     st_log_event("stopping", NULL);
     st_http_stop();
-    st_feed_stop();
-    st_people_stop();
+    st_snapshot_cache_stop();
+    st_upkeep_stop();
     st_vouched_stop();
     st_log_stop();
-    st_live_stop();
+    st_runtime_config_stop();
     code = ST_EXIT_DONE;
   }
   st_store_close(store);
@@ -349,19 +348,22 @@ int st_cmd_serve(int argc, char **argv) {
                                {"--demo", &given.demo, NULL},
                                {0}};
   st_arguments arguments = {.command = "serve", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
-  char why[ST_WHY_MAX];
-  st_data data;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
+  char error[ST_ERROR_MAX];
+  st_data_dir data;
   static st_settings settings;
-  if (!st_data_find(given.data, &data, why)) return st_complain(ST_EXIT_USAGE, "serve: %s", why);
+  if (!st_data_dir_find(given.data, &data, error))
+    return st_print_error(ST_EXIT_USAGE, "serve: %s", error);
   if (given.listen != NULL && !st_listen_read(st_text(given.listen), &settings.listen[0])) {
-    return st_complain(ST_EXIT_USAGE,
-                       "serve: --listen must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, "
-                       "or unix:/PATH of at most 100 bytes");
+    return st_print_error(
+        ST_EXIT_USAGE,
+        "serve: --listen must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, "
+        "or unix:/PATH of at most 100 bytes");
   }
   given.beside = data.config;
-  if (!read_config(&given, &settings, why)) return st_complain(ST_EXIT_FAILED, "serve: %s", why);
-  st_data_trust_group(settings.data_group);
+  if (!read_config(&given, &settings, error))
+    return st_print_error(ST_EXIT_FAILED, "serve: %s", error);
+  st_data_dir_trust_group(settings.data_group);
   /* Blocked before any thread starts, so that only wait_for_end sees them. */
   sigset_t signals;
   sigemptyset(&signals);

@@ -25,7 +25,7 @@
 #define PAGE 16
 #define LOGIN_WIDTH 24
 
-static void print_json(const st_person *person) {
+static void print_json(const st_user *person) {
   const st_key *key = &person->key;
   fputs("{\"login\":", stdout);
   st_print_json(stdout, st_text(key->owner));
@@ -47,11 +47,11 @@ static void print_json(const st_person *person) {
          key->disabled ? "true" : "false");
 }
 
-static const char *permissions_of(const st_person *person) {
+static const char *permissions_of(const st_user *person) {
   return person->key.permissions[0] != '\0' ? person->key.permissions : "-";
 }
 
-static void print_person(const st_person *person) {
+static void print_person(const st_user *person) {
   fputs("login:       ", stdout);
   st_print_text(stdout, st_text(person->key.owner));
   printf("\npermissions: %s\ncreated:     ", permissions_of(person));
@@ -69,7 +69,7 @@ typedef struct command {
   const char *data, *words[2], *permissions, *locale, *source;
   bool json;
   st_made made;
-  st_data paths;
+  st_data_dir paths;
   st_store *store;
   st_arguments arguments;
 } command;
@@ -79,17 +79,18 @@ static bool read_words(command *c, const char *name, const char *help, const st_
                        size_t words, int argc, char **argv) {
   c->arguments = (st_arguments){
       .command = name, .help = help, .options = options, .words = c->words, .word_max = words};
-  if (!st_begin(&c->arguments, argc, argv)) return false;
+  if (!st_options_begin(&c->arguments, argc, argv)) return false;
   if (c->arguments.word_count < words) {
-    c->arguments.code = st_usage(
+    c->arguments.code = st_options_usage(
         &c->arguments, words == 2 ? "a login and permissions are needed" : "a login is needed");
     return false;
   }
-  if (words > 0 && !st_login_valid(st_text(c->words[0]))) {
-    c->arguments.code = st_usage(&c->arguments,
-                                 "a login is UTF-8 of 1 to %d bytes without control characters "
-                                 "and without a colon",
-                                 ST_NAME_MAX);
+  if (words > 0 && !st_names_username_valid(st_text(c->words[0]))) {
+    c->arguments.code =
+        st_options_usage(&c->arguments,
+                         "a login is UTF-8 of 1 to %d bytes without control characters "
+                         "and without a colon",
+                         ST_NAME_MAX);
     return false;
   }
   return true;
@@ -99,7 +100,7 @@ static bool read_words(command *c, const char *name, const char *help, const st_
  * that.
  */
 static bool open_store(command *c, bool make) {
-  c->arguments.code = st_data_begin("user", c->data, make, &c->paths, &c->store);
+  c->arguments.code = st_data_dir_begin("user", c->data, make, &c->paths, &c->store);
   return c->arguments.code == ST_EXIT_DONE;
 }
 
@@ -109,36 +110,37 @@ static bool begin(command *c, const char *name, const char *help, const st_optio
 }
 
 /* Closes the store; says what went wrong. */
-static int finish(command *c, st_stored stored, const char *why) {
+static int finish(command *c, st_stored stored, const char *error) {
   st_store_close(c->store);
   switch (stored) {
     case ST_STORED: return ST_EXIT_DONE;
-    case ST_STORE_NONE: return st_complain(ST_EXIT_REFUSED, "user: there is no such user");
-    case ST_STORE_EXISTS: return st_complain(ST_EXIT_REFUSED, "user: this login is taken");
-    case ST_STORE_REFUSED: return st_complain(ST_EXIT_REFUSED, "user: %s", why);
-    default: return st_complain(ST_EXIT_FAILED, "user: %s", why);
+    case ST_STORE_NONE: return st_print_error(ST_EXIT_REFUSED, "user: there is no such user");
+    case ST_STORE_EXISTS: return st_print_error(ST_EXIT_REFUSED, "user: this login is taken");
+    case ST_STORE_REFUSED: return st_print_error(ST_EXIT_REFUSED, "user: %s", error);
+    default: return st_print_error(ST_EXIT_FAILED, "user: %s", error);
   }
 }
 
-static int finish_change(command *c, st_stored stored, int64_t sequence, const char *why) {
-  int code = finish(c, stored, why);
+static int finish_change(command *c, st_stored stored, int64_t sequence, const char *error) {
+  int code = finish(c, stored, error);
   if (code == ST_EXIT_DONE && c->json) st_print_change_json(sequence, &c->made);
   if (code == ST_EXIT_DONE && !c->json) st_print_made(&c->made);
-  return code == ST_EXIT_DONE ? st_flush(code) : code;
+  return code == ST_EXIT_DONE ? st_print_flush(code) : code;
 }
 
 /* A new password from standard input, as it is stored. The exit code, with a complaint. */
 static int read_new_password(char phc[ST_PHC_MAX + 1]) {
-  char text[ST_PASSWORD_MAX + 2], why[ST_WHY_MAX];
+  char text[ST_PASSWORD_MAX + 2], error[ST_ERROR_MAX];
   subtoken_text password;
   int code = ST_EXIT_DONE;
-  if (!st_read_password(text, sizeof text, &password, why)) {
-    code = st_complain(ST_EXIT_FAILED, "user: %s", why);
+  if (!st_input_password(text, sizeof text, &password, error)) {
+    code = st_print_error(ST_EXIT_FAILED, "user: %s", error);
   } else if (password.len < ST_PASSWORD_MIN) {
-    code = st_complain(ST_EXIT_REFUSED, "user: a password has at least %d bytes", ST_PASSWORD_MIN);
+    code =
+        st_print_error(ST_EXIT_REFUSED, "user: a password has at least %d bytes", ST_PASSWORD_MIN);
   } else if (!st_password_start() ||
              st_password_hash(password, ST_WAIT_FOR_EVER, phc) != ST_VERDICT_GOOD) {
-    code = st_complain(ST_EXIT_FAILED, "user: the password cannot be hashed: no memory");
+    code = st_print_error(ST_EXIT_FAILED, "user: the password cannot be hashed: no memory");
   }
   subtoken_wipe(text, sizeof text);
   return code;
@@ -147,21 +149,21 @@ static int read_new_password(char phc[ST_PHC_MAX + 1]) {
 /* ---- create ---- */
 
 /* `*` is nobody, and has no password: what it may do needs no credential. */
-static int prepare(st_person *person, uint8_t digest[32]) {
-  st_people_draw(&person->key, digest);
-  person->key.kind = ST_KIND_PERSON;
-  person->key.created_at = st_world_now();
+static int prepare(st_user *person, uint8_t digest[32]) {
+  st_draw_user(&person->key, digest);
+  person->key.kind = ST_KIND_USER;
+  person->key.created_at = st_clock_now();
   person->key.expires_at = ST_NEVER;
-  if (strcmp(person->key.owner, ST_ANYONE) != 0) return read_new_password(person->password);
-  return st_anyone_digest(digest) ? ST_EXIT_DONE : ST_EXIT_FAILED;
+  if (strcmp(person->key.owner, ST_ANONYMOUS) != 0) return read_new_password(person->password);
+  return st_identity_anonymous_digest(digest) ? ST_EXIT_DONE : ST_EXIT_FAILED;
 }
 
 /* Keys that stood under the login before are the new user's: that is said. */
 static void say_owned(st_store *store, const char *login) {
   static st_key keys[PAGE];
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   size_t count = 0;
-  if (st_store_list(store, login, "", PAGE, keys, &count, why) != ST_STORED || count == 0) return;
+  if (st_store_list(store, login, "", PAGE, keys, &count, error) != ST_STORED || count == 0) return;
   fprintf(stderr, "subtoken user: this user now manages %s%zu key%s with the owner ",
           count == PAGE ? "at least " : "", count, count == 1 ? "" : "s");
   st_print_text(stderr, st_text(login));
@@ -179,19 +181,19 @@ static int create(int argc, char **argv) {
       {"--data", NULL, &c.data},     {"--permissions", NULL, &c.permissions},
       {"--locale", NULL, &c.locale}, {"--source", NULL, &c.source},
       {"--json", &c.json, NULL},     {0}};
-  st_person person = {0};
+  st_user person = {0};
   uint8_t digest[32];
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   if (!read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
   const char *permissions = c.permissions != NULL ? c.permissions : "";
   const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
   if (!st_permissions_read(permissions, person.key.permissions)) {
-    return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+    return st_options_usage(&c.arguments, ST_PERMISSIONS_FORM);
   }
   if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
       !st_utf8_valid(st_text(locale)) || !st_utf8_valid(st_text(source))) {
-    return st_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
-                    ST_LOCALE_MAX, ST_SOURCE_MAX);
+    return st_options_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
+                            ST_LOCALE_MAX, ST_SOURCE_MAX);
   }
   snprintf(person.key.owner, sizeof person.key.owner, "%s", c.words[0]);
   snprintf(person.key.name, sizeof person.key.name, "%s", c.words[0]);
@@ -204,21 +206,21 @@ static int create(int argc, char **argv) {
     return code;
   }
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
-  st_stored stored = st_store_person_create(c.store, &act, NULL, false, &person, digest, why);
+  st_audit_context act = st_input_audit_context(who);
+  st_stored stored = st_store_user_create(c.store, &act, NULL, false, &person, digest, error);
   if (stored == ST_STORED) say_owned(c.store, c.words[0]);
-  code = finish(&c, stored, why);
+  code = finish(&c, stored, error);
   if (code == ST_EXIT_DONE && c.json) {
     print_json(&person);
     fputc('\n', stdout);
   }
   subtoken_wipe(person.password, sizeof person.password);
-  return code == ST_EXIT_DONE ? st_flush(code) : code;
+  return code == ST_EXIT_DONE ? st_print_flush(code) : code;
 }
 
 /* ---- list and show ---- */
 
-static void print_row(const st_person *person, bool json, bool first) {
+static void print_row(const st_user *person, bool json, bool first) {
   if (json) {
     fputs(first ? "\n" : ",\n", stdout);
     print_json(person);
@@ -238,23 +240,23 @@ static int list(int argc, char **argv) {
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   if (!begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
-  static st_person persons[PAGE];
-  char why[ST_WHY_MAX], after[ST_NAME_MAX + 1] = "";
+  static st_user persons[PAGE];
+  char error[ST_ERROR_MAX], after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
   bool first = true;
   st_stored stored = ST_STORED;
   if (c.json) fputc('[', stdout);
   while (stored == ST_STORED && count == PAGE) {
-    stored = st_store_person_list(c.store, after, PAGE, persons, &count, why);
+    stored = st_store_user_list(c.store, after, PAGE, persons, &count, error);
     for (size_t i = 0; stored == ST_STORED && i < count; i++, first = false) {
       print_row(&persons[i], c.json, first);
     }
     if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
   }
-  int code = finish(&c, stored, why);
+  int code = finish(&c, stored, error);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) fputs(first ? "]\n" : "\n]\n", stdout);
-  return st_flush(code);
+  return st_print_flush(code);
 }
 
 static int show(int argc, char **argv) {
@@ -263,10 +265,10 @@ static int show(int argc, char **argv) {
       "Shows a user: all but the password, of which a salted hash is kept.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  st_person person = {0};
-  char why[ST_WHY_MAX];
+  st_user person = {0};
+  char error[ST_ERROR_MAX];
   if (!begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
-  int code = finish(&c, st_store_person_find(c.store, st_text(c.words[0]), &person, why), why);
+  int code = finish(&c, st_store_user_find(c.store, st_text(c.words[0]), &person, error), error);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) {
     print_json(&person);
@@ -274,7 +276,7 @@ static int show(int argc, char **argv) {
   } else {
     print_person(&person);
   }
-  return st_flush(code);
+  return st_print_flush(code);
 }
 
 /* ---- changes ---- */
@@ -288,18 +290,19 @@ static int permissions(int argc, char **argv) {
   command c = {0};
   const st_option options[] = {
       {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
-  char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
+  char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
   int64_t sequence = 0;
   if (!read_words(&c, "user permissions", help, options, 2, argc, argv)) return c.arguments.code;
-  if (!st_permissions_read(c.words[1], list)) return st_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  if (!st_permissions_read(c.words[1], list))
+    return st_options_usage(&c.arguments, ST_PERMISSIONS_FORM);
   if (!open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
+  st_audit_context act = st_input_audit_context(who);
   act.made = &c.made;
   st_draw_sub(sub);
   st_stored stored =
-      st_store_person_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, why);
-  return finish_change(&c, stored, sequence, why);
+      st_store_user_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, error);
+  return finish_change(&c, stored, sequence, error);
 }
 
 static int passwd(int argc, char **argv) {
@@ -309,23 +312,23 @@ static int passwd(int argc, char **argv) {
       "user's sessions.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  char why[ST_WHY_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
+  char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
   int64_t sequence = 0;
   if (!begin(&c, "user passwd", help, options, 1, argc, argv)) return c.arguments.code;
-  int code = strcmp(c.words[0], ST_ANYONE) == 0
-                 ? st_complain(ST_EXIT_REFUSED, "user: '*' has no password")
+  int code = strcmp(c.words[0], ST_ANONYMOUS) == 0
+                 ? st_print_error(ST_EXIT_REFUSED, "user: '*' has no password")
                  : read_new_password(phc);
   if (code != ST_EXIT_DONE) {
     st_store_close(c.store);
     return code;
   }
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
+  st_audit_context act = st_input_audit_context(who);
   st_draw_sub(sub);
   st_stored stored =
-      st_store_person_set_password(c.store, &act, c.words[0], phc, sub, &sequence, why);
+      st_store_user_set_password(c.store, &act, c.words[0], phc, sub, &sequence, error);
   subtoken_wipe(phc, sizeof phc);
-  return finish_change(&c, stored, sequence, why);
+  return finish_change(&c, stored, sequence, error);
 }
 
 typedef enum ending { DISABLE, ENABLE, DELETE } ending;
@@ -336,17 +339,17 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
       {"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {"--and-made", &c.made.end, NULL}, {0}};
   const st_option fewer[] = {all[0], all[1], {0}};
   const st_option *options = what == ENABLE ? fewer : all;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   int64_t sequence = 0;
   if (!begin(&c, name, help, options, 1, argc, argv)) return c.arguments.code;
   char who[ST_WHO_MAX];
-  st_act act = st_operator_act(who);
+  st_audit_context act = st_input_audit_context(who);
   act.made = &c.made;
   st_stored stored = what == DELETE
-                         ? st_store_person_delete(c.store, &act, c.words[0], &sequence, why)
-                         : st_store_person_set_disabled(c.store, &act, c.words[0], what == DISABLE,
-                                                        &sequence, why);
-  return finish_change(&c, stored, sequence, why);
+                         ? st_store_user_delete(c.store, &act, c.words[0], &sequence, error)
+                         : st_store_user_set_disabled(c.store, &act, c.words[0], what == DISABLE,
+                                                      &sequence, error);
+  return finish_change(&c, stored, sequence, error);
 }
 
 static int disable(int argc, char **argv) {
@@ -383,5 +386,5 @@ int st_cmd_user(int argc, char **argv) {
       {"enable", enable, "take a disabled user back"},
       {"delete", delete, "end a user, with sessions and keys"},
       {0}};
-  return st_command_run(table, "subtoken user", argc, argv);
+  return st_options_run_command(table, "subtoken user", argc, argv);
 }

@@ -53,7 +53,7 @@ struct store_answer {
   st_keys keys;
   st_key key;
   int64_t now;
-  const char *why;     /* it is revoked, or NULL */
+  const char *error;   /* it is revoked, or NULL */
   subtoken_text lacks; /* the permission that its key has not, though the token may */
 };
 
@@ -80,8 +80,8 @@ static subtoken_result ask_store(void *context, subtoken_text sub) {
   if (found != ST_FOUND && found != ST_FOUND_NONE && found != ST_FOUND_REVOKED) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
-  answer->why = why_revoked(answer, found);
-  return answer->why == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
+  answer->error = why_revoked(answer, found);
+  return answer->error == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
 }
 
 static bool granted(store_answer *answer, const subtoken_claims *grant, const subtoken_text *needs,
@@ -110,8 +110,8 @@ static subtoken_result hold_against_store(store_answer *answer, const question *
  * not good is said once, and that they are not good otherwise.
  */
 static void follow_files(edge *at, int64_t now, bool at_given) {
-  char why[ST_WHY_MAX];
-  int64_t monotonic = st_feed_monotonic();
+  char error[ST_ERROR_MAX];
+  int64_t monotonic = st_feed_text_monotonic();
   subtoken_feed_result result;
   do {
     result = subtoken_feed_file_poll(&at->file, at->ring, now, monotonic);
@@ -120,9 +120,9 @@ static void follow_files(edge *at, int64_t now, bool at_given) {
   /* A time that was given stands still. */
   at->clock = (subtoken_feed_clock){&at->file.feed, now, at_given ? 0 : monotonic};
   if (result != SUBTOKEN_FEED_OK && result != at->said) {
-    st_feed_why(at->path, &at->file, why);
+    st_feed_text_error(at->path, &at->file, error);
     const char *what = at->file.feed.snapshot.index == NULL ? "no" : "no newer";
-    st_complain(0, "verify: %s revocation data: %s", what, why);
+    st_print_error(0, "verify: %s revocation data: %s", what, error);
   }
   at->said = result;
 }
@@ -138,19 +138,19 @@ static subtoken_result ask_files(void *context, subtoken_text sub) {
 }
 
 static void print_why_stale(const edge *at) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   const subtoken_feed_clock *clock = &at->clock;
   subtoken_feed_result state = subtoken_feed_check(clock->feed, clock->now, clock->monotonic);
   if (state == SUBTOKEN_FEED_ABSENT) {
-    st_feed_why(at->path, &at->file, why);
+    st_feed_text_error(at->path, &at->file, error);
   } else if (is_too_early(at)) {
-    snprintf(why, sizeof why, "the last heartbeat is from %lld s later",
+    snprintf(error, sizeof error, "the last heartbeat is from %lld s later",
              (long long)(clock->feed->time - clock->now));
   } else {
-    st_feed_age_text(clock->feed, clock->now, clock->monotonic, why);
+    st_feed_text_age(clock->feed, clock->now, clock->monotonic, error);
   }
   fputs(": ", stdout);
-  st_print_text(stdout, st_text(why));
+  st_print_text(stdout, st_text(error));
 }
 
 static bool read_time(subtoken_text text, int64_t *seconds) {
@@ -260,7 +260,7 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
   ssize_t len;
   while ((len = getline(&line, &size, stdin)) >= 0) {
     asked = *given;
-    if (!given->at_given) asked.now = st_world_now();
+    if (!given->at_given) asked.now = st_clock_now();
     if (len > 0 && line[len - 1] == '\n') len--;
     if (read_line(line, (size_t)len, &asked)) {
       print_verdict_json(decide(verifier, &asked, &claims));
@@ -271,8 +271,8 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
   }
   bool broken = ferror(stdin) != 0;
   free(line);
-  if (broken) return st_complain(ST_EXIT_FAILED, "verify: cannot read standard input");
-  return st_flush(ST_EXIT_DONE);
+  if (broken) return st_print_error(ST_EXIT_FAILED, "verify: cannot read standard input");
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 /* ---- one token, explained ---- */
@@ -299,7 +299,7 @@ static void print_explanation(const subtoken_verifier *verifier, const question 
     subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
   }
   fputs(explanation, stdout);
-  if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->why);
+  if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->error);
   if (result == SUBTOKEN_REVOCATION_UNKNOWN && asked->edge != NULL) print_why_stale(asked->edge);
   fputc('\n', stdout);
 }
@@ -316,9 +316,9 @@ static bool needs_no_token(const question *asked) {
 static int verify_one(const subtoken_verifier *verifier, question *asked, bool json) {
   static subtoken_claims claims;
   static char text[TOKEN_MAX];
-  char why[ST_WHY_MAX];
-  if (!st_read_credential(text, sizeof text, &asked->token, why) && !needs_no_token(asked)) {
-    return st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  char error[ST_ERROR_MAX];
+  if (!st_input_credential(text, sizeof text, &asked->token, error) && !needs_no_token(asked)) {
+    return st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   }
   subtoken_result result = decide(verifier, asked, &claims);
   if (json) {
@@ -327,7 +327,7 @@ static int verify_one(const subtoken_verifier *verifier, question *asked, bool j
     print_explanation(verifier, asked, result);
   }
   subtoken_wipe(text, sizeof text);
-  return st_flush(result == SUBTOKEN_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
+  return st_print_flush(result == SUBTOKEN_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
 }
 
 /* ---- options ---- */
@@ -347,7 +347,7 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
                          question *asked) {
   asked->method = optional_text(given->method);
   asked->target = optional_text(given->url);
-  asked->now = st_world_now();
+  asked->now = st_clock_now();
   asked->at_given = given->at != NULL;
   verifier->iss = optional_text(given->iss);
   verifier->aud = optional_text(given->aud);
@@ -355,7 +355,7 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
   if (given->at != NULL && !read_time(st_text(given->at), &asked->now)) {
     return "--at is whole seconds since 1970, or a date and time";
   }
-  if (given->leeway != NULL && !st_leeway_read(given->leeway, &verifier->leeway)) {
+  if (given->leeway != NULL && !st_input_leeway(given->leeway, &verifier->leeway)) {
     return ST_LEEWAY_USAGE;
   }
   if (given->max_life != NULL && !st_duration_read(st_text(given->max_life), &verifier->max_life)) {
@@ -369,9 +369,9 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
 
 /* What the options leave open is as at the server of this store. */
 static bool use_settings(st_store *store, const verify_options *given, subtoken_verifier *verifier,
-                         char *why) {
+                         char *error) {
   st_settings settings;
-  if (!st_data_settings(store, &settings, why)) return false;
+  if (!st_settings_get(store, &settings, error)) return false;
   if (given->leeway == NULL) verifier->leeway = settings.leeway;
   if (given->max_life == NULL) verifier->max_life = settings.max_life;
   return true;
@@ -388,14 +388,14 @@ static int verify_by_files(const verify_options *given, subtoken_verifier *verif
   subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
   settings.leeway = verifier->leeway;
   if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &settings.max_age)) {
-    return st_complain(ST_EXIT_USAGE,
-                       "verify: --max-age is seconds, or a number with s, m, h or d");
+    return st_print_error(ST_EXIT_USAGE,
+                          "verify: --max-age is seconds, or a number with s, m, h or d");
   }
-  if (given->max_size != NULL && !st_size_read(given->max_size, &settings.max_size)) {
-    return st_complain(ST_EXIT_USAGE, "verify: " ST_SIZE_USAGE);
+  if (given->max_size != NULL && !st_input_size(given->max_size, &settings.max_size)) {
+    return st_print_error(ST_EXIT_USAGE, "verify: " ST_SIZE_USAGE);
   }
   if (subtoken_feed_file_start(&own.file, given->revocations, &settings) != SUBTOKEN_FEED_OK) {
-    return st_complain(ST_EXIT_USAGE, "verify: --revocations is empty or too long");
+    return st_print_error(ST_EXIT_USAGE, "verify: --revocations is empty or too long");
   }
   own.path = given->revocations;
   own.ring = verifier->ring;
@@ -405,7 +405,7 @@ static int verify_by_files(const verify_options *given, subtoken_verifier *verif
   verifier->revoked_context = &own;
   /* A pair that is just being replaced; what else there is to say is said when it is asked. */
   subtoken_feed_result loaded =
-      subtoken_feed_file_load(&own.file, own.ring, asked->now, st_feed_monotonic());
+      subtoken_feed_file_load(&own.file, own.ring, asked->now, st_feed_text_monotonic());
   (void)loaded;
   int code = answer(given, verifier, asked);
   subtoken_feed_file_stop(&own.file);
@@ -413,34 +413,36 @@ static int verify_by_files(const verify_options *given, subtoken_verifier *verif
 }
 
 /* Without a store to ask there is no trustworthy revocation data: 503 for all. */
-static int verify_by_store(const verify_options *given, const st_data *data,
+static int verify_by_store(const verify_options *given, const st_data_dir *data,
                            subtoken_verifier *verifier, question *asked) {
   static store_answer own; /* the verifier points to it */
-  char why[ST_WHY_MAX];
-  st_store *store = st_data_open(data, false, why);
+  char error[ST_ERROR_MAX];
+  st_store *store = st_data_dir_open(data, false, error);
   if (store == NULL) {
-    st_complain(0, "verify: no revocation data: %s", why);
+    st_print_error(0, "verify: no revocation data: %s", error);
     return answer(given, verifier, asked);
   }
   own.keys = st_keys_of(store);
   asked->store = &own;
   verifier->revoked = ask_store;
   verifier->revoked_context = &own;
-  int code = use_settings(store, given, verifier, why)
+  int code = use_settings(store, given, verifier, error)
                  ? answer(given, verifier, asked)
-                 : st_complain(ST_EXIT_FAILED, "verify: %s", why);
+                 : st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   st_store_close(store);
   return code;
 }
 
 static int verify(const verify_options *given, subtoken_verifier *verifier, question *asked) {
   static subtoken_ring ring;
-  char why[ST_WHY_MAX];
-  st_data data;
+  char error[ST_ERROR_MAX];
+  st_data_dir data;
   int code;
-  if (!st_data_find(given->data, &data, why)) return st_complain(ST_EXIT_USAGE, "verify: %s", why);
-  if (st_ring_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, why) != NULL) {
-    return st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  if (!st_data_dir_find(given->data, &data, error))
+    return st_print_error(ST_EXIT_USAGE, "verify: %s", error);
+  if (st_keyring_file_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, error) !=
+      NULL) {
+    return st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   }
   verifier->ring = &ring;
   if (given->no_revocations) {
@@ -457,13 +459,13 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
 /* Under the policy, when there is one. */
 static int verify_by(const verify_options *given, subtoken_verifier *verifier, question *asked) {
   st_policy_file file;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   int code = ST_EXIT_FAILED;
   if (given->policy == NULL) return verify(given, verifier, asked);
-  if (!st_policy_file_load(given->policy, &file, why)) {
-    st_complain(ST_EXIT_FAILED, "verify: %s", why);
+  if (!st_policy_file_load(given->policy, &file, error)) {
+    st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   } else if (file.policy == NULL) {
-    st_policy_file_complain(given->policy, &file.error);
+    st_print_policy_error(given->policy, &file.error);
   } else {
     asked->policy = file.policy;
     code = verify(given, verifier, asked);
@@ -511,16 +513,17 @@ int st_cmd_verify(int argc, char **argv) {
                                {"--json", &given.json, NULL},
                                {0}};
   st_arguments arguments = {.command = "verify", .help = help, .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static question asked;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   if (given.revocations != NULL && given.no_revocations) {
-    return st_usage(&arguments, "--revocations and --no-revocations are two different questions");
+    return st_options_usage(&arguments,
+                            "--revocations and --no-revocations are two different questions");
   }
   if ((given.max_age != NULL || given.max_size != NULL) && given.revocations == NULL) {
-    return st_usage(&arguments, "--max-age and --max-size are for --revocations");
+    return st_options_usage(&arguments, "--max-age and --max-size are for --revocations");
   }
   const char *problem = apply(&given, &verifier, &asked);
-  if (problem != NULL) return st_usage(&arguments, "%s", problem);
+  if (problem != NULL) return st_options_usage(&arguments, "%s", problem);
   return verify_by(&given, &verifier, &asked);
 }

@@ -17,8 +17,8 @@
 #include "os/file.h"
 #include "os/lock.h"
 
-void st_data_trust_group(bool trust) {
-  st_world_trust_group(trust);
+void st_data_dir_trust_group(bool trust) {
+  st_file_trust_group(trust);
   st_store_trust_group(trust);
 }
 
@@ -28,71 +28,73 @@ void st_data_trust_group(bool trust) {
 static bool config_trusts_group(const char *path) {
   size_t len;
   st_settings settings;
-  char why[ST_WHY_MAX];
-  if (!st_world_is_ours(path)) return false;
+  char error[ST_ERROR_MAX];
+  if (!st_file_is_ours(path)) return false;
   char *text = malloc(ST_CONFIG_MAX);
-  bool trusts = text != NULL && st_world_read(path, text, ST_CONFIG_MAX, &len, why) &&
-                st_config_read((subtoken_text){text, len}, &settings, why) && settings.data_group;
+  bool trusts = text != NULL && st_file_read(path, text, ST_CONFIG_MAX, &len, error) &&
+                st_config_read((subtoken_text){text, len}, &settings, error) && settings.data_group;
   free(text);
   return trusts;
 }
 
-bool st_data_find(const char *option, st_data *data, char *why) {
+bool st_data_dir_find(const char *option, st_data_dir *data, char *error) {
   const char *dir = option != NULL ? option : getenv("SUBTOKEN_DATA");
   if (dir == NULL || dir[0] == '\0') dir = "./var";
   if (strlen(dir) >= sizeof data->dir) {
-    snprintf(why, ST_WHY_MAX, "the name of the data directory is too long");
+    snprintf(error, ST_ERROR_MAX, "the name of the data directory is too long");
     return false;
   }
   snprintf(data->dir, sizeof data->dir, "%s", dir);
   snprintf(data->secrets, sizeof data->secrets, "%s/secrets", dir);
   snprintf(data->database, sizeof data->database, "%s/subtoken.db", dir);
   snprintf(data->config, sizeof data->config, "%s/config.json", dir);
-  st_data_trust_group(config_trusts_group(data->config));
+  st_data_dir_trust_group(config_trusts_group(data->config));
   return true;
 }
 
-static bool make_ring_if_new(const st_data *data, char *why) {
-  st_world_stamp stamp;
-  if (st_world_stamp_of(data->secrets, &stamp)) return true;
+static bool make_ring_if_new(const st_data_dir *data, char *error) {
+  st_file_stamp stamp;
+  if (st_file_stamp_of(data->secrets, &stamp)) return true;
   if (errno != ENOENT) {
-    snprintf(why, ST_WHY_MAX, "cannot look at %.400s: %s", data->secrets, strerror(errno));
+    snprintf(error, ST_ERROR_MAX, "cannot look at %.400s: %s", data->secrets, strerror(errno));
     return false;
   }
-  if (st_world_stamp_of(data->database, &stamp)) {
-    snprintf(why, ST_WHY_MAX,
+  if (st_file_stamp_of(data->database, &stamp)) {
+    snprintf(error, ST_ERROR_MAX,
              "%.300s is missing though the database beside it is there: restore it, or make a "
              "new ring with `subtoken secret add` (every subtoken made so far is then refused)",
              data->secrets);
     return false;
   }
-  return st_ring_make(data->secrets, why);
+  return st_keyring_file_make(data->secrets, error);
 }
 
-bool st_data_make(const st_data *data, char *why) {
-  st_world_stamp stamp;
-  bool there = st_world_stamp_of(data->dir, &stamp);
-  if (!st_world_data_dir(data->dir, true, why)) return false;
-  int lock = st_world_lock(data->dir, why);
+bool st_data_dir_make(const st_data_dir *data, char *error) {
+  st_file_stamp stamp;
+  bool there = st_file_stamp_of(data->dir, &stamp);
+  if (!st_file_data_dir(data->dir, true, error)) return false;
+  int lock = st_lock_data_dir(data->dir, error);
   if (lock < 0) return false;
-  st_world_sweep(data->secrets);
-  bool made = make_ring_if_new(data, why);
-  if (!made && !there) st_world_data_drop(data->dir);
-  st_world_unlock(lock);
+  st_file_sweep(data->secrets);
+  bool made = make_ring_if_new(data, error);
+  if (!made && !there) st_file_drop_data_dir(data->dir);
+  st_lock_release(lock);
   return made;
 }
 
-st_store *st_data_open(const st_data *data, bool make, char *why) {
+st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error) {
   st_store *store = NULL;
-  if (make ? !st_data_make(data, why) : !st_world_data_dir(data->dir, false, why)) return NULL;
-  return st_store_open(data->database, make, &store, why) == ST_STORED ? store : NULL;
+  if (make ? !st_data_dir_make(data, error) : !st_file_data_dir(data->dir, false, error))
+    return NULL;
+  return st_store_open(data->database, make, &store, error) == ST_STORED ? store : NULL;
 }
 
-int st_data_begin(const char *command, const char *option, bool make, st_data *data,
-                  st_store **store) {
-  char why[ST_WHY_MAX];
+int st_data_dir_begin(const char *command, const char *option, bool make, st_data_dir *data,
+                      st_store **store) {
+  char error[ST_ERROR_MAX];
   *store = NULL;
-  if (!st_data_find(option, data, why)) return st_complain(ST_EXIT_USAGE, "%s: %s", command, why);
-  *store = st_data_open(data, make, why);
-  return *store != NULL ? ST_EXIT_DONE : st_complain(ST_EXIT_FAILED, "%s: %s", command, why);
+  if (!st_data_dir_find(option, data, error))
+    return st_print_error(ST_EXIT_USAGE, "%s: %s", command, error);
+  *store = st_data_dir_open(data, make, error);
+  return *store != NULL ? ST_EXIT_DONE : st_print_error(ST_EXIT_FAILED, "%s: %s", command, error);
 }

@@ -12,36 +12,36 @@
 #include "subtoken/revocations.h"
 
 /* What is the matter with FILE or FILE.alive, as a sentence. */
-static void explain_files(const char *path, const subtoken_feed_file *file, char *why) {
-  st_world_stamp stamp;
+static void explain_files(const char *path, const subtoken_feed_file *file, char *error) {
+  st_file_stamp stamp;
   if (file->last != SUBTOKEN_FEED_IO) {
-    snprintf(why, ST_WHY_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
+    snprintf(error, ST_ERROR_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
     return;
   }
   /* The snapshot is looked at first: where it can be, it is the heartbeat that cannot. */
-  const char *suffix = st_world_stamp_of(path, &stamp) && file->error == ENOENT ? ".alive" : "";
+  const char *suffix = st_file_stamp_of(path, &stamp) && file->error == ENOENT ? ".alive" : "";
   const char *reason = file->error == EINVAL ? "it is not a regular file" : strerror(file->error);
-  snprintf(why, ST_WHY_MAX, "cannot read %.300s%s: %s", path, suffix, reason);
+  snprintf(error, ST_ERROR_MAX, "cannot read %.300s%s: %s", path, suffix, reason);
 }
 
-void st_feed_add_mount(const subtoken_feed_file *file, char *why) {
-  size_t len = strlen(why);
+void st_feed_text_add_mount(const subtoken_feed_file *file, char *error) {
+  size_t len = strlen(error);
   if (!file->mounted) return;
-  snprintf(why + len, ST_WHY_MAX - len,
+  snprintf(error + len, ST_ERROR_MAX - len,
            "; it is a mount of its own, which never shows the file that replaces it: mount its "
            "directory");
 }
 
-void st_feed_why(const char *path, const subtoken_feed_file *file, char *why) {
-  explain_files(path, file, why);
-  st_feed_add_mount(file, why);
+void st_feed_text_error(const char *path, const subtoken_feed_file *file, char *error) {
+  explain_files(path, file, error);
+  st_feed_text_add_mount(file, error);
 }
 
-void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why) {
-  snprintf(why, ST_WHY_MAX, "the last heartbeat is %lld s old, and %lld s is the most",
+void st_feed_text_age(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *error) {
+  snprintf(error, ST_ERROR_MAX, "the last heartbeat is %lld s old, and %lld s is the most",
            (long long)subtoken_feed_age(feed, now, monotonic), (long long)feed->max_age);
 }
 
-int64_t st_feed_monotonic(void) {
-  return st_world_monotonic_us() / 1000000;
+int64_t st_feed_text_monotonic(void) {
+  return st_clock_monotonic_us() / 1000000;
 }

@@ -6,13 +6,13 @@
 #include "subtoken/revocations.h"
 
 /* What is wrong with the files of a feed, as file->last says, with their name. */
-void st_feed_why(const char *path, const subtoken_feed_file *file, char *why);
+void st_feed_text_error(const char *path, const subtoken_feed_file *file, char *error);
 
 /* That it is too old. */
-void st_feed_age_text(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *why);
+void st_feed_text_age(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *error);
 
 /* The monotonic seconds of revocations.h. */
-int64_t st_feed_monotonic(void);
-void st_feed_add_mount(const subtoken_feed_file *file, char *why);
+int64_t st_feed_text_monotonic(void);
+void st_feed_text_add_mount(const subtoken_feed_file *file, char *error);
 
 #endif

@@ -57,22 +57,22 @@ typedef struct arrival {
   bool too_long;
 } arrival;
 
-static bool find(const char *name, void *into, char *why) {
+static bool find(const char *name, void *into, char *error) {
   void *function = dlsym(curl.library, name);
   memcpy(into, &function, sizeof function);
-  if (function == NULL) snprintf(why, ST_WHY_MAX, "%s is too old: it has no %s", LIBRARY, name);
+  if (function == NULL) snprintf(error, ST_ERROR_MAX, "%s is too old: it has no %s", LIBRARY, name);
   return function != NULL;
 }
 
-static bool load(char *why) {
+static bool load(char *error) {
   if (curl.library != NULL) return true;
   curl.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
   if (curl.library == NULL) {
-    snprintf(why, ST_WHY_MAX, "%s is needed and cannot be loaded (Debian: libcurl4): %.300s",
+    snprintf(error, ST_ERROR_MAX, "%s is needed and cannot be loaded (Debian: libcurl4): %.300s",
              LIBRARY, dlerror());
     return false;
   }
-#define FIND(name) &&find("curl_" #name, &curl.name, why)
+#define FIND(name) &&find("curl_" #name, &curl.name, error)
   if (true FUNCTIONS(FIND) && curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) return true;
   (void)dlclose(curl.library);
   curl.library = NULL;
@@ -88,7 +88,7 @@ static bool is_loopback(const char *host) {
 }
 
 /* The same parser that connects, so that both see the same host. */
-static bool check_parts(CURLU *url, bool *local, char *why) {
+static bool check_parts(CURLU *url, bool *local, char *error) {
   char *scheme = NULL, *host = NULL, *user = NULL, *password = NULL;
   bool good = false;
   (void)curl.url_get(url, CURLUPART_SCHEME, &scheme, 0);
@@ -97,12 +97,12 @@ static bool check_parts(CURLU *url, bool *local, char *why) {
   (void)curl.url_get(url, CURLUPART_PASSWORD, &password, 0);
   *local = host != NULL && is_loopback(host);
   if (user != NULL || password != NULL) {
-    snprintf(why, ST_WHY_MAX, "a URL with a user or password is seen by everybody here");
+    snprintf(error, ST_ERROR_MAX, "a URL with a user or password is seen by everybody here");
   } else if (scheme == NULL || host == NULL ||
              (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)) {
-    snprintf(why, ST_WHY_MAX, "the URL is to begin with https://, or http:// on this machine");
+    snprintf(error, ST_ERROR_MAX, "the URL is to begin with https://, or http:// on this machine");
   } else if (strcmp(scheme, "http") == 0 && !*local) {
-    snprintf(why, ST_WHY_MAX,
+    snprintf(error, ST_ERROR_MAX,
              "http:// is for this machine only, the key would be seen on its way: "
              "use https://");
   } else {
@@ -116,25 +116,25 @@ static bool check_parts(CURLU *url, bool *local, char *why) {
 }
 
 /* An address alone means the feed there. */
-static bool complete_path(CURLU *url, char *why) {
+static bool complete_path(CURLU *url, char *error) {
   char *path = NULL;
   (void)curl.url_get(url, CURLUPART_PATH, &path, 0);
   bool named = path != NULL && path[0] != '\0' && strcmp(path, "/") != 0;
   curl.free(path);
   if (named || curl.url_set(url, CURLUPART_PATH, "/v2/revocations", 0) == CURLUE_OK) return true;
-  snprintf(why, ST_WHY_MAX, "out of memory");
+  snprintf(error, ST_ERROR_MAX, "out of memory");
   return false;
 }
 
-static CURLU *read_url(const char *text, bool *local, char *why) {
+static CURLU *read_url(const char *text, bool *local, char *error) {
   CURLU *url = curl.url();
   if (url == NULL) {
-    snprintf(why, ST_WHY_MAX, "out of memory");
+    snprintf(error, ST_ERROR_MAX, "out of memory");
     return NULL;
   }
   if (curl.url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
-    snprintf(why, ST_WHY_MAX, "the URL cannot be read");
-  } else if (check_parts(url, local, why) && complete_path(url, why)) {
+    snprintf(error, ST_ERROR_MAX, "the URL cannot be read");
+  } else if (check_parts(url, local, error) && complete_path(url, error)) {
     return url;
   }
   curl.url_cleanup(url);
@@ -300,7 +300,7 @@ static CURLU *url_of(const st_fetch *fetch, const st_fetch_question *question) {
   return NULL;
 }
 
-static st_fetched finished(st_fetch *fetch, const arrival *to, char *why) {
+static st_fetch_status finished(st_fetch *fetch, const arrival *to, char *why) {
   int left;
   CURLMsg *message = curl.multi_info_read(fetch->multi, &left);
   CURLcode code =
@@ -311,42 +311,43 @@ static st_fetched finished(st_fetch *fetch, const arrival *to, char *why) {
     return ST_FETCH_DONE;
   }
   if (to->too_long) {
-    snprintf(why, ST_WHY_MAX,
+    snprintf(why, ST_ERROR_MAX,
              "what was answered is no snapshot, longer than it says, or larger than --max-size");
     return ST_FETCH_UNFIT;
   } else {
     const char *error = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
-    st_writer writer = st_writer_on(why, ST_WHY_MAX);
-    st_write_shown(&writer, (subtoken_text){error, strnlen(error, CURL_ERROR_SIZE - 1)});
-    if (!st_writer_end(&writer)) why[ST_WHY_MAX - 1] = '\0';
+    st_writer writer = st_writer_on(why, ST_ERROR_MAX);
+    st_write_escaped(&writer, (subtoken_text){error, strnlen(error, CURL_ERROR_SIZE - 1)});
+    if (!st_writer_end(&writer)) why[ST_ERROR_MAX - 1] = '\0';
   }
   return ST_FETCH_FAILED;
 }
 
-static st_fetched perform(st_fetch *fetch, const arrival *to, char *why) {
+static st_fetch_status perform(st_fetch *fetch, const arrival *to, char *error) {
   int running = 1;
   while (curl.multi_perform(fetch->multi, &running) == CURLM_OK && running > 0) {
     struct curl_waitfd stop = {fetch->settings.stop, CURL_WAIT_POLLIN, 0};
     if (curl.multi_poll(fetch->multi, &stop, 1, POLL_MS, NULL) != CURLM_OK) break;
     if (stop.revents != 0) return ST_FETCH_STOPPED;
   }
-  return finished(fetch, to, why);
+  return finished(fetch, to, error);
 }
 
-st_fetched st_fetch_ask(st_fetch *fetch, const st_fetch_question *question, st_fetch_answer *answer,
-                        char *why) {
+st_fetch_status st_fetch_ask(st_fetch *fetch, const st_fetch_question *question,
+                             st_fetch_answer *answer, char *error) {
   struct curl_slist *headers = NULL;
   arrival to = {.fetch = fetch, .answer = answer};
-  st_fetched fetched = ST_FETCH_FAILED;
+  st_fetch_status fetched = ST_FETCH_FAILED;
   memset(answer, 0, sizeof *answer);
   fetch->error[0] = '\0';
   CURLU *url = url_of(fetch, question);
   if (url == NULL || !add_headers(&headers, question->credential, question->etag) ||
       !set_options(fetch, url, headers, &to) ||
       curl.multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK) {
-    snprintf(why, ST_WHY_MAX, "the request cannot be made: no memory, or %s is too old", LIBRARY);
+    snprintf(error, ST_ERROR_MAX, "the request cannot be made: no memory, or %s is too old",
+             LIBRARY);
   } else {
-    fetched = perform(fetch, &to, why);
+    fetched = perform(fetch, &to, error);
     (void)curl.multi_remove_handle(fetch->multi, fetch->easy);
   }
   curl.easy_reset(fetch->easy); /* it points to what goes now */
@@ -361,16 +362,16 @@ void st_fetch_give(st_fetch_answer *answer) {
   memset(answer, 0, sizeof *answer);
 }
 
-st_fetched st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *why) {
+st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *error) {
   *fetch = NULL;
-  if (!load(why)) return ST_FETCH_FAILED;
+  if (!load(error)) return ST_FETCH_FAILED;
   st_fetch *made = calloc(1, sizeof *made);
   if (made == NULL) {
-    snprintf(why, ST_WHY_MAX, "out of memory");
+    snprintf(error, ST_ERROR_MAX, "out of memory");
     return ST_FETCH_FAILED;
   }
   made->settings = *settings;
-  made->url = read_url(settings->url, &made->local, why);
+  made->url = read_url(settings->url, &made->local, error);
   if (made->url == NULL) {
     st_fetch_stop(made);
     return ST_FETCH_BAD_URL;
@@ -378,7 +379,7 @@ st_fetched st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, c
   made->multi = curl.multi_init();
   made->easy = curl.easy_init();
   if (made->multi == NULL || made->easy == NULL) {
-    snprintf(why, ST_WHY_MAX, "out of memory");
+    snprintf(error, ST_ERROR_MAX, "out of memory");
     st_fetch_stop(made);
     return ST_FETCH_FAILED;
   }

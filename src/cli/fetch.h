@@ -1,5 +1,5 @@
 /* fetch - the only door to libcurl: asks one URL again and again, over a connection that is
- * kept. Functions that can fail write a sentence to why, of ST_WHY_MAX bytes; a credential
+ * kept. Functions that can fail write a sentence to why, of ST_ERROR_MAX bytes; a credential
  * is never in it.
  */
 #ifndef ST_CLI_FETCH_H
@@ -32,16 +32,16 @@ typedef struct st_fetch_settings {
   size_t (*length)(const uint8_t *head, const char *type);
 } st_fetch_settings;
 
-typedef enum st_fetched {
+typedef enum st_fetch_status {
   ST_FETCH_FAILED = 0, /* why says it */
   ST_FETCH_DONE = 1,   /* something was answered */
   ST_FETCH_STOPPED,
   ST_FETCH_UNFIT,   /* the body is not what settings.length can make anything of, or longer */
   ST_FETCH_BAD_URL, /* of st_fetch_start alone */
-} st_fetched;
+} st_fetch_status;
 
 /* https, or http to this machine itself; no user, no password. Loads the library. */
-st_fetched st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *why)
+st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *error)
     __attribute__((warn_unused_result));
 void st_fetch_stop(st_fetch *fetch);
 
@@ -53,8 +53,9 @@ typedef struct st_fetch_question {
 } st_fetch_question;
 
 /* *answer is to be given back. */
-st_fetched st_fetch_ask(st_fetch *fetch, const st_fetch_question *question, st_fetch_answer *answer,
-                        char *why) __attribute__((warn_unused_result));
+st_fetch_status st_fetch_ask(st_fetch *fetch, const st_fetch_question *question,
+                             st_fetch_answer *answer, char *error)
+    __attribute__((warn_unused_result));
 void st_fetch_give(st_fetch_answer *answer);
 
 #endif

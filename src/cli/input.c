@@ -14,12 +14,12 @@
 #include "os/error.h"
 #include "os/terminal.h"
 
-bool st_span_read(const char *text, int64_t *seconds) {
+bool st_input_span(const char *text, int64_t *seconds) {
   subtoken_text span = st_text(text);
   return span.len > 0 && span.data[span.len - 1] > '9' && st_duration_read(span, seconds);
 }
 
-bool st_leeway_read(const char *text, int64_t *seconds) {
+bool st_input_leeway(const char *text, int64_t *seconds) {
   int64_t read;
   if (!st_duration_read(st_text(text), &read) || read > SUBTOKEN_LEEWAY_MAX) return false;
   *seconds = read;
@@ -38,7 +38,7 @@ static unsigned shift_of(char unit) {
   }
 }
 
-bool st_size_read(const char *text, size_t *size) {
+bool st_input_size(const char *text, size_t *size) {
   uint64_t value = 0;
   size_t len = strlen(text), digits = len;
   unsigned shift = len > 0 ? shift_of(text[len - 1]) : 0;
@@ -53,13 +53,13 @@ bool st_size_read(const char *text, size_t *size) {
   return true;
 }
 
-bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why) {
+bool st_input_credential(char *out, size_t size, subtoken_text *credential, char *error) {
   size_t len = 0, start = 0;
-  if (!st_world_stdin(out, size, &len, why)) return false;
+  if (!st_terminal_read_stdin(out, size, &len, error)) return false;
   while (len > 0 && strchr(" \t\r\n", out[len - 1]) != NULL && out[len - 1] != '\0') len--;
   while (start < len && strchr(" \t\r\n", out[start]) != NULL && out[start] != '\0') start++;
   *credential = (subtoken_text){out + start, len - start};
-  if (credential->len == 0) snprintf(why, ST_WHY_MAX, "nothing came on standard input");
+  if (credential->len == 0) snprintf(error, ST_ERROR_MAX, "nothing came on standard input");
   return credential->len > 0;
 }
 
@@ -71,17 +71,17 @@ static const char *fault_of(subtoken_text password) {
   return NULL;
 }
 
-bool st_read_password(char *out, size_t size, subtoken_text *password, char *why) {
+bool st_input_password(char *out, size_t size, subtoken_text *password, char *error) {
   size_t len = 0;
   *password = (subtoken_text){out, 0};
-  bool read = st_world_terminal() ? st_world_ask("password: ", out, size, &len, why)
-                                  : st_world_stdin(out, size, &len, why);
+  bool read = st_terminal_is_input() ? st_terminal_ask("password: ", out, size, &len, error)
+                                     : st_terminal_read_stdin(out, size, &len, error);
   if (!read) return false;
   if (len > 0 && out[len - 1] == '\n') len--;
   if (len > 0 && out[len - 1] == '\r') len--;
   const char *fault = fault_of((subtoken_text){out, len});
   if (fault != NULL) {
-    snprintf(why, ST_WHY_MAX, "%s", fault);
+    snprintf(error, ST_ERROR_MAX, "%s", fault);
     subtoken_wipe(out, size);
     return false;
   }
@@ -89,7 +89,7 @@ bool st_read_password(char *out, size_t size, subtoken_text *password, char *why
   return true;
 }
 
-st_act st_operator_act(char who[ST_WHO_MAX]) {
+st_audit_context st_input_audit_context(char who[ST_WHO_MAX]) {
   char room[1024];
   struct passwd entry, *found = NULL;
   uid_t uid = getuid();
@@ -98,5 +98,5 @@ st_act st_operator_act(char who[ST_WHO_MAX]) {
   } else {
     snprintf(who, ST_WHO_MAX, "user %lu", (unsigned long)uid);
   }
-  return (st_act){.now_us = st_world_now_us(), .who = who, .from = "command line"};
+  return (st_audit_context){.now_us = st_clock_now_us(), .who = who, .from = "command line"};
 }

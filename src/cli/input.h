@@ -5,30 +5,30 @@
 #include "domain/key.h"
 
 /* How long from now: a number with s, m, h or d. Without one it could be meant in days. */
-bool st_span_read(const char *text, int64_t *seconds);
+bool st_input_span(const char *text, int64_t *seconds);
 
 /* --leeway: seconds, or a number with s, m or h; SUBTOKEN_LEEWAY_MAX at most. */
 #define ST_LEEWAY_USAGE "--leeway is seconds, or a number with s, m or h: an hour at most"
 
-bool st_leeway_read(const char *text, int64_t *seconds);
+bool st_input_leeway(const char *text, int64_t *seconds);
 
 /* --max-size: bytes, or a number with k, m or g (times 1024, and so on); at least 1. */
 #define ST_SIZE_USAGE "--max-size is bytes, or a number with k, m or g"
 
-bool st_size_read(const char *text, size_t *size);
+bool st_input_size(const char *text, size_t *size);
 
 /* A credential from standard input: white space around it is dropped. */
-bool st_read_credential(char *out, size_t size, subtoken_text *credential, char *why);
+bool st_input_credential(char *out, size_t size, subtoken_text *credential, char *error);
 
 /* A password from standard input, up to its end, with one end of line dropped from it; on a
  * terminal it is asked for, and not shown. 1 to ST_PASSWORD_MAX bytes on one line. out, of
  * ST_PASSWORD_MAX + 2 bytes or more, is the caller's to wipe.
  */
-bool st_read_password(char *out, size_t size, subtoken_text *password, char *why);
+bool st_input_password(char *out, size_t size, subtoken_text *password, char *error);
 
 /* Who types a command, for the audit log: "user NAME", in who, and now. */
 #define ST_WHO_MAX (ST_NAME_MAX + 16)
 
-st_act st_operator_act(char who[ST_WHO_MAX]);
+st_audit_context st_input_audit_context(char who[ST_WHO_MAX]);
 
 #endif

@@ -17,9 +17,9 @@ static int version(int argc, char **argv) {
   st_arguments arguments = {.command = "version",
                             .help = "usage: subtoken version [--json]\nPrints the version.",
                             .options = options};
-  if (!st_begin(&arguments, argc, argv)) return arguments.code;
+  if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   puts(json ? "{\"version\":\"" SUBTOKEN_VERSION "\"}" : "subtoken " SUBTOKEN_VERSION);
-  return st_flush(ST_EXIT_DONE);
+  return st_print_flush(ST_EXIT_DONE);
 }
 
 static const st_command commands[] = {
@@ -46,12 +46,12 @@ static const st_command commands[] = {
  */
 static bool is_secret(const char *argument) {
   subtoken_text text = st_text(argument);
-  bool token = st_token_shaped(text) && text.len > 60 && memcmp(text.data, "eyJ", 3) == 0;
+  bool token = st_key_token_shaped(text) && text.len > 60 && memcmp(text.data, "eyJ", 3) == 0;
   return token || st_key_shaped(text);
 }
 
 int main(int argc, char **argv) {
-  st_world_harden();
+  st_process_harden();
   signal(SIGXFSZ,
          SIG_IGN); /* ulimit -f: a write fails, as on a full disk, and is cleaned up after */
   for (int i = 1; i < argc; i++) {
@@ -64,5 +64,5 @@ int main(int argc, char **argv) {
     return ST_EXIT_USAGE;
   }
   if (argc == 2 && strcmp(argv[1], "--version") == 0) return version(0, NULL);
-  return st_command_run(commands, "subtoken", argc - 1, argv + 1);
+  return st_options_run_command(commands, "subtoken", argc - 1, argv + 1);
 }

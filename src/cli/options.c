@@ -19,10 +19,10 @@ static void print_table(const st_command *table, const char *program, FILE *out)
 
 static void complain_no_command(const st_command *table, const char *program, const char *word) {
   st_suggestion suggestion = {.word = word, .len = strlen(word)};
-  for (; table->name != NULL; table++) st_suggestion_offer(&suggestion, table->name);
-  st_suggestion_offer(&suggestion, "help");
+  for (; table->name != NULL; table++) st_suggest_offer(&suggestion, table->name);
+  st_suggest_offer(&suggestion, "help");
   fprintf(stderr, "%s: there is no command %.40s", program, word);
-  st_suggestion_print(&suggestion);
+  st_suggest_print(&suggestion);
   fputc('\n', stderr);
 }
 
@@ -33,15 +33,15 @@ static int run_help(const st_command *table, const char *program, int argc, char
   char *words[WORDS + 2] = {NULL};
   if (argc == 0) {
     print_table(table, program, stdout);
-    return st_flush(ST_EXIT_DONE);
+    return st_print_flush(ST_EXIT_DONE);
   }
   int count = argc < WORDS ? argc : WORDS; /* a command of so many words there is not */
   for (int i = 0; i < count; i++) words[i] = argv[i];
   words[count] = option;
-  return st_command_run(table, program, count + 1, words);
+  return st_options_run_command(table, program, count + 1, words);
 }
 
-int st_command_run(const st_command *table, const char *program, int argc, char **argv) {
+int st_options_run_command(const st_command *table, const char *program, int argc, char **argv) {
   if (argc >= 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0)) {
     return run_help(table, program, argc - 1, argv + 1);
   }
@@ -58,7 +58,7 @@ static void end_usage(const st_arguments *arguments) {
   fprintf(stderr, "\n%.*s\n", line, arguments->help);
 }
 
-int st_usage(const st_arguments *arguments, const char *format, ...) {
+int st_options_usage(const st_arguments *arguments, const char *format, ...) {
   va_list list;
   va_start(list, format);
   fprintf(stderr, "subtoken %s: ", arguments->command);
@@ -71,10 +71,10 @@ int st_usage(const st_arguments *arguments, const char *format, ...) {
 static void suggest_option(const st_arguments *arguments, const char *word, size_t len) {
   st_suggestion suggestion = {.word = word, .len = len};
   for (const st_option *option = arguments->options; option->name != NULL; option++) {
-    st_suggestion_offer(&suggestion, option->name);
+    st_suggest_offer(&suggestion, option->name);
   }
-  st_suggestion_offer(&suggestion, "--help");
-  st_suggestion_print(&suggestion);
+  st_suggest_offer(&suggestion, "--help");
+  st_suggest_print(&suggestion);
 }
 
 /* It is not repeated, because it may be a password; with a dash too few it may be an option. */
@@ -104,22 +104,22 @@ static bool take_option(st_arguments *arguments, int argc, char **argv, int *at)
     if (strlen(option->name) != name || memcmp(option->name, argv[*at], name) != 0) continue;
     bool joined = argv[*at][name] == '=';
     if (option->flag != NULL) {
-      if (joined) return st_usage(arguments, "%s takes no value", option->name) == 0;
+      if (joined) return st_options_usage(arguments, "%s takes no value", option->name) == 0;
       *option->flag = true;
       return true;
     }
     if (*option->value != NULL) {
-      return st_usage(arguments, "%s is given twice", option->name) == 0;
+      return st_options_usage(arguments, "%s is given twice", option->name) == 0;
     }
     if (!joined && *at + 1 == argc)
-      return st_usage(arguments, "%s needs a value", option->name) == 0;
+      return st_options_usage(arguments, "%s needs a value", option->name) == 0;
     *option->value = joined ? argv[*at] + name + 1 : argv[++*at];
     return true;
   }
   return complain_option(arguments, argv[*at], name);
 }
 
-bool st_arguments_read(st_arguments *arguments, int argc, char **argv) {
+bool st_options_read(st_arguments *arguments, int argc, char **argv) {
   for (int i = 0; i < argc; i++) {
     if (strcmp(argv[i], "--help") == 0) {
       arguments->helped = true;
@@ -137,9 +137,9 @@ bool st_arguments_read(st_arguments *arguments, int argc, char **argv) {
   return true;
 }
 
-bool st_begin(st_arguments *arguments, int argc, char **argv) {
-  bool good = st_arguments_read(arguments, argc, argv);
+bool st_options_begin(st_arguments *arguments, int argc, char **argv) {
+  bool good = st_options_read(arguments, argc, argv);
   arguments->code = good ? ST_EXIT_DONE : ST_EXIT_USAGE;
-  if (arguments->helped) arguments->code = st_flush(ST_EXIT_DONE);
+  if (arguments->helped) arguments->code = st_print_flush(ST_EXIT_DONE);
   return good && !arguments->helped;
 }

@@ -13,7 +13,7 @@ typedef struct st_command {
   const char *summary;
 } st_command;
 
-int st_command_run(const st_command *table, const char *program, int argc, char **argv);
+int st_options_run_command(const st_command *table, const char *program, int argc, char **argv);
 
 /* An option is a flag, or takes a value: `--name value` or `--name=value`. The table
  * ends with name NULL.
@@ -35,14 +35,14 @@ typedef struct st_arguments {
   size_t word_max;
   size_t word_count;
   bool helped;
-  int code; /* set by st_begin */
+  int code; /* set by st_options_begin */
 } st_arguments;
-bool st_arguments_read(st_arguments *arguments, int argc, char **argv);
+bool st_options_read(st_arguments *arguments, int argc, char **argv);
 /* What each command begins with: false when it has nothing left to do, because it was used
  * wrongly or printed its help, and code is its exit code.
  */
-bool st_begin(st_arguments *arguments, int argc, char **argv);
-int st_usage(const st_arguments *arguments, const char *format, ...)
+bool st_options_begin(st_arguments *arguments, int argc, char **argv);
+int st_options_usage(const st_arguments *arguments, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

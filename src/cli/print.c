@@ -17,7 +17,7 @@
 #include "os/terminal.h"
 #include "subtoken/policy.h"
 
-int st_complain(int code, const char *format, ...) {
+int st_print_error(int code, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   fputs("subtoken ", stderr);
@@ -31,7 +31,7 @@ void st_print_text(FILE *out, subtoken_text text) {
   for (size_t i = 0; i < text.len;) {
     uint32_t code = 0;
     size_t step = st_utf8_next(text.data + i, text.len - i, &code);
-    if (step == 0 || st_utf8_obeyed(code)) {
+    if (step == 0 || st_utf8_is_control(code)) {
       fprintf(out, "\\x%02x", (unsigned char)text.data[i]);
       i++;
       continue;
@@ -80,7 +80,7 @@ void st_print_change_json(int64_t sequence, const st_made *made) {
   st_writer writer = st_writer_on(text, sizeof text);
   printf("{\"ok\":true,\"sequence\":%lld", (long long)sequence);
   if (made->keys + made->users > 0) {
-    st_made_write_json(&writer, made);
+    st_key_json_write_made(&writer, made);
     printf(",\"made\":%.*s", (int)writer.len, text);
   }
   puts("}");
@@ -94,15 +94,15 @@ void st_print_time(FILE *out, int64_t seconds) {
 }
 
 void st_print_heading(const char *heading) {
-  if (st_world_output_terminal()) puts(heading);
+  if (st_terminal_is_output()) puts(heading);
 }
 
-int st_flush(int code) {
+int st_print_flush(int code) {
   if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
-  return st_complain(ST_EXIT_FAILED, "cannot write to standard output: %s", strerror(errno));
+  return st_print_error(ST_EXIT_FAILED, "cannot write to standard output: %s", strerror(errno));
 }
 
-void st_policy_file_complain(const char *path, const subtoken_policy_error *error) {
+void st_print_policy_error(const char *path, const subtoken_policy_error *error) {
   st_print_text(stderr, st_text(path));
   fprintf(stderr, ":%zu:%zu: %s\n", error->line, error->column, error->text);
 }

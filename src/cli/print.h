@@ -8,7 +8,7 @@
 #include "subtoken/policy.h"
 
 /* `subtoken COMMAND: text` to standard error; the answer is code. */
-int st_complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int st_print_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Text that may come from anybody, to a terminal: control characters are escaped. */
 void st_print_text(FILE *out, subtoken_text text);
@@ -28,10 +28,10 @@ void st_print_change_json(int64_t sequence, const st_made *made);
 void st_print_heading(const char *heading);
 
 /* What was printed has reached its file, or the exit code says that it has not. */
-int st_flush(int code);
+int st_print_flush(int code);
 
 /* `FILE:LINE:COLUMN: text` to standard error, as compilers say it, so that editors find the
  * place. */
-void st_policy_file_complain(const char *path, const subtoken_policy_error *error);
+void st_print_policy_error(const char *path, const subtoken_policy_error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /* How far a word is from a name: the optimal string alignment distance, in which swapping two
- * neighbours counts once (Damerau, 1964). For st_command_run and st_arguments_read.
+ * neighbours counts once (Damerau, 1964). For st_options_run_command and st_options_read.
  */
 #include "cli/suggest.h"
 
@@ -29,7 +29,7 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
   return row[1][b_len];
 }
 
-void st_suggestion_offer(st_suggestion *suggestion, const char *name) {
+void st_suggest_offer(st_suggestion *suggestion, const char *name) {
   size_t len = suggestion->len, name_len = strlen(name);
   if (len == 0 || len > ST_SUGGEST_MAX || name_len > ST_SUGGEST_MAX) return;
   size_t edits = distance(suggestion->word, len, name, name_len);
@@ -44,6 +44,6 @@ void st_suggestion_offer(st_suggestion *suggestion, const char *name) {
   suggestion->edits = edits;
 }
 
-void st_suggestion_print(const st_suggestion *suggestion) {
+void st_suggest_print(const st_suggestion *suggestion) {
   if (suggestion->name != NULL) fprintf(stderr, "; did you mean %s?", suggestion->name);
 }

@@ -16,9 +16,9 @@ typedef struct st_suggestion {
 
 /* A name is like the word when it goes on where the word ends, or when few letters were left
  * out, added, changed or swapped: one of three, and one at least. */
-void st_suggestion_offer(st_suggestion *suggestion, const char *name);
+void st_suggest_offer(st_suggestion *suggestion, const char *name);
 
 /* `; did you mean NAME?`, or nothing, to standard error. */
-void st_suggestion_print(const st_suggestion *suggestion);
+void st_suggest_print(const st_suggestion *suggestion);
 
 #endif

@@ -342,22 +342,22 @@ static void write_list(st_writer *writer, const subtoken_claims *claims, const s
 }
 
 void st_claims_write(st_writer *writer, const subtoken_claims *claims) {
-  st_write_string(writer, "{\"sub\":");
+  st_write_literal(writer, "{\"sub\":");
   write_quoted(writer, claims, claims->sub, ',');
-  st_write_string(writer, "\"iat\":");
+  st_write_literal(writer, "\"iat\":");
   st_write_int(writer, claims->iat);
-  st_write_string(writer, ",\"exp\":");
+  st_write_literal(writer, ",\"exp\":");
   st_write_int(writer, claims->exp);
-  st_write_string(writer, ",\"permissions\":");
+  st_write_literal(writer, ",\"permissions\":");
   write_list(writer, claims, claims->permissions, claims->permission_count);
   if (!claims->every_url) {
-    st_write_string(writer, ",\"urls\":");
+    st_write_literal(writer, ",\"urls\":");
     write_list(writer, claims, claims->urls, claims->url_count);
   }
   if (claims->sid.len == 0) {
     st_write_char(writer, '}');
   } else {
-    st_write_string(writer, ",\"sid\":");
+    st_write_literal(writer, ",\"sid\":");
     write_quoted(writer, claims, claims->sid, '}');
   }
 }

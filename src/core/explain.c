@@ -40,7 +40,7 @@ static void look(explained *e) {
 #define TARGET_SHOWN 256                /* so that what decided is not pushed out */
 
 static void say_time(st_writer *w, const char *claim, int64_t seconds) {
-  st_write_words(w, claim);
+  st_write_truncated(w, claim);
   st_write_char(w, ' ');
   if (seconds <= LAST_DATE) {
     st_date_write(w, seconds, false);
@@ -58,15 +58,15 @@ static void say_span(st_writer *w, int64_t seconds) {
   size_t i = 0;
   while (seconds < rows[i].from) i++;
   st_write_int(w, seconds / rows[i].unit);
-  st_write_words(w, rows[i].name);
+  st_write_truncated(w, rows[i].name);
 }
 
 /* `31536001 s (365 days)`: where two spans are compared, a second decides. */
 static void say_exact_span(st_writer *w, int64_t seconds) {
   st_write_int(w, seconds);
-  st_write_words(w, " s");
+  st_write_truncated(w, " s");
   if (seconds < 120) return;
-  st_write_words(w, " (");
+  st_write_truncated(w, " (");
   say_span(w, seconds);
   st_write_char(w, ')');
 }
@@ -77,8 +77,8 @@ static void say_quoted(st_writer *w, subtoken_text text) {
   subtoken_text piece;
   st_write_char(w, '"');
   for (bool first = true; st_cut(&cutter, '"', &piece); first = false) {
-    if (!first) st_write_words(w, "\\\"");
-    st_write_shown(w, piece);
+    if (!first) st_write_truncated(w, "\\\"");
+    st_write_escaped(w, piece);
   }
   st_write_char(w, '"');
 }
@@ -86,9 +86,9 @@ static void say_quoted(st_writer *w, subtoken_text text) {
 /* As it stands, but what would be invisible in quotes. */
 static void say_word(st_writer *w, subtoken_text text) {
   if (text.len == 0) {
-    st_write_words(w, "\"\"");
+    st_write_truncated(w, "\"\"");
   } else {
-    st_write_shown(w, text);
+    st_write_escaped(w, text);
   }
 }
 
@@ -96,7 +96,7 @@ static void say_list(st_writer *w, const subtoken_claims *claims, const subtoken
                      size_t count) {
   st_write_char(w, '[');
   for (size_t i = 0; i < count; i++) {
-    if (i > 0) st_write_words(w, ", ");
+    if (i > 0) st_write_truncated(w, ", ");
     say_word(w, subtoken_claims_text(claims, list[i]));
   }
   st_write_char(w, ']');
@@ -135,31 +135,32 @@ static void explain_malformed(st_writer *w, explained *e) {
   size_t dots = 0;
   for (size_t i = 0; i < e->token.len; i++) dots += e->token.data[i] == '.';
   if (!e->split || dots != 2) {
-    st_write_words(w, "it has ");
+    st_write_truncated(w, "it has ");
     st_write_int(w, (int64_t)dots);
-    st_write_words(w, dots == 1 ? " dot" : " dots");
-    st_write_words(w, "; a token is three parts that are not empty, with two dots between them");
+    st_write_truncated(w, dots == 1 ? " dot" : " dots");
+    st_write_truncated(w,
+                       "; a token is three parts that are not empty, with two dots between them");
   } else if (e->header_len == 0) {
-    st_write_words(w, "the header is not base64url without padding");
+    st_write_truncated(w, "the header is not base64url without padding");
   } else if (e->claims.text_len == 0) {
-    st_write_words(w, "the payload is not base64url without padding");
+    st_write_truncated(w, "the payload is not base64url without padding");
   } else if (!st_base64url_valid(e->jws.mac)) {
-    st_write_words(w, "the signature is not base64url without padding");
+    st_write_truncated(w, "the signature is not base64url without padding");
   } else if (!read_header(e, ST_TEXT(""), &unused, NULL)) {
-    st_write_words(w, "the header is not an object in strict JSON");
+    st_write_truncated(w, "the header is not an object in strict JSON");
   } else {
-    st_write_words(w, "the claims are not an object in strict JSON");
+    st_write_truncated(w, "the claims are not an object in strict JSON");
   }
 }
 
 /* `alg is "none"`, `alg is no string`, `alg is missing`. */
 static void say_member(st_writer *w, const char *name, const member *found) {
-  st_write_words(w, name);
+  st_write_truncated(w, name);
   if (found->string) {
-    st_write_words(w, " is ");
+    st_write_truncated(w, " is ");
     say_quoted(w, found->value);
   } else {
-    st_write_words(w, found->there ? " is no string" : " is missing");
+    st_write_truncated(w, found->there ? " is no string" : " is missing");
   }
 }
 
@@ -167,26 +168,26 @@ static void explain_alg(st_writer *w, explained *e) {
   member alg;
   (void)read_header(e, ST_TEXT("alg"), &alg, NULL);
   say_member(w, "alg", &alg);
-  st_write_words(w, ", not \"HS256\"");
+  st_write_truncated(w, ", not \"HS256\"");
 }
 
 static void explain_header(st_writer *w, explained *e) {
   member typ;
   subtoken_text forbidden = {NULL, 0};
   if (e->jws.header.len > SUBTOKEN_HEADER_MAX) {
-    st_write_words(w, "the header part has ");
+    st_write_truncated(w, "the header part has ");
     st_write_int(w, (int64_t)e->jws.header.len);
-    st_write_words(w, " characters, at most 1024 are looked at");
+    st_write_truncated(w, " characters, at most 1024 are looked at");
     return;
   }
   (void)read_header(e, ST_TEXT("typ"), &typ, &forbidden);
   if (typ.there && !(typ.string && st_text_is(typ.value, "JWT"))) {
     say_member(w, "typ", &typ);
-    st_write_words(w, ", not \"JWT\"");
+    st_write_truncated(w, ", not \"JWT\"");
   } else {
-    st_write_words(w, "the header has ");
+    st_write_truncated(w, "the header has ");
     say_quoted(w, forbidden);
-    st_write_words(w, ", which changes what a token means");
+    st_write_truncated(w, ", which changes what a token means");
   }
 }
 
@@ -194,7 +195,7 @@ static void say_kid(st_writer *w, subtoken_text kid) {
   if (kid.len > 0) {
     say_quoted(w, kid);
   } else {
-    st_write_words(w, "(unnamed)");
+    st_write_truncated(w, "(unnamed)");
   }
 }
 
@@ -202,10 +203,10 @@ static void explain_kid(st_writer *w, explained *e) {
   member kid;
   (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
   say_member(w, "kid", &kid);
-  st_write_words(w, ", the secrets are [");
+  st_write_truncated(w, ", the secrets are [");
   const subtoken_ring *ring = e->verifier->ring;
   for (size_t i = 0; ring != NULL && i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
-    if (i > 0) st_write_words(w, ", ");
+    if (i > 0) st_write_truncated(w, ", ");
     say_kid(w, (subtoken_text){ring->secrets[i].kid, ring->secrets[i].kid_len});
   }
   st_write_char(w, ']');
@@ -215,13 +216,13 @@ static void explain_mac(st_writer *w, explained *e) {
   member kid;
   size_t bytes = ST_BASE64URL_BYTES(e->jws.mac.len);
   if (bytes != ST_HASH_LEN) {
-    st_write_words(w, "the signature has ");
+    st_write_truncated(w, "the signature has ");
     st_write_int(w, (int64_t)bytes);
-    st_write_words(w, " bytes, not 32");
+    st_write_truncated(w, " bytes, not 32");
     return;
   }
   (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
-  st_write_words(w, "the signature was not made over these bytes with the secret ");
+  st_write_truncated(w, "the signature was not made over these bytes with the secret ");
   say_kid(w, kid.value);
 }
 
@@ -232,23 +233,23 @@ static void explain_times(st_writer *w, const explained *e, subtoken_result resu
     say_time(w, "exp", claims->exp);
     say_time(w, " is not after iat", claims->iat);
   } else if (result == SUBTOKEN_TTL) {
-    st_write_words(w, "from iat to exp it is ");
+    st_write_truncated(w, "from iat to exp it is ");
     say_exact_span(w, claims->exp - claims->iat);
-    st_write_words(w, ", at most ");
+    st_write_truncated(w, ", at most ");
     say_exact_span(w, e->verifier->max_life);
-    st_write_words(w, " are allowed");
+    st_write_truncated(w, " are allowed");
   } else if (result == SUBTOKEN_EXPIRED) {
     say_time(w, "exp", claims->exp);
-    st_write_words(w, " was ");
+    st_write_truncated(w, " was ");
     say_span(w, now - claims->exp);
-    st_write_words(w, " ago");
+    st_write_truncated(w, " ago");
   } else {
     bool nbf = result == SUBTOKEN_NOT_YET;
     int64_t at = nbf ? claims->nbf : claims->iat;
     say_time(w, nbf ? "nbf" : "iat", at);
-    st_write_words(w, " is ");
+    st_write_truncated(w, " is ");
     say_span(w, at - now);
-    st_write_words(w, " ahead");
+    st_write_truncated(w, " ahead");
   }
 }
 
@@ -262,13 +263,13 @@ static void say_audience(st_writer *w, explained *e) {
   if (!st_json_object(&json)) return;
   while (st_json_member(&json, &name) && !st_text_is(name, "aud")) (void)st_json_skip(&json);
   if (json.failed || !st_text_is(name, "aud")) {
-    st_write_words(w, "missing");
+    st_write_truncated(w, "missing");
   } else if (st_json_peek(&json) == '"') {
     if (st_json_string(&json, &value)) say_quoted(w, value);
   } else if (st_json_array(&json)) {
     st_write_char(w, '[');
     while (st_json_element(&json) && st_json_string(&json, &value)) {
-      if (shown++ > 0) st_write_words(w, ", ");
+      if (shown++ > 0) st_write_truncated(w, ", ");
       say_quoted(w, value);
     }
     st_write_char(w, ']');
@@ -278,15 +279,15 @@ static void say_audience(st_writer *w, explained *e) {
 static void explain_parties(st_writer *w, explained *e, subtoken_result result) {
   bool aud = result == SUBTOKEN_AUD;
   subtoken_text iss = subtoken_claims_text(&e->claims, e->claims.iss);
-  st_write_words(w, aud ? "aud is " : "iss is ");
+  st_write_truncated(w, aud ? "aud is " : "iss is ");
   if (aud) {
     say_audience(w, e);
   } else if (iss.len > 0) {
     say_quoted(w, iss);
   } else {
-    st_write_words(w, "empty or missing");
+    st_write_truncated(w, "empty or missing");
   }
-  st_write_words(w, ", not ");
+  st_write_truncated(w, ", not ");
   say_quoted(w, aud ? e->verifier->aud : e->verifier->iss);
 }
 
@@ -309,12 +310,12 @@ static size_t path_len(subtoken_text target, subtoken_result result) {
 static void say_target(st_writer *w, subtoken_text target, subtoken_result result) {
   size_t len = path_len(target, result);
   if (target.data == NULL) {
-    st_write_words(w, "(none given)");
+    st_write_truncated(w, "(none given)");
     return;
   }
-  st_write_shown(w, (subtoken_text){target.data, len});
-  if (len < target.len && target.data[len] != '?') st_write_words(w, "...");
-  if (target.len == 0) st_write_words(w, "\"\"");
+  st_write_escaped(w, (subtoken_text){target.data, len});
+  if (len < target.len && target.data[len] != '?') st_write_truncated(w, "...");
+  if (target.len == 0) st_write_truncated(w, "\"\"");
 }
 
 void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) {
@@ -327,19 +328,19 @@ void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) 
 
 void st_explain_fault(st_writer *w, subtoken_text target) {
   st_path path;
-  st_write_words(w, "target ");
+  st_write_truncated(w, "target ");
   say_target(w, target, SUBTOKEN_BAD_TARGET);
-  st_write_words(w, " is refused: ");
-  st_write_words(w, subtoken_fault_text(st_target_read(target, &path)));
+  st_write_truncated(w, " is refused: ");
+  st_write_truncated(w, subtoken_fault_text(st_target_read(target, &path)));
   st_cutter cutter = {target, false};
   (void)st_cut(&cutter, '?', &target);
-  if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) st_write_words(w, ", in its query");
+  if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) st_write_truncated(w, ", in its query");
 }
 
 static void explain_url(st_writer *w, const explained *e) {
-  st_write_words(w, "url ");
+  st_write_truncated(w, "url ");
   st_explain_asked(w, e->request->method, e->request->target);
-  st_write_words(w, " is not in ");
+  st_write_truncated(w, " is not in ");
   say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
 }
 
@@ -351,13 +352,13 @@ static void explain_needs(st_writer *w, const explained *e) {
   if (need == NULL)
     need = st_claims_find_lacking(&e->claims, e->request->needs, e->request->needs_count);
   if (need != NULL) {
-    st_write_words(w, "it needs ");
+    st_write_truncated(w, "it needs ");
     say_word(w, *need);
-    st_write_words(w, ", ");
+    st_write_truncated(w, ", ");
   } else if (decision != NULL && decision->json_rpc) {
-    st_write_words(w, "it needs an API that the body names, ");
+    st_write_truncated(w, "it needs an API that the body names, ");
   }
-  st_write_words(w, "the token has ");
+  st_write_truncated(w, "the token has ");
   say_list(w, &e->claims, e->claims.permissions, e->claims.permission_count);
 }
 
@@ -365,7 +366,7 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
     case SUBTOKEN_TOO_LARGE:
       st_write_int(w, (int64_t)e->token.len);
-      st_write_words(w, " characters, at most 8192 are looked at");
+      st_write_truncated(w, " characters, at most 8192 are looked at");
       break;
     case SUBTOKEN_MALFORMED: explain_malformed(w, e); break;
     case SUBTOKEN_ALG: explain_alg(w, e); break;
@@ -373,12 +374,14 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
     case SUBTOKEN_KID: explain_kid(w, e); break;
     case SUBTOKEN_MAC: explain_mac(w, e); break;
     case SUBTOKEN_CLAIMS:
-      st_write_words(w, "claim ");
+      st_write_truncated(w, "claim ");
       say_quoted(w, e->fault);
-      st_write_words(w, " is missing or of the wrong form");
+      st_write_truncated(w, " is missing or of the wrong form");
       break;
-    case SUBTOKEN_REVOCATION_UNKNOWN: st_write_words(w, "no trustworthy revocation data"); break;
-    default: st_write_words(w, "the question cannot be asked like this");
+    case SUBTOKEN_REVOCATION_UNKNOWN:
+      st_write_truncated(w, "no trustworthy revocation data");
+      break;
+    default: st_write_truncated(w, "the question cannot be asked like this");
   }
 }
 
@@ -388,9 +391,9 @@ static void explain_read(st_writer *w, explained *e, subtoken_result result) {
     case SUBTOKEN_ISS:
     case SUBTOKEN_AUD: explain_parties(w, e, result); break;
     case SUBTOKEN_REVOKED:
-      st_write_words(w, "sub ");
-      st_write_shown(w, subtoken_claims_text(&e->claims, e->claims.sub));
-      st_write_words(w, " is revoked");
+      st_write_truncated(w, "sub ");
+      st_write_escaped(w, subtoken_claims_text(&e->claims, e->claims.sub));
+      st_write_truncated(w, " is revoked");
       break;
     case SUBTOKEN_BAD_TARGET: st_explain_fault(w, e->request->target); break;
     case SUBTOKEN_URL: explain_url(w, e); break;
@@ -419,7 +422,7 @@ void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_
   } else if (e.read) {
     explain_read(w, &e, result);
   } else {
-    st_write_words(w, "this is not what the token says");
+    st_write_truncated(w, "this is not what the token says");
   }
 }
 

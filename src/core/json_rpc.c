@@ -45,8 +45,8 @@ static bool ends_in_api(subtoken_text name) {
 static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
   char room[SUBTOKEN_PERMISSION_MAX];
   st_writer writer = st_writer_on(room, sizeof room);
-  st_write_text(&writer, api);
-  if (!ends_in_api(api)) st_write_string(&writer, "_api");
+  st_write_view(&writer, api);
+  if (!ends_in_api(api)) st_write_literal(&writer, "_api");
   subtoken_text need = {room, writer.len};
   if (!is_api_name(api) || writer.overflow || !subtoken_permission_valid(need)) return false;
   if (has_need(rpc, need)) return true;

@@ -464,7 +464,7 @@ void st_path_write(st_writer *writer, const st_path *path) {
 
 void st_entry_write(st_writer *writer, const st_entry *entry) {
   if (entry->method.len > 0) {
-    st_write_text(writer, entry->method);
+    st_write_view(writer, entry->method);
     st_write_char(writer, ':');
   }
   st_path_write(writer, &entry->path);

@@ -4,55 +4,55 @@
 /* `line 4 of the policy`. */
 static void say_where(st_writer *w, const subtoken_decision *decision) {
   if (decision->line == 0) {
-    st_write_words(w, "the default of the policy");
+    st_write_truncated(w, "the default of the policy");
     return;
   }
-  st_write_words(w, "line ");
+  st_write_truncated(w, "line ");
   st_write_int(w, decision->line);
-  st_write_words(w, " of the policy");
+  st_write_truncated(w, " of the policy");
 }
 
 /* `line 4 of the policy needs [account, inventories]`. They are fit for a terminal. */
 static void say_needs(st_writer *w, const subtoken_decision *decision) {
   say_where(w, decision);
   if (decision->needs_count == 0) {
-    st_write_words(w, " needs a good token");
+    st_write_truncated(w, " needs a good token");
   } else {
-    st_write_words(w, " needs [");
+    st_write_truncated(w, " needs [");
     for (size_t i = 0; i < decision->needs_count; i++) {
-      if (i > 0) st_write_words(w, ", ");
-      st_write_text(w, decision->needs[i]);
+      if (i > 0) st_write_truncated(w, ", ");
+      st_write_view(w, decision->needs[i]);
     }
     st_write_char(w, ']');
   }
-  if (decision->json_rpc) st_write_words(w, ", and the APIs that the body names");
+  if (decision->json_rpc) st_write_truncated(w, ", and the APIs that the body names");
 }
 
 /* `PUT /v2/account/bank: line 4 of the policy does not list this method`. */
 static void say_denied(st_writer *w, const subtoken_request *request,
                        const subtoken_decision *decision) {
   st_explain_asked(w, request->method, request->target);
-  st_write_words(w, ": ");
+  st_write_truncated(w, ": ");
   if (decision->not_listed) {
     say_where(w, decision);
     if (request->method.data != NULL) {
-      st_write_words(w, " does not list this method");
+      st_write_truncated(w, " does not list this method");
     } else {
-      st_write_words(w, " lists methods, and none is given");
+      st_write_truncated(w, " lists methods, and none is given");
     }
   } else if (decision->json_rpc) {
     say_where(w, decision);
-    st_write_words(w, " needs the APIs that the JSON-RPC body names, and no body is read here");
+    st_write_truncated(w, " needs the APIs that the JSON-RPC body names, and no body is read here");
   } else {
-    st_write_words(w, "no route of the policy has this path, and its default is deny");
+    st_write_truncated(w, "no route of the policy has this path, and its default is deny");
   }
 }
 
 static void say_open(st_writer *w, const subtoken_decision *decision) {
   if (decision->access == SUBTOKEN_ACCESS_PREFLIGHT) {
-    st_write_words(w, "a CORS preflight, which the policy lets pass");
+    st_write_truncated(w, "a CORS preflight, which the policy lets pass");
   } else {
-    st_write_words(w, "public, by ");
+    st_write_truncated(w, "public, by ");
     say_where(w, decision);
   }
 }
@@ -73,11 +73,11 @@ static void explain(st_writer *w, const subtoken_verifier *verifier, subtoken_te
   } else if (result == SUBTOKEN_URL && denied) {
     say_denied(w, request, decision);
   } else if (result == SUBTOKEN_MALFORMED && (token.data == NULL || token.len == 0)) {
-    st_write_words(w, "no token came");
+    st_write_truncated(w, "no token came");
   } else {
     st_explain_token(w, verifier, token, request, decision, result);
     if (!by_route(result) || open || denied) return;
-    st_write_words(w, "; ");
+    st_write_truncated(w, "; ");
     say_needs(w, decision);
   }
 }
@@ -91,7 +91,7 @@ size_t subtoken_policy_explain(const subtoken_verifier *verifier, const subtoken
   if (verifier == NULL || policy == NULL || request == NULL) return 0;
   st_writer writer = st_writer_on(out, out_size - 1);
   if (request->target.data == NULL) {
-    st_write_words(&writer, "no target is given, and a policy goes by it");
+    st_write_truncated(&writer, "no target is given, and a policy goes by it");
   } else if (subtoken_policy_find(policy, request->method, request->target, flags, &decision) !=
              SUBTOKEN_OK) {
     st_explain_fault(&writer, request->target);

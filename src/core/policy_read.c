@@ -37,18 +37,18 @@ typedef struct draft {
 
 static void write_where(st_writer *writer, const reader *r) {
   if (r->route != NONE) {
-    st_write_string(writer, "routes[");
+    st_write_literal(writer, "routes[");
     st_write_int(writer, (int64_t)r->route);
     st_write_char(writer, ']');
     if (r->member.data != NULL) st_write_char(writer, '.');
   }
-  if (r->member.data != NULL) st_write_text(writer, r->member);
+  if (r->member.data != NULL) st_write_view(writer, r->member);
   if (r->item != NONE) {
     st_write_char(writer, '[');
     st_write_int(writer, (int64_t)r->item);
     st_write_char(writer, ']');
   }
-  if (writer->len > 0) st_write_string(writer, ": ");
+  if (writer->len > 0) st_write_literal(writer, ": ");
 }
 
 /* No more of a long text than this, and only whole characters. */
@@ -68,11 +68,11 @@ static bool refuse_with(reader *r, size_t at, subtoken_text value, const char *p
   write_where(&writer, r);
   if (value.data != NULL) {
     st_write_char(&writer, '"');
-    st_write_shown(&writer, shortened(value));
-    if (value.len > SHOWN_MAX) st_write_string(&writer, "...");
-    st_write_string(&writer, "\" ");
+    st_write_escaped(&writer, shortened(value));
+    if (value.len > SHOWN_MAX) st_write_literal(&writer, "...");
+    st_write_literal(&writer, "\" ");
   }
-  st_write_words(&writer, problem);
+  st_write_truncated(&writer, problem);
   if (line > 0) st_write_int(&writer, (int64_t)line);
   /* The longest there is fits: the tests hold that. */
   if (!st_writer_end(&writer)) error->text[0] = '\0';
@@ -520,7 +520,7 @@ static void lay_out(reader *r, void *memory, const plan *p) {
 
 static void say(subtoken_policy_error *error, const char *text) {
   st_writer writer = st_writer_on(error->text, sizeof error->text);
-  st_write_words(&writer, text);
+  st_write_truncated(&writer, text);
   if (!st_writer_end(&writer)) error->text[0] = '\0';
 }
 

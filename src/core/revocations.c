@@ -90,7 +90,7 @@ static subtoken_feed_result read_head(const subtoken_ring *ring, const uint8_t *
   if (result != SUBTOKEN_FEED_OK) return result;
   view->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
   uint8_t bits = st_snapshot_bits(view->count);
-  if (bytes[ST_FEED_BITS] != bits || !st_all_zero(bytes + ST_SNAPSHOT_ZERO, 4)) {
+  if (bytes[ST_FEED_BITS] != bits || !st_revocations_format_is_zero(bytes + ST_SNAPSHOT_ZERO, 4)) {
     return SUBTOKEN_FEED_FORM;
   }
   if (st_load64(bytes + ST_SNAPSHOT_LEN) != len || subtoken_revocations_size(view->count) != len) {

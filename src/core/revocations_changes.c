@@ -42,7 +42,8 @@ static subtoken_feed_result check_head(const uint8_t *head, uint64_t *len) {
   uint64_t sequence = st_load64(head + ST_FEED_SEQUENCE);
   uint32_t count = st_load32(head + ST_SNAPSHOT_COUNT);
   if (sequence == 0 || sequence > INT64_MAX || head[ST_FEED_BITS] != st_snapshot_bits(count) ||
-      !st_all_zero(head + ST_FEED_ZERO, 2) || !st_all_zero(head + ST_SNAPSHOT_ZERO, 4)) {
+      !st_revocations_format_is_zero(head + ST_FEED_ZERO, 2) ||
+      !st_revocations_format_is_zero(head + ST_SNAPSHOT_ZERO, 4)) {
     return SUBTOKEN_FEED_FORM;
   }
   *len = st_load64(head + ST_SNAPSHOT_LEN);
@@ -66,7 +67,7 @@ static subtoken_feed_result check_changes(const uint8_t *bytes, size_t len, uint
   if (st_load32(bytes + ST_FEED_VERSION) != 1) return SUBTOKEN_FEED_VERSION;
   uint64_t since = st_load64(bytes + SINCE);
   if (since == 0 || since > st_load64(bytes + HEAD + ST_FEED_SEQUENCE) ||
-      !st_all_zero(bytes + ZERO, 4)) {
+      !st_revocations_format_is_zero(bytes + ZERO, 4)) {
     return SUBTOKEN_FEED_FORM;
   }
   uint64_t hashes = (len - SUBTOKEN_CHANGES_HEAD_LEN - SUBTOKEN_MAC_LEN) / 8;

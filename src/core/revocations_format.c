@@ -11,7 +11,7 @@
 #include "subtoken/mac.h"
 #include "subtoken/revocations.h"
 
-bool st_all_zero(const uint8_t *bytes, size_t len) {
+bool st_revocations_format_is_zero(const uint8_t *bytes, size_t len) {
   uint8_t any = 0;
   for (size_t i = 0; i < len; i++) any |= bytes[i];
   return any == 0;
@@ -24,8 +24,9 @@ subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *ma
   uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE), time = st_load64(bytes + ST_FEED_TIME);
   subtoken_text kid = {(const char *)bytes + ST_FEED_KID, bytes[ST_FEED_KID_LEN]};
   if (sequence == 0 || sequence > INT64_MAX || time > SUBTOKEN_TIME_MAX ||
-      !st_all_zero(bytes + ST_FEED_ZERO, 2) || (kid.len > 0 && !st_kid_valid(kid)) ||
-      !st_all_zero(bytes + ST_FEED_KID + kid.len, SUBTOKEN_KID_MAX - kid.len)) {
+      !st_revocations_format_is_zero(bytes + ST_FEED_ZERO, 2) ||
+      (kid.len > 0 && !st_kid_valid(kid)) ||
+      !st_revocations_format_is_zero(bytes + ST_FEED_KID + kid.len, SUBTOKEN_KID_MAX - kid.len)) {
     return SUBTOKEN_FEED_FORM;
   }
   head->sequence = (int64_t)sequence;

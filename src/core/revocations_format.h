@@ -87,6 +87,6 @@ subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *ma
 void st_feed_head_write(const subtoken_secret *secret, const char *magic, int64_t sequence,
                         int64_t time, uint8_t *bytes);
 
-bool st_all_zero(const uint8_t *bytes, size_t len);
+bool st_revocations_format_is_zero(const uint8_t *bytes, size_t len);
 
 #endif

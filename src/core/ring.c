@@ -49,9 +49,9 @@ bool st_secret_weak(const void *secret, size_t len) {
 static void set_header(subtoken_secret *secret) {
   char text[64 + SUBTOKEN_KID_MAX];
   st_writer json = st_writer_on(text, sizeof text);
-  st_write_string(&json, "{\"alg\":\"HS256\",\"typ\":\"JWT\"");
+  st_write_literal(&json, "{\"alg\":\"HS256\",\"typ\":\"JWT\"");
   if (secret->kid_len > 0) {
-    st_write_string(&json, ",\"kid\":\"");
+    st_write_literal(&json, ",\"kid\":\"");
     st_write(&json, secret->kid, secret->kid_len);
     st_write_char(&json, '"');
   }

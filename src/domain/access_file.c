@@ -82,27 +82,27 @@ static void locate(reader *r, size_t at) {
 }
 
 static void write_where(st_writer *writer, const reader *r) {
-  st_write_string(writer, "permission_map[\"");
+  st_write_literal(writer, "permission_map[\"");
   subtoken_text shown = r->login;
   if (shown.len > SHOWN_MAX) shown.len = SHOWN_MAX;
   while (shown.len > 0 && !st_utf8_valid(shown)) shown.len--;
-  st_write_shown(writer, shown);
-  st_write_string(writer, shown.len < r->login.len ? "...\"]" : "\"]");
+  st_write_escaped(writer, shown);
+  st_write_literal(writer, shown.len < r->login.len ? "...\"]" : "\"]");
   if (r->member.data != NULL) {
     st_write_char(writer, '.');
-    st_write_text(writer, r->member);
+    st_write_view(writer, r->member);
   }
-  st_write_string(writer, ": ");
+  st_write_literal(writer, ": ");
 }
 
 /* at: where reading is, or where the string begins that was read last. */
 static bool refuse(reader *r, size_t at, const char *problem) {
-  if (r->file->why[0] != '\0') return false; /* said already */
+  if (r->file->error[0] != '\0') return false; /* said already */
   locate(r, at);
-  st_writer writer = st_writer_on(r->file->why, sizeof r->file->why);
+  st_writer writer = st_writer_on(r->file->error, sizeof r->file->error);
   if (r->login.data != NULL) write_where(&writer, r);
-  st_write_string(&writer, problem);
-  if (!st_writer_end(&writer)) r->file->why[sizeof r->file->why - 1] = '\0';
+  st_write_literal(&writer, problem);
+  if (!st_writer_end(&writer)) r->file->error[sizeof r->file->error - 1] = '\0';
   return false;
 }
 
@@ -173,7 +173,7 @@ static size_t write_note(const reader *r, const st_access_entry *entry, char not
   }
   for (size_t i = 0; i < entry->permission_count; i++) {
     st_write_char(&writer, (char)entry->permissions[i].len);
-    st_write_text(&writer, entry->permissions[i]);
+    st_write_view(&writer, entry->permissions[i]);
   }
   return writer.overflow ? SIZE_MAX : writer.len;
 }
@@ -297,7 +297,7 @@ static bool read_members(reader *r, draft *into) {
 /* The login has just been read, as a name or a string. */
 static bool check_login(reader *r, subtoken_text login) {
   size_t quote = (size_t)(login.data - r->json.text) - 1;
-  if (!st_login_valid(login)) {
+  if (!st_names_username_valid(login)) {
     return refuse(r, quote, "a login is 1 to 256 bytes without control characters and colons");
   }
   return find_place(r, login) || refuse(r, quote, "duplicate login");

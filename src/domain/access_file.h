@@ -20,7 +20,7 @@
 #include "base/hmac.h"
 #include "domain/password.h"
 
-#define ST_ACCESS_WHY_MAX 512 /* with the NUL */
+#define ST_ACCESS_FILE_ERROR_MAX 512 /* with the NUL */
 
 typedef struct st_access_entry {
   subtoken_text login;
@@ -39,7 +39,7 @@ typedef struct st_access_file {
   size_t count;               /* entries of the file */
   bool done;                  /* the whole file was good, and all entries were given out */
   /* Why it was refused; where, or 0 when that is not known any more. */
-  char why[ST_ACCESS_WHY_MAX];
+  char error[ST_ACCESS_FILE_ERROR_MAX];
   size_t line, column;
 } st_access_file;
 

@@ -13,7 +13,7 @@
 #define DAY INT64_C(86400)
 #define LIFE_MAX (INT64_C(36500) * DAY)
 
-void st_settings_default(st_settings *settings) {
+void st_config_default(st_settings *settings) {
   memset(settings, 0, sizeof *settings);
   settings->listen_count = st_listen_read(ST_TEXT("127.0.0.1:8080"), &settings->listen[0]);
   settings->threads = 512;
@@ -28,7 +28,7 @@ void st_settings_default(st_settings *settings) {
   settings->credentials = ST_FORMS_ALL;
 }
 
-bool st_network_read(subtoken_text text, st_network *network) {
+bool st_config_network_read(subtoken_text text, st_network *network) {
   char address[INET6_ADDRSTRLEN + 1];
   st_cutter cutter = {text, false};
   subtoken_text host, bits;
@@ -54,22 +54,22 @@ bool st_network_read(subtoken_text text, st_network *network) {
   return true;
 }
 
-bool st_network_holds(const st_network *network, const uint8_t address[16]) {
+bool st_config_network_holds(const st_network *network, const uint8_t address[16]) {
   for (size_t bit = 0; bit < network->bits; bit++) {
     if (((network->address[bit / 8] ^ address[bit / 8]) >> (7 - bit % 8)) & 1) return false;
   }
   return true;
 }
 
-bool st_settings_trusts(const st_settings *settings, subtoken_text address) {
+bool st_config_trusts(const st_settings *settings, subtoken_text address) {
   st_network one;
   if (settings->trusts_unix && st_text_is(address, ST_PEER_UNIX)) return true;
   if (settings->proxy_count == 0) return false;
   st_cutter zone = {address, false}; /* fe80::1%eth0: RFC 4007 section 11 */
   (void)st_cut(&zone, '%', &address);
-  if (!st_network_read(address, &one)) return false;
+  if (!st_config_network_read(address, &one)) return false;
   for (size_t i = 0; i < settings->proxy_count; i++) {
-    if (st_network_holds(&settings->proxies[i], one.address)) return true;
+    if (st_config_network_holds(&settings->proxies[i], one.address)) return true;
   }
   return false;
 }
@@ -111,7 +111,7 @@ static const char *read_string(const cJSON *value, char *out, size_t size) {
 }
 
 static const char *read_listen(const cJSON *value, st_settings *settings) {
-  static const char why[] =
+  static const char error[] =
       "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:/PATH (at most 100 "
       "bytes), "
       "or an array of 1 to 16 of them";
@@ -120,11 +120,11 @@ static const char *read_listen(const cJSON *value, st_settings *settings) {
   for (; item != NULL; item = cJSON_IsArray(value) ? item->next : NULL) {
     if (settings->listen_count == ST_LISTEN_MAX || !cJSON_IsString(item) ||
         !st_listen_read(st_text(item->valuestring), &settings->listen[settings->listen_count])) {
-      return why;
+      return error;
     }
     settings->listen_count++;
   }
-  return settings->listen_count > 0 ? NULL : why;
+  return settings->listen_count > 0 ? NULL : error;
 }
 
 static const char *read_behind_tls(const cJSON *value, st_settings *settings) {
@@ -170,9 +170,9 @@ static const char *read_sessions_per_key(const cJSON *value, st_settings *settin
 }
 
 static const char *read_log(const cJSON *value, st_settings *settings) {
-  const char *why = read_string(value, settings->log, sizeof settings->log);
-  if (why == NULL && st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
-  return why;
+  const char *error = read_string(value, settings->log, sizeof settings->log);
+  if (error == NULL && st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
+  return error;
 }
 
 static const char *read_policy(const cJSON *value, st_settings *settings) {
@@ -180,9 +180,9 @@ static const char *read_policy(const cJSON *value, st_settings *settings) {
 }
 
 static const char *read_proxies(const cJSON *value, st_settings *settings) {
-  static const char why[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
+  static const char error[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
   const cJSON *item;
-  if (!cJSON_IsArray(value)) return why;
+  if (!cJSON_IsArray(value)) return error;
   settings->proxy_count = 0;
   settings->trusts_unix = false;
   cJSON_ArrayForEach(item, value) {
@@ -191,8 +191,9 @@ static const char *read_proxies(const cJSON *value, st_settings *settings) {
       continue;
     }
     if (settings->proxy_count == ST_PROXIES_MAX || !cJSON_IsString(item) ||
-        !st_network_read(st_text(item->valuestring), &settings->proxies[settings->proxy_count])) {
-      return why;
+        !st_config_network_read(st_text(item->valuestring),
+                                &settings->proxies[settings->proxy_count])) {
+      return error;
     }
     settings->proxy_count++;
   }
@@ -200,7 +201,7 @@ static const char *read_proxies(const cJSON *value, st_settings *settings) {
 }
 
 static const char *read_rate(const cJSON *value, st_settings *settings) {
-  static const char why[] = "must be \"off\" or {\"per_second\":N,\"burst\":N}";
+  static const char error[] = "must be \"off\" or {\"per_second\":N,\"burst\":N}";
   settings->rate_per_second = 0;
   if (cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "off")) return NULL;
   const cJSON *per_second = cJSON_GetObjectItemCaseSensitive(value, "per_second");
@@ -208,7 +209,7 @@ static const char *read_rate(const cJSON *value, st_settings *settings) {
   if (!cJSON_IsObject(value) || cJSON_GetArraySize(value) != 2 ||
       read_count(per_second, &settings->rate_per_second, 1000000) != NULL ||
       read_count(burst, &settings->rate_burst, 1000000) != NULL) {
-    return why;
+    return error;
   }
   return NULL;
 }
@@ -228,19 +229,19 @@ static unsigned form_of(const cJSON *item) {
 }
 
 static const char *read_credentials(const cJSON *value, st_settings *settings) {
-  static const char why[] =
+  static const char error[] =
       "must be an array of at least one of \"bearer\", \"x-api-key\", \"query\" and \"basic\", "
       "each "
       "once";
   const cJSON *item;
   settings->credentials = 0;
-  if (!cJSON_IsArray(value)) return why;
+  if (!cJSON_IsArray(value)) return error;
   cJSON_ArrayForEach(item, value) {
     unsigned form = form_of(item);
-    if (form == 0 || (settings->credentials & form) != 0) return why;
+    if (form == 0 || (settings->credentials & form) != 0) return error;
     settings->credentials |= form;
   }
-  return settings->credentials != 0 ? NULL : why;
+  return settings->credentials != 0 ? NULL : error;
 }
 
 static const char *read_basic_challenge(const cJSON *value, st_settings *settings) {
@@ -290,19 +291,19 @@ static const struct {
 
 #define NAME_SHOWN 32 /* bytes of a name: escaped, it is six times as long and fits */
 
-static bool refuse(char *why, size_t line, size_t column, subtoken_text name, const char *text) {
-  st_writer writer = st_writer_on(why, ST_CONFIG_WHY_MAX);
-  st_write_string(&writer, "line ");
+static bool refuse(char *error, size_t line, size_t column, subtoken_text name, const char *text) {
+  st_writer writer = st_writer_on(error, ST_CONFIG_ERROR_MAX);
+  st_write_literal(&writer, "line ");
   st_write_int(&writer, (int64_t)line);
-  st_write_string(&writer, ", column ");
+  st_write_literal(&writer, ", column ");
   st_write_int(&writer, (int64_t)column);
-  st_write_string(&writer, ": ");
+  st_write_literal(&writer, ": ");
   if (name.len > 0 && name.len <= NAME_SHOWN) {
     st_json_write_string(&writer, name);
     st_write_char(&writer, ' ');
   }
-  st_write_string(&writer, text);
-  if (!st_writer_end(&writer)) why[0] = '\0';
+  st_write_literal(&writer, text);
+  if (!st_writer_end(&writer)) error[0] = '\0';
   return false;
 }
 
@@ -330,7 +331,7 @@ static const char *check_together(const st_settings *settings) {
  * which has seen the same text, gives the values.
  */
 static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings *settings,
-                 char *why) {
+                 char *error) {
   st_json json;
   subtoken_text name = {NULL, 0};
   size_t line, column;
@@ -341,7 +342,7 @@ static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings 
     size_t at = (size_t)(name.data - copy);
     if (!apply(root, name, settings, &problem)) {
       st_json_position(text.data, at, &line, &column);
-      return refuse(why, line, column - 1, name, problem);
+      return refuse(error, line, column - 1, name, problem);
     }
     good = st_json_skip(&json);
   }
@@ -350,15 +351,15 @@ static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings 
     if (problem == NULL) return true;
   }
   st_json_position(text.data, json.at < text.len ? json.at : text.len, &line, &column);
-  return refuse(why, line, column, (subtoken_text){NULL, 0}, problem);
+  return refuse(error, line, column, (subtoken_text){NULL, 0}, problem);
 }
 
-bool st_config_read(subtoken_text text, st_settings *settings, char *why) {
+bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   st_settings fresh;
-  st_settings_default(&fresh);
+  st_config_default(&fresh);
   size_t line, column;
   char *copy = malloc(text.len + 1);
-  if (copy == NULL) return refuse(why, 1, 1, (subtoken_text){NULL, 0}, "out of memory");
+  if (copy == NULL) return refuse(error, 1, 1, (subtoken_text){NULL, 0}, "out of memory");
   memcpy(copy, text.data, text.len);
   st_json check;
   st_json_start(&check, copy, text.len);
@@ -366,11 +367,11 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *why) {
   cJSON *root = good ? cJSON_ParseWithLength(text.data, text.len) : NULL;
   if (root != NULL) {
     memcpy(copy, text.data, text.len);
-    good = walk(copy, text, root, &fresh, why);
+    good = walk(copy, text, root, &fresh, error);
   } else {
     good = false;
     st_json_position(text.data, check.at < text.len ? check.at : text.len, &line, &column);
-    (void)refuse(why, line, column, (subtoken_text){NULL, 0}, "this is not strict JSON");
+    (void)refuse(error, line, column, (subtoken_text){NULL, 0}, "this is not strict JSON");
   }
   cJSON_Delete(root);
   free(copy);

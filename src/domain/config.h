@@ -5,7 +5,7 @@
 #include "domain/listen.h"
 
 #define ST_CONFIG_MAX 65536 /* bytes of a configuration file */
-#define ST_CONFIG_WHY_MAX 256
+#define ST_CONFIG_ERROR_MAX 256
 #define ST_PATH_TEXT_MAX 1024
 #define ST_PROXIES_MAX 32
 #define ST_PEER_UNIX "unix:" /* whoever connected to a socket in the file system */
@@ -48,17 +48,18 @@ typedef struct st_settings {
   st_network proxies[ST_PROXIES_MAX];
 } st_settings;
 
-void st_settings_default(st_settings *settings);
+void st_config_default(st_settings *settings);
 
 /* Read a file's text over the defaults; whole or not at all. why, of
- * ST_CONFIG_WHY_MAX bytes, names the setting and its line.
+ * ST_CONFIG_ERROR_MAX bytes, names the setting and its line.
  */
-bool st_config_read(subtoken_text text, st_settings *settings, char *why)
+bool st_config_read(subtoken_text text, st_settings *settings, char *error)
     __attribute__((warn_unused_result));
 
-bool st_network_read(subtoken_text text, st_network *network) __attribute__((warn_unused_result));
-bool st_network_holds(const st_network *network, const uint8_t address[16]);
+bool st_config_network_read(subtoken_text text, st_network *network)
+    __attribute__((warn_unused_result));
+bool st_config_network_holds(const st_network *network, const uint8_t address[16]);
 /* Is it the address of a proxy whose X-Forwarded-For is believed? */
-bool st_settings_trusts(const st_settings *settings, subtoken_text address);
+bool st_config_trusts(const st_settings *settings, subtoken_text address);
 
 #endif

@@ -34,23 +34,23 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) {
   return true;
 }
 
-bool st_token_shaped(subtoken_text text) {
+bool st_key_token_shaped(subtoken_text text) {
   size_t dots = 0;
   for (size_t i = 0; i < text.len; i++) dots += text.data[i] == '.';
   return dots == 2;
 }
 
 /* The words in front keep it apart from the hash of any key. */
-bool st_api_string_hash(subtoken_text string, uint8_t digest[32]) {
+bool st_key_string_hash(subtoken_text string, uint8_t digest[32]) {
   char text[24 + ST_API_STRING_MAX];
   if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) return false;
-  if (st_key_shaped(string) || st_token_shaped(string)) return false;
+  if (st_key_shaped(string) || st_key_token_shaped(string)) return false;
   for (size_t i = 0; i < string.len; i++) {
     if (string.data[i] < 0x21 || string.data[i] > 0x7E) return false;
   }
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, "subtoken X-API-Key\n");
-  st_write_text(&writer, string);
+  st_write_literal(&writer, "subtoken X-API-Key\n");
+  st_write_view(&writer, string);
   bool good = !writer.overflow && st_sha256(text, writer.len, digest);
   subtoken_wipe(text, sizeof text);
   return good;

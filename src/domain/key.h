@@ -16,8 +16,8 @@
 /* What a row of the store stands for. All four grant something to a sub of their own. */
 typedef enum st_key_kind {
   ST_KIND_KEY = 0,
-  ST_KIND_PERSON,  /* what a person may do: HTTP Basic, and what is made with it */
-  ST_KIND_LOGIN,   /* a login of a person, its parent; the id is the sid claim */
+  ST_KIND_USER,    /* what a person may do: HTTP Basic, and what is made with it */
+  ST_KIND_SESSION, /* a login of a person, its parent; the id is the sid claim */
   ST_KIND_SERVICE, /* a login made with a parent key that has the permission services */
 } st_key_kind;
 
@@ -59,7 +59,7 @@ typedef struct st_made {
 } st_made;
 
 /* Who changes something, and from where: for the audit log. */
-typedef struct st_act {
+typedef struct st_audit_context {
   int64_t now_us;   /* microseconds since 1970 */
   int64_t until_us; /* monotonic: until when to wait for others who write; 0: five seconds */
   const char *who;  /* "key ID", "person LOGIN", "user NAME" of the operating system */
@@ -67,15 +67,15 @@ typedef struct st_act {
   const char *row;  /* id of the key or user that does it; NULL: the command line, or nobody */
   bool as_owner;    /* a user who manages the user's own keys alone */
   st_made *made;    /* of what ends or disables: what was made with it; NULL: nobody asks */
-} st_act;
+} st_audit_context;
 
 /* What something is made with. The transaction that makes it looks whether that is in force
  * still, and worth as much.
  */
-typedef struct st_maker {
+typedef struct st_grantor {
   const char *id;  /* of its row */
   const char *sub; /* as it was when the request was let in */
-} st_maker;
+} st_grantor;
 
 typedef enum st_found {
   ST_FOUND_ERROR = 0, /* the store could not be read: answer 503 */
@@ -112,18 +112,20 @@ typedef struct st_key_changes {
   void *context;
   /* Draws id, sub and the whole key, of ST_KEY_LEN characters and a NUL, which the caller wipes.
    * owner_is_user of the key: see ST_CHANGE_OWNER_REGISTERED. */
-  st_changed (*create)(void *context, const st_act *act, const st_maker *maker, st_key *key,
-                       char *whole);
+  st_changed (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
+                       st_key *key, char *whole);
   st_changed (*find)(void *context, const char *id, st_key *key);
   st_changed (*find_sub)(void *context, subtoken_text sub, st_key *key);
   /* The keys after an id, of one owner or, with NULL, of all. */
   st_changed (*list)(void *context, const char *owner, const char *after, size_t limit,
                      st_key *keys, size_t *count);
-  st_changed (*rename)(void *context, const st_act *act, const char *id, const char *name);
-  st_changed (*remove)(void *context, const st_act *act, const char *id, int64_t *sequence);
-  st_changed (*set_disabled)(void *context, const st_act *act, const char *id, bool disabled,
-                             int64_t *sequence);
-  st_changed (*revoke_subtokens)(void *context, const st_act *act, const char *id,
+  st_changed (*rename)(void *context, const st_audit_context *act, const char *id,
+                       const char *name);
+  st_changed (*remove)(void *context, const st_audit_context *act, const char *id,
+                       int64_t *sequence);
+  st_changed (*set_disabled)(void *context, const st_audit_context *act, const char *id,
+                             bool disabled, int64_t *sequence);
+  st_changed (*revoke_subtokens)(void *context, const st_audit_context *act, const char *id,
                                  int64_t *sequence);
 } st_key_changes;
 
@@ -135,7 +137,7 @@ bool st_key_grant(const st_key *key, subtoken_claims *grant) __attribute__((warn
 bool st_key_shaped(subtoken_text text);
 
 /* Like a token: has it two dots? */
-bool st_token_shaped(subtoken_text text);
+bool st_key_token_shaped(subtoken_text text);
 
 /* The hash of such a string: what it is registered by. Never that of a whole key. False for one
  * that cannot be registered: shorter than 16 or longer than 255 characters, not all visible ASCII,
@@ -145,7 +147,7 @@ bool st_token_shaped(subtoken_text text);
 
 #define ST_API_STRING_MAX 255
 
-bool st_api_string_hash(subtoken_text string, uint8_t digest[32])
+bool st_key_string_hash(subtoken_text string, uint8_t digest[32])
     __attribute__((warn_unused_result));
 
 #endif

@@ -66,10 +66,10 @@ bool st_listen_read(subtoken_text text, st_listen *listen) {
   bool named = starts_with(text, "localhost:");
   st_writer writer = st_writer_on(fresh.text, sizeof fresh.text);
   if (named) {
-    st_write_string(&writer, "127.0.0.1");
+    st_write_literal(&writer, "127.0.0.1");
     text = (subtoken_text){text.data + sizeof name - 1, text.len - (sizeof name - 1)};
   }
-  st_write_text(&writer, text);
+  st_write_view(&writer, text);
   if (!st_writer_end(&writer)) return false;
   *listen = fresh;
   return true;

@@ -7,17 +7,17 @@
 #include "domain/key.h"
 
 /* Nothing in it that a terminal obeys: it is shown to people. */
-bool st_shows_plainly(subtoken_text text) {
+bool st_names_is_plain(subtoken_text text) {
   uint32_t code_point;
   while (text.len > 0) {
     size_t len = st_utf8_next(text.data, text.len, &code_point);
-    if (len == 0 || st_utf8_obeyed(code_point)) return false;
+    if (len == 0 || st_utf8_is_control(code_point)) return false;
     text = (subtoken_text){text.data + len, text.len - len};
   }
   return true;
 }
 
-bool st_login_valid(subtoken_text login) {
-  return login.len > 0 && login.len <= ST_NAME_MAX && st_shows_plainly(login) &&
+bool st_names_username_valid(subtoken_text login) {
+  return login.len > 0 && login.len <= ST_NAME_MAX && st_names_is_plain(login) &&
          memchr(login.data, ':', login.len) == NULL;
 }

@@ -19,7 +19,7 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
       return false;
     }
     if (writer.len > 0) st_write_char(&writer, ',');
-    st_write_text(&writer, item);
+    st_write_view(&writer, item);
   }
   return st_writer_end(&writer);
 }

@@ -12,7 +12,7 @@
 
 void st_draw_sub(char sub[ST_SUB_LEN + 1]) {
   uint8_t random[32];
-  st_world_random(random, sizeof random);
+  st_random_fill(random, sizeof random);
   st_writer writer = st_writer_on(sub, ST_SUB_LEN + 1);
   st_base64url_write(&writer, random, sizeof random);
   if (!st_writer_end(&writer)) abort();
@@ -23,7 +23,7 @@ void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
   static const char shape[] =
       "00000000-0000-0000-0000-00000000000000000000-0000-0000-0000-000000000000";
   uint8_t random[32];
-  st_world_random(random, sizeof random);
+  st_random_fill(random, sizeof random);
   size_t digit = 0;
   for (size_t i = 0; i < ST_KEY_LEN; i++) {
     key[i] = '-';
@@ -39,9 +39,9 @@ void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]) {
   subtoken_wipe(random, sizeof random);
 }
 
-void st_people_draw(st_key *key, uint8_t digest[32]) {
+void st_draw_user(st_key *key, uint8_t digest[32]) {
   char whole[ST_KEY_LEN + 1];
   st_draw_key(whole, key, digest);
-  st_world_random(digest, 32); /* no key opens this row */
+  st_random_fill(digest, 32); /* no key opens this row */
   subtoken_wipe(whole, sizeof whole);
 }

@@ -9,6 +9,6 @@ void st_draw_key(char key[ST_KEY_LEN + 1], st_key *into, uint8_t digest[32]);
 void st_draw_sub(char sub[ST_SUB_LEN + 1]);
 
 /* Draw the id and sub of a row that no key opens, and a digest that is the hash of nothing. */
-void st_people_draw(st_key *key, uint8_t digest[32]);
+void st_draw_user(st_key *key, uint8_t digest[32]);
 
 #endif

@@ -9,15 +9,15 @@
 #include "os/file.h"
 #include "os/random.h"
 
-bool st_ring_make(const char *path, char *why) {
+bool st_keyring_file_make(const char *path, char *error) {
   uint8_t secret[32];
   char line[64];
-  st_world_random(secret, sizeof secret);
+  st_random_fill(secret, sizeof secret);
   st_writer writer = st_writer_on(line, sizeof line);
   st_write_char(&writer, ':');
   st_base64url_write(&writer, secret, sizeof secret);
   st_write_char(&writer, '\n');
-  bool made = st_world_replace(path, line, writer.len, true, why);
+  bool made = st_file_replace(path, line, writer.len, true, error);
   subtoken_wipe(secret, sizeof secret);
   subtoken_wipe(line, sizeof line);
   return made;
@@ -25,18 +25,18 @@ bool st_ring_make(const char *path, char *why) {
 
 #define RING_FILE_MAX 8192
 
-const char *st_ring_load(const char *path, subtoken_ring *ring, char *why) {
+const char *st_keyring_file_load(const char *path, subtoken_ring *ring, char *error) {
   char text[RING_FILE_MAX];
   size_t len = 0, line;
-  if (!st_world_read_secret(path, text, sizeof text, &len, why)) return "keyfile_perm";
+  if (!st_file_read_secret(path, text, sizeof text, &len, error)) return "keyfile_perm";
   subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
   const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
   subtoken_wipe(text, sizeof text);
   if (result == SUBTOKEN_OK) return NULL;
   if (line > 0) {
-    snprintf(why, ST_WHY_MAX, "%.400s: line %zu %s", path, line, problem);
+    snprintf(error, ST_ERROR_MAX, "%.400s: line %zu %s", path, line, problem);
   } else {
-    snprintf(why, ST_WHY_MAX, "%.400s %s", path, problem);
+    snprintf(error, ST_ERROR_MAX, "%.400s %s", path, problem);
   }
   return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
 }

@@ -13,59 +13,59 @@
 #define TAKEN "could not generate a unique id" /* the store has no words for it */
 
 /* Drawn in vain: to those who asked for something new that is a failure. */
-static st_stored drawn(st_stored stored, char *why) {
+static st_stored drawn(st_stored stored, char *error) {
   if (stored != ST_STORE_EXISTS) return stored;
-  snprintf(why, ST_WHY_MAX, TAKEN);
+  snprintf(error, ST_ERROR_MAX, TAKEN);
   return ST_STORE_FAILED;
 }
 
-st_stored st_key_create(st_store *store, const st_act *act, const st_maker *maker, st_key *key,
-                        char whole[ST_KEY_LEN + 1], char *why) {
+st_stored st_keys_create(st_store *store, const st_audit_context *act, const st_grantor *maker,
+                         st_key *key, char whole[ST_KEY_LEN + 1], char *error) {
   uint8_t digest[32];
   st_stored stored = ST_STORE_EXISTS;
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_key(whole, key, digest);
-    stored = st_store_create(store, act, maker, key, digest, why);
+    stored = st_store_create(store, act, maker, key, digest, error);
   }
-  return drawn(stored, why);
+  return drawn(stored, error);
 }
 
 /* Nothing is drawn twice: what is taken is the hash, for all that can be told. */
-st_stored st_key_register(st_store *store, const st_act *act, st_key *key, const uint8_t digest[32],
-                          char *why) {
+st_stored st_keys_register(st_store *store, const st_audit_context *act, st_key *key,
+                           const uint8_t digest[32], char *error) {
   char whole[ST_KEY_LEN + 1];
   uint8_t unused[32];
   st_draw_key(whole, key, unused);
   subtoken_wipe(whole, sizeof whole);
-  return st_store_create(store, act, NULL, key, digest, why);
+  return st_store_create(store, act, NULL, key, digest, error);
 }
 
-st_stored st_key_new_sub(st_store *store, const st_act *act, const char *id, int64_t *sequence,
-                         char *why) {
+st_stored st_keys_new_sub(st_store *store, const st_audit_context *act, const char *id,
+                          int64_t *sequence, char *error) {
   char sub[ST_SUB_LEN + 1];
   st_stored stored = ST_STORE_EXISTS;
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_sub(sub);
-    stored = st_store_replace_sub(store, act, id, sub, sequence, why);
+    stored = st_store_replace_sub(store, act, id, sub, sequence, error);
   }
-  return drawn(stored, why);
+  return drawn(stored, error);
 }
 
 /* ---- the two questions of each request: what went wrong is told by the one that met it ---- */
 
-static st_found told(st_found found, const char *why) {
-  if (found == ST_FOUND_ERROR) st_log_event("store_error", why);
+static st_found told(st_found found, const char *error) {
+  if (found == ST_FOUND_ERROR) st_log_event("store_error", error);
   return found;
 }
 
 static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
-  char why[ST_WHY_MAX];
-  return told(st_store_by_digest(store, digest, key, why), why);
+  char error[ST_ERROR_MAX];
+  return told(st_store_by_digest(store, digest, key, error), error);
 }
 
 static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
-  char why[ST_WHY_MAX];
-  return told(st_store_by_sub(store, sub, key, why), why);
+  char error[ST_ERROR_MAX];
+  return told(st_store_by_sub(store, sub, key, error), error);
 }
 
 st_keys st_keys_of(st_store *store) {
@@ -74,59 +74,61 @@ st_keys st_keys_of(st_store *store) {
 
 /* ---- what the office asks for ---- */
 
-static st_changed create_key(void *store, const st_act *act, const st_maker *maker, st_key *key,
-                             char *whole) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
+static st_changed create_key(void *store, const st_audit_context *act, const st_grantor *maker,
+                             st_key *key, char *whole) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
   key->created_at = now.now_us / 1000000;
-  st_changed changed = st_key_changes_told(st_key_create(store, &now, maker, key, whole, why), why);
+  st_changed changed = st_status_of(st_keys_create(store, &now, maker, key, whole, error), error);
   if (changed != ST_CHANGED) subtoken_wipe(whole, ST_KEY_LEN + 1);
   return changed;
 }
 
 static st_changed find_key(void *store, const char *id, st_key *key) {
-  char why[ST_WHY_MAX];
-  return st_key_changes_told(st_store_find(store, id, key, why), why);
+  char error[ST_ERROR_MAX];
+  return st_status_of(st_store_find(store, id, key, error), error);
 }
 
 static st_changed find_key_sub(void *store, subtoken_text sub, st_key *key) {
-  char why[ST_WHY_MAX];
-  return st_key_changes_told(st_store_find_sub(store, sub, key, why), why);
+  char error[ST_ERROR_MAX];
+  return st_status_of(st_store_find_sub(store, sub, key, error), error);
 }
 
 static st_changed list_keys(void *store, const char *owner, const char *after, size_t limit,
                             st_key *keys, size_t *count) {
-  char why[ST_WHY_MAX];
-  return st_key_changes_told(st_store_list(store, owner, after, limit, keys, count, why), why);
+  char error[ST_ERROR_MAX];
+  return st_status_of(st_store_list(store, owner, after, limit, keys, count, error), error);
 }
 
-static st_changed rename_key(void *store, const st_act *act, const char *id, const char *name) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
-  return st_key_changes_told(st_store_rename(store, &now, id, name, why), why);
+static st_changed rename_key(void *store, const st_audit_context *act, const char *id,
+                             const char *name) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
+  return st_status_of(st_store_rename(store, &now, id, name, error), error);
 }
 
-static st_changed remove_key(void *store, const st_act *act, const char *id, int64_t *sequence) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
-  return st_key_changes_told(st_store_delete(store, &now, id, sequence, why), why);
+static st_changed remove_key(void *store, const st_audit_context *act, const char *id,
+                             int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
+  return st_status_of(st_store_delete(store, &now, id, sequence, error), error);
 }
 
-static st_changed set_disabled(void *store, const st_act *act, const char *id, bool disabled,
-                               int64_t *sequence) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
-  return st_key_changes_told(st_store_set_disabled(store, &now, id, disabled, sequence, why), why);
+static st_changed set_disabled(void *store, const st_audit_context *act, const char *id,
+                               bool disabled, int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
+  return st_status_of(st_store_set_disabled(store, &now, id, disabled, sequence, error), error);
 }
 
-static st_changed revoke_subtokens(void *store, const st_act *act, const char *id,
+static st_changed revoke_subtokens(void *store, const st_audit_context *act, const char *id,
                                    int64_t *sequence) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
-  return st_key_changes_told(st_key_new_sub(store, &now, id, sequence, why), why);
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
+  return st_status_of(st_keys_new_sub(store, &now, id, sequence, error), error);
 }
 
-st_key_changes st_key_changes_of(st_store *store) {
+st_key_changes st_keys_changes_of(st_store *store) {
   return (st_key_changes){.context = store,
                           .create = create_key,
                           .find = find_key,

@@ -7,21 +7,23 @@
 #include "domain/key.h"
 #include "domain/store.h"
 
-st_key_changes st_key_changes_of(st_store *store);
+st_key_changes st_keys_changes_of(st_store *store);
 /* The two questions of each request; a failure goes to the log, once, as it is met. */
 st_keys st_keys_of(st_store *store);
 
 /* Make a key with an id, key and sub that were never used; whole is to be wiped. */
-st_stored st_key_create(st_store *store, const st_act *act, const st_maker *maker, st_key *key,
-                        char whole[ST_KEY_LEN + 1], char *why) __attribute__((warn_unused_result));
+st_stored st_keys_create(st_store *store, const st_audit_context *act, const st_grantor *maker,
+                         st_key *key, char whole[ST_KEY_LEN + 1], char *error)
+    __attribute__((warn_unused_result));
 
-/* A key that is a string known by its hash (st_api_string_hash). ST_STORE_EXISTS: it is, or was,
+/* A key that is a string known by its hash (st_key_string_hash). ST_STORE_EXISTS: it is, or was,
  * registered.
  */
-st_stored st_key_register(st_store *store, const st_act *act, st_key *key, const uint8_t digest[32],
-                          char *why) __attribute__((warn_unused_result));
+st_stored st_keys_register(st_store *store, const st_audit_context *act, st_key *key,
+                           const uint8_t digest[32], char *error)
+    __attribute__((warn_unused_result));
 /* Give a key a sub that was never used; *sequence may be NULL. */
-st_stored st_key_new_sub(st_store *store, const st_act *act, const char *id, int64_t *sequence,
-                         char *why) __attribute__((warn_unused_result));
+st_stored st_keys_new_sub(st_store *store, const st_audit_context *act, const char *id,
+                          int64_t *sequence, char *error) __attribute__((warn_unused_result));
 
 #endif

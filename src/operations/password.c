@@ -167,17 +167,17 @@ static bool read_stored(const char *phc, stored *s) {
 
 static bool write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
   st_writer writer = st_writer_on(phc, ST_PHC_MAX + 1);
-  if (s->opaque) st_write_string(&writer, "nfc:");
+  if (s->opaque) st_write_literal(&writer, "nfc:");
   if (s->wrapped) {
-    st_write_string(&writer, "sha256:");
+    st_write_literal(&writer, "sha256:");
     st_base64_write(&writer, ST_PADDED, s->outer, s->outer_len);
     st_write_char(&writer, ':');
   }
-  st_write_string(&writer, "$argon2id$v=19$m=");
+  st_write_literal(&writer, "$argon2id$v=19$m=");
   st_write_int(&writer, s->cost.memory_kib);
-  st_write_string(&writer, ",t=");
+  st_write_literal(&writer, ",t=");
   st_write_int(&writer, s->cost.passes);
-  st_write_string(&writer, ",p=");
+  st_write_literal(&writer, ",p=");
   st_write_int(&writer, s->cost.lanes);
   st_write_char(&writer, '$');
   st_base64_write(&writer, ST_UNPADDED, s->salt, s->salt_len);
@@ -203,7 +203,7 @@ static bool computes_right(void) {
 }
 
 bool st_password_start(void) {
-  size_t half = st_world_processors() / 2;
+  size_t half = st_process_processors() / 2;
   st_semaphore_limit(&semaphore, half > 0 ? half : 1);
   return computes_right();
 }
@@ -227,7 +227,7 @@ static st_verdict make(stored *s, subtoken_text input, int64_t until_us, char ph
   s->cost = today;
   s->salt_len = SALT_LEN;
   s->hash_len = ST_HASH_LEN;
-  st_world_random(s->salt, SALT_LEN);
+  st_random_fill(s->salt, SALT_LEN);
   st_verdict verdict = compute_in_turn(s, input, until_us, s->hash);
   if (verdict == ST_VERDICT_GOOD && !write_stored(s, phc)) verdict = ST_VERDICT_NONE;
   if (verdict != ST_VERDICT_GOOD) phc[0] = '\0';

@@ -8,30 +8,30 @@
 #include "os/file.h"
 #include "subtoken/policy.h"
 
-static bool read_text(const char *path, char *text, st_policy_file *file, char *why) {
+static bool read_text(const char *path, char *text, st_policy_file *file, char *error) {
   size_t len;
-  if (!st_world_read(path, text, SUBTOKEN_POLICY_TEXT_MAX, &len, why)) return false;
+  if (!st_file_read(path, text, SUBTOKEN_POLICY_TEXT_MAX, &len, error)) return false;
   size_t size = subtoken_policy_size(len);
   file->memory = malloc(size);
   if (file->memory == NULL) {
-    snprintf(why, ST_WHY_MAX, "there is no memory left");
+    snprintf(error, ST_ERROR_MAX, "there is no memory left");
     return false;
   }
   subtoken_result result = subtoken_policy_read(file->memory, size, (subtoken_text){text, len},
                                                 &file->policy, &file->error);
   if (result == SUBTOKEN_OK || result == SUBTOKEN_MALFORMED) return true;
-  snprintf(why, ST_WHY_MAX, "%s", file->error.text);
+  snprintf(error, ST_ERROR_MAX, "%s", file->error.text);
   return false;
 }
 
-bool st_policy_file_load(const char *path, st_policy_file *file, char *why) {
+bool st_policy_file_load(const char *path, st_policy_file *file, char *error) {
   memset(file, 0, sizeof *file);
   char *text = malloc(SUBTOKEN_POLICY_TEXT_MAX);
   if (text == NULL) {
-    snprintf(why, ST_WHY_MAX, "there is no memory left");
+    snprintf(error, ST_ERROR_MAX, "there is no memory left");
     return false;
   }
-  bool read = read_text(path, text, file, why);
+  bool read = read_text(path, text, file, error);
   free(text);
   return read;
 }

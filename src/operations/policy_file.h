@@ -10,10 +10,10 @@ typedef struct st_policy_file {
   void *memory;
 } st_policy_file;
 
-/* False with why, of ST_WHY_MAX bytes, when the file could not be looked at, whatever stands
+/* False with why, of ST_ERROR_MAX bytes, when the file could not be looked at, whatever stands
  * in it. Both outcomes end with st_policy_file_drop.
  */
-bool st_policy_file_load(const char *path, st_policy_file *file, char *why)
+bool st_policy_file_load(const char *path, st_policy_file *file, char *error)
     __attribute__((warn_unused_result));
 void st_policy_file_drop(st_policy_file *file);
 

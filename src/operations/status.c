@@ -6,7 +6,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-st_changed st_key_changes_told(st_stored stored, const char *why) {
+st_changed st_status_of(st_stored stored, const char *error) {
   switch (stored) {
     case ST_STORED: return ST_CHANGED;
     case ST_STORE_NONE: return ST_CHANGED_NONE;
@@ -17,12 +17,12 @@ st_changed st_key_changes_told(st_stored stored, const char *why) {
     case ST_STORE_BUSY: return ST_CHANGE_BUSY; /* the request's own line says so */
     case ST_STORE_FAILED: break;
   }
-  st_log_event("store_error", why);
+  st_log_event("store_error", error);
   return ST_CHANGE_FAILED;
 }
 
-st_act st_key_changes_now(const st_act *act) {
-  st_act now = *act;
-  now.now_us = st_world_now_us();
+st_audit_context st_status_now(const st_audit_context *act) {
+  st_audit_context now = *act;
+  now.now_us = st_clock_now_us();
   return now;
 }

@@ -6,9 +6,9 @@
 #include "domain/store.h"
 
 /* What came of a change, for the office; a failure goes to the log. */
-st_changed st_key_changes_told(st_stored stored, const char *why);
+st_changed st_status_of(st_stored stored, const char *error);
 
 /* The same act, now. */
-st_act st_key_changes_now(const st_act *act);
+st_audit_context st_status_now(const st_audit_context *act);
 
 #endif

@@ -17,29 +17,29 @@
 #define DRAWS 8 /* what is taken is drawn again; twice never happens */
 /* ---- persons ---- */
 
-static st_found find(void *store, subtoken_text login, st_person *person) {
-  char why[ST_WHY_MAX];
-  switch (st_store_person_find(store, login, person, why)) {
+static st_found find(void *store, subtoken_text login, st_user *person) {
+  char error[ST_ERROR_MAX];
+  switch (st_store_user_find(store, login, person, error)) {
     case ST_STORED: return ST_FOUND;
     case ST_STORE_NONE: return ST_FOUND_NONE;
-    default: st_log_event("store_error", why); return ST_FOUND_ERROR;
+    default: st_log_event("store_error", error); return ST_FOUND_ERROR;
   }
 }
 
 /* Imported, or of yesterday's parameters: now that the password is here it is kept as it should
  * be. That this fails keeps nobody out, and nobody waits for it: there will be another time.
  */
-static void rehash(st_store *store, const st_person *person, subtoken_text password) {
-  char why[ST_WHY_MAX], phc[ST_PHC_MAX + 1];
+static void rehash(st_store *store, const st_user *person, subtoken_text password) {
+  char error[ST_ERROR_MAX], phc[ST_PHC_MAX + 1];
   if (st_password_hash(password, ST_WAIT_NOT, phc) == ST_VERDICT_GOOD &&
-      st_store_person_rehash(store, person->key.owner, person->password, phc, why) ==
+      st_store_user_rehash(store, person->key.owner, person->password, phc, error) ==
           ST_STORE_FAILED) {
-    st_log_event("store_error", why);
+    st_log_event("store_error", error);
   }
   subtoken_wipe(phc, sizeof phc);
 }
 
-static st_verdict check(void *store, const st_person *person, subtoken_text password,
+static st_verdict check(void *store, const st_user *person, subtoken_text password,
                         int64_t until_us) {
   const char *phc = person != NULL ? person->password : NULL;
   st_verdict verdict = st_password_verify(phc, password, until_us);
@@ -48,80 +48,83 @@ static st_verdict check(void *store, const st_person *person, subtoken_text pass
 }
 
 /* Who asks for a login that is taken costs no hash and no turn to write. */
-static st_stored find_login(st_store *store, const char *login, char *why) {
-  st_person person;
-  st_stored stored = st_store_person_find(store, st_text(login), &person, why);
+static st_stored find_login(st_store *store, const char *login, char *error) {
+  st_user person;
+  st_stored stored = st_store_user_find(store, st_text(login), &person, error);
   subtoken_wipe(&person, sizeof person); /* a password, as it is stored */
   return stored;
 }
 
-static st_changed create(void *store, const st_act *act, const st_maker *maker, st_person *person,
-                         subtoken_text password, bool *busy) {
-  char why[ST_WHY_MAX];
+static st_changed create(void *store, const st_audit_context *act, const st_grantor *maker,
+                         st_user *person, subtoken_text password, bool *busy) {
+  char error[ST_ERROR_MAX];
   uint8_t digest[32];
   *busy = false;
-  st_stored known = find_login(store, person->key.owner, why);
+  st_stored known = find_login(store, person->key.owner, error);
   if (known == ST_STORED) return ST_CHANGE_EXISTS;
-  if (known != ST_STORE_NONE) return st_key_changes_told(known, why);
+  if (known != ST_STORE_NONE) return st_status_of(known, error);
   st_verdict verdict = st_password_hash(password, act->until_us, person->password);
   *busy = verdict == ST_VERDICT_BUSY;
   if (verdict != ST_VERDICT_GOOD) return ST_CHANGE_FAILED;
-  st_people_draw(&person->key, digest);
-  st_act now = st_key_changes_now(act);
+  st_draw_user(&person->key, digest);
+  st_audit_context now = st_status_now(act);
   person->key.created_at = now.now_us / 1000000;
-  return st_key_changes_told(
-      st_store_person_create(store, &now, maker, maker == NULL, person, digest, why), why);
+  return st_status_of(
+      st_store_user_create(store, &now, maker, maker == NULL, person, digest, error), error);
 }
 
 /* ---- logins ---- */
 
-static st_changed log_in(void *store, const st_act *act, const st_maker *maker, int64_t most,
-                         st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
-  char why[ST_WHY_MAX];
+static st_changed log_in(void *store, const st_audit_context *act, const st_grantor *maker,
+                         int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
+  char error[ST_ERROR_MAX];
   uint8_t digest[32], seed[32];
-  st_act now = st_key_changes_now(act);
-  st_people_draw(login, digest);
+  st_audit_context now = st_status_now(act);
+  st_draw_user(login, digest);
   st_draw_sub(refresh); /* 32 random bytes, as a sub is */
-  st_world_random(seed, sizeof seed);
+  st_random_fill(seed, sizeof seed);
   login->created_at = now.now_us / 1000000;
   st_stored stored =
-      st_store_login_begin(store, &now, maker, most, login, digest, seed, refresh, why);
+      st_store_session_begin(store, &now, maker, most, login, digest, seed, refresh, error);
   subtoken_wipe(seed, sizeof seed);
-  return st_key_changes_told(stored, why);
+  return st_status_of(stored, error);
 }
 
-static st_changed refresh(void *store, const st_act *act, subtoken_text token, int64_t expires_at,
-                          int64_t retry, st_key *login, char successor[ST_REFRESH_LEN + 1]) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
-  return st_key_changes_told(
-      st_store_refresh(store, &now, token, expires_at, retry, login, successor, why), why);
+static st_changed refresh(void *store, const st_audit_context *act, subtoken_text token,
+                          int64_t expires_at, int64_t retry, st_key *login,
+                          char successor[ST_REFRESH_LEN + 1]) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
+  return st_status_of(
+      st_store_session_refresh(store, &now, token, expires_at, retry, login, successor, error),
+      error);
 }
 
-static st_changed log_out(void *store, const st_act *act, const char *id, int64_t *sequence) {
-  char why[ST_WHY_MAX];
-  st_act now = st_key_changes_now(act);
-  return st_key_changes_told(st_store_login_end(store, &now, id, sequence, why), why);
+static st_changed log_out(void *store, const st_audit_context *act, const char *id,
+                          int64_t *sequence) {
+  char error[ST_ERROR_MAX];
+  st_audit_context now = st_status_now(act);
+  return st_status_of(st_store_session_end(store, &now, id, sequence, error), error);
 }
 
 static st_changed audit(void *store, int64_t before, size_t limit, st_audit_line *lines,
                         size_t *count) {
-  char why[ST_WHY_MAX];
-  return st_key_changes_told(st_store_audit_list(store, before, limit, lines, count, why), why);
+  char error[ST_ERROR_MAX];
+  return st_status_of(st_store_audit_list(store, before, limit, lines, count, error), error);
 }
 
 /* ---- what was used ---- */
 
 /* ---- start and end ---- */
 
-st_people st_people_of(st_store *store) {
-  return (st_people){.context = store,
-                     .find = find,
-                     .check = check,
-                     .create = create,
-                     .log_in = log_in,
-                     .refresh = refresh,
-                     .log_out = log_out,
-                     .audit = audit,
-                     .used = st_uses_note};
+st_users st_users_of(st_store *store) {
+  return (st_users){.context = store,
+                    .find = find,
+                    .check = check,
+                    .create = create,
+                    .log_in = log_in,
+                    .refresh = refresh,
+                    .log_out = log_out,
+                    .audit = audit,
+                    .used = st_uses_note};
 }

@@ -8,6 +8,6 @@
 #include "domain/store.h"
 #include "domain/user.h"
 
-st_people st_people_of(st_store *store);
+st_users st_users_of(st_store *store);
 
 #endif

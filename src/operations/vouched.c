@@ -58,29 +58,29 @@ static void name_files(const char *dir, names *files) {
 /* ---- a snapshot in a file ---- */
 
 /* A whole file; NULL and why when there is none, or none that can be read. */
-static uint8_t *read_whole_file(const char *path, size_t *len, char *why) {
-  st_world_stamp stamp;
+static uint8_t *read_whole_file(const char *path, size_t *len, char *error) {
+  st_file_stamp stamp;
   *len = 0;
-  if (!st_world_stamp_of(path, &stamp)) {
-    snprintf(why, ST_WHY_MAX, "cannot open %.400s: %s", path, strerror(errno));
+  if (!st_file_stamp_of(path, &stamp)) {
+    snprintf(error, ST_ERROR_MAX, "cannot open %.400s: %s", path, strerror(errno));
     return NULL;
   }
-  if (stamp.size <= 0 || st_world_has_holes(path)) {
-    snprintf(why, ST_WHY_MAX, "%.400s is empty, or cut short", path);
+  if (stamp.size <= 0 || st_file_has_holes(path)) {
+    snprintf(error, ST_ERROR_MAX, "%.400s is empty, or cut short", path);
     return NULL;
   }
   uint8_t *bytes = malloc((size_t)stamp.size);
-  if (bytes == NULL) snprintf(why, ST_WHY_MAX, "no memory for %.400s", path);
-  if (bytes == NULL || st_world_read(path, bytes, (size_t)stamp.size, len, why)) return bytes;
+  if (bytes == NULL) snprintf(error, ST_ERROR_MAX, "no memory for %.400s", path);
+  if (bytes == NULL || st_file_read(path, bytes, (size_t)stamp.size, len, error)) return bytes;
   free(bytes);
   return NULL;
 }
 
 /* Changes that lead from it are taken; others are of a snapshot before it. */
 static void apply_changes(st_snapshot_copy *copy, const char *path) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   size_t len, made = 0;
-  uint8_t *changes = read_whole_file(path, &len, why);
+  uint8_t *changes = read_whole_file(path, &len, error);
   size_t size = changes != NULL ? subtoken_changes_size(changes, len) : 0;
   uint8_t *next = size > 0 ? malloc(size) : NULL;
   if (next != NULL && subtoken_changes_apply(copy->bytes, copy->len, changes, len, next, size,
@@ -94,15 +94,15 @@ static void apply_changes(st_snapshot_copy *copy, const char *path) {
 }
 
 bool st_snapshot_load(const subtoken_ring *ring, const char *path, const char *changes,
-                      st_snapshot_copy *copy, char *why) {
+                      st_snapshot_copy *copy, char *error) {
   memset(copy, 0, sizeof *copy);
-  copy->bytes = read_whole_file(path, &copy->len, why);
+  copy->bytes = read_whole_file(path, &copy->len, error);
   if (copy->bytes == NULL) return false;
   if (changes != NULL) apply_changes(copy, changes);
   subtoken_feed_result result =
       subtoken_revocations_open(ring, copy->bytes, copy->len, &copy->view);
   if (result == SUBTOKEN_FEED_OK) return true;
-  snprintf(why, ST_WHY_MAX, "%.400s: %s", path, subtoken_feed_result_text(result));
+  snprintf(error, ST_ERROR_MAX, "%.400s: %s", path, subtoken_feed_result_text(result));
   return false;
 }
 
@@ -124,9 +124,9 @@ static void hash_key_of(const st_snapshot_copy *copy, uint8_t key[SUBTOKEN_HASH_
   memcpy(key, copy->bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN);
 }
 
-st_stored st_snapshot_take_over(st_store *store, const st_act *act, const st_snapshot_copy *copy,
-                                int64_t at_least, int64_t life, st_taken_report *report,
-                                char *why) {
+st_stored st_snapshot_take_over(st_store *store, const st_audit_context *act,
+                                const st_snapshot_copy *copy, int64_t at_least, int64_t life,
+                                st_taken_report *report, char *error) {
   uint64_t *hashes = hashes_of(&copy->view);
   st_listing_taken from = {
       .sequence = copy->view.sequence > at_least ? copy->view.sequence : at_least,
@@ -136,9 +136,9 @@ st_stored st_snapshot_take_over(st_store *store, const st_act *act, const st_sna
   hash_key_of(copy, from.hash_key);
   st_stored stored = ST_STORE_FAILED;
   if (hashes == NULL) {
-    snprintf(why, ST_WHY_MAX, "no memory for the hashes of the snapshot");
+    snprintf(error, ST_ERROR_MAX, "no memory for the hashes of the snapshot");
   } else {
-    stored = st_store_take_over(store, act, &from, report, why);
+    stored = st_store_take_over(store, act, &from, report, error);
   }
   free(hashes);
   return stored;
@@ -148,17 +148,17 @@ st_stored st_snapshot_take_over(st_store *store, const st_act *act, const st_sna
 
 /* *there: false when there is none, which is no fault. */
 static bool read_record(const char *path, const subtoken_ring *ring, st_vouched *record,
-                        bool *there, char *why) {
+                        bool *there, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN + 1];
-  st_world_stamp stamp;
+  st_file_stamp stamp;
   size_t len;
   *record = (st_vouched){0, 0};
-  *there = st_world_stamp_of(path, &stamp);
+  *there = st_file_stamp_of(path, &stamp);
   if (!*there && errno == ENOENT) return true;
-  if (!st_world_read(path, bytes, sizeof bytes, &len, why)) return false;
+  if (!st_file_read(path, bytes, sizeof bytes, &len, error)) return false;
   subtoken_feed_result result = st_vouched_read(ring, bytes, len, record);
   if (result == SUBTOKEN_FEED_OK) return true;
-  snprintf(why, ST_WHY_MAX,
+  snprintf(error, ST_ERROR_MAX,
            "%.300s: %s; restore it, or the secret that it was made with, or move it and the "
            "snapshot beside it away (subtoken_revocation(7) says what is lost)",
            path, subtoken_feed_result_text(result));
@@ -166,21 +166,22 @@ static bool read_record(const char *path, const subtoken_ring *ring, st_vouched 
 }
 
 static bool write_record(const char *path, const subtoken_ring *ring, const st_vouched *record,
-                         char *why) {
+                         char *error) {
   uint8_t bytes[ST_VOUCHED_LEN];
   if (st_vouched_write(ring, record, bytes) != SUBTOKEN_FEED_OK) {
-    snprintf(why, ST_WHY_MAX, "no secret can sign %.400s", path);
+    snprintf(error, ST_ERROR_MAX, "no secret can sign %.400s", path);
     return false;
   }
-  return st_world_replace(path, bytes, sizeof bytes, false, why);
+  return st_file_replace(path, bytes, sizeof bytes, false, error);
 }
 
-bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence, char *why) {
+bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence,
+                         char *error) {
   names files = {.vouched = ""};
   st_vouched record;
   bool there;
   name_files(dir, &files);
-  bool read = read_record(files.vouched, ring, &record, &there, why);
+  bool read = read_record(files.vouched, ring, &record, &there, error);
   *sequence = record.sequence;
   return read;
 }
@@ -229,22 +230,22 @@ static bool is_base(const uint8_t *bytes, size_t len) {
          memcmp(bytes + len - SUBTOKEN_MAC_LEN, all.base.digest, SUBTOKEN_MAC_LEN) == 0;
 }
 
-static bool put_changes(const uint8_t *bytes, size_t len, const difference *d, char *why) {
+static bool put_changes(const uint8_t *bytes, size_t len, const difference *d, char *error) {
   size_t size = SUBTOKEN_CHANGES_LEN(d->gone_count, d->fresh_count), made = 0;
   uint8_t *out = malloc(size);
   bool ok = out != NULL &&
             subtoken_changes_write(bytes, len, all.base.sequence, d->gone, d->gone_count, d->fresh,
                                    d->fresh_count, out, size, &made) == SUBTOKEN_FEED_OK &&
-            st_world_replace(all.files.changes, out, made, false, why);
+            st_file_replace(all.files.changes, out, made, false, error);
   free(out);
   return ok;
 }
 
 /* False: write it whole. */
-static bool write_changes(const uint8_t *bytes, size_t len, char *why) {
+static bool write_changes(const uint8_t *bytes, size_t len, char *error) {
   size_t base_len = 0;
   if (len <= WHOLE_MAX || all.base.sequence == 0) return false;
-  uint8_t *base = read_whole_file(all.files.snapshot, &base_len, why);
+  uint8_t *base = read_whole_file(all.files.snapshot, &base_len, error);
   difference d = {.room = (uint32_t)(len / 8 / CHANGED_MAX)};
   d.gone = malloc(16 * (size_t)d.room);
   d.fresh = d.gone != NULL ? d.gone + d.room : NULL;
@@ -253,17 +254,17 @@ static bool write_changes(const uint8_t *bytes, size_t len, char *why) {
     subtoken_revocations from = unchecked(base), to = unchecked(bytes);
     bool same_key =
         memcmp(base + ST_SNAPSHOT_KEY, bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN) == 0;
-    ok = same_key && differ(&from, &to, &d) && put_changes(bytes, len, &d, why);
+    ok = same_key && differ(&from, &to, &d) && put_changes(bytes, len, &d, error);
   }
   free(d.gone);
   free(base);
   return ok;
 }
 
-static bool write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence, char *why) {
-  if (write_changes(bytes, len, why)) return true;
+static bool write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence, char *error) {
+  if (write_changes(bytes, len, error)) return true;
   all.base.sequence = 0;
-  if (!st_world_replace(all.files.snapshot, bytes, len, false, why)) return false;
+  if (!st_file_replace(all.files.snapshot, bytes, len, false, error)) return false;
   all.base = (written){.sequence = sequence, .len = len};
   memcpy(all.base.digest, bytes + len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
   (void)unlink(all.files.changes); /* they lead on from another */
@@ -272,14 +273,14 @@ static bool write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence, c
 
 /* Another server on the same DATA may have got there first. Under the lock of DATA. */
 static bool write_both(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
-                       int64_t sequence, char *why) {
+                       int64_t sequence, char *error) {
   st_vouched record, next = {.sequence = sequence, .life = all.last.life};
   bool there;
-  if (!read_record(all.files.vouched, ring, &record, &there, why)) return false;
+  if (!read_record(all.files.vouched, ring, &record, &there, error)) return false;
   if (record.sequence < sequence) {
     if (record.life > next.life) next.life = record.life;
-    if (!write_snapshot(bytes, len, sequence, why) ||
-        !write_record(all.files.vouched, ring, &next, why)) {
+    if (!write_snapshot(bytes, len, sequence, error) ||
+        !write_record(all.files.vouched, ring, &next, error)) {
       return false;
     }
     record = next;
@@ -290,11 +291,11 @@ static bool write_both(const subtoken_ring *ring, const uint8_t *bytes, size_t l
 
 /* ---- a store that is behind ---- */
 
-static bool has_caught_up(char *why) {
-  st_stored gave = st_store_gave_sequence(all.store, all.last.sequence, why);
+static bool has_caught_up(char *error) {
+  st_stored gave = st_store_gave_sequence(all.store, all.last.sequence, error);
   all.behind = gave != ST_STORED;
   if (gave == ST_STORE_NONE) {
-    snprintf(why, ST_WHY_MAX,
+    snprintf(error, ST_ERROR_MAX,
              "nothing is vouched for: the database never gave the sequence %" PRId64
              " that was vouched for; run `subtoken feed restore FILE` with the FILE of an edge",
              all.last.sequence);
@@ -303,7 +304,7 @@ static bool has_caught_up(char *why) {
 }
 
 static void say_taken_over(const st_taken_report *report) {
-  char text[ST_WHY_MAX];
+  char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
            "the database was at sequence %" PRId64 ", and %" PRId64
            " was vouched for: it is a backup or a copy. Listed again: %" PRId64
@@ -315,7 +316,7 @@ static void say_taken_over(const st_taken_report *report) {
 }
 
 static void say_behind(const char *reason) {
-  char text[ST_WHY_MAX];
+  char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
            "the database never gave the sequence %" PRId64
            " that was vouched for, and what was listed then is not known (%.200s): no revocation "
@@ -326,20 +327,20 @@ static void say_behind(const char *reason) {
 
 /* By the last snapshot, if that is the one that was vouched for. */
 static void bring_ahead(const subtoken_ring *ring) {
-  char why[ST_WHY_MAX] = "";
-  st_act act = {.now_us = st_world_now_us(), .who = "server", .from = "start"};
+  char error[ST_ERROR_MAX] = "";
+  st_audit_context act = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
   st_snapshot_copy copy;
   st_taken_report report;
-  bool loaded = st_snapshot_load(ring, all.files.snapshot, all.files.changes, &copy, why);
+  bool loaded = st_snapshot_load(ring, all.files.snapshot, all.files.changes, &copy, error);
   if (loaded && copy.view.sequence < all.last.sequence) {
-    snprintf(why, sizeof why, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
+    snprintf(error, sizeof error, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
     loaded = false;
   }
   all.behind = !loaded || st_snapshot_take_over(all.store, &act, &copy, 0, all.last.life, &report,
-                                                why) != ST_STORED;
+                                                error) != ST_STORED;
   st_snapshot_drop(&copy);
   if (all.behind) {
-    say_behind(why);
+    say_behind(error);
   } else {
     say_taken_over(&report);
   }
@@ -347,18 +348,18 @@ static void bring_ahead(const subtoken_ring *ring) {
 
 /* ---- start, questions, end ---- */
 
-bool st_vouched_start(const char *dir, st_store *store, const subtoken_ring *ring, char *why) {
+bool st_vouched_start(const char *dir, st_store *store, const subtoken_ring *ring, char *error) {
   bool there;
   memset(&all, 0, sizeof all);
   snprintf(all.dir, sizeof all.dir, "%.1000s", dir);
   name_files(dir, &all.files);
-  if (!read_record(all.files.vouched, ring, &all.last, &there, why)) return false;
+  if (!read_record(all.files.vouched, ring, &all.last, &there, error)) return false;
   all.store = store;
   if (!there) return true;
-  st_stored gave = st_store_gave_sequence(store, all.last.sequence, why);
+  st_stored gave = st_store_gave_sequence(store, all.last.sequence, error);
   if (gave == ST_STORE_NONE) bring_ahead(ring);
   if (gave != ST_STORED && gave != ST_STORE_NONE) return false;
-  return st_store_remember_largest(store, "max_life", all.last.life, why) == ST_STORED;
+  return st_store_raise_setting(store, "max_life", all.last.life, error) == ST_STORED;
 }
 
 void st_vouched_stop(void) {
@@ -366,24 +367,24 @@ void st_vouched_stop(void) {
 }
 
 bool st_vouched_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len, int64_t sequence,
-                     char *why) {
+                     char *error) {
   int64_t life = 0;
   if (all.store == NULL) return true;
-  if (all.behind && !has_caught_up(why)) return false;
+  if (all.behind && !has_caught_up(error)) return false;
   if (sequence <= all.last.sequence) return true;
-  if (st_store_recall(all.store, "max_life", &life, why) == ST_STORE_FAILED) return false;
+  if (st_store_get_setting(all.store, "max_life", &life, error) == ST_STORE_FAILED) return false;
   if (life > all.last.life) all.last.life = life;
-  int lock = st_world_lock(all.dir, why);
+  int lock = st_lock_data_dir(all.dir, error);
   if (lock < 0) return false;
-  bool kept = write_both(ring, bytes, len, sequence, why);
-  st_world_unlock(lock);
+  bool kept = write_both(ring, bytes, len, sequence, error);
+  st_lock_release(lock);
   return kept;
 }
 
 /* ---- another ring ---- */
 
 static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
-                          const subtoken_ring *ring, char *why) {
+                          const subtoken_ring *ring, char *error) {
   subtoken_revocations_header header = {.sequence = copy->view.sequence, .made = copy->view.made};
   hash_key_of(copy, header.hash_key);
   uint64_t *hashes = hashes_of(&copy->view);
@@ -392,10 +393,10 @@ static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
             subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
                                        NULL) == SUBTOKEN_FEED_OK;
   if (ok) {
-    ok = st_world_replace(files->snapshot, out, copy->len, false, why);
+    ok = st_file_replace(files->snapshot, out, copy->len, false, error);
     (void)unlink(files->changes);
   } else {
-    snprintf(why, ST_WHY_MAX, "cannot sign %.400s anew", files->snapshot);
+    snprintf(error, ST_ERROR_MAX, "cannot sign %.400s anew", files->snapshot);
   }
   free(hashes);
   free(out);
@@ -403,18 +404,18 @@ static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
 }
 
 bool st_vouched_sign_anew(const char *dir, const subtoken_ring *before, const subtoken_ring *after,
-                          char *why) {
+                          char *error) {
   names files = {.vouched = ""};
   st_vouched record, again;
   st_snapshot_copy copy;
   bool there;
   name_files(dir, &files);
-  if (!read_record(files.vouched, before, &record, &there, why)) return false;
-  if (!there || read_record(files.vouched, after, &again, &there, why)) return true;
+  if (!read_record(files.vouched, before, &record, &there, error)) return false;
+  if (!there || read_record(files.vouched, after, &again, &there, error)) return true;
   bool ok = true;
-  if (st_snapshot_load(before, files.snapshot, files.changes, &copy, why)) {
-    ok = sign_snapshot(&files, &copy, after, why);
+  if (st_snapshot_load(before, files.snapshot, files.changes, &copy, error)) {
+    ok = sign_snapshot(&files, &copy, after, error);
   }
   st_snapshot_drop(&copy);
-  return ok && write_record(files.vouched, after, &record, why);
+  return ok && write_record(files.vouched, after, &record, error);
 }

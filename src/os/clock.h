@@ -4,10 +4,10 @@
 
 #include <stdint.h>
 
-int64_t st_world_now(void); /* seconds since 1970, the wall clock */
+int64_t st_clock_now(void); /* seconds since 1970, the wall clock */
 
-int64_t st_world_now_us(void); /* the same in microseconds */
+int64_t st_clock_now_us(void); /* the same in microseconds */
 
-int64_t st_world_monotonic_us(void); /* microseconds, never steps back */
+int64_t st_clock_monotonic_us(void); /* microseconds, never steps back */
 
 #endif

@@ -13,10 +13,10 @@ const char *st_error_path(const char *path) {
 }
 
 /* Always false. %m tells errno, so it comes before anything that releases. */
-__attribute__((format(printf, 2, 3))) bool st_error_set(char *why, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) bool st_error_set(char *error, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  (void)vsnprintf(why, ST_WHY_MAX, format, args);
+  (void)vsnprintf(error, ST_ERROR_MAX, format, args);
   va_end(args);
   return false;
 }

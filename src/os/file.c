@@ -51,14 +51,15 @@ static bool read_up_to(int fd, uint8_t *out, size_t size, size_t *len) {
 }
 
 /* The whole of it, or nothing: what was read is wiped, it may be a secret. */
-bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t *len, char *why) {
+bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t *len,
+                        char *error) {
   uint8_t more = 0;
   size_t more_len = 0;
   bool ok = false;
   if (!read_up_to(fd, out, size, len) || !read_up_to(fd, &more, 1, &more_len)) {
-    (void)st_error_set(why, "cannot read %s: %m", st_error_path(name));
+    (void)st_error_set(error, "cannot read %s: %m", st_error_path(name));
   } else if (more_len > 0) {
-    (void)st_error_set(why, "%s is longer than %zu bytes", st_error_path(name), size);
+    (void)st_error_set(error, "%s is longer than %zu bytes", st_error_path(name), size);
   } else {
     ok = true;
   }
@@ -118,12 +119,12 @@ static bool is_foreign(const struct stat *status) {
 
 static bool group_trusted;
 
-void st_world_trust_group(bool trust) {
+void st_file_trust_group(bool trust) {
   group_trusted = trust;
 }
 
 /* A link belongs to whoever made it, and its mode says nothing. */
-bool st_world_is_ours(const char *path) {
+bool st_file_is_ours(const char *path) {
   struct stat named, meant;
   if (lstat(path, &named) != 0 || stat(path, &meant) != 0) return false;
   return !is_foreign(&named) && !is_foreign(&meant) && S_ISREG(meant.st_mode) &&
@@ -132,26 +133,27 @@ bool st_world_is_ours(const char *path) {
 
 /* ---- DATA ---- */
 
-static bool make_directory(const char *path, char *why) {
+static bool make_directory(const char *path, char *error) {
   if (mkdir(path, 0700) != 0) {
-    return errno == EEXIST || st_error_set(why, "cannot create %s: %m", st_error_path(path));
+    return errno == EEXIST || st_error_set(error, "cannot create %s: %m", st_error_path(path));
   }
-  return sync_directory_of(path) || st_error_set(why, "cannot create %s: %m", st_error_path(path));
+  return sync_directory_of(path) ||
+         st_error_set(error, "cannot create %s: %m", st_error_path(path));
 }
 
-static bool check_directory(int fd, const char *path, char *why) {
+static bool check_directory(int fd, const char *path, char *error) {
   struct stat status;
   if (fstat(fd, &status) != 0) {
-    return st_error_set(why, "cannot open %s: %m", st_error_path(path));
+    return st_error_set(error, "cannot open %s: %m", st_error_path(path));
   }
   bool shared = group_trusted && (status.st_mode & S_IRWXG) == S_IRWXG;
   if (is_foreign(&status) && !shared) {
-    return st_error_set(why, "%s belongs to user %u, and this runs as user %u", st_error_path(path),
-                        status.st_uid, geteuid());
+    return st_error_set(error, "%s belongs to user %u, and this runs as user %u",
+                        st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (group_trusted ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
     return st_error_set(
-        why,
+        error,
         group_trusted ? "%s is open to others than its owner and group (mode %04o): chmod 2770 it"
                       : "%s is open to others than its owner (mode %04o): chmod 700 it, or set "
                         "data_group to trust its group",
@@ -160,21 +162,21 @@ static bool check_directory(int fd, const char *path, char *why) {
   return true;
 }
 
-bool st_world_data_dir(const char *path, bool make, char *why) {
-  if (make && !make_directory(path, why)) {
+bool st_file_data_dir(const char *path, bool make, char *error) {
+  if (make && !make_directory(path, error)) {
     return false;
   }
   int fd = st_file_open(path, O_RDONLY | O_DIRECTORY);
   if (fd < 0) {
-    return errno == ENOTDIR ? st_error_set(why, "%s is not a directory", st_error_path(path))
-                            : st_error_set(why, "cannot open %s: %m", st_error_path(path));
+    return errno == ENOTDIR ? st_error_set(error, "%s is not a directory", st_error_path(path))
+                            : st_error_set(error, "cannot open %s: %m", st_error_path(path));
   }
-  bool ok = check_directory(fd, path, why);
+  bool ok = check_directory(fd, path, error);
   (void)close(fd);
   return ok;
 }
 
-void st_world_data_drop(const char *path) {
+void st_file_drop_data_dir(const char *path) {
   (void)rmdir(path);
 }
 
@@ -183,62 +185,63 @@ void st_world_data_drop(const char *path) {
 /* A FIFO would make the process wait for whoever writes to it, for ever: it is opened
  * without waiting, and refused.
  */
-static int open_regular(const char *path, char *why) {
+static int open_regular(const char *path, char *error) {
   struct stat status;
   int fd = st_file_open(path, O_RDONLY | O_NONBLOCK);
   if (fd < 0) {
-    (void)st_error_set(why, "cannot open %s: %m", st_error_path(path));
+    (void)st_error_set(error, "cannot open %s: %m", st_error_path(path));
     return -1;
   }
   if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
     return fd;
   }
-  (void)st_error_set(why, "%s is not a regular file", st_error_path(path));
+  (void)st_error_set(error, "%s is not a regular file", st_error_path(path));
   (void)close(fd);
   return -1;
 }
 
-bool st_world_read(const char *path, void *out, size_t size, size_t *len, char *why) {
+bool st_file_read(const char *path, void *out, size_t size, size_t *len, char *error) {
   *len = 0;
-  int fd = open_regular(path, why);
+  int fd = open_regular(path, error);
   if (fd < 0) {
     return false;
   }
-  bool ok = st_file_read_whole(fd, path, out, size, len, why);
+  bool ok = st_file_read_whole(fd, path, out, size, len, error);
   (void)close(fd);
   return ok;
 }
 
-static bool check_secret(int fd, const char *path, char *why) {
+static bool check_secret(int fd, const char *path, char *error) {
   struct stat status;
   if (fstat(fd, &status) != 0) {
-    return st_error_set(why, "cannot open %s: %m", st_error_path(path));
+    return st_error_set(error, "cannot open %s: %m", st_error_path(path));
   }
   /* Whoever could open a file that only its owner and group may read is one of them. */
   bool shared = (status.st_mode & S_IRGRP) != 0;
   if (is_foreign(&status) && !shared) {
-    return st_error_set(why, "%s belongs to user %u, and this runs as user %u", st_error_path(path),
-                        status.st_uid, geteuid());
+    return st_error_set(error, "%s belongs to user %u, and this runs as user %u",
+                        st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (group_trusted ? S_IRWXO : S_IWGRP | S_IRWXO)) != 0) {
-    return st_error_set(why, "%s is open to others (mode %04o): chmod 600 it, or 640 for its group",
+    return st_error_set(error,
+                        "%s is open to others (mode %04o): chmod 600 it, or 640 for its group",
                         st_error_path(path), (unsigned)(status.st_mode & 07777));
   }
   return true;
 }
 
-bool st_world_read_secret(const char *path, void *out, size_t size, size_t *len, char *why) {
+bool st_file_read_secret(const char *path, void *out, size_t size, size_t *len, char *error) {
   *len = 0;
-  int fd = open_regular(path, why);
+  int fd = open_regular(path, error);
   if (fd < 0) {
     return false;
   }
-  bool ok = check_secret(fd, path, why) && st_file_read_whole(fd, path, out, size, len, why);
+  bool ok = check_secret(fd, path, error) && st_file_read_whole(fd, path, out, size, len, error);
   (void)close(fd);
   return ok;
 }
 
-bool st_world_has_holes(const char *path) {
+bool st_file_has_holes(const char *path) {
   struct stat status;
   int fd = st_file_open(path, O_RDONLY | O_NONBLOCK);
   bool found = false;
@@ -252,7 +255,7 @@ bool st_world_has_holes(const char *path) {
   return found;
 }
 
-bool st_world_stamp_of(const char *path, st_world_stamp *stamp) {
+bool st_file_stamp_of(const char *path, st_file_stamp *stamp) {
   struct stat status;
   memset(stamp, 0, sizeof *stamp);
   if (stat(path, &status) != 0) {
@@ -269,18 +272,18 @@ bool st_world_stamp_of(const char *path, st_world_stamp *stamp) {
 /* ---- Writing ---- */
 
 /* The file that a link at path ends at, or path itself: to be freed. */
-static char *follow(const char *path, char *why) {
+static char *follow(const char *path, char *error) {
   struct stat status;
   char *target = realpath(path, NULL);
   if (target == NULL && errno == ENOENT) {
     if (lstat(path, &status) == 0) {
-      (void)st_error_set(why, "%s is a link to nothing", st_error_path(path));
+      (void)st_error_set(error, "%s is a link to nothing", st_error_path(path));
       return NULL;
     }
     target = strdup(path);
   }
   if (target == NULL) {
-    (void)st_error_set(why, "cannot write %s: %m", st_error_path(path));
+    (void)st_error_set(error, "cannot write %s: %m", st_error_path(path));
   }
   return target;
 }
@@ -314,7 +317,7 @@ static bool keep_mode(int fd, const char *target) {
 
 #define LEFTOVER ".new-" /* what lies between a file's name and that of its next version */
 
-/* Is it what a killed st_world_replace of base leaves? */
+/* Is it what a killed st_file_replace of base leaves? */
 static bool is_leftover(const char *name, const char *base) {
   size_t len = strlen(base);
   return strncmp(name, base, len) == 0 && strncmp(name + len, LEFTOVER, sizeof LEFTOVER - 1) == 0 &&
@@ -326,7 +329,7 @@ static const char *base_of(const char *path) {
   return slash != NULL ? slash + 1 : path;
 }
 
-void st_world_sweep(const char *path) {
+void st_file_sweep(const char *path) {
   char *target = realpath(path, NULL);
   if (target == NULL) target = strdup(path); /* it need not be there */
   char *directory = target != NULL ? directory_of(target) : NULL;
@@ -374,21 +377,21 @@ static bool put_in_place(int fd, const char *temporary, const char *target, cons
 
 /* Beside target, under a name that nobody else has. */
 static bool replace(const char *target, const char *model, const void *data, size_t len,
-                    put_kind kind, char *why) {
+                    put_kind kind, char *error) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" LEFTOVER "XXXXXX", target) < 0) {
-    return st_error_set(why, "cannot write %s: no memory", st_error_path(target));
+    return st_error_set(error, "cannot write %s: no memory", st_error_path(target));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   bool ok = fd >= 0 && put_in_place(fd, temporary, target, model, data, len, kind);
   if (!ok) {
     bool there = kind == ONLY_NEW && errno == EEXIST;
-    (void)(there            ? st_error_set(why, "%s is there already", st_error_path(target))
-           : errno == EBUSY ? st_error_set(why,
+    (void)(there            ? st_error_set(error, "%s is there already", st_error_path(target))
+           : errno == EBUSY ? st_error_set(error,
                                            "cannot replace %s: it is a mount of its own; mount its "
                                            "directory instead",
                                            st_error_path(target))
-                            : st_error_set(why, "cannot write %s: %m", st_error_path(target)));
+                            : st_error_set(error, "cannot write %s: %m", st_error_path(target)));
   }
   if (fd >= 0) {
     (void)close(fd);
@@ -401,29 +404,29 @@ static bool replace(const char *target, const char *model, const void *data, siz
 }
 
 static bool follow_and_replace(const char *path, const char *model, const void *data, size_t len,
-                               put_kind kind, char *why) {
-  char *target = follow(path, why);
+                               put_kind kind, char *error) {
+  char *target = follow(path, error);
   if (target == NULL) {
     return false;
   }
-  bool ok = replace(target, model != NULL ? model : target, data, len, kind, why);
+  bool ok = replace(target, model != NULL ? model : target, data, len, kind, error);
   if (ok && !sync_directory_of(target)) {
-    ok = st_error_set(why, "%s is written, but may not outlast a power loss: %m",
+    ok = st_error_set(error, "%s is written, but may not outlast a power loss: %m",
                       st_error_path(target));
   }
   free(target);
   return ok;
 }
 
-bool st_world_replace(const char *path, const void *data, size_t len, bool only_new, char *why) {
-  return follow_and_replace(path, NULL, data, len, only_new ? ONLY_NEW : OWN, why);
+bool st_file_replace(const char *path, const void *data, size_t len, bool only_new, char *error) {
+  return follow_and_replace(path, NULL, data, len, only_new ? ONLY_NEW : OWN, error);
 }
 
-bool st_world_publish(const char *path, const void *data, size_t len, char *why) {
-  return follow_and_replace(path, NULL, data, len, SHARED, why);
+bool st_file_publish(const char *path, const void *data, size_t len, char *error) {
+  return follow_and_replace(path, NULL, data, len, SHARED, error);
 }
 
-bool st_world_publish_as(const char *path, const char *model, const void *data, size_t len,
-                         char *why) {
-  return follow_and_replace(path, model, data, len, SHARED, why);
+bool st_file_publish_as(const char *path, const char *model, const void *data, size_t len,
+                        char *error) {
+  return follow_and_replace(path, model, data, len, SHARED, error);
 }

@@ -9,14 +9,14 @@
 #include "os/error.h"
 #include "os/file.h"
 
-int st_world_lock(const char *data_dir, char *why) {
+int st_lock_data_dir(const char *data_dir, char *error) {
   int fd = st_file_open(data_dir, O_RDONLY | O_DIRECTORY);
   int failed = fd < 0 ? -1 : flock(fd, LOCK_EX);
   while (fd >= 0 && failed != 0 && errno == EINTR) {
     failed = flock(fd, LOCK_EX);
   }
   if (failed != 0) {
-    (void)st_error_set(why, "cannot lock %s: %m", st_error_path(data_dir));
+    (void)st_error_set(error, "cannot lock %s: %m", st_error_path(data_dir));
     if (fd >= 0) {
       (void)close(fd);
     }
@@ -25,7 +25,7 @@ int st_world_lock(const char *data_dir, char *why) {
   return fd;
 }
 
-int st_world_claim(const char *path, char *why) {
+int st_lock_claim(const char *path, char *error) {
   int fd;
   do {
     fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -34,9 +34,9 @@ int st_world_claim(const char *path, char *why) {
     return fd;
   }
   if (fd >= 0 && errno == EWOULDBLOCK) {
-    (void)st_error_set(why, "another process holds %s", st_error_path(path));
+    (void)st_error_set(error, "another process holds %s", st_error_path(path));
   } else {
-    (void)st_error_set(why, "cannot lock %s: %m", st_error_path(path));
+    (void)st_error_set(error, "cannot lock %s: %m", st_error_path(path));
   }
   if (fd >= 0) {
     (void)close(fd);
@@ -45,7 +45,7 @@ int st_world_claim(const char *path, char *why) {
 }
 
 /* Unlocked by name, since a child made meanwhile holds the same lock open. */
-void st_world_unlock(int lock) {
+void st_lock_release(int lock) {
   if (lock >= 0) {
     (void)flock(lock, LOCK_UN);
     (void)close(lock);

@@ -108,11 +108,11 @@ static int64_t tell_dropped(void) {
   int64_t dropped = all.dropped;
   if (dropped == 0 || HALF - all.len < sizeof line) return 0;
   st_writer writer = st_writer_on(line, sizeof line);
-  st_write_string(&writer, "{\"time\":\"");
-  st_date_write(&writer, st_world_now(), false);
-  st_write_string(&writer, "\",\"event\":\"log_dropped\",\"count\":");
+  st_write_literal(&writer, "{\"time\":\"");
+  st_date_write(&writer, st_clock_now(), false);
+  st_write_literal(&writer, "\",\"event\":\"log_dropped\",\"count\":");
   st_write_int(&writer, dropped);
-  st_write_string(&writer, "}\n");
+  st_write_literal(&writer, "}\n");
   memcpy(all.lines[all.half] + all.len, line, writer.len);
   all.len += writer.len;
   all.dropped = 0;
@@ -156,20 +156,20 @@ static void *write_lines(void *unused) {
 }
 
 /* A FIFO that nobody reads is an error, and not something to wait for. */
-static int open_log(const char *path, char *why) {
+static int open_log(const char *path, char *error) {
   int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
-  if (fd < 0) snprintf(why, ST_WHY_MAX, "cannot open the log %s: %s", path, strerror(errno));
+  if (fd < 0) snprintf(error, ST_ERROR_MAX, "cannot open the log %s: %s", path, strerror(errno));
   /* What is open for standard error is shared with others: its flags are not ours. */
   if (fd >= 0 && path[0] != '\0') (void)fcntl(fd, F_SETFL, O_APPEND);
   return fd;
 }
 
-bool st_log_start(const char *path, char *why) {
-  all.fd = open_log(path, why);
+bool st_log_start(const char *path, char *error) {
+  all.fd = open_log(path, error);
   if (all.fd < 0) return false;
   all.running = pthread_create(&all.thread, NULL, write_lines, NULL) == 0;
-  if (!all.running) snprintf(why, ST_WHY_MAX, "cannot start the log's thread");
+  if (!all.running) snprintf(error, ST_ERROR_MAX, "cannot start the log's thread");
   return all.running;
 }
 
@@ -184,8 +184,8 @@ void st_log_stop(void) {
   close(all.fd);
 }
 
-bool st_log_open(const char *path, int *file, char *why) {
-  *file = open_log(path, why);
+bool st_log_open(const char *path, int *file, char *error) {
+  *file = open_log(path, error);
   return *file >= 0;
 }
 
@@ -198,7 +198,7 @@ void st_log_use(int file, bool use) {
 }
 
 void st_log_append(st_writer *writer) {
-  st_write_string(writer, "}\n");
+  st_write_literal(writer, "}\n");
   pthread_mutex_lock(&all.lock);
   if (writer->overflow || HALF - all.len < writer->len) {
     all.dropped++;
@@ -211,30 +211,30 @@ void st_log_append(st_writer *writer) {
 }
 
 void st_log_begin(st_writer *writer, int64_t now, const char *event) {
-  st_write_string(writer, "{\"time\":\"");
+  st_write_literal(writer, "{\"time\":\"");
   st_date_write(writer, now, false);
-  st_write_string(writer, "\",\"event\":");
+  st_write_literal(writer, "\",\"event\":");
   st_json_write_string(writer, st_text(event));
 }
 
 void st_log_field(st_writer *writer, const char *name, subtoken_text value) {
-  st_write_string(writer, ",\"");
-  st_write_string(writer, name);
-  st_write_string(writer, "\":");
+  st_write_literal(writer, ",\"");
+  st_write_literal(writer, name);
+  st_write_literal(writer, "\":");
   st_json_write_string(writer, value);
 }
 
 void st_log_number(st_writer *writer, const char *name, int64_t value) {
-  st_write_string(writer, ",\"");
-  st_write_string(writer, name);
-  st_write_string(writer, "\":");
+  st_write_literal(writer, ",\"");
+  st_write_literal(writer, name);
+  st_write_literal(writer, "\":");
   st_write_int(writer, value);
 }
 
 void st_log_event(const char *event, const char *detail) {
   char line[ST_LOG_LINE_MAX];
   st_writer writer = st_writer_on(line, sizeof line);
-  st_log_begin(&writer, st_world_now(), event);
+  st_log_begin(&writer, st_clock_now(), event);
   if (detail != NULL) st_log_field(&writer, "detail", st_text(detail));
   st_log_append(&writer);
 }

@@ -10,14 +10,14 @@
 #define ST_LOG_LINE_MAX 4096
 
 /* path empty: standard error. False when the file cannot be opened. */
-bool st_log_start(const char *path, char *why) __attribute__((warn_unused_result));
+bool st_log_start(const char *path, char *error) __attribute__((warn_unused_result));
 /* Write what is left, and end. */
 void st_log_stop(void);
 /* Open the file again under its name, or another one (SIGHUP), in two steps, so that
  * nothing has changed yet when the first fails: open, then write to it from now on.
  * A file that is opened and not used is closed with st_log_use(file, false).
  */
-bool st_log_open(const char *path, int *file, char *why) __attribute__((warn_unused_result));
+bool st_log_open(const char *path, int *file, char *error) __attribute__((warn_unused_result));
 void st_log_use(int file, bool use);
 
 /* An event of the server itself; detail may be NULL, and is escaped. */

@@ -6,13 +6,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-void st_world_harden(void) {
+void st_process_harden(void) {
   const struct rlimit none = {0, 0};
   (void)setrlimit(RLIMIT_CORE, &none);
   (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-size_t st_world_processors(void) {
+size_t st_process_processors(void) {
   cpu_set_t set;
   /* Fails where the machine has more processors than fit in the set. */
   long count =

@@ -5,9 +5,9 @@
 #include <stddef.h>
 
 /* No core dumps, not traceable by others (threats.md: secrets in no core). */
-void st_world_harden(void);
+void st_process_harden(void);
 
 /* How many processors this process may run on; at least 1. */
-size_t st_world_processors(void);
+size_t st_process_processors(void);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define EXIT_COULD_NOT_RUN 3
 
-void st_world_random(void *out, size_t len) {
+void st_random_fill(void *out, size_t len) {
   uint8_t *at = out;
   while (len > 0) {
     ssize_t got = getrandom(at, len, 0);

@@ -5,6 +5,6 @@
 #include <stddef.h>
 
 /* From getrandom(2). There is no fallback: without randomness the process ends. */
-void st_world_random(void *out, size_t len);
+void st_random_fill(void *out, size_t len);
 
 #endif

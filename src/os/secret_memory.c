@@ -5,7 +5,7 @@
 
 #include "subtoken/common.h"
 
-void *st_world_private(size_t size) {
+void *st_secret_memory_alloc(size_t size) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return NULL;
   /* Both may be forbidden to us (RLIMIT_MEMLOCK, an old kernel): still usable. */
@@ -14,7 +14,7 @@ void *st_world_private(size_t size) {
   return memory;
 }
 
-void st_world_private_free(void *memory, size_t size) {
+void st_secret_memory_free(void *memory, size_t size) {
   if (memory == NULL) return;
   subtoken_wipe(memory, size);
   (void)munmap(memory, size);

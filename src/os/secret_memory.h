@@ -7,7 +7,7 @@
 /* Zeroed memory for secrets: kept out of swap and core dumps where the system
  * allows; wiped when it is given back. NULL when there is none.
  */
-void *st_world_private(size_t size) __attribute__((warn_unused_result));
-void st_world_private_free(void *memory, size_t size);
+void *st_secret_memory_alloc(size_t size) __attribute__((warn_unused_result));
+void st_secret_memory_free(void *memory, size_t size);
 
 #endif

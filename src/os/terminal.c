@@ -11,15 +11,15 @@
 #include "os/file.h"
 #include "subtoken/common.h"
 
-bool st_world_stdin(void *out, size_t size, size_t *len, char *why) {
-  return st_file_read_whole(STDIN_FILENO, "standard input", out, size, len, why);
+bool st_terminal_read_stdin(void *out, size_t size, size_t *len, char *error) {
+  return st_file_read_whole(STDIN_FILENO, "standard input", out, size, len, error);
 }
 
-bool st_world_terminal(void) {
+bool st_terminal_is_input(void) {
   return isatty(STDIN_FILENO) == 1;
 }
 
-bool st_world_output_terminal(void) {
+bool st_terminal_is_output(void) {
   return isatty(STDOUT_FILENO) == 1;
 }
 
@@ -55,24 +55,25 @@ static void show_typing(const struct sigaction old[ENDING]) {
 }
 
 /* Up to the end of the line, or of all. */
-static bool read_line(uint8_t *out, size_t size, size_t *len, char *why) {
+static bool read_line(uint8_t *out, size_t size, size_t *len, char *error) {
   for (*len = 0;;) {
     uint8_t c;
     ssize_t got = read(STDIN_FILENO, &c, 1);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return st_error_set(why, "cannot read the terminal: %m");
+    if (got < 0) return st_error_set(error, "cannot read the terminal: %m");
     if (got == 0 || c == '\n') return true;
-    if (*len == size) return st_error_set(why, "the line is longer than %zu bytes", size);
+    if (*len == size) return st_error_set(error, "the line is longer than %zu bytes", size);
     out[(*len)++] = c;
   }
 }
 
-bool st_world_ask(const char *prompt, void *out, size_t size, size_t *len, char *why) {
+bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error) {
   struct sigaction old[ENDING];
   *len = 0;
-  if (!hide_typing(old)) return st_error_set(why, "cannot hide what is typed on the terminal: %m");
+  if (!hide_typing(old))
+    return st_error_set(error, "cannot hide what is typed on the terminal: %m");
   (void)fputs(prompt, stderr);
-  bool ok = read_line(out, size, len, why);
+  bool ok = read_line(out, size, len, error);
   (void)fputc('\n', stderr);
   show_typing(old);
   if (!ok) {

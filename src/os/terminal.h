@@ -6,18 +6,18 @@
 #include <stddef.h>
 
 /* All of standard input, at most size bytes. */
-bool st_world_stdin(void *out, size_t size, size_t *len, char *why)
+bool st_terminal_read_stdin(void *out, size_t size, size_t *len, char *error)
     __attribute__((warn_unused_result));
 
-/* Is standard input a terminal? Then st_world_ask prints the prompt to standard error and
+/* Is standard input a terminal? Then st_terminal_ask prints the prompt to standard error and
  * reads a line, without its end, that is not shown while it is typed. A signal that ends the
  * process makes the terminal show again what is typed.
  */
-bool st_world_terminal(void);
+bool st_terminal_is_input(void);
 
 /* And is standard output one? */
-bool st_world_output_terminal(void);
-bool st_world_ask(const char *prompt, void *out, size_t size, size_t *len, char *why)
+bool st_terminal_is_output(void);
+bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error)
     __attribute__((warn_unused_result));
 
 #endif

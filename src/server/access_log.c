@@ -42,14 +42,14 @@ static void path_field(st_writer *writer, subtoken_text target) {
       hash_text(segment, hashed);
       segment = st_text(hashed);
     }
-    st_write_text(&path, segment);
+    st_write_view(&path, segment);
     if (!cutter.done) st_write_char(&path, '/');
   }
   st_log_field(writer, "path", (subtoken_text){shown, path.len});
 }
 
-void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
-                    int64_t microseconds) {
+void st_access_log_write(const st_request *request, const st_reply *reply, subtoken_text remote,
+                         int64_t microseconds) {
   char line[ST_LOG_LINE_MAX];
   st_writer writer = st_writer_on(line, sizeof line);
   subtoken_text method = request->method;

@@ -4,7 +4,7 @@
 
 #include "service/service.h"
 
-void st_log_request(const st_request *request, const st_reply *reply, subtoken_text remote,
-                    int64_t microseconds);
+void st_access_log_write(const st_request *request, const st_reply *reply, subtoken_text remote,
+                         int64_t microseconds);
 
 #endif

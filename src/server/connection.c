@@ -41,7 +41,7 @@ typedef struct gate {
   bool settled;     /* it is known to wait, or to have a request: see find_victim */
   bool begun;       /* bytes of a request have come */
   bool writing;     /* waits until its client reads */
-  bool open;        /* between st_gate_open and st_gate_close */
+  bool open;        /* between st_connection_open and st_connection_close */
   bool used;        /* a request has been answered */
   int fd;           /* -1 until civetweb first asks for it */
   bool ready;       /* a request is there for begin_request */
@@ -55,8 +55,8 @@ typedef struct gate {
   bool continued;       /* 100 Continue has been sent */
   bool head_read;
   st_chunked chunked;
-  st_head head;
-  st_head_fault fault;
+  st_request_head head;
+  st_request_head_fault fault;
   char data[BUFFER];
 } gate;
 
@@ -73,7 +73,7 @@ static struct {
   int64_t settled;  /* of those, held by a thread, and for how long nobody knows */
   atomic_bool draining;
   _Atomic int64_t idle_us;
-  st_gate_report *report;
+  st_connection_report *report;
 } all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .idle_us = DEADLINE_US};
 
 /* The accepting thread's own, once civetweb has started. */
@@ -83,12 +83,12 @@ static struct {
   struct pollfd each[ST_LISTEN_MAX];
 } listeners = {.shown = -1};
 
-void st_gate_setup(int64_t threads, st_gate_report *report) {
+void st_connection_setup(int64_t threads, st_connection_report *report) {
   all.threads = threads;
   all.report = report;
 }
 
-void st_gate_set_idle(int64_t seconds) {
+void st_connection_set_idle(int64_t seconds) {
   atomic_store(&all.idle_us, seconds * 1000000);
 }
 
@@ -98,19 +98,19 @@ static void count_workers(int change) {
   pthread_mutex_unlock(&all.lock);
 }
 
-bool st_gate_thread_start(void) {
+bool st_connection_thread_start(void) {
   mine = calloc(1, sizeof *mine);
   if (mine != NULL) count_workers(1);
   return mine != NULL;
 }
 
-void st_gate_thread_end(void) {
+void st_connection_thread_end(void) {
   if (mine != NULL) count_workers(-1);
   free(mine);
   mine = NULL;
 }
 
-bool st_gate_draining(void) {
+bool st_connection_draining(void) {
   return atomic_load(&all.draining);
 }
 
@@ -130,7 +130,7 @@ static void link_waiting(gate *g, wait_list *list) {
   *(list->newest != NULL ? &list->newest->newer : &list->oldest) = g;
   list->newest = g;
   g->list = list;
-  g->since_us = st_world_monotonic_us();
+  g->since_us = st_clock_monotonic_us();
 }
 
 static void unsettle(gate *g) {
@@ -173,7 +173,7 @@ static bool waited(const wait_list *list, int64_t now, int64_t most) {
  * moment, or has not looked at its new connection yet, is likely to find an idle one.
  */
 static gate *find_victim(void) {
-  int64_t now = st_world_monotonic_us();
+  int64_t now = st_clock_monotonic_us();
   int64_t most = all.threads < all.workers ? all.threads : all.workers;
   if (waited(&all.idle, now, GRACE_US)) return all.idle.oldest;
   if (waited(&all.begun, now, PATIENCE_US) && all.settled >= most) return all.begun.oldest;
@@ -197,12 +197,12 @@ static void settle(gate *g) {
  * whoever called last takes the connection off with leave_list.
  */
 static bool wait_in_list(gate *g, short events, int64_t until_us) {
-  int64_t left = until_us - st_world_monotonic_us();
+  int64_t left = until_us - st_clock_monotonic_us();
   if (left <= 0) return false;
   pthread_mutex_lock(&all.lock);
   g->writing = events == POLLOUT;
   g->progress = g->writing ? SIZE_MAX : g->got;
-  bool ended = g->evicted || (st_gate_draining() && !g->begun);
+  bool ended = g->evicted || (st_connection_draining() && !g->begun);
   if (!ended && g->list == NULL) {
     link_waiting(g, g->begun ? &all.begun : &all.idle);
     settle(g);
@@ -234,7 +234,7 @@ static void set_begun(gate *g, bool begun) {
 
 /* ---- one connection ---- */
 
-void st_gate_open(void) {
+void st_connection_open(void) {
   if (mine == NULL) return;
   memset(mine, 0, offsetof(gate, head));
   mine->open = true;
@@ -247,7 +247,7 @@ void st_gate_open(void) {
 static void linger(gate *g) {
   shutdown(g->fd, SHUT_WR);
   set_begun(g, false);
-  int64_t until = st_world_monotonic_us() + LINGER_US;
+  int64_t until = st_clock_monotonic_us() + LINGER_US;
   for (size_t seen = 0; seen < LINGER_BYTES && wait_in_list(g, POLLIN, until);) {
     ssize_t n = recv(g->fd, g->data, sizeof g->data, MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return;
@@ -266,7 +266,7 @@ static void count_closed(gate *g) {
   pthread_mutex_unlock(&all.lock);
 }
 
-void st_gate_close(void) {
+void st_connection_close(void) {
   bool lingered = mine != NULL && mine->linger && mine->fd >= 0;
   if (lingered) linger(mine);
   count_closed(mine);
@@ -276,15 +276,15 @@ void st_gate_close(void) {
   mine->fd = -1;
 }
 
-st_gate_request st_gate_current(void) {
-  st_gate_request request = {&mine->head, {NULL, 0}, mine->fault};
+st_connection_request st_connection_current(void) {
+  st_connection_request request = {&mine->head, {NULL, 0}, mine->fault};
   if (mine->fault.status == 0) {
     request.body = (subtoken_text){mine->data + mine->head.len, mine->body_len};
   }
   return request;
 }
 
-bool st_gate_client_left(void) {
+bool st_connection_client_left(void) {
   if (mine == NULL || !mine->open || mine->fd < 0) return false;
   struct pollfd client = {.fd = mine->fd, .events = POLLRDHUP};
   return poll(&client, 1, 0) > 0;
@@ -292,11 +292,11 @@ bool st_gate_client_left(void) {
 
 /* What may be retired is looked at several times a second: its memory is wanted back. */
 static int64_t next_look(int64_t until_us, const atomic_bool *retired) {
-  int64_t soon = st_world_monotonic_us() + LOOK_US;
+  int64_t soon = st_clock_monotonic_us() + LOOK_US;
   return retired != NULL && soon < until_us ? soon : until_us;
 }
 
-bool st_gate_send(const char *data, size_t len, const atomic_bool *retired) {
+bool st_connection_send(const char *data, size_t len, const atomic_bool *retired) {
   gate *g = mine;
   /* A second more for each MiB: who takes less than that is not waited for. */
   int64_t until = g->answer_by_us + (int64_t)(len >> 20) * 1000000;
@@ -317,7 +317,7 @@ bool st_gate_send(const char *data, size_t len, const atomic_bool *retired) {
   return good && len == 0;
 }
 
-void st_gate_answered(bool close) {
+void st_connection_answered(bool close) {
   size_t used = mine->fault.status == 0 ? mine->head.len + mine->body_len : mine->filled;
   mine->linger = close && (mine->fault.status != 0 || mine->filled > used);
   size_t rest = mine->filled - used;
@@ -339,10 +339,11 @@ static void say_continue(gate *g) {
 }
 
 /* Once it is whole it is not read again, however many pieces the body comes in. */
-static st_head_state read_head(gate *g) {
+static st_request_head_state read_head(gate *g) {
   if (g->head_read) return ST_HEAD_GOOD;
   g->fault.status = 0;
-  st_head_state state = st_head_read((subtoken_text){g->data, g->filled}, &g->head, &g->fault);
+  st_request_head_state state =
+      st_request_head_read((subtoken_text){g->data, g->filled}, &g->head, &g->fault);
   g->head_read = state == ST_HEAD_GOOD;
   memset(&g->chunked, 0, sizeof g->chunked);
   g->body_len = g->head.content_length;
@@ -365,12 +366,13 @@ static bool decode_body(gate *g) {
     case ST_CHUNKED_MORE: return false;
     case ST_CHUNKED_DONE: return true;
     case ST_CHUNKED_TOO_LONG:
-      g->fault = (st_head_fault){413, "limit", "the body is longer than 8192 bytes"};
+      g->fault = (st_request_head_fault){413, "limit", "the body is longer than 8192 bytes"};
       return true;
     default:
-      g->fault = (st_head_fault){400, "bad_framing",
-                                 "a chunk of the body is not `SIZE CRLF data CRLF`; no extensions "
-                                 "and no trailers are taken"};
+      g->fault =
+          (st_request_head_fault){400, "bad_framing",
+                                  "a chunk of the body is not `SIZE CRLF data CRLF`; no extensions "
+                                  "and no trailers are taken"};
       return true;
   }
 }
@@ -405,28 +407,28 @@ static came read_some(gate *g) {
 static bool read_request(gate *g) {
   bool begun = g->filled > 0;
   int64_t idle_us = g->used && !begun ? atomic_load(&all.idle_us) : DEADLINE_US;
-  g->deadline_us = st_world_monotonic_us() + idle_us;
+  g->deadline_us = st_clock_monotonic_us() + idle_us;
   set_begun(g, begun);
   while (!complete(g)) {
     came what = read_some(g);
     if (what == CAME_END) return false;
     if (what == CAME_NOTHING && !wait_in_list(g, POLLIN, g->deadline_us)) {
-      if (begun && st_world_monotonic_us() >= g->deadline_us) all.report("timeout");
+      if (begun && st_clock_monotonic_us() >= g->deadline_us) all.report("timeout");
       return false;
     }
     if (what == CAME_BYTES && !begun) {
       begun = true;
-      g->deadline_us = st_world_monotonic_us() + DEADLINE_US;
+      g->deadline_us = st_clock_monotonic_us() + DEADLINE_US;
       set_begun(g, true);
     }
   }
-  g->answer_by_us = st_world_monotonic_us() + DEADLINE_US;
+  g->answer_by_us = st_clock_monotonic_us() + DEADLINE_US;
   return true;
 }
 
 /* ---- what civetweb calls instead of the system ---- */
 
-void st_gate_listen(const int *sockets, size_t count) {
+void st_connection_listen(const int *sockets, size_t count) {
   listeners.count = count < ST_LISTEN_MAX ? count : ST_LISTEN_MAX;
   for (size_t i = 0; i < listeners.count; i++) {
     listeners.each[i] = (struct pollfd){.fd = sockets[i], .events = POLLIN};
@@ -434,7 +436,7 @@ void st_gate_listen(const int *sockets, size_t count) {
 }
 
 /* civetweb makes one socket and means to listen at it: neither happens. What it polls for
- * connections, and accepts them from, are the sockets of st_gate_listen.
+ * connections, and accepts them from, are the sockets of st_connection_listen.
  */
 int st_net_bind(int fd, const struct sockaddr *address, socklen_t len) {
   (void)fd;
@@ -495,7 +497,7 @@ ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
 
 int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *restrict len) {
   if (listener == listeners.shown) listener = ready_listener();
-  int fd = st_gate_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
+  int fd = st_connection_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
   if (fd < 0) {
     /* Without descriptors or memory the connection stays in the backlog and
      * poll reports it again at once: do not spin. */
@@ -516,7 +518,7 @@ int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *re
 
 static bool wait_until_closed(int64_t until_us) {
   while (all.open > 0) {
-    int64_t left = until_us - st_world_monotonic_us();
+    int64_t left = until_us - st_clock_monotonic_us();
     if (left <= 0) return false;
     pthread_mutex_unlock(&all.lock);
     poll(NULL, 0, 5);
@@ -525,8 +527,8 @@ static bool wait_until_closed(int64_t until_us) {
   return true;
 }
 
-bool st_gate_drain(int64_t milliseconds) {
-  int64_t until = st_world_monotonic_us() + milliseconds * 1000;
+bool st_connection_drain(int64_t milliseconds) {
+  int64_t until = st_clock_monotonic_us() + milliseconds * 1000;
   atomic_store(&all.draining, true);
   pthread_mutex_lock(&all.lock);
   for (size_t i = 0; i < listeners.count; i++) shutdown(listeners.each[i].fd, SHUT_RDWR);

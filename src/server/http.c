@@ -49,10 +49,10 @@ static struct {
   st_store *store;
   st_keys keys;
   st_key_changes changes;
-  st_people people;
-  st_rate rate;
+  st_users people;
+  st_rate_limit rate;
   st_throttle throttle;
-  st_basic basic;
+  st_basic_auth basic;
   _Atomic int64_t clock_offset; /* of the wall clock from the monotonic one, in seconds */
   char problem[256];            /* civetweb's last words while it started */
 } all;
@@ -82,17 +82,17 @@ static const char *reason_phrase(int status) {
 }
 
 static void header(st_writer *writer, const char *name, const char *value) {
-  st_write_string(writer, name);
-  st_write_string(writer, ": ");
-  st_write_string(writer, value);
-  st_write_string(writer, "\r\n");
+  st_write_literal(writer, name);
+  st_write_literal(writer, ": ");
+  st_write_literal(writer, value);
+  st_write_literal(writer, "\r\n");
 }
 
 static void number_header(st_writer *writer, const char *name, int64_t value) {
-  st_write_string(writer, name);
-  st_write_string(writer, ": ");
+  st_write_literal(writer, name);
+  st_write_literal(writer, ": ");
   st_write_int(writer, value);
-  st_write_string(writer, "\r\n");
+  st_write_literal(writer, "\r\n");
 }
 
 /* CORS: any origin, never with credentials (they would be the browser's own). */
@@ -106,21 +106,21 @@ static void cors_headers(st_writer *writer, const st_request *request, const st_
     return;
   }
   header(writer, "Access-Control-Allow-Methods", reply->allow);
-  st_write_string(writer, "Access-Control-Allow-Headers: ");
+  st_write_literal(writer, "Access-Control-Allow-Headers: ");
   st_cors_write_headers(writer, request);
-  st_write_string(writer, "\r\n");
+  st_write_literal(writer, "\r\n");
   header(writer, "Access-Control-Max-Age", "86400");
 }
 
 static void write_answer(st_writer *writer, const st_request *request, const st_reply *reply,
                          bool version_1_0) {
-  st_write_string(writer, "HTTP/1.1 ");
+  st_write_literal(writer, "HTTP/1.1 ");
   st_write_int(writer, reply->status);
   st_write_char(writer, ' ');
-  st_write_string(writer, reason_phrase(reply->status));
-  st_write_string(writer, "\r\nDate: ");
+  st_write_literal(writer, reason_phrase(reply->status));
+  st_write_literal(writer, "\r\nDate: ");
   st_date_write_http(writer, request->now);
-  st_write_string(writer, "\r\n");
+  st_write_literal(writer, "\r\n");
   size_t body_len = reply->payload.data != NULL ? reply->payload.len : reply->body_len;
   const char *type = reply->content_type;
   if (body_len > 0) {
@@ -145,19 +145,19 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
     header(writer, "Connection", "keep-alive");
   }
   st_write(writer, reply->headers, reply->headers_len);
-  st_write_string(writer, "\r\n");
+  st_write_literal(writer, "\r\n");
   if (!reply->head && reply->payload.data == NULL) st_write(writer, reply->body, reply->body_len);
 }
 
 static bool store_ready(void *store) {
-  char why[ST_WHY_MAX];
-  bool ready = st_store_ready(store, why);
-  if (!ready) st_log_event("store_error", why);
+  char error[ST_ERROR_MAX];
+  bool ready = st_store_ready(store, error);
+  if (!ready) st_log_event("store_error", error);
   return ready;
 }
 
-static void answer(const st_gate_request *asked, const st_live *live, subtoken_text peer,
-                   st_request *request, st_reply *reply) {
+static void answer(const st_connection_request *asked, const st_runtime_config *live,
+                   subtoken_text peer, st_request *request, st_reply *reply) {
   request->remote = peer;
   if (asked->fault.status != 0) {
     memset(reply, 0, offsetof(st_reply, headers));
@@ -181,10 +181,10 @@ static void answer(const st_gate_request *asked, const st_live *live, subtoken_t
                         .people = &all.people,
                         .throttle = &all.throttle,
                         .basic = &all.basic,
-                        .feed = st_feed_door(),
-                        .policy = st_live_policy(live)};
-  st_service_answer(&service, request, reply);
-  reply->close = reply->close || !asked->head->keep_alive || st_gate_draining();
+                        .feed = st_snapshot_cache_feed(),
+                        .policy = st_runtime_config_policy(live)};
+  st_router_answer(&service, request, reply);
+  reply->close = reply->close || !asked->head->keep_alive || st_connection_draining();
 }
 
 /* The wall clock went another way than time: somebody set it. Said, and no more: every
@@ -205,9 +205,9 @@ static void notice_clock_step(int64_t now, int64_t monotonic_us) {
  */
 static bool send_all(const st_reply *reply, const char *bytes, size_t len) {
   const st_payload *payload = &reply->payload;
-  bool sent = st_gate_send(bytes, len, NULL);
+  bool sent = st_connection_send(bytes, len, NULL);
   if (sent && payload->data != NULL && !reply->head) {
-    sent = st_gate_send(payload->data, payload->len, payload->retired);
+    sent = st_connection_send(payload->data, payload->len, payload->retired);
   }
   if (payload->release != NULL) payload->release(payload->context);
   return sent;
@@ -227,11 +227,11 @@ static subtoken_text peer_of(const struct mg_connection *connection) {
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
-  st_gate_request asked = st_gate_current();
-  int64_t began = st_world_monotonic_us();
-  st_request request = {.now = st_world_now(), .now_us = began, .until_us = began + WAIT_US};
+  st_connection_request asked = st_connection_current();
+  int64_t began = st_clock_monotonic_us();
+  st_request request = {.now = st_clock_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
-  st_live *live = st_live_take();
+  st_runtime_config *live = st_runtime_config_acquire();
   answer(&asked, live, peer_of(connection), &request, &reply);
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
@@ -239,37 +239,37 @@ static int begin_request(struct mg_connection *connection) {
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
   if (!send_all(&reply, bytes, writer.len)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);
-  st_log_request(&request, &reply, request.remote, st_world_monotonic_us() - began);
+  st_access_log_write(&request, &reply, request.remote, st_clock_monotonic_us() - began);
   subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
   subtoken_wipe(bytes, writer.len);
-  st_gate_answered(reply.close);
-  st_live_give(live);
+  st_connection_answered(reply.close);
+  st_runtime_config_release(live);
   return reply.status;
 }
 
 static int connection_opened(const struct mg_connection *connection, void **data) {
   (void)connection;
   (void)data;
-  st_gate_open();
+  st_connection_open();
   return 0;
 }
 
 static void connection_ends(const struct mg_connection *connection) {
   (void)connection;
-  st_gate_close();
+  st_connection_close();
 }
 
 /* Type 1 is a worker. One that has no memory for a gate closes what it is given. */
 static void *thread_starts(const struct mg_context *context, int type) {
   (void)context;
-  if (type == 1 && !st_gate_thread_start()) st_log_event("oom", "a worker has no buffer");
+  if (type == 1 && !st_connection_thread_start()) st_log_event("oom", "a worker has no buffer");
   return NULL;
 }
 
 static void thread_ends(const struct mg_context *context, int type, void *pointer) {
   (void)context;
   (void)pointer;
-  if (type == 1) st_gate_thread_end();
+  if (type == 1) st_connection_thread_end();
 }
 
 /* Before the first request its words are why it could not start; later they could
@@ -292,37 +292,37 @@ static void share_threads(int64_t threads) {
   int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
   if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
   st_password_share((size_t)threads);
-  st_feed_share(threads);
+  st_snapshot_cache_share(threads);
   st_store_share(all.store, threads);
 }
 
 static bool start_tables(void) {
   uint8_t random[32];
-  st_world_random(random, sizeof random);
-  bool good = st_rate_start(&all.rate) && st_throttle_start(&all.throttle, random);
-  st_world_random(random, sizeof random);
-  good = good && st_basic_start(&all.basic, random);
+  st_random_fill(random, sizeof random);
+  bool good = st_rate_limit_start(&all.rate) && st_throttle_start(&all.throttle, random);
+  st_random_fill(random, sizeof random);
+  good = good && st_basic_auth_start(&all.basic, random);
   subtoken_wipe(random, sizeof random);
   return good;
 }
 
-static bool start_listening(const st_settings *settings, char *why) {
+static bool start_listening(const st_settings *settings, char *error) {
   int sockets[ST_LISTEN_MAX];
-  if (!st_listener_open(settings, why)) return false;
+  if (!st_listener_open(settings, error)) return false;
   for (size_t i = 0; i < st_listener_count(); i++) sockets[i] = st_listener_fd(i);
-  st_gate_listen(sockets, st_listener_count());
+  st_connection_listen(sockets, st_listener_count());
   return true;
 }
 
 void st_http_use(const st_settings *settings) {
-  st_gate_set_idle(settings->idle_timeout);
+  st_connection_set_idle(settings->idle_timeout);
 }
 
-bool st_http_start(const st_settings *settings, st_store *store, char *why) {
+bool st_http_start(const st_settings *settings, st_store *store, char *error) {
   char threads[16];
   snprintf(threads, sizeof threads, "%lld", (long long)settings->threads);
   const char *options[] = {"listening_ports",
-                           "127.0.0.1:0", /* it does not: see st_gate_listen */
+                           "127.0.0.1:0", /* it does not: see st_connection_listen */
                            "num_threads",
                            threads,
                            "connection_queue",
@@ -350,20 +350,20 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
                                    .log_message = keep_problem};
   all.store = store;
   all.keys = st_keys_of(store);
-  all.changes = st_key_changes_of(store);
-  all.people = st_people_of(store);
+  all.changes = st_keys_changes_of(store);
+  all.people = st_users_of(store);
   if (!start_tables()) {
-    snprintf(why, ST_WHY_MAX, "cannot make a lock");
+    snprintf(error, ST_ERROR_MAX, "cannot make a lock");
     return false;
   }
   share_threads(settings->threads);
-  st_gate_setup(settings->threads, gate_report);
+  st_connection_setup(settings->threads, gate_report);
   st_http_use(settings);
-  if (!start_listening(settings, why)) return false;
+  if (!start_listening(settings, error)) return false;
   mg_init_library(0);
   all.context = mg_start(&callbacks, NULL, options);
   if (all.context == NULL) {
-    snprintf(why, ST_WHY_MAX, "cannot start %s threads: %s", threads, all.problem);
+    snprintf(error, ST_ERROR_MAX, "cannot start %s threads: %s", threads, all.problem);
     st_listener_close();
   }
   return all.context != NULL;
@@ -371,15 +371,15 @@ bool st_http_start(const st_settings *settings, st_store *store, char *why) {
 
 /* Whoever waits for something goes on for a moment, and is then told that it is busy. */
 static void end_waits(void) {
-  int64_t at_us = st_world_monotonic_us() + LAST_WAIT_US;
+  int64_t at_us = st_clock_monotonic_us() + LAST_WAIT_US;
   st_store_close_waiting(all.store, at_us);
   st_password_close(at_us);
-  st_basic_close(&all.basic, at_us);
+  st_basic_auth_close(&all.basic, at_us);
 }
 
 void st_http_stop(void) {
   end_waits();
-  if (!st_gate_drain(DRAIN_MS)) {
+  if (!st_connection_drain(DRAIN_MS)) {
     st_log_event("drain_timeout", NULL);
     st_store_interrupt(all.store);
   }

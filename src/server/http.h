@@ -8,7 +8,7 @@
 /* Listen and answer from the store, with the settings and ring of live.h. why
  * names the address that could not be had.
  */
-bool st_http_start(const st_settings *settings, st_store *store, char *why)
+bool st_http_start(const st_settings *settings, st_store *store, char *error)
     __attribute__((warn_unused_result));
 
 /* What can change while it runs, of settings that were read again. */

@@ -53,8 +53,8 @@ static const char *advice(int error, const st_listen *listen) {
   }
 }
 
-static bool refuse(const st_listen *listen, const char *problem, char *why) {
-  snprintf(why, ST_WHY_MAX, "cannot listen on %s: %s", listen->text, problem);
+static bool refuse(const st_listen *listen, const char *problem, char *error) {
+  snprintf(error, ST_ERROR_MAX, "cannot listen on %s: %s", listen->text, problem);
   return false;
 }
 
@@ -83,7 +83,7 @@ static int only_v6(const st_settings *settings, const st_listen *listen) {
   return 0;
 }
 
-static bool open_address(const st_settings *settings, listener *l, char *why) {
+static bool open_address(const st_settings *settings, listener *l, char *error) {
   struct sockaddr_storage address;
   socklen_t len = socket_address(&l->listen, &address);
   int on = 1, only = only_v6(settings, &l->listen);
@@ -94,7 +94,7 @@ static bool open_address(const st_settings *settings, listener *l, char *why) {
   }
   if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, len) != 0 ||
       listen(l->fd, BACKLOG) != 0) {
-    return refuse(&l->listen, advice(errno, &l->listen), why);
+    return refuse(&l->listen, advice(errno, &l->listen), error);
   }
   return true;
 }
@@ -150,7 +150,7 @@ static int lock_directory(const char *path) {
 /* Made under another name, so that whoever sees it in its place can connect, and with the mode that
  * it is to have; the rename takes the place of what was left there, in one step.
  */
-static bool put_in_place(listener *l, const char *path, char *why) {
+static bool put_in_place(listener *l, const char *path, char *error) {
   char fresh[ST_LISTEN_TEXT_MAX + 8];
   struct stat made;
   snprintf(fresh, sizeof fresh, "%s.%d", path, (int)getpid() % 1000000);
@@ -159,11 +159,11 @@ static bool put_in_place(listener *l, const char *path, char *why) {
   if (lstat(fresh, &made) == 0 && S_ISSOCK(made.st_mode)) (void)unlink(fresh);
   l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) != 0) {
-    return refuse(&l->listen, strerror(errno), why);
+    return refuse(&l->listen, strerror(errno), error);
   }
   if (chmod(fresh, SOCKET_MODE) != 0 || listen(l->fd, BACKLOG) != 0 || lstat(fresh, &made) != 0 ||
       rename(fresh, path) != 0) {
-    (void)refuse(&l->listen, strerror(errno), why);
+    (void)refuse(&l->listen, strerror(errno), error);
     (void)unlink(fresh);
     return false;
   }
@@ -172,16 +172,16 @@ static bool put_in_place(listener *l, const char *path, char *why) {
   return true;
 }
 
-static bool open_path(listener *l, char *why) {
+static bool open_path(listener *l, char *error) {
   const char *path = st_listen_path(&l->listen);
   int lock = lock_directory(path);
   if (lock < 0) {
-    char problem[ST_WHY_MAX / 2];
+    char problem[ST_ERROR_MAX / 2];
     snprintf(problem, sizeof problem, "its directory: %s", strerror(errno));
-    return refuse(&l->listen, problem, why);
+    return refuse(&l->listen, problem, error);
   }
   const char *taken = is_taken(path);
-  bool good = taken != NULL ? refuse(&l->listen, taken, why) : put_in_place(l, path, why);
+  bool good = taken != NULL ? refuse(&l->listen, taken, error) : put_in_place(l, path, error);
   close(lock);
   return good;
 }
@@ -195,13 +195,13 @@ static void remove_path(const listener *l) {
 
 /* ---- all of them ---- */
 
-bool st_listener_open(const st_settings *settings, char *why) {
+bool st_listener_open(const st_settings *settings, char *error) {
   all.count = 0;
   for (size_t i = 0; i < settings->listen_count; i++) {
     listener *l = &all.each[all.count++];
     *l = (listener){.fd = -1, .listen = settings->listen[i]};
     bool unix_path = l->listen.kind == ST_LISTEN_UNIX;
-    if (unix_path ? !open_path(l, why) : !open_address(settings, l, why)) {
+    if (unix_path ? !open_path(l, error) : !open_address(settings, l, error)) {
       st_listener_close();
       return false;
     }

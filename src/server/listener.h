@@ -10,10 +10,10 @@
 
 #define ST_LISTENER_NAME_MAX (ST_LISTEN_TEXT_MAX + 16)
 
-/* All or none: why, of ST_WHY_MAX bytes, names the one that could not be had. Not twice without
+/* All or none: why, of ST_ERROR_MAX bytes, names the one that could not be had. Not twice without
  * st_listener_close in between.
  */
-bool st_listener_open(const st_settings *settings, char *why) __attribute__((warn_unused_result));
+bool st_listener_open(const st_settings *settings, char *error) __attribute__((warn_unused_result));
 size_t st_listener_count(void);
 int st_listener_fd(size_t i);
 /* The port, which `:0` leaves to the system; 0 for a socket in the file system. */

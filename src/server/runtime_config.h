@@ -11,31 +11,33 @@
 #include "subtoken/policy.h"
 
 /* Read-only, in memory that is neither swapped nor dumped where the system allows. */
-typedef struct st_live {
+typedef struct st_runtime_config {
   atomic_int uses;
   st_settings settings;
-  struct st_live_policy *policy; /* NULL: none is set */
+  struct st_runtime_config_policy *policy; /* NULL: none is set */
   subtoken_ring ring;
-  st_world_stamp stamp; /* of the secrets file that the ring was read from */
-} st_live;
+  st_file_stamp stamp; /* of the secrets file that the ring was read from */
+} st_runtime_config;
 
 /* secrets: the path of the ring; it is looked at on each request. */
-bool st_live_start(const char *secrets, const st_settings *settings, char *why)
+bool st_runtime_config_start(const char *secrets, const st_settings *settings, char *error)
     __attribute__((warn_unused_result));
-void st_live_stop(void);
+void st_runtime_config_stop(void);
 
 /* Take the pair in force; give it back after use. */
-st_live *st_live_take(void);
-void st_live_give(st_live *live);
+st_runtime_config *st_runtime_config_acquire(void);
+void st_runtime_config_release(st_runtime_config *live);
 
 /* The route policy that these settings name, or NULL. It is read when they are put in force and
  * stays as it was read, whatever happens to its file, until others are. */
-const subtoken_policy *st_live_policy(const st_live *live);
+const subtoken_policy *st_runtime_config_policy(const st_runtime_config *live);
 
 /* Put other settings in force, with ring and policy as they are now: first all that can fail,
- * then st_live_use, or st_live_give to let it be. */
-st_live *st_live_load(const st_settings *settings, char *why) __attribute__((warn_unused_result));
-void st_live_use(st_live *live);
-bool st_live_change(const st_settings *settings, char *why) __attribute__((warn_unused_result));
+ * then st_runtime_config_activate, or st_runtime_config_release to let it be. */
+st_runtime_config *st_runtime_config_load(const st_settings *settings, char *error)
+    __attribute__((warn_unused_result));
+void st_runtime_config_activate(st_runtime_config *live);
+bool st_runtime_config_change(const st_settings *settings, char *error)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -52,7 +52,7 @@ typedef struct edition {
   uint8_t digest[SUBTOKEN_MAC_LEN];
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
   uint8_t signer[SUBTOKEN_HEARTBEAT_LEN]; /* of the secret that its MAC is under */
-  char etag[ST_EDITION_TAG_LEN + 1];
+  char etag[ST_SNAPSHOT_TAG_LEN + 1];
   /* Under the lock: */
   int64_t time;    /* T: it was vouched for then, last */
   int64_t lent_us; /* when the first of those who take it whole began */
@@ -83,8 +83,8 @@ static struct {
   edition *lent;    /* to those who take it whole; NULL, the current one or one before it */
   bool making;
   uint64_t begun, done, failed; /* the numbers of the last makings that did */
-  st_fed failure;               /* of the last that failed */
-  char why[ST_WHY_MAX];
+  st_feed_status failure;       /* of the last that failed */
+  char error[ST_ERROR_MAX];
   bool advanced; /* this start has taken its sequence */
   int64_t time;  /* T of the last heartbeat */
   share *shares;
@@ -114,7 +114,7 @@ static bool describe_signer(const subtoken_ring *ring, uint8_t signer[SUBTOKEN_H
   return subtoken_heartbeat_write(ring, &nothing, signer) == SUBTOKEN_FEED_OK;
 }
 
-static bool fill_edition(edition *e, const subtoken_ring *ring, const st_listing *listing,
+static bool fill_edition(edition *e, const subtoken_ring *ring, const st_revocation_state *listing,
                          const uint64_t *hashes) {
   uint8_t hash[ST_HASH_LEN];
   /* Not the time it is: two servers on one store write the same bytes. */
@@ -133,7 +133,8 @@ static bool fill_edition(edition *e, const subtoken_ring *ring, const st_listing
 
 /* NULL when there is no memory for it. */
 static edition *make_edition(const subtoken_ring *ring, const uint8_t *signer,
-                             const st_listing *listing, const uint64_t *hashes, uint32_t count) {
+                             const st_revocation_state *listing, const uint64_t *hashes,
+                             uint32_t count) {
   edition *e = calloc(1, sizeof *e);
   if (e == NULL) return NULL;
   atomic_init(&e->uses, 1);
@@ -151,34 +152,34 @@ static edition *make_edition(const subtoken_ring *ring, const uint8_t *signer,
 /* ---- the next edition ---- */
 
 static int by_hash(const void *a, const void *b) {
-  const st_listing_change *x = a, *y = b;
+  const st_revocation_change *x = a, *y = b;
   return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
 /* What an edition is made of; to be freed. */
 typedef struct contents {
-  st_listing listing;
+  st_revocation_state listing;
   uint64_t *hashes; /* ascending */
   uint32_t count;
-  st_feed_step *steps; /* from the edition before, or the whole log */
+  st_snapshot_step *steps; /* from the edition before, or the whole log */
   size_t step_count;
   bool whole; /* read anew: the log is, too, and goes back to since */
   int64_t since;
 } contents;
 
 /* The hashes of an edition with changes, which ascend, in them. */
-static void merge(const edition *base, const st_listing_change *changes, uint32_t count,
+static void merge(const edition *base, const st_revocation_change *changes, uint32_t count,
                   contents *out) {
   const uint8_t *at = base->bytes + st_snapshot_hashes_at(st_snapshot_bits(base->count));
   const uint8_t *end = at + 8 * (size_t)base->count;
   for (uint32_t i = 0; i < count; i++) {
-    const st_listing_change *c = &changes[i];
+    const st_revocation_change *c = &changes[i];
     for (; at < end && st_load64(at) < c->hash; at += 8) out->hashes[out->count++] = st_load64(at);
     bool was_listed = at < end && st_load64(at) == c->hash;
     if (was_listed) at += 8;
     if (c->listed) out->hashes[out->count++] = c->hash;
     if (c->listed != was_listed) {
-      out->steps[out->step_count++] = (st_feed_step){c->hash, c->sequence, c->listed, false};
+      out->steps[out->step_count++] = (st_snapshot_step){c->hash, c->sequence, c->listed, false};
     }
   }
   for (; at < end; at += 8) out->hashes[out->count++] = st_load64(at);
@@ -191,26 +192,27 @@ static bool make_room(contents *out, uint64_t hashes, size_t steps) {
   return out->hashes != NULL && out->steps != NULL;
 }
 
-static st_fed read_changes(const edition *base, contents *now, bool *known, char *why) {
-  st_listing_change *changes = NULL;
+static st_feed_status read_changes(const edition *base, contents *now, bool *known, char *error) {
+  st_revocation_change *changes = NULL;
   uint32_t count = 0;
   st_stored stored =
-      st_store_changes(all.store, base->sequence, &now->listing, &changes, &count, why);
+      st_store_changes(all.store, base->sequence, &now->listing, &changes, &count, error);
   *known = stored == ST_STORED;
-  if (stored == ST_STORE_NONE) return ST_FED;
-  if (stored != ST_STORED) return ST_FED_STORE_ERROR;
+  if (stored == ST_STORE_NONE) return ST_FEED_READY;
+  if (stored != ST_STORED) return ST_FEED_STORE_ERROR;
   bool room = make_room(now, (uint64_t)base->count + count, count);
   if (room) {
     if (count > 1) qsort(changes, count, sizeof *changes, by_hash);
     merge(base, changes, count, now);
   }
   free(changes);
-  return room ? ST_FED : ST_FED_NO_MEMORY;
+  return room ? ST_FEED_READY : ST_FEED_NO_MEMORY;
 }
 
-static st_fed read_whole(contents *now, char *why) {
-  st_listed listed = {.hashes = NULL};
-  if (st_store_listed_and_changes(all.store, &listed, why) != ST_STORED) return ST_FED_STORE_ERROR;
+static st_feed_status read_whole(contents *now, char *error) {
+  st_revoked_hashes listed = {.hashes = NULL};
+  if (st_store_revoked_hashes_and_changes(all.store, &listed, error) != ST_STORED)
+    return ST_FEED_STORE_ERROR;
   now->listing = listed.listing;
   now->hashes = listed.hashes;
   now->count = subtoken_revocations_sort(listed.hashes, listed.count);
@@ -218,35 +220,35 @@ static st_fed read_whole(contents *now, char *why) {
   now->since = listed.since;
   now->steps = malloc((listed.change_count + (size_t)1) * sizeof *now->steps);
   for (uint32_t i = 0; now->steps != NULL && i < listed.change_count; i++) {
-    const st_listing_change *c = &listed.changes[i];
-    now->steps[now->step_count++] = (st_feed_step){c->hash, c->sequence, c->listed, true};
+    const st_revocation_change *c = &listed.changes[i];
+    now->steps[now->step_count++] = (st_snapshot_step){c->hash, c->sequence, c->listed, true};
   }
   free(listed.changes);
-  return now->steps != NULL ? ST_FED : ST_FED_NO_MEMORY;
+  return now->steps != NULL ? ST_FEED_READY : ST_FEED_NO_MEMORY;
 }
 
 /* The edition after base, which is NULL when all is to be read. */
-static st_fed read_edition(const subtoken_ring *ring, const uint8_t *signer, const edition *base,
-                           edition **fresh, char *why) {
+static st_feed_status read_edition(const subtoken_ring *ring, const uint8_t *signer,
+                                   const edition *base, edition **fresh, char *error) {
   contents now = {.hashes = NULL};
   bool known = false;
-  st_fed fed = base != NULL ? read_changes(base, &now, &known, why) : ST_FED;
-  if (fed == ST_FED && !known) fed = read_whole(&now, why);
-  if (fed == ST_FED) {
+  st_feed_status fed = base != NULL ? read_changes(base, &now, &known, error) : ST_FEED_READY;
+  if (fed == ST_FEED_READY && !known) fed = read_whole(&now, error);
+  if (fed == ST_FEED_READY) {
     *fresh = make_edition(ring, signer, &now.listing, now.hashes, now.count);
-    if (*fresh == NULL) fed = ST_FED_NO_MEMORY;
+    if (*fresh == NULL) fed = ST_FEED_NO_MEMORY;
   }
   /* Durable before anybody sees it, and before the log goes on from it. */
-  if (fed == ST_FED &&
-      !st_vouched_keep(ring, (*fresh)->bytes, (*fresh)->len, (*fresh)->sequence, why)) {
+  if (fed == ST_FEED_READY &&
+      !st_vouched_keep(ring, (*fresh)->bytes, (*fresh)->len, (*fresh)->sequence, error)) {
     give_edition(*fresh);
     *fresh = NULL;
-    fed = ST_FED_STORE_ERROR;
+    fed = ST_FEED_STORE_ERROR;
   }
   if (*fresh != NULL && now.whole) {
-    st_feed_log_load(now.steps, now.step_count, now.since);
+    st_snapshot_changes_load(now.steps, now.step_count, now.since);
   } else if (*fresh != NULL) {
-    st_feed_log_append(now.steps, now.step_count);
+    st_snapshot_changes_append(now.steps, now.step_count);
   }
   free(now.hashes);
   free(now.steps);
@@ -254,46 +256,48 @@ static st_fed read_edition(const subtoken_ring *ring, const uint8_t *signer, con
 }
 
 /* Who asks for the feed waits for this: it waits for nobody, but at the start. */
-static bool advance(int64_t until_us, char *why) {
+static bool advance(int64_t until_us, char *error) {
   int64_t sequence;
-  return st_store_advance(all.store, st_world_now_us(), until_us, &sequence, why) == ST_STORED;
+  return st_store_bump_sequence(all.store, st_clock_now_us(), until_us, &sequence, error) ==
+         ST_STORED;
 }
 
 /* Not at all, or later, is no harm: a hash that stays listed refuses what has expired. Each hour it
  * is done again by the thread that writes what was used (people.c): a request waits for no change.
  */
 static void purge(void) {
-  char why[ST_WHY_MAX];
-  if (st_store_purge(all.store, st_world_now_us(), st_world_monotonic_us(), why) != ST_STORED) {
-    st_log_event("store_error", why);
+  char error[ST_ERROR_MAX];
+  if (st_store_purge(all.store, st_clock_now_us(), st_clock_monotonic_us(), error) != ST_STORED) {
+    st_log_event("store_error", error);
   }
 }
 
-static bool is_same(const edition *e, const uint8_t *signer, const st_listing *listing) {
+static bool is_same(const edition *e, const uint8_t *signer, const st_revocation_state *listing) {
   return listing->sequence == e->sequence &&
          memcmp(e->hash_key, listing->hash_key, sizeof e->hash_key) == 0 &&
          memcmp(e->signer, signer, sizeof e->signer) == 0;
 }
 
 /* By the one thread that makes it; base is the current edition or NULL. */
-static st_fed make_next(const subtoken_ring *ring, const uint8_t *signer, const edition *base,
-                        edition **fresh, char *why) {
-  st_listing listing;
-  all.advanced = all.advanced || advance(ST_WAIT_NOT, why);
-  if (!all.advanced) return ST_FED_STORE_ERROR;
-  if (base == NULL) return read_edition(ring, signer, NULL, fresh, why);
-  if (st_store_listing(all.store, &listing, why) != ST_STORED) return ST_FED_STORE_ERROR;
+static st_feed_status make_next(const subtoken_ring *ring, const uint8_t *signer,
+                                const edition *base, edition **fresh, char *error) {
+  st_revocation_state listing;
+  all.advanced = all.advanced || advance(ST_WAIT_NOT, error);
+  if (!all.advanced) return ST_FEED_STORE_ERROR;
+  if (base == NULL) return read_edition(ring, signer, NULL, fresh, error);
+  if (st_store_revocation_state(all.store, &listing, error) != ST_STORED)
+    return ST_FEED_STORE_ERROR;
   bool same_key = memcmp(base->hash_key, listing.hash_key, sizeof base->hash_key) == 0;
   bool same_signer = memcmp(base->signer, signer, sizeof base->signer) == 0;
   /* Edges hold what has this sequence, or a higher one; other bytes are to have another. When
    * that cannot be written, edges that take the same sequence again are served all the same.
    */
   if ((listing.sequence < base->sequence || (listing.sequence == base->sequence && !same_signer)) &&
-      !advance(ST_WAIT_NOT, why)) {
-    st_log_event("store_error", why);
+      !advance(ST_WAIT_NOT, error)) {
+    st_log_event("store_error", error);
   }
   bool follows = same_key && listing.sequence >= base->sequence;
-  return read_edition(ring, signer, follows ? base : NULL, fresh, why);
+  return read_edition(ring, signer, follows ? base : NULL, fresh, error);
 }
 
 /* Who still takes it goes on to; it is freed with the last of them. Under the lock. */
@@ -306,21 +310,21 @@ static void replace_current(edition *fresh) {
 }
 
 /* Under the lock, which is open meanwhile. */
-static st_fed make(const subtoken_ring *ring, const uint8_t *signer, char *why) {
+static st_feed_status make(const subtoken_ring *ring, const uint8_t *signer, char *error) {
   edition *fresh = NULL, *base = use_edition(all.current);
   uint64_t number = ++all.begun;
   all.making = true;
   (void)pthread_mutex_unlock(&all.lock);
-  st_fed fed = make_next(ring, signer, base, &fresh, why);
+  st_feed_status fed = make_next(ring, signer, base, &fresh, error);
   (void)pthread_mutex_lock(&all.lock);
   give_edition(base);
-  if (fed == ST_FED) {
+  if (fed == ST_FEED_READY) {
     replace_current(fresh);
     all.done = number;
   } else {
     all.failed = number;
     all.failure = fed;
-    memcpy(all.why, why, sizeof all.why);
+    memcpy(all.error, error, sizeof all.error);
   }
   all.making = false;
   (void)pthread_cond_broadcast(&all.made);
@@ -350,7 +354,7 @@ static bool write_heartbeat(const subtoken_ring *ring, const edition *e, int64_t
  */
 static bool wait_for_maker(int64_t until_us) {
   struct timespec until;
-  int64_t left_us = until_us - st_world_monotonic_us();
+  int64_t left_us = until_us - st_clock_monotonic_us();
   (void)clock_gettime(CLOCK_MONOTONIC, &until);
   if (left_us <= 0) return false;
   left_us += until.tv_nsec / 1000;
@@ -359,14 +363,15 @@ static bool wait_for_maker(int64_t until_us) {
   return pthread_cond_timedwait(&all.made, &all.lock, &until) == 0;
 }
 
-/* Is the current edition what the store lists now? ST_FED_BUSY: no. Under the lock, as nobody reads
- * the store for long then: whoever does is making.
+/* Is the current edition what the store lists now? ST_FEED_BUSY: no. Under the lock, as nobody
+ * reads the store for long then: whoever does is making.
  */
-static st_fed compare(const uint8_t *signer, char *why) {
-  st_listing listing;
-  if (!all.advanced || all.current == NULL) return ST_FED_BUSY;
-  if (st_store_listing(all.store, &listing, why) != ST_STORED) return ST_FED_STORE_ERROR;
-  return is_same(all.current, signer, &listing) ? ST_FED : ST_FED_BUSY;
+static st_feed_status compare(const uint8_t *signer, char *error) {
+  st_revocation_state listing;
+  if (!all.advanced || all.current == NULL) return ST_FEED_BUSY;
+  if (st_store_revocation_state(all.store, &listing, error) != ST_STORED)
+    return ST_FEED_STORE_ERROR;
+  return is_same(all.current, signer, &listing) ? ST_FEED_READY : ST_FEED_BUSY;
 }
 
 static bool signed_by(const edition *e, const uint8_t *signer) {
@@ -377,25 +382,25 @@ static bool signed_by(const edition *e, const uint8_t *signer) {
  * time of the question, as what was read after it may, whoever read it and whatever has changed
  * since. When that takes too long it is what was vouched for before. Under the lock.
  */
-static st_fed find_edition(const subtoken_ring *ring, const uint8_t *signer, bool *fresh,
-                           char *why) {
+static st_feed_status find_edition(const subtoken_ring *ring, const uint8_t *signer, bool *fresh,
+                                   char *error) {
   uint64_t begun = all.begun;
-  int64_t until_us = st_world_monotonic_us() + WAIT_US;
+  int64_t until_us = st_clock_monotonic_us() + WAIT_US;
   *fresh = true;
   for (;;) {
-    if (all.done > begun && signed_by(all.current, signer)) return ST_FED;
+    if (all.done > begun && signed_by(all.current, signer)) return ST_FEED_READY;
     if (all.failed > begun) {
-      memcpy(why, all.why, sizeof all.why);
+      memcpy(error, all.error, sizeof all.error);
       return all.failure;
     }
     if (!all.making) break;
     if (!wait_for_maker(until_us)) {
       *fresh = false;
-      return signed_by(all.current, signer) ? ST_FED : ST_FED_BUSY;
+      return signed_by(all.current, signer) ? ST_FEED_READY : ST_FEED_BUSY;
     }
   }
-  st_fed fed = compare(signer, why);
-  return fed == ST_FED_BUSY ? make(ring, signer, why) : fed;
+  st_feed_status fed = compare(signer, error);
+  return fed == ST_FEED_BUSY ? make(ring, signer, error) : fed;
 }
 
 /* ---- what an answer holds ---- */
@@ -423,25 +428,25 @@ static void leave_share(share *left) {
 }
 
 /* Under the lock. */
-static st_fed enter_share(const char *key_id, share **entered) {
-  if (all.answering >= all.answering_max) return ST_FED_BUSY;
+static st_feed_status enter_share(const char *key_id, share **entered) {
+  if (all.answering >= all.answering_max) return ST_FEED_BUSY;
   share *s = find_share(key_id);
-  if (s == NULL) return ST_FED_NO_MEMORY;
-  if (s->count >= all.share_max) return ST_FED_KEY_BUSY;
+  if (s == NULL) return ST_FEED_NO_MEMORY;
+  if (s->count >= all.share_max) return ST_FEED_KEY_BUSY;
   s->count++;
   all.answering++;
   *entered = s;
-  return ST_FED;
+  return ST_FEED_READY;
 }
 
-static st_fed begin_lease(const char *key_id, lease **begun) {
+static st_feed_status begin_lease(const char *key_id, lease **begun) {
   lease *l = calloc(1, sizeof *l);
-  if (l == NULL) return ST_FED_NO_MEMORY;
+  if (l == NULL) return ST_FEED_NO_MEMORY;
   l->uses = 1;
   (void)pthread_mutex_lock(&all.lock);
-  st_fed fed = enter_share(key_id, &l->share);
+  st_feed_status fed = enter_share(key_id, &l->share);
   (void)pthread_mutex_unlock(&all.lock);
-  if (fed != ST_FED) {
+  if (fed != ST_FEED_READY) {
     free(l);
     l = NULL;
   }
@@ -486,7 +491,8 @@ static void release_changes(void *context) {
 }
 
 /* False after it was released. */
-static bool tell_edition(const subtoken_ring *ring, lease *l, int64_t time, st_edition *out) {
+static bool tell_edition(const subtoken_ring *ring, lease *l, int64_t time,
+                         st_snapshot_version *out) {
   const edition *e = l->of;
   if (!write_heartbeat(ring, e, time, out->heartbeat)) {
     release_snapshot(l);
@@ -500,20 +506,21 @@ static bool tell_edition(const subtoken_ring *ring, lease *l, int64_t time, st_e
 
 /* ---- what the service asks ---- */
 
-static st_fed current(void *context, const subtoken_ring *ring, int64_t now, const char *key_id,
-                      st_edition *out) {
-  char why[ST_WHY_MAX] = "no secret can sign the revocation data";
+static st_feed_status current(void *context, const subtoken_ring *ring, int64_t now,
+                              const char *key_id, st_snapshot_version *out) {
+  char error[ST_ERROR_MAX] = "no secret can sign the revocation data";
   uint8_t signer[SUBTOKEN_HEARTBEAT_LEN];
   lease *l = NULL;
   int64_t time = 0;
   bool fresh = false;
   (void)context;
-  if (st_gate_client_left()) return ST_FED_LEFT;
-  st_fed fed = describe_signer(ring, signer) ? begin_lease(key_id, &l) : ST_FED_STORE_ERROR;
+  if (st_connection_client_left()) return ST_FEED_CLIENT_LEFT;
+  st_feed_status fed =
+      describe_signer(ring, signer) ? begin_lease(key_id, &l) : ST_FEED_STORE_ERROR;
   if (l != NULL) {
     (void)pthread_mutex_lock(&all.lock);
-    fed = find_edition(ring, signer, &fresh, why);
-    if (fed == ST_FED) {
+    fed = find_edition(ring, signer, &fresh, error);
+    if (fed == ST_FEED_READY) {
       l->of = use_edition(all.current);
       if (fresh) l->of->time = vouch(now);
       time = l->of->time;
@@ -522,32 +529,33 @@ static st_fed current(void *context, const subtoken_ring *ring, int64_t now, con
     }
     (void)pthread_mutex_unlock(&all.lock);
   }
-  if (fed == ST_FED_STORE_ERROR) st_log_event("store_error", why);
-  if (fed != ST_FED) return fed;
-  return tell_edition(ring, l, time, out) ? ST_FED : ST_FED_STORE_ERROR;
+  if (fed == ST_FEED_STORE_ERROR) st_log_event("store_error", error);
+  if (fed != ST_FEED_READY) return fed;
+  return tell_edition(ring, l, time, out) ? ST_FEED_READY : ST_FEED_STORE_ERROR;
 }
 
 /* Most ask from the current one, or from one shortly before it. */
-static st_fed gave(void *context, int64_t since) {
-  char why[ST_WHY_MAX];
+static st_feed_status gave(void *context, int64_t since) {
+  char error[ST_ERROR_MAX];
   (void)context;
   (void)pthread_mutex_lock(&all.lock);
   bool current = all.current != NULL && all.current->sequence == since;
   (void)pthread_mutex_unlock(&all.lock);
-  if (current) return ST_FED;
-  switch (st_store_gave_sequence(all.store, since, why)) {
-    case ST_STORED: return ST_FED;
-    case ST_STORE_NONE: return ST_FED_NEVER;
-    default: st_log_event("store_error", why); return ST_FED_STORE_ERROR;
+  if (current) return ST_FEED_READY;
+  switch (st_store_gave_sequence(all.store, since, error)) {
+    case ST_STORED: return ST_FEED_READY;
+    case ST_STORE_NONE: return ST_FEED_NEVER;
+    default: st_log_event("store_error", error); return ST_FEED_STORE_ERROR;
   }
 }
 
-static bool changes(void *context, const st_edition *wanted, int64_t since, st_payload *payload) {
+static bool changes(void *context, const st_snapshot_version *wanted, int64_t since,
+                    st_payload *payload) {
   lease *l = wanted->snapshot.context;
   const edition *e = l->of;
-  st_feed_target to = {e->bytes, e->len, e->sequence};
+  st_snapshot_target to = {e->bytes, e->len, e->sequence};
   (void)context;
-  if (!st_feed_changes_find(&to, since, &l->changes)) return false;
+  if (!st_snapshot_changes_find(&to, since, &l->changes)) return false;
   (void)pthread_mutex_lock(&all.lock);
   l->uses++;
   (void)pthread_mutex_unlock(&all.lock);
@@ -562,14 +570,14 @@ static bool may_join(const edition *e, int64_t since, int64_t now_us) {
   const edition *l = all.lent;
   if (l == NULL || l == e || l->takers == 0 || !signed_by(l, e->signer)) return l == e;
   bool has_it = since >= l->sequence && since <= e->sequence;
-  return !has_it && now_us - l->lent_us < st_feed_patience_us(l->len);
+  return !has_it && now_us - l->lent_us < st_snapshot_patience_us(l->len);
 }
 
 /* At most one edition besides the current one is sent: those who come while some still take it get
  * it, too, and then the next one is lent. Who has not finished by then is cut and asks again.
  */
 static edition *lend(edition *e, int64_t since) {
-  int64_t now_us = st_world_monotonic_us();
+  int64_t now_us = st_clock_monotonic_us();
   if (!may_join(e, since, now_us)) {
     if (all.lent != NULL) {
       atomic_store(&all.lent->retired, true);
@@ -582,7 +590,7 @@ static edition *lend(edition *e, int64_t since) {
 }
 
 static bool whole(void *context, const subtoken_ring *ring, int64_t since,
-                  st_edition *edition_out) {
+                  st_snapshot_version *edition_out) {
   lease *l = edition_out->snapshot.context;
   (void)context;
   (void)pthread_mutex_lock(&all.lock);
@@ -609,26 +617,26 @@ static void start_condition(void) {
   (void)pthread_condattr_destroy(&monotonic);
 }
 
-void st_feed_share(int64_t threads) {
+void st_snapshot_cache_share(int64_t threads) {
   all.answering_max = threads / 2 > 1 ? threads / 2 : 1;
   all.share_max = threads / 4 > 1 ? threads / 4 : 1;
 }
 
-void st_feed_start(st_store *store) {
-  char why[ST_WHY_MAX];
+void st_snapshot_cache_start(st_store *store) {
+  char error[ST_ERROR_MAX];
   (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
   start_condition();
   all.store = store;
   all.time = 0;
-  all.advanced = advance(0, why);
-  if (!all.advanced) st_log_event("store_error", why);
+  all.advanced = advance(0, error);
+  if (!all.advanced) st_log_event("store_error", error);
   purge();
 }
 
-void st_feed_stop(void) {
-  char why[ST_WHY_MAX];
-  if (st_store_count_lived(all.store, st_world_monotonic_us(), why) != ST_STORED) {
-    st_log_event("store_error", why);
+void st_snapshot_cache_stop(void) {
+  char error[ST_ERROR_MAX];
+  if (st_store_count_lived(all.store, st_clock_monotonic_us(), error) != ST_STORED) {
+    st_log_event("store_error", error);
   }
   (void)pthread_mutex_lock(&all.lock);
   give_edition(all.lent);
@@ -636,9 +644,9 @@ void st_feed_stop(void) {
   all.lent = all.current = NULL;
   (void)pthread_mutex_unlock(&all.lock);
   (void)pthread_cond_destroy(&all.made);
-  st_feed_changes_stop();
+  st_snapshot_changes_stop();
 }
 
-st_feed st_feed_door(void) {
+st_feed st_snapshot_cache_feed(void) {
   return (st_feed){NULL, current, changes, whole, gave};
 }

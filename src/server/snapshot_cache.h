@@ -11,15 +11,15 @@
  * back from a backup goes on where its edges are; when that cannot be written it is tried
  * again at each question, which fails until then.
  */
-void st_feed_start(st_store *store);
+void st_snapshot_cache_start(st_store *store);
 /* Of so many threads half answer at most at a time, and a quarter for one key. Before the first
  * request.
  */
-void st_feed_share(int64_t threads);
+void st_snapshot_cache_share(int64_t threads);
 /* After the last request has been answered. */
-void st_feed_stop(void);
+void st_snapshot_cache_stop(void);
 
 /* What the service asks. */
-st_feed st_feed_door(void);
+st_feed st_snapshot_cache_feed(void);
 
 #endif

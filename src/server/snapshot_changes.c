@@ -26,30 +26,30 @@ static struct {
   pthread_rwlock_t lock;
   int64_t since;  /* nothing is known of the time before; 0: of no time */
   uint64_t taken; /* steps that were ever taken; the last STEPS are here */
-  st_feed_step at[STEPS];
+  st_snapshot_step at[STEPS];
   /* The same in the order of hashes, as far as long answers have asked for them. */
-  st_feed_step sorted[STEPS];
+  st_snapshot_step sorted[STEPS];
   size_t sorted_count;
   uint64_t sorted_until; /* the number of the first step that is not among them */
 } past = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
 static int by_sequence(const void *a, const void *b) {
-  const st_feed_step *x = a, *y = b;
+  const st_snapshot_step *x = a, *y = b;
   return (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
 /* Under the lock. */
-static void append(st_feed_step *steps, size_t count) {
+static void append(st_snapshot_step *steps, size_t count) {
   if (count > 1) qsort(steps, count, sizeof *steps, by_sequence);
   for (size_t i = 0; i < count; i++) {
-    st_feed_step *at = &past.at[past.taken % STEPS];
+    st_snapshot_step *at = &past.at[past.taken % STEPS];
     if (past.taken >= STEPS) past.since = at->sequence;
     *at = steps[i];
     past.taken++;
   }
 }
 
-void st_feed_log_load(st_feed_step *steps, size_t count, int64_t since) {
+void st_snapshot_changes_load(st_snapshot_step *steps, size_t count, int64_t since) {
   (void)pthread_rwlock_wrlock(&past.lock);
   past.taken = past.sorted_until = 0;
   past.sorted_count = 0;
@@ -58,7 +58,7 @@ void st_feed_log_load(st_feed_step *steps, size_t count, int64_t since) {
   (void)pthread_rwlock_unlock(&past.lock);
 }
 
-void st_feed_log_append(st_feed_step *steps, size_t count) {
+void st_snapshot_changes_append(st_snapshot_step *steps, size_t count) {
   (void)pthread_rwlock_wrlock(&past.lock);
   append(steps, count);
   (void)pthread_rwlock_unlock(&past.lock);
@@ -79,7 +79,7 @@ static uint64_t first_after(int64_t sequence) {
 }
 
 typedef struct steps {
-  st_feed_step *list; /* to be freed */
+  st_snapshot_step *list; /* to be freed */
   size_t count;
 } steps;
 
@@ -105,19 +105,19 @@ static bool copy_steps(uint64_t from, uint64_t to, steps *out) {
 /* ---- what steps come to ---- */
 
 static int by_hash(const void *a, const void *b) {
-  const st_feed_step *x = a, *y = b;
+  const st_snapshot_step *x = a, *y = b;
   if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
   return by_sequence(a, b);
 }
 
 /* Of a few, as a rule. */
-static void sort_bucket(st_feed_step *list, size_t count) {
+static void sort_bucket(st_snapshot_step *list, size_t count) {
   if (count > 32) {
     qsort(list, count, sizeof *list, by_hash);
     return;
   }
   for (size_t i = 1; i < count; i++) {
-    st_feed_step step = list[i];
+    st_snapshot_step step = list[i];
     size_t at = i;
     for (; at > 0 && by_hash(&step, &list[at - 1]) < 0; at--) list[at] = list[at - 1];
     list[at] = step;
@@ -134,7 +134,7 @@ static bool sort_by_hash(steps *all) {
   size_t buckets = (size_t)1 << bits;
   if (all->count < 2) return true;
   uint32_t *ends = calloc(buckets + 1, sizeof *ends);
-  st_feed_step *sorted = calloc(all->count + 1, sizeof *sorted);
+  st_snapshot_step *sorted = calloc(all->count + 1, sizeof *sorted);
   if (ends == NULL || sorted == NULL) {
     free(ends);
     free(sorted);
@@ -189,14 +189,15 @@ typedef struct sums {
   uint32_t gone_count, fresh_count;
 } sums;
 
-static bool is_between(const st_feed_step *step, const sums *of) {
+static bool is_between(const st_snapshot_step *step, const sums *of) {
   return step->sequence > of->since && step->sequence <= of->until;
 }
 
 /* The steps of one hash take turns, so the first says how it was before. Of what the store has told
  * that is not known: it counts as changed, and who cannot apply that asks for the whole.
  */
-static void add_hash(const st_feed_step *first, const st_feed_step *last, bool told, sums *out) {
+static void add_hash(const st_snapshot_step *first, const st_snapshot_step *last, bool told,
+                     sums *out) {
   if (!told && first->listed != last->listed) return;
   if (last->listed) {
     out->fresh[out->fresh_count++] = last->hash;
@@ -205,8 +206,8 @@ static void add_hash(const st_feed_step *first, const st_feed_step *last, bool t
   }
 }
 
-static void sum_up(const st_feed_step *list, size_t count, sums *out) {
-  const st_feed_step *first = NULL, *last = NULL;
+static void sum_up(const st_snapshot_step *list, size_t count, sums *out) {
+  const st_snapshot_step *first = NULL, *last = NULL;
   bool told = false;
   for (size_t i = 0; i < count; i++) {
     if (!is_between(&list[i], out)) continue;
@@ -276,7 +277,7 @@ static void release_answer(void *context) {
   free(a);
 }
 
-static void write_sums(answer *a, const st_feed_target *to, const sums *of) {
+static void write_sums(answer *a, const st_snapshot_target *to, const sums *of) {
   size_t size = SUBTOKEN_CHANGES_LEN(of->gone_count, of->fresh_count);
   if (size >= to->len) return;
   a->bytes = malloc(size);
@@ -289,7 +290,7 @@ static void write_sums(answer *a, const st_feed_target *to, const sums *of) {
   a->bytes = NULL;
 }
 
-static void make_answer(answer *a, const st_feed_target *to, bool is_long) {
+static void make_answer(answer *a, const st_snapshot_target *to, bool is_long) {
   sums of = {.since = a->since, .until = a->until};
   if (is_long ? sum_long(&of) : sum_short(&of)) write_sums(a, to, &of);
   free(of.gone);
@@ -316,7 +317,7 @@ static struct {
 /* One that nobody takes, or that whoever takes it has had time enough for. */
 static bool is_dispensable(const answer *a, int64_t now_us) {
   if (a->making) return false;
-  return atomic_load(&a->uses) == 1 || now_us - a->made_us > st_feed_patience_us(a->len);
+  return atomic_load(&a->uses) == 1 || now_us - a->made_us > st_snapshot_patience_us(a->len);
 }
 
 /* The slot to use next: one that is empty, else that of the oldest dispensable answer. */
@@ -351,8 +352,8 @@ static answer *find_kept(int64_t since, int64_t until) {
 /* The answer from a slot, made by whoever asks for it first; the others wait for that, which is a
  * matter of milliseconds. NULL when there is no slot for it.
  */
-static answer *hold(const st_feed_target *to, int64_t since) {
-  int64_t now_us = st_world_monotonic_us();
+static answer *hold(const st_snapshot_target *to, int64_t since) {
+  int64_t now_us = st_clock_monotonic_us();
   (void)pthread_mutex_lock(&kept.lock);
   answer *a = find_kept(since, to->sequence);
   if (a != NULL) {
@@ -379,7 +380,7 @@ static answer *hold(const st_feed_target *to, int64_t since) {
   return a;
 }
 
-bool st_feed_changes_find(const st_feed_target *to, int64_t since, st_payload *payload) {
+bool st_snapshot_changes_find(const st_snapshot_target *to, int64_t since, st_payload *payload) {
   size_t count = 0;
   answer *a = NULL;
   if (!count_steps(since, to->sequence, &count)) return false;
@@ -398,9 +399,9 @@ bool st_feed_changes_find(const st_feed_target *to, int64_t since, st_payload *p
   return true;
 }
 
-void st_feed_changes_stop(void) {
+void st_snapshot_changes_stop(void) {
   (void)pthread_mutex_lock(&kept.lock);
   for (size_t i = 0; i < SLOTS; i++) empty_slot(&kept.slots[i]);
   (void)pthread_mutex_unlock(&kept.lock);
-  st_feed_log_load(NULL, 0, 0);
+  st_snapshot_changes_load(NULL, 0, 0);
 }

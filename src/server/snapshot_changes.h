@@ -9,37 +9,37 @@
 #include "service/service.h"
 
 /* A change of the list. sequence: of the snapshot that has it first. */
-typedef struct st_feed_step {
+typedef struct st_snapshot_step {
   uint64_t hash;
   int64_t sequence;
   bool listed; /* or taken off */
   bool told;   /* by the store, which does not say whether it was listed before */
-} st_feed_step;
+} st_snapshot_step;
 
 /* The log is known from `since` on, and holds these, in any order; the list is sorted. */
-void st_feed_log_load(st_feed_step *steps, size_t count, int64_t since);
+void st_snapshot_changes_load(st_snapshot_step *steps, size_t count, int64_t since);
 /* What leads from the last snapshot to the next. */
-void st_feed_log_append(st_feed_step *steps, size_t count);
+void st_snapshot_changes_append(st_snapshot_step *steps, size_t count);
 
 /* A snapshot that changes may lead to. */
-typedef struct st_feed_target {
+typedef struct st_snapshot_target {
   const uint8_t *bytes;
   size_t len;
   int64_t sequence;
-} st_feed_target;
+} st_snapshot_target;
 
 /* The changes from `since` to the target. False when they are not known, are not shorter than
  * the target, or cannot be kept beside those that others are still taking.
  */
-bool st_feed_changes_find(const st_feed_target *to, int64_t since, st_payload *payload)
+bool st_snapshot_changes_find(const st_snapshot_target *to, int64_t since, st_payload *payload)
     __attribute__((warn_unused_result));
 
 /* How long whoever takes so many bytes may keep them: as long as the gate lets it send. */
-static inline int64_t st_feed_patience_us(size_t len) {
+static inline int64_t st_snapshot_patience_us(size_t len) {
   return INT64_C(10000000) + (int64_t)(len >> 20) * 1000000;
 }
 
 /* Forget the log and the answers; nobody takes one any more. */
-void st_feed_changes_stop(void);
+void st_snapshot_changes_stop(void);
 
 #endif

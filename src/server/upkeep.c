@@ -28,11 +28,11 @@ static struct {
 } upkeep;
 
 static void write_uses(void) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   size_t count;
   st_use *uses = st_uses_take(&count);
-  if (count > 0 && st_store_note_used(upkeep.store, uses, count, why) != ST_STORED) {
-    st_log_event("store_error", why);
+  if (count > 0 && st_store_note_used(upkeep.store, uses, count, error) != ST_STORED) {
+    st_log_event("store_error", error);
     for (size_t i = 0; i < count; i++)
       st_uses_note(NULL, uses[i].id, uses[i].at); /* for the next time */
   }
@@ -40,9 +40,10 @@ static void write_uses(void) {
 }
 
 static void purge(void) {
-  char why[ST_WHY_MAX];
-  if (st_store_purge(upkeep.store, st_world_now_us(), st_world_monotonic_us(), why) != ST_STORED) {
-    st_log_event("store_error", why);
+  char error[ST_ERROR_MAX];
+  if (st_store_purge(upkeep.store, st_clock_now_us(), st_clock_monotonic_us(), error) !=
+      ST_STORED) {
+    st_log_event("store_error", error);
   }
 }
 
@@ -62,19 +63,19 @@ static void *run(void *unused) {
   return NULL;
 }
 
-bool st_people_start(st_store *store, char *why) {
-  snprintf(why, ST_WHY_MAX, "libargon2 does not compute what it should");
+bool st_upkeep_start(st_store *store, char *error) {
+  snprintf(error, ST_ERROR_MAX, "libargon2 does not compute what it should");
   if (!st_password_start()) return false;
   upkeep.store = store;
   upkeep.end = eventfd(0, EFD_CLOEXEC);
   upkeep.running = upkeep.end >= 0 && pthread_create(&upkeep.thread, NULL, run, NULL) == 0;
   if (upkeep.running) return true;
-  snprintf(why, ST_WHY_MAX, "cannot start a thread: %m");
+  snprintf(error, ST_ERROR_MAX, "cannot start a thread: %m");
   if (upkeep.end >= 0) close(upkeep.end);
   return false;
 }
 
-void st_people_stop(void) {
+void st_upkeep_stop(void) {
   if (!upkeep.running) return;
   upkeep.running = false;
   (void)eventfd_write(upkeep.end, 1);

@@ -4,10 +4,10 @@
 
 #include "domain/store.h"
 
-/* False without a thread or Argon2; why says which. */
-bool st_people_start(st_store *store, char *why) __attribute__((warn_unused_result));
+/* False without a thread or Argon2; error says which. */
+bool st_upkeep_start(st_store *store, char *error) __attribute__((warn_unused_result));
 
 /* Writes down what is left. After the last request has been answered. */
-void st_people_stop(void);
+void st_upkeep_stop(void);
 
 #endif

@@ -20,16 +20,16 @@
 _Static_assert(6 * sizeof(st_audit_line) + 256 < ST_REPLY_BODY_MAX - TAIL, "a line fits a body");
 
 static void write_member(st_writer *writer, const char *name, const char *value) {
-  st_write_string(writer, ",\"");
-  st_write_words(writer, name);
-  st_write_string(writer, "\":");
+  st_write_literal(writer, ",\"");
+  st_write_truncated(writer, name);
+  st_write_literal(writer, "\":");
   st_json_write_string(writer, st_text(value));
 }
 
 static void write_line(st_writer *writer, const st_audit_line *line) {
-  st_write_string(writer, "{\"id\":");
+  st_write_literal(writer, "{\"id\":");
   st_write_int(writer, line->id);
-  st_write_string(writer, ",\"at\":\"");
+  st_write_literal(writer, ",\"at\":\"");
   st_date_write(writer, line->at, false);
   st_write_char(writer, '"');
   write_member(writer, "who", line->who);
@@ -63,7 +63,7 @@ static void add(audit_page *page, const st_audit_line *line) {
 }
 
 /* *more: the page ends before the log does, as far as is known. */
-static st_changed fill(const st_people *people, audit_page *page, bool *more) {
+static st_changed fill(const st_users *people, audit_page *page, bool *more) {
   st_audit_line lines[LINES];
   size_t wanted, count;
   do {
@@ -77,21 +77,21 @@ static st_changed fill(const st_people *people, audit_page *page, bool *more) {
   return ST_CHANGED;
 }
 
-static void answer(st_visit *v, int64_t limit, int64_t before) {
-  st_reply *reply = v->reply;
+static void answer(st_context *c, int64_t limit, int64_t before) {
+  st_reply *reply = c->reply;
   bool more = false;
   audit_page page = {.writer = st_writer_on(reply->body, sizeof reply->body - TAIL),
                      .before = before,
                      .left = limit};
-  st_write_string(&page.writer, "{\"entries\":[");
-  if (fill(v->service->people, &page, &more) != ST_CHANGED) {
+  st_write_literal(&page.writer, "{\"entries\":[");
+  if (fill(c->service->people, &page, &more) != ST_CHANGED) {
     st_reply_unavailable(reply, "store_error", "the audit log cannot be read; try again later");
     return;
   }
   page.writer.size = sizeof reply->body;
   st_write_char(&page.writer, ']');
   if (more) {
-    st_write_string(&page.writer, ",\"next\":");
+    st_write_literal(&page.writer, ",\"next\":");
     st_write_int(&page.writer, page.before);
   }
   st_write_char(&page.writer, '}');
@@ -99,13 +99,13 @@ static void answer(st_visit *v, int64_t limit, int64_t before) {
   reply->body_len = st_writer_end(&page.writer) ? page.writer.len : 0;
 }
 
-void st_audit_answer(st_visit *v) {
+void st_audit_log_answer(st_context *c) {
   st_identity identity;
   int64_t limit = 50, before = 0;
-  if (!st_visit_manager(v, &identity) || !st_visit_holds(v, &identity, "audit")) return;
-  if (!st_query_number(v, "limit", 100, &limit) ||
-      !st_query_number(v, "before", SUBTOKEN_TIME_MAX, &before)) {
+  if (!st_access_manager(c, &identity) || !st_access_holds(c, &identity, "audit")) return;
+  if (!st_request_query_number(c, "limit", 100, &limit) ||
+      !st_request_query_number(c, "before", SUBTOKEN_TIME_MAX, &before)) {
     return;
   }
-  answer(v, limit, before);
+  answer(c, limit, before);
 }

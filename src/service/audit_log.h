@@ -4,6 +4,6 @@
 
 #include "service/context.h"
 
-void st_audit_answer(st_visit *v); /* /v2/audit: audit.c */
+void st_audit_log_answer(st_context *c); /* /v2/audit: audit.c */
 
 #endif

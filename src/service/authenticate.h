@@ -6,15 +6,15 @@
 #include "service/identity.h"
 
 /* Find the credential and who it is, or reply why not. */
-bool st_visit_identify(st_visit *v, st_identity *identity) __attribute__((warn_unused_result));
-bool st_visit_identify_found(st_visit *v, st_identity *identity)
+bool st_authenticate(st_context *c, st_identity *identity) __attribute__((warn_unused_result));
+bool st_authenticate_found(st_context *c, st_identity *identity)
     __attribute__((warn_unused_result));
 
 /* 401 for none. */
-void st_visit_refuse_missing(st_visit *v);
+void st_authenticate_refuse_missing(st_context *c);
 
 /* May its key make one more token now? 429 with a reply if not. */
-bool st_visit_within_rate(st_visit *v, const st_identity *identity)
+bool st_authenticate_within_rate(st_context *c, const st_identity *identity)
     __attribute__((warn_unused_result));
 
 #endif

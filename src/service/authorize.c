@@ -77,25 +77,25 @@ static bool has_header(const st_request *request, const char *name) {
 
 /* One more source. Byte by byte: what two of them spell differently, two programs may read
  * differently. */
-static const char *agree(st_visit *v, subtoken_text method, subtoken_text target) {
+static const char *agree(st_context *c, subtoken_text method, subtoken_text target) {
   if (method.len == 0 || target.len == 0) {
     return "the original request needs a target and a method";
   }
   if (target.len > SUBTOKEN_TARGET_MAX) return "the original target is longer than 8192 bytes";
-  if (v->target.len > 0 &&
-      (!st_text_equal(v->method, method) || !st_text_equal(v->target, target))) {
+  if (c->target.len > 0 &&
+      (!st_text_equal(c->method, method) || !st_text_equal(c->target, target))) {
     return "the original request is told in two ways that disagree";
   }
-  v->method = method;
-  v->target = target;
+  c->method = method;
+  c->target = target;
   return NULL;
 }
 
-static const char *from_forwarded(st_visit *v, const st_question *question) {
+static const char *from_forwarded(st_context *c, const st_question *question) {
   subtoken_text target = question->value[FORWARDED_URI];
   subtoken_text method = question->value[FORWARDED_METHOD];
   if (target.data == NULL && method.data == NULL) return NULL;
-  return agree(v, method, target);
+  return agree(c, method, target);
 }
 
 /* A host with or without a port. Of what a URL can have there nothing else is understood: no
@@ -123,50 +123,50 @@ static bool target_of_url(subtoken_text url, subtoken_text *target) {
 }
 
 /* X-Original-URI and X-Original-URL share their method. */
-static const char *from_original(st_visit *v, const st_question *question) {
+static const char *from_original(st_context *c, const st_question *question) {
   subtoken_text target = question->value[ORIGINAL_URI], url = question->value[ORIGINAL_URL];
   subtoken_text method = question->value[ORIGINAL_METHOD];
   const char *problem = NULL;
   if (target.data != NULL || (method.data != NULL && url.data == NULL)) {
-    problem = agree(v, method, target);
+    problem = agree(c, method, target);
   }
   if (problem != NULL || url.data == NULL) return problem;
   if (!target_of_url(url, &target)) {
     return "X-Original-URL: must be http:// or https://, a host, and a path";
   }
-  return agree(v, method, target);
+  return agree(c, method, target);
 }
 
 /* As it stands on the request line: no slash is collapsed here, because the API that gets the
  * original request may not do so. */
-static const char *from_path(st_visit *v) {
+static const char *from_path(st_context *c) {
   static const char route[] = ROUTE "/";
   size_t front = sizeof ROUTE - 1;
-  subtoken_text asked = v->request->target, start = asked;
+  subtoken_text asked = c->request->target, start = asked;
   if (start.len > sizeof route - 1) start.len = sizeof route - 1;
   if (st_text_is(start, route)) {
-    return agree(v, v->request->method, (subtoken_text){asked.data + front, asked.len - front});
+    return agree(c, c->request->method, (subtoken_text){asked.data + front, asked.len - front});
   }
   /* It came here by slashes that were collapsed: where the original begins is a guess. */
-  return v->path_len > front ? "the path in front of the original target must be " ROUTE : NULL;
+  return c->path_len > front ? "the path in front of the original target must be " ROUTE : NULL;
 }
 
 /* Set method, target and query to those of the original request. NULL, or what is wrong. */
-static const char *find_original(st_visit *v, const st_question *question) {
-  v->method = v->target = v->query = (subtoken_text){NULL, 0};
+static const char *find_original(st_context *c, const st_question *question) {
+  c->method = c->target = c->query = (subtoken_text){NULL, 0};
   for (size_t i = 0; i <= FORWARDED_METHOD; i++) {
     if (question->twice[i]) return "a header that tells of the original request is there twice";
   }
-  const char *problem = from_original(v, question);
-  if (problem == NULL) problem = from_forwarded(v, question);
-  if (problem == NULL) problem = from_path(v);
+  const char *problem = from_original(c, question);
+  if (problem == NULL) problem = from_forwarded(c, question);
+  if (problem == NULL) problem = from_path(c);
   if (problem != NULL) return problem;
-  if (v->target.len == 0) {
+  if (c->target.len == 0) {
     return "no original request: send X-Original-URI and X-Original-Method";
   }
-  st_cutter cutter = {v->target, false};
+  st_cutter cutter = {c->target, false};
   subtoken_text path;
-  if (st_cut(&cutter, '?', &path)) v->query = cutter.rest;
+  if (st_cut(&cutter, '?', &path)) c->query = cutter.rest;
   return NULL;
 }
 
@@ -200,9 +200,9 @@ typedef struct rpc_body {
 } rpc_body;
 
 /* The permission that the body needs and the grant lacks; false: the body cannot be judged. */
-static bool body_lacks(st_visit *v, const subtoken_claims *grant, rpc_body *body,
+static bool body_lacks(st_context *c, const subtoken_claims *grant, rpc_body *body,
                        subtoken_text *lacking) {
-  if (subtoken_rpc_read(v->request->body, body->scratch, sizeof body->scratch, &body->rpc) !=
+  if (subtoken_rpc_read(c->request->body, body->scratch, sizeof body->scratch, &body->rpc) !=
       SUBTOKEN_OK) {
     return false;
   }
@@ -214,28 +214,28 @@ static bool body_lacks(st_visit *v, const subtoken_claims *grant, rpc_body *body
 }
 
 /* What the request needs and the grant lacks, or data NULL; false after a reply. */
-static bool find_lacking(st_visit *v, const subtoken_decision *decision,
+static bool find_lacking(st_context *c, const subtoken_decision *decision,
                          const subtoken_claims *grant, rpc_body *body, subtoken_text *lacking) {
   *lacking = lacks(grant, decision->needs, decision->needs_count);
-  if (lacking->data != NULL || !decision->json_rpc || body_lacks(v, grant, body, lacking)) {
+  if (lacking->data != NULL || !decision->json_rpc || body_lacks(c, grant, body, lacking)) {
     return true;
   }
-  st_reply_error(v->reply, 400, "bad_request", "the body is no JSON-RPC that can be judged");
+  st_reply_error(c->reply, 400, "bad_request", "the body is no JSON-RPC that can be judged");
   return false;
 }
 
 /* The grant is what the store says now, not what the token says. */
-static bool policy_allows(st_visit *v, const subtoken_decision *decision,
+static bool policy_allows(st_context *c, const subtoken_decision *decision,
                           const subtoken_claims *grant) {
   rpc_body body;
   subtoken_text lacking;
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) {
-    st_reply_error(v->reply, 403, "url", "the route policy does not allow this request");
-    st_reply_challenge(v->reply, subtoken_result_challenge(SUBTOKEN_URL));
+    st_reply_error(c->reply, 403, "url", "the route policy does not allow this request");
+    st_reply_challenge(c->reply, subtoken_result_challenge(SUBTOKEN_URL));
     return false;
   }
-  if (!find_lacking(v, decision, grant, &body, &lacking)) return false;
-  if (lacking.data != NULL) st_reply_lacks(v->reply, lacking);
+  if (!find_lacking(c, decision, grant, &body, &lacking)) return false;
+  if (lacking.data != NULL) st_reply_lacks(c->reply, lacking);
   return lacking.data == NULL;
 }
 
@@ -246,7 +246,7 @@ static void tell_permissions(st_reply *reply, const subtoken_claims *grant) {
   st_writer writer = st_writer_on(list, sizeof list);
   for (size_t i = 0; i < grant->permission_count; i++) {
     if (i > 0) st_write_char(&writer, ',');
-    st_write_text(&writer, subtoken_claims_text(grant, grant->permissions[i]));
+    st_write_view(&writer, subtoken_claims_text(grant, grant->permissions[i]));
   }
   bool whole = st_writer_end(&writer);
   st_reply_header(reply, "X-Subtoken-Permissions", (subtoken_text){list, whole ? writer.len : 0});
@@ -300,8 +300,8 @@ static bool has_nonce(const st_question *question) {
 
 /* ---- the decision ---- */
 
-static void refuse_target(st_visit *v) {
-  st_reply_error(v->reply, 400, subtoken_result_name(SUBTOKEN_BAD_TARGET),
+static void refuse_target(st_context *c) {
+  st_reply_error(c->reply, 400, subtoken_result_name(SUBTOKEN_BAD_TARGET),
                  "the request target can be read in more than one way");
 }
 
@@ -311,14 +311,14 @@ static bool is_open(const subtoken_decision *decision) {
 }
 
 /* Without a policy every good credential may do everything. False: the target is ambiguous. */
-static bool find_decision(const st_visit *v, const st_question *question,
+static bool find_decision(const st_context *c, const st_question *question,
                           subtoken_decision *decision) {
-  const subtoken_policy *policy = v->service->policy;
+  const subtoken_policy *policy = c->service->policy;
   decision->access = SUBTOKEN_ACCESS_TOKEN;
   decision->json_rpc = false;
   decision->needs_count = 0;
   return policy == NULL ||
-         subtoken_policy_find(policy, v->method, v->target, policy_flags(v->request, question),
+         subtoken_policy_find(policy, c->method, c->target, policy_flags(c->request, question),
                               decision) == SUBTOKEN_OK;
 }
 
@@ -326,26 +326,26 @@ static bool find_decision(const st_visit *v, const st_question *question,
  * an edge that knows better than we what the request needs; never with a sub.
  * decision NULL: the target is ambiguous.
  */
-static void decide_for_anyone(st_visit *v, const subtoken_decision *decision) {
+static void decide_for_anyone(st_context *c, const subtoken_decision *decision) {
   st_key anyone;
   subtoken_claims grant;
   subtoken_text lacking;
   rpc_body body;
-  st_found found = st_anyone(v->service, &anyone);
+  st_found found = st_identity_anonymous(c->service, &anyone);
   if (found == ST_FOUND_ERROR || (found == ST_FOUND && !st_key_grant(&anyone, &grant))) {
-    st_reply_unavailable(v->reply, "store_error", "the key store cannot be read; try again later");
+    st_reply_unavailable(c->reply, "store_error", "the key store cannot be read; try again later");
     return;
   }
-  if (found == ST_FOUND) tell_nobody(v->reply, &grant);
+  if (found == ST_FOUND) tell_nobody(c->reply, &grant);
   bool open = decision != NULL && is_open(decision);
   /* A route that needs a token and no permission is not one that anyone's permissions open. */
   bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN &&
              (decision->needs_count > 0 || decision->json_rpc);
-  if (may && !find_lacking(v, decision, &grant, &body, &lacking)) return;
+  if (may && !find_lacking(c, decision, &grant, &body, &lacking)) return;
   if (open || (may && lacking.data == NULL)) {
-    v->reply->status = 200;
+    c->reply->status = 200;
   } else {
-    st_visit_refuse_missing(v);
+    st_authenticate_refuse_missing(c);
   }
 }
 
@@ -354,52 +354,52 @@ static void decide_for_anyone(st_visit *v, const subtoken_decision *decision) {
  * than without a nonce nobody gets by this. Without one a refusal tells of nobody, because some
  * proxies hand its headers on to the caller, who may know less of the owner than they say.
  */
-static void decide(st_visit *v, const st_question *question) {
+static void decide(st_context *c, const st_question *question) {
   st_identity identity;
   subtoken_decision decision;
-  bool readable = find_decision(v, question, &decision), asks_who = has_nonce(question);
+  bool readable = find_decision(c, question, &decision), asks_who = has_nonce(question);
   if (!asks_who && !readable) {
-    refuse_target(v);
+    refuse_target(c);
     return;
   }
   if (!asks_who && is_open(&decision)) {
-    v->reply->status = 200;
+    c->reply->status = 200;
     return;
   }
   /* All credentials come in here, whatever their kind. */
-  if (!st_visit_find_credential(v)) return;
-  if (v->credential.len == 0) {
-    decide_for_anyone(v, readable ? &decision : NULL);
+  if (!st_credential_find(c)) return;
+  if (c->credential.len == 0) {
+    decide_for_anyone(c, readable ? &decision : NULL);
     return;
   }
-  if (!st_visit_identify_found(v, &identity)) return;
+  if (!st_authenticate_found(c, &identity)) return;
   if (!readable) {
-    refuse_target(v);
-  } else if (is_open(&decision) || policy_allows(v, &decision, &identity.grant)) {
-    v->reply->status = 200;
+    refuse_target(c);
+  } else if (is_open(&decision) || policy_allows(c, &decision, &identity.grant)) {
+    c->reply->status = 200;
   }
-  if (v->reply->status == 200 || asks_who) tell_identity(v->reply, &identity);
+  if (c->reply->status == 200 || asks_who) tell_identity(c->reply, &identity);
 }
 
 /* nginx takes a 400 of auth_request for an error of its own: whoever asks in its ways gets 403. */
-static void soften_for_nginx(st_visit *v, const st_question *question) {
+static void soften_for_nginx(st_context *c, const st_question *question) {
   bool nginx =
       question->value[ORIGINAL_URI].data != NULL || question->value[ORIGINAL_URL].data != NULL;
-  if (v->reply->status != 400 || !nginx) return;
-  v->reply->status = 403;
-  v->reply->challenge[0] = '\0';
+  if (c->reply->status != 400 || !nginx) return;
+  c->reply->status = 403;
+  c->reply->challenge[0] = '\0';
 }
 
-void st_visit_authorize(st_visit *v) {
+void st_authorize_answer(st_context *c) {
   st_question question;
-  read_question(v->request, &question);
-  const char *problem = find_original(v, &question);
+  read_question(c->request, &question);
+  const char *problem = find_original(c, &question);
   if (problem != NULL) {
-    st_reply_error(v->reply, 400, "bad_request", problem);
+    st_reply_error(c->reply, 400, "bad_request", problem);
   } else {
-    decide(v, &question);
+    decide(c, &question);
   }
-  soften_for_nginx(v, &question);
-  if (v->reply->headers_len == 0) tell_nobody(v->reply, NULL);
-  if (has_nonce(&question)) st_reply_header(v->reply, "X-Subtoken-Nonce", question.value[NONCE]);
+  soften_for_nginx(c, &question);
+  if (c->reply->headers_len == 0) tell_nobody(c->reply, NULL);
+  if (has_nonce(&question)) st_reply_header(c->reply, "X-Subtoken-Nonce", question.value[NONCE]);
 }

@@ -5,6 +5,6 @@
 #include "service/context.h"
 
 /* The decision endpoint: authorize.c. */
-void st_visit_authorize(st_visit *v);
+void st_authorize_answer(st_context *c);
 
 #endif

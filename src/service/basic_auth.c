@@ -13,7 +13,7 @@
 #include "service/throttle.h"
 #include "subtoken/mac.h"
 
-bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
+bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32]) {
   memset(basic, 0, sizeof *basic);
   basic->waiting_max = ST_BASIC_WAITING;
   bool good = pthread_mutex_init(&basic->lock, NULL) == 0;
@@ -23,7 +23,7 @@ bool st_basic_start(st_basic *basic, const uint8_t key[32]) {
   return good && subtoken_secret_set(&basic->key, (subtoken_text){NULL, 0}, key, 32) == SUBTOKEN_OK;
 }
 
-void st_basic_close(st_basic *basic, int64_t at_us) {
+void st_basic_auth_close(st_basic_auth *basic, int64_t at_us) {
   for (size_t i = 0; i < ST_BASIC_STRIPES; i++) st_semaphore_close(&basic->checking[i], at_us);
 }
 
@@ -34,7 +34,7 @@ static size_t slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
 }
 
 /* *left: microseconds for which it is still good; 0 when there is none. */
-static void recall(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
+static void recall(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
                    char sub[ST_SUB_LEN + 1], int64_t *left) {
   size_t at = slot_of(tag);
   *left = 0;
@@ -47,7 +47,7 @@ static void recall(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t
   pthread_mutex_unlock(&basic->lock);
 }
 
-static void remember(st_basic *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
+static void remember(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
                      const char *sub) {
   size_t at = slot_of(tag);
   pthread_mutex_lock(&basic->lock);
@@ -74,7 +74,7 @@ static bool split(attempt *a, subtoken_text text) {
   st_cutter cutter = {text, false};
   if (!st_cut(&cutter, ':', &a->login) || cutter.done) return false;
   a->password = cutter.rest;
-  return !st_text_is(a->login, ST_ANYONE);
+  return !st_text_is(a->login, ST_ANONYMOUS);
 }
 
 /* What the person may do now. The sub is another as soon as the password is, or a permission has
@@ -91,8 +91,8 @@ static subtoken_result grant(attempt *a, subtoken_text sub) {
     default: a->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   bool over = key->expires_at <= a->request->now;
-  if (key->kind != ST_KIND_PERSON || key->disabled || over) return SUBTOKEN_REVOKED;
-  a->identity->standing = ST_WITH_BASIC;
+  if (key->kind != ST_KIND_USER || key->disabled || over) return SUBTOKEN_REVOKED;
+  a->identity->method = ST_AUTH_BASIC;
   a->event = NULL;
   return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
 }
@@ -104,17 +104,17 @@ static subtoken_result from_memory(attempt *a, int64_t *left) {
 }
 
 /* Nobody tells from outside who is unknown, disabled or over: each costs the same, and counts. */
-static st_found find(const attempt *a, st_person *person) {
-  const st_people *people = a->service->people;
-  if (!st_login_valid(a->login)) return ST_FOUND_NONE;
+static st_found find(const attempt *a, st_user *person) {
+  const st_users *people = a->service->people;
+  if (!st_names_username_valid(a->login)) return ST_FOUND_NONE;
   st_found found = people->find(people->context, a->login, person);
   bool over = found == ST_FOUND && person->key.expires_at <= a->request->now;
   return found == ST_FOUND && (person->key.disabled || over) ? ST_FOUND_NONE : found;
 }
 
 /* The password itself, which takes its time. */
-static subtoken_result judge(attempt *a, st_found found, const st_person *person) {
-  const st_people *people = a->service->people;
+static subtoken_result judge(attempt *a, st_found found, const st_user *person) {
+  const st_users *people = a->service->people;
   if (found == ST_FOUND_ERROR) {
     a->event = "store_error";
     return SUBTOKEN_REVOCATION_UNKNOWN;
@@ -136,7 +136,7 @@ static subtoken_result judge(attempt *a, st_found found, const st_person *person
 
 /* Only a password that was wrong counts. */
 static subtoken_result check(attempt *a) {
-  st_person person;
+  st_user person;
   const st_request *request = a->request;
   st_throttle *throttle = a->service->throttle;
   a->wait = st_throttle_take(throttle, a->login, request->remote, request->now_us);
@@ -157,7 +157,7 @@ static subtoken_result check(attempt *a) {
  * find it remembered. How many wait is bounded, as they hold a connection each, and how long.
  */
 static subtoken_result check_alone(attempt *a) {
-  st_basic *basic = a->service->basic;
+  st_basic_auth *basic = a->service->basic;
   st_semaphore *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
   subtoken_result result = SUBTOKEN_REVOCATION_UNKNOWN;
   a->event = "passwords_busy";
@@ -177,7 +177,7 @@ static subtoken_result check_alone(attempt *a) {
  * remembered: nobody waits then. What comes of it is for the next ones.
  */
 static void renew(const attempt *good) {
-  st_basic *basic = good->service->basic;
+  st_basic_auth *basic = good->service->basic;
   st_semaphore *checking = &basic->checking[good->tag[2] % ST_BASIC_STRIPES];
   st_identity unused;
   int64_t left;
@@ -188,9 +188,9 @@ static void renew(const attempt *good) {
   st_semaphore_leave(checking);
 }
 
-subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
-                                  const st_request *request, st_identity *identity,
-                                  const char **event, int64_t *wait) {
+subtoken_result st_basic_auth_identify(const st_service *service, subtoken_text text,
+                                       const st_request *request, st_identity *identity,
+                                       const char **event, int64_t *wait) {
   attempt a = {.service = service, .request = request, .identity = identity};
   memset(identity, 0, offsetof(st_identity, grant));
   memset(&identity->grant, 0, offsetof(subtoken_claims, text));

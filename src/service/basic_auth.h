@@ -20,7 +20,7 @@
 #define ST_BASIC_STRIPES 16
 #define ST_BASIC_WAITING 64 /* requests that are being checked, or wait for that, at most */
 
-typedef struct st_basic {
+typedef struct st_basic_auth {
   subtoken_secret key;
   atomic_int waiting;
   int waiting_max; /* ST_BASIC_WAITING, or less where there are few threads */
@@ -31,19 +31,20 @@ typedef struct st_basic {
     int64_t until_us;         /* monotonic; 0: empty */
     char sub[ST_SUB_LEN + 1]; /* a person's, which changes with the password */
   } slots[ST_BASIC_SLOTS];
-} st_basic;
+} st_basic_auth;
 
 /* key: 32 random bytes. */
-bool st_basic_start(st_basic *basic, const uint8_t key[32]) __attribute__((warn_unused_result));
+bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32])
+    __attribute__((warn_unused_result));
 /* The process ends: from a time on (st_semaphore_now_us) nobody waits. */
-void st_basic_close(st_basic *basic, int64_t at_us);
+void st_basic_auth_close(st_basic_auth *basic, int64_t at_us);
 
 /* The same for HTTP Basic (basic.c). text is login:password, decoded. *wait: not 0 when there were
  * too many wrong ones; then the result is no success and they are the seconds to wait.
  */
-subtoken_result st_identify_basic(const st_service *service, subtoken_text text,
-                                  const st_request *request, st_identity *identity,
-                                  const char **event, int64_t *wait)
+subtoken_result st_basic_auth_identify(const st_service *service, subtoken_text text,
+                                       const st_request *request, st_identity *identity,
+                                       const char **event, int64_t *wait)
     __attribute__((warn_unused_result));
 
 #endif

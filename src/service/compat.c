@@ -25,40 +25,40 @@ static bool is_blank(subtoken_text text) {
 }
 
 /* Nothing, or a JSON object, in which nothing is asked for. */
-static bool has_no_wishes(st_visit *v) {
+static bool has_no_wishes(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
-  if (is_blank(v->request->body)) return true;
-  bool good = st_body_read(v, NULL, 0, scratch);
+  if (is_blank(c->request->body)) return true;
+  bool good = st_json_body_read(c, NULL, 0, scratch);
   subtoken_wipe(scratch, sizeof scratch);
   return good;
 }
 
-static void answer_vendor(st_visit *v, const st_access *access) {
-  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
-  st_write_string(&writer, "{\"RawToken\":\"");
-  st_write_string(&writer, access->token);
-  st_write_string(&writer, "\",\"LifeTime\":\"");
+static void answer_vendor(st_context *c, const st_access_token *access) {
+  st_writer writer = st_writer_on(c->reply->body, sizeof c->reply->body);
+  st_write_literal(&writer, "{\"RawToken\":\"");
+  st_write_literal(&writer, access->token);
+  st_write_literal(&writer, "\",\"LifeTime\":\"");
   st_date_write(&writer, access->claims.exp, false);
-  st_write_string(&writer, "\"}");
-  v->reply->status = 200;
-  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+  st_write_literal(&writer, "\"}");
+  c->reply->status = 200;
+  c->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
 }
 
-void st_exchange_vendor(st_visit *v) {
+void st_compat_exchange(st_context *c) {
   st_identity identity;
-  st_access access;
+  st_access_token access;
   int status;
-  if (!st_visit_identify(v, &identity) || !st_visit_within_rate(v, &identity) ||
-      !has_no_wishes(v)) {
+  if (!st_authenticate(c, &identity) || !st_authenticate_within_rate(c, &identity) ||
+      !has_no_wishes(c)) {
     return;
   }
   subtoken_result result =
-      st_issue_access(v->service, &identity.grant, NULL, 0, NULL, v->request->now, &access);
+      st_issuing_access_token(c->service, &identity.grant, NULL, 0, NULL, c->request->now, &access);
   if (result == SUBTOKEN_OK) {
-    answer_vendor(v, &access);
+    answer_vendor(c, &access);
   } else {
-    const char *problem = st_access_problem(result, &status);
-    st_reply_error(v->reply, status, "issue_denied", problem);
+    const char *problem = st_issuing_access_problem(result, &status);
+    st_reply_error(c->reply, status, "issue_denied", problem);
   }
   subtoken_wipe(&access, sizeof access);
 }
@@ -76,38 +76,38 @@ static const char *fault_of(subtoken_text string) {
   return "the string must not look like a key or a token";
 }
 
-static void answer_hash(st_visit *v, subtoken_text string) {
+static void answer_hash(st_context *c, subtoken_text string) {
   uint8_t digest[32];
-  if (!st_api_string_hash(string, digest)) {
-    st_reply_error(v->reply, 400, "bad_request", fault_of(string));
+  if (!st_key_string_hash(string, digest)) {
+    st_reply_error(c->reply, 400, "bad_request", fault_of(string));
     return;
   }
-  st_writer writer = st_writer_on(v->reply->body, sizeof v->reply->body);
-  st_write_string(&writer, "{\"hash\":\"");
+  st_writer writer = st_writer_on(c->reply->body, sizeof c->reply->body);
+  st_write_literal(&writer, "{\"hash\":\"");
   st_base64url_write(&writer, digest, sizeof digest);
-  st_write_string(&writer, "\"}");
-  v->reply->status = 200;
-  v->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+  st_write_literal(&writer, "\"}");
+  c->reply->status = 200;
+  c->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
 }
 
-void st_hash_string(st_visit *v) {
+void st_compat_hash_string(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
   st_identity identity;
   st_field fields[] = {{.name = "text", .type = ST_FIELD_TEXT},
                        {.name = "string", .type = ST_FIELD_TEXT},
                        {.name = "value", .type = ST_FIELD_TEXT}};
-  if (!st_visit_manager(v, &identity) || !st_visit_holds(v, &identity, "keys")) return;
+  if (!st_access_manager(c, &identity) || !st_access_holds(c, &identity, "keys")) return;
   scratch[0] = '\0';
-  if (st_body_read(v, fields, 3, scratch)) {
+  if (st_json_body_read(c, fields, 3, scratch)) {
     size_t given = 0, which = 0;
     for (size_t i = 0; i < 3; i++) {
       if (fields[i].given) which = i;
       given += fields[i].given;
     }
     if (given == 1) {
-      answer_hash(v, fields[which].text);
+      answer_hash(c, fields[which].text);
     } else {
-      st_reply_error(v->reply, 400, "bad_request", "text: must be given exactly once");
+      st_reply_error(c->reply, 400, "bad_request", "text: must be given exactly once");
     }
   }
   subtoken_wipe(scratch, sizeof scratch);

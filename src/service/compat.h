@@ -4,8 +4,8 @@
 
 #include "service/context.h"
 
-void st_exchange_vendor(st_visit *v); /* /m42Services/...: exchange.c */
+void st_compat_exchange(st_context *c); /* /m42Services/...: exchange.c */
 
-void st_hash_string(st_visit *v); /* /utils/hash/secure: exchange.c */
+void st_compat_hash_string(st_context *c); /* /utils/hash/secure: exchange.c */
 
 #endif

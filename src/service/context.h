@@ -10,7 +10,7 @@
 
 #define ST_ROUTE_MAX 96 /* longer than any path of our own */
 
-typedef struct st_visit {
+typedef struct st_context {
   const st_service *service;
   const st_request *request;
   st_reply *reply;
@@ -26,6 +26,6 @@ typedef struct st_visit {
   bool is_basic;
   char basic[ST_NAME_MAX + ST_PASSWORD_MAX + 2];
   char query_credential[SUBTOKEN_TARGET_MAX];
-} st_visit;
+} st_context;
 
 #endif

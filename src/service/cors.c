@@ -21,18 +21,18 @@ static bool is_own(subtoken_text name) {
 
 void st_cors_write_headers(st_writer *out, const st_request *request) {
   size_t count = 0;
-  st_write_string(out, OWN);
+  st_write_literal(out, OWN);
   for (size_t i = 0; i < request->header_count; i++) {
     const st_header *header = &request->headers[i];
     if (!st_text_is_nocase(header->name, "Access-Control-Request-Headers")) continue;
     st_cutter cutter = {header->value, false};
     subtoken_text name;
     while (count < ST_CORS_HEADERS_MAX && st_cut_item(&cutter, &name)) {
-      if (!st_is_token(name)) continue;
+      if (!st_request_head_is_token(name)) continue;
       count++;
       if (is_own(name)) continue;
-      st_write_string(out, ", ");
-      st_write_text(out, name);
+      st_write_literal(out, ", ");
+      st_write_view(out, name);
     }
   }
 }

@@ -7,6 +7,6 @@
 /* Find the credential; false after replying that there is more than one. With v->credential.len 0
  * there is none. The second step, which wants one, goes on from there.
  */
-bool st_visit_find_credential(st_visit *v) __attribute__((warn_unused_result));
+bool st_credential_find(st_context *c) __attribute__((warn_unused_result));
 
 #endif

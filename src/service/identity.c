@@ -37,7 +37,7 @@ static subtoken_result identify_digest(const st_service *service, const uint8_t 
   subtoken_result result = judge_key(&identity->key, now, event);
   if (result != SUBTOKEN_OK) return result;
   *event = NULL;
-  identity->standing = ST_WITH_KEY;
+  identity->method = ST_AUTH_KEY;
   return st_key_grant(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
@@ -56,28 +56,29 @@ static subtoken_result identify_key(const st_service *service, subtoken_text cre
 
 /* ---- strings that were registered by their hash ---- */
 
-subtoken_result st_identify_registered(const st_service *service, subtoken_text string, int64_t now,
-                                       st_identity *identity, const char **event) {
+subtoken_result st_identity_find_registered(const st_service *service, subtoken_text string,
+                                            int64_t now, st_identity *identity,
+                                            const char **event) {
   uint8_t digest[ST_HASH_LEN];
   clear(identity);
   *event = "key_unknown";
-  if (!st_api_string_hash(string, digest)) return SUBTOKEN_REVOKED;
+  if (!st_key_string_hash(string, digest)) return SUBTOKEN_REVOKED;
   return identify_digest(service, digest, now, identity, event);
 }
 
 /* ---- what anyone may do ---- */
 
-bool st_anyone_digest(uint8_t digest[32]) {
-  static const char name[] = "subtoken anyone " ST_ANYONE;
+bool st_identity_anonymous_digest(uint8_t digest[32]) {
+  static const char name[] = "subtoken anyone " ST_ANONYMOUS;
   return st_sha256(name, sizeof name - 1, digest);
 }
 
-st_found st_anyone(const st_service *service, st_key *key) {
+st_found st_identity_anonymous(const st_service *service, st_key *key) {
   uint8_t digest[ST_HASH_LEN];
-  if (!st_anyone_digest(digest)) return ST_FOUND_ERROR;
+  if (!st_identity_anonymous_digest(digest)) return ST_FOUND_ERROR;
   st_found found = service->keys.by_digest(service->keys.store, digest, key);
   if (found != ST_FOUND) return found == ST_FOUND_REVOKED ? ST_FOUND_NONE : found;
-  return key->kind == ST_KIND_PERSON && !key->disabled ? ST_FOUND : ST_FOUND_NONE;
+  return key->kind == ST_KIND_USER && !key->disabled ? ST_FOUND : ST_FOUND_NONE;
 }
 
 /* ---- tokens ---- */
@@ -123,10 +124,11 @@ static bool cut_down(const st_key *key, subtoken_claims *grant) {
 }
 
 /* The store was asked for the row of its sub just now: a sid of that row is a login that lives. */
-static st_standing standing_of(const st_key *key, const subtoken_claims *grant) {
-  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id))) return ST_DERIVED;
-  if (key->kind == ST_KIND_LOGIN) return ST_WITH_LOGIN;
-  return key->kind == ST_KIND_SERVICE ? ST_WITH_SERVICE : ST_DERIVED;
+static st_auth_method standing_of(const st_key *key, const subtoken_claims *grant) {
+  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id)))
+    return ST_AUTH_DERIVED;
+  if (key->kind == ST_KIND_SESSION) return ST_AUTH_SESSION;
+  return key->kind == ST_KIND_SERVICE ? ST_AUTH_SERVICE_SESSION : ST_AUTH_DERIVED;
 }
 
 static subtoken_result identify_subtoken(const st_service *service, subtoken_text credential,
@@ -144,13 +146,13 @@ static subtoken_result identify_subtoken(const st_service *service, subtoken_tex
   *event = lookup.event != NULL ? lookup.event : subtoken_result_name(result);
   if (result != SUBTOKEN_OK) return result;
   *event = NULL;
-  identity->standing = standing_of(&identity->key, &identity->grant);
+  identity->method = standing_of(&identity->key, &identity->grant);
   return cut_down(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
-subtoken_result st_identify(const st_service *service, subtoken_text credential,
-                            subtoken_text method, subtoken_text target, int64_t now,
-                            st_identity *identity, const char **event) {
+subtoken_result st_identity_find(const st_service *service, subtoken_text credential,
+                                 subtoken_text method, subtoken_text target, int64_t now,
+                                 st_identity *identity, const char **event) {
   clear(identity);
   if (st_key_shaped(credential)) return identify_key(service, credential, now, identity, event);
   return identify_subtoken(service, credential, method, target, now, identity, event);

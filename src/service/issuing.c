@@ -8,43 +8,43 @@
 #include "subtoken/issue.h"
 
 /* A sentence for each way in which narrowing or signing can fail. */
-static void explain(subtoken_result result, const subtoken_narrow_report *report, char *why) {
-  st_writer writer = st_writer_on(why, ST_ISSUE_WHY_MAX);
+static void explain(subtoken_result result, const subtoken_narrow_report *report, char *error) {
+  st_writer writer = st_writer_on(error, ST_ISSUING_ERROR_MAX);
   switch (result) {
-    case SUBTOKEN_EXPIRE_PAST: st_write_string(&writer, "expire: is now or in the past"); break;
+    case SUBTOKEN_EXPIRE_PAST: st_write_literal(&writer, "expire: is now or in the past"); break;
     case SUBTOKEN_PARENT_EXPIRED:
-      st_write_string(&writer, "the parent has expired and can make no more subtokens");
+      st_write_literal(&writer, "the parent has expired and can make no more subtokens");
       break;
     case SUBTOKEN_NOT_YET:
-      st_write_string(&writer, "the parent is not good yet and can make no subtokens");
+      st_write_literal(&writer, "the parent is not good yet and can make no subtokens");
       break;
     case SUBTOKEN_TOO_MANY_PERMISSIONS:
-      st_write_string(&writer, "permissions: at most 64 can be asked for");
+      st_write_literal(&writer, "permissions: at most 64 can be asked for");
       break;
-    case SUBTOKEN_TOO_MANY_URLS: st_write_string(&writer, "urls: must be 1 to 64 entries"); break;
+    case SUBTOKEN_TOO_MANY_URLS: st_write_literal(&writer, "urls: must be 1 to 64 entries"); break;
     case SUBTOKEN_BAD_URL:
     case SUBTOKEN_URL_WIDER:
-      st_write_string(&writer, "urls: entry ");
+      st_write_literal(&writer, "urls: entry ");
       st_write_int(&writer, (int64_t)report->url + 1);
-      st_write_string(&writer, ": ");
-      st_write_string(&writer, result == SUBTOKEN_BAD_URL ? subtoken_fault_text(report->fault)
-                                                          : "the parent does not allow it");
+      st_write_literal(&writer, ": ");
+      st_write_literal(&writer, result == SUBTOKEN_BAD_URL ? subtoken_fault_text(report->fault)
+                                                           : "the parent does not allow it");
       break;
     case SUBTOKEN_TOO_LARGE:
-      st_write_string(&writer,
-                      "urls: the subtoken would be longer than 4096 bytes; ask for fewer or "
-                      "shorter permissions and urls");
+      st_write_literal(&writer,
+                       "urls: the subtoken would be longer than 4096 bytes; ask for fewer or "
+                       "shorter permissions and urls");
       break;
     default:
-      st_write_string(&writer, "cannot make the subtoken: ");
-      st_write_string(&writer, subtoken_result_name(result));
+      st_write_literal(&writer, "cannot make the subtoken: ");
+      st_write_literal(&writer, subtoken_result_name(result));
   }
-  if (!st_writer_end(&writer)) why[0] = '\0';
+  if (!st_writer_end(&writer)) error[0] = '\0';
 }
 
-subtoken_result st_issue(const st_service *service, const subtoken_claims *grant,
-                         const subtoken_issue_request *request, int64_t now, char *token,
-                         subtoken_narrow_report *report, char *why) {
+subtoken_result st_issuing_subtoken(const st_service *service, const subtoken_claims *grant,
+                                    const subtoken_issue_request *request, int64_t now, char *token,
+                                    subtoken_narrow_report *report, char *error) {
   subtoken_claims child;
   subtoken_limits limits = {service->settings->default_life, service->settings->max_life};
   size_t len;
@@ -52,7 +52,7 @@ subtoken_result st_issue(const st_service *service, const subtoken_claims *grant
   if (result == SUBTOKEN_OK) {
     result = subtoken_issue(service->ring, &child, token, SUBTOKEN_ISSUED_MAX + 1, &len);
   }
-  if (result != SUBTOKEN_OK) explain(result, report, why);
+  if (result != SUBTOKEN_OK) explain(result, report, error);
   return result;
 }
 
@@ -61,9 +61,9 @@ int st_issuing_status(subtoken_result result) {
   return result == SUBTOKEN_INVALID_ARGUMENT || result == SUBTOKEN_NO_SECRET ? 503 : 400;
 }
 
-subtoken_result st_issue_access(const st_service *service, const subtoken_claims *grant,
-                                const subtoken_text *scope, size_t scope_count, const char *sid,
-                                int64_t now, st_access *access) {
+subtoken_result st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
+                                        const subtoken_text *scope, size_t scope_count,
+                                        const char *sid, int64_t now, st_access_token *access) {
   subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_issue_request request = {.permissions = scope, .permission_count = scope_count};
   subtoken_limits limits = {service->settings->access_life, service->settings->max_life};
@@ -81,7 +81,7 @@ subtoken_result st_issue_access(const st_service *service, const subtoken_claims
   return subtoken_issue(service->ring, &access->claims, access->token, sizeof access->token, &len);
 }
 
-const char *st_access_problem(subtoken_result result, int *status) {
+const char *st_issuing_access_problem(subtoken_result result, int *status) {
   *status = st_issuing_status(result);
   switch (result) {
     case SUBTOKEN_TOO_LARGE:

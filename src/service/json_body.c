@@ -45,7 +45,7 @@ static bool read_permissions(body_reader *reader, st_field *field) {
     if (is_in((subtoken_text){start, out->len - before}, item)) continue;
     if (++count > SUBTOKEN_PERMISSIONS_MAX) return wrong(reader, "at most 64");
     if (out->len > before) st_write_char(out, ',');
-    st_write_text(out, item);
+    st_write_view(out, item);
   }
   field->text = (subtoken_text){start, out->len - before};
   if (out->overflow) return wrong(reader, "too long");
@@ -76,51 +76,51 @@ static st_field *field_of(st_field *fields, size_t count, subtoken_text name) {
   return NULL;
 }
 
-static void refuse(st_visit *v, const char *name, const char *problem) {
+static void refuse(st_context *c, const char *name, const char *problem) {
   char text[160];
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, name);
-  st_write_string(&writer, ": ");
-  st_write_string(&writer, problem);
-  st_reply_error(v->reply, 400, "bad_request", st_writer_end(&writer) ? text : problem);
+  st_write_literal(&writer, name);
+  st_write_literal(&writer, ": ");
+  st_write_literal(&writer, problem);
+  st_reply_error(c->reply, 400, "bad_request", st_writer_end(&writer) ? text : problem);
 }
 
-static bool read_object(st_visit *v, body_reader *reader, st_field *fields, size_t count) {
+static bool read_object(st_context *c, body_reader *reader, st_field *fields, size_t count) {
   subtoken_text name;
   bool good = st_json_object(&reader->json);
   while (good && st_json_member(&reader->json, &name)) {
     st_field *field = field_of(fields, count, name);
     good = field != NULL ? read_value(reader, field) : st_json_skip(&reader->json);
     if (!good && field != NULL && reader->problem != NULL) {
-      refuse(v, field->name, reader->problem);
+      refuse(c, field->name, reader->problem);
       return false;
     }
   }
   if (good && st_json_end(&reader->json)) return true;
-  refuse(v, "body", "must be one JSON object without duplicate names");
+  refuse(c, "body", "must be one JSON object without duplicate names");
   return false;
 }
 
-bool st_body_read(st_visit *v, st_field *fields, size_t count, char *scratch) {
+bool st_json_body_read(st_context *c, st_field *fields, size_t count, char *scratch) {
   body_reader reader;
-  subtoken_text body = v->request->body;
+  subtoken_text body = c->request->body;
   for (size_t i = 0; i < count; i++) {
     fields[i].given = fields[i].flag = false;
     fields[i].text = (subtoken_text){NULL, 0};
   }
-  if (st_request_body_kind(v->request) != ST_BODY_JSON) {
-    st_reply_error(v->reply, 415, "bad_request", "Content-Type: must be application/json");
+  if (st_request_body_kind(c->request) != ST_BODY_JSON) {
+    st_reply_error(c->reply, 415, "bad_request", "Content-Type: must be application/json");
     return false;
   }
   if (body.len > ST_BODY_IN_MAX) {
-    refuse(v, "body", "too long");
+    refuse(c, "body", "too long");
     return false;
   }
   if (body.len > 0) memcpy(scratch, body.data, body.len);
   st_json_start(&reader.json, scratch, body.len);
   reader.joined = st_writer_on(scratch + ST_BODY_IN_MAX, ST_BODY_SCRATCH - ST_BODY_IN_MAX);
   reader.problem = NULL;
-  return read_object(v, &reader, fields, count);
+  return read_object(c, &reader, fields, count);
 }
 
 /* `{}`, with JSON's white space. */
@@ -136,16 +136,16 @@ static bool is_empty_object(subtoken_text body) {
   return count == sizeof brackets && memcmp(brackets, "{}", sizeof brackets) == 0;
 }
 
-bool st_body_none(st_visit *v) {
-  subtoken_text body = v->request->body;
-  bool empty = is_empty_object(body) && st_request_body_kind(v->request) == ST_BODY_JSON;
+bool st_json_body_none(st_context *c) {
+  subtoken_text body = c->request->body;
+  bool empty = is_empty_object(body) && st_request_body_kind(c->request) == ST_BODY_JSON;
   if (body.len > 0 && !empty) {
-    st_reply_error(v->reply, 400, "bad_request",
+    st_reply_error(c->reply, 400, "bad_request",
                    "this call takes no body, or {} with Content-Type: application/json");
     return false;
   }
-  if (v->credential_in_query) {
-    st_reply_error(v->reply, 400, "bad_request", "access_token: must be in a header for this call");
+  if (c->credential_in_query) {
+    st_reply_error(c->reply, 400, "bad_request", "access_token: must be in a header for this call");
     return false;
   }
   return true;

@@ -23,13 +23,13 @@ typedef struct st_field {
  * for another media type, because a browser sends those across origins unasked; 400 names the
  * field). scratch, of ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
  */
-bool st_body_read(st_visit *v, st_field *fields, size_t count, char *scratch)
+bool st_json_body_read(st_context *c, st_field *fields, size_t count, char *scratch)
     __attribute__((warn_unused_result));
 
 /* The other way to change something: a POST without a body, or with {} in JSON as clients send it
  * that always send one, with the credential in a header.
  * False: refused with a reply.
  */
-bool st_body_none(st_visit *v) __attribute__((warn_unused_result));
+bool st_json_body_none(st_context *c) __attribute__((warn_unused_result));
 
 #endif

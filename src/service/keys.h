@@ -6,8 +6,8 @@
 #include "service/context.h"
 
 /* Routes, a file each or two. */
-void st_manage_keys(st_visit *v); /* /v2/keys: manage.c */
+void st_keys_answer(st_context *c); /* /v2/keys: manage.c */
 
-void st_manage_key(st_visit *v); /* /v2/keys/ID... */
+void st_keys_answer_key(st_context *c); /* /v2/keys/ID... */
 
 #endif

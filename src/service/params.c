@@ -25,7 +25,7 @@ static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decode
   return !out->overflow;
 }
 
-bool st_pair_next(st_cutter *cutter, st_writer *out, st_pair *pair) {
+bool st_params_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair) {
   subtoken_text piece;
   do {
     if (!st_cut(cutter, '&', &piece)) return false;
@@ -55,11 +55,11 @@ static unsigned known_as_array(subtoken_text name) {
 }
 
 static bool refuse(st_params *params, const char *name, const char *reason) {
-  st_writer writer = st_writer_on(params->why, sizeof params->why);
-  st_write_string(&writer, name);
-  st_write_string(&writer, ": ");
-  st_write_string(&writer, reason);
-  if (!st_writer_end(&writer)) params->why[0] = '\0';
+  st_writer writer = st_writer_on(params->error, sizeof params->error);
+  st_write_literal(&writer, name);
+  st_write_literal(&writer, ": ");
+  st_write_literal(&writer, reason);
+  if (!st_writer_end(&writer)) params->error[0] = '\0';
   return false;
 }
 
@@ -149,7 +149,7 @@ static bool read_unknown(st_params *params, const char *where, subtoken_text nam
 static bool read_pairs(st_params *params, const char *where, subtoken_text text) {
   st_cutter cutter = {text, text.len == 0};
   st_pair pair;
-  while (st_pair_next(&cutter, &params->writer, &pair)) {
+  while (st_params_next_pair(&cutter, &params->writer, &pair)) {
     unsigned parameter = known(pair.name);
     if (parameter == 0) {
       if (!read_unknown(params, where, pair.name)) return false;
@@ -213,13 +213,13 @@ static bool read_json(st_params *params, subtoken_text body) {
   subtoken_text name;
   /* The reader unescapes in place, so it gets a copy, which the views outlive. */
   char *copy = params->writer.out + params->writer.len;
-  st_write_text(&params->writer, body);
+  st_write_view(&params->writer, body);
   if (params->writer.overflow) return refuse(params, "body", "too long");
   st_json_start(&json, copy, body.len);
   bool good = st_json_object(&json);
   while (good && st_json_member(&json, &name)) good = read_json_member(params, name, &json);
   if (good && st_json_end(&json)) return true;
-  if (params->why[0] != '\0') return false;
+  if (params->error[0] != '\0') return false;
   return refuse(params, "body", "must be one JSON object without duplicate names");
 }
 
@@ -228,7 +228,7 @@ bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, s
       (subtoken_issue_request){.permissions = params->permissions, .urls = params->urls};
   params->seen = 0;
   params->writer = st_writer_on(params->text, sizeof params->text);
-  params->why[0] = '\0';
+  params->error[0] = '\0';
   if (!read_pairs(params, "query", query)) return false;
   if (kind == ST_BODY_FORM) return read_form(params, body);
   return kind == ST_BODY_NONE || read_json(params, body);

@@ -6,7 +6,7 @@
 #include "subtoken/issue.h"
 
 #define ST_BODY_IN_MAX 8192 /* bytes of a request body */
-#define ST_PARAMS_WHY_MAX 160
+#define ST_PARAMS_ERROR_MAX 160
 
 /* One `name=value` of a query or form, form-decoded where it was put. */
 typedef struct st_pair {
@@ -19,7 +19,7 @@ typedef struct st_pair {
  * as many bytes as are left. False when nothing is left. (WHATWG URL standard,
  * application/x-www-form-urlencoded parsing.)
  */
-bool st_pair_next(st_cutter *cutter, st_writer *out, st_pair *pair);
+bool st_params_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair);
 
 /* The parameters of createsubtoken. Views point into text. About 45 KiB. */
 typedef struct st_params {
@@ -29,7 +29,7 @@ typedef struct st_params {
   unsigned seen;
   st_writer writer; /* over text */
   char text[2 * SUBTOKEN_TARGET_MAX + 3 * ST_BODY_IN_MAX];
-  char why[ST_PARAMS_WHY_MAX]; /* after a failure: the parameter and the reason */
+  char error[ST_PARAMS_ERROR_MAX]; /* after a failure: the parameter and the reason */
 } st_params;
 
 typedef enum st_body_kind { ST_BODY_NONE, ST_BODY_FORM, ST_BODY_JSON } st_body_kind;

@@ -7,7 +7,7 @@
 
 #define SECOND INT64_C(1000000)
 
-bool st_rate_start(st_rate *rate) {
+bool st_rate_limit_start(st_rate_limit *rate) {
   memset(rate, 0, sizeof *rate);
   return pthread_mutex_init(&rate->lock, NULL) == 0;
 }
@@ -19,8 +19,8 @@ static size_t slot_of(const char *key_id) {
   return hash % ST_RATE_SLOTS;
 }
 
-int64_t st_rate_take(st_rate *rate, const st_settings *settings, const char *key_id,
-                     int64_t now_us) {
+int64_t st_rate_limit_take(st_rate_limit *rate, const st_settings *settings, const char *key_id,
+                           int64_t now_us) {
   if (settings->rate_per_second == 0) return 0;
   int64_t each = SECOND / settings->rate_per_second;
   int64_t wait = 0;

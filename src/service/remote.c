@@ -44,7 +44,7 @@ static bool read_host(subtoken_text text, subtoken_text *host) {
     host->len = find(text, ':');
     if (!is_port((subtoken_text){text.data + host->len, text.len - host->len})) return false;
   }
-  return find(*host, '/') == host->len && st_network_read(*host, &network);
+  return find(*host, '/') == host->len && st_config_network_read(*host, &network);
 }
 
 /* Cuts the last element off the list. */
@@ -60,10 +60,10 @@ subtoken_text st_remote_of(const st_settings *settings, const st_request *reques
                            subtoken_text peer) {
   subtoken_text remote = peer;
   for (size_t i = request->header_count; i > 0; i--) {
-    if (!st_settings_trusts(settings, remote)) return remote;
+    if (!st_config_trusts(settings, remote)) return remote;
     if (!st_text_is_nocase(request->headers[i - 1].name, "X-Forwarded-For")) continue;
     subtoken_text list = request->headers[i - 1].value;
-    while (list.len > 0 && st_settings_trusts(settings, remote)) {
+    while (list.len > 0 && st_config_trusts(settings, remote)) {
       subtoken_text last = cut_last(&list);
       if (last.len > 0 && !read_host(last, &remote)) return st_text(ST_REMOTE_UNKNOWN);
     }

@@ -12,7 +12,7 @@ void st_reply_error(st_reply *reply, int status, const char *event, const char *
   reply->status = status;
   reply->event.name = event;
   st_writer writer = st_writer_on(reply->body, sizeof reply->body);
-  st_write_string(&writer, "{\"text\":");
+  st_write_literal(&writer, "{\"text\":");
   st_json_write_string(&writer, st_text(text));
   st_write_char(&writer, '}');
   reply->body_len = st_writer_end(&writer) ? writer.len : 0;
@@ -20,14 +20,14 @@ void st_reply_error(st_reply *reply, int status, const char *event, const char *
 
 void st_reply_challenge(st_reply *reply, const char *text) {
   st_writer writer = st_writer_on(reply->challenge, sizeof reply->challenge);
-  st_write_string(&writer, text);
+  st_write_literal(&writer, text);
   if (!st_writer_end(&writer)) reply->challenge[0] = '\0';
 }
 
 void st_reply_lacks(st_reply *reply, subtoken_text permission) {
   char text[64 + SUBTOKEN_PERMISSION_MAX];
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, "requires scope ");
+  st_write_literal(&writer, "requires scope ");
   st_write(&writer, permission.data, permission.len);
   st_reply_error(reply, 403, "perm", st_writer_end(&writer) ? text : "requires another scope");
   st_reply_challenge(reply, subtoken_result_challenge(SUBTOKEN_PERM));
@@ -37,8 +37,8 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
   static const char hex[] = "0123456789ABCDEF";
   st_writer writer =
       st_writer_on(reply->headers + reply->headers_len, sizeof reply->headers - reply->headers_len);
-  st_write_string(&writer, name);
-  st_write_string(&writer, ": ");
+  st_write_literal(&writer, name);
+  st_write_literal(&writer, ": ");
   for (size_t i = 0; i < value.len; i++) {
     uint8_t c = (uint8_t)value.data[i];
     if (c >= 0x21 && c <= 0x7E && c != '%') {
@@ -49,7 +49,7 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
       st_write_char(&writer, hex[c & 15]);
     }
   }
-  st_write_string(&writer, "\r\n");
+  st_write_literal(&writer, "\r\n");
   if (st_writer_end(&writer)) reply->headers_len += writer.len;
 }
 

@@ -11,29 +11,29 @@
 #include "service/reply.h"
 #include "service/service.h"
 
-static bool refuse_parameter(st_visit *v, const char *name, const char *problem) {
+static bool refuse_parameter(st_context *c, const char *name, const char *problem) {
   char text[96];
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, name);
-  st_write_string(&writer, problem);
-  st_reply_error(v->reply, 400, "bad_request", st_writer_end(&writer) ? text : name);
+  st_write_literal(&writer, name);
+  st_write_literal(&writer, problem);
+  st_reply_error(c->reply, 400, "bad_request", st_writer_end(&writer) ? text : name);
   return false;
 }
 
-bool st_query_text(st_visit *v, const char *name, char *out, size_t size) {
+bool st_request_query_text(st_context *c, const char *name, char *out, size_t size) {
   char decoded[SUBTOKEN_TARGET_MAX];
-  st_cutter cutter = {v->query, v->query.len == 0};
+  st_cutter cutter = {c->query, c->query.len == 0};
   st_writer room = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   bool given = false;
   out[0] = '\0';
-  while (st_pair_next(&cutter, &room, &pair)) {
+  while (st_params_next_pair(&cutter, &room, &pair)) {
     if (!st_text_is(pair.name, name)) continue;
-    if (given) return refuse_parameter(v, name, ": given more than once");
+    if (given) return refuse_parameter(c, name, ": given more than once");
     given = true;
     bool fits = pair.value.len < size && !pair.bad_escape;
     if (!fits || memchr(pair.value.data, 0, pair.value.len) != NULL) {
-      return refuse_parameter(v, name, ": cannot be read");
+      return refuse_parameter(c, name, ": cannot be read");
     }
     memcpy(out, pair.value.data, pair.value.len);
     out[pair.value.len] = '\0';
@@ -41,16 +41,16 @@ bool st_query_text(st_visit *v, const char *name, char *out, size_t size) {
   return true;
 }
 
-bool st_query_number(st_visit *v, const char *name, int64_t most, int64_t *value) {
+bool st_request_query_number(st_context *c, const char *name, int64_t most, int64_t *value) {
   char text[24];
   int64_t number = 0;
-  if (!st_query_text(v, name, text, sizeof text)) return false;
+  if (!st_request_query_text(c, name, text, sizeof text)) return false;
   if (text[0] == '\0') return true;
   for (size_t i = 0; text[i] != '\0'; i++) {
-    if (text[i] < '0' || text[i] > '9') return refuse_parameter(v, name, ": must be a number");
+    if (text[i] < '0' || text[i] > '9') return refuse_parameter(c, name, ": must be a number");
     number = number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
   }
-  if (number < 1 || number > most) return refuse_parameter(v, name, ": is out of range");
+  if (number < 1 || number > most) return refuse_parameter(c, name, ": is out of range");
   *value = number;
   return true;
 }

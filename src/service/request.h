@@ -7,11 +7,11 @@
 #include "service/service.h"
 
 /* A number of a query, from 1 to most; as it was when it is not given. False after a reply. */
-bool st_query_number(st_visit *v, const char *name, int64_t most, int64_t *value)
+bool st_request_query_number(st_context *c, const char *name, int64_t most, int64_t *value)
     __attribute__((warn_unused_result));
 
 /* A text of a query, into out; empty when it is not given. False after a reply. */
-bool st_query_text(st_visit *v, const char *name, char *out, size_t size)
+bool st_request_query_text(st_context *c, const char *name, char *out, size_t size)
     __attribute__((warn_unused_result));
 
 /* By its one Content-Type, without parameters (RFC 9110 section 8.3.1); ST_BODY_NONE for

@@ -6,9 +6,9 @@
 #include "service/params.h"
 #include "service/service.h"
 
-static st_head_state refuse(st_head_fault *fault, int status, const char *text) {
+static st_request_head_state refuse(st_request_head_fault *fault, int status, const char *text) {
   bool limit = status == 413 || status == 414 || status == 431;
-  *fault = (st_head_fault){status, limit ? "limit" : "bad_framing", text};
+  *fault = (st_request_head_fault){status, limit ? "limit" : "bad_framing", text};
   return ST_HEAD_BAD;
 }
 
@@ -35,7 +35,7 @@ static bool token_char(char c) {
   }
 }
 
-bool st_is_token(subtoken_text text) {
+bool st_request_head_is_token(subtoken_text text) {
   for (size_t i = 0; i < text.len; i++) {
     if (!token_char(text.data[i])) return false;
   }
@@ -47,8 +47,8 @@ bool st_is_token(subtoken_text text) {
  * return must be followed by a line feed, and a line feed follows one. Bytes past
  * the limit are not looked at, so that it decides alike however they arrive.
  */
-static st_head_state find_end(subtoken_text bytes, size_t start, size_t *end,
-                              st_head_fault *fault) {
+static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t *end,
+                                      st_request_head_fault *fault) {
   size_t line = start, seen = bytes.len < ST_HEAD_MAX ? bytes.len : ST_HEAD_MAX;
   for (size_t i = start; i < seen; i++) {
     uint8_t c = (uint8_t)bytes.data[i];
@@ -82,7 +82,8 @@ static bool next_line(subtoken_text *rest, subtoken_text *line) {
   return false;
 }
 
-static st_head_state read_version(subtoken_text version, st_head *head, st_head_fault *fault) {
+static st_request_head_state read_version(subtoken_text version, st_request_head *head,
+                                          st_request_head_fault *fault) {
   if (st_text_is(version, "HTTP/1.1")) return ST_HEAD_GOOD;
   head->version_1_0 = st_text_is(version, "HTTP/1.0");
   if (head->version_1_0) return ST_HEAD_GOOD;
@@ -129,7 +130,8 @@ static size_t scheme_len(subtoken_text target) {
  * of the host must be what Host says, too. The target of CONNECT is host:port, whatever it is: the
  * service answers 405.
  */
-static st_head_state read_target(st_head *head, framing *seen, st_head_fault *fault) {
+static st_request_head_state read_target(st_request_head *head, framing *seen,
+                                         st_request_head_fault *fault) {
   subtoken_text target = head->target;
   size_t start = scheme_len(target), end = start;
   if (target.len > 0 && target.data[0] == '/') return ST_HEAD_GOOD;
@@ -151,16 +153,16 @@ static st_head_state read_target(st_head *head, framing *seen, st_head_fault *fa
   return ST_HEAD_GOOD;
 }
 
-static st_head_state read_request_line(subtoken_text line, st_head *head, framing *seen,
-                                       st_head_fault *fault) {
+static st_request_head_state read_request_line(subtoken_text line, st_request_head *head,
+                                               framing *seen, st_request_head_fault *fault) {
   static const char shape[] = "the request line is not `METHOD target HTTP/1.1`";
   st_cutter cutter = {line, false};
   subtoken_text version;
   if (!st_cut(&cutter, ' ', &head->method) || !st_cut(&cutter, ' ', &head->target) ||
-      !st_cut(&cutter, ' ', &version) || !cutter.done || !st_is_token(head->method)) {
+      !st_cut(&cutter, ' ', &version) || !cutter.done || !st_request_head_is_token(head->method)) {
     return refuse(fault, 400, shape);
   }
-  st_head_state state = read_version(version, head, fault);
+  st_request_head_state state = read_version(version, head, fault);
   if (state != ST_HEAD_GOOD) return state;
   if (head->target.len > SUBTOKEN_TARGET_MAX) {
     return refuse(fault, 414, "the request target is longer than 8192 bytes");
@@ -175,7 +177,8 @@ static st_head_state read_request_line(subtoken_text line, st_head *head, framin
 }
 
 /* Digits only (RFC 9110 section 8.6); what is too long for a body is all the same. */
-static st_head_state read_length(subtoken_text value, st_head *head, st_head_fault *fault) {
+static st_request_head_state read_length(subtoken_text value, st_request_head *head,
+                                         st_request_head_fault *fault) {
   size_t length = 0;
   if (value.len == 0) return refuse(fault, 400, "Content-Length is empty");
   for (size_t i = 0; i < value.len; i++) {
@@ -202,15 +205,16 @@ static void read_connection(subtoken_text value, framing *seen) {
 /* Chunked, once, and nothing beside it (RFC 9112 section 6.1): a chain of codings, or the word in
  * another dress, is read by some and not by others.
  */
-static st_head_state read_coding(subtoken_text value, st_head *head, st_head_fault *fault) {
+static st_request_head_state read_coding(subtoken_text value, st_request_head *head,
+                                         st_request_head_fault *fault) {
   if (head->version_1_0) return refuse(fault, 400, "Transfer-Encoding needs HTTP/1.1");
   if (head->chunked) return refuse(fault, 400, "more than one Transfer-Encoding");
   head->chunked = st_text_is_nocase(value, "chunked");
   return head->chunked ? ST_HEAD_GOOD : refuse(fault, 400, "Transfer-Encoding can only be chunked");
 }
 
-static st_head_state read_framing(const st_header *header, st_head *head, framing *seen,
-                                  st_head_fault *fault) {
+static st_request_head_state read_framing(const st_header *header, st_request_head *head,
+                                          framing *seen, st_request_head_fault *fault) {
   if (st_text_is_nocase(header->name, "Transfer-Encoding")) {
     return read_coding(header->value, head, fault);
   }
@@ -236,12 +240,12 @@ static st_head_state read_framing(const st_header *header, st_head *head, framin
 }
 
 /* A folded line starts with white space and so is no name (RFC 9112 section 5.2). */
-static st_head_state read_header(subtoken_text line, st_head *head, framing *seen,
-                                 st_head_fault *fault) {
+static st_request_head_state read_header(subtoken_text line, st_request_head *head, framing *seen,
+                                         st_request_head_fault *fault) {
   st_cutter cutter = {line, false};
   st_header header;
   (void)st_cut(&cutter, ':', &header.name);
-  if (cutter.done || !st_is_token(header.name)) {
+  if (cutter.done || !st_request_head_is_token(header.name)) {
     return refuse(fault, 400, "a header line is not `Name: value`");
   }
   header.value = st_text_trim(cutter.rest);
@@ -277,7 +281,7 @@ static bool same_host(const framing *seen) {
 /* Load balancers ask in HTTP/1.1 and leave out Host, against RFC 9112 section 3.2. Where there is
  * nothing to be mistaken about they are told that the server is alive.
  */
-static bool is_probe(const st_head *head) {
+static bool is_probe(const st_request_head *head) {
   if (st_text_is(head->method, "OPTIONS")) {
     return st_text_is(head->target, "/") || st_text_is(head->target, "*");
   }
@@ -285,12 +289,13 @@ static bool is_probe(const st_head *head) {
          (st_text_is(head->target, "/healthz") || st_text_is(head->target, "/readyz"));
 }
 
-st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault) {
+st_request_head_state st_request_head_read(subtoken_text bytes, st_request_head *head,
+                                           st_request_head_fault *fault) {
   /* RFC 9112 section 2.2: one empty line before a request is let pass. */
   size_t start = bytes.len >= 2 && bytes.data[0] == '\r' && bytes.data[1] == '\n' ? 2 : 0;
   size_t end = 0;
-  memset(head, 0, offsetof(st_head, headers));
-  st_head_state state = find_end(bytes, start, &end, fault);
+  memset(head, 0, offsetof(st_request_head, headers));
+  st_request_head_state state = find_end(bytes, start, &end, fault);
   if (state != ST_HEAD_GOOD) return state;
   head->len = end;
   subtoken_text rest = {bytes.data + start, end - start}, line;

@@ -10,7 +10,7 @@
 #define ST_HEADERS_MAX 64
 
 /* Views into the bytes that were read. */
-typedef struct st_head {
+typedef struct st_request_head {
   subtoken_text method;
   subtoken_text target; /* path and query, also where an absolute one came; `*` of OPTIONS */
   bool keep_alive;      /* the client's wish; by default that of its version */
@@ -21,23 +21,24 @@ typedef struct st_head {
   size_t len; /* of the head, with its empty line */
   size_t header_count;
   st_header headers[ST_HEADERS_MAX];
-} st_head;
+} st_request_head;
 
-typedef struct st_head_fault {
+typedef struct st_request_head_fault {
   int status;        /* 400, 413, 414, 417, 431 or 505 */
   const char *event; /* bad_framing or limit */
   const char *text;
-} st_head_fault;
+} st_request_head_fault;
 
-typedef enum st_head_state {
+typedef enum st_request_head_state {
   ST_HEAD_MORE = 0, /* good so far, but not all of it is there */
   ST_HEAD_GOOD,
   ST_HEAD_BAD, /* answer fault and close */
-} st_head_state;
+} st_request_head_state;
 
 /* RFC 9110 section 5.6.2. */
-bool st_is_token(subtoken_text text);
-st_head_state st_head_read(subtoken_text bytes, st_head *head, st_head_fault *fault)
+bool st_request_head_is_token(subtoken_text text);
+st_request_head_state st_request_head_read(subtoken_text bytes, st_request_head *head,
+                                           st_request_head_fault *fault)
     __attribute__((warn_unused_result));
 
 #endif

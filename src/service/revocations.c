@@ -44,7 +44,7 @@ static const char *read_question(subtoken_text query, feed_question *asked) {
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   *asked = (feed_question){0, false};
-  while (st_pair_next(&cutter, &out, &pair)) {
+  while (st_params_next_pair(&cutter, &out, &pair)) {
     if (st_text_is(pair.name, "whole")) asked->whole = st_text_is(pair.value, "1");
     if (!st_text_is(pair.name, "since")) continue;
     if (asked->since != 0) return "since: given more than once";
@@ -91,11 +91,11 @@ static bool is_known(const st_request *request, const char *etag) {
 
 /* ---- the answer ---- */
 
-static void write_headers(st_reply *reply, const st_edition *edition) {
-  char text[ST_EDITION_TAG_LEN + 3];
+static void write_headers(st_reply *reply, const st_snapshot_version *edition) {
+  char text[ST_SNAPSHOT_TAG_LEN + 3];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_char(&writer, '"');
-  st_write_string(&writer, edition->etag);
+  st_write_literal(&writer, edition->etag);
   st_write_char(&writer, '"');
   st_reply_header(reply, "ETag", (subtoken_text){text, writer.len});
   st_reply_header(reply, "Subtoken-Heartbeat", st_text(edition->heartbeat));
@@ -109,49 +109,50 @@ static void give(const st_payload *payload) {
 }
 
 /* 304 when the client has it. */
-static bool answer_known(st_visit *v, const st_edition *edition) {
-  if (!is_known(v->request, edition->etag)) return false;
-  write_headers(v->reply, edition);
-  v->reply->status = 304;
+static bool answer_known(st_context *c, const st_snapshot_version *edition) {
+  if (!is_known(c->request, edition->etag)) return false;
+  write_headers(c->reply, edition);
+  c->reply->status = 304;
   give(&edition->snapshot);
   return true;
 }
 
-static bool answer_changes(st_visit *v, const st_edition *edition, const feed_question *asked) {
-  const st_feed *feed = &v->service->feed;
+static bool answer_changes(st_context *c, const st_snapshot_version *edition,
+                           const feed_question *asked) {
+  const st_feed *feed = &c->service->feed;
   if (asked->since == 0 || asked->whole ||
-      !feed->changes(feed->context, edition, asked->since, &v->reply->payload)) {
+      !feed->changes(feed->context, edition, asked->since, &c->reply->payload)) {
     return false;
   }
-  write_headers(v->reply, edition);
-  v->reply->status = 200;
-  v->reply->content_type = CHANGES_TYPE;
+  write_headers(c->reply, edition);
+  c->reply->status = 200;
+  c->reply->content_type = CHANGES_TYPE;
   give(&edition->snapshot);
   return true;
 }
 
-static void refuse(st_reply *reply, st_fed fed) {
+static void refuse(st_reply *reply, st_feed_status fed) {
   switch (fed) {
-    case ST_FED_KEY_BUSY:
+    case ST_FEED_KEY_BUSY:
       st_reply_wait(reply, "feed_busy",
                     "too many requests of this key for the revocation data at a time; try again",
                     1);
       return;
-    case ST_FED_BUSY:
+    case ST_FEED_BUSY:
       st_reply_error(reply, 503, "feed_busy", "the revocation data is being read; try again");
       reply->retry_after = 1;
       return;
-    case ST_FED_LEFT:
+    case ST_FEED_CLIENT_LEFT:
       st_reply_error(reply, 503, "client_left", "the client has closed the connection");
       reply->close = true;
       return;
-    case ST_FED_NEVER:
+    case ST_FEED_NEVER:
       st_reply_error(reply, 409, "store_rolled_back",
                      "since: this server never gave that sequence, so its database, or the one "
                      "that yours is from, is a copy or a backup: see subtoken_revocation(7) and "
                      "`subtoken feed restore`");
       return;
-    case ST_FED_NO_MEMORY:
+    case ST_FEED_NO_MEMORY:
       st_reply_error(reply, 503, "oom",
                      "there is no memory for the revocation data; try again later");
       break;
@@ -162,43 +163,43 @@ static void refuse(st_reply *reply, st_fed fed) {
   reply->retry_after = 5;
 }
 
-static void answer_with(st_visit *v, st_edition *edition, const feed_question *asked) {
-  const st_feed *feed = &v->service->feed;
-  if (answer_known(v, edition) || answer_changes(v, edition, asked)) return;
-  if (!feed->whole(feed->context, v->service->ring, asked->since, edition)) {
-    refuse(v->reply, ST_FED_STORE_ERROR);
+static void answer_with(st_context *c, st_snapshot_version *edition, const feed_question *asked) {
+  const st_feed *feed = &c->service->feed;
+  if (answer_known(c, edition) || answer_changes(c, edition, asked)) return;
+  if (!feed->whole(feed->context, c->service->ring, asked->since, edition)) {
+    refuse(c->reply, ST_FEED_STORE_ERROR);
     return;
   }
-  if (answer_known(v, edition)) return;
-  write_headers(v->reply, edition);
-  v->reply->status = 200;
-  v->reply->content_type = SNAPSHOT_TYPE;
-  v->reply->payload = edition->snapshot;
+  if (answer_known(c, edition)) return;
+  write_headers(c->reply, edition);
+  c->reply->status = 200;
+  c->reply->content_type = SNAPSHOT_TYPE;
+  c->reply->payload = edition->snapshot;
 }
 
-void st_feed_answer(st_visit *v) {
+void st_revocations_answer(st_context *c) {
   st_identity identity;
-  st_edition edition;
+  st_snapshot_version edition;
   feed_question asked;
-  if (!st_visit_identify(v, &identity)) return;
+  if (!st_authenticate(c, &identity)) return;
   if (!st_claims_has_permission(&identity.grant, PERMISSION)) {
-    st_reply_lacks(v->reply, PERMISSION);
+    st_reply_lacks(c->reply, PERMISSION);
     return;
   }
-  const char *problem = read_question(v->query, &asked);
+  const char *problem = read_question(c->query, &asked);
   if (problem != NULL) {
-    st_reply_error(v->reply, 400, "bad_request", problem);
+    st_reply_error(c->reply, 400, "bad_request", problem);
     return;
   }
-  const st_feed *feed = &v->service->feed;
-  st_fed fed = asked.since != 0 ? feed->gave(feed->context, asked.since) : ST_FED;
-  if (fed == ST_FED) {
+  const st_feed *feed = &c->service->feed;
+  st_feed_status fed = asked.since != 0 ? feed->gave(feed->context, asked.since) : ST_FEED_READY;
+  if (fed == ST_FEED_READY) {
     fed =
-        feed->current(feed->context, v->service->ring, v->request->now, identity.key.id, &edition);
+        feed->current(feed->context, c->service->ring, c->request->now, identity.key.id, &edition);
   }
-  if (fed == ST_FED) {
-    answer_with(v, &edition, &asked);
+  if (fed == ST_FEED_READY) {
+    answer_with(c, &edition, &asked);
   } else {
-    refuse(v->reply, fed);
+    refuse(c->reply, fed);
   }
 }

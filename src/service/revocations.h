@@ -5,6 +5,6 @@
 #include "service/context.h"
 
 /* The route /v2/revocations (feed.c). */
-void st_feed_answer(st_visit *v);
+void st_revocations_answer(st_context *c);
 
 #endif

@@ -4,6 +4,6 @@
 
 #include "service/service.h"
 
-void st_service_answer(const st_service *service, const st_request *request, st_reply *reply);
+void st_router_answer(const st_service *service, const st_request *request, st_reply *reply);
 
 #endif

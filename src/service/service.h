@@ -14,8 +14,8 @@
 #include "subtoken/policy.h"
 #include "subtoken/revocations.h"
 
-typedef struct st_basic st_basic;
-typedef struct st_rate st_rate;
+typedef struct st_basic_auth st_basic_auth;
+typedef struct st_rate_limit st_rate_limit;
 typedef struct st_throttle st_throttle;
 
 #define ST_REPLY_BODY_MAX 24576
@@ -78,57 +78,59 @@ typedef struct st_reply {
 } st_reply;
 
 /* The revocation data as it stood when the store was asked; the heartbeat vouches for that time. */
-#define ST_EDITION_TAG_LEN 43
-typedef struct st_edition {
+#define ST_SNAPSHOT_TAG_LEN 43
+typedef struct st_snapshot_version {
   int64_t sequence;
-  char etag[ST_EDITION_TAG_LEN + 1]; /* SHA-256 of the snapshot, base64url, without quotes */
+  char etag[ST_SNAPSHOT_TAG_LEN + 1]; /* SHA-256 of the snapshot, base64url, without quotes */
   char heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN + 1];
   st_payload snapshot; /* to be released, whether it is sent or not */
-} st_edition;
+} st_snapshot_version;
 
-typedef enum st_fed {
-  ST_FED_STORE_ERROR = 0, /* the store could not be read: answer 503 */
-  ST_FED,
-  ST_FED_NO_MEMORY,
-  ST_FED_KEY_BUSY, /* too many requests of this key are being answered: 429 */
-  ST_FED_BUSY,     /* too many are, or a first snapshot is still being made: 503 */
-  ST_FED_LEFT,     /* the client is gone: nobody reads the answer */
-  ST_FED_NEVER,    /* that sequence was never given here: 409 */
-} st_fed;
+typedef enum st_feed_status {
+  ST_FEED_STORE_ERROR = 0, /* the store could not be read: answer 503 */
+  ST_FEED_READY,
+  ST_FEED_NO_MEMORY,
+  ST_FEED_KEY_BUSY,    /* too many requests of this key are being answered: 429 */
+  ST_FEED_BUSY,        /* too many are, or a first snapshot is still being made: 503 */
+  ST_FEED_CLIENT_LEFT, /* the client is gone: nobody reads the answer */
+  ST_FEED_NEVER,       /* that sequence was never given here: 409 */
+} st_feed_status;
 
 /* Where the revocation data comes from. Any thread may ask. */
 typedef struct st_feed {
   void *context;
   /* now: seconds since 1970, from before the call; key_id: who asks. Nothing is to be released
-   * unless ST_FED.
+   * unless ST_FEED_READY.
    */
-  st_fed (*current)(void *context, const subtoken_ring *ring, int64_t now, const char *key_id,
-                    st_edition *edition);
+  st_feed_status (*current)(void *context, const subtoken_ring *ring, int64_t now,
+                            const char *key_id, st_snapshot_version *edition);
   /* What brings the snapshot of that sequence to this edition; false when that is not known,
    * or not shorter than the whole.
    */
-  bool (*changes)(void *context, const st_edition *edition, int64_t since, st_payload *changes);
+  bool (*changes)(void *context, const st_snapshot_version *edition, int64_t since,
+                  st_payload *changes);
   /* The edition is to be sent whole to who has that of `since` (0: none). It may become an
    * earlier one, with the heartbeat of its time, that others are still taking, so that few are
    * kept. False when nothing can sign: nothing is to be released.
    */
-  bool (*whole)(void *context, const subtoken_ring *ring, int64_t since, st_edition *edition);
-  /* Was that sequence ever given here? ST_FED, ST_FED_NEVER: the client was told another history,
-   * or ST_FED_STORE_ERROR.
+  bool (*whole)(void *context, const subtoken_ring *ring, int64_t since,
+                st_snapshot_version *edition);
+  /* Was that sequence ever given here? ST_FEED_READY, ST_FEED_NEVER: the client was told another
+   * history, or ST_FEED_STORE_ERROR.
    */
-  st_fed (*gave)(void *context, int64_t since);
+  st_feed_status (*gave)(void *context, int64_t since);
 } st_feed;
 
 typedef struct st_service {
   const st_settings *settings;
   const subtoken_ring *ring;
   st_keys keys;
-  st_rate *rate;
+  st_rate_limit *rate;
   bool (*ready)(void *store);
   const st_key_changes *changes;
-  const st_people *people;
+  const st_users *people;
   st_throttle *throttle; /* of failed logins */
-  st_basic *basic;       /* the HTTP Basic credentials that were found good */
+  st_basic_auth *basic;  /* the HTTP Basic credentials that were found good */
   st_feed feed;
   const subtoken_policy *policy; /* of the decision endpoint; NULL: none */
 } st_service;

@@ -4,12 +4,12 @@
 
 #include "service/context.h"
 
-void st_login_begin(st_visit *v); /* /v1/auth/login */
+void st_sessions_login(st_context *c); /* /v1/auth/login */
 
-void st_login_service(st_visit *v); /* /v1/auth/token */
+void st_sessions_login_service(st_context *c); /* /v1/auth/token */
 
-void st_login_refresh(st_visit *v); /* /v1/auth/refresh */
+void st_sessions_refresh(st_context *c); /* /v1/auth/refresh */
 
-void st_login_end(st_visit *v); /* /v1/auth/logout */
+void st_sessions_logout(st_context *c); /* /v1/auth/logout */
 
 #endif

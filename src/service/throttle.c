@@ -27,7 +27,7 @@ static size_t slot_of_address(const st_throttle *throttle, subtoken_text address
   for (size_t i = 0; i < address.len; i++) {
     if (address.data[i] == '%') host.len = i < host.len ? i : host.len; /* a zone: RFC 4007 */
   }
-  if (!st_network_read(host, &network)) return slot_of(throttle, address.data, address.len);
+  if (!st_config_network_read(host, &network)) return slot_of(throttle, address.data, address.len);
   bool four = memcmp(network.address, mapped, sizeof mapped) == 0;
   return slot_of(throttle, network.address, four ? 16 : 8);
 }

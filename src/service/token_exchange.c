@@ -37,12 +37,12 @@ enum {
 
 /* One exchange; the views point into text. */
 typedef struct exchange {
-  st_visit *visit;
+  st_context *visit;
   subtoken_text given[PARAMETERS];
   subtoken_text scope[SUBTOKEN_PERMISSIONS_MAX];
   size_t scope_count;
   st_identity identity;
-  st_access access;
+  st_access_token access;
   char text[ST_BODY_IN_MAX];
 } exchange;
 
@@ -50,13 +50,13 @@ typedef struct exchange {
 static bool fail(exchange *e, int status, const char *event, const char *error, const char *text) {
   st_reply *reply = e->visit->reply;
   st_writer writer = st_writer_on(reply->body, sizeof reply->body);
-  st_write_string(&writer, "{\"error\":\"");
-  st_write_words(&writer, error);
-  st_write_string(&writer, "\",\"error_description\":\"");
-  st_write_words(&writer, text);
-  st_write_string(&writer, "\",\"text\":\"");
-  st_write_words(&writer, text);
-  st_write_string(&writer, "\"}");
+  st_write_literal(&writer, "{\"error\":\"");
+  st_write_truncated(&writer, error);
+  st_write_literal(&writer, "\",\"error_description\":\"");
+  st_write_truncated(&writer, text);
+  st_write_literal(&writer, "\",\"text\":\"");
+  st_write_truncated(&writer, text);
+  st_write_literal(&writer, "\"}");
   reply->status = status;
   reply->event.name = event;
   reply->challenge[0] = '\0';
@@ -88,7 +88,7 @@ static bool read_form(exchange *e) {
   if (request->body.len > 0 && st_request_body_kind(request) != ST_BODY_FORM) {
     return invalid_request(e, "Content-Type: must be application/x-www-form-urlencoded");
   }
-  while (st_pair_next(&cutter, &out, &pair)) {
+  while (st_params_next_pair(&cutter, &out, &pair)) {
     size_t parameter = parameter_of(pair.name);
     if (pair.bad_escape) return invalid_request(e, "a % needs two hex digits behind it");
     if (parameter == PARAMETERS || pair.value.len == 0) continue;
@@ -142,13 +142,13 @@ static bool refuse_subject(exchange *e, const char *event) {
  * (section 2.2.2).
  */
 static bool identify(exchange *e) {
-  st_visit *v = e->visit;
-  st_reply *reply = v->reply;
+  st_context *c = e->visit;
+  st_reply *reply = c->reply;
   bool jwt = is_type(e->given[SUBJECT_TOKEN_TYPE], "jwt");
   if (jwt && st_key_shaped(e->given[SUBJECT_TOKEN])) return refuse_subject(e, "malformed");
-  v->credential = e->given[SUBJECT_TOKEN];
-  v->credential_elsewhere = true; /* than in X-API-Key */
-  if (st_visit_identify_found(v, &e->identity) && st_visit_within_rate(v, &e->identity))
+  c->credential = e->given[SUBJECT_TOKEN];
+  c->credential_elsewhere = true; /* than in X-API-Key */
+  if (st_authenticate_found(c, &e->identity) && st_authenticate_within_rate(c, &e->identity))
     return true;
   const char *event = reply->event.name;
   if (reply->status == 429) {
@@ -177,13 +177,13 @@ static bool read_scope(exchange *e) {
 }
 
 static bool make(exchange *e) {
-  st_visit *v = e->visit;
+  st_context *c = e->visit;
   int status;
   subtoken_result result =
-      st_issue_access(v->service, &e->identity.grant, e->scope_count > 0 ? e->scope : NULL,
-                      e->scope_count, NULL, v->request->now, &e->access);
+      st_issuing_access_token(c->service, &e->identity.grant, e->scope_count > 0 ? e->scope : NULL,
+                              e->scope_count, NULL, c->request->now, &e->access);
   if (result == SUBTOKEN_OK) return true;
-  const char *problem = st_access_problem(result, &status);
+  const char *problem = st_issuing_access_problem(result, &status);
   return fail(e, status, "issue_denied",
               status == 503 ? "temporarily_unavailable" : "invalid_request", problem);
 }
@@ -192,31 +192,32 @@ static void answer_exchange(exchange *e) {
   st_reply *reply = e->visit->reply;
   const subtoken_claims *claims = &e->access.claims;
   st_writer writer = st_writer_on(reply->body, sizeof reply->body);
-  st_write_string(&writer, "{\"access_token\":\"");
-  st_write_string(&writer, e->access.token);
-  st_write_string(&writer, "\",\"issued_token_type\":\"" TYPE);
-  st_write_words(&writer, is_type(e->given[REQUESTED_TOKEN_TYPE], "jwt") ? "jwt" : "access_token");
-  st_write_string(&writer, "\",\"token_type\":\"Bearer\",\"expires_in\":");
+  st_write_literal(&writer, "{\"access_token\":\"");
+  st_write_literal(&writer, e->access.token);
+  st_write_literal(&writer, "\",\"issued_token_type\":\"" TYPE);
+  st_write_truncated(&writer,
+                     is_type(e->given[REQUESTED_TOKEN_TYPE], "jwt") ? "jwt" : "access_token");
+  st_write_literal(&writer, "\",\"token_type\":\"Bearer\",\"expires_in\":");
   st_write_int(&writer, claims->exp - e->visit->request->now);
-  st_write_string(&writer, ",\"scope\":\"");
+  st_write_literal(&writer, ",\"scope\":\"");
   for (size_t i = 0; i < claims->permission_count; i++) {
     if (i > 0) st_write_char(&writer, ' ');
-    st_write_text(&writer, subtoken_claims_text(claims, claims->permissions[i]));
+    st_write_view(&writer, subtoken_claims_text(claims, claims->permissions[i]));
   }
-  st_write_string(&writer, "\"}");
+  st_write_literal(&writer, "\"}");
   reply->status = 200;
   st_reply_header(reply, "Pragma", ST_TEXT("no-cache")); /* RFC 6749 section 5.1 */
   reply->body_len = st_writer_end(&writer) ? writer.len : 0;
 }
 
-void st_exchange_oauth(st_visit *v) {
+void st_token_exchange_answer(st_context *c) {
   exchange e;
   memset(&e, 0, offsetof(exchange, identity));
-  e.visit = v;
+  e.visit = c;
   if (read_form(&e) && check_parameters(&e) && identify(&e) && read_scope(&e) && make(&e)) {
     answer_exchange(&e);
   }
-  v->credential = (subtoken_text){NULL, 0}; /* it was a view of e */
+  c->credential = (subtoken_text){NULL, 0}; /* it was a view of e */
   subtoken_wipe(&e, sizeof e);
 }
 

@@ -4,6 +4,6 @@
 
 #include "service/context.h"
 
-void st_exchange_oauth(st_visit *v); /* /oauth/token: exchange.c */
+void st_token_exchange_answer(st_context *c); /* /oauth/token: exchange.c */
 
 #endif

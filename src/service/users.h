@@ -4,6 +4,6 @@
 
 #include "service/context.h"
 
-void st_user_create(st_visit *v); /* /v1/user: login.c */
+void st_users_create(st_context *c); /* /v1/user: login.c */
 
 #endif

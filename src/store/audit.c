@@ -35,10 +35,10 @@ st_stored st_sqlite_audit(st_store *store, const change *what, const char *actio
 
 void st_sqlite_detail(st_writer *writer, const char *label, const char *text) {
   if (writer->len > 0) {
-    st_write_string(writer, "; ");
+    st_write_literal(writer, "; ");
   }
-  st_write_words(writer, label);
-  st_write_words(writer, text);
+  st_write_truncated(writer, label);
+  st_write_truncated(writer, text);
 }
 
 void st_sqlite_detail_permissions(st_writer *writer, const char *permissions) {
@@ -100,11 +100,11 @@ static st_stored make_line(st_store *store, const change *what) {
   return st_sqlite_audit(store, what, e->action, e->target, e->detail);
 }
 
-st_stored st_store_audit_add(st_store *store, const st_act *act, const char *action,
-                             const char *target, const char *detail, char *why) {
+st_stored st_store_audit_add(st_store *store, const st_audit_context *act, const char *action,
+                             const char *target, const char *detail, char *error) {
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.of = &(event){action, target, detail};
-  return st_sqlite_apply(store, make_line, &what, why);
+  return st_sqlite_apply(store, make_line, &what, error);
 }
 
 /* ---- Reading ---- */
@@ -126,7 +126,7 @@ static st_stored make_used(st_store *store, const change *what) {
   return stored;
 }
 
-st_stored st_store_note_used(st_store *store, const st_use *used, size_t count, char *why) {
+st_stored st_store_note_used(st_store *store, const st_use *used, size_t count, char *error) {
   change what = {.of = &(uses){used, count}};
-  return st_sqlite_apply(store, make_used, &what, why);
+  return st_sqlite_apply(store, make_used, &what, error);
 }

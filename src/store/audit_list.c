@@ -21,9 +21,9 @@ static bool take_line(sqlite3_stmt *row, void *item) {
 }
 
 st_stored st_store_audit_list(st_store *store, int64_t before, size_t limit, st_audit_line *lines,
-                              size_t *count, char *why) {
+                              size_t *count, char *error) {
   rows_into into = {lines, sizeof *lines, limit, count, take_line};
   parameter from = st_sqlite_number(before == 0 ? INT64_MAX : before);
   return st_sqlite_page(store, AUDIT_LIST, VALUES(from, st_sqlite_number((int64_t)limit)), &into,
-                        why);
+                        error);
 }

@@ -230,10 +230,11 @@ struct st_store {
 /* The end of a long path, for sentences. */
 const char *st_sqlite_shown(const char *path);
 
-/* ST_STORE_FAILED, with a sentence in why. */
-__attribute__((format(printf, 2, 3))) st_stored st_sqlite_fail(char *why, const char *format, ...);
-st_stored st_sqlite_fail_damaged(char *why, const char *path, const char *what);
-st_stored st_sqlite_fail_db(char *why, const char *path, sqlite3 *db, const char *verb);
+/* ST_STORE_FAILED, with a sentence in error. */
+__attribute__((format(printf, 2, 3))) st_stored st_sqlite_fail(char *error, const char *format,
+                                                               ...);
+st_stored st_sqlite_fail_damaged(char *error, const char *path, const char *what);
+st_stored st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb);
 int st_sqlite_run(sqlite3_stmt *statement);
 void st_sqlite_finish(sqlite3_stmt *statement);
 bool st_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
@@ -297,18 +298,18 @@ typedef struct rows_into {
   take_fn *take;
 } rows_into;
 st_stored st_sqlite_page(st_store *store, int which, const parameter *values, const rows_into *into,
-                         char *why);
+                         char *error);
 /* One row, zeroed when it is not there. */
 st_stored st_sqlite_one(st_store *store, int which, const parameter *values, void *item,
-                        size_t size, take_fn *take, char *why);
+                        size_t size, take_fn *take, char *error);
 bool st_sqlite_take_listed(sqlite3_stmt *row, void *key); /* with used_at */
 
 /* ---- changes ---- */
 
 /* A change of the store, in one transaction: st_sqlite_apply. */
 typedef struct change {
-  const st_act *act;     /* who is named in the audit log */
-  const st_maker *maker; /* or NULL */
+  const st_audit_context *act; /* who is named in the audit log */
+  const st_grantor *maker;     /* or NULL */
   const st_key *key;
   const uint8_t *digest;
   const char *id; /* or a person's login, or the name of a fact */
@@ -318,17 +319,17 @@ typedef struct change {
   int64_t now;          /* seconds, or the value of a fact */
   int64_t now_us;       /* of what lists or unlists */
   int64_t *sequence;    /* at which the revocation data has it; may be NULL */
-  int64_t until_us;     /* as in st_act */
+  int64_t until_us;     /* as in st_audit_context */
   bool unauthenticated; /* who asks for it has shown no credential */
   void *of;             /* what this kind of change takes besides */
 } change;
-change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence);
+change st_sqlite_change_at(const st_audit_context *act, const char *id, int64_t *sequence);
 
 /* Part of a change, in its transaction. What it leaves when it does not answer
  * ST_STORED is rolled back.
  */
 typedef st_stored change_fn(st_store *store, const change *what);
-st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why);
+st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *error);
 
 /* Within a change: ST_STORED when the sub has never been revoked. */
 st_stored st_sqlite_sub_is_new(st_store *store, const char *sub);
@@ -407,9 +408,9 @@ typedef enum st_sqlite_file_state {
   ST_SQLITE_REPLACED,    /* by other files, or removed */
   ST_SQLITE_OVERWRITTEN, /* what is open is the file at the path, with other bytes in it */
 } st_sqlite_file_state;
-/* Are the files that are open those at their paths? why says what is wrong. */
-st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *why);
-bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *why);
+/* Are the files that are open those at their paths? error says what is wrong. */
+st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *error);
+bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *error);
 /* Their names, from the path; and, once each connection has read, which files they are. */
 bool st_sqlite_name_files(st_store *store);
 bool st_sqlite_remember_files(st_store *store);
@@ -418,13 +419,13 @@ void st_sqlite_drop_files(st_store *store);
 bool st_sqlite_is_ours(const uint8_t *header);
 
 /* A connection with the house's settings, and its journal mode. */
-st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *why);
-st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *why);
+st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error);
+st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error);
 
 /* Put a new file at path, whole or not at all: made beside it by fill, fsynced,
  * renamed. ST_STORE_EXISTS, and nothing has changed, when there is one by then.
  */
-typedef st_stored st_sqlite_fill(void *context, const char *temporary, char *why);
-st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *why);
+typedef st_stored st_sqlite_fill(void *context, const char *temporary, char *error);
+st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error);
 
 #endif

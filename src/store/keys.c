@@ -19,7 +19,7 @@ static st_stored made_by_owner(st_store *store, const change *what, const st_key
     return ST_STORED;
   }
   st_stored stored = st_sqlite_maker(store, what, &maker);
-  *is = stored == ST_STORED && (maker.kind == ST_KIND_PERSON || maker.kind == ST_KIND_LOGIN) &&
+  *is = stored == ST_STORED && (maker.kind == ST_KIND_USER || maker.kind == ST_KIND_SESSION) &&
         strcmp(maker.owner, key->owner) == 0;
   return stored;
 }
@@ -61,17 +61,17 @@ static st_stored make_key(st_store *store, const change *what) {
                              : stored;
 }
 
-st_stored st_store_create(st_store *store, const st_act *act, const st_maker *maker,
-                          const st_key *key, const uint8_t digest[32], char *why) {
+st_stored st_store_create(st_store *store, const st_audit_context *act, const st_grantor *maker,
+                          const st_key *key, const uint8_t digest[32], char *error) {
   if (!st_sqlite_is_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
-    return st_sqlite_fail(why, "cannot write %s: incomplete key record",
+    return st_sqlite_fail(error, "cannot write %s: incomplete key record",
                           st_sqlite_shown(store->path));
   }
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.maker = maker;
   what.key = key;
   what.digest = digest;
-  return st_sqlite_apply(store, make_key, &what, why);
+  return st_sqlite_apply(store, make_key, &what, error);
 }
 
 /* The key that a change is about, as it is before. */
@@ -104,15 +104,15 @@ static st_stored make_name(st_store *store, const change *what) {
                                 : ST_STORE_FAILED;
 }
 
-st_stored st_store_rename(st_store *store, const st_act *act, const char *id, const char *name,
-                          char *why) {
+st_stored st_store_rename(st_store *store, const st_audit_context *act, const char *id,
+                          const char *name, char *error) {
   if (strnlen(name, ST_NAME_MAX + 1) > ST_NAME_MAX) {
-    return st_sqlite_fail(why, "cannot write %s: the name is too long",
+    return st_sqlite_fail(error, "cannot write %s: the name is too long",
                           st_sqlite_shown(store->path));
   }
   change what = st_sqlite_change_at(act, id, NULL);
   what.text = name;
-  return st_sqlite_apply(store, make_name, &what, why);
+  return st_sqlite_apply(store, make_name, &what, error);
 }
 
 /* What was made with it for others does not end with a key. */
@@ -120,8 +120,8 @@ static st_stored settle_made(st_store *store, const change *what, const st_key *
                              st_made *made) {
   char by[ST_KEY_ID_LEN + 8];
   st_writer writer = st_writer_on(by, sizeof by);
-  st_write_string(&writer, "key ");
-  st_write_words(&writer, key->id);
+  st_write_literal(&writer, "key ");
+  st_write_truncated(&writer, key->id);
   bool ok = st_writer_end(&writer) &&
             st_sqlite_find_made(store, what, key, NULL, made) == ST_STORED &&
             st_sqlite_settle_made(store, what, by, made) == ST_STORED;
@@ -155,11 +155,11 @@ static st_stored make_disabled(st_store *store, const change *what) {
   return ok ? st_sqlite_audit_row(store, what, action, &key, &ended, &made) : ST_STORE_FAILED;
 }
 
-st_stored st_store_set_disabled(st_store *store, const st_act *act, const char *id, bool disabled,
-                                int64_t *sequence, char *why) {
+st_stored st_store_set_disabled(st_store *store, const st_audit_context *act, const char *id,
+                                bool disabled, int64_t *sequence, char *error) {
   change what = st_sqlite_change_at(act, id, sequence);
   what.disabled = disabled;
-  return st_sqlite_apply(store, make_disabled, &what, why);
+  return st_sqlite_apply(store, make_disabled, &what, error);
 }
 
 static st_stored make_deleted(st_store *store, const change *what) {
@@ -181,10 +181,10 @@ static st_stored make_deleted(st_store *store, const change *what) {
                              : stored;
 }
 
-st_stored st_store_delete(st_store *store, const st_act *act, const char *id, int64_t *sequence,
-                          char *why) {
+st_stored st_store_delete(st_store *store, const st_audit_context *act, const char *id,
+                          int64_t *sequence, char *error) {
   change what = st_sqlite_change_at(act, id, sequence);
-  return st_sqlite_apply(store, make_deleted, &what, why);
+  return st_sqlite_apply(store, make_deleted, &what, error);
 }
 
 static st_stored make_new_sub(st_store *store, const change *what) {
@@ -202,14 +202,14 @@ static st_stored make_new_sub(st_store *store, const change *what) {
              : stored;
 }
 
-st_stored st_store_replace_sub(st_store *store, const st_act *act, const char *id, const char *sub,
-                               int64_t *sequence, char *why) {
+st_stored st_store_replace_sub(st_store *store, const st_audit_context *act, const char *id,
+                               const char *sub, int64_t *sequence, char *error) {
   if (!st_sqlite_has_len(sub, ST_SUB_LEN)) {
-    return st_sqlite_fail(why, "cannot write %s: incomplete sub", st_sqlite_shown(store->path));
+    return st_sqlite_fail(error, "cannot write %s: incomplete sub", st_sqlite_shown(store->path));
   }
   change what = st_sqlite_change_at(act, id, sequence);
   what.sub = sub;
-  return st_sqlite_apply(store, make_new_sub, &what, why);
+  return st_sqlite_apply(store, make_new_sub, &what, error);
 }
 
 /* ---- Questions ---- */
@@ -224,21 +224,21 @@ bool st_sqlite_take_listed(sqlite3_stmt *row, void *item) {
          st_sqlite_take_text(row, MADE_BY, key->made_by, sizeof key->made_by);
 }
 
-st_stored st_store_find(st_store *store, const char *id, st_key *key, char *why) {
+st_stored st_store_find(st_store *store, const char *id, st_key *key, char *error) {
   return st_sqlite_one(store, FIND, VALUES(st_sqlite_text(id)), key, sizeof *key,
-                       st_sqlite_take_listed, why);
+                       st_sqlite_take_listed, error);
 }
 
-st_stored st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *why) {
+st_stored st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
   return st_sqlite_one(store, FIND_SUB, VALUES(st_sqlite_view(sub)), key, sizeof *key,
-                       st_sqlite_take_listed, why);
+                       st_sqlite_take_listed, error);
 }
 
 st_stored st_store_list(st_store *store, const char *owner, const char *after_id, size_t limit,
-                        st_key *keys, size_t *count, char *why) {
+                        st_key *keys, size_t *count, char *error) {
   rows_into into = {keys, sizeof *keys, limit, count, st_sqlite_take_listed};
   parameter after = st_sqlite_text(after_id), most = st_sqlite_number((int64_t)limit);
-  return owner == NULL ? st_sqlite_page(store, LIST, VALUES(after, most), &into, why)
+  return owner == NULL ? st_sqlite_page(store, LIST, VALUES(after, most), &into, error)
                        : st_sqlite_page(store, LIST_OWNED,
-                                        VALUES(after, most, st_sqlite_text(owner)), &into, why);
+                                        VALUES(after, most, st_sqlite_text(owner)), &into, error);
 }

@@ -42,7 +42,7 @@ static bool ends(const change *what) {
 
 st_stored st_sqlite_find_made(st_store *store, const change *what, const st_key *row,
                               const char *held, st_made *made) {
-  const char *login = row->kind == ST_KIND_PERSON ? row->owner : NULL;
+  const char *login = row->kind == ST_KIND_USER ? row->owner : NULL;
   *made = (st_made){.end = ends(what)};
   parameter most = st_sqlite_number(made->end ? -1 : LOOKED_AT_MOST);
   bool ok = st_sqlite_do(store, MADE_NONE, NO_VALUES) == ST_STORED &&
@@ -73,7 +73,7 @@ static st_stored list_made(st_store *store, const change *what, st_made *made) {
                     VALUES(st_sqlite_number(what->now), st_sqlite_number(ST_MADE_LISTED)), &rows);
   while (stored == ST_STORED) {
     st_made_item *item = &made->items[made->count++];
-    item->user = sqlite3_column_int64(rows, 0) == ST_KIND_PERSON;
+    item->user = sqlite3_column_int64(rows, 0) == ST_KIND_USER;
     if (!st_sqlite_take_text(rows, 1, item->name, sizeof item->name)) {
       stored = ST_STORE_FAILED;
       break;
@@ -104,8 +104,8 @@ st_stored st_sqlite_settle_made(st_store *store, const change *what, const char 
                                 st_made *made) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
-  st_write_string(&writer, "made with ");
-  st_write_words(&writer, by);
+  st_write_literal(&writer, "made with ");
+  st_write_truncated(&writer, by);
   bool ok = st_writer_end(&writer) && count_made(store, what, made) == ST_STORED &&
             list_made(store, what, made) == ST_STORED &&
             (!made->end || end_made(store, what, because) == ST_STORED);
@@ -117,7 +117,7 @@ st_stored st_sqlite_settle_made(st_store *store, const change *what, const char 
 
 static void write_count(st_writer *writer, int64_t count, const char *one, const char *many) {
   st_write_int(writer, count);
-  st_write_words(writer, count == 1 ? one : many);
+  st_write_truncated(writer, count == 1 ? one : many);
 }
 
 /* Logins are quoted: who chose one could make it look like what follows. */
@@ -130,14 +130,14 @@ void st_sqlite_detail_made(st_writer *writer, const st_made *made) {
   write_count(writer, made->keys, " key, ", " keys, ");
   write_count(writer, made->users, " user:", " users:");
   for (size_t i = 0; i < made->count; i++) {
-    st_write_string(writer, i > 0 ? ", " : " ");
+    st_write_literal(writer, i > 0 ? ", " : " ");
     if (made->items[i].user) {
       st_json_write_string(writer, st_text(made->items[i].name));
     } else {
-      st_write_words(writer, made->items[i].name);
+      st_write_truncated(writer, made->items[i].name);
     }
   }
   if (made->more || (int64_t)made->count < made->keys + made->users) {
-    st_write_string(writer, ", ...");
+    st_write_literal(writer, ", ...");
   }
 }

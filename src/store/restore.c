@@ -125,11 +125,11 @@ static st_stored make_taken(st_store *store, const change *what) {
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-st_stored st_store_take_over(st_store *store, const st_act *act, const st_listing_taken *from,
-                             st_taken_report *report, char *why) {
+st_stored st_store_take_over(st_store *store, const st_audit_context *act,
+                             const st_listing_taken *from, st_taken_report *report, char *error) {
   memset(report, 0, sizeof *report);
   if (from->sequence < 1 || from->sequence > ST_TAKEN_SEQUENCE_MAX) {
-    return st_sqlite_fail(why, "the sequence %" PRId64 " leaves no room for another",
+    return st_sqlite_fail(error, "the sequence %" PRId64 " leaves no room for another",
                           from->sequence);
   }
   change what = st_sqlite_change_at(act, NULL, &report->sequence);
@@ -137,9 +137,9 @@ st_stored st_store_take_over(st_store *store, const st_act *act, const st_listin
   if (what.now_us <= from->sequence) {
     what.now_us = from->sequence + 1;
   }
-  st_stored stored = st_sqlite_apply(store, make_taken, &what, why);
+  st_stored stored = st_sqlite_apply(store, make_taken, &what, error);
   if (stored == ST_STORE_REFUSED) {
-    (void)st_sqlite_fail(why,
+    (void)st_sqlite_fail(error,
                          "%s lists hashes of another key already, which cannot be computed anew",
                          st_sqlite_shown(store->path));
   }
@@ -197,14 +197,14 @@ static st_stored make_stranger(st_store *store, const change *what) {
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-st_stored st_store_revoke_sub(st_store *store, const st_act *act, subtoken_text sub, int64_t iat,
-                              int64_t life, char id[ST_KEY_ID_LEN + 1], int64_t *sequence,
-                              char *why) {
+st_stored st_store_revoke_sub(st_store *store, const st_audit_context *act, subtoken_text sub,
+                              int64_t iat, int64_t life, char id[ST_KEY_ID_LEN + 1],
+                              int64_t *sequence, char *error) {
   id[0] = '\0';
   if (sub.len == 0 || sub.len > SUBTOKEN_SUB_MAX) {
-    return st_sqlite_fail(why, "a sub has 1 to %d characters", SUBTOKEN_SUB_MAX);
+    return st_sqlite_fail(error, "a sub has 1 to %d characters", SUBTOKEN_SUB_MAX);
   }
   change what = st_sqlite_change_at(act, NULL, sequence);
   what.of = &(stranger){sub, iat, life, id};
-  return st_sqlite_apply(store, make_stranger, &what, why);
+  return st_sqlite_apply(store, make_stranger, &what, error);
 }

@@ -41,10 +41,10 @@ typedef struct beginning {
 
 /* It grants what its maker does, and no longer. */
 static bool derive(const st_key *maker, const change *what, st_key *login) {
-  if (maker->kind != ST_KIND_KEY && maker->kind != ST_KIND_PERSON) {
+  if (maker->kind != ST_KIND_KEY && maker->kind != ST_KIND_USER) {
     return false;
   }
-  login->kind = maker->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_LOGIN;
+  login->kind = maker->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
   memcpy(login->parent, maker->id, sizeof login->parent);
   memcpy(login->name, maker->name, sizeof login->name);
   memcpy(login->owner, maker->owner, sizeof login->owner);
@@ -101,21 +101,22 @@ static st_stored make_login(st_store *store, const change *what) {
              : stored;
 }
 
-st_stored st_store_login_begin(st_store *store, const st_act *act, const st_maker *maker,
-                               int64_t most, st_key *login, const uint8_t digest[32],
-                               const uint8_t seed[32], const char *refresh, char *why) {
+st_stored st_store_session_begin(st_store *store, const st_audit_context *act,
+                                 const st_grantor *maker, int64_t most, st_key *login,
+                                 const uint8_t digest[32], const uint8_t seed[32],
+                                 const char *refresh, char *error) {
   change what = st_sqlite_change_at(act, NULL, NULL);
   beginning b = {.login = *login, .seed = seed, .refresh = refresh, .most = most};
   b.login.created_at = what.now;
   b.login.name[0] = b.login.owner[0] = b.login.permissions[0] = '\0'; /* its maker's */
   if (!st_sqlite_is_storable(&b.login) || !st_sqlite_has_len(refresh, ST_REFRESH_LEN) || most < 1) {
-    return st_sqlite_fail(why, "cannot write %s: incomplete session record",
+    return st_sqlite_fail(error, "cannot write %s: incomplete session record",
                           st_sqlite_shown(store->path));
   }
   what.maker = maker;
   what.digest = digest;
   what.of = &b;
-  st_stored stored = st_sqlite_apply(store, make_login, &what, why);
+  st_stored stored = st_sqlite_apply(store, make_login, &what, error);
   if (stored == ST_STORED) {
     *login = b.login;
   }
@@ -273,9 +274,9 @@ static bool take_known(sqlite3_stmt *row, void *known) {
 /* Anybody can send 43 characters: whose token they are is found by reading, before a turn to write
  * is taken.
  */
-st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text token,
-                           int64_t expires_at, int64_t retry, st_key *login,
-                           char successor[ST_REFRESH_LEN + 1], char *why) {
+st_stored st_store_session_refresh(st_store *store, const st_audit_context *act,
+                                   subtoken_text token, int64_t expires_at, int64_t retry,
+                                   st_key *login, char successor[ST_REFRESH_LEN + 1], char *error) {
   refreshing r = {.token = token, .expires_at = expires_at, .retry = retry};
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.of = &r;
@@ -283,21 +284,22 @@ st_stored st_store_refresh(st_store *store, const st_act *act, subtoken_text tok
   successor[0] = '\0';
   st_stored stored = ST_STORE_FAILED;
   if (token.len != ST_REFRESH_LEN) {
-    (void)st_sqlite_fail(why, "not a refresh token");
+    (void)st_sqlite_fail(error, "not a refresh token");
     return ST_STORE_NONE;
   }
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
-    return st_sqlite_fail(why, "cannot write %s: incomplete session record",
+    return st_sqlite_fail(error, "cannot write %s: incomplete session record",
                           st_sqlite_shown(store->path));
   }
   stored = st_sqlite_one(store, REFRESH_KNOWN,
                          VALUES(st_sqlite_bytes(r.hash, sizeof r.hash), st_sqlite_number(what.now)),
-                         &known, sizeof known, take_known, why);
+                         &known, sizeof known, take_known, error);
   if (stored == ST_STORED) {
-    stored = st_sqlite_apply(store, make_refreshed, &what, why);
+    stored = st_sqlite_apply(store, make_refreshed, &what, error);
   }
   if (stored == ST_STORED && r.reused) {
-    (void)st_sqlite_fail(why, "%s: a refresh token was used before", st_sqlite_shown(store->path));
+    (void)st_sqlite_fail(error, "%s: a refresh token was used before",
+                         st_sqlite_shown(store->path));
     stored = ST_STORE_REFUSED;
   }
   if (stored == ST_STORED) {
@@ -319,7 +321,7 @@ static st_stored make_ended(st_store *store, const change *what) {
     stored = ST_STORE_FAILED;
   }
   st_sqlite_finish(row);
-  if (stored == ST_STORED && login.kind != ST_KIND_LOGIN && login.kind != ST_KIND_SERVICE) {
+  if (stored == ST_STORED && login.kind != ST_KIND_SESSION && login.kind != ST_KIND_SERVICE) {
     stored = ST_STORE_NONE;
   }
   if (stored == ST_STORED) {
@@ -332,8 +334,8 @@ static st_stored make_ended(st_store *store, const change *what) {
                              : stored;
 }
 
-st_stored st_store_login_end(st_store *store, const st_act *act, const char *id, int64_t *sequence,
-                             char *why) {
+st_stored st_store_session_end(st_store *store, const st_audit_context *act, const char *id,
+                               int64_t *sequence, char *error) {
   change what = st_sqlite_change_at(act, id, sequence);
-  return st_sqlite_apply(store, make_ended, &what, why);
+  return st_sqlite_apply(store, make_ended, &what, error);
 }

@@ -10,7 +10,7 @@
 #include "domain/store.h"
 #include "os/semaphore.h"
 
-change st_sqlite_change_at(const st_act *act, const char *id, int64_t *sequence) {
+change st_sqlite_change_at(const st_audit_context *act, const char *id, int64_t *sequence) {
   if (sequence != NULL) {
     *sequence = 0;
   }
@@ -32,12 +32,12 @@ static void roll_back(st_store *store) {
 }
 
 /* Of SQLite's, or that a row made no sense to us. */
-static st_stored tell_failure(st_store *store, char *why) {
+static st_stored tell_failure(st_store *store, char *error) {
   int code = sqlite3_errcode(store->writes);
   if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) {
-    return st_sqlite_fail_damaged(why, store->path, "a row is not as it was written");
+    return st_sqlite_fail_damaged(error, store->path, "a row is not as it was written");
   }
-  (void)st_sqlite_fail_db(why, store->path, store->writes, "write");
+  (void)st_sqlite_fail_db(error, store->path, store->writes, "write");
   return (code & 0xff) == SQLITE_BUSY ? ST_STORE_BUSY : ST_STORE_FAILED;
 }
 
@@ -60,21 +60,21 @@ static st_stored make_part(st_store *store, change_fn *make, const change *what,
  * commit. Whoever replaces them later puts back a backup, which is older than it may be.
  */
 static st_stored make_whole(st_store *store, change_fn *make, const change *what, int64_t *sequence,
-                            char *why) {
+                            char *error) {
   st_stored stored = make_part(store, make, what, sequence);
   if (stored == ST_STORE_FAILED) {
-    return tell_failure(store, why);
+    return tell_failure(store, error);
   }
   if (stored != ST_STORED) {
     return stored;
   }
-  if (!st_sqlite_in_place(store, store->writes, why)) {
+  if (!st_sqlite_in_place(store, store->writes, error)) {
     return ST_STORE_FAILED;
   }
   if (st_sqlite_do(store, COMMIT, NO_VALUES) != ST_STORED) {
-    return tell_failure(store, why);
+    return tell_failure(store, error);
   }
-  return st_sqlite_in_place(store, store->writes, why) ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_in_place(store, store->writes, error) ? ST_STORED : ST_STORE_FAILED;
 }
 
 static const char *why_not(st_stored stored) {
@@ -104,22 +104,22 @@ static void end_turn(st_store *store, const change *what) {
 }
 
 /* One deadline for both waits, the one behind other threads and the one for other processes. */
-st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *why) {
+st_stored st_sqlite_apply(st_store *store, change_fn *make, const change *what, char *error) {
   int64_t sequence = 0, until_us = what->until_us;
   if (until_us == 0) {
     until_us = st_semaphore_now_us() + ST_SQLITE_BUSY_MS * INT64_C(1000);
   }
   if (!take_turn(store, what, until_us)) {
-    (void)st_sqlite_fail(why, "cannot write %s: too many changes wait for it",
+    (void)st_sqlite_fail(error, "cannot write %s: too many changes wait for it",
                          st_sqlite_shown(store->path));
     return ST_STORE_BUSY;
   }
   store->until_us = until_us;
-  st_stored stored = make_whole(store, make, what, &sequence, why);
+  st_stored stored = make_whole(store, make, what, &sequence, error);
   if (stored == ST_STORED && what->sequence != NULL) {
     *what->sequence = sequence;
   } else if (stored == ST_STORE_NONE || stored == ST_STORE_EXISTS || stored == ST_STORE_REFUSED) {
-    (void)st_sqlite_fail(why, "%s: %s", st_sqlite_shown(store->path), why_not(stored));
+    (void)st_sqlite_fail(error, "%s: %s", st_sqlite_shown(store->path), why_not(stored));
   }
   roll_back(store);
   end_turn(store, what);

@@ -15,16 +15,16 @@
 
 /* ---- Rows ---- */
 
-static bool take_flags(sqlite3_stmt *row, st_person *person) {
+static bool take_flags(sqlite3_stmt *row, st_user *person) {
   person->registered = sqlite3_column_int64(row, REGISTERED) != 0;
   person->own_password = sqlite3_column_int64(row, OWN_PASSWORD) != 0;
   return true;
 }
 
 static bool take_person(sqlite3_stmt *row, void *item) {
-  st_person *person = item;
+  st_user *person = item;
   memset(person, 0, sizeof *person);
-  return st_sqlite_take_listed(row, &person->key) && person->key.kind == ST_KIND_PERSON &&
+  return st_sqlite_take_listed(row, &person->key) && person->key.kind == ST_KIND_USER &&
          st_sqlite_take_text(row, PASSWORD, person->password, sizeof person->password) &&
          st_sqlite_take_text(row, IMPORTED, person->imported, sizeof person->imported) &&
          st_sqlite_take_text(row, LOCALE, person->locale, sizeof person->locale) &&
@@ -34,7 +34,7 @@ static bool take_person(sqlite3_stmt *row, void *item) {
 
 /* A person as they are before a change. */
 typedef struct known {
-  st_person person;
+  st_user person;
   bool imported; /* once, by an import */
 } known;
 
@@ -49,41 +49,41 @@ static st_stored know(st_store *store, const char *login, known *before) {
   return stored;
 }
 
-st_stored st_store_person_find(st_store *store, subtoken_text login, st_person *person, char *why) {
+st_stored st_store_user_find(st_store *store, subtoken_text login, st_user *person, char *error) {
   return st_sqlite_one(store, PERSON_FIND, VALUES(st_sqlite_view(login)), person, sizeof *person,
-                       take_person, why);
+                       take_person, error);
 }
 
-st_stored st_store_person_list(st_store *store, const char *after, size_t limit, st_person *persons,
-                               size_t *count, char *why) {
+st_stored st_store_user_list(st_store *store, const char *after, size_t limit, st_user *persons,
+                             size_t *count, char *error) {
   rows_into into = {persons, sizeof *persons, limit, count, take_person};
   return st_sqlite_page(store, PERSON_LIST,
                         VALUES(st_sqlite_text(after), st_sqlite_number((int64_t)limit)), &into,
-                        why);
+                        error);
 }
 
 static bool fits(const char *text, size_t size) {
   return strnlen(text, size) < size;
 }
 
-static bool is_storable(const st_person *person) {
+static bool is_storable(const st_user *person) {
   const st_key *key = &person->key;
-  return st_sqlite_is_storable(key) && key->kind == ST_KIND_PERSON && key->parent[0] == '\0' &&
+  return st_sqlite_is_storable(key) && key->kind == ST_KIND_USER && key->parent[0] == '\0' &&
          key->owner[0] != '\0' && strcmp(key->owner, key->name) == 0 && !key->disabled &&
          !key->suspended && fits(person->password, sizeof person->password) &&
          fits(person->imported, sizeof person->imported) &&
          fits(person->locale, sizeof person->locale) && fits(person->source, sizeof person->source);
 }
 
-static st_stored fail_person(const st_store *store, char *why) {
-  return st_sqlite_fail(why, "cannot write %s: incomplete user record",
+static st_stored fail_person(const st_store *store, char *error) {
+  return st_sqlite_fail(error, "cannot write %s: incomplete user record",
                         st_sqlite_shown(store->path));
 }
 
 /* ---- Someone new ---- */
 
 /* imported: what an import brought, or NULL when none makes this person. */
-static st_stored insert_person(st_store *store, const change *what, const st_person *person,
+static st_stored insert_person(st_store *store, const change *what, const st_user *person,
                                const uint8_t digest[32], const char *imported) {
   st_stored stored = st_sqlite_insert(store, &person->key, digest, what->act->row);
   return stored != ST_STORED
@@ -98,7 +98,7 @@ static st_stored insert_person(st_store *store, const change *what, const st_per
 
 /* owned: keys that were there before, for an owner of that name. */
 static st_stored audit_person(st_store *store, const change *what, const char *action,
-                              const st_person *person, int64_t owned) {
+                              const st_user *person, int64_t owned) {
   char detail[DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   if (owned > 0) {
@@ -115,7 +115,7 @@ static st_stored audit_person(st_store *store, const change *what, const char *a
 }
 
 typedef struct newcomer {
-  const st_person *person;
+  const st_user *person;
   bool registering;
   int64_t owned; /* keys that stand under the login already */
 } newcomer;
@@ -170,20 +170,20 @@ static st_stored make_person(st_store *store, const change *what) {
   return stored == ST_STORED ? audit_person(store, what, action, n->person, n->owned) : stored;
 }
 
-st_stored st_store_person_create(st_store *store, const st_act *act, const st_maker *maker,
-                                 bool registering, const st_person *person,
-                                 const uint8_t digest[32], char *why) {
+st_stored st_store_user_create(st_store *store, const st_audit_context *act,
+                               const st_grantor *maker, bool registering, const st_user *person,
+                               const uint8_t digest[32], char *error) {
   if (!is_storable(person)) {
-    return fail_person(store, why);
+    return fail_person(store, error);
   }
   change what = st_sqlite_change_at(act, NULL, NULL);
   what.maker = maker;
   what.digest = digest;
   what.unauthenticated = registering;
-  st_person made = *person;
+  st_user made = *person;
   made.registered = registering;
   what.of = &(newcomer){&made, registering, 0};
-  st_stored stored = st_sqlite_apply(store, make_person, &what, why);
+  st_stored stored = st_sqlite_apply(store, make_person, &what, error);
   subtoken_wipe(&made, sizeof made);
   return stored;
 }
@@ -220,8 +220,8 @@ static st_stored settle_made(st_store *store, const change *what, const st_key *
                              st_made *made) {
   char by[ST_NAME_MAX + 8];
   st_writer writer = st_writer_on(by, sizeof by);
-  st_write_string(&writer, "user ");
-  st_write_words(&writer, row->owner);
+  st_write_literal(&writer, "user ");
+  st_write_truncated(&writer, row->owner);
   return st_writer_end(&writer) ? st_sqlite_settle_made(store, what, by, made) : ST_STORE_FAILED;
 }
 
@@ -230,8 +230,8 @@ static st_stored end_what_was_made(st_store *store, const change *what, const st
                                    const revision *to, counted *ended) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
-  st_write_string(&writer, "taken from user ");
-  st_write_words(&writer, row->owner);
+  st_write_literal(&writer, "taken from user ");
+  st_write_truncated(&writer, row->owner);
   bool ok = st_writer_end(&writer) &&
             st_sqlite_do(store, CHOOSE_LOGINS, VALUES(st_sqlite_text(row->id))) == ST_STORED &&
             st_sqlite_end_chosen(store, what, because, ended) == ST_STORED;
@@ -301,31 +301,31 @@ static st_stored make_revised(st_store *store, const change *what) {
   return stored == ST_STORED ? revise(store, what, &before.person.key, what->of) : stored;
 }
 
-static st_stored apply_revision(st_store *store, const st_act *act, const char *login,
-                                const revision *to, int64_t *sequence, char *why) {
+static st_stored apply_revision(st_store *store, const st_audit_context *act, const char *login,
+                                const revision *to, int64_t *sequence, char *error) {
   if (!st_sqlite_has_len(to->sub, ST_SUB_LEN) ||
       (to->password != NULL && !fits(to->password, ST_PHC_MAX + 1)) ||
       (to->permissions != NULL && !fits(to->permissions, ST_PERMISSIONS_TEXT_MAX + 1))) {
-    return fail_person(store, why);
+    return fail_person(store, error);
   }
   change what = st_sqlite_change_at(act, login, sequence);
   revision copy = *to;
   what.of = &copy;
-  return st_sqlite_apply(store, make_revised, &what, why);
+  return st_sqlite_apply(store, make_revised, &what, error);
 }
 
-st_stored st_store_person_set_permissions(st_store *store, const st_act *act, const char *login,
-                                          const char *permissions, const char *new_sub,
-                                          int64_t *sequence, char *why) {
+st_stored st_store_user_set_permissions(st_store *store, const st_audit_context *act,
+                                        const char *login, const char *permissions,
+                                        const char *new_sub, int64_t *sequence, char *error) {
   revision to = {.permissions = permissions, .sub = new_sub, .action = "user.permissions"};
-  return apply_revision(store, act, login, &to, sequence, why);
+  return apply_revision(store, act, login, &to, sequence, error);
 }
 
-st_stored st_store_person_set_password(st_store *store, const st_act *act, const char *login,
-                                       const char *password, const char *new_sub, int64_t *sequence,
-                                       char *why) {
+st_stored st_store_user_set_password(st_store *store, const st_audit_context *act,
+                                     const char *login, const char *password, const char *new_sub,
+                                     int64_t *sequence, char *error) {
   revision to = {.password = password, .sub = new_sub, .action = "user.password"};
-  return apply_revision(store, act, login, &to, sequence, why);
+  return apply_revision(store, act, login, &to, sequence, error);
 }
 
 typedef struct hashes {
@@ -339,14 +339,14 @@ static st_stored make_rehashed(st_store *store, const change *what) {
       VALUES(st_sqlite_text(what->id), st_sqlite_text(h->before), st_sqlite_text(h->after)));
 }
 
-st_stored st_store_person_rehash(st_store *store, const char *login, const char *before,
-                                 const char *password, char *why) {
+st_stored st_store_user_rehash(st_store *store, const char *login, const char *before,
+                               const char *password, char *error) {
   if (!fits(password, ST_PHC_MAX + 1)) {
-    return fail_person(store, why);
+    return fail_person(store, error);
   }
   hashes h = {before, password};
   change what = {.id = login, .of = &h, .until_us = ST_WAIT_NOT};
-  return st_sqlite_apply(store, make_rehashed, &what, why);
+  return st_sqlite_apply(store, make_rehashed, &what, error);
 }
 
 /* ---- Disabled, deleted ---- */
@@ -405,11 +405,12 @@ static st_stored make_disabled(st_store *store, const change *what) {
   return stored == ST_STORED ? audit_ended(store, what, action, &ended, &made) : stored;
 }
 
-st_stored st_store_person_set_disabled(st_store *store, const st_act *act, const char *login,
-                                       bool disabled, int64_t *sequence, char *why) {
+st_stored st_store_user_set_disabled(st_store *store, const st_audit_context *act,
+                                     const char *login, bool disabled, int64_t *sequence,
+                                     char *error) {
   change what = st_sqlite_change_at(act, login, sequence);
   what.disabled = disabled;
-  return st_sqlite_apply(store, make_disabled, &what, why);
+  return st_sqlite_apply(store, make_disabled, &what, error);
 }
 
 static st_stored make_deleted(st_store *store, const change *what) {
@@ -423,8 +424,8 @@ static st_stored make_deleted(st_store *store, const change *what) {
   if (stored != ST_STORED) {
     return stored;
   }
-  st_write_string(&writer, "deleted with user ");
-  st_write_words(&writer, row->owner);
+  st_write_literal(&writer, "deleted with user ");
+  st_write_truncated(&writer, row->owner);
   bool ok = st_writer_end(&writer) &&
             st_sqlite_find_made(store, what, row, NULL, &made) == ST_STORED &&
             st_sqlite_choose(store, row->id) == ST_STORED &&
@@ -435,10 +436,10 @@ static st_stored make_deleted(st_store *store, const change *what) {
   return ok ? audit_ended(store, what, "user.delete", &ended, &made) : ST_STORE_FAILED;
 }
 
-st_stored st_store_person_delete(st_store *store, const st_act *act, const char *login,
-                                 int64_t *sequence, char *why) {
+st_stored st_store_user_delete(st_store *store, const st_audit_context *act, const char *login,
+                               int64_t *sequence, char *error) {
   change what = st_sqlite_change_at(act, login, sequence);
-  return st_sqlite_apply(store, make_deleted, &what, why);
+  return st_sqlite_apply(store, make_deleted, &what, error);
 }
 
 /* ---- Import ---- */
@@ -448,24 +449,24 @@ static bool take_nothing(sqlite3_stmt *row, void *item) {
   return true;
 }
 
-st_stored st_store_person_was_deleted(st_store *store, subtoken_text login, bool *deleted,
-                                      char *why) {
+st_stored st_store_user_was_deleted(st_store *store, subtoken_text login, bool *deleted,
+                                    char *error) {
   char unused = 0;
   size_t count = 0;
   rows_into into = {&unused, 0, 1, &count, take_nothing};
   st_stored stored =
-      st_sqlite_page(store, PERSON_DELETED, VALUES(st_sqlite_view(login)), &into, why);
+      st_sqlite_page(store, PERSON_DELETED, VALUES(st_sqlite_view(login)), &into, error);
   *deleted = count > 0;
   return stored;
 }
 
 /* The sub is another after each change that takes something away. */
-bool st_store_person_seal(const st_person *person, uint8_t seal[ST_HASH_LEN]) {
+bool st_store_user_seal(const st_user *person, uint8_t seal[ST_HASH_LEN]) {
   char text[ST_SUB_LEN + 1 + ST_PERMISSIONS_TEXT_MAX + 1];
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, person->key.sub);
+  st_write_literal(&writer, person->key.sub);
   st_write_char(&writer, ' ');
-  st_write_string(&writer, person->key.permissions);
+  st_write_literal(&writer, person->key.permissions);
   return st_writer_end(&writer) && st_sha256(text, writer.len, seal);
 }
 
@@ -483,7 +484,7 @@ static st_stored refuse_import(batch *all, const char *problem) {
 
 static st_stored import_new(st_store *store, const change *what, batch *all,
                             const st_import *user) {
-  const st_person *person = &user->person;
+  const st_user *person = &user->person;
   sqlite3_stmt *row = NULL;
   st_stored found =
       st_sqlite_ask(store, PERSON_DELETED, VALUES(st_sqlite_text(person->key.owner)), &row);
@@ -506,11 +507,11 @@ static st_stored import_new(st_store *store, const change *what, batch *all,
 static st_stored import_known(st_store *store, const change *what, batch *all,
                               const st_import *user, const known *before) {
   uint8_t seal[ST_HASH_LEN];
-  const st_person *person = &user->person;
+  const st_user *person = &user->person;
   if (!before->imported) {
     return refuse_import(all, "was not imported");
   }
-  if (!st_store_person_seal(&before->person, seal)) {
+  if (!st_store_user_seal(&before->person, seal)) {
     return ST_STORE_FAILED;
   }
   if (user->mode != ST_IMPORT_UPDATE || memcmp(seal, user->seen, sizeof seal) != 0) {
@@ -551,19 +552,19 @@ static st_stored make_imported(st_store *store, const change *what) {
   return stored;
 }
 
-st_stored st_store_import(st_store *store, const st_act *act, const st_import *users, size_t count,
-                          int64_t *sequence, char *why) {
+st_stored st_store_import(st_store *store, const st_audit_context *act, const st_import *users,
+                          size_t count, int64_t *sequence, char *error) {
   for (size_t i = 0; i < count; i++) {
     if (!is_storable(&users[i].person)) {
-      return fail_person(store, why);
+      return fail_person(store, error);
     }
   }
   batch all = {.users = users, .count = count};
   change what = st_sqlite_change_at(act, NULL, sequence);
   what.of = &all;
-  st_stored stored = st_sqlite_apply(store, make_imported, &what, why);
+  st_stored stored = st_sqlite_apply(store, make_imported, &what, error);
   if (stored == ST_STORE_REFUSED) {
-    (void)st_sqlite_fail(why, "%s: the user %s %s; nothing was changed",
+    (void)st_sqlite_fail(error, "%s: the user %s %s; nothing was changed",
                          st_sqlite_shown(store->path), users[all.at].person.key.owner, all.problem);
     return ST_STORE_REFUSED;
   }

@@ -29,8 +29,8 @@ static subtoken_feed_file feed;
 static subtoken_feed_clock feed_clock = {.feed = &feed.feed};
 static const subtoken_revocations_header header = {1, 1, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
 
-__attribute__((noreturn)) static void stop(const char *why) {
-  fprintf(stderr, "revocations: %s\n", why);
+__attribute__((noreturn)) static void stop(const char *error) {
+  fprintf(stderr, "revocations: %s\n", error);
   exit(3);
 }
 

@@ -36,8 +36,8 @@ static int64_t now;
 static subtoken_feed_file feed;
 static subtoken_feed_clock feed_clock = {.feed = &feed.feed};
 
-static void stop(const char *why) {
-  fprintf(stderr, "verify: %s\n", why);
+static void stop(const char *error) {
+  fprintf(stderr, "verify: %s\n", error);
   exit(1);
 }
 

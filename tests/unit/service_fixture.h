@@ -41,7 +41,7 @@ typedef struct office_row {
 static struct {
   office_row rows[160];
   size_t row_count;
-  st_person persons[4];
+  st_user persons[4];
   size_t person_count;
   bool broken;        /* the store cannot be read */
   st_verdict verdict; /* of each password, unless it is ST_VERDICT_NONE and unset */
@@ -63,9 +63,9 @@ static struct {
 
 static st_settings settings;
 static subtoken_ring ring;
-static st_rate rate;
+static st_rate_limit rate;
 static st_throttle throttle;
-static st_basic basic;
+static st_basic_auth basic;
 
 /* ---- rows ---- */
 
@@ -93,7 +93,7 @@ static inline office_row *office_row_of(const char *id) {
   return NULL;
 }
 
-static inline st_person *office_person(subtoken_text login) {
+static inline st_user *office_person(subtoken_text login) {
   for (size_t i = 0; i < office.person_count; i++) {
     if (st_text_is(login, office.persons[i].key.owner)) return &office.persons[i];
   }
@@ -102,9 +102,9 @@ static inline st_person *office_person(subtoken_text login) {
 
 static inline void office_enrol(const char *login, const char *id, const char *permissions) {
   assert_true(office.person_count < COUNT(office.persons));
-  st_person *person = &office.persons[office.person_count++];
+  st_user *person = &office.persons[office.person_count++];
   memset(person, 0, sizeof *person);
-  person->key = office_add(ST_KIND_PERSON, id, "", login, permissions, ST_NEVER)->key;
+  person->key = office_add(ST_KIND_USER, id, "", login, permissions, ST_NEVER)->key;
   snprintf(person->password, sizeof person->password, "hash of " PASSWORD);
 }
 
@@ -132,18 +132,18 @@ static inline st_found office_by_sub(void *store, subtoken_text sub, st_key *key
   return ST_FOUND_NONE;
 }
 
-static inline st_found office_find(void *context, subtoken_text login, st_person *person) {
+static inline st_found office_find(void *context, subtoken_text login, st_user *person) {
   assert_ptr_equal(context, &office);
-  assert_true(st_login_valid(login) && !st_text_is(login, ST_ANYONE));
+  assert_true(st_names_username_valid(login) && !st_text_is(login, ST_ANONYMOUS));
   if (office.broken) return ST_FOUND_ERROR;
-  st_person *found = office_person(login);
+  st_user *found = office_person(login);
   if (found == NULL) return ST_FOUND_NONE;
   *person = *found;
   return ST_FOUND;
 }
 
-static inline st_verdict office_check(void *context, const st_person *person,
-                                      subtoken_text password, int64_t until_us) {
+static inline st_verdict office_check(void *context, const st_user *person, subtoken_text password,
+                                      int64_t until_us) {
   char expected[ST_PHC_MAX + 1];
   assert_true(until_us == UNTIL_US);
   assert_ptr_equal(context, &office);
@@ -151,13 +151,13 @@ static inline st_verdict office_check(void *context, const st_person *person,
   office.checked_nobody = person == NULL;
   if (office.verdict_forced) return office.verdict;
   if (person == NULL) return ST_VERDICT_WRONG;
-  assert_string_not_equal(person->key.owner, ST_ANYONE);
+  assert_string_not_equal(person->key.owner, ST_ANONYMOUS);
   assert_false(person->key.disabled || person->key.suspended);
   snprintf(expected, sizeof expected, "hash of %.*s", (int)password.len, password.data);
   return strcmp(person->password, expected) == 0 ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
 }
 
-static inline void office_note_act(const st_act *act) {
+static inline void office_note_act(const st_audit_context *act) {
   assert_non_null(act);
   assert_true(act->who[0] != '\0');
   assert_string_equal(act->from, REMOTE);
@@ -166,7 +166,7 @@ static inline void office_note_act(const st_act *act) {
 }
 
 /* In force, and worth as much? */
-static inline const office_row *office_maker(const st_maker *maker) {
+static inline const office_row *office_maker(const st_grantor *maker) {
   const office_row *row = office_row_of(maker->id);
   assert_non_null(row);
   assert_string_equal(row->key.sub, maker->sub);
@@ -175,17 +175,18 @@ static inline const office_row *office_maker(const st_maker *maker) {
   return row;
 }
 
-static inline st_changed office_create(void *context, const st_act *act, const st_maker *maker,
-                                       st_person *person, subtoken_text password, bool *busy) {
+static inline st_changed office_create(void *context, const st_audit_context *act,
+                                       const st_grantor *maker, st_user *person,
+                                       subtoken_text password, bool *busy) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   office.maker[0] = '\0';
   if (maker != NULL) (void)office_maker(maker);
   office.creates++;
-  assert_int_equal(person->key.kind, ST_KIND_PERSON);
-  assert_true(st_login_valid(st_text(person->key.owner)));
+  assert_int_equal(person->key.kind, ST_KIND_USER);
+  assert_true(st_names_username_valid(st_text(person->key.owner)));
   assert_string_equal(person->key.owner, person->key.name);
-  assert_string_not_equal(person->key.owner, ST_ANYONE);
+  assert_string_not_equal(person->key.owner, ST_ANONYMOUS);
   assert_true(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
   assert_true(maker != NULL || person->key.permissions[0] == '\0');
   assert_string_equal(person->password, "");
@@ -199,8 +200,8 @@ static inline st_changed office_create(void *context, const st_act *act, const s
   return ST_CHANGED;
 }
 
-static inline st_changed office_log_in(void *context, const st_act *act, const st_maker *maker,
-                                       int64_t most, st_key *login,
+static inline st_changed office_log_in(void *context, const st_audit_context *act,
+                                       const st_grantor *maker, int64_t most, st_key *login,
                                        char refresh[ST_REFRESH_LEN + 1]) {
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &office);
@@ -210,11 +211,11 @@ static inline st_changed office_log_in(void *context, const st_act *act, const s
   office.asked_until = login->expires_at;
   office.most_sessions = most;
   if (office.outcome != ST_CHANGED) return office.outcome;
-  bool person = by.kind == ST_KIND_PERSON;
+  bool person = by.kind == ST_KIND_USER;
   assert_true(person || by.kind == ST_KIND_KEY);
   snprintf(id, sizeof id, "%08zu-1061-0000-0000-000000000000", office.row_count);
   int64_t until = login->expires_at < by.expires_at ? login->expires_at : by.expires_at;
-  office_row *row = office_add(person ? ST_KIND_LOGIN : ST_KIND_SERVICE, id, by.id, by.owner,
+  office_row *row = office_add(person ? ST_KIND_SESSION : ST_KIND_SERVICE, id, by.id, by.owner,
                                by.permissions, until);
   snprintf(row->refresh, sizeof row->refresh, "%043zu", 1000 * office.row_count);
   snprintf(refresh, ST_REFRESH_LEN + 1, "%s", row->refresh);
@@ -222,9 +223,9 @@ static inline st_changed office_log_in(void *context, const st_act *act, const s
   return ST_CHANGED;
 }
 
-static inline st_changed office_refresh(void *context, const st_act *act, subtoken_text token,
-                                        int64_t expires_at, int64_t retry, st_key *login,
-                                        char successor[ST_REFRESH_LEN + 1]) {
+static inline st_changed office_refresh(void *context, const st_audit_context *act,
+                                        subtoken_text token, int64_t expires_at, int64_t retry,
+                                        st_key *login, char successor[ST_REFRESH_LEN + 1]) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   assert_int_equal(token.len, ST_REFRESH_LEN);
@@ -248,7 +249,7 @@ static inline st_changed office_refresh(void *context, const st_act *act, subtok
   return ST_CHANGED_NONE;
 }
 
-static inline st_changed office_log_out(void *context, const st_act *act, const char *id,
+static inline st_changed office_log_out(void *context, const st_audit_context *act, const char *id,
                                         int64_t *sequence) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
@@ -256,7 +257,7 @@ static inline st_changed office_log_out(void *context, const st_act *act, const 
   if (office.outcome != ST_CHANGED) return office.outcome;
   office_row *row = office_row_of(id);
   if (row == NULL || row->ended) return ST_CHANGED_NONE;
-  assert_true(row->key.kind == ST_KIND_LOGIN || row->key.kind == ST_KIND_SERVICE);
+  assert_true(row->key.kind == ST_KIND_SESSION || row->key.kind == ST_KIND_SERVICE);
   row->ended = true;
   *sequence = 77;
   return ST_CHANGED;
@@ -343,8 +344,8 @@ static inline st_changed office_list_keys(void *context, const char *owner, cons
   return ST_CHANGED;
 }
 
-static inline st_changed office_create_key(void *context, const st_act *act, const st_maker *maker,
-                                           st_key *key, char *whole) {
+static inline st_changed office_create_key(void *context, const st_audit_context *act,
+                                           const st_grantor *maker, st_key *key, char *whole) {
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &office);
   office_note_act(act);
@@ -365,7 +366,7 @@ static inline st_changed office_create_key(void *context, const st_act *act, con
 }
 
 /* The row that a change is about; NULL: *changed is the answer. */
-static inline office_row *office_change(void *context, const st_act *act, const char *id,
+static inline office_row *office_change(void *context, const st_audit_context *act, const char *id,
                                         st_changed *changed) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
@@ -375,7 +376,7 @@ static inline office_row *office_change(void *context, const st_act *act, const 
   return *changed == ST_CHANGED ? row : NULL;
 }
 
-static inline st_changed office_rename(void *context, const st_act *act, const char *id,
+static inline st_changed office_rename(void *context, const st_audit_context *act, const char *id,
                                        const char *name) {
   st_changed changed;
   office_row *row = office_change(context, act, id, &changed);
@@ -383,7 +384,7 @@ static inline st_changed office_rename(void *context, const st_act *act, const c
   return changed;
 }
 
-static inline st_changed office_remove(void *context, const st_act *act, const char *id,
+static inline st_changed office_remove(void *context, const st_audit_context *act, const char *id,
                                        int64_t *sequence) {
   st_changed changed;
   office_row *row = office_change(context, act, id, &changed);
@@ -394,8 +395,8 @@ static inline st_changed office_remove(void *context, const st_act *act, const c
   return changed;
 }
 
-static inline st_changed office_set_disabled(void *context, const st_act *act, const char *id,
-                                             bool disabled, int64_t *sequence) {
+static inline st_changed office_set_disabled(void *context, const st_audit_context *act,
+                                             const char *id, bool disabled, int64_t *sequence) {
   st_changed changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
@@ -410,8 +411,8 @@ static inline st_changed office_set_disabled(void *context, const st_act *act, c
   return changed;
 }
 
-static inline st_changed office_revoke_subtokens(void *context, const st_act *act, const char *id,
-                                                 int64_t *sequence) {
+static inline st_changed office_revoke_subtokens(void *context, const st_audit_context *act,
+                                                 const char *id, int64_t *sequence) {
   st_changed changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
@@ -425,15 +426,15 @@ static inline bool office_ready(void *store) {
   return !office.broken;
 }
 
-static const st_people office_people = {.context = &office,
-                                        .find = office_find,
-                                        .check = office_check,
-                                        .create = office_create,
-                                        .log_in = office_log_in,
-                                        .refresh = office_refresh,
-                                        .log_out = office_log_out,
-                                        .audit = office_audit,
-                                        .used = office_used};
+static const st_users office_people = {.context = &office,
+                                       .find = office_find,
+                                       .check = office_check,
+                                       .create = office_create,
+                                       .log_in = office_log_in,
+                                       .refresh = office_refresh,
+                                       .log_out = office_log_out,
+                                       .audit = office_audit,
+                                       .used = office_used};
 static const st_key_changes office_changes = {.context = &office,
                                               .create = office_create_key,
                                               .find = office_find_key,
@@ -457,15 +458,15 @@ static st_service service = {.settings = &settings,
 static int office_open(void **state) {
   (void)state;
   static const uint8_t random[33] = "the office draws these 32 bytes.";
-  st_settings_default(&settings);
+  st_config_default(&settings);
   ring_with(&ring, "", TEST_SECRET);
   memset(&office, 0, sizeof office);
   office.outcome = ST_CHANGED;
   office.audit_detail = "detail";
   office.now = NOW;
   service.policy = NULL;
-  assert_true(st_rate_start(&rate) && st_throttle_start(&throttle, random) &&
-              st_basic_start(&basic, random));
+  assert_true(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
+              st_basic_auth_start(&basic, random));
   office_row *row = office_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
   assert_true(st_sha256(KEY, ST_KEY_LEN, row->digest));
   row = office_add(ST_KIND_KEY, POOR_ID, "", "operations", "account", NOW + 600);
@@ -508,7 +509,7 @@ static inline int office_ask_when(const char *method, const char *target, const 
                         .now_us = now_us};
   office.now = now;
   memset(&reply, 0x5A, sizeof reply);
-  st_service_answer(&service, &request, &reply);
+  st_router_answer(&service, &request, &reply);
   for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
   memcpy(copy, reply.body, reply.body_len);
   assert_true(reply.body_len == 0 || st_json_valid(copy, reply.body_len));
@@ -602,7 +603,7 @@ static inline void check_list(const subtoken_claims *claims, const subtoken_slic
   st_writer writer = st_writer_on(joined, sizeof joined);
   for (size_t i = 0; i < count; i++) {
     if (i > 0) st_write_char(&writer, ',');
-    st_write_text(&writer, subtoken_claims_text(claims, list[i]));
+    st_write_view(&writer, subtoken_claims_text(claims, list[i]));
   }
   assert_true(st_writer_end(&writer));
   assert_string_equal(joined, expected);
@@ -645,7 +646,7 @@ static inline const char *too_many(void) {
     char one[SUBTOKEN_PERMISSION_MAX + 1];
     snprintf(one, sizeof one, "%064d", i);
     if (i > 0) st_write_char(&writer, ',');
-    st_write_string(&writer, one);
+    st_write_literal(&writer, one);
   }
   assert_true(st_writer_end(&writer));
   return text;

@@ -21,12 +21,13 @@
 #define US INT64_C(1000000)
 
 /* Who changes it, at which second. */
-#define AT(seconds) (&(st_act){.now_us = (seconds)*US, .who = "key 0", .from = "127.0.0.1"})
+#define AT(seconds) \
+  (&(st_audit_context){.now_us = (seconds)*US, .who = "key 0", .from = "127.0.0.1"})
 #define ACT AT(NOW)
 
 static char home[256];
 static char db[300];
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 static st_store *store;
 
 static inline int remove_one(const char *path, const struct stat *status, int type,
@@ -41,7 +42,7 @@ static inline int setup(void **state) {
   snprintf(home, sizeof home, "%s/subtoken-store-XXXXXX", base != NULL ? base : "/tmp");
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
-  return st_store_open(db, true, &store, why) == ST_STORED ? 0 : -1;
+  return st_store_open(db, true, &store, error) == ST_STORED ? 0 : -1;
 }
 
 static inline int teardown(void **state) {
@@ -53,12 +54,12 @@ static inline int teardown(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static inline void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, why);
+  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
 }
 
 static inline void reopen(void) {
   st_store_close(store);
-  good(st_store_open(db, false, &store, why));
+  good(st_store_open(db, false, &store, error));
 }
 
 static inline void sql(const char *text) {
@@ -118,12 +119,12 @@ static inline st_key row_of(unsigned n, const char *owner, const char *permissio
 
 static inline void make_key(unsigned n, const char *owner, const char *permissions) {
   st_key key = row_of(n, owner, permissions);
-  good(st_store_create(store, ACT, NULL, &key, digest_of(n), why));
+  good(st_store_create(store, ACT, NULL, &key, digest_of(n), error));
 }
 
-static inline st_person person_of(unsigned n, const char *login, const char *permissions) {
-  st_person person = {.key = row_of(n, login, permissions)};
-  person.key.kind = ST_KIND_PERSON;
+static inline st_user person_of(unsigned n, const char *login, const char *permissions) {
+  st_user person = {.key = row_of(n, login, permissions)};
+  person.key.kind = ST_KIND_USER;
   memset(person.key.name, 0, sizeof person.key.name);
   snprintf(person.key.name, sizeof person.key.name, "%s", login);
   snprintf(person.password, sizeof person.password, "$hash$%u", n);
@@ -133,14 +134,14 @@ static inline st_person person_of(unsigned n, const char *login, const char *per
 }
 
 static inline void make_person(unsigned n, const char *login, const char *permissions) {
-  st_person person = person_of(n, login, permissions);
-  good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(n), why));
+  st_user person = person_of(n, login, permissions);
+  good(st_store_user_create(store, ACT, NULL, false, &person, digest_of(n), error));
 }
 
 /* The row n with the sub of its making. */
-static inline const st_maker *maker_of(unsigned n) {
+static inline const st_grantor *maker_of(unsigned n) {
   static char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
-  static st_maker maker = {id, sub};
+  static st_grantor maker = {id, sub};
   snprintf(id, sizeof id, "%s", id_of(n));
   snprintf(sub, sizeof sub, "%s", sub_of(n));
   return &maker;
@@ -155,17 +156,17 @@ static inline const char *refresh_of(unsigned n) {
   return token;
 }
 
-static inline st_stored log_in(unsigned n, const st_maker *maker, int64_t expires_at) {
+static inline st_stored log_in(unsigned n, const st_grantor *maker, int64_t expires_at) {
   st_key login = row_of(n, "", "");
   uint8_t seed[32];
   memset(seed, (int)n, sizeof seed);
   login.expires_at = expires_at;
-  return st_store_login_begin(store, ACT, maker, 100, &login, digest_of(n), seed, refresh_of(n),
-                              why);
+  return st_store_session_begin(store, ACT, maker, 100, &login, digest_of(n), seed, refresh_of(n),
+                                error);
 }
 
 static inline st_found found(unsigned n, st_key *key) {
-  return st_store_by_sub(store, (subtoken_text){sub_of(n), ST_SUB_LEN}, key, why);
+  return st_store_by_sub(store, (subtoken_text){sub_of(n), ST_SUB_LEN}, key, error);
 }
 
 /* Does the sub of its making still stand for something? */
@@ -175,25 +176,25 @@ static inline bool alive(unsigned n) {
 }
 
 static inline uint64_t hash_of(unsigned n) {
-  st_listing listing;
-  good(st_store_listing(store, &listing, why));
+  st_revocation_state listing;
+  good(st_store_revocation_state(store, &listing, error));
   return subtoken_revocations_hash(listing.hash_key, (subtoken_text){sub_of(n), ST_SUB_LEN});
 }
 
 static inline bool listed(unsigned n) {
-  st_listing listing;
+  st_revocation_state listing;
   uint64_t *hashes = NULL, wanted = hash_of(n);
   uint32_t count = 0, hits = 0;
-  good(st_store_listed(store, &listing, &hashes, &count, why));
+  good(st_store_revoked_hashes(store, &listing, &hashes, &count, error));
   for (uint32_t i = 0; i < count; i++) hits += hashes[i] == wanted;
   free(hashes);
   assert_true(hits <= 1);
   return hits == 1;
 }
 
-static inline int64_t standing(void) {
-  st_listing listing;
-  good(st_store_listing(store, &listing, why));
+static inline int64_t method(void) {
+  st_revocation_state listing;
+  good(st_store_revocation_state(store, &listing, error));
   return listing.sequence;
 }
 
@@ -202,10 +203,10 @@ static inline int64_t standing(void) {
  */
 static inline void assert_changed(int64_t since, bool to_listed, const unsigned *rows,
                                   size_t count) {
-  st_listing listing;
-  st_listing_change *changes = NULL;
+  st_revocation_state listing;
+  st_revocation_change *changes = NULL;
   uint32_t all = 0, found_all = 0;
-  good(st_store_changes(store, since, &listing, &changes, &all, why));
+  good(st_store_changes(store, since, &listing, &changes, &all, error));
   for (size_t i = 0; i < count; i++) {
     uint64_t wanted = hash_of(rows[i]);
     for (uint32_t j = 0; j < all; j++) {
@@ -215,7 +216,7 @@ static inline void assert_changed(int64_t since, bool to_listed, const unsigned 
   free(changes);
   assert_int_equal(all, count);
   assert_int_equal(found_all, count);
-  good(st_store_changes(store, listing.sequence - 1, &listing, &changes, &all, why));
+  good(st_store_changes(store, listing.sequence - 1, &listing, &changes, &all, error));
   free(changes);
   assert_int_equal(all, count);
 }
@@ -227,7 +228,7 @@ static inline void assert_changed(int64_t since, bool to_listed, const unsigned 
 static inline st_audit_line last_line(void) {
   st_audit_line line;
   size_t count = 0;
-  good(st_store_audit_list(store, 0, 1, &line, &count, why));
+  good(st_store_audit_list(store, 0, 1, &line, &count, error));
   assert_int_equal(count, 1);
   return line;
 }

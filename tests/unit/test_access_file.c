@@ -45,11 +45,11 @@ static const char *all(void) {
   static char out[4096];
   st_writer writer = st_writer_on(out, sizeof out);
   while (st_access_file_next(&file, &entry)) {
-    st_write_text(&writer, entry.login);
-    if (entry.anyone) st_write_string(&writer, "(anyone)");
+    st_write_view(&writer, entry.login);
+    if (entry.anyone) st_write_literal(&writer, "(anyone)");
     for (size_t i = 0; i < entry.permission_count; i++) {
       st_write_char(&writer, i == 0 ? ' ' : ',');
-      st_write_text(&writer, entry.permissions[i]);
+      st_write_view(&writer, entry.permissions[i]);
     }
     st_write_char(&writer, ';');
   }
@@ -93,7 +93,7 @@ static void test_graphene(void **state) {
   assert_true(start(example));
   assert_int_equal(file.count, 2);
   assert_false(file.done);
-  assert_string_equal(file.why, "");
+  assert_string_equal(file.error, "");
   assert_true(st_access_file_next(&file, &entry));
   assert_true(st_text_is(entry.login, "bytemaster") && !entry.anyone && !file.done);
   assert_memory_equal(entry.hash, hash, sizeof hash);
@@ -146,7 +146,7 @@ static void test_accepted(void **state) {
        "p\xC3\xA4\xC3\xA4\xF0\x9F\x98\x80;"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    CHECK(start(rows[i].text), "row %zu: %s", i, file.why);
+    CHECK(start(rows[i].text), "row %zu: %s", i, file.error);
     const char *got = all();
     CHECK(strcmp(got, rows[i].entries) == 0, "row %zu: %s", i, got);
   }
@@ -157,7 +157,7 @@ static void test_refused(void **state) {
   static const struct {
     const char *text;
     size_t line, column;
-    const char *why;
+    const char *error;
   } rows[] = {
       {"", 1, 1, "unexpected end"},
       {"x", 1, 1, "not valid JSON"},
@@ -248,11 +248,11 @@ static void test_refused(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     CHECK(!start(rows[i].text), "row %zu", i);
-    CHECK(strstr(file.why, rows[i].why) != NULL, "row %zu: %s", i, file.why);
+    CHECK(strstr(file.error, rows[i].error) != NULL, "row %zu: %s", i, file.error);
     bool unknown = strstr(rows[i].text, "\"x\":\"\\n\"") != NULL;
     bool asked = rows[i].line != 0 || unknown;
     CHECK(!asked || (file.line == rows[i].line && file.column == rows[i].column),
-          "row %zu: %zu:%zu %s", i, file.line, file.column, file.why);
+          "row %zu: %zu:%zu %s", i, file.line, file.column, file.error);
     CHECK(unknown || (file.line > 0 && file.column > 0), "row %zu", i);
     CHECK(file.count == 0 && !file.done && !st_access_file_next(&file, &entry) && !file.done,
           "row %zu gives entries", i);
@@ -266,11 +266,11 @@ static st_writer large_writer;
 
 static void large_start(const char *front) {
   large_writer = st_writer_on(large, sizeof large);
-  st_write_string(&large_writer, front);
+  st_write_literal(&large_writer, front);
 }
 
 static bool large_end(const char *back) {
-  st_write_string(&large_writer, back);
+  st_write_literal(&large_writer, back);
   assert_true(st_writer_end(&large_writer));
   return start_bytes(large, large_writer.len);
 }
@@ -281,7 +281,7 @@ static void test_longest(void **state) {
     large_start("{\"permission_map\":[[\"");
     for (size_t i = 0; i < len; i++) st_write_char(&large_writer, 'l');
     assert_int_equal(large_end("\"," USER "]]}"), len <= 256);
-    if (len > 256) assert_non_null(strstr(file.why, "llll...\"]: a login is 1 to 256"));
+    if (len > 256) assert_non_null(strstr(file.error, "llll...\"]: a login is 1 to 256"));
     assert_int_equal(st_access_file_next(&file, &entry), len <= 256);
     assert_int_equal(entry.login.len, len <= 256 ? len : 0);
   }
@@ -289,27 +289,27 @@ static void test_longest(void **state) {
   for (size_t more = 0; more <= 1; more++) {
     large_start("{\"permission_map\":[[\"a\",{\"password_salt_b64\":\"AAAA");
     for (size_t i = 0; i < 80; i++) st_write_char(&large_writer, 'A');
-    st_write_string(&large_writer,
-                    "AA==\",\"password_hash_b64\":\"" HASH "\",\"allowed_apis\":[\"z\"");
+    st_write_literal(&large_writer,
+                     "AA==\",\"password_hash_b64\":\"" HASH "\",\"allowed_apis\":[\"z\"");
     for (size_t i = 0; i < 63 + more; i++) {
-      st_write_string(&large_writer, ",\"z\",\"");
+      st_write_literal(&large_writer, ",\"z\",\"");
       for (size_t j = 0; j < 62; j++) st_write_char(&large_writer, 'p');
       st_write_char(&large_writer, (char)('0' + i / 10));
       st_write_char(&large_writer, (char)('0' + i % 10));
       st_write_char(&large_writer, '"');
     }
     assert_int_equal(large_end("]}]]}"), more == 0);
-    if (more == 1) assert_non_null(strstr(file.why, "maximum 64"));
+    if (more == 1) assert_non_null(strstr(file.error, "maximum 64"));
   }
   large_start("{\"permission_map\":[[\"a\",{\"allowed_apis\":[\"");
   for (size_t j = 0; j < 65; j++) st_write_char(&large_writer, 'p');
   assert_false(large_end("\"]}]]}"));
   /* A long login is cut between characters. */
   large_start("{\"permission_map\":[[\"");
-  for (size_t i = 0; i < 200; i++) st_write_string(&large_writer, "\xE2\x82\xAC");
+  for (size_t i = 0; i < 200; i++) st_write_literal(&large_writer, "\xE2\x82\xAC");
   assert_false(large_end("\"," USER "]]}"));
-  assert_true(st_utf8_valid(st_text(file.why)));
-  assert_non_null(strstr(file.why, "\xE2\x82\xAC...\"]: a login"));
+  assert_true(st_utf8_valid(st_text(file.error)));
+  assert_non_null(strstr(file.error, "\xE2\x82\xAC...\"]: a login"));
 }
 
 /* In the order that a plain search tree is worst at; and one of them twice. */
@@ -321,10 +321,10 @@ static void test_many(void **state) {
     large_start("{\"permission_map\":[");
     for (int i = 0; i < USERS; i++) {
       snprintf(login, sizeof login, "%s\n[\"user-%06d\",", i > 0 ? "," : "", i);
-      st_write_string(&large_writer, login);
-      st_write_string(&large_writer, USER "]");
+      st_write_literal(&large_writer, login);
+      st_write_literal(&large_writer, USER "]");
     }
-    if (twice == 1) st_write_string(&large_writer, ",\n[\"user-031415\"," USER "]");
+    if (twice == 1) st_write_literal(&large_writer, ",\n[\"user-031415\"," USER "]");
     assert_int_equal(large_end("]}"), twice == 0);
     if (twice == 1) break;
     assert_int_equal(file.count, USERS);
@@ -335,7 +335,7 @@ static void test_many(void **state) {
     }
     assert_true(file.done);
   }
-  assert_string_equal(file.why, "permission_map[\"user-031415\"]: duplicate login");
+  assert_string_equal(file.error, "permission_map[\"user-031415\"]: duplicate login");
   assert_int_equal(file.line, USERS + 2);
   assert_int_equal(file.column, 2);
 }
@@ -348,26 +348,26 @@ static void test_many_in_an_object(void **state) {
     large_start("{\"permission_map\":{");
     for (int i = 0; i < users; i++) {
       snprintf(login, sizeof login, "%s\"user-%d\":", i > 0 ? "," : "", i);
-      st_write_string(&large_writer, login);
-      st_write_string(&large_writer, USER);
+      st_write_literal(&large_writer, login);
+      st_write_literal(&large_writer, USER);
     }
     assert_int_equal(large_end("}}"), users == 1270);
   }
-  assert_non_null(strstr(file.why, "use an array"));
+  assert_non_null(strstr(file.error, "use an array"));
 }
 
 static void test_login_valid(void **state) {
   (void)state;
-  assert_true(st_login_valid(ST_TEXT("a")));
-  assert_true(st_login_valid(ST_TEXT("anna@example.org")));
-  assert_true(st_login_valid(ST_TEXT("\xC2\xA0")));
-  assert_false(st_login_valid((subtoken_text){NULL, 0}));
-  assert_false(st_login_valid(ST_TEXT("\x1F")));
-  assert_false(st_login_valid(ST_TEXT("a\x7F")));
-  assert_false(st_login_valid(ST_TEXT("\xC2\x9F")));
-  assert_false(st_login_valid(ST_TEXT("a:")));
-  assert_false(st_login_valid(ST_TEXT("a\0b")));
-  assert_false(st_login_valid(ST_TEXT("a\xC3")));
+  assert_true(st_names_username_valid(ST_TEXT("a")));
+  assert_true(st_names_username_valid(ST_TEXT("anna@example.org")));
+  assert_true(st_names_username_valid(ST_TEXT("\xC2\xA0")));
+  assert_false(st_names_username_valid((subtoken_text){NULL, 0}));
+  assert_false(st_names_username_valid(ST_TEXT("\x1F")));
+  assert_false(st_names_username_valid(ST_TEXT("a\x7F")));
+  assert_false(st_names_username_valid(ST_TEXT("\xC2\x9F")));
+  assert_false(st_names_username_valid(ST_TEXT("a:")));
+  assert_false(st_names_username_valid(ST_TEXT("a\0b")));
+  assert_false(st_names_username_valid(ST_TEXT("a\xC3")));
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

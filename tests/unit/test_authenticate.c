@@ -17,11 +17,11 @@
 #define WRONG_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
 
 /* A visit without a route, with the query and one header line. */
-static st_visit visit;
+static st_context visit;
 static st_request request;
 static st_header header;
 
-static st_visit *begin(const char *query, const char *name, const char *value) {
+static st_context *begin(const char *query, const char *name, const char *value) {
   memset(&visit, 0x5A, sizeof visit);
   memset(&reply, 0, sizeof reply);
   header = (st_header){st_text(name), st_text(value)};
@@ -50,7 +50,7 @@ static st_visit *begin(const char *query, const char *name, const char *value) {
 static const char *basic_line(subtoken_text text) {
   static char line[4096];
   st_writer writer = st_writer_on(line, sizeof line);
-  st_write_string(&writer, "Authorization: Basic ");
+  st_write_literal(&writer, "Authorization: Basic ");
   st_base64_write(&writer, ST_PADDED, text.data, text.len);
   st_write_char(&writer, '\n');
   assert_true(st_writer_end(&writer));
@@ -225,20 +225,20 @@ static void test_basic_is_wiped(void **state) {
   (void)state;
   static const char good[] = "Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==";
   st_identity identity;
-  assert_true(st_visit_find_credential(begin("", "Authorization", good)));
+  assert_true(st_credential_find(begin("", "Authorization", good)));
   assert_true(visit.is_basic && is_in_visit(PASSWORD));
-  assert_true(st_visit_identify_found(&visit, &identity));
+  assert_true(st_authenticate_found(&visit, &identity));
   assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
   office.verdict_forced = true;
   office.verdict = ST_VERDICT_WRONG;
-  assert_true(st_basic_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
-  assert_false(st_visit_identify(begin("", "Authorization", good), &identity));
+  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
+  assert_false(st_authenticate(begin("", "Authorization", good), &identity));
   assert_int_equal(reply.status, 401);
   assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
-  assert_false(st_visit_identify(begin("access_token=x", "Authorization", good), &identity));
+  assert_false(st_authenticate(begin("access_token=x", "Authorization", good), &identity));
   check_ambiguous();
   assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
-  assert_false(st_visit_identify(begin("access_token=%", "Authorization", good), &identity));
+  assert_false(st_authenticate(begin("access_token=%", "Authorization", good), &identity));
   assert_int_equal(reply.status, 400);
   assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
 }
@@ -285,7 +285,7 @@ static void test_registered_strings(void **state) {
       {INFO, "X-API-Key: " STRING "\nX-API-Key: " KEY "\n", 400},
   };
   office_row *row = office_add(ST_KIND_KEY, "5e615e4d", "", "operations", "account", ST_NEVER);
-  assert_true(st_api_string_hash(ST_TEXT(STRING), row->digest));
+  assert_true(st_key_string_hash(ST_TEXT(STRING), row->digest));
   for (size_t i = 0; i < COUNT(rows); i++) {
     int status = get(rows[i].target, rows[i].headers);
     CHECK(status == rows[i].status, "row %zu: %d", i, status);
@@ -339,17 +339,17 @@ static void test_covers(void **state) {
   static st_identity identity;
   grant_to(&identity, "account,guilds");
   for (size_t i = 0; i < COUNT(rows); i++) {
-    st_visit *v = begin("", "", "");
-    CHECK(st_visit_covers(v, &identity, st_text(rows[i].asked)) == rows[i].covered, "%s",
+    st_context *v = begin("", "", "");
+    CHECK(st_access_covers(v, &identity, st_text(rows[i].asked)) == rows[i].covered, "%s",
           rows[i].asked);
     CHECK(reply.status == (rows[i].covered ? 0 : 403), "%s: %d", rows[i].asked, reply.status);
     if (rows[i].covered) continue;
     check_event("escalation");
     assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
   }
-  assert_true(st_visit_holds(begin("", "", ""), &identity, "guilds"));
+  assert_true(st_access_holds(begin("", "", ""), &identity, "guilds"));
   assert_int_equal(reply.status, 0);
-  assert_false(st_visit_holds(begin("", "", ""), &identity, "keys"));
+  assert_false(st_access_holds(begin("", "", ""), &identity, "keys"));
   assert_int_equal(reply.status, 403);
   check_body("{\"text\":\"requires scope keys\"}");
   check_event("perm");
@@ -359,36 +359,36 @@ static void test_covers(void **state) {
 static void test_ends(void **state) {
   (void)state;
   static st_identity identity;
-  st_visit *v = begin("", "", "");
+  st_context *v = begin("", "", "");
   int64_t end = 5;
-  assert_true(st_visit_find_end(v, NULL, &end));
+  assert_true(st_access_find_end(v, NULL, &end));
   assert_true(end == ST_NEVER);
   identity.key = *(const st_key *)&office_row_of(POOR_ID)->key;
-  identity.standing = ST_WITH_KEY;
-  assert_true(st_visit_find_end(v, &identity, &end));
+  identity.method = ST_AUTH_KEY;
+  assert_true(st_access_find_end(v, &identity, &end));
   assert_true(end == NOW + 600);
-  identity.standing = ST_WITH_BASIC;
-  assert_true(st_visit_find_end(v, &identity, &end));
+  identity.method = ST_AUTH_BASIC;
+  assert_true(st_access_find_end(v, &identity, &end));
   assert_true(end == NOW + 600);
   /* a service's login: its key */
   snprintf(identity.key.parent, sizeof identity.key.parent, "%s", POOR_ID);
   identity.key.expires_at = NOW + 5;
-  identity.standing = ST_WITH_SERVICE;
-  assert_true(st_visit_find_end(v, &identity, &end));
+  identity.method = ST_AUTH_SERVICE_SESSION;
+  assert_true(st_access_find_end(v, &identity, &end));
   assert_true(end == NOW + 600);
   snprintf(identity.key.parent, sizeof identity.key.parent, "%s", ALICE_ID);
-  assert_false(st_visit_find_end(v, &identity, &end)); /* no key */
+  assert_false(st_access_find_end(v, &identity, &end)); /* no key */
   /* a person's login: the person */
-  identity.standing = ST_WITH_LOGIN;
+  identity.method = ST_AUTH_SESSION;
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
   office_person(ST_TEXT("alice"))->key.expires_at = NOW + 700;
-  assert_true(st_visit_find_end(v, &identity, &end));
+  assert_true(st_access_find_end(v, &identity, &end));
   assert_true(end == NOW + 700);
   snprintf(identity.key.owner, sizeof identity.key.owner, "bob");
-  assert_false(st_visit_find_end(v, &identity, &end));
+  assert_false(st_access_find_end(v, &identity, &end));
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
   office.broken = true;
-  assert_false(st_visit_find_end(v, &identity, &end));
+  assert_false(st_access_find_end(v, &identity, &end));
 }
 
 /* ---- who did it ---- */
@@ -398,39 +398,39 @@ static void test_acts(void **state) {
   static const char hostile[] = "key \x1B[31m\r\n, from \xE2\x80\xAE\"'";
   static st_identity identity;
   static const struct {
-    st_standing standing;
+    st_auth_method method;
     const char *who;
-  } rows[] = {{ST_WITH_KEY, "key " KEY_ID},
-              {ST_DERIVED, "key " KEY_ID},
-              {ST_WITH_SERVICE, "key " POOR_ID},
-              {ST_WITH_LOGIN, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"},
-              {ST_WITH_BASIC, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"}};
-  st_actor actor;
+  } rows[] = {{ST_AUTH_KEY, "key " KEY_ID},
+              {ST_AUTH_DERIVED, "key " KEY_ID},
+              {ST_AUTH_SERVICE_SESSION, "key " POOR_ID},
+              {ST_AUTH_SESSION, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"},
+              {ST_AUTH_BASIC, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"}};
+  st_audit_buffers actor;
   memcpy(identity.key.id, KEY_ID, sizeof KEY_ID);
   memcpy(identity.key.parent, POOR_ID, sizeof POOR_ID);
   memcpy(identity.key.owner, hostile, sizeof hostile);
   for (size_t i = 0; i < COUNT(rows); i++) {
-    identity.standing = rows[i].standing;
+    identity.method = rows[i].method;
     memset(&actor, 0x5A, sizeof actor);
-    st_act act = st_visit_act(begin("", "", ""), &identity, &actor);
+    st_audit_context act = st_access_audit_context(begin("", "", ""), &identity, &actor);
     assert_string_equal(act.who, rows[i].who);
     assert_string_equal(act.from, REMOTE);
     assert_true(act.now_us == 0);
   }
-  st_act act = st_visit_act(begin("", "", ""), NULL, &actor);
+  st_audit_context act = st_access_audit_context(begin("", "", ""), NULL, &actor);
   assert_string_equal(act.who, "nobody");
   /* the longest login is told whole */
   memset(identity.key.owner, 'x', ST_NAME_MAX);
-  act = st_visit_act(begin("", "", ""), &identity, &actor);
+  act = st_access_audit_context(begin("", "", ""), &identity, &actor);
   assert_int_equal(strlen(act.who), strlen("person ") + ST_NAME_MAX);
   /* an address that is none of ours is not told in part */
   subtoken_text far = repeated("", '1', sizeof actor.from);
   (void)begin("", "", "");
   request.remote = far;
-  act = st_visit_act(&visit, &identity, &actor);
+  act = st_access_audit_context(&visit, &identity, &actor);
   assert_string_equal(act.from, "");
   request.remote.len--;
-  act = st_visit_act(&visit, &identity, &actor);
+  act = st_access_audit_context(&visit, &identity, &actor);
   assert_int_equal(strlen(act.from), sizeof actor.from - 1);
   release(far);
 }
@@ -487,7 +487,7 @@ static void test_numbers(void **state) {
     subtoken_text query = exact_string(rows[i].query);
     (void)begin("", "", "");
     visit.query = query;
-    bool read = st_query_number(&visit, "n", rows[i].most, &value);
+    bool read = st_request_query_number(&visit, "n", rows[i].most, &value);
     release(query);
     CHECK(read == (rows[i].value >= 0), "%s: %d", rows[i].query, read);
     CHECK(value == (read ? rows[i].value : 7), "%s: %lld", rows[i].query, (long long)value);
@@ -531,7 +531,7 @@ static void test_texts(void **state) {
     subtoken_text query = exact_string(rows[i].query);
     (void)begin("", "", "");
     visit.query = query;
-    bool read = st_query_text(&visit, "t", out, 8);
+    bool read = st_request_query_text(&visit, "t", out, 8);
     release(query);
     CHECK(read == (rows[i].value != NULL), "%s", rows[i].query);
     if (read) {

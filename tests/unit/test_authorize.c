@@ -97,7 +97,7 @@ static const char *subtoken(const char *permissions, const char *urls, const cha
   st_writer writer = st_writer_on(line, sizeof line);
   for (; *format != '\0'; format++) {
     if (*format == '@') {
-      st_write_string(&writer, token);
+      st_write_literal(&writer, token);
     } else {
       st_write_char(&writer, *format);
     }
@@ -662,9 +662,9 @@ static int ask_as_anyone(const char *method, const char *original, const char *h
 
 static int set_up_anyone(void **state) {
   int result = set_up_policy(state);
-  office_enrol(ST_ANYONE, "A2EA1000-0000-0000-0000-000000000000", "history_api,account");
+  office_enrol(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "history_api,account");
   office_row *row = &office.rows[office.row_count - 1];
-  return st_anyone_digest(row->digest) ? result : -1;
+  return st_identity_anonymous_digest(row->digest) ? result : -1;
 }
 
 #define TOLD "history_api,account"

@@ -14,7 +14,7 @@
 static int ask_at(const char *text, int64_t now_us) {
   char line[4096];
   st_writer writer = st_writer_on(line, sizeof line);
-  st_write_string(&writer, "Authorization: Basic ");
+  st_write_literal(&writer, "Authorization: Basic ");
   st_base64_write(&writer, ST_PADDED, text, strlen(text));
   st_write_char(&writer, '\n');
   assert_true(st_writer_end(&writer));
@@ -27,7 +27,7 @@ static int ask(const char *text) {
 
 #define ALICE "alice:" PASSWORD
 
-static st_person *alice(void) {
+static st_user *alice(void) {
   return office_person(ST_TEXT("alice"));
 }
 
@@ -36,7 +36,7 @@ static st_key *alice_row(void) {
 }
 
 static void forget(void) {
-  assert_true(st_basic_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
+  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
 }
 
 /* ---- right and wrong ---- */
@@ -73,7 +73,7 @@ static void test_wrong(void **state) {
       {"alice", 0, false},
       {PASSWORD, 1, true}, /* up to its colon it is a login */
   };
-  office_enrol(ST_ANYONE, "A2EA1000-0000-0000-0000-000000000000", "account");
+  office_enrol(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "account");
   for (size_t i = 0; i < COUNT(rows); i++) {
     office.checks = 0;
     office.checked_nobody = false;
@@ -246,13 +246,13 @@ static void test_nobody_is_good(void **state) {
 static atomic_int computed, let_in, turned_away;
 static atomic_int wanted; /* how many have to be waiting before a password is computed */
 
-static st_found find_alice(void *context, subtoken_text login, st_person *person) {
+static st_found find_alice(void *context, subtoken_text login, st_user *person) {
   (void)context, (void)login;
   *person = office.persons[0];
   return ST_FOUND;
 }
 
-static st_verdict check_slowly(void *context, const st_person *person, subtoken_text password,
+static st_verdict check_slowly(void *context, const st_user *person, subtoken_text password,
                                int64_t until_us) {
   (void)context, (void)person, (void)until_us;
   atomic_fetch_add(&computed, 1);
@@ -260,7 +260,7 @@ static st_verdict check_slowly(void *context, const st_person *person, subtoken_
   return st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
 }
 
-static const st_people slow_people = {.find = find_alice, .check = check_slowly};
+static const st_users slow_people = {.find = find_alice, .check = check_slowly};
 
 static int64_t patience = UNTIL_US; /* of a request */
 
@@ -272,7 +272,7 @@ static const char *identify(const char *text, subtoken_result *result) {
   const char *event;
   int64_t wait;
   slow.people = &slow_people;
-  *result = st_identify_basic(&slow, st_text(text), &request, &identity, &event, &wait);
+  *result = st_basic_auth_identify(&slow, st_text(text), &request, &identity, &event, &wait);
   return event;
 }
 

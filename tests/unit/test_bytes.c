@@ -101,22 +101,22 @@ static void writer_keeps_overflow(void **state) {
   char *out = malloc(4);
   assert_non_null(out);
   st_writer writer = st_writer_on(out, 4);
-  st_write_string(&writer, "abc");
+  st_write_literal(&writer, "abc");
   assert_true(st_writer_end(&writer));
   assert_int_equal(writer.len, 3);
   assert_string_equal(out, "abc");
 
   /* Four bytes fit, but not with the NUL. */
   writer = st_writer_on(out, 4);
-  st_write_text(&writer, ST_TEXT("abcd"));
+  st_write_view(&writer, ST_TEXT("abcd"));
   assert_false(writer.overflow);
   assert_false(st_writer_end(&writer));
   assert_string_equal(out, "");
 
   /* Once over, nothing more is written, even what would fit. */
   writer = st_writer_on(out, 4);
-  st_write_text(&writer, ST_TEXT("ab"));
-  st_write_text(&writer, ST_TEXT("cde"));
+  st_write_view(&writer, ST_TEXT("ab"));
+  st_write_view(&writer, ST_TEXT("cde"));
   st_write_char(&writer, 'x');
   st_write_int(&writer, 1);
   assert_true(writer.overflow);
@@ -129,7 +129,7 @@ static void writer_keeps_overflow(void **state) {
   free(out);
 
   writer = st_writer_on(NULL, 0);
-  st_write_text(&writer, ST_TEXT(""));
+  st_write_view(&writer, ST_TEXT(""));
   assert_false(writer.overflow);
   assert_false(st_writer_end(&writer));
 }
@@ -138,11 +138,11 @@ static void words_are_cut_anywhere(void **state) {
   (void)state;
   char out[5];
   st_writer writer = st_writer_on(out, 4);
-  st_write_words(&writer, "");
-  st_write_words(&writer, "ab");
+  st_write_truncated(&writer, "");
+  st_write_truncated(&writer, "ab");
   assert_true(writer.len == 2 && !writer.overflow);
-  st_write_words(&writer, "cdef");
-  st_write_words(&writer, "g");
+  st_write_truncated(&writer, "cdef");
+  st_write_truncated(&writer, "g");
   assert_true(writer.len == 4 && writer.overflow);
   assert_memory_equal(out, "abcd", 4);
 }

@@ -247,15 +247,15 @@ static void counts(void **state) {
   for (int list = 0; list < 2; list++) {
     for (int count = 63; count <= 65; count++) {
       st_writer writer = st_writer_on(text, sizeof text);
-      st_write_string(&writer, list ? "{" BASE ",\"permissions\":[],\"urls\":["
-                                    : "{" BASE ",\"permissions\":[");
+      st_write_literal(&writer, list ? "{" BASE ",\"permissions\":[],\"urls\":["
+                                     : "{" BASE ",\"permissions\":[");
       for (int i = 0; i < count; i++) {
-        st_write_string(&writer, i == 0 ? "\"" : ",\"");
-        st_write_string(&writer, list ? "/p" : "p");
+        st_write_literal(&writer, i == 0 ? "\"" : ",\"");
+        st_write_literal(&writer, list ? "/p" : "p");
         st_write_int(&writer, i);
         st_write_char(&writer, '"');
       }
-      st_write_string(&writer, "]}");
+      st_write_literal(&writer, "]}");
       subtoken_result got = read_payload((subtoken_text){text, writer.len}, NULL);
       CHECK(got == (count <= 64 ? SUBTOKEN_OK : SUBTOKEN_CLAIMS), "%d", count);
     }

@@ -137,21 +137,21 @@ static subtoken_text random_entry(uint64_t *seed, char *out, bool glance) {
   st_writer writer = st_writer_on(out, SUBTOKEN_URL_MAX);
   char piece[80];
   if (!glance && random_below(seed, 2) == 0) {
-    st_write_text(&writer, random_of(seed, "GETPOSD", 1, 7, piece));
+    st_write_view(&writer, random_of(seed, "GETPOSD", 1, 7, piece));
     st_write_char(&writer, ':');
   }
   size_t segments = 1 + random_below(seed, 4);
   for (size_t i = 0; i < segments; i++) {
     st_write_char(&writer, '/');
-    st_write_text(&writer, random_of(seed, NAMES, 1, i == 0 ? 2 : 40, piece));
-    st_write_text(&writer, random_of(seed, NAMES "._~!$&'()+,=:@", 0, 20, piece));
+    st_write_view(&writer, random_of(seed, NAMES, 1, i == 0 ? 2 : 40, piece));
+    st_write_view(&writer, random_of(seed, NAMES "._~!$&'()+,=:@", 0, 20, piece));
     if (random_below(seed, 3) == 0) {
-      st_write_string(&writer, escapes[random_below(seed, glance ? 6 : COUNT(escapes))]);
+      st_write_literal(&writer, escapes[random_below(seed, glance ? 6 : COUNT(escapes))]);
     }
   }
   size_t end = random_below(seed, 4);
   if (end == 0) st_write_char(&writer, '/');
-  if (end == 1) st_write_string(&writer, "/*");
+  if (end == 1) st_write_literal(&writer, "/*");
   if (writer.overflow) abort();
   return (subtoken_text){out, writer.len};
 }
@@ -335,11 +335,11 @@ static void pieces_shuffled(void **state) {
   for (int round = 0; round < 300000; round++) {
     st_writer writer = st_writer_on(text, sizeof text);
     if (round % 2 == 0) {
-      st_write_string(&writer, "{\"sub\":\"s\",\"iat\":1,\"exp\":2,\"permissions\":[");
+      st_write_literal(&writer, "{\"sub\":\"s\",\"iat\":1,\"exp\":2,\"permissions\":[");
     }
     size_t count = 1 + random_below(&seed, 9);
     for (size_t i = 0; i < count; i++) {
-      st_write_string(&writer, pieces[random_below(&seed, COUNT(pieces))]);
+      st_write_literal(&writer, pieces[random_below(&seed, COUNT(pieces))]);
     }
     if (round % 4 < 2) st_write_char(&writer, '}');
     (void)holds(text, writer.len);
@@ -414,14 +414,14 @@ static void bytes_of_times(void **state) {
 static size_t with_list(char *out, size_t room, const char *front, const char *entry, int count,
                         const char *back) {
   st_writer writer = st_writer_on(out, room);
-  st_write_string(&writer, front);
+  st_write_literal(&writer, front);
   for (int i = 0; i < count; i++) {
-    st_write_string(&writer, i == 0 ? "\"" : ",\"");
-    st_write_string(&writer, entry);
+    st_write_literal(&writer, i == 0 ? "\"" : ",\"");
+    st_write_literal(&writer, entry);
     st_write_int(&writer, i);
     st_write_char(&writer, '"');
   }
-  st_write_string(&writer, back);
+  st_write_literal(&writer, back);
   if (writer.overflow) abort();
   return writer.len;
 }
@@ -463,10 +463,10 @@ static void lengths(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     for (size_t len = strlen(rows[i].first); len <= rows[i].most + 40; len++) {
       st_writer writer = st_writer_on(text, sizeof text);
-      st_write_string(&writer, rows[i].front);
-      st_write_string(&writer, rows[i].first);
+      st_write_literal(&writer, rows[i].front);
+      st_write_literal(&writer, rows[i].first);
       for (size_t n = strlen(rows[i].first); n < len; n++) st_write_char(&writer, 'a');
-      st_write_string(&writer, rows[i].back);
+      st_write_literal(&writer, rows[i].back);
       CHECK(holds(text, writer.len) == (len >= 1 && len <= rows[i].most), "row %zu: %zu", i, len);
     }
   }

@@ -6,27 +6,27 @@
 #include "domain/config.h"
 
 static st_settings settings;
-static char why[ST_CONFIG_WHY_MAX];
+static char error[ST_CONFIG_ERROR_MAX];
 
 static bool read_config(const char *text) {
   subtoken_text exact_text = exact_string(text);
-  st_settings_default(&settings);
-  memset(why, 'x', sizeof why);
-  bool good = st_config_read(exact_text, &settings, why);
+  st_config_default(&settings);
+  memset(error, 'x', sizeof error);
+  bool good = st_config_read(exact_text, &settings, error);
   release(exact_text);
   return good;
 }
 
 static void must_read(const char *text) {
-  CHECK(read_config(text), "%s: %s", text, why);
+  CHECK(read_config(text), "%s: %s", text, error);
 }
 
 /* Refused, with that text, and nothing of it taken. */
 static void must_refuse(const char *text, const char *expected) {
   st_settings before;
-  st_settings_default(&before);
+  st_config_default(&before);
   CHECK(!read_config(text), "%s: taken", text);
-  CHECK(strncmp(why, expected, strlen(expected)) == 0, "%s: %s", text, why);
+  CHECK(strncmp(error, expected, strlen(expected)) == 0, "%s: %s", text, error);
   CHECK(memcmp(&settings, &before, sizeof settings) == 0, "%s: something was taken", text);
 }
 
@@ -57,10 +57,10 @@ static void test_defaults(void **state) {
 /* Over the defaults, not over what was in force before. */
 static void test_over_the_defaults(void **state) {
   (void)state;
-  st_settings_default(&settings);
+  st_config_default(&settings);
   settings.leeway = 5;
   settings.threads = 7;
-  assert_true(st_config_read(ST_TEXT("{\"threads\":8}"), &settings, why));
+  assert_true(st_config_read(ST_TEXT("{\"threads\":8}"), &settings, error));
   assert_true(settings.leeway == 60);
   assert_true(settings.threads == 8);
 }
@@ -249,7 +249,7 @@ static void test_unknown_names(void **state) {
     memcpy(text, "{\"", 2);
     memcpy(text + 2 + count, "\":1}", 5);
     must_refuse(text, "line 1, column 2: ");
-    CHECK(strstr(why, "is no setting") != NULL, "%d: %s", count, why);
+    CHECK(strstr(error, "is no setting") != NULL, "%d: %s", count, error);
   }
 }
 
@@ -281,7 +281,7 @@ static void test_not_json(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     must_refuse(rows[i].text, rows[i].expected);
-    CHECK(strstr(why, "this is not strict JSON") != NULL, "%s: %s", rows[i].text, why);
+    CHECK(strstr(error, "this is not strict JSON") != NULL, "%s: %s", rows[i].text, error);
   }
 }
 
@@ -349,9 +349,9 @@ static void test_network_holds(void **state) {
     st_network network;
     uint8_t address[16];
     subtoken_text text = exact_string(rows[i].network);
-    CHECK(st_network_read(text, &network), "%s", rows[i].network);
+    CHECK(st_config_network_read(text, &network), "%s", rows[i].network);
     address_of(rows[i].address, address);
-    CHECK(st_network_holds(&network, address) == rows[i].held, "%s and %s", rows[i].network,
+    CHECK(st_config_network_holds(&network, address) == rows[i].held, "%s and %s", rows[i].network,
           rows[i].address);
     release(text);
   }
@@ -392,7 +392,7 @@ static void test_bad_networks(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     st_network network;
     subtoken_text text = exact_string(rows[i]);
-    CHECK(!st_network_read(text, &network), "%s", rows[i]);
+    CHECK(!st_config_network_read(text, &network), "%s", rows[i]);
     release(text);
   }
 }
@@ -400,22 +400,22 @@ static void test_bad_networks(void **state) {
 static void test_trusts(void **state) {
   (void)state;
   must_read("{}");
-  assert_false(st_settings_trusts(&settings, ST_TEXT("127.0.0.1")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("127.0.0.1")));
   must_read("{\"trusted_proxies\":[\"127.0.0.1\",\"10.0.0.0/8\",\"2001:db8::/32\"]}");
-  assert_true(st_settings_trusts(&settings, ST_TEXT("127.0.0.1")));
-  assert_true(st_settings_trusts(&settings, ST_TEXT("::ffff:127.0.0.1")));
-  assert_true(st_settings_trusts(&settings, ST_TEXT("10.3.4.5")));
-  assert_true(st_settings_trusts(&settings, ST_TEXT("2001:db8::5")));
-  assert_false(st_settings_trusts(&settings, ST_TEXT("127.0.0.2")));
-  assert_false(st_settings_trusts(&settings, ST_TEXT("::1")));
-  assert_false(st_settings_trusts(&settings, ST_TEXT("unix:")));
-  assert_false(st_settings_trusts(&settings, ST_TEXT("")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("127.0.0.1")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("::ffff:127.0.0.1")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("10.3.4.5")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("2001:db8::5")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("127.0.0.2")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("::1")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("unix:")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("")));
   must_read("{\"trusted_proxies\":[\"fe80::/10\",\"unix:\"]}");
-  assert_true(st_settings_trusts(&settings, ST_TEXT("unix:")));
-  assert_true(st_settings_trusts(&settings, ST_TEXT("fe80::1%eth0")));
-  assert_false(st_settings_trusts(&settings, ST_TEXT("unknown")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("unix:")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("fe80::1%eth0")));
+  assert_false(st_config_trusts(&settings, ST_TEXT("unknown")));
   must_read("{\"trusted_proxies\":[\"unix:\"]}");
-  assert_true(st_settings_trusts(&settings, ST_TEXT("unix:")));
+  assert_true(st_config_trusts(&settings, ST_TEXT("unix:")));
   assert_int_equal(settings.proxy_count, 0);
 }
 
@@ -425,10 +425,10 @@ static void test_proxy_count(void **state) {
   for (int count = ST_PROXIES_MAX; count <= ST_PROXIES_MAX + 1; count++) {
     st_writer writer = st_writer_on(text, sizeof text);
     for (int i = 0; i < count; i++) {
-      st_write_string(&writer, i == 0 ? "{\"trusted_proxies\":[" : ",");
-      st_write_string(&writer, "\"10.0.0.1\"");
+      st_write_literal(&writer, i == 0 ? "{\"trusted_proxies\":[" : ",");
+      st_write_literal(&writer, "\"10.0.0.1\"");
     }
-    st_write_string(&writer, "]}");
+    st_write_literal(&writer, "]}");
     assert_true(st_writer_end(&writer));
     if (count == ST_PROXIES_MAX) {
       must_read(text);

@@ -92,7 +92,7 @@ static bool next_request(int fd) {
 }
 
 static void must_be(const char *target, const char *body) {
-  st_gate_request request = st_gate_current();
+  st_connection_request request = st_connection_current();
   CHECK(request.fault.status == 0, "%s", request.fault.text);
   CHECK(st_text_is(request.head->target, target), "%.*s", (int)request.head->target.len,
         request.head->target.data);
@@ -101,13 +101,13 @@ static void must_be(const char *target, const char *body) {
 
 static ends begin(void) {
   ends both = connect_ends();
-  st_gate_open();
+  st_connection_open();
   return both;
 }
 
 static void end(ends both) {
   close(both.client);
-  st_gate_close();
+  st_connection_close();
   close(both.server);
 }
 
@@ -119,14 +119,14 @@ static void test_whole(void **state) {
   say_text(both.client, "POST /a?b HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody");
   assert_true(next_request(both.server));
   must_be("/a?b", "body");
-  assert_true(st_text_is(st_gate_current().head->method, "POST"));
-  assert_int_equal(st_gate_current().head->header_count, 2);
-  st_gate_answered(false);
+  assert_true(st_text_is(st_connection_current().head->method, "POST"));
+  assert_int_equal(st_connection_current().head->header_count, 2);
+  st_connection_answered(false);
   /* The next one on the same connection; nothing is left of the first. */
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
-  st_gate_answered(true);
+  st_connection_answered(true);
   end(both);
 }
 
@@ -146,7 +146,7 @@ static void test_client_leaves(void **state) {
   shutdown(both.client, SHUT_WR);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
-  st_gate_answered(false);
+  st_connection_answered(false);
   assert_false(next_request(both.server));
   end(both);
 }
@@ -161,17 +161,17 @@ static void test_pipelined(void **state) {
   say(both.client, two, sizeof two - 1);
   assert_true(next_request(both.server));
   must_be("/1", "GET /smuggled HTTP/1.1\r\nHost: a");
-  st_gate_answered(false);
+  st_connection_answered(false);
   assert_true(next_request(both.server));
   must_be("/2", "");
-  st_gate_answered(false);
+  st_connection_answered(false);
   assert_true(next_request(both.server));
   must_be("/3", "");
-  st_gate_answered(false);
+  st_connection_answered(false);
   say_text(both.client, " HTTP/1.1\r\n" HOST "\r\n");
   assert_true(next_request(both.server));
   must_be("/4", "");
-  st_gate_answered(false);
+  st_connection_answered(false);
   end(both);
 }
 
@@ -187,12 +187,12 @@ static void test_largest(void **state) {
   say(both.client, bytes, sizeof bytes);
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
-  st_gate_request request = st_gate_current();
+  st_connection_request request = st_connection_current();
   assert_int_equal(request.fault.status, 0);
   assert_int_equal(request.head->len, ST_HEAD_MAX);
   assert_int_equal(request.body.len, ST_BODY_IN_MAX);
   assert_memory_equal(request.body.data, bytes + ST_HEAD_MAX, ST_BODY_IN_MAX);
-  st_gate_answered(false);
+  st_connection_answered(false);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
   end(both);
@@ -210,13 +210,13 @@ static void test_chunked(void **state) {
     }
     assert_true(next_request(both.server));
     must_be("/c", "GET / smuggle");
-    st_gate_answered(false);
+    st_connection_answered(false);
     assert_true(next_request(both.server));
     must_be("/c", "");
-    st_gate_answered(false);
+    st_connection_answered(false);
     assert_true(next_request(both.server));
     must_be("/v2/tokeninfo", "");
-    st_gate_answered(true);
+    st_connection_answered(true);
     end(both);
   }
 }
@@ -238,12 +238,12 @@ static void test_chunked_largest(void **state) {
   say(both.client, bytes, sizeof bytes);
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
-  st_gate_request request = st_gate_current();
+  st_connection_request request = st_connection_current();
   assert_int_equal(request.fault.status, 0);
   assert_int_equal(request.head->len, ST_HEAD_MAX);
   assert_int_equal(request.body.len, ST_BODY_IN_MAX);
   for (size_t i = 0; i < request.body.len; i++) assert_int_equal(request.body.data[i], 'y');
-  st_gate_answered(false);
+  st_connection_answered(false);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
   end(both);
@@ -268,15 +268,15 @@ static void test_faults(void **state) {
     ends both = begin();
     say_text(both.client, rows[i].text);
     assert_true(next_request(both.server));
-    CHECK(st_gate_current().fault.status == rows[i].status, "row %zu: %d", i,
-          st_gate_current().fault.status);
-    assert_int_equal(st_gate_current().body.len, 0);
+    CHECK(st_connection_current().fault.status == rows[i].status, "row %zu: %d", i,
+          st_connection_current().fault.status);
+    assert_int_equal(st_connection_current().body.len, 0);
     if (rows[i].status == 0) {
-      st_gate_answered(false);
+      st_connection_answered(false);
       assert_true(next_request(both.server));
-      assert_int_equal(st_gate_current().fault.status, 400);
+      assert_int_equal(st_connection_current().fault.status, 400);
     }
-    st_gate_answered(true);
+    st_connection_answered(true);
     end(both);
   }
 }
@@ -333,10 +333,10 @@ static void test_split(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, send_in_pieces, &s), 0);
     assert_true(next_request(both.server));
     must_be("/a", "body");
-    st_gate_answered(false);
+    st_connection_answered(false);
     assert_true(next_request(both.server));
     must_be("/v2/tokeninfo", "");
-    st_gate_answered(false);
+    st_connection_answered(false);
     pthread_join(thread, NULL);
     end(both);
   }
@@ -365,7 +365,7 @@ static void check_continue(const char *text, const char *heard) {
   must_be("/", "body");
   pthread_join(thread, NULL);
   assert_string_equal(s.heard, heard);
-  st_gate_answered(false);
+  st_connection_answered(false);
   char rest[100];
   shutdown(both.server, SHUT_WR);
   assert_int_equal(hear(both.client, rest, sizeof rest), 0); /* said once at most */
@@ -404,13 +404,13 @@ static void test_linger(void **state) {
   say_text(both.client, "POST / HTTP/1.1\r\n" HOST "Content-Length: 300000\r\n\r\n");
   assert_int_equal(pthread_create(&thread, NULL, send_much, &s), 0);
   assert_true(next_request(both.server));
-  assert_int_equal(st_gate_current().fault.status, 413);
+  assert_int_equal(st_connection_current().fault.status, 413);
   say_text(both.server, "answer");
-  st_gate_answered(true);
-  int64_t began = st_world_monotonic_us();
-  st_gate_close();
+  st_connection_answered(true);
+  int64_t began = st_clock_monotonic_us();
+  st_connection_close();
   close(both.server);
-  assert_true(st_world_monotonic_us() - began < 3 * INT64_C(1000000));
+  assert_true(st_clock_monotonic_us() - began < 3 * INT64_C(1000000));
   pthread_join(thread, NULL);
   assert_string_equal(s.heard, "answer");
 }
@@ -445,12 +445,12 @@ static void test_send(void **state) {
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
   assert_int_equal(pthread_create(&thread, NULL, read_slowly, &s), 0);
-  assert_true(st_gate_send("", 0, NULL));
-  assert_true(st_gate_send(large, LARGE, NULL));
+  assert_true(st_connection_send("", 0, NULL));
+  assert_true(st_connection_send(large, LARGE, NULL));
   shutdown(both.server, SHUT_WR);
   pthread_join(thread, NULL);
   assert_int_equal(s.piece, LARGE); /* all of it, in order */
-  st_gate_answered(true);
+  st_connection_answered(true);
   end(both);
   /* A client that has left: no signal, no wait. */
   both = begin();
@@ -458,9 +458,9 @@ static void test_send(void **state) {
   assert_true(next_request(both.server));
   close(both.client);
   usleep(SETTLE_US);
-  assert_false(st_gate_send(large, LARGE, NULL));
-  st_gate_answered(true);
-  st_gate_close();
+  assert_false(st_connection_send(large, LARGE, NULL));
+  st_connection_answered(true);
+  st_connection_close();
   close(both.server);
 }
 
@@ -477,19 +477,19 @@ typedef struct worker {
 
 static void *work(void *argument) {
   worker *w = argument;
-  if (!st_gate_thread_start()) abort();
-  st_gate_open();
+  if (!st_connection_thread_start()) abort();
+  st_connection_open();
   while (next_request(w->both.server)) {
     atomic_fetch_add(&w->served, 1);
-    bool cut = atomic_load(&w->wordy) && !st_gate_send(large, LARGE, NULL);
-    st_gate_answered(cut || st_gate_draining());
-    if (cut || st_gate_draining()) break;
+    bool cut = atomic_load(&w->wordy) && !st_connection_send(large, LARGE, NULL);
+    st_connection_answered(cut || st_connection_draining());
+    if (cut || st_connection_draining()) break;
     atomic_store(&w->sent, true);
   }
-  st_gate_close();
+  st_connection_close();
   close(w->both.server);
   atomic_store(&w->ended, true);
-  st_gate_thread_end();
+  st_connection_thread_end();
   return NULL;
 }
 
@@ -519,7 +519,7 @@ static bool soon_served(worker *w, int count) {
 static void test_eviction(void **state) {
   (void)state;
   worker workers[5];
-  st_gate_setup(3, report);
+  st_connection_setup(3, report);
   for (size_t i = 0; i < 3; i++) start_worker(&workers[i]);
   for (size_t i = 0; i < 3; i++) assert_false(atomic_load(&workers[i].ended));
   /* The first does something, so that the second has waited longest. */
@@ -540,7 +540,7 @@ static void test_eviction(void **state) {
   assert_true(soon_served(&workers[0], 2));
   assert_true(soon_served(&workers[4], 1));
   for (size_t i = 0; i < COUNT(workers); i++) join_worker(&workers[i]);
-  st_gate_setup(64, report);
+  st_connection_setup(64, report);
 }
 
 /* C9: idle ones go first, oldest first, then what sends a request byte by byte: that does not make
@@ -548,7 +548,7 @@ static void test_eviction(void **state) {
 static void test_eviction_of_a_dripper(void **state) {
   (void)state;
   worker dripper, idle, third, fourth;
-  st_gate_setup(2, report);
+  st_connection_setup(2, report);
   start_worker(&dripper);
   say_text(dripper.both.client, "G");
   start_worker(&idle);
@@ -568,7 +568,7 @@ static void test_eviction_of_a_dripper(void **state) {
   join_worker(&idle);
   join_worker(&third);
   join_worker(&fourth);
-  st_gate_setup(64, report);
+  st_connection_setup(64, report);
 }
 
 /* C9: of requests that have just begun, the one goes that has sent least, and of those the oldest;
@@ -577,7 +577,7 @@ static void test_eviction_of_the_half_sent(void **state) {
   (void)state;
   static const char start[] = "GET /v2/tokeninfo HTTP/1.1\r\nHost: a\r\n";
   worker honest, fifth, sly[3];
-  st_gate_setup(2, report);
+  st_connection_setup(2, report);
   start_worker(&honest);
   say_text(honest.both.client, start);
   usleep(SETTLE_US);
@@ -599,32 +599,32 @@ static void test_eviction_of_the_half_sent(void **state) {
   join_worker(&honest);
   join_worker(&fifth);
   for (size_t i = 0; i < COUNT(sly); i++) join_worker(&sly[i]);
-  st_gate_setup(64, report);
+  st_connection_setup(64, report);
 }
 
 /* D9: the wait for another request is as long as is set. */
 static void test_idle_timeout(void **state) {
   (void)state;
   int before = atomic_load(&timeouts);
-  st_gate_set_idle(1);
+  st_connection_set_idle(1);
   ends both = begin();
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
-  st_gate_answered(false);
-  int64_t began = st_world_monotonic_us();
+  st_connection_answered(false);
+  int64_t began = st_clock_monotonic_us();
   assert_false(next_request(both.server));
-  int64_t took = st_world_monotonic_us() - began;
+  int64_t took = st_clock_monotonic_us() - began;
   assert_true(took >= 990000 && took < 5 * INT64_C(1000000));
   assert_int_equal(atomic_load(&timeouts), before); /* nothing that the log needs to know */
   end(both);
-  st_gate_set_idle(75);
+  st_connection_set_idle(75);
 }
 
 /* A client that does not read its answer waits like one that does not send its request. */
 static void test_eviction_of_a_deaf_one(void **state) {
   (void)state;
   worker deaf, idle, third;
-  st_gate_setup(2, report);
+  st_connection_setup(2, report);
   start_worker(&deaf);
   atomic_store(&deaf.wordy, true); /* read by its thread only after the request below */
   say_text(deaf.both.client, SIMPLE);
@@ -645,7 +645,7 @@ static void test_eviction_of_a_deaf_one(void **state) {
   join_worker(&deaf);
   join_worker(&idle);
   join_worker(&third);
-  st_gate_setup(64, report);
+  st_connection_setup(64, report);
 }
 
 static void *finish_later(void *argument) {
@@ -666,13 +666,13 @@ static void test_drain(void **state) {
   say_text(half.both.client, "GET /");
   say_text(stuck.both.client, "GET /");
   usleep(10 * SETTLE_US); /* on a busy machine, too, both have begun by then */
-  assert_false(st_gate_draining());
+  assert_false(st_connection_draining());
   assert_int_equal(pthread_create(&finisher, NULL, finish_later, &half), 0);
-  int64_t began = st_world_monotonic_us();
-  assert_false(st_gate_drain(1000)); /* one never finishes */
-  int64_t took = st_world_monotonic_us() - began;
+  int64_t began = st_clock_monotonic_us();
+  assert_false(st_connection_drain(1000)); /* one never finishes */
+  int64_t took = st_clock_monotonic_us() - began;
   assert_true(took >= 990000 && took < 5 * INT64_C(1000000));
-  assert_true(st_gate_draining());
+  assert_true(st_connection_draining());
   pthread_join(finisher, NULL);
   assert_true(soon(&idle.ended));
   assert_true(soon_served(&half, 1)); /* what had begun was answered */
@@ -682,7 +682,7 @@ static void test_drain(void **state) {
   join_worker(&idle);
   join_worker(&half);
   join_worker(&stuck);
-  assert_true(st_gate_drain(1000)); /* now none is left */
+  assert_true(st_connection_drain(1000)); /* now none is left */
   struct sockaddr_in peer;
   socklen_t len = sizeof peer;
   assert_int_equal(st_net_accept(listener, (struct sockaddr *)&peer, &len), -1);
@@ -697,13 +697,13 @@ static int set_up(void **state) {
       listen(listener, 64) != 0 || getsockname(listener, (struct sockaddr *)&address, &len) != 0) {
     return -1;
   }
-  st_gate_setup(64, report);
-  return st_gate_thread_start() ? 0 : -1;
+  st_connection_setup(64, report);
+  return st_connection_thread_start() ? 0 : -1;
 }
 
 static int tear_down(void **state) {
   (void)state;
-  st_gate_thread_end();
+  st_connection_thread_end();
   return close(listener);
 }
 

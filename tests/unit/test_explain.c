@@ -424,17 +424,17 @@ static void hostile(void **state) {
     char header[400], payload[800];
     /* As JSON strings: what JSON has to escape is, the rest as it is. */
     st_writer json = st_writer_on(header, sizeof header);
-    st_write_string(&json, "{\"alg\":\"HS256\",\"typ\":\"");
+    st_write_literal(&json, "{\"alg\":\"HS256\",\"typ\":\"");
     for (int twice = 0; twice < 2; twice++) {
       for (const char *c = nasty[i]; *c != '\0'; c++) {
         char escape[8];
         bool plain = (uint8_t)*c >= 0x20 && *c != '"' && *c != '\\';
         snprintf(escape, sizeof escape, plain ? "%c" : "\\u00%02x", (uint8_t)*c);
-        st_write_string(&json, escape);
+        st_write_literal(&json, escape);
       }
-      if (twice == 0) st_write_string(&json, "\",\"kid\":\"");
+      if (twice == 0) st_write_literal(&json, "\",\"kid\":\"");
     }
-    st_write_string(&json, "\"}");
+    st_write_literal(&json, "\"}");
     if (!st_writer_end(&json)) abort();
     /* iss is the kid's string: cut it out of the header. */
     const char *kid = strstr(header, "\"kid\":");
@@ -471,17 +471,17 @@ static void long_and_secret(void **state) {
   (void)state;
   static char payload[6000];
   st_writer writer = st_writer_on(payload, sizeof payload);
-  st_write_string(&writer, "{" GOOD_CLAIMS ",\"permissions\":[\"");
+  st_write_literal(&writer, "{" GOOD_CLAIMS ",\"permissions\":[\"");
   for (int i = 0; i < 60; i++) {
-    st_write_string(&writer, i == 0 ? "permission-number-" : "\",\"permission-number-");
+    st_write_literal(&writer, i == 0 ? "permission-number-" : "\",\"permission-number-");
     st_write_int(&writer, i);
   }
-  st_write_string(&writer, "\"],\"urls\":[\"/%F0%9F%98%80");
+  st_write_literal(&writer, "\"],\"urls\":[\"/%F0%9F%98%80");
   for (int i = 0; i < 60; i++) {
-    st_write_string(&writer, "\",\"/v2/characters/number/");
+    st_write_literal(&writer, "\",\"/v2/characters/number/");
     st_write_int(&writer, i);
   }
-  st_write_string(&writer, "\"]}");
+  st_write_literal(&writer, "\"]}");
   subtoken_text token =
       signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){payload, writer.len});
   /* A target is cut behind a whole character. */

@@ -39,7 +39,7 @@
 
 static char home[256]; /* made anew for each test */
 static char path[300]; /* of a file in it */
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 
 /* ---- Helpers ---- */
 
@@ -56,7 +56,7 @@ static int make_home(void **state) {
     return -1;
   }
   snprintf(path, sizeof path, "%s/file", home);
-  memset(why, 0, sizeof why);
+  memset(error, 0, sizeof error);
   return 0;
 }
 
@@ -94,20 +94,20 @@ static void spill(const char *name, const char *text) {
 static void assert_holds(const char *name, const char *text) {
   char data[100];
   size_t len = 99;
-  if (!st_world_read(name, data, sizeof data, &len, why)) {
-    fail_msg("%s", why);
+  if (!st_file_read(name, data, sizeof data, &len, error)) {
+    fail_msg("%s", error);
   }
   assert_int_equal(len, strlen(text));
   assert_memory_equal(data, text, len);
 }
 
-/* It said no, and about which file and why. */
+/* It said no, and about which file and error. */
 static void assert_refusal(bool ok, const char *name, const char *text) {
   assert_false(ok);
-  if (strstr(why, name) == NULL || strstr(why, text) == NULL) {
-    fail_msg("\"%s\" does not name \"%s\" and say \"%s\"", why, name, text);
+  if (strstr(error, name) == NULL || strstr(error, text) == NULL) {
+    fail_msg("\"%s\" does not name \"%s\" and say \"%s\"", error, name, text);
   }
-  why[0] = 0;
+  error[0] = 0;
 }
 
 static mode_t mode_of(const char *name) {
@@ -125,7 +125,7 @@ static void assert_child(pid_t child) {
 }
 
 static bool replace(const char *name, const char *text, bool only_new) {
-  return st_world_replace(name, text, strlen(text), only_new, why);
+  return st_file_replace(name, text, strlen(text), only_new, error);
 }
 
 /* ---- Time, randomness, the process ---- */
@@ -133,25 +133,25 @@ static bool replace(const char *name, const char *text, bool only_new) {
 static void tells_the_time(void **state) {
   (void)state;
   time_t before = time(NULL);
-  int64_t now = st_world_now();
-  int64_t start = st_world_monotonic_us();
+  int64_t now = st_clock_now();
+  int64_t start = st_clock_monotonic_us();
   struct timespec pause = {0, 20000000};
   assert_in_range(now, before, time(NULL));
   nanosleep(&pause, NULL);
-  assert_in_range(st_world_monotonic_us() - start, 20000, 10000000);
+  assert_in_range(st_clock_monotonic_us() - start, 20000, 10000000);
 }
 
 static void counts_processors(void **state) {
   (void)state;
   cpu_set_t all, one;
   assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
-  assert_int_equal(st_world_processors(), CPU_COUNT(&all));
+  assert_int_equal(st_process_processors(), CPU_COUNT(&all));
   CPU_ZERO(&one);
   for (size_t i = 0; CPU_COUNT(&one) == 0; i++) {
     if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
   }
   assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
-  assert_int_equal(st_world_processors(), 1);
+  assert_int_equal(st_process_processors(), 1);
   assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
 }
 
@@ -159,8 +159,8 @@ static void draws_other_bytes_each_time(void **state) {
   (void)state;
   static uint8_t a[100000], b[100000];
   unsigned seen[256] = {0};
-  st_world_random(a, sizeof a);
-  st_world_random(b, sizeof b);
+  st_random_fill(a, sizeof a);
+  st_random_fill(b, sizeof b);
   assert_memory_not_equal(a, b, sizeof a);
   assert_memory_not_equal(a + sizeof a - 32, b + sizeof b - 32, 32); /* filled to the end */
   for (size_t i = 0; i < sizeof a; i++) {
@@ -170,7 +170,7 @@ static void draws_other_bytes_each_time(void **state) {
     assert_in_range(seen[i], 200, 600);
   }
   b[0] = 7;
-  st_world_random(b, 0);
+  st_random_fill(b, 0);
   assert_int_equal(b[0], 7);
 }
 
@@ -179,7 +179,7 @@ static void hardens_the_process(void **state) {
   pid_t child = fork();
   if (child == 0) {
     struct rlimit limit = {1, 1};
-    st_world_harden();
+    st_process_harden();
     REQUIRE(getrlimit(RLIMIT_CORE, &limit) == 0);
     REQUIRE(limit.rlim_cur == 0 && limit.rlim_max == 0);
     REQUIRE(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
@@ -193,16 +193,16 @@ static void hardens_the_process(void **state) {
 static void makes_a_private_directory(void **state) {
   (void)state;
   const char *data = in_home("var");
-  assert_refusal(st_world_data_dir(data, false, why), data, "No such file");
+  assert_refusal(st_file_data_dir(data, false, error), data, "No such file");
   mode_t old = umask(0);
-  assert_true(st_world_data_dir(data, true, why));
+  assert_true(st_file_data_dir(data, true, error));
   umask(old);
   assert_int_equal(mode_of(data), 0700);
-  assert_true(st_world_data_dir(data, true, why));
-  assert_true(st_world_data_dir(data, false, why));
+  assert_true(st_file_data_dir(data, true, error));
+  assert_true(st_file_data_dir(data, false, error));
   assert_int_equal(symlink(data, in_home("link")), 0);
-  assert_true(st_world_data_dir(in_home("link"), true, why));
-  assert_refusal(st_world_data_dir(in_home("no/var"), true, why), "no/var", "No such file");
+  assert_true(st_file_data_dir(in_home("link"), true, error));
+  assert_refusal(st_file_data_dir(in_home("no/var"), true, error), "no/var", "No such file");
 }
 
 /* F3: as Kubernetes' fsGroup makes it. */
@@ -211,54 +211,54 @@ static void trusts_a_group_when_it_is_told_to(void **state) {
   static const mode_t good[] = {02770, 0770, 0700, 0750}, bad[] = {0777, 02771, 0772, 0704};
   char data[32];
   size_t len;
-  st_world_trust_group(true);
+  st_file_trust_group(true);
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     assert_int_equal(chmod(home, good[i]), 0);
-    assert_true(st_world_data_dir(home, true, why));
+    assert_true(st_file_data_dir(home, true, error));
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(chmod(home, bad[i]), 0);
-    assert_refusal(st_world_data_dir(home, true, why), home, "chmod 2770");
+    assert_refusal(st_file_data_dir(home, true, error), home, "chmod 2770");
   }
   spill(path, "secret");
   assert_int_equal(chmod(path, 0660), 0);
-  assert_true(st_world_read_secret(path, data, sizeof data, &len, why));
+  assert_true(st_file_read_secret(path, data, sizeof data, &len, error));
   assert_int_equal(chmod(path, 0664), 0);
-  assert_refusal(st_world_read_secret(path, data, sizeof data, &len, why), path, "chmod 600");
+  assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path, "chmod 600");
   if (geteuid() == 0) { /* somebody else's, for this group */
     assert_int_equal(chmod(home, 02770), 0);
     assert_int_equal(chown(home, 12345, getegid()), 0);
-    assert_true(st_world_data_dir(home, true, why));
+    assert_true(st_file_data_dir(home, true, error));
     assert_int_equal(chmod(home, 0750), 0);
-    assert_refusal(st_world_data_dir(home, true, why), home, "belongs to user 12345");
+    assert_refusal(st_file_data_dir(home, true, error), home, "belongs to user 12345");
     assert_int_equal(chown(home, 0, getegid()), 0);
   }
-  st_world_trust_group(false);
+  st_file_trust_group(false);
   assert_int_equal(chmod(home, 0770), 0);
-  assert_refusal(st_world_data_dir(home, true, why), home, "data_group");
+  assert_refusal(st_file_data_dir(home, true, error), home, "data_group");
   assert_int_equal(chmod(path, 0660), 0);
-  assert_refusal(st_world_read_secret(path, data, sizeof data, &len, why), path, "chmod 600");
+  assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path, "chmod 600");
   assert_int_equal(chmod(home, 0700), 0);
 }
 
 /* What a configuration in DATA has to be. */
 static void tells_whose_a_file_is(void **state) {
   (void)state;
-  assert_false(st_world_is_ours(in_home("nothing")));
-  assert_false(st_world_is_ours(home));
+  assert_false(st_file_is_ours(in_home("nothing")));
+  assert_false(st_file_is_ours(home));
   spill(path, "x");
   for (mode_t mode = 0; mode <= 0777; mode++) {
     assert_int_equal(chmod(path, mode), 0);
-    assert_int_equal(st_world_is_ours(path), (mode & 022) == 0);
+    assert_int_equal(st_file_is_ours(path), (mode & 022) == 0);
   }
   assert_int_equal(chmod(path, 0600), 0);
   assert_int_equal(symlink(path, in_home("link")), 0);
-  assert_true(st_world_is_ours(in_home("link")));
+  assert_true(st_file_is_ours(in_home("link")));
   if (geteuid() == 0) {
     assert_int_equal(lchown(in_home("link"), 12345, getegid()), 0);
-    assert_false(st_world_is_ours(in_home("link"))); /* whoever made the link chose the file */
+    assert_false(st_file_is_ours(in_home("link"))); /* whoever made the link chose the file */
     assert_int_equal(chown(path, 12345, getegid()), 0);
-    assert_false(st_world_is_ours(path));
+    assert_false(st_file_is_ours(path));
     assert_int_equal(chown(path, 0, getegid()), 0);
   }
 }
@@ -268,15 +268,15 @@ static void refuses_an_open_directory(void **state) {
   static const mode_t modes[] = {0750, 0705, 0710, 0701, 0720, 0702, 0777};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     assert_int_equal(chmod(home, modes[i]), 0);
-    assert_refusal(st_world_data_dir(home, true, why), home, "chmod 700");
+    assert_refusal(st_file_data_dir(home, true, error), home, "chmod 700");
     assert_int_equal(mode_of(home), modes[i]);
   }
   assert_int_equal(chmod(home, 0700), 0);
   spill(path, "x");
-  assert_refusal(st_world_data_dir(path, true, why), path, "not a directory");
+  assert_refusal(st_file_data_dir(path, true, error), path, "not a directory");
   if (geteuid() == 0) {
     assert_int_equal(chown(home, 12345, 0), 0);
-    assert_refusal(st_world_data_dir(home, true, why), home, "belongs to user 12345");
+    assert_refusal(st_file_data_dir(home, true, error), home, "belongs to user 12345");
   }
 }
 
@@ -288,28 +288,28 @@ static void locks_without_a_file(void **state) {
   pid_t child = fork();
   if (child == 0) {
     struct timespec pause = {0, 100000000};
-    int lock = st_world_lock(home, why);
+    int lock = st_lock_data_dir(home, error);
     REQUIRE(lock >= 0);
     REQUIRE(write(ready[1], "r", 1) == 1);
     nanosleep(&pause, NULL);
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     REQUIRE(fd >= 0);
-    st_world_unlock(lock);
+    st_lock_release(lock);
     _exit(0);
   }
   assert_int_equal(read(ready[0], &byte, 1), 1);
-  int lock = st_world_lock(home, why);
+  int lock = st_lock_data_dir(home, error);
   assert_true(lock >= 0);
   assert_int_equal(access(path, F_OK), 0); /* the child was done */
   assert_int_equal(fcntl(lock, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
   assert_child(child);
-  st_world_unlock(lock);
+  st_lock_release(lock);
   assert_int_equal(count_files(), 1);
-  lock = st_world_lock(home, why); /* unlocked, or this would wait */
-  st_world_unlock(lock);
-  st_world_unlock(-1);
-  assert_refusal(st_world_lock(in_home("none"), why) >= 0, "none", "cannot lock");
-  assert_refusal(st_world_lock(path, why) >= 0, path, "cannot lock");
+  lock = st_lock_data_dir(home, error); /* unlocked, or this would wait */
+  st_lock_release(lock);
+  st_lock_release(-1);
+  assert_refusal(st_lock_data_dir(in_home("none"), error) >= 0, "none", "cannot lock");
+  assert_refusal(st_lock_data_dir(path, error) >= 0, path, "cannot lock");
   close(ready[0]);
   close(ready[1]);
 }
@@ -321,54 +321,54 @@ static void the_lock_of_a_killed_process_is_free(void **state) {
   assert_int_equal(pipe(ready), 0);
   pid_t child = fork();
   if (child == 0) {
-    REQUIRE(st_world_lock(home, why) >= 0);
+    REQUIRE(st_lock_data_dir(home, error) >= 0);
     REQUIRE(write(ready[1], "r", 1) == 1);
     pause();
   }
   assert_int_equal(read(ready[0], &byte, 1), 1);
   kill(child, SIGKILL);
   assert_int_equal(waitpid(child, NULL, 0), child);
-  int lock = st_world_lock(home, why);
+  int lock = st_lock_data_dir(home, error);
   assert_true(lock >= 0);
-  st_world_unlock(lock);
+  st_lock_release(lock);
   close(ready[0]);
   close(ready[1]);
 }
 
 /* ---- Reading ---- */
 
-typedef bool (*reader)(const char *path, void *out, size_t size, size_t *len, char *why);
+typedef bool (*reader)(const char *path, void *out, size_t size, size_t *len, char *error);
 
 static void assert_reads(reader read_file) {
   char data[8];
   size_t len = 99;
-  assert_refusal(read_file(path, data, sizeof data, &len, why), path, "No such file");
+  assert_refusal(read_file(path, data, sizeof data, &len, error), path, "No such file");
   assert_int_equal(len, 0);
   spill(path, "");
-  assert_true(read_file(path, data, sizeof data, &len, why));
+  assert_true(read_file(path, data, sizeof data, &len, error));
   assert_int_equal(len, 0);
   spill(path, "12345678");
-  assert_true(read_file(path, data, 8, &len, why));
+  assert_true(read_file(path, data, 8, &len, error));
   assert_int_equal(len, 8);
   assert_memory_equal(data, "12345678", 8);
   memset(data, 'x', sizeof data);
-  assert_refusal(read_file(path, data, 7, &len, why), path, "longer than 7 bytes");
+  assert_refusal(read_file(path, data, 7, &len, error), path, "longer than 7 bytes");
   assert_int_equal(len, 0);
   assert_memory_equal(data, "\0\0\0\0\0\0\0x", 8); /* what was read is wiped */
-  assert_refusal(read_file(home, data, 8, &len, why), home, "not a regular file");
+  assert_refusal(read_file(home, data, 8, &len, error), home, "not a regular file");
   /* Nobody writes to it: to wait for that would be for ever. */
   assert_int_equal(mkfifo(in_home("fifo"), 0600), 0);
-  assert_refusal(read_file(in_home("fifo"), data, 8, &len, why), "fifo", "not a regular file");
+  assert_refusal(read_file(in_home("fifo"), data, 8, &len, error), "fifo", "not a regular file");
 }
 
 static void reads_a_whole_file(void **state) {
   (void)state;
-  assert_reads(st_world_read);
+  assert_reads(st_file_read);
 }
 
 static void reads_a_whole_secret(void **state) {
   (void)state;
-  assert_reads(st_world_read_secret);
+  assert_reads(st_file_read_secret);
 }
 
 static void reads_only_a_private_secret(void **state) {
@@ -381,15 +381,15 @@ static void reads_only_a_private_secret(void **state) {
   assert_int_equal(symlink("file", in_home("link")), 0);
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     assert_int_equal(chmod(path, good[i]), 0);
-    assert_true(st_world_read_secret(path, data, sizeof data, &len, why));
-    assert_true(st_world_read_secret(in_home("link"), data, sizeof data, &len, why));
+    assert_true(st_file_read_secret(path, data, sizeof data, &len, error));
+    assert_true(st_file_read_secret(in_home("link"), data, sizeof data, &len, error));
     assert_int_equal(len, 6);
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(chmod(path, bad[i]), 0);
     memset(data, 0, sizeof data);
-    assert_refusal(st_world_read_secret(path, data, sizeof data, &len, why), path, "chmod 600");
-    assert_refusal(st_world_read_secret(in_home("link"), data, sizeof data, &len, why), "link",
+    assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path, "chmod 600");
+    assert_refusal(st_file_read_secret(in_home("link"), data, sizeof data, &len, error), "link",
                    "chmod 600");
     assert_int_equal(len, 0);
     assert_int_equal(data[0], 0);
@@ -397,10 +397,10 @@ static void reads_only_a_private_secret(void **state) {
   if (geteuid() == 0) {
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(chown(path, 12345, 0), 0);
-    assert_refusal(st_world_read_secret(path, data, sizeof data, &len, why), path,
+    assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path,
                    "belongs to user 12345");
     assert_int_equal(chmod(path, 0640), 0);
-    assert_true(st_world_read_secret(path, data, sizeof data, &len, why));
+    assert_true(st_file_read_secret(path, data, sizeof data, &len, error));
   }
 }
 
@@ -420,7 +420,7 @@ static void a_user_reads_what_root_shares(void **state) {
     char data[8];
     size_t len = 0;
     REQUIRE(setgid(4321) == 0 && setuid(1234) == 0);
-    REQUIRE(st_world_read_secret(path, data, sizeof data, &len, why) && len == 6);
+    REQUIRE(st_file_read_secret(path, data, sizeof data, &len, error) && len == 6);
     _exit(0);
   }
   assert_child(child);
@@ -430,7 +430,7 @@ static void a_user_reads_what_root_shares(void **state) {
     char data[8];
     size_t len = 0;
     REQUIRE(setgid(4321) == 0 && setuid(1234) == 0);
-    REQUIRE(st_world_read_secret(path, data, sizeof data, &len, why) && len == 6);
+    REQUIRE(st_file_read_secret(path, data, sizeof data, &len, error) && len == 6);
     _exit(0);
   }
   assert_child(child);
@@ -447,10 +447,10 @@ static void reads_standard_input(void **state) {
       size_t len = 99;
       close(in[1]);
       REQUIRE(dup2(in[0], 0) == 0);
-      bool ok = st_world_stdin(data, size, &len, why);
+      bool ok = st_terminal_read_stdin(data, size, &len, error);
       REQUIRE(ok == (size == 6));
       REQUIRE(ok ? len == 6 && memcmp(data, "abcdef", 6) == 0
-                 : len == 0 && data[0] == 0 && strstr(why, "standard input") != NULL);
+                 : len == 0 && data[0] == 0 && strstr(error, "standard input") != NULL);
       _exit(0);
     }
     close(in[0]);
@@ -466,9 +466,9 @@ static void reads_standard_input(void **state) {
 
 /* ---- Stamps ---- */
 
-static bool changed(st_world_stamp *last) {
-  st_world_stamp now;
-  assert_true(st_world_stamp_of(path, &now));
+static bool changed(st_file_stamp *last) {
+  st_file_stamp now;
+  assert_true(st_file_stamp_of(path, &now));
   bool differs = memcmp(&now, last, sizeof now) != 0;
   *last = now;
   return differs;
@@ -476,10 +476,10 @@ static bool changed(st_world_stamp *last) {
 
 static void a_stamp_tells_versions_apart(void **state) {
   (void)state;
-  st_world_stamp stamp, zero = {0};
+  st_file_stamp stamp, zero = {0};
   struct timespec pause = {0, 20000000}; /* longer than the kernel's clock tick */
   memset(&stamp, 'x', sizeof stamp);
-  assert_false(st_world_stamp_of(path, &stamp));
+  assert_false(st_file_stamp_of(path, &stamp));
   assert_memory_equal(&stamp, &zero, sizeof stamp);
   assert_true(replace(path, "one", false));
   assert_true(changed(&stamp));
@@ -550,12 +550,12 @@ static void publishes_for_others(void **state) {
   } rows[] = {{0640, 0640}, {0644, 0644}, {0600, 0600}, {0666, 0644}, {0440, 0640}, {0777, 0644}};
   struct stat status;
   mode_t mask = umask(077);
-  assert_true(st_world_publish(path, "one", 3, why));
+  assert_true(st_file_publish(path, "one", 3, error));
   assert_int_equal(mode_of(path), 0640);
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     assert_int_equal(chmod(path, rows[i].before), 0);
     if (geteuid() == 0) assert_int_equal(chown(path, (uid_t)-1, 4321), 0);
-    assert_true(st_world_publish(path, "two", 3, why));
+    assert_true(st_file_publish(path, "two", 3, error));
     assert_int_equal(mode_of(path), rows[i].after);
     assert_int_equal(stat(path, &status), 0);
     if (geteuid() == 0) assert_int_equal(status.st_gid, 4321);
@@ -563,24 +563,24 @@ static void publishes_for_others(void **state) {
   (void)umask(mask);
   assert_int_equal(remove(path), 0);
   assert_int_equal(mkdir(path, 0700), 0);
-  assert_false(st_world_publish(path, "three", 5, why));
-  assert_non_null(strstr(why, "cannot write"));
+  assert_false(st_file_publish(path, "three", 5, error));
+  assert_non_null(strstr(error, "cannot write"));
 }
 
 static void claimed_by_one_at_a_time(void **state) {
   (void)state;
-  int one = st_world_claim(path, why);
+  int one = st_lock_claim(path, error);
   assert_true(one >= 0);
   assert_int_equal(mode_of(path), 0600);
-  assert_int_equal(st_world_claim(path, why), -1);
-  assert_non_null(strstr(why, "another process holds"));
-  st_world_unlock(one);
-  one = st_world_claim(path, why);
+  assert_int_equal(st_lock_claim(path, error), -1);
+  assert_non_null(strstr(error, "another process holds"));
+  st_lock_release(one);
+  one = st_lock_claim(path, error);
   assert_true(one >= 0);
-  st_world_unlock(one);
+  st_lock_release(one);
   snprintf(path, sizeof path, "%s/missing/file", home);
-  assert_int_equal(st_world_claim(path, why), -1);
-  assert_non_null(strstr(why, "cannot lock"));
+  assert_int_equal(st_lock_claim(path, error), -1);
+  assert_non_null(strstr(error, "cannot lock"));
 }
 
 static void follows_links(void **state) {
@@ -639,7 +639,7 @@ static void only_one_makes_a_new_file(void **state) {
       }
     }
     assert_int_equal(won, 1);
-    assert_true(st_world_read(path, data, sizeof data, &len, why));
+    assert_true(st_file_read(path, data, sizeof data, &len, error));
     assert_int_equal(len, 1);
     assert_int_equal(data[0], text[0]);
     assert_int_equal(count_files(), 1);
@@ -648,11 +648,11 @@ static void only_one_makes_a_new_file(void **state) {
 }
 
 static void *replace_often(void *argument) {
-  char data[5000], text[ST_WHY_MAX];
+  char data[5000], text[ST_ERROR_MAX];
   bool *ok = argument;
   for (int i = 0; i < 200; i++) {
     memset(data, 'a' + i % 26, sizeof data);
-    *ok = *ok && st_world_replace(path, data, sizeof data, false, text);
+    *ok = *ok && st_file_replace(path, data, sizeof data, false, text);
   }
   return NULL;
 }
@@ -664,10 +664,10 @@ static void a_reader_sees_one_version_or_the_other(void **state) {
   char data[5000];
   size_t len = 0;
   memset(data, 'a', sizeof data);
-  assert_true(st_world_replace(path, data, sizeof data, false, why));
+  assert_true(st_file_replace(path, data, sizeof data, false, error));
   assert_int_equal(pthread_create(&thread, NULL, replace_often, &ok), 0);
   for (int i = 0; i < 2000; i++) {
-    assert_true(st_world_read(path, data, sizeof data, &len, why));
+    assert_true(st_file_read(path, data, sizeof data, &len, error));
     assert_int_equal(len, sizeof data);
     assert_int_equal(memcmp(data, data + 1, sizeof data - 1), 0);
   }
@@ -687,10 +687,10 @@ static void a_failed_write_changes_nothing(void **state) {
     REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     for (int only_new = 0; only_new < 2; only_new++) {
       const char *name = only_new ? in_home("new") : path;
-      why[0] = 0;
-      REQUIRE(!st_world_replace(name, data, sizeof data, only_new, why));
-      REQUIRE(strstr(why, name) != NULL && strstr(why, "cannot write") != NULL);
-      REQUIRE(strstr(why, "File too large") != NULL);
+      error[0] = 0;
+      REQUIRE(!st_file_replace(name, data, sizeof data, only_new, error));
+      REQUIRE(strstr(error, name) != NULL && strstr(error, "cannot write") != NULL);
+      REQUIRE(strstr(error, "File too large") != NULL);
     }
     _exit(0);
   }
@@ -708,7 +708,7 @@ static void long_names_fit_the_sentence(void **state) {
   memset(name, 'n', sizeof name - 1);
   name[sizeof name - 1] = 0;
   assert_refusal(replace(name, "x", false), "nnnn", "File name too long");
-  assert_refusal(st_world_data_dir(name, true, why), "nnnn", "File name too long");
+  assert_refusal(st_file_data_dir(name, true, error), "nnnn", "File name too long");
 }
 
 /* What a killed replace leaves goes; what looks like it, a backup by hand, stays. */
@@ -721,7 +721,7 @@ static void sweeps_only_what_it_left(void **state) {
   }
   spill(in_home("file.new-a1B2c3"), "a secret");
   spill(in_home("file.new-zzzzzz"), "a secret");
-  st_world_sweep(path);
+  st_file_sweep(path);
   assert_int_equal(count_files(), sizeof stay / sizeof *stay);
   for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
     assert_int_equal(access(in_home(stay[i]), F_OK), 0);

@@ -18,11 +18,11 @@
 #include "server/runtime_config.h"
 
 static char dir[] = "/tmp/subtoken-http-XXXXXX";
-static st_data data;
+static st_data_dir data;
 static st_settings settings;
 static st_store *store;
 static char key[ST_KEY_LEN + 1];
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 
 static int connect_to(int port) {
   struct sockaddr_in address = {.sin_family = AF_INET,
@@ -108,15 +108,15 @@ static void test_port_in_use(void **state) {
   char text[40];
   snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(address.sin_port));
   assert_true(st_listen_read(st_text(text), &other.listen[0]));
-  assert_false(st_http_start(&other, store, why));
-  must_hold(why, text);
-  must_hold(why, "another program listens there");
+  assert_false(st_http_start(&other, store, error));
+  must_hold(error, text);
+  must_hold(error, "another program listens there");
   close(taken);
 }
 
 static void test_start(void **state) {
   (void)state;
-  CHECK(st_http_start(&settings, store, why), "%s", why);
+  CHECK(st_http_start(&settings, store, error), "%s", error);
   assert_true(st_listener_port(0) > 0);
 }
 
@@ -234,7 +234,7 @@ static void test_stop(void **state) {
     assert_true(idle[i] >= 0);
   }
   usleep(50000);
-  int64_t began = st_world_monotonic_us();
+  int64_t began = st_clock_monotonic_us();
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, stop_http, NULL), 0);
   for (size_t i = 0; i < COUNT(idle); i++) {
@@ -244,7 +244,7 @@ static void test_stop(void **state) {
     close(idle[i]);
   }
   pthread_join(thread, NULL);
-  assert_true(st_world_monotonic_us() - began < 5 * INT64_C(1000000));
+  assert_true(st_clock_monotonic_us() - began < 5 * INT64_C(1000000));
   int fd = connect_to(port);
   assert_true(fd < 0);
 }
@@ -253,25 +253,25 @@ static int set_up(void **state) {
   (void)state;
   st_key made = {0};
   uint8_t digest[32];
-  st_settings_default(&settings);
+  st_config_default(&settings);
   settings.threads = 8;
   assert_true(st_listen_read(ST_TEXT("127.0.0.1:0"), &settings.listen[0]));
-  if (mkdtemp(dir) == NULL || !st_data_find(dir, &data, why)) return -1;
-  store = st_data_open(&data, true, why);
-  if (store == NULL || !st_live_start(data.secrets, &settings, why)) return -1;
+  if (mkdtemp(dir) == NULL || !st_data_dir_find(dir, &data, error)) return -1;
+  store = st_data_dir_open(&data, true, error);
+  if (store == NULL || !st_runtime_config_start(data.secrets, &settings, error)) return -1;
   st_draw_key(key, &made, digest);
   snprintf(made.name, sizeof made.name, "test");
   snprintf(made.permissions, sizeof made.permissions, "account,guilds");
   made.created_at = NOW;
   made.expires_at = ST_NEVER;
-  st_act act = {.now_us = st_world_now_us(), .who = "user test", .from = "command line"};
-  return st_store_create(store, &act, NULL, &made, digest, why) == ST_STORED ? 0 : -1;
+  st_audit_context act = {.now_us = st_clock_now_us(), .who = "user test", .from = "command line"};
+  return st_store_create(store, &act, NULL, &made, digest, error) == ST_STORED ? 0 : -1;
 }
 
 static int tear_down(void **state) {
   (void)state;
   char command[100];
-  st_live_stop();
+  st_runtime_config_stop();
   st_store_close(store);
   snprintf(command, sizeof command, "rm -r '%s'", dir);
   return system(command);

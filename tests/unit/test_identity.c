@@ -51,7 +51,7 @@ static bool ready(void *store) {
 
 static subtoken_ring ring;
 static st_settings settings;
-static st_rate rate;
+static st_rate_limit rate;
 static const st_service service = {.settings = &settings,
                                    .ring = &ring,
                                    .keys = {&stored, by_digest, by_sub},
@@ -63,7 +63,7 @@ static const char *event;
 
 static int set_up(void **state) {
   (void)state;
-  st_settings_default(&settings);
+  st_config_default(&settings);
   ring_with(&ring, "", TEST_SECRET);
   set_up_key("account,guilds");
   return 0;
@@ -72,7 +72,8 @@ static int set_up(void **state) {
 static subtoken_result identify_at(subtoken_text credential, const char *target, int64_t now) {
   memset(&identity, 0x5A, sizeof identity);
   event = "unset";
-  return st_identify(&service, credential, ST_TEXT("GET"), st_text(target), now, &identity, &event);
+  return st_identity_find(&service, credential, ST_TEXT("GET"), st_text(target), now, &identity,
+                          &event);
 }
 
 static subtoken_result identify_key(const char *key) {
@@ -160,7 +161,7 @@ static void test_grant(void **state) {
     char name[SUBTOKEN_PERMISSION_MAX + 1];
     snprintf(name, sizeof name, "%064d", i);
     if (i > 0) st_write_char(&writer, ',');
-    st_write_string(&writer, name);
+    st_write_literal(&writer, name);
   }
   assert_true(st_writer_end(&writer));
   assert_true(st_key_grant(&stored, &grant));
@@ -174,7 +175,7 @@ static void test_key(void **state) {
   static const char *const both[] = {"account", "guilds", NULL};
   assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
   check_event(NULL);
-  assert_int_equal(identity.standing, ST_WITH_KEY);
+  assert_int_equal(identity.method, ST_AUTH_KEY);
   assert_string_equal(identity.key.id, stored.id);
   assert_string_equal(identity.key.name, "a name");
   assert_true(identity.grant.every_url);
@@ -199,7 +200,7 @@ static void test_key_refused(void **state) {
     assert_int_equal(identify_key(KEY), rows[i].result);
     check_event(rows[i].event);
     assert_true(claims_are_empty(&identity.grant));
-    assert_int_equal(identity.standing, ST_DERIVED);
+    assert_int_equal(identity.method, ST_AUTH_DERIVED);
   }
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOCATION_UNKNOWN), 503);
@@ -252,7 +253,7 @@ static void test_subtoken(void **state) {
   static const char *const one[] = {"guilds", NULL};
   assert_int_equal(identify_token("[\"guilds\"]", "", NOW), SUBTOKEN_OK);
   check_event(NULL);
-  assert_int_equal(identity.standing, ST_DERIVED);
+  assert_int_equal(identity.method, ST_AUTH_DERIVED);
   assert_string_equal(identity.key.id, stored.id);
   check_permissions(one);
   assert_true(identity.grant.exp == NOW + 3600);
@@ -349,12 +350,12 @@ static void test_cut_down(void **state) {
 /* Whoever could find a string whose hash is that of such a row would still have nothing. */
 static void test_row_is_no_key(void **state) {
   (void)state;
-  static const st_key_kind kinds[] = {ST_KIND_PERSON, ST_KIND_LOGIN, ST_KIND_SERVICE};
+  static const st_key_kind kinds[] = {ST_KIND_USER, ST_KIND_SESSION, ST_KIND_SERVICE};
   for (size_t i = 0; i < COUNT(kinds); i++) {
     stored.kind = kinds[i];
     assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
     check_event("key_unknown");
-    assert_int_equal(identity.standing, ST_DERIVED);
+    assert_int_equal(identity.method, ST_AUTH_DERIVED);
     assert_true(claims_are_empty(&identity.grant));
   }
   assert_int_equal(asked, COUNT(kinds));
@@ -368,7 +369,7 @@ static void test_suspended(void **state) {
   stored.suspended = true;
   assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
   check_event("key_disabled");
-  assert_int_equal(identity.standing, ST_DERIVED);
+  assert_int_equal(identity.method, ST_AUTH_DERIVED);
   assert_true(claims_are_empty(&identity.grant));
   assert_int_equal(identify_token("[\"account\"]", "", NOW), SUBTOKEN_REVOKED);
   check_event("revoked");
@@ -385,27 +386,27 @@ static void test_sid(void **state) {
   static const struct {
     st_key_kind kind;
     const char *sid;
-    st_standing standing;
+    st_auth_method method;
   } rows[] = {
-      {ST_KIND_LOGIN, SID, ST_WITH_LOGIN},
-      {ST_KIND_SERVICE, SID, ST_WITH_SERVICE},
+      {ST_KIND_SESSION, SID, ST_AUTH_SESSION},
+      {ST_KIND_SERVICE, SID, ST_AUTH_SERVICE_SESSION},
       /* made from the login's token, or of another row */
-      {ST_KIND_LOGIN, "", ST_DERIVED},
-      {ST_KIND_SERVICE, "", ST_DERIVED},
-      {ST_KIND_LOGIN, OTHER_SID, ST_DERIVED},
-      {ST_KIND_SERVICE, OTHER_SID, ST_DERIVED},
-      {ST_KIND_LOGIN, ",\"sid\":\"01234567\"", ST_DERIVED},
-      {ST_KIND_LOGIN, ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEF0\"", ST_DERIVED},
+      {ST_KIND_SESSION, "", ST_AUTH_DERIVED},
+      {ST_KIND_SERVICE, "", ST_AUTH_DERIVED},
+      {ST_KIND_SESSION, OTHER_SID, ST_AUTH_DERIVED},
+      {ST_KIND_SERVICE, OTHER_SID, ST_AUTH_DERIVED},
+      {ST_KIND_SESSION, ",\"sid\":\"01234567\"", ST_AUTH_DERIVED},
+      {ST_KIND_SESSION, ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEF0\"", ST_AUTH_DERIVED},
       /* a plain key or a person is no login, whatever the token says */
-      {ST_KIND_KEY, SID, ST_DERIVED},
-      {ST_KIND_PERSON, SID, ST_DERIVED},
-      {ST_KIND_KEY, "", ST_DERIVED},
-      {ST_KIND_PERSON, "", ST_DERIVED},
+      {ST_KIND_KEY, SID, ST_AUTH_DERIVED},
+      {ST_KIND_USER, SID, ST_AUTH_DERIVED},
+      {ST_KIND_KEY, "", ST_AUTH_DERIVED},
+      {ST_KIND_USER, "", ST_AUTH_DERIVED},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     stored.kind = rows[i].kind;
     assert_int_equal(identify_token("[\"account\"]", rows[i].sid, NOW), SUBTOKEN_OK);
-    CHECK(identity.standing == rows[i].standing, "row %zu: %d", i, (int)identity.standing);
+    CHECK(identity.method == rows[i].method, "row %zu: %d", i, (int)identity.method);
     assert_int_equal(asked, i + 1); /* the store, each time */
   }
 }
@@ -426,7 +427,7 @@ static void test_sid_of_dead_login(void **state) {
       {ST_FOUND_ERROR, false, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN},
       {ST_FOUND, false, false, NOW + 1, SUBTOKEN_OK},
   };
-  stored.kind = ST_KIND_LOGIN;
+  stored.kind = ST_KIND_SESSION;
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
     stored.disabled = rows[i].disabled;
@@ -434,7 +435,7 @@ static void test_sid_of_dead_login(void **state) {
     stored.expires_at = rows[i].expires_at;
     subtoken_result result = identify_token("[\"account\"]", SID, NOW);
     CHECK(result == rows[i].result, "row %zu: %s", i, subtoken_result_name(result));
-    CHECK((identity.standing == ST_WITH_LOGIN) == (result == SUBTOKEN_OK), "row %zu", i);
+    CHECK((identity.method == ST_AUTH_SESSION) == (result == SUBTOKEN_OK), "row %zu", i);
     CHECK(claims_are_empty(&identity.grant) == (result != SUBTOKEN_OK), "row %zu", i);
   }
 }
@@ -447,7 +448,7 @@ static subtoken_result identify_registered(const char *string) {
   subtoken_text text = exact_string(string);
   memset(&identity, 0x5A, sizeof identity);
   event = "unset";
-  subtoken_result result = st_identify_registered(&service, text, NOW, &identity, &event);
+  subtoken_result result = st_identity_find_registered(&service, text, NOW, &identity, &event);
   release(text);
   return result;
 }
@@ -457,18 +458,18 @@ static void test_registered(void **state) {
   static const char *const both[] = {"account", "guilds", NULL};
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
   check_event("key_unknown");
-  assert_true(st_api_string_hash(ST_TEXT(STRING), stored_digest));
+  assert_true(st_key_string_hash(ST_TEXT(STRING), stored_digest));
   assert_int_equal(identify_registered(STRING), SUBTOKEN_OK);
   check_event(NULL);
-  assert_int_equal(identity.standing, ST_WITH_KEY);
+  assert_int_equal(identity.method, ST_AUTH_KEY);
   check_permissions(both);
   assert_int_equal(identify_registered(STRING "0"), SUBTOKEN_REVOKED);
   stored.disabled = true;
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
   check_event("key_disabled");
-  assert_int_equal(identity.standing, ST_DERIVED);
+  assert_int_equal(identity.method, ST_AUTH_DERIVED);
   stored.disabled = false;
-  stored.kind = ST_KIND_PERSON;
+  stored.kind = ST_KIND_USER;
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
   assert_true(claims_are_empty(&identity.grant));
   says = ST_FOUND_ERROR;
@@ -494,16 +495,16 @@ static void test_not_registered(void **state) {
     assert_true(claims_are_empty(&identity.grant));
   }
   assert_int_equal(asked, 0);
-  assert_true(st_api_string_hash(ST_TEXT(STRING), digest));
+  assert_true(st_key_string_hash(ST_TEXT(STRING), digest));
   assert_true(st_sha256(STRING, strlen(STRING), plain));
   assert_memory_not_equal(digest, plain, sizeof plain);
   for (size_t len = 254; len <= 256; len++) {
     subtoken_text text = repeated("", '!', len);
-    CHECK(st_api_string_hash(text, digest) == (len <= ST_API_STRING_MAX), "%zu", len);
+    CHECK(st_key_string_hash(text, digest) == (len <= ST_API_STRING_MAX), "%zu", len);
     release(text);
   }
-  assert_true(st_api_string_hash(ST_TEXT("0123456789.abcdef"), digest));
-  assert_true(st_api_string_hash(ST_TEXT("01234.6789.abc.def"), digest));
+  assert_true(st_key_string_hash(ST_TEXT("0123456789.abcdef"), digest));
+  assert_true(st_key_string_hash(ST_TEXT("01234.6789.abc.def"), digest));
 }
 
 /* ---- anyone ---- */
@@ -516,24 +517,25 @@ static void test_anyone(void **state) {
     bool disabled;
     st_found answer;
   } rows[] = {
-      {ST_FOUND, ST_KIND_PERSON, false, ST_FOUND},
-      {ST_FOUND, ST_KIND_PERSON, true, ST_FOUND_NONE},
+      {ST_FOUND, ST_KIND_USER, false, ST_FOUND},
+      {ST_FOUND, ST_KIND_USER, true, ST_FOUND_NONE},
       {ST_FOUND, ST_KIND_KEY, false, ST_FOUND_NONE},
-      {ST_FOUND, ST_KIND_LOGIN, false, ST_FOUND_NONE},
+      {ST_FOUND, ST_KIND_SESSION, false, ST_FOUND_NONE},
       {ST_FOUND, ST_KIND_SERVICE, false, ST_FOUND_NONE},
-      {ST_FOUND_NONE, ST_KIND_PERSON, false, ST_FOUND_NONE},
-      {ST_FOUND_REVOKED, ST_KIND_PERSON, false, ST_FOUND_NONE},
-      {ST_FOUND_ERROR, ST_KIND_PERSON, false, ST_FOUND_ERROR},
+      {ST_FOUND_NONE, ST_KIND_USER, false, ST_FOUND_NONE},
+      {ST_FOUND_REVOKED, ST_KIND_USER, false, ST_FOUND_NONE},
+      {ST_FOUND_ERROR, ST_KIND_USER, false, ST_FOUND_ERROR},
   };
   st_key anyone;
-  assert_int_equal(st_anyone(&service, &anyone), ST_FOUND_NONE); /* only a key is there */
-  assert_true(st_anyone_digest(stored_digest));
+  assert_int_equal(st_identity_anonymous(&service, &anyone),
+                   ST_FOUND_NONE); /* only a key is there */
+  assert_true(st_identity_anonymous_digest(stored_digest));
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
     stored.kind = rows[i].kind;
     stored.disabled = rows[i].disabled;
     memset(&anyone, 0x5A, sizeof anyone);
-    CHECK(st_anyone(&service, &anyone) == rows[i].answer, "row %zu", i);
+    CHECK(st_identity_anonymous(&service, &anyone) == rows[i].answer, "row %zu", i);
     if (rows[i].answer == ST_FOUND) assert_string_equal(anyone.permissions, "account,guilds");
   }
 }
@@ -541,8 +543,8 @@ static void test_anyone(void **state) {
 /* Its hash is known to all: no credential is found by it, and none is made of it. */
 static void test_anyone_is_no_key(void **state) {
   (void)state;
-  assert_true(st_anyone_digest(stored_digest));
-  stored.kind = ST_KIND_PERSON;
+  assert_true(st_identity_anonymous_digest(stored_digest));
+  stored.kind = ST_KIND_USER;
   assert_int_equal(identify_registered("subtoken anyone *"), SUBTOKEN_REVOKED);
   assert_int_equal(identify_registered("subtoken-anyone-*"), SUBTOKEN_REVOKED);
   assert_int_equal(identify_key("subtoken anyone *"), SUBTOKEN_MALFORMED);

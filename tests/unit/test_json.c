@@ -180,7 +180,7 @@ static void depth_of_objects(void **state) {
   for (int depth = 1; depth <= 40; depth++) {
     char text[400];
     st_writer writer = st_writer_on(text, sizeof text);
-    for (int i = 0; i < depth; i++) st_write_string(&writer, i % 2 ? "[" : "{\"a\":");
+    for (int i = 0; i < depth; i++) st_write_literal(&writer, i % 2 ? "[" : "{\"a\":");
     st_write_char(&writer, '1');
     for (int i = depth; i-- > 0;) st_write_char(&writer, i % 2 ? ']' : '}');
     CHECK(valid(text, writer.len) == (depth <= ST_JSON_DEPTH_MAX), "depth %d", depth);
@@ -193,9 +193,9 @@ static void many_names(void **state) {
     static char text[32 * (ST_JSON_NAMES_MAX + 2)];
     st_writer writer = st_writer_on(text, sizeof text);
     for (size_t i = 0; i < count; i++) {
-      st_write_string(&writer, i == 0 ? "{\"n" : ",\"n");
+      st_write_literal(&writer, i == 0 ? "{\"n" : ",\"n");
       st_write_int(&writer, (int64_t)i);
-      st_write_string(&writer, "\":0");
+      st_write_literal(&writer, "\":0");
     }
     st_write_char(&writer, '}');
     CHECK(valid(text, writer.len) == (count <= ST_JSON_NAMES_MAX), "%zu names", count);
@@ -203,7 +203,7 @@ static void many_names(void **state) {
   /* Names of objects that were left make room again. */
   static char text[8 * 5000];
   st_writer writer = st_writer_on(text, sizeof text);
-  for (size_t i = 0; i < 4000; i++) st_write_string(&writer, i == 0 ? "[{\"a\":0}" : ",{\"a\":0}");
+  for (size_t i = 0; i < 4000; i++) st_write_literal(&writer, i == 0 ? "[{\"a\":0}" : ",{\"a\":0}");
   st_write_char(&writer, ']');
   assert_false(writer.overflow);
   assert_true(valid(text, writer.len));

@@ -22,7 +22,7 @@ static int tear_down(void **state) {
 
 static bool read_as(const char *const *types, size_t count, subtoken_text body) {
   st_header headers[3];
-  static st_visit visit;
+  static st_context visit;
   for (size_t i = 0; i < count; i++) {
     headers[i] = (st_header){ST_TEXT("content-TYPE"), st_text(types[i])};
   }
@@ -40,7 +40,7 @@ static bool read_as(const char *const *types, size_t count, subtoken_text body) 
   fields[FLAG].type = ST_FIELD_BOOL;
   fields[LIST].name = "list";
   fields[LIST].type = ST_FIELD_PERMISSIONS;
-  return st_body_read(&visit, fields, FIELDS, scratch);
+  return st_json_body_read(&visit, fields, FIELDS, scratch);
 }
 
 static bool read_body(const char *body) {
@@ -205,12 +205,12 @@ static const char *many(int count, int width, int again) {
   static char body[16384];
   st_writer writer = st_writer_on(body, sizeof body);
   char one[100];
-  st_write_string(&writer, "{\"list\":[");
+  st_write_literal(&writer, "{\"list\":[");
   for (int i = 0; i < count + again; i++) {
     snprintf(one, sizeof one, "%s\"%0*d\"", i == 0 ? "" : ",", width, i < count ? i : count - 1);
-    st_write_words(&writer, one);
+    st_write_truncated(&writer, one);
   }
-  st_write_string(&writer, "]}");
+  st_write_literal(&writer, "]}");
   assert_true(st_writer_end(&writer));
   return body;
 }
@@ -281,12 +281,12 @@ static void test_media_types(void **state) {
 
 static void test_none(void **state) {
   (void)state;
-  static st_visit visit;
+  static st_context visit;
   st_request request = {.method = ST_TEXT("POST")};
   visit.request = &request;
   visit.reply = &reply;
   memset(&reply, 0, sizeof reply);
-  assert_true(st_body_none(&visit));
+  assert_true(st_json_body_none(&visit));
   assert_int_equal(reply.status, 0);
   /* D15: what axios sends for nothing. */
   static const st_header json = {SUBTOKEN_TEXT("Content-Type"), SUBTOKEN_TEXT("application/json")};
@@ -299,20 +299,20 @@ static void test_none(void **state) {
   for (size_t i = 0; i < COUNT(empty); i++) {
     request.body = st_text(empty[i]);
     request.headers = &json;
-    CHECK(st_body_none(&visit), "%s", empty[i]);
+    CHECK(st_json_body_none(&visit), "%s", empty[i]);
     request.headers = &plain; /* which a browser sends across origins unasked */
-    assert_false(st_body_none(&visit));
+    assert_false(st_json_body_none(&visit));
     check_refused("this call takes no body, or {} with Content-Type: application/json\"}");
   }
   request.headers = &json;
   for (size_t i = 0; i < COUNT(others); i++) {
     request.body = st_text(others[i]);
-    CHECK(!st_body_none(&visit), "%s", others[i]);
+    CHECK(!st_json_body_none(&visit), "%s", others[i]);
     check_refused("this call takes no body, or {} with Content-Type: application/json\"}");
   }
   request.body.len = 0;
   visit.credential_in_query = true;
-  assert_false(st_body_none(&visit));
+  assert_false(st_json_body_none(&visit));
   check_refused("access_token: must be in a header for this call\"}");
 }
 

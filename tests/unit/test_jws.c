@@ -75,7 +75,7 @@ static void shapes(void **state) {
         st_write_char(&writer, *c);
       }
     }
-    st_write_string(&writer, rows[i / 2].tail);
+    st_write_literal(&writer, rows[i / 2].tail);
     subtoken_text token = exact(text, writer.len);
     subtoken_result got = check_token(token);
     CHECK(got == rows[i / 2].want, "row %zu, spelling %zu: %s", i / 2, i % 2,

@@ -229,7 +229,7 @@ static void test_covers(void **state) {
   snprintf(office_row_of(ALICE_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "guilds");
   assert_int_equal(create(AS_ALICE, SMALL), 403);
   office_row *row = &office.rows[office.row_count - 1];
-  assert_int_equal(row->key.kind, ST_KIND_LOGIN);
+  assert_int_equal(row->key.kind, ST_KIND_SESSION);
   snprintf(row->key.permissions, sizeof row->key.permissions, "guilds");
   assert_int_equal(create(login, SMALL), 403);
 }
@@ -302,7 +302,7 @@ static void test_expiry_is_brought_down(void **state) {
     assert_true(expiring(rows[i].who, "6d")->expires_at == NOW + 6 * DAY);
     assert_false(reply.event.clamped);
   }
-  office_row_of(KEY_ID)->key.kind = ST_KIND_PERSON; /* the key behind the service is not found */
+  office_row_of(KEY_ID)->key.kind = ST_KIND_USER; /* the key behind the service is not found */
   assert_int_equal(create(service_login, SMALL), 503);
 }
 
@@ -550,7 +550,7 @@ static void test_full_pages(void **state) {
   static st_reply one;
   st_writer writer = st_writer_on(one.body, sizeof one.body);
   memcpy(office.rows[5].key.owner, name, sizeof name);
-  st_key_write_json(&writer, &office.rows[5].key, KEY, NOW);
+  st_key_json_write(&writer, &office.rows[5].key, KEY, NOW);
   assert_true(!writer.overflow && writer.len <= ST_KEY_JSON_MAX);
   assert_true(ST_KEY_JSON_MAX + 100 < ST_REPLY_BODY_MAX);
 }

@@ -23,7 +23,7 @@
 
 static char dir[] = "/tmp/subtoken-log-XXXXXX";
 static char path[100], other_path[100];
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 static char text[1 << 20];
 
 static size_t read_file(const char *name) {
@@ -81,7 +81,7 @@ static double number_of(const cJSON *line, const char *name) {
 
 static bool reopen(const char *name) {
   int file = -1;
-  if (!st_log_open(name, &file, why)) return false;
+  if (!st_log_open(name, &file, error)) return false;
   st_log_use(file, true);
   return true;
 }
@@ -96,7 +96,7 @@ static st_reply reply;
 
 static void log_request(subtoken_text method, subtoken_text target, const char *remote) {
   st_request request = {.method = method, .target = target, .now = NOW};
-  st_log_request(&request, &reply, st_text(remote), 123);
+  st_access_log_write(&request, &reply, st_text(remote), 123);
 }
 
 static int set_up(void **state) {
@@ -330,9 +330,9 @@ static void test_slow_reader(void **state) {
   int fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   assert_true(fd >= 0);
   assert_true(reopen(fifo));
-  int64_t began = st_world_monotonic_us();
+  int64_t began = st_clock_monotonic_us();
   for (int i = 0; i < SENT; i++) st_log_event("event", "0123456789012345678901234567890");
-  assert_true(st_world_monotonic_us() - began < 5 * INT64_C(1000000));
+  assert_true(st_clock_monotonic_us() - began < 5 * INT64_C(1000000));
   size_t came = 0, lost = 0;
   (void)drain(fd, 500);
   tally(fifo_text, &came, &lost);
@@ -382,10 +382,10 @@ static void test_reopen_fails(void **state) {
   char missing[120];
   snprintf(missing, sizeof missing, "%s/missing/log", dir);
   assert_false(reopen(missing));
-  assert_non_null(strstr(why, missing));
+  assert_non_null(strstr(error, missing));
   assert_false(reopen(dir));
   int file;
-  assert_true(st_log_open(other_path, &file, why));
+  assert_true(st_log_open(other_path, &file, error));
   st_log_use(file, false);          /* thought better of it */
   st_log_event("still here", NULL); /* in the file that was open */
   wait_for_lines(path, 1);
@@ -401,7 +401,7 @@ static int start(void **state) {
   if (mkdtemp(dir) == NULL) return -1;
   snprintf(path, sizeof path, "%s/log", dir);
   snprintf(other_path, sizeof other_path, "%s/log.1", dir);
-  return st_log_start(path, why) ? 0 : -1;
+  return st_log_start(path, error) ? 0 : -1;
 }
 
 /* What was logged before the end is in the file at the end. */

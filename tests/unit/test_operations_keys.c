@@ -10,9 +10,10 @@
 
 static st_key_changes changes;
 
-static const st_act by_ann = {.now_us = 5, .who = "person ann", .from = "192.0.2.1"};
+static const st_audit_context by_ann = {.now_us = 5, .who = "person ann", .from = "192.0.2.1"};
 
-static st_changed create(const st_maker *maker, const char *permissions, st_key *key, char *whole) {
+static st_changed create(const st_grantor *maker, const char *permissions, st_key *key,
+                         char *whole) {
   memset(key, 0, sizeof *key);
   key->expires_at = ST_NEVER;
   snprintf(key->name, sizeof key->name, "mine");
@@ -23,7 +24,7 @@ static st_changed create(const st_maker *maker, const char *permissions, st_key 
 
 static int begin(void **state) {
   if (setup(state) != 0) return -1;
-  changes = st_key_changes_of(store);
+  changes = st_keys_changes_of(store);
   return 0;
 }
 
@@ -32,7 +33,7 @@ static void makes_a_key_that_opens(void **state) {
   st_key key, got;
   char whole[ST_KEY_LEN + 1];
   uint8_t digest[32];
-  int64_t before = st_world_now();
+  int64_t before = st_clock_now();
   make_person(1, "ann", "a,b");
   assert_int_equal(create(maker_of(1), "a", &key, whole), ST_CHANGED);
   assert_int_equal(strlen(whole), ST_KEY_LEN);
@@ -42,7 +43,7 @@ static void makes_a_key_that_opens(void **state) {
   assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_FOUND);
   assert_string_equal(got.sub, key.sub);
   assert_string_equal(got.owner, "ann");
-  assert_true(got.created_at >= before && got.created_at <= st_world_now());
+  assert_true(got.created_at >= before && got.created_at <= st_clock_now());
   st_audit_line line = last_line();
   assert_string_equal(line.action, "key.create");
   assert_string_equal(line.who, by_ann.who);
@@ -89,7 +90,7 @@ static void finds_lists_and_renames(void **state) {
 static void disables_revokes_and_removes(void **state) {
   (void)state;
   st_key got;
-  int64_t before = st_world_now_us(), sequence = 0, next = 0;
+  int64_t before = st_clock_now_us(), sequence = 0, next = 0;
   make_key(1, "ann", "a");
   assert_int_equal(changes.set_disabled(changes.context, &by_ann, id_of(1), true, &sequence),
                    ST_CHANGED);

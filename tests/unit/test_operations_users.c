@@ -20,11 +20,11 @@
 /* Of one round and 16 KiB. */
 #define SMALL "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ" /* of x */
 
-static st_people people;
+static st_users people;
 
 static int open_office(void **state) {
   if (setup(state) != 0) return -1;
-  people = st_people_of(store);
+  people = st_users_of(store);
   return st_password_start() ? 0 : -1;
 }
 
@@ -38,8 +38,8 @@ static void use(unsigned n, int64_t at) {
 
 /* What is left is written when it ends: nobody has to wait for half a minute. */
 static void write_uses(void) {
-  if (!st_people_start(store, why)) fail_msg("%s", why);
-  st_people_stop();
+  if (!st_upkeep_start(store, error)) fail_msg("%s", error);
+  st_upkeep_stop();
 }
 
 static int64_t used_at(unsigned n) {
@@ -69,7 +69,7 @@ static void test_uses(void **state) {
   sql("DELETE FROM used");
   write_uses();
   assert_true(ask("SELECT count(*) FROM used") == 0);
-  st_people_stop(); /* a second time nothing happens */
+  st_upkeep_stop(); /* a second time nothing happens */
 }
 
 /* C1: what cannot be written now is written the next time. */
@@ -121,12 +121,12 @@ static void test_used_by_many(void **state) {
   (void)state;
   pthread_t threads[4];
   for (unsigned n = 1; n <= 8; n++) make_key(n, "owner", "account");
-  if (!st_people_start(store, why)) fail_msg("%s", why);
+  if (!st_upkeep_start(store, error)) fail_msg("%s", error);
   for (intptr_t i = 0; i < 4; i++) {
     assert_int_equal(pthread_create(&threads[i], NULL, use_often, (void *)i), 0);
   }
   for (size_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
-  st_people_stop();
+  st_upkeep_stop();
   for (unsigned n = 1; n <= 8; n++) assert_true(used_at(n) == NOW);
 }
 
@@ -134,11 +134,11 @@ static void test_used_by_many(void **state) {
 
 static void test_draw(void **state) {
   (void)state;
-  st_key keys[2] = {{.kind = ST_KIND_LOGIN, .owner = "stays"}, {0}};
+  st_key keys[2] = {{.kind = ST_KIND_SESSION, .owner = "stays"}, {0}};
   uint8_t digests[3][32] = {{0}};
   char whole[2 * ST_KEY_ID_LEN + 1];
-  st_people_draw(&keys[0], digests[0]);
-  st_people_draw(&keys[1], digests[1]);
+  st_draw_user(&keys[0], digests[0]);
+  st_draw_user(&keys[1], digests[1]);
   for (size_t i = 0; i < 2; i++) {
     snprintf(whole, sizeof whole, "%s%s", keys[i].id, keys[i].id);
     assert_true(st_key_shaped((subtoken_text){whole, strlen(whole)}));
@@ -148,30 +148,30 @@ static void test_draw(void **state) {
   assert_string_not_equal(keys[0].id, keys[1].id);
   assert_string_not_equal(keys[0].sub, keys[1].sub);
   assert_memory_not_equal(digests[0], digests[1], 32);
-  assert_int_equal(keys[0].kind, ST_KIND_LOGIN);
+  assert_int_equal(keys[0].kind, ST_KIND_SESSION);
   assert_string_equal(keys[0].owner, "stays");
 }
 
 /* ---- passwords ---- */
 
-static st_person found_person(const char *login) {
-  st_person person;
+static st_user found_person(const char *login) {
+  st_user person;
   assert_int_equal(people.find(people.context, (subtoken_text){login, strlen(login)}, &person),
                    ST_FOUND);
   return person;
 }
 
 static void make_person_with(const char *password, bool imported) {
-  st_person person = person_of(1, "alice", "account");
+  st_user person = person_of(1, "alice", "account");
   snprintf(person.password, sizeof person.password, "%s", password);
   if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
   int64_t sequence;
   if (imported) {
     st_import user = {.person = person, .mode = ST_IMPORT_CREATE};
     memcpy(user.digest, digest_of(1), 32);
-    good(st_store_import(store, ACT, &user, 1, &sequence, why));
+    good(st_store_import(store, ACT, &user, 1, &sequence, error));
   } else {
-    good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(1), why));
+    good(st_store_user_create(store, ACT, NULL, false, &person, digest_of(1), error));
   }
 }
 
@@ -179,18 +179,18 @@ static void make_person_with(const char *password, bool imported) {
 static void test_rehashed(void **state) {
   (void)state;
   make_person_with(GRAPHENE, true);
-  st_person before = found_person("alice");
-  int64_t sequence = standing(), audited = lines();
+  st_user before = found_person("alice");
+  int64_t sequence = method(), audited = lines();
   assert_int_equal(people.check(people.context, &before, TEXT("wrong"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_WRONG);
   assert_string_equal(found_person("alice").password, GRAPHENE);
   assert_int_equal(people.check(people.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_GOOD);
-  st_person after = found_person("alice");
+  st_user after = found_person("alice");
   assert_int_equal(strncmp(after.password, "nfc:$argon2id$v=19$m=19456,t=2,p=1$", 35), 0);
   assert_string_equal(after.imported, GRAPHENE); /* by which an import is known again */
   assert_string_equal(after.key.sub, before.key.sub);
-  assert_true(standing() == sequence && lines() == audited);
+  assert_true(method() == sequence && lines() == audited);
   /* the same password still, and once is enough */
   assert_int_equal(people.check(people.context, &after, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_GOOD);
@@ -206,7 +206,7 @@ static void test_rehashed(void **state) {
 static void test_rehashed_small(void **state) {
   (void)state;
   make_person_with(SMALL, false);
-  st_person before = found_person("alice");
+  st_user before = found_person("alice");
   assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_GOOD);
   assert_string_not_equal(found_person("alice").password, SMALL);
@@ -217,8 +217,8 @@ static void test_not_rehashed(void **state) {
   (void)state;
   int64_t sequence;
   make_person_with(SMALL, false);
-  st_person before = found_person("alice");
-  good(st_store_person_set_password(store, ACT, "alice", "$another", sub_of(7), &sequence, why));
+  st_user before = found_person("alice");
+  good(st_store_user_set_password(store, ACT, "alice", "$another", sub_of(7), &sequence, error));
   assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_GOOD);
   assert_string_equal(found_person("alice").password, "$another");
@@ -230,7 +230,7 @@ static void test_not_rehashed(void **state) {
 static void test_nobodys_password(void **state) {
   (void)state;
   uint64_t computed = st_password_computed();
-  st_person nobody = person_of(1, "nobody", "");
+  st_user nobody = person_of(1, "nobody", "");
   assert_int_equal(people.check(people.context, NULL, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_WRONG);
   nobody.password[0] = '\0';
@@ -243,21 +243,21 @@ static void test_nobodys_password(void **state) {
 
 /* ---- persons and logins ---- */
 
-static const st_act untimed = {.who = "nobody", .from = "192.0.2.7"};
+static const st_audit_context untimed = {.who = "nobody", .from = "192.0.2.7"};
 
 static void test_person(void **state) {
   (void)state;
-  st_person person = {
-      .key = {.kind = ST_KIND_PERSON, .owner = "alice", .name = "alice", .expires_at = ST_NEVER}};
+  st_user person = {
+      .key = {.kind = ST_KIND_USER, .owner = "alice", .name = "alice", .expires_at = ST_NEVER}};
   bool busy = true;
-  st_person nobody;
+  st_user nobody;
   assert_int_equal(people.find(people.context, TEXT("alice"), &nobody), ST_FOUND_NONE);
   assert_int_equal(
       people.create(people.context, &untimed, NULL, &person, TEXT("supersecret"), &busy),
       ST_CHANGED);
   assert_false(busy);
-  int64_t now = st_world_now();
-  st_person stored = found_person("alice");
+  int64_t now = st_clock_now();
+  st_user stored = found_person("alice");
   assert_true(stored.key.created_at > now - 600 && stored.key.created_at <= now);
   assert_int_equal(people.check(people.context, &stored, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_VERDICT_GOOD);
@@ -269,8 +269,8 @@ static void test_person(void **state) {
   assert_true(st_password_computed() == computed); /* C1: found by reading */
   /* a password that cannot be hashed is no matter of waiting */
   busy = true;
-  st_person bob = {
-      .key = {.kind = ST_KIND_PERSON, .owner = "bob", .name = "bob", .expires_at = ST_NEVER}};
+  st_user bob = {
+      .key = {.kind = ST_KIND_USER, .owner = "bob", .name = "bob", .expires_at = ST_NEVER}};
   assert_int_equal(people.create(people.context, &untimed, NULL, &bob, TEXT(""), &busy),
                    ST_CHANGE_FAILED);
   assert_false(busy);
@@ -282,7 +282,7 @@ static void test_person(void **state) {
 static void test_login(void **state) {
   (void)state;
   char token[ST_REFRESH_LEN + 1], next[ST_REFRESH_LEN + 1], again[ST_REFRESH_LEN + 1];
-  int64_t until = st_world_now() + 3600, sequence;
+  int64_t until = st_clock_now() + 3600, sequence;
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
   make_person(1, "alice", "account");
   assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &login, token),
@@ -292,7 +292,7 @@ static void test_login(void **state) {
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
   assert_string_not_equal(login.id, other.id);
-  assert_int_equal(login.kind, ST_KIND_LOGIN);
+  assert_int_equal(login.kind, ST_KIND_SESSION);
   assert_string_equal(login.owner, "alice");
   assert_string_equal(login.permissions, "account");
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
@@ -308,7 +308,7 @@ static void test_login(void **state) {
                    ST_CHANGE_REFUSED);
   assert_int_equal(people.log_out(people.context, &untimed, login.id, &sequence), ST_CHANGED_NONE);
   assert_int_equal(people.log_out(people.context, &untimed, other.id, &sequence), ST_CHANGED);
-  assert_true(sequence == standing());
+  assert_true(sequence == method());
   assert_int_equal(
       people.refresh(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
       ST_CHANGED_NONE);
@@ -322,7 +322,7 @@ static void test_login(void **state) {
 /* A store that cannot be read is none in which there is nobody. */
 static void test_trouble(void **state) {
   (void)state;
-  st_person person;
+  st_user person;
   st_audit_line line;
   size_t count;
   make_person(1, "alice", "account");

@@ -53,7 +53,7 @@ static bool read_arguments(int argc, const char *const *argv) {
     snprintf(kept[i], sizeof kept[i], "%s", argv[i]);
     copy[i] = kept[i];
   }
-  bool good = st_arguments_read(&arguments, argc, copy);
+  bool good = st_options_read(&arguments, argc, copy);
   fflush(NULL);
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
@@ -148,14 +148,14 @@ static void test_table(void **state) {
   static const st_command table[] = {
       {"first", run_first, "the first"}, {"first-more", run_second, "the second"}, {0}};
   char first[] = "first", more[] = "first-more", word[] = "word";
-  assert_int_equal(st_command_run(table, "t", 2, (char *[]){first, word}), 41);
+  assert_int_equal(st_options_run_command(table, "t", 2, (char *[]){first, word}), 41);
   assert_int_equal(ran_argc, 1);
-  assert_int_equal(st_command_run(table, "t", 1, (char *[]){more}), 42);
+  assert_int_equal(st_options_run_command(table, "t", 1, (char *[]){more}), 42);
 }
 
 /* ---- a credential on standard input ---- */
 
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 
 /* What is read of it when it comes on standard input; NULL when it is refused. */
 static const char *read_from(const char *text, size_t len, size_t room,
@@ -169,7 +169,7 @@ static const char *read_from(const char *text, size_t len, size_t room,
   close(ends[1]);
   dup2(ends[0], STDIN_FILENO);
   close(ends[0]);
-  bool good = how(buffer, room, &credential, why);
+  bool good = how(buffer, room, &credential, error);
   dup2(in, STDIN_FILENO);
   close(in);
   if (!good) return NULL;
@@ -178,7 +178,7 @@ static const char *read_from(const char *text, size_t len, size_t room,
 }
 
 static const char *read_credential(const char *text, size_t len, size_t room) {
-  return read_from(text, len, room, st_read_credential);
+  return read_from(text, len, room, st_input_credential);
 }
 
 static void test_read_credential(void **state) {
@@ -189,12 +189,12 @@ static void test_read_credential(void **state) {
   assert_string_equal(read_credential("a b", 3, 100), "a b");
   assert_null(read_credential("", 0, 100));
   assert_null(read_credential(" \n\n", 3, 100));
-  assert_string_equal(why, "nothing came on standard input");
+  assert_string_equal(error, "nothing came on standard input");
   assert_null(read_credential("0123456789", 10, 5)); /* more than there is room for */
 }
 
 static const char *read_password(const char *text, size_t len) {
-  return read_from(text, len, ST_PASSWORD_MAX + 2, st_read_password);
+  return read_from(text, len, ST_PASSWORD_MAX + 2, st_input_password);
 }
 
 /* White space is part of a password, but one end of line is not. */
@@ -211,16 +211,16 @@ static void test_read_password(void **state) {
   assert_null(read_password("", 0));
   assert_null(read_password("\n", 1));
   assert_null(read_password("\r\n", 2));
-  assert_string_equal(why, "nothing came on standard input");
+  assert_string_equal(error, "nothing came on standard input");
   assert_null(read_password("a\n\n", 3));
-  assert_string_equal(why, two);
+  assert_string_equal(error, two);
   assert_null(read_password("a\nb", 3));
-  assert_string_equal(why, two);
+  assert_string_equal(error, two);
   assert_int_equal(strlen(read_password(longest.data, ST_PASSWORD_MAX)), ST_PASSWORD_MAX);
   assert_null(read_password(longest.data, ST_PASSWORD_MAX + 1));
-  assert_string_equal(why, too_long);
+  assert_string_equal(error, too_long);
   assert_null(read_password(longest.data, ST_PASSWORD_MAX + 3));
-  assert_non_null(strstr(why, "is longer than"));
+  assert_non_null(strstr(error, "is longer than"));
   end[0] = '\n';
   assert_int_equal(strlen(read_password(longest.data, ST_PASSWORD_MAX + 1)), ST_PASSWORD_MAX);
   end[0] = '\r';
@@ -407,7 +407,7 @@ static void test_permissions(void **state) {
       char name[SUBTOKEN_PERMISSION_MAX + 1];
       snprintf(name, sizeof name, "%064d", i);
       if (i > 0) st_write_char(&writer, ',');
-      st_write_string(&writer, name);
+      st_write_literal(&writer, name);
     }
     assert_true(st_writer_end(&writer));
     assert_int_equal(st_permissions_read(many, kept), count == 64);
@@ -419,43 +419,43 @@ static void test_permissions(void **state) {
 
 static void test_data_find(void **state) {
   (void)state;
-  st_data data;
+  st_data_dir data;
   unsetenv("SUBTOKEN_DATA");
-  assert_true(st_data_find(NULL, &data, why));
+  assert_true(st_data_dir_find(NULL, &data, error));
   assert_string_equal(data.dir, "./var");
   assert_string_equal(data.secrets, "./var/secrets");
   setenv("SUBTOKEN_DATA", "/from/environment", 1);
-  assert_true(st_data_find(NULL, &data, why));
+  assert_true(st_data_dir_find(NULL, &data, error));
   assert_string_equal(data.database, "/from/environment/subtoken.db");
-  assert_true(st_data_find("/option", &data, why));
+  assert_true(st_data_dir_find("/option", &data, error));
   assert_string_equal(data.dir, "/option");
   setenv("SUBTOKEN_DATA", "", 1);
-  assert_true(st_data_find(NULL, &data, why));
+  assert_true(st_data_dir_find(NULL, &data, error));
   assert_string_equal(data.dir, "./var");
   unsetenv("SUBTOKEN_DATA");
   char longest[ST_PATH_TEXT_MAX + 1];
   memset(longest, 'x', sizeof longest - 1);
   longest[sizeof longest - 1] = '\0';
-  assert_false(st_data_find(longest, &data, why));
+  assert_false(st_data_dir_find(longest, &data, error));
   longest[sizeof longest - 2] = '\0';
-  assert_true(st_data_find(longest, &data, why));
+  assert_true(st_data_dir_find(longest, &data, error));
   assert_int_equal(strlen(data.secrets), ST_PATH_TEXT_MAX - 1 + strlen("/secrets"));
 }
 
 static void test_data_make(void **state) {
   (void)state;
   char dir[] = "/tmp/subtoken-command-XXXXXX", path[100], command[100];
-  st_data data;
+  st_data_dir data;
   struct stat status;
   subtoken_ring ring;
   char text[200];
   assert_non_null(mkdtemp(dir));
   snprintf(path, sizeof path, "%s/data", dir);
-  assert_true(st_data_find(path, &data, why));
-  assert_null(st_data_open(&data, false, why)); /* not made unasked */
+  assert_true(st_data_dir_find(path, &data, error));
+  assert_null(st_data_dir_open(&data, false, error)); /* not made unasked */
   assert_true(stat(path, &status) != 0);
-  st_store *store = st_data_open(&data, true, why);
-  CHECK(store != NULL, "%s", why);
+  st_store *store = st_data_dir_open(&data, true, error);
+  CHECK(store != NULL, "%s", error);
   st_store_close(store);
   assert_int_equal(stat(path, &status), 0);
   assert_int_equal(status.st_mode & 07777, 0700);
@@ -463,19 +463,19 @@ static void test_data_make(void **state) {
   assert_int_equal(status.st_mode & 07777, 0600);
   /* One unnamed secret; made once. */
   size_t len;
-  assert_true(st_world_read_secret(data.secrets, text, sizeof text, &len, why));
+  assert_true(st_file_read_secret(data.secrets, text, sizeof text, &len, error));
   assert_int_equal(subtoken_ring_read(&ring, (subtoken_text){text, len}, NULL), SUBTOKEN_OK);
   assert_int_equal(ring.count, 1);
   assert_int_equal(ring.secrets[0].kid_len, 0);
   char again[200];
-  assert_true(st_data_make(&data, why));
-  assert_true(st_world_read_secret(data.secrets, again, sizeof again, &len, why));
+  assert_true(st_data_dir_make(&data, error));
+  assert_true(st_file_read_secret(data.secrets, again, sizeof again, &len, error));
   assert_memory_equal(text, again, len);
-  assert_false(st_ring_make(data.secrets, why)); /* never over one that is there */
+  assert_false(st_keyring_file_make(data.secrets, error)); /* never over one that is there */
   /* A ring that is gone beside a database is not made anew. */
   assert_int_equal(unlink(data.secrets), 0);
-  assert_false(st_data_make(&data, why));
-  assert_non_null(strstr(why, data.secrets));
+  assert_false(st_data_dir_make(&data, error));
+  assert_non_null(strstr(error, data.secrets));
   assert_true(stat(data.secrets, &status) != 0);
   snprintf(command, sizeof command, "rm -r '%s'", dir);
   assert_int_equal(system(command), 0);
@@ -484,8 +484,8 @@ static void test_data_make(void **state) {
 static void test_operator_act(void **state) {
   (void)state;
   char who[ST_WHO_MAX];
-  int64_t before = st_world_now_us();
-  st_act act = st_operator_act(who);
+  int64_t before = st_clock_now_us();
+  st_audit_context act = st_input_audit_context(who);
   assert_ptr_equal(act.who, who);
   assert_memory_equal(who, "user ", 5);
   assert_true(strlen(who) > 5);

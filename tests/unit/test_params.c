@@ -56,7 +56,7 @@ static void test_pairs(void **state) {
   st_writer writer = st_writer_on(out, raw.len);
   st_pair pair;
   size_t i = 0;
-  for (; st_pair_next(&cutter, &writer, &pair); i++) {
+  for (; st_params_next_pair(&cutter, &writer, &pair); i++) {
     CHECK(i < COUNT(expected) && st_text_is(pair.name, expected[i].name) &&
               st_text_is(pair.value, expected[i].value) && pair.bad_escape == expected[i].bad,
           "pair %zu: `%.*s` is `%.*s`", i, (int)pair.name.len, pair.name.data, (int)pair.value.len,
@@ -80,7 +80,7 @@ static void check_full(const st_params *params) {
   assert_ptr_equal(params->request.urls, params->urls);
   check_list(params->permissions, params->request.permission_count, permissions);
   check_list(params->urls, params->request.url_count, urls);
-  assert_string_equal(params->why, "");
+  assert_string_equal(params->error, "");
 }
 
 static void test_three_spellings(void **state) {
@@ -122,12 +122,12 @@ static void test_nothing_asked(void **state) {
                {"x[]=urls[]", false}};
   for (size_t i = 0; i < COUNT(empty); i++) {
     memset(&params, 0x5A, sizeof params);
-    CHECK(in_query(&params, empty[i].text), "%s: %s", empty[i].text, params.why);
+    CHECK(in_query(&params, empty[i].text), "%s: %s", empty[i].text, params.error);
     assert_false(params.request.has_expire);
     assert_false(params.request.has_urls);
     assert_int_equal(params.request.permission_count, 0);
     assert_int_equal(params.request.url_count, 0);
-    CHECK(in_form(&params, empty[i].text) == empty[i].form, "%s: %s", empty[i].text, params.why);
+    CHECK(in_form(&params, empty[i].text) == empty[i].form, "%s: %s", empty[i].text, params.error);
   }
   assert_true(in_json(&params, "{}"));
   assert_false(params.request.has_urls);
@@ -153,10 +153,10 @@ static void test_blanks_around_items(void **state) {
   static const char *const permissions[] = {"account", "inventories", NULL};
   static const char *const urls[] = {"/a", "/b", NULL};
   for (size_t i = 0; i < COUNT(pairs); i++) {
-    CHECK(in_query(&params, pairs[i]), "%s: %s", pairs[i], params.why);
+    CHECK(in_query(&params, pairs[i]), "%s: %s", pairs[i], params.error);
     check_list(params.permissions, params.request.permission_count, permissions);
     check_list(params.urls, params.request.url_count, urls);
-    CHECK(in_form(&params, pairs[i]), "%s: %s", pairs[i], params.why);
+    CHECK(in_form(&params, pairs[i]), "%s: %s", pairs[i], params.error);
     check_list(params.permissions, params.request.permission_count, permissions);
     check_list(params.urls, params.request.url_count, urls);
   }
@@ -184,7 +184,7 @@ static void test_used_again(void **state) {
   assert_false(params.request.has_expire);
   assert_false(params.request.has_urls);
   assert_int_equal(params.request.permission_count, 1);
-  assert_string_equal(params.why, "");
+  assert_string_equal(params.error, "");
 }
 
 /* ---- expire ---- */
@@ -208,7 +208,7 @@ static void test_expire_forms(void **state) {
     CHECK(in_query(&params, good[i].query) && params.request.has_expire &&
               params.request.expire == good[i].seconds,
           "%s: %lld, not %lld %s", good[i].query, (long long)params.request.expire,
-          (long long)good[i].seconds, params.why);
+          (long long)good[i].seconds, params.error);
     CHECK(in_form(&params, good[i].query) && params.request.expire == good[i].seconds,
           "%s as a form", good[i].query);
   }
@@ -221,12 +221,13 @@ static void test_expire_forms(void **state) {
 
 typedef struct refusal {
   const char *text;
-  const char *why; /* how it begins */
+  const char *error; /* how it begins */
 } refusal;
 
 static void check_refused(const st_params *params, bool good, const refusal *row) {
   CHECK(!good, "%s: taken", row->text);
-  CHECK(strncmp(params->why, row->why, strlen(row->why)) == 0, "%s: %s", row->text, params->why);
+  CHECK(strncmp(params->error, row->error, strlen(row->error)) == 0, "%s: %s", row->text,
+        params->error);
 }
 
 static void test_refused_pairs(void **state) {
@@ -281,7 +282,7 @@ static void test_asked_otherwise(void **state) {
   };
   for (size_t i = 0; i < COUNT(forms); i++) {
     check_refused(&params, in_form(&params, forms[i].text), &forms[i]);
-    assert_non_null(strstr(params.why, "Content-Type: application/json"));
+    assert_non_null(strstr(params.error, "Content-Type: application/json"));
   }
   /* A form that says nothing is no way out where the query says something. */
   assert_false(read_all(&params, "permissions=account", ST_BODY_FORM, "{\"urls\":[\"/a\"]}"));
@@ -340,14 +341,14 @@ static void test_refused_json(void **state) {
   /* The same name twice is no strict JSON, or a parameter given twice: refused. */
   assert_false(in_json(&params, "{\"urls\":[\"/a\"],\"urls\":[\"/b\"]}"));
   assert_false(in_json(&params, "{\"expire\":\"2027-11-22T00:00:00Z\",\"expir\\u0065\":\"x\"}"));
-  assert_true(params.why[0] != '\0');
+  assert_true(params.error[0] != '\0');
 }
 
 static void test_query_and_body(void **state) {
   (void)state;
   static st_params params;
   static const struct {
-    const char *query, *body, *json, *why;
+    const char *query, *body, *json, *error;
   } rows[] = {
       {"urls=/a", "urls=/a", "{\"urls\":[\"/a\"]}", "urls: given more than once"},
       {"urls=", "urls=/a", "{\"urls\":[\"/a\"]}", "urls: given more than once"},
@@ -358,9 +359,9 @@ static void test_query_and_body(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     assert_false(read_all(&params, rows[i].query, ST_BODY_FORM, rows[i].body));
-    assert_string_equal(params.why, rows[i].why);
+    assert_string_equal(params.error, rows[i].error);
     assert_false(read_all(&params, rows[i].query, ST_BODY_JSON, rows[i].json));
-    assert_string_equal(params.why, rows[i].why);
+    assert_string_equal(params.error, rows[i].error);
     /* A body that nobody reads takes no part. */
     assert_true(read_all(&params, rows[i].query, ST_BODY_NONE, rows[i].body));
   }
@@ -374,12 +375,12 @@ static subtoken_text many(const char *prefix, const char *item, const char *betw
   size_t room = strlen(prefix) + count * (strlen(item) + strlen(between)) + strlen(end) + 1;
   char *text = malloc(room);
   st_writer writer = st_writer_on(text, room);
-  st_write_string(&writer, prefix);
+  st_write_literal(&writer, prefix);
   for (size_t i = 0; i < count; i++) {
-    if (i > 0) st_write_string(&writer, between);
-    st_write_string(&writer, item);
+    if (i > 0) st_write_literal(&writer, between);
+    st_write_literal(&writer, item);
   }
-  st_write_string(&writer, end);
+  st_write_literal(&writer, end);
   assert_false(writer.overflow);
   subtoken_text made = exact(text, writer.len);
   free(text);
@@ -391,7 +392,7 @@ static void test_counts(void **state) {
   static st_params params;
   static const struct {
     st_body_kind kind;
-    const char *prefix, *item, *between, *end, *why;
+    const char *prefix, *item, *between, *end, *error;
   } rows[] = {
       {ST_BODY_FORM, "urls=", "/a", ",", "", "urls: at most 64 can be asked for"},
       {ST_BODY_FORM, "permissions=", "a", ",", "", "permissions: at most 64 can be asked for"},
@@ -403,14 +404,14 @@ static void test_counts(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text most = many(rows[i].prefix, rows[i].item, rows[i].between, 64, rows[i].end);
     subtoken_text more = many(rows[i].prefix, rows[i].item, rows[i].between, 65, rows[i].end);
-    CHECK(st_params_read(&params, NONE, rows[i].kind, most), "row %zu: %s", i, params.why);
+    CHECK(st_params_read(&params, NONE, rows[i].kind, most), "row %zu: %s", i, params.error);
     assert_int_equal(params.request.permission_count + params.request.url_count, 64);
     CHECK(!st_params_read(&params, NONE, rows[i].kind, more), "row %zu: 65", i);
-    assert_string_equal(params.why, rows[i].why);
+    assert_string_equal(params.error, rows[i].error);
     if (rows[i].kind == ST_BODY_FORM) {
       assert_true(st_params_read(&params, most, ST_BODY_NONE, NONE));
       assert_false(st_params_read(&params, more, ST_BODY_NONE, NONE));
-      assert_string_equal(params.why, rows[i].why);
+      assert_string_equal(params.error, rows[i].error);
     }
     release(most);
     release(more);
@@ -492,10 +493,10 @@ static void check_vector(const cJSON *row, const st_params *params, bool good) {
   if (cJSON_IsNull(expect)) {
     if (error == NULL) error = "urls";
     CHECK(result != SUBTOKEN_OK, "%s is taken", id);
-    CHECK(good || strncmp(params->why, error, strlen(error)) == 0, "%s: %s", id, params->why);
+    CHECK(good || strncmp(params->error, error, strlen(error)) == 0, "%s: %s", id, params->error);
     return;
   }
-  CHECK(result == SUBTOKEN_OK, "%s: %s %s", id, params->why, subtoken_result_name(result));
+  CHECK(result == SUBTOKEN_OK, "%s: %s %s", id, params->error, subtoken_result_name(result));
   int count = cJSON_GetArraySize(expect);
   CHECK(child.every_url == (count == 0) && child.url_count == count, "%s: %d urls", id,
         child.url_count);

@@ -346,7 +346,7 @@ static size_t most_at_once(void) {
 static void test_threads(void **state) {
   (void)state;
   pthread_t threads[16];
-  size_t half = st_world_processors() / 2;
+  size_t half = st_process_processors() / 2;
   assert_int_equal(st_password_semaphore()->limit, half > 0 ? half : 1);
   start_all(threads, COUNT(threads), verify_small);
   join_all(threads, COUNT(threads), 100);

@@ -326,7 +326,7 @@ static void entry_limits(void **state) {
   static char text[3 * 400 + 2];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_char(&writer, '/');
-  for (int i = 0; i < 342; i++) st_write_string(&writer, "%61");
+  for (int i = 0; i < 342; i++) st_write_literal(&writer, "%61");
   assert_int_equal(writer.len, 1027);
   assert_int_equal(st_entry_read((subtoken_text){text, writer.len}, &entry),
                    SUBTOKEN_FAULT_TOO_LONG);
@@ -662,12 +662,12 @@ static void random_paths(void **state) {
   size_t good = 0;
   for (int round = 0; round < 300000; round++) {
     st_writer writer = st_writer_on(text, sizeof text);
-    if (round % 8 != 0) st_write_string(&writer, round % 8 == 1 ? "GET:/" : "/");
+    if (round % 8 != 0) st_write_literal(&writer, round % 8 == 1 ? "GET:/" : "/");
     size_t count = random_below(&seed, 14);
     /* Mostly what may stand in a path, or nearly all would be refused. */
     size_t most = round % 3 == 0 ? COUNT(pieces) : round % 3 == 1 ? 22 : 8;
     for (size_t i = 0; i < count; i++) {
-      st_write_string(&writer, pieces[random_below(&seed, most)]);
+      st_write_literal(&writer, pieces[random_below(&seed, most)]);
     }
     good += target_holds(text, writer.len);
     good += entry_holds(text, writer.len);
@@ -689,8 +689,8 @@ static void long_paths(void **state) {
     for (size_t len = limit - 8; len <= limit + 8; len++) {
       st_writer writer = st_writer_on(text, sizeof text);
       st_write_char(&writer, '/');
-      while (writer.len + strlen(fill) + strlen(end) <= len) st_write_string(&writer, fill);
-      st_write_string(&writer, end);
+      while (writer.len + strlen(fill) + strlen(end) <= len) st_write_literal(&writer, fill);
+      st_write_literal(&writer, end);
       (void)target_holds(text, writer.len);
       (void)entry_holds(text, writer.len);
     }
@@ -723,18 +723,18 @@ static named *list_of(size_t *count, bool entries_wanted) {
   while (*count < LIST_MAX) {
     char text[200];
     st_writer writer = st_writer_on(text, sizeof text);
-    if (entries_wanted) st_write_string(&writer, methods[random_below(&seed, COUNT(methods))]);
+    if (entries_wanted) st_write_literal(&writer, methods[random_below(&seed, COUNT(methods))]);
     /* Each segment alone first, then few enough of them that paths meet. */
     size_t depth = *count < 3 * COUNT(segments) ? 1 : random_below(&seed, 4);
     size_t most = *count % 2 == 0 ? COUNT(segments) : 6;
     for (size_t i = 0; i < depth; i++) {
       size_t which = depth == 1 ? *count % COUNT(segments) : random_below(&seed, most);
       st_write_char(&writer, '/');
-      st_write_string(&writer, segments[which]);
+      st_write_literal(&writer, segments[which]);
     }
     const char *end = ends[random_below(&seed, COUNT(ends))];
     if (depth == 0 && *end == '\0') end = "/";
-    st_write_string(&writer, end);
+    st_write_literal(&writer, end);
     named *to = &list[(*count)++];
     to->text = exact(text, writer.len);
     subtoken_fault fault = entries_wanted ? plain_entry_read(text, writer.len, &to->plain)
@@ -863,7 +863,7 @@ static void public_canonical_limit(void **state) {
   for (size_t len = 1000; len <= 1030; len++) {
     st_writer writer = st_writer_on(text, sizeof text);
     st_write_char(&writer, '/');
-    while (writer.len + 9 <= len) st_write_string(&writer, "%c3%a9%61");
+    while (writer.len + 9 <= len) st_write_literal(&writer, "%c3%a9%61");
     while (writer.len < len) st_write_char(&writer, 'a');
     subtoken_text entry = exact(text, len);
     size_t out_len, want_len;

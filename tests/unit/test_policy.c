@@ -901,7 +901,7 @@ static void fill_stars(model_path *path, uint64_t *seed) {
 static void write_path(st_writer *writer, const model_path *path, bool entry, uint64_t *seed) {
   for (size_t i = 0; i < path->count; i++) {
     bool any = path->any >> i & 1;
-    st_write_string(writer, any ? "/*" : "/");
+    st_write_literal(writer, any ? "/*" : "/");
     for (const char *c = any ? "" : segments[path->segment[i]]; *c != '\0'; c++) {
       char escape[4];
       bool must = (uint8_t)*c >= 0x80 || *c == ' ' || (entry && *c == '*');
@@ -988,14 +988,14 @@ static void write_bits(st_writer *writer, const char *name, const char *const *n
                        unsigned bits) {
   const char *before = "[";
   if (bits == 0) return;
-  st_write_string(writer, ",\"");
-  st_write_string(writer, name);
-  st_write_string(writer, "\":");
+  st_write_literal(writer, ",\"");
+  st_write_literal(writer, name);
+  st_write_literal(writer, "\":");
   for (size_t i = 0; i < count; i++) {
     if ((bits >> i & 1) == 0) continue;
-    st_write_string(writer, before);
+    st_write_literal(writer, before);
     st_write_char(writer, '"');
-    st_write_string(writer, names[i]);
+    st_write_literal(writer, names[i]);
     st_write_char(writer, '"');
     before = ",";
   }
@@ -1005,20 +1005,20 @@ static void write_bits(st_writer *writer, const char *name, const char *const *n
 static void write_policy(st_writer *writer, const model_route *routes, size_t count,
                          const char *standard, uint64_t *seed) {
   static const char *const needs[] = {"n0", "n1", "n2"};
-  st_write_string(writer, "{\"default\":\"");
-  st_write_string(writer, standard);
-  st_write_string(writer, "\",\"routes\":[");
+  st_write_literal(writer, "{\"default\":\"");
+  st_write_literal(writer, standard);
+  st_write_literal(writer, "\",\"routes\":[");
   for (size_t i = 0; i < count; i++) {
-    st_write_string(writer, i > 0 ? ",\n{\"path\":\"" : "\n{\"path\":\"");
+    st_write_literal(writer, i > 0 ? ",\n{\"path\":\"" : "\n{\"path\":\"");
     write_path(writer, &routes[i].path, true, seed);
-    if (routes[i].wild) st_write_string(writer, routes[i].path.slash ? "*" : "/*");
+    if (routes[i].wild) st_write_literal(writer, routes[i].path.slash ? "*" : "/*");
     st_write_char(writer, '"');
     write_bits(writer, "methods", methods, COUNT(methods), routes[i].methods);
     write_bits(writer, "needs", needs, COUNT(needs), routes[i].needs);
-    if (routes[i].open) st_write_string(writer, ",\"public\":true");
+    if (routes[i].open) st_write_literal(writer, ",\"public\":true");
     st_write_char(writer, '}');
   }
-  st_write_string(writer, "]}");
+  st_write_literal(writer, "]}");
 }
 
 static void naive_model(void **state) {
@@ -1061,13 +1061,13 @@ static void naive_model(void **state) {
       if (path.count == 0) path.slash = true;
       st_writer at = st_writer_on(target, sizeof target);
       write_path(&at, &path, false, &seed);
-      if (random_below(&seed, 4) == 0) st_write_string(&at, "?q=/../;");
+      if (random_below(&seed, 4) == 0) st_write_literal(&at, "?q=/../;");
       bool bad = random_below(&seed, 16) == 0;
       static const char *const bads[] = {";", "%00", "%2F", "#", "%25", "\xC3\xA9", "%C0", "%zz"};
       if (bad) {
         at.len = 0;
         write_path(&at, &path, false, &seed);
-        st_write_string(&at, bads[random_below(&seed, COUNT(bads))]);
+        st_write_literal(&at, bads[random_below(&seed, COUNT(bads))]);
       }
       assert_true(st_writer_end(&at));
       size_t method = random_below(&seed, COUNT(methods));
@@ -1282,12 +1282,12 @@ static void needs_at_their_most(void **state) {
         subtoken_policy_verify(&verifier, policy, token, &request, 0, &claims, &decision);
     CHECK(got == (lacking < 0 ? SUBTOKEN_OK : SUBTOKEN_PERM), "%d", lacking);
     assert_int_equal(decision.needs_count, 64);
-    static char why[SUBTOKEN_TOKEN_MAX];
+    static char error[SUBTOKEN_TOKEN_MAX];
     char want[64];
-    (void)subtoken_policy_explain(&verifier, policy, token, &request, 0, got, why, sizeof why);
+    (void)subtoken_policy_explain(&verifier, policy, token, &request, 0, got, error, sizeof error);
     snprintf(want, sizeof want, "it needs p%d, the token has [", lacking);
-    CHECK(lacking < 0 || strncmp(why, want, strlen(want)) == 0, "%s", why);
-    CHECK(strstr(why, "; line 1 of the policy needs [p0, p1, ") != NULL, "%s", why);
+    CHECK(lacking < 0 || strncmp(error, want, strlen(want)) == 0, "%s", error);
+    CHECK(strstr(error, "; line 1 of the policy needs [p0, p1, ") != NULL, "%s", error);
     release(token);
   }
   drop(policy);
@@ -1351,16 +1351,16 @@ static bool harmless(const char *text, size_t len) {
   for (size_t i = 0; i < len;) {
     uint32_t code;
     size_t step = st_utf8_next(text + i, len - i, &code);
-    if (step == 0 || st_utf8_obeyed(code)) return false;
+    if (step == 0 || st_utf8_is_control(code)) return false;
     i += step;
   }
   return true;
 }
 
 /* Also into blocks of each exact size: always ended, and never anything but the front. */
-static const char *why(const subtoken_verifier *verifier, const subtoken_policy *policy,
-                       subtoken_text token, const subtoken_request *request, unsigned flags,
-                       subtoken_result result) {
+static const char *error(const subtoken_verifier *verifier, const subtoken_policy *policy,
+                         subtoken_text token, const subtoken_request *request, unsigned flags,
+                         subtoken_result result) {
   static char whole[8 * SUBTOKEN_TARGET_MAX];
   size_t len =
       subtoken_policy_explain(verifier, policy, token, request, flags, result, whole, sizeof whole);
@@ -1471,25 +1471,26 @@ static void explanations(void **state) {
       result = subtoken_policy_verify(&verifier, policy, token, &request, rows[i].flags, &claims,
                                       &decision);
     }
-    const char *got = why(&verifier, policy, token, &request, rows[i].flags, result);
+    const char *got = error(&verifier, policy, token, &request, rows[i].flags, result);
     CHECK(rows[i].words == NULL || strcmp(got, rows[i].words) == 0, "%zu: %s", i, got);
   }
   request.target = (subtoken_text){NULL, 0};
-  assert_string_equal(why(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_BAD_TARGET),
+  assert_string_equal(error(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_BAD_TARGET),
                       "no target is given, and a policy goes by it");
   request.target = (subtoken_text)ST_TEXT("/one");
   request.needs_count = 1; /* and no needs */
-  assert_string_equal(why(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_INVALID_ARGUMENT),
-                      "the question cannot be asked like this");
-  (void)why(&verifier, policy, tokens[ABSENT], &request, 0, SUBTOKEN_PERM);
+  assert_string_equal(
+      error(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_INVALID_ARGUMENT),
+      "the question cannot be asked like this");
+  (void)error(&verifier, policy, tokens[ABSENT], &request, 0, SUBTOKEN_PERM);
   static char path[SUBTOKEN_PATH_MAX]; /* each byte of it is shown as four */
   memset(path, '\x80', sizeof path);
   path[0] = '/';
   request.target = (subtoken_text){path, sizeof path};
   request.method = request.target;
-  (void)why(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_BAD_TARGET);
+  (void)error(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_BAD_TARGET);
   request.target = (subtoken_text)ST_TEXT("/one");
-  (void)why(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_URL);
+  (void)error(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_URL);
   char out[8] = "x";
   assert_int_equal(subtoken_policy_explain(NULL, policy, tokens[0], &request, 0, 1, out, 8), 0);
   assert_int_equal(subtoken_policy_explain(&verifier, NULL, tokens[0], &request, 0, 1, out, 8), 0);
@@ -1501,12 +1502,12 @@ static void explanations(void **state) {
   /* The default, which has no line. */
   policy = policy_of("{\"default\":\"token\"}");
   request = (subtoken_request){.now = NOW, .method = ST_TEXT("GET"), .target = ST_TEXT("/one")};
-  assert_string_equal(why(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_OK),
+  assert_string_equal(error(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_OK),
                       "good until 2023-11-14T23:13:20Z; the default of the policy needs a good "
                       "token");
   drop(policy);
   policy = policy_of("{\"default\":\"public\"}");
-  assert_string_equal(why(&verifier, policy, tokens[ABSENT], &request, 0, SUBTOKEN_OK),
+  assert_string_equal(error(&verifier, policy, tokens[ABSENT], &request, 0, SUBTOKEN_OK),
                       "public, by the default of the policy");
   drop(policy);
   for (size_t i = 0; i < 3; i++) release(tokens[i]);

@@ -75,24 +75,24 @@ static subtoken_text random_path(size_t hostile_one_in, bool entry) {
   char text[200];
   st_writer writer = st_writer_on(text, sizeof text);
   if (entry && chance(4)) {
-    st_write_string(&writer, methods[1 + below(3)]);
+    st_write_literal(&writer, methods[1 + below(3)]);
     st_write_char(&writer, ':');
   }
   size_t depth = 1 + below(3);
   for (size_t i = 0; i < depth; i++) {
     st_write_char(&writer, '/');
     /* Few different ones, so that paths meet. */
-    st_write_string(&writer, chance(hostile_one_in) ? PICK(hostile)
-                             : entry && chance(5)   ? "*"
-                             : chance(3)            ? PICK(segments)
-                                                    : segments[below(3)]);
+    st_write_literal(&writer, chance(hostile_one_in) ? PICK(hostile)
+                              : entry && chance(5)   ? "*"
+                              : chance(3)            ? PICK(segments)
+                                                     : segments[below(3)]);
   }
   if (chance(8)) {
     st_write_char(&writer, '/');
   } else if (entry ? chance(3) : chance(20)) {
-    st_write_string(&writer, "/*");
+    st_write_literal(&writer, "/*");
   }
-  if (!entry && chance(4)) st_write_string(&writer, chance(2) ? "?v=/../*" : "?");
+  if (!entry && chance(4)) st_write_literal(&writer, chance(2) ? "?v=/../*" : "?");
   return keep(text, writer.len);
 }
 
@@ -102,7 +102,7 @@ static subtoken_text filled(subtoken_text entry, size_t one_in, size_t hostile_o
   st_writer writer = st_writer_on(text, sizeof text);
   for (size_t i = 0; i < entry.len; i++) {
     if (entry.data[i] == '*' && i + 1 < entry.len && chance(one_in)) {
-      st_write_string(&writer, chance(hostile_one_in) ? PICK(hostile) : PICK(segments));
+      st_write_literal(&writer, chance(hostile_one_in) ? PICK(hostile) : PICK(segments));
     } else {
       st_write_char(&writer, entry.data[i]);
     }
@@ -117,18 +117,18 @@ static subtoken_text inside(subtoken_text outer) {
   st_writer writer = st_writer_on(text, sizeof text);
   if (outer.len > 200) return outer;
   if (chance(2)) outer = filled(outer, 2, 40);
-  if (chance(6)) st_write_string(&writer, chance(2) ? "GET:" : "HEAD:");
+  if (chance(6)) st_write_literal(&writer, chance(2) ? "GET:" : "HEAD:");
   size_t len = outer.len;
   if (outer.data[len - 1] == '*' && chance(2)) {
     len--;
     st_write(&writer, outer.data, len);
-    st_write_string(&writer, PICK(segments));
-    if (chance(2)) st_write_string(&writer, "/*");
+    st_write_literal(&writer, PICK(segments));
+    if (chance(2)) st_write_literal(&writer, "/*");
   } else if (chance(8)) {
     st_write(&writer, outer.data, len - below(len)); /* wider, or nonsense */
   } else {
     st_write(&writer, outer.data, len);
-    if (chance(8)) st_write_string(&writer, chance(2) ? "/" : "/*");
+    if (chance(8)) st_write_literal(&writer, chance(2) ? "/" : "/*");
   }
   return keep(text, writer.len);
 }
@@ -143,12 +143,12 @@ static subtoken_text target_for(subtoken_text entry) {
   if (entry.len > 200) return entry;
   entry = filled(entry, chance(8) ? 2 : 1, 4);
   st_write(&writer, entry.data + at, entry.len - at - wild);
-  if (wild) st_write_string(&writer, chance(4) ? PICK(hostile) : PICK(segments));
+  if (wild) st_write_literal(&writer, chance(4) ? PICK(hostile) : PICK(segments));
   if (chance(12)) {
     st_write_char(&writer, '/');
-    st_write_string(&writer, PICK(hostile));
+    st_write_literal(&writer, PICK(hostile));
   }
-  if (chance(6)) st_write_string(&writer, "?/../a");
+  if (chance(6)) st_write_literal(&writer, "?/../a");
   return keep(text, writer.len);
 }
 

@@ -7,13 +7,13 @@
 #define A "AAAAAAAA-0000-0000-0000-000000000000"
 #define B "BBBBBBBB-0000-0000-0000-000000000000"
 
-static st_rate rate;
+static st_rate_limit rate;
 static st_settings settings;
 
 static int set_up(void **state) {
   (void)state;
-  st_settings_default(&settings);
-  return st_rate_start(&rate) ? 0 : -1;
+  st_config_default(&settings);
+  return st_rate_limit_start(&rate) ? 0 : -1;
 }
 
 static void limit(int64_t per_second, int64_t burst) {
@@ -22,7 +22,7 @@ static void limit(int64_t per_second, int64_t burst) {
 }
 
 static int64_t take(const char *key, int64_t now_us) {
-  return st_rate_take(&rate, &settings, key, now_us);
+  return st_rate_limit_take(&rate, &settings, key, now_us);
 }
 
 static void test_off(void **state) {

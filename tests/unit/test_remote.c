@@ -122,9 +122,9 @@ static void test_untrusted(void **state) {
 
 static int set_up(void **state) {
   (void)state;
-  char why[ST_CONFIG_WHY_MAX];
+  char error[ST_CONFIG_ERROR_MAX];
   static const char text[] = "{\"trusted_proxies\":[\"127.0.0.1\",\"::1\",\"10.0.0.0/8\"]}";
-  return st_config_read(st_text(text), &settings, why) ? 0 : -1;
+  return st_config_read(st_text(text), &settings, error) ? 0 : -1;
 }
 
 int main(void) {

@@ -10,17 +10,17 @@
 #define LINE "GET /v2/tokeninfo HTTP/1.1\r\n"
 #define HOST "Host: api.test\r\n"
 
-static st_head head;
-static st_head_fault fault;
+static st_request_head head;
+static st_request_head_fault fault;
 
-static st_head_state read_exact(subtoken_text bytes) {
+static st_request_head_state read_exact(subtoken_text bytes) {
   memset(&head, 0x5A, sizeof head);
   memset(&fault, 0, sizeof fault);
-  return st_head_read(bytes, &head, &fault);
+  return st_request_head_read(bytes, &head, &fault);
 }
 
 /* Views must not be looked at after the bytes are gone: check before. */
-static st_head_state read_string(const char *text) {
+static st_request_head_state read_string(const char *text) {
   static subtoken_text last;
   release(last);
   last = exact_string(text);
@@ -31,11 +31,11 @@ static void must_be_good(const char *text) {
   CHECK(read_string(text) == ST_HEAD_GOOD, "%s: %d %s", text, fault.status, fault.text);
 }
 
-static void must_be_bad(const char *text, int status, const char *why) {
-  st_head_state state = read_string(text);
+static void must_be_bad(const char *text, int status, const char *error) {
+  st_request_head_state state = read_string(text);
   CHECK(state == ST_HEAD_BAD, "%s: taken (%d)", text, state);
   CHECK(fault.status == status, "%s: %d %s", text, fault.status, fault.text);
-  CHECK(strstr(fault.text, why) != NULL, "%s: %s", text, fault.text);
+  CHECK(strstr(fault.text, error) != NULL, "%s: %s", text, fault.text);
   bool limit = status == 413 || status == 414 || status == 431;
   assert_string_equal(fault.event, limit ? "limit" : "bad_framing");
 }
@@ -207,7 +207,7 @@ static void test_expect(void **state) {
 typedef struct refusal {
   const char *text;
   int status;
-  const char *why;
+  const char *error;
 } refusal;
 
 static const refusal refusals[] = {
@@ -312,7 +312,7 @@ static const refusal refusals[] = {
 static void test_refused(void **state) {
   (void)state;
   for (size_t i = 0; i < COUNT(refusals); i++) {
-    must_be_bad(refusals[i].text, refusals[i].status, refusals[i].why);
+    must_be_bad(refusals[i].text, refusals[i].status, refusals[i].error);
   }
 }
 
@@ -335,18 +335,18 @@ static void test_controls(void **state) {
 /* ---- limits ---- */
 
 /* count letters between two texts, read in one piece. */
-static st_head_state read_padded(const char *before, size_t count, const char *after) {
+static st_request_head_state read_padded(const char *before, size_t count, const char *after) {
   size_t len = strlen(before) + count + strlen(after);
   char *text = malloc(len + 1);
   memcpy(text, before, strlen(before));
   memset(text + strlen(before), 'x', count);
   memcpy(text + strlen(before) + count, after, strlen(after) + 1);
-  st_head_state state = read_string(text);
+  st_request_head_state state = read_string(text);
   free(text);
   return state;
 }
 
-static void check_limit(st_head_state state, int status) {
+static void check_limit(st_request_head_state state, int status) {
   assert_int_equal(state, ST_HEAD_BAD);
   assert_int_equal(fault.status, status);
   assert_string_equal(fault.event, "limit");
@@ -401,12 +401,12 @@ static void test_body_limit(void **state) {
 /* Each prefix wants more or says what the whole says; once it has said so, every
  * longer one does. */
 static void check_every_prefix(subtoken_text bytes, const char *name) {
-  st_head_state whole = read_exact(bytes), before = ST_HEAD_MORE;
-  st_head_fault whole_fault = fault;
+  st_request_head_state whole = read_exact(bytes), before = ST_HEAD_MORE;
+  st_request_head_fault whole_fault = fault;
   size_t len = head.len, headers = head.header_count, body = head.content_length;
   for (size_t i = 0; i <= bytes.len; i++) {
     subtoken_text part = exact(bytes.data, i);
-    st_head_state piece = read_exact(part);
+    st_request_head_state piece = read_exact(part);
     CHECK(piece == ST_HEAD_MORE || piece == whole, "%s at %zu: %d", name, i, piece);
     CHECK(before == ST_HEAD_MORE || piece == before, "%s at %zu: it was %d", name, i, before);
     if (piece == ST_HEAD_BAD) {
@@ -452,12 +452,12 @@ static void test_split_at_limits(void **state) {
     subtoken_text bytes = repeated(fronts[i], 'x', 2 * ST_HEAD_MAX);
     char *mutable = (char *)(uintptr_t)bytes.data;
     memcpy(mutable + bytes.len - sizeof tail, tail, sizeof tail - 1);
-    st_head_state whole = read_exact(bytes);
+    st_request_head_state whole = read_exact(bytes);
     int status = fault.status;
     assert_int_equal(whole, ST_HEAD_BAD);
     for (size_t len = ST_HEAD_MAX - 4; len <= ST_HEAD_MAX + 4; len++) {
       subtoken_text part = exact(bytes.data, len);
-      st_head_state piece = read_exact(part);
+      st_request_head_state piece = read_exact(part);
       CHECK(piece == (len < ST_HEAD_MAX ? ST_HEAD_MORE : ST_HEAD_BAD), "front %zu at %zu", i, len);
       CHECK(piece == ST_HEAD_MORE || fault.status == status, "front %zu at %zu: %d, not %d", i, len,
             fault.status, status);
@@ -517,10 +517,10 @@ static const char *wanted(const cJSON *row) {
 }
 
 /* The head, and behind it the chunks, if there are to be any. */
-static st_head_state read_request(subtoken_text bytes) {
+static st_request_head_state read_request(subtoken_text bytes) {
   static char body[ST_BODY_IN_MAX];
   st_chunked chunked = {0};
-  st_head_state is = read_exact(bytes);
+  st_request_head_state is = read_exact(bytes);
   if (is != ST_HEAD_GOOD || !head.chunked) return is;
   size_t used = st_chunked_read(&chunked, bytes.data + head.len, bytes.len - head.len, body);
   assert_true(head.len + used <= bytes.len);
@@ -540,7 +540,7 @@ static void test_vectors(void **state) {
     const char *want = wanted(row);
     bool http = strcmp(string_of(row, "layer"), "http") == 0;
     if (http && want != NULL) {
-      st_head_state is = read_request(bytes);
+      st_request_head_state is = read_request(bytes);
       CHECK(strcmp(names[is], want) == 0, "%s is %s, not %s: %s", id, names[is], want,
             fault.text != NULL ? fault.text : "");
       judged++;

@@ -17,7 +17,7 @@ static st_key *const stored = &office.rows[0].key;
 #define SNAPSHOT "the snapshot"
 #define CHANGES "changes"
 
-static st_fed fed;
+static st_feed_status fed;
 static int held; /* payloads that nobody has released */
 
 static void let_go(void *context) {
@@ -25,23 +25,24 @@ static void let_go(void *context) {
   held--;
 }
 
-static st_fed current(void *context, const subtoken_ring *under, int64_t now, const char *key_id,
-                      st_edition *edition) {
+static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
+                              const char *key_id, st_snapshot_version *edition) {
   assert_ptr_equal(context, &fed);
   assert_ptr_equal(under, &ring);
   assert_true(now == NOW);
   assert_string_equal(key_id, KEY_ID);
-  if (fed != ST_FED) return fed;
+  if (fed != ST_FEED_READY) return fed;
   edition->sequence = 42;
   snprintf(edition->etag, sizeof edition->etag, "%s", TAG);
   memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
   edition->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held, NULL};
   held++;
-  return ST_FED;
+  return ST_FEED_READY;
 }
 
-static bool changes(void *context, const st_edition *edition, int64_t since, st_payload *payload) {
+static bool changes(void *context, const st_snapshot_version *edition, int64_t since,
+                    st_payload *payload) {
   assert_ptr_equal(context, &fed);
   assert_true(edition->sequence == 42);
   if (since != 41) return false;
@@ -52,12 +53,13 @@ static bool changes(void *context, const st_edition *edition, int64_t since, st_
 
 /* Sequences from NEVER on were given by nobody. */
 #define NEVER 1000000
-static st_fed gave(void *context, int64_t since) {
+static st_feed_status gave(void *context, int64_t since) {
   (void)context;
-  return since < NEVER ? ST_FED : ST_FED_NEVER;
+  return since < NEVER ? ST_FEED_READY : ST_FEED_NEVER;
 }
 
-static bool whole(void *context, const subtoken_ring *under, int64_t since, st_edition *edition) {
+static bool whole(void *context, const subtoken_ring *under, int64_t since,
+                  st_snapshot_version *edition) {
   assert_ptr_equal(context, &fed);
   assert_ptr_equal(under, &ring);
   assert_true(edition->sequence == 42 && since != 41);
@@ -67,7 +69,7 @@ static bool whole(void *context, const subtoken_ring *under, int64_t since, st_e
 static int set_up(void **state) {
   (void)office_open(state);
   service.feed = (st_feed){&fed, current, changes, whole, gave};
-  fed = ST_FED;
+  fed = ST_FEED_READY;
   held = 0;
   assert_string_equal(stored->id, KEY_ID);
   assert_string_equal(stored->sub, SUB);
@@ -187,14 +189,14 @@ static void test_long_targets(void **state) {
   subtoken_text more = repeated("/v2/tokeninfo?x=", 'x', SUBTOKEN_TARGET_MAX);
   subtoken_text path = repeated("/", 'x', SUBTOKEN_TARGET_MAX - 1);
   st_request request = {.method = ST_TEXT("GET"), .target = most, .now = NOW};
-  st_service_answer(&service, &request, &reply);
+  st_router_answer(&service, &request, &reply);
   assert_int_equal(reply.status, 200);
   request.target = more;
-  st_service_answer(&service, &request, &reply);
+  st_router_answer(&service, &request, &reply);
   assert_int_equal(reply.status, 414);
   check_event("limit");
   request.target = path;
-  st_service_answer(&service, &request, &reply);
+  st_router_answer(&service, &request, &reply);
   assert_int_equal(reply.status, 404);
   release(most);
   release(more);
@@ -524,9 +526,9 @@ static void test_create_too_large(void **state) {
   (void)state;
   char target[SUBTOKEN_TARGET_MAX];
   st_writer writer = st_writer_on(target, sizeof target);
-  st_write_string(&writer, CREATE "?urls=");
+  st_write_literal(&writer, CREATE "?urls=");
   for (int i = 0; i < 5; i++) {
-    st_write_string(&writer, i == 0 ? "/a" : ",/");
+    st_write_literal(&writer, i == 0 ? "/a" : ",/");
     for (int j = 0; j < 900; j++) st_write_char(&writer, (char)('a' + i));
   }
   assert_true(st_writer_end(&writer));
@@ -760,22 +762,22 @@ static void test_revocations(void **state) {
   assert_true(reply.head);
   assert_int_equal(office_ask("POST", REVOKED, AS_KEY, ""), 405);
   assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
-  fed = ST_FED_STORE_ERROR;
+  fed = ST_FEED_STORE_ERROR;
   assert_int_equal(get(REVOKED, AS_KEY), 503);
   check_event("store_error");
-  fed = ST_FED_NO_MEMORY;
+  fed = ST_FEED_NO_MEMORY;
   assert_int_equal(get(REVOKED, AS_KEY "If-None-Match: *\n"), 503);
   check_event("oom");
   assert_int_equal(reply.headers_len, 0); /* no heartbeat */
-  fed = ST_FED_KEY_BUSY;                  /* C3 */
+  fed = ST_FEED_KEY_BUSY;                 /* C3 */
   assert_int_equal(get(REVOKED, AS_KEY), 429);
   check_event("feed_busy");
   assert_true(reply.retry_after == 1 && reply.headers_len == 0);
-  fed = ST_FED_BUSY;
+  fed = ST_FEED_BUSY;
   assert_int_equal(get(REVOKED, AS_KEY), 503);
   check_event("feed_busy");
   assert_true(reply.retry_after == 1 && reply.headers_len == 0);
-  fed = ST_FED_LEFT;
+  fed = ST_FEED_CLIENT_LEFT;
   assert_int_equal(get(REVOKED, AS_KEY), 503);
   check_event("client_left");
   assert_true(reply.close);

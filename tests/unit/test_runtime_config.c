@@ -17,7 +17,7 @@
 
 static char dir[] = "/tmp/subtoken-live-XXXXXX";
 static char path[100];
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 static st_settings settings;
 
 /* Another file under the same name, at once, as `secret rotate` does it. */
@@ -34,14 +34,14 @@ static void put(const char *text, mode_t mode) {
 
 static int start(void **state) {
   (void)state;
-  st_settings_default(&settings);
+  st_config_default(&settings);
   put(LINE_A, 0600);
-  return st_live_start(path, &settings, why) ? 0 : -1;
+  return st_runtime_config_start(path, &settings, error) ? 0 : -1;
 }
 
 static int stop(void **state) {
   (void)state;
-  st_live_stop();
+  st_runtime_config_stop();
   return 0;
 }
 
@@ -51,7 +51,7 @@ static bool mapped(const void *memory) {
 }
 
 /* Does the ring in force sign with the first or the second secret? */
-static char ring_of(const st_live *live) {
+static char ring_of(const st_runtime_config *live) {
   subtoken_ring a, b;
   ring_with(&a, "", TEST_SECRET);
   ring_with(&b, "b", OTHER_SECRET);
@@ -65,9 +65,9 @@ static char ring_of(const st_live *live) {
 }
 
 static char ring_in_force(void) {
-  st_live *live = st_live_take();
+  st_runtime_config *live = st_runtime_config_acquire();
   char is = ring_of(live);
-  st_live_give(live);
+  st_runtime_config_release(live);
   return is;
 }
 
@@ -75,13 +75,13 @@ static char ring_in_force(void) {
 
 static void test_take_and_give(void **state) {
   (void)state;
-  st_live *first = st_live_take(), *second = st_live_take();
+  st_runtime_config *first = st_runtime_config_acquire(), *second = st_runtime_config_acquire();
   assert_ptr_equal(first, second);
   assert_int_equal(ring_of(first), 'a');
   assert_true(first->settings.leeway == 60);
-  st_live_give(second);
+  st_runtime_config_release(second);
   assert_true(mapped(first));
-  st_live_give(first);
+  st_runtime_config_release(first);
   assert_true(mapped(first)); /* still in force */
 }
 
@@ -97,28 +97,28 @@ static void test_ring_is_taken_up(void **state) {
 /* A request keeps what it began with, and its memory is gone when the last one is. */
 static void test_old_one_lives_while_used(void **state) {
   (void)state;
-  st_live *old = st_live_take(), *same = st_live_take();
+  st_runtime_config *old = st_runtime_config_acquire(), *same = st_runtime_config_acquire();
   put(LINE_B, 0600);
-  st_live *fresh = st_live_take();
+  st_runtime_config *fresh = st_runtime_config_acquire();
   assert_ptr_not_equal(old, fresh);
   assert_int_equal(ring_of(old), 'a');
   assert_int_equal(ring_of(fresh), 'b');
-  st_live_give(old);
+  st_runtime_config_release(old);
   assert_int_equal(ring_of(same), 'a');
   assert_true(mapped(same));
-  st_live_give(same);
+  st_runtime_config_release(same);
   assert_false(mapped(old));
-  st_live_give(fresh);
+  st_runtime_config_release(fresh);
   assert_true(mapped(fresh));
 }
 
 static void test_stop_frees(void **state) {
   (void)state;
-  st_live *live = st_live_take();
-  st_live_stop();
+  st_runtime_config *live = st_runtime_config_acquire();
+  st_runtime_config_stop();
   assert_true(mapped(live));
   assert_int_equal(ring_of(live), 'a');
-  st_live_give(live);
+  st_runtime_config_release(live);
   assert_false(mapped(live));
 }
 
@@ -136,19 +136,19 @@ static void test_bad_ring_keeps_the_old(void **state) {
       {LINE_B, 0604}, /* readable by others */
       {LINE_B, 0660}, /* writable by its group */
   };
-  st_live *before = st_live_take();
+  st_runtime_config *before = st_runtime_config_acquire();
   for (size_t i = 0; i < COUNT(rows); i++) {
     put(rows[i].text, rows[i].mode);
     for (int j = 0; j < 3; j++) {
-      st_live *live = st_live_take();
+      st_runtime_config *live = st_runtime_config_acquire();
       CHECK(live == before, "row %zu was taken up", i);
-      st_live_give(live);
+      st_runtime_config_release(live);
     }
   }
   /* Made good without being written again. */
   assert_int_equal(chmod(path, 0600), 0);
   assert_int_equal(ring_in_force(), 'b');
-  st_live_give(before);
+  st_runtime_config_release(before);
 }
 
 /* Without a descriptor a good ring cannot be read. That is not the file's fault: it is
@@ -179,22 +179,22 @@ static void test_missing_ring_keeps_the_old(void **state) {
 
 static void test_settings_change(void **state) {
   (void)state;
-  st_live *before = st_live_take();
+  st_runtime_config *before = st_runtime_config_acquire();
   settings.leeway = 7;
-  assert_true(st_live_change(&settings, why));
-  st_live *after = st_live_take();
+  assert_true(st_runtime_config_change(&settings, error));
+  st_runtime_config *after = st_runtime_config_acquire();
   assert_true(before->settings.leeway == 60);
   assert_true(after->settings.leeway == 7);
   assert_int_equal(ring_of(after), 'a');
-  st_live_give(before);
+  st_runtime_config_release(before);
   assert_false(mapped(before));
-  st_live_give(after);
+  st_runtime_config_release(after);
   /* A ring that is taken up later keeps the settings. */
   put(LINE_B, 0600);
-  after = st_live_take();
+  after = st_runtime_config_acquire();
   assert_int_equal(ring_of(after), 'b');
   assert_true(after->settings.leeway == 7);
-  st_live_give(after);
+  st_runtime_config_release(after);
 }
 
 /* Whole or not at all: with a ring that cannot be used the settings stay too. */
@@ -202,12 +202,12 @@ static void test_settings_with_bad_ring(void **state) {
   (void)state;
   put("nonsense\n", 0600);
   settings.leeway = 7;
-  assert_false(st_live_change(&settings, why));
-  assert_non_null(strstr(why, path));
-  st_live *live = st_live_take();
+  assert_false(st_runtime_config_change(&settings, error));
+  assert_non_null(strstr(error, path));
+  st_runtime_config *live = st_runtime_config_acquire();
   assert_true(live->settings.leeway == 60);
   assert_int_equal(ring_of(live), 'a');
-  st_live_give(live);
+  st_runtime_config_release(live);
 }
 
 /* ---- the route policy ---- */
@@ -224,50 +224,50 @@ static const char *policy_path(const char *text) {
 
 static subtoken_access access_in_force(void) {
   subtoken_decision decision;
-  st_live *live = st_live_take();
-  assert_int_equal(
-      subtoken_policy_find(st_live_policy(live), ST_TEXT("GET"), ST_TEXT("/a"), 0, &decision),
-      SUBTOKEN_OK);
-  st_live_give(live);
+  st_runtime_config *live = st_runtime_config_acquire();
+  assert_int_equal(subtoken_policy_find(st_runtime_config_policy(live), ST_TEXT("GET"),
+                                        ST_TEXT("/a"), 0, &decision),
+                   SUBTOKEN_OK);
+  st_runtime_config_release(live);
   return decision.access;
 }
 
 static void test_policy(void **state) {
   (void)state;
-  st_live *none = st_live_take();
-  assert_null(st_live_policy(none));
-  st_live_give(none);
+  st_runtime_config *none = st_runtime_config_acquire();
+  assert_null(st_runtime_config_policy(none));
+  st_runtime_config_release(none);
   snprintf(settings.policy, sizeof settings.policy, "%s", policy_path("{\"default\":\"public\"}"));
-  assert_true(st_live_change(&settings, why));
+  assert_true(st_runtime_config_change(&settings, error));
   assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_PUBLIC);
-  st_live *before = st_live_take();
+  st_runtime_config *before = st_runtime_config_acquire();
   /* The file is looked at when settings change, not with the ring. */
   (void)policy_path("{\"default\":\"token\"}");
   put(LINE_B, 0600);
   assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_PUBLIC);
-  assert_true(st_live_change(&settings, why));
+  assert_true(st_runtime_config_change(&settings, error));
   assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
   /* Whole or not at all. */
   settings.leeway = 7;
   (void)policy_path("{\"default\":\"token\",\n \"routes\":[]}");
-  assert_false(st_live_change(&settings, why));
-  assert_non_null(strstr(why, ".policy: line 2, column "));
+  assert_false(st_runtime_config_change(&settings, error));
+  assert_non_null(strstr(error, ".policy: line 2, column "));
   unlink(settings.policy);
-  assert_false(st_live_change(&settings, why));
-  assert_non_null(strstr(why, ".policy"));
+  assert_false(st_runtime_config_change(&settings, error));
+  assert_non_null(strstr(error, ".policy"));
   assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
   /* What was loaded and not used is gone; what is used is not. */
   (void)policy_path("{\"default\":\"deny\"}");
-  st_live *unused = st_live_load(&settings, why);
+  st_runtime_config *unused = st_runtime_config_load(&settings, error);
   assert_non_null(unused);
-  st_live_give(unused);
+  st_runtime_config_release(unused);
   assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
   subtoken_decision decision;
-  assert_int_equal(
-      subtoken_policy_find(st_live_policy(before), ST_TEXT("GET"), ST_TEXT("/a"), 0, &decision),
-      SUBTOKEN_OK);
+  assert_int_equal(subtoken_policy_find(st_runtime_config_policy(before), ST_TEXT("GET"),
+                                        ST_TEXT("/a"), 0, &decision),
+                   SUBTOKEN_OK);
   assert_int_equal(decision.access, SUBTOKEN_ACCESS_PUBLIC);
-  st_live_give(before);
+  st_runtime_config_release(before);
   unlink(settings.policy);
 }
 
@@ -290,17 +290,18 @@ static void test_start_refused(void **state) {
       {LINE_A, 0644, path},
       {LINE_A, 0602, path},
   };
-  st_settings_default(&settings);
+  st_config_default(&settings);
   for (size_t i = 0; i < COUNT(rows); i++) {
     put(rows[i].text, rows[i].mode);
-    memset(why, 0, sizeof why);
-    CHECK(!st_live_start(path, &settings, why), "row %zu", i);
-    CHECK(strstr(why, rows[i].says) != NULL && strstr(why, path) != NULL, "row %zu: %s", i, why);
-    CHECK(strstr(why, "c3VidG9r") == NULL, "row %zu tells a secret: %s", i, why);
+    memset(error, 0, sizeof error);
+    CHECK(!st_runtime_config_start(path, &settings, error), "row %zu", i);
+    CHECK(strstr(error, rows[i].says) != NULL && strstr(error, path) != NULL, "row %zu: %s", i,
+          error);
+    CHECK(strstr(error, "c3VidG9r") == NULL, "row %zu tells a secret: %s", i, error);
   }
   unlink(path);
-  assert_false(st_live_start(path, &settings, why));
-  assert_non_null(strstr(why, path));
+  assert_false(st_runtime_config_start(path, &settings, error));
+  assert_non_null(strstr(error, path));
 }
 
 /* ---- many threads ---- */
@@ -313,7 +314,7 @@ static atomic_long wrong, seen_a, seen_b;
 static void *use(void *unused) {
   (void)unused;
   while (!atomic_load(&over)) {
-    st_live *live = st_live_take();
+    st_runtime_config *live = st_runtime_config_acquire();
     char first = ring_of(live);
     int64_t leeway = live->settings.leeway;
     if (first != 'a' && first != 'b') atomic_fetch_add(&wrong, 1);
@@ -321,7 +322,7 @@ static void *use(void *unused) {
     sched_yield();
     if (ring_of(live) != first || live->settings.leeway != leeway) atomic_fetch_add(&wrong, 1);
     atomic_fetch_add(first == 'a' ? &seen_a : &seen_b, 1);
-    st_live_give(live);
+    st_runtime_config_release(live);
   }
   return NULL;
 }
@@ -337,7 +338,7 @@ static void test_replaced_under_threads(void **state) {
     put(i % 2 == 0 ? LINE_B LINE_A : LINE_A LINE_B, 0600);
     if (i % 5 == 0) put("not a ring\n", 0600);
     settings.leeway = i % 3 == 0 ? 7 : 60;
-    (void)!st_live_change(&settings, why);
+    (void)!st_runtime_config_change(&settings, error);
     usleep(1000);
   }
   put(LINE_B, 0600);
@@ -347,9 +348,9 @@ static void test_replaced_under_threads(void **state) {
   assert_true(atomic_load(&wrong) == 0);
   assert_true(atomic_load(&seen_a) > 0 && atomic_load(&seen_b) > 0);
   /* All have given back: only what is in force is left. */
-  st_live *live = st_live_take();
+  st_runtime_config *live = st_runtime_config_acquire();
   assert_int_equal(atomic_load(&live->uses), 2);
-  st_live_give(live);
+  st_runtime_config_release(live);
 }
 
 static int make_dir(void **state) {

@@ -36,12 +36,12 @@ static void test_valid_logins(void **state) {
               {"a\xC3", false}};
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text login = exact_string(rows[i].login);
-    CHECK(st_login_valid(login) == rows[i].valid, "%s", rows[i].login);
+    CHECK(st_names_username_valid(login) == rows[i].valid, "%s", rows[i].login);
     release(login);
   }
-  assert_false(st_login_valid((subtoken_text){"a\0b", 3}));
-  assert_true(st_login_valid(longest));
-  assert_false(st_login_valid(longer));
+  assert_false(st_names_username_valid((subtoken_text){"a\0b", 3}));
+  assert_true(st_names_username_valid(longest));
+  assert_false(st_names_username_valid(longer));
   release(longest);
   release(longer);
 }
@@ -57,7 +57,7 @@ static void test_user_is_made(void **state) {
   check_body(
       "{\"login\":\"b\xC3\xB6"
       "b\",\"permissions\":[\"guilds\",\"account\"]}");
-  const st_person *person =
+  const st_user *person =
       office_person(ST_TEXT("b\xC3\xB6"
                             "b"));
   assert_non_null(person);
@@ -110,7 +110,7 @@ static void test_user_ends_with_maker(void **state) {
   /* What the root is cannot be told: nobody is made. */
   office_open(NULL);
   const char *headers = access_of(AS_KEY, TOKEN, "");
-  office_row_of(KEY_ID)->key.kind = ST_KIND_PERSON;
+  office_row_of(KEY_ID)->key.kind = ST_KIND_USER;
   assert_int_equal(post(USER, headers, BOB), 503);
   assert_int_equal(office.creates, 0);
 }
@@ -283,7 +283,7 @@ static void test_log_in(void **state) {
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
   const subtoken_claims *claims = check_pair(900);
   const st_key *row = &office.rows[office.row_count - 1].key;
-  assert_int_equal(row->kind, ST_KIND_LOGIN);
+  assert_int_equal(row->kind, ST_KIND_SESSION);
   check_permissions(claims, "account,guilds,users,audit");
   check_text(claims, claims->sub, row->sub);
   check_text(claims, claims->sid, row->id);

@@ -16,7 +16,7 @@
 #define US INT64_C(1000000)
 #define KEY "01234567-0123-0123-0123-0123456789AB"
 
-static char home[256], db[300], why[ST_WHY_MAX];
+static char home[256], db[300], error[ST_ERROR_MAX];
 static st_store *store;
 static subtoken_ring ring;
 static st_feed door;
@@ -32,28 +32,28 @@ static int setup(void **state) {
   snprintf(home, sizeof home, "%s/subtoken-feed-XXXXXX", base != NULL ? base : "/tmp");
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
-  if (st_store_open(db, true, &store, why) != ST_STORED) return -1;
+  if (st_store_open(db, true, &store, error) != ST_STORED) return -1;
   ring_with(&ring, "", TEST_SECRET);
-  door = st_feed_door();
-  st_feed_start(store);
+  door = st_snapshot_cache_feed();
+  st_snapshot_cache_start(store);
   return 0;
 }
 
 static int teardown(void **state) {
   (void)state;
-  st_feed_stop();
+  st_snapshot_cache_stop();
   st_store_close(store);
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, why);
+  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
 }
 
 /* ---- keys ---- */
 
 /* Who changes it, when. */
-#define AT(us) (&(st_act){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
+#define AT(us) (&(st_audit_context){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
 
 static void name_key(unsigned n, char id[ST_KEY_ID_LEN + 1], char sub[ST_SUB_LEN + 1]) {
   snprintf(id, ST_KEY_ID_LEN + 1, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
@@ -66,20 +66,20 @@ static void make_keys(unsigned from, unsigned count) {
     uint8_t digest[32] = {1};
     memcpy(digest + 4, &n, sizeof n);
     name_key(n, key.id, key.sub);
-    good(st_store_create(store, AT(st_world_now_us()), NULL, &key, digest, why));
+    good(st_store_create(store, AT(st_clock_now_us()), NULL, &key, digest, error));
   }
 }
 
 static void delete_key(unsigned n) {
   char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
   name_key(n, id, sub);
-  good(st_store_delete(store, AT(st_world_now_us()), id, NULL, why));
+  good(st_store_delete(store, AT(st_clock_now_us()), id, NULL, error));
 }
 
 static void disable_key(unsigned n, bool disabled) {
   char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
   name_key(n, id, sub);
-  good(st_store_set_disabled(store, AT(st_world_now_us()), id, disabled, NULL, why));
+  good(st_store_set_disabled(store, AT(st_clock_now_us()), id, disabled, NULL, error));
 }
 
 /* ---- answers ---- */
@@ -95,7 +95,8 @@ static void give(st_payload *payload) {
   payload->release(payload->context);
 }
 
-static subtoken_heartbeat heartbeat_of(const st_edition *edition, const subtoken_ring *under) {
+static subtoken_heartbeat heartbeat_of(const st_snapshot_version *edition,
+                                       const subtoken_ring *under) {
   uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
   subtoken_heartbeat heartbeat;
   assert_int_equal(subtoken_heartbeat_decode(st_text(edition->heartbeat), bytes), SUBTOKEN_FEED_OK);
@@ -105,11 +106,12 @@ static subtoken_heartbeat heartbeat_of(const st_edition *edition, const subtoken
 }
 
 /* Ask; what is answered is good, and all of its parts name the same thing. */
-static st_edition ask_at(const subtoken_ring *under, int64_t now, subtoken_revocations *view) {
-  st_edition edition;
+static st_snapshot_version ask_at(const subtoken_ring *under, int64_t now,
+                                  subtoken_revocations *view) {
+  st_snapshot_version edition;
   uint8_t hash[ST_HASH_LEN];
-  char etag[ST_EDITION_TAG_LEN + 1];
-  assert_int_equal(door.current(door.context, under, now, KEY, &edition), ST_FED);
+  char etag[ST_SNAPSHOT_TAG_LEN + 1];
+  assert_int_equal(door.current(door.context, under, now, KEY, &edition), ST_FEED_READY);
   assert_int_equal(
       subtoken_revocations_open(under, edition.snapshot.data, edition.snapshot.len, view),
       SUBTOKEN_FEED_OK);
@@ -126,7 +128,7 @@ static st_edition ask_at(const subtoken_ring *under, int64_t now, subtoken_revoc
 
 static kept keep(void) {
   subtoken_revocations view;
-  st_edition edition = ask_at(&ring, NOW, &view);
+  st_snapshot_version edition = ask_at(&ring, NOW, &view);
   kept copy = {malloc(edition.snapshot.len), edition.snapshot.len, edition.sequence};
   assert_non_null(copy.bytes);
   memcpy(copy.bytes, edition.snapshot.data, copy.len);
@@ -143,7 +145,7 @@ static bool lists(const subtoken_revocations *view, unsigned n) {
 /* Do changes since `from` lead to what is answered now, byte for byte? Their length, or 0. */
 static size_t changes_lead(const kept *from, subtoken_feed_result expected) {
   subtoken_revocations view;
-  st_edition now = ask_at(&ring, NOW, &view);
+  st_snapshot_version now = ask_at(&ring, NOW, &view);
   st_payload changes;
   size_t len = 0, out_len = 0;
   if (door.changes(door.context, &now, from->sequence, &changes)) {
@@ -165,8 +167,8 @@ static size_t changes_lead(const kept *from, subtoken_feed_result expected) {
 }
 
 static void restart(void) {
-  st_feed_stop();
-  st_feed_start(store);
+  st_snapshot_cache_stop();
+  st_snapshot_cache_start(store);
 }
 
 /* ---- tests ---- */
@@ -175,17 +177,17 @@ static void follows_the_store(void **state) {
   (void)state;
   subtoken_revocations view, old_view;
   make_keys(0, 20);
-  st_edition first = ask_at(&ring, NOW, &old_view);
+  st_snapshot_version first = ask_at(&ring, NOW, &old_view);
   assert_int_equal(old_view.count, 0);
   assert_true(old_view.made == first.sequence / US);
-  st_edition same = ask_at(&ring, NOW, &view);
+  st_snapshot_version same = ask_at(&ring, NOW, &view);
   assert_ptr_equal(same.snapshot.data, first.snapshot.data); /* nothing is written for nothing */
   give(&same.snapshot);
   delete_key(1);
   disable_key(2, true);
   disable_key(3, true);
   disable_key(3, false);
-  st_edition second = ask_at(&ring, NOW, &view);
+  st_snapshot_version second = ask_at(&ring, NOW, &view);
   assert_true(second.sequence > first.sequence);
   assert_true(lists(&view, 1) && lists(&view, 2) && !lists(&view, 3) && view.count == 2);
   disable_key(2, false);
@@ -245,9 +247,9 @@ static void what_is_not_known_is_sent_whole(void **state) {
   subtoken_revocations view;
   st_payload changes;
   make_keys(0, 100);
-  st_edition small = ask_at(&ring, NOW, &view);
+  st_snapshot_version small = ask_at(&ring, NOW, &view);
   for (unsigned n = 0; n < 100; n++) delete_key(n);
-  st_edition now = ask_at(&ring, NOW, &view);
+  st_snapshot_version now = ask_at(&ring, NOW, &view);
   assert_false(door.changes(door.context, &now, now.sequence + 1, &changes));
   assert_false(door.changes(door.context, &now, INT64_MAX, &changes));
   assert_false(door.changes(door.context, &small, now.sequence, &changes)); /* backwards */
@@ -265,7 +267,7 @@ static void another_secret_signs(void **state) {
   delete_key(0);
   kept old = keep();
   ring_with(&other, "b", OTHER_SECRET);
-  st_edition edition = ask_at(&other, NOW, &view);
+  st_snapshot_version edition = ask_at(&other, NOW, &view);
   assert_true(edition.sequence > old.sequence && lists(&view, 0) && !lists(&view, 1));
   int64_t second = edition.sequence;
   give(&edition.snapshot);
@@ -277,7 +279,7 @@ static void another_secret_signs(void **state) {
   give(&edition.snapshot);
   free(old.bytes);
   memset(&other, 0, sizeof other);
-  assert_int_equal(door.current(door.context, &other, NOW, KEY, &edition), ST_FED_STORE_ERROR);
+  assert_int_equal(door.current(door.context, &other, NOW, KEY, &edition), ST_FEED_STORE_ERROR);
 }
 
 /* What was revoked so long ago that no token needs it is not given out any more: by the clock, and
@@ -289,16 +291,16 @@ static void each_start_purges(void **state) {
   subtoken_revocations view;
   make_keys(0, 2);
   name_key(0, id, sub);
-  good(st_store_delete(store, AT(NOW * US), id, NULL, why)); /* years ago */
+  good(st_store_delete(store, AT(NOW * US), id, NULL, error)); /* years ago */
   delete_key(1);
-  st_edition edition = ask_at(&ring, NOW, &view);
+  st_snapshot_version edition = ask_at(&ring, NOW, &view);
   assert_true(lists(&view, 0) && lists(&view, 1));
   give(&edition.snapshot);
   for (int i = 0; i < 5; i++) restart(); /* as often as you like */
   edition = ask_at(&ring, NOW, &view);
   assert_true(lists(&view, 0) && lists(&view, 1));
   give(&edition.snapshot);
-  good(st_store_remember(store, "lived", 366 * 86400, why));
+  good(st_store_set_setting(store, "lived", 366 * 86400, error));
   restart();
   edition = ask_at(&ring, NOW, &view);
   assert_true(!lists(&view, 0) && lists(&view, 1));
@@ -317,7 +319,7 @@ static void each_start_goes_on(void **state) {
 
 static int64_t time_at(int64_t now) {
   subtoken_revocations view;
-  st_edition edition = ask_at(&ring, now, &view);
+  st_snapshot_version edition = ask_at(&ring, now, &view);
   int64_t time = heartbeat_of(&edition, &ring).time;
   give(&edition.snapshot);
   return time;
@@ -336,19 +338,19 @@ static void time_goes_on(void **state) {
 static void a_store_that_cannot_be_read(void **state) {
   (void)state;
   char away[320];
-  st_edition edition;
+  st_snapshot_version edition;
   kept before = keep();
   snprintf(away, sizeof away, "%s.away", db);
   assert_int_equal(rename(db, away), 0);
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &edition), ST_FED_STORE_ERROR);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &edition), ST_FEED_STORE_ERROR);
   assert_int_equal(rename(away, db), 0);
   free(before.bytes);
 }
 
 /* ---- those who take it whole ---- */
 
-static st_edition take_whole(int64_t since, subtoken_revocations *view) {
-  st_edition edition = ask_at(&ring, NOW, view);
+static st_snapshot_version take_whole(int64_t since, subtoken_revocations *view) {
+  st_snapshot_version edition = ask_at(&ring, NOW, view);
   assert_true(door.whole(door.context, &ring, since, &edition));
   assert_int_equal(
       subtoken_revocations_open(&ring, edition.snapshot.data, edition.snapshot.len, view),
@@ -359,7 +361,7 @@ static st_edition take_whole(int64_t since, subtoken_revocations *view) {
   return edition;
 }
 
-static bool is_retired(const st_edition *edition) {
+static bool is_retired(const st_snapshot_version *edition) {
   return atomic_load(edition->snapshot.retired);
 }
 
@@ -369,7 +371,7 @@ static bool is_retired(const st_edition *edition) {
 static void takers_share_an_edition(void **state) {
   (void)state;
   enum { TAKERS = 20 };
-  st_edition taken[TAKERS];
+  st_snapshot_version taken[TAKERS];
   subtoken_revocations view;
   make_keys(0, 100);
   for (unsigned n = 0; n < TAKERS; n++) {
@@ -377,13 +379,13 @@ static void takers_share_an_edition(void **state) {
     assert_ptr_equal(taken[n].snapshot.data, taken[0].snapshot.data);
     assert_true(!is_retired(&taken[n]) && !lists(&view, n));
     delete_key(n);
-    st_edition current = ask_at(&ring, NOW + (int)n, &view);
+    st_snapshot_version current = ask_at(&ring, NOW + (int)n, &view);
     assert_true(lists(&view, n) && current.sequence > taken[0].sequence);
     give(&current.snapshot);
   }
   assert_true(heartbeat_of(&taken[TAKERS - 1], &ring).time == NOW); /* not when it was given out */
   for (unsigned n = 0; n < TAKERS; n++) give(&taken[n].snapshot);
-  st_edition edition = take_whole(0, &view);
+  st_snapshot_version edition = take_whole(0, &view);
   assert_true(view.count == TAKERS);
   give(&edition.snapshot);
 }
@@ -395,13 +397,13 @@ static void takers_of_the_one_before_are_cut(void **state) {
   (void)state;
   subtoken_revocations view;
   make_keys(0, 10);
-  st_edition first = take_whole(0, &view);
+  st_snapshot_version first = take_whole(0, &view);
   int64_t sequence = first.sequence;
   delete_key(0);
-  st_edition second = take_whole(sequence, &view);
+  st_snapshot_version second = take_whole(sequence, &view);
   assert_true(second.sequence > sequence && is_retired(&first) && !is_retired(&second));
   delete_key(1);
-  st_edition third = take_whole(sequence, &view);
+  st_snapshot_version third = take_whole(sequence, &view);
   assert_ptr_equal(third.snapshot.data, second.snapshot.data);
   give(&first.snapshot);
   give(&second.snapshot);
@@ -412,29 +414,29 @@ static void takers_of_the_one_before_are_cut(void **state) {
 static void a_key_has_a_share(void **state) {
   (void)state;
   static const char other[] = "89ABCDEF-0123-0123-0123-0123456789AB";
-  st_edition held[4], none;
+  st_snapshot_version held[4], none;
   make_keys(0, 9);
   for (unsigned n = 0; n < 9; n++) delete_key(n); /* longer than no changes */
-  st_feed_share(8);
+  st_snapshot_cache_share(8);
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[i]), ST_FED);
+    assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FED_KEY_BUSY);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
   for (int i = 2; i < 4; i++) {
-    assert_int_equal(door.current(door.context, &ring, NOW, other, &held[i]), ST_FED);
+    assert_int_equal(door.current(door.context, &ring, NOW, other, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(door.current(door.context, &ring, NOW, other, &none), ST_FED_BUSY);
+  assert_int_equal(door.current(door.context, &ring, NOW, other, &none), ST_FEED_BUSY);
   st_payload changes; /* is of the same request */
   assert_true(door.changes(door.context, &held[0], held[0].sequence, &changes));
   give(&held[0].snapshot);
   give(&held[2].snapshot);
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FED_KEY_BUSY);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
   give(&changes);
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[0]), ST_FED);
+  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[0]), ST_FEED_READY);
   give(&held[0].snapshot);
   give(&held[1].snapshot);
   give(&held[3].snapshot);
-  st_feed_share(512);
+  st_snapshot_cache_share(512);
 }
 
 /* ---- threads ---- */
@@ -448,12 +450,12 @@ static void *ask_on(void *context) {
   unsigned before = 0;
   int64_t last = 0;
   while (before < DELETED) {
-    st_edition edition;
+    st_snapshot_version edition;
     subtoken_revocations view;
     uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
     subtoken_heartbeat heartbeat = {.sequence = 0};
     before = atomic_load(&acknowledged);
-    if (door.current(door.context, &ring, NOW, KEY, &edition) != ST_FED) {
+    if (door.current(door.context, &ring, NOW, KEY, &edition) != ST_FEED_READY) {
       atomic_fetch_add(&failures, 1);
       return NULL;
     }

@@ -30,13 +30,13 @@ static int setup(void **state) {
   /* Some share their first bits. */
   for (size_t i = 0; i < 200; i++) hashes[i] = hashes[200] + 1 + i;
   sequence = 1000;
-  st_feed_log_load(NULL, 0, sequence);
+  st_snapshot_changes_load(NULL, 0, sequence);
   return 0;
 }
 
 static int teardown(void **state) {
   (void)state;
-  st_feed_changes_stop();
+  st_snapshot_changes_stop();
   return 0;
 }
 
@@ -58,7 +58,7 @@ static snapshot write_snapshot(void) {
 }
 
 /* As many hashes turn, each once, at sequences of their own. */
-static size_t turn(uint64_t *random, size_t count, st_feed_step *steps) {
+static size_t turn(uint64_t *random, size_t count, st_snapshot_step *steps) {
   static bool turned[HASHES];
   size_t made = 0;
   memset(turned, 0, sizeof turned);
@@ -69,15 +69,15 @@ static size_t turn(uint64_t *random, size_t count, st_feed_step *steps) {
     turned[which] = true;
     listed[which] = !listed[which];
     sequence += (int64_t)random_below(random, 3);
-    steps[made++] = (st_feed_step){hashes[which], sequence, listed[which], false};
+    steps[made++] = (st_snapshot_step){hashes[which], sequence, listed[which], false};
   }
   sequence++;
   return made;
 }
 
 static bool find(const snapshot *to, int64_t since, st_payload *payload) {
-  st_feed_target target = {to->bytes, to->len, to->sequence};
-  return st_feed_changes_find(&target, since, payload);
+  st_snapshot_target target = {to->bytes, to->len, to->sequence};
+  return st_snapshot_changes_find(&target, since, payload);
 }
 
 static void check_leads(const snapshot *from, const snapshot *to) {
@@ -101,7 +101,7 @@ static void check_leads(const snapshot *from, const snapshot *to) {
 
 static void all_lead_to_the_last(void **state) {
   (void)state;
-  static st_feed_step steps[HASHES];
+  static st_snapshot_step steps[HASHES];
   snapshot past[KEPT] = {{NULL, 0, 0}};
   uint64_t random = 3;
   size_t most = 0;
@@ -109,7 +109,7 @@ static void all_lead_to_the_last(void **state) {
     snapshot *at = &past[round % KEPT];
     size_t count = turn(&random, 1 + random_below(&random, round % 9 == 0 ? 3000 : 60), steps);
     if (count > most) most = count;
-    st_feed_log_append(steps, count);
+    st_snapshot_changes_append(steps, count);
     free(at->bytes);
     *at = write_snapshot();
     for (size_t i = 0; i < KEPT && i <= round; i++) check_leads(&past[i], at);
@@ -121,14 +121,14 @@ static void all_lead_to_the_last(void **state) {
 /* More steps than are remembered: what is older is not known any more, what is newer is right. */
 static void the_log_is_bounded(void **state) {
   (void)state;
-  static st_feed_step steps[HASHES];
+  static st_snapshot_step steps[HASHES];
   uint64_t random = 9;
   snapshot first = write_snapshot(), last = {NULL, 0, 0};
   st_payload none;
   size_t taken = 0;
   while (taken < 300000) {
     size_t count = turn(&random, 4000, steps);
-    st_feed_log_append(steps, count);
+    st_snapshot_changes_append(steps, count);
     taken += count;
     free(last.bytes);
     last = write_snapshot();
@@ -140,7 +140,7 @@ static void the_log_is_bounded(void **state) {
   assert_false(find(&last, first.sequence, &none));
   for (int i = 0; i < 5; i++) {
     snapshot before = last;
-    st_feed_log_append(steps, turn(&random, 1500, steps));
+    st_snapshot_changes_append(steps, turn(&random, 1500, steps));
     last = write_snapshot();
     check_leads(&before, &last);
     free(before.bytes);
@@ -153,12 +153,12 @@ static void the_log_is_bounded(void **state) {
 static void long_ones_are_kept(void **state) {
   (void)state;
   enum { ASKED = 64, SLOTS = 8 };
-  static st_feed_step steps[HASHES];
+  static st_snapshot_step steps[HASHES];
   uint64_t random = 4;
   st_payload taken[ASKED], other;
   for (size_t i = 0; i < HASHES; i++) listed[i] = true;
   snapshot first = write_snapshot();
-  st_feed_log_append(steps, turn(&random, 1800, steps));
+  st_snapshot_changes_append(steps, turn(&random, 1800, steps));
   snapshot last = write_snapshot();
   for (size_t i = 0; i < ASKED; i++) {
     assert_true(find(&last, first.sequence, &taken[i]));
@@ -183,12 +183,12 @@ static void long_ones_are_kept(void **state) {
 /* What the store has told may have been listed before or not; the last word counts. */
 static void what_was_told(void **state) {
   (void)state;
-  st_feed_step told[] = {{hashes[500], 1010, false, true}, {hashes[501], 1005, true, true}};
-  st_feed_step later[] = {{hashes[501], 1020, false, false}, {hashes[502], 1021, true, false}};
-  st_feed_step again[] = {{hashes[502], 1030, false, false}};
+  st_snapshot_step told[] = {{hashes[500], 1010, false, true}, {hashes[501], 1005, true, true}};
+  st_snapshot_step later[] = {{hashes[501], 1020, false, false}, {hashes[502], 1021, true, false}};
+  st_snapshot_step again[] = {{hashes[502], 1030, false, false}};
   st_payload changes;
   sequence = 1010;
-  st_feed_log_load(told, 2, 1000);
+  st_snapshot_changes_load(told, 2, 1000);
   snapshot to = write_snapshot();
   assert_true(find(&to, 1000, &changes));
   assert_int_equal(changes.len, SUBTOKEN_CHANGES_LEN(1, 1));
@@ -198,8 +198,8 @@ static void what_was_told(void **state) {
   assert_int_equal(changes.len, SUBTOKEN_CHANGES_LEN(1, 0));
   changes.release(changes.context);
   free(to.bytes);
-  st_feed_log_append(later, 2);
-  st_feed_log_append(again, 1);
+  st_snapshot_changes_append(later, 2);
+  st_snapshot_changes_append(again, 1);
   sequence = 1030;
   to = write_snapshot();
   assert_true(find(&to, 1000, &changes));

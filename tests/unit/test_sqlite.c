@@ -28,7 +28,7 @@
 #define NOW 1700000000
 
 /* Who changes it, when. */
-#define AT(us) (&(st_act){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
+#define AT(us) (&(st_audit_context){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
 
 /* In a child, where cmocka's assertions must not be used. */
 #define REQUIRE(condition)                                            \
@@ -41,7 +41,7 @@
 
 static char home[256]; /* made anew for each test */
 static char db[300];
-static char why[ST_WHY_MAX];
+static char error[ST_ERROR_MAX];
 
 /* ---- Helpers ---- */
 
@@ -58,7 +58,7 @@ static int make_home(void **state) {
     return -1;
   }
   snprintf(db, sizeof db, "%s/subtoken.db", home);
-  memset(why, 0, sizeof why);
+  memset(error, 0, sizeof error);
   return 0;
 }
 
@@ -88,20 +88,20 @@ static int count_files(void) {
 
 static st_store *open_store(void) {
   st_store *store = NULL;
-  st_stored stored = st_store_open(db, true, &store, why);
+  st_stored stored = st_store_open(db, true, &store, error);
   if (stored != ST_STORED) {
-    fail_msg("%s", why);
+    fail_msg("%s", error);
   }
   return store;
 }
 
 static void assert_refused(const char *path, bool create, const char *text) {
-  st_store *store = (st_store *)why;
-  why[0] = 0;
-  assert_int_equal(st_store_open(path, create, &store, why), ST_STORE_FAILED);
+  st_store *store = (st_store *)error;
+  error[0] = 0;
+  assert_int_equal(st_store_open(path, create, &store, error), ST_STORE_FAILED);
   assert_null(store);
-  if (strstr(why, text) == NULL || strstr(why, path) == NULL) {
-    fail_msg("\"%s\" does not name \"%s\" and say \"%s\"", why, path, text);
+  if (strstr(error, text) == NULL || strstr(error, path) == NULL) {
+    fail_msg("\"%s\" does not name \"%s\" and say \"%s\"", error, path, text);
   }
 }
 
@@ -124,17 +124,18 @@ static const uint8_t *digest_of(unsigned n, uint8_t digest[32]) {
 static st_stored create(st_store *store, unsigned n) {
   st_key key = key_of(n);
   uint8_t digest[32];
-  return st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), why);
+  return st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest),
+                         error);
 }
 
 static st_found found_by_digest(st_store *store, unsigned n, st_key *key) {
   uint8_t digest[32];
-  return st_store_by_digest(store, digest_of(n, digest), key, why);
+  return st_store_by_digest(store, digest_of(n, digest), key, error);
 }
 
 static st_found found_by_text(st_store *store, const char *sub, size_t len, st_key *key) {
   subtoken_text text = {sub, len};
-  return st_store_by_sub(store, text, key, why);
+  return st_store_by_sub(store, text, key, error);
 }
 
 static st_found found_by_sub(st_store *store, unsigned n, st_key *key) {
@@ -144,25 +145,25 @@ static st_found found_by_sub(st_store *store, unsigned n, st_key *key) {
 
 static st_stored set_disabled(st_store *store, unsigned n, bool disabled) {
   return st_store_set_disabled(store, AT((NOW + 1) * INT64_C(1000000)), key_of(n).id, disabled,
-                               NULL, why);
+                               NULL, error);
 }
 
 static st_stored delete_key(st_store *store, unsigned n) {
-  return st_store_delete(store, AT((NOW + 2) * INT64_C(1000000)), key_of(n).id, NULL, why);
+  return st_store_delete(store, AT((NOW + 2) * INT64_C(1000000)), key_of(n).id, NULL, error);
 }
 
 static st_stored replace_sub(st_store *store, unsigned n, unsigned with) {
   return st_store_replace_sub(store, AT((NOW + 3) * INT64_C(1000000)), key_of(n).id,
-                              key_of(with).sub, NULL, why);
+                              key_of(with).sub, NULL, error);
 }
 
 static st_stored find(st_store *store, unsigned n, st_key *key) {
-  return st_store_find(store, key_of(n).id, key, why);
+  return st_store_find(store, key_of(n).id, key, error);
 }
 
 static int64_t count(st_store *store) {
   int64_t keys = -1;
-  assert_int_equal(st_store_count(store, &keys, why), ST_STORED);
+  assert_int_equal(st_store_count(store, &keys, error), ST_STORED);
   return keys;
 }
 
@@ -248,7 +249,7 @@ static void keeps_every_field(void **state) {
   key.expires_at = NOW + 77;
   key.disabled = true;
   assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
       ST_STORED);
   st_store_close(store);
 
@@ -287,7 +288,7 @@ static void knows_what_it_does_not_have(void **state) {
   assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_NONE);
   assert_memory_equal(&got, &zero, sizeof got);
   assert_int_equal(find(store, 1, &got), ST_STORE_NONE);
-  assert_int_equal(st_store_find(store, "", &got, why), ST_STORE_NONE);
+  assert_int_equal(st_store_find(store, "", &got, error), ST_STORE_NONE);
   assert_int_equal(set_disabled(store, 1, true), ST_STORE_NONE);
   assert_int_equal(delete_key(store, 1), ST_STORE_NONE);
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_NONE);
@@ -328,14 +329,14 @@ static void tells_apart_keys_that_share_a_slot(void **state) {
   uint8_t a[32] = {1, 2, 3}, b[32] = {1, 2, 3};
   st_key first = key_of(1), second = key_of(2), got;
   b[31] = 1;
-  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &first, a, why),
+  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &first, a, error),
                    ST_STORED);
-  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &second, b, why),
+  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &second, b, error),
                    ST_STORED);
   for (int round = 0; round < 3; round++) {
-    assert_int_equal(st_store_by_digest(store, a, &got, why), ST_FOUND);
+    assert_int_equal(st_store_by_digest(store, a, &got, error), ST_FOUND);
     assert_same_key(&got, &first);
-    assert_int_equal(st_store_by_digest(store, b, &got, why), ST_FOUND);
+    assert_int_equal(st_store_by_digest(store, b, &got, error), ST_FOUND);
     assert_same_key(&got, &second);
     assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND);
     assert_same_key(&got, &first);
@@ -343,7 +344,7 @@ static void tells_apart_keys_that_share_a_slot(void **state) {
     assert_same_key(&got, &second);
   }
   a[31] = 2;
-  assert_int_equal(st_store_by_digest(store, a, &got, why), ST_FOUND_NONE);
+  assert_int_equal(st_store_by_digest(store, a, &got, error), ST_FOUND_NONE);
   st_store_close(store);
 }
 
@@ -409,7 +410,7 @@ static void remembers_replaced_subs(void **state) {
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_EXISTS); /* its own */
   assert_int_equal(replace_sub(store, 1, 1), ST_STORE_EXISTS); /* a revoked one */
   assert_int_equal(replace_sub(store, 1, 9), ST_STORE_EXISTS); /* another key's */
-  assert_int_equal(st_store_replace_sub(store, AT(NOW), key_of(1).id, "short", NULL, why),
+  assert_int_equal(st_store_replace_sub(store, AT(NOW), key_of(1).id, "short", NULL, error),
                    ST_STORE_FAILED);
   assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND); /* nothing happened */
   assert_int_equal(delete_key(store, 1), ST_STORED);
@@ -422,16 +423,16 @@ static void remembers_facts(void **state) {
   (void)state;
   st_store *store = open_store();
   int64_t value = 7;
-  assert_int_equal(st_store_recall(store, "max_life", &value, why), ST_STORE_NONE);
+  assert_int_equal(st_store_get_setting(store, "max_life", &value, error), ST_STORE_NONE);
   assert_int_equal(value, 7);
   for (int64_t n = 0; n < 3; n++) {
-    assert_int_equal(st_store_remember(store, "max_life", n - 1, why), ST_STORED);
+    assert_int_equal(st_store_set_setting(store, "max_life", n - 1, error), ST_STORED);
     st_store_close(store);
     store = open_store();
-    assert_int_equal(st_store_recall(store, "max_life", &value, why), ST_STORED);
+    assert_int_equal(st_store_get_setting(store, "max_life", &value, error), ST_STORED);
     assert_int_equal(value, n - 1);
   }
-  assert_int_equal(st_store_recall(store, "max", &value, why), ST_STORE_NONE);
+  assert_int_equal(st_store_get_setting(store, "max", &value, error), ST_STORE_NONE);
   st_store_close(store);
 }
 
@@ -458,23 +459,23 @@ static void refuses_what_is_taken(void **state) {
     st_key key = key_of(5);
     memcpy(key.id, key_of(n).id, sizeof key.id);
     assert_int_equal(
-        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), why),
+        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
         ST_STORE_EXISTS);
     key = key_of(5);
     memcpy(key.sub, key_of(n).sub, sizeof key.sub);
     assert_int_equal(
-        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), why),
+        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
         ST_STORE_EXISTS);
     key = key_of(5);
     assert_int_equal(
-        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), why),
+        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), error),
         ST_STORE_EXISTS);
   }
   assert_int_equal(replace_sub(store, 1, 3), ST_STORED);
   st_key key = key_of(1);
   memcpy(key.id, key_of(5).id, sizeof key.id);
   assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), why),
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
       ST_STORE_EXISTS);
   assert_int_equal(create(store, 5), ST_STORED);
   assert_int_equal(count(store), 2);
@@ -488,22 +489,22 @@ static void refuses_to_write_half_a_key(void **state) {
   st_key key = key_of(1);
   key.id[5] = 0;
   assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
       ST_STORE_FAILED);
   key = key_of(1);
   key.sub[42] = 0;
   assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
       ST_STORE_FAILED);
   key = key_of(1);
   memset(key.name, 'x', sizeof key.name); /* no NUL */
   assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
       ST_STORE_FAILED);
   key = key_of(1);
   key.created_at = -1;
   assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), why),
+      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
       ST_STORE_FAILED);
   assert_int_equal(count(store), 0);
   st_store_close(store);
@@ -524,16 +525,16 @@ static void refuses_rows_that_do_not_fit(void **state) {
     st_store *store = open_store();
     st_key got;
     size_t listed = 7;
-    why[0] = 0;
+    error[0] = 0;
     assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND_ERROR);
-    assert_non_null(strstr(why, db));
-    why[0] = 0;
+    assert_non_null(strstr(error, db));
+    error[0] = 0;
     assert_int_equal(found_by_sub(store, 0, &got), ST_FOUND_ERROR);
-    assert_non_null(strstr(why, db));
-    why[0] = 0;
+    assert_non_null(strstr(error, db));
+    error[0] = 0;
     assert_int_equal(find(store, 0, &got), ST_STORE_FAILED);
-    assert_non_null(strstr(why, db));
-    assert_int_equal(st_store_list(store, NULL, "", 1, &got, &listed, why), ST_STORE_FAILED);
+    assert_non_null(strstr(error, db));
+    assert_int_equal(st_store_list(store, NULL, "", 1, &got, &listed, error), ST_STORE_FAILED);
     assert_int_equal(listed, 0);
     st_store_close(store);
     assert_int_equal(unlink(db), 0);
@@ -581,7 +582,7 @@ static void processes_see_each_other_at_once(void **state) {
   if (child == 0) {
     st_store *store = NULL;
     close(go[1]); /* or it would wait for ever for a parent that failed */
-    REQUIRE(st_store_open(db, false, &store, why) == ST_STORED);
+    REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
     for (unsigned n = 0; n < 20; n++) {
       REQUIRE(read(go[0], &byte, 1) == 1);
       REQUIRE(delete_key(store, n) == ST_STORED);
@@ -629,7 +630,7 @@ static void opening_again_keeps_the_locks(void **state) {
   assert_int_equal(create(store, 1), ST_STORED);
   for (int i = 0; i < 3; i++) {
     st_store *other = NULL;
-    assert_int_equal(st_store_open(db, true, &other, why), ST_STORED);
+    assert_int_equal(st_store_open(db, true, &other, error), ST_STORED);
     st_store_close(other);
   }
   close(gate[0]);
@@ -671,7 +672,7 @@ static void many_threads_share_a_handle(void **state) {
   }
   for (unsigned n = 0; n < 20; n++) {
     assert_int_equal(delete_key(store, n), ST_STORED);
-    assert_true(st_store_ready(store, why));
+    assert_true(st_store_ready(store, error));
   }
   for (unsigned i = 0; i < 4; i++) {
     assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
@@ -703,7 +704,7 @@ static void makes_a_private_file(void **state) {
 
 static void *create_from_thread(void *argument) {
   worker *self = argument;
-  char text[ST_WHY_MAX];
+  char text[ST_ERROR_MAX];
   uint8_t digest[32];
   st_key key = key_of(self->id);
   self->ok = st_store_open(db, true, &self->store, text) == ST_STORED &&
@@ -762,7 +763,7 @@ static void a_killed_creation_is_completed(void **state) {
     pid_t child = fork();
     if (child == 0) {
       st_store *store = NULL;
-      (void)!st_store_open(db, true, &store, why);
+      (void)!st_store_open(db, true, &store, error);
       _exit(0);
     }
     struct timespec pause = {0, round * 50000L};
@@ -797,7 +798,7 @@ static void an_acknowledged_key_survives_a_kill(void **state) {
     if (child == 0) {
       st_store *store = NULL;
       close(acknowledged[0]); /* or it would outlive a parent that failed */
-      REQUIRE(st_store_open(db, false, &store, why) == ST_STORED);
+      REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
       for (n = first;; n++) {
         REQUIRE(create(store, n) == ST_STORED);
         REQUIRE(n % 2 == 0 || delete_key(store, n) == ST_STORED);
@@ -849,10 +850,10 @@ static void refuses_what_is_open_to_others(void **state) {
   assert_int_equal(chmod(db, 0600), 0);
   assert_int_equal(symlink(db, in_home("link.db")), 0);
   st_store *store = NULL;
-  assert_int_equal(st_store_open(in_home("link.db"), true, &store, why), ST_STORED);
+  assert_int_equal(st_store_open(in_home("link.db"), true, &store, error), ST_STORED);
   st_store_close(store);
   assert_int_equal(chmod(db, 0640), 0);
-  assert_int_equal(st_store_open(in_home("link.db"), true, &store, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_open(in_home("link.db"), true, &store, error), ST_STORE_FAILED);
 }
 
 /* F3. */
@@ -862,14 +863,14 @@ static void trusts_a_group_when_it_is_told_to(void **state) {
   make_db(1);
   st_store_trust_group(true);
   assert_int_equal(chmod(db, 0660), 0);
-  assert_int_equal(st_store_open(db, true, &store, why), ST_STORED);
+  assert_int_equal(st_store_open(db, true, &store, error), ST_STORED);
   st_store_close(store);
   assert_int_equal(chmod(db, 0664), 0);
   assert_refused(db, true, "chmod 660");
   if (geteuid() == 0) {
     assert_int_equal(chmod(db, 0660), 0);
     assert_int_equal(chown(db, 12345, getegid()), 0);
-    assert_int_equal(st_store_open(db, true, &store, why), ST_STORED);
+    assert_int_equal(st_store_open(db, true, &store, error), ST_STORED);
     st_store_close(store);
     assert_int_equal(chmod(db, 0640), 0);
     assert_refused(db, true, "belongs to user 12345");
@@ -957,7 +958,7 @@ static void refuses_a_copy_beside_old_changes(void **state) {
   (void)state;
   st_store *store = open_store();
   assert_int_equal(create(store, 1), ST_STORED);
-  assert_int_equal(st_store_backup(store, in_home("copy"), NULL, why), ST_STORED);
+  assert_int_equal(st_store_backup(store, in_home("copy"), NULL, error), ST_STORED);
   assert_int_equal(create(store, 2), ST_STORED);
   size_t len = 0;
   uint8_t *wal = slurp(in_home("subtoken.db-wal"), &len);
@@ -966,7 +967,7 @@ static void refuses_a_copy_beside_old_changes(void **state) {
   free(wal);
   assert_refused(in_home("copy"), true, "move that away");
   assert_int_equal(unlink(in_home("copy-wal")), 0);
-  assert_int_equal(st_store_open(in_home("copy"), false, &store, why), ST_STORED);
+  assert_int_equal(st_store_open(in_home("copy"), false, &store, error), ST_STORED);
   st_store_close(store);
 }
 
@@ -1023,7 +1024,7 @@ static void survives_flipped_bytes(void **state) {
     unlink(in_home("subtoken.db-shm"));
     unlink(in_home("subtoken.db-journal"));
     st_store *store = NULL;
-    if (st_store_open(db, true, &store, why) == ST_STORED) {
+    if (st_store_open(db, true, &store, error) == ST_STORED) {
       for (unsigned n = 0; n < 30; n++) {
         st_key got;
         if (found_by_sub(store, n, &got) == ST_FOUND) {
@@ -1033,7 +1034,7 @@ static void survives_flipped_bytes(void **state) {
       }
       st_store_close(store);
     } else {
-      assert_non_null(strstr(why, db));
+      assert_non_null(strstr(error, db));
       refused++;
     }
     data[at] ^= 0xff;
@@ -1058,7 +1059,7 @@ static void notices_damage_while_it_runs(void **state) {
   assert_child(child);
   st_key got;
   assert_int_equal(found_by_digest(store, 7, &got), ST_FOUND_ERROR);
-  assert_non_null(strstr(why, "restore a backup"));
+  assert_non_null(strstr(error, "restore a backup"));
   st_store_close(store);
   close(fd);
   free(data);
@@ -1081,14 +1082,14 @@ static unsigned fill_up(st_store *store, unsigned n) {
     n++;
   }
   REQUIRE(n < 100000);
-  REQUIRE(strstr(why, "cannot write") != NULL && strstr(why, db) != NULL);
+  REQUIRE(strstr(error, "cannot write") != NULL && strstr(error, db) != NULL);
   REQUIRE(create(store, n) == ST_STORE_FAILED);
   for (unsigned i = 0; i < n; i++) {
     REQUIRE(found_by_digest(store, i, &got) == ST_FOUND);
   }
   REQUIRE(found_by_digest(store, n, &got) == ST_FOUND_NONE);
   REQUIRE(found_by_sub(store, n, &got) == ST_FOUND_NONE);
-  REQUIRE(st_store_count(store, &keys, why) == ST_STORED && keys == n);
+  REQUIRE(st_store_count(store, &keys, error) == ST_STORED && keys == n);
   return n;
 }
 
@@ -1098,7 +1099,7 @@ static void a_write_error_changes_nothing(void **state) {
   if (child == 0) {
     st_store *store = NULL;
     signal(SIGXFSZ, SIG_IGN);
-    REQUIRE(st_store_open(db, true, &store, why) == ST_STORED);
+    REQUIRE(st_store_open(db, true, &store, error) == ST_STORED);
     limit_file_size(200000);
     unsigned n = fill_up(store, 0);
     REQUIRE(n > 5);
@@ -1124,8 +1125,8 @@ static void a_creation_without_room_can_be_repeated(void **state) {
     for (rlim_t size = 0; size < 40000; size += 1500) {
       st_store *store = NULL;
       limit_file_size(size);
-      if (st_store_open(db, true, &store, why) != ST_STORED) {
-        REQUIRE(store == NULL && strstr(why, db) != NULL);
+      if (st_store_open(db, true, &store, error) != ST_STORED) {
+        REQUIRE(store == NULL && strstr(error, db) != NULL);
       }
       st_store_close(store);
     }
@@ -1160,17 +1161,17 @@ static void fill_a_disk(void) {
     _exit(77);
   }
   st_store *store = NULL;
-  REQUIRE(st_store_open(db, true, &store, why) == ST_STORED);
-  REQUIRE(st_store_ready(store, why));
+  REQUIRE(st_store_open(db, true, &store, error) == ST_STORED);
+  REQUIRE(st_store_ready(store, error));
   unsigned n = fill_up(store, 0);
   REQUIRE(n > 5);
-  REQUIRE(!st_store_ready(store, why));
-  REQUIRE(strstr(why, "full") != NULL || create(store, n) == ST_STORE_FAILED);
-  REQUIRE(strstr(why, "database or disk is full") != NULL);
-  REQUIRE(st_store_backup(store, in_home("copy"), NULL, why) == ST_STORE_FAILED);
+  REQUIRE(!st_store_ready(store, error));
+  REQUIRE(strstr(error, "full") != NULL || create(store, n) == ST_STORE_FAILED);
+  REQUIRE(strstr(error, "database or disk is full") != NULL);
+  REQUIRE(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORE_FAILED);
   REQUIRE(!has_files_of("copy")); /* C10 */
   REQUIRE(mount("tmpfs", home, "tmpfs", MS_REMOUNT, "size=8m,mode=0700") == 0);
-  REQUIRE(st_store_ready(store, why));
+  REQUIRE(st_store_ready(store, error));
   REQUIRE(create(store, n) == ST_STORED);
   st_store_close(store);
   _exit(0);
@@ -1201,7 +1202,7 @@ static void a_lock_held_too_long_is_an_error(void **state) {
   assert_int_equal(sqlite3_open(db, &raw), SQLITE_OK);
   assert_int_equal(sqlite3_exec(raw, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(create(store, 1), ST_STORE_BUSY); /* after 5 s */
-  assert_non_null(strstr(why, "locked for too long"));
+  assert_non_null(strstr(error, "locked for too long"));
   assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND);
   assert_int_equal(sqlite3_close(raw), SQLITE_OK);
   assert_int_equal(create(store, 1), ST_STORED);
@@ -1211,13 +1212,13 @@ static void a_lock_held_too_long_is_an_error(void **state) {
 typedef struct looker {
   st_store *store;
   atomic_bool *over;
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
 } looker;
 
 static void *look_often(void *context) {
   looker *l = context;
   while (!atomic_load(l->over)) {
-    if (!st_store_ready(l->store, l->why)) return l;
+    if (!st_store_ready(l->store, l->error)) return l;
   }
   return NULL;
 }
@@ -1248,7 +1249,7 @@ static void growing_and_shrinking_is_no_damage(void **state) {
   for (size_t i = 0; i < LOOKERS; i++) {
     void *failed = NULL;
     assert_int_equal(pthread_join(threads[i], &failed), 0);
-    if (failed != NULL) fail_msg("%s", lookers[i].why);
+    if (failed != NULL) fail_msg("%s", lookers[i].error);
   }
   assert_int_equal(count(store), KEYS + 1);
   st_store_close(store);
@@ -1269,7 +1270,7 @@ static void an_answered_question_holds_nothing(void **state) {
   for (unsigned n = 0; n < 4; n++) {
     if (n == 0) assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND);
     if (n == 1) assert_int_equal(found_by_sub(store, 99, &got), ST_FOUND_NONE);
-    if (n == 2) assert_true(st_store_ready(store, why));
+    if (n == 2) assert_true(st_store_ready(store, error));
     if (n == 3) assert_int_equal(found_by_digest(store, 99, &got), ST_FOUND_NONE);
     assert_int_equal(create(store, 1 + n), ST_STORED);
     assert_int_equal(sqlite3_wal_checkpoint_v2(raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left, &done),
@@ -1283,13 +1284,13 @@ static void an_answered_question_holds_nothing(void **state) {
 static void is_not_ready_without_its_file(void **state) {
   (void)state;
   st_store *store = open_store();
-  assert_true(st_store_ready(store, why));
+  assert_true(st_store_ready(store, error));
   assert_int_equal(rename(db, in_home("elsewhere")), 0);
-  assert_false(st_store_ready(store, why));
+  assert_false(st_store_ready(store, error));
   spill(db, "another", 7);
-  assert_false(st_store_ready(store, why));
+  assert_false(st_store_ready(store, error));
   assert_int_equal(rename(in_home("elsewhere"), db), 0);
-  assert_true(st_store_ready(store, why));
+  assert_true(st_store_ready(store, error));
   st_store_close(store);
 }
 
@@ -1302,7 +1303,7 @@ static unsigned walk(st_store *store, size_t page) {
   size_t got = page;
   assert_non_null(keys);
   while (got == page) {
-    assert_int_equal(st_store_list(store, NULL, after, page, keys, &got, why), ST_STORED);
+    assert_int_equal(st_store_list(store, NULL, after, page, keys, &got, error), ST_STORED);
     for (size_t i = 0; i < got; i++) {
       assert_true(strcmp(keys[i].id, after) > 0);
       memcpy(after, keys[i].id, sizeof after);
@@ -1335,11 +1336,11 @@ static void lists_in_pages(void **state) {
   assert_int_equal(walk(store, 5000), 2700);
   st_key key;
   size_t got = 9;
-  assert_int_equal(st_store_list(store, NULL, "", 0, &key, &got, why), ST_STORED);
+  assert_int_equal(st_store_list(store, NULL, "", 0, &key, &got, error), ST_STORED);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, NULL, "~", 1, &key, &got, why), ST_STORED);
+  assert_int_equal(st_store_list(store, NULL, "~", 1, &key, &got, error), ST_STORED);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, NULL, "", SIZE_MAX, &key, &got, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_list(store, NULL, "", SIZE_MAX, &key, &got, error), ST_STORE_FAILED);
   st_store_close(store);
 }
 
@@ -1347,7 +1348,7 @@ static void lists_in_pages(void **state) {
 
 static void *create_until_stopped(void *argument) {
   worker *self = argument;
-  char text[ST_WHY_MAX];
+  char text[ST_ERROR_MAX];
   self->ok = true;
   for (unsigned n = 100; n < 400; n++) {
     st_key key = key_of(n);
@@ -1369,7 +1370,7 @@ static void assert_good_copy(const char *path) {
   assert_int_equal(stat(path, &status), 0);
   assert_int_equal(status.st_mode & 07777, 0600);
   st_store *copy = NULL;
-  assert_int_equal(st_store_open(path, false, &copy, why), ST_STORED);
+  assert_int_equal(st_store_open(path, false, &copy, error), ST_STORED);
   st_key got;
   int64_t keys = count(copy);
   assert_true(keys >= 100);
@@ -1388,8 +1389,8 @@ static void backs_up_while_others_write(void **state) {
   for (int i = 0; i < 10; i++) {
     char name[20];
     snprintf(name, sizeof name, "copy%d", i);
-    if (st_store_backup(store, in_home(name), NULL, why) != ST_STORED) {
-      fail_msg("%s", why);
+    if (st_store_backup(store, in_home(name), NULL, error) != ST_STORED) {
+      fail_msg("%s", error);
     }
     assert_good_copy(in_home(name));
   }
@@ -1405,15 +1406,15 @@ static void backs_up_over_nothing(void **state) {
   st_store *store = open_store();
   spill(in_home("precious"), "old", 3);
   int before = count_files();
-  assert_int_equal(st_store_backup(store, in_home("precious"), NULL, why), ST_STORE_FAILED);
-  assert_non_null(strstr(why, "is there already"));
+  assert_int_equal(st_store_backup(store, in_home("precious"), NULL, error), ST_STORE_FAILED);
+  assert_non_null(strstr(error, "is there already"));
   assert_holds(in_home("precious"), (const uint8_t *)"old", 3);
-  assert_int_equal(st_store_backup(store, db, NULL, why), ST_STORE_FAILED);
-  assert_int_equal(st_store_backup(store, in_home("no/copy"), NULL, why), ST_STORE_FAILED);
-  assert_non_null(strstr(why, "No such file"));
+  assert_int_equal(st_store_backup(store, db, NULL, error), ST_STORE_FAILED);
+  assert_int_equal(st_store_backup(store, in_home("no/copy"), NULL, error), ST_STORE_FAILED);
+  assert_non_null(strstr(error, "No such file"));
   assert_int_equal(count_files(), before);
   assert_int_equal(symlink("nowhere", in_home("link")), 0);
-  assert_int_equal(st_store_backup(store, in_home("link"), NULL, why), ST_STORE_FAILED);
+  assert_int_equal(st_store_backup(store, in_home("link"), NULL, error), ST_STORE_FAILED);
   assert_int_equal(count_files(), before + 1);
   st_store_close(store);
 }
@@ -1431,9 +1432,9 @@ static void only_one_backup_wins_a_name(void **state) {
       if (children[i] == 0) {
         st_store *store = NULL;
         close(gate[1]);
-        REQUIRE(st_store_open(db, false, &store, why) == ST_STORED);
+        REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
         REQUIRE(read(gate[0], &byte, 1) == 0);
-        _exit(st_store_backup(store, in_home("copy"), NULL, why) == ST_STORED ? 7 : 8);
+        _exit(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORED ? 7 : 8);
       }
     }
     struct timespec pause = {0, 20000000};
@@ -1460,10 +1461,10 @@ static void a_failed_backup_leaves_nothing(void **state) {
   if (child == 0) {
     st_store *store = NULL;
     signal(SIGXFSZ, SIG_IGN);
-    REQUIRE(st_store_open(db, false, &store, why) == ST_STORED);
+    REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
     limit_file_size(20000);
-    REQUIRE(st_store_backup(store, in_home("copy"), NULL, why) == ST_STORE_FAILED);
-    REQUIRE(strstr(why, "copy") != NULL);
+    REQUIRE(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORE_FAILED);
+    REQUIRE(strstr(error, "copy") != NULL);
     limit_file_size(RLIM_INFINITY);
     REQUIRE(create(store, 5000) == ST_STORED);
     st_store_close(store);

@@ -7,25 +7,25 @@ static void every_change_of_a_key_has_its_line(void **state) {
   (void)state;
   st_key key = row_of(1, "ann", "a,b");
   key.expires_at = NOW + 60;
-  good(st_store_create(store, AT(NOW + 1), NULL, &key, digest_of(1), why));
+  good(st_store_create(store, AT(NOW + 1), NULL, &key, digest_of(1), error));
   assert_line("key.create", id_of(1),
               "permissions a,b; expires 2023-11-14T22:14:20Z; owner ann; name key 1");
   st_audit_line line = last_line();
   assert_int_equal(line.at, NOW + 1);
   assert_string_equal(line.who, "key 0");
   assert_string_equal(line.from, "127.0.0.1");
-  good(st_store_rename(store, ACT, id_of(1), "other", why));
+  good(st_store_rename(store, ACT, id_of(1), "other", error));
   assert_line("key.rename", id_of(1), "name other; before key 1");
   const char *now = "permissions a,b; expires 2023-11-14T22:14:20Z; owner ann; name other";
-  good(st_store_set_disabled(store, ACT, id_of(1), true, NULL, why));
+  good(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error));
   assert_line("key.disable", id_of(1), now);
-  good(st_store_set_disabled(store, ACT, id_of(1), true, NULL, why)); /* was so before */
+  good(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error)); /* was so before */
   assert_line("key.disable", id_of(1), now);
-  good(st_store_set_disabled(store, ACT, id_of(1), false, NULL, why));
+  good(st_store_set_disabled(store, ACT, id_of(1), false, NULL, error));
   assert_line("key.enable", id_of(1), now);
-  good(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, why));
+  good(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error));
   assert_line("key.revoke_subtokens", id_of(1), now);
-  good(st_store_delete(store, ACT, id_of(1), NULL, why));
+  good(st_store_delete(store, ACT, id_of(1), NULL, error));
   assert_line("key.delete", id_of(1), now);
   assert_int_equal(lines(), 7);
 }
@@ -35,17 +35,17 @@ static void what_did_not_happen_has_none(void **state) {
   make_key(1, "", "");
   assert_line("key.create", id_of(1), "no permissions; expires never; name key 1");
   st_key key = row_of(1, "", "");
-  assert_int_equal(st_store_create(store, ACT, NULL, &key, digest_of(1), why), ST_STORE_EXISTS);
-  assert_int_equal(st_store_rename(store, ACT, id_of(2), "x", why), ST_STORE_NONE);
-  assert_int_equal(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why), ST_STORE_NONE);
-  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(1), NULL, why),
+  assert_int_equal(st_store_create(store, ACT, NULL, &key, digest_of(1), error), ST_STORE_EXISTS);
+  assert_int_equal(st_store_rename(store, ACT, id_of(2), "x", error), ST_STORE_NONE);
+  assert_int_equal(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(1), NULL, error),
                    ST_STORE_EXISTS);
   assert_int_equal(lines(), 1);
 }
 
 static void a_line_is_added(void **state) {
   (void)state;
-  good(st_store_audit_add(store, AT(NOW + 3), "secret.add", "kid", "made with care", why));
+  good(st_store_audit_add(store, AT(NOW + 3), "secret.add", "kid", "made with care", error));
   assert_line("secret.add", "kid", "made with care");
   assert_int_equal(last_line().at, NOW + 3);
   reopen();
@@ -58,8 +58,8 @@ static void what_is_too_long_is_cut(void **state) {
   char text[3000];
   for (size_t i = 0; i + 2 < sizeof text; i += 2) memcpy(text + i, "\xc3\xa9", 2);
   text[sizeof text - 2] = '\0';
-  st_act act = {.now_us = NOW * US, .who = text, .from = text};
-  good(st_store_audit_add(store, &act, "a", text, text, why));
+  st_audit_context act = {.now_us = NOW * US, .who = text, .from = text};
+  good(st_store_audit_add(store, &act, "a", text, text, error));
   st_audit_line line = last_line();
   assert_int_equal(strlen(line.who), (sizeof line.who - 1) / 2 * 2);
   assert_int_equal(strlen(line.from), (sizeof line.from - 1) / 2 * 2);
@@ -72,23 +72,23 @@ static void what_is_too_long_is_cut(void **state) {
   memset(key.name, 'n', ST_NAME_MAX);
   memset(key.owner, 'o', ST_NAME_MAX);
   memset(key.permissions, 'p', ST_PERMISSIONS_TEXT_MAX);
-  good(st_store_create(store, ACT, NULL, &key, digest_of(1), why));
+  good(st_store_create(store, ACT, NULL, &key, digest_of(1), error));
   assert_int_equal(strlen(last_line().detail), ST_AUDIT_DETAIL_MAX);
   memset(text, 'm', ST_NAME_MAX);
   text[ST_NAME_MAX] = '\0';
-  good(st_store_rename(store, ACT, id_of(1), text, why));
+  good(st_store_rename(store, ACT, id_of(1), text, error));
   text[ST_NAME_MAX] = 'm';
   text[ST_NAME_MAX + 1] = '\0';
-  assert_int_equal(st_store_rename(store, ACT, id_of(1), text, why), ST_STORE_FAILED);
-  st_person person = person_of(2, "x", key.permissions);
+  assert_int_equal(st_store_rename(store, ACT, id_of(1), text, error), ST_STORE_FAILED);
+  st_user person = person_of(2, "x", key.permissions);
   memset(person.key.owner, 'o', ST_NAME_MAX);
   memset(person.key.name, 'o', ST_NAME_MAX);
-  good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(2), why));
+  good(st_store_user_create(store, ACT, NULL, false, &person, digest_of(2), error));
   key.permissions[0] = 'q';
-  good(st_store_person_set_permissions(store, ACT, person.key.owner, key.permissions, sub_of(3),
-                                       NULL, why));
+  good(st_store_user_set_permissions(store, ACT, person.key.owner, key.permissions, sub_of(3), NULL,
+                                     error));
   assert_int_equal(strlen(last_line().detail), ST_AUDIT_DETAIL_MAX);
-  good(st_store_person_delete(store, ACT, person.key.owner, NULL, why));
+  good(st_store_user_delete(store, ACT, person.key.owner, NULL, error));
   assert_int_equal(ask("SELECT max(length(detail)) FROM audit WHERE target LIKE '0%'"),
                    ST_AUDIT_DETAIL_MAX);
 }
@@ -98,21 +98,21 @@ static void is_read_in_pages_from_the_newest_on(void **state) {
   st_audit_line page[4];
   size_t count = 0;
   char target[16];
-  good(st_store_audit_list(store, 0, 4, page, &count, why));
+  good(st_store_audit_list(store, 0, 4, page, &count, error));
   assert_int_equal(count, 0);
   for (int i = 1; i <= 6; i++) {
     snprintf(target, sizeof target, "%d", i);
-    good(st_store_audit_add(store, ACT, "a", target, "", why));
+    good(st_store_audit_add(store, ACT, "a", target, "", error));
   }
-  good(st_store_audit_list(store, 0, 4, page, &count, why));
+  good(st_store_audit_list(store, 0, 4, page, &count, error));
   assert_int_equal(count, 4);
   assert_string_equal(page[0].target, "6");
   assert_string_equal(page[3].target, "3");
   assert_true(page[0].id > page[1].id);
-  good(st_store_audit_list(store, page[3].id, 4, page, &count, why));
+  good(st_store_audit_list(store, page[3].id, 4, page, &count, error));
   assert_int_equal(count, 2);
   assert_string_equal(page[1].target, "1");
-  good(st_store_audit_list(store, page[1].id, 4, page, &count, why));
+  good(st_store_audit_list(store, page[1].id, 4, page, &count, error));
   assert_int_equal(count, 0);
 }
 
@@ -123,15 +123,15 @@ static void knows_no_secrets(void **state) {
   char next[ST_REFRESH_LEN + 1];
   make_person(1, "ann", "a");
   good(log_in(2, maker_of(1), NOW + 99));
-  good(st_store_refresh(store, ACT, (subtoken_text){refresh_of(2), ST_REFRESH_LEN}, NOW + 99, 30,
-                        &login, next, why));
-  good(st_store_person_set_password(store, ACT, "ann", "$hash$other", sub_of(3), NULL, why));
-  st_person again = person_of(4, "carl", "a");
+  good(st_store_session_refresh(store, ACT, (subtoken_text){refresh_of(2), ST_REFRESH_LEN},
+                                NOW + 99, 30, &login, next, error));
+  good(st_store_user_set_password(store, ACT, "ann", "$hash$other", sub_of(3), NULL, error));
+  st_user again = person_of(4, "carl", "a");
   snprintf(again.imported, sizeof again.imported, "$hash$salted");
   st_import user = {.person = again, .mode = ST_IMPORT_CREATE};
   memcpy(user.digest, digest_of(4), 32);
-  good(st_store_import(store, ACT, &user, 1, NULL, why));
-  good(st_store_person_delete(store, ACT, "ann", NULL, why));
+  good(st_store_import(store, ACT, &user, 1, NULL, error));
+  good(st_store_user_delete(store, ACT, "ann", NULL, error));
   char text[400];
   snprintf(text, sizeof text,
            "SELECT count(*) FROM audit WHERE instr(action || who || origin || target || detail, "
@@ -145,7 +145,7 @@ static void knows_no_secrets(void **state) {
 
 static int64_t used_at(unsigned n) {
   st_key key;
-  good(st_store_find(store, id_of(n), &key, why));
+  good(st_store_find(store, id_of(n), &key, error));
   return key.used_at;
 }
 
@@ -162,18 +162,18 @@ static void keeps_when_a_key_was_used(void **state) {
   for (unsigned n = 1; n <= 3; n++) make_key(n, "ann", "a");
   assert_int_equal(used_at(1), 0);
   st_use uses[] = {use_of(1, NOW), use_of(9, NOW), use_of(2, NOW + 5), use_of(1, NOW + 1)};
-  good(st_store_note_used(store, uses, 4, why));
-  good(st_store_note_used(store, NULL, 0, why));
+  good(st_store_note_used(store, uses, 4, error));
+  good(st_store_note_used(store, NULL, 0, error));
   assert_int_equal(used_at(1), NOW + 1);
-  good(st_store_note_used(store, &uses[0], 1, why)); /* late news */
+  good(st_store_note_used(store, &uses[0], 1, error)); /* late news */
   reopen();
   assert_int_equal(used_at(1), NOW + 1);
-  good(st_store_list(store, "ann", "", 3, page, &count, why));
+  good(st_store_list(store, "ann", "", 3, page, &count, error));
   assert_int_equal(count, 3);
   assert_int_equal(page[1].used_at, NOW + 5);
   assert_int_equal(page[2].used_at, 0);
   st_key key;
-  good(st_store_find_sub(store, (subtoken_text){sub_of(2), ST_SUB_LEN}, &key, why));
+  good(st_store_find_sub(store, (subtoken_text){sub_of(2), ST_SUB_LEN}, &key, error));
   assert_int_equal(key.used_at, NOW + 5);
   assert_int_equal(found(1, &key), ST_FOUND);
   assert_int_equal(key.used_at, 0); /* that is not asked when a request is answered */

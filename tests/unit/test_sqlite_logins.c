@@ -14,8 +14,8 @@ static st_key login; /* as the last refresh told */
 /* Use a token at a second; a good one makes the login last LIFE longer. */
 static st_stored use(const char *token, int64_t at, refresh_token successor) {
   memset(&login, 0, sizeof login);
-  return st_store_refresh(store, AT(at), (subtoken_text){token, strlen(token)}, at + LIFE, RETRY,
-                          &login, successor, why);
+  return st_store_session_refresh(store, AT(at), (subtoken_text){token, strlen(token)}, at + LIFE,
+                                  RETRY, &login, successor, error);
 }
 
 /* Unknown, expired, ended: nothing changes, and nothing is told. */
@@ -29,7 +29,7 @@ static void assert_none(const char *token, int64_t at) {
 /* Used before: now its login has ended, with a line that says so. */
 static void assert_ends(const char *token, int64_t at, unsigned n) {
   refresh_token next = "x";
-  int64_t before = standing();
+  int64_t before = method();
   assert_true(alive(n));
   assert_int_equal(use(token, at, next), ST_STORE_REFUSED);
   assert_string_equal(next, "");
@@ -54,9 +54,9 @@ static void a_login_is_what_its_maker_is(void **state) {
   make_ann();
   made.expires_at = NOW + LIFE;
   made.disabled = made.suspended = true;
-  good(st_store_login_begin(store, ACT, maker_of(1), 100, &made, digest_of(3), seed, refresh_of(3),
-                            why));
-  assert_int_equal(made.kind, ST_KIND_LOGIN);
+  good(st_store_session_begin(store, ACT, maker_of(1), 100, &made, digest_of(3), seed,
+                              refresh_of(3), error));
+  assert_int_equal(made.kind, ST_KIND_SESSION);
   assert_string_equal(made.parent, id_of(1));
   assert_string_equal(made.owner, "ann");
   assert_string_equal(made.name, "ann");
@@ -67,14 +67,14 @@ static void a_login_is_what_its_maker_is(void **state) {
   assert_int_equal(found(3, &got), ST_FOUND);
   assert_string_equal(got.parent, made.parent);
   assert_string_equal(got.permissions, made.permissions);
-  assert_int_equal(got.kind, ST_KIND_LOGIN);
+  assert_int_equal(got.kind, ST_KIND_SESSION);
   assert_int_equal(got.expires_at, made.expires_at);
   assert_line("login.begin", id_of(3),
               "permissions a,b; expires 2023-11-14T22:30:00Z; owner ann; name ann");
 
   made = row_of(4, "", "");
-  good(st_store_login_begin(store, ACT, maker_of(2), 100, &made, digest_of(4), seed, refresh_of(4),
-                            why));
+  good(st_store_session_begin(store, ACT, maker_of(2), 100, &made, digest_of(4), seed,
+                              refresh_of(4), error));
   assert_int_equal(made.kind, ST_KIND_SERVICE);
   assert_string_equal(made.parent, id_of(2));
   assert_string_equal(made.name, "key 2");
@@ -86,7 +86,7 @@ static void a_login_expires_with_its_maker(void **state) {
   refresh_token next;
   st_key got, key = row_of(5, "", "services");
   key.expires_at = NOW + 50;
-  good(st_store_create(store, ACT, NULL, &key, digest_of(5), why));
+  good(st_store_create(store, ACT, NULL, &key, digest_of(5), error));
   good(log_in(6, maker_of(5), NOW + 100));
   assert_int_equal(found(6, &got), ST_FOUND);
   assert_int_equal(got.expires_at, NOW + 50);
@@ -100,20 +100,20 @@ static void nothing_begins_with_what_is_not_in_force(void **state) {
   st_key key = row_of(5, "", "services");
   make_ann();
   key.expires_at = NOW;
-  good(st_store_create(store, ACT, NULL, &key, digest_of(5), why));
+  good(st_store_create(store, ACT, NULL, &key, digest_of(5), error));
   assert_int_equal(log_in(6, maker_of(5), NOW + 9), ST_STORE_REFUSED);
   assert_int_equal(log_in(6, maker_of(9), NOW + 9), ST_STORE_REFUSED);
   good(log_in(3, maker_of(1), NOW + 9));
   assert_int_equal(log_in(6, maker_of(3), NOW + 9), ST_STORE_REFUSED); /* is a login */
   good(log_in(4, maker_of(2), NOW + 9));
   assert_int_equal(log_in(6, maker_of(4), NOW + 9), ST_STORE_REFUSED);
-  good(st_store_person_set_disabled(store, ACT, "ann", true, NULL, why));
+  good(st_store_user_set_disabled(store, ACT, "ann", true, NULL, error));
   assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_REFUSED);
   assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_REFUSED);
-  good(st_store_person_set_disabled(store, ACT, "ann", false, NULL, why));
-  good(st_store_person_set_password(store, ACT, "ann", "$", sub_of(80), NULL, why));
+  good(st_store_user_set_disabled(store, ACT, "ann", false, NULL, error));
+  good(st_store_user_set_password(store, ACT, "ann", "$", sub_of(80), NULL, error));
   assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_REFUSED); /* another sub */
-  good(st_store_delete(store, ACT, id_of(2), NULL, why));
+  good(st_store_delete(store, ACT, id_of(2), NULL, error));
   assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_REFUSED);
   assert_false(alive(6));
   assert_int_equal(ask("SELECT count(*) FROM logins"), 2);
@@ -128,11 +128,11 @@ static void what_is_taken_is_drawn_again(void **state) {
   assert_int_equal(log_in(2, maker_of(1), NOW + 9), ST_STORE_EXISTS);
   st_key made = row_of(4, "", "");
   uint8_t seed[32] = {7};
-  assert_int_equal(
-      st_store_login_begin(store, ACT, maker_of(1), 100, &made, digest_of(4), seed, "short", why),
-      ST_STORE_FAILED);
-  assert_int_equal(st_store_login_begin(store, ACT, maker_of(1), 100, &made, digest_of(4), seed,
-                                        refresh_of(3), why),
+  assert_int_equal(st_store_session_begin(store, ACT, maker_of(1), 100, &made, digest_of(4), seed,
+                                          "short", error),
+                   ST_STORE_FAILED);
+  assert_int_equal(st_store_session_begin(store, ACT, maker_of(1), 100, &made, digest_of(4), seed,
+                                          refresh_of(3), error),
                    ST_STORE_EXISTS);
   assert_false(alive(4));
   assert_string_equal(made.owner, ""); /* told of nothing that was not made */
@@ -147,7 +147,7 @@ static void the_successor_follows_from_the_token(void **state) {
   char text[200];
   make_ann();
   good(log_in(3, maker_of(1), NOW + LIFE));
-  int64_t written = lines(), before = standing();
+  int64_t written = lines(), before = method();
   good(use(refresh_of(3), NOW + 5, one));
   subtoken_secret secret;
   memset(seed, 3, sizeof seed);
@@ -169,8 +169,8 @@ static void the_successor_follows_from_the_token(void **state) {
   st_key row;
   assert_int_equal(found(3, &row), ST_FOUND);
   assert_int_equal(row.expires_at, NOW + 5 + LIFE);
-  assert_int_equal(lines(), written);   /* of a refresh there is no line */
-  assert_int_equal(standing(), before); /* and nothing is listed */
+  assert_int_equal(lines(), written); /* of a refresh there is no line */
+  assert_int_equal(method(), before); /* and nothing is listed */
 }
 
 static void the_same_again_gives_the_same(void **state) {
@@ -212,10 +212,11 @@ static void the_same_again_may_be_never(void **state) {
   refresh_token next;
   make_ann();
   good(log_in(3, maker_of(1), NOW + LIFE));
-  good(st_store_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0, &login, next, why));
-  assert_int_equal(
-      st_store_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0, &login, next, why),
-      ST_STORE_REFUSED);
+  good(st_store_session_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0, &login, next,
+                                error));
+  assert_int_equal(st_store_session_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0,
+                                            &login, next, error),
+                   ST_STORE_REFUSED);
   assert_false(alive(3));
 }
 
@@ -276,7 +277,7 @@ static void what_was_never_given_is_unknown(void **state) {
   assert_none("R0000000000000000000000000000000000000000031", NOW);
   assert_none(refresh_of(4), NOW);
   assert_int_equal(
-      st_store_refresh(store, ACT, (subtoken_text){NULL, 0}, NOW, 30, &login, next, why),
+      st_store_session_refresh(store, ACT, (subtoken_text){NULL, 0}, NOW, 30, &login, next, error),
       ST_STORE_NONE);
   good(use(refresh_of(3), NOW, next));
 }
@@ -290,17 +291,17 @@ static void after_its_end_nothing_works(void **state) {
   make_ann();
   good(log_in(3, maker_of(1), NOW + LIFE));
   good(use(refresh_of(3), NOW, one));
-  before = standing();
-  good(st_store_login_end(store, AT(NOW + 1), id_of(3), &sequence, why));
+  before = method();
+  good(st_store_session_end(store, AT(NOW + 1), id_of(3), &sequence, error));
   ASSERT_CHANGED(before, true, 3);
-  assert_int_equal(sequence, standing());
+  assert_int_equal(sequence, method());
   assert_string_equal(last_line().action, "login.end");
   assert_none(refresh_of(3), NOW + 1);
   assert_none(one, NOW + 1);
-  assert_int_equal(st_store_login_end(store, AT(NOW + 2), id_of(3), NULL, why), ST_STORE_NONE);
-  assert_int_equal(st_store_login_end(store, ACT, id_of(1), NULL, why), ST_STORE_NONE);
-  assert_int_equal(st_store_login_end(store, ACT, id_of(2), NULL, why), ST_STORE_NONE);
-  assert_int_equal(st_store_login_end(store, ACT, "x", NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_session_end(store, AT(NOW + 2), id_of(3), NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_session_end(store, ACT, id_of(1), NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_session_end(store, ACT, id_of(2), NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_session_end(store, ACT, "x", NULL, error), ST_STORE_NONE);
   assert_true(alive(1) && alive(2));
 }
 
@@ -311,21 +312,21 @@ static void logins_of_services_end_with_their_key(void **state) {
   for (unsigned n = 2; n <= 5; n++) make_key(n, "ann", "services");
   for (unsigned n = 2; n <= 5; n++) good(log_in(10 + n, maker_of(n), NOW + LIFE));
   good(log_in(20, maker_of(2), NOW + LIFE));
-  int64_t before = standing();
-  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
+  int64_t before = method();
+  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
   ASSERT_CHANGED(before, true, 2, 12, 20);
   assert_line("key.disable", id_of(2),
               "sessions ended: 2; permissions services; expires never; owner ann; name key 2");
-  before = standing();
-  good(st_store_delete(store, ACT, id_of(3), NULL, why));
+  before = method();
+  good(st_store_delete(store, ACT, id_of(3), NULL, error));
   ASSERT_CHANGED(before, true, 3, 13);
   assert_line("key.delete", id_of(3),
               "sessions ended: 1; permissions services; expires never; owner ann; name key 3");
-  before = standing();
-  good(st_store_replace_sub(store, ACT, id_of(4), sub_of(80), NULL, why));
+  before = method();
+  good(st_store_replace_sub(store, ACT, id_of(4), sub_of(80), NULL, error));
   ASSERT_CHANGED(before, true, 4, 14);
   assert_true(alive(15) && alive(80));
-  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
   for (unsigned n = 12; n <= 14; n++) assert_none(refresh_of(n), NOW);
   assert_false(alive(20));
 }
@@ -333,7 +334,7 @@ static void logins_of_services_end_with_their_key(void **state) {
 /* ---- what is left of them ---- */
 
 static void purge_at(int64_t at) {
-  good(st_store_purge(store, at * US, at * US, why));
+  good(st_store_purge(store, at * US, at * US, error));
 }
 
 /* Lives of an hour, leeways of an hour: an ended login is remembered for 10800 s. */
@@ -341,14 +342,14 @@ static void purges_logins_that_ended_long_ago(void **state) {
   (void)state;
   st_key key;
   refresh_token next;
-  good(st_store_remember(store, "max_life", 3600, why));
+  good(st_store_set_setting(store, "max_life", 3600, error));
   make_ann();
   for (unsigned n = 3; n <= 5; n++) good(log_in(n, maker_of(1), NOW + 50000));
   good(log_in(6, maker_of(1), NOW + 100)); /* expires */
   good(use(refresh_of(4), NOW + 40000, next));
-  good(
-      st_store_note_used(store, (st_use[]){{"00000003-ABCD-ABCD-ABCD-000000000003", NOW}}, 1, why));
-  good(st_store_login_end(store, ACT, id_of(3), NULL, why));
+  good(st_store_note_used(store, (st_use[]){{"00000003-ABCD-ABCD-ABCD-000000000003", NOW}}, 1,
+                          error));
+  good(st_store_session_end(store, ACT, id_of(3), NULL, error));
   purge_at(NOW + 10800);
   assert_int_equal(found(3, &key), ST_FOUND_REVOKED);
   assert_int_equal(ask("SELECT count(*) FROM logins"), 4);
@@ -371,7 +372,7 @@ static void purges_logins_that_ended_long_ago(void **state) {
 static void purges_many_and_no_keys(void **state) {
   (void)state;
   st_key key;
-  good(st_store_remember(store, "max_life", 10, why));
+  good(st_store_set_setting(store, "max_life", 10, error));
   make_ann();
   sql("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500)"
       "INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at,"
@@ -380,7 +381,7 @@ static void purges_many_and_no_keys(void **state) {
       " 1, 2, 0, 1, NULL, 2, '00000001-ABCD-ABCD-ABCD-000000000001', 0 FROM c");
   sql("INSERT INTO logins SELECT id, randomblob(32) FROM keys WHERE kind = 2");
   sql("INSERT INTO refresh SELECT randomblob(32), id, 2, NULL FROM keys WHERE kind = 2");
-  good(st_store_delete(store, ACT, id_of(2), NULL, why));
+  good(st_store_delete(store, ACT, id_of(2), NULL, error));
   purge_at(NOW + 1000);
   assert_int_equal(ask("SELECT count(*) FROM keys"), 2);
   assert_int_equal(ask("SELECT count(*) FROM logins"), 0);
@@ -396,7 +397,7 @@ static void a_clock_that_leaps_purges_little(void **state) {
   good(log_in(3, maker_of(1), NOW + 30 * DAY));
   purge_at(NOW);
   for (int i = 0; i < 400; i++) {
-    good(st_store_purge(store, (NOW + 4000 * DAY) * US, (NOW + i) * US, why));
+    good(st_store_purge(store, (NOW + 4000 * DAY) * US, (NOW + i) * US, error));
   }
   good(use(refresh_of(3), NOW + 100, next));
 }
@@ -408,8 +409,8 @@ static st_stored log_in_at_most(unsigned n, int64_t most, int64_t expires_at) {
   uint8_t seed[32];
   memset(seed, (int)n, sizeof seed);
   begun.expires_at = expires_at;
-  return st_store_login_begin(store, ACT, maker_of(2), most, &begun, digest_of(n), seed,
-                              refresh_of(n), why);
+  return st_store_session_begin(store, ACT, maker_of(2), most, &begun, digest_of(n), seed,
+                                refresh_of(n), error);
 }
 
 /* G4: in the transaction of the one that is too many; revoked, listed and in the audit log. */
@@ -419,7 +420,7 @@ static void the_oldest_session_ends(void **state) {
   make_key(30, "other", "services");
   good(log_in(31, maker_of(30), NOW + 100));
   for (unsigned n = 10; n < 13; n++) good(log_in_at_most(n, 3, NOW + 100 - n));
-  int64_t before = standing(), audit = lines();
+  int64_t before = method(), audit = lines();
   good(log_in_at_most(13, 3, NOW + 50));
   ASSERT_CHANGED(before, true, 10);
   assert_true(!alive(10) && listed(10) && alive(11) && alive(12) && alive(13));
@@ -429,9 +430,9 @@ static void the_oldest_session_ends(void **state) {
                    1);
   st_key got;
   char next[ST_REFRESH_LEN + 1];
-  assert_int_equal(
-      st_store_refresh(store, ACT, st_text(refresh_of(10)), NOW + 100, 30, &got, next, why),
-      ST_STORE_NONE);
+  assert_int_equal(st_store_session_refresh(store, ACT, st_text(refresh_of(10)), NOW + 100, 30,
+                                            &got, next, error),
+                   ST_STORE_NONE);
   /* fewer than there are: all that are too many */
   good(log_in_at_most(14, 1, NOW + 100));
   assert_true(!alive(11) && !alive(12) && !alive(13) && alive(14));

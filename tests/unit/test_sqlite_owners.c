@@ -7,18 +7,18 @@
 #include "store_fixture.h"
 
 /* What the row n does; as_owner: a user who manages the user's own keys alone. */
-static const st_act *act_by(unsigned n, bool as_owner) {
+static const st_audit_context *act_by(unsigned n, bool as_owner) {
   static char id[ST_KEY_ID_LEN + 1];
-  static st_act act;
+  static st_audit_context act;
   snprintf(id, sizeof id, "%s", id_of(n));
-  act = (st_act){.now_us = NOW * US, .who = "key 0", .from = "127.0.0.1", .row = id};
+  act = (st_audit_context){.now_us = NOW * US, .who = "key 0", .from = "127.0.0.1", .row = id};
   act.as_owner = as_owner;
   return &act;
 }
 
 static void register_user(unsigned n, const char *login) {
-  st_person person = person_of(n, login, "");
-  good(st_store_person_create(store, ACT, NULL, true, &person, digest_of(n), why));
+  st_user person = person_of(n, login, "");
+  good(st_store_user_create(store, ACT, NULL, true, &person, digest_of(n), error));
 }
 
 /* maker 0: the command line. */
@@ -26,12 +26,12 @@ static st_stored create_for(unsigned n, unsigned maker, const char *owner, bool 
   st_key key = row_of(n, owner, "");
   key.owner_is_user = owner_is_user;
   return st_store_create(store, maker != 0 ? act_by(maker, false) : ACT,
-                         maker != 0 ? maker_of(maker) : NULL, &key, digest_of(n), why);
+                         maker != 0 ? maker_of(maker) : NULL, &key, digest_of(n), error);
 }
 
 static st_key listed_key(unsigned n) {
   st_key key;
-  good(st_store_find(store, id_of(n), &key, why));
+  good(st_store_find(store, id_of(n), &key, error));
   return key;
 }
 
@@ -39,9 +39,9 @@ static st_key listed_key(unsigned n) {
 
 static void an_owner_who_registered_has_to_be_meant(void **state) {
   (void)state;
-  st_person ops;
+  st_user ops;
   register_user(1, "ops");
-  good(st_store_person_find(store, ST_TEXT("ops"), &ops, why));
+  good(st_store_user_find(store, ST_TEXT("ops"), &ops, error));
   assert_true(ops.registered);
   make_key(2, "team", "keys");
   int64_t before = lines();
@@ -64,9 +64,9 @@ static void an_owner_who_registered_has_to_be_meant(void **state) {
 
 static void a_user_who_was_made_here_is_known(void **state) {
   (void)state;
-  st_person person;
+  st_user person;
   make_person(1, "ann", "");
-  good(st_store_person_find(store, ST_TEXT("ann"), &person, why));
+  good(st_store_user_find(store, ST_TEXT("ann"), &person, error));
   assert_false(person.registered);
   good(create_for(2, 0, "ann", false));
   good(create_for(3, 0, "ann", true));
@@ -81,10 +81,10 @@ static void a_login_that_is_registered_again_is_a_stranger(void **state) {
   size_t count = 9;
   make_person(1, "ann", "");
   good(create_for(2, 0, "ann", false));
-  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
-  good(st_store_person_delete(store, ACT, "ann", NULL, why));
+  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
+  good(st_store_user_delete(store, ACT, "ann", NULL, error));
   register_user(3, "ann");
-  good(st_store_list(store, "ann", "", 4, page, &count, why));
+  good(st_store_list(store, "ann", "", 4, page, &count, error));
   assert_int_equal(count, 0);
   assert_false(alive(2));
   assert_int_equal(create_for(4, 0, "ann", false), ST_STORE_OWNER_REGISTERED);
@@ -115,7 +115,7 @@ static void what_made_a_key_is_kept(void **state) {
 
 static st_stored set_disabled(unsigned by, bool as_owner, unsigned n, bool disabled) {
   return st_store_set_disabled(store, by != 0 ? act_by(by, as_owner) : ACT, id_of(n), disabled,
-                               NULL, why);
+                               NULL, error);
 }
 
 static void an_owner_enables_what_he_disabled(void **state) {
@@ -147,7 +147,7 @@ static void an_owner_does_not_enable_what_another_disabled(void **state) {
     assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
     assert_true(listed(2) && listed_key(2).disabled);
     /* Nor with another sub. */
-    good(st_store_replace_sub(store, act_by(1, true), id_of(2), sub_of(70 + by), NULL, why));
+    good(st_store_replace_sub(store, act_by(1, true), id_of(2), sub_of(70 + by), NULL, error));
     assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
     good(set_disabled(by, false, 2, false));
     /* What the owner disabled first is the other's as soon as he does the same. */
@@ -166,8 +166,8 @@ static void with_a_user_enabled_a_disabled_key_stays_so(void **state) {
   make_person(1, "ann", "");
   make_key(2, "ann", "");
   good(set_disabled(0, false, 2, true));
-  good(st_store_person_set_disabled(store, ACT, "ann", true, NULL, why));
-  good(st_store_person_set_disabled(store, ACT, "ann", false, NULL, why));
+  good(st_store_user_set_disabled(store, ACT, "ann", true, NULL, error));
+  good(st_store_user_set_disabled(store, ACT, "ann", false, NULL, error));
   assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
 }
 
@@ -176,8 +176,8 @@ static void with_a_user_enabled_a_disabled_key_stays_so(void **state) {
 static st_made made;
 
 /* What the command line does; what it is told goes to `made`. */
-static const st_act *telling(bool end) {
-  static st_act act;
+static const st_audit_context *telling(bool end) {
+  static st_audit_context act;
   act = *ACT;
   memset(&made, 0, sizeof made);
   made.end = end;
@@ -187,13 +187,13 @@ static const st_act *telling(bool end) {
 
 static st_stored make_with(unsigned n, unsigned maker, const char *owner, const char *permissions) {
   st_key key = row_of(n, owner, permissions);
-  return st_store_create(store, act_by(maker, false), maker_of(maker), &key, digest_of(n), why);
+  return st_store_create(store, act_by(maker, false), maker_of(maker), &key, digest_of(n), error);
 }
 
 static void make_user_with(unsigned n, unsigned maker, const char *login, const char *permissions) {
-  st_person person = person_of(n, login, permissions);
-  good(st_store_person_create(store, act_by(maker, false), maker_of(maker), false, &person,
-                              digest_of(n), why));
+  st_user person = person_of(n, login, permissions);
+  good(st_store_user_create(store, act_by(maker, false), maker_of(maker), false, &person,
+                            digest_of(n), error));
 }
 
 /* ann, who has keys, users and a: her keys 2 (all of it) and 3 (a); for others key 4 (a), 5 (keys)
@@ -207,8 +207,8 @@ static void make_many(void) {
   good(make_with(4, 1, "other", "a"));
   good(log_in(10, maker_of(1), NOW + 100));
   st_key five = row_of(5, "", "keys");
-  st_act act = *act_by(1, false); /* as a session is told by its root */
-  good(st_store_create(store, &act, maker_of(10), &five, digest_of(5), why));
+  st_audit_context act = *act_by(1, false); /* as a session is told by its root */
+  good(st_store_create(store, &act, maker_of(10), &five, digest_of(5), error));
   good(make_with(6, 2, "third", ""));
   make_user_with(20, 2, "bob", "");
   good(make_with(21, 20, "bob", ""));
@@ -236,8 +236,8 @@ static void assert_alive(bool yes, const unsigned *rows, size_t count) {
 static void a_user_who_loses_keys_is_told_what_lives_on(void **state) {
   (void)state;
   make_many();
-  good(st_store_person_set_permissions(store, telling(false), "ann", "users,a", sub_of(80), NULL,
-                                       why));
+  good(st_store_user_set_permissions(store, telling(false), "ann", "users,a", sub_of(80), NULL,
+                                     error));
   /* What keys made, and what that made; bob was made with users, which she has still. */
   assert_made(4, 0, id_of(4));
   assert_string_equal(made.items[3].name, id_of(7));
@@ -255,8 +255,8 @@ static void a_user_who_loses_keys_is_told_what_lives_on(void **state) {
 static void a_user_who_loses_users_is_told_of_users(void **state) {
   (void)state;
   make_many();
-  good(st_store_person_set_permissions(store, telling(false), "ann", "keys,a", sub_of(80), NULL,
-                                       why));
+  good(st_store_user_set_permissions(store, telling(false), "ann", "keys,a", sub_of(80), NULL,
+                                     error));
   assert_made(1, 1, id_of(21));
   assert_true(made.items[1].user);
   assert_string_equal(made.items[1].name, "bob");
@@ -267,12 +267,12 @@ static void a_user_who_loses_users_is_told_of_users(void **state) {
 static void a_key_that_has_what_is_lost_is_told(void **state) {
   (void)state;
   make_many();
-  good(st_store_person_set_permissions(store, telling(false), "ann", "keys,users", sub_of(80), NULL,
-                                       why));
+  good(st_store_user_set_permissions(store, telling(false), "ann", "keys,users", sub_of(80), NULL,
+                                     error));
   assert_made(1, 0, id_of(4));
   /* nothing is lost, nothing is told */
-  good(st_store_person_set_permissions(store, telling(false), "ann", "keys,users,b", sub_of(81),
-                                       NULL, why));
+  good(st_store_user_set_permissions(store, telling(false), "ann", "keys,users,b", sub_of(81), NULL,
+                                     error));
   assert_made(0, 0, NULL);
 }
 
@@ -281,21 +281,21 @@ static void what_was_made_ends_when_it_is_asked_for(void **state) {
   (void)state;
   make_many();
   good(log_in(11, maker_of(20), NOW + 100));
-  good(st_store_person_set_permissions(store, ACT, "ann", "users,a", sub_of(80), NULL, why));
-  int64_t before = standing(), sequence = 0;
-  good(st_store_person_set_permissions(store, telling(true), "ann", "users,a", sub_of(81),
-                                       &sequence, why));
+  good(st_store_user_set_permissions(store, ACT, "ann", "users,a", sub_of(80), NULL, error));
+  int64_t before = method(), sequence = 0;
+  good(st_store_user_set_permissions(store, telling(true), "ann", "users,a", sub_of(81), &sequence,
+                                     error));
   assert_made(4, 0, id_of(4));
   ASSERT_CHANGED(before, true, 4, 5, 6, 7);
-  assert_int_equal(sequence, standing());
+  assert_int_equal(sequence, method());
   ASSERT_ALIVE(true, 3, 20, 21, 11, 31);
-  before = standing();
-  good(st_store_person_set_permissions(store, telling(true), "ann", "", sub_of(82), NULL, why));
+  before = method();
+  good(st_store_user_set_permissions(store, telling(true), "ann", "", sub_of(82), NULL, error));
   assert_made(1, 1, id_of(21));
   ASSERT_ALIVE(false, 3, 20, 21, 11);
   ASSERT_ALIVE(true, 30, 31);
-  st_person bob;
-  assert_int_equal(st_store_person_find(store, ST_TEXT("bob"), &bob, why), ST_STORE_NONE);
+  st_user bob;
+  assert_int_equal(st_store_user_find(store, ST_TEXT("bob"), &bob, error), ST_STORE_NONE);
   assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'user.delete' AND target = 'bob'"
                        " AND detail = 'made with user ann'"),
                    1);
@@ -307,20 +307,20 @@ static void what_was_made_ends_when_it_is_asked_for(void **state) {
 static void so_do_disabling_and_deleting(void **state) {
   (void)state;
   make_many();
-  good(st_store_person_set_disabled(store, telling(false), "ann", true, NULL, why));
+  good(st_store_user_set_disabled(store, telling(false), "ann", true, NULL, error));
   assert_made(5, 1, id_of(4)); /* 4 5 6 7 21, bob */
-  good(st_store_person_set_disabled(store, telling(false), "ann", false, NULL, why));
+  good(st_store_user_set_disabled(store, telling(false), "ann", false, NULL, error));
   assert_made(0, 0, NULL);
-  good(st_store_set_disabled(store, telling(false), id_of(2), true, NULL, why));
+  good(st_store_set_disabled(store, telling(false), id_of(2), true, NULL, error));
   assert_made(2, 1, id_of(6)); /* 6 21, bob */
   assert_non_null(strstr(last_line().detail, "made with it, still valid: 2 keys, 1 user: "));
   assert_non_null(strstr(last_line().detail, ", \"bob\"; permissions"));
-  good(st_store_set_disabled(store, telling(false), id_of(2), false, NULL, why));
+  good(st_store_set_disabled(store, telling(false), id_of(2), false, NULL, error));
   assert_made(0, 0, NULL);
-  good(st_store_delete(store, telling(false), id_of(5), NULL, why));
+  good(st_store_delete(store, telling(false), id_of(5), NULL, error));
   assert_made(1, 0, id_of(7));
   /* what was made with a key that has gone is still known */
-  good(st_store_person_delete(store, telling(true), "ann", NULL, why));
+  good(st_store_user_delete(store, telling(true), "ann", NULL, error));
   assert_made(4, 1, id_of(4)); /* 4 6 7 21, bob */
   ASSERT_ALIVE(false, 1, 2, 3, 4, 5, 6, 7, 20, 21);
   ASSERT_ALIVE(true, 30, 31);
@@ -331,8 +331,8 @@ static void what_is_over_is_not_told(void **state) {
   make_person(1, "ann", "keys");
   st_key over = row_of(2, "", "");
   over.expires_at = NOW;
-  good(st_store_create(store, act_by(1, false), maker_of(1), &over, digest_of(2), why));
-  good(st_store_person_set_disabled(store, telling(false), "ann", true, NULL, why));
+  good(st_store_create(store, act_by(1, false), maker_of(1), &over, digest_of(2), error));
+  good(st_store_user_set_disabled(store, telling(false), "ann", true, NULL, error));
   assert_made(0, 0, NULL);
 }
 
@@ -340,7 +340,7 @@ static void of_many_some_are_listed(void **state) {
   (void)state;
   make_person(1, "ann", "keys");
   for (unsigned n = 100; n < 125; n++) good(make_with(n, 1, "", ""));
-  good(st_store_person_set_permissions(store, telling(false), "ann", "", sub_of(80), NULL, why));
+  good(st_store_user_set_permissions(store, telling(false), "ann", "", sub_of(80), NULL, error));
   assert_made(25, 0, id_of(100));
   assert_false(made.more);
   assert_non_null(strstr(last_line().detail, "25 keys, 0 users: "));
@@ -356,7 +356,7 @@ static void add_old_row(unsigned n, int kind, const char *owner, bool disabled, 
            " %s, %d, NULL, 0)",
            id_of(n), sub_of(n), owner, n, disabled, deleted ? "9" : "NULL", kind);
   sql(text);
-  if (kind == ST_KIND_PERSON && !deleted) {
+  if (kind == ST_KIND_USER && !deleted) {
     snprintf(text, sizeof text, "INSERT INTO persons VALUES ('%s', '%s', '', NULL, '', '', 1)",
              owner, id_of(n));
     sql(text);
@@ -375,16 +375,16 @@ static void add_old_line(int at, const char *who, const char *action, const char
 static void a_database_of_schema_3_is_brought_up(void **state) {
   (void)state;
   char who[64];
-  st_person person;
+  st_user person;
   st_store_close(store);
   assert_int_equal(unlink(db), 0);
   sql(old_schema_1);
   sql(old_schema_2);
   sql(old_schema_3);
-  add_old_row(1, ST_KIND_PERSON, "ann", false, true); /* deleted, and there again: */
-  add_old_row(10, ST_KIND_PERSON, "ann", false, false);
-  add_old_row(11, ST_KIND_PERSON, "eve", false, false);
-  add_old_row(12, ST_KIND_PERSON, "bob", false, false);
+  add_old_row(1, ST_KIND_USER, "ann", false, true); /* deleted, and there again: */
+  add_old_row(10, ST_KIND_USER, "ann", false, false);
+  add_old_row(11, ST_KIND_USER, "eve", false, false);
+  add_old_row(12, ST_KIND_USER, "bob", false, false);
   add_old_row(2, ST_KIND_KEY, "", false, false);
   add_old_row(20, ST_KIND_KEY, "", false, false);
   add_old_row(21, ST_KIND_KEY, "", false, false);
@@ -406,18 +406,18 @@ static void a_database_of_schema_3_is_brought_up(void **state) {
   add_old_line(13, "user root", "user.password", "bob");
   sql(OLD_APPLICATION "PRAGMA user_version = 3");
   assert_int_equal(chmod(db, 0600), 0);
-  good(st_store_open(db, false, &store, why));
+  good(st_store_open(db, false, &store, error));
   assert_string_equal(listed_key(2).made_by, id_of(1));
   assert_string_equal(listed_key(20).made_by, id_of(10));
   assert_string_equal(listed_key(21).made_by, id_of(20));
   assert_string_equal(listed_key(22).made_by, "");
   assert_true(listed_key(22).disabled_by_owner && !listed_key(23).disabled_by_owner);
-  good(st_store_person_find(store, ST_TEXT("ann"), &person, why));
+  good(st_store_user_find(store, ST_TEXT("ann"), &person, error));
   assert_false(person.registered);
-  good(st_store_person_find(store, ST_TEXT("bob"), &person, why));
+  good(st_store_user_find(store, ST_TEXT("bob"), &person, error));
   assert_true(!person.registered && !person.own_password); /* no import made him */
   assert_string_equal(person.key.made_by, id_of(20));
-  good(st_store_person_find(store, ST_TEXT("eve"), &person, why));
+  good(st_store_user_find(store, ST_TEXT("eve"), &person, error));
   assert_true(person.registered);
   assert_int_equal(create_for(40, 0, "eve", false), ST_STORE_OWNER_REGISTERED);
 }

@@ -2,36 +2,36 @@
 #include "old_schemas.h"
 #include "store_fixture.h"
 
-static st_stored find(const char *login, st_person *person) {
-  return st_store_person_find(store, (subtoken_text){login, strlen(login)}, person, why);
+static st_stored find(const char *login, st_user *person) {
+  return st_store_user_find(store, (subtoken_text){login, strlen(login)}, person, error);
 }
 
 static st_stored set_permissions(const char *login, const char *permissions, unsigned sub,
                                  int64_t *sequence) {
-  return st_store_person_set_permissions(store, AT(NOW + 9), login, permissions, sub_of(sub),
-                                         sequence, why);
+  return st_store_user_set_permissions(store, AT(NOW + 9), login, permissions, sub_of(sub),
+                                       sequence, error);
 }
 
 static st_stored set_disabled(const char *login, bool disabled, int64_t *sequence) {
-  return st_store_person_set_disabled(store, AT(NOW + 9), login, disabled, sequence, why);
+  return st_store_user_set_disabled(store, AT(NOW + 9), login, disabled, sequence, error);
 }
 
 static st_stored create_as(unsigned maker, bool registering, const char *login,
                            const char *permissions) {
-  st_person person = person_of(50, login, permissions);
-  return st_store_person_create(store, ACT, maker == 0 ? NULL : maker_of(maker), registering,
-                                &person, digest_of(50), why);
+  st_user person = person_of(50, login, permissions);
+  return st_store_user_create(store, ACT, maker == 0 ? NULL : maker_of(maker), registering, &person,
+                              digest_of(50), error);
 }
 
 /* ---- made and found ---- */
 
 static void keeps_every_field(void **state) {
   (void)state;
-  st_person person = person_of(1, "ann", "a,b"), got;
+  st_user person = person_of(1, "ann", "a,b"), got;
   memset(person.password, 'p', ST_PHC_MAX);
   memset(person.locale, 'l', ST_LOCALE_MAX);
   memset(person.source, 's', ST_SOURCE_MAX);
-  good(st_store_person_create(store, ACT, NULL, false, &person, digest_of(1), why));
+  good(st_store_user_create(store, ACT, NULL, false, &person, digest_of(1), error));
   assert_line("user.create", "ann",
               "permissions a,b; expires never; "
               "source ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss");
@@ -43,7 +43,7 @@ static void keeps_every_field(void **state) {
   assert_memory_equal(&row, &person.key, sizeof row);
   assert_int_equal(find("an", &got), ST_STORE_NONE);
   assert_int_equal(find("ann2", &got), ST_STORE_NONE);
-  assert_int_equal(st_store_person_find(store, (subtoken_text){NULL, 0}, &got, why), ST_STORE_NONE);
+  assert_int_equal(st_store_user_find(store, (subtoken_text){NULL, 0}, &got, error), ST_STORE_NONE);
   assert_string_equal(got.key.id, "");
 }
 
@@ -54,18 +54,19 @@ static void is_no_key(void **state) {
   size_t count = 9;
   int64_t keys = 9;
   make_person(1, "ann", "a");
-  assert_int_equal(st_store_find(store, id_of(1), &got, why), ST_STORE_NONE);
-  assert_int_equal(st_store_find_sub(store, (subtoken_text){sub_of(1), ST_SUB_LEN}, &got, why),
+  assert_int_equal(st_store_find(store, id_of(1), &got, error), ST_STORE_NONE);
+  assert_int_equal(st_store_find_sub(store, (subtoken_text){sub_of(1), ST_SUB_LEN}, &got, error),
                    ST_STORE_NONE);
-  assert_int_equal(st_store_rename(store, ACT, id_of(1), "x", why), ST_STORE_NONE);
-  assert_int_equal(st_store_set_disabled(store, ACT, id_of(1), true, NULL, why), ST_STORE_NONE);
-  assert_int_equal(st_store_delete(store, ACT, id_of(1), NULL, why), ST_STORE_NONE);
-  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, why), ST_STORE_NONE);
-  good(st_store_list(store, NULL, "", 1, &got, &count, why));
+  assert_int_equal(st_store_rename(store, ACT, id_of(1), "x", error), ST_STORE_NONE);
+  assert_int_equal(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_delete(store, ACT, id_of(1), NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error),
+                   ST_STORE_NONE);
+  good(st_store_list(store, NULL, "", 1, &got, &count, error));
   assert_int_equal(count, 0);
-  good(st_store_list(store, "ann", "", 1, &got, &count, why));
+  good(st_store_list(store, "ann", "", 1, &got, &count, error));
   assert_int_equal(count, 0);
-  good(st_store_count(store, &keys, why));
+  good(st_store_count(store, &keys, error));
   assert_int_equal(keys, 0);
   assert_true(alive(1));
 }
@@ -73,19 +74,19 @@ static void is_no_key(void **state) {
 static void lists_in_the_order_of_logins(void **state) {
   (void)state;
   static const char *const logins[] = {"b", "\xc3\xa9", "B", "*", "ba"};
-  static st_person page[3];
+  static st_user page[3];
   size_t count = 0;
   for (unsigned n = 0; n < 5; n++) make_person(n + 1, logins[n], "a");
-  good(st_store_person_list(store, "", 3, page, &count, why));
+  good(st_store_user_list(store, "", 3, page, &count, error));
   assert_int_equal(count, 3);
   assert_string_equal(page[0].key.owner, "*");
   assert_string_equal(page[1].key.owner, "B");
   assert_string_equal(page[2].key.owner, "b");
-  good(st_store_person_list(store, page[2].key.owner, 3, page, &count, why));
+  good(st_store_user_list(store, page[2].key.owner, 3, page, &count, error));
   assert_int_equal(count, 2);
   assert_string_equal(page[0].key.owner, "ba");
   assert_string_equal(page[1].key.owner, "\xc3\xa9");
-  good(st_store_person_list(store, "\xc3\xa9", 3, page, &count, why));
+  good(st_store_user_list(store, "\xc3\xa9", 3, page, &count, error));
   assert_int_equal(count, 0);
 }
 
@@ -99,7 +100,7 @@ static void a_login_is_somebodys_once(void **state) {
   assert_int_equal(create_as(0, true, "bob", ""), ST_STORE_EXISTS); /* owns a key */
   assert_int_equal(lines(), before);
   assert_false(alive(50));
-  good(st_store_delete(store, ACT, id_of(2), NULL, why));
+  good(st_store_delete(store, ACT, id_of(2), NULL, error));
   good(create_as(0, true, "bob", ""));
   assert_line("user.register", "bob", "no permissions; expires never; source test");
 }
@@ -117,7 +118,7 @@ static void an_owner_is_made_a_person(void **state) {
 
 static void what_cannot_be_read_back_is_not_written(void **state) {
   (void)state;
-  st_person good_one = person_of(1, "ann", "a"), bad[8];
+  st_user good_one = person_of(1, "ann", "a"), bad[8];
   for (size_t i = 0; i < 8; i++) bad[i] = good_one;
   bad[0].key.kind = ST_KIND_KEY;
   bad[1].key.owner[0] = bad[1].key.name[0] = '\0';
@@ -128,18 +129,18 @@ static void what_cannot_be_read_back_is_not_written(void **state) {
   bad[6].key.disabled = true;
   bad[7].key.sub[3] = '\0';
   for (size_t i = 0; i < 8; i++) {
-    assert_int_equal(st_store_person_create(store, ACT, NULL, false, &bad[i], digest_of(1), why),
+    assert_int_equal(st_store_user_create(store, ACT, NULL, false, &bad[i], digest_of(1), error),
                      ST_STORE_FAILED);
-    assert_non_null(strstr(why, "incomplete user record"));
+    assert_non_null(strstr(error, "incomplete user record"));
   }
-  good(st_store_person_create(store, ACT, NULL, false, &good_one, digest_of(1), why));
+  good(st_store_user_create(store, ACT, NULL, false, &good_one, digest_of(1), error));
   char long_one[ST_PHC_MAX + 2];
   memset(long_one, 'p', sizeof long_one);
   long_one[ST_PHC_MAX + 1] = '\0';
-  assert_int_equal(st_store_person_set_password(store, ACT, "ann", long_one, sub_of(2), NULL, why),
+  assert_int_equal(st_store_user_set_password(store, ACT, "ann", long_one, sub_of(2), NULL, error),
                    ST_STORE_FAILED);
-  assert_int_equal(st_store_person_rehash(store, "ann", "$hash$1", long_one, why), ST_STORE_FAILED);
-  assert_int_equal(st_store_person_set_password(store, ACT, "ann", "p", "short", NULL, why),
+  assert_int_equal(st_store_user_rehash(store, "ann", "$hash$1", long_one, error), ST_STORE_FAILED);
+  assert_int_equal(st_store_user_set_password(store, ACT, "ann", "p", "short", NULL, error),
                    ST_STORE_FAILED);
 }
 
@@ -147,7 +148,7 @@ static void what_cannot_be_read_back_is_not_written(void **state) {
 
 static st_stored make_with(unsigned maker, const char *permissions) {
   st_key key = row_of(60, "", permissions);
-  st_stored stored = st_store_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), why);
+  st_stored stored = st_store_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), error);
   if (stored == ST_STORED)
     sql("DELETE FROM keys WHERE id = '0000003C-ABCD-ABCD-ABCD-00000000003C'");
   return stored;
@@ -159,7 +160,7 @@ static void a_maker_must_be_in_force(void **state) {
   expiring.expires_at = NOW;
   make_person(1, "ann", "a,b");
   make_key(2, "ann", "a,b");
-  good(st_store_create(store, ACT, NULL, &expiring, digest_of(3), why));
+  good(st_store_create(store, ACT, NULL, &expiring, digest_of(3), error));
   for (unsigned maker = 1; maker <= 2; maker++) {
     good(make_with(maker, "a,b"));
     good(make_with(maker, "b"));
@@ -175,14 +176,14 @@ static void a_maker_must_be_in_force(void **state) {
   assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED); /* suspended */
   good(set_disabled("ann", false, NULL));
   good(make_with(2, "a"));
-  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
+  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
   assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED);
-  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
-  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(70), NULL, why));
+  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
+  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(70), NULL, error));
   assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED); /* another sub */
   assert_int_equal(create_as(2, false, "new", "a"), ST_STORE_REFUSED);
   good(create_as(1, false, "new", "a"));
-  good(st_store_person_delete(store, ACT, "ann", NULL, why));
+  good(st_store_user_delete(store, ACT, "ann", NULL, error));
   assert_int_equal(make_with(1, "a"), ST_STORE_REFUSED);
 }
 
@@ -226,7 +227,7 @@ static void a_permission_that_is_added_is_there_at_once(void **state) {
   st_key row;
   int64_t sequence = 0, before;
   make_two();
-  before = standing();
+  before = method();
   good(set_permissions("ann", "b,ab,a,new", 80, &sequence));
   assert_int_equal(sequence, before);
   for (unsigned n = 1; n <= 7; n++) assert_true(alive(n) && !listed(n));
@@ -243,12 +244,12 @@ static void a_permission_that_is_added_is_there_at_once(void **state) {
 
 static void what_holds_a_lost_permission_ends(void **state) {
   (void)state;
-  st_person person;
+  st_user person;
   int64_t sequence = 0, before;
   make_two();
-  before = standing();
+  before = method();
   good(set_permissions("ann", "ab,b", 80, &sequence));
-  assert_int_equal(sequence, standing());
+  assert_int_equal(sequence, method());
   assert_true(sequence > before);
   /* The keys 2 and 4, the login 5 and that of key 2; and the old sub of the person. */
   ASSERT_CHANGED(before, true, 1, 2, 4, 5, 6);
@@ -284,20 +285,20 @@ static void losing_all_permissions_ends_all_keys_that_have_any(void **state) {
 
 static void another_password_ends_logins_alone(void **state) {
   (void)state;
-  st_person person;
+  st_user person;
   int64_t sequence = 0, before;
   make_two();
-  before = standing();
-  good(st_store_person_set_password(store, ACT, "ann", "$other", sub_of(80), &sequence, why));
+  before = method();
+  good(st_store_user_set_password(store, ACT, "ann", "$other", sub_of(80), &sequence, error));
   ASSERT_CHANGED(before, true, 1, 5);
-  assert_int_equal(sequence, standing());
+  assert_int_equal(sequence, method());
   assert_true(alive(2) && alive(3) && alive(4) && alive(6) && alive(7) && alive(80));
   assert_true(!alive(1) && !alive(5));
   assert_bob_is_unhurt();
   good(find("ann", &person));
   assert_string_equal(person.password, "$other");
   assert_line("user.password", "ann", "sessions ended: 1; another password");
-  assert_int_equal(st_store_person_set_password(store, ACT, "eve", "$other", sub_of(81), NULL, why),
+  assert_int_equal(st_store_user_set_password(store, ACT, "eve", "$other", sub_of(81), NULL, error),
                    ST_STORE_NONE);
 }
 
@@ -306,7 +307,7 @@ static void a_disabled_person_with_another_password_stays_listed(void **state) {
   (void)state;
   make_two();
   good(set_disabled("ann", true, NULL));
-  good(st_store_person_set_password(store, ACT, "ann", "$other", sub_of(80), NULL, why));
+  good(st_store_user_set_password(store, ACT, "ann", "$other", sub_of(80), NULL, error));
   assert_true(listed(1) && listed(80));
   good(set_disabled("ann", false, NULL));
   assert_true(listed(1) && !listed(80));
@@ -314,17 +315,17 @@ static void a_disabled_person_with_another_password_stays_listed(void **state) {
 
 static void the_same_password_hashed_anew_ends_nothing(void **state) {
   (void)state;
-  st_person person;
+  st_user person;
   make_two();
-  int64_t before = lines(), sequence = standing();
-  good(st_store_person_rehash(store, "ann", "$hash$1", "$anew", why));
-  assert_int_equal(st_store_person_rehash(store, "ann", "$hash$1", "$late", why), ST_STORE_NONE);
-  assert_int_equal(st_store_person_rehash(store, "eve", "$hash$1", "$late", why), ST_STORE_NONE);
+  int64_t before = lines(), sequence = method();
+  good(st_store_user_rehash(store, "ann", "$hash$1", "$anew", error));
+  assert_int_equal(st_store_user_rehash(store, "ann", "$hash$1", "$late", error), ST_STORE_NONE);
+  assert_int_equal(st_store_user_rehash(store, "eve", "$hash$1", "$late", error), ST_STORE_NONE);
   good(find("ann", &person));
   assert_string_equal(person.password, "$anew");
   assert_true(alive(1) && alive(5));
   assert_int_equal(lines(), before);
-  assert_int_equal(standing(), sequence);
+  assert_int_equal(method(), sequence);
 }
 
 /* ---- disabled, deleted ---- */
@@ -334,9 +335,9 @@ static void disabling_suspends_keys_and_ends_logins(void **state) {
   st_key row;
   int64_t first = 0, again = 0, on = 0, before;
   make_two();
-  before = standing();
+  before = method();
   good(set_disabled("ann", true, &first));
-  assert_int_equal(first, standing());
+  assert_int_equal(first, method());
   ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
   assert_line("user.disable", "ann", "sessions ended: 3");
   assert_int_equal(found(1, &row), ST_FOUND);
@@ -369,34 +370,34 @@ static void suspended_and_disabled_do_not_mix(void **state) {
   make_key(2, "ann", "a");
   for (int first_on = 0; first_on < 2; first_on++) {
     good(set_disabled("ann", true, NULL));
-    good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, why));
+    good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
     assert_int_equal(found(2, &row), ST_FOUND);
     assert_true(row.disabled && row.suspended && listed(2));
     if (first_on == 0) good(set_disabled("ann", false, NULL));
-    if (first_on == 1) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+    if (first_on == 1) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
     assert_int_equal(found(2, &row), ST_FOUND);
     assert_true(row.disabled == (first_on == 0) && row.suspended == (first_on == 1));
     assert_true(listed(2));
-    if (first_on == 0) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, why));
+    if (first_on == 0) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
     if (first_on == 1) good(set_disabled("ann", false, NULL));
     assert_int_equal(found(2, &row), ST_FOUND);
     assert_true(!row.disabled && !row.suspended && !listed(2));
   }
   /* A suspended key with a new sub is so with that. */
   good(set_disabled("ann", true, NULL));
-  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(80), NULL, why));
+  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(80), NULL, error));
   assert_true(listed(2) && listed(80));
 }
 
 static void with_a_person_all_ends(void **state) {
   (void)state;
-  st_person person;
+  st_user person;
   int64_t sequence = 0, before;
   make_two();
-  before = standing();
-  good(st_store_person_delete(store, ACT, "ann", &sequence, why));
+  before = method();
+  good(st_store_user_delete(store, ACT, "ann", &sequence, error));
   ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
-  assert_int_equal(sequence, standing());
+  assert_int_equal(sequence, method());
   assert_line("user.delete", "ann", "keys ended: 3; sessions ended: 3");
   assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'key.delete'"
                        " AND detail LIKE 'deleted with user ann; name key _'"),
@@ -404,7 +405,7 @@ static void with_a_person_all_ends(void **state) {
   for (unsigned n = 1; n <= 7; n++) assert_false(alive(n));
   assert_bob_is_unhurt();
   assert_int_equal(find("ann", &person), ST_STORE_NONE);
-  assert_int_equal(st_store_person_delete(store, ACT, "ann", NULL, why), ST_STORE_NONE);
+  assert_int_equal(st_store_user_delete(store, ACT, "ann", NULL, error), ST_STORE_NONE);
   reopen();
   good(create_as(0, true, "ann", "")); /* the login is free again; nothing comes back with it */
   assert_false(alive(2));
@@ -413,10 +414,10 @@ static void with_a_person_all_ends(void **state) {
 /* ---- import ---- */
 
 /* As an import takes them up: known by their logins, and seen just now. */
-static st_stored import(st_person *persons, size_t count, unsigned first) {
+static st_stored import(st_user *persons, size_t count, unsigned first) {
   static st_import users[4];
   int64_t sequence = 0;
-  st_person there;
+  st_user there;
   for (size_t i = 0; i < count; i++) {
     unsigned n = first + (unsigned)i;
     users[i] = (st_import){.mode = ST_IMPORT_CREATE};
@@ -426,19 +427,19 @@ static st_stored import(st_person *persons, size_t count, unsigned first) {
     users[i].person = persons[i];
     if (find(persons[i].key.owner, &there) == ST_STORED) {
       users[i].mode = ST_IMPORT_UPDATE;
-      assert_true(st_store_person_seal(&there, users[i].seen));
+      assert_true(st_store_user_seal(&there, users[i].seen));
     }
   }
-  return st_store_import(store, ACT, users, count, &sequence, why);
+  return st_store_import(store, ACT, users, count, &sequence, error);
 }
 
 static void imports_all_or_none(void **state) {
   (void)state;
-  st_person all[3] = {person_of(0, "*", "a"), person_of(0, "carl", "a"), person_of(0, "ann", "b")},
-            got;
+  st_user all[3] = {person_of(0, "*", "a"), person_of(0, "carl", "a"), person_of(0, "ann", "b")},
+          got;
   make_person(1, "ann", "a");
   assert_int_equal(import(all, 3, 20), ST_STORE_REFUSED);
-  assert_non_null(strstr(why, "ann"));
+  assert_non_null(strstr(error, "ann"));
   assert_int_equal(find("carl", &got), ST_STORE_NONE);
   assert_false(alive(20));
   snprintf(all[0].imported, sizeof all[0].imported, "*");
@@ -455,16 +456,16 @@ static void imports_all_or_none(void **state) {
 
 static void imports_again(void **state) {
   (void)state;
-  st_person carl = person_of(0, "carl", "a,b"), got;
+  st_user carl = person_of(0, "carl", "a,b"), got;
   carl.imported[0] = '\0'; /* and yet imported */
   good(import(&carl, 1, 20));
   make_key(2, "carl", "b");
   good(log_in(3, maker_of(20), NOW + 100));
-  int64_t before = standing();
+  int64_t before = method();
   carl.password[0] = '\0';
   good(import(&carl, 1, 21)); /* as it is */
   assert_true(alive(20) && alive(3));
-  assert_int_equal(standing(), before);
+  assert_int_equal(method(), before);
   good(find("carl", &got));
   assert_string_equal(got.password, "$hash$0");
 
@@ -478,7 +479,7 @@ static void imports_again(void **state) {
   assert_string_equal(got.imported, "new");
 
   /* What a person chose is not what the file brought: that stays known. */
-  good(st_store_person_set_password(store, ACT, "carl", "$own", sub_of(23), NULL, why));
+  good(st_store_user_set_password(store, ACT, "carl", "$own", sub_of(23), NULL, error));
   good(find("carl", &got));
   assert_string_equal(got.imported, "new");
 
@@ -495,38 +496,38 @@ static void imports_again(void **state) {
 static void imports_only_what_was_seen(void **state) {
   (void)state;
   st_import user = {.person = person_of(30, "carl", "a"), .mode = ST_IMPORT_CREATE};
-  st_person carl = person_of(0, "carl", "a"), got;
+  st_user carl = person_of(0, "carl", "a"), got;
   int64_t sequence;
   bool deleted = true;
   memcpy(user.digest, digest_of(30), 32);
   snprintf(carl.imported, sizeof carl.imported, "salted");
-  good(st_store_person_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, why));
+  good(st_store_user_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, error));
   assert_false(deleted);
   good(import(&carl, 1, 20));
   good(find("carl", &got));
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
-  assert_non_null(strstr(why, "carl has changed meanwhile"));
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_non_null(strstr(error, "carl has changed meanwhile"));
   user.mode = ST_IMPORT_UPDATE;
-  assert_true(st_store_person_seal(&got, user.seen));
+  assert_true(st_store_user_seal(&got, user.seen));
   good(set_permissions("carl", "a,b", 80, NULL)); /* between looking and doing */
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
   good(find("carl", &got));
   assert_string_equal(got.key.permissions, "a,b");
-  assert_true(st_store_person_seal(&got, user.seen));
-  good(st_store_person_set_password(store, ACT, "carl", "$own", sub_of(81), NULL, why));
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  assert_true(st_store_user_seal(&got, user.seen));
+  good(st_store_user_set_password(store, ACT, "carl", "$own", sub_of(81), NULL, error));
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
   good(find("carl", &got));
   assert_true(got.own_password);
-  good(st_store_person_delete(store, ACT, "carl", NULL, why));
-  good(st_store_person_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, why));
+  good(st_store_user_delete(store, ACT, "carl", NULL, error));
+  good(st_store_user_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, error));
   assert_true(deleted);
   /* One who was deleted comes back by RESTORE alone. */
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
   user.mode = ST_IMPORT_CREATE;
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, why), ST_STORE_REFUSED);
-  assert_non_null(strstr(why, "carl was deleted here"));
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_non_null(strstr(error, "carl was deleted here"));
   user.mode = ST_IMPORT_RESTORE;
-  good(st_store_import(store, ACT, &user, 1, &sequence, why));
+  good(st_store_import(store, ACT, &user, 1, &sequence, error));
   good(find("carl", &got));
   assert_true(!got.own_password && alive(30) && !alive(20));
 }
@@ -537,7 +538,7 @@ static void a_database_of_schema_2_is_brought_up(void **state) {
   (void)state;
   char text[1024];
   st_key key;
-  st_person person;
+  st_user person;
   size_t count = 0;
   st_store_close(store);
   assert_int_equal(unlink(db), 0);
@@ -554,13 +555,13 @@ static void a_database_of_schema_2_is_brought_up(void **state) {
   sql(text);
   sql(OLD_APPLICATION "PRAGMA user_version = 2");
   assert_int_equal(chmod(db, 0600), 0);
-  good(st_store_open(db, false, &store, why));
-  good(st_store_find(store, id_of(1), &key, why));
+  good(st_store_open(db, false, &store, error));
+  good(st_store_find(store, id_of(1), &key, error));
   assert_true(key.kind == ST_KIND_KEY && key.parent[0] == '\0' && !key.suspended);
   assert_int_equal(key.used_at, 0);
   assert_true(alive(1) && alive(2) && !alive(3));
   st_key page[3];
-  good(st_store_list(store, "ann", "", 3, page, &count, why));
+  good(st_store_list(store, "ann", "", 3, page, &count, error));
   assert_int_equal(count, 2);
   assert_string_equal(page[1].id, id_of(2));
   make_person(11, "ann", "a");

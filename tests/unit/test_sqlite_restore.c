@@ -5,9 +5,9 @@
 
 static const uint8_t other_key[SUBTOKEN_HASH_KEY_LEN] = {9, 8, 7};
 
-static st_listing listing_now(void) {
-  st_listing listing;
-  good(st_store_listing(store, &listing, why));
+static st_revocation_state listing_now(void) {
+  st_revocation_state listing;
+  good(st_store_revocation_state(store, &listing, error));
   return listing;
 }
 
@@ -22,14 +22,14 @@ static st_stored take_over(const unsigned *rows, size_t count, int64_t sequence,
   }
   hashes[count] = 4711;
   from.count = (uint32_t)subtoken_revocations_sort(hashes, (uint32_t)count + 1);
-  return st_store_take_over(store, ACT, &from, report, why);
+  return st_store_take_over(store, ACT, &from, report, error);
 }
 
 static bool lists(uint64_t wanted) {
-  st_listing listing;
+  st_revocation_state listing;
   uint64_t *hashes = NULL;
   uint32_t count = 0, hits = 0;
-  good(st_store_listed(store, &listing, &hashes, &count, why));
+  good(st_store_revoked_hashes(store, &listing, &hashes, &count, error));
   for (uint32_t i = 0; i < count; i++) hits += hashes[i] == wanted;
   free(hashes);
   assert_true(hits <= 1);
@@ -48,8 +48,8 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   make_key(5, "", "a");
   good(log_in(4, maker_of(1), NOW + 1000)); /* of whom that is disabled */
   good(log_in(6, maker_of(5), NOW + 1000)); /* ended there by itself */
-  good(st_store_delete(store, ACT, id_of(3), NULL, why));
-  int64_t before = standing();
+  good(st_store_delete(store, ACT, id_of(3), NULL, error));
+  int64_t before = method();
   good(take_over(rows, 5, LATER, listing_now().hash_key, &report));
   assert_int_equal(report.before, before);
   assert_int_equal(report.sequence, LATER + 1);
@@ -64,13 +64,13 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   assert_true(key.disabled);
   assert_false(alive(4) || alive(6));
   assert_true(alive(5));
-  good(st_store_recall(store, "max_life", &life, why));
+  good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 400 * 86400);
   /* Edges that follow it, or lagged behind, are answered; nobody else. */
-  good(st_store_gave_sequence(store, LATER, why));
-  good(st_store_gave_sequence(store, LATER - 3, why));
-  good(st_store_gave_sequence(store, report.sequence, why));
-  assert_int_equal(st_store_gave_sequence(store, report.sequence + 1, why), ST_STORE_NONE);
+  good(st_store_gave_sequence(store, LATER, error));
+  good(st_store_gave_sequence(store, LATER - 3, error));
+  good(st_store_gave_sequence(store, report.sequence, error));
+  assert_int_equal(st_store_gave_sequence(store, report.sequence + 1, error), ST_STORE_NONE);
   assert_line("revocations.restore", "1700000000005000",
               "the database was at 1700000000000000; listed again 1; keys and users disabled 2; "
               "sessions ended 2");
@@ -78,7 +78,7 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   good(take_over(rows, 5, LATER, listing_now().hash_key, &report));
   assert_true(report.listed == 0 && report.keys == 0 && report.sessions == 0);
   /* Whoever knows better enables it. */
-  good(st_store_set_disabled(store, AT(NOW + 1), id_of(2), false, NULL, why));
+  good(st_store_set_disabled(store, AT(NOW + 1), id_of(2), false, NULL, error));
   assert_false(listed(2));
   good(take_over(rows, 5, LATER, listing_now().hash_key, &report));
   assert_true(!listed(2) && report.keys == 0); /* this store knows more of it */
@@ -88,23 +88,24 @@ static void another_hash_key(void **state) {
   (void)state;
   static const unsigned rows[] = {1, 2};
   st_taken_report report;
-  st_listing_change *changes = NULL;
-  st_listing listing;
+  st_revocation_change *changes = NULL;
+  st_revocation_state listing;
   uint32_t count = 0;
   make_key(1, "", "a");
   make_key(3, "", "a");
-  good(st_store_delete(store, ACT, id_of(3), NULL, why));
-  int64_t before = standing();
+  good(st_store_delete(store, ACT, id_of(3), NULL, error));
+  int64_t before = method();
   good(take_over(rows, 2, LATER, other_key, &report));
   listing = listing_now();
   assert_memory_equal(listing.hash_key, other_key, sizeof other_key);
   assert_true(listed(1) && listed(2) && listed(3) && lists(4711));
   /* What edges have cannot be brought here by changes. */
-  assert_int_equal(st_store_changes(store, before, &listing, &changes, &count, why), ST_STORE_NONE);
+  assert_int_equal(st_store_changes(store, before, &listing, &changes, &count, error),
+                   ST_STORE_NONE);
   /* Hashes without a sub cannot follow to a third key. */
   uint8_t third[SUBTOKEN_HASH_KEY_LEN] = {1};
   assert_int_equal(take_over(rows, 2, LATER + 9, third, &report), ST_STORE_REFUSED);
-  assert_non_null(strstr(why, "another key"));
+  assert_non_null(strstr(error, "another key"));
   assert_memory_equal(listing_now().hash_key, other_key, sizeof other_key);
   assert_int_equal(take_over(rows, 2, ST_TAKEN_SEQUENCE_MAX + 1, other_key, &report),
                    ST_STORE_FAILED);
@@ -115,13 +116,13 @@ static void what_was_taken_over_goes_in_time(void **state) {
   (void)state;
   static const unsigned rows[] = {7};
   st_taken_report report;
-  good(st_store_purge(store, NOW * US, US, why));
+  good(st_store_purge(store, NOW * US, US, error));
   good(take_over(rows, 1, LATER, listing_now().hash_key, &report));
   assert_int_equal(report.listed, 2);
   int64_t wait = 400 * 86400 + 7200;
-  good(st_store_purge(store, (NOW + wait) * US, (1 + wait) * US, why));
+  good(st_store_purge(store, (NOW + wait) * US, (1 + wait) * US, error));
   assert_true(listed(7));
-  good(st_store_purge(store, (NOW + wait + 1) * US, (1 + wait + 1) * US, why));
+  good(st_store_purge(store, (NOW + wait + 1) * US, (1 + wait + 1) * US, error));
   assert_false(listed(7) || lists(4711));
 }
 
@@ -135,24 +136,24 @@ static void a_sub_that_was_never_made(void **state) {
   for (size_t i = 0; i < 3; i++) {
     subtoken_text sub = {subs[i], strlen(subs[i])};
     good(st_store_revoke_sub(store, AT(NOW + (int64_t)i), sub, NOW + 5, 500 * 86400, id, &sequence,
-                             why));
+                             error));
     assert_int_equal(sequence, (NOW + (int64_t)i) * US);
     assert_true(lists(subtoken_revocations_hash(listing_now().hash_key, sub)));
     assert_line("sub.revoke", subs[i], "no key of this database has it");
-    assert_int_equal(st_store_revoke_sub(store, ACT, sub, NOW, 1, id, &sequence, why),
+    assert_int_equal(st_store_revoke_sub(store, ACT, sub, NOW, 1, id, &sequence, error),
                      ST_STORE_REFUSED);
   }
-  good(st_store_recall(store, "max_life", &life, why));
+  good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 500 * 86400);
   subtoken_text known = {sub_of(1), ST_SUB_LEN};
-  assert_int_equal(st_store_revoke_sub(store, ACT, known, NOW, 1, id, &sequence, why),
+  assert_int_equal(st_store_revoke_sub(store, ACT, known, NOW, 1, id, &sequence, error),
                    ST_STORE_EXISTS);
   assert_string_equal(id, id_of(1));
   assert_false(listed(1));
-  good(st_store_delete(store, ACT, id_of(1), NULL, why));
-  assert_int_equal(st_store_revoke_sub(store, ACT, known, NOW, 1, id, &sequence, why),
+  good(st_store_delete(store, ACT, id_of(1), NULL, error));
+  assert_int_equal(st_store_revoke_sub(store, ACT, known, NOW, 1, id, &sequence, error),
                    ST_STORE_REFUSED);
-  assert_int_equal(st_store_revoke_sub(store, ACT, (subtoken_text){"", 0}, NOW, 1, id, NULL, why),
+  assert_int_equal(st_store_revoke_sub(store, ACT, (subtoken_text){"", 0}, NOW, 1, id, NULL, error),
                    ST_STORE_FAILED);
 }
 

@@ -6,7 +6,7 @@
 static const char *suggested(const char *word, const char *const *names, size_t count) {
   subtoken_text text = exact_string(word);
   st_suggestion suggestion = {.word = text.data, .len = text.len};
-  for (size_t i = 0; i < count; i++) st_suggestion_offer(&suggestion, names[i]);
+  for (size_t i = 0; i < count; i++) st_suggest_offer(&suggestion, names[i]);
   release(text);
   return suggestion.name != NULL ? suggestion.name : "";
 }

@@ -92,8 +92,8 @@ static void test_scope_of_many(void **state) {
   static char body[1024];
   for (int count = 64; count <= 65; count++) {
     st_writer writer = st_writer_on(body, sizeof body);
-    st_write_string(&writer, GOOD "&scope=guilds");
-    for (int i = 1; i < count; i++) st_write_string(&writer, "+guilds");
+    st_write_literal(&writer, GOOD "&scope=guilds");
+    for (int i = 1; i < count; i++) st_write_literal(&writer, "+guilds");
     assert_true(st_writer_end(&writer));
     assert_int_equal(post(OAUTH, AS_FORM, body), count == 64 ? 200 : 400);
   }
@@ -234,7 +234,7 @@ static void test_subject_not_good(void **state) {
   office_row *row =
       office_add(ST_KIND_KEY, "D15AB1ED-0000-0000-0000-000000000000", "", "x", "account", ST_NEVER);
   static const char string[] = "a-registered-string";
-  assert_true(st_api_string_hash(st_text(string), row->digest));
+  assert_true(st_key_string_hash(st_text(string), row->digest));
   const struct {
     const char *subject, *event;
   } rows[] = {
@@ -395,7 +395,7 @@ static void test_hash(void **state) {
   static const char *const names[] = {"text", "string", "value"};
   uint8_t digest[32];
   char encoded[64], expected[128], body[128];
-  assert_true(st_api_string_hash(ST_TEXT("0123456789abcdef"), digest));
+  assert_true(st_key_string_hash(ST_TEXT("0123456789abcdef"), digest));
   st_writer writer = st_writer_on(encoded, sizeof encoded);
   st_base64url_write(&writer, digest, sizeof digest);
   assert_true(st_writer_end(&writer));

@@ -371,14 +371,14 @@ static bool list_refused(const cJSON *entries) {
   size_t count = 0;
   const cJSON *entry;
   st_writer writer = st_writer_on(payload, sizeof payload);
-  st_write_string(&writer, "{" GOOD_CLAIMS ",\"permissions\":[],\"urls\":[");
+  st_write_literal(&writer, "{" GOOD_CLAIMS ",\"permissions\":[],\"urls\":[");
   cJSON_ArrayForEach(entry, entries) {
     urls[count] = bytes_of(entry->valuestring);
     if (count > 0) st_write_char(&writer, ',');
     st_json_write_string(&writer, urls[count]);
     count++;
   }
-  st_write_string(&writer, "]}");
+  st_write_literal(&writer, "]}");
   assert_true(st_writer_end(&writer));
   static subtoken_claims claims;
   subtoken_claims parent = grant_of("", NULL);
@@ -478,7 +478,7 @@ static void param_row(const cJSON *row, bool form) {
                      form ? given : none)) {
     result = subtoken_narrow(&parent, &params.request, &limits, NOW, &claims, NULL);
   } else {
-    CHECK(strstr(params.why, "urls") != NULL, "%s: %s", id, params.why);
+    CHECK(strstr(params.error, "urls") != NULL, "%s: %s", id, params.error);
   }
   if (cJSON_IsNull(want)) {
     CHECK(result == SUBTOKEN_BAD_URL, "%s: %s", id, subtoken_result_name(result));
@@ -569,9 +569,9 @@ static void known_answers(void **state) {
 static subtoken_result wrapped(subtoken_text value, bool in_header) {
   static char text[100000];
   st_writer writer = st_writer_on(text, sizeof text);
-  st_write_string(&writer, in_header ? "{\"alg\":\"HS256\",\"x\":"
-                                     : "{" GOOD_CLAIMS ",\"permissions\":[],\"x\":");
-  st_write_text(&writer, value);
+  st_write_literal(&writer, in_header ? "{\"alg\":\"HS256\",\"x\":"
+                                      : "{" GOOD_CLAIMS ",\"permissions\":[],\"x\":");
+  st_write_view(&writer, value);
   st_write_char(&writer, '}');
   assert_false(writer.overflow);
   subtoken_text whole = {text, writer.len};

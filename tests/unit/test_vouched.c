@@ -19,7 +19,7 @@
 #define US INT64_C(1000000)
 #define MANY 20000
 
-static char home[256], db[300], path[300], why[ST_WHY_MAX];
+static char home[256], db[300], path[300], error[ST_ERROR_MAX];
 static subtoken_ring ring;
 static st_store *store;
 
@@ -35,7 +35,7 @@ static int setup(void **state) {
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
   ring_with(&ring, "one", TEST_SECRET);
-  return st_store_open(db, true, &store, why) == ST_STORED ? 0 : -1;
+  return st_store_open(db, true, &store, error) == ST_STORED ? 0 : -1;
 }
 
 static int teardown(void **state) {
@@ -46,7 +46,7 @@ static int teardown(void **state) {
 }
 
 static void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, why);
+  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
 }
 
 /* ---- the record ---- */
@@ -118,7 +118,7 @@ static uint8_t *made(int64_t sequence, uint32_t count, size_t *len) {
 static void kept(int64_t sequence, uint32_t count) {
   size_t len;
   uint8_t *bytes = made(sequence, count, &len);
-  if (!st_vouched_keep(&ring, bytes, len, sequence, why)) fail_msg("%s", why);
+  if (!st_vouched_keep(&ring, bytes, len, sequence, error)) fail_msg("%s", error);
   free(bytes);
 }
 
@@ -137,11 +137,11 @@ static void finds(int64_t sequence, uint32_t count) {
   char changes[320];
   int64_t vouched = 0;
   snprintf(changes, sizeof changes, "%s/snapshot.changes", home);
-  if (!st_snapshot_load(&ring, file("snapshot"), changes, &copy, why)) fail_msg("%s", why);
+  if (!st_snapshot_load(&ring, file("snapshot"), changes, &copy, error)) fail_msg("%s", error);
   assert_int_equal(copy.view.sequence, sequence);
   assert_int_equal(copy.view.count, count);
   st_snapshot_drop(&copy);
-  assert_true(st_vouched_sequence(home, &ring, &vouched, why));
+  assert_true(st_vouched_sequence(home, &ring, &vouched, error));
   assert_int_equal(vouched, sequence);
 }
 
@@ -149,9 +149,9 @@ static void keeps_what_was_vouched_for(void **state) {
   (void)state;
   int64_t vouched = 9;
   struct stat before, after;
-  assert_true(st_vouched_sequence(home, &ring, &vouched, why));
+  assert_true(st_vouched_sequence(home, &ring, &vouched, error));
   assert_int_equal(vouched, 0);
-  assert_true(st_vouched_start(home, store, &ring, why));
+  assert_true(st_vouched_start(home, store, &ring, error));
   kept(SEQUENCE, 10);
   finds(SEQUENCE, 10);
   assert_int_equal(stat(file("snapshot"), &before), 0);
@@ -177,7 +177,7 @@ static void files_of_two_moments(void **state) {
   (void)state;
   char copy[320], command[800];
   snprintf(copy, sizeof copy, "%s/old.changes", home);
-  assert_true(st_vouched_start(home, store, &ring, why));
+  assert_true(st_vouched_start(home, store, &ring, error));
   kept(SEQUENCE, MANY);
   kept(SEQUENCE + 1, MANY - 1);
   assert_int_equal(rename(file("snapshot.changes"), copy), 0);
@@ -188,7 +188,7 @@ static void files_of_two_moments(void **state) {
   /* Somebody else has put another snapshot there: it is written whole again. */
   size_t len;
   uint8_t *bytes = made(SEQUENCE - 5, MANY, &len);
-  assert_true(st_world_replace(file("snapshot"), bytes, len, false, why));
+  assert_true(st_file_replace(file("snapshot"), bytes, len, false, error));
   free(bytes);
   kept(SEQUENCE + 3, MANY);
   finds(SEQUENCE + 3, MANY);
@@ -197,24 +197,24 @@ static void files_of_two_moments(void **state) {
 /* C7: the store is another one; what it lacks is listed, and it goes above. */
 static void a_store_that_is_behind(void **state) {
   (void)state;
-  st_listing listing;
+  st_revocation_state listing;
   uint64_t *listed = NULL;
   uint32_t count = 0;
   int64_t life = 0;
-  assert_true(st_vouched_start(home, store, &ring, why));
-  good(st_store_remember_largest(store, "max_life", 400 * 86400, why));
+  assert_true(st_vouched_start(home, store, &ring, error));
+  good(st_store_raise_setting(store, "max_life", 400 * 86400, error));
   kept(SEQUENCE, 10);
   st_vouched_stop();
   st_store_close(store);
   assert_int_equal(unlink(db), 0);
-  good(st_store_open(db, true, &store, why));
-  assert_true(st_vouched_start(home, store, &ring, why));
-  good(st_store_listed(store, &listing, &listed, &count, why));
+  good(st_store_open(db, true, &store, error));
+  assert_true(st_vouched_start(home, store, &ring, error));
+  good(st_store_revoked_hashes(store, &listing, &listed, &count, error));
   assert_int_equal(count, 10);
   assert_true(listing.sequence > SEQUENCE && listing.hash_key[0] == 7);
-  good(st_store_recall(store, "max_life", &life, why));
+  good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 400 * 86400);
-  good(st_store_gave_sequence(store, SEQUENCE, why));
+  good(st_store_gave_sequence(store, SEQUENCE, error));
   free(listed);
 }
 
@@ -223,26 +223,26 @@ static void a_snapshot_that_is_missing(void **state) {
   (void)state;
   st_snapshot_copy copy;
   st_taken_report report;
-  st_act act = {.now_us = NOW * US, .who = "test", .from = "test"};
+  st_audit_context act = {.now_us = NOW * US, .who = "test", .from = "test"};
   size_t len;
   uint8_t *bytes = made(SEQUENCE + 7, 20, &len);
-  assert_true(st_vouched_start(home, store, &ring, why));
+  assert_true(st_vouched_start(home, store, &ring, error));
   kept(SEQUENCE, 10);
   assert_int_equal(rename(file("snapshot"), db), 0); /* over the database, which is lost */
   st_vouched_stop();
   st_store_close(store);
   assert_int_equal(rename(db, file("kept")), 0);
   (void)unlink(file("subtoken.db-wal")), (void)unlink(file("subtoken.db-shm"));
-  good(st_store_open(db, true, &store, why));
-  assert_true(st_vouched_start(home, store, &ring, why));
-  assert_false(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, why));
-  assert_non_null(strstr(why, "feed restore"));
-  assert_true(st_snapshot_load(&ring, file("kept"), NULL, &copy, why));
-  good(st_snapshot_take_over(store, &act, &copy, 0, 0, &report, why));
+  good(st_store_open(db, true, &store, error));
+  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_false(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, error));
+  assert_non_null(strstr(error, "feed restore"));
+  assert_true(st_snapshot_load(&ring, file("kept"), NULL, &copy, error));
+  good(st_snapshot_take_over(store, &act, &copy, 0, 0, &report, error));
   st_snapshot_drop(&copy);
   assert_int_equal(report.listed, 10);
   assert_true(report.sequence > SEQUENCE);
-  assert_true(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, why));
+  assert_true(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, error));
   free(bytes);
 }
 
@@ -250,13 +250,13 @@ static void another_ring(void **state) {
   (void)state;
   subtoken_ring other;
   int64_t vouched = 0;
-  assert_true(st_vouched_start(home, store, &ring, why));
+  assert_true(st_vouched_start(home, store, &ring, error));
   kept(SEQUENCE, 10);
   ring_with(&other, "two", "another secret, also of 32 bytes or more");
-  assert_false(st_vouched_sequence(home, &other, &vouched, why));
-  assert_non_null(strstr(why, "vouched"));
-  assert_false(st_vouched_start(home, store, &other, why));
-  assert_true(st_vouched_sign_anew(home, &ring, &other, why));
+  assert_false(st_vouched_sequence(home, &other, &vouched, error));
+  assert_non_null(strstr(error, "vouched"));
+  assert_false(st_vouched_start(home, store, &other, error));
+  assert_true(st_vouched_sign_anew(home, &ring, &other, error));
   ring = other;
   finds(SEQUENCE, 10);
 }

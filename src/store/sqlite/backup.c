@@ -46,27 +46,27 @@ static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
 /* From a connection of its own, so that nobody waits for it here either. The
  * copy is switched from WAL, so that it is one file and needs none beside it.
  */
-static st_stored copy_into(void *context, const char *path, char *why) {
+static st_stored copy_into(void *context, const char *path, char *error) {
   const copy *c = context;
   sqlite3 *from = NULL, *to = NULL;
   st_stored stored = ST_STORE_FAILED;
-  if (st_sqlite_connect(c->store->path, &from, why) != ST_STORED ||
-      st_sqlite_connect(path, &to, why) != ST_STORED) {
+  if (st_sqlite_connect(c->store->path, &from, error) != ST_STORED ||
+      st_sqlite_connect(path, &to, error) != ST_STORED) {
     goto out;
   }
-  if (!st_sqlite_in_place(c->store, from, why)) {
+  if (!st_sqlite_in_place(c->store, from, error)) {
     goto out;
   }
   if (!copy_pages(c, from, to)) {
     bool source = sqlite3_errcode(to) == SQLITE_OK && sqlite3_errcode(from) != SQLITE_OK;
-    (void)st_sqlite_fail_db(why, source ? c->store->path : path, source ? from : to,
+    (void)st_sqlite_fail_db(error, source ? c->store->path : path, source ? from : to,
                             source ? "read" : "write");
     goto out;
   }
-  stored = st_sqlite_set_journal(path, to, "delete", why);
+  stored = st_sqlite_set_journal(path, to, "delete", error);
 out:
   if (sqlite3_close(to) != SQLITE_OK && stored == ST_STORED) {
-    stored = st_sqlite_fail(why, "cannot write %s: it cannot be closed", st_sqlite_shown(path));
+    stored = st_sqlite_fail(error, "cannot write %s: it cannot be closed", st_sqlite_shown(path));
   }
   (void)sqlite3_close(from);
   return stored;
@@ -194,17 +194,17 @@ static int enter_directory(const char *path) {
 /* ---- put in place ---- */
 
 static st_stored place(const char *temporary, const char *path, st_sqlite_fill *fill, void *context,
-                       char *why) {
-  if (fill(context, temporary, why) != ST_STORED) {
+                       char *error) {
+  if (fill(context, temporary, error) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   if (!sync_path(temporary, 0) || !put_in_place(temporary, path)) {
     st_stored stored = errno == EEXIST ? ST_STORE_EXISTS : ST_STORE_FAILED;
-    (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+    (void)st_sqlite_fail(error, "cannot write %s: %m", st_sqlite_shown(path));
     return stored;
   }
   if (!sync_directory_of(path)) {
-    (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+    (void)st_sqlite_fail(error, "cannot write %s: %m", st_sqlite_shown(path));
     (void)unlink(path);
     return ST_STORE_FAILED;
   }
@@ -212,19 +212,19 @@ static st_stored place(const char *temporary, const char *path, st_sqlite_fill *
 }
 
 /* path has a slash in it. */
-static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context, char *why) {
+static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context, char *error) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" TEMPORARY "XXXXXX", path) < 0) {
-    return st_sqlite_fail(why, "cannot write %s: no memory", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "cannot write %s: no memory", st_sqlite_shown(path));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   if (fd < 0) {
-    (void)st_sqlite_fail(why, "cannot create %s: %m", st_sqlite_shown(temporary));
+    (void)st_sqlite_fail(error, "cannot create %s: %m", st_sqlite_shown(temporary));
     free(temporary);
     return ST_STORE_FAILED;
   }
   (void)close(fd);
-  st_stored stored = place(temporary, path, fill, context, why);
+  st_stored stored = place(temporary, path, fill, context, error);
   if (stored != ST_STORED) {
     remove_temporary(temporary);
   }
@@ -233,13 +233,13 @@ static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context
 }
 
 /* Never a name that SQLite reads as something else, ":memory:" or "file:". */
-st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *why) {
+st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error) {
   char *whole = NULL;
   if (asprintf(&whole, "%s%s", path[0] == '/' ? "" : "./", path) < 0) {
-    return st_sqlite_fail(why, "cannot write %s: no memory", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "cannot write %s: no memory", st_sqlite_shown(path));
   }
   int directory = enter_directory(whole);
-  st_stored stored = place_new(whole, fill, context, why);
+  st_stored stored = place_new(whole, fill, context, error);
   if (directory >= 0) {
     (void)close(directory);
   }
@@ -247,15 +247,16 @@ st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context,
   return stored;
 }
 
-st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop, char *why) {
+st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop,
+                          char *error) {
   struct stat status;
   copy c = {store, stop};
   if (lstat(path, &status) == 0) {
-    return st_sqlite_fail(why, "%s is there already", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "%s is there already", st_sqlite_shown(path));
   }
-  st_stored stored = st_sqlite_place(path, copy_into, &c, why);
+  st_stored stored = st_sqlite_place(path, copy_into, &c, error);
   if (stored != ST_STORED && is_stopped(&c)) {
-    (void)st_sqlite_fail(why, "%s was not written: interrupted", st_sqlite_shown(path));
+    (void)st_sqlite_fail(error, "%s was not written: interrupted", st_sqlite_shown(path));
   }
   return stored == ST_STORED ? ST_STORED : ST_STORE_FAILED;
 }

@@ -300,36 +300,36 @@ const char *st_sqlite_shown(const char *path) {
   return len <= PATH_SHOWN ? path : path + len - PATH_SHOWN;
 }
 
-st_stored st_sqlite_fail(char *why, const char *format, ...) {
+st_stored st_sqlite_fail(char *error, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  (void)vsnprintf(why, ST_WHY_MAX, format, args);
+  (void)vsnprintf(error, ST_ERROR_MAX, format, args);
   va_end(args);
   return ST_STORE_FAILED;
 }
 
-st_stored st_sqlite_fail_damaged(char *why, const char *path, const char *what) {
+st_stored st_sqlite_fail_damaged(char *error, const char *path, const char *what) {
   return st_sqlite_fail(
-      why, "%s is damaged (%s): move it and its -wal and -shm away and restore a backup",
+      error, "%s is damaged (%s): move it and its -wal and -shm away and restore a backup",
       st_sqlite_shown(path), what);
 }
 
 /* What SQLite last complained of, before another call on db makes it forget. */
-st_stored st_sqlite_fail_db(char *why, const char *path, sqlite3 *db, const char *verb) {
+st_stored st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb) {
   int code = db == NULL ? SQLITE_NOMEM : sqlite3_errcode(db) & 0xff;
   const char *text = db == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(db);
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
-    return st_sqlite_fail_damaged(why, path, text);
+    return st_sqlite_fail_damaged(error, path, text);
   }
   if (code == SQLITE_BUSY) {
-    return st_sqlite_fail(why, "cannot %s %s: something else has kept it locked for too long", verb,
-                          st_sqlite_shown(path));
+    return st_sqlite_fail(error, "cannot %s %s: something else has kept it locked for too long",
+                          verb, st_sqlite_shown(path));
   }
   if (code == SQLITE_IOERR || code == SQLITE_CANTOPEN) {
     errno = sqlite3_system_errno(db);
-    return st_sqlite_fail(why, "cannot %s %s: %s (%m)", verb, st_sqlite_shown(path), text);
+    return st_sqlite_fail(error, "cannot %s %s: %s (%m)", verb, st_sqlite_shown(path), text);
   }
-  return st_sqlite_fail(why, "cannot %s %s: %s", verb, st_sqlite_shown(path), text);
+  return st_sqlite_fail(error, "cannot %s %s: %s", verb, st_sqlite_shown(path), text);
 }
 
 /* ---- Statements ---- */

@@ -166,16 +166,16 @@ static const char *fault_of(st_store *store, sqlite3 *db, st_sqlite_file_state *
   return NULL;
 }
 
-st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *why) {
+st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *error) {
   st_sqlite_file_state state;
   const char *fault = fault_of(store, db, &state);
   atomic_store(&store->displaced, fault != NULL);
   if (fault != NULL) {
-    (void)st_sqlite_fail(why, "%s %s", st_sqlite_shown(store->path), fault);
+    (void)st_sqlite_fail(error, "%s %s", st_sqlite_shown(store->path), fault);
   }
   return state;
 }
 
-bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *why) {
-  return st_sqlite_look(store, db, why) == ST_SQLITE_IN_PLACE;
+bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *error) {
+  return st_sqlite_look(store, db, error) == ST_SQLITE_IN_PLACE;
 }

@@ -195,22 +195,22 @@ void st_store_trust_group(bool trust) {
   group_trusted = trust;
 }
 
-static st_stored check_owner(const char *path, int64_t *size, char *why) {
+static st_stored check_owner(const char *path, int64_t *size, char *error) {
   struct stat status;
   if (stat(path, &status) != 0) {
-    return st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "cannot open %s: %m", st_sqlite_shown(path));
   }
   if (!S_ISREG(status.st_mode)) {
-    return st_sqlite_fail(why, "%s is not a regular file", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "%s is not a regular file", st_sqlite_shown(path));
   }
   mode_t group = S_IRGRP | S_IWGRP;
   bool shared = group_trusted && (status.st_mode & group) == group;
   if (status.st_uid != geteuid() && status.st_uid != 0 && !shared) {
-    return st_sqlite_fail(why, "%s belongs to user %u, and this runs as user %u",
+    return st_sqlite_fail(error, "%s belongs to user %u, and this runs as user %u",
                           st_sqlite_shown(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (group_trusted ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
-    return st_sqlite_fail(why, "%s is open to others than its owner%s (mode %04o): chmod %s it",
+    return st_sqlite_fail(error, "%s is open to others than its owner%s (mode %04o): chmod %s it",
                           st_sqlite_shown(path), group_trusted ? " and group" : "",
                           (unsigned)(status.st_mode & 07777), group_trusted ? "660" : "600");
   }
@@ -231,7 +231,7 @@ static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename na
   return code == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : code;
 }
 
-static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *why) {
+static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *error) {
   sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
   sqlite3_filename name = sqlite3_create_filename(path, "", "", 0, NULL);
   sqlite3_file *file = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
@@ -242,7 +242,7 @@ static st_stored peek(const char *path, uint8_t header[HEADER_LEN], char *why) {
   sqlite3_free_filename(name);
   free(file);
   return code == SQLITE_OK ? ST_STORED
-                           : st_sqlite_fail(why, "cannot open %s: %s", st_sqlite_shown(path),
+                           : st_sqlite_fail(error, "cannot open %s: %s", st_sqlite_shown(path),
                                             sqlite3_errstr(code));
 }
 
@@ -258,14 +258,15 @@ bool st_sqlite_is_ours(const uint8_t *header) {
  * is in order only where the -wal or journal has it whole.
  */
 static st_stored check_ours(const char *path, const uint8_t header[HEADER_LEN], int64_t size,
-                            int64_t changes, char *why) {
+                            int64_t changes, char *error) {
   int64_t page = header[16] << 8 | header[17];
   if (changes > 0 && header[18] == 1 && header[19] == 1) {
-    return st_sqlite_fail(why, "%s is a copy, but beside it is the -wal of another: move that away",
+    return st_sqlite_fail(error,
+                          "%s is a copy, but beside it is the -wal of another: move that away",
                           st_sqlite_shown(path));
   }
   if (changes == 0 && size_beside(path, "-journal") == 0 && page > 1 && size % page != 0) {
-    return st_sqlite_fail_damaged(why, path, "it was cut short");
+    return st_sqlite_fail_damaged(error, path, "it was cut short");
   }
   return ST_STORED;
 }
@@ -273,16 +274,16 @@ static st_stored check_ours(const char *path, const uint8_t header[HEADER_LEN], 
 /* Judge the bytes before SQLite may write any: what is not ours stays untouched. A
  * file is put in place complete, so one that is empty has lost what it held.
  */
-static st_stored check_file(const char *path, int64_t *size, char *why) {
+static st_stored check_file(const char *path, int64_t *size, char *error) {
   int64_t changes = size_beside(path, "-wal");
   uint8_t header[HEADER_LEN] = {0};
-  if (check_owner(path, size, why) != ST_STORED || peek(path, header, why) != ST_STORED) {
+  if (check_owner(path, size, error) != ST_STORED || peek(path, header, error) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   if (st_sqlite_is_ours(header)) {
-    return check_ours(path, header, *size, changes, why);
+    return check_ours(path, header, *size, changes, error);
   }
-  return st_sqlite_fail(why, "%s is %s: restore a backup", st_sqlite_shown(path),
+  return st_sqlite_fail(error, "%s is %s: restore a backup", st_sqlite_shown(path),
                         *size == 0 ? "empty" : "not a database of subtoken, or is damaged");
 }
 
@@ -290,42 +291,42 @@ static st_stored check_file(const char *path, int64_t *size, char *why) {
 
 /* The version of the schema; 0 and *empty for a file that has nothing in it. */
 static st_stored ask_version(const char *path, sqlite3 *db, int64_t *version, bool *empty,
-                             char *why) {
+                             char *error) {
   int64_t id = 0, tables = 0;
   if (!st_sqlite_ask_integer(db, "PRAGMA application_id", &id) ||
       !st_sqlite_ask_integer(db, "PRAGMA user_version", version) ||
       !st_sqlite_ask_integer(db, "SELECT count(*) FROM sqlite_schema", &tables)) {
-    return st_sqlite_fail_db(why, path, db, "open");
+    return st_sqlite_fail_db(error, path, db, "open");
   }
   *empty = id == 0 && *version == 0 && tables == 0;
   if (id != APPLICATION_ID && !*empty) {
-    return st_sqlite_fail(why, "%s is not a database of subtoken", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "%s is not a database of subtoken", st_sqlite_shown(path));
   }
   if (*version < 0 || *version > VERSION) {
-    return st_sqlite_fail(why,
+    return st_sqlite_fail(error,
                           "%s has schema %lld, and this program knows up to %d: use a newer one",
                           st_sqlite_shown(path), (long long)*version, VERSION);
   }
   return ST_STORED;
 }
 
-static st_stored migrate(const char *path, sqlite3 *db, char *why) {
+static st_stored migrate(const char *path, sqlite3 *db, char *error) {
   int64_t version = 0;
   bool empty = false;
   char sql[96];
-  if (ask_version(path, db, &version, &empty, why) != ST_STORED) {
+  if (ask_version(path, db, &version, &empty, error) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   for (int64_t step = version; step < VERSION; step++) {
     if (sqlite3_exec(db, migrations[step], NULL, NULL, NULL) != SQLITE_OK) {
-      return st_sqlite_fail_db(why, path, db, "bring up to date");
+      return st_sqlite_fail_db(error, path, db, "bring up to date");
     }
   }
   (void)snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d",
                  APPLICATION_ID, VERSION);
   return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK
              ? ST_STORED
-             : st_sqlite_fail_db(why, path, db, "bring up to date");
+             : st_sqlite_fail_db(error, path, db, "bring up to date");
 }
 
 /* Two questions, two moments: somebody may change the file between them, so that
@@ -341,16 +342,16 @@ static bool is_current(sqlite3 *db) {
  * empty to complete in one transaction, before it is switched to WAL. Judged in
  * that transaction, because another process may be at it, too.
  */
-static st_stored update_schema(const char *path, sqlite3 *db, char *why) {
+static st_stored update_schema(const char *path, sqlite3 *db, char *error) {
   if (is_current(db)) {
     return ST_STORED;
   }
   if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
-    return st_sqlite_fail_db(why, path, db, "open");
+    return st_sqlite_fail_db(error, path, db, "open");
   }
-  st_stored stored = migrate(path, db, why);
+  st_stored stored = migrate(path, db, error);
   if (stored == ST_STORED && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-    stored = st_sqlite_fail_db(why, path, db, "write");
+    stored = st_sqlite_fail_db(error, path, db, "write");
   }
   if (sqlite3_get_autocommit(db) == 0) {
     (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
@@ -359,18 +360,18 @@ static st_stored update_schema(const char *path, sqlite3 *db, char *why) {
 }
 
 /* A new database, complete and in WAL mode: the fill of st_sqlite_place. */
-static st_stored build(void *unused, const char *path, char *why) {
+static st_stored build(void *unused, const char *path, char *error) {
   (void)unused;
   sqlite3 *db = NULL;
-  st_stored stored = st_sqlite_connect(path, &db, why);
+  st_stored stored = st_sqlite_connect(path, &db, error);
   if (stored == ST_STORED) {
-    stored = update_schema(path, db, why);
+    stored = update_schema(path, db, error);
   }
   if (stored == ST_STORED) {
-    stored = st_sqlite_set_journal(path, db, "wal", why);
+    stored = st_sqlite_set_journal(path, db, "wal", error);
   }
   if (sqlite3_close(db) != SQLITE_OK && stored == ST_STORED) {
-    stored = st_sqlite_fail(why, "cannot write %s: it cannot be closed", st_sqlite_shown(path));
+    stored = st_sqlite_fail(error, "cannot write %s: it cannot be closed", st_sqlite_shown(path));
   }
   return stored;
 }
@@ -378,48 +379,49 @@ static st_stored build(void *unused, const char *path, char *why) {
 /* The absolute path, links resolved, of a file that is there now. Another process may
  * make it at the same time: whose is in place first is everybody's.
  */
-static st_stored find_file(const char *path, bool create, char **found, char *why) {
+static st_stored find_file(const char *path, bool create, char **found, char *error) {
   struct stat status;
   int64_t changes = size_beside(path, "-wal"); /* before we look for the file: it comes later */
   bool missing = stat(path, &status) != 0 && errno == ENOENT;
   if (missing && changes > 0) {
-    return st_sqlite_fail(why, "%s is missing, but its -wal is there: restore a backup",
+    return st_sqlite_fail(error, "%s is missing, but its -wal is there: restore a backup",
                           st_sqlite_shown(path));
   }
-  if (missing && create && st_sqlite_place(path, build, NULL, why) == ST_STORE_FAILED) {
+  if (missing && create && st_sqlite_place(path, build, NULL, error) == ST_STORE_FAILED) {
     return ST_STORE_FAILED;
   }
   *found = realpath(path, NULL);
   return *found != NULL ? ST_STORED
-                        : st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(path));
+                        : st_sqlite_fail(error, "cannot open %s: %m", st_sqlite_shown(path));
 }
 
-static st_stored check_pages(const char *path, sqlite3 *db, char *why) {
+static st_stored check_pages(const char *path, sqlite3 *db, char *error) {
   sqlite3_stmt *statement = NULL;
   st_stored stored = ST_STORE_FAILED;
   if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
       sqlite3_step(statement) != SQLITE_ROW) {
-    stored = st_sqlite_fail_db(why, path, db, "check");
+    stored = st_sqlite_fail_db(error, path, db, "check");
   } else {
     const char *found = (const char *)sqlite3_column_text(statement, 0);
     bool ok = found != NULL && strcmp(found, "ok") == 0;
-    stored = ok ? ST_STORED : st_sqlite_fail_damaged(why, path, found == NULL ? "?" : found);
+    stored = ok ? ST_STORED : st_sqlite_fail_damaged(error, path, found == NULL ? "?" : found);
   }
   (void)sqlite3_finalize(statement);
   return stored;
 }
 
 /* The file that SQLite has open is the one at path that was judged. */
-static st_stored check_same(const char *path, sqlite3 *db, char *why) {
+static st_stored check_same(const char *path, sqlite3 *db, char *error) {
   int moved = 1;
   if (sqlite3_db_readonly(db, "main") != 0) {
-    return st_sqlite_fail(why, "cannot write %s: it is read-only", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "cannot write %s: it is read-only", st_sqlite_shown(path));
   }
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0) {
-    return st_sqlite_fail(why, "%s was replaced while it was being opened", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "%s was replaced while it was being opened",
+                          st_sqlite_shown(path));
   }
   int64_t size = 0;
-  return check_owner(path, &size, why);
+  return check_owner(path, &size, error);
 }
 
 /* Those of the changes that only read, on the connection of those who only read. */
@@ -436,7 +438,7 @@ static bool prepare_queries(st_store *store) {
 }
 
 /* Preparing the statements finds out that every table and column is there. */
-static st_stored prepare_all(st_store *store, char *why) {
+static st_stored prepare_all(st_store *store, char *error) {
   /* The rows that a change is about, those that were made with it, and hashes: of this connection
    * alone, in memory.
    */
@@ -460,52 +462,53 @@ static st_stored prepare_all(st_store *store, char *why) {
     return ST_STORED;
   }
   return sqlite3_errcode(db) == SQLITE_ERROR
-             ? st_sqlite_fail_damaged(why, store->path, sqlite3_errmsg(db))
-             : st_sqlite_fail_db(why, store->path, db, "open");
+             ? st_sqlite_fail_damaged(error, store->path, sqlite3_errmsg(db))
+             : st_sqlite_fail_db(error, store->path, db, "open");
 }
 
 /* A connection for those who only read. */
-static st_stored open_to_read(st_store *store, sqlite3 **db, st_sqlite_busy_wait *wait, char *why) {
-  if (st_sqlite_connect(store->path, db, why) != ST_STORED ||
-      check_same(store->path, *db, why) != ST_STORED) {
+static st_stored open_to_read(st_store *store, sqlite3 **db, st_sqlite_busy_wait *wait,
+                              char *error) {
+  if (st_sqlite_connect(store->path, db, error) != ST_STORED ||
+      check_same(store->path, *db, error) != ST_STORED) {
     return ST_STORE_FAILED;
   }
   return st_sqlite_set_read_wait(*db, wait) ? ST_STORED
-                                            : st_sqlite_fail_db(why, store->path, *db, "open");
+                                            : st_sqlite_fail_db(error, store->path, *db, "open");
 }
 
 /* From here on it is looked whether the files are these. */
-static st_stored settle(st_store *store, char *why) {
+static st_stored settle(st_store *store, char *error) {
   if (!st_sqlite_set_write_wait(store)) {
-    return st_sqlite_fail_db(why, store->path, store->writes, "open");
+    return st_sqlite_fail_db(error, store->path, store->writes, "open");
   }
   if (!st_sqlite_name_files(store) || !st_sqlite_remember_files(store)) {
-    return st_sqlite_fail(why, "cannot open %s: %m", st_sqlite_shown(store->path));
+    return st_sqlite_fail(error, "cannot open %s: %m", st_sqlite_shown(store->path));
   }
-  return st_sqlite_in_place(store, store->writes, why) ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_in_place(store, store->writes, error) ? ST_STORED : ST_STORE_FAILED;
 }
 
-static st_stored open_parts(st_store *store, const char *path, bool create, char *why) {
+static st_stored open_parts(st_store *store, const char *path, bool create, char *error) {
   int64_t size = 0;
-  if (find_file(path, create, &store->path, why) != ST_STORED ||
-      check_file(store->path, &size, why) != ST_STORED ||
-      st_sqlite_connect(store->path, &store->writes, why) != ST_STORED ||
-      check_same(store->path, store->writes, why) != ST_STORED ||
-      update_schema(store->path, store->writes, why) != ST_STORED ||
-      st_sqlite_set_journal(store->path, store->writes, "wal", why) != ST_STORED) {
+  if (find_file(path, create, &store->path, error) != ST_STORED ||
+      check_file(store->path, &size, error) != ST_STORED ||
+      st_sqlite_connect(store->path, &store->writes, error) != ST_STORED ||
+      check_same(store->path, store->writes, error) != ST_STORED ||
+      update_schema(store->path, store->writes, error) != ST_STORED ||
+      st_sqlite_set_journal(store->path, store->writes, "wal", error) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  if (size <= QUICK_CHECK_MAX && check_pages(store->path, store->writes, why) != ST_STORED) {
+  if (size <= QUICK_CHECK_MAX && check_pages(store->path, store->writes, error) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  st_stored stored = open_to_read(store, &store->queries, &store->query_wait, why);
+  st_stored stored = open_to_read(store, &store->queries, &store->query_wait, error);
   for (size_t i = 0; stored == ST_STORED && i < ST_SQLITE_READERS; i++) {
-    stored = open_to_read(store, &store->readers[i].db, &store->readers[i].wait, why);
+    stored = open_to_read(store, &store->readers[i].db, &store->readers[i].wait, error);
   }
   if (stored == ST_STORED) {
-    stored = prepare_all(store, why);
+    stored = prepare_all(store, error);
   }
-  return stored == ST_STORED ? settle(store, why) : stored;
+  return stored == ST_STORED ? settle(store, error) : stored;
 }
 
 /* Without a connection yet; NULL: no memory. */
@@ -534,17 +537,17 @@ static st_store *make(void) {
   return made;
 }
 
-st_stored st_store_open(const char *path, bool create, st_store **store, char *why) {
+st_stored st_store_open(const char *path, bool create, st_store **store, char *error) {
   *store = NULL;
   if (sqlite3_threadsafe() == 0) {
-    return st_sqlite_fail(why, "cannot open %s: SQLite was built without threads",
+    return st_sqlite_fail(error, "cannot open %s: SQLite was built without threads",
                           st_sqlite_shown(path));
   }
   st_store *made = make();
   if (made == NULL) {
-    return st_sqlite_fail(why, "cannot open %s: no memory", st_sqlite_shown(path));
+    return st_sqlite_fail(error, "cannot open %s: no memory", st_sqlite_shown(path));
   }
-  if (open_parts(made, path, create, why) != ST_STORED) {
+  if (open_parts(made, path, create, error) != ST_STORED) {
     st_store_close(made);
     return ST_STORE_FAILED;
   }
@@ -563,9 +566,9 @@ static void close_reader(reader *r) {
 /* Whoever closes last writes the -wal into the database: not into bytes that it does not belong to.
  */
 static void leave_overwritten(st_store *store) {
-  char why[ST_WHY_MAX];
+  char error[ST_ERROR_MAX];
   if (store->files[0].name == NULL || !atomic_load(&store->displaced) ||
-      st_sqlite_look(store, store->writes, why) != ST_SQLITE_OVERWRITTEN) {
+      st_sqlite_look(store, store->writes, error) != ST_SQLITE_OVERWRITTEN) {
     return;
   }
   sqlite3 *others[3] = {store->writes, store->queries, store->feeds};

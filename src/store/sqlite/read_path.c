@@ -68,8 +68,8 @@ static bool is_answer(const slot *held, const question *ask) {
                           : st_equal_secret(held->digest, ask->digest, 32);
 }
 
-static st_found trouble(reader *r, char *why) {
-  (void)st_sqlite_fail_db(why, r->store->path, r->db, "read");
+static st_found trouble(reader *r, char *error) {
+  (void)st_sqlite_fail_db(error, r->store->path, r->db, "read");
   return ST_FOUND_ERROR;
 }
 
@@ -80,13 +80,13 @@ static int64_t now_ms(void) {
 }
 
 /* Looked at often enough, and at each question while it is known not to be. */
-static bool in_place(reader *r, char *why) {
+static bool in_place(reader *r, char *error) {
   int64_t now = now_ms();
   if (now - r->looked_ms < LOOK_EVERY_MS && !atomic_load(&r->store->displaced)) {
     return true;
   }
   r->looked_ms = now;
-  return st_sqlite_in_place(r->store, r->db, why);
+  return st_sqlite_in_place(r->store, r->db, error);
 }
 
 /* Notice commits since the last question: data_version changes on a connection
@@ -94,9 +94,9 @@ static bool in_place(reader *r, char *why) {
  * that statement its read transaction goes on: what is asked meanwhile is of the same moment,
  * and takes no locks of its own.
  */
-static bool freshen(reader *r, char *why) {
+static bool freshen(reader *r, char *error) {
   sqlite3_stmt *ask = r->read[DATA_VERSION];
-  if (!in_place(r, why)) {
+  if (!in_place(r, error)) {
     return false;
   }
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
@@ -106,19 +106,20 @@ static bool freshen(reader *r, char *why) {
     r->generation++;
   }
   if (!ok) {
-    (void)trouble(r, why);
+    (void)trouble(r, error);
   }
   return ok;
 }
 
 /* The row that answers, into its slot. */
-static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot *held, char *why) {
+static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot *held,
+                         char *error) {
   int code = sqlite3_step(row);
   if (code == SQLITE_DONE) {
     return ST_FOUND_NONE;
   }
   if (code != SQLITE_ROW) {
-    return trouble(r, why);
+    return trouble(r, error);
   }
   if (sqlite3_column_int64(row, REFUSED) != 0) {
     return ST_FOUND_REVOKED;
@@ -126,24 +127,25 @@ static st_found read_row(reader *r, sqlite3_stmt *row, const question *ask, slot
   held->generation = 0;
   if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
       !is_answer(held, ask)) {
-    (void)st_sqlite_fail_damaged(why, r->store->path, "the row of a key is not as it was written");
+    (void)st_sqlite_fail_damaged(error, r->store->path,
+                                 "the row of a key is not as it was written");
     return ST_FOUND_ERROR;
   }
   held->generation = r->generation;
   return ST_FOUND;
 }
 
-static st_found read_key(reader *r, const question *ask, slot *held, char *why) {
+static st_found read_key(reader *r, const question *ask, slot *held, char *error) {
   sqlite3_stmt *row = r->read[ask->sub != NULL ? BY_SUB : BY_DIGEST];
   int bound = ask->sub != NULL ? sqlite3_bind_text(row, 1, ask->sub, ST_SUB_LEN, SQLITE_STATIC)
                                : sqlite3_bind_blob(row, 1, ask->digest, 32, SQLITE_STATIC);
-  st_found found = bound == SQLITE_OK ? read_row(r, row, ask, held, why) : trouble(r, why);
+  st_found found = bound == SQLITE_OK ? read_row(r, row, ask, held, error) : trouble(r, error);
   st_sqlite_finish(row);
   return found;
 }
 
 /* A sub that no key has any more. */
-static st_found read_revoked(reader *r, const char *sub, char *why) {
+static st_found read_revoked(reader *r, const char *sub, char *error) {
   sqlite3_stmt *row = r->read[SUB_REVOKED];
   int code = sqlite3_bind_text(row, 1, sub, ST_SUB_LEN, SQLITE_STATIC);
   if (code == SQLITE_OK) {
@@ -151,27 +153,27 @@ static st_found read_revoked(reader *r, const char *sub, char *why) {
   }
   st_found found = code == SQLITE_ROW    ? ST_FOUND_REVOKED
                    : code == SQLITE_DONE ? ST_FOUND_NONE
-                                         : trouble(r, why);
+                                         : trouble(r, error);
   st_sqlite_finish(row);
   return found;
 }
 
-static st_found look_up(reader *r, const question *ask, st_key *key, char *why) {
+static st_found look_up(reader *r, const question *ask, st_key *key, char *error) {
   slot *held = slot_of(r, ask);
   st_found found = ST_FOUND;
   if (held->generation != r->generation || !is_answer(held, ask)) {
-    found = read_key(r, ask, held, why);
+    found = read_key(r, ask, held, error);
   }
   if (found == ST_FOUND) {
     *key = held->key;
   }
-  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(r, ask->sub, why) : found;
+  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(r, ask->sub, error) : found;
 }
 
-static st_found answer(st_store *store, const question *ask, st_key *key, char *why) {
+static st_found answer(st_store *store, const question *ask, st_key *key, char *error) {
   reader *r = reader_of(store, ask);
   (void)pthread_mutex_lock(&r->lock);
-  st_found found = freshen(r, why) ? look_up(r, ask, key, why) : ST_FOUND_ERROR;
+  st_found found = freshen(r, error) ? look_up(r, ask, key, error) : ST_FOUND_ERROR;
   st_sqlite_finish(r->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   if (found != ST_FOUND) {
@@ -180,43 +182,43 @@ static st_found answer(st_store *store, const question *ask, st_key *key, char *
   return found;
 }
 
-st_found st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *why) {
+st_found st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *error) {
   question ask = {.digest = digest};
-  return answer(store, &ask, key, why);
+  return answer(store, &ask, key, error);
 }
 
-st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *why) {
+st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
   if (sub.data == NULL || sub.len != ST_SUB_LEN) {
     memset(key, 0, sizeof *key);
     return ST_FOUND_NONE;
   }
   question ask = {.sub = sub.data};
-  return answer(store, &ask, key, why);
+  return answer(store, &ask, key, error);
 }
 
 /* With its read transaction, as the questions about keys. */
-static st_stored read_given(reader *r, int64_t sequence, char *why) {
+static st_stored read_given(reader *r, int64_t sequence, char *error) {
   sqlite3_stmt *row = r->read[GAVE_SEQUENCE];
   bool ok = st_sqlite_bind_integer(row, 1, sequence) && sqlite3_step(row) == SQLITE_ROW;
   bool gave = ok && sqlite3_column_int64(row, 0) != 0;
   st_stored stored = gave ? ST_STORED
                      : ok ? ST_STORE_NONE
-                          : st_sqlite_fail_db(why, r->store->path, r->db, "read");
+                          : st_sqlite_fail_db(error, r->store->path, r->db, "read");
   st_sqlite_finish(row);
   return stored;
 }
 
-st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *why) {
+st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *error) {
   reader *r = &store->readers[0];
   (void)pthread_mutex_lock(&r->lock);
-  st_stored stored = freshen(r, why) ? read_given(r, sequence, why) : ST_STORE_FAILED;
+  st_stored stored = freshen(r, error) ? read_given(r, sequence, error) : ST_STORE_FAILED;
   st_sqlite_finish(r->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   return stored;
 }
 
 /* Room and leave to write; SQLite needs the directory for its -wal, too. */
-static bool seems_writable(const char *path, char *why) {
+static bool seems_writable(const char *path, char *error) {
   struct statvfs disk;
   errno = 0;
   if (statvfs(path, &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0) {
@@ -228,25 +230,25 @@ static bool seems_writable(const char *path, char *why) {
   if (errno == 0 && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) {
     return true;
   }
-  (void)st_sqlite_fail(why, "cannot write %s: %m", st_sqlite_shown(path));
+  (void)st_sqlite_fail(error, "cannot write %s: %m", st_sqlite_shown(path));
   return false;
 }
 
-static bool is_ready(reader *r, char *why) {
+static bool is_ready(reader *r, char *error) {
   (void)pthread_mutex_lock(&r->lock);
   r->looked_ms = 0; /* look for certain */
-  bool ok = freshen(r, why);
+  bool ok = freshen(r, error);
   st_sqlite_finish(r->read[DATA_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   return ok;
 }
 
-bool st_store_ready(st_store *store, char *why) {
+bool st_store_ready(st_store *store, char *error) {
   bool ok = true;
   for (size_t i = 0; ok && i < ST_SQLITE_READERS; i++) {
-    ok = is_ready(&store->readers[i], why);
+    ok = is_ready(&store->readers[i], error);
   }
-  return ok && seems_writable(store->path, why);
+  return ok && seems_writable(store->path, error);
 }
 
 /* ---- Facts ---- */
@@ -256,8 +258,8 @@ static st_stored make_fact(st_store *store, const change *what) {
                           VALUES(st_sqlite_text(what->id), st_sqlite_number(what->now)));
 }
 
-st_stored st_store_remember(st_store *store, const char *name, int64_t value, char *why) {
-  return st_sqlite_apply(store, make_fact, &(change){.id = name, .now = value}, why);
+st_stored st_store_set_setting(st_store *store, const char *name, int64_t value, char *error) {
+  return st_sqlite_apply(store, make_fact, &(change){.id = name, .now = value}, error);
 }
 
 static st_stored make_largest(st_store *store, const change *what) {
@@ -265,8 +267,8 @@ static st_stored make_largest(st_store *store, const change *what) {
                       VALUES(st_sqlite_text(what->id), st_sqlite_number(what->now)));
 }
 
-st_stored st_store_remember_largest(st_store *store, const char *name, int64_t value, char *why) {
-  return st_sqlite_apply(store, make_largest, &(change){.id = name, .now = value}, why);
+st_stored st_store_raise_setting(st_store *store, const char *name, int64_t value, char *error) {
+  return st_sqlite_apply(store, make_largest, &(change){.id = name, .now = value}, error);
 }
 
 static bool take_number(sqlite3_stmt *row, void *number) {
@@ -274,16 +276,16 @@ static bool take_number(sqlite3_stmt *row, void *number) {
   return true;
 }
 
-st_stored st_store_recall(st_store *store, const char *name, int64_t *value, char *why) {
+st_stored st_store_get_setting(st_store *store, const char *name, int64_t *value, char *error) {
   int64_t found = 0;
   st_stored stored = st_sqlite_one(store, RECALL, VALUES(st_sqlite_text(name)), &found,
-                                   sizeof found, take_number, why);
+                                   sizeof found, take_number, error);
   if (stored == ST_STORED) {
     *value = found;
   }
   return stored;
 }
 
-st_stored st_store_count(st_store *store, int64_t *count, char *why) {
-  return st_sqlite_one(store, COUNT, NO_VALUES, count, sizeof *count, take_number, why);
+st_stored st_store_count(st_store *store, int64_t *count, char *error) {
+  return st_sqlite_one(store, COUNT, NO_VALUES, count, sizeof *count, take_number, error);
 }

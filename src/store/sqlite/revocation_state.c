@@ -50,10 +50,10 @@ static st_stored make_next(st_store *store, const change *what) {
   return st_sqlite_take_sequence(store, what, &sequence);
 }
 
-st_stored st_store_advance(st_store *store, int64_t now_us, int64_t until_us, int64_t *sequence,
-                           char *why) {
+st_stored st_store_bump_sequence(st_store *store, int64_t now_us, int64_t until_us,
+                                 int64_t *sequence, char *error) {
   change what = {.now_us = now_us, .until_us = until_us, .sequence = sequence};
-  return st_sqlite_apply(store, make_next, &what, why);
+  return st_sqlite_apply(store, make_next, &what, error);
 }
 
 /* ---- purging ---- */
@@ -182,38 +182,38 @@ static st_stored make_counted(st_store *store, const change *what) {
   return count_lived(store, h->monotonic_us, &lived, &passed);
 }
 
-st_stored st_store_count_lived(st_store *store, int64_t monotonic_us, char *why) {
+st_stored st_store_count_lived(st_store *store, int64_t monotonic_us, char *error) {
   horizons h = {.monotonic_us = monotonic_us};
-  return st_sqlite_apply(store, make_counted, &(change){.of = &h}, why);
+  return st_sqlite_apply(store, make_counted, &(change){.of = &h}, error);
 }
 
 /* The rows of logins go in small transactions, so that nobody waits long for the lock; what a call
  * leaves, the next one takes.
  */
-st_stored st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *why) {
+st_stored st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
   horizons h = {.monotonic_us = monotonic_us};
   change what = {.now = now_us / 1000000, .now_us = now_us, .of = &h};
-  st_stored stored = st_sqlite_apply(store, make_purged, &what, why);
+  st_stored stored = st_sqlite_apply(store, make_purged, &what, error);
   h.removed = 1;
   for (int i = 0; i < SWEEPS && stored == ST_STORED && h.removed > 0; i++) {
-    stored = st_sqlite_apply(store, make_swept, &what, why);
+    stored = st_sqlite_apply(store, make_swept, &what, error);
   }
   return stored;
 }
 
 /* ---- the feed's questions ---- */
 
-static st_stored trouble(st_store *store, char *why) {
-  return st_sqlite_fail_db(why, store->path, store->feeds, "read");
+static st_stored trouble(st_store *store, char *error) {
+  return st_sqlite_fail_db(error, store->path, store->feeds, "read");
 }
 
 /* Under the lock. */
-static st_stored open_feeds(st_store *store, char *why) {
+static st_stored open_feeds(st_store *store, char *error) {
   if (store->feeds == NULL &&
-      (st_sqlite_connect(store->path, &store->feeds, why) != ST_STORED ||
+      (st_sqlite_connect(store->path, &store->feeds, error) != ST_STORED ||
        !st_sqlite_set_read_wait(store->feeds, &store->feed_wait) ||
        !st_sqlite_prepare(store->feeds, st_sqlite_feed_sql, store->feed, FEED_STATEMENTS))) {
-    (void)trouble(store, why);
+    (void)trouble(store, error);
     for (size_t i = 0; i < FEED_STATEMENTS; i++) {
       (void)sqlite3_finalize(store->feed[i]);
       store->feed[i] = NULL;
@@ -222,10 +222,11 @@ static st_stored open_feeds(st_store *store, char *why) {
     store->feeds = NULL;
     return ST_STORE_FAILED;
   }
-  return st_sqlite_in_place(store, store->feeds, why) ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_in_place(store, store->feeds, error) ? ST_STORED : ST_STORE_FAILED;
 }
 
-static st_stored read_facts(st_store *store, st_listing *listing, int64_t *from, char *why) {
+static st_stored read_facts(st_store *store, st_revocation_state *listing, int64_t *from,
+                            char *error) {
   sqlite3_stmt *row = store->feed[FEED_FACTS];
   bool ok = sqlite3_step(row) == SQLITE_ROW;
   if (ok) {
@@ -234,31 +235,31 @@ static st_stored read_facts(st_store *store, st_listing *listing, int64_t *from,
     st_store64(listing->hash_key + 8, (uint64_t)sqlite3_column_int64(row, 2));
     *from = sqlite3_column_int64(row, 3);
   }
-  st_stored stored = ok ? ST_STORED : trouble(store, why);
+  st_stored stored = ok ? ST_STORED : trouble(store, error);
   st_sqlite_finish(row);
   if (ok && (listing->sequence < 1 || *from < 1)) {
-    return st_sqlite_fail_damaged(why, store->path, "it has no sequence");
+    return st_sqlite_fail_damaged(error, store->path, "it has no sequence");
   }
   return stored;
 }
 
-typedef st_stored feed_fn(st_store *store, void *context, st_listing *listing, int64_t from,
-                          char *why);
+typedef st_stored feed_fn(st_store *store, void *context, st_revocation_state *listing,
+                          int64_t from, char *error);
 
 /* Ask within one moment of the database. */
-static st_stored ask(st_store *store, st_listing *listing, feed_fn *read, void *context,
-                     char *why) {
+static st_stored ask(st_store *store, st_revocation_state *listing, feed_fn *read, void *context,
+                     char *error) {
   int64_t from = 0;
   memset(listing, 0, sizeof *listing);
   (void)pthread_mutex_lock(&store->feeding);
-  st_stored stored = open_feeds(store, why);
+  st_stored stored = open_feeds(store, error);
   if (stored == ST_STORED && st_sqlite_run(store->feed[FEED_BEGIN]) != SQLITE_OK) {
-    stored = trouble(store, why);
+    stored = trouble(store, error);
   }
   if (stored == ST_STORED) {
-    stored = read_facts(store, listing, &from, why);
+    stored = read_facts(store, listing, &from, error);
     if (stored == ST_STORED && read != NULL) {
-      stored = read(store, context, listing, from, why);
+      stored = read(store, context, listing, from, error);
     }
     (void)st_sqlite_run(store->feed[FEED_END]); /* nothing was written */
   }
@@ -266,8 +267,8 @@ static st_stored ask(st_store *store, st_listing *listing, feed_fn *read, void *
   return stored;
 }
 
-st_stored st_store_listing(st_store *store, st_listing *listing, char *why) {
-  return ask(store, listing, NULL, NULL, why);
+st_stored st_store_revocation_state(st_store *store, st_revocation_state *listing, char *error) {
+  return ask(store, listing, NULL, NULL, error);
 }
 
 /* Rows of a statement into memory that grows. */
@@ -298,34 +299,34 @@ static void take_hash(sqlite3_stmt *row, void *item) {
 }
 
 static void take_change(sqlite3_stmt *row, void *item) {
-  st_listing_change taken = {.hash = (uint64_t)sqlite3_column_int64(row, 0),
-                             .sequence = sqlite3_column_int64(row, 2),
-                             .listed = sqlite3_column_int64(row, 1) != 0};
+  st_revocation_change taken = {.hash = (uint64_t)sqlite3_column_int64(row, 0),
+                                .sequence = sqlite3_column_int64(row, 2),
+                                .listed = sqlite3_column_int64(row, 1) != 0};
   memcpy(item, &taken, sizeof taken);
 }
 
 static st_stored read_rows(st_store *store, rows *all, void (*take)(sqlite3_stmt *, void *),
-                           char *why) {
+                           char *error) {
   st_stored stored = ST_STORED;
   int code = SQLITE_ROW;
   while (stored == ST_STORED && (code = sqlite3_step(all->statement)) == SQLITE_ROW) {
     void *item = all->count < UINT32_MAX ? next_item(all) : NULL;
     if (item == NULL) {
-      stored =
-          st_sqlite_fail(why, "no memory for the revocations of %s", st_sqlite_shown(store->path));
+      stored = st_sqlite_fail(error, "no memory for the revocations of %s",
+                              st_sqlite_shown(store->path));
     } else {
       take(all->statement, item);
     }
   }
   if (stored == ST_STORED && code != SQLITE_DONE) {
-    stored = trouble(store, why);
+    stored = trouble(store, error);
   }
   st_sqlite_finish(all->statement);
   return stored;
 }
 
-static st_stored read_listed(st_store *store, void *context, st_listing *listing, int64_t from,
-                             char *why) {
+static st_stored read_listed(st_store *store, void *context, st_revocation_state *listing,
+                             int64_t from, char *error) {
   rows *all = context;
   (void)listing;
   (void)from;
@@ -333,22 +334,22 @@ static st_stored read_listed(st_store *store, void *context, st_listing *listing
   all->items = malloc(sizeof(uint64_t)); /* never NULL for who is answered */
   all->room = all->items != NULL ? 1 : 0;
   if (all->items == NULL) {
-    return st_sqlite_fail(why, "no memory for the revocations");
+    return st_sqlite_fail(error, "no memory for the revocations");
   }
-  return read_rows(store, all, take_hash, why);
+  return read_rows(store, all, take_hash, error);
 }
 
-static st_stored read_changes(st_store *store, void *context, st_listing *listing, int64_t from,
-                              char *why) {
+static st_stored read_changes(st_store *store, void *context, st_revocation_state *listing,
+                              int64_t from, char *error) {
   rows *all = context;
   if (all->since < from || all->since > listing->sequence) {
     return ST_STORE_NONE;
   }
   all->statement = store->feed[FEED_CHANGES];
   if (!st_sqlite_bind_integer(all->statement, 1, all->since)) {
-    return trouble(store, why);
+    return trouble(store, error);
   }
-  return read_rows(store, all, take_change, why);
+  return read_rows(store, all, take_change, error);
 }
 
 static st_stored hand_over(st_stored stored, rows *all, uint32_t *count) {
@@ -360,10 +361,10 @@ static st_stored hand_over(st_stored stored, rows *all, uint32_t *count) {
   return stored;
 }
 
-st_stored st_store_listed(st_store *store, st_listing *listing, uint64_t **hashes, uint32_t *count,
-                          char *why) {
+st_stored st_store_revoked_hashes(st_store *store, st_revocation_state *listing, uint64_t **hashes,
+                                  uint32_t *count, char *error) {
   rows all = {.size = sizeof **hashes};
-  st_stored stored = hand_over(ask(store, listing, read_listed, &all, why), &all, count);
+  st_stored stored = hand_over(ask(store, listing, read_listed, &all, error), &all, count);
   *hashes = all.items;
   return stored;
 }
@@ -372,22 +373,23 @@ typedef struct both {
   rows hashes, changes;
 } both;
 
-static st_stored read_both(st_store *store, void *context, st_listing *listing, int64_t from,
-                           char *why) {
+static st_stored read_both(st_store *store, void *context, st_revocation_state *listing,
+                           int64_t from, char *error) {
   both *all = context;
   all->changes.since = from;
-  st_stored stored = read_listed(store, &all->hashes, listing, from, why);
+  st_stored stored = read_listed(store, &all->hashes, listing, from, error);
   if (stored != ST_STORED) {
     return stored;
   }
-  stored = read_changes(store, &all->changes, listing, from, why);
+  stored = read_changes(store, &all->changes, listing, from, error);
   return stored == ST_STORE_NONE ? ST_STORED : stored; /* a log that begins later has nothing yet */
 }
 
-st_stored st_store_listed_and_changes(st_store *store, st_listed *listed, char *why) {
+st_stored st_store_revoked_hashes_and_changes(st_store *store, st_revoked_hashes *listed,
+                                              char *error) {
   both all = {.hashes = {.size = sizeof *listed->hashes},
               .changes = {.size = sizeof *listed->changes}};
-  st_stored stored = ask(store, &listed->listing, read_both, &all, why);
+  st_stored stored = ask(store, &listed->listing, read_both, &all, error);
   stored = hand_over(stored, &all.hashes, &listed->count);
   stored = hand_over(stored, &all.changes, &listed->change_count);
   listed->hashes = all.hashes.items;
@@ -396,10 +398,10 @@ st_stored st_store_listed_and_changes(st_store *store, st_listed *listed, char *
   return stored;
 }
 
-st_stored st_store_changes(st_store *store, int64_t since, st_listing *listing,
-                           st_listing_change **changes, uint32_t *count, char *why) {
+st_stored st_store_changes(st_store *store, int64_t since, st_revocation_state *listing,
+                           st_revocation_change **changes, uint32_t *count, char *error) {
   rows all = {.size = sizeof **changes, .since = since};
-  st_stored stored = hand_over(ask(store, listing, read_changes, &all, why), &all, count);
+  st_stored stored = hand_over(ask(store, listing, read_changes, &all, error), &all, count);
   *changes = all.items;
   return stored;
 }
