@@ -78,7 +78,7 @@ static void standard_alphabet(subtoken_text text, st_padding padding) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static uint8_t cpu, asked;
-  if (asked == 0) cpu = st_x86_cpu();
+  if (asked == 0) cpu = st_cpu_features();
   asked = 1;
   char *text = fuzz_copy(data, size);
   decodes_alike(cpu, (subtoken_text){text, size});

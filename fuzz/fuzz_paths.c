@@ -53,7 +53,7 @@ static void backend_agrees(subtoken_text target, subtoken_text entry) {
 static void target_is_plain(subtoken_text target, const plain_path *plain, subtoken_fault want) {
   static uint8_t cpu, asked;
   static st_path path;
-  if (asked == 0) cpu = st_x86_cpu();
+  if (asked == 0) cpu = st_cpu_features();
   asked = 1;
   for (int twice = 0; twice < 2; twice++) {
     HOLD(st_target_read_by(twice == 0 ? 0 : cpu, target, &path) == want);

@@ -30,7 +30,7 @@ static void prepare(void) {
   HOLD(subtoken_ring_add(&ring, ST_TEXT("k1"), SECRET, sizeof SECRET - 1) == SUBTOKEN_OK);
   verifier.ring = &ring;
   verifier.without_revocations = true;
-  cpu = st_x86_cpu();
+  cpu = st_cpu_features();
   no_cpu = ring;
   no_cpu.secrets[0].cpu = no_cpu.secrets[1].cpu = 0;
 }

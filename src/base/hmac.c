@@ -1,6 +1,7 @@
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS /* the state of a SHA-256 that mbedTLS goes on with */
 #include "base/hmac.h"
 
+#include "base/cpu.h"
 #include "base/x86.h"
 #include "mbedtls/sha256.h"
 
@@ -9,35 +10,6 @@
 bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
   return mbedtls_sha256(data, len, out, 0) == 0;
 }
-
-/* ---- which instructions ---- */
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-
-static bool system_keeps_avx(void) {
-  uint32_t low, high;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0)); /* XCR0: XMM and YMM */
-  (void)high;
-  return (low & 6) == 6;
-}
-
-uint8_t st_x86_cpu(void) {
-  unsigned a, b, c, d;
-  const unsigned sse = 1U << 9 | 1U << 19;  /* SSSE3, SSE4.1 */
-  const unsigned avx = 1U << 27 | 1U << 28; /* OSXSAVE, AVX */
-  const unsigned sha = 1U << 29;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & sse) != sse) return 0;
-  uint8_t cpu = ST_CPU_SSE41;
-  if ((c & avx) == avx && system_keeps_avx()) cpu |= ST_CPU_AVX;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & sha) != 0) cpu |= ST_CPU_SHA;
-  return cpu;
-}
-#else
-uint8_t st_x86_cpu(void) {
-  return 0;
-}
-#endif
 
 static void c_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
   mbedtls_sha256_context context;
@@ -86,7 +58,7 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
     pads[i] = padded[i] ^ 0x36;
     pads[BLOCK + i] = padded[i] ^ 0x5C;
   }
-  secret->cpu = st_x86_cpu();
+  secret->cpu = st_cpu_features();
   key_states(0, pads, plain);
   key_states(secret->cpu, pads, fast);
   /* A processor that hashes otherwise than mbedTLS is not to be believed. */

@@ -24,8 +24,4 @@ void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t 
 
 void st_hmac(const subtoken_secret *secret, const void *data, size_t len, uint8_t out[ST_HASH_LEN]);
 
-/* Asking costs tens of microseconds under a hypervisor: once a secret, never once a
- * token. 0 on other machines than x86-64. */
-uint8_t st_x86_cpu(void);
-
 #endif

@@ -202,7 +202,7 @@ size_t st_x86_path(const char *text, size_t len) {
 
 #else
 
-/* st_x86_cpu finds nothing: only the first is ever called. */
+/* st_cpu_features finds nothing: only the first is ever called. */
 void st_x86_clean(uint8_t cpu) {
   (void)cpu;
 }

@@ -1,5 +1,5 @@
 /* x86 - what SHA and SSE4.1 instructions do faster. The plain versions stand in hmac.c,
- * base64url.c, core/issued.c and core/paths.c, which call these where the processor has the
+ * base64url.c, core/claims_fast.c and core/paths.c, which call these where the processor has the
  * instructions, and tests/unit/test_x86.c holds that they agree. The file is compiled with -msha
  * -msse4.1.
  */
@@ -7,13 +7,7 @@
 #define ST_BASE_X86_H
 
 #include "base/bytes.h"
-
-/* What a processor has, as bits: subtoken_secret.cpu. */
-enum {
-  ST_CPU_SSE41 = 1,
-  ST_CPU_SHA = 2, /* SHA and SSE4.1 */
-  ST_CPU_AVX = 4, /* AVX registers, which the system keeps */
-};
+#include "base/cpu.h"
 
 /* Clear the upper halves of AVX registers. Where somebody left values in them, each
  * instruction below costs more, those for SHA a hundred times as much. To be called where

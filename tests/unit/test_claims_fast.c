@@ -528,7 +528,7 @@ static void repeats(void **state) {
 }
 
 int main(void) {
-  this_cpu = st_x86_cpu();
+  this_cpu = st_cpu_features();
   if (this_cpu == 0) print_message("this processor has no SSE4.1: plain against any only\n");
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_we_write),

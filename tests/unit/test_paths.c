@@ -948,7 +948,7 @@ static void public_covers(void **state) {
 
 static int setup(void **state) {
   (void)state;
-  this_cpu = st_x86_cpu();
+  this_cpu = st_cpu_features();
   if (this_cpu == 0) print_message("this processor has no SSE4.1: only plain C is tested\n");
   return 0;
 }

@@ -163,7 +163,7 @@ static void a_key_says_which(void **state) {
   uint8_t fast[ST_HASH_LEN], plain[ST_HASH_LEN];
   uint64_t seed = 5;
   assert_true(st_hmac_key(&secret, TEST_SECRET, 32));
-  assert_int_equal(secret.cpu, st_x86_cpu());
+  assert_int_equal(secret.cpu, st_cpu_features());
   for (size_t len = 0; len <= 300; len++) {
     uint8_t bytes[300];
     fill_random(&seed, bytes, len);
@@ -368,7 +368,7 @@ static uint8_t words[256]; /* the classes of each byte, as they are told */
 
 static int setup(void **state) {
   (void)state;
-  this_cpu = st_x86_cpu();
+  this_cpu = st_cpu_features();
   for (int c = 0; c < 256; c++) {
     for (unsigned kind = 1; kind < 256; kind <<= 1) {
       if (told_in_words(c, (uint8_t)kind)) words[c] |= (uint8_t)kind;
