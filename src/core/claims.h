@@ -12,15 +12,9 @@
 subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) __attribute__((warn_unused_result));
 
-/* The same for any JSON, and for the one shape in which st_claims_write writes: the
- * issuer's order, no white space, no escaped characters (issued.c). False means "not in
- * that shape"; the lists and sid are then empty again, the rest is to be written by
- * st_claims_read_any. Whatever is read so is read alike by that.
- */
+/* The same for any JSON, without the shortcut of claims_fast.h. */
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
                                    subtoken_text *fault) __attribute__((warn_unused_result));
-bool st_claims_read_issued(uint8_t cpu, subtoken_claims *claims)
-    __attribute__((warn_unused_result));
 
 /* Of good claims: each string is of the form that a reader takes. */
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);

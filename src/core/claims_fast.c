@@ -4,8 +4,9 @@
  * tokens have, most without the last or the last two, and leaves the rest to it. fuzz/fuzz_token.c
  * and tests/unit/test_claims_fast.c hold that both read the same.
  */
+#include "core/claims_fast.h"
+
 #include "base/x86.h"
-#include "core/claims.h"
 #include "core/paths.h"
 
 typedef struct scan {
@@ -123,7 +124,7 @@ static bool take_all(scan *s, subtoken_claims *claims) {
   return (s->end - s->at == 1 && *s->at == '}') || sid_to_end(*s, claims);
 }
 
-bool st_claims_read_issued(uint8_t cpu, subtoken_claims *claims) {
+bool st_claims_fast_read(uint8_t cpu, subtoken_claims *claims) {
   scan s = {claims->text, claims->text + claims->text_len, claims->text, cpu};
   if (take_all(&s, claims)) return true;
   claims->permission_count = claims->url_count = 0;
