@@ -207,8 +207,9 @@ test: deps-test
 
 # ---- the machine's own checks ------------------------------------------------
 
-layers: $(PURE_OBJ)
-	@sh tests/layers.sh $(B) $(PURE_OBJ)
+layers: $(ALL_OBJ) $(MAIN_OBJ) $(NGINX_OBJ)
+	@sh third_party/apt.sh cmd:python3=python3
+	@python3 tests/layers.py $(B)
 
 LINT_SRC := $(wildcard src/*/*.c src/*/*.h src/*/*/*.c src/*/*/*.h include/subtoken/*.h tests/unit/*.c tests/unit/*.h \
 	tests/bench/*.c fuzz/*.c fuzz/*.h)

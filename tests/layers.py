@@ -37,6 +37,8 @@ SEES = {
 # Single files that see, or are seen, beyond that.
 ALSO = {
     ("cli/cmd_serve", "server"),  # the one command that is a server
+    # It bounds how many passwords are checked at a time: a lock, which asks the system for nothing.
+    ("service/basic_auth", "os/semaphore"),
 }
 # Headers whose functions are defined in a higher folder: to call one is to see the header.
 PORTS = ["domain/store.h", "store/db.h"]
