@@ -23,3 +23,21 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
   }
   return st_writer_end(&writer);
 }
+
+bool st_permissions_contain(const char *list, subtoken_text permission) {
+  st_cutter cutter = {st_text(list), list[0] == '\0'};
+  subtoken_text held;
+  while (st_cut(&cutter, ',', &held)) {
+    if (st_text_equal(held, permission)) return true;
+  }
+  return false;
+}
+
+bool st_permissions_within(const char *inner, const char *outer) {
+  st_cutter cutter = {st_text(inner), inner[0] == '\0'};
+  subtoken_text permission;
+  while (st_cut(&cutter, ',', &permission)) {
+    if (!st_permissions_contain(outer, permission)) return false;
+  }
+  return true;
+}

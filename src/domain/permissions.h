@@ -9,6 +9,12 @@
 bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1])
     __attribute__((warn_unused_result));
 
+/* Of lists as they are kept: joined by commas, empty for none. Does one hold a permission, and does
+ * outer hold each of inner?
+ */
+bool st_permissions_contain(const char *list, subtoken_text permission);
+bool st_permissions_within(const char *inner, const char *outer);
+
 #define ST_PERMISSIONS_FORM                                                              \
   "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
   "characters without space, quote, comma or backslash"

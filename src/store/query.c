@@ -1,62 +1,63 @@
-/* One row, or a page of rows, of a prepared statement, read on a connection of its own. */
-#include "store/db.h"
+/* Rows of a question of the management, a page or one. Questions of a request's hot path do not
+ * come here: the implementation answers them itself (st_driver).
+ */
+#include "store/query.h"
 
 #include <string.h>
 
-#include "domain/store.h"
-
-/* The rows of a question that was put: ST_STORED after the last, too. */
-static st_stored take_rows(st_store *store, sqlite3_stmt *rows, int code, const rows_into *into,
+/* ST_STORED after the last row, too. *error is written unless it answers that. */
+static st_stored take_rows(st_db *db, st_row *row, st_stored first, const st_query_page *page,
                            char *error) {
   size_t i = 0;
-  for (; i < into->limit && code == SQLITE_ROW; i++) {
-    if (!into->take(rows, (char *)into->items + i * into->size)) {
-      return st_sqlite_fail_damaged(error, store->path, "a row is not as it was written");
+  st_stored stored = first;
+  while (i < page->limit && stored == ST_STORED) {
+    if (!page->take(row, (char *)page->items + i * page->size)) {
+      return db->ops->explain(db, "read", error);
     }
-    *into->count = i + 1;
-    code = i + 1 < into->limit ? sqlite3_step(rows) : SQLITE_DONE;
+    *page->count = ++i;
+    stored = i < page->limit ? st_row_next(row) : ST_STORE_NONE;
   }
-  return code == SQLITE_ROW || code == SQLITE_DONE
-             ? ST_STORED
-             : st_sqlite_fail_db(error, store->path, store->queries, "read");
+  return stored == ST_STORED || stored == ST_STORE_NONE ? ST_STORED
+                                                        : db->ops->explain(db, "read", error);
 }
 
-st_stored st_sqlite_page(st_store *store, int which, const parameter *values, const rows_into *into,
-                         char *error) {
-  sqlite3_stmt *rows = NULL;
-  *into->count = 0;
-  if (into->limit > INT32_MAX) {
-    return st_sqlite_fail(error, "cannot list %zu at a time", into->limit);
+st_stored st_query_list(st_store *store, st_sql which, const st_value *values,
+                        const st_query_page *page, char *error) {
+  *page->count = 0;
+  if (page->limit > INT32_MAX) {
+    return st_db_fail(error, "cannot list %zu at a time", page->limit);
   }
-  (void)pthread_mutex_lock(&store->asking);
-  st_stored stored = ST_STORE_FAILED;
-  if (st_sqlite_in_place(store, store->queries, error)) {
-    rows = store->query[which];
-    st_stored found = st_sqlite_ask_with(rows, values);
-    stored =
-        found == ST_STORE_FAILED
-            ? st_sqlite_fail_db(error, store->path, store->queries, "read")
-            : take_rows(store, rows, found == ST_STORED ? SQLITE_ROW : SQLITE_DONE, into, error);
-    st_sqlite_finish(rows);
-  }
-  (void)pthread_mutex_unlock(&store->asking);
-  if (stored != ST_STORED) {
-    *into->count = 0;
-  }
+  st_db *db = store->driver->acquire_query_db(store, error);
+  if (db == NULL) return ST_STORE_FAILED;
+  st_row row;
+  st_stored found = st_db_query(db, which, values, &row);
+  st_stored stored = take_rows(db, &row, found, page, error);
+  st_row_finish(&row);
+  store->driver->release_query_db(db);
+  if (stored != ST_STORED) *page->count = 0;
+  return stored == ST_STORED ? ST_STORED : ST_STORE_FAILED;
+}
+
+st_stored st_query_one(st_store *store, st_sql which, const st_value *values, void *item,
+                       size_t size, st_query_take_fn *take, char *error) {
+  size_t count = 0;
+  /* cppcheck-suppress ctuuninitvar ; it is written to */
+  st_query_page page = {item, size, 1, &count, take};
+  st_stored stored = st_query_list(store, which, values, &page, error);
+  if (stored == ST_STORED && count == 0) stored = ST_STORE_NONE;
+  if (stored != ST_STORED) memset(item, 0, size);
   return stored;
 }
 
-st_stored st_sqlite_one(st_store *store, int which, const parameter *values, void *item,
-                        size_t size, take_fn *take, char *error) {
-  size_t count = 0;
-  /* cppcheck-suppress ctuuninitvar ; it is written to */
-  rows_into into = {item, size, 1, &count, take};
-  st_stored stored = st_sqlite_page(store, which, values, &into, error);
-  if (stored == ST_STORED && count == 0) {
-    stored = ST_STORE_NONE;
-  }
-  if (stored != ST_STORED) {
-    memset(item, 0, size);
-  }
+static bool take_number(const st_row *row, void *number) {
+  *(int64_t *)number = st_row_number(row, 0);
+  return true;
+}
+
+st_stored st_query_integer(st_store *store, st_sql which, const st_value *values, int64_t *number,
+                           char *error) {
+  int64_t found = 0;
+  st_stored stored = st_query_one(store, which, values, &found, sizeof found, take_number, error);
+  if (stored == ST_STORED) *number = found;
   return stored;
 }

@@ -1,17 +1,14 @@
 /* What another history of the revocation data listed, taken over: a snapshot that edges hold and
  * this database does not lead to, because it is a backup or a copy; and the sub of a token that
- * this database has never made. The argument is subtoken_revocation(7). What a hash stands for is
+ * this database has never made. The argument is subtoken-revocation(7). What a hash stands for is
  * not known here unless a key has it, so it is listed as it is, under a name that is no sub.
  */
-#include "store/db.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
-#include "domain/key.h"
-#include "domain/store.h"
+#include "store/audit.h"
+#include "store/settings.h"
 
 /* ---- a snapshot ---- */
 
@@ -20,10 +17,10 @@ typedef struct taken {
   st_taken_report *report;
 } taken;
 
-static st_stored fill_taken(st_store *store, const st_listing_taken *from) {
-  st_stored stored = st_sqlite_do(store, TAKEN_NONE, NO_VALUES);
+static st_stored fill_snapshot(st_db *db, const st_listing_taken *from) {
+  st_stored stored = st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES);
   for (uint32_t i = 0; i < from->count && stored == ST_STORED; i++) {
-    stored = st_sqlite_do(store, TAKEN_ADD, VALUES(st_sqlite_number((int64_t)from->hashes[i])));
+    stored = st_db_run(db, ST_SQL_SNAPSHOT_ADD, ST_VALUES(st_db_number((int64_t)from->hashes[i])));
   }
   return stored;
 }
@@ -31,35 +28,28 @@ static st_stored fill_taken(st_store *store, const st_listing_taken *from) {
 /* Hashes of two keys cannot be listed together: those of this database are computed anew, if it has
  * a sub for each. ST_STORE_REFUSED: it has not.
  */
-static st_stored take_hash_key(st_store *store, const st_listing_taken *from, int64_t sequence) {
-  sqlite3_stmt *row = NULL;
-  parameter first = st_sqlite_number((int64_t)st_load64(from->hash_key)),
-            second = st_sqlite_number((int64_t)st_load64(from->hash_key + 8));
-  st_stored same = st_sqlite_ask(store, HAS_HASH_KEY, VALUES(first, second), &row);
-  st_sqlite_finish(row);
-  if (same != ST_STORE_NONE) {
-    return same;
-  }
-  st_stored nameless = st_sqlite_ask(store, LISTS_NAMELESS, NO_VALUES, &row);
-  st_sqlite_finish(row);
-  if (nameless != ST_STORE_NONE) {
-    return nameless == ST_STORED ? ST_STORE_REFUSED : nameless;
-  }
-  bool ok =
-      st_sqlite_do(store, REMEMBER, VALUES(st_sqlite_text("hash_key_0"), first)) == ST_STORED &&
-      st_sqlite_do(store, REMEMBER, VALUES(st_sqlite_text("hash_key_1"), second)) == ST_STORED &&
-      st_sqlite_do(store, HASH_ANEW, NO_VALUES) == ST_STORED &&
-      st_sqlite_do(store, LOG_CUT, VALUES(st_sqlite_number(INT64_MAX))) == ST_STORED &&
-      st_sqlite_do(store, LOG_FROM, VALUES(st_sqlite_number(sequence))) == ST_STORED;
+static st_stored take_hash_key(st_db *db, const st_listing_taken *from, int64_t sequence) {
+  int64_t first = (int64_t)st_load64(from->hash_key);
+  int64_t second = (int64_t)st_load64(from->hash_key + 8);
+  st_stored same =
+      st_db_exists(db, ST_SQL_HASH_KEY_IS, ST_VALUES(st_db_number(first), st_db_number(second)));
+  if (same != ST_STORE_NONE) return same;
+  st_stored nameless = st_db_exists(db, ST_SQL_LISTED_WITHOUT_SUB, ST_NO_VALUES);
+  if (nameless != ST_STORE_NONE) return nameless == ST_STORED ? ST_STORE_REFUSED : nameless;
+  bool ok = st_settings_write(db, ST_SETTING_HASH_KEY_0, first) == ST_STORED &&
+            st_settings_write(db, ST_SETTING_HASH_KEY_1, second) == ST_STORED &&
+            st_db_run(db, ST_SQL_LISTED_HASH_ANEW, ST_NO_VALUES) == ST_STORED &&
+            st_db_run(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(INT64_MAX))) == ST_STORED &&
+            st_db_run(db, ST_SQL_LOG_FROM, ST_VALUES(st_db_number(sequence))) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
 /* Sessions that had ended, and those of keys that had, end again. */
-static st_stored end_sessions(st_store *store, const change *what, st_taken_report *report) {
-  counted ended = {0};
-  bool ok = st_sqlite_choose_none(store) == ST_STORED &&
-            st_sqlite_do(store, CHOOSE_TAKEN_SESSIONS, NO_VALUES) == ST_STORED &&
-            st_sqlite_end_chosen(store, what, NULL, &ended) == ST_STORED;
+static st_stored end_sessions(st_db *db, const st_change *change, st_taken_report *report) {
+  st_ended ended = {0};
+  bool ok = st_row_set_clear(db) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_SESSIONS, ST_NO_VALUES) == ST_STORED &&
+            st_row_set_end(db, change, NULL, &ended) == ST_STORED;
   report->sessions = ended.rows;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
@@ -67,61 +57,53 @@ static st_stored end_sessions(st_store *store, const change *what, st_taken_repo
 /* Keys and users that are in force here and were not there: whether they were deleted, disabled or
  * given a new sub is not known, so they are disabled, which whoever knows better can undo.
  */
-static st_stored disable_keys(st_store *store, const change *what, st_taken_report *report) {
-  bool ok = st_sqlite_choose_none(store) == ST_STORED &&
-            st_sqlite_do(store, CHOOSE_TAKEN_KEYS, NO_VALUES) == ST_STORED &&
-            st_sqlite_do(store, DISABLE_CHOSEN, VALUES(st_sqlite_number(what->now))) == ST_STORED;
-  report->keys = ok ? sqlite3_changes(store->writes) : 0;
-  return ok ? st_sqlite_relist_chosen(store, what) : ST_STORE_FAILED;
+static st_stored disable_keys(st_db *db, const st_change *change, st_taken_report *report) {
+  bool ok = st_row_set_clear(db) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_KEYS, ST_NO_VALUES) == ST_STORED &&
+            st_db_run_counted(db, ST_SQL_SET_DISABLE, ST_VALUES(st_db_number(change->now)),
+                              &report->keys) == ST_STORED;
+  return ok ? st_row_set_relist(db, change) : ST_STORE_FAILED;
 }
 
 /* What has no row here. */
-static st_stored list_nameless(st_store *store, const st_listing_taken *from, int64_t now,
+static st_stored list_nameless(st_db *db, const st_listing_taken *from, int64_t now,
                                int64_t sequence, st_taken_report *report) {
-  bool ok =
-      st_sqlite_do(store, TAKEN_DROP, VALUES(st_sqlite_number(from->sequence))) == ST_STORED &&
-      st_sqlite_do(store, TOUCH_TAKEN, VALUES(st_sqlite_number(sequence))) == ST_STORED &&
-      st_sqlite_do(store, LIST_TAKEN, VALUES(st_sqlite_number(now))) == ST_STORED;
-  report->listed = ok ? sqlite3_changes(store->writes) : 0;
+  bool ok = st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(st_db_number(from->sequence))) ==
+                ST_STORED &&
+            st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORED &&
+            st_db_run_counted(db, ST_SQL_SNAPSHOT_LIST, ST_VALUES(st_db_number(now)),
+                              &report->listed) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-static st_stored audit_taken(st_store *store, const change *what, const st_taken_report *report) {
+static st_stored audit_taken(st_db *db, const st_change *change, const st_taken_report *report) {
   char target[24], detail[160];
-  snprintf(target, sizeof target, "%" PRId64, ((const taken *)what->of)->from->sequence);
+  snprintf(target, sizeof target, "%" PRId64, ((const taken *)change->of)->from->sequence);
   snprintf(detail, sizeof detail,
            "the database was at %" PRId64 "; listed again %" PRId64
            "; keys and users disabled %" PRId64 "; sessions ended %" PRId64,
            report->before, report->listed, report->keys, report->sessions);
-  return st_sqlite_audit(store, what, "revocations.restore", target, detail);
+  return st_audit_write(db, change, "revocations.restore", target, detail);
 }
 
 /* What this database has touched later than that is known better here. */
-static st_stored make_taken(st_store *store, const change *what) {
-  const taken *t = what->of;
+static st_stored make_taken(st_db *db, const st_change *change) {
+  const taken *t = change->of;
   int64_t sequence = 0;
-  parameter last = st_sqlite_number(t->from->sequence);
-  st_stored stored = st_sqlite_standing(store, &t->report->before);
-  if (stored == ST_STORED) {
-    stored = st_sqlite_take_sequence(store, what, &sequence);
-  }
-  if (stored == ST_STORED) {
-    stored = take_hash_key(store, t->from, sequence);
-  }
-  if (stored != ST_STORED) {
-    return stored;
-  }
-  bool ok = fill_taken(store, t->from) == ST_STORED &&
-            st_sqlite_do(store, TAKEN_DROP, VALUES(last)) == ST_STORED &&
-            end_sessions(store, what, t->report) == ST_STORED &&
-            disable_keys(store, what, t->report) == ST_STORED &&
-            list_nameless(store, t->from, what->now, sequence, t->report) == ST_STORED &&
-            st_sqlite_do(store, GIVEN_FROM, VALUES(last)) == ST_STORED &&
-            st_sqlite_do(store, REMEMBER_LARGEST,
-                         VALUES(st_sqlite_text("max_life"), st_sqlite_number(t->from->life))) ==
-                ST_STORED &&
-            audit_taken(store, what, t->report) == ST_STORED &&
-            st_sqlite_do(store, TAKEN_NONE, NO_VALUES) == ST_STORED;
+  st_value last = st_db_number(t->from->sequence);
+  st_stored stored = st_transaction_sequence(db, &t->report->before);
+  if (stored == ST_STORED) stored = st_transaction_take_sequence(db, change, &sequence);
+  if (stored == ST_STORED) stored = take_hash_key(db, t->from, sequence);
+  if (stored != ST_STORED) return stored;
+  bool ok = fill_snapshot(db, t->from) == ST_STORED &&
+            st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(last)) == ST_STORED &&
+            end_sessions(db, change, t->report) == ST_STORED &&
+            disable_keys(db, change, t->report) == ST_STORED &&
+            list_nameless(db, t->from, change->now, sequence, t->report) == ST_STORED &&
+            st_db_run(db, ST_SQL_SEQUENCE_FROM, ST_VALUES(last)) == ST_STORED &&
+            st_settings_raise(db, ST_SETTING_MAX_LIFE, t->from->life) == ST_STORED &&
+            audit_taken(db, change, t->report) == ST_STORED &&
+            st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
@@ -129,71 +111,56 @@ st_stored st_store_take_over(st_store *store, const st_audit_context *act,
                              const st_listing_taken *from, st_taken_report *report, char *error) {
   memset(report, 0, sizeof *report);
   if (from->sequence < 1 || from->sequence > ST_TAKEN_SEQUENCE_MAX) {
-    return st_sqlite_fail(error, "the sequence %" PRId64 " leaves no room for another",
-                          from->sequence);
+    return st_db_fail(error, "the sequence %" PRId64 " leaves no room for another", from->sequence);
   }
-  change what = st_sqlite_change_at(act, NULL, &report->sequence);
-  what.of = &(taken){from, report};
-  if (what.now_us <= from->sequence) {
-    what.now_us = from->sequence + 1;
+  st_change change = st_transaction_change(act, NULL, &report->sequence);
+  change.of = &(taken){from, report};
+  if (change.now_us <= from->sequence) {
+    change.now_us = from->sequence + 1;
   }
-  st_stored stored = st_sqlite_apply(store, make_taken, &what, error);
+  st_stored stored = st_transaction_run(store, make_taken, &change, error);
   if (stored == ST_STORE_REFUSED) {
-    (void)st_sqlite_fail(error,
-                         "%s lists hashes of another key already, which cannot be computed anew",
-                         st_sqlite_shown(store->path));
+    (void)st_db_fail(error, "%s lists hashes of another key already, which cannot be computed anew",
+                     st_db_name(store));
   }
   return stored;
 }
 
 /* ---- a sub ---- */
 
-typedef struct stranger {
+typedef struct unknown_sub {
   subtoken_text sub;
   int64_t iat, life;
   char *id; /* of the key that has it */
-} stranger;
+} unknown_sub;
 
-static st_stored find_row(st_store *store, const stranger *s) {
-  sqlite3_stmt *row = NULL;
-  st_stored found = st_sqlite_ask(store, ROW_OF_SUB, VALUES(st_sqlite_view(s->sub)), &row);
-  if (found == ST_STORED && !st_sqlite_take_text(row, 0, s->id, ST_KEY_ID_LEN + 1)) {
+static st_stored find_row(st_db *db, const unknown_sub *u) {
+  st_row row;
+  st_stored found = st_db_query(db, ST_SQL_ROW_FIND_SUB, ST_VALUES(st_db_view(u->sub)), &row);
+  if (found == ST_STORED && !st_row_text(&row, 0, u->id, ST_KEY_ID_LEN + 1)) {
     found = ST_STORE_FAILED;
   }
-  st_sqlite_finish(row);
+  st_row_finish(&row);
   return found;
 }
 
-static st_stored is_listed(st_store *store, const stranger *s) {
-  sqlite3_stmt *row = NULL;
-  st_stored found = st_sqlite_ask(store, IS_REVOKED, VALUES(st_sqlite_view(s->sub)), &row);
-  st_sqlite_finish(row);
-  return found;
-}
-
-static st_stored make_stranger(st_store *store, const change *what) {
-  const stranger *s = what->of;
-  int64_t sequence = 0, now = what->now > s->iat ? what->now : s->iat;
+static st_stored make_revoked(st_db *db, const st_change *change) {
+  const unknown_sub *u = change->of;
+  int64_t sequence = 0, now = change->now > u->iat ? change->now : u->iat;
   char target[SUBTOKEN_SUB_MAX + 1];
-  st_stored found = find_row(store, s);
-  if (found != ST_STORE_NONE) {
-    return found == ST_STORED ? ST_STORE_EXISTS : found;
-  }
-  found = is_listed(store, s);
-  if (found != ST_STORE_NONE) {
-    return found == ST_STORED ? ST_STORE_REFUSED : found;
-  }
-  snprintf(target, sizeof target, "%.*s", (int)s->sub.len, s->sub.data);
-  bool ok =
-      st_sqlite_take_sequence(store, what, &sequence) == ST_STORED &&
-      st_sqlite_do_one(store, LIST_SUB, VALUES(st_sqlite_view(s->sub), st_sqlite_number(now))) ==
-          ST_STORED &&
-      st_sqlite_do(store, TOUCH_SUB, VALUES(st_sqlite_number(sequence), st_sqlite_view(s->sub))) ==
-          ST_STORED &&
-      st_sqlite_do(store, REMEMBER_LARGEST,
-                   VALUES(st_sqlite_text("max_life"), st_sqlite_number(s->life))) == ST_STORED &&
-      st_sqlite_audit(store, what, "sub.revoke", target, "no key of this database has it") ==
-          ST_STORED;
+  st_stored found = find_row(db, u);
+  if (found != ST_STORE_NONE) return found == ST_STORED ? ST_STORE_EXISTS : found;
+  found = st_db_exists(db, ST_SQL_SUB_IS_REVOKED, ST_VALUES(st_db_view(u->sub)));
+  if (found != ST_STORE_NONE) return found == ST_STORED ? ST_STORE_REFUSED : found;
+  snprintf(target, sizeof target, "%.*s", (int)u->sub.len, u->sub.data);
+  bool ok = st_transaction_take_sequence(db, change, &sequence) == ST_STORED &&
+            st_db_run_one(db, ST_SQL_SUB_LIST, ST_VALUES(st_db_view(u->sub), st_db_number(now))) ==
+                ST_STORED &&
+            st_db_run(db, ST_SQL_SUB_LOG, ST_VALUES(st_db_number(sequence), st_db_view(u->sub))) ==
+                ST_STORED &&
+            st_settings_raise(db, ST_SETTING_MAX_LIFE, u->life) == ST_STORED &&
+            st_audit_write(db, change, "sub.revoke", target, "no key of this database has it") ==
+                ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
@@ -202,9 +169,9 @@ st_stored st_store_revoke_sub(st_store *store, const st_audit_context *act, subt
                               int64_t *sequence, char *error) {
   id[0] = '\0';
   if (sub.len == 0 || sub.len > SUBTOKEN_SUB_MAX) {
-    return st_sqlite_fail(error, "a sub has 1 to %d characters", SUBTOKEN_SUB_MAX);
+    return st_db_fail(error, "a sub has 1 to %d characters", SUBTOKEN_SUB_MAX);
   }
-  change what = st_sqlite_change_at(act, NULL, sequence);
-  what.of = &(stranger){sub, iat, life, id};
-  return st_sqlite_apply(store, make_stranger, &what, error);
+  st_change change = st_transaction_change(act, NULL, sequence);
+  change.of = &(unknown_sub){sub, iat, life, id};
+  return st_transaction_run(store, make_revoked, &change, error);
 }

@@ -1,115 +1,116 @@
-/* Sets of rows that a change ends, lists or removes, however many they are: chosen into a table
- * of the writing connection, then changed with one statement each.
+/* What it means that rows end, or are disabled: their subs are refused, the revocation data lists
+ * their hashes at the sequence of the change, and the audit log has a line for each key. Which rows
+ * those are is the business of keys.c, users.c, sessions.c, derived.c and restore.c.
  */
-#include "store/db.h"
+#include "store/row_set.h"
 
-#include "domain/store.h"
+#include "store/key_row.h"
 
-st_stored st_sqlite_choose_none(st_store *store) {
-  return st_sqlite_do(store, CHOOSE_NONE, NO_VALUES);
+st_stored st_row_set_clear(st_db *db) {
+  return st_db_run(db, ST_SQL_SET_CLEAR, ST_NO_VALUES);
 }
 
-st_stored st_sqlite_choose(st_store *store, const char *id) {
-  st_stored stored = st_sqlite_choose_none(store);
-  return stored == ST_STORED ? st_sqlite_do(store, CHOOSE_ROW, VALUES(st_sqlite_text(id))) : stored;
+st_stored st_row_set_of(st_db *db, const char *id) {
+  st_stored stored = st_row_set_clear(db);
+  return stored == ST_STORED ? st_db_run(db, ST_SQL_SET_ADD_ROW, ST_VALUES(st_db_text(id)))
+                             : stored;
 }
 
-static st_stored count_chosen(st_store *store, counted *count) {
-  sqlite3_stmt *row = NULL;
-  st_stored stored = st_sqlite_ask(store, CHOSEN, NO_VALUES, &row);
-  *count = (counted){0};
+static st_stored count_rows(st_db *db, st_ended *count) {
+  st_row row;
+  st_stored stored = st_db_query(db, ST_SQL_SET_COUNT, ST_NO_VALUES, &row);
+  *count = (st_ended){0};
   if (stored == ST_STORED) {
-    *count = (counted){sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1),
-                       sqlite3_column_int64(row, 2)};
+    *count = (st_ended){st_row_number(&row, 0), st_row_number(&row, 1), st_row_number(&row, 2)};
   }
-  st_sqlite_finish(row);
+  st_row_finish(&row);
   return stored;
 }
 
-static st_stored touch_chosen(st_store *store, const change *what) {
+/* Edges are told of these hashes. */
+static st_stored log_rows(st_db *db, const st_change *change) {
   int64_t sequence = 0;
-  st_stored stored = st_sqlite_take_sequence(store, what, &sequence);
-  return stored == ST_STORED ? st_sqlite_do(store, TOUCH_CHOSEN, VALUES(st_sqlite_number(sequence)))
+  st_stored stored = st_transaction_take_sequence(db, change, &sequence);
+  return stored == ST_STORED ? st_db_run(db, ST_SQL_SET_LOG, ST_VALUES(st_db_number(sequence)))
                              : stored;
 }
 
 /* The subs that they have now are refused for ever. */
-static st_stored revoke_chosen(st_store *store, const change *what) {
-  parameter now = st_sqlite_number(what->now);
-  bool ok = st_sqlite_do(store, REVOKE_CHOSEN, VALUES(now)) == ST_STORED &&
-            st_sqlite_do(store, LIST_CHOSEN, VALUES(now)) == ST_STORED &&
-            touch_chosen(store, what) == ST_STORED;
+static st_stored revoke_rows(st_db *db, const st_change *change) {
+  st_value now = st_db_number(change->now);
+  bool ok = st_db_run(db, ST_SQL_SET_REVOKE, ST_VALUES(now)) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_LIST, ST_VALUES(now)) == ST_STORED &&
+            log_rows(db, change) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-static st_stored audit_chosen(st_store *store, const change *what, const char *because) {
-  return st_sqlite_do(store, AUDIT_CHOSEN,
-                      VALUES(st_sqlite_number(what->now), st_sqlite_text(what->act->who),
-                             st_sqlite_text(what->act->from), st_sqlite_text(because)));
+static st_stored audit_keys(st_db *db, const st_change *change, const char *because) {
+  return st_db_run(db, ST_SQL_SET_AUDIT_KEYS,
+                   ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
+                             st_db_text(change->act->from), st_db_text("key.delete"),
+                             st_db_text(because), st_db_text("; name ")));
 }
 
-st_stored st_sqlite_end_chosen(st_store *store, const change *what, const char *because,
-                               counted *ended) {
-  if (st_sqlite_do(store, CHOOSE_RESTING, NO_VALUES) != ST_STORED ||
-      count_chosen(store, ended) != ST_STORED) {
+st_stored st_row_set_end(st_db *db, const st_change *change, const char *because, st_ended *ended) {
+  if (st_db_run(db, ST_SQL_SET_ADD_DEPENDENT, ST_NO_VALUES) != ST_STORED ||
+      count_rows(db, ended) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  if (ended->rows == 0) {
-    return ST_STORED;
-  }
-  bool ok = revoke_chosen(store, what) == ST_STORED &&
-            (because == NULL || audit_chosen(store, what, because) == ST_STORED) &&
-            st_sqlite_do(store, DELETE_CHOSEN, VALUES(st_sqlite_number(what->now))) == ST_STORED;
+  if (ended->rows == 0) return ST_STORED;
+  bool ok = revoke_rows(db, change) == ST_STORED &&
+            (because == NULL || audit_keys(db, change, because) == ST_STORED) &&
+            st_db_run(db, ST_SQL_SET_DELETE, ST_VALUES(st_db_number(change->now))) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-st_stored st_sqlite_relist_chosen(st_store *store, const change *what) {
-  counted differing;
-  if (st_sqlite_do(store, DROP_AS_LISTED, NO_VALUES) != ST_STORED ||
-      count_chosen(store, &differing) != ST_STORED) {
+st_stored st_row_set_relist(st_db *db, const st_change *change) {
+  st_ended differing;
+  if (st_db_run(db, ST_SQL_SET_DROP_UNCHANGED, ST_NO_VALUES) != ST_STORED ||
+      count_rows(db, &differing) != ST_STORED) {
     return ST_STORE_FAILED;
   }
-  if (differing.rows == 0) {
-    return ST_STORED;
-  }
-  bool ok = st_sqlite_do(store, LIST_REFUSED, NO_VALUES) == ST_STORED &&
-            st_sqlite_do(store, UNLIST, NO_VALUES) == ST_STORED &&
-            touch_chosen(store, what) == ST_STORED;
+  if (differing.rows == 0) return ST_STORED;
+  bool ok = st_db_run(db, ST_SQL_SET_LIST_DISABLED, ST_NO_VALUES) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_UNLIST_ENABLED, ST_NO_VALUES) == ST_STORED &&
+            log_rows(db, change) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-/* Asked after the old sub is revoked, st_sqlite_sub_is_new refuses it, too. */
-st_stored st_sqlite_new_sub(st_store *store, const change *what, const char *id, const char *sub) {
-  if (st_sqlite_choose(store, id) != ST_STORED || revoke_chosen(store, what) != ST_STORED) {
-    return ST_STORE_FAILED;
-  }
-  st_stored stored = st_sqlite_sub_is_new(store, sub);
+st_stored st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t limit, int64_t *removed) {
+  /* The rows themselves last, because the others refer to them. */
+  static const st_sql tables[] = {ST_SQL_SET_REMOVE_REVOKED, ST_SQL_SET_REMOVE_REFRESH,
+                                  ST_SQL_SET_REMOVE_SESSIONS, ST_SQL_SET_REMOVE_USED,
+                                  ST_SQL_SET_REMOVE_ROWS};
+  int64_t rows = 0;
+  st_stored stored = st_row_set_clear(db);
   if (stored == ST_STORED) {
-    stored = st_sqlite_do_one(
-        store, REPLACE_SUB,
-        VALUES(st_sqlite_text(id), st_sqlite_number(what->now), st_sqlite_text(sub)));
-  }
-  /* What is disabled is so with its new sub, too. */
-  return stored == ST_STORED ? st_sqlite_relist_chosen(store, what) : stored;
-}
-
-st_stored st_sqlite_end_logins(st_store *store, const change *what, const char *id,
-                               counted *ended) {
-  bool ok = st_sqlite_choose_none(store) == ST_STORED &&
-            st_sqlite_do(store, CHOOSE_LOGINS, VALUES(st_sqlite_text(id))) == ST_STORED;
-  return ok ? st_sqlite_end_chosen(store, what, NULL, ended) : ST_STORE_FAILED;
-}
-
-st_stored st_sqlite_sweep_logins(st_store *store, int64_t before, int64_t limit, int64_t *removed) {
-  static const int tables[] = {SWEEP_REVOKED, SWEEP_REFRESH, SWEEP_LOGINS, SWEEP_USED, SWEEP_KEYS};
-  parameter horizon = st_sqlite_number(before), most = st_sqlite_number(limit);
-  st_stored stored = st_sqlite_choose_none(store);
-  if (stored == ST_STORED) {
-    stored = st_sqlite_do(store, CHOOSE_ENDED, VALUES(horizon, most));
+    stored =
+        st_db_run(db, ST_SQL_SET_ADD_ENDED, ST_VALUES(st_db_number(before), st_db_number(limit)));
   }
   for (size_t i = 0; i < sizeof tables / sizeof *tables && stored == ST_STORED; i++) {
-    stored = st_sqlite_do(store, tables[i], NO_VALUES);
+    stored = st_db_run_counted(db, tables[i], ST_NO_VALUES, &rows);
   }
-  *removed = stored == ST_STORED ? sqlite3_changes(store->writes) : 0;
+  *removed = stored == ST_STORED ? rows : 0;
   return stored;
+}
+
+/* Asked after the old sub is revoked, st_key_row_sub_is_new refuses it, too. */
+st_stored st_row_set_new_sub(st_db *db, const st_change *change, const char *id, const char *sub) {
+  if (st_row_set_of(db, id) != ST_STORED || revoke_rows(db, change) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  st_stored stored = st_key_row_sub_is_new(db, sub);
+  if (stored == ST_STORED) {
+    stored = st_db_run_one(db, ST_SQL_ROW_REPLACE_SUB,
+                           ST_VALUES(st_db_text(id), st_db_number(change->now), st_db_text(sub)));
+  }
+  /* What is disabled is so with its new sub, too. */
+  return stored == ST_STORED ? st_row_set_relist(db, change) : stored;
+}
+
+st_stored st_row_set_end_sessions(st_db *db, const st_change *change, const char *id,
+                                  st_ended *ended) {
+  bool ok = st_row_set_clear(db) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(id))) == ST_STORED;
+  return ok ? st_row_set_end(db, change, NULL, ended) : ST_STORE_FAILED;
 }

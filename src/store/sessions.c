@@ -1,103 +1,92 @@
-/* Logins, and the refresh tokens that keep them alive: a chain for each login, of which every link
- * follows from the one before and the login's seed, so that hashes are all that is kept.
+/* Sessions, and the refresh tokens that keep them alive: a chain for each session, in which every
+ * token follows from the one before and the session's seed, so that hashes are all that is kept. A
+ * token that is used twice ends its session (RFC 9700 section 4.14.2), unless it is a retry.
  */
-#include "store/db.h"
-
 #include <string.h>
 
 #include "base/base64url.h"
-#include "base/bytes.h"
 #include "base/hmac.h"
-#include "domain/key.h"
-#include "domain/store.h"
-#include "domain/user.h"
-
-static bool hash_token(subtoken_text token, uint8_t hash[ST_HASH_LEN]) {
-  return st_sha256(token.data, token.len, hash);
-}
+#include "store/audit.h"
+#include "store/key_row.h"
+#include "store/query.h"
 
 static int64_t earlier(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-static st_stored insert_refresh(st_store *store, const char *token, const st_key *login) {
-  uint8_t hash[ST_HASH_LEN];
-  return hash_token(st_text(token), hash)
-             ? st_sqlite_do_one(
-                   store, REFRESH_INSERT,
-                   VALUES(st_sqlite_bytes(hash, sizeof hash), st_sqlite_text(login->id),
-                          st_sqlite_number(login->expires_at)))
-             : ST_STORE_FAILED;
+static st_stored fail_incomplete(const st_store *store, char *error) {
+  return st_db_fail(error, "cannot write %s: incomplete session record", st_db_name(store));
 }
 
-/* ---- Beginning ---- */
+static bool hash_token(subtoken_text token, uint8_t hash[ST_HASH_LEN]) {
+  return st_sha256(token.data, token.len, hash);
+}
 
-typedef struct beginning {
-  st_key login; /* as it is made */
+static st_stored insert_token(st_db *db, const char *token, const st_key *session) {
+  uint8_t hash[ST_HASH_LEN];
+  if (!hash_token(st_text(token), hash)) return ST_STORE_FAILED;
+  return st_db_run_one(db, ST_SQL_REFRESH_INSERT,
+                       ST_VALUES(st_db_bytes(hash, sizeof hash), st_db_text(session->id),
+                                 st_db_number(session->expires_at)));
+}
+
+/* ---- begun ---- */
+
+typedef struct new_session {
+  st_key session; /* as it is made */
   const uint8_t *seed;
   const char *refresh;
-  int64_t most; /* sessions of the maker, with this one */
-} beginning;
+  int64_t most; /* sessions of the grantor, with this one */
+} new_session;
 
-/* It grants what its maker does, and no longer. */
-static bool derive(const st_key *maker, const change *what, st_key *login) {
-  if (maker->kind != ST_KIND_KEY && maker->kind != ST_KIND_USER) {
-    return false;
-  }
-  login->kind = maker->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
-  memcpy(login->parent, maker->id, sizeof login->parent);
-  memcpy(login->name, maker->name, sizeof login->name);
-  memcpy(login->owner, maker->owner, sizeof login->owner);
-  memcpy(login->permissions, maker->permissions, sizeof login->permissions);
-  login->created_at = what->now;
-  login->expires_at = earlier(login->expires_at, maker->expires_at);
-  login->used_at = 0;
-  login->disabled = false;
-  login->suspended = false;
+/* It grants what its grantor does, and no longer. */
+static bool derive(const st_key *maker, const st_change *change, st_key *session) {
+  if (maker->kind != ST_KIND_KEY && maker->kind != ST_KIND_USER) return false;
+  session->kind = maker->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
+  memcpy(session->parent, maker->id, sizeof session->parent);
+  memcpy(session->name, maker->name, sizeof session->name);
+  memcpy(session->owner, maker->owner, sizeof session->owner);
+  memcpy(session->permissions, maker->permissions, sizeof session->permissions);
+  session->created_at = change->now;
+  session->expires_at = earlier(session->expires_at, maker->expires_at);
+  session->used_at = 0;
+  session->disabled = false;
+  session->suspended = false;
   return true;
 }
 
 /* Make room for one more. Those whose time is over do not count, and are not ended: nothing of them
  * is good.
  */
-static st_stored end_oldest(st_store *store, const change *what, const st_key *maker,
-                            int64_t most) {
+static st_stored end_oldest(st_db *db, const st_change *change, const st_key *maker, int64_t most) {
   static const char detail[] = "the oldest: the key or user has reached its number of sessions";
-  counted ended;
-  bool ok =
-      st_sqlite_choose_none(store) == ST_STORED &&
-      st_sqlite_do(store, CHOOSE_OLDEST,
-                   VALUES(st_sqlite_text(maker->id), st_sqlite_number(what->now),
-                          st_sqlite_number(most - 1))) == ST_STORED &&
-      st_sqlite_do(store, AUDIT_SESSIONS,
-                   VALUES(st_sqlite_number(what->now), st_sqlite_text(what->act->who),
-                          st_sqlite_text(what->act->from), st_sqlite_text(detail))) == ST_STORED &&
-      st_sqlite_end_chosen(store, what, NULL, &ended) == ST_STORED;
+  st_ended ended;
+  bool ok = st_row_set_clear(db) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_ADD_OLDEST,
+                      ST_VALUES(st_db_text(maker->id), st_db_number(change->now),
+                                st_db_number(most - 1))) == ST_STORED &&
+            st_db_run(db, ST_SQL_SET_AUDIT_SESSIONS,
+                      ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
+                                st_db_text(change->act->from), st_db_text("login.end"),
+                                st_db_text(detail))) == ST_STORED &&
+            st_row_set_end(db, change, NULL, &ended) == ST_STORED;
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
-static st_stored make_login(st_store *store, const change *what) {
-  beginning *b = what->of;
+static st_stored make_session(st_db *db, const st_change *change) {
+  new_session *new = change->of;
   st_key maker;
-  st_stored stored = st_sqlite_maker(store, what, &maker);
-  if (stored == ST_STORED && !derive(&maker, what, &b->login)) {
-    stored = ST_STORE_REFUSED;
-  }
+  st_stored stored = st_key_row_grantor(db, change, &maker);
+  if (stored == ST_STORED && !derive(&maker, change, &new->session)) stored = ST_STORE_REFUSED;
+  if (stored == ST_STORED) stored = end_oldest(db, change, &maker, new->most);
+  if (stored == ST_STORED) stored = st_key_row_insert(db, &new->session, change->digest, NULL);
   if (stored == ST_STORED) {
-    stored = end_oldest(store, what, &maker, b->most);
+    stored = st_db_run_one(db, ST_SQL_SESSION_INSERT,
+                           ST_VALUES(st_db_text(new->session.id), st_db_bytes(new->seed, 32)));
   }
-  if (stored == ST_STORED) {
-    stored = st_sqlite_insert(store, &b->login, what->digest, NULL);
-  }
-  if (stored == ST_STORED) {
-    stored = st_sqlite_do_one(store, LOGIN_INSERT,
-                              VALUES(st_sqlite_text(b->login.id), st_sqlite_bytes(b->seed, 32)));
-  }
-  if (stored == ST_STORED) {
-    stored = insert_refresh(store, b->refresh, &b->login);
-  }
+  if (stored == ST_STORED) stored = insert_token(db, new->refresh, &new->session);
   return stored == ST_STORED
-             ? st_sqlite_audit_row(store, what, "login.begin", &b->login, NULL, NULL)
+             ? st_audit_write_row(db, change, "login.begin", &new->session, NULL, NULL)
              : stored;
 }
 
@@ -105,74 +94,64 @@ st_stored st_store_session_begin(st_store *store, const st_audit_context *act,
                                  const st_grantor *maker, int64_t most, st_key *login,
                                  const uint8_t digest[32], const uint8_t seed[32],
                                  const char *refresh, char *error) {
-  change what = st_sqlite_change_at(act, NULL, NULL);
-  beginning b = {.login = *login, .seed = seed, .refresh = refresh, .most = most};
-  b.login.created_at = what.now;
-  b.login.name[0] = b.login.owner[0] = b.login.permissions[0] = '\0'; /* its maker's */
-  if (!st_sqlite_is_storable(&b.login) || !st_sqlite_has_len(refresh, ST_REFRESH_LEN) || most < 1) {
-    return st_sqlite_fail(error, "cannot write %s: incomplete session record",
-                          st_sqlite_shown(store->path));
+  st_change change = st_transaction_change(act, NULL, NULL);
+  new_session new = {.session = *login, .seed = seed, .refresh = refresh, .most = most};
+  new.session.created_at = change.now;
+  new.session.name[0] = new.session.owner[0] = new.session.permissions[0] = '\0';
+  if (!st_key_row_storable(&new.session) || !st_key_row_has_len(refresh, ST_REFRESH_LEN) ||
+      most < 1) {
+    return fail_incomplete(store, error);
   }
-  what.maker = maker;
-  what.digest = digest;
-  what.of = &b;
-  st_stored stored = st_sqlite_apply(store, make_login, &what, error);
-  if (stored == ST_STORED) {
-    *login = b.login;
-  }
+  change.maker = maker;
+  change.digest = digest;
+  change.of = &new;
+  st_stored stored = st_transaction_run(store, make_session, &change, error);
+  if (stored == ST_STORED) *login = new.session;
   return stored;
 }
 
-/* ---- Going on ---- */
+/* ---- refreshed ---- */
 
 /* A refresh token, as it is kept. */
-typedef struct link {
-  char login[ST_KEY_ID_LEN + 1];
+typedef struct kept_token {
+  char session[ST_KEY_ID_LEN + 1];
   int64_t expires_at;
   bool used;
   int64_t used_at;
-} link;
-
-enum { LINK_LOGIN, LINK_EXPIRES_AT, LINK_USED_AT };
+} kept_token;
 
 typedef struct refreshing {
   subtoken_text token;
   uint8_t hash[ST_HASH_LEN];
   int64_t expires_at;
   int64_t retry; /* seconds */
-  st_key login;
+  st_key session;
   char successor[ST_REFRESH_LEN + 1];
-  bool reused; /* it has ended the login */
+  bool reused; /* it has ended the session */
 } refreshing;
 
-static st_stored find_link(st_store *store, const uint8_t hash[ST_HASH_LEN], link *found) {
-  sqlite3_stmt *row = NULL;
+static st_stored find_token(st_db *db, const uint8_t hash[ST_HASH_LEN], kept_token *found) {
+  st_row row;
   st_stored stored =
-      st_sqlite_ask(store, REFRESH_FIND, VALUES(st_sqlite_bytes(hash, ST_HASH_LEN)), &row);
+      st_db_query(db, ST_SQL_REFRESH_FIND, ST_VALUES(st_db_bytes(hash, ST_HASH_LEN)), &row);
   if (stored == ST_STORED) {
-    found->expires_at = sqlite3_column_int64(row, LINK_EXPIRES_AT);
-    found->used = sqlite3_column_type(row, LINK_USED_AT) != SQLITE_NULL;
-    found->used_at = sqlite3_column_int64(row, LINK_USED_AT);
-    if (!st_sqlite_take_text(row, LINK_LOGIN, found->login, sizeof found->login)) {
+    found->expires_at = st_row_number(&row, ST_COL_REFRESH_EXPIRES_AT);
+    found->used = !st_row_is_null(&row, ST_COL_REFRESH_USED_AT);
+    found->used_at = st_row_number(&row, ST_COL_REFRESH_USED_AT);
+    if (!st_row_text(&row, ST_COL_REFRESH_SESSION, found->session, sizeof found->session)) {
       stored = ST_STORE_FAILED;
     }
   }
-  st_sqlite_finish(row);
+  st_row_finish(&row);
   return stored;
 }
 
 /* A row that is in force: ST_STORE_NONE when it has ended, is suspended or has expired. */
-static st_stored find_alive(st_store *store, const change *what, const char *id, st_key *key) {
-  sqlite3_stmt *row = NULL;
-  st_stored stored = st_sqlite_ask(store, ROW, VALUES(st_sqlite_text(id)), &row);
-  if (stored == ST_STORED && !st_sqlite_take_key(row, key)) {
-    stored = ST_STORE_FAILED;
-  } else if (stored == ST_STORED &&
-             (key->disabled || key->suspended || key->expires_at <= what->now)) {
-    stored = ST_STORE_NONE;
-  }
-  st_sqlite_finish(row);
-  return stored;
+static st_stored find_alive(st_db *db, const st_change *change, const char *id, st_key *key) {
+  st_stored stored = st_key_row_find(db, id, key);
+  bool over =
+      stored == ST_STORED && (key->disabled || key->suspended || key->expires_at <= change->now);
+  return over ? ST_STORE_NONE : stored;
 }
 
 /* base64url(HMAC-SHA-256(seed, token)). */
@@ -191,84 +170,66 @@ static bool write_successor(const uint8_t seed[32], subtoken_text token, char *o
   return ok;
 }
 
-static st_stored find_successor(st_store *store, refreshing *r) {
-  sqlite3_stmt *row = NULL;
-  st_stored stored = st_sqlite_ask(store, LOGIN_SEED, VALUES(st_sqlite_text(r->login.id)), &row);
-  const void *seed = stored == ST_STORED ? sqlite3_column_blob(row, 0) : NULL;
-  bool ok = seed != NULL && sqlite3_column_bytes(row, 0) == 32 &&
+static st_stored find_successor(st_db *db, refreshing *r) {
+  st_row row;
+  uint8_t seed[32];
+  st_stored stored =
+      st_db_query(db, ST_SQL_SESSION_SEED, ST_VALUES(st_db_text(r->session.id)), &row);
+  bool ok = stored == ST_STORED && st_row_bytes(&row, 0, seed, sizeof seed) &&
             write_successor(seed, r->token, r->successor);
-  st_sqlite_finish(row);
+  st_row_finish(&row);
+  subtoken_wipe(seed, sizeof seed);
   return ok ? ST_STORED : ST_STORE_FAILED;
 }
 
 /* Used just now, and nobody has used what it gave. */
-static st_stored is_retry(st_store *store, const change *what, const link *presented,
+static st_stored is_retry(st_db *db, const st_change *change, const kept_token *presented,
                           const refreshing *r, bool *retry) {
-  link next;
+  kept_token next;
   uint8_t hash[ST_HASH_LEN];
-  int64_t ago = what->now - presented->used_at;
+  int64_t ago = change->now - presented->used_at;
   *retry = false;
-  if (r->retry == 0 || ago < -r->retry || ago > r->retry) {
-    return ST_STORED;
-  }
-  if (!hash_token(st_text(r->successor), hash)) {
-    return ST_STORE_FAILED;
-  }
-  st_stored found = find_link(store, hash, &next);
+  if (r->retry == 0 || ago < -r->retry || ago > r->retry) return ST_STORED;
+  if (!hash_token(st_text(r->successor), hash)) return ST_STORE_FAILED;
+  st_stored found = find_token(db, hash, &next);
   *retry = found == ST_STORED && !next.used;
   return found == ST_STORE_FAILED ? ST_STORE_FAILED : ST_STORED;
 }
 
-static st_stored end_family(st_store *store, const change *what, refreshing *r) {
-  counted ended;
+static st_stored end_reused(st_db *db, const st_change *change, refreshing *r) {
+  st_ended ended;
   r->reused = true;
-  bool ok = st_sqlite_choose(store, r->login.id) == ST_STORED &&
-            st_sqlite_end_chosen(store, what, NULL, &ended) == ST_STORED;
-  return ok ? st_sqlite_audit_row(store, what, "login.reuse", &r->login, NULL, NULL)
+  bool ok = st_row_set_of(db, r->session.id) == ST_STORED &&
+            st_row_set_end(db, change, NULL, &ended) == ST_STORED;
+  return ok ? st_audit_write_row(db, change, "login.reuse", &r->session, NULL, NULL)
             : ST_STORE_FAILED;
 }
 
-static st_stored go_on(st_store *store, const change *what, refreshing *r, int64_t bound) {
-  r->login.expires_at = earlier(r->expires_at, bound);
-  parameter expires = r->login.expires_at == ST_NEVER ? st_sqlite_text(NULL)
-                                                      : st_sqlite_number(r->login.expires_at);
-  bool ok = st_sqlite_do_one(store, REFRESH_USE,
-                             VALUES(st_sqlite_bytes(r->hash, sizeof r->hash),
-                                    st_sqlite_number(what->now))) == ST_STORED &&
-            st_sqlite_do_one(store, EXTEND,
-                             VALUES(st_sqlite_text(r->login.id), st_sqlite_number(what->now),
-                                    expires)) == ST_STORED;
-  return ok ? insert_refresh(store, r->successor, &r->login) : ST_STORE_FAILED;
+static st_stored extend(st_db *db, const st_change *change, refreshing *r, int64_t bound) {
+  r->session.expires_at = earlier(r->expires_at, bound);
+  bool ok = st_db_run_one(db, ST_SQL_REFRESH_USE,
+                          ST_VALUES(st_db_bytes(r->hash, sizeof r->hash),
+                                    st_db_number(change->now))) == ST_STORED &&
+            st_db_run_one(db, ST_SQL_ROW_EXTEND,
+                          ST_VALUES(st_db_text(r->session.id), st_db_number(change->now),
+                                    st_key_row_expiry(r->session.expires_at))) == ST_STORED;
+  return ok ? insert_token(db, r->successor, &r->session) : ST_STORE_FAILED;
 }
 
-static st_stored make_refreshed(st_store *store, const change *what) {
-  refreshing *r = what->of;
-  link presented;
+static st_stored make_refreshed(st_db *db, const st_change *change) {
+  refreshing *r = change->of;
+  kept_token presented;
   st_key maker;
   bool retry = false;
-  st_stored stored = find_link(store, r->hash, &presented);
-  if (stored == ST_STORED && presented.expires_at <= what->now) {
-    stored = ST_STORE_NONE;
-  }
-  if (stored == ST_STORED) {
-    stored = find_alive(store, what, presented.login, &r->login);
-  }
-  if (stored == ST_STORED) {
-    stored = find_alive(store, what, r->login.parent, &maker);
-  }
-  if (stored == ST_STORED) {
-    stored = find_successor(store, r);
-  }
-  if (stored != ST_STORED || !presented.used) {
-    return stored == ST_STORED ? go_on(store, what, r, maker.expires_at) : stored;
-  }
-  stored = is_retry(store, what, &presented, r, &retry);
-  return stored != ST_STORED || retry ? stored : end_family(store, what, r);
-}
-
-static bool take_known(sqlite3_stmt *row, void *known) {
-  *(bool *)known = sqlite3_column_int64(row, 0) == 1;
-  return true;
+  st_stored stored = find_token(db, r->hash, &presented);
+  if (stored == ST_STORED && presented.expires_at <= change->now) stored = ST_STORE_NONE;
+  if (stored == ST_STORED) stored = find_alive(db, change, presented.session, &r->session);
+  if (stored == ST_STORED) stored = find_alive(db, change, r->session.parent, &maker);
+  if (stored == ST_STORED) stored = find_successor(db, r);
+  if (stored != ST_STORED) return stored;
+  if (!presented.used) return extend(db, change, r, maker.expires_at);
+  stored = is_retry(db, change, &presented, r, &retry);
+  return stored != ST_STORED || retry ? stored : end_reused(db, change, r);
 }
 
 /* Anybody can send 43 characters: whose token they are is found by reading, before a turn to write
@@ -278,64 +239,50 @@ st_stored st_store_session_refresh(st_store *store, const st_audit_context *act,
                                    subtoken_text token, int64_t expires_at, int64_t retry,
                                    st_key *login, char successor[ST_REFRESH_LEN + 1], char *error) {
   refreshing r = {.token = token, .expires_at = expires_at, .retry = retry};
-  change what = st_sqlite_change_at(act, NULL, NULL);
-  what.of = &r;
-  bool known = false;
+  st_change change = st_transaction_change(act, NULL, NULL);
+  change.of = &r;
+  int64_t known = 0;
   successor[0] = '\0';
-  st_stored stored = ST_STORE_FAILED;
   if (token.len != ST_REFRESH_LEN) {
-    (void)st_sqlite_fail(error, "not a refresh token");
+    (void)st_db_fail(error, "not a refresh token");
     return ST_STORE_NONE;
   }
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
-    return st_sqlite_fail(error, "cannot write %s: incomplete session record",
-                          st_sqlite_shown(store->path));
+    return fail_incomplete(store, error);
   }
-  stored = st_sqlite_one(store, REFRESH_KNOWN,
-                         VALUES(st_sqlite_bytes(r.hash, sizeof r.hash), st_sqlite_number(what.now)),
-                         &known, sizeof known, take_known, error);
-  if (stored == ST_STORED) {
-    stored = st_sqlite_apply(store, make_refreshed, &what, error);
-  }
+  st_stored stored = st_query_integer(
+      store, ST_SQL_REFRESH_KNOWN,
+      ST_VALUES(st_db_bytes(r.hash, sizeof r.hash), st_db_number(change.now)), &known, error);
+  if (stored == ST_STORED) stored = st_transaction_run(store, make_refreshed, &change, error);
   if (stored == ST_STORED && r.reused) {
-    (void)st_sqlite_fail(error, "%s: a refresh token was used before",
-                         st_sqlite_shown(store->path));
+    (void)st_db_fail(error, "%s: a refresh token was used before", st_db_name(store));
     stored = ST_STORE_REFUSED;
   }
   if (stored == ST_STORED) {
-    *login = r.login;
+    *login = r.session;
     memcpy(successor, r.successor, sizeof r.successor);
   }
   subtoken_wipe(&r, sizeof r);
   return stored;
 }
 
-/* ---- Ending ---- */
+/* ---- ended ---- */
 
-static st_stored make_ended(st_store *store, const change *what) {
-  sqlite3_stmt *row = NULL;
-  st_key login;
-  counted ended;
-  st_stored stored = st_sqlite_ask(store, ROW, VALUES(st_sqlite_text(what->id)), &row);
-  if (stored == ST_STORED && !st_sqlite_take_key(row, &login)) {
-    stored = ST_STORE_FAILED;
-  }
-  st_sqlite_finish(row);
-  if (stored == ST_STORED && login.kind != ST_KIND_SESSION && login.kind != ST_KIND_SERVICE) {
+static st_stored make_ended(st_db *db, const st_change *change) {
+  st_key session;
+  st_ended ended;
+  st_stored stored = st_key_row_find(db, change->id, &session);
+  if (stored == ST_STORED && session.kind != ST_KIND_SESSION && session.kind != ST_KIND_SERVICE) {
     stored = ST_STORE_NONE;
   }
-  if (stored == ST_STORED) {
-    stored = st_sqlite_choose(store, what->id);
-  }
-  if (stored == ST_STORED) {
-    stored = st_sqlite_end_chosen(store, what, NULL, &ended);
-  }
-  return stored == ST_STORED ? st_sqlite_audit_row(store, what, "login.end", &login, NULL, NULL)
+  if (stored == ST_STORED) stored = st_row_set_of(db, change->id);
+  if (stored == ST_STORED) stored = st_row_set_end(db, change, NULL, &ended);
+  return stored == ST_STORED ? st_audit_write_row(db, change, "login.end", &session, NULL, NULL)
                              : stored;
 }
 
 st_stored st_store_session_end(st_store *store, const st_audit_context *act, const char *id,
                                int64_t *sequence, char *error) {
-  change what = st_sqlite_change_at(act, id, sequence);
-  return st_sqlite_apply(store, make_ended, &what, error);
+  st_change change = st_transaction_change(act, id, sequence);
+  return st_transaction_run(store, make_ended, &change, error);
 }

@@ -1,6 +1,4 @@
 /* Files put in place whole or not at all, and the copy of a store that is in use. */
-#include "store/db.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "domain/store.h"
+#include "store/sqlite/sqlite.h"
 
 #define PAGES_AT_A_TIME 256
 
 /* What a backup copies, and what ends it early. */
 typedef struct copy {
-  st_store *store;
+  st_sqlite *store;
   const volatile int *stop; /* or NULL */
 } copy;
 
@@ -50,7 +48,7 @@ static st_stored copy_into(void *context, const char *path, char *error) {
   const copy *c = context;
   sqlite3 *from = NULL, *to = NULL;
   st_stored stored = ST_STORE_FAILED;
-  if (st_sqlite_connect(c->store->path, &from, error) != ST_STORED ||
+  if (st_sqlite_connect(c->store->base.name, &from, error) != ST_STORED ||
       st_sqlite_connect(path, &to, error) != ST_STORED) {
     goto out;
   }
@@ -59,14 +57,14 @@ static st_stored copy_into(void *context, const char *path, char *error) {
   }
   if (!copy_pages(c, from, to)) {
     bool source = sqlite3_errcode(to) == SQLITE_OK && sqlite3_errcode(from) != SQLITE_OK;
-    (void)st_sqlite_fail_db(error, source ? c->store->path : path, source ? from : to,
+    (void)st_sqlite_fail_db(error, source ? c->store->base.name : path, source ? from : to,
                             source ? "read" : "write");
     goto out;
   }
   stored = st_sqlite_set_journal(path, to, "delete", error);
 out:
   if (sqlite3_close(to) != SQLITE_OK && stored == ST_STORED) {
-    stored = st_sqlite_fail(error, "cannot write %s: it cannot be closed", st_sqlite_shown(path));
+    stored = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
   (void)sqlite3_close(from);
   return stored;
@@ -200,11 +198,11 @@ static st_stored place(const char *temporary, const char *path, st_sqlite_fill *
   }
   if (!sync_path(temporary, 0) || !put_in_place(temporary, path)) {
     st_stored stored = errno == EEXIST ? ST_STORE_EXISTS : ST_STORE_FAILED;
-    (void)st_sqlite_fail(error, "cannot write %s: %m", st_sqlite_shown(path));
+    (void)st_db_fail(error, "cannot write %s: %m", st_error_path(path));
     return stored;
   }
   if (!sync_directory_of(path)) {
-    (void)st_sqlite_fail(error, "cannot write %s: %m", st_sqlite_shown(path));
+    (void)st_db_fail(error, "cannot write %s: %m", st_error_path(path));
     (void)unlink(path);
     return ST_STORE_FAILED;
   }
@@ -215,11 +213,11 @@ static st_stored place(const char *temporary, const char *path, st_sqlite_fill *
 static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context, char *error) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" TEMPORARY "XXXXXX", path) < 0) {
-    return st_sqlite_fail(error, "cannot write %s: no memory", st_sqlite_shown(path));
+    return st_db_fail(error, "cannot write %s: no memory", st_error_path(path));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   if (fd < 0) {
-    (void)st_sqlite_fail(error, "cannot create %s: %m", st_sqlite_shown(temporary));
+    (void)st_db_fail(error, "cannot create %s: %m", st_error_path(temporary));
     free(temporary);
     return ST_STORE_FAILED;
   }
@@ -236,7 +234,7 @@ static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context
 st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error) {
   char *whole = NULL;
   if (asprintf(&whole, "%s%s", path[0] == '/' ? "" : "./", path) < 0) {
-    return st_sqlite_fail(error, "cannot write %s: no memory", st_sqlite_shown(path));
+    return st_db_fail(error, "cannot write %s: no memory", st_error_path(path));
   }
   int directory = enter_directory(whole);
   st_stored stored = place_new(whole, fill, context, error);
@@ -247,16 +245,16 @@ st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context,
   return stored;
 }
 
-st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop,
-                          char *error) {
+st_stored st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
+                           char *error) {
   struct stat status;
-  copy c = {store, stop};
+  copy c = {(st_sqlite *)store, stop};
   if (lstat(path, &status) == 0) {
-    return st_sqlite_fail(error, "%s is there already", st_sqlite_shown(path));
+    return st_db_fail(error, "%s is there already", st_error_path(path));
   }
   st_stored stored = st_sqlite_place(path, copy_into, &c, error);
   if (stored != ST_STORED && is_stopped(&c)) {
-    (void)st_sqlite_fail(error, "%s was not written: interrupted", st_sqlite_shown(path));
+    (void)st_db_fail(error, "%s was not written: interrupted", st_error_path(path));
   }
   return stored == ST_STORED ? ST_STORED : ST_STORE_FAILED;
 }

@@ -1,12 +1,8 @@
-/* Opens a connection to the database with the settings that the store relies on. The store as a
- * whole is opened in store/sqlite/open.c.
- */
-#include "store/db.h"
-
+/* A connection: the settings that durability rests on, and for how long it waits for others. */
 #include <stdio.h>
 #include <string.h>
 
-#include "domain/store.h"
+#include "store/sqlite/sqlite.h"
 
 st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
   static const char settings[] =
@@ -17,12 +13,11 @@ st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
     return st_sqlite_fail_db(error, path, *db, "open");
   }
   (void)sqlite3_extended_result_codes(*db, 1);
-  if (sqlite3_busy_timeout(*db, ST_SQLITE_BUSY_MS) != SQLITE_OK ||
+  if (sqlite3_busy_timeout(*db, ST_DB_WAIT_MS) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL) != SQLITE_OK ||
-      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_hash(*db) ||
-      !st_sqlite_add_within(*db)) {
+      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_functions(*db)) {
     return st_sqlite_fail_db(error, path, *db, "open");
   }
   return ST_STORED;
@@ -35,7 +30,7 @@ st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode,
   char sql[64];
   (void)snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", mode);
   int code = SQLITE_BUSY;
-  for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited <= ST_SQLITE_BUSY_MS;
+  for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited <= ST_DB_WAIT_MS;
        waited += ST_SQLITE_RETRY_MS) {
     sqlite3_stmt *statement = NULL;
     code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -44,8 +39,8 @@ st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode,
     }
     if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), mode) != 0) {
       (void)sqlite3_finalize(statement);
-      return st_sqlite_fail(error, "cannot open %s: its journal cannot be %s there",
-                            st_sqlite_shown(path), mode);
+      return st_db_fail(error, "cannot open %s: its journal cannot be %s there",
+                        st_error_path(path), mode);
     }
     (void)sqlite3_finalize(statement);
     if ((code & 0xff) == SQLITE_BUSY) {
@@ -53,4 +48,52 @@ st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode,
     }
   }
   return code == SQLITE_ROW ? ST_STORED : st_sqlite_fail_db(error, path, db, "open");
+}
+
+/* ---- waiting for other processes ---- */
+
+#define STEP_MS 10 /* between two tries */
+#define READ_WAIT_US 250000
+#define READ_WAIT_ANEW_US 1000000 /* since the last wait */
+
+/* Called by SQLite while another process has what is wanted: 0 gives up. */
+static int wait_to_write(void *context, int tries) {
+  st_sqlite *store = context;
+  int64_t close_us = atomic_load(&store->base.close_us), now = st_semaphore_now_us();
+  int64_t until = close_us != 0 && close_us < store->until_us ? close_us : store->until_us;
+  if (now >= until) {
+    return 0;
+  }
+  int64_t left_ms = (until - now) / 1000 + 1, step = tries < STEP_MS ? 1 : STEP_MS;
+  (void)sqlite3_sleep((int)(left_ms < step ? left_ms : step));
+  return 1;
+}
+
+static int wait_to_read(void *context, int tries) {
+  st_sqlite_wait *wait = context;
+  int64_t now = st_semaphore_now_us();
+  if (tries == 0 && now - wait->last_us > READ_WAIT_ANEW_US) {
+    wait->until_us = now + READ_WAIT_US;
+  }
+  wait->last_us = now;
+  if (now >= wait->until_us) {
+    return 0;
+  }
+  (void)sqlite3_sleep(STEP_MS);
+  return 1;
+}
+
+bool st_sqlite_set_write_wait(st_sqlite *store) {
+  return sqlite3_busy_handler(store->changes.connection, wait_to_write, store) == SQLITE_OK;
+}
+
+bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait) {
+  return sqlite3_busy_handler(db, wait_to_read, wait) == SQLITE_OK;
+}
+
+/* What is under way ends early: it fails. */
+void st_sqlite_interrupt(st_store *store) {
+  st_sqlite *sqlite = (st_sqlite *)store;
+  sqlite3_interrupt(sqlite->changes.connection);
+  sqlite3_interrupt(sqlite->queries.connection);
 }

@@ -8,17 +8,15 @@
  * is in use and as new as it is: no such copy is made by `subtoken backup`.
  *
  * What is asked costs five system calls and no lock. The main file is read through SQLite's own
- * handle: see sqlite.c.
+ * handle: see sqlite.h.
  */
-#include "store/db.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "domain/store.h"
+#include "store/sqlite/sqlite.h"
 
-#define HEADER_LEN 100 /* https://www.sqlite.org/fileformat2.html section 1.3 */
+/* https://www.sqlite.org/fileformat2.html section 1.3 */
 #define HEADER_PAGE_SIZE 16
 #define HEADER_WRITE_VERSION 18 /* 2: WAL */
 #define HEADER_READ_VERSION 19
@@ -31,24 +29,24 @@
 
 static const char *const suffixes[ST_SQLITE_FILES] = {"", "-wal", "-shm"};
 
-bool st_sqlite_name_files(st_store *store) {
+bool st_sqlite_name_files(st_sqlite *store) {
   bool ok = true;
   for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
     char *name = NULL;
-    bool made = asprintf(&name, "%s%s", store->path, suffixes[i]) >= 0;
+    bool made = asprintf(&name, "%s%s", store->base.name, suffixes[i]) >= 0;
     store->files[i].name = made ? name : NULL;
     ok = ok && made;
   }
   return ok;
 }
 
-void st_sqlite_drop_files(st_store *store) {
+void st_sqlite_drop_files(st_sqlite *store) {
   for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
     free(store->files[i].name);
   }
 }
 
-bool st_sqlite_remember_files(st_store *store) {
+bool st_sqlite_remember_files(st_sqlite *store) {
   bool ok = true;
   for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
     ok = stat(store->files[i].name, &store->files[i].opened) == 0 && ok;
@@ -69,14 +67,14 @@ static uint32_t number_at(const uint8_t *bytes) {
 /* The start of the file that is open; what is missing is zeros. A checkpoint may be writing it, so
  * it counts when both counters in it agree.
  */
-static bool read_start(sqlite3 *db, uint8_t header[HEADER_LEN], sqlite3_int64 *size) {
+static bool read_start(sqlite3 *db, uint8_t header[ST_SQLITE_HEADER_LEN], sqlite3_int64 *size) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
       file == NULL || file->pMethods == NULL) {
     return false;
   }
   for (int i = 0; i < TORN_MAX; i++) {
-    int code = file->pMethods->xRead(file, header, HEADER_LEN, 0);
+    int code = file->pMethods->xRead(file, header, ST_SQLITE_HEADER_LEN, 0);
     if ((code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) ||
         file->pMethods->xFileSize(file, size) != SQLITE_OK) {
       return false;
@@ -97,7 +95,7 @@ typedef struct content {
 } content;
 
 static content read_content(sqlite3 *db) {
-  uint8_t header[HEADER_LEN] = {0};
+  uint8_t header[ST_SQLITE_HEADER_LEN] = {0};
   sqlite3_int64 size = 0;
   content c = {.ours = read_start(db, header, &size) && st_sqlite_is_ours(header) &&
                        header[HEADER_WRITE_VERSION] == 2 && header[HEADER_READ_VERSION] == 2};
@@ -108,7 +106,7 @@ static content read_content(sqlite3 *db) {
   return c;
 }
 
-static void keep_seen(st_store *store, const content *c, uint32_t seen) {
+static void keep_seen(st_sqlite *store, const content *c, uint32_t seen) {
   while ((int32_t)(c->changes - seen) > 0 &&
          !atomic_compare_exchange_weak(&store->changes_seen, &seen, c->changes)) {
   }
@@ -119,7 +117,7 @@ static void keep_seen(st_store *store, const content *c, uint32_t seen) {
  * which says the new length in it first. A copy made by `subtoken backup` is not in this mode.
  * What was seen before is read before the file is, as others look, too.
  */
-static bool seems_same(st_store *store, sqlite3 *db) {
+static bool seems_same(st_sqlite *store, sqlite3 *db) {
   uint32_t seen = atomic_load(&store->changes_seen);
   int64_t size_seen = atomic_load(&store->size_seen);
   content c = read_content(db);
@@ -134,7 +132,7 @@ static bool seems_same(st_store *store, sqlite3 *db) {
 /* The file may have been written back between two of the reads above, or be just now: what is wrong
  * stays wrong. Known to be so it is not waited for again.
  */
-static bool is_same_content(st_store *store, sqlite3 *db) {
+static bool is_same_content(st_sqlite *store, sqlite3 *db) {
   bool same = seems_same(store, db);
   for (int i = 0; !same && i < AGAIN_MAX && !atomic_load(&store->displaced); i++) {
     (void)sqlite3_sleep(AGAIN_MS);
@@ -144,7 +142,7 @@ static bool is_same_content(st_store *store, sqlite3 *db) {
 }
 
 /* Why it must not go on, or NULL. */
-static const char *fault_of(st_store *store, sqlite3 *db, st_sqlite_file_state *state) {
+static const char *fault_of(st_sqlite *store, sqlite3 *db, st_sqlite_file_state *state) {
   int moved = 1;
   *state = ST_SQLITE_REPLACED;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0 ||
@@ -166,16 +164,16 @@ static const char *fault_of(st_store *store, sqlite3 *db, st_sqlite_file_state *
   return NULL;
 }
 
-st_sqlite_file_state st_sqlite_look(st_store *store, sqlite3 *db, char *error) {
+st_sqlite_file_state st_sqlite_look(st_sqlite *store, sqlite3 *db, char *error) {
   st_sqlite_file_state state;
   const char *fault = fault_of(store, db, &state);
   atomic_store(&store->displaced, fault != NULL);
   if (fault != NULL) {
-    (void)st_sqlite_fail(error, "%s %s", st_sqlite_shown(store->path), fault);
+    (void)st_db_fail(error, "%s %s", st_error_path(store->base.name), fault);
   }
   return state;
 }
 
-bool st_sqlite_in_place(st_store *store, sqlite3 *db, char *error) {
+bool st_sqlite_in_place(st_sqlite *store, sqlite3 *db, char *error) {
   return st_sqlite_look(store, db, error) == ST_SQLITE_IN_PLACE;
 }

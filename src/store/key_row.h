@@ -1,0 +1,33 @@
+/* key_row - the row that a key, a user and a session have alike: made, and looked up for what
+ * something new is made with.
+ */
+#ifndef ST_STORE_KEY_ROW_H
+#define ST_STORE_KEY_ROW_H
+
+#include "store/transaction.h"
+
+/* What could not be read back must not be written. */
+bool st_key_row_has_len(const char *text, size_t len);
+bool st_key_row_storable(const st_key *key);
+
+/* Within a change: the living row of an id; ST_STORE_NONE. */
+st_stored st_key_row_find(st_db *db, const char *id, st_key *key);
+/* ST_STORED when the sub has never been revoked, nor falls on a hash that is listed. */
+st_stored st_key_row_sub_is_new(st_db *db, const char *sub);
+/* made_by: the id of the row that it is made with, or NULL. */
+st_stored st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
+                            const char *made_by);
+
+/* The row of change->maker: ST_STORE_REFUSED when it is not in force. */
+st_stored st_key_row_grantor(st_db *db, const st_change *change, st_key *row);
+/* It is in force and has all these permissions; or there is no maker. */
+st_stored st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions);
+
+/* When it expires, as the row has it. */
+st_value st_key_row_expiry(int64_t expires_at);
+
+/* Columns of a key that the management asks for: the row and used_at, made_by, disabled_by_owner.
+ * An st_query_take_fn. */
+bool st_key_row_take(const st_row *row, void *key);
+
+#endif

@@ -1,0 +1,231 @@
+/* The tables, and how a database of an older version gets them. The statements on them are in
+ * statements.c.
+ */
+#include <stdio.h>
+
+#include "store/sqlite/sqlite.h"
+
+/* Step N makes schema version N + 1. A step that was released is never edited. A
+ * deleted key keeps its row: for the audit, and so that its digest and its sub
+ * are recognised and can never be given again.
+ */
+static const char *const migrations[] = {
+    "CREATE TABLE keys ("
+    "  id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36),"
+    "  digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),"
+    "  sub TEXT NOT NULL UNIQUE CHECK (length(sub) = 43),"
+    "  name TEXT NOT NULL,"
+    "  owner TEXT NOT NULL,"
+    "  permissions TEXT NOT NULL," /* joined by commas */
+    "  created_at INTEGER NOT NULL,"
+    "  expires_at INTEGER," /* NULL: never */
+    "  disabled INTEGER NOT NULL CHECK (disabled IN (0, 1)),"
+    "  changed_at INTEGER NOT NULL,"
+    "  deleted_at INTEGER" /* NULL: it lives */
+    ") STRICT;"
+    "CREATE UNIQUE INDEX keys_live ON keys (id) WHERE deleted_at IS NULL;"
+    "CREATE TABLE revoked ("
+    "  sub TEXT NOT NULL PRIMARY KEY CHECK (length(sub) = 43),"
+    "  key_id TEXT NOT NULL REFERENCES keys (id),"
+    "  revoked_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE facts ("
+    "  name TEXT NOT NULL PRIMARY KEY,"
+    "  value INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;",
+
+    /* What the revocation data lists, and which hashes were touched at which sequence: complete
+     * from changes_from on. Whether a hash that was touched is listed, `listed` knows.
+     */
+    "INSERT INTO facts (name, value) VALUES ('hash_key_0', random()), ('hash_key_1', random()),"
+    "  ('sequence', 1), ('changes_from', 1);"
+    "CREATE TABLE listed ("
+    "  sub TEXT NOT NULL PRIMARY KEY CHECK (length(sub) = 43),"
+    "  hash INTEGER NOT NULL,"
+    "  revoked_at INTEGER" /* NULL: its key is disabled, and it stays while that is so */
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO listed SELECT sub, revocation_hash("
+    "    (SELECT value FROM facts WHERE name = 'hash_key_0'),"
+    "    (SELECT value FROM facts WHERE name = 'hash_key_1'), sub), revoked_at FROM revoked;"
+    "INSERT OR IGNORE INTO listed SELECT sub, revocation_hash("
+    "    (SELECT value FROM facts WHERE name = 'hash_key_0'),"
+    "    (SELECT value FROM facts WHERE name = 'hash_key_1'), sub), NULL FROM keys"
+    "  WHERE disabled = 1 AND deleted_at IS NULL;"
+    "CREATE INDEX listed_hash ON listed (hash);"
+    "CREATE INDEX listed_at ON listed (revoked_at) WHERE revoked_at IS NOT NULL;"
+    "CREATE TABLE changes ("
+    "  sequence INTEGER NOT NULL,"
+    "  hash INTEGER NOT NULL,"
+    "  PRIMARY KEY (sequence, hash)"
+    ") STRICT, WITHOUT ROWID;",
+
+    /* Persons and logins have rows among the keys: what they grant is asked for in the same way. A
+     * login's row goes when no token of it can live, and what is known of it with it: hence the
+     * index by which `revoked` finds its rows.
+     */
+    "ALTER TABLE keys ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind BETWEEN 0 AND 3);"
+    "ALTER TABLE keys ADD COLUMN parent TEXT CHECK (length(parent) = 36);"
+    "ALTER TABLE keys ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (suspended IN (0, 1));"
+    "DROP INDEX keys_live;"
+    "CREATE UNIQUE INDEX keys_kept ON keys (id) WHERE kind = 0 AND deleted_at IS NULL;"
+    "CREATE UNIQUE INDEX keys_owned ON keys (owner, id) WHERE kind = 0 AND deleted_at IS NULL;"
+    "CREATE INDEX keys_resting ON keys (parent) WHERE parent IS NOT NULL AND deleted_at IS NULL;"
+    "CREATE INDEX keys_ended ON keys (coalesce(deleted_at, expires_at)) WHERE kind >= 2;"
+    "CREATE INDEX revoked_of ON revoked (key_id);"
+    "CREATE TABLE persons ("
+    "  login TEXT NOT NULL PRIMARY KEY CHECK (login <> ''),"
+    "  key_id TEXT NOT NULL UNIQUE REFERENCES keys (id),"
+    "  password TEXT NOT NULL,"
+    "  imported TEXT," /* NULL: no import has made it */
+    "  locale TEXT NOT NULL,"
+    "  source TEXT NOT NULL,"
+    "  changed_at INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE logins ("
+    "  key_id TEXT NOT NULL PRIMARY KEY REFERENCES keys (id),"
+    "  seed BLOB NOT NULL CHECK (length(seed) = 32)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE refresh ("
+    "  hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32),"
+    "  key_id TEXT NOT NULL REFERENCES keys (id),"
+    "  expires_at INTEGER NOT NULL,"
+    "  used_at INTEGER" /* NULL: not yet */
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX refresh_of ON refresh (key_id);"
+    "CREATE INDEX refresh_expiry ON refresh (expires_at);"
+    "CREATE TABLE used ("
+    "  key_id TEXT NOT NULL PRIMARY KEY,"
+    "  used_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE audit ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  at INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  origin TEXT NOT NULL,"
+    "  action TEXT NOT NULL,"
+    "  target TEXT NOT NULL,"
+    "  detail TEXT NOT NULL"
+    ") STRICT;",
+
+    /* Who made a key or user and who disabled it: the id of a row, NULL for the command line. Who
+     * registered by himself, and whose password was set here after an import. For what was there
+     * before, the audit log knows it. keys_users finds users who were deleted, too.
+     */
+    "ALTER TABLE keys ADD COLUMN made_by TEXT CHECK (length(made_by) = 36);"
+    "ALTER TABLE keys ADD COLUMN disabled_by TEXT CHECK (length(disabled_by) = 36);"
+    "ALTER TABLE persons ADD COLUMN registered INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (registered IN (0, 1));"
+    "ALTER TABLE persons ADD COLUMN own_password INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (own_password IN (0, 1));"
+    "CREATE INDEX keys_users ON keys (owner) WHERE kind = 1;"
+    "UPDATE keys SET made_by = substr(a.who, 5) FROM audit AS a"
+    "  WHERE a.action = 'key.create' AND a.who GLOB 'key *' AND length(a.who) = 40"
+    "  AND keys.id = a.target;"
+    "UPDATE keys SET made_by = (SELECT u.id FROM keys AS u WHERE u.kind = 1"
+    "    AND u.owner = substr(a.who, 8) AND u.created_at <= a.at ORDER BY u.created_at DESC LIMIT "
+    "1)"
+    "  FROM audit AS a WHERE a.action = 'key.create' AND a.who GLOB 'person *'"
+    "  AND keys.id = a.target;"
+    "UPDATE keys SET made_by = iif(a.who GLOB 'key *', substr(a.who, 5), (SELECT u.id"
+    "    FROM keys AS u WHERE u.kind = 1 AND u.owner = substr(a.who, 8)"
+    "    AND u.created_at <= a.at ORDER BY u.created_at DESC LIMIT 1))"
+    "  FROM audit AS a WHERE a.action = 'user.create' AND a.origin <> 'command line'"
+    "  AND (a.who GLOB 'person *' OR (a.who GLOB 'key *' AND length(a.who) = 40))"
+    "  AND keys.kind = 1 AND keys.owner = a.target AND keys.created_at = a.at;"
+    "UPDATE keys SET disabled_by = p.key_id FROM persons AS p,"
+    "    (SELECT target, who, max(id) FROM audit WHERE action = 'key.disable' GROUP BY target) AS a"
+    "  WHERE keys.id = a.target AND keys.disabled = 1 AND a.who = 'person ' || p.login;"
+    "UPDATE persons SET registered = 1 WHERE login IN (SELECT target FROM"
+    "  (SELECT target, action, max(id) FROM audit WHERE action IN"
+    "    ('user.create', 'user.register', 'user.import', 'user.delete') GROUP BY target)"
+    "  WHERE action = 'user.register');"
+    "UPDATE persons SET own_password = 1 WHERE imported IS NOT NULL"
+    "  AND login IN (SELECT target FROM audit WHERE action = 'user.password');"
+    "CREATE INDEX keys_made ON keys (made_by) WHERE made_by IS NOT NULL;",
+
+    /* When what is listed may go: `lived` counts the seconds that a server has lived through, and
+     * `lived_at` is what it was at the revocation. `given` are the sequences that this store gave,
+     * complete from given_from on. What was signed before that could be remembered may live for as
+     * long as without a configuration.
+     */
+    "ALTER TABLE listed ADD COLUMN lived_at INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE given (sequence INTEGER NOT NULL PRIMARY KEY) STRICT;"
+    "INSERT INTO given SELECT value FROM facts WHERE name = 'sequence';"
+    "INSERT INTO facts (name, value) SELECT 'given_from', value FROM facts"
+    "  WHERE name = 'sequence';"
+    "INSERT INTO facts (name, value) VALUES ('lived', 0);"
+    "INSERT OR IGNORE INTO facts (name, value) SELECT 'max_life', 31536000"
+    "  WHERE EXISTS (SELECT 1 FROM keys);"
+    "DELETE FROM facts WHERE name = 'purge_time';",
+};
+#define VERSION ((int)(sizeof migrations / sizeof *migrations))
+
+/* The version of the schema; 0 and *empty for a file that has nothing in it. */
+static st_stored ask_version(const char *path, sqlite3 *db, int64_t *version, bool *empty,
+                             char *error) {
+  int64_t id = 0, tables = 0;
+  if (!st_sqlite_ask_integer(db, "PRAGMA application_id", &id) ||
+      !st_sqlite_ask_integer(db, "PRAGMA user_version", version) ||
+      !st_sqlite_ask_integer(db, "SELECT count(*) FROM sqlite_schema", &tables)) {
+    return st_sqlite_fail_db(error, path, db, "open");
+  }
+  *empty = id == 0 && *version == 0 && tables == 0;
+  if (id != ST_SQLITE_APPLICATION_ID && !*empty) {
+    return st_db_fail(error, "%s is not a database of subtoken", st_error_path(path));
+  }
+  if (*version < 0 || *version > VERSION) {
+    return st_db_fail(error, "%s has schema %lld, and this program knows up to %d: use a newer one",
+                      st_error_path(path), (long long)*version, VERSION);
+  }
+  return ST_STORED;
+}
+
+static st_stored migrate(const char *path, sqlite3 *db, char *error) {
+  int64_t version = 0;
+  bool empty = false;
+  char sql[96];
+  if (ask_version(path, db, &version, &empty, error) != ST_STORED) {
+    return ST_STORE_FAILED;
+  }
+  for (int64_t step = version; step < VERSION; step++) {
+    if (sqlite3_exec(db, migrations[step], NULL, NULL, NULL) != SQLITE_OK) {
+      return st_sqlite_fail_db(error, path, db, "bring up to date");
+    }
+  }
+  (void)snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                 ST_SQLITE_APPLICATION_ID, VERSION);
+  return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK
+             ? ST_STORED
+             : st_sqlite_fail_db(error, path, db, "bring up to date");
+}
+
+/* Two questions, two moments: somebody may change the file between them, so that
+ * only a yes counts here.
+ */
+static bool is_current(sqlite3 *db) {
+  int64_t version = 0, id = 0;
+  return st_sqlite_ask_integer(db, "PRAGMA user_version", &version) && version == VERSION &&
+         st_sqlite_ask_integer(db, "PRAGMA application_id", &id) && id == ST_SQLITE_APPLICATION_ID;
+}
+
+/* All steps that are missing and the version, or nothing: a new file goes from
+ * empty to complete in one transaction, before it is switched to WAL. Judged in
+ * that transaction, because another process may be at it, too.
+ */
+st_stored st_sqlite_update_schema(const char *path, sqlite3 *db, char *error) {
+  if (is_current(db)) {
+    return ST_STORED;
+  }
+  if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+    return st_sqlite_fail_db(error, path, db, "open");
+  }
+  st_stored stored = migrate(path, db, error);
+  if (stored == ST_STORED && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+    stored = st_sqlite_fail_db(error, path, db, "write");
+  }
+  if (sqlite3_get_autocommit(db) == 0) {
+    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  }
+  return stored;
+}

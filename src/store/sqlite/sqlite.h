@@ -1,0 +1,231 @@
+/* sqlite - what the files of the SQLite store share, and nobody else but store.c, which opens it.
+ *
+ * One file in WAL mode, and connections to it, each under a lock of its own. One makes the
+ * changes, in the order in which they were asked for; four answer the questions of a request
+ * (read_path.c), one those of the management, one those of the revocation data: so nobody who reads
+ * waits for who writes, in this process or in another, and on the hot path seldom for another
+ * reader.
+ *
+ * The file itself is looked at through SQLite's own VFS only: POSIX drops all locks that a process
+ * holds on a file as soon as it closes any descriptor of it, so an open() and close() of ours would
+ * unlock the file under another handle of the same process.
+ */
+#ifndef ST_STORE_SQLITE_SQLITE_H
+#define ST_STORE_SQLITE_SQLITE_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include "os/error.h"
+#include "store/db.h"
+
+#define ST_SQLITE_APPLICATION_ID 0x53756254 /* "SubT", at byte 68 of the file */
+#define ST_SQLITE_HEADER_LEN 100 /* https://www.sqlite.org/fileformat2.html section 1.3 */
+#define ST_SQLITE_RETRY_MS 20
+#define ST_SQLITE_READERS 4  /* connections for the hot path; a power of two */
+#define ST_SQLITE_SLOTS 1024 /* keys that each of them remembers; a power of two */
+
+/* ---- statements.c ---- */
+
+extern const char *const st_sqlite_sql[ST_SQL_COUNT];
+
+enum { ST_SQLITE_BEGIN, ST_SQLITE_COMMIT, ST_SQLITE_ROLLBACK, ST_SQLITE_CONTROL_COUNT };
+extern const char *const st_sqlite_control_sql[ST_SQLITE_CONTROL_COUNT];
+
+/* Of the hot path. */
+enum {
+  ST_SQLITE_READ_VERSION,
+  ST_SQLITE_READ_BY_DIGEST,
+  ST_SQLITE_READ_BY_SUB,
+  ST_SQLITE_READ_REVOKED,
+  ST_SQLITE_READ_SEQUENCE,
+  ST_SQLITE_READ_COUNT
+};
+extern const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT];
+/* What follows the columns of a key there. */
+enum { ST_SQLITE_COL_DIGEST = ST_COL_KEY_END, ST_SQLITE_COL_REFUSED };
+
+/* Of the revocation data's own connection, so that reading ten million rows holds nobody up. */
+enum {
+  ST_SQLITE_STATE_BEGIN,
+  ST_SQLITE_STATE_END,
+  ST_SQLITE_STATE_READ,
+  ST_SQLITE_STATE_HASHES,
+  ST_SQLITE_STATE_CHANGES,
+  ST_SQLITE_STATE_COUNT
+};
+extern const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT];
+
+/* ---- the store ---- */
+
+struct st_sqlite;
+
+/* How long a connection that only reads waits for one who has the whole file to themselves, which
+ * hardly ever happens: once, and until that is over no question waits again.
+ */
+typedef struct st_sqlite_wait {
+  int64_t last_us;  /* when it last had to wait */
+  int64_t until_us; /* for how long */
+} st_sqlite_wait;
+
+/* A connection that runs the statements of the rules. */
+typedef struct st_sqlite_db {
+  st_db base; /* first */
+  sqlite3 *connection;
+  sqlite3_stmt *statements[ST_SQL_COUNT]; /* NULL: not on this connection */
+  sqlite3_stmt *control[ST_SQLITE_CONTROL_COUNT];
+} st_sqlite_db;
+
+/* A key that was read while the cache had this generation; good as long as it still has. 0 is no
+ * generation.
+ */
+typedef struct st_sqlite_slot {
+  uint64_t generation;
+  uint8_t digest[32];
+  st_key key;
+} st_sqlite_slot;
+
+/* One of the connections of the hot path. Which one is asked about a key follows from the key, so
+ * that each is remembered once, and that threads rarely meet.
+ */
+typedef struct st_sqlite_reader {
+  struct st_sqlite *store;
+  pthread_mutex_t lock; /* guards all below */
+  sqlite3 *connection;
+  sqlite3_stmt *statements[ST_SQLITE_READ_COUNT];
+  st_sqlite_slot *slots;
+  uint64_t generation;
+  int64_t data_version; /* when the generation began */
+  int64_t looked_ms;    /* when it was last looked whether the file is in place */
+  st_sqlite_wait wait;
+} st_sqlite_reader;
+
+/* The database, its -wal and its -shm, as they were when they were opened. */
+#define ST_SQLITE_FILES 3
+typedef struct st_sqlite_file {
+  char *name;
+  struct stat opened;
+} st_sqlite_file;
+
+typedef struct st_sqlite {
+  st_store base;    /* first; its name is the path, absolute, links resolved */
+  bool trust_group; /* the group of the file is trusted as its owner is */
+  st_sqlite_file files[ST_SQLITE_FILES];
+  _Atomic int64_t size_seen;     /* of the database, in bytes */
+  _Atomic uint32_t changes_seen; /* the counter in it */
+  atomic_bool displaced;         /* they were not in place when it was last looked */
+
+  st_sqlite_db changes; /* of whose turn it is to write */
+  int64_t until_us;     /* how long the change under way may wait for another process */
+
+  pthread_mutex_t querying; /* guards the two below */
+  st_sqlite_db queries;
+  st_sqlite_wait query_wait;
+
+  pthread_mutex_t reading_state; /* guards the three below; opened at the first question */
+  sqlite3 *state;
+  sqlite3_stmt *state_statements[ST_SQLITE_STATE_COUNT];
+  st_sqlite_wait state_wait;
+
+  st_sqlite_reader readers[ST_SQLITE_READERS];
+} st_sqlite;
+
+/* open.c */
+st_db_open_fn st_sqlite_open;
+void st_sqlite_close(st_store *store);
+
+/* ---- connect.c: a connection ---- */
+
+/* With the settings that durability rests on, and the functions that the statements call. */
+st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error);
+st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error);
+/* Wait for others at most so long, from now on. */
+bool st_sqlite_set_write_wait(st_sqlite *store);
+bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait);
+void st_sqlite_interrupt(st_store *store);
+
+/* functions.c: revocation_hash(key0, key1, sub) and permissions_within(inner, outer) */
+bool st_sqlite_add_functions(sqlite3 *db);
+
+/* ---- db.c: statements ---- */
+
+extern const st_db_ops st_sqlite_db_ops;
+st_db *st_sqlite_change_db(st_store *store);
+st_db *st_sqlite_acquire_query_db(st_store *store, char *error);
+void st_sqlite_release_query_db(st_db *db);
+
+/* SQLITE_OK, or the failure. */
+int st_sqlite_run(sqlite3_stmt *statement);
+void st_sqlite_finish(sqlite3_stmt *statement);
+bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count);
+bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
+
+/* ---- error.c: sentences about a file ---- */
+
+/* These answer ST_STORE_FAILED. */
+st_stored st_sqlite_fail_damaged(char *error, const char *path, const char *what);
+/* What SQLite last complained of, before another call on db makes it forget. */
+st_stored st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb);
+
+/* ---- row.c ---- */
+
+/* false when it does not fit or holds a NUL: a name is never cut short. */
+bool st_sqlite_take_text(sqlite3_stmt *row, int column, char *out, size_t size);
+bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key);
+
+/* ---- schema.c ---- */
+
+/* All steps that are missing and the version, or nothing. */
+st_stored st_sqlite_update_schema(const char *path, sqlite3 *db, char *error);
+
+/* ---- file_check.c: may the file be opened? ---- */
+
+/* Of path with a suffix; 0 when it is not there. */
+int64_t st_sqlite_size_beside(const char *path, const char *suffix);
+st_stored st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size, char *error);
+/* Before SQLite may write any of it. */
+st_stored st_sqlite_check_file(const char *path, bool trust_group, int64_t *size, char *error);
+st_stored st_sqlite_check_pages(const char *path, sqlite3 *db, char *error);
+/* Does a database of ours begin like this? header: ST_SQLITE_HEADER_LEN bytes. */
+bool st_sqlite_is_ours(const uint8_t *header);
+
+/* ---- identity.c: is the file that is open the one at the path? ---- */
+
+typedef enum st_sqlite_file_state {
+  ST_SQLITE_IN_PLACE,
+  ST_SQLITE_REPLACED,    /* by other files, or removed */
+  ST_SQLITE_OVERWRITTEN, /* what is open is the file at the path, with other bytes in it */
+} st_sqlite_file_state;
+/* error says what is wrong. */
+st_sqlite_file_state st_sqlite_look(st_sqlite *store, sqlite3 *db, char *error);
+bool st_sqlite_in_place(st_sqlite *store, sqlite3 *db, char *error);
+/* Their names, from the path; and, once each connection has read, which files they are. */
+bool st_sqlite_name_files(st_sqlite *store);
+bool st_sqlite_remember_files(st_sqlite *store);
+void st_sqlite_drop_files(st_sqlite *store);
+
+/* ---- what the driver answers: read_path.c, revocation_state.c, backup.c ---- */
+
+st_found st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *error);
+st_found st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error);
+st_stored st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error);
+bool st_sqlite_ready(st_store *store, char *error);
+
+st_stored st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error);
+st_stored st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
+                           uint32_t *count, char *error);
+st_stored st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed, char *error);
+st_stored st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
+                            st_revocation_change **changes, uint32_t *count, char *error);
+
+st_stored st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
+                           char *error);
+
+/* Put a new file at path, whole or not at all: made beside it by fill, fsynced,
+ * renamed. ST_STORE_EXISTS, and nothing has changed, when there is one by then.
+ */
+typedef st_stored st_sqlite_fill(void *context, const char *temporary, char *error);
+st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error);
+
+#endif

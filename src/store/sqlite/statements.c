@@ -1,0 +1,297 @@
+/* The text of the statements. What they are for is said where they are run, in src/store, and for
+ * the last two tables in read_path.c and revocation_state.c. The tables are in schema.c.
+ *
+ * row_set, derived and snapshot are tables of the connection alone, in memory (open.c).
+ */
+#include "store/sqlite/sqlite.h"
+
+#define COLUMNS                                                                 \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, suspended"
+#define LISTED_COLUMNS                                                                \
+  COLUMNS                                                                             \
+  ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(made_by, ''), " \
+  "disabled_by IS NOT NULL AND EXISTS (SELECT 1 FROM persons AS p"                    \
+  " WHERE p.login = keys.owner AND p.key_id = keys.disabled_by)"
+#define USER_COLUMNS                                                           \
+  LISTED_COLUMNS                                                               \
+  ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL, " \
+  "registered, own_password"
+
+/* Written as the partial indexes are, so that these serve. */
+#define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
+#define LIVING_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_KEY
+#define LIVING_OF_OWNER_2 "FROM keys WHERE owner = ?2 AND " LIVING_KEY
+#define VALID_DERIVED                                                                \
+  "FROM keys WHERE id IN (SELECT id FROM temp.derived WHERE base = 0) AND kind <= 1" \
+  " AND deleted_at IS NULL AND coalesce(expires_at, ?1 + 1) > ?1"
+#define IN_SET "id IN (SELECT id FROM temp.row_set)"
+#define ADD "INSERT OR IGNORE INTO temp.row_set (id) SELECT id "
+
+#define FACT(name) "(SELECT value FROM facts WHERE name = '" name "')"
+#define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
+
+/* A token may have been signed by a clock that was ahead: the latest that is known of the row. */
+#define LATEST_CLOCK                          \
+  "max(?1, keys.created_at, keys.changed_at," \
+  " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
+
+/* What a hash is listed by whose sub is not known, or is none that fits: no sub has a `=`. */
+#define NAMELESS(hash) "printf('=%016x%026d', " hash ", 0)"
+
+const char *const st_sqlite_control_sql[ST_SQLITE_CONTROL_COUNT] = {
+    [ST_SQLITE_BEGIN] = "BEGIN IMMEDIATE",
+    [ST_SQLITE_COMMIT] = "COMMIT",
+    [ST_SQLITE_ROLLBACK] = "ROLLBACK",
+};
+
+const char *const st_sqlite_sql[ST_SQL_COUNT] = {
+    [ST_SQL_ROW_FIND] = "SELECT " COLUMNS " FROM keys WHERE id = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_FIND_SUB] = "SELECT id FROM keys WHERE sub = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_DISABLE] =
+        /* ?4: who; ?5: not when it is disabled already */
+        "UPDATE keys SET disabled = ?3, changed_at = ?2, disabled_by ="
+        " CASE WHEN ?3 = 0 THEN NULL WHEN ?5 AND disabled = 1 THEN disabled_by ELSE ?4 END"
+        " WHERE id = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_REPLACE_SUB] =
+        "UPDATE keys SET sub = ?3, changed_at = ?2"
+        " WHERE id = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_GRANT] =
+        "UPDATE keys SET permissions = ?3, changed_at = ?2"
+        " WHERE id = ?1 AND deleted_at IS NULL",
+    [ST_SQL_ROW_EXTEND] =
+        "UPDATE keys SET expires_at = ?3, changed_at = ?2"
+        " WHERE id = ?1 AND deleted_at IS NULL",
+    /* Nor may it fall on a hash that is listed. */
+    [ST_SQL_SUB_IS_REVOKED] =
+        "SELECT 1 FROM revoked WHERE sub = ?1"
+        " UNION ALL SELECT 1 FROM listed WHERE hash = " HASH_OF("?1"),
+
+    [ST_SQL_KEY_INSERT] = "INSERT INTO keys (" COLUMNS
+               ", digest, changed_at, deleted_at, made_by)"
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, NULL, ?13)",
+    [ST_SQL_KEY_FIND] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id = ?1 AND " LIVING_KEY,
+    [ST_SQL_KEY_FIND_SUB] = "SELECT " LISTED_COLUMNS " FROM keys WHERE sub = ?1 AND " LIVING_KEY,
+    [ST_SQL_KEY_LIST] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id > ?1 AND " LIVING_KEY
+             " ORDER BY id LIMIT ?2",
+    [ST_SQL_KEY_LIST_OWNED] = "SELECT " LISTED_COLUMNS " FROM keys WHERE owner = ?3 AND id > ?1 AND " LIVING_KEY
+                   " ORDER BY id LIMIT ?2",
+    [ST_SQL_KEY_COUNT] = "SELECT count(*) FROM keys WHERE " LIVING_KEY,
+    [ST_SQL_KEY_COUNT_OWNED] = "SELECT count(*) " LIVING_OF_OWNER,
+    [ST_SQL_KEY_RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2 WHERE id = ?1 AND " LIVING_KEY,
+    [ST_SQL_KEY_SUSPEND_OWNED] = "UPDATE keys SET suspended = ?3, changed_at = ?2 WHERE owner = ?1 AND " LIVING_KEY
+                " AND suspended <> ?3",
+    [ST_SQL_KEY_USED] =
+        "INSERT INTO used (key_id, used_at)"
+        " SELECT id, ?2 FROM keys WHERE id = ?1 AND deleted_at IS NULL"
+        " ON CONFLICT (key_id) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
+
+    /* CROSS JOIN: in this order, whatever the planner thinks of the sizes. */
+    [ST_SQL_USER_FIND] = "SELECT " USER_COLUMNS
+                    " FROM persons CROSS JOIN keys WHERE login = ?1 AND keys.id = persons.key_id",
+    [ST_SQL_USER_LIST] = "SELECT " USER_COLUMNS
+                    " FROM persons CROSS JOIN keys WHERE login > ?1 AND keys.id = persons.key_id"
+                    " ORDER BY login LIMIT ?2",
+    [ST_SQL_USER_WAS_DELETED] =
+        "SELECT 1 FROM keys WHERE kind = 1 AND owner = ?1 AND deleted_at IS NOT NULL LIMIT 1",
+    [ST_SQL_USER_INSERT] =
+        "INSERT INTO persons (login, key_id, password, imported, locale, source, changed_at,"
+        " registered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    /* NULL leaves it as it is. */
+    [ST_SQL_USER_UPDATE] =
+        "UPDATE persons SET changed_at = ?2, password = coalesce(?3, password),"
+        " imported = coalesce(?4, imported),"
+        " own_password = iif(?3 IS NULL, own_password, ?4 IS NULL) WHERE login = ?1",
+    [ST_SQL_USER_REHASH] = "UPDATE persons SET password = ?3 WHERE login = ?1 AND password = ?2",
+    [ST_SQL_USER_DELETE] = "DELETE FROM persons WHERE login = ?1",
+
+    [ST_SQL_SESSION_INSERT] = "INSERT INTO logins (key_id, seed) VALUES (?1, ?2)",
+    [ST_SQL_SESSION_SEED] = "SELECT seed FROM logins WHERE key_id = ?1",
+    [ST_SQL_SESSION_GRANT] =
+        "UPDATE keys SET permissions = ?3, changed_at = ?2"
+        " WHERE parent = ?1 AND deleted_at IS NULL",
+    [ST_SQL_REFRESH_INSERT] =
+        "INSERT INTO refresh (hash, key_id, expires_at, used_at) VALUES (?1, ?2, ?3, NULL)",
+    [ST_SQL_REFRESH_FIND] = "SELECT key_id, expires_at, used_at FROM refresh WHERE hash = ?1",
+    [ST_SQL_REFRESH_USE] = "UPDATE refresh SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL",
+    /* By who only reads: does it belong to a login that lives? What follows from it, the change
+     * finds out. */
+    [ST_SQL_REFRESH_KNOWN] =
+        "SELECT 1 FROM refresh CROSS JOIN keys WHERE hash = ?1 AND keys.id = refresh.key_id"
+        " AND refresh.expires_at > ?2 AND deleted_at IS NULL AND disabled + suspended = 0"
+        " AND (keys.expires_at IS NULL OR keys.expires_at > ?2)",
+
+    [ST_SQL_SET_CLEAR] = "DELETE FROM temp.row_set",
+    [ST_SQL_SET_ADD_ROW] = "INSERT INTO temp.row_set (id) VALUES (?1)",
+    [ST_SQL_SET_ADD_OWNED] = ADD LIVING_OF_OWNER,
+    [ST_SQL_SET_ADD_HOLDING] = ADD LIVING_OF_OWNER
+    " AND instr(',' || permissions || ',', ',' || ?2 || ',') > 0",
+    [ST_SQL_SET_ADD_SESSIONS] = ADD "FROM keys WHERE parent = ?1 AND deleted_at IS NULL",
+    [ST_SQL_SET_ADD_SESSIONS_OF_OWNED] = ADD
+    "FROM keys WHERE parent IN (SELECT id " LIVING_OF_OWNER ") AND deleted_at IS NULL",
+    [ST_SQL_SET_ADD_DEPENDENT] = ADD
+    "FROM keys WHERE parent IN (SELECT id FROM temp.row_set) AND deleted_at IS NULL",
+    /* Rows are inserted with growing rowids, and keys_resting is in their order. */
+    [ST_SQL_SET_ADD_OLDEST] = ADD
+    "FROM keys WHERE parent = ?1 AND deleted_at IS NULL AND expires_at > ?2"
+    " ORDER BY rowid DESC LIMIT -1 OFFSET ?3",
+    [ST_SQL_SET_ADD_ENDED] = ADD
+    "FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < ?1 LIMIT ?2",
+    [ST_SQL_SET_DROP_UNCHANGED] =
+        "DELETE FROM temp.row_set WHERE EXISTS (SELECT 1 FROM keys"
+        " WHERE keys.id = row_set.id AND (disabled + suspended > 0) ="
+        " EXISTS (SELECT 1 FROM listed WHERE listed.sub = keys.sub))",
+    [ST_SQL_SET_COUNT] =
+        "SELECT count(*), coalesce(sum(kind = 0), 0), coalesce(sum(kind >= 2), 0)"
+        " FROM keys WHERE " IN_SET,
+    [ST_SQL_SET_REVOKE] =
+        "INSERT OR IGNORE INTO revoked (sub, key_id, revoked_at)"
+        " SELECT sub, id, ?1 FROM keys WHERE " IN_SET,
+    /* The sub of one that is disabled is listed already, without a time. */
+    [ST_SQL_SET_LIST] =
+        "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+        " SELECT sub, " HASH_OF("sub") ", " LATEST_CLOCK ", " FACT("lived") " FROM keys"
+        " WHERE " IN_SET
+        " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at,"
+        " lived_at = excluded.lived_at",
+    [ST_SQL_SET_LOG] =
+        "INSERT OR IGNORE INTO changes (sequence, hash)"
+        " SELECT ?1, " HASH_OF("sub") " FROM keys WHERE " IN_SET,
+    /* A person's digest opens nothing and is known for `*`, who may come again. */
+    [ST_SQL_SET_DELETE] =
+        "UPDATE keys SET deleted_at = ?1, changed_at = ?1,"
+        " digest = CASE kind WHEN 1 THEN randomblob(32) ELSE digest END"
+        " WHERE " IN_SET,
+    [ST_SQL_SET_AUDIT_KEYS] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " SELECT ?1, ?2, ?3, ?4, id, ?5 || ?6 || name FROM keys"
+        " WHERE kind = 0 AND " IN_SET " ORDER BY id",
+    [ST_SQL_SET_AUDIT_SESSIONS] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " SELECT ?1, ?2, ?3, ?4, id, ?5 FROM keys"
+        " WHERE kind >= 2 AND " IN_SET " ORDER BY rowid",
+    [ST_SQL_SET_ADD_DERIVED] = ADD
+    "FROM keys WHERE id IN (SELECT id FROM temp.derived WHERE base = 0) AND kind <= 1"
+    " AND deleted_at IS NULL",
+    [ST_SQL_SET_AUDIT_USERS] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " SELECT ?1, ?2, ?3, ?4, owner, ?5 FROM keys"
+        " WHERE kind = 1 AND " IN_SET " ORDER BY owner",
+    [ST_SQL_SET_DELETE_USERS] = "DELETE FROM persons WHERE key_" IN_SET,
+    [ST_SQL_SET_LIST_DISABLED] =
+        "INSERT OR IGNORE INTO listed (sub, hash, revoked_at)"
+        " SELECT sub, " HASH_OF("sub") ", NULL FROM keys"
+        " WHERE disabled + suspended > 0 AND " IN_SET,
+    [ST_SQL_SET_UNLIST_ENABLED] =
+        "DELETE FROM listed WHERE revoked_at IS NULL AND sub IN"
+        " (SELECT sub FROM keys WHERE disabled + suspended = 0 AND " IN_SET ")",
+    [ST_SQL_SET_REMOVE_REVOKED] = "DELETE FROM revoked WHERE key_id IN (SELECT id FROM temp.row_set)",
+    [ST_SQL_SET_REMOVE_REFRESH] = "DELETE FROM refresh WHERE key_id IN (SELECT id FROM temp.row_set)",
+    [ST_SQL_SET_REMOVE_SESSIONS] = "DELETE FROM logins WHERE key_id IN (SELECT id FROM temp.row_set)",
+    [ST_SQL_SET_REMOVE_USED] = "DELETE FROM used WHERE key_id IN (SELECT id FROM temp.row_set)",
+    [ST_SQL_SET_REMOVE_ROWS] = "DELETE FROM keys WHERE " IN_SET,
+    [ST_SQL_SET_ADD_SNAPSHOT_SESSIONS] = ADD
+    "FROM keys WHERE kind >= 2 AND deleted_at IS NULL AND (" HASH_OF("sub")
+    " IN (SELECT hash FROM temp.snapshot) OR parent IN (SELECT id FROM keys WHERE kind < 2"
+    " AND deleted_at IS NULL AND " HASH_OF("sub") " IN (SELECT hash FROM temp.snapshot)))",
+    [ST_SQL_SET_ADD_SNAPSHOT_KEYS] = ADD "FROM keys WHERE kind < 2 AND deleted_at IS NULL AND "
+    HASH_OF("sub") " IN (SELECT hash FROM temp.snapshot)",
+    [ST_SQL_SET_DISABLE] = "UPDATE keys SET disabled = 1, disabled_by = NULL, changed_at = ?1"
+                       " WHERE disabled = 0 AND " IN_SET,
+
+    [ST_SQL_DERIVED_CLEAR] = "DELETE FROM temp.derived",
+    /* The row itself; of a user, the keys that he owns, and those that he made for himself. */
+    [ST_SQL_DERIVED_ADD_BASE] =
+        "WITH RECURSIVE base (id) AS (SELECT ?1"
+        " UNION SELECT id " LIVING_OF_OWNER_2
+        " UNION SELECT k.id FROM base CROSS JOIN keys AS k ON k.made_by = base.id"
+        "  WHERE k.owner = ?2 AND k.kind = 0)"
+        "INSERT INTO temp.derived (id, base) SELECT id, 1 FROM base",
+    /* A key is made with the permission keys, a user with users. */
+    [ST_SQL_DERIVED_ADD_DIRECT] =
+        "INSERT OR IGNORE INTO temp.derived (id, base) SELECT k.id, 0"
+        " FROM temp.derived AS m CROSS JOIN keys AS k ON k.made_by = m.id"
+        " WHERE m.base = 1 AND (?1 IS NULL OR NOT permissions_within(k.permissions, ?1)"
+        "  OR NOT permissions_within(iif(k.kind = 1, 'users', 'keys'), ?1)) LIMIT ?2",
+    [ST_SQL_DERIVED_ADD_REST] =
+        "WITH RECURSIVE rest (id) AS (SELECT id FROM temp.derived WHERE base = 0"
+        " UNION SELECT k.id FROM rest CROSS JOIN keys AS k ON k.made_by = rest.id"
+        " UNION SELECT k.id FROM rest CROSS JOIN keys AS u ON u.id = rest.id"
+        "  CROSS JOIN keys AS k ON k.owner = u.owner"
+        "  WHERE u.kind = 1 AND u.deleted_at IS NULL AND k.kind = 0 AND k.deleted_at IS NULL)"
+        "INSERT OR IGNORE INTO temp.derived (id, base) SELECT id, 0 FROM rest LIMIT ?1",
+    [ST_SQL_DERIVED_COUNT] =
+        "SELECT coalesce(sum(kind = 0), 0), coalesce(sum(kind = 1), 0),"
+        " (SELECT count(*) FROM temp.derived WHERE base = 0) " VALID_DERIVED,
+    [ST_SQL_DERIVED_LIST] = "SELECT kind, iif(kind = 1, owner, id) " VALID_DERIVED " ORDER BY 1, 2 LIMIT ?2",
+
+    [ST_SQL_AUDIT_INSERT] =
+        "INSERT INTO audit (at, who, origin, action, target, detail)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [ST_SQL_AUDIT_LIST] =
+        "SELECT id, at, action, who, origin, target, detail FROM audit"
+        " WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+
+    [ST_SQL_SETTING_SET] = "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
+    [ST_SQL_SETTING_RAISE] =
+        "INSERT INTO facts (name, value) VALUES (?1, ?2)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value",
+    [ST_SQL_SETTING_GET] = "SELECT value FROM facts WHERE name = ?1",
+    [ST_SQL_SEQUENCE_NEXT] = "UPDATE facts SET value = max(value + 1, ?1) WHERE name = 'sequence'",
+    [ST_SQL_SEQUENCE_GET] = "SELECT value FROM facts WHERE name = 'sequence'",
+    [ST_SQL_SEQUENCE_RECORD] = "INSERT INTO given (sequence) VALUES (?1)",
+    [ST_SQL_SEQUENCE_LENGTH] = "SELECT sequence FROM given ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
+    [ST_SQL_SEQUENCE_CUT] = "DELETE FROM given WHERE sequence <= ?1",
+    [ST_SQL_SEQUENCE_FROM] = "UPDATE facts SET value = max(value, ?1 + 1) WHERE name = 'given_from'",
+
+    [ST_SQL_LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
+    [ST_SQL_LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
+    [ST_SQL_LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
+    /* Of ?1 by the clock that revoked it, and of ?2 by the time that was lived. */
+    [ST_SQL_PURGE_LOG] =
+        "INSERT OR IGNORE INTO changes (sequence, hash)"
+        " SELECT ?3, hash FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
+    [ST_SQL_PURGE_LISTED] = "DELETE FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
+    [ST_SQL_PURGE_REFRESH] =
+        "DELETE FROM refresh WHERE hash IN"
+        " (SELECT hash FROM refresh WHERE expires_at < ?1 LIMIT ?2)",
+
+    [ST_SQL_SNAPSHOT_CLEAR] = "DELETE FROM temp.snapshot",
+    [ST_SQL_SNAPSHOT_ADD] = "INSERT OR IGNORE INTO temp.snapshot (hash) VALUES (?1)",
+    [ST_SQL_SNAPSHOT_DROP_KNOWN] =
+        "DELETE FROM temp.snapshot WHERE EXISTS (SELECT 1 FROM listed WHERE listed.hash = snapshot.hash)"
+        " OR hash IN (SELECT hash FROM changes WHERE sequence > ?1)",
+    [ST_SQL_SNAPSHOT_LIST] = "INSERT OR IGNORE INTO listed (sub, hash, revoked_at, lived_at)"
+                   " SELECT " NAMELESS("hash") ", hash, ?1, " FACT("lived") " FROM temp.snapshot",
+    [ST_SQL_SNAPSHOT_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash) SELECT ?1, hash FROM temp.snapshot",
+    [ST_SQL_HASH_KEY_IS] = "SELECT 1 WHERE " FACT("hash_key_0") " = ?1 AND " FACT("hash_key_1") " = ?2",
+    [ST_SQL_LISTED_WITHOUT_SUB] = "SELECT 1 FROM listed WHERE sub >= '=' AND sub < '>' LIMIT 1",
+    [ST_SQL_LISTED_HASH_ANEW] = "UPDATE listed SET hash = " HASH_OF("sub"),
+    [ST_SQL_SUB_LIST] = "INSERT INTO listed (sub, hash, revoked_at, lived_at) SELECT"
+                 " iif(length(?1) = 43, ?1, " NAMELESS(HASH_OF("?1")) "), " HASH_OF("?1") ","
+                 " ?2, " FACT("lived"),
+    [ST_SQL_SUB_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash) VALUES (?1, " HASH_OF("?2") ")",
+};
+
+const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
+    [ST_SQLITE_READ_VERSION] = "PRAGMA data_version",
+    [ST_SQLITE_READ_BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = ?1",
+    [ST_SQLITE_READ_BY_SUB] = "SELECT " COLUMNS
+               ", digest, deleted_at IS NOT NULL"
+               " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
+               " FROM keys WHERE sub = ?1",
+    [ST_SQLITE_READ_REVOKED] = "SELECT 1 FROM revoked WHERE sub = ?1",
+    [ST_SQLITE_READ_SEQUENCE] = "SELECT ?1 < " FACT("given_from") " OR EXISTS"
+                      " (SELECT 1 FROM given WHERE sequence = ?1)",
+};
+
+const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT] = {
+    [ST_SQLITE_STATE_BEGIN] = "BEGIN",
+    [ST_SQLITE_STATE_END] = "COMMIT",
+    [ST_SQLITE_STATE_READ] = "SELECT " FACT("sequence") ", " FACT("hash_key_0") ", " FACT(
+        "hash_key_1") ", " FACT("changes_from"),
+    [ST_SQLITE_STATE_HASHES] = "SELECT DISTINCT hash FROM listed",
+    [ST_SQLITE_STATE_CHANGES] =
+        ("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
+         " max(sequence) FROM changes WHERE sequence > ?1 GROUP BY hash"),
+};

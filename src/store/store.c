@@ -1,0 +1,84 @@
+/* A store is opened by where it lies, and what must be quick is passed on to the implementation.
+ * What changes mean is in the other files of this folder.
+ */
+#include <string.h>
+
+#include "store/db.h"
+#include "store/sqlite/sqlite.h"
+
+/* ---- opened ---- */
+
+static bool group_trusted;
+
+void st_store_trust_group(bool trust) {
+  group_trusted = trust;
+}
+
+/* What follows a scheme at the front of where, or NULL. */
+static const char *after(const char *where, const char *scheme) {
+  size_t len = strlen(scheme);
+  return strncmp(where, scheme, len) == 0 ? where + len : NULL;
+}
+
+st_stored st_store_open(const char *where, bool create, st_store **store, char *error) {
+  *store = NULL;
+  if (after(where, "postgres:") != NULL || after(where, "postgresql:") != NULL) {
+    return st_db_fail(error, "cannot open %.200s: this version has no PostgreSQL", where);
+  }
+  const char *path = after(where, "sqlite:");
+  return st_sqlite_open(path != NULL ? path : where, create, group_trusted, store, error);
+}
+
+void st_store_close(st_store *store) {
+  if (store != NULL) store->driver->close(store);
+}
+
+/* ---- passed on ---- */
+
+st_found st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *error) {
+  return store->driver->by_digest(store, digest, key, error);
+}
+
+st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
+  if (sub.data == NULL || sub.len != ST_SUB_LEN) {
+    memset(key, 0, sizeof *key);
+    return ST_FOUND_NONE;
+  }
+  return store->driver->by_sub(store, sub, key, error);
+}
+
+bool st_store_ready(st_store *store, char *error) {
+  return store->driver->ready(store, error);
+}
+
+void st_store_interrupt(st_store *store) {
+  store->driver->interrupt(store);
+}
+
+st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *error) {
+  return store->driver->gave_sequence(store, sequence, error);
+}
+
+st_stored st_store_revocation_state(st_store *store, st_revocation_state *listing, char *error) {
+  return store->driver->listing(store, listing, error);
+}
+
+st_stored st_store_revoked_hashes(st_store *store, st_revocation_state *listing, uint64_t **hashes,
+                                  uint32_t *count, char *error) {
+  return store->driver->listed(store, listing, hashes, count, error);
+}
+
+st_stored st_store_revoked_hashes_and_changes(st_store *store, st_revoked_hashes *listed,
+                                              char *error) {
+  return store->driver->listed_and_changes(store, listed, error);
+}
+
+st_stored st_store_changes(st_store *store, int64_t since, st_revocation_state *listing,
+                           st_revocation_change **changes, uint32_t *count, char *error) {
+  return store->driver->changes(store, since, listing, changes, count, error);
+}
+
+st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop,
+                          char *error) {
+  return store->driver->backup(store, path, stop, error);
+}

@@ -1,0 +1,40 @@
+/* transaction - a change of the store: its turn, its transaction, its sequence. */
+#ifndef ST_STORE_TRANSACTION_H
+#define ST_STORE_TRANSACTION_H
+
+#include "store/db.h"
+
+/* What a change is about. Each kind of change reads what it needs. */
+typedef struct st_change {
+  const st_audit_context *act; /* who is named in the audit log; NULL: no line is written */
+  const st_grantor *maker;     /* what something new is made with, or NULL */
+  const st_key *key;
+  const uint8_t *digest;
+  const char *id; /* of a row, or a user's login */
+  const char *sub;
+  const char *text; /* a name */
+  bool disabled;
+  int64_t now;          /* seconds since 1970 */
+  int64_t now_us;       /* the same in microseconds, for the sequence */
+  int64_t *sequence;    /* written after the commit: at which the revocation data has it; or NULL */
+  int64_t until_us;     /* how long it may wait: as in st_audit_context */
+  bool unauthenticated; /* who asks for it has shown no credential */
+  void *of;             /* what this kind of change takes besides, and gives back */
+} st_change;
+
+/* *sequence (may be NULL) is 0 from now on. */
+st_change st_transaction_change(const st_audit_context *act, const char *id, int64_t *sequence);
+
+/* What a change does, within its transaction. Unless it answers ST_STORED nothing has happened. */
+typedef st_stored st_change_fn(st_db *db, const st_change *change);
+
+/* Waits for its turn, then begins, calls make, and commits; or rolls back. */
+st_stored st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
+                             char *error) __attribute__((warn_unused_result));
+
+/* Within a change: the sequence at which edges are told of it, one however much it ends. */
+st_stored st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence);
+/* The last one that was taken. */
+st_stored st_transaction_sequence(st_db *db, int64_t *sequence);
+
+#endif

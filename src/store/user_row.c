@@ -1,0 +1,159 @@
+/* A user has a row among the keys, which is what the user may do, and one of his own, under the
+ * username. What is taken from a user is taken from what the user made. Shared by users.c and
+ * user_import.c, which say when a user is made or changed.
+ */
+#include "store/user_row.h"
+
+#include <string.h>
+
+#include "domain/permissions.h"
+#include "store/derived.h"
+#include "store/key_row.h"
+
+/* ---- the record ---- */
+
+bool st_user_row_take(const st_row *row, void *item) {
+  st_user *person = item;
+  memset(person, 0, sizeof *person);
+  if (!st_key_row_take(row, &person->key) || person->key.kind != ST_KIND_USER) return false;
+  person->registered = st_row_number(row, ST_COL_REGISTERED) != 0;
+  person->own_password = st_row_number(row, ST_COL_OWN_PASSWORD) != 0;
+  return st_row_text(row, ST_COL_PASSWORD, person->password, sizeof person->password) &&
+         st_row_text(row, ST_COL_IMPORTED, person->imported, sizeof person->imported) &&
+         st_row_text(row, ST_COL_LOCALE, person->locale, sizeof person->locale) &&
+         st_row_text(row, ST_COL_SOURCE, person->source, sizeof person->source);
+}
+
+bool st_user_row_fits(const char *text, size_t size) {
+  return strnlen(text, size) < size;
+}
+
+bool st_user_row_storable(const st_user *person) {
+  const st_key *key = &person->key;
+  return st_key_row_storable(key) && key->kind == ST_KIND_USER && key->parent[0] == '\0' &&
+         key->owner[0] != '\0' && strcmp(key->owner, key->name) == 0 && !key->disabled &&
+         !key->suspended && st_user_row_fits(person->password, sizeof person->password) &&
+         st_user_row_fits(person->imported, sizeof person->imported) &&
+         st_user_row_fits(person->locale, sizeof person->locale) &&
+         st_user_row_fits(person->source, sizeof person->source);
+}
+
+st_stored st_user_row_find(st_db *db, const char *login, st_user_before *before) {
+  st_row row;
+  st_stored stored = st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(login)), &row);
+  if (stored == ST_STORED && !st_user_row_take(&row, &before->person)) stored = ST_STORE_FAILED;
+  before->imported = stored == ST_STORED && st_row_number(&row, ST_COL_BY_IMPORT) != 0;
+  st_row_finish(&row);
+  return stored;
+}
+
+/* ---- made ---- */
+
+st_stored st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
+                             const uint8_t digest[32], const char *imported) {
+  st_stored stored = st_key_row_insert(db, &person->key, digest, change->act->row);
+  return stored != ST_STORED
+             ? stored
+             : st_db_run_one(
+                   db, ST_SQL_USER_INSERT,
+                   ST_VALUES(st_db_text(person->key.owner), st_db_text(person->key.id),
+                             st_db_text(person->password), st_db_text(imported),
+                             st_db_text(person->locale), st_db_text(person->source),
+                             st_db_number(change->now), st_db_number(person->registered)));
+}
+
+st_stored st_user_row_audit(st_db *db, const st_change *change, const char *action,
+                            const st_user *person, int64_t owned) {
+  char detail[ST_AUDIT_DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  if (owned > 0) {
+    st_audit_detail(&writer, "keys owned: ", "");
+    st_write_int(&writer, owned);
+  }
+  st_audit_detail_permissions(&writer, person->key.permissions);
+  st_audit_detail_expiry(&writer, person->key.expires_at);
+  if (person->source[0] != '\0') st_audit_detail(&writer, "source ", person->source);
+  return st_audit_write_detail(db, change, action, person->key.owner, &writer);
+}
+
+/* ---- other permissions, another password ---- */
+
+/* Into the set: the keys that hold what the user loses. *loses: there is such a permission. */
+static st_stored find_losses(st_db *db, const st_key *row, const char *permissions, bool *loses) {
+  st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
+  subtoken_text held;
+  st_stored stored = st_row_set_clear(db);
+  while (stored == ST_STORED && st_cut(&cutter, ',', &held)) {
+    if (!st_permissions_contain(permissions, held)) {
+      *loses = true;
+      stored = st_db_run(db, ST_SQL_SET_ADD_HOLDING,
+                         ST_VALUES(st_db_text(row->owner), st_db_view(held)));
+    }
+  }
+  return stored;
+}
+
+/* The keys in the set, and all sessions. */
+static st_stored end_losses(st_db *db, const st_change *change, const st_key *row,
+                            const st_user_revision *to, st_ended *ended) {
+  char because[ST_NAME_MAX + 64];
+  st_writer writer = st_writer_on(because, sizeof because);
+  st_write_literal(&writer, "taken from user ");
+  st_write_truncated(&writer, row->owner);
+  bool ok = st_writer_end(&writer) &&
+            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id))) == ST_STORED &&
+            st_row_set_end(db, change, because, ended) == ST_STORED;
+  return ok ? st_row_set_new_sub(db, change, row->id, to->sub) : ST_STORE_FAILED;
+}
+
+/* What is only added is there in the sessions that live. */
+static st_stored grant(st_db *db, const st_change *change, const st_key *row,
+                       const char *permissions) {
+  const st_value *values =
+      ST_VALUES(st_db_text(row->id), st_db_number(change->now), st_db_text(permissions));
+  st_stored stored = st_db_run_one(db, ST_SQL_ROW_GRANT, values);
+  return stored == ST_STORED ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : stored;
+}
+
+static st_stored audit_revision(st_db *db, const st_change *change, const st_key *row,
+                                const st_user_revision *to, const st_ended *ended,
+                                const st_made *made) {
+  char detail[ST_AUDIT_DETAIL_ROOM];
+  st_writer writer = st_writer_on(detail, sizeof detail);
+  st_audit_detail_ended(&writer, ended);
+  st_audit_detail_made(&writer, made);
+  if (to->password != NULL) st_audit_detail(&writer, "another password", "");
+  if (to->permissions != NULL) {
+    st_audit_detail_permissions(&writer, to->permissions);
+    st_audit_detail(&writer, row->permissions[0] != '\0' ? "before " : "before none",
+                    row->permissions);
+  }
+  return st_audit_write_detail(db, change, to->action, row->owner, &writer);
+}
+
+st_stored st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
+                             const st_user_revision *to) {
+  st_ended ended = {0};
+  st_made made = {0};
+  bool loses = false;
+  const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
+  st_stored stored = find_losses(db, row, permissions, &loses);
+  bool tells =
+      to->permissions != NULL && (loses || (change->act->made != NULL && change->act->made->end));
+  if (stored == ST_STORED && tells) stored = st_derived_find(db, change, row, permissions, &made);
+  if (stored == ST_STORED && (loses || to->password != NULL)) {
+    stored = end_losses(db, change, row, to, &ended);
+  }
+  if (stored == ST_STORED && to->permissions != NULL) {
+    stored = grant(db, change, row, to->permissions);
+  }
+  if (stored == ST_STORED) {
+    stored = st_db_run_one(db, ST_SQL_USER_UPDATE,
+                           ST_VALUES(st_db_text(row->owner), st_db_number(change->now),
+                                     st_db_text(to->password), st_db_text(to->imported)));
+  }
+  if (stored == ST_STORED && tells) {
+    stored = st_derived_settle(db, change, "user", row->owner, &made);
+  }
+  return stored == ST_STORED ? audit_revision(db, change, row, to, &ended, &made) : stored;
+}
