@@ -195,7 +195,7 @@ static subtoken_text first_missing(unsigned seen) {
 subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) {
   return st_claims_fast_read(cpu, claims) ? SUBTOKEN_OK
-                                            : st_claims_read_any(claims, want_aud, fault);
+                                          : st_claims_read_any(claims, want_aud, fault);
 }
 
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
