@@ -22,6 +22,27 @@ def it_is_short_and_its_links_lead_somewhere():
 
 
 @test
+def the_map_of_the_code_is_that_of_the_tree():
+    """src/README.md: its links, a row for each folder, and who sees whom as tests/layers.py holds it."""
+    code = document("src/README.md")
+    for link in [l for l in re.findall(r"\]\(([^)#]+)\)", code) if ".github/" not in l]:
+        assert os.path.exists(os.path.join(ROOT, "src", link)), link
+    for path in re.findall(r"`(tests/[\w/.]+)`", code):
+        assert os.path.exists(os.path.join(ROOT, path)), path
+    rows = re.findall(r"^\| \[([\w/]+)\]\([^)]+\) \| .* \| ([^|]*) \|$", code, re.M)
+    folders = {n for n in os.listdir(os.path.join(ROOT, "src")) if os.path.isdir(os.path.join(ROOT, "src", n))}
+    folders |= {"store/" + n for n in os.listdir(os.path.join(ROOT, "src", "store")) if "." not in n}
+    assert {n for n, _ in rows} == folders, {n for n, _ in rows} ^ folders
+    held, seen = {}, {}
+    exec(re.search(r"^LIBRARY = .*?^\}$", document("tests/layers.py"), re.M | re.S).group(0), held)
+    for folder, text in rows:
+        seen[folder] = seen["server"] if text.startswith("the same") else set(re.split(", ", text)) - {"nothing"}
+    for folder, sees in held["SEES"].items():
+        if folder in folders:
+            assert seen[folder] == set(sees) & folders, (folder, seen[folder], sees)
+
+
+@test
 def its_calls_are_in_the_manual():
     table = re.search(r"^\| call \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.M).group(1)
     shown = {p for row in table.splitlines() for p in re.findall(r"(/[\w/.]+)", row.split(" | ")[0])}
