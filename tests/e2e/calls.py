@@ -1,18 +1,10 @@
 """Calls of the service by curl, one function each: keys, users, sessions, exchanges."""
 from support import *
 from urllib.parse import urlencode
-
-
-PASSWORD = "correct horse"
 INVALID = {"text": "Invalid access token"}
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS, JWT = ("urn:ietf:params:oauth:token-type:" + t for t in ("access_token", "jwt"))
 VENDOR = "/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken"
-
-
-def make_user(data, login="alice", permissions="account,inventories", password=PASSWORD):
-    run("user", "create", login, "--permissions", permissions, stdin=password + "\n", data=data,
-        check=0)
 
 
 def user(data, *args, **more):

@@ -1,47 +1,11 @@
 """What the tests of the commands share: `verify` and its explanation as (status, reason), tokens signed by hand, rings
 with known secrets, access files, and texts that no terminal may be shown."""
-import hashlib, hmac, sqlite3
-import support
+import sqlite3
 from support import *
 
 
 NOW = 1800000000  # 2027-01-15T08:00:00Z
 DAY = 86400
-
-
-def cmd(*args, **options):
-    code, out, err = support.run(*args, **options)
-    assert "Sanitizer" not in err and "runtime error" not in err, err
-    assert code in (0, 1, 2, 3), (args, code, err)
-    return code, out, err
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def unb64(text):
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def ring_of(data):
-    with open(os.path.join(data, "secrets")) as f:
-        return {l.split(":")[0]: unb64(l.split(":")[1]) for l in f.read().splitlines()}
-
-
-HEADER = '{"alg":"HS256","typ":"JWT"}'
-
-
-def sign(secret, claims, header=HEADER):
-    """A token by hand. claims: a dict, or JSON text, or bytes."""
-    if isinstance(claims, dict):
-        claims = json.dumps(claims, separators=(",", ":"))
-    if isinstance(claims, str):
-        claims = claims.encode()
-    if isinstance(header, dict):
-        header = json.dumps(header)
-    text = b64(header.encode()) + "." + b64(claims)
-    return text + "." + b64(hmac.new(secret, text.encode(), hashlib.sha256).digest())
 
 
 def claims(**other):
@@ -50,11 +14,12 @@ def claims(**other):
     return {k: v for k, v in c.items() if v is not None}
 
 
+def ring_of(data):
+    return dict(read_ring(os.path.join(data, "secrets")))
+
+
 def ring_file(lines):
-    path = os.path.join(scratch(), "ring")
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
-        f.write("".join("%s:%s\n" % (kid, b64(secret)) for kid, secret in lines))
-    return path
+    return private_file("".join("%s:%s\n" % (kid, b64(secret)) for kid, secret in lines), "ring")
 
 
 K0, K1, K2 = (hashlib.sha256(b"test key %d" % i).digest() for i in range(3))
@@ -68,12 +33,12 @@ def verdict(token, *options, data=None, secrets=RING, stdin=None):
     if data is None:
         options += ("--no-revocations",)
     stdin = token if stdin is None else stdin
-    code, out, err = cmd("verify", *options, data=data, stdin=stdin)
+    code, out, err = run("verify", *options, data=data, stdin=stdin)
     assert code in (0, 1), (options, code, out, err)
     said = re.match(r"refused (\d+) ([a-z_]+)", out)
     got = (200, "ok") if out.startswith("good until ") else (int(said[1]), said[2])
     assert (code == 0) == (got[0] == 200) and out.count("\n") == 1, (code, out)
-    code2, out2, _ = cmd("verify", "--json", *options, data=data, stdin=stdin)
+    code2, out2, _ = run("verify", "--json", *options, data=data, stdin=stdin)
     want = {"ok": True} if got[0] == 200 else {"ok": False, "status": got[0], "reason": got[1]}
     assert code2 == code and json.loads(out2) == want, (out2, want)
     return got
@@ -117,6 +82,6 @@ def access_file(logins):
 
 
 def edited(data, statement, *values):
-    with sqlite3.connect(os.path.join(data, "subtoken.db")) as db:
+    with sqlite3.connect(db_of(data)) as db:
         db.execute(statement, values)
     db.close()

@@ -1,22 +1,7 @@
-"""What the tests of DATA and of the configuration share: a server with few threads, one connection to it, its events,
-and files written and compared."""
-import hashlib, hmac, http.client, sqlite3, threading
-import support
+"""DATA and its files as the tests read and write them: modes, digests, keys by the hundred, the ring; a server that
+refuses to start, its events, one connection to it, and clients that go on while something changes."""
+import http.client, sqlite3, threading
 from support import *
-
-
-def cmd(*args, **options):
-    code, out, err = support.run(*args, **options)
-    assert "Sanitizer" not in err and "runtime error" not in err, err
-    return code, out, err
-
-
-def unb64(text):
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def digest(path):
@@ -37,10 +22,6 @@ def write(path, text, permissions=None):
 
 def secrets_of(data):
     return os.path.join(data, "secrets")
-
-
-def db_of(data):
-    return os.path.join(data, "subtoken.db")
 
 
 class Client:
@@ -70,45 +51,18 @@ class Client:
         self.connection.close()
 
 
-class Server(support.Server):
-    """One that has never been asked anything takes 2 s to stop, and 512 threads take long
-    to start under a sanitizer; there are many here."""
-
-    def __init__(self, data=None, config=None, **options):
-        if SANITIZER and config is None:
-            config = {"threads": 16}
-        super().__init__(data, config, **options)
-
-    def stop(self, *args, **options):
-        try:
-            if self.process.poll() is None:
-                curl(self.url + "/healthz", timeout=10)
-        except (AssertionError, AttributeError):
-            pass
-        super().stop(*args, **options)
-
-
 def kid_of(token):
     return json.loads(unb64(token.split(".")[0])).get("kid")
 
 
 def kids(data):
-    return [r["kid"] for r in json.loads(cmd("secret", "list", "--json", data=data)[1])]
+    return [r["kid"] for r in json.loads(run("secret", "list", "--json", data=data)[1])]
 
 
 def events(server, name):
     time.sleep(0.05)  # the log's thread gathers; the last line may be half there
     lines = server.log().split("\n")[:-1]
     return [e for e in (json.loads(l) for l in lines if l.startswith("{")) if e["event"] == name]
-
-
-def wait_for(what, seconds=20):
-    deadline = time.time() + seconds
-    while time.time() < deadline:
-        if what():
-            return
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def starts(data, *args):
@@ -183,7 +137,7 @@ class Traffic:
 
     def __enter__(self):
         [t.start() for t in self.threads]
-        wait_for(lambda: self.count > 20 or self.failures)
+        wait(lambda: self.count > 20 or self.failures)
         return self
 
     def __exit__(self, kind, value, trace):
@@ -198,9 +152,3 @@ def config_file(text):
     path = os.path.join(scratch(), "config.json")
     write(path, text if isinstance(text, str) else json.dumps(text))
     return path
-
-
-def sign(secret, sub, iat, exp):
-    claims = json.dumps({"sub": sub, "iat": iat, "exp": exp, "permissions": []}).encode()
-    text = b64(b'{"alg":"HS256","typ":"JWT"}') + "." + b64(claims)
-    return text + "." + b64(hmac.new(secret, text.encode(), hashlib.sha256).digest())

@@ -1,7 +1,7 @@
 """A feed to pull from: snapshots, heartbeats and changes written by the description in
 subtoken/revocations.h and feed.h alone, and an HTTP server that tells them, or anything
 else that a test makes it tell."""
-import base64, hashlib, hmac, http.server, json, os, struct, threading, time
+import base64, hashlib, hmac, http.server, json, struct, threading, time
 from urllib.parse import parse_qs, urlsplit
 from feedfiles import sub_hash
 

@@ -1,6 +1,6 @@
 """A real nginx with the module, an upstream that tells what it was sent, and a client that sends bytes as
 they are. Everything listens on sockets in the file system: no port to lose to another test."""
-import grp, socket, socketserver, subprocess, threading
+import grp, socketserver, threading
 from feedfiles import *
 from support import *
 
@@ -307,24 +307,10 @@ class Nginx:
         return issue(self.data, self.key["key"], *args)
 
 
-def wait(condition, what, seconds=60):
-    """Never by timing: as long as it takes, up to a limit that only a failure reaches."""
-    deadline = time.time() + seconds
-    while time.time() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("not within %d s: %s" % (seconds, what))
-
-
 def jwt(signer, claims, header=None):
-    """A token of any claims, signed by hand."""
-    def part(data):
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-    header = header or ({"alg": "HS256", "typ": "JWT", "kid": signer[0]} if signer[0] else
-                        {"alg": "HS256", "typ": "JWT"})
-    text = part(json.dumps(header).encode()) + "." + part(json.dumps(claims).encode())
-    return text + "." + part(hmac.new(signer[1], text.encode(), hashlib.sha256).digest())
+    """A token of any claims, signed by hand; signer: (kid, secret)."""
+    kid, secret = signer
+    return sign(secret, claims, header or {"alg": "HS256", "typ": "JWT", **({"kid": kid} if kid else {})})
 
 
 def sub_of(token):

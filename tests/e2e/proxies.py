@@ -1,6 +1,5 @@
 """A server with a policy, and real proxies in front of it with the configurations that come with the program
 (src/edge/examples), their paths and addresses put elsewhere."""
-import socket
 from nginx import *
 
 EDGE = os.path.join(os.path.dirname(TESTS), "src", "edge")

@@ -1,14 +1,22 @@
-"""What the end-to-end tests share: a real server on a real socket, the real
-commands, and TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM`."""
-import atexit, base64, fnmatch, json, os, re, shutil, signal, subprocess, sys, tempfile, time, traceback
+"""What all end-to-end tests share: a real server on a real socket, the real commands, curl, tokens signed by hand, and
+TAP. A test file is run as `python3 tests/e2e/test_x.py PROGRAM [NAME...]`. Beside it: datadir.py (DATA and its files),
+commands.py (what `verify` says), calls.py (the service's calls), feed.py (revocation data), nginx.py (both sides of a
+proxy, and nginx with the module), proxies.py (the examples), transcripts.py (what documents show), grants.py (the model
+of test_property.py)."""
+import atexit, base64, fnmatch, glob, hashlib, hmac, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
+import time, traceback
 
 PROGRAM = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/subtoken")
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Which build this is: address and thread sanitizers are slower, and some figures
 # of a test (how many rounds) follow from that; what is asserted never does.
 SANITIZER = next((s for s in ("asan", "tsan") if "/%s/" % s in PROGRAM), "")
+# Changes the clock of a program that preloads it; None where it is not installed.
+FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
+PASSWORD = "correct horse"
 _tests = []
 _dirs = []
+_shared = {}
 # Who runs this in the background or under nohup has these ignored, and so would all it starts.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) == signal.SIG_IGN:
@@ -21,8 +29,8 @@ def _clean():
         shutil.rmtree(d, ignore_errors=True)
 
 
-def scratch():
-    d = tempfile.mkdtemp(prefix="subtoken-test-")
+def scratch(under=None):
+    d = tempfile.mkdtemp(prefix="subtoken-test-", dir=under)
     _dirs.append(d)
     return d
 
@@ -32,14 +40,45 @@ def data_dir():
     return os.path.join(scratch(), "var")
 
 
+def private_file(text, name="file"):
+    """A new file that its owner alone may read."""
+    path = os.path.join(scratch(), name)
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+        f.write(text)
+    return path
+
+
+def db_of(data):
+    return os.path.join(data, "subtoken.db")
+
+
+def free_port(host="127.0.0.1"):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+def wait(condition, what="it happens", seconds=60):
+    """Never by timing: as long as it takes, up to a limit that only a failure reaches."""
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("not within %d s: %s" % (seconds, what))
+
+
+# ---- commands ----
+
 def run(*args, stdin=b"", data=None, check=None, env=None, timeout=60, prefix=()):
     """Run a command; returns (exit code, stdout, stderr) as text."""
     cmd = list(prefix) + [PROGRAM] + list(args) + (["--data", data] if data else [])
     p = subprocess.run(cmd, input=stdin if isinstance(stdin, bytes) else stdin.encode(),
                        capture_output=True, timeout=timeout, env=env)
-    if check is not None:
-        assert p.returncode == check, (args, p.returncode, p.stdout, p.stderr)
-    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+    out, err = p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+    assert "Sanitizer" not in err and "runtime error" not in err, err
+    assert p.returncode in ((0, 1, 2, 3) if check is None else (check,)), (args, p.returncode, out, err)
+    return p.returncode, out, err
 
 
 def make_key(data, permissions="account,inventories,characters", *extra, name="test"):
@@ -47,9 +86,15 @@ def make_key(data, permissions="account,inventories,characters", *extra, name="t
                           *extra, data=data, check=0)[1])
 
 
+def make_user(data, name="alice", permissions="account,inventories", password=PASSWORD):
+    run("user", "create", name, "--permissions", permissions, stdin=password + "\n", data=data, check=0)
+
+
 def issue(data, credential, *args):
     return run("issue", *args, stdin=credential, data=data, check=0)[1].strip()
 
+
+# ---- servers ----
 
 class Server:
     """`subtoken serve` on a free port of loopback. Use with `with`."""
@@ -121,6 +166,40 @@ class Server:
         self.stop(expect=None if kind else 0)
 
 
+class SmallServer(Server):
+    """For files with many servers: 512 threads take long to start under a sanitizer, and a server that has never been
+    asked anything takes 2 s to stop."""
+
+    def __init__(self, data=None, config=None, **options):
+        if SANITIZER and config is None:
+            config = {"threads": 16}
+        super().__init__(data, config, **options)
+
+    def stop(self, *args, **options):
+        try:
+            if self.process.poll() is None:
+                curl(self.url + "/healthz", timeout=10)
+        except (AssertionError, AttributeError):
+            pass
+        super().stop(*args, **options)
+
+
+def shared_server():
+    """(server, key): one for all tests of a file but those that need their own."""
+    if not _shared:
+        s = Server()
+        _shared["key"] = make_key(s.data)["key"]
+        _shared["server"] = s.start()
+        atexit.register(s.process.kill)  # when not all tests are run
+    return _shared["server"], _shared["key"]
+
+
+def stop_shared_server():
+    _shared.pop("server").stop()
+
+
+# ---- a client ----
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -149,11 +228,45 @@ def bearer(credential):
     return ["-H", "Authorization: Bearer " + credential]
 
 
+# ---- tokens and rings ----
+
+HEADER = '{"alg":"HS256","typ":"JWT"}'
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def payload(token):
     """Decoded as clients do: as standard base64."""
     part = token.split(".")[1]
     return json.loads(base64.b64decode(part + "=" * (-len(part) % 4)))
 
+
+def sign(secret, claims, header=HEADER):
+    """A token by hand. claims: a dict, or JSON text, or bytes."""
+    if isinstance(claims, dict):
+        claims = json.dumps(claims, separators=(",", ":"))
+    if isinstance(claims, str):
+        claims = claims.encode()
+    if isinstance(header, dict):
+        header = json.dumps(header)
+    text = b64(header.encode()) + "." + b64(claims)
+    return text + "." + b64(hmac.new(secret, text.encode(), hashlib.sha256).digest())
+
+
+def read_ring(path):
+    """[(kid, secret)] of a file of secrets."""
+    with open(path) as f:
+        pairs = [line.partition(":") for line in f.read().split()]
+    return [(kid, unb64(text)) for kid, _, text in pairs]
+
+
+# ---- TAP ----
 
 def test(function):
     _tests.append(function)

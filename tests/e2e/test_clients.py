@@ -1,9 +1,8 @@
 """The two endpoints as existing clients use them: their bytes, what they check, and
 every refusal that the contract promises. All through curl."""
-import atexit, base64, calendar, email.utils, json, os, re, time, urllib.error, urllib.parse, urllib.request
+import calendar, email.utils, urllib.error, urllib.parse, urllib.request
 
-from support import (TESTS, Server, bearer, curl, data_dir, issue, main, make_key, payload, run,
-                     test)
+from support import *
 
 ALL = "account,inventories,characters,progression"
 DAY = 86400

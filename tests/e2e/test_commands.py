@@ -1,6 +1,6 @@
 """Every command as a user types it: help, usage, exit codes, JSON, what is shown of hostile names, and where DATA comes
 from. What `verify` decides: test_verify.py; users, access files and the audit log: test_user_commands.py."""
-import glob, pty, resource, socket, sqlite3
+import pty, resource, sqlite3
 from commands import *
 
 # ---- help, usage, exit codes ----
@@ -30,24 +30,24 @@ OPTIONS = {"serve": "--listen --config --data", "key create":
 def help_of_every_command():
     env = dict(os.environ, SUBTOKEN_DATA=data_dir())
     for words in [[]] + COMMANDS:
-        code, out, err = cmd(*words, "--help", env=env)
+        code, out, err = run(*words, "--help", env=env)
         name = " ".join(["subtoken"] + words)
         assert code == 0 and err == "" and out.startswith("usage: " + name), (words, code, out, err)
         for option in OPTIONS.get(" ".join(words), "").split():
             assert option in out, (words, option)
     for words in [[], ["key"], ["secret"], ["policy"], ["user"]]:
-        out = cmd(*words, "--help")[1]
+        out = run(*words, "--help")[1]
         for row in COMMANDS:
             if row[:-1] == words:
                 assert re.search(r"^  %s " % row[-1], out, re.M), row
     for words in COMMANDS:  # F9
-        assert cmd("help", *words) == cmd(*words, "--help"), words
-        assert cmd(*words[:-1], "help", words[-1]) == cmd(*words, "--help"), words
+        assert run("help", *words) == run(*words, "--help"), words
+        assert run(*words[:-1], "help", words[-1]) == run(*words, "--help"), words
     for words in ([], ["key"], ["secret"], ["policy"], ["user"]):
-        assert cmd(*words, "help") == cmd(*words, "--help")
-        assert re.search(r"\b%s help\b.*--help" % " ".join(["subtoken"] + words), cmd(*words, "help")[1])
-    assert "--version" in cmd("help")[1]
-    assert "--kid is then refused" in cmd("secret", "add", "--help")[1]
+        assert run(*words, "help") == run(*words, "--help")
+        assert re.search(r"\b%s help\b.*--help" % " ".join(["subtoken"] + words), run(*words, "help")[1])
+    assert "--version" in run("help")[1]
+    assert "--kid is then refused" in run("secret", "add", "--help")[1]
     assert not os.path.exists(env["SUBTOKEN_DATA"])
 
 
@@ -117,7 +117,7 @@ def wrong_usage_is_2_and_named():
     env = dict(os.environ, SUBTOKEN_DATA=data_dir())
     wrong = []
     for words, named in USAGE:
-        code, out, err = cmd(*words, env=env, stdin=b"x")
+        code, out, err = run(*words, env=env, stdin=b"x")
         if code != 2 or named not in err or out != "":
             wrong.append((words, code, named, out, err))
     assert not os.path.exists(env["SUBTOKEN_DATA"])
@@ -143,14 +143,14 @@ def refused_is_1():
         (["issue", "--urls", ",".join("/p%d" % i for i in range(65))], key["key"]),
         (["inspect"], "garbage"), (["inspect"], "a.b.c"), (["inspect"], "." * 100)]:
         if words[0] == "inspect":
-            code, out, err = cmd(*words, stdin=stdin)
+            code, out, err = run(*words, stdin=stdin)
         else:
-            code, out, err = cmd(*words, data=data, stdin=stdin)
+            code, out, err = run(*words, data=data, stdin=stdin)
         # What is malformed on the command line itself may also be called wrong usage.
         allowed = (1, 2) if words[-1].count(",") == 64 else (1,)
         assert code in allowed and (err or words[0] == "verify"), (words, code, out, err)
-    assert key["key"] in cmd("key", "show", key["id"], data=data)[1] + key["key"]
-    assert cmd("key", "show", key["id"], data=data)[0] == 0
+    assert key["key"] in run("key", "show", key["id"], data=data)[1] + key["key"]
+    assert run("key", "show", key["id"], data=data)[0] == 0
 
 
 @test
@@ -164,33 +164,33 @@ def could_not_run_is_3():
                   ["verify"], ["verify", "--jsonl"], ["secret", "list"], ["secret", "rotate"],
                   ["secret", "promote", "x"], ["secret", "retire", "x"],
                   ["backup", os.path.join(scratch(), "b")]):
-        code, out, err = cmd(*words, data=nowhere, stdin="a.b.c")
+        code, out, err = run(*words, data=nowhere, stdin="a.b.c")
         assert code == 3 and nowhere in err and out == "", (words, code, out, err)
         assert not os.path.exists(nowhere), words
-    assert cmd("key", "create", "--name", "x", "--permissions", "a", data="/proc/nowhere")[0] == 3
+    assert run("key", "create", "--name", "x", "--permissions", "a", data="/proc/nowhere")[0] == 3
     for words in (["key", "create", "--name", "x", "--permissions", "a"], ["serve"], ["key", "list"]):
-        code, _, err = cmd(*words, data=afile)
+        code, _, err = run(*words, data=afile)
         assert code == 3 and afile in err, (words, code, err)
     for words in (["verify"], ["issue"]):
         for stdin in (b"", b" \r\n\t "):
-            code, out, err = cmd(*words, data=data, stdin=stdin)
+            code, out, err = run(*words, data=data, stdin=stdin)
             assert code == 3 and out == "" and "standard input" in err, (words, code, out, err)
-    assert cmd("inspect", stdin=b"")[0] == 3
-    assert cmd("saltpass", stdin=b"")[0] == 3
+    assert run("inspect", stdin=b"")[0] == 3
+    assert run("saltpass", stdin=b"")[0] == 3
     assert verdict("a" * 1000000, data=data, secrets=None) == (401, "too_large")
-    assert cmd("verify", data=data, stdin=b"a" * 2000000)[0] == 3
-    code, out, err = cmd("verify", "--secrets", afile + "-not", data=data, stdin="a.b.c")
+    assert run("verify", data=data, stdin=b"a" * 2000000)[0] == 3
+    code, out, err = run("verify", "--secrets", afile + "-not", data=data, stdin="a.b.c")
     assert code == 3 and afile + "-not" in err
     for words in (["policy", "check"], ["verify", "--policy"], ["verify", "--jsonl", "--policy"]):
-        code, out, err = cmd(*words, afile + "-not", data=data if words[0] == "verify" else None,
+        code, out, err = run(*words, afile + "-not", data=data if words[0] == "verify" else None,
                              stdin="a.b.c")
         assert code == 3 and out == "" and afile + "-not" in err, (words, code, out, err)
-    code, out, err = cmd("serve", "--config", afile + "-not", data=data)
+    code, out, err = run("serve", "--config", afile + "-not", data=data)
     assert code == 3 and afile + "-not" in err
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
-        code, out, err = cmd("serve", "--listen", "127.0.0.1:%d" % s.getsockname()[1], data=data)
+        code, out, err = run("serve", "--listen", "127.0.0.1:%d" % s.getsockname()[1], data=data)
         assert code == 3 and str(s.getsockname()[1]) in err, (code, err)
     with open(os.devnull, "wb") as sink:
         p = subprocess.run([PROGRAM, "verify", "--jsonl", "--data", data], stderr=subprocess.PIPE,
@@ -208,7 +208,7 @@ def a_failure_always_has_its_reason():
         return path
 
     for listen in ("localhost:99999", "localhost:", "localhost"):
-        code, _, err = cmd("serve", "--config", config('{"listen":"%s"}' % listen), data=data_dir())
+        code, _, err = run("serve", "--config", config('{"listen":"%s"}' % listen), data=data_dir())
         assert code == 3 and ': line 1, column 2: "listen" must be ADDRESS:PORT, such as 127.0.0.1:8080' in err, err
     with Server(config={}) as server:  # its --listen goes before what the file says
         server.write_config({"log": "/"})
@@ -248,9 +248,9 @@ def a_failure_leaves_no_data_behind():
                        preexec_fn=no_room, restore_signals=False)
     assert p.returncode == 3 and os.listdir(data) == [], p
     # Nor a database beside a ring, for a name that is not there.
-    assert cmd("secret", "add", data=data)[:2] == (0, "-\n")
+    assert run("secret", "add", data=data)[:2] == (0, "-\n")
     for words in (["promote", "x"], ["retire", "x"], ["retire", "x", "--force"]):
-        assert cmd("secret", *words, data=data)[0] == 1
+        assert run("secret", *words, data=data)[0] == 1
         assert os.listdir(data) == ["secrets"], words
 
 
@@ -260,13 +260,13 @@ def the_first_secret_of_a_ring_has_no_name():
     for here in (False, True):
         if here:
             os.mkdir(data, 0o700)
-        code, out, err = cmd("secret", "add", "--kid", "winter", data=data)
+        code, out, err = run("secret", "add", "--kid", "winter", data=data)
         assert (code, out) == (1, "") and "no ring yet" in err and "without --kid" in err, (code, out, err)
         assert os.path.exists(data) == here and (not here or os.listdir(data) == [])
-    assert cmd("secret", "rotate", "--kid", "winter", data=data)[0] == 3 and os.listdir(data) == []
+    assert run("secret", "rotate", "--kid", "winter", data=data)[0] == 3 and os.listdir(data) == []
     os.rmdir(data)
-    assert cmd("secret", "add", data=data)[:2] == (0, "-\n")
-    assert cmd("secret", "add", "--kid", "winter", data=data)[:2] == (0, "winter\n")
+    assert run("secret", "add", data=data)[:2] == (0, "-\n")
+    assert run("secret", "add", "--kid", "winter", data=data)[:2] == (0, "winter\n")
     assert list(ring_of(data)) == ["", "winter"]
 
 
@@ -275,52 +275,52 @@ def the_first_secret_of_a_ring_has_no_name():
 @test
 def json_everywhere():
     data = data_dir()
-    k = json.loads(cmd("key", "create", "--name", "n", "--permissions", "b,a", "--owner", "o",
+    k = json.loads(run("key", "create", "--name", "n", "--permissions", "b,a", "--owner", "o",
                        "--expires", "1d", "--json", data=data)[1])
     assert re.fullmatch(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{20}(-[0-9A-F]{4}){3}-[0-9A-F]{12}",
                         k["key"]) and k["id"] == k["key"][:36], k
     assert k["name"] == "n" and k["owner"] == "o" and k["permissions"] == ["b", "a"], k
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", k["sub"]) and k["disabled"] is False
-    shown = json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])
+    shown = json.loads(run("key", "show", k["id"], "--json", data=data)[1])
     assert shown == {n: v for n, v in k.items() if n != "key"}, shown
-    assert json.loads(cmd("key", "list", "--json", data=data)[1]) == [shown]
+    assert json.loads(run("key", "list", "--json", data=data)[1]) == [shown]
     for act, state in (("disable", "disabled"), ("disable", "disabled"), ("enable", "active")):
-        code, out, _ = cmd("key", act, k["id"], "--json", data=data)
+        code, out, _ = run("key", act, k["id"], "--json", data=data)
         assert code == 0 and isinstance(json.loads(out), dict)
-        now = json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])
+        now = json.loads(run("key", "show", k["id"], "--json", data=data)[1])
         assert now["state"] == state and now["disabled"] == (state == "disabled")
-        text = cmd("key", "show", k["id"], data=data)[1]
+        text = run("key", "show", k["id"], data=data)[1]
         assert "state:       " + state in text and k["key"] not in text, text
-        assert state in cmd("key", "list", data=data)[1]
-    json.loads(cmd("key", "revoke-subtokens", k["id"], "--json", data=data)[1])
-    now = json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])
+        assert state in run("key", "list", data=data)[1]
+    json.loads(run("key", "revoke-subtokens", k["id"], "--json", data=data)[1])
+    now = json.loads(run("key", "show", k["id"], "--json", data=data)[1])
     assert now["sub"] != k["sub"]
-    token = json.loads(cmd("issue", "--json", data=data, stdin=k["key"])[1])["subtoken"]
-    assert json.loads(cmd("verify", "--json", data=data, stdin=token)[1]) == {"ok": True}
-    code, out, _ = cmd("verify", "--json", "--require", "c", data=data, stdin=token)
+    token = json.loads(run("issue", "--json", data=data, stdin=k["key"])[1])["subtoken"]
+    assert json.loads(run("verify", "--json", data=data, stdin=token)[1]) == {"ok": True}
+    code, out, _ = run("verify", "--json", "--require", "c", data=data, stdin=token)
     assert code == 1 and json.loads(out) == {"ok": False, "status": 403, "reason": "perm"}
-    seen = json.loads(cmd("inspect", "--json", stdin=token)[1])
+    seen = json.loads(run("inspect", "--json", stdin=token)[1])
     assert seen["verified"] is False and seen["claims"]["permissions"] == [] \
         and seen["header"] == {"alg": "HS256", "typ": "JWT"}, seen
-    assert json.loads(cmd("secret", "list", "--json", data=data)[1]) == [{"kid": "-", "signs": True}]
-    kid = json.loads(cmd("secret", "add", "--json", data=data)[1])["kid"]
-    assert json.loads(cmd("secret", "list", "--json", data=data)[1]) == [
+    assert json.loads(run("secret", "list", "--json", data=data)[1]) == [{"kid": "-", "signs": True}]
+    kid = json.loads(run("secret", "add", "--json", data=data)[1])["kid"]
+    assert json.loads(run("secret", "list", "--json", data=data)[1]) == [
         {"kid": "-", "signs": True}, {"kid": kid, "signs": False}]
-    assert json.loads(cmd("secret", "promote", kid, "--json", data=data)[1])["kid"] == kid
-    kid2 = json.loads(cmd("secret", "rotate", "--json", data=data)[1])["kid"]
-    assert json.loads(cmd("secret", "retire", kid, "--force", "--json", data=data)[1])["kid"] == kid
-    assert [r["kid"] for r in json.loads(cmd("secret", "list", "--json", data=data)[1])] == [kid2, "-"]
-    json.loads(cmd("key", "delete", k["id"], "--json", data=data)[1])
-    assert json.loads(cmd("key", "list", "--json", data=data)[1]) == []
-    assert cmd("key", "list", data=data)[1] == ""
-    code, out, _ = cmd("version")
+    assert json.loads(run("secret", "promote", kid, "--json", data=data)[1])["kid"] == kid
+    kid2 = json.loads(run("secret", "rotate", "--json", data=data)[1])["kid"]
+    assert json.loads(run("secret", "retire", kid, "--force", "--json", data=data)[1])["kid"] == kid
+    assert [r["kid"] for r in json.loads(run("secret", "list", "--json", data=data)[1])] == [kid2, "-"]
+    json.loads(run("key", "delete", k["id"], "--json", data=data)[1])
+    assert json.loads(run("key", "list", "--json", data=data)[1]) == []
+    assert run("key", "list", data=data)[1] == ""
+    code, out, _ = run("version")
     assert code == 0 and re.fullmatch(r"subtoken \d+\.\d+\.\d+\n", out)
-    assert cmd("--version")[:2] == (0, out)
+    assert run("--version")[:2] == (0, out)
 
 
 @test
 def version_in_json():
-    code, out, _ = cmd("version", "--json")
+    code, out, _ = run("version", "--json")
     assert code == 0 and re.fullmatch(r"\d+\.\d+\.\d+", json.loads(out)["version"])
 
 
@@ -338,10 +338,10 @@ def long_lists_are_whole():
                        "permissions, created_at, expires_at, disabled, changed_at, deleted_at "
                        "FROM keys WHERE id = ?2", (i, first["id"]))
         db.commit()
-        rows = json.loads(cmd("key", "list", "--json", data=data)[1])
+        rows = json.loads(run("key", "list", "--json", data=data)[1])
         ids = [r["id"] for r in rows]
         assert len(ids) == total == len(set(ids)) and ids == sorted(ids), (total, len(ids))
-        text = cmd("key", "list", data=data)[1].splitlines()
+        text = run("key", "list", data=data)[1].splitlines()
         assert [l[:36] for l in text] == ids
     db.close()
 
@@ -355,7 +355,7 @@ def secrets_in_argv():
     token = issue(data, key["key"])
     with open(os.path.join(data, "secrets")) as f:
         line = f.read().strip()
-    before = cmd("key", "list", "--json", data=data)[1]
+    before = run("key", "list", "--json", data=data)[1]
     wrong = []
     for secret in (key["key"], token):
         for words in (["issue", secret], ["verify", secret], ["inspect", secret],
@@ -366,19 +366,19 @@ def secrets_in_argv():
                       ["key", "create", "--name=" + secret, "--permissions", "a"],
                       ["verify", "--token=" + secret], ["verify", "--aud=" + secret],
                       ["key", "show", "--key=" + secret], ["backup", "--data=" + secret]):
-            code, out, err = cmd(*words, data=None if "--data=" in words[-1] else data)
+            code, out, err = run(*words, data=None if "--data=" in words[-1] else data)
             shown = any(secret[i:i + 12] in out + err for i in range(37, len(secret) - 12))
             if code != 2 or shown:
                 wrong.append(([w[:16] for w in words], code, shown))
     for words in (["secret", "add", line], ["secret", "add", line[1:]],
                   ["verify", key["key"].lower()], ["key", "show", key["key"] + " "],
                   ["key", "show", " " + key["key"]], ["inspect", "Bearer " + token]):
-        code, out, err = cmd(*words, data=None if words[0] == "inspect" else data)
+        code, out, err = run(*words, data=None if words[0] == "inspect" else data)
         body = words[-1].strip(" :")
         shown = any(body[i:i + 12] in out + err for i in range(0, len(body) - 12))
         if code not in (1, 2) or shown:
             wrong.append((words[:-1], code, shown))
-    after = cmd("key", "list", "--json", data=data)[1]
+    after = run("key", "list", "--json", data=data)[1]
     if after != before:
         wrong.append("a key was stored as a name")
     assert not wrong, wrong
@@ -399,22 +399,22 @@ def hostile_names_are_shown_safely():
     ids = {}
     wrong = []
     for name in NAMES:
-        code, out, err = cmd("key", "create", "--name", name, "--owner", name, "--permissions", "a",
+        code, out, err = run("key", "create", "--name", name, "--owner", name, "--permissions", "a",
                              "--json", data=data)
         assert code == 0, (name, code, err)
         k = json.loads(out)
         assert k["name"] == name and k["owner"] == name, (name, k)
         ids[k["id"]] = name
-        shown = json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])
+        shown = json.loads(run("key", "show", k["id"], "--json", data=data)[1])
         assert shown["name"] == name and shown["owner"] == name
-        text = cmd("key", "show", k["id"], data=data)[1]
+        text = run("key", "show", k["id"], data=data)[1]
         if OBEYED.search(text) or text.count("\n") != 9:
             wrong.append(("show", name, text))
         if name.isprintable() and name == name.strip():
             assert "name:        %s\n" % name in text, (name, text)
-    listed = json.loads(cmd("key", "list", "--json", data=data)[1])
+    listed = json.loads(run("key", "list", "--json", data=data)[1])
     assert {r["id"]: r["name"] for r in listed} == ids
-    text = cmd("key", "list", data=data)[1]
+    text = run("key", "list", data=data)[1]
     if OBEYED.search(text) or text.count("\n") != len(NAMES):
         wrong.append(("list", OBEYED.findall(text), text.count("\n")))
     for bad in (b"x" * 257, b"\xff", b"a\xc0\xafb", b"\xed\xa0\x80", b"\xc3"):
@@ -446,10 +446,10 @@ def nothing_trails_in_what_key_shows():
     data = data_dir()
     for expires in ("never", "1d"):
         key = make_key(data, "a,b", "--owner", "o", "--expires", expires)
-        text = cmd("key", "show", key["id"], data=data)[1]
+        text = run("key", "show", key["id"], data=data)[1]
         assert text == re.sub(" +$", "", text, flags=re.M) and text.count("\n") == 9, text
-    assert "expires:     never\n" in cmd("key", "show", make_key(data, "")["id"], data=data)[1]
-    rows = cmd("key", "list", data=data)[1].splitlines()
+    assert "expires:     never\n" in run("key", "show", make_key(data, "")["id"], data=data)[1]
+    rows = run("key", "list", data=data)[1].splitlines()
     assert len({re.search("  (a,b|-)  test$", r).start() for r in rows}) == 1, rows  # in columns
 
 
@@ -469,13 +469,13 @@ def expires_in_every_form():
     assert make_key(data, "a")["expires_at"] is None
     for text in ("0", "30", "3600", "0d", "-1", "-1d", "1.5d", "30x", "", "d", "30 d", " 30d", "1e3", "1D", "+5d",
                  "9" * 20 + "d", "9007199254740992", "Never", "30dd", "2027-01-01T00:00:00Z", "0x10"):
-        code, out, err = cmd("key", "create", "--name", "n", "--permissions", "a", "--expires=" + text,
+        code, out, err = run("key", "create", "--name", "n", "--permissions", "a", "--expires=" + text,
                              data=data)
         assert code == 2 and "--expires" in err and out == "", (text, code, out, err)
     k = make_key(data, "a", "--expires", "1s")
     time.sleep(1.2)
-    assert json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])["state"] == "expired"
-    assert cmd("issue", data=data, stdin=k["key"])[0] == 1
+    assert json.loads(run("key", "show", k["id"], "--json", data=data)[1])["state"] == "expired"
+    assert run("issue", data=data, stdin=k["key"])[0] == 1
 
 
 @test
@@ -488,15 +488,15 @@ def permission_lists():
         want = text.split(",") if text else []
         k = make_key(data, text)
         assert k["permissions"] == want, (text, k)
-        assert json.loads(cmd("key", "show", k["id"], "--json", data=data)[1])["permissions"] == want
-        code, out, err = cmd("issue", "--permissions", text, data=data, stdin=k["key"])
+        assert json.loads(run("key", "show", k["id"], "--json", data=data)[1])["permissions"] == want
+        code, out, err = run("issue", "--permissions", text, data=data, stdin=k["key"])
         if code == 0:
             assert json.loads(unb64(out.split(".")[1]))["permissions"] == want
         else:
             assert "4096" in err and len(text) > 3000, (text, err)
     for text in ("a,a", "a, a", "a,,b", ",a", "a,", "a, ", ",", "a b", " ", 'a"b', "a\\b", "\u00e9", "a\x01",
                  "a\x7f", "a\n", "x" * 65, ",".join("p%d" % i for i in range(65)), "a,b,a"):
-        code, out, err = cmd("key", "create", "--name", "n", "--permissions", text, data=data)
+        code, out, err = run("key", "create", "--name", "n", "--permissions", text, data=data)
         assert code == 2 and "--permissions" in err and out == "", (text, code, out, err)
 
 
@@ -506,19 +506,19 @@ def blanks_around_the_items_of_a_list():
     data = data_dir()
     key = make_key(data, " account,\tinventories , wallet")
     assert key["permissions"] == ["account", "inventories", "wallet"], key
-    assert json.loads(cmd("key", "show", key["id"], "--json", data=data)[1])["permissions"] == key["permissions"]
-    code, out, err = cmd("issue", "--permissions", "account, inventories\t", "--urls", "/v2/a b, /v2/c",
+    assert json.loads(run("key", "show", key["id"], "--json", data=data)[1])["permissions"] == key["permissions"]
+    code, out, err = run("issue", "--permissions", "account, inventories\t", "--urls", "/v2/a b, /v2/c",
                          data=data, stdin=key["key"])
     claims = json.loads(unb64(out.split(".")[1]))
     assert (code, err) == (0, ""), err
     assert claims["permissions"] == ["account", "inventories"]
     assert claims["urls"] == ["/v2/a%20b", "/v2/c"], claims
     asked = ("--require", "account ,  inventories", "--method", "GET", "--url", "/v2/c")
-    assert cmd("verify", *asked, data=data, stdin=out)[0] == 0
-    cmd("user", "create", "ann", "--permissions", "a, b", data=data, stdin="correct horse", check=0)
-    assert json.loads(cmd("user", "show", "ann", "--json", data=data)[1])["permissions"] == ["a", "b"]
-    cmd("user", "permissions", "ann", " b ,c", data=data, check=0)
-    assert json.loads(cmd("user", "show", "ann", "--json", data=data)[1])["permissions"] == ["b", "c"]
+    assert run("verify", *asked, data=data, stdin=out)[0] == 0
+    run("user", "create", "ann", "--permissions", "a, b", data=data, stdin="correct horse", check=0)
+    assert json.loads(run("user", "show", "ann", "--json", data=data)[1])["permissions"] == ["a", "b"]
+    run("user", "permissions", "ann", " b ,c", data=data, check=0)
+    assert json.loads(run("user", "show", "ann", "--json", data=data)[1])["permissions"] == ["b", "c"]
 
 
 # D3
@@ -535,17 +535,17 @@ def what_issue_leaves_out_or_brings_down_is_said():
                         ("account inventories", left + '"account inventories"\n'),
                         ("account,", left + '""\n'), ("a\x1b[m", left + '"a\\x1b[m"\n')):
         for json_too in ((), ("--json",)):
-            code, out, err = cmd("issue", "--permissions", asked, *json_too, data=data, stdin=key["key"])
+            code, out, err = run("issue", "--permissions", asked, *json_too, data=data, stdin=key["key"])
             assert (code, err) == (0, said), (asked, err)
             assert out.count("\n") == 1
     for asked, said in (("5d", ""), ("9d", ""), ("300d", down), ("9999-01-01T00:00:00Z", down)):
-        code, out, err = cmd("issue", "--expire", asked, data=data, stdin=key["key"])
+        code, out, err = run("issue", "--expire", asked, data=data, stdin=key["key"])
         assert code == 0 and err == (said % until(out) if said else ""), (asked, err)
     never = make_key(data, "account")["key"]
-    code, out, err = cmd("issue", "--expire", "9999-01-01T00:00:00Z", data=data, stdin=never)
+    code, out, err = run("issue", "--expire", "9999-01-01T00:00:00Z", data=data, stdin=never)
     assert code == 0 and err == ("subtoken issue: the expiry was brought down to %s, the longest life "
                                  "(max_life)\n" % until(out)), err
-    assert cmd("issue", data=data, stdin=key["key"])[2] == ""  # the default is no wish
+    assert run("issue", data=data, stdin=key["key"])[2] == ""  # the default is no wish
 
 
 # F9
@@ -557,7 +557,7 @@ def what_is_nearly_a_command_or_an_option_is_suggested():
                         ("issue -permissions a", "--permissions"), ("key list -h", "--help"),
                         ("verify --no-revocation", "--no-revocations"), ("audit --colour", ""),
                         ("version now", "")):
-        code, out, err = cmd(*words.split())
+        code, out, err = run(*words.split())
         if near is None:
             assert (code, err) == (0, ""), words
             continue
@@ -565,7 +565,7 @@ def what_is_nearly_a_command_or_an_option_is_suggested():
         assert code == 2 and out == "", (words, code)
         assert first.endswith("; did you mean %s?" % near) if near else "did you mean" not in first, (words, first)
     # What is one word too many may be a password, and is not repeated.
-    code, out, err = cmd("user", "passwd", "ann", "correct-horse", data=data_dir())
+    code, out, err = run("user", "passwd", "ann", "correct-horse", data=data_dir())
     assert code == 2 and "unexpected argument" in err and "horse" not in err, err
 
 
@@ -575,11 +575,11 @@ def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
     data = data_dir()
     key = make_key(data, "account", name="first")
     make_key(data, "account,wallet", "--expires", "10d", name="second")
-    cmd("user", "create", "ann", "--permissions", "a", data=data, stdin="correct horse", check=0)
+    run("user", "create", "ann", "--permissions", "a", data=data, stdin="correct horse", check=0)
     for words, heading, rows in ((("key", "list"), "ID +STATE +EXPIRES +PERMISSIONS +NAME", 2),
                                  (("user", "list"), "STATE +LOGIN +PERMISSIONS", 1),
                                  (("secret", "list"), "KID +DOES", 1), (("audit",), "AT +ACTION +.*", 3)):
-        piped = cmd(*words, data=data)[1].splitlines()
+        piped = run(*words, data=data)[1].splitlines()
         ours, theirs = pty.openpty()
         p = subprocess.run([PROGRAM, *words, "--data", data], stdout=theirs, timeout=60)
         os.close(theirs)
@@ -596,9 +596,9 @@ def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
         for word in re.findall(r"STATE|EXPIRES|LOGIN|DOES|ACTION", lines[0]):
             at = lines[0].index(word)
             assert all(line[:at][-1:] in ("", " ") and line[at] != " " for line in piped), (words, word, piped)
-        assert json.loads(cmd(*words, "--json", data=data)[1].splitlines()[0] if words == ("audit",) else
-                          cmd(*words, "--json", data=data)[1])
-    assert key["id"] in cmd("key", "list", data=data)[1]
+        assert json.loads(run(*words, "--json", data=data)[1].splitlines()[0] if words == ("audit",) else
+                          run(*words, "--json", data=data)[1])
+    assert key["id"] in run("key", "list", data=data)[1]
 
 
 @test
@@ -649,9 +649,9 @@ def output_that_cannot_be_written_is_3():
             assert p.returncode == 3 and b"standard output" in p.stderr, (words, how, p)
             assert b"Sanitizer" not in p.stderr
     # Nothing strange happened to the store or the ring while descriptor 1 was free.
-    assert cmd("key", "show", key["id"], data=data)[0] == 0
-    assert cmd("verify", data=data, stdin=token)[0] == 0
-    assert cmd("secret", "list", data=data)[0] == 0
+    assert run("key", "show", key["id"], data=data)[0] == 0
+    assert run("verify", data=data, stdin=token)[0] == 0
+    assert run("secret", "list", data=data)[0] == 0
 
 
 # ---- issue, inspect ----
@@ -669,7 +669,7 @@ def issue_narrows():
     assert p["permissions"] == ["wallet", "account"] and p["urls"] == ["/a", "/b/*"], p
     assert p["exp"] - p["iat"] == 3600
     exp = int(now) + 5000
-    assert cmd("issue", "--expire", "5000", data=data, stdin=key["key"])[0] == 2
+    assert run("issue", "--expire", "5000", data=data, stdin=key["key"])[0] == 2
     for form in (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(exp)), "5000s"):
         assert abs(payload(issue(data, key["key"], "--expire", form))["exp"] - exp) < 60
     parent = issue(data, key["key"], "--permissions", "wallet,account", "--urls", "/v2/createsubtoken,/a/*",
@@ -677,45 +677,45 @@ def issue_narrows():
     child = payload(issue(data, parent, "--permissions", "unlocks,account", "--urls", "/a/b", "--expire", "9d"))
     assert child["permissions"] == ["account"] and child["urls"] == ["/a/b"], child
     assert child["exp"] == payload(parent)["exp"] and child["sub"] == key["sub"]
-    assert cmd("issue", "--urls", "/b", data=data, stdin=parent)[0] == 1
+    assert run("issue", "--urls", "/b", data=data, stdin=parent)[0] == 1
     bound = issue(data, key["key"], "--urls", "/a")
-    code, out, err = cmd("issue", data=data, stdin=bound)
+    code, out, err = run("issue", data=data, stdin=bound)
     assert code == 1 and out == "", (code, out, err)
     for other in ("--expire=0", "--expire=2020-01-01T00:00:00Z"):
-        code, out, err = cmd("issue", other, data=data, stdin=key["key"])
+        code, out, err = run("issue", other, data=data, stdin=key["key"])
         assert code in (1, 2) and "expire" in err and out == "", (other, code, err)
-    assert cmd("verify", data=data, stdin=issue(data, key["key"]))[0] == 0
+    assert run("verify", data=data, stdin=issue(data, key["key"]))[0] == 0
 
 
 @test
 def inspect_trusts_nothing():
     token = sign(b"nobody's secret", claims(exp=NOW - 50 * 365 * DAY, iat=1))
-    code, out, err = cmd("inspect", stdin=token)
+    code, out, err = run("inspect", stdin=token)
     assert code == 0 and "NOT VERIFIED" in out and "account" in out, (code, out)
     odd = sign(K0, {"a": "\u009b\u202e", "b": "\u0085"}, '{"alg":"none","x":"\u009b"}')
-    assert json.loads(cmd("inspect", "--json", stdin=odd)[1])["claims"]["b"] == "\u0085"
+    assert json.loads(run("inspect", "--json", stdin=odd)[1])["claims"]["b"] == "\u0085"
     raw = sign(K0, '{"a":"\u009b31m","b":"\u0085"}', '{"alg":"none","x":"\u0090"}')
-    out = cmd("inspect", stdin=raw)[1]
+    out = run("inspect", stdin=raw)[1]
     assert not OBEYED.search(out), out
-    assert json.loads(cmd("inspect", "--json", stdin=raw)[1])["claims"]["a"] == "\u009b31m"
+    assert json.loads(run("inspect", "--json", stdin=raw)[1])["claims"]["a"] == "\u009b31m"
     for bad in (sign(K0, "[1]"), sign(K0, '{"a":1,"a":2}'), sign(K0, "x"), sign(K0, claims(), "x"),
                 token.split(".")[0], "x" * 8000, "\u00e9.\u00e9.\u00e9"):
-        assert cmd("inspect", stdin=bad)[:2] == (1, ""), bad
+        assert run("inspect", stdin=bad)[:2] == (1, ""), bad
 
 
 @test
 def inspect_tells_of_a_login():
     """And verify takes no notice of it, unless it is of the wrong form."""
     made = sign(K0, claims() | {"sid": "L-1_z"})
-    out = cmd("inspect", stdin=made)[1]
+    out = run("inspect", stdin=made)[1]
     assert out.splitlines()[-1] == "login:    L-1_z", out
-    assert json.loads(cmd("inspect", "--json", stdin=made)[1])["claims"]["sid"] == "L-1_z"
-    assert "login" not in cmd("inspect", stdin=sign(K0, claims()))[1]
+    assert json.loads(run("inspect", "--json", stdin=made)[1])["claims"]["sid"] == "L-1_z"
+    assert "login" not in run("inspect", stdin=sign(K0, claims()))[1]
     words = ["verify", "--at", str(NOW), "--secrets", RING, "--no-revocations", "--json"]
-    assert json.loads(cmd(*words, stdin=made)[1])["ok"] is True
+    assert json.loads(run(*words, stdin=made)[1])["ok"] is True
     bad = sign(K0, claims() | {"sid": "a b"})
-    assert cmd("inspect", stdin=bad)[1].splitlines()[-1] == "claims:   not those of a subtoken"
-    code, out, err = cmd(*words, stdin=bad)
+    assert run("inspect", stdin=bad)[1].splitlines()[-1] == "claims:   not those of a subtoken"
+    code, out, err = run(*words, stdin=bad)
     assert code == 1 and json.loads(out)["reason"] == "claims", (code, out, err)
 
 
@@ -723,10 +723,10 @@ def inspect_tells_of_a_login():
 def inspect_wants_three_parts():
     token = sign(K0, claims())
     header, body, mac = token.split(".")
-    assert cmd("inspect", stdin=token)[0] == 0
+    assert run("inspect", stdin=token)[0] == 0
     for bad in (header + "." + body, header + "." + body + "." + mac + ".", header, token + "=",
                 header + "." + body + "." + mac + "." + mac):
-        assert cmd("inspect", stdin=bad)[0] == 1, bad
+        assert run("inspect", stdin=bad)[0] == 1, bad
 
 
 @test
@@ -738,11 +738,11 @@ def commands_go_by_the_settings_of_the_server():
         exp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 390 * DAY))
         long = json.loads(curl(server.url + "/v2/createsubtoken?permissions=account&expire=" + exp,
                                *bearer(key)).body)["subtoken"]
-        assert cmd("verify", data=data, stdin=long)[0] == 0
-        assert cmd("verify", "--max-life", "365d", data=data, stdin=long)[0] == 1
+        assert run("verify", data=data, stdin=long)[0] == 0
+        assert run("verify", "--max-life", "365d", data=data, stdin=long)[0] == 1
         short = payload(issue(data, key))
         assert short["exp"] - short["iat"] == 3600, short
-        assert cmd("issue", data=data, stdin=long)[0] == 0
+        assert run("issue", data=data, stdin=long)[0] == 0
 
 
 @test
@@ -750,13 +750,13 @@ def kid_of_a_dash_is_refused():
     data = data_dir()
     make_key(data)
     for kid in ("-", "--x", "-a"):
-        assert cmd("secret", "add", "--kid=" + kid, data=data)[0] == 2, kid
+        assert run("secret", "add", "--kid=" + kid, data=data)[0] == 2, kid
 
 
 @test
 def addresses_that_are_none():
     for listen in ("127.0.0.1/8:9494", "[127.0.0.1]:9494", "::1:80", "nowhere:80", "127.0.0.1:70000",
                    "127.0.0.1:", ":80", "127.0.0.1"):
-        assert cmd("serve", "--listen", listen, data=data_dir())[0] == 2, listen
+        assert run("serve", "--listen", listen, data=data_dir())[0] == 2, listen
 
 main()

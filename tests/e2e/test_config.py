@@ -33,7 +33,7 @@ def configurations_that_are_refused():
         ('{"default_life":"2d","max_life":"1d"}', "default_life"), ('{"max_life":"1d"}', "default_life"),
         ("{%s}" % (" " * 70000), "longer")]:
         path = config_file(text)
-        found = starts(data, "--config", path) if '"listen"' not in text else cmd("serve", "--config", path, data=data)[::2]
+        found = starts(data, "--config", path) if '"listen"' not in text else run("serve", "--config", path, data=data)[::2]
         if found is None or found[0] != 3 or named not in found[1] or (path not in found[1] and '"listen"' not in text):
             wrong.append((text[:80], named, found))
         elif '"listen"' not in text and "longer" not in named and not re.search(r"line \d+, column \d+", found[1]):
@@ -52,7 +52,7 @@ def every_setting():
              "max_life": "2h", "trusted_proxies": ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"],
              "rate": {"per_second": 1, "burst": 3}, "registration": "closed", "access_life": "15m",
              "refresh_life": 2592000, "sessions_per_key": 100, "refresh_retry": "1m", "log": log}
-    server = Server(data, config=plain)
+    server = SmallServer(data, config=plain)
     at = server.cmd.index("--listen")
     del server.cmd[at:at + 2]  # the one in the file counts
     stderr = server.log
@@ -73,7 +73,7 @@ def every_setting():
         other = make_key(data)["key"]
         assert client.status(other, "/v2/createsubtoken") == 200
         assert client.status(key["key"]) == 200  # tokeninfo is not what is counted
-        wait_for(lambda: client.status(key["key"], "/v2/createsubtoken") == 200, 5)
+        wait(lambda: client.status(key["key"], "/v2/createsubtoken") == 200, 5)
         # trusted_proxies: the address that they saw is the one in the log
         client.ask("/healthz", headers={"X-Forwarded-For": "192.0.2.7"})
         assert [l["remote"] for l in server.log_lines() if l.get("path") == "/healthz"] == ["192.0.2.7"]
@@ -81,19 +81,23 @@ def every_setting():
         with open(secrets_of(data)) as f:
             secret = unb64(f.read().strip()[1:])
         now = int(time.time())
-        assert client.status(sign(secret, key["sub"], now + 110, now + 200)) == 200
-        assert client.status(sign(secret, key["sub"], now + 130, now + 200)) == 401
-        assert client.status(sign(secret, key["sub"], now - 300, now - 110)) == 200
-        assert client.status(sign(secret, key["sub"], now, now + 7201)) == 401
+        assert client.status(signed(secret, key["sub"], now + 110, now + 200)) == 200
+        assert client.status(signed(secret, key["sub"], now + 130, now + 200)) == 401
+        assert client.status(signed(secret, key["sub"], now - 300, now - 110)) == 200
+        assert client.status(signed(secret, key["sub"], now, now + 7201)) == 401
         assert os.stat(log).st_mode & 0o007 == 0
         client.close()
         assert '"event"' not in stderr() and '"listening"' in open(log).read()
     assert key["key"][37:] not in server.log()
 
 
+def signed(secret, sub, iat, exp):
+    return sign(secret, {"sub": sub, "iat": iat, "exp": exp, "permissions": []})
+
+
 @test
 def an_untrusted_proxy_is_not_believed():
-    with Server() as server:
+    with SmallServer() as server:
         Client(server).ask("/healthz", headers={"X-Forwarded-For": "192.0.2.7"})
         assert [l["remote"] for l in server.log_lines() if l.get("path") == "/healthz"] == ["127.0.0.1"]
 
@@ -108,21 +112,21 @@ def reload(server, config=None):
 
     seen = now()
     server.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: now() != seen)
+    wait(lambda: now() != seen)
     return True if now()[0] > seen[0] else events(server, "reload_failed")[-1]["detail"]
 
 
 @test
 def reload_whole_or_not_at_all():
     start = {"default_life": "1h", "max_life": "2h", "leeway": 60}
-    with Server(config=start) as server:
+    with SmallServer(config=start) as server:
         data = server.data
         key = make_key(data)
         client = Client(server)
         with open(secrets_of(data)) as f:
             good = f.read()
         secret = unb64(good.strip()[1:])
-        sign_ = lambda iat, exp: sign(secret, key["sub"], int(time.time()) + iat, int(time.time()) + exp)
+        sign_ = lambda iat, exp: signed(secret, key["sub"], int(time.time()) + iat, int(time.time()) + exp)
 
         def life():
             p = payload(client.make(key["key"]))
@@ -154,7 +158,7 @@ def reload_whole_or_not_at_all():
         assert reload(server, {}) is True and life() == 30 * 86400
         assert reload(server, dict(start, rate={"per_second": 100000, "burst": 100000})) is True
         assert life() == 3600
-    with Server(config={}) as server:
+    with SmallServer(config={}) as server:
         key = make_key(server.data)["key"]
         client = Client(server)
         assert reload(server, {"rate": {"per_second": 1, "burst": 1}}) is True
@@ -168,7 +172,7 @@ def reload_whole_or_not_at_all():
 def listen_is_not_reloaded():
     """Given in the file alone: a change of it is refused, with all that came with it."""
     data = data_dir()
-    server = Server(data, config={"listen": "127.0.0.1:0", "default_life": "1h", "max_life": "2h"})
+    server = SmallServer(data, config={"listen": "127.0.0.1:0", "default_life": "1h", "max_life": "2h"})
     at = server.cmd.index("--listen")
     del server.cmd[at:at + 2]
     with server:
@@ -184,7 +188,7 @@ def listen_is_not_reloaded():
 def a_reload_beside_a_bad_ring():
     """Not taken: then nothing of it is, the log neither."""
     other = os.path.join(scratch(), "log")
-    with Server(config={"default_life": "1h", "max_life": "2h"}) as server:
+    with SmallServer(config={"default_life": "1h", "max_life": "2h"}) as server:
         key = make_key(server.data)["key"]
         client = Client(server)
         path = secrets_of(server.data)
@@ -194,7 +198,7 @@ def a_reload_beside_a_bad_ring():
         server.write_config({"default_life": "30m", "max_life": "2h", "log": other})
         server.process.send_signal(signal.SIGHUP)
         both = lambda: server.log() + (open(other).read() if os.path.exists(other) else "")
-        wait_for(lambda: '"reload' in both())
+        wait(lambda: '"reload' in both())
         p = payload(client.make(key))
         taken = p["exp"] - p["iat"] == 1800
         assert taken == ('"reloaded"' in both())
@@ -209,22 +213,22 @@ def a_reload_beside_a_bad_ring():
 def the_log_is_reopened():
     where = scratch()
     log, second = os.path.join(where, "log"), os.path.join(where, "second")
-    with Server(config={}) as server:
+    with SmallServer(config={}) as server:
         client = Client(server)
         server.write_config({"log": log})
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: os.path.exists(log) and "reloaded" in open(log).read())
+        wait(lambda: os.path.exists(log) and "reloaded" in open(log).read())
         os.rename(log, log + ".1")
         client.ask("/healthz?first")
-        wait_for(lambda: "/healthz" in open(log + ".1").read())
+        wait(lambda: "/healthz" in open(log + ".1").read())
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: os.path.exists(log) and "reloaded" in open(log).read())
+        wait(lambda: os.path.exists(log) and "reloaded" in open(log).read())
         client.ask("/readyz")
-        wait_for(lambda: "/readyz" in open(log).read())
+        wait(lambda: "/readyz" in open(log).read())
         assert "/readyz" not in open(log + ".1").read()
         server.write_config({"log": "stderr"})
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "reloaded" in server.log())
+        wait(lambda: "reloaded" in server.log())
 
 
 @test
@@ -232,7 +236,7 @@ def a_name_that_is_not_of_this_machine_alone():
     for config, listen, warned in (({}, "0.0.0.0:0", True), ({"behind_tls": True}, "0.0.0.0:0", False),
                                    ({}, "127.0.0.1:0", False), ({}, "localhost:0", False),
                                    ({"behind_tls": False}, "[::]:0", True), ({}, "[::1]:0", False)):
-        server = Server(config=dict(config, threads=16))
+        server = SmallServer(config=dict(config, threads=16))
         server.cmd[server.cmd.index("--listen") + 1] = listen
         try:
             server.start()

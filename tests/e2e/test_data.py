@@ -16,7 +16,7 @@ def a_new_data_directory():
                     make_key(data)
                     names = ["secrets", "subtoken.db"]
                 else:
-                    with Server(data):
+                    with SmallServer(data):
                         names = sorted(os.listdir(data))
                         assert "secrets" in names and "subtoken.db" in names, names
                         for name in names:
@@ -45,9 +45,9 @@ def a_new_data_directory():
 
 @test
 def only_the_digest_of_a_key_is_kept():
-    with Server() as server:
+    with SmallServer() as server:
         keys = [make_key(server.data) for _ in range(3)]
-        cmd("key", "delete", keys[0]["id"], data=server.data)
+        run("key", "delete", keys[0]["id"], data=server.data)
         for name in os.listdir(server.data):
             with open(os.path.join(server.data, name), "rb") as f:
                 text = f.read()
@@ -104,7 +104,7 @@ def rings_that_are_refused():
                 assert found is not None, (name, "serves")
                 code, err = found
             else:
-                code, out, err = cmd(*words, data=data, stdin=token if words == ["verify"] else key["key"])
+                code, out, err = run(*words, data=data, stdin=token if words == ["verify"] else key["key"])
                 assert out == "", (name, words, out)
             assert code == 3 and path in err, (name, words, code, err)
             if line:
@@ -135,14 +135,14 @@ def rings_that_are_refused():
     assert found and found[0] == 3 and path in found[1], found
     assert not os.path.exists(real)
     write(real, good, 0o600)
-    assert starts(data) is None and cmd("verify", data=data, stdin=token)[0] == 0
+    assert starts(data) is None and run("verify", data=data, stdin=token)[0] == 0
     os.remove(path)
     write(path, good, 0o600)
     if os.geteuid() == 0:
         os.chown(path, 12345, 0)
         refused("another's file")
         os.chown(path, 0, 0)
-    assert cmd("verify", data=data, stdin=token)[0] == 0
+    assert run("verify", data=data, stdin=token)[0] == 0
     # The good ones.
     for name, text in (("no last line end", good.strip()), ("64 bytes", ":%s\n" % b64(bytes(range(64)))),
                        ("16", "".join("k%d:%s\n" % (i, MORE[i]) for i in range(16))),
@@ -151,9 +151,9 @@ def rings_that_are_refused():
         for bits in (0o600, 0o400, 0o640, 0o440, 0o700):
             os.chmod(path, 0o600)
             write(path, text, bits)
-            code, out, err = cmd("issue", data=data, stdin=key["key"])
+            code, out, err = run("issue", data=data, stdin=key["key"])
             assert code == 0, (name, oct(bits), err)
-            assert cmd("verify", data=data, stdin=out)[0] == 0
+            assert run("verify", data=data, stdin=out)[0] == 0
         assert starts(data) is None, name
 
 
@@ -170,7 +170,7 @@ def data_open_to_others():
             before = sorted(os.listdir(data))
             for words in (["key", "create", "--name", "n", "--permissions", "a"], ["key", "list"],
                           ["secret", "list"], ["secret", "rotate"]):
-                code, out, err = cmd(*words, data=data)
+                code, out, err = run(*words, data=data)
                 assert code == 3 and data in err and out == "", (oct(bits), words, code, err)
             found = starts(data)
             assert found and found[0] == 3 and data in found[1], found
@@ -179,7 +179,7 @@ def data_open_to_others():
     make_key(data)
     link = os.path.join(scratch(), "link")
     os.symlink(data, link)
-    assert cmd("key", "list", data=link)[0] == 0
+    assert run("key", "list", data=link)[0] == 0
 
 
 def hold_refused(data, name, also=()):
@@ -191,7 +191,7 @@ def hold_refused(data, name, also=()):
     assert found and found[0] == 3 and "subtoken.db" in found[1], (name, found)
     for words in (["key", "list"], ["key", "show", "x"], ["key", "delete", "x"],
                   ["key", "create", "--name", "n", "--permissions", "a"], *also):
-        code, out, err = cmd(*words, data=data, stdin="x")
+        code, out, err = run(*words, data=data, stdin="x")
         assert code == 3 and path in err and out == "", (name, words, code, out, err)
     assert digest(path) == before, name + ": changed"
     if ring:
@@ -205,7 +205,7 @@ def databases_that_are_refused():
     with open(path, "rb") as f:
         good = f.read()
     assert len(good) > 80000 and len(good) % 4096 == 0
-    assert cmd("key", "show", key["id"], data=data)[0] == 0
+    assert run("key", "show", key["id"], data=data)[0] == 0
 
     def put(text):
         for suffix in ("-wal", "-shm", "-journal"):
@@ -234,7 +234,7 @@ def databases_that_are_refused():
     put(b"sQLite" + good[6:])
     hold_refused(data, "magic")
     put(good)
-    assert cmd("key", "show", key["id"], data=data)[0] == 0
+    assert run("key", "show", key["id"], data=data)[0] == 0
     # Somebody else's, a newer one, and one with a table less.
     for name, sql in (("foreign", "PRAGMA application_id = 7"), ("newer", "PRAGMA user_version = 99"),
                       ("negative", "PRAGMA user_version = -1"), ("table gone", "DROP TABLE revoked"),
@@ -267,8 +267,8 @@ def databases_that_are_refused():
     os.rmdir(path)
     put(good)
     assert not os.path.exists(backup[1])
-    assert cmd("key", "show", key["id"], data=data)[0] == 0
-    assert len(json.loads(cmd("key", "list", "--json", data=data)[1])) == 301
+    assert run("key", "show", key["id"], data=data)[0] == 0
+    assert len(json.loads(run("key", "list", "--json", data=data)[1])) == 301
 
 
 @test
@@ -289,13 +289,13 @@ def a_ring_that_is_missing():
     assert found and found[0] == 3 and secrets_of(data) in found[1] and "missing" in found[1], found
     for words in (["key", "create", "--name", "n", "--permissions", "a"], ["issue"], ["verify"],
                   ["secret", "list"], ["secret", "rotate"], ["secret", "promote", "-"]):
-        code, out, err = cmd(*words, data=data, stdin=key["key"])
+        code, out, err = run(*words, data=data, stdin=key["key"])
         assert code == 3 and secrets_of(data) in err and out == "", (words, code, err)
         assert not os.path.exists(secrets_of(data)), words
     write(secrets_of(data), good, 0o600)
     assert starts(data) is None
     os.remove(secrets_of(data))
-    code, out, err = cmd("secret", "add", data=data)  # the way out that the message names
+    code, out, err = run("secret", "add", data=data)  # the way out that the message names
     assert code == 0 and out == "-\n", (code, out, err)
     assert starts(data) is None and mode(secrets_of(data)) == 0o600
 
@@ -305,7 +305,7 @@ def a_ring_that_is_missing():
 @test
 def two_servers_see_each_change_at_once():
     data = data_dir()
-    with Server(data) as one, Server(data) as two:
+    with SmallServer(data) as one, SmallServer(data) as two:
         a, b = Client(one), Client(two)
         for _ in range(5 if SANITIZER else 15):
             k = make_key(data)
@@ -314,16 +314,16 @@ def two_servers_see_each_change_at_once():
             assert see(key) == (200, 200)
             t1, t2 = a.make(key), b.make(key)
             assert see(t1) == see(t2) == (200, 200)
-            cmd("key", "disable", id, data=data, check=0)
+            run("key", "disable", id, data=data, check=0)
             assert see(key) == see(t1) == see(t2) == (401, 401)
             assert see(key, "/v2/createsubtoken") == (401, 401)
-            cmd("key", "enable", id, data=data, check=0)
+            run("key", "enable", id, data=data, check=0)
             assert see(key) == see(t1) == see(t2) == (200, 200)
-            cmd("key", "revoke-subtokens", id, data=data, check=0)
+            run("key", "revoke-subtokens", id, data=data, check=0)
             assert see(t1) == see(t2) == (401, 401) and see(key) == (200, 200)
             t3 = b.make(key)
             assert see(t3) == (200, 200) and a.make(t3)
-            cmd("key", "delete", id, data=data, check=0)
+            run("key", "delete", id, data=data, check=0)
             assert see(key) == see(t3) == see(t1) == (401, 401)
 
 
@@ -332,10 +332,10 @@ def several_begin_on_a_fresh_data_at_once():
     for round in range(4 if SANITIZER else 12):
         data = data_dir()
         if round % 2:
-            servers = [Server(data) for _ in range(2)]
+            servers = [SmallServer(data) for _ in range(2)]
             threads = [threading.Thread(target=s.start) for s in servers]
         else:
-            servers, made = [Server(data)], []
+            servers, made = [SmallServer(data)], []
             threads = [threading.Thread(target=servers[0].start)] + [
                 threading.Thread(target=lambda: made.append(make_key(data))) for _ in range(5)]
         [t.start() for t in threads], [t.join() for t in threads]
@@ -373,12 +373,12 @@ def data_that_its_group_may_use():
     base = scratch()
     data, trusting = os.path.join(base, "var"), config_file({"data_group": True})
     make_key(data)
-    root, program, who = os.geteuid() == 0, [support.PROGRAM], {}
+    root, program, who = os.geteuid() == 0, [PROGRAM], {}
     if root:  # as somebody else who is in the group, with a volume of root's
         os.chmod(base, 0o755)
         os.chmod(os.path.dirname(trusting), 0o755)
         program = [os.path.join(base, "subtoken")]
-        shutil.copy(support.PROGRAM, program[0])
+        shutil.copy(PROGRAM, program[0])
         who = {"user": 54321, "group": 54321, "extra_groups": [4242]}
     group = 4242 if root else os.getegid()
     as_kubernetes(data, os.geteuid(), group)
@@ -437,8 +437,8 @@ def a_database_replaced_under_a_server():
     """A backup put in place while the server runs: it refuses, rather than go on with the old."""
     data, keys = with_keys(1)
     copy = os.path.join(scratch(), "copy")
-    assert cmd("backup", copy, data=data)[0] == 0
-    with Server(data) as server:
+    assert run("backup", copy, data=data)[0] == 0
+    with SmallServer(data) as server:
         key = make_key(data)["key"]
         assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 200
         for name in os.listdir(data):
@@ -450,7 +450,7 @@ def a_database_replaced_under_a_server():
         assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 503
         assert curl(server.url + "/healthz").status == 200
         assert any("replaced" in l.get("detail", "") for l in server.log_lines())
-    with Server(data) as server:
+    with SmallServer(data) as server:
         assert curl(server.url + "/v2/tokeninfo", *bearer(key)).status == 401
 
 
@@ -460,12 +460,12 @@ def nothing_waits_for_a_fifo():
     key = make_key(data)["key"]
     fifo = os.path.join(scratch(), "fifo")
     os.mkfifo(fifo, 0o600)
-    assert cmd("verify", "--secrets", fifo, stdin="a.b.c", timeout=5)[0] == 3
-    assert cmd("serve", "--config", fifo, data=data, timeout=5)[0] == 3
+    assert run("verify", "--secrets", fifo, stdin="a.b.c", timeout=5)[0] == 3
+    assert run("serve", "--config", fifo, data=data, timeout=5)[0] == 3
     config = os.path.join(scratch(), "config")
     write(config, json.dumps({"log": fifo}).encode(), 0o600)
-    assert cmd("serve", "--config", config, data=data, timeout=5)[0] == 3
-    with Server(data) as server:
+    assert run("serve", "--config", config, data=data, timeout=5)[0] == 3
+    with SmallServer(data) as server:
         os.rename(secrets_of(data), secrets_of(data) + ".good")
         os.mkfifo(secrets_of(data), 0o600)
         assert curl(server.url + "/v2/tokeninfo", *bearer(key), timeout=5).status == 200

@@ -6,7 +6,7 @@ from datadir import *
 @test
 def backup_while_others_write():
     data = data_dir()
-    with Server(data) as server:
+    with SmallServer(data) as server:
         key = make_key(data, name="writer")
         done, made, failures = threading.Event(), [], []
 
@@ -18,7 +18,7 @@ def backup_while_others_write():
                     made.append(k["id"])
                     mine.append(k["id"])
                     if len(mine) % 3 == 0:
-                        cmd("key", "delete", mine.pop(0), data=data, check=0)
+                        run("key", "delete", mine.pop(0), data=data, check=0)
             except BaseException:
                 failures.append(traceback.format_exc())
 
@@ -30,10 +30,10 @@ def backup_while_others_write():
                 time.sleep(0.1)
                 known = set(made)
                 path = os.path.join(scratch(), "copy.db")
-                cmd("backup", path, data=data, check=0)
+                run("backup", path, data=data, check=0)
                 assert os.listdir(os.path.dirname(path)) == ["copy.db"] and mode(path) == 0o600
                 before = digest(path)
-                code, _, err = cmd("backup", path, data=data)
+                code, _, err = run("backup", path, data=data)
                 assert code in (1, 3) and path in err and digest(path) == before, (code, err)
                 db = sqlite3.connect("file:%s?mode=ro" % path, uri=True)
                 assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -54,7 +54,7 @@ def backup_while_others_write():
                 shutil.copy(path, db_of(other))
                 os.chmod(db_of(other), 0o600)
                 token = issue(other, key["key"])
-                assert cmd("verify", data=data, stdin=token)[0] == 0
+                assert run("verify", data=data, stdin=token)[0] == 0
         finally:
             done.set()
             [t.join() for t in threads]
@@ -62,11 +62,11 @@ def backup_while_others_write():
         assert counts == sorted(counts) and counts[-1] > counts[0], counts
     for where in (os.path.join(data, "nowhere", "copy"), data, db_of(data), "/proc/copy"):
         before = digest(db_of(data))
-        code, out, err = cmd("backup", where, data=data)
+        code, out, err = run("backup", where, data=data)
         assert code in (1, 3) and where in err and digest(db_of(data)) == before, (where, code, err)
     link = os.path.join(scratch(), "link")
     os.symlink(link + "-target", link)
-    assert cmd("backup", link, data=data)[0] in (1, 3) and not os.path.exists(link + "-target")
+    assert run("backup", link, data=data)[0] in (1, 3) and not os.path.exists(link + "-target")
     cwd = scratch()
     for name in (":memory:", "file:x", "plain"):
         p = subprocess.run([PROGRAM, "backup", name, "--data", data], cwd=cwd, capture_output=True)
@@ -93,7 +93,7 @@ def limited(size, *words):
 def no_room_for_a_file():
     """Writes fail at every size of file: nothing half made, nothing lost."""
     data, key = with_keys(20)
-    have = {r["id"] for r in json.loads(cmd("key", "list", "--json", data=data)[1])}
+    have = {r["id"] for r in json.loads(run("key", "list", "--json", data=data)[1])}
     create = ["key", "create", "--name", "n", "--permissions", "account", "--data", data]
     failed = 0
     for size in (0, 1, 512, 4096, 4128, 8192, 8300, 12000, 16384, 20000, 25000, 32768, 33000, 40960, 65536):
@@ -105,7 +105,7 @@ def no_room_for_a_file():
             have.add(out[:36])
         code, out, err = limited(size, "key", "delete", "F" * 36, "--data", data)
         assert code in (1, 3)
-        rows = {r["id"] for r in json.loads(cmd("key", "list", "--json", data=data)[1])}
+        rows = {r["id"] for r in json.loads(run("key", "list", "--json", data=data)[1])}
         assert rows == have, (size, rows ^ have)
         db = sqlite3.connect(db_of(data))
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -127,7 +127,7 @@ def no_room_for_a_file():
         code, out, err = limited(size, *create[:-1], fresh)
         assert code == 3 and out == "", (size, code, out, err)
         k = make_key(fresh)
-        assert [r["id"] for r in json.loads(cmd("key", "list", "--json", data=fresh)[1])] == [k["id"]]
+        assert [r["id"] for r in json.loads(run("key", "list", "--json", data=fresh)[1])] == [k["id"]]
 
 
 @test
@@ -140,7 +140,7 @@ def a_full_disk():
         return "a small disk cannot be mounted here"
     try:
         data = os.path.join(disk, "var")
-        with Server(data) as server:
+        with SmallServer(data) as server:
             client = Client(server)
             key = make_key(data)
             token = client.make(key["key"])
@@ -154,11 +154,11 @@ def a_full_disk():
                 except OSError:
                     pass
             os.close(fd)
-            have = json.loads(cmd("key", "list", "--json", data=data)[1])
+            have = json.loads(run("key", "list", "--json", data=data)[1])
             ring = digest(secrets_of(data))
             full = 0
             for _ in range(40):
-                code, out, err = cmd("key", "create", "--name", "n", "--permissions", "a", "--json", data=data)
+                code, out, err = run("key", "create", "--name", "n", "--permissions", "a", "--json", data=data)
                 if code == 0:  # it may still find room in what the files have
                     have.append(json.loads(out))
                     continue
@@ -169,20 +169,20 @@ def a_full_disk():
                 if full == 5:
                     break
             assert full == 5, full
-            rows = json.loads(cmd("key", "list", "--json", data=data)[1])
+            rows = json.loads(run("key", "list", "--json", data=data)[1])
             assert sorted(r["id"] for r in rows) == sorted(r["id"] for r in have)
-            assert cmd("key", "delete", key["id"], data=data)[0] in (0, 3)
-            gone = cmd("key", "show", key["id"], data=data)[0] == 1
+            assert run("key", "delete", key["id"], data=data)[0] in (0, 3)
+            gone = run("key", "show", key["id"], data=data)[0] == 1
             assert client.status(key["key"]) == (401 if gone else 200)
             assert client.ask("/readyz")[0] == 503 and client.ask("/healthz")[0] == 200
-            code, out, err = cmd("secret", "rotate", data=data)
+            code, out, err = run("secret", "rotate", data=data)
             assert code == 3 and digest(secrets_of(data)) == ring, (code, out, err)
-            code, out, err = cmd("backup", os.path.join(disk, "copy"), data=data)
+            code, out, err = run("backup", os.path.join(disk, "copy"), data=data)
             assert code == 3 and sorted(os.listdir(disk)) == ["filler", "var"], (code, err, os.listdir(disk))
             os.remove(filler)
             assert client.ask("/readyz")[0] == 200
             k = make_key(data)["key"]
-            assert client.status(k) == 200 and cmd("secret", "rotate", data=data)[0] == 0
+            assert client.status(k) == 200 and run("secret", "rotate", data=data)[0] == 0
             assert client.status(client.make(k)) == 200
             names = [n for n in os.listdir(data) if n.startswith("secrets")]
             assert names == ["secrets"], names

@@ -77,13 +77,6 @@ def end(process):
     assert code == 0, code
 
 
-def until(what):
-    deadline = time.time() + 60
-    while not what():
-        assert time.time() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def subs(count, start=0):
     return ["sub%d" % i for i in range(start, start + count)]
 
@@ -268,17 +261,17 @@ def goes_on_until_it_is_told_to_end():
     edge, snap = Edge(), snapshot(BASE, subs(20))
     with Feed(snap) as server:
         pull = edge.start(server.url)
-        until(lambda: len(server.requests) >= 4)
+        wait(lambda: len(server.requests) >= 4)
         assert edge.events() == ["pulled"], edge.log()
         assert edge.log()[0]["detail"] == "sequence=%d entries=20 bytes=%d" % (BASE, len(snap))
         assert server.connections == 1, server.connections
         server.put(snapshot(BASE + 1, subs(21)))
-        until(lambda: len(edge.log()) == 2)
+        wait(lambda: len(edge.log()) == 2)
         edge.status()
         end(pull)
         assert edge.events() == ["pulled", "pulled"], edge.log()
         pull = edge.start(server.url, "--every", "1h")
-        until(lambda: len(edge.log()) == 3)
+        wait(lambda: len(edge.log()) == 3)
         pull.send_signal(signal.SIGINT)
         assert pull.wait(timeout=20) == 0
 
@@ -321,27 +314,27 @@ def says_when_something_changes():
     edge, snap = Edge(), snapshot(BASE, subs(20))
     with Feed(snap) as server:
         pull = edge.start(server.url)
-        until(lambda: edge.events() == ["pulled"])
+        wait(lambda: edge.events() == ["pulled"])
         server.key = "other"
-        until(lambda: edge.events() == ["pulled", "pull_refused"])
+        wait(lambda: edge.events() == ["pulled", "pull_refused"])
         count = len(server.requests)
-        until(lambda: len(server.requests) >= count + 2)
+        wait(lambda: len(server.requests) >= count + 2)
         edge.write("key", b"other\n", 0o600)
-        until(lambda: edge.events() == ["pulled", "pull_refused", "pulled"])
+        wait(lambda: edge.events() == ["pulled", "pull_refused", "pulled"])
         edge.write("key", b"other\n", 0o644)
-        until(lambda: edge.events()[3:] == ["pull_failed"])
+        wait(lambda: edge.events()[3:] == ["pull_failed"])
         edge.write("key", b"other\n", 0o640)
-        until(lambda: edge.events()[3:] == ["pull_failed", "pulled"])
+        wait(lambda: edge.events()[3:] == ["pull_failed", "pulled"])
         server.now = 1700000000
-        until(lambda: edge.events()[5:] == ["feed_rollback"])
+        wait(lambda: edge.events()[5:] == ["feed_rollback"])
         before = edge.files()
         count = len(server.requests)
-        until(lambda: len(server.requests) >= count + 1)
+        wait(lambda: len(server.requests) >= count + 1)
         assert edge.files() == before
         server.now = None
-        until(lambda: edge.events()[5:] == ["feed_rollback", "pulled"])
+        wait(lambda: edge.events()[5:] == ["feed_rollback", "pulled"])
         server.put(snapshot(BASE - 1, []))
-        until(lambda: edge.events()[7:] == ["feed_rollback"])
+        wait(lambda: edge.events()[7:] == ["feed_rollback"])
         assert edge.files()["revoked"] == snap
         end(pull)
 
@@ -351,7 +344,7 @@ def one_pull_a_file():
     edge = Edge()
     with Feed(snapshot(BASE, subs(20))) as server:
         pull = edge.start(server.url)
-        until(lambda: edge.log())
+        wait(lambda: edge.log())
         assert "another process holds" in edge.once(server.url, check=3)
         other = Edge()
         other.file = os.path.join(edge.dir, "revoked2")
@@ -382,7 +375,7 @@ def killed_at_any_time():
         for number in range(rounds):
             count = len(server.requests)
             pull = edge.start(server.url)
-            until(lambda: len(server.requests) > count)
+            wait(lambda: len(server.requests) > count)
             time.sleep(random.random() * 0.01)
             pull.send_signal(signal.SIGKILL)
             pull.wait()
@@ -535,17 +528,16 @@ def heartbeats_from_the_future_are_not_kept():
         edge.once(server.url, "--leeway", "1h")
         # One that goes on; a clock that both had wrong is as if one had been told that (by leeway).
         pull = edge.start(server.url, "--leeway", "1h")
-        until(lambda: edge.events() == ["pulled"])
+        wait(lambda: edge.events() == ["pulled"])
         end(pull)
         server.now = None
         edge.once(server.url)
         edge.status()
     edge = Edge()
-    faketime = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
-    if faketime is None or SANITIZER:
+    if FAKETIME is None or SANITIZER:
         return
     clock = edge.write("clock", b"+3600s\n")
-    env = dict(ENV, LD_PRELOAD=faketime, FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1",
+    env = dict(ENV, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1",
                DONT_FAKE_MONOTONIC="1")
     with Feed(snap) as server:
         # All clocks are an hour ahead, then right: the same pull takes what is right.
@@ -553,11 +545,11 @@ def heartbeats_from_the_future_are_not_kept():
         edge.log_path = os.path.join(edge.dir, "log")
         pull = subprocess.Popen([PROGRAM] + edge.args(server.url), stderr=open(edge.log_path, "ab"),
                                 stdout=subprocess.DEVNULL, env=env)
-        until(lambda: edge.events() == ["pulled"])
+        wait(lambda: edge.events() == ["pulled"])
         assert "future" in edge.status(check=1)
         server.now = None
         edge.write("clock", b"+0s\n")
-        until(lambda: os.path.exists(edge.alive) and abs(feed.struct.unpack_from(
+        wait(lambda: os.path.exists(edge.alive) and abs(feed.struct.unpack_from(
             "<Q", open(edge.alive, "rb").read(), 24)[0] - time.time()) < 60)
         edge.status()
         end(pull)

@@ -1,8 +1,7 @@
 """The feed under load: many who ask for the same long changes, who leave before they are answered,
 and who take the snapshot slowly while it changes. The store is filled as if its keys had been
 deleted before."""
-import http.client, random, socket, sqlite3, sys, threading
-sys.path.insert(0, __file__.rpartition("/")[0] or ".")
+import http.client, random, sqlite3, threading
 from support import *
 
 ROUTE = "/v2/revocations"
@@ -136,7 +135,7 @@ def who_leaves_is_not_worked_for():
             # One key's share may still be taken by those that left.
             assert status == 200 or (target == ROUTE and status == 429), (target, status)
             slowest = max(slowest, took)
-        wait_until(lambda: ask(server, ROUTE, key)[0] == 200)
+        wait(lambda: ask(server, ROUTE, key)[0] == 200)
         spent = cpu(server) - before
         print("# %.2f s of CPU, the slowest of those who stay %.2f s" % (spent, slowest))
         assert slowest < 10, slowest  # 396 s before
@@ -164,15 +163,8 @@ def one_key_has_a_share_of_the_threads():
         assert ask(server, ROUTE, other)[0] == 200 and ask(server, "/v2/tokeninfo", key)[0] == 200
         for s in held:
             s.close()
-        wait_until(lambda: ask(server, ROUTE, key)[0] == 200)
+        wait(lambda: ask(server, ROUTE, key)[0] == 200)
         assert '"feed_busy"' in server.log()
-
-
-def wait_until(what):
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def read_slowly(s, ended):

@@ -1,8 +1,8 @@
 """HTTP itself, over raw sockets: tests/vectors/http.json, limits, pipelining, and
 that nothing of one connection is ever seen on another."""
-import atexit, base64, concurrent.futures, email.utils, json, os, re, socket, threading, time
+import concurrent.futures, email.utils, threading
 
-from support import TESTS, Server, main, make_key, payload, test
+from support import *
 
 QUIET = 1.0  # nothing more comes after this
 BODILESS = (204, 304)
@@ -162,19 +162,6 @@ def request(target="/v2/tokeninfo", method="GET", headers=(), body=None, key=Non
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
 
 
-shared = {}
-
-
-def server():
-    """One server for all tests here but those that need their own."""
-    if "server" not in shared:
-        s = Server()
-        shared["key"] = make_key(s.data)["key"]
-        shared["server"] = s.start()
-        atexit.register(s.process.kill)  # when not all tests are run
-    return shared["server"], shared["key"]
-
-
 # ---- the vectors ----
 
 def judge(case, answers, closed):
@@ -215,7 +202,7 @@ def play(s, case, raw, half):
 
 
 def play_all(cases, change=lambda case, raw: raw):
-    s, _ = server()
+    s, _ = shared_server()
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         jobs = [pool.submit(play, s, case, change(case, base64.b64decode(case["raw_b64"])), half)
                 for half in (True, False) for case in cases]
@@ -228,14 +215,14 @@ def play_all(cases, change=lambda case, raw: raw):
 def vectors():
     assert len(CASES) >= 101
     play_all([c for c in CASES if c["verdict"] != "wait"])
-    s, _ = server()
+    s, _ = shared_server()
     assert "smug" not in s.log(), "a smuggled request reached a handler"
 
 
 @test
 def vectors_with_a_credential():
     """The same, where a 200 would be the reward."""
-    _, key = server()
+    _, key = shared_server()
 
     def with_key(case, raw):
         line = b"X-API-Key: " + key.encode() + b"\r\n"
@@ -245,7 +232,7 @@ def vectors_with_a_credential():
     # credential is none and the added one counts.
     play_all([c for c in CASES if c["verdict"] != "wait" and c["id"] != "no-length"
               and not c["id"].startswith("auth-")], with_key)
-    assert key not in server()[0].log()
+    assert key not in shared_server()[0].log()
 
 
 def wait_for_end(s, raw, answers=0):
@@ -291,7 +278,7 @@ def drip_body(s, key, framing="Content-Length: 1000", piece=b"a"):
 
 @test
 def deadlines():
-    s, key = server()
+    s, key = shared_server()
     waits = [c for c in CASES if c["verdict"] == "wait"]
     assert len(waits) >= 10 and all(c["max_responses"] == 0 for c in waits)
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
@@ -315,7 +302,7 @@ def deadlines():
 
 @test
 def byte_by_byte():
-    s, key = server()
+    s, key = shared_server()
     for raw in (request(key=key), request("/v2/createsubtoken", "POST", ["Content-Type: application/json"],
                                           b'{"permissions":["account"]}', key)):
         with Raw(s) as c:
@@ -331,7 +318,7 @@ def byte_by_byte():
 @test
 def cut_at_each_place():
     """Two pieces, cut anywhere: also between CR and LF, and inside the body."""
-    s, key = server()
+    s, key = shared_server()
     raw = request("/v2/createsubtoken", "POST", ["Content-Type: application/json"],
                   b'{"permissions":["account"]}', key)
     with Raw(s) as c:
@@ -344,7 +331,7 @@ def cut_at_each_place():
 @test
 def a_hundred_in_a_row():
     """Pipelined, each answer another one, in the order of the requests."""
-    s, key = server()
+    s, key = shared_server()
     now = int(time.time())
     wanted, raw = [], b""
     for i in range(100):
@@ -379,7 +366,7 @@ def a_hundred_in_a_row():
 
 @test
 def close_is_obeyed():
-    s, key = server()
+    s, key = shared_server()
     with Raw(s) as c:
         c.send(request(headers=["Connection: close"], key=key) + request(key=key))
         assert len(c.rest()) == 1 and c.ended
@@ -394,7 +381,7 @@ def close_is_obeyed():
 
 @test
 def http_1_0():
-    s, key = server()
+    s, key = shared_server()
     old = ("GET /v2/tokeninfo HTTP/1.0\r\nX-API-Key: %s\r\n" % key).encode()
     with Raw(s) as c:
         answers = c.send(old + b"\r\n").rest()
@@ -411,7 +398,7 @@ def http_1_0():
 
 @test
 def half_closed_clients_are_answered():
-    s, key = server()
+    s, key = shared_server()
     for raw, n in ((request(key=key), 1), (request(key=key) * 20, 20),
                    (request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], b"{}", key), 1)):
         for _ in range(10):
@@ -422,7 +409,7 @@ def half_closed_clients_are_answered():
 
 @test
 def bodiless_answers():
-    s, key = server()
+    s, key = shared_server()
     get = ask(s, request(key=key))
     with Raw(s) as c:
         c.send(request(method="HEAD", key=key) + request(method="OPTIONS") + request(key=key))
@@ -439,7 +426,7 @@ def bodiless_answers():
 
 @test
 def head_refused_by_its_framing_has_no_body():
-    s, _ = server()
+    s, _ = shared_server()
     for raw in (request(method="HEAD", headers=["Host: b"]), b"HEAD /nope HTTP/1.1\r\n\r\n",
                 request(method="HEAD", headers=["Transfer-Encoding: gzip"])):
         with Raw(s) as c:
@@ -449,7 +436,7 @@ def head_refused_by_its_framing_has_no_body():
 @test
 def absolute_targets():
     """D16: RFC 9112 section 3.2.2. Path and query count; the host is the one that Host names."""
-    s, key = server()
+    s, key = shared_server()
     top = "GET %s HTTP/1.1\r\nHost: %s\r\nX-API-Key: " + key + "\r\n\r\n"
     for target, host in (("http://api.test/v2/tokeninfo?v=latest", "api.test"),
                          ("HTTP://API.test:80/v2/tokeninfo?v=latest", "api.test"),
@@ -470,9 +457,9 @@ def absolute_targets():
 
 
 @test
-def probes():
+def load_balancers_find_the_server_alive():
     """D10: a load balancer that says no more than it must finds the server alive."""
-    s, _ = server()
+    s, _ = shared_server()
     for raw in (b"OPTIONS / HTTP/1.0\r\n\r\n", b"OPTIONS / HTTP/1.1\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
                 b"OPTIONS * HTTP/1.0\r\n\r\n"):
         reply = ask(s, raw)
@@ -496,7 +483,7 @@ def padded_json(size):
 
 @test
 def body_limit():
-    s, key = server()
+    s, key = shared_server()
     kind = ["Content-Type: application/json"]
     for size in (8191, 8192):
         body = padded_json(size)
@@ -528,7 +515,7 @@ def chunked(body, size=1 << 20, digits=1):
 @test
 def chunked_bodies():
     """D1: a body without a length, however it is cut and however it arrives."""
-    s, key = server()
+    s, key = shared_server()
     kind = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
     top = request("/v2/createsubtoken", "POST", kind, key=key)
     body = b'{"permissions":["account","characters"]}'
@@ -571,7 +558,7 @@ def chunked_bodies():
 @test
 def chunked_framing_is_strict():
     """D1: one answer, and the connection ends, whatever stands behind."""
-    s, key = server()
+    s, key = shared_server()
     top = request("/v2/createsubtoken", "POST", ["Transfer-Encoding: chunked"], key=key)
     for bad in (b"0;a=b\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n", b"5\nhello\n0\n\n", b"0\r\nX-API-Key: k\r\n\r\n",
                 b"000000005\r\nhello\r\n0\r\n\r\n", b"\r\n", b"4\r\nhello\r\n0\r\n\r\n"):
@@ -600,7 +587,7 @@ def head_of(size, key, crlf=b""):
 
 @test
 def head_limit():
-    s, key = server()
+    s, key = shared_server()
     for size in (8192, 16383, 16384):
         raw = head_of(size, key)
         assert len(raw) == size
@@ -628,7 +615,7 @@ def head_limit():
 
 @test
 def line_limit():
-    s, key = server()
+    s, key = shared_server()
     base = 2  # Host and Authorization
     ok = request(headers=["X-%d: 1" % i for i in range(64 - base)], key=key)
     assert ask(s, ok).status == 200
@@ -643,7 +630,7 @@ def line_limit():
 
 @test
 def target_limit():
-    s, key = server()
+    s, key = shared_server()
     target = "/v2/tokeninfo?x="
     assert ask(s, request(target + "a" * (8192 - len(target)), key=key)).status == 200
     assert ask(s, request(target + "a" * (8193 - len(target)), key=key), close=True).status == 414
@@ -673,7 +660,7 @@ def refused_while_sending(s, start, more, status):
 
 @test
 def refusals_reach_a_client_that_sends_on():
-    s, key = server()
+    s, key = shared_server()
     post = request("/v2/createsubtoken", "POST", key=key)[:-2]
     for _ in range(5):
         refused_while_sending(s, post + b"Content-Length: 1048576\r\n\r\n", b"a" * 65536, 413)
@@ -689,7 +676,7 @@ def refusals_reach_a_client_that_sends_on():
 
 @test
 def expect_continue():
-    s, key = server()
+    s, key = shared_server()
     head = ["Content-Type: application/json", "Expect: 100-continue"]
     body = b'{"permissions":["account"]}'
     raw = request("/v2/createsubtoken", "POST", head, body, key)
@@ -724,7 +711,7 @@ def expect_continue():
 
 @test
 def expect_continue_from_http_1_0_is_ignored():
-    s, key = server()  # RFC 9110 section 10.1.1
+    s, key = shared_server()  # RFC 9110 section 10.1.1
     raw = request("/v2/createsubtoken", "POST",
                   ["Content-Type: application/json", "Expect: 100-continue"], b"{}", key)
     raw = raw.replace(b"HTTP/1.1", b"HTTP/1.0")
@@ -736,7 +723,7 @@ def expect_continue_from_http_1_0_is_ignored():
 
 @test
 def empty_lines():
-    s, key = server()
+    s, key = shared_server()
     with Raw(s) as c:  # one before a request is let pass, also after a body
         c.send(request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], b"{}", key)
                + b"\r\n" + request(key=key) + b"\r\n" + request(key=key))
@@ -749,7 +736,7 @@ def empty_lines():
 
 # ---- one connection knows nothing of another ----
 
-def probes():
+def partial_requests():
     plain = b"GET /v2/tokeninfo HTTP/1.1\r\nHost: api.test\r\n\r\n"
     for n in range(1, 6):
         yield b"\r\n" * n + plain
@@ -790,7 +777,7 @@ def nothing_of_another_connection():
                             b'{"permissions":["account"]}', key)
                   + request("/v2/tokeninfo?access_token=" + key)) * 7
         count, strangers = 0, []
-        for number, probe in enumerate(probes()):
+        for number, probe in enumerate(partial_requests()):
             with Raw(s) as c:
                 c.send(victim)
                 if number % 3 == 2:
@@ -817,7 +804,7 @@ def nothing_of_another_connection():
 
 @test
 def the_shared_server_stops_well():
-    s, _ = server()
+    s, _ = shared_server()
     s.stop()
 
 

@@ -1,9 +1,8 @@
 """What `make install` leaves behind, used by programs that stand outside the tree: C and
 C++, each against the archive and the shared library, Python, LuaJIT, and nginx."""
-import base64, ctypes, functools, hashlib, hmac, json, os, re, shutil, socket, stat, subprocess, sys, threading, time
+import functools, stat, threading
 
-from support import (PROGRAM, SANITIZER, TESTS, curl, data_dir, issue, main, make_key, payload, run,
-                     scratch, test)
+from support import *
 
 ROOT = os.path.dirname(TESTS)
 HERE = os.path.join(TESTS, "install")
@@ -302,19 +301,6 @@ def ask(lines, only=None):
         for line, mine, theirs in zip(lines, answers, got):
             assert mine == theirs, (line, {first: mine, name: theirs})
     return [a.split("\t") for a in answers]
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def unb64(part):
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-
-def sign(key, claims, header='{"alg":"HS256","typ":"JWT"}'):
-    signed = b64(header.encode()) + "." + b64(json.dumps(claims).encode())
-    return signed + "." + b64(hmac.new(key, signed.encode(), hashlib.sha256).digest())
 
 
 STATUS = {"ok": 200, "feed_stale": 503, "bad_target": 400, "url": 403, "perm": 403,

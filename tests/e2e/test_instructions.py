@@ -1,16 +1,10 @@
 """What a verify costs besides its signature, in instructions: a count of callgrind is
 the same whatever else the machine does, so that unlike a time it can fail a test. Its sub
 is looked up in a snapshot of a million others, of a feed that is fresh."""
-import base64, hashlib, hmac, os, re, subprocess, sys, time
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from support import *
 
 VERIFY = os.path.join(os.path.dirname(PROGRAM), "bench", "verify")
 SECRET = hashlib.sha256(b"a secret of this test").digest()
-
-
-def encode(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def files(directory):
@@ -20,8 +14,8 @@ def files(directory):
                '"permissions":["progression","account","unlocks"],"urls":'
                '["/v2/characters/My%%20Cool%%20Character","/v2/account/home/cats"]}'
                % (now, now + 86400))
-    text = encode(b'{"alg":"HS256","typ":"JWT"}') + "." + encode(payload.encode())
-    token = text + "." + encode(hmac.digest(SECRET, text.encode(), "sha256"))
+    text = b64(b'{"alg":"HS256","typ":"JWT"}') + "." + b64(payload.encode())
+    token = text + "." + b64(hmac.digest(SECRET, text.encode(), "sha256"))
     assert len(token) == 360, len(token)
     paths = [os.path.join(directory, name) for name in ("tokens", "secret")]
     for path, data in zip(paths, (token.encode() + b"\n", SECRET)):

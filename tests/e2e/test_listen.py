@@ -1,17 +1,10 @@
 """Where the server listens: several addresses, sockets in the file system, IPv6; why it cannot; and
 the signals that it is sent."""
-import http.client, pwd, resource, socket, stat
+import http.client, pwd, resource, stat
 
 from support import *
 
 BOOK = "192.0.2.1"  # RFC 5737: no address of any machine
-
-
-def free_port(host="127.0.0.1"):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
 
 
 class Listening(Server):

@@ -1,8 +1,8 @@
 """The server under clients that are many, slow, silent or rude: an honest answer
 still comes within 5 s. And ending, reloading and logging meanwhile."""
-import base64, hashlib, json, multiprocessing, os, re, resource, signal, socket, stat, subprocess, sys, threading, time
+import multiprocessing, resource, stat, threading
 
-from support import SANITIZER, Server, curl, main, make_key, payload, run, scratch, test
+from support import *
 
 HONEST = 5.0  # seconds; loose, so that a busy machine keeps it
 
@@ -136,13 +136,6 @@ def cpu(s):
 def request_lines(s, text=None):
     return [l for l in map(json.loads, (text if text is not None else s.log()).splitlines())
             if l["event"] == "request"]
-
-
-def wait_for(what, seconds=10):
-    until = time.time() + seconds
-    while not what():
-        assert time.time() < until, "not within %d s" % seconds
-        time.sleep(0.02)
 
 
 slow = {}
@@ -299,7 +292,7 @@ def idle_timeout_is_75_s_by_default_and_reloaded():
         assert answer(first)[0] == 200
         s.write_config({"idle_timeout": "2s"})
         s.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: '"reloaded"' in s.log())
+        wait(lambda: '"reloaded"' in s.log())
         second = open_many(s, 1, request(key=key))[0]
         assert answer(second)[0] == 200
         ends_after(second, time.time(), 1.5, 5)
@@ -453,7 +446,7 @@ def few_descriptors():
         first.sendall(request(key=key))
         assert answer(first)[0] == 200
         idle = open_many(s, 150)
-        wait_for(lambda: '"accept_emfile"' in s.log())
+        wait(lambda: '"accept_emfile"' in s.log())
         before, began = cpu(s), time.time()
         time.sleep(2)
         used = cpu(s) - before
@@ -583,7 +576,7 @@ def sighup_storm():
             claims = payload(json.loads(ask(s, request("/v2/createsubtoken", key))[1])["subtoken"])
             return claims["exp"] - claims["iat"]
 
-        wait_for(lambda: life() == 420)
+        wait(lambda: life() == 420)
         # Not whole: not at all.
         for bad in ('{"threads":16,"default_life":"9m","x":1}', "{", "", '{"default_life":"9m","threads":17}',
                     '{"default_life":"9m","max_life":"8m","threads":16}',
@@ -591,7 +584,7 @@ def sighup_storm():
             failed = s.log().count('"reload_failed"')
             s.write_config(bad)
             s.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: s.log().count('"reload_failed"') == failed + 1)
+            wait(lambda: s.log().count('"reload_failed"') == failed + 1)
             assert life() == 420, bad
         assert '"reloaded"' in s.log()
 
@@ -607,7 +600,7 @@ def log_is_reopened():
             time.sleep(0.1)
             os.rename(where, where + ".%d" % i)
             s.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: os.path.exists(where))
+            wait(lambda: os.path.exists(where))
     for i in range(3):
         assert ask(s, request("/last/%d" % i))[0] == 404
     s.stop()
@@ -617,12 +610,6 @@ def log_is_reopened():
     assert sorted(l["path"] for l in lines if l.get("path", "").startswith("/last")) == \
         ["/last/%d" % i for i in range(3)]
     assert "/last/2" in open(where).read() and "stopping" in open(where).read()
-
-
-def free_port():
-    with socket.socket() as c:
-        c.bind(("127.0.0.1", 0))
-        return c.getsockname()[1]
 
 
 def start_quietly(s, port, stderr=None, cmd=None):
@@ -695,7 +682,7 @@ def log_holds_no_secret():
                 # A new subtoken may be the same one, within a second.
                 assert status == 200 or secret.encode() not in body, (raw, body)
                 count += 1
-        wait_for(lambda: len(request_lines(s)) >= count)
+        wait(lambda: len(request_lines(s)) >= count)
         text = s.log()
         assert len(request_lines(s, text)) == count  # one a request
         for secret in (key, token, free, wrong, key.lower(), basic):
@@ -729,7 +716,7 @@ def log_lines_are_one_json_object_each():
                         b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + text + b"\r\n\r\n"):
                 assert ask(s, raw)[0] >= 400, raw
                 count += 1
-        wait_for(lambda: s.log().count('"event":"request"') >= count)
+        wait(lambda: s.log().count('"event":"request"') >= count)
         with open(s.log_path, "rb") as f:
             data = f.read()
         assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", data), "a control character in the log"
@@ -745,7 +732,7 @@ def log_lines_are_one_json_object_each():
                              ('10.1.2.3","x":"', "unknown"), ("10.1.2.3, 127.0.0.1", "10.1.2.3"), ("::1", "::1")):
             before = len(request_lines(s))
             ask(s, request("/healthz", headers=["X-Forwarded-For: " + value]))
-            wait_for(lambda: len(request_lines(s)) > before)
+            wait(lambda: len(request_lines(s)) > before)
             assert request_lines(s)[-1]["remote"] == shown, (value, request_lines(s)[-1])
 
 
@@ -759,9 +746,9 @@ def log_that_cannot_be_written():
     where = os.path.join(scratch(), "log")
     s.write_config({"log": where})
     s.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: os.path.exists(where))
+    wait(lambda: os.path.exists(where))
     honest(s, key)
-    wait_for(lambda: '"log_dropped"' in open(where).read())
+    wait(lambda: '"log_dropped"' in open(where).read())
     s.stop()
     lines = [json.loads(l) for l in open(where).read().splitlines()]
     dropped = sum(l["count"] for l in lines if l["event"] == "log_dropped")

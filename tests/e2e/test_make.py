@@ -1,7 +1,6 @@
 """The ways into the tests that tests/README.md tells of, on a copy of the sources: `make check-NAME`
 needs a compiler and cmocka, `make unit` only what the program is built of, and what `make help` and
 compile_commands.json say is so. And `make layers` finds what it is there to find."""
-import glob, re
 from support import *
 
 ROOT = os.path.dirname(TESTS)

@@ -1,6 +1,6 @@
 """What the manual pages of the program show is run; what they list is held against the program: commands, settings,
 calls, reasons and events. The library's pages: test_man.py."""
-import glob, http.client
+import http.client
 from manpages import *
 from transcripts import *
 

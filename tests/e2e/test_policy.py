@@ -1,6 +1,6 @@
 """`subtoken policy check` and `verify --policy`, as an operator types them, and the policy for the GW2 API that
 comes with the program: held against the lists of endpoints in tests/vectors."""
-import hashlib, hmac, random
+import random
 from support import *
 
 GW2_POLICY = os.path.join(os.path.dirname(TESTS), "src", "edge", "examples", "gw2-policy.json")

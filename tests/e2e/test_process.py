@@ -9,7 +9,7 @@ def limits(pid):
 
 @test
 def nothing_leaks_from_the_process():
-    with Server() as server:
+    with SmallServer() as server:
         key = make_key(server.data)["key"]
         token = Client(server).make(key)
         with open(secrets_of(server.data)) as f:
@@ -30,7 +30,7 @@ def nothing_leaks_from_the_process():
         p = subprocess.Popen([PROGRAM] + words + extra, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         p.stdin.write(text.encode())
         p.stdin.flush()
-        wait_for(lambda: limits(p.pid)["Max core file size"].split() == ["0", "0"])
+        wait(lambda: limits(p.pid)["Max core file size"].split() == ["0", "0"])
         with open("/proc/%d/cmdline" % p.pid, "rb") as f:
             assert text.encode() not in f.read()
         p.communicate()
@@ -42,11 +42,10 @@ def others_of_its_user_cannot_look_inside():
     """PR_GET_DUMPABLE, seen from outside: the files of a process that is not dumpable
     belong to root, even when the process does not."""
     if os.geteuid() != 0:
-        with Server() as server:
+        with SmallServer() as server:
             assert os.stat("/proc/%d/environ" % server.process.pid).st_uid == 0
         return
-    where = tempfile.mkdtemp(prefix="subtoken-test-", dir="/tmp")
-    support._dirs.append(where)
+    where = scratch(under="/tmp")
     os.chmod(where, 0o755)
     program = os.path.join(where, "subtoken")
     shutil.copy(PROGRAM, program)
@@ -68,7 +67,7 @@ def others_of_its_user_cannot_look_inside():
         mine = os.path.join(where, os.path.basename(supp.group(1)))
         os.chmod(mine, 0o644)
         env["TSAN_OPTIONS"] = env["TSAN_OPTIONS"].replace(supp.group(1), mine)
-    server = support.Server(os.path.join(data, "var"), env=env, preexec=drop)
+    server = Server(os.path.join(data, "var"), env=env, preexec=drop)
     server.cmd[0] = program
     with server:
         pid = server.process.pid
@@ -79,7 +78,7 @@ def others_of_its_user_cannot_look_inside():
         assert p.returncode != 0, "another process of the same user reads it"
         assert os.stat(os.path.join(data, "var", "secrets")).st_uid == 65534
         # Root may use what belongs to another? Not without being told: the owner is checked.
-        code, _, err = cmd("key", "list", data=os.path.join(data, "var"))
+        code, _, err = run("key", "list", data=os.path.join(data, "var"))
         assert code == 3 and "65534" in err, (code, err)
 
 main()

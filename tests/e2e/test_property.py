@@ -1,7 +1,7 @@
 """Nobody gets a permission that nobody granted them, whatever is called in whatever order: random
 sequences of calls with random credentials against the running service, each answer held against
 the model in grants.py. SEQUENCES= and SEED= choose another walk; the seed is printed."""
-import collections, hashlib, random, socket, tempfile
+import collections, random
 
 from support import *
 from grants import *

@@ -1,22 +1,12 @@
 """Requests as other people's programs make them: bodies without a length from the clients that
 send those, and what stands between a client and the server in real life."""
-import http.client, socket, urllib.request
+import http.client, urllib.request
 
 from support import *
 
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
 BODY = b'{"permissions":["account"],"urls":["/v2/account"]}'
 JSON = "application/json"
-shared = {}
-
-
-def server():
-    if "server" not in shared:
-        s = Server()
-        shared["key"] = make_key(s.data)["key"]
-        shared["server"] = s.start()
-        atexit.register(s.process.kill)  # when not all tests are run
-    return shared["server"], shared["key"]
 
 
 def pieces():
@@ -27,11 +17,6 @@ def pieces():
 def made(text):
     claims = payload(json.loads(text)["subtoken"])
     assert claims["permissions"] == ["account"] and claims["urls"] == ["/v2/account"], claims
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 def wait_for(port, process):
@@ -84,7 +69,7 @@ class Haproxy:
 
 @test
 def curl_upload():
-    s, key = server()
+    s, key = shared_server()
     for version in ("--http1.1", "--http2"):  # the second asks to upgrade, and goes on in HTTP/1.1
         a = curl(s.url + "/v2/createsubtoken", version, "-T", "-", "-X", "POST", "-H",
                  "Content-Type: " + JSON, *bearer(key), stdin=BODY)
@@ -94,7 +79,7 @@ def curl_upload():
 
 @test
 def python_http_client_and_urllib():
-    s, key = server()
+    s, key = shared_server()
     headers = {"Content-Type": JSON, "Authorization": "Bearer " + key}
     c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=30)
     for _ in range(3):  # on one connection
@@ -138,7 +123,7 @@ function plain(agent) {
 
 @test
 def node_http_and_fetch():
-    s, key = server()
+    s, key = shared_server()
     p = subprocess.run(["node", "-e", NODE, "--", s.url + "/v2/createsubtoken", key, BODY.decode()],
                        capture_output=True, timeout=60)
     lines = p.stdout.decode().splitlines()
@@ -150,7 +135,7 @@ def node_http_and_fetch():
 @test
 def through_haproxy_from_http_2():
     """HAProxy has no length from an HTTP/2 client that sends none, and passes chunks on."""
-    s, key = server()
+    s, key = shared_server()
     with Haproxy("frontend f\n  bind 127.0.0.1:PORT proto h2\n  default_backend b\n"
                  "backend b\n  server s 127.0.0.1:%d\n" % s.port) as proxy:
         url = "http://127.0.0.1:%d" % proxy.port
@@ -171,7 +156,7 @@ def through_haproxy_from_http_2():
 
 @test
 def curl_with_a_proxy_that_is_the_server_itself():
-    s, key = server()
+    s, key = shared_server()
     a = curl(s.url + "/v2/tokeninfo?v=latest", "--proxy", s.url, *bearer(key))
     assert a.status == 200 and a.json()["type"] == "APIKey", (a.status, a.body)
     a = curl("http://other.test/v2/tokeninfo", "--proxy", s.url, *bearer(key), "-H", "Host: another.test")
@@ -244,7 +229,7 @@ def credentials_that_are_not_looked_at():
 
 @test
 def haproxy_finds_it_alive():
-    s, _ = server()
+    s, _ = shared_server()
     with Haproxy("".join("backend b%d\n  option httpchk%s\n%s  server s 127.0.0.1:%d check inter 200ms\n"
                          % (i, check, extra, s.port) for i, (check, extra) in enumerate((
                              ("", ""), (" GET /healthz", ""), (" OPTIONS * HTTP/1.1\\r\\nHost:\\ a", ""),
@@ -264,7 +249,7 @@ def haproxy_finds_it_alive():
 
 @test
 def the_shared_server_stops_well():
-    shared.pop("server").stop()
+    stop_shared_server()
 
 
 main()

@@ -1,28 +1,20 @@
 """The feed from end to end: the real server, `subtoken pull` and `subtoken verify
 --revocations`, while keys, secrets and the database change under them."""
-import glob, http.client, shutil, signal, socket, sqlite3, struct, threading
-import support
+import http.client, sqlite3, struct
 from support import *
 
 DAY = 86400
-FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
 ENV = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
 HELD = "application/octet-stream"
 CHANGES = "application/vnd.subtoken.changes"
 
 
-class Server(support.Server):
+class Server(SmallServer):
     """512 threads take long to start under a sanitizer."""
 
     def __init__(self, data=None, settings=None, **options):
         threads = {"threads": 16 if SANITIZER else 64}
         super().__init__(data, dict(threads, **(settings or {})), **options)
-
-
-def cmd(*args, **options):
-    code, out, err = support.run(*args, **options)
-    assert "Sanitizer" not in err and "runtime error" not in err, err
-    return code, out, err
 
 
 def fetch(server, key, query="", method="GET", **headers):
@@ -43,15 +35,13 @@ class Edge:
         self.data, self.dir = data, scratch()
         self.file = os.path.join(self.dir, "revoked")
         self.key = key or make_key(data, "revocations", name="edge")["key"]
-        self.key_file = os.path.join(self.dir, "key")
-        with open(os.open(self.key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
-            f.write(self.key + "\n")
+        self.key_file = private_file(self.key + "\n")
 
     def args(self, server, *more):
         return ["pull", "--from", server.url + "/v2/revocations", "--to", self.file, "--key-file", self.key_file, *more]
 
     def pull(self, server, check=0, env=ENV):
-        code, out, err = cmd(*self.args(server, "--once", "--json"), env=env)
+        code, out, err = run(*self.args(server, "--once", "--json"), env=env)
         assert code == check, (code, out, err)
         return json.loads(out) if code == 0 else err
 
@@ -70,7 +60,7 @@ class Edge:
 
     def reason(self, token, *args, env=None):
         """ok, or why not; the store is not asked."""
-        code, out, err = cmd("verify", "--json", "--secrets", os.path.join(self.data, "secrets"),
+        code, out, err = run("verify", "--json", "--secrets", os.path.join(self.data, "secrets"),
                              "--revocations", self.file, *args, stdin=token, env=env)
         assert code in (0, 1), (code, out, err)
         return json.loads(out).get("reason", "ok")
@@ -84,13 +74,6 @@ class Edge:
 
     def count(self):
         return struct.unpack_from("<I", self.read(), 40)[0]
-
-
-def until(what):
-    deadline = time.time() + 60
-    while not what():
-        assert time.time() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def token_of(data, *args):
@@ -110,14 +93,14 @@ def a_key_lives_and_ends():
         last = edge.sequence()
         for action, reason in (("disable", "revoked"), ("enable", "ok"), ("disable", "revoked"),
                                ("enable", "ok"), ("revoke-subtokens", "revoked")):
-            cmd("key", action, key["id"], data=data, check=0)
+            run("key", action, key["id"], data=data, check=0)
             assert edge.pull(server)["sequence"] > last, action
             last = edge.sequence()
             assert edge.reason(token) == reason, action
             assert edge.reason(other) == "ok", action
         fresh = issue(data, key["key"], "--permissions", "account")
         assert edge.reason(fresh) == "ok"
-        cmd("key", "delete", key["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
         assert edge.reason(fresh) == "ok"  # nobody has told it yet
         edge.pull(server)
         assert edge.reason(fresh) == edge.reason(token) == "revoked" and edge.count() == 2
@@ -155,7 +138,7 @@ def what_is_answered():
             got = fetch(server, edge.key, query)
             assert got[0] == 400 and b"since" in got[2] and got[1]["ETag"] is None, got
         for _ in range(40):  # so that changes are shorter than the whole
-            cmd("key", "delete", token_of(server.data)[0]["id"], data=server.data, check=0)
+            run("key", "delete", token_of(server.data)[0]["id"], data=server.data, check=0)
             if SANITIZER and _ > 5:
                 break
         status, headers, whole = fetch(server, edge.key, "?since=%d&whole=1" % seq)
@@ -171,7 +154,7 @@ def what_is_answered():
         status, headers, body = fetch(server, edge.key, "?since=%d" % now)
         assert headers["Content-Type"] == CHANGES and len(body) == 192, (headers.items(), len(body))
         keep = token_of(server.data)[0]["id"]
-        cmd("key", "delete", keep, data=server.data, check=0)
+        run("key", "delete", keep, data=server.data, check=0)
         status, headers, body = fetch(server, edge.key, "?since=%d" % now)
         assert headers["Content-Type"] == CHANGES and len(body) == 200, (headers.items(), len(body))
         for line in server.log_lines():
@@ -200,7 +183,7 @@ def a_hundred_thousand():
         assert edge.pull(server)["entries"] == count
         assert edge.reason(token) == "ok"
         since = edge.sequence()
-        cmd("key", "delete", key["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
         status, headers, body = fetch(server, edge.key, "?since=%d" % since)
         assert status == 200 and len(body) == 200, (status, len(body))
         assert edge.pull(server)["entries"] == count + 1 and edge.reason(token) == "revoked"
@@ -224,7 +207,7 @@ def killed_and_started():
             edge.pull(server)
             assert edge.reason(token) == "ok"
             before = edge.sequence()
-            cmd("key", "delete", key["id"], data=data, check=0)
+            run("key", "delete", key["id"], data=data, check=0)
             tokens.append(token)
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
@@ -248,7 +231,7 @@ def rolled_back(server):
 
 def backed_up(data):
     copy = os.path.join(scratch(), "copy.db")
-    cmd("backup", copy, data=data, check=0)
+    run("backup", copy, data=data, check=0)
     return copy
 
 
@@ -261,7 +244,7 @@ def a_backup_is_put_back():
     token = {n: t for n, (k, t) in keys.items()}
 
     def key(action, name):
-        cmd("key", action, keys[name][0]["id"], data=data, check=0)
+        run("key", action, keys[name][0]["id"], data=data, check=0)
     with Server(data) as server:
         key("delete", "early"), key("disable", "on")
         edge.pull(server)
@@ -283,7 +266,7 @@ def a_backup_is_put_back():
     for change_first in (False, True):
         put_back(data, copy)
         if change_first:  # by a command, so that the sequence of the database is above all
-            cmd("key", "delete", token_of(data)[0]["id"], data=data, check=0)
+            run("key", "delete", token_of(data)[0]["id"], data=data, check=0)
         with Server(data) as server:
             said = rolled_back(server)
             assert len(said) == 1 and str(before) in said[0] and "subtoken revoke" in said[0], said
@@ -292,25 +275,25 @@ def a_backup_is_put_back():
             assert {n: edge.reason(t) for n, t in token.items()} == dict(told, on="revoked")
             assert slow.pull(server)["sequence"] >= edge.sequence()
             # Nor does the server itself take them, nor the whole keys that were deleted.
-            shown = json.loads(cmd("key", "show", keys["late"][0]["id"], "--json", data=data, check=0)[1])
+            shown = json.loads(run("key", "show", keys["late"][0]["id"], "--json", data=data, check=0)[1])
             assert shown["disabled"] is True, shown
             for name in ("late", "off", "renewed"):
                 assert fetch(server, keys[name][0]["key"])[0] == 401, name
             # A key that nothing is known of is ended by one of its tokens.
-            code, out, _ = cmd("revoke", data=data, stdin=token["made and alive"] + "\n")
+            code, out, _ = run("revoke", data=data, stdin=token["made and alive"] + "\n")
             assert code == 0 and ("was revoked before" if change_first else "is revoked") in out, out
-            code, out, err = cmd("revoke", "--json", data=data, stdin="\n".join(
+            code, out, err = run("revoke", "--json", data=data, stdin="\n".join(
                 (token["made and alive"], token["untouched"], token["late"], "x.y.z", "")))
             said = [json.loads(l) for l in out.splitlines()]
             assert code == 1 and [l["revoked"] for l in said] == [True, False, False, False], out
             assert said[1]["key"] == keys["untouched"][0]["id"] and said[3]["reason"] == "malformed"
-            code, _, err = cmd("revoke", data=data, stdin=token["untouched"])
+            code, _, err = run("revoke", data=data, stdin=token["untouched"])
             assert code == 1 and "key revoke-subtokens " + keys["untouched"][0]["id"] in err, err
             edge.pull(server)
             assert edge.reason(token["made and alive"]) == "revoked"
             assert edge.reason(token["untouched"]) == "ok"
             before = edge.sequence()
-            audit = cmd("audit", data=data, check=0)[1]
+            audit = run("audit", data=data, check=0)[1]
             assert "revocations.restore" in audit and (change_first or "sub.revoke" in audit), audit
             told["made and alive"] = "revoked"
     with Server(data) as server:  # once
@@ -329,7 +312,7 @@ def a_database_that_was_lost():
     edge = Edge(data)
     with Server(data) as server:
         gone, gone_token = token_of(data)
-        cmd("key", "delete", gone["id"], data=data, check=0)
+        run("key", "delete", gone["id"], data=data, check=0)
         _, lost_token = token_of(data)
         edge.pull(server)
         before, hash_key = edge.sequence(), edge.read()[48:64]
@@ -338,7 +321,7 @@ def a_database_that_was_lost():
             os.unlink(os.path.join(data, "subtoken.db" + suffix))
     make_key(data)  # a command that changes something first
     other, other_token = token_of(data)
-    cmd("key", "delete", other["id"], data=data, check=0)
+    run("key", "delete", other["id"], data=data, check=0)
     edge.key = make_key(data, "revocations")["key"]
     with open(edge.key_file, "w") as f:
         f.write(edge.key)
@@ -347,7 +330,7 @@ def a_database_that_was_lost():
         assert edge.pull(server)["sequence"] > before and edge.read()[48:64] == hash_key
         assert (edge.reason(gone_token), edge.reason(other_token)) == ("revoked", "revoked")
         assert edge.reason(lost_token) == "ok"  # it was not revoked, and can be:
-        cmd("revoke", data=data, stdin=lost_token, check=0)
+        run("revoke", data=data, stdin=lost_token, check=0)
         edge.pull(server)
         assert edge.reason(lost_token) == "revoked"
 
@@ -361,7 +344,7 @@ def a_snapshot_that_is_missing():
     copy = backed_up(data)
     with Server(data) as server:
         older.pull(server)
-        cmd("key", "delete", key["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
     put_back(data, copy)
     os.unlink(os.path.join(data, "snapshot"))
@@ -370,10 +353,10 @@ def a_snapshot_that_is_missing():
         assert len(said) == 1 and "feed restore" in said[0], said
         assert "409" in edge.pull(server, check=1)
         assert fetch(server, edge.key)[0] == 503 and edge.reason(token) == "revoked"
-        code, _, err = cmd("feed", "restore", older.file, data=data)
+        code, _, err = run("feed", "restore", older.file, data=data)
         assert code == 1 and "--force" in err, err
-        cmd("feed", "restore", os.path.join(data, "secrets"), data=data, check=3)
-        out = json.loads(cmd("feed", "restore", edge.file, "--json", data=data, check=0)[1])
+        run("feed", "restore", os.path.join(data, "secrets"), data=data, check=3)
+        out = json.loads(run("feed", "restore", edge.file, "--json", data=data, check=0)[1])
         assert out["disabled"] == 1 and out["sequence"] > edge.sequence(), out
         assert edge.pull(server)["entries"] == 1 and edge.reason(token) == "revoked"
         older.pull(server)
@@ -395,10 +378,10 @@ def two_servers_on_copies_of_one_database():
         for name in os.listdir(data) if whole else ("secrets", "subtoken.db"):
             shutil.copy2(os.path.join(data, name), os.path.join(other_data, name))
         with Server(data) as server, Server(other_data) as other:
-            cmd("key", "delete", key["id"], data=data, check=0)
+            run("key", "delete", key["id"], data=data, check=0)
             edge.pull(server)
             assert edge.reason(token) == "revoked"
-            cmd("key", "delete", second["id"], data=other_data, check=0)
+            run("key", "delete", second["id"], data=other_data, check=0)
             before = edge.read()
             err = edge.pull(other, check=1)
             assert "feed_rollback" in err and "409" in err and "subtoken_revocation(7)" in err, err
@@ -407,7 +390,7 @@ def two_servers_on_copies_of_one_database():
             edge.pull(other, check=1)
             edge.pull(server)
             # The way out: what that edge was told is listed here, too.
-            out = cmd("feed", "restore", edge.file, data=other_data, check=0)[1]
+            out = run("feed", "restore", edge.file, data=other_data, check=0)[1]
             assert "disabled  1 " in out, out
             edge.pull(other)
             assert edge.reason(token) == "revoked" and edge.reason(second_token) == "revoked"
@@ -428,7 +411,7 @@ def a_large_list_is_kept_by_its_changes():
         edge.pull(server)
         whole = os.stat(os.path.join(data, "snapshot")).st_ino
         for key, _ in made:
-            cmd("key", "delete", key["id"], data=data, check=0)
+            run("key", "delete", key["id"], data=data, check=0)
             edge.pull(server)
         assert os.stat(os.path.join(data, "snapshot")).st_ino == whole
         assert os.path.getsize(os.path.join(data, "snapshot.changes")) == 192 + 8 * 3
@@ -451,11 +434,11 @@ def what_is_kept_is_under_the_ring():
     key, token = token_of(data)
     copy = backed_up(data)
     with Server(data) as server:
-        cmd("key", "delete", key["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
-    cmd("secret", "add", "--kid", "b", data=data, check=0)
-    cmd("secret", "promote", "b", data=data, check=0)
-    cmd("secret", "retire", "-", "--force", data=data, check=0)
+    run("secret", "add", "--kid", "b", data=data, check=0)
+    run("secret", "promote", "b", data=data, check=0)
+    run("secret", "retire", "-", "--force", data=data, check=0)
     for name in ("vouched", "snapshot"):
         with open(os.path.join(data, name), "rb") as f:
             assert f.read()[64:66] == b"b\0", name
@@ -469,7 +452,7 @@ def what_is_kept_is_under_the_ring():
     for bad in (good[:-1], good[:20] + b"\1" + good[21:], b"", good + b"x"):
         with open(path, "wb") as f:
             f.write(bad)
-        code, _, err = cmd("serve", "--listen", "127.0.0.1:0", data=data)
+        code, _, err = run("serve", "--listen", "127.0.0.1:0", data=data)
         assert code == 3 and path in err, (bad, code, err)
     os.unlink(path)
     with Server(data) as server:
@@ -482,14 +465,14 @@ def secrets_come_and_go():
         data = server.data
         edge = Edge(data)
         gone, gone_token = token_of(data)
-        cmd("key", "delete", gone["id"], data=data, check=0)
+        run("key", "delete", gone["id"], data=data, check=0)
         key, token = token_of(data)
         last = 0
         steps = ((), ("rotate", "--kid", "b"), ("add", "--kid", "c"), ("promote", "c"),
                  ("promote", "b"), ("retire", "c", "--force"))
         for step in steps:
             if step:
-                cmd("secret", *step, data=data, check=0)
+                run("secret", *step, data=data, check=0)
             edge.pull(server)
             signed = step[:1] in (("rotate",), ("promote",))
             assert edge.sequence() > last if signed else edge.sequence() >= last, step
@@ -497,7 +480,7 @@ def secrets_come_and_go():
             kid = edge.read()[64:128].rstrip(b"\0").decode()
             assert kid == {(): "", ("promote", "c"): "c"}.get(step, "b"), (step, kid)
             assert (edge.reason(gone_token), edge.reason(token)) == ("revoked", "ok"), step
-        cmd("secret", "retire", "-", "--force", data=data, check=0)
+        run("secret", "retire", "-", "--force", data=data, check=0)
         edge.pull(server)
         fresh = issue(data, key["key"], "--permissions", "account")
         assert edge.reason(fresh) == "ok" and edge.reason(token) in ("kid", "mac")
@@ -530,8 +513,8 @@ def what_no_token_needs_is_taken_off():
                                                           time.gmtime(time.time() + 360 * DAY)))
     disabled, _ = token_of(data)
     with Server(data) as server:
-        cmd("key", "delete", key["id"], data=data, check=0)
-        cmd("key", "disable", disabled["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
+        run("key", "disable", disabled["id"], data=data, check=0)
         edge.pull(server)
         assert edge.count() == 2
     for days, lived, count in ((359, 367, 2), (367, 359, 2), (367, 367, 1)):
@@ -554,7 +537,7 @@ def starts_with_a_clock_that_is_ahead_forget_nothing():
         key, token = token_of(data, "--expire", "9d")
         edge.pull(server)
         assert edge.reason(token) == "ok"
-        cmd("key", "delete", key["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
         assert edge.reason(token) == "revoked"
     for _ in range(14):
@@ -582,7 +565,7 @@ def whoever_signs_remembers_for_how_long():
     assert fact(data, "max_life") == 365 * DAY
     short = {"max_life": "1d", "default_life": "1d"}
     with Server(data, short) as server:
-        cmd("key", "delete", key["id"], data=data, check=0)
+        run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
     assert fact(data, "max_life") == 365 * DAY
     fact(data, "lived", 3 * DAY)
@@ -594,10 +577,10 @@ def whoever_signs_remembers_for_how_long():
     with Server(data, short) as server, Server(data, short) as other:
         server.write_config(dict(short, threads=16 if SANITIZER else 64, max_life="500d"))
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: '"reloaded"' in server.log())
+        wait(lambda: '"reloaded"' in server.log())
         assert fact(data, "max_life") == 500 * DAY
         other.process.send_signal(signal.SIGHUP)
-        until(lambda: '"reloaded"' in other.log())
+        wait(lambda: '"reloaded"' in other.log())
         assert fact(data, "max_life") == 500 * DAY
 
 
@@ -608,7 +591,7 @@ def what_is_old_or_forged_is_kept_out():
         key, token = token_of(server.data)
         edge.pull(server)
         old, old_alive = edge.read(), edge.read(".alive")
-        cmd("key", "delete", key["id"], data=server.data, check=0)
+        run("key", "delete", key["id"], data=server.data, check=0)
         edge.pull(server)
         new, new_alive = edge.read(), edge.read(".alive")
 
@@ -642,11 +625,11 @@ def eight_pulls_at_once():
         for edge in edges:
             edge.start(server)
         for number, (key, _) in enumerate(made):
-            cmd("key", "delete", key["id"], data=data, check=0)
+            run("key", "delete", key["id"], data=data, check=0)
             if number == 2:
-                cmd("secret", "rotate", "--kid", "b", data=data, check=0)
+                run("secret", "rotate", "--kid", "b", data=data, check=0)
         last = int(fetch(server, first.key)[1]["Subtoken-Seq"])
-        until(lambda: all(os.path.exists(e.file + ".alive") and e.sequence() >= last for e in edges))
+        wait(lambda: all(os.path.exists(e.file + ".alive") and e.sequence() >= last for e in edges))
         whole = fetch(server, first.key)[2]
         for edge in edges:
             lines = edge.end()
@@ -664,7 +647,7 @@ def callers_that_hang_up_hold_nothing():
         first = edge.pull(server)["sequence"]
         for _ in range(20):
             victim = make_key(server.data)
-            cmd("key", "delete", victim["id"], data=server.data, check=0)
+            run("key", "delete", victim["id"], data=server.data, check=0)
         ask = "GET /v2/revocations?since=%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n"
         for _ in range(300):
             with socket.create_connection(("127.0.0.1", server.port)) as s:

@@ -1,17 +1,11 @@
 """The store under stress, over real sockets: another process that holds the database (C1), a
 database that is replaced, cut short or moved under a server (C2), copies that fail (C10)."""
-import http.client, random, resource, shutil, socket, sqlite3, threading
+import http.client, random, resource, sqlite3, threading
 from support import *
-
-PASSWORD = "correct horse"
 SOON = 3.0 if SANITIZER else 1.0  # what waits for nobody; the fault took minutes
 # The most that one request waits is 5 s; the rest is for a busy machine.
 PATIENT = 8.0
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-
-
-def db_of(data):
-    return os.path.join(data, "subtoken.db")
 
 
 class Held:
@@ -96,20 +90,6 @@ def stranger():
     return "".join(random.choice("abcdefghijklmnopqrstuvwxyz0123456789-_") for _ in range(43))
 
 
-def make_user(data, login="alice", permissions="account"):
-    run("user", "create", login, "--permissions", permissions, stdin=PASSWORD + "\n", data=data,
-        check=0)
-
-
-def wait_for(what, seconds=20):
-    deadline = time.time() + seconds
-    while time.time() < deadline:
-        if what():
-            return
-        time.sleep(0.02)
-    raise AssertionError("did not happen")
-
-
 def reasons(server, name):
     return [l for l in server.log_lines() if l.get("reason") == name]
 
@@ -128,7 +108,7 @@ def c1_who_reads_waits_for_nobody():
     config = {"threads": 64} if SANITIZER else {}
     with Server(config=config) as server:
         data = server.data
-        make_user(data)
+        make_user(data, permissions="account")
         key = make_key(data, "account,keys,audit,revocations,users")
         feed = make_key(data, "revocations")["key"]
         token = issue(data, key["key"])
@@ -176,7 +156,7 @@ def c1_who_reads_waits_for_nobody():
 def c1_each_change_says_in_time_that_it_is_busy():
     with Server() as server:
         data = server.data
-        make_user(data)
+        make_user(data, permissions="account")
         manager = make_key(data, "account,keys,users,services")
         key, other = manager["key"], make_key(data)
         pair, again = log_in(server).json(), log_in(server).json()
@@ -228,7 +208,7 @@ def c1_only_so_many_wait():
         with Held(server.data) as held:
             asked = [Asked(server, "POST", "/v2/keys", key,
                            {"name": "n", "permissions": ["account"]}) for _ in range(12)]
-            wait_for(lambda: sum(not one.is_alive() for one in asked) >= 7)
+            wait(lambda: sum(not one.is_alive() for one in asked) >= 7)
             early = [one.get() for one in asked if not one.is_alive()]
             assert len(early) == 7 and all(is_busy(r) for r in early), [r.status for r in early]
             for path in ("/healthz", "/readyz"):
@@ -247,7 +227,7 @@ def c1_who_registers_takes_a_small_share():
         with Held(server.data) as held:
             crowd = [Asked(server, "POST", "/v1/user", None,
                            {"login": "user%d" % i, "password": PASSWORD}) for i in range(10)]
-            wait_for(lambda: sum(not one.is_alive() for one in crowd) >= 8)
+            wait(lambda: sum(not one.is_alive() for one in crowd) >= 8)
             honest = Asked(server, "POST", "/v2/keys", key,
                            {"name": "n", "permissions": ["account"]})
             time.sleep(0.3)
@@ -331,9 +311,9 @@ def f8_a_failure_is_told_by_the_request_that_met_it():
     with Server() as server:
         key = make_key(server.data, "account,keys")["key"]
         os.rename(server.data, server.data + ".away")
-        wait_for(lambda: ask(server, "GET", "/v2/tokeninfo", key).status == 503)
+        wait(lambda: ask(server, "GET", "/v2/tokeninfo", key).status == 503)
         os.rename(server.data + ".away", server.data)
-        wait_for(lambda: ask(server, "GET", "/v2/tokeninfo", key).status == 200)
+        wait(lambda: ask(server, "GET", "/v2/tokeninfo", key).status == 200)
         failures = [l for l in server.log_lines() if l["event"] == "store_error"]
         assert failures and all("replaced" in l["detail"] for l in failures), failures
         with Held(server.data):
@@ -399,7 +379,7 @@ def move_directory(data, copy):
 
 def check_replaced(replace):
     data = data_dir()
-    make_user(data)
+    make_user(data, permissions="account")
     make_key(data, "account")
     copy = os.path.join(os.path.dirname(data), "copy")
     run("backup", copy, data=data, check=0)
@@ -483,7 +463,7 @@ def caught_in_the_middle(data, number):
         folder = scratch()
         p = start_backup(data, os.path.join(folder, "copy.db"))
         # a page or more of the copy, so that SQLite has files beside it
-        wait_for(lambda: p.poll() is not None or
+        wait(lambda: p.poll() is not None or
                  any(os.path.getsize(os.path.join(folder, n)) > 0 for n in os.listdir(folder)
                      if n.startswith("copy.db.") and "-journal" not in n))
         p.send_signal(number)
@@ -533,7 +513,7 @@ def c10_what_another_copy_writes_stays():
         folder = scratch()
         path = os.path.join(folder, "copy.db")
         slow = start_backup(data, path)
-        wait_for(lambda: slow.poll() is not None or os.listdir(folder))
+        wait(lambda: slow.poll() is not None or os.listdir(folder))
         slow.send_signal(signal.SIGSTOP)
         before = os.listdir(folder)
         run("backup", path, data=data, check=0 if "copy.db" not in before else None)

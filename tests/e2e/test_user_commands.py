@@ -1,5 +1,5 @@
 """The commands for users, for access files, and for the audit log."""
-import fcntl, hashlib, pty, termios
+import fcntl, pty, termios
 from commands import *
 
 # ---- saltpass ----
@@ -19,12 +19,12 @@ def saltpass_makes_what_access_files_hold():
                             (b"x" * 1024 + b"\n", b"x" * 1024)):
         salts = set()
         for _ in range(2):
-            code, out, err = cmd("saltpass", stdin=stdin)
+            code, out, err = run("saltpass", stdin=stdin)
             assert code == 0 and err == "" and out.count("\n") == 1, (code, out, err)
             salts.add(salted(out, password))
         assert len(salts) == 2, salts
     for stdin in (b"", b"\n", b"two\nlines\n", b"x" * 1025, b"x" * 100000):
-        code, out, err = cmd("saltpass", stdin=stdin)
+        code, out, err = run("saltpass", stdin=stdin)
         assert code == 3 and out == "" and "two" not in err and "xx" not in err, (code, out, err)
 
 
@@ -67,25 +67,25 @@ def saltpass_at_a_terminal_shows_nothing():
 def persons_refused_is_1():
     data = data_dir()
     for password in (b"", b"1234567\n"):  # a fresh directory is not made for that
-        code, out, err = cmd("user", "create", "x", data=data, stdin=password)
+        code, out, err = run("user", "create", "x", data=data, stdin=password)
         assert code == (1 if password else 3) and out == "" and not os.path.exists(data), (code, err)
     for text in ("", "{}", "[", '{"permission_map":[["x"]]}', '{"permission_map":{}} x'):
         with open(os.path.join(scratch(), "file"), "w") as f:
             f.write(text)
-        code, out, err = cmd("import", f.name, data=data)
+        code, out, err = run("import", f.name, data=data)
         assert code == 1 and out == "" and f.name in err and not os.path.exists(data), (text, code, err)
-    cmd("user", "create", "alice", data=data, stdin="12345678\n")
+    run("user", "create", "alice", data=data, stdin="12345678\n")
     for words, stdin, named in [
         (["create", "alice"], "12345678", "taken"), (["create", "bob"], "1234567", "8 bytes"),
         (["show", "bob"], "", "no such user"), (["delete", "bob"], "", "no such user"),
         (["disable", "bob"], "", "no such user"), (["enable", "bob"], "", "no such user"),
         (["permissions", "bob", "a"], "", "no such user"), (["passwd", "bob"], "12345678", "no such user"),
         (["passwd", "alice"], "1234567", "8 bytes"), (["passwd", "*"], "12345678", "no password")]:
-        code, out, err = cmd("user", *words, data=data, stdin=stdin)
+        code, out, err = run("user", *words, data=data, stdin=stdin)
         assert code == 1 and out == "" and named in err and "1234567" not in err, (words, code, err)
-    code, out, err = cmd("import", access_file(["new", "alice"]), data=data)
+    code, out, err = run("import", access_file(["new", "alice"]), data=data)
     assert code == 1 and out == "" and "alice who was not imported" in err, err
-    assert cmd("user", "show", "new", data=data)[0] == 1  # all or none
+    assert run("user", "show", "new", data=data)[0] == 1  # all or none
 
 
 @test
@@ -95,27 +95,27 @@ def persons_could_not_run_is_3():
     for words in (["user", "list"], ["user", "show", "x"], ["user", "delete", "x"], ["audit"],
                   ["user", "permissions", "x", "a"], ["user", "disable", "x"], ["user", "passwd", "x"],
                   ["import", good, "--dry-run"]):
-        code, out, err = cmd(*words, data=nowhere, stdin="12345678")
+        code, out, err = run(*words, data=nowhere, stdin="12345678")
         assert code == 3 and out == "" and nowhere in err and not os.path.exists(nowhere), (words, code, err)
     for path in (good + "-not", os.path.dirname(good)):
         for more in ([], ["--dry-run"], ["--json"]):
-            code, out, err = cmd("import", path, *more, data=data)
+            code, out, err = run("import", path, *more, data=data)
             assert code == 3 and out == "" and path in err and not os.path.exists(data), (path, code, err)
     for words in (["user", "create", "x"], ["import", good]):
-        assert cmd(*words, data="/proc/nowhere", stdin="12345678")[0] == 3, words
-    cmd("user", "create", "x", data=data, stdin="12345678")
+        assert run(*words, data="/proc/nowhere", stdin="12345678")[0] == 3, words
+    run("user", "create", "x", data=data, stdin="12345678")
     full = open("/dev/full", "wb")
     for words in (["user", "list"], ["user", "list", "--json"], ["user", "show", "x"], ["audit"],
                   ["audit", "--json"], ["import", good, "--dry-run"]):
         if words[0] == "import":
-            cmd("user", "delete", "x", data=data)
+            run("user", "delete", "x", data=data)
             words.append("--restore")
         p = subprocess.run([PROGRAM, *words, "--data", data], stdout=full, stderr=subprocess.PIPE)
         assert p.returncode == 3 and b"standard output" in p.stderr, (words, p)
     full.close()
     edited(data, "DROP TABLE audit")
     for words in (["audit"], ["user", "create", "y"], ["import", good]):
-        code, out, err = cmd(*words, data=data, stdin="12345678")
+        code, out, err = run(*words, data=data, stdin="12345678")
         assert code == 3 and out == "" and err.startswith("subtoken "), (words, code, err)
 
 
@@ -125,7 +125,7 @@ def an_import_tells_what_it_does():
     make_key(data)  # a dry run makes no store
     for logins, does in ((["p2", "p1"], ["create"] * 2), (["p3", "p2"], ["create", "unchanged"])):
         path = access_file(logins)
-        plan = [json.loads(l) for l in cmd("import", path, "--dry-run", "--json", data=data)[1].splitlines()]
+        plan = [json.loads(l) for l in run("import", path, "--dry-run", "--json", data=data)[1].splitlines()]
         told = [dict({"login": l, "does": d}, **({"permissions": ["database_api"]} if d == "create"
                                                  else {})) for l, d in zip(logins, does)]
         told += [{"login": "p1", "does": "missing"}] if "p3" in logins else []
@@ -133,9 +133,9 @@ def an_import_tells_what_it_does():
         assert plan[-1] == {"created": does.count("create"), "changed": 0, "restored": 0,
                             "unchanged": does.count("unchanged"), "differs": 0, "deleted": 0,
                             "missing": len(told) - 2}
-        done = cmd("import", path, "--json", data=data)[1]
+        done = run("import", path, "--json", data=data)[1]
         assert [json.loads(l) for l in done.splitlines()] == plan
-    listed = json.loads(cmd("user", "list", "--json", data=data)[1])
+    listed = json.loads(run("user", "list", "--json", data=data)[1])
     assert [(p["login"], p["imported"], p["permissions"]) for p in listed] == \
         [("p%d" % i, True, ["database_api"]) for i in (1, 2, 3)], listed
 
@@ -143,7 +143,7 @@ def an_import_tells_what_it_does():
 @test
 def persons_are_listed_over_pages():
     data = data_dir()
-    assert cmd("user", "create", "p000", "--permissions", "a,b", data=data, stdin="12345678")[0] == 0
+    assert run("user", "create", "p000", "--permissions", "a,b", data=data, stdin="12345678")[0] == 0
     number = "WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
     same = ", permissions, created_at, expires_at, disabled, changed_at, kind"
     have = 1
@@ -156,24 +156,24 @@ def persons_are_listed_over_pages():
                "changed_at) SELECT printf('p%03d', i), printf('%036d', i), password, imported, "
                "locale, source, changed_at FROM n, persons WHERE login = 'p000'")
         have, logins = count, ["p%03d" % i for i in range(count)]
-        listed = json.loads(cmd("user", "list", "--json", data=data)[1])
+        listed = json.loads(run("user", "list", "--json", data=data)[1])
         assert [p["login"] for p in listed] == logins and listed[-1]["permissions"] == ["a", "b"]
-        rows = [r.split() for r in cmd("user", "list", data=data)[1].splitlines()]
+        rows = [r.split() for r in run("user", "list", data=data)[1].splitlines()]
         assert rows == [["active", l, "a,b"] for l in logins], rows
 
 
 @test
 def the_audit_log_is_limited():
     data = data_dir()
-    assert cmd("user", "create", "x", data=data, stdin="12345678")[0] == 0
+    assert run("user", "create", "x", data=data, stdin="12345678")[0] == 0
     edited(data, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
                  "INSERT INTO audit SELECT i, 1700000000 + i, 'w', 'o', 'a', 't' || i, '' FROM n")
     for limit in (None, 1, 2, 63, 64, 65, 127, 128, 129, 199, 200, 201, 1000000):
         words = ["audit"] if limit is None else ["audit", "--limit", str(limit)]
         last = min(limit or 100, 200)
-        lines = [json.loads(l) for l in cmd(*words, "--json", data=data)[1].splitlines()]
+        lines = [json.loads(l) for l in run(*words, "--json", data=data)[1].splitlines()]
         assert [l["id"] for l in lines] == list(range(201 - last, 201)), limit
-        text = cmd(*words, data=data)[1].splitlines()
+        text = run(*words, data=data)[1].splitlines()
         assert len(text) == last and text[-1].split()[2] == "t200", limit
     assert lines[0]["action"] == "user.create" and lines[0]["target"] == "x"
     assert text[-1].startswith("2023-11-14T22:16:40Z"), text[-1]
@@ -183,27 +183,27 @@ def the_audit_log_is_limited():
 def hostile_persons_are_shown_safely():
     data = data_dir()
     source = "\x1b]0;t\x07\u202e\u0085"
-    assert cmd("user", "create", "x", "--source", source, "--locale", "\x1b", data=data, stdin="12345678")[0] == 0
+    assert run("user", "create", "x", "--source", source, "--locale", "\x1b", data=data, stdin="12345678")[0] == 0
     for column in ("who", "origin", "action", "target", "detail"):
         edited(data, "UPDATE audit SET %s = ?" % column, HOSTILE)
     edited(data, "UPDATE persons SET login = ?", HOSTILE)
     edited(data, "UPDATE keys SET owner = ?, name = ?", HOSTILE, HOSTILE)
     for words in (["user", "list"], ["audit"]):
-        out = cmd(*words, data=data)[1]
+        out = run(*words, data=data)[1]
         assert out.count("\n") == 1 and SHOWN in out, out
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200f\u202e]", out), out
-        json_out = cmd(*words, "--json", data=data)[1]
+        json_out = run(*words, "--json", data=data)[1]
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", json_out), json_out
         row = json.loads(json_out)
         assert (row[0]["login"] if isinstance(row, list) else row["detail"]) == HOSTILE
     edited(data, "UPDATE persons SET login = 'x'")
-    out = cmd("user", "show", "x", data=data)[1]
+    out = run("user", "show", "x", data=data)[1]
     assert out.count("\n") == 6 and r"\x1b]0;t\x07\xe2\x80\xae\xc2\x85" in out, out
-    shown = json.loads(cmd("user", "show", "x", "--json", data=data)[1])
+    shown = json.loads(run("user", "show", "x", "--json", data=data)[1])
     assert shown["source"] == source and shown["locale"] == "\x1b"
     # what is refused is shown safely, too
     for login in ("y\x1b[2J", "\u202ey"):
-        code, out, err = cmd("import", access_file([login]), data=data)
+        code, out, err = run("import", access_file([login]), data=data)
         assert code == 1 and out == "" and not re.search("[\x1b\u202e]", err), err
 
 main()

@@ -22,7 +22,7 @@ def good_tokens():
     token = sign(K0, claims())
     for stdin in (token + "\n", "  " + token + "\r\n", "\t" + token + " \n\n"):
         is_(verdict(token, "--at", str(NOW), stdin=stdin), 200, "ok")
-    out = cmd("verify", "--at", str(NOW), "--secrets", RING, "--no-revocations", stdin=token)[1]
+    out = run("verify", "--at", str(NOW), "--secrets", RING, "--no-revocations", stdin=token)[1]
     assert "2027-01-16T08:00:00Z" in out, out
 
 
@@ -152,7 +152,7 @@ def rule_4_times_and_parties():
     late = ["--at", str(NOW + DAY + 3599), "--leeway"]
     is_(verdict(sign(K0, claims()), *late, "3600"), 200, "ok")
     is_(verdict(sign(K0, claims()), *late, "3599"), 401, "expired")
-    code, _, err = cmd("verify", *late, "3601", "--secrets", RING, "--no-revocations", stdin=sign(K0, claims()))
+    code, _, err = run("verify", *late, "3601", "--secrets", RING, "--no-revocations", stdin=sign(K0, claims()))
     assert code == 2 and "an hour at most" in err, (code, err)  # C13
     one, two = claims(iss="https://a", aud="api"), claims(iss="https://a", aud=["x", "api"])
     for c in (one, two):
@@ -188,7 +188,7 @@ def at_in_every_form():
                  "2027-02-29T08:00:00Z", "2027-01-15T24:00:00Z", "2027-01-15T08:00:60Z",
                  "2027-01-15T08:00:00+24:00", "2027-01-15T08:00:00+2", "2027-01-15T08:00:00.Z",
                  "2027-01-15T08:00:00.1234567890Z", "1969-12-31T23:59:59Z", "0x6b49d200"):
-        code, out, err = cmd("verify", "--at=" + text, "--secrets", RING, "--no-revocations", stdin=token)
+        code, out, err = run("verify", "--at=" + text, "--secrets", RING, "--no-revocations", stdin=token)
         assert code == 2 and "--at" in err and out == "", (text, code, out, err)
     # Without --at it is now.
     now = int(time.time())
@@ -204,23 +204,23 @@ def rule_5_revocations():
     token = issue(data, key["key"], "--permissions", "account")
     ask = lambda t, *o: verdict(t, *o, data=data, secrets=None)
     is_(ask(token), 200, "ok")
-    cmd("key", "disable", key["id"], data=data)
+    run("key", "disable", key["id"], data=data)
     is_(ask(token), 401, "revoked")
-    assert cmd("verify", "--no-revocations", data=data, stdin=token)[0] == 0
-    cmd("key", "enable", key["id"], data=data)
+    assert run("verify", "--no-revocations", data=data, stdin=token)[0] == 0
+    run("key", "enable", key["id"], data=data)
     is_(ask(token), 200, "ok")
     is_(ask(token, "--require", "account"), 200, "ok")
-    cmd("key", "revoke-subtokens", key["id"], data=data)
+    run("key", "revoke-subtokens", key["id"], data=data)
     is_(ask(token), 401, "revoked")
     second = issue(data, key["key"])
     is_(ask(second), 200, "ok")
     is_(ask(token), 401, "revoked")
     assert payload(second)["sub"] != payload(token)["sub"]
-    cmd("key", "delete", key["id"], data=data)
+    run("key", "delete", key["id"], data=data)
     for t in (token, second):
         is_(ask(t), 401, "revoked")
-    assert cmd("issue", data=data, stdin=key["key"])[0] == 1
-    assert cmd("key", "enable", key["id"], data=data)[0] == 1
+    assert run("issue", data=data, stdin=key["key"])[0] == 1
+    assert run("key", "enable", key["id"], data=data)[0] == 1
     # A sub that the store has never heard of, of every length.
     secret = ring_of(data)[""]
     now = int(time.time())
@@ -232,12 +232,12 @@ def rule_5_revocations():
     nowhere = data_dir()
     c = claims(iat=now, exp=now + 60)
     for options in ([], ["--url", "/v2/account"]):
-        code, out, err = cmd("verify", "--secrets", RING, *options, data=nowhere, stdin=sign(K0, c))
+        code, out, err = run("verify", "--secrets", RING, *options, data=nowhere, stdin=sign(K0, c))
         assert code == 1 and out.startswith("refused 503 feed_stale") and nowhere in err, (code, out, err)
-    assert cmd("verify", "--secrets", RING, "--json", data=nowhere, stdin=sign(K1, c))[1] == \
+    assert run("verify", "--secrets", RING, "--json", data=nowhere, stdin=sign(K1, c))[1] == \
         '{"ok":false,"status":401,"reason":"mac"}\n'
     line = json.dumps({"token": sign(K0, c)})
-    code, out, _ = cmd("verify", "--secrets", RING, "--jsonl", data=nowhere, stdin=line)
+    code, out, _ = run("verify", "--secrets", RING, "--jsonl", data=nowhere, stdin=line)
     assert (code, json.loads(out)) == (0, {"ok": False, "status": 503, "reason": "feed_stale"})
     assert not os.path.exists(nowhere)
 
@@ -292,10 +292,10 @@ def rule_6_urls_and_methods():
                    "/v2/account%25", "/v2/acc ount", "/v2/\u00e4", "/v2/%ff", "/" + "x" * 4096):
         for token in (free, bound):
             is_(verdict(token, *at, "--url", target, "--method", "GET"), 400, "bad_target")
-    out = cmd("verify", *at, "--url", "/nope", "--secrets", RING, "--no-revocations", stdin=bound)[1]
+    out = run("verify", *at, "--url", "/nope", "--secrets", RING, "--no-revocations", stdin=bound)[1]
     assert "/nope" in out and "/v2/account" in out, out
     esc = sign(K0, claims(urls=["/a"], permissions=["x"]))
-    out = cmd("verify", *at, "--url", "/b?\x1b[31m\u009b", "--secrets", RING, "--no-revocations", stdin=esc)[1]
+    out = run("verify", *at, "--url", "/b?\x1b[31m\u009b", "--secrets", RING, "--no-revocations", stdin=esc)[1]
     assert not OBEYED.search(out), out
 
 
@@ -471,12 +471,12 @@ def the_store_explains_itself():
     assert ask(token, "--at", str(now + 7200)) == revoked(key["sub"], "its key has expired")
     stranger = sign(secret, claims(iat=now, exp=now + 60))
     assert ask(stranger) == revoked("s" * 43, "the database has no key of it")
-    cmd("key", "disable", key["id"], data=data)
+    run("key", "disable", key["id"], data=data)
     assert ask(token) == revoked(key["sub"], "its key is disabled")
-    cmd("key", "revoke-subtokens", key["id"], data=data)
+    run("key", "revoke-subtokens", key["id"], data=data)
     gone = revoked(key["sub"], "its key is deleted, or was given a new sub")
     assert ask(token) == gone
-    cmd("key", "delete", key["id"], data=data)
+    run("key", "delete", key["id"], data=data)
     assert ask(token) == gone
     stale = explain(stranger, data=data_dir(), secrets=os.path.join(data, "secrets"))
     assert stale == ("feed_stale", "no trustworthy revocation data"), stale
@@ -488,7 +488,7 @@ def lines(items, *options, data=None, raw=False):
     if data is None:
         options += ("--no-revocations",)
     text = items if raw else "".join(json.dumps(i) + "\n" for i in items)
-    code, out, err = cmd("verify", "--jsonl", "--secrets", RING, *options, data=data, stdin=text, timeout=100)
+    code, out, err = run("verify", "--jsonl", "--secrets", RING, *options, data=data, stdin=text, timeout=100)
     assert code == 0 and err == "", (code, err)
     assert out.endswith("\n") or out == "", out[-100:]
     return [r.get("reason", "ok") for r in map(json.loads, out.splitlines())]
@@ -575,8 +575,8 @@ def jsonl_with_the_store():
     data = data_dir()
     key, gone = make_key(data), make_key(data)
     items = [{"token": issue(data, k["key"])} for k in (key, gone)]
-    cmd("key", "delete", gone["id"], data=data)
-    code, out, _ = cmd("verify", "--jsonl", data=data, stdin="\n".join(map(json.dumps, items * 3)))
+    run("key", "delete", gone["id"], data=data)
+    code, out, _ = run("verify", "--jsonl", data=data, stdin="\n".join(map(json.dumps, items * 3)))
     assert code == 0 and [json.loads(l)["ok"] for l in out.splitlines()] == [True, False] * 3, out
 
 
@@ -599,13 +599,13 @@ def a_ring_that_an_editor_has_changed_is_named():
         with open(path, "wb") as f:
             f.write(content)
         for command in (("verify",), ("secret", "list"), ("issue",), ("serve", "--listen", "127.0.0.1:0")):
-            code, out, err = cmd(*command, data=data, stdin=token)
+            code, out, err = run(*command, data=data, stdin=token)
             assert code == 3 and out == "", (command, code, out)
             assert "%s: line %d %s" % (path, line, words) in err, (command, err)
             assert second.split(b":")[1].strip().decode() not in err, "a secret is told"
     with open(path, "wb") as f:
         f.write(good)
-    assert cmd("verify", data=data, stdin=token)[0] == 0
+    assert run("verify", data=data, stdin=token)[0] == 0
 
 
 # ---- the vectors ----
@@ -646,7 +646,7 @@ def all_token_vectors():
             need = case.get("need_permission", env["default_need_permission"])
             url, now = case.get("request", env["default_request"]), case.get("now", env["now"])
             if "token_b64" in case:  # bytes that no JSON can hold: as a token alone
-                code, out, _ = cmd("verify", "--json", "--url", url, "--at", str(now), "--require", need,
+                code, out, _ = run("verify", "--json", "--url", url, "--at", str(now), "--require", need,
                                    *options, stdin=base64.b64decode(case["token_b64"]))
                 judge(case, code == 0, json.loads(out).get("reason"))
                 continue
@@ -656,7 +656,7 @@ def all_token_vectors():
             text.append(json.dumps({"token": token, "url": url, "at": now,
                                     "require": [need] if need is not None else []}))
             asked.append(case)
-        code, out, err = cmd("verify", "--jsonl", *options, stdin="\n".join(text))
+        code, out, err = run("verify", "--jsonl", *options, stdin="\n".join(text))
         answers = [json.loads(l) for l in out.splitlines()]
         assert code == 0 and len(answers) == len(asked), (code, err)
         for case, answer in zip(asked, answers):
@@ -671,7 +671,7 @@ def all_token_vectors():
     rows = [c for c in cases if "token_b64" not in c and c.get("need_issuer") is None
             and (c["expect"] == "accept" or c["reason"] == "revoked")]
     text = "\n".join(json.dumps({"token": c["token"], "at": c.get("now", env["now"])}) for c in rows)
-    code, out, _ = cmd("verify", "--jsonl", "--secrets", ring, data=data, stdin=text)
+    code, out, _ = run("verify", "--jsonl", "--secrets", ring, data=data, stdin=text)
     assert {json.loads(l).get("reason") for l in out.splitlines()} == {"revoked"}, out
 
 

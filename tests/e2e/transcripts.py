@@ -1,6 +1,5 @@
 """What a document shows is run: its fenced blocks, and its console transcripts as one shell each. In an expected
 line … stands for anything."""
-import socket
 from support import *
 
 ROOT = os.path.dirname(TESTS)
