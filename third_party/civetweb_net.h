@@ -17,7 +17,7 @@
  *  - a word on why it cannot listen, sockets in the file system, and one socket
  *    for IPv6 and IPv4. src/server/listener.c opens them: st_net_bind and
  *    st_net_listen do nothing with the one socket that civetweb makes, and where
- *    it polls and accepts that one, gate.c does so with all of ours.
+ *    it polls and accepts that one, connection.c does so with all of ours.
  *
  * They have the prototypes and meaning of the libc functions. A file that
  * needs the prototypes alone defines ST_NET_PROTOTYPES_ONLY first.

@@ -1,7 +1,11 @@
+/* Reads one request of a connection, whole and strictly, before civetweb hears of it, and sends the
+ * answer. The functions st_net_* are what civetweb calls instead of the system's: st_net_poll reads
+ * the request, st_net_recv hands over a stand-in for it. Who waits, and for whom there is room:
+ * connection_limit.c. What a request may look like: service/request_head.c.
+ */
 #include "server/connection.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -9,12 +13,10 @@
 #include "civetweb_net.h"
 #include "domain/listen.h"
 #include "os/clock.h"
+#include "server/connection_limit.h"
 #include "service/chunked.h"
 
 #define DEADLINE_US INT64_C(9900000) /* a request, or the first byte of one: within 10 s */
-#define GRACE_US INT64_C(100000)     /* in which a new connection says its first word */
-#define PATIENCE_US INT64_C(1000000) /* in which a request comes, or its answer is taken */
-#define COMPARED 64                  /* of those who keep to that, as many are compared */
 #define LINGER_US INT64_C(1000000)   /* how long a refused client may go on sending */
 #define LINGER_BYTES 1048576
 #define LOOK_US INT64_C(200000)
@@ -22,30 +24,15 @@
 /* The largest head and body, and room for what frames the next chunk behind them. */
 #define BUFFER (ST_HEAD_MAX + ST_BODY_IN_MAX + 256)
 
-static const char stand_in[] = "GET / HTTP/1.1\r\nHost: gate\r\n\r\n";
+static const char stand_in[] = "GET / HTTP/1.1\r\nHost: stand-in\r\n\r\n";
 
-/* Those that wait, in the order in which they began to. */
-typedef struct wait_list {
-  struct gate *oldest, *newest;
-} wait_list;
-
-/* The connection that a worker thread serves. Only what stands before `open`, and fd, is looked
- * at by other threads, under the lock.
- */
-typedef struct gate {
-  struct gate *older, *newer;
-  wait_list *list;  /* NULL while it does not wait */
-  int64_t since_us; /* when it was put there */
-  size_t progress;  /* bytes of the request that have come */
-  bool evicted;     /* closed by us while it waited */
-  bool settled;     /* it is known to wait, or to have a request: see find_victim */
-  bool begun;       /* bytes of a request have come */
-  bool writing;     /* waits until its client reads */
-  bool open;        /* between st_connection_open and st_connection_close */
-  bool used;        /* a request has been answered */
-  int fd;           /* -1 until civetweb first asks for it */
-  bool ready;       /* a request is there for begin_request */
-  bool handed;      /* and the stand-in has been given */
+/* The connection that a worker thread serves. Other threads look at the entry alone. */
+typedef struct connection {
+  st_connection_entry entry;
+  bool open;   /* between st_connection_open and st_connection_close */
+  bool used;   /* a request has been answered */
+  bool ready;  /* a request is there for begin_request */
+  bool handed; /* and the stand-in has been given */
   bool linger;
   int64_t deadline_us;
   int64_t answer_by_us; /* ten seconds after the request was read: all that is sent, and before */
@@ -58,23 +45,14 @@ typedef struct gate {
   st_request_head head;
   st_request_head_fault fault;
   char data[BUFFER];
-} gate;
+} connection;
 
-static _Thread_local gate *mine;
+static _Thread_local connection *mine;
 
 static struct {
-  pthread_mutex_t lock;
-  wait_list idle;  /* wait for a request */
-  wait_list begun; /* in the middle of one, or of its answer */
-  int64_t threads;
-  int64_t workers;  /* threads that there really are */
-  int64_t open;     /* accepted and not yet closed */
-  int64_t evicting; /* of those, told to close */
-  int64_t settled;  /* of those, held by a thread, and for how long nobody knows */
-  atomic_bool draining;
   _Atomic int64_t idle_us;
   st_connection_report *report;
-} all = {.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .idle_us = DEADLINE_US};
+} setup = {.idle_us = DEADLINE_US};
 
 /* The accepting thread's own, once civetweb has started. */
 static struct {
@@ -84,199 +62,65 @@ static struct {
 } listeners = {.shown = -1};
 
 void st_connection_setup(int64_t threads, st_connection_report *report) {
-  all.threads = threads;
-  all.report = report;
+  st_connection_limit_start(threads);
+  setup.report = report;
 }
 
 void st_connection_set_idle(int64_t seconds) {
-  atomic_store(&all.idle_us, seconds * 1000000);
-}
-
-static void count_workers(int change) {
-  pthread_mutex_lock(&all.lock);
-  all.workers += change;
-  pthread_mutex_unlock(&all.lock);
+  atomic_store(&setup.idle_us, seconds * 1000000);
 }
 
 bool st_connection_thread_start(void) {
   mine = calloc(1, sizeof *mine);
-  if (mine != NULL) count_workers(1);
+  if (mine != NULL) st_connection_limit_count_workers(1);
   return mine != NULL;
 }
 
 void st_connection_thread_end(void) {
-  if (mine != NULL) count_workers(-1);
+  if (mine != NULL) st_connection_limit_count_workers(-1);
   free(mine);
   mine = NULL;
 }
 
 bool st_connection_draining(void) {
-  return atomic_load(&all.draining);
-}
-
-/* ---- the lists of connections that wait; each call holds the lock ---- */
-
-static void unlink_waiting(gate *g) {
-  wait_list *list = g->list;
-  if (list == NULL) return;
-  *(g->older != NULL ? &g->older->newer : &list->oldest) = g->newer;
-  *(g->newer != NULL ? &g->newer->older : &list->newest) = g->older;
-  g->list = NULL;
-}
-
-static void link_waiting(gate *g, wait_list *list) {
-  g->older = list->newest;
-  g->newer = NULL;
-  *(list->newest != NULL ? &list->newest->newer : &list->oldest) = g;
-  list->newest = g;
-  g->list = list;
-  g->since_us = st_clock_monotonic_us();
-}
-
-static void unsettle(gate *g) {
-  all.settled -= g->settled;
-  g->settled = false;
-}
-
-/* Ends a connection that waits: its thread reads what has come, then an end; one that
- * writes to a client that does not read fails.
- */
-static void evict(gate *g) {
-  unlink_waiting(g);
-  unsettle(g);
-  g->evicted = true;
-  all.evicting++;
-  shutdown(g->fd, g->writing ? SHUT_RDWR : SHUT_RD);
-}
-
-/* Of those that have not taken too long yet: the one that has sent least, and of these the oldest.
- * So a client that sends its request in two packets is safe from those who hold a thread for the
- * price of a byte.
- */
-static gate *find_least(void) {
-  gate *least = all.begun.oldest;
-  gate *g = least != NULL ? least->newer : NULL;
-  for (size_t i = 1; i < COMPARED && g != NULL; i++, g = g->newer) {
-    if (g->progress < least->progress) least = g;
-  }
-  return least;
-}
-
-static bool waited(const wait_list *list, int64_t now, int64_t most) {
-  return list->oldest != NULL && now - list->oldest->since_us > most;
-}
-
-/* Whom to close when there are too many: the idle one that has waited longest; without one that
- * has had its grace, the one whose request or answer has taken longest, so that nobody keeps a
- * thread by sending much, slowly. Those with a request on its way that is not late come last, and
- * only when each thread is held by one of them or by a request: a thread that comes free at this
- * moment, or has not looked at its new connection yet, is likely to find an idle one.
- */
-static gate *find_victim(void) {
-  int64_t now = st_clock_monotonic_us();
-  int64_t most = all.threads < all.workers ? all.threads : all.workers;
-  if (waited(&all.idle, now, GRACE_US)) return all.idle.oldest;
-  if (waited(&all.begun, now, PATIENCE_US) && all.settled >= most) return all.begun.oldest;
-  if (all.idle.oldest != NULL) return all.idle.oldest;
-  return all.settled >= most ? find_least() : NULL;
-}
-
-static void make_room(void) {
-  gate *victim;
-  while (all.open - all.evicting > all.threads && (victim = find_victim()) != NULL) evict(victim);
-}
-
-static void settle(gate *g) {
-  if (g->settled) return;
-  g->settled = true;
-  all.settled++;
-  make_room();
-}
-
-/* Waits in the list, where others can end the wait. Held on to across several waits:
- * whoever called last takes the connection off with leave_list.
- */
-static bool wait_in_list(gate *g, short events, int64_t until_us) {
-  int64_t left = until_us - st_clock_monotonic_us();
-  if (left <= 0) return false;
-  pthread_mutex_lock(&all.lock);
-  g->writing = events == POLLOUT;
-  g->progress = g->writing ? SIZE_MAX : g->got;
-  bool ended = g->evicted || (st_connection_draining() && !g->begun);
-  if (!ended && g->list == NULL) {
-    link_waiting(g, g->begun ? &all.begun : &all.idle);
-    settle(g);
-    make_room();
-  }
-  pthread_mutex_unlock(&all.lock);
-  if (ended) return false;
-  struct pollfd waiting = {.fd = g->fd, .events = events};
-  return poll(&waiting, 1, (int)(left / 1000) + 1) >= 0 || errno == EINTR;
-}
-
-/* busy: because it has a request. */
-static void leave_list(gate *g, bool busy) {
-  pthread_mutex_lock(&all.lock);
-  unlink_waiting(g);
-  if (busy) settle(g);
-  pthread_mutex_unlock(&all.lock);
-}
-
-/* Is a request on its way, in or out? Then it is let finish when the server ends, and idle ones
- * are closed before it.
- */
-static void set_begun(gate *g, bool begun) {
-  pthread_mutex_lock(&all.lock);
-  if (g->begun != begun) unlink_waiting(g);
-  g->begun = begun;
-  pthread_mutex_unlock(&all.lock);
+  return st_connection_limit_is_draining();
 }
 
 /* ---- one connection ---- */
 
 void st_connection_open(void) {
   if (mine == NULL) return;
-  memset(mine, 0, offsetof(gate, head));
+  memset(mine, 0, offsetof(connection, head));
   mine->open = true;
-  mine->fd = -1;
+  mine->entry.fd = -1;
 }
 
 /* A client that is still sending when its connection is closed loses the answer
  * to a reset. Let it send for a while, and throw that away.
  */
-static void linger(gate *g) {
-  shutdown(g->fd, SHUT_WR);
-  set_begun(g, false);
+static void linger(connection *c) {
+  shutdown(c->entry.fd, SHUT_WR);
+  st_connection_limit_set_begun(&c->entry, false);
   int64_t until = st_clock_monotonic_us() + LINGER_US;
-  for (size_t seen = 0; seen < LINGER_BYTES && wait_in_list(g, POLLIN, until);) {
-    ssize_t n = recv(g->fd, g->data, sizeof g->data, MSG_DONTWAIT);
+  for (size_t seen = 0;
+       seen < LINGER_BYTES && st_connection_limit_wait(&c->entry, POLLIN, c->got, until);) {
+    ssize_t n = recv(c->entry.fd, c->data, sizeof c->data, MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return;
     seen += n > 0 ? (size_t)n : 0;
   }
 }
 
-static void count_closed(gate *g) {
-  pthread_mutex_lock(&all.lock);
-  all.open--;
-  if (g != NULL) {
-    unlink_waiting(g);
-    unsettle(g);
-    if (g->evicted) all.evicting--;
-  }
-  pthread_mutex_unlock(&all.lock);
-}
-
 void st_connection_close(void) {
-  bool lingered = mine != NULL && mine->linger && mine->fd >= 0;
+  bool lingered = mine != NULL && mine->linger && mine->entry.fd >= 0;
   if (lingered) linger(mine);
-  count_closed(mine);
+  st_connection_limit_closed(mine != NULL ? &mine->entry : NULL);
   if (mine == NULL) return;
   subtoken_wipe(mine->data, lingered ? sizeof mine->data : mine->filled); /* credentials */
   mine->open = false;
-  mine->fd = -1;
+  mine->entry.fd = -1;
 }
 
-st_connection_request st_connection_current(void) {
+st_connection_request st_connection_get_request(void) {
   st_connection_request request = {&mine->head, {NULL, 0}, mine->fault};
   if (mine->fault.status == 0) {
     request.body = (subtoken_text){mine->data + mine->head.len, mine->body_len};
@@ -285,8 +129,8 @@ st_connection_request st_connection_current(void) {
 }
 
 bool st_connection_client_left(void) {
-  if (mine == NULL || !mine->open || mine->fd < 0) return false;
-  struct pollfd client = {.fd = mine->fd, .events = POLLRDHUP};
+  if (mine == NULL || !mine->open || mine->entry.fd < 0) return false;
+  struct pollfd client = {.fd = mine->entry.fd, .events = POLLRDHUP};
   return poll(&client, 1, 0) > 0;
 }
 
@@ -297,27 +141,27 @@ static int64_t next_look(int64_t until_us, const atomic_bool *retired) {
 }
 
 bool st_connection_send(const char *data, size_t len, const atomic_bool *retired) {
-  gate *g = mine;
+  connection *c = mine;
   /* A second more for each MiB: who takes less than that is not waited for. */
-  int64_t until = g->answer_by_us + (int64_t)(len >> 20) * 1000000;
+  int64_t until = c->answer_by_us + (int64_t)(len >> 20) * 1000000;
   bool good = true, waited = false;
   while (good && len > 0 && (retired == NULL || !atomic_load(retired))) {
-    ssize_t n = send(g->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = send(c->entry.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) {
       data += n;
       len -= (size_t)n;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       waited = true;
-      good = wait_in_list(g, POLLOUT, next_look(until, retired));
+      good = st_connection_limit_wait(&c->entry, POLLOUT, c->got, next_look(until, retired));
     } else {
       good = n < 0 && errno == EINTR;
     }
   }
-  if (waited) leave_list(g, false);
+  if (waited) st_connection_limit_leave(&c->entry, false);
   return good && len == 0;
 }
 
-void st_connection_answered(bool close) {
+void st_connection_end_request(bool close) {
   size_t used = mine->fault.status == 0 ? mine->head.len + mine->body_len : mine->filled;
   mine->linger = close && (mine->fault.status != 0 || mine->filled > used);
   size_t rest = mine->filled - used;
@@ -330,46 +174,46 @@ void st_connection_answered(bool close) {
 
 /* ---- reading a request ---- */
 
-static void say_continue(gate *g) {
+static void send_continue(connection *c) {
   static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-  g->continued = true;
+  c->continued = true;
   /* When it cannot be sent the client sends its body all the same, or leaves. */
-  ssize_t sent = send(g->fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ssize_t sent = send(c->entry.fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
   (void)sent;
 }
 
 /* Once it is whole it is not read again, however many pieces the body comes in. */
-static st_request_head_state read_head(gate *g) {
-  if (g->head_read) return ST_HEAD_GOOD;
-  g->fault.status = 0;
+static st_request_head_state connection_read_head(connection *c) {
+  if (c->head_read) return ST_HEAD_GOOD;
+  c->fault.status = 0;
   st_request_head_state state =
-      st_request_head_read((subtoken_text){g->data, g->filled}, &g->head, &g->fault);
-  g->head_read = state == ST_HEAD_GOOD;
-  memset(&g->chunked, 0, sizeof g->chunked);
-  g->body_len = g->head.content_length;
+      st_request_head_read((subtoken_text){c->data, c->filled}, &c->head, &c->fault);
+  c->head_read = state == ST_HEAD_GOOD;
+  memset(&c->chunked, 0, sizeof c->chunked);
+  c->body_len = c->head.content_length;
   return state;
 }
 
 /* Decoded where it lies, right behind the head: so the buffer holds any body, whatever it was cut
  * into, and what follows it is the next request.
  */
-static bool decode_body(gate *g) {
-  char *body = g->data + g->head.len;
-  size_t from = g->head.len + g->body_len, before = g->filled;
-  size_t used = st_chunked_read(&g->chunked, g->data + from, g->filled - from, body);
-  size_t rest = g->filled - from - used;
-  g->body_len = g->chunked.body_len;
-  memmove(body + g->body_len, g->data + from + used, rest);
-  g->filled = g->head.len + g->body_len + rest;
-  subtoken_wipe(g->data + g->filled, before - g->filled); /* it may have been a password */
-  switch (g->chunked.state) {
+static bool decode_body(connection *c) {
+  char *body = c->data + c->head.len;
+  size_t from = c->head.len + c->body_len, before = c->filled;
+  size_t used = st_chunked_read(&c->chunked, c->data + from, c->filled - from, body);
+  size_t rest = c->filled - from - used;
+  c->body_len = c->chunked.body_len;
+  memmove(body + c->body_len, c->data + from + used, rest);
+  c->filled = c->head.len + c->body_len + rest;
+  subtoken_wipe(c->data + c->filled, before - c->filled); /* it may have been a password */
+  switch (c->chunked.state) {
     case ST_CHUNKED_MORE: return false;
     case ST_CHUNKED_DONE: return true;
     case ST_CHUNKED_TOO_LONG:
-      g->fault = (st_request_head_fault){413, "limit", "the body is longer than 8192 bytes"};
+      c->fault = (st_request_head_fault){413, "limit", "the body is longer than 8192 bytes"};
       return true;
     default:
-      g->fault =
+      c->fault =
           (st_request_head_fault){400, "bad_framing",
                                   "a chunk of the body is not `SIZE CRLF data CRLF`; no extensions "
                                   "and no trailers are taken"};
@@ -378,51 +222,52 @@ static bool decode_body(gate *g) {
 }
 
 /* Is what has come a whole request, or one to refuse? */
-static bool complete(gate *g) {
-  if (g->filled == 0) return false;
-  switch (read_head(g)) {
+static bool request_is_complete(connection *c) {
+  if (c->filled == 0) return false;
+  switch (connection_read_head(c)) {
     case ST_HEAD_MORE: return false;
     case ST_HEAD_BAD: return true;
     default: break;
   }
-  if (g->head.chunked ? decode_body(g) : g->filled >= g->head.len + g->body_len) return true;
-  if (g->head.expect_continue && !g->continued) say_continue(g);
+  if (c->head.chunked ? decode_body(c) : c->filled >= c->head.len + c->body_len) return true;
+  if (c->head.expect_continue && !c->continued) send_continue(c);
   return false;
 }
 
-typedef enum came { CAME_BYTES, CAME_NOTHING, CAME_END } came;
+typedef enum receive_result { RECEIVED_BYTES, RECEIVED_NOTHING, RECEIVED_END } receive_result;
 
-static came read_some(gate *g) {
-  ssize_t n = recv(g->fd, g->data + g->filled, sizeof g->data - g->filled, MSG_DONTWAIT);
+static receive_result receive_some(connection *c) {
+  ssize_t n = recv(c->entry.fd, c->data + c->filled, sizeof c->data - c->filled, MSG_DONTWAIT);
   if (n > 0) {
-    g->filled += (size_t)n;
-    g->got += (size_t)n;
-    return CAME_BYTES;
+    c->filled += (size_t)n;
+    c->got += (size_t)n;
+    return RECEIVED_BYTES;
   }
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return CAME_NOTHING;
-  return CAME_END;
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return RECEIVED_NOTHING;
+  return RECEIVED_END;
 }
 
 /* Until a request is there, or the connection is at its end. */
-static bool read_request(gate *g) {
-  bool begun = g->filled > 0;
-  int64_t idle_us = g->used && !begun ? atomic_load(&all.idle_us) : DEADLINE_US;
-  g->deadline_us = st_clock_monotonic_us() + idle_us;
-  set_begun(g, begun);
-  while (!complete(g)) {
-    came what = read_some(g);
-    if (what == CAME_END) return false;
-    if (what == CAME_NOTHING && !wait_in_list(g, POLLIN, g->deadline_us)) {
-      if (begun && st_clock_monotonic_us() >= g->deadline_us) all.report("timeout");
+static bool connection_read_request(connection *c) {
+  bool begun = c->filled > 0;
+  int64_t idle_us = c->used && !begun ? atomic_load(&setup.idle_us) : DEADLINE_US;
+  c->deadline_us = st_clock_monotonic_us() + idle_us;
+  st_connection_limit_set_begun(&c->entry, begun);
+  while (!request_is_complete(c)) {
+    receive_result what = receive_some(c);
+    if (what == RECEIVED_END) return false;
+    if (what == RECEIVED_NOTHING &&
+        !st_connection_limit_wait(&c->entry, POLLIN, c->got, c->deadline_us)) {
+      if (begun && st_clock_monotonic_us() >= c->deadline_us) setup.report("timeout");
       return false;
     }
-    if (what == CAME_BYTES && !begun) {
+    if (what == RECEIVED_BYTES && !begun) {
       begun = true;
-      g->deadline_us = st_clock_monotonic_us() + DEADLINE_US;
-      set_begun(g, true);
+      c->deadline_us = st_clock_monotonic_us() + DEADLINE_US;
+      st_connection_limit_set_begun(&c->entry, true);
     }
   }
-  g->answer_by_us = st_clock_monotonic_us() + DEADLINE_US;
+  c->answer_by_us = st_clock_monotonic_us() + DEADLINE_US;
   return true;
 }
 
@@ -475,10 +320,10 @@ int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     if (result > 0) errno = 0;
     return result;
   }
-  mine->fd = fds->fd;
+  mine->entry.fd = fds->fd;
   if (!mine->ready) {
-    mine->ready = read_request(mine);
-    leave_list(mine, mine->ready);
+    mine->ready = connection_read_request(mine);
+    st_connection_limit_leave(&mine->entry, mine->ready);
   }
   fds->revents = POLLIN;
   errno = 0;
@@ -487,7 +332,7 @@ int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 
 ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
   (void)flags;
-  bool give = mine != NULL && mine->open && mine->fd == fd && mine->ready && !mine->handed &&
+  bool give = mine != NULL && mine->open && mine->entry.fd == fd && mine->ready && !mine->handed &&
               len >= sizeof stand_in - 1;
   if (!give) return 0; /* an end: civetweb closes without an answer */
   mine->handed = true;
@@ -502,40 +347,20 @@ int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *re
     /* Without descriptors or memory the connection stays in the backlog and
      * poll reports it again at once: do not spin. */
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      all.report("accept_emfile");
+      setup.report("accept_emfile");
     }
     poll(NULL, 0, PAUSE_MS);
     return -1;
   }
-  pthread_mutex_lock(&all.lock);
-  all.open++;
-  make_room();
-  pthread_mutex_unlock(&all.lock);
+  st_connection_limit_opened();
   return fd;
 }
 
 /* ---- ending ---- */
 
-static bool wait_until_closed(int64_t until_us) {
-  while (all.open > 0) {
-    int64_t left = until_us - st_clock_monotonic_us();
-    if (left <= 0) return false;
-    pthread_mutex_unlock(&all.lock);
-    poll(NULL, 0, 5);
-    pthread_mutex_lock(&all.lock);
-  }
-  return true;
-}
-
 bool st_connection_drain(int64_t milliseconds) {
-  int64_t until = st_clock_monotonic_us() + milliseconds * 1000;
-  atomic_store(&all.draining, true);
-  pthread_mutex_lock(&all.lock);
+  int64_t until_us = st_clock_monotonic_us() + milliseconds * 1000;
+  st_connection_limit_begin_drain();
   for (size_t i = 0; i < listeners.count; i++) shutdown(listeners.each[i].fd, SHUT_RDWR);
-  while (all.idle.oldest != NULL) evict(all.idle.oldest);
-  bool done = wait_until_closed(until);
-  while (all.idle.oldest != NULL) evict(all.idle.oldest);
-  while (all.begun.oldest != NULL) evict(all.begun.oldest);
-  pthread_mutex_unlock(&all.lock);
-  return done;
+  return st_connection_limit_drain(until_us);
 }

@@ -1,17 +1,14 @@
-/* gate - stands between the sockets and civetweb's parser.
+/* connection - stands between the sockets and civetweb's parser.
  *
- * civetweb has no total deadline for a request, drops headers, takes two lengths
- * and reads past what it received (see third_party/civetweb_net.h). So it never
- * sees a byte that a client sent: its recv, poll and accept are ours, a request
- * is read here, whole and strictly, within one deadline, and civetweb is given
- * a fixed stand-in request, upon which it calls begin_request, which asks here
- * for the real one. Answers leave through here, too, so that a client that does not
- * read them holds nobody up. What is left to civetweb: threads, and a
- * queue of connections for them. It does not listen either: see st_connection_listen.
+ * civetweb has no total deadline for a request, drops headers, takes two lengths and reads past
+ * what it received (see third_party/civetweb_net.h). So it never sees a byte that a client sent:
+ * its recv, poll and accept are ours. A request is read here, whole and strictly, within one
+ * deadline. Then civetweb is given a fixed stand-in request and calls begin_request, which asks
+ * here for the real one. Answers leave through here, too, so that a client that does not read them
+ * holds nobody up. What is left to civetweb: threads, and a queue of connections for them. It does
+ * not listen either: see st_connection_listen.
  *
- * The gate also keeps room for new connections: those that wait are remembered in the order in
- * which they began to. When more are open than there are threads, the idle one that has waited
- * longest is closed; without any, one that is slow with its request (find_victim in gate.c).
+ * Which connection is closed when there are too many: connection_limit.h.
  */
 #ifndef ST_SERVER_CONNECTION_H
 #define ST_SERVER_CONNECTION_H
@@ -27,7 +24,7 @@ typedef struct st_connection_request {
   st_request_head_fault fault;
 } st_connection_request;
 
-/* What the gate tells the log: timeout, accept_emfile. Called from any thread. */
+/* Is told the events timeout and accept_emfile, for the log. Called from any thread. */
 typedef void st_connection_report(const char *event);
 
 /* Before civetweb starts: the sockets, which listen already, that connections are accepted from
@@ -59,18 +56,18 @@ bool st_connection_send(const char *data, size_t len, const atomic_bool *retired
  */
 bool st_connection_client_left(void) __attribute__((warn_unused_result));
 
-/* In begin_request: the request, and afterwards that it has been answered; with
- * close the connection ends, once the client has read the answer.
+/* In begin_request: the request, and afterwards that it has been answered; with close the
+ * connection ends, once the client has read the answer.
  */
-st_connection_request st_connection_current(void);
-void st_connection_answered(bool close);
+st_connection_request st_connection_get_request(void);
+void st_connection_end_request(bool close);
 
 /* Is the server ending? Answers then close their connections. */
 bool st_connection_draining(void);
 
-/* Accept no more, end connections that wait for a request, and give those that
- * are being served until the deadline. True when none is left.
+/* Accept no more, end connections that wait for a request, and give those that are being served
+ * until the deadline. True when none is left.
  */
-bool st_connection_drain(int64_t milliseconds);
+bool st_connection_drain(int64_t milliseconds) __attribute__((warn_unused_result));
 
 #endif

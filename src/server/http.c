@@ -227,7 +227,7 @@ static subtoken_text peer_of(const struct mg_connection *connection) {
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
-  st_connection_request asked = st_connection_current();
+  st_connection_request asked = st_connection_get_request();
   int64_t began = st_clock_monotonic_us();
   st_request request = {.now = st_clock_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
@@ -242,7 +242,7 @@ static int begin_request(struct mg_connection *connection) {
   st_access_log_write(&request, &reply, request.remote, st_clock_monotonic_us() - began);
   subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
   subtoken_wipe(bytes, writer.len);
-  st_connection_answered(reply.close);
+  st_connection_end_request(reply.close);
   st_runtime_config_release(live);
   return reply.status;
 }

@@ -1,4 +1,6 @@
-/* gate: what stands between the sockets and civetweb, called here as civetweb calls it. */
+/* What stands between the sockets and civetweb, called here as civetweb calls it; and which
+ * connection is closed when there are too many (connection_limit.c).
+ */
 #include "support.h"
 
 #define ST_NET_PROTOTYPES_ONLY
@@ -92,7 +94,7 @@ static bool next_request(int fd) {
 }
 
 static void must_be(const char *target, const char *body) {
-  st_connection_request request = st_connection_current();
+  st_connection_request request = st_connection_get_request();
   CHECK(request.fault.status == 0, "%s", request.fault.text);
   CHECK(st_text_is(request.head->target, target), "%.*s", (int)request.head->target.len,
         request.head->target.data);
@@ -113,24 +115,24 @@ static void end(ends both) {
 
 /* ---- one connection, in this thread ---- */
 
-static void test_whole(void **state) {
+static void a_whole_request_is_handed_over(void **state) {
   (void)state;
   ends both = begin();
   say_text(both.client, "POST /a?b HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody");
   assert_true(next_request(both.server));
   must_be("/a?b", "body");
-  assert_true(st_text_is(st_connection_current().head->method, "POST"));
-  assert_int_equal(st_connection_current().head->header_count, 2);
-  st_connection_answered(false);
+  assert_true(st_text_is(st_connection_get_request().head->method, "POST"));
+  assert_int_equal(st_connection_get_request().head->header_count, 2);
+  st_connection_end_request(false);
   /* The next one on the same connection; nothing is left of the first. */
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
-  st_connection_answered(true);
+  st_connection_end_request(true);
   end(both);
 }
 
-static void test_client_leaves(void **state) {
+static void a_client_that_leaves_ends_the_connection(void **state) {
   (void)state;
   ends both = begin();
   shutdown(both.client, SHUT_WR);
@@ -146,12 +148,12 @@ static void test_client_leaves(void **state) {
   shutdown(both.client, SHUT_WR);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
-  st_connection_answered(false);
+  st_connection_end_request(false);
   assert_false(next_request(both.server));
   end(both);
 }
 
-static void test_pipelined(void **state) {
+static void pipelined_requests_come_one_by_one(void **state) {
   (void)state;
   static const char two[] =
       "POST /1 HTTP/1.1\r\n" HOST
@@ -161,22 +163,22 @@ static void test_pipelined(void **state) {
   say(both.client, two, sizeof two - 1);
   assert_true(next_request(both.server));
   must_be("/1", "GET /smuggled HTTP/1.1\r\nHost: a");
-  st_connection_answered(false);
+  st_connection_end_request(false);
   assert_true(next_request(both.server));
   must_be("/2", "");
-  st_connection_answered(false);
+  st_connection_end_request(false);
   assert_true(next_request(both.server));
   must_be("/3", "");
-  st_connection_answered(false);
+  st_connection_end_request(false);
   say_text(both.client, " HTTP/1.1\r\n" HOST "\r\n");
   assert_true(next_request(both.server));
   must_be("/4", "");
-  st_connection_answered(false);
+  st_connection_end_request(false);
   end(both);
 }
 
 /* The largest head with the largest body, and another request behind them. */
-static void test_largest(void **state) {
+static void the_largest_request_fits(void **state) {
   (void)state;
   static char bytes[ST_HEAD_MAX + ST_BODY_IN_MAX];
   static const char front[] = "POST / HTTP/1.1\r\n" HOST "Content-Length: 8192\r\nX: ";
@@ -187,19 +189,19 @@ static void test_largest(void **state) {
   say(both.client, bytes, sizeof bytes);
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
-  st_connection_request request = st_connection_current();
+  st_connection_request request = st_connection_get_request();
   assert_int_equal(request.fault.status, 0);
   assert_int_equal(request.head->len, ST_HEAD_MAX);
   assert_int_equal(request.body.len, ST_BODY_IN_MAX);
   assert_memory_equal(request.body.data, bytes + ST_HEAD_MAX, ST_BODY_IN_MAX);
-  st_connection_answered(false);
+  st_connection_end_request(false);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
   end(both);
 }
 
 /* D1: bodies without a length, and what comes behind them. */
-static void test_chunked(void **state) {
+static void chunked_bodies_are_joined(void **state) {
   (void)state;
   static const char text[] =
       CHUNKED "3\r\nGET\r\n0000000a\r\n / smuggle\r\n0\r\n\r\n" CHUNKED "0\r\n\r\n" SIMPLE;
@@ -210,20 +212,20 @@ static void test_chunked(void **state) {
     }
     assert_true(next_request(both.server));
     must_be("/c", "GET / smuggle");
-    st_connection_answered(false);
+    st_connection_end_request(false);
     assert_true(next_request(both.server));
     must_be("/c", "");
-    st_connection_answered(false);
+    st_connection_end_request(false);
     assert_true(next_request(both.server));
     must_be("/v2/tokeninfo", "");
-    st_connection_answered(true);
+    st_connection_end_request(true);
     end(both);
   }
 }
 
 /* The largest head and body, a byte a chunk, each with the longest size: more than ten times what
  * the buffer holds. Another request behind it. */
-static void test_chunked_largest(void **state) {
+static void the_largest_chunked_body_fits(void **state) {
   (void)state;
   static char bytes[ST_HEAD_MAX + ST_CHUNKED_RAW_MAX];
   static const char front[] = "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nX: ";
@@ -238,18 +240,18 @@ static void test_chunked_largest(void **state) {
   say(both.client, bytes, sizeof bytes);
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
-  st_connection_request request = st_connection_current();
+  st_connection_request request = st_connection_get_request();
   assert_int_equal(request.fault.status, 0);
   assert_int_equal(request.head->len, ST_HEAD_MAX);
   assert_int_equal(request.body.len, ST_BODY_IN_MAX);
   for (size_t i = 0; i < request.body.len; i++) assert_int_equal(request.body.data[i], 'y');
-  st_connection_answered(false);
+  st_connection_end_request(false);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
   end(both);
 }
 
-static void test_faults(void **state) {
+static void faults_are_told_with_their_status(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -268,21 +270,21 @@ static void test_faults(void **state) {
     ends both = begin();
     say_text(both.client, rows[i].text);
     assert_true(next_request(both.server));
-    CHECK(st_connection_current().fault.status == rows[i].status, "row %zu: %d", i,
-          st_connection_current().fault.status);
-    assert_int_equal(st_connection_current().body.len, 0);
+    CHECK(st_connection_get_request().fault.status == rows[i].status, "row %zu: %d", i,
+          st_connection_get_request().fault.status);
+    assert_int_equal(st_connection_get_request().body.len, 0);
     if (rows[i].status == 0) {
-      st_connection_answered(false);
+      st_connection_end_request(false);
       assert_true(next_request(both.server));
-      assert_int_equal(st_connection_current().fault.status, 400);
+      assert_int_equal(st_connection_get_request().fault.status, 400);
     }
-    st_connection_answered(true);
+    st_connection_end_request(true);
     end(both);
   }
 }
 
 /* Not ours to look at: another descriptor, another direction, too small a buffer. */
-static void test_other_calls(void **state) {
+static void other_descriptors_are_left_alone(void **state) {
   (void)state;
   char bytes[64];
   ends both = begin();
@@ -320,7 +322,7 @@ static void *send_in_pieces(void *argument) {
   return NULL;
 }
 
-static void test_split(void **state) {
+static void a_request_may_come_in_pieces(void **state) {
   (void)state;
   for (size_t piece = 1; piece < 40; piece += 6) {
     ends both = begin();
@@ -333,10 +335,10 @@ static void test_split(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, send_in_pieces, &s), 0);
     assert_true(next_request(both.server));
     must_be("/a", "body");
-    st_connection_answered(false);
+    st_connection_end_request(false);
     assert_true(next_request(both.server));
     must_be("/v2/tokeninfo", "");
-    st_connection_answered(false);
+    st_connection_end_request(false);
     pthread_join(thread, NULL);
     end(both);
   }
@@ -365,14 +367,14 @@ static void check_continue(const char *text, const char *heard) {
   must_be("/", "body");
   pthread_join(thread, NULL);
   assert_string_equal(s.heard, heard);
-  st_connection_answered(false);
+  st_connection_end_request(false);
   char rest[100];
   shutdown(both.server, SHUT_WR);
   assert_int_equal(hear(both.client, rest, sizeof rest), 0); /* said once at most */
   end(both);
 }
 
-static void test_continue(void **state) {
+static void continue_is_sent_once_when_expected(void **state) {
   (void)state;
   check_continue("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n",
                  "HTTP/1.1 100 Continue\r\n\r\n");
@@ -396,7 +398,7 @@ static void *send_much(void *argument) {
 }
 
 /* A client that is refused while it still sends gets to read the answer. */
-static void test_linger(void **state) {
+static void a_refused_sender_gets_to_read_the_answer(void **state) {
   (void)state;
   ends both = begin();
   script s = {.fd = both.client};
@@ -404,9 +406,9 @@ static void test_linger(void **state) {
   say_text(both.client, "POST / HTTP/1.1\r\n" HOST "Content-Length: 300000\r\n\r\n");
   assert_int_equal(pthread_create(&thread, NULL, send_much, &s), 0);
   assert_true(next_request(both.server));
-  assert_int_equal(st_connection_current().fault.status, 413);
+  assert_int_equal(st_connection_get_request().fault.status, 413);
   say_text(both.server, "answer");
-  st_connection_answered(true);
+  st_connection_end_request(true);
   int64_t began = st_clock_monotonic_us();
   st_connection_close();
   close(both.server);
@@ -432,7 +434,7 @@ static void *read_slowly(void *argument) {
   return NULL;
 }
 
-static void test_send(void **state) {
+static void a_large_answer_waits_for_its_reader(void **state) {
   (void)state;
   uint64_t seed = 1;
   for (size_t i = 0; i < LARGE; i += 8) {
@@ -450,7 +452,7 @@ static void test_send(void **state) {
   shutdown(both.server, SHUT_WR);
   pthread_join(thread, NULL);
   assert_int_equal(s.piece, LARGE); /* all of it, in order */
-  st_connection_answered(true);
+  st_connection_end_request(true);
   end(both);
   /* A client that has left: no signal, no wait. */
   both = begin();
@@ -459,7 +461,7 @@ static void test_send(void **state) {
   close(both.client);
   usleep(SETTLE_US);
   assert_false(st_connection_send(large, LARGE, NULL));
-  st_connection_answered(true);
+  st_connection_end_request(true);
   st_connection_close();
   close(both.server);
 }
@@ -482,7 +484,7 @@ static void *work(void *argument) {
   while (next_request(w->both.server)) {
     atomic_fetch_add(&w->served, 1);
     bool cut = atomic_load(&w->wordy) && !st_connection_send(large, LARGE, NULL);
-    st_connection_answered(cut || st_connection_draining());
+    st_connection_end_request(cut || st_connection_draining());
     if (cut || st_connection_draining()) break;
     atomic_store(&w->sent, true);
   }
@@ -516,7 +518,7 @@ static bool soon_served(worker *w, int count) {
 }
 
 /* With room for three, the fourth closes the one that has waited longest, and so on. */
-static void test_eviction(void **state) {
+static void the_idle_connection_that_waited_longest_is_closed(void **state) {
   (void)state;
   worker workers[5];
   st_connection_setup(3, report);
@@ -545,7 +547,7 @@ static void test_eviction(void **state) {
 
 /* C9: idle ones go first, oldest first, then what sends a request byte by byte: that does not make
  * a connection young again. */
-static void test_eviction_of_a_dripper(void **state) {
+static void a_client_that_sends_byte_by_byte_does_not_stay_young(void **state) {
   (void)state;
   worker dripper, idle, third, fourth;
   st_connection_setup(2, report);
@@ -573,7 +575,7 @@ static void test_eviction_of_a_dripper(void **state) {
 
 /* C9: of requests that have just begun, the one goes that has sent least, and of those the oldest;
  * whoever takes longer than a second goes before, however much he has sent. */
-static void test_eviction_of_the_half_sent(void **state) {
+static void of_young_requests_the_shortest_is_closed(void **state) {
   (void)state;
   static const char start[] = "GET /v2/tokeninfo HTTP/1.1\r\nHost: a\r\n";
   worker honest, fifth, sly[3];
@@ -603,14 +605,14 @@ static void test_eviction_of_the_half_sent(void **state) {
 }
 
 /* D9: the wait for another request is as long as is set. */
-static void test_idle_timeout(void **state) {
+static void an_idle_connection_is_closed_in_time(void **state) {
   (void)state;
   int before = atomic_load(&timeouts);
   st_connection_set_idle(1);
   ends both = begin();
   say_text(both.client, SIMPLE);
   assert_true(next_request(both.server));
-  st_connection_answered(false);
+  st_connection_end_request(false);
   int64_t began = st_clock_monotonic_us();
   assert_false(next_request(both.server));
   int64_t took = st_clock_monotonic_us() - began;
@@ -621,7 +623,7 @@ static void test_idle_timeout(void **state) {
 }
 
 /* A client that does not read its answer waits like one that does not send its request. */
-static void test_eviction_of_a_deaf_one(void **state) {
+static void a_client_that_does_not_read_is_closed(void **state) {
   (void)state;
   worker deaf, idle, third;
   st_connection_setup(2, report);
@@ -655,8 +657,8 @@ static void *finish_later(void *argument) {
   return NULL;
 }
 
-/* The last test: a gate that drains does so for good. */
-static void test_drain(void **state) {
+/* The last test: a server that drains does so for good. */
+static void draining_finishes_what_has_begun(void **state) {
   (void)state;
   worker idle, half, stuck;
   pthread_t finisher;
@@ -709,24 +711,24 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_whole),
-      cmocka_unit_test(test_client_leaves),
-      cmocka_unit_test(test_pipelined),
-      cmocka_unit_test(test_largest),
-      cmocka_unit_test(test_chunked),
-      cmocka_unit_test(test_chunked_largest),
-      cmocka_unit_test(test_faults),
-      cmocka_unit_test(test_other_calls),
-      cmocka_unit_test(test_split),
-      cmocka_unit_test(test_continue),
-      cmocka_unit_test(test_linger),
-      cmocka_unit_test(test_send),
-      cmocka_unit_test(test_eviction),
-      cmocka_unit_test(test_eviction_of_a_dripper),
-      cmocka_unit_test(test_eviction_of_the_half_sent),
-      cmocka_unit_test(test_eviction_of_a_deaf_one),
-      cmocka_unit_test(test_idle_timeout),
-      cmocka_unit_test(test_drain),
+      cmocka_unit_test(a_whole_request_is_handed_over),
+      cmocka_unit_test(a_client_that_leaves_ends_the_connection),
+      cmocka_unit_test(pipelined_requests_come_one_by_one),
+      cmocka_unit_test(the_largest_request_fits),
+      cmocka_unit_test(chunked_bodies_are_joined),
+      cmocka_unit_test(the_largest_chunked_body_fits),
+      cmocka_unit_test(faults_are_told_with_their_status),
+      cmocka_unit_test(other_descriptors_are_left_alone),
+      cmocka_unit_test(a_request_may_come_in_pieces),
+      cmocka_unit_test(continue_is_sent_once_when_expected),
+      cmocka_unit_test(a_refused_sender_gets_to_read_the_answer),
+      cmocka_unit_test(a_large_answer_waits_for_its_reader),
+      cmocka_unit_test(the_idle_connection_that_waited_longest_is_closed),
+      cmocka_unit_test(a_client_that_sends_byte_by_byte_does_not_stay_young),
+      cmocka_unit_test(of_young_requests_the_shortest_is_closed),
+      cmocka_unit_test(a_client_that_does_not_read_is_closed),
+      cmocka_unit_test(an_idle_connection_is_closed_in_time),
+      cmocka_unit_test(draining_finishes_what_has_begun),
   };
-  return cmocka_run_group_tests_name("gate", tests, set_up, tear_down);
+  return cmocka_run_group_tests_name("connection", tests, set_up, tear_down);
 }
