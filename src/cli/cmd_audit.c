@@ -82,7 +82,7 @@ static st_stored read_newest(st_store *store, size_t limit, st_audit_line **line
       room = room * 2 + PAGE;
       st_audit_line *more = realloc(*lines, room * sizeof *more);
       if (more == NULL) {
-        snprintf(error, ST_ERROR_MAX, "no memory: ask for fewer lines with --limit");
+        snprintf(error, ST_ERROR_MAX, "out of memory: print fewer lines with --limit");
         return ST_STORE_FAILED;
       }
       *lines = more;
@@ -110,8 +110,8 @@ static bool read_limit(const char *text, size_t *limit) {
 int st_cmd_audit(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken audit [--limit N] [--data DIR] [--json]\n"
-      "Prints who changed what, when and from where, the newest 100 or N lines, the newest last;\n"
-      "with --json an object a line.";
+      "Prints the audit log: who changed what, when and from where. Prints the newest 100 lines,\n"
+      "or N, the newest last; with --json one object a line.";
   const char *data_option = NULL, *limit_option = NULL;
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option},
@@ -122,7 +122,7 @@ int st_cmd_audit(int argc, char **argv) {
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   size_t limit = LIMIT_DEFAULT, count;
   if (!read_limit(limit_option, &limit)) {
-    return st_options_usage(&arguments, "--limit is a number from 1 to %d", LIMIT_MAX);
+    return st_options_usage(&arguments, "--limit must be a number from 1 to %d", LIMIT_MAX);
   }
   char error[ST_ERROR_MAX];
   st_data_dir data;

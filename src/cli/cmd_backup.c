@@ -35,14 +35,14 @@ int st_cmd_backup(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken backup FILE [--data DIR]\n"
       "Makes a consistent copy of the database while it is in use. FILE must not exist; it is\n"
-      "there whole or not at all. The ring of signing secrets is a file of its own\n"
+      "written completely or not at all. The ring of signing secrets is a file of its own\n"
       "(DATA/secrets): keep a copy of it elsewhere.";
   const char *data_option = NULL, *path = NULL;
   const st_option options[] = {{"--data", NULL, &data_option}, {0}};
   st_arguments arguments = {
       .command = "backup", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_options_usage(&arguments, "the name of the copy is needed");
+  if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
   char error[ST_ERROR_MAX];
   st_data_dir data;
   st_store *store;

@@ -53,7 +53,7 @@ static void print_facts_json(const subtoken_feed_file *file, int64_t now, int64_
 /* Nothing is in force before it: what the files say is the whole answer. */
 static int print_status(const char *path, const subtoken_feed_file *file, bool json, int64_t now,
                         int64_t monotonic) {
-  char error[ST_ERROR_MAX] = "an edge can decide by it";
+  char error[ST_ERROR_MAX] = "an edge can use it";
   bool taken = file->last == SUBTOKEN_FEED_OK;
   subtoken_feed_result state =
       taken ? subtoken_feed_check(&file->feed, now, monotonic) : file->last;
@@ -112,8 +112,9 @@ static int cmd_status(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S]\n"
       "                                 [--max-size SIZE] [--json] [--data DIR]\n"
-      "Says what the revocation data in FILE and FILE.alive is worth to an edge that starts\n"
-      "now: sequence, number of entries, when it was made, when the issuer last vouched for it.\n"
+      "Says whether an edge that starts now can use the revocation data in FILE and FILE.alive:\n"
+      "its sequence, its number of entries, when it was made, when the issuer last vouched for "
+      "it.\n"
       "Exit 0 fresh, 1 stale or refused, 3 when a file could not be read.";
   feed_options given = {0};
   subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
@@ -130,7 +131,7 @@ static int cmd_status(int argc, char **argv) {
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (arguments.word_count != 1) return st_options_usage(&arguments, "FILE is missing");
   if (given.max_age != NULL && !st_duration_read(st_text(given.max_age), &settings.max_age)) {
-    return st_options_usage(&arguments, "--max-age is seconds, or a number with s, m, h or d");
+    return st_options_usage(&arguments, "--max-age must be seconds, or a number with s, m, h or d");
   }
   if (given.leeway != NULL && !st_input_leeway(given.leeway, &settings.leeway)) {
     return st_options_usage(&arguments, ST_LEEWAY_USAGE);
@@ -168,8 +169,8 @@ static bool find_vouched(const st_data_dir *data, st_store *store, const subtoke
 static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *error) {
   if (copy->view.sequence >= vouched) return true;
   snprintf(error, ST_ERROR_MAX,
-           "FILE has the sequence %lld, and %lld was vouched for: what was revoked in between is "
-           "not in it. Take the FILE of the edge that is ahead of all others, or --force this one",
+           "FILE has the sequence %lld, but %lld was vouched for: FILE lacks what was revoked in "
+           "between. Use the FILE of the edge with the highest sequence, or --force",
            (long long)copy->view.sequence, (long long)vouched);
   return false;
 }
@@ -211,10 +212,11 @@ static int restore(const char *path, const st_data_dir *data, st_store *store, b
 static int cmd_restore(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed restore FILE [--force] [--data DIR] [--json]\n"
-      "Lists again what the snapshot FILE of an edge lists and this database does not, because\n"
-      "it is a backup or a copy, and goes above its sequence, so that edges go on. Keys and\n"
-      "users that are in force here and were not there are disabled, sessions end. --force\n"
-      "takes a FILE that is older than what this server has vouched for.\n"
+      "For a database that is a backup or a copy: revokes again what the snapshot FILE of an edge\n"
+      "lists and this database does not, and continues above the sequence of FILE, so that edges\n"
+      "accept what comes next. Keys and users that are active here but were not known there are\n"
+      "disabled; sessions end. --force accepts a FILE that is older than what this server has\n"
+      "vouched for.\n"
       "Exit 0 done, 1 refused, 3 when it could not be done.";
   const char *data_option = NULL, *words[1];
   bool force = false, json = false;
@@ -235,8 +237,8 @@ static int cmd_restore(int argc, char **argv) {
 
 int st_cmd_feed(int argc, char **argv) {
   static const st_command commands[] = {
-      {"status", cmd_status, "say what the revocation data on disk is worth"},
-      {"restore", cmd_restore, "list again what the snapshot of an edge lists"},
+      {"status", cmd_status, "check the revocation data on disk"},
+      {"restore", cmd_restore, "restore revocations from the snapshot of an edge"},
       {0}};
   return st_options_run_command(commands, "subtoken feed", argc, argv);
 }

@@ -141,7 +141,7 @@ static bool compare_passwords(intake *work, finding *f) {
       st_password_is_wrap_of(f->known.imported, entry->hash, entry->salt, entry->salt_len);
   f->other_password = verdict != ST_VERDICT_GOOD;
   if (verdict == ST_VERDICT_GOOD || verdict == ST_VERDICT_WRONG) return true;
-  return fail(work, "a password cannot be hashed: no memory, or a damaged database");
+  return fail(work, "cannot hash a password: out of memory, or the database is damaged");
 }
 
 static bool refuse_stranger(intake *work, const st_access_entry *entry) {
@@ -151,8 +151,8 @@ static bool refuse_stranger(intake *work, const st_access_entry *entry) {
   if (!st_writer_end(&writer)) shown[0] = '\0';
   work->refused = true;
   snprintf(work->error, sizeof work->error,
-           "there is a user %s who was not imported: delete that user, or take the entry out of "
-           "the file; nothing was changed",
+           "user %s exists and was not imported: delete the user, or remove the entry from the "
+           "file; nothing was changed",
            shown);
   return false;
 }
@@ -253,14 +253,14 @@ static void say_text(FILE *out, const finding *f, const char *wanted) {
   st_print_text(out, f->entry->login);
   say_permissions(out, f, wanted);
   if (password != NULL) {
-    fputs(strcmp(password, "new") == 0        ? "  (another password)"
-          : strcmp(password, "replaces") == 0 ? "  (another password, in place of the one set here)"
+    fputs(strcmp(password, "new") == 0        ? "  (new password)"
+          : strcmp(password, "replaces") == 0 ? "  (new password, replaces the one set here)"
                                               : "  (keeps the password that was set here)",
           out);
   }
   if (f->exists && f->known.key.disabled) fputs("  (is disabled)", out);
   if (f->was_deleted) fputs("  (was deleted here)", out);
-  if (f->owns_keys) fputs("  (there are keys with this owner)", out);
+  if (f->owns_keys) fputs("  (keys with this owner exist)", out);
   fputc('\n', out);
 }
 
@@ -306,7 +306,7 @@ static bool fill(intake *work, const finding *f, st_import *user) {
   if (f->exists && !f->other_password) return true;
   if (st_password_wrap(entry->hash, entry->salt, entry->salt_len, person->password) !=
       ST_VERDICT_GOOD) {
-    return fail(work, "a password cannot be hashed: no memory");
+    return fail(work, "cannot hash a password: out of memory");
   }
   memcpy(person->imported, person->password, sizeof person->imported);
   return true;
@@ -315,7 +315,7 @@ static bool fill(intake *work, const finding *f, st_import *user) {
 static bool take(intake *work, const finding *f) {
   if (f->what != CREATED && f->what != CHANGED && f->what != RESTORED) return true;
   st_import *user = add_user(work);
-  if (user == NULL) return fail(work, "no memory for so many users");
+  if (user == NULL) return fail(work, "out of memory");
   work->count++;
   return fill(work, f, user);
 }
@@ -333,9 +333,9 @@ static bool check_file(intake *work, st_access_file *file, char *text, size_t le
 
 static bool take_all(intake *work, st_access_file *file) {
   st_access_entry entry;
-  if (!st_password_start()) return fail(work, "libargon2 does not compute what it should");
+  if (!st_password_start()) return fail(work, "libargon2 failed its self-test");
   work->logins = malloc((file->count + 1) * sizeof *work->logins);
-  if (work->logins == NULL) return fail(work, "no memory for so many users");
+  if (work->logins == NULL) return fail(work, "out of memory");
   while (st_access_file_next(file, &entry)) {
     finding f = {.entry = &entry};
     work->logins[work->login_count++] = entry.login;
@@ -383,7 +383,7 @@ static bool find_missing(intake *work) {
 static int put(intake *work) {
   char who[ST_WHO_MAX];
   int64_t sequence;
-  if (fflush(work->said) != 0) return st_print_error(ST_EXIT_FAILED, "import: no memory");
+  if (fflush(work->said) != 0) return st_print_error(ST_EXIT_FAILED, "import: out of memory");
   st_audit_context act = st_input_audit_context(who);
   if (work->dry_run || work->count == 0) return ST_EXIT_DONE;
   st_stored stored =
@@ -399,7 +399,7 @@ static int run_import(intake *work, const char *path, const char *data_option) {
   size_t len = 0;
   st_data_dir data;
   char *text = malloc(FILE_MAX);
-  if (text == NULL) return st_print_error(ST_EXIT_FAILED, "import: no memory");
+  if (text == NULL) return st_print_error(ST_EXIT_FAILED, "import: out of memory");
   int code = ST_EXIT_DONE;
   if (!st_file_read(path, text, FILE_MAX, &len, work->error)) {
     code = st_print_error(ST_EXIT_FAILED, "import: %s", work->error);
@@ -438,24 +438,22 @@ static int finish(const intake *work) {
   printf("%zu created, %zu changed, %zu unchanged", counts[CREATED], counts[CHANGED],
          counts[UNCHANGED]);
   if (counts[RESTORED] > 0) printf(", %zu restored", counts[RESTORED]);
-  if (counts[DIFFERS] > 0) printf(", %zu different (change: --update)", counts[DIFFERS]);
-  if (counts[DELETED] > 0) printf(", %zu deleted here (bring back: --restore)", counts[DELETED]);
+  if (counts[DIFFERS] > 0) printf(", %zu different (--update changes them)", counts[DIFFERS]);
+  if (counts[DELETED] > 0) printf(", %zu deleted here (--restore restores them)", counts[DELETED]);
   if (counts[MISSING] > 0) printf(", %zu not in the file", counts[MISSING]);
-  puts(work->dry_run ? " (dry run: nothing was done)" : "");
+  puts(work->dry_run ? " (dry run: nothing was changed)" : "");
   return st_print_flush(ST_EXIT_DONE);
 }
 
 int st_cmd_import(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken import FILE [--update] [--restore] [--dry-run] [--data DIR] [--json]\n"
-      "Makes users of those of a Graphene node's access file (api-access.json), with the APIs "
-      "that\n"
-      "they may use as permissions; all of them, or none when one is not good. Says of each what "
-      "it\n"
-      "does, and lists users that an earlier file had and this one has not. Users who exist are\n"
-      "changed only with --update, users who were deleted here come back only with --restore.\n"
-      "A password that was set here stays, unless the file has another than at the last import.\n"
-      "--dry-run says the same and does nothing.";
+      "Imports the users of a Graphene node's access file (api-access.json), with the APIs that\n"
+      "they may use as permissions: all of them, or none when one entry is not valid. Prints what\n"
+      "it does with each user, and the users that an earlier file had and this one does not have.\n"
+      "Existing users are changed only with --update; users who were deleted here come back only\n"
+      "with --restore. A password that was set here stays, unless the file has another one than\n"
+      "at the last import. --dry-run prints the same and changes nothing.";
   const char *data_option = NULL, *path = NULL;
   intake work = {0};
   const st_option options[] = {
@@ -465,9 +463,9 @@ int st_cmd_import(int argc, char **argv) {
   st_arguments arguments = {
       .command = "import", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_options_usage(&arguments, "an access file is needed");
+  if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
   work.said = open_memstream(&work.said_text, &work.said_len);
-  int code = work.said == NULL ? st_print_error(ST_EXIT_FAILED, "import: no memory")
+  int code = work.said == NULL ? st_print_error(ST_EXIT_FAILED, "import: out of memory")
                                : run_import(&work, path, data_option);
   if (work.said != NULL) fclose(work.said);
   st_store_close(work.store);

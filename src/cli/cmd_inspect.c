@@ -80,7 +80,7 @@ int st_cmd_inspect(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken inspect [--json]   < TOKEN\n"
       "Decodes the token on standard input WITHOUT TRUSTING IT: neither its signature nor its\n"
-      "times are checked. `subtoken verify` does that.";
+      "times are checked. `subtoken verify` checks them.";
   bool json = false;
   const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "inspect", .help = help, .options = options};
@@ -93,7 +93,8 @@ int st_cmd_inspect(int argc, char **argv) {
     return st_print_error(ST_EXIT_FAILED, "inspect: %s", error);
   }
   if (!inspect(token, &decoded)) {
-    return st_print_error(ST_EXIT_REFUSED, "inspect: this is no JSON Web Token in compact form");
+    return st_print_error(ST_EXIT_REFUSED,
+                          "inspect: standard input is not a JSON Web Token in compact form");
   }
   subtoken_text header = {decoded.header, decoded.header_len};
   subtoken_text payload = {decoded.payload, decoded.payload_len};

@@ -43,14 +43,15 @@ static const char *permissions_of(const st_key *key) {
 static int complain_not_created(st_stored stored, const char *error) {
   switch (stored) {
     case ST_STORE_EXISTS:
-      return st_print_error(ST_EXIT_REFUSED, "key: a string of this hash is, or was, registered");
+      return st_print_error(ST_EXIT_REFUSED,
+                            "key: --hash: this string is registered already, or was");
     case ST_STORE_OWNER_REGISTERED:
       return st_print_error(ST_EXIT_REFUSED,
-                            "key: --owner is a user who registered and would manage this key; add "
-                            "--owner-user if you mean this user");
+                            "key: --owner is a self-registered user, who would manage this key: "
+                            "add --owner-user to confirm");
     case ST_STORE_OWNER_NO_USER:
       return st_print_error(ST_EXIT_REFUSED,
-                            "key: --owner is not a user, and --owner-user was given");
+                            "key: --owner-user: there is no user with the login given as --owner");
     default: return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   }
 }
@@ -59,14 +60,13 @@ static int create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
       "                           [--owner-user] [--hash H] [--data DIR] [--json]\n"
-      "Makes a parent key and prints it, once: only its SHA-256 is kept. A new DATA directory\n"
-      "is made when there is none. --expires is a number with s, m, h or d; never by default.\n"
-      "A user of the name O manages the key. If that user registered, add --owner-user to say "
-      "that\n"
-      "you mean this user.\n"
-      "--hash registers a string of your own by its hash (see key hash), to be given as "
-      "X-API-Key;\n"
-      "the id is printed then.";
+      "Makes a parent key and prints it, once: only its SHA-256 is stored. Makes the DATA "
+      "directory\n"
+      "if there is none. --expires is a number with s, m, h or d; never by default.\n"
+      "The user whose login is O manages the key. If that user is self-registered, --owner-user\n"
+      "is required to confirm it.\n"
+      "--hash registers a string of your own by its hash (see key hash), to be sent as X-API-Key;\n"
+      "then the id is printed.";
   const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL,
              *hash = NULL;
   bool json = false, owner_is_user = false;
@@ -82,10 +82,10 @@ static int create(int argc, char **argv) {
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (owner_is_user && owner == NULL)
-    return st_options_usage(&arguments, "--owner-user needs --owner");
+    return st_options_usage(&arguments, "--owner-user requires --owner");
   if (owner == NULL) owner = "";
   if (name == NULL || permissions == NULL) {
-    return st_options_usage(&arguments, "--name and --permissions are needed");
+    return st_options_usage(&arguments, "--name and --permissions are required");
   }
   st_key key = {
       .created_at = st_clock_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
@@ -94,13 +94,13 @@ static int create(int argc, char **argv) {
   }
   if (strlen(name) > ST_NAME_MAX || strlen(owner) > ST_NAME_MAX || !st_utf8_valid(st_text(name)) ||
       !st_utf8_valid(st_text(owner))) {
-    return st_options_usage(&arguments, "--name and --owner are UTF-8 of at most %d bytes",
+    return st_options_usage(&arguments, "--name and --owner must be UTF-8 of at most %d bytes",
                             ST_NAME_MAX);
   }
   int64_t life = 0;
   if (expires != NULL && strcmp(expires, "never") != 0) {
     if (!st_input_span(expires, &life) || life < 1 || life > ST_NEVER / 2) {
-      return st_options_usage(&arguments, "--expires is never, or a number with s, m, h or d");
+      return st_options_usage(&arguments, "--expires must be never, or a number with s, m, h or d");
     }
     key.expires_at = key.created_at + life;
   }
@@ -111,7 +111,7 @@ static int create(int argc, char **argv) {
   if (hash != NULL && (!st_base64url_decode(st_text(hash), digest, sizeof digest, &digest_len) ||
                        digest_len != sizeof digest)) {
     return st_options_usage(&arguments,
-                            "--hash is what `subtoken key hash` printed, 43 characters");
+                            "--hash must be the 43 characters that `subtoken key hash` printed");
   }
   char error[ST_ERROR_MAX], whole[ST_KEY_LEN + 1];
   st_data_dir data;
@@ -137,8 +137,8 @@ static int create(int argc, char **argv) {
 static int hash(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key hash\n"
-      "Reads a string of 16 to 255 visible ASCII characters from standard input and prints its\n"
-      "hash, by which key create registers it. It should be random.";
+      "Reads a string of 16 to 255 visible ASCII characters from standard input and prints the\n"
+      "hash by which `subtoken key create` registers it. The string should be random.";
   const st_option options[] = {{0}};
   st_arguments arguments = {.command = "key hash", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
@@ -151,10 +151,9 @@ static int hash(int argc, char **argv) {
   bool good = st_key_string_hash(string, digest);
   subtoken_wipe(text, sizeof text);
   if (!good) {
-    return st_print_error(
-        ST_EXIT_REFUSED,
-        "key: a string is 16 to 255 visible ASCII characters, and neither a key nor "
-        "a token");
+    return st_print_error(ST_EXIT_REFUSED,
+                          "key: the string must be 16 to 255 visible ASCII characters, and neither "
+                          "a key nor a token");
   }
   char out[ST_BASE64URL_LEN(32) + 1];
   st_writer writer = st_writer_on(out, sizeof out);
@@ -166,7 +165,7 @@ static int hash(int argc, char **argv) {
 static int list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key list [--data DIR] [--json]\n"
-      "Lists the parent keys in the order of their ids; never a key itself.";
+      "Lists the parent keys in the order of their ids. The keys themselves are not stored.";
   const char *data_option = NULL;
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
@@ -261,7 +260,7 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   st_arguments arguments = {
       .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (id == NULL) return st_options_usage(&arguments, "the id of a key is needed");
+  if (id == NULL) return st_options_usage(&arguments, "ID is missing");
   char error[ST_ERROR_MAX];
   st_data_dir data;
   st_key key;
@@ -290,48 +289,50 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
 static int show(int argc, char **argv) {
   return on_one(argc, argv, "key show",
                 "usage: subtoken key show ID [--data DIR] [--json]\n"
-                "Shows a parent key: all but the key itself, which is kept nowhere.",
+                "Shows a parent key. The key itself is not stored.",
                 SHOW);
 }
 
 static int disable(int argc, char **argv) {
-  return on_one(argc, argv, "key disable",
-                "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
-                "Refuses the key and its subtokens until it is enabled again. Lists the keys and\n"
-                "users that were made with it, which live on; --and-made ends them for good.",
-                DISABLE);
+  return on_one(
+      argc, argv, "key disable",
+      "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
+      "Refuses the key and its subtokens until it is enabled again. Lists the keys and users that\n"
+      "were made with it; they stay valid. --and-made deletes them.",
+      DISABLE);
 }
 
 static int enable(int argc, char **argv) {
   return on_one(argc, argv, "key enable",
                 "usage: subtoken key enable ID [--data DIR] [--json]\n"
-                "Takes a disabled key and its subtokens back into use.",
+                "Enables a disabled key, and its subtokens.",
                 ENABLE);
 }
 
 static int delete (int argc, char **argv) {
-  return on_one(argc, argv, "key delete",
-                "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
-                "Refuses the key and its subtokens for ever. Lists the keys and users that were\n"
-                "made with it, which live on; --and-made ends them, too.",
-                DELETE);
+  return on_one(
+      argc, argv, "key delete",
+      "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
+      "Deletes the key: it and its subtokens are refused for ever. Lists the keys and users that\n"
+      "were made with it; they stay valid. --and-made deletes them, too.",
+      DELETE);
 }
 
 static int revoke_subtokens(int argc, char **argv) {
   return on_one(argc, argv, "key revoke-subtokens",
                 "usage: subtoken key revoke-subtokens ID [--data DIR] [--json]\n"
-                "Refuses every subtoken made so far; the key lives on and makes new ones.",
+                "Refuses every subtoken made so far. The key stays valid and makes new ones.",
                 REVOKE_SUBTOKENS);
 }
 
 int st_cmd_key(int argc, char **argv) {
   static const st_command table[] = {
       {"create", create, "make a parent key and print it, once"},
-      {"hash", hash, "print the hash by which a string of your own is registered"},
+      {"hash", hash, "print the hash under which your own string can be registered"},
       {"list", list, "list the keys"},
       {"show", show, "show one key"},
-      {"disable", disable, "refuse a key for a while"},
-      {"enable", enable, "take a disabled key back into use"},
+      {"disable", disable, "refuse a key until it is enabled again"},
+      {"enable", enable, "enable a disabled key"},
       {"delete", delete, "refuse a key for ever"},
       {"revoke-subtokens", revoke_subtokens, "refuse every subtoken of a key made so far"},
       {0}};

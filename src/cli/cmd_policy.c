@@ -134,11 +134,12 @@ static void print_rows(const checked *file) {
 
 static void print_people(const checked *file) {
   static const char *const means[] = {
-      "deny: what no route has is refused", "token: what no route has needs a good token",
-      "public: what no route has is open to everybody, /path/ beside /path too"};
+      "deny: requests without a route are refused",
+      "token: requests without a route need a valid token",
+      "public: requests without a route need no token, /path/ beside /path too"};
   print_rows(file);
   printf("default %s\n", means[file->policy->standard]);
-  if (file->policy->preflight) puts("CORS preflights pass");
+  if (file->policy->preflight) puts("CORS preflight requests pass");
 }
 
 static int print_error(const char *path, const subtoken_policy_error *error, bool json) {
@@ -161,7 +162,7 @@ static int check(const char *path, bool json) {
   } else if (file.file.policy == NULL) {
     code = print_error(path, &file.file.error, json);
   } else if (!sort(&file)) {
-    code = st_print_error(ST_EXIT_FAILED, "policy check: there is no memory left");
+    code = st_print_error(ST_EXIT_FAILED, "policy check: out of memory");
   } else {
     if (json) {
       print_json(&file);
@@ -178,22 +179,23 @@ static int check(const char *path, bool json) {
 static int cmd_check(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken policy check FILE [--json]\n"
-      "Reads a route policy. Says what is wrong with it as FILE:LINE:COLUMN, or prints what each\n"
-      "route needs, sorted by path. The most specific path decides alone: of two that fit, the\n"
-      "one that has a plain segment, and no star, where they first differ.\n"
-      "Exit 0 good, 1 something is wrong with it, 3 when it could not be read.";
+      "Reads a route policy. Prints what is wrong with it as FILE:LINE:COLUMN, or what each route\n"
+      "needs, sorted by path. Only the most specific path decides: of two that match, the one "
+      "that\n"
+      "has a literal segment instead of a star where they first differ.\n"
+      "Exit 0 valid, 1 not valid, 3 when FILE could not be read.";
   const char *path = NULL;
   bool json = false;
   const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {
       .command = "policy check", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (path == NULL) return st_options_usage(&arguments, "the name of the policy file is needed");
+  if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
   return check(path, json);
 }
 
 int st_cmd_policy(int argc, char **argv) {
   static const st_command commands[] = {
-      {"check", cmd_check, "say what is wrong with a route policy, or what its routes need"}, {0}};
+      {"check", cmd_check, "check a route policy, and print what its routes need"}, {0}};
   return st_options_run_command(commands, "subtoken policy", argc, argv);
 }

@@ -238,24 +238,24 @@ static outcome judge_heartbeat(const puller *p, const st_fetch_answer *answer, c
                                uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   if (subtoken_heartbeat_decode(st_text(answer->heartbeat), heartbeat) != SUBTOKEN_FEED_OK ||
       memcmp(heartbeat, ST_HEARTBEAT_MAGIC, 8) != 0) {
-    return say(BAD, error, "the answer has no heartbeat");
+    return say(BAD, error, "the response has no heartbeat");
   }
   if (!names(heartbeat, named)) {
-    return say(BAD, error, "the heartbeat that was answered names another snapshot");
+    return say(BAD, error, "the heartbeat in the response names another snapshot");
   }
   uint64_t time = st_load64(heartbeat + ST_FEED_TIME);
   if (time == 0 || time > SUBTOKEN_TIME_MAX) {
-    return say(BAD, error, "the heartbeat that was answered has no time");
+    return say(BAD, error, "the heartbeat in the response has no time");
   }
   int64_t latest = st_clock_now() + p->leeway;
   if ((int64_t)time > latest) {
     return say(BAD, error,
-               "the heartbeat that was answered is from the future: the clock of the server is "
-               "ahead, or this one behind");
+               "the heartbeat in the response is from the future: the clock of the server is "
+               "ahead, or the clock here is behind");
   }
   /* One from a time that has not come is void: a clock was wrong. */
   if ((int64_t)time >= p->time || p->time > latest) return CURRENT;
-  return say(ROLLBACK, error, "the heartbeat that was answered is older than the one before it");
+  return say(ROLLBACK, error, "the heartbeat in the response is older than the previous one");
 }
 
 static outcome take_fresh(puller *p, const st_fetch_answer *answer, const copy *fresh,
@@ -263,7 +263,7 @@ static outcome take_fresh(puller *p, const st_fetch_answer *answer, const copy *
   uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
   if (fresh->sequence < p->highest) {
     snprintf(error, ST_ERROR_MAX,
-             "the snapshot that was answered has sequence %lld, and %lld was seen: it is not taken",
+             "the snapshot in the response has sequence %lld, but %lld was seen before: not used",
              (long long)fresh->sequence, (long long)p->highest);
     return ROLLBACK;
   }
@@ -275,10 +275,11 @@ static outcome take_fresh(puller *p, const st_fetch_answer *answer, const copy *
 
 static outcome take_same(puller *p, const st_fetch_answer *answer, char *error) {
   uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
-  if (p->have.sequence == 0) return say(BAD, error, "304 was answered, and there is no FILE yet");
+  if (p->have.sequence == 0)
+    return say(BAD, error, "the server answers 304, but there is no FILE yet");
   if (p->have.sequence < p->highest) {
     snprintf(error, ST_ERROR_MAX,
-             "FILE has sequence %lld and is said to be current, but %lld was seen",
+             "the server says that FILE with sequence %lld is current, but %lld was seen before",
              (long long)p->have.sequence, (long long)p->highest);
     return ROLLBACK;
   }
@@ -328,7 +329,7 @@ static outcome refuse_answer(st_fetch_answer *answer, char *error) {
   st_write_literal(&writer, "the server answers ");
   st_write_int(&writer, answer->status);
   if (answer->status >= 300 && answer->status < 400) {
-    st_write_literal(&writer, ", a redirect: those are not followed, give the URL it leads to");
+    st_write_literal(&writer, ", a redirect, which is not followed: use the URL that it leads to");
   } else {
     write_refusal(&writer, answer);
   }
@@ -350,7 +351,7 @@ static bool read_key(const puller *p, char *text, size_t size, subtoken_text *ke
   text[len] = '\0';
   for (size_t i = 0; i < len; i++) {
     if (text[i] > ' ' && text[i] <= '~') continue;
-    snprintf(error, ST_ERROR_MAX, "%.400s is more than one key", p->key_file);
+    snprintf(error, ST_ERROR_MAX, "%.400s must hold one key and nothing else", p->key_file);
     return false;
   }
   if (len == 0) snprintf(error, ST_ERROR_MAX, "%.400s is empty", p->key_file);
@@ -386,7 +387,7 @@ static outcome ask(puller *p, bool whole, st_fetch_answer *answer, char *error) 
 static outcome take_whole(puller *p, st_fetch_answer *answer, char *error) {
   copy fresh = {.bytes = answer->body, .len = answer->len};
   if (strcmp(answer->type, SNAPSHOT_TYPE) != 0 || !is_whole(&fresh, answer)) {
-    return say(BAD, error, "what was answered is not the snapshot that its ETag names");
+    return say(BAD, error, "the response is not the snapshot that its ETag names");
   }
   return take_fresh(p, answer, &fresh, error);
 }
@@ -545,7 +546,8 @@ static int pull(puller *p, const pull_options *given, int64_t every, int64_t tim
   char error[ST_ERROR_MAX];
   p->key_file = given->key_file;
   p->stop = catch_signals();
-  if (p->stop < 0) return st_print_error(ST_EXIT_FAILED, "pull: no signals: %s", strerror(errno));
+  if (p->stop < 0)
+    return st_print_error(ST_EXIT_FAILED, "pull: cannot receive signals: %s", strerror(errno));
   int lock = st_lock_claim(p->lock, error);
   int code = lock < 0 ? st_print_error(ST_EXIT_FAILED, "pull: %s", error)
                       : pull_locked(p, given, every, timeout);
@@ -558,12 +560,13 @@ int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
       "                     [--ca FILE] [--leeway S] [--max-size SIZE] [--once] [--json]\n"
-      "Keeps an edge's revocation data fresh: FILE, FILE.alive and FILE.seen are replaced\n"
-      "whenever the server at URL (https, or http on this machine) has something newer; a URL\n"
-      "without a path means /v2/revocations there.\n"
+      "Keeps an edge's revocation data fresh: replaces FILE, FILE.alive and FILE.seen whenever "
+      "the\n"
+      "server at URL (https, or http on this machine) has something newer. A URL without a path\n"
+      "means /v2/revocations there.\n"
       "The key needs the permission `revocations`; --ca is for a server whose certificate the\n"
-      "system does not know. Runs until SIGTERM, and says on standard\n"
-      "error, a JSON line each, what has changed.\n"
+      "system does not know. Runs until SIGTERM, and writes a JSON line to standard error when\n"
+      "something has changed.\n"
       "With --once, exit 0 when the files are current, 1 when the server refuses or is behind\n"
       "what was seen, 3 when it could not be done.";
   static puller p;
@@ -583,15 +586,16 @@ int st_cmd_pull(int argc, char **argv) {
   st_arguments arguments = {.command = "pull", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (given.from == NULL || given.to == NULL || given.key_file == NULL) {
-    return st_options_usage(&arguments, "--from, --to and --key-file are needed");
+    return st_options_usage(&arguments, "--from, --to and --key-file are required");
   }
   if (given.every != NULL &&
       (!st_input_span(given.every, &every) || every < 1 || every > EVERY_MOST)) {
-    return st_options_usage(&arguments, "--every is a number with s, m or h, from 1s to 24h");
+    return st_options_usage(&arguments, "--every must be a number with s, m or h, from 1s to 24h");
   }
   if (given.timeout != NULL &&
       (!st_input_span(given.timeout, &timeout) || timeout < 1 || timeout > EVERY_MOST)) {
-    return st_options_usage(&arguments, "--timeout is a number with s, m or h, from 1s to 24h");
+    return st_options_usage(&arguments,
+                            "--timeout must be a number with s, m or h, from 1s to 24h");
   }
   p.leeway = 60;
   if (given.leeway != NULL && !st_input_leeway(given.leeway, &p.leeway)) {
@@ -600,7 +604,7 @@ int st_cmd_pull(int argc, char **argv) {
   if (given.max_size != NULL && !st_input_size(given.max_size, &max_size)) {
     return st_options_usage(&arguments, ST_SIZE_USAGE);
   }
-  if (given.json && !given.once) return st_options_usage(&arguments, "--json is for --once");
+  if (given.json && !given.once) return st_options_usage(&arguments, "--json requires --once");
   if (!name_files(&p, given.to)) return st_options_usage(&arguments, "--to is empty or too long");
   return pull(&p, &given, every, timeout);
 }

@@ -46,7 +46,7 @@ static void say_refused(const revoke_session *s, size_t line, subtoken_result re
   if (s->json) {
     printf("{\"revoked\":false,\"reason\":\"%s\"}\n", subtoken_result_name(result));
   } else {
-    st_print_error(0, "revoke: line %zu: this ring has not made it: %s", line,
+    st_print_error(0, "revoke: line %zu: not a subtoken of this ring: %s", line,
                    subtoken_result_name(result));
   }
 }
@@ -59,11 +59,13 @@ static void say_known(const revoke_session *s, subtoken_text sub, const char *id
     printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
            (int)sub.len, sub.data, id);
   } else if (is_key) {
-    st_print_error(0, "revoke: it is a subtoken of the key %s: subtoken key revoke-subtokens %s",
+    st_print_error(0,
+                   "revoke: it is a subtoken of the key %s: use `subtoken key revoke-subtokens %s`",
                    id, id);
   } else {
     st_print_error(
-        0, "revoke: it is of a user or a session that is known here (%s): see subtoken user", id);
+        0, "revoke: it belongs to a user or a session of this database (%s): use `subtoken user`",
+        id);
   }
 }
 
@@ -126,18 +128,20 @@ static int revoke_lines(revoke_session *s) {
   if (line != NULL) subtoken_wipe(line, size);
   free(line);
   if (broken) return st_print_error(ST_EXIT_FAILED, "revoke: cannot read standard input");
-  if (tokens == 0) return st_print_error(ST_EXIT_FAILED, "revoke: nothing came on standard input");
+  if (tokens == 0) return st_print_error(ST_EXIT_FAILED, "revoke: standard input is empty");
   return st_print_flush(s->code);
 }
 
 int st_cmd_revoke(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken revoke [--data DIR] [--json]   < TOKENS\n"
-      "Has every edge refuse the subtokens of a key that this database has never made, such as\n"
-      "one that was made after the backup that was put back. Standard input has subtokens, one\n"
-      "a line; one of a key is enough for all of it. A key that is known here is named, and\n"
-      "ends by `subtoken key`.\n"
-      "Exit 0 when each is revoked, 1 when one is not of this ring or its key is known, 3 when\n"
+      "Revokes the subtokens of keys that this database does not know, such as keys made after "
+      "the\n"
+      "backup that was restored. Reads subtokens from standard input, one a line; one subtoken of "
+      "a\n"
+      "key revokes all of that key. A key that this database knows is named instead: use\n"
+      "`subtoken key` for it.\n"
+      "Exit 0 when all are revoked, 1 when one is not of this ring or its key is known, 3 when\n"
       "it could not be done.";
   static revoke_session s;
   const char *data_option = NULL;

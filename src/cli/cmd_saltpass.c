@@ -34,7 +34,8 @@ static int print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SALT_LEN]) 
   st_write_literal(&writer, "\",\"password_salt_b64\":\"");
   st_base64_write(&writer, ST_PADDED, salt, SALT_LEN);
   st_write_literal(&writer, "\"}");
-  if (!st_writer_end(&writer)) return st_print_error(ST_EXIT_FAILED, "saltpass: it does not fit");
+  if (!st_writer_end(&writer))
+    return st_print_error(ST_EXIT_FAILED, "saltpass: the output is too long");
   puts(line);
   return st_print_flush(ST_EXIT_DONE);
 }
@@ -42,8 +43,8 @@ static int print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SALT_LEN]) 
 int st_cmd_saltpass(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken saltpass   < PASSWORD\n"
-      "Reads a password, at a terminal without showing it, and prints what an access file says\n"
-      "of it, as JSON: its hash with a salt that is new each time.";
+      "Reads a password, on a terminal without echo, and prints its entry of an access file as\n"
+      "JSON: the hash, with a salt that is new each time.";
   const st_option options[] = {{0}};
   st_arguments arguments = {.command = "saltpass", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
@@ -56,5 +57,6 @@ int st_cmd_saltpass(int argc, char **argv) {
   st_random_fill(salt, sizeof salt);
   bool hashed = salted_hash(password, salt, hash);
   subtoken_wipe(text, sizeof text);
-  return hashed ? print(hash, salt) : st_print_error(ST_EXIT_FAILED, "saltpass: cannot hash");
+  return hashed ? print(hash, salt)
+                : st_print_error(ST_EXIT_FAILED, "saltpass: cannot compute SHA-256");
 }

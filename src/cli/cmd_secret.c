@@ -281,8 +281,8 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   st_arguments arguments = {.command = command, .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (kid != NULL && (!st_kid_valid(st_text(kid)) || kid[0] == '-')) {
-    return st_options_usage(&arguments,
-                            "--kid is 1 to 64 characters A-Za-z0-9_-, the first no dash");
+    return st_options_usage(
+        &arguments, "--kid must be 1 to 64 characters A-Za-z0-9_-, and must not start with a dash");
   }
   static session s;
   int begun = start_change(&s, data_option, !promote);
@@ -290,15 +290,16 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
   if (!promote && !is_there(s.data.secrets)) return add_to_nothing(&s, kid, json);
   if (!load(s.data.secrets, &s.file, s.error)) return finish(&s, fail(&s));
   if (s.file.count == LINES_MAX) {
-    return finish(&s,
-                  st_print_error(ST_EXIT_REFUSED, "secret: the ring is full; retire one first"));
+    return finish(
+        &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring is full: retire a secret first"));
   }
   if (kid == NULL) {
     draw_kid(drawn);
     kid = drawn;
   }
   if (find(&s.file, st_text(kid)) < s.file.count) {
-    return finish(&s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has one of that name"));
+    return finish(
+        &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has a secret of this name already"));
   }
   if (!open_store(&s)) return finish(&s, fail(&s));
   append_new(&s.file, kid);
@@ -313,9 +314,9 @@ static int add(int argc, char **argv) {
   return add_or_rotate(
       argc, argv, "secret add",
       "usage: subtoken secret add [--kid KID] [--data DIR] [--json]\n"
-      "Adds a new signing secret that only verifies, and prints its name. Hand the ring to the\n"
-      "edges, then promote it. When there is no ring yet it makes one instead, whose first secret\n"
-      "has no name and signs: --kid is then refused.",
+      "Adds a new signing secret that only verifies, and prints its name. Copy the ring to the\n"
+      "edges, then promote the secret. When there is no ring it makes one instead, whose first\n"
+      "secret has no name and signs: --kid is then refused.",
       false);
 }
 
@@ -340,7 +341,7 @@ static bool begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_opt
   if (!st_options_begin(arguments, argc, argv)) return false;
   if (given->kid == NULL) {
     arguments->code =
-        st_options_usage(arguments, "the name of a secret is needed; - is the one without a name");
+        st_options_usage(arguments, "KID is missing (- is the secret without a name)");
     return false;
   }
   arguments->code = start_change(s, given->data, false);
@@ -348,7 +349,7 @@ static bool begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_opt
   bool loaded = load(s->data.secrets, &s->file, s->error);
   if (loaded && find(&s->file, st_text(given->kid)) == s->file.count) {
     arguments->code =
-        finish(s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has none of that name"));
+        finish(s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has no secret of this name"));
   } else if (!loaded || !open_store(s)) {
     arguments->code = finish(s, fail(s));
   }
@@ -400,20 +401,22 @@ static int retire(int argc, char **argv) {
       .command = "secret retire",
       .help =
           "usage: subtoken secret retire KID [--force] [--data DIR] [--json]\n"
-          "Removes a secret: tokens that it signed are refused from now on. Wants --force\n"
-          "while such tokens may still live, or when that cannot be known.",
+          "Removes a secret: tokens that it signed are refused from now on. Requires --force\n"
+          "while such tokens may still be valid, or when that is not known.",
       .options = options};
   if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
   size_t at = find(&s.file, st_text(given.kid));
   if (at == 0) {
-    return finish(
-        &s, st_print_error(ST_EXIT_REFUSED, "secret: this one signs; promote another one first"));
+    return finish(&s, st_print_error(ST_EXIT_REFUSED,
+                                     "secret: this secret signs: promote another one first"));
   }
   int64_t until = lives_until(s.store, kid_of(s.file.lines[at]), s.error);
   if (!given.force && until > st_clock_now()) {
-    return finish(&s, st_print_error(ST_EXIT_REFUSED,
-                                     "secret: tokens that it signed may still live; --force ends "
-                                     "them"));
+    return finish(
+        &s,
+        st_print_error(
+            ST_EXIT_REFUSED,
+            "secret: tokens that it signed may still be valid: --force refuses them from now on"));
   }
   if (!sign_anew(&s, kid_of(s.file.lines[at])) ||
       !note(&s, "secret.retire", kid_of(s.file.lines[at]))) {

@@ -97,7 +97,7 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   static st_settings settings;
   if (!read_config(given, &settings, error)) return false;
   if (!listens_alike(&settings, before) || settings.threads != before->threads) {
-    snprintf(error, ST_ERROR_MAX, "a new value of listen or threads needs a restart");
+    snprintf(error, ST_ERROR_MAX, "listen, threads: a new value needs a restart");
     return false;
   }
   int log;
@@ -148,7 +148,7 @@ static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password
   st_draw_sub(password);
   st_draw_user(&admin.key, digest);
   admin.key.created_at = key.created_at;
-  snprintf(error, ST_ERROR_MAX, "cannot hash a password: no memory");
+  snprintf(error, ST_ERROR_MAX, "cannot hash a password: out of memory");
   bool made =
       st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_VERDICT_GOOD &&
       st_store_user_create(store, &act, NULL, false, &admin, digest, error) == ST_STORED;
@@ -203,7 +203,7 @@ static bool show_demo(const st_data_dir *data, st_store *store, const base_url *
   if (!make_demo(store, whole, password, error)) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
-      "Make a subtoken that may do one thing, on one URL:\n\n"
+      "Make a subtoken with one permission, for one URL:\n\n"
       "  curl -s %s'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
       "-H 'Authorization: Bearer %s'\n\n",
       via, base, whole);
@@ -221,7 +221,7 @@ static bool show_demo(const st_data_dir *data, st_store *store, const base_url *
       via, base, via, base, whole);
   printf(
       "The administrator is admin, the password, shown this once:\n\n  %s\n\n"
-      "Log in, to make keys and persons:\n\n"
+      "Log in, to make keys and users:\n\n"
       "  curl -s %s'%s/v1/auth/login' -H 'Content-Type: application/json' "
       "-d '{\"login\":\"admin\",\"password\":\"%s\"}'\n\n",
       password, via, base, password);
@@ -338,9 +338,9 @@ static int serve(const serve_options *given, const st_data_dir *data, const st_s
 int st_cmd_serve(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken serve [--listen HOST:PORT] [--config FILE] [--data DIR] [--demo]\n"
-      "Answers over HTTP until SIGTERM or SIGQUIT; SIGHUP reads the configuration again and\n"
-      "reopens the log, SIGUSR1 reopens the log. A new DATA directory is made when there is none.\n"
-      "--demo makes a key to try it with when there is none, and prints lines to paste.";
+      "Runs the server until SIGTERM or SIGQUIT. SIGHUP reads the configuration again and\n"
+      "reopens the log, SIGUSR1 reopens the log. Makes the DATA directory if there is none.\n"
+      "--demo makes a key to try it with if there is none, and prints commands to paste.";
   serve_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
                                {"--listen", NULL, &given.listen},

@@ -82,15 +82,14 @@ static bool read_words(command *c, const char *name, const char *help, const st_
   if (!st_options_begin(&c->arguments, argc, argv)) return false;
   if (c->arguments.word_count < words) {
     c->arguments.code = st_options_usage(
-        &c->arguments, words == 2 ? "a login and permissions are needed" : "a login is needed");
+        &c->arguments, words == 2 ? "LOGIN and LIST are required" : "LOGIN is missing");
     return false;
   }
   if (words > 0 && !st_names_username_valid(st_text(c->words[0]))) {
-    c->arguments.code =
-        st_options_usage(&c->arguments,
-                         "a login is UTF-8 of 1 to %d bytes without control characters "
-                         "and without a colon",
-                         ST_NAME_MAX);
+    c->arguments.code = st_options_usage(
+        &c->arguments,
+        "LOGIN must be UTF-8 of 1 to %d bytes without control characters and without a colon",
+        ST_NAME_MAX);
     return false;
   }
   return true;
@@ -115,7 +114,7 @@ static int finish(command *c, st_stored stored, const char *error) {
   switch (stored) {
     case ST_STORED: return ST_EXIT_DONE;
     case ST_STORE_NONE: return st_print_error(ST_EXIT_REFUSED, "user: there is no such user");
-    case ST_STORE_EXISTS: return st_print_error(ST_EXIT_REFUSED, "user: this login is taken");
+    case ST_STORE_EXISTS: return st_print_error(ST_EXIT_REFUSED, "user: login: already taken");
     case ST_STORE_REFUSED: return st_print_error(ST_EXIT_REFUSED, "user: %s", error);
     default: return st_print_error(ST_EXIT_FAILED, "user: %s", error);
   }
@@ -136,11 +135,11 @@ static int read_new_password(char phc[ST_PHC_MAX + 1]) {
   if (!st_input_password(text, sizeof text, &password, error)) {
     code = st_print_error(ST_EXIT_FAILED, "user: %s", error);
   } else if (password.len < ST_PASSWORD_MIN) {
-    code =
-        st_print_error(ST_EXIT_REFUSED, "user: a password has at least %d bytes", ST_PASSWORD_MIN);
+    code = st_print_error(ST_EXIT_REFUSED, "user: the password must have at least %d bytes",
+                          ST_PASSWORD_MIN);
   } else if (!st_password_start() ||
              st_password_hash(password, ST_WAIT_FOR_EVER, phc) != ST_VERDICT_GOOD) {
-    code = st_print_error(ST_EXIT_FAILED, "user: the password cannot be hashed: no memory");
+    code = st_print_error(ST_EXIT_FAILED, "user: cannot hash the password: out of memory");
   }
   subtoken_wipe(text, sizeof text);
   return code;
@@ -174,8 +173,8 @@ static int create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user create LOGIN [--permissions a,b] [--locale L] [--source S]\n"
       "                            [--data DIR] [--json]\n"
-      "Makes a user. The password is read from standard input (on a terminal it is asked for),\n"
-      "at least 8 bytes. LOGIN '*' has no password: what it may do needs no credential.";
+      "Makes a user. Reads the password from standard input (on a terminal it asks for it), at\n"
+      "least 8 bytes. LOGIN '*' has no password: its permissions need no credential.";
   command c = {0};
   const st_option options[] = {
       {"--data", NULL, &c.data},     {"--permissions", NULL, &c.permissions},
@@ -192,7 +191,8 @@ static int create(int argc, char **argv) {
   }
   if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
       !st_utf8_valid(st_text(locale)) || !st_utf8_valid(st_text(source))) {
-    return st_options_usage(&c.arguments, "--locale is UTF-8 of at most %d bytes, --source of %d",
+    return st_options_usage(&c.arguments,
+                            "--locale must be UTF-8 of at most %d bytes, --source of at most %d",
                             ST_LOCALE_MAX, ST_SOURCE_MAX);
   }
   snprintf(person.key.owner, sizeof person.key.owner, "%s", c.words[0]);
@@ -236,7 +236,7 @@ static void print_row(const st_user *person, bool json, bool first) {
 static int list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user list [--data DIR] [--json]\n"
-      "Lists the users in the order of their logins, with what each may do.";
+      "Lists the users in the order of their logins, with their permissions.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   if (!begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
@@ -262,7 +262,7 @@ static int list(int argc, char **argv) {
 static int show(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user show LOGIN [--data DIR] [--json]\n"
-      "Shows a user: all but the password, of which a salted hash is kept.";
+      "Shows a user. Of the password only a salted hash is stored.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   st_user person = {0};
@@ -284,9 +284,10 @@ static int show(int argc, char **argv) {
 static int permissions(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user permissions LOGIN LIST [--and-made] [--data DIR] [--json]\n"
-      "Sets what a user may do: LIST is a,b, or '' for nothing. When a permission is taken away,\n"
-      "the user's sessions and the keys that hold it end at once. What the user made with it for\n"
-      "others is listed, and lives on; --and-made ends what he made with anything he has not now.";
+      "Sets the permissions of a user: LIST is a,b, or '' for none. When a permission is taken\n"
+      "away, the user's sessions and the keys that hold it end at once. Lists what the user made\n"
+      "with it for others; that stays valid. --and-made ends what the user made with any\n"
+      "permission that the user no longer has.";
   command c = {0};
   const st_option options[] = {
       {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
@@ -308,7 +309,7 @@ static int permissions(int argc, char **argv) {
 static int passwd(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
-      "Sets a new password, from standard input (on a terminal it is asked for), and ends the\n"
+      "Sets a new password, read from standard input (on a terminal it asks for it), and ends the\n"
       "user's sessions.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
@@ -353,26 +354,28 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
 }
 
 static int disable(int argc, char **argv) {
-  return on_one(argc, argv, "user disable",
-                "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
-                "Ends a user's sessions and refuses the user's keys until enabled again. Lists\n"
-                "what the user made for others, which lives on; --and-made ends it for good.",
-                DISABLE);
+  return on_one(
+      argc, argv, "user disable",
+      "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
+      "Ends a user's sessions, and refuses the user's keys until the user is enabled again. Lists\n"
+      "what the user made for others; that stays valid. --and-made deletes it.",
+      DISABLE);
 }
 
 static int enable(int argc, char **argv) {
   return on_one(argc, argv, "user enable",
                 "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
-                "Takes a disabled user and the user's keys back.",
+                "Enables a disabled user, and the user's keys.",
                 ENABLE);
 }
 
 static int delete (int argc, char **argv) {
-  return on_one(argc, argv, "user delete",
-                "usage: subtoken user delete LOGIN [--and-made] [--data DIR] [--json]\n"
-                "Ends a user for good, with the sessions and keys and all tokens made with them.\n"
-                "Lists what the user made for others, which lives on; --and-made ends it, too.",
-                DELETE);
+  return on_one(
+      argc, argv, "user delete",
+      "usage: subtoken user delete LOGIN [--and-made] [--data DIR] [--json]\n"
+      "Deletes a user, with the sessions and keys and all tokens made with them.\n"
+      "Lists what the user made for others; that stays valid. --and-made deletes it, too.",
+      DELETE);
 }
 
 int st_cmd_user(int argc, char **argv) {
@@ -382,9 +385,9 @@ int st_cmd_user(int argc, char **argv) {
       {"show", show, "show one user"},
       {"permissions", permissions, "set what a user may do"},
       {"passwd", passwd, "set a new password"},
-      {"disable", disable, "refuse a user and the user's keys for a while"},
-      {"enable", enable, "take a disabled user back"},
-      {"delete", delete, "end a user, with sessions and keys"},
+      {"disable", disable, "refuse a user, and the user's keys, until enabled again"},
+      {"enable", enable, "enable a disabled user"},
+      {"delete", delete, "delete a user, with sessions and keys"},
       {0}};
   return st_options_run_command(table, "subtoken user", argc, argv);
 }

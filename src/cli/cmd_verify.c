@@ -67,8 +67,8 @@ struct edge {
 };
 
 static const char *why_revoked(const store_answer *answer, st_found found) {
-  if (found == ST_FOUND_NONE) return "the database has no key of it";
-  if (found == ST_FOUND_REVOKED) return "its key is deleted, or was given a new sub";
+  if (found == ST_FOUND_NONE) return "the database has no key with this sub";
+  if (found == ST_FOUND_REVOKED) return "its key was deleted, or its subtokens were revoked";
   if (answer->key.disabled) return "its key is disabled";
   if (answer->key.suspended) return "the owner of its key is disabled";
   return answer->key.expires_at <= answer->now ? "its key has expired" : NULL;
@@ -144,7 +144,7 @@ static void print_why_stale(const edge *at) {
   if (state == SUBTOKEN_FEED_ABSENT) {
     st_feed_text_error(at->path, &at->file, error);
   } else if (is_too_early(at)) {
-    snprintf(error, sizeof error, "the last heartbeat is from %lld s later",
+    snprintf(error, sizeof error, "the last heartbeat is %lld s later than the time asked for",
              (long long)(clock->feed->time - clock->now));
   } else {
     st_feed_text_age(clock->feed, clock->now, clock->monotonic, error);
@@ -353,18 +353,18 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
   verifier->aud = optional_text(given->aud);
   verifier->without_revocations = given->no_revocations;
   if (given->at != NULL && !read_time(st_text(given->at), &asked->now)) {
-    return "--at is whole seconds since 1970, or a date and time";
+    return "--at must be whole seconds since 1970, or a date and time";
   }
   if (given->leeway != NULL && !st_input_leeway(given->leeway, &verifier->leeway)) {
     return ST_LEEWAY_USAGE;
   }
   if (given->max_life != NULL && !st_duration_read(st_text(given->max_life), &verifier->max_life)) {
-    return "--max-life is seconds, or a number with s, m, h or d";
+    return "--max-life must be seconds, or a number with s, m, h or d";
   }
   if (given->require != NULL && !read_needs(st_text(given->require), asked)) {
-    return "--require has too many permissions";
+    return "--require: too many permissions (maximum 256)";
   }
-  return asked->now < 0 || asked->now > SUBTOKEN_TIME_MAX ? "--at is before 1970" : NULL;
+  return asked->now < 0 || asked->now > SUBTOKEN_TIME_MAX ? "--at must be a time after 1970" : NULL;
 }
 
 /* What the options leave open is as at the server of this store. */
@@ -389,13 +389,14 @@ static int verify_by_files(const verify_options *given, subtoken_verifier *verif
   settings.leeway = verifier->leeway;
   if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &settings.max_age)) {
     return st_print_error(ST_EXIT_USAGE,
-                          "verify: --max-age is seconds, or a number with s, m, h or d");
+                          "verify: --max-age must be seconds, or a number with s, m, h or d");
   }
   if (given->max_size != NULL && !st_input_size(given->max_size, &settings.max_size)) {
     return st_print_error(ST_EXIT_USAGE, "verify: " ST_SIZE_USAGE);
   }
   if (subtoken_feed_file_start(&own.file, given->revocations, &settings) != SUBTOKEN_FEED_OK) {
-    return st_print_error(ST_EXIT_USAGE, "verify: --revocations is empty or too long");
+    return st_print_error(ST_EXIT_USAGE,
+                          "verify: --revocations: the name of FILE is empty or too long");
   }
   own.path = given->revocations;
   own.ring = verifier->ring;
@@ -481,18 +482,16 @@ int st_cmd_verify(int argc, char **argv) {
       "                       [--secrets FILE] [--revocations FILE | --no-revocations]\n"
       "                       [--max-age S] [--max-size SIZE] [--data DIR] [--json | --jsonl]\n"
       "                       < TOKEN\n"
-      "Says whether the token on standard input is good for a request, and the rule that decided.\n"
+      "Verifies the token on standard input for a request, and prints the rule that decided.\n"
       "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
-      "method, url, require (an array) and at; the answers come one a line, in order.\n"
+      "method, url, require (an array) and at; the results are printed one a line, in order.\n"
       "With --policy, the request needs what its route in FILE needs, and the permissions of\n"
-      "--require too; a route that is public needs no token.\n"
-      "Revoked tokens are known from the database in DATA, or from FILE and FILE.alive as "
-      "`subtoken\n"
-      "pull` keeps them, then without the database, or, with --no-revocations, not at all. What "
-      "is\n"
-      "older than --max-age (300 s) is not decided by, and a FILE larger than --max-size (1g)\n"
-      "not read: 503.\n"
-      "Exit 0 good, 1 refused, 3 when the token, the ring or the policy could not be read.";
+      "--require, too; a public route needs no token.\n"
+      "Revoked tokens are looked up in the database in DATA; or in FILE and FILE.alive as\n"
+      "`subtoken pull` keeps them, without the database; or, with --no-revocations, not at all.\n"
+      "When FILE is older than --max-age (300 s) or larger than --max-size (1g), the verdict is\n"
+      "503.\n"
+      "Exit 0 valid, 1 refused, 3 when the token, the ring or the policy could not be read.";
   verify_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
                                {"--method", NULL, &given.method},
@@ -517,11 +516,10 @@ int st_cmd_verify(int argc, char **argv) {
   static question asked;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   if (given.revocations != NULL && given.no_revocations) {
-    return st_options_usage(&arguments,
-                            "--revocations and --no-revocations are two different questions");
+    return st_options_usage(&arguments, "--revocations and --no-revocations exclude each other");
   }
   if ((given.max_age != NULL || given.max_size != NULL) && given.revocations == NULL) {
-    return st_options_usage(&arguments, "--max-age and --max-size are for --revocations");
+    return st_options_usage(&arguments, "--max-age and --max-size require --revocations");
   }
   const char *problem = apply(&given, &verifier, &asked);
   if (problem != NULL) return st_options_usage(&arguments, "%s", problem);

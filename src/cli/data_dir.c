@@ -56,12 +56,12 @@ static bool make_ring_if_new(const st_data_dir *data, char *error) {
   st_file_stamp stamp;
   if (st_file_stamp_of(data->secrets, &stamp)) return true;
   if (errno != ENOENT) {
-    snprintf(error, ST_ERROR_MAX, "cannot look at %.400s: %s", data->secrets, strerror(errno));
+    snprintf(error, ST_ERROR_MAX, "cannot stat %.400s: %s", data->secrets, strerror(errno));
     return false;
   }
   if (st_file_stamp_of(data->database, &stamp)) {
     snprintf(error, ST_ERROR_MAX,
-             "%.300s is missing though the database beside it is there: restore it, or make a "
+             "%.300s is missing, but the database beside it exists: restore the file, or make a "
              "new ring with `subtoken secret add` (every subtoken made so far is then refused)",
              data->secrets);
     return false;

@@ -28,8 +28,8 @@ void st_feed_text_add_mount(const subtoken_feed_file *file, char *error) {
   size_t len = strlen(error);
   if (!file->mounted) return;
   snprintf(error + len, ST_ERROR_MAX - len,
-           "; it is a mount of its own, which never shows the file that replaces it: mount its "
-           "directory");
+           "; it is a mount point, so a file that replaces it is never seen: mount its directory "
+           "instead");
 }
 
 void st_feed_text_error(const char *path, const subtoken_feed_file *file, char *error) {
@@ -38,7 +38,7 @@ void st_feed_text_error(const char *path, const subtoken_feed_file *file, char *
 }
 
 void st_feed_text_age(const subtoken_feed *feed, int64_t now, int64_t monotonic, char *error) {
-  snprintf(error, ST_ERROR_MAX, "the last heartbeat is %lld s old, and %lld s is the most",
+  snprintf(error, ST_ERROR_MAX, "the last heartbeat is %lld s old, and the maximum is %lld s",
            (long long)subtoken_feed_age(feed, now, monotonic), (long long)feed->max_age);
 }
 

@@ -97,14 +97,16 @@ static bool check_parts(CURLU *url, bool *local, char *error) {
   (void)curl.url_get(url, CURLUPART_PASSWORD, &password, 0);
   *local = host != NULL && is_loopback(host);
   if (user != NULL || password != NULL) {
-    snprintf(error, ST_ERROR_MAX, "a URL with a user or password is seen by everybody here");
+    snprintf(error, ST_ERROR_MAX,
+             "the URL must not have a user or a password: every user of this machine can see it");
   } else if (scheme == NULL || host == NULL ||
              (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)) {
-    snprintf(error, ST_ERROR_MAX, "the URL is to begin with https://, or http:// on this machine");
+    snprintf(error, ST_ERROR_MAX,
+             "the URL must start with https://, or with http:// for a server on this machine");
   } else if (strcmp(scheme, "http") == 0 && !*local) {
     snprintf(error, ST_ERROR_MAX,
-             "http:// is for this machine only, the key would be seen on its way: "
-             "use https://");
+             "http:// is for a server on this machine only, because it would send the key "
+             "unencrypted: use https://");
   } else {
     good = true;
   }
@@ -133,7 +135,7 @@ static CURLU *read_url(const char *text, bool *local, char *error) {
     return NULL;
   }
   if (curl.url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
-    snprintf(error, ST_ERROR_MAX, "the URL cannot be read");
+    snprintf(error, ST_ERROR_MAX, "the URL is not valid");
   } else if (check_parts(url, local, error) && complete_path(url, error)) {
     return url;
   }
@@ -311,8 +313,9 @@ static st_fetch_status finished(st_fetch *fetch, const arrival *to, char *why) {
     return ST_FETCH_DONE;
   }
   if (to->too_long) {
-    snprintf(why, ST_ERROR_MAX,
-             "what was answered is no snapshot, longer than it says, or larger than --max-size");
+    snprintf(
+        why, ST_ERROR_MAX,
+        "the response is not a snapshot, is longer than it says, or is larger than --max-size");
     return ST_FETCH_UNFIT;
   } else {
     const char *error = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
@@ -344,7 +347,7 @@ st_fetch_status st_fetch_ask(st_fetch *fetch, const st_fetch_question *question,
   if (url == NULL || !add_headers(&headers, question->credential, question->etag) ||
       !set_options(fetch, url, headers, &to) ||
       curl.multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK) {
-    snprintf(error, ST_ERROR_MAX, "the request cannot be made: no memory, or %s is too old",
+    snprintf(error, ST_ERROR_MAX, "cannot make the request: out of memory, or %s is too old",
              LIBRARY);
   } else {
     fetched = perform(fetch, &to, error);

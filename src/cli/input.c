@@ -59,15 +59,16 @@ bool st_input_credential(char *out, size_t size, subtoken_text *credential, char
   while (len > 0 && strchr(" \t\r\n", out[len - 1]) != NULL && out[len - 1] != '\0') len--;
   while (start < len && strchr(" \t\r\n", out[start]) != NULL && out[start] != '\0') start++;
   *credential = (subtoken_text){out + start, len - start};
-  if (credential->len == 0) snprintf(error, ST_ERROR_MAX, "nothing came on standard input");
+  if (credential->len == 0) snprintf(error, ST_ERROR_MAX, "standard input is empty");
   return credential->len > 0;
 }
 
 /* What is wrong with a password for storing, or NULL. */
 static const char *fault_of(subtoken_text password) {
-  if (password.len == 0) return "nothing came on standard input";
+  if (password.len == 0) return "standard input is empty";
   if (password.len > ST_PASSWORD_MAX) return "the password is longer than 1024 bytes";
-  if (memchr(password.data, '\n', password.len) != NULL) return "the password has more than a line";
+  if (memchr(password.data, '\n', password.len) != NULL)
+    return "the password has more than one line";
   return NULL;
 }
 

@@ -8,12 +8,12 @@
 bool st_input_span(const char *text, int64_t *seconds);
 
 /* --leeway: seconds, or a number with s, m or h; SUBTOKEN_LEEWAY_MAX at most. */
-#define ST_LEEWAY_USAGE "--leeway is seconds, or a number with s, m or h: an hour at most"
+#define ST_LEEWAY_USAGE "--leeway must be seconds, or a number with s, m or h: an hour at most"
 
 bool st_input_leeway(const char *text, int64_t *seconds);
 
 /* --max-size: bytes, or a number with k, m or g (times 1024, and so on); at least 1. */
-#define ST_SIZE_USAGE "--max-size is bytes, or a number with k, m or g"
+#define ST_SIZE_USAGE "--max-size must be bytes, or a number with k, m or g"
 
 bool st_input_size(const char *text, size_t *size);
 

@@ -15,7 +15,9 @@ static int version(int argc, char **argv) {
   bool json = false;
   const st_option options[] = {{"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "version",
-                            .help = "usage: subtoken version [--json]\nPrints the version.",
+                            .help =
+                                "usage: subtoken version [--json]\n"
+                                "Prints the version.",
                             .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   puts(json ? "{\"version\":\"" SUBTOKEN_VERSION "\"}" : "subtoken " SUBTOKEN_VERSION);
@@ -23,21 +25,21 @@ static int version(int argc, char **argv) {
 }
 
 static const st_command commands[] = {
-    {"serve", st_cmd_serve, "answer createsubtoken and tokeninfo over HTTP"},
+    {"serve", st_cmd_serve, "run the server"},
     {"key", st_cmd_key, "make, list, disable, delete parent keys"},
-    {"user", st_cmd_user, "make, list, change, disable, delete persons"},
+    {"user", st_cmd_user, "make, list, change, disable, delete users"},
     {"issue", st_cmd_issue, "make a subtoken from a key or subtoken"},
-    {"verify", st_cmd_verify, "say whether a token is good, and which rule decided"},
+    {"verify", st_cmd_verify, "verify a token, and name the rule that decided"},
     {"inspect", st_cmd_inspect, "decode a token without trusting it"},
-    {"revoke", st_cmd_revoke, "end the subtokens of a key that the database never made"},
+    {"revoke", st_cmd_revoke, "revoke the subtokens of a key that the database does not know"},
     {"secret", st_cmd_secret, "list, add, promote, rotate, retire signing secrets"},
     {"policy", st_cmd_policy, "check a route policy"},
     {"pull", st_cmd_pull, "keep an edge's revocation data fresh"},
-    {"feed", st_cmd_feed, "say what the revocation data on disk is worth, or restore by it"},
+    {"feed", st_cmd_feed, "check the revocation data of an edge, or restore from it"},
     {"saltpass", st_cmd_saltpass, "hash a password for an access file"},
     {"backup", st_cmd_backup, "copy the database while it is in use"},
-    {"import", st_cmd_import, "take the users of a Graphene node's access file"},
-    {"audit", st_cmd_audit, "print who changed what, when and from where"},
+    {"import", st_cmd_import, "import the users of a Graphene node's access file"},
+    {"audit", st_cmd_audit, "print the audit log: who changed what, when, from where"},
     {"version", version, "print the version, as --version does"},
     {0}};
 

@@ -21,7 +21,7 @@ static void complain_no_command(const st_command *table, const char *program, co
   st_suggestion suggestion = {.word = word, .len = strlen(word)};
   for (; table->name != NULL; table++) st_suggest_offer(&suggestion, table->name);
   st_suggest_offer(&suggestion, "help");
-  fprintf(stderr, "%s: there is no command %.40s", program, word);
+  fprintf(stderr, "%s: unknown command %.40s", program, word);
   st_suggest_print(&suggestion);
   fputc('\n', stderr);
 }
@@ -91,7 +91,7 @@ static bool complain_argument(const st_arguments *arguments, const char *word) {
 
 static bool complain_option(const st_arguments *arguments, const char *word, size_t len) {
   int shown = (int)(len > 40 ? 40 : len);
-  fprintf(stderr, "subtoken %s: there is no option %.*s", arguments->command, shown, word);
+  fprintf(stderr, "subtoken %s: unknown option %.*s", arguments->command, shown, word);
   suggest_option(arguments, word, len);
   end_usage(arguments);
   return false;

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 
-/* NULL when the ring has none of that name; kid.len 0 asks for the unnamed one. */
+/* NULL when the ring has no secret of this name; kid.len 0 asks for the unnamed one. */
 const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid);
 
 /* Set a secret from a key of any length, also one that nobody should use. */

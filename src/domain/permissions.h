@@ -15,8 +15,8 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
 bool st_permissions_contain(const char *list, subtoken_text permission);
 bool st_permissions_within(const char *inner, const char *outer);
 
-#define ST_PERMISSIONS_FORM                                                              \
-  "permissions are a list with commas of at most 64 names, none twice, each of 1 to 64 " \
-  "characters without space, quote, comma or backslash"
+#define ST_PERMISSIONS_FORM                                                                        \
+  "permissions: must be a comma-separated list of at most 64 names without duplicates, each of 1 " \
+  "to 64 printable ASCII characters without space, quote, comma or backslash"
 
 #endif

@@ -14,7 +14,7 @@ static bool read_text(const char *path, char *text, st_policy_file *file, char *
   size_t size = subtoken_policy_size(len);
   file->memory = malloc(size);
   if (file->memory == NULL) {
-    snprintf(error, ST_ERROR_MAX, "there is no memory left");
+    snprintf(error, ST_ERROR_MAX, "out of memory");
     return false;
   }
   subtoken_result result = subtoken_policy_read(file->memory, size, (subtoken_text){text, len},
@@ -28,7 +28,7 @@ bool st_policy_file_load(const char *path, st_policy_file *file, char *error) {
   memset(file, 0, sizeof *file);
   char *text = malloc(SUBTOKEN_POLICY_TEXT_MAX);
   if (text == NULL) {
-    snprintf(error, ST_ERROR_MAX, "there is no memory left");
+    snprintf(error, ST_ERROR_MAX, "out of memory");
     return false;
   }
   bool read = read_text(path, text, file, error);

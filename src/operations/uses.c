@@ -19,7 +19,7 @@ static struct {
   st_use slots[USES_SLOTS]; /* by the hash of the id, then the next that is free */
 } uses = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* FNV-1a; the ids are random, nobody chooses where they fuses. */
+/* FNV-1a; the ids are random, nobody chooses where they fall. */
 static size_t slot_of(const char *id) {
   uint32_t hash = 2166136261U;
   for (size_t i = 0; id[i] != '\0'; i++) hash = (hash ^ (uint8_t)id[i]) * 16777619U;

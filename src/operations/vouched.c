@@ -66,11 +66,11 @@ static uint8_t *read_whole_file(const char *path, size_t *len, char *error) {
     return NULL;
   }
   if (stamp.size <= 0 || st_file_has_holes(path)) {
-    snprintf(error, ST_ERROR_MAX, "%.400s is empty, or cut short", path);
+    snprintf(error, ST_ERROR_MAX, "%.400s is empty or truncated", path);
     return NULL;
   }
   uint8_t *bytes = malloc((size_t)stamp.size);
-  if (bytes == NULL) snprintf(error, ST_ERROR_MAX, "no memory for %.400s", path);
+  if (bytes == NULL) snprintf(error, ST_ERROR_MAX, "out of memory for %.400s", path);
   if (bytes == NULL || st_file_read(path, bytes, (size_t)stamp.size, len, error)) return bytes;
   free(bytes);
   return NULL;
@@ -136,7 +136,7 @@ st_stored st_snapshot_take_over(st_store *store, const st_audit_context *act,
   hash_key_of(copy, from.hash_key);
   st_stored stored = ST_STORE_FAILED;
   if (hashes == NULL) {
-    snprintf(error, ST_ERROR_MAX, "no memory for the hashes of the snapshot");
+    snprintf(error, ST_ERROR_MAX, "out of memory for the hashes of the snapshot");
   } else {
     stored = st_store_take_over(store, act, &from, report, error);
   }
@@ -396,7 +396,7 @@ static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
     ok = st_file_replace(files->snapshot, out, copy->len, false, error);
     (void)unlink(files->changes);
   } else {
-    snprintf(error, ST_ERROR_MAX, "cannot sign %.400s anew", files->snapshot);
+    snprintf(error, ST_ERROR_MAX, "cannot sign %.400s again", files->snapshot);
   }
   free(hashes);
   free(out);

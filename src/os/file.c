@@ -148,7 +148,7 @@ static bool check_directory(int fd, const char *path, char *error) {
   }
   bool shared = group_trusted && (status.st_mode & S_IRWXG) == S_IRWXG;
   if (is_foreign(&status) && !shared) {
-    return st_error_set(error, "%s belongs to user %u, and this runs as user %u",
+    return st_error_set(error, "%s belongs to user %u, but this process runs as user %u: chown it",
                         st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (group_trusted ? S_IRWXO : S_IRWXG | S_IRWXO)) != 0) {
@@ -219,7 +219,7 @@ static bool check_secret(int fd, const char *path, char *error) {
   /* Whoever could open a file that only its owner and group may read is one of them. */
   bool shared = (status.st_mode & S_IRGRP) != 0;
   if (is_foreign(&status) && !shared) {
-    return st_error_set(error, "%s belongs to user %u, and this runs as user %u",
+    return st_error_set(error, "%s belongs to user %u, but this process runs as user %u: chown it",
                         st_error_path(path), status.st_uid, geteuid());
   }
   if ((status.st_mode & (group_trusted ? S_IRWXO : S_IWGRP | S_IRWXO)) != 0) {
@@ -277,7 +277,8 @@ static char *follow(const char *path, char *error) {
   char *target = realpath(path, NULL);
   if (target == NULL && errno == ENOENT) {
     if (lstat(path, &status) == 0) {
-      (void)st_error_set(error, "%s is a link to nothing", st_error_path(path));
+      (void)st_error_set(error, "%s is a symbolic link to a file that does not exist",
+                         st_error_path(path));
       return NULL;
     }
     target = strdup(path);
@@ -380,18 +381,18 @@ static bool replace(const char *target, const char *model, const void *data, siz
                     put_kind kind, char *error) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" LEFTOVER "XXXXXX", target) < 0) {
-    return st_error_set(error, "cannot write %s: no memory", st_error_path(target));
+    return st_error_set(error, "cannot write %s: out of memory", st_error_path(target));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   bool ok = fd >= 0 && put_in_place(fd, temporary, target, model, data, len, kind);
   if (!ok) {
     bool there = kind == ONLY_NEW && errno == EEXIST;
-    (void)(there            ? st_error_set(error, "%s is there already", st_error_path(target))
-           : errno == EBUSY ? st_error_set(error,
-                                           "cannot replace %s: it is a mount of its own; mount its "
-                                           "directory instead",
-                                           st_error_path(target))
-                            : st_error_set(error, "cannot write %s: %m", st_error_path(target)));
+    (void)(there ? st_error_set(error, "%s already exists", st_error_path(target))
+           : errno == EBUSY
+               ? st_error_set(error,
+                              "cannot replace %s: it is a mount point; mount its directory instead",
+                              st_error_path(target))
+               : st_error_set(error, "cannot write %s: %m", st_error_path(target)));
   }
   if (fd >= 0) {
     (void)close(fd);
@@ -411,7 +412,7 @@ static bool follow_and_replace(const char *path, const char *model, const void *
   }
   bool ok = replace(target, model != NULL ? model : target, data, len, kind, error);
   if (ok && !sync_directory_of(target)) {
-    ok = st_error_set(error, "%s is written, but may not outlast a power loss: %m",
+    ok = st_error_set(error, "%s is written, but its directory cannot be synced: %m",
                       st_error_path(target));
   }
   free(target);

@@ -34,7 +34,7 @@ int st_lock_claim(const char *path, char *error) {
     return fd;
   }
   if (fd >= 0 && errno == EWOULDBLOCK) {
-    (void)st_error_set(error, "another process holds %s", st_error_path(path));
+    (void)st_error_set(error, "another process has locked %s", st_error_path(path));
   } else {
     (void)st_error_set(error, "cannot lock %s: %m", st_error_path(path));
   }

@@ -169,7 +169,7 @@ bool st_log_start(const char *path, char *error) {
   all.fd = open_log(path, error);
   if (all.fd < 0) return false;
   all.running = pthread_create(&all.thread, NULL, write_lines, NULL) == 0;
-  if (!all.running) snprintf(error, ST_ERROR_MAX, "cannot start the log's thread");
+  if (!all.running) snprintf(error, ST_ERROR_MAX, "cannot start the log thread");
   return all.running;
 }
 

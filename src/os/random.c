@@ -14,7 +14,7 @@ void st_random_fill(void *out, size_t len) {
   while (len > 0) {
     ssize_t got = getrandom(at, len, 0);
     if (got < 0 && errno != EINTR) {
-      (void)fprintf(stderr, "subtoken: no randomness: %m\n");
+      (void)fprintf(stderr, "subtoken: cannot get random bytes: %m\n");
       _exit(EXIT_COULD_NOT_RUN);
     }
     if (got > 0) {

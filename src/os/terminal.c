@@ -70,8 +70,7 @@ static bool read_line(uint8_t *out, size_t size, size_t *len, char *error) {
 bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error) {
   struct sigaction old[ENDING];
   *len = 0;
-  if (!hide_typing(old))
-    return st_error_set(error, "cannot hide what is typed on the terminal: %m");
+  if (!hide_typing(old)) return st_error_set(error, "cannot turn off the echo of the terminal: %m");
   (void)fputs(prompt, stderr);
   bool ok = read_line(out, size, len, error);
   (void)fputc('\n', stderr);

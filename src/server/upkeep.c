@@ -64,7 +64,7 @@ static void *run(void *unused) {
 }
 
 bool st_upkeep_start(st_store *store, char *error) {
-  snprintf(error, ST_ERROR_MAX, "libargon2 does not compute what it should");
+  snprintf(error, ST_ERROR_MAX, "libargon2 failed its self-test");
   if (!st_password_start()) return false;
   upkeep.store = store;
   upkeep.end = eventfd(0, EFD_CLOEXEC);

@@ -345,7 +345,7 @@ def one_pull_a_file():
     with Feed(snapshot(BASE, subs(20))) as server:
         pull = edge.start(server.url)
         wait(lambda: edge.log())
-        assert "another process holds" in edge.once(server.url, check=3)
+        assert "another process has locked" in edge.once(server.url, check=3)
         other = Edge()
         other.file = os.path.join(edge.dir, "revoked2")
         other.once(server.url)
@@ -640,7 +640,7 @@ def a_file_that_is_mounted_by_itself():
         assert "mount its directory" in seen.status()  # what was there is still shown
         with Feed(snapshot(BASE + 1, subs(21))) as server:
             err = seen.once(server.url, check=3)
-            assert "a mount of its own" in err and "mount its directory" in err, err
+            assert "a mount point" in err and "mount its directory" in err, err
     finally:
         for suffix in ("", ".alive"):
             subprocess.run(["umount", seen.file + suffix], check=True)
@@ -666,7 +666,7 @@ def status_in_words_and_json():
     assert said["reason"] == "ok" and said["size"] == len(snap) and said["made"] == 1700000000
     edge.put(snap, now - 1000)
     out = edge.status(check=1)
-    assert "state     stale: the last heartbeat is 10" in out and "300 s is the most" in out, out
+    assert "state     stale: the last heartbeat is 10" in out and "the maximum is 300 s" in out, out
     assert json.loads(edge.status("--json", check=1))["reason"] == "old"
     edge.status("--max-age", "1h")
     assert json.loads(edge.status("--json", "--max-age", "0", check=1))["state"] == "stale"
@@ -713,7 +713,7 @@ def verify_by_files():
     # --at stands for now: the data ages by it, too.
     assert "refused" not in edge.verify(good, "--at", str(now + 200))
     out = edge.verify(good, "--at", str(now + 301), check=1)
-    assert "refused 503 feed_stale" in out and "is 301 s old, and 300 s is the most" in out, out
+    assert "refused 503 feed_stale" in out and "is 301 s old, and the maximum is 300 s" in out, out
     assert "refused" not in edge.verify(good, "--at", str(now + 301), "--max-age", "301")
     out = edge.verify(good, "--at", str(now - 65), check=1)
     assert "503 feed_stale" in out and "future" in out, out

@@ -111,7 +111,7 @@ def an_import_over_a_squatted_name_is_refused():
         path = access_file(("new", EXAMPLE, []), ("bytemaster", EXAMPLE, ["database_api"]))
         for args in ((), ("--update",), ("--update", "--restore"), ("--dry-run",)):
             said = imported(server.data, path, *args, check=1)
-            assert "bytemaster who was not imported" in said, said
+            assert "user bytemaster exists and was not imported" in said, said
         user(server.data, "show", "new", check=1)
         # one who was imported, deleted, and registered by somebody else
         user(server.data, "delete", "bytemaster")
@@ -123,7 +123,7 @@ def an_import_over_a_squatted_name_is_refused():
         # keys with that owner are the new user's: it is said
         make_key(server.data, "account", "--owner", "builder")
         said = imported(server.data, access_file(("builder", EXAMPLE, [])))
-        assert "there are keys with this owner" in said, said
+        assert "keys with this owner exist" in said, said
 
 
 @test
@@ -133,9 +133,9 @@ def an_access_file_moves_in():
         path = access_file(("bytemaster", EXAMPLE, apis), ("*", ANYONE, ["database_api"]))
         plan = imported(server.data, path, "--dry-run")
         assert plan == "create     bytemaster  database_api,history_api\ncreate     *  database_api\n" \
-            "2 created, 0 changed, 0 unchanged (dry run: nothing was done)", plan
+            "2 created, 0 changed, 0 unchanged (dry run: nothing was changed)", plan
         assert user(server.data, "list", "--json")[1].strip() in ("[]", "[\n]")
-        assert imported(server.data, path) + " (dry run: nothing was done)" == plan
+        assert imported(server.data, path) + " (dry run: nothing was changed)" == plan
         assert summary(server.data, path) == "0 created, 0 changed, 2 unchanged"
         refused(login(server, "bytemaster", "supersecreT"), 401)
         first = login(server, "bytemaster", "supersecret").json()  # now it is kept as a plain Argon2id

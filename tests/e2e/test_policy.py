@@ -47,8 +47,8 @@ def what_each_route_needs():
         "/a/          any method: public",
         "/a/*         PUT GET: a good token",
         "/b           any method: b a",
-        "default token: what no route has needs a good token",
-        "CORS preflights pass"], out
+        "default token: requests without a route need a valid token",
+        "CORS preflight requests pass"], out
     code, out, err = check(policy, "--json")
     assert (code, err) == (0, "") and out.count("\n") == 1
     said = json.loads(out)
@@ -59,7 +59,7 @@ def what_each_route_needs():
     assert routes[1] == {"path": "/a", "methods": ["GET"], "needs": ["x"], "public": False,
                          "json_rpc": True, "line": 6}
     assert "methods" not in routes[5] and routes[5]["needs"] == ["b", "a"]
-    assert check('{"default":"deny"}')[:2] == (0, "default deny: what no route has is refused\n")
+    assert check('{"default":"deny"}')[:2] == (0, "default deny: requests without a route are refused\n")
     code, out, _ = check('{"default":"public"}', "--json")
     assert json.loads(out) == {"ok": True, "default": "public", "preflight": False, "routes": []}
 

@@ -470,11 +470,11 @@ def the_store_explains_itself():
     revoked = lambda sub, why: ("revoked", "sub %s is revoked: %s" % (sub, why))
     assert ask(token, "--at", str(now + 7200)) == revoked(key["sub"], "its key has expired")
     stranger = sign(secret, claims(iat=now, exp=now + 60))
-    assert ask(stranger) == revoked("s" * 43, "the database has no key of it")
+    assert ask(stranger) == revoked("s" * 43, "the database has no key with this sub")
     run("key", "disable", key["id"], data=data)
     assert ask(token) == revoked(key["sub"], "its key is disabled")
     run("key", "revoke-subtokens", key["id"], data=data)
-    gone = revoked(key["sub"], "its key is deleted, or was given a new sub")
+    gone = revoked(key["sub"], "its key was deleted, or its subtokens were revoked")
     assert ask(token) == gone
     run("key", "delete", key["id"], data=data)
     assert ask(token) == gone

@@ -573,7 +573,7 @@ static void claimed_by_one_at_a_time(void **state) {
   assert_true(one >= 0);
   assert_int_equal(mode_of(path), 0600);
   assert_int_equal(st_lock_claim(path, error), -1);
-  assert_non_null(strstr(error, "another process holds"));
+  assert_non_null(strstr(error, "another process has locked"));
   st_lock_release(one);
   one = st_lock_claim(path, error);
   assert_true(one >= 0);
@@ -594,10 +594,10 @@ static void follows_links(void **state) {
   assert_int_equal(readlink(path, target, sizeof target - 1), 6);
   assert_string_equal(target, "middle");
   assert_holds(in_home("sub/real"), "new");
-  assert_refusal(replace(path, "x", true), "real", "there already");
+  assert_refusal(replace(path, "x", true), "real", "already exists");
   assert_int_equal(unlink(in_home("sub/real")), 0);
-  assert_refusal(replace(path, "x", false), path, "link to nothing");
-  assert_refusal(replace(path, "x", true), path, "link to nothing");
+  assert_refusal(replace(path, "x", false), path, "symbolic link");
+  assert_refusal(replace(path, "x", true), path, "symbolic link");
   assert_int_equal(count_files(), 3);
 }
 
@@ -605,7 +605,7 @@ static void only_new_means_it(void **state) {
   (void)state;
   assert_true(replace(path, "first", true));
   assert_int_equal(mode_of(path), 0600);
-  assert_refusal(replace(path, "second", true), path, "there already");
+  assert_refusal(replace(path, "second", true), path, "already exists");
   assert_holds(path, "first");
   assert_int_equal(count_files(), 1);
 }

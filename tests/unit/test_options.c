@@ -104,10 +104,10 @@ static void must_refuse(bool good, const char *says) {
 
 static void test_bad_options(void **state) {
   (void)state;
-  must_refuse(READ("--nam", "x"), "there is no option --nam");
-  must_refuse(READ("--name-mor=x"), "there is no option --name-mor; did you mean --name-more?\n");
-  must_refuse(READ("--Json"), "there is no option --Json");
-  must_refuse(READ("--"), "there is no option --");
+  must_refuse(READ("--nam", "x"), "unknown option --nam");
+  must_refuse(READ("--name-mor=x"), "unknown option --name-mor; did you mean --name-more?\n");
+  must_refuse(READ("--Json"), "unknown option --Json");
+  must_refuse(READ("--"), "unknown option --");
   must_refuse(READ("--json=yes"), "--json takes no value");
   must_refuse(READ("--name"), "--name needs a value");
   must_refuse(READ("--json", "--name"), "--name needs a value");
@@ -189,7 +189,7 @@ static void test_read_credential(void **state) {
   assert_string_equal(read_credential("a b", 3, 100), "a b");
   assert_null(read_credential("", 0, 100));
   assert_null(read_credential(" \n\n", 3, 100));
-  assert_string_equal(error, "nothing came on standard input");
+  assert_string_equal(error, "standard input is empty");
   assert_null(read_credential("0123456789", 10, 5)); /* more than there is room for */
 }
 
@@ -201,7 +201,7 @@ static const char *read_password(const char *text, size_t len) {
 static void test_read_password(void **state) {
   (void)state;
   static const char too_long[] = "the password is longer than 1024 bytes";
-  static const char two[] = "the password has more than a line";
+  static const char two[] = "the password has more than one line";
   subtoken_text longest = repeated("", 'x', ST_PASSWORD_MAX + 3);
   char *end = (char *)(uintptr_t)longest.data + ST_PASSWORD_MAX;
   assert_string_equal(read_password("open sesame", 11), "open sesame");
@@ -211,7 +211,7 @@ static void test_read_password(void **state) {
   assert_null(read_password("", 0));
   assert_null(read_password("\n", 1));
   assert_null(read_password("\r\n", 2));
-  assert_string_equal(error, "nothing came on standard input");
+  assert_string_equal(error, "standard input is empty");
   assert_null(read_password("a\n\n", 3));
   assert_string_equal(error, two);
   assert_null(read_password("a\nb", 3));

@@ -213,7 +213,7 @@ static st_stored place(const char *temporary, const char *path, st_sqlite_fill *
 static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context, char *error) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" TEMPORARY "XXXXXX", path) < 0) {
-    return st_db_fail(error, "cannot write %s: no memory", st_error_path(path));
+    return st_db_fail(error, "cannot write %s: out of memory", st_error_path(path));
   }
   int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
   if (fd < 0) {
@@ -234,7 +234,7 @@ static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context
 st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error) {
   char *whole = NULL;
   if (asprintf(&whole, "%s%s", path[0] == '/' ? "" : "./", path) < 0) {
-    return st_db_fail(error, "cannot write %s: no memory", st_error_path(path));
+    return st_db_fail(error, "cannot write %s: out of memory", st_error_path(path));
   }
   int directory = enter_directory(whole);
   st_stored stored = place_new(whole, fill, context, error);
@@ -250,7 +250,7 @@ st_stored st_sqlite_backup(st_store *store, const char *path, const volatile int
   struct stat status;
   copy c = {(st_sqlite *)store, stop};
   if (lstat(path, &status) == 0) {
-    return st_db_fail(error, "%s is there already", st_error_path(path));
+    return st_db_fail(error, "%s already exists", st_error_path(path));
   }
   st_stored stored = st_sqlite_place(path, copy_into, &c, error);
   if (stored != ST_STORED && is_stopped(&c)) {
