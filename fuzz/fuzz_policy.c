@@ -149,8 +149,8 @@ static void verdicts(const subtoken_policy *policy, subtoken_text method, subtok
   static const subtoken_ring ring;
   static subtoken_claims claims;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
-  subtoken_request request = {.now = 1, .method = method, .target = target};
-  subtoken_decision decision;
+  subtoken_request request = {.size = sizeof request, .now = 1, .method = method, .target = target};
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   verifier.ring = &ring;
   bool open = found->access == SUBTOKEN_ACCESS_PUBLIC || found->access == SUBTOKEN_ACCESS_PREFLIGHT;
   for (size_t i = 0; i < 2; i++) {
@@ -168,7 +168,7 @@ static void verdicts(const subtoken_policy *policy, subtoken_text method, subtok
 static void ask(const subtoken_policy *policy, subtoken_text method, subtoken_text target,
                 unsigned flags) {
   static st_path path;
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   subtoken_result result = subtoken_policy_find(policy, method, target, flags, &decision);
   bool good = st_target_read(target, &path) == SUBTOKEN_FAULT_NONE, any;
   HOLD(result == (good ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET));

@@ -502,7 +502,7 @@ static void check_made(subtoken_text token, const subtoken_claims *parent) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   verifier.ring = &ring;
   verifier.without_revocations = true;
-  subtoken_request request = {.now = NOW, .target = {NULL, 0}};
+  subtoken_request request = {.size = sizeof request, .now = NOW, .target = {NULL, 0}};
   static const char *const paths[] = {"/v2/createsubtoken", "/v2/characters/x", "/elsewhere"};
   subtoken_result result = subtoken_verify(&verifier, token, &request, &child);
   if (result == SUBTOKEN_URL) { /* restricted: read its claims without a target */

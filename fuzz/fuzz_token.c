@@ -100,7 +100,7 @@ static void issued_again(const subtoken_claims *claims) {
   static char token[SUBTOKEN_ISSUED_MAX + 1], first[8 * SUBTOKEN_TOKEN_MAX],
       second[8 * SUBTOKEN_TOKEN_MAX];
   static subtoken_claims back;
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   size_t len;
   subtoken_result result = subtoken_issue(&ring, claims, token, sizeof token, &len);
   if (claims->nbf > claims->iat) { /* an issued token says no nbf and would be good too early */
@@ -122,8 +122,8 @@ static void issued_again(const subtoken_claims *claims) {
 static void child_of(const subtoken_claims *parent) {
   static subtoken_claims child;
   subtoken_text wanted[SUBTOKEN_PERMISSIONS_MAX];
-  subtoken_issue_request request = {.permissions = wanted,
-                                    .permission_count = parent->permission_count};
+  subtoken_issue_request request = {
+      .size = sizeof request, .permissions = wanted, .permission_count = parent->permission_count};
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
   for (size_t i = 0; i < parent->permission_count; i++) {
     wanted[i] = subtoken_claims_text(parent, parent->permissions[i]);
@@ -243,7 +243,8 @@ static void judge(subtoken_text token) {
   static subtoken_claims claims;
   static const subtoken_claims zero;
   char header[SUBTOKEN_HEADER_MAX];
-  subtoken_request request = {.now = NOW, .method = ST_TEXT("GET"), .target = ST_TEXT("/v2/a?b")};
+  subtoken_request request = {
+      .size = sizeof request, .now = NOW, .method = ST_TEXT("GET"), .target = ST_TEXT("/v2/a?b")};
   memset(&claims, 0x55, sizeof claims);
   subtoken_result result = subtoken_verify(&verifier, token, &request, &claims);
   HOLD(result != SUBTOKEN_UNDECIDED && result <= SUBTOKEN_PERM);

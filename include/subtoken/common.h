@@ -14,6 +14,15 @@
  *           0 is "undecided", so a result that was never set denies. Outputs
  *           are written only together with SUBTOKEN_OK; otherwise they are
  *           zeroed, and zeroed claims allow nothing.
+ * Sizes     A structure that may get members in a later version has its own size as the
+ *           first one: subtoken_verifier, subtoken_request, subtoken_issue_request,
+ *           subtoken_limits, subtoken_narrow_report, subtoken_decision and
+ *           subtoken_feed_settings. Begin with its SUBTOKEN_..._DEFAULT, or set .size to
+ *           its sizeof. One from a program that was built with earlier headers is shorter:
+ *           what it lacks has its default, and nothing is read or written behind its end.
+ *           A size of 0, one that no version has and one that is larger than the library
+ *           knows are "invalid argument". Other structures do not change within a minor
+ *           version (libsubtoken(3), Versions).
  * Threads   No globals and no locks. Different objects may be used by different
  *           threads at once; one object may be read by many threads at once.
  */
@@ -258,7 +267,8 @@ SUBTOKEN_EXPORT const char *subtoken_result_challenge(subtoken_result result);
 SUBTOKEN_EXPORT const char *subtoken_fault_name(subtoken_fault fault);
 SUBTOKEN_EXPORT const char *subtoken_fault_text(subtoken_fault fault);
 
-/* SUBTOKEN_VERSION and SUBTOKEN_VERSION_NUMBER of the library that is loaded, not of the headers. */
+/* SUBTOKEN_VERSION and SUBTOKEN_VERSION_NUMBER of the library that is loaded, not of the headers.
+ */
 SUBTOKEN_EXPORT const char *subtoken_version(void);
 SUBTOKEN_EXPORT uint32_t subtoken_version_number(void);
 

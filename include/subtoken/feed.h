@@ -51,6 +51,7 @@ extern "C" {
 #define SUBTOKEN_FEED_SIZE_DEFAULT ((size_t)1 << 30) /* bytes that a snapshot may have */
 
 typedef struct subtoken_feed_settings {
+  size_t size;     /* of this structure (common.h, Sizes) */
   int64_t leeway;  /* seconds by which the issuer's clock may be ahead: 0 to SUBTOKEN_LEEWAY_MAX */
   int64_t max_age; /* seconds after which the data is too old to decide by */
   bool allow_old;  /* go on with data that is too old */
@@ -58,7 +59,8 @@ typedef struct subtoken_feed_settings {
 } subtoken_feed_settings;
 
 // clang-format off
-#define SUBTOKEN_FEED_SETTINGS_DEFAULT { 60, 300, false, SUBTOKEN_FEED_SIZE_DEFAULT }
+#define SUBTOKEN_FEED_SETTINGS_DEFAULT \
+  { sizeof(subtoken_feed_settings), 60, 300, false, SUBTOKEN_FEED_SIZE_DEFAULT }
 // clang-format on
 
 /* One pair of files, kept fresh for one thread (or one worker process). */

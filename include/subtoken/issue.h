@@ -35,6 +35,7 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtok
  * the parent's urls and the default life.
  */
 typedef struct subtoken_issue_request {
+  size_t size; /* of this structure (common.h, Sizes) */
   bool has_expire;
   int64_t expire;
   const subtoken_text *permissions;
@@ -44,21 +45,29 @@ typedef struct subtoken_issue_request {
   size_t url_count;
 } subtoken_issue_request;
 
+#define SUBTOKEN_ISSUE_REQUEST_DEFAULT \
+  { sizeof(subtoken_issue_request), false, 0, NULL, 0, false, NULL, 0 }
+
 typedef struct subtoken_limits {
+  size_t size;          /* of this structure (common.h, Sizes) */
   int64_t default_life; /* seconds, when no expiry is asked for */
   int64_t max_life;     /* seconds, at most */
 } subtoken_limits;
 
 #define SUBTOKEN_LIMITS_DEFAULT \
-  { INT64_C(30) * 86400, INT64_C(365) * 86400 }
+  { sizeof(subtoken_limits), INT64_C(30) * 86400, INT64_C(365) * 86400 }
 
-/* What narrowing report, for logs and for error texts. Written on failure too. */
+/* What narrowing did, for logs and for error texts. Written on failure too. */
 typedef struct subtoken_narrow_report {
+  size_t size;          /* of this structure (common.h, Sizes) */
   size_t dropped;       /* permissions asked for and left out */
   bool clamped;         /* the expiry was brought down */
   size_t url;           /* on SUBTOKEN_BAD_URL, SUBTOKEN_URL_WIDER: which one, from 0 */
   subtoken_fault fault; /* on SUBTOKEN_BAD_URL: what is wrong with it */
 } subtoken_narrow_report;
+
+#define SUBTOKEN_NARROW_REPORT_DEFAULT \
+  { sizeof(subtoken_narrow_report), 0, false, 0, SUBTOKEN_FAULT_NONE }
 
 /* The claims of a child token. parent is a verified token's claims, or a key's
  * grant with exp SUBTOKEN_TIME_MAX when it never expires. Permissions that the

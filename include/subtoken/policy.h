@@ -86,6 +86,7 @@ typedef enum subtoken_access {
 
 /* What a policy says of a request. .needs are views into the policy. */
 typedef struct subtoken_decision {
+  size_t size; /* of this structure (common.h, Sizes) */
   subtoken_access access;
   bool json_rpc;      /* the body names further needs */
   bool not_listed;    /* denied because the path's routes do not list the method */
@@ -95,6 +96,11 @@ typedef struct subtoken_decision {
   size_t needs_count; /* at most SUBTOKEN_POLICY_NEEDS_MAX; the rest of .needs is not set */
   subtoken_text needs[SUBTOKEN_POLICY_NEEDS_MAX];
 } subtoken_decision;
+
+// clang-format off
+#define SUBTOKEN_DECISION_DEFAULT \
+  { sizeof(subtoken_decision), SUBTOKEN_ACCESS_DENIED, false, false, false, 0, 0, {{NULL, 0}} }
+// clang-format on
 
 /* What the caller says of a request, and of itself. */
 enum {

@@ -38,6 +38,7 @@ typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
  * zero, it refuses everything.
  */
 typedef struct subtoken_verifier {
+  size_t size; /* of this structure (common.h, Sizes) */
   const subtoken_ring *ring;
   int64_t leeway;    /* seconds by which clocks may differ, both ways (RFC 7519 section 4.1.4), at
                         most SUBTOKEN_LEEWAY_MAX: an issuer keeps a revoked sub listed for no
@@ -51,11 +52,15 @@ typedef struct subtoken_verifier {
 } subtoken_verifier;
 
 /* 60 s of leeway, at most 365 days of life; set .ring and .revoked. */
+// clang-format off
 #define SUBTOKEN_VERIFIER_DEFAULT \
-  { NULL, 60, INT64_C(365) * 86400, {NULL, 0}, {NULL, 0}, NULL, NULL, false }
+  { sizeof(subtoken_verifier), NULL, 60, INT64_C(365) * 86400, {NULL, 0}, {NULL, 0}, \
+    NULL, NULL, false }
+// clang-format on
 
 /* The request that a token came with. */
 typedef struct subtoken_request {
+  size_t size; /* of this structure (common.h, Sizes) */
   int64_t now;
   subtoken_text method;       /* "GET"; absent: an entry that names a method does not match */
   subtoken_text target;       /* as it stood on the request line, with its query and undecoded
@@ -64,6 +69,10 @@ typedef struct subtoken_request {
   const subtoken_text *needs; /* every one of these permissions is needed */
   size_t needs_count;
 } subtoken_request;
+
+/* At time 0, with nothing given and nothing needed; set .now and what there is. */
+#define SUBTOKEN_REQUEST_DEFAULT \
+  { sizeof(subtoken_request), 0, {NULL, 0}, {NULL, 0}, NULL, 0 }
 
 /* Decide. The rules are applied in the order of subtoken_result and the first
  * that fails is the answer. Constant time in the MAC; no allocation; about

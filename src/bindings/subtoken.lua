@@ -58,7 +58,7 @@ local bit = require "bit"
 local ffi = require "ffi"
 
 local M = {
-  _VERSION = "0.1.0", -- of the library whose structs are mirrored here: it must be the same
+  _VERSION = "0.1.0", -- of the library whose structs are mirrored here, or a later patch of it
   CHALLENGE = "Bearer", -- the WWW-Authenticate for a request without any credential
 }
 
@@ -105,6 +105,7 @@ typedef struct subtoken_ring {
   subtoken_secret secrets[16];
 } subtoken_ring;
 typedef struct subtoken_verifier {
+  size_t size;
   const subtoken_ring *ring;
   int64_t leeway;
   int64_t max_life;
@@ -115,6 +116,7 @@ typedef struct subtoken_verifier {
   bool without_revocations;
 } subtoken_verifier;
 typedef struct subtoken_request {
+  size_t size;
   int64_t now;
   subtoken_text method;
   subtoken_text target;
@@ -175,12 +177,19 @@ local results = {} -- code -> { name, status, challenge }
 local codes = {} -- name -> code
 local after_revoked -- codes of rules that stand behind that of revocation
 
+-- Is it this version, or a later patch of it, which only adds (libsubtoken(3))?
+local function is_for(version)
+  local own, patch = M._VERSION:match "^(%d+%.%d+%.)(%d+)$"
+  local its, its_patch = version:match "^(%d+%.%d+%.)(%d+)$"
+  return its == own and tonumber(its_patch) >= tonumber(patch)
+end
+
 local function open(path)
   local found, library = pcall(ffi.load, path)
   if not found then return nil, library end
   local is_ours, version = pcall(function() return ffi.string(library.subtoken_version()) end)
   if not is_ours then error("subtoken: " .. path .. " is not libsubtoken", 0) end
-  if version ~= M._VERSION then
+  if not is_for(version) then
     error("subtoken: " .. path .. " is libsubtoken " .. version .. ", and subtoken.lua is for "
       .. M._VERSION .. ": take both from one installation", 0)
   end
@@ -249,7 +258,7 @@ local function enter()
   spare = nil -- nothing that allocates, and so no finalizer, comes between these two
   return room or {
     claims = ffi.new "subtoken_claims",
-    request = ffi.new "subtoken_request",
+    request = ffi.new("subtoken_request", { size = ffi.sizeof "subtoken_request" }),
     needs = ffi.new("subtoken_text[?]", 8),
     needs_room = 8,
     a = ffi.new "subtoken_text",
@@ -591,7 +600,7 @@ function M.verifier(options)
   is_text(iss, "iss", 2)
   is_text(aud, "aud", 2)
   if iss == "" or aud == "" then error("subtoken: iss and aud are not empty", 2) end
-  local raw = ffi.new "subtoken_verifier"
+  local raw = ffi.new("subtoken_verifier", { size = ffi.sizeof "subtoken_verifier" })
   raw.ring = options.ring.raw
   raw.leeway = seconds(options.leeway, 60, "leeway")
   if raw.leeway > 3600 then error("subtoken: leeway is 3600 seconds at most", 2) end

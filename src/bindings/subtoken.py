@@ -42,7 +42,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import AbstractSet, Any, Callable, List, NoReturn, Optional, Sequence, Tuple, Union
 
-__version__ = "0.1.0"  # of the library whose structs are mirrored here: it must be the same
+__version__ = "0.1.0"  # of the library whose structs are mirrored here, or a later patch of it
 _SONAME = "libsubtoken.so.0.1"
 __all__ = [
     "CHALLENGE", "Answer", "Claims", "Error", "Inspection", "Ring", "RingError", "Secret",
@@ -117,6 +117,7 @@ class _Ring(ctypes.Structure):
 
 class _Verifier(ctypes.Structure):
     _fields_ = [
+        ("size", ctypes.c_size_t),
         ("ring", ctypes.POINTER(_Ring)),
         ("leeway", ctypes.c_int64),
         ("max_life", ctypes.c_int64),
@@ -130,6 +131,7 @@ class _Verifier(ctypes.Structure):
 
 class _Request(ctypes.Structure):
     _fields_ = [
+        ("size", ctypes.c_size_t),
         ("now", ctypes.c_int64),
         ("method", _Text),
         ("target", _Text),
@@ -188,6 +190,14 @@ def _candidates() -> List[str]:
     return found + [_SONAME]
 
 
+def _is_for(version: str) -> bool:
+    """Is it this version, or a later patch of it, which only adds (libsubtoken(3))?"""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version, re.A):
+        return False
+    own, its = ([int(n) for n in v.split(".")] for v in (__version__, version))
+    return its[:2] == own[:2] and its[2] >= own[2]
+
+
 def _open(path: str) -> Any:
     cdll = ctypes.CDLL(path)
     try:
@@ -195,7 +205,7 @@ def _open(path: str) -> Any:
         version = cdll.subtoken_version().decode("ascii", "replace")
     except AttributeError:
         raise ImportError("%s is not libsubtoken" % path) from None
-    if version != __version__:
+    if not _is_for(version):
         raise ImportError("%s is libsubtoken %s, and subtoken.py is for %s: take both from one"
                           " installation" % (path, version, __version__))
     try:
@@ -569,8 +579,8 @@ def _request(now: Optional[int], method: Optional[Text], target: Optional[Text],
     # Out of range it would be cut to 64 bits; -1 is what the library refuses.
     seconds = int(time.time()) if now is None else operator.index(now)
     wanted = [_Text(need, len(need)) for need in _many(needs, "needs")]
-    return _Request(seconds if 0 <= seconds <= _TIME_MAX else -1, _text(method), _text(target),
-                    (_Text * len(wanted))(*wanted), len(wanted))
+    return _Request(ctypes.sizeof(_Request), seconds if 0 <= seconds <= _TIME_MAX else -1,
+                    _text(method), _text(target), (_Text * len(wanted))(*wanted), len(wanted))
 
 
 def _seconds(value: int, what: str) -> int:
@@ -615,8 +625,8 @@ class Verifier:
             if value is not None and not _bytes(value):
                 raise ValueError("iss and aud are not empty: None asks for none")
         self._raw = _Verifier(
-            ctypes.pointer(ring._raw), _seconds(leeway, "leeway"), _seconds(max_life, "max_life"),
-            _text(iss), _text(aud), None, None, revoked is not None or without_revocations is True)
+            ctypes.sizeof(_Verifier), ctypes.pointer(ring._raw), _seconds(leeway, "leeway"),
+            _seconds(max_life, "max_life"), _text(iss), _text(aud), None, None, revoked is not None or without_revocations is True)
 
     def __repr__(self) -> str:
         return "<subtoken.Verifier of %r>" % (self._ring,)

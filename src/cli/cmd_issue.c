@@ -134,7 +134,7 @@ static int issue(st_store *store, const st_service *service, subtoken_text crede
   static st_identity identity;
   char token[SUBTOKEN_ISSUED_MAX + 1], error[ST_ISSUING_ERROR_MAX];
   const char *event = NULL;
-  subtoken_narrow_report report;
+  subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
   subtoken_result result = identify(service, credential, now, &identity, &event);
   if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
     return st_print_error(ST_EXIT_FAILED, "issue: the key store cannot be read");

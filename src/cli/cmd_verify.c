@@ -171,7 +171,8 @@ static bool read_needs(subtoken_text list, question *asked) {
 static subtoken_request request_of(const question *asked) {
   int64_t now = asked->now;
   if (asked->edge != NULL) now = subtoken_feed_now(&asked->edge->file.feed, now);
-  return (subtoken_request){.now = now,
+  return (subtoken_request){.size = sizeof(subtoken_request),
+                            .now = now,
                             .method = asked->method,
                             .target = asked->target,
                             .needs = asked->needs,
@@ -180,7 +181,7 @@ static subtoken_request request_of(const question *asked) {
 
 static subtoken_result decide(const subtoken_verifier *verifier, const question *asked,
                               subtoken_claims *claims) {
-  static subtoken_decision decision;
+  static subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   store_answer *store = asked->store;
   subtoken_result result;
   if (store != NULL) store->now = asked->now;
@@ -306,7 +307,7 @@ static void print_explanation(const subtoken_verifier *verifier, const question 
 
 /* Is it for everybody? Then a token that is missing is none. */
 static bool needs_no_token(const question *asked) {
-  static subtoken_decision decision;
+  static subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   return asked->policy != NULL &&
          subtoken_policy_find(asked->policy, asked->method, asked->target, POLICY_FLAGS,
                               &decision) == SUBTOKEN_OK &&

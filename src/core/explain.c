@@ -6,6 +6,7 @@
 #include "core/claims.h"
 #include "core/jws.h"
 #include "core/paths.h"
+#include "core/sized.h"
 
 /* Everything here is for people, and from a token that may be anybody's: it is
  * decoded again without trust, and shown escaped.
@@ -429,8 +430,12 @@ void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_
 size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
                         const subtoken_request *request, subtoken_result result, char *out,
                         size_t out_size) {
+  subtoken_verifier verifier_room;
+  subtoken_request request_room;
   if (out == NULL || out_size == 0) return 0;
   out[0] = '\0';
+  verifier = st_sized_verifier(verifier, &verifier_room);
+  request = st_sized_request(request, &request_room);
   if (verifier == NULL || request == NULL || token.data == NULL) return 0;
   st_writer writer = st_writer_on(out, out_size - 1);
   st_explain_token(&writer, verifier, token, request, NULL, result);

@@ -1,5 +1,6 @@
 #include "core/claims.h"
 #include "core/paths.h"
+#include "core/sized.h"
 #include "subtoken/issue.h"
 
 static int64_t least(int64_t a, int64_t b) {
@@ -80,17 +81,17 @@ static subtoken_result narrow_urls(const subtoken_claims *parent,
   return SUBTOKEN_OK;
 }
 
-static bool life_askable(int64_t life) {
+static bool life_valid(int64_t life) {
   return life >= 1 && life <= SUBTOKEN_TIME_MAX / 2;
 }
 
-static bool askable(const subtoken_claims *parent, const subtoken_issue_request *request,
-                    const subtoken_limits *limits, int64_t now, const subtoken_claims *child) {
+static bool args_valid(const subtoken_claims *parent, const subtoken_issue_request *request,
+                       const subtoken_limits *limits, int64_t now, const subtoken_claims *child) {
   return parent != child && request != NULL && limits != NULL && st_claims_sane(parent) &&
          (request->permissions != NULL || request->permission_count == 0) &&
          (request->urls != NULL || request->url_count == 0) && now >= 0 &&
-         now <= SUBTOKEN_TIME_MAX / 2 && life_askable(limits->default_life) &&
-         life_askable(limits->max_life);
+         now <= SUBTOKEN_TIME_MAX / 2 && life_valid(limits->default_life) &&
+         life_valid(limits->max_life);
 }
 
 static subtoken_result narrow(const subtoken_claims *parent, const subtoken_issue_request *request,
@@ -111,14 +112,20 @@ subtoken_result subtoken_narrow(const subtoken_claims *parent,
                                 const subtoken_issue_request *request,
                                 const subtoken_limits *limits, int64_t now, subtoken_claims *child,
                                 subtoken_narrow_report *report) {
-  subtoken_narrow_report unused;
+  subtoken_issue_request request_room;
+  subtoken_limits limits_room;
+  subtoken_narrow_report made = SUBTOKEN_NARROW_REPORT_DEFAULT;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
   if (child == NULL) return result;
-  if (report == NULL) report = &unused;
-  memset(report, 0, sizeof *report);
-  if (askable(parent, request, limits, now, child)) {
-    result = narrow(parent, request, limits, now, child, report);
+  bool report_fits =
+      report == NULL ||
+      st_sized_fits(report->size, offsetof(subtoken_narrow_report, url), sizeof *report);
+  request = st_sized_issue_request(request, &request_room);
+  limits = st_sized_limits(limits, &limits_room);
+  if (report_fits && args_valid(parent, request, limits, now, child)) {
+    result = narrow(parent, request, limits, now, child, &made);
   }
+  if (report != NULL && report_fits) st_sized_copy(report, report->size, &made);
   if (result != SUBTOKEN_OK) memset(child, 0, sizeof *child);
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include "core/claims.h"
 #include "core/decide.h"
+#include "core/sized.h"
 
 #define EACH_BYTE UINT64_C(0x0101010101010101)
 
@@ -178,14 +179,20 @@ static subtoken_result find(uint8_t cpu, const subtoken_policy *policy, subtoken
   return SUBTOKEN_OK;
 }
 
+/* It has no member yet without which an earlier version could be. */
+static bool decision_fits(const subtoken_decision *decision) {
+  return st_sized_fits(decision->size, sizeof *decision, sizeof *decision);
+}
+
 subtoken_result subtoken_policy_find(const subtoken_policy *policy, subtoken_text method,
                                      subtoken_text target, unsigned flags,
                                      subtoken_decision *decision) {
-  if (decision == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  static const subtoken_decision denied = SUBTOKEN_DECISION_DEFAULT;
+  if (decision == NULL || !decision_fits(decision)) return SUBTOKEN_INVALID_ARGUMENT;
   st_path path;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
   if (policy != NULL) result = find(0, policy, method, target, flags, &path, decision);
-  if (result != SUBTOKEN_OK) memset(decision, 0, sizeof *decision);
+  if (result != SUBTOKEN_OK) *decision = denied;
   return result;
 }
 
@@ -223,10 +230,37 @@ static subtoken_result decide(const subtoken_verifier *verifier, const subtoken_
   return SUBTOKEN_OK;
 }
 
-static bool askable(const subtoken_verifier *verifier, const subtoken_policy *policy,
-                    const subtoken_request *request) {
+static bool args_valid(const subtoken_verifier *verifier, const subtoken_policy *policy,
+                       const subtoken_request *request) {
   return verifier != NULL && verifier->ring != NULL && policy != NULL && request != NULL &&
          (request->needs != NULL || request->needs_count == 0);
+}
+
+static subtoken_result verify_current(const subtoken_verifier *verifier,
+                                      const subtoken_policy *policy, subtoken_text token,
+                                      const subtoken_request *request, unsigned flags,
+                                      subtoken_claims *claims, subtoken_decision *decision) {
+  if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
+  if (decision_fits(decision)) {
+    start(decision);
+    if (args_valid(verifier, policy, request)) {
+      result = decide(verifier, policy, token, request, flags, claims, decision);
+    }
+  }
+  if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
+  return result;
+}
+
+/* With room for what an earlier version's headers lack, which others do not pay for. */
+static __attribute__((noinline)) subtoken_result verify_older(
+    const subtoken_verifier *verifier, const subtoken_policy *policy, subtoken_text token,
+    const subtoken_request *request, unsigned flags, subtoken_claims *claims,
+    subtoken_decision *decision) {
+  subtoken_verifier verifier_room;
+  subtoken_request request_room;
+  return verify_current(st_sized_verifier(verifier, &verifier_room), policy, token,
+                        st_sized_request(request, &request_room), flags, claims, decision);
 }
 
 subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
@@ -235,15 +269,11 @@ subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
                                        subtoken_claims *claims, subtoken_decision *decision) {
   subtoken_decision own;
   if (decision == NULL) {
+    own.size = sizeof own;
     decision = &own;
     flags &= ~(unsigned)SUBTOKEN_POLICY_BODY; /* nobody could know that it is to be read */
   }
-  start(decision);
-  if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
-  if (askable(verifier, policy, request)) {
-    result = decide(verifier, policy, token, request, flags, claims, decision);
-  }
-  if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
-  return result;
+  return st_sized_current(verifier, request)
+             ? verify_current(verifier, policy, token, request, flags, claims, decision)
+             : verify_older(verifier, policy, token, request, flags, claims, decision);
 }

@@ -1,5 +1,6 @@
 #include "core/explain.h"
 #include "core/policy.h"
+#include "core/sized.h"
 
 /* `line 4 of the policy`. */
 static void say_where(st_writer *w, const subtoken_decision *decision) {
@@ -85,9 +86,13 @@ static void explain(st_writer *w, const subtoken_verifier *verifier, subtoken_te
 size_t subtoken_policy_explain(const subtoken_verifier *verifier, const subtoken_policy *policy,
                                subtoken_text token, const subtoken_request *request, unsigned flags,
                                subtoken_result result, char *out, size_t out_size) {
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
+  subtoken_verifier verifier_room;
+  subtoken_request request_room;
   if (out == NULL || out_size == 0) return 0;
   out[0] = '\0';
+  verifier = st_sized_verifier(verifier, &verifier_room);
+  request = st_sized_request(request, &request_room);
   if (verifier == NULL || policy == NULL || request == NULL) return 0;
   st_writer writer = st_writer_on(out, out_size - 1);
   if (request->target.data == NULL) {

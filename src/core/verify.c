@@ -3,6 +3,7 @@
 #include "core/claims.h"
 #include "core/decide.h"
 #include "core/jws.h"
+#include "core/sized.h"
 
 static bool within(int64_t value) {
   return (uint64_t)value <= SUBTOKEN_TIME_MAX;
@@ -48,8 +49,20 @@ subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token
   return result;
 }
 
+/* Not inline, so that callers with this version's headers do not pay for the others' room. */
+static __attribute__((noinline)) subtoken_result verify_older(const subtoken_verifier *verifier,
+                                                              subtoken_text token,
+                                                              const subtoken_request *request,
+                                                              subtoken_claims *claims) {
+  subtoken_verifier verifier_room;
+  subtoken_request request_room;
+  return st_verify(st_sized_verifier(verifier, &verifier_room), token,
+                   st_sized_request(request, &request_room), NULL, claims);
+}
+
 subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text token,
                                 const subtoken_request *request, subtoken_claims *claims) {
+  if (!st_sized_current(verifier, request)) return verify_older(verifier, token, request, claims);
   return st_verify(verifier, token, request, NULL, claims);
 }
 

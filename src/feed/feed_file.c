@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "core/sized.h"
 #include "subtoken/feed.h"
 
 #define NS INT64_C(1000000000)
@@ -416,9 +417,15 @@ static subtoken_feed_result look_at_files(subtoken_feed_file *file, const moment
 
 subtoken_feed_result subtoken_feed_file_start(subtoken_feed_file *file, const char *path,
                                               const subtoken_feed_settings *settings) {
+  static const subtoken_feed_settings standard = SUBTOKEN_FEED_SETTINGS_DEFAULT;
+  subtoken_feed_settings room;
   if (file == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   memset(file, 0, sizeof *file);
   file->descriptor = -1;
+  if (settings != NULL && settings->size != sizeof *settings) {
+    settings = st_sized_fill(settings, offsetof(subtoken_feed_settings, max_size), sizeof *settings,
+                             &standard, &room);
+  }
   if (path == NULL || settings == NULL || settings->leeway < 0 ||
       settings->leeway > SUBTOKEN_LEEWAY_MAX || settings->max_age < 0) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;

@@ -356,7 +356,7 @@ static void decide_for_anyone(st_context *c, const subtoken_decision *decision) 
  */
 static void decide(st_context *c, const st_question *question) {
   st_identity identity;
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   bool readable = find_decision(c, question, &decision), asks_who = has_nonce(question);
   if (!asks_who && !readable) {
     refuse_target(c);

@@ -141,7 +141,8 @@ static subtoken_result identify_subtoken(const st_service *service, subtoken_tex
   verifier.max_life = service->settings->max_life;
   verifier.revoked = sub_revoked;
   verifier.revoked_context = &lookup;
-  subtoken_request request = {.now = now, .method = method, .target = target};
+  subtoken_request request = {
+      .size = sizeof request, .now = now, .method = method, .target = target};
   subtoken_result result = subtoken_verify(&verifier, credential, &request, &identity->grant);
   *event = lookup.event != NULL ? lookup.event : subtoken_result_name(result);
   if (result != SUBTOKEN_OK) return result;

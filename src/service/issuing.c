@@ -46,7 +46,8 @@ subtoken_result st_issuing_subtoken(const st_service *service, const subtoken_cl
                                     const subtoken_issue_request *request, int64_t now, char *token,
                                     subtoken_narrow_report *report, char *error) {
   subtoken_claims child;
-  subtoken_limits limits = {service->settings->default_life, service->settings->max_life};
+  subtoken_limits limits = {sizeof limits, service->settings->default_life,
+                            service->settings->max_life};
   size_t len;
   subtoken_result result = subtoken_narrow(grant, request, &limits, now, &child, report);
   if (result == SUBTOKEN_OK) {
@@ -65,12 +66,15 @@ subtoken_result st_issuing_access_token(const st_service *service, const subtoke
                                         const subtoken_text *scope, size_t scope_count,
                                         const char *sid, int64_t now, st_access_token *access) {
   subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
-  subtoken_issue_request request = {.permissions = scope, .permission_count = scope_count};
-  subtoken_limits limits = {service->settings->access_life, service->settings->max_life};
+  subtoken_issue_request request = {
+      .size = sizeof request, .permissions = scope, .permission_count = scope_count};
+  subtoken_limits limits = {sizeof limits, service->settings->access_life,
+                            service->settings->max_life};
   size_t len;
   for (size_t i = 0; scope == NULL && i < grant->permission_count; i++) {
     all[i] = subtoken_claims_text(grant, grant->permissions[i]);
-    request = (subtoken_issue_request){.permissions = all, .permission_count = i + 1};
+    request = (subtoken_issue_request){
+        .size = sizeof(subtoken_issue_request), .permissions = all, .permission_count = i + 1};
   }
   access->token[0] = '\0';
   subtoken_result result = subtoken_narrow(grant, &request, &limits, now, &access->claims, NULL);

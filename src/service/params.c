@@ -224,8 +224,9 @@ static bool read_json(st_params *params, subtoken_text body) {
 }
 
 bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {
-  params->request =
-      (subtoken_issue_request){.permissions = params->permissions, .urls = params->urls};
+  params->request = (subtoken_issue_request){.size = sizeof(subtoken_issue_request),
+                                             .permissions = params->permissions,
+                                             .urls = params->urls};
   params->seen = 0;
   params->writer = st_writer_on(params->text, sizeof params->text);
   params->error[0] = '\0';

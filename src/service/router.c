@@ -39,7 +39,7 @@ static void answer_subtoken(st_context *c, const subtoken_issue_request *request
                             const st_identity *identity) {
   char token[SUBTOKEN_ISSUED_MAX + 1];
   char error[ST_ISSUING_ERROR_MAX];
-  subtoken_narrow_report report;
+  subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
   subtoken_result result = st_issuing_subtoken(c->service, &identity->grant, request,
                                                c->request->now, token, &report, error);
   if (result != SUBTOKEN_OK) {

@@ -45,7 +45,8 @@ static void stop(const char *error) {
 
 static subtoken_result verify(const sample *s) {
   static _Thread_local subtoken_claims claims;
-  subtoken_request request = {.now = now,
+  subtoken_request request = {.size = sizeof request,
+                              .now = now,
                               .method = {"GET", 3},
                               .target = {"/v2/account/home/cats", 21},
                               .needs = &s->need,
@@ -81,7 +82,8 @@ static bool work_narrow_issue(const sample *s) {
   for (size_t i = 0; i < s->claims.permission_count; i++) {
     permissions[i] = subtoken_claims_text(&s->claims, s->claims.permissions[i]);
   }
-  subtoken_issue_request issue_request = {.permissions = permissions,
+  subtoken_issue_request issue_request = {.size = sizeof issue_request,
+                                          .permissions = permissions,
                                           .permission_count = s->claims.permission_count};
   sample made = {.token = s->token};
   if (subtoken_narrow(&s->claims, &issue_request, &limits, now, &child, NULL) != SUBTOKEN_OK)

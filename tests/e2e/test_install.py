@@ -242,6 +242,87 @@ def each_header_compiles_first_and_alone():
             sh(compiler, "-std=" + std, *flags, "-c", path, "-o", os.path.join(d, "h.o"))
 
 
+# ---- programs that were built with earlier headers ----
+
+EARLIER = """\
+narrow url_wider
+narrow ok dropped 1 clamped 0
+issue ok
+nobody to ask: 503 feed_stale explained
+good: 200 ok explained
+another url: 403 url explained
+another need: 403 perm explained
+too late: 401 expired explained
+zeroed: 500 invalid_argument
+policy ok access 1 needs account
+policy 403 url
+start ok
+poll io
+"""
+
+
+@test
+def a_program_of_earlier_headers_runs_with_this_library():
+    libs = pkg_config("--libs")
+    for compiler, std, suffix in (("gcc", "c11", "c"), ("g++", "c++17", "cc")):
+        d = scratch()
+        source = os.path.join(d, "earlier." + suffix)
+        shutil.copy(os.path.join(HERE, "earlier.c"), source)
+        text = read(HERE, "subtoken_0_1.h")
+        with open(os.path.join(d, "subtoken_0_1.h"), "w") as f:
+            f.write(text if suffix == "c" else 'extern "C" {\n' + text + "}\n")
+        for these in (libs, ["-Wl,-Bstatic", *libs, "-Wl,-Bdynamic"]):
+            sh(compiler, "-std=" + std, *WARNINGS, source, *these, "-o", os.path.join(d, "earlier"))
+            env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(prefix(), "lib"))
+            assert sh(os.path.join(d, "earlier"), env=env) == EARLIER
+
+
+def layout(header, flags):
+    """What a compiler makes of a header: sizes, offsets and numbers, by name."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    lines = []
+    for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\n\} \1;", text, re.S):
+        lines.append('printf("sizeof %s %%zu\\n", sizeof(%s));' % (name, name))
+        for line in body.split(";"):
+            for field in line.split(","):
+                found = re.search(r"(\w+)(?:\[[^;]*\])*\s*$", field)
+                if found and line.strip():
+                    what = "((%s *)0)->%s" % (name, found[1])
+                    lines.append('printf("%s.%s %%zu %%zu\\n", offsetof(%s, %s), sizeof(%s));'
+                                 % (name, found[1], name, found[1], what))
+    for body in re.findall(r"\benum \w* ?\{(.*?)\}", text, re.S):
+        for name in re.findall(r"\bSUBTOKEN_\w+", body):
+            lines.append('printf("%s %%d\\n", (int)%s);' % (name, name))
+    d = scratch()
+    with open(os.path.join(d, "layout.c"), "w") as f:
+        f.write("#include <stdio.h>\n%s\nint main(void) {\n%s\nreturn 0; }\n"
+                % (header if not flags else "#include <subtoken/feed.h>\n#include <subtoken/issue.h>\n"
+                   "#include <subtoken/policy.h>", "\n".join(lines)))
+    sh("gcc", "-std=c11", *WARNINGS, *flags, os.path.join(d, "layout.c"), "-o", os.path.join(d, "layout"))
+    return dict(l.split(" ", 1) if l[:7] != "sizeof " else l.rsplit(" ", 1)
+                for l in sh(os.path.join(d, "layout")).splitlines())
+
+
+@test
+def what_earlier_headers_say_is_where_it_was():
+    """Structures without a size do not change, those with one get longer at their end, and no
+    number of an enumeration is another's."""
+    before = layout(read(HERE, "subtoken_0_1.h"), [])
+    now = layout("".join(read(prefix(), "include/subtoken", n)
+                         for n in sorted(os.listdir(os.path.join(prefix(), "include/subtoken")))),
+                 pkg_config("--cflags"))
+    sized = {name.split(".")[0] for name in now if name.endswith(".size") and now[name][:2] == "0 "}
+    assert len(sized) == 7 and len(before) > 150, (sized, len(before))
+    longer = 0
+    for name, value in before.items():
+        if name[:7] == "sizeof " and name[7:] in sized:
+            assert int(value) <= int(now[name]), name
+            longer += int(value) < int(now[name])
+        else:
+            assert now.get(name) == value, (name, value, now.get(name))
+    assert longer >= 3  # or earlier.c has nothing to show
+
+
 # ---- the programs ----
 
 
@@ -784,6 +865,42 @@ def the_lua_binding_keeps_its_promises():
         out = sh("luajit", mode, os.path.join(HERE, "binding.lua"), ring, fake, none, str(NOW),
                  case["good"], case["other"], case["fresh"], env=env, timeout=300)
         assert out == "ok binding.lua\n", out
+
+
+@test
+def a_binding_takes_a_later_patch_and_no_earlier_one():
+    """As libsubtoken(3) says: a patch only adds."""
+    d = scratch()
+    data = open(library(), "rb").read()
+    here, minor = b"\0%s\0" % VERSION.encode(), VERSION.rpartition(".")[0]
+    assert data.count(here) == 1
+
+    def taken(binding, version):
+        """Does the binding, whose own version is this or VERSION, load the library?"""
+        own, there = (version, VERSION) if version == minor + ".9" else (VERSION, version)
+        other = os.path.join(d, "libsubtoken.so." + there)
+        with open(other, "wb") as f:
+            f.write(data.replace(here, b"\0%s\0" % there.encode()))
+        mine = os.path.join(d, os.path.basename(binding))
+        with open(mine, "w") as f:
+            f.write(read(binding).replace('"%s"' % VERSION, '"%s"' % own))
+        command = ([PYTHON, "-B", "-c", "import subtoken; subtoken.load(); subtoken.url_covers('/a', '/a')"]
+                   if binding.endswith(".py") else
+                   ["luajit", "-e", "require 'subtoken'.url_covers('/a', '/a')"])
+        p = subprocess.run(command, capture_output=True, text=True, env=dict(
+            os.environ, SUBTOKEN_LIBRARY=other, PYTHONPATH=d, LUA_PATH=d + "/?.lua"))
+        assert (p.returncode == 0) == ("is libsubtoken " + there not in p.stderr), p
+        return p.returncode == 0
+
+    major = int(VERSION.split(".")[0])
+    for name in ("lib/python3/dist-packages/subtoken.py", "share/lua/5.1/subtoken.lua"):
+        binding = os.path.join(prefix(), name)
+        assert taken(binding, VERSION), name
+        assert taken(binding, minor + ".8"), name
+        assert not taken(binding, minor + ".9"), name  # the binding's: the library is earlier
+        assert not taken(binding, "%d.9.0" % major), name
+        assert not taken(binding, "9.1.0"), name
+        assert not taken(binding, "x.1.0"), name
 
 
 @test

@@ -401,7 +401,7 @@ static size_t len;
 static uint64_t memory[64];
 static const subtoken_policy *read;
 static subtoken_policy_error error;
-static subtoken_decision decision;
+static subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
 static subtoken_rpc rpc;
 static const subtoken_text literal = SUBTOKEN_TEXT("a\0b");
 static subtoken_text text(const char *s) {
@@ -453,7 +453,7 @@ static subtoken_result seal(const subtoken_ring *by, size_t size) {
 }
 static subtoken_result child_of(void) {
   const subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
-  return subtoken_narrow(&c, &(subtoken_issue_request){0}, &limits, NOW, &child, NULL);
+  return subtoken_narrow(&c, &(subtoken_issue_request)SUBTOKEN_ISSUE_REQUEST_DEFAULT, &limits, NOW, &child, NULL);
 }
 static subtoken_result inspect(const char *s, size_t size) {
   memset(header, 7, sizeof header);
@@ -466,7 +466,7 @@ static subtoken_result says(void *context, subtoken_text who) {
 }
 static subtoken_result verify_with(subtoken_result answer) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   verifier.ring = &ring;
   verifier.revoked = says;
   verifier.revoked_context = &answer;

@@ -358,7 +358,7 @@ int main(void) {
   const subtoken_policy *policy = load(file, &error);
   if (policy == NULL) return 1;
   for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
-    subtoken_request request = {.now = time(NULL), .method = asks[i].method, .target = asks[i].target};
+    subtoken_request request = {.size = sizeof request, .now = time(NULL), .method = asks[i].method, .target = asks[i].target};
     const char *challenge;
     int status = decide(&verifier, policy, asks[i].token, &request, &challenge);
     printf("%%d %%s\\n", status, challenge != NULL ? challenge : "-");

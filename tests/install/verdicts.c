@@ -215,8 +215,7 @@ static void ask_verifier(char **field, bool explain) {
   static subtoken_claims claims;
   static subtoken_text needs[LIST_MAX];
   static char out[8192];
-  subtoken_request request;
-  memset(&request, 0, sizeof request);
+  subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
   request.now = strtoll(field[1], NULL, 10);
   request.method = text_of(field[2]);
   request.target = text_of(field[3]);

@@ -589,7 +589,7 @@ static inline const subtoken_claims *claims_of(const char *token) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   verifier.ring = &ring;
   verifier.without_revocations = true;
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_result result = subtoken_verify(&verifier, st_text(token), &request, &claims);
   assert_true(result == SUBTOKEN_OK || result == SUBTOKEN_URL); /* no target is named here */
   assert_int_equal(subtoken_inspect(st_text(token), header, sizeof header, &claims), SUBTOKEN_OK);

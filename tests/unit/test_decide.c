@@ -17,7 +17,7 @@ static subtoken_verifier verifier(void) {
 static subtoken_result decide_at(int64_t iat, int64_t exp, int64_t nbf, int64_t now) {
   subtoken_claims claims = grant_of("a", NULL);
   subtoken_verifier judge = verifier();
-  subtoken_request request = {.now = now};
+  subtoken_request request = {.size = sizeof request, .now = now};
   claims.iat = iat;
   claims.exp = exp;
   claims.nbf = nbf;
@@ -95,7 +95,7 @@ static void parties(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_claims claims = grant_of("a", NULL);
     subtoken_verifier judge = verifier();
-    subtoken_request request = {.now = NOW};
+    subtoken_request request = {.size = sizeof request, .now = NOW};
     claims.iat = NOW;
     claims.exp = NOW + 1;
     claims.aud_named = rows[i].named;
@@ -146,7 +146,7 @@ static void revocation(void **state) {
     answer to = {.result = rows[i].answer};
     subtoken_claims claims = grant_of("a", NULL);
     subtoken_verifier judge = verifier();
-    subtoken_request request = {.now = NOW};
+    subtoken_request request = {.size = sizeof request, .now = NOW};
     claims.iat = NOW;
     claims.exp = NOW + 1;
     judge.without_revocations = false;
@@ -164,7 +164,7 @@ static void revocation(void **state) {
   /* Nobody to ask, and no leave to go on without. */
   subtoken_claims claims = grant_of("a", NULL);
   subtoken_verifier judge = verifier();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   judge.without_revocations = false;
   claims.iat = NOW;
   claims.exp = NOW + 1;
@@ -208,7 +208,8 @@ static void urls(void **state) {
     claims.exp = NOW + 1;
     subtoken_verifier judge = verifier();
     subtoken_text needs[] = {ST_TEXT("lacking")};
-    subtoken_request request = {.now = NOW, .method = method, .target = target};
+    subtoken_request request = {
+        .size = sizeof request, .now = NOW, .method = method, .target = target};
     CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
     st_path path; /* that somebody has read before */
     if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) {
@@ -261,7 +262,8 @@ static void needs(void **state) {
     st_cutter cutter = {st_text(rows[i].needs), rows[i].needs[0] == '\0'};
     while (st_cut(&cutter, ',', &piece)) list[count++] = piece;
     subtoken_verifier judge = verifier();
-    subtoken_request request = {.now = NOW, .needs = list, .needs_count = count};
+    subtoken_request request = {
+        .size = sizeof request, .now = NOW, .needs = list, .needs_count = count};
     claims.iat = NOW;
     claims.exp = NOW + 1;
     CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
@@ -272,7 +274,7 @@ static void zero_denies(void **state) {
   (void)state;
   static subtoken_claims claims;
   subtoken_verifier judge = verifier();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   assert_int_not_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_OK);
   assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/")), SUBTOKEN_URL);
   assert_int_equal(subtoken_url_match(&claims, (subtoken_text){NULL, 0}, (subtoken_text){NULL, 0}),

@@ -144,7 +144,7 @@ static void each_result(void **state) {
        "exp 1970-01-01T00:00:02Z was 19675 days ago"},
   };
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   for (size_t i = 0; i < COUNT(rows); i++) {
     static subtoken_claims claims;
     subtoken_text token =
@@ -226,7 +226,7 @@ static void each_question(void **state) {
     subtoken_result answer = rows[i].revoked;
     subtoken_verifier judge = judge_of();
     subtoken_text needs[2] = {ST_TEXT("account"), {NULL, 0}};
-    subtoken_request request = {.now = NOW};
+    subtoken_request request = {.size = sizeof request, .now = NOW};
     judge.without_revocations = false;
     judge.revoked = revoke;
     judge.revoked_context = &answer;
@@ -248,7 +248,7 @@ static void each_question(void **state) {
   /* No issuer in the token at all. */
   token = good_token(GOOD_PAYLOAD);
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   judge.iss = ST_TEXT("you");
   assert_string_equal(said(&judge, token, &request, SUBTOKEN_ISS),
                       "iss is empty or missing, not \"you\"");
@@ -283,7 +283,7 @@ static void shapes(void **state) {
        "the signature was not made over these bytes with the secret (unnamed)"},
   };
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   static subtoken_claims claims;
   for (size_t i = 0; i < COUNT(rows); i++) {
     char text[200];
@@ -343,7 +343,7 @@ static void absent_arguments(void **state) {
   (void)state;
   char out[100];
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_text token = good_token(GOOD_PAYLOAD), none = {NULL, 0};
   for (int result = -1; result <= SUBTOKEN_URL_WIDER + 1; result++) {
     subtoken_result as = (subtoken_result)result;
@@ -364,7 +364,8 @@ static void absent_arguments(void **state) {
     /* What subtoken_verify refuses to be asked is not explained as anything else. */
     const int64_t odd[] = {INT64_MIN, -1, SUBTOKEN_TIME_MAX + 1, INT64_MAX};
     for (size_t i = 0; i <= COUNT(odd); i++) {
-      subtoken_request wrong = {.now = i < COUNT(odd) ? odd[i] : NOW,
+      subtoken_request wrong = {.size = sizeof wrong,
+                                .now = i < COUNT(odd) ? odd[i] : NOW,
                                 .needs_count = i == COUNT(odd)};
       (void)subtoken_explain(&judge, token, &wrong, as, out, sizeof out);
       assert_string_equal(out, "the question cannot be asked like this");
@@ -382,7 +383,7 @@ static void mismatches(void **state) {
   static const char *const texts[] = {"",         ".",       "..", "a.b.c", "e30.e30.e30",
                                       "e30.W10.", "e30.e30."};
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   judge.iss = judge.aud = ST_TEXT("x");
   for (size_t i = 0; i < COUNT(texts) + 2; i++) {
     subtoken_text token = i < COUNT(texts)    ? exact_string(texts[i])
@@ -445,8 +446,12 @@ static void hostile(void **state) {
              (int)(json.len - at - 1), header + at);
     subtoken_text bytes = exact_string(nasty[i]), needs[] = {bytes};
     subtoken_verifier judge = judge_of();
-    subtoken_request request = {
-        .now = NOW, .method = bytes, .target = bytes, .needs = needs, .needs_count = 1};
+    subtoken_request request = {.size = sizeof request,
+                                .now = NOW,
+                                .method = bytes,
+                                .target = bytes,
+                                .needs = needs,
+                                .needs_count = 1};
     judge.iss = judge.aud = bytes;
     subtoken_text token =
         signed_token(TEST_SECRET, (subtoken_text){header, json.len}, st_text(payload));
@@ -459,7 +464,8 @@ static void hostile(void **state) {
   }
   /* One of them word for word. */
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW, .target = ST_TEXT("/\x1B[2J\xE2\x80\xAE\xFF\xC3\xA9")};
+  subtoken_request request = {
+      .size = sizeof request, .now = NOW, .target = ST_TEXT("/\x1B[2J\xE2\x80\xAE\xFF\xC3\xA9")};
   subtoken_text token = good_token(GOOD_PAYLOAD);
   assert_string_equal(said(&judge, token, &request, SUBTOKEN_URL),
                       "url /\\x1b[2J\\xe2\\x80\\xae\\xff\xC3\xA9 is not in []");
@@ -488,7 +494,7 @@ static void long_and_secret(void **state) {
   subtoken_text target = repeated("/", '\xC3', 3000);
   for (size_t i = 2; i < target.len; i += 2) ((char *)(uintptr_t)target.data)[i] = '\xA9';
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW, .target = target};
+  subtoken_request request = {.size = sizeof request, .now = NOW, .target = target};
   for (int result = 0; result <= SUBTOKEN_URL_WIDER; result++) {
     const char *words = said(&judge, token, &request, (subtoken_result)result);
     CHECK(strstr(words, "\\x") == NULL, "result %d: %s", result, words);

@@ -174,7 +174,7 @@ static void start_refuses(void **state) {
   subtoken_feed_file own;
   memset(longest, 'a', sizeof longest);
   longest[sizeof longest - 1] = '\0';
-  subtoken_feed_settings odd = {-1, 300, false, 0};
+  subtoken_feed_settings odd = {sizeof odd, -1, 300, false, 0};
   assert_int_equal(subtoken_feed_file_start(NULL, path, &settings), SUBTOKEN_FEED_INVALID_ARGUMENT);
   assert_int_equal(subtoken_feed_file_start(&own, NULL, &settings), SUBTOKEN_FEED_INVALID_ARGUMENT);
   assert_int_equal(subtoken_feed_file_start(&own, path, NULL), SUBTOKEN_FEED_INVALID_ARGUMENT);
@@ -182,9 +182,9 @@ static void start_refuses(void **state) {
   assert_int_equal(subtoken_feed_file_start(&own, longest, &settings),
                    SUBTOKEN_FEED_INVALID_ARGUMENT);
   assert_int_equal(subtoken_feed_file_start(&own, path, &odd), SUBTOKEN_FEED_INVALID_ARGUMENT);
-  odd = (subtoken_feed_settings){60, -1, false, 0};
+  odd = (subtoken_feed_settings){sizeof odd, 60, -1, false, 0};
   assert_int_equal(subtoken_feed_file_start(&own, path, &odd), SUBTOKEN_FEED_INVALID_ARGUMENT);
-  odd = (subtoken_feed_settings){SUBTOKEN_LEEWAY_MAX + 1, 300, false, 0}; /* C13 */
+  odd = (subtoken_feed_settings){sizeof odd, SUBTOKEN_LEEWAY_MAX + 1, 300, false, 0}; /* C13 */
   assert_int_equal(subtoken_feed_file_start(&own, path, &odd), SUBTOKEN_FEED_INVALID_ARGUMENT);
   /* What was not started decides nothing and does nothing. */
   assert_int_equal(subtoken_feed_file_poll(&own, &ring, NOW, 0), SUBTOKEN_FEED_INVALID_ARGUMENT);
@@ -193,7 +193,7 @@ static void start_refuses(void **state) {
   subtoken_feed_file_stop(&own);
   subtoken_feed_file_stop(NULL);
   longest[SUBTOKEN_FEED_PATH_MAX] = '\0';
-  odd = (subtoken_feed_settings){0, 0, true, 0};
+  odd = (subtoken_feed_settings){sizeof odd, 0, 0, true, 0};
   assert_int_equal(subtoken_feed_file_start(&own, longest, &odd), SUBTOKEN_FEED_OK);
   assert_true(own.feed.leeway == 0 && own.feed.max_age == 0 && own.feed.allow_old);
   assert_int_equal(subtoken_feed_file_poll(&own, NULL, NOW, 0), SUBTOKEN_FEED_INVALID_ARGUMENT);

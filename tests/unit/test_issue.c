@@ -158,8 +158,10 @@ static void reads_back(void **state) {
   subtoken_verifier judge = SUBTOKEN_VERIFIER_DEFAULT;
   judge.ring = &ring;
   judge.without_revocations = true;
-  subtoken_request request = {
-      .now = NOW, .method = ST_TEXT("HEAD"), .target = ST_TEXT("/v2/%c3%a9/1?q")};
+  subtoken_request request = {.size = sizeof request,
+                              .now = NOW,
+                              .method = ST_TEXT("HEAD"),
+                              .target = ST_TEXT("/v2/%c3%a9/1?q")};
   subtoken_text token = exact(out, len);
   assert_int_equal(subtoken_verify(&judge, token, &request, &back), SUBTOKEN_OK);
   release(token);
@@ -360,7 +362,7 @@ static void refuses_what_points_outside(void **state) {
   ring_with(&made, "", TEST_SECRET);
   char token[SUBTOKEN_ISSUED_MAX + 1];
   size_t len;
-  subtoken_issue_request request = {0};
+  subtoken_issue_request request = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
   for (int row = 0; row < 7; row++) {
     memset(&made_up, 0, sizeof made_up);
@@ -408,12 +410,13 @@ static void refuses_what_points_outside(void **state) {
   assert_int_equal(subtoken_narrow(NULL, &request, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_true(claims_are_zero(&child));
-  subtoken_issue_request nowhere = {.permission_count = 1};
+  subtoken_issue_request nowhere = {.size = sizeof nowhere, .permission_count = 1};
   memset(&child, 0x55, sizeof child);
   assert_int_equal(subtoken_narrow(&made_up, &nowhere, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_true(claims_are_zero(&child));
-  nowhere = (subtoken_issue_request){.has_urls = true, .url_count = 1};
+  nowhere = (subtoken_issue_request){
+      .size = sizeof(subtoken_issue_request), .has_urls = true, .url_count = 1};
   assert_int_equal(subtoken_narrow(&made_up, &nowhere, &limits, 5, &child, NULL),
                    SUBTOKEN_INVALID_ARGUMENT);
   assert_int_equal(subtoken_narrow(&made_up, NULL, &limits, 5, &child, NULL),

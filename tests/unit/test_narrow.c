@@ -2,14 +2,14 @@
 
 static const subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
 static subtoken_claims child;
-static subtoken_narrow_report report;
+static subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
 
 /* permissions and urls are comma lists; urls NULL asks for none, "" for an empty list. */
 static subtoken_result narrow(const subtoken_claims *parent, const char *permissions,
                               const char *urls, const int64_t *expire) {
   subtoken_text list[2][70], piece;
   subtoken_issue_request request = {
-      .permissions = list[0], .urls = list[1], .has_urls = urls != NULL};
+      .size = sizeof request, .permissions = list[0], .urls = list[1], .has_urls = urls != NULL};
   subtoken_text kept[2] = {exact_string(permissions), exact_string(urls == NULL ? "" : urls)};
   st_cutter cutter = {kept[0], permissions[0] == '\0'};
   while (st_cut(&cutter, ',', &piece)) list[0][request.permission_count++] = piece;
@@ -156,11 +156,13 @@ static void counts(void **state) {
     many[i] = st_text(names[i]);
   }
   for (size_t count = 63; count <= 65; count++) {
-    subtoken_issue_request request = {.urls = many, .url_count = count, .has_urls = true};
+    subtoken_issue_request request = {
+        .size = sizeof request, .urls = many, .url_count = count, .has_urls = true};
     subtoken_result got = subtoken_narrow(&parent, &request, &limits, NOW, &child, NULL);
     assert_int_equal(got, count <= 64 ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_URLS);
     assert_int_equal(child.url_count, count <= 64 ? count : 0);
-    request = (subtoken_issue_request){.permissions = many, .permission_count = count};
+    request = (subtoken_issue_request){
+        .size = sizeof(subtoken_issue_request), .permissions = many, .permission_count = count};
     got = subtoken_narrow(&parent, &request, &limits, NOW, &child, &report);
     assert_int_equal(got, count <= 64 ? SUBTOKEN_OK : SUBTOKEN_TOO_MANY_PERMISSIONS);
     assert_int_equal(report.dropped, count <= 64 ? count : 0);
@@ -171,7 +173,8 @@ static void counts(void **state) {
     eight[i] = exact(big.data, big.len);
     ((char *)(uintptr_t)eight[i].data)[1] = (char)('a' + i);
   }
-  subtoken_issue_request request = {.urls = eight, .url_count = 8, .has_urls = true};
+  subtoken_issue_request request = {
+      .size = sizeof request, .urls = eight, .url_count = 8, .has_urls = true};
   assert_int_equal(subtoken_narrow(&parent, &request, &limits, NOW, &child, &report),
                    SUBTOKEN_TOO_LARGE);
   assert_true(claims_are_zero(&child));
@@ -182,18 +185,18 @@ static void counts(void **state) {
 static void bad_arguments(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
-  subtoken_issue_request request = {0};
+  subtoken_issue_request request = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
   static const struct {
-    subtoken_limits limits;
+    int64_t default_life, max_life;
     int64_t now;
   } rows[] = {
-      {{0, 1}, NOW},  {{1, 0}, NOW},         {{-1, 1}, NOW},
-      {{1, -1}, NOW}, {{INT64_MAX, 1}, NOW}, {{1, INT64_MAX}, NOW},
-      {{1, 1}, -1},   {{1, 1}, INT64_MAX},   {{1, 1}, INT64_MIN},
+      {0, 1, NOW},         {1, 0, NOW}, {-1, 1, NOW},      {1, -1, NOW},      {INT64_MAX, 1, NOW},
+      {1, INT64_MAX, NOW}, {1, 1, -1},  {1, 1, INT64_MAX}, {1, 1, INT64_MIN},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
+    subtoken_limits wrong = {sizeof wrong, rows[i].default_life, rows[i].max_life};
     memset(&child, 0x55, sizeof child);
-    CHECK(subtoken_narrow(&parent, &request, &rows[i].limits, rows[i].now, &child, &report) ==
+    CHECK(subtoken_narrow(&parent, &request, &wrong, rows[i].now, &child, &report) ==
               SUBTOKEN_INVALID_ARGUMENT,
           "row %zu", i);
     assert_true(claims_are_zero(&child));
@@ -210,8 +213,8 @@ static void bad_arguments(void **state) {
 static void short_maximum(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
-  subtoken_issue_request request = {0};
-  subtoken_limits tight = {1000, 10};
+  subtoken_issue_request request = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
+  subtoken_limits tight = {sizeof tight, 1000, 10};
   assert_int_equal(subtoken_narrow(&parent, &request, &tight, NOW, &child, &report), SUBTOKEN_OK);
   assert_int_equal(child.exp, NOW + 10);
 }

@@ -270,7 +270,7 @@ static void memory(void **state) {
   alignas(8) static char room[2][4096];
   const subtoken_policy *policy;
   subtoken_policy_error error;
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   subtoken_text good = st_text(text);
   size_t size = subtoken_policy_size(good.len);
   assert_true(size > good.len && size < sizeof room[0]);
@@ -339,19 +339,20 @@ static const char *said(const subtoken_policy *policy, const char *method, const
                         unsigned flags) {
   static char out[8192];
   static const char *const names[] = {"denied", "token", "public", "preflight"};
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   subtoken_text at = exact_string(target), by = exact_string(method != NULL ? method : "");
   if (method == NULL) {
     release(by);
     by = (subtoken_text){NULL, 0};
   }
   memset(&decision, 0xEE, sizeof decision);
+  decision.size = sizeof decision;
   subtoken_result result = subtoken_policy_find(policy, by, at, flags, &decision);
   release(at);
   if (method != NULL) release(by);
   if (result != SUBTOKEN_OK) {
-    static const subtoken_decision zero;
-    CHECK(memcmp(&decision, &zero, sizeof zero) == 0, "%s", target);
+    static const subtoken_decision denied = SUBTOKEN_DECISION_DEFAULT;
+    CHECK(memcmp(&decision, &denied, sizeof denied) == 0, "%s", target);
     return subtoken_result_name(result);
   }
   int len = snprintf(out, sizeof out, "%s", names[decision.access]);
@@ -450,7 +451,7 @@ static void specificity(void **state) {
   assert_string_equal(said(policy, "POST", "/rpc", SUBTOKEN_POLICY_BODY), "token 12 rpc r");
   assert_string_equal(said(policy, "OPTIONS", "/a/b", SUBTOKEN_POLICY_PREFLIGHT),
                       "denied 4 not listed");
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   assert_int_equal(
       subtoken_policy_find(policy, ST_TEXT("GET"), (subtoken_text){NULL, 0}, 0, &decision),
       SUBTOKEN_BAD_TARGET);
@@ -1169,10 +1170,12 @@ static void in_order(void **state) {
   const subtoken_policy *policy = policy_of(text);
   for (size_t i = 0; i < COUNT(rows); i++) {
     static subtoken_claims claims;
-    subtoken_decision decision;
+    subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
     memset(&claims, 0x77, sizeof claims);
-    subtoken_request request = {
-        .now = NOW, .method = st_text(rows[i].method), .target = st_text(rows[i].target)};
+    subtoken_request request = {.size = sizeof request,
+                                .now = NOW,
+                                .method = st_text(rows[i].method),
+                                .target = st_text(rows[i].target)};
     asked = 0;
     subtoken_result got = subtoken_policy_verify(&verifier, policy, tokens[rows[i].token], &request,
                                                  rows[i].flags, &claims, &decision);
@@ -1197,8 +1200,10 @@ static void in_order(void **state) {
   static subtoken_claims claims;
   verifier.revoked = NULL;
   for (size_t i = 0; i < COUNT(rows); i++) {
-    subtoken_request request = {
-        .now = NOW, .method = st_text(rows[i].method), .target = st_text(rows[i].target)};
+    subtoken_request request = {.size = sizeof request,
+                                .now = NOW,
+                                .method = st_text(rows[i].method),
+                                .target = st_text(rows[i].target)};
     subtoken_result want = rows[i].result;
     if (rows[i].token == GOOD || rows[i].token == LIMITED) {
       bool early = want == SUBTOKEN_BAD_TARGET || strcmp(rows[i].target, "/open") == 0;
@@ -1210,7 +1215,8 @@ static void in_order(void **state) {
   }
   verifier.revoked = never_asked;
   subtoken_text more[] = {ST_TEXT("account"), ST_TEXT("wallet")};
-  subtoken_request request = {.now = NOW, .method = ST_TEXT("GET"), .target = ST_TEXT("/two")};
+  subtoken_request request = {
+      .size = sizeof request, .now = NOW, .method = ST_TEXT("GET"), .target = ST_TEXT("/two")};
   request.needs = more;
   for (size_t count = 0; count <= 2; count++) { /* the request's own needs come on top */
     request.needs_count = count;
@@ -1272,12 +1278,13 @@ static void needs_at_their_most(void **state) {
     snprintf(payload + len, 8, "]}");
     subtoken_text token = good_token(payload);
     needs[63] = st_text(lacking == 64 ? names[64] : names[0]); /* one of the caller's own */
-    subtoken_request request = {.now = NOW,
+    subtoken_request request = {.size = sizeof request,
+                                .now = NOW,
                                 .method = ST_TEXT("GET"),
                                 .target = ST_TEXT("/a"),
                                 .needs = needs,
                                 .needs_count = 64};
-    subtoken_decision decision;
+    subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
     subtoken_result got =
         subtoken_policy_verify(&verifier, policy, token, &request, 0, &claims, &decision);
     CHECK(got == (lacking < 0 ? SUBTOKEN_OK : SUBTOKEN_PERM), "%d", lacking);
@@ -1459,10 +1466,10 @@ static void explanations(void **state) {
       {NULL, 0},
       {"", 0}};
   const subtoken_policy *policy = policy_of(text);
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   for (size_t i = 0; i < COUNT(rows); i++) {
     static subtoken_claims claims;
-    subtoken_decision decision;
+    subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
     subtoken_text token = tokens[rows[i].token], none = {NULL, 0};
     subtoken_result result = rows[i].result;
     request.method = rows[i].method != NULL ? st_text(rows[i].method) : none;
@@ -1501,7 +1508,10 @@ static void explanations(void **state) {
   drop(policy);
   /* The default, which has no line. */
   policy = policy_of("{\"default\":\"token\"}");
-  request = (subtoken_request){.now = NOW, .method = ST_TEXT("GET"), .target = ST_TEXT("/one")};
+  request = (subtoken_request){.size = sizeof(subtoken_request),
+                               .now = NOW,
+                               .method = ST_TEXT("GET"),
+                               .target = ST_TEXT("/one")};
   assert_string_equal(error(&verifier, policy, tokens[GOOD], &request, 0, SUBTOKEN_OK),
                       "good until 2023-11-14T23:13:20Z; the default of the policy needs a good "
                       "token");

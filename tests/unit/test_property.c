@@ -183,7 +183,7 @@ typedef struct random_issue {
 } random_issue;
 
 static void make_issue(const subtoken_claims *parent, int64_t now, random_issue *made) {
-  memset(&made->request, 0, sizeof made->request);
+  made->request = (subtoken_issue_request)SUBTOKEN_ISSUE_REQUEST_DEFAULT;
   made->request.permissions = made->permissions;
   made->request.urls = made->urls;
   for (size_t i = below(7); i-- > 0;) {
@@ -213,8 +213,10 @@ typedef struct counts {
   size_t asked, wider, bad_url, restricted, read_back, backend, starred;
 } counts;
 
-static subtoken_verifier judge = {NULL, LEEWAY, SUBTOKEN_TIME_MAX, {NULL, 0}, {NULL, 0}, NULL,
-                                  NULL, true};
+static subtoken_verifier judge = {.size = sizeof judge,
+                                  .leeway = LEEWAY,
+                                  .max_life = SUBTOKEN_TIME_MAX,
+                                  .without_revocations = true};
 
 /* Times near those at which something changes. */
 static int64_t random_time(const subtoken_claims *child) {
@@ -227,7 +229,7 @@ static int64_t random_time(const subtoken_claims *child) {
 
 static void random_request(const subtoken_claims *child, subtoken_request *request,
                            subtoken_text needs[3]) {
-  memset(request, 0, sizeof *request);
+  *request = (subtoken_request)SUBTOKEN_REQUEST_DEFAULT;
   request->now = random_time(child);
   request->method = st_text(PICK(methods));
   if (!chance(10)) {
@@ -326,7 +328,7 @@ static void read_back(const subtoken_ring *ring, const subtoken_claims *chain, s
     show("child", &chain[depth]);
     fail_msg("the token is judged otherwise than its claims");
   }
-  subtoken_request own = {.now = chain[depth].iat};
+  subtoken_request own = {.size = sizeof own, .now = chain[depth].iat};
   if (chain[depth].every_url &&
       subtoken_verify(&full, (subtoken_text){token, len}, &own, &back) != SUBTOKEN_OK) {
     fail_msg("a child is not good at the time at which it was made");
@@ -337,10 +339,10 @@ static void read_back(const subtoken_ring *ring, const subtoken_claims *chain, s
 static void run_chain(const subtoken_ring *ring, size_t number, counts *count) {
   static subtoken_claims chain[LINKS_MAX + 1];
   static random_issue made;
-  subtoken_limits limits = {1 + (int64_t)below(200), 365 * DAY};
+  subtoken_limits limits = {sizeof limits, 1 + (int64_t)below(200), 365 * DAY};
   subtoken_request request;
   subtoken_text needs[3];
-  subtoken_narrow_report report;
+  subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
   int64_t now = NOW;
   arena_used = 0;
   random_grant(&chain[0]);

@@ -1223,7 +1223,7 @@ static void in_a_verifier(void **state) {
   subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   subtoken_feed_clock clock = {&feed, NOW, 50};
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_claims claims;
   subtoken_ring signing;
   uint8_t *in_use = NULL;

@@ -223,7 +223,7 @@ static const char *policy_path(const char *text) {
 }
 
 static subtoken_access access_in_force(void) {
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   st_runtime_config *live = st_runtime_config_acquire();
   assert_int_equal(subtoken_policy_find(st_runtime_config_policy(live), ST_TEXT("GET"),
                                         ST_TEXT("/a"), 0, &decision),
@@ -262,7 +262,7 @@ static void test_policy(void **state) {
   assert_non_null(unused);
   st_runtime_config_release(unused);
   assert_int_equal(access_in_force(), SUBTOKEN_ACCESS_TOKEN);
-  subtoken_decision decision;
+  subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   assert_int_equal(subtoken_policy_find(st_runtime_config_policy(before), ST_TEXT("GET"),
                                         ST_TEXT("/a"), 0, &decision),
                    SUBTOKEN_OK);

@@ -172,6 +172,7 @@ static subtoken_result judge(const scene *at, const cJSON *row) {
   subtoken_text needs[] = {
       st_text(need != NULL ? need : string_of(at->env, "default_need_permission"))};
   subtoken_request request = {
+      .size = sizeof request,
       .now = at->now,
       .method = ST_TEXT("GET"),
       .target = st_text(target != NULL ? target : string_of(at->env, "default_request")),
@@ -234,7 +235,8 @@ typedef struct mutant {
 
 static bool opens(const scene *at, const char *data, size_t len) {
   subtoken_text needs[] = {st_text(string_of(at->env, "default_need_permission"))};
-  subtoken_request request = {.now = at->now,
+  subtoken_request request = {.size = sizeof request,
+                              .now = at->now,
                               .method = ST_TEXT("GET"),
                               .target = st_text(string_of(at->env, "default_request")),
                               .needs = needs,
@@ -382,7 +384,8 @@ static bool list_refused(const cJSON *entries) {
   assert_true(st_writer_end(&writer));
   static subtoken_claims claims;
   subtoken_claims parent = grant_of("", NULL);
-  subtoken_issue_request request = {.urls = urls, .url_count = count, .has_urls = true};
+  subtoken_issue_request request = {
+      .size = sizeof request, .urls = urls, .url_count = count, .has_urls = true};
   subtoken_limits limits = SUBTOKEN_LIMITS_DEFAULT;
   subtoken_result issued = subtoken_narrow(&parent, &request, &limits, NOW, &claims, NULL);
   bool issuer = issued == SUBTOKEN_BAD_URL || issued == SUBTOKEN_TOO_MANY_URLS;
@@ -583,7 +586,7 @@ static subtoken_result wrapped(subtoken_text value, bool in_header) {
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   verifier.ring = &ring;
   verifier.without_revocations = true;
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_result result = subtoken_verify(&verifier, token, &request, &claims);
   release(token);
   return result;

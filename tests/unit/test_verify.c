@@ -75,7 +75,8 @@ static void reasons_in_order(void **state) {
   judge.iss = ST_TEXT("me");
   judge.aud = ST_TEXT("api");
   subtoken_text needs[] = {ST_TEXT("p")};
-  subtoken_request request = {.now = NOW,
+  subtoken_request request = {.size = sizeof request,
+                              .now = NOW,
                               .method = ST_TEXT("GET"),
                               .target = ST_TEXT("/../"),
                               .needs = needs,
@@ -118,7 +119,7 @@ static void malformed_before_mac(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_text good = good_token(GOOD_PAYLOAD);
   assert_int_equal(verify_with(&judge, good, &request), SUBTOKEN_OK);
   static const char bad[] = "=+/ \n%,\x80";
@@ -152,7 +153,7 @@ static void authentic_nonsense(void **state) {
               {"{\"sub\"", 6}, {"\xFF\xFE", 2}, {"1", 1}};
   ring_with(&ring, "", TEST_SECRET);
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text token =
         signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){rows[i].payload, rows[i].len});
@@ -166,7 +167,7 @@ static void longest_token(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   bool accepted = false, too_large = false;
   for (size_t pad = 5900; pad < 6150; pad++) {
     static char payload[7000];
@@ -188,7 +189,7 @@ static void rings(void **state) {
   (void)state;
   static const char named[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"two\"}";
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_text plain_1 = signed_token(TEST_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD));
   subtoken_text plain_2 = signed_token(OTHER_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD));
   subtoken_text named_1 = signed_token(TEST_SECRET, st_text(named), st_text(GOOD_PAYLOAD));
@@ -215,16 +216,20 @@ static void zero_denies(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_verifier judge;
   memset(&judge, 0, sizeof judge);
-  assert_int_not_equal(verify_with(&judge, token, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   judge.ring = &ring;
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  judge.size = sizeof judge;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_TTL);
   judge.max_life = 3600;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
-  memset(&request, 0, sizeof request);
   judge.without_revocations = true;
+  memset(&request, 0, sizeof request);
+  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  request.size = sizeof request;
   assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_IAT_FUTURE);
   release(token);
 }
@@ -234,7 +239,7 @@ static void bad_arguments(void **state) {
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
   subtoken_verifier judge = judge_of();
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   assert_int_equal(verify_with(NULL, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   subtoken_verifier no_ring = judge;
   no_ring.ring = NULL;
@@ -251,7 +256,7 @@ static void bad_arguments(void **state) {
     wrong = judge;
     wrong.max_life = bad[i];
     assert_int_equal(verify_with(&wrong, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-    subtoken_request when = {.now = bad[i]};
+    subtoken_request when = {.size = sizeof when, .now = bad[i]};
     assert_int_equal(verify_with(&judge, token, &when), SUBTOKEN_INVALID_ARGUMENT);
   }
   /* C13: no leeway is longer than an hour. */
@@ -320,7 +325,7 @@ static void any_processor(void **state) {
     char target[400];
     int target_len = snprintf(target, sizeof target, "/v2/%0*d?x", (int)n, 7);
     subtoken_text at = exact(target, (size_t)target_len);
-    subtoken_request request = {.now = NOW, .target = at};
+    subtoken_request request = {.size = sizeof request, .now = NOW, .target = at};
     subtoken_text token =
         signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){payload, (size_t)len});
     char *bytes = (char *)(uintptr_t)token.data;
@@ -361,7 +366,7 @@ static void callbacks(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
-  subtoken_request request = {.now = NOW};
+  subtoken_request request = {.size = sizeof request, .now = NOW};
   for (int i = -3; i <= 300; i++) {
     subtoken_result answer = (subtoken_result)i;
     subtoken_verifier judge = judge_of();

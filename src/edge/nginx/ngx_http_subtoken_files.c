@@ -286,7 +286,8 @@ static ngx_int_t check_feed(ngx_conf_t *cf, const ngx_http_subtoken_feed_t *feed
   char why[NGX_HTTP_SUBTOKEN_WHY_MAX];
   subtoken_ring ring;
   subtoken_feed_file file;
-  subtoken_feed_settings settings = {feed->leeway, feed->max_age, false, feed->max_size};
+  subtoken_feed_settings settings = {sizeof settings, feed->leeway, feed->max_age, false,
+                                     feed->max_size};
   int64_t now = ngx_time(), monotonic = ngx_http_subtoken_monotonic();
   ngx_http_subtoken_file_t secrets = feed->secrets->file;
   if (read_ring(&secrets, &ring, why) != NGX_OK) {
@@ -446,7 +447,8 @@ static void look_again(ngx_event_t *event) {
 
 static void start_feed(ngx_http_subtoken_feed_t *feed, ngx_log_t *log) {
   int64_t now = ngx_time(), monotonic = ngx_http_subtoken_monotonic();
-  subtoken_feed_settings settings = {feed->leeway, feed->max_age, false, feed->max_size};
+  subtoken_feed_settings settings = {sizeof settings, feed->leeway, feed->max_age, false,
+                                     feed->max_size};
   subtoken_ring *ring = feed->secrets->ring;
   feed->file = malloc(sizeof *feed->file);
   if (feed->file == NULL) return;

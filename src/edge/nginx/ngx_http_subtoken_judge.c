@@ -150,6 +150,7 @@ static bool is_public_page(const ngx_http_subtoken_loc_conf_t *conf,
   const ngx_http_subtoken_policy_t *policy = conf->policy;
   subtoken_decision decision;
   if (origin->page.len == 0 || policy == NULL || policy->policy == NULL) return false;
+  decision.size = sizeof decision;
   return subtoken_policy_find(policy->policy, origin->page_method, origin->page, 0, &decision) ==
              SUBTOKEN_OK &&
          decision.access == SUBTOKEN_ACCESS_PUBLIC;
@@ -482,6 +483,9 @@ static void prepare_feed(judgement_t *j) {
 static void prepare(judgement_t *j, ngx_http_request_t *r, const ngx_http_subtoken_loc_conf_t *conf,
                     ngx_http_subtoken_ctx_t *ctx) {
   ngx_memzero(j, offsetof(judgement_t, decision.needs));
+  j->request.size = sizeof j->request;
+  j->verifier.size = sizeof j->verifier;
+  j->decision.size = sizeof j->decision;
   j->r = r;
   j->conf = conf;
   j->ctx = ctx;
