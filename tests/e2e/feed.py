@@ -1,38 +1,57 @@
-"""A feed to pull from: snapshots, heartbeats and changes written by the description in
-subtoken/revocations.h and feed.h alone, and an HTTP server that tells them, or anything
-else that a test makes it tell."""
-import base64, hashlib, hmac, http.server, json, struct, threading, time
+"""Revocation data as subtoken/revocations.h and feed.h describe it, written without the library: snapshots, heartbeats
+and changes; the two files of an edge whose ring is known; and an HTTP server to pull from, which can also tell
+anything else."""
+import array, bisect, http.server, struct, threading
 from urllib.parse import parse_qs, urlsplit
-from feedfiles import sub_hash
+from support import *
 
 KEY = "0123ABCD-0123-0123-0123-0123456789ABCDEF0123-0123-0123-0123-0123456789AB"
 SECRET = hashlib.sha256(b"of the feed's own tests").digest()
+SIGNER = ("", SECRET)  # (kid, secret), as read_ring gives it
 HASH_KEY = bytes(range(16))
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+MASK = (1 << 64) - 1
 
 
 def mac(data, secret=SECRET):
     return hmac.new(secret, data, hashlib.sha256).digest()
 
 
-def snapshot(sequence, subs=(), hashes=None, made=1700000000, secret=SECRET):
-    hashes = sorted(set(sub_hash(HASH_KEY, s.encode()) for s in subs) if hashes is None else hashes)
+def sub_hash(key, data):
+    """THE HASH of revocations.h."""
+    def fold(a, b):
+        product = a * b
+        return product >> 64 ^ product & MASK
+
+    k, l = struct.unpack("<QQ", key)
+    k, l = k ^ 0x243F6A8885A308D3, l ^ 0x13198A2E03707344
+    h = k
+    for i in range(0, len(data) - 16, 16):
+        a, b = struct.unpack_from("<QQ", data, i)
+        h = fold(a ^ l, b ^ h)
+    x, y = struct.unpack("<QQ", data[-16:].ljust(16, b"\0"))
+    h = fold(x ^ l, y ^ h)
+    return fold(h ^ l, len(data) ^ k)
+
+
+assert sub_hash(HASH_KEY, b"parent") == 0xC070C06ABAFEFFF9
+
+
+# ---- the bytes ----
+
+def snapshot(sequence, subs=(), hashes=(), signer=SIGNER, made=1700000000):
+    """hashes: more of them, as numbers, to fill it up."""
+    kid, secret = signer
+    listed = array.array("Q", sorted(set(hashes) | {sub_hash(HASH_KEY, s.encode()) for s in subs}))
     bits = 1
-    while len(hashes) > 8 << bits:
+    while len(listed) > 8 << bits:
         bits += 1
-    index, at = [], 0
-    for prefix in range((1 << bits) + 1):
-        while at < len(hashes) and hashes[at] >> (64 - bits) < prefix:
-            at += 1
-        index.append(at)
-    index.append(0)
-    length = 128 + 4 * len(index) + 8 * len(hashes) + 32
-    head = struct.pack("<8sIBBHQQQII16s64s", b"ST-REVOC", 1, bits, 0, 0, sequence, made, length,
-                       len(hashes), 0, HASH_KEY, b"")
-    body = head + struct.pack("<%dI" % len(index), *index) + struct.pack("<%dQ" % len(hashes), *hashes)
+    index = array.array("I", [bisect.bisect_left(listed, p << (64 - bits))
+                              for p in range(1 << bits)] + [len(listed), 0])
+    assert sys.byteorder == "little"
+    length = 128 + 4 * len(index) + 8 * len(listed) + 32
+    head = struct.pack("<8sIBBHQQQII16s64s", b"ST-REVOC", 1, bits, len(kid), 0, sequence, made,
+                       length, len(listed), 0, HASH_KEY, kid.encode())
+    body = head + index.tobytes() + listed.tobytes()
     return body + mac(body, secret)
 
 
@@ -45,9 +64,10 @@ def sequence_of(data):
     return struct.unpack_from("<Q", data, 16)[0]
 
 
-def heartbeat(snap, when, secret=SECRET):
-    body = struct.pack("<8sIBBHQQ32s64s", b"ST-ALIVE", 1, 0, 0, 0, sequence_of(snap), when,
-                       snap[-32:], b"")
+def heartbeat(snap, when, signer=SIGNER):
+    kid, secret = signer
+    body = struct.pack("<8sIBBHQQ32s64s", b"ST-ALIVE", 1, 0, len(kid), 0, sequence_of(snap), int(when),
+                       snap[-32:], kid.encode())
     return body + mac(body, secret)
 
 
@@ -63,15 +83,36 @@ def etag(snap):
 
 
 def token(sub, now, permissions=("account",), secret=SECRET):
-    part = lambda o: b64(json.dumps(o, separators=(",", ":")).encode())
-    signed = part({"alg": "HS256", "typ": "JWT"}) + "." + part(
-        {"sub": sub, "iat": now - 10, "exp": now + 3600, "permissions": list(permissions)})
-    return signed + "." + b64(mac(signed.encode(), secret))
+    return sign(secret, {"sub": sub, "iat": now - 10, "exp": now + 3600, "permissions": list(permissions)})
 
 
-class Feed:
-    """Tells self.snap with heartbeats of now; answer(handler, request), where it is set,
-    answers instead unless it returns False."""
+# ---- files, and a server ----
+
+def replace(path, data):
+    with open(path + ".new", "wb") as f:
+        f.write(data)
+    os.replace(path + ".new", path)
+
+
+class FeedFiles:
+    """FILE and FILE.alive, and what the issuer knows of them."""
+
+    def __init__(self, path, signer):
+        self.path, self.signer, self.sequence = path, signer, int(time.time() * 1e6)
+
+    def publish(self, subs=(), at=None, hashes=(), sequence=None):
+        self.sequence = sequence or self.sequence + 1
+        self.bytes = snapshot(self.sequence, subs, hashes, self.signer)
+        replace(self.path, self.bytes)
+        self.beat(at)
+
+    def beat(self, at=None):
+        replace(self.path + ".alive", heartbeat(self.bytes, time.time() if at is None else at, self.signer))
+
+
+class FeedServer:
+    """A server to pull from: tells self.snap with heartbeats of now; answer(handler, request), where it is set, answers
+    instead unless it returns False."""
 
     def __init__(self, snap, tls=None):
         self.snap, self.old, self.key, self.now = snap, {}, KEY, None

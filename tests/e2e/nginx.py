@@ -1,7 +1,7 @@
 """A real nginx with the module, an upstream that tells what it was sent, and a client that sends bytes as
 they are. Everything listens on sockets in the file system: no port to lose to another test."""
 import grp, socketserver, threading
-from feedfiles import *
+from feed import FeedFiles, replace
 from support import *
 
 BUILD = os.path.dirname(PROGRAM)
@@ -186,8 +186,8 @@ class Nginx:
         self.secrets = os.path.join(self.dir, "secrets")
         shutil.copy(os.path.join(self.data, "secrets"), self.secrets)
         share(self.secrets)
-        self.signer = ring(self.secrets)[0]
-        self.feed = Feed(os.path.join(self.dir, "revoked"), self.signer)
+        self.signer = read_ring(self.secrets)[0]
+        self.feed = FeedFiles(os.path.join(self.dir, "revoked"), self.signer)
         if feed:
             self.feed.publish(["nobody"])
         self.upstream = Upstream(os.path.join(self.dir, "up"), answer)

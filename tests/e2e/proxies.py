@@ -188,7 +188,7 @@ class ModuleProxy(NginxProxy):
         secrets = os.path.join(self.dir, "secrets")
         shutil.copy(os.path.join(self.case.server.data, "secrets"), secrets)
         share(secrets)
-        self.feed = Feed(os.path.join(self.dir, "revoked"), ring(secrets)[0])
+        self.feed = FeedFiles(os.path.join(self.dir, "revoked"), read_ring(secrets)[0])
         self.feed.publish(["nobody"])
         policy = os.path.join(self.dir, "policy.json")
         with open(policy, "w") as f:

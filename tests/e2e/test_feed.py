@@ -1,9 +1,7 @@
 """The edge's side of the feed: pull, feed status and verify --revocations, against a server
 of this test's own that can also lie, stall and fall silent."""
-import glob, os, random, shutil, signal, ssl, stat, subprocess, threading, time
-from support import *
-import feed
-from feed import Feed, KEY, SECRET, changes, etag, heartbeat, snapshot, token
+import random, ssl, stat
+from feed import *
 
 BASE = 1700000000000001
 ENV = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
@@ -17,7 +15,7 @@ class Edge:
         self.file = os.path.join(self.dir, "revoked")
         self.alive, self.seen = self.file + ".alive", self.file + ".seen"
         self.key_file = self.write("key", (KEY + "\n").encode(), 0o600)
-        self.secrets = self.write("secrets", (":" + feed.b64(SECRET) + "\n").encode(), 0o600)
+        self.secrets = self.write("secrets", (":" + b64(SECRET) + "\n").encode(), 0o600)
 
     def write(self, name, data, mode=0o644):
         path = os.path.join(self.dir, name)
@@ -86,7 +84,7 @@ def subs(count, start=0):
 @test
 def once_writes_all_three():
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         said = json.loads(edge.once(server.url, "--json"))
     assert said["sequence"] == BASE and said["entries"] == 20 and said["bytes"] == len(snap), said
     files = edge.files()
@@ -102,7 +100,7 @@ def once_writes_all_three():
 @test
 def nothing_new_is_not_fetched_again():
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         server.now = int(time.time()) - 9
         edge.once(server.url + "?x=1")
         inode = os.stat(edge.file).st_ino
@@ -132,14 +130,14 @@ def changes_are_applied():
     edge, first = Edge(), snapshot(BASE, subs(500))
     second = snapshot(BASE + 1, subs(500, 3))
     third = snapshot(BASE + 2, subs(2000, 1))
-    with Feed(first) as server:
+    with FeedServer(first) as server:
         edge.once(server.url)
         for snap in (second, third, snapshot(BASE + 3, [])):
             server.put(snap)
             count = len(server.requests)
             edge.once(server.url)
             assert edge.files()["revoked"] == snap
-            assert edge.files()["revoked.seen"] == b"%d\n" % feed.sequence_of(snap)
+            assert edge.files()["revoked.seen"] == b"%d\n" % sequence_of(snap)
             assert len(server.requests) == count + 1, server.requests
             edge.status()
 
@@ -153,7 +151,7 @@ def changes_that_lead_elsewhere():
     for body in (b"", good[:-1], good[:100], b"x" * 300, other, changes(second, first),
                  changes(snapshot(BASE, subs(40)), second)):
         edge = Edge()
-        with Feed(first) as server:
+        with FeedServer(first) as server:
             edge.once(server.url)
             server.put(second)
             server.answer = lambda h, r: False if "whole" in r["query"] else server.send(
@@ -203,7 +201,7 @@ def answers_that_are_not_taken():
         (lambda server, h: h.wfile.write(b"garbage\r\n\r\n"), 3, "pull_failed"),
     ]
     edge = Edge()
-    with Feed(first) as server:
+    with FeedServer(first) as server:
         edge.once(server.url)
         before = edge.files()
         for number, (answer, code, text) in enumerate(rows):
@@ -228,9 +226,9 @@ def answers_that_are_not_taken():
 def a_forged_snapshot_is_for_the_ring_to_find():
     """pull has no ring; whoever reads the files has."""
     edge = Edge()
-    other = feed.mac(b"another", b"secret")
-    snap = snapshot(BASE, subs(5), secret=other)
-    with Feed(snap) as server:
+    other = mac(b"another", b"secret")
+    snap = snapshot(BASE, subs(5), signer=("", other))
+    with FeedServer(snap) as server:
         edge.once(server.url)
     assert "it was changed, or made with another secret" in edge.status(check=1)
 
@@ -238,7 +236,7 @@ def a_forged_snapshot_is_for_the_ring_to_find():
 @test
 def what_was_seen_is_not_forgotten():
     edge, snap = Edge(), snapshot(BASE, subs(5))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         edge.once(server.url)
         edge.write("revoked.seen", b"%d\n" % (BASE + 5))
         assert "feed_rollback" in edge.once(server.url, check=1)    # a 304
@@ -259,7 +257,7 @@ def what_was_seen_is_not_forgotten():
 def goes_on_until_it_is_told_to_end():
     """One connection, one line, and SIGTERM or SIGINT ends it at once."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         pull = edge.start(server.url)
         wait(lambda: len(server.requests) >= 4)
         assert edge.events() == ["pulled"], edge.log()
@@ -279,7 +277,7 @@ def goes_on_until_it_is_told_to_end():
 @test
 def ends_in_the_middle_of_a_request():
     edge, asked, over = Edge(), threading.Event(), threading.Event()
-    with Feed(snapshot(BASE, subs(20))) as server:
+    with FeedServer(snapshot(BASE, subs(20))) as server:
         def stall(handler, request):
             asked.set()
             over.wait(60)
@@ -295,7 +293,7 @@ def ends_in_the_middle_of_a_request():
 @test
 def slow_answers_end():
     edge, over = Edge(), threading.Event()
-    with Feed(snapshot(BASE, subs(20))) as server:
+    with FeedServer(snapshot(BASE, subs(20))) as server:
         def drip(handler, request):
             handler.close_connection = True
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n")
@@ -312,7 +310,7 @@ def says_when_something_changes():
     """Trouble is told once, however long it lasts, and so is its end. The key file is read
     again each time."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         pull = edge.start(server.url)
         wait(lambda: edge.events() == ["pulled"])
         server.key = "other"
@@ -342,7 +340,7 @@ def says_when_something_changes():
 @test
 def one_pull_a_file():
     edge = Edge()
-    with Feed(snapshot(BASE, subs(20))) as server:
+    with FeedServer(snapshot(BASE, subs(20))) as server:
         pull = edge.start(server.url)
         wait(lambda: edge.log())
         assert "another process has locked" in edge.once(server.url, check=3)
@@ -360,12 +358,12 @@ def killed_at_any_time():
     edge, known = Edge(), set()
     rounds = 12 if SANITIZER else 30
     first = snapshot(BASE, subs(200))
-    with Feed(first) as server:
+    with FeedServer(first) as server:
         sequence = [BASE]
 
         def another(handler, request):
             sequence[0] += 1
-            base = hashes = feed.hashes_of(first)
+            base = hashes = hashes_of(first)
             server.put(snapshot(sequence[0], hashes=base[sequence[0] % 7:]))
             known.add(etag(server.snap))
             return False
@@ -383,7 +381,7 @@ def killed_at_any_time():
             assert etag(files["revoked"]) in known
             assert len(files["revoked.alive"]) == 160
             seen = int(files["revoked.seen"])
-            assert highest <= seen <= feed.sequence_of(files["revoked"])
+            assert highest <= seen <= sequence_of(files["revoked"])
             highest = seen
             code, out, err = run("feed", "status", edge.file, "--secrets", edge.secrets)
             assert code == 0, (code, out, err)
@@ -399,7 +397,7 @@ def killed_at_any_time():
 @test
 def a_full_disk():
     edge, first, second = Edge(), snapshot(BASE, subs(20)), snapshot(BASE + 1, subs(2000))
-    with Feed(first) as server:
+    with FeedServer(first) as server:
         edge.once(server.url)
         server.put(second)
         for limit in ("100", "1000", "10000"):
@@ -415,7 +413,7 @@ def a_full_disk():
 @test
 def nowhere_to_write():
     edge = Edge()
-    with Feed(snapshot(BASE, subs(20))) as server:
+    with FeedServer(snapshot(BASE, subs(20))) as server:
         for path in ("missing/revoked", "key/revoked"):
             edge.file = os.path.join(edge.dir, path)
             assert "cannot" in edge.once(server.url, check=3)
@@ -428,7 +426,7 @@ def nowhere_to_write():
 @test
 def permissions_are_handed_on():
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         edge.put(snapshot(BASE - 1, []))
         edge.write("revoked.seen", b"1\n", 0o600)
         os.chmod(edge.alive, 0o666)
@@ -464,7 +462,7 @@ def wrong_usage():
 @test
 def loopback_by_any_name():
     edge = Edge()
-    with Feed(snapshot(BASE, subs(20))) as server:
+    with FeedServer(snapshot(BASE, subs(20))) as server:
         for host in ("localhost", "LOCALHOST", "127.0.0.1"):
             edge.once("http://%s:%d/v2/revocations" % (host, server.port))
         # A proxy of the environment would get the key.
@@ -498,7 +496,7 @@ def certificates_are_checked():
                     "subjectAltName=DNS:localhost"], check=True, capture_output=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(cert, key)
-    with Feed(snapshot(BASE, subs(20)), tls) as server:
+    with FeedServer(snapshot(BASE, subs(20)), tls) as server:
         assert "certificate" in edge.once(server.url, check=3)
         other_name = server.url.replace("localhost", "127.0.0.1")
         assert "pull_failed" in edge.once(other_name, "--ca", cert, check=3)
@@ -512,7 +510,7 @@ def certificates_are_checked():
 def heartbeats_from_the_future_are_not_kept():
     """C12: the server's clock alone is ahead for a while."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         edge.once(server.url)
         before = edge.files()
         server.now = int(time.time()) + 3600
@@ -539,7 +537,7 @@ def heartbeats_from_the_future_are_not_kept():
     clock = edge.write("clock", b"+3600s\n")
     env = dict(ENV, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1",
                DONT_FAKE_MONOTONIC="1")
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         # All clocks are an hour ahead, then right: the same pull takes what is right.
         server.now = int(time.time()) + 3600
         edge.log_path = os.path.join(edge.dir, "log")
@@ -549,7 +547,7 @@ def heartbeats_from_the_future_are_not_kept():
         assert "future" in edge.status(check=1)
         server.now = None
         edge.write("clock", b"+0s\n")
-        wait(lambda: os.path.exists(edge.alive) and abs(feed.struct.unpack_from(
+        wait(lambda: os.path.exists(edge.alive) and abs(struct.unpack_from(
             "<Q", open(edge.alive, "rb").read(), 24)[0] - time.time()) < 60)
         edge.status()
         end(pull)
@@ -559,7 +557,7 @@ def heartbeats_from_the_future_are_not_kept():
 @test
 def an_address_without_a_path():
     """F2"""
-    with Feed(snapshot(BASE, subs(20))) as server:
+    with FeedServer(snapshot(BASE, subs(20))) as server:
         for url in ("http://localhost:%d", "http://localhost:%d/", "http://127.0.0.1:%d?x=1"):
             edge = Edge()
             edge.once(url % server.port)
@@ -573,7 +571,7 @@ def an_address_without_a_path():
 def another_history_is_kept_out():
     """C8: the server has never given the sequence that FILE has."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         edge.once(server.url)
         before = edge.files()
         server.put(snapshot(BASE + 5, []))
@@ -596,8 +594,8 @@ def files_that_say_more_than_they_have():
     size = 128 + 4 * ((1 << bits) + 2) + 8 * count + 32
     head = bytearray(snap[:128])
     head[12] = bits
-    feed.struct.pack_into("<Q", head, 32, size)
-    feed.struct.pack_into("<I", head, 40, count)
+    struct.pack_into("<Q", head, 32, size)
+    struct.pack_into("<I", head, 40, count)
     edge.write("revoked", bytes(head))
     os.truncate(edge.file, size)
     edge.write("revoked.alive", heartbeat(snap, int(time.time())))
@@ -609,7 +607,7 @@ def files_that_say_more_than_they_have():
         code, out, err = run("verify", "--secrets", edge.secrets, "--revocations", edge.file, *more,
                              stdin=token("a", int(time.time())), **limited)
         assert code == 1 and "feed_stale" in out and text in err, (code, out, err)
-    with Feed(snap) as server:
+    with FeedServer(snap) as server:
         edge.once(server.url, **limited)
         assert edge.files()["revoked"] == snap
         edge.status("--max-size", str(len(snap)))
@@ -638,7 +636,7 @@ def a_file_that_is_mounted_by_itself():
         edge.put(snapshot(BASE + 1, subs(21)))
         os.unlink(edge.file), os.unlink(edge.alive)
         assert "mount its directory" in seen.status()  # what was there is still shown
-        with Feed(snapshot(BASE + 1, subs(21))) as server:
+        with FeedServer(snapshot(BASE + 1, subs(21))) as server:
             err = seen.once(server.url, check=3)
             assert "a mount point" in err and "mount its directory" in err, err
     finally:
@@ -682,7 +680,7 @@ def status_in_words_and_json():
     assert json.loads(edge.status("--json", check=1))["reason"] == "mac"
     edge.put(snap[:-1], now, heartbeat(snap, now))
     assert json.loads(edge.status("--json", check=1))["reason"] == "length"
-    edge.put(snap, now, heartbeat(snap, now, b"other" * 8))
+    edge.put(snap, now, heartbeat(snap, now, ("", b"other" * 8)))
     assert json.loads(edge.status("--json", check=1))["reason"] == "mac"
     edge.put(snap, now)
     edge.write("revoked.seen", b"%d\n" % (BASE + 1))
@@ -721,7 +719,7 @@ def verify_by_files():
     # Now is never earlier than what the issuer vouched for.
     short = token("good-sub", now - 3625)
     assert "expired" in edge.verify(short, "--at", str(now - 5), "--leeway", "20", check=1)
-    edge.put(snap, now, heartbeat(snap, now, b"other" * 8))
+    edge.put(snap, now, heartbeat(snap, now, ("", b"other" * 8)))
     out = edge.verify(good, check=1)
     assert "503 feed_stale" in out and "it was changed, or made with another secret" in out, out
     for args in (["--no-revocations"], ["--max-age", "x"], ["--revocations", ""]):

@@ -1,5 +1,6 @@
 """The nginx module's directives, variables and files: what is inherited, what `nginx -t` refuses, the configuration that
 comes with it, and files that change without a reload."""
+from feed import heartbeat, snapshot
 from nginx import *
 
 # ---- configuration ----
@@ -275,7 +276,7 @@ def changed_files_are_taken_up_without_a_reload():
         n.feed.publish([sub_of(second)], hashes=range(1, 1 << 64, (1 << 64) // 200000))
         wait(lambda: all(n.status("/a", token=second) == 401 for _ in range(8)), "a long list")
         age, sequence, count = n.ask("/feed").body.split(",")
-        assert int(sequence) == n.feed.sequence and int(count) >= 200000 and 0 <= int(age) < 300
+        assert int(sequence) == n.feed.sequence and int(count) >= 200000 and 0 <= int(age) < 300, age
     assert fresh[1].hex() not in n.errors()
 
 
@@ -310,20 +311,20 @@ def bad_forged_and_replayed_files_are_kept_out():
         wait(lambda: n.status("/a", token=t) == 401, "the revocation")
         forger = ("", os.urandom(32))
         later = n.feed.sequence + 5
-        forged = snapshot(forger, later, [])
+        forged = snapshot(later, signer=forger)
 
         def heard(what):
             wait(lambda: what in n.errors(), "%s is said" % what)
             assert n.status("/a", token=t) == 401
         replace(n.feed.path, forged)
-        replace(n.feed.path + ".alive", heartbeat(forger, later, forged[-32:], time.time()))
+        replace(n.feed.path + ".alive", heartbeat(forged, time.time(), forger))
         heard("feed_bad")
         replace(n.feed.path, kept[0][:100])
         n.status("/a", token=t)
         # An older one that was good once: nothing goes back.
-        old = snapshot(n.signer, kept[2] - 1, [])
+        old = snapshot(kept[2] - 1, signer=n.signer)
         replace(n.feed.path, old)
-        replace(n.feed.path + ".alive", heartbeat(n.signer, kept[2] - 1, old[-32:], time.time()))
+        replace(n.feed.path + ".alive", heartbeat(old, time.time(), n.signer))
         heard("feed_rollback")
         # Written over in place and cut short under the worker: what was checked is its own copy.
         with open(n.feed.path, "r+b") as f:
