@@ -44,24 +44,24 @@ static st_rate_limit rate;
 static st_throttle throttle;
 static st_basic_auth basic;
 
-static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+static st_store_status by_digest(void *store, const uint8_t digest[32], st_key *key) {
   (void)store;
   for (size_t i = 0; i < KEYS; i++) {
     if (memcmp(digests[i], digest, ST_HASH_LEN) != 0) continue;
     *key = rows[i];
-    return ST_FOUND;
+    return ST_STORE_OK;
   }
-  return ST_FOUND_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
-static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+static st_store_status by_sub(void *store, subtoken_text sub, st_key *key) {
   (void)store;
   for (size_t i = 0; i < ROWS; i++) {
     if (!st_text_is(sub, rows[i].sub)) continue;
     *key = rows[i];
-    return ST_FOUND;
+    return ST_STORE_OK;
   }
-  return ST_FOUND_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
 static bool ready(void *store) {
@@ -134,12 +134,12 @@ static const st_key *check_maker(const st_grantor *maker, const char *permission
   abort();
 }
 
-static st_found find_person(void *context, subtoken_text name, st_user *person) {
+static st_store_status find_person(void *context, subtoken_text name, st_user *person) {
   (void)context;
-  if (!st_text_is(name, rows[KEYS].owner)) return ST_FOUND_NONE;
+  if (!st_text_is(name, rows[KEYS].owner)) return ST_STORE_NOT_FOUND;
   memset(person, 0, sizeof *person);
   person->key = rows[KEYS];
-  return ST_FOUND;
+  return ST_STORE_OK;
 }
 
 static st_verdict check_password(void *context, const st_user *person, subtoken_text password,
@@ -148,8 +148,9 @@ static st_verdict check_password(void *context, const st_user *person, subtoken_
   return person != NULL && st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
 }
 
-static st_changed create_person(void *context, const st_audit_context *act, const st_grantor *maker,
-                                st_user *person, subtoken_text password, bool *busy) {
+static st_store_status create_person(void *context, const st_audit_context *act,
+                                     const st_grantor *maker, st_user *person,
+                                     subtoken_text password, bool *busy) {
   const st_key *key = &person->key;
   (void)context;
   check_act(act);
@@ -162,11 +163,11 @@ static st_changed create_person(void *context, const st_audit_context *act, cons
     const st_key *by = check_maker(maker, key->permissions);
     HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
   }
-  return strcmp(key->owner, rows[KEYS].owner) == 0 ? ST_CHANGE_EXISTS : ST_CHANGED;
+  return strcmp(key->owner, rows[KEYS].owner) == 0 ? ST_STORE_EXISTS : ST_STORE_OK;
 }
 
-static st_changed log_in(void *context, const st_audit_context *act, const st_grantor *maker,
-                         int64_t most, st_key *made, char refresh[ST_REFRESH_LEN + 1]) {
+static st_store_status log_in(void *context, const st_audit_context *act, const st_grantor *maker,
+                              int64_t most, st_key *made, char refresh[ST_REFRESH_LEN + 1]) {
   (void)context;
   check_act(act);
   const st_key *by = check_maker(maker, "");
@@ -180,37 +181,37 @@ static st_changed log_in(void *context, const st_audit_context *act, const st_gr
   *made = login;
   memset(refresh, 'r', ST_REFRESH_LEN);
   refresh[ST_REFRESH_LEN] = '\0';
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
 /* A u at its front: one that was used before. */
-static st_changed refresh_login(void *context, const st_audit_context *act, subtoken_text token,
-                                int64_t expires_at, int64_t retry, st_key *made,
-                                char successor[ST_REFRESH_LEN + 1]) {
+static st_store_status refresh_login(void *context, const st_audit_context *act,
+                                     subtoken_text token, int64_t expires_at, int64_t retry,
+                                     st_key *made, char successor[ST_REFRESH_LEN + 1]) {
   (void)context;
   check_act(act);
   HOLD(retry == settings.refresh_retry);
   HOLD(token.len == ST_REFRESH_LEN && expires_at == NOW + settings.refresh_life);
-  if (token.data[0] == 'u') return ST_CHANGE_REFUSED;
-  if (!st_text_is(token, credentials[REFRESH_TOKEN].text)) return ST_CHANGED_NONE;
+  if (token.data[0] == 'u') return ST_STORE_DENIED;
+  if (!st_text_is(token, credentials[REFRESH_TOKEN].text)) return ST_STORE_NOT_FOUND;
   login = rows[ROWS - 1];
   *made = login;
   memset(successor, 'r', ST_REFRESH_LEN);
   successor[ST_REFRESH_LEN] = '\0';
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static st_changed log_out(void *context, const st_audit_context *act, const char *id,
-                          int64_t *sequence) {
+static st_store_status log_out(void *context, const st_audit_context *act, const char *id,
+                               int64_t *sequence) {
   (void)context;
   check_act(act);
   HOLD(strcmp(id, rows[ROWS - 1].id) == 0);
   *sequence = 9;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static st_changed list_audit(void *context, int64_t before, size_t limit, st_audit_line *lines,
-                             size_t *count) {
+static st_store_status list_audit(void *context, int64_t before, size_t limit, st_audit_line *lines,
+                                  size_t *count) {
   (void)context;
   HOLD(before >= 0 && limit >= 1 && limit <= 100);
   int64_t id = before == 0 || before > 20 ? 20 : before - 1;
@@ -220,7 +221,7 @@ static st_changed list_audit(void *context, int64_t before, size_t limit, st_aud
     line->id = id;
     memset(line->detail, 1, ST_AUDIT_DETAIL_MAX);
   }
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
 static void note_used(void *context, const char *id, int64_t now) {
@@ -237,48 +238,48 @@ static const st_users people = {.find = find_person,
                                 .audit = list_audit,
                                 .used = note_used};
 
-static st_changed create_key(void *context, const st_audit_context *act, const st_grantor *maker,
-                             st_key *key, char *whole) {
+static st_store_status create_key(void *context, const st_audit_context *act,
+                                  const st_grantor *maker, st_key *key, char *whole) {
   (void)context;
   check_act(act);
   const st_key *by = check_maker(maker, key->permissions);
   HOLD(act->row != NULL && (!act->as_owner || strcmp(key->owner, by->owner) == 0));
-  if (key->owner_is_user) return ST_CHANGE_OWNER_NO_USER;
+  if (key->owner_is_user) return ST_STORE_OWNER_NOT_USER;
   HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
   memcpy(key->id, by->id, sizeof key->id);
   memset(key->sub, 'n', ST_SUB_LEN);
   memset(whole, '0', ST_KEY_LEN);
   whole[ST_KEY_LEN] = '\0';
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static st_changed find_key(void *context, const char *id, st_key *key) {
+static st_store_status find_key(void *context, const char *id, st_key *key) {
   (void)context;
   for (size_t i = 0; i < KEYS; i++) {
     if (strcmp(rows[i].id, id) != 0) continue;
     *key = rows[i];
-    return ST_CHANGED;
+    return ST_STORE_OK;
   }
-  return ST_CHANGED_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
-static st_changed find_sub(void *context, subtoken_text sub, st_key *key) {
-  return by_sub(context, sub, key) == ST_FOUND ? ST_CHANGED : ST_CHANGED_NONE;
+static st_store_status find_sub(void *context, subtoken_text sub, st_key *key) {
+  return by_sub(context, sub, key) == ST_STORE_OK ? ST_STORE_OK : ST_STORE_NOT_FOUND;
 }
 
-static st_changed list_keys(void *context, const char *owner, const char *after, size_t limit,
-                            st_key *keys, size_t *count) {
+static st_store_status list_keys(void *context, const char *owner, const char *after, size_t limit,
+                                 st_key *keys, size_t *count) {
   (void)context;
   *count = 0;
   for (size_t i = KEYS; i-- > 0 && *count < limit;) {
     bool ours = owner == NULL || strcmp(owner, rows[i].owner) == 0;
     if (ours && strcmp(rows[i].id, after) > 0) keys[(*count)++] = rows[i];
   }
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static st_changed rename_key(void *context, const st_audit_context *act, const char *id,
-                             const char *name) {
+static st_store_status rename_key(void *context, const st_audit_context *act, const char *id,
+                                  const char *name) {
   st_key key;
   check_act(act);
   HOLD(st_utf8_valid(st_text(name)));
@@ -295,21 +296,21 @@ static void tell_made(const st_audit_context *act) {
   memcpy(act->made->items[1].name, "\"\\\x01", 4);
 }
 
-static st_changed change_key(void *context, const st_audit_context *act, const char *id,
-                             int64_t *sequence) {
+static st_store_status change_key(void *context, const st_audit_context *act, const char *id,
+                                  int64_t *sequence) {
   st_key key;
   check_act(act);
   *sequence = 9;
-  st_changed changed = find_key(context, id, &key);
+  st_store_status changed = find_key(context, id, &key);
   HOLD(act->row != NULL);
-  HOLD(changed != ST_CHANGED || !act->as_owner || strcmp(key.owner, rows[KEYS].owner) == 0);
+  HOLD(changed != ST_STORE_OK || !act->as_owner || strcmp(key.owner, rows[KEYS].owner) == 0);
   tell_made(act);
   return changed;
 }
 
-static st_changed disable_key(void *context, const st_audit_context *act, const char *id,
-                              bool disabled, int64_t *sequence) {
-  if (act->as_owner && !disabled) return ST_CHANGE_REFUSED;
+static st_store_status disable_key(void *context, const st_audit_context *act, const char *id,
+                                   bool disabled, int64_t *sequence) {
+  if (act->as_owner && !disabled) return ST_STORE_DENIED;
   return change_key(context, act, id, sequence);
 }
 

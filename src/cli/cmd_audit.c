@@ -71,8 +71,8 @@ static void print_line(const st_audit_line *line) {
 }
 
 /* The newest lines, into memory, because they are printed the other way round. */
-static st_stored read_newest(st_store *store, size_t limit, st_audit_line **lines, size_t *count,
-                             char *error) {
+static st_store_status read_newest(st_store *store, size_t limit, st_audit_line **lines,
+                                   size_t *count, char *error) {
   size_t room = 0, got = PAGE;
   int64_t before = 0;
   *count = 0;
@@ -87,13 +87,13 @@ static st_stored read_newest(st_store *store, size_t limit, st_audit_line **line
       }
       *lines = more;
     }
-    st_stored stored = st_store_audit_list(store, before, PAGE, *lines + *count, &got, error);
-    if (stored != ST_STORED) return stored;
+    st_store_status stored = st_store_audit_list(store, before, PAGE, *lines + *count, &got, error);
+    if (stored != ST_STORE_OK) return stored;
     *count += got;
     if (got > 0) before = (*lines)[*count - 1].id;
   }
   if (*count > limit) *count = limit;
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
 static bool read_limit(const char *text, size_t *limit) {
@@ -130,16 +130,16 @@ int st_cmd_audit(int argc, char **argv) {
   st_audit_line *lines;
   int begun = st_data_dir_begin("audit", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_stored stored = read_newest(store, limit, &lines, &count, error);
+  st_store_status stored = read_newest(store, limit, &lines, &count, error);
   st_store_close(store);
-  if (stored == ST_STORED && count > 0 && !json) {
+  if (stored == ST_STORE_OK && count > 0 && !json) {
     st_print_heading(
         "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
   }
-  for (size_t i = count; stored == ST_STORED && i > 0; i--) {
+  for (size_t i = count; stored == ST_STORE_OK && i > 0; i--) {
     (json ? print_json : print_line)(&lines[i - 1]);
   }
   free(lines);
-  return stored == ST_STORED ? st_print_flush(ST_EXIT_DONE)
-                             : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
+  return stored == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)
+                               : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
 }

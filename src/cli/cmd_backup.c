@@ -49,9 +49,9 @@ int st_cmd_backup(int argc, char **argv) {
   int begun = st_data_dir_begin("backup", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   catch_signals();
-  st_stored stored = st_store_backup(store, path, &stopped, error);
+  st_store_status stored = st_store_backup(store, path, &stopped, error);
   st_store_close(store);
-  if (stored == ST_STORED) return ST_EXIT_DONE;
+  if (stored == ST_STORE_OK) return ST_EXIT_DONE;
   int code = st_print_error(ST_EXIT_FAILED, "backup: %s", error);
   if (stopped != 0) end_as_told();
   return code;

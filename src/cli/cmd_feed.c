@@ -160,9 +160,9 @@ static bool find_vouched(const st_data_dir *data, st_store *store, const subtoke
                          int64_t *vouched, char *error) {
   if (!st_vouched_sequence(data->dir, ring, vouched, error)) return false;
   if (*vouched == 0) return true;
-  st_stored gave = st_store_gave_sequence(store, *vouched, error);
-  if (gave == ST_STORED) *vouched = 0;
-  return gave == ST_STORED || gave == ST_STORE_NONE;
+  st_store_status gave = st_store_gave_sequence(store, *vouched, error);
+  if (gave == ST_STORE_OK) *vouched = 0;
+  return gave == ST_STORE_OK || gave == ST_STORE_NOT_FOUND;
 }
 
 /* FILE as it was when it was vouched for last; an older one lacks what came in between. */
@@ -179,9 +179,9 @@ static int take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouc
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   st_taken_report report;
-  st_stored stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, error);
-  if (stored != ST_STORED) {
-    return st_print_error(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
+  st_store_status stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, error);
+  if (stored != ST_STORE_OK) {
+    return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
                           "feed restore: %s", error);
   }
   print_report(&report, json);

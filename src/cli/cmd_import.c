@@ -164,14 +164,14 @@ static bool look_for_keys(intake *work, finding *f) {
   size_t count = 0;
   memcpy(owner, f->entry->login.data, f->entry->login.len);
   owner[f->entry->login.len] = '\0';
-  st_stored stored = st_store_list(work->store, owner, "", 1, &key, &count, work->error);
+  st_store_status stored = st_store_list(work->store, owner, "", 1, &key, &count, work->error);
   f->owns_keys = count > 0;
-  return stored == ST_STORED;
+  return stored == ST_STORE_OK;
 }
 
 static bool look_at_new(intake *work, finding *f) {
   if (st_store_user_was_deleted(work->store, f->entry->login, &f->was_deleted, work->error) !=
-          ST_STORED ||
+          ST_STORE_OK ||
       !look_for_keys(work, f)) {
     return false;
   }
@@ -193,8 +193,8 @@ static bool look_at_known(intake *work, finding *f) {
 }
 
 static bool look(intake *work, finding *f) {
-  st_stored found = st_store_user_find(work->store, f->entry->login, &f->known, work->error);
-  f->exists = found == ST_STORED;
+  st_store_status found = st_store_user_find(work->store, f->entry->login, &f->known, work->error);
+  f->exists = found == ST_STORE_OK;
   if (found == ST_STORE_FAILED) return false;
   return f->exists ? look_at_known(work, f) : look_at_new(work, f);
 }
@@ -361,7 +361,7 @@ static bool find_missing(intake *work) {
   size_t count = PAGE;
   qsort(work->logins, work->login_count, sizeof *work->logins, compare_texts);
   while (count == PAGE) {
-    if (st_store_user_list(work->store, after, PAGE, persons, &count, work->error) != ST_STORED) {
+    if (st_store_user_list(work->store, after, PAGE, persons, &count, work->error) != ST_STORE_OK) {
       return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -386,10 +386,10 @@ static int put(intake *work) {
   if (fflush(work->said) != 0) return st_print_error(ST_EXIT_FAILED, "import: out of memory");
   st_audit_context act = st_input_audit_context(who);
   if (work->dry_run || work->count == 0) return ST_EXIT_DONE;
-  st_stored stored =
+  st_store_status stored =
       st_store_import(work->store, &act, work->users, work->count, &sequence, work->error);
-  if (stored == ST_STORED) return ST_EXIT_DONE;
-  return st_print_error(stored == ST_STORE_REFUSED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
+  if (stored == ST_STORE_OK) return ST_EXIT_DONE;
+  return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
                         work->error);
 }
 

@@ -40,7 +40,7 @@ static const char *permissions_of(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
 }
 
-static int complain_not_created(st_stored stored, const char *error) {
+static int complain_not_created(st_store_status stored, const char *error) {
   switch (stored) {
     case ST_STORE_EXISTS:
       return st_print_error(ST_EXIT_REFUSED,
@@ -49,7 +49,7 @@ static int complain_not_created(st_stored stored, const char *error) {
       return st_print_error(ST_EXIT_REFUSED,
                             "key: --owner is a self-registered user, who would manage this key: "
                             "add --owner-user to confirm");
-    case ST_STORE_OWNER_NO_USER:
+    case ST_STORE_OWNER_NOT_USER:
       return st_print_error(ST_EXIT_REFUSED,
                             "key: --owner-user: there is no user with the login given as --owner");
     default: return st_print_error(ST_EXIT_FAILED, "key: %s", error);
@@ -120,10 +120,10 @@ static int create(int argc, char **argv) {
   if (begun != ST_EXIT_DONE) return begun;
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
-  st_stored stored = hash != NULL ? st_keys_register(store, &act, &key, digest, error)
-                                  : st_keys_create(store, &act, NULL, &key, whole, error);
+  st_store_status stored = hash != NULL ? st_keys_register(store, &act, &key, digest, error)
+                                        : st_keys_create(store, &act, NULL, &key, whole, error);
   st_store_close(store);
-  if (stored != ST_STORED) return complain_not_created(stored, error);
+  if (stored != ST_STORE_OK) return complain_not_created(stored, error);
   if (json) {
     print_key_json(&key, hash != NULL ? NULL : whole, key.created_at);
     fputc('\n', stdout);
@@ -180,10 +180,10 @@ static int list(int argc, char **argv) {
   size_t count = PAGE;
   bool first = true;
   int64_t now = st_clock_now();
-  st_stored stored = ST_STORED;
+  st_store_status stored = ST_STORE_OK;
   if (json) fputc('[', stdout);
   while (count == PAGE &&
-         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, error)) == ST_STORED) {
+         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, error)) == ST_STORE_OK) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
         fputs(first ? "\n" : ",\n", stdout);
@@ -204,7 +204,7 @@ static int list(int argc, char **argv) {
     if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
   }
   st_store_close(store);
-  if (stored != ST_STORED) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
+  if (stored != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (json) fputs(first ? "]\n" : "\n]\n", stdout);
   return st_print_flush(ST_EXIT_DONE);
 }
@@ -231,8 +231,8 @@ static void print_key(const st_key *key, int64_t now) {
 
 typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
-static st_stored perform(st_store *store, const char *id, deed what, st_key *key, st_made *made,
-                         int64_t *sequence, char *error) {
+static st_store_status perform(st_store *store, const char *id, deed what, st_key *key,
+                               st_made *made, int64_t *sequence, char *error) {
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   act.made = made;
@@ -268,11 +268,11 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   int begun = st_data_dir_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int64_t sequence = 0;
-  st_stored stored = perform(store, id, what, &key, &made, &sequence, error);
+  st_store_status stored = perform(store, id, what, &key, &made, &sequence, error);
   st_store_close(store);
-  if (stored == ST_STORE_NONE)
+  if (stored == ST_STORE_NOT_FOUND)
     return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
-  if (stored != ST_STORED) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
+  if (stored != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (what == SHOW && json) {
     print_key_json(&key, NULL, st_clock_now());
     fputc('\n', stdout);

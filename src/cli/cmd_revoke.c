@@ -54,7 +54,7 @@ static void say_refused(const revoke_session *s, size_t line, subtoken_result re
 static void say_known(const revoke_session *s, subtoken_text sub, const char *id) {
   char error[ST_ERROR_MAX];
   st_key key;
-  bool is_key = st_store_find(s->store, id, &key, error) == ST_STORED;
+  bool is_key = st_store_find(s->store, id, &key, error) == ST_STORE_OK;
   if (s->json) {
     printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
            (int)sub.len, sub.data, id);
@@ -84,8 +84,8 @@ static int revoke(const revoke_session *s, const subtoken_claims *claims) {
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   switch (st_store_revoke_sub(s->store, &s->act, sub, claims->iat, claims->exp - claims->iat, id,
                               &sequence, error)) {
-    case ST_STORED: say_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
-    case ST_STORE_REFUSED: say_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
+    case ST_STORE_OK: say_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
+    case ST_STORE_DENIED: say_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
     case ST_STORE_EXISTS: say_known(s, sub, id); return ST_EXIT_REFUSED;
     default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   }

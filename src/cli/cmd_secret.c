@@ -129,7 +129,7 @@ static void memory_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
 static bool remember(st_store *store, subtoken_text kid, int64_t when, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
   memory_name(kid, name);
-  return st_store_set_setting(store, name, when, error) == ST_STORED;
+  return st_store_set_setting(store, name, when, error) == ST_STORE_OK;
 }
 
 /* Until when tokens that it signed may live; ST_NEVER when that is not known. */
@@ -137,9 +137,9 @@ static int64_t lives_until(st_store *store, subtoken_text kid, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
   int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
   memory_name(kid, name);
-  if (st_store_get_setting(store, name, &last, error) != ST_STORED || last == ST_NEVER)
+  if (st_store_get_setting(store, name, &last, error) != ST_STORE_OK || last == ST_NEVER)
     return ST_NEVER;
-  if (st_store_get_setting(store, "max_life", &configured, error) == ST_STORED &&
+  if (st_store_get_setting(store, "max_life", &configured, error) == ST_STORE_OK &&
       configured > life) {
     life = configured;
   }
@@ -191,7 +191,7 @@ static int start_change(session *s, const char *data_option, bool make) {
 
 /* Made when it is not there: the ring may be older than the database. */
 static bool open_store(session *s) {
-  return st_store_open(s->data.database, true, &s->store, s->error) == ST_STORED;
+  return st_store_open(s->data.database, true, &s->store, s->error) == ST_STORE_OK;
 }
 
 static int finish(session *s, int code) {
@@ -242,7 +242,7 @@ static bool note(session *s, const char *action, subtoken_text kid) {
   st_audit_context act = st_input_audit_context(who);
   kid = shown(kid);
   snprintf(name, sizeof name, "%.*s", (int)kid.len, kid.data);
-  return st_store_audit_add(s->store, &act, action, name, "", s->error) == ST_STORED;
+  return st_store_audit_add(s->store, &act, action, name, "", s->error) == ST_STORE_OK;
 }
 
 /* Puts the secret at `at` in front, and remembers who signed until now. */

@@ -151,9 +151,9 @@ static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password
   snprintf(error, ST_ERROR_MAX, "cannot hash a password: out of memory");
   bool made =
       st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_VERDICT_GOOD &&
-      st_store_user_create(store, &act, NULL, false, &admin, digest, error) == ST_STORED;
+      st_store_user_create(store, &act, NULL, false, &admin, digest, error) == ST_STORE_OK;
   subtoken_wipe(&admin, sizeof admin);
-  return made && st_keys_create(store, &act, NULL, &key, whole, error) == ST_STORED;
+  return made && st_keys_create(store, &act, NULL, &key, whole, error) == ST_STORE_OK;
 }
 
 /* Nothing was ever made here, by anybody. */
@@ -161,8 +161,8 @@ static bool is_new(st_store *store, bool *fresh, char *error) {
   int64_t keys = 0;
   size_t persons = 0;
   st_user first = {0};
-  bool read = st_store_count(store, &keys, error) == ST_STORED &&
-              st_store_user_list(store, "", 1, &first, &persons, error) == ST_STORED;
+  bool read = st_store_count(store, &keys, error) == ST_STORE_OK &&
+              st_store_user_list(store, "", 1, &first, &persons, error) == ST_STORE_OK;
   *fresh = keys == 0 && persons == 0;
   return read;
 }

@@ -109,18 +109,18 @@ static bool begin(command *c, const char *name, const char *help, const st_optio
 }
 
 /* Closes the store; says what went wrong. */
-static int finish(command *c, st_stored stored, const char *error) {
+static int finish(command *c, st_store_status stored, const char *error) {
   st_store_close(c->store);
   switch (stored) {
-    case ST_STORED: return ST_EXIT_DONE;
-    case ST_STORE_NONE: return st_print_error(ST_EXIT_REFUSED, "user: there is no such user");
+    case ST_STORE_OK: return ST_EXIT_DONE;
+    case ST_STORE_NOT_FOUND: return st_print_error(ST_EXIT_REFUSED, "user: there is no such user");
     case ST_STORE_EXISTS: return st_print_error(ST_EXIT_REFUSED, "user: login: already taken");
-    case ST_STORE_REFUSED: return st_print_error(ST_EXIT_REFUSED, "user: %s", error);
+    case ST_STORE_DENIED: return st_print_error(ST_EXIT_REFUSED, "user: %s", error);
     default: return st_print_error(ST_EXIT_FAILED, "user: %s", error);
   }
 }
 
-static int finish_change(command *c, st_stored stored, int64_t sequence, const char *error) {
+static int finish_change(command *c, st_store_status stored, int64_t sequence, const char *error) {
   int code = finish(c, stored, error);
   if (code == ST_EXIT_DONE && c->json) st_print_change_json(sequence, &c->made);
   if (code == ST_EXIT_DONE && !c->json) st_print_made(&c->made);
@@ -162,7 +162,8 @@ static void say_owned(st_store *store, const char *login) {
   static st_key keys[PAGE];
   char error[ST_ERROR_MAX];
   size_t count = 0;
-  if (st_store_list(store, login, "", PAGE, keys, &count, error) != ST_STORED || count == 0) return;
+  if (st_store_list(store, login, "", PAGE, keys, &count, error) != ST_STORE_OK || count == 0)
+    return;
   fprintf(stderr, "subtoken user: this user now manages %s%zu key%s with the owner ",
           count == PAGE ? "at least " : "", count, count == 1 ? "" : "s");
   st_print_text(stderr, st_text(login));
@@ -207,8 +208,8 @@ static int create(int argc, char **argv) {
   }
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
-  st_stored stored = st_store_user_create(c.store, &act, NULL, false, &person, digest, error);
-  if (stored == ST_STORED) say_owned(c.store, c.words[0]);
+  st_store_status stored = st_store_user_create(c.store, &act, NULL, false, &person, digest, error);
+  if (stored == ST_STORE_OK) say_owned(c.store, c.words[0]);
   code = finish(&c, stored, error);
   if (code == ST_EXIT_DONE && c.json) {
     print_json(&person);
@@ -244,11 +245,11 @@ static int list(int argc, char **argv) {
   char error[ST_ERROR_MAX], after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
   bool first = true;
-  st_stored stored = ST_STORED;
+  st_store_status stored = ST_STORE_OK;
   if (c.json) fputc('[', stdout);
-  while (stored == ST_STORED && count == PAGE) {
+  while (stored == ST_STORE_OK && count == PAGE) {
     stored = st_store_user_list(c.store, after, PAGE, persons, &count, error);
-    for (size_t i = 0; stored == ST_STORED && i < count; i++, first = false) {
+    for (size_t i = 0; stored == ST_STORE_OK && i < count; i++, first = false) {
       print_row(&persons[i], c.json, first);
     }
     if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
@@ -301,7 +302,7 @@ static int permissions(int argc, char **argv) {
   st_audit_context act = st_input_audit_context(who);
   act.made = &c.made;
   st_draw_sub(sub);
-  st_stored stored =
+  st_store_status stored =
       st_store_user_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, error);
   return finish_change(&c, stored, sequence, error);
 }
@@ -326,7 +327,7 @@ static int passwd(int argc, char **argv) {
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   st_draw_sub(sub);
-  st_stored stored =
+  st_store_status stored =
       st_store_user_set_password(c.store, &act, c.words[0], phc, sub, &sequence, error);
   subtoken_wipe(phc, sizeof phc);
   return finish_change(&c, stored, sequence, error);
@@ -346,10 +347,10 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   act.made = &c.made;
-  st_stored stored = what == DELETE
-                         ? st_store_user_delete(c.store, &act, c.words[0], &sequence, error)
-                         : st_store_user_set_disabled(c.store, &act, c.words[0], what == DISABLE,
-                                                      &sequence, error);
+  st_store_status stored = what == DELETE
+                               ? st_store_user_delete(c.store, &act, c.words[0], &sequence, error)
+                               : st_store_user_set_disabled(c.store, &act, c.words[0],
+                                                            what == DISABLE, &sequence, error);
   return finish_change(&c, stored, sequence, error);
 }
 

@@ -66,9 +66,9 @@ struct edge {
   subtoken_feed_result said; /* what was last said of the files */
 };
 
-static const char *why_revoked(const store_answer *answer, st_found found) {
-  if (found == ST_FOUND_NONE) return "the database has no key with this sub";
-  if (found == ST_FOUND_REVOKED) return "its key was deleted, or its subtokens were revoked";
+static const char *why_revoked(const store_answer *answer, st_store_status found) {
+  if (found == ST_STORE_NOT_FOUND) return "the database has no key with this sub";
+  if (found == ST_STORE_REVOKED) return "its key was deleted, or its subtokens were revoked";
   if (answer->key.disabled) return "its key is disabled";
   if (answer->key.suspended) return "the owner of its key is disabled";
   return answer->key.expires_at <= answer->now ? "its key has expired" : NULL;
@@ -76,8 +76,8 @@ static const char *why_revoked(const store_answer *answer, st_found found) {
 
 static subtoken_result ask_store(void *context, subtoken_text sub) {
   store_answer *answer = context;
-  st_found found = answer->keys.by_sub(answer->keys.store, sub, &answer->key);
-  if (found != ST_FOUND && found != ST_FOUND_NONE && found != ST_FOUND_REVOKED) {
+  st_store_status found = answer->keys.by_sub(answer->keys.store, sub, &answer->key);
+  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND && found != ST_STORE_REVOKED) {
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   answer->error = why_revoked(answer, found);

@@ -86,7 +86,7 @@ st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error) {
   st_store *store = NULL;
   if (make ? !st_data_dir_make(data, error) : !st_file_data_dir(data->dir, false, error))
     return NULL;
-  return st_store_open(data->database, make, &store, error) == ST_STORED ? store : NULL;
+  return st_store_open(data->database, make, &store, error) == ST_STORE_OK ? store : NULL;
 }
 
 int st_data_dir_begin(const char *command, const char *option, bool make, st_data_dir *data,

@@ -4,6 +4,7 @@
 #ifndef ST_DOMAIN_KEY_H
 #define ST_DOMAIN_KEY_H
 
+#include "domain/store_status.h"
 #include "subtoken/common.h"
 
 #define ST_KEY_LEN 72    /* a whole key, in characters */
@@ -77,33 +78,13 @@ typedef struct st_grantor {
   const char *sub; /* as it was when the request was let in */
 } st_grantor;
 
-typedef enum st_found {
-  ST_FOUND_ERROR = 0, /* the store could not be read: answer 503 */
-  ST_FOUND,
-  ST_FOUND_NONE,    /* never heard of */
-  ST_FOUND_REVOKED, /* was here: deleted, or a sub that has been replaced */
-} st_found;
-
 /* The two questions that answering a request takes. Any thread may ask. */
 typedef struct st_keys {
   void *store;
   /* digest: the 32 bytes of SHA-256 over the whole key. */
-  st_found (*by_digest)(void *store, const uint8_t digest[32], st_key *key);
-  st_found (*by_sub)(void *store, subtoken_text sub, st_key *key);
+  st_store_status (*by_digest)(void *store, const uint8_t digest[32], st_key *key);
+  st_store_status (*by_sub)(void *store, subtoken_text sub, st_key *key);
 } st_keys;
-
-typedef enum st_changed {
-  ST_CHANGE_FAILED = 0, /* nothing was changed: answer 503 */
-  ST_CHANGED,           /* durable, and in force */
-  ST_CHANGED_NONE,      /* there is no such key, person or login */
-  ST_CHANGE_EXISTS,     /* the name is taken */
-  /* The credential that it was to be made with has ended or lost a permission; of enabling a key:
-   * its owner did not disable it. */
-  ST_CHANGE_REFUSED,
-  ST_CHANGE_OWNER_REGISTERED, /* the owner is a user who registered, and that was not said */
-  ST_CHANGE_OWNER_NO_USER,    /* the owner was said to be a user, and there is none */
-  ST_CHANGE_BUSY,             /* others write: nothing was changed: answer 503 with Retry-After */
-} st_changed;
 
 /* What managing takes. now_us of an act is filled in here. *sequence: at which the revocation
  * data carries it.
@@ -111,22 +92,22 @@ typedef enum st_changed {
 typedef struct st_key_changes {
   void *context;
   /* Draws id, sub and the whole key, of ST_KEY_LEN characters and a NUL, which the caller wipes.
-   * owner_is_user of the key: see ST_CHANGE_OWNER_REGISTERED. */
-  st_changed (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
-                       st_key *key, char *whole);
-  st_changed (*find)(void *context, const char *id, st_key *key);
-  st_changed (*find_sub)(void *context, subtoken_text sub, st_key *key);
+   * owner_is_user of the key: see ST_STORE_OWNER_REGISTERED. */
+  st_store_status (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
+                            st_key *key, char *whole);
+  st_store_status (*find)(void *context, const char *id, st_key *key);
+  st_store_status (*find_sub)(void *context, subtoken_text sub, st_key *key);
   /* The keys after an id, of one owner or, with NULL, of all. */
-  st_changed (*list)(void *context, const char *owner, const char *after, size_t limit,
-                     st_key *keys, size_t *count);
-  st_changed (*rename)(void *context, const st_audit_context *act, const char *id,
-                       const char *name);
-  st_changed (*remove)(void *context, const st_audit_context *act, const char *id,
-                       int64_t *sequence);
-  st_changed (*set_disabled)(void *context, const st_audit_context *act, const char *id,
-                             bool disabled, int64_t *sequence);
-  st_changed (*revoke_subtokens)(void *context, const st_audit_context *act, const char *id,
-                                 int64_t *sequence);
+  st_store_status (*list)(void *context, const char *owner, const char *after, size_t limit,
+                          st_key *keys, size_t *count);
+  st_store_status (*rename)(void *context, const st_audit_context *act, const char *id,
+                            const char *name);
+  st_store_status (*remove)(void *context, const st_audit_context *act, const char *id,
+                            int64_t *sequence);
+  st_store_status (*set_disabled)(void *context, const st_audit_context *act, const char *id,
+                                  bool disabled, int64_t *sequence);
+  st_store_status (*revoke_subtokens)(void *context, const st_audit_context *act, const char *id,
+                                      int64_t *sequence);
 } st_key_changes;
 
 /* The grant of a key as claims that never were in a token. False when it does not

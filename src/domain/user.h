@@ -38,34 +38,34 @@ typedef struct st_audit_line {
 /* Any thread may ask. Passwords are wiped by who brings them. */
 typedef struct st_users {
   void *context;
-  st_found (*find)(void *context, subtoken_text login, st_user *person);
+  st_store_status (*find)(void *context, subtoken_text login, st_user *person);
   /* person NULL: there is none, at the same cost. until_us: of the request. */
   st_verdict (*check)(void *context, const st_user *person, subtoken_text password,
                       int64_t until_us);
   /* password: at least ST_PASSWORD_MIN bytes. maker NULL: who registers by themselves.
-   * ST_CHANGE_FAILED with *busy: too many passwords wait to be hashed, or this one for too long.
+   * ST_STORE_FAILED with *busy: too many passwords wait to be hashed, or this one for too long.
    */
-  st_changed (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
-                       st_user *person, subtoken_text password, bool *busy);
+  st_store_status (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
+                            st_user *person, subtoken_text password, bool *busy);
   /* A new session resting on the maker, with what that grants and its name and owner; the row that
    * stands for it, and its refresh token. expires_at of login: how long it may go on without a
    * refresh, brought down to the maker's. most: how many the maker has afterwards, at most; the
    * oldest end.
    */
-  st_changed (*log_in)(void *context, const st_audit_context *act, const st_grantor *maker,
-                       int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]);
-  /* ST_CHANGED_NONE: unknown, expired, ended. ST_CHANGE_REFUSED: used before; the login has been
+  st_store_status (*log_in)(void *context, const st_audit_context *act, const st_grantor *maker,
+                            int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]);
+  /* ST_STORE_NOT_FOUND: unknown, expired, ended. ST_STORE_DENIED: used before; the login has been
    * ended. expires_at: until when the successor is good. retry: seconds in which the same token
    * gives the same successor, while that is unused; 0: never.
    */
-  st_changed (*refresh)(void *context, const st_audit_context *act, subtoken_text token,
-                        int64_t expires_at, int64_t retry, st_key *login,
-                        char successor[ST_REFRESH_LEN + 1]);
-  st_changed (*log_out)(void *context, const st_audit_context *act, const char *id,
-                        int64_t *sequence);
+  st_store_status (*refresh)(void *context, const st_audit_context *act, subtoken_text token,
+                             int64_t expires_at, int64_t retry, st_key *login,
+                             char successor[ST_REFRESH_LEN + 1]);
+  st_store_status (*log_out)(void *context, const st_audit_context *act, const char *id,
+                             int64_t *sequence);
   /* Newest first, those before an id; 0: from the newest on. */
-  st_changed (*audit)(void *context, int64_t before, size_t limit, st_audit_line *lines,
-                      size_t *count);
+  st_store_status (*audit)(void *context, int64_t before, size_t limit, st_audit_line *lines,
+                           size_t *count);
   /* The key was used just now: noted in memory, written a minute later at most. */
   void (*used)(void *context, const char *id, int64_t now);
 } st_users;

@@ -13,16 +13,17 @@
 #define TAKEN "could not generate a unique id" /* the store has no words for it */
 
 /* Drawn in vain: to those who asked for something new that is a failure. */
-static st_stored drawn(st_stored stored, char *error) {
+static st_store_status drawn(st_store_status stored, char *error) {
   if (stored != ST_STORE_EXISTS) return stored;
   snprintf(error, ST_ERROR_MAX, TAKEN);
   return ST_STORE_FAILED;
 }
 
-st_stored st_keys_create(st_store *store, const st_audit_context *act, const st_grantor *maker,
-                         st_key *key, char whole[ST_KEY_LEN + 1], char *error) {
+st_store_status st_keys_create(st_store *store, const st_audit_context *act,
+                               const st_grantor *maker, st_key *key, char whole[ST_KEY_LEN + 1],
+                               char *error) {
   uint8_t digest[32];
-  st_stored stored = ST_STORE_EXISTS;
+  st_store_status stored = ST_STORE_EXISTS;
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_key(whole, key, digest);
     stored = st_store_create(store, act, maker, key, digest, error);
@@ -31,8 +32,8 @@ st_stored st_keys_create(st_store *store, const st_audit_context *act, const st_
 }
 
 /* Nothing is drawn twice: what is taken is the hash, for all that can be told. */
-st_stored st_keys_register(st_store *store, const st_audit_context *act, st_key *key,
-                           const uint8_t digest[32], char *error) {
+st_store_status st_keys_register(st_store *store, const st_audit_context *act, st_key *key,
+                                 const uint8_t digest[32], char *error) {
   char whole[ST_KEY_LEN + 1];
   uint8_t unused[32];
   st_draw_key(whole, key, unused);
@@ -40,10 +41,10 @@ st_stored st_keys_register(st_store *store, const st_audit_context *act, st_key 
   return st_store_create(store, act, NULL, key, digest, error);
 }
 
-st_stored st_keys_new_sub(st_store *store, const st_audit_context *act, const char *id,
-                          int64_t *sequence, char *error) {
+st_store_status st_keys_new_sub(st_store *store, const st_audit_context *act, const char *id,
+                                int64_t *sequence, char *error) {
   char sub[ST_SUB_LEN + 1];
-  st_stored stored = ST_STORE_EXISTS;
+  st_store_status stored = ST_STORE_EXISTS;
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_sub(sub);
     stored = st_store_replace_sub(store, act, id, sub, sequence, error);
@@ -51,21 +52,16 @@ st_stored st_keys_new_sub(st_store *store, const st_audit_context *act, const ch
   return drawn(stored, error);
 }
 
-/* ---- the two questions of each request: what went wrong is told by the one that met it ---- */
+/* ---- the two questions of each request ---- */
 
-static st_found told(st_found found, const char *error) {
-  if (found == ST_FOUND_ERROR) st_log_event("store_error", error);
-  return found;
+static st_store_status by_digest(void *store, const uint8_t digest[32], st_key *key) {
+  char error[ST_ERROR_MAX];
+  return st_status_log(st_store_by_digest(store, digest, key, error), error);
 }
 
-static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+static st_store_status by_sub(void *store, subtoken_text sub, st_key *key) {
   char error[ST_ERROR_MAX];
-  return told(st_store_by_digest(store, digest, key, error), error);
-}
-
-static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
-  char error[ST_ERROR_MAX];
-  return told(st_store_by_sub(store, sub, key, error), error);
+  return st_status_log(st_store_by_sub(store, sub, key, error), error);
 }
 
 st_keys st_keys_of(st_store *store) {
@@ -74,58 +70,59 @@ st_keys st_keys_of(st_store *store) {
 
 /* ---- what the office asks for ---- */
 
-static st_changed create_key(void *store, const st_audit_context *act, const st_grantor *maker,
-                             st_key *key, char *whole) {
+static st_store_status create_key(void *store, const st_audit_context *act, const st_grantor *maker,
+                                  st_key *key, char *whole) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   key->created_at = now.now_us / 1000000;
-  st_changed changed = st_status_of(st_keys_create(store, &now, maker, key, whole, error), error);
-  if (changed != ST_CHANGED) subtoken_wipe(whole, ST_KEY_LEN + 1);
+  st_store_status changed =
+      st_status_log(st_keys_create(store, &now, maker, key, whole, error), error);
+  if (changed != ST_STORE_OK) subtoken_wipe(whole, ST_KEY_LEN + 1);
   return changed;
 }
 
-static st_changed find_key(void *store, const char *id, st_key *key) {
+static st_store_status find_key(void *store, const char *id, st_key *key) {
   char error[ST_ERROR_MAX];
-  return st_status_of(st_store_find(store, id, key, error), error);
+  return st_status_log(st_store_find(store, id, key, error), error);
 }
 
-static st_changed find_key_sub(void *store, subtoken_text sub, st_key *key) {
+static st_store_status find_key_sub(void *store, subtoken_text sub, st_key *key) {
   char error[ST_ERROR_MAX];
-  return st_status_of(st_store_find_sub(store, sub, key, error), error);
+  return st_status_log(st_store_find_sub(store, sub, key, error), error);
 }
 
-static st_changed list_keys(void *store, const char *owner, const char *after, size_t limit,
-                            st_key *keys, size_t *count) {
+static st_store_status list_keys(void *store, const char *owner, const char *after, size_t limit,
+                                 st_key *keys, size_t *count) {
   char error[ST_ERROR_MAX];
-  return st_status_of(st_store_list(store, owner, after, limit, keys, count, error), error);
+  return st_status_log(st_store_list(store, owner, after, limit, keys, count, error), error);
 }
 
-static st_changed rename_key(void *store, const st_audit_context *act, const char *id,
-                             const char *name) {
+static st_store_status rename_key(void *store, const st_audit_context *act, const char *id,
+                                  const char *name) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_of(st_store_rename(store, &now, id, name, error), error);
+  return st_status_log(st_store_rename(store, &now, id, name, error), error);
 }
 
-static st_changed remove_key(void *store, const st_audit_context *act, const char *id,
-                             int64_t *sequence) {
+static st_store_status remove_key(void *store, const st_audit_context *act, const char *id,
+                                  int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_of(st_store_delete(store, &now, id, sequence, error), error);
+  return st_status_log(st_store_delete(store, &now, id, sequence, error), error);
 }
 
-static st_changed set_disabled(void *store, const st_audit_context *act, const char *id,
-                               bool disabled, int64_t *sequence) {
+static st_store_status set_disabled(void *store, const st_audit_context *act, const char *id,
+                                    bool disabled, int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_of(st_store_set_disabled(store, &now, id, disabled, sequence, error), error);
+  return st_status_log(st_store_set_disabled(store, &now, id, disabled, sequence, error), error);
 }
 
-static st_changed revoke_subtokens(void *store, const st_audit_context *act, const char *id,
-                                   int64_t *sequence) {
+static st_store_status revoke_subtokens(void *store, const st_audit_context *act, const char *id,
+                                        int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_of(st_keys_new_sub(store, &now, id, sequence, error), error);
+  return st_status_log(st_keys_new_sub(store, &now, id, sequence, error), error);
 }
 
 st_key_changes st_keys_changes_of(st_store *store) {

@@ -27,7 +27,7 @@ bool st_settings_get(st_store *store, st_settings *settings, char *error) {
 static bool remember_new(st_store *store, const char *name, int64_t value, char *error) {
   int64_t known = -1;
   if (st_store_get_setting(store, name, &known, error) == ST_STORE_FAILED) return false;
-  return known == value || st_store_set_setting(store, name, value, error) == ST_STORED;
+  return known == value || st_store_set_setting(store, name, value, error) == ST_STORE_OK;
 }
 
 /* How long a token can live that was ever made: `secret retire` asks for it, and purging. Only
@@ -36,7 +36,7 @@ static bool remember_new(st_store *store, const char *name, int64_t value, char 
 static bool remember_largest(st_store *store, const char *name, int64_t value, char *error) {
   int64_t largest = 0;
   if (st_store_get_setting(store, name, &largest, error) == ST_STORE_FAILED) return false;
-  return largest >= value || st_store_raise_setting(store, name, value, error) == ST_STORED;
+  return largest >= value || st_store_raise_setting(store, name, value, error) == ST_STORE_OK;
 }
 
 bool st_settings_set_life(st_store *store, const st_settings *settings, char *error) {

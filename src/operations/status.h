@@ -5,8 +5,8 @@
 #include "domain/key.h"
 #include "domain/store.h"
 
-/* What came of a change, for the office; a failure goes to the log. */
-st_changed st_status_of(st_stored stored, const char *error);
+/* The same status; the log gets the error of a store that failed. BUSY is told by the request. */
+st_store_status st_status_log(st_store_status stored, const char *error);
 
 /* The same act, now. */
 st_audit_context st_status_now(const st_audit_context *act);

@@ -17,13 +17,9 @@
 #define DRAWS 8 /* what is taken is drawn again; twice never happens */
 /* ---- persons ---- */
 
-static st_found find(void *store, subtoken_text login, st_user *person) {
+static st_store_status find(void *store, subtoken_text login, st_user *person) {
   char error[ST_ERROR_MAX];
-  switch (st_store_user_find(store, login, person, error)) {
-    case ST_STORED: return ST_FOUND;
-    case ST_STORE_NONE: return ST_FOUND_NONE;
-    default: st_log_event("store_error", error); return ST_FOUND_ERROR;
-  }
+  return st_status_log(st_store_user_find(store, login, person, error), error);
 }
 
 /* Imported, or of yesterday's parameters: now that the password is here it is kept as it should
@@ -48,35 +44,35 @@ static st_verdict check(void *store, const st_user *person, subtoken_text passwo
 }
 
 /* Who asks for a login that is taken costs no hash and no turn to write. */
-static st_stored find_login(st_store *store, const char *login, char *error) {
+static st_store_status find_login(st_store *store, const char *login, char *error) {
   st_user person;
-  st_stored stored = st_store_user_find(store, st_text(login), &person, error);
+  st_store_status stored = st_store_user_find(store, st_text(login), &person, error);
   subtoken_wipe(&person, sizeof person); /* a password, as it is stored */
   return stored;
 }
 
-static st_changed create(void *store, const st_audit_context *act, const st_grantor *maker,
-                         st_user *person, subtoken_text password, bool *busy) {
+static st_store_status create(void *store, const st_audit_context *act, const st_grantor *maker,
+                              st_user *person, subtoken_text password, bool *busy) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32];
   *busy = false;
-  st_stored known = find_login(store, person->key.owner, error);
-  if (known == ST_STORED) return ST_CHANGE_EXISTS;
-  if (known != ST_STORE_NONE) return st_status_of(known, error);
+  st_store_status known = find_login(store, person->key.owner, error);
+  if (known == ST_STORE_OK) return ST_STORE_EXISTS;
+  if (known != ST_STORE_NOT_FOUND) return st_status_log(known, error);
   st_verdict verdict = st_password_hash(password, act->until_us, person->password);
   *busy = verdict == ST_VERDICT_BUSY;
-  if (verdict != ST_VERDICT_GOOD) return ST_CHANGE_FAILED;
+  if (verdict != ST_VERDICT_GOOD) return ST_STORE_FAILED;
   st_draw_user(&person->key, digest);
   st_audit_context now = st_status_now(act);
   person->key.created_at = now.now_us / 1000000;
-  return st_status_of(
+  return st_status_log(
       st_store_user_create(store, &now, maker, maker == NULL, person, digest, error), error);
 }
 
 /* ---- logins ---- */
 
-static st_changed log_in(void *store, const st_audit_context *act, const st_grantor *maker,
-                         int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
+static st_store_status log_in(void *store, const st_audit_context *act, const st_grantor *maker,
+                              int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32], seed[32];
   st_audit_context now = st_status_now(act);
@@ -84,33 +80,33 @@ static st_changed log_in(void *store, const st_audit_context *act, const st_gran
   st_draw_sub(refresh); /* 32 random bytes, as a sub is */
   st_random_fill(seed, sizeof seed);
   login->created_at = now.now_us / 1000000;
-  st_stored stored =
+  st_store_status stored =
       st_store_session_begin(store, &now, maker, most, login, digest, seed, refresh, error);
   subtoken_wipe(seed, sizeof seed);
-  return st_status_of(stored, error);
+  return st_status_log(stored, error);
 }
 
-static st_changed refresh(void *store, const st_audit_context *act, subtoken_text token,
-                          int64_t expires_at, int64_t retry, st_key *login,
-                          char successor[ST_REFRESH_LEN + 1]) {
+static st_store_status refresh(void *store, const st_audit_context *act, subtoken_text token,
+                               int64_t expires_at, int64_t retry, st_key *login,
+                               char successor[ST_REFRESH_LEN + 1]) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_of(
+  return st_status_log(
       st_store_session_refresh(store, &now, token, expires_at, retry, login, successor, error),
       error);
 }
 
-static st_changed log_out(void *store, const st_audit_context *act, const char *id,
-                          int64_t *sequence) {
+static st_store_status log_out(void *store, const st_audit_context *act, const char *id,
+                               int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_of(st_store_session_end(store, &now, id, sequence, error), error);
+  return st_status_log(st_store_session_end(store, &now, id, sequence, error), error);
 }
 
-static st_changed audit(void *store, int64_t before, size_t limit, st_audit_line *lines,
-                        size_t *count) {
+static st_store_status audit(void *store, int64_t before, size_t limit, st_audit_line *lines,
+                             size_t *count) {
   char error[ST_ERROR_MAX];
-  return st_status_of(st_store_audit_list(store, before, limit, lines, count, error), error);
+  return st_status_log(st_store_audit_list(store, before, limit, lines, count, error), error);
 }
 
 /* ---- what was used ---- */

@@ -124,9 +124,9 @@ static void hash_key_of(const st_snapshot_copy *copy, uint8_t key[SUBTOKEN_HASH_
   memcpy(key, copy->bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN);
 }
 
-st_stored st_snapshot_take_over(st_store *store, const st_audit_context *act,
-                                const st_snapshot_copy *copy, int64_t at_least, int64_t life,
-                                st_taken_report *report, char *error) {
+st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *act,
+                                      const st_snapshot_copy *copy, int64_t at_least, int64_t life,
+                                      st_taken_report *report, char *error) {
   uint64_t *hashes = hashes_of(&copy->view);
   st_listing_taken from = {
       .sequence = copy->view.sequence > at_least ? copy->view.sequence : at_least,
@@ -134,7 +134,7 @@ st_stored st_snapshot_take_over(st_store *store, const st_audit_context *act,
       .count = copy->view.count,
       .life = life};
   hash_key_of(copy, from.hash_key);
-  st_stored stored = ST_STORE_FAILED;
+  st_store_status stored = ST_STORE_FAILED;
   if (hashes == NULL) {
     snprintf(error, ST_ERROR_MAX, "out of memory for the hashes of the snapshot");
   } else {
@@ -292,15 +292,15 @@ static bool write_both(const subtoken_ring *ring, const uint8_t *bytes, size_t l
 /* ---- a store that is behind ---- */
 
 static bool has_caught_up(char *error) {
-  st_stored gave = st_store_gave_sequence(all.store, all.last.sequence, error);
-  all.behind = gave != ST_STORED;
-  if (gave == ST_STORE_NONE) {
+  st_store_status gave = st_store_gave_sequence(all.store, all.last.sequence, error);
+  all.behind = gave != ST_STORE_OK;
+  if (gave == ST_STORE_NOT_FOUND) {
     snprintf(error, ST_ERROR_MAX,
              "nothing is vouched for: the database never gave the sequence %" PRId64
              " that was vouched for; run `subtoken feed restore FILE` with the FILE of an edge",
              all.last.sequence);
   }
-  return gave == ST_STORED;
+  return gave == ST_STORE_OK;
 }
 
 static void say_taken_over(const st_taken_report *report) {
@@ -337,7 +337,7 @@ static void bring_ahead(const subtoken_ring *ring) {
     loaded = false;
   }
   all.behind = !loaded || st_snapshot_take_over(all.store, &act, &copy, 0, all.last.life, &report,
-                                                error) != ST_STORED;
+                                                error) != ST_STORE_OK;
   st_snapshot_drop(&copy);
   if (all.behind) {
     say_behind(error);
@@ -356,10 +356,10 @@ bool st_vouched_start(const char *dir, st_store *store, const subtoken_ring *rin
   if (!read_record(all.files.vouched, ring, &all.last, &there, error)) return false;
   all.store = store;
   if (!there) return true;
-  st_stored gave = st_store_gave_sequence(store, all.last.sequence, error);
-  if (gave == ST_STORE_NONE) bring_ahead(ring);
-  if (gave != ST_STORED && gave != ST_STORE_NONE) return false;
-  return st_store_raise_setting(store, "max_life", all.last.life, error) == ST_STORED;
+  st_store_status gave = st_store_gave_sequence(store, all.last.sequence, error);
+  if (gave == ST_STORE_NOT_FOUND) bring_ahead(ring);
+  if (gave != ST_STORE_OK && gave != ST_STORE_NOT_FOUND) return false;
+  return st_store_raise_setting(store, "max_life", all.last.life, error) == ST_STORE_OK;
 }
 
 void st_vouched_stop(void) {

@@ -23,9 +23,9 @@ bool st_snapshot_load(const subtoken_ring *ring, const char *path, const char *c
 void st_snapshot_drop(st_snapshot_copy *copy);
 
 /* Have the store take it over. at_least: what its sequence counts as, if that is more. */
-st_stored st_snapshot_take_over(st_store *store, const st_audit_context *act,
-                                const st_snapshot_copy *copy, int64_t at_least, int64_t life,
-                                st_taken_report *report, char *error)
+st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *act,
+                                      const st_snapshot_copy *copy, int64_t at_least, int64_t life,
+                                      st_taken_report *report, char *error)
     __attribute__((warn_unused_result));
 
 /* The sequence in DATA/vouched, 0 when there is none; false when it cannot be believed. */

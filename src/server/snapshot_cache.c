@@ -195,11 +195,11 @@ static bool make_room(contents *out, uint64_t hashes, size_t steps) {
 static st_feed_status read_changes(const edition *base, contents *now, bool *known, char *error) {
   st_revocation_change *changes = NULL;
   uint32_t count = 0;
-  st_stored stored =
+  st_store_status stored =
       st_store_changes(all.store, base->sequence, &now->listing, &changes, &count, error);
-  *known = stored == ST_STORED;
-  if (stored == ST_STORE_NONE) return ST_FEED_READY;
-  if (stored != ST_STORED) return ST_FEED_STORE_ERROR;
+  *known = stored == ST_STORE_OK;
+  if (stored == ST_STORE_NOT_FOUND) return ST_FEED_READY;
+  if (stored != ST_STORE_OK) return ST_FEED_STORE_ERROR;
   bool room = make_room(now, (uint64_t)base->count + count, count);
   if (room) {
     if (count > 1) qsort(changes, count, sizeof *changes, by_hash);
@@ -211,7 +211,7 @@ static st_feed_status read_changes(const edition *base, contents *now, bool *kno
 
 static st_feed_status read_whole(contents *now, char *error) {
   st_revoked_hashes listed = {.hashes = NULL};
-  if (st_store_revoked_hashes_and_changes(all.store, &listed, error) != ST_STORED)
+  if (st_store_revoked_hashes_and_changes(all.store, &listed, error) != ST_STORE_OK)
     return ST_FEED_STORE_ERROR;
   now->listing = listed.listing;
   now->hashes = listed.hashes;
@@ -259,7 +259,7 @@ static st_feed_status read_edition(const subtoken_ring *ring, const uint8_t *sig
 static bool advance(int64_t until_us, char *error) {
   int64_t sequence;
   return st_store_bump_sequence(all.store, st_clock_now_us(), until_us, &sequence, error) ==
-         ST_STORED;
+         ST_STORE_OK;
 }
 
 /* Not at all, or later, is no harm: a hash that stays listed refuses what has expired. Each hour it
@@ -267,7 +267,7 @@ static bool advance(int64_t until_us, char *error) {
  */
 static void purge(void) {
   char error[ST_ERROR_MAX];
-  if (st_store_purge(all.store, st_clock_now_us(), st_clock_monotonic_us(), error) != ST_STORED) {
+  if (st_store_purge(all.store, st_clock_now_us(), st_clock_monotonic_us(), error) != ST_STORE_OK) {
     st_log_event("store_error", error);
   }
 }
@@ -285,7 +285,7 @@ static st_feed_status make_next(const subtoken_ring *ring, const uint8_t *signer
   all.advanced = all.advanced || advance(ST_WAIT_NOT, error);
   if (!all.advanced) return ST_FEED_STORE_ERROR;
   if (base == NULL) return read_edition(ring, signer, NULL, fresh, error);
-  if (st_store_revocation_state(all.store, &listing, error) != ST_STORED)
+  if (st_store_revocation_state(all.store, &listing, error) != ST_STORE_OK)
     return ST_FEED_STORE_ERROR;
   bool same_key = memcmp(base->hash_key, listing.hash_key, sizeof base->hash_key) == 0;
   bool same_signer = memcmp(base->signer, signer, sizeof base->signer) == 0;
@@ -369,7 +369,7 @@ static bool wait_for_maker(int64_t until_us) {
 static st_feed_status compare(const uint8_t *signer, char *error) {
   st_revocation_state listing;
   if (!all.advanced || all.current == NULL) return ST_FEED_BUSY;
-  if (st_store_revocation_state(all.store, &listing, error) != ST_STORED)
+  if (st_store_revocation_state(all.store, &listing, error) != ST_STORE_OK)
     return ST_FEED_STORE_ERROR;
   return is_same(all.current, signer, &listing) ? ST_FEED_READY : ST_FEED_BUSY;
 }
@@ -543,8 +543,8 @@ static st_feed_status gave(void *context, int64_t since) {
   (void)pthread_mutex_unlock(&all.lock);
   if (current) return ST_FEED_READY;
   switch (st_store_gave_sequence(all.store, since, error)) {
-    case ST_STORED: return ST_FEED_READY;
-    case ST_STORE_NONE: return ST_FEED_NEVER;
+    case ST_STORE_OK: return ST_FEED_READY;
+    case ST_STORE_NOT_FOUND: return ST_FEED_NEVER;
     default: st_log_event("store_error", error); return ST_FEED_STORE_ERROR;
   }
 }
@@ -635,7 +635,7 @@ void st_snapshot_cache_start(st_store *store) {
 
 void st_snapshot_cache_stop(void) {
   char error[ST_ERROR_MAX];
-  if (st_store_count_lived(all.store, st_clock_monotonic_us(), error) != ST_STORED) {
+  if (st_store_count_lived(all.store, st_clock_monotonic_us(), error) != ST_STORE_OK) {
     st_log_event("store_error", error);
   }
   (void)pthread_mutex_lock(&all.lock);

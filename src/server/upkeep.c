@@ -31,7 +31,7 @@ static void write_uses(void) {
   char error[ST_ERROR_MAX];
   size_t count;
   st_use *uses = st_uses_take(&count);
-  if (count > 0 && st_store_note_used(upkeep.store, uses, count, error) != ST_STORED) {
+  if (count > 0 && st_store_note_used(upkeep.store, uses, count, error) != ST_STORE_OK) {
     st_log_event("store_error", error);
     for (size_t i = 0; i < count; i++)
       st_uses_note(NULL, uses[i].id, uses[i].at); /* for the next time */
@@ -42,7 +42,7 @@ static void write_uses(void) {
 static void purge(void) {
   char error[ST_ERROR_MAX];
   if (st_store_purge(upkeep.store, st_clock_now_us(), st_clock_monotonic_us(), error) !=
-      ST_STORED) {
+      ST_STORE_OK) {
     st_log_event("store_error", error);
   }
 }

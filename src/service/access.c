@@ -49,13 +49,13 @@ bool st_access_find_end(st_context *c, const st_identity *maker, int64_t *end) {
   if (maker == NULL) return true;
   *end = maker->key.expires_at;
   if (maker->method == ST_AUTH_SESSION) {
-    st_found found = people->find(people->context, st_text(maker->key.owner), &person);
-    if (found == ST_FOUND) *end = person.key.expires_at;
+    st_store_status found = people->find(people->context, st_text(maker->key.owner), &person);
+    if (found == ST_STORE_OK) *end = person.key.expires_at;
     subtoken_wipe(&person, sizeof person);
-    return found == ST_FOUND;
+    return found == ST_STORE_OK;
   }
   if (maker->method != ST_AUTH_SERVICE_SESSION) return true;
-  if (changes->find(changes->context, maker->key.parent, &key) != ST_CHANGED) return false;
+  if (changes->find(changes->context, maker->key.parent, &key) != ST_STORE_OK) return false;
   *end = key.expires_at;
   return true;
 }

@@ -63,18 +63,18 @@ static void add(audit_page *page, const st_audit_line *line) {
 }
 
 /* *more: the page ends before the log does, as far as is known. */
-static st_changed fill(const st_users *people, audit_page *page, bool *more) {
+static st_store_status fill(const st_users *people, audit_page *page, bool *more) {
   st_audit_line lines[LINES];
   size_t wanted, count;
   do {
     wanted = page->left < LINES ? (size_t)page->left : LINES;
     count = 0;
-    st_changed found = people->audit(people->context, page->before, wanted, lines, &count);
-    if (found != ST_CHANGED) return found;
+    st_store_status found = people->audit(people->context, page->before, wanted, lines, &count);
+    if (found != ST_STORE_OK) return found;
     for (size_t i = 0; i < count && !page->full; i++) add(page, &lines[i]);
   } while (count == wanted && page->left > 0 && !page->full);
   *more = page->full || count == wanted;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
 static void answer(st_context *c, int64_t limit, int64_t before) {
@@ -84,7 +84,7 @@ static void answer(st_context *c, int64_t limit, int64_t before) {
                      .before = before,
                      .left = limit};
   st_write_literal(&page.writer, "{\"entries\":[");
-  if (fill(c->service->people, &page, &more) != ST_CHANGED) {
+  if (fill(c->service->people, &page, &more) != ST_STORE_OK) {
     st_reply_unavailable(reply, "store_error", "the audit log cannot be read; try again later");
     return;
   }

@@ -331,15 +331,16 @@ static void decide_for_anyone(st_context *c, const subtoken_decision *decision) 
   subtoken_claims grant;
   subtoken_text lacking;
   rpc_body body;
-  st_found found = st_identity_anonymous(c->service, &anyone);
-  if (found == ST_FOUND_ERROR || (found == ST_FOUND && !st_key_grant(&anyone, &grant))) {
+  st_store_status found = st_identity_anonymous(c->service, &anyone);
+  if (found == ST_STORE_FAILED || (found == ST_STORE_OK && !st_key_grant(&anyone, &grant))) {
     st_reply_unavailable(c->reply, "store_error", "the key store cannot be read; try again later");
     return;
   }
-  if (found == ST_FOUND) tell_nobody(c->reply, &grant);
+  if (found == ST_STORE_OK) tell_nobody(c->reply, &grant);
   bool open = decision != NULL && is_open(decision);
   /* A route that needs a token and no permission is not one that anyone's permissions open. */
-  bool may = found == ST_FOUND && decision != NULL && decision->access == SUBTOKEN_ACCESS_TOKEN &&
+  bool may = found == ST_STORE_OK && decision != NULL &&
+             decision->access == SUBTOKEN_ACCESS_TOKEN &&
              (decision->needs_count > 0 || decision->json_rpc);
   if (may && !find_lacking(c, decision, &grant, &body, &lacking)) return;
   if (open || (may && lacking.data == NULL)) {

@@ -85,9 +85,9 @@ static subtoken_result grant(attempt *a, subtoken_text sub) {
   st_key *key = &a->identity->key;
   a->event = "login_failed";
   switch (keys->by_sub(keys->store, sub, key)) {
-    case ST_FOUND: break;
-    case ST_FOUND_NONE:
-    case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
+    case ST_STORE_OK: break;
+    case ST_STORE_NOT_FOUND:
+    case ST_STORE_REVOKED: return SUBTOKEN_REVOKED;
     default: a->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   bool over = key->expires_at <= a->request->now;
@@ -104,22 +104,22 @@ static subtoken_result from_memory(attempt *a, int64_t *left) {
 }
 
 /* Nobody tells from outside who is unknown, disabled or over: each costs the same, and counts. */
-static st_found find(const attempt *a, st_user *person) {
+static st_store_status find(const attempt *a, st_user *person) {
   const st_users *people = a->service->people;
-  if (!st_names_username_valid(a->login)) return ST_FOUND_NONE;
-  st_found found = people->find(people->context, a->login, person);
-  bool over = found == ST_FOUND && person->key.expires_at <= a->request->now;
-  return found == ST_FOUND && (person->key.disabled || over) ? ST_FOUND_NONE : found;
+  if (!st_names_username_valid(a->login)) return ST_STORE_NOT_FOUND;
+  st_store_status found = people->find(people->context, a->login, person);
+  bool over = found == ST_STORE_OK && person->key.expires_at <= a->request->now;
+  return found == ST_STORE_OK && (person->key.disabled || over) ? ST_STORE_NOT_FOUND : found;
 }
 
 /* The password itself, which takes its time. */
-static subtoken_result judge(attempt *a, st_found found, const st_user *person) {
+static subtoken_result judge(attempt *a, st_store_status found, const st_user *person) {
   const st_users *people = a->service->people;
-  if (found == ST_FOUND_ERROR) {
+  if (found == ST_STORE_FAILED) {
     a->event = "store_error";
     return SUBTOKEN_REVOCATION_UNKNOWN;
   }
-  bool known = found == ST_FOUND;
+  bool known = found == ST_STORE_OK;
   switch (
       people->check(people->context, known ? person : NULL, a->password, a->request->until_us)) {
     case ST_VERDICT_GOOD: break;
@@ -144,7 +144,7 @@ static subtoken_result check(attempt *a) {
     a->event = "login_throttled";
     return SUBTOKEN_REVOKED;
   }
-  st_found found = find(a, &person);
+  st_store_status found = find(a, &person);
   subtoken_result result = judge(a, found, &person);
   if (result != SUBTOKEN_REVOKED) {
     st_throttle_give_back(throttle, a->login, request->remote);

@@ -28,9 +28,9 @@ static subtoken_result judge_key(const st_key *key, int64_t now, const char **ev
 static subtoken_result identify_digest(const st_service *service, const uint8_t digest[32],
                                        int64_t now, st_identity *identity, const char **event) {
   switch (service->keys.by_digest(service->keys.store, digest, &identity->key)) {
-    case ST_FOUND: break;
-    case ST_FOUND_NONE: return SUBTOKEN_REVOKED;
-    case ST_FOUND_REVOKED: *event = "key_revoked"; return SUBTOKEN_REVOKED;
+    case ST_STORE_OK: break;
+    case ST_STORE_NOT_FOUND: return SUBTOKEN_REVOKED;
+    case ST_STORE_REVOKED: *event = "key_revoked"; return SUBTOKEN_REVOKED;
     default: *event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   if (identity->key.kind != ST_KIND_KEY) return SUBTOKEN_REVOKED;
@@ -73,12 +73,12 @@ bool st_identity_anonymous_digest(uint8_t digest[32]) {
   return st_sha256(name, sizeof name - 1, digest);
 }
 
-st_found st_identity_anonymous(const st_service *service, st_key *key) {
+st_store_status st_identity_anonymous(const st_service *service, st_key *key) {
   uint8_t digest[ST_HASH_LEN];
-  if (!st_identity_anonymous_digest(digest)) return ST_FOUND_ERROR;
-  st_found found = service->keys.by_digest(service->keys.store, digest, key);
-  if (found != ST_FOUND) return found == ST_FOUND_REVOKED ? ST_FOUND_NONE : found;
-  return key->kind == ST_KIND_USER && !key->disabled ? ST_FOUND : ST_FOUND_NONE;
+  if (!st_identity_anonymous_digest(digest)) return ST_STORE_FAILED;
+  st_store_status found = service->keys.by_digest(service->keys.store, digest, key);
+  if (found != ST_STORE_OK) return found == ST_STORE_REVOKED ? ST_STORE_NOT_FOUND : found;
+  return key->kind == ST_KIND_USER && !key->disabled ? ST_STORE_OK : ST_STORE_NOT_FOUND;
 }
 
 /* ---- tokens ---- */
@@ -96,9 +96,9 @@ static subtoken_result sub_revoked(void *context, subtoken_text sub) {
   const st_keys *keys = &lookup->service->keys;
   lookup->event = "revoked";
   switch (keys->by_sub(keys->store, sub, lookup->key)) {
-    case ST_FOUND: break;
-    case ST_FOUND_NONE:
-    case ST_FOUND_REVOKED: return SUBTOKEN_REVOKED;
+    case ST_STORE_OK: break;
+    case ST_STORE_NOT_FOUND:
+    case ST_STORE_REVOKED: return SUBTOKEN_REVOKED;
     default: lookup->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
   const char *why_not;

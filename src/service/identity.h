@@ -43,10 +43,10 @@ subtoken_result st_identity_find_registered(const st_service *service, subtoken_
                                             int64_t now, st_identity *identity, const char **event)
     __attribute__((warn_unused_result));
 
-/* What anyone may do without a credential: the row of the person `*`. ST_FOUND_NONE also when that
- * is disabled.
+/* What anyone may do without a credential: the row of the person `*`. ST_STORE_NOT_FOUND also when
+ * that is disabled.
  */
-st_found st_identity_anonymous(const st_service *service, st_key *key);
+st_store_status st_identity_anonymous(const st_service *service, st_key *key);
 
 /* Its digest, by which it is found as quickly as a key. */
 bool st_identity_anonymous_digest(uint8_t digest[32]) __attribute__((warn_unused_result));

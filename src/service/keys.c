@@ -64,20 +64,20 @@ static bool refuse(st_context *c, const char *text) {
 }
 
 /* What became of it: true when it was done, else a reply. */
-static bool done(st_context *c, st_changed changed) {
+static bool done(st_context *c, st_store_status changed) {
   switch (changed) {
-    case ST_CHANGED: return true;
-    case ST_CHANGED_NONE: not_found(c); break;
-    case ST_CHANGE_REFUSED:
+    case ST_STORE_OK: return true;
+    case ST_STORE_NOT_FOUND: not_found(c); break;
+    case ST_STORE_DENIED:
       st_reply_escalation(c->reply,
                           "the credential you used has expired, been revoked or lost a permission");
       break;
-    case ST_CHANGE_OWNER_REGISTERED:
+    case ST_STORE_OWNER_REGISTERED:
       st_reply_error(c->reply, 409, "owner_registered",
                      "owner: is a user who registered and would manage this key; send "
                      "\"owner_is_user\":true if you mean this user");
       break;
-    case ST_CHANGE_OWNER_NO_USER:
+    case ST_STORE_OWNER_NOT_USER:
       st_reply_error(c->reply, 409, "owner_no_user",
                      "owner: is not a user, and \"owner_is_user\" is true");
       break;
@@ -127,7 +127,7 @@ static bool take_expiry(st_context *c, const manager *m, const st_field *field, 
     }
     key->expires_at = key->created_at + life;
   }
-  if (!st_access_find_end(c, &m->identity, &most)) return done(c, ST_CHANGE_FAILED);
+  if (!st_access_find_end(c, &m->identity, &most)) return done(c, ST_STORE_FAILED);
   c->reply->event.clamped = key->expires_at > most;
   if (key->expires_at > most) key->expires_at = most;
   return true;
@@ -222,11 +222,11 @@ static void list_by_sub(st_context *c, const manager *m, subtoken_text sub) {
   page p;
   st_key key;
   const st_key_changes *changes = c->service->changes;
-  st_changed found = changes->find_sub(changes->context, sub, &key);
-  if (found != ST_CHANGED_NONE && !done(c, found)) return;
+  st_store_status found = changes->find_sub(changes->context, sub, &key);
+  if (found != ST_STORE_NOT_FOUND && !done(c, found)) return;
   begin_page(c, &p);
-  bool ours = m->owner == NULL || (found == ST_CHANGED && strcmp(m->owner, key.owner) == 0);
-  if (found == ST_CHANGED && ours) (void)add_to_page(c, &p, &key); /* one always fits */
+  bool ours = m->owner == NULL || (found == ST_STORE_OK && strcmp(m->owner, key.owner) == 0);
+  if (found == ST_STORE_OK && ours) (void)add_to_page(c, &p, &key); /* one always fits */
   end_page(c, &p, false);
 }
 
@@ -337,8 +337,9 @@ static void set_disabled(st_context *c, const manager *m, bool disabled, st_key 
   if (!disabled && act.as_owner && !st_access_covers(c, &m->identity, st_text(key->permissions))) {
     return;
   }
-  st_changed changed = changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
-  if (changed == ST_CHANGE_REFUSED) {
+  st_store_status changed =
+      changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
+  if (changed == ST_STORE_DENIED) {
     st_reply_escalation(c->reply, "disabled: an administrator disabled this key and can enable it");
     return;
   }

@@ -58,8 +58,8 @@ void st_reply_unavailable(st_reply *reply, const char *event, const char *text) 
   reply->retry_after = 5;
 }
 
-void st_reply_unchanged(st_reply *reply, st_changed changed) {
-  if (changed == ST_CHANGE_BUSY) {
+void st_reply_unchanged(st_reply *reply, st_store_status changed) {
+  if (changed == ST_STORE_BUSY) {
     st_reply_unavailable(reply, "store_busy",
                          "the store is being written to; nothing was changed; try again later");
   } else {

@@ -14,7 +14,8 @@ void st_reply_error(st_reply *reply, int status, const char *event, const char *
 void st_reply_header(st_reply *reply, const char *name, subtoken_text value);
 
 /* 503 with Retry-After. */
-void st_reply_unchanged(st_reply *reply, st_changed changed); /* for ST_CHANGE_FAILED and _BUSY */
+void st_reply_unchanged(st_reply *reply,
+                        st_store_status changed); /* for ST_STORE_FAILED and _BUSY */
 
 void st_reply_unavailable(st_reply *reply, const char *event, const char *text);
 

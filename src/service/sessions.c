@@ -32,8 +32,8 @@
 static void end_unused(st_context *c, const st_audit_context *act, const st_key *login) {
   const st_users *people = c->service->people;
   int64_t sequence;
-  st_changed changed = people->log_out(people->context, act, login->id, &sequence);
-  if (changed != ST_CHANGED) st_reply_unchanged(c->reply, changed);
+  st_store_status changed = people->log_out(people->context, act, login->id, &sequence);
+  if (changed != ST_STORE_OK) st_reply_unchanged(c->reply, changed);
 }
 
 static void write_pair(st_context *c, const st_access_token *access, const char *refresh) {
@@ -84,11 +84,11 @@ static void begin(st_context *c, const st_identity *identity) {
       identity->method == ST_AUTH_KEY ? settings->sessions_per_key : ST_SESSIONS_PER_USER;
   st_key login = {.expires_at = c->request->now + settings->refresh_life};
   memcpy(c->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  st_changed changed = people->log_in(people->context, &act, &maker, most, &login, refresh);
+  st_store_status changed = people->log_in(people->context, &act, &maker, most, &login, refresh);
   switch (changed) {
-    case ST_CHANGED: answer_pair(c, &act, &login, refresh); break;
-    case ST_CHANGED_NONE:
-    case ST_CHANGE_REFUSED: /* ended since it was looked at */
+    case ST_STORE_OK: answer_pair(c, &act, &login, refresh); break;
+    case ST_STORE_NOT_FOUND:
+    case ST_STORE_DENIED: /* ended since it was looked at */
       st_reply_unauthorized(c->reply, "key_revoked", UNAUTHORIZED);
       break;
     default: st_reply_unchanged(c->reply, changed);
@@ -100,14 +100,14 @@ static void begin(st_context *c, const st_identity *identity) {
 static st_verdict check(st_context *c, subtoken_text login, subtoken_text password,
                         st_user *person) {
   const st_users *people = c->service->people;
-  st_found found = ST_FOUND_NONE;
+  st_store_status found = ST_STORE_NOT_FOUND;
   if (st_names_username_valid(login) && !st_text_is(login, ST_ANONYMOUS)) {
     found = people->find(people->context, login, person);
   }
-  if (found == ST_FOUND_ERROR) return ST_VERDICT_NONE;
+  if (found == ST_STORE_FAILED) return ST_VERDICT_NONE;
   const st_key *key = &person->key;
-  bool known =
-      found == ST_FOUND && !key->disabled && !key->suspended && key->expires_at > c->request->now;
+  bool known = found == ST_STORE_OK && !key->disabled && !key->suspended &&
+               key->expires_at > c->request->now;
   st_verdict verdict =
       people->check(people->context, known ? person : NULL, password, c->request->until_us);
   return known || verdict != ST_VERDICT_GOOD ? verdict : ST_VERDICT_WRONG;
@@ -175,18 +175,20 @@ static void refresh_with(st_context *c, subtoken_text token) {
   st_audit_buffers actor;
   st_audit_context act = st_access_audit_context(c, NULL, &actor);
   int64_t until = c->request->now + c->service->settings->refresh_life;
-  st_changed changed = ST_CHANGED_NONE;
+  st_store_status changed = ST_STORE_NOT_FOUND;
   if (token.len == ST_REFRESH_LEN && (st_text_class(token) & ST_CHAR_NAME) != 0) {
     changed = people->refresh(people->context, &act, token, until,
                               c->service->settings->refresh_retry, &login, successor);
   }
   switch (changed) {
-    case ST_CHANGED:
+    case ST_STORE_OK:
       memcpy(c->reply->event.key_id, login.id, sizeof login.id);
       answer_pair(c, &act, &login, successor);
       break;
-    case ST_CHANGED_NONE: st_reply_unauthorized(c->reply, "refresh_unknown", UNAUTHORIZED); break;
-    case ST_CHANGE_REFUSED: st_reply_unauthorized(c->reply, "refresh_reused", UNAUTHORIZED); break;
+    case ST_STORE_NOT_FOUND:
+      st_reply_unauthorized(c->reply, "refresh_unknown", UNAUTHORIZED);
+      break;
+    case ST_STORE_DENIED: st_reply_unauthorized(c->reply, "refresh_reused", UNAUTHORIZED); break;
     default: st_reply_unchanged(c->reply, changed);
   }
   subtoken_wipe(successor, sizeof successor);
@@ -218,13 +220,13 @@ void st_sessions_logout(st_context *c) {
   }
   if (!st_json_body_none(c)) return;
   st_audit_context act = st_access_audit_context(c, &identity, &actor);
-  st_changed changed = people->log_out(people->context, &act, identity.key.id, &sequence);
+  st_store_status changed = people->log_out(people->context, &act, identity.key.id, &sequence);
   switch (changed) {
-    case ST_CHANGED:
+    case ST_STORE_OK:
       c->reply->status = 204;
       st_reply_sequence(c->reply, sequence);
       break;
-    case ST_CHANGED_NONE: /* somebody else was quicker */
+    case ST_STORE_NOT_FOUND: /* somebody else was quicker */
       st_reply_unauthorized(c->reply, "revoked", UNAUTHORIZED);
       break;
     default: st_reply_unchanged(c->reply, changed);

@@ -92,18 +92,18 @@ static void create(st_context *c, const st_identity *maker, const st_field field
   st_audit_context act = st_access_audit_context(c, maker, &actor);
   st_grantor with = maker != NULL ? st_grantor_of(maker) : (st_grantor){NULL, NULL};
   if (!st_access_find_end(c, maker, &end)) {
-    st_reply_unchanged(c->reply, ST_CHANGE_FAILED);
+    st_reply_unchanged(c->reply, ST_STORE_FAILED);
     return;
   }
   describe(fields, end, person);
-  st_changed changed = people->create(people->context, &act, maker != NULL ? &with : NULL, person,
-                                      fields[PASSWORD].text, &busy);
+  st_store_status changed = people->create(people->context, &act, maker != NULL ? &with : NULL,
+                                           person, fields[PASSWORD].text, &busy);
   switch (changed) {
-    case ST_CHANGED: answer_person(c, person); return;
-    case ST_CHANGE_EXISTS:
+    case ST_STORE_OK: answer_person(c, person); return;
+    case ST_STORE_EXISTS:
       st_reply_error(c->reply, 409, "login_taken", "login: already taken");
       return;
-    case ST_CHANGE_REFUSED:
+    case ST_STORE_DENIED:
       st_reply_escalation(c->reply,
                           "the credential you used has expired, been revoked or lost a permission");
       return;

@@ -5,15 +5,15 @@
 #include "store/audit_detail.h"
 
 /* detail is cut to fit. */
-st_stored st_audit_write(st_db *db, const st_change *change, const char *action, const char *target,
-                         const char *detail);
+st_store_status st_audit_write(st_db *db, const st_change *change, const char *action,
+                               const char *target, const char *detail);
 /* The same with what was written to a detail; ST_STORE_FAILED when that overflowed. */
-st_stored st_audit_write_detail(st_db *db, const st_change *change, const char *action,
-                                const char *target, st_writer *detail);
+st_store_status st_audit_write_detail(st_db *db, const st_change *change, const char *action,
+                                      const char *target, st_writer *detail);
 /* One whose detail tells of a row, and before that how much has ended besides, and what was made
  * with the row; both may be NULL.
  */
-st_stored st_audit_write_row(st_db *db, const st_change *change, const char *action,
-                             const st_key *row, const st_ended *ended, const st_made *made);
+st_store_status st_audit_write_row(st_db *db, const st_change *change, const char *action,
+                                   const st_key *row, const st_ended *ended, const st_made *made);
 
 #endif

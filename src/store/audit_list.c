@@ -15,8 +15,8 @@ static bool take_line(const st_row *row, void *item) {
          st_row_text(row, ST_COL_LINE_DETAIL, line->detail, sizeof line->detail);
 }
 
-st_stored st_store_audit_list(st_store *store, int64_t before, size_t limit, st_audit_line *lines,
-                              size_t *count, char *error) {
+st_store_status st_store_audit_list(st_store *store, int64_t before, size_t limit,
+                                    st_audit_line *lines, size_t *count, char *error) {
   st_query_page page = {lines, sizeof *lines, limit, count, take_line};
   return st_query_list(
       store, ST_SQL_AUDIT_LIST,

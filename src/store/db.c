@@ -28,45 +28,47 @@ st_value st_db_number(int64_t number) {
 
 /* ---- statements ---- */
 
-st_stored st_db_run_counted(st_db *db, st_sql which, const st_value *values, int64_t *changed) {
+st_store_status st_db_run_counted(st_db *db, st_sql which, const st_value *values,
+                                  int64_t *changed) {
   return db->ops->run(db, which, values, changed);
 }
 
-st_stored st_db_run(st_db *db, st_sql which, const st_value *values) {
+st_store_status st_db_run(st_db *db, st_sql which, const st_value *values) {
   int64_t changed = 0;
   return db->ops->run(db, which, values, &changed);
 }
 
-st_stored st_db_run_one(st_db *db, st_sql which, const st_value *values) {
+st_store_status st_db_run_one(st_db *db, st_sql which, const st_value *values) {
   int64_t changed = 0;
-  st_stored stored = db->ops->run(db, which, values, &changed);
-  return stored == ST_STORED && changed != 1 ? ST_STORE_NONE : stored;
+  st_store_status stored = db->ops->run(db, which, values, &changed);
+  return stored == ST_STORE_OK && changed != 1 ? ST_STORE_NOT_FOUND : stored;
 }
 
-st_stored st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row) {
+st_store_status st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row) {
   row->ops = db->ops;
   row->rows = NULL;
   return db->ops->query(db, which, values, &row->rows);
 }
 
-st_stored st_db_exists(st_db *db, st_sql which, const st_value *values) {
+st_store_status st_db_exists(st_db *db, st_sql which, const st_value *values) {
   st_row row;
-  st_stored stored = st_db_query(db, which, values, &row);
+  st_store_status stored = st_db_query(db, which, values, &row);
   st_row_finish(&row);
   return stored;
 }
 
-st_stored st_db_query_number(st_db *db, st_sql which, const st_value *values, int64_t *number) {
+st_store_status st_db_query_number(st_db *db, st_sql which, const st_value *values,
+                                   int64_t *number) {
   st_row row;
-  st_stored stored = st_db_query(db, which, values, &row);
-  if (stored == ST_STORED) *number = st_row_number(&row, 0);
+  st_store_status stored = st_db_query(db, which, values, &row);
+  if (stored == ST_STORE_OK) *number = st_row_number(&row, 0);
   st_row_finish(&row);
   return stored;
 }
 
 /* ---- rows ---- */
 
-st_stored st_row_next(st_row *row) {
+st_store_status st_row_next(st_row *row) {
   return row->ops->next(row->rows);
 }
 
@@ -110,7 +112,7 @@ void st_db_store_start(st_store *store, const st_driver *driver) {
 
 /* ---- errors ---- */
 
-st_stored st_db_fail(char *error, const char *format, ...) {
+st_store_status st_db_fail(char *error, const char *format, ...) {
   va_list args;
   va_start(args, format);
   (void)vsnprintf(error, ST_ERROR_MAX, format, args);

@@ -5,8 +5,8 @@
  * (transaction.c). A question of the management runs on another, which waits for nobody who writes
  * (query.c). Neither is used by two threads at once.
  *
- * Results: ST_STORED; ST_STORE_NONE: no row; ST_STORE_EXISTS: the row would break a unique key;
- * ST_STORE_FAILED: the database could not do it, explain tells error.
+ * Results: ST_STORE_OK; ST_STORE_NOT_FOUND: no row; ST_STORE_EXISTS: the row would break a unique
+ * key; ST_STORE_FAILED: the database could not do it, explain tells error.
  */
 #ifndef ST_STORE_DB_H
 #define ST_STORE_DB_H
@@ -55,18 +55,18 @@ typedef struct st_db {
 
 typedef struct st_db_ops {
   /* ST_STORE_BUSY: somebody else has written for longer than until_us (st_semaphore_now_us). */
-  st_stored (*begin)(st_db *db, int64_t until_us);
-  /* ST_STORED: what was changed is durable, and lies where the store was opened. Otherwise *error
+  st_store_status (*begin)(st_db *db, int64_t until_us);
+  /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise *error
    * says error. */
-  st_stored (*commit)(st_db *db, char *error);
+  st_store_status (*commit)(st_db *db, char *error);
   /* Ends what begin began, unless it has ended. */
   void (*rollback)(st_db *db);
 
   /* A statement without rows. *changed: how many rows it changed. */
-  st_stored (*run)(st_db *db, st_sql which, const st_value *values, int64_t *changed);
+  st_store_status (*run)(st_db *db, st_sql which, const st_value *values, int64_t *changed);
   /* A statement with rows, up to the first. The caller ends it with finish, whatever it answers. */
-  st_stored (*query)(st_db *db, st_sql which, const st_value *values, void **rows);
-  st_stored (*next)(void *rows);
+  st_store_status (*query)(st_db *db, st_sql which, const st_value *values, void **rows);
+  st_store_status (*next)(void *rows);
   void (*finish)(void *rows);
 
   /* Columns are counted from 0. What is NULL is the number 0. */
@@ -81,7 +81,7 @@ typedef struct st_db_ops {
 
   /* What went wrong last, in a sentence: "cannot VERB NAME: ...". Without a failure of the
    * database: a row made no sense. ST_STORE_BUSY or ST_STORE_FAILED. */
-  st_stored (*explain)(st_db *db, const char *verb, char *error);
+  st_store_status (*explain)(st_db *db, const char *verb, char *error);
 } st_db_ops;
 
 /* ---- a store ---- */
@@ -89,18 +89,19 @@ typedef struct st_db_ops {
 /* What an implementation answers itself: see domain/store.h, where each has its comment. */
 typedef struct st_driver {
   void (*close)(st_store *store);
-  st_found (*by_digest)(st_store *store, const uint8_t digest[32], st_key *key, char *error);
-  st_found (*by_sub)(st_store *store, subtoken_text sub, st_key *key, char *error);
+  st_store_status (*by_digest)(st_store *store, const uint8_t digest[32], st_key *key, char *error);
+  st_store_status (*by_sub)(st_store *store, subtoken_text sub, st_key *key, char *error);
   bool (*ready)(st_store *store, char *error);
   void (*interrupt)(st_store *store);
-  st_stored (*gave_sequence)(st_store *store, int64_t sequence, char *error);
-  st_stored (*listing)(st_store *store, st_revocation_state *listing, char *error);
-  st_stored (*listed)(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                      uint32_t *count, char *error);
-  st_stored (*listed_and_changes)(st_store *store, st_revoked_hashes *listed, char *error);
-  st_stored (*changes)(st_store *store, int64_t since, st_revocation_state *listing,
-                       st_revocation_change **changes, uint32_t *count, char *error);
-  st_stored (*backup)(st_store *store, const char *path, const volatile int *stop, char *error);
+  st_store_status (*gave_sequence)(st_store *store, int64_t sequence, char *error);
+  st_store_status (*listing)(st_store *store, st_revocation_state *listing, char *error);
+  st_store_status (*listed)(st_store *store, st_revocation_state *listing, uint64_t **hashes,
+                            uint32_t *count, char *error);
+  st_store_status (*listed_and_changes)(st_store *store, st_revoked_hashes *listed, char *error);
+  st_store_status (*changes)(st_store *store, int64_t since, st_revocation_state *listing,
+                             st_revocation_change **changes, uint32_t *count, char *error);
+  st_store_status (*backup)(st_store *store, const char *path, const volatile int *stop,
+                            char *error);
 
   /* The connection of the change whose turn it is. */
   st_db *(*change_db)(st_store *store);
@@ -128,25 +129,27 @@ struct st_store {
 void st_db_store_start(st_store *store, const st_driver *driver);
 
 /* Opens what lies at a path: the function of an implementation. */
-typedef st_stored st_db_open_fn(const char *path, bool create, bool trust_group, st_store **store,
-                                char *error);
+typedef st_store_status st_db_open_fn(const char *path, bool create, bool trust_group,
+                                      st_store **store, char *error);
 
 /* ---- statements ---- */
 
 /* *changed may be NULL. */
-st_stored st_db_run(st_db *db, st_sql which, const st_value *values);
-st_stored st_db_run_counted(st_db *db, st_sql which, const st_value *values, int64_t *changed);
-/* The same for one that must change a row: ST_STORE_NONE when it has not. */
-st_stored st_db_run_one(st_db *db, st_sql which, const st_value *values);
+st_store_status st_db_run(st_db *db, st_sql which, const st_value *values);
+st_store_status st_db_run_counted(st_db *db, st_sql which, const st_value *values,
+                                  int64_t *changed);
+/* The same for one that must change a row: ST_STORE_NOT_FOUND when it has not. */
+st_store_status st_db_run_one(st_db *db, st_sql which, const st_value *values);
 
-/* The first row, ST_STORE_NONE without one. st_row_finish it, whatever the answer. */
-st_stored st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row);
-/* Is there a row? ST_STORED, ST_STORE_NONE. */
-st_stored st_db_exists(st_db *db, st_sql which, const st_value *values);
-/* The number in the first column of the only row; ST_STORE_NONE leaves it as it is. */
-st_stored st_db_query_number(st_db *db, st_sql which, const st_value *values, int64_t *number);
+/* The first row, ST_STORE_NOT_FOUND without one. st_row_finish it, whatever the answer. */
+st_store_status st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row);
+/* Is there a row? ST_STORE_OK, ST_STORE_NOT_FOUND. */
+st_store_status st_db_exists(st_db *db, st_sql which, const st_value *values);
+/* The number in the first column of the only row; ST_STORE_NOT_FOUND leaves it as it is. */
+st_store_status st_db_query_number(st_db *db, st_sql which, const st_value *values,
+                                   int64_t *number);
 
-st_stored st_row_next(st_row *row);
+st_store_status st_row_next(st_row *row);
 void st_row_finish(st_row *row);
 int64_t st_row_number(const st_row *row, int column);
 bool st_row_is_null(const st_row *row, int column);
@@ -158,7 +161,8 @@ bool st_row_key(const st_row *row, st_key *key);
 /* ---- errors ---- */
 
 /* ST_STORE_FAILED, with a sentence in error. */
-__attribute__((format(printf, 2, 3))) st_stored st_db_fail(char *error, const char *format, ...);
+__attribute__((format(printf, 2, 3))) st_store_status st_db_fail(char *error, const char *format,
+                                                                 ...);
 /* The store's name, for errors: the end of a long one. */
 const char *st_db_name(const st_store *store);
 

@@ -17,25 +17,25 @@ static bool ends(const st_change *change) {
   return change->act->made != NULL && change->act->made->end;
 }
 
-st_stored st_derived_find(st_db *db, const st_change *change, const st_key *row, const char *held,
-                          st_made *made) {
+st_store_status st_derived_find(st_db *db, const st_change *change, const st_key *row,
+                                const char *held, st_made *made) {
   const char *login = row->kind == ST_KIND_USER ? row->owner : NULL;
   *made = (st_made){.end = ends(change)};
   st_value most = st_db_number(made->end ? INT64_MAX : LOOKED_AT_MOST);
   bool ok =
-      st_db_run(db, ST_SQL_DERIVED_CLEAR, ST_NO_VALUES) == ST_STORED &&
+      st_db_run(db, ST_SQL_DERIVED_CLEAR, ST_NO_VALUES) == ST_STORE_OK &&
       st_db_run(db, ST_SQL_DERIVED_ADD_BASE, ST_VALUES(st_db_text(row->id), st_db_text(login))) ==
-          ST_STORED &&
-      st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(st_db_text(held), most)) == ST_STORED &&
-      st_db_run(db, ST_SQL_DERIVED_ADD_REST, ST_VALUES(most)) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+          ST_STORE_OK &&
+      st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(st_db_text(held), most)) == ST_STORE_OK &&
+      st_db_run(db, ST_SQL_DERIVED_ADD_REST, ST_VALUES(most)) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored count_made(st_db *db, const st_change *change, st_made *made) {
+static st_store_status count_made(st_db *db, const st_change *change, st_made *made) {
   st_row row;
-  st_stored stored =
+  st_store_status stored =
       st_db_query(db, ST_SQL_DERIVED_COUNT, ST_VALUES(st_db_number(change->now)), &row);
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     made->keys = st_row_number(&row, 0);
     made->users = st_row_number(&row, 1);
     made->more = !made->end && st_row_number(&row, 2) >= LOOKED_AT_MOST;
@@ -45,49 +45,49 @@ static st_stored count_made(st_db *db, const st_change *change, st_made *made) {
 }
 
 /* The first of them; the others are only counted. */
-static st_stored list_made(st_db *db, const st_change *change, st_made *made) {
+static st_store_status list_made(st_db *db, const st_change *change, st_made *made) {
   st_row row;
-  st_stored stored =
+  st_store_status stored =
       st_db_query(db, ST_SQL_DERIVED_LIST,
                   ST_VALUES(st_db_number(change->now), st_db_number(ST_MADE_LISTED)), &row);
-  while (stored == ST_STORED) {
+  while (stored == ST_STORE_OK) {
     st_made_item *item = &made->items[made->count++];
     item->user = st_row_number(&row, 0) == ST_KIND_USER;
     if (!st_row_text(&row, 1, item->name, sizeof item->name)) {
       stored = ST_STORE_FAILED;
     } else {
-      stored = made->count < ST_MADE_LISTED ? st_row_next(&row) : ST_STORE_NONE;
+      stored = made->count < ST_MADE_LISTED ? st_row_next(&row) : ST_STORE_NOT_FOUND;
     }
   }
   st_row_finish(&row);
-  return stored == ST_STORE_NONE ? ST_STORED : stored;
+  return stored == ST_STORE_NOT_FOUND ? ST_STORE_OK : stored;
 }
 
 /* Users end with their keys, which have been found, too, and their sessions. */
-static st_stored end_made(st_db *db, const st_change *change, const char *because) {
+static st_store_status end_made(st_db *db, const st_change *change, const char *because) {
   st_ended ended;
-  bool ok = st_row_set_clear(db) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_DERIVED, ST_NO_VALUES) == ST_STORED &&
+  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_DERIVED, ST_NO_VALUES) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_AUDIT_USERS,
                       ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
                                 st_db_text(change->act->from), st_db_text("user.delete"),
-                                st_db_text(because))) == ST_STORED &&
-            st_row_set_end(db, change, because, &ended) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_DELETE_USERS, ST_NO_VALUES) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+                                st_db_text(because))) == ST_STORE_OK &&
+            st_row_set_end(db, change, because, &ended) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_DELETE_USERS, ST_NO_VALUES) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_derived_settle(st_db *db, const st_change *change, const char *kind, const char *name,
-                            st_made *made) {
+st_store_status st_derived_settle(st_db *db, const st_change *change, const char *kind,
+                                  const char *name, st_made *made) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
   st_write_literal(&writer, "made with ");
   st_write_truncated(&writer, kind);
   st_write_char(&writer, ' ');
   st_write_truncated(&writer, name);
-  bool ok = st_writer_end(&writer) && count_made(db, change, made) == ST_STORED &&
-            list_made(db, change, made) == ST_STORED &&
-            (!made->end || end_made(db, change, because) == ST_STORED);
+  bool ok = st_writer_end(&writer) && count_made(db, change, made) == ST_STORE_OK &&
+            list_made(db, change, made) == ST_STORE_OK &&
+            (!made->end || end_made(db, change, because) == ST_STORE_OK);
   if (ok && change->act->made != NULL) *change->act->made = *made;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }

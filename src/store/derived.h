@@ -7,13 +7,13 @@
 /* Before a change of the row, find it. held: the permissions that the row keeps; only what was made
  * with others is found. NULL: all of it.
  */
-st_stored st_derived_find(st_db *db, const st_change *change, const st_key *row, const char *held,
-                          st_made *made);
+st_store_status st_derived_find(st_db *db, const st_change *change, const st_key *row,
+                                const char *held, st_made *made);
 /* After the change: count what is still valid, end it when the caller of the store asked for that,
  * and tell the caller. kind, name: "key" and an id, "user" and a username; for the audit lines of
  * what ends. Uses the row set.
  */
-st_stored st_derived_settle(st_db *db, const st_change *change, const char *kind, const char *name,
-                            st_made *made);
+st_store_status st_derived_settle(st_db *db, const st_change *change, const char *kind,
+                                  const char *name, st_made *made);
 
 #endif

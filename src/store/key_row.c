@@ -23,27 +23,27 @@ bool st_key_row_storable(const st_key *key) {
          is_time(key->created_at) && is_time(key->expires_at);
 }
 
-st_stored st_key_row_find(st_db *db, const char *id, st_key *key) {
+st_store_status st_key_row_find(st_db *db, const char *id, st_key *key) {
   st_row row;
-  st_stored stored = st_db_query(db, ST_SQL_ROW_FIND, ST_VALUES(st_db_text(id)), &row);
-  if (stored == ST_STORED && !st_row_key(&row, key)) stored = ST_STORE_FAILED;
+  st_store_status stored = st_db_query(db, ST_SQL_ROW_FIND, ST_VALUES(st_db_text(id)), &row);
+  if (stored == ST_STORE_OK && !st_row_key(&row, key)) stored = ST_STORE_FAILED;
   st_row_finish(&row);
   return stored;
 }
 
-st_stored st_key_row_sub_is_new(st_db *db, const char *sub) {
-  st_stored found = st_db_exists(db, ST_SQL_SUB_IS_REVOKED, ST_VALUES(st_db_text(sub)));
-  return found == ST_STORE_NONE ? ST_STORED : found == ST_STORED ? ST_STORE_EXISTS : found;
+st_store_status st_key_row_sub_is_new(st_db *db, const char *sub) {
+  st_store_status found = st_db_exists(db, ST_SQL_SUB_IS_REVOKED, ST_VALUES(st_db_text(sub)));
+  return found == ST_STORE_NOT_FOUND ? ST_STORE_OK : found == ST_STORE_OK ? ST_STORE_EXISTS : found;
 }
 
 st_value st_key_row_expiry(int64_t expires_at) {
   return expires_at == ST_NEVER ? st_db_text(NULL) : st_db_number(expires_at);
 }
 
-st_stored st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
-                            const char *made_by) {
-  st_stored stored = st_key_row_sub_is_new(db, key->sub);
-  if (stored != ST_STORED) return stored;
+st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
+                                  const char *made_by) {
+  st_store_status stored = st_key_row_sub_is_new(db, key->sub);
+  if (stored != ST_STORE_OK) return stored;
   return st_db_run_one(
       db, ST_SQL_KEY_INSERT,
       ST_VALUES(st_db_text(key->id), st_db_text(key->sub), st_db_text(key->name),
@@ -60,18 +60,18 @@ static bool in_force(const st_key *row, const st_change *change) {
          row->expires_at > change->now;
 }
 
-st_stored st_key_row_grantor(st_db *db, const st_change *change, st_key *row) {
-  st_stored stored = st_key_row_find(db, change->maker->id, row);
-  bool denied = stored == ST_STORE_NONE || (stored == ST_STORED && !in_force(row, change));
-  return denied ? ST_STORE_REFUSED : stored;
+st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *row) {
+  st_store_status stored = st_key_row_find(db, change->maker->id, row);
+  bool denied = stored == ST_STORE_NOT_FOUND || (stored == ST_STORE_OK && !in_force(row, change));
+  return denied ? ST_STORE_DENIED : stored;
 }
 
-st_stored st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions) {
+st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions) {
   st_key row;
-  if (change->maker == NULL) return ST_STORED;
-  st_stored stored = st_key_row_grantor(db, change, &row);
-  return stored == ST_STORED && !st_permissions_within(permissions, row.permissions)
-             ? ST_STORE_REFUSED
+  if (change->maker == NULL) return ST_STORE_OK;
+  st_store_status stored = st_key_row_grantor(db, change, &row);
+  return stored == ST_STORE_OK && !st_permissions_within(permissions, row.permissions)
+             ? ST_STORE_DENIED
              : stored;
 }
 

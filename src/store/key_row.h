@@ -10,18 +10,18 @@
 bool st_key_row_has_len(const char *text, size_t len);
 bool st_key_row_storable(const st_key *key);
 
-/* Within a change: the living row of an id; ST_STORE_NONE. */
-st_stored st_key_row_find(st_db *db, const char *id, st_key *key);
-/* ST_STORED when the sub has never been revoked, nor falls on a hash that is listed. */
-st_stored st_key_row_sub_is_new(st_db *db, const char *sub);
+/* Within a change: the living row of an id; ST_STORE_NOT_FOUND. */
+st_store_status st_key_row_find(st_db *db, const char *id, st_key *key);
+/* ST_STORE_OK when the sub has never been revoked, nor falls on a hash that is listed. */
+st_store_status st_key_row_sub_is_new(st_db *db, const char *sub);
 /* made_by: the id of the row that it is made with, or NULL. */
-st_stored st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
-                            const char *made_by);
+st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
+                                  const char *made_by);
 
-/* The row of change->maker: ST_STORE_REFUSED when it is not in force. */
-st_stored st_key_row_grantor(st_db *db, const st_change *change, st_key *row);
+/* The row of change->maker: ST_STORE_DENIED when it is not in force. */
+st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *row);
 /* It is in force and has all these permissions; or there is no maker. */
-st_stored st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions);
+st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions);
 
 /* When it expires, as the row has it. */
 st_value st_key_row_expiry(int64_t expires_at);

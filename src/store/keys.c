@@ -14,12 +14,13 @@
 /* Does the user make a key for himself, in a session or by HTTP Basic? A key of the user's is not
  * the user: whoever gave it to him may not have known who that is.
  */
-static st_stored made_by_owner(st_db *db, const st_change *change, const st_key *key, bool *is) {
+static st_store_status made_by_owner(st_db *db, const st_change *change, const st_key *key,
+                                     bool *is) {
   st_key maker;
   *is = false;
-  if (change->maker == NULL) return ST_STORED;
-  st_stored stored = st_key_row_grantor(db, change, &maker);
-  *is = stored == ST_STORED && (maker.kind == ST_KIND_USER || maker.kind == ST_KIND_SESSION) &&
+  if (change->maker == NULL) return ST_STORE_OK;
+  st_store_status stored = st_key_row_grantor(db, change, &maker);
+  *is = stored == ST_STORE_OK && (maker.kind == ST_KIND_USER || maker.kind == ST_KIND_SESSION) &&
         strcmp(maker.owner, key->owner) == 0;
   return stored;
 }
@@ -27,38 +28,40 @@ static st_stored made_by_owner(st_db *db, const st_change *change, const st_key 
 /* The owner is a name, which may be that of a user: one who is disabled, or one who chose it by
  * registering, and would manage the key.
  */
-static st_stored check_owner(st_db *db, const st_change *change, st_key *key) {
+static st_store_status check_owner(st_db *db, const st_change *change, st_key *key) {
   st_row row;
   bool by_owner = false;
-  st_stored found = st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(key->owner)), &row);
-  bool user = found == ST_STORED;
+  st_store_status found =
+      st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(key->owner)), &row);
+  bool user = found == ST_STORE_OK;
   bool registered = user && st_row_number(&row, ST_COL_REGISTERED) != 0;
   key->suspended = user && st_row_number(&row, ST_COL_DISABLED) != 0;
   st_row_finish(&row);
-  if (found == ST_STORE_FAILED || made_by_owner(db, change, key, &by_owner) != ST_STORED) {
+  if (found == ST_STORE_FAILED || made_by_owner(db, change, key, &by_owner) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   if (registered && !key->owner_is_user && !by_owner) return ST_STORE_OWNER_REGISTERED;
-  return key->owner_is_user && !user ? ST_STORE_OWNER_NO_USER : ST_STORED;
+  return key->owner_is_user && !user ? ST_STORE_OWNER_NOT_USER : ST_STORE_OK;
 }
 
-static st_stored make_key(st_db *db, const st_change *change) {
+static st_store_status make_key(st_db *db, const st_change *change) {
   st_key key = *change->key;
-  st_stored stored = st_key_row_may_grant(db, change, key.permissions);
-  if (stored == ST_STORED) stored = check_owner(db, change, &key);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_key_row_may_grant(db, change, key.permissions);
+  if (stored == ST_STORE_OK) stored = check_owner(db, change, &key);
+  if (stored == ST_STORE_OK) {
     stored = st_key_row_insert(db, &key, change->digest, change->act->row);
   }
-  if (stored == ST_STORED && (key.disabled || key.suspended)) {
+  if (stored == ST_STORE_OK && (key.disabled || key.suspended)) {
     stored = st_row_set_of(db, key.id);
-    if (stored == ST_STORED) stored = st_row_set_relist(db, change);
+    if (stored == ST_STORE_OK) stored = st_row_set_relist(db, change);
   }
-  return stored == ST_STORED ? st_audit_write_row(db, change, "key.create", &key, NULL, NULL)
-                             : stored;
+  return stored == ST_STORE_OK ? st_audit_write_row(db, change, "key.create", &key, NULL, NULL)
+                               : stored;
 }
 
-st_stored st_store_create(st_store *store, const st_audit_context *act, const st_grantor *maker,
-                          const st_key *key, const uint8_t digest[32], char *error) {
+st_store_status st_store_create(st_store *store, const st_audit_context *act,
+                                const st_grantor *maker, const st_key *key,
+                                const uint8_t digest[32], char *error) {
   if (!st_key_row_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
     return st_db_fail(error, "cannot write %s: incomplete key record", st_db_name(store));
   }
@@ -72,32 +75,33 @@ st_stored st_store_create(st_store *store, const st_audit_context *act, const st
 /* ---- changed and ended ---- */
 
 /* The key that a change is about, as it is before. */
-static st_stored key_before(st_db *db, const st_change *change, st_key *key) {
+static st_store_status key_before(st_db *db, const st_change *change, st_key *key) {
   st_row row;
-  st_stored stored = st_db_query(db, ST_SQL_KEY_FIND, ST_VALUES(st_db_text(change->id)), &row);
-  if (stored == ST_STORED && !st_key_row_take(&row, key)) stored = ST_STORE_FAILED;
+  st_store_status stored =
+      st_db_query(db, ST_SQL_KEY_FIND, ST_VALUES(st_db_text(change->id)), &row);
+  if (stored == ST_STORE_OK && !st_key_row_take(&row, key)) stored = ST_STORE_FAILED;
   st_row_finish(&row);
   return stored;
 }
 
-static st_stored make_name(st_db *db, const st_change *change) {
+static st_store_status make_name(st_db *db, const st_change *change) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_key key;
-  st_stored stored = key_before(db, change, &key);
-  if (stored == ST_STORED) {
+  st_store_status stored = key_before(db, change, &key);
+  if (stored == ST_STORE_OK) {
     stored = st_db_run_one(
         db, ST_SQL_KEY_RENAME,
         ST_VALUES(st_db_text(change->id), st_db_number(change->now), st_db_text(change->text)));
   }
-  if (stored != ST_STORED) return stored;
+  if (stored != ST_STORE_OK) return stored;
   st_audit_detail(&writer, "name ", change->text);
   st_audit_detail(&writer, "before ", key.name);
   return st_audit_write_detail(db, change, "key.rename", change->id, &writer);
 }
 
-st_stored st_store_rename(st_store *store, const st_audit_context *act, const char *id,
-                          const char *name, char *error) {
+st_store_status st_store_rename(st_store *store, const st_audit_context *act, const char *id,
+                                const char *name, char *error) {
   if (strnlen(name, ST_NAME_MAX + 1) > ST_NAME_MAX) {
     return st_db_fail(error, "cannot write %s: the name is too long", st_db_name(store));
   }
@@ -107,77 +111,78 @@ st_stored st_store_rename(st_store *store, const st_audit_context *act, const ch
 }
 
 /* What was made with it for others does not end with a key. */
-static st_stored settle_derived(st_db *db, const st_change *change, const st_key *key,
-                                st_made *made) {
-  bool ok = st_derived_find(db, change, key, NULL, made) == ST_STORED &&
-            st_derived_settle(db, change, "key", key->id, made) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+static st_store_status settle_derived(st_db *db, const st_change *change, const st_key *key,
+                                      st_made *made) {
+  bool ok = st_derived_find(db, change, key, NULL, made) == ST_STORE_OK &&
+            st_derived_settle(db, change, "key", key->id, made) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored make_disabled(st_db *db, const st_change *change) {
+static st_store_status make_disabled(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
   st_made made = {0};
   bool as_owner = change->act->as_owner;
-  st_stored stored = key_before(db, change, &key);
-  if (stored == ST_STORED && as_owner && !change->disabled && key.disabled &&
+  st_store_status stored = key_before(db, change, &key);
+  if (stored == ST_STORE_OK && as_owner && !change->disabled && key.disabled &&
       !key.disabled_by_owner) {
-    stored = ST_STORE_REFUSED;
+    stored = ST_STORE_DENIED;
   }
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     stored = st_db_run_one(
         db, ST_SQL_ROW_DISABLE,
         ST_VALUES(st_db_text(change->id), st_db_number(change->now), st_db_number(change->disabled),
                   st_db_text(change->act->row), st_db_number(as_owner)));
   }
-  if (stored != ST_STORED) return stored;
-  bool ok =
-      st_row_set_of(db, change->id) == ST_STORED && st_row_set_relist(db, change) == ST_STORED &&
-      (!change->disabled || (st_row_set_end_sessions(db, change, change->id, &ended) == ST_STORED &&
-                             settle_derived(db, change, &key, &made) == ST_STORED));
+  if (stored != ST_STORE_OK) return stored;
+  bool ok = st_row_set_of(db, change->id) == ST_STORE_OK &&
+            st_row_set_relist(db, change) == ST_STORE_OK &&
+            (!change->disabled ||
+             (st_row_set_end_sessions(db, change, change->id, &ended) == ST_STORE_OK &&
+              settle_derived(db, change, &key, &made) == ST_STORE_OK));
   const char *action = change->disabled ? "key.disable" : "key.enable";
   return ok ? st_audit_write_row(db, change, action, &key, &ended, &made) : ST_STORE_FAILED;
 }
 
-st_stored st_store_set_disabled(st_store *store, const st_audit_context *act, const char *id,
-                                bool disabled, int64_t *sequence, char *error) {
+st_store_status st_store_set_disabled(st_store *store, const st_audit_context *act, const char *id,
+                                      bool disabled, int64_t *sequence, char *error) {
   st_change change = st_transaction_change(act, id, sequence);
   change.disabled = disabled;
   return st_transaction_run(store, make_disabled, &change, error);
 }
 
-static st_stored make_deleted(st_db *db, const st_change *change) {
+static st_store_status make_deleted(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
   st_made made = {0};
-  st_stored stored = key_before(db, change, &key);
-  if (stored == ST_STORED) stored = st_row_set_of(db, change->id);
-  if (stored == ST_STORED) stored = st_row_set_end(db, change, NULL, &ended);
-  if (stored == ST_STORED) stored = settle_derived(db, change, &key, &made);
+  st_store_status stored = key_before(db, change, &key);
+  if (stored == ST_STORE_OK) stored = st_row_set_of(db, change->id);
+  if (stored == ST_STORE_OK) stored = st_row_set_end(db, change, NULL, &ended);
+  if (stored == ST_STORE_OK) stored = settle_derived(db, change, &key, &made);
   ended.keys = 0; /* the one that this is about */
-  return stored == ST_STORED ? st_audit_write_row(db, change, "key.delete", &key, &ended, &made)
-                             : stored;
+  return stored == ST_STORE_OK ? st_audit_write_row(db, change, "key.delete", &key, &ended, &made)
+                               : stored;
 }
 
-st_stored st_store_delete(st_store *store, const st_audit_context *act, const char *id,
-                          int64_t *sequence, char *error) {
+st_store_status st_store_delete(st_store *store, const st_audit_context *act, const char *id,
+                                int64_t *sequence, char *error) {
   st_change change = st_transaction_change(act, id, sequence);
   return st_transaction_run(store, make_deleted, &change, error);
 }
 
-static st_stored make_new_sub(st_db *db, const st_change *change) {
+static st_store_status make_new_sub(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
-  st_stored stored = key_before(db, change, &key);
-  if (stored == ST_STORED) stored = st_row_set_new_sub(db, change, change->id, change->sub);
-  if (stored == ST_STORED) stored = st_row_set_end_sessions(db, change, change->id, &ended);
-  return stored == ST_STORED
+  st_store_status stored = key_before(db, change, &key);
+  if (stored == ST_STORE_OK) stored = st_row_set_new_sub(db, change, change->id, change->sub);
+  if (stored == ST_STORE_OK) stored = st_row_set_end_sessions(db, change, change->id, &ended);
+  return stored == ST_STORE_OK
              ? st_audit_write_row(db, change, "key.revoke_subtokens", &key, &ended, NULL)
              : stored;
 }
 
-st_stored st_store_replace_sub(st_store *store, const st_audit_context *act, const char *id,
-                               const char *sub, int64_t *sequence, char *error) {
+st_store_status st_store_replace_sub(st_store *store, const st_audit_context *act, const char *id,
+                                     const char *sub, int64_t *sequence, char *error) {
   if (!st_key_row_has_len(sub, ST_SUB_LEN)) {
     return st_db_fail(error, "cannot write %s: incomplete sub", st_db_name(store));
   }
@@ -188,18 +193,18 @@ st_stored st_store_replace_sub(st_store *store, const st_audit_context *act, con
 
 /* ---- found and listed ---- */
 
-st_stored st_store_find(st_store *store, const char *id, st_key *key, char *error) {
+st_store_status st_store_find(st_store *store, const char *id, st_key *key, char *error) {
   return st_query_one(store, ST_SQL_KEY_FIND, ST_VALUES(st_db_text(id)), key, sizeof *key,
                       st_key_row_take, error);
 }
 
-st_stored st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
+st_store_status st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
   return st_query_one(store, ST_SQL_KEY_FIND_SUB, ST_VALUES(st_db_view(sub)), key, sizeof *key,
                       st_key_row_take, error);
 }
 
-st_stored st_store_list(st_store *store, const char *owner, const char *after_id, size_t limit,
-                        st_key *keys, size_t *count, char *error) {
+st_store_status st_store_list(st_store *store, const char *owner, const char *after_id,
+                              size_t limit, st_key *keys, size_t *count, char *error) {
   st_query_page page = {keys, sizeof *keys, limit, count, st_key_row_take};
   st_value after = st_db_text(after_id), most = st_db_number((int64_t)limit);
   return owner == NULL ? st_query_list(store, ST_SQL_KEY_LIST, ST_VALUES(after, most), &page, error)
@@ -207,7 +212,7 @@ st_stored st_store_list(st_store *store, const char *owner, const char *after_id
                                        ST_VALUES(after, most, st_db_text(owner)), &page, error);
 }
 
-st_stored st_store_count(st_store *store, int64_t *count, char *error) {
+st_store_status st_store_count(st_store *store, int64_t *count, char *error) {
   *count = 0;
   return st_query_integer(store, ST_SQL_KEY_COUNT, ST_NO_VALUES, count, error);
 }
@@ -219,16 +224,16 @@ typedef struct uses {
   size_t count;
 } uses;
 
-static st_stored make_used(st_db *db, const st_change *change) {
+static st_store_status make_used(st_db *db, const st_change *change) {
   const uses *all = change->of;
-  st_stored stored = ST_STORED;
-  for (size_t i = 0; i < all->count && stored == ST_STORED; i++) {
+  st_store_status stored = ST_STORE_OK;
+  for (size_t i = 0; i < all->count && stored == ST_STORE_OK; i++) {
     stored = st_db_run(db, ST_SQL_KEY_USED,
                        ST_VALUES(st_db_text(all->uses[i].id), st_db_number(all->uses[i].at)));
   }
   return stored;
 }
 
-st_stored st_store_note_used(st_store *store, const st_use *used, size_t count, char *error) {
+st_store_status st_store_note_used(st_store *store, const st_use *used, size_t count, char *error) {
   return st_transaction_run(store, make_used, &(st_change){.of = &(uses){used, count}}, error);
 }

@@ -17,13 +17,13 @@
 #define SWEEP_ROWS 1000      /* of each table in a transaction, and how many of these in a purge */
 #define SWEEPS 20
 
-static st_stored make_next(st_db *db, const st_change *change) {
+static st_store_status make_next(st_db *db, const st_change *change) {
   int64_t sequence = 0;
   return st_transaction_take_sequence(db, change, &sequence);
 }
 
-st_stored st_store_bump_sequence(st_store *store, int64_t now_us, int64_t until_us,
-                                 int64_t *sequence, char *error) {
+st_store_status st_store_bump_sequence(st_store *store, int64_t now_us, int64_t until_us,
+                                       int64_t *sequence, char *error) {
   st_change change = {.now_us = now_us, .until_us = until_us, .sequence = sequence};
   return st_transaction_run(store, make_next, &change, error);
 }
@@ -35,10 +35,11 @@ st_stored st_store_bump_sequence(st_store *store, int64_t now_us, int64_t until_
  * counts nothing, however long ago the last one before it was. *passed is by how much the store's
  * uptime went on.
  */
-static st_stored count_uptime(st_db *db, int64_t monotonic_us, int64_t *uptime, int64_t *passed) {
+static st_store_status count_uptime(st_db *db, int64_t monotonic_us, int64_t *uptime,
+                                    int64_t *passed) {
   st_store *store = db->store;
   int64_t known = 0, seconds = 0;
-  if (st_settings_read(db, ST_SETTING_UPTIME, 0, &known) != ST_STORED) return ST_STORE_FAILED;
+  if (st_settings_read(db, ST_SETTING_UPTIME, 0, &known) != ST_STORE_OK) return ST_STORE_FAILED;
   int64_t mine = known;
   if (store->counts_uptime && monotonic_us > store->uptime_us) {
     seconds = (monotonic_us - store->uptime_us) / 1000000;
@@ -46,21 +47,21 @@ static st_stored count_uptime(st_db *db, int64_t monotonic_us, int64_t *uptime, 
   }
   *uptime = mine > known ? mine : known;
   *passed = *uptime - known;
-  if (*passed > 0 && st_settings_write(db, ST_SETTING_UPTIME, *uptime) != ST_STORED) {
+  if (*passed > 0 && st_settings_write(db, ST_SETTING_UPTIME, *uptime) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   store->uptime = *uptime;
   store->uptime_us = store->counts_uptime ? store->uptime_us + seconds * 1000000 : monotonic_us;
   store->counts_uptime = true;
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
-static st_stored make_counted(st_db *db, const st_change *change) {
+static st_store_status make_counted(st_db *db, const st_change *change) {
   int64_t uptime = 0, passed = 0;
   return count_uptime(db, *(const int64_t *)change->of, &uptime, &passed);
 }
 
-st_stored st_store_count_lived(st_store *store, int64_t monotonic_us, char *error) {
+st_store_status st_store_count_lived(st_store *store, int64_t monotonic_us, char *error) {
   return st_transaction_run(store, make_counted, &(st_change){.of = &monotonic_us}, error);
 }
 
@@ -77,9 +78,9 @@ typedef struct horizons {
 /* The time by which sessions and refresh tokens are removed, which a clock that is ahead for a
  * while must not end: it follows the clock back at once, and ahead as servers run.
  */
-static st_stored set_sweep_time(st_db *db, int64_t now, int64_t passed, int64_t *time) {
+static st_store_status set_sweep_time(st_db *db, int64_t now, int64_t passed, int64_t *time) {
   int64_t known = 0;
-  if (st_settings_read(db, ST_SETTING_SWEEP_TIME, now, &known) != ST_STORED) {
+  if (st_settings_read(db, ST_SETTING_SWEEP_TIME, now, &known) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   int64_t next = known + CATCH_UP * passed;
@@ -88,56 +89,58 @@ static st_stored set_sweep_time(st_db *db, int64_t now, int64_t passed, int64_t 
 }
 
 /* Keep the newest `most` rows: find the newest that goes, cut up to it, remember that. */
-static st_stored shorten(st_db *db, st_sql find, st_sql cut, st_sql remember, int64_t most) {
+static st_store_status shorten(st_db *db, st_sql find, st_sql cut, st_sql remember, int64_t most) {
   int64_t last = 0;
-  st_stored found = st_db_query_number(db, find, ST_VALUES(st_db_number(most)), &last);
-  if (found != ST_STORED) return found == ST_STORE_NONE ? ST_STORED : ST_STORE_FAILED;
-  bool ok = st_db_run(db, cut, ST_VALUES(st_db_number(last))) == ST_STORED &&
-            st_db_run(db, remember, ST_VALUES(st_db_number(last))) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  st_store_status found = st_db_query_number(db, find, ST_VALUES(st_db_number(most)), &last);
+  if (found != ST_STORE_OK) return found == ST_STORE_NOT_FOUND ? ST_STORE_OK : ST_STORE_FAILED;
+  bool ok = st_db_run(db, cut, ST_VALUES(st_db_number(last))) == ST_STORE_OK &&
+            st_db_run(db, remember, ST_VALUES(st_db_number(last))) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 /* One more than the last is the sequence if anything goes, and is not taken if nothing does. */
-static st_stored purge_listed(st_db *db, const st_change *change, int64_t clock, int64_t uptime) {
+static st_store_status purge_listed(st_db *db, const st_change *change, int64_t clock,
+                                    int64_t uptime) {
   int64_t before = 0, purged = 0;
-  if (st_transaction_sequence(db, &before) != ST_STORED) return ST_STORE_FAILED;
+  if (st_transaction_sequence(db, &before) != ST_STORE_OK) return ST_STORE_FAILED;
   int64_t sequence = change->now_us > before + 1 ? change->now_us : before + 1;
   st_value by_clock = st_db_number(clock), by_uptime = st_db_number(uptime);
   if (st_db_run(db, ST_SQL_PURGE_LOG, ST_VALUES(by_clock, by_uptime, st_db_number(sequence))) !=
-          ST_STORED ||
+          ST_STORE_OK ||
       st_db_run_counted(db, ST_SQL_PURGE_LISTED, ST_VALUES(by_clock, by_uptime), &purged) !=
-          ST_STORED) {
+          ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  return purged > 0 ? st_transaction_take_sequence(db, change, &sequence) : ST_STORED;
+  return purged > 0 ? st_transaction_take_sequence(db, change, &sequence) : ST_STORE_OK;
 }
 
-static st_stored make_purged(st_db *db, const st_change *change) {
+static st_store_status make_purged(st_db *db, const st_change *change) {
   horizons *h = change->of;
   int64_t uptime = 0, passed = 0, life = 0;
-  if (count_uptime(db, h->monotonic_us, &uptime, &passed) != ST_STORED ||
-      set_sweep_time(db, change->now, passed, &h->sweep_time) != ST_STORED ||
-      st_settings_read(db, ST_SETTING_MAX_LIFE, MAX_LIFE_DEFAULT, &life) != ST_STORED) {
+  if (count_uptime(db, h->monotonic_us, &uptime, &passed) != ST_STORE_OK ||
+      set_sweep_time(db, change->now, passed, &h->sweep_time) != ST_STORE_OK ||
+      st_settings_read(db, ST_SETTING_MAX_LIFE, MAX_LIFE_DEFAULT, &life) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   int64_t wait = life + LEEWAYS;
   h->tokens = h->sweep_time - wait;
-  bool ok = purge_listed(db, change, change->now - wait, uptime - wait) == ST_STORED &&
-            shorten(db, ST_SQL_LOG_LENGTH, ST_SQL_LOG_CUT, ST_SQL_LOG_FROM, LOG_MAX) == ST_STORED &&
-            shorten(db, ST_SQL_SEQUENCE_LENGTH, ST_SQL_SEQUENCE_CUT, ST_SQL_SEQUENCE_FROM,
-                    SEQUENCES_MAX) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  bool ok =
+      purge_listed(db, change, change->now - wait, uptime - wait) == ST_STORE_OK &&
+      shorten(db, ST_SQL_LOG_LENGTH, ST_SQL_LOG_CUT, ST_SQL_LOG_FROM, LOG_MAX) == ST_STORE_OK &&
+      shorten(db, ST_SQL_SEQUENCE_LENGTH, ST_SQL_SEQUENCE_CUT, ST_SQL_SEQUENCE_FROM,
+              SEQUENCES_MAX) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored make_swept(st_db *db, const st_change *change) {
+static st_store_status make_swept(st_db *db, const st_change *change) {
   horizons *h = change->of;
   int64_t expired = 0, sessions = 0;
   if (st_db_run_counted(db, ST_SQL_PURGE_REFRESH,
                         ST_VALUES(st_db_number(h->sweep_time), st_db_number(SWEEP_ROWS)),
-                        &expired) != ST_STORED) {
+                        &expired) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  st_stored stored = st_row_set_sweep_sessions(db, h->tokens, SWEEP_ROWS, &sessions);
+  st_store_status stored = st_row_set_sweep_sessions(db, h->tokens, SWEEP_ROWS, &sessions);
   h->removed = expired + sessions;
   return stored;
 }
@@ -145,12 +148,12 @@ static st_stored make_swept(st_db *db, const st_change *change) {
 /* The rows of sessions go in small transactions, so that nobody waits long for the lock; what a
  * call leaves, the next one takes.
  */
-st_stored st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
+st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
   horizons h = {.monotonic_us = monotonic_us};
   st_change change = {.now = now_us / 1000000, .now_us = now_us, .of = &h};
-  st_stored stored = st_transaction_run(store, make_purged, &change, error);
+  st_store_status stored = st_transaction_run(store, make_purged, &change, error);
   h.removed = 1;
-  for (int i = 0; i < SWEEPS && stored == ST_STORED && h.removed > 0; i++) {
+  for (int i = 0; i < SWEEPS && stored == ST_STORE_OK && h.removed > 0; i++) {
     stored = st_transaction_run(store, make_swept, &change, error);
   }
   return stored;

@@ -5,24 +5,25 @@
 
 #include <string.h>
 
-/* ST_STORED after the last row, too. *error is written unless it answers that. */
-static st_stored take_rows(st_db *db, st_row *row, st_stored first, const st_query_page *page,
-                           char *error) {
+/* ST_STORE_OK after the last row, too. *error is written unless it answers that. */
+static st_store_status take_rows(st_db *db, st_row *row, st_store_status first,
+                                 const st_query_page *page, char *error) {
   size_t i = 0;
-  st_stored stored = first;
-  while (i < page->limit && stored == ST_STORED) {
+  st_store_status stored = first;
+  while (i < page->limit && stored == ST_STORE_OK) {
     if (!page->take(row, (char *)page->items + i * page->size)) {
       return db->ops->explain(db, "read", error);
     }
     *page->count = ++i;
-    stored = i < page->limit ? st_row_next(row) : ST_STORE_NONE;
+    stored = i < page->limit ? st_row_next(row) : ST_STORE_NOT_FOUND;
   }
-  return stored == ST_STORED || stored == ST_STORE_NONE ? ST_STORED
-                                                        : db->ops->explain(db, "read", error);
+  return stored == ST_STORE_OK || stored == ST_STORE_NOT_FOUND
+             ? ST_STORE_OK
+             : db->ops->explain(db, "read", error);
 }
 
-st_stored st_query_list(st_store *store, st_sql which, const st_value *values,
-                        const st_query_page *page, char *error) {
+st_store_status st_query_list(st_store *store, st_sql which, const st_value *values,
+                              const st_query_page *page, char *error) {
   *page->count = 0;
   if (page->limit > INT32_MAX) {
     return st_db_fail(error, "cannot list %zu at a time", page->limit);
@@ -30,22 +31,22 @@ st_stored st_query_list(st_store *store, st_sql which, const st_value *values,
   st_db *db = store->driver->acquire_query_db(store, error);
   if (db == NULL) return ST_STORE_FAILED;
   st_row row;
-  st_stored found = st_db_query(db, which, values, &row);
-  st_stored stored = take_rows(db, &row, found, page, error);
+  st_store_status found = st_db_query(db, which, values, &row);
+  st_store_status stored = take_rows(db, &row, found, page, error);
   st_row_finish(&row);
   store->driver->release_query_db(db);
-  if (stored != ST_STORED) *page->count = 0;
-  return stored == ST_STORED ? ST_STORED : ST_STORE_FAILED;
+  if (stored != ST_STORE_OK) *page->count = 0;
+  return stored == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_query_one(st_store *store, st_sql which, const st_value *values, void *item,
-                       size_t size, st_query_take_fn *take, char *error) {
+st_store_status st_query_one(st_store *store, st_sql which, const st_value *values, void *item,
+                             size_t size, st_query_take_fn *take, char *error) {
   size_t count = 0;
   /* cppcheck-suppress ctuuninitvar ; it is written to */
   st_query_page page = {item, size, 1, &count, take};
-  st_stored stored = st_query_list(store, which, values, &page, error);
-  if (stored == ST_STORED && count == 0) stored = ST_STORE_NONE;
-  if (stored != ST_STORED) memset(item, 0, size);
+  st_store_status stored = st_query_list(store, which, values, &page, error);
+  if (stored == ST_STORE_OK && count == 0) stored = ST_STORE_NOT_FOUND;
+  if (stored != ST_STORE_OK) memset(item, 0, size);
   return stored;
 }
 
@@ -54,10 +55,11 @@ static bool take_number(const st_row *row, void *number) {
   return true;
 }
 
-st_stored st_query_integer(st_store *store, st_sql which, const st_value *values, int64_t *number,
-                           char *error) {
+st_store_status st_query_integer(st_store *store, st_sql which, const st_value *values,
+                                 int64_t *number, char *error) {
   int64_t found = 0;
-  st_stored stored = st_query_one(store, which, values, &found, sizeof found, take_number, error);
-  if (stored == ST_STORED) *number = found;
+  st_store_status stored =
+      st_query_one(store, which, values, &found, sizeof found, take_number, error);
+  if (stored == ST_STORE_OK) *number = found;
   return stored;
 }

@@ -18,14 +18,15 @@ typedef struct st_query_page {
   st_query_take_fn *take;
 } st_query_page;
 
-st_stored st_query_list(st_store *store, st_sql which, const st_value *values,
-                        const st_query_page *page, char *error) __attribute__((warn_unused_result));
-/* One row; item is zeroed unless it is there. */
-st_stored st_query_one(st_store *store, st_sql which, const st_value *values, void *item,
-                       size_t size, st_query_take_fn *take, char *error)
+st_store_status st_query_list(st_store *store, st_sql which, const st_value *values,
+                              const st_query_page *page, char *error)
     __attribute__((warn_unused_result));
-/* The number in the first column of the only row; ST_STORE_NONE leaves it as it is. */
-st_stored st_query_integer(st_store *store, st_sql which, const st_value *values, int64_t *number,
-                           char *error) __attribute__((warn_unused_result));
+/* One row; item is zeroed unless it is there. */
+st_store_status st_query_one(st_store *store, st_sql which, const st_value *values, void *item,
+                             size_t size, st_query_take_fn *take, char *error)
+    __attribute__((warn_unused_result));
+/* The number in the first column of the only row; ST_STORE_NOT_FOUND leaves it as it is. */
+st_store_status st_query_integer(st_store *store, st_sql which, const st_value *values,
+                                 int64_t *number, char *error) __attribute__((warn_unused_result));
 
 #endif

@@ -17,66 +17,67 @@ typedef struct taken {
   st_taken_report *report;
 } taken;
 
-static st_stored fill_snapshot(st_db *db, const st_listing_taken *from) {
-  st_stored stored = st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES);
-  for (uint32_t i = 0; i < from->count && stored == ST_STORED; i++) {
+static st_store_status fill_snapshot(st_db *db, const st_listing_taken *from) {
+  st_store_status stored = st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES);
+  for (uint32_t i = 0; i < from->count && stored == ST_STORE_OK; i++) {
     stored = st_db_run(db, ST_SQL_SNAPSHOT_ADD, ST_VALUES(st_db_number((int64_t)from->hashes[i])));
   }
   return stored;
 }
 
 /* Hashes of two keys cannot be listed together: those of this database are computed anew, if it has
- * a sub for each. ST_STORE_REFUSED: it has not.
+ * a sub for each. ST_STORE_DENIED: it has not.
  */
-static st_stored take_hash_key(st_db *db, const st_listing_taken *from, int64_t sequence) {
+static st_store_status take_hash_key(st_db *db, const st_listing_taken *from, int64_t sequence) {
   int64_t first = (int64_t)st_load64(from->hash_key);
   int64_t second = (int64_t)st_load64(from->hash_key + 8);
-  st_stored same =
+  st_store_status same =
       st_db_exists(db, ST_SQL_HASH_KEY_IS, ST_VALUES(st_db_number(first), st_db_number(second)));
-  if (same != ST_STORE_NONE) return same;
-  st_stored nameless = st_db_exists(db, ST_SQL_LISTED_WITHOUT_SUB, ST_NO_VALUES);
-  if (nameless != ST_STORE_NONE) return nameless == ST_STORED ? ST_STORE_REFUSED : nameless;
-  bool ok = st_settings_write(db, ST_SETTING_HASH_KEY_0, first) == ST_STORED &&
-            st_settings_write(db, ST_SETTING_HASH_KEY_1, second) == ST_STORED &&
-            st_db_run(db, ST_SQL_LISTED_HASH_ANEW, ST_NO_VALUES) == ST_STORED &&
-            st_db_run(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(INT64_MAX))) == ST_STORED &&
-            st_db_run(db, ST_SQL_LOG_FROM, ST_VALUES(st_db_number(sequence))) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  if (same != ST_STORE_NOT_FOUND) return same;
+  st_store_status nameless = st_db_exists(db, ST_SQL_LISTED_WITHOUT_SUB, ST_NO_VALUES);
+  if (nameless != ST_STORE_NOT_FOUND) return nameless == ST_STORE_OK ? ST_STORE_DENIED : nameless;
+  bool ok = st_settings_write(db, ST_SETTING_HASH_KEY_0, first) == ST_STORE_OK &&
+            st_settings_write(db, ST_SETTING_HASH_KEY_1, second) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_LISTED_HASH_ANEW, ST_NO_VALUES) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(INT64_MAX))) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_LOG_FROM, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 /* Sessions that had ended, and those of keys that had, end again. */
-static st_stored end_sessions(st_db *db, const st_change *change, st_taken_report *report) {
+static st_store_status end_sessions(st_db *db, const st_change *change, st_taken_report *report) {
   st_ended ended = {0};
-  bool ok = st_row_set_clear(db) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_SESSIONS, ST_NO_VALUES) == ST_STORED &&
-            st_row_set_end(db, change, NULL, &ended) == ST_STORED;
+  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_SESSIONS, ST_NO_VALUES) == ST_STORE_OK &&
+            st_row_set_end(db, change, NULL, &ended) == ST_STORE_OK;
   report->sessions = ended.rows;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 /* Keys and users that are in force here and were not there: whether they were deleted, disabled or
  * given a new sub is not known, so they are disabled, which whoever knows better can undo.
  */
-static st_stored disable_keys(st_db *db, const st_change *change, st_taken_report *report) {
-  bool ok = st_row_set_clear(db) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_KEYS, ST_NO_VALUES) == ST_STORED &&
+static st_store_status disable_keys(st_db *db, const st_change *change, st_taken_report *report) {
+  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_KEYS, ST_NO_VALUES) == ST_STORE_OK &&
             st_db_run_counted(db, ST_SQL_SET_DISABLE, ST_VALUES(st_db_number(change->now)),
-                              &report->keys) == ST_STORED;
+                              &report->keys) == ST_STORE_OK;
   return ok ? st_row_set_relist(db, change) : ST_STORE_FAILED;
 }
 
 /* What has no row here. */
-static st_stored list_nameless(st_db *db, const st_listing_taken *from, int64_t now,
-                               int64_t sequence, st_taken_report *report) {
+static st_store_status list_nameless(st_db *db, const st_listing_taken *from, int64_t now,
+                                     int64_t sequence, st_taken_report *report) {
   bool ok = st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(st_db_number(from->sequence))) ==
-                ST_STORED &&
-            st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORED &&
+                ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
             st_db_run_counted(db, ST_SQL_SNAPSHOT_LIST, ST_VALUES(st_db_number(now)),
-                              &report->listed) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+                              &report->listed) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored audit_taken(st_db *db, const st_change *change, const st_taken_report *report) {
+static st_store_status audit_taken(st_db *db, const st_change *change,
+                                   const st_taken_report *report) {
   char target[24], detail[160];
   snprintf(target, sizeof target, "%" PRId64, ((const taken *)change->of)->from->sequence);
   snprintf(detail, sizeof detail,
@@ -87,28 +88,29 @@ static st_stored audit_taken(st_db *db, const st_change *change, const st_taken_
 }
 
 /* What this database has touched later than that is known better here. */
-static st_stored make_taken(st_db *db, const st_change *change) {
+static st_store_status make_taken(st_db *db, const st_change *change) {
   const taken *t = change->of;
   int64_t sequence = 0;
   st_value last = st_db_number(t->from->sequence);
-  st_stored stored = st_transaction_sequence(db, &t->report->before);
-  if (stored == ST_STORED) stored = st_transaction_take_sequence(db, change, &sequence);
-  if (stored == ST_STORED) stored = take_hash_key(db, t->from, sequence);
-  if (stored != ST_STORED) return stored;
-  bool ok = fill_snapshot(db, t->from) == ST_STORED &&
-            st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(last)) == ST_STORED &&
-            end_sessions(db, change, t->report) == ST_STORED &&
-            disable_keys(db, change, t->report) == ST_STORED &&
-            list_nameless(db, t->from, change->now, sequence, t->report) == ST_STORED &&
-            st_db_run(db, ST_SQL_SEQUENCE_FROM, ST_VALUES(last)) == ST_STORED &&
-            st_settings_raise(db, ST_SETTING_MAX_LIFE, t->from->life) == ST_STORED &&
-            audit_taken(db, change, t->report) == ST_STORED &&
-            st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  st_store_status stored = st_transaction_sequence(db, &t->report->before);
+  if (stored == ST_STORE_OK) stored = st_transaction_take_sequence(db, change, &sequence);
+  if (stored == ST_STORE_OK) stored = take_hash_key(db, t->from, sequence);
+  if (stored != ST_STORE_OK) return stored;
+  bool ok = fill_snapshot(db, t->from) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(last)) == ST_STORE_OK &&
+            end_sessions(db, change, t->report) == ST_STORE_OK &&
+            disable_keys(db, change, t->report) == ST_STORE_OK &&
+            list_nameless(db, t->from, change->now, sequence, t->report) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SEQUENCE_FROM, ST_VALUES(last)) == ST_STORE_OK &&
+            st_settings_raise(db, ST_SETTING_MAX_LIFE, t->from->life) == ST_STORE_OK &&
+            audit_taken(db, change, t->report) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_store_take_over(st_store *store, const st_audit_context *act,
-                             const st_listing_taken *from, st_taken_report *report, char *error) {
+st_store_status st_store_take_over(st_store *store, const st_audit_context *act,
+                                   const st_listing_taken *from, st_taken_report *report,
+                                   char *error) {
   memset(report, 0, sizeof *report);
   if (from->sequence < 1 || from->sequence > ST_TAKEN_SEQUENCE_MAX) {
     return st_db_fail(error, "the sequence %" PRId64 " leaves no room for another", from->sequence);
@@ -118,8 +120,8 @@ st_stored st_store_take_over(st_store *store, const st_audit_context *act,
   if (change.now_us <= from->sequence) {
     change.now_us = from->sequence + 1;
   }
-  st_stored stored = st_transaction_run(store, make_taken, &change, error);
-  if (stored == ST_STORE_REFUSED) {
+  st_store_status stored = st_transaction_run(store, make_taken, &change, error);
+  if (stored == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s lists hashes of another key already, which cannot be computed anew",
                      st_db_name(store));
   }
@@ -134,39 +136,39 @@ typedef struct unknown_sub {
   char *id; /* of the key that has it */
 } unknown_sub;
 
-static st_stored find_row(st_db *db, const unknown_sub *u) {
+static st_store_status find_row(st_db *db, const unknown_sub *u) {
   st_row row;
-  st_stored found = st_db_query(db, ST_SQL_ROW_FIND_SUB, ST_VALUES(st_db_view(u->sub)), &row);
-  if (found == ST_STORED && !st_row_text(&row, 0, u->id, ST_KEY_ID_LEN + 1)) {
+  st_store_status found = st_db_query(db, ST_SQL_ROW_FIND_SUB, ST_VALUES(st_db_view(u->sub)), &row);
+  if (found == ST_STORE_OK && !st_row_text(&row, 0, u->id, ST_KEY_ID_LEN + 1)) {
     found = ST_STORE_FAILED;
   }
   st_row_finish(&row);
   return found;
 }
 
-static st_stored make_revoked(st_db *db, const st_change *change) {
+static st_store_status make_revoked(st_db *db, const st_change *change) {
   const unknown_sub *u = change->of;
   int64_t sequence = 0, now = change->now > u->iat ? change->now : u->iat;
   char target[SUBTOKEN_SUB_MAX + 1];
-  st_stored found = find_row(db, u);
-  if (found != ST_STORE_NONE) return found == ST_STORED ? ST_STORE_EXISTS : found;
+  st_store_status found = find_row(db, u);
+  if (found != ST_STORE_NOT_FOUND) return found == ST_STORE_OK ? ST_STORE_EXISTS : found;
   found = st_db_exists(db, ST_SQL_SUB_IS_REVOKED, ST_VALUES(st_db_view(u->sub)));
-  if (found != ST_STORE_NONE) return found == ST_STORED ? ST_STORE_REFUSED : found;
+  if (found != ST_STORE_NOT_FOUND) return found == ST_STORE_OK ? ST_STORE_DENIED : found;
   snprintf(target, sizeof target, "%.*s", (int)u->sub.len, u->sub.data);
-  bool ok = st_transaction_take_sequence(db, change, &sequence) == ST_STORED &&
+  bool ok = st_transaction_take_sequence(db, change, &sequence) == ST_STORE_OK &&
             st_db_run_one(db, ST_SQL_SUB_LIST, ST_VALUES(st_db_view(u->sub), st_db_number(now))) ==
-                ST_STORED &&
+                ST_STORE_OK &&
             st_db_run(db, ST_SQL_SUB_LOG, ST_VALUES(st_db_number(sequence), st_db_view(u->sub))) ==
-                ST_STORED &&
-            st_settings_raise(db, ST_SETTING_MAX_LIFE, u->life) == ST_STORED &&
+                ST_STORE_OK &&
+            st_settings_raise(db, ST_SETTING_MAX_LIFE, u->life) == ST_STORE_OK &&
             st_audit_write(db, change, "sub.revoke", target, "no key of this database has it") ==
-                ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+                ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_store_revoke_sub(st_store *store, const st_audit_context *act, subtoken_text sub,
-                              int64_t iat, int64_t life, char id[ST_KEY_ID_LEN + 1],
-                              int64_t *sequence, char *error) {
+st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *act, subtoken_text sub,
+                                    int64_t iat, int64_t life, char id[ST_KEY_ID_LEN + 1],
+                                    int64_t *sequence, char *error) {
   id[0] = '\0';
   if (sub.len == 0 || sub.len > SUBTOKEN_SUB_MAX) {
     return st_db_fail(error, "a sub has 1 to %d characters", SUBTOKEN_SUB_MAX);

@@ -6,21 +6,21 @@
 
 #include "store/key_row.h"
 
-st_stored st_row_set_clear(st_db *db) {
+st_store_status st_row_set_clear(st_db *db) {
   return st_db_run(db, ST_SQL_SET_CLEAR, ST_NO_VALUES);
 }
 
-st_stored st_row_set_of(st_db *db, const char *id) {
-  st_stored stored = st_row_set_clear(db);
-  return stored == ST_STORED ? st_db_run(db, ST_SQL_SET_ADD_ROW, ST_VALUES(st_db_text(id)))
-                             : stored;
+st_store_status st_row_set_of(st_db *db, const char *id) {
+  st_store_status stored = st_row_set_clear(db);
+  return stored == ST_STORE_OK ? st_db_run(db, ST_SQL_SET_ADD_ROW, ST_VALUES(st_db_text(id)))
+                               : stored;
 }
 
-static st_stored count_rows(st_db *db, st_ended *count) {
+static st_store_status count_rows(st_db *db, st_ended *count) {
   st_row row;
-  st_stored stored = st_db_query(db, ST_SQL_SET_COUNT, ST_NO_VALUES, &row);
+  st_store_status stored = st_db_query(db, ST_SQL_SET_COUNT, ST_NO_VALUES, &row);
   *count = (st_ended){0};
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     *count = (st_ended){st_row_number(&row, 0), st_row_number(&row, 1), st_row_number(&row, 2)};
   }
   st_row_finish(&row);
@@ -28,89 +28,92 @@ static st_stored count_rows(st_db *db, st_ended *count) {
 }
 
 /* Edges are told of these hashes. */
-static st_stored log_rows(st_db *db, const st_change *change) {
+static st_store_status log_rows(st_db *db, const st_change *change) {
   int64_t sequence = 0;
-  st_stored stored = st_transaction_take_sequence(db, change, &sequence);
-  return stored == ST_STORED ? st_db_run(db, ST_SQL_SET_LOG, ST_VALUES(st_db_number(sequence)))
-                             : stored;
+  st_store_status stored = st_transaction_take_sequence(db, change, &sequence);
+  return stored == ST_STORE_OK ? st_db_run(db, ST_SQL_SET_LOG, ST_VALUES(st_db_number(sequence)))
+                               : stored;
 }
 
 /* The subs that they have now are refused for ever. */
-static st_stored revoke_rows(st_db *db, const st_change *change) {
+static st_store_status revoke_rows(st_db *db, const st_change *change) {
   st_value now = st_db_number(change->now);
-  bool ok = st_db_run(db, ST_SQL_SET_REVOKE, ST_VALUES(now)) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_LIST, ST_VALUES(now)) == ST_STORED &&
-            log_rows(db, change) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  bool ok = st_db_run(db, ST_SQL_SET_REVOKE, ST_VALUES(now)) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_LIST, ST_VALUES(now)) == ST_STORE_OK &&
+            log_rows(db, change) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored audit_keys(st_db *db, const st_change *change, const char *because) {
+static st_store_status audit_keys(st_db *db, const st_change *change, const char *because) {
   return st_db_run(db, ST_SQL_SET_AUDIT_KEYS,
                    ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
                              st_db_text(change->act->from), st_db_text("key.delete"),
                              st_db_text(because), st_db_text("; name ")));
 }
 
-st_stored st_row_set_end(st_db *db, const st_change *change, const char *because, st_ended *ended) {
-  if (st_db_run(db, ST_SQL_SET_ADD_DEPENDENT, ST_NO_VALUES) != ST_STORED ||
-      count_rows(db, ended) != ST_STORED) {
+st_store_status st_row_set_end(st_db *db, const st_change *change, const char *because,
+                               st_ended *ended) {
+  if (st_db_run(db, ST_SQL_SET_ADD_DEPENDENT, ST_NO_VALUES) != ST_STORE_OK ||
+      count_rows(db, ended) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  if (ended->rows == 0) return ST_STORED;
-  bool ok = revoke_rows(db, change) == ST_STORED &&
-            (because == NULL || audit_keys(db, change, because) == ST_STORED) &&
-            st_db_run(db, ST_SQL_SET_DELETE, ST_VALUES(st_db_number(change->now))) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  if (ended->rows == 0) return ST_STORE_OK;
+  bool ok = revoke_rows(db, change) == ST_STORE_OK &&
+            (because == NULL || audit_keys(db, change, because) == ST_STORE_OK) &&
+            st_db_run(db, ST_SQL_SET_DELETE, ST_VALUES(st_db_number(change->now))) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_row_set_relist(st_db *db, const st_change *change) {
+st_store_status st_row_set_relist(st_db *db, const st_change *change) {
   st_ended differing;
-  if (st_db_run(db, ST_SQL_SET_DROP_UNCHANGED, ST_NO_VALUES) != ST_STORED ||
-      count_rows(db, &differing) != ST_STORED) {
+  if (st_db_run(db, ST_SQL_SET_DROP_UNCHANGED, ST_NO_VALUES) != ST_STORE_OK ||
+      count_rows(db, &differing) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  if (differing.rows == 0) return ST_STORED;
-  bool ok = st_db_run(db, ST_SQL_SET_LIST_DISABLED, ST_NO_VALUES) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_UNLIST_ENABLED, ST_NO_VALUES) == ST_STORED &&
-            log_rows(db, change) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  if (differing.rows == 0) return ST_STORE_OK;
+  bool ok = st_db_run(db, ST_SQL_SET_LIST_DISABLED, ST_NO_VALUES) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_UNLIST_ENABLED, ST_NO_VALUES) == ST_STORE_OK &&
+            log_rows(db, change) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t limit, int64_t *removed) {
+st_store_status st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t limit,
+                                          int64_t *removed) {
   /* The rows themselves last, because the others refer to them. */
   static const st_sql tables[] = {ST_SQL_SET_REMOVE_REVOKED, ST_SQL_SET_REMOVE_REFRESH,
                                   ST_SQL_SET_REMOVE_SESSIONS, ST_SQL_SET_REMOVE_USED,
                                   ST_SQL_SET_REMOVE_ROWS};
   int64_t rows = 0;
-  st_stored stored = st_row_set_clear(db);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_row_set_clear(db);
+  if (stored == ST_STORE_OK) {
     stored =
         st_db_run(db, ST_SQL_SET_ADD_ENDED, ST_VALUES(st_db_number(before), st_db_number(limit)));
   }
-  for (size_t i = 0; i < sizeof tables / sizeof *tables && stored == ST_STORED; i++) {
+  for (size_t i = 0; i < sizeof tables / sizeof *tables && stored == ST_STORE_OK; i++) {
     stored = st_db_run_counted(db, tables[i], ST_NO_VALUES, &rows);
   }
-  *removed = stored == ST_STORED ? rows : 0;
+  *removed = stored == ST_STORE_OK ? rows : 0;
   return stored;
 }
 
 /* Asked after the old sub is revoked, st_key_row_sub_is_new refuses it, too. */
-st_stored st_row_set_new_sub(st_db *db, const st_change *change, const char *id, const char *sub) {
-  if (st_row_set_of(db, id) != ST_STORED || revoke_rows(db, change) != ST_STORED) {
+st_store_status st_row_set_new_sub(st_db *db, const st_change *change, const char *id,
+                                   const char *sub) {
+  if (st_row_set_of(db, id) != ST_STORE_OK || revoke_rows(db, change) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  st_stored stored = st_key_row_sub_is_new(db, sub);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_key_row_sub_is_new(db, sub);
+  if (stored == ST_STORE_OK) {
     stored = st_db_run_one(db, ST_SQL_ROW_REPLACE_SUB,
                            ST_VALUES(st_db_text(id), st_db_number(change->now), st_db_text(sub)));
   }
   /* What is disabled is so with its new sub, too. */
-  return stored == ST_STORED ? st_row_set_relist(db, change) : stored;
+  return stored == ST_STORE_OK ? st_row_set_relist(db, change) : stored;
 }
 
-st_stored st_row_set_end_sessions(st_db *db, const st_change *change, const char *id,
-                                  st_ended *ended) {
-  bool ok = st_row_set_clear(db) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(id))) == ST_STORED;
+st_store_status st_row_set_end_sessions(st_db *db, const st_change *change, const char *id,
+                                        st_ended *ended) {
+  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(id))) == ST_STORE_OK;
   return ok ? st_row_set_end(db, change, NULL, ended) : ST_STORE_FAILED;
 }

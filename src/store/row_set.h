@@ -12,24 +12,27 @@ typedef struct st_ended {
   int64_t rows, keys, sessions;
 } st_ended;
 
-st_stored st_row_set_clear(st_db *db);
+st_store_status st_row_set_clear(st_db *db);
 /* This row alone. */
-st_stored st_row_set_of(st_db *db, const char *id);
+st_store_status st_row_set_of(st_db *db, const char *id);
 
 /* End the rows of the set and the sessions that rest on them: their subs are revoked for ever, the
  * revocation data lists them. because: for the lines of keys in the audit log; NULL: no such lines.
  */
-st_stored st_row_set_end(st_db *db, const st_change *change, const char *because, st_ended *ended);
+st_store_status st_row_set_end(st_db *db, const st_change *change, const char *because,
+                               st_ended *ended);
 /* The revocation data lists the rows of the set while they are disabled or suspended, and else
  * does not. */
-st_stored st_row_set_relist(st_db *db, const st_change *change);
+st_store_status st_row_set_relist(st_db *db, const st_change *change);
 /* Remove sessions that ended before a time, at most so many: *removed tells how many it were. */
-st_stored st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t limit, int64_t *removed);
+st_store_status st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t limit,
+                                          int64_t *removed);
 
 /* The row gets a new sub; the old one is revoked. Leaves the set with this row. */
-st_stored st_row_set_new_sub(st_db *db, const st_change *change, const char *id, const char *sub);
+st_store_status st_row_set_new_sub(st_db *db, const st_change *change, const char *id,
+                                   const char *sub);
 /* End the sessions that were made with a row. */
-st_stored st_row_set_end_sessions(st_db *db, const st_change *change, const char *id,
-                                  st_ended *ended);
+st_store_status st_row_set_end_sessions(st_db *db, const st_change *change, const char *id,
+                                        st_ended *ended);
 
 #endif

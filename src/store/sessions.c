@@ -14,7 +14,7 @@ static int64_t earlier(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-static st_stored fail_incomplete(const st_store *store, char *error) {
+static st_store_status fail_incomplete(const st_store *store, char *error) {
   return st_db_fail(error, "cannot write %s: incomplete session record", st_db_name(store));
 }
 
@@ -22,7 +22,7 @@ static bool hash_token(subtoken_text token, uint8_t hash[ST_HASH_LEN]) {
   return st_sha256(token.data, token.len, hash);
 }
 
-static st_stored insert_token(st_db *db, const char *token, const st_key *session) {
+static st_store_status insert_token(st_db *db, const char *token, const st_key *session) {
   uint8_t hash[ST_HASH_LEN];
   if (!hash_token(st_text(token), hash)) return ST_STORE_FAILED;
   return st_db_run_one(db, ST_SQL_REFRESH_INSERT,
@@ -58,42 +58,43 @@ static bool derive(const st_key *maker, const st_change *change, st_key *session
 /* Make room for one more. Those whose time is over do not count, and are not ended: nothing of them
  * is good.
  */
-static st_stored end_oldest(st_db *db, const st_change *change, const st_key *maker, int64_t most) {
+static st_store_status end_oldest(st_db *db, const st_change *change, const st_key *maker,
+                                  int64_t most) {
   static const char detail[] = "the oldest: the key or user has reached its number of sessions";
   st_ended ended;
-  bool ok = st_row_set_clear(db) == ST_STORED &&
+  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_OLDEST,
                       ST_VALUES(st_db_text(maker->id), st_db_number(change->now),
-                                st_db_number(most - 1))) == ST_STORED &&
+                                st_db_number(most - 1))) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_AUDIT_SESSIONS,
                       ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
                                 st_db_text(change->act->from), st_db_text("login.end"),
-                                st_db_text(detail))) == ST_STORED &&
-            st_row_set_end(db, change, NULL, &ended) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+                                st_db_text(detail))) == ST_STORE_OK &&
+            st_row_set_end(db, change, NULL, &ended) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored make_session(st_db *db, const st_change *change) {
+static st_store_status make_session(st_db *db, const st_change *change) {
   new_session *new = change->of;
   st_key maker;
-  st_stored stored = st_key_row_grantor(db, change, &maker);
-  if (stored == ST_STORED && !derive(&maker, change, &new->session)) stored = ST_STORE_REFUSED;
-  if (stored == ST_STORED) stored = end_oldest(db, change, &maker, new->most);
-  if (stored == ST_STORED) stored = st_key_row_insert(db, &new->session, change->digest, NULL);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_key_row_grantor(db, change, &maker);
+  if (stored == ST_STORE_OK && !derive(&maker, change, &new->session)) stored = ST_STORE_DENIED;
+  if (stored == ST_STORE_OK) stored = end_oldest(db, change, &maker, new->most);
+  if (stored == ST_STORE_OK) stored = st_key_row_insert(db, &new->session, change->digest, NULL);
+  if (stored == ST_STORE_OK) {
     stored = st_db_run_one(db, ST_SQL_SESSION_INSERT,
                            ST_VALUES(st_db_text(new->session.id), st_db_bytes(new->seed, 32)));
   }
-  if (stored == ST_STORED) stored = insert_token(db, new->refresh, &new->session);
-  return stored == ST_STORED
+  if (stored == ST_STORE_OK) stored = insert_token(db, new->refresh, &new->session);
+  return stored == ST_STORE_OK
              ? st_audit_write_row(db, change, "login.begin", &new->session, NULL, NULL)
              : stored;
 }
 
-st_stored st_store_session_begin(st_store *store, const st_audit_context *act,
-                                 const st_grantor *maker, int64_t most, st_key *login,
-                                 const uint8_t digest[32], const uint8_t seed[32],
-                                 const char *refresh, char *error) {
+st_store_status st_store_session_begin(st_store *store, const st_audit_context *act,
+                                       const st_grantor *maker, int64_t most, st_key *login,
+                                       const uint8_t digest[32], const uint8_t seed[32],
+                                       const char *refresh, char *error) {
   st_change change = st_transaction_change(act, NULL, NULL);
   new_session new = {.session = *login, .seed = seed, .refresh = refresh, .most = most};
   new.session.created_at = change.now;
@@ -105,8 +106,8 @@ st_stored st_store_session_begin(st_store *store, const st_audit_context *act,
   change.maker = maker;
   change.digest = digest;
   change.of = &new;
-  st_stored stored = st_transaction_run(store, make_session, &change, error);
-  if (stored == ST_STORED) *login = new.session;
+  st_store_status stored = st_transaction_run(store, make_session, &change, error);
+  if (stored == ST_STORE_OK) *login = new.session;
   return stored;
 }
 
@@ -130,11 +131,11 @@ typedef struct refreshing {
   bool reused; /* it has ended the session */
 } refreshing;
 
-static st_stored find_token(st_db *db, const uint8_t hash[ST_HASH_LEN], kept_token *found) {
+static st_store_status find_token(st_db *db, const uint8_t hash[ST_HASH_LEN], kept_token *found) {
   st_row row;
-  st_stored stored =
+  st_store_status stored =
       st_db_query(db, ST_SQL_REFRESH_FIND, ST_VALUES(st_db_bytes(hash, ST_HASH_LEN)), &row);
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     found->expires_at = st_row_number(&row, ST_COL_REFRESH_EXPIRES_AT);
     found->used = !st_row_is_null(&row, ST_COL_REFRESH_USED_AT);
     found->used_at = st_row_number(&row, ST_COL_REFRESH_USED_AT);
@@ -146,12 +147,12 @@ static st_stored find_token(st_db *db, const uint8_t hash[ST_HASH_LEN], kept_tok
   return stored;
 }
 
-/* A row that is in force: ST_STORE_NONE when it has ended, is suspended or has expired. */
-static st_stored find_alive(st_db *db, const st_change *change, const char *id, st_key *key) {
-  st_stored stored = st_key_row_find(db, id, key);
+/* A row that is in force: ST_STORE_NOT_FOUND when it has ended, is suspended or has expired. */
+static st_store_status find_alive(st_db *db, const st_change *change, const char *id, st_key *key) {
+  st_store_status stored = st_key_row_find(db, id, key);
   bool over =
-      stored == ST_STORED && (key->disabled || key->suspended || key->expires_at <= change->now);
-  return over ? ST_STORE_NONE : stored;
+      stored == ST_STORE_OK && (key->disabled || key->suspended || key->expires_at <= change->now);
+  return over ? ST_STORE_NOT_FOUND : stored;
 }
 
 /* base64url(HMAC-SHA-256(seed, token)). */
@@ -170,74 +171,75 @@ static bool write_successor(const uint8_t seed[32], subtoken_text token, char *o
   return ok;
 }
 
-static st_stored find_successor(st_db *db, refreshing *r) {
+static st_store_status find_successor(st_db *db, refreshing *r) {
   st_row row;
   uint8_t seed[32];
-  st_stored stored =
+  st_store_status stored =
       st_db_query(db, ST_SQL_SESSION_SEED, ST_VALUES(st_db_text(r->session.id)), &row);
-  bool ok = stored == ST_STORED && st_row_bytes(&row, 0, seed, sizeof seed) &&
+  bool ok = stored == ST_STORE_OK && st_row_bytes(&row, 0, seed, sizeof seed) &&
             write_successor(seed, r->token, r->successor);
   st_row_finish(&row);
   subtoken_wipe(seed, sizeof seed);
-  return ok ? ST_STORED : ST_STORE_FAILED;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 /* Used just now, and nobody has used what it gave. */
-static st_stored is_retry(st_db *db, const st_change *change, const kept_token *presented,
-                          const refreshing *r, bool *retry) {
+static st_store_status is_retry(st_db *db, const st_change *change, const kept_token *presented,
+                                const refreshing *r, bool *retry) {
   kept_token next;
   uint8_t hash[ST_HASH_LEN];
   int64_t ago = change->now - presented->used_at;
   *retry = false;
-  if (r->retry == 0 || ago < -r->retry || ago > r->retry) return ST_STORED;
+  if (r->retry == 0 || ago < -r->retry || ago > r->retry) return ST_STORE_OK;
   if (!hash_token(st_text(r->successor), hash)) return ST_STORE_FAILED;
-  st_stored found = find_token(db, hash, &next);
-  *retry = found == ST_STORED && !next.used;
-  return found == ST_STORE_FAILED ? ST_STORE_FAILED : ST_STORED;
+  st_store_status found = find_token(db, hash, &next);
+  *retry = found == ST_STORE_OK && !next.used;
+  return found == ST_STORE_FAILED ? ST_STORE_FAILED : ST_STORE_OK;
 }
 
-static st_stored end_reused(st_db *db, const st_change *change, refreshing *r) {
+static st_store_status end_reused(st_db *db, const st_change *change, refreshing *r) {
   st_ended ended;
   r->reused = true;
-  bool ok = st_row_set_of(db, r->session.id) == ST_STORED &&
-            st_row_set_end(db, change, NULL, &ended) == ST_STORED;
+  bool ok = st_row_set_of(db, r->session.id) == ST_STORE_OK &&
+            st_row_set_end(db, change, NULL, &ended) == ST_STORE_OK;
   return ok ? st_audit_write_row(db, change, "login.reuse", &r->session, NULL, NULL)
             : ST_STORE_FAILED;
 }
 
-static st_stored extend(st_db *db, const st_change *change, refreshing *r, int64_t bound) {
+static st_store_status extend(st_db *db, const st_change *change, refreshing *r, int64_t bound) {
   r->session.expires_at = earlier(r->expires_at, bound);
   bool ok = st_db_run_one(db, ST_SQL_REFRESH_USE,
                           ST_VALUES(st_db_bytes(r->hash, sizeof r->hash),
-                                    st_db_number(change->now))) == ST_STORED &&
+                                    st_db_number(change->now))) == ST_STORE_OK &&
             st_db_run_one(db, ST_SQL_ROW_EXTEND,
                           ST_VALUES(st_db_text(r->session.id), st_db_number(change->now),
-                                    st_key_row_expiry(r->session.expires_at))) == ST_STORED;
+                                    st_key_row_expiry(r->session.expires_at))) == ST_STORE_OK;
   return ok ? insert_token(db, r->successor, &r->session) : ST_STORE_FAILED;
 }
 
-static st_stored make_refreshed(st_db *db, const st_change *change) {
+static st_store_status make_refreshed(st_db *db, const st_change *change) {
   refreshing *r = change->of;
   kept_token presented;
   st_key maker;
   bool retry = false;
-  st_stored stored = find_token(db, r->hash, &presented);
-  if (stored == ST_STORED && presented.expires_at <= change->now) stored = ST_STORE_NONE;
-  if (stored == ST_STORED) stored = find_alive(db, change, presented.session, &r->session);
-  if (stored == ST_STORED) stored = find_alive(db, change, r->session.parent, &maker);
-  if (stored == ST_STORED) stored = find_successor(db, r);
-  if (stored != ST_STORED) return stored;
+  st_store_status stored = find_token(db, r->hash, &presented);
+  if (stored == ST_STORE_OK && presented.expires_at <= change->now) stored = ST_STORE_NOT_FOUND;
+  if (stored == ST_STORE_OK) stored = find_alive(db, change, presented.session, &r->session);
+  if (stored == ST_STORE_OK) stored = find_alive(db, change, r->session.parent, &maker);
+  if (stored == ST_STORE_OK) stored = find_successor(db, r);
+  if (stored != ST_STORE_OK) return stored;
   if (!presented.used) return extend(db, change, r, maker.expires_at);
   stored = is_retry(db, change, &presented, r, &retry);
-  return stored != ST_STORED || retry ? stored : end_reused(db, change, r);
+  return stored != ST_STORE_OK || retry ? stored : end_reused(db, change, r);
 }
 
 /* Anybody can send 43 characters: whose token they are is found by reading, before a turn to write
  * is taken.
  */
-st_stored st_store_session_refresh(st_store *store, const st_audit_context *act,
-                                   subtoken_text token, int64_t expires_at, int64_t retry,
-                                   st_key *login, char successor[ST_REFRESH_LEN + 1], char *error) {
+st_store_status st_store_session_refresh(st_store *store, const st_audit_context *act,
+                                         subtoken_text token, int64_t expires_at, int64_t retry,
+                                         st_key *login, char successor[ST_REFRESH_LEN + 1],
+                                         char *error) {
   refreshing r = {.token = token, .expires_at = expires_at, .retry = retry};
   st_change change = st_transaction_change(act, NULL, NULL);
   change.of = &r;
@@ -245,20 +247,20 @@ st_stored st_store_session_refresh(st_store *store, const st_audit_context *act,
   successor[0] = '\0';
   if (token.len != ST_REFRESH_LEN) {
     (void)st_db_fail(error, "not a refresh token");
-    return ST_STORE_NONE;
+    return ST_STORE_NOT_FOUND;
   }
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
     return fail_incomplete(store, error);
   }
-  st_stored stored = st_query_integer(
+  st_store_status stored = st_query_integer(
       store, ST_SQL_REFRESH_KNOWN,
       ST_VALUES(st_db_bytes(r.hash, sizeof r.hash), st_db_number(change.now)), &known, error);
-  if (stored == ST_STORED) stored = st_transaction_run(store, make_refreshed, &change, error);
-  if (stored == ST_STORED && r.reused) {
+  if (stored == ST_STORE_OK) stored = st_transaction_run(store, make_refreshed, &change, error);
+  if (stored == ST_STORE_OK && r.reused) {
     (void)st_db_fail(error, "%s: a refresh token was used before", st_db_name(store));
-    stored = ST_STORE_REFUSED;
+    stored = ST_STORE_DENIED;
   }
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     *login = r.session;
     memcpy(successor, r.successor, sizeof r.successor);
   }
@@ -268,21 +270,21 @@ st_stored st_store_session_refresh(st_store *store, const st_audit_context *act,
 
 /* ---- ended ---- */
 
-static st_stored make_ended(st_db *db, const st_change *change) {
+static st_store_status make_ended(st_db *db, const st_change *change) {
   st_key session;
   st_ended ended;
-  st_stored stored = st_key_row_find(db, change->id, &session);
-  if (stored == ST_STORED && session.kind != ST_KIND_SESSION && session.kind != ST_KIND_SERVICE) {
-    stored = ST_STORE_NONE;
+  st_store_status stored = st_key_row_find(db, change->id, &session);
+  if (stored == ST_STORE_OK && session.kind != ST_KIND_SESSION && session.kind != ST_KIND_SERVICE) {
+    stored = ST_STORE_NOT_FOUND;
   }
-  if (stored == ST_STORED) stored = st_row_set_of(db, change->id);
-  if (stored == ST_STORED) stored = st_row_set_end(db, change, NULL, &ended);
-  return stored == ST_STORED ? st_audit_write_row(db, change, "login.end", &session, NULL, NULL)
-                             : stored;
+  if (stored == ST_STORE_OK) stored = st_row_set_of(db, change->id);
+  if (stored == ST_STORE_OK) stored = st_row_set_end(db, change, NULL, &ended);
+  return stored == ST_STORE_OK ? st_audit_write_row(db, change, "login.end", &session, NULL, NULL)
+                               : stored;
 }
 
-st_stored st_store_session_end(st_store *store, const st_audit_context *act, const char *id,
-                               int64_t *sequence, char *error) {
+st_store_status st_store_session_end(st_store *store, const st_audit_context *act, const char *id,
+                                     int64_t *sequence, char *error) {
   st_change change = st_transaction_change(act, id, sequence);
   return st_transaction_run(store, make_ended, &change, error);
 }

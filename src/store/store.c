@@ -20,7 +20,7 @@ static const char *after(const char *where, const char *scheme) {
   return strncmp(where, scheme, len) == 0 ? where + len : NULL;
 }
 
-st_stored st_store_open(const char *where, bool create, st_store **store, char *error) {
+st_store_status st_store_open(const char *where, bool create, st_store **store, char *error) {
   *store = NULL;
   if (after(where, "postgres:") != NULL || after(where, "postgresql:") != NULL) {
     return st_db_fail(error, "cannot open %.200s: this version has no PostgreSQL", where);
@@ -35,14 +35,15 @@ void st_store_close(st_store *store) {
 
 /* ---- passed on ---- */
 
-st_found st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *error) {
+st_store_status st_store_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
+                                   char *error) {
   return store->driver->by_digest(store, digest, key, error);
 }
 
-st_found st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
+st_store_status st_store_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
   if (sub.data == NULL || sub.len != ST_SUB_LEN) {
     memset(key, 0, sizeof *key);
-    return ST_FOUND_NONE;
+    return ST_STORE_NOT_FOUND;
   }
   return store->driver->by_sub(store, sub, key, error);
 }
@@ -55,30 +56,31 @@ void st_store_interrupt(st_store *store) {
   store->driver->interrupt(store);
 }
 
-st_stored st_store_gave_sequence(st_store *store, int64_t sequence, char *error) {
+st_store_status st_store_gave_sequence(st_store *store, int64_t sequence, char *error) {
   return store->driver->gave_sequence(store, sequence, error);
 }
 
-st_stored st_store_revocation_state(st_store *store, st_revocation_state *listing, char *error) {
+st_store_status st_store_revocation_state(st_store *store, st_revocation_state *listing,
+                                          char *error) {
   return store->driver->listing(store, listing, error);
 }
 
-st_stored st_store_revoked_hashes(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                                  uint32_t *count, char *error) {
+st_store_status st_store_revoked_hashes(st_store *store, st_revocation_state *listing,
+                                        uint64_t **hashes, uint32_t *count, char *error) {
   return store->driver->listed(store, listing, hashes, count, error);
 }
 
-st_stored st_store_revoked_hashes_and_changes(st_store *store, st_revoked_hashes *listed,
-                                              char *error) {
+st_store_status st_store_revoked_hashes_and_changes(st_store *store, st_revoked_hashes *listed,
+                                                    char *error) {
   return store->driver->listed_and_changes(store, listed, error);
 }
 
-st_stored st_store_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                           st_revocation_change **changes, uint32_t *count, char *error) {
+st_store_status st_store_changes(st_store *store, int64_t since, st_revocation_state *listing,
+                                 st_revocation_change **changes, uint32_t *count, char *error) {
   return store->driver->changes(store, since, listing, changes, count, error);
 }
 
-st_stored st_store_backup(st_store *store, const char *path, const volatile int *stop,
-                          char *error) {
+st_store_status st_store_backup(st_store *store, const char *path, const volatile int *stop,
+                                char *error) {
   return store->driver->backup(store, path, stop, error);
 }

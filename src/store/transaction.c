@@ -17,34 +17,34 @@ st_change st_transaction_change(const st_audit_context *act, const char *id, int
 /* ---- the transaction ---- */
 
 /* Up to the commit. */
-static st_stored make_part(st_db *db, st_change_fn *make, const st_change *change, int64_t until_us,
-                           int64_t *sequence) {
+static st_store_status make_part(st_db *db, st_change_fn *make, const st_change *change,
+                                 int64_t until_us, int64_t *sequence) {
   db->sequence = 0;
-  st_stored stored = db->ops->begin(db, until_us);
-  if (stored == ST_STORED) stored = make(db, change);
-  if (stored == ST_STORED && change->sequence != NULL) {
+  st_store_status stored = db->ops->begin(db, until_us);
+  if (stored == ST_STORE_OK) stored = make(db, change);
+  if (stored == ST_STORE_OK && change->sequence != NULL) {
     stored = st_transaction_sequence(db, sequence);
   }
   return stored;
 }
 
-static st_stored make_whole(st_db *db, st_change_fn *make, const st_change *change,
-                            int64_t until_us, char *error) {
+static st_store_status make_whole(st_db *db, st_change_fn *make, const st_change *change,
+                                  int64_t until_us, char *error) {
   int64_t sequence = 0;
-  st_stored stored = make_part(db, make, change, until_us, &sequence);
+  st_store_status stored = make_part(db, make, change, until_us, &sequence);
   if (stored == ST_STORE_FAILED) return db->ops->explain(db, "write", error);
-  if (stored == ST_STORED) stored = db->ops->commit(db, error);
-  if (stored == ST_STORED && change->sequence != NULL) *change->sequence = sequence;
+  if (stored == ST_STORE_OK) stored = db->ops->commit(db, error);
+  if (stored == ST_STORE_OK && change->sequence != NULL) *change->sequence = sequence;
   return stored;
 }
 
 /* For what fails without a failure of the database. */
-static const char *reason(st_stored stored) {
+static const char *reason(st_store_status stored) {
   switch (stored) {
     case ST_STORE_EXISTS: return "it is there already";
-    case ST_STORE_REFUSED:
+    case ST_STORE_DENIED:
       return "the credential you used has expired, been revoked or lost a permission";
-    case ST_STORE_NONE: return "it is not there";
+    case ST_STORE_NOT_FOUND: return "it is not there";
     default: return NULL;
   }
 }
@@ -66,8 +66,8 @@ static void end_turn(st_store *store, const st_change *change) {
 }
 
 /* One deadline for both waits: behind other threads, and for other processes. */
-st_stored st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
-                             char *error) {
+st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
+                                   char *error) {
   int64_t until_us = change->until_us;
   if (until_us == 0) until_us = st_semaphore_now_us() + ST_DB_WAIT_MS * INT64_C(1000);
   if (!take_turn(store, change, until_us)) {
@@ -75,7 +75,7 @@ st_stored st_transaction_run(st_store *store, st_change_fn *make, const st_chang
     return ST_STORE_BUSY;
   }
   st_db *db = store->driver->change_db(store);
-  st_stored stored = make_whole(db, make, change, until_us, error);
+  st_store_status stored = make_whole(db, make, change, until_us, error);
   if (reason(stored) != NULL) {
     (void)st_db_fail(error, "%s: %s", st_db_name(store), reason(stored));
   }
@@ -98,22 +98,23 @@ void st_store_close_waiting(st_store *store, int64_t at_us) {
 
 /* ---- the sequence ---- */
 
-st_stored st_transaction_sequence(st_db *db, int64_t *sequence) {
+st_store_status st_transaction_sequence(st_db *db, int64_t *sequence) {
   *sequence = 0;
-  bool ok = st_db_query_number(db, ST_SQL_SEQUENCE_GET, ST_NO_VALUES, sequence) == ST_STORED;
-  return ok && *sequence > 0 ? ST_STORED : ST_STORE_FAILED;
+  bool ok = st_db_query_number(db, ST_SQL_SEQUENCE_GET, ST_NO_VALUES, sequence) == ST_STORE_OK;
+  return ok && *sequence > 0 ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_stored st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence) {
+st_store_status st_transaction_take_sequence(st_db *db, const st_change *change,
+                                             int64_t *sequence) {
   if (db->sequence == 0) {
     int64_t next = 0;
     bool ok = st_db_run_one(db, ST_SQL_SEQUENCE_NEXT, ST_VALUES(st_db_number(change->now_us))) ==
-                  ST_STORED &&
-              st_transaction_sequence(db, &next) == ST_STORED &&
-              st_db_run(db, ST_SQL_SEQUENCE_RECORD, ST_VALUES(st_db_number(next))) == ST_STORED;
+                  ST_STORE_OK &&
+              st_transaction_sequence(db, &next) == ST_STORE_OK &&
+              st_db_run(db, ST_SQL_SEQUENCE_RECORD, ST_VALUES(st_db_number(next))) == ST_STORE_OK;
     if (!ok) return ST_STORE_FAILED;
     db->sequence = next;
   }
   *sequence = db->sequence;
-  return ST_STORED;
+  return ST_STORE_OK;
 }

@@ -25,16 +25,17 @@ typedef struct st_change {
 /* *sequence (may be NULL) is 0 from now on. */
 st_change st_transaction_change(const st_audit_context *act, const char *id, int64_t *sequence);
 
-/* What a change does, within its transaction. Unless it answers ST_STORED nothing has happened. */
-typedef st_stored st_change_fn(st_db *db, const st_change *change);
+/* What a change does, within its transaction. Unless it answers ST_STORE_OK nothing has happened.
+ */
+typedef st_store_status st_change_fn(st_db *db, const st_change *change);
 
 /* Waits for its turn, then begins, calls make, and commits; or rolls back. */
-st_stored st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
-                             char *error) __attribute__((warn_unused_result));
+st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
+                                   char *error) __attribute__((warn_unused_result));
 
 /* Within a change: the sequence at which edges are told of it, one however much it ends. */
-st_stored st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence);
+st_store_status st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence);
 /* The last one that was taken. */
-st_stored st_transaction_sequence(st_db *db, int64_t *sequence);
+st_store_status st_transaction_sequence(st_db *db, int64_t *sequence);
 
 #endif

@@ -38,21 +38,21 @@ bool st_user_row_storable(const st_user *person) {
          st_user_row_fits(person->source, sizeof person->source);
 }
 
-st_stored st_user_row_find(st_db *db, const char *login, st_user_before *before) {
+st_store_status st_user_row_find(st_db *db, const char *login, st_user_before *before) {
   st_row row;
-  st_stored stored = st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(login)), &row);
-  if (stored == ST_STORED && !st_user_row_take(&row, &before->person)) stored = ST_STORE_FAILED;
-  before->imported = stored == ST_STORED && st_row_number(&row, ST_COL_BY_IMPORT) != 0;
+  st_store_status stored = st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(login)), &row);
+  if (stored == ST_STORE_OK && !st_user_row_take(&row, &before->person)) stored = ST_STORE_FAILED;
+  before->imported = stored == ST_STORE_OK && st_row_number(&row, ST_COL_BY_IMPORT) != 0;
   st_row_finish(&row);
   return stored;
 }
 
 /* ---- made ---- */
 
-st_stored st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
-                             const uint8_t digest[32], const char *imported) {
-  st_stored stored = st_key_row_insert(db, &person->key, digest, change->act->row);
-  return stored != ST_STORED
+st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
+                                   const uint8_t digest[32], const char *imported) {
+  st_store_status stored = st_key_row_insert(db, &person->key, digest, change->act->row);
+  return stored != ST_STORE_OK
              ? stored
              : st_db_run_one(
                    db, ST_SQL_USER_INSERT,
@@ -62,8 +62,8 @@ st_stored st_user_row_insert(st_db *db, const st_change *change, const st_user *
                              st_db_number(change->now), st_db_number(person->registered)));
 }
 
-st_stored st_user_row_audit(st_db *db, const st_change *change, const char *action,
-                            const st_user *person, int64_t owned) {
+st_store_status st_user_row_audit(st_db *db, const st_change *change, const char *action,
+                                  const st_user *person, int64_t owned) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   if (owned > 0) {
@@ -79,11 +79,12 @@ st_stored st_user_row_audit(st_db *db, const st_change *change, const char *acti
 /* ---- other permissions, another password ---- */
 
 /* Into the set: the keys that hold what the user loses. *loses: there is such a permission. */
-static st_stored find_losses(st_db *db, const st_key *row, const char *permissions, bool *loses) {
+static st_store_status find_losses(st_db *db, const st_key *row, const char *permissions,
+                                   bool *loses) {
   st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
   subtoken_text held;
-  st_stored stored = st_row_set_clear(db);
-  while (stored == ST_STORED && st_cut(&cutter, ',', &held)) {
+  st_store_status stored = st_row_set_clear(db);
+  while (stored == ST_STORE_OK && st_cut(&cutter, ',', &held)) {
     if (!st_permissions_contain(permissions, held)) {
       *loses = true;
       stored = st_db_run(db, ST_SQL_SET_ADD_HOLDING,
@@ -94,30 +95,30 @@ static st_stored find_losses(st_db *db, const st_key *row, const char *permissio
 }
 
 /* The keys in the set, and all sessions. */
-static st_stored end_losses(st_db *db, const st_change *change, const st_key *row,
-                            const st_user_revision *to, st_ended *ended) {
+static st_store_status end_losses(st_db *db, const st_change *change, const st_key *row,
+                                  const st_user_revision *to, st_ended *ended) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
   st_write_literal(&writer, "taken from user ");
   st_write_truncated(&writer, row->owner);
   bool ok = st_writer_end(&writer) &&
-            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id))) == ST_STORED &&
-            st_row_set_end(db, change, because, ended) == ST_STORED;
+            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id))) == ST_STORE_OK &&
+            st_row_set_end(db, change, because, ended) == ST_STORE_OK;
   return ok ? st_row_set_new_sub(db, change, row->id, to->sub) : ST_STORE_FAILED;
 }
 
 /* What is only added is there in the sessions that live. */
-static st_stored grant(st_db *db, const st_change *change, const st_key *row,
-                       const char *permissions) {
+static st_store_status grant(st_db *db, const st_change *change, const st_key *row,
+                             const char *permissions) {
   const st_value *values =
       ST_VALUES(st_db_text(row->id), st_db_number(change->now), st_db_text(permissions));
-  st_stored stored = st_db_run_one(db, ST_SQL_ROW_GRANT, values);
-  return stored == ST_STORED ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : stored;
+  st_store_status stored = st_db_run_one(db, ST_SQL_ROW_GRANT, values);
+  return stored == ST_STORE_OK ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : stored;
 }
 
-static st_stored audit_revision(st_db *db, const st_change *change, const st_key *row,
-                                const st_user_revision *to, const st_ended *ended,
-                                const st_made *made) {
+static st_store_status audit_revision(st_db *db, const st_change *change, const st_key *row,
+                                      const st_user_revision *to, const st_ended *ended,
+                                      const st_made *made) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_audit_detail_ended(&writer, ended);
@@ -131,29 +132,29 @@ static st_stored audit_revision(st_db *db, const st_change *change, const st_key
   return st_audit_write_detail(db, change, to->action, row->owner, &writer);
 }
 
-st_stored st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
-                             const st_user_revision *to) {
+st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
+                                   const st_user_revision *to) {
   st_ended ended = {0};
   st_made made = {0};
   bool loses = false;
   const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
-  st_stored stored = find_losses(db, row, permissions, &loses);
+  st_store_status stored = find_losses(db, row, permissions, &loses);
   bool tells =
       to->permissions != NULL && (loses || (change->act->made != NULL && change->act->made->end));
-  if (stored == ST_STORED && tells) stored = st_derived_find(db, change, row, permissions, &made);
-  if (stored == ST_STORED && (loses || to->password != NULL)) {
+  if (stored == ST_STORE_OK && tells) stored = st_derived_find(db, change, row, permissions, &made);
+  if (stored == ST_STORE_OK && (loses || to->password != NULL)) {
     stored = end_losses(db, change, row, to, &ended);
   }
-  if (stored == ST_STORED && to->permissions != NULL) {
+  if (stored == ST_STORE_OK && to->permissions != NULL) {
     stored = grant(db, change, row, to->permissions);
   }
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     stored = st_db_run_one(db, ST_SQL_USER_UPDATE,
                            ST_VALUES(st_db_text(row->owner), st_db_number(change->now),
                                      st_db_text(to->password), st_db_text(to->imported)));
   }
-  if (stored == ST_STORED && tells) {
+  if (stored == ST_STORE_OK && tells) {
     stored = st_derived_settle(db, change, "user", row->owner, &made);
   }
-  return stored == ST_STORED ? audit_revision(db, change, row, to, &ended, &made) : stored;
+  return stored == ST_STORE_OK ? audit_revision(db, change, row, to, &ended, &made) : stored;
 }

@@ -28,17 +28,17 @@ bool st_user_row_fits(const char *text, size_t size);
 /* An st_query_take_fn. */
 bool st_user_row_take(const st_row *row, void *person);
 
-st_stored st_user_row_find(st_db *db, const char *login, st_user_before *before);
+st_store_status st_user_row_find(st_db *db, const char *login, st_user_before *before);
 /* imported: what an import brought, or NULL when none makes this user. */
-st_stored st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
-                             const uint8_t digest[32], const char *imported);
+st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
+                                   const uint8_t digest[32], const char *imported);
 /* The line for a new user. owned: keys that were there before, for an owner of that name. */
-st_stored st_user_row_audit(st_db *db, const st_change *change, const char *action,
-                            const st_user *person, int64_t owned);
+st_store_status st_user_row_audit(st_db *db, const st_change *change, const char *action,
+                                  const st_user *person, int64_t owned);
 
 /* Ends what the user loses by it: sessions, and keys that hold a permission that is taken away.
  * Writes the line, too. row: as it is before. */
-st_stored st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
-                             const st_user_revision *to);
+st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
+                                   const st_user_revision *to);
 
 #endif

@@ -9,19 +9,20 @@
 #include "store/key_row.h"
 #include "store/user_row.h"
 
-static st_stored fail_incomplete(const st_store *store, char *error) {
+static st_store_status fail_incomplete(const st_store *store, char *error) {
   return st_db_fail(error, "cannot write %s: incomplete user record", st_db_name(store));
 }
 
 /* ---- found and listed ---- */
 
-st_stored st_store_user_find(st_store *store, subtoken_text login, st_user *person, char *error) {
+st_store_status st_store_user_find(st_store *store, subtoken_text login, st_user *person,
+                                   char *error) {
   return st_query_one(store, ST_SQL_USER_FIND, ST_VALUES(st_db_view(login)), person, sizeof *person,
                       st_user_row_take, error);
 }
 
-st_stored st_store_user_list(st_store *store, const char *after, size_t limit, st_user *persons,
-                             size_t *count, char *error) {
+st_store_status st_store_user_list(st_store *store, const char *after, size_t limit,
+                                   st_user *persons, size_t *count, char *error) {
   st_query_page page = {persons, sizeof *persons, limit, count, st_user_row_take};
   return st_query_list(store, ST_SQL_USER_LIST,
                        ST_VALUES(st_db_text(after), st_db_number((int64_t)limit)), &page, error);
@@ -36,46 +37,47 @@ typedef struct new_user {
 } new_user;
 
 /* May who makes this user manage the keys of any owner? The operator may. */
-static st_stored manages_all(st_db *db, const st_change *change, bool registering, bool *all) {
+static st_store_status manages_all(st_db *db, const st_change *change, bool registering,
+                                   bool *all) {
   st_key maker;
   *all = !registering;
-  if (change->maker == NULL) return ST_STORED;
-  st_stored stored = st_key_row_grantor(db, change, &maker);
-  *all = stored == ST_STORED && st_permissions_contain(maker.permissions, ST_TEXT("keys"));
+  if (change->maker == NULL) return ST_STORE_OK;
+  st_store_status stored = st_key_row_grantor(db, change, &maker);
+  *all = stored == ST_STORE_OK && st_permissions_contain(maker.permissions, ST_TEXT("keys"));
   return stored;
 }
 
 /* ST_STORE_EXISTS when the username is taken; by the owner of a key, too, unless who makes the user
  * could manage that key anyway: a user manages what stands under the username.
  */
-static st_stored username_is_free(st_db *db, const st_change *change, new_user *user) {
+static st_store_status username_is_free(st_db *db, const st_change *change, new_user *user) {
   const st_value *username = ST_VALUES(st_db_text(user->person->key.owner));
   bool all = false;
-  if (manages_all(db, change, user->registering, &all) != ST_STORED) return ST_STORE_FAILED;
-  st_stored found = st_db_exists(db, ST_SQL_USER_FIND, username);
-  if (found != ST_STORE_NONE) return found == ST_STORED ? ST_STORE_EXISTS : found;
-  if (st_db_query_number(db, ST_SQL_KEY_COUNT_OWNED, username, &user->owned) != ST_STORED) {
+  if (manages_all(db, change, user->registering, &all) != ST_STORE_OK) return ST_STORE_FAILED;
+  st_store_status found = st_db_exists(db, ST_SQL_USER_FIND, username);
+  if (found != ST_STORE_NOT_FOUND) return found == ST_STORE_OK ? ST_STORE_EXISTS : found;
+  if (st_db_query_number(db, ST_SQL_KEY_COUNT_OWNED, username, &user->owned) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  return user->owned > 0 && !all ? ST_STORE_EXISTS : ST_STORED;
+  return user->owned > 0 && !all ? ST_STORE_EXISTS : ST_STORE_OK;
 }
 
-static st_stored make_user(st_db *db, const st_change *change) {
+static st_store_status make_user(st_db *db, const st_change *change) {
   new_user *user = change->of;
   const char *imported = user->person->imported[0] != '\0' ? user->person->imported : NULL;
-  st_stored stored = st_key_row_may_grant(db, change, user->person->key.permissions);
-  if (stored == ST_STORED) stored = username_is_free(db, change, user);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_key_row_may_grant(db, change, user->person->key.permissions);
+  if (stored == ST_STORE_OK) stored = username_is_free(db, change, user);
+  if (stored == ST_STORE_OK) {
     stored = st_user_row_insert(db, change, user->person, change->digest, imported);
   }
   const char *action = user->registering ? "user.register" : "user.create";
-  return stored == ST_STORED ? st_user_row_audit(db, change, action, user->person, user->owned)
-                             : stored;
+  return stored == ST_STORE_OK ? st_user_row_audit(db, change, action, user->person, user->owned)
+                               : stored;
 }
 
-st_stored st_store_user_create(st_store *store, const st_audit_context *act,
-                               const st_grantor *maker, bool registering, const st_user *person,
-                               const uint8_t digest[32], char *error) {
+st_store_status st_store_user_create(st_store *store, const st_audit_context *act,
+                                     const st_grantor *maker, bool registering,
+                                     const st_user *person, const uint8_t digest[32], char *error) {
   if (!st_user_row_storable(person)) return fail_incomplete(store, error);
   st_change change = st_transaction_change(act, NULL, NULL);
   change.maker = maker;
@@ -84,25 +86,25 @@ st_stored st_store_user_create(st_store *store, const st_audit_context *act,
   st_user made = *person;
   made.registered = registering;
   change.of = &(new_user){&made, registering, 0};
-  st_stored stored = st_transaction_run(store, make_user, &change, error);
+  st_store_status stored = st_transaction_run(store, make_user, &change, error);
   subtoken_wipe(&made, sizeof made);
   return stored;
 }
 
 /* ---- other permissions, another password ---- */
 
-static st_stored make_revised(st_db *db, const st_change *change) {
+static st_store_status make_revised(st_db *db, const st_change *change) {
   st_user_before before;
-  st_stored stored = st_user_row_find(db, change->id, &before);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_user_row_find(db, change->id, &before);
+  if (stored == ST_STORE_OK) {
     stored = st_user_row_revise(db, change, &before.person.key, change->of);
   }
   subtoken_wipe(&before, sizeof before);
   return stored;
 }
 
-static st_stored revise(st_store *store, const st_audit_context *act, const char *login,
-                        st_user_revision *to, int64_t *sequence, char *error) {
+static st_store_status revise(st_store *store, const st_audit_context *act, const char *login,
+                              st_user_revision *to, int64_t *sequence, char *error) {
   if (!st_key_row_has_len(to->sub, ST_SUB_LEN) ||
       (to->password != NULL && !st_user_row_fits(to->password, ST_PHC_MAX + 1)) ||
       (to->permissions != NULL &&
@@ -114,16 +116,16 @@ static st_stored revise(st_store *store, const st_audit_context *act, const char
   return st_transaction_run(store, make_revised, &change, error);
 }
 
-st_stored st_store_user_set_permissions(st_store *store, const st_audit_context *act,
-                                        const char *login, const char *permissions,
-                                        const char *new_sub, int64_t *sequence, char *error) {
+st_store_status st_store_user_set_permissions(st_store *store, const st_audit_context *act,
+                                              const char *login, const char *permissions,
+                                              const char *new_sub, int64_t *sequence, char *error) {
   st_user_revision to = {.permissions = permissions, .sub = new_sub, .action = "user.permissions"};
   return revise(store, act, login, &to, sequence, error);
 }
 
-st_stored st_store_user_set_password(st_store *store, const st_audit_context *act,
-                                     const char *login, const char *password, const char *new_sub,
-                                     int64_t *sequence, char *error) {
+st_store_status st_store_user_set_password(st_store *store, const st_audit_context *act,
+                                           const char *login, const char *password,
+                                           const char *new_sub, int64_t *sequence, char *error) {
   st_user_revision to = {.password = password, .sub = new_sub, .action = "user.password"};
   return revise(store, act, login, &to, sequence, error);
 }
@@ -132,15 +134,15 @@ typedef struct hashes {
   const char *before, *after;
 } hashes;
 
-static st_stored make_rehashed(st_db *db, const st_change *change) {
+static st_store_status make_rehashed(st_db *db, const st_change *change) {
   const hashes *h = change->of;
   return st_db_run_one(
       db, ST_SQL_USER_REHASH,
       ST_VALUES(st_db_text(change->id), st_db_text(h->before), st_db_text(h->after)));
 }
 
-st_stored st_store_user_rehash(st_store *store, const char *login, const char *before,
-                               const char *password, char *error) {
+st_store_status st_store_user_rehash(st_store *store, const char *login, const char *before,
+                                     const char *password, char *error) {
   if (!st_user_row_fits(password, ST_PHC_MAX + 1)) return fail_incomplete(store, error);
   hashes h = {before, password};
   st_change change = {.id = login, .of = &h, .until_us = ST_WAIT_NOT};
@@ -150,31 +152,31 @@ st_stored st_store_user_rehash(st_store *store, const char *login, const char *b
 /* ---- disabled, deleted ---- */
 
 /* The user's row as it shall be, and with it that of each key. */
-static st_stored suspend(st_db *db, const st_change *change, const st_key *row) {
+static st_store_status suspend(st_db *db, const st_change *change, const st_key *row) {
   st_value login = st_db_text(row->owner), now = st_db_number(change->now),
            yes = st_db_number(change->disabled);
   bool ok = st_db_run_one(db, ST_SQL_ROW_DISABLE,
                           ST_VALUES(st_db_text(row->id), now, yes, st_db_text(change->act->row),
-                                    st_db_number(0))) == ST_STORED &&
-            st_db_run(db, ST_SQL_KEY_SUSPEND_OWNED, ST_VALUES(login, now, yes)) == ST_STORED &&
-            st_row_set_of(db, row->id) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_OWNED, ST_VALUES(login)) == ST_STORED &&
-            st_row_set_relist(db, change) == ST_STORED;
-  return ok ? ST_STORED : ST_STORE_FAILED;
+                                    st_db_number(0))) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_KEY_SUSPEND_OWNED, ST_VALUES(login, now, yes)) == ST_STORE_OK &&
+            st_row_set_of(db, row->id) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_OWNED, ST_VALUES(login)) == ST_STORE_OK &&
+            st_row_set_relist(db, change) == ST_STORE_OK;
+  return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 /* Those of the user, and those made with the user's keys. */
-static st_stored end_all_sessions(st_db *db, const st_change *change, const st_key *row,
-                                  st_ended *ended) {
-  bool ok = st_row_set_clear(db) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id))) == ST_STORED &&
+static st_store_status end_all_sessions(st_db *db, const st_change *change, const st_key *row,
+                                        st_ended *ended) {
+  bool ok = st_row_set_clear(db) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_SESSIONS, ST_VALUES(st_db_text(row->id))) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_SESSIONS_OF_OWNED, ST_VALUES(st_db_text(row->owner))) ==
-                ST_STORED;
+                ST_STORE_OK;
   return ok ? st_row_set_end(db, change, NULL, ended) : ST_STORE_FAILED;
 }
 
-static st_stored audit_ended(st_db *db, const st_change *change, const char *action,
-                             const st_ended *ended, const st_made *made) {
+static st_store_status audit_ended(st_db *db, const st_change *change, const char *action,
+                                   const st_ended *ended, const st_made *made) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_audit_detail_ended(&writer, ended);
@@ -182,35 +184,35 @@ static st_stored audit_ended(st_db *db, const st_change *change, const char *act
   return st_audit_write_detail(db, change, action, change->id, &writer);
 }
 
-static st_stored disable(st_db *db, const st_change *change, const st_key *row) {
+static st_store_status disable(st_db *db, const st_change *change, const st_key *row) {
   st_ended ended = {0};
   st_made made = {0};
-  bool ok = suspend(db, change, row) == ST_STORED &&
+  bool ok = suspend(db, change, row) == ST_STORE_OK &&
             (!change->disabled ||
-             (end_all_sessions(db, change, row, &ended) == ST_STORED &&
-              st_derived_find(db, change, row, NULL, &made) == ST_STORED &&
-              st_derived_settle(db, change, "user", row->owner, &made) == ST_STORED));
+             (end_all_sessions(db, change, row, &ended) == ST_STORE_OK &&
+              st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
+              st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK));
   const char *action = change->disabled ? "user.disable" : "user.enable";
   return ok ? audit_ended(db, change, action, &ended, &made) : ST_STORE_FAILED;
 }
 
-static st_stored make_disabled(st_db *db, const st_change *change) {
+static st_store_status make_disabled(st_db *db, const st_change *change) {
   st_user_before before;
-  st_stored stored = st_user_row_find(db, change->id, &before);
-  if (stored == ST_STORED) stored = disable(db, change, &before.person.key);
+  st_store_status stored = st_user_row_find(db, change->id, &before);
+  if (stored == ST_STORE_OK) stored = disable(db, change, &before.person.key);
   subtoken_wipe(&before, sizeof before);
   return stored;
 }
 
-st_stored st_store_user_set_disabled(st_store *store, const st_audit_context *act,
-                                     const char *login, bool disabled, int64_t *sequence,
-                                     char *error) {
+st_store_status st_store_user_set_disabled(st_store *store, const st_audit_context *act,
+                                           const char *login, bool disabled, int64_t *sequence,
+                                           char *error) {
   st_change change = st_transaction_change(act, login, sequence);
   change.disabled = disabled;
   return st_transaction_run(store, make_disabled, &change, error);
 }
 
-static st_stored delete_user(st_db *db, const st_change *change, const st_key *row) {
+static st_store_status delete_user(st_db *db, const st_change *change, const st_key *row) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
   const st_value *username = ST_VALUES(st_db_text(change->id));
@@ -218,25 +220,26 @@ static st_stored delete_user(st_db *db, const st_change *change, const st_key *r
   st_made made = {0};
   st_write_literal(&writer, "deleted with user ");
   st_write_truncated(&writer, row->owner);
-  bool ok = st_writer_end(&writer) && st_derived_find(db, change, row, NULL, &made) == ST_STORED &&
-            st_row_set_of(db, row->id) == ST_STORED &&
-            st_db_run(db, ST_SQL_SET_ADD_OWNED, username) == ST_STORED &&
-            st_row_set_end(db, change, because, &ended) == ST_STORED &&
-            st_db_run_one(db, ST_SQL_USER_DELETE, username) == ST_STORED &&
-            st_derived_settle(db, change, "user", row->owner, &made) == ST_STORED;
+  bool ok = st_writer_end(&writer) &&
+            st_derived_find(db, change, row, NULL, &made) == ST_STORE_OK &&
+            st_row_set_of(db, row->id) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_OWNED, username) == ST_STORE_OK &&
+            st_row_set_end(db, change, because, &ended) == ST_STORE_OK &&
+            st_db_run_one(db, ST_SQL_USER_DELETE, username) == ST_STORE_OK &&
+            st_derived_settle(db, change, "user", row->owner, &made) == ST_STORE_OK;
   return ok ? audit_ended(db, change, "user.delete", &ended, &made) : ST_STORE_FAILED;
 }
 
-static st_stored make_deleted(st_db *db, const st_change *change) {
+static st_store_status make_deleted(st_db *db, const st_change *change) {
   st_user_before before;
-  st_stored stored = st_user_row_find(db, change->id, &before);
-  if (stored == ST_STORED) stored = delete_user(db, change, &before.person.key);
+  st_store_status stored = st_user_row_find(db, change->id, &before);
+  if (stored == ST_STORE_OK) stored = delete_user(db, change, &before.person.key);
   subtoken_wipe(&before, sizeof before);
   return stored;
 }
 
-st_stored st_store_user_delete(st_store *store, const st_audit_context *act, const char *login,
-                               int64_t *sequence, char *error) {
+st_store_status st_store_user_delete(st_store *store, const st_audit_context *act,
+                                     const char *login, int64_t *sequence, char *error) {
   st_change change = st_transaction_change(act, login, sequence);
   return st_transaction_run(store, make_deleted, &change, error);
 }

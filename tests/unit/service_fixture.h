@@ -46,7 +46,7 @@ static struct {
   bool broken;        /* the store cannot be read */
   st_verdict verdict; /* of each password, unless it is ST_VERDICT_NONE and unset */
   bool verdict_forced;
-  st_changed outcome; /* of each change, unless it is ST_CHANGED */
+  st_store_status outcome; /* of each change, unless it is ST_STORE_OK */
   bool busy;
   size_t checks, creates, log_ins, log_outs, refreshes, changes; /* calls */
   bool checked_nobody;
@@ -110,36 +110,36 @@ static inline void office_enrol(const char *login, const char *id, const char *p
 
 /* ---- what the service asks ---- */
 
-static inline st_found office_by_digest(void *store, const uint8_t digest[32], st_key *key) {
+static inline st_store_status office_by_digest(void *store, const uint8_t digest[32], st_key *key) {
   assert_ptr_equal(store, &office);
-  if (office.broken) return ST_FOUND_ERROR;
+  if (office.broken) return ST_STORE_FAILED;
   for (size_t i = 0; i < office.row_count; i++) {
     if (office.rows[i].ended || memcmp(office.rows[i].digest, digest, 32) != 0) continue;
     *key = office.rows[i].key;
-    return ST_FOUND;
+    return ST_STORE_OK;
   }
-  return ST_FOUND_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
-static inline st_found office_by_sub(void *store, subtoken_text sub, st_key *key) {
+static inline st_store_status office_by_sub(void *store, subtoken_text sub, st_key *key) {
   assert_ptr_equal(store, &office);
-  if (office.broken) return ST_FOUND_ERROR;
+  if (office.broken) return ST_STORE_FAILED;
   for (size_t i = 0; i < office.row_count; i++) {
     if (!st_text_is(sub, office.rows[i].key.sub)) continue;
     *key = office.rows[i].key;
-    return office.rows[i].ended ? ST_FOUND_REVOKED : ST_FOUND;
+    return office.rows[i].ended ? ST_STORE_REVOKED : ST_STORE_OK;
   }
-  return ST_FOUND_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
-static inline st_found office_find(void *context, subtoken_text login, st_user *person) {
+static inline st_store_status office_find(void *context, subtoken_text login, st_user *person) {
   assert_ptr_equal(context, &office);
   assert_true(st_names_username_valid(login) && !st_text_is(login, ST_ANONYMOUS));
-  if (office.broken) return ST_FOUND_ERROR;
+  if (office.broken) return ST_STORE_FAILED;
   st_user *found = office_person(login);
-  if (found == NULL) return ST_FOUND_NONE;
+  if (found == NULL) return ST_STORE_NOT_FOUND;
   *person = *found;
-  return ST_FOUND;
+  return ST_STORE_OK;
 }
 
 static inline st_verdict office_check(void *context, const st_user *person, subtoken_text password,
@@ -175,9 +175,9 @@ static inline const office_row *office_maker(const st_grantor *maker) {
   return row;
 }
 
-static inline st_changed office_create(void *context, const st_audit_context *act,
-                                       const st_grantor *maker, st_user *person,
-                                       subtoken_text password, bool *busy) {
+static inline st_store_status office_create(void *context, const st_audit_context *act,
+                                            const st_grantor *maker, st_user *person,
+                                            subtoken_text password, bool *busy) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   office.maker[0] = '\0';
@@ -191,18 +191,18 @@ static inline st_changed office_create(void *context, const st_audit_context *ac
   assert_true(maker != NULL || person->key.permissions[0] == '\0');
   assert_string_equal(person->password, "");
   *busy = office.busy;
-  if (office.outcome != ST_CHANGED) return office.outcome;
-  if (office_person(st_text(person->key.owner)) != NULL) return ST_CHANGE_EXISTS;
+  if (office.outcome != ST_STORE_OK) return office.outcome;
+  if (office_person(st_text(person->key.owner)) != NULL) return ST_STORE_EXISTS;
   snprintf(person->password, sizeof person->password, "hash of %.*s", (int)password.len,
            password.data);
   assert_true(office.person_count < COUNT(office.persons));
   office.persons[office.person_count++] = *person;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static inline st_changed office_log_in(void *context, const st_audit_context *act,
-                                       const st_grantor *maker, int64_t most, st_key *login,
-                                       char refresh[ST_REFRESH_LEN + 1]) {
+static inline st_store_status office_log_in(void *context, const st_audit_context *act,
+                                            const st_grantor *maker, int64_t most, st_key *login,
+                                            char refresh[ST_REFRESH_LEN + 1]) {
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &office);
   office_note_act(act);
@@ -210,7 +210,7 @@ static inline st_changed office_log_in(void *context, const st_audit_context *ac
   office.log_ins++;
   office.asked_until = login->expires_at;
   office.most_sessions = most;
-  if (office.outcome != ST_CHANGED) return office.outcome;
+  if (office.outcome != ST_STORE_OK) return office.outcome;
   bool person = by.kind == ST_KIND_USER;
   assert_true(person || by.kind == ST_KIND_KEY);
   snprintf(id, sizeof id, "%08zu-1061-0000-0000-000000000000", office.row_count);
@@ -220,57 +220,57 @@ static inline st_changed office_log_in(void *context, const st_audit_context *ac
   snprintf(row->refresh, sizeof row->refresh, "%043zu", 1000 * office.row_count);
   snprintf(refresh, ST_REFRESH_LEN + 1, "%s", row->refresh);
   *login = row->key;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static inline st_changed office_refresh(void *context, const st_audit_context *act,
-                                        subtoken_text token, int64_t expires_at, int64_t retry,
-                                        st_key *login, char successor[ST_REFRESH_LEN + 1]) {
+static inline st_store_status office_refresh(void *context, const st_audit_context *act,
+                                             subtoken_text token, int64_t expires_at, int64_t retry,
+                                             st_key *login, char successor[ST_REFRESH_LEN + 1]) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   assert_int_equal(token.len, ST_REFRESH_LEN);
   office.refreshes++;
   office.asked_until = expires_at;
   office.refresh_retry = retry;
-  if (office.outcome != ST_CHANGED) return office.outcome;
+  if (office.outcome != ST_STORE_OK) return office.outcome;
   unsigned long asked = strtoul(token.data, NULL, 10);
   for (size_t i = 0; i < office.row_count; i++) {
     office_row *row = &office.rows[i];
     unsigned long good = strtoul(row->refresh, NULL, 10);
     if (row->refresh[0] == '\0' || row->ended || asked / 1000 != good / 1000) continue;
     row->ended = asked != good;
-    if (row->ended) return ST_CHANGE_REFUSED;
+    if (row->ended) return ST_STORE_DENIED;
     snprintf(row->refresh, sizeof row->refresh, "%043lu", good + 1);
     snprintf(successor, ST_REFRESH_LEN + 1, "%s", row->refresh);
     row->key.expires_at = expires_at;
     *login = row->key;
-    return ST_CHANGED;
+    return ST_STORE_OK;
   }
-  return ST_CHANGED_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
-static inline st_changed office_log_out(void *context, const st_audit_context *act, const char *id,
-                                        int64_t *sequence) {
+static inline st_store_status office_log_out(void *context, const st_audit_context *act,
+                                             const char *id, int64_t *sequence) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   office.log_outs++;
-  if (office.outcome != ST_CHANGED) return office.outcome;
+  if (office.outcome != ST_STORE_OK) return office.outcome;
   office_row *row = office_row_of(id);
-  if (row == NULL || row->ended) return ST_CHANGED_NONE;
+  if (row == NULL || row->ended) return ST_STORE_NOT_FOUND;
   assert_true(row->key.kind == ST_KIND_SESSION || row->key.kind == ST_KIND_SERVICE);
   row->ended = true;
   *sequence = 77;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static inline st_changed office_audit(void *context, int64_t before, size_t limit,
-                                      st_audit_line *lines, size_t *count) {
+static inline st_store_status office_audit(void *context, int64_t before, size_t limit,
+                                           st_audit_line *lines, size_t *count) {
   assert_ptr_equal(context, &office);
   assert_true(before >= 0 && limit >= 1 && limit <= 100);
   office.audit_asked++;
   if (limit > office.audit_most) office.audit_most = limit;
   *count = 0;
-  if (office.outcome != ST_CHANGED) return office.outcome;
+  if (office.outcome != ST_STORE_OK) return office.outcome;
   int64_t id = before == 0 || before > office.audit_last ? office.audit_last : before - 1;
   for (; id > 0 && *count < limit; id--) {
     st_audit_line *line = &lines[(*count)++];
@@ -283,7 +283,7 @@ static inline st_changed office_audit(void *context, int64_t before, size_t limi
     snprintf(line->target, sizeof line->target, "target\n");
     snprintf(line->detail, sizeof line->detail, "%s", office.audit_detail);
   }
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
 static inline void office_used(void *context, const char *id, int64_t now) {
@@ -299,25 +299,25 @@ static inline office_row *office_key_row(const char *id) {
   return row != NULL && row->key.kind == ST_KIND_KEY && !row->ended ? row : NULL;
 }
 
-static inline st_changed office_find_key(void *context, const char *id, st_key *key) {
+static inline st_store_status office_find_key(void *context, const char *id, st_key *key) {
   assert_ptr_equal(context, &office);
   const office_row *row = office_key_row(id);
-  if (office.broken) return ST_CHANGE_FAILED;
-  if (row == NULL) return ST_CHANGED_NONE;
+  if (office.broken) return ST_STORE_FAILED;
+  if (row == NULL) return ST_STORE_NOT_FOUND;
   *key = row->key;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static inline st_changed office_find_sub(void *context, subtoken_text sub, st_key *key) {
+static inline st_store_status office_find_sub(void *context, subtoken_text sub, st_key *key) {
   assert_ptr_equal(context, &office);
-  if (office.broken) return ST_CHANGE_FAILED;
+  if (office.broken) return ST_STORE_FAILED;
   for (size_t i = 0; i < office.row_count; i++) {
     const office_row *row = &office.rows[i];
     if (row->key.kind != ST_KIND_KEY || row->ended || !st_text_is(sub, row->key.sub)) continue;
     *key = row->key;
-    return ST_CHANGED;
+    return ST_STORE_OK;
   }
-  return ST_CHANGED_NONE;
+  return ST_STORE_NOT_FOUND;
 }
 
 /* The key that follows an id; NULL: none. */
@@ -332,20 +332,20 @@ static inline const st_key *office_next_key(const char *owner, const char *after
   return next;
 }
 
-static inline st_changed office_list_keys(void *context, const char *owner, const char *after,
-                                          size_t limit, st_key *keys, size_t *count) {
+static inline st_store_status office_list_keys(void *context, const char *owner, const char *after,
+                                               size_t limit, st_key *keys, size_t *count) {
   assert_ptr_equal(context, &office);
   *count = 0;
-  if (office.broken) return ST_CHANGE_FAILED;
+  if (office.broken) return ST_STORE_FAILED;
   const st_key *key = office_next_key(owner, after);
   for (; key != NULL && *count < limit; key = office_next_key(owner, key->id)) {
     keys[(*count)++] = *key;
   }
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
-static inline st_changed office_create_key(void *context, const st_audit_context *act,
-                                           const st_grantor *maker, st_key *key, char *whole) {
+static inline st_store_status office_create_key(void *context, const st_audit_context *act,
+                                                const st_grantor *maker, st_key *key, char *whole) {
   char id[ST_KEY_ID_LEN + 1];
   assert_ptr_equal(context, &office);
   office_note_act(act);
@@ -354,7 +354,7 @@ static inline st_changed office_create_key(void *context, const st_audit_context
   assert_int_equal(key->kind, ST_KIND_KEY);
   assert_true(key->created_at == office.now && key->expires_at > office.now);
   office.owner_is_user = key->owner_is_user;
-  if (office.outcome != ST_CHANGED) return office.outcome;
+  if (office.outcome != ST_STORE_OK) return office.outcome;
   snprintf(id, sizeof id, "%08zX-0000-0000-0000-00000000000A", office.row_count);
   office_row *row = office_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
   snprintf(row->key.name, sizeof row->key.name, "%s", key->name);
@@ -362,31 +362,31 @@ static inline st_changed office_create_key(void *context, const st_audit_context
   snprintf(whole, ST_KEY_LEN + 1, "%s5EC2E700-0000-0000-0000-00000000000A", id);
   assert_true(st_sha256(whole, ST_KEY_LEN, row->digest));
   *key = row->key;
-  return ST_CHANGED;
+  return ST_STORE_OK;
 }
 
 /* The row that a change is about; NULL: *changed is the answer. */
 static inline office_row *office_change(void *context, const st_audit_context *act, const char *id,
-                                        st_changed *changed) {
+                                        st_store_status *changed) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   office.changes++;
   office_row *row = office_key_row(id);
-  *changed = row == NULL ? ST_CHANGED_NONE : office.outcome;
-  return *changed == ST_CHANGED ? row : NULL;
+  *changed = row == NULL ? ST_STORE_NOT_FOUND : office.outcome;
+  return *changed == ST_STORE_OK ? row : NULL;
 }
 
-static inline st_changed office_rename(void *context, const st_audit_context *act, const char *id,
-                                       const char *name) {
-  st_changed changed;
+static inline st_store_status office_rename(void *context, const st_audit_context *act,
+                                            const char *id, const char *name) {
+  st_store_status changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row != NULL) snprintf(row->key.name, sizeof row->key.name, "%s", name);
   return changed;
 }
 
-static inline st_changed office_remove(void *context, const st_audit_context *act, const char *id,
-                                       int64_t *sequence) {
-  st_changed changed;
+static inline st_store_status office_remove(void *context, const st_audit_context *act,
+                                            const char *id, int64_t *sequence) {
+  st_store_status changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
   row->ended = true;
@@ -395,14 +395,15 @@ static inline st_changed office_remove(void *context, const st_audit_context *ac
   return changed;
 }
 
-static inline st_changed office_set_disabled(void *context, const st_audit_context *act,
-                                             const char *id, bool disabled, int64_t *sequence) {
-  st_changed changed;
+static inline st_store_status office_set_disabled(void *context, const st_audit_context *act,
+                                                  const char *id, bool disabled,
+                                                  int64_t *sequence) {
+  st_store_status changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
   assert_non_null(act->row);
   bool kept = act->as_owner && row->key.disabled && !row->key.disabled_by_owner;
-  if (kept && !disabled) return ST_CHANGE_REFUSED;
+  if (kept && !disabled) return ST_STORE_DENIED;
   row->key.disabled_by_owner = act->as_owner && disabled && !kept;
   assert_false(act->made->end);
   *act->made = office.made;
@@ -411,9 +412,9 @@ static inline st_changed office_set_disabled(void *context, const st_audit_conte
   return changed;
 }
 
-static inline st_changed office_revoke_subtokens(void *context, const st_audit_context *act,
-                                                 const char *id, int64_t *sequence) {
-  st_changed changed;
+static inline st_store_status office_revoke_subtokens(void *context, const st_audit_context *act,
+                                                      const char *id, int64_t *sequence) {
+  st_store_status changed;
   office_row *row = office_change(context, act, id, &changed);
   if (row == NULL) return changed;
   row->key.sub[0] = 'x';
@@ -461,7 +462,7 @@ static int office_open(void **state) {
   st_config_default(&settings);
   ring_with(&ring, "", TEST_SECRET);
   memset(&office, 0, sizeof office);
-  office.outcome = ST_CHANGED;
+  office.outcome = ST_STORE_OK;
   office.audit_detail = "detail";
   office.now = NOW;
   service.policy = NULL;

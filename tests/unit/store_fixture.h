@@ -42,7 +42,7 @@ static inline int setup(void **state) {
   snprintf(home, sizeof home, "%s/subtoken-store-XXXXXX", base != NULL ? base : "/tmp");
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
-  return st_store_open(db, true, &store, error) == ST_STORED ? 0 : -1;
+  return st_store_open(db, true, &store, error) == ST_STORE_OK ? 0 : -1;
 }
 
 static inline int teardown(void **state) {
@@ -53,8 +53,8 @@ static inline int teardown(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-static inline void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
+static inline void good(st_store_status stored) {
+  if (stored != ST_STORE_OK) fail_msg("%d: %s", (int)stored, error);
 }
 
 static inline void reopen(void) {
@@ -156,7 +156,7 @@ static inline const char *refresh_of(unsigned n) {
   return token;
 }
 
-static inline st_stored log_in(unsigned n, const st_grantor *maker, int64_t expires_at) {
+static inline st_store_status log_in(unsigned n, const st_grantor *maker, int64_t expires_at) {
   st_key login = row_of(n, "", "");
   uint8_t seed[32];
   memset(seed, (int)n, sizeof seed);
@@ -165,14 +165,14 @@ static inline st_stored log_in(unsigned n, const st_grantor *maker, int64_t expi
                                 error);
 }
 
-static inline st_found found(unsigned n, st_key *key) {
+static inline st_store_status found(unsigned n, st_key *key) {
   return st_store_by_sub(store, (subtoken_text){sub_of(n), ST_SUB_LEN}, key, error);
 }
 
 /* Does the sub of its making still stand for something? */
 static inline bool alive(unsigned n) {
   st_key key;
-  return found(n, &key) == ST_FOUND;
+  return found(n, &key) == ST_STORE_OK;
 }
 
 static inline uint64_t hash_of(unsigned n) {

@@ -127,7 +127,7 @@ static void test_refused(void **state) {
   assert_int_equal(post(AUDIT, AS_KEY, ""), 405);
   assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
   assert_int_equal(office_ask_at("HEAD", AUDIT, AS_KEY, "", NOW_US), 200);
-  office.outcome = ST_CHANGE_FAILED;
+  office.outcome = ST_STORE_FAILED;
   assert_int_equal(get(AUDIT, AS_KEY), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);

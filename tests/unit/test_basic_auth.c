@@ -246,10 +246,10 @@ static void test_nobody_is_good(void **state) {
 static atomic_int computed, let_in, turned_away;
 static atomic_int wanted; /* how many have to be waiting before a password is computed */
 
-static st_found find_alice(void *context, subtoken_text login, st_user *person) {
+static st_store_status find_alice(void *context, subtoken_text login, st_user *person) {
   (void)context, (void)login;
   *person = office.persons[0];
-  return ST_FOUND;
+  return ST_STORE_OK;
 }
 
 static st_verdict check_slowly(void *context, const st_user *person, subtoken_text password,

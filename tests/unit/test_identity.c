@@ -11,7 +11,7 @@
 
 /* One key, what the store says when it is asked for it, and the hash that it is found by. */
 static st_key stored;
-static st_found says;
+static st_store_status says;
 static int asked;
 static uint8_t stored_digest[ST_HASH_LEN];
 
@@ -23,24 +23,24 @@ static void set_up_key(const char *permissions) {
   snprintf(stored.permissions, sizeof stored.permissions, "%s", permissions);
   stored.created_at = NOW - DAY;
   stored.expires_at = ST_NEVER;
-  says = ST_FOUND;
+  says = ST_STORE_OK;
   asked = 0;
   assert_true(st_sha256(KEY, ST_KEY_LEN, stored_digest));
 }
 
-static st_found by_digest(void *store, const uint8_t digest[32], st_key *key) {
+static st_store_status by_digest(void *store, const uint8_t digest[32], st_key *key) {
   assert_ptr_equal(store, &stored);
   asked++;
-  if (memcmp(digest, stored_digest, sizeof stored_digest) != 0) return ST_FOUND_NONE;
-  if (says == ST_FOUND) *key = stored;
+  if (memcmp(digest, stored_digest, sizeof stored_digest) != 0) return ST_STORE_NOT_FOUND;
+  if (says == ST_STORE_OK) *key = stored;
   return says;
 }
 
-static st_found by_sub(void *store, subtoken_text sub, st_key *key) {
+static st_store_status by_sub(void *store, subtoken_text sub, st_key *key) {
   assert_ptr_equal(store, &stored);
   asked++;
-  if (!st_text_is(sub, SUB)) return ST_FOUND_NONE;
-  if (says == ST_FOUND) *key = stored;
+  if (!st_text_is(sub, SUB)) return ST_STORE_NOT_FOUND;
+  if (says == ST_STORE_OK) *key = stored;
   return says;
 }
 
@@ -187,13 +187,13 @@ static void test_key(void **state) {
 static void test_key_refused(void **state) {
   (void)state;
   static const struct {
-    st_found says;
+    st_store_status says;
     subtoken_result result;
     const char *event;
   } rows[] = {
-      {ST_FOUND_NONE, SUBTOKEN_REVOKED, "key_unknown"},
-      {ST_FOUND_REVOKED, SUBTOKEN_REVOKED, "key_revoked"},
-      {ST_FOUND_ERROR, SUBTOKEN_REVOCATION_UNKNOWN, "store_error"},
+      {ST_STORE_NOT_FOUND, SUBTOKEN_REVOKED, "key_unknown"},
+      {ST_STORE_REVOKED, SUBTOKEN_REVOKED, "key_revoked"},
+      {ST_STORE_FAILED, SUBTOKEN_REVOCATION_UNKNOWN, "store_error"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
@@ -204,7 +204,7 @@ static void test_key_refused(void **state) {
   }
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOKED), 401);
   assert_int_equal(subtoken_result_status(SUBTOKEN_REVOCATION_UNKNOWN), 503);
-  says = ST_FOUND;
+  says = ST_STORE_OK;
   assert_int_equal(
       identify_key("11234567-89AB-CDEF-0123-456789ABCDEF01234567-89AB-CDEF-0123-456789ABCDEF"),
       SUBTOKEN_REVOKED);
@@ -263,17 +263,17 @@ static void test_subtoken(void **state) {
 static void test_subtoken_of_store(void **state) {
   (void)state;
   static const struct {
-    st_found says;
+    st_store_status says;
     bool disabled;
     int64_t expires_at;
     subtoken_result result;
     const char *event;
   } rows[] = {
-      {ST_FOUND_NONE, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
-      {ST_FOUND_REVOKED, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
-      {ST_FOUND_ERROR, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN, "store_error"},
-      {ST_FOUND, true, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
-      {ST_FOUND, false, NOW, SUBTOKEN_REVOKED, "revoked"},
+      {ST_STORE_NOT_FOUND, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
+      {ST_STORE_REVOKED, false, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
+      {ST_STORE_FAILED, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN, "store_error"},
+      {ST_STORE_OK, true, ST_NEVER, SUBTOKEN_REVOKED, "revoked"},
+      {ST_STORE_OK, false, NOW, SUBTOKEN_REVOKED, "revoked"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
@@ -414,18 +414,18 @@ static void test_sid(void **state) {
 static void test_sid_of_dead_login(void **state) {
   (void)state;
   static const struct {
-    st_found says;
+    st_store_status says;
     bool disabled, suspended;
     int64_t expires_at;
     subtoken_result result;
   } rows[] = {
-      {ST_FOUND_REVOKED, false, false, ST_NEVER, SUBTOKEN_REVOKED},
-      {ST_FOUND_NONE, false, false, ST_NEVER, SUBTOKEN_REVOKED},
-      {ST_FOUND, true, false, ST_NEVER, SUBTOKEN_REVOKED},
-      {ST_FOUND, false, true, ST_NEVER, SUBTOKEN_REVOKED},
-      {ST_FOUND, false, false, NOW, SUBTOKEN_REVOKED},
-      {ST_FOUND_ERROR, false, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN},
-      {ST_FOUND, false, false, NOW + 1, SUBTOKEN_OK},
+      {ST_STORE_REVOKED, false, false, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_STORE_NOT_FOUND, false, false, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_STORE_OK, true, false, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_STORE_OK, false, true, ST_NEVER, SUBTOKEN_REVOKED},
+      {ST_STORE_OK, false, false, NOW, SUBTOKEN_REVOKED},
+      {ST_STORE_FAILED, false, false, ST_NEVER, SUBTOKEN_REVOCATION_UNKNOWN},
+      {ST_STORE_OK, false, false, NOW + 1, SUBTOKEN_OK},
   };
   stored.kind = ST_KIND_SESSION;
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -472,7 +472,7 @@ static void test_registered(void **state) {
   stored.kind = ST_KIND_USER;
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
   assert_true(claims_are_empty(&identity.grant));
-  says = ST_FOUND_ERROR;
+  says = ST_STORE_FAILED;
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOCATION_UNKNOWN);
   check_event("store_error");
 }
@@ -512,23 +512,23 @@ static void test_not_registered(void **state) {
 static void test_anyone(void **state) {
   (void)state;
   static const struct {
-    st_found says;
+    st_store_status says;
     st_key_kind kind;
     bool disabled;
-    st_found answer;
+    st_store_status answer;
   } rows[] = {
-      {ST_FOUND, ST_KIND_USER, false, ST_FOUND},
-      {ST_FOUND, ST_KIND_USER, true, ST_FOUND_NONE},
-      {ST_FOUND, ST_KIND_KEY, false, ST_FOUND_NONE},
-      {ST_FOUND, ST_KIND_SESSION, false, ST_FOUND_NONE},
-      {ST_FOUND, ST_KIND_SERVICE, false, ST_FOUND_NONE},
-      {ST_FOUND_NONE, ST_KIND_USER, false, ST_FOUND_NONE},
-      {ST_FOUND_REVOKED, ST_KIND_USER, false, ST_FOUND_NONE},
-      {ST_FOUND_ERROR, ST_KIND_USER, false, ST_FOUND_ERROR},
+      {ST_STORE_OK, ST_KIND_USER, false, ST_STORE_OK},
+      {ST_STORE_OK, ST_KIND_USER, true, ST_STORE_NOT_FOUND},
+      {ST_STORE_OK, ST_KIND_KEY, false, ST_STORE_NOT_FOUND},
+      {ST_STORE_OK, ST_KIND_SESSION, false, ST_STORE_NOT_FOUND},
+      {ST_STORE_OK, ST_KIND_SERVICE, false, ST_STORE_NOT_FOUND},
+      {ST_STORE_NOT_FOUND, ST_KIND_USER, false, ST_STORE_NOT_FOUND},
+      {ST_STORE_REVOKED, ST_KIND_USER, false, ST_STORE_NOT_FOUND},
+      {ST_STORE_FAILED, ST_KIND_USER, false, ST_STORE_FAILED},
   };
   st_key anyone;
   assert_int_equal(st_identity_anonymous(&service, &anyone),
-                   ST_FOUND_NONE); /* only a key is there */
+                   ST_STORE_NOT_FOUND); /* only a key is there */
   assert_true(st_identity_anonymous_digest(stored_digest));
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
@@ -536,7 +536,7 @@ static void test_anyone(void **state) {
     stored.disabled = rows[i].disabled;
     memset(&anyone, 0x5A, sizeof anyone);
     CHECK(st_identity_anonymous(&service, &anyone) == rows[i].answer, "row %zu", i);
-    if (rows[i].answer == ST_FOUND) assert_string_equal(anyone.permissions, "account,guilds");
+    if (rows[i].answer == ST_STORE_OK) assert_string_equal(anyone.permissions, "account,guilds");
   }
 }
 

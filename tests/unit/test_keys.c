@@ -348,22 +348,22 @@ static void test_create_is_read_strictly(void **state) {
 
 static void test_not_made(void **state) {
   (void)state;
-  office.outcome = ST_CHANGE_REFUSED;
+  office.outcome = ST_STORE_DENIED;
   assert_int_equal(create(AS_KEY, SMALL), 403);
   check_event("escalation");
-  office.outcome = ST_CHANGE_OWNER_REGISTERED; /* G2 */
+  office.outcome = ST_STORE_OWNER_REGISTERED; /* G2 */
   assert_int_equal(create(AS_KEY, SMALL), 409);
   check_event("owner_registered");
   check_body_starts("{\"text\":\"owner: is a user who registered");
-  office.outcome = ST_CHANGE_OWNER_NO_USER;
+  office.outcome = ST_STORE_OWNER_NOT_USER;
   assert_int_equal(create(AS_KEY, SMALL), 409);
   check_event("owner_no_user");
-  office.outcome = ST_CHANGE_FAILED;
+  office.outcome = ST_STORE_FAILED;
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
   assert_null(memmem(reply.body, reply.body_len, "key\":", 5));
-  office.outcome = ST_CHANGE_BUSY;
+  office.outcome = ST_STORE_BUSY;
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_busy");
   assert_true(reply.retry_after > 0);
@@ -701,11 +701,11 @@ static void test_delete_and_revoke(void **state) {
   assert_int_equal(office_ask("POST", revoke, AS_KEY AS_JSON, "{}"), 204); /* D15 */
   assert_int_equal(
       office_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, AS_KEY, ""), 204);
-  office.outcome = ST_CHANGE_FAILED;
+  office.outcome = ST_STORE_FAILED;
   assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 503);
   assert_int_equal(office_ask("POST", revoke, AS_ALICE, ""), 503);
   assert_int_equal(reply.headers_len, 0);
-  office.outcome = ST_CHANGED;
+  office.outcome = ST_STORE_OK;
   assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 204);
   check_header("Subtoken-Seq: 81\r\n");
   assert_string_equal(office.who, "person alice");

@@ -12,8 +12,8 @@ static st_key_changes changes;
 
 static const st_audit_context by_ann = {.now_us = 5, .who = "person ann", .from = "192.0.2.1"};
 
-static st_changed create(const st_grantor *maker, const char *permissions, st_key *key,
-                         char *whole) {
+static st_store_status create(const st_grantor *maker, const char *permissions, st_key *key,
+                              char *whole) {
   memset(key, 0, sizeof *key);
   key->expires_at = ST_NEVER;
   snprintf(key->name, sizeof key->name, "mine");
@@ -35,12 +35,12 @@ static void makes_a_key_that_opens(void **state) {
   uint8_t digest[32];
   int64_t before = st_clock_now();
   make_person(1, "ann", "a,b");
-  assert_int_equal(create(maker_of(1), "a", &key, whole), ST_CHANGED);
+  assert_int_equal(create(maker_of(1), "a", &key, whole), ST_STORE_OK);
   assert_int_equal(strlen(whole), ST_KEY_LEN);
   assert_memory_equal(whole, key.id, ST_KEY_ID_LEN);
   assert_true(st_sha256(whole, ST_KEY_LEN, digest));
   st_keys keys = st_keys_of(store);
-  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_FOUND);
+  assert_int_equal(keys.by_digest(keys.store, digest, &got), ST_STORE_OK);
   assert_string_equal(got.sub, key.sub);
   assert_string_equal(got.owner, "ann");
   assert_true(got.created_at >= before && got.created_at <= st_clock_now());
@@ -56,9 +56,9 @@ static void a_refusal_leaves_no_key_behind(void **state) {
   st_key key;
   char whole[ST_KEY_LEN + 1], nothing[ST_KEY_LEN + 1] = {0};
   make_person(1, "ann", "a,b");
-  assert_int_equal(create(maker_of(1), "a,c", &key, whole), ST_CHANGE_REFUSED);
+  assert_int_equal(create(maker_of(1), "a,c", &key, whole), ST_STORE_DENIED);
   assert_memory_equal(whole, nothing, sizeof whole);
-  assert_int_equal(create(maker_of(2), "a", &key, whole), ST_CHANGE_REFUSED);
+  assert_int_equal(create(maker_of(2), "a", &key, whole), ST_STORE_DENIED);
 }
 
 static void finds_lists_and_renames(void **state) {
@@ -67,24 +67,24 @@ static void finds_lists_and_renames(void **state) {
   size_t count = 0;
   make_key(1, "ann", "a");
   make_key(2, "bob", "a");
-  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_CHANGED);
+  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_STORE_OK);
   assert_string_equal(got.owner, "ann");
-  assert_int_equal(changes.find(changes.context, id_of(3), &got), ST_CHANGED_NONE);
+  assert_int_equal(changes.find(changes.context, id_of(3), &got), ST_STORE_NOT_FOUND);
   subtoken_text sub = {sub_of(2), ST_SUB_LEN};
-  assert_int_equal(changes.find_sub(changes.context, sub, &got), ST_CHANGED);
+  assert_int_equal(changes.find_sub(changes.context, sub, &got), ST_STORE_OK);
   assert_string_equal(got.id, id_of(2));
   sub.len--;
-  assert_int_equal(changes.find_sub(changes.context, sub, &got), ST_CHANGED_NONE);
-  assert_int_equal(changes.list(changes.context, NULL, "", 4, page, &count), ST_CHANGED);
+  assert_int_equal(changes.find_sub(changes.context, sub, &got), ST_STORE_NOT_FOUND);
+  assert_int_equal(changes.list(changes.context, NULL, "", 4, page, &count), ST_STORE_OK);
   assert_int_equal(count, 2);
-  assert_int_equal(changes.list(changes.context, "bob", "", 4, page, &count), ST_CHANGED);
+  assert_int_equal(changes.list(changes.context, "bob", "", 4, page, &count), ST_STORE_OK);
   assert_int_equal(count, 1);
-  assert_int_equal(changes.list(changes.context, NULL, id_of(1), 4, page, &count), ST_CHANGED);
+  assert_int_equal(changes.list(changes.context, NULL, id_of(1), 4, page, &count), ST_STORE_OK);
   assert_int_equal(count, 1);
-  assert_int_equal(changes.rename(changes.context, &by_ann, id_of(1), "other"), ST_CHANGED);
-  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_CHANGED);
+  assert_int_equal(changes.rename(changes.context, &by_ann, id_of(1), "other"), ST_STORE_OK);
+  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_STORE_OK);
   assert_string_equal(got.name, "other");
-  assert_int_equal(changes.rename(changes.context, &by_ann, id_of(3), "x"), ST_CHANGED_NONE);
+  assert_int_equal(changes.rename(changes.context, &by_ann, id_of(3), "x"), ST_STORE_NOT_FOUND);
 }
 
 static void disables_revokes_and_removes(void **state) {
@@ -93,20 +93,22 @@ static void disables_revokes_and_removes(void **state) {
   int64_t before = st_clock_now_us(), sequence = 0, next = 0;
   make_key(1, "ann", "a");
   assert_int_equal(changes.set_disabled(changes.context, &by_ann, id_of(1), true, &sequence),
-                   ST_CHANGED);
+                   ST_STORE_OK);
   assert_true(sequence >= before);
-  assert_int_equal(found(1, &got), ST_FOUND);
+  assert_int_equal(found(1, &got), ST_STORE_OK);
   assert_true(got.disabled);
-  assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, id_of(1), &next), ST_CHANGED);
+  assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, id_of(1), &next),
+                   ST_STORE_OK);
   assert_true(next > sequence);
   assert_false(alive(1));
-  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_CHANGED);
+  assert_int_equal(changes.find(changes.context, id_of(1), &got), ST_STORE_OK);
   assert_string_not_equal(got.sub, sub_of(1));
-  assert_int_equal(changes.remove(changes.context, &by_ann, id_of(1), &sequence), ST_CHANGED);
+  assert_int_equal(changes.remove(changes.context, &by_ann, id_of(1), &sequence), ST_STORE_OK);
   assert_true(sequence > next);
-  assert_int_equal(changes.remove(changes.context, &by_ann, id_of(1), &sequence), ST_CHANGED_NONE);
+  assert_int_equal(changes.remove(changes.context, &by_ann, id_of(1), &sequence),
+                   ST_STORE_NOT_FOUND);
   assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, id_of(1), &next),
-                   ST_CHANGED_NONE);
+                   ST_STORE_NOT_FOUND);
 }
 
 static void a_store_that_cannot_write_changes_nothing(void **state) {
@@ -114,7 +116,7 @@ static void a_store_that_cannot_write_changes_nothing(void **state) {
   st_key key;
   char whole[ST_KEY_LEN + 1], nothing[ST_KEY_LEN + 1] = {0};
   sql("CREATE TRIGGER full BEFORE INSERT ON keys BEGIN SELECT raise(ABORT, 'full'); END");
-  assert_int_equal(create(NULL, "a", &key, whole), ST_CHANGE_FAILED);
+  assert_int_equal(create(NULL, "a", &key, whole), ST_STORE_FAILED);
   assert_memory_equal(whole, nothing, sizeof whole);
 }
 

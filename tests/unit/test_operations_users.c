@@ -157,7 +157,7 @@ static void test_draw(void **state) {
 static st_user found_person(const char *login) {
   st_user person;
   assert_int_equal(people.find(people.context, (subtoken_text){login, strlen(login)}, &person),
-                   ST_FOUND);
+                   ST_STORE_OK);
   return person;
 }
 
@@ -251,10 +251,10 @@ static void test_person(void **state) {
       .key = {.kind = ST_KIND_USER, .owner = "alice", .name = "alice", .expires_at = ST_NEVER}};
   bool busy = true;
   st_user nobody;
-  assert_int_equal(people.find(people.context, TEXT("alice"), &nobody), ST_FOUND_NONE);
+  assert_int_equal(people.find(people.context, TEXT("alice"), &nobody), ST_STORE_NOT_FOUND);
   assert_int_equal(
       people.create(people.context, &untimed, NULL, &person, TEXT("supersecret"), &busy),
-      ST_CHANGED);
+      ST_STORE_OK);
   assert_false(busy);
   int64_t now = st_clock_now();
   st_user stored = found_person("alice");
@@ -265,14 +265,14 @@ static void test_person(void **state) {
   uint64_t computed = st_password_computed();
   assert_int_equal(
       people.create(people.context, &untimed, NULL, &person, TEXT("supersecret"), &busy),
-      ST_CHANGE_EXISTS);
+      ST_STORE_EXISTS);
   assert_true(st_password_computed() == computed); /* C1: found by reading */
   /* a password that cannot be hashed is no matter of waiting */
   busy = true;
   st_user bob = {
       .key = {.kind = ST_KIND_USER, .owner = "bob", .name = "bob", .expires_at = ST_NEVER}};
   assert_int_equal(people.create(people.context, &untimed, NULL, &bob, TEXT(""), &busy),
-                   ST_CHANGE_FAILED);
+                   ST_STORE_FAILED);
   assert_false(busy);
   st_audit_line line = last_line();
   assert_string_equal(line.who, "nobody");
@@ -286,9 +286,9 @@ static void test_login(void **state) {
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
   make_person(1, "alice", "account");
   assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &login, token),
-                   ST_CHANGED);
+                   ST_STORE_OK);
   assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &other, next),
-                   ST_CHANGED);
+                   ST_STORE_OK);
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
   assert_string_not_equal(login.id, other.id);
@@ -297,24 +297,25 @@ static void test_login(void **state) {
   assert_string_equal(login.permissions, "account");
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
                                   until, 30, &same, next),
-                   ST_CHANGED);
+                   ST_STORE_OK);
   assert_string_equal(same.id, login.id);
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN},
                                   until, 30, &same, again),
-                   ST_CHANGED);
+                   ST_STORE_OK);
   /* its successor has been used: somebody has the first token who should not */
   assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
                                   until, 30, &same, next),
-                   ST_CHANGE_REFUSED);
-  assert_int_equal(people.log_out(people.context, &untimed, login.id, &sequence), ST_CHANGED_NONE);
-  assert_int_equal(people.log_out(people.context, &untimed, other.id, &sequence), ST_CHANGED);
+                   ST_STORE_DENIED);
+  assert_int_equal(people.log_out(people.context, &untimed, login.id, &sequence),
+                   ST_STORE_NOT_FOUND);
+  assert_int_equal(people.log_out(people.context, &untimed, other.id, &sequence), ST_STORE_OK);
   assert_true(sequence == method());
   assert_int_equal(
       people.refresh(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
-      ST_CHANGED_NONE);
+      ST_STORE_NOT_FOUND);
   st_audit_line some[4];
   size_t count;
-  assert_int_equal(people.audit(people.context, 0, 4, some, &count), ST_CHANGED);
+  assert_int_equal(people.audit(people.context, 0, 4, some, &count), ST_STORE_OK);
   assert_int_equal(count, 4);
   assert_string_equal(some[0].target, other.id);
 }
@@ -328,8 +329,8 @@ static void test_trouble(void **state) {
   make_person(1, "alice", "account");
   sql("DROP TABLE persons");
   sql("DROP TABLE audit");
-  assert_int_equal(people.find(people.context, TEXT("alice"), &person), ST_FOUND_ERROR);
-  assert_int_equal(people.audit(people.context, 0, 1, &line, &count), ST_CHANGE_FAILED);
+  assert_int_equal(people.find(people.context, TEXT("alice"), &person), ST_STORE_FAILED);
+  assert_int_equal(people.audit(people.context, 0, 1, &line, &count), ST_STORE_FAILED);
 }
 
 int main(void) {

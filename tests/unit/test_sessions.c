@@ -183,7 +183,7 @@ static void test_password_bounds(void **state) {
   static char body[2048];
   for (int len = 1024; len <= 1025; len++) {
     snprintf(body, sizeof body, "{\"login\":\"bob\",\"password\":\"%0*d\"}", len, 7);
-    office.outcome = ST_CHANGE_FAILED;
+    office.outcome = ST_STORE_FAILED;
     assert_int_equal(post(USER, AS_KEY AS_JSON, body), len == 1024 ? 503 : 400);
   }
   snprintf(body, sizeof body, "{\"login\":\"bob\",\"password\":\"12345678\",\"source\":\"%065d\"}",
@@ -204,16 +204,16 @@ static void test_user_of_subtoken(void **state) {
 static void test_user_not_stored(void **state) {
   (void)state;
   static const struct {
-    st_changed outcome;
+    st_store_status outcome;
     bool busy;
     int status;
     const char *event;
-  } rows[] = {{ST_CHANGE_FAILED, false, 503, "store_error"},
-              {ST_CHANGE_FAILED, true, 503, "passwords_busy"},
-              {ST_CHANGE_BUSY, false, 503, "store_busy"}, /* C1 */
-              {ST_CHANGE_EXISTS, false, 409, "login_taken"},
-              {ST_CHANGE_REFUSED, false, 403, "escalation"},
-              {ST_CHANGED_NONE, false, 503, "store_error"}};
+  } rows[] = {{ST_STORE_FAILED, false, 503, "store_error"},
+              {ST_STORE_FAILED, true, 503, "passwords_busy"},
+              {ST_STORE_BUSY, false, 503, "store_busy"}, /* C1 */
+              {ST_STORE_EXISTS, false, 409, "login_taken"},
+              {ST_STORE_DENIED, false, 403, "escalation"},
+              {ST_STORE_NOT_FOUND, false, 503, "store_error"}};
   for (size_t i = 0; i < COUNT(rows); i++) {
     office.outcome = rows[i].outcome;
     office.busy = rows[i].busy;
@@ -405,8 +405,8 @@ static void test_passwords_unchecked(void **state) {
 
 static void test_log_in_not_stored(void **state) {
   (void)state;
-  static const st_changed outcomes[] = {ST_CHANGE_BUSY, ST_CHANGE_FAILED, ST_CHANGE_EXISTS,
-                                        ST_CHANGED_NONE, ST_CHANGE_REFUSED};
+  static const st_store_status outcomes[] = {ST_STORE_BUSY, ST_STORE_FAILED, ST_STORE_EXISTS,
+                                             ST_STORE_NOT_FOUND, ST_STORE_DENIED};
   for (size_t i = 0; i < COUNT(outcomes); i++) {
     office.outcome = outcomes[i];
     (void)post(LOGIN, AS_JSON, ALICE);
@@ -581,11 +581,11 @@ static void test_refresh_refused(void **state) {
     if (reply.status == 401) check_unauthorized("refresh_unknown");
     CHECK((office.refreshes > before) == rows[i].asked, "%zu", i);
   }
-  office.outcome = ST_CHANGE_FAILED;
+  office.outcome = ST_STORE_FAILED;
   assert_int_equal(post(REFRESH, AS_JSON, rows[0].body), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
-  office.outcome = ST_CHANGE_BUSY;
+  office.outcome = ST_STORE_BUSY;
   assert_int_equal(post(REFRESH, AS_JSON, rows[0].body), 503);
   check_event("store_busy");
 }
@@ -648,12 +648,12 @@ static void test_log_out_refused(void **state) {
   assert_int_equal(post(query, "", ""), 400);
   assert_int_equal(office_ask_at("POST", LOGOUT, login, "{}", NOW_US), 400);
   assert_int_equal(office.log_outs, 0);
-  office.outcome = ST_CHANGE_FAILED;
+  office.outcome = ST_STORE_FAILED;
   assert_int_equal(post(LOGOUT, login, ""), 503);
-  office.outcome = ST_CHANGE_BUSY;
+  office.outcome = ST_STORE_BUSY;
   assert_int_equal(post(LOGOUT, login, ""), 503);
   check_event("store_busy");
-  office.outcome = ST_CHANGED_NONE;
+  office.outcome = ST_STORE_NOT_FOUND;
   (void)post(LOGOUT, login, "");
   check_unauthorized("revoked");
 }

@@ -32,7 +32,7 @@ static int setup(void **state) {
   snprintf(home, sizeof home, "%s/subtoken-feed-XXXXXX", base != NULL ? base : "/tmp");
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
-  if (st_store_open(db, true, &store, error) != ST_STORED) return -1;
+  if (st_store_open(db, true, &store, error) != ST_STORE_OK) return -1;
   ring_with(&ring, "", TEST_SECRET);
   door = st_snapshot_cache_feed();
   st_snapshot_cache_start(store);
@@ -46,8 +46,8 @@ static int teardown(void **state) {
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
+static void good(st_store_status stored) {
+  if (stored != ST_STORE_OK) fail_msg("%d: %s", (int)stored, error);
 }
 
 /* ---- keys ---- */

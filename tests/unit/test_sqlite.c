@@ -88,8 +88,8 @@ static int count_files(void) {
 
 static st_store *open_store(void) {
   st_store *store = NULL;
-  st_stored stored = st_store_open(db, true, &store, error);
-  if (stored != ST_STORED) {
+  st_store_status stored = st_store_open(db, true, &store, error);
+  if (stored != ST_STORE_OK) {
     fail_msg("%s", error);
   }
   return store;
@@ -121,49 +121,49 @@ static const uint8_t *digest_of(unsigned n, uint8_t digest[32]) {
   return digest;
 }
 
-static st_stored create(st_store *store, unsigned n) {
+static st_store_status create(st_store *store, unsigned n) {
   st_key key = key_of(n);
   uint8_t digest[32];
   return st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest),
                          error);
 }
 
-static st_found found_by_digest(st_store *store, unsigned n, st_key *key) {
+static st_store_status found_by_digest(st_store *store, unsigned n, st_key *key) {
   uint8_t digest[32];
   return st_store_by_digest(store, digest_of(n, digest), key, error);
 }
 
-static st_found found_by_text(st_store *store, const char *sub, size_t len, st_key *key) {
+static st_store_status found_by_text(st_store *store, const char *sub, size_t len, st_key *key) {
   subtoken_text text = {sub, len};
   return st_store_by_sub(store, text, key, error);
 }
 
-static st_found found_by_sub(st_store *store, unsigned n, st_key *key) {
+static st_store_status found_by_sub(st_store *store, unsigned n, st_key *key) {
   st_key wanted = key_of(n);
   return found_by_text(store, wanted.sub, ST_SUB_LEN, key);
 }
 
-static st_stored set_disabled(st_store *store, unsigned n, bool disabled) {
+static st_store_status set_disabled(st_store *store, unsigned n, bool disabled) {
   return st_store_set_disabled(store, AT((NOW + 1) * INT64_C(1000000)), key_of(n).id, disabled,
                                NULL, error);
 }
 
-static st_stored delete_key(st_store *store, unsigned n) {
+static st_store_status delete_key(st_store *store, unsigned n) {
   return st_store_delete(store, AT((NOW + 2) * INT64_C(1000000)), key_of(n).id, NULL, error);
 }
 
-static st_stored replace_sub(st_store *store, unsigned n, unsigned with) {
+static st_store_status replace_sub(st_store *store, unsigned n, unsigned with) {
   return st_store_replace_sub(store, AT((NOW + 3) * INT64_C(1000000)), key_of(n).id,
                               key_of(with).sub, NULL, error);
 }
 
-static st_stored find(st_store *store, unsigned n, st_key *key) {
+static st_store_status find(st_store *store, unsigned n, st_key *key) {
   return st_store_find(store, key_of(n).id, key, error);
 }
 
 static int64_t count(st_store *store) {
   int64_t keys = -1;
-  assert_int_equal(st_store_count(store, &keys, error), ST_STORED);
+  assert_int_equal(st_store_count(store, &keys, error), ST_STORE_OK);
   return keys;
 }
 
@@ -231,7 +231,7 @@ static void assert_child(pid_t child) {
 static void make_db(unsigned keys) {
   st_store *store = open_store();
   for (unsigned n = 0; n < keys; n++) {
-    assert_int_equal(create(store, n), ST_STORED);
+    assert_int_equal(create(store, n), ST_STORE_OK);
   }
   st_store_close(store);
 }
@@ -250,17 +250,17 @@ static void keeps_every_field(void **state) {
   key.disabled = true;
   assert_int_equal(
       st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
-      ST_STORED);
+      ST_STORE_OK);
   st_store_close(store);
 
   store = open_store();
   for (int round = 0; round < 2; round++) { /* from the file, and remembered */
-    assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
+    assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
     assert_same_key(&got, &key);
-    assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND);
+    assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_OK);
     assert_same_key(&got, &key);
   }
-  assert_int_equal(find(store, 1, &got), ST_STORED);
+  assert_int_equal(find(store, 1, &got), ST_STORE_OK);
   assert_same_key(&got, &key);
   assert_int_equal(count(store), 1);
   st_store_close(store);
@@ -270,8 +270,8 @@ static void keeps_never(void **state) {
   (void)state;
   st_store *store = open_store();
   st_key got;
-  assert_int_equal(create(store, 1), ST_STORED);
-  assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
+  assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
   assert_int_equal(got.expires_at, ST_NEVER);
   assert_false(got.disabled);
   st_store_close(store);
@@ -282,16 +282,16 @@ static void knows_what_it_does_not_have(void **state) {
   st_store *store = open_store();
   st_key got, zero = {0};
   memset(&got, 'x', sizeof got);
-  assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND_NONE);
+  assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_NOT_FOUND);
   assert_memory_equal(&got, &zero, sizeof got);
   memset(&got, 'x', sizeof got);
-  assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_NONE);
+  assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_NOT_FOUND);
   assert_memory_equal(&got, &zero, sizeof got);
-  assert_int_equal(find(store, 1, &got), ST_STORE_NONE);
-  assert_int_equal(st_store_find(store, "", &got, error), ST_STORE_NONE);
-  assert_int_equal(set_disabled(store, 1, true), ST_STORE_NONE);
-  assert_int_equal(delete_key(store, 1), ST_STORE_NONE);
-  assert_int_equal(replace_sub(store, 1, 2), ST_STORE_NONE);
+  assert_int_equal(find(store, 1, &got), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_find(store, "", &got, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(set_disabled(store, 1, true), ST_STORE_NOT_FOUND);
+  assert_int_equal(delete_key(store, 1), ST_STORE_NOT_FOUND);
+  assert_int_equal(replace_sub(store, 1, 2), ST_STORE_NOT_FOUND);
   assert_int_equal(count(store), 0);
   st_store_close(store);
 }
@@ -301,22 +301,22 @@ static void reads_a_sub_by_its_length(void **state) {
   (void)state;
   st_store *store = open_store();
   st_key got, key = key_of(1);
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   char *exact = malloc(ST_SUB_LEN), *more = malloc(ST_SUB_LEN + 1);
   assert_true(exact != NULL && more != NULL);
   memcpy(exact, key.sub, ST_SUB_LEN);
   memcpy(more, key.sub, ST_SUB_LEN);
   more[ST_SUB_LEN] = 'x';
   for (int round = 0; round < 2; round++) {
-    assert_int_equal(found_by_text(store, exact, ST_SUB_LEN, &got), ST_FOUND);
-    assert_int_equal(found_by_text(store, more, ST_SUB_LEN, &got), ST_FOUND);
-    assert_int_equal(found_by_text(store, more, ST_SUB_LEN + 1, &got), ST_FOUND_NONE);
-    assert_int_equal(found_by_text(store, exact, ST_SUB_LEN - 1, &got), ST_FOUND_NONE);
-    assert_int_equal(found_by_text(store, exact, 0, &got), ST_FOUND_NONE);
-    assert_int_equal(found_by_text(store, NULL, 0, &got), ST_FOUND_NONE);
+    assert_int_equal(found_by_text(store, exact, ST_SUB_LEN, &got), ST_STORE_OK);
+    assert_int_equal(found_by_text(store, more, ST_SUB_LEN, &got), ST_STORE_OK);
+    assert_int_equal(found_by_text(store, more, ST_SUB_LEN + 1, &got), ST_STORE_NOT_FOUND);
+    assert_int_equal(found_by_text(store, exact, ST_SUB_LEN - 1, &got), ST_STORE_NOT_FOUND);
+    assert_int_equal(found_by_text(store, exact, 0, &got), ST_STORE_NOT_FOUND);
+    assert_int_equal(found_by_text(store, NULL, 0, &got), ST_STORE_NOT_FOUND);
   }
   exact[ST_SUB_LEN - 1] ^= 1; /* the same slot of the cache, another sub */
-  assert_int_equal(found_by_text(store, exact, ST_SUB_LEN, &got), ST_FOUND_NONE);
+  assert_int_equal(found_by_text(store, exact, ST_SUB_LEN, &got), ST_STORE_NOT_FOUND);
   free(exact);
   free(more);
   st_store_close(store);
@@ -330,21 +330,21 @@ static void tells_apart_keys_that_share_a_slot(void **state) {
   st_key first = key_of(1), second = key_of(2), got;
   b[31] = 1;
   assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &first, a, error),
-                   ST_STORED);
+                   ST_STORE_OK);
   assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &second, b, error),
-                   ST_STORED);
+                   ST_STORE_OK);
   for (int round = 0; round < 3; round++) {
-    assert_int_equal(st_store_by_digest(store, a, &got, error), ST_FOUND);
+    assert_int_equal(st_store_by_digest(store, a, &got, error), ST_STORE_OK);
     assert_same_key(&got, &first);
-    assert_int_equal(st_store_by_digest(store, b, &got, error), ST_FOUND);
+    assert_int_equal(st_store_by_digest(store, b, &got, error), ST_STORE_OK);
     assert_same_key(&got, &second);
-    assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND);
+    assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_OK);
     assert_same_key(&got, &first);
-    assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND);
+    assert_int_equal(found_by_sub(store, 2, &got), ST_STORE_OK);
     assert_same_key(&got, &second);
   }
   a[31] = 2;
-  assert_int_equal(st_store_by_digest(store, a, &got, error), ST_FOUND_NONE);
+  assert_int_equal(st_store_by_digest(store, a, &got, error), ST_STORE_NOT_FOUND);
   st_store_close(store);
 }
 
@@ -352,16 +352,16 @@ static void finds_disabled_keys(void **state) {
   (void)state;
   st_store *store = open_store();
   st_key got;
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   for (int round = 0; round < 2; round++) {
-    assert_int_equal(set_disabled(store, 1, true), ST_STORED);
-    assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
+    assert_int_equal(set_disabled(store, 1, true), ST_STORE_OK);
+    assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
     assert_true(got.disabled);
-    assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND);
+    assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_OK);
     assert_true(got.disabled);
   }
-  assert_int_equal(set_disabled(store, 1, false), ST_STORED);
-  assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
+  assert_int_equal(set_disabled(store, 1, false), ST_STORE_OK);
+  assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
   assert_false(got.disabled);
   st_store_close(store);
 }
@@ -370,17 +370,17 @@ static void remembers_deleted_keys(void **state) {
   (void)state;
   st_store *store = open_store();
   st_key got;
-  assert_int_equal(create(store, 1), ST_STORED);
-  assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
-  assert_int_equal(delete_key(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
+  assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
+  assert_int_equal(delete_key(store, 1), ST_STORE_OK);
   for (int round = 0; round < 2; round++) {
-    assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND_REVOKED);
-    assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_REVOKED);
+    assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_REVOKED);
+    assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_REVOKED);
     assert_int_equal(got.permissions[0], 0);
-    assert_int_equal(find(store, 1, &got), ST_STORE_NONE);
-    assert_int_equal(set_disabled(store, 1, false), ST_STORE_NONE);
-    assert_int_equal(delete_key(store, 1), ST_STORE_NONE);
-    assert_int_equal(replace_sub(store, 1, 2), ST_STORE_NONE);
+    assert_int_equal(find(store, 1, &got), ST_STORE_NOT_FOUND);
+    assert_int_equal(set_disabled(store, 1, false), ST_STORE_NOT_FOUND);
+    assert_int_equal(delete_key(store, 1), ST_STORE_NOT_FOUND);
+    assert_int_equal(replace_sub(store, 1, 2), ST_STORE_NOT_FOUND);
     assert_int_equal(count(store), 0);
     st_store_close(store);
     store = open_store();
@@ -397,14 +397,14 @@ static void remembers_replaced_subs(void **state) {
   (void)state;
   st_store *store = open_store();
   st_key got;
-  assert_int_equal(create(store, 1), ST_STORED);
-  assert_int_equal(create(store, 9), ST_STORED);
-  assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND);
-  assert_int_equal(replace_sub(store, 1, 2), ST_STORED);
-  assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_REVOKED);
-  assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
+  assert_int_equal(create(store, 9), ST_STORE_OK);
+  assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_OK);
+  assert_int_equal(replace_sub(store, 1, 2), ST_STORE_OK);
+  assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_REVOKED);
+  assert_int_equal(found_by_sub(store, 2, &got), ST_STORE_OK);
   assert_string_equal(got.id, key_of(1).id);
-  assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
+  assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
   assert_string_equal(got.sub, key_of(2).sub);
 
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_EXISTS); /* its own */
@@ -412,10 +412,10 @@ static void remembers_replaced_subs(void **state) {
   assert_int_equal(replace_sub(store, 1, 9), ST_STORE_EXISTS); /* another key's */
   assert_int_equal(st_store_replace_sub(store, AT(NOW), key_of(1).id, "short", NULL, error),
                    ST_STORE_FAILED);
-  assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND); /* nothing happened */
-  assert_int_equal(delete_key(store, 1), ST_STORED);
-  assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_REVOKED);
-  assert_int_equal(found_by_sub(store, 2, &got), ST_FOUND_REVOKED);
+  assert_int_equal(found_by_sub(store, 2, &got), ST_STORE_OK); /* nothing happened */
+  assert_int_equal(delete_key(store, 1), ST_STORE_OK);
+  assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_REVOKED);
+  assert_int_equal(found_by_sub(store, 2, &got), ST_STORE_REVOKED);
   st_store_close(store);
 }
 
@@ -423,16 +423,16 @@ static void remembers_facts(void **state) {
   (void)state;
   st_store *store = open_store();
   int64_t value = 7;
-  assert_int_equal(st_store_get_setting(store, "max_life", &value, error), ST_STORE_NONE);
+  assert_int_equal(st_store_get_setting(store, "max_life", &value, error), ST_STORE_NOT_FOUND);
   assert_int_equal(value, 7);
   for (int64_t n = 0; n < 3; n++) {
-    assert_int_equal(st_store_set_setting(store, "max_life", n - 1, error), ST_STORED);
+    assert_int_equal(st_store_set_setting(store, "max_life", n - 1, error), ST_STORE_OK);
     st_store_close(store);
     store = open_store();
-    assert_int_equal(st_store_get_setting(store, "max_life", &value, error), ST_STORED);
+    assert_int_equal(st_store_get_setting(store, "max_life", &value, error), ST_STORE_OK);
     assert_int_equal(value, n - 1);
   }
-  assert_int_equal(st_store_get_setting(store, "max", &value, error), ST_STORE_NONE);
+  assert_int_equal(st_store_get_setting(store, "max", &value, error), ST_STORE_NOT_FOUND);
   st_store_close(store);
 }
 
@@ -441,9 +441,9 @@ static void a_revoked_sub_is_refused_even_if_a_key_has_it(void **state) {
   (void)state;
   st_store *store = open_store();
   st_key got;
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   sql_on(db, "INSERT INTO revoked SELECT sub, id, 1 FROM keys");
-  assert_int_equal(found_by_sub(store, 1, &got), ST_FOUND_REVOKED);
+  assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_REVOKED);
   st_store_close(store);
 }
 
@@ -452,9 +452,9 @@ static void refuses_what_is_taken(void **state) {
   st_store *store = open_store();
   uint8_t digest[32];
   for (unsigned n = 1; n <= 2; n++) {
-    assert_int_equal(create(store, n), ST_STORED);
+    assert_int_equal(create(store, n), ST_STORE_OK);
   }
-  assert_int_equal(delete_key(store, 2), ST_STORED);
+  assert_int_equal(delete_key(store, 2), ST_STORE_OK);
   for (unsigned n = 1; n <= 2; n++) { /* one that lives, one that is deleted */
     st_key key = key_of(5);
     memcpy(key.id, key_of(n).id, sizeof key.id);
@@ -471,13 +471,13 @@ static void refuses_what_is_taken(void **state) {
         st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), error),
         ST_STORE_EXISTS);
   }
-  assert_int_equal(replace_sub(store, 1, 3), ST_STORED);
+  assert_int_equal(replace_sub(store, 1, 3), ST_STORE_OK);
   st_key key = key_of(1);
   memcpy(key.id, key_of(5).id, sizeof key.id);
   assert_int_equal(
       st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
       ST_STORE_EXISTS);
-  assert_int_equal(create(store, 5), ST_STORED);
+  assert_int_equal(create(store, 5), ST_STORE_OK);
   assert_int_equal(count(store), 2);
   st_store_close(store);
 }
@@ -526,10 +526,10 @@ static void refuses_rows_that_do_not_fit(void **state) {
     st_key got;
     size_t listed = 7;
     error[0] = 0;
-    assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND_ERROR);
+    assert_int_equal(found_by_digest(store, 0, &got), ST_STORE_FAILED);
     assert_non_null(strstr(error, db));
     error[0] = 0;
-    assert_int_equal(found_by_sub(store, 0, &got), ST_FOUND_ERROR);
+    assert_int_equal(found_by_sub(store, 0, &got), ST_STORE_FAILED);
     assert_non_null(strstr(error, db));
     error[0] = 0;
     assert_int_equal(find(store, 0, &got), ST_STORE_FAILED);
@@ -547,28 +547,28 @@ static void handles_see_each_other_at_once(void **state) {
   (void)state;
   st_store *a = open_store(), *b = open_store();
   st_key got;
-  assert_int_equal(found_by_digest(b, 1, &got), ST_FOUND_NONE);
+  assert_int_equal(found_by_digest(b, 1, &got), ST_STORE_NOT_FOUND);
   for (unsigned n = 1; n <= 50; n++) {
-    assert_int_equal(create(a, n), ST_STORED);
+    assert_int_equal(create(a, n), ST_STORE_OK);
     for (int round = 0; round < 2; round++) {
-      assert_int_equal(found_by_digest(a, n, &got), ST_FOUND);
-      assert_int_equal(found_by_digest(b, n, &got), ST_FOUND);
-      assert_int_equal(found_by_sub(b, n, &got), ST_FOUND);
+      assert_int_equal(found_by_digest(a, n, &got), ST_STORE_OK);
+      assert_int_equal(found_by_digest(b, n, &got), ST_STORE_OK);
+      assert_int_equal(found_by_sub(b, n, &got), ST_STORE_OK);
     }
-    assert_int_equal(set_disabled(a, n, true), ST_STORED);
-    assert_int_equal(found_by_digest(b, n, &got), ST_FOUND);
+    assert_int_equal(set_disabled(a, n, true), ST_STORE_OK);
+    assert_int_equal(found_by_digest(b, n, &got), ST_STORE_OK);
     assert_true(got.disabled);
-    assert_int_equal(found_by_sub(a, n, &got), ST_FOUND);
+    assert_int_equal(found_by_sub(a, n, &got), ST_STORE_OK);
     assert_true(got.disabled);
-    assert_int_equal(replace_sub(b, n, n + 100), ST_STORED);
-    assert_int_equal(found_by_sub(a, n, &got), ST_FOUND_REVOKED);
-    assert_int_equal(found_by_sub(a, n + 100, &got), ST_FOUND);
-    assert_int_equal(delete_key(b, n), ST_STORED);
-    assert_int_equal(found_by_digest(a, n, &got), ST_FOUND_REVOKED);
-    assert_int_equal(found_by_sub(b, n + 100, &got), ST_FOUND_REVOKED);
+    assert_int_equal(replace_sub(b, n, n + 100), ST_STORE_OK);
+    assert_int_equal(found_by_sub(a, n, &got), ST_STORE_REVOKED);
+    assert_int_equal(found_by_sub(a, n + 100, &got), ST_STORE_OK);
+    assert_int_equal(delete_key(b, n), ST_STORE_OK);
+    assert_int_equal(found_by_digest(a, n, &got), ST_STORE_REVOKED);
+    assert_int_equal(found_by_sub(b, n + 100, &got), ST_STORE_REVOKED);
   }
   st_store_close(a);
-  assert_int_equal(create(b, 99), ST_STORED); /* closing one leaves the other alone */
+  assert_int_equal(create(b, 99), ST_STORE_OK); /* closing one leaves the other alone */
   st_store_close(b);
 }
 
@@ -582,10 +582,10 @@ static void processes_see_each_other_at_once(void **state) {
   if (child == 0) {
     st_store *store = NULL;
     close(go[1]); /* or it would wait for ever for a parent that failed */
-    REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
+    REQUIRE(st_store_open(db, false, &store, error) == ST_STORE_OK);
     for (unsigned n = 0; n < 20; n++) {
       REQUIRE(read(go[0], &byte, 1) == 1);
-      REQUIRE(delete_key(store, n) == ST_STORED);
+      REQUIRE(delete_key(store, n) == ST_STORE_OK);
       REQUIRE(write(done[1], "d", 1) == 1);
     }
     st_store_close(store);
@@ -594,11 +594,11 @@ static void processes_see_each_other_at_once(void **state) {
   st_store *store = open_store();
   for (unsigned n = 0; n < 20; n++) {
     st_key got;
-    assert_int_equal(found_by_digest(store, n, &got), ST_FOUND);
-    assert_int_equal(found_by_digest(store, n, &got), ST_FOUND);
+    assert_int_equal(found_by_digest(store, n, &got), ST_STORE_OK);
+    assert_int_equal(found_by_digest(store, n, &got), ST_STORE_OK);
     assert_int_equal(write(go[1], "g", 1), 1);
     assert_int_equal(read(done[0], &byte, 1), 1);
-    assert_int_equal(found_by_digest(store, n, &got), ST_FOUND_REVOKED);
+    assert_int_equal(found_by_digest(store, n, &got), ST_STORE_REVOKED);
   }
   assert_child(child);
   st_store_close(store);
@@ -627,10 +627,10 @@ static void opening_again_keeps_the_locks(void **state) {
     _exit(0);
   }
   st_store *store = open_store();
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   for (int i = 0; i < 3; i++) {
     st_store *other = NULL;
-    assert_int_equal(st_store_open(db, true, &other, error), ST_STORED);
+    assert_int_equal(st_store_open(db, true, &other, error), ST_STORE_OK);
     st_store_close(other);
   }
   close(gate[0]);
@@ -653,10 +653,10 @@ static void *ask_a_lot(void *argument) {
   self->ok = true;
   for (unsigned i = 0; i < 2000; i++) {
     unsigned n = (i + self->id) % 40;
-    st_found found =
+    st_store_status found =
         i % 2 == 0 ? found_by_digest(self->store, n, &got) : found_by_sub(self->store, n, &got);
-    bool same = found != ST_FOUND || strcmp(got.id, key_of(n).id) == 0;
-    self->ok = self->ok && same && (found == ST_FOUND || found == ST_FOUND_REVOKED);
+    bool same = found != ST_STORE_OK || strcmp(got.id, key_of(n).id) == 0;
+    self->ok = self->ok && same && (found == ST_STORE_OK || found == ST_STORE_REVOKED);
   }
   return NULL;
 }
@@ -671,7 +671,7 @@ static void many_threads_share_a_handle(void **state) {
     assert_int_equal(pthread_create(&workers[i].thread, NULL, ask_a_lot, &workers[i]), 0);
   }
   for (unsigned n = 0; n < 20; n++) {
-    assert_int_equal(delete_key(store, n), ST_STORED);
+    assert_int_equal(delete_key(store, n), ST_STORE_OK);
     assert_true(st_store_ready(store, error));
   }
   for (unsigned i = 0; i < 4; i++) {
@@ -690,7 +690,7 @@ static void makes_a_private_file(void **state) {
   mode_t old = umask(0);
   st_store *store = open_store();
   umask(old);
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   for (size_t i = 0; i < 3; i++) {
     char path[310];
     struct stat status;
@@ -707,9 +707,9 @@ static void *create_from_thread(void *argument) {
   char text[ST_ERROR_MAX];
   uint8_t digest[32];
   st_key key = key_of(self->id);
-  self->ok = st_store_open(db, true, &self->store, text) == ST_STORED &&
+  self->ok = st_store_open(db, true, &self->store, text) == ST_STORE_OK &&
              st_store_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
-                             digest_of(self->id, digest), text) == ST_STORED;
+                             digest_of(self->id, digest), text) == ST_STORE_OK;
   if (!self->ok) {
     fprintf(stderr, "%s\n", text);
   }
@@ -771,7 +771,7 @@ static void a_killed_creation_is_completed(void **state) {
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
     st_store *store = open_store();
-    assert_int_equal(create(store, 1), ST_STORED);
+    assert_int_equal(create(store, 1), ST_STORE_OK);
     st_store_close(store);
     assert_int_equal(unlink(db), 0);
   }
@@ -798,10 +798,10 @@ static void an_acknowledged_key_survives_a_kill(void **state) {
     if (child == 0) {
       st_store *store = NULL;
       close(acknowledged[0]); /* or it would outlive a parent that failed */
-      REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
+      REQUIRE(st_store_open(db, false, &store, error) == ST_STORE_OK);
       for (n = first;; n++) {
-        REQUIRE(create(store, n) == ST_STORED);
-        REQUIRE(n % 2 == 0 || delete_key(store, n) == ST_STORED);
+        REQUIRE(create(store, n) == ST_STORE_OK);
+        REQUIRE(n % 2 == 0 || delete_key(store, n) == ST_STORE_OK);
         REQUIRE(write(acknowledged[1], &n, sizeof n) == sizeof n);
       }
     }
@@ -818,7 +818,7 @@ static void an_acknowledged_key_survives_a_kill(void **state) {
     st_store *store = open_store();
     for (n = first; n <= last; n++) {
       st_key got;
-      st_found expected = n % 2 == 0 ? ST_FOUND : ST_FOUND_REVOKED;
+      st_store_status expected = n % 2 == 0 ? ST_STORE_OK : ST_STORE_REVOKED;
       assert_int_equal(found_by_digest(store, n, &got), expected);
       assert_int_equal(found_by_sub(store, n, &got), expected);
     }
@@ -850,7 +850,7 @@ static void refuses_what_is_open_to_others(void **state) {
   assert_int_equal(chmod(db, 0600), 0);
   assert_int_equal(symlink(db, in_home("link.db")), 0);
   st_store *store = NULL;
-  assert_int_equal(st_store_open(in_home("link.db"), true, &store, error), ST_STORED);
+  assert_int_equal(st_store_open(in_home("link.db"), true, &store, error), ST_STORE_OK);
   st_store_close(store);
   assert_int_equal(chmod(db, 0640), 0);
   assert_int_equal(st_store_open(in_home("link.db"), true, &store, error), ST_STORE_FAILED);
@@ -863,14 +863,14 @@ static void trusts_a_group_when_it_is_told_to(void **state) {
   make_db(1);
   st_store_trust_group(true);
   assert_int_equal(chmod(db, 0660), 0);
-  assert_int_equal(st_store_open(db, true, &store, error), ST_STORED);
+  assert_int_equal(st_store_open(db, true, &store, error), ST_STORE_OK);
   st_store_close(store);
   assert_int_equal(chmod(db, 0664), 0);
   assert_refused(db, true, "chmod 660");
   if (geteuid() == 0) {
     assert_int_equal(chmod(db, 0660), 0);
     assert_int_equal(chown(db, 12345, getegid()), 0);
-    assert_int_equal(st_store_open(db, true, &store, error), ST_STORED);
+    assert_int_equal(st_store_open(db, true, &store, error), ST_STORE_OK);
     st_store_close(store);
     assert_int_equal(chmod(db, 0640), 0);
     assert_refused(db, true, "belongs to user 12345");
@@ -957,9 +957,9 @@ static void refuses_changes_without_their_file(void **state) {
 static void refuses_a_copy_beside_old_changes(void **state) {
   (void)state;
   st_store *store = open_store();
-  assert_int_equal(create(store, 1), ST_STORED);
-  assert_int_equal(st_store_backup(store, in_home("copy"), NULL, error), ST_STORED);
-  assert_int_equal(create(store, 2), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
+  assert_int_equal(st_store_backup(store, in_home("copy"), NULL, error), ST_STORE_OK);
+  assert_int_equal(create(store, 2), ST_STORE_OK);
   size_t len = 0;
   uint8_t *wal = slurp(in_home("subtoken.db-wal"), &len);
   st_store_close(store);
@@ -967,7 +967,7 @@ static void refuses_a_copy_beside_old_changes(void **state) {
   free(wal);
   assert_refused(in_home("copy"), true, "move that away");
   assert_int_equal(unlink(in_home("copy-wal")), 0);
-  assert_int_equal(st_store_open(in_home("copy"), false, &store, error), ST_STORED);
+  assert_int_equal(st_store_open(in_home("copy"), false, &store, error), ST_STORE_OK);
   st_store_close(store);
 }
 
@@ -1024,10 +1024,10 @@ static void survives_flipped_bytes(void **state) {
     unlink(in_home("subtoken.db-shm"));
     unlink(in_home("subtoken.db-journal"));
     st_store *store = NULL;
-    if (st_store_open(db, true, &store, error) == ST_STORED) {
+    if (st_store_open(db, true, &store, error) == ST_STORE_OK) {
       for (unsigned n = 0; n < 30; n++) {
         st_key got;
-        if (found_by_sub(store, n, &got) == ST_FOUND) {
+        if (found_by_sub(store, n, &got) == ST_STORE_OK) {
           assert_string_equal(got.sub, key_of(n).sub);
         }
         (void)found_by_digest(store, n, &got);
@@ -1058,7 +1058,7 @@ static void notices_damage_while_it_runs(void **state) {
   }
   assert_child(child);
   st_key got;
-  assert_int_equal(found_by_digest(store, 7, &got), ST_FOUND_ERROR);
+  assert_int_equal(found_by_digest(store, 7, &got), ST_STORE_FAILED);
   assert_non_null(strstr(error, "restore a backup"));
   st_store_close(store);
   close(fd);
@@ -1078,18 +1078,18 @@ static void limit_file_size(rlim_t size) {
 static unsigned fill_up(st_store *store, unsigned n) {
   st_key got;
   int64_t keys = 0;
-  while (n < 100000 && create(store, n) == ST_STORED) {
+  while (n < 100000 && create(store, n) == ST_STORE_OK) {
     n++;
   }
   REQUIRE(n < 100000);
   REQUIRE(strstr(error, "cannot write") != NULL && strstr(error, db) != NULL);
   REQUIRE(create(store, n) == ST_STORE_FAILED);
   for (unsigned i = 0; i < n; i++) {
-    REQUIRE(found_by_digest(store, i, &got) == ST_FOUND);
+    REQUIRE(found_by_digest(store, i, &got) == ST_STORE_OK);
   }
-  REQUIRE(found_by_digest(store, n, &got) == ST_FOUND_NONE);
-  REQUIRE(found_by_sub(store, n, &got) == ST_FOUND_NONE);
-  REQUIRE(st_store_count(store, &keys, error) == ST_STORED && keys == n);
+  REQUIRE(found_by_digest(store, n, &got) == ST_STORE_NOT_FOUND);
+  REQUIRE(found_by_sub(store, n, &got) == ST_STORE_NOT_FOUND);
+  REQUIRE(st_store_count(store, &keys, error) == ST_STORE_OK && keys == n);
   return n;
 }
 
@@ -1099,21 +1099,21 @@ static void a_write_error_changes_nothing(void **state) {
   if (child == 0) {
     st_store *store = NULL;
     signal(SIGXFSZ, SIG_IGN);
-    REQUIRE(st_store_open(db, true, &store, error) == ST_STORED);
+    REQUIRE(st_store_open(db, true, &store, error) == ST_STORE_OK);
     limit_file_size(200000);
     unsigned n = fill_up(store, 0);
     REQUIRE(n > 5);
     limit_file_size(RLIM_INFINITY);
-    REQUIRE(create(store, n) == ST_STORED);
-    REQUIRE(delete_key(store, 0) == ST_STORED);
+    REQUIRE(create(store, n) == ST_STORE_OK);
+    REQUIRE(delete_key(store, 0) == ST_STORE_OK);
     st_store_close(store);
     _exit(0);
   }
   assert_child(child);
   st_store *store = open_store();
   st_key got;
-  assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND_REVOKED);
-  assert_int_equal(found_by_digest(store, 1, &got), ST_FOUND);
+  assert_int_equal(found_by_digest(store, 0, &got), ST_STORE_REVOKED);
+  assert_int_equal(found_by_digest(store, 1, &got), ST_STORE_OK);
   st_store_close(store);
 }
 
@@ -1125,7 +1125,7 @@ static void a_creation_without_room_can_be_repeated(void **state) {
     for (rlim_t size = 0; size < 40000; size += 1500) {
       st_store *store = NULL;
       limit_file_size(size);
-      if (st_store_open(db, true, &store, error) != ST_STORED) {
+      if (st_store_open(db, true, &store, error) != ST_STORE_OK) {
         REQUIRE(store == NULL && strstr(error, db) != NULL);
       }
       st_store_close(store);
@@ -1134,7 +1134,7 @@ static void a_creation_without_room_can_be_repeated(void **state) {
   }
   assert_child(child);
   st_store *store = open_store();
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   st_store_close(store);
 }
 
@@ -1161,7 +1161,7 @@ static void fill_a_disk(void) {
     _exit(77);
   }
   st_store *store = NULL;
-  REQUIRE(st_store_open(db, true, &store, error) == ST_STORED);
+  REQUIRE(st_store_open(db, true, &store, error) == ST_STORE_OK);
   REQUIRE(st_store_ready(store, error));
   unsigned n = fill_up(store, 0);
   REQUIRE(n > 5);
@@ -1172,7 +1172,7 @@ static void fill_a_disk(void) {
   REQUIRE(!has_files_of("copy")); /* C10 */
   REQUIRE(mount("tmpfs", home, "tmpfs", MS_REMOUNT, "size=8m,mode=0700") == 0);
   REQUIRE(st_store_ready(store, error));
-  REQUIRE(create(store, n) == ST_STORED);
+  REQUIRE(create(store, n) == ST_STORE_OK);
   st_store_close(store);
   _exit(0);
 }
@@ -1203,9 +1203,9 @@ static void a_lock_held_too_long_is_an_error(void **state) {
   assert_int_equal(sqlite3_exec(raw, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(create(store, 1), ST_STORE_BUSY); /* after 5 s */
   assert_non_null(strstr(error, "locked for too long"));
-  assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND);
+  assert_int_equal(found_by_digest(store, 0, &got), ST_STORE_OK);
   assert_int_equal(sqlite3_close(raw), SQLITE_OK);
-  assert_int_equal(create(store, 1), ST_STORED);
+  assert_int_equal(create(store, 1), ST_STORE_OK);
   st_store_close(store);
 }
 
@@ -1240,7 +1240,7 @@ static void growing_and_shrinking_is_no_damage(void **state) {
   }
   sql_on(db, "CREATE TABLE padding (bytes)");
   for (unsigned n = 1; n <= KEYS; n++) {
-    assert_int_equal(create(store, n), ST_STORED);
+    assert_int_equal(create(store, n), ST_STORE_OK);
     if (n % 10 == 0) sql_on(db, "INSERT INTO padding VALUES (zeroblob(300000))");
     if (n % 5 == 0) sql_on(db, "PRAGMA wal_checkpoint(PASSIVE)");
     if (n % 50 == 0) sql_on(db, "DELETE FROM padding; VACUUM; PRAGMA wal_checkpoint(PASSIVE)");
@@ -1268,11 +1268,11 @@ static void an_answered_question_holds_nothing(void **state) {
   assert_int_equal(sqlite3_open(db, &raw), SQLITE_OK);
   assert_int_equal(sqlite3_exec(raw, "SELECT 1 FROM keys", NULL, NULL, NULL), SQLITE_OK);
   for (unsigned n = 0; n < 4; n++) {
-    if (n == 0) assert_int_equal(found_by_digest(store, 0, &got), ST_FOUND);
-    if (n == 1) assert_int_equal(found_by_sub(store, 99, &got), ST_FOUND_NONE);
+    if (n == 0) assert_int_equal(found_by_digest(store, 0, &got), ST_STORE_OK);
+    if (n == 1) assert_int_equal(found_by_sub(store, 99, &got), ST_STORE_NOT_FOUND);
     if (n == 2) assert_true(st_store_ready(store, error));
-    if (n == 3) assert_int_equal(found_by_digest(store, 99, &got), ST_FOUND_NONE);
-    assert_int_equal(create(store, 1 + n), ST_STORED);
+    if (n == 3) assert_int_equal(found_by_digest(store, 99, &got), ST_STORE_NOT_FOUND);
+    assert_int_equal(create(store, 1 + n), ST_STORE_OK);
     assert_int_equal(sqlite3_wal_checkpoint_v2(raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left, &done),
                      SQLITE_OK);
     assert_int_equal(left, 0);
@@ -1303,7 +1303,7 @@ static unsigned walk(st_store *store, size_t page) {
   size_t got = page;
   assert_non_null(keys);
   while (got == page) {
-    assert_int_equal(st_store_list(store, NULL, after, page, keys, &got, error), ST_STORED);
+    assert_int_equal(st_store_list(store, NULL, after, page, keys, &got, error), ST_STORE_OK);
     for (size_t i = 0; i < got; i++) {
       assert_true(strcmp(keys[i].id, after) > 0);
       memcpy(after, keys[i].id, sizeof after);
@@ -1336,9 +1336,9 @@ static void lists_in_pages(void **state) {
   assert_int_equal(walk(store, 5000), 2700);
   st_key key;
   size_t got = 9;
-  assert_int_equal(st_store_list(store, NULL, "", 0, &key, &got, error), ST_STORED);
+  assert_int_equal(st_store_list(store, NULL, "", 0, &key, &got, error), ST_STORE_OK);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, NULL, "~", 1, &key, &got, error), ST_STORED);
+  assert_int_equal(st_store_list(store, NULL, "~", 1, &key, &got, error), ST_STORE_OK);
   assert_int_equal(got, 0);
   assert_int_equal(st_store_list(store, NULL, "", SIZE_MAX, &key, &got, error), ST_STORE_FAILED);
   st_store_close(store);
@@ -1354,7 +1354,7 @@ static void *create_until_stopped(void *argument) {
     st_key key = key_of(n);
     uint8_t digest[32];
     self->ok = self->ok && st_store_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
-                                           digest_of(n, digest), text) == ST_STORED;
+                                           digest_of(n, digest), text) == ST_STORE_OK;
   }
   return NULL;
 }
@@ -1370,12 +1370,12 @@ static void assert_good_copy(const char *path) {
   assert_int_equal(stat(path, &status), 0);
   assert_int_equal(status.st_mode & 07777, 0600);
   st_store *copy = NULL;
-  assert_int_equal(st_store_open(path, false, &copy, error), ST_STORED);
+  assert_int_equal(st_store_open(path, false, &copy, error), ST_STORE_OK);
   st_key got;
   int64_t keys = count(copy);
   assert_true(keys >= 100);
   for (unsigned n = 0; n < keys; n++) {
-    assert_int_equal(found_by_digest(copy, n, &got), ST_FOUND);
+    assert_int_equal(found_by_digest(copy, n, &got), ST_STORE_OK);
   }
   st_store_close(copy);
 }
@@ -1389,7 +1389,7 @@ static void backs_up_while_others_write(void **state) {
   for (int i = 0; i < 10; i++) {
     char name[20];
     snprintf(name, sizeof name, "copy%d", i);
-    if (st_store_backup(store, in_home(name), NULL, error) != ST_STORED) {
+    if (st_store_backup(store, in_home(name), NULL, error) != ST_STORE_OK) {
       fail_msg("%s", error);
     }
     assert_good_copy(in_home(name));
@@ -1432,9 +1432,9 @@ static void only_one_backup_wins_a_name(void **state) {
       if (children[i] == 0) {
         st_store *store = NULL;
         close(gate[1]);
-        REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
+        REQUIRE(st_store_open(db, false, &store, error) == ST_STORE_OK);
         REQUIRE(read(gate[0], &byte, 1) == 0);
-        _exit(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORED ? 7 : 8);
+        _exit(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORE_OK ? 7 : 8);
       }
     }
     struct timespec pause = {0, 20000000};
@@ -1461,12 +1461,12 @@ static void a_failed_backup_leaves_nothing(void **state) {
   if (child == 0) {
     st_store *store = NULL;
     signal(SIGXFSZ, SIG_IGN);
-    REQUIRE(st_store_open(db, false, &store, error) == ST_STORED);
+    REQUIRE(st_store_open(db, false, &store, error) == ST_STORE_OK);
     limit_file_size(20000);
     REQUIRE(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORE_FAILED);
     REQUIRE(strstr(error, "copy") != NULL);
     limit_file_size(RLIM_INFINITY);
-    REQUIRE(create(store, 5000) == ST_STORED);
+    REQUIRE(create(store, 5000) == ST_STORE_OK);
     st_store_close(store);
     _exit(0);
   }

@@ -36,8 +36,9 @@ static void what_did_not_happen_has_none(void **state) {
   assert_line("key.create", id_of(1), "no permissions; expires never; name key 1");
   st_key key = row_of(1, "", "");
   assert_int_equal(st_store_create(store, ACT, NULL, &key, digest_of(1), error), ST_STORE_EXISTS);
-  assert_int_equal(st_store_rename(store, ACT, id_of(2), "x", error), ST_STORE_NONE);
-  assert_int_equal(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_rename(store, ACT, id_of(2), "x", error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error),
+                   ST_STORE_NOT_FOUND);
   assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(1), NULL, error),
                    ST_STORE_EXISTS);
   assert_int_equal(lines(), 1);
@@ -175,7 +176,7 @@ static void keeps_when_a_key_was_used(void **state) {
   st_key key;
   good(st_store_find_sub(store, (subtoken_text){sub_of(2), ST_SUB_LEN}, &key, error));
   assert_int_equal(key.used_at, NOW + 5);
-  assert_int_equal(found(1, &key), ST_FOUND);
+  assert_int_equal(found(1, &key), ST_STORE_OK);
   assert_int_equal(key.used_at, 0); /* that is not asked when a request is answered */
   assert_int_equal(ask("SELECT count(*) FROM used"), 2);
 }

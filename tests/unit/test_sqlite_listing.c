@@ -41,7 +41,7 @@ static int setup(void **state) {
   snprintf(home, sizeof home, "%s/subtoken-listing-XXXXXX", base != NULL ? base : "/tmp");
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
-  return st_store_open(db, true, &store, error) == ST_STORED ? 0 : -1;
+  return st_store_open(db, true, &store, error) == ST_STORE_OK ? 0 : -1;
 }
 
 static int teardown(void **state) {
@@ -50,8 +50,8 @@ static int teardown(void **state) {
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
+static void good(st_store_status stored) {
+  if (stored != ST_STORE_OK) fail_msg("%d: %s", (int)stored, error);
 }
 
 static const char *sub_of(unsigned n) {
@@ -70,7 +70,7 @@ static const char *id_of(unsigned n) {
   return id;
 }
 
-static st_stored create(st_store *in, unsigned n, const char *sub) {
+static st_store_status create(st_store *in, unsigned n, const char *sub) {
   st_key key = {.created_at = NOW, .expires_at = ST_NEVER};
   uint8_t digest[32];
   memset(digest, 0xd1, sizeof digest);
@@ -148,7 +148,7 @@ static void a_change_that_changes_nothing_takes_no_sequence(void **state) {
   good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, &a, error));
   good(st_store_set_disabled(store, AT((NOW + 5) * US), id_of(1), true, &b, error));
   assert_int_equal(a, b);
-  assert_int_equal(st_store_delete(store, AT(NOW * US), id_of(2), NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_delete(store, AT(NOW * US), id_of(2), NULL, error), ST_STORE_NOT_FOUND);
   assert_int_equal(method().sequence, a);
 }
 
@@ -235,8 +235,9 @@ static void tells_what_changed_since(void **state) {
   assert_int_equal(count, 0);
   free(changes);
   assert_int_equal(st_store_changes(store, listing.sequence + 1, &listing, &changes, &count, error),
-                   ST_STORE_NONE);
-  assert_int_equal(st_store_changes(store, 0, &listing, &changes, &count, error), ST_STORE_NONE);
+                   ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_changes(store, 0, &listing, &changes, &count, error),
+                   ST_STORE_NOT_FOUND);
   assert_null(changes);
 }
 
@@ -380,22 +381,22 @@ static void knows_what_it_has_given(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
   good(st_store_gave_sequence(store, 1, error));
-  assert_int_equal(st_store_gave_sequence(store, 2, error), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, 2, error), ST_STORE_NOT_FOUND);
   good(st_store_bump_sequence(store, NOW * US, 0, &a, error));
   good(create(store, 1, sub_of(1)));
   good(st_store_delete(store, AT((NOW + 5) * US), id_of(1), &b, error));
   good(st_store_gave_sequence(store, a, error));
   good(st_store_gave_sequence(store, b, error));
-  assert_int_equal(st_store_gave_sequence(store, a + 1, error), ST_STORE_NONE);
-  assert_int_equal(st_store_gave_sequence(store, b + 1, error), ST_STORE_NONE);
-  assert_int_equal(st_store_gave_sequence(store, INT64_MAX, error), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, a + 1, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_gave_sequence(store, b + 1, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_gave_sequence(store, INT64_MAX, error), ST_STORE_NOT_FOUND);
   sql("WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200005)"
       "INSERT INTO given SELECT i FROM n");
-  assert_int_equal(st_store_gave_sequence(store, 300000, error), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
   purge_at(NOW, 0);
   good(st_store_gave_sequence(store, 5, error)); /* no longer kept */
   good(st_store_gave_sequence(store, b, error));
-  assert_int_equal(st_store_gave_sequence(store, 300000, error), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
 }
 
 /* What was revoked before there was revocation data. */
@@ -425,7 +426,7 @@ static void an_older_database_is_brought_up(void **state) {
   good(st_store_get_setting(store, "lived", &lived, error));
   assert_true(life == 365 * DAY && lived == 0);
   good(st_store_gave_sequence(store, method().sequence, error));
-  assert_int_equal(st_store_gave_sequence(store, method().sequence + 1, error), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, method().sequence + 1, error), ST_STORE_NOT_FOUND);
   assert_true(listed(sub_of(1)) && listed(sub_of(2)) && listed(sub_of(3)));
   good(st_store_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, error));
   assert_int_equal(listed_count(), 2);
@@ -447,7 +448,7 @@ static void *delete_some(void *from) {
   char mine[ST_ERROR_MAX];
   unsigned first = *(unsigned *)from;
   for (unsigned n = first; n < first + MANY; n++) {
-    if (st_store_delete(store, AT(NOW * US), id_of(n), NULL, mine) != ST_STORED) return from;
+    if (st_store_delete(store, AT(NOW * US), id_of(n), NULL, mine) != ST_STORE_OK) return from;
   }
   return NULL;
 }

@@ -12,7 +12,7 @@ typedef char refresh_token[ST_REFRESH_LEN + 1];
 static st_key login; /* as the last refresh told */
 
 /* Use a token at a second; a good one makes the login last LIFE longer. */
-static st_stored use(const char *token, int64_t at, refresh_token successor) {
+static st_store_status use(const char *token, int64_t at, refresh_token successor) {
   memset(&login, 0, sizeof login);
   return st_store_session_refresh(store, AT(at), (subtoken_text){token, strlen(token)}, at + LIFE,
                                   RETRY, &login, successor, error);
@@ -21,7 +21,7 @@ static st_stored use(const char *token, int64_t at, refresh_token successor) {
 /* Unknown, expired, ended: nothing changes, and nothing is told. */
 static void assert_none(const char *token, int64_t at) {
   refresh_token next = "x";
-  assert_int_equal(use(token, at, next), ST_STORE_NONE);
+  assert_int_equal(use(token, at, next), ST_STORE_NOT_FOUND);
   assert_string_equal(next, "");
   assert_string_equal(login.id, "");
 }
@@ -31,7 +31,7 @@ static void assert_ends(const char *token, int64_t at, unsigned n) {
   refresh_token next = "x";
   int64_t before = method();
   assert_true(alive(n));
-  assert_int_equal(use(token, at, next), ST_STORE_REFUSED);
+  assert_int_equal(use(token, at, next), ST_STORE_DENIED);
   assert_string_equal(next, "");
   assert_true(!alive(n) && listed(n));
   ASSERT_CHANGED(before, true, n);
@@ -64,7 +64,7 @@ static void a_login_is_what_its_maker_is(void **state) {
   assert_true(!made.disabled && !made.suspended);
   assert_int_equal(made.expires_at, NOW + LIFE);
   assert_int_equal(made.created_at, NOW);
-  assert_int_equal(found(3, &got), ST_FOUND);
+  assert_int_equal(found(3, &got), ST_STORE_OK);
   assert_string_equal(got.parent, made.parent);
   assert_string_equal(got.permissions, made.permissions);
   assert_int_equal(got.kind, ST_KIND_SESSION);
@@ -88,7 +88,7 @@ static void a_login_expires_with_its_maker(void **state) {
   key.expires_at = NOW + 50;
   good(st_store_create(store, ACT, NULL, &key, digest_of(5), error));
   good(log_in(6, maker_of(5), NOW + 100));
-  assert_int_equal(found(6, &got), ST_FOUND);
+  assert_int_equal(found(6, &got), ST_STORE_OK);
   assert_int_equal(got.expires_at, NOW + 50);
   good(use(refresh_of(6), NOW + 40, next));
   assert_int_equal(login.expires_at, NOW + 50);
@@ -101,20 +101,20 @@ static void nothing_begins_with_what_is_not_in_force(void **state) {
   make_ann();
   key.expires_at = NOW;
   good(st_store_create(store, ACT, NULL, &key, digest_of(5), error));
-  assert_int_equal(log_in(6, maker_of(5), NOW + 9), ST_STORE_REFUSED);
-  assert_int_equal(log_in(6, maker_of(9), NOW + 9), ST_STORE_REFUSED);
+  assert_int_equal(log_in(6, maker_of(5), NOW + 9), ST_STORE_DENIED);
+  assert_int_equal(log_in(6, maker_of(9), NOW + 9), ST_STORE_DENIED);
   good(log_in(3, maker_of(1), NOW + 9));
-  assert_int_equal(log_in(6, maker_of(3), NOW + 9), ST_STORE_REFUSED); /* is a login */
+  assert_int_equal(log_in(6, maker_of(3), NOW + 9), ST_STORE_DENIED); /* is a login */
   good(log_in(4, maker_of(2), NOW + 9));
-  assert_int_equal(log_in(6, maker_of(4), NOW + 9), ST_STORE_REFUSED);
+  assert_int_equal(log_in(6, maker_of(4), NOW + 9), ST_STORE_DENIED);
   good(st_store_user_set_disabled(store, ACT, "ann", true, NULL, error));
-  assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_REFUSED);
-  assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_REFUSED);
+  assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_DENIED);
+  assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_DENIED);
   good(st_store_user_set_disabled(store, ACT, "ann", false, NULL, error));
   good(st_store_user_set_password(store, ACT, "ann", "$", sub_of(80), NULL, error));
-  assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_REFUSED); /* another sub */
+  assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_DENIED); /* another sub */
   good(st_store_delete(store, ACT, id_of(2), NULL, error));
-  assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_REFUSED);
+  assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_DENIED);
   assert_false(alive(6));
   assert_int_equal(ask("SELECT count(*) FROM logins"), 2);
   assert_int_equal(ask("SELECT count(*) FROM refresh"), 2);
@@ -167,7 +167,7 @@ static void the_successor_follows_from_the_token(void **state) {
            hash[2]);
   assert_int_equal(ask(text), 1);
   st_key row;
-  assert_int_equal(found(3, &row), ST_FOUND);
+  assert_int_equal(found(3, &row), ST_STORE_OK);
   assert_int_equal(row.expires_at, NOW + 5 + LIFE);
   assert_int_equal(lines(), written); /* of a refresh there is no line */
   assert_int_equal(method(), before); /* and nothing is listed */
@@ -216,7 +216,7 @@ static void the_same_again_may_be_never(void **state) {
                                 error));
   assert_int_equal(st_store_session_refresh(store, ACT, st_text(refresh_of(3)), NOW + LIFE, 0,
                                             &login, next, error),
-                   ST_STORE_REFUSED);
+                   ST_STORE_DENIED);
   assert_false(alive(3));
 }
 
@@ -278,7 +278,7 @@ static void what_was_never_given_is_unknown(void **state) {
   assert_none(refresh_of(4), NOW);
   assert_int_equal(
       st_store_session_refresh(store, ACT, (subtoken_text){NULL, 0}, NOW, 30, &login, next, error),
-      ST_STORE_NONE);
+      ST_STORE_NOT_FOUND);
   good(use(refresh_of(3), NOW, next));
 }
 
@@ -298,10 +298,11 @@ static void after_its_end_nothing_works(void **state) {
   assert_string_equal(last_line().action, "login.end");
   assert_none(refresh_of(3), NOW + 1);
   assert_none(one, NOW + 1);
-  assert_int_equal(st_store_session_end(store, AT(NOW + 2), id_of(3), NULL, error), ST_STORE_NONE);
-  assert_int_equal(st_store_session_end(store, ACT, id_of(1), NULL, error), ST_STORE_NONE);
-  assert_int_equal(st_store_session_end(store, ACT, id_of(2), NULL, error), ST_STORE_NONE);
-  assert_int_equal(st_store_session_end(store, ACT, "x", NULL, error), ST_STORE_NONE);
+  assert_int_equal(st_store_session_end(store, AT(NOW + 2), id_of(3), NULL, error),
+                   ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_session_end(store, ACT, id_of(1), NULL, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_session_end(store, ACT, id_of(2), NULL, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_session_end(store, ACT, "x", NULL, error), ST_STORE_NOT_FOUND);
   assert_true(alive(1) && alive(2));
 }
 
@@ -351,14 +352,14 @@ static void purges_logins_that_ended_long_ago(void **state) {
                           error));
   good(st_store_session_end(store, ACT, id_of(3), NULL, error));
   purge_at(NOW + 10800);
-  assert_int_equal(found(3, &key), ST_FOUND_REVOKED);
+  assert_int_equal(found(3, &key), ST_STORE_REVOKED);
   assert_int_equal(ask("SELECT count(*) FROM logins"), 4);
   purge_at(NOW + 10801);
-  assert_int_equal(found(3, &key), ST_FOUND_NONE);
+  assert_int_equal(found(3, &key), ST_STORE_NOT_FOUND);
   assert_true(alive(4) && alive(5) && alive(6) && alive(1));
   assert_int_equal(ask("SELECT count(*) FROM used"), 0);
   purge_at(NOW + 10901);
-  assert_int_equal(found(6, &key), ST_FOUND_NONE);
+  assert_int_equal(found(6, &key), ST_STORE_NOT_FOUND);
   assert_int_equal(ask("SELECT count(*) FROM logins"), 2);
   /* Refresh tokens go when they have expired: those of 5 are left, and the successor of 4's. */
   purge_at(NOW + 50001);
@@ -386,7 +387,7 @@ static void purges_many_and_no_keys(void **state) {
   assert_int_equal(ask("SELECT count(*) FROM keys"), 2);
   assert_int_equal(ask("SELECT count(*) FROM logins"), 0);
   assert_int_equal(ask("SELECT count(*) FROM refresh"), 0);
-  assert_int_equal(found(2, &key), ST_FOUND_REVOKED);
+  assert_int_equal(found(2, &key), ST_STORE_REVOKED);
 }
 
 /* C5: a clock that is years ahead takes no session, however often. */
@@ -404,7 +405,7 @@ static void a_clock_that_leaps_purges_little(void **state) {
 
 /* ---- how many ---- */
 
-static st_stored log_in_at_most(unsigned n, int64_t most, int64_t expires_at) {
+static st_store_status log_in_at_most(unsigned n, int64_t most, int64_t expires_at) {
   st_key begun = row_of(n, "", "");
   uint8_t seed[32];
   memset(seed, (int)n, sizeof seed);
@@ -432,7 +433,7 @@ static void the_oldest_session_ends(void **state) {
   char next[ST_REFRESH_LEN + 1];
   assert_int_equal(st_store_session_refresh(store, ACT, st_text(refresh_of(10)), NOW + 100, 30,
                                             &got, next, error),
-                   ST_STORE_NONE);
+                   ST_STORE_NOT_FOUND);
   /* fewer than there are: all that are too many */
   good(log_in_at_most(14, 1, NOW + 100));
   assert_true(!alive(11) && !alive(12) && !alive(13) && alive(14));

@@ -22,7 +22,8 @@ static void register_user(unsigned n, const char *login) {
 }
 
 /* maker 0: the command line. */
-static st_stored create_for(unsigned n, unsigned maker, const char *owner, bool owner_is_user) {
+static st_store_status create_for(unsigned n, unsigned maker, const char *owner,
+                                  bool owner_is_user) {
   st_key key = row_of(n, owner, "");
   key.owner_is_user = owner_is_user;
   return st_store_create(store, maker != 0 ? act_by(maker, false) : ACT,
@@ -47,8 +48,8 @@ static void an_owner_who_registered_has_to_be_meant(void **state) {
   int64_t before = lines();
   for (unsigned maker = 0; maker <= 2; maker += 2) {
     assert_int_equal(create_for(3, maker, "ops", false), ST_STORE_OWNER_REGISTERED);
-    assert_int_equal(create_for(3, maker, "nobody", true), ST_STORE_OWNER_NO_USER);
-    assert_int_equal(create_for(3, maker, "", true), ST_STORE_OWNER_NO_USER);
+    assert_int_equal(create_for(3, maker, "nobody", true), ST_STORE_OWNER_NOT_USER);
+    assert_int_equal(create_for(3, maker, "", true), ST_STORE_OWNER_NOT_USER);
   }
   assert_int_equal(lines(), before);
   assert_false(alive(3));
@@ -113,7 +114,7 @@ static void what_made_a_key_is_kept(void **state) {
 
 /* ---- G5: who disabled it ---- */
 
-static st_stored set_disabled(unsigned by, bool as_owner, unsigned n, bool disabled) {
+static st_store_status set_disabled(unsigned by, bool as_owner, unsigned n, bool disabled) {
   return st_store_set_disabled(store, by != 0 ? act_by(by, as_owner) : ACT, id_of(n), disabled,
                                NULL, error);
 }
@@ -141,19 +142,19 @@ static void an_owner_does_not_enable_what_another_disabled(void **state) {
   for (unsigned by = 0; by <= 3; by += 3) {
     good(set_disabled(by, false, 2, true));
     assert_false(listed_key(2).disabled_by_owner);
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
     /* Nor by disabling it once more, himself. */
     good(set_disabled(1, true, 2, true));
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
     assert_true(listed(2) && listed_key(2).disabled);
     /* Nor with another sub. */
     good(st_store_replace_sub(store, act_by(1, true), id_of(2), sub_of(70 + by), NULL, error));
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
     good(set_disabled(by, false, 2, false));
     /* What the owner disabled first is the other's as soon as he does the same. */
     good(set_disabled(1, true, 2, true));
     good(set_disabled(by, false, 2, true));
-    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
+    assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
     good(set_disabled(0, false, 2, false)); /* the command line always */
     good(set_disabled(1, true, 2, true));
     good(set_disabled(3, false, 2, false)); /* and who holds keys */
@@ -168,7 +169,7 @@ static void with_a_user_enabled_a_disabled_key_stays_so(void **state) {
   good(set_disabled(0, false, 2, true));
   good(st_store_user_set_disabled(store, ACT, "ann", true, NULL, error));
   good(st_store_user_set_disabled(store, ACT, "ann", false, NULL, error));
-  assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_REFUSED);
+  assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
 }
 
 /* ---- G3: what was made with it, for others ---- */
@@ -185,7 +186,8 @@ static const st_audit_context *telling(bool end) {
   return &act;
 }
 
-static st_stored make_with(unsigned n, unsigned maker, const char *owner, const char *permissions) {
+static st_store_status make_with(unsigned n, unsigned maker, const char *owner,
+                                 const char *permissions) {
   st_key key = row_of(n, owner, permissions);
   return st_store_create(store, act_by(maker, false), maker_of(maker), &key, digest_of(n), error);
 }
@@ -295,7 +297,7 @@ static void what_was_made_ends_when_it_is_asked_for(void **state) {
   ASSERT_ALIVE(false, 3, 20, 21, 11);
   ASSERT_ALIVE(true, 30, 31);
   st_user bob;
-  assert_int_equal(st_store_user_find(store, ST_TEXT("bob"), &bob, error), ST_STORE_NONE);
+  assert_int_equal(st_store_user_find(store, ST_TEXT("bob"), &bob, error), ST_STORE_NOT_FOUND);
   assert_int_equal(ask("SELECT count(*) FROM audit WHERE action = 'user.delete' AND target = 'bob'"
                        " AND detail = 'made with user ann'"),
                    1);

@@ -2,22 +2,22 @@
 #include "old_schemas.h"
 #include "store_fixture.h"
 
-static st_stored find(const char *login, st_user *person) {
+static st_store_status find(const char *login, st_user *person) {
   return st_store_user_find(store, (subtoken_text){login, strlen(login)}, person, error);
 }
 
-static st_stored set_permissions(const char *login, const char *permissions, unsigned sub,
-                                 int64_t *sequence) {
+static st_store_status set_permissions(const char *login, const char *permissions, unsigned sub,
+                                       int64_t *sequence) {
   return st_store_user_set_permissions(store, AT(NOW + 9), login, permissions, sub_of(sub),
                                        sequence, error);
 }
 
-static st_stored set_disabled(const char *login, bool disabled, int64_t *sequence) {
+static st_store_status set_disabled(const char *login, bool disabled, int64_t *sequence) {
   return st_store_user_set_disabled(store, AT(NOW + 9), login, disabled, sequence, error);
 }
 
-static st_stored create_as(unsigned maker, bool registering, const char *login,
-                           const char *permissions) {
+static st_store_status create_as(unsigned maker, bool registering, const char *login,
+                                 const char *permissions) {
   st_user person = person_of(50, login, permissions);
   return st_store_user_create(store, ACT, maker == 0 ? NULL : maker_of(maker), registering, &person,
                               digest_of(50), error);
@@ -39,11 +39,12 @@ static void keeps_every_field(void **state) {
   good(find("ann", &got));
   assert_memory_equal(&got, &person, sizeof got);
   st_key row;
-  assert_int_equal(found(1, &row), ST_FOUND);
+  assert_int_equal(found(1, &row), ST_STORE_OK);
   assert_memory_equal(&row, &person.key, sizeof row);
-  assert_int_equal(find("an", &got), ST_STORE_NONE);
-  assert_int_equal(find("ann2", &got), ST_STORE_NONE);
-  assert_int_equal(st_store_user_find(store, (subtoken_text){NULL, 0}, &got, error), ST_STORE_NONE);
+  assert_int_equal(find("an", &got), ST_STORE_NOT_FOUND);
+  assert_int_equal(find("ann2", &got), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_user_find(store, (subtoken_text){NULL, 0}, &got, error),
+                   ST_STORE_NOT_FOUND);
   assert_string_equal(got.key.id, "");
 }
 
@@ -54,14 +55,15 @@ static void is_no_key(void **state) {
   size_t count = 9;
   int64_t keys = 9;
   make_person(1, "ann", "a");
-  assert_int_equal(st_store_find(store, id_of(1), &got, error), ST_STORE_NONE);
+  assert_int_equal(st_store_find(store, id_of(1), &got, error), ST_STORE_NOT_FOUND);
   assert_int_equal(st_store_find_sub(store, (subtoken_text){sub_of(1), ST_SUB_LEN}, &got, error),
-                   ST_STORE_NONE);
-  assert_int_equal(st_store_rename(store, ACT, id_of(1), "x", error), ST_STORE_NONE);
-  assert_int_equal(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error), ST_STORE_NONE);
-  assert_int_equal(st_store_delete(store, ACT, id_of(1), NULL, error), ST_STORE_NONE);
+                   ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_rename(store, ACT, id_of(1), "x", error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error),
+                   ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_delete(store, ACT, id_of(1), NULL, error), ST_STORE_NOT_FOUND);
   assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error),
-                   ST_STORE_NONE);
+                   ST_STORE_NOT_FOUND);
   good(st_store_list(store, NULL, "", 1, &got, &count, error));
   assert_int_equal(count, 0);
   good(st_store_list(store, "ann", "", 1, &got, &count, error));
@@ -112,7 +114,7 @@ static void an_owner_is_made_a_person(void **state) {
   good(create_as(0, false, "bob", "a"));
   good(set_disabled("bob", true, NULL));
   st_key key;
-  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_int_equal(found(2, &key), ST_STORE_OK);
   assert_true(key.suspended);
 }
 
@@ -146,10 +148,11 @@ static void what_cannot_be_read_back_is_not_written(void **state) {
 
 /* ---- what it is made with ---- */
 
-static st_stored make_with(unsigned maker, const char *permissions) {
+static st_store_status make_with(unsigned maker, const char *permissions) {
   st_key key = row_of(60, "", permissions);
-  st_stored stored = st_store_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), error);
-  if (stored == ST_STORED)
+  st_store_status stored =
+      st_store_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), error);
+  if (stored == ST_STORE_OK)
     sql("DELETE FROM keys WHERE id = '0000003C-ABCD-ABCD-ABCD-00000000003C'");
   return stored;
 }
@@ -165,26 +168,26 @@ static void a_maker_must_be_in_force(void **state) {
     good(make_with(maker, "a,b"));
     good(make_with(maker, "b"));
     good(make_with(maker, ""));
-    assert_int_equal(make_with(maker, "a,c"), ST_STORE_REFUSED);
-    assert_int_equal(make_with(maker, "a,b,aa"), ST_STORE_REFUSED);
-    assert_int_equal(create_as(maker, false, "new", "c"), ST_STORE_REFUSED);
+    assert_int_equal(make_with(maker, "a,c"), ST_STORE_DENIED);
+    assert_int_equal(make_with(maker, "a,b,aa"), ST_STORE_DENIED);
+    assert_int_equal(create_as(maker, false, "new", "c"), ST_STORE_DENIED);
   }
-  assert_int_equal(make_with(3, "a"), ST_STORE_REFUSED);  /* expired */
-  assert_int_equal(make_with(40, "a"), ST_STORE_REFUSED); /* never there */
+  assert_int_equal(make_with(3, "a"), ST_STORE_DENIED);  /* expired */
+  assert_int_equal(make_with(40, "a"), ST_STORE_DENIED); /* never there */
   good(set_disabled("ann", true, NULL));
-  assert_int_equal(make_with(1, "a"), ST_STORE_REFUSED);
-  assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED); /* suspended */
+  assert_int_equal(make_with(1, "a"), ST_STORE_DENIED);
+  assert_int_equal(make_with(2, "a"), ST_STORE_DENIED); /* suspended */
   good(set_disabled("ann", false, NULL));
   good(make_with(2, "a"));
   good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
-  assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED);
+  assert_int_equal(make_with(2, "a"), ST_STORE_DENIED);
   good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
   good(st_store_replace_sub(store, ACT, id_of(2), sub_of(70), NULL, error));
-  assert_int_equal(make_with(2, "a"), ST_STORE_REFUSED); /* another sub */
-  assert_int_equal(create_as(2, false, "new", "a"), ST_STORE_REFUSED);
+  assert_int_equal(make_with(2, "a"), ST_STORE_DENIED); /* another sub */
+  assert_int_equal(create_as(2, false, "new", "a"), ST_STORE_DENIED);
   good(create_as(1, false, "new", "a"));
   good(st_store_user_delete(store, ACT, "ann", NULL, error));
-  assert_int_equal(make_with(1, "a"), ST_STORE_REFUSED);
+  assert_int_equal(make_with(1, "a"), ST_STORE_DENIED);
 }
 
 static void a_key_for_a_disabled_person_is_made_suspended(void **state) {
@@ -193,10 +196,10 @@ static void a_key_for_a_disabled_person_is_made_suspended(void **state) {
   make_person(1, "ann", "a");
   good(set_disabled("ann", true, NULL));
   make_key(2, "ann", "a");
-  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_int_equal(found(2, &key), ST_STORE_OK);
   assert_true(key.suspended && !key.disabled && listed(2));
   good(set_disabled("ann", false, NULL));
-  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_int_equal(found(2, &key), ST_STORE_OK);
   assert_true(!key.suspended && !listed(2));
 }
 
@@ -231,13 +234,13 @@ static void a_permission_that_is_added_is_there_at_once(void **state) {
   good(set_permissions("ann", "b,ab,a,new", 80, &sequence));
   assert_int_equal(sequence, before);
   for (unsigned n = 1; n <= 7; n++) assert_true(alive(n) && !listed(n));
-  assert_int_equal(found(1, &row), ST_FOUND);
+  assert_int_equal(found(1, &row), ST_STORE_OK);
   assert_string_equal(row.permissions, "b,ab,a,new");
-  assert_int_equal(found(5, &row), ST_FOUND);
+  assert_int_equal(found(5, &row), ST_STORE_OK);
   assert_string_equal(row.permissions, "b,ab,a,new");
-  assert_int_equal(found(6, &row), ST_FOUND);
+  assert_int_equal(found(6, &row), ST_STORE_OK);
   assert_string_equal(row.permissions, "a");
-  assert_int_equal(found(15, &row), ST_FOUND);
+  assert_int_equal(found(15, &row), ST_STORE_OK);
   assert_string_equal(row.permissions, "a,ab,b");
   assert_line("user.permissions", "ann", "permissions b,ab,a,new; before a,ab,b");
 }
@@ -270,7 +273,7 @@ static void what_holds_a_lost_permission_ends(void **state) {
                    2);
   assert_int_equal(set_permissions("ann", "b", 11, NULL), ST_STORE_EXISTS); /* bob's sub */
   assert_int_equal(set_permissions("ann", "b", 2, NULL), ST_STORE_EXISTS);  /* was revoked */
-  assert_int_equal(set_permissions("eve", "b", 81, NULL), ST_STORE_NONE);
+  assert_int_equal(set_permissions("eve", "b", 81, NULL), ST_STORE_NOT_FOUND);
   good(find("ann", &person));
   assert_string_equal(person.key.permissions, "ab,b"); /* rolled back whole */
 }
@@ -299,7 +302,7 @@ static void another_password_ends_logins_alone(void **state) {
   assert_string_equal(person.password, "$other");
   assert_line("user.password", "ann", "sessions ended: 1; another password");
   assert_int_equal(st_store_user_set_password(store, ACT, "eve", "$other", sub_of(81), NULL, error),
-                   ST_STORE_NONE);
+                   ST_STORE_NOT_FOUND);
 }
 
 /* Disabled before and after, with a new sub between. */
@@ -319,8 +322,10 @@ static void the_same_password_hashed_anew_ends_nothing(void **state) {
   make_two();
   int64_t before = lines(), sequence = method();
   good(st_store_user_rehash(store, "ann", "$hash$1", "$anew", error));
-  assert_int_equal(st_store_user_rehash(store, "ann", "$hash$1", "$late", error), ST_STORE_NONE);
-  assert_int_equal(st_store_user_rehash(store, "eve", "$hash$1", "$late", error), ST_STORE_NONE);
+  assert_int_equal(st_store_user_rehash(store, "ann", "$hash$1", "$late", error),
+                   ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_user_rehash(store, "eve", "$hash$1", "$late", error),
+                   ST_STORE_NOT_FOUND);
   good(find("ann", &person));
   assert_string_equal(person.password, "$anew");
   assert_true(alive(1) && alive(5));
@@ -340,10 +345,10 @@ static void disabling_suspends_keys_and_ends_logins(void **state) {
   assert_int_equal(first, method());
   ASSERT_CHANGED(before, true, 1, 2, 3, 4, 5, 6, 7);
   assert_line("user.disable", "ann", "sessions ended: 3");
-  assert_int_equal(found(1, &row), ST_FOUND);
+  assert_int_equal(found(1, &row), ST_STORE_OK);
   assert_true(row.disabled && !row.suspended);
   for (unsigned n = 2; n <= 4; n++) {
-    assert_int_equal(found(n, &row), ST_FOUND);
+    assert_int_equal(found(n, &row), ST_STORE_OK);
     assert_true(!row.disabled && row.suspended);
   }
   assert_true(!alive(5) && !alive(6) && !alive(7));
@@ -355,11 +360,11 @@ static void disabling_suspends_keys_and_ends_logins(void **state) {
   ASSERT_CHANGED(first, false, 1, 2, 3, 4);
   assert_line("user.enable", "ann", "");
   for (unsigned n = 1; n <= 4; n++) {
-    assert_int_equal(found(n, &row), ST_FOUND);
+    assert_int_equal(found(n, &row), ST_STORE_OK);
     assert_true(!row.disabled && !row.suspended && !listed(n));
   }
   assert_true(listed(5) && listed(6) && listed(7));
-  assert_int_equal(set_disabled("eve", true, NULL), ST_STORE_NONE);
+  assert_int_equal(set_disabled("eve", true, NULL), ST_STORE_NOT_FOUND);
 }
 
 /* Listed while either is so; each is taken back by itself. */
@@ -371,16 +376,16 @@ static void suspended_and_disabled_do_not_mix(void **state) {
   for (int first_on = 0; first_on < 2; first_on++) {
     good(set_disabled("ann", true, NULL));
     good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
-    assert_int_equal(found(2, &row), ST_FOUND);
+    assert_int_equal(found(2, &row), ST_STORE_OK);
     assert_true(row.disabled && row.suspended && listed(2));
     if (first_on == 0) good(set_disabled("ann", false, NULL));
     if (first_on == 1) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
-    assert_int_equal(found(2, &row), ST_FOUND);
+    assert_int_equal(found(2, &row), ST_STORE_OK);
     assert_true(row.disabled == (first_on == 0) && row.suspended == (first_on == 1));
     assert_true(listed(2));
     if (first_on == 0) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
     if (first_on == 1) good(set_disabled("ann", false, NULL));
-    assert_int_equal(found(2, &row), ST_FOUND);
+    assert_int_equal(found(2, &row), ST_STORE_OK);
     assert_true(!row.disabled && !row.suspended && !listed(2));
   }
   /* A suspended key with a new sub is so with that. */
@@ -404,8 +409,8 @@ static void with_a_person_all_ends(void **state) {
                    3);
   for (unsigned n = 1; n <= 7; n++) assert_false(alive(n));
   assert_bob_is_unhurt();
-  assert_int_equal(find("ann", &person), ST_STORE_NONE);
-  assert_int_equal(st_store_user_delete(store, ACT, "ann", NULL, error), ST_STORE_NONE);
+  assert_int_equal(find("ann", &person), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_user_delete(store, ACT, "ann", NULL, error), ST_STORE_NOT_FOUND);
   reopen();
   good(create_as(0, true, "ann", "")); /* the login is free again; nothing comes back with it */
   assert_false(alive(2));
@@ -414,7 +419,7 @@ static void with_a_person_all_ends(void **state) {
 /* ---- import ---- */
 
 /* As an import takes them up: known by their logins, and seen just now. */
-static st_stored import(st_user *persons, size_t count, unsigned first) {
+static st_store_status import(st_user *persons, size_t count, unsigned first) {
   static st_import users[4];
   int64_t sequence = 0;
   st_user there;
@@ -425,7 +430,7 @@ static st_stored import(st_user *persons, size_t count, unsigned first) {
     memcpy(persons[i].key.id, id_of(n), sizeof persons[i].key.id);
     memcpy(persons[i].key.sub, sub_of(n), sizeof persons[i].key.sub);
     users[i].person = persons[i];
-    if (find(persons[i].key.owner, &there) == ST_STORED) {
+    if (find(persons[i].key.owner, &there) == ST_STORE_OK) {
       users[i].mode = ST_IMPORT_UPDATE;
       assert_true(st_store_user_seal(&there, users[i].seen));
     }
@@ -438,9 +443,9 @@ static void imports_all_or_none(void **state) {
   st_user all[3] = {person_of(0, "*", "a"), person_of(0, "carl", "a"), person_of(0, "ann", "b")},
           got;
   make_person(1, "ann", "a");
-  assert_int_equal(import(all, 3, 20), ST_STORE_REFUSED);
+  assert_int_equal(import(all, 3, 20), ST_STORE_DENIED);
   assert_non_null(strstr(error, "ann"));
-  assert_int_equal(find("carl", &got), ST_STORE_NONE);
+  assert_int_equal(find("carl", &got), ST_STORE_NOT_FOUND);
   assert_false(alive(20));
   snprintf(all[0].imported, sizeof all[0].imported, "*");
   snprintf(all[1].imported, sizeof all[1].imported, "salted");
@@ -505,26 +510,26 @@ static void imports_only_what_was_seen(void **state) {
   assert_false(deleted);
   good(import(&carl, 1, 20));
   good(find("carl", &got));
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   assert_non_null(strstr(error, "carl has changed meanwhile"));
   user.mode = ST_IMPORT_UPDATE;
   assert_true(st_store_user_seal(&got, user.seen));
   good(set_permissions("carl", "a,b", 80, NULL)); /* between looking and doing */
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   good(find("carl", &got));
   assert_string_equal(got.key.permissions, "a,b");
   assert_true(st_store_user_seal(&got, user.seen));
   good(st_store_user_set_password(store, ACT, "carl", "$own", sub_of(81), NULL, error));
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   good(find("carl", &got));
   assert_true(got.own_password);
   good(st_store_user_delete(store, ACT, "carl", NULL, error));
   good(st_store_user_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, error));
   assert_true(deleted);
   /* One who was deleted comes back by RESTORE alone. */
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   user.mode = ST_IMPORT_CREATE;
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_REFUSED);
+  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   assert_non_null(strstr(error, "carl was deleted here"));
   user.mode = ST_IMPORT_RESTORE;
   good(st_store_import(store, ACT, &user, 1, &sequence, error));

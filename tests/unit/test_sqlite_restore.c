@@ -12,8 +12,9 @@ static st_revocation_state listing_now(void) {
 }
 
 /* A snapshot of these rows, and of one that nobody here has. */
-static st_stored take_over(const unsigned *rows, size_t count, int64_t sequence,
-                           const uint8_t key[SUBTOKEN_HASH_KEY_LEN], st_taken_report *report) {
+static st_store_status take_over(const unsigned *rows, size_t count, int64_t sequence,
+                                 const uint8_t key[SUBTOKEN_HASH_KEY_LEN],
+                                 st_taken_report *report) {
   uint64_t hashes[8];
   st_listing_taken from = {.sequence = sequence, .hashes = hashes, .life = 400 * 86400};
   memcpy(from.hash_key, key, sizeof from.hash_key);
@@ -58,9 +59,9 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   assert_int_equal(report.listed, 1);
   for (unsigned n = 1; n <= 4; n++) assert_true(listed(n));
   assert_true(listed(6) && !listed(5) && lists(4711));
-  assert_int_equal(found(1, &key), ST_FOUND);
+  assert_int_equal(found(1, &key), ST_STORE_OK);
   assert_true(key.disabled);
-  assert_int_equal(found(2, &key), ST_FOUND);
+  assert_int_equal(found(2, &key), ST_STORE_OK);
   assert_true(key.disabled);
   assert_false(alive(4) || alive(6));
   assert_true(alive(5));
@@ -70,7 +71,7 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   good(st_store_gave_sequence(store, LATER, error));
   good(st_store_gave_sequence(store, LATER - 3, error));
   good(st_store_gave_sequence(store, report.sequence, error));
-  assert_int_equal(st_store_gave_sequence(store, report.sequence + 1, error), ST_STORE_NONE);
+  assert_int_equal(st_store_gave_sequence(store, report.sequence + 1, error), ST_STORE_NOT_FOUND);
   assert_line("revocations.restore", "1700000000005000",
               "the database was at 1700000000000000; listed again 1; keys and users disabled 2; "
               "sessions ended 2");
@@ -101,10 +102,10 @@ static void another_hash_key(void **state) {
   assert_true(listed(1) && listed(2) && listed(3) && lists(4711));
   /* What edges have cannot be brought here by changes. */
   assert_int_equal(st_store_changes(store, before, &listing, &changes, &count, error),
-                   ST_STORE_NONE);
+                   ST_STORE_NOT_FOUND);
   /* Hashes without a sub cannot follow to a third key. */
   uint8_t third[SUBTOKEN_HASH_KEY_LEN] = {1};
-  assert_int_equal(take_over(rows, 2, LATER + 9, third, &report), ST_STORE_REFUSED);
+  assert_int_equal(take_over(rows, 2, LATER + 9, third, &report), ST_STORE_DENIED);
   assert_non_null(strstr(error, "another key"));
   assert_memory_equal(listing_now().hash_key, other_key, sizeof other_key);
   assert_int_equal(take_over(rows, 2, ST_TAKEN_SEQUENCE_MAX + 1, other_key, &report),
@@ -141,7 +142,7 @@ static void a_sub_that_was_never_made(void **state) {
     assert_true(lists(subtoken_revocations_hash(listing_now().hash_key, sub)));
     assert_line("sub.revoke", subs[i], "no key of this database has it");
     assert_int_equal(st_store_revoke_sub(store, ACT, sub, NOW, 1, id, &sequence, error),
-                     ST_STORE_REFUSED);
+                     ST_STORE_DENIED);
   }
   good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 500 * 86400);
@@ -152,7 +153,7 @@ static void a_sub_that_was_never_made(void **state) {
   assert_false(listed(1));
   good(st_store_delete(store, ACT, id_of(1), NULL, error));
   assert_int_equal(st_store_revoke_sub(store, ACT, known, NOW, 1, id, &sequence, error),
-                   ST_STORE_REFUSED);
+                   ST_STORE_DENIED);
   assert_int_equal(st_store_revoke_sub(store, ACT, (subtoken_text){"", 0}, NOW, 1, id, NULL, error),
                    ST_STORE_FAILED);
 }

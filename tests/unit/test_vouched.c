@@ -35,7 +35,7 @@ static int setup(void **state) {
   if (mkdtemp(home) == NULL) return -1;
   snprintf(db, sizeof db, "%s/subtoken.db", home);
   ring_with(&ring, "one", TEST_SECRET);
-  return st_store_open(db, true, &store, error) == ST_STORED ? 0 : -1;
+  return st_store_open(db, true, &store, error) == ST_STORE_OK ? 0 : -1;
 }
 
 static int teardown(void **state) {
@@ -45,8 +45,8 @@ static int teardown(void **state) {
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static void good(st_stored stored) {
-  if (stored != ST_STORED) fail_msg("%d: %s", (int)stored, error);
+static void good(st_store_status stored) {
+  if (stored != ST_STORE_OK) fail_msg("%d: %s", (int)stored, error);
 }
 
 /* ---- the record ---- */

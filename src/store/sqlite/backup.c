@@ -44,12 +44,12 @@ static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
 /* From a connection of its own, so that nobody waits for it here either. The
  * copy is switched from WAL, so that it is one file and needs none beside it.
  */
-static st_stored copy_into(void *context, const char *path, char *error) {
+static st_store_status copy_into(void *context, const char *path, char *error) {
   const copy *c = context;
   sqlite3 *from = NULL, *to = NULL;
-  st_stored stored = ST_STORE_FAILED;
-  if (st_sqlite_connect(c->store->base.name, &from, error) != ST_STORED ||
-      st_sqlite_connect(path, &to, error) != ST_STORED) {
+  st_store_status stored = ST_STORE_FAILED;
+  if (st_sqlite_connect(c->store->base.name, &from, error) != ST_STORE_OK ||
+      st_sqlite_connect(path, &to, error) != ST_STORE_OK) {
     goto out;
   }
   if (!st_sqlite_in_place(c->store, from, error)) {
@@ -63,7 +63,7 @@ static st_stored copy_into(void *context, const char *path, char *error) {
   }
   stored = st_sqlite_set_journal(path, to, "delete", error);
 out:
-  if (sqlite3_close(to) != SQLITE_OK && stored == ST_STORED) {
+  if (sqlite3_close(to) != SQLITE_OK && stored == ST_STORE_OK) {
     stored = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
   (void)sqlite3_close(from);
@@ -191,13 +191,13 @@ static int enter_directory(const char *path) {
 
 /* ---- put in place ---- */
 
-static st_stored place(const char *temporary, const char *path, st_sqlite_fill *fill, void *context,
-                       char *error) {
-  if (fill(context, temporary, error) != ST_STORED) {
+static st_store_status place(const char *temporary, const char *path, st_sqlite_fill *fill,
+                             void *context, char *error) {
+  if (fill(context, temporary, error) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   if (!sync_path(temporary, 0) || !put_in_place(temporary, path)) {
-    st_stored stored = errno == EEXIST ? ST_STORE_EXISTS : ST_STORE_FAILED;
+    st_store_status stored = errno == EEXIST ? ST_STORE_EXISTS : ST_STORE_FAILED;
     (void)st_db_fail(error, "cannot write %s: %m", st_error_path(path));
     return stored;
   }
@@ -206,11 +206,12 @@ static st_stored place(const char *temporary, const char *path, st_sqlite_fill *
     (void)unlink(path);
     return ST_STORE_FAILED;
   }
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
 /* path has a slash in it. */
-static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context, char *error) {
+static st_store_status place_new(const char *path, st_sqlite_fill *fill, void *context,
+                                 char *error) {
   char *temporary = NULL;
   if (asprintf(&temporary, "%s" TEMPORARY "XXXXXX", path) < 0) {
     return st_db_fail(error, "cannot write %s: out of memory", st_error_path(path));
@@ -222,8 +223,8 @@ static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context
     return ST_STORE_FAILED;
   }
   (void)close(fd);
-  st_stored stored = place(temporary, path, fill, context, error);
-  if (stored != ST_STORED) {
+  st_store_status stored = place(temporary, path, fill, context, error);
+  if (stored != ST_STORE_OK) {
     remove_temporary(temporary);
   }
   free(temporary);
@@ -231,13 +232,14 @@ static st_stored place_new(const char *path, st_sqlite_fill *fill, void *context
 }
 
 /* Never a name that SQLite reads as something else, ":memory:" or "file:". */
-st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error) {
+st_store_status st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context,
+                                char *error) {
   char *whole = NULL;
   if (asprintf(&whole, "%s%s", path[0] == '/' ? "" : "./", path) < 0) {
     return st_db_fail(error, "cannot write %s: out of memory", st_error_path(path));
   }
   int directory = enter_directory(whole);
-  st_stored stored = place_new(whole, fill, context, error);
+  st_store_status stored = place_new(whole, fill, context, error);
   if (directory >= 0) {
     (void)close(directory);
   }
@@ -245,16 +247,16 @@ st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context,
   return stored;
 }
 
-st_stored st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
-                           char *error) {
+st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
+                                 char *error) {
   struct stat status;
   copy c = {(st_sqlite *)store, stop};
   if (lstat(path, &status) == 0) {
     return st_db_fail(error, "%s already exists", st_error_path(path));
   }
-  st_stored stored = st_sqlite_place(path, copy_into, &c, error);
-  if (stored != ST_STORED && is_stopped(&c)) {
+  st_store_status stored = st_sqlite_place(path, copy_into, &c, error);
+  if (stored != ST_STORE_OK && is_stopped(&c)) {
     (void)st_db_fail(error, "%s was not written: interrupted", st_error_path(path));
   }
-  return stored == ST_STORED ? ST_STORED : ST_STORE_FAILED;
+  return stored == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
 }

@@ -4,7 +4,7 @@
 
 #include "store/sqlite/sqlite.h"
 
-st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
+st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
   static const char settings[] =
       "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
       "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
@@ -20,13 +20,14 @@ st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
       sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_functions(*db)) {
     return st_sqlite_fail_db(error, path, *db, "open");
   }
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
 /* Switch the journal mode. Needs the file to itself for a moment, which SQLite
  * does not always wait for.
  */
-st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error) {
+st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode,
+                                      char *error) {
   char sql[64];
   (void)snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", mode);
   int code = SQLITE_BUSY;
@@ -47,7 +48,7 @@ st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode,
       (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
     }
   }
-  return code == SQLITE_ROW ? ST_STORED : st_sqlite_fail_db(error, path, db, "open");
+  return code == SQLITE_ROW ? ST_STORE_OK : st_sqlite_fail_db(error, path, db, "open");
 }
 
 /* ---- waiting for other processes ---- */

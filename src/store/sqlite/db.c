@@ -80,7 +80,7 @@ static st_sqlite *sqlite_store(const st_db *db) {
   return (st_sqlite *)db->store;
 }
 
-static st_stored db_run(st_db *db, st_sql which, const st_value *values, int64_t *changed) {
+static st_store_status db_run(st_db *db, st_sql which, const st_value *values, int64_t *changed) {
   st_sqlite_db *d = sqlite_db(db);
   *changed = 0;
   if (!bind_values(d->statements[which], values)) return ST_STORE_FAILED;
@@ -90,21 +90,23 @@ static st_stored db_run(st_db *db, st_sql which, const st_value *values, int64_t
   }
   if (code != SQLITE_OK) return ST_STORE_FAILED;
   *changed = sqlite3_changes(d->connection);
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
-static st_stored step(sqlite3_stmt *statement) {
+static st_store_status step(sqlite3_stmt *statement) {
   int code = sqlite3_step(statement);
-  return code == SQLITE_ROW ? ST_STORED : code == SQLITE_DONE ? ST_STORE_NONE : ST_STORE_FAILED;
+  return code == SQLITE_ROW    ? ST_STORE_OK
+         : code == SQLITE_DONE ? ST_STORE_NOT_FOUND
+                               : ST_STORE_FAILED;
 }
 
-static st_stored db_query(st_db *db, st_sql which, const st_value *values, void **rows) {
+static st_store_status db_query(st_db *db, st_sql which, const st_value *values, void **rows) {
   sqlite3_stmt *statement = sqlite_db(db)->statements[which];
   *rows = statement;
   return bind_values(statement, values) ? step(statement) : ST_STORE_FAILED;
 }
 
-static st_stored rows_next(void *rows) {
+static st_store_status rows_next(void *rows) {
   return step(rows);
 }
 
@@ -136,7 +138,7 @@ static bool rows_key(void *rows, st_key *key) {
 }
 
 /* Of SQLite's, or that a row made no sense to us. */
-static st_stored db_explain(st_db *db, const char *verb, char *error) {
+static st_store_status db_explain(st_db *db, const char *verb, char *error) {
   sqlite3 *connection = sqlite_db(db)->connection;
   int code = sqlite3_errcode(connection);
   if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) {
@@ -148,9 +150,9 @@ static st_stored db_explain(st_db *db, const char *verb, char *error) {
 
 /* ---- a change ---- */
 
-static st_stored db_begin(st_db *db, int64_t until_us) {
+static st_store_status db_begin(st_db *db, int64_t until_us) {
   sqlite_store(db)->until_us = until_us;
-  return st_sqlite_run(sqlite_db(db)->control[ST_SQLITE_BEGIN]) == SQLITE_OK ? ST_STORED
+  return st_sqlite_run(sqlite_db(db)->control[ST_SQLITE_BEGIN]) == SQLITE_OK ? ST_STORE_OK
                                                                              : ST_STORE_FAILED;
 }
 
@@ -158,13 +160,13 @@ static st_stored db_begin(st_db *db, int64_t until_us) {
  * it is not in what lies there now: what is acknowledged was at the path after its commit. Whoever
  * replaces them later puts back a backup, which is older than it may be.
  */
-static st_stored db_commit(st_db *db, char *error) {
+static st_store_status db_commit(st_db *db, char *error) {
   st_sqlite_db *d = sqlite_db(db);
   if (!st_sqlite_in_place(sqlite_store(db), d->connection, error)) return ST_STORE_FAILED;
   if (st_sqlite_run(d->control[ST_SQLITE_COMMIT]) != SQLITE_OK) {
     return db_explain(db, "write", error);
   }
-  return st_sqlite_in_place(sqlite_store(db), d->connection, error) ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_in_place(sqlite_store(db), d->connection, error) ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 /* A commit that failed, and some failures before it, end the transaction by themselves; the others

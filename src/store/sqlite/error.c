@@ -4,14 +4,14 @@
 #include "os/error.h"
 #include "store/sqlite/sqlite.h"
 
-st_stored st_sqlite_fail_damaged(char *error, const char *path, const char *what) {
+st_store_status st_sqlite_fail_damaged(char *error, const char *path, const char *what) {
   return st_db_fail(error,
                     "%s is damaged (%s): move it and its -wal and -shm away and restore a backup",
                     st_error_path(path), what);
 }
 
 /* What SQLite last complained of, before another call on db makes it forget. */
-st_stored st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb) {
+st_store_status st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb) {
   int code = db == NULL ? SQLITE_NOMEM : sqlite3_errcode(db) & 0xff;
   const char *text = db == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(db);
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {

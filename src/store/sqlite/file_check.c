@@ -24,7 +24,8 @@ int64_t st_sqlite_size_beside(const char *path, const char *suffix) {
   return size;
 }
 
-st_stored st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size, char *error) {
+st_store_status st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size,
+                                      char *error) {
   struct stat status;
   if (stat(path, &status) != 0) {
     return st_db_fail(error, "cannot open %s: %m", st_error_path(path));
@@ -44,7 +45,7 @@ st_stored st_sqlite_check_owner(const char *path, bool trust_group, int64_t *siz
                       (unsigned)(status.st_mode & 07777), trust_group ? "660" : "600");
   }
   *size = status.st_size;
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
 /* Read the start of a file through the VFS; what is missing is zeros. */
@@ -60,7 +61,7 @@ static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename na
   return code == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : code;
 }
 
-static st_stored peek(const char *path, uint8_t header[ST_SQLITE_HEADER_LEN], char *error) {
+static st_store_status peek(const char *path, uint8_t header[ST_SQLITE_HEADER_LEN], char *error) {
   sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
   sqlite3_filename name = sqlite3_create_filename(path, "", "", 0, NULL);
   sqlite3_file *file = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
@@ -71,7 +72,7 @@ static st_stored peek(const char *path, uint8_t header[ST_SQLITE_HEADER_LEN], ch
   sqlite3_free_filename(name);
   free(file);
   return code == SQLITE_OK
-             ? ST_STORED
+             ? ST_STORE_OK
              : st_db_fail(error, "cannot open %s: %s", st_error_path(path), sqlite3_errstr(code));
 }
 
@@ -87,8 +88,8 @@ bool st_sqlite_is_ours(const uint8_t *header) {
  * which SQLite would mix into it. A page that is cut off is read as zeros, and
  * is in order only where the -wal or journal has it whole.
  */
-static st_stored check_ours(const char *path, const uint8_t header[ST_SQLITE_HEADER_LEN],
-                            int64_t size, int64_t changes, char *error) {
+static st_store_status check_ours(const char *path, const uint8_t header[ST_SQLITE_HEADER_LEN],
+                                  int64_t size, int64_t changes, char *error) {
   int64_t page = header[16] << 8 | header[17];
   if (changes > 0 && header[18] == 1 && header[19] == 1) {
     return st_db_fail(error, "%s is a copy, but beside it is the -wal of another: move that away",
@@ -98,17 +99,18 @@ static st_stored check_ours(const char *path, const uint8_t header[ST_SQLITE_HEA
       size % page != 0) {
     return st_sqlite_fail_damaged(error, path, "it was cut short");
   }
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
 /* Judge the bytes before SQLite may write any: what is not ours stays untouched. A
  * file is put in place complete, so one that is empty has lost what it held.
  */
-st_stored st_sqlite_check_file(const char *path, bool trust_group, int64_t *size, char *error) {
+st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t *size,
+                                     char *error) {
   int64_t changes = st_sqlite_size_beside(path, "-wal");
   uint8_t header[ST_SQLITE_HEADER_LEN] = {0};
-  if (st_sqlite_check_owner(path, trust_group, size, error) != ST_STORED ||
-      peek(path, header, error) != ST_STORED) {
+  if (st_sqlite_check_owner(path, trust_group, size, error) != ST_STORE_OK ||
+      peek(path, header, error) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   if (st_sqlite_is_ours(header)) {
@@ -118,16 +120,16 @@ st_stored st_sqlite_check_file(const char *path, bool trust_group, int64_t *size
                     *size == 0 ? "empty" : "not a database of subtoken, or is damaged");
 }
 
-st_stored st_sqlite_check_pages(const char *path, sqlite3 *db, char *error) {
+st_store_status st_sqlite_check_pages(const char *path, sqlite3 *db, char *error) {
   sqlite3_stmt *statement = NULL;
-  st_stored stored = ST_STORE_FAILED;
+  st_store_status stored = ST_STORE_FAILED;
   if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
       sqlite3_step(statement) != SQLITE_ROW) {
     stored = st_sqlite_fail_db(error, path, db, "check");
   } else {
     const char *found = (const char *)sqlite3_column_text(statement, 0);
     bool ok = found != NULL && strcmp(found, "ok") == 0;
-    stored = ok ? ST_STORED : st_sqlite_fail_damaged(error, path, found == NULL ? "?" : found);
+    stored = ok ? ST_STORE_OK : st_sqlite_fail_damaged(error, path, found == NULL ? "?" : found);
   }
   (void)sqlite3_finalize(statement);
   return stored;

@@ -30,17 +30,17 @@ static const st_driver driver = {
 /* ---- the file ---- */
 
 /* A new database, complete and in WAL mode: the fill of st_sqlite_place. */
-static st_stored build(void *unused, const char *path, char *error) {
+static st_store_status build(void *unused, const char *path, char *error) {
   (void)unused;
   sqlite3 *db = NULL;
-  st_stored stored = st_sqlite_connect(path, &db, error);
-  if (stored == ST_STORED) {
+  st_store_status stored = st_sqlite_connect(path, &db, error);
+  if (stored == ST_STORE_OK) {
     stored = st_sqlite_update_schema(path, db, error);
   }
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     stored = st_sqlite_set_journal(path, db, "wal", error);
   }
-  if (sqlite3_close(db) != SQLITE_OK && stored == ST_STORED) {
+  if (sqlite3_close(db) != SQLITE_OK && stored == ST_STORE_OK) {
     stored = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
   return stored;
@@ -49,7 +49,7 @@ static st_stored build(void *unused, const char *path, char *error) {
 /* The absolute path, links resolved, of a file that is there now. Another process may
  * make it at the same time: whose is in place first is everybody's.
  */
-static st_stored find_file(const char *path, bool create, char **found, char *error) {
+static st_store_status find_file(const char *path, bool create, char **found, char *error) {
   struct stat status;
   int64_t changes =
       st_sqlite_size_beside(path, "-wal"); /* before we look for the file: it comes later */
@@ -62,11 +62,12 @@ static st_stored find_file(const char *path, bool create, char **found, char *er
     return ST_STORE_FAILED;
   }
   *found = realpath(path, NULL);
-  return *found != NULL ? ST_STORED : st_db_fail(error, "cannot open %s: %m", st_error_path(path));
+  return *found != NULL ? ST_STORE_OK
+                        : st_db_fail(error, "cannot open %s: %m", st_error_path(path));
 }
 
 /* The file that SQLite has open is the one at the path that was checked. */
-static st_stored check_same(const st_sqlite *store, sqlite3 *db, char *error) {
+static st_store_status check_same(const st_sqlite *store, sqlite3 *db, char *error) {
   const char *path = store->base.name;
   int moved = 1;
   if (sqlite3_db_readonly(db, "main") != 0) {
@@ -110,7 +111,7 @@ static bool prepare_changes(st_sqlite_db *db) {
 }
 
 /* Preparing the statements finds out that every table and column is there. */
-static st_stored prepare_all(st_sqlite *store, char *error) {
+static st_store_status prepare_all(st_sqlite *store, char *error) {
   sqlite3 *db = store->changes.connection;
   bool ok = prepare_changes(&store->changes);
   if (ok) {
@@ -122,7 +123,7 @@ static st_stored prepare_all(st_sqlite *store, char *error) {
     ok = st_sqlite_prepare(db, st_sqlite_read_sql, store->readers[i].statements,
                            ST_SQLITE_READ_COUNT);
   }
-  if (ok) return ST_STORED;
+  if (ok) return ST_STORE_OK;
   return sqlite3_errcode(db) == SQLITE_ERROR
              ? st_sqlite_fail_damaged(error, store->base.name, sqlite3_errmsg(db))
              : st_sqlite_fail_db(error, store->base.name, db, "open");
@@ -131,18 +132,19 @@ static st_stored prepare_all(st_sqlite *store, char *error) {
 /* ---- the connections ---- */
 
 /* A connection for those who only read. */
-static st_stored open_to_read(st_sqlite *store, sqlite3 **db, st_sqlite_wait *wait, char *error) {
-  if (st_sqlite_connect(store->base.name, db, error) != ST_STORED ||
-      check_same(store, *db, error) != ST_STORED) {
+static st_store_status open_to_read(st_sqlite *store, sqlite3 **db, st_sqlite_wait *wait,
+                                    char *error) {
+  if (st_sqlite_connect(store->base.name, db, error) != ST_STORE_OK ||
+      check_same(store, *db, error) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   return st_sqlite_set_read_wait(*db, wait)
-             ? ST_STORED
+             ? ST_STORE_OK
              : st_sqlite_fail_db(error, store->base.name, *db, "open");
 }
 
 /* From here on it is looked whether the files are these. */
-static st_stored settle(st_sqlite *store, char *error) {
+static st_store_status settle(st_sqlite *store, char *error) {
   sqlite3 *db = store->changes.connection;
   if (!st_sqlite_set_write_wait(store)) {
     return st_sqlite_fail_db(error, store->base.name, db, "open");
@@ -150,28 +152,29 @@ static st_stored settle(st_sqlite *store, char *error) {
   if (!st_sqlite_name_files(store) || !st_sqlite_remember_files(store)) {
     return st_db_fail(error, "cannot open %s: %m", st_error_path(store->base.name));
   }
-  return st_sqlite_in_place(store, db, error) ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_in_place(store, db, error) ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored open_parts(st_sqlite *store, const char *path, bool create, char *error) {
+static st_store_status open_parts(st_sqlite *store, const char *path, bool create, char *error) {
   int64_t size = 0;
   sqlite3 **db = &store->changes.connection;
-  if (find_file(path, create, &store->base.name, error) != ST_STORED) return ST_STORE_FAILED;
+  if (find_file(path, create, &store->base.name, error) != ST_STORE_OK) return ST_STORE_FAILED;
   const char *name = store->base.name;
-  if (st_sqlite_check_file(name, store->trust_group, &size, error) != ST_STORED ||
-      st_sqlite_connect(name, db, error) != ST_STORED ||
-      check_same(store, *db, error) != ST_STORED ||
-      st_sqlite_update_schema(name, *db, error) != ST_STORED ||
-      st_sqlite_set_journal(name, *db, "wal", error) != ST_STORED ||
-      (size <= QUICK_CHECK_MAX && st_sqlite_check_pages(name, *db, error) != ST_STORED)) {
+  if (st_sqlite_check_file(name, store->trust_group, &size, error) != ST_STORE_OK ||
+      st_sqlite_connect(name, db, error) != ST_STORE_OK ||
+      check_same(store, *db, error) != ST_STORE_OK ||
+      st_sqlite_update_schema(name, *db, error) != ST_STORE_OK ||
+      st_sqlite_set_journal(name, *db, "wal", error) != ST_STORE_OK ||
+      (size <= QUICK_CHECK_MAX && st_sqlite_check_pages(name, *db, error) != ST_STORE_OK)) {
     return ST_STORE_FAILED;
   }
-  st_stored stored = open_to_read(store, &store->queries.connection, &store->query_wait, error);
-  for (size_t i = 0; stored == ST_STORED && i < ST_SQLITE_READERS; i++) {
+  st_store_status stored =
+      open_to_read(store, &store->queries.connection, &store->query_wait, error);
+  for (size_t i = 0; stored == ST_STORE_OK && i < ST_SQLITE_READERS; i++) {
     stored = open_to_read(store, &store->readers[i].connection, &store->readers[i].wait, error);
   }
-  if (stored == ST_STORED) stored = prepare_all(store, error);
-  return stored == ST_STORED ? settle(store, error) : stored;
+  if (stored == ST_STORE_OK) stored = prepare_all(store, error);
+  return stored == ST_STORE_OK ? settle(store, error) : stored;
 }
 
 /* Without a connection yet; NULL: no memory. */
@@ -202,8 +205,8 @@ static st_sqlite *make(bool trust_group) {
   return made;
 }
 
-st_stored st_sqlite_open(const char *path, bool create, bool trust_group, st_store **store,
-                         char *error) {
+st_store_status st_sqlite_open(const char *path, bool create, bool trust_group, st_store **store,
+                               char *error) {
   *store = NULL;
   if (sqlite3_threadsafe() == 0) {
     return st_db_fail(error, "cannot open %s: SQLite was built without threads",
@@ -213,12 +216,12 @@ st_stored st_sqlite_open(const char *path, bool create, bool trust_group, st_sto
   if (made == NULL) {
     return st_db_fail(error, "cannot open %s: no memory", st_error_path(path));
   }
-  if (open_parts(made, path, create, error) != ST_STORED) {
+  if (open_parts(made, path, create, error) != ST_STORE_OK) {
     st_sqlite_close(&made->base);
     return ST_STORE_FAILED;
   }
   *store = &made->base;
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
 /* ---- closing ---- */

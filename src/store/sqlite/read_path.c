@@ -50,9 +50,9 @@ static bool is_answer(const st_sqlite_slot *held, const question *ask) {
                           : st_equal_secret(held->digest, ask->digest, 32);
 }
 
-static st_found trouble(st_sqlite_reader *r, char *error) {
+static st_store_status trouble(st_sqlite_reader *r, char *error) {
   (void)st_sqlite_fail_db(error, r->store->base.name, r->connection, "read");
-  return ST_FOUND_ERROR;
+  return ST_STORE_FAILED;
 }
 
 static int64_t now_ms(void) {
@@ -94,104 +94,107 @@ static bool freshen(st_sqlite_reader *r, char *error) {
 }
 
 /* The row that answers, into its slot. */
-static st_found read_row(st_sqlite_reader *r, sqlite3_stmt *row, const question *ask,
-                         st_sqlite_slot *held, char *error) {
+static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const question *ask,
+                                st_sqlite_slot *held, char *error) {
   int code = sqlite3_step(row);
   if (code == SQLITE_DONE) {
-    return ST_FOUND_NONE;
+    return ST_STORE_NOT_FOUND;
   }
   if (code != SQLITE_ROW) {
     return trouble(r, error);
   }
   if (sqlite3_column_int64(row, ST_SQLITE_COL_REFUSED) != 0) {
-    return ST_FOUND_REVOKED;
+    return ST_STORE_REVOKED;
   }
   held->generation = 0;
   if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
       !is_answer(held, ask)) {
     (void)st_sqlite_fail_damaged(error, r->store->base.name,
                                  "the row of a key is not as it was written");
-    return ST_FOUND_ERROR;
+    return ST_STORE_FAILED;
   }
   held->generation = r->generation;
-  return ST_FOUND;
+  return ST_STORE_OK;
 }
 
-static st_found read_key(st_sqlite_reader *r, const question *ask, st_sqlite_slot *held,
-                         char *error) {
+static st_store_status read_key(st_sqlite_reader *r, const question *ask, st_sqlite_slot *held,
+                                char *error) {
   sqlite3_stmt *row =
       r->statements[ask->sub != NULL ? ST_SQLITE_READ_BY_SUB : ST_SQLITE_READ_BY_DIGEST];
   int bound = ask->sub != NULL ? sqlite3_bind_text(row, 1, ask->sub, ST_SUB_LEN, SQLITE_STATIC)
                                : sqlite3_bind_blob(row, 1, ask->digest, 32, SQLITE_STATIC);
-  st_found found = bound == SQLITE_OK ? read_row(r, row, ask, held, error) : trouble(r, error);
+  st_store_status found =
+      bound == SQLITE_OK ? read_row(r, row, ask, held, error) : trouble(r, error);
   st_sqlite_finish(row);
   return found;
 }
 
 /* A sub that no key has any more. */
-static st_found read_revoked(st_sqlite_reader *r, const char *sub, char *error) {
+static st_store_status read_revoked(st_sqlite_reader *r, const char *sub, char *error) {
   sqlite3_stmt *row = r->statements[ST_SQLITE_READ_REVOKED];
   int code = sqlite3_bind_text(row, 1, sub, ST_SUB_LEN, SQLITE_STATIC);
   if (code == SQLITE_OK) {
     code = sqlite3_step(row);
   }
-  st_found found = code == SQLITE_ROW    ? ST_FOUND_REVOKED
-                   : code == SQLITE_DONE ? ST_FOUND_NONE
-                                         : trouble(r, error);
+  st_store_status found = code == SQLITE_ROW    ? ST_STORE_REVOKED
+                          : code == SQLITE_DONE ? ST_STORE_NOT_FOUND
+                                                : trouble(r, error);
   st_sqlite_finish(row);
   return found;
 }
 
-static st_found look_up(st_sqlite_reader *r, const question *ask, st_key *key, char *error) {
+static st_store_status look_up(st_sqlite_reader *r, const question *ask, st_key *key, char *error) {
   st_sqlite_slot *held = slot_of(r, ask);
-  st_found found = ST_FOUND;
+  st_store_status found = ST_STORE_OK;
   if (held->generation != r->generation || !is_answer(held, ask)) {
     found = read_key(r, ask, held, error);
   }
-  if (found == ST_FOUND) {
+  if (found == ST_STORE_OK) {
     *key = held->key;
   }
-  return found == ST_FOUND_NONE && ask->sub != NULL ? read_revoked(r, ask->sub, error) : found;
+  return found == ST_STORE_NOT_FOUND && ask->sub != NULL ? read_revoked(r, ask->sub, error) : found;
 }
 
-static st_found answer(st_sqlite *store, const question *ask, st_key *key, char *error) {
+static st_store_status answer(st_sqlite *store, const question *ask, st_key *key, char *error) {
   st_sqlite_reader *r = reader_of(store, ask);
   (void)pthread_mutex_lock(&r->lock);
-  st_found found = freshen(r, error) ? look_up(r, ask, key, error) : ST_FOUND_ERROR;
+  st_store_status found = freshen(r, error) ? look_up(r, ask, key, error) : ST_STORE_FAILED;
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
-  if (found != ST_FOUND) {
+  if (found != ST_STORE_OK) {
     memset(key, 0, sizeof *key);
   }
   return found;
 }
 
-st_found st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *error) {
+st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
+                                    char *error) {
   question ask = {.digest = digest};
   return answer((st_sqlite *)store, &ask, key, error);
 }
 
-st_found st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
+st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
   question ask = {.sub = sub.data};
   return answer((st_sqlite *)store, &ask, key, error);
 }
 
 /* With its read transaction, as the questions about keys. */
-static st_stored read_given(st_sqlite_reader *r, int64_t sequence, char *error) {
+static st_store_status read_given(st_sqlite_reader *r, int64_t sequence, char *error) {
   sqlite3_stmt *row = r->statements[ST_SQLITE_READ_SEQUENCE];
   bool ok = sqlite3_bind_int64(row, 1, sequence) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW;
   bool gave = ok && sqlite3_column_int64(row, 0) != 0;
-  st_stored stored = gave ? ST_STORED
-                     : ok ? ST_STORE_NONE
-                          : st_sqlite_fail_db(error, r->store->base.name, r->connection, "read");
+  st_store_status stored =
+      gave ? ST_STORE_OK
+      : ok ? ST_STORE_NOT_FOUND
+           : st_sqlite_fail_db(error, r->store->base.name, r->connection, "read");
   st_sqlite_finish(row);
   return stored;
 }
 
-st_stored st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error) {
+st_store_status st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error) {
   st_sqlite_reader *r = &((st_sqlite *)store)->readers[0];
   (void)pthread_mutex_lock(&r->lock);
-  st_stored stored = freshen(r, error) ? read_given(r, sequence, error) : ST_STORE_FAILED;
+  st_store_status stored = freshen(r, error) ? read_given(r, sequence, error) : ST_STORE_FAILED;
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
   return stored;

@@ -7,14 +7,14 @@
 
 #include "store/sqlite/sqlite.h"
 
-static st_stored trouble(st_sqlite *store, char *error) {
+static st_store_status trouble(st_sqlite *store, char *error) {
   return st_sqlite_fail_db(error, store->base.name, store->state, "read");
 }
 
 /* Under the lock. */
-static st_stored open_state(st_sqlite *store, char *error) {
+static st_store_status open_state(st_sqlite *store, char *error) {
   if (store->state == NULL &&
-      (st_sqlite_connect(store->base.name, &store->state, error) != ST_STORED ||
+      (st_sqlite_connect(store->base.name, &store->state, error) != ST_STORE_OK ||
        !st_sqlite_set_read_wait(store->state, &store->state_wait) ||
        !st_sqlite_prepare(store->state, st_sqlite_state_sql, store->state_statements,
                           ST_SQLITE_STATE_COUNT))) {
@@ -27,11 +27,11 @@ static st_stored open_state(st_sqlite *store, char *error) {
     store->state = NULL;
     return ST_STORE_FAILED;
   }
-  return st_sqlite_in_place(store, store->state, error) ? ST_STORED : ST_STORE_FAILED;
+  return st_sqlite_in_place(store, store->state, error) ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_stored read_state(st_sqlite *store, st_revocation_state *listing, int64_t *from,
-                            char *error) {
+static st_store_status read_state(st_sqlite *store, st_revocation_state *listing, int64_t *from,
+                                  char *error) {
   sqlite3_stmt *row = store->state_statements[ST_SQLITE_STATE_READ];
   bool ok = sqlite3_step(row) == SQLITE_ROW;
   if (ok) {
@@ -40,7 +40,7 @@ static st_stored read_state(st_sqlite *store, st_revocation_state *listing, int6
     st_store64(listing->hash_key + 8, (uint64_t)sqlite3_column_int64(row, 2));
     *from = sqlite3_column_int64(row, 3);
   }
-  st_stored stored = ok ? ST_STORED : trouble(store, error);
+  st_store_status stored = ok ? ST_STORE_OK : trouble(store, error);
   st_sqlite_finish(row);
   if (ok && (listing->sequence < 1 || *from < 1)) {
     return st_sqlite_fail_damaged(error, store->base.name, "it has no sequence");
@@ -48,23 +48,23 @@ static st_stored read_state(st_sqlite *store, st_revocation_state *listing, int6
   return stored;
 }
 
-typedef st_stored state_fn(st_sqlite *store, void *context, st_revocation_state *listing,
-                           int64_t from, char *error);
+typedef st_store_status state_fn(st_sqlite *store, void *context, st_revocation_state *listing,
+                                 int64_t from, char *error);
 
 /* Ask within one moment of the database. */
-static st_stored ask(st_sqlite *store, st_revocation_state *listing, state_fn *read, void *context,
-                     char *error) {
+static st_store_status ask(st_sqlite *store, st_revocation_state *listing, state_fn *read,
+                           void *context, char *error) {
   int64_t from = 0;
   memset(listing, 0, sizeof *listing);
   (void)pthread_mutex_lock(&store->reading_state);
-  st_stored stored = open_state(store, error);
-  if (stored == ST_STORED &&
+  st_store_status stored = open_state(store, error);
+  if (stored == ST_STORE_OK &&
       st_sqlite_run(store->state_statements[ST_SQLITE_STATE_BEGIN]) != SQLITE_OK) {
     stored = trouble(store, error);
   }
-  if (stored == ST_STORED) {
+  if (stored == ST_STORE_OK) {
     stored = read_state(store, listing, &from, error);
-    if (stored == ST_STORED && read != NULL) {
+    if (stored == ST_STORE_OK && read != NULL) {
       stored = read(store, context, listing, from, error);
     }
     (void)st_sqlite_run(store->state_statements[ST_SQLITE_STATE_END]); /* nothing was written */
@@ -73,7 +73,7 @@ static st_stored ask(st_sqlite *store, st_revocation_state *listing, state_fn *r
   return stored;
 }
 
-st_stored st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error) {
+st_store_status st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error) {
   return ask((st_sqlite *)store, listing, NULL, NULL, error);
 }
 
@@ -111,11 +111,11 @@ static void take_change(sqlite3_stmt *row, void *item) {
   memcpy(item, &taken, sizeof taken);
 }
 
-static st_stored read_rows(st_sqlite *store, rows *all, void (*take)(sqlite3_stmt *, void *),
-                           char *error) {
-  st_stored stored = ST_STORED;
+static st_store_status read_rows(st_sqlite *store, rows *all, void (*take)(sqlite3_stmt *, void *),
+                                 char *error) {
+  st_store_status stored = ST_STORE_OK;
   int code = SQLITE_ROW;
-  while (stored == ST_STORED && (code = sqlite3_step(all->statement)) == SQLITE_ROW) {
+  while (stored == ST_STORE_OK && (code = sqlite3_step(all->statement)) == SQLITE_ROW) {
     void *item = all->count < UINT32_MAX ? next_item(all) : NULL;
     if (item == NULL) {
       stored =
@@ -124,15 +124,15 @@ static st_stored read_rows(st_sqlite *store, rows *all, void (*take)(sqlite3_stm
       take(all->statement, item);
     }
   }
-  if (stored == ST_STORED && code != SQLITE_DONE) {
+  if (stored == ST_STORE_OK && code != SQLITE_DONE) {
     stored = trouble(store, error);
   }
   st_sqlite_finish(all->statement);
   return stored;
 }
 
-static st_stored read_listed(st_sqlite *store, void *context, st_revocation_state *listing,
-                             int64_t from, char *error) {
+static st_store_status read_listed(st_sqlite *store, void *context, st_revocation_state *listing,
+                                   int64_t from, char *error) {
   rows *all = context;
   (void)listing;
   (void)from;
@@ -145,11 +145,11 @@ static st_stored read_listed(st_sqlite *store, void *context, st_revocation_stat
   return read_rows(store, all, take_hash, error);
 }
 
-static st_stored read_changes(st_sqlite *store, void *context, st_revocation_state *listing,
-                              int64_t from, char *error) {
+static st_store_status read_changes(st_sqlite *store, void *context, st_revocation_state *listing,
+                                    int64_t from, char *error) {
   rows *all = context;
   if (all->since < from || all->since > listing->sequence) {
-    return ST_STORE_NONE;
+    return ST_STORE_NOT_FOUND;
   }
   all->statement = store->state_statements[ST_SQLITE_STATE_CHANGES];
   if (sqlite3_bind_int64(all->statement, 1, all->since) != SQLITE_OK) {
@@ -158,19 +158,19 @@ static st_stored read_changes(st_sqlite *store, void *context, st_revocation_sta
   return read_rows(store, all, take_change, error);
 }
 
-static st_stored hand_over(st_stored stored, rows *all, uint32_t *count) {
-  *count = stored == ST_STORED ? (uint32_t)all->count : 0;
-  if (stored != ST_STORED) {
+static st_store_status hand_over(st_store_status stored, rows *all, uint32_t *count) {
+  *count = stored == ST_STORE_OK ? (uint32_t)all->count : 0;
+  if (stored != ST_STORE_OK) {
     free(all->items);
     all->items = NULL;
   }
   return stored;
 }
 
-st_stored st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                           uint32_t *count, char *error) {
+st_store_status st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
+                                 uint32_t *count, char *error) {
   rows all = {.size = sizeof **hashes};
-  st_stored stored =
+  st_store_status stored =
       hand_over(ask((st_sqlite *)store, listing, read_listed, &all, error), &all, count);
   *hashes = all.items;
   return stored;
@@ -180,22 +180,24 @@ typedef struct both {
   rows hashes, changes;
 } both;
 
-static st_stored read_both(st_sqlite *store, void *context, st_revocation_state *listing,
-                           int64_t from, char *error) {
+static st_store_status read_both(st_sqlite *store, void *context, st_revocation_state *listing,
+                                 int64_t from, char *error) {
   both *all = context;
   all->changes.since = from;
-  st_stored stored = read_listed(store, &all->hashes, listing, from, error);
-  if (stored != ST_STORED) {
+  st_store_status stored = read_listed(store, &all->hashes, listing, from, error);
+  if (stored != ST_STORE_OK) {
     return stored;
   }
   stored = read_changes(store, &all->changes, listing, from, error);
-  return stored == ST_STORE_NONE ? ST_STORED : stored; /* a log that begins later has nothing yet */
+  return stored == ST_STORE_NOT_FOUND ? ST_STORE_OK
+                                      : stored; /* a log that begins later has nothing yet */
 }
 
-st_stored st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed, char *error) {
+st_store_status st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed,
+                                             char *error) {
   both all = {.hashes = {.size = sizeof *listed->hashes},
               .changes = {.size = sizeof *listed->changes}};
-  st_stored stored = ask((st_sqlite *)store, &listed->listing, read_both, &all, error);
+  st_store_status stored = ask((st_sqlite *)store, &listed->listing, read_both, &all, error);
   stored = hand_over(stored, &all.hashes, &listed->count);
   stored = hand_over(stored, &all.changes, &listed->change_count);
   listed->hashes = all.hashes.items;
@@ -204,10 +206,10 @@ st_stored st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *liste
   return stored;
 }
 
-st_stored st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                            st_revocation_change **changes, uint32_t *count, char *error) {
+st_store_status st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
+                                  st_revocation_change **changes, uint32_t *count, char *error) {
   rows all = {.size = sizeof **changes, .since = since};
-  st_stored stored =
+  st_store_status stored =
       hand_over(ask((st_sqlite *)store, listing, read_changes, &all, error), &all, count);
   *changes = all.items;
   return stored;

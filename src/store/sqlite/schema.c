@@ -162,8 +162,8 @@ static const char *const migrations[] = {
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
 /* The version of the schema; 0 and *empty for a file that has nothing in it. */
-static st_stored ask_version(const char *path, sqlite3 *db, int64_t *version, bool *empty,
-                             char *error) {
+static st_store_status ask_version(const char *path, sqlite3 *db, int64_t *version, bool *empty,
+                                   char *error) {
   int64_t id = 0, tables = 0;
   if (!st_sqlite_ask_integer(db, "PRAGMA application_id", &id) ||
       !st_sqlite_ask_integer(db, "PRAGMA user_version", version) ||
@@ -178,14 +178,14 @@ static st_stored ask_version(const char *path, sqlite3 *db, int64_t *version, bo
     return st_db_fail(error, "%s has schema %lld, and this program knows up to %d: use a newer one",
                       st_error_path(path), (long long)*version, VERSION);
   }
-  return ST_STORED;
+  return ST_STORE_OK;
 }
 
-static st_stored migrate(const char *path, sqlite3 *db, char *error) {
+static st_store_status migrate(const char *path, sqlite3 *db, char *error) {
   int64_t version = 0;
   bool empty = false;
   char sql[96];
-  if (ask_version(path, db, &version, &empty, error) != ST_STORED) {
+  if (ask_version(path, db, &version, &empty, error) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
   for (int64_t step = version; step < VERSION; step++) {
@@ -196,7 +196,7 @@ static st_stored migrate(const char *path, sqlite3 *db, char *error) {
   (void)snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d",
                  ST_SQLITE_APPLICATION_ID, VERSION);
   return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK
-             ? ST_STORED
+             ? ST_STORE_OK
              : st_sqlite_fail_db(error, path, db, "bring up to date");
 }
 
@@ -213,15 +213,15 @@ static bool is_current(sqlite3 *db) {
  * empty to complete in one transaction, before it is switched to WAL. Judged in
  * that transaction, because another process may be at it, too.
  */
-st_stored st_sqlite_update_schema(const char *path, sqlite3 *db, char *error) {
+st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error) {
   if (is_current(db)) {
-    return ST_STORED;
+    return ST_STORE_OK;
   }
   if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
     return st_sqlite_fail_db(error, path, db, "open");
   }
-  st_stored stored = migrate(path, db, error);
-  if (stored == ST_STORED && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+  st_store_status stored = migrate(path, db, error);
+  if (stored == ST_STORE_OK && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
     stored = st_sqlite_fail_db(error, path, db, "write");
   }
   if (sqlite3_get_autocommit(db) == 0) {

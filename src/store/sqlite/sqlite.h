@@ -138,8 +138,8 @@ void st_sqlite_close(st_store *store);
 /* ---- connect.c: a connection ---- */
 
 /* With the settings that durability rests on, and the functions that the statements call. */
-st_stored st_sqlite_connect(const char *path, sqlite3 **db, char *error);
-st_stored st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error);
+st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error);
+st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error);
 /* Wait for others at most so long, from now on. */
 bool st_sqlite_set_write_wait(st_sqlite *store);
 bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait);
@@ -164,9 +164,9 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
 /* ---- error.c: sentences about a file ---- */
 
 /* These answer ST_STORE_FAILED. */
-st_stored st_sqlite_fail_damaged(char *error, const char *path, const char *what);
+st_store_status st_sqlite_fail_damaged(char *error, const char *path, const char *what);
 /* What SQLite last complained of, before another call on db makes it forget. */
-st_stored st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb);
+st_store_status st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, const char *verb);
 
 /* ---- row.c ---- */
 
@@ -177,16 +177,18 @@ bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key);
 /* ---- schema.c ---- */
 
 /* All steps that are missing and the version, or nothing. */
-st_stored st_sqlite_update_schema(const char *path, sqlite3 *db, char *error);
+st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error);
 
 /* ---- file_check.c: may the file be opened? ---- */
 
 /* Of path with a suffix; 0 when it is not there. */
 int64_t st_sqlite_size_beside(const char *path, const char *suffix);
-st_stored st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size, char *error);
+st_store_status st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size,
+                                      char *error);
 /* Before SQLite may write any of it. */
-st_stored st_sqlite_check_file(const char *path, bool trust_group, int64_t *size, char *error);
-st_stored st_sqlite_check_pages(const char *path, sqlite3 *db, char *error);
+st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t *size,
+                                     char *error);
+st_store_status st_sqlite_check_pages(const char *path, sqlite3 *db, char *error);
 /* Does a database of ours begin like this? header: ST_SQLITE_HEADER_LEN bytes. */
 bool st_sqlite_is_ours(const uint8_t *header);
 
@@ -207,25 +209,27 @@ void st_sqlite_drop_files(st_sqlite *store);
 
 /* ---- what the driver answers: read_path.c, revocation_state.c, backup.c ---- */
 
-st_found st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key, char *error);
-st_found st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error);
-st_stored st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error);
+st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
+                                    char *error);
+st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error);
+st_store_status st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error);
 bool st_sqlite_ready(st_store *store, char *error);
 
-st_stored st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error);
-st_stored st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                           uint32_t *count, char *error);
-st_stored st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed, char *error);
-st_stored st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                            st_revocation_change **changes, uint32_t *count, char *error);
+st_store_status st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error);
+st_store_status st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
+                                 uint32_t *count, char *error);
+st_store_status st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed,
+                                             char *error);
+st_store_status st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
+                                  st_revocation_change **changes, uint32_t *count, char *error);
 
-st_stored st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
-                           char *error);
+st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
+                                 char *error);
 
 /* Put a new file at path, whole or not at all: made beside it by fill, fsynced,
  * renamed. ST_STORE_EXISTS, and nothing has changed, when there is one by then.
  */
-typedef st_stored st_sqlite_fill(void *context, const char *temporary, char *error);
-st_stored st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error);
+typedef st_store_status st_sqlite_fill(void *context, const char *temporary, char *error);
+st_store_status st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error);
 
 #endif
