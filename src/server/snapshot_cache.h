@@ -1,5 +1,5 @@
-/* feed - the revocation data that the server gives out (interface section 10): the snapshot
- * of the store as it is now, kept in memory, and written anew when the store has moved.
+/* snapshot_cache - the revocation data that the server gives out: the snapshot of what the store
+ * lists now, kept in memory, and made anew when the store has moved.
  */
 #ifndef ST_SERVER_SNAPSHOT_CACHE_H
 #define ST_SERVER_SNAPSHOT_CACHE_H
@@ -7,9 +7,9 @@
 #include "domain/store.h"
 #include "service/service.h"
 
-/* Before the first request. Takes a sequence, so that the data of a database that was put
- * back from a backup goes on where its edges are; when that cannot be written it is tried
- * again at each question, which fails until then.
+/* Before the first request. Takes a sequence, so that the data of a database that was restored from
+ * a backup goes on where its edges are. When that cannot be written it is tried again at each
+ * question, which fails until then.
  */
 void st_snapshot_cache_start(st_store *store);
 /* Of so many threads half answer at most at a time, and a quarter for one key. Before the first

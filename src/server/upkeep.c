@@ -33,31 +33,30 @@ static void write_uses(void) {
   st_use *uses = st_uses_take(&count);
   if (count > 0 && st_store_note_used(upkeep.store, uses, count, error) != ST_STORE_OK) {
     st_log_event("store_error", error);
-    for (size_t i = 0; i < count; i++)
-      st_uses_note(NULL, uses[i].id, uses[i].at); /* for the next time */
+    /* For the next time. */
+    for (size_t i = 0; i < count; i++) st_uses_note(NULL, uses[i].id, uses[i].at);
   }
   free(uses);
 }
 
-static void purge(void) {
+void st_upkeep_purge(st_store *store) {
   char error[ST_ERROR_MAX];
-  if (st_store_purge(upkeep.store, st_clock_now_us(), st_clock_monotonic_us(), error) !=
-      ST_STORE_OK) {
+  if (st_store_purge(store, st_clock_now_us(), st_clock_monotonic_us(), error) != ST_STORE_OK) {
     st_log_event("store_error", error);
   }
 }
 
-/* Until the next writing, or the end, which is told by a byte. */
+/* Until the next writing; false at the end, which st_upkeep_stop signals. */
 static bool wait_for_next(void) {
   struct pollfd end = {.fd = upkeep.end, .events = POLLIN};
   return poll(&end, 1, WRITE_EVERY_S * 1000) <= 0;
 }
 
-static void *run(void *unused) {
+static void *upkeep_run(void *unused) {
   (void)unused;
   for (unsigned round = 1; wait_for_next(); round++) {
     write_uses();
-    if (round % PURGE_EVERY == 0) purge();
+    if (round % PURGE_EVERY == 0) st_upkeep_purge(upkeep.store);
   }
   write_uses();
   return NULL;
@@ -68,7 +67,7 @@ bool st_upkeep_start(st_store *store, char *error) {
   if (!st_password_start()) return false;
   upkeep.store = store;
   upkeep.end = eventfd(0, EFD_CLOEXEC);
-  upkeep.running = upkeep.end >= 0 && pthread_create(&upkeep.thread, NULL, run, NULL) == 0;
+  upkeep.running = upkeep.end >= 0 && pthread_create(&upkeep.thread, NULL, upkeep_run, NULL) == 0;
   if (upkeep.running) return true;
   snprintf(error, ST_ERROR_MAX, "cannot start a thread: %m");
   if (upkeep.end >= 0) close(upkeep.end);
