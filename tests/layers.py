@@ -40,6 +40,9 @@ ALSO = {
     # It bounds how many passwords are checked at a time: a lock, which asks the system for nothing.
     ("service/basic_auth", "os/semaphore"),
 }
+# The file that opens a store by its URI, and what it chooses from, as a main chooses a command: not
+# counted when folders are searched for circles.
+CHOICES = {("store/store", "store/sqlite/open"), ("store/store", "store/postgres/open")}
 # Headers whose functions are defined in a higher folder: to call one is to see the header.
 PORTS = ["domain/store.h", "store/db.h"]
 # Of nginx's world: the structure by which nginx knows a module, which its files need to find theirs.
@@ -155,6 +158,8 @@ def allowed(file, seen, why):
     here, there = folder(file), folder(seen)
     if here == there or there in SEES.get(here, []) or (file, there) in ALSO or (file, seen) in ALSO:
         return True
+    if (file, seen) in CHOICES:
+        return True
     return here == "edge/nginx" and all(name.startswith("subtoken_") for name in why)
 
 
@@ -214,7 +219,7 @@ def folder_edges(tree):
     for file in tree.edges:
         for seen, why in tree.edges[file].items():
             here, there = folder(file), folder(seen)
-            if here != there and not (here == "edge/nginx"
+            if here != there and (file, seen) not in CHOICES and not (here == "edge/nginx"
                                       and all(name.startswith("subtoken_") for name in why)):
                 edges[here][there].add("%s > %s" % (file, seen))
     return edges

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "store/db.h"
-#include "store/sqlite/sqlite.h"
+#include "store/sqlite/open.h"
 
 /* ---- opened ---- */
 
@@ -14,19 +14,31 @@ void st_store_trust_group(bool trust) {
   group_trusted = trust;
 }
 
-/* What follows a scheme at the front of where, or NULL. */
-static const char *after(const char *where, const char *scheme) {
-  size_t len = strlen(scheme);
-  return strncmp(where, scheme, len) == 0 ? where + len : NULL;
+/* The implementations. The first one is also that of a path without a scheme. */
+static const struct kind {
+  const char *scheme;
+  st_db_open_fn *open;
+} kinds[] = {
+    {"sqlite:", st_sqlite_open},
+};
+
+static bool has_scheme(const char *location, const char *scheme) {
+  return strncmp(location, scheme, strlen(scheme)) == 0;
 }
 
-st_store_status st_store_open(const char *where, bool create, st_store **store, char *error) {
+st_store_status st_store_open(const char *location, bool create, st_store **store, char *error) {
   *store = NULL;
-  if (after(where, "postgres:") != NULL || after(where, "postgresql:") != NULL) {
-    return st_db_fail(error, "cannot open %.200s: this version has no PostgreSQL", where);
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (has_scheme(location, kinds[i].scheme)) {
+      const char *where = location + strlen(kinds[i].scheme);
+      return kinds[i].open(where, create, group_trusted, store, error);
+    }
   }
-  const char *path = after(where, "sqlite:");
-  return st_sqlite_open(path != NULL ? path : where, create, group_trusted, store, error);
+  if (has_scheme(location, "postgres:") || has_scheme(location, "postgresql:")) {
+    return st_db_fail(error, "cannot open %s: this version has no store on PostgreSQL",
+                      st_error_path(location));
+  }
+  return kinds[0].open(location, create, group_trusted, store, error);
 }
 
 void st_store_close(st_store *store) {

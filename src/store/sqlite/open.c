@@ -2,6 +2,8 @@
  * connection opened with its statements; and closed. What it then does is in the files that the
  * driver below names.
  */
+#include "store/sqlite/open.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +12,10 @@
 
 #define QUICK_CHECK_MAX (64 << 20) /* bytes; checking takes time linear in the size */
 
+static void close_store(st_store *base);
+
 static const st_driver driver = {
-    .close = st_sqlite_close,
+    .close = close_store,
     .by_digest = st_sqlite_by_digest,
     .by_sub = st_sqlite_by_sub,
     .ready = st_sqlite_ready,
@@ -217,7 +221,7 @@ st_store_status st_sqlite_open(const char *path, bool create, bool trust_group, 
     return st_db_fail(error, "cannot open %s: no memory", st_error_path(path));
   }
   if (open_parts(made, path, create, error) != ST_STORE_OK) {
-    st_sqlite_close(&made->base);
+    close_store(&made->base);
     return ST_STORE_FAILED;
   }
   *store = &made->base;
@@ -258,7 +262,7 @@ static void leave_overwritten(st_sqlite *store) {
   }
 }
 
-void st_sqlite_close(st_store *base) {
+static void close_store(st_store *base) {
   st_sqlite *store = (st_sqlite *)base;
   leave_overwritten(store);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) close_reader(&store->readers[i]);

@@ -1,4 +1,4 @@
-/* sqlite - what the files of the SQLite store share, and nobody else but store.c, which opens it.
+/* sqlite - what the files of the SQLite store share, and nobody else.
  *
  * One file in WAL mode, and connections to it, each under a lock of its own. One makes the
  * changes, in the order in which they were asked for; four answer the questions of a request
@@ -130,10 +130,6 @@ typedef struct st_sqlite {
 
   st_sqlite_reader readers[ST_SQLITE_READERS];
 } st_sqlite;
-
-/* open.c */
-st_db_open_fn st_sqlite_open;
-void st_sqlite_close(st_store *store);
 
 /* ---- connect.c: a connection ---- */
 
