@@ -144,7 +144,7 @@ static int cmd_status(int argc, char **argv) {
 
 /* ---- restore ---- */
 
-static void print_report(const st_taken_report *report, bool json) {
+static void print_report(const st_restore_report *report, bool json) {
   printf(json ? "{\"before\":%lld,\"sequence\":%lld,\"listed\":%lld,\"disabled\":%lld,"
                 "\"sessions\":%lld}\n"
               : "before    %lld\nsequence  %lld\nlisted    %lld\ndisabled  %lld keys and users\n"
@@ -160,7 +160,7 @@ static bool find_vouched(const st_data_dir *data, st_store *store, const subtoke
                          int64_t *vouched, char *error) {
   if (!st_vouched_sequence(data->dir, ring, vouched, error)) return false;
   if (*vouched == 0) return true;
-  st_store_status gave = st_store_gave_sequence(store, *vouched, error);
+  st_store_status gave = st_store_issued_sequence(store, *vouched, error);
   if (gave == ST_STORE_OK) *vouched = 0;
   return gave == ST_STORE_OK || gave == ST_STORE_NOT_FOUND;
 }
@@ -178,7 +178,7 @@ static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *error) 
 static int take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouched, bool json) {
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
-  st_taken_report report;
+  st_restore_report report;
   st_store_status stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, error);
   if (stored != ST_STORE_OK) {
     return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,

@@ -45,8 +45,8 @@ typedef enum outcome {
 typedef struct intake {
   st_store *store;
   bool dry_run, update, restore, json;
-  bool refused;     /* for what the caller can mend */
-  st_import *users; /* those that the store is to take up */
+  bool refused;          /* for what the caller can mend */
+  st_user_import *users; /* those that the store is to take up */
   size_t room, count;
   subtoken_text *logins; /* of the whole file, in order */
   size_t login_count;
@@ -72,15 +72,15 @@ static bool fail(intake *work, const char *text) {
 }
 
 /* One more, all zero. */
-static st_import *add_user(intake *work) {
+static st_user_import *add_user(intake *work) {
   if (work->count == work->room) {
     size_t room = work->room * 2 + 16;
-    st_import *users = realloc(work->users, room * sizeof *users);
+    st_user_import *users = realloc(work->users, room * sizeof *users);
     if (users == NULL) return NULL;
     work->users = users;
     work->room = room;
   }
-  st_import *user = &work->users[work->count];
+  st_user_import *user = &work->users[work->count];
   memset(user, 0, sizeof *user);
   return user;
 }
@@ -164,7 +164,7 @@ static bool look_for_keys(intake *work, finding *f) {
   size_t count = 0;
   memcpy(owner, f->entry->login.data, f->entry->login.len);
   owner[f->entry->login.len] = '\0';
-  st_store_status stored = st_store_list(work->store, owner, "", 1, &key, &count, work->error);
+  st_store_status stored = st_store_key_list(work->store, owner, "", 1, &key, &count, work->error);
   f->owns_keys = count > 0;
   return stored == ST_STORE_OK;
 }
@@ -286,7 +286,7 @@ static void say_missing(const intake *work, const char *login) {
 /* ---- one entry ---- */
 
 /* As the store wants it: the password only where it is another. */
-static bool fill(intake *work, const finding *f, st_import *user) {
+static bool fill(intake *work, const finding *f, st_user_import *user) {
   const st_access_entry *entry = f->entry;
   st_user *person = &user->person;
   st_key *key = &person->key;
@@ -298,7 +298,8 @@ static bool fill(intake *work, const finding *f, st_import *user) {
   memcpy(key->name, entry->login.data, entry->login.len);
   list_of(entry, key->permissions);
   user->mode = f->exists ? ST_IMPORT_UPDATE : f->was_deleted ? ST_IMPORT_RESTORE : ST_IMPORT_CREATE;
-  if (f->exists && !st_store_user_seal(&f->known, user->seen)) return fail(work, "cannot hash");
+  if (f->exists && !st_store_user_fingerprint(&f->known, user->seen))
+    return fail(work, "cannot hash");
   if (entry->anyone) {
     snprintf(person->imported, sizeof person->imported, IMPORTED_ANYONE);
     return st_identity_anonymous_digest(user->digest) || fail(work, "cannot hash");
@@ -314,7 +315,7 @@ static bool fill(intake *work, const finding *f, st_import *user) {
 
 static bool take(intake *work, const finding *f) {
   if (f->what != CREATED && f->what != CHANGED && f->what != RESTORED) return true;
-  st_import *user = add_user(work);
+  st_user_import *user = add_user(work);
   if (user == NULL) return fail(work, "out of memory");
   work->count++;
   return fill(work, f, user);
@@ -387,7 +388,7 @@ static int put(intake *work) {
   st_audit_context act = st_input_audit_context(who);
   if (work->dry_run || work->count == 0) return ST_EXIT_DONE;
   st_store_status stored =
-      st_store_import(work->store, &act, work->users, work->count, &sequence, work->error);
+      st_store_user_import(work->store, &act, work->users, work->count, &sequence, work->error);
   if (stored == ST_STORE_OK) return ST_EXIT_DONE;
   return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %s",
                         work->error);

@@ -120,11 +120,11 @@ static void say_brought_down(const st_service *service, const subtoken_claims *g
 static void note_clock(st_store *store, const char *id, int64_t now) {
   char error[ST_ERROR_MAX];
   int64_t sequence = 0; /* of the microseconds since 1970 */
-  st_use use = {.at = now};
+  st_key_use use = {.at = now};
   snprintf(use.id, sizeof use.id, "%s", id);
   if (st_store_get_setting(store, "sequence", &sequence, error) == ST_STORE_OK &&
       now > sequence / 1000000 + NOTED_AHEAD) {
-    st_store_status noted = st_store_note_used(store, &use, 1, error);
+    st_store_status noted = st_store_key_mark_used(store, &use, 1, error);
     (void)noted; /* what cannot be written is used all the same */
   }
 }

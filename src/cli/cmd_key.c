@@ -182,8 +182,8 @@ static int list(int argc, char **argv) {
   int64_t now = st_clock_now();
   st_store_status stored = ST_STORE_OK;
   if (json) fputc('[', stdout);
-  while (count == PAGE &&
-         (stored = st_store_list(store, NULL, after, PAGE, keys, &count, error)) == ST_STORE_OK) {
+  while (count == PAGE && (stored = st_store_key_list(store, NULL, after, PAGE, keys, &count,
+                                                      error)) == ST_STORE_OK) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
         fputs(first ? "\n" : ",\n", stdout);
@@ -237,10 +237,10 @@ static st_store_status perform(st_store *store, const char *id, deed what, st_ke
   st_audit_context act = st_input_audit_context(who);
   act.made = made;
   switch (what) {
-    case SHOW: return st_store_find(store, id, key, error);
-    case DISABLE: return st_store_set_disabled(store, &act, id, true, sequence, error);
-    case ENABLE: return st_store_set_disabled(store, &act, id, false, sequence, error);
-    case DELETE: return st_store_delete(store, &act, id, sequence, error);
+    case SHOW: return st_store_key_find(store, id, key, error);
+    case DISABLE: return st_store_key_set_disabled(store, &act, id, true, sequence, error);
+    case ENABLE: return st_store_key_set_disabled(store, &act, id, false, sequence, error);
+    case DELETE: return st_store_key_delete(store, &act, id, sequence, error);
     case REVOKE_SUBTOKENS: return st_keys_new_sub(store, &act, id, sequence, error);
   }
   return ST_STORE_FAILED;

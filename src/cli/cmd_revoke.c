@@ -54,7 +54,7 @@ static void say_refused(const revoke_session *s, size_t line, subtoken_result re
 static void say_known(const revoke_session *s, subtoken_text sub, const char *id) {
   char error[ST_ERROR_MAX];
   st_key key;
-  bool is_key = st_store_find(s->store, id, &key, error) == ST_STORE_OK;
+  bool is_key = st_store_key_find(s->store, id, &key, error) == ST_STORE_OK;
   if (s->json) {
     printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
            (int)sub.len, sub.data, id);

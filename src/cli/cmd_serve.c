@@ -161,7 +161,7 @@ static bool is_new(st_store *store, bool *fresh, char *error) {
   int64_t keys = 0;
   size_t persons = 0;
   st_user first = {0};
-  bool read = st_store_count(store, &keys, error) == ST_STORE_OK &&
+  bool read = st_store_key_count(store, &keys, error) == ST_STORE_OK &&
               st_store_user_list(store, "", 1, &first, &persons, error) == ST_STORE_OK;
   *fresh = keys == 0 && persons == 0;
   return read;

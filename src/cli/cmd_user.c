@@ -162,7 +162,7 @@ static void say_owned(st_store *store, const char *login) {
   static st_key keys[PAGE];
   char error[ST_ERROR_MAX];
   size_t count = 0;
-  if (st_store_list(store, login, "", PAGE, keys, &count, error) != ST_STORE_OK || count == 0)
+  if (st_store_key_list(store, login, "", PAGE, keys, &count, error) != ST_STORE_OK || count == 0)
     return;
   fprintf(stderr, "subtoken user: this user now manages %s%zu key%s with the owner ",
           count == PAGE ? "at least " : "", count, count == 1 ? "" : "s");

@@ -43,9 +43,9 @@ bool st_store_ready(st_store *store, char *error) __attribute__((warn_unused_res
  * Of a server's threads a quarter at most waits here, and of these an eighth for people who
  * register themselves and have shown no credential.
  */
-void st_store_share(st_store *store, int64_t threads);
+void st_store_limit_waiting(st_store *store, int64_t threads);
 /* The process ends: from a time on (st_semaphore_now_us) nothing waits. */
-void st_store_close_waiting(st_store *store, int64_t at_us);
+void st_store_stop_waiting(st_store *store, int64_t at_us);
 /* And what is under way ends early: a change that is not committed yet fails. */
 void st_store_interrupt(st_store *store);
 
@@ -66,28 +66,30 @@ void st_store_interrupt(st_store *store);
  * for the owner of that name is ST_STORE_OWNER_REGISTERED, unless key->owner_is_user says that the
  * user is meant, or the user makes it. act->row is kept as what made it.
  */
-st_store_status st_store_create(st_store *store, const st_audit_context *act,
-                                const st_grantor *maker, const st_key *key,
-                                const uint8_t digest[32], char *error)
+st_store_status st_store_key_create(st_store *store, const st_audit_context *act,
+                                    const st_grantor *maker, const st_key *key,
+                                    const uint8_t digest[32], char *error)
     __attribute__((warn_unused_result));
 /* These five know living keys of kind ST_KIND_KEY alone. */
-st_store_status st_store_find(st_store *store, const char *id, st_key *key, char *error)
+st_store_status st_store_key_find(st_store *store, const char *id, st_key *key, char *error)
     __attribute__((warn_unused_result));
-st_store_status st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *error)
+st_store_status st_store_key_find_sub(st_store *store, subtoken_text sub, st_key *key, char *error)
     __attribute__((warn_unused_result));
-st_store_status st_store_rename(st_store *store, const st_audit_context *act, const char *id,
-                                const char *name, char *error) __attribute__((warn_unused_result));
+st_store_status st_store_key_rename(st_store *store, const st_audit_context *act, const char *id,
+                                    const char *name, char *error)
+    __attribute__((warn_unused_result));
 /* act->row is kept as what disabled it, unless its owner repeats it. ST_STORE_DENIED:
  * act->as_owner, and somebody else disabled it. */
-st_store_status st_store_set_disabled(st_store *store, const st_audit_context *act, const char *id,
-                                      bool disabled, int64_t *sequence, char *error)
+st_store_status st_store_key_set_disabled(st_store *store, const st_audit_context *act,
+                                          const char *id, bool disabled, int64_t *sequence,
+                                          char *error) __attribute__((warn_unused_result));
+st_store_status st_store_key_delete(st_store *store, const st_audit_context *act, const char *id,
+                                    int64_t *sequence, char *error)
     __attribute__((warn_unused_result));
-st_store_status st_store_delete(st_store *store, const st_audit_context *act, const char *id,
-                                int64_t *sequence, char *error) __attribute__((warn_unused_result));
 /* Give the key a new sub; the old one is remembered as revoked, the logins made with it end. */
-st_store_status st_store_replace_sub(st_store *store, const st_audit_context *act, const char *id,
-                                     const char *sub, int64_t *sequence, char *error)
-    __attribute__((warn_unused_result));
+st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context *act,
+                                         const char *id, const char *sub, int64_t *sequence,
+                                         char *error) __attribute__((warn_unused_result));
 
 /* ---- persons ---- */
 
@@ -135,27 +137,28 @@ st_store_status st_store_user_was_deleted(st_store *store, subtoken_text login, 
                                           char *error) __attribute__((warn_unused_result));
 
 /* A user of an access file. key.id, key.sub and digest are drawn by the caller. */
-typedef struct st_import {
+typedef struct st_user_import {
   st_user person;
   uint8_t digest[32];
   /* CREATE: nobody has the login, or ever had. RESTORE: one who was deleted. UPDATE: one who was
    * imported gets these permissions (as in set_permissions) and, when `password` is not empty, this
    * password (as in set_password) and `imported`. */
   enum { ST_IMPORT_CREATE, ST_IMPORT_RESTORE, ST_IMPORT_UPDATE } mode;
-  uint8_t seen[ST_HASH_LEN]; /* UPDATE: st_store_user_seal of the user as the caller saw him */
-} st_import;
+  uint8_t
+      seen[ST_HASH_LEN]; /* UPDATE: st_store_user_fingerprint of the user as the caller saw him */
+} st_user_import;
 
 /* A hash of all that an import compares: another one after each change of the user. False: it could
  * not be computed. */
-bool st_store_user_seal(const st_user *person, uint8_t seal[ST_HASH_LEN])
+bool st_store_user_fingerprint(const st_user *person, uint8_t seal[ST_HASH_LEN])
     __attribute__((warn_unused_result));
 
 /* All or none, in one transaction. ST_STORE_DENIED: a user is not as the mode says, was not
  * imported, or has changed since the caller looked; error names the login.
  */
-st_store_status st_store_import(st_store *store, const st_audit_context *act,
-                                const st_import *users, size_t count, int64_t *sequence,
-                                char *error) __attribute__((warn_unused_result));
+st_store_status st_store_user_import(st_store *store, const st_audit_context *act,
+                                     const st_user_import *users, size_t count, int64_t *sequence,
+                                     char *error) __attribute__((warn_unused_result));
 
 /* ---- logins ---- */
 
@@ -196,13 +199,13 @@ st_store_status st_store_audit_add(st_store *store, const st_audit_context *act,
                                    const char *target, const char *detail, char *error)
     __attribute__((warn_unused_result));
 
-typedef struct st_use {
+typedef struct st_key_use {
   char id[ST_KEY_ID_LEN + 1];
   int64_t at;
-} st_use;
+} st_key_use;
 /* In one transaction. An id that is not there is passed over. */
-st_store_status st_store_note_used(st_store *store, const st_use *uses, size_t count, char *error)
-    __attribute__((warn_unused_result));
+st_store_status st_store_key_mark_used(st_store *store, const st_key_use *uses, size_t count,
+                                       char *error) __attribute__((warn_unused_result));
 
 /* ---- revocation data (subtoken/revocations.h), for the feed ----
  *
@@ -234,25 +237,25 @@ typedef struct st_revocation_change {
 /* All that is listed and, of the same moment, the whole log of changes: what became of each hash
  * that was touched after *since, which is as far as the log reaches back. Both are to be freed.
  */
-typedef struct st_revoked_hashes {
+typedef struct st_revocation_data {
   st_revocation_state listing;
   uint64_t *hashes;
   uint32_t count;
   st_revocation_change *changes;
   uint32_t change_count;
   int64_t since;
-} st_revoked_hashes;
-st_store_status st_store_revoked_hashes_and_changes(st_store *store, st_revoked_hashes *listed,
-                                                    char *error)
+} st_revocation_data;
+st_store_status st_store_revocation_data(st_store *store, st_revocation_data *listed, char *error)
     __attribute__((warn_unused_result));
 
 /* What became of each hash that was touched after a sequence, each once; to be freed.
  * ST_STORE_NOT_FOUND when the log does not reach back so far, or not up to there yet. Where it
  * stands is told in *listing.
  */
-st_store_status st_store_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                                 st_revocation_change **changes, uint32_t *count, char *error)
-    __attribute__((warn_unused_result));
+st_store_status st_store_revocation_changes(st_store *store, int64_t since,
+                                            st_revocation_state *listing,
+                                            st_revocation_change **changes, uint32_t *count,
+                                            char *error) __attribute__((warn_unused_result));
 
 /* A new sequence with nothing changed: at each start, because the database may be a backup
  * that edges are ahead of, and when another secret begins to sign. until_us: as in
@@ -273,13 +276,13 @@ st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotoni
     __attribute__((warn_unused_result));
 
 /* The counting alone: when a server ends. */
-st_store_status st_store_count_lived(st_store *store, int64_t monotonic_us, char *error)
+st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, char *error)
     __attribute__((warn_unused_result));
 
 /* Did this store ever give that sequence? ST_STORE_NOT_FOUND: never, so whoever has it was told
  * another history. ST_STORE_OK also for one that is too old to tell. Never waits for who writes.
  */
-st_store_status st_store_gave_sequence(st_store *store, int64_t sequence, char *error)
+st_store_status st_store_issued_sequence(st_store *store, int64_t sequence, char *error)
     __attribute__((warn_unused_result));
 
 /* What a snapshot lists that edges hold and this database does not lead to, because it is a backup
@@ -288,24 +291,25 @@ st_store_status st_store_gave_sequence(st_store *store, int64_t sequence, char *
  * snapshot's; the next sequence is above its. ST_STORE_DENIED: this database has taken over hashes
  * of another hash key.
  */
-#define ST_TAKEN_SEQUENCE_MAX (INT64_MAX / 2)
-typedef struct st_listing_taken {
+#define ST_RESTORE_SEQUENCE_MAX (INT64_MAX / 2)
+typedef struct st_revocation_snapshot {
   int64_t sequence;
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
   const uint64_t *hashes;
   uint32_t count;
   int64_t life; /* that a token may have been given there; 0: not known */
-} st_listing_taken;
-typedef struct st_taken_report {
+} st_revocation_snapshot;
+typedef struct st_restore_report {
   int64_t before;   /* the sequence of this database until then */
   int64_t sequence; /* at which it carries what it has taken over */
   int64_t listed;   /* hashes that no row here has */
   int64_t keys;     /* and users, disabled */
   int64_t sessions; /* ended */
-} st_taken_report;
-st_store_status st_store_take_over(st_store *store, const st_audit_context *act,
-                                   const st_listing_taken *from, st_taken_report *report,
-                                   char *error) __attribute__((warn_unused_result));
+} st_restore_report;
+st_store_status st_store_restore_revocations(st_store *store, const st_audit_context *act,
+                                             const st_revocation_snapshot *from,
+                                             st_restore_report *report, char *error)
+    __attribute__((warn_unused_result));
 
 /* List the sub of a token that no living row has, for as long as a token of that life and one made
  * at iat may live. ST_STORE_EXISTS: a row has it, of that id. ST_STORE_DENIED: it is revoked.
@@ -318,10 +322,10 @@ st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *act
 /* Up to limit living keys of kind ST_KIND_KEY whose id follows after_id ("" for the first page),
  * in the order of their ids, of one owner or (NULL) of all. *count tells how many were written.
  */
-st_store_status st_store_list(st_store *store, const char *owner, const char *after_id,
-                              size_t limit, st_key *keys, size_t *count, char *error)
+st_store_status st_store_key_list(st_store *store, const char *owner, const char *after_id,
+                                  size_t limit, st_key *keys, size_t *count, char *error)
     __attribute__((warn_unused_result));
-st_store_status st_store_count(st_store *store, int64_t *count, char *error)
+st_store_status st_store_key_count(st_store *store, int64_t *count, char *error)
     __attribute__((warn_unused_result));
 
 /* A number under a name, for what must outlive a restart: the longest life ever

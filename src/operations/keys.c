@@ -26,7 +26,7 @@ st_store_status st_keys_create(st_store *store, const st_audit_context *act,
   st_store_status stored = ST_STORE_EXISTS;
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_key(whole, key, digest);
-    stored = st_store_create(store, act, maker, key, digest, error);
+    stored = st_store_key_create(store, act, maker, key, digest, error);
   }
   return drawn(stored, error);
 }
@@ -38,7 +38,7 @@ st_store_status st_keys_register(st_store *store, const st_audit_context *act, s
   uint8_t unused[32];
   st_draw_key(whole, key, unused);
   subtoken_wipe(whole, sizeof whole);
-  return st_store_create(store, act, NULL, key, digest, error);
+  return st_store_key_create(store, act, NULL, key, digest, error);
 }
 
 st_store_status st_keys_new_sub(st_store *store, const st_audit_context *act, const char *id,
@@ -47,7 +47,7 @@ st_store_status st_keys_new_sub(st_store *store, const st_audit_context *act, co
   st_store_status stored = ST_STORE_EXISTS;
   for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
     st_draw_sub(sub);
-    stored = st_store_replace_sub(store, act, id, sub, sequence, error);
+    stored = st_store_key_replace_sub(store, act, id, sub, sequence, error);
   }
   return drawn(stored, error);
 }
@@ -83,39 +83,40 @@ static st_store_status create_key(void *store, const st_audit_context *act, cons
 
 static st_store_status find_key(void *store, const char *id, st_key *key) {
   char error[ST_ERROR_MAX];
-  return st_status_log(st_store_find(store, id, key, error), error);
+  return st_status_log(st_store_key_find(store, id, key, error), error);
 }
 
 static st_store_status find_key_sub(void *store, subtoken_text sub, st_key *key) {
   char error[ST_ERROR_MAX];
-  return st_status_log(st_store_find_sub(store, sub, key, error), error);
+  return st_status_log(st_store_key_find_sub(store, sub, key, error), error);
 }
 
 static st_store_status list_keys(void *store, const char *owner, const char *after, size_t limit,
                                  st_key *keys, size_t *count) {
   char error[ST_ERROR_MAX];
-  return st_status_log(st_store_list(store, owner, after, limit, keys, count, error), error);
+  return st_status_log(st_store_key_list(store, owner, after, limit, keys, count, error), error);
 }
 
 static st_store_status rename_key(void *store, const st_audit_context *act, const char *id,
                                   const char *name) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_log(st_store_rename(store, &now, id, name, error), error);
+  return st_status_log(st_store_key_rename(store, &now, id, name, error), error);
 }
 
 static st_store_status remove_key(void *store, const st_audit_context *act, const char *id,
                                   int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_log(st_store_delete(store, &now, id, sequence, error), error);
+  return st_status_log(st_store_key_delete(store, &now, id, sequence, error), error);
 }
 
 static st_store_status set_disabled(void *store, const st_audit_context *act, const char *id,
                                     bool disabled, int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
-  return st_status_log(st_store_set_disabled(store, &now, id, disabled, sequence, error), error);
+  return st_status_log(st_store_key_set_disabled(store, &now, id, disabled, sequence, error),
+                       error);
 }
 
 static st_store_status revoke_subtokens(void *store, const st_audit_context *act, const char *id,

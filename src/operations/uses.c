@@ -16,7 +16,7 @@
 static struct {
   pthread_mutex_t lock; /* guards the two below */
   size_t count;
-  st_use slots[USES_SLOTS]; /* by the hash of the id, then the next that is free */
+  st_key_use slots[USES_SLOTS]; /* by the hash of the id, then the next that is free */
 } uses = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* FNV-1a; the ids are random, nobody chooses where they fall. */
@@ -46,10 +46,10 @@ void st_uses_note(void *context, const char *id, int64_t now) {
 }
 
 /* Taken out under the lock, written without it: a request never waits for the disk here. */
-st_use *st_uses_take(size_t *count) {
+st_key_use *st_uses_take(size_t *count) {
   *count = 0;
   pthread_mutex_lock(&uses.lock);
-  st_use *taken = uses.count > 0 ? calloc(uses.count, sizeof *taken) : NULL;
+  st_key_use *taken = uses.count > 0 ? calloc(uses.count, sizeof *taken) : NULL;
   for (size_t i = 0; taken != NULL && i < USES_SLOTS; i++) {
     if (uses.slots[i].id[0] == '\0') continue;
     taken[(*count)++] = uses.slots[i];

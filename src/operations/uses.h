@@ -8,6 +8,6 @@
 void st_uses_note(void *context, const char *id, int64_t now);
 
 /* What was noted since the last call, for the caller to free; NULL when there is nothing. */
-st_use *st_uses_take(size_t *count);
+st_key_use *st_uses_take(size_t *count);
 
 #endif

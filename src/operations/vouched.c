@@ -126,9 +126,9 @@ static void hash_key_of(const st_snapshot_copy *copy, uint8_t key[SUBTOKEN_HASH_
 
 st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *act,
                                       const st_snapshot_copy *copy, int64_t at_least, int64_t life,
-                                      st_taken_report *report, char *error) {
+                                      st_restore_report *report, char *error) {
   uint64_t *hashes = hashes_of(&copy->view);
-  st_listing_taken from = {
+  st_revocation_snapshot from = {
       .sequence = copy->view.sequence > at_least ? copy->view.sequence : at_least,
       .hashes = hashes,
       .count = copy->view.count,
@@ -138,7 +138,7 @@ st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *a
   if (hashes == NULL) {
     snprintf(error, ST_ERROR_MAX, "out of memory for the hashes of the snapshot");
   } else {
-    stored = st_store_take_over(store, act, &from, report, error);
+    stored = st_store_restore_revocations(store, act, &from, report, error);
   }
   free(hashes);
   return stored;
@@ -292,7 +292,7 @@ static bool write_both(const subtoken_ring *ring, const uint8_t *bytes, size_t l
 /* ---- a store that is behind ---- */
 
 static bool has_caught_up(char *error) {
-  st_store_status gave = st_store_gave_sequence(all.store, all.last.sequence, error);
+  st_store_status gave = st_store_issued_sequence(all.store, all.last.sequence, error);
   all.behind = gave != ST_STORE_OK;
   if (gave == ST_STORE_NOT_FOUND) {
     snprintf(error, ST_ERROR_MAX,
@@ -303,7 +303,7 @@ static bool has_caught_up(char *error) {
   return gave == ST_STORE_OK;
 }
 
-static void say_taken_over(const st_taken_report *report) {
+static void say_taken_over(const st_restore_report *report) {
   char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
            "the database was at sequence %" PRId64 ", and %" PRId64
@@ -330,7 +330,7 @@ static void bring_ahead(const subtoken_ring *ring) {
   char error[ST_ERROR_MAX] = "";
   st_audit_context act = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
   st_snapshot_copy copy;
-  st_taken_report report;
+  st_restore_report report;
   bool loaded = st_snapshot_load(ring, all.files.snapshot, all.files.changes, &copy, error);
   if (loaded && copy.view.sequence < all.last.sequence) {
     snprintf(error, sizeof error, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
@@ -356,7 +356,7 @@ bool st_vouched_start(const char *dir, st_store *store, const subtoken_ring *rin
   if (!read_record(all.files.vouched, ring, &all.last, &there, error)) return false;
   all.store = store;
   if (!there) return true;
-  st_store_status gave = st_store_gave_sequence(store, all.last.sequence, error);
+  st_store_status gave = st_store_issued_sequence(store, all.last.sequence, error);
   if (gave == ST_STORE_NOT_FOUND) bring_ahead(ring);
   if (gave != ST_STORE_OK && gave != ST_STORE_NOT_FOUND) return false;
   return st_store_raise_setting(store, "max_life", all.last.life, error) == ST_STORE_OK;

@@ -25,7 +25,7 @@ void st_snapshot_drop(st_snapshot_copy *copy);
 /* Have the store take it over. at_least: what its sequence counts as, if that is more. */
 st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *act,
                                       const st_snapshot_copy *copy, int64_t at_least, int64_t life,
-                                      st_taken_report *report, char *error)
+                                      st_restore_report *report, char *error)
     __attribute__((warn_unused_result));
 
 /* The sequence in DATA/vouched, 0 when there is none; false when it cannot be believed. */

@@ -293,7 +293,7 @@ static void share_threads(int64_t threads) {
   if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
   st_password_share((size_t)threads);
   st_snapshot_cache_share(threads);
-  st_store_share(all.store, threads);
+  st_store_limit_waiting(all.store, threads);
 }
 
 static bool start_tables(void) {
@@ -372,7 +372,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
 /* Whoever waits for something goes on for a moment, and is then told that it is busy. */
 static void end_waits(void) {
   int64_t at_us = st_clock_monotonic_us() + LAST_WAIT_US;
-  st_store_close_waiting(all.store, at_us);
+  st_store_stop_waiting(all.store, at_us);
   st_password_close(at_us);
   st_basic_auth_close(&all.basic, at_us);
 }

@@ -129,9 +129,9 @@ static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *
   st_revocation_change *changes = NULL;
   uint32_t count = 0;
   st_store_status stored =
-      st_store_changes(store, base->sequence, &now->state, &changes, &count, error);
+      st_store_revocation_changes(store, base->sequence, &now->state, &changes, &count, error);
   *known = stored == ST_STORE_OK;
-  if (stored == ST_STORE_NONE) return ST_FEED_READY;
+  if (stored == ST_STORE_NOT_FOUND) return ST_FEED_READY;
   if (stored != ST_STORE_OK) return ST_FEED_STORE_ERROR;
   bool room = allocate(now, (uint64_t)base->count + count, count);
   if (room) {
@@ -143,9 +143,8 @@ static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *
 }
 
 static st_feed_status snapshot_read_whole(st_store *store, snapshot_contents *now, char *error) {
-  st_revoked_hashes listed = {.hashes = NULL};
-  if (st_store_revoked_hashes_and_changes(store, &listed, error) != ST_STORE_OK)
-    return ST_FEED_STORE_ERROR;
+  st_revocation_data listed = {.hashes = NULL};
+  if (st_store_revocation_data(store, &listed, error) != ST_STORE_OK) return ST_FEED_STORE_ERROR;
   now->state = listed.listing;
   now->hashes = listed.hashes;
   now->count = subtoken_revocations_sort(listed.hashes, listed.count);

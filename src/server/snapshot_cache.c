@@ -344,9 +344,9 @@ static st_feed_status cache_gave(void *context, int64_t since) {
   bool current = cache.current != NULL && cache.current->sequence == since;
   (void)pthread_mutex_unlock(&cache.lock);
   if (current) return ST_FEED_READY;
-  switch (st_store_gave_sequence(cache.store, since, error)) {
+  switch (st_store_issued_sequence(cache.store, since, error)) {
     case ST_STORE_OK: return ST_FEED_READY;
-    case ST_STORE_NONE: return ST_FEED_NEVER;
+    case ST_STORE_NOT_FOUND: return ST_FEED_NEVER;
     default: st_log_event("store_error", error); return ST_FEED_STORE_ERROR;
   }
 }
@@ -438,7 +438,7 @@ void st_snapshot_cache_start(st_store *store) {
 
 void st_snapshot_cache_stop(void) {
   char error[ST_ERROR_MAX];
-  if (st_store_count_lived(cache.store, st_clock_monotonic_us(), error) != ST_STORE_OK) {
+  if (st_store_count_uptime(cache.store, st_clock_monotonic_us(), error) != ST_STORE_OK) {
     st_log_event("store_error", error);
   }
   (void)pthread_mutex_lock(&cache.lock);

@@ -30,8 +30,8 @@ static struct {
 static void write_uses(void) {
   char error[ST_ERROR_MAX];
   size_t count;
-  st_use *uses = st_uses_take(&count);
-  if (count > 0 && st_store_note_used(upkeep.store, uses, count, error) != ST_STORE_OK) {
+  st_key_use *uses = st_uses_take(&count);
+  if (count > 0 && st_store_key_mark_used(upkeep.store, uses, count, error) != ST_STORE_OK) {
     st_log_event("store_error", error);
     /* For the next time. */
     for (size_t i = 0; i < count; i++) st_uses_note(NULL, uses[i].id, uses[i].at);

@@ -97,7 +97,7 @@ typedef struct st_driver {
   st_store_status (*listing)(st_store *store, st_revocation_state *listing, char *error);
   st_store_status (*listed)(st_store *store, st_revocation_state *listing, uint64_t **hashes,
                             uint32_t *count, char *error);
-  st_store_status (*listed_and_changes)(st_store *store, st_revoked_hashes *listed, char *error);
+  st_store_status (*listed_and_changes)(st_store *store, st_revocation_data *listed, char *error);
   st_store_status (*changes)(st_store *store, int64_t since, st_revocation_state *listing,
                              st_revocation_change **changes, uint32_t *count, char *error);
   st_store_status (*backup)(st_store *store, const char *path, const volatile int *stop,

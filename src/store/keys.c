@@ -59,9 +59,9 @@ static st_store_status make_key(st_db *db, const st_change *change) {
                                : stored;
 }
 
-st_store_status st_store_create(st_store *store, const st_audit_context *act,
-                                const st_grantor *maker, const st_key *key,
-                                const uint8_t digest[32], char *error) {
+st_store_status st_store_key_create(st_store *store, const st_audit_context *act,
+                                    const st_grantor *maker, const st_key *key,
+                                    const uint8_t digest[32], char *error) {
   if (!st_key_row_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
     return st_db_fail(error, "cannot write %s: incomplete key record", st_db_name(store));
   }
@@ -100,8 +100,8 @@ static st_store_status make_name(st_db *db, const st_change *change) {
   return st_audit_write_detail(db, change, "key.rename", change->id, &writer);
 }
 
-st_store_status st_store_rename(st_store *store, const st_audit_context *act, const char *id,
-                                const char *name, char *error) {
+st_store_status st_store_key_rename(st_store *store, const st_audit_context *act, const char *id,
+                                    const char *name, char *error) {
   if (strnlen(name, ST_NAME_MAX + 1) > ST_NAME_MAX) {
     return st_db_fail(error, "cannot write %s: the name is too long", st_db_name(store));
   }
@@ -144,8 +144,9 @@ static st_store_status make_disabled(st_db *db, const st_change *change) {
   return ok ? st_audit_write_row(db, change, action, &key, &ended, &made) : ST_STORE_FAILED;
 }
 
-st_store_status st_store_set_disabled(st_store *store, const st_audit_context *act, const char *id,
-                                      bool disabled, int64_t *sequence, char *error) {
+st_store_status st_store_key_set_disabled(st_store *store, const st_audit_context *act,
+                                          const char *id, bool disabled, int64_t *sequence,
+                                          char *error) {
   st_change change = st_transaction_change(act, id, sequence);
   change.disabled = disabled;
   return st_transaction_run(store, make_disabled, &change, error);
@@ -164,8 +165,8 @@ static st_store_status make_deleted(st_db *db, const st_change *change) {
                                : stored;
 }
 
-st_store_status st_store_delete(st_store *store, const st_audit_context *act, const char *id,
-                                int64_t *sequence, char *error) {
+st_store_status st_store_key_delete(st_store *store, const st_audit_context *act, const char *id,
+                                    int64_t *sequence, char *error) {
   st_change change = st_transaction_change(act, id, sequence);
   return st_transaction_run(store, make_deleted, &change, error);
 }
@@ -181,8 +182,9 @@ static st_store_status make_new_sub(st_db *db, const st_change *change) {
              : stored;
 }
 
-st_store_status st_store_replace_sub(st_store *store, const st_audit_context *act, const char *id,
-                                     const char *sub, int64_t *sequence, char *error) {
+st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context *act,
+                                         const char *id, const char *sub, int64_t *sequence,
+                                         char *error) {
   if (!st_key_row_has_len(sub, ST_SUB_LEN)) {
     return st_db_fail(error, "cannot write %s: incomplete sub", st_db_name(store));
   }
@@ -193,18 +195,19 @@ st_store_status st_store_replace_sub(st_store *store, const st_audit_context *ac
 
 /* ---- found and listed ---- */
 
-st_store_status st_store_find(st_store *store, const char *id, st_key *key, char *error) {
+st_store_status st_store_key_find(st_store *store, const char *id, st_key *key, char *error) {
   return st_query_one(store, ST_SQL_KEY_FIND, ST_VALUES(st_db_text(id)), key, sizeof *key,
                       st_key_row_take, error);
 }
 
-st_store_status st_store_find_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
+st_store_status st_store_key_find_sub(st_store *store, subtoken_text sub, st_key *key,
+                                      char *error) {
   return st_query_one(store, ST_SQL_KEY_FIND_SUB, ST_VALUES(st_db_view(sub)), key, sizeof *key,
                       st_key_row_take, error);
 }
 
-st_store_status st_store_list(st_store *store, const char *owner, const char *after_id,
-                              size_t limit, st_key *keys, size_t *count, char *error) {
+st_store_status st_store_key_list(st_store *store, const char *owner, const char *after_id,
+                                  size_t limit, st_key *keys, size_t *count, char *error) {
   st_query_page page = {keys, sizeof *keys, limit, count, st_key_row_take};
   st_value after = st_db_text(after_id), most = st_db_number((int64_t)limit);
   return owner == NULL ? st_query_list(store, ST_SQL_KEY_LIST, ST_VALUES(after, most), &page, error)
@@ -212,7 +215,7 @@ st_store_status st_store_list(st_store *store, const char *owner, const char *af
                                        ST_VALUES(after, most, st_db_text(owner)), &page, error);
 }
 
-st_store_status st_store_count(st_store *store, int64_t *count, char *error) {
+st_store_status st_store_key_count(st_store *store, int64_t *count, char *error) {
   *count = 0;
   return st_query_integer(store, ST_SQL_KEY_COUNT, ST_NO_VALUES, count, error);
 }
@@ -220,7 +223,7 @@ st_store_status st_store_count(st_store *store, int64_t *count, char *error) {
 /* ---- used ---- */
 
 typedef struct uses {
-  const st_use *uses;
+  const st_key_use *uses;
   size_t count;
 } uses;
 
@@ -234,6 +237,7 @@ static st_store_status make_used(st_db *db, const st_change *change) {
   return stored;
 }
 
-st_store_status st_store_note_used(st_store *store, const st_use *used, size_t count, char *error) {
+st_store_status st_store_key_mark_used(st_store *store, const st_key_use *used, size_t count,
+                                       char *error) {
   return st_transaction_run(store, make_used, &(st_change){.of = &(uses){used, count}}, error);
 }

@@ -61,7 +61,7 @@ static st_store_status make_counted(st_db *db, const st_change *change) {
   return count_uptime(db, *(const int64_t *)change->of, &uptime, &passed);
 }
 
-st_store_status st_store_count_lived(st_store *store, int64_t monotonic_us, char *error) {
+st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, char *error) {
   return st_transaction_run(store, make_counted, &(st_change){.of = &monotonic_us}, error);
 }
 

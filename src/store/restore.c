@@ -13,11 +13,11 @@
 /* ---- a snapshot ---- */
 
 typedef struct taken {
-  const st_listing_taken *from;
-  st_taken_report *report;
+  const st_revocation_snapshot *from;
+  st_restore_report *report;
 } taken;
 
-static st_store_status fill_snapshot(st_db *db, const st_listing_taken *from) {
+static st_store_status fill_snapshot(st_db *db, const st_revocation_snapshot *from) {
   st_store_status stored = st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES);
   for (uint32_t i = 0; i < from->count && stored == ST_STORE_OK; i++) {
     stored = st_db_run(db, ST_SQL_SNAPSHOT_ADD, ST_VALUES(st_db_number((int64_t)from->hashes[i])));
@@ -28,7 +28,8 @@ static st_store_status fill_snapshot(st_db *db, const st_listing_taken *from) {
 /* Hashes of two keys cannot be listed together: those of this database are computed anew, if it has
  * a sub for each. ST_STORE_DENIED: it has not.
  */
-static st_store_status take_hash_key(st_db *db, const st_listing_taken *from, int64_t sequence) {
+static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *from,
+                                     int64_t sequence) {
   int64_t first = (int64_t)st_load64(from->hash_key);
   int64_t second = (int64_t)st_load64(from->hash_key + 8);
   st_store_status same =
@@ -45,7 +46,7 @@ static st_store_status take_hash_key(st_db *db, const st_listing_taken *from, in
 }
 
 /* Sessions that had ended, and those of keys that had, end again. */
-static st_store_status end_sessions(st_db *db, const st_change *change, st_taken_report *report) {
+static st_store_status end_sessions(st_db *db, const st_change *change, st_restore_report *report) {
   st_ended ended = {0};
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_SESSIONS, ST_NO_VALUES) == ST_STORE_OK &&
@@ -57,7 +58,7 @@ static st_store_status end_sessions(st_db *db, const st_change *change, st_taken
 /* Keys and users that are in force here and were not there: whether they were deleted, disabled or
  * given a new sub is not known, so they are disabled, which whoever knows better can undo.
  */
-static st_store_status disable_keys(st_db *db, const st_change *change, st_taken_report *report) {
+static st_store_status disable_keys(st_db *db, const st_change *change, st_restore_report *report) {
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_SNAPSHOT_KEYS, ST_NO_VALUES) == ST_STORE_OK &&
             st_db_run_counted(db, ST_SQL_SET_DISABLE, ST_VALUES(st_db_number(change->now)),
@@ -66,8 +67,8 @@ static st_store_status disable_keys(st_db *db, const st_change *change, st_taken
 }
 
 /* What has no row here. */
-static st_store_status list_nameless(st_db *db, const st_listing_taken *from, int64_t now,
-                                     int64_t sequence, st_taken_report *report) {
+static st_store_status list_nameless(st_db *db, const st_revocation_snapshot *from, int64_t now,
+                                     int64_t sequence, st_restore_report *report) {
   bool ok = st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(st_db_number(from->sequence))) ==
                 ST_STORE_OK &&
             st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
@@ -77,7 +78,7 @@ static st_store_status list_nameless(st_db *db, const st_listing_taken *from, in
 }
 
 static st_store_status audit_taken(st_db *db, const st_change *change,
-                                   const st_taken_report *report) {
+                                   const st_restore_report *report) {
   char target[24], detail[160];
   snprintf(target, sizeof target, "%" PRId64, ((const taken *)change->of)->from->sequence);
   snprintf(detail, sizeof detail,
@@ -108,11 +109,11 @@ static st_store_status make_taken(st_db *db, const st_change *change) {
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_store_status st_store_take_over(st_store *store, const st_audit_context *act,
-                                   const st_listing_taken *from, st_taken_report *report,
-                                   char *error) {
+st_store_status st_store_restore_revocations(st_store *store, const st_audit_context *act,
+                                             const st_revocation_snapshot *from,
+                                             st_restore_report *report, char *error) {
   memset(report, 0, sizeof *report);
-  if (from->sequence < 1 || from->sequence > ST_TAKEN_SEQUENCE_MAX) {
+  if (from->sequence < 1 || from->sequence > ST_RESTORE_SEQUENCE_MAX) {
     return st_db_fail(error, "the sequence %" PRId64 " leaves no room for another", from->sequence);
   }
   st_change change = st_transaction_change(act, NULL, &report->sequence);

@@ -35,8 +35,8 @@ st_store_status st_store_open(const char *location, bool create, st_store **stor
     }
   }
   if (has_scheme(location, "postgres:") || has_scheme(location, "postgresql:")) {
-    return st_db_fail(error, "cannot open %s: this version has no store on PostgreSQL",
-                      st_error_path(location));
+    /* The location is not repeated: it may hold a password. */
+    return st_db_fail(error, "a store on PostgreSQL is not supported by this version: use a path");
   }
   return kinds[0].open(location, create, group_trusted, store, error);
 }
@@ -68,7 +68,7 @@ void st_store_interrupt(st_store *store) {
   store->driver->interrupt(store);
 }
 
-st_store_status st_store_gave_sequence(st_store *store, int64_t sequence, char *error) {
+st_store_status st_store_issued_sequence(st_store *store, int64_t sequence, char *error) {
   return store->driver->gave_sequence(store, sequence, error);
 }
 
@@ -82,13 +82,14 @@ st_store_status st_store_revoked_hashes(st_store *store, st_revocation_state *li
   return store->driver->listed(store, listing, hashes, count, error);
 }
 
-st_store_status st_store_revoked_hashes_and_changes(st_store *store, st_revoked_hashes *listed,
-                                                    char *error) {
+st_store_status st_store_revocation_data(st_store *store, st_revocation_data *listed, char *error) {
   return store->driver->listed_and_changes(store, listed, error);
 }
 
-st_store_status st_store_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                                 st_revocation_change **changes, uint32_t *count, char *error) {
+st_store_status st_store_revocation_changes(st_store *store, int64_t since,
+                                            st_revocation_state *listing,
+                                            st_revocation_change **changes, uint32_t *count,
+                                            char *error) {
   return store->driver->changes(store, since, listing, changes, count, error);
 }
 

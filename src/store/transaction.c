@@ -84,14 +84,14 @@ st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st
   return stored;
 }
 
-void st_store_share(st_store *store, int64_t threads) {
+void st_store_limit_waiting(st_store *store, int64_t threads) {
   int64_t quarter = threads / 4;
   size_t most = quarter < 1 ? 1 : quarter > ST_DB_WRITERS_MAX ? ST_DB_WRITERS_MAX : (size_t)quarter;
   st_semaphore_waiting_limit(&store->writing, most);
   st_semaphore_limit(&store->unauthenticated, most / 8 > 0 ? most / 8 : 1);
 }
 
-void st_store_close_waiting(st_store *store, int64_t at_us) {
+void st_store_stop_waiting(st_store *store, int64_t at_us) {
   atomic_store(&store->close_us, at_us);
   st_semaphore_close(&store->writing, at_us);
 }

@@ -25,7 +25,7 @@ st_store_status st_store_user_was_deleted(st_store *store, subtoken_text login, 
 }
 
 /* The sub is another after each change that takes something away. */
-bool st_store_user_seal(const st_user *person, uint8_t seal[ST_HASH_LEN]) {
+bool st_store_user_fingerprint(const st_user *person, uint8_t seal[ST_HASH_LEN]) {
   char text[ST_SUB_LEN + 1 + ST_PERMISSIONS_TEXT_MAX + 1];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_literal(&writer, person->key.sub);
@@ -37,7 +37,7 @@ bool st_store_user_seal(const st_user *person, uint8_t seal[ST_HASH_LEN]) {
 /* ---- the change ---- */
 
 typedef struct batch {
-  const st_import *users;
+  const st_user_import *users;
   size_t count;
   size_t at; /* the one that it has come to */
   const char *problem;
@@ -49,7 +49,7 @@ static st_store_status refuse_import(batch *all, const char *problem) {
 }
 
 static st_store_status import_new(st_db *db, const st_change *change, batch *all,
-                                  const st_import *user) {
+                                  const st_user_import *user) {
   const st_user *person = &user->person;
   const st_value *username = ST_VALUES(st_db_text(person->key.owner));
   int64_t owned = 0;
@@ -67,11 +67,11 @@ static st_store_status import_new(st_db *db, const st_change *change, batch *all
 }
 
 static st_store_status import_known(st_db *db, const st_change *change, batch *all,
-                                    const st_import *user, const st_user_before *before) {
+                                    const st_user_import *user, const st_user_before *before) {
   uint8_t seal[ST_HASH_LEN];
   const st_user *person = &user->person;
   if (!before->imported) return refuse_import(all, "was not imported");
-  if (!st_store_user_seal(&before->person, seal)) return ST_STORE_FAILED;
+  if (!st_store_user_fingerprint(&before->person, seal)) return ST_STORE_FAILED;
   if (user->mode != ST_IMPORT_UPDATE || memcmp(seal, user->seen, sizeof seal) != 0) {
     return refuse_import(all, "has changed meanwhile");
   }
@@ -85,7 +85,7 @@ static st_store_status import_known(st_db *db, const st_change *change, batch *a
 }
 
 static st_store_status import_one(st_db *db, const st_change *change, batch *all,
-                                  const st_import *user) {
+                                  const st_user_import *user) {
   st_user_before before;
   st_store_status stored = st_user_row_find(db, user->person.key.owner, &before);
   if (stored == ST_STORE_OK) {
@@ -108,9 +108,9 @@ static st_store_status make_imported(st_db *db, const st_change *change) {
   return stored;
 }
 
-st_store_status st_store_import(st_store *store, const st_audit_context *act,
-                                const st_import *users, size_t count, int64_t *sequence,
-                                char *error) {
+st_store_status st_store_user_import(st_store *store, const st_audit_context *act,
+                                     const st_user_import *users, size_t count, int64_t *sequence,
+                                     char *error) {
   for (size_t i = 0; i < count; i++) {
     if (!st_user_row_storable(&users[i].person)) {
       return st_db_fail(error, "cannot write %s: incomplete user record", st_db_name(store));

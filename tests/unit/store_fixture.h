@@ -119,7 +119,7 @@ static inline st_key row_of(unsigned n, const char *owner, const char *permissio
 
 static inline void make_key(unsigned n, const char *owner, const char *permissions) {
   st_key key = row_of(n, owner, permissions);
-  good(st_store_create(store, ACT, NULL, &key, digest_of(n), error));
+  good(st_store_key_create(store, ACT, NULL, &key, digest_of(n), error));
 }
 
 static inline st_user person_of(unsigned n, const char *login, const char *permissions) {
@@ -206,7 +206,7 @@ static inline void assert_changed(int64_t since, bool to_listed, const unsigned 
   st_revocation_state listing;
   st_revocation_change *changes = NULL;
   uint32_t all = 0, found_all = 0;
-  good(st_store_changes(store, since, &listing, &changes, &all, error));
+  good(st_store_revocation_changes(store, since, &listing, &changes, &all, error));
   for (size_t i = 0; i < count; i++) {
     uint64_t wanted = hash_of(rows[i]);
     for (uint32_t j = 0; j < all; j++) {
@@ -216,7 +216,7 @@ static inline void assert_changed(int64_t since, bool to_listed, const unsigned 
   free(changes);
   assert_int_equal(all, count);
   assert_int_equal(found_all, count);
-  good(st_store_changes(store, listing.sequence - 1, &listing, &changes, &all, error));
+  good(st_store_revocation_changes(store, listing.sequence - 1, &listing, &changes, &all, error));
   free(changes);
   assert_int_equal(all, count);
 }

@@ -265,7 +265,7 @@ static int set_up(void **state) {
   made.created_at = NOW;
   made.expires_at = ST_NEVER;
   st_audit_context act = {.now_us = st_clock_now_us(), .who = "user test", .from = "command line"};
-  return st_store_create(store, &act, NULL, &made, digest, error) == ST_STORE_OK ? 0 : -1;
+  return st_store_key_create(store, &act, NULL, &made, digest, error) == ST_STORE_OK ? 0 : -1;
 }
 
 static int tear_down(void **state) {

@@ -80,7 +80,7 @@ static void test_uses_while_others_write(void **state) {
   use(1, NOW + 5);
   assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-  st_store_close_waiting(store, ST_WAIT_NOT);
+  st_store_stop_waiting(store, ST_WAIT_NOT);
   write_uses();
   assert_int_equal(sqlite3_close(other), SQLITE_OK);
   assert_true(used_at(1) == 0);
@@ -167,9 +167,9 @@ static void make_person_with(const char *password, bool imported) {
   if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
   int64_t sequence;
   if (imported) {
-    st_import user = {.person = person, .mode = ST_IMPORT_CREATE};
+    st_user_import user = {.person = person, .mode = ST_IMPORT_CREATE};
     memcpy(user.digest, digest_of(1), 32);
-    good(st_store_import(store, ACT, &user, 1, &sequence, error));
+    good(st_store_user_import(store, ACT, &user, 1, &sequence, error));
   } else {
     good(st_store_user_create(store, ACT, NULL, false, &person, digest_of(1), error));
   }

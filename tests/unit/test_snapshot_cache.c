@@ -66,20 +66,20 @@ static void make_keys(unsigned from, unsigned count) {
     uint8_t digest[32] = {1};
     memcpy(digest + 4, &n, sizeof n);
     name_key(n, key.id, key.sub);
-    good(st_store_create(store, AT(st_clock_now_us()), NULL, &key, digest, error));
+    good(st_store_key_create(store, AT(st_clock_now_us()), NULL, &key, digest, error));
   }
 }
 
 static void delete_key(unsigned n) {
   char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
   name_key(n, id, sub);
-  good(st_store_delete(store, AT(st_clock_now_us()), id, NULL, error));
+  good(st_store_key_delete(store, AT(st_clock_now_us()), id, NULL, error));
 }
 
 static void disable_key(unsigned n, bool disabled) {
   char id[ST_KEY_ID_LEN + 1], sub[ST_SUB_LEN + 1];
   name_key(n, id, sub);
-  good(st_store_set_disabled(store, AT(st_clock_now_us()), id, disabled, NULL, error));
+  good(st_store_key_set_disabled(store, AT(st_clock_now_us()), id, disabled, NULL, error));
 }
 
 /* ---- answers ---- */
@@ -291,7 +291,7 @@ static void each_start_purges(void **state) {
   subtoken_revocations view;
   make_keys(0, 2);
   name_key(0, id, sub);
-  good(st_store_delete(store, AT(NOW * US), id, NULL, error)); /* years ago */
+  good(st_store_key_delete(store, AT(NOW * US), id, NULL, error)); /* years ago */
   delete_key(1);
   st_snapshot_version edition = ask_at(&ring, NOW, &view);
   assert_true(lists(&view, 0) && lists(&view, 1));

@@ -124,8 +124,8 @@ static const uint8_t *digest_of(unsigned n, uint8_t digest[32]) {
 static st_store_status create(st_store *store, unsigned n) {
   st_key key = key_of(n);
   uint8_t digest[32];
-  return st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest),
-                         error);
+  return st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest),
+                             error);
 }
 
 static st_store_status found_by_digest(st_store *store, unsigned n, st_key *key) {
@@ -144,26 +144,26 @@ static st_store_status found_by_sub(st_store *store, unsigned n, st_key *key) {
 }
 
 static st_store_status set_disabled(st_store *store, unsigned n, bool disabled) {
-  return st_store_set_disabled(store, AT((NOW + 1) * INT64_C(1000000)), key_of(n).id, disabled,
-                               NULL, error);
+  return st_store_key_set_disabled(store, AT((NOW + 1) * INT64_C(1000000)), key_of(n).id, disabled,
+                                   NULL, error);
 }
 
 static st_store_status delete_key(st_store *store, unsigned n) {
-  return st_store_delete(store, AT((NOW + 2) * INT64_C(1000000)), key_of(n).id, NULL, error);
+  return st_store_key_delete(store, AT((NOW + 2) * INT64_C(1000000)), key_of(n).id, NULL, error);
 }
 
 static st_store_status replace_sub(st_store *store, unsigned n, unsigned with) {
-  return st_store_replace_sub(store, AT((NOW + 3) * INT64_C(1000000)), key_of(n).id,
-                              key_of(with).sub, NULL, error);
+  return st_store_key_replace_sub(store, AT((NOW + 3) * INT64_C(1000000)), key_of(n).id,
+                                  key_of(with).sub, NULL, error);
 }
 
 static st_store_status find(st_store *store, unsigned n, st_key *key) {
-  return st_store_find(store, key_of(n).id, key, error);
+  return st_store_key_find(store, key_of(n).id, key, error);
 }
 
 static int64_t count(st_store *store) {
   int64_t keys = -1;
-  assert_int_equal(st_store_count(store, &keys, error), ST_STORE_OK);
+  assert_int_equal(st_store_key_count(store, &keys, error), ST_STORE_OK);
   return keys;
 }
 
@@ -248,9 +248,9 @@ static void keeps_every_field(void **state) {
   memset(key.permissions, 'p', ST_PERMISSIONS_TEXT_MAX);
   key.expires_at = NOW + 77;
   key.disabled = true;
-  assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
-      ST_STORE_OK);
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                       digest_of(1, digest), error),
+                   ST_STORE_OK);
   st_store_close(store);
 
   store = open_store();
@@ -288,7 +288,7 @@ static void knows_what_it_does_not_have(void **state) {
   assert_int_equal(found_by_sub(store, 1, &got), ST_STORE_NOT_FOUND);
   assert_memory_equal(&got, &zero, sizeof got);
   assert_int_equal(find(store, 1, &got), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_find(store, "", &got, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_key_find(store, "", &got, error), ST_STORE_NOT_FOUND);
   assert_int_equal(set_disabled(store, 1, true), ST_STORE_NOT_FOUND);
   assert_int_equal(delete_key(store, 1), ST_STORE_NOT_FOUND);
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_NOT_FOUND);
@@ -329,9 +329,9 @@ static void tells_apart_keys_that_share_a_slot(void **state) {
   uint8_t a[32] = {1, 2, 3}, b[32] = {1, 2, 3};
   st_key first = key_of(1), second = key_of(2), got;
   b[31] = 1;
-  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &first, a, error),
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &first, a, error),
                    ST_STORE_OK);
-  assert_int_equal(st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &second, b, error),
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &second, b, error),
                    ST_STORE_OK);
   for (int round = 0; round < 3; round++) {
     assert_int_equal(st_store_by_digest(store, a, &got, error), ST_STORE_OK);
@@ -410,7 +410,7 @@ static void remembers_replaced_subs(void **state) {
   assert_int_equal(replace_sub(store, 1, 2), ST_STORE_EXISTS); /* its own */
   assert_int_equal(replace_sub(store, 1, 1), ST_STORE_EXISTS); /* a revoked one */
   assert_int_equal(replace_sub(store, 1, 9), ST_STORE_EXISTS); /* another key's */
-  assert_int_equal(st_store_replace_sub(store, AT(NOW), key_of(1).id, "short", NULL, error),
+  assert_int_equal(st_store_key_replace_sub(store, AT(NOW), key_of(1).id, "short", NULL, error),
                    ST_STORE_FAILED);
   assert_int_equal(found_by_sub(store, 2, &got), ST_STORE_OK); /* nothing happened */
   assert_int_equal(delete_key(store, 1), ST_STORE_OK);
@@ -458,25 +458,25 @@ static void refuses_what_is_taken(void **state) {
   for (unsigned n = 1; n <= 2; n++) { /* one that lives, one that is deleted */
     st_key key = key_of(5);
     memcpy(key.id, key_of(n).id, sizeof key.id);
-    assert_int_equal(
-        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
-        ST_STORE_EXISTS);
+    assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                         digest_of(5, digest), error),
+                     ST_STORE_EXISTS);
     key = key_of(5);
     memcpy(key.sub, key_of(n).sub, sizeof key.sub);
-    assert_int_equal(
-        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
-        ST_STORE_EXISTS);
+    assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                         digest_of(5, digest), error),
+                     ST_STORE_EXISTS);
     key = key_of(5);
-    assert_int_equal(
-        st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(n, digest), error),
-        ST_STORE_EXISTS);
+    assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                         digest_of(n, digest), error),
+                     ST_STORE_EXISTS);
   }
   assert_int_equal(replace_sub(store, 1, 3), ST_STORE_OK);
   st_key key = key_of(1);
   memcpy(key.id, key_of(5).id, sizeof key.id);
-  assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(5, digest), error),
-      ST_STORE_EXISTS);
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                       digest_of(5, digest), error),
+                   ST_STORE_EXISTS);
   assert_int_equal(create(store, 5), ST_STORE_OK);
   assert_int_equal(count(store), 2);
   st_store_close(store);
@@ -488,24 +488,24 @@ static void refuses_to_write_half_a_key(void **state) {
   uint8_t digest[32];
   st_key key = key_of(1);
   key.id[5] = 0;
-  assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
-      ST_STORE_FAILED);
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                       digest_of(1, digest), error),
+                   ST_STORE_FAILED);
   key = key_of(1);
   key.sub[42] = 0;
-  assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
-      ST_STORE_FAILED);
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                       digest_of(1, digest), error),
+                   ST_STORE_FAILED);
   key = key_of(1);
   memset(key.name, 'x', sizeof key.name); /* no NUL */
-  assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
-      ST_STORE_FAILED);
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                       digest_of(1, digest), error),
+                   ST_STORE_FAILED);
   key = key_of(1);
   key.created_at = -1;
-  assert_int_equal(
-      st_store_create(store, AT(NOW * INT64_C(1000000)), NULL, &key, digest_of(1, digest), error),
-      ST_STORE_FAILED);
+  assert_int_equal(st_store_key_create(store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                       digest_of(1, digest), error),
+                   ST_STORE_FAILED);
   assert_int_equal(count(store), 0);
   st_store_close(store);
 }
@@ -534,7 +534,7 @@ static void refuses_rows_that_do_not_fit(void **state) {
     error[0] = 0;
     assert_int_equal(find(store, 0, &got), ST_STORE_FAILED);
     assert_non_null(strstr(error, db));
-    assert_int_equal(st_store_list(store, NULL, "", 1, &got, &listed, error), ST_STORE_FAILED);
+    assert_int_equal(st_store_key_list(store, NULL, "", 1, &got, &listed, error), ST_STORE_FAILED);
     assert_int_equal(listed, 0);
     st_store_close(store);
     assert_int_equal(unlink(db), 0);
@@ -708,8 +708,8 @@ static void *create_from_thread(void *argument) {
   uint8_t digest[32];
   st_key key = key_of(self->id);
   self->ok = st_store_open(db, true, &self->store, text) == ST_STORE_OK &&
-             st_store_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
-                             digest_of(self->id, digest), text) == ST_STORE_OK;
+             st_store_key_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                 digest_of(self->id, digest), text) == ST_STORE_OK;
   if (!self->ok) {
     fprintf(stderr, "%s\n", text);
   }
@@ -1089,7 +1089,7 @@ static unsigned fill_up(st_store *store, unsigned n) {
   }
   REQUIRE(found_by_digest(store, n, &got) == ST_STORE_NOT_FOUND);
   REQUIRE(found_by_sub(store, n, &got) == ST_STORE_NOT_FOUND);
-  REQUIRE(st_store_count(store, &keys, error) == ST_STORE_OK && keys == n);
+  REQUIRE(st_store_key_count(store, &keys, error) == ST_STORE_OK && keys == n);
   return n;
 }
 
@@ -1303,7 +1303,7 @@ static unsigned walk(st_store *store, size_t page) {
   size_t got = page;
   assert_non_null(keys);
   while (got == page) {
-    assert_int_equal(st_store_list(store, NULL, after, page, keys, &got, error), ST_STORE_OK);
+    assert_int_equal(st_store_key_list(store, NULL, after, page, keys, &got, error), ST_STORE_OK);
     for (size_t i = 0; i < got; i++) {
       assert_true(strcmp(keys[i].id, after) > 0);
       memcpy(after, keys[i].id, sizeof after);
@@ -1336,11 +1336,12 @@ static void lists_in_pages(void **state) {
   assert_int_equal(walk(store, 5000), 2700);
   st_key key;
   size_t got = 9;
-  assert_int_equal(st_store_list(store, NULL, "", 0, &key, &got, error), ST_STORE_OK);
+  assert_int_equal(st_store_key_list(store, NULL, "", 0, &key, &got, error), ST_STORE_OK);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, NULL, "~", 1, &key, &got, error), ST_STORE_OK);
+  assert_int_equal(st_store_key_list(store, NULL, "~", 1, &key, &got, error), ST_STORE_OK);
   assert_int_equal(got, 0);
-  assert_int_equal(st_store_list(store, NULL, "", SIZE_MAX, &key, &got, error), ST_STORE_FAILED);
+  assert_int_equal(st_store_key_list(store, NULL, "", SIZE_MAX, &key, &got, error),
+                   ST_STORE_FAILED);
   st_store_close(store);
 }
 
@@ -1353,8 +1354,8 @@ static void *create_until_stopped(void *argument) {
   for (unsigned n = 100; n < 400; n++) {
     st_key key = key_of(n);
     uint8_t digest[32];
-    self->ok = self->ok && st_store_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
-                                           digest_of(n, digest), text) == ST_STORE_OK;
+    self->ok = self->ok && st_store_key_create(self->store, AT(NOW * INT64_C(1000000)), NULL, &key,
+                                               digest_of(n, digest), text) == ST_STORE_OK;
   }
   return NULL;
 }

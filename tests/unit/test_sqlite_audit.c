@@ -7,25 +7,25 @@ static void every_change_of_a_key_has_its_line(void **state) {
   (void)state;
   st_key key = row_of(1, "ann", "a,b");
   key.expires_at = NOW + 60;
-  good(st_store_create(store, AT(NOW + 1), NULL, &key, digest_of(1), error));
+  good(st_store_key_create(store, AT(NOW + 1), NULL, &key, digest_of(1), error));
   assert_line("key.create", id_of(1),
               "permissions a,b; expires 2023-11-14T22:14:20Z; owner ann; name key 1");
   st_audit_line line = last_line();
   assert_int_equal(line.at, NOW + 1);
   assert_string_equal(line.who, "key 0");
   assert_string_equal(line.from, "127.0.0.1");
-  good(st_store_rename(store, ACT, id_of(1), "other", error));
+  good(st_store_key_rename(store, ACT, id_of(1), "other", error));
   assert_line("key.rename", id_of(1), "name other; before key 1");
   const char *now = "permissions a,b; expires 2023-11-14T22:14:20Z; owner ann; name other";
-  good(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(1), true, NULL, error));
   assert_line("key.disable", id_of(1), now);
-  good(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error)); /* was so before */
+  good(st_store_key_set_disabled(store, ACT, id_of(1), true, NULL, error)); /* was so before */
   assert_line("key.disable", id_of(1), now);
-  good(st_store_set_disabled(store, ACT, id_of(1), false, NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(1), false, NULL, error));
   assert_line("key.enable", id_of(1), now);
-  good(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error));
+  good(st_store_key_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error));
   assert_line("key.revoke_subtokens", id_of(1), now);
-  good(st_store_delete(store, ACT, id_of(1), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(1), NULL, error));
   assert_line("key.delete", id_of(1), now);
   assert_int_equal(lines(), 7);
 }
@@ -35,11 +35,12 @@ static void what_did_not_happen_has_none(void **state) {
   make_key(1, "", "");
   assert_line("key.create", id_of(1), "no permissions; expires never; name key 1");
   st_key key = row_of(1, "", "");
-  assert_int_equal(st_store_create(store, ACT, NULL, &key, digest_of(1), error), ST_STORE_EXISTS);
-  assert_int_equal(st_store_rename(store, ACT, id_of(2), "x", error), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error),
+  assert_int_equal(st_store_key_create(store, ACT, NULL, &key, digest_of(1), error),
+                   ST_STORE_EXISTS);
+  assert_int_equal(st_store_key_rename(store, ACT, id_of(2), "x", error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_key_set_disabled(store, ACT, id_of(2), true, NULL, error),
                    ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(1), NULL, error),
+  assert_int_equal(st_store_key_replace_sub(store, ACT, id_of(1), sub_of(1), NULL, error),
                    ST_STORE_EXISTS);
   assert_int_equal(lines(), 1);
 }
@@ -73,14 +74,14 @@ static void what_is_too_long_is_cut(void **state) {
   memset(key.name, 'n', ST_NAME_MAX);
   memset(key.owner, 'o', ST_NAME_MAX);
   memset(key.permissions, 'p', ST_PERMISSIONS_TEXT_MAX);
-  good(st_store_create(store, ACT, NULL, &key, digest_of(1), error));
+  good(st_store_key_create(store, ACT, NULL, &key, digest_of(1), error));
   assert_int_equal(strlen(last_line().detail), ST_AUDIT_DETAIL_MAX);
   memset(text, 'm', ST_NAME_MAX);
   text[ST_NAME_MAX] = '\0';
-  good(st_store_rename(store, ACT, id_of(1), text, error));
+  good(st_store_key_rename(store, ACT, id_of(1), text, error));
   text[ST_NAME_MAX] = 'm';
   text[ST_NAME_MAX + 1] = '\0';
-  assert_int_equal(st_store_rename(store, ACT, id_of(1), text, error), ST_STORE_FAILED);
+  assert_int_equal(st_store_key_rename(store, ACT, id_of(1), text, error), ST_STORE_FAILED);
   st_user person = person_of(2, "x", key.permissions);
   memset(person.key.owner, 'o', ST_NAME_MAX);
   memset(person.key.name, 'o', ST_NAME_MAX);
@@ -129,9 +130,9 @@ static void knows_no_secrets(void **state) {
   good(st_store_user_set_password(store, ACT, "ann", "$hash$other", sub_of(3), NULL, error));
   st_user again = person_of(4, "carl", "a");
   snprintf(again.imported, sizeof again.imported, "$hash$salted");
-  st_import user = {.person = again, .mode = ST_IMPORT_CREATE};
+  st_user_import user = {.person = again, .mode = ST_IMPORT_CREATE};
   memcpy(user.digest, digest_of(4), 32);
-  good(st_store_import(store, ACT, &user, 1, NULL, error));
+  good(st_store_user_import(store, ACT, &user, 1, NULL, error));
   good(st_store_user_delete(store, ACT, "ann", NULL, error));
   char text[400];
   snprintf(text, sizeof text,
@@ -146,12 +147,12 @@ static void knows_no_secrets(void **state) {
 
 static int64_t used_at(unsigned n) {
   st_key key;
-  good(st_store_find(store, id_of(n), &key, error));
+  good(st_store_key_find(store, id_of(n), &key, error));
   return key.used_at;
 }
 
-static st_use use_of(unsigned n, int64_t at) {
-  st_use use = {.at = at};
+static st_key_use use_of(unsigned n, int64_t at) {
+  st_key_use use = {.at = at};
   snprintf(use.id, sizeof use.id, "%s", id_of(n));
   return use;
 }
@@ -162,19 +163,19 @@ static void keeps_when_a_key_was_used(void **state) {
   size_t count = 0;
   for (unsigned n = 1; n <= 3; n++) make_key(n, "ann", "a");
   assert_int_equal(used_at(1), 0);
-  st_use uses[] = {use_of(1, NOW), use_of(9, NOW), use_of(2, NOW + 5), use_of(1, NOW + 1)};
-  good(st_store_note_used(store, uses, 4, error));
-  good(st_store_note_used(store, NULL, 0, error));
+  st_key_use uses[] = {use_of(1, NOW), use_of(9, NOW), use_of(2, NOW + 5), use_of(1, NOW + 1)};
+  good(st_store_key_mark_used(store, uses, 4, error));
+  good(st_store_key_mark_used(store, NULL, 0, error));
   assert_int_equal(used_at(1), NOW + 1);
-  good(st_store_note_used(store, &uses[0], 1, error)); /* late news */
+  good(st_store_key_mark_used(store, &uses[0], 1, error)); /* late news */
   reopen();
   assert_int_equal(used_at(1), NOW + 1);
-  good(st_store_list(store, "ann", "", 3, page, &count, error));
+  good(st_store_key_list(store, "ann", "", 3, page, &count, error));
   assert_int_equal(count, 3);
   assert_int_equal(page[1].used_at, NOW + 5);
   assert_int_equal(page[2].used_at, 0);
   st_key key;
-  good(st_store_find_sub(store, (subtoken_text){sub_of(2), ST_SUB_LEN}, &key, error));
+  good(st_store_key_find_sub(store, (subtoken_text){sub_of(2), ST_SUB_LEN}, &key, error));
   assert_int_equal(key.used_at, NOW + 5);
   assert_int_equal(found(1, &key), ST_STORE_OK);
   assert_int_equal(key.used_at, 0); /* that is not asked when a request is answered */

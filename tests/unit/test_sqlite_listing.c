@@ -77,7 +77,7 @@ static st_store_status create(st_store *in, unsigned n, const char *sub) {
   memcpy(digest, &n, sizeof n);
   memcpy(key.id, id_of(n), sizeof key.id);
   memcpy(key.sub, sub, sizeof key.sub);
-  return st_store_create(in, AT(NOW * US), NULL, &key, digest, error);
+  return st_store_key_create(in, AT(NOW * US), NULL, &key, digest, error);
 }
 
 static st_revocation_state method(void) {
@@ -119,20 +119,20 @@ static void lists_what_it_refuses(void **state) {
   assert_int_equal(listed_count(), 0);
   good(create(store, 1, sub_of(1)));
   assert_int_equal(listed_count(), 0);
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, &a, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), true, &a, error));
   assert_int_equal(a, NOW * US);
   assert_true(listed(sub_of(1)));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, &b, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), false, &b, error));
   assert_int_equal(b, a + 1); /* the clock stood */
   assert_false(listed(sub_of(1)));
-  good(st_store_replace_sub(store, AT((NOW - 9) * US), id_of(1), sub_of(2), &c, error));
+  good(st_store_key_replace_sub(store, AT((NOW - 9) * US), id_of(1), sub_of(2), &c, error));
   assert_int_equal(c, b + 1); /* it went back */
   assert_true(listed(sub_of(1)));
   assert_false(listed(sub_of(2)));
-  good(st_store_set_disabled(store, AT((NOW + 1) * US), id_of(1), true, &d, error));
+  good(st_store_key_set_disabled(store, AT((NOW + 1) * US), id_of(1), true, &d, error));
   assert_int_equal(d, (NOW + 1) * US);
   assert_true(listed(sub_of(1)) && listed(sub_of(2)));
-  good(st_store_delete(store, AT((NOW + 2) * US), id_of(1), &e, error));
+  good(st_store_key_delete(store, AT((NOW + 2) * US), id_of(1), &e, error));
   assert_int_equal(e, (NOW + 2) * US);
   assert_int_equal(method().sequence, e);
   assert_int_equal(listed_count(), 2);
@@ -142,13 +142,14 @@ static void a_change_that_changes_nothing_takes_no_sequence(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
   good(create(store, 1, sub_of(1)));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, &a, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), false, &a, error));
   assert_int_equal(a, method().sequence);
   assert_int_equal(a, 1);
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, &a, error));
-  good(st_store_set_disabled(store, AT((NOW + 5) * US), id_of(1), true, &b, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), true, &a, error));
+  good(st_store_key_set_disabled(store, AT((NOW + 5) * US), id_of(1), true, &b, error));
   assert_int_equal(a, b);
-  assert_int_equal(st_store_delete(store, AT(NOW * US), id_of(2), NULL, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_key_delete(store, AT(NOW * US), id_of(2), NULL, error),
+                   ST_STORE_NOT_FOUND);
   assert_int_equal(method().sequence, a);
 }
 
@@ -157,11 +158,11 @@ static void a_disabled_key_with_a_new_sub_stays_listed(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
   good(create(store, 1, sub_of(1)));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, error));
-  good(st_store_replace_sub(store, AT(NOW * US), id_of(1), sub_of(2), &a, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, error));
+  good(st_store_key_replace_sub(store, AT(NOW * US), id_of(1), sub_of(2), &a, error));
   assert_true(listed(sub_of(1)) && listed(sub_of(2)));
   assert_int_equal(a, method().sequence);
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, &b, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), false, &b, error));
   assert_true(listed(sub_of(1)) && !listed(sub_of(2)));
   assert_int_equal(b, a + 1);
 }
@@ -183,7 +184,7 @@ static void a_new_sub_never_falls_on_a_listed_hash(void **state) {
            (long long)hash_of(sub_of(2)));
   sql(text);
   assert_int_equal(create(store, 2, sub_of(2)), ST_STORE_EXISTS);
-  assert_int_equal(st_store_replace_sub(store, AT(NOW * US), id_of(1), sub_of(2), NULL, error),
+  assert_int_equal(st_store_key_replace_sub(store, AT(NOW * US), id_of(1), sub_of(2), NULL, error),
                    ST_STORE_EXISTS);
   assert_false(listed(sub_of(1))); /* rolled back whole */
   sql("DELETE FROM listed");
@@ -198,14 +199,14 @@ static void a_hash_that_two_subs_share_is_listed_once(void **state) {
   st_revocation_change *changes = NULL;
   uint32_t count = 0;
   good(create(store, 1, sub_of(1)));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), true, NULL, error));
   snprintf(text, sizeof text, "INSERT INTO listed VALUES ('%s', %lld, %lld, 0)", sub_of(9),
            (long long)hash_of(sub_of(1)), (long long)NOW);
   sql(text);
   assert_true(listed(sub_of(1)));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(1), false, NULL, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(1), false, NULL, error));
   assert_true(listed(sub_of(1)));
-  good(st_store_changes(store, 1, &listing, &changes, &count, error));
+  good(st_store_revocation_changes(store, 1, &listing, &changes, &count, error));
   assert_int_equal(count, 1);
   assert_true(changes[0].listed);
   free(changes);
@@ -219,24 +220,25 @@ static void tells_what_changed_since(void **state) {
   int64_t first = 0, second = 0;
   good(create(store, 1, sub_of(1)));
   good(create(store, 2, sub_of(2)));
-  good(st_store_delete(store, AT(NOW * US), id_of(1), &first, error));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), true, &second, error));
-  good(st_store_changes(store, 1, &listing, &changes, &count, error));
+  good(st_store_key_delete(store, AT(NOW * US), id_of(1), &first, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(2), true, &second, error));
+  good(st_store_revocation_changes(store, 1, &listing, &changes, &count, error));
   assert_int_equal(count, 2);
   assert_true(changes[0].listed && changes[1].listed);
   free(changes);
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, error));
-  good(st_store_changes(store, first, &listing, &changes, &count, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, error));
+  good(st_store_revocation_changes(store, first, &listing, &changes, &count, error));
   assert_int_equal(count, 1);
   assert_false(changes[0].listed);
   assert_true(changes[0].hash == hash_of(sub_of(2)));
   free(changes);
-  good(st_store_changes(store, listing.sequence, &listing, &changes, &count, error));
+  good(st_store_revocation_changes(store, listing.sequence, &listing, &changes, &count, error));
   assert_int_equal(count, 0);
   free(changes);
-  assert_int_equal(st_store_changes(store, listing.sequence + 1, &listing, &changes, &count, error),
-                   ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_changes(store, 0, &listing, &changes, &count, error),
+  assert_int_equal(
+      st_store_revocation_changes(store, listing.sequence + 1, &listing, &changes, &count, error),
+      ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_revocation_changes(store, 0, &listing, &changes, &count, error),
                    ST_STORE_NOT_FOUND);
   assert_null(changes);
 }
@@ -267,8 +269,8 @@ static void purges_no_sooner_than_tokens_are_dead(void **state) {
   good(create(store, 1, sub_of(1)));
   good(create(store, 2, sub_of(2)));
   purge_at(NOW, 50);
-  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, error));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), true, NULL, error));
+  good(st_store_key_delete(store, AT(NOW * US), id_of(1), NULL, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(2), true, NULL, error));
   purge_at(NOW + 10800, 50 + 10801);
   before = method();
   assert_true(listed(sub_of(1)));
@@ -276,7 +278,7 @@ static void purges_no_sooner_than_tokens_are_dead(void **state) {
   assert_false(listed(sub_of(1)));
   assert_true(listed(sub_of(2))); /* for as long as it is disabled */
   assert_int_equal(method().sequence, (NOW + 10801) * US);
-  good(st_store_changes(store, before.sequence, &listing, &changes, &count, error));
+  good(st_store_revocation_changes(store, before.sequence, &listing, &changes, &count, error));
   assert_int_equal(count, 1);
   assert_false(changes[0].listed);
   free(changes);
@@ -295,7 +297,7 @@ static void a_clock_that_is_ahead_purges_nothing(void **state) {
   good(st_store_set_setting(store, "max_life", 10 * DAY, error));
   good(create(store, 1, sub_of(1)));
   purge_at(NOW, 0);
-  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, error));
+  good(st_store_key_delete(store, AT(NOW * US), id_of(1), NULL, error));
   for (int i = 0; i < 1000; i++) {
     if (i % 50 == 0) reopened();
     purge_at(NOW + 4000 * DAY, 1000 + i % 50);
@@ -339,16 +341,16 @@ static void an_hour_of_two_servers_is_an_hour(void **state) {
 static void what_a_clock_ahead_has_signed_stays_listed(void **state) {
   (void)state;
   int64_t ahead = NOW + 700 * DAY;
-  st_use use = {.at = ahead};
+  st_key_use use = {.at = ahead};
   good(st_store_set_setting(store, "max_life", 10 * DAY, error));
   good(create(store, 1, sub_of(1)));
   good(create(store, 2, sub_of(2)));
   purge_at(NOW, 0);
   snprintf(use.id, sizeof use.id, "%s", id_of(1));
-  good(st_store_note_used(store, &use, 1, error));
-  good(st_store_rename(store, AT(ahead * US), id_of(2), "x", error));
-  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, error));
-  good(st_store_delete(store, AT(NOW * US), id_of(2), NULL, error));
+  good(st_store_key_mark_used(store, &use, 1, error));
+  good(st_store_key_rename(store, AT(ahead * US), id_of(2), "x", error));
+  good(st_store_key_delete(store, AT(NOW * US), id_of(1), NULL, error));
+  good(st_store_key_delete(store, AT(NOW * US), id_of(2), NULL, error));
   purge_at(NOW + 709 * DAY, 709 * DAY);
   assert_int_equal(listed_count(), 2);
   purge_at(NOW + 711 * DAY, 711 * DAY);
@@ -365,7 +367,7 @@ static void purges_by_the_longest_life_ever(void **state) {
   good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 365 * DAY);
   purge_at(NOW, 0);
-  good(st_store_delete(store, AT(NOW * US), id_of(1), NULL, error));
+  good(st_store_key_delete(store, AT(NOW * US), id_of(1), NULL, error));
   for (int64_t day = 1; day <= 365; day++) {
     purge_at(NOW + day * DAY, day * DAY);
     assert_int_equal(listed_count(), 1);
@@ -380,23 +382,23 @@ static void purges_by_the_longest_life_ever(void **state) {
 static void knows_what_it_has_given(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
-  good(st_store_gave_sequence(store, 1, error));
-  assert_int_equal(st_store_gave_sequence(store, 2, error), ST_STORE_NOT_FOUND);
+  good(st_store_issued_sequence(store, 1, error));
+  assert_int_equal(st_store_issued_sequence(store, 2, error), ST_STORE_NOT_FOUND);
   good(st_store_bump_sequence(store, NOW * US, 0, &a, error));
   good(create(store, 1, sub_of(1)));
-  good(st_store_delete(store, AT((NOW + 5) * US), id_of(1), &b, error));
-  good(st_store_gave_sequence(store, a, error));
-  good(st_store_gave_sequence(store, b, error));
-  assert_int_equal(st_store_gave_sequence(store, a + 1, error), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_gave_sequence(store, b + 1, error), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_gave_sequence(store, INT64_MAX, error), ST_STORE_NOT_FOUND);
+  good(st_store_key_delete(store, AT((NOW + 5) * US), id_of(1), &b, error));
+  good(st_store_issued_sequence(store, a, error));
+  good(st_store_issued_sequence(store, b, error));
+  assert_int_equal(st_store_issued_sequence(store, a + 1, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_issued_sequence(store, b + 1, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_issued_sequence(store, INT64_MAX, error), ST_STORE_NOT_FOUND);
   sql("WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200005)"
       "INSERT INTO given SELECT i FROM n");
-  assert_int_equal(st_store_gave_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_issued_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
   purge_at(NOW, 0);
-  good(st_store_gave_sequence(store, 5, error)); /* no longer kept */
-  good(st_store_gave_sequence(store, b, error));
-  assert_int_equal(st_store_gave_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
+  good(st_store_issued_sequence(store, 5, error)); /* no longer kept */
+  good(st_store_issued_sequence(store, b, error));
+  assert_int_equal(st_store_issued_sequence(store, 300000, error), ST_STORE_NOT_FOUND);
 }
 
 /* What was revoked before there was revocation data. */
@@ -425,10 +427,11 @@ static void an_older_database_is_brought_up(void **state) {
   good(st_store_get_setting(store, "max_life", &life, error));
   good(st_store_get_setting(store, "lived", &lived, error));
   assert_true(life == 365 * DAY && lived == 0);
-  good(st_store_gave_sequence(store, method().sequence, error));
-  assert_int_equal(st_store_gave_sequence(store, method().sequence + 1, error), ST_STORE_NOT_FOUND);
+  good(st_store_issued_sequence(store, method().sequence, error));
+  assert_int_equal(st_store_issued_sequence(store, method().sequence + 1, error),
+                   ST_STORE_NOT_FOUND);
   assert_true(listed(sub_of(1)) && listed(sub_of(2)) && listed(sub_of(3)));
-  good(st_store_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, error));
+  good(st_store_key_set_disabled(store, AT(NOW * US), id_of(2), false, NULL, error));
   assert_int_equal(listed_count(), 2);
 }
 
@@ -448,7 +451,7 @@ static void *delete_some(void *from) {
   char mine[ST_ERROR_MAX];
   unsigned first = *(unsigned *)from;
   for (unsigned n = first; n < first + MANY; n++) {
-    if (st_store_delete(store, AT(NOW * US), id_of(n), NULL, mine) != ST_STORE_OK) return from;
+    if (st_store_key_delete(store, AT(NOW * US), id_of(n), NULL, mine) != ST_STORE_OK) return from;
   }
   return NULL;
 }
@@ -469,8 +472,8 @@ static void a_reader_misses_nothing(void **state) {
     uint32_t count = 0;
     char id[ST_KEY_ID_LEN + 1];
     snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
-    good(st_store_delete(store, AT(NOW * US), id, NULL, error));
-    good(st_store_changes(store, since, &listing, &changes, &count, error));
+    good(st_store_key_delete(store, AT(NOW * US), id, NULL, error));
+    good(st_store_revocation_changes(store, since, &listing, &changes, &count, error));
     assert_true(count >= 1);
     seen += count;
     since = listing.sequence;
@@ -481,7 +484,7 @@ static void a_reader_misses_nothing(void **state) {
   st_revocation_state listing;
   st_revocation_change *changes = NULL;
   uint32_t count = 0;
-  good(st_store_changes(store, since, &listing, &changes, &count, error));
+  good(st_store_revocation_changes(store, since, &listing, &changes, &count, error));
   free(changes);
   assert_int_equal(seen + count, 2 * MANY);
   assert_int_equal(listing.sequence, NOW * US + 2 * MANY - 1);

@@ -86,7 +86,7 @@ static void a_login_expires_with_its_maker(void **state) {
   refresh_token next;
   st_key got, key = row_of(5, "", "services");
   key.expires_at = NOW + 50;
-  good(st_store_create(store, ACT, NULL, &key, digest_of(5), error));
+  good(st_store_key_create(store, ACT, NULL, &key, digest_of(5), error));
   good(log_in(6, maker_of(5), NOW + 100));
   assert_int_equal(found(6, &got), ST_STORE_OK);
   assert_int_equal(got.expires_at, NOW + 50);
@@ -100,7 +100,7 @@ static void nothing_begins_with_what_is_not_in_force(void **state) {
   st_key key = row_of(5, "", "services");
   make_ann();
   key.expires_at = NOW;
-  good(st_store_create(store, ACT, NULL, &key, digest_of(5), error));
+  good(st_store_key_create(store, ACT, NULL, &key, digest_of(5), error));
   assert_int_equal(log_in(6, maker_of(5), NOW + 9), ST_STORE_DENIED);
   assert_int_equal(log_in(6, maker_of(9), NOW + 9), ST_STORE_DENIED);
   good(log_in(3, maker_of(1), NOW + 9));
@@ -113,7 +113,7 @@ static void nothing_begins_with_what_is_not_in_force(void **state) {
   good(st_store_user_set_disabled(store, ACT, "ann", false, NULL, error));
   good(st_store_user_set_password(store, ACT, "ann", "$", sub_of(80), NULL, error));
   assert_int_equal(log_in(6, maker_of(1), NOW + 9), ST_STORE_DENIED); /* another sub */
-  good(st_store_delete(store, ACT, id_of(2), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(2), NULL, error));
   assert_int_equal(log_in(6, maker_of(2), NOW + 9), ST_STORE_DENIED);
   assert_false(alive(6));
   assert_int_equal(ask("SELECT count(*) FROM logins"), 2);
@@ -314,20 +314,20 @@ static void logins_of_services_end_with_their_key(void **state) {
   for (unsigned n = 2; n <= 5; n++) good(log_in(10 + n, maker_of(n), NOW + LIFE));
   good(log_in(20, maker_of(2), NOW + LIFE));
   int64_t before = method();
-  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(2), true, NULL, error));
   ASSERT_CHANGED(before, true, 2, 12, 20);
   assert_line("key.disable", id_of(2),
               "sessions ended: 2; permissions services; expires never; owner ann; name key 2");
   before = method();
-  good(st_store_delete(store, ACT, id_of(3), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(3), NULL, error));
   ASSERT_CHANGED(before, true, 3, 13);
   assert_line("key.delete", id_of(3),
               "sessions ended: 1; permissions services; expires never; owner ann; name key 3");
   before = method();
-  good(st_store_replace_sub(store, ACT, id_of(4), sub_of(80), NULL, error));
+  good(st_store_key_replace_sub(store, ACT, id_of(4), sub_of(80), NULL, error));
   ASSERT_CHANGED(before, true, 4, 14);
   assert_true(alive(15) && alive(80));
-  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(2), false, NULL, error));
   for (unsigned n = 12; n <= 14; n++) assert_none(refresh_of(n), NOW);
   assert_false(alive(20));
 }
@@ -348,8 +348,8 @@ static void purges_logins_that_ended_long_ago(void **state) {
   for (unsigned n = 3; n <= 5; n++) good(log_in(n, maker_of(1), NOW + 50000));
   good(log_in(6, maker_of(1), NOW + 100)); /* expires */
   good(use(refresh_of(4), NOW + 40000, next));
-  good(st_store_note_used(store, (st_use[]){{"00000003-ABCD-ABCD-ABCD-000000000003", NOW}}, 1,
-                          error));
+  good(st_store_key_mark_used(store, (st_key_use[]){{"00000003-ABCD-ABCD-ABCD-000000000003", NOW}},
+                              1, error));
   good(st_store_session_end(store, ACT, id_of(3), NULL, error));
   purge_at(NOW + 10800);
   assert_int_equal(found(3, &key), ST_STORE_REVOKED);
@@ -382,7 +382,7 @@ static void purges_many_and_no_keys(void **state) {
       " 1, 2, 0, 1, NULL, 2, '00000001-ABCD-ABCD-ABCD-000000000001', 0 FROM c");
   sql("INSERT INTO logins SELECT id, randomblob(32) FROM keys WHERE kind = 2");
   sql("INSERT INTO refresh SELECT randomblob(32), id, 2, NULL FROM keys WHERE kind = 2");
-  good(st_store_delete(store, ACT, id_of(2), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(2), NULL, error));
   purge_at(NOW + 1000);
   assert_int_equal(ask("SELECT count(*) FROM keys"), 2);
   assert_int_equal(ask("SELECT count(*) FROM logins"), 0);

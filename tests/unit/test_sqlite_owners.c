@@ -26,13 +26,13 @@ static st_store_status create_for(unsigned n, unsigned maker, const char *owner,
                                   bool owner_is_user) {
   st_key key = row_of(n, owner, "");
   key.owner_is_user = owner_is_user;
-  return st_store_create(store, maker != 0 ? act_by(maker, false) : ACT,
-                         maker != 0 ? maker_of(maker) : NULL, &key, digest_of(n), error);
+  return st_store_key_create(store, maker != 0 ? act_by(maker, false) : ACT,
+                             maker != 0 ? maker_of(maker) : NULL, &key, digest_of(n), error);
 }
 
 static st_key listed_key(unsigned n) {
   st_key key;
-  good(st_store_find(store, id_of(n), &key, error));
+  good(st_store_key_find(store, id_of(n), &key, error));
   return key;
 }
 
@@ -82,10 +82,10 @@ static void a_login_that_is_registered_again_is_a_stranger(void **state) {
   size_t count = 9;
   make_person(1, "ann", "");
   good(create_for(2, 0, "ann", false));
-  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(2), true, NULL, error));
   good(st_store_user_delete(store, ACT, "ann", NULL, error));
   register_user(3, "ann");
-  good(st_store_list(store, "ann", "", 4, page, &count, error));
+  good(st_store_key_list(store, "ann", "", 4, page, &count, error));
   assert_int_equal(count, 0);
   assert_false(alive(2));
   assert_int_equal(create_for(4, 0, "ann", false), ST_STORE_OWNER_REGISTERED);
@@ -115,8 +115,8 @@ static void what_made_a_key_is_kept(void **state) {
 /* ---- G5: who disabled it ---- */
 
 static st_store_status set_disabled(unsigned by, bool as_owner, unsigned n, bool disabled) {
-  return st_store_set_disabled(store, by != 0 ? act_by(by, as_owner) : ACT, id_of(n), disabled,
-                               NULL, error);
+  return st_store_key_set_disabled(store, by != 0 ? act_by(by, as_owner) : ACT, id_of(n), disabled,
+                                   NULL, error);
 }
 
 static void an_owner_enables_what_he_disabled(void **state) {
@@ -148,7 +148,7 @@ static void an_owner_does_not_enable_what_another_disabled(void **state) {
     assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
     assert_true(listed(2) && listed_key(2).disabled);
     /* Nor with another sub. */
-    good(st_store_replace_sub(store, act_by(1, true), id_of(2), sub_of(70 + by), NULL, error));
+    good(st_store_key_replace_sub(store, act_by(1, true), id_of(2), sub_of(70 + by), NULL, error));
     assert_int_equal(set_disabled(1, true, 2, false), ST_STORE_DENIED);
     good(set_disabled(by, false, 2, false));
     /* What the owner disabled first is the other's as soon as he does the same. */
@@ -189,7 +189,8 @@ static const st_audit_context *telling(bool end) {
 static st_store_status make_with(unsigned n, unsigned maker, const char *owner,
                                  const char *permissions) {
   st_key key = row_of(n, owner, permissions);
-  return st_store_create(store, act_by(maker, false), maker_of(maker), &key, digest_of(n), error);
+  return st_store_key_create(store, act_by(maker, false), maker_of(maker), &key, digest_of(n),
+                             error);
 }
 
 static void make_user_with(unsigned n, unsigned maker, const char *login, const char *permissions) {
@@ -210,7 +211,7 @@ static void make_many(void) {
   good(log_in(10, maker_of(1), NOW + 100));
   st_key five = row_of(5, "", "keys");
   st_audit_context act = *act_by(1, false); /* as a session is told by its root */
-  good(st_store_create(store, &act, maker_of(10), &five, digest_of(5), error));
+  good(st_store_key_create(store, &act, maker_of(10), &five, digest_of(5), error));
   good(make_with(6, 2, "third", ""));
   make_user_with(20, 2, "bob", "");
   good(make_with(21, 20, "bob", ""));
@@ -313,13 +314,13 @@ static void so_do_disabling_and_deleting(void **state) {
   assert_made(5, 1, id_of(4)); /* 4 5 6 7 21, bob */
   good(st_store_user_set_disabled(store, telling(false), "ann", false, NULL, error));
   assert_made(0, 0, NULL);
-  good(st_store_set_disabled(store, telling(false), id_of(2), true, NULL, error));
+  good(st_store_key_set_disabled(store, telling(false), id_of(2), true, NULL, error));
   assert_made(2, 1, id_of(6)); /* 6 21, bob */
   assert_non_null(strstr(last_line().detail, "made with it, still valid: 2 keys, 1 user: "));
   assert_non_null(strstr(last_line().detail, ", \"bob\"; permissions"));
-  good(st_store_set_disabled(store, telling(false), id_of(2), false, NULL, error));
+  good(st_store_key_set_disabled(store, telling(false), id_of(2), false, NULL, error));
   assert_made(0, 0, NULL);
-  good(st_store_delete(store, telling(false), id_of(5), NULL, error));
+  good(st_store_key_delete(store, telling(false), id_of(5), NULL, error));
   assert_made(1, 0, id_of(7));
   /* what was made with a key that has gone is still known */
   good(st_store_user_delete(store, telling(true), "ann", NULL, error));
@@ -333,7 +334,7 @@ static void what_is_over_is_not_told(void **state) {
   make_person(1, "ann", "keys");
   st_key over = row_of(2, "", "");
   over.expires_at = NOW;
-  good(st_store_create(store, act_by(1, false), maker_of(1), &over, digest_of(2), error));
+  good(st_store_key_create(store, act_by(1, false), maker_of(1), &over, digest_of(2), error));
   good(st_store_user_set_disabled(store, telling(false), "ann", true, NULL, error));
   assert_made(0, 0, NULL);
 }

@@ -55,20 +55,21 @@ static void is_no_key(void **state) {
   size_t count = 9;
   int64_t keys = 9;
   make_person(1, "ann", "a");
-  assert_int_equal(st_store_find(store, id_of(1), &got, error), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_find_sub(store, (subtoken_text){sub_of(1), ST_SUB_LEN}, &got, error),
+  assert_int_equal(st_store_key_find(store, id_of(1), &got, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(
+      st_store_key_find_sub(store, (subtoken_text){sub_of(1), ST_SUB_LEN}, &got, error),
+      ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_key_rename(store, ACT, id_of(1), "x", error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_key_set_disabled(store, ACT, id_of(1), true, NULL, error),
                    ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_rename(store, ACT, id_of(1), "x", error), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_set_disabled(store, ACT, id_of(1), true, NULL, error),
+  assert_int_equal(st_store_key_delete(store, ACT, id_of(1), NULL, error), ST_STORE_NOT_FOUND);
+  assert_int_equal(st_store_key_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error),
                    ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_delete(store, ACT, id_of(1), NULL, error), ST_STORE_NOT_FOUND);
-  assert_int_equal(st_store_replace_sub(store, ACT, id_of(1), sub_of(2), NULL, error),
-                   ST_STORE_NOT_FOUND);
-  good(st_store_list(store, NULL, "", 1, &got, &count, error));
+  good(st_store_key_list(store, NULL, "", 1, &got, &count, error));
   assert_int_equal(count, 0);
-  good(st_store_list(store, "ann", "", 1, &got, &count, error));
+  good(st_store_key_list(store, "ann", "", 1, &got, &count, error));
   assert_int_equal(count, 0);
-  good(st_store_count(store, &keys, error));
+  good(st_store_key_count(store, &keys, error));
   assert_int_equal(keys, 0);
   assert_true(alive(1));
 }
@@ -102,7 +103,7 @@ static void a_login_is_somebodys_once(void **state) {
   assert_int_equal(create_as(0, true, "bob", ""), ST_STORE_EXISTS); /* owns a key */
   assert_int_equal(lines(), before);
   assert_false(alive(50));
-  good(st_store_delete(store, ACT, id_of(2), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(2), NULL, error));
   good(create_as(0, true, "bob", ""));
   assert_line("user.register", "bob", "no permissions; expires never; source test");
 }
@@ -151,7 +152,7 @@ static void what_cannot_be_read_back_is_not_written(void **state) {
 static st_store_status make_with(unsigned maker, const char *permissions) {
   st_key key = row_of(60, "", permissions);
   st_store_status stored =
-      st_store_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), error);
+      st_store_key_create(store, AT(NOW), maker_of(maker), &key, digest_of(60), error);
   if (stored == ST_STORE_OK)
     sql("DELETE FROM keys WHERE id = '0000003C-ABCD-ABCD-ABCD-00000000003C'");
   return stored;
@@ -163,7 +164,7 @@ static void a_maker_must_be_in_force(void **state) {
   expiring.expires_at = NOW;
   make_person(1, "ann", "a,b");
   make_key(2, "ann", "a,b");
-  good(st_store_create(store, ACT, NULL, &expiring, digest_of(3), error));
+  good(st_store_key_create(store, ACT, NULL, &expiring, digest_of(3), error));
   for (unsigned maker = 1; maker <= 2; maker++) {
     good(make_with(maker, "a,b"));
     good(make_with(maker, "b"));
@@ -179,10 +180,10 @@ static void a_maker_must_be_in_force(void **state) {
   assert_int_equal(make_with(2, "a"), ST_STORE_DENIED); /* suspended */
   good(set_disabled("ann", false, NULL));
   good(make_with(2, "a"));
-  good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(2), true, NULL, error));
   assert_int_equal(make_with(2, "a"), ST_STORE_DENIED);
-  good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
-  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(70), NULL, error));
+  good(st_store_key_set_disabled(store, ACT, id_of(2), false, NULL, error));
+  good(st_store_key_replace_sub(store, ACT, id_of(2), sub_of(70), NULL, error));
   assert_int_equal(make_with(2, "a"), ST_STORE_DENIED); /* another sub */
   assert_int_equal(create_as(2, false, "new", "a"), ST_STORE_DENIED);
   good(create_as(1, false, "new", "a"));
@@ -375,22 +376,22 @@ static void suspended_and_disabled_do_not_mix(void **state) {
   make_key(2, "ann", "a");
   for (int first_on = 0; first_on < 2; first_on++) {
     good(set_disabled("ann", true, NULL));
-    good(st_store_set_disabled(store, ACT, id_of(2), true, NULL, error));
+    good(st_store_key_set_disabled(store, ACT, id_of(2), true, NULL, error));
     assert_int_equal(found(2, &row), ST_STORE_OK);
     assert_true(row.disabled && row.suspended && listed(2));
     if (first_on == 0) good(set_disabled("ann", false, NULL));
-    if (first_on == 1) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
+    if (first_on == 1) good(st_store_key_set_disabled(store, ACT, id_of(2), false, NULL, error));
     assert_int_equal(found(2, &row), ST_STORE_OK);
     assert_true(row.disabled == (first_on == 0) && row.suspended == (first_on == 1));
     assert_true(listed(2));
-    if (first_on == 0) good(st_store_set_disabled(store, ACT, id_of(2), false, NULL, error));
+    if (first_on == 0) good(st_store_key_set_disabled(store, ACT, id_of(2), false, NULL, error));
     if (first_on == 1) good(set_disabled("ann", false, NULL));
     assert_int_equal(found(2, &row), ST_STORE_OK);
     assert_true(!row.disabled && !row.suspended && !listed(2));
   }
   /* A suspended key with a new sub is so with that. */
   good(set_disabled("ann", true, NULL));
-  good(st_store_replace_sub(store, ACT, id_of(2), sub_of(80), NULL, error));
+  good(st_store_key_replace_sub(store, ACT, id_of(2), sub_of(80), NULL, error));
   assert_true(listed(2) && listed(80));
 }
 
@@ -420,22 +421,22 @@ static void with_a_person_all_ends(void **state) {
 
 /* As an import takes them up: known by their logins, and seen just now. */
 static st_store_status import(st_user *persons, size_t count, unsigned first) {
-  static st_import users[4];
+  static st_user_import users[4];
   int64_t sequence = 0;
   st_user there;
   for (size_t i = 0; i < count; i++) {
     unsigned n = first + (unsigned)i;
-    users[i] = (st_import){.mode = ST_IMPORT_CREATE};
+    users[i] = (st_user_import){.mode = ST_IMPORT_CREATE};
     memcpy(users[i].digest, digest_of(n), 32);
     memcpy(persons[i].key.id, id_of(n), sizeof persons[i].key.id);
     memcpy(persons[i].key.sub, sub_of(n), sizeof persons[i].key.sub);
     users[i].person = persons[i];
     if (find(persons[i].key.owner, &there) == ST_STORE_OK) {
       users[i].mode = ST_IMPORT_UPDATE;
-      assert_true(st_store_user_seal(&there, users[i].seen));
+      assert_true(st_store_user_fingerprint(&there, users[i].seen));
     }
   }
-  return st_store_import(store, ACT, users, count, &sequence, error);
+  return st_store_user_import(store, ACT, users, count, &sequence, error);
 }
 
 static void imports_all_or_none(void **state) {
@@ -500,7 +501,7 @@ static void imports_again(void **state) {
 /* G1: a user is imported as the caller saw him, or nothing is done. */
 static void imports_only_what_was_seen(void **state) {
   (void)state;
-  st_import user = {.person = person_of(30, "carl", "a"), .mode = ST_IMPORT_CREATE};
+  st_user_import user = {.person = person_of(30, "carl", "a"), .mode = ST_IMPORT_CREATE};
   st_user carl = person_of(0, "carl", "a"), got;
   int64_t sequence;
   bool deleted = true;
@@ -510,29 +511,29 @@ static void imports_only_what_was_seen(void **state) {
   assert_false(deleted);
   good(import(&carl, 1, 20));
   good(find("carl", &got));
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
+  assert_int_equal(st_store_user_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   assert_non_null(strstr(error, "carl has changed meanwhile"));
   user.mode = ST_IMPORT_UPDATE;
-  assert_true(st_store_user_seal(&got, user.seen));
+  assert_true(st_store_user_fingerprint(&got, user.seen));
   good(set_permissions("carl", "a,b", 80, NULL)); /* between looking and doing */
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
+  assert_int_equal(st_store_user_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   good(find("carl", &got));
   assert_string_equal(got.key.permissions, "a,b");
-  assert_true(st_store_user_seal(&got, user.seen));
+  assert_true(st_store_user_fingerprint(&got, user.seen));
   good(st_store_user_set_password(store, ACT, "carl", "$own", sub_of(81), NULL, error));
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
+  assert_int_equal(st_store_user_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   good(find("carl", &got));
   assert_true(got.own_password);
   good(st_store_user_delete(store, ACT, "carl", NULL, error));
   good(st_store_user_was_deleted(store, (subtoken_text){"carl", 4}, &deleted, error));
   assert_true(deleted);
   /* One who was deleted comes back by RESTORE alone. */
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
+  assert_int_equal(st_store_user_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   user.mode = ST_IMPORT_CREATE;
-  assert_int_equal(st_store_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
+  assert_int_equal(st_store_user_import(store, ACT, &user, 1, &sequence, error), ST_STORE_DENIED);
   assert_non_null(strstr(error, "carl was deleted here"));
   user.mode = ST_IMPORT_RESTORE;
-  good(st_store_import(store, ACT, &user, 1, &sequence, error));
+  good(st_store_user_import(store, ACT, &user, 1, &sequence, error));
   good(find("carl", &got));
   assert_true(!got.own_password && alive(30) && !alive(20));
 }
@@ -561,12 +562,12 @@ static void a_database_of_schema_2_is_brought_up(void **state) {
   sql(OLD_APPLICATION "PRAGMA user_version = 2");
   assert_int_equal(chmod(db, 0600), 0);
   good(st_store_open(db, false, &store, error));
-  good(st_store_find(store, id_of(1), &key, error));
+  good(st_store_key_find(store, id_of(1), &key, error));
   assert_true(key.kind == ST_KIND_KEY && key.parent[0] == '\0' && !key.suspended);
   assert_int_equal(key.used_at, 0);
   assert_true(alive(1) && alive(2) && !alive(3));
   st_key page[3];
-  good(st_store_list(store, "ann", "", 3, page, &count, error));
+  good(st_store_key_list(store, "ann", "", 3, page, &count, error));
   assert_int_equal(count, 2);
   assert_string_equal(page[1].id, id_of(2));
   make_person(11, "ann", "a");

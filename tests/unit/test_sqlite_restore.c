@@ -14,16 +14,16 @@ static st_revocation_state listing_now(void) {
 /* A snapshot of these rows, and of one that nobody here has. */
 static st_store_status take_over(const unsigned *rows, size_t count, int64_t sequence,
                                  const uint8_t key[SUBTOKEN_HASH_KEY_LEN],
-                                 st_taken_report *report) {
+                                 st_restore_report *report) {
   uint64_t hashes[8];
-  st_listing_taken from = {.sequence = sequence, .hashes = hashes, .life = 400 * 86400};
+  st_revocation_snapshot from = {.sequence = sequence, .hashes = hashes, .life = 400 * 86400};
   memcpy(from.hash_key, key, sizeof from.hash_key);
   for (size_t i = 0; i < count; i++) {
     hashes[i] = subtoken_revocations_hash(key, (subtoken_text){sub_of(rows[i]), ST_SUB_LEN});
   }
   hashes[count] = 4711;
   from.count = (uint32_t)subtoken_revocations_sort(hashes, (uint32_t)count + 1);
-  return st_store_take_over(store, ACT, &from, report, error);
+  return st_store_restore_revocations(store, ACT, &from, report, error);
 }
 
 static bool lists(uint64_t wanted) {
@@ -41,7 +41,7 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   (void)state;
   static const unsigned rows[] = {1, 2, 3, 4, 6};
   st_key key;
-  st_taken_report report;
+  st_restore_report report;
   int64_t life = 0;
   make_person(1, "ann", "a");
   make_key(2, "ann", "a");
@@ -49,7 +49,7 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   make_key(5, "", "a");
   good(log_in(4, maker_of(1), NOW + 1000)); /* of whom that is disabled */
   good(log_in(6, maker_of(5), NOW + 1000)); /* ended there by itself */
-  good(st_store_delete(store, ACT, id_of(3), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(3), NULL, error));
   int64_t before = method();
   good(take_over(rows, 5, LATER, listing_now().hash_key, &report));
   assert_int_equal(report.before, before);
@@ -68,10 +68,10 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 400 * 86400);
   /* Edges that follow it, or lagged behind, are answered; nobody else. */
-  good(st_store_gave_sequence(store, LATER, error));
-  good(st_store_gave_sequence(store, LATER - 3, error));
-  good(st_store_gave_sequence(store, report.sequence, error));
-  assert_int_equal(st_store_gave_sequence(store, report.sequence + 1, error), ST_STORE_NOT_FOUND);
+  good(st_store_issued_sequence(store, LATER, error));
+  good(st_store_issued_sequence(store, LATER - 3, error));
+  good(st_store_issued_sequence(store, report.sequence, error));
+  assert_int_equal(st_store_issued_sequence(store, report.sequence + 1, error), ST_STORE_NOT_FOUND);
   assert_line("revocations.restore", "1700000000005000",
               "the database was at 1700000000000000; listed again 1; keys and users disabled 2; "
               "sessions ended 2");
@@ -79,7 +79,7 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
   good(take_over(rows, 5, LATER, listing_now().hash_key, &report));
   assert_true(report.listed == 0 && report.keys == 0 && report.sessions == 0);
   /* Whoever knows better enables it. */
-  good(st_store_set_disabled(store, AT(NOW + 1), id_of(2), false, NULL, error));
+  good(st_store_key_set_disabled(store, AT(NOW + 1), id_of(2), false, NULL, error));
   assert_false(listed(2));
   good(take_over(rows, 5, LATER, listing_now().hash_key, &report));
   assert_true(!listed(2) && report.keys == 0); /* this store knows more of it */
@@ -88,27 +88,27 @@ static void what_is_in_force_here_and_was_not_there(void **state) {
 static void another_hash_key(void **state) {
   (void)state;
   static const unsigned rows[] = {1, 2};
-  st_taken_report report;
+  st_restore_report report;
   st_revocation_change *changes = NULL;
   st_revocation_state listing;
   uint32_t count = 0;
   make_key(1, "", "a");
   make_key(3, "", "a");
-  good(st_store_delete(store, ACT, id_of(3), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(3), NULL, error));
   int64_t before = method();
   good(take_over(rows, 2, LATER, other_key, &report));
   listing = listing_now();
   assert_memory_equal(listing.hash_key, other_key, sizeof other_key);
   assert_true(listed(1) && listed(2) && listed(3) && lists(4711));
   /* What edges have cannot be brought here by changes. */
-  assert_int_equal(st_store_changes(store, before, &listing, &changes, &count, error),
+  assert_int_equal(st_store_revocation_changes(store, before, &listing, &changes, &count, error),
                    ST_STORE_NOT_FOUND);
   /* Hashes without a sub cannot follow to a third key. */
   uint8_t third[SUBTOKEN_HASH_KEY_LEN] = {1};
   assert_int_equal(take_over(rows, 2, LATER + 9, third, &report), ST_STORE_DENIED);
   assert_non_null(strstr(error, "another key"));
   assert_memory_equal(listing_now().hash_key, other_key, sizeof other_key);
-  assert_int_equal(take_over(rows, 2, ST_TAKEN_SEQUENCE_MAX + 1, other_key, &report),
+  assert_int_equal(take_over(rows, 2, ST_RESTORE_SEQUENCE_MAX + 1, other_key, &report),
                    ST_STORE_FAILED);
 }
 
@@ -116,7 +116,7 @@ static void another_hash_key(void **state) {
 static void what_was_taken_over_goes_in_time(void **state) {
   (void)state;
   static const unsigned rows[] = {7};
-  st_taken_report report;
+  st_restore_report report;
   good(st_store_purge(store, NOW * US, US, error));
   good(take_over(rows, 1, LATER, listing_now().hash_key, &report));
   assert_int_equal(report.listed, 2);
@@ -151,7 +151,7 @@ static void a_sub_that_was_never_made(void **state) {
                    ST_STORE_EXISTS);
   assert_string_equal(id, id_of(1));
   assert_false(listed(1));
-  good(st_store_delete(store, ACT, id_of(1), NULL, error));
+  good(st_store_key_delete(store, ACT, id_of(1), NULL, error));
   assert_int_equal(st_store_revoke_sub(store, ACT, known, NOW, 1, id, &sequence, error),
                    ST_STORE_DENIED);
   assert_int_equal(st_store_revoke_sub(store, ACT, (subtoken_text){"", 0}, NOW, 1, id, NULL, error),

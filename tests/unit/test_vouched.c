@@ -214,7 +214,7 @@ static void a_store_that_is_behind(void **state) {
   assert_true(listing.sequence > SEQUENCE && listing.hash_key[0] == 7);
   good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 400 * 86400);
-  good(st_store_gave_sequence(store, SEQUENCE, error));
+  good(st_store_issued_sequence(store, SEQUENCE, error));
   free(listed);
 }
 
@@ -222,7 +222,7 @@ static void a_store_that_is_behind(void **state) {
 static void a_snapshot_that_is_missing(void **state) {
   (void)state;
   st_snapshot_copy copy;
-  st_taken_report report;
+  st_restore_report report;
   st_audit_context act = {.now_us = NOW * US, .who = "test", .from = "test"};
   size_t len;
   uint8_t *bytes = made(SEQUENCE + 7, 20, &len);

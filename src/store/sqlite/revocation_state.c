@@ -193,7 +193,7 @@ static st_store_status read_both(st_sqlite *store, void *context, st_revocation_
                                       : stored; /* a log that begins later has nothing yet */
 }
 
-st_store_status st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed,
+st_store_status st_sqlite_listed_and_changes(st_store *store, st_revocation_data *listed,
                                              char *error) {
   both all = {.hashes = {.size = sizeof *listed->hashes},
               .changes = {.size = sizeof *listed->changes}};

@@ -214,7 +214,7 @@ bool st_sqlite_ready(st_store *store, char *error);
 st_store_status st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error);
 st_store_status st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
                                  uint32_t *count, char *error);
-st_store_status st_sqlite_listed_and_changes(st_store *store, st_revoked_hashes *listed,
+st_store_status st_sqlite_listed_and_changes(st_store *store, st_revocation_data *listed,
                                              char *error);
 st_store_status st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
                                   st_revocation_change **changes, uint32_t *count, char *error);
