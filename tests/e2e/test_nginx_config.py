@@ -136,12 +136,11 @@ def bad_configurations_and_files_are_named_by_nginx_t():
 @test
 def the_manual_page_has_every_directive_and_variable():
     root = os.path.dirname(TESTS)
-    with open(os.path.join(root, "src", "edge", "nginx", "ngx_http_subtoken_module.c")) as f:
-        source = f.read()
-    with open(os.path.join(root, "src", "man", "ngx_http_subtoken_module.5")) as f:
-        page = f.read()
-    directives = re.findall(r'DIRECTIVE\("(\w+)"', source)
-    variables = re.findall(r'\{ngx_string\("(subtoken_\w+)"\), NULL, get', source)
+    module, variables, page = (open(os.path.join(root, "src", *path)).read() for path in (
+        ("edge", "nginx", "ngx_http_subtoken_module.c"), ("edge", "nginx", "ngx_http_subtoken_variables.c"),
+        ("man", "ngx_http_subtoken_module.5")))
+    directives = re.findall(r'DIRECTIVE\("(\w+)"', module)
+    variables = re.findall(r'\{ngx_string\("(subtoken_\w+)"\), NULL, ngx_http_subtoken_', variables)
     assert re.findall(r"^\.It Ic (\w+) ", page, re.M) == directives and len(directives) == 13, directives
     assert re.findall(r"^\.It Va \$(\w+)$", page, re.M) == variables and len(variables) == 7, variables
 
@@ -243,11 +242,11 @@ def changed_files_are_taken_up_without_a_reload():
         policy(n, {"default": "token"})
         wait(lambda: all(n.status("/a", token=t) == 200 for _ in range(8)), "the policy in both workers")
         policy(n, '{"default":"public"')
-        wait(lambda: n.errors().count("policy.json\" line 1 column 20: the text ends too early; the one in use is kept") == 2,
+        wait(lambda: n.errors().count("policy.json\" line 1 column 20: the text ends too early; the loaded one stays in use") == 2,
              "the bad policy is said, once a worker")
         assert n.status("/a") == 401 and n.status("/a", token=t) == 200
         os.unlink(os.path.join(n.dir, "policy.json"))
-        wait(lambda: n.errors().count("No such file or directory; the one in use is kept") == 2, "the lost policy")
+        wait(lambda: n.errors().count("No such file or directory; the loaded one stays in use") == 2, "the lost policy")
         assert n.status("/a", token=t) == 200
         # The ring: one is added, the token of the new one is good; then the old one goes.
         fresh = ("k2", os.urandom(32))
@@ -266,8 +265,8 @@ def changed_files_are_taken_up_without_a_reload():
         assert n.status("/a", token=second) == 200
         for bad in (b"rubbish\n", line.encode() * 2):
             replace(n.secrets, bad), share(n.secrets)
-            before = n.errors().count("the one in use is kept")
-            wait(lambda: n.errors().count("the one in use is kept") > before, "the bad ring is said")
+            before = n.errors().count("the loaded one stays in use")
+            wait(lambda: n.errors().count("the loaded one stays in use") > before, "the bad ring is said")
             assert n.status("/a", token=second) == 200
         replace(n.secrets, line.encode()), os.chmod(n.secrets, 0o644)
         wait(lambda: "is open to others" in n.errors(), "the open ring is said")
@@ -347,7 +346,7 @@ def a_worker_that_may_not_read_says_so_and_closes():
         t = n.token()
         answer = n.ask("/a", token=t)
         assert (answer.status, answer.header("Retry-After")) == (503, "5"), answer.status
-        assert "Permission denied; until that is mended the answer is 503" in n.errors()
+        assert "Permission denied; requests are answered with 503 until it can be read" in n.errors()
         said = n.errors().count("Permission denied")
         os.chown(n.secrets, 0, grp.getgrnam("www-data").gr_gid)
         wait(lambda: n.status("/a", token=t) == 200, "the ring can be read")

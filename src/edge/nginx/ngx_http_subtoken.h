@@ -1,24 +1,62 @@
-/* ngx_http_subtoken - the nginx module: subtokens judged before the access phase ends.
+/* ngx_http_subtoken - the nginx module: verifies subtokens before the access phase ends.
  *
- *   module      directives, variables, phases: what nginx sees
- *   files       secrets, policies and revocation data, taken up as they change
- *   origin      what was asked for, before the configuration rewrote it
- *   credential  which credential a request brought; access_token= is not passed on
- *   judge       may this request pass? And its body, on JSON-RPC routes
- *   fallback    credentials that are no subtoken, asked of the decision endpoint
- *   identity    the X-Subtoken-* headers of whatever upstream the request goes to
- *   reply       the answer when it may not pass
- *   log         nginx's error log, without credentials
+ * The files, each of which calls only those above it:
  *
- * When a request is judged. Once for the settings of a location: by the first variable that
- * somebody reads, in any phase, if nothing has to be waited for; else in PREACCESS, before
- * limit_req and limit_conn, where the body and the decision endpoint may be waited for. ACCESS
- * only answers. By what: by what the client, or the page that includes, asked for; never by
- * what `rewrite` made of it. What nginx's own allow and deny refuse is not judged at all.
+ *   file        open one file, and see whether it has changed
+ *   secrets     the keyring
+ *   policy      route policies
+ *   feed        revocation data
+ *   query       access_token= in a query: find it, read it, remove it
+ *   log         keep access_token= out of nginx's logs
+ *   credential  which credential the headers and the query of a request hold
+ *   request     the state of a request, and the original request that it was made as
+ *   target      whether a request target has one reading; slashes; public redirects
+ *   satisfy     what nginx's own allow, deny and auth_basic say of a request
+ *   identity    the X-Subtoken-* headers for whatever upstream the request goes to
+ *   reply       the response to a request that is rejected
+ *   cache       identities that the decision endpoint told, for 5 seconds
+ *   response    read a response of the decision endpoint
+ *   fallback    ask the decision endpoint about a credential that is no subtoken
+ *   body        JSON-RPC bodies: wait for them, read them, check what they need
+ *   evaluate    may this request pass? All rules, once, from the start
+ *   outcome     the result of that: kept for a location's settings, for a second
+ *   rewrite     the handlers of SERVER_REWRITE and REWRITE
+ *   access      the handlers of PREACCESS and ACCESS
+ *   worker      load all files when a worker starts, and poll them four times a second
+ *   variables   $subtoken_sub and the others
+ *   module      directives, configurations, the order of the handlers
  *
- * One process, one thread: what is judged is judged between two turns of the event loop, and
- * starts anew after each wait. A verdict is kept as its own copy, for a second at most
- * (limit_req may hold the request back), so nothing of a file is held across a wait.
+ * The phases:
+ *
+ *   POST_READ       log: remove access_token= from the request line and the Referer
+ *   SERVER_REWRITE  rewrite: note what a subrequest or an internal redirect asks for
+ *   REWRITE         rewrite: remove access_token= and foreign X-Subtoken-* headers before
+ *                   `rewrite`, `set` and `if` of the location see them
+ *   PREACCESS       access: evaluate. A body and the decision endpoint may be waited for. This
+ *                   runs before limit_req and limit_conn, behind realip. Subrequests are
+ *                   answered here, because nginx skips ACCESS for them
+ *   ACCESS          access: answer. Evaluate again if a second has passed since
+ *   LOG             log: remove the query of a request that nginx refused before POST_READ
+ *
+ * When a request is evaluated: once for each set of settings. A variable that is read earlier,
+ * in any phase, evaluates at once if nothing has to be waited for; otherwise PREACCESS does. A
+ * request that nginx's own allow and deny refuse is not evaluated.
+ *
+ * What is evaluated: the target and method that the client, or the page that includes a
+ * subrequest, asked for. What `rewrite` made of them decides nothing.
+ *
+ * What is kept, and for how long:
+ *
+ *   of a worker     keyring, policies and revocation data, each until a good file replaces it;
+ *                   identities of the decision endpoint, 5 seconds (cache)
+ *   of a request    ngx_http_subtoken_ctx_t. It lies in the pool of the main request, which
+ *                   outlives internal redirects and subrequests. The outcome in it owns copies
+ *                   of its texts, because a policy may be replaced while a request waits; it
+ *                   holds for a second, because limit_req may delay the request
+ *   on the stack    ngx_http_subtoken_evaluation_t. It points into the worker's files, so it
+ *                   never survives a wait: after each wait the evaluation starts anew
+ *
+ * A worker has one thread. Nothing here locks.
  */
 #ifndef NGX_HTTP_SUBTOKEN_H
 #define NGX_HTTP_SUBTOKEN_H
@@ -31,15 +69,22 @@
 #include "subtoken/feed.h"
 #include "subtoken/policy.h"
 
-#define NGX_HTTP_SUBTOKEN_WHY_MAX 1024
+#define NGX_HTTP_SUBTOKEN_ERROR_MAX 1024 /* bytes of an error text, with its NUL */
 
-/* A file that is read whole, and what it was when it was last tried. */
+/* ---- settings ---- */
+
+/* A file that is read whole, and its stamp when it was last tried. */
 typedef struct {
   ngx_str_t path; /* with a NUL behind it */
   int64_t stamp[5];
-  int error; /* errno of the last try; 0: it could be read, be it good or bad */
+  int error; /* errno of the last try; 0: it could be read, whether its content was good or bad */
   unsigned tried : 1;
+  unsigned secret : 1; /* it must be closed to others */
 } ngx_http_subtoken_file_t;
+
+/* What becomes of requests when a file is bad. */
+#define NGX_HTTP_SUBTOKEN_FILE_KEPT "the loaded one stays in use"
+#define NGX_HTTP_SUBTOKEN_FILE_MISSING "requests are answered with 503 until it can be read"
 
 typedef struct {
   ngx_http_subtoken_file_t file;
@@ -49,61 +94,52 @@ typedef struct {
 typedef struct {
   ngx_http_subtoken_file_t file;
   void *memory;
-  const subtoken_policy *policy; /* NULL until it could be read */
+  const subtoken_policy *policy; /* in memory; NULL until it could be read */
 } ngx_http_subtoken_policy_t;
 
 typedef struct {
   ngx_str_t path;
   ngx_http_subtoken_secrets_t *secrets;
   time_t leeway;
-  time_t max_age;           /* the smallest that a location has; for the log */
+  time_t max_age;           /* the smallest of all locations; for the log */
   subtoken_feed_file *file; /* NULL until the worker has started */
-  subtoken_feed_result said;
-  subtoken_feed_result age_said; /* UNDECIDED: nothing yet */
-  size_t max_size;               /* 0: the library's default */
-  unsigned mount_said : 1;
+  subtoken_feed_result logged;
+  subtoken_feed_result age_logged; /* UNDECIDED: nothing yet */
+  size_t max_size;                 /* bytes; 0: the library's default */
+  unsigned mount_logged : 1;
 } ngx_http_subtoken_feed_t;
 
-/* Who a credential is: of a subtoken, or as the decision endpoint says; or what anybody may do. */
-typedef struct {
-  ngx_str_t sub;         /* empty: nobody's */
-  ngx_str_t key;         /* the key's public id; empty: not known, as of every subtoken */
-  ngx_str_t owner;       /* the key's owner; likewise */
-  ngx_str_t permissions; /* with commas between them */
-  int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
-} ngx_http_subtoken_identity_t;
-
 typedef struct ngx_http_subtoken_cache_s ngx_http_subtoken_cache_t;
-typedef struct ngx_http_subtoken_answer_s ngx_http_subtoken_answer_t;
+typedef struct ngx_http_subtoken_fallback_s ngx_http_subtoken_fallback_t;
 
 typedef struct {
   ngx_array_t secrets;  /* of ngx_http_subtoken_secrets_t *, each file once */
   ngx_array_t policies; /* of ngx_http_subtoken_policy_t * */
   ngx_array_t feeds;    /* of ngx_http_subtoken_feed_t * */
   ngx_http_subtoken_cache_t *cache;
-  ngx_http_handler_pt allow_deny; /* of nginx's access module; NULL: it is not there */
-  ngx_http_handler_pt auth_basic; /* of its auth_basic module; NULL likewise */
+  ngx_http_handler_pt allow_deny; /* of nginx's access module; NULL: it is not built in */
+  ngx_http_handler_pt auth_basic; /* of its auth_basic module; likewise */
   ngx_array_t target_variables;   /* of ngx_uint_t: indices of $request_uri, $args ... */
   ngx_array_t identity_variables; /* and of $http_x_subtoken_* */
   ngx_event_t timer;
-  ngx_connection_t timer_connection; /* what nginx's debug log asks a timer for */
-  unsigned enabled : 1;              /* somewhere */
-  unsigned fallback : 1;             /* somewhere */
+  ngx_connection_t timer_connection; /* nginx's debug log reads the fd of a timer's connection */
+  unsigned enabled : 1;              /* in some location */
+  unsigned fallback : 1;             /* in some location */
 } ngx_http_subtoken_main_conf_t;
 
 typedef struct {
   ngx_flag_t enable;
-  ngx_flag_t identity;      /* the X-Subtoken-* headers are ours */
-  ngx_flag_t merge_slashes; /* in the target that is judged, and passed on */
-  ngx_uint_t credentials;   /* NGX_HTTP_SUBTOKEN_IN_*: the forms that are looked at */
+  ngx_flag_t identity;      /* the module owns the X-Subtoken-* headers */
+  ngx_flag_t merge_slashes; /* in the target that is evaluated, and passed on */
+  ngx_uint_t credentials;   /* NGX_HTTP_SUBTOKEN_IN_*: the forms that are read */
   ngx_http_subtoken_secrets_t *secrets;
   ngx_http_subtoken_policy_t *policy; /* NULL: none */
   ngx_http_subtoken_feed_t *feed;     /* NULL: `subtoken_revocations off` */
   ngx_str_t revocations;              /* its path; empty: off */
   size_t revocations_max;             /* bytes; 0: the library's default */
   ngx_array_t *require;               /* of subtoken_text; NULL: none */
-  ngx_str_t fallback;                 /* empty: off */
-  ngx_uint_t stale;
+  ngx_str_t fallback;                 /* a location; empty: off */
+  ngx_uint_t stale;                   /* NGX_HTTP_SUBTOKEN_STALE_* */
   time_t max_age;
   time_t leeway;
   time_t max_life;
@@ -112,61 +148,76 @@ typedef struct {
 #define NGX_HTTP_SUBTOKEN_STALE_DENY 0
 #define NGX_HTTP_SUBTOKEN_STALE_ALLOW 1
 
-typedef struct {
-  ngx_uint_t status; /* 200: it may pass */
-  const char *result;
-  const char *challenge; /* or NULL */
-  const char *text;
-  subtoken_text scope; /* that is lacking: it stands behind the text */
-  time_t retry_after;  /* seconds; 0: nothing is known of it */
-} ngx_http_subtoken_verdict_t;
+/* ---- a request ---- */
 
-/* What a request or subrequest asks for, as whoever made it wrote it. */
-typedef struct ngx_http_subtoken_origin_s {
+/* Whom a credential stands for: as a subtoken says, or the decision endpoint. Of a request
+ * without a credential: what an anonymous user may do.
+ */
+typedef struct {
+  ngx_str_t sub;         /* empty: anonymous */
+  ngx_str_t key;         /* the key's public id; empty: unknown, as it is for every subtoken */
+  ngx_str_t owner;       /* the key's owner; likewise */
+  ngx_str_t permissions; /* with commas between them */
+  int64_t expires;       /* SUBTOKEN_TIME_MAX: never */
+} ngx_http_subtoken_identity_t;
+
+/* The response to a request that may not pass. */
+typedef struct {
+  ngx_uint_t status;
+  const char *result;    /* the reason, for $subtoken_result and the log */
+  const char *challenge; /* of WWW-Authenticate; NULL: none */
+  const char *text;
+  subtoken_text scope; /* the missing permission, which follows the text */
+  time_t retry_after;  /* seconds; 0: unknown */
+} ngx_http_subtoken_rejection_t;
+
+/* What a request or subrequest asks for, as the client or the including page wrote it. */
+typedef struct ngx_http_subtoken_original_s {
   ngx_http_request_t *request;
   subtoken_text method;
   subtoken_text target;
-  subtoken_text page; /* the path that the last internal redirect led to; empty: none did */
-  subtoken_text page_method;
-  struct ngx_http_subtoken_origin_s *next; /* of another subrequest */
-} ngx_http_subtoken_origin_t;
+  subtoken_text redirect; /* the path of the last internal redirect; empty: there was none */
+  subtoken_text redirect_method;
+  struct ngx_http_subtoken_original_s *next; /* of another subrequest */
+} ngx_http_subtoken_original_t;
 
-/* What was found about a request, by the settings of one location. */
+/* The result of an evaluation of the main request, and what it depends on. */
 typedef struct {
-  const ngx_http_subtoken_loc_conf_t *conf; /* NULL: nothing yet */
+  const ngx_http_subtoken_loc_conf_t *conf; /* the settings; NULL: there is no result yet */
   ngx_msec_t time;
-  ngx_http_subtoken_verdict_t verdict; /* unless it passes */
-  const void *unasked_in; /* the location for which nginx lets it in itself; else NULL */
-  const void *address;    /* of the client, as it was known */
+  ngx_http_subtoken_rejection_t rejection; /* unless it passes */
+  const void *skipped_in; /* the location whose allow or auth_basic lets the request in, so that
+                             the endpoint was not asked; NULL: that is not so */
+  const void *address;    /* of the client, as nginx knew it then */
   unsigned passes : 1;
-  unsigned let_in : 1;  /* by nginx's own `satisfy any` and allow, if it does not */
-  unsigned as_page : 1; /* as the public page that an internal redirect led to */
-  unsigned early : 1;   /* for the server's own `if` and `set`: no location goes by it yet */
-} ngx_http_subtoken_judged_t;
+  unsigned allowed : 1;     /* nginx's own `satisfy any` and allow let it in in any case */
+  unsigned as_redirect : 1; /* it passes only as the public path of an internal redirect */
+  unsigned early : 1;       /* by the server's own `if` or `set`: no location uses it yet */
+} ngx_http_subtoken_outcome_t;
 
-/* The state of one request and all its subrequests; it outlives internal redirects. */
+/* The state of a request and all its subrequests. */
 typedef struct {
-  ngx_http_subtoken_origin_t origin;   /* of the request; its subrequests' are behind it */
-  ngx_http_subtoken_judged_t judged;   /* the request; subrequests are answered at once */
-  ngx_str_t query_credential;          /* decoded; empty: none */
-  ngx_http_subtoken_answer_t *answers; /* of the decision endpoints that were asked */
+  ngx_http_subtoken_original_t original;   /* of the main request; subrequests follow it */
+  ngx_http_subtoken_outcome_t outcome;     /* of the main request */
+  ngx_str_t query_credential;              /* decoded; empty: none */
+  ngx_http_subtoken_fallback_t *fallbacks; /* requests to decision endpoints */
   unsigned query_ambiguous : 1;
   unsigned query_unreadable : 1;
   unsigned body_read : 1;
-  unsigned granted : 1;    /* by the credential, or as what anybody may do: who is set */
-  unsigned error_page : 1; /* a refusal was left to it: the next one is answered here */
-  unsigned refused : 1;    /* or blocked: its error page sees nothing of it */
-  unsigned blocked : 1;    /* by its address: nobody is asked about it, wherever it leads */
-  const char *result;      /* a word, or NULL when nothing was judged */
-  ngx_http_subtoken_identity_t who; /* its texts are empty unless it was granted */
+  unsigned granted : 1;    /* by a credential, or as anonymous: .identity is set */
+  unsigned error_page : 1; /* a rejection was left to error_page: the next is answered here */
+  unsigned rejected : 1;   /* or blocked: its error page must not see what was asked for */
+  unsigned blocked : 1;    /* by its address: the endpoint is never asked about it */
+  const char *result;      /* a reason, or NULL when nothing was evaluated */
+  ngx_http_subtoken_identity_t identity; /* its texts are empty unless it was granted */
 } ngx_http_subtoken_ctx_t;
 
 typedef enum {
-  NGX_HTTP_SUBTOKEN_NONE = 0,
-  NGX_HTTP_SUBTOKEN_ONE,
-  NGX_HTTP_SUBTOKEN_AMBIGUOUS,
-  NGX_HTTP_SUBTOKEN_UNREADABLE,
-} ngx_http_subtoken_found_t;
+  NGX_HTTP_SUBTOKEN_CREDENTIAL_NONE = 0,
+  NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE,
+  NGX_HTTP_SUBTOKEN_CREDENTIAL_AMBIGUOUS,
+  NGX_HTTP_SUBTOKEN_CREDENTIAL_UNREADABLE,
+} ngx_http_subtoken_credential_state_t;
 
 #define NGX_HTTP_SUBTOKEN_IN_BEARER 1
 #define NGX_HTTP_SUBTOKEN_IN_KEY_HEADER 2
@@ -174,136 +225,314 @@ typedef enum {
 #define NGX_HTTP_SUBTOKEN_IN_BASIC 8
 #define NGX_HTTP_SUBTOKEN_IN_ANY 15
 
-/* What came in a request's headers and query. */
 typedef struct {
-  ngx_http_subtoken_found_t found;
+  ngx_http_subtoken_credential_state_t state;
   subtoken_text text;     /* of HTTP Basic: the whole value of the header */
-  uint8_t forms;          /* all in which it came */
+  uint8_t forms;          /* NGX_HTTP_SUBTOKEN_IN_*: all in which it came */
   unsigned preflight : 1; /* the headers of a CORS preflight are there */
 } ngx_http_subtoken_credential_t;
 
+/* One request to a decision endpoint, and its response. */
+struct ngx_http_subtoken_fallback_s {
+  ngx_http_subtoken_fallback_t *next;
+  ngx_http_request_t *request; /* that waits for it */
+  ngx_str_t endpoint;          /* the location that is asked */
+  subtoken_text credential;
+  ngx_http_subtoken_cache_t *cache;
+  ngx_http_subtoken_identity_t *identity; /* NULL: none was told */
+  ngx_uint_t status;
+  time_t retry_after; /* 0: not said */
+  uint8_t forms;
+  uint8_t cache_key[SUBTOKEN_MAC_LEN];
+#define NGX_HTTP_SUBTOKEN_NONCE_LEN 32 /* hex digits */
+  u_char nonce[NGX_HTTP_SUBTOKEN_NONCE_LEN];
+  unsigned has_cache_key : 1;
+  unsigned anonymous : 1; /* no credential came */
+  unsigned waiting : 1;   /* there is no response yet */
+  unsigned genuine : 1;   /* the response has the nonce */
+  unsigned logged : 1;
+};
+
+/* One evaluation. It lies on the stack and does not survive a wait. */
+typedef struct {
+  ngx_http_request_t *r;
+  const ngx_http_subtoken_loc_conf_t *conf;
+  ngx_http_subtoken_ctx_t *ctx;
+  const ngx_http_subtoken_identity_t *identity; /* as the endpoint told; NULL: it was not asked */
+  ngx_http_subtoken_original_t *original;
+  bool may_wait; /* for a body */
+  bool may_ask;  /* the decision endpoint */
+  bool skipped;  /* it was not asked, because nginx lets the request in for another reason */
+  bool as_redirect;
+  ngx_http_subtoken_credential_t credential;
+  subtoken_request request;
+  subtoken_verifier verifier;
+  subtoken_feed feed; /* with the location's settings; it points into the worker's */
+  subtoken_feed_clock clock;
+  bool granted; /* .claims are those of a credential; false: the route is public */
+  subtoken_decision decision;
+  subtoken_claims claims;
+} ngx_http_subtoken_evaluation_t;
+
 extern ngx_module_t ngx_http_subtoken_module;
-
-/* ---- files ---- */
-
-/* Check a file while the configuration is read, and keep its name. NULL: it was said why. */
-ngx_http_subtoken_secrets_t *ngx_http_subtoken_add_secrets(ngx_conf_t *cf, ngx_str_t *path);
-ngx_http_subtoken_policy_t *ngx_http_subtoken_add_policy(ngx_conf_t *cf, ngx_str_t *path);
-ngx_http_subtoken_feed_t *ngx_http_subtoken_add_feed(ngx_conf_t *cf,
-                                                     ngx_http_subtoken_loc_conf_t *conf);
-
-/* In a worker: read everything, and look for changes from now on. */
-ngx_int_t ngx_http_subtoken_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main);
-
-int64_t ngx_http_subtoken_monotonic(void);
-
-/* ---- origin ---- */
-
-/* The state of a request; made when there is none. NULL: no memory. */
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx(ngx_http_request_t *r);
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_ctx_if_any(ngx_http_request_t *r);
-
-/* What this request or subrequest asks for. NULL: no memory. */
-ngx_http_subtoken_origin_t *ngx_http_subtoken_origin(ngx_http_request_t *r,
-                                                     ngx_http_subtoken_ctx_t *ctx);
-
-/* Phase handler, of SERVER_REWRITE: keep what subrequests and internal redirects ask for. */
-ngx_int_t ngx_http_subtoken_note_origin(ngx_http_request_t *r);
-
-/* From now on nginx's variables name the page, and no longer what the client asked for. */
-ngx_int_t ngx_http_subtoken_become_page(ngx_http_request_t *r,
-                                        const ngx_http_subtoken_origin_t *origin);
-
-/* Collapse the slashes of a target's path; the target itself when there is nothing to do. */
-ngx_int_t ngx_http_subtoken_merge_slashes(ngx_pool_t *pool, subtoken_text *target);
-
-/* What nginx keeps of these variables is read anew. */
-void ngx_http_subtoken_forget(ngx_http_request_t *r, const ngx_array_t *variables);
-
-/* ---- credential ---- */
-
-/* Read access_token= of the request's query into its new state. */
-ngx_int_t ngx_http_subtoken_read_query(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx);
-
-/* Of these forms, NGX_HTTP_SUBTOKEN_IN_*; the others are as if they were not there. */
-void ngx_http_subtoken_find_credential(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
-                                       ngx_uint_t forms,
-                                       ngx_http_subtoken_credential_t *credential);
-
-/* Is there an access_token in the query of this target? */
-ngx_flag_t ngx_http_subtoken_has_access_token(ngx_str_t target);
-
-/* The target itself where there is none. */
-ngx_int_t ngx_http_subtoken_without_access_token(ngx_http_request_t *r, ngx_str_t target,
-                                                 ngx_str_t *out);
-
-/* Phase handlers: take access_token= out of what is logged, and out of what is passed on. */
-ngx_int_t ngx_http_subtoken_clean_log(ngx_http_request_t *r);
-ngx_int_t ngx_http_subtoken_clean_target(ngx_http_request_t *r);
-
-/* ---- log ---- */
-
-/* Leave access_token= out of what nginx's error log says of this request. */
-void ngx_http_subtoken_clean_error_log(ngx_http_request_t *r);
-/* Phase handler, of LOG: what nginx refused before that could be called. */
-ngx_int_t ngx_http_subtoken_clean_refused(ngx_http_request_t *r);
-
-/* ---- judge ---- */
-
-/* Phase handlers: PREACCESS judges, and answers subrequests, which the access phase leaves out;
- * ACCESS answers the others. */
-ngx_int_t ngx_http_subtoken_preaccess(ngx_http_request_t *r);
-ngx_int_t ngx_http_subtoken_access(ngx_http_request_t *r);
-
-/* In REWRITE, before the location sees the target: if all that may be shown is the public page that
- * an internal redirect led to, the request becomes one for it. */
-ngx_int_t ngx_http_subtoken_settle_page(ngx_http_request_t *r,
-                                        const ngx_http_subtoken_loc_conf_t *conf,
-                                        ngx_http_subtoken_ctx_t *ctx);
-
-/* In REWRITE: the location that the request comes to does not judge. What the server's own `if` and
- * `set` were told refuses nothing. */
-void ngx_http_subtoken_leave_server(ngx_http_request_t *r);
-
-/* For a variable: the state of the request, judged if that needs no wait. NULL: nothing is known
- * of it. */
-ngx_http_subtoken_ctx_t *ngx_http_subtoken_look(ngx_http_request_t *r);
-
-void ngx_http_subtoken_refuse(ngx_http_subtoken_verdict_t *verdict, subtoken_result result);
-
-/* ---- fallback ---- */
-
-/* Ask who this is, or of no credential what anybody may do: NGX_OK (*identity), NGX_DECLINED
- * (*verdict says), NGX_AGAIN, NGX_ERROR. */
-ngx_int_t ngx_http_subtoken_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
-                                const ngx_http_subtoken_credential_t *credential,
-                                ngx_http_subtoken_verdict_t *verdict,
-                                const ngx_http_subtoken_identity_t **identity);
-/* Is it, or is it part of, a question to the decision endpoint? */
-ngx_flag_t ngx_http_subtoken_is_question(ngx_http_request_t *r);
-/* What a token with the same rights would claim. False: it does not fit. */
-bool ngx_http_subtoken_identity_claims(const ngx_http_subtoken_identity_t *identity,
-                                       subtoken_claims *claims);
-ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_make(ngx_pool_t *pool);
-
-/* ---- identity ---- */
-
-/* Take off what came as X-Subtoken-*, in any spelling, and tell who it is (NULL: nobody). */
-ngx_int_t ngx_http_subtoken_set_identity(ngx_http_request_t *r,
-                                         const ngx_http_subtoken_identity_t *who);
-/* When the configuration is read: the hashes of its headers' names. */
-void ngx_http_subtoken_hash_identity(void);
-
-/* ---- reply ---- */
-
-/* Answer as the server does, and end the request. A 401 or 403 is left to nginx where it has to
- * ask others (`satisfy any`), or has an error_page for it. What a phase handler returns. */
-ngx_int_t ngx_http_subtoken_reply(ngx_http_request_t *r,
-                                  const ngx_http_subtoken_verdict_t *verdict);
 
 static inline subtoken_text ngx_http_subtoken_text(ngx_str_t string) {
   subtoken_text text = {(const char *)string.data, string.len};
   return text;
 }
+
+static inline ngx_str_t ngx_http_subtoken_string(subtoken_text text) {
+  ngx_str_t string = {text.len, (u_char *)text.data};
+  return string;
+}
+
+/* ---- file ---- */
+
+/* Write an error text of at most NGX_HTTP_SUBTOKEN_ERROR_MAX bytes. Returns NGX_ERROR. */
+ngx_int_t ngx_http_subtoken_file_fail(char *error, const char *format, ...);
+/* The same for errno, which is noted in the file. */
+ngx_int_t ngx_http_subtoken_file_fail_errno(ngx_http_subtoken_file_t *file, char *error);
+/* Open a regular file and note its stamp; *size is its length. -1: *error. */
+int ngx_http_subtoken_file_open(ngx_http_subtoken_file_t *file, size_t max, size_t *size,
+                                char *error);
+ngx_int_t ngx_http_subtoken_file_read(ngx_http_subtoken_file_t *file, int fd, char *out,
+                                      size_t size, char *error);
+/* Must it be read again? */
+ngx_flag_t ngx_http_subtoken_file_has_changed(ngx_http_subtoken_file_t *file);
+/* Is this the error that was logged before? */
+ngx_flag_t ngx_http_subtoken_file_is_same_error(const ngx_http_subtoken_file_t *before,
+                                                const ngx_http_subtoken_file_t *file);
+/* The object in the list whose file has this path, or NULL. A file is the first member of each. */
+void *ngx_http_subtoken_file_find(const ngx_array_t *list, const ngx_str_t *path);
+/* A zeroed object in the list; NULL: no memory. */
+void *ngx_http_subtoken_file_add(ngx_conf_t *cf, ngx_array_t *list, size_t size);
+
+/* ---- secrets, policy, feed ---- */
+
+/* While the configuration is read: check a file and note its name. NULL: the error is logged. */
+ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_add(ngx_conf_t *cf, ngx_str_t *path);
+ngx_http_subtoken_policy_t *ngx_http_subtoken_policy_add(ngx_conf_t *cf, ngx_str_t *path);
+ngx_http_subtoken_feed_t *ngx_http_subtoken_feed_add(ngx_conf_t *cf,
+                                                     ngx_http_subtoken_loc_conf_t *conf);
+
+/* Read a keyring that the caller wipes. */
+ngx_int_t ngx_http_subtoken_secrets_read(ngx_http_subtoken_file_t *file, subtoken_ring *ring,
+                                         char *error);
+
+/* In a worker: load a file, or what has changed of it; an error is logged once. */
+void ngx_http_subtoken_secrets_poll(ngx_http_subtoken_secrets_t *secrets, ngx_log_t *log);
+void ngx_http_subtoken_policy_poll(ngx_http_subtoken_policy_t *policy, ngx_log_t *log);
+void ngx_http_subtoken_feed_start(ngx_http_subtoken_feed_t *feed, ngx_log_t *log);
+/* True: there is more to do at once. */
+ngx_flag_t ngx_http_subtoken_feed_poll(ngx_http_subtoken_feed_t *feed, ngx_log_t *log);
+
+/* When it ends. */
+void ngx_http_subtoken_secrets_free(ngx_http_subtoken_secrets_t *secrets);
+void ngx_http_subtoken_policy_free(ngx_http_subtoken_policy_t *policy);
+void ngx_http_subtoken_feed_free(ngx_http_subtoken_feed_t *feed);
+
+/* Seconds of a clock that nobody sets, read once in a turn of the event loop. */
+int64_t ngx_http_subtoken_feed_monotonic(void);
+
+/* ---- query ---- */
+
+ngx_flag_t ngx_http_subtoken_query_has_token(ngx_str_t query);
+ngx_flag_t ngx_http_subtoken_query_target_has_token(ngx_str_t target);
+
+/* Copy a query without access_token= into memory of the same size. */
+ngx_str_t ngx_http_subtoken_query_remove_token(ngx_str_t query, u_char *memory);
+
+/* The target without access_token=: itself when it has none, else a copy. */
+ngx_int_t ngx_http_subtoken_query_clean_target(ngx_pool_t *pool, ngx_str_t target, ngx_str_t *out);
+
+/* Read access_token= of the main request into its new state. */
+ngx_int_t ngx_http_subtoken_query_read_token(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx);
+
+/* ---- log ---- */
+
+/* Phase handlers. */
+ngx_int_t ngx_http_subtoken_log_post_read_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_log_handler(ngx_http_request_t *r);
+
+/* ---- credential ---- */
+
+/* forms: NGX_HTTP_SUBTOKEN_IN_*. The others are not read. */
+void ngx_http_subtoken_credential_find(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                       ngx_uint_t forms,
+                                       ngx_http_subtoken_credential_t *credential);
+
+/* ---- request ---- */
+
+/* The state of a request, or NULL. */
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_find_ctx(ngx_http_request_t *r);
+/* The same; made when there is none. NULL: no memory. */
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_request_get_ctx(ngx_http_request_t *r);
+
+/* What this request or subrequest asks for; NULL: it was not noted. */
+ngx_http_subtoken_original_t *ngx_http_subtoken_request_find_original(const ngx_http_request_t *r,
+                                                                      ngx_http_subtoken_ctx_t *ctx);
+/* The same; made from the path of the subrequest when it was not noted. NULL: no memory. */
+ngx_http_subtoken_original_t *ngx_http_subtoken_request_get_original(ngx_http_request_t *r,
+                                                                     ngx_http_subtoken_ctx_t *ctx);
+
+/* Note the path and method that an internal redirect leads to. */
+ngx_int_t ngx_http_subtoken_request_note_redirect(ngx_http_request_t *r,
+                                                  ngx_http_subtoken_original_t *original);
+
+/* From now on nginx's variables name the path of the redirect, not what the client asked for. */
+ngx_int_t ngx_http_subtoken_request_become_redirect(ngx_http_request_t *r,
+                                                    const ngx_http_subtoken_original_t *original);
+
+/* Make nginx read these variables anew. */
+void ngx_http_subtoken_request_reset_variables(ngx_http_request_t *r, const ngx_array_t *variables);
+
+/* ---- target ---- */
+
+/* SUBTOKEN_OK, or SUBTOKEN_BAD_TARGET and the like when the target can be read in more than one
+ * way, or nginx reads it in another.
+ */
+subtoken_result ngx_http_subtoken_target_check(const ngx_http_request_t *r,
+                                               const ngx_http_subtoken_loc_conf_t *conf,
+                                               subtoken_text target);
+
+/* Does the policy call the path of the internal redirect public? */
+bool ngx_http_subtoken_target_is_public_redirect(const ngx_http_subtoken_loc_conf_t *conf,
+                                                 const ngx_http_subtoken_original_t *original);
+
+/* Merge the slashes of a target's path: the same target when there is nothing to do. */
+ngx_int_t ngx_http_subtoken_target_merge_slashes(ngx_pool_t *pool, subtoken_text *target);
+
+/* ---- satisfy ---- */
+
+/* `satisfy all`, which is the default. */
+bool ngx_http_subtoken_satisfy_all(ngx_http_request_t *r);
+/* Do allow and deny refuse the request? nginx logs it; quietly: not. */
+bool ngx_http_subtoken_satisfy_is_blocked(ngx_http_request_t *r);
+bool ngx_http_subtoken_satisfy_is_blocked_quietly(ngx_http_request_t *r);
+/* With `satisfy any`: do allow and deny let it in, does auth_basic take its password? */
+bool ngx_http_subtoken_satisfy_allows(ngx_http_request_t *r);
+bool ngx_http_subtoken_satisfy_auth_basic(ngx_http_request_t *r);
+
+/* ---- identity ---- */
+
+/* Remove the X-Subtoken-* headers that came, and set those of this identity (NULL: none). */
+ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r,
+                                         const ngx_http_subtoken_identity_t *identity);
+/* When the configuration is read: hash the names of the headers. */
+void ngx_http_subtoken_identity_init(void);
+
+/* ---- reply ---- */
+
+void ngx_http_subtoken_reply_reject(ngx_http_subtoken_rejection_t *rejection, ngx_uint_t status,
+                                    const char *result, const char *challenge, const char *text);
+/* As the server answers this result. */
+void ngx_http_subtoken_reply_reject_result(ngx_http_subtoken_rejection_t *rejection,
+                                           subtoken_result result);
+/* 403: this permission is missing. The text of scope must live as long as *rejection. */
+void ngx_http_subtoken_reply_reject_scope(ngx_http_subtoken_rejection_t *rejection,
+                                          subtoken_text scope);
+
+/* Answer, and end the request. A 401 or 403 is left to nginx where it has to ask other modules
+ * (`satisfy any`), or has an error_page for it. Returns what a phase handler returns.
+ */
+ngx_int_t ngx_http_subtoken_reply_send(ngx_http_request_t *r,
+                                       const ngx_http_subtoken_rejection_t *rejection);
+
+/* ---- cache ---- */
+
+/* NULL: nothing is kept, for want of memory or randomness. Then each request asks. */
+ngx_http_subtoken_cache_t *ngx_http_subtoken_cache_create(ngx_pool_t *pool);
+/* False: there is no cache. */
+bool ngx_http_subtoken_cache_key(const ngx_http_subtoken_cache_t *cache, ngx_http_request_t *r,
+                                 const ngx_str_t *endpoint,
+                                 const ngx_http_subtoken_credential_t *credential,
+                                 uint8_t key[SUBTOKEN_MAC_LEN]);
+/* A copy in the request's pool, or NULL. */
+ngx_http_subtoken_identity_t *ngx_http_subtoken_cache_get(const ngx_http_subtoken_cache_t *cache,
+                                                          ngx_http_request_t *r,
+                                                          const uint8_t key[SUBTOKEN_MAC_LEN]);
+void ngx_http_subtoken_cache_put(const ngx_http_subtoken_cache_t *cache,
+                                 const uint8_t key[SUBTOKEN_MAC_LEN],
+                                 const ngx_http_subtoken_identity_t *identity);
+
+/* ---- response ---- */
+
+/* Read the response of this subrequest into *fallback. */
+void ngx_http_subtoken_response_read(ngx_http_request_t *sr,
+                                     ngx_http_subtoken_fallback_t *fallback);
+/* What a token with the same rights would claim. False: it does not fit. */
+bool ngx_http_subtoken_response_claims(const ngx_http_subtoken_identity_t *identity,
+                                       subtoken_claims *claims);
+
+/* ---- fallback ---- */
+
+/* Whom does this credential stand for; or, without one, what may an anonymous user do? NGX_OK
+ * (*identity), NGX_DECLINED (*rejection), NGX_AGAIN, NGX_ERROR.
+ */
+ngx_int_t ngx_http_subtoken_fallback_ask(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                         const ngx_http_subtoken_credential_t *credential,
+                                         ngx_http_subtoken_rejection_t *rejection,
+                                         const ngx_http_subtoken_identity_t **identity);
+/* Is it a request to the decision endpoint, or part of one? */
+ngx_flag_t ngx_http_subtoken_fallback_is_subrequest(ngx_http_request_t *r);
+
+/* ---- body ---- */
+
+/* Check the JSON-RPC body against the claims. NGX_OK; NGX_DECLINED (*rejection); NGX_AGAIN: it
+ * must be waited for, and may_wait is false; NGX_DONE: it is waited for, or the request has
+ * ended; a status for nginx.
+ */
+ngx_int_t ngx_http_subtoken_body_check(ngx_http_request_t *r, ngx_http_subtoken_ctx_t *ctx,
+                                       const subtoken_claims *claims, bool may_wait,
+                                       ngx_http_subtoken_rejection_t *rejection);
+
+/* ---- evaluate ---- */
+
+/* Evaluate a request or subrequest. NGX_OK: it may pass. NGX_DECLINED: *rejection. NGX_AGAIN:
+ * something has to be waited for. Anything else is for nginx.
+ */
+ngx_int_t ngx_http_subtoken_evaluate(ngx_http_subtoken_evaluation_t *e, ngx_http_request_t *r,
+                                     const ngx_http_subtoken_loc_conf_t *conf,
+                                     ngx_http_subtoken_ctx_t *ctx, bool may_wait, bool may_ask,
+                                     ngx_http_subtoken_rejection_t *rejection);
+/* Copy the identity that was granted into the request's pool. */
+ngx_int_t ngx_http_subtoken_evaluate_copy_identity(const ngx_http_subtoken_evaluation_t *e,
+                                                   ngx_http_subtoken_identity_t *identity);
+
+/* ---- outcome ---- */
+
+/* Does the state hold a result for these settings that is less than a second old? */
+bool ngx_http_subtoken_outcome_is_valid(ngx_http_request_t *r, const ngx_http_subtoken_ctx_t *ctx,
+                                        const ngx_http_subtoken_loc_conf_t *conf);
+/* Evaluate the main request and keep the result. NGX_OK: it is kept, whether the request passes or
+ * not. NGX_AGAIN or another: it is waited for, or it has ended and its memory is gone.
+ */
+ngx_int_t ngx_http_subtoken_outcome_update(ngx_http_request_t *r,
+                                           const ngx_http_subtoken_loc_conf_t *conf,
+                                           ngx_http_subtoken_ctx_t *ctx, bool may_wait);
+/* For a variable: the state of the main request, evaluated if that needs no wait. NULL: nothing is
+ * known of it.
+ */
+ngx_http_subtoken_ctx_t *ngx_http_subtoken_outcome_find(ngx_http_request_t *r);
+
+/* ---- rewrite, access ---- */
+
+/* Phase handlers. */
+ngx_int_t ngx_http_subtoken_server_rewrite_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_rewrite_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_preaccess_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_subtoken_access_handler(ngx_http_request_t *r);
+
+/* ---- worker ---- */
+
+/* Load everything, and poll for changes from now on. */
+ngx_int_t ngx_http_subtoken_worker_start(ngx_cycle_t *cycle, ngx_http_subtoken_main_conf_t *main);
+
+/* ---- variables ---- */
+
+/* Register the variables of the module. */
+ngx_int_t ngx_http_subtoken_variables_add(ngx_conf_t *cf);
+/* Find nginx's own that show the target, or the identity headers of a caller. */
+ngx_int_t ngx_http_subtoken_variables_find(ngx_conf_t *cf, ngx_http_subtoken_main_conf_t *main);
 
 #endif

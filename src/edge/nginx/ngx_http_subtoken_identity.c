@@ -1,26 +1,27 @@
-/* The X-Subtoken-* headers: whatever a caller sent under such a name is taken off, and who it
- * is goes in its place. They are put among the request's own headers, so that every kind of
- * upstream gets them, and a location's own proxy_set_header takes none of them away.
+/* The X-Subtoken-* headers. Those that a caller sent under such a name are removed, and the
+ * module's own are set. They are put among the headers of the request, so that every kind of
+ * upstream gets them and no proxy_set_header of a location removes them. Whom a credential
+ * stands for is found elsewhere: see ngx_http_subtoken_evaluate.c.
  */
 #include "edge/nginx/ngx_http_subtoken.h"
 
-#define NGX_HTTP_SUBTOKEN_PREFIX "x-subtoken-"
+#define NGX_HTTP_SUBTOKEN_IDENTITY_PREFIX "x-subtoken-"
 
 enum {
-  NGX_HTTP_SUBTOKEN_SUB,
-  NGX_HTTP_SUBTOKEN_KEY,
-  NGX_HTTP_SUBTOKEN_OWNER,
-  NGX_HTTP_SUBTOKEN_PERMISSIONS,
-  NGX_HTTP_SUBTOKEN_EXPIRES,
-  NGX_HTTP_SUBTOKEN_HEADERS,
+  NGX_HTTP_SUBTOKEN_IDENTITY_SUB,
+  NGX_HTTP_SUBTOKEN_IDENTITY_KEY,
+  NGX_HTTP_SUBTOKEN_IDENTITY_OWNER,
+  NGX_HTTP_SUBTOKEN_IDENTITY_PERMISSIONS,
+  NGX_HTTP_SUBTOKEN_IDENTITY_EXPIRES,
+  NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS,
 };
 
-/* nginx finds a header that proxy_set_header replaces by its hash. */
+/* nginx finds by its hash a header that proxy_set_header replaces. */
 static struct {
   ngx_str_t name;
   u_char *lower;
   ngx_uint_t hash;
-} ngx_http_subtoken_headers[NGX_HTTP_SUBTOKEN_HEADERS] = {
+} ngx_http_subtoken_identity_headers[NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS] = {
     {ngx_string("X-Subtoken-Sub"), (u_char *)"x-subtoken-sub", 0},
     {ngx_string("X-Subtoken-Key"), (u_char *)"x-subtoken-key", 0},
     {ngx_string("X-Subtoken-Owner"), (u_char *)"x-subtoken-owner", 0},
@@ -28,51 +29,53 @@ static struct {
     {ngx_string("X-Subtoken-Expires"), (u_char *)"x-subtoken-expires", 0},
 };
 
-void ngx_http_subtoken_hash_identity(void) {
-  for (size_t i = 0; i < NGX_HTTP_SUBTOKEN_HEADERS; i++) {
-    ngx_http_subtoken_headers[i].hash =
-        ngx_hash_key(ngx_http_subtoken_headers[i].lower, ngx_http_subtoken_headers[i].name.len);
+void ngx_http_subtoken_identity_init(void) {
+  for (size_t i = 0; i < NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS; i++) {
+    ngx_http_subtoken_identity_headers[i].hash =
+        ngx_hash_key(ngx_http_subtoken_identity_headers[i].lower,
+                     ngx_http_subtoken_identity_headers[i].name.len);
   }
 }
 
 /* ---- what a caller sent ---- */
 
-/* An upstream may read every sign in a name as a hyphen: WSGI does so with `_`, PHP with `.`. */
-static inline u_char ngx_http_subtoken_fold(u_char c) {
+/* An upstream may read other characters as a hyphen: WSGI does so with `_`, PHP with `.`. */
+static inline u_char ngx_http_subtoken_identity_fold(u_char c) {
   u_char lower = c | 0x20;
   return (lower >= 'a' && lower <= 'z') ? lower : (c >= '0' && c <= '9') ? c : '-';
 }
 
-static bool ngx_http_subtoken_has_prefix(const ngx_str_t *name) {
-  static const char prefix[] = NGX_HTTP_SUBTOKEN_PREFIX;
+static bool ngx_http_subtoken_identity_has_prefix(const ngx_str_t *name) {
+  static const char prefix[] = NGX_HTTP_SUBTOKEN_IDENTITY_PREFIX;
   for (size_t i = 0; i < sizeof prefix - 1; i++) {
-    if (ngx_http_subtoken_fold(name->data[i]) != (u_char)prefix[i]) return false;
+    if (ngx_http_subtoken_identity_fold(name->data[i]) != (u_char)prefix[i]) return false;
   }
   return true;
 }
 
-/* Every header of every request is looked at: most are none by their length, or two letters. */
-static inline bool ngx_http_subtoken_is_identity(const ngx_str_t *name) {
-  return name->len >= sizeof NGX_HTTP_SUBTOKEN_PREFIX - 1 && (name->data[0] | 0x20) == 'x' &&
-         (name->data[2] | 0x20) == 's' && ngx_http_subtoken_has_prefix(name);
+/* For every header of every request: the length or two letters rule most of them out. */
+static inline bool ngx_http_subtoken_identity_is_name(const ngx_str_t *name) {
+  return name->len >= sizeof NGX_HTTP_SUBTOKEN_IDENTITY_PREFIX - 1 &&
+         (name->data[0] | 0x20) == 'x' && (name->data[2] | 0x20) == 's' &&
+         ngx_http_subtoken_identity_has_prefix(name);
 }
 
-static bool ngx_http_subtoken_has_identity(const ngx_list_t *headers) {
+static bool ngx_http_subtoken_identity_came(const ngx_list_t *headers) {
   for (const ngx_list_part_t *part = &headers->part; part != NULL; part = part->next) {
     const ngx_table_elt_t *each = part->elts, *end = each + part->nelts;
     for (; each < end; each++) {
-      if (ngx_http_subtoken_is_identity(&each->key)) return true;
+      if (ngx_http_subtoken_identity_is_name(&each->key)) return true;
     }
   }
   return false;
 }
 
-/* The runs of a part's headers that stay become parts of the new list. */
-static ngx_int_t ngx_http_subtoken_keep_runs(ngx_pool_t *pool, ngx_list_t *kept,
-                                             const ngx_list_part_t *part) {
+/* Each run of headers that stay becomes a part of the new list. */
+static ngx_int_t ngx_http_subtoken_identity_keep_part(ngx_pool_t *pool, ngx_list_t *kept,
+                                                      const ngx_list_part_t *part) {
   ngx_table_elt_t *each = part->elts;
   for (ngx_uint_t i = 0, start = 0; i <= part->nelts; i++) {
-    if (i < part->nelts && !ngx_http_subtoken_is_identity(&each[i].key)) continue;
+    if (i < part->nelts && !ngx_http_subtoken_identity_is_name(&each[i].key)) continue;
     if (i > start) {
       if (kept->last->nelts > 0) {
         kept->last->next = ngx_pcalloc(pool, sizeof(ngx_list_part_t));
@@ -87,16 +90,16 @@ static ngx_int_t ngx_http_subtoken_keep_runs(ngx_pool_t *pool, ngx_list_t *kept,
   return NGX_OK;
 }
 
-/* nginx points at single headers, so none may move; and the parts of a list may be those of the
- * parent as well, so none may change. The new list's parts are views of the old one's. The last
- * counts as full, so that what is added goes into memory of its own.
+/* nginx keeps pointers to single headers, so none may move. A subrequest shares the parts of its
+ * parent's list, so none may change. Therefore the parts of the new list are views of the old
+ * ones, and the last counts as full, so that a new header goes into memory of its own.
  */
-static ngx_int_t ngx_http_subtoken_take_off(ngx_http_request_t *r) {
+static ngx_int_t ngx_http_subtoken_identity_remove(ngx_http_request_t *r) {
   ngx_list_t *headers = &r->headers_in.headers, kept = *headers;
   kept.part = (ngx_list_part_t){NULL, 0, NULL};
   kept.last = &kept.part;
   for (const ngx_list_part_t *part = &headers->part; part != NULL; part = part->next) {
-    if (ngx_http_subtoken_keep_runs(r->pool, &kept, part) != NGX_OK) return NGX_ERROR;
+    if (ngx_http_subtoken_identity_keep_part(r->pool, &kept, part) != NGX_OK) return NGX_ERROR;
   }
   if (kept.part.nelts == 0) {
     kept.part.elts = ngx_palloc(r->pool, kept.nalloc * kept.size);
@@ -110,27 +113,30 @@ static ngx_int_t ngx_http_subtoken_take_off(ngx_http_request_t *r) {
   return NGX_OK;
 }
 
-/* ---- who it is ---- */
+/* ---- what the module sets ---- */
 
-/* A request of HTTP/0.9 has no headers, and not even a list of them. */
-static ngx_int_t ngx_http_subtoken_tell(ngx_http_request_t *r, ngx_uint_t which, ngx_str_t value) {
+/* A request of HTTP/0.9 does not even have a list of headers. */
+static ngx_int_t ngx_http_subtoken_identity_add(ngx_http_request_t *r, ngx_uint_t which,
+                                                ngx_str_t value) {
   ngx_list_t *headers = &r->headers_in.headers;
   if (value.len == 0) return NGX_OK;
-  if (headers->nalloc == 0 && ngx_list_init(headers, r->pool, NGX_HTTP_SUBTOKEN_HEADERS,
+  if (headers->nalloc == 0 && ngx_list_init(headers, r->pool, NGX_HTTP_SUBTOKEN_IDENTITY_HEADERS,
                                             sizeof(ngx_table_elt_t)) != NGX_OK) {
     return NGX_ERROR;
   }
   ngx_table_elt_t *header = ngx_list_push(headers);
   if (header == NULL) return NGX_ERROR;
-  header->hash = ngx_http_subtoken_headers[which].hash;
-  header->key = ngx_http_subtoken_headers[which].name;
-  header->lowcase_key = ngx_http_subtoken_headers[which].lower;
+  ngx_memzero(header, sizeof *header);
+  header->hash = ngx_http_subtoken_identity_headers[which].hash;
+  header->key = ngx_http_subtoken_identity_headers[which].name;
+  header->lowcase_key = ngx_http_subtoken_identity_headers[which].lower;
   header->value = value;
   return NGX_OK;
 }
 
-/* Seconds since 1970; nginx's own printing costs more than all the rest of this file. */
-static ngx_int_t ngx_http_subtoken_write_time(ngx_pool_t *pool, int64_t time, ngx_str_t *text) {
+/* Seconds since 1970. ngx_sprintf costs more than all the rest of this file. */
+static ngx_int_t ngx_http_subtoken_identity_format_time(ngx_pool_t *pool, int64_t time,
+                                                        ngx_str_t *text) {
   u_char digits[NGX_INT64_LEN], *at = digits + sizeof digits;
   uint64_t left = time > 0 ? (uint64_t)time : 0;
   do {
@@ -144,39 +150,41 @@ static ngx_int_t ngx_http_subtoken_write_time(ngx_pool_t *pool, int64_t time, ng
   return NGX_OK;
 }
 
-static ngx_int_t ngx_http_subtoken_tell_all(ngx_http_request_t *r,
-                                            const ngx_http_subtoken_identity_t *who) {
+static ngx_int_t ngx_http_subtoken_identity_add_all(ngx_http_request_t *r,
+                                                    const ngx_http_subtoken_identity_t *identity) {
   ngx_str_t expires = ngx_null_string;
-  if (who->expires != SUBTOKEN_TIME_MAX && who->sub.len > 0 &&
-      ngx_http_subtoken_write_time(r->pool, who->expires, &expires) != NGX_OK) {
+  if (identity->expires != SUBTOKEN_TIME_MAX && identity->sub.len > 0 &&
+      ngx_http_subtoken_identity_format_time(r->pool, identity->expires, &expires) != NGX_OK) {
     return NGX_ERROR;
   }
-  if (ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_SUB, who->sub) != NGX_OK ||
-      ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_KEY, who->key) != NGX_OK ||
-      ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_OWNER, who->owner) != NGX_OK ||
-      ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_PERMISSIONS, who->permissions) != NGX_OK) {
+  if (ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_SUB, identity->sub) != NGX_OK ||
+      ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_KEY, identity->key) != NGX_OK ||
+      ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_OWNER, identity->owner) !=
+          NGX_OK ||
+      ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_PERMISSIONS,
+                                     identity->permissions) != NGX_OK) {
     return NGX_ERROR;
   }
-  return ngx_http_subtoken_tell(r, NGX_HTTP_SUBTOKEN_EXPIRES, expires);
+  return ngx_http_subtoken_identity_add(r, NGX_HTTP_SUBTOKEN_IDENTITY_EXPIRES, expires);
 }
 
-/* A subrequest begins with a view of its parent's list: what is added must not go into it. Apart,
- * so that a request with nothing to change does not pay for it.
+/* A subrequest begins with a view of its parent's list, which must not get its headers. A function
+ * of its own, so that a request with nothing to change does not pay for it.
  */
-static __attribute__((noinline)) ngx_int_t ngx_http_subtoken_change_identity(
-    ngx_http_request_t *r, bool told, const ngx_http_subtoken_identity_t *who) {
-  ngx_http_subtoken_main_conf_t *all = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
-  if ((told || r != r->main) && ngx_http_subtoken_take_off(r) != NGX_OK) return NGX_ERROR;
-  ngx_http_subtoken_forget(r, &all->identity_variables);
-  return who == NULL ? NGX_OK : ngx_http_subtoken_tell_all(r, who);
+static __attribute__((noinline)) ngx_int_t ngx_http_subtoken_identity_replace(
+    ngx_http_request_t *r, bool came, const ngx_http_subtoken_identity_t *identity) {
+  ngx_http_subtoken_main_conf_t *main = ngx_http_get_module_main_conf(r, ngx_http_subtoken_module);
+  if ((came || r != r->main) && ngx_http_subtoken_identity_remove(r) != NGX_OK) return NGX_ERROR;
+  ngx_http_subtoken_request_reset_variables(r, &main->identity_variables);
+  return identity == NULL ? NGX_OK : ngx_http_subtoken_identity_add_all(r, identity);
 }
 
-/* Without a content handler the answer is a file, or an error: no upstream is told of it. What
- * such a location leads to (try_files, error_page, subrequests) comes here by itself.
+/* Without a content handler the response is a file or an error, and no upstream needs the headers.
+ * What such a location leads to (try_files, error_page, subrequests) gets here by itself.
  */
-ngx_int_t ngx_http_subtoken_set_identity(ngx_http_request_t *r,
-                                         const ngx_http_subtoken_identity_t *who) {
-  bool told = ngx_http_subtoken_has_identity(&r->headers_in.headers);
-  if (r->content_handler == NULL) who = NULL;
-  return told || who != NULL ? ngx_http_subtoken_change_identity(r, told, who) : NGX_OK;
+ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r,
+                                         const ngx_http_subtoken_identity_t *identity) {
+  bool came = ngx_http_subtoken_identity_came(&r->headers_in.headers);
+  if (r->content_handler == NULL) identity = NULL;
+  return came || identity != NULL ? ngx_http_subtoken_identity_replace(r, came, identity) : NGX_OK;
 }
