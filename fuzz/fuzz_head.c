@@ -46,7 +46,7 @@ static void check_good(subtoken_text bytes, const st_request_head *head) {
   }
 }
 
-static void check_bad(const st_request_head_fault *fault) {
+static void check_bad(const st_problem *fault) {
   static const int statuses[] = {400, 413, 414, 417, 431, 505};
   bool known = false;
   for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
@@ -75,7 +75,7 @@ static subtoken_text expand(const uint8_t *data, size_t size, size_t letters) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   st_request_head head, part_head;
-  st_request_head_fault fault = {0}, part_fault = {0};
+  st_problem fault = {0}, part_fault = {0};
   if (size < 3) return 0;
   subtoken_text bytes = expand(data + 3, size - 3, (size_t)data[2] * 128);
   size_t cut = (size_t)(data[0] << 8 | data[1]) % (bytes.len + 1);

@@ -16,6 +16,7 @@
 #include "service/rate_limit.h"
 #include "service/request_head.h"
 #include "service/router.h"
+#include "service/throttle.h"
 
 #define NOW INT64_C(1700000000)
 #define KEYS 2
@@ -328,7 +329,7 @@ static st_service service = {.settings = &settings,
                              .rate = &rate,
                              .ready = ready,
                              .changes = &key_changes,
-                             .people = &people,
+                             .users = &people,
                              .throttle = &throttle,
                              .basic = &basic,
                              .feed = {NULL, current, changes, whole, gave}};
@@ -716,7 +717,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool made;
   static st_request_head head;
   static int64_t now_us = 1; /* each time long after the last: nobody is slowed, or remembered */
-  st_request_head_fault fault;
+  st_problem fault;
   if (!made) make_all();
   made = true;
   subtoken_text bytes = expand(data, size);

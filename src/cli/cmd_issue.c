@@ -79,13 +79,14 @@ static bool read_lists(const char *permissions, const char *urls, st_params *par
 /* A parent that is restricted to some urls may make tokens only when it lists the
  * endpoint that makes them, by whichever of its methods.
  */
-static subtoken_result identify(const st_service *service, subtoken_text credential, int64_t now,
-                                st_identity *identity, const char **event) {
+static st_auth_result identify(const st_service *service, subtoken_text credential, int64_t now,
+                               st_identity *identity) {
   subtoken_text target = ST_TEXT("/v2/createsubtoken");
-  subtoken_result result =
-      st_identity_find(service, credential, ST_TEXT("POST"), target, now, identity, event);
-  if (result != SUBTOKEN_URL) return result;
-  return st_identity_find(service, credential, ST_TEXT("GET"), target, now, identity, event);
+  st_auth_result result =
+      st_identity_find(service, credential, ST_TEXT("POST"), target, now, identity);
+  bool url = result.status == ST_AUTH_STATUS_REJECTED && result.reason == SUBTOKEN_URL;
+  if (!url) return result;
+  return st_identity_find(service, credential, ST_TEXT("GET"), target, now, identity);
 }
 
 /* What was asked for and not given, on standard error: narrowing leaves it out without a word. */
@@ -133,14 +134,13 @@ static int issue(st_store *store, const st_service *service, subtoken_text crede
                  const st_params *params, int64_t now, bool json) {
   static st_identity identity;
   char token[SUBTOKEN_ISSUED_MAX + 1], error[ST_ISSUING_ERROR_MAX];
-  const char *event = NULL;
   subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
-  subtoken_result result = identify(service, credential, now, &identity, &event);
-  if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
-    return st_print_error(ST_EXIT_FAILED, "issue: the key store cannot be read");
+  st_auth_result result = identify(service, credential, now, &identity);
+  if (result.status == ST_AUTH_STATUS_REJECTED) {
+    return st_print_error(ST_EXIT_REFUSED, "issue: the credential is refused: %s", result.event);
   }
-  if (result != SUBTOKEN_OK) {
-    return st_print_error(ST_EXIT_REFUSED, "issue: the credential is refused: %s", event);
+  if (result.status != ST_AUTH_STATUS_OK) {
+    return st_print_error(ST_EXIT_FAILED, "issue: the key store cannot be read");
   }
   note_clock(store, identity.key.id, now);
   if (st_issuing_subtoken(service, &identity.grant, &params->request, now, token, &report, error) !=

@@ -21,6 +21,5 @@ void st_key_json_write(st_writer *writer, const st_key *key, const char *whole, 
 #define ST_MADE_JSON_MAX (256 + ST_MADE_LISTED * (32 + 6 * ST_NAME_MAX))
 
 void st_key_json_write_made(st_writer *writer, const st_made *made);
-void st_key_json_write_text(st_writer *writer, const char *name, const char *text);
 
 #endif

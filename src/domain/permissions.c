@@ -1,11 +1,12 @@
-/* Reads a list of permissions that is joined by commas. */
+/* Lists of permissions as rows have them, joined by commas: read from an option, written as JSON.
+ * Which permissions a token has, is a question to its claims (core/claims.c).
+ */
 #include "domain/permissions.h"
 
 #include <string.h>
 
-#include "base/bytes.h"
+#include "base/json.h"
 #include "core/claims.h"
-#include "domain/key.h"
 
 bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]) {
   subtoken_claims seen;
@@ -40,4 +41,15 @@ bool st_permissions_within(const char *inner, const char *outer) {
     if (!st_permissions_contain(outer, permission)) return false;
   }
   return true;
+}
+
+void st_permissions_write_json(st_writer *writer, const char *permissions) {
+  st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
+  subtoken_text each;
+  st_write_char(writer, '[');
+  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
+    if (!first) st_write_char(writer, ',');
+    st_json_write_string(writer, each);
+  }
+  st_write_char(writer, ']');
 }

@@ -2,6 +2,7 @@
 #ifndef ST_DOMAIN_PERMISSIONS_H
 #define ST_DOMAIN_PERMISSIONS_H
 
+#include "base/bytes.h"
 #include "domain/key.h"
 
 /* A list with commas, for --permissions: valid, none twice, at most 64. out gets it as it is
@@ -14,6 +15,9 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
  */
 bool st_permissions_contain(const char *list, subtoken_text permission);
 bool st_permissions_within(const char *inner, const char *outer);
+
+/* A row's list as a JSON array of strings. */
+void st_permissions_write_json(st_writer *writer, const char *permissions);
 
 #define ST_PERMISSIONS_FORM                                                                        \
   "permissions: must be a comma-separated list of at most 64 names without duplicates, each of 1 " \

@@ -43,7 +43,7 @@ typedef struct connection {
   bool head_read;
   st_chunked chunked;
   st_request_head head;
-  st_request_head_fault fault;
+  st_problem fault;
   char data[BUFFER];
 } connection;
 
@@ -210,11 +210,13 @@ static bool decode_body(connection *c) {
     case ST_CHUNKED_MORE: return false;
     case ST_CHUNKED_DONE: return true;
     case ST_CHUNKED_TOO_LONG:
-      c->fault = (st_request_head_fault){413, "limit", "the body is longer than 8192 bytes"};
+      c->fault = (st_problem){
+          .status = 413, .event = "limit", .text = "the body is longer than 8192 bytes"};
       return true;
     default:
-      c->fault =
-          (st_request_head_fault){400, "bad_framing",
+      c->fault = (st_problem){.status = 400,
+                              .event = "bad_framing",
+                              .text =
                                   "a chunk of the body is not `SIZE CRLF data CRLF`; no extensions "
                                   "and no trailers are taken"};
       return true;

@@ -21,7 +21,7 @@
 typedef struct st_connection_request {
   const st_request_head *head;
   subtoken_text body;
-  st_request_head_fault fault;
+  st_problem fault;
 } st_connection_request;
 
 /* Is told the events timeout and accept_emfile, for the log. Called from any thread. */

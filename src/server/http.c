@@ -49,7 +49,7 @@ static struct {
   st_store *store;
   st_keys keys;
   st_key_changes changes;
-  st_users people;
+  st_users users;
   st_rate_limit rate;
   st_throttle throttle;
   st_basic_auth basic;
@@ -132,7 +132,7 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
   header(writer, "Cache-Control", "no-store");
   header(writer, "X-Content-Type-Options", "nosniff");
   cors_headers(writer, request, reply);
-  if (reply->challenge[0] != '\0') header(writer, "WWW-Authenticate", reply->challenge);
+  if (reply->challenge != NULL) header(writer, "WWW-Authenticate", reply->challenge);
   /* A header of its own: clients that know only Basic do not look behind a comma. */
   if (reply->basic_challenge) {
     header(writer, "WWW-Authenticate", "Basic realm=\"subtoken\", charset=\"UTF-8\"");
@@ -160,8 +160,8 @@ static void answer(const st_connection_request *asked, const st_runtime_config *
                    subtoken_text peer, st_request *request, st_reply *reply) {
   request->remote = peer;
   if (asked->fault.status != 0) {
-    memset(reply, 0, offsetof(st_reply, headers));
-    st_reply_error(reply, asked->fault.status, asked->fault.event, asked->fault.text);
+    st_reply_clear(reply);
+    st_reply_problem(reply, &asked->fault);
     reply->close = true;
     reply->head = st_text_is(asked->head->method, "HEAD");
     return;
@@ -178,7 +178,7 @@ static void answer(const st_connection_request *asked, const st_runtime_config *
                         .rate = &all.rate,
                         .ready = store_ready,
                         .changes = &all.changes,
-                        .people = &all.people,
+                        .users = &all.users,
                         .throttle = &all.throttle,
                         .basic = &all.basic,
                         .feed = st_snapshot_cache_feed(),
@@ -351,7 +351,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
   all.store = store;
   all.keys = st_keys_of(store);
   all.changes = st_keys_changes_of(store);
-  all.people = st_users_of(store);
+  all.users = st_users_of(store);
   if (!start_tables()) {
     snprintf(error, ST_ERROR_MAX, "cannot make a lock");
     return false;

@@ -1,94 +1,108 @@
-/* What who is authenticated may do: hold a permission, cover a list, manage; and who it is for the
- * audit log.
+/* What a request may do once it is known who it is of. Who that is, is found out in authenticate.c.
+ * Whatever somebody makes never exceeds what it was made with, neither in permissions nor in time.
  */
 #include "service/access.h"
 
-#include "base/bytes.h"
 #include "core/claims.h"
-#include "domain/key.h"
-#include "domain/user.h"
-#include "service/authenticate.h"
-#include "service/context.h"
-#include "service/identity.h"
-#include "service/reply.h"
-#include "service/service.h"
+#include "service/rate_limit.h"
 #include "service/throttle.h"
 
-bool st_access_manager(st_context *c, st_identity *identity) {
-  if (!st_authenticate(c, identity)) return false;
-  if (identity->method != ST_AUTH_DERIVED) return true;
-  st_reply_escalation(
-      c->reply,
-      "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
-  return false;
+const st_problem *st_access_manager(st_context *c, st_identity *identity) {
+  const st_problem *problem = st_authenticate(c, identity);
+  if (problem != NULL || identity->method != ST_AUTH_DERIVED) return problem;
+  return st_problem_escalation(
+      c, "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
 }
 
-bool st_access_holds(st_context *c, const st_identity *identity, const char *permission) {
-  if (st_claims_has_permission(&identity->grant, st_text(permission))) return true;
-  st_reply_lacks(c->reply, st_text(permission));
-  return false;
+const st_problem *st_access_requires(st_context *c, const st_identity *identity,
+                                     const char *permission) {
+  if (st_claims_has_permission(&identity->grant, st_text(permission))) return NULL;
+  return st_problem_permission(c, st_text(permission));
 }
 
-bool st_access_covers(st_context *c, const st_identity *identity, subtoken_text permissions) {
+const st_problem *st_access_covers(st_context *c, const st_identity *identity,
+                                   subtoken_text permissions) {
   st_cutter cutter = {permissions, permissions.len == 0};
   subtoken_text each;
   while (st_cut(&cutter, ',', &each)) {
     if (st_claims_has_permission(&identity->grant, each)) continue;
-    st_reply_escalation(c->reply, "permissions: must not exceed those of the credential");
-    return false;
+    return st_problem_escalation(c, "permissions: must not exceed those of the credential");
   }
+  return NULL;
+}
+
+const st_problem *st_access_within_rate(st_context *c, const st_identity *identity) {
+  static const st_problem too_many = {
+      .status = 429, .event = "rate", .text = "too many tokens from this key; try again later"};
+  const st_service *service = c->service;
+  int64_t wait = st_rate_limit_take(service->rate, service->settings, st_identity_row(identity),
+                                    c->request->now_us);
+  if (wait <= 0) return NULL;
+  st_problem *problem = st_problem_copy(c, &too_many);
+  problem->retry_after = wait;
+  return problem;
+}
+
+const st_problem *st_access_within_attempts(st_context *c, subtoken_text username) {
+  static const st_problem too_many = {
+      .status = 429, .event = "login_throttled", .text = "too many attempts; try again later"};
+  const st_request *request = c->request;
+  int64_t wait = st_throttle_take(c->service->throttle, username, request->remote, request->now_us);
+  if (wait <= 0) return NULL;
+  st_problem *problem = st_problem_copy(c, &too_many);
+  problem->retry_after = wait;
+  return problem;
+}
+
+static bool access_find_end(const st_context *c, const st_identity *grantor, int64_t *end) {
+  const st_users *users = c->service->users;
+  const st_key_changes *changes = c->service->changes;
+  st_key key;
+  st_user user;
+  if (grantor->method == ST_AUTH_SESSION) {
+    st_store_status found = users->find(users->context, st_text(grantor->key.owner), &user);
+    if (found == ST_STORE_OK) *end = user.key.expires_at;
+    subtoken_wipe(&user, sizeof user);
+    return found == ST_STORE_OK;
+  }
+  if (grantor->method == ST_AUTH_SERVICE_SESSION) {
+    if (changes->find(changes->context, grantor->key.parent, &key) != ST_STORE_OK) return false;
+    *end = key.expires_at;
+    return true;
+  }
+  *end = grantor->key.expires_at;
   return true;
 }
 
-bool st_access_find_end(st_context *c, const st_identity *maker, int64_t *end) {
-  const st_users *people = c->service->people;
-  const st_key_changes *changes = c->service->changes;
-  st_key key;
-  st_user person;
+const st_problem *st_access_find_end(st_context *c, const st_identity *grantor, int64_t *end) {
   *end = ST_NEVER;
-  if (maker == NULL) return true;
-  *end = maker->key.expires_at;
-  if (maker->method == ST_AUTH_SESSION) {
-    st_store_status found = people->find(people->context, st_text(maker->key.owner), &person);
-    if (found == ST_STORE_OK) *end = person.key.expires_at;
-    subtoken_wipe(&person, sizeof person);
-    return found == ST_STORE_OK;
+  bool found = grantor == NULL || access_find_end(c, grantor, end);
+  return found ? NULL : st_problem_unchanged(ST_STORE_FAILED);
+}
+
+static void access_write_who(st_writer *who, const st_identity *identity) {
+  if (identity == NULL) {
+    st_write_literal(who, "nobody");
+  } else if (identity->method == ST_AUTH_SESSION || identity->method == ST_AUTH_BASIC) {
+    st_write_literal(who, "person ");
+    st_write_literal(who, identity->key.owner);
+  } else {
+    st_write_literal(who, "key ");
+    st_write_literal(
+        who, identity->method == ST_AUTH_SERVICE_SESSION ? identity->key.parent : identity->key.id);
   }
-  if (maker->method != ST_AUTH_SERVICE_SESSION) return true;
-  if (changes->find(changes->context, maker->key.parent, &key) != ST_STORE_OK) return false;
-  *end = key.expires_at;
-  return true;
 }
 
 st_audit_context st_access_audit_context(const st_context *c, const st_identity *identity,
-                                         st_audit_buffers *actor) {
-  st_writer who = st_writer_on(actor->who, sizeof actor->who);
-  st_writer from = st_writer_on(actor->from, sizeof actor->from);
-  if (identity == NULL) {
-    st_write_literal(&who, "nobody");
-  } else if (identity->method == ST_AUTH_SESSION || identity->method == ST_AUTH_BASIC) {
-    st_write_literal(&who, "person ");
-    st_write_literal(&who, identity->key.owner);
-  } else {
-    st_write_literal(&who, "key ");
-    st_write_literal(&who, identity->method == ST_AUTH_SERVICE_SESSION ? identity->key.parent
-                                                                       : identity->key.id);
-  }
+                                         st_audit_buffers *buffers) {
+  st_writer who = st_writer_on(buffers->who, sizeof buffers->who);
+  st_writer from = st_writer_on(buffers->from, sizeof buffers->from);
+  access_write_who(&who, identity);
   st_write_view(&from, c->request->remote);
-  if (!st_writer_end(&who)) actor->who[0] = '\0';
-  if (!st_writer_end(&from)) actor->from[0] = '\0';
+  if (!st_writer_end(&who)) buffers->who[0] = '\0';
+  if (!st_writer_end(&from)) buffers->from[0] = '\0';
   return (st_audit_context){.until_us = c->request->until_us,
-                            .who = actor->who,
-                            .from = actor->from,
-                            .row = st_identity_row(identity)};
-}
-
-/* May this address try, or does the login have to rest? */
-bool st_access_within_attempts(st_context *c, subtoken_text login) {
-  const st_request *request = c->request;
-  int64_t wait = st_throttle_take(c->service->throttle, login, request->remote, request->now_us);
-  if (wait > 0) {
-    st_reply_wait(c->reply, "login_throttled", "too many attempts; try again later", wait);
-  }
-  return wait <= 0;
+                            .who = buffers->who,
+                            .from = buffers->from,
+                            .row = identity != NULL ? st_identity_row(identity) : NULL};
 }

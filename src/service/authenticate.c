@@ -1,144 +1,140 @@
+/* Authenticating a request: what kind of credential it has decides who looks at it (identity.c,
+ * basic_auth.c), and what they answer becomes a problem here, with the log's word for each. What
+ * the log tells besides is noted here, too: a tag of the credential, the key, the distance of the
+ * clocks.
+ */
 #include "service/authenticate.h"
 
-#include <string.h>
-
 #include "base/hmac.h"
-#include "domain/key.h"
-#include "domain/user.h"
 #include "service/basic_auth.h"
-#include "service/context.h"
-#include "service/credential.h"
-#include "service/identity.h"
-#include "service/rate_limit.h"
-#include "service/reply.h"
-#include "service/service.h"
-#include "subtoken/verify.h"
-
-/* RFC 6750 section 3: no error code when no credential came. */
-static void refuse_credential(st_context *c, const char *event) {
-  st_reply_error(c->reply, 401, event, "Invalid access token");
-  st_reply_challenge(c->reply, c->credential.len == 0
-                                   ? SUBTOKEN_CHALLENGE
-                                   : subtoken_result_challenge(SUBTOKEN_REVOKED));
-  c->reply->basic_challenge = c->service->settings->basic_challenge;
-}
-
-/* ---- the credential ---- */
 
 /* Of a password nothing is told: 8 digits of its hash would do to try guesses. */
-static void tag_credential(st_context *c) {
+static void authenticate_note_tag(st_context *c) {
   static const char hex[] = "0123456789abcdef";
+  const st_credential *credential = &c->credential;
   uint8_t digest[ST_HASH_LEN];
-  if (c->is_basic || c->credential.len == 0 ||
-      !st_sha256(c->credential.data, c->credential.len, digest))
+  if ((credential->forms & ST_FORM_BASIC) != 0 ||
+      !st_sha256(credential->text.data, credential->text.len, digest)) {
     return;
+  }
   for (size_t i = 0; i < ST_CREDENTIAL_TAG_LEN; i++) {
     c->reply->event.credential[i] = hex[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
   }
 }
 
 /* How far apart two clocks would have to be; for the log alone. */
-static int64_t clock_delta(const st_context *c, subtoken_result result) {
+static int64_t authenticate_clock_delta(const st_context *c, subtoken_result reason) {
   char header[SUBTOKEN_HEADER_MAX];
   subtoken_claims claims;
-  if (subtoken_inspect(c->credential, header, sizeof header, &claims) != SUBTOKEN_OK) return 0;
-  return result == SUBTOKEN_EXPIRED ? claims.exp - c->request->now : claims.iat - c->request->now;
-}
-
-static void refuse_identity(st_context *c, subtoken_result result, const char *event) {
-  if (result == SUBTOKEN_EXPIRED || result == SUBTOKEN_IAT_FUTURE) {
-    c->reply->event.delta = clock_delta(c, result);
-  }
-  bool busy = event != NULL && strcmp(event, "passwords_busy") == 0;
-  switch (subtoken_result_status(result)) {
-    case 400:
-      st_reply_error(c->reply, 400, event, "the request target can be read in more than one way");
-      return;
-    case 403:
-      st_reply_error(c->reply, 403, event, "this subtoken does not list this url");
-      st_reply_challenge(c->reply, subtoken_result_challenge(result));
-      return;
-    case 503:
-      st_reply_unavailable(c->reply, event,
-                           busy ? "too many passwords are being checked; try again later"
-                                : "the key store cannot be read; try again later");
-      return;
-    default: refuse_credential(c, event);
-  }
+  if (subtoken_inspect(c->credential.text, header, sizeof header, &claims) != SUBTOKEN_OK) return 0;
+  return reason == SUBTOKEN_EXPIRED ? claims.exp - c->request->now : claims.iat - c->request->now;
 }
 
 /* A token that is good by its leeway alone: the clocks differ. */
-static void note_clock_skew(st_context *c, const subtoken_claims *grant) {
+static void authenticate_note_skew(st_context *c, const subtoken_claims *grant) {
   int64_t now = c->request->now;
   if (grant->iat <= now && grant->exp > now) return;
   c->reply->event.name = "clock_skew";
   c->reply->event.delta = (grant->iat > now ? grant->iat : grant->exp) - now;
 }
 
-static subtoken_result identify_any(st_context *c, st_identity *identity, const char **event,
-                                    int64_t *wait) {
-  const st_request *request = c->request;
-  if (c->is_basic) {
-    return st_basic_auth_identify(c->service, c->credential, request, identity, event, wait);
-  }
-  if (!c->credential_elsewhere && !st_key_shaped(c->credential) &&
-      !st_key_token_shaped(c->credential)) {
-    return st_identity_find_registered(c->service, c->credential, request->now, identity, event);
-  }
-  return st_identity_find(c->service, c->credential, c->method, c->target, request->now, identity,
-                          event);
-}
-
-/* Of a service's login: the key that it was made with. */
-static void note_use(const st_context *c, const st_identity *identity) {
-  const st_users *people = c->service->people;
+/* Of a service's session: the key that it was made with. */
+static void authenticate_note_use(const st_context *c, const st_identity *identity) {
+  const st_users *users = c->service->users;
   bool key = identity->key.kind == ST_KIND_KEY;
   if (!key && identity->key.kind != ST_KIND_SERVICE) return;
-  people->used(people->context, key ? identity->key.id : identity->key.parent, c->request->now);
+  users->used(users->context, key ? identity->key.id : identity->key.parent, c->request->now);
 }
 
-void st_authenticate_refuse_missing(st_context *c) {
-  refuse_credential(c, "auth_missing");
+static const st_problem *authenticate_reject(st_context *c, const st_auth_result *result) {
+  static const st_problem bad_target = {
+      .status = 400, .text = "the request target can be read in more than one way"};
+  static const st_problem not_listed = {.status = 403,
+                                        .text = "this subtoken does not list this url",
+                                        .challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE};
+  static const st_problem invalid = {
+      .status = 401, .text = "Invalid access token", .challenge = ST_CHALLENGE_INVALID_TOKEN};
+  int status = subtoken_result_status(result->reason);
+  if (result->reason == SUBTOKEN_EXPIRED || result->reason == SUBTOKEN_IAT_FUTURE) {
+    c->reply->event.delta = authenticate_clock_delta(c, result->reason);
+  }
+  st_problem *problem = st_problem_copy(c, status == 400   ? &bad_target
+                                           : status == 403 ? &not_listed
+                                                           : &invalid);
+  problem->event = result->event;
+  if (problem->status == 401) problem->basic_challenge = c->service->settings->basic_challenge;
+  return problem;
 }
 
-bool st_authenticate_found(st_context *c, st_identity *identity) {
-  const char *event = NULL;
-  int64_t wait = 0;
-  if (c->credential.len == 0) {
-    st_authenticate_refuse_missing(c);
-    return false;
+static const st_problem *authenticate_throttled(st_context *c, const st_auth_result *result) {
+  static const st_problem throttled = {.status = 429,
+                                       .event = "login_throttled",
+                                       .text = "too many wrong passwords; try again later"};
+  st_problem *problem = st_problem_copy(c, &throttled);
+  problem->retry_after = result->retry_after;
+  return problem;
+}
+
+static const st_problem *authenticate_problem(st_context *c, const st_auth_result *result) {
+  static const st_problem store_error = {.status = 503,
+                                         .event = "store_error",
+                                         .text = "the key store cannot be read; try again later",
+                                         .retry_after = 5};
+  static const st_problem revocation_unknown = {
+      .status = 503,
+      .event = "feed_stale",
+      .text = "it is not known whether this token has been revoked; try again later",
+      .retry_after = 5};
+  switch (result->status) {
+    case ST_AUTH_STATUS_OK: return NULL;
+    case ST_AUTH_STATUS_REJECTED: return authenticate_reject(c, result);
+    case ST_AUTH_STATUS_THROTTLED: return authenticate_throttled(c, result);
+    case ST_AUTH_STATUS_PASSWORDS_BUSY: return &st_problem_passwords_busy;
+    case ST_AUTH_STATUS_REVOCATION_UNKNOWN: return &revocation_unknown;
+    default: return &store_error;
   }
-  tag_credential(c);
-  subtoken_result result = identify_any(c, identity, &event, &wait);
-  if (c->is_basic) subtoken_wipe(c->basic, sizeof c->basic); /* also what was decoded in vain */
-  if (wait > 0) {
-    st_reply_wait(c->reply, event, "too many wrong passwords; try again later", wait);
-    return false;
+}
+
+static st_auth_result authenticate_any(st_context *c, st_identity *identity) {
+  const st_credential *credential = &c->credential;
+  const st_request *request = c->request;
+  if ((credential->forms & ST_FORM_BASIC) != 0) {
+    return st_basic_auth_check(c->service, credential->text, request, identity);
   }
-  if (result != SUBTOKEN_OK) {
-    refuse_identity(c, result, event);
-    return false;
+  if (credential->forms == ST_FORM_API_KEY && !st_key_shaped(credential->text) &&
+      !st_key_token_shaped(credential->text)) {
+    return st_identity_find_registered(c->service, credential->text, request->now, identity);
   }
+  return st_identity_find(c->service, credential->text, c->method, c->target, request->now,
+                          identity);
+}
+
+const st_problem *st_authenticate_missing(st_context *c) {
+  static const st_problem missing = {.status = 401,
+                                     .event = "auth_missing",
+                                     .text = "Invalid access token",
+                                     .challenge = ST_CHALLENGE_BEARER};
+  st_problem *problem = st_problem_copy(c, &missing);
+  problem->basic_challenge = c->service->settings->basic_challenge;
+  return problem;
+}
+
+const st_problem *st_authenticate_found(st_context *c, st_identity *identity) {
+  if (c->credential.text.len == 0) return st_authenticate_missing(c);
+  authenticate_note_tag(c);
+  st_auth_result result = authenticate_any(c, identity);
+  if ((c->credential.forms & ST_FORM_BASIC) != 0) { /* also what was decoded in vain */
+    subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
+  }
+  const st_problem *problem = authenticate_problem(c, &result);
+  if (problem != NULL) return problem;
   memcpy(c->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  if (!st_auth_method_is_whole(identity->method)) note_clock_skew(c, &identity->grant);
-  note_use(c, identity);
-  return true;
+  if (!st_identity_is_whole(identity)) authenticate_note_skew(c, &identity->grant);
+  authenticate_note_use(c, identity);
+  return NULL;
 }
 
-bool st_authenticate(st_context *c, st_identity *identity) {
-  return st_credential_find(c) && st_authenticate_found(c, identity);
+const st_problem *st_authenticate(st_context *c, st_identity *identity) {
+  const st_problem *problem = st_credential_find(c);
+  return problem != NULL ? problem : st_authenticate_found(c, identity);
 }
-
-bool st_authenticate_within_rate(st_context *c, const st_identity *identity) {
-  const st_service *service = c->service;
-  int64_t wait = st_rate_limit_take(service->rate, service->settings, st_identity_row(identity),
-                                    c->request->now_us);
-  if (wait > 0) {
-    st_reply_wait(c->reply, "rate", "too many tokens from this key; try again later", wait);
-  }
-  return wait <= 0;
-}
-
-/* ---- managing ---- */
-
-/* ---- parameters of a query ---- */

@@ -1,17 +1,13 @@
+/* HTTP Basic: the cache of good credentials, and the check of one that is not in it. Many requests
+ * come with the same credential at once: one checks it, the others wait for that and find it
+ * cached. How many wait, and how long, is bounded. The password itself is checked by the server
+ * (domain/user.h).
+ */
 #include "service/basic_auth.h"
 
-#include <string.h>
-
 #include "base/bytes.h"
-#include "domain/key.h"
 #include "domain/names.h"
-#include "domain/password.h"
-#include "domain/user.h"
-#include "os/semaphore.h"
-#include "service/identity.h"
-#include "service/service.h"
 #include "service/throttle.h"
-#include "subtoken/mac.h"
 
 bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32]) {
   memset(basic, 0, sizeof *basic);
@@ -27,16 +23,16 @@ void st_basic_auth_close(st_basic_auth *basic, int64_t at_us) {
   for (size_t i = 0; i < ST_BASIC_STRIPES; i++) st_semaphore_close(&basic->checking[i], at_us);
 }
 
-/* ---- what is remembered ---- */
+/* ---- the cache ---- */
 
-static size_t slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
+static size_t basic_slot_of(const uint8_t tag[SUBTOKEN_MAC_LEN]) {
   return (size_t)(tag[0] | tag[1] << 8) % ST_BASIC_SLOTS;
 }
 
 /* *left: microseconds for which it is still good; 0 when there is none. */
-static void recall(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
-                   char sub[ST_SUB_LEN + 1], int64_t *left) {
-  size_t at = slot_of(tag);
+static void basic_cache_get(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN],
+                            int64_t now_us, char sub[ST_SUB_LEN + 1], int64_t *left) {
+  size_t at = basic_slot_of(tag);
   *left = 0;
   pthread_mutex_lock(&basic->lock);
   if (basic->slots[at].until_us > now_us &&
@@ -47,9 +43,9 @@ static void recall(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], in
   pthread_mutex_unlock(&basic->lock);
 }
 
-static void remember(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], int64_t now_us,
-                     const char *sub) {
-  size_t at = slot_of(tag);
+static void basic_cache_put(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN],
+                            int64_t now_us, const char *sub) {
+  size_t at = basic_slot_of(tag);
   pthread_mutex_lock(&basic->lock);
   memcpy(basic->slots[at].tag, tag, SUBTOKEN_MAC_LEN);
   memcpy(basic->slots[at].sub, sub, ST_SUB_LEN + 1);
@@ -59,156 +55,150 @@ static void remember(st_basic_auth *basic, const uint8_t tag[SUBTOKEN_MAC_LEN], 
 
 /* ---- one credential ---- */
 
-typedef struct attempt {
+typedef struct basic_attempt {
   const st_service *service;
   const st_request *request;
-  subtoken_text login, password;
+  subtoken_text username, password;
   uint8_t tag[SUBTOKEN_MAC_LEN];
   st_identity *identity;
-  const char *event;
-  int64_t wait;
-} attempt;
+} basic_attempt;
 
-/* At the first colon: a password may have one, a login not. */
-static bool split(attempt *a, subtoken_text text) {
-  st_cutter cutter = {text, false};
-  if (!st_cut(&cutter, ':', &a->login) || cutter.done) return false;
-  a->password = cutter.rest;
-  return !st_text_is(a->login, ST_ANONYMOUS);
+static const st_auth_result basic_store_error = {.status = ST_AUTH_STATUS_STORE_ERROR};
+static const st_auth_result basic_busy = {.status = ST_AUTH_STATUS_PASSWORDS_BUSY};
+
+static st_auth_result basic_rejected(void) {
+  return st_auth_rejected(SUBTOKEN_REVOKED, "login_failed");
 }
 
-/* What the person may do now. The sub is another as soon as the password is, or a permission has
- * been taken away.
+/* At the first colon: a password may have one, a username not. */
+static bool basic_split(basic_attempt *a, subtoken_text text) {
+  st_cutter cutter = {text, false};
+  if (!st_cut(&cutter, ':', &a->username) || cutter.done) return false;
+  a->password = cutter.rest;
+  return !st_text_is(a->username, ST_ANONYMOUS);
+}
+
+/* What the user may do now. The sub is another as soon as the password is, or a permission has been
+ * taken away.
  */
-static subtoken_result grant(attempt *a, subtoken_text sub) {
+static st_auth_result basic_grant(const basic_attempt *a, const char *sub) {
   const st_keys *keys = &a->service->keys;
   st_key *key = &a->identity->key;
-  a->event = "login_failed";
-  switch (keys->by_sub(keys->store, sub, key)) {
+  switch (keys->by_sub(keys->store, (subtoken_text){sub, ST_SUB_LEN}, key)) {
     case ST_STORE_OK: break;
     case ST_STORE_NOT_FOUND:
-    case ST_STORE_REVOKED: return SUBTOKEN_REVOKED;
-    default: a->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
+    case ST_STORE_REVOKED: return basic_rejected();
+    default: return basic_store_error;
   }
-  bool over = key->expires_at <= a->request->now;
-  if (key->kind != ST_KIND_USER || key->disabled || over) return SUBTOKEN_REVOKED;
+  bool expired = key->expires_at <= a->request->now;
+  if (key->kind != ST_KIND_USER || key->disabled || expired) return basic_rejected();
+  if (!st_key_grant(key, &a->identity->grant)) return basic_store_error;
   a->identity->method = ST_AUTH_BASIC;
-  a->event = NULL;
-  return st_key_grant(key, &a->identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
+  return (st_auth_result){.status = ST_AUTH_STATUS_OK};
 }
 
-static subtoken_result from_memory(attempt *a, int64_t *left) {
+/* Rejected, too, when it is not in the cache. */
+static st_auth_result basic_check_cache(const basic_attempt *a, int64_t *left) {
   char sub[ST_SUB_LEN + 1];
-  recall(a->service->basic, a->tag, a->request->now_us, sub, left);
-  return *left > 0 ? grant(a, (subtoken_text){sub, ST_SUB_LEN}) : SUBTOKEN_REVOKED;
+  basic_cache_get(a->service->basic, a->tag, a->request->now_us, sub, left);
+  return *left > 0 ? basic_grant(a, sub) : basic_rejected();
 }
 
-/* Nobody tells from outside who is unknown, disabled or over: each costs the same, and counts. */
-static st_store_status find(const attempt *a, st_user *person) {
-  const st_users *people = a->service->people;
-  if (!st_names_username_valid(a->login)) return ST_STORE_NOT_FOUND;
-  st_store_status found = people->find(people->context, a->login, person);
-  bool over = found == ST_STORE_OK && person->key.expires_at <= a->request->now;
-  return found == ST_STORE_OK && (person->key.disabled || over) ? ST_STORE_NOT_FOUND : found;
+/* Nobody can tell from outside who is unknown, disabled or expired: each costs the same, and
+ * counts. */
+static st_store_status basic_find_user(const basic_attempt *a, st_user *user) {
+  const st_users *users = a->service->users;
+  if (!st_names_username_valid(a->username)) return ST_STORE_NOT_FOUND;
+  st_store_status found = users->find(users->context, a->username, user);
+  bool expired = found == ST_STORE_OK && user->key.expires_at <= a->request->now;
+  return found == ST_STORE_OK && (user->key.disabled || expired) ? ST_STORE_NOT_FOUND : found;
 }
 
 /* The password itself, which takes its time. */
-static subtoken_result judge(attempt *a, st_store_status found, const st_user *person) {
-  const st_users *people = a->service->people;
-  if (found == ST_STORE_FAILED) {
-    a->event = "store_error";
-    return SUBTOKEN_REVOCATION_UNKNOWN;
-  }
+static st_auth_result basic_check_password(const basic_attempt *a, st_store_status found,
+                                           const st_user *user) {
+  const st_users *users = a->service->users;
+  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return basic_store_error;
   bool known = found == ST_STORE_OK;
-  switch (
-      people->check(people->context, known ? person : NULL, a->password, a->request->until_us)) {
+  switch (users->check(users->context, known ? user : NULL, a->password, a->request->until_us)) {
     case ST_VERDICT_GOOD: break;
     case ST_VERDICT_WRONG: known = false; break;
-    case ST_VERDICT_BUSY: a->event = "passwords_busy"; return SUBTOKEN_REVOCATION_UNKNOWN;
-    default: a->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
+    case ST_VERDICT_BUSY: return basic_busy;
+    default: return basic_store_error;
   }
-  bool utf8 = st_utf8_valid(a->login) && st_utf8_valid(a->password);
-  a->event = utf8 ? "login_failed" : "login_not_utf8"; /* an old client's Latin-1 */
-  if (!known) return SUBTOKEN_REVOKED;
-  remember(a->service->basic, a->tag, a->request->now_us, person->key.sub);
-  return grant(a, (subtoken_text){person->key.sub, ST_SUB_LEN});
+  if (known) {
+    basic_cache_put(a->service->basic, a->tag, a->request->now_us, user->key.sub);
+    return basic_grant(a, user->key.sub);
+  }
+  /* An old client's Latin-1 is told apart in the log. */
+  bool utf8 = st_utf8_valid(a->username) && st_utf8_valid(a->password);
+  return st_auth_rejected(SUBTOKEN_REVOKED, utf8 ? "login_failed" : "login_not_utf8");
 }
 
 /* Only a password that was wrong counts. */
-static subtoken_result check(attempt *a) {
-  st_user person;
+static st_auth_result basic_check(const basic_attempt *a) {
+  st_user user;
   const st_request *request = a->request;
   st_throttle *throttle = a->service->throttle;
-  a->wait = st_throttle_take(throttle, a->login, request->remote, request->now_us);
-  if (a->wait > 0) {
-    a->event = "login_throttled";
-    return SUBTOKEN_REVOKED;
+  int64_t wait = st_throttle_take(throttle, a->username, request->remote, request->now_us);
+  if (wait > 0) {
+    return (st_auth_result){.status = ST_AUTH_STATUS_THROTTLED, .retry_after = wait};
   }
-  st_store_status found = find(a, &person);
-  subtoken_result result = judge(a, found, &person);
-  if (result != SUBTOKEN_REVOKED) {
-    st_throttle_give_back(throttle, a->login, request->remote);
+  st_store_status found = basic_find_user(a, &user);
+  st_auth_result result = basic_check_password(a, found, &user);
+  if (result.status != ST_AUTH_STATUS_REJECTED) {
+    st_throttle_give_back(throttle, a->username, request->remote);
   }
-  subtoken_wipe(&person, sizeof person);
+  subtoken_wipe(&user, sizeof user);
   return result;
 }
 
-/* Many requests come with the same credential at once: the first checks it, the others wait and
- * find it remembered. How many wait is bounded, as they hold a connection each, and how long.
+/* The first of those who come with a credential checks it; the others wait and find it cached. Each
+ * holds a connection meanwhile.
  */
-static subtoken_result check_alone(attempt *a) {
+static st_auth_result basic_check_alone(const basic_attempt *a) {
   st_basic_auth *basic = a->service->basic;
   st_semaphore *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
-  subtoken_result result = SUBTOKEN_REVOCATION_UNKNOWN;
-  a->event = "passwords_busy";
+  st_auth_result result = basic_busy;
   if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max &&
       st_semaphore_enter(checking, a->request->until_us)) {
-    a->event = "login_failed"; /* as long as nothing better is known */
     int64_t left;
-    result = from_memory(a, &left);
-    if (result == SUBTOKEN_REVOKED) result = check(a);
+    result = basic_check_cache(a, &left);
+    if (result.status == ST_AUTH_STATUS_REJECTED) result = basic_check(a);
     st_semaphore_leave(checking);
   }
   atomic_fetch_sub(&basic->waiting, 1);
   return result;
 }
 
-/* Shortly before it is forgotten one request checks it anew, while the others go by what is
- * remembered: nobody waits then. What comes of it is for the next ones.
+/* Shortly before it leaves the cache one request checks it anew, while the others go by what is
+ * cached: nobody waits then. What comes of it is for the next ones.
  */
-static void renew(const attempt *good) {
+static void basic_renew(const basic_attempt *good) {
   st_basic_auth *basic = good->service->basic;
   st_semaphore *checking = &basic->checking[good->tag[2] % ST_BASIC_STRIPES];
   st_identity unused;
   int64_t left;
   if (!st_semaphore_enter(checking, ST_WAIT_NOT)) return;
-  attempt a = *good;
+  basic_attempt a = *good;
   a.identity = &unused;
-  if (from_memory(&a, &left) == SUBTOKEN_OK && left < ST_BASIC_RENEW_US) (void)check(&a);
+  if (basic_check_cache(&a, &left).status == ST_AUTH_STATUS_OK && left < ST_BASIC_RENEW_US) {
+    (void)basic_check(&a);
+  }
   st_semaphore_leave(checking);
 }
 
-subtoken_result st_basic_auth_identify(const st_service *service, subtoken_text text,
-                                       const st_request *request, st_identity *identity,
-                                       const char **event, int64_t *wait) {
-  attempt a = {.service = service, .request = request, .identity = identity};
-  memset(identity, 0, offsetof(st_identity, grant));
-  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
-  a.event = "login_failed";
-  subtoken_result result = SUBTOKEN_REVOKED;
-  if (split(&a, text)) {
-    if (subtoken_mac_compute(&service->basic->key, text.data, text.len, a.tag) != SUBTOKEN_OK) {
-      return SUBTOKEN_REVOCATION_UNKNOWN;
-    }
-    int64_t left;
-    result = from_memory(&a, &left);
-    if (result == SUBTOKEN_REVOKED) {
-      result = check_alone(&a);
-    } else if (result == SUBTOKEN_OK && left < ST_BASIC_RENEW_US) {
-      renew(&a);
-    }
+st_auth_result st_basic_auth_check(const st_service *service, subtoken_text text,
+                                   const st_request *request, st_identity *identity) {
+  basic_attempt a = {.service = service, .request = request, .identity = identity};
+  int64_t left;
+  st_identity_clear(identity);
+  if (!basic_split(&a, text)) return basic_rejected();
+  if (subtoken_mac_compute(&service->basic->key, text.data, text.len, a.tag) != SUBTOKEN_OK) {
+    return basic_store_error;
   }
-  *event = a.event;
-  *wait = a.wait;
+  st_auth_result result = basic_check_cache(&a, &left);
+  if (result.status == ST_AUTH_STATUS_REJECTED) return basic_check_alone(&a);
+  if (result.status == ST_AUTH_STATUS_OK && left < ST_BASIC_RENEW_US) basic_renew(&a);
   return result;
 }

@@ -1,17 +1,12 @@
-/* basic - HTTP Basic (RFC 7617) credentials that were found good, remembered for a minute: each
- * costs an Argon2 otherwise. What is remembered is an HMAC under a key of this process; what they
+/* basic_auth - HTTP Basic (RFC 7617). A credential that was found good is cached for a minute, as
+ * each check costs an Argon2. What is cached is an HMAC under a key of this process; what the user
  * may do is asked of the store each time.
  */
 #ifndef ST_SERVICE_BASIC_AUTH_H
 #define ST_SERVICE_BASIC_AUTH_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "domain/key.h"
 #include "os/semaphore.h"
 #include "service/identity.h"
-#include "service/service.h"
 #include "subtoken/mac.h"
 
 #define ST_BASIC_KEPT_US INT64_C(60000000)
@@ -29,22 +24,19 @@ typedef struct st_basic_auth {
   struct {
     uint8_t tag[SUBTOKEN_MAC_LEN];
     int64_t until_us;         /* monotonic; 0: empty */
-    char sub[ST_SUB_LEN + 1]; /* a person's, which changes with the password */
+    char sub[ST_SUB_LEN + 1]; /* a user's, which changes with the password */
   } slots[ST_BASIC_SLOTS];
 } st_basic_auth;
 
 /* key: 32 random bytes. */
 bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32])
     __attribute__((warn_unused_result));
-/* The process ends: from a time on (st_semaphore_now_us) nobody waits. */
+/* The process ends: from a time on (monotonic) nobody waits. */
 void st_basic_auth_close(st_basic_auth *basic, int64_t at_us);
 
-/* The same for HTTP Basic (basic.c). text is login:password, decoded. *wait: not 0 when there were
- * too many wrong ones; then the result is no success and they are the seconds to wait.
- */
-subtoken_result st_basic_auth_identify(const st_service *service, subtoken_text text,
-                                       const st_request *request, st_identity *identity,
-                                       const char **event, int64_t *wait)
+/* text: username:password, decoded. A result of THROTTLED says how long to wait. */
+st_auth_result st_basic_auth_check(const st_service *service, subtoken_text text,
+                                   const st_request *request, st_identity *identity)
     __attribute__((warn_unused_result));
 
 #endif

@@ -1,70 +1,56 @@
-/* Named API tokens exchanged for short-lived ones, as older clients ask for it
- * (/v2/vendortoken), and the hash by which a string of theirs is registered.
+/* Two calls by which clients of other servers can stay as they are: an access token for an API
+ * token, under a vendor's path, and the hash by which a string can be registered as an API key.
  */
-#include "service/compat.h"
-
-#include <string.h>
-
 #include "base/base64url.h"
-#include "base/bytes.h"
 #include "base/date.h"
-#include "domain/key.h"
 #include "service/access.h"
-#include "service/authenticate.h"
-#include "service/context.h"
-#include "service/identity.h"
+#include "service/endpoints.h"
 #include "service/issuing.h"
 #include "service/json_body.h"
 #include "service/reply.h"
 
-static bool is_blank(subtoken_text text) {
+/* ---- an access token ---- */
+
+static bool compat_is_blank(subtoken_text text) {
   while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0') {
     text = (subtoken_text){text.data + 1, text.len - 1};
   }
   return text.len == 0;
 }
 
-/* Nothing, or a JSON object, in which nothing is asked for. */
-static bool has_no_wishes(st_context *c) {
+/* No body, or a JSON object, in which nothing is asked for. */
+static const st_problem *compat_read_body(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
-  if (is_blank(c->request->body)) return true;
-  bool good = st_json_body_read(c, NULL, 0, scratch);
+  if (compat_is_blank(c->request->body)) return NULL;
+  const st_problem *problem = st_json_body_read(c, NULL, 0, scratch);
   subtoken_wipe(scratch, sizeof scratch);
-  return good;
+  return problem;
 }
 
-static void answer_vendor(st_context *c, const st_access_token *access) {
-  st_writer writer = st_writer_on(c->reply->body, sizeof c->reply->body);
-  st_write_literal(&writer, "{\"RawToken\":\"");
-  st_write_literal(&writer, access->token);
-  st_write_literal(&writer, "\",\"LifeTime\":\"");
-  st_date_write(&writer, access->claims.exp, false);
-  st_write_literal(&writer, "\"}");
-  c->reply->status = 200;
-  c->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
-}
-
-void st_compat_exchange(st_context *c) {
+const st_problem *st_compat_exchange(st_context *c) {
   st_identity identity;
   st_access_token access;
-  int status;
-  if (!st_authenticate(c, &identity) || !st_authenticate_within_rate(c, &identity) ||
-      !has_no_wishes(c)) {
-    return;
-  }
-  subtoken_result result =
-      st_issuing_access_token(c->service, &identity.grant, NULL, 0, NULL, c->request->now, &access);
-  if (result == SUBTOKEN_OK) {
-    answer_vendor(c, &access);
-  } else {
-    const char *problem = st_issuing_access_problem(result, &status);
-    st_reply_error(c->reply, status, "issue_denied", problem);
-  }
+  const st_problem *problem = st_authenticate(c, &identity);
+  if (problem == NULL) problem = st_access_within_rate(c, &identity);
+  if (problem == NULL) problem = compat_read_body(c);
+  if (problem != NULL) return problem;
+  problem = st_issuing_access_token(c->service, &identity.grant, NULL, 0, c->request->now, &access);
+  if (problem != NULL) return problem;
+  st_writer writer = st_reply_begin(c->reply);
+  st_write_literal(&writer, "{\"RawToken\":\"");
+  st_write_literal(&writer, access.token);
+  st_write_literal(&writer, "\",\"LifeTime\":\"");
+  st_date_write(&writer, access.claims.exp, false);
+  st_write_literal(&writer, "\"}");
+  st_reply_end(c->reply, 200, &writer);
   subtoken_wipe(&access, sizeof access);
+  return NULL;
 }
 
+/* ---- the hash of a string ---- */
+
 /* Why it cannot be registered. */
-static const char *fault_of(subtoken_text string) {
+static const char *compat_string_error(subtoken_text string) {
   if (string.len < ST_API_STRING_MIN || string.len > ST_API_STRING_MAX) {
     return "the string must be 16 to 255 characters";
   }
@@ -76,39 +62,39 @@ static const char *fault_of(subtoken_text string) {
   return "the string must not look like a key or a token";
 }
 
-static void answer_hash(st_context *c, subtoken_text string) {
+static const st_problem *compat_reply_hash(st_context *c, subtoken_text string) {
   uint8_t digest[32];
   if (!st_key_string_hash(string, digest)) {
-    st_reply_error(c->reply, 400, "bad_request", fault_of(string));
-    return;
+    return st_problem_make(c, 400, "bad_request", compat_string_error(string));
   }
-  st_writer writer = st_writer_on(c->reply->body, sizeof c->reply->body);
+  st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"hash\":\"");
   st_base64url_write(&writer, digest, sizeof digest);
   st_write_literal(&writer, "\"}");
-  c->reply->status = 200;
-  c->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+  st_reply_end(c->reply, 200, &writer);
+  return NULL;
 }
 
-void st_compat_hash_string(st_context *c) {
+const st_problem *st_compat_hash(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
   st_identity identity;
+  size_t given = 0, which = 0;
   st_field fields[] = {{.name = "text", .type = ST_FIELD_TEXT},
                        {.name = "string", .type = ST_FIELD_TEXT},
                        {.name = "value", .type = ST_FIELD_TEXT}};
-  if (!st_access_manager(c, &identity) || !st_access_holds(c, &identity, "keys")) return;
+  const st_problem *problem = st_access_manager(c, &identity);
+  if (problem == NULL) problem = st_access_requires(c, &identity, "keys");
+  if (problem != NULL) return problem;
   scratch[0] = '\0';
-  if (st_json_body_read(c, fields, 3, scratch)) {
-    size_t given = 0, which = 0;
-    for (size_t i = 0; i < 3; i++) {
-      if (fields[i].given) which = i;
-      given += fields[i].given;
-    }
-    if (given == 1) {
-      answer_hash(c, fields[which].text);
-    } else {
-      st_reply_error(c->reply, 400, "bad_request", "text: must be given exactly once");
-    }
+  problem = st_json_body_read(c, fields, 3, scratch);
+  for (size_t i = 0; i < 3; i++) {
+    if (fields[i].given) which = i;
+    given += fields[i].given;
+  }
+  if (problem == NULL) {
+    problem = given == 1 ? compat_reply_hash(c, fields[which].text)
+                         : st_problem_parameter(c, "text", "must be given exactly once");
   }
   subtoken_wipe(scratch, sizeof scratch);
+  return problem;
 }

@@ -1,12 +1,26 @@
-/* credential - the one credential of a request. */
+/* credential - the one credential of a request, wherever it stands: in Authorization, in X-API-Key,
+ * in the query. Whose it is, is for authenticate.h.
+ */
 #ifndef ST_SERVICE_CREDENTIAL_H
 #define ST_SERVICE_CREDENTIAL_H
 
-#include "service/context.h"
+#include "domain/user.h"
+#include "service/problem.h"
 
-/* Find the credential; false after replying that there is more than one. With v->credential.len 0
- * there is none. The second step, which wants one, goes on from there.
- */
-bool st_credential_find(st_context *c) __attribute__((warn_unused_result));
+typedef struct st_credential {
+  subtoken_text text; /* of Basic: login:password; empty: there is none */
+  unsigned forms;     /* ST_FORM_*: those in which it came */
+  char basic[ST_NAME_MAX + ST_PASSWORD_MAX + 2];
+  char query[SUBTOKEN_TARGET_MAX];
+} st_credential;
+
+/* Its two buffers need no zeros. */
+static inline void st_credential_clear(st_credential *credential) {
+  credential->text = (subtoken_text){NULL, 0};
+  credential->forms = 0;
+}
+
+/* Find it, or none. A problem: there is more than one, or it cannot be read. */
+const st_problem *st_credential_find(struct st_context *c) __attribute__((warn_unused_result));
 
 #endif

@@ -1,72 +1,41 @@
-/* Who a credential is: a whole key, looked up by its hash, or a subtoken, verified
- * with the same code as at any edge and held against what the store says now.
+/* Whose a credential is. A whole key is looked up by its hash; a subtoken is verified with the same
+ * code as at any edge, and is then worth no more than what the store grants its sub now. The store
+ * is asked each time. HTTP Basic, which checks a password as well, is in basic_auth.c.
  */
 #include "service/identity.h"
 
-#include <string.h>
-
-#include "base/bytes.h"
 #include "base/hmac.h"
 #include "core/claims.h"
-#include "domain/key.h"
-#include "domain/user.h"
-#include "service/service.h"
-#include "subtoken/verify.h"
 
-static subtoken_result judge_key(const st_key *key, int64_t now, const char **event) {
-  if (key->disabled || key->suspended) {
-    *event = "key_disabled";
-    return SUBTOKEN_REVOKED;
-  }
-  if (key->expires_at <= now) {
-    *event = "key_expired";
-    return SUBTOKEN_EXPIRED;
-  }
-  return SUBTOKEN_OK;
-}
+static const st_auth_result identity_store_error = {.status = ST_AUTH_STATUS_STORE_ERROR};
+static const st_auth_result identity_ok = {.status = ST_AUTH_STATUS_OK};
 
-static subtoken_result identify_digest(const st_service *service, const uint8_t digest[32],
-                                       int64_t now, st_identity *identity, const char **event) {
-  switch (service->keys.by_digest(service->keys.store, digest, &identity->key)) {
+static st_auth_result identity_by_digest(const st_service *service, const uint8_t digest[32],
+                                         int64_t now, st_identity *identity) {
+  st_key *key = &identity->key;
+  switch (service->keys.by_digest(service->keys.store, digest, key)) {
     case ST_STORE_OK: break;
-    case ST_STORE_NOT_FOUND: return SUBTOKEN_REVOKED;
-    case ST_STORE_REVOKED: *event = "key_revoked"; return SUBTOKEN_REVOKED;
-    default: *event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
+    case ST_STORE_NOT_FOUND: return st_auth_rejected(SUBTOKEN_REVOKED, "key_unknown");
+    case ST_STORE_REVOKED: return st_auth_rejected(SUBTOKEN_REVOKED, "key_revoked");
+    default: return identity_store_error;
   }
-  if (identity->key.kind != ST_KIND_KEY) return SUBTOKEN_REVOKED;
-  subtoken_result result = judge_key(&identity->key, now, event);
-  if (result != SUBTOKEN_OK) return result;
-  *event = NULL;
+  if (key->kind != ST_KIND_KEY) return st_auth_rejected(SUBTOKEN_REVOKED, "key_unknown");
+  if (key->disabled || key->suspended) return st_auth_rejected(SUBTOKEN_REVOKED, "key_disabled");
+  if (key->expires_at <= now) return st_auth_rejected(SUBTOKEN_EXPIRED, "key_expired");
+  if (!st_key_grant(key, &identity->grant)) return identity_store_error;
   identity->method = ST_AUTH_KEY;
-  return st_key_grant(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
+  return identity_ok;
 }
 
-static void clear(st_identity *identity) {
-  memset(identity, 0, offsetof(st_identity, grant));
-  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
-}
-
-static subtoken_result identify_key(const st_service *service, subtoken_text credential,
-                                    int64_t now, st_identity *identity, const char **event) {
+st_auth_result st_identity_find_registered(const st_service *service, subtoken_text string,
+                                           int64_t now, st_identity *identity) {
   uint8_t digest[ST_HASH_LEN];
-  *event = "key_unknown";
-  if (!st_sha256(credential.data, credential.len, digest)) return SUBTOKEN_REVOCATION_UNKNOWN;
-  return identify_digest(service, digest, now, identity, event);
+  st_identity_clear(identity);
+  if (!st_key_string_hash(string, digest)) {
+    return st_auth_rejected(SUBTOKEN_REVOKED, "key_unknown");
+  }
+  return identity_by_digest(service, digest, now, identity);
 }
-
-/* ---- strings that were registered by their hash ---- */
-
-subtoken_result st_identity_find_registered(const st_service *service, subtoken_text string,
-                                            int64_t now, st_identity *identity,
-                                            const char **event) {
-  uint8_t digest[ST_HASH_LEN];
-  clear(identity);
-  *event = "key_unknown";
-  if (!st_key_string_hash(string, digest)) return SUBTOKEN_REVOKED;
-  return identify_digest(service, digest, now, identity, event);
-}
-
-/* ---- what anyone may do ---- */
 
 bool st_identity_anonymous_digest(uint8_t digest[32]) {
   static const char name[] = "subtoken anyone " ST_ANONYMOUS;
@@ -84,31 +53,29 @@ st_store_status st_identity_anonymous(const st_service *service, st_key *key) {
 /* ---- tokens ---- */
 
 /* What the verifier's question about a sub needs, and what it leaves. */
-typedef struct sub_lookup {
+typedef struct identity_lookup {
   const st_service *service;
   st_key *key;
   int64_t now;
-  const char *event;
-} sub_lookup;
+  bool store_error;
+} identity_lookup;
 
-static subtoken_result sub_revoked(void *context, subtoken_text sub) {
-  sub_lookup *lookup = context;
+static subtoken_result identity_sub_revoked(void *context, subtoken_text sub) {
+  identity_lookup *lookup = context;
   const st_keys *keys = &lookup->service->keys;
-  lookup->event = "revoked";
+  const st_key *key = lookup->key;
   switch (keys->by_sub(keys->store, sub, lookup->key)) {
     case ST_STORE_OK: break;
     case ST_STORE_NOT_FOUND:
     case ST_STORE_REVOKED: return SUBTOKEN_REVOKED;
-    default: lookup->event = "store_error"; return SUBTOKEN_REVOCATION_UNKNOWN;
+    default: lookup->store_error = true; return SUBTOKEN_REVOCATION_UNKNOWN;
   }
-  const char *why_not;
-  if (judge_key(lookup->key, lookup->now, &why_not) != SUBTOKEN_OK) return SUBTOKEN_REVOKED;
-  lookup->event = NULL;
-  return SUBTOKEN_OK;
+  bool in_force = !key->disabled && !key->suspended && key->expires_at > lookup->now;
+  return in_force ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
 }
 
 /* A token is worth no more than the store grants its sub now. */
-static bool cut_down(const st_key *key, subtoken_claims *grant) {
+static bool identity_limit(const st_key *key, subtoken_claims *grant) {
   subtoken_claims most;
   if (!st_key_grant(key, &most)) return false;
   uint16_t kept = 0;
@@ -123,44 +90,51 @@ static bool cut_down(const st_key *key, subtoken_claims *grant) {
   return true;
 }
 
-/* The store was asked for the row of its sub just now: a sid of that row is a login that lives. */
-static st_auth_method standing_of(const st_key *key, const subtoken_claims *grant) {
-  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id)))
+/* The store was asked for the row of its sub just now: a sid of that row is a session that lives.
+ */
+static st_auth_method identity_method(const st_key *key, const subtoken_claims *grant) {
+  if (!st_text_equal(subtoken_claims_text(grant, grant->sid), st_text(key->id))) {
     return ST_AUTH_DERIVED;
+  }
   if (key->kind == ST_KIND_SESSION) return ST_AUTH_SESSION;
   return key->kind == ST_KIND_SERVICE ? ST_AUTH_SERVICE_SESSION : ST_AUTH_DERIVED;
 }
 
-static subtoken_result identify_subtoken(const st_service *service, subtoken_text credential,
-                                         subtoken_text method, subtoken_text target, int64_t now,
-                                         st_identity *identity, const char **event) {
-  sub_lookup lookup = {service, &identity->key, now, NULL};
+static st_auth_result identity_by_token(const st_service *service, subtoken_text credential,
+                                        subtoken_text method, subtoken_text target, int64_t now,
+                                        st_identity *identity) {
+  identity_lookup lookup = {service, &identity->key, now, false};
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   verifier.ring = service->ring;
   verifier.leeway = service->settings->leeway;
   verifier.max_life = service->settings->max_life;
-  verifier.revoked = sub_revoked;
+  verifier.revoked = identity_sub_revoked;
   verifier.revoked_context = &lookup;
   subtoken_request request = {
       .size = sizeof request, .now = now, .method = method, .target = target};
   subtoken_result result = subtoken_verify(&verifier, credential, &request, &identity->grant);
-  *event = lookup.event != NULL ? lookup.event : subtoken_result_name(result);
-  if (result != SUBTOKEN_OK) return result;
-  *event = NULL;
-  identity->method = standing_of(&identity->key, &identity->grant);
-  return cut_down(&identity->key, &identity->grant) ? SUBTOKEN_OK : SUBTOKEN_REVOCATION_UNKNOWN;
+  if (lookup.store_error) return identity_store_error;
+  if (result == SUBTOKEN_REVOCATION_UNKNOWN) {
+    return (st_auth_result){.status = ST_AUTH_STATUS_REVOCATION_UNKNOWN};
+  }
+  if (result != SUBTOKEN_OK) return st_auth_rejected(result, subtoken_result_name(result));
+  if (!identity_limit(&identity->key, &identity->grant)) return identity_store_error;
+  identity->method = identity_method(&identity->key, &identity->grant);
+  return identity_ok;
 }
 
-subtoken_result st_identity_find(const st_service *service, subtoken_text credential,
-                                 subtoken_text method, subtoken_text target, int64_t now,
-                                 st_identity *identity, const char **event) {
-  clear(identity);
-  if (st_key_shaped(credential)) return identify_key(service, credential, now, identity, event);
-  return identify_subtoken(service, credential, method, target, now, identity, event);
+st_auth_result st_identity_find(const st_service *service, subtoken_text credential,
+                                subtoken_text method, subtoken_text target, int64_t now,
+                                st_identity *identity) {
+  uint8_t digest[ST_HASH_LEN];
+  st_identity_clear(identity);
+  if (!st_key_shaped(credential)) {
+    return identity_by_token(service, credential, method, target, now, identity);
+  }
+  if (!st_sha256(credential.data, credential.len, digest)) return identity_store_error;
+  return identity_by_digest(service, digest, now, identity);
 }
 
-/* The id of the row at the root of it: of a session, the key or user that began it. */
 const char *st_identity_row(const st_identity *identity) {
-  if (identity == NULL) return NULL;
   return identity->key.parent[0] != '\0' ? identity->key.parent : identity->key.id;
 }

@@ -1,52 +1,79 @@
-/* identity - who a credential is, and what it may do now. */
+/* identity - whose a credential is, and what it may do now: a whole key, looked up by its hash; a
+ * subtoken, verified as at any edge and held against what the store says now; a registered string.
+ * HTTP Basic is basic_auth.h's.
+ */
 #ifndef ST_SERVICE_IDENTITY_H
 #define ST_SERVICE_IDENTITY_H
 
-#include "domain/key.h"
+#include "base/bytes.h"
 #include "service/service.h"
 
-/* As what somebody comes, which is more than what they may do: only the first is worth less than
- * what it was made from, and manages nothing.
+/* How somebody has authenticated, which is more than what they may do: only the first is worth less
+ * than what it was made from, and manages nothing.
  */
 typedef enum st_auth_method {
   ST_AUTH_DERIVED = 0,     /* a subtoken, or an access token that was exchanged for a key */
   ST_AUTH_KEY,             /* a whole key */
-  ST_AUTH_SESSION,         /* the access token of a person's login that is alive */
-  ST_AUTH_SERVICE_SESSION, /* the same of a login that was made with a key */
-  ST_AUTH_BASIC,           /* a person's login and password (RFC 7617) */
+  ST_AUTH_SESSION,         /* the access token of a user's session that is alive */
+  ST_AUTH_SERVICE_SESSION, /* the same of a session that was made with a key */
+  ST_AUTH_BASIC,           /* a user's name and password (RFC 7617) */
 } st_auth_method;
 
-/* Who a credential is, and what it may do now. */
 typedef struct st_identity {
   st_auth_method method;
   st_key key;            /* the row that it rests on: also a subtoken's parent key */
   subtoken_claims grant; /* a subtoken's, cut down to what the key grants now */
 } st_identity;
 
+/* What came of authenticating. The first five say nothing about the credential. */
+typedef enum st_auth_status {
+  ST_AUTH_STATUS_STORE_ERROR = 0,    /* the store could not be read */
+  ST_AUTH_STATUS_REVOCATION_UNKNOWN, /* whether it is revoked could not be found out */
+  ST_AUTH_STATUS_PASSWORDS_BUSY,     /* too many passwords are being checked */
+  ST_AUTH_STATUS_THROTTLED,          /* too many wrong passwords came before it */
+  ST_AUTH_STATUS_OK,                 /* the identity has been written */
+  ST_AUTH_STATUS_REJECTED,           /* reason and event say why */
+} st_auth_status;
+
+typedef struct st_auth_result {
+  st_auth_status status;
+  /* Of REJECTED. reason: the verifier's rule; of what is no token SUBTOKEN_REVOKED (unknown,
+   * deleted, disabled, a wrong password) or SUBTOKEN_EXPIRED. event: the log's word. */
+  subtoken_result reason;
+  const char *event;
+  int64_t retry_after; /* of THROTTLED, in seconds */
+} st_auth_result;
+
 /* Is it the row itself, and no token made from it? */
-static inline bool st_auth_method_is_whole(st_auth_method method) {
-  return method == ST_AUTH_KEY || method == ST_AUTH_BASIC;
+static inline bool st_identity_is_whole(const st_identity *identity) {
+  return identity->method == ST_AUTH_KEY || identity->method == ST_AUTH_BASIC;
+}
+/* The buffers of its texts stay as they are: they are kilobytes. */
+static inline void st_identity_clear(st_identity *identity) {
+  memset(identity, 0, offsetof(st_identity, grant));
+  memset(&identity->grant, 0, offsetof(subtoken_claims, text));
+}
+static inline st_auth_result st_auth_rejected(subtoken_result reason, const char *event) {
+  return (st_auth_result){ST_AUTH_STATUS_REJECTED, reason, event, 0};
 }
 
-/* SUBTOKEN_OK, a reason of section 4, or for a key SUBTOKEN_REVOKED (unknown,
- * deleted, disabled: *event says) or SUBTOKEN_EXPIRED.
- */
-subtoken_result st_identity_find(const st_service *service, subtoken_text credential,
-                                 subtoken_text method, subtoken_text target, int64_t now,
-                                 st_identity *identity, const char **event)
-    __attribute__((warn_unused_result));
+/* Of a key or a token. method and target: what a subtoken's urls have to list. */
+st_auth_result st_identity_find(const st_service *service, subtoken_text credential,
+                                subtoken_text method, subtoken_text target, int64_t now,
+                                st_identity *identity) __attribute__((warn_unused_result));
 
 /* The same for a string that came as X-API-Key alone and is neither a key nor a token: it may be
  * registered by its hash.
  */
-subtoken_result st_identity_find_registered(const st_service *service, subtoken_text string,
-                                            int64_t now, st_identity *identity, const char **event)
+st_auth_result st_identity_find_registered(const st_service *service, subtoken_text string,
+                                           int64_t now, st_identity *identity)
     __attribute__((warn_unused_result));
 
-/* What anyone may do without a credential: the row of the person `*`. ST_STORE_NOT_FOUND also when
- * that is disabled.
+/* What may be done without a credential: the row of the user `*`. ST_STORE_NOT_FOUND also when that
+ * is disabled.
  */
-st_store_status st_identity_anonymous(const st_service *service, st_key *key);
+st_store_status st_identity_anonymous(const st_service *service, st_key *key)
+    __attribute__((warn_unused_result));
 
 /* Its digest, by which it is found as quickly as a key. */
 bool st_identity_anonymous_digest(uint8_t digest[32]) __attribute__((warn_unused_result));

@@ -1,14 +1,15 @@
-/* The last step of createsubtoken, of a login, of an exchange and of `subtoken issue`: a token is
- * made from what its parent grants, never more. Who asks is known by then.
+/* Tokens made from a grant: narrowed (core/narrow.c), signed (core/issue.c), and for each way in
+ * which that can fail a sentence. Whose grant it is, and how often it may be used, is decided
+ * before.
  */
 #include "service/issuing.h"
 
 #include "base/bytes.h"
-#include "service/service.h"
-#include "subtoken/issue.h"
+#include "core/claims.h"
 
 /* A sentence for each way in which narrowing or signing can fail. */
-static void explain(subtoken_result result, const subtoken_narrow_report *report, char *error) {
+static void issuing_explain(subtoken_result result, const subtoken_narrow_report *report,
+                            char *error) {
   st_writer writer = st_writer_on(error, ST_ISSUING_ERROR_MAX);
   switch (result) {
     case SUBTOKEN_EXPIRE_PAST: st_write_literal(&writer, "expire: is now or in the past"); break;
@@ -53,7 +54,7 @@ subtoken_result st_issuing_subtoken(const st_service *service, const subtoken_cl
   if (result == SUBTOKEN_OK) {
     result = subtoken_issue(service->ring, &child, token, SUBTOKEN_ISSUED_MAX + 1, &len);
   }
-  if (result != SUBTOKEN_OK) explain(result, report, error);
+  if (result != SUBTOKEN_OK) issuing_explain(result, report, error);
   return result;
 }
 
@@ -62,22 +63,40 @@ int st_issuing_status(subtoken_result result) {
   return result == SUBTOKEN_INVALID_ARGUMENT || result == SUBTOKEN_NO_SECRET ? 503 : 400;
 }
 
-subtoken_result st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
-                                        const subtoken_text *scope, size_t scope_count,
-                                        const char *sid, int64_t now, st_access_token *access) {
-  subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
-  subtoken_issue_request request = {
-      .size = sizeof request, .permissions = scope, .permission_count = scope_count};
+static const st_problem *issuing_access_problem(subtoken_result result) {
+  static const st_problem too_large = {
+      .status = 400,
+      .event = "issue_denied",
+      .text = "the access token would be longer than 4096 bytes: too many permissions and urls"};
+  static const st_problem expired = {.status = 400,
+                                     .event = "issue_denied",
+                                     .text = "what the access token is made with has expired"};
+  static const st_problem not_yet = {.status = 400,
+                                     .event = "issue_denied",
+                                     .text = "what the access token is made with is not good yet"};
+  static const st_problem failed = {
+      .status = 400, .event = "issue_denied", .text = "the access token cannot be made"};
+  static const st_problem unable = {
+      .status = 503, .event = "issue_denied", .text = "the access token cannot be made"};
+  switch (result) {
+    case SUBTOKEN_TOO_LARGE: return &too_large;
+    case SUBTOKEN_PARENT_EXPIRED: return &expired;
+    case SUBTOKEN_NOT_YET: return &not_yet;
+    default: return st_issuing_status(result) == 503 ? &unable : &failed;
+  }
+}
+
+/* sid: of the session that it belongs to, or NULL. */
+static subtoken_result issuing_narrow_and_sign(const st_service *service,
+                                               const subtoken_claims *grant,
+                                               const subtoken_issue_request *request,
+                                               const char *sid, int64_t now,
+                                               st_access_token *access) {
   subtoken_limits limits = {sizeof limits, service->settings->access_life,
                             service->settings->max_life};
   size_t len;
-  for (size_t i = 0; scope == NULL && i < grant->permission_count; i++) {
-    all[i] = subtoken_claims_text(grant, grant->permissions[i]);
-    request = (subtoken_issue_request){
-        .size = sizeof(subtoken_issue_request), .permissions = all, .permission_count = i + 1};
-  }
   access->token[0] = '\0';
-  subtoken_result result = subtoken_narrow(grant, &request, &limits, now, &access->claims, NULL);
+  subtoken_result result = subtoken_narrow(grant, request, &limits, now, &access->claims, NULL);
   if (result == SUBTOKEN_OK && sid != NULL) {
     result = subtoken_claims_set_sid(&access->claims, st_text(sid));
   }
@@ -85,13 +104,30 @@ subtoken_result st_issuing_access_token(const st_service *service, const subtoke
   return subtoken_issue(service->ring, &access->claims, access->token, sizeof access->token, &len);
 }
 
-const char *st_issuing_access_problem(subtoken_result result, int *status) {
-  *status = st_issuing_status(result);
-  switch (result) {
-    case SUBTOKEN_TOO_LARGE:
-      return "the access token would be longer than 4096 bytes: too many permissions and urls";
-    case SUBTOKEN_PARENT_EXPIRED: return "what the access token is made with has expired";
-    case SUBTOKEN_NOT_YET: return "what the access token is made with is not good yet";
-    default: return "the access token cannot be made";
+static const st_problem *issuing_access(const st_service *service, const subtoken_claims *grant,
+                                        const subtoken_text *scope, size_t scope_count,
+                                        const char *sid, int64_t now, st_access_token *access) {
+  subtoken_text all[SUBTOKEN_PERMISSIONS_MAX];
+  subtoken_issue_request request = {
+      .size = sizeof request, .permissions = scope, .permission_count = scope_count};
+  for (size_t i = 0; scope == NULL && i < grant->permission_count; i++) {
+    all[i] = subtoken_claims_text(grant, grant->permissions[i]);
+    request = (subtoken_issue_request){
+        .size = sizeof(subtoken_issue_request), .permissions = all, .permission_count = i + 1};
   }
+  subtoken_result result = issuing_narrow_and_sign(service, grant, &request, sid, now, access);
+  return result == SUBTOKEN_OK ? NULL : issuing_access_problem(result);
+}
+
+const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
+                                          const subtoken_text *scope, size_t scope_count,
+                                          int64_t now, st_access_token *access) {
+  return issuing_access(service, grant, scope, scope_count, NULL, now, access);
+}
+
+const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
+                                           int64_t now, st_access_token *access) {
+  subtoken_claims grant;
+  if (!st_key_grant(session, &grant)) return issuing_access_problem(SUBTOKEN_TOO_LARGE);
+  return issuing_access(service, &grant, NULL, 0, session->id, now, access);
 }

@@ -1,15 +1,17 @@
-/* issuing - tokens made from a grant. */
+/* issuing - subtokens and access tokens made from a grant: the last step of createsubtoken, of
+ * `subtoken issue`, of a session and of an exchange.
+ */
 #ifndef ST_SERVICE_ISSUING_H
 #define ST_SERVICE_ISSUING_H
 
+#include "service/problem.h"
 #include "service/service.h"
 #include "subtoken/issue.h"
 
-/* Make a subtoken from a grant, the last step of createsubtoken and of `subtoken
- * issue`. Not OK: *why (of ST_ISSUING_ERROR_MAX bytes) names the parameter.
+/* token: SUBTOKEN_ISSUED_MAX + 1 bytes. Not OK: error, of ST_ISSUING_ERROR_MAX bytes, names the
+ * parameter.
  */
 #define ST_ISSUING_ERROR_MAX 256
-
 subtoken_result st_issuing_subtoken(const st_service *service, const subtoken_claims *grant,
                                     const subtoken_issue_request *request, int64_t now, char *token,
                                     subtoken_narrow_report *report, char *error)
@@ -21,18 +23,17 @@ typedef struct st_access_token {
   char token[SUBTOKEN_ISSUED_MAX + 1];
 } st_access_token;
 
-/* Make one from a grant, with the permissions of scope or, without, with all of them: the last
- * step of a login and of an exchange. sid: of the login that it belongs to, or NULL.
- */
-subtoken_result st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
-                                        const subtoken_text *scope, size_t scope_count,
-                                        const char *sid, int64_t now, st_access_token *access)
+/* Make one with the permissions of scope or, where it is NULL, with all of the grant. */
+const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
+                                          const subtoken_text *scope, size_t scope_count,
+                                          int64_t now, st_access_token *access)
+    __attribute__((warn_unused_result));
+/* The one of a session, from its row. */
+const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
+                                           int64_t now, st_access_token *access)
     __attribute__((warn_unused_result));
 
-/* Why not, and the status: 503 for what the caller could not mend, else 400. */
-const char *st_issuing_access_problem(subtoken_result result, int *status);
-
-/* A clock before 1970 or an empty ring is nothing that the caller could mend. */
+/* The status where a subtoken cannot be made: 503 for what the caller cannot mend, else 400. */
 int st_issuing_status(subtoken_result result);
 
 #endif

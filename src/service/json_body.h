@@ -1,8 +1,7 @@
-/* body - a JSON body of named fields, for the calls that change something. */
+/* json_body - a JSON body of named fields, for the calls that change something. */
 #ifndef ST_SERVICE_JSON_BODY_H
 #define ST_SERVICE_JSON_BODY_H
 
-#include "domain/key.h"
 #include "service/context.h"
 #include "service/params.h"
 
@@ -19,17 +18,16 @@ typedef struct st_field {
 
 /* Read the request's body, a strict JSON object; members of other names are ignored, and so are
  * those that are null, as some clients write what they do not give. A list of
- * permissions is checked, and loses what is there twice. False: it was refused with a reply (415
- * for another media type, because a browser sends those across origins unasked; 400 names the
- * field). scratch, of ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
+ * permissions is checked, and loses what is there twice. Problems: 415 for another media type,
+ * because a browser sends those across origins unasked; 400 names the field. scratch, of
+ * ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
  */
-bool st_json_body_read(st_context *c, st_field *fields, size_t count, char *scratch)
+const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t count, char *scratch)
     __attribute__((warn_unused_result));
 
 /* The other way to change something: a POST without a body, or with {} in JSON as clients send it
  * that always send one, with the credential in a header.
- * False: refused with a reply.
  */
-bool st_json_body_none(st_context *c) __attribute__((warn_unused_result));
+const st_problem *st_json_body_none(st_context *c) __attribute__((warn_unused_result));
 
 #endif

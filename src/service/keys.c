@@ -1,166 +1,170 @@
-/* Managing parent keys over HTTP (interface section 11). Who has the permission `keys` manages the
- * keys of all owners; a person in a login or with HTTP Basic their own.
+/* Managing parent keys over HTTP: /v2/keys and /v2/keys/ID. Who has the permission `keys` manages
+ * the keys of all owners; a user in a session or with HTTP Basic their own. What changes is checked
+ * here against what the caller may do, and once more in the store's transaction.
  */
-#include "service/keys.h"
-
-#include <string.h>
-
-#include "base/bytes.h"
 #include "base/date.h"
+#include "base/json.h"
 #include "core/claims.h"
-#include "domain/key.h"
 #include "domain/key_json.h"
 #include "service/access.h"
-#include "service/context.h"
-#include "service/identity.h"
+#include "service/endpoints.h"
 #include "service/json_body.h"
 #include "service/reply.h"
 #include "service/request.h"
-#include "service/service.h"
 
-#define PREFIX_LEN (sizeof "/v2/keys/" - 1)
-#define KEYS "keys"
-#define PAGE_MAX 100
-#define PAGE_DEFAULT 50
-#define NEXT_ROOM 64 /* bytes for what follows the keys of a page */
-#define BATCH 16     /* keys asked of the store at a time: 5 KiB each, on the stack */
+#define KEYS_PREFIX_LEN (sizeof "/v2/keys/" - 1)
+#define KEYS_PERMISSION "keys"
+#define KEYS_PAGE_MAX 100
+#define KEYS_PAGE_DEFAULT 50
+#define KEYS_TAIL 64  /* bytes of a body that are kept for what follows the keys of a page */
+#define KEYS_BATCH 16 /* keys asked of the store at a time: 5 KiB each, on the stack */
 
-/* ---- a key as JSON ---- */
+static const st_problem keys_not_found = {
+    .status = 404, .event = "not_found", .text = "there is no such key"};
 
 /* ---- who manages what ---- */
 
-typedef struct manager {
+typedef struct keys_manager {
   st_identity identity;
   const char *owner; /* whose keys alone, or NULL: any */
-} manager;
+} keys_manager;
 
-static bool is_person(const st_identity *identity) {
+static bool keys_is_user(const st_identity *identity) {
   return identity->method == ST_AUTH_SESSION || identity->method == ST_AUTH_BASIC;
 }
 
-static bool may_manage(st_context *c, manager *m) {
-  if (!st_access_manager(c, &m->identity)) return false;
+static const st_problem *keys_find_manager(st_context *c, keys_manager *m) {
+  const st_problem *problem = st_access_manager(c, &m->identity);
+  if (problem != NULL) return problem;
   m->owner = NULL;
-  if (st_claims_has_permission(&m->identity.grant, st_text(KEYS))) return true;
+  if (st_claims_has_permission(&m->identity.grant, st_text(KEYS_PERMISSION))) return NULL;
   m->owner = m->identity.key.owner;
-  if (is_person(&m->identity)) return true;
-  st_reply_lacks(c->reply, st_text(KEYS));
-  return false;
+  return keys_is_user(&m->identity) ? NULL : st_problem_permission(c, st_text(KEYS_PERMISSION));
 }
 
-static st_audit_context act_of(const st_context *c, const manager *m, st_audit_buffers *actor) {
-  st_audit_context act = st_access_audit_context(c, &m->identity, actor);
-  act.as_owner = m->owner != NULL;
-  return act;
+static st_audit_context keys_act(const st_context *c, const keys_manager *m,
+                                 st_audit_buffers *buffers) {
+  st_audit_context audit = st_access_audit_context(c, &m->identity, buffers);
+  audit.as_owner = m->owner != NULL;
+  return audit;
 }
 
-static void not_found(st_context *c) {
-  st_reply_error(c->reply, 404, "not_found", "there is no such key");
-}
-
-static bool refuse(st_context *c, const char *text) {
-  st_reply_error(c->reply, 400, "bad_request", text);
-  return false;
-}
-
-/* What became of it: true when it was done, else a reply. */
-static bool done(st_context *c, st_store_status changed) {
+/* NULL: it was done. */
+static const st_problem *keys_problem(st_store_status changed) {
+  static const st_problem registered = {
+      .status = 409,
+      .event = "owner_registered",
+      .text =
+          "owner: is a user who registered and would manage this key; send "
+          "\"owner_is_user\":true if you mean this user"};
+  static const st_problem no_user = {.status = 409,
+                                     .event = "owner_no_user",
+                                     .text = "owner: is not a user, and \"owner_is_user\" is true"};
   switch (changed) {
-    case ST_STORE_OK: return true;
-    case ST_STORE_NOT_FOUND: not_found(c); break;
-    case ST_STORE_DENIED:
-      st_reply_escalation(c->reply,
-                          "the credential you used has expired, been revoked or lost a permission");
-      break;
-    case ST_STORE_OWNER_REGISTERED:
-      st_reply_error(c->reply, 409, "owner_registered",
-                     "owner: is a user who registered and would manage this key; send "
-                     "\"owner_is_user\":true if you mean this user");
-      break;
-    case ST_STORE_OWNER_NOT_USER:
-      st_reply_error(c->reply, 409, "owner_no_user",
-                     "owner: is not a user, and \"owner_is_user\" is true");
-      break;
-    default: st_reply_unchanged(c->reply, changed);
+    case ST_STORE_OK: return NULL;
+    case ST_STORE_NOT_FOUND: return &keys_not_found;
+    case ST_STORE_DENIED: return &st_problem_credential_ended;
+    case ST_STORE_OWNER_REGISTERED: return &registered;
+    case ST_STORE_OWNER_NOT_USER: return &no_user;
+    default: return st_problem_unchanged(changed);
   }
-  return false;
 }
 
 /* A key that this manager may know of. */
-static bool find(st_context *c, const manager *m, const char *id, st_key *key) {
+static const st_problem *keys_find(st_context *c, const keys_manager *m, const char *id,
+                                   st_key *key) {
   const st_key_changes *changes = c->service->changes;
-  if (!done(c, changes->find(changes->context, id, key))) return false;
-  if (m->owner == NULL || strcmp(m->owner, key->owner) == 0) return true;
-  not_found(c);
-  return false;
+  const st_problem *problem = keys_problem(changes->find(changes->context, id, key));
+  if (problem != NULL) return problem;
+  bool known = m->owner == NULL || strcmp(m->owner, key->owner) == 0;
+  return known ? NULL : &keys_not_found;
 }
 
-static void reply_key(st_context *c, int status, const st_key *key, const char *whole) {
-  st_writer writer = st_writer_on(c->reply->body, sizeof c->reply->body);
+/* made: what was made with the key, for others, and is still valid: one more member; NULL: none.
+ * What does not fit is left out: the audit log has it.
+ */
+static void keys_reply(st_context *c, int status, const st_key *key, const char *whole,
+                       const st_made *made) {
+  st_writer writer = st_reply_begin(c->reply);
   st_key_json_write(&writer, key, whole, c->request->now);
-  c->reply->status = status;
-  c->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+  if (made != NULL && made->keys + made->users > 0) {
+    size_t end = writer.len;
+    writer.len--; /* within the object */
+    st_write_literal(&writer, ",\"made\":");
+    st_key_json_write_made(&writer, made);
+    st_write_char(&writer, '}');
+    if (writer.overflow) {
+      writer.out[end - 1] = '}';
+      writer.len = end;
+      writer.overflow = false;
+    }
+  }
+  st_reply_end(c->reply, status, &writer);
 }
 
 /* ---- POST /v2/keys ---- */
 
 enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, FIELDS };
 
-static bool take_text(st_context *c, const st_field *field, char out[ST_NAME_MAX + 1]) {
+static const st_problem *keys_take_text(st_context *c, const st_field *field,
+                                        char out[ST_NAME_MAX + 1]) {
   if (field->text.len > ST_NAME_MAX) {
-    return refuse(c, field->name[0] == 'n' ? "name: is longer than 256 bytes"
-                                           : "owner: is longer than 256 bytes");
+    return st_problem_parameter(c, field->name, "is longer than 256 bytes");
   }
   memcpy(out, field->text.data, field->text.len);
   out[field->text.len] = '\0';
-  return true;
+  return NULL;
 }
 
 /* It ends with what it was made with, at the latest. */
-static bool take_expiry(st_context *c, const manager *m, const st_field *field, st_key *key) {
+static const st_problem *keys_take_expiry(st_context *c, const keys_manager *m,
+                                          const st_field *field, st_key *key) {
   int64_t life = 0, most;
   key->expires_at = ST_NEVER;
   if (field->given && !st_text_is(field->text, "never")) {
     bool unit = field->text.len > 0 && field->text.data[field->text.len - 1] > '9';
     if (!unit || !st_duration_read(field->text, &life) || life < 1 || life > ST_NEVER / 2) {
-      return refuse(c, "expires: must be \"never\", or a number with s, m, h or d such as \"30d\"");
+      return st_problem_parameter(
+          c, "expires", "must be \"never\", or a number with s, m, h or d such as \"30d\"");
     }
     key->expires_at = key->created_at + life;
   }
-  if (!st_access_find_end(c, &m->identity, &most)) return done(c, ST_STORE_FAILED);
+  const st_problem *problem = st_access_find_end(c, &m->identity, &most);
+  if (problem != NULL) return problem;
   c->reply->event.clamped = key->expires_at > most;
   if (key->expires_at > most) key->expires_at = most;
-  return true;
+  return NULL;
 }
 
-static bool take_owner(st_context *c, const manager *m, const st_field *field, st_key *key) {
+static const st_problem *keys_take_owner(st_context *c, const keys_manager *m,
+                                         const st_field *field, st_key *key) {
   if (!field->given) {
     memcpy(key->owner, m->identity.key.owner, sizeof key->owner);
-    return true;
+    return NULL;
   }
-  if (!take_text(c, field, key->owner)) return false;
-  if (m->owner == NULL || strcmp(key->owner, m->owner) == 0) return true;
-  st_reply_lacks(c->reply, st_text(KEYS));
-  return false;
+  const st_problem *problem = keys_take_text(c, field, key->owner);
+  if (problem != NULL || m->owner == NULL || strcmp(key->owner, m->owner) == 0) return problem;
+  return st_problem_permission(c, st_text(KEYS_PERMISSION));
 }
 
-static bool read_key(st_context *c, const manager *m, const st_field *fields, st_key *key) {
-  if (!fields[NAME].given) return refuse(c, "name: is missing");
-  if (!fields[PERMISSIONS].given) return refuse(c, "permissions: is missing");
+static const st_problem *keys_read(st_context *c, const keys_manager *m, const st_field *fields,
+                                   st_key *key) {
+  if (!fields[NAME].given) return st_problem_parameter(c, "name", "is missing");
+  if (!fields[PERMISSIONS].given) return st_problem_parameter(c, "permissions", "is missing");
   key->created_at = c->request->now;
   key->owner_is_user = fields[OWNER_IS_USER].flag;
-  if (!take_text(c, &fields[NAME], key->name) || !take_owner(c, m, &fields[OWNER], key) ||
-      !take_expiry(c, m, &fields[EXPIRES], key)) {
-    return false;
-  }
+  const st_problem *problem = keys_take_text(c, &fields[NAME], key->name);
+  if (problem == NULL) problem = keys_take_owner(c, m, &fields[OWNER], key);
+  if (problem == NULL) problem = keys_take_expiry(c, m, &fields[EXPIRES], key);
   subtoken_text permissions = fields[PERMISSIONS].text;
-  if (!st_access_covers(c, &m->identity, permissions)) return false;
+  if (problem == NULL) problem = st_access_covers(c, &m->identity, permissions);
+  if (problem != NULL) return problem;
   memcpy(key->permissions, permissions.data, permissions.len);
   key->permissions[permissions.len] = '\0';
-  return true;
+  return NULL;
 }
 
-static void create(st_context *c, const manager *m) {
+static const st_problem *keys_create(st_context *c, const keys_manager *m) {
   char scratch[ST_BODY_SCRATCH], whole[ST_KEY_LEN + 1];
   st_field fields[FIELDS] = {[NAME] = {.name = "name", .type = ST_FIELD_TEXT},
                              [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS},
@@ -168,34 +172,38 @@ static void create(st_context *c, const manager *m) {
                              [OWNER] = {.name = "owner", .type = ST_FIELD_TEXT},
                              [OWNER_IS_USER] = {.name = "owner_is_user", .type = ST_FIELD_BOOL}};
   const st_key_changes *changes = c->service->changes;
-  st_audit_buffers actor;
+  st_audit_buffers buffers;
   st_key key = {.kind = ST_KIND_KEY};
-  if (!st_json_body_read(c, fields, FIELDS, scratch) || !read_key(c, m, fields, &key)) return;
-  st_audit_context act = act_of(c, m, &actor);
-  st_grantor maker = st_grantor_of(&m->identity);
-  if (!done(c, changes->create(changes->context, &act, &maker, &key, whole))) return;
-  reply_key(c, 201, &key, whole);
+  const st_problem *problem = st_json_body_read(c, fields, FIELDS, scratch);
+  if (problem == NULL) problem = keys_read(c, m, fields, &key);
+  if (problem != NULL) return problem;
+  st_audit_context audit = keys_act(c, m, &buffers);
+  st_grantor grantor = st_grantor_of(&m->identity);
+  problem = keys_problem(changes->create(changes->context, &audit, &grantor, &key, whole));
+  if (problem != NULL) return problem;
+  keys_reply(c, 201, &key, whole, NULL);
   subtoken_wipe(whole, sizeof whole);
+  return NULL;
 }
 
 /* ---- GET /v2/keys ---- */
 
-/* A page: as many keys as were asked for and as the reply has room for. The next page begins
- * after the last of them.
+/* A page: as many keys as were asked for and as fit into the reply. The next page begins after the
+ * last of them.
  */
-typedef struct page {
+typedef struct keys_page {
   st_writer writer;
   size_t written;
   char last[ST_KEY_ID_LEN + 1];
-} page;
+} keys_page;
 
-static void begin_page(st_context *c, page *p) {
-  *p = (page){.writer = st_writer_on(c->reply->body, sizeof c->reply->body - NEXT_ROOM)};
+static void keys_begin_page(st_context *c, keys_page *p) {
+  *p = (keys_page){.writer = st_writer_on(c->reply->body, sizeof c->reply->body - KEYS_TAIL)};
   st_write_literal(&p->writer, "{\"keys\":[");
 }
 
 /* False when it does not fit any more. */
-static bool add_to_page(st_context *c, page *p, const st_key *key) {
+static bool keys_add_to_page(const st_context *c, keys_page *p, const st_key *key) {
   size_t before = p->writer.len;
   if (p->written > 0) st_write_char(&p->writer, ',');
   st_key_json_write(&p->writer, key, NULL, c->request->now);
@@ -208,169 +216,164 @@ static bool add_to_page(st_context *c, page *p, const st_key *key) {
   return true;
 }
 
-static void end_page(st_context *c, page *p, bool more) {
+static void keys_end_page(st_context *c, keys_page *p, bool more) {
   p->writer.size = sizeof c->reply->body;
   p->writer.overflow = false;
   st_write_char(&p->writer, ']');
-  if (more) st_key_json_write_text(&p->writer, ",\"next\":", p->last);
+  if (more) {
+    st_write_literal(&p->writer, ",\"next\":");
+    st_json_write_string(&p->writer, st_text(p->last));
+  }
   st_write_char(&p->writer, '}');
-  c->reply->status = 200;
-  c->reply->body_len = st_writer_end(&p->writer) ? p->writer.len : 0;
+  st_reply_end(c->reply, 200, &p->writer);
 }
 
-static void list_by_sub(st_context *c, const manager *m, subtoken_text sub) {
-  page p;
+static const st_problem *keys_list_by_sub(st_context *c, const keys_manager *m, subtoken_text sub) {
+  keys_page p;
   st_key key;
   const st_key_changes *changes = c->service->changes;
   st_store_status found = changes->find_sub(changes->context, sub, &key);
-  if (found != ST_STORE_NOT_FOUND && !done(c, found)) return;
-  begin_page(c, &p);
+  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return keys_problem(found);
+  keys_begin_page(c, &p);
   bool ours = m->owner == NULL || (found == ST_STORE_OK && strcmp(m->owner, key.owner) == 0);
-  if (found == ST_STORE_OK && ours) (void)add_to_page(c, &p, &key); /* one always fits */
-  end_page(c, &p, false);
+  if (found == ST_STORE_OK && ours) (void)keys_add_to_page(c, &p, &key); /* one always fits */
+  keys_end_page(c, &p, false);
+  return NULL;
 }
 
-static void list_page(st_context *c, const manager *m, const char *after, size_t limit) {
-  st_key keys[BATCH];
-  size_t count, added;
-  page p;
+/* The keys after an id, at most limit; *count. */
+static const st_problem *keys_ask(st_context *c, const keys_manager *m, const char *after,
+                                  size_t limit, st_key *keys, size_t *count) {
   const st_key_changes *changes = c->service->changes;
-  begin_page(c, &p);
+  *count = 0;
+  return keys_problem(changes->list(changes->context, m->owner, after, limit, keys, count));
+}
+
+static const st_problem *keys_list_page(st_context *c, const keys_manager *m, const char *after,
+                                        size_t limit) {
+  st_key keys[KEYS_BATCH];
+  size_t count, added;
+  keys_page p;
+  keys_begin_page(c, &p);
   memcpy(p.last, after, sizeof p.last);
   do {
-    count = added = 0;
-    if (!done(c, changes->list(changes->context, m->owner, p.last, BATCH, keys, &count))) return;
-    while (added < count && p.written < limit && add_to_page(c, &p, &keys[added])) added++;
-  } while (added == BATCH && p.written < limit);
+    const st_problem *problem = keys_ask(c, m, p.last, KEYS_BATCH, keys, &count);
+    if (problem != NULL) return problem;
+    added = 0;
+    while (added < count && p.written < limit && keys_add_to_page(c, &p, &keys[added])) added++;
+  } while (added == KEYS_BATCH && p.written < limit);
   bool more = added < count;
-  if (!more && count == BATCH) { /* it ends where a batch does: does anything follow? */
-    if (!done(c, changes->list(changes->context, m->owner, p.last, 1, keys, &count))) return;
+  if (!more && count == KEYS_BATCH) { /* it ends where a batch does: does anything follow? */
+    const st_problem *problem = keys_ask(c, m, p.last, 1, keys, &count);
+    if (problem != NULL) return problem;
     more = count > 0;
   }
-  end_page(c, &p, more);
+  keys_end_page(c, &p, more);
+  return NULL;
 }
 
-static void list(st_context *c, const manager *m) {
+static const st_problem *keys_list(st_context *c, const keys_manager *m) {
   char after[ST_KEY_ID_LEN + 1], sub[SUBTOKEN_SUB_MAX + 1];
-  int64_t limit = PAGE_DEFAULT;
-  if (!st_request_query_text(c, "after", after, sizeof after) ||
-      !st_request_query_text(c, "sub", sub, sizeof sub) ||
-      !st_request_query_number(c, "limit", PAGE_MAX, &limit)) {
-    return;
-  }
-  if (sub[0] != '\0') {
-    list_by_sub(c, m, st_text(sub));
-  } else {
-    list_page(c, m, after, (size_t)limit);
-  }
+  int64_t limit = KEYS_PAGE_DEFAULT;
+  const st_problem *problem = st_request_query_text(c, "after", after, sizeof after);
+  if (problem == NULL) problem = st_request_query_text(c, "sub", sub, sizeof sub);
+  if (problem == NULL) problem = st_request_query_number(c, "limit", KEYS_PAGE_MAX, &limit);
+  if (problem != NULL) return problem;
+  if (sub[0] != '\0') return keys_list_by_sub(c, m, st_text(sub));
+  return keys_list_page(c, m, after, (size_t)limit);
 }
 
-void st_keys_answer(st_context *c) {
+const st_problem *st_keys_answer(st_context *c) {
   static const char allow[] = "GET, HEAD, POST, OPTIONS";
   subtoken_text method = c->request->method;
   bool get = st_text_is(method, "GET") || st_text_is(method, "HEAD");
-  manager m;
+  keys_manager m;
   if (st_text_is(method, "OPTIONS")) {
     st_reply_preflight(c->reply, allow);
-  } else if (!get && !st_text_is(method, "POST")) {
-    st_reply_no_method(c->reply, allow);
-  } else if (!may_manage(c, &m)) {
-    return;
-  } else if (get) {
-    list(c, &m);
-  } else {
-    create(c, &m);
+    return NULL;
   }
+  if (!get && !st_text_is(method, "POST")) return st_problem_method(c, allow);
+  const st_problem *problem = keys_find_manager(c, &m);
+  if (problem != NULL) return problem;
+  return get ? keys_list(c, &m) : keys_create(c, &m);
 }
 
 /* ---- /v2/keys/ID ---- */
 
 /* The id in the path, and what stands behind it. */
-static bool read_path(const st_context *c, char id[ST_KEY_ID_LEN + 1], subtoken_text *rest) {
-  subtoken_text path = {c->path + PREFIX_LEN, c->path_len - PREFIX_LEN};
+static bool keys_read_path(const st_context *c, char id[ST_KEY_ID_LEN + 1], subtoken_text *rest) {
+  subtoken_text path = {c->path + KEYS_PREFIX_LEN, c->path_len - KEYS_PREFIX_LEN};
   id[0] = '\0';
-  if (c->path_cut || path.len < ST_KEY_ID_LEN) return false;
+  if (c->path_truncated || path.len < ST_KEY_ID_LEN) return false;
   memcpy(id, path.data, ST_KEY_ID_LEN);
   id[ST_KEY_ID_LEN] = '\0';
   *rest = (subtoken_text){path.data + ST_KEY_ID_LEN, path.len - ST_KEY_ID_LEN};
   return memchr(id, '/', ST_KEY_ID_LEN) == NULL && memchr(id, '\0', ST_KEY_ID_LEN) == NULL;
 }
 
-static void rename_key(st_context *c, const manager *m, const st_field *field, st_key *key) {
+static const st_problem *keys_rename(st_context *c, const keys_manager *m, const st_field *field,
+                                     st_key *key) {
   const st_key_changes *changes = c->service->changes;
   char name[ST_NAME_MAX + 1];
-  st_audit_buffers actor;
-  st_audit_context act = act_of(c, m, &actor);
-  if (!take_text(c, field, name) ||
-      !done(c, changes->rename(changes->context, &act, key->id, name))) {
-    return;
-  }
+  st_audit_buffers buffers;
+  const st_problem *problem = keys_take_text(c, field, name);
+  if (problem != NULL) return problem;
+  st_audit_context audit = keys_act(c, m, &buffers);
+  problem = keys_problem(changes->rename(changes->context, &audit, key->id, name));
+  if (problem != NULL) return problem;
   memcpy(key->name, name, sizeof key->name);
-  reply_key(c, 200, key, NULL);
+  keys_reply(c, 200, key, NULL, NULL);
+  return NULL;
 }
 
-/* What was made with the key, for others, and is still valid: one more member of the object. */
-static void add_made(st_reply *reply, const st_made *made) {
-  if (made->keys + made->users == 0) return;
-  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
-  writer.len = reply->body_len - 1;
-  st_write_literal(&writer, ",\"made\":");
-  st_key_json_write_made(&writer, made);
-  st_write_char(&writer, '}');
-  if (st_writer_end(&writer)) {
-    reply->body_len = writer.len;
-  } else {
-    reply->body[reply->body_len - 1] = '}'; /* as it was */
-  }
-}
-
-/* An owner takes back into use what he disabled himself, and only while he holds what it can do:
- * an administrator may have disabled it for that.
+/* An owner enables again what he disabled himself, and only while he holds what it can do: an
+ * administrator may have disabled it for that.
  */
-static void set_disabled(st_context *c, const manager *m, bool disabled, st_key *key) {
+static const st_problem *keys_set_disabled(st_context *c, const keys_manager *m, bool disabled,
+                                           st_key *key) {
   const st_key_changes *changes = c->service->changes;
   int64_t sequence = 0;
-  st_audit_buffers actor;
+  st_audit_buffers buffers;
   st_made made = {0};
-  st_audit_context act = act_of(c, m, &actor);
-  act.made = &made;
-  if (!disabled && act.as_owner && !st_access_covers(c, &m->identity, st_text(key->permissions))) {
-    return;
+  st_audit_context audit = keys_act(c, m, &buffers);
+  audit.made = &made;
+  if (!disabled && audit.as_owner) {
+    const st_problem *problem = st_access_covers(c, &m->identity, st_text(key->permissions));
+    if (problem != NULL) return problem;
   }
   st_store_status changed =
-      changes->set_disabled(changes->context, &act, key->id, disabled, &sequence);
+      changes->set_disabled(changes->context, &audit, key->id, disabled, &sequence);
   if (changed == ST_STORE_DENIED) {
-    st_reply_escalation(c->reply, "disabled: an administrator disabled this key and can enable it");
-    return;
+    return st_problem_escalation(c,
+                                 "disabled: an administrator disabled this key and can enable it");
   }
-  if (!done(c, changed)) return;
-  bool owner = is_person(&m->identity) && strcmp(m->identity.key.owner, key->owner) == 0;
-  bool kept = act.as_owner && key->disabled && !key->disabled_by_owner;
+  if (changed != ST_STORE_OK) return keys_problem(changed);
+  bool owner = keys_is_user(&m->identity) && strcmp(m->identity.key.owner, key->owner) == 0;
+  bool kept = audit.as_owner && key->disabled && !key->disabled_by_owner;
   key->disabled_by_owner = owner && !kept;
   key->disabled = disabled;
   st_reply_sequence(c->reply, sequence);
-  reply_key(c, 200, key, NULL);
-  if (disabled && !act.as_owner) add_made(c->reply, &made);
+  keys_reply(c, 200, key, NULL, disabled && !audit.as_owner ? &made : NULL);
+  return NULL;
 }
 
-static void patch(st_context *c, const manager *m, st_key *key) {
+static const st_problem *keys_patch(st_context *c, const keys_manager *m, st_key *key) {
   enum { DISABLED, NEW_NAME, PATCHED };
   char scratch[ST_BODY_SCRATCH];
   st_field fields[PATCHED] = {[DISABLED] = {.name = "disabled", .type = ST_FIELD_BOOL},
                               [NEW_NAME] = {.name = "name", .type = ST_FIELD_TEXT}};
-  if (!st_json_body_read(c, fields, PATCHED, scratch)) return;
-  if (fields[DISABLED].given == fields[NEW_NAME].given) {
-    (void)refuse(c, fields[DISABLED].given ? "disabled, name: send one of them, not both"
-                                           : "disabled or name: one of them is required");
-  } else if (fields[NEW_NAME].given) {
-    rename_key(c, m, &fields[NEW_NAME], key);
-  } else {
-    set_disabled(c, m, fields[DISABLED].flag, key);
+  const st_problem *problem = st_json_body_read(c, fields, PATCHED, scratch);
+  if (problem != NULL) return problem;
+  if (fields[DISABLED].given && fields[NEW_NAME].given) {
+    return st_problem_parameter(c, "disabled, name", "send one of them, not both");
   }
+  if (fields[NEW_NAME].given) return keys_rename(c, m, &fields[NEW_NAME], key);
+  if (fields[DISABLED].given) return keys_set_disabled(c, m, fields[DISABLED].flag, key);
+  return st_problem_parameter(c, "disabled or name", "one of them is required");
 }
 
-/* The same where there is no body: how much of it. The audit log lists it. */
-static void reply_made(st_reply *reply, const st_made *made) {
+/* The same as in keys_reply where there is no body: how much of it. */
+static void keys_made_header(st_reply *reply, const st_made *made) {
   char text[64];
   st_writer writer = st_writer_on(text, sizeof text);
   if (made->keys + made->users == 0) return;
@@ -381,62 +384,60 @@ static void reply_made(st_reply *reply, const st_made *made) {
   if (st_writer_end(&writer)) st_reply_header(reply, "Subtoken-Made", st_text(text));
 }
 
-static void end(st_context *c, const manager *m, const char *id, bool key) {
+/* Delete the key, or end its subtokens alone. */
+static const st_problem *keys_end(st_context *c, const keys_manager *m, const char *id, bool key) {
   const st_key_changes *changes = c->service->changes;
   int64_t sequence = 0;
-  st_audit_buffers actor;
+  st_audit_buffers buffers;
   st_made made = {0};
-  st_audit_context act = act_of(c, m, &actor);
-  act.made = &made;
-  if (!key && !st_json_body_none(c)) return;
-  if (!done(c, (key ? changes->remove : changes->revoke_subtokens)(changes->context, &act, id,
-                                                                   &sequence))) {
-    return;
-  }
+  st_audit_context audit = keys_act(c, m, &buffers);
+  audit.made = &made;
+  const st_problem *problem = key ? NULL : st_json_body_none(c);
+  if (problem != NULL) return problem;
+  st_store_status changed =
+      (key ? changes->remove : changes->revoke_subtokens)(changes->context, &audit, id, &sequence);
+  problem = keys_problem(changed);
+  if (problem != NULL) return problem;
   st_reply_sequence(c->reply, sequence);
-  if (!act.as_owner) reply_made(c->reply, &made);
+  if (!audit.as_owner) keys_made_header(c->reply, &made);
   c->reply->status = 204;
+  return NULL;
 }
 
-static void manage_one(st_context *c, const char *id, bool revoking) {
+static const st_problem *keys_manage(st_context *c, const char *id, bool revoking) {
   subtoken_text method = c->request->method;
-  manager m;
+  keys_manager m;
   st_key key;
-  if (!may_manage(c, &m) || !find(c, &m, id, &key)) return;
-  if (revoking) {
-    end(c, &m, id, false);
-  } else if (st_text_is(method, "DELETE")) {
-    end(c, &m, id, true);
-  } else if (st_text_is(method, "PATCH")) {
-    patch(c, &m, &key);
-  } else {
-    reply_key(c, 200, &key, NULL);
-  }
+  const st_problem *problem = keys_find_manager(c, &m);
+  if (problem == NULL) problem = keys_find(c, &m, id, &key);
+  if (problem != NULL) return problem;
+  if (revoking) return keys_end(c, &m, id, false);
+  if (st_text_is(method, "DELETE")) return keys_end(c, &m, id, true);
+  if (st_text_is(method, "PATCH")) return keys_patch(c, &m, &key);
+  keys_reply(c, 200, &key, NULL, NULL);
+  return NULL;
 }
 
-static bool method_is(const st_context *c, const char *const *known, size_t count) {
+static bool keys_method_is(const st_context *c, const char *const *known, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (st_text_is(c->request->method, known[i])) return true;
   }
   return false;
 }
 
-void st_keys_answer_key(st_context *c) {
+const st_problem *st_keys_answer_one(st_context *c) {
   static const char *const on_key[] = {"GET", "HEAD", "DELETE", "PATCH"};
   static const char *const on_subtokens[] = {"POST"};
   char id[ST_KEY_ID_LEN + 1];
   subtoken_text rest;
-  bool found = read_path(c, id, &rest);
+  bool found = keys_read_path(c, id, &rest);
   bool revoking = found && st_text_is(rest, "/revoke-subtokens");
   const char *allow = revoking ? "POST, OPTIONS" : "GET, HEAD, DELETE, PATCH, OPTIONS";
-  bool known = revoking ? method_is(c, on_subtokens, 1) : method_is(c, on_key, 4);
-  if (!found || (rest.len > 0 && !revoking)) {
-    not_found(c);
-  } else if (st_text_is(c->request->method, "OPTIONS")) {
+  bool known = revoking ? keys_method_is(c, on_subtokens, 1) : keys_method_is(c, on_key, 4);
+  if (!found || (rest.len > 0 && !revoking)) return &keys_not_found;
+  if (st_text_is(c->request->method, "OPTIONS")) {
     st_reply_preflight(c->reply, allow);
-  } else if (!known) {
-    st_reply_no_method(c->reply, allow);
-  } else {
-    manage_one(c, id, revoking);
+    return NULL;
   }
+  return known ? keys_manage(c, id, revoking) : st_problem_method(c, allow);
 }

@@ -1,36 +1,64 @@
-/* Writes statuses, headers, challenges and error texts into a reply. What goes wrong is decided
- * by who calls.
+/* Replies: the one place where a problem becomes a status, a body, an event and headers, and the
+ * small pieces that endpoints write by. Sending them is the server's.
  */
 #include "service/reply.h"
 
-#include "base/bytes.h"
 #include "base/json.h"
-#include "domain/key.h"
-#include "service/service.h"
 
-void st_reply_error(st_reply *reply, int status, const char *event, const char *text) {
+void st_reply_clear(st_reply *reply) {
+  memset(reply, 0, offsetof(st_reply, headers));
+  reply->headers[0] = reply->body[0] = '\0';
+}
+
+st_writer st_reply_begin(st_reply *reply) {
+  return st_writer_on(reply->body, sizeof reply->body);
+}
+
+void st_reply_end(st_reply *reply, int status, st_writer *writer) {
   reply->status = status;
-  reply->event.name = event;
-  st_writer writer = st_writer_on(reply->body, sizeof reply->body);
+  reply->body_len = st_writer_end(writer) ? writer->len : 0;
+}
+
+static const char *reply_challenge(st_challenge challenge) {
+  switch (challenge) {
+    case ST_CHALLENGE_BEARER: return SUBTOKEN_CHALLENGE;
+    case ST_CHALLENGE_INVALID_REQUEST: return "Bearer error=\"invalid_request\"";
+    case ST_CHALLENGE_INVALID_TOKEN: return subtoken_result_challenge(SUBTOKEN_REVOKED);
+    case ST_CHALLENGE_INSUFFICIENT_SCOPE: return subtoken_result_challenge(SUBTOKEN_PERM);
+    default: return NULL;
+  }
+}
+
+/* All but the body. */
+static void reply_problem_end(st_reply *reply, const st_problem *problem, st_writer *writer) {
+  st_reply_end(reply, problem->status, writer);
+  reply->event.name = problem->event;
+  reply->challenge = reply_challenge(problem->challenge);
+  reply->basic_challenge = problem->basic_challenge;
+  reply->retry_after = problem->retry_after;
+  reply->allow = problem->allow;
+  reply->close = problem->close;
+}
+
+void st_reply_problem(st_reply *reply, const st_problem *problem) {
+  st_writer writer = st_reply_begin(reply);
   st_write_literal(&writer, "{\"text\":");
-  st_json_write_string(&writer, st_text(text));
+  st_json_write_string(&writer, st_text(problem->text));
   st_write_char(&writer, '}');
-  reply->body_len = st_writer_end(&writer) ? writer.len : 0;
+  reply_problem_end(reply, problem, &writer);
 }
 
-void st_reply_challenge(st_reply *reply, const char *text) {
-  st_writer writer = st_writer_on(reply->challenge, sizeof reply->challenge);
-  st_write_literal(&writer, text);
-  if (!st_writer_end(&writer)) reply->challenge[0] = '\0';
-}
-
-void st_reply_lacks(st_reply *reply, subtoken_text permission) {
-  char text[64 + SUBTOKEN_PERMISSION_MAX];
-  st_writer writer = st_writer_on(text, sizeof text);
-  st_write_literal(&writer, "requires scope ");
-  st_write(&writer, permission.data, permission.len);
-  st_reply_error(reply, 403, "perm", st_writer_end(&writer) ? text : "requires another scope");
-  st_reply_challenge(reply, subtoken_result_challenge(SUBTOKEN_PERM));
+void st_reply_oauth_problem(st_reply *reply, const char *code, const st_problem *problem) {
+  subtoken_text text = st_text(problem->text);
+  st_writer writer = st_reply_begin(reply);
+  st_write_literal(&writer, "{\"error\":");
+  st_json_write_string(&writer, st_text(code));
+  st_write_literal(&writer, ",\"error_description\":");
+  st_json_write_string(&writer, text);
+  st_write_literal(&writer, ",\"text\":");
+  st_json_write_string(&writer, text);
+  st_write_char(&writer, '}');
+  reply_problem_end(reply, problem, &writer);
 }
 
 void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
@@ -53,36 +81,6 @@ void st_reply_header(st_reply *reply, const char *name, subtoken_text value) {
   if (st_writer_end(&writer)) reply->headers_len += writer.len;
 }
 
-void st_reply_unavailable(st_reply *reply, const char *event, const char *text) {
-  st_reply_error(reply, 503, event, text);
-  reply->retry_after = 5;
-}
-
-void st_reply_unchanged(st_reply *reply, st_store_status changed) {
-  if (changed == ST_STORE_BUSY) {
-    st_reply_unavailable(reply, "store_busy",
-                         "the store is being written to; nothing was changed; try again later");
-  } else {
-    st_reply_unavailable(reply, "store_error", "nothing was changed; try again later");
-  }
-}
-
-void st_reply_wait(st_reply *reply, const char *event, const char *text, int64_t seconds) {
-  st_reply_error(reply, 429, event, text);
-  reply->retry_after = seconds;
-}
-
-void st_reply_no_method(st_reply *reply, const char *allow) {
-  st_reply_error(reply, 405, "bad_method", "method not allowed");
-  reply->allow = allow;
-}
-
-void st_reply_preflight(st_reply *reply, const char *allow) {
-  reply->status = 204;
-  reply->allow = allow;
-  reply->preflight = true;
-}
-
 void st_reply_sequence(st_reply *reply, int64_t sequence) {
   char text[24];
   st_writer writer = st_writer_on(text, sizeof text);
@@ -90,21 +88,8 @@ void st_reply_sequence(st_reply *reply, int64_t sequence) {
   if (st_writer_end(&writer)) st_reply_header(reply, "Subtoken-Seq", st_text(text));
 }
 
-void st_reply_unauthorized(st_reply *reply, const char *event, const char *text) {
-  st_reply_error(reply, 401, event, text);
-  st_reply_challenge(reply, subtoken_result_challenge(SUBTOKEN_REVOKED));
-}
-
-void st_reply_bad_request(st_reply *reply, const char *text) {
-  st_reply_error(reply, 400, "bad_request", text);
-}
-
-void st_reply_escalation(st_reply *reply, const char *text) {
-  st_reply_error(reply, 403, "escalation", text);
-  st_reply_challenge(reply, subtoken_result_challenge(SUBTOKEN_PERM));
-}
-
-void st_reply_passwords_busy(st_reply *reply) {
-  st_reply_unavailable(reply, "passwords_busy",
-                       "too many passwords are being checked; try again later");
+void st_reply_preflight(st_reply *reply, const char *allow) {
+  reply->status = 204;
+  reply->allow = allow;
+  reply->preflight = true;
 }

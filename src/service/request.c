@@ -1,58 +1,43 @@
-/* Reads parameters of the query and the kind of the body. The request line and headers are read in
- * service/request_head.c, the body in service/params.c and service/json_body.c.
+/* What endpoints read out of a request by name: single parameters of the query, and by Content-Type
+ * what a body is. Reading head and body off a connection is not done here (request_head.c,
+ * chunked.c).
  */
 #include "service/request.h"
 
-#include <string.h>
-
-#include "base/bytes.h"
-#include "service/context.h"
-#include "service/params.h"
-#include "service/reply.h"
-#include "service/service.h"
-
-static bool refuse_parameter(st_context *c, const char *name, const char *problem) {
-  char text[96];
-  st_writer writer = st_writer_on(text, sizeof text);
-  st_write_literal(&writer, name);
-  st_write_literal(&writer, problem);
-  st_reply_error(c->reply, 400, "bad_request", st_writer_end(&writer) ? text : name);
-  return false;
-}
-
-bool st_request_query_text(st_context *c, const char *name, char *out, size_t size) {
+const st_problem *st_request_query_text(st_context *c, const char *name, char *out, size_t size) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {c->query, c->query.len == 0};
-  st_writer room = st_writer_on(decoded, sizeof decoded);
+  st_writer writer = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   bool given = false;
   out[0] = '\0';
-  while (st_params_next_pair(&cutter, &room, &pair)) {
+  while (st_params_next_pair(&cutter, &writer, &pair)) {
     if (!st_text_is(pair.name, name)) continue;
-    if (given) return refuse_parameter(c, name, ": given more than once");
+    if (given) return st_problem_parameter(c, name, "given more than once");
     given = true;
     bool fits = pair.value.len < size && !pair.bad_escape;
     if (!fits || memchr(pair.value.data, 0, pair.value.len) != NULL) {
-      return refuse_parameter(c, name, ": cannot be read");
+      return st_problem_parameter(c, name, "cannot be read");
     }
     memcpy(out, pair.value.data, pair.value.len);
     out[pair.value.len] = '\0';
   }
-  return true;
+  return NULL;
 }
 
-bool st_request_query_number(st_context *c, const char *name, int64_t most, int64_t *value) {
+const st_problem *st_request_query_number(st_context *c, const char *name, int64_t most,
+                                          int64_t *value) {
   char text[24];
   int64_t number = 0;
-  if (!st_request_query_text(c, name, text, sizeof text)) return false;
-  if (text[0] == '\0') return true;
+  const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
+  if (problem != NULL || text[0] == '\0') return problem;
   for (size_t i = 0; text[i] != '\0'; i++) {
-    if (text[i] < '0' || text[i] > '9') return refuse_parameter(c, name, ": must be a number");
+    if (text[i] < '0' || text[i] > '9') return st_problem_parameter(c, name, "must be a number");
     number = number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
   }
-  if (number < 1 || number > most) return refuse_parameter(c, name, ": is out of range");
+  if (number < 1 || number > most) return st_problem_parameter(c, name, "is out of range");
   *value = number;
-  return true;
+  return NULL;
 }
 
 st_body_kind st_request_body_kind(const st_request *request) {

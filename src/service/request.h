@@ -1,17 +1,17 @@
-/* request - the parameters of a request. */
+/* request - parameters of a query, one at a time, and the kind of a body. The parameters of
+ * createsubtoken are params.h's.
+ */
 #ifndef ST_SERVICE_REQUEST_H
 #define ST_SERVICE_REQUEST_H
 
 #include "service/context.h"
 #include "service/params.h"
-#include "service/service.h"
 
-/* A number of a query, from 1 to most; as it was when it is not given. False after a reply. */
-bool st_request_query_number(st_context *c, const char *name, int64_t most, int64_t *value)
-    __attribute__((warn_unused_result));
-
-/* A text of a query, into out; empty when it is not given. False after a reply. */
-bool st_request_query_text(st_context *c, const char *name, char *out, size_t size)
+/* A number of a query, from 1 to most; *value stays as it is when it is not given. */
+const st_problem *st_request_query_number(st_context *c, const char *name, int64_t most,
+                                          int64_t *value) __attribute__((warn_unused_result));
+/* A text of a query, into out; empty when it is not given. */
+const st_problem *st_request_query_text(st_context *c, const char *name, char *out, size_t size)
     __attribute__((warn_unused_result));
 
 /* By its one Content-Type, without parameters (RFC 9110 section 8.3.1); ST_BODY_NONE for

@@ -6,9 +6,9 @@
 #include "service/params.h"
 #include "service/service.h"
 
-static st_request_head_state refuse(st_request_head_fault *fault, int status, const char *text) {
+static st_request_head_state refuse(st_problem *fault, int status, const char *text) {
   bool limit = status == 413 || status == 414 || status == 431;
-  *fault = (st_request_head_fault){status, limit ? "limit" : "bad_framing", text};
+  *fault = (st_problem){.status = status, .event = limit ? "limit" : "bad_framing", .text = text};
   return ST_HEAD_BAD;
 }
 
@@ -48,7 +48,7 @@ bool st_request_head_is_token(subtoken_text text) {
  * the limit are not looked at, so that it decides alike however they arrive.
  */
 static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t *end,
-                                      st_request_head_fault *fault) {
+                                      st_problem *fault) {
   size_t line = start, seen = bytes.len < ST_HEAD_MAX ? bytes.len : ST_HEAD_MAX;
   for (size_t i = start; i < seen; i++) {
     uint8_t c = (uint8_t)bytes.data[i];
@@ -83,7 +83,7 @@ static bool next_line(subtoken_text *rest, subtoken_text *line) {
 }
 
 static st_request_head_state read_version(subtoken_text version, st_request_head *head,
-                                          st_request_head_fault *fault) {
+                                          st_problem *fault) {
   if (st_text_is(version, "HTTP/1.1")) return ST_HEAD_GOOD;
   head->version_1_0 = st_text_is(version, "HTTP/1.0");
   if (head->version_1_0) return ST_HEAD_GOOD;
@@ -130,8 +130,7 @@ static size_t scheme_len(subtoken_text target) {
  * of the host must be what Host says, too. The target of CONNECT is host:port, whatever it is: the
  * service answers 405.
  */
-static st_request_head_state read_target(st_request_head *head, framing *seen,
-                                         st_request_head_fault *fault) {
+static st_request_head_state read_target(st_request_head *head, framing *seen, st_problem *fault) {
   subtoken_text target = head->target;
   size_t start = scheme_len(target), end = start;
   if (target.len > 0 && target.data[0] == '/') return ST_HEAD_GOOD;
@@ -154,7 +153,7 @@ static st_request_head_state read_target(st_request_head *head, framing *seen,
 }
 
 static st_request_head_state read_request_line(subtoken_text line, st_request_head *head,
-                                               framing *seen, st_request_head_fault *fault) {
+                                               framing *seen, st_problem *fault) {
   static const char shape[] = "the request line is not `METHOD target HTTP/1.1`";
   st_cutter cutter = {line, false};
   subtoken_text version;
@@ -178,7 +177,7 @@ static st_request_head_state read_request_line(subtoken_text line, st_request_he
 
 /* Digits only (RFC 9110 section 8.6); what is too long for a body is all the same. */
 static st_request_head_state read_length(subtoken_text value, st_request_head *head,
-                                         st_request_head_fault *fault) {
+                                         st_problem *fault) {
   size_t length = 0;
   if (value.len == 0) return refuse(fault, 400, "Content-Length is empty");
   for (size_t i = 0; i < value.len; i++) {
@@ -206,7 +205,7 @@ static void read_connection(subtoken_text value, framing *seen) {
  * another dress, is read by some and not by others.
  */
 static st_request_head_state read_coding(subtoken_text value, st_request_head *head,
-                                         st_request_head_fault *fault) {
+                                         st_problem *fault) {
   if (head->version_1_0) return refuse(fault, 400, "Transfer-Encoding needs HTTP/1.1");
   if (head->chunked) return refuse(fault, 400, "more than one Transfer-Encoding");
   head->chunked = st_text_is_nocase(value, "chunked");
@@ -214,7 +213,7 @@ static st_request_head_state read_coding(subtoken_text value, st_request_head *h
 }
 
 static st_request_head_state read_framing(const st_header *header, st_request_head *head,
-                                          framing *seen, st_request_head_fault *fault) {
+                                          framing *seen, st_problem *fault) {
   if (st_text_is_nocase(header->name, "Transfer-Encoding")) {
     return read_coding(header->value, head, fault);
   }
@@ -241,7 +240,7 @@ static st_request_head_state read_framing(const st_header *header, st_request_he
 
 /* A folded line starts with white space and so is no name (RFC 9112 section 5.2). */
 static st_request_head_state read_header(subtoken_text line, st_request_head *head, framing *seen,
-                                         st_request_head_fault *fault) {
+                                         st_problem *fault) {
   st_cutter cutter = {line, false};
   st_header header;
   (void)st_cut(&cutter, ':', &header.name);
@@ -290,7 +289,7 @@ static bool is_probe(const st_request_head *head) {
 }
 
 st_request_head_state st_request_head_read(subtoken_text bytes, st_request_head *head,
-                                           st_request_head_fault *fault) {
+                                           st_problem *fault) {
   /* RFC 9112 section 2.2: one empty line before a request is let pass. */
   size_t start = bytes.len >= 2 && bytes.data[0] == '\r' && bytes.data[1] == '\n' ? 2 : 0;
   size_t end = 0;

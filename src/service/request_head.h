@@ -4,6 +4,7 @@
 #ifndef ST_SERVICE_REQUEST_HEAD_H
 #define ST_SERVICE_REQUEST_HEAD_H
 
+#include "service/problem.h"
 #include "service/service.h"
 
 #define ST_HEAD_MAX 16384 /* bytes of request line and headers */
@@ -23,22 +24,15 @@ typedef struct st_request_head {
   st_header headers[ST_HEADERS_MAX];
 } st_request_head;
 
-typedef struct st_request_head_fault {
-  int status;        /* 400, 413, 414, 417, 431 or 505 */
-  const char *event; /* bad_framing or limit */
-  const char *text;
-} st_request_head_fault;
-
 typedef enum st_request_head_state {
   ST_HEAD_MORE = 0, /* good so far, but not all of it is there */
   ST_HEAD_GOOD,
-  ST_HEAD_BAD, /* answer fault and close */
+  ST_HEAD_BAD, /* answer with the problem, and close */
 } st_request_head_state;
 
 /* RFC 9110 section 5.6.2. */
 bool st_request_head_is_token(subtoken_text text);
 st_request_head_state st_request_head_read(subtoken_text bytes, st_request_head *head,
-                                           st_request_head_fault *fault)
-    __attribute__((warn_unused_result));
+                                           st_problem *fault) __attribute__((warn_unused_result));
 
 #endif

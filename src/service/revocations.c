@@ -1,25 +1,16 @@
 /* The route /v2/revocations: the snapshot whole, what has changed since a sequence, or that
  * nothing has, each with a heartbeat (interface section 10).
  */
-#include "service/revocations.h"
-
-#include <string.h>
-
-#include "base/bytes.h"
-#include "core/claims.h"
-#include "service/authenticate.h"
-#include "service/context.h"
-#include "service/identity.h"
+#include "service/access.h"
+#include "service/endpoints.h"
 #include "service/params.h"
 #include "service/reply.h"
-#include "service/service.h"
 
-#define PERMISSION ST_TEXT("revocations")
 #define SNAPSHOT_TYPE "application/octet-stream"
 #define CHANGES_TYPE "application/vnd.subtoken.changes"
 
 /* 1 to 2^63-1, spelt in one way. */
-static bool read_sequence(subtoken_text text, int64_t *sequence) {
+static bool revocations_read_sequence(subtoken_text text, int64_t *sequence) {
   int64_t value = 0;
   if (text.len == 0 || text.data[0] == '0') return false;
   for (size_t i = 0; i < text.len; i++) {
@@ -32,24 +23,24 @@ static bool read_sequence(subtoken_text text, int64_t *sequence) {
 }
 
 /* What the client says that it has, and whether changes since then are of no use to it. */
-typedef struct feed_question {
+typedef struct revocations_question {
   int64_t since; /* 0: nothing */
   bool whole;
-} feed_question;
+} revocations_question;
 
-/* NULL, or what is wrong. */
-static const char *read_question(subtoken_text query, feed_question *asked) {
+static const st_problem *revocations_read_question(st_context *c, revocations_question *asked) {
   char decoded[SUBTOKEN_TARGET_MAX];
-  st_cutter cutter = {query, query.len == 0};
+  st_cutter cutter = {c->query, c->query.len == 0};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
-  *asked = (feed_question){0, false};
+  *asked = (revocations_question){0, false};
   while (st_params_next_pair(&cutter, &out, &pair)) {
     if (st_text_is(pair.name, "whole")) asked->whole = st_text_is(pair.value, "1");
     if (!st_text_is(pair.name, "since")) continue;
-    if (asked->since != 0) return "since: given more than once";
-    if (pair.bad_escape || !read_sequence(pair.value, &asked->since)) {
-      return "since: must be a sequence, a whole number from 1 to 9223372036854775807";
+    if (asked->since != 0) return st_problem_parameter(c, "since", "given more than once");
+    if (pair.bad_escape || !revocations_read_sequence(pair.value, &asked->since)) {
+      return st_problem_parameter(
+          c, "since", "must be a sequence, a whole number from 1 to 9223372036854775807");
     }
   }
   return NULL;
@@ -57,16 +48,16 @@ static const char *read_question(subtoken_text query, feed_question *asked) {
 
 /* ---- If-None-Match (RFC 9110 section 13.1.2) ---- */
 
-static void skip_to_item(subtoken_text *list) {
+static void revocations_skip_to_item(subtoken_text *list) {
   while (list->len > 0 && strchr(" \t,", list->data[0]) != NULL && list->data[0] != '\0') {
     *list = (subtoken_text){list->data + 1, list->len - 1};
   }
 }
 
 /* Cut the next entity-tag off, without `W/` and quotes: the comparison is the weak one. */
-static bool next_tag(subtoken_text *list, subtoken_text *tag) {
+static bool revocations_next_tag(subtoken_text *list, subtoken_text *tag) {
   size_t at = 0, end;
-  skip_to_item(list);
+  revocations_skip_to_item(list);
   if (list->len > 2 && list->data[0] == 'W' && list->data[1] == '/') at = 2;
   if (at >= list->len || list->data[at] != '"') return false;
   for (end = ++at; end < list->len && list->data[end] != '"';) end++;
@@ -77,12 +68,12 @@ static bool next_tag(subtoken_text *list, subtoken_text *tag) {
 }
 
 /* What cannot be read matches nothing: the answer is then only longer. */
-static bool is_known(const st_request *request, const char *etag) {
+static bool revocations_is_known(const st_request *request, const char *etag) {
   for (size_t i = 0; i < request->header_count; i++) {
     if (!st_text_is_nocase(request->headers[i].name, "If-None-Match")) continue;
     subtoken_text list = request->headers[i].value, tag;
     if (st_text_is(list, "*")) return true;
-    while (next_tag(&list, &tag)) {
+    while (revocations_next_tag(&list, &tag)) {
       if (st_text_is(tag, etag)) return true;
     }
   }
@@ -91,7 +82,7 @@ static bool is_known(const st_request *request, const char *etag) {
 
 /* ---- the answer ---- */
 
-static void write_headers(st_reply *reply, const st_snapshot_version *edition) {
+static void revocations_write_headers(st_reply *reply, const st_snapshot_version *edition) {
   char text[ST_SNAPSHOT_TAG_LEN + 3];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_char(&writer, '"');
@@ -104,102 +95,103 @@ static void write_headers(st_reply *reply, const st_snapshot_version *edition) {
   st_reply_header(reply, "Subtoken-Seq", (subtoken_text){text, writer.len});
 }
 
-static void give(const st_payload *payload) {
+static void revocations_release(const st_payload *payload) {
   if (payload->release != NULL) payload->release(payload->context);
 }
 
 /* 304 when the client has it. */
-static bool answer_known(st_context *c, const st_snapshot_version *edition) {
-  if (!is_known(c->request, edition->etag)) return false;
-  write_headers(c->reply, edition);
+static bool revocations_answer_known(st_context *c, const st_snapshot_version *edition) {
+  if (!revocations_is_known(c->request, edition->etag)) return false;
+  revocations_write_headers(c->reply, edition);
   c->reply->status = 304;
-  give(&edition->snapshot);
+  revocations_release(&edition->snapshot);
   return true;
 }
 
-static bool answer_changes(st_context *c, const st_snapshot_version *edition,
-                           const feed_question *asked) {
+static bool revocations_answer_changes(st_context *c, const st_snapshot_version *edition,
+                                       const revocations_question *asked) {
   const st_feed *feed = &c->service->feed;
   if (asked->since == 0 || asked->whole ||
       !feed->changes(feed->context, edition, asked->since, &c->reply->payload)) {
     return false;
   }
-  write_headers(c->reply, edition);
+  revocations_write_headers(c->reply, edition);
   c->reply->status = 200;
   c->reply->content_type = CHANGES_TYPE;
-  give(&edition->snapshot);
+  revocations_release(&edition->snapshot);
   return true;
 }
 
-static void refuse(st_reply *reply, st_feed_status fed) {
+static const st_problem *revocations_problem(st_feed_status fed) {
+  static const st_problem key_busy = {
+      .status = 429,
+      .event = "feed_busy",
+      .text = "too many requests of this key for the revocation data at a time; try again",
+      .retry_after = 1};
+  static const st_problem busy = {.status = 503,
+                                  .event = "feed_busy",
+                                  .text = "the revocation data is being read; try again",
+                                  .retry_after = 1};
+  static const st_problem left = {.status = 503,
+                                  .event = "client_left",
+                                  .text = "the client has closed the connection",
+                                  .close = true};
+  static const st_problem never = {
+      .status = 409,
+      .event = "store_rolled_back",
+      .text =
+          "since: this server never gave that sequence, so its database, or the one that yours "
+          "is from, is a copy or a backup: see subtoken-revocation(7) and `subtoken feed "
+          "restore`"};
+  static const st_problem no_memory = {
+      .status = 503,
+      .event = "oom",
+      .text = "there is no memory for the revocation data; try again later",
+      .retry_after = 5};
+  static const st_problem failed = {.status = 503,
+                                    .event = "store_error",
+                                    .text = "the revocation data cannot be read; try again later",
+                                    .retry_after = 5};
   switch (fed) {
-    case ST_FEED_KEY_BUSY:
-      st_reply_wait(reply, "feed_busy",
-                    "too many requests of this key for the revocation data at a time; try again",
-                    1);
-      return;
-    case ST_FEED_BUSY:
-      st_reply_error(reply, 503, "feed_busy", "the revocation data is being read; try again");
-      reply->retry_after = 1;
-      return;
-    case ST_FEED_CLIENT_LEFT:
-      st_reply_error(reply, 503, "client_left", "the client has closed the connection");
-      reply->close = true;
-      return;
-    case ST_FEED_NEVER:
-      st_reply_error(reply, 409, "store_rolled_back",
-                     "since: this server never gave that sequence, so its database, or the one "
-                     "that yours is from, is a copy or a backup: see subtoken_revocation(7) and "
-                     "`subtoken feed restore`");
-      return;
-    case ST_FEED_NO_MEMORY:
-      st_reply_error(reply, 503, "oom",
-                     "there is no memory for the revocation data; try again later");
-      break;
-    default:
-      st_reply_error(reply, 503, "store_error",
-                     "the revocation data cannot be read; try again later");
+    case ST_FEED_KEY_BUSY: return &key_busy;
+    case ST_FEED_BUSY: return &busy;
+    case ST_FEED_CLIENT_LEFT: return &left;
+    case ST_FEED_NEVER: return &never;
+    case ST_FEED_NO_MEMORY: return &no_memory;
+    default: return &failed;
   }
-  reply->retry_after = 5;
 }
 
-static void answer_with(st_context *c, st_snapshot_version *edition, const feed_question *asked) {
+static const st_problem *revocations_answer_with(st_context *c, st_snapshot_version *edition,
+                                                 const revocations_question *asked) {
   const st_feed *feed = &c->service->feed;
-  if (answer_known(c, edition) || answer_changes(c, edition, asked)) return;
+  if (revocations_answer_known(c, edition) || revocations_answer_changes(c, edition, asked))
+    return NULL;
   if (!feed->whole(feed->context, c->service->ring, asked->since, edition)) {
-    refuse(c->reply, ST_FEED_STORE_ERROR);
-    return;
+    return revocations_problem(ST_FEED_STORE_ERROR);
   }
-  if (answer_known(c, edition)) return;
-  write_headers(c->reply, edition);
+  if (revocations_answer_known(c, edition)) return NULL;
+  revocations_write_headers(c->reply, edition);
   c->reply->status = 200;
   c->reply->content_type = SNAPSHOT_TYPE;
   c->reply->payload = edition->snapshot;
+  return NULL;
 }
 
-void st_revocations_answer(st_context *c) {
+const st_problem *st_revocations_answer(st_context *c) {
   st_identity identity;
   st_snapshot_version edition;
-  feed_question asked;
-  if (!st_authenticate(c, &identity)) return;
-  if (!st_claims_has_permission(&identity.grant, PERMISSION)) {
-    st_reply_lacks(c->reply, PERMISSION);
-    return;
-  }
-  const char *problem = read_question(c->query, &asked);
-  if (problem != NULL) {
-    st_reply_error(c->reply, 400, "bad_request", problem);
-    return;
-  }
+  revocations_question asked;
+  const st_problem *problem = st_authenticate(c, &identity);
+  if (problem == NULL) problem = st_access_requires(c, &identity, "revocations");
+  if (problem == NULL) problem = revocations_read_question(c, &asked);
+  if (problem != NULL) return problem;
   const st_feed *feed = &c->service->feed;
   st_feed_status fed = asked.since != 0 ? feed->gave(feed->context, asked.since) : ST_FEED_READY;
   if (fed == ST_FEED_READY) {
     fed =
         feed->current(feed->context, c->service->ring, c->request->now, identity.key.id, &edition);
   }
-  if (fed == ST_FEED_READY) {
-    answer_with(c, &edition, &asked);
-  } else {
-    refuse(c->reply, fed);
-  }
+  return fed == ST_FEED_READY ? revocations_answer_with(c, &edition, &asked)
+                              : revocations_problem(fed);
 }

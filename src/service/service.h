@@ -61,13 +61,13 @@ typedef struct st_payload {
 
 typedef struct st_reply {
   int status;
-  const char *allow;    /* the Allow header, or NULL */
-  bool preflight;       /* the CORS headers of a preflight */
-  bool head;            /* send the headers alone */
-  bool close;           /* end the connection */
-  int64_t retry_after;  /* seconds, or 0 */
-  char challenge[192];  /* WWW-Authenticate, or empty */
-  bool basic_challenge; /* and another one that asks for Basic */
+  const char *allow;     /* the Allow header, or NULL */
+  bool preflight;        /* the CORS headers of a preflight */
+  bool head;             /* send the headers alone */
+  bool close;            /* end the connection */
+  int64_t retry_after;   /* seconds, or 0 */
+  const char *challenge; /* WWW-Authenticate, or NULL */
+  bool basic_challenge;  /* and another one that asks for Basic */
   st_event event;
   const char *content_type; /* NULL: JSON */
   st_payload payload;       /* instead of body, when it has data */
@@ -128,7 +128,7 @@ typedef struct st_service {
   st_rate_limit *rate;
   bool (*ready)(void *store);
   const st_key_changes *changes;
-  const st_users *people;
+  const st_users *users;
   st_throttle *throttle; /* of failed logins */
   st_basic_auth *basic;  /* the HTTP Basic credentials that were found good */
   st_feed feed;

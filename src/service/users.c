@@ -1,25 +1,92 @@
-/* The endpoint that makes a user, by an administrator or by self-registration. What a user may do
- * once logged in is in service/sessions.c and service/keys.c.
+/* POST /v1/user: a new user, made by somebody with the permission `users` or, where registration is
+ * open, by themselves. What such a user may do never exceeds what the grantor may.
  */
-#include "service/users.h"
-
-#include <string.h>
-
-#include "base/bytes.h"
 #include "base/json.h"
-#include "domain/key.h"
 #include "domain/names.h"
-#include "domain/password.h"
-#include "domain/user.h"
+#include "domain/permissions.h"
 #include "service/access.h"
-#include "service/context.h"
-#include "service/credential.h"
-#include "service/identity.h"
+#include "service/endpoints.h"
 #include "service/json_body.h"
 #include "service/reply.h"
 
-/* Registering has no login yet: a bucket of the address, of a name that no login has. */
-static bool take_turn_of_address(st_context *c) {
+enum { LOGIN, PASSWORD, LOCALE, SOURCE, PERMISSIONS, FIELDS };
+
+static const st_problem *users_check_fields(st_context *c, const st_field fields[FIELDS]) {
+  subtoken_text login = fields[LOGIN].text, password = fields[PASSWORD].text;
+  subtoken_text locale = fields[LOCALE].text, source = fields[SOURCE].text;
+  if (!fields[LOGIN].given) return st_problem_parameter(c, "login", "is missing");
+  if (!fields[PASSWORD].given) return st_problem_parameter(c, "password", "is missing");
+  if (st_text_is(login, ST_ANONYMOUS)) {
+    return st_problem_parameter(c, "login", "* means everyone and has no password");
+  }
+  if (!st_names_username_valid(login)) {
+    return st_problem_parameter(
+        c, "login", "must be 1 to 256 bytes without a colon and without control characters");
+  }
+  if (password.len < ST_PASSWORD_MIN || password.len > ST_PASSWORD_MAX) {
+    return st_problem_parameter(c, "password", "must be 8 to 1024 bytes");
+  }
+  if (locale.len > ST_LOCALE_MAX || (st_text_class(locale) & ST_CHAR_NAME) == 0) {
+    return st_problem_parameter(c, "locale",
+                                "must be a language tag such as en-GB, of at most 35 characters");
+  }
+  if (source.len > ST_SOURCE_MAX || !st_names_is_plain(source)) {
+    return st_problem_parameter(c, "source", "must be at most 64 bytes without control characters");
+  }
+  return NULL;
+}
+
+static void users_copy_text(char *out, subtoken_text text) {
+  if (text.len > 0) memcpy(out, text.data, text.len);
+  out[text.len] = '\0';
+}
+
+static void users_fill(const st_field fields[FIELDS], int64_t end, st_user *user) {
+  memset(user, 0, sizeof *user);
+  user->key.kind = ST_KIND_USER;
+  user->key.expires_at = end;
+  users_copy_text(user->key.name, fields[LOGIN].text);
+  users_copy_text(user->key.owner, fields[LOGIN].text);
+  users_copy_text(user->key.permissions, fields[PERMISSIONS].text);
+  users_copy_text(user->locale, fields[LOCALE].text);
+  users_copy_text(user->source, fields[SOURCE].text);
+}
+
+static void users_reply(st_reply *reply, const st_user *user) {
+  st_writer writer = st_reply_begin(reply);
+  st_write_literal(&writer, "{\"login\":");
+  st_json_write_string(&writer, st_text(user->key.owner));
+  st_write_literal(&writer, ",\"permissions\":");
+  st_permissions_write_json(&writer, user->key.permissions);
+  st_write_char(&writer, '}');
+  st_reply_end(reply, 201, &writer);
+}
+
+static const st_problem *users_create(st_context *c, const st_identity *grantor,
+                                      const st_field fields[FIELDS], st_user *user) {
+  static const st_problem taken = {
+      .status = 409, .event = "login_taken", .text = "login: already taken"};
+  const st_users *users = c->service->users;
+  st_audit_buffers buffers;
+  int64_t end;
+  bool busy = false;
+  st_audit_context audit = st_access_audit_context(c, grantor, &buffers);
+  st_grantor row = grantor != NULL ? st_grantor_of(grantor) : (st_grantor){NULL, NULL};
+  const st_problem *problem = st_access_find_end(c, grantor, &end);
+  if (problem != NULL) return problem;
+  users_fill(fields, end, user);
+  st_store_status changed = users->create(users->context, &audit, grantor != NULL ? &row : NULL,
+                                          user, fields[PASSWORD].text, &busy);
+  switch (changed) {
+    case ST_STORE_OK: users_reply(c->reply, user); return NULL;
+    case ST_STORE_EXISTS: return &taken;
+    case ST_STORE_DENIED: return &st_problem_credential_ended;
+    default: return busy ? &st_problem_passwords_busy : st_problem_unchanged(changed);
+  }
+}
+
+/* Registering has no username yet: a bucket of the address, under a name that no user has. */
+static const st_problem *users_throttle(st_context *c) {
   char text[80];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_char(&writer, ':');
@@ -27,129 +94,48 @@ static bool take_turn_of_address(st_context *c) {
   return st_access_within_attempts(c, (subtoken_text){text, writer.len});
 }
 
-enum { LOGIN, PASSWORD, LOCALE, SOURCE, PERMISSIONS, FIELDS };
-
-/* NULL, or what is wrong. */
-static const char *fault_of(const st_field fields[FIELDS]) {
-  subtoken_text login = fields[LOGIN].text, password = fields[PASSWORD].text;
-  subtoken_text locale = fields[LOCALE].text, source = fields[SOURCE].text;
-  if (!fields[LOGIN].given) return "login: is missing";
-  if (!fields[PASSWORD].given) return "password: is missing";
-  if (st_text_is(login, ST_ANONYMOUS)) return "login: * means everyone and has no password";
-  if (!st_names_username_valid(login)) {
-    return "login: must be 1 to 256 bytes without a colon and without control characters";
-  }
-  if (password.len < ST_PASSWORD_MIN || password.len > ST_PASSWORD_MAX) {
-    return "password: must be 8 to 1024 bytes";
-  }
-  if (locale.len > ST_LOCALE_MAX || (st_text_class(locale) & ST_CHAR_NAME) == 0) {
-    return "locale: must be a language tag such as en-GB, of at most 35 characters";
-  }
-  if (source.len > ST_SOURCE_MAX || !st_names_is_plain(source)) {
-    return "source: must be at most 64 bytes without control characters";
-  }
-  return NULL;
-}
-
-static void copy_text(char *out, subtoken_text text) {
-  if (text.len > 0) memcpy(out, text.data, text.len);
-  out[text.len] = '\0';
-}
-
-static void describe(const st_field fields[FIELDS], int64_t end, st_user *person) {
-  memset(person, 0, sizeof *person);
-  person->key.kind = ST_KIND_USER;
-  person->key.expires_at = end;
-  copy_text(person->key.name, fields[LOGIN].text);
-  copy_text(person->key.owner, fields[LOGIN].text);
-  copy_text(person->key.permissions, fields[PERMISSIONS].text);
-  copy_text(person->locale, fields[LOCALE].text);
-  copy_text(person->source, fields[SOURCE].text);
-}
-
-static void answer_person(st_context *c, const st_user *person) {
-  subtoken_text permissions = st_text(person->key.permissions), each;
-  st_cutter cutter = {permissions, permissions.len == 0};
-  st_writer writer = st_writer_on(c->reply->body, sizeof c->reply->body);
-  st_write_literal(&writer, "{\"login\":");
-  st_json_write_string(&writer, st_text(person->key.owner));
-  st_write_literal(&writer, ",\"permissions\":[");
-  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
-    if (!first) st_write_char(&writer, ',');
-    st_json_write_string(&writer, each);
-  }
-  st_write_literal(&writer, "]}");
-  c->reply->status = 201;
-  c->reply->body_len = st_writer_end(&writer) ? writer.len : 0;
-}
-
-static void create(st_context *c, const st_identity *maker, const st_field fields[FIELDS],
-                   st_user *person) {
-  const st_users *people = c->service->people;
-  st_audit_buffers actor;
-  int64_t end;
-  bool busy = false;
-  st_audit_context act = st_access_audit_context(c, maker, &actor);
-  st_grantor with = maker != NULL ? st_grantor_of(maker) : (st_grantor){NULL, NULL};
-  if (!st_access_find_end(c, maker, &end)) {
-    st_reply_unchanged(c->reply, ST_STORE_FAILED);
-    return;
-  }
-  describe(fields, end, person);
-  st_store_status changed = people->create(people->context, &act, maker != NULL ? &with : NULL,
-                                           person, fields[PASSWORD].text, &busy);
-  switch (changed) {
-    case ST_STORE_OK: answer_person(c, person); return;
-    case ST_STORE_EXISTS:
-      st_reply_error(c->reply, 409, "login_taken", "login: already taken");
-      return;
-    case ST_STORE_DENIED:
-      st_reply_escalation(c->reply,
-                          "the credential you used has expired, been revoked or lost a permission");
-      return;
-    default: busy ? st_reply_passwords_busy(c->reply) : st_reply_unchanged(c->reply, changed);
-  }
-}
-
-/* A manager with the permission; where registration is open, NULL for somebody without a
- * credential.
+/* Somebody with the permission; where registration is open, NULL for somebody without a credential.
  */
-static bool find_maker(st_context *c, st_identity *identity, const st_identity **maker) {
-  *maker = NULL;
-  if (!st_credential_find(c)) return false;
-  if (c->credential.len == 0 && c->service->settings->registration_open) return true;
-  *maker = identity;
-  return st_access_manager(c, identity) && st_access_holds(c, identity, "users");
+static const st_problem *users_find_grantor(st_context *c, st_identity *identity,
+                                            const st_identity **grantor) {
+  *grantor = NULL;
+  const st_problem *problem = st_credential_find(c);
+  if (problem != NULL) return problem;
+  if (c->credential.text.len == 0 && c->service->settings->registration_open) return NULL;
+  *grantor = identity;
+  problem = st_access_manager(c, identity);
+  return problem != NULL ? problem : st_access_requires(c, identity, "users");
 }
 
-static bool may_make(st_context *c, const st_identity *maker, const st_field fields[FIELDS]) {
+static const st_problem *users_allowed(st_context *c, const st_identity *grantor,
+                                       const st_field fields[FIELDS]) {
   subtoken_text permissions = fields[PERMISSIONS].text;
-  const char *fault = fault_of(fields);
-  if (fault != NULL) {
-    st_reply_bad_request(c->reply, fault);
-    return false;
-  }
-  if (maker != NULL) return st_access_covers(c, maker, permissions);
-  if (permissions.len == 0) return take_turn_of_address(c);
-  st_reply_escalation(c->reply, "permissions: not allowed for self-registration");
-  return false;
+  const st_problem *problem = users_check_fields(c, fields);
+  if (problem != NULL) return problem;
+  if (grantor != NULL) return st_access_covers(c, grantor, permissions);
+  if (permissions.len == 0) return users_throttle(c);
+  return st_problem_escalation(c, "permissions: not allowed for self-registration");
 }
 
-void st_users_create(st_context *c) {
+const st_problem *st_users_create(st_context *c) {
   char scratch[ST_BODY_SCRATCH];
   st_identity identity;
-  const st_identity *maker;
-  st_user person;
+  const st_identity *grantor;
+  st_user user;
   st_field fields[FIELDS] = {[LOGIN] = {.name = "login", .type = ST_FIELD_TEXT},
                              [PASSWORD] = {.name = "password", .type = ST_FIELD_TEXT},
                              [LOCALE] = {.name = "locale", .type = ST_FIELD_TEXT},
                              [SOURCE] = {.name = "source", .type = ST_FIELD_TEXT},
                              [PERMISSIONS] = {.name = "permissions", .type = ST_FIELD_PERMISSIONS}};
-  if (!find_maker(c, &identity, &maker)) return;
+  const st_problem *problem = users_find_grantor(c, &identity, &grantor);
+  if (problem != NULL) return problem;
   scratch[0] = '\0';
-  if (st_json_body_read(c, fields, FIELDS, scratch) && may_make(c, maker, fields)) {
-    create(c, maker, fields, &person);
-    subtoken_wipe(&person, sizeof person); /* its password, as it is stored */
+  problem = st_json_body_read(c, fields, FIELDS, scratch);
+  if (problem == NULL) problem = users_allowed(c, grantor, fields);
+  if (problem == NULL) {
+    problem = users_create(c, grantor, fields, &user);
+    subtoken_wipe(&user, sizeof user); /* its password, as it is stored */
   }
   subtoken_wipe(scratch, sizeof scratch);
+  return problem;
 }

@@ -451,7 +451,7 @@ static st_service service = {.settings = &settings,
                              .rate = &rate,
                              .ready = office_ready,
                              .changes = &office_changes,
-                             .people = &office_people,
+                             .users = &office_people,
                              .throttle = &throttle,
                              .basic = &basic};
 

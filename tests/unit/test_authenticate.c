@@ -1,4 +1,4 @@
-/* visit: the one credential of a request and who it is, what may be done with it, who did it, and
+/* context: the one credential of a request and who it is, what may be done with it, who did it, and
  * the parameters of a query.
  */
 #include "service_fixture.h"
@@ -16,13 +16,13 @@
 #define STRING "registered-0001!"
 #define WRONG_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
 
-/* A visit without a route, with the query and one header line. */
-static st_context visit;
+/* A context without a route, with the query and one header line. */
+static st_context context;
 static st_request request;
 static st_header header;
 
 static st_context *begin(const char *query, const char *name, const char *value) {
-  memset(&visit, 0x5A, sizeof visit);
+  memset(&context, 0x5A, sizeof context);
   memset(&reply, 0, sizeof reply);
   header = (st_header){st_text(name), st_text(value)};
   request = (st_request){.until_us = UNTIL_US,
@@ -34,16 +34,22 @@ static st_context *begin(const char *query, const char *name, const char *value)
                          .now = NOW,
                          .now_us = NOW_US};
   office.now = NOW;
-  visit.service = &service;
-  visit.request = &request;
-  visit.reply = &reply;
-  visit.path_len = 0;
-  visit.path_cut = visit.credential_in_query = visit.credential_elsewhere = visit.is_basic = false;
-  visit.query = st_text(query);
-  visit.credential = (subtoken_text){NULL, 0};
-  visit.method = request.method;
-  visit.target = request.target;
-  return &visit;
+  context.service = &service;
+  context.request = &request;
+  context.reply = &reply;
+  context.path_len = 0;
+  context.path_truncated = false;
+  context.query = st_text(query);
+  st_credential_clear(&context.credential);
+  context.method = request.method;
+  context.target = request.target;
+  return &context;
+}
+
+/* Whether all was well; else the reply has the problem. */
+static bool done(const st_problem *problem) {
+  if (problem != NULL) st_reply_problem(&reply, problem);
+  return problem == NULL;
 }
 
 /* A header line of HTTP Basic. */
@@ -216,8 +222,9 @@ static void test_basic_longest(void **state) {
   check_event("login_failed");
 }
 
-static bool is_in_visit(const char *text) {
-  return memmem(visit.basic, sizeof visit.basic, text, strlen(text)) != NULL;
+static bool is_in_context(const char *text) {
+  return memmem(context.credential.basic, sizeof context.credential.basic, text, strlen(text)) !=
+         NULL;
 }
 
 /* Whatever came of it, the password is not left in memory. */
@@ -225,22 +232,22 @@ static void test_basic_is_wiped(void **state) {
   (void)state;
   static const char good[] = "Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==";
   st_identity identity;
-  assert_true(st_credential_find(begin("", "Authorization", good)));
-  assert_true(visit.is_basic && is_in_visit(PASSWORD));
-  assert_true(st_authenticate_found(&visit, &identity));
-  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
+  assert_true(done(st_credential_find(begin("", "Authorization", good))));
+  assert_true(context.credential.forms == ST_FORM_BASIC && is_in_context(PASSWORD));
+  assert_true(done(st_authenticate_found(&context, &identity)));
+  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
   office.verdict_forced = true;
   office.verdict = ST_VERDICT_WRONG;
   assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
-  assert_false(st_authenticate(begin("", "Authorization", good), &identity));
+  assert_false(done(st_authenticate(begin("", "Authorization", good), &identity)));
   assert_int_equal(reply.status, 401);
-  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
-  assert_false(st_authenticate(begin("access_token=x", "Authorization", good), &identity));
+  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
+  assert_false(done(st_authenticate(begin("access_token=x", "Authorization", good), &identity)));
   check_ambiguous();
-  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
-  assert_false(st_authenticate(begin("access_token=%", "Authorization", good), &identity));
+  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
+  assert_false(done(st_authenticate(begin("access_token=%", "Authorization", good), &identity)));
   assert_int_equal(reply.status, 400);
-  assert_false(is_in_visit(PASSWORD) || is_in_visit("alice"));
+  assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
 }
 
 /* People are told which of the two it was. */
@@ -260,7 +267,7 @@ static void test_basic_unavailable(void **state) {
   assert_int_equal(get(INFO, AS_ALICE), 503);
   check_body("{\"text\":\"the key store cannot be read; try again later\"}");
   check_event("store_error");
-  assert_string_equal(reply.challenge, "");
+  assert_null(reply.challenge);
 }
 
 /* ---- registered strings ---- */
@@ -340,16 +347,16 @@ static void test_covers(void **state) {
   grant_to(&identity, "account,guilds");
   for (size_t i = 0; i < COUNT(rows); i++) {
     st_context *v = begin("", "", "");
-    CHECK(st_access_covers(v, &identity, st_text(rows[i].asked)) == rows[i].covered, "%s",
+    CHECK(done(st_access_covers(v, &identity, st_text(rows[i].asked))) == rows[i].covered, "%s",
           rows[i].asked);
     CHECK(reply.status == (rows[i].covered ? 0 : 403), "%s: %d", rows[i].asked, reply.status);
     if (rows[i].covered) continue;
     check_event("escalation");
     assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
   }
-  assert_true(st_access_holds(begin("", "", ""), &identity, "guilds"));
+  assert_true(done(st_access_requires(begin("", "", ""), &identity, "guilds")));
   assert_int_equal(reply.status, 0);
-  assert_false(st_access_holds(begin("", "", ""), &identity, "keys"));
+  assert_false(done(st_access_requires(begin("", "", ""), &identity, "keys")));
   assert_int_equal(reply.status, 403);
   check_body("{\"text\":\"requires scope keys\"}");
   check_event("perm");
@@ -361,34 +368,34 @@ static void test_ends(void **state) {
   static st_identity identity;
   st_context *v = begin("", "", "");
   int64_t end = 5;
-  assert_true(st_access_find_end(v, NULL, &end));
+  assert_true(done(st_access_find_end(v, NULL, &end)));
   assert_true(end == ST_NEVER);
   identity.key = *(const st_key *)&office_row_of(POOR_ID)->key;
   identity.method = ST_AUTH_KEY;
-  assert_true(st_access_find_end(v, &identity, &end));
+  assert_true(done(st_access_find_end(v, &identity, &end)));
   assert_true(end == NOW + 600);
   identity.method = ST_AUTH_BASIC;
-  assert_true(st_access_find_end(v, &identity, &end));
+  assert_true(done(st_access_find_end(v, &identity, &end)));
   assert_true(end == NOW + 600);
   /* a service's login: its key */
   snprintf(identity.key.parent, sizeof identity.key.parent, "%s", POOR_ID);
   identity.key.expires_at = NOW + 5;
   identity.method = ST_AUTH_SERVICE_SESSION;
-  assert_true(st_access_find_end(v, &identity, &end));
+  assert_true(done(st_access_find_end(v, &identity, &end)));
   assert_true(end == NOW + 600);
   snprintf(identity.key.parent, sizeof identity.key.parent, "%s", ALICE_ID);
-  assert_false(st_access_find_end(v, &identity, &end)); /* no key */
+  assert_false(done(st_access_find_end(v, &identity, &end))); /* no key */
   /* a person's login: the person */
   identity.method = ST_AUTH_SESSION;
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
   office_person(ST_TEXT("alice"))->key.expires_at = NOW + 700;
-  assert_true(st_access_find_end(v, &identity, &end));
+  assert_true(done(st_access_find_end(v, &identity, &end)));
   assert_true(end == NOW + 700);
   snprintf(identity.key.owner, sizeof identity.key.owner, "bob");
-  assert_false(st_access_find_end(v, &identity, &end));
+  assert_false(done(st_access_find_end(v, &identity, &end)));
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
   office.broken = true;
-  assert_false(st_access_find_end(v, &identity, &end));
+  assert_false(done(st_access_find_end(v, &identity, &end)));
 }
 
 /* ---- who did it ---- */
@@ -427,10 +434,10 @@ static void test_acts(void **state) {
   subtoken_text far = repeated("", '1', sizeof actor.from);
   (void)begin("", "", "");
   request.remote = far;
-  act = st_access_audit_context(&visit, &identity, &actor);
+  act = st_access_audit_context(&context, &identity, &actor);
   assert_string_equal(act.from, "");
   request.remote.len--;
-  act = st_access_audit_context(&visit, &identity, &actor);
+  act = st_access_audit_context(&context, &identity, &actor);
   assert_int_equal(strlen(act.from), sizeof actor.from - 1);
   release(far);
 }
@@ -486,8 +493,8 @@ static void test_numbers(void **state) {
     int64_t value = 7;
     subtoken_text query = exact_string(rows[i].query);
     (void)begin("", "", "");
-    visit.query = query;
-    bool read = st_request_query_number(&visit, "n", rows[i].most, &value);
+    context.query = query;
+    bool read = done(st_request_query_number(&context, "n", rows[i].most, &value));
     release(query);
     CHECK(read == (rows[i].value >= 0), "%s: %d", rows[i].query, read);
     CHECK(value == (read ? rows[i].value : 7), "%s: %lld", rows[i].query, (long long)value);
@@ -530,8 +537,8 @@ static void test_texts(void **state) {
     memset(out, 'Z', 8);
     subtoken_text query = exact_string(rows[i].query);
     (void)begin("", "", "");
-    visit.query = query;
-    bool read = st_request_query_text(&visit, "t", out, 8);
+    context.query = query;
+    bool read = done(st_request_query_text(&context, "t", out, 8));
     release(query);
     CHECK(read == (rows[i].value != NULL), "%s", rows[i].query);
     if (read) {

@@ -264,23 +264,21 @@ static const st_users slow_people = {.find = find_alice, .check = check_slowly};
 
 static int64_t patience = UNTIL_US; /* of a request */
 
-static const char *identify(const char *text, subtoken_result *result) {
+static st_auth_status identify(const char *text) {
   st_service slow = service;
   st_request request = {
       .remote = ST_TEXT(REMOTE), .now = NOW, .now_us = NOW_US, .until_us = patience};
   st_identity identity;
-  const char *event;
-  int64_t wait;
-  slow.people = &slow_people;
-  *result = st_basic_auth_identify(&slow, st_text(text), &request, &identity, &event, &wait);
-  return event;
+  slow.users = &slow_people;
+  return st_basic_auth_check(&slow, st_text(text), &request, &identity).status;
 }
 
 static void *come_in(void *text) {
-  subtoken_result result;
-  (void)identify(text, &result);
-  if (result == SUBTOKEN_OK) atomic_fetch_add(&let_in, 1);
-  if (result == SUBTOKEN_REVOKED) atomic_fetch_add(&turned_away, 1);
+  st_auth_status status = identify(text);
+  if (status == ST_AUTH_STATUS_OK) atomic_fetch_add(&let_in, 1);
+  if (status == ST_AUTH_STATUS_REJECTED || status == ST_AUTH_STATUS_THROTTLED) {
+    atomic_fetch_add(&turned_away, 1);
+  }
   return NULL;
 }
 
@@ -313,17 +311,13 @@ static void test_waiting_is_bounded(void **state) {
   (void)state;
   static char text[] = ALICE "!";
   pthread_t threads[ST_BASIC_WAITING];
-  subtoken_result result;
   wanted = 0;
-  assert_null(identify(ALICE, &result));
-  assert_int_equal(result, SUBTOKEN_OK);
+  assert_int_equal(identify(ALICE), ST_AUTH_STATUS_OK);
   wanted = ST_BASIC_WAITING + 1;
   start_all(threads, text);
   while (atomic_load(&basic.waiting) < ST_BASIC_WAITING) sched_yield();
-  assert_null(identify(ALICE, &result));
-  assert_int_equal(result, SUBTOKEN_OK);
-  assert_string_equal(identify("alice:yet another", &result), "passwords_busy");
-  assert_int_equal(result, SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(identify(ALICE), ST_AUTH_STATUS_OK);
+  assert_int_equal(identify("alice:yet another"), ST_AUTH_STATUS_PASSWORDS_BUSY);
   assert_int_equal(basic.waiting, ST_BASIC_WAITING);
   wanted = 0;
   join_all(threads);
@@ -337,14 +331,12 @@ static void test_waiting_ends(void **state) {
   (void)state;
   static char text[] = ALICE "!";
   pthread_t thread;
-  subtoken_result result;
   wanted = 3;
   computed = 0;
   assert_int_equal(pthread_create(&thread, NULL, come_in, text), 0);
   while (atomic_load(&computed) == 0) sched_yield();
   patience = st_semaphore_now_us() + 20000;
-  assert_string_equal(identify(text, &result), "passwords_busy");
-  assert_int_equal(result, SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(identify(text), ST_AUTH_STATUS_PASSWORDS_BUSY);
   assert_true(st_semaphore_now_us() >= patience);
   patience = UNTIL_US;
   wanted = 0;

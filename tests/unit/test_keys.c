@@ -2,7 +2,6 @@
 #include "service_fixture.h"
 
 #include "domain/key_json.h"
-#include "service/keys.h"
 
 #define KEYS "/v2/keys"
 #define ONE(id) KEYS "/" id

@@ -11,7 +11,7 @@
 #define HOST "Host: api.test\r\n"
 
 static st_request_head head;
-static st_request_head_fault fault;
+static st_problem fault;
 
 static st_request_head_state read_exact(subtoken_text bytes) {
   memset(&head, 0x5A, sizeof head);
@@ -402,7 +402,7 @@ static void test_body_limit(void **state) {
  * longer one does. */
 static void check_every_prefix(subtoken_text bytes, const char *name) {
   st_request_head_state whole = read_exact(bytes), before = ST_HEAD_MORE;
-  st_request_head_fault whole_fault = fault;
+  st_problem whole_fault = fault;
   size_t len = head.len, headers = head.header_count, body = head.content_length;
   for (size_t i = 0; i <= bytes.len; i++) {
     subtoken_text part = exact(bytes.data, i);

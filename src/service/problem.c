@@ -1,0 +1,73 @@
+/* Problems of which a part is known only while a request is answered: a parameter's name, a missing
+ * permission. They are kept in the request's context, so that a helper can return a pointer.
+ * Writing them into the reply is for reply.c alone.
+ */
+#include "service/context.h"
+
+const st_problem st_problem_passwords_busy = {
+    .status = 503,
+    .event = "passwords_busy",
+    .text = "too many passwords are being checked; try again later",
+    .retry_after = 5};
+const st_problem st_problem_credential_ended = {
+    .status = 403,
+    .event = "escalation",
+    .text = "the credential you used has expired, been revoked or lost a permission",
+    .challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE};
+
+const st_problem *st_problem_unchanged(st_store_status changed) {
+  static const st_problem busy = {
+      .status = 503,
+      .event = "store_busy",
+      .text = "the store is being written to; nothing was changed; try again later",
+      .retry_after = 5};
+  static const st_problem failed = {.status = 503,
+                                    .event = "store_error",
+                                    .text = "nothing was changed; try again later",
+                                    .retry_after = 5};
+  return changed == ST_STORE_BUSY ? &busy : &failed;
+}
+
+/* No text of ours is longer than its buffer; one that were would be left out. */
+static st_problem *problem_keep(st_context *c, int status, const char *event, const char *front,
+                                const char *middle, subtoken_text end) {
+  st_writer writer = st_writer_on(c->problem_text, sizeof c->problem_text);
+  st_write_literal(&writer, front);
+  st_write_literal(&writer, middle);
+  st_write_view(&writer, end);
+  if (!st_writer_end(&writer)) c->problem_text[0] = '\0';
+  c->problem = (st_problem){.status = status, .event = event, .text = c->problem_text};
+  return &c->problem;
+}
+
+const st_problem *st_problem_make(st_context *c, int status, const char *event, const char *text) {
+  return problem_keep(c, status, event, text, "", (subtoken_text){NULL, 0});
+}
+
+st_problem *st_problem_copy(st_context *c, const st_problem *problem) {
+  c->problem = *problem;
+  return &c->problem;
+}
+
+const st_problem *st_problem_parameter(st_context *c, const char *name, const char *text) {
+  return problem_keep(c, 400, "bad_request", name, ": ", st_text(text));
+}
+
+const st_problem *st_problem_permission(st_context *c, subtoken_text permission) {
+  st_problem *problem = problem_keep(c, 403, "perm", "requires scope ", "", permission);
+  problem->challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE;
+  return problem;
+}
+
+const st_problem *st_problem_escalation(st_context *c, const char *text) {
+  st_problem *problem = problem_keep(c, 403, "escalation", text, "", (subtoken_text){NULL, 0});
+  problem->challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE;
+  return problem;
+}
+
+const st_problem *st_problem_method(st_context *c, const char *allow) {
+  st_problem *problem =
+      problem_keep(c, 405, "bad_method", "method not allowed", "", (subtoken_text){NULL, 0});
+  problem->allow = allow;
+  return problem;
+}
