@@ -107,7 +107,7 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   bool changed = fresh != NULL && st_settings_set(store, &settings, error);
   if (changed) {
     st_runtime_config_activate(fresh);
-    st_http_use(&settings);
+    st_http_apply(&settings);
   } else if (fresh != NULL) {
     st_runtime_config_release(fresh);
   }

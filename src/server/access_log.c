@@ -10,11 +10,10 @@
 #include "os/log.h"
 #include "service/service.h"
 
-#define SEGMENT_SHOWN 40
-
+#define SEGMENT_SHOWN 40 /* a longer segment is replaced by its hash */
 #define PATH_SHOWN 256
 
-static void hash_text(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
+static void write_hash(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
   static const char hex[] = "0123456789abcdef";
   uint8_t digest[ST_HASH_LEN] = {0};
   if (!st_sha256(text.data, text.len, digest)) memset(digest, 0, sizeof digest);
@@ -29,7 +28,7 @@ static void hash_text(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) {
 /* The path without its query. A long segment may be a token or key that somebody
  * put in the wrong place: only its hash is shown.
  */
-static void path_field(st_writer *writer, subtoken_text target) {
+static void write_path(st_writer *writer, subtoken_text target) {
   char shown[PATH_SHOWN + 16];
   st_writer path = st_writer_on(shown, sizeof shown);
   st_cutter query = {target, false};
@@ -39,7 +38,7 @@ static void path_field(st_writer *writer, subtoken_text target) {
   while (path.len < PATH_SHOWN - SEGMENT_SHOWN && st_cut(&cutter, '/', &segment)) {
     char hashed[ST_CREDENTIAL_TAG_LEN + 3];
     if (segment.len > SEGMENT_SHOWN) {
-      hash_text(segment, hashed);
+      write_hash(segment, hashed);
       segment = st_text(hashed);
     }
     st_write_view(&path, segment);
@@ -57,7 +56,7 @@ void st_access_log_write(const st_request *request, const st_reply *reply, subto
   st_log_begin(&writer, request->now, "request");
   st_log_field(&writer, "remote", remote);
   st_log_field(&writer, "method", method);
-  path_field(&writer, request->target);
+  write_path(&writer, request->target);
   st_log_number(&writer, "status", reply->status);
   st_log_number(&writer, "us", microseconds);
   if (reply->event.name != NULL) st_log_field(&writer, "reason", st_text(reply->event.name));

@@ -1,3 +1,7 @@
+/* Starts civetweb and answers its requests: takes the request from connection.c, asks the service,
+ * and writes the reply. Shares the threads out among those who wait. civetweb is used here and in
+ * connection.c alone. What an endpoint answers: service/router.c.
+ */
 #include "server/http.h"
 
 #include <stdatomic.h>
@@ -54,8 +58,8 @@ static struct {
   st_throttle throttle;
   st_basic_auth basic;
   _Atomic int64_t clock_offset; /* of the wall clock from the monotonic one, in seconds */
-  char problem[256];            /* civetweb's last words while it started */
-} all;
+  char problem[256];            /* civetweb's last message while it started */
+} http;
 
 static const char *reason_phrase(int status) {
   switch (status) {
@@ -81,14 +85,14 @@ static const char *reason_phrase(int status) {
   }
 }
 
-static void header(st_writer *writer, const char *name, const char *value) {
+static void write_header(st_writer *writer, const char *name, const char *value) {
   st_write_literal(writer, name);
   st_write_literal(writer, ": ");
   st_write_literal(writer, value);
   st_write_literal(writer, "\r\n");
 }
 
-static void number_header(st_writer *writer, const char *name, int64_t value) {
+static void write_number_header(st_writer *writer, const char *name, int64_t value) {
   st_write_literal(writer, name);
   st_write_literal(writer, ": ");
   st_write_int(writer, value);
@@ -96,20 +100,21 @@ static void number_header(st_writer *writer, const char *name, int64_t value) {
 }
 
 /* CORS: any origin, never with credentials (they would be the browser's own). */
-static void cors_headers(st_writer *writer, const st_request *request, const st_reply *reply) {
-  header(writer, "Access-Control-Allow-Origin", "*");
+static void write_cors_headers(st_writer *writer, const st_request *request,
+                               const st_reply *reply) {
+  write_header(writer, "Access-Control-Allow-Origin", "*");
   if (!reply->preflight) {
-    header(writer, "Access-Control-Expose-Headers",
-           reply->headers_len == 0 ? "WWW-Authenticate, Retry-After"
-                                   : "WWW-Authenticate, Retry-After, ETag, Subtoken-Seq, "
-                                     "Subtoken-Heartbeat");
+    write_header(writer, "Access-Control-Expose-Headers",
+                 reply->headers_len == 0 ? "WWW-Authenticate, Retry-After"
+                                         : "WWW-Authenticate, Retry-After, ETag, Subtoken-Seq, "
+                                           "Subtoken-Heartbeat");
     return;
   }
-  header(writer, "Access-Control-Allow-Methods", reply->allow);
+  write_header(writer, "Access-Control-Allow-Methods", reply->allow);
   st_write_literal(writer, "Access-Control-Allow-Headers: ");
   st_cors_write_headers(writer, request);
   st_write_literal(writer, "\r\n");
-  header(writer, "Access-Control-Max-Age", "86400");
+  write_header(writer, "Access-Control-Max-Age", "86400");
 }
 
 static void write_answer(st_writer *writer, const st_request *request, const st_reply *reply,
@@ -124,25 +129,25 @@ static void write_answer(st_writer *writer, const st_request *request, const st_
   size_t body_len = reply->payload.data != NULL ? reply->payload.len : reply->body_len;
   const char *type = reply->content_type;
   if (body_len > 0) {
-    header(writer, "Content-Type", type != NULL ? type : "application/json; charset=utf-8");
+    write_header(writer, "Content-Type", type != NULL ? type : "application/json; charset=utf-8");
   }
   if (reply->status != 204 && reply->status != 304) {
-    number_header(writer, "Content-Length", (int64_t)body_len);
+    write_number_header(writer, "Content-Length", (int64_t)body_len);
   }
-  header(writer, "Cache-Control", "no-store");
-  header(writer, "X-Content-Type-Options", "nosniff");
-  cors_headers(writer, request, reply);
-  if (reply->challenge != NULL) header(writer, "WWW-Authenticate", reply->challenge);
+  write_header(writer, "Cache-Control", "no-store");
+  write_header(writer, "X-Content-Type-Options", "nosniff");
+  write_cors_headers(writer, request, reply);
+  if (reply->challenge != NULL) write_header(writer, "WWW-Authenticate", reply->challenge);
   /* A header of its own: clients that know only Basic do not look behind a comma. */
   if (reply->basic_challenge) {
-    header(writer, "WWW-Authenticate", "Basic realm=\"subtoken\", charset=\"UTF-8\"");
+    write_header(writer, "WWW-Authenticate", "Basic realm=\"subtoken\", charset=\"UTF-8\"");
   }
-  if (reply->allow != NULL) header(writer, "Allow", reply->allow);
-  if (reply->retry_after > 0) number_header(writer, "Retry-After", reply->retry_after);
+  if (reply->allow != NULL) write_header(writer, "Allow", reply->allow);
+  if (reply->retry_after > 0) write_number_header(writer, "Retry-After", reply->retry_after);
   if (reply->close) {
-    header(writer, "Connection", "close");
+    write_header(writer, "Connection", "close");
   } else if (version_1_0) {
-    header(writer, "Connection", "keep-alive");
+    write_header(writer, "Connection", "keep-alive");
   }
   st_write(writer, reply->headers, reply->headers_len);
   st_write_literal(writer, "\r\n");
@@ -156,8 +161,8 @@ static bool store_ready(void *store) {
   return ready;
 }
 
-static void answer(const st_connection_request *asked, const st_runtime_config *live,
-                   subtoken_text peer, st_request *request, st_reply *reply) {
+static void http_answer(const st_connection_request *asked, const st_runtime_config *config,
+                        subtoken_text peer, st_request *request, st_reply *reply) {
   request->remote = peer;
   if (asked->fault.status != 0) {
     st_reply_clear(reply);
@@ -171,28 +176,28 @@ static void answer(const st_connection_request *asked, const st_runtime_config *
   request->headers = asked->head->headers;
   request->header_count = asked->head->header_count;
   request->body = asked->body;
-  request->remote = st_remote_of(&live->settings, request, peer);
-  st_service service = {.settings = &live->settings,
-                        .ring = &live->ring,
-                        .keys = all.keys,
-                        .rate = &all.rate,
+  request->remote = st_remote_of(&config->settings, request, peer);
+  st_service service = {.settings = &config->settings,
+                        .ring = &config->ring,
+                        .keys = http.keys,
+                        .rate = &http.rate,
                         .ready = store_ready,
-                        .changes = &all.changes,
-                        .users = &all.users,
-                        .throttle = &all.throttle,
-                        .basic = &all.basic,
+                        .changes = &http.changes,
+                        .users = &http.users,
+                        .throttle = &http.throttle,
+                        .basic = &http.basic,
                         .feed = st_snapshot_cache_feed(),
-                        .policy = st_runtime_config_policy(live)};
+                        .policy = st_runtime_config_policy(config)};
   st_router_answer(&service, request, reply);
   reply->close = reply->close || !asked->head->keep_alive || st_connection_draining();
 }
 
-/* The wall clock went another way than time: somebody set it. Said, and no more: every
- * decision is by the wall clock as it is now.
+/* Logs that somebody set the wall clock: it moved otherwise than the monotonic one. Nothing else
+ * follows, because every decision goes by the wall clock as it is now.
  */
 static void notice_clock_step(int64_t now, int64_t monotonic_us) {
   int64_t offset = now - monotonic_us / 1000000;
-  int64_t before = atomic_exchange(&all.clock_offset, offset);
+  int64_t before = atomic_exchange(&http.clock_offset, offset);
   int64_t step = offset - before;
   if (before == 0 || (step >= -1 && step <= 1)) return;
   char detail[64];
@@ -203,7 +208,7 @@ static void notice_clock_step(int64_t now, int64_t monotonic_us) {
 /* The head and, behind it, a body that did not fit into the reply, which is released
  * whatever happens.
  */
-static bool send_all(const st_reply *reply, const char *bytes, size_t len) {
+static bool send_reply(const st_reply *reply, const char *bytes, size_t len) {
   const st_payload *payload = &reply->payload;
   bool sent = st_connection_send(bytes, len, NULL);
   if (sent && payload->data != NULL && !reply->head) {
@@ -216,7 +221,7 @@ static bool send_all(const st_reply *reply, const char *bytes, size_t len) {
 /* An IPv4 address as it is, also where it came to an IPv6 socket; nothing came from a socket in the
  * file system.
  */
-static subtoken_text peer_of(const struct mg_connection *connection) {
+static subtoken_text peer_address(const struct mg_connection *connection) {
   static const char mapped[] = "::ffff:";
   const char *address = mg_get_request_info(connection)->remote_addr;
   if (address[0] == '\0') return st_text(ST_PEER_UNIX);
@@ -231,19 +236,19 @@ static int begin_request(struct mg_connection *connection) {
   int64_t began = st_clock_monotonic_us();
   st_request request = {.now = st_clock_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
-  st_runtime_config *live = st_runtime_config_acquire();
-  answer(&asked, live, peer_of(connection), &request, &reply);
+  st_runtime_config *config = st_runtime_config_acquire();
+  http_answer(&asked, config, peer_address(connection), &request, &reply);
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &request, &reply, version_1_0);
   /* After an answer that was cut short nothing may follow: it would be read as its rest. */
-  if (!send_all(&reply, bytes, writer.len)) reply.close = true;
+  if (!send_reply(&reply, bytes, writer.len)) reply.close = true;
   if (reply.close) mg_disable_connection_keep_alive(connection);
   st_access_log_write(&request, &reply, request.remote, st_clock_monotonic_us() - began);
   subtoken_wipe(reply.body, reply.body_len); /* it may hold a token */
   subtoken_wipe(bytes, writer.len);
   st_connection_end_request(reply.close);
-  st_runtime_config_release(live);
+  st_runtime_config_release(config);
   return reply.status;
 }
 
@@ -259,7 +264,7 @@ static void connection_ends(const struct mg_connection *connection) {
   st_connection_close();
 }
 
-/* Type 1 is a worker. One that has no memory for a gate closes what it is given. */
+/* Type 1 is a worker. One that has no memory for a connection closes what it is given. */
 static void *thread_starts(const struct mg_context *context, int type) {
   (void)context;
   if (type == 1 && !st_connection_thread_start()) st_log_event("oom", "a worker has no buffer");
@@ -272,36 +277,36 @@ static void thread_ends(const struct mg_context *context, int type, void *pointe
   if (type == 1) st_connection_thread_end();
 }
 
-/* Before the first request its words are why it could not start; later they could
- * hold bytes of a request and are not ours to print.
+/* Before the first request its message says error it could not start. Later it could hold bytes of
+ * a request, which must not be printed.
  */
-static int keep_problem(const struct mg_connection *connection, const char *message) {
+static int keep_message(const struct mg_connection *connection, const char *message) {
   (void)connection;
-  if (all.context == NULL) snprintf(all.problem, sizeof all.problem, "%s", message);
+  if (http.context == NULL) snprintf(http.problem, sizeof http.problem, "%s", message);
   return 1;
 }
 
-static void gate_report(const char *event) {
+static void report_event(const char *event) {
   st_log_event(event, NULL);
 }
 
-/* Passwords, whoever sends them, leave half of the threads to everything else; so does the feed.
- * Who writes to the store takes a quarter at most.
+/* Passwords, whoever sends them, leave half of the threads to everything else; so does the
+ * revocation data. Writers to the store take a quarter at most.
  */
 static void share_threads(int64_t threads) {
   int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
-  if (quarter < all.basic.waiting_max) all.basic.waiting_max = (int)quarter;
+  if (quarter < http.basic.waiting_max) http.basic.waiting_max = (int)quarter;
   st_password_share((size_t)threads);
   st_snapshot_cache_share(threads);
-  st_store_limit_waiting(all.store, threads);
+  st_store_limit_waiting(http.store, threads);
 }
 
 static bool start_tables(void) {
   uint8_t random[32];
   st_random_fill(random, sizeof random);
-  bool good = st_rate_limit_start(&all.rate) && st_throttle_start(&all.throttle, random);
+  bool good = st_rate_limit_start(&http.rate) && st_throttle_start(&http.throttle, random);
   st_random_fill(random, sizeof random);
-  good = good && st_basic_auth_start(&all.basic, random);
+  good = good && st_basic_auth_start(&http.basic, random);
   subtoken_wipe(random, sizeof random);
   return good;
 }
@@ -314,7 +319,7 @@ static bool start_listening(const st_settings *settings, char *error) {
   return true;
 }
 
-void st_http_use(const st_settings *settings) {
+void st_http_apply(const st_settings *settings) {
   st_connection_set_idle(settings->idle_timeout);
 }
 
@@ -348,42 +353,42 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
                                    .init_thread = thread_starts,
                                    .exit_thread = thread_ends,
                                    .log_message = keep_problem};
-  all.store = store;
-  all.keys = st_keys_of(store);
-  all.changes = st_keys_changes_of(store);
-  all.users = st_users_of(store);
+  http.store = store;
+  http.keys = st_keys_of(store);
+  http.changes = st_keys_changes_of(store);
+  http.users = st_users_of(store);
   if (!start_tables()) {
-    snprintf(error, ST_ERROR_MAX, "cannot make a lock");
+    snprintf(error, ST_ERROR_MAX, "cannot initialize a mutex");
     return false;
   }
   share_threads(settings->threads);
-  st_connection_setup(settings->threads, gate_report);
-  st_http_use(settings);
+  st_connection_setup(settings->threads, report_event);
+  st_http_apply(settings);
   if (!start_listening(settings, error)) return false;
   mg_init_library(0);
-  all.context = mg_start(&callbacks, NULL, options);
-  if (all.context == NULL) {
-    snprintf(error, ST_ERROR_MAX, "cannot start %s threads: %s", threads, all.problem);
+  http.context = mg_start(&callbacks, NULL, options);
+  if (http.context == NULL) {
+    snprintf(error, ST_ERROR_MAX, "cannot start %s threads: %s", threads, http.problem);
     st_listener_close();
   }
-  return all.context != NULL;
+  return http.context != NULL;
 }
 
-/* Whoever waits for something goes on for a moment, and is then told that it is busy. */
+/* Requests that wait go on for a moment, and are then told that the server is busy. */
 static void end_waits(void) {
   int64_t at_us = st_clock_monotonic_us() + LAST_WAIT_US;
-  st_store_stop_waiting(all.store, at_us);
+  st_store_stop_waiting(http.store, at_us);
   st_password_close(at_us);
-  st_basic_auth_close(&all.basic, at_us);
+  st_basic_auth_close(&http.basic, at_us);
 }
 
 void st_http_stop(void) {
   end_waits();
   if (!st_connection_drain(DRAIN_MS)) {
     st_log_event("drain_timeout", NULL);
-    st_store_interrupt(all.store);
+    st_store_interrupt(http.store);
   }
-  mg_stop(all.context);
+  mg_stop(http.context);
   mg_exit_library();
   st_listener_close();
 }

@@ -1,6 +1,7 @@
-/* Sockets are opened one after the other, and all are given back when one cannot be had. For the
- * ones in the file system the order counts: lock the directory, see that nobody answers, make the
- * socket under another name with its mode, listen, and rename it into its place (put_in_place).
+/* Opens the sockets one after the other, and closes all when one cannot be had. Accepts nothing:
+ * connection.c does. For a socket in the file system the order counts: lock the directory, see that
+ * nobody answers, make the socket under another name with its mode, listen, and rename it into its
+ * place (bind_path).
  */
 #include "server/listener.h"
 
@@ -34,11 +35,11 @@ typedef struct listener {
 static struct {
   size_t count;
   listener each[ST_LISTEN_MAX];
-} all;
+} opened;
 
 /* ---- addresses ---- */
 
-/* What is to be done about it. */
+/* What to do about an error. */
 static const char *advice(int error, const st_listen *listen) {
   switch (error) {
     case EADDRINUSE: return "another program listens there; stop it, or choose another port";
@@ -53,7 +54,7 @@ static const char *advice(int error, const st_listen *listen) {
   }
 }
 
-static bool refuse(const st_listen *listen, const char *problem, char *error) {
+static bool listener_fail(const st_listen *listen, const char *problem, char *error) {
   snprintf(error, ST_ERROR_MAX, "cannot listen on %s: %s", listen->text, problem);
   return false;
 }
@@ -94,14 +95,14 @@ static bool open_address(const st_settings *settings, listener *l, char *error) 
   }
   if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, len) != 0 ||
       listen(l->fd, BACKLOG) != 0) {
-    return refuse(&l->listen, advice(errno, &l->listen), error);
+    return listener_fail(&l->listen, advice(errno, &l->listen), error);
   }
   return true;
 }
 
 /* ---- sockets in the file system ---- */
 
-/* path: at most ST_LISTEN_PATH_MAX bytes, and what put_in_place has behind it. */
+/* path: at most ST_LISTEN_PATH_MAX bytes, and what bind_path has behind it. */
 static struct sockaddr_un path_address(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   size_t len = strlen(path);
@@ -109,7 +110,7 @@ static struct sockaddr_un path_address(const char *path) {
   return address;
 }
 
-/* Does somebody listen there? A queue that is full is somebody, too. */
+/* Does a program listen there? A full queue means yes, too. */
 static bool is_answered(const char *path) {
   struct sockaddr_un address = path_address(path);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -128,7 +129,7 @@ static const char *is_taken(const char *path) {
                            : NULL;
 }
 
-/* Two servers that start here at once look one after the other. */
+/* Two servers that start here at the same time look one after the other. */
 static int lock_directory(const char *path) {
   char directory[ST_LISTEN_TEXT_MAX];
   snprintf(directory, sizeof directory, "%s", path);
@@ -150,7 +151,7 @@ static int lock_directory(const char *path) {
 /* Made under another name, so that whoever sees it in its place can connect, and with the mode that
  * it is to have; the rename takes the place of what was left there, in one step.
  */
-static bool put_in_place(listener *l, const char *path, char *error) {
+static bool bind_path(listener *l, const char *path, char *error) {
   char fresh[ST_LISTEN_TEXT_MAX + 8];
   struct stat made;
   snprintf(fresh, sizeof fresh, "%s.%d", path, (int)getpid() % 1000000);
@@ -159,11 +160,11 @@ static bool put_in_place(listener *l, const char *path, char *error) {
   if (lstat(fresh, &made) == 0 && S_ISSOCK(made.st_mode)) (void)unlink(fresh);
   l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) != 0) {
-    return refuse(&l->listen, strerror(errno), error);
+    return listener_fail(&l->listen, strerror(errno), error);
   }
   if (chmod(fresh, SOCKET_MODE) != 0 || listen(l->fd, BACKLOG) != 0 || lstat(fresh, &made) != 0 ||
       rename(fresh, path) != 0) {
-    (void)refuse(&l->listen, strerror(errno), error);
+    (void)listener_fail(&l->listen, strerror(errno), error);
     (void)unlink(fresh);
     return false;
   }
@@ -178,10 +179,10 @@ static bool open_path(listener *l, char *error) {
   if (lock < 0) {
     char problem[ST_ERROR_MAX / 2];
     snprintf(problem, sizeof problem, "its directory: %s", strerror(errno));
-    return refuse(&l->listen, problem, error);
+    return listener_fail(&l->listen, problem, error);
   }
   const char *taken = is_taken(path);
-  bool good = taken != NULL ? refuse(&l->listen, taken, error) : put_in_place(l, path, error);
+  bool good = taken != NULL ? listener_fail(&l->listen, taken, error) : bind_path(l, path, error);
   close(lock);
   return good;
 }
@@ -196,9 +197,9 @@ static void remove_path(const listener *l) {
 /* ---- all of them ---- */
 
 bool st_listener_open(const st_settings *settings, char *error) {
-  all.count = 0;
+  opened.count = 0;
   for (size_t i = 0; i < settings->listen_count; i++) {
-    listener *l = &all.each[all.count++];
+    listener *l = &opened.each[opened.count++];
     *l = (listener){.fd = -1, .listen = settings->listen[i]};
     bool unix_path = l->listen.kind == ST_LISTEN_UNIX;
     if (unix_path ? !open_path(l, error) : !open_address(settings, l, error)) {
@@ -206,29 +207,29 @@ bool st_listener_open(const st_settings *settings, char *error) {
       return false;
     }
   }
-  return all.count > 0;
+  return opened.count > 0;
 }
 
 size_t st_listener_count(void) {
-  return all.count;
+  return opened.count;
 }
 
 int st_listener_fd(size_t i) {
-  return all.each[i].fd;
+  return opened.each[i].fd;
 }
 
 int st_listener_port(size_t i) {
   struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
   socklen_t len = sizeof address;
-  if (getsockname(all.each[i].fd, (struct sockaddr *)&address, &len) != 0) return 0;
+  if (getsockname(opened.each[i].fd, (struct sockaddr *)&address, &len) != 0) return 0;
   if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
   return 0;
 }
 
 void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]) {
-  const char *text = all.each[i].listen.text;
-  if (all.each[i].listen.kind == ST_LISTEN_UNIX) {
+  const char *text = opened.each[i].listen.text;
+  if (opened.each[i].listen.kind == ST_LISTEN_UNIX) {
     snprintf(name, ST_LISTENER_NAME_MAX, "%s", text);
     return;
   }
@@ -237,9 +238,9 @@ void st_listener_name(size_t i, char name[ST_LISTENER_NAME_MAX]) {
 }
 
 void st_listener_close(void) {
-  for (size_t i = 0; i < all.count; i++) {
-    if (all.each[i].listen.kind == ST_LISTEN_UNIX) remove_path(&all.each[i]);
-    if (all.each[i].fd >= 0) close(all.each[i].fd);
+  for (size_t i = 0; i < opened.count; i++) {
+    if (opened.each[i].listen.kind == ST_LISTEN_UNIX) remove_path(&opened.each[i]);
+    if (opened.each[i].fd >= 0) close(opened.each[i].fd);
   }
-  all.count = 0;
+  opened.count = 0;
 }

@@ -10,7 +10,7 @@
 
 #define ST_LISTENER_NAME_MAX (ST_LISTEN_TEXT_MAX + 16)
 
-/* All or none: why, of ST_ERROR_MAX bytes, names the one that could not be had. Not twice without
+/* All or none: error, of ST_ERROR_MAX bytes, names the one that could not be had. Not twice without
  * st_listener_close in between.
  */
 bool st_listener_open(const st_settings *settings, char *error) __attribute__((warn_unused_result));

@@ -1,5 +1,5 @@
-/* live - the settings and the ring that are in force, and how they change while
- * requests are being answered: each request keeps the pair that it began with.
+/* runtime_config - the settings, the ring and the policy that are in force, and how they change
+ * while requests are being answered: each request keeps what it began with.
  */
 #ifndef ST_SERVER_RUNTIME_CONFIG_H
 #define ST_SERVER_RUNTIME_CONFIG_H
@@ -12,7 +12,7 @@
 
 /* Read-only, in memory that is neither swapped nor dumped where the system allows. */
 typedef struct st_runtime_config {
-  atomic_int uses;
+  atomic_int references;
   st_settings settings;
   struct st_runtime_config_policy *policy; /* NULL: none is set */
   subtoken_ring ring;
@@ -24,19 +24,20 @@ bool st_runtime_config_start(const char *secrets, const st_settings *settings, c
     __attribute__((warn_unused_result));
 void st_runtime_config_stop(void);
 
-/* Take the pair in force; give it back after use. */
+/* The configuration in force; to be released after use. */
 st_runtime_config *st_runtime_config_acquire(void);
-void st_runtime_config_release(st_runtime_config *live);
+void st_runtime_config_release(st_runtime_config *config);
 
 /* The route policy that these settings name, or NULL. It is read when they are put in force and
  * stays as it was read, whatever happens to its file, until others are. */
-const subtoken_policy *st_runtime_config_policy(const st_runtime_config *live);
+const subtoken_policy *st_runtime_config_policy(const st_runtime_config *config);
 
-/* Put other settings in force, with ring and policy as they are now: first all that can fail,
- * then st_runtime_config_activate, or st_runtime_config_release to let it be. */
+/* Put other settings in force, with ring and policy as they are now: first all that can fail, then
+ * st_runtime_config_activate, or st_runtime_config_release to change nothing.
+ */
 st_runtime_config *st_runtime_config_load(const st_settings *settings, char *error)
     __attribute__((warn_unused_result));
-void st_runtime_config_activate(st_runtime_config *live);
+void st_runtime_config_activate(st_runtime_config *config);
 bool st_runtime_config_change(const st_settings *settings, char *error)
     __attribute__((warn_unused_result));
 

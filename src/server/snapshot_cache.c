@@ -43,7 +43,7 @@ typedef struct share {
 
 /* What an answer holds until it is sent. */
 typedef struct lease {
-  int uses;        /* under the lock, as the next three */
+  int references;  /* under the lock, as the next three */
   st_snapshot *of; /* NULL: none */
   bool reader;     /* is sent it whole */
   share *share;
@@ -240,7 +240,7 @@ static st_feed_status enter_share(const char *key_id, share **entered) {
 static st_feed_status begin_lease(const char *key_id, lease **begun) {
   lease *l = calloc(1, sizeof *l);
   if (l == NULL) return ST_FEED_NO_MEMORY;
-  l->uses = 1;
+  l->references = 1;
   (void)pthread_mutex_lock(&cache.lock);
   st_feed_status status = enter_share(key_id, &l->share);
   (void)pthread_mutex_unlock(&cache.lock);
@@ -254,7 +254,7 @@ static st_feed_status begin_lease(const char *key_id, lease **begun) {
 
 /* Under the lock. */
 static void end_lease(lease *l) {
-  if (--l->uses > 0) return;
+  if (--l->references > 0) return;
   l->share->count--;
   cache.answering--;
   leave_share(l->share);
@@ -359,7 +359,7 @@ static bool cache_changes(void *context, const st_snapshot_version *wanted, int6
   (void)context;
   if (!st_snapshot_changes_find(&to, since, &l->changes)) return false;
   (void)pthread_mutex_lock(&cache.lock);
-  l->uses++;
+  l->references++;
   (void)pthread_mutex_unlock(&cache.lock);
   *payload = (st_payload){l->changes.data, l->changes.len, release_changes, l, l->changes.retired};
   return true;

@@ -1,6 +1,7 @@
-/* The log is a ring of steps that ascend by sequence, so that changes from any sequence on are a
- * part of it: find_steps. sum_up makes of them what is gone and what is new, and the long answers
- * are kept in a few slots: see hold.
+/* The changes from one snapshot to a later one. The log is a ring of steps that ascend by sequence,
+ * so that the changes since a sequence are a part of it. sum_up makes of them what is gone and what
+ * is new. Long answers are kept in a few slots, for all who ask for the same: see
+ * find_or_make_answer. Nothing here asks the store; snapshot.c fills the log.
  */
 #include "server/snapshot_changes.h"
 
@@ -31,45 +32,46 @@ static struct {
   st_snapshot_step sorted[STEPS];
   size_t sorted_count;
   uint64_t sorted_until; /* the number of the first step that is not among them */
-} past = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+} changes_log = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
-static int by_sequence(const void *a, const void *b) {
+static int compare_sequences(const void *a, const void *b) {
   const st_snapshot_step *x = a, *y = b;
   return (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
 /* Under the lock. */
-static void append(st_snapshot_step *steps, size_t count) {
-  if (count > 1) qsort(steps, count, sizeof *steps, by_sequence);
+static void log_append(st_snapshot_step *steps, size_t count) {
+  if (count > 1) qsort(steps, count, sizeof *steps, compare_sequences);
   for (size_t i = 0; i < count; i++) {
-    st_snapshot_step *at = &past.at[past.taken % STEPS];
-    if (past.taken >= STEPS) past.since = at->sequence;
+    st_snapshot_step *at = &changes_log.at[changes_log.taken % STEPS];
+    if (changes_log.taken >= STEPS) changes_log.since = at->sequence;
     *at = steps[i];
-    past.taken++;
+    changes_log.taken++;
   }
 }
 
 void st_snapshot_changes_load(st_snapshot_step *steps, size_t count, int64_t since) {
-  (void)pthread_rwlock_wrlock(&past.lock);
-  past.taken = past.sorted_until = 0;
-  past.sorted_count = 0;
-  past.since = since;
-  append(steps, count);
-  (void)pthread_rwlock_unlock(&past.lock);
+  (void)pthread_rwlock_wrlock(&changes_log.lock);
+  changes_log.taken = changes_log.sorted_until = 0;
+  changes_log.sorted_count = 0;
+  changes_log.since = since;
+  log_append(steps, count);
+  (void)pthread_rwlock_unlock(&changes_log.lock);
 }
 
 void st_snapshot_changes_append(st_snapshot_step *steps, size_t count) {
-  (void)pthread_rwlock_wrlock(&past.lock);
-  append(steps, count);
-  (void)pthread_rwlock_unlock(&past.lock);
+  (void)pthread_rwlock_wrlock(&changes_log.lock);
+  log_append(steps, count);
+  (void)pthread_rwlock_unlock(&changes_log.lock);
 }
 
 /* The number of the first step after a sequence. Under the lock. */
 static uint64_t first_after(int64_t sequence) {
-  uint64_t low = past.taken > STEPS ? past.taken - STEPS : 0, high = past.taken;
+  uint64_t low = changes_log.taken > STEPS ? changes_log.taken - STEPS : 0,
+           high = changes_log.taken;
   while (low < high) {
     uint64_t middle = low + (high - low) / 2;
-    if (past.at[middle % STEPS].sequence <= sequence) {
+    if (changes_log.at[middle % STEPS].sequence <= sequence) {
       low = middle + 1;
     } else {
       high = middle;
@@ -85,10 +87,10 @@ typedef struct steps {
 
 /* How many steps lead from one sequence to another; false when that is not known. */
 static bool count_steps(int64_t since, int64_t until, size_t *count) {
-  (void)pthread_rwlock_rdlock(&past.lock);
-  bool known = past.since > 0 && since >= past.since && since <= until;
+  (void)pthread_rwlock_rdlock(&changes_log.lock);
+  bool known = changes_log.since > 0 && since >= changes_log.since && since <= until;
   if (known) *count = (size_t)(first_after(until) - first_after(since));
-  (void)pthread_rwlock_unlock(&past.lock);
+  (void)pthread_rwlock_unlock(&changes_log.lock);
   return known;
 }
 
@@ -97,35 +99,35 @@ static bool copy_steps(uint64_t from, uint64_t to, steps *out) {
   out->count = (size_t)(to - from);
   out->list = malloc((out->count + 1) * sizeof *out->list);
   for (size_t i = 0; out->list != NULL && i < out->count; i++) {
-    out->list[i] = past.at[(from + i) % STEPS];
+    out->list[i] = changes_log.at[(from + i) % STEPS];
   }
   return out->list != NULL;
 }
 
 /* ---- what steps come to ---- */
 
-static int by_hash(const void *a, const void *b) {
+static int compare_steps(const void *a, const void *b) {
   const st_snapshot_step *x = a, *y = b;
   if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-  return by_sequence(a, b);
+  return compare_sequences(a, b);
 }
 
 /* Of a few, as a rule. */
 static void sort_bucket(st_snapshot_step *list, size_t count) {
   if (count > 32) {
-    qsort(list, count, sizeof *list, by_hash);
+    qsort(list, count, sizeof *list, compare_steps);
     return;
   }
   for (size_t i = 1; i < count; i++) {
     st_snapshot_step step = list[i];
     size_t at = i;
-    for (; at > 0 && by_hash(&step, &list[at - 1]) < 0; at--) list[at] = list[at - 1];
+    for (; at > 0 && compare_steps(&step, &list[at - 1]) < 0; at--) list[at] = list[at - 1];
     list[at] = step;
   }
 }
 
-/* Hashes are random: by their first bits there are a few in each bucket, which qsort alone would
- * take five times as long to find out.
+/* Hashes are random, so their first bits spread them over buckets of a few each. qsort alone takes
+ * five times as long.
  */
 static bool sort_by_hash(steps *all) {
   unsigned bits = 1;
@@ -154,30 +156,32 @@ static bool sort_by_hash(steps *all) {
   return true;
 }
 
-/* Those that no answer needs any more give room for those that are added. Under the lock. */
+/* Steps that no answer needs any more make room for those that are added. Under the lock. */
 static void merge_sorted(const steps *added) {
   size_t kept = 0;
-  for (size_t i = 0; i < past.sorted_count; i++) {
-    if (past.sorted[i].sequence > past.since) past.sorted[kept++] = past.sorted[i];
+  for (size_t i = 0; i < changes_log.sorted_count; i++) {
+    if (changes_log.sorted[i].sequence > changes_log.since)
+      changes_log.sorted[kept++] = changes_log.sorted[i];
   }
-  past.sorted_count = kept + added->count;
-  for (size_t new = added->count, at = past.sorted_count; new > 0;) {
-    bool old_last = kept > 0 && by_hash(&past.sorted[kept - 1], &added->list[new - 1]) > 0;
-    past.sorted[--at] = old_last ? past.sorted[--kept] : added->list[--new];
+  changes_log.sorted_count = kept + added->count;
+  for (size_t new = added->count, at = changes_log.sorted_count; new > 0;) {
+    bool old_last =
+        kept > 0 && compare_steps(&changes_log.sorted[kept - 1], &added->list[new - 1]) > 0;
+    changes_log.sorted[--at] = old_last ? changes_log.sorted[--kept] : added->list[--new];
   }
 }
 
 /* Under the lock. */
 static bool sort_log(void) {
-  uint64_t from = past.taken > STEPS ? past.taken - STEPS : 0;
+  uint64_t from = changes_log.taken > STEPS ? changes_log.taken - STEPS : 0;
   steps added;
-  if (past.sorted_until == past.taken) return true;
-  if (past.sorted_until > from) from = past.sorted_until;
-  if (!copy_steps(from, past.taken, &added)) return false;
+  if (changes_log.sorted_until == changes_log.taken) return true;
+  if (changes_log.sorted_until > from) from = changes_log.sorted_until;
+  if (!copy_steps(from, changes_log.taken, &added)) return false;
   bool done = sort_by_hash(&added);
   if (done) {
     merge_sorted(&added);
-    past.sorted_until = past.taken;
+    changes_log.sorted_until = changes_log.taken;
   }
   free(added.list);
   return done;
@@ -193,8 +197,9 @@ static bool is_between(const st_snapshot_step *step, const sums *of) {
   return step->sequence > of->since && step->sequence <= of->until;
 }
 
-/* The steps of one hash take turns, so the first says how it was before. Of what the store has told
- * that is not known: it counts as changed, and who cannot apply that asks for the whole.
+/* The steps of one hash alternate, so the first says whether it was listed before. For a step that
+ * the store has told this is not known: it counts as changed, and an edge that cannot apply the
+ * change asks for the whole snapshot.
  */
 static void add_hash(const st_snapshot_step *first, const st_snapshot_step *last, bool told,
                      sums *out) {
@@ -229,17 +234,18 @@ static bool make_sums(sums *out, size_t most) {
   return true;
 }
 
-/* ---- the sums of a part of the log: a short one is sorted by itself ---- */
+/* ---- the sums of a part of the log; a short part is sorted by itself ---- */
 
-static bool is_known(const sums *of) {
-  return past.since > 0 && of->since >= past.since && of->since <= of->until;
+static bool log_reaches(const sums *of) {
+  return changes_log.since > 0 && of->since >= changes_log.since && of->since <= of->until;
 }
 
 static bool sum_short(sums *of) {
   steps some = {.list = NULL};
-  (void)pthread_rwlock_rdlock(&past.lock);
-  bool copied = is_known(of) && copy_steps(first_after(of->since), first_after(of->until), &some);
-  (void)pthread_rwlock_unlock(&past.lock);
+  (void)pthread_rwlock_rdlock(&changes_log.lock);
+  bool copied =
+      log_reaches(of) && copy_steps(first_after(of->since), first_after(of->until), &some);
+  (void)pthread_rwlock_unlock(&changes_log.lock);
   bool done = copied && sort_by_hash(&some) && make_sums(of, some.count);
   if (done) sum_up(some.list, some.count, of);
   free(some.list);
@@ -247,21 +253,21 @@ static bool sum_short(sums *of) {
 }
 
 static bool sum_long(sums *of) {
-  (void)pthread_rwlock_wrlock(&past.lock);
+  (void)pthread_rwlock_wrlock(&changes_log.lock);
   bool sorted = sort_log();
-  (void)pthread_rwlock_unlock(&past.lock);
-  (void)pthread_rwlock_rdlock(&past.lock);
-  bool done = sorted && is_known(of) &&
+  (void)pthread_rwlock_unlock(&changes_log.lock);
+  (void)pthread_rwlock_rdlock(&changes_log.lock);
+  bool done = sorted && log_reaches(of) &&
               make_sums(of, (size_t)(first_after(of->until) - first_after(of->since)));
-  if (done) sum_up(past.sorted, past.sorted_count, of);
-  (void)pthread_rwlock_unlock(&past.lock);
+  if (done) sum_up(changes_log.sorted, changes_log.sorted_count, of);
+  (void)pthread_rwlock_unlock(&changes_log.lock);
   return done;
 }
 
 /* ---- an answer ---- */
 
 typedef struct answer {
-  atomic_int uses;
+  atomic_int references;
   atomic_bool retired; /* who still sends it is to stop */
   bool making;
   int64_t since, until;
@@ -272,7 +278,7 @@ typedef struct answer {
 
 static void release_answer(void *context) {
   answer *a = context;
-  if (atomic_fetch_sub(&a->uses, 1) != 1) return;
+  if (atomic_fetch_sub(&a->references, 1) != 1) return;
   free(a->bytes);
   free(a);
 }
@@ -299,7 +305,7 @@ static void make_answer(answer *a, const st_snapshot_target *to, bool is_long) {
 static answer *new_answer(int64_t since, int64_t until) {
   answer *a = calloc(1, sizeof *a);
   if (a == NULL) return NULL;
-  atomic_init(&a->uses, 1);
+  atomic_init(&a->references, 1);
   atomic_init(&a->retired, false);
   a->since = since;
   a->until = until;
@@ -314,10 +320,10 @@ static struct {
   answer *slots[SLOTS];
 } kept = {.lock = PTHREAD_MUTEX_INITIALIZER, .made = PTHREAD_COND_INITIALIZER};
 
-/* One that nobody takes, or that whoever takes it has had time enough for. */
+/* Nobody is being sent it, or whoever is has had enough time. */
 static bool is_dispensable(const answer *a, int64_t now_us) {
   if (a->making) return false;
-  return atomic_load(&a->uses) == 1 || now_us - a->made_us > st_snapshot_patience_us(a->len);
+  return atomic_load(&a->references) == 1 || now_us - a->made_us > st_snapshot_patience_us(a->len);
 }
 
 /* The slot to use next: one that is empty, else that of the oldest dispensable answer. */
@@ -349,15 +355,15 @@ static answer *find_kept(int64_t since, int64_t until) {
   return NULL;
 }
 
-/* The answer from a slot, made by whoever asks for it first; the others wait for that, which is a
- * matter of milliseconds. NULL when there is no slot for it.
+/* The answer from a slot. Whoever asks for it first makes it; the others wait for that, which takes
+ * milliseconds. NULL when there is no slot for it.
  */
-static answer *hold(const st_snapshot_target *to, int64_t since) {
+static answer *find_or_make_answer(const st_snapshot_target *to, int64_t since) {
   int64_t now_us = st_clock_monotonic_us();
   (void)pthread_mutex_lock(&kept.lock);
   answer *a = find_kept(since, to->sequence);
   if (a != NULL) {
-    atomic_fetch_add(&a->uses, 1);
+    atomic_fetch_add(&a->references, 1);
     while (a->making) (void)pthread_cond_wait(&kept.made, &kept.lock);
     (void)pthread_mutex_unlock(&kept.lock);
     return a;
@@ -368,7 +374,7 @@ static answer *hold(const st_snapshot_target *to, int64_t since) {
     empty_slot(slot);
     a->making = true;
     a->made_us = now_us;
-    atomic_fetch_add(&a->uses, 1);
+    atomic_fetch_add(&a->references, 1);
     *slot = a;
     (void)pthread_mutex_unlock(&kept.lock);
     make_answer(a, to, true);
@@ -385,7 +391,7 @@ bool st_snapshot_changes_find(const st_snapshot_target *to, int64_t since, st_pa
   answer *a = NULL;
   if (!count_steps(since, to->sequence, &count)) return false;
   if (count > SHORT) {
-    a = hold(to, since);
+    a = find_or_make_answer(to, since);
   } else {
     a = new_answer(since, to->sequence);
     if (a != NULL) make_answer(a, to, false);

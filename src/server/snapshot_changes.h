@@ -1,7 +1,7 @@
-/* feed_changes - what leads from one revocation snapshot to a later one: the log of what changed,
- * in memory, and the answers that were made of it. A long answer is made once and kept for all who
- * ask for the same; what is kept is bounded, and so is how long a slow reader keeps it.
- * Nothing here asks the store: feed.c fills the log.
+/* snapshot_changes - what leads from one revocation snapshot to a later one: the log of what
+ * changed, in memory, and the answers that were made of it. A long answer is made once and kept for
+ * all who ask for the same; what is kept is bounded, and so is how long a slow reader keeps it.
+ * Nothing here asks the store: snapshot.c fills the log.
  */
 #ifndef ST_SERVER_SNAPSHOT_CHANGES_H
 #define ST_SERVER_SNAPSHOT_CHANGES_H
@@ -34,7 +34,8 @@ typedef struct st_snapshot_target {
 bool st_snapshot_changes_find(const st_snapshot_target *to, int64_t since, st_payload *payload)
     __attribute__((warn_unused_result));
 
-/* How long whoever takes so many bytes may keep them: as long as the gate lets it send. */
+/* How long whoever takes so many bytes may keep them: as long as st_connection_send lets it take.
+ */
 static inline int64_t st_snapshot_patience_us(size_t len) {
   return INT64_C(10000000) + (int64_t)(len >> 20) * 1000000;
 }
