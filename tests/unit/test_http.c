@@ -96,7 +96,7 @@ static const char *ask(const char *method, const char *target, const char *heade
 
 /* ---- starting ---- */
 
-static void test_port_in_use(void **state) {
+static void a_port_in_use_is_named(void **state) {
   (void)state;
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t len = sizeof address;
@@ -114,7 +114,7 @@ static void test_port_in_use(void **state) {
   close(taken);
 }
 
-static void test_start(void **state) {
+static void it_listens(void **state) {
   (void)state;
   CHECK(st_http_start(&settings, store, error), "%s", error);
   assert_true(st_listener_port(0) > 0);
@@ -122,7 +122,7 @@ static void test_start(void **state) {
 
 /* ---- answering ---- */
 
-static void test_answers(void **state) {
+static void endpoints_answer(void **state) {
   (void)state;
   char headers[200];
   const char *answer = ask("GET", "/healthz", "");
@@ -148,7 +148,7 @@ static void test_answers(void **state) {
   must_hold(ask("GET", "/nowhere", ""), "HTTP/1.1 404 Not Found\r\n");
 }
 
-static void test_without_body(void **state) {
+static void head_and_preflight_have_no_body(void **state) {
   (void)state;
   const char *answer = ask("HEAD", "/healthz", "");
   must_hold(answer, "HTTP/1.1 200 OK\r\n");
@@ -163,7 +163,7 @@ static void test_without_body(void **state) {
   assert_string_equal(body_of(answer), "");
 }
 
-static void test_keep_alive(void **state) {
+static void a_connection_serves_several_requests(void **state) {
   (void)state;
   const char *answer = exchange(
       "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -185,7 +185,7 @@ static void test_keep_alive(void **state) {
 }
 
 /* Refused and closed: what follows is never a second request. */
-static void test_bad_framing(void **state) {
+static void bad_framing_ends_the_connection(void **state) {
   (void)state;
   static const struct {
     const char *head, *status;
@@ -225,7 +225,7 @@ static void *stop_http(void *unused) {
 }
 
 /* With connections that wait, without a word, it ends at once. */
-static void test_stop(void **state) {
+static void stopping_ends_idle_connections_at_once(void **state) {
   (void)state;
   int idle[3], port = st_listener_port(0);
   char byte;
@@ -280,10 +280,13 @@ static int tear_down(void **state) {
 /* In this order: each goes on where the last one left the server. */
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_port_in_use), cmocka_unit_test(test_start),
-      cmocka_unit_test(test_answers),     cmocka_unit_test(test_without_body),
-      cmocka_unit_test(test_keep_alive),  cmocka_unit_test(test_bad_framing),
-      cmocka_unit_test(test_stop),
+      cmocka_unit_test(a_port_in_use_is_named),
+      cmocka_unit_test(it_listens),
+      cmocka_unit_test(endpoints_answer),
+      cmocka_unit_test(head_and_preflight_have_no_body),
+      cmocka_unit_test(a_connection_serves_several_requests),
+      cmocka_unit_test(bad_framing_ends_the_connection),
+      cmocka_unit_test(stopping_ends_idle_connections_at_once),
   };
   return cmocka_run_group_tests_name("http", tests, set_up, tear_down);
 }

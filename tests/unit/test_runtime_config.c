@@ -1,4 +1,4 @@
-/* live: settings and ring in force, replaced while threads use them. */
+/* The settings, ring and policy in force, replaced while threads use them. */
 #include "support.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #define LINE_A ":c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE\n"  /* TEST_SECRET */
 #define LINE_B "b:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMj8\n" /* OTHER_SECRET */
 
-static char dir[] = "/tmp/subtoken-live-XXXXXX";
+static char dir[] = "/tmp/subtoken-config-XXXXXX";
 static char path[100];
 static char error[ST_ERROR_MAX];
 static st_settings settings;
@@ -51,29 +51,29 @@ static bool mapped(const void *memory) {
 }
 
 /* Does the ring in force sign with the first or the second secret? */
-static char ring_of(const st_runtime_config *live) {
+static char ring_of(const st_runtime_config *config) {
   subtoken_ring a, b;
   ring_with(&a, "", TEST_SECRET);
   ring_with(&b, "b", OTHER_SECRET);
-  if (live->ring.count == 0) return '0';
-  if (memcmp(live->ring.secrets[0].inner, a.secrets[0].inner, sizeof a.secrets[0].inner) == 0) {
+  if (config->ring.count == 0) return '0';
+  if (memcmp(config->ring.secrets[0].inner, a.secrets[0].inner, sizeof a.secrets[0].inner) == 0) {
     return 'a';
   }
   bool is_b =
-      memcmp(live->ring.secrets[0].inner, b.secrets[0].inner, sizeof b.secrets[0].inner) == 0;
+      memcmp(config->ring.secrets[0].inner, b.secrets[0].inner, sizeof b.secrets[0].inner) == 0;
   return is_b ? 'b' : '?';
 }
 
 static char ring_in_force(void) {
-  st_runtime_config *live = st_runtime_config_acquire();
-  char is = ring_of(live);
-  st_runtime_config_release(live);
+  st_runtime_config *config = st_runtime_config_acquire();
+  char is = ring_of(config);
+  st_runtime_config_release(config);
   return is;
 }
 
 /* ---- one thread ---- */
 
-static void test_take_and_give(void **state) {
+static void an_acquired_configuration_is_the_current_one(void **state) {
   (void)state;
   st_runtime_config *first = st_runtime_config_acquire(), *second = st_runtime_config_acquire();
   assert_ptr_equal(first, second);
@@ -85,7 +85,7 @@ static void test_take_and_give(void **state) {
   assert_true(mapped(first)); /* still in force */
 }
 
-static void test_ring_is_taken_up(void **state) {
+static void a_changed_ring_is_read(void **state) {
   (void)state;
   assert_int_equal(ring_in_force(), 'a');
   put(LINE_B LINE_A, 0600);
@@ -95,7 +95,7 @@ static void test_ring_is_taken_up(void **state) {
 }
 
 /* A request keeps what it began with, and its memory is gone when the last one is. */
-static void test_old_one_lives_while_used(void **state) {
+static void an_old_configuration_lives_until_it_is_released(void **state) {
   (void)state;
   st_runtime_config *old = st_runtime_config_acquire(), *same = st_runtime_config_acquire();
   put(LINE_B, 0600);
@@ -112,17 +112,17 @@ static void test_old_one_lives_while_used(void **state) {
   assert_true(mapped(fresh));
 }
 
-static void test_stop_frees(void **state) {
+static void stopping_frees_the_last(void **state) {
   (void)state;
-  st_runtime_config *live = st_runtime_config_acquire();
+  st_runtime_config *config = st_runtime_config_acquire();
   st_runtime_config_stop();
-  assert_true(mapped(live));
-  assert_int_equal(ring_of(live), 'a');
-  st_runtime_config_release(live);
-  assert_false(mapped(live));
+  assert_true(mapped(config));
+  assert_int_equal(ring_of(config), 'a');
+  st_runtime_config_release(config);
+  assert_false(mapped(config));
 }
 
-static void test_bad_ring_keeps_the_old(void **state) {
+static void a_bad_ring_changes_nothing(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -140,9 +140,9 @@ static void test_bad_ring_keeps_the_old(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     put(rows[i].text, rows[i].mode);
     for (int j = 0; j < 3; j++) {
-      st_runtime_config *live = st_runtime_config_acquire();
-      CHECK(live == before, "row %zu was taken up", i);
-      st_runtime_config_release(live);
+      st_runtime_config *config = st_runtime_config_acquire();
+      CHECK(config == before, "row %zu was taken up", i);
+      st_runtime_config_release(config);
     }
   }
   /* Made good without being written again. */
@@ -154,7 +154,7 @@ static void test_bad_ring_keeps_the_old(void **state) {
 /* Without a descriptor a good ring cannot be read. That is not the file's fault: it is
  * taken up later although it has not changed since.
  */
-static void test_ring_that_could_not_be_read(void **state) {
+static void an_unreadable_ring_is_tried_again(void **state) {
   (void)state;
   struct rlimit before, none;
   put(LINE_B, 0600);
@@ -169,7 +169,7 @@ static void test_ring_that_could_not_be_read(void **state) {
   assert_int_equal(ring_in_force(), 'b');
 }
 
-static void test_missing_ring_keeps_the_old(void **state) {
+static void a_missing_ring_changes_nothing(void **state) {
   (void)state;
   assert_int_equal(unlink(path), 0);
   assert_int_equal(ring_in_force(), 'a');
@@ -177,7 +177,7 @@ static void test_missing_ring_keeps_the_old(void **state) {
   assert_int_equal(ring_in_force(), 'b');
 }
 
-static void test_settings_change(void **state) {
+static void other_settings_take_effect(void **state) {
   (void)state;
   st_runtime_config *before = st_runtime_config_acquire();
   settings.leeway = 7;
@@ -198,16 +198,16 @@ static void test_settings_change(void **state) {
 }
 
 /* Whole or not at all: with a ring that cannot be used the settings stay too. */
-static void test_settings_with_bad_ring(void **state) {
+static void settings_with_a_bad_ring_change_nothing(void **state) {
   (void)state;
   put("nonsense\n", 0600);
   settings.leeway = 7;
   assert_false(st_runtime_config_change(&settings, error));
   assert_non_null(strstr(error, path));
-  st_runtime_config *live = st_runtime_config_acquire();
-  assert_true(live->settings.leeway == 60);
-  assert_int_equal(ring_of(live), 'a');
-  st_runtime_config_release(live);
+  st_runtime_config *config = st_runtime_config_acquire();
+  assert_true(config->settings.leeway == 60);
+  assert_int_equal(ring_of(config), 'a');
+  st_runtime_config_release(config);
 }
 
 /* ---- the route policy ---- */
@@ -224,15 +224,15 @@ static const char *policy_path(const char *text) {
 
 static subtoken_access access_in_force(void) {
   subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
-  st_runtime_config *live = st_runtime_config_acquire();
-  assert_int_equal(subtoken_policy_find(st_runtime_config_policy(live), ST_TEXT("GET"),
+  st_runtime_config *config = st_runtime_config_acquire();
+  assert_int_equal(subtoken_policy_find(st_runtime_config_policy(config), ST_TEXT("GET"),
                                         ST_TEXT("/a"), 0, &decision),
                    SUBTOKEN_OK);
-  st_runtime_config_release(live);
+  st_runtime_config_release(config);
   return decision.access;
 }
 
-static void test_policy(void **state) {
+static void a_policy_is_read_with_its_settings(void **state) {
   (void)state;
   st_runtime_config *none = st_runtime_config_acquire();
   assert_null(st_runtime_config_policy(none));
@@ -273,7 +273,7 @@ static void test_policy(void **state) {
 
 /* ---- starting ---- */
 
-static void test_start_refused(void **state) {
+static void a_start_without_a_ring_fails(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -314,20 +314,20 @@ static atomic_long wrong, seen_a, seen_b;
 static void *use(void *unused) {
   (void)unused;
   while (!atomic_load(&over)) {
-    st_runtime_config *live = st_runtime_config_acquire();
-    char first = ring_of(live);
-    int64_t leeway = live->settings.leeway;
+    st_runtime_config *config = st_runtime_config_acquire();
+    char first = ring_of(config);
+    int64_t leeway = config->settings.leeway;
     if (first != 'a' && first != 'b') atomic_fetch_add(&wrong, 1);
     if (leeway != 60 && leeway != 7) atomic_fetch_add(&wrong, 1);
     sched_yield();
-    if (ring_of(live) != first || live->settings.leeway != leeway) atomic_fetch_add(&wrong, 1);
+    if (ring_of(config) != first || config->settings.leeway != leeway) atomic_fetch_add(&wrong, 1);
     atomic_fetch_add(first == 'a' ? &seen_a : &seen_b, 1);
-    st_runtime_config_release(live);
+    st_runtime_config_release(config);
   }
   return NULL;
 }
 
-static void test_replaced_under_threads(void **state) {
+static void threads_may_use_it_while_it_is_replaced(void **state) {
   (void)state;
   pthread_t threads[THREADS];
   atomic_store(&over, false);
@@ -348,9 +348,9 @@ static void test_replaced_under_threads(void **state) {
   assert_true(atomic_load(&wrong) == 0);
   assert_true(atomic_load(&seen_a) > 0 && atomic_load(&seen_b) > 0);
   /* All have given back: only what is in force is left. */
-  st_runtime_config *live = st_runtime_config_acquire();
-  assert_int_equal(atomic_load(&live->uses), 2);
-  st_runtime_config_release(live);
+  st_runtime_config *config = st_runtime_config_acquire();
+  assert_int_equal(atomic_load(&config->references), 2);
+  st_runtime_config_release(config);
 }
 
 static int make_dir(void **state) {
@@ -368,18 +368,18 @@ static int remove_dir(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_take_and_give, start, stop),
-      cmocka_unit_test_setup_teardown(test_ring_is_taken_up, start, stop),
-      cmocka_unit_test_setup_teardown(test_old_one_lives_while_used, start, stop),
-      cmocka_unit_test_setup(test_stop_frees, start),
-      cmocka_unit_test_setup_teardown(test_bad_ring_keeps_the_old, start, stop),
-      cmocka_unit_test_setup_teardown(test_ring_that_could_not_be_read, start, stop),
-      cmocka_unit_test_setup_teardown(test_missing_ring_keeps_the_old, start, stop),
-      cmocka_unit_test_setup_teardown(test_settings_change, start, stop),
-      cmocka_unit_test_setup_teardown(test_settings_with_bad_ring, start, stop),
-      cmocka_unit_test_setup_teardown(test_policy, start, stop),
-      cmocka_unit_test(test_start_refused),
-      cmocka_unit_test_setup_teardown(test_replaced_under_threads, start, stop),
+      cmocka_unit_test_setup_teardown(an_acquired_configuration_is_the_current_one, start, stop),
+      cmocka_unit_test_setup_teardown(a_changed_ring_is_read, start, stop),
+      cmocka_unit_test_setup_teardown(an_old_configuration_lives_until_it_is_released, start, stop),
+      cmocka_unit_test_setup(stopping_frees_the_last, start),
+      cmocka_unit_test_setup_teardown(a_bad_ring_changes_nothing, start, stop),
+      cmocka_unit_test_setup_teardown(an_unreadable_ring_is_tried_again, start, stop),
+      cmocka_unit_test_setup_teardown(a_missing_ring_changes_nothing, start, stop),
+      cmocka_unit_test_setup_teardown(other_settings_take_effect, start, stop),
+      cmocka_unit_test_setup_teardown(settings_with_a_bad_ring_change_nothing, start, stop),
+      cmocka_unit_test_setup_teardown(a_policy_is_read_with_its_settings, start, stop),
+      cmocka_unit_test(a_start_without_a_ring_fails),
+      cmocka_unit_test_setup_teardown(threads_may_use_it_while_it_is_replaced, start, stop),
   };
-  return cmocka_run_group_tests_name("live", tests, make_dir, remove_dir);
+  return cmocka_run_group_tests_name("config", tests, make_dir, remove_dir);
 }

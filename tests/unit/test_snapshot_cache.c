@@ -1,4 +1,4 @@
-/* feed: the snapshot that the server gives out is the store's, vouched for only after the
+/* The snapshot that the server gives out is the store's, vouched for only after the
  * store was asked, and what has changed leads to it byte for byte.
  */
 #include "support.h"
@@ -19,7 +19,7 @@
 static char home[256], db[300], error[ST_ERROR_MAX];
 static st_store *store;
 static subtoken_ring ring;
-static st_feed door;
+static st_feed feed;
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at) {
   (void)status, (void)type, (void)at;
@@ -34,7 +34,7 @@ static int setup(void **state) {
   snprintf(db, sizeof db, "%s/subtoken.db", home);
   if (st_store_open(db, true, &store, error) != ST_STORE_OK) return -1;
   ring_with(&ring, "", TEST_SECRET);
-  door = st_snapshot_cache_feed();
+  feed = st_snapshot_cache_feed();
   st_snapshot_cache_start(store);
   return 0;
 }
@@ -95,11 +95,11 @@ static void give(st_payload *payload) {
   payload->release(payload->context);
 }
 
-static subtoken_heartbeat heartbeat_of(const st_snapshot_version *edition,
+static subtoken_heartbeat heartbeat_of(const st_snapshot_version *version,
                                        const subtoken_ring *under) {
   uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
   subtoken_heartbeat heartbeat;
-  assert_int_equal(subtoken_heartbeat_decode(st_text(edition->heartbeat), bytes), SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_heartbeat_decode(st_text(version->heartbeat), bytes), SUBTOKEN_FEED_OK);
   assert_int_equal(subtoken_heartbeat_read(under, bytes, sizeof bytes, &heartbeat),
                    SUBTOKEN_FEED_OK);
   return heartbeat;
@@ -108,31 +108,31 @@ static subtoken_heartbeat heartbeat_of(const st_snapshot_version *edition,
 /* Ask; what is answered is good, and all of its parts name the same thing. */
 static st_snapshot_version ask_at(const subtoken_ring *under, int64_t now,
                                   subtoken_revocations *view) {
-  st_snapshot_version edition;
+  st_snapshot_version version;
   uint8_t hash[ST_HASH_LEN];
   char etag[ST_SNAPSHOT_TAG_LEN + 1];
-  assert_int_equal(door.current(door.context, under, now, KEY, &edition), ST_FEED_READY);
+  assert_int_equal(feed.current(feed.context, under, now, KEY, &version), ST_FEED_READY);
   assert_int_equal(
-      subtoken_revocations_open(under, edition.snapshot.data, edition.snapshot.len, view),
+      subtoken_revocations_open(under, version.snapshot.data, version.snapshot.len, view),
       SUBTOKEN_FEED_OK);
-  subtoken_heartbeat heartbeat = heartbeat_of(&edition, under);
-  assert_true(view->sequence == edition.sequence && heartbeat.sequence == edition.sequence);
+  subtoken_heartbeat heartbeat = heartbeat_of(&version, under);
+  assert_true(view->sequence == version.sequence && heartbeat.sequence == version.sequence);
   assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
-  assert_true(st_sha256(edition.snapshot.data, edition.snapshot.len, hash));
+  assert_true(st_sha256(version.snapshot.data, version.snapshot.len, hash));
   st_writer writer = st_writer_on(etag, sizeof etag);
   st_base64url_write(&writer, hash, sizeof hash);
   assert_true(st_writer_end(&writer));
-  assert_string_equal(etag, edition.etag);
-  return edition;
+  assert_string_equal(etag, version.etag);
+  return version;
 }
 
 static kept keep(void) {
   subtoken_revocations view;
-  st_snapshot_version edition = ask_at(&ring, NOW, &view);
-  kept copy = {malloc(edition.snapshot.len), edition.snapshot.len, edition.sequence};
+  st_snapshot_version version = ask_at(&ring, NOW, &view);
+  kept copy = {malloc(version.snapshot.len), version.snapshot.len, version.sequence};
   assert_non_null(copy.bytes);
-  memcpy(copy.bytes, edition.snapshot.data, copy.len);
-  give(&edition.snapshot);
+  memcpy(copy.bytes, version.snapshot.data, copy.len);
+  give(&version.snapshot);
   return copy;
 }
 
@@ -148,7 +148,7 @@ static size_t changes_lead(const kept *from, subtoken_feed_result expected) {
   st_snapshot_version now = ask_at(&ring, NOW, &view);
   st_payload changes;
   size_t len = 0, out_len = 0;
-  if (door.changes(door.context, &now, from->sequence, &changes)) {
+  if (feed.changes(feed.context, &now, from->sequence, &changes)) {
     len = changes.len;
     assert_true(len < now.snapshot.len);
     void *out = malloc(now.snapshot.len);
@@ -199,7 +199,7 @@ static void follows_the_store(void **state) {
   give(&first.snapshot);
 }
 
-/* From each of the last editions, however often a hash went on and off in between. */
+/* From each of the last snapshots, however often a hash went on and off in between. */
 static void changes_are_exact(void **state) {
   (void)state;
   enum { KEYS = 150, KEPT = 12, ROUNDS = 60 };
@@ -222,7 +222,7 @@ static void changes_are_exact(void **state) {
   for (int i = 0; i < KEPT; i++) free(past[i].bytes);
 }
 
-/* A server that has just started knows of no edition, but the store knows what was touched. */
+/* A server that has just started has no snapshot, but the store knows what was touched. */
 static void changes_outlive_a_restart(void **state) {
   (void)state;
   make_keys(0, 100);
@@ -250,10 +250,10 @@ static void what_is_not_known_is_sent_whole(void **state) {
   st_snapshot_version small = ask_at(&ring, NOW, &view);
   for (unsigned n = 0; n < 100; n++) delete_key(n);
   st_snapshot_version now = ask_at(&ring, NOW, &view);
-  assert_false(door.changes(door.context, &now, now.sequence + 1, &changes));
-  assert_false(door.changes(door.context, &now, INT64_MAX, &changes));
-  assert_false(door.changes(door.context, &small, now.sequence, &changes)); /* backwards */
-  assert_true(door.changes(door.context, &now, now.sequence, &changes));
+  assert_false(feed.changes(feed.context, &now, now.sequence + 1, &changes));
+  assert_false(feed.changes(feed.context, &now, INT64_MAX, &changes));
+  assert_false(feed.changes(feed.context, &small, now.sequence, &changes)); /* backwards */
+  assert_true(feed.changes(feed.context, &now, now.sequence, &changes));
   give(&changes);
   give(&small.snapshot);
   give(&now.snapshot);
@@ -267,19 +267,19 @@ static void another_secret_signs(void **state) {
   delete_key(0);
   kept old = keep();
   ring_with(&other, "b", OTHER_SECRET);
-  st_snapshot_version edition = ask_at(&other, NOW, &view);
-  assert_true(edition.sequence > old.sequence && lists(&view, 0) && !lists(&view, 1));
-  int64_t second = edition.sequence;
-  give(&edition.snapshot);
+  st_snapshot_version version = ask_at(&other, NOW, &view);
+  assert_true(version.sequence > old.sequence && lists(&view, 0) && !lists(&view, 1));
+  int64_t second = version.sequence;
+  give(&version.snapshot);
   /* The same bytes under another name are another secret to who reads. */
   ring_with(&other, "c", OTHER_SECRET);
-  edition = ask_at(&other, NOW, &view);
-  assert_true(edition.sequence > second);
+  version = ask_at(&other, NOW, &view);
+  assert_true(version.sequence > second);
   assert_true(st_text_is(view.kid, "c"));
-  give(&edition.snapshot);
+  give(&version.snapshot);
   free(old.bytes);
   memset(&other, 0, sizeof other);
-  assert_int_equal(door.current(door.context, &other, NOW, KEY, &edition), ST_FEED_STORE_ERROR);
+  assert_int_equal(feed.current(feed.context, &other, NOW, KEY, &version), ST_FEED_STORE_ERROR);
 }
 
 /* What was revoked so long ago that no token needs it is not given out any more: by the clock, and
@@ -293,18 +293,18 @@ static void each_start_purges(void **state) {
   name_key(0, id, sub);
   good(st_store_key_delete(store, AT(NOW * US), id, NULL, error)); /* years ago */
   delete_key(1);
-  st_snapshot_version edition = ask_at(&ring, NOW, &view);
+  st_snapshot_version version = ask_at(&ring, NOW, &view);
   assert_true(lists(&view, 0) && lists(&view, 1));
-  give(&edition.snapshot);
+  give(&version.snapshot);
   for (int i = 0; i < 5; i++) restart(); /* as often as you like */
-  edition = ask_at(&ring, NOW, &view);
+  version = ask_at(&ring, NOW, &view);
   assert_true(lists(&view, 0) && lists(&view, 1));
-  give(&edition.snapshot);
+  give(&version.snapshot);
   good(st_store_set_setting(store, "lived", 366 * 86400, error));
   restart();
-  edition = ask_at(&ring, NOW, &view);
+  version = ask_at(&ring, NOW, &view);
   assert_true(!lists(&view, 0) && lists(&view, 1));
-  give(&edition.snapshot);
+  give(&version.snapshot);
 }
 
 static void each_start_goes_on(void **state) {
@@ -319,13 +319,13 @@ static void each_start_goes_on(void **state) {
 
 static int64_t time_at(int64_t now) {
   subtoken_revocations view;
-  st_snapshot_version edition = ask_at(&ring, now, &view);
-  int64_t time = heartbeat_of(&edition, &ring).time;
-  give(&edition.snapshot);
+  st_snapshot_version version = ask_at(&ring, now, &view);
+  int64_t time = heartbeat_of(&version, &ring).time;
+  give(&version.snapshot);
   return time;
 }
 
-static void time_goes_on(void **state) {
+static void time_never_goes_back(void **state) {
   (void)state;
   assert_true(time_at(NOW) == NOW);
   assert_true(time_at(NOW + 5) == NOW + 5);
@@ -338,11 +338,11 @@ static void time_goes_on(void **state) {
 static void a_store_that_cannot_be_read(void **state) {
   (void)state;
   char away[320];
-  st_snapshot_version edition;
+  st_snapshot_version version;
   kept before = keep();
   snprintf(away, sizeof away, "%s.away", db);
   assert_int_equal(rename(db, away), 0);
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &edition), ST_FEED_STORE_ERROR);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &version), ST_FEED_STORE_ERROR);
   assert_int_equal(rename(away, db), 0);
   free(before.bytes);
 }
@@ -350,25 +350,25 @@ static void a_store_that_cannot_be_read(void **state) {
 /* ---- those who take it whole ---- */
 
 static st_snapshot_version take_whole(int64_t since, subtoken_revocations *view) {
-  st_snapshot_version edition = ask_at(&ring, NOW, view);
-  assert_true(door.whole(door.context, &ring, since, &edition));
+  st_snapshot_version version = ask_at(&ring, NOW, view);
+  assert_true(feed.whole(feed.context, &ring, since, &version));
   assert_int_equal(
-      subtoken_revocations_open(&ring, edition.snapshot.data, edition.snapshot.len, view),
+      subtoken_revocations_open(&ring, version.snapshot.data, version.snapshot.len, view),
       SUBTOKEN_FEED_OK);
-  subtoken_heartbeat heartbeat = heartbeat_of(&edition, &ring);
-  assert_true(heartbeat.sequence == view->sequence && edition.sequence == view->sequence);
+  subtoken_heartbeat heartbeat = heartbeat_of(&version, &ring);
+  assert_true(heartbeat.sequence == view->sequence && version.sequence == view->sequence);
   assert_memory_equal(heartbeat.digest, view->digest, sizeof view->digest);
-  return edition;
+  return version;
 }
 
-static bool is_retired(const st_snapshot_version *edition) {
-  return atomic_load(edition->snapshot.retired);
+static bool is_retired(const st_snapshot_version *version) {
+  return atomic_load(version->snapshot.retired);
 }
 
 /* C11: however many editions are made while some still take one, those who come get that one, too.
  * So there are two.
  */
-static void takers_share_an_edition(void **state) {
+static void readers_share_a_snapshot(void **state) {
   (void)state;
   enum { TAKERS = 20 };
   st_snapshot_version taken[TAKERS];
@@ -385,15 +385,15 @@ static void takers_share_an_edition(void **state) {
   }
   assert_true(heartbeat_of(&taken[TAKERS - 1], &ring).time == NOW); /* not when it was given out */
   for (unsigned n = 0; n < TAKERS; n++) give(&taken[n].snapshot);
-  st_snapshot_version edition = take_whole(0, &view);
+  st_snapshot_version version = take_whole(0, &view);
   assert_true(view.count == TAKERS);
-  give(&edition.snapshot);
+  give(&version.snapshot);
 }
 
-/* C11: to who has it, or a later one, an edition is of no use; then the next one is lent, and who
+/* C11: to who has it, or a later one, an version is of no use; then the next one is lent, and who
  * still takes the one before is cut.
  */
-static void takers_of_the_one_before_are_cut(void **state) {
+static void readers_of_an_old_snapshot_are_cut_off(void **state) {
   (void)state;
   subtoken_revocations view;
   make_keys(0, 10);
@@ -419,20 +419,20 @@ static void a_key_has_a_share(void **state) {
   for (unsigned n = 0; n < 9; n++) delete_key(n); /* longer than no changes */
   st_snapshot_cache_share(8);
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[i]), ST_FEED_READY);
+    assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
   for (int i = 2; i < 4; i++) {
-    assert_int_equal(door.current(door.context, &ring, NOW, other, &held[i]), ST_FEED_READY);
+    assert_int_equal(feed.current(feed.context, &ring, NOW, other, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(door.current(door.context, &ring, NOW, other, &none), ST_FEED_BUSY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, other, &none), ST_FEED_BUSY);
   st_payload changes; /* is of the same request */
-  assert_true(door.changes(door.context, &held[0], held[0].sequence, &changes));
+  assert_true(feed.changes(feed.context, &held[0], held[0].sequence, &changes));
   give(&held[0].snapshot);
   give(&held[2].snapshot);
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
   give(&changes);
-  assert_int_equal(door.current(door.context, &ring, NOW, KEY, &held[0]), ST_FEED_READY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &held[0]), ST_FEED_READY);
   give(&held[0].snapshot);
   give(&held[1].snapshot);
   give(&held[3].snapshot);
@@ -450,31 +450,31 @@ static void *ask_on(void *context) {
   unsigned before = 0;
   int64_t last = 0;
   while (before < DELETED) {
-    st_snapshot_version edition;
+    st_snapshot_version version;
     subtoken_revocations view;
     uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
     subtoken_heartbeat heartbeat = {.sequence = 0};
     before = atomic_load(&acknowledged);
-    if (door.current(door.context, &ring, NOW, KEY, &edition) != ST_FEED_READY) {
+    if (feed.current(feed.context, &ring, NOW, KEY, &version) != ST_FEED_READY) {
       atomic_fetch_add(&failures, 1);
       return NULL;
     }
     bool fine =
-        subtoken_revocations_open(&ring, edition.snapshot.data, edition.snapshot.len, &view) ==
+        subtoken_revocations_open(&ring, version.snapshot.data, version.snapshot.len, &view) ==
             SUBTOKEN_FEED_OK &&
-        subtoken_heartbeat_decode(st_text(edition.heartbeat), bytes) == SUBTOKEN_FEED_OK &&
+        subtoken_heartbeat_decode(st_text(version.heartbeat), bytes) == SUBTOKEN_FEED_OK &&
         subtoken_heartbeat_read(&ring, bytes, sizeof bytes, &heartbeat) == SUBTOKEN_FEED_OK &&
         memcmp(heartbeat.digest, view.digest, sizeof view.digest) == 0 &&
         heartbeat.sequence == view.sequence && view.count >= before;
     for (unsigned n = 0; fine && n < before; n++) fine = lists(&view, n);
     st_payload changes;
     if (last > 0 && random_below(&random, 2) == 0 &&
-        door.changes(door.context, &edition, last, &changes)) {
+        feed.changes(feed.context, &version, last, &changes)) {
       give(&changes);
     }
-    if (edition.sequence < last) fine = false;
-    last = edition.sequence;
-    give(&edition.snapshot);
+    if (version.sequence < last) fine = false;
+    last = version.sequence;
+    give(&version.snapshot);
     if (!fine) atomic_fetch_add(&failures, 1);
   }
   return NULL;
@@ -505,10 +505,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(another_secret_signs, setup, teardown),
       cmocka_unit_test_setup_teardown(each_start_purges, setup, teardown),
       cmocka_unit_test_setup_teardown(each_start_goes_on, setup, teardown),
-      cmocka_unit_test_setup_teardown(time_goes_on, setup, teardown),
+      cmocka_unit_test_setup_teardown(time_never_goes_back, setup, teardown),
       cmocka_unit_test_setup_teardown(a_store_that_cannot_be_read, setup, teardown),
-      cmocka_unit_test_setup_teardown(takers_share_an_edition, setup, teardown),
-      cmocka_unit_test_setup_teardown(takers_of_the_one_before_are_cut, setup, teardown),
+      cmocka_unit_test_setup_teardown(readers_share_a_snapshot, setup, teardown),
+      cmocka_unit_test_setup_teardown(readers_of_an_old_snapshot_are_cut_off, setup, teardown),
       cmocka_unit_test_setup_teardown(a_key_has_a_share, setup, teardown),
       cmocka_unit_test_setup_teardown(none_is_missed, setup, teardown),
   };
