@@ -352,7 +352,7 @@ bool st_http_start(const st_settings *settings, st_store *store, char *error) {
                                    .connection_close = connection_ends,
                                    .init_thread = thread_starts,
                                    .exit_thread = thread_ends,
-                                   .log_message = keep_problem};
+                                   .log_message = keep_message};
   http.store = store;
   http.keys = st_keys_of(store);
   http.changes = st_keys_changes_of(store);
