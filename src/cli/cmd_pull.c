@@ -24,6 +24,8 @@
 #include "os/lock.h"
 #include "os/log.h"
 #include "os/random.h"
+#include "os/replace.h"
+#include "os/secret_file.h"
 #include "subtoken/feed.h"
 #include "subtoken/mac.h"
 #include "subtoken/revocations.h"
@@ -114,22 +116,11 @@ static void forget(copy *snapshot) {
 
 /* ---- the files ---- */
 
-static bool same(const st_file_stamp *a, const st_file_stamp *b) {
-  return memcmp(a, b, sizeof *a) == 0;
-}
-
 /* The whole of FILE; false when there is none, or none that can be read. */
 static bool read_file(const puller *p, copy *into, st_file_stamp *stamp) {
   char error[ST_ERROR_MAX];
   memset(into, 0, sizeof *into);
-  if (!st_file_stamp_of(p->path, stamp)) return false;
-  if (stamp->size <= 0 || (uint64_t)stamp->size > max_size || st_file_has_holes(p->path)) {
-    return false;
-  }
-  into->bytes = malloc((size_t)stamp->size);
-  if (into->bytes != NULL &&
-      st_file_read(p->path, into->bytes, (size_t)stamp->size, &into->len, error) &&
-      describe(into)) {
+  if (st_file_load(p->path, max_size, &into->bytes, &into->len, stamp, error) && describe(into)) {
     return true;
   }
   forget(into);
@@ -140,7 +131,7 @@ static bool read_file(const puller *p, copy *into, st_file_stamp *stamp) {
 static void look_at_file(puller *p) {
   st_file_stamp stamp;
   copy found;
-  if (st_file_stamp_of(p->path, &stamp) && same(&stamp, &p->stamp)) return;
+  if (st_file_stamp_of(p->path, &stamp) && st_file_stamp_equal(&stamp, &p->stamp)) return;
   memset(&p->have, 0, sizeof p->have);
   memset(&p->stamp, 0, sizeof p->stamp);
   if (!read_file(p, &found, &stamp)) return;
@@ -171,7 +162,7 @@ static bool write_seen(puller *p, char *error) {
   if (p->have.sequence > p->highest) p->highest = p->have.sequence;
   if (read_seen(p) >= p->highest) return true;
   int len = snprintf(text, sizeof text, "%lld\n", (long long)p->highest);
-  return st_file_publish(p->seen, text, (size_t)len, error);
+  return st_replace_shared(p->seen, NULL, text, (size_t)len, error);
 }
 
 static bool write_alive(puller *p, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
@@ -183,7 +174,7 @@ static bool write_alive(puller *p, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LE
       memcmp(there, heartbeat, len) == 0) {
     return true;
   }
-  return st_file_publish(p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
+  return st_replace_shared(p->alive, NULL, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
 }
 
 /* The heartbeat of what is to be FILE comes before it, under a name of its own: whenever this is
@@ -207,8 +198,8 @@ static void settle_next(const puller *p) {
 
 static bool write_fresh(puller *p, const copy *fresh, const uint8_t *heartbeat, char *error) {
   settle_next(p);
-  bool put = st_file_publish_as(p->next, p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
-             st_file_publish(p->path, fresh->bytes, fresh->len, error);
+  bool put = st_replace_shared(p->next, p->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
+             st_replace_shared(p->path, NULL, fresh->bytes, fresh->len, error);
   if (!put) {
     (void)unlink(p->next);
     return false;
@@ -346,7 +337,7 @@ static outcome refuse_answer(st_fetch_answer *answer, char *error) {
 
 static bool read_key(const puller *p, char *text, size_t size, subtoken_text *key, char *error) {
   size_t len;
-  if (!st_file_read_secret(p->key_file, text, size - 1, &len, error)) return false;
+  if (!st_secret_file_read(p->key_file, text, size - 1, &len, error)) return false;
   while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL && text[len - 1] != '\0') len--;
   text[len] = '\0';
   for (size_t i = 0; i < len; i++) {
@@ -528,10 +519,10 @@ static int catch_signals(void) {
 static int pull_locked(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
   char error[ST_ERROR_MAX];
   st_fetch_settings settings = {given->from, given->ca, timeout, p->stop, length_of_answer};
-  st_file_sweep(p->path);
-  st_file_sweep(p->alive);
-  st_file_sweep(p->next);
-  st_file_sweep(p->seen);
+  st_replace_sweep(p->path);
+  st_replace_sweep(p->alive);
+  st_replace_sweep(p->next);
+  st_replace_sweep(p->seen);
   switch (st_fetch_start(&settings, &p->fetch, error)) {
     case ST_FETCH_DONE: break;
     case ST_FETCH_BAD_URL: return st_print_error(ST_EXIT_USAGE, "pull: --from: %s", error);

@@ -20,10 +20,13 @@
 #include "operations/keyring_file.h"
 #include "operations/vouched.h"
 #include "os/clock.h"
+#include "os/directory.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "os/lock.h"
 #include "os/random.h"
+#include "os/replace.h"
+#include "os/secret_file.h"
 
 #define FILE_MAX 8192
 #define LINES_MAX SUBTOKEN_RING_MAX
@@ -54,7 +57,7 @@ static bool load(const char *path, ring_file *file, char *error) {
   if (st_keyring_file_load(path, &ring, error) != NULL)
     return false; /* says what is wrong, and where */
   subtoken_wipe(&ring, sizeof ring);
-  if (!st_file_read_secret(path, file->text, sizeof file->text, &len, error)) return false;
+  if (!st_secret_file_read(path, file->text, sizeof file->text, &len, error)) return false;
   if (subtoken_ring_read(&ring, (subtoken_text){file->text, len}, &line) != SUBTOKEN_OK) {
     snprintf(error, ST_ERROR_MAX, "%.400s changed while it was read", path);
     return false;
@@ -78,7 +81,7 @@ static bool save(const char *path, const ring_file *file, char *error) {
   bool good = !writer.overflow &&
               subtoken_ring_read(&ring, (subtoken_text){text, writer.len}, &line) == SUBTOKEN_OK;
   if (!good) snprintf(error, ST_ERROR_MAX, "the ring would not be valid; nothing was changed");
-  if (good) good = st_file_replace(path, text, writer.len, false, error);
+  if (good) good = st_replace_file(path, text, writer.len, error);
   subtoken_wipe(text, sizeof text);
   subtoken_wipe(&ring, sizeof ring);
   return good;
@@ -163,8 +166,7 @@ static int fail(session *s) {
 }
 
 static bool is_there(const char *path) {
-  st_file_stamp stamp;
-  return st_file_stamp_of(path, &stamp) || errno != ENOENT;
+  return st_file_exists(path) || errno != ENOENT;
 }
 
 /* ST_EXIT_DONE, or it has complained and the answer is the exit code. DATA is made only
@@ -176,7 +178,7 @@ static int start(session *s, const char *data_option, bool make) {
     return st_print_error(ST_EXIT_USAGE, "secret: %s", s->error);
   }
   s->made = make && !is_there(s->data.dir);
-  return st_file_data_dir(s->data.dir, make, s->error) ? ST_EXIT_DONE : fail(s);
+  return st_directory_check(s->data.dir, make, s->error) ? ST_EXIT_DONE : fail(s);
 }
 
 /* The same for those who change the ring. */
@@ -185,7 +187,7 @@ static int start_change(session *s, const char *data_option, bool make) {
   if (begun != ST_EXIT_DONE) return begun;
   s->lock = st_lock_data_dir(s->data.dir, s->error);
   if (s->lock < 0) return fail(s);
-  st_file_sweep(s->data.secrets);
+  st_replace_sweep(s->data.secrets);
   return ST_EXIT_DONE;
 }
 
@@ -196,7 +198,7 @@ static bool open_store(session *s) {
 
 static int finish(session *s, int code) {
   if (s->store != NULL) st_store_close(s->store);
-  if (s->made && code != ST_EXIT_DONE) st_file_drop_data_dir(s->data.dir);
+  if (s->made && code != ST_EXIT_DONE) st_directory_remove(s->data.dir);
   if (s->lock >= 0) st_lock_release(s->lock);
   subtoken_wipe(&s->file, sizeof s->file);
   return code;

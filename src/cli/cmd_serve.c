@@ -26,6 +26,7 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "os/log.h"
+#include "os/owner.h"
 #include "os/semaphore.h"
 #include "server/http.h"
 #include "server/listener.h"
@@ -43,11 +44,10 @@ typedef struct serve_options {
  * ours: who can write DATA, as its group may, is not to say where the log goes.
  */
 static bool find_config(const serve_options *given, const char **path, char *error) {
-  st_file_stamp stamp;
   *path = given->config;
-  if (given->config != NULL || !st_file_stamp_of(given->beside, &stamp)) return true;
+  if (given->config != NULL || !st_file_exists(given->beside)) return true;
   *path = given->beside;
-  if (st_file_is_ours(given->beside)) return true;
+  if (st_owner_is_ours(given->beside)) return true;
   snprintf(error, ST_ERROR_MAX,
            "%.300s must be a file of root or of the user that this runs as, and only its owner may "
            "write it: chown it, and chmod 640",

@@ -13,12 +13,15 @@
 #include "domain/config.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
+#include "os/directory.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "os/lock.h"
+#include "os/owner.h"
+#include "os/replace.h"
 
 void st_data_dir_trust_group(bool trust) {
-  st_file_trust_group(trust);
+  st_owner_trust_group(trust);
   st_store_trust_group(trust);
 }
 
@@ -29,7 +32,7 @@ static bool config_trusts_group(const char *path) {
   size_t len;
   st_settings settings;
   char error[ST_ERROR_MAX];
-  if (!st_file_is_ours(path)) return false;
+  if (!st_owner_is_ours(path)) return false;
   char *text = malloc(ST_CONFIG_MAX);
   bool trusts = text != NULL && st_file_read(path, text, ST_CONFIG_MAX, &len, error) &&
                 st_config_read((subtoken_text){text, len}, &settings, error) && settings.data_group;
@@ -53,13 +56,12 @@ bool st_data_dir_find(const char *option, st_data_dir *data, char *error) {
 }
 
 static bool make_ring_if_new(const st_data_dir *data, char *error) {
-  st_file_stamp stamp;
-  if (st_file_stamp_of(data->secrets, &stamp)) return true;
+  if (st_file_exists(data->secrets)) return true;
   if (errno != ENOENT) {
     snprintf(error, ST_ERROR_MAX, "cannot stat %.400s: %s", data->secrets, strerror(errno));
     return false;
   }
-  if (st_file_stamp_of(data->database, &stamp)) {
+  if (st_file_exists(data->database)) {
     snprintf(error, ST_ERROR_MAX,
              "%.300s is missing, but the database beside it exists: restore the file, or make a "
              "new ring with `subtoken secret add` (every subtoken made so far is then refused)",
@@ -70,21 +72,20 @@ static bool make_ring_if_new(const st_data_dir *data, char *error) {
 }
 
 bool st_data_dir_make(const st_data_dir *data, char *error) {
-  st_file_stamp stamp;
-  bool there = st_file_stamp_of(data->dir, &stamp);
-  if (!st_file_data_dir(data->dir, true, error)) return false;
+  bool there = st_file_exists(data->dir);
+  if (!st_directory_check(data->dir, true, error)) return false;
   int lock = st_lock_data_dir(data->dir, error);
   if (lock < 0) return false;
-  st_file_sweep(data->secrets);
+  st_replace_sweep(data->secrets);
   bool made = make_ring_if_new(data, error);
-  if (!made && !there) st_file_drop_data_dir(data->dir);
+  if (!made && !there) st_directory_remove(data->dir);
   st_lock_release(lock);
   return made;
 }
 
 st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error) {
   st_store *store = NULL;
-  if (make ? !st_data_dir_make(data, error) : !st_file_data_dir(data->dir, false, error))
+  if (make ? !st_data_dir_make(data, error) : !st_directory_check(data->dir, false, error))
     return NULL;
   return st_store_open(data->database, make, &store, error) == ST_STORE_OK ? store : NULL;
 }

@@ -13,13 +13,12 @@
 
 /* What is the matter with FILE or FILE.alive, as a sentence. */
 static void explain_files(const char *path, const subtoken_feed_file *file, char *error) {
-  st_file_stamp stamp;
   if (file->last != SUBTOKEN_FEED_IO) {
     snprintf(error, ST_ERROR_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
     return;
   }
   /* The snapshot is looked at first: where it can be, it is the heartbeat that cannot. */
-  const char *suffix = st_file_stamp_of(path, &stamp) && file->error == ENOENT ? ".alive" : "";
+  const char *suffix = st_file_exists(path) && file->error == ENOENT ? ".alive" : "";
   const char *reason = file->error == EINVAL ? "it is not a regular file" : strerror(file->error);
   snprintf(error, ST_ERROR_MAX, "cannot read %.300s%s: %s", path, suffix, reason);
 }

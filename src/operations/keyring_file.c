@@ -6,8 +6,9 @@
 #include "base/base64url.h"
 #include "base/bytes.h"
 #include "os/error.h"
-#include "os/file.h"
 #include "os/random.h"
+#include "os/replace.h"
+#include "os/secret_file.h"
 
 bool st_keyring_file_make(const char *path, char *error) {
   uint8_t secret[32];
@@ -17,7 +18,7 @@ bool st_keyring_file_make(const char *path, char *error) {
   st_write_char(&writer, ':');
   st_base64url_write(&writer, secret, sizeof secret);
   st_write_char(&writer, '\n');
-  bool made = st_file_replace(path, line, writer.len, true, error);
+  bool made = st_replace_create(path, line, writer.len, error);
   subtoken_wipe(secret, sizeof secret);
   subtoken_wipe(line, sizeof line);
   return made;
@@ -28,7 +29,7 @@ bool st_keyring_file_make(const char *path, char *error) {
 const char *st_keyring_file_load(const char *path, subtoken_ring *ring, char *error) {
   char text[RING_FILE_MAX];
   size_t len = 0, line;
-  if (!st_file_read_secret(path, text, sizeof text, &len, error)) return "keyfile_perm";
+  if (!st_secret_file_read(path, text, sizeof text, &len, error)) return "keyfile_perm";
   subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
   const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
   subtoken_wipe(text, sizeof text);

@@ -21,6 +21,7 @@
 #include "os/file.h"
 #include "os/lock.h"
 #include "os/log.h"
+#include "os/replace.h"
 #include "subtoken/feed.h"
 #include "subtoken/mac.h"
 #include "subtoken/revocations.h"
@@ -57,23 +58,11 @@ static void name_files(const char *dir, names *files) {
 
 /* ---- a snapshot in a file ---- */
 
-/* A whole file; NULL and why when there is none, or none that can be read. */
+/* A whole file; NULL and error when there is none, or none that can be read. To be freed. */
 static uint8_t *read_whole_file(const char *path, size_t *len, char *error) {
+  uint8_t *bytes;
   st_file_stamp stamp;
-  *len = 0;
-  if (!st_file_stamp_of(path, &stamp)) {
-    snprintf(error, ST_ERROR_MAX, "cannot open %.400s: %s", path, strerror(errno));
-    return NULL;
-  }
-  if (stamp.size <= 0 || st_file_has_holes(path)) {
-    snprintf(error, ST_ERROR_MAX, "%.400s is empty or truncated", path);
-    return NULL;
-  }
-  uint8_t *bytes = malloc((size_t)stamp.size);
-  if (bytes == NULL) snprintf(error, ST_ERROR_MAX, "out of memory for %.400s", path);
-  if (bytes == NULL || st_file_read(path, bytes, (size_t)stamp.size, len, error)) return bytes;
-  free(bytes);
-  return NULL;
+  return st_file_load(path, SIZE_MAX, &bytes, len, &stamp, error) ? bytes : NULL;
 }
 
 /* Changes that lead from it are taken; others are of a snapshot before it. */
@@ -150,10 +139,9 @@ st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *a
 static bool read_record(const char *path, const subtoken_ring *ring, st_vouched *record,
                         bool *there, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN + 1];
-  st_file_stamp stamp;
   size_t len;
   *record = (st_vouched){0, 0};
-  *there = st_file_stamp_of(path, &stamp);
+  *there = st_file_exists(path);
   if (!*there && errno == ENOENT) return true;
   if (!st_file_read(path, bytes, sizeof bytes, &len, error)) return false;
   subtoken_feed_result result = st_vouched_read(ring, bytes, len, record);
@@ -172,7 +160,7 @@ static bool write_record(const char *path, const subtoken_ring *ring, const st_v
     snprintf(error, ST_ERROR_MAX, "no secret can sign %.400s", path);
     return false;
   }
-  return st_file_replace(path, bytes, sizeof bytes, false, error);
+  return st_replace_file(path, bytes, sizeof bytes, error);
 }
 
 bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence,
@@ -236,7 +224,7 @@ static bool put_changes(const uint8_t *bytes, size_t len, const difference *d, c
   bool ok = out != NULL &&
             subtoken_changes_write(bytes, len, all.base.sequence, d->gone, d->gone_count, d->fresh,
                                    d->fresh_count, out, size, &made) == SUBTOKEN_FEED_OK &&
-            st_file_replace(all.files.changes, out, made, false, error);
+            st_replace_file(all.files.changes, out, made, error);
   free(out);
   return ok;
 }
@@ -264,7 +252,7 @@ static bool write_changes(const uint8_t *bytes, size_t len, char *error) {
 static bool write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence, char *error) {
   if (write_changes(bytes, len, error)) return true;
   all.base.sequence = 0;
-  if (!st_file_replace(all.files.snapshot, bytes, len, false, error)) return false;
+  if (!st_replace_file(all.files.snapshot, bytes, len, error)) return false;
   all.base = (written){.sequence = sequence, .len = len};
   memcpy(all.base.digest, bytes + len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
   (void)unlink(all.files.changes); /* they lead on from another */
@@ -393,7 +381,7 @@ static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
             subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
                                        NULL) == SUBTOKEN_FEED_OK;
   if (ok) {
-    ok = st_file_replace(files->snapshot, out, copy->len, false, error);
+    ok = st_replace_file(files->snapshot, out, copy->len, error);
     (void)unlink(files->changes);
   } else {
     snprintf(error, ST_ERROR_MAX, "cannot sign %.400s again", files->snapshot);

@@ -135,10 +135,6 @@ static st_runtime_config *acquire_current(void) {
   return config;
 }
 
-static bool same_stamp(const st_file_stamp *a, const st_file_stamp *b) {
-  return memcmp(a, b, sizeof *a) == 0;
-}
-
 /* A file that cannot be used is logged once, and the ring in use is kept. It is looked at again a
  * second later, because the fault may not be the file's: no descriptor, no memory.
  */
@@ -151,7 +147,7 @@ static void try_ring(const st_file_stamp *seen, const st_runtime_config *config)
     st_log_event("ring_loaded", NULL);
     return;
   }
-  if (!same_stamp(seen, &runtime.refused)) st_log_event(event, error);
+  if (!st_file_stamp_equal(seen, &runtime.refused)) st_log_event(event, error);
   runtime.refused = *seen;
   runtime.retry_at_us = st_clock_monotonic_us() + RETRY_US;
 }
@@ -161,8 +157,8 @@ static void reload_ring(const st_file_stamp *seen) {
   pthread_mutex_lock(&runtime.loading);
   st_runtime_config *config = acquire_current();
   bool known_bad =
-      same_stamp(seen, &runtime.refused) && st_clock_monotonic_us() < runtime.retry_at_us;
-  if (!same_stamp(seen, &config->stamp) && !known_bad) try_ring(seen, config);
+      st_file_stamp_equal(seen, &runtime.refused) && st_clock_monotonic_us() < runtime.retry_at_us;
+  if (!st_file_stamp_equal(seen, &config->stamp) && !known_bad) try_ring(seen, config);
   pthread_mutex_unlock(&runtime.loading);
   st_runtime_config_release(config);
 }
@@ -170,7 +166,7 @@ static void reload_ring(const st_file_stamp *seen) {
 st_runtime_config *st_runtime_config_acquire(void) {
   st_file_stamp stamp;
   st_runtime_config *config = acquire_current();
-  if (!st_file_stamp_of(runtime.secrets, &stamp) || same_stamp(&stamp, &config->stamp))
+  if (!st_file_stamp_of(runtime.secrets, &stamp) || st_file_stamp_equal(&stamp, &config->stamp))
     return config;
   st_runtime_config_release(config);
   reload_ring(&stamp);

@@ -2,11 +2,15 @@
  * test's own.
  */
 #include "os/clock.h"
+#include "os/directory.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "os/lock.h"
+#include "os/owner.h"
 #include "os/process.h"
 #include "os/random.h"
+#include "os/replace.h"
+#include "os/secret_file.h"
 #include "os/terminal.h"
 
 #include "run_tests.h"
@@ -21,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -125,7 +130,8 @@ static void assert_child(pid_t child) {
 }
 
 static bool replace(const char *name, const char *text, bool only_new) {
-  return st_file_replace(name, text, strlen(text), only_new, error);
+  return only_new ? st_replace_create(name, text, strlen(text), error)
+                  : st_replace_file(name, text, strlen(text), error);
 }
 
 /* ---- Time, randomness, the process ---- */
@@ -193,16 +199,16 @@ static void hardens_the_process(void **state) {
 static void makes_a_private_directory(void **state) {
   (void)state;
   const char *data = in_home("var");
-  assert_refusal(st_file_data_dir(data, false, error), data, "No such file");
+  assert_refusal(st_directory_check(data, false, error), data, "No such file");
   mode_t old = umask(0);
-  assert_true(st_file_data_dir(data, true, error));
+  assert_true(st_directory_check(data, true, error));
   umask(old);
   assert_int_equal(mode_of(data), 0700);
-  assert_true(st_file_data_dir(data, true, error));
-  assert_true(st_file_data_dir(data, false, error));
+  assert_true(st_directory_check(data, true, error));
+  assert_true(st_directory_check(data, false, error));
   assert_int_equal(symlink(data, in_home("link")), 0);
-  assert_true(st_file_data_dir(in_home("link"), true, error));
-  assert_refusal(st_file_data_dir(in_home("no/var"), true, error), "no/var", "No such file");
+  assert_true(st_directory_check(in_home("link"), true, error));
+  assert_refusal(st_directory_check(in_home("no/var"), true, error), "no/var", "No such file");
 }
 
 /* F3: as Kubernetes' fsGroup makes it. */
@@ -211,54 +217,54 @@ static void trusts_a_group_when_it_is_told_to(void **state) {
   static const mode_t good[] = {02770, 0770, 0700, 0750}, bad[] = {0777, 02771, 0772, 0704};
   char data[32];
   size_t len;
-  st_file_trust_group(true);
+  st_owner_trust_group(true);
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     assert_int_equal(chmod(home, good[i]), 0);
-    assert_true(st_file_data_dir(home, true, error));
+    assert_true(st_directory_check(home, true, error));
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(chmod(home, bad[i]), 0);
-    assert_refusal(st_file_data_dir(home, true, error), home, "chmod 2770");
+    assert_refusal(st_directory_check(home, true, error), home, "chmod 2770");
   }
   spill(path, "secret");
   assert_int_equal(chmod(path, 0660), 0);
-  assert_true(st_file_read_secret(path, data, sizeof data, &len, error));
+  assert_true(st_secret_file_read(path, data, sizeof data, &len, error));
   assert_int_equal(chmod(path, 0664), 0);
-  assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path, "chmod 600");
+  assert_refusal(st_secret_file_read(path, data, sizeof data, &len, error), path, "chmod 600");
   if (geteuid() == 0) { /* somebody else's, for this group */
     assert_int_equal(chmod(home, 02770), 0);
     assert_int_equal(chown(home, 12345, getegid()), 0);
-    assert_true(st_file_data_dir(home, true, error));
+    assert_true(st_directory_check(home, true, error));
     assert_int_equal(chmod(home, 0750), 0);
-    assert_refusal(st_file_data_dir(home, true, error), home, "belongs to user 12345");
+    assert_refusal(st_directory_check(home, true, error), home, "belongs to user 12345");
     assert_int_equal(chown(home, 0, getegid()), 0);
   }
-  st_file_trust_group(false);
+  st_owner_trust_group(false);
   assert_int_equal(chmod(home, 0770), 0);
-  assert_refusal(st_file_data_dir(home, true, error), home, "data_group");
+  assert_refusal(st_directory_check(home, true, error), home, "data_group");
   assert_int_equal(chmod(path, 0660), 0);
-  assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path, "chmod 600");
+  assert_refusal(st_secret_file_read(path, data, sizeof data, &len, error), path, "chmod 600");
   assert_int_equal(chmod(home, 0700), 0);
 }
 
 /* What a configuration in DATA has to be. */
 static void tells_whose_a_file_is(void **state) {
   (void)state;
-  assert_false(st_file_is_ours(in_home("nothing")));
-  assert_false(st_file_is_ours(home));
+  assert_false(st_owner_is_ours(in_home("nothing")));
+  assert_false(st_owner_is_ours(home));
   spill(path, "x");
   for (mode_t mode = 0; mode <= 0777; mode++) {
     assert_int_equal(chmod(path, mode), 0);
-    assert_int_equal(st_file_is_ours(path), (mode & 022) == 0);
+    assert_int_equal(st_owner_is_ours(path), (mode & 022) == 0);
   }
   assert_int_equal(chmod(path, 0600), 0);
   assert_int_equal(symlink(path, in_home("link")), 0);
-  assert_true(st_file_is_ours(in_home("link")));
+  assert_true(st_owner_is_ours(in_home("link")));
   if (geteuid() == 0) {
     assert_int_equal(lchown(in_home("link"), 12345, getegid()), 0);
-    assert_false(st_file_is_ours(in_home("link"))); /* whoever made the link chose the file */
+    assert_false(st_owner_is_ours(in_home("link"))); /* whoever made the link chose the file */
     assert_int_equal(chown(path, 12345, getegid()), 0);
-    assert_false(st_file_is_ours(path));
+    assert_false(st_owner_is_ours(path));
     assert_int_equal(chown(path, 0, getegid()), 0);
   }
 }
@@ -268,15 +274,15 @@ static void refuses_an_open_directory(void **state) {
   static const mode_t modes[] = {0750, 0705, 0710, 0701, 0720, 0702, 0777};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     assert_int_equal(chmod(home, modes[i]), 0);
-    assert_refusal(st_file_data_dir(home, true, error), home, "chmod 700");
+    assert_refusal(st_directory_check(home, true, error), home, "chmod 700");
     assert_int_equal(mode_of(home), modes[i]);
   }
   assert_int_equal(chmod(home, 0700), 0);
   spill(path, "x");
-  assert_refusal(st_file_data_dir(path, true, error), path, "not a directory");
+  assert_refusal(st_directory_check(path, true, error), path, "not a directory");
   if (geteuid() == 0) {
     assert_int_equal(chown(home, 12345, 0), 0);
-    assert_refusal(st_file_data_dir(home, true, error), home, "belongs to user 12345");
+    assert_refusal(st_directory_check(home, true, error), home, "belongs to user 12345");
   }
 }
 
@@ -368,7 +374,7 @@ static void reads_a_whole_file(void **state) {
 
 static void reads_a_whole_secret(void **state) {
   (void)state;
-  assert_reads(st_file_read_secret);
+  assert_reads(st_secret_file_read);
 }
 
 static void reads_only_a_private_secret(void **state) {
@@ -381,15 +387,15 @@ static void reads_only_a_private_secret(void **state) {
   assert_int_equal(symlink("file", in_home("link")), 0);
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     assert_int_equal(chmod(path, good[i]), 0);
-    assert_true(st_file_read_secret(path, data, sizeof data, &len, error));
-    assert_true(st_file_read_secret(in_home("link"), data, sizeof data, &len, error));
+    assert_true(st_secret_file_read(path, data, sizeof data, &len, error));
+    assert_true(st_secret_file_read(in_home("link"), data, sizeof data, &len, error));
     assert_int_equal(len, 6);
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(chmod(path, bad[i]), 0);
     memset(data, 0, sizeof data);
-    assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path, "chmod 600");
-    assert_refusal(st_file_read_secret(in_home("link"), data, sizeof data, &len, error), "link",
+    assert_refusal(st_secret_file_read(path, data, sizeof data, &len, error), path, "chmod 600");
+    assert_refusal(st_secret_file_read(in_home("link"), data, sizeof data, &len, error), "link",
                    "chmod 600");
     assert_int_equal(len, 0);
     assert_int_equal(data[0], 0);
@@ -397,10 +403,10 @@ static void reads_only_a_private_secret(void **state) {
   if (geteuid() == 0) {
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(chown(path, 12345, 0), 0);
-    assert_refusal(st_file_read_secret(path, data, sizeof data, &len, error), path,
+    assert_refusal(st_secret_file_read(path, data, sizeof data, &len, error), path,
                    "belongs to user 12345");
     assert_int_equal(chmod(path, 0640), 0);
-    assert_true(st_file_read_secret(path, data, sizeof data, &len, error));
+    assert_true(st_secret_file_read(path, data, sizeof data, &len, error));
   }
 }
 
@@ -420,7 +426,7 @@ static void a_user_reads_what_root_shares(void **state) {
     char data[8];
     size_t len = 0;
     REQUIRE(setgid(4321) == 0 && setuid(1234) == 0);
-    REQUIRE(st_file_read_secret(path, data, sizeof data, &len, error) && len == 6);
+    REQUIRE(st_secret_file_read(path, data, sizeof data, &len, error) && len == 6);
     _exit(0);
   }
   assert_child(child);
@@ -430,7 +436,7 @@ static void a_user_reads_what_root_shares(void **state) {
     char data[8];
     size_t len = 0;
     REQUIRE(setgid(4321) == 0 && setuid(1234) == 0);
-    REQUIRE(st_file_read_secret(path, data, sizeof data, &len, error) && len == 6);
+    REQUIRE(st_secret_file_read(path, data, sizeof data, &len, error) && len == 6);
     _exit(0);
   }
   assert_child(child);
@@ -499,6 +505,47 @@ static void a_stamp_tells_versions_apart(void **state) {
   assert_int_equal(stamp.modified_ns, 1000000000);
 }
 
+/* ---- Into new memory ---- */
+
+static void loads_a_whole_file(void **state) {
+  (void)state;
+  uint8_t *bytes = NULL;
+  size_t len = 99;
+  st_file_stamp stamp, now;
+  assert_refusal(st_file_load(path, 100, &bytes, &len, &stamp, error), path, "No such file");
+  assert_null(bytes);
+  assert_int_equal(len, 0);
+  spill(path, "");
+  assert_refusal(st_file_load(path, 100, &bytes, &len, &stamp, error), path, "empty");
+  spill(path, "12345678");
+  assert_refusal(st_file_load(path, 7, &bytes, &len, &stamp, error), path, "longer than 7 bytes");
+  assert_null(bytes);
+  assert_true(st_file_load(path, 8, &bytes, &len, &stamp, error));
+  assert_int_equal(len, 8);
+  assert_memory_equal(bytes, "12345678", 8);
+  free(bytes);
+  assert_true(st_file_stamp_of(path, &now));
+  assert_true(st_file_stamp_equal(&stamp, &now));
+  assert_refusal(st_file_load(home, 100, &bytes, &len, &stamp, error), home, "not a regular file");
+}
+
+/* What the file says that it has must have been written. */
+static void refuses_a_file_with_holes(void **state) {
+  (void)state;
+  uint8_t *bytes = NULL;
+  size_t len = 0;
+  st_file_stamp stamp;
+  spill(path, "12345678");
+  assert_int_equal(truncate(path, 1 << 20), 0);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  bool told = lseek(fd, 0, SEEK_HOLE) < 1 << 20;
+  close(fd);
+  if (!told) skip(); /* this file system does not tell */
+  assert_refusal(st_file_load(path, SIZE_MAX, &bytes, &len, &stamp, error), path, "truncated");
+  assert_null(bytes);
+}
+
 /* ---- Writing ---- */
 
 static void replaces_a_file(void **state) {
@@ -550,12 +597,12 @@ static void publishes_for_others(void **state) {
   } rows[] = {{0640, 0640}, {0644, 0644}, {0600, 0600}, {0666, 0644}, {0440, 0640}, {0777, 0644}};
   struct stat status;
   mode_t mask = umask(077);
-  assert_true(st_file_publish(path, "one", 3, error));
+  assert_true(st_replace_shared(path, NULL, "one", 3, error));
   assert_int_equal(mode_of(path), 0640);
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     assert_int_equal(chmod(path, rows[i].before), 0);
     if (geteuid() == 0) assert_int_equal(chown(path, (uid_t)-1, 4321), 0);
-    assert_true(st_file_publish(path, "two", 3, error));
+    assert_true(st_replace_shared(path, NULL, "two", 3, error));
     assert_int_equal(mode_of(path), rows[i].after);
     assert_int_equal(stat(path, &status), 0);
     if (geteuid() == 0) assert_int_equal(status.st_gid, 4321);
@@ -563,7 +610,7 @@ static void publishes_for_others(void **state) {
   (void)umask(mask);
   assert_int_equal(remove(path), 0);
   assert_int_equal(mkdir(path, 0700), 0);
-  assert_false(st_file_publish(path, "three", 5, error));
+  assert_false(st_replace_shared(path, NULL, "three", 5, error));
   assert_non_null(strstr(error, "cannot write"));
 }
 
@@ -652,7 +699,7 @@ static void *replace_often(void *argument) {
   bool *ok = argument;
   for (int i = 0; i < 200; i++) {
     memset(data, 'a' + i % 26, sizeof data);
-    *ok = *ok && st_file_replace(path, data, sizeof data, false, text);
+    *ok = *ok && st_replace_file(path, data, sizeof data, text);
   }
   return NULL;
 }
@@ -664,7 +711,7 @@ static void a_reader_sees_one_version_or_the_other(void **state) {
   char data[5000];
   size_t len = 0;
   memset(data, 'a', sizeof data);
-  assert_true(st_file_replace(path, data, sizeof data, false, error));
+  assert_true(st_replace_file(path, data, sizeof data, error));
   assert_int_equal(pthread_create(&thread, NULL, replace_often, &ok), 0);
   for (int i = 0; i < 2000; i++) {
     assert_true(st_file_read(path, data, sizeof data, &len, error));
@@ -688,7 +735,8 @@ static void a_failed_write_changes_nothing(void **state) {
     for (int only_new = 0; only_new < 2; only_new++) {
       const char *name = only_new ? in_home("new") : path;
       error[0] = 0;
-      REQUIRE(!st_file_replace(name, data, sizeof data, only_new, error));
+      REQUIRE(only_new ? !st_replace_create(name, data, sizeof data, error)
+                       : !st_replace_file(name, data, sizeof data, error));
       REQUIRE(strstr(error, name) != NULL && strstr(error, "cannot write") != NULL);
       REQUIRE(strstr(error, "File too large") != NULL);
     }
@@ -708,7 +756,7 @@ static void long_names_fit_the_sentence(void **state) {
   memset(name, 'n', sizeof name - 1);
   name[sizeof name - 1] = 0;
   assert_refusal(replace(name, "x", false), "nnnn", "File name too long");
-  assert_refusal(st_file_data_dir(name, true, error), "nnnn", "File name too long");
+  assert_refusal(st_directory_check(name, true, error), "nnnn", "File name too long");
 }
 
 /* What a killed replace leaves goes; what looks like it, a backup by hand, stays. */
@@ -721,11 +769,70 @@ static void sweeps_only_what_it_left(void **state) {
   }
   spill(in_home("file.new-a1B2c3"), "a secret");
   spill(in_home("file.new-zzzzzz"), "a secret");
-  st_file_sweep(path);
+  st_replace_sweep(path);
   assert_int_equal(count_files(), sizeof stay / sizeof *stay);
   for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
     assert_int_equal(access(in_home(stay[i]), F_OK), 0);
   }
+}
+
+/* ---- A file that a callback writes ---- */
+
+static const char *const beside[] = {"-journal", NULL};
+static bool filled;
+
+/* Writes the file, and one beside it, as a database does. */
+static bool fill(void *context, const char *temporary, char *text) {
+  char other[400];
+  (void)text;
+  assert_int_equal(mode_of(temporary), 0600);
+  snprintf(other, sizeof other, "%s-journal", temporary);
+  spill(temporary, "complete");
+  filled = context != NULL; /* and it succeeds */
+  if (!filled) spill(other, "half");
+  return filled || st_error_set(text, "%s cannot be filled", path);
+}
+
+static void makes_a_file_that_a_callback_writes(void **state) {
+  (void)state;
+  bool exists = true;
+  assert_true(st_replace_fill_new(path, beside, fill, home, &exists, error));
+  assert_false(exists);
+  assert_holds(path, "complete");
+  assert_int_equal(mode_of(path), 0600);
+  assert_int_equal(count_files(), 1);
+  assert_refusal(st_replace_fill_new(path, beside, fill, home, &exists, error), path,
+                 "File exists");
+  assert_true(exists);
+  assert_int_equal(count_files(), 1);
+}
+
+static void a_callback_that_fails_leaves_nothing(void **state) {
+  (void)state;
+  bool exists = true;
+  assert_refusal(st_replace_fill_new(path, beside, fill, NULL, &exists, error), path, "filled");
+  assert_false(exists);
+  assert_int_equal(count_files(), 0);
+  assert_refusal(st_replace_fill_new(in_home("no/file"), beside, fill, home, &exists, error),
+                 "no/file", "No such file");
+}
+
+/* Also what lies beside the temporary file; only of this name, and not while another makes one. */
+static void a_callback_finds_no_leftovers(void **state) {
+  (void)state;
+  static const char *const stay[] = {"other.subtoken-123456", "file.subtoken-123456-wal",
+                                     "file.subtoken-12345"};
+  bool exists;
+  for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) spill(in_home(stay[i]), "x");
+  spill(in_home("file.subtoken-a1B2c3"), "x");
+  spill(in_home("file.subtoken-a1B2c3-journal"), "x");
+  int shared = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  assert_int_equal(flock(shared, LOCK_SH), 0);
+  assert_true(st_replace_fill_new(in_home("other"), beside, fill, home, &exists, error));
+  assert_int_equal(count_files(), sizeof stay / sizeof *stay + 3);
+  close(shared);
+  assert_true(st_replace_fill_new(path, beside, fill, home, &exists, error));
+  assert_int_equal(count_files(), sizeof stay / sizeof *stay + 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_home, remove_home)
@@ -748,6 +855,8 @@ int main(void) {
       TEST(a_user_reads_what_root_shares),
       TEST(reads_standard_input),
       TEST(a_stamp_tells_versions_apart),
+      TEST(loads_a_whole_file),
+      TEST(refuses_a_file_with_holes),
       TEST(replaces_a_file),
       TEST(keeps_the_group_that_reads_it),
       TEST(publishes_for_others),
@@ -759,6 +868,9 @@ int main(void) {
       TEST(a_failed_write_changes_nothing),
       TEST(sweeps_only_what_it_left),
       TEST(long_names_fit_the_sentence),
+      TEST(makes_a_file_that_a_callback_writes),
+      TEST(a_callback_that_fails_leaves_nothing),
+      TEST(a_callback_finds_no_leftovers),
   };
   return cmocka_run_group_tests_name("world", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* command: what the sub-commands share. */
+#include "os/secret_file.h"
 #include "support.h"
 
 #include <sys/stat.h>
@@ -18,7 +19,6 @@
 #include "operations/keyring_file.h"
 #include "os/clock.h"
 #include "os/error.h"
-#include "os/file.h"
 
 /* ---- options ---- */
 
@@ -463,13 +463,13 @@ static void test_data_make(void **state) {
   assert_int_equal(status.st_mode & 07777, 0600);
   /* One unnamed secret; made once. */
   size_t len;
-  assert_true(st_file_read_secret(data.secrets, text, sizeof text, &len, error));
+  assert_true(st_secret_file_read(data.secrets, text, sizeof text, &len, error));
   assert_int_equal(subtoken_ring_read(&ring, (subtoken_text){text, len}, NULL), SUBTOKEN_OK);
   assert_int_equal(ring.count, 1);
   assert_int_equal(ring.secrets[0].kid_len, 0);
   char again[200];
   assert_true(st_data_dir_make(&data, error));
-  assert_true(st_file_read_secret(data.secrets, again, sizeof again, &len, error));
+  assert_true(st_secret_file_read(data.secrets, again, sizeof again, &len, error));
   assert_memory_equal(text, again, len);
   assert_false(st_keyring_file_make(data.secrets, error)); /* never over one that is there */
   /* A ring that is gone beside a database is not made anew. */

@@ -1,6 +1,7 @@
 /* The record of what was vouched for, and what lies with it in DATA: what is refused, and which
  * state is on the disk whenever the process is killed.
  */
+#include "os/replace.h"
 #include "support.h"
 
 #include <ftw.h>
@@ -12,7 +13,6 @@
 #include "core/vouched.h"
 #include "operations/vouched.h"
 #include "os/error.h"
-#include "os/file.h"
 #include "subtoken/feed.h"
 
 #define SEQUENCE INT64_C(1700000000000001)
@@ -188,7 +188,7 @@ static void files_of_two_moments(void **state) {
   /* Somebody else has put another snapshot there: it is written whole again. */
   size_t len;
   uint8_t *bytes = made(SEQUENCE - 5, MANY, &len);
-  assert_true(st_file_replace(file("snapshot"), bytes, len, false, error));
+  assert_true(st_replace_file(file("snapshot"), bytes, len, error));
   free(bytes);
   kept(SEQUENCE + 3, MANY);
   finds(SEQUENCE + 3, MANY);

@@ -34,7 +34,7 @@ static const st_driver driver = {
 /* ---- the file ---- */
 
 /* A new database, complete and in WAL mode: the fill of st_sqlite_place. */
-static st_store_status build(void *unused, const char *path, char *error) {
+static bool build(void *unused, const char *path, char *error) {
   (void)unused;
   sqlite3 *db = NULL;
   st_store_status stored = st_sqlite_connect(path, &db, error);
@@ -47,7 +47,7 @@ static st_store_status build(void *unused, const char *path, char *error) {
   if (sqlite3_close(db) != SQLITE_OK && stored == ST_STORE_OK) {
     stored = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
-  return stored;
+  return stored == ST_STORE_OK;
 }
 
 /* The absolute path, links resolved, of a file that is there now. Another process may

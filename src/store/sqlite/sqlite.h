@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "os/error.h"
+#include "os/replace.h"
 #include "store/db.h"
 
 #define ST_SQLITE_APPLICATION_ID 0x53756254 /* "SubT", at byte 68 of the file */
@@ -222,10 +223,10 @@ st_store_status st_sqlite_changes(st_store *store, int64_t since, st_revocation_
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
                                  char *error);
 
-/* Put a new file at path, whole or not at all: made beside it by fill, fsynced,
- * renamed. ST_STORE_EXISTS, and nothing has changed, when there is one by then.
+/* Put a new file of SQLite at path, whole or not at all. ST_STORE_EXISTS, and nothing has changed,
+ * when there is one by then.
  */
-typedef st_store_status st_sqlite_fill(void *context, const char *temporary, char *error);
-st_store_status st_sqlite_place(const char *path, st_sqlite_fill *fill, void *context, char *error);
+st_store_status st_sqlite_place(const char *path, st_replace_fill *fill, void *context,
+                                char *error);
 
 #endif
