@@ -291,7 +291,7 @@ static st_store_status rename_key(void *context, const st_audit_context *act, co
 static void tell_made(const st_audit_context *act) {
   if (act->made == NULL) return;
   HOLD(!act->made->end);
-  *act->made = (st_made){.keys = 1, .users = 1, .count = 2, .more = true};
+  *act->made = (st_derived){.keys = 1, .users = 1, .count = 2, .more = true};
   memcpy(act->made->items[0].name, rows[0].id, sizeof rows[0].id);
   act->made->items[1].user = true;
   memcpy(act->made->items[1].name, "\"\\\x01", 4);

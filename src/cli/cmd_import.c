@@ -288,7 +288,7 @@ static void say_missing(const intake *work, const char *login) {
 /* As the store wants it: the password only where it is another. */
 static bool fill(intake *work, const finding *f, st_user_import *user) {
   const st_access_entry *entry = f->entry;
-  st_user *person = &user->person;
+  st_user *person = &user->user;
   st_key *key = &person->key;
   st_draw_user(key, user->digest);
   key->kind = ST_KIND_USER;

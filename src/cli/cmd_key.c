@@ -232,7 +232,7 @@ static void print_key(const st_key *key, int64_t now) {
 typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
 static st_store_status perform(st_store *store, const char *id, deed what, st_key *key,
-                               st_made *made, int64_t *sequence, char *error) {
+                               st_derived *made, int64_t *sequence, char *error) {
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   act.made = made;
@@ -250,7 +250,7 @@ static st_store_status perform(st_store *store, const char *id, deed what, st_ke
 static int on_one(int argc, char **argv, const char *command, const char *help, deed what) {
   const char *data_option = NULL, *id = NULL;
   bool json = false;
-  st_made made = {0};
+  st_derived made = {0};
   const st_option all[] = {{"--data", NULL, &data_option},
                            {"--json", &json, NULL},
                            {"--and-made", &made.end, NULL},

@@ -68,7 +68,7 @@ static void print_person(const st_user *person) {
 typedef struct command {
   const char *data, *words[2], *permissions, *locale, *source;
   bool json;
-  st_made made;
+  st_derived made;
   st_data_dir paths;
   st_store *store;
   st_arguments arguments;

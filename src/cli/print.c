@@ -60,7 +60,7 @@ static void print_count(int64_t count, const char *one) {
   printf("%lld %s%s", (long long)count, one, count == 1 ? "" : "s");
 }
 
-void st_print_made(const st_made *made) {
+void st_print_made(const st_derived *made) {
   if (made->keys + made->users == 0) return;
   fputs(made->end ? "made with it, and ended too: " : "made with it, and still valid: ", stdout);
   print_count(made->keys, "key");
@@ -75,7 +75,7 @@ void st_print_made(const st_made *made) {
   if ((int64_t)made->count < made->keys + made->users) puts("  ...");
 }
 
-void st_print_change_json(int64_t sequence, const st_made *made) {
+void st_print_change_json(int64_t sequence, const st_derived *made) {
   char text[ST_MADE_JSON_MAX];
   st_writer writer = st_writer_on(text, sizeof text);
   printf("{\"ok\":true,\"sequence\":%lld", (long long)sequence);

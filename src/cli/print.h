@@ -18,10 +18,10 @@ void st_print_json(FILE *out, subtoken_text text);
 void st_print_time(FILE *out, int64_t seconds);
 
 /* What was made with what has ended or been disabled, for others; nothing when there is none. */
-void st_print_made(const st_made *made);
+void st_print_made(const st_derived *made);
 
 /* {"ok":true,"sequence":7,"made":{...}} and the end of the line. */
-void st_print_change_json(int64_t sequence, const st_made *made);
+void st_print_change_json(int64_t sequence, const st_derived *made);
 
 /* A line above the rows of a list, for who reads it on a terminal; a program in a pipe gets the
  * rows alone. */

@@ -46,18 +46,18 @@ typedef struct st_key {
 /* What was made, with a key or by a user, for others or without an owner, and does not end with
  * what a change ends: keys and users, and what they have made. Bounded: the others are counted.
  */
-#define ST_MADE_LISTED 10
-typedef struct st_made_item {
+#define ST_DERIVED_LISTED 10
+typedef struct st_derived_item {
   bool user;
   char name[ST_NAME_MAX + 1]; /* a user's login, or the id of a key */
-} st_made_item;
-typedef struct st_made {
+} st_derived_item;
+typedef struct st_derived {
   bool end;            /* asked for: it ends, too */
   bool more;           /* there may be more than was counted */
   int64_t keys, users; /* of it, still valid; when `end`, until now */
   size_t count;
-  st_made_item items[ST_MADE_LISTED];
-} st_made;
+  st_derived_item items[ST_DERIVED_LISTED];
+} st_derived;
 
 /* Who changes something, and from where: for the audit log. */
 typedef struct st_audit_context {
@@ -67,7 +67,7 @@ typedef struct st_audit_context {
   const char *from; /* an address, or "command line" */
   const char *row;  /* id of the key or user that does it; NULL: the command line, or nobody */
   bool as_owner;    /* a user who manages the user's own keys alone */
-  st_made *made;    /* of what ends or disables: what was made with it; NULL: nobody asks */
+  st_derived *made; /* of what ends or disables: what was made with it; NULL: nobody asks */
 } st_audit_context;
 
 /* What something is made with. The transaction that makes it looks whether that is in force

@@ -52,7 +52,7 @@ void st_key_json_write(st_writer *writer, const st_key *key, const char *whole, 
   st_write_char(writer, '}');
 }
 
-void st_key_json_write_made(st_writer *writer, const st_made *made) {
+void st_key_json_write_made(st_writer *writer, const st_derived *made) {
   st_write_literal(writer, "{\"keys\":");
   st_write_int(writer, made->keys);
   st_write_literal(writer, ",\"users\":");

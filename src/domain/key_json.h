@@ -18,8 +18,8 @@ void st_key_json_write(st_writer *writer, const st_key *key, const char *whole, 
 /* {"keys":2,"users":1,"ended":false,"list":[{"key":"ID"},{"user":"LOGIN"}]}, and "more":true when
  * there may be more than was counted. Never more than ST_MADE_JSON_MAX bytes.
  */
-#define ST_MADE_JSON_MAX (256 + ST_MADE_LISTED * (32 + 6 * ST_NAME_MAX))
+#define ST_MADE_JSON_MAX (256 + ST_DERIVED_LISTED * (32 + 6 * ST_NAME_MAX))
 
-void st_key_json_write_made(st_writer *writer, const st_made *made);
+void st_key_json_write_made(st_writer *writer, const st_derived *made);
 
 #endif

@@ -145,7 +145,7 @@ static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *
 static st_feed_status snapshot_read_whole(st_store *store, snapshot_contents *now, char *error) {
   st_revocation_data listed = {.hashes = NULL};
   if (st_store_revocation_data(store, &listed, error) != ST_STORE_OK) return ST_FEED_STORE_ERROR;
-  now->state = listed.listing;
+  now->state = listed.state;
   now->hashes = listed.hashes;
   now->count = subtoken_revocations_sort(listed.hashes, listed.count);
   now->whole = true;

@@ -84,7 +84,7 @@ static const st_problem *keys_find(st_context *c, const keys_manager *m, const c
  * What does not fit is left out: the audit log has it.
  */
 static void keys_reply(st_context *c, int status, const st_key *key, const char *whole,
-                       const st_made *made) {
+                       const st_derived *made) {
   st_writer writer = st_reply_begin(c->reply);
   st_key_json_write(&writer, key, whole, c->request->now);
   if (made != NULL && made->keys + made->users > 0) {
@@ -334,7 +334,7 @@ static const st_problem *keys_set_disabled(st_context *c, const keys_manager *m,
   const st_key_changes *changes = c->service->changes;
   int64_t sequence = 0;
   st_audit_buffers buffers;
-  st_made made = {0};
+  st_derived made = {0};
   st_audit_context audit = keys_act(c, m, &buffers);
   audit.made = &made;
   if (!disabled && audit.as_owner) {
@@ -373,7 +373,7 @@ static const st_problem *keys_patch(st_context *c, const keys_manager *m, st_key
 }
 
 /* The same as in keys_reply where there is no body: how much of it. */
-static void keys_made_header(st_reply *reply, const st_made *made) {
+static void keys_made_header(st_reply *reply, const st_derived *made) {
   char text[64];
   st_writer writer = st_writer_on(text, sizeof text);
   if (made->keys + made->users == 0) return;
@@ -389,7 +389,7 @@ static const st_problem *keys_end(st_context *c, const keys_manager *m, const ch
   const st_key_changes *changes = c->service->changes;
   int64_t sequence = 0;
   st_audit_buffers buffers;
-  st_made made = {0};
+  st_derived made = {0};
   st_audit_context audit = keys_act(c, m, &buffers);
   audit.made = &made;
   const st_problem *problem = key ? NULL : st_json_body_none(c);

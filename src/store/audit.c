@@ -20,8 +20,8 @@ static st_value cut(const char *text, size_t max) {
 st_store_status st_audit_write(st_db *db, const st_change *change, const char *action,
                                const char *target, const char *detail) {
   return st_db_run_one(db, ST_SQL_AUDIT_INSERT,
-                       ST_VALUES(st_db_number(change->now), FITTING(change->act->who, who),
-                                 FITTING(change->act->from, from), FITTING(action, action),
+                       ST_VALUES(st_db_number(change->now), FITTING(change->context->who, who),
+                                 FITTING(change->context->from, from), FITTING(action, action),
                                  FITTING(target, target), FITTING(detail, detail)));
 }
 
@@ -33,7 +33,8 @@ st_store_status st_audit_write_detail(st_db *db, const st_change *change, const 
 
 /* Names come last: whoever chose one could make it look like what follows. */
 st_store_status st_audit_write_row(st_db *db, const st_change *change, const char *action,
-                                   const st_key *row, const st_ended *ended, const st_made *made) {
+                                   const st_key *row, const st_ended *ended,
+                                   const st_derived *made) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   if (ended != NULL) st_audit_detail_ended(&writer, ended);
@@ -52,13 +53,14 @@ typedef struct event {
 } event;
 
 static st_store_status make_line(st_db *db, const st_change *change) {
-  const event *e = change->of;
+  const event *e = change->data;
   return st_audit_write(db, change, e->action, e->target, e->detail);
 }
 
-st_store_status st_store_audit_add(st_store *store, const st_audit_context *act, const char *action,
-                                   const char *target, const char *detail, char *error) {
-  st_change change = st_transaction_change(act, NULL, NULL);
-  change.of = &(event){action, target, detail};
+st_store_status st_store_audit_add(st_store *store, const st_audit_context *context,
+                                   const char *action, const char *target, const char *detail,
+                                   char *error) {
+  st_change change = st_transaction_change(context, NULL, NULL);
+  change.data = &(event){action, target, detail};
   return st_transaction_run(store, make_line, &change, error);
 }

@@ -14,6 +14,7 @@ st_store_status st_audit_write_detail(st_db *db, const st_change *change, const 
  * with the row; both may be NULL.
  */
 st_store_status st_audit_write_row(st_db *db, const st_change *change, const char *action,
-                                   const st_key *row, const st_ended *ended, const st_made *made);
+                                   const st_key *row, const st_ended *ended,
+                                   const st_derived *made);
 
 #endif

@@ -44,7 +44,7 @@ static void write_count(st_writer *writer, int64_t count, const char *one, const
 }
 
 /* Usernames are quoted: who chose one could make it look like what follows. */
-void st_audit_detail_made(st_writer *writer, const st_made *made) {
+void st_audit_detail_made(st_writer *writer, const st_derived *made) {
   if (made->keys + made->users == 0) return;
   st_audit_detail(writer,
                   made->end ? "made with it, ended too: " : "made with it, still valid: ", "");

@@ -12,6 +12,6 @@ void st_audit_detail(st_writer *writer, const char *label, const char *text);
 void st_audit_detail_permissions(st_writer *writer, const char *permissions);
 void st_audit_detail_expiry(st_writer *writer, int64_t expires_at);
 void st_audit_detail_ended(st_writer *writer, const st_ended *ended);
-void st_audit_detail_made(st_writer *writer, const st_made *made);
+void st_audit_detail_made(st_writer *writer, const st_derived *made);
 
 #endif

@@ -40,8 +40,8 @@ st_store_status st_db_run(st_db *db, st_sql which, const st_value *values) {
 
 st_store_status st_db_run_one(st_db *db, st_sql which, const st_value *values) {
   int64_t changed = 0;
-  st_store_status stored = db->ops->run(db, which, values, &changed);
-  return stored == ST_STORE_OK && changed != 1 ? ST_STORE_NOT_FOUND : stored;
+  st_store_status status = db->ops->run(db, which, values, &changed);
+  return status == ST_STORE_OK && changed != 1 ? ST_STORE_NOT_FOUND : status;
 }
 
 st_store_status st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row) {
@@ -52,18 +52,18 @@ st_store_status st_db_query(st_db *db, st_sql which, const st_value *values, st_
 
 st_store_status st_db_exists(st_db *db, st_sql which, const st_value *values) {
   st_row row;
-  st_store_status stored = st_db_query(db, which, values, &row);
+  st_store_status status = st_db_query(db, which, values, &row);
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 st_store_status st_db_query_number(st_db *db, st_sql which, const st_value *values,
                                    int64_t *number) {
   st_row row;
-  st_store_status stored = st_db_query(db, which, values, &row);
-  if (stored == ST_STORE_OK) *number = st_row_number(&row, 0);
+  st_store_status status = st_db_query(db, which, values, &row);
+  if (status == ST_STORE_OK) *number = st_row_number(&row, 0);
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 /* ---- rows ---- */

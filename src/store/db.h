@@ -93,13 +93,14 @@ typedef struct st_driver {
   st_store_status (*by_sub)(st_store *store, subtoken_text sub, st_key *key, char *error);
   bool (*ready)(st_store *store, char *error);
   void (*interrupt)(st_store *store);
-  st_store_status (*gave_sequence)(st_store *store, int64_t sequence, char *error);
-  st_store_status (*listing)(st_store *store, st_revocation_state *listing, char *error);
-  st_store_status (*listed)(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                            uint32_t *count, char *error);
-  st_store_status (*listed_and_changes)(st_store *store, st_revocation_data *listed, char *error);
-  st_store_status (*changes)(st_store *store, int64_t since, st_revocation_state *listing,
-                             st_revocation_change **changes, uint32_t *count, char *error);
+  st_store_status (*issued_sequence)(st_store *store, int64_t sequence, char *error);
+  st_store_status (*revocation_state)(st_store *store, st_revocation_state *state, char *error);
+  st_store_status (*revoked_hashes)(st_store *store, st_revocation_state *state, uint64_t **hashes,
+                                    uint32_t *count, char *error);
+  st_store_status (*revocation_data)(st_store *store, st_revocation_data *data, char *error);
+  st_store_status (*revocation_changes)(st_store *store, int64_t since, st_revocation_state *state,
+                                        st_revocation_change **changes, uint32_t *count,
+                                        char *error);
   st_store_status (*backup)(st_store *store, const char *path, const volatile int *stop,
                             char *error);
 

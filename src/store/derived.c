@@ -14,53 +14,53 @@
 #define LOOKED_AT_MOST 10000
 
 static bool ends(const st_change *change) {
-  return change->act->made != NULL && change->act->made->end;
+  return change->context->made != NULL && change->context->made->end;
 }
 
 st_store_status st_derived_find(st_db *db, const st_change *change, const st_key *row,
-                                const char *held, st_made *made) {
-  const char *login = row->kind == ST_KIND_USER ? row->owner : NULL;
-  *made = (st_made){.end = ends(change)};
+                                const char *held, st_derived *made) {
+  const char *username = row->kind == ST_KIND_USER ? row->owner : NULL;
+  *made = (st_derived){.end = ends(change)};
   st_value most = st_db_number(made->end ? INT64_MAX : LOOKED_AT_MOST);
   bool ok =
       st_db_run(db, ST_SQL_DERIVED_CLEAR, ST_NO_VALUES) == ST_STORE_OK &&
-      st_db_run(db, ST_SQL_DERIVED_ADD_BASE, ST_VALUES(st_db_text(row->id), st_db_text(login))) ==
-          ST_STORE_OK &&
+      st_db_run(db, ST_SQL_DERIVED_ADD_BASE,
+                ST_VALUES(st_db_text(row->id), st_db_text(username))) == ST_STORE_OK &&
       st_db_run(db, ST_SQL_DERIVED_ADD_DIRECT, ST_VALUES(st_db_text(held), most)) == ST_STORE_OK &&
       st_db_run(db, ST_SQL_DERIVED_ADD_REST, ST_VALUES(most)) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_store_status count_made(st_db *db, const st_change *change, st_made *made) {
+static st_store_status count_made(st_db *db, const st_change *change, st_derived *made) {
   st_row row;
-  st_store_status stored =
+  st_store_status status =
       st_db_query(db, ST_SQL_DERIVED_COUNT, ST_VALUES(st_db_number(change->now)), &row);
-  if (stored == ST_STORE_OK) {
+  if (status == ST_STORE_OK) {
     made->keys = st_row_number(&row, 0);
     made->users = st_row_number(&row, 1);
     made->more = !made->end && st_row_number(&row, 2) >= LOOKED_AT_MOST;
   }
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 /* The first of them; the others are only counted. */
-static st_store_status list_made(st_db *db, const st_change *change, st_made *made) {
+static st_store_status list_made(st_db *db, const st_change *change, st_derived *made) {
   st_row row;
-  st_store_status stored =
+  st_store_status status =
       st_db_query(db, ST_SQL_DERIVED_LIST,
-                  ST_VALUES(st_db_number(change->now), st_db_number(ST_MADE_LISTED)), &row);
-  while (stored == ST_STORE_OK) {
-    st_made_item *item = &made->items[made->count++];
+                  ST_VALUES(st_db_number(change->now), st_db_number(ST_DERIVED_LISTED)), &row);
+  while (status == ST_STORE_OK) {
+    st_derived_item *item = &made->items[made->count++];
     item->user = st_row_number(&row, 0) == ST_KIND_USER;
     if (!st_row_text(&row, 1, item->name, sizeof item->name)) {
-      stored = ST_STORE_FAILED;
+      status = ST_STORE_FAILED;
     } else {
-      stored = made->count < ST_MADE_LISTED ? st_row_next(&row) : ST_STORE_NOT_FOUND;
+      status = made->count < ST_DERIVED_LISTED ? st_row_next(&row) : ST_STORE_NOT_FOUND;
     }
   }
   st_row_finish(&row);
-  return stored == ST_STORE_NOT_FOUND ? ST_STORE_OK : stored;
+  return status == ST_STORE_NOT_FOUND ? ST_STORE_OK : status;
 }
 
 /* Users end with their keys, which have been found, too, and their sessions. */
@@ -69,8 +69,8 @@ static st_store_status end_made(st_db *db, const st_change *change, const char *
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_DERIVED, ST_NO_VALUES) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_AUDIT_USERS,
-                      ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
-                                st_db_text(change->act->from), st_db_text("user.delete"),
+                      ST_VALUES(st_db_number(change->now), st_db_text(change->context->who),
+                                st_db_text(change->context->from), st_db_text("user.delete"),
                                 st_db_text(because))) == ST_STORE_OK &&
             st_row_set_end(db, change, because, &ended) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_DELETE_USERS, ST_NO_VALUES) == ST_STORE_OK;
@@ -78,7 +78,7 @@ static st_store_status end_made(st_db *db, const st_change *change, const char *
 }
 
 st_store_status st_derived_settle(st_db *db, const st_change *change, const char *kind,
-                                  const char *name, st_made *made) {
+                                  const char *name, st_derived *made) {
   char because[ST_NAME_MAX + 64];
   st_writer writer = st_writer_on(because, sizeof because);
   st_write_literal(&writer, "made with ");
@@ -88,6 +88,6 @@ st_store_status st_derived_settle(st_db *db, const st_change *change, const char
   bool ok = st_writer_end(&writer) && count_made(db, change, made) == ST_STORE_OK &&
             list_made(db, change, made) == ST_STORE_OK &&
             (!made->end || end_made(db, change, because) == ST_STORE_OK);
-  if (ok && change->act->made != NULL) *change->act->made = *made;
+  if (ok && change->context->made != NULL) *change->context->made = *made;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }

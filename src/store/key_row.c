@@ -25,10 +25,10 @@ bool st_key_row_storable(const st_key *key) {
 
 st_store_status st_key_row_find(st_db *db, const char *id, st_key *key) {
   st_row row;
-  st_store_status stored = st_db_query(db, ST_SQL_ROW_FIND, ST_VALUES(st_db_text(id)), &row);
-  if (stored == ST_STORE_OK && !st_row_key(&row, key)) stored = ST_STORE_FAILED;
+  st_store_status status = st_db_query(db, ST_SQL_ROW_FIND, ST_VALUES(st_db_text(id)), &row);
+  if (status == ST_STORE_OK && !st_row_key(&row, key)) status = ST_STORE_FAILED;
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 st_store_status st_key_row_sub_is_new(st_db *db, const char *sub) {
@@ -42,8 +42,8 @@ st_value st_key_row_expiry(int64_t expires_at) {
 
 st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
                                   const char *made_by) {
-  st_store_status stored = st_key_row_sub_is_new(db, key->sub);
-  if (stored != ST_STORE_OK) return stored;
+  st_store_status status = st_key_row_sub_is_new(db, key->sub);
+  if (status != ST_STORE_OK) return status;
   return st_db_run_one(
       db, ST_SQL_KEY_INSERT,
       ST_VALUES(st_db_text(key->id), st_db_text(key->sub), st_db_text(key->name),
@@ -56,23 +56,23 @@ st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t di
 /* ---- what something new is made with ---- */
 
 static bool in_force(const st_key *row, const st_change *change) {
-  return strcmp(row->sub, change->maker->sub) == 0 && !row->disabled && !row->suspended &&
+  return strcmp(row->sub, change->grantor->sub) == 0 && !row->disabled && !row->suspended &&
          row->expires_at > change->now;
 }
 
 st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *row) {
-  st_store_status stored = st_key_row_find(db, change->maker->id, row);
-  bool denied = stored == ST_STORE_NOT_FOUND || (stored == ST_STORE_OK && !in_force(row, change));
-  return denied ? ST_STORE_DENIED : stored;
+  st_store_status status = st_key_row_find(db, change->grantor->id, row);
+  bool denied = status == ST_STORE_NOT_FOUND || (status == ST_STORE_OK && !in_force(row, change));
+  return denied ? ST_STORE_DENIED : status;
 }
 
 st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions) {
   st_key row;
-  if (change->maker == NULL) return ST_STORE_OK;
-  st_store_status stored = st_key_row_grantor(db, change, &row);
-  return stored == ST_STORE_OK && !st_permissions_within(permissions, row.permissions)
+  if (change->grantor == NULL) return ST_STORE_OK;
+  st_store_status status = st_key_row_grantor(db, change, &row);
+  return status == ST_STORE_OK && !st_permissions_within(permissions, row.permissions)
              ? ST_STORE_DENIED
-             : stored;
+             : status;
 }
 
 /* ---- read by the management ---- */

@@ -18,9 +18,9 @@ st_store_status st_key_row_sub_is_new(st_db *db, const char *sub);
 st_store_status st_key_row_insert(st_db *db, const st_key *key, const uint8_t digest[32],
                                   const char *made_by);
 
-/* The row of change->maker: ST_STORE_DENIED when it is not in force. */
+/* The row of change->grantor: ST_STORE_DENIED when it is not in force. */
 st_store_status st_key_row_grantor(st_db *db, const st_change *change, st_key *row);
-/* It is in force and has all these permissions; or there is no maker. */
+/* It is in force and has all these permissions; or there is no grantor. */
 st_store_status st_key_row_may_grant(st_db *db, const st_change *change, const char *permissions);
 
 /* When it expires, as the row has it. */

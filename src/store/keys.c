@@ -16,13 +16,14 @@
  */
 static st_store_status made_by_owner(st_db *db, const st_change *change, const st_key *key,
                                      bool *is) {
-  st_key maker;
+  st_key grantor;
   *is = false;
-  if (change->maker == NULL) return ST_STORE_OK;
-  st_store_status stored = st_key_row_grantor(db, change, &maker);
-  *is = stored == ST_STORE_OK && (maker.kind == ST_KIND_USER || maker.kind == ST_KIND_SESSION) &&
-        strcmp(maker.owner, key->owner) == 0;
-  return stored;
+  if (change->grantor == NULL) return ST_STORE_OK;
+  st_store_status status = st_key_row_grantor(db, change, &grantor);
+  *is = status == ST_STORE_OK &&
+        (grantor.kind == ST_KIND_USER || grantor.kind == ST_KIND_SESSION) &&
+        strcmp(grantor.owner, key->owner) == 0;
+  return status;
 }
 
 /* The owner is a name, which may be that of a user: one who is disabled, or one who chose it by
@@ -46,27 +47,27 @@ static st_store_status check_owner(st_db *db, const st_change *change, st_key *k
 
 static st_store_status make_key(st_db *db, const st_change *change) {
   st_key key = *change->key;
-  st_store_status stored = st_key_row_may_grant(db, change, key.permissions);
-  if (stored == ST_STORE_OK) stored = check_owner(db, change, &key);
-  if (stored == ST_STORE_OK) {
-    stored = st_key_row_insert(db, &key, change->digest, change->act->row);
+  st_store_status status = st_key_row_may_grant(db, change, key.permissions);
+  if (status == ST_STORE_OK) status = check_owner(db, change, &key);
+  if (status == ST_STORE_OK) {
+    status = st_key_row_insert(db, &key, change->digest, change->context->row);
   }
-  if (stored == ST_STORE_OK && (key.disabled || key.suspended)) {
-    stored = st_row_set_of(db, key.id);
-    if (stored == ST_STORE_OK) stored = st_row_set_relist(db, change);
+  if (status == ST_STORE_OK && (key.disabled || key.suspended)) {
+    status = st_row_set_of(db, key.id);
+    if (status == ST_STORE_OK) status = st_row_set_relist(db, change);
   }
-  return stored == ST_STORE_OK ? st_audit_write_row(db, change, "key.create", &key, NULL, NULL)
-                               : stored;
+  return status == ST_STORE_OK ? st_audit_write_row(db, change, "key.create", &key, NULL, NULL)
+                               : status;
 }
 
-st_store_status st_store_key_create(st_store *store, const st_audit_context *act,
-                                    const st_grantor *maker, const st_key *key,
+st_store_status st_store_key_create(st_store *store, const st_audit_context *context,
+                                    const st_grantor *grantor, const st_key *key,
                                     const uint8_t digest[32], char *error) {
   if (!st_key_row_storable(key) || key->kind != ST_KIND_KEY || key->parent[0] != '\0') {
     return st_db_fail(error, "cannot write %s: incomplete key record", st_db_name(store));
   }
-  st_change change = st_transaction_change(act, NULL, NULL);
-  change.maker = maker;
+  st_change change = st_transaction_change(context, NULL, NULL);
+  change.grantor = grantor;
   change.key = key;
   change.digest = digest;
   return st_transaction_run(store, make_key, &change, error);
@@ -77,42 +78,42 @@ st_store_status st_store_key_create(st_store *store, const st_audit_context *act
 /* The key that a change is about, as it is before. */
 static st_store_status key_before(st_db *db, const st_change *change, st_key *key) {
   st_row row;
-  st_store_status stored =
+  st_store_status status =
       st_db_query(db, ST_SQL_KEY_FIND, ST_VALUES(st_db_text(change->id)), &row);
-  if (stored == ST_STORE_OK && !st_key_row_take(&row, key)) stored = ST_STORE_FAILED;
+  if (status == ST_STORE_OK && !st_key_row_take(&row, key)) status = ST_STORE_FAILED;
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 static st_store_status make_name(st_db *db, const st_change *change) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_key key;
-  st_store_status stored = key_before(db, change, &key);
-  if (stored == ST_STORE_OK) {
-    stored = st_db_run_one(
+  st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) {
+    status = st_db_run_one(
         db, ST_SQL_KEY_RENAME,
         ST_VALUES(st_db_text(change->id), st_db_number(change->now), st_db_text(change->text)));
   }
-  if (stored != ST_STORE_OK) return stored;
+  if (status != ST_STORE_OK) return status;
   st_audit_detail(&writer, "name ", change->text);
   st_audit_detail(&writer, "before ", key.name);
   return st_audit_write_detail(db, change, "key.rename", change->id, &writer);
 }
 
-st_store_status st_store_key_rename(st_store *store, const st_audit_context *act, const char *id,
-                                    const char *name, char *error) {
+st_store_status st_store_key_rename(st_store *store, const st_audit_context *context,
+                                    const char *id, const char *name, char *error) {
   if (strnlen(name, ST_NAME_MAX + 1) > ST_NAME_MAX) {
     return st_db_fail(error, "cannot write %s: the name is too long", st_db_name(store));
   }
-  st_change change = st_transaction_change(act, id, NULL);
+  st_change change = st_transaction_change(context, id, NULL);
   change.text = name;
   return st_transaction_run(store, make_name, &change, error);
 }
 
 /* What was made with it for others does not end with a key. */
 static st_store_status settle_derived(st_db *db, const st_change *change, const st_key *key,
-                                      st_made *made) {
+                                      st_derived *made) {
   bool ok = st_derived_find(db, change, key, NULL, made) == ST_STORE_OK &&
             st_derived_settle(db, change, "key", key->id, made) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
@@ -121,20 +122,20 @@ static st_store_status settle_derived(st_db *db, const st_change *change, const 
 static st_store_status make_disabled(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
-  st_made made = {0};
-  bool as_owner = change->act->as_owner;
-  st_store_status stored = key_before(db, change, &key);
-  if (stored == ST_STORE_OK && as_owner && !change->disabled && key.disabled &&
+  st_derived made = {0};
+  bool as_owner = change->context->as_owner;
+  st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK && as_owner && !change->disabled && key.disabled &&
       !key.disabled_by_owner) {
-    stored = ST_STORE_DENIED;
+    status = ST_STORE_DENIED;
   }
-  if (stored == ST_STORE_OK) {
-    stored = st_db_run_one(
+  if (status == ST_STORE_OK) {
+    status = st_db_run_one(
         db, ST_SQL_ROW_DISABLE,
         ST_VALUES(st_db_text(change->id), st_db_number(change->now), st_db_number(change->disabled),
-                  st_db_text(change->act->row), st_db_number(as_owner)));
+                  st_db_text(change->context->row), st_db_number(as_owner)));
   }
-  if (stored != ST_STORE_OK) return stored;
+  if (status != ST_STORE_OK) return status;
   bool ok = st_row_set_of(db, change->id) == ST_STORE_OK &&
             st_row_set_relist(db, change) == ST_STORE_OK &&
             (!change->disabled ||
@@ -144,10 +145,10 @@ static st_store_status make_disabled(st_db *db, const st_change *change) {
   return ok ? st_audit_write_row(db, change, action, &key, &ended, &made) : ST_STORE_FAILED;
 }
 
-st_store_status st_store_key_set_disabled(st_store *store, const st_audit_context *act,
+st_store_status st_store_key_set_disabled(st_store *store, const st_audit_context *context,
                                           const char *id, bool disabled, int64_t *sequence,
                                           char *error) {
-  st_change change = st_transaction_change(act, id, sequence);
+  st_change change = st_transaction_change(context, id, sequence);
   change.disabled = disabled;
   return st_transaction_run(store, make_disabled, &change, error);
 }
@@ -155,40 +156,40 @@ st_store_status st_store_key_set_disabled(st_store *store, const st_audit_contex
 static st_store_status make_deleted(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
-  st_made made = {0};
-  st_store_status stored = key_before(db, change, &key);
-  if (stored == ST_STORE_OK) stored = st_row_set_of(db, change->id);
-  if (stored == ST_STORE_OK) stored = st_row_set_end(db, change, NULL, &ended);
-  if (stored == ST_STORE_OK) stored = settle_derived(db, change, &key, &made);
+  st_derived made = {0};
+  st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) status = st_row_set_of(db, change->id);
+  if (status == ST_STORE_OK) status = st_row_set_end(db, change, NULL, &ended);
+  if (status == ST_STORE_OK) status = settle_derived(db, change, &key, &made);
   ended.keys = 0; /* the one that this is about */
-  return stored == ST_STORE_OK ? st_audit_write_row(db, change, "key.delete", &key, &ended, &made)
-                               : stored;
+  return status == ST_STORE_OK ? st_audit_write_row(db, change, "key.delete", &key, &ended, &made)
+                               : status;
 }
 
-st_store_status st_store_key_delete(st_store *store, const st_audit_context *act, const char *id,
-                                    int64_t *sequence, char *error) {
-  st_change change = st_transaction_change(act, id, sequence);
+st_store_status st_store_key_delete(st_store *store, const st_audit_context *context,
+                                    const char *id, int64_t *sequence, char *error) {
+  st_change change = st_transaction_change(context, id, sequence);
   return st_transaction_run(store, make_deleted, &change, error);
 }
 
 static st_store_status make_new_sub(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
-  st_store_status stored = key_before(db, change, &key);
-  if (stored == ST_STORE_OK) stored = st_row_set_new_sub(db, change, change->id, change->sub);
-  if (stored == ST_STORE_OK) stored = st_row_set_end_sessions(db, change, change->id, &ended);
-  return stored == ST_STORE_OK
+  st_store_status status = key_before(db, change, &key);
+  if (status == ST_STORE_OK) status = st_row_set_new_sub(db, change, change->id, change->sub);
+  if (status == ST_STORE_OK) status = st_row_set_end_sessions(db, change, change->id, &ended);
+  return status == ST_STORE_OK
              ? st_audit_write_row(db, change, "key.revoke_subtokens", &key, &ended, NULL)
-             : stored;
+             : status;
 }
 
-st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context *act,
+st_store_status st_store_key_replace_sub(st_store *store, const st_audit_context *context,
                                          const char *id, const char *sub, int64_t *sequence,
                                          char *error) {
   if (!st_key_row_has_len(sub, ST_SUB_LEN)) {
     return st_db_fail(error, "cannot write %s: incomplete sub", st_db_name(store));
   }
-  st_change change = st_transaction_change(act, id, sequence);
+  st_change change = st_transaction_change(context, id, sequence);
   change.sub = sub;
   return st_transaction_run(store, make_new_sub, &change, error);
 }
@@ -228,16 +229,16 @@ typedef struct uses {
 } uses;
 
 static st_store_status make_used(st_db *db, const st_change *change) {
-  const uses *all = change->of;
-  st_store_status stored = ST_STORE_OK;
-  for (size_t i = 0; i < all->count && stored == ST_STORE_OK; i++) {
-    stored = st_db_run(db, ST_SQL_KEY_USED,
+  const uses *all = change->data;
+  st_store_status status = ST_STORE_OK;
+  for (size_t i = 0; i < all->count && status == ST_STORE_OK; i++) {
+    status = st_db_run(db, ST_SQL_KEY_USED,
                        ST_VALUES(st_db_text(all->uses[i].id), st_db_number(all->uses[i].at)));
   }
-  return stored;
+  return status;
 }
 
 st_store_status st_store_key_mark_used(st_store *store, const st_key_use *used, size_t count,
                                        char *error) {
-  return st_transaction_run(store, make_used, &(st_change){.of = &(uses){used, count}}, error);
+  return st_transaction_run(store, make_used, &(st_change){.data = &(uses){used, count}}, error);
 }

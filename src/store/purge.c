@@ -58,11 +58,11 @@ static st_store_status count_uptime(st_db *db, int64_t monotonic_us, int64_t *up
 
 static st_store_status make_counted(st_db *db, const st_change *change) {
   int64_t uptime = 0, passed = 0;
-  return count_uptime(db, *(const int64_t *)change->of, &uptime, &passed);
+  return count_uptime(db, *(const int64_t *)change->data, &uptime, &passed);
 }
 
 st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, char *error) {
-  return st_transaction_run(store, make_counted, &(st_change){.of = &monotonic_us}, error);
+  return st_transaction_run(store, make_counted, &(st_change){.data = &monotonic_us}, error);
 }
 
 /* ---- purging ---- */
@@ -115,7 +115,7 @@ static st_store_status purge_listed(st_db *db, const st_change *change, int64_t 
 }
 
 static st_store_status make_purged(st_db *db, const st_change *change) {
-  horizons *h = change->of;
+  horizons *h = change->data;
   int64_t uptime = 0, passed = 0, life = 0;
   if (count_uptime(db, h->monotonic_us, &uptime, &passed) != ST_STORE_OK ||
       set_sweep_time(db, change->now, passed, &h->sweep_time) != ST_STORE_OK ||
@@ -133,16 +133,16 @@ static st_store_status make_purged(st_db *db, const st_change *change) {
 }
 
 static st_store_status make_swept(st_db *db, const st_change *change) {
-  horizons *h = change->of;
+  horizons *h = change->data;
   int64_t expired = 0, sessions = 0;
   if (st_db_run_counted(db, ST_SQL_PURGE_REFRESH,
                         ST_VALUES(st_db_number(h->sweep_time), st_db_number(SWEEP_ROWS)),
                         &expired) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  st_store_status stored = st_row_set_sweep_sessions(db, h->tokens, SWEEP_ROWS, &sessions);
+  st_store_status status = st_row_set_sweep_sessions(db, h->tokens, SWEEP_ROWS, &sessions);
   h->removed = expired + sessions;
-  return stored;
+  return status;
 }
 
 /* The rows of sessions go in small transactions, so that nobody waits long for the lock; what a
@@ -150,11 +150,11 @@ static st_store_status make_swept(st_db *db, const st_change *change) {
  */
 st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
   horizons h = {.monotonic_us = monotonic_us};
-  st_change change = {.now = now_us / 1000000, .now_us = now_us, .of = &h};
-  st_store_status stored = st_transaction_run(store, make_purged, &change, error);
+  st_change change = {.now = now_us / 1000000, .now_us = now_us, .data = &h};
+  st_store_status status = st_transaction_run(store, make_purged, &change, error);
   h.removed = 1;
-  for (int i = 0; i < SWEEPS && stored == ST_STORE_OK && h.removed > 0; i++) {
-    stored = st_transaction_run(store, make_swept, &change, error);
+  for (int i = 0; i < SWEEPS && status == ST_STORE_OK && h.removed > 0; i++) {
+    status = st_transaction_run(store, make_swept, &change, error);
   }
-  return stored;
+  return status;
 }

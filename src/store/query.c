@@ -9,15 +9,15 @@
 static st_store_status take_rows(st_db *db, st_row *row, st_store_status first,
                                  const st_query_page *page, char *error) {
   size_t i = 0;
-  st_store_status stored = first;
-  while (i < page->limit && stored == ST_STORE_OK) {
+  st_store_status status = first;
+  while (i < page->limit && status == ST_STORE_OK) {
     if (!page->take(row, (char *)page->items + i * page->size)) {
       return db->ops->explain(db, "read", error);
     }
     *page->count = ++i;
-    stored = i < page->limit ? st_row_next(row) : ST_STORE_NOT_FOUND;
+    status = i < page->limit ? st_row_next(row) : ST_STORE_NOT_FOUND;
   }
-  return stored == ST_STORE_OK || stored == ST_STORE_NOT_FOUND
+  return status == ST_STORE_OK || status == ST_STORE_NOT_FOUND
              ? ST_STORE_OK
              : db->ops->explain(db, "read", error);
 }
@@ -32,11 +32,11 @@ st_store_status st_query_list(st_store *store, st_sql which, const st_value *val
   if (db == NULL) return ST_STORE_FAILED;
   st_row row;
   st_store_status found = st_db_query(db, which, values, &row);
-  st_store_status stored = take_rows(db, &row, found, page, error);
+  st_store_status status = take_rows(db, &row, found, page, error);
   st_row_finish(&row);
   store->driver->release_query_db(db);
-  if (stored != ST_STORE_OK) *page->count = 0;
-  return stored == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
+  if (status != ST_STORE_OK) *page->count = 0;
+  return status == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 st_store_status st_query_one(st_store *store, st_sql which, const st_value *values, void *item,
@@ -44,10 +44,10 @@ st_store_status st_query_one(st_store *store, st_sql which, const st_value *valu
   size_t count = 0;
   /* cppcheck-suppress ctuuninitvar ; it is written to */
   st_query_page page = {item, size, 1, &count, take};
-  st_store_status stored = st_query_list(store, which, values, &page, error);
-  if (stored == ST_STORE_OK && count == 0) stored = ST_STORE_NOT_FOUND;
-  if (stored != ST_STORE_OK) memset(item, 0, size);
-  return stored;
+  st_store_status status = st_query_list(store, which, values, &page, error);
+  if (status == ST_STORE_OK && count == 0) status = ST_STORE_NOT_FOUND;
+  if (status != ST_STORE_OK) memset(item, 0, size);
+  return status;
 }
 
 static bool take_number(const st_row *row, void *number) {
@@ -58,8 +58,8 @@ static bool take_number(const st_row *row, void *number) {
 st_store_status st_query_integer(st_store *store, st_sql which, const st_value *values,
                                  int64_t *number, char *error) {
   int64_t found = 0;
-  st_store_status stored =
+  st_store_status status =
       st_query_one(store, which, values, &found, sizeof found, take_number, error);
-  if (stored == ST_STORE_OK) *number = found;
-  return stored;
+  if (status == ST_STORE_OK) *number = found;
+  return status;
 }

@@ -12,26 +12,27 @@
 
 /* ---- a snapshot ---- */
 
-typedef struct taken {
-  const st_revocation_snapshot *from;
+typedef struct restoring {
+  const st_revocation_snapshot *snapshot;
   st_restore_report *report;
-} taken;
+} restoring;
 
-static st_store_status fill_snapshot(st_db *db, const st_revocation_snapshot *from) {
-  st_store_status stored = st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES);
-  for (uint32_t i = 0; i < from->count && stored == ST_STORE_OK; i++) {
-    stored = st_db_run(db, ST_SQL_SNAPSHOT_ADD, ST_VALUES(st_db_number((int64_t)from->hashes[i])));
+static st_store_status fill_snapshot(st_db *db, const st_revocation_snapshot *snapshot) {
+  st_store_status status = st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES);
+  for (uint32_t i = 0; i < snapshot->count && status == ST_STORE_OK; i++) {
+    status =
+        st_db_run(db, ST_SQL_SNAPSHOT_ADD, ST_VALUES(st_db_number((int64_t)snapshot->hashes[i])));
   }
-  return stored;
+  return status;
 }
 
 /* Hashes of two keys cannot be listed together: those of this database are computed anew, if it has
  * a sub for each. ST_STORE_DENIED: it has not.
  */
-static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *from,
+static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *snapshot,
                                      int64_t sequence) {
-  int64_t first = (int64_t)st_load64(from->hash_key);
-  int64_t second = (int64_t)st_load64(from->hash_key + 8);
+  int64_t first = (int64_t)st_load64(snapshot->hash_key);
+  int64_t second = (int64_t)st_load64(snapshot->hash_key + 8);
   st_store_status same =
       st_db_exists(db, ST_SQL_HASH_KEY_IS, ST_VALUES(st_db_number(first), st_db_number(second)));
   if (same != ST_STORE_NOT_FOUND) return same;
@@ -67,20 +68,21 @@ static st_store_status disable_keys(st_db *db, const st_change *change, st_resto
 }
 
 /* What has no row here. */
-static st_store_status list_nameless(st_db *db, const st_revocation_snapshot *from, int64_t now,
-                                     int64_t sequence, st_restore_report *report) {
-  bool ok = st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(st_db_number(from->sequence))) ==
-                ST_STORE_OK &&
+static st_store_status list_unknown(st_db *db, const st_revocation_snapshot *snapshot, int64_t now,
+                                    int64_t sequence, st_restore_report *report) {
+  bool ok = st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN,
+                      ST_VALUES(st_db_number(snapshot->sequence))) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SNAPSHOT_LOG, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
             st_db_run_counted(db, ST_SQL_SNAPSHOT_LIST, ST_VALUES(st_db_number(now)),
                               &report->listed) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_store_status audit_taken(st_db *db, const st_change *change,
-                                   const st_restore_report *report) {
+static st_store_status audit_restored(st_db *db, const st_change *change,
+                                      const st_restore_report *report) {
   char target[24], detail[160];
-  snprintf(target, sizeof target, "%" PRId64, ((const taken *)change->of)->from->sequence);
+  snprintf(target, sizeof target, "%" PRId64,
+           ((const restoring *)change->data)->snapshot->sequence);
   snprintf(detail, sizeof detail,
            "the database was at %" PRId64 "; listed again %" PRId64
            "; keys and users disabled %" PRId64 "; sessions ended %" PRId64,
@@ -89,44 +91,45 @@ static st_store_status audit_taken(st_db *db, const st_change *change,
 }
 
 /* What this database has touched later than that is known better here. */
-static st_store_status make_taken(st_db *db, const st_change *change) {
-  const taken *t = change->of;
+static st_store_status make_restored(st_db *db, const st_change *change) {
+  const restoring *r = change->data;
   int64_t sequence = 0;
-  st_value last = st_db_number(t->from->sequence);
-  st_store_status stored = st_transaction_sequence(db, &t->report->before);
-  if (stored == ST_STORE_OK) stored = st_transaction_take_sequence(db, change, &sequence);
-  if (stored == ST_STORE_OK) stored = take_hash_key(db, t->from, sequence);
-  if (stored != ST_STORE_OK) return stored;
-  bool ok = fill_snapshot(db, t->from) == ST_STORE_OK &&
+  st_value last = st_db_number(r->snapshot->sequence);
+  st_store_status status = st_transaction_sequence(db, &r->report->before);
+  if (status == ST_STORE_OK) status = st_transaction_take_sequence(db, change, &sequence);
+  if (status == ST_STORE_OK) status = take_hash_key(db, r->snapshot, sequence);
+  if (status != ST_STORE_OK) return status;
+  bool ok = fill_snapshot(db, r->snapshot) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(last)) == ST_STORE_OK &&
-            end_sessions(db, change, t->report) == ST_STORE_OK &&
-            disable_keys(db, change, t->report) == ST_STORE_OK &&
-            list_nameless(db, t->from, change->now, sequence, t->report) == ST_STORE_OK &&
+            end_sessions(db, change, r->report) == ST_STORE_OK &&
+            disable_keys(db, change, r->report) == ST_STORE_OK &&
+            list_unknown(db, r->snapshot, change->now, sequence, r->report) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SEQUENCE_FROM, ST_VALUES(last)) == ST_STORE_OK &&
-            st_settings_raise(db, ST_SETTING_MAX_LIFE, t->from->life) == ST_STORE_OK &&
-            audit_taken(db, change, t->report) == ST_STORE_OK &&
+            st_settings_raise(db, ST_SETTING_MAX_LIFE, r->snapshot->life) == ST_STORE_OK &&
+            audit_restored(db, change, r->report) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_store_status st_store_restore_revocations(st_store *store, const st_audit_context *act,
-                                             const st_revocation_snapshot *from,
+st_store_status st_store_restore_revocations(st_store *store, const st_audit_context *context,
+                                             const st_revocation_snapshot *snapshot,
                                              st_restore_report *report, char *error) {
   memset(report, 0, sizeof *report);
-  if (from->sequence < 1 || from->sequence > ST_RESTORE_SEQUENCE_MAX) {
-    return st_db_fail(error, "the sequence %" PRId64 " leaves no room for another", from->sequence);
+  if (snapshot->sequence < 1 || snapshot->sequence > ST_RESTORE_SEQUENCE_MAX) {
+    return st_db_fail(error, "the sequence %" PRId64 " leaves no room for another",
+                      snapshot->sequence);
   }
-  st_change change = st_transaction_change(act, NULL, &report->sequence);
-  change.of = &(taken){from, report};
-  if (change.now_us <= from->sequence) {
-    change.now_us = from->sequence + 1;
+  st_change change = st_transaction_change(context, NULL, &report->sequence);
+  change.data = &(restoring){snapshot, report};
+  if (change.now_us <= snapshot->sequence) {
+    change.now_us = snapshot->sequence + 1;
   }
-  st_store_status stored = st_transaction_run(store, make_taken, &change, error);
-  if (stored == ST_STORE_DENIED) {
+  st_store_status status = st_transaction_run(store, make_restored, &change, error);
+  if (status == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s lists hashes of another key already, which cannot be computed anew",
                      st_db_name(store));
   }
-  return stored;
+  return status;
 }
 
 /* ---- a sub ---- */
@@ -148,7 +151,7 @@ static st_store_status find_row(st_db *db, const unknown_sub *u) {
 }
 
 static st_store_status make_revoked(st_db *db, const st_change *change) {
-  const unknown_sub *u = change->of;
+  const unknown_sub *u = change->data;
   int64_t sequence = 0, now = change->now > u->iat ? change->now : u->iat;
   char target[SUBTOKEN_SUB_MAX + 1];
   st_store_status found = find_row(db, u);
@@ -167,14 +170,14 @@ static st_store_status make_revoked(st_db *db, const st_change *change) {
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *act, subtoken_text sub,
-                                    int64_t iat, int64_t life, char id[ST_KEY_ID_LEN + 1],
-                                    int64_t *sequence, char *error) {
+st_store_status st_store_revoke_sub(st_store *store, const st_audit_context *context,
+                                    subtoken_text sub, int64_t iat, int64_t life,
+                                    char id[ST_KEY_ID_LEN + 1], int64_t *sequence, char *error) {
   id[0] = '\0';
   if (sub.len == 0 || sub.len > SUBTOKEN_SUB_MAX) {
     return st_db_fail(error, "a sub has 1 to %d characters", SUBTOKEN_SUB_MAX);
   }
-  st_change change = st_transaction_change(act, NULL, sequence);
-  change.of = &(unknown_sub){sub, iat, life, id};
+  st_change change = st_transaction_change(context, NULL, sequence);
+  change.data = &(unknown_sub){sub, iat, life, id};
   return st_transaction_run(store, make_revoked, &change, error);
 }

@@ -11,28 +11,28 @@ st_store_status st_row_set_clear(st_db *db) {
 }
 
 st_store_status st_row_set_of(st_db *db, const char *id) {
-  st_store_status stored = st_row_set_clear(db);
-  return stored == ST_STORE_OK ? st_db_run(db, ST_SQL_SET_ADD_ROW, ST_VALUES(st_db_text(id)))
-                               : stored;
+  st_store_status status = st_row_set_clear(db);
+  return status == ST_STORE_OK ? st_db_run(db, ST_SQL_SET_ADD_ROW, ST_VALUES(st_db_text(id)))
+                               : status;
 }
 
 static st_store_status count_rows(st_db *db, st_ended *count) {
   st_row row;
-  st_store_status stored = st_db_query(db, ST_SQL_SET_COUNT, ST_NO_VALUES, &row);
+  st_store_status status = st_db_query(db, ST_SQL_SET_COUNT, ST_NO_VALUES, &row);
   *count = (st_ended){0};
-  if (stored == ST_STORE_OK) {
+  if (status == ST_STORE_OK) {
     *count = (st_ended){st_row_number(&row, 0), st_row_number(&row, 1), st_row_number(&row, 2)};
   }
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 /* Edges are told of these hashes. */
 static st_store_status log_rows(st_db *db, const st_change *change) {
   int64_t sequence = 0;
-  st_store_status stored = st_transaction_take_sequence(db, change, &sequence);
-  return stored == ST_STORE_OK ? st_db_run(db, ST_SQL_SET_LOG, ST_VALUES(st_db_number(sequence)))
-                               : stored;
+  st_store_status status = st_transaction_take_sequence(db, change, &sequence);
+  return status == ST_STORE_OK ? st_db_run(db, ST_SQL_SET_LOG, ST_VALUES(st_db_number(sequence)))
+                               : status;
 }
 
 /* The subs that they have now are refused for ever. */
@@ -46,8 +46,8 @@ static st_store_status revoke_rows(st_db *db, const st_change *change) {
 
 static st_store_status audit_keys(st_db *db, const st_change *change, const char *because) {
   return st_db_run(db, ST_SQL_SET_AUDIT_KEYS,
-                   ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
-                             st_db_text(change->act->from), st_db_text("key.delete"),
+                   ST_VALUES(st_db_number(change->now), st_db_text(change->context->who),
+                             st_db_text(change->context->from), st_db_text("key.delete"),
                              st_db_text(because), st_db_text("; name ")));
 }
 
@@ -84,16 +84,16 @@ st_store_status st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t lim
                                   ST_SQL_SET_REMOVE_SESSIONS, ST_SQL_SET_REMOVE_USED,
                                   ST_SQL_SET_REMOVE_ROWS};
   int64_t rows = 0;
-  st_store_status stored = st_row_set_clear(db);
-  if (stored == ST_STORE_OK) {
-    stored =
+  st_store_status status = st_row_set_clear(db);
+  if (status == ST_STORE_OK) {
+    status =
         st_db_run(db, ST_SQL_SET_ADD_ENDED, ST_VALUES(st_db_number(before), st_db_number(limit)));
   }
-  for (size_t i = 0; i < sizeof tables / sizeof *tables && stored == ST_STORE_OK; i++) {
-    stored = st_db_run_counted(db, tables[i], ST_NO_VALUES, &rows);
+  for (size_t i = 0; i < sizeof tables / sizeof *tables && status == ST_STORE_OK; i++) {
+    status = st_db_run_counted(db, tables[i], ST_NO_VALUES, &rows);
   }
-  *removed = stored == ST_STORE_OK ? rows : 0;
-  return stored;
+  *removed = status == ST_STORE_OK ? rows : 0;
+  return status;
 }
 
 /* Asked after the old sub is revoked, st_key_row_sub_is_new refuses it, too. */
@@ -102,13 +102,13 @@ st_store_status st_row_set_new_sub(st_db *db, const st_change *change, const cha
   if (st_row_set_of(db, id) != ST_STORE_OK || revoke_rows(db, change) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  st_store_status stored = st_key_row_sub_is_new(db, sub);
-  if (stored == ST_STORE_OK) {
-    stored = st_db_run_one(db, ST_SQL_ROW_REPLACE_SUB,
+  st_store_status status = st_key_row_sub_is_new(db, sub);
+  if (status == ST_STORE_OK) {
+    status = st_db_run_one(db, ST_SQL_ROW_REPLACE_SUB,
                            ST_VALUES(st_db_text(id), st_db_number(change->now), st_db_text(sub)));
   }
   /* What is disabled is so with its new sub, too. */
-  return stored == ST_STORE_OK ? st_row_set_relist(db, change) : stored;
+  return status == ST_STORE_OK ? st_row_set_relist(db, change) : status;
 }
 
 st_store_status st_row_set_end_sessions(st_db *db, const st_change *change, const char *id,

@@ -40,15 +40,15 @@ typedef struct new_session {
 } new_session;
 
 /* It grants what its grantor does, and no longer. */
-static bool derive(const st_key *maker, const st_change *change, st_key *session) {
-  if (maker->kind != ST_KIND_KEY && maker->kind != ST_KIND_USER) return false;
-  session->kind = maker->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
-  memcpy(session->parent, maker->id, sizeof session->parent);
-  memcpy(session->name, maker->name, sizeof session->name);
-  memcpy(session->owner, maker->owner, sizeof session->owner);
-  memcpy(session->permissions, maker->permissions, sizeof session->permissions);
+static bool derive(const st_key *grantor, const st_change *change, st_key *session) {
+  if (grantor->kind != ST_KIND_KEY && grantor->kind != ST_KIND_USER) return false;
+  session->kind = grantor->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
+  memcpy(session->parent, grantor->id, sizeof session->parent);
+  memcpy(session->name, grantor->name, sizeof session->name);
+  memcpy(session->owner, grantor->owner, sizeof session->owner);
+  memcpy(session->permissions, grantor->permissions, sizeof session->permissions);
   session->created_at = change->now;
-  session->expires_at = earlier(session->expires_at, maker->expires_at);
+  session->expires_at = earlier(session->expires_at, grantor->expires_at);
   session->used_at = 0;
   session->disabled = false;
   session->suspended = false;
@@ -58,57 +58,57 @@ static bool derive(const st_key *maker, const st_change *change, st_key *session
 /* Make room for one more. Those whose time is over do not count, and are not ended: nothing of them
  * is good.
  */
-static st_store_status end_oldest(st_db *db, const st_change *change, const st_key *maker,
+static st_store_status end_oldest(st_db *db, const st_change *change, const st_key *grantor,
                                   int64_t most) {
   static const char detail[] = "the oldest: the key or user has reached its number of sessions";
   st_ended ended;
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_ADD_OLDEST,
-                      ST_VALUES(st_db_text(maker->id), st_db_number(change->now),
+                      ST_VALUES(st_db_text(grantor->id), st_db_number(change->now),
                                 st_db_number(most - 1))) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SET_AUDIT_SESSIONS,
-                      ST_VALUES(st_db_number(change->now), st_db_text(change->act->who),
-                                st_db_text(change->act->from), st_db_text("login.end"),
+                      ST_VALUES(st_db_number(change->now), st_db_text(change->context->who),
+                                st_db_text(change->context->from), st_db_text("login.end"),
                                 st_db_text(detail))) == ST_STORE_OK &&
             st_row_set_end(db, change, NULL, &ended) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
 static st_store_status make_session(st_db *db, const st_change *change) {
-  new_session *new = change->of;
-  st_key maker;
-  st_store_status stored = st_key_row_grantor(db, change, &maker);
-  if (stored == ST_STORE_OK && !derive(&maker, change, &new->session)) stored = ST_STORE_DENIED;
-  if (stored == ST_STORE_OK) stored = end_oldest(db, change, &maker, new->most);
-  if (stored == ST_STORE_OK) stored = st_key_row_insert(db, &new->session, change->digest, NULL);
-  if (stored == ST_STORE_OK) {
-    stored = st_db_run_one(db, ST_SQL_SESSION_INSERT,
+  new_session *new = change->data;
+  st_key grantor;
+  st_store_status status = st_key_row_grantor(db, change, &grantor);
+  if (status == ST_STORE_OK && !derive(&grantor, change, &new->session)) status = ST_STORE_DENIED;
+  if (status == ST_STORE_OK) status = end_oldest(db, change, &grantor, new->most);
+  if (status == ST_STORE_OK) status = st_key_row_insert(db, &new->session, change->digest, NULL);
+  if (status == ST_STORE_OK) {
+    status = st_db_run_one(db, ST_SQL_SESSION_INSERT,
                            ST_VALUES(st_db_text(new->session.id), st_db_bytes(new->seed, 32)));
   }
-  if (stored == ST_STORE_OK) stored = insert_token(db, new->refresh, &new->session);
-  return stored == ST_STORE_OK
+  if (status == ST_STORE_OK) status = insert_token(db, new->refresh, &new->session);
+  return status == ST_STORE_OK
              ? st_audit_write_row(db, change, "login.begin", &new->session, NULL, NULL)
-             : stored;
+             : status;
 }
 
-st_store_status st_store_session_begin(st_store *store, const st_audit_context *act,
-                                       const st_grantor *maker, int64_t most, st_key *login,
+st_store_status st_store_session_begin(st_store *store, const st_audit_context *context,
+                                       const st_grantor *grantor, int64_t most, st_key *session,
                                        const uint8_t digest[32], const uint8_t seed[32],
                                        const char *refresh, char *error) {
-  st_change change = st_transaction_change(act, NULL, NULL);
-  new_session new = {.session = *login, .seed = seed, .refresh = refresh, .most = most};
+  st_change change = st_transaction_change(context, NULL, NULL);
+  new_session new = {.session = *session, .seed = seed, .refresh = refresh, .most = most};
   new.session.created_at = change.now;
   new.session.name[0] = new.session.owner[0] = new.session.permissions[0] = '\0';
   if (!st_key_row_storable(&new.session) || !st_key_row_has_len(refresh, ST_REFRESH_LEN) ||
       most < 1) {
     return fail_incomplete(store, error);
   }
-  change.maker = maker;
+  change.grantor = grantor;
   change.digest = digest;
-  change.of = &new;
-  st_store_status stored = st_transaction_run(store, make_session, &change, error);
-  if (stored == ST_STORE_OK) *login = new.session;
-  return stored;
+  change.data = &new;
+  st_store_status status = st_transaction_run(store, make_session, &change, error);
+  if (status == ST_STORE_OK) *session = new.session;
+  return status;
 }
 
 /* ---- refreshed ---- */
@@ -133,26 +133,26 @@ typedef struct refreshing {
 
 static st_store_status find_token(st_db *db, const uint8_t hash[ST_HASH_LEN], kept_token *found) {
   st_row row;
-  st_store_status stored =
+  st_store_status status =
       st_db_query(db, ST_SQL_REFRESH_FIND, ST_VALUES(st_db_bytes(hash, ST_HASH_LEN)), &row);
-  if (stored == ST_STORE_OK) {
+  if (status == ST_STORE_OK) {
     found->expires_at = st_row_number(&row, ST_COL_REFRESH_EXPIRES_AT);
     found->used = !st_row_is_null(&row, ST_COL_REFRESH_USED_AT);
     found->used_at = st_row_number(&row, ST_COL_REFRESH_USED_AT);
     if (!st_row_text(&row, ST_COL_REFRESH_SESSION, found->session, sizeof found->session)) {
-      stored = ST_STORE_FAILED;
+      status = ST_STORE_FAILED;
     }
   }
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 /* A row that is in force: ST_STORE_NOT_FOUND when it has ended, is suspended or has expired. */
 static st_store_status find_alive(st_db *db, const st_change *change, const char *id, st_key *key) {
-  st_store_status stored = st_key_row_find(db, id, key);
+  st_store_status status = st_key_row_find(db, id, key);
   bool over =
-      stored == ST_STORE_OK && (key->disabled || key->suspended || key->expires_at <= change->now);
-  return over ? ST_STORE_NOT_FOUND : stored;
+      status == ST_STORE_OK && (key->disabled || key->suspended || key->expires_at <= change->now);
+  return over ? ST_STORE_NOT_FOUND : status;
 }
 
 /* base64url(HMAC-SHA-256(seed, token)). */
@@ -174,9 +174,9 @@ static bool write_successor(const uint8_t seed[32], subtoken_text token, char *o
 static st_store_status find_successor(st_db *db, refreshing *r) {
   st_row row;
   uint8_t seed[32];
-  st_store_status stored =
+  st_store_status status =
       st_db_query(db, ST_SQL_SESSION_SEED, ST_VALUES(st_db_text(r->session.id)), &row);
-  bool ok = stored == ST_STORE_OK && st_row_bytes(&row, 0, seed, sizeof seed) &&
+  bool ok = status == ST_STORE_OK && st_row_bytes(&row, 0, seed, sizeof seed) &&
             write_successor(seed, r->token, r->successor);
   st_row_finish(&row);
   subtoken_wipe(seed, sizeof seed);
@@ -218,31 +218,31 @@ static st_store_status extend(st_db *db, const st_change *change, refreshing *r,
 }
 
 static st_store_status make_refreshed(st_db *db, const st_change *change) {
-  refreshing *r = change->of;
+  refreshing *r = change->data;
   kept_token presented;
-  st_key maker;
+  st_key grantor;
   bool retry = false;
-  st_store_status stored = find_token(db, r->hash, &presented);
-  if (stored == ST_STORE_OK && presented.expires_at <= change->now) stored = ST_STORE_NOT_FOUND;
-  if (stored == ST_STORE_OK) stored = find_alive(db, change, presented.session, &r->session);
-  if (stored == ST_STORE_OK) stored = find_alive(db, change, r->session.parent, &maker);
-  if (stored == ST_STORE_OK) stored = find_successor(db, r);
-  if (stored != ST_STORE_OK) return stored;
-  if (!presented.used) return extend(db, change, r, maker.expires_at);
-  stored = is_retry(db, change, &presented, r, &retry);
-  return stored != ST_STORE_OK || retry ? stored : end_reused(db, change, r);
+  st_store_status status = find_token(db, r->hash, &presented);
+  if (status == ST_STORE_OK && presented.expires_at <= change->now) status = ST_STORE_NOT_FOUND;
+  if (status == ST_STORE_OK) status = find_alive(db, change, presented.session, &r->session);
+  if (status == ST_STORE_OK) status = find_alive(db, change, r->session.parent, &grantor);
+  if (status == ST_STORE_OK) status = find_successor(db, r);
+  if (status != ST_STORE_OK) return status;
+  if (!presented.used) return extend(db, change, r, grantor.expires_at);
+  status = is_retry(db, change, &presented, r, &retry);
+  return status != ST_STORE_OK || retry ? status : end_reused(db, change, r);
 }
 
 /* Anybody can send 43 characters: whose token they are is found by reading, before a turn to write
  * is taken.
  */
-st_store_status st_store_session_refresh(st_store *store, const st_audit_context *act,
+st_store_status st_store_session_refresh(st_store *store, const st_audit_context *context,
                                          subtoken_text token, int64_t expires_at, int64_t retry,
-                                         st_key *login, char successor[ST_REFRESH_LEN + 1],
+                                         st_key *session, char successor[ST_REFRESH_LEN + 1],
                                          char *error) {
   refreshing r = {.token = token, .expires_at = expires_at, .retry = retry};
-  st_change change = st_transaction_change(act, NULL, NULL);
-  change.of = &r;
+  st_change change = st_transaction_change(context, NULL, NULL);
+  change.data = &r;
   int64_t known = 0;
   successor[0] = '\0';
   if (token.len != ST_REFRESH_LEN) {
@@ -252,20 +252,20 @@ st_store_status st_store_session_refresh(st_store *store, const st_audit_context
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
     return fail_incomplete(store, error);
   }
-  st_store_status stored = st_query_integer(
+  st_store_status status = st_query_integer(
       store, ST_SQL_REFRESH_KNOWN,
       ST_VALUES(st_db_bytes(r.hash, sizeof r.hash), st_db_number(change.now)), &known, error);
-  if (stored == ST_STORE_OK) stored = st_transaction_run(store, make_refreshed, &change, error);
-  if (stored == ST_STORE_OK && r.reused) {
+  if (status == ST_STORE_OK) status = st_transaction_run(store, make_refreshed, &change, error);
+  if (status == ST_STORE_OK && r.reused) {
     (void)st_db_fail(error, "%s: a refresh token was used before", st_db_name(store));
-    stored = ST_STORE_DENIED;
+    status = ST_STORE_DENIED;
   }
-  if (stored == ST_STORE_OK) {
-    *login = r.session;
+  if (status == ST_STORE_OK) {
+    *session = r.session;
     memcpy(successor, r.successor, sizeof r.successor);
   }
   subtoken_wipe(&r, sizeof r);
-  return stored;
+  return status;
 }
 
 /* ---- ended ---- */
@@ -273,18 +273,18 @@ st_store_status st_store_session_refresh(st_store *store, const st_audit_context
 static st_store_status make_ended(st_db *db, const st_change *change) {
   st_key session;
   st_ended ended;
-  st_store_status stored = st_key_row_find(db, change->id, &session);
-  if (stored == ST_STORE_OK && session.kind != ST_KIND_SESSION && session.kind != ST_KIND_SERVICE) {
-    stored = ST_STORE_NOT_FOUND;
+  st_store_status status = st_key_row_find(db, change->id, &session);
+  if (status == ST_STORE_OK && session.kind != ST_KIND_SESSION && session.kind != ST_KIND_SERVICE) {
+    status = ST_STORE_NOT_FOUND;
   }
-  if (stored == ST_STORE_OK) stored = st_row_set_of(db, change->id);
-  if (stored == ST_STORE_OK) stored = st_row_set_end(db, change, NULL, &ended);
-  return stored == ST_STORE_OK ? st_audit_write_row(db, change, "login.end", &session, NULL, NULL)
-                               : stored;
+  if (status == ST_STORE_OK) status = st_row_set_of(db, change->id);
+  if (status == ST_STORE_OK) status = st_row_set_end(db, change, NULL, &ended);
+  return status == ST_STORE_OK ? st_audit_write_row(db, change, "login.end", &session, NULL, NULL)
+                               : status;
 }
 
-st_store_status st_store_session_end(st_store *store, const st_audit_context *act, const char *id,
-                                     int64_t *sequence, char *error) {
-  st_change change = st_transaction_change(act, id, sequence);
+st_store_status st_store_session_end(st_store *store, const st_audit_context *context,
+                                     const char *id, int64_t *sequence, char *error) {
+  st_change change = st_transaction_change(context, id, sequence);
   return st_transaction_run(store, make_ended, &change, error);
 }

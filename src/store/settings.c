@@ -22,21 +22,21 @@ st_store_status st_settings_raise(st_db *db, const char *name, int64_t value) {
 }
 
 static st_store_status make_setting(st_db *db, const st_change *change) {
-  return st_settings_write(db, change->id, *(const int64_t *)change->of);
+  return st_settings_write(db, change->id, *(const int64_t *)change->data);
 }
 
 st_store_status st_store_set_setting(st_store *store, const char *name, int64_t value,
                                      char *error) {
-  return st_transaction_run(store, make_setting, &(st_change){.id = name, .of = &value}, error);
+  return st_transaction_run(store, make_setting, &(st_change){.id = name, .data = &value}, error);
 }
 
 static st_store_status make_raised(st_db *db, const st_change *change) {
-  return st_settings_raise(db, change->id, *(const int64_t *)change->of);
+  return st_settings_raise(db, change->id, *(const int64_t *)change->data);
 }
 
 st_store_status st_store_raise_setting(st_store *store, const char *name, int64_t value,
                                        char *error) {
-  return st_transaction_run(store, make_raised, &(st_change){.id = name, .of = &value}, error);
+  return st_transaction_run(store, make_raised, &(st_change){.id = name, .data = &value}, error);
 }
 
 st_store_status st_store_get_setting(st_store *store, const char *name, int64_t *value,

@@ -69,28 +69,28 @@ void st_store_interrupt(st_store *store) {
 }
 
 st_store_status st_store_issued_sequence(st_store *store, int64_t sequence, char *error) {
-  return store->driver->gave_sequence(store, sequence, error);
+  return store->driver->issued_sequence(store, sequence, error);
 }
 
-st_store_status st_store_revocation_state(st_store *store, st_revocation_state *listing,
+st_store_status st_store_revocation_state(st_store *store, st_revocation_state *state,
                                           char *error) {
-  return store->driver->listing(store, listing, error);
+  return store->driver->revocation_state(store, state, error);
 }
 
-st_store_status st_store_revoked_hashes(st_store *store, st_revocation_state *listing,
+st_store_status st_store_revoked_hashes(st_store *store, st_revocation_state *state,
                                         uint64_t **hashes, uint32_t *count, char *error) {
-  return store->driver->listed(store, listing, hashes, count, error);
+  return store->driver->revoked_hashes(store, state, hashes, count, error);
 }
 
-st_store_status st_store_revocation_data(st_store *store, st_revocation_data *listed, char *error) {
-  return store->driver->listed_and_changes(store, listed, error);
+st_store_status st_store_revocation_data(st_store *store, st_revocation_data *data, char *error) {
+  return store->driver->revocation_data(store, data, error);
 }
 
 st_store_status st_store_revocation_changes(st_store *store, int64_t since,
-                                            st_revocation_state *listing,
+                                            st_revocation_state *state,
                                             st_revocation_change **changes, uint32_t *count,
                                             char *error) {
-  return store->driver->changes(store, since, listing, changes, count, error);
+  return store->driver->revocation_changes(store, since, state, changes, count, error);
 }
 
 st_store_status st_store_backup(st_store *store, const char *path, const volatile int *stop,

@@ -4,13 +4,14 @@
  */
 #include "store/transaction.h"
 
-st_change st_transaction_change(const st_audit_context *act, const char *id, int64_t *sequence) {
+st_change st_transaction_change(const st_audit_context *context, const char *id,
+                                int64_t *sequence) {
   if (sequence != NULL) *sequence = 0;
-  return (st_change){.act = act,
+  return (st_change){.context = context,
                      .id = id,
-                     .until_us = act->until_us,
-                     .now = act->now_us / 1000000,
-                     .now_us = act->now_us,
+                     .until_us = context->until_us,
+                     .now = context->now_us / 1000000,
+                     .now_us = context->now_us,
                      .sequence = sequence};
 }
 
@@ -20,27 +21,27 @@ st_change st_transaction_change(const st_audit_context *act, const char *id, int
 static st_store_status make_part(st_db *db, st_change_fn *make, const st_change *change,
                                  int64_t until_us, int64_t *sequence) {
   db->sequence = 0;
-  st_store_status stored = db->ops->begin(db, until_us);
-  if (stored == ST_STORE_OK) stored = make(db, change);
-  if (stored == ST_STORE_OK && change->sequence != NULL) {
-    stored = st_transaction_sequence(db, sequence);
+  st_store_status status = db->ops->begin(db, until_us);
+  if (status == ST_STORE_OK) status = make(db, change);
+  if (status == ST_STORE_OK && change->sequence != NULL) {
+    status = st_transaction_sequence(db, sequence);
   }
-  return stored;
+  return status;
 }
 
 static st_store_status make_whole(st_db *db, st_change_fn *make, const st_change *change,
                                   int64_t until_us, char *error) {
   int64_t sequence = 0;
-  st_store_status stored = make_part(db, make, change, until_us, &sequence);
-  if (stored == ST_STORE_FAILED) return db->ops->explain(db, "write", error);
-  if (stored == ST_STORE_OK) stored = db->ops->commit(db, error);
-  if (stored == ST_STORE_OK && change->sequence != NULL) *change->sequence = sequence;
-  return stored;
+  st_store_status status = make_part(db, make, change, until_us, &sequence);
+  if (status == ST_STORE_FAILED) return db->ops->explain(db, "write", error);
+  if (status == ST_STORE_OK) status = db->ops->commit(db, error);
+  if (status == ST_STORE_OK && change->sequence != NULL) *change->sequence = sequence;
+  return status;
 }
 
 /* For what fails without a failure of the database. */
-static const char *reason(st_store_status stored) {
-  switch (stored) {
+static const char *reason(st_store_status status) {
+  switch (status) {
     case ST_STORE_EXISTS: return "it is there already";
     case ST_STORE_DENIED:
       return "the credential you used has expired, been revoked or lost a permission";
@@ -75,13 +76,13 @@ st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st
     return ST_STORE_BUSY;
   }
   st_db *db = store->driver->change_db(store);
-  st_store_status stored = make_whole(db, make, change, until_us, error);
-  if (reason(stored) != NULL) {
-    (void)st_db_fail(error, "%s: %s", st_db_name(store), reason(stored));
+  st_store_status status = make_whole(db, make, change, until_us, error);
+  if (reason(status) != NULL) {
+    (void)st_db_fail(error, "%s: %s", st_db_name(store), reason(status));
   }
   db->ops->rollback(db);
   end_turn(store, change);
-  return stored;
+  return status;
 }
 
 void st_store_limit_waiting(st_store *store, int64_t threads) {

@@ -6,11 +6,11 @@
 
 /* What a change is about. Each kind of change reads what it needs. */
 typedef struct st_change {
-  const st_audit_context *act; /* who is named in the audit log; NULL: no line is written */
-  const st_grantor *maker;     /* what something new is made with, or NULL */
+  const st_audit_context *context; /* who is named in the audit log; NULL: no line is written */
+  const st_grantor *grantor;       /* what something new is made with, or NULL */
   const st_key *key;
   const uint8_t *digest;
-  const char *id; /* of a row, or a user's login */
+  const char *id; /* of a row, or a username */
   const char *sub;
   const char *text; /* a name */
   bool disabled;
@@ -19,11 +19,11 @@ typedef struct st_change {
   int64_t *sequence;    /* written after the commit: at which the revocation data has it; or NULL */
   int64_t until_us;     /* how long it may wait: as in st_audit_context */
   bool unauthenticated; /* who asks for it has shown no credential */
-  void *of;             /* what this kind of change takes besides, and gives back */
+  void *data;           /* what this kind of change takes besides, and gives back */
 } st_change;
 
 /* *sequence (may be NULL) is 0 from now on. */
-st_change st_transaction_change(const st_audit_context *act, const char *id, int64_t *sequence);
+st_change st_transaction_change(const st_audit_context *context, const char *id, int64_t *sequence);
 
 /* What a change does, within its transaction. Unless it answers ST_STORE_OK nothing has happened.
  */

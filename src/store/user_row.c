@@ -13,67 +13,66 @@
 /* ---- the record ---- */
 
 bool st_user_row_take(const st_row *row, void *item) {
-  st_user *person = item;
-  memset(person, 0, sizeof *person);
-  if (!st_key_row_take(row, &person->key) || person->key.kind != ST_KIND_USER) return false;
-  person->registered = st_row_number(row, ST_COL_REGISTERED) != 0;
-  person->own_password = st_row_number(row, ST_COL_OWN_PASSWORD) != 0;
-  return st_row_text(row, ST_COL_PASSWORD, person->password, sizeof person->password) &&
-         st_row_text(row, ST_COL_IMPORTED, person->imported, sizeof person->imported) &&
-         st_row_text(row, ST_COL_LOCALE, person->locale, sizeof person->locale) &&
-         st_row_text(row, ST_COL_SOURCE, person->source, sizeof person->source);
+  st_user *user = item;
+  memset(user, 0, sizeof *user);
+  if (!st_key_row_take(row, &user->key) || user->key.kind != ST_KIND_USER) return false;
+  user->registered = st_row_number(row, ST_COL_REGISTERED) != 0;
+  user->own_password = st_row_number(row, ST_COL_OWN_PASSWORD) != 0;
+  return st_row_text(row, ST_COL_PASSWORD, user->password, sizeof user->password) &&
+         st_row_text(row, ST_COL_IMPORTED, user->imported, sizeof user->imported) &&
+         st_row_text(row, ST_COL_LOCALE, user->locale, sizeof user->locale) &&
+         st_row_text(row, ST_COL_SOURCE, user->source, sizeof user->source);
 }
 
 bool st_user_row_fits(const char *text, size_t size) {
   return strnlen(text, size) < size;
 }
 
-bool st_user_row_storable(const st_user *person) {
-  const st_key *key = &person->key;
+bool st_user_row_storable(const st_user *user) {
+  const st_key *key = &user->key;
   return st_key_row_storable(key) && key->kind == ST_KIND_USER && key->parent[0] == '\0' &&
          key->owner[0] != '\0' && strcmp(key->owner, key->name) == 0 && !key->disabled &&
-         !key->suspended && st_user_row_fits(person->password, sizeof person->password) &&
-         st_user_row_fits(person->imported, sizeof person->imported) &&
-         st_user_row_fits(person->locale, sizeof person->locale) &&
-         st_user_row_fits(person->source, sizeof person->source);
+         !key->suspended && st_user_row_fits(user->password, sizeof user->password) &&
+         st_user_row_fits(user->imported, sizeof user->imported) &&
+         st_user_row_fits(user->locale, sizeof user->locale) &&
+         st_user_row_fits(user->source, sizeof user->source);
 }
 
-st_store_status st_user_row_find(st_db *db, const char *login, st_user_before *before) {
+st_store_status st_user_row_find(st_db *db, const char *username, st_user_before *before) {
   st_row row;
-  st_store_status stored = st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(login)), &row);
-  if (stored == ST_STORE_OK && !st_user_row_take(&row, &before->person)) stored = ST_STORE_FAILED;
-  before->imported = stored == ST_STORE_OK && st_row_number(&row, ST_COL_BY_IMPORT) != 0;
+  st_store_status status = st_db_query(db, ST_SQL_USER_FIND, ST_VALUES(st_db_text(username)), &row);
+  if (status == ST_STORE_OK && !st_user_row_take(&row, &before->user)) status = ST_STORE_FAILED;
+  before->imported = status == ST_STORE_OK && st_row_number(&row, ST_COL_BY_IMPORT) != 0;
   st_row_finish(&row);
-  return stored;
+  return status;
 }
 
 /* ---- made ---- */
 
-st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
+st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *user,
                                    const uint8_t digest[32], const char *imported) {
-  st_store_status stored = st_key_row_insert(db, &person->key, digest, change->act->row);
-  return stored != ST_STORE_OK
-             ? stored
-             : st_db_run_one(
-                   db, ST_SQL_USER_INSERT,
-                   ST_VALUES(st_db_text(person->key.owner), st_db_text(person->key.id),
-                             st_db_text(person->password), st_db_text(imported),
-                             st_db_text(person->locale), st_db_text(person->source),
-                             st_db_number(change->now), st_db_number(person->registered)));
+  st_store_status status = st_key_row_insert(db, &user->key, digest, change->context->row);
+  return status != ST_STORE_OK
+             ? status
+             : st_db_run_one(db, ST_SQL_USER_INSERT,
+                             ST_VALUES(st_db_text(user->key.owner), st_db_text(user->key.id),
+                                       st_db_text(user->password), st_db_text(imported),
+                                       st_db_text(user->locale), st_db_text(user->source),
+                                       st_db_number(change->now), st_db_number(user->registered)));
 }
 
 st_store_status st_user_row_audit(st_db *db, const st_change *change, const char *action,
-                                  const st_user *person, int64_t owned) {
+                                  const st_user *user, int64_t owned) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   if (owned > 0) {
     st_audit_detail(&writer, "keys owned: ", "");
     st_write_int(&writer, owned);
   }
-  st_audit_detail_permissions(&writer, person->key.permissions);
-  st_audit_detail_expiry(&writer, person->key.expires_at);
-  if (person->source[0] != '\0') st_audit_detail(&writer, "source ", person->source);
-  return st_audit_write_detail(db, change, action, person->key.owner, &writer);
+  st_audit_detail_permissions(&writer, user->key.permissions);
+  st_audit_detail_expiry(&writer, user->key.expires_at);
+  if (user->source[0] != '\0') st_audit_detail(&writer, "source ", user->source);
+  return st_audit_write_detail(db, change, action, user->key.owner, &writer);
 }
 
 /* ---- other permissions, another password ---- */
@@ -83,15 +82,15 @@ static st_store_status find_losses(st_db *db, const st_key *row, const char *per
                                    bool *loses) {
   st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
   subtoken_text held;
-  st_store_status stored = st_row_set_clear(db);
-  while (stored == ST_STORE_OK && st_cut(&cutter, ',', &held)) {
+  st_store_status status = st_row_set_clear(db);
+  while (status == ST_STORE_OK && st_cut(&cutter, ',', &held)) {
     if (!st_permissions_contain(permissions, held)) {
       *loses = true;
-      stored = st_db_run(db, ST_SQL_SET_ADD_HOLDING,
+      status = st_db_run(db, ST_SQL_SET_ADD_HOLDING,
                          ST_VALUES(st_db_text(row->owner), st_db_view(held)));
     }
   }
-  return stored;
+  return status;
 }
 
 /* The keys in the set, and all sessions. */
@@ -112,13 +111,13 @@ static st_store_status grant(st_db *db, const st_change *change, const st_key *r
                              const char *permissions) {
   const st_value *values =
       ST_VALUES(st_db_text(row->id), st_db_number(change->now), st_db_text(permissions));
-  st_store_status stored = st_db_run_one(db, ST_SQL_ROW_GRANT, values);
-  return stored == ST_STORE_OK ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : stored;
+  st_store_status status = st_db_run_one(db, ST_SQL_ROW_GRANT, values);
+  return status == ST_STORE_OK ? st_db_run(db, ST_SQL_SESSION_GRANT, values) : status;
 }
 
 static st_store_status audit_revision(st_db *db, const st_change *change, const st_key *row,
                                       const st_user_revision *to, const st_ended *ended,
-                                      const st_made *made) {
+                                      const st_derived *made) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_audit_detail_ended(&writer, ended);
@@ -135,26 +134,26 @@ static st_store_status audit_revision(st_db *db, const st_change *change, const 
 st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
                                    const st_user_revision *to) {
   st_ended ended = {0};
-  st_made made = {0};
+  st_derived made = {0};
   bool loses = false;
   const char *permissions = to->permissions != NULL ? to->permissions : row->permissions;
-  st_store_status stored = find_losses(db, row, permissions, &loses);
-  bool tells =
-      to->permissions != NULL && (loses || (change->act->made != NULL && change->act->made->end));
-  if (stored == ST_STORE_OK && tells) stored = st_derived_find(db, change, row, permissions, &made);
-  if (stored == ST_STORE_OK && (loses || to->password != NULL)) {
-    stored = end_losses(db, change, row, to, &ended);
+  st_store_status status = find_losses(db, row, permissions, &loses);
+  bool tells = to->permissions != NULL &&
+               (loses || (change->context->made != NULL && change->context->made->end));
+  if (status == ST_STORE_OK && tells) status = st_derived_find(db, change, row, permissions, &made);
+  if (status == ST_STORE_OK && (loses || to->password != NULL)) {
+    status = end_losses(db, change, row, to, &ended);
   }
-  if (stored == ST_STORE_OK && to->permissions != NULL) {
-    stored = grant(db, change, row, to->permissions);
+  if (status == ST_STORE_OK && to->permissions != NULL) {
+    status = grant(db, change, row, to->permissions);
   }
-  if (stored == ST_STORE_OK) {
-    stored = st_db_run_one(db, ST_SQL_USER_UPDATE,
+  if (status == ST_STORE_OK) {
+    status = st_db_run_one(db, ST_SQL_USER_UPDATE,
                            ST_VALUES(st_db_text(row->owner), st_db_number(change->now),
                                      st_db_text(to->password), st_db_text(to->imported)));
   }
-  if (stored == ST_STORE_OK && tells) {
-    stored = st_derived_settle(db, change, "user", row->owner, &made);
+  if (status == ST_STORE_OK && tells) {
+    status = st_derived_settle(db, change, "user", row->owner, &made);
   }
-  return stored == ST_STORE_OK ? audit_revision(db, change, row, to, &ended, &made) : stored;
+  return status == ST_STORE_OK ? audit_revision(db, change, row, to, &ended, &made) : status;
 }

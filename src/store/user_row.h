@@ -9,7 +9,7 @@
 
 /* A user as he is before a change. Holds a password: wiped by who asked. */
 typedef struct st_user_before {
-  st_user person;
+  st_user user;
   bool imported; /* once, by an import */
 } st_user_before;
 
@@ -22,19 +22,19 @@ typedef struct st_user_revision {
   const char *action;
 } st_user_revision;
 
-bool st_user_row_storable(const st_user *person);
+bool st_user_row_storable(const st_user *user);
 /* Does the text fit into a buffer of this size, with its NUL? */
 bool st_user_row_fits(const char *text, size_t size);
 /* An st_query_take_fn. */
-bool st_user_row_take(const st_row *row, void *person);
+bool st_user_row_take(const st_row *row, void *user);
 
-st_store_status st_user_row_find(st_db *db, const char *login, st_user_before *before);
+st_store_status st_user_row_find(st_db *db, const char *username, st_user_before *before);
 /* imported: what an import brought, or NULL when none makes this user. */
-st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *person,
+st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *user,
                                    const uint8_t digest[32], const char *imported);
 /* The line for a new user. owned: keys that were there before, for an owner of that name. */
 st_store_status st_user_row_audit(st_db *db, const st_change *change, const char *action,
-                                  const st_user *person, int64_t owned);
+                                  const st_user *user, int64_t owned);
 
 /* Ends what the user loses by it: sessions, and keys that hold a permission that is taken away.
  * Writes the line, too. row: as it is before. */

@@ -15,15 +15,15 @@ static st_store_status fail_incomplete(const st_store *store, char *error) {
 
 /* ---- found and listed ---- */
 
-st_store_status st_store_user_find(st_store *store, subtoken_text login, st_user *person,
+st_store_status st_store_user_find(st_store *store, subtoken_text username, st_user *user,
                                    char *error) {
-  return st_query_one(store, ST_SQL_USER_FIND, ST_VALUES(st_db_view(login)), person, sizeof *person,
+  return st_query_one(store, ST_SQL_USER_FIND, ST_VALUES(st_db_view(username)), user, sizeof *user,
                       st_user_row_take, error);
 }
 
-st_store_status st_store_user_list(st_store *store, const char *after, size_t limit,
-                                   st_user *persons, size_t *count, char *error) {
-  st_query_page page = {persons, sizeof *persons, limit, count, st_user_row_take};
+st_store_status st_store_user_list(st_store *store, const char *after, size_t limit, st_user *users,
+                                   size_t *count, char *error) {
+  st_query_page page = {users, sizeof *users, limit, count, st_user_row_take};
   return st_query_list(store, ST_SQL_USER_LIST,
                        ST_VALUES(st_db_text(after), st_db_number((int64_t)limit)), &page, error);
 }
@@ -31,7 +31,7 @@ st_store_status st_store_user_list(st_store *store, const char *after, size_t li
 /* ---- made ---- */
 
 typedef struct new_user {
-  const st_user *person;
+  const st_user *user;
   bool registering;
   int64_t owned; /* keys that stand under the username already */
 } new_user;
@@ -39,95 +39,96 @@ typedef struct new_user {
 /* May who makes this user manage the keys of any owner? The operator may. */
 static st_store_status manages_all(st_db *db, const st_change *change, bool registering,
                                    bool *all) {
-  st_key maker;
+  st_key grantor;
   *all = !registering;
-  if (change->maker == NULL) return ST_STORE_OK;
-  st_store_status stored = st_key_row_grantor(db, change, &maker);
-  *all = stored == ST_STORE_OK && st_permissions_contain(maker.permissions, ST_TEXT("keys"));
-  return stored;
+  if (change->grantor == NULL) return ST_STORE_OK;
+  st_store_status status = st_key_row_grantor(db, change, &grantor);
+  *all = status == ST_STORE_OK && st_permissions_contain(grantor.permissions, ST_TEXT("keys"));
+  return status;
 }
 
 /* ST_STORE_EXISTS when the username is taken; by the owner of a key, too, unless who makes the user
  * could manage that key anyway: a user manages what stands under the username.
  */
-static st_store_status username_is_free(st_db *db, const st_change *change, new_user *user) {
-  const st_value *username = ST_VALUES(st_db_text(user->person->key.owner));
+static st_store_status username_is_free(st_db *db, const st_change *change, new_user *new) {
+  const st_value *username = ST_VALUES(st_db_text(new->user->key.owner));
   bool all = false;
-  if (manages_all(db, change, user->registering, &all) != ST_STORE_OK) return ST_STORE_FAILED;
+  if (manages_all(db, change, new->registering, &all) != ST_STORE_OK) return ST_STORE_FAILED;
   st_store_status found = st_db_exists(db, ST_SQL_USER_FIND, username);
   if (found != ST_STORE_NOT_FOUND) return found == ST_STORE_OK ? ST_STORE_EXISTS : found;
-  if (st_db_query_number(db, ST_SQL_KEY_COUNT_OWNED, username, &user->owned) != ST_STORE_OK) {
+  if (st_db_query_number(db, ST_SQL_KEY_COUNT_OWNED, username, &new->owned) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  return user->owned > 0 && !all ? ST_STORE_EXISTS : ST_STORE_OK;
+  return new->owned > 0 && !all ? ST_STORE_EXISTS : ST_STORE_OK;
 }
 
 static st_store_status make_user(st_db *db, const st_change *change) {
-  new_user *user = change->of;
-  const char *imported = user->person->imported[0] != '\0' ? user->person->imported : NULL;
-  st_store_status stored = st_key_row_may_grant(db, change, user->person->key.permissions);
-  if (stored == ST_STORE_OK) stored = username_is_free(db, change, user);
-  if (stored == ST_STORE_OK) {
-    stored = st_user_row_insert(db, change, user->person, change->digest, imported);
+  new_user *new = change->data;
+  const char *imported = new->user->imported[0] != '\0' ? new->user->imported : NULL;
+  st_store_status status = st_key_row_may_grant(db, change, new->user->key.permissions);
+  if (status == ST_STORE_OK) status = username_is_free(db, change, new);
+  if (status == ST_STORE_OK) {
+    status = st_user_row_insert(db, change, new->user, change->digest, imported);
   }
-  const char *action = user->registering ? "user.register" : "user.create";
-  return stored == ST_STORE_OK ? st_user_row_audit(db, change, action, user->person, user->owned)
-                               : stored;
+  const char *action = new->registering ? "user.register" : "user.create";
+  return status == ST_STORE_OK ? st_user_row_audit(db, change, action, new->user, new->owned)
+                               : status;
 }
 
-st_store_status st_store_user_create(st_store *store, const st_audit_context *act,
-                                     const st_grantor *maker, bool registering,
-                                     const st_user *person, const uint8_t digest[32], char *error) {
-  if (!st_user_row_storable(person)) return fail_incomplete(store, error);
-  st_change change = st_transaction_change(act, NULL, NULL);
-  change.maker = maker;
+st_store_status st_store_user_create(st_store *store, const st_audit_context *context,
+                                     const st_grantor *grantor, bool registering,
+                                     const st_user *user, const uint8_t digest[32], char *error) {
+  if (!st_user_row_storable(user)) return fail_incomplete(store, error);
+  st_change change = st_transaction_change(context, NULL, NULL);
+  change.grantor = grantor;
   change.digest = digest;
   change.unauthenticated = registering;
-  st_user made = *person;
+  st_user made = *user;
   made.registered = registering;
-  change.of = &(new_user){&made, registering, 0};
-  st_store_status stored = st_transaction_run(store, make_user, &change, error);
+  change.data = &(new_user){&made, registering, 0};
+  st_store_status status = st_transaction_run(store, make_user, &change, error);
   subtoken_wipe(&made, sizeof made);
-  return stored;
+  return status;
 }
 
 /* ---- other permissions, another password ---- */
 
 static st_store_status make_revised(st_db *db, const st_change *change) {
   st_user_before before;
-  st_store_status stored = st_user_row_find(db, change->id, &before);
-  if (stored == ST_STORE_OK) {
-    stored = st_user_row_revise(db, change, &before.person.key, change->of);
+  st_store_status status = st_user_row_find(db, change->id, &before);
+  if (status == ST_STORE_OK) {
+    status = st_user_row_revise(db, change, &before.user.key, change->data);
   }
   subtoken_wipe(&before, sizeof before);
-  return stored;
+  return status;
 }
 
-static st_store_status revise(st_store *store, const st_audit_context *act, const char *login,
-                              st_user_revision *to, int64_t *sequence, char *error) {
+static st_store_status revise(st_store *store, const st_audit_context *context,
+                              const char *username, st_user_revision *to, int64_t *sequence,
+                              char *error) {
   if (!st_key_row_has_len(to->sub, ST_SUB_LEN) ||
       (to->password != NULL && !st_user_row_fits(to->password, ST_PHC_MAX + 1)) ||
       (to->permissions != NULL &&
        !st_user_row_fits(to->permissions, ST_PERMISSIONS_TEXT_MAX + 1))) {
     return fail_incomplete(store, error);
   }
-  st_change change = st_transaction_change(act, login, sequence);
-  change.of = to;
+  st_change change = st_transaction_change(context, username, sequence);
+  change.data = to;
   return st_transaction_run(store, make_revised, &change, error);
 }
 
-st_store_status st_store_user_set_permissions(st_store *store, const st_audit_context *act,
-                                              const char *login, const char *permissions,
+st_store_status st_store_user_set_permissions(st_store *store, const st_audit_context *context,
+                                              const char *username, const char *permissions,
                                               const char *new_sub, int64_t *sequence, char *error) {
   st_user_revision to = {.permissions = permissions, .sub = new_sub, .action = "user.permissions"};
-  return revise(store, act, login, &to, sequence, error);
+  return revise(store, context, username, &to, sequence, error);
 }
 
-st_store_status st_store_user_set_password(st_store *store, const st_audit_context *act,
-                                           const char *login, const char *password,
+st_store_status st_store_user_set_password(st_store *store, const st_audit_context *context,
+                                           const char *username, const char *password,
                                            const char *new_sub, int64_t *sequence, char *error) {
   st_user_revision to = {.password = password, .sub = new_sub, .action = "user.password"};
-  return revise(store, act, login, &to, sequence, error);
+  return revise(store, context, username, &to, sequence, error);
 }
 
 typedef struct hashes {
@@ -135,17 +136,17 @@ typedef struct hashes {
 } hashes;
 
 static st_store_status make_rehashed(st_db *db, const st_change *change) {
-  const hashes *h = change->of;
+  const hashes *h = change->data;
   return st_db_run_one(
       db, ST_SQL_USER_REHASH,
       ST_VALUES(st_db_text(change->id), st_db_text(h->before), st_db_text(h->after)));
 }
 
-st_store_status st_store_user_rehash(st_store *store, const char *login, const char *before,
+st_store_status st_store_user_rehash(st_store *store, const char *username, const char *before,
                                      const char *password, char *error) {
   if (!st_user_row_fits(password, ST_PHC_MAX + 1)) return fail_incomplete(store, error);
   hashes h = {before, password};
-  st_change change = {.id = login, .of = &h, .until_us = ST_WAIT_NOT};
+  st_change change = {.id = username, .data = &h, .until_us = ST_WAIT_NOT};
   return st_transaction_run(store, make_rehashed, &change, error);
 }
 
@@ -153,14 +154,14 @@ st_store_status st_store_user_rehash(st_store *store, const char *login, const c
 
 /* The user's row as it shall be, and with it that of each key. */
 static st_store_status suspend(st_db *db, const st_change *change, const st_key *row) {
-  st_value login = st_db_text(row->owner), now = st_db_number(change->now),
+  st_value username = st_db_text(row->owner), now = st_db_number(change->now),
            yes = st_db_number(change->disabled);
   bool ok = st_db_run_one(db, ST_SQL_ROW_DISABLE,
-                          ST_VALUES(st_db_text(row->id), now, yes, st_db_text(change->act->row),
+                          ST_VALUES(st_db_text(row->id), now, yes, st_db_text(change->context->row),
                                     st_db_number(0))) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_KEY_SUSPEND_OWNED, ST_VALUES(login, now, yes)) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_KEY_SUSPEND_OWNED, ST_VALUES(username, now, yes)) == ST_STORE_OK &&
             st_row_set_of(db, row->id) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_SET_ADD_OWNED, ST_VALUES(login)) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_SET_ADD_OWNED, ST_VALUES(username)) == ST_STORE_OK &&
             st_row_set_relist(db, change) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
@@ -176,7 +177,7 @@ static st_store_status end_all_sessions(st_db *db, const st_change *change, cons
 }
 
 static st_store_status audit_ended(st_db *db, const st_change *change, const char *action,
-                                   const st_ended *ended, const st_made *made) {
+                                   const st_ended *ended, const st_derived *made) {
   char detail[ST_AUDIT_DETAIL_ROOM];
   st_writer writer = st_writer_on(detail, sizeof detail);
   st_audit_detail_ended(&writer, ended);
@@ -186,7 +187,7 @@ static st_store_status audit_ended(st_db *db, const st_change *change, const cha
 
 static st_store_status disable(st_db *db, const st_change *change, const st_key *row) {
   st_ended ended = {0};
-  st_made made = {0};
+  st_derived made = {0};
   bool ok = suspend(db, change, row) == ST_STORE_OK &&
             (!change->disabled ||
              (end_all_sessions(db, change, row, &ended) == ST_STORE_OK &&
@@ -198,16 +199,16 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
 
 static st_store_status make_disabled(st_db *db, const st_change *change) {
   st_user_before before;
-  st_store_status stored = st_user_row_find(db, change->id, &before);
-  if (stored == ST_STORE_OK) stored = disable(db, change, &before.person.key);
+  st_store_status status = st_user_row_find(db, change->id, &before);
+  if (status == ST_STORE_OK) status = disable(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
-  return stored;
+  return status;
 }
 
-st_store_status st_store_user_set_disabled(st_store *store, const st_audit_context *act,
-                                           const char *login, bool disabled, int64_t *sequence,
+st_store_status st_store_user_set_disabled(st_store *store, const st_audit_context *context,
+                                           const char *username, bool disabled, int64_t *sequence,
                                            char *error) {
-  st_change change = st_transaction_change(act, login, sequence);
+  st_change change = st_transaction_change(context, username, sequence);
   change.disabled = disabled;
   return st_transaction_run(store, make_disabled, &change, error);
 }
@@ -217,7 +218,7 @@ static st_store_status delete_user(st_db *db, const st_change *change, const st_
   st_writer writer = st_writer_on(because, sizeof because);
   const st_value *username = ST_VALUES(st_db_text(change->id));
   st_ended ended = {0};
-  st_made made = {0};
+  st_derived made = {0};
   st_write_literal(&writer, "deleted with user ");
   st_write_truncated(&writer, row->owner);
   bool ok = st_writer_end(&writer) &&
@@ -232,14 +233,14 @@ static st_store_status delete_user(st_db *db, const st_change *change, const st_
 
 static st_store_status make_deleted(st_db *db, const st_change *change) {
   st_user_before before;
-  st_store_status stored = st_user_row_find(db, change->id, &before);
-  if (stored == ST_STORE_OK) stored = delete_user(db, change, &before.person.key);
+  st_store_status status = st_user_row_find(db, change->id, &before);
+  if (status == ST_STORE_OK) status = delete_user(db, change, &before.user.key);
   subtoken_wipe(&before, sizeof before);
-  return stored;
+  return status;
 }
 
-st_store_status st_store_user_delete(st_store *store, const st_audit_context *act,
-                                     const char *login, int64_t *sequence, char *error) {
-  st_change change = st_transaction_change(act, login, sequence);
+st_store_status st_store_user_delete(st_store *store, const st_audit_context *context,
+                                     const char *username, int64_t *sequence, char *error) {
+  st_change change = st_transaction_change(context, username, sequence);
   return st_transaction_run(store, make_deleted, &change, error);
 }

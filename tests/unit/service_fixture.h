@@ -51,7 +51,7 @@ static struct {
   size_t checks, creates, log_ins, log_outs, refreshes, changes; /* calls */
   bool checked_nobody;
   bool owner_is_user; /* as the last key was asked for */
-  st_made made;       /* with whatever is disabled or deleted */
+  st_derived made;    /* with whatever is disabled or deleted */
   int64_t now;        /* of the request */
   int64_t asked_until, most_sessions, refresh_retry;
   char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];

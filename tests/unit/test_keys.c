@@ -374,7 +374,7 @@ static void test_made_with_it(void **state) {
   static const char made[] =
       ",\"made\":{\"keys\":2,\"users\":1,\"ended\":false,\"more\":true,\"list\":[{\"key\":\"" KEY_ID
       "\"},{\"user\":\"e\\\"ve\"}]}}";
-  office.made = (st_made){.keys = 2, .users = 1, .more = true, .count = 2};
+  office.made = (st_derived){.keys = 2, .users = 1, .more = true, .count = 2};
   snprintf(office.made.items[0].name, sizeof office.made.items[0].name, KEY_ID);
   office.made.items[1].user = true;
   snprintf(office.made.items[1].name, sizeof office.made.items[1].name, "e\"ve");
@@ -388,8 +388,8 @@ static void test_made_with_it(void **state) {
   st_key *key = &office_row_of(ALICES)->key;
   memset(key->name, '\x01', ST_NAME_MAX);
   snprintf(key->permissions, sizeof key->permissions, "%s", too_many());
-  office.made.count = ST_MADE_LISTED;
-  for (size_t i = 0; i < ST_MADE_LISTED; i++) {
+  office.made.count = ST_DERIVED_LISTED;
+  for (size_t i = 0; i < ST_DERIVED_LISTED; i++) {
     office.made.items[i].user = true;
     memset(office.made.items[i].name, '\x01', ST_NAME_MAX);
   }

@@ -167,7 +167,7 @@ static void make_person_with(const char *password, bool imported) {
   if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
   int64_t sequence;
   if (imported) {
-    st_user_import user = {.person = person, .mode = ST_IMPORT_CREATE};
+    st_user_import user = {.user = person, .mode = ST_IMPORT_CREATE};
     memcpy(user.digest, digest_of(1), 32);
     good(st_store_user_import(store, ACT, &user, 1, &sequence, error));
   } else {

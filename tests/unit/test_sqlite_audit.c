@@ -130,7 +130,7 @@ static void knows_no_secrets(void **state) {
   good(st_store_user_set_password(store, ACT, "ann", "$hash$other", sub_of(3), NULL, error));
   st_user again = person_of(4, "carl", "a");
   snprintf(again.imported, sizeof again.imported, "$hash$salted");
-  st_user_import user = {.person = again, .mode = ST_IMPORT_CREATE};
+  st_user_import user = {.user = again, .mode = ST_IMPORT_CREATE};
   memcpy(user.digest, digest_of(4), 32);
   good(st_store_user_import(store, ACT, &user, 1, NULL, error));
   good(st_store_user_delete(store, ACT, "ann", NULL, error));

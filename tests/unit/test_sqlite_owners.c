@@ -174,7 +174,7 @@ static void with_a_user_enabled_a_disabled_key_stays_so(void **state) {
 
 /* ---- G3: what was made with it, for others ---- */
 
-static st_made made;
+static st_derived made;
 
 /* What the command line does; what it is told goes to `made`. */
 static const st_audit_context *telling(bool end) {
@@ -223,7 +223,7 @@ static void make_many(void) {
 static void assert_made(int64_t keys, int64_t users, const char *first) {
   assert_int_equal(made.keys, keys);
   assert_int_equal(made.users, users);
-  assert_int_equal(made.count, keys + users > ST_MADE_LISTED ? ST_MADE_LISTED : keys + users);
+  assert_int_equal(made.count, keys + users > ST_DERIVED_LISTED ? ST_DERIVED_LISTED : keys + users);
   if (made.count > 0) assert_string_equal(made.items[0].name, first);
 }
 

@@ -430,7 +430,7 @@ static st_store_status import(st_user *persons, size_t count, unsigned first) {
     memcpy(users[i].digest, digest_of(n), 32);
     memcpy(persons[i].key.id, id_of(n), sizeof persons[i].key.id);
     memcpy(persons[i].key.sub, sub_of(n), sizeof persons[i].key.sub);
-    users[i].person = persons[i];
+    users[i].user = persons[i];
     if (find(persons[i].key.owner, &there) == ST_STORE_OK) {
       users[i].mode = ST_IMPORT_UPDATE;
       assert_true(st_store_user_fingerprint(&there, users[i].seen));
@@ -501,7 +501,7 @@ static void imports_again(void **state) {
 /* G1: a user is imported as the caller saw him, or nothing is done. */
 static void imports_only_what_was_seen(void **state) {
   (void)state;
-  st_user_import user = {.person = person_of(30, "carl", "a"), .mode = ST_IMPORT_CREATE};
+  st_user_import user = {.user = person_of(30, "carl", "a"), .mode = ST_IMPORT_CREATE};
   st_user carl = person_of(0, "carl", "a"), got;
   int64_t sequence;
   bool deleted = true;

@@ -43,7 +43,7 @@ static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
 static bool copy_into(void *context, const char *path, char *error) {
   const copy *c = context;
   sqlite3 *from = NULL, *to = NULL;
-  st_store_status stored = ST_STORE_FAILED;
+  st_store_status status = ST_STORE_FAILED;
   if (st_sqlite_connect(c->store->base.name, &from, error) != ST_STORE_OK ||
       st_sqlite_connect(path, &to, error) != ST_STORE_OK) {
     goto out;
@@ -57,13 +57,13 @@ static bool copy_into(void *context, const char *path, char *error) {
                             source ? "read" : "write");
     goto out;
   }
-  stored = st_sqlite_set_journal(path, to, "delete", error);
+  status = st_sqlite_set_journal(path, to, "delete", error);
 out:
-  if (sqlite3_close(to) != SQLITE_OK && stored == ST_STORE_OK) {
-    stored = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
+  if (sqlite3_close(to) != SQLITE_OK && status == ST_STORE_OK) {
+    status = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
   (void)sqlite3_close(from);
-  return stored == ST_STORE_OK;
+  return status == ST_STORE_OK;
 }
 
 /* What SQLite leaves beside a file whose name goes on with these. */
@@ -84,14 +84,14 @@ st_store_status st_sqlite_place(const char *path, st_replace_fill *fill, void *c
 
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
                                  char *error) {
-  struct stat status;
+  struct stat there;
   copy c = {(st_sqlite *)store, stop};
-  if (lstat(path, &status) == 0) {
+  if (lstat(path, &there) == 0) {
     return st_db_fail(error, "%s already exists", st_error_path(path));
   }
-  st_store_status stored = st_sqlite_place(path, copy_into, &c, error);
-  if (stored != ST_STORE_OK && is_stopped(&c)) {
+  st_store_status status = st_sqlite_place(path, copy_into, &c, error);
+  if (status != ST_STORE_OK && is_stopped(&c)) {
     (void)st_db_fail(error, "%s was not written: interrupted", st_error_path(path));
   }
-  return stored == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
+  return status == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
 }

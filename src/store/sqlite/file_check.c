@@ -122,15 +122,15 @@ st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t
 
 st_store_status st_sqlite_check_pages(const char *path, sqlite3 *db, char *error) {
   sqlite3_stmt *statement = NULL;
-  st_store_status stored = ST_STORE_FAILED;
+  st_store_status status = ST_STORE_FAILED;
   if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
       sqlite3_step(statement) != SQLITE_ROW) {
-    stored = st_sqlite_fail_db(error, path, db, "check");
+    status = st_sqlite_fail_db(error, path, db, "check");
   } else {
     const char *found = (const char *)sqlite3_column_text(statement, 0);
     bool ok = found != NULL && strcmp(found, "ok") == 0;
-    stored = ok ? ST_STORE_OK : st_sqlite_fail_damaged(error, path, found == NULL ? "?" : found);
+    status = ok ? ST_STORE_OK : st_sqlite_fail_damaged(error, path, found == NULL ? "?" : found);
   }
   (void)sqlite3_finalize(statement);
-  return stored;
+  return status;
 }

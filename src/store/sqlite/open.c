@@ -20,11 +20,11 @@ static const st_driver driver = {
     .by_sub = st_sqlite_by_sub,
     .ready = st_sqlite_ready,
     .interrupt = st_sqlite_interrupt,
-    .gave_sequence = st_sqlite_gave_sequence,
-    .listing = st_sqlite_listing,
-    .listed = st_sqlite_listed,
-    .listed_and_changes = st_sqlite_listed_and_changes,
-    .changes = st_sqlite_changes,
+    .issued_sequence = st_sqlite_issued_sequence,
+    .revocation_state = st_sqlite_revocation_state,
+    .revoked_hashes = st_sqlite_revoked_hashes,
+    .revocation_data = st_sqlite_revocation_data,
+    .revocation_changes = st_sqlite_revocation_changes,
     .backup = st_sqlite_backup,
     .change_db = st_sqlite_change_db,
     .acquire_query_db = st_sqlite_acquire_query_db,
@@ -37,17 +37,17 @@ static const st_driver driver = {
 static bool build(void *unused, const char *path, char *error) {
   (void)unused;
   sqlite3 *db = NULL;
-  st_store_status stored = st_sqlite_connect(path, &db, error);
-  if (stored == ST_STORE_OK) {
-    stored = st_sqlite_update_schema(path, db, error);
+  st_store_status status = st_sqlite_connect(path, &db, error);
+  if (status == ST_STORE_OK) {
+    status = st_sqlite_update_schema(path, db, error);
   }
-  if (stored == ST_STORE_OK) {
-    stored = st_sqlite_set_journal(path, db, "wal", error);
+  if (status == ST_STORE_OK) {
+    status = st_sqlite_set_journal(path, db, "wal", error);
   }
-  if (sqlite3_close(db) != SQLITE_OK && stored == ST_STORE_OK) {
-    stored = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
+  if (sqlite3_close(db) != SQLITE_OK && status == ST_STORE_OK) {
+    status = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
-  return stored == ST_STORE_OK;
+  return status == ST_STORE_OK;
 }
 
 /* The absolute path, links resolved, of a file that is there now. Another process may
@@ -172,13 +172,13 @@ static st_store_status open_parts(st_sqlite *store, const char *path, bool creat
       (size <= QUICK_CHECK_MAX && st_sqlite_check_pages(name, *db, error) != ST_STORE_OK)) {
     return ST_STORE_FAILED;
   }
-  st_store_status stored =
+  st_store_status status =
       open_to_read(store, &store->queries.connection, &store->query_wait, error);
-  for (size_t i = 0; stored == ST_STORE_OK && i < ST_SQLITE_READERS; i++) {
-    stored = open_to_read(store, &store->readers[i].connection, &store->readers[i].wait, error);
+  for (size_t i = 0; status == ST_STORE_OK && i < ST_SQLITE_READERS; i++) {
+    status = open_to_read(store, &store->readers[i].connection, &store->readers[i].wait, error);
   }
-  if (stored == ST_STORE_OK) stored = prepare_all(store, error);
-  return stored == ST_STORE_OK ? settle(store, error) : stored;
+  if (status == ST_STORE_OK) status = prepare_all(store, error);
+  return status == ST_STORE_OK ? settle(store, error) : status;
 }
 
 /* Without a connection yet; NULL: no memory. */

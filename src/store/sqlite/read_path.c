@@ -183,21 +183,21 @@ static st_store_status read_given(st_sqlite_reader *r, int64_t sequence, char *e
   sqlite3_stmt *row = r->statements[ST_SQLITE_READ_SEQUENCE];
   bool ok = sqlite3_bind_int64(row, 1, sequence) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW;
   bool gave = ok && sqlite3_column_int64(row, 0) != 0;
-  st_store_status stored =
+  st_store_status status =
       gave ? ST_STORE_OK
       : ok ? ST_STORE_NOT_FOUND
            : st_sqlite_fail_db(error, r->store->base.name, r->connection, "read");
   st_sqlite_finish(row);
-  return stored;
+  return status;
 }
 
-st_store_status st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error) {
+st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, char *error) {
   st_sqlite_reader *r = &((st_sqlite *)store)->readers[0];
   (void)pthread_mutex_lock(&r->lock);
-  st_store_status stored = freshen(r, error) ? read_given(r, sequence, error) : ST_STORE_FAILED;
+  st_store_status status = freshen(r, error) ? read_given(r, sequence, error) : ST_STORE_FAILED;
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
-  return stored;
+  return status;
 }
 
 /* Room and leave to write; SQLite needs the directory for its -wal, too. */

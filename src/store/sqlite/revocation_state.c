@@ -30,51 +30,52 @@ static st_store_status open_state(st_sqlite *store, char *error) {
   return st_sqlite_in_place(store, store->state, error) ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_store_status read_state(st_sqlite *store, st_revocation_state *listing, int64_t *from,
+static st_store_status read_state(st_sqlite *store, st_revocation_state *state, int64_t *from,
                                   char *error) {
   sqlite3_stmt *row = store->state_statements[ST_SQLITE_STATE_READ];
   bool ok = sqlite3_step(row) == SQLITE_ROW;
   if (ok) {
-    listing->sequence = sqlite3_column_int64(row, 0);
-    st_store64(listing->hash_key, (uint64_t)sqlite3_column_int64(row, 1));
-    st_store64(listing->hash_key + 8, (uint64_t)sqlite3_column_int64(row, 2));
+    state->sequence = sqlite3_column_int64(row, 0);
+    st_store64(state->hash_key, (uint64_t)sqlite3_column_int64(row, 1));
+    st_store64(state->hash_key + 8, (uint64_t)sqlite3_column_int64(row, 2));
     *from = sqlite3_column_int64(row, 3);
   }
-  st_store_status stored = ok ? ST_STORE_OK : trouble(store, error);
+  st_store_status status = ok ? ST_STORE_OK : trouble(store, error);
   st_sqlite_finish(row);
-  if (ok && (listing->sequence < 1 || *from < 1)) {
+  if (ok && (state->sequence < 1 || *from < 1)) {
     return st_sqlite_fail_damaged(error, store->base.name, "it has no sequence");
   }
-  return stored;
+  return status;
 }
 
-typedef st_store_status state_fn(st_sqlite *store, void *context, st_revocation_state *listing,
+typedef st_store_status state_fn(st_sqlite *store, void *context, st_revocation_state *state,
                                  int64_t from, char *error);
 
 /* Ask within one moment of the database. */
-static st_store_status ask(st_sqlite *store, st_revocation_state *listing, state_fn *read,
+static st_store_status ask(st_sqlite *store, st_revocation_state *state, state_fn *read,
                            void *context, char *error) {
   int64_t from = 0;
-  memset(listing, 0, sizeof *listing);
+  memset(state, 0, sizeof *state);
   (void)pthread_mutex_lock(&store->reading_state);
-  st_store_status stored = open_state(store, error);
-  if (stored == ST_STORE_OK &&
+  st_store_status status = open_state(store, error);
+  if (status == ST_STORE_OK &&
       st_sqlite_run(store->state_statements[ST_SQLITE_STATE_BEGIN]) != SQLITE_OK) {
-    stored = trouble(store, error);
+    status = trouble(store, error);
   }
-  if (stored == ST_STORE_OK) {
-    stored = read_state(store, listing, &from, error);
-    if (stored == ST_STORE_OK && read != NULL) {
-      stored = read(store, context, listing, from, error);
+  if (status == ST_STORE_OK) {
+    status = read_state(store, state, &from, error);
+    if (status == ST_STORE_OK && read != NULL) {
+      status = read(store, context, state, from, error);
     }
     (void)st_sqlite_run(store->state_statements[ST_SQLITE_STATE_END]); /* nothing was written */
   }
   (void)pthread_mutex_unlock(&store->reading_state);
-  return stored;
+  return status;
 }
 
-st_store_status st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error) {
-  return ask((st_sqlite *)store, listing, NULL, NULL, error);
+st_store_status st_sqlite_revocation_state(st_store *store, st_revocation_state *state,
+                                           char *error) {
+  return ask((st_sqlite *)store, state, NULL, NULL, error);
 }
 
 /* Rows of a statement into memory that grows. */
@@ -113,28 +114,28 @@ static void take_change(sqlite3_stmt *row, void *item) {
 
 static st_store_status read_rows(st_sqlite *store, rows *all, void (*take)(sqlite3_stmt *, void *),
                                  char *error) {
-  st_store_status stored = ST_STORE_OK;
+  st_store_status status = ST_STORE_OK;
   int code = SQLITE_ROW;
-  while (stored == ST_STORE_OK && (code = sqlite3_step(all->statement)) == SQLITE_ROW) {
+  while (status == ST_STORE_OK && (code = sqlite3_step(all->statement)) == SQLITE_ROW) {
     void *item = all->count < UINT32_MAX ? next_item(all) : NULL;
     if (item == NULL) {
-      stored =
+      status =
           st_db_fail(error, "no memory for the revocations of %s", st_error_path(store->base.name));
     } else {
       take(all->statement, item);
     }
   }
-  if (stored == ST_STORE_OK && code != SQLITE_DONE) {
-    stored = trouble(store, error);
+  if (status == ST_STORE_OK && code != SQLITE_DONE) {
+    status = trouble(store, error);
   }
   st_sqlite_finish(all->statement);
-  return stored;
+  return status;
 }
 
-static st_store_status read_listed(st_sqlite *store, void *context, st_revocation_state *listing,
+static st_store_status read_listed(st_sqlite *store, void *context, st_revocation_state *state,
                                    int64_t from, char *error) {
   rows *all = context;
-  (void)listing;
+  (void)state;
   (void)from;
   all->statement = store->state_statements[ST_SQLITE_STATE_HASHES];
   all->items = malloc(sizeof(uint64_t)); /* never NULL for who is answered */
@@ -145,10 +146,10 @@ static st_store_status read_listed(st_sqlite *store, void *context, st_revocatio
   return read_rows(store, all, take_hash, error);
 }
 
-static st_store_status read_changes(st_sqlite *store, void *context, st_revocation_state *listing,
+static st_store_status read_changes(st_sqlite *store, void *context, st_revocation_state *state,
                                     int64_t from, char *error) {
   rows *all = context;
-  if (all->since < from || all->since > listing->sequence) {
+  if (all->since < from || all->since > state->sequence) {
     return ST_STORE_NOT_FOUND;
   }
   all->statement = store->state_statements[ST_SQLITE_STATE_CHANGES];
@@ -158,59 +159,59 @@ static st_store_status read_changes(st_sqlite *store, void *context, st_revocati
   return read_rows(store, all, take_change, error);
 }
 
-static st_store_status hand_over(st_store_status stored, rows *all, uint32_t *count) {
-  *count = stored == ST_STORE_OK ? (uint32_t)all->count : 0;
-  if (stored != ST_STORE_OK) {
+static st_store_status hand_over(st_store_status status, rows *all, uint32_t *count) {
+  *count = status == ST_STORE_OK ? (uint32_t)all->count : 0;
+  if (status != ST_STORE_OK) {
     free(all->items);
     all->items = NULL;
   }
-  return stored;
+  return status;
 }
 
-st_store_status st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                                 uint32_t *count, char *error) {
+st_store_status st_sqlite_revoked_hashes(st_store *store, st_revocation_state *state,
+                                         uint64_t **hashes, uint32_t *count, char *error) {
   rows all = {.size = sizeof **hashes};
-  st_store_status stored =
-      hand_over(ask((st_sqlite *)store, listing, read_listed, &all, error), &all, count);
+  st_store_status status =
+      hand_over(ask((st_sqlite *)store, state, read_listed, &all, error), &all, count);
   *hashes = all.items;
-  return stored;
+  return status;
 }
 
 typedef struct both {
   rows hashes, changes;
 } both;
 
-static st_store_status read_both(st_sqlite *store, void *context, st_revocation_state *listing,
+static st_store_status read_both(st_sqlite *store, void *context, st_revocation_state *state,
                                  int64_t from, char *error) {
   both *all = context;
   all->changes.since = from;
-  st_store_status stored = read_listed(store, &all->hashes, listing, from, error);
-  if (stored != ST_STORE_OK) {
-    return stored;
+  st_store_status status = read_listed(store, &all->hashes, state, from, error);
+  if (status != ST_STORE_OK) {
+    return status;
   }
-  stored = read_changes(store, &all->changes, listing, from, error);
-  return stored == ST_STORE_NOT_FOUND ? ST_STORE_OK
-                                      : stored; /* a log that begins later has nothing yet */
+  status = read_changes(store, &all->changes, state, from, error);
+  return status == ST_STORE_NOT_FOUND ? ST_STORE_OK
+                                      : status; /* a log that begins later has nothing yet */
 }
 
-st_store_status st_sqlite_listed_and_changes(st_store *store, st_revocation_data *listed,
+st_store_status st_sqlite_revocation_data(st_store *store, st_revocation_data *data, char *error) {
+  both all = {.hashes = {.size = sizeof *data->hashes}, .changes = {.size = sizeof *data->changes}};
+  st_store_status status = ask((st_sqlite *)store, &data->state, read_both, &all, error);
+  status = hand_over(status, &all.hashes, &data->count);
+  status = hand_over(status, &all.changes, &data->change_count);
+  data->hashes = all.hashes.items;
+  data->changes = all.changes.items;
+  data->since = all.changes.since;
+  return status;
+}
+
+st_store_status st_sqlite_revocation_changes(st_store *store, int64_t since,
+                                             st_revocation_state *state,
+                                             st_revocation_change **changes, uint32_t *count,
                                              char *error) {
-  both all = {.hashes = {.size = sizeof *listed->hashes},
-              .changes = {.size = sizeof *listed->changes}};
-  st_store_status stored = ask((st_sqlite *)store, &listed->listing, read_both, &all, error);
-  stored = hand_over(stored, &all.hashes, &listed->count);
-  stored = hand_over(stored, &all.changes, &listed->change_count);
-  listed->hashes = all.hashes.items;
-  listed->changes = all.changes.items;
-  listed->since = all.changes.since;
-  return stored;
-}
-
-st_store_status st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                                  st_revocation_change **changes, uint32_t *count, char *error) {
   rows all = {.size = sizeof **changes, .since = since};
-  st_store_status stored =
-      hand_over(ask((st_sqlite *)store, listing, read_changes, &all, error), &all, count);
+  st_store_status status =
+      hand_over(ask((st_sqlite *)store, state, read_changes, &all, error), &all, count);
   *changes = all.items;
-  return stored;
+  return status;
 }

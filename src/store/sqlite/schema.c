@@ -59,9 +59,9 @@ static const char *const migrations[] = {
     "  PRIMARY KEY (sequence, hash)"
     ") STRICT, WITHOUT ROWID;",
 
-    /* Persons and logins have rows among the keys: what they grant is asked for in the same way. A
-     * login's row goes when no token of it can live, and what is known of it with it: hence the
-     * index by which `revoked` finds its rows.
+    /* Users and sessions have rows among the keys: what they grant is asked for in the same way.
+     * The row of a session goes when no token of it can live, and what is known of it with it:
+     * hence the index by which `revoked` finds its rows.
      */
     "ALTER TABLE keys ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind BETWEEN 0 AND 3);"
     "ALTER TABLE keys ADD COLUMN parent TEXT CHECK (length(parent) = 36);"
@@ -220,12 +220,12 @@ st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *err
   if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
     return st_sqlite_fail_db(error, path, db, "open");
   }
-  st_store_status stored = migrate(path, db, error);
-  if (stored == ST_STORE_OK && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-    stored = st_sqlite_fail_db(error, path, db, "write");
+  st_store_status status = migrate(path, db, error);
+  if (status == ST_STORE_OK && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+    status = st_sqlite_fail_db(error, path, db, "write");
   }
   if (sqlite3_get_autocommit(db) == 0) {
     (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   }
-  return stored;
+  return status;
 }

@@ -209,16 +209,18 @@ void st_sqlite_drop_files(st_sqlite *store);
 st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
                                     char *error);
 st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error);
-st_store_status st_sqlite_gave_sequence(st_store *store, int64_t sequence, char *error);
+st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, char *error);
 bool st_sqlite_ready(st_store *store, char *error);
 
-st_store_status st_sqlite_listing(st_store *store, st_revocation_state *listing, char *error);
-st_store_status st_sqlite_listed(st_store *store, st_revocation_state *listing, uint64_t **hashes,
-                                 uint32_t *count, char *error);
-st_store_status st_sqlite_listed_and_changes(st_store *store, st_revocation_data *listed,
+st_store_status st_sqlite_revocation_state(st_store *store, st_revocation_state *state,
+                                           char *error);
+st_store_status st_sqlite_revoked_hashes(st_store *store, st_revocation_state *state,
+                                         uint64_t **hashes, uint32_t *count, char *error);
+st_store_status st_sqlite_revocation_data(st_store *store, st_revocation_data *data, char *error);
+st_store_status st_sqlite_revocation_changes(st_store *store, int64_t since,
+                                             st_revocation_state *state,
+                                             st_revocation_change **changes, uint32_t *count,
                                              char *error);
-st_store_status st_sqlite_changes(st_store *store, int64_t since, st_revocation_state *listing,
-                                  st_revocation_change **changes, uint32_t *count, char *error);
 
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
                                  char *error);

@@ -114,7 +114,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
         "INSERT INTO refresh (hash, key_id, expires_at, used_at) VALUES (?1, ?2, ?3, NULL)",
     [ST_SQL_REFRESH_FIND] = "SELECT key_id, expires_at, used_at FROM refresh WHERE hash = ?1",
     [ST_SQL_REFRESH_USE] = "UPDATE refresh SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL",
-    /* By who only reads: does it belong to a login that lives? What follows from it, the change
+    /* For a reader: does it belong to a session that lives? What follows from it, the change
      * finds out. */
     [ST_SQL_REFRESH_KNOWN] =
         "SELECT 1 FROM refresh CROSS JOIN keys WHERE hash = ?1 AND keys.id = refresh.key_id"
@@ -157,7 +157,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_SET_LOG] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
         " SELECT ?1, " HASH_OF("sub") " FROM keys WHERE " IN_SET,
-    /* A person's digest opens nothing and is known for `*`, who may come again. */
+    /* The digest of a user opens nothing and is known for `*`, who may come again. */
     [ST_SQL_SET_DELETE] =
         "UPDATE keys SET deleted_at = ?1, changed_at = ?1,"
         " digest = CASE kind WHEN 1 THEN randomblob(32) ELSE digest END"
