@@ -1,22 +1,12 @@
-"""A real nginx with the module, an upstream that tells what it was sent, and a client that sends bytes as
-they are. Everything listens on sockets in the file system: no port to lose to another test."""
-import grp, socketserver, threading
+"""A real nginx with the module, between the two sides of upstream.py, and what the tests of the module share."""
 from feed import FeedFiles, replace
-from support import *
+from upstream import *
 
 BUILD = os.path.dirname(PROGRAM)
 # It has one thread, and is built plain and for the address sanitizer only.
 MODULE = os.path.join(os.path.dirname(BUILD) if SANITIZER == "tsan" else BUILD,
                       "ngx_http_subtoken_module.so")
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-ROOT = os.geteuid() == 0
-
-
-def shared_dir():
-    """A directory that the worker can look into; short, because sockets lie in it."""
-    d = scratch()
-    os.chmod(d, 0o755)
-    return d
 
 
 def module_env():
@@ -30,152 +20,7 @@ def module_env():
     return env
 
 
-def share(path, mode=0o640):
-    """As an operator gives a ring to the workers' group."""
-    if ROOT:
-        os.chown(path, 0, grp.getgrnam("www-data").gr_gid)
-    os.chmod(path, mode)
-
-
-class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Answers every request with what it was: {"method", "target", "headers": [[name, value]], "body"}.
-    answer, if set, is asked first: (status, [(name, value)], body) or None. only_first: a connection ends with its
-    second request, unanswered."""
-    daemon_threads = True
-    request_queue_size = 512
-    only_first = False
-
-    def __init__(self, path, answer=None):
-        self.seen, self.answer, self.path, self.connections, self.open = [], answer, path, 0, []
-        super().__init__(path, Connection)
-        os.chmod(path, 0o666)
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    def get_request(self):
-        self.open.append(super().get_request())
-        return self.open[-1]
-
-    def vanish(self):
-        """Nobody listens any more, and no connection is left."""
-        self.shutdown()
-        self.server_close()
-        os.unlink(self.path)
-        for request, _ in self.open:
-            try:
-                request.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def handle_error(self, request, address):
-        pass  # nginx may close a connection at any time
-
-
-class Connection(socketserver.StreamRequestHandler):
-    def handle(self):
-        self.server.connections += 1
-        while self.one():
-            pass
-
-    def one(self):
-        line = self.rfile.readline()
-        if not line:
-            return False
-        method, target, _ = line.decode("latin-1").rstrip("\r\n").split(" ", 2)
-        headers = []
-        while True:
-            line = self.rfile.readline().decode("latin-1").rstrip("\r\n")
-            if not line:
-                break
-            headers.append(line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""])
-        lower = {n.lower(): v for n, v in headers}
-        body = self.rfile.read(int(lower.get("content-length", 0)))
-        self.count = getattr(self, "count", 0) + 1
-        if self.server.only_first and self.count > 1:
-            return False
-        asked = {"method": method, "target": target, "headers": headers, "body": body.decode("latin-1")}
-        self.server.seen.append(asked)
-        status, extra, text = 200, [], json.dumps(asked)
-        if self.server.answer:
-            status, extra, text = self.server.answer(asked) or (status, extra, text)
-        out = "HTTP/1.1 %d Said\r\nContent-Length: %d\r\n" % (status, len(text.encode()))
-        last = lower.get("connection") == "close"
-        out += "".join("%s: %s\r\n" % pair for pair in extra) + ("Connection: close\r\n" if last else "") + "\r\n"
-        self.wfile.write(out.encode("latin-1") + (b"" if method == "HEAD" else text.encode()))
-        return not last
-
-
-def nonce(asked):
-    """The header in which the decision endpoint repeats what it was sent."""
-    sent = [v for n, v in asked["headers"] if n.lower() == "x-subtoken-nonce"]
-    return [("X-Subtoken-Nonce", v) for v in sent]
-
-
-class Endpoint:
-    """A stub of the decision endpoint, which counts and can be told what to say. For Upstream."""
-
-    def __init__(self):
-        self.asked, self.say = [], {}
-
-    def __call__(self, asked):
-        if asked["target"] != "/v2/authorize":
-            return None
-        headers = {k.lower(): v for k, v in asked["headers"]}
-        self.asked.append((asked["method"], headers, asked["body"]))
-        who = headers.get("authorization") or "key " + headers.get("x-api-key", "")
-        if who == "key " and "x-case" in headers:
-            who = "anybody " + headers["x-case"]
-        status, extra = self.say.get(who, (401, {}))
-        return status, nonce(asked) + list(extra.items()), "words"
-
-
-class Client:
-    """A connection on which requests are sent as bytes."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rb")
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def send(self, target, method="GET", headers=(), body=None):
-        lines = [b"%s %s HTTP/1.1" % (method.encode(), target.encode("latin-1")), b"Host: api.example"]
-        lines += [h.encode("latin-1") for h in headers]
-        if body is not None and not any(h.startswith("Transfer-Encoding") for h in headers):
-            lines.append(b"Content-Length: %d" % len(body))
-        self.socket.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + (body or b""))
-
-    def receive(self, head=False):
-        line = self.file.readline().decode("latin-1")
-        assert line.startswith("HTTP/1.1 "), line
-        status, headers = int(line.split()[1]), []
-        while True:
-            line = self.file.readline().decode("latin-1").rstrip("\r\n")
-            if not line:
-                break
-            headers.append(tuple(line.split(": ", 1)))
-        if status == 100:
-            return self.receive(head)
-        answer = Answer(status, headers, "")
-        if answer.header("Transfer-Encoding") == "chunked":
-            text = b""
-            while True:
-                size = int(self.file.readline(), 16)
-                text += self.file.read(size)
-                self.file.readline()
-                if size == 0:
-                    break
-        else:
-            length = 0 if head or status in (204, 304) else int(answer.header("Content-Length"))
-            text = self.file.read(length)
-        answer.body = text.decode("latin-1")
-        return answer
-
-
-class Nginx:
+class Nginx(Program):
     """nginx in front of an upstream; server and http are pieces of configuration, in which %(name)s
     stands for dir, data, secrets, feed, upstream, www."""
 
@@ -236,19 +81,8 @@ class Nginx:
 
     def start(self):
         cmd, env = self.command()
-        self.out = open(os.path.join(self.dir, "out"), "ab")
-        self.process = subprocess.Popen(cmd + ["-g", "daemon off;"], env=env, stdout=self.out,
-                                        stderr=self.out)
-        wait(lambda: self.process.poll() is not None or self.answers(), "nginx answers")
-        assert self.process.poll() is None, self.errors()
+        self.launch(cmd + ["-g", "daemon off;"], env)
         return self
-
-    def answers(self):
-        try:
-            Client(self.socket).close()
-            return True
-        except OSError:
-            return False
 
     def __enter__(self):
         return self.start()
@@ -260,8 +94,7 @@ class Nginx:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError("nginx did not stop: %s" % self.errors()[-3000:])
-        self.upstream.shutdown()
-        self.upstream.server_close()
+        self.stop_upstream()
         # "nobody" is a socket at which nobody listens.
         text = "".join(l for l in self.errors().splitlines(True) if "/nobody" not in l)
         for bad in ("Sanitizer", "runtime error", "[alert]", "[crit]", "exited on signal"):
@@ -287,16 +120,10 @@ class Nginx:
         return [int(x) for x in open(children).read().split()]
 
     def ask(self, target, *headers, token=None, method="GET", body=None):
-        client = Client(self.socket)
-        try:
-            headers = list(headers) + ["Connection: close"]
-            if token is not None:
-                headers.append("Authorization: Bearer " + token)
-            client.send(target, method, headers, body)
-            self.last = client.receive(method == "HEAD")
-            return self.last
-        finally:
-            client.close()
+        if token is not None:
+            headers += ("Authorization: Bearer " + token,)
+        self.last = ask(self.socket, target, headers, method, body)
+        return self.last
 
     def status(self, target, *headers, **more):
         return self.ask(target, *headers, **more).status

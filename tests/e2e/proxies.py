@@ -52,18 +52,7 @@ class Case:
 
     def ask(self, target="/v2/authorize", *headers, method="GET", body=None):
         """The bytes as they are."""
-        s = socket.create_connection(("127.0.0.1", self.server.port), timeout=30)
-        return over(s, target, method, headers, body)
-
-
-def over(s, target, method, headers, body):
-    client = Client.__new__(Client)
-    client.socket, client.file = s, s.makefile("rb")
-    try:
-        client.send(target, method, list(headers) + ["Connection: close"], body)
-        return client.receive(method == "HEAD")
-    finally:
-        client.close()
+        return ask(("127.0.0.1", self.server.port), target, headers, method, body)
 
 
 def auth(credential):
@@ -90,7 +79,7 @@ def who(answer):
     return {n: answer.header("X-Subtoken-" + n) for n in NAMES}
 
 
-class Proxy:
+class Proxy(Program):
     """A proxy with a configuration that comes with the program, its paths and addresses put elsewhere."""
 
     env = None
@@ -114,28 +103,13 @@ class Proxy:
         return self
 
     def __enter__(self):
-        self.out = open(os.path.join(self.dir, "out"), "ab")
-        self.process = subprocess.Popen(self.command(), stdout=self.out, stderr=self.out, env=self.env)
-        wait(lambda: self.process.poll() is not None or self.answers(), "the proxy answers")
-        assert self.process.poll() is None, self.text()
+        self.launch(self.command(), self.env)
         return self
-
-    def answers(self):
-        try:
-            Client(self.socket).close()
-            return True
-        except OSError:
-            return False
-
-    def text(self):
-        return open(os.path.join(self.dir, "out"), errors="replace").read()
 
     def __exit__(self, *why):
         self.process.terminate()
         self.process.wait(timeout=30)
-        self.out.close()
-        self.upstream.shutdown()
-        self.upstream.server_close()
+        self.stop_upstream()
 
     def written(self):
         """All that it has written into files."""
@@ -148,10 +122,7 @@ class Proxy:
         return out.decode("latin-1")
 
     def ask(self, target, *headers, method="GET", body=None):
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(60)
-        s.connect(self.socket)
-        return over(s, target, method, headers, body)
+        return ask(self.socket, target, headers, method, body)
 
 
 class NginxProxy(Proxy):

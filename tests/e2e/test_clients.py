@@ -846,5 +846,4 @@ def the_shared_server_stops_well():
     assert key not in s.log() and "subtoken\":\"" not in s.log()
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -266,9 +266,7 @@ def send_refused(p, key, token):
                      (line % "").replace("/v2", "/%zz") + "Host: a\r\n\r\n", (line % "").replace("/v2", "/../..") + "Host: a\r\n\r\n",
                      (line % "").replace("/v2", "v2") + "Host: a\r\n\r\n", (line % "").replace(" HTTP/1.1", "") + "Host: a\r\n\r\n",
                      line % ("&c=" + "c" * 9000) + "Host: a\r\n\r\n", line % ("&c=" + "c" * 40000) + "Host: a\r\n\r\n"):
-            s = socket.socket(socket.AF_UNIX)
-            s.settimeout(60)
-            s.connect(p.socket)
+            s = Client(p.socket).socket
             try:
                 s.sendall(text.encode("latin-1"))
                 s.shutdown(socket.SHUT_WR)
@@ -399,9 +397,7 @@ def ingress_nginx():  # D7
                 assert p.ask(target, auth(token)).status == 403, target
             before = len(p.upstream.seen)
             for host in ("api.example?", "api.example#", "u@api.example", "a?/v2/items", "a#b", "a?b=http://c", "a;b", "a b", "a\\b"):
-                s = socket.socket(socket.AF_UNIX)
-                s.settimeout(60)
-                s.connect(p.socket)
+                s = Client(p.socket).socket
                 s.sendall(("GET /v2/account HTTP/1.1\r\nHost: %s\r\n%s\r\nConnection: close\r\n\r\n" % (host, auth(token))).encode())
                 status = s.makefile("rb").readline().split()[1]
                 s.close()
@@ -542,27 +538,14 @@ def wrong_passwords_are_429_through_the_module():  # D6
 
 def silent(make):  # E7
     """How many connections one request costs, and how many seconds."""
-    server = socket.create_server(("127.0.0.1", 0))
-    taken = []
-
-    def take():
-        try:
-            while True:
-                taken.append(server.accept()[0])
-        except OSError:
-            pass
-    threading.Thread(target=take, daemon=True).start()
-    with Case() as c:
-        p = make(c).write(server.getsockname()[1])
+    with Silent() as end, Case() as c:
+        p = make(c).write(end.port)
         with p:
             began = time.time()
             answer = p.ask("/v2/account", auth(c.key["key"]))
             took = time.time() - began
             assert answer.status == 503 and answer.header("Retry-After") == "5" and not p.upstream.seen, answer.status
-    server.close()
-    for each in taken:
-        each.close()
-    return len(taken), took
+        return len(end.taken), took
 
 
 @test
@@ -652,9 +635,7 @@ def one_connection_for_many_questions_with_the_module():
 def http_0_9_has_no_headers():  # A2: to put identity into
     with Case() as c, ModuleProxy(c) as p:
         for credential in (c.token(), c.key["key"], c.token() + "x"):
-            s = socket.socket(socket.AF_UNIX)
-            s.settimeout(60)
-            s.connect(p.socket)
+            s = Client(p.socket).socket
             s.sendall(("GET /v2/account?access_token=%s\r\n" % credential).encode())
             body = s.makefile("rb").read()
             s.close()

@@ -153,15 +153,6 @@ def ask(server, data, head=False, close=False):
         return reply
 
 
-def request(target="/v2/tokeninfo", method="GET", headers=(), body=None, key=None):
-    lines = ["%s %s HTTP/1.1" % (method, target), "Host: api.test", *headers]
-    if key:
-        lines.append("Authorization: Bearer " + key)
-    if body is not None:
-        lines.append("Content-Length: %d" % len(body))
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
-
-
 # ---- the vectors ----
 
 def judge(case, answers, closed):
@@ -808,5 +799,4 @@ def the_shared_server_stops_well():
     s.stop()
 
 
-if __name__ == "__main__":
-    main()
+main()

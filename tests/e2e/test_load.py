@@ -9,15 +9,6 @@ HONEST = 5.0  # seconds; loose, so that a busy machine keeps it
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
-def request(target="/v2/tokeninfo", key=None, method="GET", headers=(), body=None):
-    lines = ["%s %s HTTP/1.1" % (method, target), "Host: a", *headers]
-    if key:
-        lines.append("Authorization: Bearer " + key)
-    if body is not None:
-        lines.append("Content-Length: %d" % len(body))
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
-
-
 def connect(s, timeout=15, small=False):
     c = socket.socket()
     if small:  # before connect, so that the window is small from the start
@@ -71,7 +62,7 @@ def honest(s, key, count=5, pause=0.0, real=False):
         else:
             target = "/v2/createsubtoken?permissions=account" if i % 2 else "/v2/tokeninfo"
             try:
-                status, body = ask(s, request(target, key))
+                status, body = ask(s, request(target, key=key))
             except socket.timeout:
                 raise AssertionError("no honest answer in %d s" % HONEST)
             assert status == 200, body
@@ -193,8 +184,7 @@ def sixty_dripping():
 def six_hundred_dripping_at_64_threads():
     with Server(config={"threads": 64}) as s:
         key = make_key(s.data)["key"]
-        with Dripping(s, 300), Dripping(s, 300, request("/v2/createsubtoken", key, "POST",
-                                                        ["Content-Length: 8000"])):
+        with Dripping(s, 300), Dripping(s, 300, request("/v2/createsubtoken", "POST", ["Content-Length: 8000"], key=key)):
             honest(s, key, 10, pause=0.1, real=True)
         honest(s, key)
 
@@ -260,8 +250,7 @@ def idle_ones_are_closed_and_their_thread_is_free():
             ends_after(c, began, 8.5, 10.5)
         # Nothing that comes in time is lost.
         time.sleep(max(0, began + 11.5 - time.time()))
-        used[0].sendall(request("/v2/createsubtoken", key, "POST",
-                                ["Content-Type: application/json"], b"{}"))
+        used[0].sendall(request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], b"{}", key=key))
         assert answer(used[0])[0] == 200
         again = time.time()
         for c in used[1:]:
@@ -272,8 +261,8 @@ def idle_ones_are_closed_and_their_thread_is_free():
         # The threads can all be held by others at once.
         again = open_many(s, 5)
         for c in again:
-            c.sendall(request("/v2/createsubtoken", key, "POST", ["Content-Length: 2",
-                                                                  "Content-Type: application/json"]))
+            c.sendall(request("/v2/createsubtoken", "POST", ["Content-Length: 2",
+                                                                  "Content-Type: application/json"], key=key))
         time.sleep(0.2)
         for c in reversed(again):
             c.sendall(b"{}")
@@ -344,7 +333,7 @@ def a_request_in_two_packets_survives_a_flood():
     rounds, threads = 4, 16
     with Server(config={"threads": threads}) as s:
         key = make_key(s.data)["key"]
-        raw = request("/v2/createsubtoken", key, "POST", ["Content-Type: application/json"], b"{}")
+        raw = request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], b"{}", key=key)
         for words in (b"", b"GET"):
             with Flood(s, words) as flood:
                 for _ in range(rounds):
@@ -366,7 +355,7 @@ def stuff(s, key, count=8000):
     """A client that pipelines and does not read."""
     c = connect(s, small=True)
     c.setblocking(False)
-    data, sent = request("/v2/createsubtoken", key) * count, 0
+    data, sent = request("/v2/createsubtoken", key=key) * count, 0
     stuck = time.time() + 1
     while sent < len(data) and time.time() < stuck:
         try:
@@ -452,7 +441,7 @@ def few_descriptors():
         used = cpu(s) - before
         assert used < 0.5, "%.2f s of CPU in 2 s" % used
         # Those that are connected are served meanwhile.
-        first.sendall(request("/v2/createsubtoken", key))
+        first.sendall(request("/v2/createsubtoken", key=key))
         assert answer(first)[0] == 200
         close_all(idle)
         honest(s, key, real=True)
@@ -468,7 +457,7 @@ def ends_with_idle_and_running_ones():
     key = make_key(s.data)["key"]
     idle = open_many(s, 100, request("/healthz")) + open_many(s, 100)
     body = b'{"permissions":["account"]}'
-    raw = request("/v2/createsubtoken", key, "POST", ["Content-Type: application/json"], body)
+    raw = request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], body, key=key)
     running = open_many(s, 3, raw[:-10]) + open_many(s, 3, raw[:40])
     time.sleep(0.5)
     began = time.time()
@@ -542,7 +531,7 @@ class Busy:
         try:
             c = connect(s)
             while self.going:
-                c.sendall(request("/v2/createsubtoken" if number % 2 else "/v2/tokeninfo", key))
+                c.sendall(request("/v2/createsubtoken" if number % 2 else "/v2/tokeninfo", key=key))
                 status, body = answer(c)
                 assert status == 200, body
                 self.done += 1
@@ -573,7 +562,7 @@ def sighup_storm():
         time.sleep(0.3)
         s.process.send_signal(signal.SIGHUP)
         def life():
-            claims = payload(json.loads(ask(s, request("/v2/createsubtoken", key))[1])["subtoken"])
+            claims = payload(json.loads(ask(s, request("/v2/createsubtoken", key=key))[1])["subtoken"])
             return claims["exp"] - claims["iat"]
 
         wait(lambda: life() == 420)
@@ -648,8 +637,8 @@ def log_holds_no_secret():
     with Server() as s:
         made = make_key(s.data, "account")
         key = made["key"]
-        token = json.loads(ask(s, request("/v2/createsubtoken?urls=/v2/account,/a", key))[1])["subtoken"]
-        free = json.loads(ask(s, request("/v2/createsubtoken", key))[1])["subtoken"]
+        token = json.loads(ask(s, request("/v2/createsubtoken?urls=/v2/account,/a", key=key))[1])["subtoken"]
+        free = json.loads(ask(s, request("/v2/createsubtoken", key=key))[1])["subtoken"]
         wrong = "0" * 7 + key[7:]
         count = 2
         for secret in (key, token, free, wrong, key.lower()):
@@ -659,7 +648,7 @@ def log_holds_no_secret():
             for raw in (
                     request(key=secret), request("/v2/tokeninfo?access_token=" + secret),
                     request(headers=["X-API-Key: " + secret]), request("/" + secret), request("/v2/" + secret),
-                    request("/v2/tokeninfo/" + secret + "/x", secret), request("/v2/tokeninfo&access_token=" + secret),
+                    request("/v2/tokeninfo/" + secret + "/x", key=secret), request("/v2/tokeninfo&access_token=" + secret),
                     request("/v2/tokeninfo;access_token=" + secret), request("/?" + secret),
                     request("/x?v=" + secret), request("/v2/tokeninfo%3Faccess_token=" + secret),
                     request("/access_token=" + secret + "?x"), request("/" + secret.replace("-", "%2D")),
@@ -669,15 +658,15 @@ def log_holds_no_secret():
                     request(headers=["X-Forwarded-For: " + secret]), request(headers=["User-Agent: " + secret]),
                     request(headers=["Referer: http://a/?access_token=" + secret]),
                     request(headers=["Cookie: a=" + secret]), request(headers=["Content-Type: " + secret], body=b"x"),
-                    request("/v2/createsubtoken?expire=" + secret, key),
-                    request("/v2/createsubtoken?permissions=" + secret, key),
-                    request("/v2/createsubtoken?urls=" + secret, key),
-                    request("/v2/createsubtoken", key, "POST", ["Content-Type: application/x-www-form-urlencoded"], form),
-                    request("/v2/createsubtoken", key, "POST", ["Content-Type: application/json"], urls),
-                    request("/v2/createsubtoken", key, "POST", ["Content-Type: " + secret], urls),
+                    request("/v2/createsubtoken?expire=" + secret, key=key),
+                    request("/v2/createsubtoken?permissions=" + secret, key=key),
+                    request("/v2/createsubtoken?urls=" + secret, key=key),
+                    request("/v2/createsubtoken", "POST", ["Content-Type: application/x-www-form-urlencoded"], form, key=key),
+                    request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], urls, key=key),
+                    request("/v2/createsubtoken", "POST", ["Content-Type: " + secret], urls, key=key),
                     request(headers=["Host: " + secret]), request(method=secret), request(secret),
                     request("http://" + secret + "@a/"), (secret + "\r\n\r\n").encode(),
-                    ("GET /" + secret + " HTTP/3.0\r\n\r\n").encode(), request("/v2/tokeninfo", "x", body=secret.encode())):
+                    ("GET /" + secret + " HTTP/3.0\r\n\r\n").encode(), request("/v2/tokeninfo", body=secret.encode(), key="x")):
                 status, body = ask(s, raw)
                 # A new subtoken may be the same one, within a second.
                 assert status == 200 or secret.encode() not in body, (raw, body)

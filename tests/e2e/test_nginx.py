@@ -433,11 +433,4 @@ def a_token_revoked_while_its_body_arrives_is_refused():
         client.close()
 
 
-if __name__ == "__main__":
-    if SANITIZER == "tsan":
-        # nginx has no threads, and neither has the module; it is built plain and for asan.
-        print("1..1\nok 1 - one thread # SKIP the module has one thread")
-        sys.exit(0)
-    main()
-
 main()

@@ -370,39 +370,24 @@ def who_is_let_in_by_auth_basic_is_not_asked_about():  # E8
 
 @test
 def an_endpoint_that_never_answers():  # E7
-    silent = socket.create_server(("127.0.0.1", 0))
-    taken = []
-
-    def take():
-        try:
-            while True:
-                taken.append(silent.accept()[0])
-        except OSError:
-            pass
-    taker = threading.Thread(target=take, daemon=True)
-    taker.start()
-    n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }
-      location = /ask { internal; subtoken off; proxy_pass http://end/v2/authorize; proxy_connect_timeout 1s;
-        proxy_read_timeout 1s; proxy_next_upstream off; }""",
-              http="upstream end { server 127.0.0.1:%d max_conns=3; }" % silent.getsockname()[1])
-    with n:
-        began = time.time()
-        clients = []
-        for i in range(12):
-            clients.append(Client(n.socket))
-            clients[-1].send("/a", headers=["Authorization: Bearer KEY%d" % i])
-        for client in clients:
-            answer = client.receive()
-            assert (answer.status, answer.header("Retry-After")) == (503, "5")
-            client.close()
-        assert 1 <= len(taken) <= 3, len(taken)
-        assert time.time() - began < 20
-        assert n.status("/a", token=n.token()) == 200, "a subtoken needs no answer"
-    silent.shutdown(socket.SHUT_RDWR)  # else it would take connections of whoever gets the descriptor next
-    taker.join(30)
-    silent.close()
-    for each in taken:
-        each.close()
+    with Silent() as silent:
+        n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }
+          location = /ask { internal; subtoken off; proxy_pass http://end/v2/authorize; proxy_connect_timeout 1s;
+            proxy_read_timeout 1s; proxy_next_upstream off; }""",
+                  http="upstream end { server 127.0.0.1:%d max_conns=3; }" % silent.port)
+        with n:
+            began = time.time()
+            clients = []
+            for i in range(12):
+                clients.append(Client(n.socket))
+                clients[-1].send("/a", headers=["Authorization: Bearer KEY%d" % i])
+            for client in clients:
+                answer = client.receive()
+                assert (answer.status, answer.header("Retry-After")) == (503, "5")
+                client.close()
+            assert 1 <= len(silent.taken) <= 3, len(silent.taken)
+            assert time.time() - began < 20
+            assert n.status("/a", token=n.token()) == 200, "a subtoken needs no answer"
 
 
 @test
