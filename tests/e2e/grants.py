@@ -1,6 +1,6 @@
-"""What has been granted to whom: the model that test_property.py holds the server against. It
-knows nothing of tokens, hashes or databases: rows are what the operator or a call has made, a
-credential is what somebody holds of one, and both are worth what this file says they are."""
+"""What has been granted to whom: the model that test_property.py compares the server with. It knows nothing of tokens,
+hashes or databases: a row is what the operator or a call has made, a credential is what somebody holds of a row, and
+this file says what both allow."""
 
 NEVER = 1 << 60
 LEEWAY = 1
@@ -9,7 +9,7 @@ VENDOR = "/m42Services/api/ApiToken/GenerateAccessTokenFromApiToken"
 
 
 class Row:
-    """A key, a person, or a login of a person or of a key."""
+    """A key, a user, or a session of a user or of a key."""
 
     def __init__(self, name, kind, permissions, ends, owner, ceiling, parent=None, id=None):
         self.name, self.kind, self.permissions, self.ends = name, kind, list(permissions), ends
@@ -41,7 +41,7 @@ class Credential:
         self.password = row.password if form == "basic" else None
         self.used = self.successor = None  # of a refresh token: (earliest, latest) and the next
 
-    # What can come back is only resting: a key or person that is disabled.
+    # What can come back is only resting: a key or user that is disabled.
     def gone_for_good(self, now):
         row = self.row
         if self.void or row.ended or now >= row.ends:
@@ -59,7 +59,7 @@ def lists(urls, path):
     return urls is None or any(covers(u, path) for u in urls)
 
 
-def judge(c, now, path):
+def decide(c, now, path):
     """0 when it may come in here, or the status."""
     if c is None or c.void or c.form == "refresh" or not c.row.in_force(now):
         return 401
@@ -83,32 +83,32 @@ def end_of(c):
     return min(c.ends, c.row.ends) if c.form == "token" else c.row.ends
 
 
-def standing(c):
+def auth_method(c):
     if c.form in ("key", "string"):
         return "key"
     if c.form == "basic":
-        return "person"
+        return "user"
     if not c.session:
         return "derived"
-    return "person" if c.row.kind == "login" else "service"
+    return "user" if c.row.kind == "session" else "service"
 
 
-def maker_end(c):
-    """Until when, at most, what is made with it lasts: its login's own end does not count."""
-    return c.row.parent.ends if standing(c) != "derived" and c.row.parent else c.row.ends
+def grantor_end(c):
+    """Until when, at most, what is made with it lasts: its session's own end does not count."""
+    return c.row.parent.ends if auth_method(c) != "derived" and c.row.parent else c.row.ends
 
 
 def manager(c, now, path):
     """(0 or the status, whose keys alone or None for any)."""
-    status = judge(c, now, path)
+    status = decide(c, now, path)
     if status:
         return status, None
-    who = standing(c)
+    who = auth_method(c)
     if who == "derived":
         return 403, None
     if "keys" in held(c):
         return 0, None
-    return (0, c.row.owner) if who == "person" else (403, None)
+    return (0, c.row.owner) if who == "user" else (403, None)
 
 
 def narrowed(asked, c):
@@ -123,11 +123,11 @@ def unique(permissions):
     return list(dict.fromkeys(permissions))
 
 
-# ---- what each call of a maker is answered with ---------------------------------------
+# ---- what each call that makes something is answered with ----
 
 
 def subtoken_status(c, now, urls, expire):
-    status = judge(c, now, "/v2/createsubtoken")
+    status = decide(c, now, "/v2/createsubtoken")
     if status:
         return status
     if end_of(c) <= now or (expire is not None and expire <= now):
@@ -139,7 +139,7 @@ def subtoken_status(c, now, urls, expire):
 
 
 def exchange_status(c, now, scope):
-    if c is None or c.form in ("string", "basic") or judge(c, now, "/oauth/token"):
+    if c is None or c.form in ("string", "basic") or decide(c, now, "/oauth/token"):
         return 400
     if not set(scope) <= set(held(c)) or end_of(c) <= now:
         return 400
@@ -147,11 +147,11 @@ def exchange_status(c, now, scope):
 
 
 def vendor_status(c, now):
-    status = judge(c, now, VENDOR)
+    status = decide(c, now, VENDOR)
     return status if status else 400 if end_of(c) <= now else 200
 
 
-def new_key_status(c, now, permissions, owner, is_user, office):
+def new_key_status(c, now, permissions, owner, is_user, grants):
     """is_user: the owner is said to be a user, which one who registered has to be (G2)."""
     status, own = manager(c, now, "/v2/keys")
     if status:
@@ -161,10 +161,10 @@ def new_key_status(c, now, permissions, owner, is_user, office):
     if not set(permissions) <= set(held(c)):
         return 403
     owner = c.row.owner if owner is None else owner
-    user = office.persons.get(owner)
+    user = grants.users.get(owner)
     if user is None:
         return 409 if is_user else 201
-    himself = standing(c) == "person" and c.row.owner == owner
+    himself = auth_method(c) == "user" and c.row.owner == owner
     return 409 if user.registered and not is_user and not himself else 201
 
 
@@ -181,33 +181,33 @@ def on_key_status(c, now, key, what, path):
     return 204 if what in ("delete", "revoke") else 200
 
 
-def new_person_status(c, now, permissions, taken):
+def new_user_status(c, now, permissions, taken):
     if c is None:  # registration is open
         return 403 if permissions else 409 if taken else 201
-    status = judge(c, now, "/v1/user")
+    status = decide(c, now, "/v1/user")
     if status:
         return status
-    if standing(c) == "derived" or "users" not in held(c):
+    if auth_method(c) == "derived" or "users" not in held(c):
         return 403
     return 201 if set(permissions) <= set(held(c)) else 403
 
 
 def service_status(c, now):
-    status = judge(c, now, "/v1/auth/token")
+    status = decide(c, now, "/v1/auth/token")
     if status:
         return status
-    return 200 if standing(c) == "key" and "services" in held(c) else 403
+    return 200 if auth_method(c) == "key" and "services" in held(c) else 403
 
 
 def logout_status(c, now):
-    status = judge(c, now, "/v1/auth/logout")
+    status = decide(c, now, "/v1/auth/logout")
     if status:
         return status
     return 204 if c.form == "token" and c.session else 403
 
 
 def refresh_outcome(c, now):
-    """next, retry, reuse (which ends the login) or none."""
+    """next, retry, reuse (which ends the session) or none."""
     if c.void or c.form != "refresh" or now >= c.ends or not c.row.in_force(now) or \
             not c.row.parent.in_force(now):
         return "none"
@@ -219,31 +219,31 @@ def refresh_outcome(c, now):
     return "reuse" if late[0] or c.successor.used is not None else "retry"
 
 
-# ---- what the rows become ----------------------------------------------------------------
+# ---- what the rows become ----
 
 
-class Office:
+class Grants:
     def __init__(self):
-        self.persons = {}  # by login, those that are there
+        self.users = {}  # by name, those that are there
         self.keys = {}  # by owner, those that are there
 
     def add_key(self, key):
         self.keys.setdefault(key.owner, []).append(key)
-        person = self.persons.get(key.owner)
-        key.suspended = person is not None and person.disabled
+        user = self.users.get(key.owner)
+        key.suspended = user is not None and user.disabled
 
-    def add_person(self, person):
-        self.persons[person.owner] = person
+    def add_user(self, user):
+        self.users[user.owner] = user
 
-    def add_login(self, login):
-        login.parent.children.append(login)
+    def add_session(self, session):
+        session.parent.children.append(session)
 
-    def owned(self, login):
-        return self.keys.get(login, [])
+    def owned(self, owner):
+        return self.keys.get(owner, [])
 
-    def end_logins(self, row):
-        for login in row.children:
-            login.ended = True
+    def end_sessions(self, row):
+        for session in row.children:
+            session.ended = True
         row.children = []
 
     def too_many(self, key, most, now):
@@ -258,49 +258,49 @@ class Office:
 
     def end_key(self, key):
         key.ended = True
-        self.end_logins(key)
+        self.end_sessions(key)
         self.keys[key.owner].remove(key)
 
     def disable_key(self, key, disabled, c=None):
         """c: who does it; nobody: the command line. What an owner repeats stays another's."""
-        own = c is not None and standing(c) == "person" and c.row.owner == key.owner
+        own = c is not None and auth_method(c) == "user" and c.row.owner == key.owner
         if not (own and "keys" not in held(c) and key.disabled and not key.disabled_by_owner):
             key.disabled_by_owner = own
         key.disabled = disabled
         if disabled:
-            self.end_logins(key)
+            self.end_sessions(key)
 
     def revoke_subtokens(self, key):
         key.epoch += 1
-        self.end_logins(key)
+        self.end_sessions(key)
 
-    def grant_person(self, person, permissions):
-        lost = set(person.permissions) - set(permissions)
+    def grant_user(self, user, permissions):
+        lost = set(user.permissions) - set(permissions)
         if lost:
-            for key in [k for k in self.owned(person.owner) if lost & set(k.permissions)]:
+            for key in [k for k in self.owned(user.owner) if lost & set(k.permissions)]:
                 self.end_key(key)
-            self.end_logins(person)
-            person.epoch += 1
-        for row in [person] + person.children:
+            self.end_sessions(user)
+            user.epoch += 1
+        for row in [user] + user.children:
             row.permissions, row.ceiling = list(permissions), frozenset(permissions)
 
-    def set_password(self, person, password):
-        person.password = password
-        person.epoch += 1
-        self.end_logins(person)
+    def set_password(self, user, password):
+        user.password = password
+        user.epoch += 1
+        self.end_sessions(user)
 
-    def disable_person(self, person, disabled):
-        person.disabled = disabled
-        for key in self.owned(person.owner):
+    def disable_user(self, user, disabled):
+        user.disabled = disabled
+        for key in self.owned(user.owner):
             key.suspended = disabled
             if disabled:
-                self.end_logins(key)
+                self.end_sessions(key)
         if disabled:
-            self.end_logins(person)
+            self.end_sessions(user)
 
-    def delete_person(self, person):
-        for key in list(self.owned(person.owner)):
+    def delete_user(self, user):
+        for key in list(self.owned(user.owner)):
             self.end_key(key)
-        self.end_logins(person)
-        person.ended = True
-        del self.persons[person.owner]
+        self.end_sessions(user)
+        user.ended = True
+        del self.users[user.owner]

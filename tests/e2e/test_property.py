@@ -17,7 +17,7 @@ CONFIG = {"leeway": LEEWAY, "max_life": MAX_LIFE, "default_life": DEFAULT_LIFE,
           "access_life": ACCESS_LIFE, "refresh_life": REFRESH_LIFE, "registration": "open",
           "trusted_proxies": ["127.0.0.1"], "sessions_per_key": 3,
           "refresh_retry": RETRY}
-WORDS = ["account", "wallet", "guilds", "trade", "builds", "keys", "users", "services"]
+PERMISSIONS = ["account", "wallet", "guilds", "trade", "builds", "keys", "users", "services"]
 URLS = ["/v2/tokeninfo", "/v2/createsubtoken", "/v2/*", "/oauth/token", VENDOR, "/v2/keys",
         "/need/*", "/need/account", "/need/wallet"]
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -25,17 +25,17 @@ KINDS = "urn:ietf:params:oauth:token-type:"
 POOL = 300  # credentials that are held at a time
 
 
-class Wires:
+class Connections:
     """Several connections that stay open; each call takes one of them."""
 
     def __init__(self, port, rng, count=4):
         self.port, self.rng = port, rng
-        self.wires = [None] * count
+        self.sockets = [None] * count
 
     def connect(self, at):
         s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.wires[at] = s
+        self.sockets[at] = s
         return s
 
     def read(self, s):
@@ -49,9 +49,9 @@ class Wires:
         return head, body
 
     def call(self, text):
-        at = self.rng.randrange(len(self.wires))
+        at = self.rng.randrange(len(self.sockets))
         for fresh in (False, True):
-            s = self.connect(at) if fresh or self.wires[at] is None else self.wires[at]
+            s = self.connect(at) if fresh or self.sockets[at] is None else self.sockets[at]
             try:
                 s.sendall(text)
                 head, body = self.read(s)
@@ -63,22 +63,22 @@ class Wires:
             raise AssertionError("no answer")
         if b"\r\nConnection: close" in head:
             s.close()
-            self.wires[at] = None
+            self.sockets[at] = None
         return int(head[9:12]), body
 
 
-class Surprise(AssertionError):
+class Mismatch(AssertionError):
     pass
 
 
 class Walk:
     def __init__(self, server, seed):
         self.server, self.rng = server, random.Random(seed)
-        self.wires = Wires(server.port, self.rng)
-        self.office = Office()
+        self.sockets = Connections(server.port, self.rng)
+        self.grants = Grants()
         self.pool, self.basics, self.keys = [], [], []
         self.names = collections.Counter()
-        self.told = collections.deque(maxlen=60)  # what was done, for when it fails
+        self.history = collections.deque(maxlen=60)  # what was done, for when it fails
         self.touched = []  # rows that this sequence has changed
         self.tally = collections.Counter()  # of (move, granted)
         self.move = None
@@ -117,7 +117,7 @@ class Walk:
             return list(has)
         if draw < 0.7:
             return self.some(list(has))
-        return self.some(WORDS, 5)
+        return self.some(PERMISSIONS, 5)
 
     def keep(self, credential):
         self.pool.append(credential)
@@ -160,13 +160,13 @@ class Walk:
             method, target, self.rng.randrange(256), self.rng.randrange(256),
             self.rng.randrange(256), lines, headers, len(content))
         self.calls += 1
-        return self.wires.call(text.encode() + content)
+        return self.sockets.call(text.encode() + content)
 
     def ask(self, what, expected, method, target, c, **more):
         """One call: (status, answer, earliest and latest second of it). expected(now): the status
         that the model gives, before and after, which differ where something just ends."""
         line = "%s with %s" % (what, c.name if c else "nothing")
-        self.told.append(line)
+        self.history.append(line)
         before = int(time.time() - 0.001)
         allowed = {expected(before)}
         status, body = self.send(method, target, c, **more)
@@ -175,11 +175,11 @@ class Walk:
             allowed |= {expected(now) for now in range(before + 1, after + 1)}
         if len(allowed) > 1:
             allowed.add(403)  # it ended between being looked at and what it was to make
-        self.told[-1] = "%s: %d" % (line, status)
+        self.history[-1] = "%s: %d" % (line, status)
         if status == 429 and c is not None and c.form == "basic" and c.row.failures >= 10:
             return status, None, (before, after)
         if status not in allowed:
-            raise Surprise("%s: %d, the model says %s: %s" % (line, status, sorted(allowed),
+            raise Mismatch("%s: %d, the model says %s: %s" % (line, status, sorted(allowed),
                                                                self.without_secrets(body)))
         self.tally[self.move, status < 300] += 1
         if status == 401 and c is not None and c.form == "basic":
@@ -191,12 +191,12 @@ class Walk:
 
     def same(self, what, c, got, wanted):
         if got != wanted:
-            raise Surprise("%s of %s is %r, the model says %r" % (what, c.name, got, wanted))
+            raise Mismatch("%s of %s is %r, the model says %r" % (what, c.name, got, wanted))
 
-    def new_token(self, kind, maker, text, permissions, ends, span, urls, session=False, row=None):
+    def new_token(self, kind, grantor, text, permissions, ends, span, urls, session=False, row=None):
         """A token that was just given: what it says is what the model says. ends: those that the
         model takes for possible."""
-        row = row or maker.row
+        row = row or grantor.row
         c = Credential(self.name(kind), "token", text, row, permissions, 0, urls, session)
         claims = payload(text)
         self.same("permissions", c, claims["permissions"], permissions)
@@ -205,12 +205,12 @@ class Walk:
         self.same("time of issue", c, span[0] <= claims["iat"] <= span[1], True)
         self.same("end %d" % claims["exp"], c, claims["exp"] in ends(claims["iat"]), True)
         if not set(claims["permissions"]) <= row.ceiling:
-            raise Surprise("%s has more than was ever granted" % c.name)
+            raise Mismatch("%s has more than was ever granted" % c.name)
         if claims["sub"] != row.subs.setdefault(row.epoch, claims["sub"]) or \
                 list(row.subs.values()).count(claims["sub"]) != 1:
-            raise Surprise("%s has the sub of another" % c.name)
+            raise Mismatch("%s has the sub of another" % c.name)
         c.ends = claims["exp"]
-        self.told[-1] += " -> " + c.name
+        self.history[-1] += " -> " + c.name
         self.keep(c)
         self.touched.append(row)
         return c
@@ -268,42 +268,42 @@ class Walk:
                        span, c.urls if c.form == "token" else None)
 
     def new_key(self):
-        c = self.pick_with(lambda c: "keys" in held(c) or standing(c) == "person"
+        c = self.pick_with(lambda c: "keys" in held(c) or auth_method(c) == "user"
                            if c.form != "refresh" else False)
         permissions = self.permissions(c)
-        owners = list(self.office.persons) + ["ops", "nobody in particular"]
-        owners += [p.owner for p in self.office.persons.values() if p.registered]
+        owners = list(self.grants.users) + ["ops", "nobody in particular"]
+        owners += [p.owner for p in self.grants.users.values() if p.registered]
         owner = self.rng.choice(owners) if self.rng.random() < 0.5 else None
         life = self.rng.choice(("never", "never", "2s", "9s", "1h"))
         body = {"name": "n", "permissions": permissions, "expires": life}
         if owner is not None:
             body["owner"] = owner
         meant = c.row.owner if owner is None and c else owner
-        is_user = self.rng.random() < (0.5 if meant in self.office.persons else 0.05)
+        is_user = self.rng.random() < (0.5 if meant in self.grants.users else 0.05)
         if is_user or self.rng.random() < 0.2:
             body["owner_is_user"] = is_user
         what = "new key %s owner %s (%s) expires %s" % (",".join(permissions), owner, is_user, life)
         status, answer, span = self.ask(
-            what, lambda now: new_key_status(c, now, permissions, owner, is_user, self.office),
+            what, lambda now: new_key_status(c, now, permissions, owner, is_user, self.grants),
             "POST", "/v2/keys", c, body=body)
         if status == 201:
             self.keep_key(c, answer, unique(permissions), owner, life, span)
 
-    def keep_key(self, maker, answer, permissions, owner, life, span):
-        owner = maker.row.owner if owner is None else owner
-        row = Row(self.name("key"), "key", permissions, NEVER, owner, maker.row.ceiling,
+    def keep_key(self, grantor, answer, permissions, owner, life, span):
+        owner = grantor.row.owner if owner is None else owner
+        row = Row(self.name("key"), "key", permissions, NEVER, owner, grantor.row.ceiling,
                   id=answer["id"])
         c = Credential(row.name, "key", answer["key"], row)
-        most = maker_end(maker)
+        most = grantor_end(grantor)
         wanted = NEVER if life == "never" else {"s": 1, "h": 3600}[life[-1]] * int(life[:-1])
         ends = {min(NEVER if wanted == NEVER else at + wanted, most) for at in range(span[0], span[1] + 1)}
         row.ends = self.seconds(answer["expires_at"])
         self.same("expires_at", c, row.ends in ends, True)
         self.same("permissions", c, answer["permissions"], permissions)
         self.same("owner", c, answer["owner"], owner)
-        self.office.add_key(row)
+        self.grants.add_key(row)
         self.keys.append(row)
-        self.told[-1] += " -> " + row.name
+        self.history[-1] += " -> " + row.name
         self.keep(c)
         self.touched.append(row)
 
@@ -312,43 +312,43 @@ class Walk:
         return NEVER if text is None else int(time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
                                               - time.timezone)
 
-    def new_person(self):
+    def new_user(self):
         c = self.pick_with(lambda c: c.form != "refresh" and "users" in held(c))
         if self.rng.random() < 0.1:
             c = None
         permissions = self.permissions(c) if self.rng.random() < 0.8 else []
-        login, password = self.name("person"), "%032x" % self.rng.getrandbits(128)
+        username, password = self.name("user"), "%032x" % self.rng.getrandbits(128)
         if c is None and self.rng.random() < 0.3:
-            login = "ops"  # who has keys that nobody who registers may come by
-        taken = login in self.office.persons or bool(self.office.owned(login))
+            username = "ops"  # who has keys that nobody who registers may come by
+        taken = username in self.grants.users or bool(self.grants.owned(username))
         status, answer, span = self.ask(
-            "new person %s" % ",".join(permissions),
-            lambda now: new_person_status(c, now, permissions, taken),
+            "new user %s" % ",".join(permissions),
+            lambda now: new_user_status(c, now, permissions, taken),
             "POST", "/v1/user", c,
-            body={"login": login, "password": password, "permissions": permissions})
+            body={"login": username, "password": password, "permissions": permissions})
         if status == 201:
-            ends = maker_end(c) if c else NEVER
-            row = self.keep_person(login, password, unique(permissions), ends,
+            ends = grantor_end(c) if c else NEVER
+            row = self.keep_user(username, password, unique(permissions), ends,
                                    c.row.ceiling if c else ())
             row.registered = c is None
 
     def register(self):
-        """Somebody whom nobody made, with a login that others take for an owner's name (G2)."""
-        login, password = self.name("self"), "%032x" % self.rng.getrandbits(128)
+        """Who registers, under a name that others take for an owner's (G2)."""
+        username, password = self.name("self"), "%032x" % self.rng.getrandbits(128)
         status, _, _ = self.ask("registration", lambda now: 201, "POST", "/v1/user", None,
-                                body={"login": login, "password": password})
-        self.keep_person(login, password, [], NEVER, ()).registered = True
+                                body={"login": username, "password": password})
+        self.keep_user(username, password, [], NEVER, ()).registered = True
 
-    def keep_person(self, login, password, permissions, ends, ceiling):
-        row = Row(login, "person", permissions, ends, login, ceiling)
+    def keep_user(self, username, password, permissions, ends, ceiling):
+        row = Row(username, "user", permissions, ends, username, ceiling)
         row.password = password
-        self.office.add_person(row)
-        self.basics.append(Credential("basic of " + login, "basic", login + ":" + password, row))
-        self.told[-1] += " -> " + login
+        self.grants.add_user(row)
+        self.basics.append(Credential("basic of " + username, "basic", username + ":" + password, row))
+        self.history[-1] += " -> " + username
         self.touched.append(row)
         return row
 
-    # ---- logins ----
+    # ---- sessions ----
 
     def log_in(self):
         known = [c.row for c in self.basics]
@@ -364,7 +364,7 @@ class Walk:
         status, answer, span = self.ask("login of %s%s" % (row.name, ", wrongly" if wrong else ""),
                                         expected, "POST", "/v1/auth/login", None, body=body)
         if status == 200:
-            self.keep_login(row, answer, span)
+            self.keep_session(row, answer, span)
         else:
             row.failures += 1
 
@@ -373,25 +373,25 @@ class Walk:
         status, answer, span = self.ask("service's login", lambda now: service_status(c, now), "POST",
                                         "/v1/auth/token", c)
         if status == 200:
-            self.keep_login(c.row, answer, span)
+            self.keep_session(c.row, answer, span)
 
-    def keep_login(self, parent, answer, span):
+    def keep_session(self, parent, answer, span):
         service = parent.kind == "key"
         if service:
-            ended, unsure = self.office.too_many(parent, CONFIG["sessions_per_key"], span[0])
+            ended, unsure = self.grants.too_many(parent, CONFIG["sessions_per_key"], span[0])
             for row in ended:
-                self.office_end(row)
+                self.end_session(row)
             for row in unsure:
                 row.unsure = True
                 self.forget(row)
         sid = payload(answer["access_token"])["sid"]
-        row = Row(self.name("login"), "service" if service else "login", parent.permissions,
+        row = Row(self.name("session"), "service" if service else "session", parent.permissions,
                   min(span[0] + REFRESH_LIFE, parent.ends), parent.owner, parent.ceiling, parent, sid)
-        self.office.add_login(row)
+        self.grants.add_session(row)
         self.pair(row, answer, span)
 
     def pair(self, row, answer, span):
-        """What a login gives. Its own end is known when it began within one second only."""
+        """What logging in gives. The session's own end is known when it began within one second only."""
         most = {min(at + REFRESH_LIFE, row.parent.ends) for at in range(span[0], span[1] + 1)}
         ends = lambda at: [min(at + ACCESS_LIFE, m) for m in most]
         token = self.new_token("access", None, answer["access_token"], list(row.permissions), ends,
@@ -409,19 +409,19 @@ class Walk:
             return
         before = refresh_outcome(c, int(time.time() - 0.001))
         codes = {"next": {200}, "retry": {200}, "none": {401}, "reuse": {401}, "unsure": {200, 401}}
-        self.told.append("refresh with " + c.name)
+        self.history.append("refresh with " + c.name)
         low = int(time.time() - 0.001)
         status, body = self.send("POST", "/v1/auth/refresh", None, body={"token": c.text})
         span = (low, int(time.time() + 0.001))
-        self.told[-1] += ": %d" % status
+        self.history[-1] += ": %d" % status
         outcomes = {before} | {refresh_outcome(c, now) for now in range(span[0], span[1] + 1)}
         if not any(status in codes[o] for o in outcomes):
-            raise Surprise("refresh with %s: %d, the model says %s" % (c.name, status, outcomes))
+            raise Mismatch("refresh with %s: %d, the model says %s" % (c.name, status, outcomes))
         self.tally[self.move, status < 300] += 1
         if len(outcomes) > 1 or "unsure" in outcomes:
             self.forget(c.row)
         elif "reuse" in outcomes:
-            self.office_end(c.row)
+            self.end_session(c.row)
         elif status == 200:
             self.refreshed(c, json.loads(body), span, before)
 
@@ -436,18 +436,18 @@ class Walk:
         c.used = span
         c.successor = self.pair(row, answer, span)
 
-    def office_end(self, login):
-        login.ended = True
-        if login in login.parent.children:
-            login.parent.children.remove(login)
-        self.touched.append(login)
+    def end_session(self, session):
+        session.ended = True
+        if session in session.parent.children:
+            session.parent.children.remove(session)
+        self.touched.append(session)
 
     def logout(self):
         c = self.pick_with(lambda c: c.session)
         status, _, _ = self.ask("logout", lambda now: logout_status(c, now), "POST",
                                 "/v1/auth/logout", c)
         if status == 204:
-            self.office_end(c.row)
+            self.end_session(c.row)
 
     def forget(self, row):
         """Something ended while it was asked about: nothing is known of it any more."""
@@ -459,7 +459,7 @@ class Walk:
     def on_key(self):
         what = self.rng.choice(("disable", "disable", "enable", "enable", "enable", "rename", "show",
                                 "revoke", "revoke", "delete"))
-        c = self.pick_with(lambda c: "keys" in held(c) or standing(c) == "person"
+        c = self.pick_with(lambda c: "keys" in held(c) or auth_method(c) == "user"
                            if c.form != "refresh" else False, 6)
         key = self.choose_key(c, what)
         path = "/v2/keys/" + key.id + ("/revoke-subtokens" if what == "revoke" else "")
@@ -475,7 +475,7 @@ class Walk:
             self.change_key(key, what, c)
 
     def choose_key(self, c, what):
-        owned = self.office.owned(c.row.owner) if c and c.row else []
+        owned = self.grants.owned(c.row.owner) if c and c.row else []
         keys = owned if owned and self.rng.random() < 0.4 else self.keys[-200:]
         key = self.rng.choice(keys)
         # what is granted from the command line costs a process
@@ -483,15 +483,15 @@ class Walk:
 
     def change_key(self, key, what, c=None):
         if what in ("disable", "enable"):
-            self.office.disable_key(key, what == "disable", c)
+            self.grants.disable_key(key, what == "disable", c)
         elif what == "revoke":
-            self.office.revoke_subtokens(key)
+            self.grants.revoke_subtokens(key)
         elif what == "delete":
-            self.office.end_key(key)
+            self.grants.end_key(key)
         self.touched.append(key)
 
     def list_keys(self):
-        c = self.pick_with(lambda c: c.form != "refresh" and standing(c) != "derived")
+        c = self.pick_with(lambda c: c.form != "refresh" and auth_method(c) != "derived")
         status, answer, span = self.ask("list keys",
                                         lambda now: manager(c, now, "/v2/keys")[0] or 200, "GET",
                                         "/v2/keys?limit=20", c)
@@ -499,7 +499,7 @@ class Walk:
             own = manager(c, span[0], "/v2/keys")[1]
             for key in answer["keys"]:
                 if own is not None and key["owner"] != own:
-                    raise Surprise("%s is shown the key of %s" % (c.name, key["owner"]))
+                    raise Mismatch("%s is shown the key of %s" % (c.name, key["owner"]))
 
     # ---- what is made up ----
 
@@ -520,20 +520,20 @@ class Walk:
                 made.append(text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1:])
             made += [text.lower(), hashlib.sha256(text.encode()).hexdigest(), text[:36]]
         if made:
-            row = Row("nobody", "key", WORDS, NEVER, "nobody", ())
-            c = Credential("a forgery", "token", self.rng.choice(made), row, WORDS, void=True)
+            row = Row("nobody", "key", PERMISSIONS, NEVER, "nobody", ())
+            c = Credential("a forgery", "token", self.rng.choice(made), row, PERMISSIONS, void=True)
             target = self.rng.choice(("/v2/tokeninfo", "/v2/createsubtoken", "/v2/keys"))
             self.ask("GET " + target, lambda now: 401, "GET", target, c)
 
     # ---- the operator ----
 
     def command(self, *words, stdin=b"", check=0):
-        self.told.append("operator: " + " ".join(w for w in words if not w.startswith("-"))[:120])
+        self.history.append("operator: " + " ".join(w for w in words if not w.startswith("-"))[:120])
         return run(*words, stdin=stdin, data=self.server.data, check=check)[1]
 
     def root_key(self, permissions, owner="", life="never", string=False):
         more = ["--owner", owner] if owner else []
-        user = self.office.persons.get(owner)
+        user = self.grants.users.get(owner)
         if user is not None and user.registered:
             self.command("key", "create", "--name", "root", "--permissions", "", *more, check=1)
         if user is not None:
@@ -547,51 +547,51 @@ class Walk:
         row = Row(self.name("root"), "key", permissions, self.seconds(made["expires_at"]), owner,
                   permissions, id=made["id"])
         row.root = True
-        self.office.add_key(row)
+        self.grants.add_key(row)
         self.keys.append(row)
-        self.told[-1] += " -> " + row.name
+        self.history[-1] += " -> " + row.name
         self.keep(Credential(row.name, "string" if string else "key", text or made["key"], row))
         self.touched.append(row)
 
     def root_person(self, permissions):
-        login, password = self.name("person"), "%032x" % self.rng.getrandbits(128)
-        self.command("user", "create", login, "--permissions", ",".join(permissions), stdin=password.encode())
-        self.keep_person(login, password, permissions, NEVER, permissions).root = True
+        username, password = self.name("user"), "%032x" % self.rng.getrandbits(128)
+        self.command("user", "create", username, "--permissions", ",".join(permissions), stdin=password.encode())
+        self.keep_user(username, password, permissions, NEVER, permissions).root = True
 
     def operate(self):
-        persons, key = list(self.office.persons.values()), self.rng.choice(self.keys[-100:])
+        users, key = list(self.grants.users.values()), self.rng.choice(self.keys[-100:])
         draw = self.rng.random()
         if draw < 0.3 and not key.ended:
             what = self.rng.choice(("disable", "enable", "revoke-subtokens", "delete"))
             self.command("key", what, key.id)
             self.change_key(key, what.split("-")[0])
         elif draw < 0.4:
-            self.root_key(self.some(WORDS), self.rng.choice(list(self.office.persons) + [""]),
+            self.root_key(self.some(PERMISSIONS), self.rng.choice(list(self.grants.users) + [""]),
                           self.rng.choice(("never", "5s")), self.rng.random() < 0.4)
-        elif persons:
-            self.operate_on(self.rng.choice(persons))
+        elif users:
+            self.operate_on(self.rng.choice(users))
 
-    def operate_on(self, person):
+    def operate_on(self, user):
         what = self.rng.choice(("permissions", "permissions", "disable", "enable", "enable", "passwd",
                                 "delete"))
         if what == "permissions":
-            permissions = self.rng.choice((self.some(WORDS), person.permissions[1:],
-                                           unique(person.permissions + self.some(WORDS, 2))))
-            self.command("user", what, person.owner, ",".join(permissions))
-            self.office.grant_person(person, permissions)
+            permissions = self.rng.choice((self.some(PERMISSIONS), user.permissions[1:],
+                                           unique(user.permissions + self.some(PERMISSIONS, 2))))
+            self.command("user", what, user.owner, ",".join(permissions))
+            self.grants.grant_user(user, permissions)
         elif what == "passwd":
             password = "%032x" % self.rng.getrandbits(128)
-            self.command("user", what, person.owner, stdin=password.encode())
-            self.office.set_password(person, password)
-            self.basics.append(Credential("basic of " + person.name, "basic",
-                                          person.owner + ":" + password, person))
+            self.command("user", what, user.owner, stdin=password.encode())
+            self.grants.set_password(user, password)
+            self.basics.append(Credential("basic of " + user.name, "basic",
+                                          user.owner + ":" + password, user))
         else:
-            self.command("user", what, person.owner)
+            self.command("user", what, user.owner)
             if what == "delete":
-                self.office.delete_person(person)
+                self.grants.delete_user(user)
             else:
-                self.office.disable_person(person, what == "disable")
-        self.touched += [person] + self.office.owned(person.owner)[-3:]
+                self.grants.disable_user(user, what == "disable")
+        self.touched += [user] + self.grants.owned(user.owner)[-3:]
 
     def replenish(self):
         """There are always some who may do something."""
@@ -599,14 +599,14 @@ class Walk:
         roots = [c for c in self.pool if c.row.root and c.row.in_force(now)]
         for needed in ("keys", "users", "services"):
             if not any(needed in c.row.permissions for c in roots):
-                self.root_key(unique([needed] + self.some(WORDS)))
-        able = [p for p in self.office.persons.values() if p.in_force(now)]
+                self.root_key(unique([needed] + self.some(PERMISSIONS)))
+        able = [p for p in self.grants.users.values() if p.in_force(now)]
         if len(able) < 4:
-            self.root_person(unique(self.some(WORDS) + ["account"]))
-        elif len(self.office.persons) > 14:
-            oldest = next(iter(self.office.persons.values()))
+            self.root_person(unique(self.some(PERMISSIONS) + ["account"]))
+        elif len(self.grants.users) > 14:
+            oldest = next(iter(self.grants.users.values()))
             self.command("user", "delete", oldest.owner)
-            self.office.delete_person(oldest)
+            self.grants.delete_user(oldest)
             self.touched.append(oldest)
 
     # ---- checks ----
@@ -617,13 +617,13 @@ class Walk:
         if self.rng.random() < 0.25:
             return self.check_at_an_edge(c)
         status, answer, _ = self.ask("tokeninfo",
-                                     lambda now: judge(c, now, "/v2/tokeninfo") or 200, "GET",
+                                     lambda now: decide(c, now, "/v2/tokeninfo") or 200, "GET",
                                      "/v2/tokeninfo?v=latest", c)
         if status != 200:
             return
         self.same("permissions", c, answer["permissions"], held(c))
         if not set(answer["permissions"]) <= c.row.ceiling:
-            raise Surprise("%s shows more than was ever granted" % c.name)
+            raise Mismatch("%s shows more than was ever granted" % c.name)
         self.same("type", c, answer["type"], "Subtoken" if c.form == "token" else "APIKey")
         self.same("urls", c, answer.get("urls"), c.urls)
         if c.form == "token":
@@ -632,10 +632,10 @@ class Walk:
             self.same("id", c, answer["id"], c.row.id)
 
     def check_at_an_edge(self, c):
-        need = self.rng.choice(WORDS)
+        need = self.rng.choice(PERMISSIONS)
 
         def expected(now):
-            status = judge(c, now, "/need/" + need)
+            status = decide(c, now, "/need/" + need)
             return status or (200 if need in held(c) else 403)
         lines = "X-Original-URI: /need/%s\r\nX-Original-Method: GET\r\n" % need
         self.ask("authorize " + need, expected, "GET", "/v2/authorize", c, headers=lines)
@@ -655,19 +655,19 @@ class Walk:
 
     MOVES = (("subtoken", 300), ("exchange", 90), ("vendor", 50), ("new_key", 120), ("on_key", 160),
              ("list_keys", 15), ("service", 60), ("refresh", 110), ("logout", 25), ("forge", 30),
-             ("log_in", 6), ("new_person", 3), ("operate", 5))
+             ("log_in", 6), ("new_user", 3), ("operate", 5))
 
     def begin(self):
         for _ in range(3):
-            self.root_key(list(WORDS))
+            self.root_key(list(PERMISSIONS))
         for permissions in (["keys", "account"], ["users", "account", "wallet"],
                             ["services", "guilds", "trade"], ["account", "wallet", "guilds"]):
             self.root_key(permissions)
         self.root_key(["account", "services", "keys"], string=True)
         self.root_key(["keys", "users", "services", "builds"], life="6s")
-        self.root_person(list(WORDS))
+        self.root_person(list(PERMISSIONS))
         for _ in range(3):
-            self.root_person(unique(self.some(WORDS) + ["account"]))
+            self.root_person(unique(self.some(PERMISSIONS) + ["account"]))
         self.register()
         self.moves = [name for name, _ in self.MOVES]
         self.weights = [weight for _, weight in self.MOVES]
@@ -686,14 +686,14 @@ def nobody_has_what_nobody_granted():
     print("# SEED=%d SEQUENCES=%d" % (SEED, SEQUENCES), flush=True)
     policy = os.path.join(scratch(), "policy.json")
     with open(policy, "w") as f:
-        json.dump({"default": "deny", "routes": [{"path": "/need/" + w, "needs": [w]} for w in WORDS]}, f)
+        json.dump({"default": "deny", "routes": [{"path": "/need/" + w, "needs": [w]} for w in PERMISSIONS]}, f)
     with Server(config=dict(CONFIG, policy=policy)) as server:
         walk, began = Walk(server, SEED), time.time()
         try:
             walk.begin()
             for number in range(SEQUENCES):
                 walk.sequence()
-        except Surprise as surprise:
+        except Mismatch as surprise:
             raise AssertionError("SEED=%d, sequence %d: %s\n%s" % (
                 SEED, number, surprise, "\n".join(walk.told))) from None
         print("# %d sequences, %d calls, %d credentials checked, %d names, %.0f s" % (
