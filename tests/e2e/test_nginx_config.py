@@ -134,6 +134,40 @@ def bad_configurations_and_files_are_named_by_nginx_t():
 
 
 @test
+def a_ring_has_the_modes_that_the_server_accepts():
+    """What DATA/secrets may be to the server, without data_group and with it, subtoken_secrets may be to the module,
+    without trust_group and with it."""
+    n = Nginx(ON)
+    config, secrets = os.path.join(n.data, "config.json"), os.path.join(n.data, "secrets")
+    plain = open(n.conf).read()
+    accepted = {False: [], True: []}
+    for trust in accepted:
+        with open(config, "w") as f:
+            json.dump({"data_group": trust}, f)
+        with open(n.conf, "w") as f:
+            f.write(plain.replace(n.secrets + ";", n.secrets + " trust_group;") if trust else plain)
+        for mode in (owner | group | other for owner in (0o400, 0o600) for group in (0, 0o40, 0o60, 0o20, 0o70)
+                     for other in (0, 1, 2, 4)):
+            os.chmod(secrets, mode), os.chmod(n.secrets, mode)
+            code, out = n.check()
+            server = run("secret", "list", data=n.data)
+            assert (code == 0) == (server[0] == 0), (trust, oct(mode), out, server)
+            if code == 0:
+                accepted[trust].append(mode)
+    assert 0o600 in accepted[False] and 0o640 in accepted[False] and 0o660 not in accepted[False]
+    assert 0o660 in accepted[True] and all(mode & 0o7 == 0 for mode in accepted[True]), accepted
+    os.chmod(n.secrets, 0o660)
+    with open(n.conf, "w") as f:
+        f.write(plain)
+    assert "can be written by its group: chmod 640 it, or add trust_group" in n.check()[1]
+    for more, text in (("subtoken_secrets %s trust_group;" % n.secrets, "is named with trust_group and without"),
+                       ("subtoken_secrets %s group;" % n.secrets, "takes FILE and trust_group")):
+        share(n.secrets)
+        n.configure(server=more)
+        assert text in n.check()[1], n.check()
+
+
+@test
 def the_manual_page_has_every_directive_and_variable():
     root = os.path.dirname(TESTS)
     module, variables, page = (open(os.path.join(root, "src", *path)).read() for path in (

@@ -79,7 +79,8 @@ typedef struct {
   int64_t stamp[5];
   int error; /* errno of the last try; 0: it could be read, whether its content was good or bad */
   unsigned tried : 1;
-  unsigned secret : 1; /* it must be closed to others */
+  unsigned secret : 1;        /* it must be closed to others */
+  unsigned trusted_group : 1; /* a secret: its group may also write it */
 } ngx_http_subtoken_file_t;
 
 /* What becomes of requests when a file is bad. */
@@ -310,7 +311,8 @@ void *ngx_http_subtoken_file_add(ngx_conf_t *cf, ngx_array_t *list, size_t size)
 /* ---- secrets, policy, feed ---- */
 
 /* While the configuration is read: check a file and note its name. NULL: the error is logged. */
-ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_add(ngx_conf_t *cf, ngx_str_t *path);
+ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_add(ngx_conf_t *cf, ngx_str_t *path,
+                                                           bool trusted_group);
 ngx_http_subtoken_policy_t *ngx_http_subtoken_policy_add(ngx_conf_t *cf, ngx_str_t *path);
 ngx_http_subtoken_feed_t *ngx_http_subtoken_feed_add(ngx_conf_t *cf,
                                                      ngx_http_subtoken_loc_conf_t *conf);
@@ -422,6 +424,8 @@ ngx_int_t ngx_http_subtoken_identity_set(ngx_http_request_t *r,
 void ngx_http_subtoken_identity_init(void);
 
 /* ---- reply ---- */
+
+#define NGX_HTTP_SUBTOKEN_REPLY_UNDECIDED "this cannot be decided now; try again later"
 
 void ngx_http_subtoken_reply_reject(ngx_http_subtoken_rejection_t *rejection, ngx_uint_t status,
                                     const char *result, const char *challenge, const char *text);

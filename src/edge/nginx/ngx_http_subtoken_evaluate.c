@@ -317,7 +317,8 @@ ngx_int_t ngx_http_subtoken_evaluate(ngx_http_subtoken_evaluation_t *e, ngx_http
   e->may_wait = may_wait;
   e->may_ask = may_ask;
   const subtoken_ring *ring = e->verifier.ring;
-  ngx_http_subtoken_reply_reject_result(rejection, SUBTOKEN_UNDECIDED);
+  ngx_http_subtoken_reply_reject(rejection, 503, "undecided", NULL,
+                                 NGX_HTTP_SUBTOKEN_REPLY_UNDECIDED);
   if (ring == NULL || ring->count == 0) {
     ngx_http_subtoken_reply_reject_result(rejection, SUBTOKEN_NO_SECRET);
     return NGX_DECLINED;

@@ -41,7 +41,9 @@ static void ngx_http_subtoken_file_stamp(const struct stat *status, int64_t stam
   stamp[4] = (int64_t)status->st_ctim.tv_sec * NGX_HTTP_SUBTOKEN_FILE_NS + status->st_ctim.tv_nsec;
 }
 
-/* Whoever could open a file that only its owner and its group may read is one of them. */
+/* The server's rule for DATA/secrets, with `trust_group` for its data_group. Whoever could open a
+ * file that only its owner and its group may read is one of them.
+ */
 static ngx_int_t ngx_http_subtoken_file_check_secret(const ngx_http_subtoken_file_t *file,
                                                      const struct stat *status, char *error) {
   ngx_flag_t foreign = status->st_uid != geteuid() && status->st_uid != 0;
@@ -50,9 +52,13 @@ static ngx_int_t ngx_http_subtoken_file_check_secret(const ngx_http_subtoken_fil
         error, "\"%V\" belongs to user %ui, and this runs as user %ui", &file->path,
         (ngx_uint_t)status->st_uid, (ngx_uint_t)geteuid());
   }
-  if ((status->st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+  if ((status->st_mode & S_IRWXO) != 0) {
     return ngx_http_subtoken_file_fail(
         error, "\"%V\" is open to others: chmod 600 it, or 640 for its group", &file->path);
+  }
+  if ((status->st_mode & S_IWGRP) != 0 && !file->trusted_group) {
+    return ngx_http_subtoken_file_fail(
+        error, "\"%V\" can be written by its group: chmod 640 it, or add trust_group", &file->path);
   }
   return NGX_OK;
 }

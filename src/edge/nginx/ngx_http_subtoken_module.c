@@ -37,7 +37,7 @@ static ngx_conf_enum_t ngx_http_subtoken_stale[] = {
 
 static ngx_command_t ngx_http_subtoken_commands[] = {
     NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken", NGX_CONF_FLAG, ngx_conf_set_flag_slot, enable, NULL),
-    NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_secrets", NGX_CONF_TAKE1, ngx_http_subtoken_set_secrets,
+    NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_secrets", NGX_CONF_TAKE12, ngx_http_subtoken_set_secrets,
                                 secrets, NULL),
     NGX_HTTP_SUBTOKEN_DIRECTIVE("subtoken_revocations", NGX_CONF_TAKE12,
                                 ngx_http_subtoken_set_revocations, revocations, NULL),
@@ -136,7 +136,11 @@ static char *ngx_http_subtoken_set_secrets(ngx_conf_t *cf, ngx_command_t *comman
   ngx_str_t *value = cf->args->elts;
   (void)command;
   if (location->secrets != NGX_CONF_UNSET_PTR) return "is duplicate";
-  location->secrets = ngx_http_subtoken_secrets_add(cf, &value[1]);
+  bool trusted_group = cf->args->nelts > 2;
+  if (trusted_group && ngx_strcmp(value[2].data, "trust_group") != 0) {
+    return "takes FILE and trust_group";
+  }
+  location->secrets = ngx_http_subtoken_secrets_add(cf, &value[1], trusted_group);
   return location->secrets == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 

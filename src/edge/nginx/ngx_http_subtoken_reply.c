@@ -26,7 +26,7 @@ void ngx_http_subtoken_reply_reject_result(ngx_http_subtoken_rejection_t *reject
     case 400: text = "the request target can be read in more than one way"; break;
     case 401: break;
     case 403: text = "this subtoken does not list this url"; break;
-    default: status = 503; text = "this cannot be decided now; try again later";
+    default: status = 503; text = NGX_HTTP_SUBTOKEN_REPLY_UNDECIDED;
   }
   ngx_http_subtoken_reply_reject(rejection, (ngx_uint_t)status, subtoken_result_name(result),
                                  subtoken_result_challenge(result), text);

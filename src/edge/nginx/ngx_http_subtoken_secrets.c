@@ -37,18 +37,30 @@ ngx_int_t ngx_http_subtoken_secrets_read(ngx_http_subtoken_file_t *file, subtoke
   return rc;
 }
 
-ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_add(ngx_conf_t *cf, ngx_str_t *path) {
+/* One file has one rule, wherever it is named. */
+static ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_reuse(
+    ngx_conf_t *cf, ngx_http_subtoken_secrets_t *secrets, bool trusted_group) {
+  if (secrets->file.trusted_group == trusted_group) return secrets;
+  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                     "subtoken_secrets: \"%V\" is named with trust_group and without",
+                     &secrets->file.path);
+  return NULL;
+}
+
+ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_add(ngx_conf_t *cf, ngx_str_t *path,
+                                                           bool trusted_group) {
   char error[NGX_HTTP_SUBTOKEN_ERROR_MAX];
   subtoken_ring ring;
   ngx_http_subtoken_main_conf_t *main =
       ngx_http_conf_get_module_main_conf(cf, ngx_http_subtoken_module);
   if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) return NULL;
   ngx_http_subtoken_secrets_t *secrets = ngx_http_subtoken_file_find(&main->secrets, path);
-  if (secrets != NULL) return secrets;
+  if (secrets != NULL) return ngx_http_subtoken_secrets_reuse(cf, secrets, trusted_group);
   secrets = ngx_http_subtoken_file_add(cf, &main->secrets, sizeof *secrets);
   if (secrets == NULL) return NULL;
   secrets->file.path = *path;
   secrets->file.secret = 1;
+  secrets->file.trusted_group = trusted_group;
   ngx_int_t rc = ngx_http_subtoken_secrets_read(&secrets->file, &ring, error);
   subtoken_wipe(&ring, sizeof ring);
   secrets->file.tried = 0; /* each worker reads it for itself */
