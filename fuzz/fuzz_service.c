@@ -11,7 +11,7 @@
 #include "core/paths.h"
 #include "domain/names.h"
 #include "fuzz.h"
-#include "service/basic_auth.h"
+#include "server/basic_locks.h"
 #include "service/params.h"
 #include "service/rate_limit.h"
 #include "service/request_head.h"
@@ -416,7 +416,7 @@ static void make_all(void) {
   st_config_default(&settings);
   settings.registration_open = true;
   HOLD(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
-       st_basic_auth_start(&basic, random));
+       st_basic_auth_start(&basic, random, st_basic_locks_get()));
   HOLD(subtoken_ring_add(&ring, ST_TEXT(""), "subtoken-fuzz-tests-secret-0001!", 32) ==
        SUBTOKEN_OK);
   make_policy();

@@ -37,8 +37,6 @@ SEES = {
 # Single files that see, or are seen, beyond that.
 ALSO = {
     ("cli/cmd_serve", "server"),  # the one command that is a server
-    # It bounds how many passwords are checked at a time: a lock, which asks the system for nothing.
-    ("service/basic_auth", "os/semaphore"),
 }
 # The file that opens a store by its URI, and what it chooses from, as a main chooses a command: not
 # counted when folders are searched for circles.

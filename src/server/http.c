@@ -24,11 +24,11 @@
 #include "os/log.h"
 #include "os/random.h"
 #include "server/access_log.h"
+#include "server/basic_locks.h"
 #include "server/connection.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"
 #include "server/snapshot_cache.h"
-#include "service/basic_auth.h"
 #include "service/cors.h"
 #include "service/rate_limit.h"
 #include "service/remote.h"
@@ -306,7 +306,7 @@ static bool start_tables(void) {
   st_random_fill(random, sizeof random);
   bool good = st_rate_limit_start(&http.rate) && st_throttle_start(&http.throttle, random);
   st_random_fill(random, sizeof random);
-  good = good && st_basic_auth_start(&http.basic, random);
+  good = good && st_basic_auth_start(&http.basic, random, st_basic_locks_get());
   subtoken_wipe(random, sizeof random);
   return good;
 }
@@ -379,7 +379,7 @@ static void end_waits(void) {
   int64_t at_us = st_clock_monotonic_us() + LAST_WAIT_US;
   st_store_stop_waiting(http.store, at_us);
   st_password_close(at_us);
-  st_basic_auth_close(&http.basic, at_us);
+  st_basic_locks_close(at_us);
 }
 
 void st_http_stop(void) {

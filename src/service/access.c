@@ -11,13 +11,14 @@ const st_problem *st_access_manager(st_context *c, st_identity *identity) {
   const st_problem *problem = st_authenticate(c, identity);
   if (problem != NULL || identity->method != ST_AUTH_DERIVED) return problem;
   return st_problem_escalation(
-      c, "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
+      &c->problem,
+      "this call needs a parent key, a session or HTTP Basic; a derived token is not accepted");
 }
 
 const st_problem *st_access_requires(st_context *c, const st_identity *identity,
                                      const char *permission) {
   if (st_claims_has_permission(&identity->grant, st_text(permission))) return NULL;
-  return st_problem_permission(c, st_text(permission));
+  return st_problem_permission(&c->problem, st_text(permission));
 }
 
 const st_problem *st_access_covers(st_context *c, const st_identity *identity,
@@ -26,7 +27,8 @@ const st_problem *st_access_covers(st_context *c, const st_identity *identity,
   subtoken_text each;
   while (st_cut(&cutter, ',', &each)) {
     if (st_claims_has_permission(&identity->grant, each)) continue;
-    return st_problem_escalation(c, "permissions: must not exceed those of the credential");
+    return st_problem_escalation(&c->problem,
+                                 "permissions: must not exceed those of the credential");
   }
   return NULL;
 }
@@ -38,7 +40,7 @@ const st_problem *st_access_within_rate(st_context *c, const st_identity *identi
   int64_t wait = st_rate_limit_take(service->rate, service->settings, st_identity_row(identity),
                                     c->request->now_us);
   if (wait <= 0) return NULL;
-  st_problem *problem = st_problem_copy(c, &too_many);
+  st_problem *problem = st_problem_copy(&c->problem, &too_many);
   problem->retry_after = wait;
   return problem;
 }
@@ -49,7 +51,7 @@ const st_problem *st_access_within_attempts(st_context *c, subtoken_text usernam
   const st_request *request = c->request;
   int64_t wait = st_throttle_take(c->service->throttle, username, request->remote, request->now_us);
   if (wait <= 0) return NULL;
-  st_problem *problem = st_problem_copy(c, &too_many);
+  st_problem *problem = st_problem_copy(&c->problem, &too_many);
   problem->retry_after = wait;
   return problem;
 }

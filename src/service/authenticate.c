@@ -7,6 +7,7 @@
 
 #include "base/hmac.h"
 #include "service/basic_auth.h"
+#include "service/credential.h"
 
 /* Of a password nothing is told: 8 digits of its hash would do to try guesses. */
 static void authenticate_note_tag(st_context *c) {
@@ -58,9 +59,9 @@ static const st_problem *authenticate_reject(st_context *c, const st_auth_result
   if (result->reason == SUBTOKEN_EXPIRED || result->reason == SUBTOKEN_IAT_FUTURE) {
     c->reply->event.delta = authenticate_clock_delta(c, result->reason);
   }
-  st_problem *problem = st_problem_copy(c, status == 400   ? &bad_target
-                                           : status == 403 ? &not_listed
-                                                           : &invalid);
+  st_problem *problem = st_problem_copy(&c->problem, status == 400   ? &bad_target
+                                                     : status == 403 ? &not_listed
+                                                                     : &invalid);
   problem->event = result->event;
   if (problem->status == 401) problem->basic_challenge = c->service->settings->basic_challenge;
   return problem;
@@ -70,7 +71,7 @@ static const st_problem *authenticate_throttled(st_context *c, const st_auth_res
   static const st_problem throttled = {.status = 429,
                                        .event = "login_throttled",
                                        .text = "too many wrong passwords; try again later"};
-  st_problem *problem = st_problem_copy(c, &throttled);
+  st_problem *problem = st_problem_copy(&c->problem, &throttled);
   problem->retry_after = result->retry_after;
   return problem;
 }
@@ -114,7 +115,7 @@ const st_problem *st_authenticate_missing(st_context *c) {
                                      .event = "auth_missing",
                                      .text = "Invalid access token",
                                      .challenge = ST_CHALLENGE_BEARER};
-  st_problem *problem = st_problem_copy(c, &missing);
+  st_problem *problem = st_problem_copy(&c->problem, &missing);
   problem->basic_challenge = c->service->settings->basic_challenge;
   return problem;
 }

@@ -7,6 +7,7 @@
  */
 #include "core/claims.h"
 #include "service/authenticate.h"
+#include "service/credential.h"
 #include "service/endpoints.h"
 #include "service/original_request.h"
 #include "service/params.h"
@@ -67,7 +68,7 @@ static const st_problem *authorize_by_policy(st_context *c, const subtoken_decis
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) return &not_allowed;
   switch (authorize_check_needs(c, decision, grant, &rpc, &lacking)) {
     case SUBTOKEN_OK: return NULL;
-    case SUBTOKEN_PERM: return st_problem_permission(c, lacking);
+    case SUBTOKEN_PERM: return st_problem_permission(&c->problem, lacking);
     default: return &authorize_bad_body;
   }
 }
@@ -219,7 +220,7 @@ static const st_problem *authorize_for_nginx(st_context *c, const st_original_he
   bool nginx =
       sent->value[ST_ORIGINAL_URI].data != NULL || sent->value[ST_ORIGINAL_URL].data != NULL;
   if (problem == NULL || problem->status != 400 || !nginx) return problem;
-  st_problem *changed = st_problem_copy(c, problem);
+  st_problem *changed = st_problem_copy(&c->problem, problem);
   changed->status = 403;
   changed->challenge = ST_CHALLENGE_NONE;
   return changed;

@@ -9,18 +9,12 @@
 #include "domain/names.h"
 #include "service/throttle.h"
 
-bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32]) {
+bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32], st_basic_locks locks) {
   memset(basic, 0, sizeof *basic);
   basic->waiting_max = ST_BASIC_WAITING;
-  bool good = pthread_mutex_init(&basic->lock, NULL) == 0;
-  for (size_t i = 0; i < ST_BASIC_STRIPES; i++) {
-    basic->checking[i] = (st_semaphore)ST_SEMAPHORE(1, ST_BASIC_WAITING);
-  }
-  return good && subtoken_secret_set(&basic->key, (subtoken_text){NULL, 0}, key, 32) == SUBTOKEN_OK;
-}
-
-void st_basic_auth_close(st_basic_auth *basic, int64_t at_us) {
-  for (size_t i = 0; i < ST_BASIC_STRIPES; i++) st_semaphore_close(&basic->checking[i], at_us);
+  basic->locks = locks;
+  return pthread_mutex_init(&basic->lock, NULL) == 0 &&
+         subtoken_secret_set(&basic->key, (subtoken_text){NULL, 0}, key, 32) == SUBTOKEN_OK;
 }
 
 /* ---- the cache ---- */
@@ -158,14 +152,14 @@ static st_auth_result basic_check(const basic_attempt *a) {
  */
 static st_auth_result basic_check_alone(const basic_attempt *a) {
   st_basic_auth *basic = a->service->basic;
-  st_semaphore *checking = &basic->checking[a->tag[2] % ST_BASIC_STRIPES];
+  size_t lock = a->tag[2] % ST_BASIC_LOCKS;
   st_auth_result result = basic_busy;
   if (atomic_fetch_add(&basic->waiting, 1) < basic->waiting_max &&
-      st_semaphore_enter(checking, a->request->until_us)) {
+      basic->locks.enter(lock, a->request->until_us)) {
     int64_t left;
     result = basic_check_cache(a, &left);
     if (result.status == ST_AUTH_STATUS_REJECTED) result = basic_check(a);
-    st_semaphore_leave(checking);
+    basic->locks.leave(lock);
   }
   atomic_fetch_sub(&basic->waiting, 1);
   return result;
@@ -176,16 +170,16 @@ static st_auth_result basic_check_alone(const basic_attempt *a) {
  */
 static void basic_renew(const basic_attempt *good) {
   st_basic_auth *basic = good->service->basic;
-  st_semaphore *checking = &basic->checking[good->tag[2] % ST_BASIC_STRIPES];
+  size_t lock = good->tag[2] % ST_BASIC_LOCKS;
   st_identity unused;
   int64_t left;
-  if (!st_semaphore_enter(checking, ST_WAIT_NOT)) return;
+  if (!basic->locks.enter(lock, 0)) return;
   basic_attempt a = *good;
   a.identity = &unused;
   if (basic_check_cache(&a, &left).status == ST_AUTH_STATUS_OK && left < ST_BASIC_RENEW_US) {
     (void)basic_check(&a);
   }
-  st_semaphore_leave(checking);
+  basic->locks.leave(lock);
 }
 
 st_auth_result st_basic_auth_check(const st_service *service, subtoken_text text,

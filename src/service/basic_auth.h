@@ -5,21 +5,30 @@
 #ifndef ST_SERVICE_BASIC_AUTH_H
 #define ST_SERVICE_BASIC_AUTH_H
 
-#include "os/semaphore.h"
+#include <pthread.h>
+
 #include "service/identity.h"
 #include "subtoken/mac.h"
 
 #define ST_BASIC_KEPT_US INT64_C(60000000)
 #define ST_BASIC_RENEW_US INT64_C(10000000) /* in the last of these it is checked anew */
 #define ST_BASIC_SLOTS 1024
-#define ST_BASIC_STRIPES 16
+#define ST_BASIC_LOCKS 16
 #define ST_BASIC_WAITING 64 /* requests that are being checked, or wait for that, at most */
+
+/* Locks by number, from 0 to ST_BASIC_LOCKS - 1. The server has them, because waiting takes a
+ * clock. */
+typedef struct st_basic_locks {
+  /* False: until_us (monotonic) was over before the lock was free. 0: at once or not at all. */
+  bool (*enter)(size_t lock, int64_t until_us);
+  void (*leave)(size_t lock);
+} st_basic_locks;
 
 typedef struct st_basic_auth {
   subtoken_secret key;
   atomic_int waiting;
   int waiting_max; /* ST_BASIC_WAITING, or less where there are few threads */
-  st_semaphore checking[ST_BASIC_STRIPES];
+  st_basic_locks locks;
   pthread_mutex_t lock; /* guards the slots */
   struct {
     uint8_t tag[SUBTOKEN_MAC_LEN];
@@ -29,10 +38,8 @@ typedef struct st_basic_auth {
 } st_basic_auth;
 
 /* key: 32 random bytes. */
-bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32])
+bool st_basic_auth_start(st_basic_auth *basic, const uint8_t key[32], st_basic_locks locks)
     __attribute__((warn_unused_result));
-/* The process ends: from a time on (monotonic) nobody waits. */
-void st_basic_auth_close(st_basic_auth *basic, int64_t at_us);
 
 /* text: username:password, decoded. A result of THROTTLED says how long to wait. */
 st_auth_result st_basic_auth_check(const st_service *service, subtoken_text text,

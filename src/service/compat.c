@@ -65,7 +65,7 @@ static const char *compat_string_error(subtoken_text string) {
 static const st_problem *compat_reply_hash(st_context *c, subtoken_text string) {
   uint8_t digest[32];
   if (!st_key_string_hash(string, digest)) {
-    return st_problem_make(c, 400, "bad_request", compat_string_error(string));
+    return st_problem_make(&c->problem, 400, "bad_request", compat_string_error(string));
   }
   st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"hash\":\"");
@@ -93,7 +93,7 @@ const st_problem *st_compat_hash(st_context *c) {
   }
   if (problem == NULL) {
     problem = given == 1 ? compat_reply_hash(c, fields[which].text)
-                         : st_problem_parameter(c, "text", "must be given exactly once");
+                         : st_problem_parameter(&c->problem, "text", "must be given exactly once");
   }
   subtoken_wipe(scratch, sizeof scratch);
   return problem;

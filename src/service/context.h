@@ -4,11 +4,19 @@
 #ifndef ST_SERVICE_CONTEXT_H
 #define ST_SERVICE_CONTEXT_H
 
-#include "service/credential.h"
+#include "domain/user.h"
 #include "service/problem.h"
 #include "service/service.h"
 
 #define ST_ROUTE_MAX 96 /* longer than any path of our own */
+
+/* The one credential that a request carries (credential.h). */
+typedef struct st_credential {
+  subtoken_text text; /* of Basic: username:password; empty: there is none */
+  unsigned forms;     /* ST_FORM_*: those in which it came */
+  char basic[ST_NAME_MAX + ST_PASSWORD_MAX + 2];
+  char query[SUBTOKEN_TARGET_MAX];
+} st_credential;
 
 typedef struct st_context {
   const st_service *service;
@@ -21,8 +29,7 @@ typedef struct st_context {
   /* What a subtoken's urls have to list: this request, or the one that is asked about. */
   subtoken_text method, target;
   st_credential credential;
-  st_problem problem; /* the latest that was made (problem.h), and its text */
-  char problem_text[ST_PROBLEM_TEXT_MAX];
+  st_problem_buffer problem; /* the latest that was made */
 } st_context;
 
 #endif

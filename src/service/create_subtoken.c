@@ -22,7 +22,7 @@ static const st_problem *create_subtoken_issue(st_context *c, const subtoken_iss
   subtoken_result result = st_issuing_subtoken(c->service, &identity->grant, request,
                                                c->request->now, token, &report, error);
   if (result != SUBTOKEN_OK) {
-    return st_problem_make(c, st_issuing_status(result), "issue_denied", error);
+    return st_problem_make(&c->problem, st_issuing_status(result), "issue_denied", error);
   }
   st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"subtoken\":\"");
@@ -43,11 +43,11 @@ const st_problem *st_create_subtoken_answer(st_context *c) {
   if (problem != NULL) return problem;
   if (!create_subtoken_body_kind(c->request, &kind)) {
     return st_problem_make(
-        c, 415, "issue_denied",
+        &c->problem, 415, "issue_denied",
         "Content-Type: must be application/json or application/x-www-form-urlencoded");
   }
   if (!st_params_read(&params, c->query, kind, c->request->body)) {
-    return st_problem_make(c, 400, "issue_denied", params.error);
+    return st_problem_make(&c->problem, 400, "issue_denied", params.error);
   }
   return create_subtoken_issue(c, &params.request, &identity);
 }

@@ -4,15 +4,7 @@
 #ifndef ST_SERVICE_CREDENTIAL_H
 #define ST_SERVICE_CREDENTIAL_H
 
-#include "domain/user.h"
-#include "service/problem.h"
-
-typedef struct st_credential {
-  subtoken_text text; /* of Basic: login:password; empty: there is none */
-  unsigned forms;     /* ST_FORM_*: those in which it came */
-  char basic[ST_NAME_MAX + ST_PASSWORD_MAX + 2];
-  char query[SUBTOKEN_TARGET_MAX];
-} st_credential;
+#include "service/context.h"
 
 /* Its two buffers need no zeros. */
 static inline void st_credential_clear(st_credential *credential) {
@@ -21,6 +13,6 @@ static inline void st_credential_clear(st_credential *credential) {
 }
 
 /* Find it, or none. A problem: there is more than one, or it cannot be read. */
-const st_problem *st_credential_find(struct st_context *c) __attribute__((warn_unused_result));
+const st_problem *st_credential_find(st_context *c) __attribute__((warn_unused_result));
 
 #endif

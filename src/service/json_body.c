@@ -83,11 +83,12 @@ static const st_problem *json_body_read_object(st_context *c, json_body_reader *
     st_field *field = json_body_field(fields, count, name);
     good = field != NULL ? json_body_read_value(reader, field) : st_json_skip(&reader->json);
     if (!good && field != NULL && reader->problem != NULL) {
-      return st_problem_parameter(c, field->name, reader->problem);
+      return st_problem_parameter(&c->problem, field->name, reader->problem);
     }
   }
   if (good && st_json_end(&reader->json)) return NULL;
-  return st_problem_parameter(c, "body", "must be one JSON object without duplicate names");
+  return st_problem_parameter(&c->problem, "body",
+                              "must be one JSON object without duplicate names");
 }
 
 const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t count, char *scratch) {
@@ -100,7 +101,7 @@ const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t coun
     fields[i].text = (subtoken_text){NULL, 0};
   }
   if (st_request_body_kind(c->request) != ST_BODY_JSON) return &other_type;
-  if (body.len > ST_BODY_IN_MAX) return st_problem_parameter(c, "body", "too long");
+  if (body.len > ST_BODY_IN_MAX) return st_problem_parameter(&c->problem, "body", "too long");
   if (body.len > 0) memcpy(scratch, body.data, body.len);
   st_json_start(&reader.json, scratch, body.len);
   reader.joined = st_writer_on(scratch + ST_BODY_IN_MAX, ST_BODY_SCRATCH - ST_BODY_IN_MAX);
@@ -125,11 +126,11 @@ const st_problem *st_json_body_none(st_context *c) {
   subtoken_text body = c->request->body;
   bool empty = json_body_is_empty(body) && st_request_body_kind(c->request) == ST_BODY_JSON;
   if (body.len > 0 && !empty) {
-    return st_problem_make(c, 400, "bad_request",
+    return st_problem_make(&c->problem, 400, "bad_request",
                            "this call takes no body, or {} with Content-Type: application/json");
   }
   if (c->credential.forms == ST_FORM_QUERY) {
-    return st_problem_parameter(c, "access_token", "must be in a header for this call");
+    return st_problem_parameter(&c->problem, "access_token", "must be in a header for this call");
   }
   return NULL;
 }

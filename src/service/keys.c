@@ -39,7 +39,8 @@ static const st_problem *keys_find_manager(st_context *c, keys_manager *m) {
   m->owner = NULL;
   if (st_claims_has_permission(&m->identity.grant, st_text(KEYS_PERMISSION))) return NULL;
   m->owner = m->identity.key.owner;
-  return keys_is_user(&m->identity) ? NULL : st_problem_permission(c, st_text(KEYS_PERMISSION));
+  return keys_is_user(&m->identity) ? NULL
+                                    : st_problem_permission(&c->problem, st_text(KEYS_PERMISSION));
 }
 
 static st_audit_context keys_act(const st_context *c, const keys_manager *m,
@@ -109,7 +110,7 @@ enum { NAME, PERMISSIONS, EXPIRES, OWNER, OWNER_IS_USER, FIELDS };
 static const st_problem *keys_take_text(st_context *c, const st_field *field,
                                         char out[ST_NAME_MAX + 1]) {
   if (field->text.len > ST_NAME_MAX) {
-    return st_problem_parameter(c, field->name, "is longer than 256 bytes");
+    return st_problem_parameter(&c->problem, field->name, "is longer than 256 bytes");
   }
   memcpy(out, field->text.data, field->text.len);
   out[field->text.len] = '\0';
@@ -125,7 +126,8 @@ static const st_problem *keys_take_expiry(st_context *c, const keys_manager *m,
     bool unit = field->text.len > 0 && field->text.data[field->text.len - 1] > '9';
     if (!unit || !st_duration_read(field->text, &life) || life < 1 || life > ST_NEVER / 2) {
       return st_problem_parameter(
-          c, "expires", "must be \"never\", or a number with s, m, h or d such as \"30d\"");
+          &c->problem, "expires",
+          "must be \"never\", or a number with s, m, h or d such as \"30d\"");
     }
     key->expires_at = key->created_at + life;
   }
@@ -144,13 +146,14 @@ static const st_problem *keys_take_owner(st_context *c, const keys_manager *m,
   }
   const st_problem *problem = keys_take_text(c, field, key->owner);
   if (problem != NULL || m->owner == NULL || strcmp(key->owner, m->owner) == 0) return problem;
-  return st_problem_permission(c, st_text(KEYS_PERMISSION));
+  return st_problem_permission(&c->problem, st_text(KEYS_PERMISSION));
 }
 
 static const st_problem *keys_read(st_context *c, const keys_manager *m, const st_field *fields,
                                    st_key *key) {
-  if (!fields[NAME].given) return st_problem_parameter(c, "name", "is missing");
-  if (!fields[PERMISSIONS].given) return st_problem_parameter(c, "permissions", "is missing");
+  if (!fields[NAME].given) return st_problem_parameter(&c->problem, "name", "is missing");
+  if (!fields[PERMISSIONS].given)
+    return st_problem_parameter(&c->problem, "permissions", "is missing");
   key->created_at = c->request->now;
   key->owner_is_user = fields[OWNER_IS_USER].flag;
   const st_problem *problem = keys_take_text(c, &fields[NAME], key->name);
@@ -292,7 +295,7 @@ const st_problem *st_keys_answer(st_context *c) {
     st_reply_preflight(c->reply, allow);
     return NULL;
   }
-  if (!get && !st_text_is(method, "POST")) return st_problem_method(c, allow);
+  if (!get && !st_text_is(method, "POST")) return st_problem_method(&c->problem, allow);
   const st_problem *problem = keys_find_manager(c, &m);
   if (problem != NULL) return problem;
   return get ? keys_list(c, &m) : keys_create(c, &m);
@@ -344,7 +347,7 @@ static const st_problem *keys_set_disabled(st_context *c, const keys_manager *m,
   st_store_status changed =
       changes->set_disabled(changes->context, &audit, key->id, disabled, &sequence);
   if (changed == ST_STORE_DENIED) {
-    return st_problem_escalation(c,
+    return st_problem_escalation(&c->problem,
                                  "disabled: an administrator disabled this key and can enable it");
   }
   if (changed != ST_STORE_OK) return keys_problem(changed);
@@ -365,11 +368,11 @@ static const st_problem *keys_patch(st_context *c, const keys_manager *m, st_key
   const st_problem *problem = st_json_body_read(c, fields, PATCHED, scratch);
   if (problem != NULL) return problem;
   if (fields[DISABLED].given && fields[NEW_NAME].given) {
-    return st_problem_parameter(c, "disabled, name", "send one of them, not both");
+    return st_problem_parameter(&c->problem, "disabled, name", "send one of them, not both");
   }
   if (fields[NEW_NAME].given) return keys_rename(c, m, &fields[NEW_NAME], key);
   if (fields[DISABLED].given) return keys_set_disabled(c, m, fields[DISABLED].flag, key);
-  return st_problem_parameter(c, "disabled or name", "one of them is required");
+  return st_problem_parameter(&c->problem, "disabled or name", "one of them is required");
 }
 
 /* The same as in keys_reply where there is no body: how much of it. */
@@ -439,5 +442,5 @@ const st_problem *st_keys_answer_one(st_context *c) {
     st_reply_preflight(c->reply, allow);
     return NULL;
   }
-  return known ? keys_manage(c, id, revoking) : st_problem_method(c, allow);
+  return known ? keys_manage(c, id, revoking) : st_problem_method(&c->problem, allow);
 }

@@ -128,7 +128,7 @@ static const char *original_find(st_context *c, const st_original_headers *sent)
 const st_problem *st_original_request_find(st_context *c, const st_original_headers *sent) {
   c->method = c->target = c->query = (subtoken_text){NULL, 0};
   const char *error = original_find(c, sent);
-  if (error != NULL) return st_problem_make(c, 400, "bad_request", error);
+  if (error != NULL) return st_problem_make(&c->problem, 400, "bad_request", error);
   st_cutter cutter = {c->target, false};
   subtoken_text path;
   if (st_cut(&cutter, '?', &path)) c->query = cutter.rest;

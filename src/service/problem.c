@@ -2,7 +2,7 @@
  * permission. They are kept in the request's context, so that a helper can return a pointer.
  * Writing them into the reply is for reply.c alone.
  */
-#include "service/context.h"
+#include "service/problem.h"
 
 const st_problem st_problem_passwords_busy = {
     .status = 503,
@@ -29,45 +29,47 @@ const st_problem *st_problem_unchanged(st_store_status changed) {
 }
 
 /* No text of ours is longer than its buffer; one that were would be left out. */
-static st_problem *problem_keep(st_context *c, int status, const char *event, const char *front,
-                                const char *middle, subtoken_text end) {
-  st_writer writer = st_writer_on(c->problem_text, sizeof c->problem_text);
+static st_problem *problem_keep(st_problem_buffer *buffer, int status, const char *event,
+                                const char *front, const char *middle, subtoken_text end) {
+  st_writer writer = st_writer_on(buffer->text, sizeof buffer->text);
   st_write_literal(&writer, front);
   st_write_literal(&writer, middle);
   st_write_view(&writer, end);
-  if (!st_writer_end(&writer)) c->problem_text[0] = '\0';
-  c->problem = (st_problem){.status = status, .event = event, .text = c->problem_text};
-  return &c->problem;
+  if (!st_writer_end(&writer)) buffer->text[0] = '\0';
+  buffer->problem = (st_problem){.status = status, .event = event, .text = buffer->text};
+  return &buffer->problem;
 }
 
-const st_problem *st_problem_make(st_context *c, int status, const char *event, const char *text) {
-  return problem_keep(c, status, event, text, "", (subtoken_text){NULL, 0});
+const st_problem *st_problem_make(st_problem_buffer *buffer, int status, const char *event,
+                                  const char *text) {
+  return problem_keep(buffer, status, event, text, "", (subtoken_text){NULL, 0});
 }
 
-st_problem *st_problem_copy(st_context *c, const st_problem *problem) {
-  c->problem = *problem;
-  return &c->problem;
+st_problem *st_problem_copy(st_problem_buffer *buffer, const st_problem *problem) {
+  buffer->problem = *problem;
+  return &buffer->problem;
 }
 
-const st_problem *st_problem_parameter(st_context *c, const char *name, const char *text) {
-  return problem_keep(c, 400, "bad_request", name, ": ", st_text(text));
+const st_problem *st_problem_parameter(st_problem_buffer *buffer, const char *name,
+                                       const char *text) {
+  return problem_keep(buffer, 400, "bad_request", name, ": ", st_text(text));
 }
 
-const st_problem *st_problem_permission(st_context *c, subtoken_text permission) {
-  st_problem *problem = problem_keep(c, 403, "perm", "requires scope ", "", permission);
+const st_problem *st_problem_permission(st_problem_buffer *buffer, subtoken_text permission) {
+  st_problem *problem = problem_keep(buffer, 403, "perm", "requires scope ", "", permission);
   problem->challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE;
   return problem;
 }
 
-const st_problem *st_problem_escalation(st_context *c, const char *text) {
-  st_problem *problem = problem_keep(c, 403, "escalation", text, "", (subtoken_text){NULL, 0});
+const st_problem *st_problem_escalation(st_problem_buffer *buffer, const char *text) {
+  st_problem *problem = problem_keep(buffer, 403, "escalation", text, "", (subtoken_text){NULL, 0});
   problem->challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE;
   return problem;
 }
 
-const st_problem *st_problem_method(st_context *c, const char *allow) {
+const st_problem *st_problem_method(st_problem_buffer *buffer, const char *allow) {
   st_problem *problem =
-      problem_keep(c, 405, "bad_method", "method not allowed", "", (subtoken_text){NULL, 0});
+      problem_keep(buffer, 405, "bad_method", "method not allowed", "", (subtoken_text){NULL, 0});
   problem->allow = allow;
   return problem;
 }

@@ -6,7 +6,8 @@
  *
  * The endpoint returns it to the router, and st_reply_problem (reply.h) writes it into the reply.
  * One whose parts are all known beforehand is a static const struct where it is used. The others
- * are made by the functions below and live in the context, which holds the latest alone.
+ * are made by the functions below and live in a buffer of the request's context, which holds the
+ * latest alone.
  */
 #ifndef ST_SERVICE_PROBLEM_H
 #define ST_SERVICE_PROBLEM_H
@@ -43,25 +44,29 @@ extern const st_problem st_problem_credential_ended;
 /* A change that was not made. ST_STORE_BUSY: others write; anything else: the store failed. */
 const st_problem *st_problem_unchanged(st_store_status changed) __attribute__((warn_unused_result));
 
-struct st_context;
+/* One whose parts are known only while a request is answered. */
+typedef struct st_problem_buffer {
+  st_problem problem;
+  char text[ST_PROBLEM_TEXT_MAX];
+} st_problem_buffer;
 
-/* The text is copied. */
-const st_problem *st_problem_make(struct st_context *c, int status, const char *event,
+/* Each writes it into the buffer and returns it. The text is copied. */
+const st_problem *st_problem_make(st_problem_buffer *buffer, int status, const char *event,
                                   const char *text) __attribute__((warn_unused_result));
 /* A copy that may be changed. */
-st_problem *st_problem_copy(struct st_context *c, const st_problem *problem)
+st_problem *st_problem_copy(st_problem_buffer *buffer, const st_problem *problem)
     __attribute__((warn_unused_result));
 /* 400: "name: text". */
-const st_problem *st_problem_parameter(struct st_context *c, const char *name, const char *text)
-    __attribute__((warn_unused_result));
+const st_problem *st_problem_parameter(st_problem_buffer *buffer, const char *name,
+                                       const char *text) __attribute__((warn_unused_result));
 /* 403: a permission is missing (RFC 6750 section 3.1). */
-const st_problem *st_problem_permission(struct st_context *c, subtoken_text permission)
+const st_problem *st_problem_permission(st_problem_buffer *buffer, subtoken_text permission)
     __attribute__((warn_unused_result));
 /* 403: more was asked for than the credential may do. */
-const st_problem *st_problem_escalation(struct st_context *c, const char *text)
+const st_problem *st_problem_escalation(st_problem_buffer *buffer, const char *text)
     __attribute__((warn_unused_result));
 /* 405. allow: the methods that there are. */
-const st_problem *st_problem_method(struct st_context *c, const char *allow)
+const st_problem *st_problem_method(st_problem_buffer *buffer, const char *allow)
     __attribute__((warn_unused_result));
 
 #endif

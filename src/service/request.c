@@ -13,11 +13,11 @@ const st_problem *st_request_query_text(st_context *c, const char *name, char *o
   out[0] = '\0';
   while (st_params_next_pair(&cutter, &writer, &pair)) {
     if (!st_text_is(pair.name, name)) continue;
-    if (given) return st_problem_parameter(c, name, "given more than once");
+    if (given) return st_problem_parameter(&c->problem, name, "given more than once");
     given = true;
     bool fits = pair.value.len < size && !pair.bad_escape;
     if (!fits || memchr(pair.value.data, 0, pair.value.len) != NULL) {
-      return st_problem_parameter(c, name, "cannot be read");
+      return st_problem_parameter(&c->problem, name, "cannot be read");
     }
     memcpy(out, pair.value.data, pair.value.len);
     out[pair.value.len] = '\0';
@@ -32,10 +32,12 @@ const st_problem *st_request_query_number(st_context *c, const char *name, int64
   const st_problem *problem = st_request_query_text(c, name, text, sizeof text);
   if (problem != NULL || text[0] == '\0') return problem;
   for (size_t i = 0; text[i] != '\0'; i++) {
-    if (text[i] < '0' || text[i] > '9') return st_problem_parameter(c, name, "must be a number");
+    if (text[i] < '0' || text[i] > '9')
+      return st_problem_parameter(&c->problem, name, "must be a number");
     number = number > most / 10 ? most + 1 : number * 10 + (text[i] - '0');
   }
-  if (number < 1 || number > most) return st_problem_parameter(c, name, "is out of range");
+  if (number < 1 || number > most)
+    return st_problem_parameter(&c->problem, name, "is out of range");
   *value = number;
   return NULL;
 }

@@ -37,10 +37,11 @@ static const st_problem *revocations_read_question(st_context *c, revocations_qu
   while (st_params_next_pair(&cutter, &out, &pair)) {
     if (st_text_is(pair.name, "whole")) asked->whole = st_text_is(pair.value, "1");
     if (!st_text_is(pair.name, "since")) continue;
-    if (asked->since != 0) return st_problem_parameter(c, "since", "given more than once");
+    if (asked->since != 0)
+      return st_problem_parameter(&c->problem, "since", "given more than once");
     if (pair.bad_escape || !revocations_read_sequence(pair.value, &asked->since)) {
       return st_problem_parameter(
-          c, "since", "must be a sequence, a whole number from 1 to 9223372036854775807");
+          &c->problem, "since", "must be a sequence, a whole number from 1 to 9223372036854775807");
     }
   }
   return NULL;

@@ -3,6 +3,7 @@
  * or with a whole reply; problems are written into the reply here.
  */
 #include "service/router.h"
+#include "service/credential.h"
 #include "service/endpoints.h"
 #include "service/reply.h"
 
@@ -72,7 +73,7 @@ static const st_problem *router_call(st_context *c, size_t route) {
     return NULL;
   }
   if (takes(routes[route].methods, method)) return routes[route].answer(c);
-  return st_problem_method(c, routes[route].allow);
+  return st_problem_method(&c->problem, routes[route].allow);
 }
 
 /* Methods that an unknown endpoint could have; TRACE, CONNECT and inventions have none. */

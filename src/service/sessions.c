@@ -14,7 +14,7 @@
 static const st_problem *sessions_unauthorized(st_context *c, const char *event) {
   static const st_problem unauthorized = {
       .status = 401, .text = "Invalid access token", .challenge = ST_CHALLENGE_INVALID_TOKEN};
-  st_problem *problem = st_problem_copy(c, &unauthorized);
+  st_problem *problem = st_problem_copy(&c->problem, &unauthorized);
   problem->event = event;
   return problem;
 }
@@ -137,7 +137,7 @@ const st_problem *st_sessions_log_in(st_context *c) {
   scratch[0] = '\0';
   const st_problem *problem = st_json_body_read(c, fields, 2, scratch);
   for (size_t i = 0; i < 2 && problem == NULL; i++) {
-    if (!fields[i].given) problem = st_problem_parameter(c, fields[i].name, "is missing");
+    if (!fields[i].given) problem = st_problem_parameter(&c->problem, fields[i].name, "is missing");
   }
   if (problem == NULL) problem = sessions_try_password(c, fields[0].text, fields[1].text);
   subtoken_wipe(scratch, sizeof scratch);
@@ -149,7 +149,7 @@ const st_problem *st_sessions_service(st_context *c) {
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   if (identity.method != ST_AUTH_KEY) {
-    return st_problem_escalation(c,
+    return st_problem_escalation(&c->problem,
                                  "this call needs a parent key; a derived token is not accepted");
   }
   problem = st_access_requires(c, &identity, "services");
@@ -194,7 +194,7 @@ const st_problem *st_sessions_refresh(st_context *c) {
   const st_problem *problem = st_json_body_read(c, &field, 1, scratch);
   if (problem == NULL) {
     problem = field.given ? sessions_refresh_with(c, field.text)
-                          : st_problem_parameter(c, field.name, "is missing");
+                          : st_problem_parameter(&c->problem, field.name, "is missing");
   }
   subtoken_wipe(scratch, sizeof scratch);
   return problem;
@@ -208,7 +208,7 @@ const st_problem *st_sessions_log_out(st_context *c) {
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   if (identity.method != ST_AUTH_SESSION && identity.method != ST_AUTH_SERVICE_SESSION) {
-    return st_problem_escalation(c, "log out with an access token of the session itself");
+    return st_problem_escalation(&c->problem, "log out with an access token of the session itself");
   }
   problem = st_json_body_none(c);
   if (problem != NULL) return problem;

@@ -3,6 +3,7 @@
  */
 #include "core/claims.h"
 #include "service/access.h"
+#include "service/credential.h"
 #include "service/endpoints.h"
 #include "service/issuing.h"
 #include "service/reply.h"
@@ -43,7 +44,7 @@ typedef struct exchange_error {
 
 static exchange_error exchange_fail(exchange *e, int status, const char *event, const char *code,
                                     const char *text) {
-  return (exchange_error){code, st_problem_make(e->context, status, event, text)};
+  return (exchange_error){code, st_problem_make(&e->context->problem, status, event, text)};
 }
 
 static exchange_error exchange_invalid(exchange *e, const char *text) {

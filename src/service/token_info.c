@@ -81,7 +81,7 @@ const st_problem *st_token_info_answer(st_context *c) {
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem != NULL) return problem;
   const char *error = token_info_find_schema(c, &with_type);
-  if (error != NULL) return st_problem_make(c, 400, "bad_request", error);
+  if (error != NULL) return st_problem_make(&c->problem, 400, "bad_request", error);
   const subtoken_claims *grant = &identity.grant;
   st_writer writer = st_reply_begin(c->reply);
   st_write_literal(&writer, "{\"id\":");

@@ -5,6 +5,7 @@
 #include "domain/names.h"
 #include "domain/permissions.h"
 #include "service/access.h"
+#include "service/credential.h"
 #include "service/endpoints.h"
 #include "service/json_body.h"
 #include "service/reply.h"
@@ -14,24 +15,26 @@ enum { LOGIN, PASSWORD, LOCALE, SOURCE, PERMISSIONS, FIELDS };
 static const st_problem *users_check_fields(st_context *c, const st_field fields[FIELDS]) {
   subtoken_text login = fields[LOGIN].text, password = fields[PASSWORD].text;
   subtoken_text locale = fields[LOCALE].text, source = fields[SOURCE].text;
-  if (!fields[LOGIN].given) return st_problem_parameter(c, "login", "is missing");
-  if (!fields[PASSWORD].given) return st_problem_parameter(c, "password", "is missing");
+  if (!fields[LOGIN].given) return st_problem_parameter(&c->problem, "login", "is missing");
+  if (!fields[PASSWORD].given) return st_problem_parameter(&c->problem, "password", "is missing");
   if (st_text_is(login, ST_ANONYMOUS)) {
-    return st_problem_parameter(c, "login", "* means everyone and has no password");
+    return st_problem_parameter(&c->problem, "login", "* means everyone and has no password");
   }
   if (!st_names_username_valid(login)) {
     return st_problem_parameter(
-        c, "login", "must be 1 to 256 bytes without a colon and without control characters");
+        &c->problem, "login",
+        "must be 1 to 256 bytes without a colon and without control characters");
   }
   if (password.len < ST_PASSWORD_MIN || password.len > ST_PASSWORD_MAX) {
-    return st_problem_parameter(c, "password", "must be 8 to 1024 bytes");
+    return st_problem_parameter(&c->problem, "password", "must be 8 to 1024 bytes");
   }
   if (locale.len > ST_LOCALE_MAX || (st_text_class(locale) & ST_CHAR_NAME) == 0) {
-    return st_problem_parameter(c, "locale",
+    return st_problem_parameter(&c->problem, "locale",
                                 "must be a language tag such as en-GB, of at most 35 characters");
   }
   if (source.len > ST_SOURCE_MAX || !st_names_is_plain(source)) {
-    return st_problem_parameter(c, "source", "must be at most 64 bytes without control characters");
+    return st_problem_parameter(&c->problem, "source",
+                                "must be at most 64 bytes without control characters");
   }
   return NULL;
 }
@@ -114,7 +117,7 @@ static const st_problem *users_allowed(st_context *c, const st_identity *grantor
   if (problem != NULL) return problem;
   if (grantor != NULL) return st_access_covers(c, grantor, permissions);
   if (permissions.len == 0) return users_throttle(c);
-  return st_problem_escalation(c, "permissions: not allowed for self-registration");
+  return st_problem_escalation(&c->problem, "permissions: not allowed for self-registration");
 }
 
 const st_problem *st_users_create(st_context *c) {

@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "domain/names.h"
-#include "service/basic_auth.h"
+#include "server/basic_locks.h"
 #include "service/rate_limit.h"
 #include "service/router.h"
 #include "service/service.h"
@@ -467,7 +467,7 @@ static int office_open(void **state) {
   office.now = NOW;
   service.policy = NULL;
   assert_true(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
-              st_basic_auth_start(&basic, random));
+              st_basic_auth_start(&basic, random, st_basic_locks_get()));
   office_row *row = office_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
   assert_true(st_sha256(KEY, ST_KEY_LEN, row->digest));
   row = office_add(ST_KIND_KEY, POOR_ID, "", "operations", "account", NOW + 600);

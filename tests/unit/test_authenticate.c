@@ -5,6 +5,7 @@
 
 #include "base/base64url.h"
 #include "service/access.h"
+#include "service/credential.h"
 #include "service/authenticate.h"
 #include "service/context.h"
 #include "service/credential.h"
@@ -238,7 +239,8 @@ static void test_basic_is_wiped(void **state) {
   assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
   office.verdict_forced = true;
   office.verdict = ST_VERDICT_WRONG;
-  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
+  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws.",
+                                  st_basic_locks_get()));
   assert_false(done(st_authenticate(begin("", "Authorization", good), &identity)));
   assert_int_equal(reply.status, 401);
   assert_false(is_in_context(PASSWORD) || is_in_context("alice"));

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/base64url.h"
+#include "os/semaphore.h"
 
 #define INFO "/v2/tokeninfo"
 #define ALICE_ID "A11CE000-0000-0000-0000-000000000000"
@@ -36,7 +37,8 @@ static st_key *alice_row(void) {
 }
 
 static void forget(void) {
-  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws."));
+  assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws.",
+                                  st_basic_locks_get()));
 }
 
 /* ---- right and wrong ---- */
