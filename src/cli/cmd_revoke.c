@@ -104,21 +104,12 @@ static int revoke_line(const revoke_session *s, subtoken_text token, size_t line
   return code;
 }
 
-static subtoken_text trimmed(char *line, ssize_t len) {
-  subtoken_text text = {line, (size_t)len};
-  while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]) != NULL) text.len--;
-  while (text.len > 0 && strchr(" \t", text.data[0]) != NULL) {
-    text = (subtoken_text){text.data + 1, text.len - 1};
-  }
-  return text;
-}
-
 static int revoke_lines(revoke_session *s) {
   char *line = NULL;
   size_t size = 0, number = 0, tokens = 0;
   ssize_t len;
   while ((len = getline(&line, &size, stdin)) >= 0) {
-    subtoken_text token = trimmed(line, len);
+    subtoken_text token = st_input_trim((subtoken_text){line, (size_t)len});
     number++;
     if (token.len == 0) continue;
     tokens++;

@@ -51,7 +51,7 @@ struct st_fetch {
 /* What arrives during one request. */
 typedef struct arrival {
   st_fetch *fetch;
-  st_fetch_answer *answer;
+  st_fetch_response *response;
   size_t room, dropped;
   size_t length; /* what the body is to be, once its head was seen */
   bool too_long;
@@ -175,44 +175,45 @@ static subtoken_text trimmed(const char *data, size_t len) {
   return (subtoken_text){data, len};
 }
 
-/* Called with one line each time. What came before a status line was not the answer. */
+/* Called with one line each time. What came before a status line was not the response. */
 static size_t take_header(char *data, size_t size, size_t count, void *context) {
-  st_fetch_answer *answer = ((arrival *)context)->answer;
+  st_fetch_response *response = ((arrival *)context)->response;
   size_t len = size * count;
   if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
-    answer->etag[0] = answer->heartbeat[0] = answer->type[0] = '\0';
+    response->etag[0] = response->heartbeat[0] = response->type[0] = '\0';
     return len;
   }
   const char *colon = memchr(data, ':', len);
   if (colon == NULL) return len;
   size_t name_len = (size_t)(colon - data);
   subtoken_text name = {data, name_len}, value = trimmed(colon + 1, len - name_len - 1);
-  if (st_text_is_nocase(name, "etag")) keep_exact(value, answer->etag, ST_ETAG_LEN);
+  if (st_text_is_nocase(name, "etag")) keep_exact(value, response->etag, ST_ETAG_LEN);
   if (st_text_is_nocase(name, "subtoken-heartbeat")) {
-    keep_exact(value, answer->heartbeat, SUBTOKEN_HEARTBEAT_TEXT_LEN);
+    keep_exact(value, response->heartbeat, SUBTOKEN_HEARTBEAT_TEXT_LEN);
   }
-  if (st_text_is_nocase(name, "content-type")) keep_type(value, answer->type, sizeof answer->type);
+  if (st_text_is_nocase(name, "content-type"))
+    keep_type(value, response->type, sizeof response->type);
   return len;
 }
 
 static bool make_room(arrival *to, size_t more) {
-  st_fetch_answer *answer = to->answer;
-  if (to->room - answer->len >= more) return true;
+  st_fetch_response *response = to->response;
+  if (to->room - response->len >= more) return true;
   size_t room = to->room > 0 ? to->room : HEADER_MAX;
-  while (room - answer->len < more) room *= 2;
+  while (room - response->len < more) room *= 2;
   if (to->length > 0 && room > to->length) room = to->length;
-  uint8_t *body = realloc(answer->body, room);
+  uint8_t *body = realloc(response->body, room);
   if (body == NULL) return false;
-  answer->body = body;
+  response->body = body;
   to->room = room;
   return true;
 }
 
 static size_t take_refusal(arrival *to, const char *data, size_t len) {
-  size_t left = ST_FETCH_TEXT_MAX - to->answer->len, kept = len < left ? len : left;
+  size_t left = ST_FETCH_TEXT_MAX - to->response->len, kept = len < left ? len : left;
   if (!make_room(to, kept)) return 0;
-  if (kept > 0) memcpy(to->answer->body + to->answer->len, data, kept);
-  to->answer->len += kept;
+  if (kept > 0) memcpy(to->response->body + to->response->len, data, kept);
+  to->response->len += kept;
   to->dropped += len - kept;
   return to->dropped <= REFUSAL_MAX ? len : 0;
 }
@@ -220,21 +221,22 @@ static size_t take_refusal(arrival *to, const char *data, size_t len) {
 /* Answering less than was given ends the request. */
 static size_t take_body(char *data, size_t size, size_t count, void *context) {
   arrival *to = context;
-  st_fetch_answer *answer = to->answer;
+  st_fetch_response *response = to->response;
   size_t len = size * count;
   long status = 0;
   (void)curl.easy_getinfo(to->fetch->easy, CURLINFO_RESPONSE_CODE, &status);
   if (status != 200) return take_refusal(to, data, len);
-  if (to->length > 0 && len > to->length - answer->len) {
+  if (to->length > 0 && len > to->length - response->len) {
     to->too_long = true;
     return 0;
   }
   if (!make_room(to, len)) return 0;
-  memcpy(answer->body + answer->len, data, len);
-  answer->len += len;
-  if (to->length == 0 && answer->len >= ST_FETCH_HEAD) {
-    to->length = to->fetch->settings.length(answer->body, answer->type);
-    to->too_long = to->length < answer->len;
+  memcpy(response->body + response->len, data, len);
+  response->len += len;
+  if (to->length == 0 && response->len >= ST_FETCH_HEAD) {
+    to->length =
+        to->fetch->settings.length(to->fetch->settings.context, response->body, response->type);
+    to->too_long = to->length < response->len;
   }
   return to->too_long ? 0 : len;
 }
@@ -292,12 +294,12 @@ static bool add_query(CURLU *url, const char *text) {
   return curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
 }
 
-static CURLU *url_of(const st_fetch *fetch, const st_fetch_question *question) {
+static CURLU *url_of(const st_fetch *fetch, const st_fetch_request *request) {
   char since[32];
   CURLU *url = curl.url_dup(fetch->url);
-  if (url == NULL || question->since == 0) return url;
-  snprintf(since, sizeof since, "since=%lld", (long long)question->since);
-  if (add_query(url, since) && (!question->whole || add_query(url, "whole=1"))) return url;
+  if (url == NULL || request->since == 0) return url;
+  snprintf(since, sizeof since, "since=%lld", (long long)request->since);
+  if (add_query(url, since) && (!request->whole || add_query(url, "whole=1"))) return url;
   curl.url_cleanup(url);
   return NULL;
 }
@@ -309,7 +311,7 @@ static st_fetch_status finished(st_fetch *fetch, const arrival *to, char *why) {
       message != NULL && message->msg == CURLMSG_DONE ? message->data.result : CURLE_FAILED_INIT;
   bool cut = code == CURLE_WRITE_ERROR && to->dropped > REFUSAL_MAX; /* by take_refusal */
   if (code == CURLE_OK || cut) {
-    (void)curl.easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &to->answer->status);
+    (void)curl.easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &to->response->status);
     return ST_FETCH_DONE;
   }
   if (to->too_long) {
@@ -336,15 +338,15 @@ static st_fetch_status perform(st_fetch *fetch, const arrival *to, char *error) 
   return finished(fetch, to, error);
 }
 
-st_fetch_status st_fetch_ask(st_fetch *fetch, const st_fetch_question *question,
-                             st_fetch_answer *answer, char *error) {
+st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
+                              st_fetch_response *response, char *error) {
   struct curl_slist *headers = NULL;
-  arrival to = {.fetch = fetch, .answer = answer};
+  arrival to = {.fetch = fetch, .response = response};
   st_fetch_status fetched = ST_FETCH_FAILED;
-  memset(answer, 0, sizeof *answer);
+  memset(response, 0, sizeof *response);
   fetch->error[0] = '\0';
-  CURLU *url = url_of(fetch, question);
-  if (url == NULL || !add_headers(&headers, question->credential, question->etag) ||
+  CURLU *url = url_of(fetch, request);
+  if (url == NULL || !add_headers(&headers, request->credential, request->etag) ||
       !set_options(fetch, url, headers, &to) ||
       curl.multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK) {
     snprintf(error, ST_ERROR_MAX, "cannot make the request: out of memory, or %s is too old",
@@ -356,13 +358,13 @@ st_fetch_status st_fetch_ask(st_fetch *fetch, const st_fetch_question *question,
   curl.easy_reset(fetch->easy); /* it points to what goes now */
   drop_headers(headers);
   curl.url_cleanup(url);
-  if (fetched != ST_FETCH_DONE) st_fetch_give(answer);
+  if (fetched != ST_FETCH_DONE) st_fetch_response_free(response);
   return fetched;
 }
 
-void st_fetch_give(st_fetch_answer *answer) {
-  free(answer->body);
-  memset(answer, 0, sizeof *answer);
+void st_fetch_response_free(st_fetch_response *response) {
+  free(response->body);
+  memset(response, 0, sizeof *response);
 }
 
 st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *error) {

@@ -1,6 +1,6 @@
-/* fetch - the only door to libcurl: asks one URL again and again, over a connection that is
- * kept. Functions that can fail write a sentence to why, of ST_ERROR_MAX bytes; a credential
- * is never in it.
+/* fetch - requests one URL again and again, over a connection that is kept. The only file that
+ * calls libcurl. Functions that can fail write a sentence to error, of ST_ERROR_MAX bytes; a
+ * credential is never in it.
  */
 #ifndef ST_CLI_FETCH_H
 #define ST_CLI_FETCH_H
@@ -13,28 +13,29 @@
 
 typedef struct st_fetch st_fetch;
 
-typedef struct st_fetch_answer {
+typedef struct st_fetch_response {
   long status;
   char type[64];              /* the media type, without parameters */
   char etag[ST_ETAG_LEN + 1]; /* without quotes; empty when there is none of this length */
   char heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN + 1]; /* empty when there is none of this length */
   uint8_t *body;                                   /* whole with 200, else its first bytes */
   size_t len;
-} st_fetch_answer;
+} st_fetch_response;
 
 typedef struct st_fetch_settings {
   const char *url;
   const char *ca;  /* certificates to trust instead of the system's; NULL: those */
-  int64_t timeout; /* seconds for a whole answer */
-  int stop;        /* once this descriptor can be read, all is given up */
+  int64_t timeout; /* seconds for a whole response */
+  int stop;        /* once this descriptor can be read, the request is given up */
   /* How long a body with 200 is to be, from its first ST_FETCH_HEAD bytes, 0 when that is
    * not known: no more is read. */
-  size_t (*length)(const uint8_t *head, const char *type);
+  size_t (*length)(void *context, const uint8_t *head, const char *type);
+  void *context;
 } st_fetch_settings;
 
 typedef enum st_fetch_status {
-  ST_FETCH_FAILED = 0, /* why says it */
-  ST_FETCH_DONE = 1,   /* something was answered */
+  ST_FETCH_FAILED = 0, /* error says why */
+  ST_FETCH_DONE = 1,   /* there is a response */
   ST_FETCH_STOPPED,
   ST_FETCH_UNFIT,   /* the body is not what settings.length can make anything of, or longer */
   ST_FETCH_BAD_URL, /* of st_fetch_start alone */
@@ -45,17 +46,17 @@ st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fet
     __attribute__((warn_unused_result));
 void st_fetch_stop(st_fetch *fetch);
 
-typedef struct st_fetch_question {
+typedef struct st_fetch_request {
   const char *credential;
-  const char *etag; /* of what we have; empty: do not say */
+  const char *etag; /* of what we have; empty: none */
   int64_t since;    /* the highest sequence that we ever had; 0: none */
   bool whole;       /* changes since then are of no use to us */
-} st_fetch_question;
+} st_fetch_request;
 
-/* *answer is to be given back. */
-st_fetch_status st_fetch_ask(st_fetch *fetch, const st_fetch_question *question,
-                             st_fetch_answer *answer, char *error)
+/* *response is to be freed, whatever the status. */
+st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
+                              st_fetch_response *response, char *error)
     __attribute__((warn_unused_result));
-void st_fetch_give(st_fetch_answer *answer);
+void st_fetch_response_free(st_fetch_response *response);
 
 #endif

@@ -1,4 +1,6 @@
-/* Reads spans and sizes given as options, and credentials and passwords from standard input. */
+/* Reads what users give: spans and sizes as options, credentials and passwords from standard input,
+ * a key from its file.
+ */
 #include "cli/input.h"
 
 #include <pwd.h>
@@ -12,6 +14,7 @@
 #include "domain/password.h"
 #include "os/clock.h"
 #include "os/error.h"
+#include "os/secret_file.h"
 #include "os/terminal.h"
 
 bool st_input_span(const char *text, int64_t *seconds) {
@@ -53,13 +56,38 @@ bool st_input_size(const char *text, size_t *size) {
   return true;
 }
 
+static bool input_is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+subtoken_text st_input_trim(subtoken_text text) {
+  while (text.len > 0 && input_is_space(text.data[text.len - 1])) text.len--;
+  while (text.len > 0 && input_is_space(text.data[0])) {
+    text = (subtoken_text){text.data + 1, text.len - 1};
+  }
+  return text;
+}
+
 bool st_input_credential(char *out, size_t size, subtoken_text *credential, char *error) {
-  size_t len = 0, start = 0;
+  size_t len = 0;
   if (!st_terminal_read_stdin(out, size, &len, error)) return false;
-  while (len > 0 && strchr(" \t\r\n", out[len - 1]) != NULL && out[len - 1] != '\0') len--;
-  while (start < len && strchr(" \t\r\n", out[start]) != NULL && out[start] != '\0') start++;
-  *credential = (subtoken_text){out + start, len - start};
+  *credential = st_input_trim((subtoken_text){out, len});
   if (credential->len == 0) snprintf(error, ST_ERROR_MAX, "standard input is empty");
+  return credential->len > 0;
+}
+
+bool st_input_key_file(const char *path, char *out, size_t size, subtoken_text *credential,
+                       char *error) {
+  size_t len;
+  if (!st_secret_file_read(path, out, size - 1, &len, error)) return false;
+  *credential = st_input_trim((subtoken_text){out, len});
+  out[credential->data - out + (ptrdiff_t)credential->len] = '\0';
+  for (size_t i = 0; i < credential->len; i++) {
+    if (credential->data[i] > ' ' && credential->data[i] <= '~') continue;
+    snprintf(error, ST_ERROR_MAX, "%.400s must hold one key and nothing else", path);
+    return false;
+  }
+  if (credential->len == 0) snprintf(error, ST_ERROR_MAX, "%.400s is empty", path);
   return credential->len > 0;
 }
 

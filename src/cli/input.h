@@ -20,6 +20,15 @@ bool st_input_size(const char *text, size_t *size);
 /* A credential from standard input: white space around it is dropped. */
 bool st_input_credential(char *out, size_t size, subtoken_text *credential, char *error);
 
+/* The same from a file, which is read as a secret (os/secret_file.h) and holds nothing else. out
+ * ends with a NUL behind the credential, and is the caller's to wipe.
+ */
+bool st_input_key_file(const char *path, char *out, size_t size, subtoken_text *credential,
+                       char *error);
+
+/* Without white space around it: spaces, tabs, ends of lines. */
+subtoken_text st_input_trim(subtoken_text text);
+
 /* A password from standard input, up to its end, with one end of line dropped from it; on a
  * terminal it is asked for, and not shown. 1 to ST_PASSWORD_MAX bytes on one line. out, of
  * ST_PASSWORD_MAX + 2 bytes or more, is the caller's to wipe.

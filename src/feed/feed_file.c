@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "core/sized.h"
+#include "feed/seen.h"
 #include "subtoken/feed.h"
 
 #define NS INT64_C(1000000000)
@@ -16,7 +17,6 @@
 #define RELEASED_AT_ONCE LARGE_PAGE
 #define FILTER_FROM 256      /* hashes; fewer are looked up as soon without */
 #define FILLED_AT_ONCE 65536 /* some 100 us, too */
-#define SEEN_MAX 20          /* 19 digits and a newline */
 #define HEAD_LEN 128
 #define PAIR_TRIES 50
 #define PAIR_PAUSE_NS 20000000
@@ -380,25 +380,13 @@ static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment
 
 /* ---- a look ---- */
 
-/* 0 when it is not 1 to 19 digits and a newline. */
-static int64_t read_sequence(const char *text, size_t len) {
-  int64_t value = 0;
-  if (len < 2 || len > SEEN_MAX || text[len - 1] != '\n') return 0;
-  for (size_t i = 0; i < len - 1; i++) {
-    int digit = text[i] - '0';
-    if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10) return 0;
-    value = 10 * value + digit;
-  }
-  return value;
-}
-
 static void look_at_seen(subtoken_feed_file *file) {
   int64_t stamp[5];
-  char text[SEEN_MAX + 1];
+  char text[ST_SEEN_MAX + 1];
   size_t len;
   if (look(file, SEEN, stamp) != 0 || !changed(file, SEEN, stamp)) return;
   if (read_small(file, SEEN, text, sizeof text, &len) != 0) return;
-  int64_t seen = read_sequence(text, len);
+  int64_t seen = st_seen_read(text, len);
   if (seen > file->feed.sequence) file->feed.sequence = seen;
 }
 

@@ -1,0 +1,178 @@
+/* pull_files - see pull_files.h. The order of writing is what it is about: first the heartbeat of
+ * the new snapshot under a name of its own, then the snapshot, then the heartbeat in its place,
+ * then what was seen. What a killed pull has left is settled by the next one.
+ */
+#include "cli/pull_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base64url.h"
+#include "base/hmac.h"
+#include "core/revocations_format.h"
+#include "feed/seen.h"
+#include "os/error.h"
+#include "os/replace.h"
+
+bool st_pull_files_name(st_pull_files *files, const char *path) {
+  if (path[0] == '\0' || strlen(path) > SUBTOKEN_FEED_PATH_MAX) return false;
+  snprintf(files->path, sizeof files->path, "%s", path);
+  snprintf(files->alive, sizeof files->alive, "%s.alive", path);
+  snprintf(files->next, sizeof files->next, "%s.next", path);
+  snprintf(files->seen, sizeof files->seen, "%s.seen", path);
+  snprintf(files->lock, sizeof files->lock, "%s.lock", path);
+  return true;
+}
+
+void st_pull_files_sweep(const st_pull_files *files) {
+  st_replace_sweep(files->path);
+  st_replace_sweep(files->alive);
+  st_replace_sweep(files->next);
+  st_replace_sweep(files->seen);
+}
+
+/* ---- a snapshot ---- */
+
+bool st_pull_snapshot_describe(st_pull_snapshot *snapshot) {
+  uint8_t hash[ST_HASH_LEN];
+  const uint8_t *bytes = snapshot->bytes;
+  if (snapshot->len < ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN ||
+      memcmp(bytes, ST_SNAPSHOT_MAGIC, 8) != 0) {
+    return false;
+  }
+  uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE);
+  snapshot->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
+  if (sequence == 0 || sequence > INT64_MAX ||
+      subtoken_revocations_size(snapshot->count) != snapshot->len ||
+      !st_sha256(bytes, snapshot->len, hash)) {
+    return false;
+  }
+  snapshot->sequence = (int64_t)sequence;
+  memcpy(snapshot->digest, bytes + snapshot->len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
+  st_writer writer = st_writer_on(snapshot->etag, sizeof snapshot->etag);
+  st_base64url_write(&writer, hash, sizeof hash);
+  return st_writer_end(&writer);
+}
+
+void st_pull_snapshot_free(st_pull_snapshot *snapshot) {
+  free(snapshot->bytes);
+  memset(snapshot, 0, sizeof *snapshot);
+}
+
+bool st_pull_heartbeat_names(const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
+                             const st_pull_snapshot *snapshot) {
+  return st_load64(heartbeat + ST_FEED_SEQUENCE) == (uint64_t)snapshot->sequence &&
+         memcmp(heartbeat + ST_HEARTBEAT_DIGEST, snapshot->digest, SUBTOKEN_MAC_LEN) == 0;
+}
+
+/* ---- reading ---- */
+
+static bool read_stamped(const st_pull_files *files, st_pull_snapshot *into, st_file_stamp *stamp) {
+  char error[ST_ERROR_MAX];
+  memset(into, 0, sizeof *into);
+  if (st_file_load(files->path, files->max_size, &into->bytes, &into->len, stamp, error) &&
+      st_pull_snapshot_describe(into)) {
+    return true;
+  }
+  st_pull_snapshot_free(into);
+  return false;
+}
+
+bool st_pull_files_read(const st_pull_files *files, st_pull_snapshot *into) {
+  st_file_stamp stamp;
+  return read_stamped(files, into, &stamp);
+}
+
+/* Its bytes are not kept. */
+static void refresh_snapshot(st_pull_files *files) {
+  st_file_stamp stamp;
+  st_pull_snapshot found;
+  if (st_file_stamp_of(files->path, &stamp) && st_file_stamp_equal(&stamp, &files->stamp)) return;
+  memset(&files->have, 0, sizeof files->have);
+  memset(&files->stamp, 0, sizeof files->stamp);
+  if (!read_stamped(files, &found, &stamp)) return;
+  free(found.bytes);
+  found.bytes = NULL;
+  files->have = found;
+  files->stamp = stamp;
+}
+
+static int64_t read_seen(const st_pull_files *files) {
+  char text[ST_SEEN_MAX], error[ST_ERROR_MAX];
+  size_t len;
+  return st_file_read(files->seen, text, sizeof text, &len, error) ? st_seen_read(text, len) : 0;
+}
+
+void st_pull_files_refresh(st_pull_files *files) {
+  refresh_snapshot(files);
+  int64_t seen = read_seen(files);
+  if (seen > files->highest) files->highest = seen;
+}
+
+/* ---- writing ---- */
+
+/* Written when it says less than what was just put in place. */
+static bool write_seen(st_pull_files *files, char *error) {
+  char text[ST_SEEN_MAX + 1];
+  if (files->have.sequence > files->highest) files->highest = files->have.sequence;
+  if (read_seen(files) >= files->highest) return true;
+  size_t len = st_seen_write(files->highest, text);
+  return st_replace_shared(files->seen, NULL, text, len, error);
+}
+
+/* Not written again when it is the same. */
+static bool write_alive(st_pull_files *files, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
+                        char *error) {
+  uint8_t there[SUBTOKEN_HEARTBEAT_LEN];
+  char unread[ST_ERROR_MAX];
+  size_t len;
+  files->time = (int64_t)st_load64(heartbeat + ST_FEED_TIME);
+  if (st_file_read(files->alive, there, sizeof there, &len, unread) && len == sizeof there &&
+      memcmp(there, heartbeat, len) == 0) {
+    return true;
+  }
+  return st_replace_shared(files->alive, NULL, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error);
+}
+
+/* A pull that was killed between FILE and FILE.alive has left the only heartbeat of FILE in
+ * FILE.next: it becomes FILE.alive before FILE.next is needed again.
+ */
+static void settle_next(const st_pull_files *files) {
+  uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
+  char unread[ST_ERROR_MAX];
+  size_t len;
+  if (files->have.sequence == 0 || !st_file_read(files->next, left, sizeof left, &len, unread)) {
+    return;
+  }
+  if (len == sizeof left && st_pull_heartbeat_names(left, &files->have)) {
+    (void)rename(files->next, files->alive);
+  }
+}
+
+static bool write_snapshot(st_pull_files *files, const st_pull_snapshot *fresh,
+                           const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
+  settle_next(files);
+  bool put =
+      st_replace_shared(files->next, files->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
+      st_replace_shared(files->path, NULL, fresh->bytes, fresh->len, error);
+  if (!put) {
+    (void)unlink(files->next);
+    return false;
+  }
+  files->have = *fresh;
+  files->have.bytes = NULL;
+  if (!st_file_stamp_of(files->path, &files->stamp)) {
+    memset(&files->stamp, 0, sizeof files->stamp);
+  }
+  return true;
+}
+
+bool st_pull_files_write(st_pull_files *files, const st_pull_snapshot *fresh,
+                         const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
+  if (fresh != NULL && !write_snapshot(files, fresh, heartbeat, error)) return false;
+  if (!write_alive(files, heartbeat, error)) return false;
+  (void)unlink(files->next); /* if it stays, it says the same */
+  return write_seen(files, error);
+}

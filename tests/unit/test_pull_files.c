@@ -1,0 +1,212 @@
+/* The files that `subtoken pull` keeps: what is read of them, what is written, and what a pull that
+ * was killed has left.
+ */
+#include "support.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/pull_files.h"
+#include "core/revocations_format.h"
+#include "os/error.h"
+
+#define SEQUENCE INT64_C(1700000000000001)
+
+static char home[256], error[ST_ERROR_MAX];
+static subtoken_ring ring;
+static st_pull_files files;
+
+static int remove_one(const char *name, const struct stat *status, int type, struct FTW *at) {
+  (void)status, (void)type, (void)at;
+  return remove(name);
+}
+
+static int setup(void **state) {
+  char path[300];
+  (void)state;
+  const char *base = getenv("TMPDIR");
+  snprintf(home, sizeof home, "%s/subtoken-pull-XXXXXX", base != NULL ? base : "/tmp");
+  if (mkdtemp(home) == NULL) return -1;
+  snprintf(path, sizeof path, "%s/revoked", home);
+  ring_with(&ring, "one", TEST_SECRET);
+  memset(&files, 0, sizeof files);
+  files.max_size = SUBTOKEN_FEED_SIZE_DEFAULT;
+  return st_pull_files_name(&files, path) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A snapshot of count hashes, and the heartbeat that names it. */
+static st_pull_snapshot made(int64_t sequence, uint32_t count,
+                             uint8_t beat[SUBTOKEN_HEARTBEAT_LEN]) {
+  subtoken_revocations_header header = {.sequence = sequence, .made = NOW, .hash_key = {7}};
+  subtoken_heartbeat heartbeat = {.sequence = sequence, .time = NOW};
+  uint64_t hashes[16];
+  st_pull_snapshot snapshot = {.len = subtoken_revocations_size(count)};
+  for (uint32_t i = 0; i < count; i++) hashes[i] = (uint64_t)(i + 1) << 58;
+  snapshot.bytes = malloc(snapshot.len);
+  assert_non_null(snapshot.bytes);
+  assert_int_equal(subtoken_revocations_write(&ring, &header, hashes, count, snapshot.bytes,
+                                              snapshot.len, heartbeat.digest),
+                   SUBTOKEN_FEED_OK);
+  assert_int_equal(subtoken_heartbeat_write(&ring, &heartbeat, beat), SUBTOKEN_FEED_OK);
+  assert_true(st_pull_snapshot_describe(&snapshot));
+  return snapshot;
+}
+
+static void put(int64_t sequence, uint32_t count) {
+  uint8_t beat[SUBTOKEN_HEARTBEAT_LEN];
+  st_pull_snapshot fresh = made(sequence, count, beat);
+  if (!st_pull_files_write(&files, &fresh, beat, error)) fail_msg("%s", error);
+  st_pull_snapshot_free(&fresh);
+}
+
+static void spill(const char *path, const void *data, size_t len) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, data, len), len);
+  close(fd);
+}
+
+static size_t size_of(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 ? (size_t)status.st_size : 0;
+}
+
+/* As a pull finds them that starts now. */
+static st_pull_files found(void) {
+  st_pull_files other = files;
+  memset(&other.have, 0, sizeof other.have);
+  memset(&other.stamp, 0, sizeof other.stamp);
+  other.highest = other.time = 0;
+  st_pull_files_refresh(&other);
+  return other;
+}
+
+static void names_are_those_of_the_file(void **state) {
+  (void)state;
+  static char longest[SUBTOKEN_FEED_PATH_MAX + 2];
+  st_pull_files other;
+  assert_true(st_pull_files_name(&other, "x"));
+  assert_string_equal(other.alive, "x.alive");
+  assert_string_equal(other.next, "x.next");
+  assert_string_equal(other.seen, "x.seen");
+  assert_string_equal(other.lock, "x.lock");
+  assert_false(st_pull_files_name(&other, ""));
+  memset(longest, 'x', sizeof longest - 1);
+  assert_false(st_pull_files_name(&other, longest));
+  longest[SUBTOKEN_FEED_PATH_MAX] = '\0';
+  assert_true(st_pull_files_name(&other, longest));
+  assert_int_equal(strlen(other.alive), SUBTOKEN_FEED_PATH_MAX + 6);
+}
+
+static void what_is_written_is_found_again(void **state) {
+  (void)state;
+  st_pull_files other = found();
+  assert_int_equal(other.have.sequence, 0);
+  assert_int_equal(other.highest, 0);
+  put(SEQUENCE, 3);
+  other = found();
+  assert_int_equal(other.have.sequence, SEQUENCE);
+  assert_int_equal(other.have.count, 3);
+  assert_null(other.have.bytes);
+  assert_string_equal(other.have.etag, files.have.etag);
+  assert_int_equal(other.highest, SEQUENCE);
+  assert_true(st_file_stamp_equal(&other.stamp, &files.stamp));
+  assert_int_equal(size_of(files.alive), SUBTOKEN_HEARTBEAT_LEN);
+  assert_int_equal(access(files.next, F_OK), -1);
+  put(SEQUENCE + 1, 4);
+  assert_int_equal(found().have.count, 4);
+}
+
+static void a_heartbeat_alone_leaves_the_snapshot(void **state) {
+  (void)state;
+  uint8_t beat[SUBTOKEN_HEARTBEAT_LEN];
+  put(SEQUENCE, 3);
+  st_file_stamp before = files.stamp, after, alive, again;
+  st_pull_snapshot same = made(SEQUENCE, 3, beat);
+  assert_true(st_file_stamp_of(files.alive, &alive));
+  assert_true(st_pull_files_write(&files, NULL, beat, error));
+  assert_true(st_file_stamp_of(files.path, &after) && st_file_stamp_of(files.alive, &again));
+  assert_true(st_file_stamp_equal(&before, &after));
+  assert_true(st_file_stamp_equal(&alive, &again)); /* it is the same one: not written */
+  st_pull_snapshot_free(&same);
+}
+
+/* What was seen never falls, and what cannot be read is nothing. */
+static void what_was_seen_stays(void **state) {
+  (void)state;
+  put(SEQUENCE + 5, 3);
+  put(SEQUENCE, 3);
+  assert_int_equal(found().highest, SEQUENCE + 5);
+  spill(files.seen, "rubbish\n", 8);
+  assert_int_equal(found().highest, 0);
+  put(SEQUENCE, 3); /* this process has seen more */
+  assert_int_equal(found().highest, SEQUENCE + 5);
+}
+
+static void what_is_no_snapshot_is_nothing(void **state) {
+  (void)state;
+  st_pull_snapshot into;
+  put(SEQUENCE, 3);
+  size_t len = size_of(files.path);
+  assert_true(st_pull_files_read(&files, &into));
+  assert_int_equal(into.len, len);
+  uint8_t *bytes = into.bytes;
+  for (size_t shorter = 0; shorter < len; shorter += 7) {
+    spill(files.path, bytes, shorter);
+    assert_int_equal(found().have.sequence, 0);
+  }
+  bytes[0] ^= 1;
+  spill(files.path, bytes, len);
+  assert_int_equal(found().have.sequence, 0);
+  bytes[0] ^= 1;
+  spill(files.path, bytes, len);
+  assert_int_equal(found().have.sequence, SEQUENCE);
+  files.max_size = len - 1;
+  assert_int_equal(found().have.sequence, 0);
+  free(bytes);
+}
+
+/* Killed between FILE and FILE.alive: what is in FILE.next is the only heartbeat of FILE, and takes
+ * its place before FILE.next is written anew, though FILE is then refused a new one.
+ */
+static void the_heartbeat_of_a_killed_pull_is_kept(void **state) {
+  (void)state;
+  uint8_t beat[SUBTOKEN_HEARTBEAT_LEN], newer[SUBTOKEN_HEARTBEAT_LEN];
+  uint8_t there[SUBTOKEN_HEARTBEAT_LEN + 1];
+  size_t len;
+  put(SEQUENCE, 3);
+  st_pull_snapshot fresh = made(SEQUENCE + 1, 4, beat), next = made(SEQUENCE + 2, 5, newer);
+  spill(files.next, beat, sizeof beat);
+  spill(files.path, fresh.bytes, fresh.len);
+  files = found();
+  assert_int_equal(files.have.sequence, SEQUENCE + 1);
+  char full[320];
+  snprintf(full, sizeof full, "%s/full", home); /* the new snapshot cannot be put in place */
+  memcpy(files.path, full, strlen(full) + 1);
+  assert_int_equal(mkdir(full, 0700), 0);
+  assert_false(st_pull_files_write(&files, &next, newer, error));
+  assert_true(st_file_read(files.alive, there, sizeof there, &len, error));
+  assert_int_equal(len, sizeof beat);
+  assert_memory_equal(there, beat, sizeof beat);
+  assert_int_equal(access(files.next, F_OK), -1);
+  st_pull_snapshot_free(&fresh);
+  st_pull_snapshot_free(&next);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(names_are_those_of_the_file),           TEST(what_is_written_is_found_again),
+      TEST(a_heartbeat_alone_leaves_the_snapshot), TEST(what_was_seen_stays),
+      TEST(what_is_no_snapshot_is_nothing),        TEST(the_heartbeat_of_a_killed_pull_is_kept),
+  };
+  return cmocka_run_group_tests_name("pull_files", tests, NULL, NULL);
+}
