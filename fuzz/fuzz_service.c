@@ -143,10 +143,10 @@ static st_store_status find_person(void *context, subtoken_text name, st_user *p
   return ST_STORE_OK;
 }
 
-static st_verdict check_password(void *context, const st_user *person, subtoken_text password,
-                                 int64_t until_us) {
+static st_password_status check_password(void *context, const st_user *person,
+                                         subtoken_text password, int64_t until_us) {
   (void)context, (void)until_us;
-  return person != NULL && st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
+  return person != NULL && st_text_is(password, PASSWORD) ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
 }
 
 static st_store_status create_person(void *context, const st_audit_context *act,

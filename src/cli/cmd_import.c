@@ -137,10 +137,10 @@ static void print_list_json(FILE *out, const char *name, const char *text) {
 static bool compare_passwords(intake *work, finding *f) {
   const st_access_entry *entry = f->entry;
   if (entry->anyone) return true;
-  st_verdict verdict =
+  st_password_status status =
       st_password_is_wrap_of(f->known.imported, entry->hash, entry->salt, entry->salt_len);
-  f->other_password = verdict != ST_VERDICT_GOOD;
-  if (verdict == ST_VERDICT_GOOD || verdict == ST_VERDICT_WRONG) return true;
+  f->other_password = status != ST_PASSWORD_OK;
+  if (status == ST_PASSWORD_OK || status == ST_PASSWORD_WRONG) return true;
   return fail(work, "cannot hash a password: out of memory, or the database is damaged");
 }
 
@@ -306,7 +306,7 @@ static bool fill(intake *work, const finding *f, st_user_import *user) {
   }
   if (f->exists && !f->other_password) return true;
   if (st_password_wrap(entry->hash, entry->salt, entry->salt_len, person->password) !=
-      ST_VERDICT_GOOD) {
+      ST_PASSWORD_OK) {
     return fail(work, "cannot hash a password: out of memory");
   }
   memcpy(person->imported, person->password, sizeof person->imported);

@@ -150,7 +150,7 @@ static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password
   admin.key.created_at = key.created_at;
   snprintf(error, ST_ERROR_MAX, "cannot hash a password: out of memory");
   bool made =
-      st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_VERDICT_GOOD &&
+      st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_PASSWORD_OK &&
       st_store_user_create(store, &act, NULL, false, &admin, digest, error) == ST_STORE_OK;
   subtoken_wipe(&admin, sizeof admin);
   return made && st_keys_create(store, &act, NULL, &key, whole, error) == ST_STORE_OK;

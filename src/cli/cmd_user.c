@@ -138,7 +138,7 @@ static int read_new_password(char phc[ST_PHC_MAX + 1]) {
     code = st_print_error(ST_EXIT_REFUSED, "user: the password must have at least %d bytes",
                           ST_PASSWORD_MIN);
   } else if (!st_password_start() ||
-             st_password_hash(password, ST_WAIT_FOR_EVER, phc) != ST_VERDICT_GOOD) {
+             st_password_hash(password, ST_WAIT_FOR_EVER, phc) != ST_PASSWORD_OK) {
     code = st_print_error(ST_EXIT_FAILED, "user: cannot hash the password: out of memory");
   }
   subtoken_wipe(text, sizeof text);

@@ -1,5 +1,5 @@
-/* passwords - what checking a password can answer, and what a stored one may be. The work
- * is the shell's (shell/password.h), which hands its answers to the office.
+/* password - what checking or hashing a password can answer, and what a stored one may be. The work
+ * is done in operations/password.c; the service gets the answers by the port in domain/user.h.
  */
 #ifndef ST_DOMAIN_PASSWORD_H
 #define ST_DOMAIN_PASSWORD_H
@@ -9,11 +9,11 @@
 #define ST_PASSWORD_MAX 1024 /* bytes of a password */
 #define ST_SALT_MAX 64       /* bytes of the salt of an imported one */
 
-typedef enum st_verdict {
-  ST_VERDICT_NONE = 0, /* could not tell: no memory, or a stored text that cannot be read: 503 */
-  ST_VERDICT_GOOD,
-  ST_VERDICT_WRONG,
-  ST_VERDICT_BUSY, /* too many wait already: 503 with Retry-After */
-} st_verdict;
+typedef enum st_password_status {
+  ST_PASSWORD_FAILED = 0, /* no memory, or a stored text that cannot be read: 503 */
+  ST_PASSWORD_OK,         /* it is the password; or it has been hashed */
+  ST_PASSWORD_WRONG,
+  ST_PASSWORD_BUSY, /* too many wait already: 503 with Retry-After */
+} st_password_status;
 
 #endif

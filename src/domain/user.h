@@ -40,8 +40,8 @@ typedef struct st_users {
   void *context;
   st_store_status (*find)(void *context, subtoken_text login, st_user *person);
   /* person NULL: there is none, at the same cost. until_us: of the request. */
-  st_verdict (*check)(void *context, const st_user *person, subtoken_text password,
-                      int64_t until_us);
+  st_password_status (*check)(void *context, const st_user *person, subtoken_text password,
+                              int64_t until_us);
   /* password: at least ST_PASSWORD_MIN bytes. maker NULL: who registers by themselves.
    * ST_STORE_FAILED with *busy: too many passwords wait to be hashed, or this one for too long.
    */

@@ -85,24 +85,24 @@ static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
   return argon2id_ctx(&context) == ARGON2_OK;
 }
 
-/* Waits for its turn. ST_VERDICT_GOOD when hash, of s->hash_len bytes, is there. */
-static st_verdict compute_in_turn(const stored *s, subtoken_text input, int64_t until_us,
-                                  uint8_t *hash) {
-  if (!st_semaphore_enter(&semaphore, until_us)) return ST_VERDICT_BUSY;
+/* Waits for its turn. ST_PASSWORD_OK when hash, of s->hash_len bytes, is there. */
+static st_password_status compute_in_turn(const stored *s, subtoken_text input, int64_t until_us,
+                                          uint8_t *hash) {
+  if (!st_semaphore_enter(&semaphore, until_us)) return ST_PASSWORD_BUSY;
   bool done = compute(s, input, hash);
   st_semaphore_leave(&semaphore);
-  return done ? ST_VERDICT_GOOD : ST_VERDICT_NONE;
+  return done ? ST_PASSWORD_OK : ST_PASSWORD_FAILED;
 }
 
 /* Is input what s was made from? */
-static st_verdict check(const stored *s, subtoken_text input, int64_t until_us) {
+static st_password_status check(const stored *s, subtoken_text input, int64_t until_us) {
   uint8_t hash[HASH_MAX];
-  st_verdict verdict = compute_in_turn(s, input, until_us, hash);
-  if (verdict == ST_VERDICT_GOOD && !st_equal_secret(hash, s->hash, s->hash_len)) {
-    verdict = ST_VERDICT_WRONG;
+  st_password_status status = compute_in_turn(s, input, until_us, hash);
+  if (status == ST_PASSWORD_OK && !st_equal_secret(hash, s->hash, s->hash_len)) {
+    status = ST_PASSWORD_WRONG;
   }
   subtoken_wipe(hash, sizeof hash);
-  return verdict;
+  return status;
 }
 
 /* What Argon2 is fed with when the password was wrapped. */
@@ -223,70 +223,72 @@ static bool usable(subtoken_text password) {
 }
 
 /* Computes and writes what s, of today, does not have yet. */
-static st_verdict make(stored *s, subtoken_text input, int64_t until_us, char phc[ST_PHC_MAX + 1]) {
+static st_password_status make(stored *s, subtoken_text input, int64_t until_us,
+                               char phc[ST_PHC_MAX + 1]) {
   s->cost = today;
   s->salt_len = SALT_LEN;
   s->hash_len = ST_HASH_LEN;
   st_random_fill(s->salt, SALT_LEN);
-  st_verdict verdict = compute_in_turn(s, input, until_us, s->hash);
-  if (verdict == ST_VERDICT_GOOD && !write_stored(s, phc)) verdict = ST_VERDICT_NONE;
-  if (verdict != ST_VERDICT_GOOD) phc[0] = '\0';
+  st_password_status status = compute_in_turn(s, input, until_us, s->hash);
+  if (status == ST_PASSWORD_OK && !write_stored(s, phc)) status = ST_PASSWORD_FAILED;
+  if (status != ST_PASSWORD_OK) phc[0] = '\0';
   subtoken_wipe(s, sizeof *s);
-  return verdict;
+  return status;
 }
 
-st_verdict st_password_hash(subtoken_text password, int64_t until_us, char phc[ST_PHC_MAX + 1]) {
+st_password_status st_password_hash(subtoken_text password, int64_t until_us,
+                                    char phc[ST_PHC_MAX + 1]) {
   stored s = {.opaque = true};
   char opaque[ST_OPAQUE_STRING_MAX];
   phc[0] = '\0';
-  if (!usable(password)) return ST_VERDICT_NONE;
-  st_verdict verdict = make(&s, st_opaque_string(password, opaque), until_us, phc);
+  if (!usable(password)) return ST_PASSWORD_FAILED;
+  st_password_status status = make(&s, st_opaque_string(password, opaque), until_us, phc);
   subtoken_wipe(opaque, sizeof opaque);
-  return verdict;
+  return status;
 }
 
-st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, size_t salt_len,
-                            char phc[ST_PHC_MAX + 1]) {
+st_password_status st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt,
+                                    size_t salt_len, char phc[ST_PHC_MAX + 1]) {
   stored s = {.wrapped = true, .outer_len = salt_len};
   phc[0] = '\0';
-  if (salt_len > ST_SALT_MAX) return ST_VERDICT_NONE;
+  if (salt_len > ST_SALT_MAX) return ST_PASSWORD_FAILED;
   if (salt_len > 0) memcpy(s.outer, salt, salt_len);
   return make(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER, phc);
 }
 
-st_verdict st_password_verify(const char *phc, subtoken_text password, int64_t until_us) {
+st_password_status st_password_verify(const char *phc, subtoken_text password, int64_t until_us) {
   /* No password gives this hash, as far as anybody knows; if one did, it would be of nobody. */
   stored s = {.opaque = true, .cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
   char opaque[ST_OPAQUE_STRING_MAX];
   bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && usable(password);
   uint8_t inner[ST_HASH_LEN];
-  if (somebody && !read_stored(phc, &s)) return ST_VERDICT_NONE;
+  if (somebody && !read_stored(phc, &s)) return ST_PASSWORD_FAILED;
   subtoken_text input = password;
   if (!usable(password)) input = ST_TEXT("");
   if (s.opaque) input = st_opaque_string(input, opaque);
   if (s.wrapped) {
-    if (!inner_hash(&s, input, inner)) return ST_VERDICT_NONE;
+    if (!inner_hash(&s, input, inner)) return ST_PASSWORD_FAILED;
     input = (subtoken_text){(const char *)inner, sizeof inner};
   }
-  st_verdict verdict = check(&s, input, until_us);
-  if (verdict == ST_VERDICT_GOOD && !may_be) verdict = ST_VERDICT_WRONG;
+  st_password_status status = check(&s, input, until_us);
+  if (status == ST_PASSWORD_OK && !may_be) status = ST_PASSWORD_WRONG;
   subtoken_wipe(inner, sizeof inner);
   subtoken_wipe(opaque, sizeof opaque);
   subtoken_wipe(&s, sizeof s);
-  return verdict;
+  return status;
 }
 
-st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
-                                  const void *salt, size_t salt_len) {
+st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
+                                          const void *salt, size_t salt_len) {
   stored s;
-  if (phc == NULL || !read_stored(phc, &s)) return ST_VERDICT_NONE;
-  st_verdict verdict = ST_VERDICT_WRONG;
+  if (phc == NULL || !read_stored(phc, &s)) return ST_PASSWORD_FAILED;
+  st_password_status status = ST_PASSWORD_WRONG;
   if (s.wrapped && s.outer_len == salt_len &&
       (salt_len == 0 || memcmp(s.outer, salt, salt_len) == 0)) {
-    verdict = check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER);
+    status = check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER);
   }
   subtoken_wipe(&s, sizeof s);
-  return verdict;
+  return status;
 }
 
 bool st_password_outdated(const char *phc) {

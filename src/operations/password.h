@@ -7,7 +7,7 @@
  * of today, which takes the password in any spelling.
  *
  * At most half of the processors compute at one time, in the order in which they were asked;
- * 64 may wait, or fewer (st_password_share); more are ST_VERDICT_BUSY at once, and so is who has
+ * 64 may wait, or fewer (st_password_share); more are ST_PASSWORD_BUSY at once, and so is who has
  * waited until its deadline. Any thread may call. Nothing of a password stays in memory.
  */
 #ifndef ST_OPERATIONS_PASSWORD_H
@@ -28,22 +28,22 @@ bool st_password_start(void) __attribute__((warn_unused_result));
  * for nothing but a wrong password could hold them all.
  */
 void st_password_share(size_t threads);
-/* The server ends: who still waits at that time (st_semaphore_now_us) is ST_VERDICT_BUSY. */
+/* The server ends: who still waits at that time (st_semaphore_now_us) is ST_PASSWORD_BUSY. */
 void st_password_close(int64_t at_us);
 
 /* The text to store, with today's parameters and a new salt; until_us bounds the wait for a turn,
- * not the computing. ST_VERDICT_GOOD when it was
- * made, else phc is empty; ST_VERDICT_NONE also for a password that is empty or longer than
+ * not the computing. ST_PASSWORD_OK when it was
+ * made, else phc is empty; ST_PASSWORD_FAILED also for a password that is empty or longer than
  * ST_PASSWORD_MAX.
  */
-st_verdict st_password_hash(subtoken_text password, int64_t until_us, char phc[ST_PHC_MAX + 1])
-    __attribute__((warn_unused_result));
+st_password_status st_password_hash(subtoken_text password, int64_t until_us,
+                                    char phc[ST_PHC_MAX + 1]) __attribute__((warn_unused_result));
 
 /* Is it the password? For nobody's (phc NULL or empty) the same work is done and the answer
- * is ST_VERDICT_WRONG, so that a login costs the same whether there is such a person or not;
+ * is ST_PASSWORD_WRONG, so that a login costs the same whether there is such a person or not;
  * likewise for a password that is empty or too long.
  */
-st_verdict st_password_verify(const char *phc, subtoken_text password, int64_t until_us)
+st_password_status st_password_verify(const char *phc, subtoken_text password, int64_t until_us)
     __attribute__((warn_unused_result));
 
 /* Is it other than st_password_hash would make it today? Then, after a good login, it is
@@ -54,12 +54,13 @@ bool st_password_outdated(const char *phc) __attribute__((warn_unused_result));
 /* The text to store for the salted hash of an access file; salt_len is at most ST_SALT_MAX.
  * As st_password_hash.
  */
-st_verdict st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt, size_t salt_len,
-                            char phc[ST_PHC_MAX + 1]) __attribute__((warn_unused_result));
+st_password_status st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt,
+                                    size_t salt_len, char phc[ST_PHC_MAX + 1])
+    __attribute__((warn_unused_result));
 
-/* Was it wrapped from just these? ST_VERDICT_WRONG, too, for one that was not wrapped. */
-st_verdict st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
-                                  const void *salt, size_t salt_len)
+/* Was it wrapped from just these? ST_PASSWORD_WRONG, too, for one that was not wrapped. */
+st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
+                                          const void *salt, size_t salt_len)
     __attribute__((warn_unused_result));
 
 /* For tests: how often Argon2 was computed so far, and where those who ask stand in line. */

@@ -27,7 +27,7 @@ static st_store_status find(void *store, subtoken_text login, st_user *person) {
  */
 static void rehash(st_store *store, const st_user *person, subtoken_text password) {
   char error[ST_ERROR_MAX], phc[ST_PHC_MAX + 1];
-  if (st_password_hash(password, ST_WAIT_NOT, phc) == ST_VERDICT_GOOD &&
+  if (st_password_hash(password, ST_WAIT_NOT, phc) == ST_PASSWORD_OK &&
       st_store_user_rehash(store, person->key.owner, person->password, phc, error) ==
           ST_STORE_FAILED) {
     st_log_event("store_error", error);
@@ -35,12 +35,12 @@ static void rehash(st_store *store, const st_user *person, subtoken_text passwor
   subtoken_wipe(phc, sizeof phc);
 }
 
-static st_verdict check(void *store, const st_user *person, subtoken_text password,
-                        int64_t until_us) {
+static st_password_status check(void *store, const st_user *person, subtoken_text password,
+                                int64_t until_us) {
   const char *phc = person != NULL ? person->password : NULL;
-  st_verdict verdict = st_password_verify(phc, password, until_us);
-  if (verdict == ST_VERDICT_GOOD && st_password_outdated(phc)) rehash(store, person, password);
-  return verdict;
+  st_password_status status = st_password_verify(phc, password, until_us);
+  if (status == ST_PASSWORD_OK && st_password_outdated(phc)) rehash(store, person, password);
+  return status;
 }
 
 /* Who asks for a login that is taken costs no hash and no turn to write. */
@@ -59,9 +59,9 @@ static st_store_status create(void *store, const st_audit_context *act, const st
   st_store_status known = find_login(store, person->key.owner, error);
   if (known == ST_STORE_OK) return ST_STORE_EXISTS;
   if (known != ST_STORE_NOT_FOUND) return st_status_log(known, error);
-  st_verdict verdict = st_password_hash(password, act->until_us, person->password);
-  *busy = verdict == ST_VERDICT_BUSY;
-  if (verdict != ST_VERDICT_GOOD) return ST_STORE_FAILED;
+  st_password_status status = st_password_hash(password, act->until_us, person->password);
+  *busy = status == ST_PASSWORD_BUSY;
+  if (status != ST_PASSWORD_OK) return ST_STORE_FAILED;
   st_draw_user(&person->key, digest);
   st_audit_context now = st_status_now(act);
   person->key.created_at = now.now_us / 1000000;

@@ -115,9 +115,9 @@ static st_auth_result basic_check_password(const basic_attempt *a, st_store_stat
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return basic_store_error;
   bool known = found == ST_STORE_OK;
   switch (users->check(users->context, known ? user : NULL, a->password, a->request->until_us)) {
-    case ST_VERDICT_GOOD: break;
-    case ST_VERDICT_WRONG: known = false; break;
-    case ST_VERDICT_BUSY: return basic_busy;
+    case ST_PASSWORD_OK: break;
+    case ST_PASSWORD_WRONG: known = false; break;
+    case ST_PASSWORD_BUSY: return basic_busy;
     default: return basic_store_error;
   }
   if (known) {

@@ -82,35 +82,36 @@ static const st_problem *sessions_begin(st_context *c, const st_identity *identi
 
 /* Nobody can tell from outside who is unknown, disabled, or has no password: each costs the same.
  */
-static st_verdict sessions_check(st_context *c, subtoken_text login, subtoken_text password,
-                                 st_user *user) {
+static st_password_status sessions_check(st_context *c, subtoken_text login, subtoken_text password,
+                                         st_user *user) {
   const st_users *users = c->service->users;
   st_store_status found = ST_STORE_NOT_FOUND;
   if (st_names_username_valid(login) && !st_text_is(login, ST_ANONYMOUS)) {
     found = users->find(users->context, login, user);
   }
-  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return ST_VERDICT_NONE;
+  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return ST_PASSWORD_FAILED;
   const st_key *key = &user->key;
   bool known = found == ST_STORE_OK && !key->disabled && !key->suspended &&
                key->expires_at > c->request->now;
-  st_verdict verdict =
+  st_password_status status =
       users->check(users->context, known ? user : NULL, password, c->request->until_us);
-  return known || verdict != ST_VERDICT_GOOD ? verdict : ST_VERDICT_WRONG;
+  return known || status != ST_PASSWORD_OK ? status : ST_PASSWORD_WRONG;
 }
 
-static const st_problem *sessions_verdict(st_context *c, st_verdict verdict, const st_user *user) {
+static const st_problem *sessions_verdict(st_context *c, st_password_status status,
+                                          const st_user *user) {
   static const st_problem unchecked = {.status = 503,
                                        .event = "store_error",
                                        .text = "the password cannot be checked; try again later",
                                        .retry_after = 5};
   st_identity identity;
-  switch (verdict) {
-    case ST_VERDICT_GOOD:
+  switch (status) {
+    case ST_PASSWORD_OK:
       identity.method = ST_AUTH_BASIC;
       identity.key = user->key;
       return sessions_begin(c, &identity);
-    case ST_VERDICT_WRONG: return sessions_unauthorized(c, "login_failed");
-    case ST_VERDICT_BUSY: return &st_problem_passwords_busy;
+    case ST_PASSWORD_WRONG: return sessions_unauthorized(c, "login_failed");
+    case ST_PASSWORD_BUSY: return &st_problem_passwords_busy;
     default: return &unchecked;
   }
 }
@@ -120,12 +121,12 @@ static const st_problem *sessions_try_password(st_context *c, subtoken_text logi
   st_user user;
   const st_problem *problem = st_access_within_attempts(c, login);
   if (problem != NULL) return problem;
-  st_verdict verdict = sessions_check(c, login, password, &user);
+  st_password_status status = sessions_check(c, login, password, &user);
   /* Only a password that was wrong counts. */
-  if (verdict != ST_VERDICT_WRONG) {
+  if (status != ST_PASSWORD_WRONG) {
     st_throttle_give_back(c->service->throttle, login, c->request->remote);
   }
-  problem = sessions_verdict(c, verdict, &user);
+  problem = sessions_verdict(c, status, &user);
   subtoken_wipe(&user, sizeof user);
   return problem;
 }

@@ -43,8 +43,8 @@ static struct {
   size_t row_count;
   st_user persons[4];
   size_t person_count;
-  bool broken;        /* the store cannot be read */
-  st_verdict verdict; /* of each password, unless it is ST_VERDICT_NONE and unset */
+  bool broken;               /* the store cannot be read */
+  st_password_status status; /* of each password, unless it is ST_PASSWORD_FAILED and unset */
   bool verdict_forced;
   st_store_status outcome; /* of each change, unless it is ST_STORE_OK */
   bool busy;
@@ -142,19 +142,19 @@ static inline st_store_status office_find(void *context, subtoken_text login, st
   return ST_STORE_OK;
 }
 
-static inline st_verdict office_check(void *context, const st_user *person, subtoken_text password,
-                                      int64_t until_us) {
+static inline st_password_status office_check(void *context, const st_user *person,
+                                              subtoken_text password, int64_t until_us) {
   char expected[ST_PHC_MAX + 1];
   assert_true(until_us == UNTIL_US);
   assert_ptr_equal(context, &office);
   office.checks++;
   office.checked_nobody = person == NULL;
-  if (office.verdict_forced) return office.verdict;
-  if (person == NULL) return ST_VERDICT_WRONG;
+  if (office.verdict_forced) return office.status;
+  if (person == NULL) return ST_PASSWORD_WRONG;
   assert_string_not_equal(person->key.owner, ST_ANONYMOUS);
   assert_false(person->key.disabled || person->key.suspended);
   snprintf(expected, sizeof expected, "hash of %.*s", (int)password.len, password.data);
-  return strcmp(person->password, expected) == 0 ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
+  return strcmp(person->password, expected) == 0 ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
 }
 
 static inline void office_note_act(const st_audit_context *act) {

@@ -5,7 +5,6 @@
 
 #include "base/base64url.h"
 #include "service/access.h"
-#include "service/credential.h"
 #include "service/authenticate.h"
 #include "service/context.h"
 #include "service/credential.h"
@@ -238,7 +237,7 @@ static void test_basic_is_wiped(void **state) {
   assert_true(done(st_authenticate_found(&context, &identity)));
   assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
   office.verdict_forced = true;
-  office.verdict = ST_VERDICT_WRONG;
+  office.status = ST_PASSWORD_WRONG;
   assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws.",
                                   st_basic_locks_get()));
   assert_false(done(st_authenticate(begin("", "Authorization", good), &identity)));
@@ -256,12 +255,12 @@ static void test_basic_is_wiped(void **state) {
 static void test_basic_unavailable(void **state) {
   (void)state;
   office.verdict_forced = true;
-  office.verdict = ST_VERDICT_BUSY;
+  office.status = ST_PASSWORD_BUSY;
   assert_int_equal(get(INFO, AS_ALICE), 503);
   check_body("{\"text\":\"too many passwords are being checked; try again later\"}");
   check_event("passwords_busy");
   assert_int_equal(reply.retry_after, 5);
-  office.verdict = ST_VERDICT_NONE;
+  office.status = ST_PASSWORD_FAILED;
   assert_int_equal(get(INFO, AS_ALICE), 503);
   check_body("{\"text\":\"the key store cannot be read; try again later\"}");
   check_event("store_error");

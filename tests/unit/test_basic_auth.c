@@ -224,7 +224,7 @@ static void test_given_back(void **state) {
   for (int i = 0; i < 4 * ST_THROTTLE_LOGIN_BURST; i++) {
     forget();
     office.verdict_forced = i % 4 < 2;
-    office.verdict = i % 4 == 0 ? ST_VERDICT_BUSY : ST_VERDICT_NONE;
+    office.status = i % 4 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
     office.broken = i % 4 == 2;
     int status = ask(ALICE);
     CHECK(status == (i % 4 == 3 ? 200 : 503), "%d: %d", i, status);
@@ -238,7 +238,7 @@ static void test_given_back(void **state) {
 static void test_nobody_is_good(void **state) {
   (void)state;
   office.verdict_forced = true;
-  office.verdict = ST_VERDICT_GOOD;
+  office.status = ST_PASSWORD_OK;
   assert_int_equal(ask("bob:" PASSWORD), 401);
   check_unauthorized("login_failed");
 }
@@ -254,12 +254,12 @@ static st_store_status find_alice(void *context, subtoken_text login, st_user *p
   return ST_STORE_OK;
 }
 
-static st_verdict check_slowly(void *context, const st_user *person, subtoken_text password,
-                               int64_t until_us) {
+static st_password_status check_slowly(void *context, const st_user *person, subtoken_text password,
+                                       int64_t until_us) {
   (void)context, (void)person, (void)until_us;
   atomic_fetch_add(&computed, 1);
   while (atomic_load(&basic.waiting) < wanted) sched_yield();
-  return st_text_is(password, PASSWORD) ? ST_VERDICT_GOOD : ST_VERDICT_WRONG;
+  return st_text_is(password, PASSWORD) ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
 }
 
 static const st_users slow_people = {.find = find_alice, .check = check_slowly};

@@ -182,10 +182,10 @@ static void test_rehashed(void **state) {
   st_user before = found_person("alice");
   int64_t sequence = method(), audited = lines();
   assert_int_equal(people.check(people.context, &before, TEXT("wrong"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
+                   ST_PASSWORD_WRONG);
   assert_string_equal(found_person("alice").password, GRAPHENE);
   assert_int_equal(people.check(people.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
   st_user after = found_person("alice");
   assert_int_equal(strncmp(after.password, "nfc:$argon2id$v=19$m=19456,t=2,p=1$", 35), 0);
   assert_string_equal(after.imported, GRAPHENE); /* by which an import is known again */
@@ -193,13 +193,13 @@ static void test_rehashed(void **state) {
   assert_true(method() == sequence && lines() == audited);
   /* the same password still, and once is enough */
   assert_int_equal(people.check(people.context, &after, TEXT("supersecret"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
   assert_int_equal(people.check(people.context, &after, TEXT("wrong"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
+                   ST_PASSWORD_WRONG);
   assert_string_equal(found_person("alice").password, after.password);
   /* who looked before it was done undoes nothing */
   assert_int_equal(people.check(people.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
   assert_string_equal(found_person("alice").password, after.password);
 }
 
@@ -208,7 +208,7 @@ static void test_rehashed_small(void **state) {
   make_person_with(SMALL, false);
   st_user before = found_person("alice");
   assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
   assert_string_not_equal(found_person("alice").password, SMALL);
 }
 
@@ -220,11 +220,11 @@ static void test_not_rehashed(void **state) {
   st_user before = found_person("alice");
   good(st_store_user_set_password(store, ACT, "alice", "$another", sub_of(7), &sequence, error));
   assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
   assert_string_equal(found_person("alice").password, "$another");
   sql("DROP TABLE persons");
   assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
 }
 
 static void test_nobodys_password(void **state) {
@@ -232,12 +232,12 @@ static void test_nobodys_password(void **state) {
   uint64_t computed = st_password_computed();
   st_user nobody = person_of(1, "nobody", "");
   assert_int_equal(people.check(people.context, NULL, TEXT("supersecret"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
+                   ST_PASSWORD_WRONG);
   nobody.password[0] = '\0';
   assert_int_equal(people.check(people.context, &nobody, TEXT(""), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
+                   ST_PASSWORD_WRONG);
   assert_int_equal(people.check(people.context, &nobody, TEXT("x"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
+                   ST_PASSWORD_WRONG);
   assert_true(st_password_computed() - computed == 3); /* at the same cost */
 }
 
@@ -260,7 +260,7 @@ static void test_person(void **state) {
   st_user stored = found_person("alice");
   assert_true(stored.key.created_at > now - 600 && stored.key.created_at <= now);
   assert_int_equal(people.check(people.context, &stored, TEXT("supersecret"), ST_WAIT_FOR_EVER),
-                   ST_VERDICT_GOOD);
+                   ST_PASSWORD_OK);
   assert_null(memmem(&stored, sizeof stored, "supersecret", 11));
   uint64_t computed = st_password_computed();
   assert_int_equal(

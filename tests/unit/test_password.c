@@ -30,14 +30,14 @@
   "sha256::$argon2id$v=19$m=19456,t=2,p=1$d3JhcHBpbmctc2FsdC0xNg$1Cf6OxIYae6dfvCwWpDnWq3auL26" \
   "OktmyVx0yNOLgkM"
 
-static st_verdict verify(const char *phc, const char *password) {
+static st_password_status verify(const char *phc, const char *password) {
   subtoken_text text = exact_string(password);
   uint64_t before = st_password_computed();
-  st_verdict verdict = st_password_verify(phc, text, ST_WAIT_FOR_EVER);
+  st_password_status status = st_password_verify(phc, text, ST_WAIT_FOR_EVER);
   /* Whatever could be decided was computed, and once. */
-  assert_int_equal(st_password_computed() - before, verdict == ST_VERDICT_NONE ? 0 : 1);
+  assert_int_equal(st_password_computed() - before, status == ST_PASSWORD_FAILED ? 0 : 1);
   release(text);
-  return verdict;
+  return status;
 }
 
 static void test_known_answers(void **state) {
@@ -53,9 +53,9 @@ static void test_known_answers(void **state) {
       {UNSALTED, "supersecret"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    CHECK(verify(rows[i].phc, rows[i].password) == ST_VERDICT_GOOD, "row %zu", i);
-    CHECK(verify(rows[i].phc, "wrong") == ST_VERDICT_WRONG, "row %zu", i);
-    CHECK(verify(rows[i].phc, "") == ST_VERDICT_WRONG, "row %zu", i);
+    CHECK(verify(rows[i].phc, rows[i].password) == ST_PASSWORD_OK, "row %zu", i);
+    CHECK(verify(rows[i].phc, "wrong") == ST_PASSWORD_WRONG, "row %zu", i);
+    CHECK(verify(rows[i].phc, "") == ST_PASSWORD_WRONG, "row %zu", i);
   }
 }
 
@@ -73,7 +73,7 @@ static void test_each_part_counts(void **state) {
       "sha256:AAAA:" SMALL,
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    CHECK(verify(rows[i], "x") == ST_VERDICT_WRONG, "%s", rows[i]);
+    CHECK(verify(rows[i], "x") == ST_PASSWORD_WRONG, "%s", rows[i]);
   }
 }
 
@@ -121,7 +121,7 @@ static void test_damaged(void **state) {
       "AAA=:" SMALL, /* 65 bytes */
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    CHECK(verify(rows[i], "x") == ST_VERDICT_NONE, "%s", rows[i]);
+    CHECK(verify(rows[i], "x") == ST_PASSWORD_FAILED, "%s", rows[i]);
     CHECK(st_password_outdated(rows[i]), "%s", rows[i]);
   }
 }
@@ -130,7 +130,7 @@ static void test_damaged(void **state) {
 static void test_too_long(void **state) {
   (void)state;
   subtoken_text text = repeated(SMALL, 'A', ST_PHC_MAX + 1 - strlen(SMALL));
-  assert_int_equal(verify(text.data, "x"), ST_VERDICT_NONE);
+  assert_int_equal(verify(text.data, "x"), ST_PASSWORD_FAILED);
   release(text);
 }
 
@@ -138,41 +138,39 @@ static void test_made(void **state) {
   (void)state;
   char one[ST_PHC_MAX + 1], two[ST_PHC_MAX + 1];
   static const char front[] = "nfc:$argon2id$v=19$m=19456,t=2,p=1$";
-  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, one),
-                   ST_VERDICT_GOOD);
-  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, two),
-                   ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, one), ST_PASSWORD_OK);
+  assert_int_equal(st_password_hash(ST_TEXT("open sesame"), ST_WAIT_FOR_EVER, two), ST_PASSWORD_OK);
   assert_string_not_equal(one, two);
   assert_memory_equal(one, front, sizeof front - 1);
   assert_int_equal(strlen(one), sizeof front - 1 + 22 + 1 + 43);
   assert_false(st_password_outdated(one));
-  assert_int_equal(verify(one, "open sesame"), ST_VERDICT_GOOD);
-  assert_int_equal(verify(one, "open sesam"), ST_VERDICT_WRONG);
-  assert_int_equal(verify(one, "open sesame "), ST_VERDICT_WRONG);
+  assert_int_equal(verify(one, "open sesame"), ST_PASSWORD_OK);
+  assert_int_equal(verify(one, "open sesam"), ST_PASSWORD_WRONG);
+  assert_int_equal(verify(one, "open sesame "), ST_PASSWORD_WRONG);
 }
 
 /* A NUL is a byte as any other; the longest is one; longer or empty ones are none. */
 static void test_lengths(void **state) {
   (void)state;
   char phc[ST_PHC_MAX + 1];
-  assert_int_equal(st_password_hash(ST_TEXT("a\0b"), ST_WAIT_FOR_EVER, phc), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0b"), ST_WAIT_FOR_EVER), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0c"), ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_verify(phc, ST_TEXT("a"), ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_hash(ST_TEXT("a\0b"), ST_WAIT_FOR_EVER, phc), ST_PASSWORD_OK);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0b"), ST_WAIT_FOR_EVER), ST_PASSWORD_OK);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a\0c"), ST_WAIT_FOR_EVER), ST_PASSWORD_WRONG);
+  assert_int_equal(st_password_verify(phc, ST_TEXT("a"), ST_WAIT_FOR_EVER), ST_PASSWORD_WRONG);
   subtoken_text longer = repeated("", 'x', ST_PASSWORD_MAX + 1);
   subtoken_text longest = {longer.data, ST_PASSWORD_MAX};
-  assert_int_equal(st_password_hash(longest, ST_WAIT_FOR_EVER, phc), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_verify(phc, longest, ST_WAIT_FOR_EVER), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(longest, ST_WAIT_FOR_EVER, phc), ST_PASSWORD_OK);
+  assert_int_equal(st_password_verify(phc, longest, ST_WAIT_FOR_EVER), ST_PASSWORD_OK);
   uint64_t before = st_password_computed();
-  assert_int_equal(st_password_verify(phc, longer, ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_verify(GRAPHENE, longer, ST_WAIT_FOR_EVER), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_verify(phc, longer, ST_WAIT_FOR_EVER), ST_PASSWORD_WRONG);
+  assert_int_equal(st_password_verify(GRAPHENE, longer, ST_WAIT_FOR_EVER), ST_PASSWORD_WRONG);
   assert_int_equal(st_password_computed() - before, 2);
-  assert_int_equal(st_password_hash(longer, ST_WAIT_FOR_EVER, phc), ST_VERDICT_NONE);
+  assert_int_equal(st_password_hash(longer, ST_WAIT_FOR_EVER, phc), ST_PASSWORD_FAILED);
   assert_string_equal(phc, "");
   assert_int_equal(st_password_hash((subtoken_text){NULL, 0}, ST_WAIT_FOR_EVER, phc),
-                   ST_VERDICT_NONE);
+                   ST_PASSWORD_FAILED);
   assert_int_equal(st_password_verify(HORSE, (subtoken_text){NULL, 0}, ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
+                   ST_PASSWORD_WRONG);
   assert_int_equal(st_password_computed() - before, 3);
   release(longer);
 }
@@ -183,16 +181,16 @@ static void test_empty_is_never_good(void **state) {
   uint8_t hash[ST_HASH_LEN];
   char phc[ST_PHC_MAX + 1];
   assert_true(st_sha256("salt", 4, hash));
-  assert_int_equal(st_password_wrap(hash, "salt", 4, phc), ST_VERDICT_GOOD);
-  assert_int_equal(verify(phc, ""), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_wrap(hash, "salt", 4, phc), ST_PASSWORD_OK);
+  assert_int_equal(verify(phc, ""), ST_PASSWORD_WRONG);
 }
 
 /* Nobody's costs what somebody's does, and no password is right. */
 static void test_nobody(void **state) {
   (void)state;
-  assert_int_equal(verify(NULL, "supersecret"), ST_VERDICT_WRONG);
-  assert_int_equal(verify("", "supersecret"), ST_VERDICT_WRONG);
-  assert_int_equal(verify(NULL, ""), ST_VERDICT_WRONG);
+  assert_int_equal(verify(NULL, "supersecret"), ST_PASSWORD_WRONG);
+  assert_int_equal(verify("", "supersecret"), ST_PASSWORD_WRONG);
+  assert_int_equal(verify(NULL, ""), ST_PASSWORD_WRONG);
 }
 
 static void test_outdated(void **state) {
@@ -228,18 +226,17 @@ static void test_every_spelling(void **state) {
   char phc[ST_PHC_MAX + 1];
   for (size_t i = 0; i < COUNT(spellings); i++) {
     assert_int_equal(st_password_hash(st_text(spellings[i]), ST_WAIT_FOR_EVER, phc),
-                     ST_VERDICT_GOOD);
+                     ST_PASSWORD_OK);
     for (size_t j = 0; j < COUNT(spellings); j++) {
-      CHECK(verify(phc, spellings[j]) == ST_VERDICT_GOOD, "%zu and %zu", i, j);
+      CHECK(verify(phc, spellings[j]) == ST_PASSWORD_OK, "%zu and %zu", i, j);
     }
-    assert_int_equal(verify(phc, "passwo\xCC\x88rd"), ST_VERDICT_WRONG);
-    assert_int_equal(verify(phc, "password"), ST_VERDICT_WRONG);
-    assert_int_equal(verify(phc, "p\xE4ssw\xF6rd"), ST_VERDICT_WRONG); /* Latin-1 is another one */
+    assert_int_equal(verify(phc, "passwo\xCC\x88rd"), ST_PASSWORD_WRONG);
+    assert_int_equal(verify(phc, "password"), ST_PASSWORD_WRONG);
+    assert_int_equal(verify(phc, "p\xE4ssw\xF6rd"), ST_PASSWORD_WRONG); /* Latin-1 is another one */
   }
   /* What is not UTF-8 is as it is. */
-  assert_int_equal(st_password_hash(ST_TEXT("p\xE4ssword"), ST_WAIT_FOR_EVER, phc),
-                   ST_VERDICT_GOOD);
-  assert_int_equal(verify(phc, "p\xE4ssword"), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_hash(ST_TEXT("p\xE4ssword"), ST_WAIT_FOR_EVER, phc), ST_PASSWORD_OK);
+  assert_int_equal(verify(phc, "p\xE4ssword"), ST_PASSWORD_OK);
 }
 
 /* What an earlier version stored is of the spelling that was typed then: whoever types it again
@@ -253,14 +250,14 @@ static void test_stored_before(void **state) {
     assert_int_equal(argon2id_hash_encoded(2, 64, 1, spellings[i], strlen(spellings[i]),
                                            "sixteen bytes...", 16, 32, phc, sizeof phc),
                      ARGON2_OK);
-    assert_int_equal(verify(phc, spellings[i]), ST_VERDICT_GOOD);
-    assert_int_equal(verify(phc, spellings[1 - i]), ST_VERDICT_WRONG);
+    assert_int_equal(verify(phc, spellings[i]), ST_PASSWORD_OK);
+    assert_int_equal(verify(phc, spellings[1 - i]), ST_PASSWORD_WRONG);
     assert_true(st_password_outdated(phc)); /* so the good one is stored anew */
   }
-  assert_int_equal(verify("nfc:nfc:" HORSE, "correct horse"), ST_VERDICT_NONE);
-  assert_int_equal(verify("nfc:" GRAPHENE, "supersecret"), ST_VERDICT_NONE);
-  assert_int_equal(verify("sha256:" GRAPHENE_SALT ":nfc:" HORSE, "x"), ST_VERDICT_NONE);
-  assert_int_equal(verify("nfc:" HORSE, "correct horse"), ST_VERDICT_GOOD);
+  assert_int_equal(verify("nfc:nfc:" HORSE, "correct horse"), ST_PASSWORD_FAILED);
+  assert_int_equal(verify("nfc:" GRAPHENE, "supersecret"), ST_PASSWORD_FAILED);
+  assert_int_equal(verify("sha256:" GRAPHENE_SALT ":nfc:" HORSE, "x"), ST_PASSWORD_FAILED);
+  assert_int_equal(verify("nfc:" HORSE, "correct horse"), ST_PASSWORD_OK);
 }
 
 static void test_wrapped(void **state) {
@@ -272,26 +269,26 @@ static void test_wrapped(void **state) {
   assert_true(st_base64_read(ST_TEXT(GRAPHENE_HASH), ST_PADDED, hash, sizeof hash, &len));
   assert_int_equal(len, ST_HASH_LEN);
   assert_true(st_base64_read(ST_TEXT(GRAPHENE_SALT), ST_PADDED, salt, sizeof salt, &len));
-  assert_int_equal(st_password_wrap(hash, salt, len, phc), ST_VERDICT_GOOD);
+  assert_int_equal(st_password_wrap(hash, salt, len, phc), ST_PASSWORD_OK);
   assert_memory_equal(phc, front, sizeof front - 1);
-  assert_int_equal(verify(phc, "supersecret"), ST_VERDICT_GOOD);
-  assert_int_equal(verify(phc, "supersecreT"), ST_VERDICT_WRONG);
+  assert_int_equal(verify(phc, "supersecret"), ST_PASSWORD_OK);
+  assert_int_equal(verify(phc, "supersecreT"), ST_PASSWORD_WRONG);
   /* Neither the salted hash nor what the file says of it is a password. */
   assert_int_equal(st_password_verify(phc, (subtoken_text){(char *)hash, 32}, ST_WAIT_FOR_EVER),
-                   ST_VERDICT_WRONG);
-  assert_int_equal(verify(phc, GRAPHENE_HASH), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_is_wrap_of(GRAPHENE, hash, salt, len), ST_VERDICT_GOOD);
-  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len - 1), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, 0), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_is_wrap_of(HORSE, hash, salt, len), ST_VERDICT_WRONG);
-  assert_int_equal(st_password_is_wrap_of(NULL, hash, salt, len), ST_VERDICT_NONE);
-  assert_int_equal(st_password_is_wrap_of("", hash, salt, len), ST_VERDICT_NONE);
+                   ST_PASSWORD_WRONG);
+  assert_int_equal(verify(phc, GRAPHENE_HASH), ST_PASSWORD_WRONG);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_PASSWORD_OK);
+  assert_int_equal(st_password_is_wrap_of(GRAPHENE, hash, salt, len), ST_PASSWORD_OK);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len - 1), ST_PASSWORD_WRONG);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, 0), ST_PASSWORD_WRONG);
+  assert_int_equal(st_password_is_wrap_of(HORSE, hash, salt, len), ST_PASSWORD_WRONG);
+  assert_int_equal(st_password_is_wrap_of(NULL, hash, salt, len), ST_PASSWORD_FAILED);
+  assert_int_equal(st_password_is_wrap_of("", hash, salt, len), ST_PASSWORD_FAILED);
   hash[31] ^= 1;
-  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_PASSWORD_WRONG);
   hash[31] ^= 1;
   salt[0] ^= 1;
-  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_VERDICT_WRONG);
+  assert_int_equal(st_password_is_wrap_of(phc, hash, salt, len), ST_PASSWORD_WRONG);
 }
 
 /* Without a salt, with the longest, and with one too long. */
@@ -303,11 +300,11 @@ static void test_wrapped_salts(void **state) {
   memset(both + 2, 0xFF, sizeof both - 2);
   for (size_t i = 0; i < COUNT(lens); i++) {
     assert_true(st_sha256(both, 2 + lens[i], hash));
-    assert_int_equal(st_password_wrap(hash, both + 2, lens[i], phc), ST_VERDICT_GOOD);
-    CHECK(verify(phc, "pw") == ST_VERDICT_GOOD, "%s", phc);
-    CHECK(verify(phc, "wp") == ST_VERDICT_WRONG, "%s", phc);
+    assert_int_equal(st_password_wrap(hash, both + 2, lens[i], phc), ST_PASSWORD_OK);
+    CHECK(verify(phc, "pw") == ST_PASSWORD_OK, "%s", phc);
+    CHECK(verify(phc, "wp") == ST_PASSWORD_WRONG, "%s", phc);
   }
-  assert_int_equal(st_password_wrap(hash, both + 2, ST_SALT_MAX + 1, phc), ST_VERDICT_NONE);
+  assert_int_equal(st_password_wrap(hash, both + 2, ST_SALT_MAX + 1, phc), ST_PASSWORD_FAILED);
   assert_string_equal(phc, "");
 }
 
@@ -317,8 +314,8 @@ static void *verify_small(void *unused) {
   (void)unused;
   size_t good = 0;
   for (int i = 0; i < 50; i++) {
-    good += st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER) == ST_VERDICT_GOOD;
-    good += st_password_verify(SMALL, ST_TEXT("y"), ST_WAIT_FOR_EVER) == ST_VERDICT_WRONG;
+    good += st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER) == ST_PASSWORD_OK;
+    good += st_password_verify(SMALL, ST_TEXT("y"), ST_WAIT_FOR_EVER) == ST_PASSWORD_WRONG;
   }
   return (void *)good;
 }
@@ -356,7 +353,7 @@ static void test_threads(void **state) {
 static void *verify_one(void *unused) {
   (void)unused;
   return (void *)(size_t)(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER) ==
-                          ST_VERDICT_GOOD);
+                          ST_PASSWORD_OK);
 }
 
 /* While all places are taken, 64 wait, and whoever comes then is told so without any work. */
@@ -371,13 +368,13 @@ static void test_busy(void **state) {
   start_all(threads, COUNT(threads), verify_one);
   for (; waiting < COUNT(threads); st_semaphore_look(semaphore, &waiting, &most)) usleep(100);
   uint64_t before = st_password_computed();
-  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_verify(NULL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_verify(SMALL, ST_TEXT(""), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_hash(ST_TEXT("x"), ST_WAIT_FOR_EVER, phc), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_PASSWORD_BUSY);
+  assert_int_equal(st_password_verify(NULL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_PASSWORD_BUSY);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT(""), ST_WAIT_FOR_EVER), ST_PASSWORD_BUSY);
+  assert_int_equal(st_password_hash(ST_TEXT("x"), ST_WAIT_FOR_EVER, phc), ST_PASSWORD_BUSY);
   assert_string_equal(phc, "");
-  assert_int_equal(st_password_wrap(hash, "", 0, phc), ST_VERDICT_BUSY);
-  assert_int_equal(st_password_is_wrap_of("sha256::" SMALL, hash, "", 0), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_wrap(hash, "", 0, phc), ST_PASSWORD_BUSY);
+  assert_int_equal(st_password_is_wrap_of("sha256::" SMALL, hash, "", 0), ST_PASSWORD_BUSY);
   assert_int_equal(st_password_computed(), before);
   for (size_t i = 0; i < limit; i++) st_semaphore_leave(semaphore);
   join_all(threads, COUNT(threads), 1);
@@ -401,7 +398,7 @@ static void test_a_share_of_the_threads(void **state) {
        st_semaphore_look(semaphore, &waiting, &most)) {
     usleep(100);
   }
-  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_VERDICT_BUSY);
+  assert_int_equal(st_password_verify(SMALL, ST_TEXT("x"), ST_WAIT_FOR_EVER), ST_PASSWORD_BUSY);
   for (size_t i = 0; i < limit; i++) st_semaphore_leave(semaphore);
   join_all(threads, COUNT(threads), 1);
   st_password_share(512);
@@ -418,13 +415,14 @@ static void test_no_memory(void **state) {
   assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
   none = (struct rlimit){1 << 20, before.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
-  st_verdict verified = st_password_verify(HORSE, ST_TEXT("correct horse"), ST_WAIT_FOR_EVER);
-  st_verdict made = st_password_hash(ST_TEXT("correct horse"), ST_WAIT_FOR_EVER, phc);
+  st_password_status verified =
+      st_password_verify(HORSE, ST_TEXT("correct horse"), ST_WAIT_FOR_EVER);
+  st_password_status made = st_password_hash(ST_TEXT("correct horse"), ST_WAIT_FOR_EVER, phc);
   assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
-  assert_int_equal(verified, ST_VERDICT_NONE);
-  assert_int_equal(made, ST_VERDICT_NONE);
+  assert_int_equal(verified, ST_PASSWORD_FAILED);
+  assert_int_equal(made, ST_PASSWORD_FAILED);
   assert_string_equal(phc, "");
-  assert_int_equal(verify(HORSE, "correct horse"), ST_VERDICT_GOOD);
+  assert_int_equal(verify(HORSE, "correct horse"), ST_PASSWORD_OK);
 #endif
 }
 

@@ -334,7 +334,7 @@ static void test_log_in_fails(void **state) {
   }
   /* Even if nobody's password should be found good. */
   office.verdict_forced = true;
-  office.verdict = ST_VERDICT_GOOD;
+  office.status = ST_PASSWORD_OK;
   (void)post(LOGIN, AS_JSON, rows[3].body);
   check_unauthorized("login_failed");
   assert_int_equal(office.log_ins, 0);
@@ -387,7 +387,7 @@ static void test_passwords_unchecked(void **state) {
   (void)state;
   for (int i = 0; i < 2 * ST_THROTTLE_LOGIN_BURST; i++) {
     office.verdict_forced = true;
-    office.verdict = i % 2 == 0 ? ST_VERDICT_BUSY : ST_VERDICT_NONE;
+    office.status = i % 2 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
     assert_int_equal(post(LOGIN, AS_JSON, ALICE), 503);
     check_event(i % 2 == 0 ? "passwords_busy" : "store_error");
     assert_true(reply.retry_after > 0);
