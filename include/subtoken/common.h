@@ -1,30 +1,37 @@
-/* subtoken/common.h - types, limits and results shared by every part.
+/* subtoken/common.h - types, limits and results that all headers share.
  *
- * House conventions, said once for all headers:
+ * Conventions of all headers:
  *
- * Memory    Nothing here allocates. Every object is plain data that the caller
- *           places where it likes, may copy with `=` and may drop without a
- *           call; objects own nothing and hold no pointer into themselves.
- *           Objects that held secrets should be wiped with subtoken_wipe.
- * Text      A subtoken_text is a view: bytes that somebody else owns, with
- *           their length. No NUL ends it, and none is looked for.
- * Time      Seconds since 1970-01-01T00:00:00Z (RFC 7519 section 2,
- *           NumericDate), always an argument: nothing here reads a clock.
- * Results   One channel. SUBTOKEN_OK is 1 and every other value means "no";
- *           0 is "undecided", so a result that was never set denies. Outputs
- *           are written only together with SUBTOKEN_OK; otherwise they are
- *           zeroed, and zeroed claims allow nothing.
- * Sizes     A structure that may get members in a later version has its own size as the
- *           first one: subtoken_verifier, subtoken_request, subtoken_issue_request,
+ * Memory    The library does not allocate. An object is plain data: the caller places it
+ *           anywhere, copies it with `=` and drops it without a call. It owns nothing and
+ *           has no pointer into itself. One object is different: a subtoken_feed_file
+ *           (feed.h) owns mapped memory and a file descriptor. It must not be copied, and
+ *           subtoken_feed_file_stop must be called when it is no longer used.
+ *           Wipe objects that held secrets with subtoken_wipe.
+ * Pointers  A pointer may be NULL only where a header says so.
+ * Text      A subtoken_text is a view: bytes that somebody else owns, and their number. It
+ *           does not end with a NUL. Output buffers get a NUL behind the text; the length
+ *           that is returned does not count it.
+ * Time      Seconds since 1970-01-01T00:00:00Z (NumericDate, RFC 7519 section 2), 0 to
+ *           SUBTOKEN_TIME_MAX. The time is always an argument: no function reads a clock.
+ * Results   Functions that make a decision or can fail return a subtoken_result, or in
+ *           revocations.h and feed.h a subtoken_feed_result. OK is 1 and every other value
+ *           means no. 0 means undecided, so that a result which was never set denies.
+ *           Outputs are written on OK only. Otherwise they are zeroed, and zeroed claims
+ *           allow nothing.
+ * Stack     A function uses less than 4 KiB of stack unless a header says more (x86-64,
+ *           GCC, -O2).
+ * Sizes     A structure that may get members in a later version has its own size as its
+ *           first member: subtoken_verifier, subtoken_request, subtoken_issue_request,
  *           subtoken_limits, subtoken_narrow_report, subtoken_decision and
- *           subtoken_feed_settings. Begin with its SUBTOKEN_..._DEFAULT, or set .size to
- *           its sizeof. One from a program that was built with earlier headers is shorter:
- *           what it lacks has its default, and nothing is read or written behind its end.
- *           A size of 0, one that no version has and one that is larger than the library
- *           knows are "invalid argument". Other structures do not change within a minor
- *           version (libsubtoken(3), Versions).
- * Threads   No globals and no locks. Different objects may be used by different
- *           threads at once; one object may be read by many threads at once.
+ *           subtoken_feed_settings. Start with its SUBTOKEN_..._DEFAULT, or set .size to
+ *           its sizeof. A program that was built with earlier headers passes a shorter
+ *           structure: members that it lacks have their default, and the library neither
+ *           reads nor writes behind its end. A size that is 0, that no version has, or that
+ *           is larger than the library's own is "invalid argument". All other structures
+ *           stay as they are within a minor version (libsubtoken(3), Versions).
+ * Threads   The library has no global state and no locks. Threads may use different objects
+ *           at the same time, and may read the same object at the same time.
  */
 #ifndef SUBTOKEN_COMMON_H
 #define SUBTOKEN_COMMON_H
@@ -37,14 +44,14 @@
 extern "C" {
 #endif
 
-/* The version, MAJOR.MINOR.PATCH, and the same as a number: 1000000 * MAJOR + 1000 * MINOR + PATCH.
- * libsubtoken(3) says what may change with which of them.
+/* The version of these headers, MAJOR.MINOR.PATCH, and the same as a number:
+ * 1000000 * MAJOR + 1000 * MINOR + PATCH. libsubtoken(3) says what each of them may change.
  */
 #define SUBTOKEN_VERSION "0.1.0"
 #define SUBTOKEN_VERSION_NUMBER 1000
 
 /* Limits, in bytes unless said otherwise. */
-#define SUBTOKEN_TOKEN_MAX 8192     /* a longer token is not looked at */
+#define SUBTOKEN_TOKEN_MAX 8192     /* a longer token is not read */
 #define SUBTOKEN_ISSUED_MAX 4096    /* a longer token is not issued */
 #define SUBTOKEN_HEADER_MAX 1024    /* the header part, in base64url characters */
 #define SUBTOKEN_PERMISSIONS_MAX 64 /* permissions in a token, a count */
@@ -60,7 +67,7 @@ extern "C" {
 #define SUBTOKEN_SECRET_MAX 64
 #define SUBTOKEN_RING_MAX 16               /* secrets in a ring, a count */
 #define SUBTOKEN_TIME_MAX 9007199254740991 /* 2^53-1, RFC 8259 section 6 */
-#define SUBTOKEN_LEEWAY_MAX 3600           /* seconds by which clocks may be said to differ */
+#define SUBTOKEN_LEEWAY_MAX 3600           /* the largest leeway between clocks, seconds */
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SUBTOKEN_MUST_USE __attribute__((warn_unused_result))
@@ -70,7 +77,7 @@ extern "C" {
 #define SUBTOKEN_EXPORT
 #endif
 
-/* Bytes owned by somebody else. data may be NULL only when the text is absent. */
+/* A view of bytes that somebody else owns. data is NULL only when the text is absent. */
 typedef struct subtoken_text {
   const char *data;
   size_t len;
@@ -87,7 +94,7 @@ typedef struct subtoken_slice {
 } subtoken_slice;
 
 typedef enum subtoken_result {
-  SUBTOKEN_UNDECIDED = 0, /* never an answer of the library */
+  SUBTOKEN_UNDECIDED = 0, /* the library never returns it */
   SUBTOKEN_OK = 1,
 
   /* Why a token is refused, in the order in which the rules are applied. */
@@ -96,31 +103,31 @@ typedef enum subtoken_result {
   SUBTOKEN_ALG,            /* alg is not HS256 (RFC 7515 section 4.1.1, RFC 8725 section 3.1) */
   SUBTOKEN_HEADER,         /* typ is not JWT, or a header member that changes the meaning */
   SUBTOKEN_KID,            /* kid names no secret of the ring */
-  SUBTOKEN_MAC,            /* the signature is not ours */
+  SUBTOKEN_MAC,            /* the signature is not valid */
   SUBTOKEN_CLAIMS,         /* a claim is missing, or of the wrong type or form */
   SUBTOKEN_EXP_BEFORE_IAT, /* exp is not after iat */
-  SUBTOKEN_TTL,            /* lives longer than the maximum */
+  SUBTOKEN_TTL,            /* exp - iat is more than the maximum */
   SUBTOKEN_IAT_FUTURE,     /* iat is further ahead than the leeway */
   SUBTOKEN_NOT_YET,        /* nbf is further ahead than the leeway */
   SUBTOKEN_EXPIRED,        /* now is exp plus leeway, or later */
-  SUBTOKEN_ISS,            /* not from the issuer that the verifier names */
-  SUBTOKEN_AUD,            /* not for the audience that the verifier names */
-  SUBTOKEN_REVOKED,        /* its sub is revoked, or unknown to the store */
+  SUBTOKEN_ISS,            /* iss is not the verifier's issuer */
+  SUBTOKEN_AUD,            /* aud does not have the verifier's audience */
+  SUBTOKEN_REVOKED,        /* its sub is revoked, or the issuer does not know it */
   SUBTOKEN_REVOCATION_UNKNOWN, /* no trustworthy revocation data: cannot decide */
   SUBTOKEN_BAD_TARGET,         /* the request target can be read in more than one way */
   SUBTOKEN_URL,                /* the urls of the token do not list the target */
   SUBTOKEN_PERM,               /* a permission that the request needs is lacking */
 
   /* Why something could not be made. */
-  SUBTOKEN_INVALID_ARGUMENT,     /* a NULL or a count out of range: the caller's fault */
+  SUBTOKEN_INVALID_ARGUMENT,     /* a NULL, a size or a number out of range: the caller's error */
   SUBTOKEN_BUFFER_TOO_SMALL,     /* the output does not fit */
   SUBTOKEN_NO_SECRET,            /* the ring is empty */
-  SUBTOKEN_BAD_SECRET,           /* not 32 to 64 bytes, or a secret anybody can guess */
+  SUBTOKEN_BAD_SECRET,           /* not 32 to 64 bytes, or easy to guess */
   SUBTOKEN_BAD_KID,              /* not 0 to 64 characters A-Za-z0-9_- */
   SUBTOKEN_KID_TAKEN,            /* the ring has a secret of that name */
   SUBTOKEN_RING_FULL,            /* more than SUBTOKEN_RING_MAX secrets */
   SUBTOKEN_EXPIRE_PAST,          /* the expiry asked for is now or earlier */
-  SUBTOKEN_PARENT_EXPIRED,       /* the parent has expired, or lives on leeway alone */
+  SUBTOKEN_PARENT_EXPIRED,       /* the parent has expired, leeway not counted */
   SUBTOKEN_TOO_MANY_PERMISSIONS, /* more than SUBTOKEN_PERMISSIONS_MAX asked for */
   SUBTOKEN_TOO_MANY_URLS,        /* more than SUBTOKEN_URLS_MAX asked for, or none */
   SUBTOKEN_BAD_URL,              /* an entry that is no path (see subtoken_fault) */
@@ -148,9 +155,9 @@ typedef enum subtoken_fault {
   SUBTOKEN_FAULT_COUNT,             /* an empty list, or one that is too long */
 } subtoken_fault;
 
-/* The claims of a token, or what a parent key grants: the same thing, so that a
- * subtoken of a subtoken needs no rule of its own. About 7 KiB. All zero, it
- * allows nothing: "every path" is an explicit flag.
+/* The claims of a token (RFC 7519 section 4), or what a parent key grants: one type, so that a
+ * subtoken of a subtoken follows the rules of a subtoken of a key. About 7 KiB. Zeroed claims
+ * allow nothing: "every path" is an explicit flag. Read the text with subtoken_claims_text.
  */
 typedef struct subtoken_claims {
   int64_t iat;
@@ -163,8 +170,8 @@ typedef struct subtoken_claims {
   uint16_t text_len;
   subtoken_slice sub;
   subtoken_slice iss; /* len 0 when absent */
-  subtoken_slice sid; /* the login that the token was made in; len 0 when absent, as in what is
-                         made of such a token. The server asks for it, a verifier does not */
+  subtoken_slice sid; /* the session that the token belongs to; len 0 when absent. A subtoken of
+                         such a token has none. The server checks it, a verifier does not */
   subtoken_slice permissions[SUBTOKEN_PERMISSIONS_MAX];
   subtoken_slice urls[SUBTOKEN_URLS_MAX];
   char text[SUBTOKEN_TOKEN_MAX / 4 * 3];
@@ -185,69 +192,72 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_permission_valid(subtoken_text p
 /* Is this text of the form of a sub claim? 1 to 128 characters A-Za-z0-9_-. */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_sub_valid(subtoken_text sub);
 
-/* Do these claims have this permission, byte for byte? False for claims that are NULL or whose
- * counts or slices are out of range.
+/* Do these claims have this permission, byte for byte? False when claims is NULL, or its counts
+ * or slices are out of range.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE bool subtoken_claims_has_permission(const subtoken_claims *claims,
                                                                       subtoken_text permission);
 
-/* Do these claims have all of these permissions? SUBTOKEN_OK; SUBTOKEN_PERM, and then *lacking (may
- * be NULL) is the first of the needs that they do not have, which RFC 6750 section 3.1 lets a reply
- * name as its scope; SUBTOKEN_INVALID_ARGUMENT for claims as above, or needs that are NULL with a
- * count. *lacking is a view of the caller's own text, absent (data NULL) with any other result. No
- * needs are always met. The rule of subtoken_verify for permissions, on its own.
+/* Do these claims have all of these permissions? This is the rule of subtoken_verify for
+ * permissions. It returns SUBTOKEN_OK, also when needs_count is 0; SUBTOKEN_PERM when a permission
+ * is lacking; SUBTOKEN_INVALID_ARGUMENT when claims is NULL or out of range, or needs is NULL with
+ * a count. With SUBTOKEN_PERM *lacking (may be NULL) is the first of the needs that the claims do
+ * not have, a view of the caller's text: a reply may name it as the scope (RFC 6750 section 3.1).
+ * With any other result *lacking is absent.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_claims_check_needs(const subtoken_claims *claims, const subtoken_text *needs,
                             size_t needs_count, subtoken_text *lacking);
 
-/* A signing secret, kept only as the two SHA-256 states that HMAC starts from
- * (RFC 2104 section 4), so that hashing the padded secret is paid once. Made on
- * one machine it is used on that machine: how its processor hashes is part of it.
+/* A signing secret, kept as the two SHA-256 states that HMAC starts from (RFC 2104 section 4), so
+ * that the padded secret is hashed once. It names the processor's instructions that it uses: use it
+ * on the machine that made it. Its members are the library's.
  */
 typedef struct subtoken_secret {
   uint32_t inner[8];
   uint32_t outer[8];
-  uint8_t cpu;     /* which instructions serve it; 0 is plain C, good everywhere */
+  uint8_t cpu;     /* the instructions that it uses; 0: plain C, which every machine has */
   uint8_t kid_len; /* 0: the unnamed secret */
   uint8_t header_len;
   char kid[SUBTOKEN_KID_MAX];
   char header[SUBTOKEN_KID_MAX + 72]; /* the first part of each token that it signs */
 } subtoken_secret;
 
-/* The ring: the first secret signs, all verify. Wipe it after use. */
+/* The signing secrets: the first one signs, all of them verify. Wipe it after use. */
 typedef struct subtoken_ring {
   size_t count;
   subtoken_secret secrets[SUBTOKEN_RING_MAX];
 } subtoken_ring;
 
-/* Add a secret of 32 to 64 bytes under kid, or with kid.len 0 as the unnamed
- * one. Refuses a name that is taken, a secret made of one pattern repeated and
- * secrets that are published in documentation. The secret is not kept.
+/* Add a secret of 32 to 64 bytes (RFC 7518 section 3.2) under a kid, or with kid.len 0 as the
+ * unnamed one. The bytes are copied in another form and not kept. SUBTOKEN_BAD_SECRET for another
+ * length, for one pattern repeated and for secrets that are printed in documentation;
+ * SUBTOKEN_BAD_KID; SUBTOKEN_KID_TAKEN; SUBTOKEN_RING_FULL; SUBTOKEN_INVALID_ARGUMENT when ring or
+ * secret is NULL. On failure the ring is as it was.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_add(subtoken_ring *ring,
                                                                     subtoken_text kid,
                                                                     const void *secret,
                                                                     size_t secret_len);
 
-/* Read a ring from the text of a secrets file: one `kid:base64url` a line, the
- * first signs. SUBTOKEN_MALFORMED for a line of another form, SUBTOKEN_NO_SECRET for
- * an empty text, else what subtoken_ring_add says. On failure the ring is empty and *line (may be
- * NULL) is the number of the line at fault, counted from 1, or 0 when there is none.
+/* Read a ring from the text of a secrets file: one `kid:base64url` a line. The first one signs.
+ * SUBTOKEN_MALFORMED for a line of another form, SUBTOKEN_NO_SECRET for an empty text, else what
+ * subtoken_ring_add returns. On failure the ring is empty, and *line (may be NULL) is the number of
+ * the line with the error, from 1, or 0 when no line has it.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_ring_read(subtoken_ring *ring,
                                                                      subtoken_text text,
                                                                      size_t *line);
 
-/* What is wrong with that line, to be said behind its number: `ends with a carriage return
- * (CRLF): lines end with a line feed alone`. line 0: with the text as a whole. The arguments are
- * those that subtoken_ring_read had, and its result. The answer is a string literal and holds
- * nothing of the text.
+/* What is wrong with that line, to print behind its number: `ends with a carriage return
+ * (CRLF): lines end with a line feed alone`. With line 0, what is wrong with the whole text. Pass
+ * the text and the result of subtoken_ring_read. Returns a string literal, which has nothing of the
+ * text in it.
  */
 SUBTOKEN_EXPORT const char *subtoken_ring_error(subtoken_text text, size_t line,
                                                 subtoken_result result);
 
-/* The name of a result as logs and `subtoken verify` print it: "expired". */
+/* The name of a result, as logs and `subtoken verify` print it: "expired". A string literal. */
 SUBTOKEN_EXPORT const char *subtoken_result_name(subtoken_result result);
 
 /* The HTTP status that a verifier's result becomes: 200, 400, 401, 403 or 503.
@@ -255,15 +265,15 @@ SUBTOKEN_EXPORT const char *subtoken_result_name(subtoken_result result);
  */
 SUBTOKEN_EXPORT int subtoken_result_status(subtoken_result result);
 
-/* The value of the WWW-Authenticate header that goes with that status, or NULL
- * where there is none (RFC 6750 section 3.1): 401 is `Bearer
- * error="invalid_token"`, 403 `Bearer error="insufficient_scope"`. A request
- * that brought no credential at all is 401 with SUBTOKEN_CHALLENGE.
+/* The value of the WWW-Authenticate header for that status (RFC 6750 section 3.1), or NULL when
+ * there is none: for 401 `Bearer error="invalid_token"`, for 403
+ * `Bearer error="insufficient_scope"`. A request without any credential is answered with 401 and
+ * SUBTOKEN_CHALLENGE. The strings are literals.
  */
 SUBTOKEN_EXPORT const char *subtoken_result_challenge(subtoken_result result);
 #define SUBTOKEN_CHALLENGE "Bearer"
 
-/* The name of a fault, "dot-segment", and a sentence about it for people. */
+/* The name of a fault, "dot-segment", and a sentence about it for people. Both are literals. */
 SUBTOKEN_EXPORT const char *subtoken_fault_name(subtoken_fault fault);
 SUBTOKEN_EXPORT const char *subtoken_fault_text(subtoken_fault fault);
 
@@ -272,7 +282,7 @@ SUBTOKEN_EXPORT const char *subtoken_fault_text(subtoken_fault fault);
 SUBTOKEN_EXPORT const char *subtoken_version(void);
 SUBTOKEN_EXPORT uint32_t subtoken_version_number(void);
 
-/* Overwrite memory with zeros in a way that the compiler keeps. */
+/* Overwrite memory with zeros. The compiler does not remove it. */
 SUBTOKEN_EXPORT void subtoken_wipe(void *memory, size_t len);
 
 #ifdef __cplusplus

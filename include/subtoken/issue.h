@@ -1,7 +1,7 @@
-/* subtoken/issue.h - all that an issuer needs.
+/* subtoken/issue.h - issue tokens.
  *
- * Making a token takes two steps: narrow what the parent grants down to what is
- * asked for, then sign it. Whatever the child may do, the parent may.
+ * A token is made in two steps: subtoken_narrow restricts the parent's claims to what is requested,
+ * and subtoken_issue signs the result. A child is never allowed what its parent is not.
  */
 #ifndef SUBTOKEN_ISSUE_H
 #define SUBTOKEN_ISSUE_H
@@ -12,14 +12,22 @@
 extern "C" {
 #endif
 
-/* Claims by hand, such as what a key of yours grants: start from all zero, set iat and
- * exp (SUBTOKEN_TIME_MAX when it never expires), then the strings by these, which
- * copy them. every_url = true opens every path; adding a url takes that back.
- * SUBTOKEN_CLAIMS: not of the form that a verifier takes (sub: 1 to 128 characters
- * A-Za-z0-9_-; sid, for a token that is made in a login: 1 to 64 of them; a permission: 1 to 64
- * characters of RFC 6749 section 3.3's scope-token without the comma). SUBTOKEN_TOO_LARGE: the text
- * is full. What is there already is not added again. An entry is stored in its canonical text; with
- * SUBTOKEN_BAD_URL *fault (may be NULL) says what is wrong.
+/* Make claims by hand, such as the grant of a key: start with zeroed claims, set iat, exp
+ * (SUBTOKEN_TIME_MAX: never) and every_url, and add the strings with these functions, which copy
+ * them. every_url = true allows every path; adding a url sets it to false.
+ *
+ * sub        1 to 128 characters A-Za-z0-9_- (subtoken_sub_valid)
+ * sid        the session that the token belongs to: 1 to 64 of the same characters
+ * permission 1 to 64 characters of a scope-token (RFC 6749 section 3.3) without the comma
+ *            (subtoken_permission_valid)
+ * entry      of the URL allowlist (url.h); its canonical text is stored
+ *
+ * A permission or entry that the claims have already is not added again. SUBTOKEN_CLAIMS for a
+ * text of another form; SUBTOKEN_BAD_URL, with what is wrong in *fault (may be NULL);
+ * SUBTOKEN_TOO_MANY_PERMISSIONS; SUBTOKEN_TOO_MANY_URLS; SUBTOKEN_TOO_LARGE when the text of the
+ * claims is full; SUBTOKEN_INVALID_ARGUMENT when claims or the text is absent, or the claims are
+ * out of range. On failure the claims are as they were. subtoken_claims_add_url uses about 6 KiB of
+ * stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_set_sub(subtoken_claims *claims,
                                                                           subtoken_text sub);
@@ -31,8 +39,8 @@ SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_add_url(subtok
                                                                           subtoken_text entry,
                                                                           subtoken_fault *fault);
 
-/* What somebody asks a new token to carry. All zero asks for no permission,
- * the parent's urls and the default life.
+/* What a new token is requested to have. The default requests no permission, the urls of the
+ * parent and the default life. It points to the caller's texts.
  */
 typedef struct subtoken_issue_request {
   size_t size; /* of this structure (common.h, Sizes) */
@@ -40,8 +48,8 @@ typedef struct subtoken_issue_request {
   int64_t expire;
   const subtoken_text *permissions;
   size_t permission_count;
-  bool has_urls;             /* with url_count 0: an empty list, which is refused */
-  const subtoken_text *urls; /* entries, percent-encoded; need not be canonical */
+  bool has_urls;             /* false: the parent's. true with url_count 0 is refused */
+  const subtoken_text *urls; /* entries, percent-encoded; they need not be canonical */
   size_t url_count;
 } subtoken_issue_request;
 
@@ -50,47 +58,56 @@ typedef struct subtoken_issue_request {
 
 typedef struct subtoken_limits {
   size_t size;          /* of this structure (common.h, Sizes) */
-  int64_t default_life; /* seconds, when no expiry is asked for */
-  int64_t max_life;     /* seconds, at most */
+  int64_t default_life; /* seconds from now to exp when no expiry is requested; 1 or more */
+  int64_t max_life;     /* the most seconds from now to exp; 1 or more */
 } subtoken_limits;
 
 #define SUBTOKEN_LIMITS_DEFAULT \
   { sizeof(subtoken_limits), INT64_C(30) * 86400, INT64_C(365) * 86400 }
 
-/* What narrowing did, for logs and for error texts. Written on failure too. */
+/* What subtoken_narrow did, for logs and error messages. It is written on failure too. */
 typedef struct subtoken_narrow_report {
   size_t size;          /* of this structure (common.h, Sizes) */
-  size_t dropped;       /* permissions asked for and left out */
-  bool clamped;         /* the expiry was brought down */
-  size_t url;           /* on SUBTOKEN_BAD_URL, SUBTOKEN_URL_WIDER: which one, from 0 */
-  subtoken_fault fault; /* on SUBTOKEN_BAD_URL: what is wrong with it */
+  size_t dropped;       /* the number of requested permissions that the parent lacks */
+  bool clamped;         /* the requested expiry was reduced */
+  size_t url;           /* with SUBTOKEN_BAD_URL and SUBTOKEN_URL_WIDER: the index of the entry */
+  subtoken_fault fault; /* with SUBTOKEN_BAD_URL: what is wrong with it */
 } subtoken_narrow_report;
 
 #define SUBTOKEN_NARROW_REPORT_DEFAULT \
   { sizeof(subtoken_narrow_report), 0, false, 0, SUBTOKEN_FAULT_NONE }
 
-/* The claims of a child token. parent is a verified token's claims, or a key's
- * grant with exp SUBTOKEN_TIME_MAX when it never expires. Permissions that the
- * parent lacks are left out, repeats dropped, the order kept as asked; the
- * expiry is brought down to the parent's and to now + max_life; urls can only
- * narrow. A parent that is good only by the leeway (its exp is now or
- * earlier: SUBTOKEN_PARENT_EXPIRED; its nbf later: SUBTOKEN_NOT_YET) makes no child. The child's
- * iat is now, also when the parent's is ahead because it was made by a machine whose clock is. It
- * has no sid: a login is not handed on. report may be NULL.
+/* Make the claims of a child token. parent is the claims of a verified token, or the grant of a
+ * key, with exp SUBTOKEN_TIME_MAX when the key never expires. child must be another object.
+ *
+ * permissions  those requested, in the order of the request, without repeats and without those
+ *              that the parent lacks
+ * exp          at most the parent's, and at most now + max_life
+ * urls         each requested entry must be covered by one of the parent's (subtoken_url_covers)
+ * iat          now, also when the iat of the parent is later because a clock differs
+ * sid          none: a child does not belong to the session of its parent
+ *
+ * The leeway of a verifier does not count here: SUBTOKEN_PARENT_EXPIRED when the exp of the parent
+ * is now or earlier, SUBTOKEN_NOT_YET when its nbf is later. SUBTOKEN_EXPIRE_PAST when the
+ * requested expiry is now or earlier; SUBTOKEN_TOO_MANY_PERMISSIONS; SUBTOKEN_TOO_MANY_URLS, also
+ * for an empty list; SUBTOKEN_BAD_URL; SUBTOKEN_URL_WIDER; SUBTOKEN_TOO_LARGE;
+ * SUBTOKEN_INVALID_ARGUMENT. On failure *child is zeroed. report may be NULL. About 10 KiB of
+ * stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result
 subtoken_narrow(const subtoken_claims *parent, const subtoken_issue_request *request,
                 const subtoken_limits *limits, int64_t now, subtoken_claims *child,
                 subtoken_narrow_report *report);
 
-/* Sign claims with the first secret of the ring. Claims that no verifier would take are
- * refused: SUBTOKEN_CLAIMS, SUBTOKEN_BAD_URL, SUBTOKEN_TOO_MANY_URLS (an empty list
- * without every_url), SUBTOKEN_INVALID_ARGUMENT (times out of order or range, or an
- * nbf after iat, which no token of ours can say); SUBTOKEN_NO_SECRET for a ring that is
- * empty or whose first secret was never set. The token, of *out_len bytes
- * at most SUBTOKEN_ISSUED_MAX, is followed by a NUL: out_size of
- * SUBTOKEN_ISSUED_MAX + 1 is always enough. SUBTOKEN_TOO_LARGE when it would
- * be longer.
+/* Sign claims with the first secret of the ring. out gets the token, *out_len bytes and a NUL; an
+ * out_size of SUBTOKEN_ISSUED_MAX + 1 is always enough.
+ *
+ * Claims that no verifier would accept are refused: SUBTOKEN_CLAIMS; SUBTOKEN_BAD_URL;
+ * SUBTOKEN_TOO_MANY_URLS for an empty list without every_url; SUBTOKEN_INVALID_ARGUMENT for times
+ * that are out of order or out of range, and for an nbf later than iat, because the token has no
+ * nbf. SUBTOKEN_NO_SECRET when the ring is empty or its first secret was never set;
+ * SUBTOKEN_TOO_LARGE when the token would be longer than SUBTOKEN_ISSUED_MAX;
+ * SUBTOKEN_BUFFER_TOO_SMALL. On failure out is the empty string. About 8 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_issue(const subtoken_ring *ring,
                                                                  const subtoken_claims *claims,

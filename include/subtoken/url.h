@@ -1,17 +1,15 @@
-/* subtoken/url.h - one reading of a request path, and the URL allowlist, on their own.
+/* subtoken/url.h - the path of a request, and the URL allowlist.
  *
- * Nothing is resolved or guessed: a path that two programs could read
- * differently is refused (dot segments, doubled slashes, escaped slashes, double
- * escapes, `;`, a `#`, bytes that RFC 3986 section 3.3 does not allow). Paths
- * are compared decoded, segment by segment, by exact bytes.
+ * Nothing is resolved or guessed. A path that two programs could read differently is refused: dot
+ * segments, doubled slashes, escaped slashes, double escapes, `;`, `#`, and bytes that RFC 3986
+ * section 3.3 does not allow. Paths are decoded and then compared segment by segment, by exact
+ * bytes.
  *
- * An entry of the allowlist is a path such as `/v2/account`. One whose last
- * segment is a star stands for everything under it, at any depth, but not for
- * the path itself. A star that is a whole segment before the last stands for
- * exactly one, which is not empty: `/v2/characters/X/inventory` with a star for
- * X. A star anywhere else is refused; as data it is `%2A`, in a request target
- * it always is data. A method may stand in front, `GET:/v2/items`; GET lets
- * HEAD through too.
+ * An entry of the allowlist is a path, `/v2/account`. When its last segment is a star, it allows
+ * every path below, at any depth, but not the path itself. A star that is a whole segment before
+ * the last stands for exactly one segment that is not empty: `/v2/characters/X/inventory` with a
+ * star for X. A star elsewhere is refused. As data it is written `%2A`; in a request target it is
+ * always data. An entry may start with a method, `GET:/v2/items`; GET allows HEAD too.
  */
 #ifndef SUBTOKEN_URL_H
 #define SUBTOKEN_URL_H
@@ -22,48 +20,47 @@
 extern "C" {
 #endif
 
-/* The canonical path of a request target: the one text under which this
- * library reads it, escapes in upper case and only where they are needed.
- * SUBTOKEN_BAD_TARGET with *fault (may be NULL) when it can be read in more
- * than one way. out_size of 3 * SUBTOKEN_PATH_MAX + 1 is always enough; a NUL
- * follows the *out_len bytes.
+/* The canonical path of a request target: escapes in upper case, and only where they are needed.
+ * Two targets with one canonical path are the same path to this library; route on it.
+ * SUBTOKEN_BAD_TARGET, with what is wrong in *fault (may be NULL), when the target can be read in
+ * more than one way; SUBTOKEN_BUFFER_TOO_SMALL. An out_size of 3 * SUBTOKEN_PATH_MAX + 1 is always
+ * enough. About 5 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_target_path(subtoken_text target,
                                                                        char *out, size_t out_size,
                                                                        size_t *out_len,
                                                                        subtoken_fault *fault);
 
-/* The canonical text of an entry: what an issuer puts into `urls`.
- * SUBTOKEN_BAD_URL with *fault (may be NULL). out_size of SUBTOKEN_URL_MAX + 1
- * is always enough; a NUL follows the *out_len bytes.
+/* The canonical text of an entry, which is what an issuer puts into `urls`. SUBTOKEN_BAD_URL, with
+ * what is wrong in *fault (may be NULL); SUBTOKEN_BUFFER_TOO_SMALL. An out_size of
+ * SUBTOKEN_URL_MAX + 1 is always enough. About 5 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_canonical(subtoken_text entry,
                                                                          char *out, size_t out_size,
                                                                          size_t *out_len,
                                                                          subtoken_fault *fault);
 
-/* Does this entry let this method and target through? SUBTOKEN_OK,
- * SUBTOKEN_URL when it does not, SUBTOKEN_BAD_TARGET, SUBTOKEN_BAD_URL. An
- * absent method (data NULL) is let through only by an entry that names none; an
- * absent target is SUBTOKEN_BAD_TARGET.
+/* Does this entry allow this method and target? SUBTOKEN_OK, SUBTOKEN_URL when it does not,
+ * SUBTOKEN_BAD_TARGET, SUBTOKEN_BAD_URL. An entry with a method does not allow an absent method
+ * (data NULL). An absent target is SUBTOKEN_BAD_TARGET. About 9 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_allows(subtoken_text entry,
                                                                       subtoken_text method,
                                                                       subtoken_text target);
 
-/* May an entry `inner` be handed on by whoever holds `outer`? All that it lets through
- * outer does too, and its method is outer's or added to none; GET is not changed
- * to HEAD. Segment by segment a star of outer covers a plain segment or a star, a
- * plain segment only itself; what its final star stands for covers both. SUBTOKEN_OK,
- * SUBTOKEN_URL_WIDER when it may not, SUBTOKEN_BAD_URL.
+/* Does the entry outer allow all that the entry inner allows, so that who holds outer may issue a
+ * token with inner? The method of inner must be that of outer, unless outer has none; HEAD does not
+ * count as GET here. Segment by segment, a star of outer covers a plain segment and a star, and a
+ * plain segment covers only itself; the final star of outer covers everything below.
+ * SUBTOKEN_OK, SUBTOKEN_URL_WIDER when it does not, SUBTOKEN_BAD_URL. About 9 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_covers(subtoken_text outer,
                                                                       subtoken_text inner);
 
-/* Would these claims let this method and target through? SUBTOKEN_OK,
- * SUBTOKEN_BAD_TARGET or SUBTOKEN_URL; SUBTOKEN_INVALID_ARGUMENT for claims whose
- * counts or slices are out of range. The URL rule of subtoken_verify alone: an absent
- * target is let through by claims that allow every path.
+/* Do these claims allow this method and target? This is the rule of subtoken_verify for URLs:
+ * claims that allow every path also allow an absent target. SUBTOKEN_OK, SUBTOKEN_BAD_TARGET,
+ * SUBTOKEN_URL; SUBTOKEN_INVALID_ARGUMENT when claims is NULL or its counts or slices are out of
+ * range. About 5 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_url_match(const subtoken_claims *claims,
                                                                      subtoken_text method,

@@ -1,8 +1,8 @@
-/* subtoken/verify.h - all that an API edge needs.
+/* subtoken/verify.h - verify tokens offline, at the edge of an API.
  *
- * A subtoken is a JWS in compact form (RFC 7515 section 3.1) under HS256
- * (RFC 7518 section 3.2) whose claims (RFC 7519) say who it stands for, when
- * it was made, until when it is good, and which permissions and URLs it opens.
+ * A subtoken is a JWS in compact form (RFC 7515 section 3.1), signed with HS256 (RFC 7518 section
+ * 3.2). Its claims (RFC 7519) say whom it stands for, when it was made, when it expires, and which
+ * permissions and URLs it has.
  *
  *   static subtoken_ring ring;               // once, from the secrets file
  *   if (subtoken_ring_read(&ring, file, NULL) != SUBTOKEN_OK) stop();
@@ -11,9 +11,13 @@
  *   verifier.ring = &ring;
  *   verifier.revoked = ask_my_list;          // or .without_revocations = true
  *
- *   subtoken_text needs[] = {{"account", 7}};
- *   subtoken_request request = {.now = time(NULL), .method = method,
- *                               .target = target, .needs = needs, .needs_count = 1};
+ *   subtoken_text needs[] = {SUBTOKEN_TEXT("account")};
+ *   subtoken_request request = SUBTOKEN_REQUEST_DEFAULT;
+ *   request.now = time(NULL);
+ *   request.method = method;
+ *   request.target = target;
+ *   request.needs = needs;
+ *   request.needs_count = 1;
  *   subtoken_claims claims;
  *   subtoken_result result = subtoken_verify(&verifier, token, &request, &claims);
  *   if (result != SUBTOKEN_OK) return subtoken_result_status(result);
@@ -27,28 +31,29 @@
 extern "C" {
 #endif
 
-/* Is this sub revoked? Answers SUBTOKEN_OK when it is known to be good,
- * SUBTOKEN_REVOKED, or SUBTOKEN_REVOCATION_UNKNOWN when it cannot be known (any other
- * answer is taken for that). Called on
- * the verifying thread, only for tokens whose signature and times are good.
+/* Is this sub revoked? Return SUBTOKEN_OK when it is known not to be, SUBTOKEN_REVOKED when it is,
+ * and SUBTOKEN_REVOCATION_UNKNOWN when that cannot be known; every other value counts as the last.
+ * It is called on the thread that verifies, at most once a token, and only when the signature, the
+ * times, the issuer and the audience are good.
  */
 typedef subtoken_result subtoken_revoked_fn(void *context, subtoken_text sub);
 
-/* How tokens are judged. Read-only while in use; one serves all threads. All
- * zero, it refuses everything.
+/* How to verify tokens. The library does not change it, and one serves all threads. It points to
+ * the ring and to what .revoked_context is: the caller keeps them. A zeroed verifier refuses every
+ * token.
  */
 typedef struct subtoken_verifier {
   size_t size; /* of this structure (common.h, Sizes) */
   const subtoken_ring *ring;
-  int64_t leeway;    /* seconds by which clocks may differ, both ways (RFC 7519 section 4.1.4), at
-                        most SUBTOKEN_LEEWAY_MAX: an issuer keeps a revoked sub listed for no
-                        longer leeway than that. More is SUBTOKEN_INVALID_ARGUMENT */
-  int64_t max_life;  /* seconds from iat to exp at most */
+  int64_t leeway;    /* seconds by which clocks may differ, both ways (RFC 7519 section 4.1.4): 0
+                        to SUBTOKEN_LEEWAY_MAX, because an issuer lists a revoked sub for no longer
+                        than the expiry and that. Else SUBTOKEN_INVALID_ARGUMENT */
+  int64_t max_life;  /* the largest exp - iat, seconds */
   subtoken_text iss; /* absent: any issuer (RFC 7519 section 4.1.1) */
   subtoken_text aud; /* absent: any audience (RFC 7519 section 4.1.3) */
   subtoken_revoked_fn *revoked; /* NULL: SUBTOKEN_REVOCATION_UNKNOWN, unless: */
   void *revoked_context;
-  bool without_revocations; /* accept that deleted parents are not noticed */
+  bool without_revocations; /* true: revocation is not checked */
 } subtoken_verifier;
 
 /* 60 s of leeway, at most 365 days of life; set .ring and .revoked. */
@@ -62,58 +67,57 @@ typedef struct subtoken_verifier {
 typedef struct subtoken_request {
   size_t size; /* of this structure (common.h, Sizes) */
   int64_t now;
-  subtoken_text method;       /* "GET"; absent: an entry that names a method does not match */
-  subtoken_text target;       /* as it stood on the request line, with its query and undecoded
-                                 (RFC 9112 section 3.2.1); absent: a token restricted by urls
-                                 is SUBTOKEN_URL */
-  const subtoken_text *needs; /* every one of these permissions is needed */
+  subtoken_text method;       /* "GET"; absent: an entry with a method does not match */
+  subtoken_text target;       /* as on the request line, not decoded, with its query (RFC 9112
+                                 section 3.2.1); absent: a token with urls is SUBTOKEN_URL */
+  const subtoken_text *needs; /* the permissions that the request needs, all of them */
   size_t needs_count;
 } subtoken_request;
 
-/* At time 0, with nothing given and nothing needed; set .now and what there is. */
+/* Set .now, and the method, the target and the needs that there are. */
 #define SUBTOKEN_REQUEST_DEFAULT \
   { sizeof(subtoken_request), 0, {NULL, 0}, {NULL, 0}, NULL, 0 }
 
-/* Decide. The rules are applied in the order of subtoken_result and the first
- * that fails is the answer. Constant time in the MAC; no allocation; about
- * 16 KiB of stack. On SUBTOKEN_OK *claims are the token's (what lies past their
- * counts and text_len may be an earlier token's); otherwise they are zeroed. A target of `/path` is
- * judged by its path alone; the caller must route on the same bytes, or on subtoken_target_path
- * (url.h).
+/* Verify a token for a request. The rules are applied in the order of subtoken_result, and the
+ * result is the first rule that fails. The MAC is compared in constant time (RFC 8725 section 3.2).
+ * On SUBTOKEN_OK *claims are the claims of the token; bytes behind its counts and its text_len are
+ * unspecified. On failure *claims is zeroed. Of the target only the path counts: the caller must
+ * route on the same bytes, or on what subtoken_target_path (url.h) writes. About 16 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_verify(const subtoken_verifier *verifier,
                                                                   subtoken_text token,
                                                                   const subtoken_request *request,
                                                                   subtoken_claims *claims);
 
-/* What /v2/authorize says of a credential, as claims, so that an edge which asked the server
- * decides by the rules of subtoken_verify: the values of X-Subtoken-Sub (absent or empty: of
- * nobody), X-Subtoken-Permissions (a list with commas, without blanks; absent or empty: none) and
- * X-Subtoken-Expires (SUBTOKEN_TIME_MAX when it is not there). They open every path: that is for
- * the server to restrict. A repeated permission counts once. SUBTOKEN_CLAIMS for a value that is
- * not of its form (an empty item of the list is one), SUBTOKEN_TOO_MANY_PERMISSIONS,
- * SUBTOKEN_INVALID_ARGUMENT when claims is NULL. On failure *claims is zeroed. Less than 1 KiB of
- * stack.
+/* Make claims from a reply of /v2/authorize, so that an edge which asked the server decides by the
+ * rules of subtoken_verify. sub is the value of X-Subtoken-Sub (absent or empty: nobody);
+ * permissions that of X-Subtoken-Permissions, a list with commas and without spaces (absent or
+ * empty: none); expires that of X-Subtoken-Expires, or SUBTOKEN_TIME_MAX when the reply has none. A
+ * permission that is listed twice counts once. The claims allow every path: the server has checked
+ * the path. SUBTOKEN_CLAIMS for a value that is not of its form, an empty item of the list among
+ * them; SUBTOKEN_TOO_MANY_PERMISSIONS; SUBTOKEN_INVALID_ARGUMENT when claims is NULL. On failure
+ * *claims is zeroed.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_claims_from_identity(
     subtoken_claims *claims, subtoken_text sub, subtoken_text permissions, int64_t expires);
 
-/* Read a token without trusting it: no signature, no clock. For display only.
- * header, of header_size bytes, receives the decoded header text with a NUL;
- * SUBTOKEN_BUFFER_TOO_SMALL when it does not fit, which SUBTOKEN_HEADER_MAX has room
- * for in any token that a verifier would look at.
+/* Read a token without verifying it: neither the signature nor the times are checked. Use it for
+ * display only. header gets the decoded header and a NUL, in header_size bytes.
+ * SUBTOKEN_BUFFER_TOO_SMALL when it does not fit; a header_size of SUBTOKEN_HEADER_MAX is enough
+ * for each token that a verifier accepts. SUBTOKEN_TOO_LARGE, SUBTOKEN_MALFORMED, SUBTOKEN_CLAIMS.
+ * About 16 KiB of stack.
  */
 SUBTOKEN_EXPORT SUBTOKEN_MUST_USE subtoken_result subtoken_inspect(subtoken_text token,
                                                                    char *header, size_t header_size,
                                                                    subtoken_claims *claims);
 
-/* Say in words which rule gave this result and what it saw: `exp 2026-01-01T00:00:00Z
- * was 3 h ago`, `url /v2/account/bank is not in [/v2/tokeninfo]`. For people who run an
- * API, never for its callers. The arguments are those that subtoken_verify had. Nothing
- * that a terminal would obey (such bytes are shown as \xNN) and no part of the signature.
- * What does not fit is cut off behind a whole character. Returns the length without the
- * NUL that follows it, less than out_size; 0 when an argument is NULL.
- * SUBTOKEN_EXPLAIN_MAX has room for most. About 32 KiB of stack.
+/* Write a sentence that says which rule gave this result, and why: `exp 2026-01-01T00:00:00Z was
+ * 3 h ago`, `url /v2/account/bank is not in [/v2/tokeninfo]`. It is for the people who run an API,
+ * not for its callers. Pass the arguments of subtoken_verify and its result. Control characters are
+ * escaped as \xNN, and no part of the signature is written. A sentence that does not fit is cut
+ * behind a whole character; SUBTOKEN_EXPLAIN_MAX is enough for most. Returns the length without the
+ * NUL, less than out_size; 0 when an argument is NULL or has a size of no version. About 40 KiB of
+ * stack.
  */
 #define SUBTOKEN_EXPLAIN_MAX 1024
 SUBTOKEN_EXPORT size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
