@@ -176,6 +176,52 @@ def the_library_exports_the_committed_names_and_needs_only_libc():
     assert needs <= ours | files | {"free"}, needs - ours  # free: of an mbedTLS function nobody calls
 
 
+# ---- stack ----
+
+
+def frames(directory):
+    """{function: bytes} and {function: functions that it calls}, as GCC compiles the library."""
+    sources = [os.path.join(root, f) for folder in ("base", "core", "feed")
+               for root, _, files in os.walk(os.path.join(ROOT, "src", folder))
+               for f in files if f.endswith(".c")]
+    objects = [os.path.join(directory, os.path.relpath(s, ROOT))[:-2] + ".o" for s in sources]
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    sh("make", "-s", "-j2", "B=" + directory, "OPT=-O2 -g -fcallgraph-info=su", *objects, cwd=ROOT,
+       env=env)
+    size, calls = {}, {}
+    for path in objects:
+        graph = read(path[:-2] + ".ci")
+        for name, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', graph):
+            found = re.search(r"(\d+) bytes", label)
+            if found:
+                size[name] = int(found[1])
+        for caller, called in re.findall(r'sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
+            calls.setdefault(caller, set()).add(called)
+    return size, calls
+
+
+@test
+def no_function_takes_more_stack_than_its_page_says():
+    size, calls = frames(os.path.join(scratch(), "stack"))
+
+    def deepest(name, above=()):
+        if name in above:  # of the sort: as often as a hash has bytes
+            return 0
+        return 8 + size.get(name, 0) + max([deepest(c, above + (name,)) for c in calls.get(name, ())],
+                                           default=0)
+
+    page = read(ROOT, "src/man/libsubtoken.3")
+    said = {n: int(k) for n, k in re.findall(r"^\.It Fn (subtoken_\w+) Ta (\d+)$", page, re.M)}
+    assert len(said) > 15 and len(size) > 200, (said, len(size))
+    for name in read(TESTS, "symbols.txt").split():
+        most = deepest(name)
+        if name == "subtoken_revocations_sort":
+            most *= 8
+        # What is below the table's 4 KiB leaves 1 KiB to mbedTLS, which is not measured here.
+        assert most <= 1024 * said.get(name, 3), (name, most)
+        assert name not in said or 1024 * said[name] < 1.5 * most, (name, most)
+
+
 # ---- pkg-config ----
 
 
