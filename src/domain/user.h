@@ -42,11 +42,12 @@ typedef struct st_users {
   /* person NULL: there is none, at the same cost. until_us: of the request. */
   st_password_status (*check)(void *context, const st_user *person, subtoken_text password,
                               int64_t until_us);
-  /* password: at least ST_PASSWORD_MIN bytes. maker NULL: who registers by themselves.
-   * ST_STORE_FAILED with *busy: too many passwords wait to be hashed, or this one for too long.
-   */
-  st_store_status (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
-                            st_user *person, subtoken_text password, bool *busy);
+  /* What is stored for a password, into phc; it is wiped by who asked. */
+  st_password_status (*hash)(void *context, subtoken_text password, int64_t until_us,
+                             char phc[ST_PHC_MAX + 1]);
+  /* A user with a password that hash made. grantor NULL: who registers by themselves. */
+  st_store_status (*create)(void *context, const st_audit_context *audit, const st_grantor *grantor,
+                            st_user *user);
   /* A new session resting on the maker, with what that grants and its name and owner; the row that
    * stands for it, and its refresh token. expires_at of login: how long it may go on without a
    * refresh, brought down to the maker's. most: how many the maker has afterwards, at most; the

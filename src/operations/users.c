@@ -43,25 +43,16 @@ static st_password_status check(void *store, const st_user *person, subtoken_tex
   return status;
 }
 
-/* Who asks for a login that is taken costs no hash and no turn to write. */
-static st_store_status find_login(st_store *store, const char *login, char *error) {
-  st_user person;
-  st_store_status stored = st_store_user_find(store, st_text(login), &person, error);
-  subtoken_wipe(&person, sizeof person); /* a password, as it is stored */
-  return stored;
+static st_password_status hash(void *store, subtoken_text password, int64_t until_us,
+                               char phc[ST_PHC_MAX + 1]) {
+  (void)store;
+  return st_password_hash(password, until_us, phc);
 }
 
 static st_store_status create(void *store, const st_audit_context *act, const st_grantor *maker,
-                              st_user *person, subtoken_text password, bool *busy) {
+                              st_user *person) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32];
-  *busy = false;
-  st_store_status known = find_login(store, person->key.owner, error);
-  if (known == ST_STORE_OK) return ST_STORE_EXISTS;
-  if (known != ST_STORE_NOT_FOUND) return st_status_log(known, error);
-  st_password_status status = st_password_hash(password, act->until_us, person->password);
-  *busy = status == ST_PASSWORD_BUSY;
-  if (status != ST_PASSWORD_OK) return ST_STORE_FAILED;
   st_draw_user(&person->key, digest);
   st_audit_context now = st_status_now(act);
   person->key.created_at = now.now_us / 1000000;
@@ -117,6 +108,7 @@ st_users st_users_of(st_store *store) {
   return (st_users){.context = store,
                     .find = find,
                     .check = check,
+                    .hash = hash,
                     .create = create,
                     .log_in = log_in,
                     .refresh = refresh,

@@ -65,27 +65,51 @@ static void users_reply(st_reply *reply, const st_user *user) {
   st_reply_end(reply, 201, &writer);
 }
 
-static const st_problem *users_create(st_context *c, const st_identity *grantor,
-                                      const st_field fields[FIELDS], st_user *user) {
-  static const st_problem taken = {
-      .status = 409, .event = "login_taken", .text = "login: already taken"};
+static const st_problem users_taken = {
+    .status = 409, .event = "login_taken", .text = "login: already taken"};
+
+/* A username that is taken costs neither a hash nor a turn to write. */
+static const st_problem *users_check_free(st_context *c, subtoken_text username, st_user *user) {
+  const st_users *users = c->service->users;
+  st_store_status found = users->find(users->context, username, user);
+  if (found == ST_STORE_OK) return &users_taken;
+  return found == ST_STORE_NOT_FOUND ? NULL : st_problem_unchanged(found);
+}
+
+static const st_problem *users_hash(st_context *c, subtoken_text password, st_user *user) {
+  const st_users *users = c->service->users;
+  switch (users->hash(users->context, password, c->request->until_us, user->password)) {
+    case ST_PASSWORD_OK: return NULL;
+    case ST_PASSWORD_BUSY: return &st_problem_passwords_busy;
+    default: return st_problem_unchanged(ST_STORE_FAILED);
+  }
+}
+
+static const st_problem *users_store(st_context *c, const st_identity *grantor, st_user *user) {
   const st_users *users = c->service->users;
   st_audit_buffers buffers;
-  int64_t end;
-  bool busy = false;
   st_audit_context audit = st_access_audit_context(c, grantor, &buffers);
-  st_grantor row = grantor != NULL ? st_grantor_of(grantor) : (st_grantor){NULL, NULL};
+  st_grantor row;
+  if (grantor != NULL) row = st_grantor_of(grantor);
+  st_store_status status =
+      users->create(users->context, &audit, grantor != NULL ? &row : NULL, user);
+  switch (status) {
+    case ST_STORE_OK: users_reply(c->reply, user); return NULL;
+    case ST_STORE_EXISTS: return &users_taken;
+    case ST_STORE_DENIED: return &st_problem_credential_ended;
+    default: return st_problem_unchanged(status);
+  }
+}
+
+static const st_problem *users_create(st_context *c, const st_identity *grantor,
+                                      const st_field fields[FIELDS], st_user *user) {
+  int64_t end;
   const st_problem *problem = st_access_find_end(c, grantor, &end);
+  if (problem == NULL) problem = users_check_free(c, fields[LOGIN].text, user);
   if (problem != NULL) return problem;
   users_fill(fields, end, user);
-  st_store_status changed = users->create(users->context, &audit, grantor != NULL ? &row : NULL,
-                                          user, fields[PASSWORD].text, &busy);
-  switch (changed) {
-    case ST_STORE_OK: users_reply(c->reply, user); return NULL;
-    case ST_STORE_EXISTS: return &taken;
-    case ST_STORE_DENIED: return &st_problem_credential_ended;
-    default: return busy ? &st_problem_passwords_busy : st_problem_unchanged(changed);
-  }
+  problem = users_hash(c, fields[PASSWORD].text, user);
+  return problem != NULL ? problem : users_store(c, grantor, user);
 }
 
 /* Registering has no username yet: a bucket of the address, under a name that no user has. */

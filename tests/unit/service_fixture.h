@@ -175,9 +175,18 @@ static inline const office_row *office_maker(const st_grantor *maker) {
   return row;
 }
 
+static inline st_password_status office_hash(void *context, subtoken_text password,
+                                             int64_t until_us, char phc[ST_PHC_MAX + 1]) {
+  assert_ptr_equal(context, &office);
+  assert_true(until_us == UNTIL_US);
+  assert_true(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
+  if (office.busy) return ST_PASSWORD_BUSY;
+  snprintf(phc, ST_PHC_MAX + 1, "hash of %.*s", (int)password.len, password.data);
+  return ST_PASSWORD_OK;
+}
+
 static inline st_store_status office_create(void *context, const st_audit_context *act,
-                                            const st_grantor *maker, st_user *person,
-                                            subtoken_text password, bool *busy) {
+                                            const st_grantor *maker, st_user *person) {
   assert_ptr_equal(context, &office);
   office_note_act(act);
   office.maker[0] = '\0';
@@ -187,14 +196,10 @@ static inline st_store_status office_create(void *context, const st_audit_contex
   assert_true(st_names_username_valid(st_text(person->key.owner)));
   assert_string_equal(person->key.owner, person->key.name);
   assert_string_not_equal(person->key.owner, ST_ANONYMOUS);
-  assert_true(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
   assert_true(maker != NULL || person->key.permissions[0] == '\0');
-  assert_string_equal(person->password, "");
-  *busy = office.busy;
+  assert_true(strncmp(person->password, "hash of ", 8) == 0);
   if (office.outcome != ST_STORE_OK) return office.outcome;
   if (office_person(st_text(person->key.owner)) != NULL) return ST_STORE_EXISTS;
-  snprintf(person->password, sizeof person->password, "hash of %.*s", (int)password.len,
-           password.data);
   assert_true(office.person_count < COUNT(office.persons));
   office.persons[office.person_count++] = *person;
   return ST_STORE_OK;
@@ -430,6 +435,7 @@ static inline bool office_ready(void *store) {
 static const st_users office_people = {.context = &office,
                                        .find = office_find,
                                        .check = office_check,
+                                       .hash = office_hash,
                                        .create = office_create,
                                        .log_in = office_log_in,
                                        .refresh = office_refresh,

@@ -2,6 +2,7 @@
 #include "service_fixture.h"
 
 #define USER "/v1/user"
+#define TAKEN "{\"login\":\"alice\",\"password\":\"supersecret\"}"
 #define LOGIN "/v1/auth/login"
 #define TOKEN "/v1/auth/token"
 #define REFRESH "/v1/auth/refresh"
@@ -174,7 +175,7 @@ static void test_user_is_refused(void **state) {
     check_body(body);
     check_event(rows[i].event);
   }
-  assert_int_equal(office.creates, 1); /* the one whose login is taken */
+  assert_int_equal(office.creates, 0); /* C1: a login that is taken is found by reading */
   assert_int_equal(office.person_count, 1);
 }
 
@@ -222,6 +223,16 @@ static void test_user_not_stored(void **state) {
     assert_true((reply.retry_after > 0) == (reply.status == 503));
   }
   assert_int_equal(office.person_count, 1);
+  /* C1: one that is taken is found by reading */
+  office.outcome = ST_STORE_OK;
+  office.creates = 0;
+  office.busy = true;
+  assert_int_equal(post(USER, AS_KEY AS_JSON, TAKEN), 409);
+  check_event("login_taken");
+  assert_int_equal(office.creates, 0);
+  office.broken = true;
+  assert_int_equal(post(USER, AS_JSON AS_ALICE, BOB), 503);
+  check_event("store_error");
 }
 
 static void test_registration(void **state) {
