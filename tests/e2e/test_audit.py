@@ -47,7 +47,7 @@ def every_change_is_in_the_audit_log():
 
 
 @test
-def the_ring_and_odd_logins_in_the_audit_log():
+def the_audit_log_has_ring_changes_and_escapes_odd_names():
     data = data_dir()
     forged = "eve  by key 0 from 192.0.2.1"
     make_user(data, forged, "")

@@ -4,7 +4,7 @@ from proxies import *
 
 
 @test
-def three_forms_say_the_same():
+def three_forms_get_the_same_decision():
     with Case() as c:
         token, bare = c.token(), c.token("--permissions", "guilds")
         listed = c.token("--urls", "GET:/v2/account")
@@ -34,7 +34,7 @@ def three_forms_say_the_same():
 
 
 @test
-def spoofed_and_disagreeing():
+def forms_that_disagree_are_refused():
     with Case() as c:
         key = auth(c.key["key"])
         for form in (nginx_form, traefik_form):
@@ -64,7 +64,7 @@ def spoofed_and_disagreeing():
 
 
 @test
-def bodies_from_envoy():
+def a_body_from_envoy_is_checked_and_a_partial_one_refused():
     with Case() as c:
         key = auth(c.key["key"])
         history = b'{"method":"call","params":["history","x",[]]}'
@@ -80,7 +80,7 @@ def bodies_from_envoy():
 
 
 @test
-def revoked_at_once_and_store_trouble():
+def a_revocation_counts_at_once_and_a_store_error_is_503():
     with Case() as c:
         token = c.token()
         credentials = (c.key["key"], token)
@@ -98,7 +98,7 @@ def revoked_at_once_and_store_trouble():
 
 
 @test
-def policy_file_whole_or_not_at_all():
+def a_policy_file_is_reloaded_whole_or_not_at_all():
     with Case() as c:
         key = auth(c.key["key"])
         status = lambda path: c.ask("/v2/authorize" + path, key).status

@@ -117,7 +117,7 @@ def key_has_the_documented_shape():
 
 
 @test
-def bearer_with_everything_encoded():
+def percent_encoded_parameters_are_decoded():
     y = future(2027)
     a = create("expire=%d-11-22T00%%3A41%%3A48.592223424%%2B00%%3A00"
                "&permissions=account%%2Cprogression"
@@ -140,7 +140,7 @@ def bearer_with_everything_encoded():
 
 
 @test
-def raw_plus_in_the_offset():
+def a_raw_plus_in_a_time_offset_is_accepted():
     y = future(2030)
     a = create("expire=%d-01-01T12:34:56+02:00&permissions=account,progression"
                "&urls=/v2/tokeninfo,/v2/characters/My%%20Cool%%20Character" % y)
@@ -151,7 +151,7 @@ def raw_plus_in_the_offset():
 
 
 @test
-def key_in_the_query_and_form_plus():
+def a_key_in_the_query_works_and_a_plus_is_a_space():
     s, key = server()
     a = ask("/v2/createsubtoken?expire=%d-11-22T00%%3A41%%3A48Z&permissions=account"
             "&urls=%%2Fv2%%2Fcharacters%%2FMy+Cool+Character%%2C%%2Fv2%%2Faccount"
@@ -162,7 +162,7 @@ def key_in_the_query_and_form_plus():
 
 
 @test
-def other_real_requests():
+def requests_of_real_clients_work():
     s, key = server()
     assert ask("/v2//tokeninfo", key=key).json()["id"] == key[:36]
     a = ask("/v2/tokeninfo?access_token=%s&v=2023-11-19" % key)
@@ -183,7 +183,7 @@ def other_real_requests():
 # ---- tokeninfo ----
 
 @test
-def tokeninfo_schemas():
+def tokeninfo_answers_in_the_schema_that_is_asked_for():
     s, key = server()
     old, new = ["id", "name", "permissions"], ["id", "name", "permissions", "type"]
 
@@ -214,7 +214,7 @@ def tokeninfo_schemas():
 
 
 @test
-def tokeninfo_of_subtokens():
+def tokeninfo_shows_what_a_subtoken_allows():
     s, key = server()
     free = made(create("permissions=characters,account"))
     got = info(free)
@@ -240,7 +240,7 @@ def tokeninfo_of_subtokens():
 # ---- parameters ----
 
 @test
-def permissions_exactly_as_asked():
+def permissions_are_given_exactly_as_asked():
     def got(query):
         return payload(made(create(query)))["permissions"]
 
@@ -260,7 +260,7 @@ def permissions_exactly_as_asked():
 
 
 @test
-def expire_forms():
+def expire_is_read_in_every_form():
     y = future(2027)
     base = calendar.timegm((y, 11, 22, 10, 20, 30))
 
@@ -294,7 +294,7 @@ def expire_forms():
 
 
 @test
-def urls_vectors():
+def the_vectors_of_the_urls_parameter_hold():
     for case in URLS_CASES:
         for a in (create("urls=" + case["param"]), form("urls=" + case["param"])):
             if case["expect"] is None:
@@ -304,7 +304,7 @@ def urls_vectors():
 
 
 @test
-def urls_in_json():
+def urls_may_come_in_json():
     def got(value):
         return payload(made(post({"urls": value})))["urls"]
 
@@ -318,7 +318,7 @@ def urls_in_json():
 
 
 @test
-def sixty_four_entries():
+def sixty_four_entries_are_accepted_and_no_more():
     paths = ["/%d" % i for i in range(65)]
     assert payload(made(create("urls=" + ",".join(paths[:64]))))["urls"] == paths[:64]
     assert payload(made(form("urls=" + ",".join(paths[:64]))))["urls"] == paths[:64]
@@ -330,7 +330,7 @@ def sixty_four_entries():
 
 
 @test
-def four_thousand_and_ninety_six():
+def a_token_has_at_most_4096_bytes():
     """Header 36, signature 43, two dots: 4,015 characters are left for the payload,
     which are 3,011 bytes."""
     def urls_for(size):
@@ -350,7 +350,7 @@ def four_thousand_and_ninety_six():
 
 
 @test
-def methods_of_asking():
+def get_and_post_ask_alike():
     full = "permissions=account&expire=" + stamp(time.time() + 5000) + "&urls=/v2/account"
     def same(a):
         claims = payload(made(a))
@@ -372,7 +372,7 @@ def methods_of_asking():
 
 
 @test
-def twice_is_400():
+def a_parameter_twice_is_400():
     for name, one, two in (("expire", stamp(time.time() + 99), stamp(time.time() + 99)),
                            ("permissions", "account", "account"), ("permissions", "", ""),
                            ("urls", "/a", "/a"), ("urls", "", "/a")):
@@ -385,7 +385,7 @@ def twice_is_400():
 
 
 @test
-def json_bodies():
+def a_json_body_must_be_one_strict_object():
     good = {"permissions": ["account"]}
     for name in ("expire", "permissions", "urls"):
         for value in (1, True, {}, [1], [None], [["account"]], "account", 1e3):
@@ -410,7 +410,7 @@ def json_bodies():
 
 # D13
 @test
-def json_under_the_content_type_of_a_form():
+def json_under_the_content_type_of_a_form_is_read():
     """curl -d and urllib send their bodies as a form: who asked for a restriction is not given a token
     without it."""
     asked = '{"permissions":["account"],"urls":["/v2/account"]}'
@@ -439,7 +439,7 @@ def json_under_the_content_type_of_a_form():
 
 # D14
 @test
-def null_is_as_if_it_were_missing():
+def a_null_member_is_as_if_it_were_missing():
     everything = {"expire": None, "permissions": None, "urls": None, "other": None}
     claims = payload(made(post(everything)))
     assert claims["permissions"] == [] and "urls" not in claims
@@ -466,7 +466,7 @@ def null_is_as_if_it_were_missing():
 
 # D15
 @test
-def an_empty_object_where_nothing_is_asked():
+def an_empty_object_asks_for_nothing():
     """As axios sends it."""
     with Server() as s:
         boss = make_key(s.data, "account,keys,services")
@@ -485,7 +485,7 @@ def an_empty_object_where_nothing_is_asked():
 
 
 @test
-def content_types():
+def other_content_types_are_415():
     for kind in ("application/json", "application/json; charset=utf-8", "Application/JSON",
                  "application/json ;x=y"):
         made(post("{}", kind))
@@ -504,7 +504,7 @@ def content_types():
 
 
 @test
-def clamped_to_max_life_and_key_expiry():
+def an_end_is_brought_down_to_max_life_and_the_end_of_the_key():
     data = data_dir()
     forever = make_key(data, ALL)["key"]
     short = make_key(data, ALL, "--expires", "2h")["key"]
@@ -524,7 +524,7 @@ def clamped_to_max_life_and_key_expiry():
 
 
 @test
-def configured_lives():
+def configured_lives_are_in_force():
     with Server(config={"max_life": "1h", "default_life": "10m"}) as s:
         key = make_key(s.data)["key"]
         claims = payload(made(create(key=key, s=s)))
@@ -536,7 +536,7 @@ def configured_lives():
 # ---- subtokens of subtokens ----
 
 @test
-def narrowing():
+def a_subtoken_of_a_subtoken_allows_no_more():
     parent = made(create("permissions=account,characters&urls=/v2/createsubtoken,/v2/characters/*,"
                          "/v2/tokeninfo&expire=" + stamp(time.time() + 5000)))
     p = payload(parent)
@@ -594,7 +594,7 @@ def a_parent_on_leeway_makes_nothing():
 # ---- credentials ----
 
 @test
-def where_a_credential_is_read():
+def a_credential_is_read_from_each_place():
     s, key = server()
     encoded = urllib.parse.quote(key, safe="").replace("-", "%2D")
     for args, query in ((bearer(key), ""), (["-H", "authorization: bearer " + key], ""),
@@ -611,7 +611,7 @@ def where_a_credential_is_read():
 
 
 @test
-def two_credentials():
+def two_credentials_are_400():
     s, key = server()
     token = made(create())
     other = make_key(s.data)["key"]
@@ -630,7 +630,7 @@ def two_credentials():
 
 
 @test
-def no_credential_and_bad_ones():
+def without_a_good_credential_it_is_401():
     s, key = server()
     token = made(create())
     for args, query in (([], ""), (["-H", "X-API-Key;"], ""), ([], "?access_token="), ([], "?access_token"),
@@ -662,7 +662,7 @@ def no_credential_and_bad_ones():
 
 
 @test
-def the_order_of_complaints():
+def errors_are_reported_in_their_order():
     s, key = server()
     other = made(create("urls=/v2/nowhere"))
     assert create("expire=x", "-H", "X-API-Key: other").status == 400
@@ -674,7 +674,7 @@ def the_order_of_complaints():
 # ---- methods, paths, CORS ----
 
 @test
-def paths():
+def paths_match_exactly_but_for_repeated_slashes():
     s, key = server()
     for path in ("/v2//tokeninfo", "/v2///tokeninfo", "/v2/tokeninfo?", "/v2/tokeninfo?//", "/v2//tokeninfo?v=latest"):
         assert ask(path, key=key).status == 200, path
@@ -691,7 +691,7 @@ def paths():
 
 
 @test
-def methods():
+def other_methods_are_405():
     s, key = server()
     for path, allow in (("/v2/createsubtoken", "GET, HEAD, POST, OPTIONS"), ("/v2/tokeninfo", "GET, HEAD, OPTIONS"),
                         ("/healthz", "GET, HEAD, OPTIONS"), ("/readyz", "GET, HEAD, OPTIONS")):
@@ -715,7 +715,7 @@ def methods():
 
 
 @test
-def cors():
+def browsers_may_call_from_anywhere():
     s, key = server()
     for origin in ("https://example.org", "null", "http://127.0.0.1:1"):
         a = ask("/v2/createsubtoken", "-X", "OPTIONS", "-H", "Origin: " + origin,
@@ -745,7 +745,7 @@ def cors():
 
 
 @test
-def health():
+def health_is_told_without_a_credential():
     for path in ("/healthz", "/readyz"):
         assert ask(path).status == 200 and ask(path, key="rubbish").status == 200
         assert ask(path, head=True).status == 200
@@ -756,7 +756,7 @@ def health():
 # ---- what others do while it runs ----
 
 @test
-def rate_limit():
+def calls_over_the_rate_are_429():
     with Server(config={"rate": {"per_second": 1, "burst": 3}}) as s:
         key, other = make_key(s.data)["key"], make_key(s.data)["key"]
         token = made(create(key=key, s=s))
@@ -809,7 +809,7 @@ def changes_are_seen_at_once():
 
 
 @test
-def a_key_expires():
+def a_key_is_401_after_its_end():
     s, _ = server()
     made_key = make_key(s.data, ALL, "--expires", "2s")
     token = made(create(key=made_key["key"]))
@@ -822,7 +822,7 @@ def a_key_expires():
 
 
 @test
-def rotation_is_seen_at_once():
+def a_rotated_secret_signs_at_once():
     with Server() as s:
         key = make_key(s.data, ALL)["key"]
         old = made(create(key=key, s=s))
@@ -840,7 +840,7 @@ def rotation_is_seen_at_once():
 
 
 @test
-def the_shared_server_stops_well():
+def the_shared_server_stops_without_an_error():
     s, key = server()
     s.stop()
     assert key not in s.log() and "subtoken\":\"" not in s.log()

@@ -42,7 +42,7 @@ def at_the_start_of_a_second(attempt):
 
 
 @test
-def verify_at():
+def verify_goes_by_the_time_of_at():
     data = data_dir()
     key = make_key(data)
     token = issue(data, key["key"], "--permissions", "account", "--expire", "1h")
@@ -68,7 +68,7 @@ def verify_at():
 
 
 @test
-def two_servers_within_the_leeway():
+def clocks_within_the_leeway_agree():
     if FAKETIME is None:
         return "no libfaketime"
     with Server() as here:
@@ -97,7 +97,7 @@ def two_servers_within_the_leeway():
 
 
 @test
-def two_servers_beyond_the_leeway():
+def clocks_beyond_the_leeway_refuse():
     if FAKETIME is None:
         return "no libfaketime"
     with Server() as here, shifted(here.data, -61) as behind, shifted(here.data, 61) as ahead:
@@ -116,7 +116,7 @@ def two_servers_beyond_the_leeway():
 
 
 @test
-def two_servers_at_the_end_of_a_token():
+def a_token_ends_within_the_leeway_on_every_clock():
     if FAKETIME is None:
         return "no libfaketime"
     with Server() as here, shifted(here.data, 59) as near, shifted(here.data, 61) as far:

@@ -27,7 +27,7 @@ OPTIONS = {"serve": "--listen --config --data", "key create":
 
 
 @test
-def help_of_every_command():
+def help_names_every_command_and_option():
     env = dict(os.environ, SUBTOKEN_DATA=data_dir())
     for words in [[]] + COMMANDS:
         code, out, err = run(*words, "--help", env=env)
@@ -113,7 +113,7 @@ USAGE = [  # arguments, what the message must name
 
 
 @test
-def wrong_usage_is_2_and_named():
+def wrong_usage_exits_with_2_and_says_what_is_wrong():
     env = dict(os.environ, SUBTOKEN_DATA=data_dir())
     wrong = []
     for words, named in USAGE:
@@ -125,7 +125,7 @@ def wrong_usage_is_2_and_named():
 
 
 @test
-def refused_is_1():
+def what_is_refused_exits_with_1():
     data = data_dir()
     key = make_key(data)
     other = "0" * 8 + key["id"][8:]
@@ -154,7 +154,7 @@ def refused_is_1():
 
 
 @test
-def could_not_run_is_3():
+def what_could_not_run_exits_with_3():
     nowhere = data_dir()
     data = data_dir()
     key = make_key(data)
@@ -273,7 +273,7 @@ def the_first_secret_of_a_ring_has_no_name():
 # ---- JSON ----
 
 @test
-def json_everywhere():
+def every_command_that_prints_has_json():
     data = data_dir()
     k = json.loads(run("key", "create", "--name", "n", "--permissions", "b,a", "--owner", "o",
                        "--expires", "1d", "--json", data=data)[1])
@@ -319,13 +319,13 @@ def json_everywhere():
 
 
 @test
-def version_in_json():
+def the_version_is_there_in_json():
     code, out, _ = run("version", "--json")
     assert code == 0 and re.fullmatch(r"\d+\.\d+\.\d+", json.loads(out)["version"])
 
 
 @test
-def long_lists_are_whole():
+def long_lists_are_printed_whole():
     data = data_dir()
     first = make_key(data)
     db = sqlite3.connect(os.path.join(data, "subtoken.db"))
@@ -349,7 +349,7 @@ def long_lists_are_whole():
 # ---- secrets on the command line ----
 
 @test
-def secrets_in_argv():
+def secrets_are_not_taken_from_arguments():
     data = data_dir()
     key = make_key(data)
     token = issue(data, key["key"])
@@ -394,7 +394,7 @@ NAMES = ["plain", "", " ", "two\nlines", "tab\there", "\x1b[2J\x1b]0;title\x07",
 
 
 @test
-def hostile_names_are_shown_safely():
+def hostile_names_are_escaped():
     data = data_dir()
     ids = {}
     wrong = []
@@ -426,7 +426,7 @@ def hostile_names_are_shown_safely():
 
 
 @test
-def names_that_somebody_else_wrote():
+def names_written_by_another_program_are_escaped():
     """Bytes in the database that no command lets in: nothing raw, and JSON or a refusal."""
     data = data_dir()
     make_key(data, name="plain")
@@ -442,7 +442,7 @@ def names_that_somebody_else_wrote():
 
 
 @test
-def nothing_trails_in_what_key_shows():
+def key_show_prints_no_trailing_spaces():
     data = data_dir()
     for expires in ("never", "1d"):
         key = make_key(data, "a,b", "--owner", "o", "--expires", expires)
@@ -458,7 +458,7 @@ def seconds_of(text):
 
 
 @test
-def expires_in_every_form():
+def expires_is_read_in_every_form():
     data = data_dir()
     for text, life in (("30d", 30 * DAY), ("90m", 5400), ("45s", 45), ("12h", 12 * 3600),
                        ("3600s", 3600), ("36500d", 36500 * DAY), ("007d", 7 * DAY)):
@@ -479,7 +479,7 @@ def expires_in_every_form():
 
 
 @test
-def permission_lists():
+def permission_lists_are_checked():
     data = data_dir()
     every = "".join(chr(c) for c in range(0x21, 0x7f) if chr(c) not in '",\\')
     for text in ("", "a", "z,a,m", "a,A", "x" * 64, every[:64], every[64:] or "q", "a:b/c?d=e",
@@ -502,7 +502,7 @@ def permission_lists():
 
 # D3
 @test
-def blanks_around_the_items_of_a_list():
+def spaces_around_the_items_of_a_list_are_ignored():
     data = data_dir()
     key = make_key(data, " account,\tinventories , wallet")
     assert key["permissions"] == ["account", "inventories", "wallet"], key
@@ -523,7 +523,7 @@ def blanks_around_the_items_of_a_list():
 
 # D3
 @test
-def what_issue_leaves_out_or_brings_down_is_said():
+def issue_says_what_it_leaves_out_or_brings_down():
     data = data_dir()
     key = make_key(data, "account,wallet", "--expires", "10d")
     left = "subtoken issue: left out, because the credential does not have it: "
@@ -550,7 +550,7 @@ def what_issue_leaves_out_or_brings_down_is_said():
 
 # F9
 @test
-def what_is_nearly_a_command_or_an_option_is_suggested():
+def a_misspelled_command_or_option_is_suggested():
     for words, near in (("serv", "serve"), ("key creat", "create"), ("key lsit", "list"), ("keys", "key"),
                         ("help", None), ("nonsense", ""), ("help serv", "serve"), ("help key creat", "create"),
                         ("issue --permission a", "--permissions"), ("issue --url=/a", "--urls"),
@@ -602,7 +602,7 @@ def lists_have_a_heading_on_a_terminal_and_none_in_a_pipe():
 
 
 @test
-def where_data_comes_from():
+def data_comes_from_the_option_the_environment_or_the_default():
     a, b, cwd = data_dir(), data_dir(), scratch()
 
     def go(*words, **env):
@@ -625,7 +625,7 @@ def where_data_comes_from():
 
 
 @test
-def output_that_cannot_be_written_is_3():
+def output_that_cannot_be_written_exits_with_3():
     data = data_dir()
     key = make_key(data)
     token = issue(data, key["key"])
@@ -657,7 +657,7 @@ def output_that_cannot_be_written_is_3():
 # ---- issue, inspect ----
 
 @test
-def issue_narrows():
+def issue_makes_what_is_asked_and_no_more():
     data = data_dir()
     key = make_key(data, "account,wallet,unlocks", "--expires", "10d")
     now = time.time()
@@ -704,7 +704,7 @@ def inspect_trusts_nothing():
 
 
 @test
-def inspect_tells_of_a_login():
+def inspect_shows_the_session_of_an_access_token():
     """And verify takes no notice of it, unless it is of the wrong form."""
     made = sign(K0, claims() | {"sid": "L-1_z"})
     out = run("inspect", stdin=made)[1]
@@ -746,7 +746,7 @@ def commands_go_by_the_settings_of_the_server():
 
 
 @test
-def kid_of_a_dash_is_refused():
+def a_dash_is_no_kid():
     data = data_dir()
     make_key(data)
     for kid in ("-", "--x", "-a"):
@@ -754,7 +754,7 @@ def kid_of_a_dash_is_refused():
 
 
 @test
-def addresses_that_are_none():
+def a_wrong_listen_address_is_refused():
     for listen in ("127.0.0.1/8:9494", "[127.0.0.1]:9494", "::1:80", "nowhere:80", "127.0.0.1:70000",
                    "127.0.0.1:", ":80", "127.0.0.1"):
         assert run("serve", "--listen", listen, data=data_dir())[0] == 2, listen

@@ -2,7 +2,7 @@
 from datadir import *
 
 @test
-def configurations_that_are_refused():
+def a_wrong_configuration_is_refused_with_its_line():
     data = data_dir()
     make_key(data)
     wrong = []
@@ -44,7 +44,7 @@ def configurations_that_are_refused():
 
 
 @test
-def every_setting():
+def every_setting_does_what_it_says():
     log = os.path.join(scratch(), "log")
     data = data_dir()
     key = make_key(data)
@@ -117,7 +117,7 @@ def reload(server, config=None):
 
 
 @test
-def reload_whole_or_not_at_all():
+def sighup_reloads_whole_or_not_at_all():
     start = {"default_life": "1h", "max_life": "2h", "leeway": 60}
     with SmallServer(config=start) as server:
         data = server.data
@@ -185,7 +185,7 @@ def listen_is_not_reloaded():
 
 
 @test
-def a_reload_beside_a_bad_ring():
+def a_bad_ring_fails_the_whole_reload():
     """Not taken: then nothing of it is, the log neither."""
     other = os.path.join(scratch(), "log")
     with SmallServer(config={"default_life": "1h", "max_life": "2h"}) as server:
@@ -232,7 +232,7 @@ def the_log_is_reopened():
 
 
 @test
-def a_name_that_is_not_of_this_machine_alone():
+def an_address_other_than_loopback_is_warned_about():
     for config, listen, warned in (({}, "0.0.0.0:0", True), ({"behind_tls": True}, "0.0.0.0:0", False),
                                    ({}, "127.0.0.1:0", False), ({}, "localhost:0", False),
                                    ({"behind_tls": False}, "[::]:0", True), ({}, "[::1]:0", False)):

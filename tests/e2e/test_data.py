@@ -6,7 +6,7 @@ from datadir import *
 
 
 @test
-def a_new_data_directory():
+def a_new_data_directory_is_private_and_complete():
     for umask in (0o000, 0o022, 0o077):
         for how in ("key", "serve"):
             data = data_dir()
@@ -87,7 +87,7 @@ def ring_cases():
 
 
 @test
-def rings_that_are_refused():
+def a_bad_ring_is_refused_and_left_as_it_was():
     data = data_dir()
     key = make_key(data)
     token = issue(data, key["key"])
@@ -158,7 +158,7 @@ def rings_that_are_refused():
 
 
 @test
-def data_open_to_others():
+def data_open_to_others_is_refused():
     for bits in (0o755, 0o750, 0o701, 0o770, 0o777, 0o1777):
         for fresh in (True, False):
             data = data_dir()
@@ -199,7 +199,7 @@ def hold_refused(data, name, also=()):
 
 
 @test
-def databases_that_are_refused():
+def a_bad_database_is_refused_and_left_as_it_was():
     data, key = with_keys(300)
     path = db_of(data)
     with open(path, "rb") as f:
@@ -272,14 +272,14 @@ def databases_that_are_refused():
 
 
 @test
-def a_database_cut_to_nothing():
+def an_empty_database_is_refused():
     data, _ = with_keys(3)
     write(db_of(data), b"")
     hold_refused(data, "zero length", [["backup", os.path.join(scratch(), "copy")]])
 
 
 @test
-def a_ring_that_is_missing():
+def a_missing_ring_is_not_made_again():
     data = data_dir()
     key = make_key(data)
     with open(secrets_of(data)) as f:
@@ -328,7 +328,7 @@ def two_servers_see_each_change_at_once():
 
 
 @test
-def several_begin_on_a_fresh_data_at_once():
+def several_programs_start_on_a_new_data_at_once():
     for round in range(4 if SANITIZER else 12):
         data = data_dir()
         if round % 2:
@@ -369,7 +369,7 @@ def as_kubernetes(data, uid, gid):
 
 
 @test
-def data_that_its_group_may_use():
+def data_group_lets_the_group_in():
     base = scratch()
     data, trusting = os.path.join(base, "var"), config_file({"data_group": True})
     make_key(data)
@@ -433,7 +433,7 @@ def data_that_its_group_may_use():
 
 
 @test
-def a_database_replaced_under_a_server():
+def a_database_replaced_under_a_server_is_refused():
     """A backup put in place while the server runs: it refuses, rather than go on with the old."""
     data, keys = with_keys(1)
     copy = os.path.join(scratch(), "copy")
@@ -455,7 +455,7 @@ def a_database_replaced_under_a_server():
 
 
 @test
-def nothing_waits_for_a_fifo():
+def a_fifo_in_place_of_a_file_is_refused():
     data = data_dir()
     key = make_key(data)["key"]
     fifo = os.path.join(scratch(), "fifo")

@@ -4,7 +4,7 @@ from datadir import *
 
 
 @test
-def backup_while_others_write():
+def a_backup_is_whole_while_others_write():
     data = data_dir()
     with SmallServer(data) as server:
         key = make_key(data, name="writer")
@@ -90,7 +90,7 @@ def limited(size, *words):
 
 
 @test
-def no_room_for_a_file():
+def without_room_nothing_is_left_half_written():
     """Writes fail at every size of file: nothing half made, nothing lost."""
     data, key = with_keys(20)
     have = {r["id"] for r in json.loads(run("key", "list", "--json", data=data)[1])}
@@ -131,7 +131,7 @@ def no_room_for_a_file():
 
 
 @test
-def a_full_disk():
+def a_full_disk_is_an_error_and_loses_nothing():
     if os.geteuid() != 0:
         return "mounting a small disk needs root"
     disk = scratch()

@@ -73,7 +73,7 @@ class Scene:
 
 
 @test
-def a_subtoken_opens_exactly_what_it_should_until_its_parent_is_deleted():
+def a_subtoken_allows_exactly_its_routes_until_its_key_is_deleted():
     with Scene() as s:
         n, parent = s.nginx, make_key(s.nginx.data)
         narrow = s.made_with_curl(parent["key"], "permissions=account&urls=/v2/account")
@@ -96,7 +96,7 @@ def a_subtoken_opens_exactly_what_it_should_until_its_parent_is_deleted():
 
 
 @test
-def a_key_disabled_and_enabled_closes_and_opens():
+def a_disabled_key_is_refused_and_an_enabled_one_allowed():
     with Scene() as s:
         parent = make_key(s.nginx.data)
         token = s.made_with_curl(parent["key"], "permissions=account")
@@ -113,7 +113,7 @@ def a_key_disabled_and_enabled_closes_and_opens():
 
 
 @test
-def a_feed_that_is_cut_closes_the_edge_and_opens_it_again_by_itself():
+def stale_revocation_data_is_503_until_the_pull_goes_on():
     with Scene() as s:
         token = s.made_with_curl(make_key(s.nginx.data)["key"], "permissions=account")
         assert s.nginx.status("/v2/account", token=token) == 200
@@ -192,7 +192,7 @@ def the_ring_is_rotated_and_nobody_notices():
 
 
 @test
-def persons_at_the_edge():
+def users_are_known_at_the_edge():
     with Scene() as s:
         n, data = s.nginx, s.nginx.data
 
@@ -263,7 +263,7 @@ def clocks_that_were_ahead_leave_nothing_behind():
 
 
 @test
-def what_an_edge_is_told_has_bounds():
+def leeway_and_snapshot_size_have_limits():
     """C13 and C14: no leeway above an hour, no snapshot above the limit, none with holes."""
     n = Nginx()
     for leeway, wanted in (("1h", 0), ("3601s", 1), ("1d", 1)):
@@ -281,7 +281,7 @@ def what_an_edge_is_told_has_bounds():
 
 
 @test
-def a_snapshot_mounted_by_itself_is_said():
+def a_snapshot_mounted_by_itself_is_warned_about():
     """F7"""
     n = Nginx()
     inner = os.path.join(n.dir, "inner")

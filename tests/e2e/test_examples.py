@@ -73,7 +73,7 @@ def through(make, log):
 
 
 @test
-def nginx_auth_request():
+def nginx_auth_request_lets_through_what_the_policy_allows():
     def after(c, p, token):
         log = open(os.path.join(p.dir, "access.log")).read()
         assert token not in log and c.key["key"] not in log and "sub=" + payload(token)["sub"] in log
@@ -85,7 +85,7 @@ def nginx_auth_request():
 
 
 @test
-def haproxy_lua():
+def haproxy_lets_through_what_the_policy_allows():
     through(HaproxyProxy, lambda c, p, token: None)
 
 
@@ -113,7 +113,7 @@ def wrong_passwords_are_429_through_haproxy():  # D6
 
 
 @test
-def caddy_forward_auth():  # A3
+def caddy_lets_through_what_the_policy_allows():  # A3
     through(CaddyProxy, lambda c, p, token: None)
 
 
@@ -147,7 +147,7 @@ CONNECTIONS = [["Connection: close, X-Subtoken-Sub"], ["Connection: x-subtoken-s
                ["Connection: Authorization2, X-Subtoken-Sub, X-Subtoken-Key, X-Subtoken-Owner, X-Subtoken-Permissions"]]
 
 
-def nothing_that_a_caller_says(make):  # A1, A3
+def spoofed_headers_change_nothing(make):  # A1, A3
     with Case() as c, make(c) as p:
         token = c.token()
         mine = sent(p.ask("/v2/account", auth(token)))
@@ -172,26 +172,26 @@ def nothing_that_a_caller_says(make):  # A1, A3
 
 
 @test
-def what_a_caller_says_through_nginx():
-    nothing_that_a_caller_says(NginxProxy)
+def spoofed_headers_change_nothing_through_nginx():
+    spoofed_headers_change_nothing(NginxProxy)
 
 
 @test
-def what_a_caller_says_through_haproxy():
-    nothing_that_a_caller_says(HaproxyProxy)
+def spoofed_headers_change_nothing_through_haproxy():
+    spoofed_headers_change_nothing(HaproxyProxy)
 
 
 @test
-def what_a_caller_says_through_caddy():
-    nothing_that_a_caller_says(CaddyProxy)
+def spoofed_headers_change_nothing_through_caddy():
+    spoofed_headers_change_nothing(CaddyProxy)
 
 
 @test
-def what_a_caller_says_through_the_module():
-    nothing_that_a_caller_says(ModuleProxy)
+def spoofed_headers_change_nothing_through_the_module():
+    spoofed_headers_change_nothing(ModuleProxy)
 
 
-def no_protocol_that_hides_requests(make):
+def no_upgrade_hides_requests(make):
     """Behind `Upgrade: h2c` an API reads requests, identity and all, which the proxy sees no more."""
     with Case() as c, make(c) as p:
         for lines in (["Upgrade: h2c"], ["Upgrade: H2C", "HTTP2-Settings: AAMAAABkAAQAAP__"], ["Upgrade: websocket, h2c"],
@@ -208,23 +208,23 @@ def no_protocol_that_hides_requests(make):
 
 
 @test
-def no_protocol_that_hides_requests_through_nginx():
-    no_protocol_that_hides_requests(NginxProxy)
+def no_upgrade_hides_requests_through_nginx():
+    no_upgrade_hides_requests(NginxProxy)
 
 
 @test
-def no_protocol_that_hides_requests_through_haproxy():
-    no_protocol_that_hides_requests(HaproxyProxy)
+def no_upgrade_hides_requests_through_haproxy():
+    no_upgrade_hides_requests(HaproxyProxy)
 
 
 @test
-def no_protocol_that_hides_requests_through_caddy():
-    no_protocol_that_hides_requests(CaddyProxy)
+def no_upgrade_hides_requests_through_caddy():
+    no_upgrade_hides_requests(CaddyProxy)
 
 
 @test
-def no_protocol_that_hides_requests_through_the_module():
-    no_protocol_that_hides_requests(ModuleProxy)
+def no_upgrade_hides_requests_through_the_module():
+    no_upgrade_hides_requests(ModuleProxy)
 
 
 # ---- what is written down ----
@@ -346,22 +346,22 @@ def long_and_many(make, status=200):  # D8, E9
 
 
 @test
-def long_requests_through_nginx():
+def long_requests_pass_through_nginx():
     long_and_many(NginxProxy)
 
 
 @test
-def long_requests_through_the_module():
+def long_requests_pass_through_the_module():
     long_and_many(ModuleProxy)
 
 
 @test
-def long_requests_through_haproxy():
+def long_requests_pass_through_haproxy():
     long_and_many(HaproxyProxy)
 
 
 @test
-def bodies_through_nginx():  # D8
+def large_bodies_pass_through_nginx():  # D8
     with Case() as c:
         p = NginxProxy(c).write(c.server.port, [("      # Without a path behind", "      client_max_body_size 8m;\n      #")])
         with p:
@@ -373,7 +373,7 @@ def bodies_through_nginx():  # D8
 
 
 @test
-def the_recipe_without_the_module_beside_it():  # D8
+def auth_request_works_with_the_module_loaded():  # D8
     with Case() as c:
         p = NginxProxy(c).write(c.server.port, [("worker_processes auto;", "load_module %s; worker_processes auto;" % MODULE)])
         p.env = module_env()
@@ -383,7 +383,7 @@ def the_recipe_without_the_module_beside_it():  # D8
 
 
 @test
-def ingress_nginx():  # D7
+def the_form_of_ingress_nginx_is_decided_rightly():  # D7
     """nginx asks as ingress-nginx does: by the absolute URL, in which the host is what the caller sent as Host."""
     with Case() as c:
         p = NginxProxy(c).write(c.server.port, [("X-Original-URI $request_uri", "X-Original-URL $scheme://$http_host$request_uri")])
@@ -510,7 +510,7 @@ def identified(p, policy, i, key, basic):
 
 
 @test
-def two_policies():
+def the_module_identifies_callers_whatever_the_servers_policy():
     """Whatever the server's policy says of a request, whose the credential is, is known at the edge: a key's, a
     person's, and nobody's."""
     policies = (POLICY, {"default": "deny"}, {"default": "public"}, None,
@@ -592,12 +592,12 @@ def inherited_cache(make):  # A5
 
 
 @test
-def an_inherited_cache_without_the_module():
+def an_inherited_cache_lets_nobody_in_without_the_module():
     inherited_cache(NginxProxy)
 
 
 @test
-def an_inherited_cache_with_the_module():
+def an_inherited_cache_lets_nobody_in_with_the_module():
     inherited_cache(ModuleProxy)
 
 
@@ -622,17 +622,17 @@ def few_connections(make):  # E5
 
 
 @test
-def one_connection_for_many_questions_without_the_module():
+def one_connection_serves_many_questions_without_the_module():
     few_connections(NginxProxy)
 
 
 @test
-def one_connection_for_many_questions_with_the_module():
+def one_connection_serves_many_questions_with_the_module():
     few_connections(ModuleProxy)
 
 
 @test
-def http_0_9_has_no_headers():  # A2: to put identity into
+def http_0_9_is_authenticated_by_the_module():  # A2: to put identity into
     with Case() as c, ModuleProxy(c) as p:
         for credential in (c.token(), c.key["key"], c.token() + "x"):
             s = Client(p.socket).socket

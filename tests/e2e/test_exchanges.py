@@ -3,7 +3,7 @@ from calls import *
 
 
 @test
-def rfc_8693():
+def an_exchange_follows_rfc_8693():
     with Server(config={"access_life": "5m"}) as server:
         key = make_key(server.data, "account,wallet")
         made = exchange(server, subject_token=key["key"])
@@ -43,7 +43,7 @@ def rfc_8693():
 
 
 @test
-def exchanges_are_counted_where_a_rate_is_set():
+def exchanges_over_the_rate_are_refused():
     with Server(config={"rate": {"per_second": 1, "burst": 3}}) as server:
         key = make_key(server.data)["key"]
         made = [exchange(server, subject_token=key).status,
@@ -56,7 +56,7 @@ def exchanges_are_counted_where_a_rate_is_set():
 
 
 @test
-def the_vendors_own_path():
+def the_vendor_path_gives_a_raw_token():
     with Server(config={"access_life": "5m"}) as server:
         key = make_key(server.data, "account,wallet")
         for path, args in ((VENDOR, ()), (VENDOR + "/", ("-d", "")),

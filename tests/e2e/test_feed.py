@@ -82,7 +82,7 @@ def subs(count, start=0):
 # ---- pull ----
 
 @test
-def once_writes_all_three():
+def once_writes_snapshot_heartbeat_and_seen():
     edge, snap = Edge(), snapshot(BASE, subs(20))
     with FeedServer(snap) as server:
         said = json.loads(edge.once(server.url, "--json"))
@@ -143,7 +143,7 @@ def changes_are_applied():
 
 
 @test
-def changes_that_lead_elsewhere():
+def changes_that_do_not_fit_are_replaced_by_the_snapshot():
     """Then the whole is asked for in the same round."""
     first, second = snapshot(BASE, subs(50)), snapshot(BASE + 1, subs(50, 3))
     good = changes(first, second)
@@ -166,7 +166,7 @@ def changes_that_lead_elsewhere():
 
 
 @test
-def answers_that_are_not_taken():
+def bad_answers_are_refused_and_change_nothing():
     """Nothing is written, and it says what was wrong with the answer."""
     first, second = snapshot(BASE, subs(50)), snapshot(BASE + 1, subs(50, 3))
     now = int(time.time())
@@ -223,7 +223,7 @@ def answers_that_are_not_taken():
 
 
 @test
-def a_forged_snapshot_is_for_the_ring_to_find():
+def a_forged_snapshot_is_found_by_the_ring():
     """pull has no ring; whoever reads the files has."""
     edge = Edge()
     other = mac(b"another", b"secret")
@@ -254,7 +254,7 @@ def what_was_seen_is_not_forgotten():
 
 
 @test
-def goes_on_until_it_is_told_to_end():
+def pull_goes_on_until_sigterm():
     """One connection, one line, and SIGTERM or SIGINT ends it at once."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
     with FeedServer(snap) as server:
@@ -275,7 +275,7 @@ def goes_on_until_it_is_told_to_end():
 
 
 @test
-def ends_in_the_middle_of_a_request():
+def pull_ends_in_the_middle_of_a_request():
     edge, asked, over = Edge(), threading.Event(), threading.Event()
     with FeedServer(snapshot(BASE, subs(20))) as server:
         def stall(handler, request):
@@ -291,7 +291,7 @@ def ends_in_the_middle_of_a_request():
 
 
 @test
-def slow_answers_end():
+def slow_answers_are_given_up():
     edge, over = Edge(), threading.Event()
     with FeedServer(snapshot(BASE, subs(20))) as server:
         def drip(handler, request):
@@ -306,7 +306,7 @@ def slow_answers_end():
 
 
 @test
-def says_when_something_changes():
+def pull_logs_changes_of_state_alone():
     """Trouble is told once, however long it lasts, and so is its end. The key file is read
     again each time."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
@@ -338,7 +338,7 @@ def says_when_something_changes():
 
 
 @test
-def one_pull_a_file():
+def two_pulls_do_not_share_a_file():
     edge = Edge()
     with FeedServer(snapshot(BASE, subs(20))) as server:
         pull = edge.start(server.url)
@@ -352,7 +352,7 @@ def one_pull_a_file():
 
 
 @test
-def killed_at_any_time():
+def a_killed_pull_leaves_good_files():
     """F10: whatever moment, the files are whole, an edge that starts can decide by them, and the
     next pull leaves nothing behind."""
     edge, known = Edge(), set()
@@ -395,7 +395,7 @@ def killed_at_any_time():
 
 
 @test
-def a_full_disk():
+def a_full_disk_keeps_the_old_files():
     edge, first, second = Edge(), snapshot(BASE, subs(20)), snapshot(BASE + 1, subs(2000))
     with FeedServer(first) as server:
         edge.once(server.url)
@@ -411,7 +411,7 @@ def a_full_disk():
 
 
 @test
-def nowhere_to_write():
+def a_folder_that_cannot_be_written_is_an_error():
     edge = Edge()
     with FeedServer(snapshot(BASE, subs(20))) as server:
         for path in ("missing/revoked", "key/revoked"):
@@ -424,7 +424,7 @@ def nowhere_to_write():
 
 
 @test
-def permissions_are_handed_on():
+def file_modes_are_kept():
     edge, snap = Edge(), snapshot(BASE, subs(20))
     with FeedServer(snap) as server:
         edge.put(snapshot(BASE - 1, []))
@@ -437,7 +437,7 @@ def permissions_are_handed_on():
 
 
 @test
-def wrong_usage():
+def wrong_usage_exits_with_2():
     edge = Edge()
     rows = ["http://example.com/v2/revocations", "http://127.0.0.1.example.com/", "http://128.0.0.1/",
             "ftp://localhost/", "file:///etc/passwd", "https://user:secret@localhost/", "localhost", "",
@@ -460,7 +460,7 @@ def wrong_usage():
 
 
 @test
-def loopback_by_any_name():
+def plain_http_is_for_loopback_and_goes_through_no_proxy():
     edge = Edge()
     with FeedServer(snapshot(BASE, subs(20))) as server:
         for host in ("localhost", "LOCALHOST", "127.0.0.1"):
@@ -473,7 +473,7 @@ def loopback_by_any_name():
 
 
 @test
-def without_the_library():
+def without_libcurl_pull_alone_fails_and_says_why():
     """What it needs is said, and only pull needs it."""
     edge = Edge()
     with open(os.path.join(edge.dir, "empty.c"), "w") as f:
@@ -555,7 +555,7 @@ def heartbeats_from_the_future_are_not_kept():
 
 
 @test
-def an_address_without_a_path():
+def an_address_without_a_path_means_the_feed():
     """F2"""
     with FeedServer(snapshot(BASE, subs(20))) as server:
         for url in ("http://localhost:%d", "http://localhost:%d/", "http://127.0.0.1:%d?x=1"):
@@ -586,7 +586,7 @@ def another_history_is_kept_out():
 
 
 @test
-def files_that_say_more_than_they_have():
+def a_file_shorter_than_it_says_takes_no_memory():
     """C14: whoever reads it takes no memory for what is not there."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
     count = 300000000
@@ -620,7 +620,7 @@ def files_that_say_more_than_they_have():
 
 
 @test
-def a_file_that_is_mounted_by_itself():
+def a_file_mounted_by_itself_is_warned_about():
     """F7: it never shows what replaces it, which is said."""
     edge, snap = Edge(), snapshot(BASE, subs(20))
     edge.put(snap)
@@ -648,7 +648,7 @@ def a_file_that_is_mounted_by_itself():
 # ---- feed status ----
 
 @test
-def status_in_words_and_json():
+def feed_status_prints_text_and_json():
     edge, snap = Edge(), snapshot(BASE, subs(20))
     now = int(time.time())
     assert "cannot read" in edge.status(check=3)
@@ -697,7 +697,7 @@ def status_in_words_and_json():
 # ---- verify --revocations ----
 
 @test
-def verify_by_files():
+def verify_decides_by_the_files():
     edge, now = Edge(), int(time.time())
     snap = snapshot(BASE, ["revoked-sub"])
     good, bad = token("good-sub", now), token("revoked-sub", now)
@@ -728,7 +728,7 @@ def verify_by_files():
 
 
 @test
-def verify_by_files_without_a_store():
+def verify_decides_by_the_files_without_a_store():
     """DATA is not looked at when ring and files are given, whatever is there."""
     edge, now = Edge(), int(time.time())
     edge.put(snapshot(BASE, ["revoked-sub"]), now)
@@ -744,7 +744,7 @@ def verify_by_files_without_a_store():
 
 
 @test
-def verify_lines_take_up_new_files():
+def verify_jsonl_takes_up_new_files():
     edge, now = Edge(), int(time.time())
     edge.put(snapshot(BASE, ["other"]), now - 20)
     process = subprocess.Popen([PROGRAM, "verify", "--jsonl", "--secrets", edge.secrets,

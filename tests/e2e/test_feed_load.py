@@ -95,7 +95,7 @@ def at_once(functions):
 
 
 @test
-def many_ask_for_the_same_long_changes():
+def many_who_ask_for_the_same_changes_share_the_work():
     """C3: 200,000 logged changes are not read anew for each who asks, nor waited for in a row."""
     data, key, since = filled(400000 // SLOWER, 200000 // SLOWER)
     target, answers = "%s?since=%d" % (ROUTE, since), []
@@ -118,7 +118,7 @@ def many_ask_for_the_same_long_changes():
 
 
 @test
-def who_leaves_is_not_worked_for():
+def no_work_is_done_for_who_has_left():
     """C3: 1,300 requests of one key, whose client leaves before it is answered."""
     data, key, since = filled(200000 // SLOWER, 150000 // SLOWER)
     with Server(data) as server:
@@ -143,7 +143,7 @@ def who_leaves_is_not_worked_for():
 
 
 @test
-def one_key_has_a_share_of_the_threads():
+def one_key_holds_a_share_of_the_threads_alone():
     """C3: who holds too many answers of one key is told to wait; other keys and routes are not."""
     data, key, _ = filled(1000000, 0)
     other = make_key(data, "revocations")["key"]

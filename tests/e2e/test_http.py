@@ -203,7 +203,7 @@ def play_all(cases, change=lambda case, raw: raw):
 
 
 @test
-def vectors():
+def the_vectors_hold():
     assert len(CASES) >= 101
     play_all([c for c in CASES if c["verdict"] != "wait"])
     s, _ = shared_server()
@@ -211,7 +211,7 @@ def vectors():
 
 
 @test
-def vectors_with_a_credential():
+def the_vectors_hold_with_a_credential():
     """The same, where a 200 would be the reward."""
     _, key = shared_server()
 
@@ -268,7 +268,7 @@ def drip_body(s, key, framing="Content-Length: 1000", piece=b"a"):
 
 
 @test
-def deadlines():
+def slow_requests_are_cut_at_their_deadline():
     s, key = shared_server()
     waits = [c for c in CASES if c["verdict"] == "wait"]
     assert len(waits) >= 10 and all(c["max_responses"] == 0 for c in waits)
@@ -292,7 +292,7 @@ def deadlines():
 # ---- sending and receiving ----
 
 @test
-def byte_by_byte():
+def a_request_byte_by_byte_is_served():
     s, key = shared_server()
     for raw in (request(key=key), request("/v2/createsubtoken", "POST", ["Content-Type: application/json"],
                                           b'{"permissions":["account"]}', key)):
@@ -307,7 +307,7 @@ def byte_by_byte():
 
 
 @test
-def cut_at_each_place():
+def a_request_in_two_pieces_is_served():
     """Two pieces, cut anywhere: also between CR and LF, and inside the body."""
     s, key = shared_server()
     raw = request("/v2/createsubtoken", "POST", ["Content-Type: application/json"],
@@ -320,7 +320,7 @@ def cut_at_each_place():
 
 
 @test
-def a_hundred_in_a_row():
+def a_hundred_requests_share_a_connection():
     """Pipelined, each answer another one, in the order of the requests."""
     s, key = shared_server()
     now = int(time.time())
@@ -371,7 +371,7 @@ def close_is_obeyed():
 
 
 @test
-def http_1_0():
+def http_1_0_is_served():
     s, key = shared_server()
     old = ("GET /v2/tokeninfo HTTP/1.0\r\nX-API-Key: %s\r\n" % key).encode()
     with Raw(s) as c:
@@ -399,7 +399,7 @@ def half_closed_clients_are_answered():
 
 
 @test
-def bodiless_answers():
+def answers_without_a_body_have_none():
     s, key = shared_server()
     get = ask(s, request(key=key))
     with Raw(s) as c:
@@ -425,7 +425,7 @@ def head_refused_by_its_framing_has_no_body():
 
 
 @test
-def absolute_targets():
+def absolute_targets_must_name_the_host():
     """D16: RFC 9112 section 3.2.2. Path and query count; the host is the one that Host names."""
     s, key = shared_server()
     top = "GET %s HTTP/1.1\r\nHost: %s\r\nX-API-Key: " + key + "\r\n\r\n"
@@ -473,7 +473,7 @@ def padded_json(size):
 
 
 @test
-def body_limit():
+def bodies_over_the_limit_are_413():
     s, key = shared_server()
     kind = ["Content-Type: application/json"]
     for size in (8191, 8192):
@@ -504,7 +504,7 @@ def chunked(body, size=1 << 20, digits=1):
 
 
 @test
-def chunked_bodies():
+def chunked_bodies_are_read():
     """D1: a body without a length, however it is cut and however it arrives."""
     s, key = shared_server()
     kind = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
@@ -577,7 +577,7 @@ def head_of(size, key, crlf=b""):
 
 
 @test
-def head_limit():
+def heads_over_the_limit_are_431():
     s, key = shared_server()
     for size in (8192, 16383, 16384):
         raw = head_of(size, key)
@@ -605,7 +605,7 @@ def head_limit():
 
 
 @test
-def line_limit():
+def more_than_64_header_lines_are_431():
     s, key = shared_server()
     base = 2  # Host and Authorization
     ok = request(headers=["X-%d: 1" % i for i in range(64 - base)], key=key)
@@ -620,7 +620,7 @@ def line_limit():
 
 
 @test
-def target_limit():
+def targets_over_the_limit_are_414():
     s, key = shared_server()
     target = "/v2/tokeninfo?x="
     assert ask(s, request(target + "a" * (8192 - len(target)), key=key)).status == 200
@@ -666,7 +666,7 @@ def refusals_reach_a_client_that_sends_on():
 
 
 @test
-def expect_continue():
+def expect_100_continue_is_answered():
     s, key = shared_server()
     head = ["Content-Type: application/json", "Expect: 100-continue"]
     body = b'{"permissions":["account"]}'
@@ -713,7 +713,7 @@ def expect_continue_from_http_1_0_is_ignored():
 
 
 @test
-def empty_lines():
+def one_empty_line_before_a_request_is_skipped():
     s, key = shared_server()
     with Raw(s) as c:  # one before a request is let pass, also after a body
         c.send(request("/v2/createsubtoken", "POST", ["Content-Type: application/json"], b"{}", key)
@@ -760,7 +760,7 @@ def request_lines(s, count):
 
 
 @test
-def nothing_of_another_connection():
+def nothing_of_another_connection_is_ever_seen():
     with Server(config={"threads": 1}) as s:
         key = make_key(s.data)["key"]
         victim = (request(key=key, headers=["X-Filler: " + "f" * 60])
@@ -794,7 +794,7 @@ def nothing_of_another_connection():
 
 
 @test
-def the_shared_server_stops_well():
+def the_shared_server_stops_without_an_error():
     s, _ = shared_server()
     s.stop()
 

@@ -127,7 +127,7 @@ def an_import_over_a_squatted_name_is_refused():
 
 
 @test
-def an_access_file_moves_in():
+def users_of_an_access_file_log_in_as_before():
     with Server() as server:
         apis = ["database_api", "history_api"]
         path = access_file(("bytemaster", EXAMPLE, apis), ("*", ANYONE, ["database_api"]))

@@ -497,7 +497,7 @@ def question_of(verb, row):
 
 
 @test
-def tokens_are_judged_the_same_by_all_and_as_the_vectors_say():
+def all_languages_decide_about_tokens_as_the_vectors_say():
     lines = scene()
     begin = len(lines)
     for row in FILE["cases"]:
@@ -558,7 +558,7 @@ def mutants(base):
 
 
 @test
-def of_the_mutations_every_fiftieth_is_refused_by_all_for_the_same_reason():
+def all_languages_refuse_every_fiftieth_mutation_for_the_same_reason():
     base = FILE["mutation"]["base"]
     everything = list(mutants(base))
     assert len(everything) == FILE["mutation"]["total"]
@@ -573,7 +573,7 @@ def of_the_mutations_every_fiftieth_is_refused_by_all_for_the_same_reason():
 
 
 @test
-def a_sid_is_told_by_all_and_decides_nothing():
+def all_languages_show_a_sid_that_decides_nothing():
     base = {"sub": "p_good", "iat": NOW - 10, "exp": NOW + 100, "permissions": ["account"]}
     good = [base | {"sid": "L-1_z"}, {"sid": "x"} | base, base | {"sid": "x" * 64},
             base | {"urls": ["/v2/account"], "sid": "9"}, base]
@@ -592,7 +592,7 @@ def a_sid_is_told_by_all_and_decides_nothing():
 
 
 @test
-def the_rules_are_applied_in_one_order():
+def all_languages_apply_the_rules_in_one_order():
     """Each way for a request to be wrong, with each state of the parent."""
     parents = {"p_good": "good", "p_revoked": "revoked", "p_unsure": "unsure", "p_raise": "raise"}
     states = {"p_good": None, "p_revoked": "revoked", "p_unsure": "feed_stale",
@@ -639,7 +639,7 @@ def the_rules_are_applied_in_one_order():
 
 
 @test
-def times_out_of_range_are_nobodys_time():
+def all_languages_refuse_times_out_of_range():
     lines = scene()
     begin = len(lines)
     outside = (-1, -(2**63), 2**53, 2**63 - 1)
@@ -656,7 +656,7 @@ def octets(string):
 
 
 @test
-def urls_are_matched_the_same_by_all_and_as_the_vectors_say():
+def all_languages_match_urls_as_the_vectors_say():
     cases = vectors("url-match.json")["cases"]
     wanted = {"allow": "ok", "deny": "url", "reject": "bad_target", "badlist": "claims"}
     lines = scene()
@@ -702,7 +702,7 @@ def urls_are_matched_the_same_by_all_and_as_the_vectors_say():
 
 
 @test
-def lists_and_methods_are_compared_the_same_by_all():
+def all_languages_compare_lists_and_methods_alike():
     entries = ["/v2/account", "/v2/account/*", "GET:/v2/account", "POST:/v2/*", "/v2/*", "/*", "/",
                "HEAD:/v2/account", "/v2/%41", "/v2/A", "/v2/a%20b", "/*/account", "/v2/*/x", "*", "", "/v2/../x", "get:/v2"]
     lines = [("covers", text(a), text(b)) for a in entries for b in entries]
@@ -781,7 +781,7 @@ def the_known_answers_hold():
 
 
 @test
-def rings_are_refused_the_same_by_all():
+def all_languages_refuse_the_same_rings():
     good = ring_text()
     line = good.split("\n")[0]
     bad = {"": ["no_secret", "0"], good + "x": ["malformed", "4"], line + "\n" + line: ["kid_taken", "2"],
@@ -950,7 +950,7 @@ def a_binding_takes_a_later_patch_and_no_earlier_one():
 
 
 @test
-def a_library_that_happens_to_lie_nearby_is_left_alone():
+def a_binding_that_is_not_installed_ignores_a_library_nearby():
     """Only a binding that lies where `make install` puts it looks into its own PREFIX."""
     _, fake, _, _ = corner()
     python, lua = (os.path.join(prefix(), p) for p in ("lib/python3/dist-packages/subtoken.py",
@@ -1000,7 +1000,7 @@ def a_library_that_happens_to_lie_nearby_is_left_alone():
 
 
 @test
-def nginx_lets_in_whom_the_binding_lets_in():
+def the_nginx_configuration_of_the_lua_binding_works():
     """The configuration that subtoken.lua shows, as it stands there."""
     data = data_dir()
     key = make_key(data)["key"]

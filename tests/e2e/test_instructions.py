@@ -60,7 +60,7 @@ def a_verify_without_its_hash_is_3000_instructions():
 
 
 @test
-def in_plain_c_it_is_6000():
+def a_verify_in_plain_c_is_6000_instructions():
     if SANITIZER:
         return "the sanitizers' own instructions are no concern"
     count = for_one("count-portable")

@@ -3,7 +3,7 @@ from calls import *
 
 
 @test
-def a_key_is_made_with_a_key_and_is_worth_no_more():
+def a_key_made_with_a_key_never_exceeds_it():
     with Server() as server:
         manager = make_key(server.data, "keys,account", "--expires", "2h", "--owner", "ops")
         made = new_key(server, manager["key"], name="Zoë \"x\"", expires="never", owner="bob")
@@ -63,7 +63,7 @@ def keys_are_listed_page_by_page_and_never_shown():
 
 
 @test
-def a_person_manages_their_own_keys_alone():
+def a_user_manages_their_own_keys_alone():
     with Server() as server:
         make_user(server.data)
         make_user(server.data, "bob", "account")
@@ -91,7 +91,7 @@ def a_person_manages_their_own_keys_alone():
 
 
 @test
-def a_login_that_owns_keys_is_no_way_to_them():
+def creating_a_user_who_owns_keys_needs_the_permission_keys():
     with Server() as server:
         owned = make_key(server.data, "account", "--owner", "ops")
         maker = make_key(server.data, "users,account")["key"]
@@ -105,7 +105,7 @@ def a_login_that_owns_keys_is_no_way_to_them():
 
 
 @test
-def a_key_for_an_owner_who_registered_has_to_be_meant():
+def a_key_for_an_owner_who_registered_needs_owner_is_user():
     # G2: registration is open, so anybody may have chosen the name of the owner.
     with Server(config={"registration": "open"}) as server:
         call(server, "POST", "/v1/user", None, {"login": "ops", "password": PASSWORD})
@@ -140,7 +140,7 @@ def a_key_for_an_owner_who_registered_has_to_be_meant():
 
 
 @test
-def an_owner_enables_what_he_disabled_himself():
+def an_owner_enables_only_what_they_disabled():
     with Server() as server:  # G5
         make_user(server.data)
         manager = make_key(server.data, "keys")["key"]
@@ -191,7 +191,7 @@ def an_owner_enables_what_he_disabled_himself():
 
 
 @test
-def what_was_made_for_others_lives_on_and_is_told():
+def keys_made_for_others_live_on_and_are_named():
     # G3
     with Server() as server:
         make_user(server.data, "root", "keys,users,account,audit")
@@ -258,7 +258,7 @@ def what_was_made_for_others_lives_on_and_is_told():
 
 
 @test
-def strings_registered_by_their_hash():
+def a_string_registered_by_its_hash_works_as_x_api_key():
     with Server() as server:
         admin = make_key(server.data, "keys")["key"]
         text = "my-old-api-key-0001"
@@ -286,7 +286,7 @@ def strings_registered_by_their_hash():
 
 
 @test
-def when_a_key_was_last_used_is_told():
+def the_last_use_of_a_key_is_shown():
     data = data_dir()
     key, idle = make_key(data, "account,keys"), make_key(data)
     with Server(data) as server:
@@ -330,7 +330,7 @@ def a_deletion_is_in_force_before_it_is_answered():
 
 
 @test
-def disabled_and_enabled_again():
+def a_disabled_key_works_again_when_enabled():
     with Server() as server:
         manager, victim = make_key(server.data, "keys")["key"], make_key(server.data)
         token = issue(server.data, victim["key"])
@@ -348,7 +348,7 @@ def disabled_and_enabled_again():
 
 
 @test
-def subtokens_are_revoked_and_the_key_lives_on():
+def revoke_subtokens_ends_them_and_not_the_key():
     with Server() as server:
         manager, victim = make_key(server.data, "keys")["key"], make_key(server.data)
         token = issue(server.data, victim["key"])
@@ -405,7 +405,7 @@ def what_cannot_be_read_changes_nothing():
 
 
 @test
-def browsers_may_ask_first():
+def preflights_are_answered():
     with Server() as server:
         answer = curl(server.url + "/v2/keys/" + "0" * 36, "-X", "OPTIONS", "-H", "Origin: https://x",
                       "-H", "Access-Control-Request-Method: DELETE")

@@ -179,7 +179,7 @@ def duration(data, *words):
 
 
 @test
-def writers_killed():
+def a_killed_writer_loses_nothing_acknowledged():
     print("# SEED=%d" % SEED, flush=True)
     ledger = Ledger()
     with Server() as server:
@@ -236,7 +236,7 @@ def writers_killed():
 
 
 @test
-def the_first_start_killed():
+def a_killed_first_start_can_be_repeated():
     """A new DATA, cut at any moment of its making, is completed by whoever comes next."""
     dice = random.Random(SEED + 7)
     make = ["key", "create", "--name", "killed", "--permissions", "account,wallet"]
@@ -263,7 +263,7 @@ def the_first_start_killed():
 
 
 @test
-def ring_changes_killed():
+def a_killed_ring_change_is_whole_or_absent():
     """The ring is the old one or the new one, and the tokens of before stay good."""
     dice = random.Random(SEED + 8)
     data = data_dir()

@@ -73,7 +73,7 @@ def refused(listen, *texts, **config):
 
 
 @test
-def several_places_at_once():
+def the_server_listens_at_several_addresses():
     """F4: addresses and a socket, each with its own line, each answered, none forgotten at the end."""
     path = os.path.join(scratch(), "s")
     with Listening(["127.0.0.1:0", "127.0.0.2:0", "unix:" + path]) as s:
@@ -102,7 +102,7 @@ def several_places_at_once():
 
 
 @test
-def ipv6_takes_ipv4_too():
+def ipv6_accepts_ipv4_too():
     try:
         port = free_port("::")
     except OSError:
@@ -151,7 +151,7 @@ def each_failure_says_what_and_where():
 
 
 @test
-def a_socket_in_the_file_system():
+def a_unix_socket_has_its_mode_and_owner():
     path = os.path.join(scratch(), "subtoken.sock")
     s = Listening("unix:" + path).start()
     mode = os.stat(path).st_mode
@@ -210,7 +210,7 @@ def two_that_start_at_once_do_not_share_a_socket():
 
 
 @test
-def whom_a_socket_speaks_for():
+def a_proxy_at_a_unix_socket_is_trusted_by_the_setting_alone():
     """Callers through a socket are one, unless trusted_proxies says `unix:`."""
     path = os.path.join(scratch(), "s")
     for trusted, remote in (([], "unix:"), (["127.0.0.1"], "unix:"), (["unix:"], "203.0.113.9")):
@@ -220,7 +220,7 @@ def whom_a_socket_speaks_for():
 
 
 @test
-def a_new_place_needs_a_restart():
+def a_new_address_needs_a_restart():
     with Listening(["127.0.0.1:0"]) as s:
         for listen, word in ((["127.0.0.1:0", "127.0.0.2:0"], "reload_failed"), ("127.0.0.1:0", "reloaded"),
                              ("127.0.0.1:1", "reload_failed")):
@@ -234,7 +234,7 @@ def a_new_place_needs_a_restart():
 
 
 @test
-def a_demo_on_a_socket_can_be_pasted():
+def the_demo_of_a_unix_socket_can_be_pasted():
     path, data = os.path.join(scratch(), "s"), data_dir()
     config = os.path.join(scratch(), "config")
     with open(config, "w") as f:

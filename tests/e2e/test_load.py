@@ -154,7 +154,7 @@ def meanwhile(function):
 # ---- many ----
 
 @test
-def a_thousand_idle():
+def a_thousand_idle_clients_delay_nobody():
     with Server() as s:
         key = make_key(s.data)["key"]
         idle = open_many(s, 1000, request("/healthz"))
@@ -173,7 +173,7 @@ def a_thousand_idle():
 
 
 @test
-def sixty_dripping():
+def sixty_slow_clients_delay_nobody():
     with Server() as s:
         key = make_key(s.data)["key"]
         with Dripping(s, 60):
@@ -181,7 +181,7 @@ def sixty_dripping():
 
 
 @test
-def six_hundred_dripping_at_64_threads():
+def six_hundred_slow_clients_delay_nobody_at_64_threads():
     with Server(config={"threads": 64}) as s:
         key = make_key(s.data)["key"]
         with Dripping(s, 300), Dripping(s, 300, request("/v2/createsubtoken", "POST", ["Content-Length: 8000"], key=key)):
@@ -190,7 +190,7 @@ def six_hundred_dripping_at_64_threads():
 
 
 @test
-def more_active_than_threads():
+def more_active_clients_than_threads_are_all_served():
     with Server(config={"threads": 8}) as s:
         key = make_key(s.data)["key"]
         until = time.time() + 3
@@ -367,7 +367,7 @@ def stuff(s, key, count=8000):
 
 
 @test
-def one_that_never_reads():
+def a_client_that_never_reads_delays_nobody():
     with Server(config={"threads": 2}) as s:
         key = make_key(s.data)["key"]
         c = stuff(s, key)
@@ -377,7 +377,7 @@ def one_that_never_reads():
 
 
 @meanwhile
-def those_that_never_read_do_not_hold_the_server():
+def clients_that_never_read_do_not_keep_the_server_from_ending():
     """As many as there are threads: cut when they have taken nothing for 10 s, so
     at last an honest client is served; and what they got, if they read at last, are
     whole answers, and nothing after one that was cut."""
@@ -418,7 +418,7 @@ def those_that_never_read_do_not_hold_the_server():
 
 
 @meanwhile
-def refused_ones_that_stay():
+def refused_clients_that_stay_delay_nobody():
     """Each was answered 400 and does not close its end."""
     with Server(config={"threads": 64}) as s:
         key = make_key(s.data)["key"]
@@ -428,7 +428,7 @@ def refused_ones_that_stay():
 
 
 @test
-def few_descriptors():
+def running_out_of_descriptors_is_logged_and_survived():
     with Server(prefix=["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"]) as s:
         key = make_key(s.data)["key"]
         first = connect(s)
@@ -452,7 +452,7 @@ def few_descriptors():
 # ---- ending ----
 
 @test
-def ends_with_idle_and_running_ones():
+def sigterm_ends_idle_clients_and_serves_running_requests():
     s = Server().start()
     key = make_key(s.data)["key"]
     idle = open_many(s, 100, request("/healthz")) + open_many(s, 100)
@@ -478,7 +478,7 @@ def ends_with_idle_and_running_ones():
 
 
 @meanwhile
-def ends_in_time_whatever_clients_do():
+def sigterm_ends_in_time_whatever_clients_do():
     wrong = []
 
     def scene(name, prepare):
@@ -509,7 +509,7 @@ def ends_in_time_whatever_clients_do():
 
 
 @meanwhile
-def ends_at_once_without_clients():
+def sigterm_ends_at_once_without_clients():
     for number in (signal.SIGTERM, signal.SIGINT):
         s = Server().start()
         began = time.time()
@@ -549,7 +549,7 @@ class Busy:
 
 
 @test
-def sighup_storm():
+def many_sighups_reload_whole_or_not_at_all():
     with Server(config={"threads": 16, "default_life": "10m"}) as s:
         key = make_key(s.data)["key"]
         with Busy(s, key) as busy:
@@ -579,7 +579,7 @@ def sighup_storm():
 
 
 @test
-def log_is_reopened():
+def the_log_is_reopened():
     where = os.path.join(scratch(), "log")
     s, port, key = on_port({"log": where})
     start_quietly(s, port)
@@ -633,7 +633,7 @@ SHOWN = ("time", "event", "remote", "method", "path", "status", "us", "reason", 
 
 
 @test
-def log_holds_no_secret():
+def the_log_holds_no_secret():
     with Server() as s:
         made = make_key(s.data, "account")
         key = made["key"]
@@ -692,7 +692,7 @@ def log_holds_no_secret():
 
 
 @test
-def log_lines_are_one_json_object_each():
+def each_line_of_the_log_is_one_json_object():
     with Server() as s:
         odd = [b"\x00", b"\x1b[31m", b"\n{}", b"\r", b"\x7f", b"\xff\xfe", "é".encode(), b'"', b"\\", b'","x":"',
                b"%0A", b"%00", b"%1b", b"\xe2\x80\xa8", b"'", b"<script>"]
@@ -726,7 +726,7 @@ def log_lines_are_one_json_object_each():
 
 
 @test
-def log_that_cannot_be_written():
+def a_log_that_cannot_be_written_stops_nothing():
     s, port, key = on_port({"log": "/dev/full"})
     start_quietly(s, port)
     honest(s, key, 20, real=True)
@@ -759,7 +759,7 @@ def fill(s, count=3000):
 
 
 @test
-def stderr_is_gone():
+def a_closed_stderr_stops_nothing():
     s, port, key = on_port()
     reading, writing = os.pipe()
     start_quietly(s, port, stderr=writing)
@@ -779,7 +779,7 @@ def stderr_is_gone():
 
 
 @meanwhile
-def stderr_is_never_read():
+def an_unread_stderr_stops_nothing():
     """A full pipe: the log waits, the server does not; and it ends in time."""
     s, port, key = on_port()
     reading, writing = os.pipe()

@@ -6,7 +6,7 @@ from nginx import *
 # ---- answers ----
 
 @test
-def what_is_refused_is_answered_as_the_server_does():
+def refusals_are_answered_as_by_the_server():
     """The same request to the server's own tokeninfo and to nginx: same status, body and headers."""
     n = Nginx("subtoken on; " + UP)
     other = jwt(("", os.urandom(32)), {"sub": "x" * 43, "iat": 1, "exp": 2, "permissions": []})
@@ -34,7 +34,7 @@ def what_is_refused_is_answered_as_the_server_does():
 
 
 @test
-def credentials_in_every_form():
+def a_credential_is_read_from_each_place():
     n = Nginx(ON)
     with n:
         t, other = n.token(), n.token("--permissions", "account")
@@ -67,7 +67,7 @@ def credentials_in_every_form():
 
 
 @test
-def what_a_token_must_be():
+def a_token_must_satisfy_all_rules():
     """Each reason of section 4, by its word; and the directives for leeway and life."""
     n = Nginx("subtoken on; subtoken_require account; %s location /tight { subtoken_leeway 0; "
               "subtoken_max_life 1h; proxy_pass http://api; }" % UP)
@@ -113,7 +113,7 @@ def what_a_token_must_be():
 
 
 @test
-def what_the_upstream_gets_is_what_was_judged():
+def the_upstream_gets_the_target_that_was_checked():
     """No access_token in either form of proxy_pass nor in a log; the rest byte for byte; who it is."""
     n = Nginx("""subtoken on; %s
       location /two/ { proxy_pass http://api/else/; }
@@ -213,7 +213,7 @@ def vectors(directives):
 
 
 @test
-def queries_and_headers_at_random():
+def random_queries_and_headers_are_read_as_by_the_library():
     """The credential is found as the server finds it: where its tokeninfo knows the token, nginx lets it in,
     and its 400 and 401 are the same. What is passed on names no access_token, and is all the rest."""
     import random
@@ -258,7 +258,7 @@ def queries_and_headers_at_random():
 
 
 @test
-def by_nginx_own_ways():
+def no_redirect_or_subrequest_bypasses_the_module():
     """Internal redirects, error pages, satisfy any, subrequests: nothing gets around the judge."""
     n = Nginx("""subtoken on; %s
       location /accel { subtoken off; proxy_pass http://api; }
@@ -316,7 +316,7 @@ def by_nginx_own_ways():
 
 
 @test
-def http2():
+def http_2_is_checked_alike():
     n = Nginx(ON, http="server { listen unix:%(dir)s/h2 http2; subtoken on; location / { proxy_pass http://api; } }")
     with n:
         t = n.token()
@@ -336,7 +336,7 @@ def http2():
 # ---- JSON-RPC ----
 
 @test
-def json_rpc_bodies():
+def json_rpc_bodies_need_the_permissions_of_their_apis():
     n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_fallback /ask;
       location / { proxy_pass http://api; }
       location /small { client_body_buffer_size 1k; proxy_pass http://api; }

@@ -180,7 +180,7 @@ def the_manual_page_has_every_directive_and_variable():
 
 
 @test
-def the_configuration_that_comes_with_it():
+def the_example_configuration_works():
     """src/edge/examples/nginx.conf with its paths put elsewhere: a token, a key, a public route, the feed's state."""
     answers = {}
 
@@ -226,7 +226,7 @@ def the_configuration_that_comes_with_it():
 
 
 @test
-def one_process_and_a_new_binary():
+def the_module_works_without_workers_and_through_a_binary_upgrade():
     """Without a master process (in which nginx knows no reload); and SIGUSR2, which hands the sockets to a
     new nginx."""
     n = Nginx(ON, main="master_process off;")
@@ -371,7 +371,7 @@ def bad_forged_and_replayed_files_are_kept_out():
 
 
 @test
-def a_worker_that_may_not_read_says_so_and_closes():
+def a_worker_that_may_not_read_its_files_says_so_and_denies():
     if not ROOT:
         return "the worker is who starts nginx"
     n = Nginx(ON)

@@ -42,7 +42,7 @@ def passed(n, target):
 
 
 @test
-def an_answer_without_the_nonce_of_its_question():  # A5
+def an_answer_without_the_nonce_is_503():  # A5
     replies = {}
     n = Nginx("subtoken on; subtoken_fallback /ask; subtoken_require account; location / { proxy_pass http://api; }" +
               ask("ask"), answer=lambda asked: replies["now"](asked) if asked["target"] == "/v2/authorize" else None)
@@ -102,7 +102,7 @@ def an_inherited_cache_lets_nobody_in():  # A5
 
 
 @test
-def what_was_learnt_belongs_to_the_endpoint_and_the_credential():  # A7
+def a_cached_answer_belongs_to_its_endpoint_and_credential():  # A7
     end = Endpoints({"/a": (404, [], ""), "/c": (404, [], "")})
     n = Nginx("""subtoken on; subtoken_require account; subtoken_fallback /ask-a; proxy_intercept_errors on;
       location = /a { auth_request /b; error_page 404 =200 /admin-a; proxy_pass http://api; }
@@ -133,7 +133,7 @@ def what_was_learnt_belongs_to_the_endpoint_and_the_credential():  # A7
 
 
 @test
-def locations_of_one_name_in_two_servers():  # A7
+def locations_of_one_name_in_two_servers_are_two_endpoints():  # A7
     """subtoken_fallback is inherited by both, and names another endpoint in each."""
     end = Endpoints()
     n = Nginx("location / { proxy_pass http://api; }" + ask("ask"),
@@ -166,7 +166,7 @@ def too_many_wrong_passwords_are_429():  # D6
 
 
 @test
-def one_connection_for_many_questions():  # E5
+def one_connection_serves_many_questions():  # E5
     end = Endpoints()
     own = Upstream(os.path.join(shared_dir(), "up"), end)
     n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }
@@ -215,7 +215,7 @@ def the_question_carries_what_is_needed_and_no_more():  # E9
 
 
 @test
-def the_addresses_that_throttling_goes_by():  # E9
+def a_question_carries_the_addresses_for_throttling():  # E9
     end = Endpoints()
     n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }
       location /own { subtoken_fallback /ask-own; proxy_pass http://api; }""" + ask("ask") +
@@ -291,7 +291,7 @@ def subrequests_ask_for_themselves():  # E4
 
 
 @test
-def what_the_memory_gave_is_kept_for_the_request():  # E4
+def a_cached_answer_is_kept_for_the_whole_request():  # E4
     end = Endpoints()
 
     def slow(asked):
@@ -325,7 +325,7 @@ def lua_subrequests_ask_for_themselves():  # E4
 
 
 @test
-def who_is_let_in_by_auth_basic_is_not_asked_about():  # E8
+def auth_basic_of_nginx_is_not_asked_about():  # E8
     end = Endpoints()
     n = Nginx("""subtoken on; subtoken_fallback /ask; subtoken_require account; auth_basic_user_file %(dir)s/users;
       location / { satisfy any; auth_basic who; proxy_pass http://api; }
@@ -369,7 +369,7 @@ def who_is_let_in_by_auth_basic_is_not_asked_about():  # E8
 
 
 @test
-def an_endpoint_that_never_answers():  # E7
+def a_silent_endpoint_is_503_for_keys_alone():  # E7
     with Silent() as silent:
         n = Nginx("""subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }
           location = /ask { internal; subtoken off; proxy_pass http://end/v2/authorize; proxy_connect_timeout 1s;
@@ -407,7 +407,7 @@ def a_question_changes_no_variable_of_the_request():
 
 
 @test
-def a_subrequest_that_is_kept_in_memory_asks():  # E4
+def an_in_memory_subrequest_asks():  # E4
     def text(asked):
         return 200, [("Content-Type", "text/html")], "[a]"
     kept = '<!--# include virtual="%s" set="s" --><!--# echo var="s" encoding="none" -->'

@@ -218,7 +218,7 @@ def anonymous(end, more="", require="subtoken_require account;"):
 
 
 @test
-def what_anybody_may_do_needs_no_credential():
+def what_anonymous_may_do_needs_no_credential():
     end = Endpoint()
     n = anonymous(end)
     with n:
@@ -250,7 +250,7 @@ def what_anybody_may_do_needs_no_credential():
 
 
 @test
-def the_question_without_a_credential():
+def a_question_without_a_credential_carries_none():
     """It is the same for everybody: nothing that a caller sent is in it, and nobody else can ask it."""
     end = Endpoint()
     n = anonymous(end)
@@ -269,7 +269,7 @@ def the_question_without_a_credential():
 
 
 @test
-def routes_that_are_not_for_anybody():
+def other_routes_need_a_credential():
     end = Endpoint()
     n = Nginx("""subtoken on; subtoken_fallback /ask-good;
       location /free { proxy_pass http://api; }
@@ -298,7 +298,7 @@ def routes_that_are_not_for_anybody():
 
 
 @test
-def json_rpc_for_anybody():
+def json_rpc_of_anonymous_needs_no_credential():
     end = Endpoint()
     n = anonymous(end, "subtoken_policy %(dir)s/policy.json;", require="")
     policy(n, {"default": "deny", "routes": [{"path": "/*", "json_rpc": True},
@@ -333,7 +333,7 @@ def json_rpc_for_anybody():
 
 
 @test
-def callers_that_leave_while_something_is_waited_for():
+def callers_that_leave_early_break_nothing():
     """In the middle of a body, and while the endpoint is thinking: nothing is left behind."""
     think = threading.Event()
     end = Endpoint()

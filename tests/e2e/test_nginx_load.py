@@ -47,7 +47,7 @@ def storm(n, count, tokens, threads=8):
 
 
 @test
-def reloads_without_end_under_load():
+def reloads_under_load_fail_no_request():
     """SIGHUP after SIGHUP while requests come: every answer is right, and no worker is left over."""
     n = Nginx("subtoken on; subtoken_policy %(dir)s/policy.json; location / { root %(dir)s/www; }", workers=2)
     policy(n, {"default": "token"})
@@ -167,7 +167,7 @@ def at_random(n, rng, credentials, left, wrong):
 
 
 @test
-def requests_of_every_kind_at_random():
+def random_requests_of_every_kind_get_their_due_answer():
     """Redirects, subrequests, questions, limits, bodies and callers that leave, while policies change and nginx
     reloads: no forged name reaches an upstream, nothing is answered by accident, and nothing of a request is
     touched when it has ended (which the address sanitizer sees)."""

@@ -5,7 +5,7 @@ from nginx import *
 # ---- E1: when a request is judged ----
 
 @test
-def limits_by_who_it_is():
+def limit_req_and_limit_conn_go_by_subtoken_sub():
     """E1: limit_req and limit_conn see $subtoken_sub, of tokens, whole keys and JSON-RPC calls."""
     zones = """limit_req_zone $subtoken_sub zone=sub:1m rate=1r/m; limit_req_zone $tier zone=tier:1m rate=1r/m;
       limit_conn_zone $subtoken_sub zone=conn:1m; map $subtoken_permissions $tier { default ""; "account" $subtoken_sub; }"""
@@ -49,7 +49,7 @@ def limits_by_who_it_is():
 
 
 @test
-def the_rewrite_phase_knows_who_it_is():
+def the_rewrite_phase_has_the_identity():
     """E1: if, set, map and return, in the server and in a location; what needs a question is empty there."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
       if ($subtoken_sub) { set $early "early $subtoken_permissions"; }
@@ -80,7 +80,7 @@ def the_rewrite_phase_knows_who_it_is():
 
 
 @test
-def one_location_s_verdict_serves_no_other():
+def the_decision_of_one_location_serves_no_other():
     """E1: other secrets, policies, needs and lists, reached by rewrite, named locations and error pages."""
     n = Nginx("""subtoken on;
       if ($subtoken_sub) { set $early 1; }
@@ -112,7 +112,7 @@ def one_location_s_verdict_serves_no_other():
 
 
 @test
-def a_request_that_limit_req_holds_back_is_judged_again():
+def a_request_that_limit_req_delays_is_checked_again():
     """E1: what was revoked while it waited is refused."""
     n = Nginx("subtoken on; location / { limit_req zone=z burst=5; proxy_pass http://api; }",
               http="limit_req_zone $host zone=z:1m rate=20r/m;")
@@ -128,7 +128,7 @@ def a_request_that_limit_req_holds_back_is_judged_again():
 
 
 @test
-def nothing_is_judged_for_the_log_alone():
+def nothing_is_checked_for_the_log_alone():
     """A request that was answered before it was judged has no verdict in the log, and none in headers."""
     n = Nginx("subtoken on; location / { return 404; } location /gone { return 444; }",
               http="log_format word '$status [$subtoken_result]'; access_log %(dir)s/words.log word;")
@@ -144,7 +144,7 @@ def nothing_is_judged_for_the_log_alone():
 
 
 @test
-def beside_lua():
+def lua_handlers_see_the_identity():
     """The variables and the headers in rewrite_by_lua, access_by_lua and subrequests, whatever is loaded first."""
     modules = "/usr/share/nginx/modules/"
     if not os.path.exists(modules + "ngx_http_lua_module.so"):
@@ -182,7 +182,7 @@ def beside_lua():
 
 
 @test
-def what_the_server_s_own_if_was_told_refuses_nothing_elsewhere():
+def a_variable_that_if_reads_refuses_nothing_where_the_module_is_off():
     """E1: a front page where subtoken is off gets the target as it came, though a variable was read before."""
     n = Nginx("""subtoken on; if ($subtoken_result = ok) { set $had 1; }
       location /open { subtoken off; try_files /none /front?q; }
@@ -201,7 +201,7 @@ def what_the_server_s_own_if_was_told_refuses_nothing_elsewhere():
 # ---- A4, E6: what is judged ----
 
 @test
-def a_subrequest_is_judged_by_what_the_page_asks_for():
+def a_subrequest_is_checked_by_the_target_that_the_page_asks_for():
     """A4: before any `rewrite`, of the server or of the location, and behind redirects."""
     n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
       rewrite ^/moved/(.*)$ /pub/$1;
@@ -325,7 +325,7 @@ def a_public_page_behind_a_refusal_is_served():
 
 
 @test
-def a_preflight_is_one_as_long_as_it_is_no_get():
+def a_preflight_that_becomes_a_get_is_none():
     """E6: an error_page and X-Accel-Redirect make a GET of it, which nobody may send without a credential."""
     n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json; root %(dir)s;
       location / { proxy_pass http://api; }
@@ -474,7 +474,7 @@ def an_address_that_is_found_later_lets_in_for_itself_alone():
 
 
 @test
-def no_leave_for_a_body_before_a_refusal():
+def no_100_continue_before_a_refusal():
     """E3: and a connection on which a body may come or not is closed."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
       location / { proxy_pass http://api; }
@@ -548,7 +548,7 @@ def access_token_is_in_no_variable():
 
 
 @test
-def slashes_are_merged_where_it_is_said():
+def slashes_are_merged_where_the_directive_says():
     """D19: the merged path is judged, and passed on."""
     n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
       location / { subtoken_merge_slashes on; proxy_pass http://api; }
@@ -577,7 +577,7 @@ def slashes_are_merged_where_it_is_said():
 
 
 @test
-def what_the_policy_denies_says_so():
+def the_result_names_what_the_policy_denies():
     """D20: to a whole key, and to a subtoken that has no list; one that has is told of that."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %(dir)s/policy.json;
       location / { proxy_pass http://api; } location /none { subtoken_policy off; proxy_pass http://api; }""")
@@ -595,7 +595,7 @@ def what_the_policy_denies_says_so():
 
 
 @test
-def only_the_forms_that_are_named_are_looked_at():
+def credentials_are_read_in_the_named_forms_alone():
     """D23: the others are as if they were not there, for the judge and for the endpoint."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask;
       location / { proxy_pass http://api; }
@@ -639,7 +639,7 @@ def only_the_forms_that_are_named_are_looked_at():
 
 
 @test
-def the_credential_s_tag_is_that_of_the_server_s_log():
+def the_tag_of_a_credential_is_that_of_the_servers_log():
     n = Nginx("subtoken on; location / { proxy_pass http://api; } location /off { subtoken off; return 200 '[$subtoken_credential]'; }",
               http="add_header X-Tag $subtoken_credential always;")
     with n, Server(data=n.data) as server:

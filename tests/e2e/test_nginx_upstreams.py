@@ -70,7 +70,7 @@ def fastcgi(file):
 
 
 @test
-def every_kind_of_upstream_is_told_by_the_module_alone():
+def every_kind_of_upstream_gets_the_identity_from_the_module_alone():
     """A2: whatever a caller sends, in every spelling, and whatever proxy_set_header lines a location has."""
     five = "|".join("$http_x_subtoken_" + w for w in ("sub", "key", "owner", "permissions", "expires", "other"))
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; %s
@@ -124,7 +124,7 @@ def every_kind_of_upstream_is_told_by_the_module_alone():
 
 
 @test
-def headers_at_random_are_kept_but_for_the_forged():
+def random_headers_pass_and_forged_ones_do_not():
     """A2: nginx keeps headers in pieces of 20; what is taken off leaves the others as they were, in order."""
     n = Nginx("subtoken on; large_client_header_buffers 8 16k; %s location / { proxy_pass http://api; }" % LOOSE)
     rng = random.Random(11)
@@ -151,7 +151,7 @@ def headers_at_random_are_kept_but_for_the_forged():
 
 
 @test
-def subrequests_tell_who_they_are_judged_as():
+def subrequests_carry_the_identity_they_were_checked_with():
     """A2: each has headers of its own, and leaves those of its parent alone."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask; subtoken_policy %%(dir)s/policy.json; %s
       location / { proxy_pass http://api; }

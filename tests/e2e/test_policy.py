@@ -19,7 +19,7 @@ def check(text, *options):
 
 
 @test
-def help_and_usage():
+def help_and_wrong_usage_name_policy_check():
     assert run("policy", "--help", check=0)[1].startswith("usage: subtoken policy ")
     assert re.search(r"^  policy ", run("help", check=0)[1], re.M)
     help_text = run("policy", "check", "--help", check=0)[1]
@@ -30,7 +30,7 @@ def help_and_usage():
 
 
 @test
-def what_each_route_needs():
+def check_prints_what_each_route_needs():
     policy = """{"default":"token","preflight":true,"routes":[
       {"path":"/b","needs":["b","a"]},
       {"path":"/a/*","methods":["PUT","GET"]},
@@ -65,7 +65,7 @@ def what_each_route_needs():
 
 
 @test
-def what_is_wrong_and_where():
+def an_error_has_its_line_and_column():
     for text, line, column, why in (
             ("", 1, 1, "the text ends too early"),
             ('{"default":"deny"', 1, 18, "the text ends too early"),
@@ -86,7 +86,7 @@ def what_is_wrong_and_where():
 
 
 @test
-def what_cannot_be_read():
+def a_file_that_cannot_be_read_exits_with_3():
     d = scratch()
     for path in (os.path.join(d, "none"), d, os.path.join(d, "none", "none")):
         code, out, err = run("policy", "check", path)
@@ -102,7 +102,7 @@ def what_cannot_be_read():
 
 
 @test
-def names_are_shown_harmless():
+def file_names_are_escaped():
     path = os.path.join(scratch(), "a\x1b[31m\n")
     with open(path, "w") as f:
         f.write("{}")
@@ -112,7 +112,7 @@ def names_are_shown_harmless():
 
 
 @test
-def many_routes():
+def twenty_thousand_routes_are_checked():
     count = 20000
     routes = [{"path": "/r%d/x%s" % (i, "/*" if i % 3 == 0 else ""), "needs": ["n%d" % i]}
               for i in range(count)]
@@ -252,7 +252,7 @@ def verify_asks_the_store_for_what_the_policy_needs():
 
 
 @test
-def verify_jsonl_under_a_policy():
+def verify_jsonl_goes_by_the_policy():
     data = data_dir()
     key = make_key(data, "account,inventories")["key"]
     token = issue(data, key, "--permissions", "account,inventories")
@@ -277,7 +277,7 @@ def verify_jsonl_under_a_policy():
 
 
 @test
-def verify_with_a_policy_that_is_none():
+def verify_refuses_a_bad_policy():
     data = data_dir()
     token = issue(data, make_key(data)["key"])
     for text, where in (("{", ":1:2: the text ends too early"),
@@ -386,7 +386,7 @@ def each_gw2_endpoint_needs_what_the_lists_say():
 
 # D17
 @test
-def what_anybody_may_ask_the_gw2_api_is_public():
+def what_needs_no_key_in_the_gw2_api_is_public():
     asked = [(None, method, path) for path in PUBLIC for method in ("GET", "HEAD")]
     wrong = [(a, g) for a, g in zip(asked, gw2_verdicts(asked)) if g != "good"]
     assert not wrong, wrong[:5]

@@ -8,7 +8,7 @@ def limits(pid):
 
 
 @test
-def nothing_leaks_from_the_process():
+def no_core_dump_and_no_descriptor_leaks_from_the_process():
     with SmallServer() as server:
         key = make_key(server.data)["key"]
         token = Client(server).make(key)

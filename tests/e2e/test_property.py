@@ -682,7 +682,7 @@ class Walk:
 
 
 @test
-def nobody_has_what_nobody_granted():
+def no_credential_exceeds_what_was_granted():
     print("# SEED=%d SEQUENCES=%d" % (SEED, SEQUENCES), flush=True)
     policy = os.path.join(scratch(), "policy.json")
     with open(policy, "w") as f:

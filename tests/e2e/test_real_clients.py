@@ -68,7 +68,7 @@ class Haproxy:
 # ---- D1: bodies without a length ----
 
 @test
-def curl_upload():
+def curl_uploads_without_a_length():
     s, key = shared_server()
     for version in ("--http1.1", "--http2"):  # the second asks to upgrade, and goes on in HTTP/1.1
         a = curl(s.url + "/v2/createsubtoken", version, "-T", "-", "-X", "POST", "-H",
@@ -78,7 +78,7 @@ def curl_upload():
 
 
 @test
-def python_http_client_and_urllib():
+def python_sends_chunks_with_http_client_and_urllib():
     s, key = shared_server()
     headers = {"Content-Type": JSON, "Authorization": "Bearer " + key}
     c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=30)
@@ -122,7 +122,7 @@ function plain(agent) {
 
 
 @test
-def node_http_and_fetch():
+def node_sends_chunks_with_http_and_fetch():
     s, key = shared_server()
     p = subprocess.run(["node", "-e", NODE, "--", s.url + "/v2/createsubtoken", key, BODY.decode()],
                        capture_output=True, timeout=60)
@@ -133,7 +133,7 @@ def node_http_and_fetch():
 
 
 @test
-def through_haproxy_from_http_2():
+def haproxy_passes_http_2_bodies_on_as_chunks():
     """HAProxy has no length from an HTTP/2 client that sends none, and passes chunks on."""
     s, key = shared_server()
     with Haproxy("frontend f\n  bind 127.0.0.1:PORT proto h2\n  default_backend b\n"
@@ -155,7 +155,7 @@ def through_haproxy_from_http_2():
 # ---- D16: absolute targets ----
 
 @test
-def curl_with_a_proxy_that_is_the_server_itself():
+def curl_may_use_the_server_as_its_own_proxy():
     s, key = shared_server()
     a = curl(s.url + "/v2/tokeninfo?v=latest", "--proxy", s.url, *bearer(key))
     assert a.status == 200 and a.json()["type"] == "APIKey", (a.status, a.body)
@@ -176,7 +176,7 @@ def with_alice(config):
 
 
 @test
-def clients_that_wait_for_a_challenge():
+def basic_challenge_serves_clients_that_wait_for_a_challenge():
     s, key = with_alice({"basic_challenge": True})
     with s:
         url = s.url + "/v2/tokeninfo"
@@ -205,7 +205,7 @@ def clients_that_wait_for_a_challenge():
 
 
 @test
-def credentials_that_are_not_looked_at():
+def forms_that_credentials_leaves_out_are_ignored():
     s, key = with_alice({"credentials": ["bearer"]})
     with s:
         url = s.url + "/v2/tokeninfo"
@@ -248,7 +248,7 @@ def haproxy_finds_it_alive():
 
 
 @test
-def the_shared_server_stops_well():
+def the_shared_server_stops_without_an_error():
     stop_shared_server()
 
 

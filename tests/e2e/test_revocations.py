@@ -82,7 +82,7 @@ def token_of(data, *args):
 
 
 @test
-def a_key_lives_and_ends():
+def a_deleted_key_ends_at_the_edge():
     with Server() as server:
         data = server.data
         edge = Edge(data)
@@ -108,7 +108,7 @@ def a_key_lives_and_ends():
 
 
 @test
-def what_is_answered():
+def the_feed_answers_with_snapshot_changes_or_304():
     with Server() as server:
         edge = Edge(server.data)
         key, _ = token_of(server.data)
@@ -174,7 +174,7 @@ def put_many(data, count):
 
 
 @test
-def a_hundred_thousand():
+def a_hundred_thousand_subs_are_listed():
     data = data_dir()
     key, token = token_of(data)
     edge = Edge(data)
@@ -197,7 +197,7 @@ def a_hundred_thousand():
 
 
 @test
-def killed_and_started():
+def kills_and_restarts_lose_no_revocation():
     data = data_dir()
     edge = Edge(data)
     tokens = []
@@ -236,7 +236,7 @@ def backed_up(data):
 
 
 @test
-def a_backup_is_put_back():
+def a_backup_that_is_put_back_undoes_no_revocation():
     """C7: what edges refused they refuse, and what the backup does not know can be refused."""
     data = data_dir()
     edge, slow = Edge(data), Edge(data)
@@ -306,7 +306,7 @@ def a_backup_is_put_back():
 
 
 @test
-def a_database_that_was_lost():
+def a_lost_database_undoes_no_revocation():
     """C7: another is made, with another hash key; edges go on refusing."""
     data = data_dir()
     edge = Edge(data)
@@ -336,7 +336,7 @@ def a_database_that_was_lost():
 
 
 @test
-def a_snapshot_that_is_missing():
+def without_its_snapshot_a_server_vouches_for_nothing():
     """C7: then nothing is vouched for, and edges answer 503 before long, until one helps out."""
     data = data_dir()
     edge, older = Edge(data), Edge(data)
@@ -366,7 +366,7 @@ def a_snapshot_that_is_missing():
 
 
 @test
-def two_servers_on_copies_of_one_database():
+def a_server_on_a_copy_of_the_database_undoes_no_revocation():
     """C8: an edge that asks the other one gets nothing back that was revoked."""
     for whole in (False, True):
         data, other_data = data_dir(), data_dir()
@@ -427,7 +427,7 @@ def a_large_list_is_kept_by_its_changes():
 
 
 @test
-def what_is_kept_is_under_the_ring():
+def a_kept_snapshot_without_a_good_mac_stops_the_start():
     """C7: damaged, or under a secret that is gone, it stops the start; retiring signs it anew."""
     data = data_dir()
     edge = Edge(data)
@@ -460,7 +460,7 @@ def what_is_kept_is_under_the_ring():
 
 
 @test
-def secrets_come_and_go():
+def the_feed_follows_rotations_of_the_secret():
     with Server() as server:
         data = server.data
         edge = Edge(data)
@@ -503,7 +503,7 @@ def fact(data, name, value=None):
 
 
 @test
-def what_no_token_needs_is_taken_off():
+def subs_leave_the_list_when_no_token_can_name_them():
     """C5: when the clock has passed and as much was lived through."""
     if FAKETIME is None:
         return "no libfaketime"
@@ -527,7 +527,7 @@ def what_no_token_needs_is_taken_off():
 
 
 @test
-def starts_with_a_clock_that_is_ahead_forget_nothing():
+def a_start_with_a_clock_ahead_forgets_no_revocation():
     """C5: each start was a day."""
     if FAKETIME is None:
         return "no libfaketime"
@@ -555,7 +555,7 @@ def starts_with_a_clock_that_is_ahead_forget_nothing():
 
 
 @test
-def whoever_signs_remembers_for_how_long():
+def the_longest_life_ever_signed_is_remembered():
     """C6: `issue` came before the first `serve`, which gives shorter lives; so does a reload."""
     if FAKETIME is None:
         return "no libfaketime"
@@ -585,7 +585,7 @@ def whoever_signs_remembers_for_how_long():
 
 
 @test
-def what_is_old_or_forged_is_kept_out():
+def old_and_forged_files_are_refused():
     with Server() as server:
         edge = Edge(server.data)
         key, token = token_of(server.data)
@@ -615,7 +615,7 @@ def what_is_old_or_forged_is_kept_out():
 
 
 @test
-def eight_pulls_at_once():
+def eight_pulls_at_once_are_served():
     # One key may have a quarter of the threads.
     with Server(settings={"threads": 64}) as server:
         data = server.data

@@ -3,7 +3,7 @@ from datadir import *
 
 
 @test
-def ring_changes_under_traffic():
+def no_request_fails_while_the_ring_changes():
     data = data_dir()
     with SmallServer(data) as server, SmallServer(data) as second:
         key = make_key(data)["key"]
@@ -74,7 +74,7 @@ def ring_changes_under_traffic():
 
 
 @test
-def a_ring_goes_bad_under_a_server():
+def a_ring_that_goes_bad_under_a_server_is_kept_out():
     data = data_dir()
     path = secrets_of(data)
     with SmallServer(data) as server:
@@ -125,7 +125,7 @@ def a_ring_goes_bad_under_a_server():
 
 
 @test
-def a_ring_keeps_its_link_and_its_group():
+def ring_commands_keep_a_links_target_and_the_group():
     data = data_dir()
     key = make_key(data)["key"]
     path, real = secrets_of(data), os.path.join(scratch(), "ring")
@@ -148,7 +148,7 @@ def a_ring_keeps_its_link_and_its_group():
 
 
 @test
-def ring_commands_at_once():
+def ring_commands_at_once_lose_no_secret():
     """Eight rotations and additions at a time: each one that said done is there."""
     data = data_dir()
     make_key(data)

@@ -103,7 +103,7 @@ def is_busy(reply):
 
 
 @test
-def c1_who_reads_waits_for_nobody():
+def reading_waits_for_no_writer():
     # C1: 12 refreshes with any 43 characters held everything up for a minute, 530 for ever.
     config = {"threads": 64} if SANITIZER else {}
     with Server(config=config) as server:
@@ -153,7 +153,7 @@ def c1_who_reads_waits_for_nobody():
 
 
 @test
-def c1_each_change_says_in_time_that_it_is_busy():
+def a_change_that_waits_too_long_is_503():
     with Server() as server:
         data = server.data
         make_user(data, permissions="account")
@@ -188,7 +188,7 @@ def c1_each_change_says_in_time_that_it_is_busy():
 
 
 @test
-def c1_who_waits_is_served_when_the_lock_is_given_back():
+def a_waiting_change_is_made_when_the_lock_is_released():
     with Server() as server:
         key = make_key(server.data, "account,keys")["key"]
         with Held(server.data) as held:
@@ -201,7 +201,7 @@ def c1_who_waits_is_served_when_the_lock_is_given_back():
 
 
 @test
-def c1_only_so_many_wait():
+def a_quarter_of_the_threads_may_wait():
     # Of 16 threads a quarter waits, and one writes; the others are told at once.
     with Server(config={"threads": 16}) as server:
         key = make_key(server.data, "account,keys")["key"]
@@ -220,7 +220,7 @@ def c1_only_so_many_wait():
 
 
 @test
-def c1_who_registers_takes_a_small_share():
+def registrations_take_a_small_share_of_the_waiting():
     # Of 64 threads 16 wait to write, and of these 2 without a credential.
     with Server(config={"threads": 64, "registration": "open"}) as server:
         key = make_key(server.data, "account,keys")["key"]
@@ -239,7 +239,7 @@ def c1_who_registers_takes_a_small_share():
 
 
 @test
-def c1_ends_within_seconds_while_many_wait():
+def sigterm_ends_within_seconds_while_many_wait():
     # C1: with 30 waiting, SIGTERM had not ended the server after 85 s.
     server = Server().start()
     key = make_key(server.data, "account,keys")["key"]
@@ -257,7 +257,7 @@ def c1_ends_within_seconds_while_many_wait():
 
 
 @test
-def c1_ends_within_seconds_in_the_middle_of_a_change():
+def sigterm_ends_within_seconds_in_the_middle_of_a_change():
     """One change takes minutes: the others are told in time, and the server does not wait for it."""
     server = Server().start()
     key = make_key(server.data, "account,keys")["key"]
@@ -286,7 +286,7 @@ def c1_ends_within_seconds_in_the_middle_of_a_change():
 
 
 @test
-def c1_the_whole_file_taken():
+def a_database_locked_whole_is_503_for_all_at_once():
     """Another process has the file to itself: nothing can be read, and nobody waits for that one
     after the other."""
     with Server() as server:
@@ -306,7 +306,7 @@ def c1_the_whole_file_taken():
 
 
 @test
-def f8_a_failure_is_told_by_the_request_that_met_it():
+def a_store_error_is_logged_by_the_request_that_met_it():
     # F8: the sentence about a failure was kept, and every later 503 repeated it.
     with Server() as server:
         key = make_key(server.data, "account,keys")["key"]
@@ -474,7 +474,7 @@ def caught_in_the_middle(data, number):
 
 
 @test
-def c10_a_file_too_large_leaves_nothing():
+def a_backup_that_is_too_large_leaves_nothing():
     # C10: ulimit -f killed it, and left copy.db.XXXXXX and its -journal.
     data, folder = big_data(), scratch()
     p = subprocess.run([PROGRAM, "backup", os.path.join(folder, "copy.db"), "--data", data],
@@ -485,7 +485,7 @@ def c10_a_file_too_large_leaves_nothing():
 
 
 @test
-def c10_a_signal_leaves_nothing():
+def a_backup_ended_by_a_signal_leaves_nothing():
     data = big_data()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         folder, code, error = caught_in_the_middle(data, number)
@@ -494,7 +494,7 @@ def c10_a_signal_leaves_nothing():
 
 
 @test
-def c10_what_a_kill_leaves_goes_with_the_next_copy():
+def what_a_killed_backup_leaves_goes_with_the_next_one():
     data = big_data()
     folder, code, error = caught_in_the_middle(data, signal.SIGKILL)
     left = os.listdir(folder)
@@ -507,7 +507,7 @@ def c10_what_a_kill_leaves_goes_with_the_next_copy():
 
 
 @test
-def c10_what_another_copy_writes_stays():
+def what_another_backup_writes_stays():
     data = big_data()
     for _ in range(10):
         folder = scratch()

@@ -13,7 +13,7 @@ def salted(out, password):
 
 
 @test
-def saltpass_makes_what_access_files_hold():
+def saltpass_makes_the_two_lines_of_an_access_file():
     for stdin, password in ((b"supersecret", b"supersecret"), (b"supersecret\n", b"supersecret"),
                             ("p\u00e4ss w\u00f6rd\r\n".encode(), "p\u00e4ss w\u00f6rd".encode()),
                             (b"x" * 1024 + b"\n", b"x" * 1024)):
@@ -64,7 +64,7 @@ def saltpass_at_a_terminal_shows_nothing():
 
 
 @test
-def persons_refused_is_1():
+def what_is_refused_of_users_exits_with_1():
     data = data_dir()
     for password in (b"", b"1234567\n"):  # a fresh directory is not made for that
         code, out, err = run("user", "create", "x", data=data, stdin=password)
@@ -89,7 +89,7 @@ def persons_refused_is_1():
 
 
 @test
-def persons_could_not_run_is_3():
+def user_commands_that_could_not_run_exit_with_3():
     nowhere, data = data_dir(), data_dir()
     good = access_file(["x"])
     for words in (["user", "list"], ["user", "show", "x"], ["user", "delete", "x"], ["audit"],
@@ -120,7 +120,7 @@ def persons_could_not_run_is_3():
 
 
 @test
-def an_import_tells_what_it_does():
+def an_import_prints_what_it_does():
     data = data_dir()
     make_key(data)  # a dry run makes no store
     for logins, does in ((["p2", "p1"], ["create"] * 2), (["p3", "p2"], ["create", "unchanged"])):
@@ -141,7 +141,7 @@ def an_import_tells_what_it_does():
 
 
 @test
-def persons_are_listed_over_pages():
+def users_are_listed_over_pages():
     data = data_dir()
     assert run("user", "create", "p000", "--permissions", "a,b", data=data, stdin="12345678")[0] == 0
     number = "WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
@@ -163,7 +163,7 @@ def persons_are_listed_over_pages():
 
 
 @test
-def the_audit_log_is_limited():
+def audit_prints_at_most_its_limit():
     data = data_dir()
     assert run("user", "create", "x", data=data, stdin="12345678")[0] == 0
     edited(data, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
@@ -180,7 +180,7 @@ def the_audit_log_is_limited():
 
 
 @test
-def hostile_persons_are_shown_safely():
+def hostile_usernames_are_escaped():
     data = data_dir()
     source = "\x1b]0;t\x07\u202e\u0085"
     assert run("user", "create", "x", "--source", source, "--locale", "\x1b", data=data, stdin="12345678")[0] == 0

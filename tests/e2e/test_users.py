@@ -6,7 +6,7 @@ from calls import *
 
 
 @test
-def login_refresh_logout():
+def a_session_begins_is_refreshed_and_ends():
     with Server(config={"access_life": "2m"}) as server:
         make_user(server.data, permissions="account,inventories")
         answer = login(server)
@@ -77,7 +77,7 @@ def a_refresh_whose_answer_was_lost_is_repeated():
 
 
 @test
-def logins_that_are_refused():
+def bad_logins_are_refused_and_throttled():
     with Server() as server:
         make_user(server.data)
         make_user(server.data, "off")
@@ -132,7 +132,7 @@ def services_log_in_with_a_key():
 
 
 @test
-def persons_are_made_by_those_who_may():
+def users_are_created_with_the_permission_users_alone():
     with Server() as server:
         admin = make_key(server.data, "users,account")["key"]
         body = {"login": "carol", "password": PASSWORD, "locale": "de", "source": "test",
@@ -156,7 +156,7 @@ def persons_are_made_by_those_who_may():
 
 
 @test
-def where_registration_is_open_nobodys_leave_is_needed():
+def open_registration_needs_no_credential():
     with Server(config={"registration": "open"}) as server:
         owned = make_key(server.data, "account", "--owner", "owner")
         body = {"login": "dave", "password": PASSWORD}
@@ -174,7 +174,7 @@ def where_registration_is_open_nobodys_leave_is_needed():
 
 
 @test
-def what_a_person_loses_ends_at_once():
+def what_a_user_loses_ends_at_once():
     with Server() as server:
         make_user(server.data, permissions="account,wallet,keys")
         pair = login(server).json()
@@ -236,7 +236,7 @@ def the_address_is_the_one_that_the_last_proxy_saw():
 
 
 @test
-def a_login_registered_again_has_nothing_of_the_one_before():
+def a_username_registered_again_inherits_nothing():
     with Server(config={"registration": "open"}) as server:  # G2
         make_user(server.data, "ops", "account")
         manager = make_key(server.data, "keys,account")["key"]
@@ -314,7 +314,7 @@ def one_callers_wrong_passwords_do_not_lock_others_out():
 
 
 @test
-def http_basic_where_a_key_is():
+def http_basic_works_where_a_key_does():
     with Server() as server:
         make_user(server.data, "al:ice".replace(":", "-"), "account,audit", "pass:word ü")
         who = ("al-ice", "pass:word ü")
@@ -341,7 +341,7 @@ def http_basic_where_a_key_is():
 
 
 @test
-def a_password_in_any_spelling():
+def a_password_matches_in_any_unicode_form():
     """D12: what one keyboard sends as one character, another sends as two."""
     nfc, nfd = "p\u00e4ssw\u00f6rd ok", "pa\u0308sswo\u0308rd\u00a0ok"
     with Server() as server:
@@ -373,7 +373,7 @@ def a_password_in_any_spelling():
 
 
 @test
-def what_anyone_may_do_needs_no_credential():
+def what_anonymous_may_do_needs_no_credential():
     policy = os.path.join(scratch(), "policy.json")
     with open(policy, "w") as f:
         json.dump({"default": "deny", "routes": [{"path": "/rpc", "methods": ["POST"], "json_rpc": True},

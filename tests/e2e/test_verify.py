@@ -9,7 +9,7 @@ VECTORS = os.path.join(TESTS, "vectors", "tokens.json")
 # ---- the rules, in their order ----
 
 @test
-def good_tokens():
+def good_tokens_are_good_until_their_end():
     for header, secret in ((HEADER, K0), ('{"alg":"HS256"}', K0), ('{ "typ":"JWT" , "alg":"HS256"}', K0),
                            ({"alg": "HS256", "typ": "JWT", "kid": "k1"}, K1),
                            ({"kid": "long_name-2", "alg": "HS256"}, K2),
@@ -169,7 +169,7 @@ def rule_4_times_and_parties():
 
 
 @test
-def at_in_every_form():
+def at_is_read_in_every_form():
     token = sign(K0, claims(iat=NOW, exp=NOW + 1))
     zero = ["--leeway", "0"]
     for text in ("1800000000", "01800000000", "2027-01-15T08:00:00Z", "2027-01-15T08:00:00",
@@ -433,7 +433,7 @@ def every_reason_says_what_it_saw():
 
 
 @test
-def huge_explanations_are_cut_behind_a_character():
+def long_explanations_are_cut_between_characters():
     at = ["--at", str(NOW)]
     urls = ["/%02d" % i + "x" * 53 for i in range(64)]
     got = explain(sign(K0, claims(urls=urls)), *at, "--url", "/x")
@@ -456,7 +456,7 @@ def huge_explanations_are_cut_behind_a_character():
 
 
 @test
-def the_store_explains_itself():
+def decisions_by_the_store_are_explained():
     data = data_dir()
     key = make_key(data, "account,inventories", "--expires", "1h")
     now = int(time.time())
@@ -517,7 +517,7 @@ def jsonl_answers_line_by_line():
 
 
 @test
-def jsonl_lines_that_cannot_be_read():
+def jsonl_answers_lines_that_cannot_be_read():
     good = sign(K0, claims())
     line = json.dumps({"token": good, "at": NOW}).encode()
     bad = [b"", b" ", b"x", b"{}", b"[]", b"null", b"{", line[:-1], line + b"x", line + line, b'"' + good.encode() + b'"',
@@ -540,14 +540,14 @@ def jsonl_lines_that_cannot_be_read():
 
 
 @test
-def jsonl_at_before_1970():
+def jsonl_refuses_at_before_1970():
     good = sign(K0, claims())
     got = lines([{"token": good, "at": "1960-01-01T00:00:00Z"}, {"token": good, "at": "1969-12-31T23:59:59Z"}])
     assert got == ["bad_line", "bad_line"], got
 
 
 @test
-def jsonl_long_lines():
+def jsonl_answers_long_lines_with_a_reason():
     good = sign(K0, claims())
     line = json.dumps({"token": good, "at": NOW})
     meg = 1 << 20
@@ -559,7 +559,7 @@ def jsonl_long_lines():
 
 
 @test
-def jsonl_20000_in_order():
+def jsonl_answers_20000_lines_in_order():
     kinds = [({"token": sign(K0, claims())}, "ok"), ({"token": sign(K1, claims())}, "mac"),
              ({"token": sign(K0, claims()), "require": ["q"]}, "perm"), ({}, "bad_line"),
              ({"token": sign(K0, claims(exp=NOW + 1)), "at": NOW + 99}, "expired")]
@@ -571,7 +571,7 @@ def jsonl_20000_in_order():
 
 
 @test
-def jsonl_with_the_store():
+def jsonl_goes_by_the_store():
     data = data_dir()
     key, gone = make_key(data), make_key(data)
     items = [{"token": issue(data, k["key"])} for k in (key, gone)]
@@ -611,7 +611,7 @@ def a_ring_that_an_editor_has_changed_is_named():
 # ---- the vectors ----
 
 @test
-def all_token_vectors():
+def the_token_vectors_hold():
     with open(VECTORS, encoding="utf-8") as f:
         file = json.load(f)
     env, cases = file["env"], file["cases"]
