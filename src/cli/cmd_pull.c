@@ -1,6 +1,6 @@
-/* `subtoken pull`: requests a server's revocation data again and again, and keeps it in files for an
- * edge. Here are the options, the loop, and what of a response is accepted: nothing that is older
- * than what was seen. The files are in pull_files.c, the connection in fetch.c.
+/* `subtoken pull`: requests a server's revocation data again and again, and keeps it in files for
+ * an edge. Here are the options, the loop, and what of a response is accepted: nothing that is
+ * older than what was seen. The files are in pull_files.c, the connection in fetch.c.
  */
 #include <errno.h>
 #include <poll.h>

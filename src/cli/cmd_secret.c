@@ -178,7 +178,9 @@ static int start(session *s, const char *data_option, bool make) {
     return st_print_error(ST_EXIT_USAGE, "secret: %s", s->error);
   }
   s->made = make && !is_there(s->data.dir);
-  return st_directory_check(s->data.dir, make, s->error) ? ST_EXIT_DONE : fail(s);
+  bool good = make ? st_directory_check(s->data.dir, true, s->error)
+                   : st_data_dir_check(&s->data, s->error);
+  return good ? ST_EXIT_DONE : fail(s);
 }
 
 /* The same for those who change the ring. */

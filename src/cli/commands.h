@@ -1,21 +1,31 @@
-/* commands - a function for each command, in the file of its name. */
+/* commands - every command, a row each, in the order in which `subtoken help` lists them. The
+ * function of the command NAME is st_cmd_NAME, in cmd_NAME.c. To add a command, write that file,
+ * add its row here, and describe it in man/subtoken.1, which the tests hold against its --help.
+ */
 #ifndef ST_CLI_COMMANDS_H
 #define ST_CLI_COMMANDS_H
 
-int st_cmd_serve(int argc, char **argv);
-int st_cmd_key(int argc, char **argv);
-int st_cmd_issue(int argc, char **argv);
-int st_cmd_verify(int argc, char **argv);
-int st_cmd_inspect(int argc, char **argv);
-int st_cmd_secret(int argc, char **argv);
-int st_cmd_backup(int argc, char **argv);
-int st_cmd_policy(int argc, char **argv);
-int st_cmd_pull(int argc, char **argv);
-int st_cmd_feed(int argc, char **argv);
-int st_cmd_revoke(int argc, char **argv);
-int st_cmd_user(int argc, char **argv);
-int st_cmd_audit(int argc, char **argv);
-int st_cmd_import(int argc, char **argv);
-int st_cmd_saltpass(int argc, char **argv);
+// clang-format off
+#define ST_COMMANDS(row) \
+  row(serve, "run the server") \
+  row(key, "make, list, disable, delete parent keys") \
+  row(user, "make, list, change, disable, delete users") \
+  row(issue, "make a subtoken from a key or subtoken") \
+  row(verify, "verify a token, and name the rule that decided") \
+  row(inspect, "decode a token without trusting it") \
+  row(revoke, "revoke the subtokens of a key that the database does not know") \
+  row(secret, "list, add, promote, rotate, retire signing secrets") \
+  row(policy, "check a route policy") \
+  row(pull, "keep an edge's revocation data fresh") \
+  row(feed, "check the revocation data of an edge, or restore from it") \
+  row(saltpass, "hash a password for an access file") \
+  row(backup, "copy the database while it is in use") \
+  row(import, "import the users of a Graphene node's access file") \
+  row(audit, "print the audit log: who changed what, when, from where") \
+  row(version, "print the version, as --version does")
+// clang-format on
+
+#define ST_COMMAND_DECLARATION(name, summary) int st_cmd_##name(int argc, char **argv);
+ST_COMMANDS(ST_COMMAND_DECLARATION)
 
 #endif

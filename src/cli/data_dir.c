@@ -28,7 +28,7 @@ void st_data_dir_trust_group(bool trust) {
 /* Who may write DATA may not say that he may: the file has to be ours or root's. What else is wrong
  * with it is for `serve` to say.
  */
-static bool config_trusts_group(const char *path) {
+static bool data_dir_trusts_group(const char *path) {
   size_t len;
   st_settings settings;
   char error[ST_ERROR_MAX];
@@ -51,11 +51,11 @@ bool st_data_dir_find(const char *option, st_data_dir *data, char *error) {
   snprintf(data->secrets, sizeof data->secrets, "%s/secrets", dir);
   snprintf(data->database, sizeof data->database, "%s/subtoken.db", dir);
   snprintf(data->config, sizeof data->config, "%s/config.json", dir);
-  st_data_dir_trust_group(config_trusts_group(data->config));
+  st_data_dir_trust_group(data_dir_trusts_group(data->config));
   return true;
 }
 
-static bool make_ring_if_new(const st_data_dir *data, char *error) {
+static bool data_dir_make_ring(const st_data_dir *data, char *error) {
   if (st_file_exists(data->secrets)) return true;
   if (errno != ENOENT) {
     snprintf(error, ST_ERROR_MAX, "cannot stat %.400s: %s", data->secrets, strerror(errno));
@@ -77,16 +77,26 @@ bool st_data_dir_make(const st_data_dir *data, char *error) {
   int lock = st_lock_data_dir(data->dir, error);
   if (lock < 0) return false;
   st_replace_sweep(data->secrets);
-  bool made = make_ring_if_new(data, error);
+  bool made = data_dir_make_ring(data, error);
   if (!made && !there) st_directory_remove(data->dir);
   st_lock_release(lock);
   return made;
 }
 
+bool st_data_dir_check(const st_data_dir *data, char *error) {
+  if (!st_file_exists(data->dir) && errno == ENOENT) {
+    snprintf(error, ST_ERROR_MAX,
+             "there is no data directory %.300s: name another one with --data or SUBTOKEN_DATA, or "
+             "make it with `subtoken key create` or `subtoken serve`",
+             data->dir);
+    return false;
+  }
+  return st_directory_check(data->dir, false, error);
+}
+
 st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error) {
   st_store *store = NULL;
-  if (make ? !st_data_dir_make(data, error) : !st_directory_check(data->dir, false, error))
-    return NULL;
+  if (make ? !st_data_dir_make(data, error) : !st_data_dir_check(data, error)) return NULL;
   return st_store_open(data->database, make, &store, error) == ST_STORE_OK ? store : NULL;
 }
 

@@ -1,3 +1,6 @@
+/* Runs the command that is named, and reads its options. What is wrong is told with the usage lines
+ * of the command, and with the name that may have been meant (suggest.c).
+ */
 #include "cli/options.h"
 
 #include <stdarg.h>
@@ -8,7 +11,7 @@
 #include "cli/print.h"
 #include "cli/suggest.h"
 
-static void print_table(const st_command *table, const char *program, FILE *out) {
+static void options_print_commands(const st_command *table, const char *program, FILE *out) {
   fprintf(
       out,
       "usage: %s COMMAND [OPTION...]   (%s COMMAND --help says more)\n"
@@ -17,22 +20,25 @@ static void print_table(const st_command *table, const char *program, FILE *out)
   for (; table->name != NULL; table++) fprintf(out, "  %-17s %s\n", table->name, table->summary);
 }
 
-static void complain_no_command(const st_command *table, const char *program, const char *word) {
+static void options_unknown_command(const st_command *table, const char *program,
+                                    const char *word) {
   st_suggestion suggestion = {.word = word, .len = strlen(word)};
   for (; table->name != NULL; table++) st_suggest_offer(&suggestion, table->name);
   st_suggest_offer(&suggestion, "help");
+  st_suggest_offer(&suggestion, "--help");
   fprintf(stderr, "%s: unknown command %.40s", program, word);
+  if (suggestion.name == NULL && strcmp(word, "-h") == 0) suggestion.name = "--help";
   st_suggest_print(&suggestion);
-  fputc('\n', stderr);
+  fprintf(stderr, "\n`%s help` lists the commands.\n", program);
 }
 
 /* `help key create` is `key create --help`. */
-static int run_help(const st_command *table, const char *program, int argc, char **argv) {
+static int options_run_help(const st_command *table, const char *program, int argc, char **argv) {
   enum { WORDS = 3 };
   static char option[] = "--help";
   char *words[WORDS + 2] = {NULL};
   if (argc == 0) {
-    print_table(table, program, stdout);
+    options_print_commands(table, program, stdout);
     return st_print_flush(ST_EXIT_DONE);
   }
   int count = argc < WORDS ? argc : WORDS; /* a command of so many words there is not */
@@ -43,19 +49,31 @@ static int run_help(const st_command *table, const char *program, int argc, char
 
 int st_options_run_command(const st_command *table, const char *program, int argc, char **argv) {
   if (argc >= 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0)) {
-    return run_help(table, program, argc - 1, argv + 1);
+    return options_run_help(table, program, argc - 1, argv + 1);
   }
   for (const st_command *row = table; argc >= 1 && row->name != NULL; row++) {
     if (strcmp(argv[0], row->name) == 0) return row->run(argc - 1, argv + 1);
   }
-  if (argc >= 1) complain_no_command(table, program, argv[0]);
-  print_table(table, program, stderr);
+  if (argc >= 1) {
+    options_unknown_command(table, program, argv[0]);
+  } else {
+    options_print_commands(table, program, stderr);
+  }
   return ST_EXIT_USAGE;
 }
 
-static void end_usage(const st_arguments *arguments) {
-  int line = (int)strcspn(arguments->help, "\n");
-  fprintf(stderr, "\n%.*s\n", line, arguments->help);
+/* The lines that say how the command is used: the first of its help, and those below it that are
+ * indented.
+ */
+static size_t options_usage_len(const char *help) {
+  size_t len = strcspn(help, "\n");
+  while (help[len] == '\n' && help[len + 1] == ' ') len += 1 + strcspn(help + len + 1, "\n");
+  return len;
+}
+
+static void options_end_usage(const st_arguments *arguments) {
+  int len = (int)options_usage_len(arguments->help);
+  fprintf(stderr, "\n%.*s\n", len, arguments->help);
 }
 
 int st_options_usage(const st_arguments *arguments, const char *format, ...) {
@@ -64,11 +82,11 @@ int st_options_usage(const st_arguments *arguments, const char *format, ...) {
   fprintf(stderr, "subtoken %s: ", arguments->command);
   vfprintf(stderr, format, list);
   va_end(list);
-  end_usage(arguments);
+  options_end_usage(arguments);
   return ST_EXIT_USAGE;
 }
 
-static void suggest_option(const st_arguments *arguments, const char *word, size_t len) {
+static void options_suggest(const st_arguments *arguments, const char *word, size_t len) {
   st_suggestion suggestion = {.word = word, .len = len};
   for (const st_option *option = arguments->options; option->name != NULL; option++) {
     st_suggest_offer(&suggestion, option->name);
@@ -78,27 +96,27 @@ static void suggest_option(const st_arguments *arguments, const char *word, size
 }
 
 /* It is not repeated, because it may be a password; with a dash too few it may be an option. */
-static bool complain_argument(const st_arguments *arguments, const char *word) {
+static bool options_unexpected(const st_arguments *arguments, const char *word) {
   char option[ST_SUGGEST_MAX + 2];
   fprintf(stderr, "subtoken %s: unexpected argument", arguments->command);
   if (word[0] == '-') {
     int len = snprintf(option, sizeof option, "-%.*s", (int)strcspn(word, "="), word);
-    suggest_option(arguments, option, len > 0 ? (size_t)len : 0);
+    options_suggest(arguments, option, len > 0 ? (size_t)len : 0);
   }
-  end_usage(arguments);
+  options_end_usage(arguments);
   return false;
 }
 
-static bool complain_option(const st_arguments *arguments, const char *word, size_t len) {
+static bool options_unknown(const st_arguments *arguments, const char *word, size_t len) {
   int shown = (int)(len > 40 ? 40 : len);
   fprintf(stderr, "subtoken %s: unknown option %.*s", arguments->command, shown, word);
-  suggest_option(arguments, word, len);
-  end_usage(arguments);
+  options_suggest(arguments, word, len);
+  options_end_usage(arguments);
   return false;
 }
 
 /* Sets what the option at argv[*at] stands for. */
-static bool take_option(st_arguments *arguments, int argc, char **argv, int *at) {
+static bool options_take(st_arguments *arguments, int argc, char **argv, int *at) {
   size_t name = strcspn(argv[*at], "=");
   for (const st_option *option = arguments->options; option->name != NULL; option++) {
     if (strlen(option->name) != name || memcmp(option->name, argv[*at], name) != 0) continue;
@@ -116,7 +134,7 @@ static bool take_option(st_arguments *arguments, int argc, char **argv, int *at)
     *option->value = joined ? argv[*at] + name + 1 : argv[++*at];
     return true;
   }
-  return complain_option(arguments, argv[*at], name);
+  return options_unknown(arguments, argv[*at], name);
 }
 
 bool st_options_read(st_arguments *arguments, int argc, char **argv) {
@@ -127,11 +145,11 @@ bool st_options_read(st_arguments *arguments, int argc, char **argv) {
       return true;
     }
     if (argv[i][0] == '-' && argv[i][1] == '-') {
-      if (!take_option(arguments, argc, argv, &i)) return false;
+      if (!options_take(arguments, argc, argv, &i)) return false;
     } else if (arguments->word_count < arguments->word_max) {
       arguments->words[arguments->word_count++] = argv[i];
     } else {
-      return complain_argument(arguments, argv[i]);
+      return options_unexpected(arguments, argv[i]);
     }
   }
   return true;

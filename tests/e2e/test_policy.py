@@ -24,9 +24,12 @@ def help_and_wrong_usage_name_policy_check():
     assert re.search(r"^  policy ", run("help", check=0)[1], re.M)
     help_text = run("policy", "check", "--help", check=0)[1]
     assert help_text.startswith("usage: subtoken policy check FILE [--json]\n")
-    for wrong in ([], ["check"], ["check", "a", "b"], ["check", "a", "--no"], ["chekc", "a"]):
+    for wrong in ([], ["check"], ["check", "a", "b"], ["check", "a", "--no"]):
         code, out, err = run("policy", *wrong)
         assert code == 2 and out == "" and "usage: subtoken policy" in err, wrong
+    code, out, err = run("policy", "chekc", "a")
+    assert code == 2 and out == "" and "chekc; did you mean check?" in err, err
+    assert "`subtoken policy help` lists the commands" in err, err
 
 
 @test

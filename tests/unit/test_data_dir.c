@@ -1,0 +1,87 @@
+/* The data directory of a command: found, made, refused. */
+#include "support.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/data_dir.h"
+#include "domain/store.h"
+#include "operations/keyring_file.h"
+#include "os/error.h"
+#include "os/secret_file.h"
+
+static char error[ST_ERROR_MAX];
+
+static void data_is_that_of_the_option_the_environment_or_var(void **state) {
+  (void)state;
+  st_data_dir data;
+  unsetenv("SUBTOKEN_DATA");
+  assert_true(st_data_dir_find(NULL, &data, error));
+  assert_string_equal(data.dir, "./var");
+  assert_string_equal(data.secrets, "./var/secrets");
+  setenv("SUBTOKEN_DATA", "/from/environment", 1);
+  assert_true(st_data_dir_find(NULL, &data, error));
+  assert_string_equal(data.database, "/from/environment/subtoken.db");
+  assert_true(st_data_dir_find("/option", &data, error));
+  assert_string_equal(data.dir, "/option");
+  setenv("SUBTOKEN_DATA", "", 1);
+  assert_true(st_data_dir_find(NULL, &data, error));
+  assert_string_equal(data.dir, "./var");
+  unsetenv("SUBTOKEN_DATA");
+  char longest[ST_PATH_TEXT_MAX + 1];
+  memset(longest, 'x', sizeof longest - 1);
+  longest[sizeof longest - 1] = '\0';
+  assert_false(st_data_dir_find(longest, &data, error));
+  longest[sizeof longest - 2] = '\0';
+  assert_true(st_data_dir_find(longest, &data, error));
+  assert_int_equal(strlen(data.secrets), ST_PATH_TEXT_MAX - 1 + strlen("/secrets"));
+}
+
+static void a_new_data_directory_is_private_and_complete(void **state) {
+  (void)state;
+  char dir[] = "/tmp/subtoken-command-XXXXXX", path[100], command[100];
+  st_data_dir data;
+  struct stat status;
+  subtoken_ring ring;
+  char text[200];
+  assert_non_null(mkdtemp(dir));
+  snprintf(path, sizeof path, "%s/data", dir);
+  assert_true(st_data_dir_find(path, &data, error));
+  assert_null(st_data_dir_open(&data, false, error)); /* not made unasked */
+  assert_non_null(strstr(error, "there is no data directory"));
+  assert_non_null(strstr(error, data.dir));
+  assert_true(stat(path, &status) != 0);
+  st_store *store = st_data_dir_open(&data, true, error);
+  CHECK(store != NULL, "%s", error);
+  st_store_close(store);
+  assert_int_equal(stat(path, &status), 0);
+  assert_int_equal(status.st_mode & 07777, 0700);
+  assert_int_equal(stat(data.secrets, &status), 0);
+  assert_int_equal(status.st_mode & 07777, 0600);
+  /* One unnamed secret; made once. */
+  size_t len;
+  assert_true(st_secret_file_read(data.secrets, text, sizeof text, &len, error));
+  assert_int_equal(subtoken_ring_read(&ring, (subtoken_text){text, len}, NULL), SUBTOKEN_OK);
+  assert_int_equal(ring.count, 1);
+  assert_int_equal(ring.secrets[0].kid_len, 0);
+  char again[200];
+  assert_true(st_data_dir_make(&data, error));
+  assert_true(st_secret_file_read(data.secrets, again, sizeof again, &len, error));
+  assert_memory_equal(text, again, len);
+  assert_false(st_keyring_file_make(data.secrets, error)); /* never over one that is there */
+  /* A ring that is gone beside a database is not made anew. */
+  assert_int_equal(unlink(data.secrets), 0);
+  assert_false(st_data_dir_make(&data, error));
+  assert_non_null(strstr(error, data.secrets));
+  assert_true(stat(data.secrets, &status) != 0);
+  snprintf(command, sizeof command, "rm -r '%s'", dir);
+  assert_int_equal(system(command), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(data_is_that_of_the_option_the_environment_or_var),
+      cmocka_unit_test(a_new_data_directory_is_private_and_complete),
+  };
+  return cmocka_run_group_tests_name("data_dir", tests, NULL, NULL);
+}
