@@ -1,7 +1,7 @@
 /* Lines: a target, a method, an entry, another entry. A canonical text is a fixed
  * point and matches what it was made of; whatever an inner entry lets through, an
  * outer one that covers it does; what we allow, the most permissive backend finds
- * under the entry; and whatever is read at a glance, or by the processor's
+ * under the entry; and whatever is read by its prefix, or by the processor's
  * instructions, or straight from an entry's text, is what the plain reading says.
  */
 #include "../tests/unit/permissive.h"
@@ -60,10 +60,10 @@ static void target_is_plain(subtoken_text target, const plain_path *plain, subto
     if (want != SUBTOKEN_FAULT_NONE) continue;
     HOLD(path.len == plain->len && memcmp(path.bytes, plain->bytes, plain->len) == 0);
   }
-  /* A target that starts like an entry passes as one at a glance. */
+  /* A target that starts like an entry passes as one by its prefix. */
   static plain_entry front;
-  size_t passed = st_entry_glance(cpu, target);
-  HOLD(passed == st_entry_glance(0, target) && passed <= target.len);
+  size_t passed = st_entry_scan_prefix(cpu, target);
+  HOLD(passed == st_entry_scan_prefix(0, target) && passed <= target.len);
   if (passed > 0 && passed <= SUBTOKEN_URL_MAX) {
     HOLD(plain_entry_read(target.data, passed, &front) == SUBTOKEN_FAULT_NONE);
   }

@@ -132,12 +132,12 @@ static subtoken_text random_of(uint64_t *seed, const char *pool, size_t least, s
 #define SCOPES NAMES "!#$%&'()*+./:;<=>?@[]^`{|}~"
 
 /* One to four segments out of plain characters, escapes and stars as data. */
-static subtoken_text random_entry(uint64_t *seed, char *out, bool glance) {
+static subtoken_text random_entry(uint64_t *seed, char *out, bool plain) {
   static const char *const escapes[] = {"%20", "%2A",    "%22",       "%3C",         "%5B",
                                         "%7C", "%C3%A9", "%E2%82%AC", "%F0%9F%98%80"};
   st_writer writer = st_writer_on(out, SUBTOKEN_URL_MAX);
   char piece[80];
-  if (!glance && random_below(seed, 2) == 0) {
+  if (!plain && random_below(seed, 2) == 0) {
     st_write_view(&writer, random_of(seed, "GETPOSD", 1, 7, piece));
     st_write_char(&writer, ':');
   }
@@ -147,7 +147,7 @@ static subtoken_text random_entry(uint64_t *seed, char *out, bool glance) {
     st_write_view(&writer, random_of(seed, NAMES, 1, i == 0 ? 2 : 40, piece));
     st_write_view(&writer, random_of(seed, NAMES "._~!$&'()+,=:@", 0, 20, piece));
     if (random_below(seed, 3) == 0) {
-      st_write_literal(&writer, escapes[random_below(seed, glance ? 6 : COUNT(escapes))]);
+      st_write_literal(&writer, escapes[random_below(seed, plain ? 6 : COUNT(escapes))]);
     }
   }
   size_t end = random_below(seed, 4);
@@ -157,9 +157,9 @@ static subtoken_text random_entry(uint64_t *seed, char *out, bool glance) {
   return (subtoken_text){out, writer.len};
 }
 
-/* Good claims with so many of each; glance: only what is read in one pass. */
+/* Good claims with so many of each; plain: only what is read in one pass. */
 static void random_claims(uint64_t *seed, subtoken_claims *claims, size_t permissions, size_t urls,
-                          bool glance) {
+                          bool plain) {
   char text[SUBTOKEN_URL_MAX + 1];
   memset(claims, 0, sizeof *claims);
   claims->iat = (int64_t)(random_next(seed) >> (15 + random_below(seed, 49)));
@@ -172,7 +172,7 @@ static void random_claims(uint64_t *seed, subtoken_claims *claims, size_t permis
     if (!st_claims_add_permission(claims, permission)) abort();
   }
   while (claims->url_count < urls) {
-    subtoken_text url = random_entry(seed, text, glance);
+    subtoken_text url = random_entry(seed, text, plain);
     if (claims->text_len + url.len > 4500) url = ST_TEXT("/short");
     if (!st_claims_add_url(claims, url)) abort();
   }
@@ -211,16 +211,16 @@ static void what_we_write(void **state) {
   uint64_t seed = 7;
   size_t read = 0;
   for (int round = 0; round < 12000; round++) {
-    bool glance = round % 3 != 0;
+    bool plain = round % 3 != 0;
     size_t permissions = random_below(&seed, round % 8 == 0 ? 65 : 5);
     size_t urls = round % 2 == 0 ? 0 : random_below(&seed, round % 16 == 1 ? 65 : 4);
-    random_claims(&seed, &made, permissions, urls, glance);
+    random_claims(&seed, &made, permissions, urls, plain);
     st_writer writer = st_writer_on(payload, sizeof payload);
     st_claims_write(&writer, &made);
     assert_false(writer.overflow);
     if (writer.len > sizeof made.text) continue;
     bool issued = holds(payload, writer.len);
-    if (glance && short_time(made.iat) && short_time(made.exp)) {
+    if (plain && short_time(made.iat) && short_time(made.exp)) {
       CHECK(issued, "%.*s", (int)writer.len, payload);
     }
     read += issued;

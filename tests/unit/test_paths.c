@@ -510,7 +510,7 @@ static void covering(void **state) {
   }
 }
 
-/* ---- at a glance, and plainly ---- */
+/* ---- by its prefix, and plainly ---- */
 
 static uint8_t this_cpu;
 
@@ -532,7 +532,7 @@ static bool target_holds(const char *text, size_t len) {
   return want == SUBTOKEN_FAULT_NONE;
 }
 
-/* And an entry; what is passed at a glance is an entry too, and no shorter one is. */
+/* And an entry; what is passed by its prefix is an entry too, and no shorter one is. */
 static bool entry_holds(const char *text, size_t len) {
   static plain_entry plain;
   static st_entry entry;
@@ -547,8 +547,8 @@ static bool entry_holds(const char *text, size_t len) {
           "%.*s", (int)len, text);
     CHECK(plain_is(&plain, entry.path.bytes, entry.path.len, ST_PATH_ANY), "%.*s", (int)len, text);
   }
-  size_t passed = st_entry_glance(0, given);
-  CHECK(passed == st_entry_glance(this_cpu, given), "%.*s: %zu", (int)len, text, passed);
+  size_t passed = st_entry_scan_prefix(0, given);
+  CHECK(passed == st_entry_scan_prefix(this_cpu, given), "%.*s: %zu", (int)len, text, passed);
   CHECK(passed <= len, "%.*s: %zu", (int)len, text, passed);
   if (passed > 0 && passed <= SUBTOKEN_URL_MAX) {
     CHECK(plain_entry_read(text, passed, &plain) == SUBTOKEN_FAULT_NONE, "%.*s of %.*s",

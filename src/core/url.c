@@ -1,0 +1,54 @@
+/* The functions of subtoken/url.h that take texts alone: each reads its arguments with paths.c and
+ * compares them with paths_match.c. subtoken_url_match, which takes claims, is in decide.c.
+ */
+#include "subtoken/url.h"
+
+#include "core/paths.h"
+
+subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out_size,
+                                     size_t *out_len, subtoken_fault *fault) {
+  st_path path;
+  if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
+  subtoken_fault found = st_target_read(target, &path);
+  if (fault != NULL) *fault = found;
+  if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  st_writer writer = st_writer_on(out, out_size);
+  st_path_write(&writer, &path);
+  if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL;
+  *out_len = writer.len;
+  return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_url_canonical(subtoken_text text, char *out, size_t out_size,
+                                       size_t *out_len, subtoken_fault *fault) {
+  st_entry entry;
+  if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
+  if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
+  subtoken_fault found = st_entry_read(text, &entry);
+  if (fault != NULL) *fault = found;
+  if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+  st_writer writer = st_writer_on(out, out_size);
+  st_entry_write(&writer, &entry);
+  if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL;
+  *out_len = writer.len;
+  return SUBTOKEN_OK;
+}
+
+subtoken_result subtoken_url_allows(subtoken_text text, subtoken_text method,
+                                    subtoken_text target) {
+  st_path path;
+  st_entry entry;
+  if (st_entry_read(text, &entry) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+  if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  return st_entry_matches(&entry, method, &path) ? SUBTOKEN_OK : SUBTOKEN_URL;
+}
+
+subtoken_result subtoken_url_covers(subtoken_text outer, subtoken_text inner) {
+  st_entry a, b;
+  if (st_entry_read(outer, &a) != SUBTOKEN_FAULT_NONE ||
+      st_entry_read(inner, &b) != SUBTOKEN_FAULT_NONE) {
+    return SUBTOKEN_BAD_URL;
+  }
+  return st_entry_covers(&a, &b) ? SUBTOKEN_OK : SUBTOKEN_URL_WIDER;
+}
