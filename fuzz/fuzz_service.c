@@ -240,11 +240,11 @@ static const st_users people = {.find = find_person,
                                 .check = check_password,
                                 .hash = hash_password,
                                 .create = create_person,
-                                .log_in = log_in,
-                                .refresh = refresh_login,
-                                .log_out = log_out,
-                                .audit = list_audit,
-                                .used = note_used};
+                                .begin_session = log_in,
+                                .refresh_session = refresh_login,
+                                .end_session = log_out,
+                                .list_audit = list_audit,
+                                .note_use = note_used};
 
 static st_store_status create_key(void *context, const st_audit_context *act,
                                   const st_grantor *maker, st_key *key, char *whole) {

@@ -1,5 +1,6 @@
-/* keys - parent keys, and what the office asks of the store that keeps them.
- * The store itself is opened and managed by the shell (domain/store.h).
+/* key - a row of the store that grants something: a parent key, a user or a session; what it
+ * grants; and the two ports by which the service looks keys up and changes them (operations/keys.c
+ * gives them).
  */
 #ifndef ST_DOMAIN_KEY_H
 #define ST_DOMAIN_KEY_H
@@ -17,16 +18,16 @@
 /* What a row of the store stands for. All four grant something to a sub of their own. */
 typedef enum st_key_kind {
   ST_KIND_KEY = 0,
-  ST_KIND_USER,    /* what a person may do: HTTP Basic, and what is made with it */
-  ST_KIND_SESSION, /* a login of a person, its parent; the id is the sid claim */
-  ST_KIND_SERVICE, /* a login made with a parent key that has the permission services */
+  ST_KIND_USER,    /* what a user may do: HTTP Basic, and what is made with it */
+  ST_KIND_SESSION, /* a session of a user, its parent; the id is the sid claim */
+  ST_KIND_SERVICE, /* a session made with a parent key that has the permission services */
 } st_key_kind;
 
 /* A parent key as it is stored: never the key itself. Texts end with a NUL. */
 typedef struct st_key {
   st_key_kind kind;
   char id[ST_KEY_ID_LEN + 1];
-  char parent[ST_KEY_ID_LEN + 1]; /* of a login: what it rests on and ends with; else empty */
+  char parent[ST_KEY_ID_LEN + 1]; /* of a session: what it rests on and ends with; else empty */
   char sub[ST_SUB_LEN + 1];
   char name[ST_NAME_MAX + 1];
   char owner[ST_NAME_MAX + 1];
@@ -35,7 +36,7 @@ typedef struct st_key {
   int64_t expires_at; /* or ST_NEVER */
   int64_t used_at;    /* in a listing: when it was last used, at most a minute late; 0: never */
   bool disabled;
-  bool suspended; /* its owner is a person who is disabled */
+  bool suspended; /* its owner is a user who is disabled */
   /* In a listing: which row it was made with, a key or a user; empty: the command line, or unknown.
    */
   char made_by[ST_KEY_ID_LEN + 1];
@@ -49,7 +50,7 @@ typedef struct st_key {
 #define ST_DERIVED_LISTED 10
 typedef struct st_derived_item {
   bool user;
-  char name[ST_NAME_MAX + 1]; /* a user's login, or the id of a key */
+  char name[ST_NAME_MAX + 1]; /* a username, or the id of a key */
 } st_derived_item;
 typedef struct st_derived {
   bool end;            /* asked for: it ends, too */
@@ -65,20 +66,20 @@ typedef struct st_audit_context {
   int64_t until_us; /* monotonic: until when to wait for others who write; 0: five seconds */
   const char *who;  /* "key ID", "person LOGIN", "user NAME" of the operating system */
   const char *from; /* an address, or "command line" */
-  const char *row;  /* id of the key or user that does it; NULL: the command line, or nobody */
+  const char *row;  /* id of the key or user that does it; NULL: the command line, or unknown */
   bool as_owner;    /* a user who manages the user's own keys alone */
-  st_derived *made; /* of what ends or disables: what was made with it; NULL: nobody asks */
+  st_derived *made; /* of what ends or disables: what was made with it; NULL: not asked for */
 } st_audit_context;
 
-/* What something is made with. The transaction that makes it looks whether that is in force
- * still, and worth as much.
+/* What something is made with. The transaction that makes it checks whether that is still in force
+ * and still has the same permissions.
  */
 typedef struct st_grantor {
   const char *id;  /* of its row */
-  const char *sub; /* as it was when the request was let in */
+  const char *sub; /* as it was when the request was authenticated */
 } st_grantor;
 
-/* The two questions that answering a request takes. Any thread may ask. */
+/* The two lookups that authenticating a request takes. Any thread may call. */
 typedef struct st_keys {
   void *store;
   /* digest: the 32 bytes of SHA-256 over the whole key. */
@@ -86,27 +87,27 @@ typedef struct st_keys {
   st_store_status (*by_sub)(void *store, subtoken_text sub, st_key *key);
 } st_keys;
 
-/* What managing takes. now_us of an act is filled in here. *sequence: at which the revocation
- * data carries it.
+/* What managing keys takes. now_us of the audit context is filled in by it. *sequence: the one at
+ * which the revocation data has the change.
  */
 typedef struct st_key_changes {
   void *context;
   /* Draws id, sub and the whole key, of ST_KEY_LEN characters and a NUL, which the caller wipes.
    * owner_is_user of the key: see ST_STORE_OWNER_REGISTERED. */
-  st_store_status (*create)(void *context, const st_audit_context *act, const st_grantor *maker,
+  st_store_status (*create)(void *context, const st_audit_context *audit, const st_grantor *grantor,
                             st_key *key, char *whole);
   st_store_status (*find)(void *context, const char *id, st_key *key);
   st_store_status (*find_sub)(void *context, subtoken_text sub, st_key *key);
   /* The keys after an id, of one owner or, with NULL, of all. */
   st_store_status (*list)(void *context, const char *owner, const char *after, size_t limit,
                           st_key *keys, size_t *count);
-  st_store_status (*rename)(void *context, const st_audit_context *act, const char *id,
+  st_store_status (*rename)(void *context, const st_audit_context *audit, const char *id,
                             const char *name);
-  st_store_status (*remove)(void *context, const st_audit_context *act, const char *id,
+  st_store_status (*remove)(void *context, const st_audit_context *audit, const char *id,
                             int64_t *sequence);
-  st_store_status (*set_disabled)(void *context, const st_audit_context *act, const char *id,
+  st_store_status (*set_disabled)(void *context, const st_audit_context *audit, const char *id,
                                   bool disabled, int64_t *sequence);
-  st_store_status (*revoke_subtokens)(void *context, const st_audit_context *act, const char *id,
+  st_store_status (*revoke_subtokens)(void *context, const st_audit_context *audit, const char *id,
                                       int64_t *sequence);
 } st_key_changes;
 

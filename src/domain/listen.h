@@ -1,5 +1,5 @@
 /* listen - where the server takes connections: the text of a setting, read. Nothing is opened here
- * (shell/listener.c does that).
+ * (server/listener.c does that).
  */
 #ifndef ST_DOMAIN_LISTEN_H
 #define ST_DOMAIN_LISTEN_H

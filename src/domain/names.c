@@ -6,7 +6,6 @@
 #include "base/bytes.h"
 #include "domain/key.h"
 
-/* Nothing in it that a terminal obeys: it is shown to people. */
 bool st_names_is_plain(subtoken_text text) {
   uint32_t code_point;
   while (text.len > 0) {
@@ -17,7 +16,7 @@ bool st_names_is_plain(subtoken_text text) {
   return true;
 }
 
-bool st_names_username_valid(subtoken_text login) {
-  return login.len > 0 && login.len <= ST_NAME_MAX && st_names_is_plain(login) &&
-         memchr(login.data, ':', login.len) == NULL;
+bool st_names_username_valid(subtoken_text name) {
+  return name.len > 0 && name.len <= ST_NAME_MAX && st_names_is_plain(name) &&
+         memchr(name.data, ':', name.len) == NULL;
 }

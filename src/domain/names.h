@@ -4,12 +4,12 @@
 
 #include "subtoken/common.h"
 
-/* May it be somebody's login? 1 to ST_NAME_MAX bytes of UTF-8 without what a terminal obeys,
- * and without the colon (RFC 7617 section 2).
+/* May it be a username? 1 to ST_NAME_MAX bytes of UTF-8 without control characters and without the
+ * colon (RFC 7617 section 2).
  */
-bool st_names_username_valid(subtoken_text login);
+bool st_names_username_valid(subtoken_text name);
 
-/* Nothing in it that a terminal obeys: it is shown to people. */
+/* UTF-8 without control characters, which a terminal would act on: it is shown to users. */
 bool st_names_is_plain(subtoken_text text);
 
 #endif

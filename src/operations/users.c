@@ -110,9 +110,9 @@ st_users st_users_of(st_store *store) {
                     .check = check,
                     .hash = hash,
                     .create = create,
-                    .log_in = log_in,
-                    .refresh = refresh,
-                    .log_out = log_out,
-                    .audit = audit,
-                    .used = st_uses_note};
+                    .begin_session = log_in,
+                    .refresh_session = refresh,
+                    .end_session = log_out,
+                    .list_audit = audit,
+                    .note_use = st_uses_note};
 }

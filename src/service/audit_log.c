@@ -64,7 +64,7 @@ static st_store_status audit_fill(const st_users *users, audit_page *page, bool 
   do {
     wanted = page->left < LINES ? (size_t)page->left : LINES;
     count = 0;
-    st_store_status found = users->audit(users->context, page->before, wanted, lines, &count);
+    st_store_status found = users->list_audit(users->context, page->before, wanted, lines, &count);
     if (found != ST_STORE_OK) return found;
     for (size_t i = 0; i < count && !page->full; i++) audit_add(page, &lines[i]);
   } while (count == wanted && page->left > 0 && !page->full);

@@ -44,7 +44,7 @@ static void authenticate_note_use(const st_context *c, const st_identity *identi
   const st_users *users = c->service->users;
   bool key = identity->key.kind == ST_KIND_KEY;
   if (!key && identity->key.kind != ST_KIND_SERVICE) return;
-  users->used(users->context, key ? identity->key.id : identity->key.parent, c->request->now);
+  users->note_use(users->context, key ? identity->key.id : identity->key.parent, c->request->now);
 }
 
 static const st_problem *authenticate_reject(st_context *c, const st_auth_result *result) {

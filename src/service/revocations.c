@@ -1,5 +1,6 @@
 /* The route /v2/revocations: the snapshot whole, what has changed since a sequence, or that
- * nothing has, each with a heartbeat (interface section 10).
+ * nothing has, each with a heartbeat. What they are made of is the server's
+ * (server/snapshot_cache.c).
  */
 #include "service/access.h"
 #include "service/endpoints.h"
@@ -23,23 +24,23 @@ static bool revocations_read_sequence(subtoken_text text, int64_t *sequence) {
 }
 
 /* What the client says that it has, and whether changes since then are of no use to it. */
-typedef struct revocations_question {
+typedef struct revocations_request {
   int64_t since; /* 0: nothing */
   bool whole;
-} revocations_question;
+} revocations_request;
 
-static const st_problem *revocations_read_question(st_context *c, revocations_question *asked) {
+static const st_problem *revocations_read_question(st_context *c, revocations_request *wanted) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {c->query, c->query.len == 0};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
-  *asked = (revocations_question){0, false};
+  *wanted = (revocations_request){0, false};
   while (st_params_next_pair(&cutter, &out, &pair)) {
-    if (st_text_is(pair.name, "whole")) asked->whole = st_text_is(pair.value, "1");
+    if (st_text_is(pair.name, "whole")) wanted->whole = st_text_is(pair.value, "1");
     if (!st_text_is(pair.name, "since")) continue;
-    if (asked->since != 0)
+    if (wanted->since != 0)
       return st_problem_parameter(&c->problem, "since", "given more than once");
-    if (pair.bad_escape || !revocations_read_sequence(pair.value, &asked->since)) {
+    if (pair.bad_escape || !revocations_read_sequence(pair.value, &wanted->since)) {
       return st_problem_parameter(
           &c->problem, "since", "must be a sequence, a whole number from 1 to 9223372036854775807");
     }
@@ -83,16 +84,16 @@ static bool revocations_is_known(const st_request *request, const char *etag) {
 
 /* ---- the answer ---- */
 
-static void revocations_write_headers(st_reply *reply, const st_snapshot_version *edition) {
+static void revocations_write_headers(st_reply *reply, const st_snapshot_version *version) {
   char text[ST_SNAPSHOT_TAG_LEN + 3];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_char(&writer, '"');
-  st_write_literal(&writer, edition->etag);
+  st_write_literal(&writer, version->etag);
   st_write_char(&writer, '"');
   st_reply_header(reply, "ETag", (subtoken_text){text, writer.len});
-  st_reply_header(reply, "Subtoken-Heartbeat", st_text(edition->heartbeat));
+  st_reply_header(reply, "Subtoken-Heartbeat", st_text(version->heartbeat));
   writer = st_writer_on(text, sizeof text);
-  st_write_int(&writer, edition->sequence);
+  st_write_int(&writer, version->sequence);
   st_reply_header(reply, "Subtoken-Seq", (subtoken_text){text, writer.len});
 }
 
@@ -101,29 +102,29 @@ static void revocations_release(const st_payload *payload) {
 }
 
 /* 304 when the client has it. */
-static bool revocations_answer_known(st_context *c, const st_snapshot_version *edition) {
-  if (!revocations_is_known(c->request, edition->etag)) return false;
-  revocations_write_headers(c->reply, edition);
+static bool revocations_answer_known(st_context *c, const st_snapshot_version *version) {
+  if (!revocations_is_known(c->request, version->etag)) return false;
+  revocations_write_headers(c->reply, version);
   c->reply->status = 304;
-  revocations_release(&edition->snapshot);
+  revocations_release(&version->snapshot);
   return true;
 }
 
-static bool revocations_answer_changes(st_context *c, const st_snapshot_version *edition,
-                                       const revocations_question *asked) {
+static bool revocations_answer_changes(st_context *c, const st_snapshot_version *version,
+                                       const revocations_request *wanted) {
   const st_feed *feed = &c->service->feed;
-  if (asked->since == 0 || asked->whole ||
-      !feed->changes(feed->context, edition, asked->since, &c->reply->payload)) {
+  if (wanted->since == 0 || wanted->whole ||
+      !feed->changes(feed->context, version, wanted->since, &c->reply->payload)) {
     return false;
   }
-  revocations_write_headers(c->reply, edition);
+  revocations_write_headers(c->reply, version);
   c->reply->status = 200;
   c->reply->content_type = CHANGES_TYPE;
-  revocations_release(&edition->snapshot);
+  revocations_release(&version->snapshot);
   return true;
 }
 
-static const st_problem *revocations_problem(st_feed_status fed) {
+static const st_problem *revocations_problem(st_feed_status status) {
   static const st_problem key_busy = {
       .status = 429,
       .event = "feed_busy",
@@ -153,7 +154,7 @@ static const st_problem *revocations_problem(st_feed_status fed) {
                                     .event = "store_error",
                                     .text = "the revocation data cannot be read; try again later",
                                     .retry_after = 5};
-  switch (fed) {
+  switch (status) {
     case ST_FEED_KEY_BUSY: return &key_busy;
     case ST_FEED_BUSY: return &busy;
     case ST_FEED_CLIENT_LEFT: return &left;
@@ -163,36 +164,37 @@ static const st_problem *revocations_problem(st_feed_status fed) {
   }
 }
 
-static const st_problem *revocations_answer_with(st_context *c, st_snapshot_version *edition,
-                                                 const revocations_question *asked) {
+static const st_problem *revocations_answer_with(st_context *c, st_snapshot_version *version,
+                                                 const revocations_request *wanted) {
   const st_feed *feed = &c->service->feed;
-  if (revocations_answer_known(c, edition) || revocations_answer_changes(c, edition, asked))
+  if (revocations_answer_known(c, version) || revocations_answer_changes(c, version, wanted))
     return NULL;
-  if (!feed->whole(feed->context, c->service->ring, asked->since, edition)) {
+  if (!feed->whole(feed->context, c->service->ring, wanted->since, version)) {
     return revocations_problem(ST_FEED_STORE_ERROR);
   }
-  if (revocations_answer_known(c, edition)) return NULL;
-  revocations_write_headers(c->reply, edition);
+  if (revocations_answer_known(c, version)) return NULL;
+  revocations_write_headers(c->reply, version);
   c->reply->status = 200;
   c->reply->content_type = SNAPSHOT_TYPE;
-  c->reply->payload = edition->snapshot;
+  c->reply->payload = version->snapshot;
   return NULL;
 }
 
 const st_problem *st_revocations_answer(st_context *c) {
   st_identity identity;
-  st_snapshot_version edition;
-  revocations_question asked;
+  st_snapshot_version version;
+  revocations_request wanted;
   const st_problem *problem = st_authenticate(c, &identity);
   if (problem == NULL) problem = st_access_requires(c, &identity, "revocations");
-  if (problem == NULL) problem = revocations_read_question(c, &asked);
+  if (problem == NULL) problem = revocations_read_question(c, &wanted);
   if (problem != NULL) return problem;
   const st_feed *feed = &c->service->feed;
-  st_feed_status fed = asked.since != 0 ? feed->gave(feed->context, asked.since) : ST_FEED_READY;
-  if (fed == ST_FEED_READY) {
-    fed =
-        feed->current(feed->context, c->service->ring, c->request->now, identity.key.id, &edition);
+  st_feed_status status =
+      wanted.since != 0 ? feed->gave(feed->context, wanted.since) : ST_FEED_READY;
+  if (status == ST_FEED_READY) {
+    status =
+        feed->current(feed->context, c->service->ring, c->request->now, identity.key.id, &version);
   }
-  return fed == ST_FEED_READY ? revocations_answer_with(c, &edition, &asked)
-                              : revocations_problem(fed);
+  return status == ST_FEED_READY ? revocations_answer_with(c, &version, &wanted)
+                                 : revocations_problem(status);
 }

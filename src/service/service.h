@@ -1,7 +1,9 @@
-/* service - a request in, a reply out. No sockets, no clock: it can be fuzzed whole.
+/* service - what goes into the service and what comes out of it: a request, a reply, and what the
+ * server gives it to work with. The service opens no socket and asks no clock, so it can be fuzzed
+ * whole (fuzz/fuzz_service.c).
  *
- * The walk of a request through this room: route, credential, identity, url,
- * parameters, answer; the first that fails decides (interface section 6).
+ * A request is taken in this order, and the first step that fails decides: route (router.c),
+ * credential (credential.c), whose it is and its urls (authenticate.c), parameters, the endpoint.
  */
 #ifndef ST_SERVICE_SERVICE_H
 #define ST_SERVICE_SERVICE_H
@@ -42,7 +44,7 @@ typedef struct st_request {
 
 /* What the log tells of a request besides its status. Never a credential. */
 typedef struct st_event {
-  const char *name;                           /* a word of threats.md, or NULL when all went well */
+  const char *name;                           /* the log's word for a refusal, or NULL */
   char credential[ST_CREDENTIAL_TAG_LEN + 1]; /* hex of its SHA-256, or empty */
   char key_id[ST_KEY_ID_LEN + 1];
   size_t dropped;
@@ -77,7 +79,7 @@ typedef struct st_reply {
   char body[ST_REPLY_BODY_MAX];
 } st_reply;
 
-/* The revocation data as it stood when the store was asked; the heartbeat vouches for that time. */
+/* The revocation data as it was when the store was asked; the heartbeat vouches for that time. */
 #define ST_SNAPSHOT_TAG_LEN 43
 typedef struct st_snapshot_version {
   int64_t sequence;
@@ -92,7 +94,7 @@ typedef enum st_feed_status {
   ST_FEED_NO_MEMORY,
   ST_FEED_KEY_BUSY,    /* too many requests of this key are being answered: 429 */
   ST_FEED_BUSY,        /* too many are, or a first snapshot is still being made: 503 */
-  ST_FEED_CLIENT_LEFT, /* the client is gone: nobody reads the answer */
+  ST_FEED_CLIENT_LEFT, /* the client has closed the connection */
   ST_FEED_NEVER,       /* that sequence was never given here: 409 */
 } st_feed_status;
 
@@ -103,18 +105,18 @@ typedef struct st_feed {
    * unless ST_FEED_READY.
    */
   st_feed_status (*current)(void *context, const subtoken_ring *ring, int64_t now,
-                            const char *key_id, st_snapshot_version *edition);
-  /* What brings the snapshot of that sequence to this edition; false when that is not known,
+                            const char *key_id, st_snapshot_version *version);
+  /* What brings the snapshot of that sequence to this version; false when that is not known,
    * or not shorter than the whole.
    */
-  bool (*changes)(void *context, const st_snapshot_version *edition, int64_t since,
+  bool (*changes)(void *context, const st_snapshot_version *version, int64_t since,
                   st_payload *changes);
-  /* The edition is to be sent whole to who has that of `since` (0: none). It may become an
-   * earlier one, with the heartbeat of its time, that others are still taking, so that few are
-   * kept. False when nothing can sign: nothing is to be released.
+  /* The version is to be sent whole to a client that has that of `since` (0: none). It may become
+   * an earlier one, with the heartbeat of its time, that others are still being sent, so that few
+   * are kept. False when nothing can sign: nothing is to be released.
    */
   bool (*whole)(void *context, const subtoken_ring *ring, int64_t since,
-                st_snapshot_version *edition);
+                st_snapshot_version *version);
   /* Was that sequence ever given here? ST_FEED_READY, ST_FEED_NEVER: the client was told another
    * history, or ST_FEED_STORE_ERROR.
    */
@@ -129,7 +131,7 @@ typedef struct st_service {
   bool (*ready)(void *store);
   const st_key_changes *changes;
   const st_users *users;
-  st_throttle *throttle; /* of failed logins */
+  st_throttle *throttle; /* of wrong passwords */
   st_basic_auth *basic;  /* the HTTP Basic credentials that were found good */
   st_feed feed;
   const subtoken_policy *policy; /* of the decision endpoint; NULL: none */

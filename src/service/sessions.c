@@ -38,7 +38,7 @@ static const st_problem *sessions_end_unused(st_context *c, const st_audit_conte
                                              const st_key *row, const st_problem *problem) {
   const st_users *users = c->service->users;
   int64_t sequence;
-  st_store_status changed = users->log_out(users->context, audit, row->id, &sequence);
+  st_store_status changed = users->end_session(users->context, audit, row->id, &sequence);
   return changed == ST_STORE_OK ? problem : st_problem_unchanged(changed);
 }
 
@@ -67,7 +67,8 @@ static const st_problem *sessions_begin(st_context *c, const st_identity *identi
   st_key row = {.expires_at = c->request->now + settings->refresh_life};
   const st_problem *problem;
   memcpy(c->reply->event.key_id, identity->key.id, sizeof identity->key.id);
-  st_store_status changed = users->log_in(users->context, &audit, &grantor, most, &row, refresh);
+  st_store_status changed =
+      users->begin_session(users->context, &audit, &grantor, most, &row, refresh);
   switch (changed) {
     case ST_STORE_OK: problem = sessions_answer_pair(c, &audit, &row, refresh); break;
     case ST_STORE_NOT_FOUND:
@@ -172,8 +173,8 @@ static const st_problem *sessions_refresh_with(st_context *c, subtoken_text toke
   st_store_status changed = ST_STORE_NOT_FOUND;
   const st_problem *problem;
   if (token.len == ST_REFRESH_LEN && (st_text_class(token) & ST_CHAR_NAME) != 0) {
-    changed = users->refresh(users->context, &audit, token, until, settings->refresh_retry, &row,
-                             successor);
+    changed = users->refresh_session(users->context, &audit, token, until, settings->refresh_retry,
+                                     &row, successor);
   }
   switch (changed) {
     case ST_STORE_OK:
@@ -214,7 +215,7 @@ const st_problem *st_sessions_log_out(st_context *c) {
   problem = st_json_body_none(c);
   if (problem != NULL) return problem;
   st_audit_context audit = st_access_audit_context(c, &identity, &buffers);
-  st_store_status changed = users->log_out(users->context, &audit, identity.key.id, &sequence);
+  st_store_status changed = users->end_session(users->context, &audit, identity.key.id, &sequence);
   switch (changed) {
     case ST_STORE_OK:
       c->reply->status = 204;

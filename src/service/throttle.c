@@ -42,15 +42,15 @@ static void take_one(int64_t *full_at, int64_t now, int64_t each) {
   *full_at = (*full_at > now ? *full_at : now) + each;
 }
 
-int64_t st_throttle_take(st_throttle *throttle, subtoken_text login, subtoken_text address,
+int64_t st_throttle_take(st_throttle *throttle, subtoken_text username, subtoken_text address,
                          int64_t now_us) {
-  int64_t *one = &throttle->login_full_at_us[slot_of(throttle, login.data, login.len)];
+  int64_t *one = &throttle->username_full_at_us[slot_of(throttle, username.data, username.len)];
   int64_t *other = &throttle->address_full_at_us[slot_of_address(throttle, address)];
   pthread_mutex_lock(&throttle->lock);
-  int64_t wait = wait_of(*one, now_us, ST_THROTTLE_LOGIN_US, ST_THROTTLE_LOGIN_BURST);
+  int64_t wait = wait_of(*one, now_us, ST_THROTTLE_USERNAME_US, ST_THROTTLE_USERNAME_BURST);
   int64_t wait_other = wait_of(*other, now_us, ST_THROTTLE_ADDRESS_US, ST_THROTTLE_ADDRESS_BURST);
   if (wait == 0 && wait_other == 0) {
-    take_one(one, now_us, ST_THROTTLE_LOGIN_US);
+    take_one(one, now_us, ST_THROTTLE_USERNAME_US);
     take_one(other, now_us, ST_THROTTLE_ADDRESS_US);
   }
   pthread_mutex_unlock(&throttle->lock);
@@ -61,11 +61,11 @@ int64_t st_throttle_take(st_throttle *throttle, subtoken_text login, subtoken_te
 /* A bucket that is full meanwhile stays just full: then full_at is in the past, whatever is
  * subtracted, and the next take counts from its own time.
  */
-void st_throttle_give_back(st_throttle *throttle, subtoken_text login, subtoken_text address) {
-  size_t one = slot_of(throttle, login.data, login.len);
+void st_throttle_give_back(st_throttle *throttle, subtoken_text username, subtoken_text address) {
+  size_t one = slot_of(throttle, username.data, username.len);
   size_t other = slot_of_address(throttle, address);
   pthread_mutex_lock(&throttle->lock);
-  throttle->login_full_at_us[one] -= ST_THROTTLE_LOGIN_US;
+  throttle->username_full_at_us[one] -= ST_THROTTLE_USERNAME_US;
   throttle->address_full_at_us[other] -= ST_THROTTLE_ADDRESS_US;
   pthread_mutex_unlock(&throttle->lock);
 }

@@ -1,10 +1,10 @@
-/* throttle - slows those who guess passwords: a token bucket a login, and one an address, in
+/* throttle - slows those who guess passwords: a token bucket a username, and one an address, in
  * tables of fixed size. One is taken from both before a password is checked, and given back
  * when it was right: what stays taken are failures. Any thread may ask.
  *
  * Whatever order threads come in, no more passwords fail, or are being checked, in any time
- * than the bucket holds and what flows into it meanwhile. Two logins that fall on one bucket
- * share it, which errs on the side of refusing; whoever knows a login can slow its owner down,
+ * than the bucket holds and what flows into it meanwhile. Two usernames that fall on one bucket
+ * share it, which errs on the side of refusing; whoever knows a username can slow its owner down,
  * but not lock him out.
  */
 #ifndef ST_SERVICE_THROTTLE_H
@@ -17,16 +17,16 @@
 #define ST_THROTTLE_KEY_LEN 16
 #define ST_THROTTLE_SLOTS 16384
 
-/* Per login 10 at once, then one each 10 s; per address 50 at once, then one each second. */
-#define ST_THROTTLE_LOGIN_BURST 10
-#define ST_THROTTLE_LOGIN_US INT64_C(10000000)
+/* Per username 10 at once, then one each 10 s; per address 50 at once, then one each second. */
+#define ST_THROTTLE_USERNAME_BURST 10
+#define ST_THROTTLE_USERNAME_US INT64_C(10000000)
 #define ST_THROTTLE_ADDRESS_BURST 50
 #define ST_THROTTLE_ADDRESS_US INT64_C(1000000)
 
 typedef struct st_throttle {
   pthread_mutex_t lock;
-  subtoken_secret key;                         /* what falls where is nobody's choice */
-  int64_t login_full_at_us[ST_THROTTLE_SLOTS]; /* when the bucket will be full again */
+  subtoken_secret key; /* so that nobody can choose which bucket a text falls on */
+  int64_t username_full_at_us[ST_THROTTLE_SLOTS]; /* when the bucket will be full again */
   int64_t address_full_at_us[ST_THROTTLE_SLOTS];
 } st_throttle;
 
@@ -35,16 +35,16 @@ bool st_throttle_start(st_throttle *throttle, const uint8_t key[ST_THROTTLE_KEY_
     __attribute__((warn_unused_result));
 
 /* Take one from both: 0. Otherwise none is taken, and the answer is the whole seconds, at
- * least 1, until there is one in both. The login is taken as it is, whether there is such a
- * person or not. An IPv4 address counts by itself, however it is written, an IPv6 one by its
+ * least 1, until there is one in both. The username is taken as it is, whether there is such a
+ * user or not. An IPv4 address counts by itself, however it is written, an IPv6 one by its
  * /64; what is no address counts by its text.
  */
-int64_t st_throttle_take(st_throttle *throttle, subtoken_text login, subtoken_text address,
+int64_t st_throttle_take(st_throttle *throttle, subtoken_text username, subtoken_text address,
                          int64_t now_us) __attribute__((warn_unused_result));
 
 /* What was taken for the same two, because the password was right or could not be checked.
  * Once for each that was taken, however long ago.
  */
-void st_throttle_give_back(st_throttle *throttle, subtoken_text login, subtoken_text address);
+void st_throttle_give_back(st_throttle *throttle, subtoken_text username, subtoken_text address);
 
 #endif

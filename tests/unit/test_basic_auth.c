@@ -98,18 +98,18 @@ static void test_shut_out(void **state) {
     assert_true(st_throttle_start(&throttle, (const uint8_t *)"sixteen bytes...."));
     alice()->key.disabled = alice_row()->disabled = over == 0;
     alice()->key.expires_at = alice_row()->expires_at = over == 0 ? ST_NEVER : NOW;
-    for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) {
+    for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
       assert_int_equal(ask(ALICE), 401);
       check_unauthorized("login_failed");
       assert_true(office.checked_nobody);
     }
-    assert_int_equal(office.checks, ST_THROTTLE_LOGIN_BURST);
+    assert_int_equal(office.checks, ST_THROTTLE_USERNAME_BURST);
     assert_int_equal(ask(ALICE), 429);
     check_event("login_throttled");
-    assert_int_equal(office.checks, ST_THROTTLE_LOGIN_BURST);
+    assert_int_equal(office.checks, ST_THROTTLE_USERNAME_BURST);
   }
   alice()->key.expires_at = alice_row()->expires_at = NOW + 1;
-  assert_int_equal(ask_at(ALICE, NOW_US + 100 * ST_THROTTLE_LOGIN_US), 200);
+  assert_int_equal(ask_at(ALICE, NOW_US + 100 * ST_THROTTLE_USERNAME_US), 200);
 }
 
 /* ---- what is remembered ---- */
@@ -205,23 +205,23 @@ static void test_store_is_asked_each_time(void **state) {
 
 static void test_throttled(void **state) {
   (void)state;
-  for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
+  for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
   assert_int_equal(ask(ALICE "!"), 429);
   check_event("login_throttled");
   assert_int_equal(reply.retry_after, 10);
   assert_int_equal(ask(ALICE), 429); /* even the right one */
-  assert_int_equal(office.checks, ST_THROTTLE_LOGIN_BURST);
-  assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_LOGIN_US), 200);
+  assert_int_equal(office.checks, ST_THROTTLE_USERNAME_BURST);
+  assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_USERNAME_US), 200);
   /* whoever is in stays in, however others guess */
-  assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_LOGIN_US), 401);
-  assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_LOGIN_US), 429);
-  assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_LOGIN_US), 200);
+  assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_USERNAME_US), 401);
+  assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_USERNAME_US), 429);
+  assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_USERNAME_US), 200);
 }
 
 /* What is not the caller's fault costs none of the attempts. */
 static void test_given_back(void **state) {
   (void)state;
-  for (int i = 0; i < 4 * ST_THROTTLE_LOGIN_BURST; i++) {
+  for (int i = 0; i < 4 * ST_THROTTLE_USERNAME_BURST; i++) {
     forget();
     office.verdict_forced = i % 4 < 2;
     office.status = i % 4 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
@@ -230,7 +230,7 @@ static void test_given_back(void **state) {
     CHECK(status == (i % 4 == 3 ? 200 : 503), "%d: %d", i, status);
     check_event(i % 4 == 0 ? "passwords_busy" : i % 4 == 3 ? "none" : "store_error");
   }
-  for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
+  for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
   assert_int_equal(ask(ALICE "!"), 429);
 }
 
@@ -324,7 +324,7 @@ static void test_waiting_is_bounded(void **state) {
   wanted = 0;
   join_all(threads);
   assert_int_equal(turned_away, ST_BASIC_WAITING);
-  assert_int_equal(computed, ST_THROTTLE_LOGIN_BURST); /* wrong ones, each by itself */
+  assert_int_equal(computed, ST_THROTTLE_USERNAME_BURST); /* wrong ones, each by itself */
   assert_int_equal(basic.waiting, 0);
 }
 

@@ -33,7 +33,7 @@ static int open_office(void **state) {
 /* ---- what was used ---- */
 
 static void use(unsigned n, int64_t at) {
-  people.used(people.context, id_of(n), at);
+  people.note_use(people.context, id_of(n), at);
 }
 
 /* What is left is written when it ends: nobody has to wait for half a minute. */
@@ -55,7 +55,7 @@ static void test_uses(void **state) {
   use(2, NOW + 1);
   use(1, NOW + 5);
   use(99, NOW); /* deleted meanwhile */
-  people.used(people.context, "", NOW);
+  people.note_use(people.context, "", NOW);
   write_uses();
   assert_true(used_at(1) == NOW + 5);
   assert_true(used_at(2) == NOW + 1);
@@ -112,7 +112,7 @@ static void *use_often(void *number) {
     char id[ST_KEY_ID_LEN + 1];
     unsigned n = (unsigned)(1 + (i + (intptr_t)number) % 8);
     snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
-    people.used(people.context, id, NOW);
+    people.note_use(people.context, id, NOW);
   }
   return NULL;
 }
@@ -277,9 +277,9 @@ static void test_login(void **state) {
   int64_t until = st_clock_now() + 3600, sequence;
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
   make_person(1, "alice", "account");
-  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &login, token),
+  assert_int_equal(people.begin_session(people.context, &untimed, maker_of(1), 100, &login, token),
                    ST_STORE_OK);
-  assert_int_equal(people.log_in(people.context, &untimed, maker_of(1), 100, &other, next),
+  assert_int_equal(people.begin_session(people.context, &untimed, maker_of(1), 100, &other, next),
                    ST_STORE_OK);
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
@@ -287,27 +287,30 @@ static void test_login(void **state) {
   assert_int_equal(login.kind, ST_KIND_SESSION);
   assert_string_equal(login.owner, "alice");
   assert_string_equal(login.permissions, "account");
-  assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
-                                  until, 30, &same, next),
-                   ST_STORE_OK);
+  assert_int_equal(
+      people.refresh_session(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
+                             until, 30, &same, next),
+      ST_STORE_OK);
   assert_string_equal(same.id, login.id);
-  assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN},
-                                  until, 30, &same, again),
-                   ST_STORE_OK);
+  assert_int_equal(
+      people.refresh_session(people.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN}, until,
+                             30, &same, again),
+      ST_STORE_OK);
   /* its successor has been used: somebody has the first token who should not */
-  assert_int_equal(people.refresh(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
-                                  until, 30, &same, next),
-                   ST_STORE_DENIED);
-  assert_int_equal(people.log_out(people.context, &untimed, login.id, &sequence),
+  assert_int_equal(
+      people.refresh_session(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
+                             until, 30, &same, next),
+      ST_STORE_DENIED);
+  assert_int_equal(people.end_session(people.context, &untimed, login.id, &sequence),
                    ST_STORE_NOT_FOUND);
-  assert_int_equal(people.log_out(people.context, &untimed, other.id, &sequence), ST_STORE_OK);
+  assert_int_equal(people.end_session(people.context, &untimed, other.id, &sequence), ST_STORE_OK);
   assert_true(sequence == method());
   assert_int_equal(
-      people.refresh(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
+      people.refresh_session(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
       ST_STORE_NOT_FOUND);
   st_audit_line some[4];
   size_t count;
-  assert_int_equal(people.audit(people.context, 0, 4, some, &count), ST_STORE_OK);
+  assert_int_equal(people.list_audit(people.context, 0, 4, some, &count), ST_STORE_OK);
   assert_int_equal(count, 4);
   assert_string_equal(some[0].target, other.id);
 }
@@ -322,7 +325,7 @@ static void test_trouble(void **state) {
   sql("DROP TABLE persons");
   sql("DROP TABLE audit");
   assert_int_equal(people.find(people.context, TEXT("alice"), &person), ST_STORE_FAILED);
-  assert_int_equal(people.audit(people.context, 0, 1, &line, &count), ST_STORE_FAILED);
+  assert_int_equal(people.list_audit(people.context, 0, 1, &line, &count), ST_STORE_FAILED);
 }
 
 int main(void) {

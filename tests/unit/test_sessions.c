@@ -256,7 +256,7 @@ static void test_registration(void **state) {
 static void test_registration_is_slowed(void **state) {
   (void)state;
   settings.registration_open = true;
-  for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) {
+  for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(post(USER, AS_JSON, i == 0 ? BOB : ALICE), i == 0 ? 201 : 409);
   }
   assert_int_equal(post(USER, AS_JSON, ALICE), 429);
@@ -267,7 +267,7 @@ static void test_registration_is_slowed(void **state) {
   assert_int_equal(office.creates, creates);
   assert_int_equal(post(USER, AS_KEY AS_JSON, ALICE), 409);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* other doors are open */
-  assert_int_equal(office_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_LOGIN_US), 409);
+  assert_int_equal(office_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US), 409);
 }
 
 /* ---- POST /v1/auth/login ---- */
@@ -376,27 +376,27 @@ static void test_log_in_is_read_strictly(void **state) {
 
 static void test_log_in_is_slowed(void **state) {
   (void)state;
-  for (int i = 0; i < 3 * ST_THROTTLE_LOGIN_BURST; i++) {
+  for (int i = 0; i < 3 * ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* good ones cost nothing */
   }
-  for (int i = 0; i < ST_THROTTLE_LOGIN_BURST; i++) {
+  for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(post(LOGIN, AS_JSON, WRONG), 401);
   }
   size_t checks = office.checks;
   assert_int_equal(post(LOGIN, AS_JSON, WRONG), 429);
   check_event("login_throttled");
   check_body("{\"text\":\"too many attempts; try again later\"}");
-  assert_true(reply.retry_after == ST_THROTTLE_LOGIN_US / 1000000);
+  assert_true(reply.retry_after == ST_THROTTLE_USERNAME_US / 1000000);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 429);
   assert_int_equal(office.checks, checks);
-  assert_int_equal(office_ask_at("POST", LOGIN, AS_JSON, ALICE, NOW_US + ST_THROTTLE_LOGIN_US),
+  assert_int_equal(office_ask_at("POST", LOGIN, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
                    200);
 }
 
 /* Passwords that nobody could check are no guesses. */
 static void test_passwords_unchecked(void **state) {
   (void)state;
-  for (int i = 0; i < 2 * ST_THROTTLE_LOGIN_BURST; i++) {
+  for (int i = 0; i < 2 * ST_THROTTLE_USERNAME_BURST; i++) {
     office.verdict_forced = true;
     office.status = i % 2 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
     assert_int_equal(post(LOGIN, AS_JSON, ALICE), 503);
@@ -405,7 +405,7 @@ static void test_passwords_unchecked(void **state) {
   }
   office.verdict_forced = false;
   office.broken = true;
-  for (int i = 0; i < 2 * ST_THROTTLE_LOGIN_BURST; i++) {
+  for (int i = 0; i < 2 * ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(
         post(LOGIN, AS_JSON, i % 2 == 0 ? ALICE : "{\"login\":\"x\",\"password\":\"y\"}"), 503);
     check_event("store_error");

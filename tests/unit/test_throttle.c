@@ -43,7 +43,7 @@ static size_t drain_address(const char *address, int64_t now_us) {
 static size_t drain_login(const char *login, int64_t now_us) {
   char address[32];
   size_t taken = 0;
-  for (size_t i = 0; i < 2 * ST_THROTTLE_LOGIN_BURST; i++) {
+  for (size_t i = 0; i < 2 * ST_THROTTLE_USERNAME_BURST; i++) {
     snprintf(address, sizeof address, "198.51.100.%zu", i);
     taken += take(login, address, now_us) == 0;
   }
@@ -159,7 +159,7 @@ static void test_logins(void **state) {
 
 static size_t slot_used(void) {
   for (size_t i = 0; i < ST_THROTTLE_SLOTS; i++) {
-    if (throttle.login_full_at_us[i] != 0) return i;
+    if (throttle.username_full_at_us[i] != 0) return i;
   }
   return ST_THROTTLE_SLOTS;
 }
@@ -201,7 +201,7 @@ static void test_bound(void **state) {
         failed++;
         open--;
       }
-      int64_t most = ST_THROTTLE_LOGIN_BURST + (now - START) / ST_THROTTLE_LOGIN_US;
+      int64_t most = ST_THROTTLE_USERNAME_BURST + (now - START) / ST_THROTTLE_USERNAME_US;
       CHECK((int64_t)(failed + open) <= most, "round %d, step %d", round, step);
     }
   }
@@ -234,7 +234,7 @@ static void test_threads(void **state) {
     assert_int_equal(pthread_join(threads[i], &one), 0);
     failed += (intptr_t)one;
   }
-  assert_int_equal(failed, ST_THROTTLE_LOGIN_BURST);
+  assert_int_equal(failed, ST_THROTTLE_USERNAME_BURST);
 }
 
 int main(void) {
