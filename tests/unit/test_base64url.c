@@ -14,7 +14,7 @@ static bool decode(const char *text, size_t len, char *out, size_t *out_len) {
 }
 
 /* RFC 4648 section 10, without padding. */
-static void rfc4648(void **state) {
+static void the_vectors_of_rfc_4648_hold(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"", ""},
@@ -39,7 +39,7 @@ static void rfc4648(void **state) {
   }
 }
 
-static void refused(void **state) {
+static void other_spellings_are_refused(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -272,10 +272,14 @@ static void standard_room(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rfc4648),          cmocka_unit_test(refused),
-      cmocka_unit_test(one_spelling),     cmocka_unit_test(every_byte_at_every_place),
-      cmocka_unit_test(round_trips),      cmocka_unit_test(no_room),
-      cmocka_unit_test(standard_rfc4648), cmocka_unit_test(standard_refused),
+      cmocka_unit_test(the_vectors_of_rfc_4648_hold),
+      cmocka_unit_test(other_spellings_are_refused),
+      cmocka_unit_test(one_spelling),
+      cmocka_unit_test(every_byte_at_every_place),
+      cmocka_unit_test(round_trips),
+      cmocka_unit_test(no_room),
+      cmocka_unit_test(standard_rfc4648),
+      cmocka_unit_test(standard_refused),
       cmocka_unit_test(standard_room),
   };
   return cmocka_run_group_tests_name("base64url", tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void text_is_a_string(void **state) {
   }
 }
 
-static void cutting(void **state) {
+static void a_list_is_cut_at_its_separators(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -69,7 +69,7 @@ static void cutting(void **state) {
 }
 
 /* D3 */
-static void items(void **state) {
+static void items_lose_spaces_and_tabs(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -147,7 +147,7 @@ static void words_are_cut_anywhere(void **state) {
   assert_memory_equal(out, "abcd", 4);
 }
 
-static void integers(void **state) {
+static void integers_are_written_as_printf_does(void **state) {
   (void)state;
   static const int64_t values[] = {
       0, 1, -1, 9, 10, 99, 100, -100, 1700000000, SUBTOKEN_TIME_MAX, INT64_MAX, INT64_MIN};
@@ -269,11 +269,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(equal_texts),
       cmocka_unit_test(text_is_a_string),
-      cmocka_unit_test(cutting),
-      cmocka_unit_test(items),
+      cmocka_unit_test(a_list_is_cut_at_its_separators),
+      cmocka_unit_test(items_lose_spaces_and_tabs),
       cmocka_unit_test(writer_keeps_overflow),
       cmocka_unit_test(words_are_cut_anywhere),
-      cmocka_unit_test(integers),
+      cmocka_unit_test(integers_are_written_as_printf_does),
       cmocka_unit_test(secrets_compare_and_go),
       cmocka_unit_test(hex_digits),
       cmocka_unit_test(utf8_table),

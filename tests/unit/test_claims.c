@@ -13,7 +13,7 @@ static subtoken_result read_payload(subtoken_text payload, const char *aud) {
 #define BASE "\"sub\":\"s\",\"iat\":1,\"exp\":2"
 #define LISTS ",\"permissions\":[\"a\",\"b\"]"
 
-static void accepted(void **state) {
+static void claims_of_any_strict_json_are_read(void **state) {
   (void)state;
   static const struct {
     const char *payload;
@@ -47,7 +47,7 @@ static void accepted(void **state) {
   }
 }
 
-static void refused(void **state) {
+static void bad_claims_are_refused(void **state) {
   (void)state;
   static const struct {
     const char *payload;
@@ -159,7 +159,7 @@ static void refused(void **state) {
 }
 
 /* Where it stands does not matter, what it is does; and its name is what is at fault. */
-static void sids(void **state) {
+static void a_sid_is_kept_or_is_at_fault(void **state) {
   (void)state;
   static const struct {
     const char *payload, *sid; /* NULL: refused */
@@ -219,7 +219,7 @@ static void every_prefix(void **state) {
   assert_int_equal(read_payload(st_text(good), NULL), SUBTOKEN_OK);
 }
 
-static void audiences(void **state) {
+static void the_wanted_audience_is_found(void **state) {
   (void)state;
   static const struct {
     const char *aud;
@@ -241,7 +241,7 @@ static void audiences(void **state) {
   }
 }
 
-static void counts(void **state) {
+static void lists_have_64_entries_at_most(void **state) {
   (void)state;
   static char text[6000];
   for (int list = 0; list < 2; list++) {
@@ -262,7 +262,7 @@ static void counts(void **state) {
   }
 }
 
-static void lengths(void **state) {
+static void names_have_their_limits(void **state) {
   (void)state;
   for (size_t len = 1; len <= 130; len++) {
     subtoken_text text = repeated("", 'a', len);
@@ -287,7 +287,7 @@ static void lengths(void **state) {
 }
 
 /* The payload's text, byte for byte: real clients read it. */
-static void written(void **state) {
+static void claims_are_written_byte_for_byte(void **state) {
   (void)state;
   subtoken_claims made = grant_of("progression,account", "/v2/characters/My%20Cool,GET:/v2/a/*");
   made.iat = 1558397950;
@@ -338,7 +338,7 @@ static void written(void **state) {
   }
 }
 
-static void adding(void **state) {
+static void full_claims_take_no_more(void **state) {
   (void)state;
   memset(&claims, 0, sizeof claims);
   for (int i = 0; i < SUBTOKEN_PERMISSIONS_MAX; i++) {
@@ -368,7 +368,7 @@ static void adding(void **state) {
 
 /* ---- what a caller builds by hand: issue.h ---- */
 
-static void building(void **state) {
+static void only_what_a_reader_takes_is_added(void **state) {
   (void)state;
   static const struct {
     char what; /* s, i (the sid), p or u */
@@ -431,7 +431,7 @@ static void building(void **state) {
 
 /* What is there is not added again; an entry is stored canonical; a new sub or sid takes
  * the place of the old one. */
-static void built(void **state) {
+static void nothing_is_added_twice(void **state) {
   (void)state;
   memset(&claims, 0, sizeof claims);
   claims.every_url = true;
@@ -679,21 +679,21 @@ static void identities_become_claims(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(accepted),
-      cmocka_unit_test(refused),
+      cmocka_unit_test(claims_of_any_strict_json_are_read),
+      cmocka_unit_test(bad_claims_are_refused),
       cmocka_unit_test(nul_bytes),
       cmocka_unit_test(every_prefix),
-      cmocka_unit_test(audiences),
-      cmocka_unit_test(counts),
-      cmocka_unit_test(lengths),
-      cmocka_unit_test(written),
-      cmocka_unit_test(adding),
-      cmocka_unit_test(building),
-      cmocka_unit_test(built),
+      cmocka_unit_test(the_wanted_audience_is_found),
+      cmocka_unit_test(lists_have_64_entries_at_most),
+      cmocka_unit_test(names_have_their_limits),
+      cmocka_unit_test(claims_are_written_byte_for_byte),
+      cmocka_unit_test(full_claims_take_no_more),
+      cmocka_unit_test(only_what_a_reader_takes_is_added),
+      cmocka_unit_test(nothing_is_added_twice),
       cmocka_unit_test(building_limits),
       cmocka_unit_test(building_full),
       cmocka_unit_test(building_nothing),
-      cmocka_unit_test(sids),
+      cmocka_unit_test(a_sid_is_kept_or_is_at_fault),
       cmocka_unit_test(needs_name_the_first_that_is_lacking),
       cmocka_unit_test(needs_of_what_is_no_claims),
       cmocka_unit_test(identities_become_claims),

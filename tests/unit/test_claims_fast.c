@@ -349,7 +349,7 @@ static void pieces_shuffled(void **state) {
 
 /* ---- limits ---- */
 
-static void times(void **state) {
+static void times_are_read_up_to_15_digits(void **state) {
   (void)state;
   static const struct {
     const char *digits;
@@ -429,7 +429,7 @@ static size_t with_list(char *out, size_t room, const char *front, const char *e
 
 #define FRONT "{\"sub\":\"s\",\"iat\":1,\"exp\":2,\"permissions\":["
 
-static void counts(void **state) {
+static void lists_have_64_entries_at_most(void **state) {
   (void)state;
   static char text[6000];
   static reading back;
@@ -447,7 +447,7 @@ static void counts(void **state) {
   }
 }
 
-static void lengths(void **state) {
+static void strings_have_their_limits(void **state) {
   (void)state;
   static char text[3000];
   static const struct {
@@ -473,7 +473,7 @@ static void lengths(void **state) {
   }
 }
 
-static void repeats(void **state) {
+static void repeated_entries_are_left_to_the_other_reader(void **state) {
   (void)state;
   static const struct {
     const char *payload;
@@ -538,11 +538,11 @@ int main(void) {
       cmocka_unit_test(bytes_less),
       cmocka_unit_test(two_bytes_swapped),
       cmocka_unit_test(pieces_shuffled),
-      cmocka_unit_test(times),
+      cmocka_unit_test(times_are_read_up_to_15_digits),
       cmocka_unit_test(bytes_of_times),
-      cmocka_unit_test(counts),
-      cmocka_unit_test(lengths),
-      cmocka_unit_test(repeats),
+      cmocka_unit_test(lists_have_64_entries_at_most),
+      cmocka_unit_test(strings_have_their_limits),
+      cmocka_unit_test(repeated_entries_are_left_to_the_other_reader),
   };
   return cmocka_run_group_tests_name("issued", tests, NULL, NULL);
 }

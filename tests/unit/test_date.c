@@ -12,7 +12,7 @@ static bool read_as(bool (*reader)(subtoken_text, int64_t *), const char *string
 }
 
 /* The `expire` row of interface.md section 6, form by form. */
-static void accepted(void **state) {
+static void each_form_of_the_contract_is_read(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -78,7 +78,7 @@ static void accepted(void **state) {
   }
 }
 
-static void refused(void **state) {
+static void other_forms_are_refused(void **state) {
   (void)state;
   static const char *const rows[] = {
       "",
@@ -204,7 +204,7 @@ static void refused(void **state) {
 }
 
 /* A day alone is for the schema version only. */
-static void days(void **state) {
+static void a_day_alone_is_a_schema_version_only(void **state) {
   (void)state;
   int64_t value = 42;
   assert_false(read_as(st_date_read, "2019-05-22", &value));
@@ -229,7 +229,7 @@ static void every_prefix(void **state) {
   }
 }
 
-static void durations(void **state) {
+static void durations_are_read_up_to_their_limit(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -313,7 +313,7 @@ static void agrees_with_libc(void **state) {
   }
 }
 
-static void written(void **state) {
+static void dates_are_written_in_both_forms(void **state) {
   (void)state;
   static const struct {
     int64_t seconds;
@@ -344,10 +344,13 @@ static void written(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(accepted),  cmocka_unit_test(refused),
-      cmocka_unit_test(days),      cmocka_unit_test(every_prefix),
-      cmocka_unit_test(durations), cmocka_unit_test(agrees_with_libc),
-      cmocka_unit_test(written),
+      cmocka_unit_test(each_form_of_the_contract_is_read),
+      cmocka_unit_test(other_forms_are_refused),
+      cmocka_unit_test(a_day_alone_is_a_schema_version_only),
+      cmocka_unit_test(every_prefix),
+      cmocka_unit_test(durations_are_read_up_to_their_limit),
+      cmocka_unit_test(agrees_with_libc),
+      cmocka_unit_test(dates_are_written_in_both_forms),
   };
   return cmocka_run_group_tests_name("date", tests, NULL, NULL);
 }

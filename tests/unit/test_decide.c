@@ -25,7 +25,7 @@ static subtoken_result decide_at(int64_t iat, int64_t exp, int64_t nbf, int64_t 
 }
 
 /* Each limit to the second. */
-static void times(void **state) {
+static void times_are_kept_to_the_second(void **state) {
   (void)state;
   static const struct {
     int64_t iat, exp, nbf, now;
@@ -79,7 +79,7 @@ static void clocks_apart(void **state) {
   }
 }
 
-static void parties(void **state) {
+static void issuer_and_audience_must_fit(void **state) {
   (void)state;
   static const struct {
     const char *iss, *want_iss, *want_aud;
@@ -123,7 +123,7 @@ static subtoken_result say(void *context, subtoken_text sub) {
   return to->result;
 }
 
-static void revocation(void **state) {
+static void an_unclear_answer_is_unknown(void **state) {
   (void)state;
   /* Anything but a clear yes or no is "cannot be known". */
   static const struct {
@@ -171,7 +171,7 @@ static void revocation(void **state) {
   assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_REVOCATION_UNKNOWN);
 }
 
-static void urls(void **state) {
+static void the_url_must_be_listed(void **state) {
   (void)state;
   static const struct {
     const char *urls, *method, *target;
@@ -243,7 +243,7 @@ static void unchecked_urls(void **state) {
                    SUBTOKEN_INVALID_ARGUMENT);
 }
 
-static void needs(void **state) {
+static void each_need_must_be_held(void **state) {
   (void)state;
   static const struct {
     const char *held, *needs;
@@ -295,9 +295,14 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(times),          cmocka_unit_test(clocks_apart), cmocka_unit_test(parties),
-      cmocka_unit_test(revocation),     cmocka_unit_test(urls),         cmocka_unit_test(needs),
-      cmocka_unit_test(unchecked_urls), cmocka_unit_test(zero_denies),
+      cmocka_unit_test(times_are_kept_to_the_second),
+      cmocka_unit_test(clocks_apart),
+      cmocka_unit_test(issuer_and_audience_must_fit),
+      cmocka_unit_test(an_unclear_answer_is_unknown),
+      cmocka_unit_test(the_url_must_be_listed),
+      cmocka_unit_test(each_need_must_be_held),
+      cmocka_unit_test(unchecked_urls),
+      cmocka_unit_test(zero_denies),
   };
   return cmocka_run_group_tests_name("decide", tests, setup, NULL);
 }

@@ -256,7 +256,7 @@ static void each_question(void **state) {
 }
 
 /* Texts that are no token, as far as they go. */
-static void shapes(void **state) {
+static void texts_that_are_no_token_are_described(void **state) {
   (void)state;
   static const char mac[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
   static const struct {
@@ -378,7 +378,7 @@ static void absent_arguments(void **state) {
 
 /* Any result for any token: what does not fit the token is said not to, and nothing
  * is followed that is not there. */
-static void mismatches(void **state) {
+static void a_result_that_does_not_fit_is_harmless(void **state) {
   (void)state;
   static const char *const texts[] = {"",         ".",       "..", "a.b.c", "e30.e30.e30",
                                       "e30.W10.", "e30.e30."};
@@ -407,7 +407,7 @@ static void mismatches(void **state) {
 }
 
 /* Everything that comes from outside, at its worst, in every result. */
-static void hostile(void **state) {
+static void hostile_bytes_are_escaped(void **state) {
   (void)state;
   static const char *const nasty[] = {
       "\x1B[2J\x1B]0;pwned\x07",
@@ -527,9 +527,12 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_result),     cmocka_unit_test(each_question),
-      cmocka_unit_test(shapes),          cmocka_unit_test(absent_arguments),
-      cmocka_unit_test(mismatches),      cmocka_unit_test(hostile),
+      cmocka_unit_test(each_result),
+      cmocka_unit_test(each_question),
+      cmocka_unit_test(texts_that_are_no_token_are_described),
+      cmocka_unit_test(absent_arguments),
+      cmocka_unit_test(a_result_that_does_not_fit_is_harmless),
+      cmocka_unit_test(hostile_bytes_are_escaped),
       cmocka_unit_test(long_and_secret),
   };
   return cmocka_run_group_tests_name("explain", tests, setup, NULL);

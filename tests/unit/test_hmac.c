@@ -45,7 +45,7 @@ static void sha256_is_one(void **state) {
   }
 }
 
-static void rfc4231(void **state) {
+static void the_vectors_of_rfc_4231_hold(void **state) {
   (void)state;
   static const struct {
     const char *key;
@@ -327,7 +327,7 @@ static void unset_secrets(void **state) {
   assert_int_equal(subtoken_mac_start(NULL, &zero), SUBTOKEN_INVALID_ARGUMENT);
 }
 
-static void secrets(void **state) {
+static void a_secret_has_32_to_64_bytes(void **state) {
   (void)state;
   static const subtoken_secret no_secret;
   static const struct {
@@ -368,12 +368,18 @@ static void secrets(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sha256_is_one),   cmocka_unit_test(sha256_known),
-      cmocka_unit_test(rfc4231),         cmocka_unit_test(key_lengths),
-      cmocka_unit_test(by_definition),   cmocka_unit_test(very_long),
-      cmocka_unit_test(in_pieces),       cmocka_unit_test(in_more_pieces),
-      cmocka_unit_test(each_bit_counts), cmocka_unit_test(absent_arguments),
-      cmocka_unit_test(unset_secrets),   cmocka_unit_test(secrets),
+      cmocka_unit_test(sha256_is_one),
+      cmocka_unit_test(sha256_known),
+      cmocka_unit_test(the_vectors_of_rfc_4231_hold),
+      cmocka_unit_test(key_lengths),
+      cmocka_unit_test(by_definition),
+      cmocka_unit_test(very_long),
+      cmocka_unit_test(in_pieces),
+      cmocka_unit_test(in_more_pieces),
+      cmocka_unit_test(each_bit_counts),
+      cmocka_unit_test(absent_arguments),
+      cmocka_unit_test(unset_secrets),
+      cmocka_unit_test(a_secret_has_32_to_64_bytes),
   };
   return cmocka_run_group_tests_name("hmac", tests, NULL, NULL);
 }

@@ -91,7 +91,7 @@ static void size_limit(void **state) {
   assert_int_equal(len, 0);
 }
 
-static void refused(void **state) {
+static void claims_that_no_reader_takes_are_refused(void **state) {
   (void)state;
   static const struct {
     int64_t iat, exp;
@@ -436,7 +436,7 @@ int main(void) {
       cmocka_unit_test(refuses_past_limits),
       cmocka_unit_test(exact_token),
       cmocka_unit_test(size_limit),
-      cmocka_unit_test(refused),
+      cmocka_unit_test(claims_that_no_reader_takes_are_refused),
       cmocka_unit_test(reads_back),
       cmocka_unit_test(writes_a_sid),
       cmocka_unit_test(refuses_a_bad_sid),

@@ -9,7 +9,7 @@ static bool valid(const char *text, size_t len) {
   return good;
 }
 
-static void accepted(void **state) {
+static void strict_json_is_read(void **state) {
   (void)state;
   static const char *const rows[] = {
       "{}",
@@ -45,7 +45,7 @@ static void accepted(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) CHECK(valid(rows[i], strlen(rows[i])), "%s", rows[i]);
 }
 
-static void refused(void **state) {
+static void all_else_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -209,7 +209,7 @@ static void many_names(void **state) {
   assert_true(valid(text, writer.len));
 }
 
-static void unescapes(void **state) {
+static void strings_are_unescaped_in_place(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -318,7 +318,7 @@ static void wrong_type_or_wrong(void **state) {
   }
 }
 
-static void pulls(void **state) {
+static void values_are_taken_one_by_one(void **state) {
   (void)state;
   char text[] = " {\"a\":[1,2],\"b\":true,\"c\":{\"d\":[[{}]],\"e\":\"x\"},\"f\":false} ";
   st_json json;
@@ -343,7 +343,7 @@ static void pulls(void **state) {
   assert_false(st_json_string(&json, &value)); /* nothing is left */
 }
 
-static void positions(void **state) {
+static void a_position_has_line_and_column(void **state) {
   (void)state;
   size_t line, column;
   st_json_position("ab\ncd\n\nx", 0, &line, &column);
@@ -394,16 +394,16 @@ static void writes_strings(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(accepted),
-      cmocka_unit_test(refused),
+      cmocka_unit_test(strict_json_is_read),
+      cmocka_unit_test(all_else_is_refused),
       cmocka_unit_test(every_prefix),
       cmocka_unit_test(depth_of_objects),
       cmocka_unit_test(many_names),
-      cmocka_unit_test(unescapes),
+      cmocka_unit_test(strings_are_unescaped_in_place),
       cmocka_unit_test(unsigned_integers),
       cmocka_unit_test(wrong_type_or_wrong),
-      cmocka_unit_test(pulls),
-      cmocka_unit_test(positions),
+      cmocka_unit_test(values_are_taken_one_by_one),
+      cmocka_unit_test(a_position_has_line_and_column),
       cmocka_unit_test(writes_strings),
   };
   return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -17,7 +17,7 @@ static subtoken_result check_token(subtoken_text token) {
 static const char *const spellings[] = {"{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
                                         "{\"typ\":\"JWT\",\"alg\":\"HS256\"}"};
 
-static void shapes(void **state) {
+static void only_two_dots_and_base64url_are_split(void **state) {
   (void)state;
   static const char mac[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
   /* H stands for the header; SUBTOKEN_MAC is what is well-formed but not signed. */
@@ -107,7 +107,7 @@ static void length_limit(void **state) {
 }
 
 /* Too small a room for the payload is said, and nothing is left in it. */
-static void rooms(void **state) {
+static void a_small_buffer_is_refused_and_left_empty(void **state) {
   (void)state;
   char token[SUBTOKEN_TOKEN_MAX + 1], out[100];
   size_t token_len, len;
@@ -129,7 +129,7 @@ static void rooms(void **state) {
   assert_int_equal(subtoken_jws_open(&zero, text, out, sizeof out, &len), SUBTOKEN_KID);
 }
 
-static void seals(void **state) {
+static void any_payload_is_sealed_and_opened(void **state) {
   (void)state;
   static char payload[SUBTOKEN_TOKEN_MAX], token[SUBTOKEN_TOKEN_MAX + 1], out[SUBTOKEN_TOKEN_MAX];
   static const subtoken_ring empty;
@@ -156,7 +156,7 @@ static void seals(void **state) {
                    SUBTOKEN_NO_SECRET);
 }
 
-static void headers(void **state) {
+static void headers_are_read_strictly(void **state) {
   (void)state;
   static const struct {
     const char *header;
@@ -287,7 +287,7 @@ static void header_encoding(void **state) {
   }
 }
 
-static void macs(void **state) {
+static void only_the_right_mac_opens(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text good = signed_token(TEST_SECRET, st_text(HEADER), ST_TEXT("{}"));
@@ -315,7 +315,7 @@ static void macs(void **state) {
 }
 
 /* Header, kid behind typ, payload and MAC, byte for byte, and a NUL. */
-static void written(void **state) {
+static void a_token_is_written_byte_for_byte(void **state) {
   (void)state;
   char out[400];
   size_t len;
@@ -475,12 +475,18 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes),        cmocka_unit_test(length_limit),
-      cmocka_unit_test(rooms),         cmocka_unit_test(seals),
-      cmocka_unit_test(headers),       cmocka_unit_test(forbidden_members),
-      cmocka_unit_test(header_limit),  cmocka_unit_test(header_encoding),
-      cmocka_unit_test(macs),          cmocka_unit_test(written),
-      cmocka_unit_test(longest_kid),   cmocka_unit_test(each_length),
+      cmocka_unit_test(only_two_dots_and_base64url_are_split),
+      cmocka_unit_test(length_limit),
+      cmocka_unit_test(a_small_buffer_is_refused_and_left_empty),
+      cmocka_unit_test(any_payload_is_sealed_and_opened),
+      cmocka_unit_test(headers_are_read_strictly),
+      cmocka_unit_test(forbidden_members),
+      cmocka_unit_test(header_limit),
+      cmocka_unit_test(header_encoding),
+      cmocka_unit_test(only_the_right_mac_opens),
+      cmocka_unit_test(a_token_is_written_byte_for_byte),
+      cmocka_unit_test(longest_kid),
+      cmocka_unit_test(each_length),
       cmocka_unit_test(bad_arguments),
   };
   return cmocka_run_group_tests_name("jws", tests, setup, NULL);

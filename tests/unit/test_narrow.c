@@ -41,7 +41,7 @@ static bool lists_are(const char *permissions, const char *urls) {
          strcmp(text[1], urls == NULL ? "" : urls) == 0;
 }
 
-static void permissions(void **state) {
+static void permissions_are_those_of_both(void **state) {
   (void)state;
   static const struct {
     const char *held, *asked, *got;
@@ -66,7 +66,7 @@ static void permissions(void **state) {
   }
 }
 
-static void expiry(void **state) {
+static void a_child_ends_with_its_parent(void **state) {
   (void)state;
   static const struct {
     int64_t parent, request; /* request 0: none */
@@ -103,7 +103,7 @@ static void expiry(void **state) {
   }
 }
 
-static void urls(void **state) {
+static void urls_must_be_allowed_to_the_parent(void **state) {
   (void)state;
   static const struct {
     const char *held, *asked;
@@ -146,7 +146,7 @@ static void urls(void **state) {
   }
 }
 
-static void counts(void **state) {
+static void at_most_64_are_asked_for(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
   subtoken_text many[65];
@@ -254,10 +254,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_parent_that_is_not_yet_good_makes_no_child),
       cmocka_unit_test(a_sid_is_not_inherited),
-      cmocka_unit_test(permissions),
-      cmocka_unit_test(expiry),
-      cmocka_unit_test(urls),
-      cmocka_unit_test(counts),
+      cmocka_unit_test(permissions_are_those_of_both),
+      cmocka_unit_test(a_child_ends_with_its_parent),
+      cmocka_unit_test(urls_must_be_allowed_to_the_parent),
+      cmocka_unit_test(at_most_64_are_asked_for),
       cmocka_unit_test(bad_arguments),
       cmocka_unit_test(short_maximum),
   };

@@ -13,7 +13,7 @@ static subtoken_fault target_fault(const char *data, size_t len) {
   return fault;
 }
 
-static void targets(void **state) {
+static void a_target_is_read_in_one_way_or_refused(void **state) {
   (void)state;
   static const struct {
     const char *target;
@@ -190,7 +190,7 @@ static void target_limits(void **state) {
   release(stars);
 }
 
-static void entries(void **state) {
+static void an_entry_is_canonical_or_refused(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -334,7 +334,7 @@ static void entry_limits(void **state) {
                    SUBTOKEN_FAULT_NONE);
 }
 
-static void matching(void **state) {
+static void entries_match_segment_by_segment(void **state) {
   (void)state;
   static const struct {
     const char *entry, *method, *target;
@@ -428,7 +428,7 @@ static void matching(void **state) {
   }
 }
 
-static void covering(void **state) {
+static void an_entry_covers_what_it_matches(void **state) {
   (void)state;
   static const struct {
     const char *outer, *inner;
@@ -955,14 +955,22 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(targets),          cmocka_unit_test(every_byte),
-      cmocka_unit_test(target_limits),    cmocka_unit_test(entries),
-      cmocka_unit_test(entry_limits),     cmocka_unit_test(matching),
-      cmocka_unit_test(covering),         cmocka_unit_test(all_short_paths),
-      cmocka_unit_test(mutated_paths),    cmocka_unit_test(random_paths),
-      cmocka_unit_test(long_paths),       cmocka_unit_test(entries_and_targets),
-      cmocka_unit_test(public_canonical), cmocka_unit_test(public_canonical_limit),
-      cmocka_unit_test(public_allows),    cmocka_unit_test(public_covers),
+      cmocka_unit_test(a_target_is_read_in_one_way_or_refused),
+      cmocka_unit_test(every_byte),
+      cmocka_unit_test(target_limits),
+      cmocka_unit_test(an_entry_is_canonical_or_refused),
+      cmocka_unit_test(entry_limits),
+      cmocka_unit_test(entries_match_segment_by_segment),
+      cmocka_unit_test(an_entry_covers_what_it_matches),
+      cmocka_unit_test(all_short_paths),
+      cmocka_unit_test(mutated_paths),
+      cmocka_unit_test(random_paths),
+      cmocka_unit_test(long_paths),
+      cmocka_unit_test(entries_and_targets),
+      cmocka_unit_test(public_canonical),
+      cmocka_unit_test(public_canonical_limit),
+      cmocka_unit_test(public_allows),
+      cmocka_unit_test(public_covers),
   };
   return cmocka_run_group_tests_name("paths", tests, setup, NULL);
 }

@@ -47,7 +47,7 @@ static void drop(const subtoken_policy *policy) {
 #define SHORT "the text ends too early"
 #define EMPTY "is empty: leave it out, or list something"
 
-static void errors(void **state) {
+static void errors_name_line_and_column(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -192,7 +192,7 @@ static void errors(void **state) {
 }
 
 /* Lists at their limits, and the longest errors that there are. */
-static void limits(void **state) {
+static void lists_at_their_limits_are_read(void **state) {
   (void)state;
   static char text[1 << 16];
   subtoken_result result;
@@ -264,7 +264,7 @@ static void limits(void **state) {
   }
 }
 
-static void memory(void **state) {
+static void a_policy_needs_no_more_memory_than_told(void **state) {
   (void)state;
   static const char text[] = ONE("\"path\":\"/a/*\",\"methods\":[\"GET\"],\"needs\":[\"x\",\"y\"]");
   alignas(8) static char room[2][4096];
@@ -381,7 +381,7 @@ static const char specific[] =
     "{\"path\":\"/rpc\",\"methods\":[\"POST\"],\"json_rpc\":true,\"needs\":[\"r\"]},\n"
     "{\"path\":\"/a/b/c/only/*\",\"methods\":[\"HEAD\"]}]}";
 
-static void specificity(void **state) {
+static void the_most_specific_path_decides(void **state) {
   (void)state;
   static const struct {
     const char *method;
@@ -464,7 +464,7 @@ static void specificity(void **state) {
 
 /* Stars that are segments: of two paths that fit, the one decides that has a plain segment where
  * they first differ, then exact before a final star; wherever they stand in the file. */
-static void templates(void **state) {
+static void the_first_plain_segment_decides(void **state) {
   (void)state;
   static const char *const routes[] = {"/v2/characters/*",
                                        "/v2/characters/*/inventory",
@@ -606,7 +606,7 @@ static void defaults_and_preflight(void **state) {
 }
 
 /* Final stars at depths up to the longest, and where words of bits end. */
-static void deep(void **state) {
+static void final_stars_fit_at_any_depth(void **state) {
   (void)state;
   static char text[4096], target[SUBTOKEN_PATH_MAX + 1];
   static const size_t depths[] = {1, 2, 61, 62, 63, 64, 65, 200, 511};
@@ -1387,7 +1387,7 @@ static const char *error(const subtoken_verifier *verifier, const subtoken_polic
   return whole;
 }
 
-static void explanations(void **state) {
+static void explanations_name_the_route_and_the_need(void **state) {
   (void)state;
   static const char text[] =
       "{\"default\":\"deny\",\"preflight\":true,\"routes\":[\n"
@@ -1764,13 +1764,13 @@ static void rpc_needs_of_claims(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(errors),
-      cmocka_unit_test(limits),
-      cmocka_unit_test(memory),
-      cmocka_unit_test(specificity),
+      cmocka_unit_test(errors_name_line_and_column),
+      cmocka_unit_test(lists_at_their_limits_are_read),
+      cmocka_unit_test(a_policy_needs_no_more_memory_than_told),
+      cmocka_unit_test(the_most_specific_path_decides),
       cmocka_unit_test(defaults_and_preflight),
-      cmocka_unit_test(deep),
-      cmocka_unit_test(templates),
+      cmocka_unit_test(final_stars_fit_at_any_depth),
+      cmocka_unit_test(the_first_plain_segment_decides),
       cmocka_unit_test(templates_refused),
       cmocka_unit_test(many_routes),
       cmocka_unit_test(many_templates),
@@ -1780,7 +1780,7 @@ int main(void) {
       cmocka_unit_test(in_order),
       cmocka_unit_test(needs_at_their_most),
       cmocka_unit_test(escapes_and_the_root),
-      cmocka_unit_test(explanations),
+      cmocka_unit_test(explanations_name_the_route_and_the_need),
       cmocka_unit_test(rpc_bodies),
       cmocka_unit_test(rpc_limits),
       cmocka_unit_test(rpc_needs_of_claims),

@@ -376,7 +376,7 @@ static uint64_t number_from(const char *name, uint64_t otherwise) {
   return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void theorem(void **state) {
+static void a_child_may_do_nothing_that_its_parent_may_not(void **state) {
   (void)state;
   static subtoken_ring ring;
   counts count = {0};
@@ -465,7 +465,7 @@ static void the_backend(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_backend),
-      cmocka_unit_test(theorem),
+      cmocka_unit_test(a_child_may_do_nothing_that_its_parent_may_not),
   };
   return cmocka_run_group_tests_name("property", tests, NULL, NULL);
 }

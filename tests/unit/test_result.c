@@ -58,7 +58,7 @@ static void names_differ(void **state) {
 }
 
 /* RFC 6750 section 3.1: what goes with each status, and nothing with the others. */
-static void challenges(void **state) {
+static void each_status_has_its_challenge(void **state) {
   (void)state;
   for (int i = -1000; i < 1000; i++) {
     subtoken_result result = (subtoken_result)i;
@@ -101,7 +101,7 @@ int main(void) {
       cmocka_unit_test(reasons_in_order),
       cmocka_unit_test(only_ok_is_200),
       cmocka_unit_test(names_differ),
-      cmocka_unit_test(challenges),
+      cmocka_unit_test(each_status_has_its_challenge),
       cmocka_unit_test(the_version_and_its_number_agree),
   };
   return cmocka_run_group_tests_name("result", tests, NULL, NULL);

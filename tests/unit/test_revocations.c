@@ -296,7 +296,7 @@ static void hash_avalanche(void **state) {
   for (size_t i = 0; i < COUNT(lens); i++) avalanche(lens[i], &random);
 }
 
-static void sorts(void **state) {
+static void sorting_agrees_with_qsort(void **state) {
   (void)state;
   static uint64_t ours[70000], theirs[70000];
   uint64_t random = 7;
@@ -328,7 +328,7 @@ static void sorts(void **state) {
 
 /* ---- writing ---- */
 
-static void sizes(void **state) {
+static void sizes_are_those_of_the_format(void **state) {
   (void)state;
   static const struct {
     uint32_t count;
@@ -377,7 +377,7 @@ static const char *const golden_subs[] = {
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
 
-static void golden(void **state) {
+static void the_golden_snapshot_is_written(void **state) {
   (void)state;
   uint64_t hashes[COUNT(golden_subs)];
   uint8_t digest[32], alive[SUBTOKEN_HEARTBEAT_LEN];
@@ -529,7 +529,7 @@ static void changed(const snapshot *s, const change *rows, size_t count) {
   }
 }
 
-static void fields(void **state) {
+static void each_field_is_checked(void **state) {
   (void)state;
   snapshot s = small();
   uint64_t len = s.len;
@@ -589,7 +589,7 @@ static void fields(void **state) {
 }
 
 /* Index {0, a, b, c, count} and 0, then the hashes. */
-static void structure(void **state) {
+static void index_and_hashes_are_checked(void **state) {
   (void)state;
   snapshot s = small();
   const size_t hashes = INDEX + 4 * 6;
@@ -655,7 +655,7 @@ static void empty_buckets(void **state) {
 }
 
 /* All slices give the same verdict, and at any address. */
-static void slices(void **state) {
+static void slices_of_any_length_agree(void **state) {
   (void)state;
   static const uint32_t counts[] = {0, 1, 2, 16, 17, 100};
   uint64_t hashes[100], random = 3;
@@ -684,7 +684,7 @@ static void slices(void **state) {
   }
 }
 
-static void secrets(void **state) {
+static void another_ring_does_not_open_it(void **state) {
   (void)state;
   static const subtoken_ring empty;
   subtoken_revocations view;
@@ -751,7 +751,7 @@ static void as_a_sorted_array(void **state) {
 }
 
 /* Hashes that crowd around that of a sub, as random ones never do: right all the same. */
-static void crowded(void **state) {
+static void crowded_hashes_are_found(void **state) {
   (void)state;
   static uint64_t hashes[5000];
   subtoken_text sub = ST_TEXT("wbThuWM4a11GnfZXI7ZkJGrNvIUOQhLz6GMzNxOSP-k");
@@ -813,7 +813,7 @@ static subtoken_feed_result read_alive(const uint8_t *bytes, size_t len) {
   return got;
 }
 
-static void heartbeats(void **state) {
+static void a_heartbeat_is_read_as_written(void **state) {
   (void)state;
   subtoken_heartbeat in = {42, NOW, {1, 2, 3}}, out;
   uint8_t alive[SUBTOKEN_HEARTBEAT_LEN + 1] = {0}, changed_alive[SUBTOKEN_HEARTBEAT_LEN];
@@ -940,7 +940,7 @@ static subtoken_feed with(int64_t sequence, uint8_t name, int64_t time, int64_t 
 }
 
 /* What is offered to an edge that has sequence 100 called 'a' with T = NOW, at NOW + 5. */
-static void takes(void **state) {
+static void only_newer_data_is_taken(void **state) {
   (void)state;
   static const struct {
     int64_t sequence; /* of the snapshot; 0: none comes along */
@@ -1023,7 +1023,7 @@ static void nothing_yet(void **state) {
 }
 
 /* A restart with old files: what was remembered still refuses them. */
-static void restarts(void **state) {
+static void a_restart_refuses_older_data(void **state) {
   (void)state;
   subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
   assert_int_equal(subtoken_feed_resume(&feed, 100, NOW, 3), SUBTOKEN_FEED_OK);
@@ -1044,7 +1044,7 @@ static void restarts(void **state) {
 }
 
 /* T is NOW, and it came at monotonic time 1000. */
-static void ages(void **state) {
+static void data_is_old_by_either_clock(void **state) {
   (void)state;
   static const struct {
     int64_t now, monotonic, age;
@@ -1260,7 +1260,7 @@ static void in_a_verifier(void **state) {
   release(token);
 }
 
-static void words(void **state) {
+static void each_result_has_its_words(void **state) {
   (void)state;
   for (int i = SUBTOKEN_FEED_UNDECIDED; i <= SUBTOKEN_FEED_NO_SECRET; i++) {
     const char *name = subtoken_feed_result_name((subtoken_feed_result)i);
@@ -1298,31 +1298,31 @@ int main(void) {
       cmocka_unit_test(hash_as_described),
       cmocka_unit_test(hash_of_counters),
       cmocka_unit_test(hash_avalanche),
-      cmocka_unit_test(sorts),
-      cmocka_unit_test(sizes),
-      cmocka_unit_test(golden),
+      cmocka_unit_test(sorting_agrees_with_qsort),
+      cmocka_unit_test(sizes_are_those_of_the_format),
+      cmocka_unit_test(the_golden_snapshot_is_written),
       cmocka_unit_test(refused_writing),
       cmocka_unit_test(cut_short),
       cmocka_unit_test(each_bit),
-      cmocka_unit_test(fields),
-      cmocka_unit_test(structure),
+      cmocka_unit_test(each_field_is_checked),
+      cmocka_unit_test(index_and_hashes_are_checked),
       cmocka_unit_test(empty_buckets),
-      cmocka_unit_test(slices),
-      cmocka_unit_test(secrets),
+      cmocka_unit_test(slices_of_any_length_agree),
+      cmocka_unit_test(another_ring_does_not_open_it),
       cmocka_unit_test(as_a_sorted_array),
-      cmocka_unit_test(crowded),
+      cmocka_unit_test(crowded_hashes_are_found),
       cmocka_unit_test(a_million_others),
-      cmocka_unit_test(heartbeats),
+      cmocka_unit_test(a_heartbeat_is_read_as_written),
       cmocka_unit_test(heartbeat_text),
-      cmocka_unit_test(takes),
+      cmocka_unit_test(only_newer_data_is_taken),
       cmocka_unit_test(nothing_yet),
-      cmocka_unit_test(restarts),
-      cmocka_unit_test(ages),
+      cmocka_unit_test(a_restart_refuses_older_data),
+      cmocka_unit_test(data_is_old_by_either_clock),
       cmocka_unit_test(clocks_that_were_wrong),
       cmocka_unit_test(large_leeways),
       cmocka_unit_test(handed_on_by_an_enemy),
       cmocka_unit_test(in_a_verifier),
-      cmocka_unit_test(words),
+      cmocka_unit_test(each_result_has_its_words),
   };
   return cmocka_run_group_tests_name("revocations", tests, setup, NULL);
 }

@@ -146,7 +146,7 @@ static void memory_as_it_was_found(void **state) {
   drop(&f);
 }
 
-static void refuses(void **state) {
+static void bad_arguments_are_refused(void **state) {
   (void)state;
   uint64_t hash = 5, memory[4] = {0};
   filtered f = filter(&hash, 1, 0);
@@ -177,7 +177,7 @@ int main(void) {
       cmocka_unit_test(no_hash_is_left_out),
       cmocka_unit_test(nearly_all_others_are_told_at_once),
       cmocka_unit_test(memory_as_it_was_found),
-      cmocka_unit_test(refuses),
+      cmocka_unit_test(bad_arguments_are_refused),
   };
   return cmocka_run_group_tests_name("revocations_filter", tests, setup, NULL);
 }

@@ -12,7 +12,7 @@ static subtoken_result add(const char *kid, const void *secret, size_t len) {
   return result;
 }
 
-static void lengths(void **state) {
+static void a_secret_has_32_to_64_bytes(void **state) {
   (void)state;
   char secret[80];
   for (size_t i = 0; i < sizeof secret; i++) secret[i] = (char)(i * i + 1);
@@ -24,7 +24,7 @@ static void lengths(void **state) {
   }
 }
 
-static void weak(void **state) {
+static void periodic_secrets_are_weak(void **state) {
   (void)state;
   memset(&ring, 0, sizeof ring);
   uint8_t secret[64];
@@ -54,7 +54,7 @@ static void weak(void **state) {
   }
 }
 
-static void kids(void **state) {
+static void a_kid_is_valid_and_not_taken(void **state) {
   (void)state;
   static const struct {
     const char *kid;
@@ -91,7 +91,7 @@ static void kids(void **state) {
   assert_false(st_kid_valid(ST_TEXT("")));
 }
 
-static void full(void **state) {
+static void a_full_ring_takes_no_more(void **state) {
   (void)state;
   memset(&ring, 0, sizeof ring);
   for (int i = 0; i <= SUBTOKEN_RING_MAX; i++) {
@@ -108,7 +108,7 @@ static void full(void **state) {
 #define LINE_B "two:c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMj8"
 
 /* F6: what editors and other systems put into the file is named, with the line. */
-static void errors(void **state) {
+static void errors_of_a_file_name_the_line(void **state) {
   (void)state;
   static const char crlf[] = "ends with a carriage return (CRLF): lines end with a line feed alone";
   static const struct {
@@ -152,7 +152,7 @@ static void errors(void **state) {
                       "cannot be read");
 }
 
-static void files(void **state) {
+static void a_file_is_read_whole_or_not_at_all(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -277,12 +277,12 @@ static void bad_arguments(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lengths),
-      cmocka_unit_test(weak),
-      cmocka_unit_test(kids),
-      cmocka_unit_test(full),
-      cmocka_unit_test(errors),
-      cmocka_unit_test(files),
+      cmocka_unit_test(a_secret_has_32_to_64_bytes),
+      cmocka_unit_test(periodic_secrets_are_weak),
+      cmocka_unit_test(a_kid_is_valid_and_not_taken),
+      cmocka_unit_test(a_full_ring_takes_no_more),
+      cmocka_unit_test(errors_of_a_file_name_the_line),
+      cmocka_unit_test(a_file_is_read_whole_or_not_at_all),
       cmocka_unit_test(the_first_signs),
       cmocka_unit_test(bad_arguments),
   };

@@ -202,7 +202,7 @@ static bool reason_named(const cJSON *row, const char *name) {
   return false;
 }
 
-static void tokens(void **state) {
+static void token_cases_hold(void **state) {
   (void)state;
   static scene at;
   cJSON *file = load_own("tokens.json");
@@ -329,7 +329,7 @@ static void mutate_in_length(mutant *count, const char *base, size_t len, const 
   assert_int_equal(count->made - before, operator_count(mutation, "truncate"));
 }
 
-static void mutations(void **state) {
+static void no_mutation_is_accepted(void **state) {
   (void)state;
   static scene at;
   cJSON *file = load_own("tokens.json");
@@ -724,10 +724,10 @@ static void wycheproof_jws(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tokens),          cmocka_unit_test(mutations),
-      cmocka_unit_test(url_matches),     cmocka_unit_test(urls_params),
-      cmocka_unit_test(known_answers),   cmocka_unit_test(json_test_suite),
-      cmocka_unit_test(wycheproof_hmac), cmocka_unit_test(wycheproof_jws),
+      cmocka_unit_test(token_cases_hold), cmocka_unit_test(no_mutation_is_accepted),
+      cmocka_unit_test(url_matches),      cmocka_unit_test(urls_params),
+      cmocka_unit_test(known_answers),    cmocka_unit_test(json_test_suite),
+      cmocka_unit_test(wycheproof_hmac),  cmocka_unit_test(wycheproof_jws),
   };
   return cmocka_run_group_tests_name("vectors", tests, NULL, NULL);
 }

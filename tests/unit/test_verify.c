@@ -185,7 +185,7 @@ static void longest_token(void **state) {
   assert_true(accepted && too_large);
 }
 
-static void rings(void **state) {
+static void a_kid_chooses_its_secret_alone(void **state) {
   (void)state;
   static const char named[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"two\"}";
   subtoken_verifier judge = judge_of();
@@ -269,7 +269,7 @@ static void bad_arguments(void **state) {
   release(token);
 }
 
-static void inspecting(void **state) {
+static void inspecting_checks_no_signature(void **state) {
   (void)state;
   char header[SUBTOKEN_HEADER_MAX];
   /* Signature, clock and alg are not looked at. */
@@ -362,7 +362,7 @@ static subtoken_result answer_with(void *context, subtoken_text sub) {
 }
 
 /* A callback that does not say yes or no cannot let anybody in. */
-static void callbacks(void **state) {
+static void an_unclear_callback_lets_nobody_in(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
@@ -412,13 +412,13 @@ int main(void) {
       cmocka_unit_test(malformed_before_mac),
       cmocka_unit_test(authentic_nonsense),
       cmocka_unit_test(longest_token),
-      cmocka_unit_test(rings),
+      cmocka_unit_test(a_kid_chooses_its_secret_alone),
       cmocka_unit_test(zero_denies),
       cmocka_unit_test(bad_arguments),
-      cmocka_unit_test(inspecting),
+      cmocka_unit_test(inspecting_checks_no_signature),
       cmocka_unit_test(inspecting_nothing),
       cmocka_unit_test(any_processor),
-      cmocka_unit_test(callbacks),
+      cmocka_unit_test(an_unclear_callback_lets_nobody_in),
   };
   return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }

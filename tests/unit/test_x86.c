@@ -138,7 +138,7 @@ static void sha_plain(void **state) {
   same_blocks(ST_CPU_SSE41 | ST_CPU_AVX);
 }
 
-static void sha(void **state) {
+static void sha_instructions_agree_with_c(void **state) {
   (void)state;
   if (!have(SHA_CPU, "SHA instructions")) skip();
   known_hashes(SHA_CPU);
@@ -192,7 +192,7 @@ static void a_key_says_which(void **state) {
 
 /* Values that somebody left in the upper halves of the registers: gone where the bit says
  * that there are such halves, let alone where it does not. */
-static void cleans(void **state) {
+static void upper_halves_of_registers_are_cleaned(void **state) {
   (void)state;
   if (!have(ST_CPU_AVX, "AVX registers")) skip();
   uint64_t upper[2];
@@ -207,7 +207,7 @@ static void cleans(void **state) {
   assert_true(upper[0] == 0 && upper[1] == 0);
 }
 #else
-static void cleans(void **state) {
+static void upper_halves_of_registers_are_cleaned(void **state) {
   (void)state;
   skip();
 }
@@ -243,7 +243,7 @@ static bool decodes_alike(const char *text, size_t len) {
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static void decodes(void **state) {
+static void decoding_agrees_with_c(void **state) {
   (void)state;
   if (!have(SSE_CPU, "SSE4.1")) skip();
   uint64_t seed = 1;
@@ -288,7 +288,7 @@ static void decodes_each_byte(void **state) {
   }
 }
 
-static void encodes(void **state) {
+static void encoding_agrees_with_c(void **state) {
   (void)state;
   if (!have(SSE_CPU, "SSE4.1")) skip();
   uint64_t seed = 2;
@@ -407,7 +407,7 @@ static void spans_alike(const char *text, size_t len, uint8_t kind) {
   CHECK(got == (want < whole ? want : whole), "kind %u: %zu of %zu", kind, got, want);
 }
 
-static void spans(void **state) {
+static void spans_agree_with_c(void **state) {
   (void)state;
   if (!have(SSE_CPU, "SSE4.1")) print_message("only the plain span is held against words\n");
   uint64_t seed = 3;
@@ -460,7 +460,7 @@ static size_t words_path(const char *text, size_t len) {
   return len;
 }
 
-static void paths(void **state) {
+static void paths_agree_with_c(void **state) {
   (void)state;
   static const char pool[] = "////....aaabbZ09-_~!$&'()+,=:@";
   if (!have(SSE_CPU, "SSE4.1")) skip();
@@ -501,17 +501,17 @@ static void paths(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sha_plain),
-      cmocka_unit_test(sha),
+      cmocka_unit_test(sha_instructions_agree_with_c),
       cmocka_unit_test(sha_with_avx),
       cmocka_unit_test(a_key_says_which),
-      cmocka_unit_test(cleans),
-      cmocka_unit_test(decodes),
+      cmocka_unit_test(upper_halves_of_registers_are_cleaned),
+      cmocka_unit_test(decoding_agrees_with_c),
       cmocka_unit_test(decodes_each_byte),
-      cmocka_unit_test(encodes),
+      cmocka_unit_test(encoding_agrees_with_c),
       cmocka_unit_test(encodes_each_value),
       cmocka_unit_test(classes_in_words),
-      cmocka_unit_test(spans),
-      cmocka_unit_test(paths),
+      cmocka_unit_test(spans_agree_with_c),
+      cmocka_unit_test(paths_agree_with_c),
   };
   return cmocka_run_group_tests_name("x86", tests, setup, NULL);
 }
