@@ -1,3 +1,7 @@
+/* `subtoken verify`: is a token good for a request, and which rule decided. Here are the options,
+ * one token and many (--jsonl), and how the verdict is explained. The rules are the library's; what
+ * is revoked comes from the database (verify_store.c) or from files (verify_files.c).
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,16 +11,15 @@
 #include "cli/commands.h"
 #include "cli/data_dir.h"
 #include "cli/exit_code.h"
-#include "cli/feed_text.h"
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/print.h"
-#include "core/claims.h"
+#include "cli/verify_files.h"
+#include "cli/verify_store.h"
 #include "domain/config.h"
 #include "domain/key.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
-#include "operations/keys.h"
 #include "operations/policy_file.h"
 #include "operations/settings.h"
 #include "os/clock.h"
@@ -33,132 +36,24 @@
 /* No body arrives here, and no header that would make a CORS preflight. */
 #define POLICY_FLAGS 0
 
-typedef struct store_answer store_answer;
-typedef struct edge edge;
-
 /* What is asked about one token. */
-typedef struct question {
+typedef struct verify_question {
   const subtoken_policy *policy; /* NULL: none */
-  store_answer *store;           /* the same: where revocations are asked for */
-  edge *edge;
+  st_verify_store *store;        /* one of these two, or none */
+  st_verify_files *files;
   subtoken_text token, method, target;
   subtoken_text needs[NEEDS_MAX];
   size_t needs_count;
   int64_t now;
   bool at_given;
-} question;
+} verify_question;
 
-/* The store, when it is asked, and what it said of the last sub. */
-struct store_answer {
-  st_keys keys;
-  st_key key;
-  int64_t now;
-  const char *error;   /* it is revoked, or NULL */
-  subtoken_text lacks; /* the permission that its key has not, though the token may */
-};
-
-/* Revocation data in files, as an edge has it, and the time at which it is asked. */
-struct edge {
-  const char *path;
-  const subtoken_ring *ring;
-  subtoken_feed_file file;
-  subtoken_feed_clock clock;
-  subtoken_feed_result said; /* what was last said of the files */
-};
-
-static const char *why_revoked(const store_answer *answer, st_store_status found) {
-  if (found == ST_STORE_NOT_FOUND) return "the database has no key with this sub";
-  if (found == ST_STORE_REVOKED) return "its key was deleted, or its subtokens were revoked";
-  if (answer->key.disabled) return "its key is disabled";
-  if (answer->key.suspended) return "the owner of its key is disabled";
-  return answer->key.expires_at <= answer->now ? "its key has expired" : NULL;
-}
-
-static subtoken_result ask_store(void *context, subtoken_text sub) {
-  store_answer *answer = context;
-  st_store_status found = answer->keys.by_sub(answer->keys.store, sub, &answer->key);
-  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND && found != ST_STORE_REVOKED) {
-    return SUBTOKEN_REVOCATION_UNKNOWN;
-  }
-  answer->error = why_revoked(answer, found);
-  return answer->error == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
-}
-
-static bool granted(store_answer *answer, const subtoken_claims *grant, const subtoken_text *needs,
-                    size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (st_claims_has_permission(grant, needs[i])) continue;
-    answer->lacks = needs[i];
-    return false;
-  }
-  return true;
-}
-
-/* A token is worth no more than the store grants its sub now. */
-static subtoken_result hold_against_store(store_answer *answer, const question *asked,
-                                          const subtoken_decision *decision) {
-  static subtoken_claims grant;
-  if (!st_key_grant(&answer->key, &grant)) return SUBTOKEN_REVOCATION_UNKNOWN;
-  bool good = granted(answer, &grant, decision->needs, decision->needs_count) &&
-              granted(answer, &grant, asked->needs, asked->needs_count);
-  return good ? SUBTOKEN_OK : SUBTOKEN_PERM;
-}
-
-/* ---- revocation data in files ---- */
-
-/* Each question is judged by what the files are then, at its own time. That the files are
- * not good is said once, and that they are not good otherwise.
- */
-static void follow_files(edge *at, int64_t now, bool at_given) {
-  char error[ST_ERROR_MAX];
-  int64_t monotonic = st_feed_text_monotonic();
-  subtoken_feed_result result;
-  do {
-    result = subtoken_feed_file_poll(&at->file, at->ring, now, monotonic);
-  } while (result == SUBTOKEN_FEED_MORE && !at->file.filling);
-  if (result == SUBTOKEN_FEED_MORE) result = at->file.last;
-  /* A time that was given stands still. */
-  at->clock = (subtoken_feed_clock){&at->file.feed, now, at_given ? 0 : monotonic};
-  if (result != SUBTOKEN_FEED_OK && result != at->said) {
-    st_feed_text_error(at->path, &at->file, error);
-    const char *what = at->file.feed.snapshot.index == NULL ? "no" : "no newer";
-    st_print_error(0, "verify: %s revocation data: %s", what, error);
-  }
-  at->said = result;
-}
-
-/* For a time before the last heartbeat there is no data: an edge would not have had it. */
-static bool is_too_early(const edge *at) {
-  return at->clock.now + at->file.feed.leeway < at->file.feed.time;
-}
-
-static subtoken_result ask_files(void *context, subtoken_text sub) {
-  edge *at = context;
-  return is_too_early(at) ? SUBTOKEN_REVOCATION_UNKNOWN : subtoken_feed_revoked(&at->clock, sub);
-}
-
-static void print_why_stale(const edge *at) {
-  char error[ST_ERROR_MAX];
-  const subtoken_feed_clock *clock = &at->clock;
-  subtoken_feed_result state = subtoken_feed_check(clock->feed, clock->now, clock->monotonic);
-  if (state == SUBTOKEN_FEED_ABSENT) {
-    st_feed_text_error(at->path, &at->file, error);
-  } else if (is_too_early(at)) {
-    snprintf(error, sizeof error, "the last heartbeat is %lld s later than the time asked for",
-             (long long)(clock->feed->time - clock->now));
-  } else {
-    st_feed_text_age(clock->feed, clock->now, clock->monotonic, error);
-  }
-  fputs(": ", stdout);
-  st_print_text(stdout, st_text(error));
-}
-
-static bool read_time(subtoken_text text, int64_t *seconds) {
+static bool verify_read_time(subtoken_text text, int64_t *seconds) {
   return st_date_read(text, seconds) ||
          (text.len > 0 && text.data[text.len - 1] <= '9' && st_duration_read(text, seconds));
 }
 
-static bool read_needs(subtoken_text list, question *asked) {
+static bool verify_read_needs(subtoken_text list, verify_question *asked) {
   st_cutter cutter = {list, list.len == 0};
   subtoken_text need;
   while (st_cut_item(&cutter, &need)) {
@@ -168,9 +63,9 @@ static bool read_needs(subtoken_text list, question *asked) {
   return true;
 }
 
-static subtoken_request request_of(const question *asked) {
+static subtoken_request verify_request_of(const verify_question *asked) {
   int64_t now = asked->now;
-  if (asked->edge != NULL) now = subtoken_feed_now(&asked->edge->file.feed, now);
+  if (asked->files != NULL) now = subtoken_feed_now(&asked->files->file.feed, now);
   return (subtoken_request){.size = sizeof(subtoken_request),
                             .now = now,
                             .method = asked->method,
@@ -179,14 +74,23 @@ static subtoken_request request_of(const question *asked) {
                             .needs_count = asked->needs_count};
 }
 
-static subtoken_result decide(const subtoken_verifier *verifier, const question *asked,
-                              subtoken_claims *claims) {
+/* What the token itself cannot say: does its key still have what is needed? */
+static subtoken_result verify_against_store(const verify_question *asked,
+                                            const subtoken_decision *decision) {
+  subtoken_result result =
+      st_verify_store_check_needs(asked->store, decision->needs, decision->needs_count);
+  return result != SUBTOKEN_OK
+             ? result
+             : st_verify_store_check_needs(asked->store, asked->needs, asked->needs_count);
+}
+
+static subtoken_result verify_decide(const subtoken_verifier *verifier,
+                                     const verify_question *asked, subtoken_claims *claims) {
   static subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
-  store_answer *store = asked->store;
   subtoken_result result;
-  if (store != NULL) store->now = asked->now;
-  if (asked->edge != NULL) follow_files(asked->edge, asked->now, asked->at_given);
-  subtoken_request request = request_of(asked);
+  if (asked->store != NULL) asked->store->now = asked->now;
+  if (asked->files != NULL) st_verify_files_refresh(asked->files, asked->now, asked->at_given);
+  subtoken_request request = verify_request_of(asked);
   if (asked->policy != NULL) {
     result = subtoken_policy_verify(verifier, asked->policy, asked->token, &request, POLICY_FLAGS,
                                     claims, &decision);
@@ -194,11 +98,11 @@ static subtoken_result decide(const subtoken_verifier *verifier, const question 
   } else {
     result = subtoken_verify(verifier, asked->token, &request, claims);
   }
-  if (result != SUBTOKEN_OK || store == NULL) return result;
-  return hold_against_store(store, asked, &decision);
+  if (result != SUBTOKEN_OK || asked->store == NULL) return result;
+  return verify_against_store(asked, &decision);
 }
 
-static void print_verdict_json(subtoken_result result) {
+static void verify_print_json(subtoken_result result) {
   if (result == SUBTOKEN_OK) {
     puts("{\"ok\":true}");
     return;
@@ -209,7 +113,7 @@ static void print_verdict_json(subtoken_result result) {
 
 /* ---- --jsonl ---- */
 
-static bool read_needs_array(st_json *json, question *asked) {
+static bool verify_read_needs_array(st_json *json, verify_question *asked) {
   asked->needs_count = 0;
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
@@ -222,15 +126,15 @@ static bool read_needs_array(st_json *json, question *asked) {
   return !json->failed;
 }
 
-static bool read_at(st_json *json, question *asked) {
+static bool verify_read_at(st_json *json, verify_question *asked) {
   subtoken_text text;
   asked->at_given = true;
   if (st_json_peek(json) != '"') return st_json_uint(json, &asked->now);
-  return st_json_string(json, &text) && read_time(text, &asked->now) && asked->now >= 0;
+  return st_json_string(json, &text) && verify_read_time(text, &asked->now) && asked->now >= 0;
 }
 
 /* One line; what it does not say is as the options say. */
-static bool read_line(char *line, size_t len, question *asked) {
+static bool verify_read_line(char *line, size_t len, verify_question *asked) {
   st_json json;
   subtoken_text name;
   st_json_start(&json, line, len);
@@ -243,9 +147,9 @@ static bool read_line(char *line, size_t len, question *asked) {
     } else if (st_text_is(name, "url")) {
       good = st_json_string(&json, &asked->target);
     } else if (st_text_is(name, "require")) {
-      good = read_needs_array(&json, asked);
+      good = verify_read_needs_array(&json, asked);
     } else if (st_text_is(name, "at")) {
-      good = read_at(&json, asked);
+      good = verify_read_at(&json, asked);
     } else {
       good = st_json_skip(&json);
     }
@@ -253,9 +157,9 @@ static bool read_line(char *line, size_t len, question *asked) {
   return good && st_json_end(&json) && asked->token.data != NULL;
 }
 
-static int verify_lines(const subtoken_verifier *verifier, const question *given) {
+static int verify_lines(const subtoken_verifier *verifier, const verify_question *given) {
   static subtoken_claims claims;
-  static question asked;
+  static verify_question asked;
   char *line = NULL;
   size_t size = 0;
   ssize_t len;
@@ -263,8 +167,8 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
     asked = *given;
     if (!given->at_given) asked.now = st_clock_now();
     if (len > 0 && line[len - 1] == '\n') len--;
-    if (read_line(line, (size_t)len, &asked)) {
-      print_verdict_json(decide(verifier, &asked, &claims));
+    if (verify_read_line(line, (size_t)len, &asked)) {
+      verify_print_json(verify_decide(verifier, &asked, &claims));
     } else {
       puts("{\"ok\":false,\"status\":400,\"reason\":\"bad_line\"}");
     }
@@ -279,11 +183,12 @@ static int verify_lines(const subtoken_verifier *verifier, const question *given
 /* ---- one token, explained ---- */
 
 /* The store's own reasons are not the library's to know. */
-static void print_explanation(const subtoken_verifier *verifier, const question *asked,
-                              subtoken_result result) {
+static void verify_print_explanation(const subtoken_verifier *verifier,
+                                     const verify_question *asked, subtoken_result result) {
   static char explanation[EXPLANATION_MAX];
-  const store_answer *store = asked->store;
-  subtoken_request request = request_of(asked);
+  char error[ST_ERROR_MAX];
+  const st_verify_store *store = asked->store;
+  subtoken_request request = verify_request_of(asked);
   if (result != SUBTOKEN_OK) {
     printf("refused %d %s: ", subtoken_result_status(result), subtoken_result_name(result));
   }
@@ -300,13 +205,17 @@ static void print_explanation(const subtoken_verifier *verifier, const question 
     subtoken_explain(verifier, asked->token, &request, result, explanation, sizeof explanation);
   }
   fputs(explanation, stdout);
-  if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->error);
-  if (result == SUBTOKEN_REVOCATION_UNKNOWN && asked->edge != NULL) print_why_stale(asked->edge);
+  if (result == SUBTOKEN_REVOKED && store != NULL) printf(": %s", store->reason);
+  if (result == SUBTOKEN_REVOCATION_UNKNOWN && asked->files != NULL) {
+    st_verify_files_explain(asked->files, error);
+    fputs(": ", stdout);
+    st_print_text(stdout, st_text(error));
+  }
   fputc('\n', stdout);
 }
 
 /* Is it for everybody? Then a token that is missing is none. */
-static bool needs_no_token(const question *asked) {
+static bool verify_needs_no_token(const verify_question *asked) {
   static subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   return asked->policy != NULL &&
          subtoken_policy_find(asked->policy, asked->method, asked->target, POLICY_FLAGS,
@@ -314,18 +223,19 @@ static bool needs_no_token(const question *asked) {
          decision.access == SUBTOKEN_ACCESS_PUBLIC;
 }
 
-static int verify_one(const subtoken_verifier *verifier, question *asked, bool json) {
+static int verify_one(const subtoken_verifier *verifier, verify_question *asked, bool json) {
   static subtoken_claims claims;
   static char text[TOKEN_MAX];
   char error[ST_ERROR_MAX];
-  if (!st_input_credential(text, sizeof text, &asked->token, error) && !needs_no_token(asked)) {
+  if (!st_input_credential(text, sizeof text, &asked->token, error) &&
+      !verify_needs_no_token(asked)) {
     return st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   }
-  subtoken_result result = decide(verifier, asked, &claims);
+  subtoken_result result = verify_decide(verifier, asked, &claims);
   if (json) {
-    print_verdict_json(result);
+    verify_print_json(result);
   } else {
-    print_explanation(verifier, asked, result);
+    verify_print_explanation(verifier, asked, result);
   }
   subtoken_wipe(text, sizeof text);
   return st_print_flush(result == SUBTOKEN_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
@@ -337,23 +247,24 @@ typedef struct verify_options {
   const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy,
       *revocations, *max_age, *max_size;
   bool no_revocations, jsonl, json;
+  subtoken_feed_settings feed; /* of the files, as these options say */
 } verify_options;
 
-static subtoken_text optional_text(const char *text) {
+static subtoken_text verify_optional_text(const char *text) {
   return text != NULL ? st_text(text) : (subtoken_text){NULL, 0};
 }
 
 /* NULL, or which option is wrong. */
-static const char *apply(const verify_options *given, subtoken_verifier *verifier,
-                         question *asked) {
-  asked->method = optional_text(given->method);
-  asked->target = optional_text(given->url);
+static const char *verify_apply(verify_options *given, subtoken_verifier *verifier,
+                                verify_question *asked) {
+  asked->method = verify_optional_text(given->method);
+  asked->target = verify_optional_text(given->url);
   asked->now = st_clock_now();
   asked->at_given = given->at != NULL;
-  verifier->iss = optional_text(given->iss);
-  verifier->aud = optional_text(given->aud);
+  verifier->iss = verify_optional_text(given->iss);
+  verifier->aud = verify_optional_text(given->aud);
   verifier->without_revocations = given->no_revocations;
-  if (given->at != NULL && !read_time(st_text(given->at), &asked->now)) {
+  if (given->at != NULL && !verify_read_time(st_text(given->at), &asked->now)) {
     return "--at must be whole seconds since 1970, or a date and time";
   }
   if (given->leeway != NULL && !st_input_leeway(given->leeway, &verifier->leeway)) {
@@ -362,15 +273,22 @@ static const char *apply(const verify_options *given, subtoken_verifier *verifie
   if (given->max_life != NULL && !st_duration_read(st_text(given->max_life), &verifier->max_life)) {
     return "--max-life must be seconds, or a number with s, m, h or d";
   }
-  if (given->require != NULL && !read_needs(st_text(given->require), asked)) {
+  given->feed.leeway = verifier->leeway;
+  if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &given->feed.max_age)) {
+    return "--max-age must be seconds, or a number with s, m, h or d";
+  }
+  if (given->max_size != NULL && !st_input_size(given->max_size, &given->feed.max_size)) {
+    return ST_SIZE_USAGE;
+  }
+  if (given->require != NULL && !verify_read_needs(st_text(given->require), asked)) {
     return "--require: too many permissions (maximum 256)";
   }
   return asked->now < 0 || asked->now > SUBTOKEN_TIME_MAX ? "--at must be a time after 1970" : NULL;
 }
 
 /* What the options leave open is as at the server of this store. */
-static bool use_settings(st_store *store, const verify_options *given, subtoken_verifier *verifier,
-                         char *error) {
+static bool verify_use_settings(st_store *store, const verify_options *given,
+                                subtoken_verifier *verifier, char *error) {
   st_settings settings;
   if (!st_settings_get(store, &settings, error)) return false;
   if (given->leeway == NULL) verifier->leeway = settings.leeway;
@@ -378,64 +296,46 @@ static bool use_settings(st_store *store, const verify_options *given, subtoken_
   return true;
 }
 
-static int answer(const verify_options *given, const subtoken_verifier *verifier, question *asked) {
+static int verify_input(const verify_options *given, const subtoken_verifier *verifier,
+                        verify_question *asked) {
   return given->jsonl ? verify_lines(verifier, asked) : verify_one(verifier, asked, given->json);
 }
 
 /* By the files alone, as an edge does: the store is not looked at. */
 static int verify_by_files(const verify_options *given, subtoken_verifier *verifier,
-                           question *asked) {
-  static edge own; /* the verifier points to it */
-  subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
-  settings.leeway = verifier->leeway;
-  if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &settings.max_age)) {
-    return st_print_error(ST_EXIT_USAGE,
-                          "verify: --max-age must be seconds, or a number with s, m, h or d");
-  }
-  if (given->max_size != NULL && !st_input_size(given->max_size, &settings.max_size)) {
-    return st_print_error(ST_EXIT_USAGE, "verify: " ST_SIZE_USAGE);
-  }
-  if (subtoken_feed_file_start(&own.file, given->revocations, &settings) != SUBTOKEN_FEED_OK) {
+                           verify_question *asked) {
+  static st_verify_files source; /* the verifier points to it */
+  if (!st_verify_files_start(&source, given->revocations, &given->feed, asked->now, verifier)) {
     return st_print_error(ST_EXIT_USAGE,
                           "verify: --revocations: the name of FILE is empty or too long");
   }
-  own.path = given->revocations;
-  own.ring = verifier->ring;
-  own.said = SUBTOKEN_FEED_OK;
-  asked->edge = &own;
-  verifier->revoked = ask_files;
-  verifier->revoked_context = &own;
-  /* A pair that is just being replaced; what else there is to say is said when it is asked. */
-  subtoken_feed_result loaded =
-      subtoken_feed_file_load(&own.file, own.ring, asked->now, st_feed_text_monotonic());
-  (void)loaded;
-  int code = answer(given, verifier, asked);
-  subtoken_feed_file_stop(&own.file);
+  asked->files = &source;
+  int code = verify_input(given, verifier, asked);
+  st_verify_files_stop(&source);
   return code;
 }
 
 /* Without a store to ask there is no trustworthy revocation data: 503 for all. */
 static int verify_by_store(const verify_options *given, const st_data_dir *data,
-                           subtoken_verifier *verifier, question *asked) {
-  static store_answer own; /* the verifier points to it */
+                           subtoken_verifier *verifier, verify_question *asked) {
+  static st_verify_store source; /* the verifier points to it */
   char error[ST_ERROR_MAX];
   st_store *store = st_data_dir_open(data, false, error);
   if (store == NULL) {
     st_print_error(0, "verify: no revocation data: %s", error);
-    return answer(given, verifier, asked);
+    return verify_input(given, verifier, asked);
   }
-  own.keys = st_keys_of(store);
-  asked->store = &own;
-  verifier->revoked = ask_store;
-  verifier->revoked_context = &own;
-  int code = use_settings(store, given, verifier, error)
-                 ? answer(given, verifier, asked)
+  st_verify_store_start(&source, store, verifier);
+  asked->store = &source;
+  int code = verify_use_settings(store, given, verifier, error)
+                 ? verify_input(given, verifier, asked)
                  : st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   st_store_close(store);
   return code;
 }
 
-static int verify(const verify_options *given, subtoken_verifier *verifier, question *asked) {
+static int verify(const verify_options *given, subtoken_verifier *verifier,
+                  verify_question *asked) {
   static subtoken_ring ring;
   char error[ST_ERROR_MAX];
   st_data_dir data;
@@ -448,7 +348,7 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
   }
   verifier->ring = &ring;
   if (given->no_revocations) {
-    code = answer(given, verifier, asked);
+    code = verify_input(given, verifier, asked);
   } else if (given->revocations != NULL) {
     code = verify_by_files(given, verifier, asked);
   } else {
@@ -459,7 +359,8 @@ static int verify(const verify_options *given, subtoken_verifier *verifier, ques
 }
 
 /* Under the policy, when there is one. */
-static int verify_by(const verify_options *given, subtoken_verifier *verifier, question *asked) {
+static int verify_by(const verify_options *given, subtoken_verifier *verifier,
+                     verify_question *asked) {
   st_policy_file file;
   char error[ST_ERROR_MAX];
   int code = ST_EXIT_FAILED;
@@ -493,7 +394,7 @@ int st_cmd_verify(int argc, char **argv) {
       "When FILE is older than --max-age (300 s) or larger than --max-size (1g), the verdict is\n"
       "503.\n"
       "Exit 0 valid, 1 refused, 3 when the token, the ring or the policy could not be read.";
-  verify_options given = {0};
+  verify_options given = {.feed = SUBTOKEN_FEED_SETTINGS_DEFAULT};
   const st_option options[] = {{"--data", NULL, &given.data},
                                {"--method", NULL, &given.method},
                                {"--url", NULL, &given.url},
@@ -514,7 +415,7 @@ int st_cmd_verify(int argc, char **argv) {
                                {0}};
   st_arguments arguments = {.command = "verify", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  static question asked;
+  static verify_question asked;
   subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
   if (given.revocations != NULL && given.no_revocations) {
     return st_options_usage(&arguments, "--revocations and --no-revocations exclude each other");
@@ -522,7 +423,7 @@ int st_cmd_verify(int argc, char **argv) {
   if ((given.max_age != NULL || given.max_size != NULL) && given.revocations == NULL) {
     return st_options_usage(&arguments, "--max-age and --max-size require --revocations");
   }
-  const char *problem = apply(&given, &verifier, &asked);
+  const char *problem = verify_apply(&given, &verifier, &asked);
   if (problem != NULL) return st_options_usage(&arguments, "%s", problem);
   return verify_by(&given, &verifier, &asked);
 }

@@ -1,0 +1,43 @@
+/* Asks the database about each sub, as the server does: is its key there, in force, and does it
+ * have the permissions that the request needs. What an edge knows instead is in verify_files.c.
+ */
+#include "cli/verify_store.h"
+
+#include "core/claims.h"
+#include "operations/keys.h"
+
+static const char *verify_store_reason(const st_verify_store *source, st_store_status found) {
+  if (found == ST_STORE_NOT_FOUND) return "the database has no key with this sub";
+  if (found == ST_STORE_REVOKED) return "its key was deleted, or its subtokens were revoked";
+  if (source->key.disabled) return "its key is disabled";
+  if (source->key.suspended) return "the owner of its key is disabled";
+  return source->key.expires_at <= source->now ? "its key has expired" : NULL;
+}
+
+static subtoken_result verify_store_revoked(void *context, subtoken_text sub) {
+  st_verify_store *source = context;
+  st_store_status found = source->keys.by_sub(source->keys.store, sub, &source->key);
+  if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND && found != ST_STORE_REVOKED) {
+    return SUBTOKEN_REVOCATION_UNKNOWN;
+  }
+  source->reason = verify_store_reason(source, found);
+  return source->reason == NULL ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
+}
+
+void st_verify_store_start(st_verify_store *source, st_store *store, subtoken_verifier *verifier) {
+  *source = (st_verify_store){.keys = st_keys_of(store)};
+  verifier->revoked = verify_store_revoked;
+  verifier->revoked_context = source;
+}
+
+subtoken_result st_verify_store_check_needs(st_verify_store *source, const subtoken_text *needs,
+                                            size_t count) {
+  static subtoken_claims grant;
+  if (!st_key_grant(&source->key, &grant)) return SUBTOKEN_REVOCATION_UNKNOWN;
+  for (size_t i = 0; i < count; i++) {
+    if (st_claims_has_permission(&grant, needs[i])) continue;
+    source->lacks = needs[i];
+    return SUBTOKEN_PERM;
+  }
+  return SUBTOKEN_OK;
+}

@@ -1,0 +1,27 @@
+/* verify_store - the database as the source of what is revoked, for `subtoken verify`. */
+#ifndef ST_CLI_VERIFY_STORE_H
+#define ST_CLI_VERIFY_STORE_H
+
+#include "domain/key.h"
+#include "domain/store.h"
+#include "subtoken/verify.h"
+
+/* The store, and what it said of the last sub. */
+typedef struct st_verify_store {
+  st_keys keys;
+  st_key key;
+  int64_t now;         /* the caller sets it before each token */
+  const char *reason;  /* why it is revoked, or NULL */
+  subtoken_text lacks; /* the permission that its key does not have, though the token may */
+} st_verify_store;
+
+/* The verifier asks the store from now on; source must live as long as it does. */
+void st_verify_store_start(st_verify_store *source, st_store *store, subtoken_verifier *verifier);
+
+/* Does the key of the token that was verified last have all of these permissions? A token is worth
+ * no more than the store grants its sub now.
+ */
+subtoken_result st_verify_store_check_needs(st_verify_store *source, const subtoken_text *needs,
+                                            size_t count) __attribute__((warn_unused_result));
+
+#endif
