@@ -276,7 +276,7 @@ def changed_files_are_taken_up_without_a_reload():
         policy(n, {"default": "token"})
         wait(lambda: all(n.status("/a", token=t) == 200 for _ in range(8)), "the policy in both workers")
         policy(n, '{"default":"public"')
-        wait(lambda: n.errors().count("policy.json\" line 1 column 20: the text ends too early; the loaded one stays in use") == 2,
+        wait(lambda: n.errors().count("policy.json\" line 1 column 20: unexpected end of the text; the loaded one stays in use") == 2,
              "the bad policy is said, once a worker")
         assert n.status("/a") == 401 and n.status("/a", token=t) == 200
         os.unlink(os.path.join(n.dir, "policy.json"))

@@ -70,18 +70,18 @@ def check_prints_what_each_route_needs():
 @test
 def an_error_has_its_line_and_column():
     for text, line, column, why in (
-            ("", 1, 1, "the text ends too early"),
-            ('{"default":"deny"', 1, 18, "the text ends too early"),
-            ('{"default":"deny",\n\n  "rotues":[]}', 3, 3, '"rotues" is no member here'),
-            ('{"default":"maybe"}', 1, 12, 'default: "maybe" is not deny, token or public'),
-            ('{"routes":[{"path":"/a"}]}', 1, 1, "there is no default: deny, token or public"),
+            ("", 1, 1, "unexpected end of the text"),
+            ('{"default":"deny"', 1, 18, "unexpected end of the text"),
+            ('{"default":"deny",\n\n  "rotues":[]}', 3, 3, '"rotues" is not a known member'),
+            ('{"default":"maybe"}', 1, 12, 'default: "maybe" must be deny, token or public'),
+            ('{"routes":[{"path":"/a"}]}', 1, 1, "default is missing: deny, token or public"),
             ('{"default":"deny","routes":[\r\n{"path":"/a",\r\n"needs":["a b"]}]}', 3, 10,
-             'routes[0].needs[0]: "a b" is no permission'),
+             'routes[0].needs[0]: "a b" is not a permission'),
             ('{"default":"deny","routes":[{"path":"/a"},\n{"path":"/%61"}]}', 2, 9,
-             "routes[1].path: this path, with a method in common, is also that of line 1"),
+             "routes[1].path: same path and method as in line 1"),
             ('{"default":"\\u001b[31m"}', 1, 12,
-             'default: "\\x1b[31m" is not deny, token or public'),
-            (b'{"default":"\xff"}', 1, 13, "default: this is not strict JSON")):
+             'default: "\\x1b[31m" must be deny, token or public'),
+            (b'{"default":"\xff"}', 1, 13, "default: not strict JSON")):
         assert check(text) == (1, "", "FILE:%d:%d: %s\n" % (line, column, why)), check(text)
         code, out, err = check(text, "--json")
         assert (code, err) == (1, "") and out.count("\n") == 1
@@ -110,8 +110,8 @@ def file_names_are_escaped():
     with open(path, "w") as f:
         f.write("{}")
     code, _, err = run("policy", "check", path)
-    assert code == 1 and "\x1b" not in err and err.endswith("a\\x1b[31m\\x0a:1:1: there is no "
-                                                            "default: deny, token or public\n")
+    assert code == 1 and "\x1b" not in err and err.endswith("a\\x1b[31m\\x0a:1:1: default is "
+                                                            "missing: deny, token or public\n")
 
 
 @test
@@ -283,8 +283,8 @@ def verify_jsonl_goes_by_the_policy():
 def verify_refuses_a_bad_policy():
     data = data_dir()
     token = issue(data, make_key(data)["key"])
-    for text, where in (("{", ":1:2: the text ends too early"),
-                        ('{"default":"deny",\n"routs":[]}', ':2:1: "routs" is no member here')):
+    for text, where in (("{", ":1:2: unexpected end of the text"),
+                        ('{"default":"deny",\n"routs":[]}', ':2:1: "routs" is not a known member')):
         path = policy_file(text)
         for more in ([], ["--json"], ["--jsonl"]):
             said = run("verify", "--policy", path, "--url", "/v2/items", *more, data=data, stdin=token)
@@ -308,7 +308,7 @@ def paths_are_those_of_the_url_allowlist():
         entries, routes = case["entries"], []
         split = [re.fullmatch(r"(?s)(?:([A-Z]+):)?(.*)", e).groups() for e in entries or []]
         if len({e for _, e in split}) < len(split) or len(split) > 64 or "\0" in case["target"]:
-            continue  # a policy has no path twice, and may have many; no argument has a NUL
+            continue  # a policy path is missing twice, and may have many; no argument has a NUL
         for method, entry in split:
             routes.append({"path": entry, "public": True, **({"methods": [method]} if method else {})})
         policy = {"default": "public" if entries is None else "deny"}

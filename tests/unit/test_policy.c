@@ -43,9 +43,9 @@ static void drop(const subtoken_policy *policy) {
 #define ONE(members) "{\"default\":\"deny\",\"routes\":[{" members "}]}"
 #define X10 "xxxxxxxxxx"
 #define A10 "AAAAAAAAAA"
-#define JSON "this is not strict JSON"
-#define SHORT "the text ends too early"
-#define EMPTY "is empty: leave it out, or list something"
+#define JSON "not strict JSON"
+#define SHORT "unexpected end of the text"
+#define EMPTY "must not be empty: remove it or add an entry"
 
 static void errors_name_line_and_column(void **state) {
   (void)state;
@@ -56,32 +56,32 @@ static void errors_name_line_and_column(void **state) {
   } rows[] = {
       {"", 1, 1, SHORT},
       {" \n ", 2, 2, SHORT},
-      {"nothing", 1, 1, "a policy is an object"}, /* starts as null does */
-      {"[]", 1, 1, "a policy is an object"},
-      {"\n \"deny\"", 2, 2, "a policy is an object"},
+      {"nothing", 1, 1, "must be an object"}, /* starts as null does */
+      {"[]", 1, 1, "must be an object"},
+      {"\n \"deny\"", 2, 2, "must be an object"},
       {"\xEF\xBB\xBF{}", 1, 1, JSON},
-      {"{}", 1, 1, "there is no default: deny, token or public"},
-      {"\n\t{\"preflight\":true}", 2, 2, "there is no default: deny, token or public"},
+      {"{}", 1, 1, "default is missing: deny, token or public"},
+      {"\n\t{\"preflight\":true}", 2, 2, "default is missing: deny, token or public"},
       {"{", 1, 2, SHORT},
       {"{\"default\"", 1, 11, SHORT},
       {"{\"default\":\"deny\"", 1, 18, SHORT},
       {"{\"default\":\"deny\",}", 1, 19, JSON},
-      {"{\"default\":\"deny\"} x", 1, 20, "something stands behind the policy"},
-      {"{\"default\":\"deny\"}{}", 1, 19, "something stands behind the policy"},
-      {"{\"default\":\"de\\ny\"}", 1, 12, "default: \"de\\x0ay\" is not deny, token or public"},
+      {"{\"default\":\"deny\"} x", 1, 20, "unexpected text behind the policy"},
+      {"{\"default\":\"deny\"}{}", 1, 19, "unexpected text behind the policy"},
+      {"{\"default\":\"de\\ny\"}", 1, 12, "default: \"de\\x0ay\" must be deny, token or public"},
       {"{'default':'deny'}", 1, 2, JSON},
       {"{\"default\":deny}", 1, 12, "default: " JSON},
       {"{\"default\":null}", 1, 12, "default: must be a string"},
       {"{\"default\":1}", 1, 12, "default: must be a string"},
-      {"{\"default\":\"\"}", 1, 12, "default: \"\" is not deny, token or public"},
-      {"{\"default\":\n  \"allow\"}", 2, 3, "default: \"allow\" is not deny, token or public"},
-      {"{\"default\":\"Deny\"}", 1, 12, "default: \"Deny\" is not deny, token or public"},
-      {"{\"default\":\"deny\",\n \"default\":\"public\"}", 2, 2, "\"default\" stands here twice"},
+      {"{\"default\":\"\"}", 1, 12, "default: \"\" must be deny, token or public"},
+      {"{\"default\":\n  \"allow\"}", 2, 3, "default: \"allow\" must be deny, token or public"},
+      {"{\"default\":\"Deny\"}", 1, 12, "default: \"Deny\" must be deny, token or public"},
+      {"{\"default\":\"deny\",\n \"default\":\"public\"}", 2, 2, "\"default\" is a duplicate"},
       {"{\"default\":\"deny\",\"def\\u0061ult\":\"public\"}", 1, 19, JSON}, /* twice, unseen */
-      {"{\"defualt\":\"deny\"}", 1, 2, "\"defualt\" is no member here"},
-      {"{\"default\":\"deny\",\"path\":\"/\"}", 1, 19, "\"path\" is no member here"},
-      {"{\"\":1}", 1, 2, "\"\" is no member here"},
-      {"{\"a\\u202eb\":1}", 1, 2, "\"a\\xe2\\x80\\xaeb\" is no member here"},
+      {"{\"defualt\":\"deny\"}", 1, 2, "\"defualt\" is not a known member"},
+      {"{\"default\":\"deny\",\"path\":\"/\"}", 1, 19, "\"path\" is not a known member"},
+      {"{\"\":1}", 1, 2, "\"\" is not a known member"},
+      {"{\"a\\u202eb\":1}", 1, 2, "\"a\\xe2\\x80\\xaeb\" is not a known member"},
       {"{\"default\":\"deny\",\"preflight\":1}", 1, 31, "preflight: must be true or false"},
       {"{\"default\":\"deny\",\"preflight\":\"true\"}", 1, 31, "preflight: must be true or false"},
       {"{\"default\":\"deny\",\"preflight\":tru}", 1, 31, "preflight: " JSON},
@@ -90,10 +90,11 @@ static void errors_name_line_and_column(void **state) {
       {"{\"default\":\"deny\",\"routes\":[", 1, 29, "routes[0]: " SHORT},
       {"{\"default\":\"deny\",\"routes\":[1]}", 1, 29, "routes[0]: must be an object"},
       {"{\"default\":\"deny\",\"routes\":[[]]}", 1, 29, "routes[0]: must be an object"},
-      {ONE(""), 1, 29, "routes[0]: has no path"},
-      {ONE("\"needs\":[\"a\"]"), 1, 29, "routes[0]: has no path"},
+      {ONE(""), 1, 29, "routes[0]: path is missing"},
+      {ONE("\"needs\":[\"a\"]"), 1, 29, "routes[0]: path is missing"},
       {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/\"}\n{}]}", 2, 1, "routes[1]: " JSON},
-      {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/\"},\n{}]}", 2, 1, "routes[1]: has no path"},
+      {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/\"},\n{}]}", 2, 1,
+       "routes[1]: path is missing"},
       {"{\"default\":\"deny\",\"routes\":[{\"path\":\"/\"},]}", 1, 42, "routes[1]: " JSON},
       {ONE("\"path\":1"), 1, 37, "routes[0].path: must be a string"},
       {ONE("\"path\":[\"/\"]"), 1, 37, "routes[0].path: must be a string"},
@@ -113,14 +114,15 @@ static void errors_name_line_and_column(void **state) {
       {ONE("\"path\":\"get:/a\""), 1, 37,
        "routes[0].path: \"get:/a\" a method in front of the colon is upper-case letters"},
       {ONE("\"path\":\"GET:/a\""), 1, 37,
-       "routes[0].path: \"GET:/a\" has a method in front, which belongs into methods"},
+       "routes[0].path: \"GET:/a\" must not start with a method: use methods"},
       {ONE("\"path\":\"https://h/a\""), 1, 37,
        "routes[0].path: \"https://h/a\" a path starts with /"},
-      {ONE("\"path\":\"/a\",\"path\":\"/b\""), 1, 42, "routes[0]: \"path\" stands here twice"},
-      {ONE("\"path\":\"/a\",\"Path\":\"/b\""), 1, 42, "routes[0]: \"Path\" is no member here"},
+      {ONE("\"path\":\"/a\",\"path\":\"/b\""), 1, 42, "routes[0]: \"path\" is a duplicate"},
+      {ONE("\"path\":\"/a\",\"Path\":\"/b\""), 1, 42, "routes[0]: \"Path\" is not a known member"},
       {ONE("\"path\":\"/a\",\"default\":\"deny\""), 1, 42,
-       "routes[0]: \"default\" is no member here"},
-      {ONE("\"path\":\"/a\",\"method\":\"GET\""), 1, 42, "routes[0]: \"method\" is no member here"},
+       "routes[0]: \"default\" is not a known member"},
+      {ONE("\"path\":\"/a\",\"method\":\"GET\""), 1, 42,
+       "routes[0]: \"method\" is not a known member"},
       {ONE("\"path\":\"/\",\n\"methods\":\"GET\""), 2, 11,
        "routes[0].methods: must be an array of strings"},
       {ONE("\"path\":\"/\",\n\"methods\":[]"), 2, 11, "routes[0].methods: " EMPTY},
@@ -128,52 +130,53 @@ static void errors_name_line_and_column(void **state) {
       {ONE("\"path\":\"/\",\n\"methods\":[\"GET\",]"), 2, 18, "routes[0].methods[1]: " JSON},
       {ONE("\"path\":\"/\",\n\"methods\":[1]"), 2, 12, "routes[0].methods[0]: must be a string"},
       {ONE("\"path\":\"/\",\n\"methods\":[\"\"]"), 2, 12,
-       "routes[0].methods[0]: \"\" is no method"},
+       "routes[0].methods[0]: \"\" is not a method"},
       {ONE("\"path\":\"/\",\n\"methods\":[\"GET\",\"get\"]"), 2, 18,
-       "routes[0].methods[1]: \"get\" is not upper-case letters"},
+       "routes[0].methods[1]: \"get\" must be upper-case letters"},
       {ONE("\"path\":\"/\",\n\"methods\":[\"*\"]"), 2, 12,
-       "routes[0].methods[0]: \"*\" is not upper-case letters"},
+       "routes[0].methods[0]: \"*\" must be upper-case letters"},
       {ONE("\"path\":\"/\",\n\"methods\":[\"M-SEARCH\"]"), 2, 12,
-       "routes[0].methods[0]: \"M-SEARCH\" is not upper-case letters"},
+       "routes[0].methods[0]: \"M-SEARCH\" must be upper-case letters"},
       {ONE("\"path\":\"/\",\n\"methods\":[\"GET\",\"PUT\",\"GET\"]"), 2, 24,
-       "routes[0].methods[2]: \"GET\" stands here twice"},
+       "routes[0].methods[2]: \"GET\" is a duplicate"},
       {ONE("\"path\":\"/\",\n\"methods\":[\"" A10 A10 A10 "AAA\"]"), 2, 12,
-       "routes[0].methods[0]: \"" A10 A10 A10 "AAA\" is longer than 32 letters"},
+       "routes[0].methods[0]: \"" A10 A10 A10 "AAA\" must not be longer than 32 letters"},
       {ONE("\"path\":\"/\",\n\"needs\":[]"), 2, 9, "routes[0].needs: " EMPTY},
       {ONE("\"path\":\"/\",\n\"needs\":\"account\""), 2, 9,
        "routes[0].needs: must be an array of strings"},
       {ONE("\"path\":\"/\",\n\"needs\":[\"a\",null]"), 2, 14,
        "routes[0].needs[1]: must be a string"},
       {ONE("\"path\":\"/\",\n\"needs\":[\"a b\"]"), 2, 10,
-       "routes[0].needs[0]: \"a b\" is no permission"},
+       "routes[0].needs[0]: \"a b\" is not a permission"},
       {ONE("\"path\":\"/\",\n\"needs\":[\"a,b\"]"), 2, 10,
-       "routes[0].needs[0]: \"a,b\" is no permission"},
+       "routes[0].needs[0]: \"a,b\" is not a permission"},
       {ONE("\"path\":\"/\",\n\"needs\":[\"\"]"), 2, 10,
-       "routes[0].needs[0]: \"\" is no permission"},
+       "routes[0].needs[0]: \"\" is not a permission"},
       {ONE("\"path\":\"/\",\n\"needs\":[\"a\",\"b\",\n\"a\"]"), 3, 1,
-       "routes[0].needs[2]: \"a\" stands here twice"},
+       "routes[0].needs[2]: \"a\" is a duplicate"},
       {ONE("\"path\":\"/\",\n\"needs\":[\"" X10 X10 X10 X10 X10 X10 "xxxxx\"]"), 2, 10,
-       "routes[0].needs[0]: \"" X10 X10 X10 X10 "xxxxxxxx...\" is longer than 64 characters"},
+       "routes[0].needs[0]: \"" X10 X10 X10 X10
+       "xxxxxxxx...\" must not be longer than 64 characters"},
       {ONE("\"path\":\"/\",\"public\":\"yes\""), 1, 50, "routes[0].public: must be true or false"},
       {ONE("\"path\":\"/\",\"json_rpc\":0"), 1, 52, "routes[0].json_rpc: must be true or false"},
       {ONE("\"path\":\"/\",\"needs\":[\"a\"],\"public\":true"), 1, 55,
-       "routes[0]: is public, and yet has needs"},
+       "routes[0]: a public route must not have needs"},
       {ONE("\"public\":true,\"needs\":[\"a\"],\"path\":\"/\""), 1, 44,
-       "routes[0]: is public, and yet has needs"},
+       "routes[0]: a public route must not have needs"},
       {ONE("\"path\":\"/\",\"public\":true,\"json_rpc\":true"), 1, 55,
-       "routes[0]: is public, and yet json_rpc"},
+       "routes[0]: a public route must not have json_rpc"},
       {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a\"},\n{\"path\":\"/a\"}]}", 3, 9,
-       "routes[1].path: this path, with a method in common, is also that of line 2"},
+       "routes[1].path: same path and method as in line 2"},
       {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/%61%c3%a9\",\"methods\":[\"PUT\"]},\n"
        "{\"path\":\"/b\"},{\"path\":\"/a%C3%A9\"}]}",
-       3, 23, "routes[2].path: this path, with a method in common, is also that of line 2"},
+       3, 23, "routes[2].path: same path and method as in line 2"},
       {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a/*\",\"methods\":[\"PUT\",\"GET\"]},\n"
        "{\"path\":\"/a/*\",\"methods\":[\"DELETE\"]},\n{\"path\":\"/a/"
        "*\",\"methods\":[\"HEAD\"]}]}",
-       4, 9, "routes[2].path: this path, with a method in common, is also that of line 2"},
+       4, 9, "routes[2].path: same path and method as in line 2"},
       {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a\",\"methods\":[\"PUT\"]},\n"
        "{\"path\":\"/a\",\"methods\":[\"HEAD\"]},\n{\"path\":\"/a\",\"methods\":[\"GET\"]}]}",
-       4, 9, "routes[2].path: this path, with a method in common, is also that of line 3"},
+       4, 9, "routes[2].path: same path and method as in line 3"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_result result;
@@ -215,7 +218,7 @@ static void lists_at_their_limits_are_read(void **state) {
         drop(policy);
         continue;
       }
-      assert_non_null(strstr(error.text, "[64]: \"CM\" is the 65th: 64 are allowed"));
+      assert_non_null(strstr(error.text, "[64]: \"CM\" too many entries (maximum 64)"));
       assert_int_equal(error.line, 2);
     }
   }
@@ -236,8 +239,8 @@ static void lists_at_their_limits_are_read(void **state) {
     if (policy != NULL) drop(policy);
     if (policy == NULL) {
       assert_string_equal(error.text,
-                          "routes[1].path: the routes of this path have more than 64 methods "
-                          "together");
+                          "routes[1].path: the routes of this path have too many methods "
+                          "(maximum 64)");
       assert_true(error.line == 2 && error.column == 9);
     }
   }
@@ -543,9 +546,9 @@ static void templates_refused(void **state) {
     const char *text, *why;
   } rows[] = {
       {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/a/*/c\"},\n{\"path\":\"/a/*/%63\"}]}",
-       "routes[1].path: this path, with a method in common, is also that of line 2"},
+       "routes[1].path: same path and method as in line 2"},
       {"{\"default\":\"deny\",\"routes\":[\n{\"path\":\"/*/*\"},\n{\"path\":\"/*/*\"}]}",
-       "routes[1].path: this path, with a method in common, is also that of line 2"},
+       "routes[1].path: same path and method as in line 2"},
       {ONE("\"path\":\"/a/**/c\""), "routes[0].path: \"/a/**/c\" a * must be a whole segment"},
       {ONE("\"path\":\"/a*/c\""), "routes[0].path: \"/a*/c\" a * must be a whole segment"},
       {ONE("\"path\":\"*/c\""), "routes[0].path: \"*/c\" a * must be a whole segment"},
@@ -1048,7 +1051,7 @@ static void naive_model(void **state) {
     const subtoken_policy *policy = try_read(text, writer.len, &result, &error);
     CHECK((policy == NULL) == model_conflict(routes, count), "%s\n%s", text, error.text);
     if (policy == NULL) {
-      CHECK(strstr(error.text, "this path, with a method in common") != NULL, "%s", error.text);
+      CHECK(strstr(error.text, "same path and method as in line") != NULL, "%s", error.text);
       refused++;
       continue;
     }

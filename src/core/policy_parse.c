@@ -1,0 +1,332 @@
+/* Parses the text of a policy: strict JSON, checked member by member against tables of what is
+ * allowed. Strings stay in the copy of the text that the policy keeps, unescaped and decoded in
+ * place. subtoken_policy(5) describes the text, core/policy.h the result.
+ */
+#include "core/policy_parse.h"
+
+#include "core/claims.h"
+
+#define VALUE_MAX 48 /* bytes of a value that an error repeats */
+
+/* The route that is being read, and the offsets of its members. */
+typedef struct draft {
+  st_policy_route route;
+  size_t path, needs, open, json_rpc; /* ST_POLICY_NONE when absent */
+} draft;
+
+/* ---- errors ---- */
+
+static void write_place(st_writer *writer, const st_policy_reader *r) {
+  if (r->route != ST_POLICY_NONE) {
+    st_write_literal(writer, "routes[");
+    st_write_int(writer, (int64_t)r->route);
+    st_write_char(writer, ']');
+    if (r->member.data != NULL) st_write_char(writer, '.');
+  }
+  if (r->member.data != NULL) st_write_view(writer, r->member);
+  if (r->item != ST_POLICY_NONE) {
+    st_write_char(writer, '[');
+    st_write_int(writer, (int64_t)r->item);
+    st_write_char(writer, ']');
+  }
+  if (writer->len > 0) st_write_literal(writer, ": ");
+}
+
+/* The first VALUE_MAX bytes of a long text, cut behind a whole character. */
+static subtoken_text cut_value(subtoken_text text) {
+  if (text.len <= VALUE_MAX) return text;
+  size_t len = VALUE_MAX;
+  while (len > 0 && ((uint8_t)text.data[len] & 0xC0) == 0x80) len--;
+  return (subtoken_text){text.data, len};
+}
+
+/* Writes the value (data NULL: none), the problem, and a line > 0 behind it. */
+static bool refuse_value(st_policy_reader *r, size_t at, subtoken_text value, const char *problem,
+                         size_t line) {
+  subtoken_policy_error *error = r->error;
+  st_json_position(r->text.data, at < r->text.len ? at : r->text.len, &error->line, &error->column);
+  st_writer writer = st_writer_on(error->text, sizeof error->text);
+  write_place(&writer, r);
+  if (value.data != NULL) {
+    st_write_char(&writer, '"');
+    st_write_escaped(&writer, cut_value(value));
+    if (value.len > VALUE_MAX) st_write_literal(&writer, "...");
+    st_write_literal(&writer, "\" ");
+  }
+  st_write_truncated(&writer, problem);
+  if (line > 0) st_write_int(&writer, (int64_t)line);
+  /* The longest error fits; tests/unit/test_policy.c checks that. */
+  if (!st_writer_end(&writer)) error->text[0] = '\0';
+  return false;
+}
+
+bool st_policy_parse_refuse(st_policy_reader *r, size_t at, const char *problem, size_t line) {
+  return refuse_value(r, at, (subtoken_text){NULL, 0}, problem, line);
+}
+
+static bool parse_refuse(st_policy_reader *r, size_t at, const char *problem) {
+  return st_policy_parse_refuse(r, at, problem, 0);
+}
+
+/* For a call of the JSON reader that failed. wanted: the error when the value has another type. */
+static bool refuse_syntax(st_policy_reader *r, const char *wanted) {
+  bool ended = r->json.at >= r->text.len;
+  const char *problem = ended ? "unexpected end of the text" : "not strict JSON";
+  return parse_refuse(r, r->json.at, r->json.wrong_type ? wanted : problem);
+}
+
+/* The offset of the next value. */
+static size_t value_offset(st_policy_reader *r) {
+  (void)st_json_peek(&r->json);
+  return r->json.at;
+}
+
+/* The offset of the opening quote of a string that was read. */
+static size_t string_offset(const st_policy_reader *r, subtoken_text string) {
+  return (size_t)(string.data - r->json.text) - 1;
+}
+
+/* ---- objects: a table of members ---- */
+
+typedef struct member {
+  subtoken_text name; /* data NULL ends the table */
+  bool (*read)(st_policy_reader *r, draft *into, size_t name_at);
+} member;
+
+/* The reader failed at a name. Returns the member when the object has it already. */
+static const member *find_duplicate(const st_policy_reader *r, const member *table, uint32_t seen) {
+  for (; table->name.data != NULL; table++, seen >>= 1) {
+    subtoken_text name = table->name;
+    if ((seen & 1) == 0 || r->json.at + name.len + 2 > r->text.len) continue;
+    const char *at = r->text.data + r->json.at;
+    if (*at == '"' && at[name.len + 1] == '"' && memcmp(at + 1, name.data, name.len) == 0) {
+      return table;
+    }
+  }
+  return NULL;
+}
+
+static bool read_members(st_policy_reader *r, const member *table, draft *into) {
+  subtoken_text outer = r->member;
+  subtoken_text name;
+  uint32_t seen = 0;
+  while (st_json_member(&r->json, &name)) {
+    const member *row = table;
+    while (row->name.data != NULL && !st_text_equal(name, row->name)) row++;
+    if (row->name.data == NULL) {
+      return refuse_value(r, string_offset(r, name), name, "is not a known member", 0);
+    }
+    r->member = row->name;
+    if (!row->read(r, into, string_offset(r, name))) return false;
+    r->member = outer;
+    seen |= 1U << (row - table);
+  }
+  if (!r->json.failed) return true;
+  const member *row = find_duplicate(r, table, seen);
+  if (row == NULL) return refuse_syntax(r, "not strict JSON");
+  return refuse_value(r, r->json.at, row->name, "is a duplicate", 0);
+}
+
+static bool read_bool(st_policy_reader *r, bool *value) {
+  return st_json_bool(&r->json, value) || refuse_syntax(r, "must be true or false");
+}
+
+/* ---- lists ---- */
+
+static bool is_listed(const st_policy_reader *r, uint32_t first, subtoken_text item) {
+  for (size_t i = first; i < r->slice_count; i++) {
+    if (st_text_equal((subtoken_text){r->json.text + r->slices[i].at, r->slices[i].len}, item)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* valid: NULL, or what is wrong with an item. */
+static bool read_item(st_policy_reader *r, const char *(*valid)(subtoken_text item), uint32_t first,
+                      size_t most) {
+  subtoken_text item;
+  size_t at = value_offset(r);
+  if (!st_json_string(&r->json, &item)) return refuse_syntax(r, "must be a string");
+  const char *problem = valid(item);
+  if (problem == NULL && is_listed(r, first, item)) problem = "is a duplicate";
+  if (problem == NULL && r->slice_count - first == most) problem = "too many entries (maximum 64)";
+  if (problem != NULL) return refuse_value(r, at, item, problem, 0);
+  if (r->slice_count == r->slice_capacity) return parse_refuse(r, at, "too many entries");
+  r->slices[r->slice_count++] =
+      (st_policy_slice){(uint32_t)(item.data - r->json.text), (uint32_t)item.len};
+  return true;
+}
+
+static bool read_list(st_policy_reader *r, const char *(*valid)(subtoken_text item), size_t most,
+                      uint32_t *first, uint8_t *count) {
+  size_t at = value_offset(r);
+  *first = (uint32_t)r->slice_count;
+  if (!st_json_array(&r->json)) return refuse_syntax(r, "must be an array of strings");
+  for (r->item = 0; st_json_element(&r->json); r->item++) {
+    if (!read_item(r, valid, *first, most)) return false;
+  }
+  if (r->json.failed) return refuse_syntax(r, "not strict JSON");
+  r->item = ST_POLICY_NONE;
+  *count = (uint8_t)(r->slice_count - *first);
+  return *count > 0 || parse_refuse(r, at, "must not be empty: remove it or add an entry");
+}
+
+static const char *method_problem(subtoken_text method) {
+  for (size_t i = 0; i < method.len; i++) {
+    if (method.data[i] < 'A' || method.data[i] > 'Z') return "must be upper-case letters";
+  }
+  if (method.len == 0) return "is not a method";
+  return method.len > SUBTOKEN_POLICY_METHOD_MAX ? "must not be longer than 32 letters" : NULL;
+}
+
+static const char *need_problem(subtoken_text need) {
+  if (need.len > SUBTOKEN_PERMISSION_MAX) return "must not be longer than 64 characters";
+  return subtoken_permission_valid(need) ? NULL : "is not a permission";
+}
+
+/* ---- a route ---- */
+
+static bool read_path(st_policy_reader *r, draft *into, size_t name_at) {
+  st_entry entry;
+  subtoken_text text;
+  (void)name_at;
+  into->path = value_offset(r);
+  if (!st_json_string(&r->json, &text)) return refuse_syntax(r, "must be a string");
+  subtoken_fault fault = st_entry_read(text, &entry);
+  if (fault != SUBTOKEN_FAULT_NONE) {
+    return refuse_value(r, into->path, text, subtoken_fault_text(fault), 0);
+  }
+  if (entry.method.len > 0) {
+    return refuse_value(r, into->path, text, "must not start with a method: use methods", 0);
+  }
+  /* Decoded in place: decoding makes no path longer. */
+  size_t at = (size_t)(text.data - r->json.text);
+  memmove(r->json.text + at, entry.path.bytes, entry.path.len);
+  into->route.path = (uint32_t)at;
+  into->route.path_len = (uint16_t)entry.path.len;
+  into->route.wild = entry.wild;
+  into->route.pattern = entry.pattern;
+  return true;
+}
+
+static bool read_methods(st_policy_reader *r, draft *into, size_t name_at) {
+  (void)name_at;
+  return read_list(r, method_problem, SUBTOKEN_POLICY_METHODS_MAX, &into->route.methods,
+                   &into->route.method_count);
+}
+
+static bool read_needs(st_policy_reader *r, draft *into, size_t name_at) {
+  into->needs = name_at;
+  return read_list(r, need_problem, SUBTOKEN_POLICY_NEEDS_MAX, &into->route.needs,
+                   &into->route.need_count);
+}
+
+static bool read_public(st_policy_reader *r, draft *into, size_t name_at) {
+  into->open = name_at;
+  return read_bool(r, &into->route.open);
+}
+
+static bool read_json_rpc(st_policy_reader *r, draft *into, size_t name_at) {
+  into->json_rpc = name_at;
+  return read_bool(r, &into->route.json_rpc);
+}
+
+static size_t larger(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+/* Checks the members together. The error is placed at the later of two that exclude each other. */
+static bool check_route(st_policy_reader *r, const draft *read, size_t at) {
+  if (read->path == ST_POLICY_NONE) return parse_refuse(r, at, "path is missing");
+  if (read->route.open && read->needs != ST_POLICY_NONE) {
+    return parse_refuse(r, larger(read->open, read->needs), "a public route must not have needs");
+  }
+  if (read->route.open && read->route.json_rpc) {
+    return parse_refuse(r, larger(read->open, read->json_rpc),
+                        "a public route must not have json_rpc");
+  }
+  return true;
+}
+
+static size_t line_of(st_policy_reader *r, size_t at) {
+  for (; r->lines_at < at; r->lines_at++) r->line += r->text.data[r->lines_at] == '\n';
+  return r->line;
+}
+
+static bool read_route(st_policy_reader *r) {
+  static const member members[] = {
+      {SUBTOKEN_TEXT("path"), read_path},         {SUBTOKEN_TEXT("methods"), read_methods},
+      {SUBTOKEN_TEXT("needs"), read_needs},       {SUBTOKEN_TEXT("public"), read_public},
+      {SUBTOKEN_TEXT("json_rpc"), read_json_rpc}, {{NULL, 0}, NULL}};
+  draft read = {.path = ST_POLICY_NONE,
+                .needs = ST_POLICY_NONE,
+                .open = ST_POLICY_NONE,
+                .json_rpc = ST_POLICY_NONE};
+  size_t at = value_offset(r);
+  r->member = (subtoken_text){NULL, 0};
+  if (!st_json_object(&r->json)) return refuse_syntax(r, "must be an object");
+  if (!read_members(r, members, &read) || !check_route(r, &read, at)) return false;
+  if (r->policy->route_count == r->route_capacity) return parse_refuse(r, at, "too many entries");
+  read.route.line = (uint32_t)line_of(r, read.path);
+  r->routes[r->policy->route_count++] = read.route;
+  return true;
+}
+
+/* ---- the policy ---- */
+
+static bool read_default(st_policy_reader *r, draft *into, size_t name_at) {
+  subtoken_text value;
+  size_t at = value_offset(r);
+  (void)name_at;
+  into->path = at; /* in the policy itself, this says that default was read */
+  if (!st_json_string(&r->json, &value)) return refuse_syntax(r, "must be a string");
+  if (st_text_is(value, "deny")) {
+    r->policy->standard = SUBTOKEN_ACCESS_DENIED;
+  } else if (st_text_is(value, "token")) {
+    r->policy->standard = SUBTOKEN_ACCESS_TOKEN;
+  } else if (st_text_is(value, "public")) {
+    r->policy->standard = SUBTOKEN_ACCESS_PUBLIC;
+  } else {
+    return refuse_value(r, at, value, "must be deny, token or public", 0);
+  }
+  return true;
+}
+
+static bool read_preflight(st_policy_reader *r, draft *into, size_t name_at) {
+  (void)into;
+  (void)name_at;
+  return read_bool(r, &r->policy->preflight);
+}
+
+static bool read_routes(st_policy_reader *r, draft *into, size_t name_at) {
+  size_t at = value_offset(r);
+  (void)into;
+  (void)name_at;
+  if (!st_json_array(&r->json)) return refuse_syntax(r, "must be an array of objects");
+  for (r->route = 0; st_json_element(&r->json); r->route++) {
+    if (!read_route(r)) return false;
+  }
+  r->member = (subtoken_text){NULL, 0};
+  if (r->json.failed) return refuse_syntax(r, "not strict JSON");
+  r->route = ST_POLICY_NONE;
+  r->member = ST_TEXT("routes");
+  return r->policy->route_count > 0 ||
+         parse_refuse(r, at, "must not be empty: remove it or add an entry");
+}
+
+bool st_policy_parse(st_policy_reader *r) {
+  static const member members[] = {{SUBTOKEN_TEXT("default"), read_default},
+                                   {SUBTOKEN_TEXT("preflight"), read_preflight},
+                                   {SUBTOKEN_TEXT("routes"), read_routes},
+                                   {{NULL, 0}, NULL}};
+  draft read = {.path = ST_POLICY_NONE};
+  size_t at = value_offset(r);
+  if (!st_json_object(&r->json)) return refuse_syntax(r, "must be an object");
+  if (!read_members(r, members, &read)) return false;
+  if (!st_json_end(&r->json))
+    return parse_refuse(r, value_offset(r), "unexpected text behind the policy");
+  if (read.path == ST_POLICY_NONE)
+    return parse_refuse(r, at, "default is missing: deny, token or public");
+  return true;
+}
