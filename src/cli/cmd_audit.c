@@ -18,51 +18,51 @@
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000000
 
-static void print_field(const char *name, const char *text) {
+static void audit_print_field(const char *name, const char *text) {
   printf(",\"%s\":", name);
   st_print_json(stdout, st_text(text));
 }
 
-static void print_json(const st_audit_line *line) {
+static void audit_print_json(const st_audit_line *line) {
   printf("{\"id\":%lld,\"at\":\"", (long long)line->id);
   st_print_time(stdout, line->at);
   fputc('"', stdout);
-  print_field("who", line->who);
-  print_field("from", line->from);
-  print_field("action", line->action);
-  print_field("target", line->target);
-  print_field("detail", line->detail);
+  audit_print_field("who", line->who);
+  audit_print_field("from", line->from);
+  audit_print_field("action", line->action);
+  audit_print_field("target", line->target);
+  audit_print_field("detail", line->detail);
   fputs("}\n", stdout);
 }
 
 /* A login may hold spaces, and who chose it could end it with what looks like the rest of the
  * line: such a one stands in quotes.
  */
-static void print_name(const char *text) {
+static void audit_print_name(const char *text) {
   bool plain = strpbrk(text, " \"") == NULL;
   (plain ? st_print_text : st_print_json)(stdout, st_text(text));
 }
 
-static void print_who(const char *who) {
+static void audit_print_who(const char *who) {
   static const char person[] = "person ";
   bool named = strncmp(who, person, sizeof person - 1) == 0;
   if (named) {
     fputs(person, stdout);
-    print_name(who + sizeof person - 1);
+    audit_print_name(who + sizeof person - 1);
   } else {
     st_print_text(stdout, st_text(who));
   }
 }
 
-static void print_line(const st_audit_line *line) {
+static void audit_print_line(const st_audit_line *line) {
   st_print_time(stdout, line->at);
   fputs("  ", stdout);
   st_print_text(stdout, st_text(line->action));
   int pad = ACTION_WIDTH - (int)strlen(line->action);
   printf("%*s  ", pad > 0 ? pad : 0, "");
-  print_name(line->target);
+  audit_print_name(line->target);
   fputs("  by ", stdout);
-  print_who(line->who);
+  audit_print_who(line->who);
   fputs(" from ", stdout);
   st_print_text(stdout, st_text(line->from));
   if (line->detail[0] != '\0') fputs("  ", stdout);
@@ -71,8 +71,8 @@ static void print_line(const st_audit_line *line) {
 }
 
 /* The newest lines, into memory, because they are printed the other way round. */
-static st_store_status read_newest(st_store *store, size_t limit, st_audit_line **lines,
-                                   size_t *count, char *error) {
+static st_store_status audit_read_newest(st_store *store, size_t limit, st_audit_line **lines,
+                                         size_t *count, char *error) {
   size_t room = 0, got = PAGE;
   int64_t before = 0;
   *count = 0;
@@ -96,7 +96,7 @@ static st_store_status read_newest(st_store *store, size_t limit, st_audit_line 
   return ST_STORE_OK;
 }
 
-static bool read_limit(const char *text, size_t *limit) {
+static bool audit_read_limit(const char *text, size_t *limit) {
   if (text == NULL) return true;
   size_t number = 0;
   for (const char *c = text; *c != '\0'; c++) {
@@ -121,7 +121,7 @@ int st_cmd_audit(int argc, char **argv) {
   st_arguments arguments = {.command = "audit", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   size_t limit = LIMIT_DEFAULT, count;
-  if (!read_limit(limit_option, &limit)) {
+  if (!audit_read_limit(limit_option, &limit)) {
     return st_options_usage(&arguments, "--limit must be a number from 1 to %d", LIMIT_MAX);
   }
   char error[ST_ERROR_MAX];
@@ -130,14 +130,14 @@ int st_cmd_audit(int argc, char **argv) {
   st_audit_line *lines;
   int begun = st_data_dir_begin("audit", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_store_status stored = read_newest(store, limit, &lines, &count, error);
+  st_store_status stored = audit_read_newest(store, limit, &lines, &count, error);
   st_store_close(store);
   if (stored == ST_STORE_OK && count > 0 && !json) {
     st_print_heading(
         "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
   }
   for (size_t i = count; stored == ST_STORE_OK && i > 0; i--) {
-    (json ? print_json : print_line)(&lines[i - 1]);
+    (json ? audit_print_json : audit_print_line)(&lines[i - 1]);
   }
   free(lines);
   return stored == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)

@@ -10,14 +10,14 @@
 
 static volatile sig_atomic_t stopped; /* the signal that came, or 0 */
 
-static void stop(int number) {
+static void backup_on_signal(int number) {
   stopped = number;
 }
 
 /* What is half written is to be removed first. */
-static void catch_signals(void) {
+static void backup_catch_signals(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESTART};
+  struct sigaction action = {.sa_handler = backup_on_signal, .sa_flags = SA_RESTART};
   struct sigaction before;
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
     bool ignored = sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
@@ -26,7 +26,7 @@ static void catch_signals(void) {
 }
 
 /* Then it ends as whoever sent it expects. */
-static void end_as_told(void) {
+static void backup_raise_signal(void) {
   signal(stopped, SIG_DFL);
   raise(stopped);
 }
@@ -48,11 +48,11 @@ int st_cmd_backup(int argc, char **argv) {
   st_store *store;
   int begun = st_data_dir_begin("backup", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  catch_signals();
+  backup_catch_signals();
   st_store_status stored = st_store_backup(store, path, &stopped, error);
   st_store_close(store);
   if (stored == ST_STORE_OK) return ST_EXIT_DONE;
   int code = st_print_error(ST_EXIT_FAILED, "backup: %s", error);
-  if (stopped != 0) end_as_told();
+  if (stopped != 0) backup_raise_signal();
   return code;
 }

@@ -25,23 +25,24 @@ typedef struct feed_options {
 
 /* ---- status ---- */
 
-static void print_date(const char *name, int64_t time) {
+static void feed_print_date(const char *name, int64_t time) {
   printf("%-9s ", name);
   st_print_time(stdout, time);
   putchar('\n');
 }
 
-static void print_facts(const subtoken_feed_file *file, int64_t now, int64_t monotonic) {
+static void feed_print_snapshot(const subtoken_feed_file *file, int64_t now, int64_t monotonic) {
   const subtoken_revocations *snapshot = &file->feed.snapshot;
   printf("%-9s %lld\n", "sequence", (long long)snapshot->sequence);
   printf("%-9s %lu\n", "entries", (unsigned long)snapshot->count);
   printf("%-9s %zu bytes\n", "size", file->size);
-  print_date("made", snapshot->made);
-  print_date("vouched", file->feed.time);
+  feed_print_date("made", snapshot->made);
+  feed_print_date("vouched", file->feed.time);
   printf("%-9s %lld s\n", "age", (long long)subtoken_feed_age(&file->feed, now, monotonic));
 }
 
-static void print_facts_json(const subtoken_feed_file *file, int64_t now, int64_t monotonic) {
+static void feed_print_snapshot_json(const subtoken_feed_file *file, int64_t now,
+                                     int64_t monotonic) {
   const subtoken_revocations *snapshot = &file->feed.snapshot;
   printf(
       "\"sequence\":%lld,\"entries\":%lu,\"size\":%zu,\"made\":%lld,\"vouched\":%lld,\"age\":%lld,",
@@ -51,8 +52,8 @@ static void print_facts_json(const subtoken_feed_file *file, int64_t now, int64_
 }
 
 /* Nothing is in force before it: what the files say is the whole answer. */
-static int print_status(const char *path, const subtoken_feed_file *file, bool json, int64_t now,
-                        int64_t monotonic) {
+static int feed_print_status(const char *path, const subtoken_feed_file *file, bool json,
+                             int64_t now, int64_t monotonic) {
   char error[ST_ERROR_MAX] = "an edge can use it";
   bool taken = file->last == SUBTOKEN_FEED_OK;
   subtoken_feed_result state =
@@ -66,12 +67,12 @@ static int print_status(const char *path, const subtoken_feed_file *file, bool j
   }
   if (json) {
     putchar('{');
-    if (taken) print_facts_json(file, now, monotonic);
+    if (taken) feed_print_snapshot_json(file, now, monotonic);
     printf("\"state\":\"%s\",\"reason\":\"%s\",\"text\":", word, subtoken_feed_result_name(state));
     st_print_json(stdout, st_text(error));
     puts("}");
   } else {
-    if (taken) print_facts(file, now, monotonic);
+    if (taken) feed_print_snapshot(file, now, monotonic);
     printf("%-9s %s: ", "state", word);
     st_print_text(stdout, st_text(error));
     putchar('\n');
@@ -79,8 +80,8 @@ static int print_status(const char *path, const subtoken_feed_file *file, bool j
   return st_print_flush(state == SUBTOKEN_FEED_OK ? ST_EXIT_DONE : ST_EXIT_REFUSED);
 }
 
-static int status(const char *path, const feed_options *given,
-                  const subtoken_feed_settings *settings) {
+static int feed_status(const char *path, const feed_options *given,
+                       const subtoken_feed_settings *settings) {
   static subtoken_feed_file file;
   static subtoken_ring ring;
   char error[ST_ERROR_MAX];
@@ -101,14 +102,14 @@ static int status(const char *path, const feed_options *given,
     st_feed_text_error(path, &file, error);
     code = st_print_error(ST_EXIT_FAILED, "feed status: %s", error);
   } else {
-    code = print_status(path, &file, given->json, now, monotonic);
+    code = feed_print_status(path, &file, given->json, now, monotonic);
   }
   subtoken_feed_file_stop(&file);
   subtoken_wipe(&ring, sizeof ring);
   return code;
 }
 
-static int cmd_status(int argc, char **argv) {
+static int feed_cmd_status(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S]\n"
       "                                 [--max-size SIZE] [--json] [--data DIR]\n"
@@ -139,12 +140,12 @@ static int cmd_status(int argc, char **argv) {
   if (given.max_size != NULL && !st_input_size(given.max_size, &settings.max_size)) {
     return st_options_usage(&arguments, ST_SIZE_USAGE);
   }
-  return status(words[0], &given, &settings);
+  return feed_status(words[0], &given, &settings);
 }
 
 /* ---- restore ---- */
 
-static void print_report(const st_restore_report *report, bool json) {
+static void feed_print_report(const st_restore_report *report, bool json) {
   printf(json ? "{\"before\":%lld,\"sequence\":%lld,\"listed\":%lld,\"disabled\":%lld,"
                 "\"sessions\":%lld}\n"
               : "before    %lld\nsequence  %lld\nlisted    %lld\ndisabled  %lld keys and users\n"
@@ -156,8 +157,8 @@ static void print_report(const st_restore_report *report, bool json) {
 /* Where this database has itself given what was vouched for, FILE is of another history, and may be
  * from any time.
  */
-static bool find_vouched(const st_data_dir *data, st_store *store, const subtoken_ring *ring,
-                         int64_t *vouched, char *error) {
+static bool feed_find_vouched(const st_data_dir *data, st_store *store, const subtoken_ring *ring,
+                              int64_t *vouched, char *error) {
   if (!st_vouched_sequence(data->dir, ring, vouched, error)) return false;
   if (*vouched == 0) return true;
   st_store_status gave = st_store_issued_sequence(store, *vouched, error);
@@ -166,7 +167,7 @@ static bool find_vouched(const st_data_dir *data, st_store *store, const subtoke
 }
 
 /* FILE as it was when it was vouched for last; an older one lacks what came in between. */
-static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *error) {
+static bool feed_is_latest(const st_snapshot_copy *copy, int64_t vouched, char *error) {
   if (copy->view.sequence >= vouched) return true;
   snprintf(error, ST_ERROR_MAX,
            "FILE has the sequence %lld, but %lld was vouched for: FILE lacks what was revoked in "
@@ -175,7 +176,8 @@ static bool is_last(const st_snapshot_copy *copy, int64_t vouched, char *error) 
   return false;
 }
 
-static int take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouched, bool json) {
+static int feed_take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouched,
+                          bool json) {
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   st_restore_report report;
@@ -184,32 +186,32 @@ static int take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouc
     return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
                           "feed restore: %s", error);
   }
-  print_report(&report, json);
+  feed_print_report(&report, json);
   return st_print_flush(ST_EXIT_DONE);
 }
 
-static int restore(const char *path, const st_data_dir *data, st_store *store, bool force,
-                   bool json) {
+static int feed_restore(const char *path, const st_data_dir *data, st_store *store, bool force,
+                        bool json) {
   static subtoken_ring ring;
   char error[ST_ERROR_MAX];
   st_snapshot_copy copy = {.bytes = NULL};
   int64_t vouched = 0;
   int code = ST_EXIT_FAILED;
   if (st_keyring_file_load(data->secrets, &ring, error) != NULL ||
-      !find_vouched(data, store, &ring, &vouched, error) ||
+      !feed_find_vouched(data, store, &ring, &vouched, error) ||
       !st_snapshot_load(&ring, path, NULL, &copy, error)) {
     st_print_error(code, "feed restore: %s", error);
-  } else if (!force && !is_last(&copy, vouched, error)) {
+  } else if (!force && !feed_is_latest(&copy, vouched, error)) {
     code = st_print_error(ST_EXIT_REFUSED, "feed restore: %s", error);
   } else {
-    code = take_over(store, &copy, vouched, json);
+    code = feed_take_over(store, &copy, vouched, json);
   }
   st_snapshot_drop(&copy);
   subtoken_wipe(&ring, sizeof ring);
   return code;
 }
 
-static int cmd_restore(int argc, char **argv) {
+static int feed_cmd_restore(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed restore FILE [--force] [--data DIR] [--json]\n"
       "For a database that is a backup or a copy: revokes again what the snapshot FILE of an edge\n"
@@ -230,15 +232,15 @@ static int cmd_restore(int argc, char **argv) {
   if (arguments.word_count != 1) return st_options_usage(&arguments, "FILE is missing");
   int begun = st_data_dir_begin("feed restore", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  int code = restore(words[0], &data, store, force, json);
+  int code = feed_restore(words[0], &data, store, force, json);
   st_store_close(store);
   return code;
 }
 
 int st_cmd_feed(int argc, char **argv) {
   static const st_command commands[] = {
-      {"status", cmd_status, "check the revocation data on disk"},
-      {"restore", cmd_restore, "restore revocations from the snapshot of an edge"},
+      {"status", feed_cmd_status, "check the revocation data on disk"},
+      {"restore", feed_cmd_restore, "restore revocations from the snapshot of an edge"},
       {0}};
   return st_options_run_command(commands, "subtoken feed", argc, argv);
 }

@@ -66,13 +66,13 @@ typedef struct finding {
   outcome what;
 } finding;
 
-static bool fail(intake *work, const char *text) {
+static bool import_fail(intake *work, const char *text) {
   snprintf(work->error, sizeof work->error, "%s", text);
   return false;
 }
 
 /* One more, all zero. */
-static st_user_import *add_user(intake *work) {
+static st_user_import *import_add_user(intake *work) {
   if (work->count == work->room) {
     size_t room = work->room * 2 + 16;
     st_user_import *users = realloc(work->users, room * sizeof *users);
@@ -89,7 +89,7 @@ static st_user_import *add_user(intake *work) {
 
 typedef char list[ST_PERMISSIONS_TEXT_MAX + 1];
 
-static bool list_has(const char *text, subtoken_text permission) {
+static bool import_list_has(const char *text, subtoken_text permission) {
   st_cutter cutter = {st_text(text), text[0] == '\0'};
   subtoken_text each;
   while (st_cut(&cutter, ',', &each)) {
@@ -98,7 +98,7 @@ static bool list_has(const char *text, subtoken_text permission) {
   return false;
 }
 
-static void list_of(const st_access_entry *entry, list out) {
+static void import_list_of(const st_access_entry *entry, list out) {
   st_writer writer = st_writer_on(out, sizeof(list));
   for (size_t i = 0; i < entry->permission_count; i++) {
     if (i > 0) st_write_char(&writer, ',');
@@ -108,19 +108,19 @@ static void list_of(const st_access_entry *entry, list out) {
 }
 
 /* What one list has and another has not. */
-static void list_without(const char *from, const char *without, list out) {
+static void import_list_without(const char *from, const char *without, list out) {
   st_cutter cutter = {st_text(from), from[0] == '\0'};
   st_writer writer = st_writer_on(out, sizeof(list));
   subtoken_text each;
   while (st_cut(&cutter, ',', &each)) {
-    if (list_has(without, each)) continue;
+    if (import_list_has(without, each)) continue;
     if (writer.len > 0) st_write_char(&writer, ',');
     st_write_view(&writer, each);
   }
   if (!st_writer_end(&writer)) out[0] = '\0';
 }
 
-static void print_list_json(FILE *out, const char *name, const char *text) {
+static void import_print_list_json(FILE *out, const char *name, const char *text) {
   st_cutter cutter = {st_text(text), text[0] == '\0'};
   subtoken_text each;
   fprintf(out, ",\"%s\":[", name);
@@ -134,17 +134,17 @@ static void print_list_json(FILE *out, const char *name, const char *text) {
 /* ---- what there is already ---- */
 
 /* Compared with what the file had at the last import: what was set here since is no reason. */
-static bool compare_passwords(intake *work, finding *f) {
+static bool import_compare_passwords(intake *work, finding *f) {
   const st_access_entry *entry = f->entry;
   if (entry->anyone) return true;
   st_password_status status =
       st_password_is_wrap_of(f->known.imported, entry->hash, entry->salt, entry->salt_len);
   f->other_password = status != ST_PASSWORD_OK;
   if (status == ST_PASSWORD_OK || status == ST_PASSWORD_WRONG) return true;
-  return fail(work, "cannot hash a password: out of memory, or the database is damaged");
+  return import_fail(work, "cannot hash a password: out of memory, or the database is damaged");
 }
 
-static bool refuse_stranger(intake *work, const st_access_entry *entry) {
+static bool import_refuse_unimported(intake *work, const st_access_entry *entry) {
   char shown[ST_NAME_MAX + 1];
   st_writer writer = st_writer_on(shown, sizeof shown);
   st_write_escaped(&writer, entry->login);
@@ -158,7 +158,7 @@ static bool refuse_stranger(intake *work, const st_access_entry *entry) {
 }
 
 /* Keys with this owner, which a new user of the login would manage. */
-static bool look_for_keys(intake *work, finding *f) {
+static bool import_find_keys(intake *work, finding *f) {
   char owner[ST_NAME_MAX + 1];
   st_key key = {0};
   size_t count = 0;
@@ -169,34 +169,34 @@ static bool look_for_keys(intake *work, finding *f) {
   return stored == ST_STORE_OK;
 }
 
-static bool look_at_new(intake *work, finding *f) {
+static bool import_compare_new(intake *work, finding *f) {
   if (st_store_user_was_deleted(work->store, f->entry->login, &f->was_deleted, work->error) !=
           ST_STORE_OK ||
-      !look_for_keys(work, f)) {
+      !import_find_keys(work, f)) {
     return false;
   }
   f->what = !f->was_deleted ? CREATED : work->restore ? RESTORED : DELETED;
   return true;
 }
 
-static bool look_at_known(intake *work, finding *f) {
+static bool import_compare_user(intake *work, finding *f) {
   list wanted, differing;
-  if (f->known.imported[0] == '\0') return refuse_stranger(work, f->entry);
-  if (!compare_passwords(work, f)) return false;
-  list_of(f->entry, wanted);
-  list_without(wanted, f->known.key.permissions, differing);
+  if (f->known.imported[0] == '\0') return import_refuse_unimported(work, f->entry);
+  if (!import_compare_passwords(work, f)) return false;
+  import_list_of(f->entry, wanted);
+  import_list_without(wanted, f->known.key.permissions, differing);
   bool same = !f->other_password && differing[0] == '\0';
-  list_without(f->known.key.permissions, wanted, differing);
+  import_list_without(f->known.key.permissions, wanted, differing);
   same = same && differing[0] == '\0';
   f->what = same ? UNCHANGED : work->update ? CHANGED : DIFFERS;
   return true;
 }
 
-static bool look(intake *work, finding *f) {
+static bool import_look_up(intake *work, finding *f) {
   st_store_status found = st_store_user_find(work->store, f->entry->login, &f->known, work->error);
   f->exists = found == ST_STORE_OK;
   if (found == ST_STORE_FAILED) return false;
-  return f->exists ? look_at_known(work, f) : look_at_new(work, f);
+  return f->exists ? import_compare_user(work, f) : import_compare_new(work, f);
 }
 
 /* ---- what is said of it ---- */
@@ -208,25 +208,25 @@ static const char *const words[OUTCOMES] = {
 /* "new": the file has another than at the last import; "replaces": that, and one was set here since
  * then; "kept": the one that was set here stays. NULL: nothing to say.
  */
-static const char *password_of(const finding *f) {
+static const char *import_password_word(const finding *f) {
   if (!f->exists) return NULL;
   if (f->other_password) return f->known.own_password ? "replaces" : "new";
   return f->known.own_password ? "kept" : NULL;
 }
 
-static void say_json(FILE *out, const finding *f, const char *wanted) {
+static void import_print_json(FILE *out, const finding *f, const char *wanted) {
   list differing;
-  const char *password = password_of(f);
+  const char *password = import_password_word(f);
   fputs("{\"login\":", out);
   st_print_json(out, f->entry->login);
   fprintf(out, ",\"does\":\"%s\"", words[f->what]);
   if (!f->exists) {
-    print_list_json(out, "permissions", wanted);
+    import_print_list_json(out, "permissions", wanted);
   } else if (f->what != UNCHANGED) {
-    list_without(wanted, f->known.key.permissions, differing);
-    print_list_json(out, "adds", differing);
-    list_without(f->known.key.permissions, wanted, differing);
-    print_list_json(out, "removes", differing);
+    import_list_without(wanted, f->known.key.permissions, differing);
+    import_print_list_json(out, "adds", differing);
+    import_list_without(f->known.key.permissions, wanted, differing);
+    import_print_list_json(out, "removes", differing);
   }
   if (password != NULL) fprintf(out, ",\"password\":\"%s\"", password);
   if (f->exists && f->known.key.disabled) fputs(",\"disabled\":true", out);
@@ -235,23 +235,23 @@ static void say_json(FILE *out, const finding *f, const char *wanted) {
 }
 
 /* The permissions of a user who is new, or how those of one who is there differ. */
-static void say_permissions(FILE *out, const finding *f, const char *wanted) {
+static void import_print_permissions(FILE *out, const finding *f, const char *wanted) {
   list differing;
   if (!f->exists) {
     fprintf(out, "  %s", wanted[0] != '\0' ? wanted : "-");
     return;
   }
-  list_without(wanted, f->known.key.permissions, differing);
+  import_list_without(wanted, f->known.key.permissions, differing);
   if (differing[0] != '\0') fprintf(out, "  +%s", differing);
-  list_without(f->known.key.permissions, wanted, differing);
+  import_list_without(f->known.key.permissions, wanted, differing);
   if (differing[0] != '\0') fprintf(out, "  -%s", differing);
 }
 
-static void say_text(FILE *out, const finding *f, const char *wanted) {
-  const char *password = password_of(f);
+static void import_print_text(FILE *out, const finding *f, const char *wanted) {
+  const char *password = import_password_word(f);
   fprintf(out, "%-9s  ", words[f->what]);
   st_print_text(out, f->entry->login);
-  say_permissions(out, f, wanted);
+  import_print_permissions(out, f, wanted);
   if (password != NULL) {
     fputs(strcmp(password, "new") == 0        ? "  (new password)"
           : strcmp(password, "replaces") == 0 ? "  (new password, replaces the one set here)"
@@ -264,13 +264,13 @@ static void say_text(FILE *out, const finding *f, const char *wanted) {
   fputc('\n', out);
 }
 
-static void say(const intake *work, const finding *f) {
+static void import_print(const intake *work, const finding *f) {
   list wanted;
-  list_of(f->entry, wanted);
-  (work->json ? say_json : say_text)(work->said, f, wanted);
+  import_list_of(f->entry, wanted);
+  (work->json ? import_print_json : import_print_text)(work->said, f, wanted);
 }
 
-static void say_missing(const intake *work, const char *login) {
+static void import_print_missing(const intake *work, const char *login) {
   FILE *out = work->said;
   if (work->json) {
     fputs("{\"login\":", out);
@@ -286,7 +286,7 @@ static void say_missing(const intake *work, const char *login) {
 /* ---- one entry ---- */
 
 /* As the store wants it: the password only where it is another. */
-static bool fill(intake *work, const finding *f, st_user_import *user) {
+static bool import_fill(intake *work, const finding *f, st_user_import *user) {
   const st_access_entry *entry = f->entry;
   st_user *person = &user->user;
   st_key *key = &person->key;
@@ -296,83 +296,83 @@ static bool fill(intake *work, const finding *f, st_user_import *user) {
   key->expires_at = ST_NEVER;
   memcpy(key->owner, entry->login.data, entry->login.len);
   memcpy(key->name, entry->login.data, entry->login.len);
-  list_of(entry, key->permissions);
+  import_list_of(entry, key->permissions);
   user->mode = f->exists ? ST_IMPORT_UPDATE : f->was_deleted ? ST_IMPORT_RESTORE : ST_IMPORT_CREATE;
   if (f->exists && !st_store_user_fingerprint(&f->known, user->seen))
-    return fail(work, "cannot hash");
+    return import_fail(work, "cannot hash");
   if (entry->anyone) {
     snprintf(person->imported, sizeof person->imported, IMPORTED_ANYONE);
-    return st_identity_anonymous_digest(user->digest) || fail(work, "cannot hash");
+    return st_identity_anonymous_digest(user->digest) || import_fail(work, "cannot hash");
   }
   if (f->exists && !f->other_password) return true;
   if (st_password_wrap(entry->hash, entry->salt, entry->salt_len, person->password) !=
       ST_PASSWORD_OK) {
-    return fail(work, "cannot hash a password: out of memory");
+    return import_fail(work, "cannot hash a password: out of memory");
   }
   memcpy(person->imported, person->password, sizeof person->imported);
   return true;
 }
 
-static bool take(intake *work, const finding *f) {
+static bool import_take(intake *work, const finding *f) {
   if (f->what != CREATED && f->what != CHANGED && f->what != RESTORED) return true;
-  st_user_import *user = add_user(work);
-  if (user == NULL) return fail(work, "out of memory");
+  st_user_import *user = import_add_user(work);
+  if (user == NULL) return import_fail(work, "out of memory");
   work->count++;
-  return fill(work, f, user);
+  return import_fill(work, f, user);
 }
 
 /* ---- the file ---- */
 
 /* The whole file is checked before the store is opened, or made. */
-static bool check_file(intake *work, st_access_file *file, char *text, size_t len) {
+static bool import_check_file(intake *work, st_access_file *file, char *text, size_t len) {
   if (st_access_file_start(file, text, len)) return true;
-  if (file->line == 0) return fail(work, file->error);
+  if (file->line == 0) return import_fail(work, file->error);
   snprintf(work->error, sizeof work->error, "line %zu, column %zu: %.400s", file->line,
            file->column, file->error);
   return false;
 }
 
-static bool take_all(intake *work, st_access_file *file) {
+static bool import_read_all(intake *work, st_access_file *file) {
   st_access_entry entry;
-  if (!st_password_start()) return fail(work, "libargon2 failed its self-test");
+  if (!st_password_start()) return import_fail(work, "libargon2 failed its self-test");
   work->logins = malloc((file->count + 1) * sizeof *work->logins);
-  if (work->logins == NULL) return fail(work, "out of memory");
+  if (work->logins == NULL) return import_fail(work, "out of memory");
   while (st_access_file_next(file, &entry)) {
     finding f = {.entry = &entry};
     work->logins[work->login_count++] = entry.login;
-    bool good = look(work, &f) && take(work, &f);
-    if (good) say(work, &f);
+    bool good = import_look_up(work, &f) && import_take(work, &f);
+    if (good) import_print(work, &f);
     work->counts[f.what]++;
     subtoken_wipe(&f.known, sizeof f.known);
     if (!good) return false;
   }
-  return file->done || fail(work, file->error);
+  return file->done || import_fail(work, file->error);
 }
 
-static int compare_texts(const void *left, const void *right) {
+static int import_compare_texts(const void *left, const void *right) {
   const subtoken_text *a = left, *b = right;
   int order = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
   return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
 }
 
 /* Users who were imported once and whom this file does not name. They stay as they are. */
-static bool find_missing(intake *work) {
+static bool import_find_missing(intake *work) {
   static st_user persons[PAGE];
   char after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
-  qsort(work->logins, work->login_count, sizeof *work->logins, compare_texts);
+  qsort(work->logins, work->login_count, sizeof *work->logins, import_compare_texts);
   while (count == PAGE) {
     if (st_store_user_list(work->store, after, PAGE, persons, &count, work->error) != ST_STORE_OK) {
       return false;
     }
     for (size_t i = 0; i < count; i++) {
       subtoken_text login = st_text(persons[i].key.owner);
-      if (persons[i].imported[0] == '\0' ||
-          bsearch(&login, work->logins, work->login_count, sizeof login, compare_texts) != NULL) {
+      if (persons[i].imported[0] == '\0' || bsearch(&login, work->logins, work->login_count,
+                                                    sizeof login, import_compare_texts) != NULL) {
         continue;
       }
       work->counts[MISSING]++;
-      say_missing(work, persons[i].key.owner);
+      import_print_missing(work, persons[i].key.owner);
     }
     if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
     subtoken_wipe(persons, sizeof persons);
@@ -381,7 +381,7 @@ static bool find_missing(intake *work) {
 }
 
 /* What is to be said is there before anything is done. */
-static int put(intake *work) {
+static int import_store(intake *work) {
   char who[ST_WHO_MAX];
   int64_t sequence;
   if (fflush(work->said) != 0) return st_print_error(ST_EXIT_FAILED, "import: out of memory");
@@ -395,7 +395,7 @@ static int put(intake *work) {
 }
 
 /* A file that is not good is the caller's to mend; what the system cannot do is not. */
-static int run_import(intake *work, const char *path, const char *data_option) {
+static int import_run(intake *work, const char *path, const char *data_option) {
   static st_access_file file;
   size_t len = 0;
   st_data_dir data;
@@ -404,16 +404,16 @@ static int run_import(intake *work, const char *path, const char *data_option) {
   int code = ST_EXIT_DONE;
   if (!st_file_read(path, text, FILE_MAX, &len, work->error)) {
     code = st_print_error(ST_EXIT_FAILED, "import: %s", work->error);
-  } else if (!check_file(work, &file, text, len)) {
+  } else if (!import_check_file(work, &file, text, len)) {
     code = st_print_error(ST_EXIT_REFUSED, "import: %.200s: %s", path, work->error);
   } else {
     code = st_data_dir_begin("import", data_option, !work->dry_run, &data, &work->store);
   }
-  if (code == ST_EXIT_DONE && !(take_all(work, &file) && find_missing(work))) {
+  if (code == ST_EXIT_DONE && !(import_read_all(work, &file) && import_find_missing(work))) {
     code = st_print_error(work->refused ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %.200s: %s",
                           path, work->error);
   }
-  if (code == ST_EXIT_DONE) code = put(work);
+  if (code == ST_EXIT_DONE) code = import_store(work);
   subtoken_wipe(text, len);
   free(text);
   return code;
@@ -421,7 +421,7 @@ static int run_import(intake *work, const char *path, const char *data_option) {
 
 /* ---- the end ---- */
 
-static void finish_json(const size_t counts[OUTCOMES]) {
+static void import_finish_json(const size_t counts[OUTCOMES]) {
   printf(
       "{\"created\":%zu,\"changed\":%zu,\"restored\":%zu,\"unchanged\":%zu,\"differs\":%zu,"
       "\"deleted\":%zu,\"missing\":%zu}\n",
@@ -429,11 +429,11 @@ static void finish_json(const size_t counts[OUTCOMES]) {
       counts[DELETED], counts[MISSING]);
 }
 
-static int finish(const intake *work) {
+static int import_finish(const intake *work) {
   const size_t *counts = work->counts;
   fwrite(work->said_text, 1, work->said_len, stdout);
   if (work->json) {
-    finish_json(counts);
+    import_finish_json(counts);
     return st_print_flush(ST_EXIT_DONE);
   }
   printf("%zu created, %zu changed, %zu unchanged", counts[CREATED], counts[CHANGED],
@@ -467,13 +467,13 @@ int st_cmd_import(int argc, char **argv) {
   if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
   work.said = open_memstream(&work.said_text, &work.said_len);
   int code = work.said == NULL ? st_print_error(ST_EXIT_FAILED, "import: out of memory")
-                               : run_import(&work, path, data_option);
+                               : import_run(&work, path, data_option);
   if (work.said != NULL) fclose(work.said);
   st_store_close(work.store);
   if (work.users != NULL) subtoken_wipe(work.users, work.count * sizeof *work.users);
   free(work.users);
   free(work.logins);
-  if (code == ST_EXIT_DONE) code = finish(&work);
+  if (code == ST_EXIT_DONE) code = import_finish(&work);
   free(work.said_text);
   return code;
 }

@@ -22,28 +22,30 @@ typedef struct inspected {
   size_t header_len, payload_len;
 } inspected;
 
-static bool decode_json(subtoken_text part, char *out, size_t *len) {
+static bool inspect_decode_json(subtoken_text part, char *out, size_t *len) {
   static char scratch[DECODED_MAX];
   if (!st_base64url_decode(part, out, DECODED_MAX, len)) return false;
   memcpy(scratch, out, *len);
   return *len > 0 && out[0] == '{' && st_json_valid(scratch, *len);
 }
 
-static bool inspect(subtoken_text token, inspected *into) {
+static bool inspect_decode(subtoken_text token, inspected *into) {
   static char scratch[DECODED_MAX];
   st_cutter cutter = {token, false};
   subtoken_text part;
   size_t mac_len;
   return token.len <= SUBTOKEN_TOKEN_MAX && st_cut(&cutter, '.', &part) &&
-         decode_json(part, into->header, &into->header_len) && st_cut(&cutter, '.', &part) &&
-         decode_json(part, into->payload, &into->payload_len) && st_cut(&cutter, '.', &part) &&
-         cutter.done && st_base64url_decode(part, scratch, sizeof scratch, &mac_len);
+         inspect_decode_json(part, into->header, &into->header_len) &&
+         st_cut(&cutter, '.', &part) &&
+         inspect_decode_json(part, into->payload, &into->payload_len) &&
+         st_cut(&cutter, '.', &part) && cutter.done &&
+         st_base64url_decode(part, scratch, sizeof scratch, &mac_len);
 }
 
 /* JSON text as it came, on one line: white space between its parts becomes a space, and
  * what a terminal could obey, which can stand only in its strings, an escape.
  */
-static void print_on_one_line(subtoken_text json) {
+static void inspect_print_on_one_line(subtoken_text json) {
   for (size_t i = 0; i < json.len; i++) {
     uint8_t c = (uint8_t)json.data[i];
     bool c1 = c == 0xC2 && i + 1 < json.len && (uint8_t)json.data[i + 1] < 0xA0;
@@ -57,7 +59,7 @@ static void print_on_one_line(subtoken_text json) {
 }
 
 /* The times in words, and the login, when the claims are those of a subtoken. */
-static void print_claims(subtoken_text token) {
+static void inspect_print_claims(subtoken_text token) {
   static subtoken_claims claims;
   char header[SUBTOKEN_HEADER_MAX];
   if (subtoken_inspect(token, header, sizeof header, &claims) != SUBTOKEN_OK) {
@@ -92,7 +94,7 @@ int st_cmd_inspect(int argc, char **argv) {
   if (!st_input_credential(text, sizeof text, &token, error)) {
     return st_print_error(ST_EXIT_FAILED, "inspect: %s", error);
   }
-  if (!inspect(token, &decoded)) {
+  if (!inspect_decode(token, &decoded)) {
     return st_print_error(ST_EXIT_REFUSED,
                           "inspect: standard input is not a JSON Web Token in compact form");
   }
@@ -100,9 +102,9 @@ int st_cmd_inspect(int argc, char **argv) {
   subtoken_text payload = {decoded.payload, decoded.payload_len};
   if (json) {
     fputs("{\"verified\":false,\"header\":", stdout);
-    print_on_one_line(header);
+    inspect_print_on_one_line(header);
     fputs(",\"claims\":", stdout);
-    print_on_one_line(payload);
+    inspect_print_on_one_line(payload);
     puts("}");
     return st_print_flush(ST_EXIT_DONE);
   }
@@ -112,6 +114,6 @@ int st_cmd_inspect(int argc, char **argv) {
   fputs("\npayload:  ", stdout);
   st_print_text(stdout, payload);
   fputc('\n', stdout);
-  print_claims(token);
+  inspect_print_claims(token);
   return st_print_flush(ST_EXIT_DONE);
 }

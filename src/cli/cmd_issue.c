@@ -28,7 +28,7 @@
 #define CREDENTIAL_MAX (SUBTOKEN_TOKEN_MAX + 64)
 
 /* --expire: a form of the HTTP parameter, or how long from now. */
-static bool read_when(const char *text, int64_t now, subtoken_issue_request *request) {
+static bool issue_read_expire(const char *text, int64_t now, subtoken_issue_request *request) {
   int64_t life;
   request->has_expire = true;
   if (st_date_read(st_text(text), &request->expire)) return true;
@@ -37,7 +37,7 @@ static bool read_when(const char *text, int64_t now, subtoken_issue_request *req
   return true;
 }
 
-static void write_parameter(st_writer *query, const char *name, const char *value) {
+static void issue_write_parameter(st_writer *query, const char *name, const char *value) {
   static const char hex[] = "0123456789ABCDEF";
   if (value == NULL) return;
   st_write_char(query, '&');
@@ -49,7 +49,7 @@ static void write_parameter(st_writer *query, const char *name, const char *valu
   }
 }
 
-static bool check_urls(st_params *params) {
+static bool issue_check_urls(st_params *params) {
   static st_entry entry;
   for (size_t i = 0; i < params->request.url_count; i++) {
     subtoken_fault fault = st_entry_read(params->urls[i], &entry);
@@ -62,25 +62,25 @@ static bool check_urls(st_params *params) {
 }
 
 /* The lists are read by the code that reads them in a query. */
-static bool read_lists(const char *permissions, const char *urls, st_params *params) {
+static bool issue_read_lists(const char *permissions, const char *urls, st_params *params) {
   static char query[3 * ST_BODY_IN_MAX + 64];
   st_writer writer = st_writer_on(query, sizeof query);
-  write_parameter(&writer, "permissions", permissions);
-  write_parameter(&writer, "urls", urls);
+  issue_write_parameter(&writer, "permissions", permissions);
+  issue_write_parameter(&writer, "urls", urls);
   if (writer.overflow) {
     snprintf(params->error, sizeof params->error, "permissions, urls: too long");
     return false;
   }
   return st_params_read(params, (subtoken_text){query, writer.len}, ST_BODY_NONE,
                         (subtoken_text){NULL, 0}) &&
-         check_urls(params);
+         issue_check_urls(params);
 }
 
 /* A parent that is restricted to some urls may make tokens only when it lists the
  * endpoint that makes them, by whichever of its methods.
  */
-static st_auth_result identify(const st_service *service, subtoken_text credential, int64_t now,
-                               st_identity *identity) {
+static st_auth_result issue_identify(const st_service *service, subtoken_text credential,
+                                     int64_t now, st_identity *identity) {
   subtoken_text target = ST_TEXT("/v2/createsubtoken");
   st_auth_result result =
       st_identity_find(service, credential, ST_TEXT("POST"), target, now, identity);
@@ -90,7 +90,8 @@ static st_auth_result identify(const st_service *service, subtoken_text credenti
 }
 
 /* What was asked for and not given, on standard error: narrowing leaves it out without a word. */
-static void say_left_out(const subtoken_claims *grant, const subtoken_issue_request *request) {
+static void issue_print_left_out(const subtoken_claims *grant,
+                                 const subtoken_issue_request *request) {
   bool first = true;
   for (size_t i = 0; i < request->permission_count; i++) {
     subtoken_text permission = request->permissions[i];
@@ -107,7 +108,8 @@ static void say_left_out(const subtoken_claims *grant, const subtoken_issue_requ
   if (!first) fputc('\n', stderr);
 }
 
-static void say_brought_down(const st_service *service, const subtoken_claims *grant, int64_t now) {
+static void issue_print_reduced(const st_service *service, const subtoken_claims *grant,
+                                int64_t now) {
   int64_t most = now + service->settings->max_life;
   fputs("subtoken issue: the expiry was brought down to ", stderr);
   st_print_time(stderr, grant->exp < most ? grant->exp : most);
@@ -118,7 +120,7 @@ static void say_brought_down(const st_service *service, const subtoken_claims *g
 /* The latest clock that a key was used by is kept: until then its tokens may begin. It is written
  * only where this one is ahead of all that the store has seen, for it takes the disk.
  */
-static void note_clock(st_store *store, const char *id, int64_t now) {
+static void issue_note_clock(st_store *store, const char *id, int64_t now) {
   char error[ST_ERROR_MAX];
   int64_t sequence = 0; /* of the microseconds since 1970 */
   st_key_use use = {.at = now};
@@ -130,25 +132,25 @@ static void note_clock(st_store *store, const char *id, int64_t now) {
   }
 }
 
-static int issue(st_store *store, const st_service *service, subtoken_text credential,
-                 const st_params *params, int64_t now, bool json) {
+static int issue_subtoken(st_store *store, const st_service *service, subtoken_text credential,
+                          const st_params *params, int64_t now, bool json) {
   static st_identity identity;
   char token[SUBTOKEN_ISSUED_MAX + 1], error[ST_ISSUING_ERROR_MAX];
   subtoken_narrow_report report = SUBTOKEN_NARROW_REPORT_DEFAULT;
-  st_auth_result result = identify(service, credential, now, &identity);
+  st_auth_result result = issue_identify(service, credential, now, &identity);
   if (result.status == ST_AUTH_STATUS_REJECTED) {
     return st_print_error(ST_EXIT_REFUSED, "issue: the credential is refused: %s", result.event);
   }
   if (result.status != ST_AUTH_STATUS_OK) {
     return st_print_error(ST_EXIT_FAILED, "issue: the key store cannot be read");
   }
-  note_clock(store, identity.key.id, now);
+  issue_note_clock(store, identity.key.id, now);
   if (st_issuing_subtoken(service, &identity.grant, &params->request, now, token, &report, error) !=
       SUBTOKEN_OK) {
     return st_print_error(ST_EXIT_REFUSED, "issue: %s", error);
   }
-  if (report.dropped > 0) say_left_out(&identity.grant, &params->request);
-  if (report.clamped) say_brought_down(service, &identity.grant, now);
+  if (report.dropped > 0) issue_print_left_out(&identity.grant, &params->request);
+  if (report.clamped) issue_print_reduced(service, &identity.grant, now);
   printf(json ? "{\"subtoken\":\"%s\"}\n" : "%s\n", token);
   subtoken_wipe(token, sizeof token);
   return st_print_flush(ST_EXIT_DONE);
@@ -171,9 +173,9 @@ int st_cmd_issue(int argc, char **argv) {
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static st_params params;
   int64_t now = st_clock_now();
-  if (!read_lists(permissions, urls, &params))
+  if (!issue_read_lists(permissions, urls, &params))
     return st_options_usage(&arguments, "--%s", params.error);
-  if (expire != NULL && !read_when(expire, now, &params.request)) {
+  if (expire != NULL && !issue_read_expire(expire, now, &params.request)) {
     return st_options_usage(&arguments,
                             "--expire must be a date and time, or a number with s, m, h or d");
   }
@@ -195,7 +197,7 @@ int st_cmd_issue(int argc, char **argv) {
       !st_input_credential(text, sizeof text, &credential, error)) {
     st_print_error(code, "issue: %s", error);
   } else {
-    code = issue(store, &service, credential, &params, now, json);
+    code = issue_subtoken(store, &service, credential, &params, now, json);
   }
   subtoken_wipe(text, sizeof text);
   subtoken_wipe(&ring, sizeof ring);

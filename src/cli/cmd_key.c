@@ -20,7 +20,7 @@
 #define PAGE 64
 #define DATE_WIDTH 20 /* as st_print_time writes it */
 
-static void print_key_json(const st_key *key, const char *whole, int64_t now) {
+static void key_print_json(const st_key *key, const char *whole, int64_t now) {
   char text[ST_KEY_JSON_MAX];
   st_writer writer = st_writer_on(text, sizeof text);
   st_key_json_write(&writer, key, whole, now);
@@ -28,7 +28,7 @@ static void print_key_json(const st_key *key, const char *whole, int64_t now) {
   subtoken_wipe(text, whole != NULL ? writer.len : 0);
 }
 
-static void print_expiry(const st_key *key, int width) {
+static void key_print_expiry(const st_key *key, int width) {
   if (key->expires_at == ST_NEVER) {
     printf("%-*s", width, "never");
   } else {
@@ -36,11 +36,11 @@ static void print_expiry(const st_key *key, int width) {
   }
 }
 
-static const char *permissions_of(const st_key *key) {
+static const char *key_permissions_text(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
 }
 
-static int complain_not_created(st_store_status stored, const char *error) {
+static int key_print_not_created(st_store_status stored, const char *error) {
   switch (stored) {
     case ST_STORE_EXISTS:
       return st_print_error(ST_EXIT_REFUSED,
@@ -56,7 +56,7 @@ static int complain_not_created(st_store_status stored, const char *error) {
   }
 }
 
-static int create(int argc, char **argv) {
+static int key_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
       "                           [--owner-user] [--hash H] [--data DIR] [--json]\n"
@@ -123,9 +123,9 @@ static int create(int argc, char **argv) {
   st_store_status stored = hash != NULL ? st_keys_register(store, &act, &key, digest, error)
                                         : st_keys_create(store, &act, NULL, &key, whole, error);
   st_store_close(store);
-  if (stored != ST_STORE_OK) return complain_not_created(stored, error);
+  if (stored != ST_STORE_OK) return key_print_not_created(stored, error);
   if (json) {
-    print_key_json(&key, hash != NULL ? NULL : whole, key.created_at);
+    key_print_json(&key, hash != NULL ? NULL : whole, key.created_at);
     fputc('\n', stdout);
   } else {
     puts(hash != NULL ? key.id : whole);
@@ -134,7 +134,7 @@ static int create(int argc, char **argv) {
   return st_print_flush(ST_EXIT_DONE);
 }
 
-static int hash(int argc, char **argv) {
+static int key_hash(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key hash\n"
       "Reads a string of 16 to 255 visible ASCII characters from standard input and prints the\n"
@@ -162,7 +162,7 @@ static int hash(int argc, char **argv) {
   return st_print_flush(ST_EXIT_DONE);
 }
 
-static int list(int argc, char **argv) {
+static int key_list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key list [--data DIR] [--json]\n"
       "Lists the parent keys in the order of their ids. The keys themselves are not stored.";
@@ -187,7 +187,7 @@ static int list(int argc, char **argv) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
         fputs(first ? "\n" : ",\n", stdout);
-        print_key_json(&keys[i], NULL, now);
+        key_print_json(&keys[i], NULL, now);
         continue;
       }
       if (first) {
@@ -196,8 +196,8 @@ static int list(int argc, char **argv) {
             "PERMISSIONS  NAME");
       }
       printf("%s  %-9s  ", keys[i].id, st_key_json_state(&keys[i], now));
-      print_expiry(&keys[i], DATE_WIDTH);
-      printf("  %s  ", permissions_of(&keys[i]));
+      key_print_expiry(&keys[i], DATE_WIDTH);
+      printf("  %s  ", key_permissions_text(&keys[i]));
       st_print_text(stdout, st_text(keys[i].name));
       fputc('\n', stdout);
     }
@@ -209,15 +209,15 @@ static int list(int argc, char **argv) {
   return st_print_flush(ST_EXIT_DONE);
 }
 
-static void print_key(const st_key *key, int64_t now) {
+static void key_print(const st_key *key, int64_t now) {
   printf("id:          %s\nname:        ", key->id);
   st_print_text(stdout, st_text(key->name));
   fputs("\nowner:       ", stdout);
   st_print_text(stdout, st_text(key->owner));
-  printf("\npermissions: %s\ncreated:     ", permissions_of(key));
+  printf("\npermissions: %s\ncreated:     ", key_permissions_text(key));
   st_print_time(stdout, key->created_at);
   fputs("\nexpires:     ", stdout);
-  print_expiry(key, 0);
+  key_print_expiry(key, 0);
   fputs("\nlast used:   ", stdout);
   if (key->used_at == 0) {
     fputs("-", stdout);
@@ -231,8 +231,8 @@ static void print_key(const st_key *key, int64_t now) {
 
 typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
 
-static st_store_status perform(st_store *store, const char *id, deed what, st_key *key,
-                               st_derived *made, int64_t *sequence, char *error) {
+static st_store_status key_perform(st_store *store, const char *id, deed what, st_key *key,
+                                   st_derived *made, int64_t *sequence, char *error) {
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   act.made = made;
@@ -247,7 +247,7 @@ static st_store_status perform(st_store *store, const char *id, deed what, st_ke
 }
 
 /* The commands that take one id. */
-static int on_one(int argc, char **argv, const char *command, const char *help, deed what) {
+static int key_act_on_one(int argc, char **argv, const char *command, const char *help, deed what) {
   const char *data_option = NULL, *id = NULL;
   bool json = false;
   st_derived made = {0};
@@ -268,16 +268,16 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   int begun = st_data_dir_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int64_t sequence = 0;
-  st_store_status stored = perform(store, id, what, &key, &made, &sequence, error);
+  st_store_status stored = key_perform(store, id, what, &key, &made, &sequence, error);
   st_store_close(store);
   if (stored == ST_STORE_NOT_FOUND)
     return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
   if (stored != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (what == SHOW && json) {
-    print_key_json(&key, NULL, st_clock_now());
+    key_print_json(&key, NULL, st_clock_now());
     fputc('\n', stdout);
   } else if (what == SHOW) {
-    print_key(&key, st_clock_now());
+    key_print(&key, st_clock_now());
   } else if (json) {
     st_print_change_json(sequence, &made);
   } else {
@@ -286,15 +286,15 @@ static int on_one(int argc, char **argv, const char *command, const char *help, 
   return st_print_flush(ST_EXIT_DONE);
 }
 
-static int show(int argc, char **argv) {
-  return on_one(argc, argv, "key show",
-                "usage: subtoken key show ID [--data DIR] [--json]\n"
-                "Shows a parent key. The key itself is not stored.",
-                SHOW);
+static int key_show(int argc, char **argv) {
+  return key_act_on_one(argc, argv, "key show",
+                        "usage: subtoken key show ID [--data DIR] [--json]\n"
+                        "Shows a parent key. The key itself is not stored.",
+                        SHOW);
 }
 
-static int disable(int argc, char **argv) {
-  return on_one(
+static int key_disable(int argc, char **argv) {
+  return key_act_on_one(
       argc, argv, "key disable",
       "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
       "Refuses the key and its subtokens until it is enabled again. Lists the keys and users that\n"
@@ -302,15 +302,15 @@ static int disable(int argc, char **argv) {
       DISABLE);
 }
 
-static int enable(int argc, char **argv) {
-  return on_one(argc, argv, "key enable",
-                "usage: subtoken key enable ID [--data DIR] [--json]\n"
-                "Enables a disabled key, and its subtokens.",
-                ENABLE);
+static int key_enable(int argc, char **argv) {
+  return key_act_on_one(argc, argv, "key enable",
+                        "usage: subtoken key enable ID [--data DIR] [--json]\n"
+                        "Enables a disabled key, and its subtokens.",
+                        ENABLE);
 }
 
-static int delete (int argc, char **argv) {
-  return on_one(
+static int key_delete(int argc, char **argv) {
+  return key_act_on_one(
       argc, argv, "key delete",
       "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
       "Deletes the key: it and its subtokens are refused for ever. Lists the keys and users that\n"
@@ -318,23 +318,24 @@ static int delete (int argc, char **argv) {
       DELETE);
 }
 
-static int revoke_subtokens(int argc, char **argv) {
-  return on_one(argc, argv, "key revoke-subtokens",
-                "usage: subtoken key revoke-subtokens ID [--data DIR] [--json]\n"
-                "Refuses every subtoken made so far. The key stays valid and makes new ones.",
-                REVOKE_SUBTOKENS);
+static int key_revoke_subtokens(int argc, char **argv) {
+  return key_act_on_one(
+      argc, argv, "key revoke-subtokens",
+      "usage: subtoken key revoke-subtokens ID [--data DIR] [--json]\n"
+      "Refuses every subtoken made so far. The key stays valid and makes new ones.",
+      REVOKE_SUBTOKENS);
 }
 
 int st_cmd_key(int argc, char **argv) {
   static const st_command table[] = {
-      {"create", create, "make a parent key and print it, once"},
-      {"hash", hash, "print the hash under which your own string can be registered"},
-      {"list", list, "list the keys"},
-      {"show", show, "show one key"},
-      {"disable", disable, "refuse a key until it is enabled again"},
-      {"enable", enable, "enable a disabled key"},
-      {"delete", delete, "refuse a key for ever"},
-      {"revoke-subtokens", revoke_subtokens, "refuse every subtoken of a key made so far"},
+      {"create", key_create, "make a parent key and print it, once"},
+      {"hash", key_hash, "print the hash under which your own string can be registered"},
+      {"list", key_list, "list the keys"},
+      {"show", key_show, "show one key"},
+      {"disable", key_disable, "refuse a key until it is enabled again"},
+      {"enable", key_enable, "enable a disabled key"},
+      {"delete", key_delete, "refuse a key for ever"},
+      {"revoke-subtokens", key_revoke_subtokens, "refuse every subtoken of a key made so far"},
       {0}};
   return st_options_run_command(table, "subtoken key", argc, argv);
 }

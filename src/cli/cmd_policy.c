@@ -23,8 +23,9 @@ typedef struct checked {
 /* ---- in order ---- */
 
 /* As it would stand in an entry; the length is that of out without its NUL. */
-static subtoken_text written_path(const subtoken_policy *policy, const st_policy_route *route,
-                                  char out[SUBTOKEN_URL_MAX + 1]) {
+static subtoken_text policy_written_path(const subtoken_policy *policy,
+                                         const st_policy_route *route,
+                                         char out[SUBTOKEN_URL_MAX + 1]) {
   static st_entry entry;
   subtoken_text decoded = st_policy_path(policy, route);
   entry.wild = route->wild;
@@ -37,30 +38,31 @@ static subtoken_text written_path(const subtoken_policy *policy, const st_policy
 
 static const subtoken_policy *compared; /* by qsort, which hands nothing on */
 
-static int compare_routes(const void *a, const void *b) {
+static int policy_compare_routes(const void *a, const void *b) {
   const st_policy_route *one = *(const st_policy_route *const *)a;
   const st_policy_route *two = *(const st_policy_route *const *)b;
   char x[SUBTOKEN_URL_MAX + 1], y[SUBTOKEN_URL_MAX + 1];
-  (void)written_path(compared, one, x);
-  (void)written_path(compared, two, y);
+  (void)policy_written_path(compared, one, x);
+  (void)policy_written_path(compared, two, y);
   int order = strcmp(x, y);
   return order != 0 ? order : one < two ? -1 : 1; /* as in the file */
 }
 
-static bool sort(checked *file) {
+static bool policy_sort(checked *file) {
   file->policy = file->file.policy;
   size_t count = file->policy->route_count;
   file->sorted = malloc((count + 1) * sizeof(const st_policy_route *));
   if (file->sorted == NULL) return false;
   for (size_t i = 0; i < count; i++) file->sorted[i] = st_policy_routes(file->policy) + i;
   compared = file->policy;
-  qsort(file->sorted, count, sizeof(const st_policy_route *), compare_routes);
+  qsort(file->sorted, count, sizeof(const st_policy_route *), policy_compare_routes);
   return true;
 }
 
 /* ---- printing ---- */
 
-static void print_list(const subtoken_policy *policy, uint32_t first, size_t count, bool json) {
+static void policy_print_list(const subtoken_policy *policy, uint32_t first, size_t count,
+                              bool json) {
   for (uint32_t i = 0; i < count; i++) {
     if (i > 0) fputc(json ? ',' : ' ', stdout);
     subtoken_text item = st_policy_text(policy, first + i);
@@ -72,77 +74,77 @@ static void print_list(const subtoken_policy *policy, uint32_t first, size_t cou
   }
 }
 
-static const char *default_name(const subtoken_policy *policy) {
+static const char *policy_default_name(const subtoken_policy *policy) {
   static const char *const names[] = {"deny", "token", "public"};
   return names[policy->standard];
 }
 
-static void print_route_json(const subtoken_policy *policy, const st_policy_route *route) {
+static void policy_print_route_json(const subtoken_policy *policy, const st_policy_route *route) {
   char out[SUBTOKEN_URL_MAX + 1];
   fputs("{\"path\":", stdout);
-  st_print_json(stdout, written_path(policy, route, out));
+  st_print_json(stdout, policy_written_path(policy, route, out));
   if (route->method_count > 0) {
     fputs(",\"methods\":[", stdout);
-    print_list(policy, route->methods, route->method_count, true);
+    policy_print_list(policy, route->methods, route->method_count, true);
     fputc(']', stdout);
   }
   fputs(",\"needs\":[", stdout);
-  print_list(policy, route->needs, route->need_count, true);
+  policy_print_list(policy, route->needs, route->need_count, true);
   printf("],\"public\":%s,\"json_rpc\":%s,\"line\":%u}", route->open ? "true" : "false",
          route->json_rpc ? "true" : "false", route->line);
 }
 
-static void print_json(const checked *file) {
+static void policy_print_json(const checked *file) {
   printf("{\"ok\":true,\"default\":\"%s\",\"preflight\":%s,\"routes\":[",
-         default_name(file->policy), file->policy->preflight ? "true" : "false");
+         policy_default_name(file->policy), file->policy->preflight ? "true" : "false");
   for (size_t i = 0; i < file->policy->route_count; i++) {
     if (i > 0) fputc(',', stdout);
-    print_route_json(file->policy, file->sorted[i]);
+    policy_print_route_json(file->policy, file->sorted[i]);
   }
   puts("]}");
 }
 
-static void print_needs(const subtoken_policy *policy, const st_policy_route *route) {
+static void policy_print_needs(const subtoken_policy *policy, const st_policy_route *route) {
   if (route->open) {
     fputs("public", stdout);
     return;
   }
   if (route->need_count == 0) fputs("a good token", stdout);
-  print_list(policy, route->needs, route->need_count, false);
+  policy_print_list(policy, route->needs, route->need_count, false);
   if (route->json_rpc) fputs(", and the APIs that the body names", stdout);
 }
 
-static void print_rows(const checked *file) {
+static void policy_print_rows(const checked *file) {
   const subtoken_policy *policy = file->policy;
   char out[SUBTOKEN_URL_MAX + 1];
   size_t width = 0;
   for (size_t i = 0; i < policy->route_count; i++) {
-    size_t len = written_path(policy, file->sorted[i], out).len;
+    size_t len = policy_written_path(policy, file->sorted[i], out).len;
     if (len > width && len <= 60) width = len;
   }
   for (size_t i = 0; i < policy->route_count; i++) {
     const st_policy_route *route = file->sorted[i];
-    (void)written_path(policy, route, out);
+    (void)policy_written_path(policy, route, out);
     printf("%-*s  ", (int)width, out);
     if (route->method_count == 0) fputs("any method", stdout);
-    print_list(policy, route->methods, route->method_count, false);
+    policy_print_list(policy, route->methods, route->method_count, false);
     fputs(": ", stdout);
-    print_needs(policy, route);
+    policy_print_needs(policy, route);
     fputc('\n', stdout);
   }
 }
 
-static void print_people(const checked *file) {
+static void policy_print_text(const checked *file) {
   static const char *const means[] = {
       "deny: requests without a route are refused",
       "token: requests without a route need a valid token",
       "public: requests without a route need no token, /path/ beside /path too"};
-  print_rows(file);
+  policy_print_rows(file);
   printf("default %s\n", means[file->policy->standard]);
   if (file->policy->preflight) puts("CORS preflight requests pass");
 }
 
-static int print_error(const char *path, const subtoken_policy_error *error, bool json) {
+static int policy_print_error(const char *path, const subtoken_policy_error *error, bool json) {
   if (json) {
     printf("{\"ok\":false,\"line\":%zu,\"column\":%zu,\"error\":", error->line, error->column);
     st_print_json(stdout, st_text(error->text));
@@ -153,21 +155,21 @@ static int print_error(const char *path, const subtoken_policy_error *error, boo
   return st_print_flush(ST_EXIT_REFUSED);
 }
 
-static int check(const char *path, bool json) {
+static int policy_check(const char *path, bool json) {
   checked file = {0};
   char error[ST_ERROR_MAX];
   int code;
   if (!st_policy_file_load(path, &file.file, error)) {
     code = st_print_error(ST_EXIT_FAILED, "policy check: %s", error);
   } else if (file.file.policy == NULL) {
-    code = print_error(path, &file.file.error, json);
-  } else if (!sort(&file)) {
+    code = policy_print_error(path, &file.file.error, json);
+  } else if (!policy_sort(&file)) {
     code = st_print_error(ST_EXIT_FAILED, "policy check: out of memory");
   } else {
     if (json) {
-      print_json(&file);
+      policy_print_json(&file);
     } else {
-      print_people(&file);
+      policy_print_text(&file);
     }
     code = st_print_flush(ST_EXIT_DONE);
   }
@@ -176,7 +178,7 @@ static int check(const char *path, bool json) {
   return code;
 }
 
-static int cmd_check(int argc, char **argv) {
+static int policy_cmd_check(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken policy check FILE [--json]\n"
       "Reads a route policy. Prints what is wrong with it as FILE:LINE:COLUMN, or what each route\n"
@@ -191,11 +193,11 @@ static int cmd_check(int argc, char **argv) {
       .command = "policy check", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
-  return check(path, json);
+  return policy_check(path, json);
 }
 
 int st_cmd_policy(int argc, char **argv) {
   static const st_command commands[] = {
-      {"check", cmd_check, "check a route policy, and print what its routes need"}, {0}};
+      {"check", policy_cmd_check, "check a route policy, and print what its routes need"}, {0}};
   return st_options_run_command(commands, "subtoken policy", argc, argv);
 }

@@ -379,7 +379,7 @@ static int pull_locked(puller *p, const pull_options *given, int64_t every, int6
   return code;
 }
 
-static int pull(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
+static int pull_run(puller *p, const pull_options *given, int64_t every, int64_t timeout) {
   char error[ST_ERROR_MAX];
   p->key_file = given->key_file;
   p->stop = pull_catch_signals();
@@ -445,5 +445,5 @@ int st_cmd_pull(int argc, char **argv) {
   if (given.json && !given.once) return st_options_usage(&arguments, "--json requires --once");
   if (!st_pull_files_name(&p.files, given.to))
     return st_options_usage(&arguments, "--to is empty or too long");
-  return pull(&p, &given, every, timeout);
+  return pull_run(&p, &given, every, timeout);
 }

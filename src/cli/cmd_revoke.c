@@ -27,13 +27,13 @@ typedef struct revoke_session {
   int code; /* of the worst line */
 } revoke_session;
 
-static int worse(int a, int b) {
+static int revoke_worse(int a, int b) {
   return a > b ? a : b;
 }
 
 /* Whatever its times are: the ring has made it. */
-static subtoken_result read_token(const subtoken_ring *ring, subtoken_text token,
-                                  subtoken_claims *claims) {
+static subtoken_result revoke_read_token(const subtoken_ring *ring, subtoken_text token,
+                                         subtoken_claims *claims) {
   size_t len;
   memset(claims, 0, sizeof *claims);
   subtoken_result result = st_jws_open(ring, token, claims->text, sizeof claims->text, &len);
@@ -42,7 +42,7 @@ static subtoken_result read_token(const subtoken_ring *ring, subtoken_text token
   return st_claims_read(0, claims, (subtoken_text){NULL, 0}, NULL);
 }
 
-static void say_refused(const revoke_session *s, size_t line, subtoken_result result) {
+static void revoke_print_refused(const revoke_session *s, size_t line, subtoken_result result) {
   if (s->json) {
     printf("{\"revoked\":false,\"reason\":\"%s\"}\n", subtoken_result_name(result));
   } else {
@@ -51,7 +51,7 @@ static void say_refused(const revoke_session *s, size_t line, subtoken_result re
   }
 }
 
-static void say_known(const revoke_session *s, subtoken_text sub, const char *id) {
+static void revoke_print_known(const revoke_session *s, subtoken_text sub, const char *id) {
   char error[ST_ERROR_MAX];
   st_key key;
   bool is_key = st_store_key_find(s->store, id, &key, error) == ST_STORE_OK;
@@ -69,7 +69,8 @@ static void say_known(const revoke_session *s, subtoken_text sub, const char *id
   }
 }
 
-static void say_revoked(const revoke_session *s, subtoken_text sub, int64_t sequence, bool before) {
+static void revoke_print_revoked(const revoke_session *s, subtoken_text sub, int64_t sequence,
+                                 bool before) {
   if (s->json) {
     printf("{\"sub\":\"%.*s\",\"revoked\":true,\"sequence\":%lld}\n", (int)sub.len, sub.data,
            (long long)sequence);
@@ -78,27 +79,27 @@ static void say_revoked(const revoke_session *s, subtoken_text sub, int64_t sequ
   }
 }
 
-static int revoke(const revoke_session *s, const subtoken_claims *claims) {
+static int revoke_claims(const revoke_session *s, const subtoken_claims *claims) {
   char id[ST_KEY_ID_LEN + 1], error[ST_ERROR_MAX];
   int64_t sequence = 0;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   switch (st_store_revoke_sub(s->store, &s->act, sub, claims->iat, claims->exp - claims->iat, id,
                               &sequence, error)) {
-    case ST_STORE_OK: say_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
-    case ST_STORE_DENIED: say_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
-    case ST_STORE_EXISTS: say_known(s, sub, id); return ST_EXIT_REFUSED;
+    case ST_STORE_OK: revoke_print_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
+    case ST_STORE_DENIED: revoke_print_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
+    case ST_STORE_EXISTS: revoke_print_known(s, sub, id); return ST_EXIT_REFUSED;
     default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   }
 }
 
 static int revoke_line(const revoke_session *s, subtoken_text token, size_t line) {
   static subtoken_claims claims;
-  subtoken_result result = read_token(&s->ring, token, &claims);
+  subtoken_result result = revoke_read_token(&s->ring, token, &claims);
   int code = ST_EXIT_REFUSED;
   if (result == SUBTOKEN_OK) {
-    code = revoke(s, &claims);
+    code = revoke_claims(s, &claims);
   } else {
-    say_refused(s, line, result);
+    revoke_print_refused(s, line, result);
   }
   subtoken_wipe(&claims, sizeof claims);
   return code;
@@ -113,7 +114,7 @@ static int revoke_lines(revoke_session *s) {
     number++;
     if (token.len == 0) continue;
     tokens++;
-    s->code = worse(s->code, revoke_line(s, token, number));
+    s->code = revoke_worse(s->code, revoke_line(s, token, number));
   }
   bool broken = ferror(stdin) != 0;
   if (line != NULL) subtoken_wipe(line, size);

@@ -16,8 +16,8 @@
 #define SALT_LEN 8
 
 /* SHA-256 of the password and then the salt. */
-static bool salted_hash(subtoken_text password, const uint8_t salt[SALT_LEN],
-                        uint8_t hash[ST_HASH_LEN]) {
+static bool saltpass_hash(subtoken_text password, const uint8_t salt[SALT_LEN],
+                          uint8_t hash[ST_HASH_LEN]) {
   uint8_t both[ST_PASSWORD_MAX + SALT_LEN];
   memcpy(both, password.data, password.len);
   memcpy(both + password.len, salt, SALT_LEN);
@@ -26,7 +26,7 @@ static bool salted_hash(subtoken_text password, const uint8_t salt[SALT_LEN],
   return hashed;
 }
 
-static int print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SALT_LEN]) {
+static int saltpass_print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SALT_LEN]) {
   char line[128];
   st_writer writer = st_writer_on(line, sizeof line);
   st_write_literal(&writer, "{\"password_hash_b64\":\"");
@@ -55,8 +55,8 @@ int st_cmd_saltpass(int argc, char **argv) {
     return st_print_error(ST_EXIT_FAILED, "saltpass: %s", error);
   }
   st_random_fill(salt, sizeof salt);
-  bool hashed = salted_hash(password, salt, hash);
+  bool hashed = saltpass_hash(password, salt, hash);
   subtoken_wipe(text, sizeof text);
-  return hashed ? print(hash, salt)
+  return hashed ? saltpass_print(hash, salt)
                 : st_print_error(ST_EXIT_FAILED, "saltpass: cannot compute SHA-256");
 }

@@ -39,7 +39,7 @@ typedef struct ring_file {
   char added[160];
 } ring_file;
 
-static subtoken_text kid_of(subtoken_text line) {
+static subtoken_text secret_kid_of(subtoken_text line) {
   st_cutter cutter = {line, false};
   subtoken_text kid;
   (void)st_cut(&cutter, ':', &kid);
@@ -47,11 +47,11 @@ static subtoken_text kid_of(subtoken_text line) {
 }
 
 /* What commands and people call it: the unnamed one is `-`. */
-static subtoken_text shown(subtoken_text kid) {
+static subtoken_text secret_display_name(subtoken_text kid) {
   return kid.len == 0 ? ST_TEXT("-") : kid;
 }
 
-static bool load(const char *path, ring_file *file, char *error) {
+static bool secret_load(const char *path, ring_file *file, char *error) {
   size_t len = 0, line;
   static subtoken_ring ring;
   if (st_keyring_file_load(path, &ring, error) != NULL)
@@ -69,7 +69,7 @@ static bool load(const char *path, ring_file *file, char *error) {
   return true;
 }
 
-static bool save(const char *path, const ring_file *file, char *error) {
+static bool secret_save(const char *path, const ring_file *file, char *error) {
   char text[FILE_MAX + sizeof file->added];
   size_t line;
   static subtoken_ring ring;
@@ -87,21 +87,21 @@ static bool save(const char *path, const ring_file *file, char *error) {
   return good;
 }
 
-static size_t find(const ring_file *file, subtoken_text kid) {
+static size_t secret_find(const ring_file *file, subtoken_text kid) {
   if (st_text_is(kid, "-")) kid = (subtoken_text){NULL, 0};
   size_t i = 0;
-  while (i < file->count && !st_text_equal(kid_of(file->lines[i]), kid)) i++;
+  while (i < file->count && !st_text_equal(secret_kid_of(file->lines[i]), kid)) i++;
   return i;
 }
 
-static void move_to_front(ring_file *file, size_t at) {
+static void secret_move_to_front(ring_file *file, size_t at) {
   subtoken_text line = file->lines[at];
   for (; at > 0; at--) file->lines[at] = file->lines[at - 1];
   file->lines[0] = line;
 }
 
 /* A name that tells when, and is not taken: 20261123-1f2e3d. */
-static void draw_kid(char kid[16]) {
+static void secret_draw_kid(char kid[16]) {
   char date[ST_DATE_LEN + 1];
   uint8_t random[3];
   st_writer writer = st_writer_on(date, sizeof date);
@@ -111,7 +111,7 @@ static void draw_kid(char kid[16]) {
            random[2]);
 }
 
-static void append_new(ring_file *file, const char *kid) {
+static void secret_append(ring_file *file, const char *kid) {
   uint8_t secret[32];
   st_random_fill(secret, sizeof secret);
   st_writer writer = st_writer_on(file->added, sizeof file->added);
@@ -124,22 +124,22 @@ static void append_new(ring_file *file, const char *kid) {
 
 /* ---- when a secret last signed: kept in the store, for `retire` ---- */
 
-static void memory_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
-  kid = shown(kid);
+static void secret_setting_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
+  kid = secret_display_name(kid);
   snprintf(name, SUBTOKEN_KID_MAX + 16, "signed:%.*s", (int)kid.len, kid.data);
 }
 
-static bool remember(st_store *store, subtoken_text kid, int64_t when, char *error) {
+static bool secret_set_last_signed(st_store *store, subtoken_text kid, int64_t when, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
-  memory_name(kid, name);
+  secret_setting_name(kid, name);
   return st_store_set_setting(store, name, when, error) == ST_STORE_OK;
 }
 
 /* Until when tokens that it signed may live; ST_NEVER when that is not known. */
-static int64_t lives_until(st_store *store, subtoken_text kid, char *error) {
+static int64_t secret_valid_until(st_store *store, subtoken_text kid, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
   int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
-  memory_name(kid, name);
+  secret_setting_name(kid, name);
   if (st_store_get_setting(store, name, &last, error) != ST_STORE_OK || last == ST_NEVER)
     return ST_NEVER;
   if (st_store_get_setting(store, "max_life", &configured, error) == ST_STORE_OK &&
@@ -161,44 +161,44 @@ typedef struct session {
   char error[ST_ERROR_MAX];
 } session;
 
-static int fail(session *s) {
+static int secret_fail(session *s) {
   return st_print_error(ST_EXIT_FAILED, "secret: %s", s->error);
 }
 
-static bool is_there(const char *path) {
+static bool secret_file_may_exist(const char *path) {
   return st_file_exists(path) || errno != ENOENT;
 }
 
 /* ST_EXIT_DONE, or it has complained and the answer is the exit code. DATA is made only
  * by those who then make a ring in it.
  */
-static int start(session *s, const char *data_option, bool make) {
+static int secret_start(session *s, const char *data_option, bool make) {
   s->lock = -1;
   if (!st_data_dir_find(data_option, &s->data, s->error)) {
     return st_print_error(ST_EXIT_USAGE, "secret: %s", s->error);
   }
-  s->made = make && !is_there(s->data.dir);
+  s->made = make && !secret_file_may_exist(s->data.dir);
   bool good = make ? st_directory_check(s->data.dir, true, s->error)
                    : st_data_dir_check(&s->data, s->error);
-  return good ? ST_EXIT_DONE : fail(s);
+  return good ? ST_EXIT_DONE : secret_fail(s);
 }
 
 /* The same for those who change the ring. */
-static int start_change(session *s, const char *data_option, bool make) {
-  int begun = start(s, data_option, make);
+static int secret_start_change(session *s, const char *data_option, bool make) {
+  int begun = secret_start(s, data_option, make);
   if (begun != ST_EXIT_DONE) return begun;
   s->lock = st_lock_data_dir(s->data.dir, s->error);
-  if (s->lock < 0) return fail(s);
+  if (s->lock < 0) return secret_fail(s);
   st_replace_sweep(s->data.secrets);
   return ST_EXIT_DONE;
 }
 
 /* Made when it is not there: the ring may be older than the database. */
-static bool open_store(session *s) {
+static bool secret_open_store(session *s) {
   return st_store_open(s->data.database, true, &s->store, s->error) == ST_STORE_OK;
 }
 
-static int finish(session *s, int code) {
+static int secret_finish(session *s, int code) {
   if (s->store != NULL) st_store_close(s->store);
   if (s->made && code != ST_EXIT_DONE) st_directory_remove(s->data.dir);
   if (s->lock >= 0) st_lock_release(s->lock);
@@ -206,7 +206,7 @@ static int finish(session *s, int code) {
   return code;
 }
 
-static int list(int argc, char **argv) {
+static int secret_list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken secret list [--data DIR] [--json]\n"
       "Lists the names of the signing secrets: the first signs, all verify. `-` is the one\n"
@@ -217,12 +217,12 @@ static int list(int argc, char **argv) {
   st_arguments arguments = {.command = "secret list", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static session s;
-  int begun = start(&s, data_option, false);
+  int begun = secret_start(&s, data_option, false);
   if (begun != ST_EXIT_DONE) return begun;
-  if (!load(s.data.secrets, &s.file, s.error)) return fail(&s);
+  if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_fail(&s);
   if (json) fputc('[', stdout);
   for (size_t i = 0; i < s.file.count; i++) {
-    subtoken_text kid = shown(kid_of(s.file.lines[i]));
+    subtoken_text kid = secret_display_name(secret_kid_of(s.file.lines[i]));
     if (json) {
       printf("%s{\"kid\":\"%.*s\",\"signs\":%s}", i > 0 ? "," : "", (int)kid.len, kid.data,
              i == 0 ? "true" : "false");
@@ -232,51 +232,52 @@ static int list(int argc, char **argv) {
     }
   }
   if (json) puts("]");
-  return finish(&s, st_print_flush(ST_EXIT_DONE));
+  return secret_finish(&s, st_print_flush(ST_EXIT_DONE));
 }
 
-static int say_kid(session *s, subtoken_text kid, bool json) {
-  printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)shown(kid).len, shown(kid).data);
-  return finish(s, st_print_flush(ST_EXIT_DONE));
+static int secret_print_kid(session *s, subtoken_text kid, bool json) {
+  printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)secret_display_name(kid).len,
+         secret_display_name(kid).data);
+  return secret_finish(s, st_print_flush(ST_EXIT_DONE));
 }
 
 /* In the audit log, and before it is done: whoever cannot be told of does not change the ring. */
-static bool note(session *s, const char *action, subtoken_text kid) {
+static bool secret_audit(session *s, const char *action, subtoken_text kid) {
   char who[ST_WHO_MAX], name[SUBTOKEN_KID_MAX + 1];
   st_audit_context act = st_input_audit_context(who);
-  kid = shown(kid);
+  kid = secret_display_name(kid);
   snprintf(name, sizeof name, "%.*s", (int)kid.len, kid.data);
   return st_store_audit_add(s->store, &act, action, name, "", s->error) == ST_STORE_OK;
 }
 
 /* Puts the secret at `at` in front, and remembers who signed until now. */
-static bool promote_line(session *s, size_t at, const char *action) {
+static bool secret_promote_line(session *s, size_t at, const char *action) {
   char old[SUBTOKEN_KID_MAX + 1];
-  subtoken_text before = kid_of(s->file.lines[0]);
+  subtoken_text before = secret_kid_of(s->file.lines[0]);
   snprintf(old, sizeof old, "%.*s", (int)before.len, before.data);
-  if (!remember(s->store, kid_of(s->file.lines[at]), ST_NEVER, s->error) ||
-      !note(s, action, kid_of(s->file.lines[at]))) {
+  if (!secret_set_last_signed(s->store, secret_kid_of(s->file.lines[at]), ST_NEVER, s->error) ||
+      !secret_audit(s, action, secret_kid_of(s->file.lines[at]))) {
     return false;
   }
-  move_to_front(&s->file, at);
-  return save(s->data.secrets, &s->file, s->error) &&
-         (at == 0 || remember(s->store, st_text(old), st_clock_now(), s->error));
+  secret_move_to_front(&s->file, at);
+  return secret_save(s->data.secrets, &s->file, s->error) &&
+         (at == 0 || secret_set_last_signed(s->store, st_text(old), st_clock_now(), s->error));
 }
 
 /* `add` makes the ring when there is none: its first secret has no name and signs. */
-static int add_to_nothing(session *s, const char *kid, bool json) {
+static int secret_make_ring(session *s, const char *kid, bool json) {
   if (kid != NULL) {
-    return finish(s,
-                  st_print_error(ST_EXIT_REFUSED,
-                                 "secret: there is no ring yet, and the first secret of a new one "
-                                 "has no name: `subtoken secret add` without --kid makes it"));
+    return secret_finish(
+        s, st_print_error(ST_EXIT_REFUSED,
+                          "secret: there is no ring yet, and the first secret of a new one "
+                          "has no name: `subtoken secret add` without --kid makes it"));
   }
-  if (!st_keyring_file_make(s->data.secrets, s->error)) return finish(s, fail(s));
-  return say_kid(s, (subtoken_text){NULL, 0}, json);
+  if (!st_keyring_file_make(s->data.secrets, s->error)) return secret_finish(s, secret_fail(s));
+  return secret_print_kid(s, (subtoken_text){NULL, 0}, json);
 }
 
-static int add_or_rotate(int argc, char **argv, const char *command, const char *help,
-                         bool promote) {
+static int secret_add_or_rotate(int argc, char **argv, const char *command, const char *help,
+                                bool promote) {
   const char *data_option = NULL, *kid = NULL;
   bool json = false;
   char drawn[16];
@@ -289,33 +290,33 @@ static int add_or_rotate(int argc, char **argv, const char *command, const char 
         &arguments, "--kid must be 1 to 64 characters A-Za-z0-9_-, and must not start with a dash");
   }
   static session s;
-  int begun = start_change(&s, data_option, !promote);
+  int begun = secret_start_change(&s, data_option, !promote);
   if (begun != ST_EXIT_DONE) return begun;
-  if (!promote && !is_there(s.data.secrets)) return add_to_nothing(&s, kid, json);
-  if (!load(s.data.secrets, &s.file, s.error)) return finish(&s, fail(&s));
+  if (!promote && !secret_file_may_exist(s.data.secrets)) return secret_make_ring(&s, kid, json);
+  if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_finish(&s, secret_fail(&s));
   if (s.file.count == LINES_MAX) {
-    return finish(
+    return secret_finish(
         &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring is full: retire a secret first"));
   }
   if (kid == NULL) {
-    draw_kid(drawn);
+    secret_draw_kid(drawn);
     kid = drawn;
   }
-  if (find(&s.file, st_text(kid)) < s.file.count) {
-    return finish(
+  if (secret_find(&s.file, st_text(kid)) < s.file.count) {
+    return secret_finish(
         &s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has a secret of this name already"));
   }
-  if (!open_store(&s)) return finish(&s, fail(&s));
-  append_new(&s.file, kid);
-  bool done = promote ? promote_line(&s, s.file.count - 1, "secret.rotate")
-                      : remember(s.store, st_text(kid), 0, s.error) &&
-                            note(&s, "secret.add", st_text(kid)) &&
-                            save(s.data.secrets, &s.file, s.error);
-  return done ? say_kid(&s, st_text(kid), json) : finish(&s, fail(&s));
+  if (!secret_open_store(&s)) return secret_finish(&s, secret_fail(&s));
+  secret_append(&s.file, kid);
+  bool done = promote ? secret_promote_line(&s, s.file.count - 1, "secret.rotate")
+                      : secret_set_last_signed(s.store, st_text(kid), 0, s.error) &&
+                            secret_audit(&s, "secret.add", st_text(kid)) &&
+                            secret_save(s.data.secrets, &s.file, s.error);
+  return done ? secret_print_kid(&s, st_text(kid), json) : secret_finish(&s, secret_fail(&s));
 }
 
-static int add(int argc, char **argv) {
-  return add_or_rotate(
+static int secret_add(int argc, char **argv) {
+  return secret_add_or_rotate(
       argc, argv, "secret add",
       "usage: subtoken secret add [--kid KID] [--data DIR] [--json]\n"
       "Adds a new signing secret that only verifies, and prints its name. Copy the ring to the\n"
@@ -324,12 +325,13 @@ static int add(int argc, char **argv) {
       false);
 }
 
-static int rotate(int argc, char **argv) {
-  return add_or_rotate(argc, argv, "secret rotate",
-                       "usage: subtoken secret rotate [--kid KID] [--data DIR] [--json]\n"
-                       "Adds a new signing secret and lets it sign at once: for a single machine.\n"
-                       "There must be a ring: `subtoken secret add` makes one.",
-                       true);
+static int secret_rotate(int argc, char **argv) {
+  return secret_add_or_rotate(
+      argc, argv, "secret rotate",
+      "usage: subtoken secret rotate [--kid KID] [--data DIR] [--json]\n"
+      "Adds a new signing secret and lets it sign at once: for a single machine.\n"
+      "There must be a ring: `subtoken secret add` makes one.",
+      true);
 }
 
 typedef struct kid_options {
@@ -338,8 +340,8 @@ typedef struct kid_options {
 } kid_options;
 
 /* How promote and retire begin, in the way of st_options_begin. */
-static bool begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_options *given,
-                         session *s) {
+static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_options *given,
+                                session *s) {
   arguments->words = &given->kid;
   arguments->word_max = 1;
   if (!st_options_begin(arguments, argc, argv)) return false;
@@ -348,19 +350,19 @@ static bool begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_opt
         st_options_usage(arguments, "KID is missing (- is the secret without a name)");
     return false;
   }
-  arguments->code = start_change(s, given->data, false);
+  arguments->code = secret_start_change(s, given->data, false);
   if (arguments->code != ST_EXIT_DONE) return false;
-  bool loaded = load(s->data.secrets, &s->file, s->error);
-  if (loaded && find(&s->file, st_text(given->kid)) == s->file.count) {
-    arguments->code =
-        finish(s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has no secret of this name"));
-  } else if (!loaded || !open_store(s)) {
-    arguments->code = finish(s, fail(s));
+  bool loaded = secret_load(s->data.secrets, &s->file, s->error);
+  if (loaded && secret_find(&s->file, st_text(given->kid)) == s->file.count) {
+    arguments->code = secret_finish(
+        s, st_print_error(ST_EXIT_REFUSED, "secret: the ring has no secret of this name"));
+  } else if (!loaded || !secret_open_store(s)) {
+    arguments->code = secret_finish(s, secret_fail(s));
   }
   return arguments->code == ST_EXIT_DONE;
 }
 
-static int promote(int argc, char **argv) {
+static int secret_promote(int argc, char **argv) {
   static session s;
   kid_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data}, {"--json", &given.json, NULL}, {0}};
@@ -369,14 +371,14 @@ static int promote(int argc, char **argv) {
                                 "usage: subtoken secret promote KID [--data DIR] [--json]\n"
                                 "Makes the secret the one that signs. Edges must have it already.",
                             .options = options};
-  if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
-  if (!promote_line(&s, find(&s.file, st_text(given.kid)), "secret.promote"))
-    return finish(&s, fail(&s));
-  return say_kid(&s, st_text(given.kid), given.json);
+  if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
+  if (!secret_promote_line(&s, secret_find(&s.file, st_text(given.kid)), "secret.promote"))
+    return secret_finish(&s, secret_fail(&s));
+  return secret_print_kid(&s, st_text(given.kid), given.json);
 }
 
 /* What the server keeps in DATA under it (vouched.h) is signed anew before it goes. */
-static bool sign_anew(session *s, subtoken_text kid) {
+static bool secret_sign_again(session *s, subtoken_text kid) {
   static subtoken_ring before, after;
   bool ok = st_keyring_file_load(s->data.secrets, &before, s->error) == NULL;
   after = before;
@@ -394,7 +396,7 @@ static bool sign_anew(session *s, subtoken_text kid) {
   return ok;
 }
 
-static int retire(int argc, char **argv) {
+static int secret_retire(int argc, char **argv) {
   static session s;
   kid_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
@@ -408,35 +410,37 @@ static int retire(int argc, char **argv) {
           "Removes a secret: tokens that it signed are refused from now on. Requires --force\n"
           "while such tokens may still be valid, or when that is not known.",
       .options = options};
-  if (!begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
-  size_t at = find(&s.file, st_text(given.kid));
+  if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
+  size_t at = secret_find(&s.file, st_text(given.kid));
   if (at == 0) {
-    return finish(&s, st_print_error(ST_EXIT_REFUSED,
-                                     "secret: this secret signs: promote another one first"));
+    return secret_finish(
+        &s,
+        st_print_error(ST_EXIT_REFUSED, "secret: this secret signs: promote another one first"));
   }
-  int64_t until = lives_until(s.store, kid_of(s.file.lines[at]), s.error);
+  int64_t until = secret_valid_until(s.store, secret_kid_of(s.file.lines[at]), s.error);
   if (!given.force && until > st_clock_now()) {
-    return finish(
+    return secret_finish(
         &s,
         st_print_error(
             ST_EXIT_REFUSED,
             "secret: tokens that it signed may still be valid: --force refuses them from now on"));
   }
-  if (!sign_anew(&s, kid_of(s.file.lines[at])) ||
-      !note(&s, "secret.retire", kid_of(s.file.lines[at]))) {
-    return finish(&s, fail(&s));
+  if (!secret_sign_again(&s, secret_kid_of(s.file.lines[at])) ||
+      !secret_audit(&s, "secret.retire", secret_kid_of(s.file.lines[at]))) {
+    return secret_finish(&s, secret_fail(&s));
   }
   for (s.file.count--; at < s.file.count; at++) s.file.lines[at] = s.file.lines[at + 1];
-  if (!save(s.data.secrets, &s.file, s.error)) return finish(&s, fail(&s));
-  return say_kid(&s, st_text(given.kid), given.json);
+  if (!secret_save(s.data.secrets, &s.file, s.error)) return secret_finish(&s, secret_fail(&s));
+  return secret_print_kid(&s, st_text(given.kid), given.json);
 }
 
 int st_cmd_secret(int argc, char **argv) {
-  static const st_command table[] = {{"list", list, "list the names in the ring"},
-                                     {"add", add, "add a secret that only verifies"},
-                                     {"promote", promote, "make a secret the one that signs"},
-                                     {"rotate", rotate, "add a secret and let it sign at once"},
-                                     {"retire", retire, "remove a secret"},
-                                     {0}};
+  static const st_command table[] = {
+      {"list", secret_list, "list the names in the ring"},
+      {"add", secret_add, "add a secret that only verifies"},
+      {"promote", secret_promote, "make a secret the one that signs"},
+      {"rotate", secret_rotate, "add a secret and let it sign at once"},
+      {"retire", secret_retire, "remove a secret"},
+      {0}};
   return st_options_run_command(table, "subtoken secret", argc, argv);
 }

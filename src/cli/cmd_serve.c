@@ -43,7 +43,7 @@ typedef struct serve_options {
 /* The file that is named, or the one in DATA when there is one; NULL: none. That one has to be
  * ours: who can write DATA, as its group may, is not to say where the log goes.
  */
-static bool find_config(const serve_options *given, const char **path, char *error) {
+static bool serve_find_config(const serve_options *given, const char **path, char *error) {
   *path = given->config;
   if (given->config != NULL || !st_file_exists(given->beside)) return true;
   *path = given->beside;
@@ -55,13 +55,13 @@ static bool find_config(const serve_options *given, const char **path, char *err
   return false;
 }
 
-static bool read_config(const serve_options *given, st_settings *settings, char *error) {
+static bool serve_read_config(const serve_options *given, st_settings *settings, char *error) {
   static char text[ST_CONFIG_MAX];
   const char *path;
   size_t len = 0;
   char problem[ST_CONFIG_ERROR_MAX];
   st_config_default(settings);
-  if (!find_config(given, &path, error)) return false;
+  if (!serve_find_config(given, &path, error)) return false;
   if (path != NULL) {
     if (!st_file_read(path, text, sizeof text, &len, error)) return false;
     if (!st_config_read((subtoken_text){text, len}, settings, problem)) {
@@ -76,14 +76,14 @@ static bool read_config(const serve_options *given, st_settings *settings, char 
 }
 
 /* Warned of when it is false for one of them. */
-static bool on_this_machine(const st_settings *settings) {
+static bool serve_is_local(const st_settings *settings) {
   for (size_t i = 0; i < settings->listen_count; i++) {
     if (!st_listen_is_local(&settings->listen[i])) return false;
   }
   return true;
 }
 
-static bool listens_alike(const st_settings *one, const st_settings *other) {
+static bool serve_listens_alike(const st_settings *one, const st_settings *other) {
   bool alike = one->listen_count == other->listen_count;
   for (size_t i = 0; alike && i < one->listen_count; i++) {
     alike = strcmp(one->listen[i].text, other->listen[i].text) == 0;
@@ -92,11 +92,11 @@ static bool listens_alike(const st_settings *one, const st_settings *other) {
 }
 
 /* Whole or not at all: all that can fail comes before the change. */
-static bool reload(const serve_options *given, const st_settings *before, st_store *store,
-                   char *error) {
+static bool serve_reload(const serve_options *given, const st_settings *before, st_store *store,
+                         char *error) {
   static st_settings settings;
-  if (!read_config(given, &settings, error)) return false;
-  if (!listens_alike(&settings, before) || settings.threads != before->threads) {
+  if (!serve_read_config(given, &settings, error)) return false;
+  if (!serve_listens_alike(&settings, before) || settings.threads != before->threads) {
     snprintf(error, ST_ERROR_MAX, "listen, threads: a new value needs a restart");
     return false;
   }
@@ -120,7 +120,7 @@ static bool reload(const serve_options *given, const st_settings *before, st_sto
   return changed;
 }
 
-static bool print_out(char *error) {
+static bool serve_flush(char *error) {
   if (fflush(stdout) == 0 && ferror(stdout) == 0) return true;
   snprintf(error, ST_ERROR_MAX, "cannot write to standard output: %s", strerror(errno));
   return false;
@@ -131,8 +131,8 @@ static bool print_out(char *error) {
 /* The first administrator, who can give away no more than what is held, and one key to try it
  * with.
  */
-static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password[ST_SUB_LEN + 1],
-                      char *error) {
+static bool serve_make_demo(st_store *store, char whole[ST_KEY_LEN + 1],
+                            char password[ST_SUB_LEN + 1], char *error) {
   st_key key = {.name = "demo",
                 .permissions = DEMO_PERMISSIONS,
                 .created_at = st_clock_now(),
@@ -157,7 +157,7 @@ static bool make_demo(st_store *store, char whole[ST_KEY_LEN + 1], char password
 }
 
 /* Nothing was ever made here, by anybody. */
-static bool is_new(st_store *store, bool *fresh, char *error) {
+static bool serve_is_new(st_store *store, bool *fresh, char *error) {
   int64_t keys = 0;
   size_t persons = 0;
   st_user first = {0};
@@ -173,7 +173,7 @@ typedef struct base_url {
   char url[ST_LISTENER_NAME_MAX];
 } base_url;
 
-static void find_base(base_url *base) {
+static void serve_find_base_url(base_url *base) {
   char name[ST_LISTENER_NAME_MAX];
   for (size_t i = st_listener_count(); i > 0; i--) {
     st_listener_name(i - 1, name);
@@ -188,19 +188,20 @@ static void find_base(base_url *base) {
 }
 
 /* Shown once. The lines are pasted as they are, each by itself. */
-static bool show_demo(const st_data_dir *data, st_store *store, const base_url *at, char *error) {
+static bool serve_show_demo(const st_data_dir *data, st_store *store, const base_url *at,
+                            char *error) {
   const char *base = at->url, *via = at->via;
   char whole[ST_KEY_LEN + 1], password[ST_SUB_LEN + 1];
   bool fresh;
-  if (!is_new(store, &fresh, error)) return false;
+  if (!serve_is_new(store, &fresh, error)) return false;
   if (!fresh) {
     printf(
         "Serving on %s. The demo key was shown when it was made; another key:\n"
         "  build/subtoken key create --data %s --name mine --permissions account\n",
         base, data->dir);
-    return print_out(error);
+    return serve_flush(error);
   }
-  if (!make_demo(store, whole, password, error)) return false;
+  if (!serve_make_demo(store, whole, password, error)) return false;
   printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
   printf(
       "Make a subtoken with one permission, for one URL:\n\n"
@@ -227,18 +228,18 @@ static bool show_demo(const st_data_dir *data, st_store *store, const base_url *
       password, via, base, password);
   subtoken_wipe(whole, sizeof whole);
   subtoken_wipe(password, sizeof password);
-  return print_out(error);
+  return serve_flush(error);
 }
 
 /* A connection is a descriptor, and more may be waiting than are served. */
-static void raise_descriptors(void) {
+static void serve_raise_descriptors(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void log_listeners(void) {
+static void serve_log_listeners(void) {
   char name[ST_LISTENER_NAME_MAX];
   for (size_t i = 0; i < st_listener_count(); i++) {
     st_listener_name(i, name);
@@ -247,7 +248,7 @@ static void log_listeners(void) {
 }
 
 /* As logrotate wants it, without a look at the configuration. */
-static bool reopen_log(char *error) {
+static bool serve_reopen_log(char *error) {
   int log;
   st_runtime_config *live = st_runtime_config_acquire();
   bool opened = st_log_open(live->settings.log, &log, error);
@@ -259,12 +260,12 @@ static bool reopen_log(char *error) {
 /* The others end a process that does not know them, without a word. */
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
-static void tell(bool done, const char *event, const char *failed, const char *error) {
+static void serve_log_result(bool done, const char *event, const char *failed, const char *error) {
   st_log_event(done ? event : failed, done ? NULL : error);
 }
 
-static void wait_for_end(const serve_options *given, const st_settings *settings, st_store *store,
-                         const sigset_t *signals) {
+static void serve_wait_for_end(const serve_options *given, const st_settings *settings,
+                               st_store *store, const sigset_t *signals) {
   char error[ST_ERROR_MAX];
   for (;;) {
     switch (sigwaitinfo(signals, NULL)) {
@@ -272,16 +273,19 @@ static void wait_for_end(const serve_options *given, const st_settings *settings
       case SIGINT:
       case SIGQUIT: return;
       case SIGHUP:
-        tell(reload(given, settings, store, error), "reloaded", "reload_failed", error);
+        serve_log_result(serve_reload(given, settings, store, error), "reloaded", "reload_failed",
+                         error);
         break;
-      case SIGUSR1: tell(reopen_log(error), "log_reopened", "log_reopen_failed", error); break;
+      case SIGUSR1:
+        serve_log_result(serve_reopen_log(error), "log_reopened", "log_reopen_failed", error);
+        break;
       case SIGUSR2: st_log_event("signal_ignored", "SIGUSR2"); break;
       default: break;
     }
   }
 }
 
-static bool start_vouched(const st_data_dir *data, st_store *store, char *error) {
+static bool serve_start_vouched(const st_data_dir *data, st_store *store, char *error) {
   st_runtime_config *live = st_runtime_config_acquire();
   bool started = st_vouched_start(data->dir, store, &live->ring, error);
   st_runtime_config_release(live);
@@ -289,9 +293,9 @@ static bool start_vouched(const st_data_dir *data, st_store *store, char *error)
 }
 
 /* What was vouched for is looked at before this start takes a sequence of its own. */
-static bool start_serving(const st_data_dir *data, const st_settings *settings, st_store *store,
-                          char *error) {
-  if (!start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
+static bool serve_start(const st_data_dir *data, const st_settings *settings, st_store *store,
+                        char *error) {
+  if (!serve_start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
   st_snapshot_cache_start(store);
   if (st_http_start(settings, store, error)) return true;
   st_snapshot_cache_stop();
@@ -300,8 +304,8 @@ static bool start_serving(const st_data_dir *data, const st_settings *settings, 
   return false;
 }
 
-static int serve(const serve_options *given, const st_data_dir *data, const st_settings *settings,
-                 const sigset_t *signals) {
+static int serve_run(const serve_options *given, const st_data_dir *data,
+                     const st_settings *settings, const sigset_t *signals) {
   char error[ST_ERROR_MAX];
   base_url base = {0};
   int code = ST_EXIT_FAILED;
@@ -310,18 +314,19 @@ static int serve(const serve_options *given, const st_data_dir *data, const st_s
   if (!st_runtime_config_start(data->secrets, settings, error) ||
       !st_settings_set(store, settings, error) || !st_log_start(settings->log, error)) {
     st_print_error(code, "serve: %s", error);
-  } else if (!start_serving(data, settings, store, error)) {
+  } else if (!serve_start(data, settings, store, error)) {
     st_log_stop();
     st_print_error(code, "serve: %s", error);
   } else {
-    find_base(&base);
-    if (given->demo && !show_demo(data, store, &base, error)) st_print_error(0, "serve: %s", error);
-    log_listeners();
-    if (!on_this_machine(settings) && !settings->behind_tls) {
+    serve_find_base_url(&base);
+    if (given->demo && !serve_show_demo(data, store, &base, error))
+      st_print_error(0, "serve: %s", error);
+    serve_log_listeners();
+    if (!serve_is_local(settings) && !settings->behind_tls) {
       st_log_event("not_behind_tls",
                    "keys and tokens cross the network unencrypted; see behind_tls");
     }
-    wait_for_end(given, settings, store, signals);
+    serve_wait_for_end(given, settings, store, signals);
     st_log_event("stopping", NULL);
     st_http_stop();
     st_snapshot_cache_stop();
@@ -361,7 +366,7 @@ int st_cmd_serve(int argc, char **argv) {
         "or unix:/PATH of at most 100 bytes");
   }
   given.beside = data.config;
-  if (!read_config(&given, &settings, error))
+  if (!serve_read_config(&given, &settings, error))
     return st_print_error(ST_EXIT_FAILED, "serve: %s", error);
   st_data_dir_trust_group(settings.data_group);
   /* Blocked before any thread starts, so that only wait_for_end sees them. */
@@ -373,6 +378,6 @@ int st_cmd_serve(int argc, char **argv) {
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, as on a full disk */
-  raise_descriptors();
-  return serve(&given, &data, &settings, &signals);
+  serve_raise_descriptors();
+  return serve_run(&given, &data, &settings, &signals);
 }

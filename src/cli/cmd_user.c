@@ -25,7 +25,7 @@
 #define PAGE 16
 #define LOGIN_WIDTH 24
 
-static void print_json(const st_user *person) {
+static void user_print_json(const st_user *person) {
   const st_key *key = &person->key;
   fputs("{\"login\":", stdout);
   st_print_json(stdout, st_text(key->owner));
@@ -47,14 +47,14 @@ static void print_json(const st_user *person) {
          key->disabled ? "true" : "false");
 }
 
-static const char *permissions_of(const st_user *person) {
+static const char *user_permissions_text(const st_user *person) {
   return person->key.permissions[0] != '\0' ? person->key.permissions : "-";
 }
 
-static void print_person(const st_user *person) {
+static void user_print(const st_user *person) {
   fputs("login:       ", stdout);
   st_print_text(stdout, st_text(person->key.owner));
-  printf("\npermissions: %s\ncreated:     ", permissions_of(person));
+  printf("\npermissions: %s\ncreated:     ", user_permissions_text(person));
   st_print_time(stdout, person->key.created_at);
   fputs("\nlocale:      ", stdout);
   st_print_text(stdout, st_text(person->locale));
@@ -75,8 +75,8 @@ typedef struct command {
 } command;
 
 /* False when there is nothing left to do; the exit code is in arguments.code. */
-static bool read_words(command *c, const char *name, const char *help, const st_option *options,
-                       size_t words, int argc, char **argv) {
+static bool user_read_words(command *c, const char *name, const char *help,
+                            const st_option *options, size_t words, int argc, char **argv) {
   c->arguments = (st_arguments){
       .command = name, .help = help, .options = options, .words = c->words, .word_max = words};
   if (!st_options_begin(&c->arguments, argc, argv)) return false;
@@ -98,18 +98,18 @@ static bool read_words(command *c, const char *name, const char *help, const st_
 /* After all that the command line itself can be refused for: making the store is no answer to
  * that.
  */
-static bool open_store(command *c, bool make) {
+static bool user_open_store(command *c, bool make) {
   c->arguments.code = st_data_dir_begin("user", c->data, make, &c->paths, &c->store);
   return c->arguments.code == ST_EXIT_DONE;
 }
 
-static bool begin(command *c, const char *name, const char *help, const st_option *options,
-                  size_t words, int argc, char **argv) {
-  return read_words(c, name, help, options, words, argc, argv) && open_store(c, false);
+static bool user_begin(command *c, const char *name, const char *help, const st_option *options,
+                       size_t words, int argc, char **argv) {
+  return user_read_words(c, name, help, options, words, argc, argv) && user_open_store(c, false);
 }
 
 /* Closes the store; says what went wrong. */
-static int finish(command *c, st_store_status stored, const char *error) {
+static int user_finish(command *c, st_store_status stored, const char *error) {
   st_store_close(c->store);
   switch (stored) {
     case ST_STORE_OK: return ST_EXIT_DONE;
@@ -120,15 +120,16 @@ static int finish(command *c, st_store_status stored, const char *error) {
   }
 }
 
-static int finish_change(command *c, st_store_status stored, int64_t sequence, const char *error) {
-  int code = finish(c, stored, error);
+static int user_finish_change(command *c, st_store_status stored, int64_t sequence,
+                              const char *error) {
+  int code = user_finish(c, stored, error);
   if (code == ST_EXIT_DONE && c->json) st_print_change_json(sequence, &c->made);
   if (code == ST_EXIT_DONE && !c->json) st_print_made(&c->made);
   return code == ST_EXIT_DONE ? st_print_flush(code) : code;
 }
 
 /* A new password from standard input, as it is stored. The exit code, with a complaint. */
-static int read_new_password(char phc[ST_PHC_MAX + 1]) {
+static int user_read_password(char phc[ST_PHC_MAX + 1]) {
   char text[ST_PASSWORD_MAX + 2], error[ST_ERROR_MAX];
   subtoken_text password;
   int code = ST_EXIT_DONE;
@@ -148,17 +149,17 @@ static int read_new_password(char phc[ST_PHC_MAX + 1]) {
 /* ---- create ---- */
 
 /* `*` is nobody, and has no password: what it may do needs no credential. */
-static int prepare(st_user *person, uint8_t digest[32]) {
+static int user_prepare(st_user *person, uint8_t digest[32]) {
   st_draw_user(&person->key, digest);
   person->key.kind = ST_KIND_USER;
   person->key.created_at = st_clock_now();
   person->key.expires_at = ST_NEVER;
-  if (strcmp(person->key.owner, ST_ANONYMOUS) != 0) return read_new_password(person->password);
+  if (strcmp(person->key.owner, ST_ANONYMOUS) != 0) return user_read_password(person->password);
   return st_identity_anonymous_digest(digest) ? ST_EXIT_DONE : ST_EXIT_FAILED;
 }
 
 /* Keys that stood under the login before are the new user's: that is said. */
-static void say_owned(st_store *store, const char *login) {
+static void user_print_owned(st_store *store, const char *login) {
   static st_key keys[PAGE];
   char error[ST_ERROR_MAX];
   size_t count = 0;
@@ -170,7 +171,7 @@ static void say_owned(st_store *store, const char *login) {
   fputc('\n', stderr);
 }
 
-static int create(int argc, char **argv) {
+static int user_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user create LOGIN [--permissions a,b] [--locale L] [--source S]\n"
       "                            [--data DIR] [--json]\n"
@@ -184,7 +185,7 @@ static int create(int argc, char **argv) {
   st_user person = {0};
   uint8_t digest[32];
   char error[ST_ERROR_MAX];
-  if (!read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
+  if (!user_read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
   const char *permissions = c.permissions != NULL ? c.permissions : "";
   const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
   if (!st_permissions_read(permissions, person.key.permissions)) {
@@ -200,8 +201,8 @@ static int create(int argc, char **argv) {
   snprintf(person.key.name, sizeof person.key.name, "%s", c.words[0]);
   snprintf(person.locale, sizeof person.locale, "%s", locale);
   snprintf(person.source, sizeof person.source, "%s", source);
-  int code = prepare(&person, digest);
-  if (code == ST_EXIT_DONE && !open_store(&c, true)) code = c.arguments.code;
+  int code = user_prepare(&person, digest);
+  if (code == ST_EXIT_DONE && !user_open_store(&c, true)) code = c.arguments.code;
   if (code != ST_EXIT_DONE) {
     subtoken_wipe(person.password, sizeof person.password);
     return code;
@@ -209,10 +210,10 @@ static int create(int argc, char **argv) {
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   st_store_status stored = st_store_user_create(c.store, &act, NULL, false, &person, digest, error);
-  if (stored == ST_STORE_OK) say_owned(c.store, c.words[0]);
-  code = finish(&c, stored, error);
+  if (stored == ST_STORE_OK) user_print_owned(c.store, c.words[0]);
+  code = user_finish(&c, stored, error);
   if (code == ST_EXIT_DONE && c.json) {
-    print_json(&person);
+    user_print_json(&person);
     fputc('\n', stdout);
   }
   subtoken_wipe(person.password, sizeof person.password);
@@ -221,26 +222,26 @@ static int create(int argc, char **argv) {
 
 /* ---- list and show ---- */
 
-static void print_row(const st_user *person, bool json, bool first) {
+static void user_print_row(const st_user *person, bool json, bool first) {
   if (json) {
     fputs(first ? "\n" : ",\n", stdout);
-    print_json(person);
+    user_print_json(person);
     return;
   }
   if (first) st_print_heading("STATE     LOGIN                     PERMISSIONS");
   printf("%-8s  ", person->key.disabled ? "disabled" : "active");
   st_print_text(stdout, st_text(person->key.owner));
   int pad = LOGIN_WIDTH - (int)strlen(person->key.owner);
-  printf("%*s  %s\n", pad > 0 ? pad : 0, "", permissions_of(person));
+  printf("%*s  %s\n", pad > 0 ? pad : 0, "", user_permissions_text(person));
 }
 
-static int list(int argc, char **argv) {
+static int user_list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user list [--data DIR] [--json]\n"
       "Lists the users in the order of their logins, with their permissions.";
   command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  if (!begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
+  if (!user_begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
   static st_user persons[PAGE];
   char error[ST_ERROR_MAX], after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
@@ -250,17 +251,17 @@ static int list(int argc, char **argv) {
   while (stored == ST_STORE_OK && count == PAGE) {
     stored = st_store_user_list(c.store, after, PAGE, persons, &count, error);
     for (size_t i = 0; stored == ST_STORE_OK && i < count; i++, first = false) {
-      print_row(&persons[i], c.json, first);
+      user_print_row(&persons[i], c.json, first);
     }
     if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
   }
-  int code = finish(&c, stored, error);
+  int code = user_finish(&c, stored, error);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) fputs(first ? "]\n" : "\n]\n", stdout);
   return st_print_flush(code);
 }
 
-static int show(int argc, char **argv) {
+static int user_show(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user show LOGIN [--data DIR] [--json]\n"
       "Shows a user. Of the password only a salted hash is stored.";
@@ -268,21 +269,22 @@ static int show(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   st_user person = {0};
   char error[ST_ERROR_MAX];
-  if (!begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
-  int code = finish(&c, st_store_user_find(c.store, st_text(c.words[0]), &person, error), error);
+  if (!user_begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
+  int code =
+      user_finish(&c, st_store_user_find(c.store, st_text(c.words[0]), &person, error), error);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) {
-    print_json(&person);
+    user_print_json(&person);
     fputc('\n', stdout);
   } else {
-    print_person(&person);
+    user_print(&person);
   }
   return st_print_flush(code);
 }
 
 /* ---- changes ---- */
 
-static int permissions(int argc, char **argv) {
+static int user_permissions(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user permissions LOGIN LIST [--and-made] [--data DIR] [--json]\n"
       "Sets the permissions of a user: LIST is a,b, or '' for none. When a permission is taken\n"
@@ -294,20 +296,21 @@ static int permissions(int argc, char **argv) {
       {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
   int64_t sequence = 0;
-  if (!read_words(&c, "user permissions", help, options, 2, argc, argv)) return c.arguments.code;
+  if (!user_read_words(&c, "user permissions", help, options, 2, argc, argv))
+    return c.arguments.code;
   if (!st_permissions_read(c.words[1], list))
     return st_options_usage(&c.arguments, ST_PERMISSIONS_FORM);
-  if (!open_store(&c, false)) return c.arguments.code;
+  if (!user_open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   act.made = &c.made;
   st_draw_sub(sub);
   st_store_status stored =
       st_store_user_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, error);
-  return finish_change(&c, stored, sequence, error);
+  return user_finish_change(&c, stored, sequence, error);
 }
 
-static int passwd(int argc, char **argv) {
+static int user_passwd(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
       "Sets a new password, read from standard input (on a terminal it asks for it), and ends the\n"
@@ -316,10 +319,10 @@ static int passwd(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
   int64_t sequence = 0;
-  if (!begin(&c, "user passwd", help, options, 1, argc, argv)) return c.arguments.code;
+  if (!user_begin(&c, "user passwd", help, options, 1, argc, argv)) return c.arguments.code;
   int code = strcmp(c.words[0], ST_ANONYMOUS) == 0
                  ? st_print_error(ST_EXIT_REFUSED, "user: '*' has no password")
-                 : read_new_password(phc);
+                 : user_read_password(phc);
   if (code != ST_EXIT_DONE) {
     st_store_close(c.store);
     return code;
@@ -330,12 +333,12 @@ static int passwd(int argc, char **argv) {
   st_store_status stored =
       st_store_user_set_password(c.store, &act, c.words[0], phc, sub, &sequence, error);
   subtoken_wipe(phc, sizeof phc);
-  return finish_change(&c, stored, sequence, error);
+  return user_finish_change(&c, stored, sequence, error);
 }
 
 typedef enum ending { DISABLE, ENABLE, DELETE } ending;
 
-static int on_one(int argc, char **argv, const char *name, const char *help, ending what) {
+static int user_change_one(int argc, char **argv, const char *name, const char *help, ending what) {
   command c = {0};
   const st_option all[] = {
       {"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {"--and-made", &c.made.end, NULL}, {0}};
@@ -343,7 +346,7 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
   const st_option *options = what == ENABLE ? fewer : all;
   char error[ST_ERROR_MAX];
   int64_t sequence = 0;
-  if (!begin(&c, name, help, options, 1, argc, argv)) return c.arguments.code;
+  if (!user_begin(&c, name, help, options, 1, argc, argv)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   act.made = &c.made;
@@ -351,11 +354,11 @@ static int on_one(int argc, char **argv, const char *name, const char *help, end
                                ? st_store_user_delete(c.store, &act, c.words[0], &sequence, error)
                                : st_store_user_set_disabled(c.store, &act, c.words[0],
                                                             what == DISABLE, &sequence, error);
-  return finish_change(&c, stored, sequence, error);
+  return user_finish_change(&c, stored, sequence, error);
 }
 
-static int disable(int argc, char **argv) {
-  return on_one(
+static int user_disable(int argc, char **argv) {
+  return user_change_one(
       argc, argv, "user disable",
       "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
       "Ends a user's sessions, and refuses the user's keys until the user is enabled again. Lists\n"
@@ -363,15 +366,15 @@ static int disable(int argc, char **argv) {
       DISABLE);
 }
 
-static int enable(int argc, char **argv) {
-  return on_one(argc, argv, "user enable",
-                "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
-                "Enables a disabled user, and the user's keys.",
-                ENABLE);
+static int user_enable(int argc, char **argv) {
+  return user_change_one(argc, argv, "user enable",
+                         "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
+                         "Enables a disabled user, and the user's keys.",
+                         ENABLE);
 }
 
-static int delete (int argc, char **argv) {
-  return on_one(
+static int user_delete(int argc, char **argv) {
+  return user_change_one(
       argc, argv, "user delete",
       "usage: subtoken user delete LOGIN [--and-made] [--data DIR] [--json]\n"
       "Deletes a user, with the sessions and keys and all tokens made with them.\n"
@@ -381,14 +384,14 @@ static int delete (int argc, char **argv) {
 
 int st_cmd_user(int argc, char **argv) {
   static const st_command table[] = {
-      {"create", create, "make a user; the password comes from standard input"},
-      {"list", list, "list the users"},
-      {"show", show, "show one user"},
-      {"permissions", permissions, "set what a user may do"},
-      {"passwd", passwd, "set a new password"},
-      {"disable", disable, "refuse a user, and the user's keys, until enabled again"},
-      {"enable", enable, "enable a disabled user"},
-      {"delete", delete, "delete a user, with sessions and keys"},
+      {"create", user_create, "make a user; the password comes from standard input"},
+      {"list", user_list, "list the users"},
+      {"show", user_show, "show one user"},
+      {"permissions", user_permissions, "set what a user may do"},
+      {"passwd", user_passwd, "set a new password"},
+      {"disable", user_disable, "refuse a user, and the user's keys, until enabled again"},
+      {"enable", user_enable, "enable a disabled user"},
+      {"delete", user_delete, "delete a user, with sessions and keys"},
       {0}};
   return st_options_run_command(table, "subtoken user", argc, argv);
 }

@@ -334,8 +334,8 @@ static int verify_by_store(const verify_options *given, const st_data_dir *data,
   return code;
 }
 
-static int verify(const verify_options *given, subtoken_verifier *verifier,
-                  verify_question *asked) {
+static int verify_with_ring(const verify_options *given, subtoken_verifier *verifier,
+                            verify_question *asked) {
   static subtoken_ring ring;
   char error[ST_ERROR_MAX];
   st_data_dir data;
@@ -359,19 +359,19 @@ static int verify(const verify_options *given, subtoken_verifier *verifier,
 }
 
 /* Under the policy, when there is one. */
-static int verify_by(const verify_options *given, subtoken_verifier *verifier,
-                     verify_question *asked) {
+static int verify_with_policy(const verify_options *given, subtoken_verifier *verifier,
+                              verify_question *asked) {
   st_policy_file file;
   char error[ST_ERROR_MAX];
   int code = ST_EXIT_FAILED;
-  if (given->policy == NULL) return verify(given, verifier, asked);
+  if (given->policy == NULL) return verify_with_ring(given, verifier, asked);
   if (!st_policy_file_load(given->policy, &file, error)) {
     st_print_error(ST_EXIT_FAILED, "verify: %s", error);
   } else if (file.policy == NULL) {
     st_print_policy_error(given->policy, &file.error);
   } else {
     asked->policy = file.policy;
-    code = verify(given, verifier, asked);
+    code = verify_with_ring(given, verifier, asked);
   }
   st_policy_file_drop(&file);
   return code;
@@ -425,5 +425,5 @@ int st_cmd_verify(int argc, char **argv) {
   }
   const char *problem = verify_apply(&given, &verifier, &asked);
   if (problem != NULL) return st_options_usage(&arguments, "%s", problem);
-  return verify_by(&given, &verifier, &asked);
+  return verify_with_policy(&given, &verifier, &asked);
 }

@@ -12,7 +12,7 @@
 #include "subtoken/revocations.h"
 
 /* What is the matter with FILE or FILE.alive, as a sentence. */
-static void explain_files(const char *path, const subtoken_feed_file *file, char *error) {
+static void feed_text_explain_files(const char *path, const subtoken_feed_file *file, char *error) {
   if (file->last != SUBTOKEN_FEED_IO) {
     snprintf(error, ST_ERROR_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
     return;
@@ -32,7 +32,7 @@ void st_feed_text_add_mount(const subtoken_feed_file *file, char *error) {
 }
 
 void st_feed_text_error(const char *path, const subtoken_feed_file *file, char *error) {
-  explain_files(path, file, error);
+  feed_text_explain_files(path, file, error);
   st_feed_text_add_mount(file, error);
 }
 

@@ -57,14 +57,14 @@ typedef struct arrival {
   bool too_long;
 } arrival;
 
-static bool find(const char *name, void *into, char *error) {
+static bool fetch_find_function(const char *name, void *into, char *error) {
   void *function = dlsym(curl.library, name);
   memcpy(into, &function, sizeof function);
   if (function == NULL) snprintf(error, ST_ERROR_MAX, "%s is too old: it has no %s", LIBRARY, name);
   return function != NULL;
 }
 
-static bool load(char *error) {
+static bool fetch_load_library(char *error) {
   if (curl.library != NULL) return true;
   curl.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
   if (curl.library == NULL) {
@@ -72,7 +72,7 @@ static bool load(char *error) {
              LIBRARY, dlerror());
     return false;
   }
-#define FIND(name) &&find("curl_" #name, &curl.name, error)
+#define FIND(name) &&fetch_find_function("curl_" #name, &curl.name, error)
   if (true FUNCTIONS(FIND) && curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) return true;
   (void)dlclose(curl.library);
   curl.library = NULL;
@@ -81,21 +81,21 @@ static bool load(char *error) {
 
 /* ---- the URL ---- */
 
-static bool is_loopback(const char *host) {
+static bool fetch_is_loopback(const char *host) {
   struct in_addr four;
   if (strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0) return true;
   return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127;
 }
 
 /* The same parser that connects, so that both see the same host. */
-static bool check_parts(CURLU *url, bool *local, char *error) {
+static bool fetch_check_parts(CURLU *url, bool *local, char *error) {
   char *scheme = NULL, *host = NULL, *user = NULL, *password = NULL;
   bool good = false;
   (void)curl.url_get(url, CURLUPART_SCHEME, &scheme, 0);
   (void)curl.url_get(url, CURLUPART_HOST, &host, 0);
   (void)curl.url_get(url, CURLUPART_USER, &user, 0);
   (void)curl.url_get(url, CURLUPART_PASSWORD, &password, 0);
-  *local = host != NULL && is_loopback(host);
+  *local = host != NULL && fetch_is_loopback(host);
   if (user != NULL || password != NULL) {
     snprintf(error, ST_ERROR_MAX,
              "the URL must not have a user or a password: every user of this machine can see it");
@@ -118,7 +118,7 @@ static bool check_parts(CURLU *url, bool *local, char *error) {
 }
 
 /* An address alone means the feed there. */
-static bool complete_path(CURLU *url, char *error) {
+static bool fetch_complete_path(CURLU *url, char *error) {
   char *path = NULL;
   (void)curl.url_get(url, CURLUPART_PATH, &path, 0);
   bool named = path != NULL && path[0] != '\0' && strcmp(path, "/") != 0;
@@ -128,7 +128,7 @@ static bool complete_path(CURLU *url, char *error) {
   return false;
 }
 
-static CURLU *read_url(const char *text, bool *local, char *error) {
+static CURLU *fetch_read_url(const char *text, bool *local, char *error) {
   CURLU *url = curl.url();
   if (url == NULL) {
     snprintf(error, ST_ERROR_MAX, "out of memory");
@@ -136,7 +136,7 @@ static CURLU *read_url(const char *text, bool *local, char *error) {
   }
   if (curl.url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
     snprintf(error, ST_ERROR_MAX, "the URL is not valid");
-  } else if (check_parts(url, local, error) && complete_path(url, error)) {
+  } else if (fetch_check_parts(url, local, error) && fetch_complete_path(url, error)) {
     return url;
   }
   curl.url_cleanup(url);
@@ -146,7 +146,7 @@ static CURLU *read_url(const char *text, bool *local, char *error) {
 /* ---- what arrives ---- */
 
 /* A header's value when it has exactly so many characters, between quotes or not. */
-static void keep_exact(subtoken_text value, char *out, size_t len) {
+static void fetch_keep_exact(subtoken_text value, char *out, size_t len) {
   if (value.len > 2 && memcmp(value.data, "W/", 2) == 0) { /* a proxy may weaken an ETag */
     value = (subtoken_text){value.data + 2, value.len - 2};
   }
@@ -159,14 +159,14 @@ static void keep_exact(subtoken_text value, char *out, size_t len) {
   out[len] = '\0';
 }
 
-static void keep_type(subtoken_text value, char *out, size_t size) {
+static void fetch_keep_type(subtoken_text value, char *out, size_t size) {
   size_t len = 0;
   while (len < value.len && len < size - 1 && strchr("; \t", value.data[len]) == NULL) len++;
   memcpy(out, value.data, len);
   out[len] = '\0';
 }
 
-static subtoken_text trimmed(const char *data, size_t len) {
+static subtoken_text fetch_trimmed(const char *data, size_t len) {
   while (len > 0 && strchr(" \t\r\n", data[len - 1]) != NULL) len--;
   while (len > 0 && strchr(" \t", data[0]) != NULL) {
     data++;
@@ -176,7 +176,7 @@ static subtoken_text trimmed(const char *data, size_t len) {
 }
 
 /* Called with one line each time. What came before a status line was not the response. */
-static size_t take_header(char *data, size_t size, size_t count, void *context) {
+static size_t fetch_take_header(char *data, size_t size, size_t count, void *context) {
   st_fetch_response *response = ((arrival *)context)->response;
   size_t len = size * count;
   if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
@@ -186,17 +186,17 @@ static size_t take_header(char *data, size_t size, size_t count, void *context) 
   const char *colon = memchr(data, ':', len);
   if (colon == NULL) return len;
   size_t name_len = (size_t)(colon - data);
-  subtoken_text name = {data, name_len}, value = trimmed(colon + 1, len - name_len - 1);
-  if (st_text_is_nocase(name, "etag")) keep_exact(value, response->etag, ST_ETAG_LEN);
+  subtoken_text name = {data, name_len}, value = fetch_trimmed(colon + 1, len - name_len - 1);
+  if (st_text_is_nocase(name, "etag")) fetch_keep_exact(value, response->etag, ST_ETAG_LEN);
   if (st_text_is_nocase(name, "subtoken-heartbeat")) {
-    keep_exact(value, response->heartbeat, SUBTOKEN_HEARTBEAT_TEXT_LEN);
+    fetch_keep_exact(value, response->heartbeat, SUBTOKEN_HEARTBEAT_TEXT_LEN);
   }
   if (st_text_is_nocase(name, "content-type"))
-    keep_type(value, response->type, sizeof response->type);
+    fetch_keep_type(value, response->type, sizeof response->type);
   return len;
 }
 
-static bool make_room(arrival *to, size_t more) {
+static bool fetch_make_room(arrival *to, size_t more) {
   st_fetch_response *response = to->response;
   if (to->room - response->len >= more) return true;
   size_t room = to->room > 0 ? to->room : HEADER_MAX;
@@ -209,9 +209,9 @@ static bool make_room(arrival *to, size_t more) {
   return true;
 }
 
-static size_t take_refusal(arrival *to, const char *data, size_t len) {
+static size_t fetch_take_refusal(arrival *to, const char *data, size_t len) {
   size_t left = ST_FETCH_TEXT_MAX - to->response->len, kept = len < left ? len : left;
-  if (!make_room(to, kept)) return 0;
+  if (!fetch_make_room(to, kept)) return 0;
   if (kept > 0) memcpy(to->response->body + to->response->len, data, kept);
   to->response->len += kept;
   to->dropped += len - kept;
@@ -219,18 +219,18 @@ static size_t take_refusal(arrival *to, const char *data, size_t len) {
 }
 
 /* Answering less than was given ends the request. */
-static size_t take_body(char *data, size_t size, size_t count, void *context) {
+static size_t fetch_take_body(char *data, size_t size, size_t count, void *context) {
   arrival *to = context;
   st_fetch_response *response = to->response;
   size_t len = size * count;
   long status = 0;
   (void)curl.easy_getinfo(to->fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-  if (status != 200) return take_refusal(to, data, len);
+  if (status != 200) return fetch_take_refusal(to, data, len);
   if (to->length > 0 && len > to->length - response->len) {
     to->too_long = true;
     return 0;
   }
-  if (!make_room(to, len)) return 0;
+  if (!fetch_make_room(to, len)) return 0;
   memcpy(response->body + response->len, data, len);
   response->len += len;
   if (to->length == 0 && response->len >= ST_FETCH_HEAD) {
@@ -244,7 +244,8 @@ static size_t take_body(char *data, size_t size, size_t count, void *context) {
 /* ---- asking ---- */
 
 /* Every option that is not known to the library is an error: each of them is needed. */
-static bool set_options(st_fetch *fetch, CURLU *url, struct curl_slist *headers, arrival *to) {
+static bool fetch_set_options(st_fetch *fetch, CURLU *url, struct curl_slist *headers,
+                              arrival *to) {
   CURL *easy = fetch->easy;
   curl.easy_reset(easy);
 #define SET(option, value) (curl.easy_setopt(easy, option, value) == CURLE_OK)
@@ -255,14 +256,14 @@ static bool set_options(st_fetch *fetch, CURLU *url, struct curl_slist *headers,
          SET(CURLOPT_TIMEOUT_MS, (long)fetch->settings.timeout * 1000) &&
          SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
          SET(CURLOPT_USERAGENT, "subtoken/" SUBTOKEN_VERSION) &&
-         SET(CURLOPT_ERRORBUFFER, fetch->error) && SET(CURLOPT_HEADERFUNCTION, take_header) &&
-         SET(CURLOPT_HEADERDATA, to) && SET(CURLOPT_WRITEFUNCTION, take_body) &&
+         SET(CURLOPT_ERRORBUFFER, fetch->error) && SET(CURLOPT_HEADERFUNCTION, fetch_take_header) &&
+         SET(CURLOPT_HEADERDATA, to) && SET(CURLOPT_WRITEFUNCTION, fetch_take_body) &&
          SET(CURLOPT_WRITEDATA, to) &&
          (fetch->settings.ca == NULL || SET(CURLOPT_CAINFO, fetch->settings.ca)) &&
          (!fetch->local || SET(CURLOPT_NOPROXY, "*"));
 }
 
-static bool add_header(struct curl_slist **headers, const char *name, const char *value) {
+static bool fetch_add_header(struct curl_slist **headers, const char *name, const char *value) {
   char line[HEADER_MAX];
   int len = snprintf(line, sizeof line, "%s%s", name, value);
   struct curl_slist *longer = len < (int)sizeof line ? curl.slist_append(*headers, line) : NULL;
@@ -271,40 +272,42 @@ static bool add_header(struct curl_slist **headers, const char *name, const char
   return longer != NULL;
 }
 
-static bool add_headers(struct curl_slist **headers, const char *credential, const char *etag) {
+static bool fetch_add_headers(struct curl_slist **headers, const char *credential,
+                              const char *etag) {
   char quoted[ST_ETAG_LEN + 3];
-  if (!add_header(headers, "Authorization: Bearer ", credential) ||
-      !add_header(headers,
-                  "Accept: ", "application/octet-stream, application/vnd.subtoken.changes")) {
+  if (!fetch_add_header(headers, "Authorization: Bearer ", credential) ||
+      !fetch_add_header(headers,
+                        "Accept: ", "application/octet-stream, application/vnd.subtoken.changes")) {
     return false;
   }
   if (etag[0] == '\0') return true;
   snprintf(quoted, sizeof quoted, "\"%.*s\"", ST_ETAG_LEN, etag);
-  return add_header(headers, "If-None-Match: ", quoted);
+  return fetch_add_header(headers, "If-None-Match: ", quoted);
 }
 
-static void drop_headers(struct curl_slist *headers) {
+static void fetch_free_headers(struct curl_slist *headers) {
   for (struct curl_slist *at = headers; at != NULL; at = at->next) {
     subtoken_wipe(at->data, strlen(at->data));
   }
   curl.slist_free_all(headers);
 }
 
-static bool add_query(CURLU *url, const char *text) {
+static bool fetch_add_query(CURLU *url, const char *text) {
   return curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
 }
 
-static CURLU *url_of(const st_fetch *fetch, const st_fetch_request *request) {
+static CURLU *fetch_url_of(const st_fetch *fetch, const st_fetch_request *request) {
   char since[32];
   CURLU *url = curl.url_dup(fetch->url);
   if (url == NULL || request->since == 0) return url;
   snprintf(since, sizeof since, "since=%lld", (long long)request->since);
-  if (add_query(url, since) && (!request->whole || add_query(url, "whole=1"))) return url;
+  if (fetch_add_query(url, since) && (!request->whole || fetch_add_query(url, "whole=1")))
+    return url;
   curl.url_cleanup(url);
   return NULL;
 }
 
-static st_fetch_status finished(st_fetch *fetch, const arrival *to, char *why) {
+static st_fetch_status fetch_status_of(st_fetch *fetch, const arrival *to, char *why) {
   int left;
   CURLMsg *message = curl.multi_info_read(fetch->multi, &left);
   CURLcode code =
@@ -328,14 +331,14 @@ static st_fetch_status finished(st_fetch *fetch, const arrival *to, char *why) {
   return ST_FETCH_FAILED;
 }
 
-static st_fetch_status perform(st_fetch *fetch, const arrival *to, char *error) {
+static st_fetch_status fetch_perform(st_fetch *fetch, const arrival *to, char *error) {
   int running = 1;
   while (curl.multi_perform(fetch->multi, &running) == CURLM_OK && running > 0) {
     struct curl_waitfd stop = {fetch->settings.stop, CURL_WAIT_POLLIN, 0};
     if (curl.multi_poll(fetch->multi, &stop, 1, POLL_MS, NULL) != CURLM_OK) break;
     if (stop.revents != 0) return ST_FETCH_STOPPED;
   }
-  return finished(fetch, to, error);
+  return fetch_status_of(fetch, to, error);
 }
 
 st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
@@ -345,18 +348,18 @@ st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
   st_fetch_status fetched = ST_FETCH_FAILED;
   memset(response, 0, sizeof *response);
   fetch->error[0] = '\0';
-  CURLU *url = url_of(fetch, request);
-  if (url == NULL || !add_headers(&headers, request->credential, request->etag) ||
-      !set_options(fetch, url, headers, &to) ||
+  CURLU *url = fetch_url_of(fetch, request);
+  if (url == NULL || !fetch_add_headers(&headers, request->credential, request->etag) ||
+      !fetch_set_options(fetch, url, headers, &to) ||
       curl.multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK) {
     snprintf(error, ST_ERROR_MAX, "cannot make the request: out of memory, or %s is too old",
              LIBRARY);
   } else {
-    fetched = perform(fetch, &to, error);
+    fetched = fetch_perform(fetch, &to, error);
     (void)curl.multi_remove_handle(fetch->multi, fetch->easy);
   }
   curl.easy_reset(fetch->easy); /* it points to what goes now */
-  drop_headers(headers);
+  fetch_free_headers(headers);
   curl.url_cleanup(url);
   if (fetched != ST_FETCH_DONE) st_fetch_response_free(response);
   return fetched;
@@ -369,14 +372,14 @@ void st_fetch_response_free(st_fetch_response *response) {
 
 st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *error) {
   *fetch = NULL;
-  if (!load(error)) return ST_FETCH_FAILED;
+  if (!fetch_load_library(error)) return ST_FETCH_FAILED;
   st_fetch *made = calloc(1, sizeof *made);
   if (made == NULL) {
     snprintf(error, ST_ERROR_MAX, "out of memory");
     return ST_FETCH_FAILED;
   }
   made->settings = *settings;
-  made->url = read_url(settings->url, &made->local, error);
+  made->url = fetch_read_url(settings->url, &made->local, error);
   if (made->url == NULL) {
     st_fetch_stop(made);
     return ST_FETCH_BAD_URL;

@@ -29,7 +29,7 @@ bool st_input_leeway(const char *text, int64_t *seconds) {
   return true;
 }
 
-static unsigned shift_of(char unit) {
+static unsigned input_unit_shift(char unit) {
   switch (unit) {
     case 'k':
     case 'K': return 10;
@@ -44,7 +44,7 @@ static unsigned shift_of(char unit) {
 bool st_input_size(const char *text, size_t *size) {
   uint64_t value = 0;
   size_t len = strlen(text), digits = len;
-  unsigned shift = len > 0 ? shift_of(text[len - 1]) : 0;
+  unsigned shift = len > 0 ? input_unit_shift(text[len - 1]) : 0;
   if (shift > 0) digits--;
   if (digits == 0 || digits > 12) return false;
   for (size_t i = 0; i < digits; i++) {
@@ -92,7 +92,7 @@ bool st_input_key_file(const char *path, char *out, size_t size, subtoken_text *
 }
 
 /* What is wrong with a password for storing, or NULL. */
-static const char *fault_of(subtoken_text password) {
+static const char *input_password_fault(subtoken_text password) {
   if (password.len == 0) return "standard input is empty";
   if (password.len > ST_PASSWORD_MAX) return "the password is longer than 1024 bytes";
   if (memchr(password.data, '\n', password.len) != NULL)
@@ -108,7 +108,7 @@ bool st_input_password(char *out, size_t size, subtoken_text *password, char *er
   if (!read) return false;
   if (len > 0 && out[len - 1] == '\n') len--;
   if (len > 0 && out[len - 1] == '\r') len--;
-  const char *fault = fault_of((subtoken_text){out, len});
+  const char *fault = input_password_fault((subtoken_text){out, len});
   if (fault != NULL) {
     snprintf(error, ST_ERROR_MAX, "%s", fault);
     subtoken_wipe(out, size);

@@ -69,7 +69,8 @@ bool st_pull_heartbeat_names(const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
 
 /* ---- reading ---- */
 
-static bool read_stamped(const st_pull_files *files, st_pull_snapshot *into, st_file_stamp *stamp) {
+static bool pull_files_read_stamped(const st_pull_files *files, st_pull_snapshot *into,
+                                    st_file_stamp *stamp) {
   char error[ST_ERROR_MAX];
   memset(into, 0, sizeof *into);
   if (st_file_load(files->path, files->max_size, &into->bytes, &into->len, stamp, error) &&
@@ -82,49 +83,49 @@ static bool read_stamped(const st_pull_files *files, st_pull_snapshot *into, st_
 
 bool st_pull_files_read(const st_pull_files *files, st_pull_snapshot *into) {
   st_file_stamp stamp;
-  return read_stamped(files, into, &stamp);
+  return pull_files_read_stamped(files, into, &stamp);
 }
 
 /* Its bytes are not kept. */
-static void refresh_snapshot(st_pull_files *files) {
+static void pull_files_refresh_snapshot(st_pull_files *files) {
   st_file_stamp stamp;
   st_pull_snapshot found;
   if (st_file_stamp_of(files->path, &stamp) && st_file_stamp_equal(&stamp, &files->stamp)) return;
   memset(&files->have, 0, sizeof files->have);
   memset(&files->stamp, 0, sizeof files->stamp);
-  if (!read_stamped(files, &found, &stamp)) return;
+  if (!pull_files_read_stamped(files, &found, &stamp)) return;
   free(found.bytes);
   found.bytes = NULL;
   files->have = found;
   files->stamp = stamp;
 }
 
-static int64_t read_seen(const st_pull_files *files) {
+static int64_t pull_files_read_seen(const st_pull_files *files) {
   char text[ST_SEEN_MAX], error[ST_ERROR_MAX];
   size_t len;
   return st_file_read(files->seen, text, sizeof text, &len, error) ? st_seen_read(text, len) : 0;
 }
 
 void st_pull_files_refresh(st_pull_files *files) {
-  refresh_snapshot(files);
-  int64_t seen = read_seen(files);
+  pull_files_refresh_snapshot(files);
+  int64_t seen = pull_files_read_seen(files);
   if (seen > files->highest) files->highest = seen;
 }
 
 /* ---- writing ---- */
 
 /* Written when it says less than what was just put in place. */
-static bool write_seen(st_pull_files *files, char *error) {
+static bool pull_files_write_seen(st_pull_files *files, char *error) {
   char text[ST_SEEN_MAX + 1];
   if (files->have.sequence > files->highest) files->highest = files->have.sequence;
-  if (read_seen(files) >= files->highest) return true;
+  if (pull_files_read_seen(files) >= files->highest) return true;
   size_t len = st_seen_write(files->highest, text);
   return st_replace_shared(files->seen, NULL, text, len, error);
 }
 
 /* Not written again when it is the same. */
-static bool write_alive(st_pull_files *files, const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
-                        char *error) {
+static bool pull_files_write_alive(st_pull_files *files,
+                                   const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
   uint8_t there[SUBTOKEN_HEARTBEAT_LEN];
   char unread[ST_ERROR_MAX];
   size_t len;
@@ -139,7 +140,7 @@ static bool write_alive(st_pull_files *files, const uint8_t heartbeat[SUBTOKEN_H
 /* A pull that was killed between FILE and FILE.alive has left the only heartbeat of FILE in
  * FILE.next: it becomes FILE.alive before FILE.next is needed again.
  */
-static void settle_next(const st_pull_files *files) {
+static void pull_files_settle_next(const st_pull_files *files) {
   uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
   char unread[ST_ERROR_MAX];
   size_t len;
@@ -151,9 +152,10 @@ static void settle_next(const st_pull_files *files) {
   }
 }
 
-static bool write_snapshot(st_pull_files *files, const st_pull_snapshot *fresh,
-                           const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
-  settle_next(files);
+static bool pull_files_write_snapshot(st_pull_files *files, const st_pull_snapshot *fresh,
+                                      const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
+                                      char *error) {
+  pull_files_settle_next(files);
   bool put =
       st_replace_shared(files->next, files->alive, heartbeat, SUBTOKEN_HEARTBEAT_LEN, error) &&
       st_replace_shared(files->path, NULL, fresh->bytes, fresh->len, error);
@@ -171,8 +173,8 @@ static bool write_snapshot(st_pull_files *files, const st_pull_snapshot *fresh,
 
 bool st_pull_files_write(st_pull_files *files, const st_pull_snapshot *fresh,
                          const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN], char *error) {
-  if (fresh != NULL && !write_snapshot(files, fresh, heartbeat, error)) return false;
-  if (!write_alive(files, heartbeat, error)) return false;
+  if (fresh != NULL && !pull_files_write_snapshot(files, fresh, heartbeat, error)) return false;
+  if (!pull_files_write_alive(files, heartbeat, error)) return false;
   (void)unlink(files->next); /* if it stays, it says the same */
-  return write_seen(files, error);
+  return pull_files_write_seen(files, error);
 }

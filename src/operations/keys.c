@@ -13,7 +13,7 @@
 #define TAKEN "could not generate a unique id" /* the store has no words for it */
 
 /* Drawn in vain: to those who asked for something new that is a failure. */
-static st_store_status drawn(st_store_status stored, char *error) {
+static st_store_status op_keys_after_draws(st_store_status stored, char *error) {
   if (stored != ST_STORE_EXISTS) return stored;
   snprintf(error, ST_ERROR_MAX, TAKEN);
   return ST_STORE_FAILED;
@@ -28,7 +28,7 @@ st_store_status st_keys_create(st_store *store, const st_audit_context *act,
     st_draw_key(whole, key, digest);
     stored = st_store_key_create(store, act, maker, key, digest, error);
   }
-  return drawn(stored, error);
+  return op_keys_after_draws(stored, error);
 }
 
 /* Nothing is drawn twice: what is taken is the hash, for all that can be told. */
@@ -49,29 +49,29 @@ st_store_status st_keys_new_sub(st_store *store, const st_audit_context *act, co
     st_draw_sub(sub);
     stored = st_store_key_replace_sub(store, act, id, sub, sequence, error);
   }
-  return drawn(stored, error);
+  return op_keys_after_draws(stored, error);
 }
 
 /* ---- the two questions of each request ---- */
 
-static st_store_status by_digest(void *store, const uint8_t digest[32], st_key *key) {
+static st_store_status op_keys_by_digest(void *store, const uint8_t digest[32], st_key *key) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_by_digest(store, digest, key, error), error);
 }
 
-static st_store_status by_sub(void *store, subtoken_text sub, st_key *key) {
+static st_store_status op_keys_by_sub(void *store, subtoken_text sub, st_key *key) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_by_sub(store, sub, key, error), error);
 }
 
 st_keys st_keys_of(st_store *store) {
-  return (st_keys){.store = store, .by_digest = by_digest, .by_sub = by_sub};
+  return (st_keys){.store = store, .by_digest = op_keys_by_digest, .by_sub = op_keys_by_sub};
 }
 
 /* ---- what the office asks for ---- */
 
-static st_store_status create_key(void *store, const st_audit_context *act, const st_grantor *maker,
-                                  st_key *key, char *whole) {
+static st_store_status op_keys_create(void *store, const st_audit_context *act,
+                                      const st_grantor *maker, st_key *key, char *whole) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   key->created_at = now.now_us / 1000000;
@@ -81,46 +81,46 @@ static st_store_status create_key(void *store, const st_audit_context *act, cons
   return changed;
 }
 
-static st_store_status find_key(void *store, const char *id, st_key *key) {
+static st_store_status op_keys_find(void *store, const char *id, st_key *key) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_key_find(store, id, key, error), error);
 }
 
-static st_store_status find_key_sub(void *store, subtoken_text sub, st_key *key) {
+static st_store_status op_keys_find_sub(void *store, subtoken_text sub, st_key *key) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_key_find_sub(store, sub, key, error), error);
 }
 
-static st_store_status list_keys(void *store, const char *owner, const char *after, size_t limit,
-                                 st_key *keys, size_t *count) {
+static st_store_status op_keys_list(void *store, const char *owner, const char *after, size_t limit,
+                                    st_key *keys, size_t *count) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_key_list(store, owner, after, limit, keys, count, error), error);
 }
 
-static st_store_status rename_key(void *store, const st_audit_context *act, const char *id,
-                                  const char *name) {
+static st_store_status op_keys_rename(void *store, const st_audit_context *act, const char *id,
+                                      const char *name) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   return st_status_log(st_store_key_rename(store, &now, id, name, error), error);
 }
 
-static st_store_status remove_key(void *store, const st_audit_context *act, const char *id,
-                                  int64_t *sequence) {
+static st_store_status op_keys_remove(void *store, const st_audit_context *act, const char *id,
+                                      int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   return st_status_log(st_store_key_delete(store, &now, id, sequence, error), error);
 }
 
-static st_store_status set_disabled(void *store, const st_audit_context *act, const char *id,
-                                    bool disabled, int64_t *sequence) {
+static st_store_status op_keys_set_disabled(void *store, const st_audit_context *act,
+                                            const char *id, bool disabled, int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   return st_status_log(st_store_key_set_disabled(store, &now, id, disabled, sequence, error),
                        error);
 }
 
-static st_store_status revoke_subtokens(void *store, const st_audit_context *act, const char *id,
-                                        int64_t *sequence) {
+static st_store_status op_keys_revoke_subtokens(void *store, const st_audit_context *act,
+                                                const char *id, int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   return st_status_log(st_keys_new_sub(store, &now, id, sequence, error), error);
@@ -128,12 +128,12 @@ static st_store_status revoke_subtokens(void *store, const st_audit_context *act
 
 st_key_changes st_keys_changes_of(st_store *store) {
   return (st_key_changes){.context = store,
-                          .create = create_key,
-                          .find = find_key,
-                          .find_sub = find_key_sub,
-                          .list = list_keys,
-                          .rename = rename_key,
-                          .remove = remove_key,
-                          .set_disabled = set_disabled,
-                          .revoke_subtokens = revoke_subtokens};
+                          .create = op_keys_create,
+                          .find = op_keys_find,
+                          .find_sub = op_keys_find_sub,
+                          .list = op_keys_list,
+                          .rename = op_keys_rename,
+                          .remove = op_keys_remove,
+                          .set_disabled = op_keys_set_disabled,
+                          .revoke_subtokens = op_keys_revoke_subtokens};
 }

@@ -15,7 +15,7 @@
 _Static_assert(ROOM >= 4 * ST_PASSWORD_MAX, "too small");
 #define FORM_C (UTF8PROC_COMPOSE | UTF8PROC_STABLE)
 
-static bool is_ascii(subtoken_text text) {
+static bool opaque_string_is_ascii(subtoken_text text) {
   for (size_t i = 0; i < text.len; i++) {
     if ((uint8_t)text.data[i] >= 0x80) return false;
   }
@@ -23,7 +23,7 @@ static bool is_ascii(subtoken_text text) {
 }
 
 /* RFC 8265 section 4.2.2, rule 2: whatever is of the category Zs. */
-static void map_spaces(utf8proc_int32_t *points, size_t count) {
+static void opaque_string_map_spaces(utf8proc_int32_t *points, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (utf8proc_category(points[i]) == UTF8PROC_CATEGORY_ZS) points[i] = ' ';
   }
@@ -32,20 +32,21 @@ static void map_spaces(utf8proc_int32_t *points, size_t count) {
 /* In memory of our own, so that nothing of it is left in what malloc gave back. The length in
  * bytes, or 0.
  */
-static size_t compose(subtoken_text typed, utf8proc_int32_t points[ROOM + 1]) {
+static size_t opaque_string_compose(subtoken_text typed, utf8proc_int32_t points[ROOM + 1]) {
   const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)typed.data;
   utf8proc_ssize_t count =
       utf8proc_decompose(bytes, (utf8proc_ssize_t)typed.len, points, ROOM, FORM_C);
   if (count <= 0 || count > ROOM) return 0;
-  map_spaces(points, (size_t)count);
+  opaque_string_map_spaces(points, (size_t)count);
   utf8proc_ssize_t len = utf8proc_reencode(points, count, FORM_C);
   return len > 0 && (size_t)len <= ST_OPAQUE_STRING_MAX ? (size_t)len : 0;
 }
 
 subtoken_text st_opaque_string(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]) {
   utf8proc_int32_t points[ROOM + 1];
-  if (typed.len > ST_PASSWORD_MAX || is_ascii(typed) || !st_utf8_valid(typed)) return typed;
-  size_t len = compose(typed, points);
+  if (typed.len > ST_PASSWORD_MAX || opaque_string_is_ascii(typed) || !st_utf8_valid(typed))
+    return typed;
+  size_t len = opaque_string_compose(typed, points);
   if (len > 0) memcpy(out, points, len);
   subtoken_wipe(points, sizeof points);
   return len > 0 ? (subtoken_text){out, len} : typed;

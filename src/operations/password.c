@@ -50,7 +50,7 @@ static atomic_uint_fast64_t computed;
 /* Mapped for each: what malloc keeps of such blocks would be 19 MiB a thread and more. A third
  * of the time is saved where there are huge pages.
  */
-static int take_memory(uint8_t **memory, size_t size) {
+static int password_allocate(uint8_t **memory, size_t size) {
   void *made =
       mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (made != MAP_FAILED) (void)madvise(made, size, MADV_HUGEPAGE);
@@ -59,12 +59,12 @@ static int take_memory(uint8_t **memory, size_t size) {
 }
 
 /* libargon2 has wiped it: Debian's does not let that be turned off. */
-static void give_memory(uint8_t *memory, size_t size) {
+static void password_free(uint8_t *memory, size_t size) {
   (void)munmap(memory, size);
 }
 
 /* Lanes are computed one after the other: a thread each would escape the count. */
-static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
+static bool password_compute(const stored *s, subtoken_text input, uint8_t *hash) {
   argon2_context context = {
       .out = hash,
       .outlen = (uint32_t)s->hash_len,
@@ -77,8 +77,8 @@ static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
       .lanes = s->cost.lanes,
       .threads = 1,
       .version = ARGON2_VERSION_13,
-      .allocate_cbk = take_memory,
-      .free_cbk = give_memory,
+      .allocate_cbk = password_allocate,
+      .free_cbk = password_free,
       .flags = ARGON2_DEFAULT_FLAGS,
   };
   atomic_fetch_add(&computed, 1);
@@ -86,18 +86,18 @@ static bool compute(const stored *s, subtoken_text input, uint8_t *hash) {
 }
 
 /* Waits for its turn. ST_PASSWORD_OK when hash, of s->hash_len bytes, is there. */
-static st_password_status compute_in_turn(const stored *s, subtoken_text input, int64_t until_us,
-                                          uint8_t *hash) {
+static st_password_status password_compute_in_turn(const stored *s, subtoken_text input,
+                                                   int64_t until_us, uint8_t *hash) {
   if (!st_semaphore_enter(&semaphore, until_us)) return ST_PASSWORD_BUSY;
-  bool done = compute(s, input, hash);
+  bool done = password_compute(s, input, hash);
   st_semaphore_leave(&semaphore);
   return done ? ST_PASSWORD_OK : ST_PASSWORD_FAILED;
 }
 
 /* Is input what s was made from? */
-static st_password_status check(const stored *s, subtoken_text input, int64_t until_us) {
+static st_password_status password_check(const stored *s, subtoken_text input, int64_t until_us) {
   uint8_t hash[HASH_MAX];
-  st_password_status status = compute_in_turn(s, input, until_us, hash);
+  st_password_status status = password_compute_in_turn(s, input, until_us, hash);
   if (status == ST_PASSWORD_OK && !st_equal_secret(hash, s->hash, s->hash_len)) {
     status = ST_PASSWORD_WRONG;
   }
@@ -106,7 +106,7 @@ static st_password_status check(const stored *s, subtoken_text input, int64_t un
 }
 
 /* What Argon2 is fed with when the password was wrapped. */
-static bool inner_hash(const stored *s, subtoken_text password, uint8_t out[ST_HASH_LEN]) {
+static bool password_inner_hash(const stored *s, subtoken_text password, uint8_t out[ST_HASH_LEN]) {
   uint8_t both[ST_PASSWORD_MAX + ST_SALT_MAX];
   if (password.len > 0) memcpy(both, password.data, password.len);
   if (s->outer_len > 0) memcpy(both + password.len, s->outer, s->outer_len);
@@ -117,7 +117,7 @@ static bool inner_hash(const stored *s, subtoken_text password, uint8_t out[ST_H
 
 /* ---- the stored text ---- */
 
-static bool take(subtoken_text *rest, const char *wanted) {
+static bool password_take(subtoken_text *rest, const char *wanted) {
   size_t len = strlen(wanted);
   if (rest->len < len || memcmp(rest->data, wanted, len) != 0) return false;
   *rest = (subtoken_text){rest->data + len, rest->len - len};
@@ -125,7 +125,7 @@ static bool take(subtoken_text *rest, const char *wanted) {
 }
 
 /* Decimal, without leading zeros (PHC string format), 1 to max. */
-static bool take_number(subtoken_text *rest, uint32_t max, uint32_t *value) {
+static bool password_take_number(subtoken_text *rest, uint32_t max, uint32_t *value) {
   uint64_t sum = 0;
   size_t at = 0;
   for (; at < rest->len && rest->data[at] >= '0' && rest->data[at] <= '9'; at++) {
@@ -137,11 +137,13 @@ static bool take_number(subtoken_text *rest, uint32_t max, uint32_t *value) {
   return sum > 0;
 }
 
-static bool read_phc(subtoken_text text, stored *s) {
+static bool password_read_phc(subtoken_text text, stored *s) {
   subtoken_text salt, hash;
-  if (!take(&text, "$argon2id$v=19$m=") || !take_number(&text, MEMORY_MAX, &s->cost.memory_kib) ||
-      !take(&text, ",t=") || !take_number(&text, PASSES_MAX, &s->cost.passes) ||
-      !take(&text, ",p=") || !take_number(&text, LANES_MAX, &s->cost.lanes) || !take(&text, "$")) {
+  if (!password_take(&text, "$argon2id$v=19$m=") ||
+      !password_take_number(&text, MEMORY_MAX, &s->cost.memory_kib) ||
+      !password_take(&text, ",t=") || !password_take_number(&text, PASSES_MAX, &s->cost.passes) ||
+      !password_take(&text, ",p=") || !password_take_number(&text, LANES_MAX, &s->cost.lanes) ||
+      !password_take(&text, "$")) {
     return false;
   }
   st_cutter cutter = {text, false};
@@ -152,20 +154,20 @@ static bool read_phc(subtoken_text text, stored *s) {
          s->hash_len >= HASH_MIN;
 }
 
-static bool read_stored(const char *phc, stored *s) {
+static bool password_read_stored(const char *phc, stored *s) {
   subtoken_text text = {phc, strnlen(phc, ST_PHC_MAX + 1)}, salt;
   memset(s, 0, sizeof *s);
   if (text.len > ST_PHC_MAX) return false;
-  s->opaque = take(&text, "nfc:");
-  s->wrapped = !s->opaque && take(&text, "sha256:");
-  if (!s->wrapped) return read_phc(text, s);
+  s->opaque = password_take(&text, "nfc:");
+  s->wrapped = !s->opaque && password_take(&text, "sha256:");
+  if (!s->wrapped) return password_read_phc(text, s);
   st_cutter cutter = {text, false};
   return st_cut(&cutter, ':', &salt) && !cutter.done &&
          st_base64_read(salt, ST_PADDED, s->outer, sizeof s->outer, &s->outer_len) &&
-         read_phc(cutter.rest, s);
+         password_read_phc(cutter.rest, s);
 }
 
-static bool write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
+static bool password_write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
   st_writer writer = st_writer_on(phc, ST_PHC_MAX + 1);
   if (s->opaque) st_write_literal(&writer, "nfc:");
   if (s->wrapped) {
@@ -191,7 +193,7 @@ static bool write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
 /* `argon2 somesalt -id -t 1 -k 8 -p 1 -l 32`, of `password`: a library that computes anything
  * else would lock everybody out, or, worse, let them in.
  */
-static bool computes_right(void) {
+static bool password_computes_right(void) {
   static const uint8_t right[32] = {0xf1, 0x37, 0xf8, 0xe1, 0x86, 0xa4, 0x03, 0xa6,
                                     0x79, 0xcc, 0xd0, 0x60, 0x6e, 0x5a, 0xb5, 0xdc,
                                     0xda, 0xfe, 0x43, 0xc1, 0x64, 0x08, 0x55, 0xac,
@@ -199,13 +201,14 @@ static bool computes_right(void) {
   static const stored small = {
       .cost = {8, 1, 1}, .salt_len = 8, .hash_len = sizeof right, .salt = "somesalt"};
   uint8_t hash[sizeof right];
-  return compute(&small, ST_TEXT("password"), hash) && memcmp(hash, right, sizeof right) == 0;
+  return password_compute(&small, ST_TEXT("password"), hash) &&
+         memcmp(hash, right, sizeof right) == 0;
 }
 
 bool st_password_start(void) {
   size_t half = st_process_processors() / 2;
   st_semaphore_limit(&semaphore, half > 0 ? half : 1);
-  return computes_right();
+  return password_computes_right();
 }
 
 void st_password_share(size_t threads) {
@@ -218,19 +221,19 @@ void st_password_close(int64_t at_us) {
   st_semaphore_close(&semaphore, at_us);
 }
 
-static bool usable(subtoken_text password) {
+static bool password_usable(subtoken_text password) {
   return password.len > 0 && password.len <= ST_PASSWORD_MAX;
 }
 
 /* Computes and writes what s, of today, does not have yet. */
-static st_password_status make(stored *s, subtoken_text input, int64_t until_us,
-                               char phc[ST_PHC_MAX + 1]) {
+static st_password_status password_make(stored *s, subtoken_text input, int64_t until_us,
+                                        char phc[ST_PHC_MAX + 1]) {
   s->cost = today;
   s->salt_len = SALT_LEN;
   s->hash_len = ST_HASH_LEN;
   st_random_fill(s->salt, SALT_LEN);
-  st_password_status status = compute_in_turn(s, input, until_us, s->hash);
-  if (status == ST_PASSWORD_OK && !write_stored(s, phc)) status = ST_PASSWORD_FAILED;
+  st_password_status status = password_compute_in_turn(s, input, until_us, s->hash);
+  if (status == ST_PASSWORD_OK && !password_write_stored(s, phc)) status = ST_PASSWORD_FAILED;
   if (status != ST_PASSWORD_OK) phc[0] = '\0';
   subtoken_wipe(s, sizeof *s);
   return status;
@@ -241,8 +244,8 @@ st_password_status st_password_hash(subtoken_text password, int64_t until_us,
   stored s = {.opaque = true};
   char opaque[ST_OPAQUE_STRING_MAX];
   phc[0] = '\0';
-  if (!usable(password)) return ST_PASSWORD_FAILED;
-  st_password_status status = make(&s, st_opaque_string(password, opaque), until_us, phc);
+  if (!password_usable(password)) return ST_PASSWORD_FAILED;
+  st_password_status status = password_make(&s, st_opaque_string(password, opaque), until_us, phc);
   subtoken_wipe(opaque, sizeof opaque);
   return status;
 }
@@ -253,24 +256,24 @@ st_password_status st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void 
   phc[0] = '\0';
   if (salt_len > ST_SALT_MAX) return ST_PASSWORD_FAILED;
   if (salt_len > 0) memcpy(s.outer, salt, salt_len);
-  return make(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER, phc);
+  return password_make(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER, phc);
 }
 
 st_password_status st_password_verify(const char *phc, subtoken_text password, int64_t until_us) {
   /* No password gives this hash, as far as anybody knows; if one did, it would be of nobody. */
   stored s = {.opaque = true, .cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
   char opaque[ST_OPAQUE_STRING_MAX];
-  bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && usable(password);
+  bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && password_usable(password);
   uint8_t inner[ST_HASH_LEN];
-  if (somebody && !read_stored(phc, &s)) return ST_PASSWORD_FAILED;
+  if (somebody && !password_read_stored(phc, &s)) return ST_PASSWORD_FAILED;
   subtoken_text input = password;
-  if (!usable(password)) input = ST_TEXT("");
+  if (!password_usable(password)) input = ST_TEXT("");
   if (s.opaque) input = st_opaque_string(input, opaque);
   if (s.wrapped) {
-    if (!inner_hash(&s, input, inner)) return ST_PASSWORD_FAILED;
+    if (!password_inner_hash(&s, input, inner)) return ST_PASSWORD_FAILED;
     input = (subtoken_text){(const char *)inner, sizeof inner};
   }
-  st_password_status status = check(&s, input, until_us);
+  st_password_status status = password_check(&s, input, until_us);
   if (status == ST_PASSWORD_OK && !may_be) status = ST_PASSWORD_WRONG;
   subtoken_wipe(inner, sizeof inner);
   subtoken_wipe(opaque, sizeof opaque);
@@ -281,11 +284,11 @@ st_password_status st_password_verify(const char *phc, subtoken_text password, i
 st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
                                           const void *salt, size_t salt_len) {
   stored s;
-  if (phc == NULL || !read_stored(phc, &s)) return ST_PASSWORD_FAILED;
+  if (phc == NULL || !password_read_stored(phc, &s)) return ST_PASSWORD_FAILED;
   st_password_status status = ST_PASSWORD_WRONG;
   if (s.wrapped && s.outer_len == salt_len &&
       (salt_len == 0 || memcmp(s.outer, salt, salt_len) == 0)) {
-    status = check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER);
+    status = password_check(&s, (subtoken_text){(const char *)hash, ST_HASH_LEN}, ST_WAIT_FOR_EVER);
   }
   subtoken_wipe(&s, sizeof s);
   return status;
@@ -293,7 +296,7 @@ st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST
 
 bool st_password_outdated(const char *phc) {
   stored s;
-  bool outdated = phc == NULL || !read_stored(phc, &s) || !s.opaque ||
+  bool outdated = phc == NULL || !password_read_stored(phc, &s) || !s.opaque ||
                   memcmp(&s.cost, &today, sizeof today) != 0 || s.salt_len != SALT_LEN ||
                   s.hash_len != ST_HASH_LEN;
   subtoken_wipe(&s, sizeof s);

@@ -8,7 +8,7 @@
 #include "os/file.h"
 #include "subtoken/policy.h"
 
-static bool read_text(const char *path, char *text, st_policy_file *file, char *error) {
+static bool policy_file_read_text(const char *path, char *text, st_policy_file *file, char *error) {
   size_t len;
   if (!st_file_read(path, text, SUBTOKEN_POLICY_TEXT_MAX, &len, error)) return false;
   size_t size = subtoken_policy_size(len);
@@ -31,7 +31,7 @@ bool st_policy_file_load(const char *path, st_policy_file *file, char *error) {
     snprintf(error, ST_ERROR_MAX, "out of memory");
     return false;
   }
-  bool read = read_text(path, text, file, error);
+  bool read = policy_file_read_text(path, text, file, error);
   free(text);
   return read;
 }

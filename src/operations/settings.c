@@ -24,7 +24,7 @@ bool st_settings_get(st_store *store, st_settings *settings, char *error) {
 }
 
 /* Writes only what is new: most starts change nothing. */
-static bool remember_new(st_store *store, const char *name, int64_t value, char *error) {
+static bool settings_set_changed(st_store *store, const char *name, int64_t value, char *error) {
   int64_t known = -1;
   if (st_store_get_setting(store, name, &known, error) == ST_STORE_FAILED) return false;
   return known == value || st_store_set_setting(store, name, value, error) == ST_STORE_OK;
@@ -33,21 +33,22 @@ static bool remember_new(st_store *store, const char *name, int64_t value, char 
 /* How long a token can live that was ever made: `secret retire` asks for it, and purging. Only
  * what is new takes the writer: most starts change nothing.
  */
-static bool remember_largest(st_store *store, const char *name, int64_t value, char *error) {
+static bool settings_raise(st_store *store, const char *name, int64_t value, char *error) {
   int64_t largest = 0;
   if (st_store_get_setting(store, name, &largest, error) == ST_STORE_FAILED) return false;
   return largest >= value || st_store_raise_setting(store, name, value, error) == ST_STORE_OK;
 }
 
 bool st_settings_set_life(st_store *store, const st_settings *settings, char *error) {
-  return remember_largest(store, "max_life", settings->max_life, error) &&
-         remember_largest(store, "max_leeway", settings->leeway, error);
+  return settings_raise(store, "max_life", settings->max_life, error) &&
+         settings_raise(store, "max_leeway", settings->leeway, error);
 }
 
 bool st_settings_set(st_store *store, const st_settings *settings, char *error) {
   for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
     const char *value = (const char *)settings + agreed[i].offset;
-    if (!remember_new(store, agreed[i].name, *(const int64_t *)(const void *)value, error)) {
+    if (!settings_set_changed(store, agreed[i].name, *(const int64_t *)(const void *)value,
+                              error)) {
       return false;
     }
   }

@@ -17,7 +17,7 @@
 #define DRAWS 8 /* what is taken is drawn again; twice never happens */
 /* ---- persons ---- */
 
-static st_store_status find(void *store, subtoken_text login, st_user *person) {
+static st_store_status op_users_find(void *store, subtoken_text login, st_user *person) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_user_find(store, login, person, error), error);
 }
@@ -25,7 +25,7 @@ static st_store_status find(void *store, subtoken_text login, st_user *person) {
 /* Imported, or of yesterday's parameters: now that the password is here it is kept as it should
  * be. That this fails keeps nobody out, and nobody waits for it: there will be another time.
  */
-static void rehash(st_store *store, const st_user *person, subtoken_text password) {
+static void op_users_rehash(st_store *store, const st_user *person, subtoken_text password) {
   char error[ST_ERROR_MAX], phc[ST_PHC_MAX + 1];
   if (st_password_hash(password, ST_WAIT_NOT, phc) == ST_PASSWORD_OK &&
       st_store_user_rehash(store, person->key.owner, person->password, phc, error) ==
@@ -35,22 +35,23 @@ static void rehash(st_store *store, const st_user *person, subtoken_text passwor
   subtoken_wipe(phc, sizeof phc);
 }
 
-static st_password_status check(void *store, const st_user *person, subtoken_text password,
-                                int64_t until_us) {
+static st_password_status op_users_check(void *store, const st_user *person, subtoken_text password,
+                                         int64_t until_us) {
   const char *phc = person != NULL ? person->password : NULL;
   st_password_status status = st_password_verify(phc, password, until_us);
-  if (status == ST_PASSWORD_OK && st_password_outdated(phc)) rehash(store, person, password);
+  if (status == ST_PASSWORD_OK && st_password_outdated(phc))
+    op_users_rehash(store, person, password);
   return status;
 }
 
-static st_password_status hash(void *store, subtoken_text password, int64_t until_us,
-                               char phc[ST_PHC_MAX + 1]) {
+static st_password_status op_users_hash(void *store, subtoken_text password, int64_t until_us,
+                                        char phc[ST_PHC_MAX + 1]) {
   (void)store;
   return st_password_hash(password, until_us, phc);
 }
 
-static st_store_status create(void *store, const st_audit_context *act, const st_grantor *maker,
-                              st_user *person) {
+static st_store_status op_users_create(void *store, const st_audit_context *act,
+                                       const st_grantor *maker, st_user *person) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32];
   st_draw_user(&person->key, digest);
@@ -62,8 +63,9 @@ static st_store_status create(void *store, const st_audit_context *act, const st
 
 /* ---- logins ---- */
 
-static st_store_status log_in(void *store, const st_audit_context *act, const st_grantor *maker,
-                              int64_t most, st_key *login, char refresh[ST_REFRESH_LEN + 1]) {
+static st_store_status op_users_log_in(void *store, const st_audit_context *act,
+                                       const st_grantor *maker, int64_t most, st_key *login,
+                                       char refresh[ST_REFRESH_LEN + 1]) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32], seed[32];
   st_audit_context now = st_status_now(act);
@@ -77,9 +79,9 @@ static st_store_status log_in(void *store, const st_audit_context *act, const st
   return st_status_log(stored, error);
 }
 
-static st_store_status refresh(void *store, const st_audit_context *act, subtoken_text token,
-                               int64_t expires_at, int64_t retry, st_key *login,
-                               char successor[ST_REFRESH_LEN + 1]) {
+static st_store_status op_users_refresh(void *store, const st_audit_context *act,
+                                        subtoken_text token, int64_t expires_at, int64_t retry,
+                                        st_key *login, char successor[ST_REFRESH_LEN + 1]) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   return st_status_log(
@@ -87,15 +89,15 @@ static st_store_status refresh(void *store, const st_audit_context *act, subtoke
       error);
 }
 
-static st_store_status log_out(void *store, const st_audit_context *act, const char *id,
-                               int64_t *sequence) {
+static st_store_status op_users_log_out(void *store, const st_audit_context *act, const char *id,
+                                        int64_t *sequence) {
   char error[ST_ERROR_MAX];
   st_audit_context now = st_status_now(act);
   return st_status_log(st_store_session_end(store, &now, id, sequence, error), error);
 }
 
-static st_store_status audit(void *store, int64_t before, size_t limit, st_audit_line *lines,
-                             size_t *count) {
+static st_store_status op_users_audit(void *store, int64_t before, size_t limit,
+                                      st_audit_line *lines, size_t *count) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_audit_list(store, before, limit, lines, count, error), error);
 }
@@ -106,13 +108,13 @@ static st_store_status audit(void *store, int64_t before, size_t limit, st_audit
 
 st_users st_users_of(st_store *store) {
   return (st_users){.context = store,
-                    .find = find,
-                    .check = check,
-                    .hash = hash,
-                    .create = create,
-                    .begin_session = log_in,
-                    .refresh_session = refresh,
-                    .end_session = log_out,
-                    .list_audit = audit,
+                    .find = op_users_find,
+                    .check = op_users_check,
+                    .hash = op_users_hash,
+                    .create = op_users_create,
+                    .begin_session = op_users_log_in,
+                    .refresh_session = op_users_refresh,
+                    .end_session = op_users_log_out,
+                    .list_audit = op_users_audit,
                     .note_use = st_uses_note};
 }

@@ -20,7 +20,7 @@ static struct {
 } uses = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* FNV-1a; the ids are random, nobody chooses where they fall. */
-static size_t slot_of(const char *id) {
+static size_t uses_slot_of(const char *id) {
   uint32_t hash = 2166136261U;
   for (size_t i = 0; id[i] != '\0'; i++) hash = (hash ^ (uint8_t)id[i]) * 16777619U;
   return hash & (USES_SLOTS - 1);
@@ -29,7 +29,7 @@ static size_t slot_of(const char *id) {
 void st_uses_note(void *context, const char *id, int64_t now) {
   (void)context;
   if (id[0] == '\0') return;
-  size_t at = slot_of(id);
+  size_t at = uses_slot_of(id);
   pthread_mutex_lock(&uses.lock);
   while (uses.slots[at].id[0] != '\0' && strcmp(uses.slots[at].id, id) != 0) {
     at = (at + 1) & (USES_SLOTS - 1);

@@ -50,7 +50,7 @@ static struct {
   bool behind; /* the store never gave what was vouched for, and could not be helped */
 } all;
 
-static void name_files(const char *dir, names *files) {
+static void vouched_name_files(const char *dir, names *files) {
   snprintf(files->vouched, sizeof files->vouched, "%.1000s/vouched", dir);
   snprintf(files->snapshot, sizeof files->snapshot, "%.1000s/snapshot", dir);
   snprintf(files->changes, sizeof files->changes, "%.1000s/snapshot.changes", dir);
@@ -59,17 +59,17 @@ static void name_files(const char *dir, names *files) {
 /* ---- a snapshot in a file ---- */
 
 /* A whole file; NULL and error when there is none, or none that can be read. To be freed. */
-static uint8_t *read_whole_file(const char *path, size_t *len, char *error) {
+static uint8_t *vouched_read_whole_file(const char *path, size_t *len, char *error) {
   uint8_t *bytes;
   st_file_stamp stamp;
   return st_file_load(path, SIZE_MAX, &bytes, len, &stamp, error) ? bytes : NULL;
 }
 
 /* Changes that lead from it are taken; others are of a snapshot before it. */
-static void apply_changes(st_snapshot_copy *copy, const char *path) {
+static void vouched_apply_changes(st_snapshot_copy *copy, const char *path) {
   char error[ST_ERROR_MAX];
   size_t len, made = 0;
-  uint8_t *changes = read_whole_file(path, &len, error);
+  uint8_t *changes = vouched_read_whole_file(path, &len, error);
   size_t size = changes != NULL ? subtoken_changes_size(changes, len) : 0;
   uint8_t *next = size > 0 ? malloc(size) : NULL;
   if (next != NULL && subtoken_changes_apply(copy->bytes, copy->len, changes, len, next, size,
@@ -85,9 +85,9 @@ static void apply_changes(st_snapshot_copy *copy, const char *path) {
 bool st_snapshot_load(const subtoken_ring *ring, const char *path, const char *changes,
                       st_snapshot_copy *copy, char *error) {
   memset(copy, 0, sizeof *copy);
-  copy->bytes = read_whole_file(path, &copy->len, error);
+  copy->bytes = vouched_read_whole_file(path, &copy->len, error);
   if (copy->bytes == NULL) return false;
-  if (changes != NULL) apply_changes(copy, changes);
+  if (changes != NULL) vouched_apply_changes(copy, changes);
   subtoken_feed_result result =
       subtoken_revocations_open(ring, copy->bytes, copy->len, &copy->view);
   if (result == SUBTOKEN_FEED_OK) return true;
@@ -101,7 +101,7 @@ void st_snapshot_drop(st_snapshot_copy *copy) {
 }
 
 /* To be freed. */
-static uint64_t *hashes_of(const subtoken_revocations *view) {
+static uint64_t *vouched_hashes_of(const subtoken_revocations *view) {
   uint64_t *hashes = malloc(8 * (size_t)view->count + 8);
   for (uint32_t i = 0; hashes != NULL && i < view->count; i++) {
     hashes[i] = st_load64(view->hashes + 8 * (size_t)i);
@@ -109,20 +109,20 @@ static uint64_t *hashes_of(const subtoken_revocations *view) {
   return hashes;
 }
 
-static void hash_key_of(const st_snapshot_copy *copy, uint8_t key[SUBTOKEN_HASH_KEY_LEN]) {
+static void vouched_hash_key_of(const st_snapshot_copy *copy, uint8_t key[SUBTOKEN_HASH_KEY_LEN]) {
   memcpy(key, copy->bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN);
 }
 
 st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *act,
                                       const st_snapshot_copy *copy, int64_t at_least, int64_t life,
                                       st_restore_report *report, char *error) {
-  uint64_t *hashes = hashes_of(&copy->view);
+  uint64_t *hashes = vouched_hashes_of(&copy->view);
   st_revocation_snapshot from = {
       .sequence = copy->view.sequence > at_least ? copy->view.sequence : at_least,
       .hashes = hashes,
       .count = copy->view.count,
       .life = life};
-  hash_key_of(copy, from.hash_key);
+  vouched_hash_key_of(copy, from.hash_key);
   st_store_status stored = ST_STORE_FAILED;
   if (hashes == NULL) {
     snprintf(error, ST_ERROR_MAX, "out of memory for the hashes of the snapshot");
@@ -136,8 +136,8 @@ st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *a
 /* ---- the record ---- */
 
 /* *there: false when there is none, which is no fault. */
-static bool read_record(const char *path, const subtoken_ring *ring, st_vouched *record,
-                        bool *there, char *error) {
+static bool vouched_read_record(const char *path, const subtoken_ring *ring, st_vouched *record,
+                                bool *there, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN + 1];
   size_t len;
   *record = (st_vouched){0, 0};
@@ -153,8 +153,8 @@ static bool read_record(const char *path, const subtoken_ring *ring, st_vouched 
   return false;
 }
 
-static bool write_record(const char *path, const subtoken_ring *ring, const st_vouched *record,
-                         char *error) {
+static bool vouched_write_record(const char *path, const subtoken_ring *ring,
+                                 const st_vouched *record, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN];
   if (st_vouched_write(ring, record, bytes) != SUBTOKEN_FEED_OK) {
     snprintf(error, ST_ERROR_MAX, "no secret can sign %.400s", path);
@@ -168,8 +168,8 @@ bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *se
   names files = {.vouched = ""};
   st_vouched record;
   bool there;
-  name_files(dir, &files);
-  bool read = read_record(files.vouched, ring, &record, &there, error);
+  vouched_name_files(dir, &files);
+  bool read = vouched_read_record(files.vouched, ring, &record, &there, error);
   *sequence = record.sequence;
   return read;
 }
@@ -182,8 +182,8 @@ typedef struct difference {
   uint32_t gone_count, fresh_count, room;
 } difference;
 
-static bool differ(const subtoken_revocations *from, const subtoken_revocations *to,
-                   difference *d) {
+static bool vouched_diff(const subtoken_revocations *from, const subtoken_revocations *to,
+                         difference *d) {
   uint32_t i = 0, j = 0;
   while (i < from->count || j < to->count) {
     uint64_t a = i < from->count ? st_load64(from->hashes + 8 * (size_t)i) : UINT64_MAX;
@@ -206,19 +206,20 @@ static bool differ(const subtoken_revocations *from, const subtoken_revocations 
 }
 
 /* Where the hashes lie; the bytes are this process's own, or known to be what it has written. */
-static subtoken_revocations unchecked(const uint8_t *bytes) {
+static subtoken_revocations vouched_view_unchecked(const uint8_t *bytes) {
   subtoken_revocations view = {.count = st_load32(bytes + ST_SNAPSHOT_COUNT)};
   view.hashes = bytes + st_snapshot_hashes_at(st_snapshot_bits(view.count));
   view.sequence = (int64_t)st_load64(bytes + ST_FEED_SEQUENCE);
   return view;
 }
 
-static bool is_base(const uint8_t *bytes, size_t len) {
+static bool vouched_is_base(const uint8_t *bytes, size_t len) {
   return all.base.sequence != 0 && len == all.base.len &&
          memcmp(bytes + len - SUBTOKEN_MAC_LEN, all.base.digest, SUBTOKEN_MAC_LEN) == 0;
 }
 
-static bool put_changes(const uint8_t *bytes, size_t len, const difference *d, char *error) {
+static bool vouched_put_changes(const uint8_t *bytes, size_t len, const difference *d,
+                                char *error) {
   size_t size = SUBTOKEN_CHANGES_LEN(d->gone_count, d->fresh_count), made = 0;
   uint8_t *out = malloc(size);
   bool ok = out != NULL &&
@@ -230,27 +231,28 @@ static bool put_changes(const uint8_t *bytes, size_t len, const difference *d, c
 }
 
 /* False: write it whole. */
-static bool write_changes(const uint8_t *bytes, size_t len, char *error) {
+static bool vouched_write_changes(const uint8_t *bytes, size_t len, char *error) {
   size_t base_len = 0;
   if (len <= WHOLE_MAX || all.base.sequence == 0) return false;
-  uint8_t *base = read_whole_file(all.files.snapshot, &base_len, error);
+  uint8_t *base = vouched_read_whole_file(all.files.snapshot, &base_len, error);
   difference d = {.room = (uint32_t)(len / 8 / CHANGED_MAX)};
   d.gone = malloc(16 * (size_t)d.room);
   d.fresh = d.gone != NULL ? d.gone + d.room : NULL;
   bool ok = false;
-  if (base != NULL && d.gone != NULL && is_base(base, base_len)) {
-    subtoken_revocations from = unchecked(base), to = unchecked(bytes);
+  if (base != NULL && d.gone != NULL && vouched_is_base(base, base_len)) {
+    subtoken_revocations from = vouched_view_unchecked(base), to = vouched_view_unchecked(bytes);
     bool same_key =
         memcmp(base + ST_SNAPSHOT_KEY, bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN) == 0;
-    ok = same_key && differ(&from, &to, &d) && put_changes(bytes, len, &d, error);
+    ok = same_key && vouched_diff(&from, &to, &d) && vouched_put_changes(bytes, len, &d, error);
   }
   free(d.gone);
   free(base);
   return ok;
 }
 
-static bool write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence, char *error) {
-  if (write_changes(bytes, len, error)) return true;
+static bool vouched_write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence,
+                                   char *error) {
+  if (vouched_write_changes(bytes, len, error)) return true;
   all.base.sequence = 0;
   if (!st_replace_file(all.files.snapshot, bytes, len, error)) return false;
   all.base = (written){.sequence = sequence, .len = len};
@@ -260,15 +262,15 @@ static bool write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence, c
 }
 
 /* Another server on the same DATA may have got there first. Under the lock of DATA. */
-static bool write_both(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
-                       int64_t sequence, char *error) {
+static bool vouched_write_all(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
+                              int64_t sequence, char *error) {
   st_vouched record, next = {.sequence = sequence, .life = all.last.life};
   bool there;
-  if (!read_record(all.files.vouched, ring, &record, &there, error)) return false;
+  if (!vouched_read_record(all.files.vouched, ring, &record, &there, error)) return false;
   if (record.sequence < sequence) {
     if (record.life > next.life) next.life = record.life;
-    if (!write_snapshot(bytes, len, sequence, error) ||
-        !write_record(all.files.vouched, ring, &next, error)) {
+    if (!vouched_write_snapshot(bytes, len, sequence, error) ||
+        !vouched_write_record(all.files.vouched, ring, &next, error)) {
       return false;
     }
     record = next;
@@ -279,7 +281,7 @@ static bool write_both(const subtoken_ring *ring, const uint8_t *bytes, size_t l
 
 /* ---- a store that is behind ---- */
 
-static bool has_caught_up(char *error) {
+static bool vouched_has_caught_up(char *error) {
   st_store_status gave = st_store_issued_sequence(all.store, all.last.sequence, error);
   all.behind = gave != ST_STORE_OK;
   if (gave == ST_STORE_NOT_FOUND) {
@@ -291,7 +293,7 @@ static bool has_caught_up(char *error) {
   return gave == ST_STORE_OK;
 }
 
-static void say_taken_over(const st_restore_report *report) {
+static void vouched_log_taken_over(const st_restore_report *report) {
   char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
            "the database was at sequence %" PRId64 ", and %" PRId64
@@ -303,7 +305,7 @@ static void say_taken_over(const st_restore_report *report) {
   st_log_event("store_rolled_back", text);
 }
 
-static void say_behind(const char *reason) {
+static void vouched_log_behind(const char *reason) {
   char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
            "the database never gave the sequence %" PRId64
@@ -314,7 +316,7 @@ static void say_behind(const char *reason) {
 }
 
 /* By the last snapshot, if that is the one that was vouched for. */
-static void bring_ahead(const subtoken_ring *ring) {
+static void vouched_bring_ahead(const subtoken_ring *ring) {
   char error[ST_ERROR_MAX] = "";
   st_audit_context act = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
   st_snapshot_copy copy;
@@ -328,9 +330,9 @@ static void bring_ahead(const subtoken_ring *ring) {
                                                 error) != ST_STORE_OK;
   st_snapshot_drop(&copy);
   if (all.behind) {
-    say_behind(error);
+    vouched_log_behind(error);
   } else {
-    say_taken_over(&report);
+    vouched_log_taken_over(&report);
   }
 }
 
@@ -340,12 +342,12 @@ bool st_vouched_start(const char *dir, st_store *store, const subtoken_ring *rin
   bool there;
   memset(&all, 0, sizeof all);
   snprintf(all.dir, sizeof all.dir, "%.1000s", dir);
-  name_files(dir, &all.files);
-  if (!read_record(all.files.vouched, ring, &all.last, &there, error)) return false;
+  vouched_name_files(dir, &all.files);
+  if (!vouched_read_record(all.files.vouched, ring, &all.last, &there, error)) return false;
   all.store = store;
   if (!there) return true;
   st_store_status gave = st_store_issued_sequence(store, all.last.sequence, error);
-  if (gave == ST_STORE_NOT_FOUND) bring_ahead(ring);
+  if (gave == ST_STORE_NOT_FOUND) vouched_bring_ahead(ring);
   if (gave != ST_STORE_OK && gave != ST_STORE_NOT_FOUND) return false;
   return st_store_raise_setting(store, "max_life", all.last.life, error) == ST_STORE_OK;
 }
@@ -358,24 +360,24 @@ bool st_vouched_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len
                      char *error) {
   int64_t life = 0;
   if (all.store == NULL) return true;
-  if (all.behind && !has_caught_up(error)) return false;
+  if (all.behind && !vouched_has_caught_up(error)) return false;
   if (sequence <= all.last.sequence) return true;
   if (st_store_get_setting(all.store, "max_life", &life, error) == ST_STORE_FAILED) return false;
   if (life > all.last.life) all.last.life = life;
   int lock = st_lock_data_dir(all.dir, error);
   if (lock < 0) return false;
-  bool kept = write_both(ring, bytes, len, sequence, error);
+  bool kept = vouched_write_all(ring, bytes, len, sequence, error);
   st_lock_release(lock);
   return kept;
 }
 
 /* ---- another ring ---- */
 
-static bool sign_snapshot(const names *files, const st_snapshot_copy *copy,
-                          const subtoken_ring *ring, char *error) {
+static bool vouched_sign_snapshot(const names *files, const st_snapshot_copy *copy,
+                                  const subtoken_ring *ring, char *error) {
   subtoken_revocations_header header = {.sequence = copy->view.sequence, .made = copy->view.made};
-  hash_key_of(copy, header.hash_key);
-  uint64_t *hashes = hashes_of(&copy->view);
+  vouched_hash_key_of(copy, header.hash_key);
+  uint64_t *hashes = vouched_hashes_of(&copy->view);
   uint8_t *out = malloc(copy->len);
   bool ok = hashes != NULL && out != NULL &&
             subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
@@ -397,13 +399,13 @@ bool st_vouched_sign_anew(const char *dir, const subtoken_ring *before, const su
   st_vouched record, again;
   st_snapshot_copy copy;
   bool there;
-  name_files(dir, &files);
-  if (!read_record(files.vouched, before, &record, &there, error)) return false;
-  if (!there || read_record(files.vouched, after, &again, &there, error)) return true;
+  vouched_name_files(dir, &files);
+  if (!vouched_read_record(files.vouched, before, &record, &there, error)) return false;
+  if (!there || vouched_read_record(files.vouched, after, &again, &there, error)) return true;
   bool ok = true;
   if (st_snapshot_load(before, files.snapshot, files.changes, &copy, error)) {
-    ok = sign_snapshot(&files, &copy, after, error);
+    ok = vouched_sign_snapshot(&files, &copy, after, error);
   }
   st_snapshot_drop(&copy);
-  return ok && write_record(files.vouched, after, &record, error);
+  return ok && vouched_write_record(files.vouched, after, &record, error);
 }

@@ -43,7 +43,7 @@ bool st_file_exists(const char *path) {
 /* ---- reading ---- */
 
 /* Up to size bytes, fewer only at the end of the file. */
-static bool read_up_to(int fd, uint8_t *out, size_t size, size_t *len) {
+static bool file_read_up_to(int fd, uint8_t *out, size_t size, size_t *len) {
   *len = 0;
   while (*len < size) {
     ssize_t got = read(fd, out + *len, size - *len);
@@ -63,7 +63,7 @@ bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t
   uint8_t more = 0;
   size_t more_len = 0;
   bool ok = false;
-  if (!read_up_to(fd, out, size, len) || !read_up_to(fd, &more, 1, &more_len)) {
+  if (!file_read_up_to(fd, out, size, len) || !file_read_up_to(fd, &more, 1, &more_len)) {
     (void)st_error_set(error, "cannot read %s: %m", st_error_path(name));
   } else if (more_len > 0) {
     (void)st_error_set(error, "%s is longer than %zu bytes", st_error_path(name), size);

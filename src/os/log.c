@@ -36,7 +36,7 @@ static struct {
 } all = {
     .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
 
-static bool stopping(void) {
+static bool log_stopping(void) {
   pthread_mutex_lock(&all.lock);
   bool answer = all.stopping;
   pthread_mutex_unlock(&all.lock);
@@ -46,25 +46,25 @@ static bool stopping(void) {
 /* Room for PIECE bytes: a pipe that says so takes that many without blocking. Waits as
  * long as it takes, but at the end of the process only a moment.
  */
-static bool wait_for_room(int fd) {
+static bool log_wait_for_room(int fd) {
   for (int waited = 0; waited < LAST_WORDS_MS && !all.gave_up; waited += ROOM_MS) {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
     if (poll(&room, 1, ROOM_MS) != 0) return true; /* or an error, which write will tell */
-    if (!stopping()) waited = 0;
+    if (!log_stopping()) waited = 0;
   }
   all.gave_up = true;
   return false;
 }
 
 /* A line that was cut short on a full disk must not run into the next one. */
-static bool end_torn_line(int fd) {
+static bool log_end_torn_line(int fd) {
   static const char newline = '\n';
   if (all.torn && write(fd, &newline, 1) == 1) all.torn = false;
   return !all.torn;
 }
 
-static bool write_piece(int fd, const char *data, size_t len) {
-  if (!wait_for_room(fd) || !end_torn_line(fd)) return false;
+static bool log_write_piece(int fd, const char *data, size_t len) {
+  if (!log_wait_for_room(fd) || !log_end_torn_line(fd)) return false;
   ssize_t n;
   do {
     n = write(fd, data, len);
@@ -74,13 +74,13 @@ static bool write_piece(int fd, const char *data, size_t len) {
 }
 
 /* The length of as many whole lines as go into one piece. */
-static size_t piece_len(const char *data, size_t len) {
+static size_t log_piece_len(const char *data, size_t len) {
   size_t end = len < PIECE ? len : PIECE;
   while (end > 0 && data[end - 1] != '\n') end--;
   return end;
 }
 
-static int64_t count_lines(const char *data, size_t len) {
+static int64_t log_count_lines(const char *data, size_t len) {
   int64_t count = 0;
   for (size_t i = 0; i < len; i++) count += data[i] == '\n';
   return count;
@@ -89,13 +89,13 @@ static int64_t count_lines(const char *data, size_t len) {
 /* Answers how many lines were lost; *last_lost is whether the last of them was. A log
  * that cannot be written (full disk, closed pipe) loses lines, nothing else.
  */
-static int64_t write_all(int fd, const char *data, size_t len, bool *last_lost) {
+static int64_t log_write_all(int fd, const char *data, size_t len, bool *last_lost) {
   int64_t lost = 0;
   *last_lost = false;
   while (len > 0) {
-    size_t piece = piece_len(data, len);
-    *last_lost = !write_piece(fd, data, piece);
-    if (*last_lost) lost += count_lines(data, piece);
+    size_t piece = log_piece_len(data, len);
+    *last_lost = !log_write_piece(fd, data, piece);
+    if (*last_lost) lost += log_count_lines(data, piece);
     data += piece;
     len -= piece;
   }
@@ -103,7 +103,7 @@ static int64_t write_all(int fd, const char *data, size_t len, bool *last_lost) 
 }
 
 /* Adds a line about those that were lost; answers how many it speaks of. */
-static int64_t tell_dropped(void) {
+static int64_t log_add_dropped(void) {
   char line[128];
   int64_t dropped = all.dropped;
   if (dropped == 0 || HALF - all.len < sizeof line) return 0;
@@ -120,8 +120,8 @@ static int64_t tell_dropped(void) {
 }
 
 /* Takes the lines gathered so far and writes them without holding the lock. */
-static void write_half(void) {
-  int64_t told = tell_dropped();
+static void log_write_half(void) {
+  int64_t told = log_add_dropped();
   const char *data = all.lines[all.half];
   size_t len = all.len;
   int fd = all.fd;
@@ -129,14 +129,14 @@ static void write_half(void) {
   all.half ^= 1;
   all.len = 0;
   pthread_mutex_unlock(&all.lock);
-  int64_t lost = write_all(fd, data, len, &last_lost);
+  int64_t lost = log_write_all(fd, data, len, &last_lost);
   pthread_mutex_lock(&all.lock);
   /* The line that told of the others was one of those lost: they are still untold. */
   if (told > 0 && last_lost) lost += told - 1;
   all.dropped += lost;
 }
 
-static void *write_lines(void *unused) {
+static void *log_write_lines(void *unused) {
   (void)unused;
   pthread_mutex_lock(&all.lock);
   while (!all.stopping || all.len > 0) {
@@ -149,14 +149,14 @@ static void *write_lines(void *unused) {
       poll(NULL, 0, GATHER_MS);
       pthread_mutex_lock(&all.lock);
     }
-    write_half();
+    log_write_half();
   }
   pthread_mutex_unlock(&all.lock);
   return NULL;
 }
 
 /* A FIFO that nobody reads is an error, and not something to wait for. */
-static int open_log(const char *path, char *error) {
+static int log_open_log(const char *path, char *error) {
   int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
   if (fd < 0) snprintf(error, ST_ERROR_MAX, "cannot open the log %s: %s", path, strerror(errno));
@@ -166,9 +166,9 @@ static int open_log(const char *path, char *error) {
 }
 
 bool st_log_start(const char *path, char *error) {
-  all.fd = open_log(path, error);
+  all.fd = log_open_log(path, error);
   if (all.fd < 0) return false;
-  all.running = pthread_create(&all.thread, NULL, write_lines, NULL) == 0;
+  all.running = pthread_create(&all.thread, NULL, log_write_lines, NULL) == 0;
   if (!all.running) snprintf(error, ST_ERROR_MAX, "cannot start the log thread");
   return all.running;
 }
@@ -185,7 +185,7 @@ void st_log_stop(void) {
 }
 
 bool st_log_open(const char *path, int *file, char *error) {
-  *file = open_log(path, error);
+  *file = log_open_log(path, error);
   return *file >= 0;
 }
 

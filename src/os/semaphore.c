@@ -11,37 +11,37 @@ typedef struct st_semaphore_waiter {
   struct st_semaphore_waiter *next;
 } waiter;
 
-static int64_t clock_us(clockid_t clock) {
+static int64_t semaphore_clock_us(clockid_t clock) {
   struct timespec now = {0};
   (void)clock_gettime(clock, &now);
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 int64_t st_semaphore_now_us(void) {
-  return clock_us(CLOCK_BOOTTIME);
+  return semaphore_clock_us(CLOCK_BOOTTIME);
 }
 
 /* Each call below holds the lock. */
 
-static void count_in(st_semaphore *s) {
+static void semaphore_count_in(st_semaphore *s) {
   s->inside++;
   if (s->inside > s->most) s->most = s->inside;
 }
 
 /* Places are given to those who wait, so that nobody who comes later takes one. */
-static void call_in(st_semaphore *s) {
+static void semaphore_call_in(st_semaphore *s) {
   while (s->first != NULL && s->inside < s->limit) {
     waiter *next = s->first;
     s->first = next->next;
     if (s->first == NULL) s->last = NULL;
     s->waiting--;
-    count_in(s);
+    semaphore_count_in(s);
     next->in = true;
     (void)pthread_cond_signal(&next->called);
   }
 }
 
-static void join_line(st_semaphore *s, waiter *me) {
+static void semaphore_join_line(st_semaphore *s, waiter *me) {
   if (s->last != NULL) {
     s->last->next = me;
   } else {
@@ -51,7 +51,7 @@ static void join_line(st_semaphore *s, waiter *me) {
   s->waiting++;
 }
 
-static void leave_line(st_semaphore *s, const waiter *me) {
+static void semaphore_leave_line(st_semaphore *s, const waiter *me) {
   waiter *before = NULL, *at = s->first;
   for (; at != me; at = at->next) before = at;
   if (before != NULL) {
@@ -64,22 +64,22 @@ static void leave_line(st_semaphore *s, const waiter *me) {
 }
 
 /* Conditions know the clock that stands still while the machine sleeps: until then at most. */
-static void wait_some(st_semaphore *s, waiter *me, int64_t left_us) {
-  int64_t until = clock_us(CLOCK_MONOTONIC) + left_us;
+static void semaphore_wait_some(st_semaphore *s, waiter *me, int64_t left_us) {
+  int64_t until = semaphore_clock_us(CLOCK_MONOTONIC) + left_us;
   struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
   (void)pthread_cond_timedwait(&me->called, &s->lock, &at);
 }
 
-static void wait_in_line(st_semaphore *s, waiter *me, int64_t until_us) {
-  join_line(s, me);
+static void semaphore_wait_in_line(st_semaphore *s, waiter *me, int64_t until_us) {
+  semaphore_join_line(s, me);
   while (!me->in) {
     int64_t until = s->close_us != 0 && s->close_us < until_us ? s->close_us : until_us;
     int64_t left = until == ST_WAIT_FOR_EVER ? INT64_C(3600000000) : until - st_semaphore_now_us();
     if (left <= 0) {
-      leave_line(s, me);
+      semaphore_leave_line(s, me);
       return;
     }
-    wait_some(s, me, left);
+    semaphore_wait_some(s, me, left);
   }
 }
 
@@ -91,10 +91,10 @@ bool st_semaphore_enter(st_semaphore *s, int64_t until_us) {
   (void)pthread_cond_init(&me.called, &monotonic);
   (void)pthread_mutex_lock(&s->lock);
   if (s->first == NULL && s->inside < s->limit) {
-    count_in(s);
+    semaphore_count_in(s);
     me.in = true;
   } else if (s->waiting < s->waiting_max) {
-    wait_in_line(s, &me, until_us);
+    semaphore_wait_in_line(s, &me, until_us);
   }
   (void)pthread_mutex_unlock(&s->lock);
   (void)pthread_cond_destroy(&me.called);
@@ -105,14 +105,14 @@ bool st_semaphore_enter(st_semaphore *s, int64_t until_us) {
 void st_semaphore_leave(st_semaphore *s) {
   (void)pthread_mutex_lock(&s->lock);
   s->inside--;
-  call_in(s);
+  semaphore_call_in(s);
   (void)pthread_mutex_unlock(&s->lock);
 }
 
 void st_semaphore_limit(st_semaphore *s, size_t limit) {
   (void)pthread_mutex_lock(&s->lock);
   s->limit = limit;
-  call_in(s);
+  semaphore_call_in(s);
   (void)pthread_mutex_unlock(&s->lock);
 }
 

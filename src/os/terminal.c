@@ -28,7 +28,7 @@ static struct termios shown_before; /* how the terminal was */
 /* Both calls are among those that a handler may make. The signal, which this handler was
  * for once, is delivered when it returns.
  */
-static void show_again(int number) {
+static void terminal_on_signal(int number) {
   (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
   (void)raise(number);
 }
@@ -37,8 +37,8 @@ static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 #define ENDING (sizeof ending / sizeof ending[0])
 
-static bool hide_typing(struct sigaction old[ENDING]) {
-  struct sigaction handler = {.sa_handler = show_again, .sa_flags = (int)SA_RESETHAND};
+static bool terminal_hide_input(struct sigaction old[ENDING]) {
+  struct sigaction handler = {.sa_handler = terminal_on_signal, .sa_flags = (int)SA_RESETHAND};
   if (tcgetattr(STDIN_FILENO, &shown_before) != 0) return false;
   for (size_t i = 0; i < ENDING; i++) {
     (void)sigaction(ending[i], NULL, &old[i]);
@@ -49,13 +49,13 @@ static bool hide_typing(struct sigaction old[ENDING]) {
   return tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0;
 }
 
-static void show_typing(const struct sigaction old[ENDING]) {
+static void terminal_show_input(const struct sigaction old[ENDING]) {
   (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
   for (size_t i = 0; i < ENDING; i++) (void)sigaction(ending[i], &old[i], NULL);
 }
 
 /* Up to the end of the line, or of all. */
-static bool read_line(uint8_t *out, size_t size, size_t *len, char *error) {
+static bool terminal_read_line(uint8_t *out, size_t size, size_t *len, char *error) {
   for (*len = 0;;) {
     uint8_t c;
     ssize_t got = read(STDIN_FILENO, &c, 1);
@@ -70,11 +70,12 @@ static bool read_line(uint8_t *out, size_t size, size_t *len, char *error) {
 bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error) {
   struct sigaction old[ENDING];
   *len = 0;
-  if (!hide_typing(old)) return st_error_set(error, "cannot turn off the echo of the terminal: %m");
+  if (!terminal_hide_input(old))
+    return st_error_set(error, "cannot turn off the echo of the terminal: %m");
   (void)fputs(prompt, stderr);
-  bool ok = read_line(out, size, len, error);
+  bool ok = terminal_read_line(out, size, len, error);
   (void)fputc('\n', stderr);
-  show_typing(old);
+  terminal_show_input(old);
   if (!ok) {
     subtoken_wipe(out, size);
     *len = 0;
