@@ -49,7 +49,7 @@ static bool read_all(subtoken_text bytes, char *body, size_t *body_len, size_t *
       *used = bytes.len - rest.len;
       return true;
     }
-    if (size > ST_BODY_IN_MAX - *body_len || size > rest.len) return false;
+    if (size > ST_REQUEST_BODY_MAX - *body_len || size > rest.len) return false;
     memcpy(body + *body_len, rest.data, size);
     *body_len += size;
     rest = (subtoken_text){rest.data + size, rest.len - size};
@@ -66,7 +66,7 @@ static size_t read_pieces(st_chunked *chunked, subtoken_text bytes, size_t most,
     char *piece = fuzz_copy(bytes.data + used, len);
     size_t took = st_chunked_read(chunked, piece, len, body);
     HOLD(took == len || chunked->state != ST_CHUNKED_MORE);
-    HOLD(took <= len && chunked->body_len <= ST_BODY_IN_MAX);
+    HOLD(took <= len && chunked->body_len <= ST_REQUEST_BODY_MAX);
     used += took;
     free(piece);
   }
@@ -75,7 +75,7 @@ static size_t read_pieces(st_chunked *chunked, subtoken_text bytes, size_t most,
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static char body[ST_BODY_IN_MAX], whole[ST_BODY_IN_MAX], want[ST_BODY_IN_MAX];
+  static char body[ST_REQUEST_BODY_MAX], whole[ST_REQUEST_BODY_MAX], want[ST_REQUEST_BODY_MAX];
   st_chunked chunked, at_once;
   size_t want_len, want_used = 0;
   if (size < 1) return 0;

@@ -24,7 +24,7 @@ static void check_good(subtoken_text bytes, const st_request_head *head) {
   size_t leading = bytes.data[0] == '\r' ? 1 : 0;
   HOLD(head->len <= bytes.len && head->len <= ST_HEAD_MAX);
   HOLD(memcmp(bytes.data + head->len - 4, "\r\n\r\n", 4) == 0);
-  HOLD(head->content_length <= ST_BODY_IN_MAX);
+  HOLD(head->content_length <= ST_REQUEST_BODY_MAX);
   HOLD(head->header_count <= ST_HEADERS_MAX);
   /* Each line was taken for one header, none lost, none made of two. */
   HOLD(count_lines(bytes, head->len) == head->header_count + 2 + leading);

@@ -159,7 +159,7 @@ static void check_alike(const st_params *params, bool good, subtoken_text pairs)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static st_params params;
-  if (size < 1 || size > ST_BODY_IN_MAX - 8) return 0;
+  if (size < 1 || size > ST_REQUEST_BODY_MAX - 8) return 0;
   unsigned mode = data[0] % 4;
   const char *prefix = mode == 0 ? "urls=" : "";
   size_t len = strlen(prefix) + size - 1;

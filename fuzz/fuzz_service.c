@@ -730,7 +730,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   subtoken_text bytes = expand(data, size);
   if (st_request_head_read(bytes, &head, &fault) == ST_HEAD_GOOD) {
     size_t rest = bytes.len - head.len;
-    if (rest > ST_BODY_IN_MAX) rest = ST_BODY_IN_MAX;
+    if (rest > ST_REQUEST_BODY_MAX) rest = ST_REQUEST_BODY_MAX;
     st_request request = {.method = head.method,
                           .target = head.target,
                           .headers = head.headers,

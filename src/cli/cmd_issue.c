@@ -63,7 +63,7 @@ static bool issue_check_urls(st_params *params) {
 
 /* The lists are read by the code that reads them in a query. */
 static bool issue_read_lists(const char *permissions, const char *urls, st_params *params) {
-  static char query[3 * ST_BODY_IN_MAX + 64];
+  static char query[3 * ST_REQUEST_BODY_MAX + 64];
   st_writer writer = st_writer_on(query, sizeof query);
   issue_write_parameter(&writer, "permissions", permissions);
   issue_write_parameter(&writer, "urls", urls);

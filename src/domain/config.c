@@ -1,6 +1,8 @@
+/* The text of the configuration file to settings, whole or not at all: one reader a setting, and
+ * the place of what is wrong. cJSON is used nowhere else.
+ */
 #include "domain/config.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,55 +30,23 @@ void st_config_default(st_settings *settings) {
   settings->credentials = ST_FORMS_ALL;
 }
 
-bool st_config_network_read(subtoken_text text, st_network *network) {
-  char address[INET6_ADDRSTRLEN + 1];
-  st_cutter cutter = {text, false};
-  subtoken_text host, bits;
-  struct in_addr four;
-  if (!st_cut(&cutter, '/', &host) || host.len >= sizeof address) return false;
-  memset(network, 0, sizeof *network);
-  memcpy(address, host.data, host.len);
-  address[host.len] = '\0';
-  int64_t most = 128, least = 0, count = 128;
-  if (inet_pton(AF_INET, address, &four) == 1) {
-    network->address[10] = network->address[11] = 0xFF;
-    memcpy(network->address + 12, &four, 4);
-    least = 96;
-  } else if (inet_pton(AF_INET6, address, network->address) != 1) {
-    return false;
-  }
-  if (st_cut(&cutter, '/', &bits)) {
-    if (bits.len > 3 || !st_duration_read(bits, &count)) return false;
-    count += least;
-  }
-  if (!cutter.done || count > most) return false;
-  network->bits = (uint8_t)count;
-  return true;
-}
-
-bool st_config_network_holds(const st_network *network, const uint8_t address[16]) {
-  for (size_t bit = 0; bit < network->bits; bit++) {
-    if (((network->address[bit / 8] ^ address[bit / 8]) >> (7 - bit % 8)) & 1) return false;
-  }
-  return true;
-}
-
 bool st_config_trusts(const st_settings *settings, subtoken_text address) {
   st_network one;
   if (settings->trusts_unix && st_text_is(address, ST_PEER_UNIX)) return true;
   if (settings->proxy_count == 0) return false;
   st_cutter zone = {address, false}; /* fe80::1%eth0: RFC 4007 section 11 */
   (void)st_cut(&zone, '%', &address);
-  if (!st_config_network_read(address, &one)) return false;
+  if (!st_network_read(address, &one)) return false;
   for (size_t i = 0; i < settings->proxy_count; i++) {
-    if (st_config_network_holds(&settings->proxies[i], one.address)) return true;
+    if (st_network_holds(&settings->proxies[i], one.address)) return true;
   }
   return false;
 }
 
 /* One reader a kind of value; each answers what the value must be, or NULL. */
 
-static const char *read_life(const cJSON *value, int64_t *seconds, int64_t least, int64_t most) {
+static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_t least,
+                                    int64_t most) {
   int64_t read = -1;
   if (cJSON_IsString(value)) {
     if (!st_duration_read(st_text(value->valuestring), &read)) read = -1;
@@ -92,7 +62,7 @@ static const char *read_life(const cJSON *value, int64_t *seconds, int64_t least
   return NULL;
 }
 
-static const char *read_count(const cJSON *value, int64_t *count, int64_t most) {
+static const char *config_read_count(const cJSON *value, int64_t *count, int64_t most) {
   if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > (double)most ||
       value->valuedouble != (double)(int64_t)value->valuedouble) {
     return "must be a whole number, at least 1 and not larger than makes sense";
@@ -101,7 +71,7 @@ static const char *read_count(const cJSON *value, int64_t *count, int64_t most) 
   return NULL;
 }
 
-static const char *read_string(const cJSON *value, char *out, size_t size) {
+static const char *config_read_string(const cJSON *value, char *out, size_t size) {
   if (!cJSON_IsString(value) || st_text(value->valuestring).len >= size ||
       value->valuestring[0] == '\0') {
     return "must be a string that is neither empty nor too long";
@@ -110,7 +80,7 @@ static const char *read_string(const cJSON *value, char *out, size_t size) {
   return NULL;
 }
 
-static const char *read_listen(const cJSON *value, st_settings *settings) {
+static const char *config_read_listen(const cJSON *value, st_settings *settings) {
   static const char error[] =
       "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:/PATH (at most 100 "
       "bytes), "
@@ -127,59 +97,59 @@ static const char *read_listen(const cJSON *value, st_settings *settings) {
   return settings->listen_count > 0 ? NULL : error;
 }
 
-static const char *read_behind_tls(const cJSON *value, st_settings *settings) {
+static const char *config_read_behind_tls(const cJSON *value, st_settings *settings) {
   if (!cJSON_IsBool(value)) return "must be true or false";
   settings->behind_tls = cJSON_IsTrue(value);
   return NULL;
 }
 
-static const char *read_threads(const cJSON *value, st_settings *settings) {
-  return read_count(value, &settings->threads, 16384);
+static const char *config_read_threads(const cJSON *value, st_settings *settings) {
+  return config_read_count(value, &settings->threads, 16384);
 }
 
-static const char *read_leeway(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->leeway, 0, 3600);
+static const char *config_read_leeway(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->leeway, 0, 3600);
 }
 
-static const char *read_default_life(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->default_life, 1, LIFE_MAX);
+static const char *config_read_default_life(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->default_life, 1, LIFE_MAX);
 }
 
-static const char *read_max_life(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->max_life, 1, LIFE_MAX);
+static const char *config_read_max_life(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->max_life, 1, LIFE_MAX);
 }
 
-static const char *read_access_life(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->access_life, 1, LIFE_MAX);
+static const char *config_read_access_life(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->access_life, 1, LIFE_MAX);
 }
 
-static const char *read_refresh_life(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->refresh_life, 1, LIFE_MAX);
+static const char *config_read_refresh_life(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->refresh_life, 1, LIFE_MAX);
 }
 
-static const char *read_idle_timeout(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->idle_timeout, 1, 3600);
+static const char *config_read_idle_timeout(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->idle_timeout, 1, 3600);
 }
 
-static const char *read_refresh_retry(const cJSON *value, st_settings *settings) {
-  return read_life(value, &settings->refresh_retry, 0, 60);
+static const char *config_read_refresh_retry(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->refresh_retry, 0, 60);
 }
 
-static const char *read_sessions_per_key(const cJSON *value, st_settings *settings) {
-  return read_count(value, &settings->sessions_per_key, 100000);
+static const char *config_read_sessions_per_key(const cJSON *value, st_settings *settings) {
+  return config_read_count(value, &settings->sessions_per_key, 100000);
 }
 
-static const char *read_log(const cJSON *value, st_settings *settings) {
-  const char *error = read_string(value, settings->log, sizeof settings->log);
+static const char *config_read_log(const cJSON *value, st_settings *settings) {
+  const char *error = config_read_string(value, settings->log, sizeof settings->log);
   if (error == NULL && st_text_is(st_text(settings->log), "stderr")) settings->log[0] = '\0';
   return error;
 }
 
-static const char *read_policy(const cJSON *value, st_settings *settings) {
-  return read_string(value, settings->policy, sizeof settings->policy);
+static const char *config_read_policy(const cJSON *value, st_settings *settings) {
+  return config_read_string(value, settings->policy, sizeof settings->policy);
 }
 
-static const char *read_proxies(const cJSON *value, st_settings *settings) {
+static const char *config_read_proxies(const cJSON *value, st_settings *settings) {
   static const char error[] = "must be an array of at most 32 addresses, networks or \"unix:\"";
   const cJSON *item;
   if (!cJSON_IsArray(value)) return error;
@@ -191,8 +161,7 @@ static const char *read_proxies(const cJSON *value, st_settings *settings) {
       continue;
     }
     if (settings->proxy_count == ST_PROXIES_MAX || !cJSON_IsString(item) ||
-        !st_config_network_read(st_text(item->valuestring),
-                                &settings->proxies[settings->proxy_count])) {
+        !st_network_read(st_text(item->valuestring), &settings->proxies[settings->proxy_count])) {
       return error;
     }
     settings->proxy_count++;
@@ -200,21 +169,21 @@ static const char *read_proxies(const cJSON *value, st_settings *settings) {
   return NULL;
 }
 
-static const char *read_rate(const cJSON *value, st_settings *settings) {
+static const char *config_read_rate(const cJSON *value, st_settings *settings) {
   static const char error[] = "must be \"off\" or {\"per_second\":N,\"burst\":N}";
   settings->rate_per_second = 0;
   if (cJSON_IsString(value) && st_text_is(st_text(value->valuestring), "off")) return NULL;
   const cJSON *per_second = cJSON_GetObjectItemCaseSensitive(value, "per_second");
   const cJSON *burst = cJSON_GetObjectItemCaseSensitive(value, "burst");
   if (!cJSON_IsObject(value) || cJSON_GetArraySize(value) != 2 ||
-      read_count(per_second, &settings->rate_per_second, 1000000) != NULL ||
-      read_count(burst, &settings->rate_burst, 1000000) != NULL) {
+      config_read_count(per_second, &settings->rate_per_second, 1000000) != NULL ||
+      config_read_count(burst, &settings->rate_burst, 1000000) != NULL) {
     return error;
   }
   return NULL;
 }
 
-static unsigned form_of(const cJSON *item) {
+static unsigned config_form_of(const cJSON *item) {
   static const struct {
     const char *name;
     unsigned form;
@@ -228,7 +197,7 @@ static unsigned form_of(const cJSON *item) {
   return 0;
 }
 
-static const char *read_credentials(const cJSON *value, st_settings *settings) {
+static const char *config_read_credentials(const cJSON *value, st_settings *settings) {
   static const char error[] =
       "must be an array of at least one of \"bearer\", \"x-api-key\", \"query\" and \"basic\", "
       "each "
@@ -237,26 +206,26 @@ static const char *read_credentials(const cJSON *value, st_settings *settings) {
   settings->credentials = 0;
   if (!cJSON_IsArray(value)) return error;
   cJSON_ArrayForEach(item, value) {
-    unsigned form = form_of(item);
+    unsigned form = config_form_of(item);
     if (form == 0 || (settings->credentials & form) != 0) return error;
     settings->credentials |= form;
   }
   return settings->credentials != 0 ? NULL : error;
 }
 
-static const char *read_basic_challenge(const cJSON *value, st_settings *settings) {
+static const char *config_read_basic_challenge(const cJSON *value, st_settings *settings) {
   if (!cJSON_IsBool(value)) return "must be true or false";
   settings->basic_challenge = cJSON_IsTrue(value);
   return NULL;
 }
 
-static const char *read_data_group(const cJSON *value, st_settings *settings) {
+static const char *config_read_data_group(const cJSON *value, st_settings *settings) {
   if (!cJSON_IsBool(value)) return "must be true or false";
   settings->data_group = cJSON_IsTrue(value);
   return NULL;
 }
 
-static const char *read_registration(const cJSON *value, st_settings *settings) {
+static const char *config_read_registration(const cJSON *value, st_settings *settings) {
   subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
   settings->registration_open = st_text_is(text, "open");
   return settings->registration_open || st_text_is(text, "closed")
@@ -268,30 +237,31 @@ static const struct {
   const char *name;
   const char *(*read)(const cJSON *value, st_settings *settings);
 } readers[] = {
-    {"listen", read_listen},
-    {"behind_tls", read_behind_tls},
-    {"threads", read_threads},
-    {"leeway", read_leeway},
-    {"default_life", read_default_life},
-    {"max_life", read_max_life},
-    {"trusted_proxies", read_proxies},
-    {"rate", read_rate},
-    {"credentials", read_credentials},
-    {"basic_challenge", read_basic_challenge},
-    {"data_group", read_data_group},
-    {"registration", read_registration},
-    {"access_life", read_access_life},
-    {"refresh_life", read_refresh_life},
-    {"refresh_retry", read_refresh_retry},
-    {"sessions_per_key", read_sessions_per_key},
-    {"idle_timeout", read_idle_timeout},
-    {"log", read_log},
-    {"policy", read_policy},
+    {"listen", config_read_listen},
+    {"behind_tls", config_read_behind_tls},
+    {"threads", config_read_threads},
+    {"leeway", config_read_leeway},
+    {"default_life", config_read_default_life},
+    {"max_life", config_read_max_life},
+    {"trusted_proxies", config_read_proxies},
+    {"rate", config_read_rate},
+    {"credentials", config_read_credentials},
+    {"basic_challenge", config_read_basic_challenge},
+    {"data_group", config_read_data_group},
+    {"registration", config_read_registration},
+    {"access_life", config_read_access_life},
+    {"refresh_life", config_read_refresh_life},
+    {"refresh_retry", config_read_refresh_retry},
+    {"sessions_per_key", config_read_sessions_per_key},
+    {"idle_timeout", config_read_idle_timeout},
+    {"log", config_read_log},
+    {"policy", config_read_policy},
 };
 
 #define NAME_SHOWN 32 /* bytes of a name: escaped, it is six times as long and fits */
 
-static bool refuse(char *error, size_t line, size_t column, subtoken_text name, const char *text) {
+static bool config_refuse(char *error, size_t line, size_t column, subtoken_text name,
+                          const char *text) {
   st_writer writer = st_writer_on(error, ST_CONFIG_ERROR_MAX);
   st_write_literal(&writer, "line ");
   st_write_int(&writer, (int64_t)line);
@@ -307,8 +277,8 @@ static bool refuse(char *error, size_t line, size_t column, subtoken_text name, 
   return false;
 }
 
-static bool apply(const cJSON *root, subtoken_text name, st_settings *settings,
-                  const char **problem) {
+static bool config_apply(const cJSON *root, subtoken_text name, st_settings *settings,
+                         const char **problem) {
   for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
     if (!st_text_is(name, readers[i].name)) continue;
     *problem = readers[i].read(cJSON_GetObjectItemCaseSensitive(root, readers[i].name), settings);
@@ -319,7 +289,7 @@ static bool apply(const cJSON *root, subtoken_text name, st_settings *settings,
 }
 
 /* What no setting tells by itself, or NULL. */
-static const char *check_together(const st_settings *settings) {
+static const char *config_check_together(const st_settings *settings) {
   if (settings->default_life > settings->max_life) return "default_life is longer than max_life";
   if (settings->basic_challenge && (settings->credentials & ST_FORM_BASIC) == 0) {
     return "basic_challenge is true, and credentials has no \"basic\"";
@@ -330,8 +300,8 @@ static const char *check_together(const st_settings *settings) {
 /* The strict reader walks over the members and knows where they stand; cJSON,
  * which has seen the same text, gives the values.
  */
-static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings *settings,
-                 char *error) {
+static bool config_walk(char *copy, subtoken_text text, const cJSON *root, st_settings *settings,
+                        char *error) {
   st_json json;
   subtoken_text name = {NULL, 0};
   size_t line, column;
@@ -340,18 +310,18 @@ static bool walk(char *copy, subtoken_text text, const cJSON *root, st_settings 
   bool good = st_json_object(&json);
   while (good && st_json_member(&json, &name)) {
     size_t at = (size_t)(name.data - copy);
-    if (!apply(root, name, settings, &problem)) {
+    if (!config_apply(root, name, settings, &problem)) {
       st_json_position(text.data, at, &line, &column);
-      return refuse(error, line, column - 1, name, problem);
+      return config_refuse(error, line, column - 1, name, problem);
     }
     good = st_json_skip(&json);
   }
   if (good && st_json_end(&json)) {
-    problem = check_together(settings);
+    problem = config_check_together(settings);
     if (problem == NULL) return true;
   }
   st_json_position(text.data, json.at < text.len ? json.at : text.len, &line, &column);
-  return refuse(error, line, column, (subtoken_text){NULL, 0}, problem);
+  return config_refuse(error, line, column, (subtoken_text){NULL, 0}, problem);
 }
 
 bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
@@ -359,7 +329,7 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   st_config_default(&fresh);
   size_t line, column;
   char *copy = malloc(text.len + 1);
-  if (copy == NULL) return refuse(error, 1, 1, (subtoken_text){NULL, 0}, "out of memory");
+  if (copy == NULL) return config_refuse(error, 1, 1, (subtoken_text){NULL, 0}, "out of memory");
   memcpy(copy, text.data, text.len);
   st_json check;
   st_json_start(&check, copy, text.len);
@@ -367,11 +337,11 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   cJSON *root = good ? cJSON_ParseWithLength(text.data, text.len) : NULL;
   if (root != NULL) {
     memcpy(copy, text.data, text.len);
-    good = walk(copy, text, root, &fresh, error);
+    good = config_walk(copy, text, root, &fresh, error);
   } else {
     good = false;
     st_json_position(text.data, check.at < text.len ? check.at : text.len, &line, &column);
-    (void)refuse(error, line, column, (subtoken_text){NULL, 0}, "this is not strict JSON");
+    (void)config_refuse(error, line, column, (subtoken_text){NULL, 0}, "this is not strict JSON");
   }
   cJSON_Delete(root);
   free(copy);

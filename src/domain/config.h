@@ -1,20 +1,15 @@
-/* config - the text of a configuration file to settings (interface section 9). */
+/* config - the text of a configuration file to settings (subtoken.conf(5)). */
 #ifndef ST_DOMAIN_CONFIG_H
 #define ST_DOMAIN_CONFIG_H
 
 #include "domain/listen.h"
+#include "domain/network.h"
 
 #define ST_CONFIG_MAX 65536 /* bytes of a configuration file */
 #define ST_CONFIG_ERROR_MAX 256
 #define ST_PATH_TEXT_MAX 1024
 #define ST_PROXIES_MAX 32
 #define ST_PEER_UNIX "unix:" /* whoever connected to a socket in the file system */
-
-/* An address, IPv4 ones as ::ffff:a.b.c.d, and how many of its bits count. */
-typedef struct st_network {
-  uint8_t address[16];
-  uint8_t bits;
-} st_network;
 
 /* The forms in which a credential comes. */
 enum {
@@ -38,7 +33,7 @@ typedef struct st_settings {
   unsigned credentials;     /* the forms that are looked at: ST_FORM_* */
   bool data_group;          /* DATA may be open to its group */
   bool basic_challenge;     /* a 401 asks for Basic, too */
-  bool registration_open;   /* anybody may become a person, of no permissions */
+  bool registration_open;   /* anybody may register as a user without permissions */
   int64_t rate_per_second;  /* 0: no limit */
   int64_t rate_burst;
   char log[ST_PATH_TEXT_MAX];    /* empty: standard error */
@@ -50,15 +45,12 @@ typedef struct st_settings {
 
 void st_config_default(st_settings *settings);
 
-/* Read a file's text over the defaults; whole or not at all. why, of
+/* Read a file's text over the defaults; whole or not at all. error, of
  * ST_CONFIG_ERROR_MAX bytes, names the setting and its line.
  */
 bool st_config_read(subtoken_text text, st_settings *settings, char *error)
     __attribute__((warn_unused_result));
 
-bool st_config_network_read(subtoken_text text, st_network *network)
-    __attribute__((warn_unused_result));
-bool st_config_network_holds(const st_network *network, const uint8_t address[16]);
 /* Is it the address of a proxy whose X-Forwarded-For is believed? */
 bool st_config_trusts(const st_settings *settings, subtoken_text address);
 

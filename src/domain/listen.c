@@ -10,13 +10,13 @@
 
 #define UNIX "unix:"
 
-static bool starts_with(subtoken_text text, const char *start) {
+static bool listen_starts_with(subtoken_text text, const char *start) {
   subtoken_text front = text;
   if (front.len > strlen(start)) front.len = strlen(start);
   return st_text_is(front, start);
 }
 
-static bool read_port(subtoken_text text, uint16_t *port) {
+static bool listen_read_port(subtoken_text text, uint16_t *port) {
   uint32_t number = 0;
   if (text.len < 1 || text.len > 5) return false;
   for (size_t i = 0; i < text.len; i++) {
@@ -28,7 +28,7 @@ static bool read_port(subtoken_text text, uint16_t *port) {
 }
 
 /* An IPv6 address has brackets, an IPv4 one has none. */
-static bool read_host(subtoken_text host, st_listen *listen) {
+static bool listen_read_host(subtoken_text host, st_listen *listen) {
   char address[INET6_ADDRSTRLEN + 1];
   bool brackets = host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
   if (brackets) host = (subtoken_text){host.data + 1, host.len - 2};
@@ -39,31 +39,31 @@ static bool read_host(subtoken_text host, st_listen *listen) {
   return inet_pton(brackets ? AF_INET6 : AF_INET, address, listen->address) == 1;
 }
 
-static bool read_path(subtoken_text path, st_listen *listen) {
+static bool listen_read_path(subtoken_text path, st_listen *listen) {
   listen->kind = ST_LISTEN_UNIX;
   return path.len > 1 && path.len <= ST_LISTEN_PATH_MAX && path.data[0] == '/' &&
          path.data[path.len - 1] != '/' && memchr(path.data, '\0', path.len) == NULL;
 }
 
-static bool read_any(subtoken_text text, st_listen *listen) {
+static bool listen_read_any(subtoken_text text, st_listen *listen) {
   size_t colon = text.len;
-  if (starts_with(text, UNIX)) {
-    return read_path((subtoken_text){text.data + 5, text.len - 5}, listen);
+  if (listen_starts_with(text, UNIX)) {
+    return listen_read_path((subtoken_text){text.data + 5, text.len - 5}, listen);
   }
   while (colon > 0 && text.data[colon - 1] != ':') colon--;
   if (colon < 2) return false;
   subtoken_text host = {text.data, colon - 1};
   if (st_text_is(host, "localhost")) host = ST_TEXT("127.0.0.1");
-  return read_port((subtoken_text){text.data + colon, text.len - colon}, &listen->port) &&
-         read_host(host, listen);
+  return listen_read_port((subtoken_text){text.data + colon, text.len - colon}, &listen->port) &&
+         listen_read_host(host, listen);
 }
 
 bool st_listen_read(subtoken_text text, st_listen *listen) {
   static const char name[] = "localhost";
   st_listen fresh = {0};
   memset(listen, 0, sizeof *listen);
-  if (text.len == 0 || !read_any(text, &fresh)) return false;
-  bool named = starts_with(text, "localhost:");
+  if (text.len == 0 || !listen_read_any(text, &fresh)) return false;
+  bool named = listen_starts_with(text, "localhost:");
   st_writer writer = st_writer_on(fresh.text, sizeof fresh.text);
   if (named) {
     st_write_literal(&writer, "127.0.0.1");

@@ -22,7 +22,7 @@
 #define LOOK_US INT64_C(200000)
 #define PAUSE_MS 50 /* when no connection can be accepted */
 /* The largest head and body, and room for what frames the next chunk behind them. */
-#define BUFFER (ST_HEAD_MAX + ST_BODY_IN_MAX + 256)
+#define BUFFER (ST_HEAD_MAX + ST_REQUEST_BODY_MAX + 256)
 
 static const char stand_in[] = "GET / HTTP/1.1\r\nHost: stand-in\r\n\r\n";
 

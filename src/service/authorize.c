@@ -10,7 +10,6 @@
 #include "service/credential.h"
 #include "service/endpoints.h"
 #include "service/original_request.h"
-#include "service/params.h"
 #include "service/reply.h"
 
 /* ---- may it pass ---- */
@@ -42,7 +41,7 @@ static unsigned authorize_policy_flags(const st_request *request, const st_origi
 static subtoken_result authorize_check_needs(const st_context *c, const subtoken_decision *decision,
                                              const subtoken_claims *grant, subtoken_rpc *rpc,
                                              subtoken_text *lacking) {
-  char scratch[ST_BODY_IN_MAX];
+  char scratch[ST_REQUEST_BODY_MAX];
   const subtoken_text *first =
       st_claims_find_lacking(grant, decision->needs, decision->needs_count);
   if (first != NULL) {

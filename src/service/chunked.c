@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include "service/params.h"
-
 enum { SIZE = 0, SIZE_LF, DATA, DATA_CR, DATA_LF, END_CR, END_LF };
 
 static int hex_value(char c) {
@@ -38,7 +36,7 @@ static void expect(st_chunked *c, char byte, char wanted, int next) {
 static void begin_data(st_chunked *c, char byte) {
   expect(c, byte, '\n', c->left == 0 ? END_CR : DATA);
   c->digits = 0;
-  if (c->state == ST_CHUNKED_MORE && c->left > ST_BODY_IN_MAX - c->body_len) {
+  if (c->state == ST_CHUNKED_MORE && c->left > ST_REQUEST_BODY_MAX - c->body_len) {
     c->state = ST_CHUNKED_TOO_LONG;
   }
 }

@@ -4,6 +4,7 @@
 #include "service/access.h"
 #include "service/endpoints.h"
 #include "service/issuing.h"
+#include "service/params.h"
 #include "service/reply.h"
 #include "service/request.h"
 

@@ -101,10 +101,11 @@ const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t coun
     fields[i].text = (subtoken_text){NULL, 0};
   }
   if (st_request_body_kind(c->request) != ST_BODY_JSON) return &other_type;
-  if (body.len > ST_BODY_IN_MAX) return st_problem_parameter(&c->problem, "body", "too long");
+  if (body.len > ST_REQUEST_BODY_MAX) return st_problem_parameter(&c->problem, "body", "too long");
   if (body.len > 0) memcpy(scratch, body.data, body.len);
   st_json_start(&reader.json, scratch, body.len);
-  reader.joined = st_writer_on(scratch + ST_BODY_IN_MAX, ST_BODY_SCRATCH - ST_BODY_IN_MAX);
+  reader.joined =
+      st_writer_on(scratch + ST_REQUEST_BODY_MAX, ST_BODY_SCRATCH - ST_REQUEST_BODY_MAX);
   reader.problem = NULL;
   return json_body_read_object(c, &reader, fields, count);
 }

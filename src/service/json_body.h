@@ -3,7 +3,6 @@
 #define ST_SERVICE_JSON_BODY_H
 
 #include "service/context.h"
-#include "service/params.h"
 
 /* What a call may name. Views point into the scratch that was read into. */
 typedef struct st_field {
@@ -14,7 +13,7 @@ typedef struct st_field {
   subtoken_text text; /* of ST_FIELD_TEXT; of ST_FIELD_PERMISSIONS: joined by commas */
 } st_field;
 
-#define ST_BODY_SCRATCH (ST_BODY_IN_MAX + ST_PERMISSIONS_TEXT_MAX + 1)
+#define ST_BODY_SCRATCH (ST_REQUEST_BODY_MAX + ST_PERMISSIONS_TEXT_MAX + 1)
 
 /* Read the request's body, a strict JSON object; members of other names are ignored, and so are
  * those that are null, as some clients write what they do not give. A list of

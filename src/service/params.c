@@ -1,46 +1,18 @@
+/* The parameters of createsubtoken, from the query and from a form or JSON body, to one request of
+ * core/narrow.c. Strict: what is given twice, or in a way that shows a misunderstanding, is
+ * refused.
+ */
 #include "service/params.h"
 
 #include "base/bytes.h"
 #include "base/date.h"
 #include "base/json.h"
+#include "service/form.h"
 #include "subtoken/issue.h"
-
-/* Decodes + and %XX. The decoded text is never longer than the raw one. */
-static bool form_decode(subtoken_text raw, st_writer *out, subtoken_text *decoded) {
-  size_t start = out->len;
-  for (size_t i = 0; i < raw.len; i++) {
-    char c = raw.data[i];
-    if (c == '+') {
-      c = ' ';
-    } else if (c == '%') {
-      int high = raw.len - i >= 3 ? st_hex_value(raw.data[i + 1]) : -1;
-      int low = raw.len - i >= 3 ? st_hex_value(raw.data[i + 2]) : -1;
-      if (high < 0 || low < 0) return false;
-      c = (char)(high << 4 | low);
-      i += 2;
-    }
-    st_write_char(out, c);
-  }
-  *decoded = (subtoken_text){out->out + start, out->len - start};
-  return !out->overflow;
-}
-
-bool st_params_next_pair(st_cutter *cutter, st_writer *out, st_pair *pair) {
-  subtoken_text piece;
-  do {
-    if (!st_cut(cutter, '&', &piece)) return false;
-  } while (piece.len == 0);
-  st_cutter inner = {piece, false};
-  (void)st_cut(&inner, '=', &pair->name);
-  pair->value = inner.done ? (subtoken_text){piece.data + piece.len, 0} : inner.rest;
-  bool good = form_decode(pair->name, out, &pair->name);
-  pair->bad_escape = !form_decode(pair->value, out, &pair->value) || !good;
-  return true;
-}
 
 enum { EXPIRE = 1, PERMISSIONS = 2, URLS = 4 };
 
-static unsigned known(subtoken_text name) {
+static unsigned params_known(subtoken_text name) {
   if (st_text_is(name, "expire")) return EXPIRE;
   if (st_text_is(name, "permissions")) return PERMISSIONS;
   return st_text_is(name, "urls") ? URLS : 0;
@@ -48,13 +20,13 @@ static unsigned known(subtoken_text name) {
 
 /* `urls[]` and `urls[0]`, as PHP and others write lists: who sends that means the parameter, and
  * must not be given a token without the limits that it asked for. */
-static unsigned known_as_array(subtoken_text name) {
+static unsigned params_known_as_array(subtoken_text name) {
   size_t len = 0;
   while (len < name.len && name.data[len] != '[') len++;
-  return len < name.len ? known((subtoken_text){name.data, len}) : 0;
+  return len < name.len ? params_known((subtoken_text){name.data, len}) : 0;
 }
 
-static bool refuse(st_params *params, const char *name, const char *reason) {
+static bool params_refuse(st_params *params, const char *name, const char *reason) {
   st_writer writer = st_writer_on(params->error, sizeof params->error);
   st_write_literal(&writer, name);
   st_write_literal(&writer, ": ");
@@ -63,21 +35,22 @@ static bool refuse(st_params *params, const char *name, const char *reason) {
   return false;
 }
 
-static const char *name_of(unsigned parameter) {
+static const char *params_name_of(unsigned parameter) {
   return parameter == EXPIRE ? "expire" : parameter == PERMISSIONS ? "permissions" : "urls";
 }
 
-static bool read_expire(st_params *params, subtoken_text value) {
+static bool params_read_expire(st_params *params, subtoken_text value) {
   params->request.has_expire = true;
   if (st_date_read(value, &params->request.expire)) return true;
-  return refuse(params, "expire",
-                "must be a date and time such as 2027-11-22T00:41:48Z, with Z, an offset like "
-                "+02:00, or nothing for UTC");
+  return params_refuse(
+      params, "expire",
+      "must be a date and time such as 2027-11-22T00:41:48Z, with Z, an offset like "
+      "+02:00, or nothing for UTC");
 }
 
-static bool add_permission(st_params *params, subtoken_text item) {
+static bool params_add_permission(st_params *params, subtoken_text item) {
   if (params->request.permission_count == SUBTOKEN_PERMISSIONS_MAX) {
-    return refuse(params, "permissions", "at most 64 can be asked for");
+    return params_refuse(params, "permissions", "at most 64 can be asked for");
   }
   params->permissions[params->request.permission_count++] = item;
   return true;
@@ -86,7 +59,7 @@ static bool add_permission(st_params *params, subtoken_text item) {
 bool st_params_add_url(st_params *params, subtoken_text item) {
   static const char hex[] = "0123456789ABCDEF";
   if (params->request.url_count == SUBTOKEN_URLS_MAX) {
-    return refuse(params, "urls", "at most 64 can be asked for");
+    return params_refuse(params, "urls", "at most 64 can be asked for");
   }
   st_writer *out = &params->writer;
   size_t start = out->len;
@@ -99,33 +72,34 @@ bool st_params_add_url(st_params *params, subtoken_text item) {
     char escape[3] = {'%', hex[byte >> 4], hex[byte & 15]};
     st_write(out, escape, sizeof escape);
   }
-  if (out->overflow) return refuse(params, "urls", "too long");
+  if (out->overflow) return params_refuse(params, "urls", "too long");
   params->urls[params->request.url_count++] = (subtoken_text){out->out + start, out->len - start};
   return true;
 }
 
 /* The two lists of a query or form: one text, cut at the commas and the blanks around them. */
-static bool read_list(st_params *params, unsigned parameter, subtoken_text value) {
+static bool params_read_list(st_params *params, unsigned parameter, subtoken_text value) {
   if (parameter == URLS) params->request.has_urls = value.len > 0;
   st_cutter cutter = {value, value.len == 0};
   subtoken_text item;
   while (st_cut_item(&cutter, &item)) {
-    if (parameter == URLS ? !st_params_add_url(params, item) : !add_permission(params, item)) {
+    if (parameter == URLS ? !st_params_add_url(params, item)
+                          : !params_add_permission(params, item)) {
       return false;
     }
   }
   return true;
 }
 
-static bool first_time(st_params *params, unsigned parameter) {
+static bool params_first_time(st_params *params, unsigned parameter) {
   if (params->seen & parameter) {
-    return refuse(params, name_of(parameter), "given more than once");
+    return params_refuse(params, params_name_of(parameter), "given more than once");
   }
   params->seen |= parameter;
   return true;
 }
 
-static bool starts_json(subtoken_text name) {
+static bool params_starts_json(subtoken_text name) {
   size_t i = 0;
   while (i < name.len && (name.data[i] == ' ' || name.data[i] == '\r' || name.data[i] == '\n')) i++;
   return i < name.len && (name.data[i] == '{' || name.data[i] == '[');
@@ -133,34 +107,34 @@ static bool starts_json(subtoken_text name) {
 
 /* A name that is none of the parameters is ignored, unless it shows that something was asked
  * for in a way that is not understood. where: "query" or "body". */
-static bool read_unknown(st_params *params, const char *where, subtoken_text name) {
-  unsigned parameter = known_as_array(name);
+static bool params_read_unknown(st_params *params, const char *where, subtoken_text name) {
+  unsigned parameter = params_known_as_array(name);
   if (parameter != 0) {
-    return refuse(params, name_of(parameter),
-                  "no [] behind the name: send one list with commas, or JSON with "
-                  "Content-Type: application/json");
+    return params_refuse(params, params_name_of(parameter),
+                         "no [] behind the name: send one list with commas, or JSON with "
+                         "Content-Type: application/json");
   }
-  if (!starts_json(name)) return true;
-  return refuse(params, where,
-                "is JSON, and no name=value: send it as the body, with "
-                "Content-Type: application/json");
+  if (!params_starts_json(name)) return true;
+  return params_refuse(params, where,
+                       "is JSON, and no name=value: send it as the body, with "
+                       "Content-Type: application/json");
 }
 
-static bool read_pairs(st_params *params, const char *where, subtoken_text text) {
+static bool params_read_pairs(st_params *params, const char *where, subtoken_text text) {
   st_cutter cutter = {text, text.len == 0};
   st_pair pair;
-  while (st_params_next_pair(&cutter, &params->writer, &pair)) {
-    unsigned parameter = known(pair.name);
+  while (st_form_next_pair(&cutter, &params->writer, &pair)) {
+    unsigned parameter = params_known(pair.name);
     if (parameter == 0) {
-      if (!read_unknown(params, where, pair.name)) return false;
+      if (!params_read_unknown(params, where, pair.name)) return false;
       continue;
     }
-    if (!first_time(params, parameter)) return false;
+    if (!params_first_time(params, parameter)) return false;
     if (pair.bad_escape) {
-      return refuse(params, name_of(parameter), "a % needs two hex digits behind it");
+      return params_refuse(params, params_name_of(parameter), "a % needs two hex digits behind it");
     }
-    if (parameter == EXPIRE ? !read_expire(params, pair.value)
-                            : !read_list(params, parameter, pair.value)) {
+    if (parameter == EXPIRE ? !params_read_expire(params, pair.value)
+                            : !params_read_list(params, parameter, pair.value)) {
       return false;
     }
   }
@@ -168,59 +142,61 @@ static bool read_pairs(st_params *params, const char *where, subtoken_text text)
 }
 
 /* A form in which nothing is known is something else under that content type. */
-static bool read_form(st_params *params, subtoken_text body) {
+static bool params_read_form(st_params *params, subtoken_text body) {
   unsigned before = params->seen;
-  if (!read_pairs(params, "body", body)) return false;
+  if (!params_read_pairs(params, "body", body)) return false;
   if (body.len == 0 || params->seen != before) return true;
-  return refuse(params, "body",
-                "no parameter is in this form (expire, permissions, urls); JSON needs "
-                "Content-Type: application/json");
+  return params_refuse(params, "body",
+                       "no parameter is in this form (expire, permissions, urls); JSON needs "
+                       "Content-Type: application/json");
 }
 
-static bool read_json_list(st_params *params, unsigned parameter, st_json *json) {
+static bool params_read_json_list(st_params *params, unsigned parameter, st_json *json) {
   subtoken_text item;
   if (parameter == URLS) params->request.has_urls = true;
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
     if (!st_json_string(json, &item)) return false;
-    if (parameter == URLS ? !st_params_add_url(params, item) : !add_permission(params, item)) {
+    if (parameter == URLS ? !st_params_add_url(params, item)
+                          : !params_add_permission(params, item)) {
       return false;
     }
   }
   if (!json->failed && parameter == URLS && params->request.url_count == 0) {
-    return refuse(params, "urls", "an empty list would allow nothing; leave it out for no limit");
+    return params_refuse(params, "urls",
+                         "an empty list would allow nothing; leave it out for no limit");
   }
   return !json->failed;
 }
 
-static bool read_json_member(st_params *params, subtoken_text name, st_json *json) {
+static bool params_read_json_member(st_params *params, subtoken_text name, st_json *json) {
   subtoken_text text;
-  unsigned parameter = known(name);
+  unsigned parameter = params_known(name);
   bool null = st_json_peek(json) == 'n'; /* as if it were missing */
   if (parameter == 0 || null) return st_json_skip(json);
-  if (!first_time(params, parameter)) return false;
-  bool good = parameter == EXPIRE ? st_json_string(json, &text) && read_expire(params, text)
-                                  : read_json_list(params, parameter, json);
+  if (!params_first_time(params, parameter)) return false;
+  bool good = parameter == EXPIRE ? st_json_string(json, &text) && params_read_expire(params, text)
+                                  : params_read_json_list(params, parameter, json);
   if (!good && json->wrong_type) {
-    return refuse(params, name_of(parameter),
-                  parameter == EXPIRE ? "must be a string" : "must be an array of strings");
+    return params_refuse(params, params_name_of(parameter),
+                         parameter == EXPIRE ? "must be a string" : "must be an array of strings");
   }
   return good;
 }
 
-static bool read_json(st_params *params, subtoken_text body) {
+static bool params_read_json(st_params *params, subtoken_text body) {
   st_json json;
   subtoken_text name;
   /* The reader unescapes in place, so it gets a copy, which the views outlive. */
   char *copy = params->writer.out + params->writer.len;
   st_write_view(&params->writer, body);
-  if (params->writer.overflow) return refuse(params, "body", "too long");
+  if (params->writer.overflow) return params_refuse(params, "body", "too long");
   st_json_start(&json, copy, body.len);
   bool good = st_json_object(&json);
-  while (good && st_json_member(&json, &name)) good = read_json_member(params, name, &json);
+  while (good && st_json_member(&json, &name)) good = params_read_json_member(params, name, &json);
   if (good && st_json_end(&json)) return true;
   if (params->error[0] != '\0') return false;
-  return refuse(params, "body", "must be one JSON object without duplicate names");
+  return params_refuse(params, "body", "must be one JSON object without duplicate names");
 }
 
 bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, subtoken_text body) {
@@ -230,7 +206,7 @@ bool st_params_read(st_params *params, subtoken_text query, st_body_kind kind, s
   params->seen = 0;
   params->writer = st_writer_on(params->text, sizeof params->text);
   params->error[0] = '\0';
-  if (!read_pairs(params, "query", query)) return false;
-  if (kind == ST_BODY_FORM) return read_form(params, body);
-  return kind == ST_BODY_NONE || read_json(params, body);
+  if (!params_read_pairs(params, "query", query)) return false;
+  if (kind == ST_BODY_FORM) return params_read_form(params, body);
+  return kind == ST_BODY_NONE || params_read_json(params, body);
 }

@@ -12,7 +12,7 @@
 #define HOST_MAX 64 /* longer than any address */
 
 /* Nothing, or a colon and a number. */
-static bool is_port(subtoken_text text) {
+static bool remote_is_port(subtoken_text text) {
   if (text.len == 0) return true;
   if (text.len < 2 || text.len > 6 || text.data[0] != ':') return false;
   for (size_t i = 1; i < text.len; i++) {
@@ -21,7 +21,7 @@ static bool is_port(subtoken_text text) {
   return true;
 }
 
-static size_t find(subtoken_text text, char c) {
+static size_t remote_find(subtoken_text text, char c) {
   const char *at = text.len > 0 ? memchr(text.data, c, text.len) : NULL;
   return at != NULL ? (size_t)(at - text.data) : text.len;
 }
@@ -29,26 +29,27 @@ static size_t find(subtoken_text text, char c) {
 /* `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`: proxies write
  * all of them. *host is the address alone.
  */
-static bool read_host(subtoken_text text, subtoken_text *host) {
+static bool remote_read_host(subtoken_text text, subtoken_text *host) {
   st_network network;
   if (text.len > HOST_MAX) return false;
   *host = text;
   if (text.len > 0 && text.data[0] == '[') {
-    size_t end = find(text, ']');
-    if (end == text.len || !is_port((subtoken_text){text.data + end + 1, text.len - end - 1})) {
+    size_t end = remote_find(text, ']');
+    if (end == text.len ||
+        !remote_is_port((subtoken_text){text.data + end + 1, text.len - end - 1})) {
       return false;
     }
     *host = (subtoken_text){text.data + 1, end - 1};
-    if (find(*host, ':') == host->len) return false;
-  } else if (find(text, '.') < find(text, ':')) {
-    host->len = find(text, ':');
-    if (!is_port((subtoken_text){text.data + host->len, text.len - host->len})) return false;
+    if (remote_find(*host, ':') == host->len) return false;
+  } else if (remote_find(text, '.') < remote_find(text, ':')) {
+    host->len = remote_find(text, ':');
+    if (!remote_is_port((subtoken_text){text.data + host->len, text.len - host->len})) return false;
   }
-  return find(*host, '/') == host->len && st_config_network_read(*host, &network);
+  return remote_find(*host, '/') == host->len && st_network_read(*host, &network);
 }
 
 /* Cuts the last element off the list. */
-static subtoken_text cut_last(subtoken_text *list) {
+static subtoken_text remote_cut_last(subtoken_text *list) {
   size_t at = list->len;
   while (at > 0 && list->data[at - 1] != ',') at--;
   subtoken_text last = {list->data + at, list->len - at};
@@ -64,8 +65,8 @@ subtoken_text st_remote_of(const st_settings *settings, const st_request *reques
     if (!st_text_is_nocase(request->headers[i - 1].name, "X-Forwarded-For")) continue;
     subtoken_text list = request->headers[i - 1].value;
     while (list.len > 0 && st_config_trusts(settings, remote)) {
-      subtoken_text last = cut_last(&list);
-      if (last.len > 0 && !read_host(last, &remote)) return st_text(ST_REMOTE_UNKNOWN);
+      subtoken_text last = remote_cut_last(&list);
+      if (last.len > 0 && !remote_read_host(last, &remote)) return st_text(ST_REMOTE_UNKNOWN);
     }
   }
   return remote;

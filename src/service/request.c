@@ -3,6 +3,7 @@
  * chunked.c).
  */
 #include "service/request.h"
+#include "service/form.h"
 
 const st_problem *st_request_query_text(st_context *c, const char *name, char *out, size_t size) {
   char decoded[SUBTOKEN_TARGET_MAX];
@@ -11,7 +12,7 @@ const st_problem *st_request_query_text(st_context *c, const char *name, char *o
   st_pair pair;
   bool given = false;
   out[0] = '\0';
-  while (st_params_next_pair(&cutter, &writer, &pair)) {
+  while (st_form_next_pair(&cutter, &writer, &pair)) {
     if (!st_text_is(pair.name, name)) continue;
     if (given) return st_problem_parameter(&c->problem, name, "given more than once");
     given = true;

@@ -5,7 +5,6 @@
 #define ST_SERVICE_REQUEST_H
 
 #include "service/context.h"
-#include "service/params.h"
 
 /* A number of a query, from 1 to most; *value stays as it is when it is not given. */
 const st_problem *st_request_query_number(st_context *c, const char *name, int64_t most,

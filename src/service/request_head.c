@@ -1,12 +1,14 @@
+/* The request line and the header lines of HTTP/1, read strictly: what two readers could frame
+ * differently is refused, never guessed. Bodies are read in chunked.c and by the server.
+ */
 #include "service/request_head.h"
 
 #include <string.h>
 
 #include "base/bytes.h"
-#include "service/params.h"
 #include "service/service.h"
 
-static st_request_head_state refuse(st_problem *fault, int status, const char *text) {
+static st_request_head_state head_refuse(st_problem *fault, int status, const char *text) {
   bool limit = status == 413 || status == 414 || status == 431;
   *fault = (st_problem){.status = status, .event = limit ? "limit" : "bad_framing", .text = text};
   return ST_HEAD_BAD;
@@ -54,7 +56,7 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
     uint8_t c = (uint8_t)bytes.data[i];
     if (c == '\r') {
       if (i + 1 == seen) break;
-      if (bytes.data[i + 1] != '\n') return refuse(fault, 400, "a bare carriage return");
+      if (bytes.data[i + 1] != '\n') return head_refuse(fault, 400, "a bare carriage return");
       i++;
       if (i - line == 1) {
         *end = i + 1;
@@ -62,14 +64,14 @@ static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t 
       }
       line = i + 1;
     } else if (c == '\n') {
-      return refuse(fault, 400, "a bare line feed");
+      return head_refuse(fault, 400, "a bare line feed");
     } else if ((c < 0x20 && c != '\t') || c == 0x7F) {
-      return refuse(fault, 400, "a control character");
+      return head_refuse(fault, 400, "a control character");
     }
   }
   if (bytes.len < ST_HEAD_MAX) return ST_HEAD_MORE;
-  if (line == start) return refuse(fault, 414, "the request target is longer than 8192 bytes");
-  return refuse(fault, 431, "the header is longer than 16384 bytes");
+  if (line == start) return head_refuse(fault, 414, "the request target is longer than 8192 bytes");
+  return head_refuse(fault, 431, "the header is longer than 16384 bytes");
 }
 
 static bool next_line(subtoken_text *rest, subtoken_text *line) {
@@ -90,8 +92,8 @@ static st_request_head_state read_version(subtoken_text version, st_request_head
   bool other = version.len == 8 && memcmp(version.data, "HTTP/", 5) == 0 &&
                version.data[6] == '.' && version.data[5] >= '0' && version.data[5] <= '9' &&
                version.data[7] >= '0' && version.data[7] <= '9';
-  return other ? refuse(fault, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-               : refuse(fault, 400, "the request line is not `METHOD target HTTP/1.1`");
+  return other ? head_refuse(fault, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+               : head_refuse(fault, 400, "the request line is not `METHOD target HTTP/1.1`");
 }
 
 /* What the request line and the header lines say about framing, and where the request goes. */
@@ -136,15 +138,15 @@ static st_request_head_state read_target(st_request_head *head, framing *seen, s
   if (target.len > 0 && target.data[0] == '/') return ST_HEAD_GOOD;
   if (st_text_is(head->method, "CONNECT") && target.len > 0) return ST_HEAD_GOOD;
   if (st_text_is(head->method, "OPTIONS") && st_text_is(target, "*")) return ST_HEAD_GOOD;
-  if (start == 0) return refuse(fault, 400, "the request target must start with /");
+  if (start == 0) return head_refuse(fault, 400, "the request target must start with /");
   while (end < target.len && target.data[end] != '/' && target.data[end] != '?') end++;
   seen->authority = (subtoken_text){target.data + start, end - start};
   seen->default_port = start == sizeof "http://" - 1 ? ":80" : ":443";
   if (seen->authority.len == 0 || !is_host(seen->authority)) {
-    return refuse(fault, 400, "the host of the request target is not a name and a port");
+    return head_refuse(fault, 400, "the host of the request target is not a name and a port");
   }
   if (end < target.len && target.data[end] == '?') {
-    return refuse(fault, 400, "the request target has no path in front of its ?");
+    return head_refuse(fault, 400, "the request target has no path in front of its ?");
   }
   /* Without a path it is `/`: the last one of the scheme. */
   head->target = end < target.len ? (subtoken_text){target.data + end, target.len - end}
@@ -159,17 +161,17 @@ static st_request_head_state read_request_line(subtoken_text line, st_request_he
   subtoken_text version;
   if (!st_cut(&cutter, ' ', &head->method) || !st_cut(&cutter, ' ', &head->target) ||
       !st_cut(&cutter, ' ', &version) || !cutter.done || !st_request_head_is_token(head->method)) {
-    return refuse(fault, 400, shape);
+    return head_refuse(fault, 400, shape);
   }
   st_request_head_state state = read_version(version, head, fault);
   if (state != ST_HEAD_GOOD) return state;
   if (head->target.len > SUBTOKEN_TARGET_MAX) {
-    return refuse(fault, 414, "the request target is longer than 8192 bytes");
+    return head_refuse(fault, 414, "the request target is longer than 8192 bytes");
   }
   for (size_t i = 0; i < head->target.len; i++) {
     uint8_t c = (uint8_t)head->target.data[i];
     if (c <= ' ' || c >= 0x7F || c == '#') {
-      return refuse(fault, 400, "the request target has a character that must be escaped");
+      return head_refuse(fault, 400, "the request target has a character that must be escaped");
     }
   }
   return read_target(head, seen, fault);
@@ -179,14 +181,15 @@ static st_request_head_state read_request_line(subtoken_text line, st_request_he
 static st_request_head_state read_length(subtoken_text value, st_request_head *head,
                                          st_problem *fault) {
   size_t length = 0;
-  if (value.len == 0) return refuse(fault, 400, "Content-Length is empty");
+  if (value.len == 0) return head_refuse(fault, 400, "Content-Length is empty");
   for (size_t i = 0; i < value.len; i++) {
     if (value.data[i] < '0' || value.data[i] > '9') {
-      return refuse(fault, 400, "Content-Length is not a number");
+      return head_refuse(fault, 400, "Content-Length is not a number");
     }
-    if (length <= ST_BODY_IN_MAX) length = length * 10 + (size_t)(value.data[i] - '0');
+    if (length <= ST_REQUEST_BODY_MAX) length = length * 10 + (size_t)(value.data[i] - '0');
   }
-  if (length > ST_BODY_IN_MAX) return refuse(fault, 413, "the body is longer than 8192 bytes");
+  if (length > ST_REQUEST_BODY_MAX)
+    return head_refuse(fault, 413, "the body is longer than 8192 bytes");
   head->content_length = length;
   return ST_HEAD_GOOD;
 }
@@ -206,10 +209,11 @@ static void read_connection(subtoken_text value, framing *seen) {
  */
 static st_request_head_state read_coding(subtoken_text value, st_request_head *head,
                                          st_problem *fault) {
-  if (head->version_1_0) return refuse(fault, 400, "Transfer-Encoding needs HTTP/1.1");
-  if (head->chunked) return refuse(fault, 400, "more than one Transfer-Encoding");
+  if (head->version_1_0) return head_refuse(fault, 400, "Transfer-Encoding needs HTTP/1.1");
+  if (head->chunked) return head_refuse(fault, 400, "more than one Transfer-Encoding");
   head->chunked = st_text_is_nocase(value, "chunked");
-  return head->chunked ? ST_HEAD_GOOD : refuse(fault, 400, "Transfer-Encoding can only be chunked");
+  return head->chunked ? ST_HEAD_GOOD
+                       : head_refuse(fault, 400, "Transfer-Encoding can only be chunked");
 }
 
 static st_request_head_state read_framing(const st_header *header, st_request_head *head,
@@ -218,19 +222,19 @@ static st_request_head_state read_framing(const st_header *header, st_request_he
     return read_coding(header->value, head, fault);
   }
   if (st_text_is_nocase(header->name, "Content-Length")) {
-    if (seen->lengths++ > 0) return refuse(fault, 400, "more than one Content-Length");
+    if (seen->lengths++ > 0) return head_refuse(fault, 400, "more than one Content-Length");
     return read_length(header->value, head, fault);
   }
   if (st_text_is_nocase(header->name, "Host")) {
-    if (seen->hosts++ > 0) return refuse(fault, 400, "more than one Host");
+    if (seen->hosts++ > 0) return head_refuse(fault, 400, "more than one Host");
     seen->host = header->value;
     return is_host(header->value) ? ST_HEAD_GOOD
-                                  : refuse(fault, 400, "Host is not a name and a port");
+                                  : head_refuse(fault, 400, "Host is not a name and a port");
   }
   /* A client of HTTP/1.0 does not wait (RFC 9110 section 10.1.1). */
   if (st_text_is_nocase(header->name, "Expect") && !head->version_1_0) {
     if (!st_text_is_nocase(header->value, "100-continue")) {
-      return refuse(fault, 417, "Expect can only be 100-continue");
+      return head_refuse(fault, 417, "Expect can only be 100-continue");
     }
     head->expect_continue = true;
   }
@@ -239,17 +243,17 @@ static st_request_head_state read_framing(const st_header *header, st_request_he
 }
 
 /* A folded line starts with white space and so is no name (RFC 9112 section 5.2). */
-static st_request_head_state read_header(subtoken_text line, st_request_head *head, framing *seen,
-                                         st_problem *fault) {
+static st_request_head_state head_read_header(subtoken_text line, st_request_head *head,
+                                              framing *seen, st_problem *fault) {
   st_cutter cutter = {line, false};
   st_header header;
   (void)st_cut(&cutter, ':', &header.name);
   if (cutter.done || !st_request_head_is_token(header.name)) {
-    return refuse(fault, 400, "a header line is not `Name: value`");
+    return head_refuse(fault, 400, "a header line is not `Name: value`");
   }
   header.value = st_text_trim(cutter.rest);
   if (head->header_count == ST_HEADERS_MAX) {
-    return refuse(fault, 431, "more than 64 header lines");
+    return head_refuse(fault, 431, "more than 64 header lines");
   }
   head->headers[head->header_count++] = header;
   return read_framing(&header, head, seen, fault);
@@ -299,20 +303,20 @@ st_request_head_state st_request_head_read(subtoken_text bytes, st_request_head 
   head->len = end;
   subtoken_text rest = {bytes.data + start, end - start}, line;
   framing seen = {0};
-  if (!next_line(&rest, &line)) return refuse(fault, 400, "an empty request");
+  if (!next_line(&rest, &line)) return head_refuse(fault, 400, "an empty request");
   state = read_request_line(line, head, &seen, fault);
   while (state == ST_HEAD_GOOD && next_line(&rest, &line)) {
-    state = read_header(line, head, &seen, fault);
+    state = head_read_header(line, head, &seen, fault);
   }
   if (state != ST_HEAD_GOOD) return state;
   if (head->chunked && seen.lengths > 0) {
-    return refuse(fault, 400, "Content-Length and Transfer-Encoding at once");
+    return head_refuse(fault, 400, "Content-Length and Transfer-Encoding at once");
   }
   if (seen.hosts == 0 && !head->version_1_0 && !is_probe(head)) {
-    return refuse(fault, 400, "no Host");
+    return head_refuse(fault, 400, "no Host");
   }
   if (seen.hosts > 0 && seen.authority.len > 0 && !same_host(&seen)) {
-    return refuse(fault, 400, "the request target and Host name different hosts");
+    return head_refuse(fault, 400, "the request target and Host name different hosts");
   }
   head->keep_alive = !seen.close && (!head->version_1_0 || seen.keep_alive);
   return ST_HEAD_GOOD;

@@ -4,7 +4,7 @@
  */
 #include "service/access.h"
 #include "service/endpoints.h"
-#include "service/params.h"
+#include "service/form.h"
 #include "service/reply.h"
 
 #define SNAPSHOT_TYPE "application/octet-stream"
@@ -35,7 +35,7 @@ static const st_problem *revocations_read_question(st_context *c, revocations_re
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
   *wanted = (revocations_request){0, false};
-  while (st_params_next_pair(&cutter, &out, &pair)) {
+  while (st_form_next_pair(&cutter, &out, &pair)) {
     if (st_text_is(pair.name, "whole")) wanted->whole = st_text_is(pair.value, "1");
     if (!st_text_is(pair.name, "since")) continue;
     if (wanted->since != 0)

@@ -20,6 +20,7 @@ typedef struct st_basic_auth st_basic_auth;
 typedef struct st_rate_limit st_rate_limit;
 typedef struct st_throttle st_throttle;
 
+#define ST_REQUEST_BODY_MAX 8192
 #define ST_REPLY_BODY_MAX 24576
 #define ST_REPLY_HEADERS_MAX 6144
 #define ST_CREDENTIAL_TAG_LEN 8
@@ -41,6 +42,9 @@ typedef struct st_request {
   /* On the same clock: until when it may wait behind others, all its waits together. */
   int64_t until_us;
 } st_request;
+
+/* What a body is, by its Content-Type. */
+typedef enum st_body_kind { ST_BODY_NONE = 0, ST_BODY_FORM, ST_BODY_JSON } st_body_kind;
 
 /* What the log tells of a request besides its status. Never a credential. */
 typedef struct st_event {

@@ -5,6 +5,7 @@
 #include "service/access.h"
 #include "service/credential.h"
 #include "service/endpoints.h"
+#include "service/form.h"
 #include "service/issuing.h"
 #include "service/reply.h"
 #include "service/request.h"
@@ -33,7 +34,7 @@ typedef struct exchange {
   size_t scope_count;
   st_identity identity;
   st_access_token access;
-  char text[ST_BODY_IN_MAX];
+  char text[ST_REQUEST_BODY_MAX];
 } exchange;
 
 /* A problem and its code in RFC 6749 section 5.2 or RFC 8693 section 2.2.2. code NULL: none. */
@@ -73,7 +74,7 @@ static exchange_error exchange_read_form(exchange *e) {
   if (request->body.len > 0 && st_request_body_kind(request) != ST_BODY_FORM) {
     return exchange_invalid(e, "Content-Type: must be application/x-www-form-urlencoded");
   }
-  while (st_params_next_pair(&cutter, &out, &pair)) {
+  while (st_form_next_pair(&cutter, &out, &pair)) {
     size_t parameter = exchange_parameter(pair.name);
     if (pair.bad_escape) return exchange_invalid(e, "a % needs two hex digits behind it");
     if (parameter == PARAMETERS || pair.value.len == 0) continue;

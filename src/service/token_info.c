@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "service/authenticate.h"
 #include "service/endpoints.h"
-#include "service/params.h"
+#include "service/form.h"
 #include "service/reply.h"
 
 /* 2019-05-22T00:00:00Z: from this schema on the type is told. */
@@ -30,7 +30,7 @@ static const char *token_info_find_schema(st_context *c, bool *with_type) {
   st_pair pair;
   bool found = false, seen = false;
   *with_type = false;
-  while (st_params_next_pair(&cutter, &out, &pair)) {
+  while (st_form_next_pair(&cutter, &out, &pair)) {
     if (!st_text_is(pair.name, "v")) continue;
     if (found) return "v: given more than once";
     found = true;

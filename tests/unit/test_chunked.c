@@ -8,7 +8,7 @@
 #define LAST "0\r\n\r\n"
 
 static st_chunked chunked;
-static char body[ST_BODY_IN_MAX];
+static char body[ST_REQUEST_BODY_MAX];
 
 /* In pieces of at most `most` bytes, each in memory of exactly its length. Answers how many bytes
  * were taken. */
@@ -104,7 +104,7 @@ static void test_limit(void **state) {
     CHECK(chunked.state == ST_CHUNKED_TOO_LONG, "%s by 1: %d", sizes[i], chunked.state);
   }
   /* The size goes with what has come before it. */
-  static char text[ST_BODY_IN_MAX + 64];
+  static char text[ST_REQUEST_BODY_MAX + 64];
   for (size_t more = 0; more <= 2; more++) {
     int front = snprintf(text, sizeof text, "1fff\r\n");
     memset(text + front, 'x', 0x1FFF);
@@ -122,7 +122,7 @@ static void test_most_framing(void **state) {
   (void)state;
   static char text[ST_CHUNKED_RAW_MAX + 1];
   size_t len = 0;
-  for (size_t i = 0; i < ST_BODY_IN_MAX; i++) {
+  for (size_t i = 0; i < ST_REQUEST_BODY_MAX; i++) {
     len +=
         (size_t)snprintf(text + len, sizeof text - len, "00000001\r\n%c\r\n", (char)('a' + i % 26));
   }
@@ -130,8 +130,8 @@ static void test_most_framing(void **state) {
   assert_int_equal(len, ST_CHUNKED_RAW_MAX);
   assert_int_equal(read_pieces((subtoken_text){text, len}, 1000), len);
   assert_int_equal(chunked.state, ST_CHUNKED_DONE);
-  assert_int_equal(chunked.body_len, ST_BODY_IN_MAX);
-  for (size_t i = 0; i < ST_BODY_IN_MAX; i++) assert_int_equal(body[i], 'a' + i % 26);
+  assert_int_equal(chunked.body_len, ST_REQUEST_BODY_MAX);
+  for (size_t i = 0; i < ST_REQUEST_BODY_MAX; i++) assert_int_equal(body[i], 'a' + i % 26);
 }
 
 static uint32_t draw(uint32_t *seed, uint32_t bound) {
@@ -159,7 +159,7 @@ static void test_any_split(void **state) {
     subtoken_text bytes = {text, len};
     size_t used = read_pieces(bytes, len);
     st_chunked whole = chunked;
-    char want[ST_BODY_IN_MAX];
+    char want[ST_REQUEST_BODY_MAX];
     memcpy(want, body, whole.body_len);
     for (size_t most = 1; most < 30; most += 1 + draw(&seed, 5)) {
       size_t took = read_pieces(bytes, most);

@@ -349,9 +349,9 @@ static void test_network_holds(void **state) {
     st_network network;
     uint8_t address[16];
     subtoken_text text = exact_string(rows[i].network);
-    CHECK(st_config_network_read(text, &network), "%s", rows[i].network);
+    CHECK(st_network_read(text, &network), "%s", rows[i].network);
     address_of(rows[i].address, address);
-    CHECK(st_config_network_holds(&network, address) == rows[i].held, "%s and %s", rows[i].network,
+    CHECK(st_network_holds(&network, address) == rows[i].held, "%s and %s", rows[i].network,
           rows[i].address);
     release(text);
   }
@@ -392,7 +392,7 @@ static void test_bad_networks(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     st_network network;
     subtoken_text text = exact_string(rows[i]);
-    CHECK(!st_config_network_read(text, &network), "%s", rows[i]);
+    CHECK(!st_network_read(text, &network), "%s", rows[i]);
     release(text);
   }
 }

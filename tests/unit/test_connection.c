@@ -180,7 +180,7 @@ static void pipelined_requests_come_one_by_one(void **state) {
 /* The largest head with the largest body, and another request behind them. */
 static void the_largest_request_fits(void **state) {
   (void)state;
-  static char bytes[ST_HEAD_MAX + ST_BODY_IN_MAX];
+  static char bytes[ST_HEAD_MAX + ST_REQUEST_BODY_MAX];
   static const char front[] = "POST / HTTP/1.1\r\n" HOST "Content-Length: 8192\r\nX: ";
   memset(bytes, 'x', sizeof bytes);
   memcpy(bytes, front, sizeof front - 1);
@@ -192,8 +192,8 @@ static void the_largest_request_fits(void **state) {
   st_connection_request request = st_connection_get_request();
   assert_int_equal(request.fault.status, 0);
   assert_int_equal(request.head->len, ST_HEAD_MAX);
-  assert_int_equal(request.body.len, ST_BODY_IN_MAX);
-  assert_memory_equal(request.body.data, bytes + ST_HEAD_MAX, ST_BODY_IN_MAX);
+  assert_int_equal(request.body.len, ST_REQUEST_BODY_MAX);
+  assert_memory_equal(request.body.data, bytes + ST_HEAD_MAX, ST_REQUEST_BODY_MAX);
   st_connection_end_request(false);
   assert_true(next_request(both.server));
   must_be("/v2/tokeninfo", "");
@@ -243,7 +243,7 @@ static void the_largest_chunked_body_fits(void **state) {
   st_connection_request request = st_connection_get_request();
   assert_int_equal(request.fault.status, 0);
   assert_int_equal(request.head->len, ST_HEAD_MAX);
-  assert_int_equal(request.body.len, ST_BODY_IN_MAX);
+  assert_int_equal(request.body.len, ST_REQUEST_BODY_MAX);
   for (size_t i = 0; i < request.body.len; i++) assert_int_equal(request.body.data[i], 'y');
   st_connection_end_request(false);
   assert_true(next_request(both.server));

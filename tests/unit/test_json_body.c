@@ -238,13 +238,13 @@ static void test_most_permissions(void **state) {
 
 static void test_longest(void **state) {
   (void)state;
-  char body[ST_BODY_IN_MAX + 2];
-  for (size_t len = ST_BODY_IN_MAX; len <= ST_BODY_IN_MAX + 1; len++) {
+  char body[ST_REQUEST_BODY_MAX + 2];
+  for (size_t len = ST_REQUEST_BODY_MAX; len <= ST_REQUEST_BODY_MAX + 1; len++) {
     memset(body, 'x', len);
     memcpy(body, "{\"text\":\"", 9);
     memcpy(body + len - 2, "\"}", 3);
-    assert_true(read_body(body) == (len == ST_BODY_IN_MAX));
-    if (len == ST_BODY_IN_MAX) assert_int_equal(fields[TEXT].text.len, len - 11);
+    assert_true(read_body(body) == (len == ST_REQUEST_BODY_MAX));
+    if (len == ST_REQUEST_BODY_MAX) assert_int_equal(fields[TEXT].text.len, len - 11);
   }
   check_refused("body: too long\"}");
 }

@@ -3,6 +3,7 @@
 
 #include <cJSON.h>
 
+#include "service/form.h"
 #include "service/params.h"
 
 #define NONE ((subtoken_text){"", 0})
@@ -56,7 +57,7 @@ static void test_pairs(void **state) {
   st_writer writer = st_writer_on(out, raw.len);
   st_pair pair;
   size_t i = 0;
-  for (; st_params_next_pair(&cutter, &writer, &pair); i++) {
+  for (; st_form_next_pair(&cutter, &writer, &pair); i++) {
     CHECK(i < COUNT(expected) && st_text_is(pair.name, expected[i].name) &&
               st_text_is(pair.value, expected[i].value) && pair.bad_escape == expected[i].bad,
           "pair %zu: `%.*s` is `%.*s`", i, (int)pair.name.len, pair.name.data, (int)pair.value.len,
@@ -424,18 +425,18 @@ static void test_room(void **state) {
   (void)state;
   static st_params params;
   subtoken_text query = repeated("permissions=", 'p', SUBTOKEN_TARGET_MAX - 12);
-  subtoken_text body = repeated("urls=", '\xC3', ST_BODY_IN_MAX - 5);
+  subtoken_text body = repeated("urls=", '\xC3', ST_REQUEST_BODY_MAX - 5);
   assert_true(st_params_read(&params, query, ST_BODY_FORM, body));
   assert_int_equal(params.permissions[0].len, SUBTOKEN_TARGET_MAX - 12);
   assert_int_equal(params.request.url_count, 1);
-  assert_int_equal(params.urls[0].len, 3 * (ST_BODY_IN_MAX - 5));
+  assert_int_equal(params.urls[0].len, 3 * (ST_REQUEST_BODY_MAX - 5));
   release(query);
   release(body);
   query = repeated("urls=", '\xC3', SUBTOKEN_TARGET_MAX - 5);
-  body = repeated("permissions=", 'p', ST_BODY_IN_MAX - 12);
+  body = repeated("permissions=", 'p', ST_REQUEST_BODY_MAX - 12);
   assert_true(st_params_read(&params, query, ST_BODY_FORM, body));
   assert_int_equal(params.urls[0].len, 3 * (SUBTOKEN_TARGET_MAX - 5));
-  assert_int_equal(params.permissions[0].len, ST_BODY_IN_MAX - 12);
+  assert_int_equal(params.permissions[0].len, ST_REQUEST_BODY_MAX - 12);
   release(query);
   release(body);
 }

@@ -391,9 +391,9 @@ static void test_header_limit(void **state) {
 static void test_body_limit(void **state) {
   (void)state;
   must_be_good(LINE HOST "Content-Length: 8192" END);
-  assert_int_equal(head.content_length, ST_BODY_IN_MAX);
+  assert_int_equal(head.content_length, ST_REQUEST_BODY_MAX);
   must_be_good(LINE HOST "Content-Length: 0000000000000000000000000000000000000000008192" END);
-  assert_int_equal(head.content_length, ST_BODY_IN_MAX);
+  assert_int_equal(head.content_length, ST_REQUEST_BODY_MAX);
 }
 
 /* ---- split at every byte ---- */
@@ -518,7 +518,7 @@ static const char *wanted(const cJSON *row) {
 
 /* The head, and behind it the chunks, if there are to be any. */
 static st_request_head_state read_request(subtoken_text bytes) {
-  static char body[ST_BODY_IN_MAX];
+  static char body[ST_REQUEST_BODY_MAX];
   st_chunked chunked = {0};
   st_request_head_state is = read_exact(bytes);
   if (is != ST_HEAD_GOOD || !head.chunked) return is;
