@@ -12,7 +12,8 @@
 #include "domain/key.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
-#include "operations/vouched.h"
+#include "operations/snapshot_file.h"
+#include "operations/vouched_files.h"
 #include "os/clock.h"
 #include "os/error.h"
 #include "subtoken/feed.h"
@@ -159,7 +160,7 @@ static void feed_print_report(const st_restore_report *report, bool json) {
  */
 static bool feed_find_vouched(const st_data_dir *data, st_store *store, const subtoken_ring *ring,
                               int64_t *vouched, char *error) {
-  if (!st_vouched_sequence(data->dir, ring, vouched, error)) return false;
+  if (!st_vouched_files_sequence(data->dir, ring, vouched, error)) return false;
   if (*vouched == 0) return true;
   st_store_status gave = st_store_issued_sequence(store, *vouched, error);
   if (gave == ST_STORE_OK) *vouched = 0;
@@ -167,7 +168,7 @@ static bool feed_find_vouched(const st_data_dir *data, st_store *store, const su
 }
 
 /* FILE as it was when it was vouched for last; an older one lacks what came in between. */
-static bool feed_is_latest(const st_snapshot_copy *copy, int64_t vouched, char *error) {
+static bool feed_is_latest(const st_snapshot_file *copy, int64_t vouched, char *error) {
   if (copy->view.sequence >= vouched) return true;
   snprintf(error, ST_ERROR_MAX,
            "FILE has the sequence %lld, but %lld was vouched for: FILE lacks what was revoked in "
@@ -176,12 +177,12 @@ static bool feed_is_latest(const st_snapshot_copy *copy, int64_t vouched, char *
   return false;
 }
 
-static int feed_take_over(st_store *store, const st_snapshot_copy *copy, int64_t vouched,
+static int feed_take_over(st_store *store, const st_snapshot_file *copy, int64_t vouched,
                           bool json) {
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_audit_context act = st_input_audit_context(who);
   st_restore_report report;
-  st_store_status stored = st_snapshot_take_over(store, &act, copy, vouched, 0, &report, error);
+  st_store_status stored = st_snapshot_file_restore(store, &act, copy, vouched, 0, &report, error);
   if (stored != ST_STORE_OK) {
     return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
                           "feed restore: %s", error);
@@ -194,19 +195,19 @@ static int feed_restore(const char *path, const st_data_dir *data, st_store *sto
                         bool json) {
   static subtoken_ring ring;
   char error[ST_ERROR_MAX];
-  st_snapshot_copy copy = {.bytes = NULL};
+  st_snapshot_file copy = {.bytes = NULL};
   int64_t vouched = 0;
   int code = ST_EXIT_FAILED;
   if (st_keyring_file_load(data->secrets, &ring, error) != NULL ||
       !feed_find_vouched(data, store, &ring, &vouched, error) ||
-      !st_snapshot_load(&ring, path, NULL, &copy, error)) {
+      !st_snapshot_file_load(&ring, path, NULL, &copy, error)) {
     st_print_error(code, "feed restore: %s", error);
   } else if (!force && !feed_is_latest(&copy, vouched, error)) {
     code = st_print_error(ST_EXIT_REFUSED, "feed restore: %s", error);
   } else {
     code = feed_take_over(store, &copy, vouched, json);
   }
-  st_snapshot_drop(&copy);
+  st_snapshot_file_free(&copy);
   subtoken_wipe(&ring, sizeof ring);
   return code;
 }

@@ -173,7 +173,7 @@ static int policy_check(const char *path, bool json) {
     }
     code = st_print_flush(ST_EXIT_DONE);
   }
-  st_policy_file_drop(&file.file);
+  st_policy_file_free(&file.file);
   free(file.sorted);
   return code;
 }

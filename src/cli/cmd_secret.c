@@ -18,7 +18,7 @@
 #include "domain/key.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
-#include "operations/vouched.h"
+#include "operations/vouched_files.h"
 #include "os/clock.h"
 #include "os/directory.h"
 #include "os/error.h"
@@ -377,7 +377,7 @@ static int secret_promote(int argc, char **argv) {
   return secret_print_kid(&s, st_text(given.kid), given.json);
 }
 
-/* What the server keeps in DATA under it (vouched.h) is signed anew before it goes. */
+/* What the server keeps in DATA under it (operations/vouched_files.h) is signed again before it goes. */
 static bool secret_sign_again(session *s, subtoken_text kid) {
   static subtoken_ring before, after;
   bool ok = st_keyring_file_load(s->data.secrets, &before, s->error) == NULL;
@@ -390,7 +390,7 @@ static bool secret_sign_again(session *s, subtoken_text kid) {
     after.count--;
     break;
   }
-  ok = ok && st_vouched_sign_anew(s->data.dir, &before, &after, s->error);
+  ok = ok && st_vouched_files_sign_again(s->data.dir, &before, &after, s->error);
   subtoken_wipe(&before, sizeof before);
   subtoken_wipe(&after, sizeof after);
   return ok;

@@ -21,7 +21,7 @@
 #include "operations/keys.h"
 #include "operations/password.h"
 #include "operations/settings.h"
-#include "operations/vouched.h"
+#include "operations/vouched_files.h"
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/file.h"
@@ -287,7 +287,7 @@ static void serve_wait_for_end(const serve_options *given, const st_settings *se
 
 static bool serve_start_vouched(const st_data_dir *data, st_store *store, char *error) {
   st_runtime_config *live = st_runtime_config_acquire();
-  bool started = st_vouched_start(data->dir, store, &live->ring, error);
+  bool started = st_vouched_files_start(data->dir, store, &live->ring, error);
   st_runtime_config_release(live);
   return started;
 }
@@ -300,7 +300,7 @@ static bool serve_start(const st_data_dir *data, const st_settings *settings, st
   if (st_http_start(settings, store, error)) return true;
   st_snapshot_cache_stop();
   st_upkeep_stop();
-  st_vouched_stop();
+  st_vouched_files_stop();
   return false;
 }
 
@@ -331,7 +331,7 @@ static int serve_run(const serve_options *given, const st_data_dir *data,
     st_http_stop();
     st_snapshot_cache_stop();
     st_upkeep_stop();
-    st_vouched_stop();
+    st_vouched_files_stop();
     st_log_stop();
     st_runtime_config_stop();
     code = ST_EXIT_DONE;

@@ -373,7 +373,7 @@ static int verify_with_policy(const verify_options *given, subtoken_verifier *ve
     asked->policy = file.policy;
     code = verify_with_ring(given, verifier, asked);
   }
-  st_policy_file_drop(&file);
+  st_policy_file_free(&file);
   return code;
 }
 

@@ -1,4 +1,4 @@
-/* Draws keys, ids and subs at random. */
+/* Draws keys, ids and subs at random. That they are unique is for the store to see (keys.c). */
 #include "operations/draw.h"
 
 #include <stdlib.h>

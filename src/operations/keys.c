@@ -1,3 +1,6 @@
+/* Parent keys: made with random ids, keys and subs that were never used, for the service and for
+ * commands; and what the service may do with keys, with the time and the log that it does not have.
+ */
 #include "operations/keys.h"
 
 #include <stdio.h>
@@ -9,50 +12,49 @@
 #include "os/error.h"
 #include "os/log.h"
 
-#define DRAWS 8 /* what is taken is drawn again; twice never happens */
-#define TAKEN "could not generate a unique id" /* the store has no words for it */
+#define DRAWS 8 /* an id that is taken is drawn again; twice never happens */
 
-/* Drawn in vain: to those who asked for something new that is a failure. */
-static st_store_status op_keys_after_draws(st_store_status stored, char *error) {
-  if (stored != ST_STORE_EXISTS) return stored;
-  snprintf(error, ST_ERROR_MAX, TAKEN);
+/* That every id was taken is a failure to who asked for a new one; the store has no text for it. */
+static st_store_status op_keys_after_draws(st_store_status status, char *error) {
+  if (status != ST_STORE_EXISTS) return status;
+  snprintf(error, ST_ERROR_MAX, "could not generate a unique id");
   return ST_STORE_FAILED;
 }
 
-st_store_status st_keys_create(st_store *store, const st_audit_context *act,
-                               const st_grantor *maker, st_key *key, char whole[ST_KEY_LEN + 1],
+st_store_status st_keys_create(st_store *store, const st_audit_context *context,
+                               const st_grantor *grantor, st_key *key, char whole[ST_KEY_LEN + 1],
                                char *error) {
   uint8_t digest[32];
-  st_store_status stored = ST_STORE_EXISTS;
-  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
+  st_store_status status = ST_STORE_EXISTS;
+  for (int i = 0; i < DRAWS && status == ST_STORE_EXISTS; i++) {
     st_draw_key(whole, key, digest);
-    stored = st_store_key_create(store, act, maker, key, digest, error);
+    status = st_store_key_create(store, context, grantor, key, digest, error);
   }
-  return op_keys_after_draws(stored, error);
+  return op_keys_after_draws(status, error);
 }
 
-/* Nothing is drawn twice: what is taken is the hash, for all that can be told. */
-st_store_status st_keys_register(st_store *store, const st_audit_context *act, st_key *key,
+/* No second draw: ST_STORE_EXISTS means that the hash is taken, as far as can be told. */
+st_store_status st_keys_register(st_store *store, const st_audit_context *context, st_key *key,
                                  const uint8_t digest[32], char *error) {
   char whole[ST_KEY_LEN + 1];
   uint8_t unused[32];
   st_draw_key(whole, key, unused);
   subtoken_wipe(whole, sizeof whole);
-  return st_store_key_create(store, act, NULL, key, digest, error);
+  return st_store_key_create(store, context, NULL, key, digest, error);
 }
 
-st_store_status st_keys_new_sub(st_store *store, const st_audit_context *act, const char *id,
+st_store_status st_keys_new_sub(st_store *store, const st_audit_context *context, const char *id,
                                 int64_t *sequence, char *error) {
   char sub[ST_SUB_LEN + 1];
-  st_store_status stored = ST_STORE_EXISTS;
-  for (int i = 0; i < DRAWS && stored == ST_STORE_EXISTS; i++) {
+  st_store_status status = ST_STORE_EXISTS;
+  for (int i = 0; i < DRAWS && status == ST_STORE_EXISTS; i++) {
     st_draw_sub(sub);
-    stored = st_store_key_replace_sub(store, act, id, sub, sequence, error);
+    status = st_store_key_replace_sub(store, context, id, sub, sequence, error);
   }
-  return op_keys_after_draws(stored, error);
+  return op_keys_after_draws(status, error);
 }
 
-/* ---- the two questions of each request ---- */
+/* ---- the two look-ups of each request ---- */
 
 static st_store_status op_keys_by_digest(void *store, const uint8_t digest[32], st_key *key) {
   char error[ST_ERROR_MAX];
@@ -68,15 +70,15 @@ st_keys st_keys_of(st_store *store) {
   return (st_keys){.store = store, .by_digest = op_keys_by_digest, .by_sub = op_keys_by_sub};
 }
 
-/* ---- what the office asks for ---- */
+/* ---- for the service ---- */
 
-static st_store_status op_keys_create(void *store, const st_audit_context *act,
-                                      const st_grantor *maker, st_key *key, char *whole) {
+static st_store_status op_keys_create(void *store, const st_audit_context *context,
+                                      const st_grantor *grantor, st_key *key, char *whole) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   key->created_at = now.now_us / 1000000;
   st_store_status changed =
-      st_status_log(st_keys_create(store, &now, maker, key, whole, error), error);
+      st_status_log(st_keys_create(store, &now, grantor, key, whole, error), error);
   if (changed != ST_STORE_OK) subtoken_wipe(whole, ST_KEY_LEN + 1);
   return changed;
 }
@@ -97,32 +99,32 @@ static st_store_status op_keys_list(void *store, const char *owner, const char *
   return st_status_log(st_store_key_list(store, owner, after, limit, keys, count, error), error);
 }
 
-static st_store_status op_keys_rename(void *store, const st_audit_context *act, const char *id,
+static st_store_status op_keys_rename(void *store, const st_audit_context *context, const char *id,
                                       const char *name) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   return st_status_log(st_store_key_rename(store, &now, id, name, error), error);
 }
 
-static st_store_status op_keys_remove(void *store, const st_audit_context *act, const char *id,
+static st_store_status op_keys_remove(void *store, const st_audit_context *context, const char *id,
                                       int64_t *sequence) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   return st_status_log(st_store_key_delete(store, &now, id, sequence, error), error);
 }
 
-static st_store_status op_keys_set_disabled(void *store, const st_audit_context *act,
+static st_store_status op_keys_set_disabled(void *store, const st_audit_context *context,
                                             const char *id, bool disabled, int64_t *sequence) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   return st_status_log(st_store_key_set_disabled(store, &now, id, disabled, sequence, error),
                        error);
 }
 
-static st_store_status op_keys_revoke_subtokens(void *store, const st_audit_context *act,
+static st_store_status op_keys_revoke_subtokens(void *store, const st_audit_context *context,
                                                 const char *id, int64_t *sequence) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   return st_status_log(st_keys_new_sub(store, &now, id, sequence, error), error);
 }
 

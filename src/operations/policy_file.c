@@ -1,3 +1,6 @@
+/* Reads a route policy from its file into memory of its own. What is wrong with the text is for the
+ * caller to print: `policy check` and `verify` print it, the server logs it.
+ */
 #include "operations/policy_file.h"
 
 #include <stdio.h>
@@ -36,7 +39,7 @@ bool st_policy_file_load(const char *path, st_policy_file *file, char *error) {
   return read;
 }
 
-void st_policy_file_drop(st_policy_file *file) {
+void st_policy_file_free(st_policy_file *file) {
   free(file->memory);
   memset(file, 0, sizeof *file);
 }

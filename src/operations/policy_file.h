@@ -1,4 +1,4 @@
-/* policy_file - a route policy from its file, as `policy check` and `verify` read it. */
+/* policy_file - a route policy from its file. */
 #ifndef ST_OPERATIONS_POLICY_FILE_H
 #define ST_OPERATIONS_POLICY_FILE_H
 
@@ -10,11 +10,11 @@ typedef struct st_policy_file {
   void *memory;
 } st_policy_file;
 
-/* False with why, of ST_ERROR_MAX bytes, when the file could not be looked at, whatever stands
- * in it. Both outcomes end with st_policy_file_drop.
+/* False, and error, of ST_ERROR_MAX bytes, when the file could not be read. When it was read and is
+ * not a policy, file->error says why. st_policy_file_free is to be called in every case.
  */
 bool st_policy_file_load(const char *path, st_policy_file *file, char *error)
     __attribute__((warn_unused_result));
-void st_policy_file_drop(st_policy_file *file);
+void st_policy_file_free(st_policy_file *file);
 
 #endif

@@ -1,14 +1,16 @@
-/* What the server runs with is kept in the store, so that commands decide by the same settings. */
+/* The server keeps some of its settings in the store, so that commands decide by the same ones.
+ * Other settings are in the configuration alone (domain/config.h).
+ */
 #include "operations/settings.h"
 
 #include "domain/config.h"
 #include "domain/store.h"
 
-/* The settings that both sides of a token have to agree on, and their names there. */
+/* What issuing and verifying must agree on, and the names in the store. */
 static const struct {
   const char *name;
   size_t offset;
-} agreed[] = {
+} settings_shared[] = {
     {"server:leeway", offsetof(st_settings, leeway)},
     {"server:default_life", offsetof(st_settings, default_life)},
     {"server:max_life", offsetof(st_settings, max_life)},
@@ -16,9 +18,10 @@ static const struct {
 
 bool st_settings_get(st_store *store, st_settings *settings, char *error) {
   st_config_default(settings);
-  for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
-    int64_t *value = (int64_t *)(void *)((char *)settings + agreed[i].offset);
-    if (st_store_get_setting(store, agreed[i].name, value, error) == ST_STORE_FAILED) return false;
+  for (size_t i = 0; i < sizeof settings_shared / sizeof settings_shared[0]; i++) {
+    int64_t *value = (int64_t *)(void *)((char *)settings + settings_shared[i].offset);
+    if (st_store_get_setting(store, settings_shared[i].name, value, error) == ST_STORE_FAILED)
+      return false;
   }
   return true;
 }
@@ -30,9 +33,7 @@ static bool settings_set_changed(st_store *store, const char *name, int64_t valu
   return known == value || st_store_set_setting(store, name, value, error) == ST_STORE_OK;
 }
 
-/* How long a token can live that was ever made: `secret retire` asks for it, and purging. Only
- * what is new takes the writer: most starts change nothing.
- */
+/* The longest life that a token can have had, for `secret retire` and for purging. */
 static bool settings_raise(st_store *store, const char *name, int64_t value, char *error) {
   int64_t largest = 0;
   if (st_store_get_setting(store, name, &largest, error) == ST_STORE_FAILED) return false;
@@ -45,9 +46,9 @@ bool st_settings_set_life(st_store *store, const st_settings *settings, char *er
 }
 
 bool st_settings_set(st_store *store, const st_settings *settings, char *error) {
-  for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
-    const char *value = (const char *)settings + agreed[i].offset;
-    if (!settings_set_changed(store, agreed[i].name, *(const int64_t *)(const void *)value,
+  for (size_t i = 0; i < sizeof settings_shared / sizeof settings_shared[0]; i++) {
+    const char *value = (const char *)settings + settings_shared[i].offset;
+    if (!settings_set_changed(store, settings_shared[i].name, *(const int64_t *)(const void *)value,
                               error)) {
       return false;
     }

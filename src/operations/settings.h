@@ -5,14 +5,14 @@
 #include "domain/config.h"
 #include "domain/store.h"
 
-/* The leeway and lives that the server of this store runs with, over the defaults. It
- * remembers them in the store whenever it takes up a configuration.
+/* The leeway and lives that the server of this store runs with, over the defaults. It sets them
+ * whenever it activates a configuration.
  */
 bool st_settings_get(st_store *store, st_settings *settings, char *error);
 bool st_settings_set(st_store *store, const st_settings *settings, char *error);
 
-/* The life that a token may be given: before whoever gives it signs the first, so that a revoked
- * sub stays listed for as long as any of its tokens may live. It never falls.
+/* Before a token with such a life is signed, so that a revoked sub stays listed for as long as any
+ * of its tokens may live. The life in the store never falls.
  */
 bool st_settings_set_life(st_store *store, const st_settings *settings, char *error)
     __attribute__((warn_unused_result));

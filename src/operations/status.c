@@ -13,8 +13,8 @@ st_store_status st_status_log(st_store_status status, const char *error) {
   return status;
 }
 
-st_audit_context st_status_now(const st_audit_context *act) {
-  st_audit_context now = *act;
+st_audit_context st_status_now(const st_audit_context *context) {
+  st_audit_context now = *context;
   now.now_us = st_clock_now_us();
   return now;
 }

@@ -6,9 +6,9 @@
 #include "domain/store.h"
 
 /* The same status; the log gets the error of a store that failed. BUSY is told by the request. */
-st_store_status st_status_log(st_store_status stored, const char *error);
+st_store_status st_status_log(st_store_status status, const char *error);
 
-/* The same act, now. */
-st_audit_context st_status_now(const st_audit_context *act);
+/* The same context, with the time of now. */
+st_audit_context st_status_now(const st_audit_context *context);
 
 #endif

@@ -1,3 +1,7 @@
+/* What the service may do with users, their sessions, the audit log and last uses: the store, with
+ * the time, the randomness and the password hashes that it does not have. The service calls it
+ * through st_users (domain/user.h); commands call the store themselves.
+ */
 #include "operations/users.h"
 
 #include "base/bytes.h"
@@ -14,33 +18,30 @@
 #include "os/random.h"
 #include "os/semaphore.h"
 
-#define DRAWS 8 /* what is taken is drawn again; twice never happens */
-/* ---- persons ---- */
+/* ---- users ---- */
 
-static st_store_status op_users_find(void *store, subtoken_text login, st_user *person) {
+static st_store_status op_users_find(void *store, subtoken_text login, st_user *user) {
   char error[ST_ERROR_MAX];
-  return st_status_log(st_store_user_find(store, login, person, error), error);
+  return st_status_log(st_store_user_find(store, login, user, error), error);
 }
 
-/* Imported, or of yesterday's parameters: now that the password is here it is kept as it should
- * be. That this fails keeps nobody out, and nobody waits for it: there will be another time.
+/* The stored hash was imported, or made with older parameters: now that the password is known it is
+ * replaced. A failure keeps nobody out, and nobody waits for it: the next login tries again.
  */
-static void op_users_rehash(st_store *store, const st_user *person, subtoken_text password) {
+static void op_users_rehash(st_store *store, const st_user *user, subtoken_text password) {
   char error[ST_ERROR_MAX], phc[ST_PHC_MAX + 1];
   if (st_password_hash(password, ST_WAIT_NOT, phc) == ST_PASSWORD_OK &&
-      st_store_user_rehash(store, person->key.owner, person->password, phc, error) ==
-          ST_STORE_FAILED) {
+      st_store_user_rehash(store, user->key.owner, user->password, phc, error) == ST_STORE_FAILED) {
     st_log_event("store_error", error);
   }
   subtoken_wipe(phc, sizeof phc);
 }
 
-static st_password_status op_users_check(void *store, const st_user *person, subtoken_text password,
+static st_password_status op_users_check(void *store, const st_user *user, subtoken_text password,
                                          int64_t until_us) {
-  const char *phc = person != NULL ? person->password : NULL;
+  const char *phc = user != NULL ? user->password : NULL;
   st_password_status status = st_password_verify(phc, password, until_us);
-  if (status == ST_PASSWORD_OK && st_password_outdated(phc))
-    op_users_rehash(store, person, password);
+  if (status == ST_PASSWORD_OK && st_password_outdated(phc)) op_users_rehash(store, user, password);
   return status;
 }
 
@@ -50,61 +51,60 @@ static st_password_status op_users_hash(void *store, subtoken_text password, int
   return st_password_hash(password, until_us, phc);
 }
 
-static st_store_status op_users_create(void *store, const st_audit_context *act,
-                                       const st_grantor *maker, st_user *person) {
+static st_store_status op_users_create(void *store, const st_audit_context *context,
+                                       const st_grantor *grantor, st_user *user) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32];
-  st_draw_user(&person->key, digest);
-  st_audit_context now = st_status_now(act);
-  person->key.created_at = now.now_us / 1000000;
+  st_draw_user(&user->key, digest);
+  st_audit_context now = st_status_now(context);
+  user->key.created_at = now.now_us / 1000000;
   return st_status_log(
-      st_store_user_create(store, &now, maker, maker == NULL, person, digest, error), error);
+      st_store_user_create(store, &now, grantor, grantor == NULL, user, digest, error), error);
 }
 
-/* ---- logins ---- */
+/* ---- sessions ---- */
 
-static st_store_status op_users_log_in(void *store, const st_audit_context *act,
-                                       const st_grantor *maker, int64_t most, st_key *login,
-                                       char refresh[ST_REFRESH_LEN + 1]) {
+static st_store_status op_users_begin_session(void *store, const st_audit_context *context,
+                                              const st_grantor *grantor, int64_t most,
+                                              st_key *session, char refresh[ST_REFRESH_LEN + 1]) {
   char error[ST_ERROR_MAX];
   uint8_t digest[32], seed[32];
-  st_audit_context now = st_status_now(act);
-  st_draw_user(login, digest);
+  st_audit_context now = st_status_now(context);
+  st_draw_user(session, digest);
   st_draw_sub(refresh); /* 32 random bytes, as a sub is */
   st_random_fill(seed, sizeof seed);
-  login->created_at = now.now_us / 1000000;
+  session->created_at = now.now_us / 1000000;
   st_store_status stored =
-      st_store_session_begin(store, &now, maker, most, login, digest, seed, refresh, error);
+      st_store_session_begin(store, &now, grantor, most, session, digest, seed, refresh, error);
   subtoken_wipe(seed, sizeof seed);
   return st_status_log(stored, error);
 }
 
-static st_store_status op_users_refresh(void *store, const st_audit_context *act,
-                                        subtoken_text token, int64_t expires_at, int64_t retry,
-                                        st_key *login, char successor[ST_REFRESH_LEN + 1]) {
+static st_store_status op_users_refresh_session(void *store, const st_audit_context *context,
+                                                subtoken_text token, int64_t expires_at,
+                                                int64_t retry, st_key *session,
+                                                char successor[ST_REFRESH_LEN + 1]) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   return st_status_log(
-      st_store_session_refresh(store, &now, token, expires_at, retry, login, successor, error),
+      st_store_session_refresh(store, &now, token, expires_at, retry, session, successor, error),
       error);
 }
 
-static st_store_status op_users_log_out(void *store, const st_audit_context *act, const char *id,
-                                        int64_t *sequence) {
+static st_store_status op_users_end_session(void *store, const st_audit_context *context,
+                                            const char *id, int64_t *sequence) {
   char error[ST_ERROR_MAX];
-  st_audit_context now = st_status_now(act);
+  st_audit_context now = st_status_now(context);
   return st_status_log(st_store_session_end(store, &now, id, sequence, error), error);
 }
 
-static st_store_status op_users_audit(void *store, int64_t before, size_t limit,
-                                      st_audit_line *lines, size_t *count) {
+static st_store_status op_users_list_audit(void *store, int64_t before, size_t limit,
+                                           st_audit_line *lines, size_t *count) {
   char error[ST_ERROR_MAX];
   return st_status_log(st_store_audit_list(store, before, limit, lines, count, error), error);
 }
 
-/* ---- what was used ---- */
-
-/* ---- start and end ---- */
+/* ---- the table ---- */
 
 st_users st_users_of(st_store *store) {
   return (st_users){.context = store,
@@ -112,9 +112,9 @@ st_users st_users_of(st_store *store) {
                     .check = op_users_check,
                     .hash = op_users_hash,
                     .create = op_users_create,
-                    .begin_session = op_users_log_in,
-                    .refresh_session = op_users_refresh,
-                    .end_session = op_users_log_out,
-                    .list_audit = op_users_audit,
+                    .begin_session = op_users_begin_session,
+                    .refresh_session = op_users_refresh_session,
+                    .end_session = op_users_end_session,
+                    .list_audit = op_users_list_audit,
                     .note_use = st_uses_note};
 }

@@ -1,13 +1,11 @@
-/* people - persons, logins, the audit log and last use, as the office asks for them: the store
- * with passwords and randomness. One thread of its own writes down what was used, every half
- * minute, and purges the store every hour.
- */
+/* users - users, their sessions, the audit log and last uses, for the service. */
 #ifndef ST_OPERATIONS_USERS_H
 #define ST_OPERATIONS_USERS_H
 
 #include "domain/store.h"
 #include "domain/user.h"
 
+/* The table of functions that the service calls. Failures of the store go to the log. */
 st_users st_users_of(st_store *store);
 
 #endif

@@ -42,7 +42,7 @@ struct st_runtime_config_policy {
 
 static void release_policy(struct st_runtime_config_policy *policy) {
   if (policy == NULL || atomic_fetch_sub(&policy->references, 1) != 1) return;
-  st_policy_file_drop(&policy->file);
+  st_policy_file_free(&policy->file);
   free(policy);
 }
 

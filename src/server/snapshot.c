@@ -1,5 +1,5 @@
 /* Makes a snapshot: reads what the store lists, either all or the changes since the one before,
- * writes it under the MAC of the ring, keeps it in DATA (operations/vouched.c), and lets the log of
+ * writes it under the MAC of the ring, keeps it in DATA (operations/vouched_files.c), and lets the log of
  * changes lead to it (snapshot_changes.c). Who gets which snapshot, and when the next one is made:
  * snapshot_cache.c.
  */
@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "base/hmac.h"
 #include "core/revocations_format.h"
-#include "operations/vouched.h"
+#include "operations/vouched_files.h"
 #include "server/snapshot_changes.h"
 #include "subtoken/mac.h"
 
@@ -173,7 +173,7 @@ st_feed_status st_snapshot_read(st_store *store, const subtoken_ring *ring, cons
   }
   /* Durable before anybody sees it, and before the log goes on from it. */
   if (status == ST_FEED_READY &&
-      !st_vouched_keep(ring, (*fresh)->bytes, (*fresh)->len, (*fresh)->sequence, error)) {
+      !st_vouched_files_keep(ring, (*fresh)->bytes, (*fresh)->len, (*fresh)->sequence, error)) {
     st_snapshot_release(*fresh, 1);
     *fresh = NULL;
     status = ST_FEED_STORE_ERROR;

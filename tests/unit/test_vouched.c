@@ -11,7 +11,8 @@
 #include "base/hmac.h"
 #include "core/revocations_format.h"
 #include "core/vouched.h"
-#include "operations/vouched.h"
+#include "operations/snapshot_file.h"
+#include "operations/vouched_files.h"
 #include "os/error.h"
 #include "subtoken/feed.h"
 
@@ -40,7 +41,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   (void)state;
-  st_vouched_stop();
+  st_vouched_files_stop();
   st_store_close(store);
   return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
@@ -118,7 +119,7 @@ static uint8_t *made(int64_t sequence, uint32_t count, size_t *len) {
 static void kept(int64_t sequence, uint32_t count) {
   size_t len;
   uint8_t *bytes = made(sequence, count, &len);
-  if (!st_vouched_keep(&ring, bytes, len, sequence, error)) fail_msg("%s", error);
+  if (!st_vouched_files_keep(&ring, bytes, len, sequence, error)) fail_msg("%s", error);
   free(bytes);
 }
 
@@ -133,15 +134,15 @@ static bool there(const char *name) {
 
 /* What a start would find. */
 static void finds(int64_t sequence, uint32_t count) {
-  st_snapshot_copy copy;
+  st_snapshot_file copy;
   char changes[320];
   int64_t vouched = 0;
   snprintf(changes, sizeof changes, "%s/snapshot.changes", home);
-  if (!st_snapshot_load(&ring, file("snapshot"), changes, &copy, error)) fail_msg("%s", error);
+  if (!st_snapshot_file_load(&ring, file("snapshot"), changes, &copy, error)) fail_msg("%s", error);
   assert_int_equal(copy.view.sequence, sequence);
   assert_int_equal(copy.view.count, count);
-  st_snapshot_drop(&copy);
-  assert_true(st_vouched_sequence(home, &ring, &vouched, error));
+  st_snapshot_file_free(&copy);
+  assert_true(st_vouched_files_sequence(home, &ring, &vouched, error));
   assert_int_equal(vouched, sequence);
 }
 
@@ -149,9 +150,9 @@ static void keeps_what_was_vouched_for(void **state) {
   (void)state;
   int64_t vouched = 9;
   struct stat before, after;
-  assert_true(st_vouched_sequence(home, &ring, &vouched, error));
+  assert_true(st_vouched_files_sequence(home, &ring, &vouched, error));
   assert_int_equal(vouched, 0);
-  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
   kept(SEQUENCE, 10);
   finds(SEQUENCE, 10);
   assert_int_equal(stat(file("snapshot"), &before), 0);
@@ -177,7 +178,7 @@ static void files_of_two_moments(void **state) {
   (void)state;
   char copy[320], command[800];
   snprintf(copy, sizeof copy, "%s/old.changes", home);
-  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
   kept(SEQUENCE, MANY);
   kept(SEQUENCE + 1, MANY - 1);
   assert_int_equal(rename(file("snapshot.changes"), copy), 0);
@@ -201,14 +202,14 @@ static void a_store_that_is_behind(void **state) {
   uint64_t *listed = NULL;
   uint32_t count = 0;
   int64_t life = 0;
-  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
   good(st_store_raise_setting(store, "max_life", 400 * 86400, error));
   kept(SEQUENCE, 10);
-  st_vouched_stop();
+  st_vouched_files_stop();
   st_store_close(store);
   assert_int_equal(unlink(db), 0);
   good(st_store_open(db, true, &store, error));
-  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
   good(st_store_revoked_hashes(store, &listing, &listed, &count, error));
   assert_int_equal(count, 10);
   assert_true(listing.sequence > SEQUENCE && listing.hash_key[0] == 7);
@@ -221,28 +222,28 @@ static void a_store_that_is_behind(void **state) {
 /* C7: nothing is vouched for as long as what was listed is not known. */
 static void a_snapshot_that_is_missing(void **state) {
   (void)state;
-  st_snapshot_copy copy;
+  st_snapshot_file copy;
   st_restore_report report;
   st_audit_context act = {.now_us = NOW * US, .who = "test", .from = "test"};
   size_t len;
   uint8_t *bytes = made(SEQUENCE + 7, 20, &len);
-  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
   kept(SEQUENCE, 10);
   assert_int_equal(rename(file("snapshot"), db), 0); /* over the database, which is lost */
-  st_vouched_stop();
+  st_vouched_files_stop();
   st_store_close(store);
   assert_int_equal(rename(db, file("kept")), 0);
   (void)unlink(file("subtoken.db-wal")), (void)unlink(file("subtoken.db-shm"));
   good(st_store_open(db, true, &store, error));
-  assert_true(st_vouched_start(home, store, &ring, error));
-  assert_false(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
+  assert_false(st_vouched_files_keep(&ring, bytes, len, SEQUENCE + 7, error));
   assert_non_null(strstr(error, "feed restore"));
-  assert_true(st_snapshot_load(&ring, file("kept"), NULL, &copy, error));
-  good(st_snapshot_take_over(store, &act, &copy, 0, 0, &report, error));
-  st_snapshot_drop(&copy);
+  assert_true(st_snapshot_file_load(&ring, file("kept"), NULL, &copy, error));
+  good(st_snapshot_file_restore(store, &act, &copy, 0, 0, &report, error));
+  st_snapshot_file_free(&copy);
   assert_int_equal(report.listed, 10);
   assert_true(report.sequence > SEQUENCE);
-  assert_true(st_vouched_keep(&ring, bytes, len, SEQUENCE + 7, error));
+  assert_true(st_vouched_files_keep(&ring, bytes, len, SEQUENCE + 7, error));
   free(bytes);
 }
 
@@ -250,13 +251,13 @@ static void another_ring(void **state) {
   (void)state;
   subtoken_ring other;
   int64_t vouched = 0;
-  assert_true(st_vouched_start(home, store, &ring, error));
+  assert_true(st_vouched_files_start(home, store, &ring, error));
   kept(SEQUENCE, 10);
   ring_with(&other, "two", "another secret, also of 32 bytes or more");
-  assert_false(st_vouched_sequence(home, &other, &vouched, error));
+  assert_false(st_vouched_files_sequence(home, &other, &vouched, error));
   assert_non_null(strstr(error, "vouched"));
-  assert_false(st_vouched_start(home, store, &other, error));
-  assert_true(st_vouched_sign_anew(home, &ring, &other, error));
+  assert_false(st_vouched_files_start(home, store, &other, error));
+  assert_true(st_vouched_files_sign_again(home, &ring, &other, error));
   ring = other;
   finds(SEQUENCE, 10);
 }

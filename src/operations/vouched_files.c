@@ -1,8 +1,9 @@
-/* What lies in DATA of all that was vouched for: see vouched.h. The order in which it is written is
- * what it is worth by: first the snapshot, then the record that it was vouched for, then the edges.
- * Whole snapshots are written seldom where they are large; in between it is the changes since.
+/* What a server keeps in DATA of all that it vouched for. The order of writing decides: first the
+ * snapshot, then the record that it was vouched for, and only then do edges see it. A large
+ * snapshot is written whole seldom; in between the changes since are. A database that never issued
+ * what the record says is a backup or a copy, and is brought ahead of it.
  */
-#include "operations/vouched.h"
+#include "operations/vouched_files.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 #include "core/vouched.h"
 #include "domain/key.h"
 #include "domain/store.h"
+#include "operations/snapshot_file.h"
 #include "os/clock.h"
 #include "os/error.h"
 #include "os/file.h"
@@ -30,119 +32,42 @@
 #define WHOLE_MAX ((size_t)65536) /* a snapshot of up to this is always written whole */
 #define CHANGED_MAX 16            /* so is one of which more than a 16th has changed */
 
-typedef struct names {
+typedef struct vouched_paths {
   char vouched[NAME_ROOM], snapshot[NAME_ROOM], changes[NAME_ROOM];
-} names;
+} vouched_paths;
 
 /* What the snapshot in DATA is known to be. */
-typedef struct written {
+typedef struct vouched_base {
   int64_t sequence; /* 0: not known */
   size_t len;
   uint8_t digest[SUBTOKEN_MAC_LEN];
-} written;
+} vouched_base;
 
 static struct {
   st_store *store; /* NULL: nothing is kept */
   char dir[NAME_ROOM];
-  names files;
+  vouched_paths files;
   st_vouched last; /* as it was written or read last */
-  written base;
+  vouched_base base;
   bool behind; /* the store never gave what was vouched for, and could not be helped */
-} all;
+} vouched;
 
-static void vouched_name_files(const char *dir, names *files) {
+static void vouched_name_files(const char *dir, vouched_paths *files) {
   snprintf(files->vouched, sizeof files->vouched, "%.1000s/vouched", dir);
   snprintf(files->snapshot, sizeof files->snapshot, "%.1000s/snapshot", dir);
   snprintf(files->changes, sizeof files->changes, "%.1000s/snapshot.changes", dir);
 }
 
-/* ---- a snapshot in a file ---- */
-
-/* A whole file; NULL and error when there is none, or none that can be read. To be freed. */
-static uint8_t *vouched_read_whole_file(const char *path, size_t *len, char *error) {
-  uint8_t *bytes;
-  st_file_stamp stamp;
-  return st_file_load(path, SIZE_MAX, &bytes, len, &stamp, error) ? bytes : NULL;
-}
-
-/* Changes that lead from it are taken; others are of a snapshot before it. */
-static void vouched_apply_changes(st_snapshot_copy *copy, const char *path) {
-  char error[ST_ERROR_MAX];
-  size_t len, made = 0;
-  uint8_t *changes = vouched_read_whole_file(path, &len, error);
-  size_t size = changes != NULL ? subtoken_changes_size(changes, len) : 0;
-  uint8_t *next = size > 0 ? malloc(size) : NULL;
-  if (next != NULL && subtoken_changes_apply(copy->bytes, copy->len, changes, len, next, size,
-                                             &made) == SUBTOKEN_FEED_OK) {
-    free(copy->bytes);
-    *copy = (st_snapshot_copy){.bytes = next, .len = made};
-  } else {
-    free(next);
-  }
-  free(changes);
-}
-
-bool st_snapshot_load(const subtoken_ring *ring, const char *path, const char *changes,
-                      st_snapshot_copy *copy, char *error) {
-  memset(copy, 0, sizeof *copy);
-  copy->bytes = vouched_read_whole_file(path, &copy->len, error);
-  if (copy->bytes == NULL) return false;
-  if (changes != NULL) vouched_apply_changes(copy, changes);
-  subtoken_feed_result result =
-      subtoken_revocations_open(ring, copy->bytes, copy->len, &copy->view);
-  if (result == SUBTOKEN_FEED_OK) return true;
-  snprintf(error, ST_ERROR_MAX, "%.400s: %s", path, subtoken_feed_result_text(result));
-  return false;
-}
-
-void st_snapshot_drop(st_snapshot_copy *copy) {
-  free(copy->bytes);
-  memset(copy, 0, sizeof *copy);
-}
-
-/* To be freed. */
-static uint64_t *vouched_hashes_of(const subtoken_revocations *view) {
-  uint64_t *hashes = malloc(8 * (size_t)view->count + 8);
-  for (uint32_t i = 0; hashes != NULL && i < view->count; i++) {
-    hashes[i] = st_load64(view->hashes + 8 * (size_t)i);
-  }
-  return hashes;
-}
-
-static void vouched_hash_key_of(const st_snapshot_copy *copy, uint8_t key[SUBTOKEN_HASH_KEY_LEN]) {
-  memcpy(key, copy->bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN);
-}
-
-st_store_status st_snapshot_take_over(st_store *store, const st_audit_context *act,
-                                      const st_snapshot_copy *copy, int64_t at_least, int64_t life,
-                                      st_restore_report *report, char *error) {
-  uint64_t *hashes = vouched_hashes_of(&copy->view);
-  st_revocation_snapshot from = {
-      .sequence = copy->view.sequence > at_least ? copy->view.sequence : at_least,
-      .hashes = hashes,
-      .count = copy->view.count,
-      .life = life};
-  vouched_hash_key_of(copy, from.hash_key);
-  st_store_status stored = ST_STORE_FAILED;
-  if (hashes == NULL) {
-    snprintf(error, ST_ERROR_MAX, "out of memory for the hashes of the snapshot");
-  } else {
-    stored = st_store_restore_revocations(store, act, &from, report, error);
-  }
-  free(hashes);
-  return stored;
-}
-
 /* ---- the record ---- */
 
-/* *there: false when there is none, which is no fault. */
+/* *exists: false when there is none, which is no error. */
 static bool vouched_read_record(const char *path, const subtoken_ring *ring, st_vouched *record,
-                                bool *there, char *error) {
+                                bool *exists, char *error) {
   uint8_t bytes[ST_VOUCHED_LEN + 1];
   size_t len;
   *record = (st_vouched){0, 0};
-  *there = st_file_exists(path);
-  if (!*there && errno == ENOENT) return true;
+  *exists = st_file_exists(path);
+  if (!*exists && errno == ENOENT) return true;
   if (!st_file_read(path, bytes, sizeof bytes, &len, error)) return false;
   subtoken_feed_result result = st_vouched_read(ring, bytes, len, record);
   if (result == SUBTOKEN_FEED_OK) return true;
@@ -163,13 +88,13 @@ static bool vouched_write_record(const char *path, const subtoken_ring *ring,
   return st_replace_file(path, bytes, sizeof bytes, error);
 }
 
-bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence,
-                         char *error) {
-  names files = {.vouched = ""};
+bool st_vouched_files_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence,
+                               char *error) {
+  vouched_paths files = {.vouched = ""};
   st_vouched record;
-  bool there;
+  bool exists;
   vouched_name_files(dir, &files);
-  bool read = vouched_read_record(files.vouched, ring, &record, &there, error);
+  bool read = vouched_read_record(files.vouched, ring, &record, &exists, error);
   *sequence = record.sequence;
   return read;
 }
@@ -177,13 +102,13 @@ bool st_vouched_sequence(const char *dir, const subtoken_ring *ring, int64_t *se
 /* ---- writing ---- */
 
 /* What two lists of ascending hashes do not share. The room is for so many of each. */
-typedef struct difference {
+typedef struct vouched_difference {
   uint64_t *gone, *fresh;
   uint32_t gone_count, fresh_count, room;
-} difference;
+} vouched_difference;
 
 static bool vouched_diff(const subtoken_revocations *from, const subtoken_revocations *to,
-                         difference *d) {
+                         vouched_difference *d) {
   uint32_t i = 0, j = 0;
   while (i < from->count || j < to->count) {
     uint64_t a = i < from->count ? st_load64(from->hashes + 8 * (size_t)i) : UINT64_MAX;
@@ -214,32 +139,37 @@ static subtoken_revocations vouched_view_unchecked(const uint8_t *bytes) {
 }
 
 static bool vouched_is_base(const uint8_t *bytes, size_t len) {
-  return all.base.sequence != 0 && len == all.base.len &&
-         memcmp(bytes + len - SUBTOKEN_MAC_LEN, all.base.digest, SUBTOKEN_MAC_LEN) == 0;
+  return vouched.base.sequence != 0 && len == vouched.base.len &&
+         memcmp(bytes + len - SUBTOKEN_MAC_LEN, vouched.base.digest, SUBTOKEN_MAC_LEN) == 0;
 }
 
-static bool vouched_put_changes(const uint8_t *bytes, size_t len, const difference *d,
+static bool vouched_put_changes(const uint8_t *bytes, size_t len, const vouched_difference *d,
                                 char *error) {
   size_t size = SUBTOKEN_CHANGES_LEN(d->gone_count, d->fresh_count), made = 0;
   uint8_t *out = malloc(size);
-  bool ok = out != NULL &&
-            subtoken_changes_write(bytes, len, all.base.sequence, d->gone, d->gone_count, d->fresh,
-                                   d->fresh_count, out, size, &made) == SUBTOKEN_FEED_OK &&
-            st_replace_file(all.files.changes, out, made, error);
+  bool ok =
+      out != NULL &&
+      subtoken_changes_write(bytes, len, vouched.base.sequence, d->gone, d->gone_count, d->fresh,
+                             d->fresh_count, out, size, &made) == SUBTOKEN_FEED_OK &&
+      st_replace_file(vouched.files.changes, out, made, error);
   free(out);
   return ok;
 }
 
 /* False: write it whole. */
 static bool vouched_write_changes(const uint8_t *bytes, size_t len, char *error) {
-  size_t base_len = 0;
-  if (len <= WHOLE_MAX || all.base.sequence == 0) return false;
-  uint8_t *base = vouched_read_whole_file(all.files.snapshot, &base_len, error);
-  difference d = {.room = (uint32_t)(len / 8 / CHANGED_MAX)};
+  size_t base_len;
+  uint8_t *base;
+  st_file_stamp stamp;
+  if (len <= WHOLE_MAX || vouched.base.sequence == 0 ||
+      !st_file_load(vouched.files.snapshot, SIZE_MAX, &base, &base_len, &stamp, error)) {
+    return false;
+  }
+  vouched_difference d = {.room = (uint32_t)(len / 8 / CHANGED_MAX)};
   d.gone = malloc(16 * (size_t)d.room);
   d.fresh = d.gone != NULL ? d.gone + d.room : NULL;
   bool ok = false;
-  if (base != NULL && d.gone != NULL && vouched_is_base(base, base_len)) {
+  if (d.gone != NULL && vouched_is_base(base, base_len)) {
     subtoken_revocations from = vouched_view_unchecked(base), to = vouched_view_unchecked(bytes);
     bool same_key =
         memcmp(base + ST_SNAPSHOT_KEY, bytes + ST_SNAPSHOT_KEY, SUBTOKEN_HASH_KEY_LEN) == 0;
@@ -253,42 +183,42 @@ static bool vouched_write_changes(const uint8_t *bytes, size_t len, char *error)
 static bool vouched_write_snapshot(const uint8_t *bytes, size_t len, int64_t sequence,
                                    char *error) {
   if (vouched_write_changes(bytes, len, error)) return true;
-  all.base.sequence = 0;
-  if (!st_replace_file(all.files.snapshot, bytes, len, error)) return false;
-  all.base = (written){.sequence = sequence, .len = len};
-  memcpy(all.base.digest, bytes + len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
-  (void)unlink(all.files.changes); /* they lead on from another */
+  vouched.base.sequence = 0;
+  if (!st_replace_file(vouched.files.snapshot, bytes, len, error)) return false;
+  vouched.base = (vouched_base){.sequence = sequence, .len = len};
+  memcpy(vouched.base.digest, bytes + len - SUBTOKEN_MAC_LEN, SUBTOKEN_MAC_LEN);
+  (void)unlink(vouched.files.changes); /* they lead on from another */
   return true;
 }
 
 /* Another server on the same DATA may have got there first. Under the lock of DATA. */
 static bool vouched_write_all(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
                               int64_t sequence, char *error) {
-  st_vouched record, next = {.sequence = sequence, .life = all.last.life};
-  bool there;
-  if (!vouched_read_record(all.files.vouched, ring, &record, &there, error)) return false;
+  st_vouched record, next = {.sequence = sequence, .life = vouched.last.life};
+  bool exists;
+  if (!vouched_read_record(vouched.files.vouched, ring, &record, &exists, error)) return false;
   if (record.sequence < sequence) {
     if (record.life > next.life) next.life = record.life;
     if (!vouched_write_snapshot(bytes, len, sequence, error) ||
-        !vouched_write_record(all.files.vouched, ring, &next, error)) {
+        !vouched_write_record(vouched.files.vouched, ring, &next, error)) {
       return false;
     }
     record = next;
   }
-  all.last = record;
+  vouched.last = record;
   return true;
 }
 
 /* ---- a store that is behind ---- */
 
 static bool vouched_has_caught_up(char *error) {
-  st_store_status gave = st_store_issued_sequence(all.store, all.last.sequence, error);
-  all.behind = gave != ST_STORE_OK;
+  st_store_status gave = st_store_issued_sequence(vouched.store, vouched.last.sequence, error);
+  vouched.behind = gave != ST_STORE_OK;
   if (gave == ST_STORE_NOT_FOUND) {
     snprintf(error, ST_ERROR_MAX,
              "nothing is vouched for: the database never gave the sequence %" PRId64
              " that was vouched for; run `subtoken feed restore FILE` with the FILE of an edge",
-             all.last.sequence);
+             vouched.last.sequence);
   }
   return gave == ST_STORE_OK;
 }
@@ -301,7 +231,7 @@ static void vouched_log_taken_over(const st_restore_report *report) {
            "; keys and users disabled: %" PRId64 "; sessions ended: %" PRId64
            ". A key that was made after the backup is revoked by one of its tokens: subtoken "
            "revoke",
-           report->before, all.last.sequence, report->listed, report->keys, report->sessions);
+           report->before, vouched.last.sequence, report->listed, report->keys, report->sessions);
   st_log_event("store_rolled_back", text);
 }
 
@@ -311,60 +241,65 @@ static void vouched_log_behind(const char *reason) {
            "the database never gave the sequence %" PRId64
            " that was vouched for, and what was listed then is not known (%.200s): no revocation "
            "data is given out until `subtoken feed restore FILE` was given the FILE of an edge",
-           all.last.sequence, reason);
+           vouched.last.sequence, reason);
   st_log_event("store_rolled_back", text);
 }
 
 /* By the last snapshot, if that is the one that was vouched for. */
 static void vouched_bring_ahead(const subtoken_ring *ring) {
   char error[ST_ERROR_MAX] = "";
-  st_audit_context act = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
-  st_snapshot_copy copy;
+  st_audit_context context = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
+  st_snapshot_file copy;
   st_restore_report report;
-  bool loaded = st_snapshot_load(ring, all.files.snapshot, all.files.changes, &copy, error);
-  if (loaded && copy.view.sequence < all.last.sequence) {
+  bool loaded =
+      st_snapshot_file_load(ring, vouched.files.snapshot, vouched.files.changes, &copy, error);
+  if (loaded && copy.view.sequence < vouched.last.sequence) {
     snprintf(error, sizeof error, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
     loaded = false;
   }
-  all.behind = !loaded || st_snapshot_take_over(all.store, &act, &copy, 0, all.last.life, &report,
-                                                error) != ST_STORE_OK;
-  st_snapshot_drop(&copy);
-  if (all.behind) {
+  vouched.behind =
+      !loaded || st_snapshot_file_restore(vouched.store, &context, &copy, 0, vouched.last.life,
+                                          &report, error) != ST_STORE_OK;
+  st_snapshot_file_free(&copy);
+  if (vouched.behind) {
     vouched_log_behind(error);
   } else {
     vouched_log_taken_over(&report);
   }
 }
 
-/* ---- start, questions, end ---- */
+/* ---- start, keep, stop ---- */
 
-bool st_vouched_start(const char *dir, st_store *store, const subtoken_ring *ring, char *error) {
-  bool there;
-  memset(&all, 0, sizeof all);
-  snprintf(all.dir, sizeof all.dir, "%.1000s", dir);
-  vouched_name_files(dir, &all.files);
-  if (!vouched_read_record(all.files.vouched, ring, &all.last, &there, error)) return false;
-  all.store = store;
-  if (!there) return true;
-  st_store_status gave = st_store_issued_sequence(store, all.last.sequence, error);
+bool st_vouched_files_start(const char *dir, st_store *store, const subtoken_ring *ring,
+                            char *error) {
+  bool exists;
+  memset(&vouched, 0, sizeof vouched);
+  snprintf(vouched.dir, sizeof vouched.dir, "%.1000s", dir);
+  vouched_name_files(dir, &vouched.files);
+  if (!vouched_read_record(vouched.files.vouched, ring, &vouched.last, &exists, error))
+    return false;
+  vouched.store = store;
+  if (!exists) return true;
+  st_store_status gave = st_store_issued_sequence(store, vouched.last.sequence, error);
   if (gave == ST_STORE_NOT_FOUND) vouched_bring_ahead(ring);
   if (gave != ST_STORE_OK && gave != ST_STORE_NOT_FOUND) return false;
-  return st_store_raise_setting(store, "max_life", all.last.life, error) == ST_STORE_OK;
+  return st_store_raise_setting(store, "max_life", vouched.last.life, error) == ST_STORE_OK;
 }
 
-void st_vouched_stop(void) {
-  memset(&all, 0, sizeof all);
+void st_vouched_files_stop(void) {
+  memset(&vouched, 0, sizeof vouched);
 }
 
-bool st_vouched_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len, int64_t sequence,
-                     char *error) {
+bool st_vouched_files_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
+                           int64_t sequence, char *error) {
   int64_t life = 0;
-  if (all.store == NULL) return true;
-  if (all.behind && !vouched_has_caught_up(error)) return false;
-  if (sequence <= all.last.sequence) return true;
-  if (st_store_get_setting(all.store, "max_life", &life, error) == ST_STORE_FAILED) return false;
-  if (life > all.last.life) all.last.life = life;
-  int lock = st_lock_data_dir(all.dir, error);
+  if (vouched.store == NULL) return true;
+  if (vouched.behind && !vouched_has_caught_up(error)) return false;
+  if (sequence <= vouched.last.sequence) return true;
+  if (st_store_get_setting(vouched.store, "max_life", &life, error) == ST_STORE_FAILED)
+    return false;
+  if (life > vouched.last.life) vouched.last.life = life;
+  int lock = st_lock_data_dir(vouched.dir, error);
   if (lock < 0) return false;
   bool kept = vouched_write_all(ring, bytes, len, sequence, error);
   st_lock_release(lock);
@@ -373,11 +308,11 @@ bool st_vouched_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len
 
 /* ---- another ring ---- */
 
-static bool vouched_sign_snapshot(const names *files, const st_snapshot_copy *copy,
+static bool vouched_sign_snapshot(const vouched_paths *files, const st_snapshot_file *copy,
                                   const subtoken_ring *ring, char *error) {
   subtoken_revocations_header header = {.sequence = copy->view.sequence, .made = copy->view.made};
-  vouched_hash_key_of(copy, header.hash_key);
-  uint64_t *hashes = vouched_hashes_of(&copy->view);
+  st_snapshot_file_hash_key(copy, header.hash_key);
+  uint64_t *hashes = st_snapshot_file_hashes(&copy->view);
   uint8_t *out = malloc(copy->len);
   bool ok = hashes != NULL && out != NULL &&
             subtoken_revocations_write(ring, &header, hashes, copy->view.count, out, copy->len,
@@ -393,19 +328,19 @@ static bool vouched_sign_snapshot(const names *files, const st_snapshot_copy *co
   return ok;
 }
 
-bool st_vouched_sign_anew(const char *dir, const subtoken_ring *before, const subtoken_ring *after,
-                          char *error) {
-  names files = {.vouched = ""};
+bool st_vouched_files_sign_again(const char *dir, const subtoken_ring *before,
+                                 const subtoken_ring *after, char *error) {
+  vouched_paths files = {.vouched = ""};
   st_vouched record, again;
-  st_snapshot_copy copy;
-  bool there;
+  st_snapshot_file copy;
+  bool exists;
   vouched_name_files(dir, &files);
-  if (!vouched_read_record(files.vouched, before, &record, &there, error)) return false;
-  if (!there || vouched_read_record(files.vouched, after, &again, &there, error)) return true;
+  if (!vouched_read_record(files.vouched, before, &record, &exists, error)) return false;
+  if (!exists || vouched_read_record(files.vouched, after, &again, &exists, error)) return true;
   bool ok = true;
-  if (st_snapshot_load(before, files.snapshot, files.changes, &copy, error)) {
+  if (st_snapshot_file_load(before, files.snapshot, files.changes, &copy, error)) {
     ok = vouched_sign_snapshot(&files, &copy, after, error);
   }
-  st_snapshot_drop(&copy);
+  st_snapshot_file_free(&copy);
   return ok && vouched_write_record(files.vouched, after, &record, error);
 }

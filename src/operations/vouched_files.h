@@ -1,0 +1,35 @@
+/* vouched_files - what a server keeps in DATA of all that it vouched for: DATA/vouched (the record:
+ * core/vouched.h), DATA/snapshot (the last snapshot or one before it) and DATA/snapshot.changes
+ * (what leads from that to the last). A database that never issued the sequence of the record is a
+ * backup or a copy, and is made to list again what the snapshot listed. The reasons are in
+ * subtoken_revocation(7).
+ */
+#ifndef ST_OPERATIONS_VOUCHED_FILES_H
+#define ST_OPERATIONS_VOUCHED_FILES_H
+
+#include "domain/key.h"
+#include "domain/store.h"
+#include "subtoken/revocations.h"
+
+/* The sequence in DATA/vouched, 0 when there is none; false when it cannot be believed. */
+bool st_vouched_files_sequence(const char *dir, const subtoken_ring *ring, int64_t *sequence,
+                               char *error) __attribute__((warn_unused_result));
+
+/* Before the revocation data is asked for. False: DATA/vouched is damaged, or signed with a secret
+ * that the ring does not have. A store that is behind is brought ahead, which is logged; when that
+ * fails, nothing is vouched for until the store has caught up.
+ */
+bool st_vouched_files_start(const char *dir, st_store *store, const subtoken_ring *ring,
+                            char *error) __attribute__((warn_unused_result));
+void st_vouched_files_stop(void);
+
+/* Before this snapshot is given out: it is durable when this answers true. One thread at a time. */
+bool st_vouched_files_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
+                           int64_t sequence, char *error) __attribute__((warn_unused_result));
+
+/* A secret is to leave the ring: what it signed is signed again. Under the lock of DATA. */
+bool st_vouched_files_sign_again(const char *dir, const subtoken_ring *before,
+                                 const subtoken_ring *after, char *error)
+    __attribute__((warn_unused_result));
+
+#endif
