@@ -1,6 +1,7 @@
 """Calls of the service by curl, one function each: keys, users, sessions, exchanges."""
 from support import *
 from urllib.parse import urlencode
+
 INVALID = {"text": "Invalid access token"}
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS, JWT = ("urn:ietf:params:oauth:token-type:" + t for t in ("access_token", "jwt"))
@@ -12,7 +13,7 @@ def user(data, *args, **more):
 
 
 def call(server, method, path, credential=None, body=None, *args):
-    """One call with curl: body is a dict for JSON; credential is Bearer text, or (login, password)."""
+    """One call with curl: body is a dict for JSON; credential is Bearer text, or (username, password)."""
     words = ["-X", method, *args]
     if isinstance(credential, tuple):
         words += ["-u", ":".join(credential)]
@@ -23,7 +24,7 @@ def call(server, method, path, credential=None, body=None, *args):
     return curl(server.url + path, *words)
 
 
-def login(server, name="alice", password=PASSWORD):
+def log_in(server, name="alice", password=PASSWORD):
     return call(server, "POST", "/v1/auth/login", None, {"login": name, "password": password})
 
 

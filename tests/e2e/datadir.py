@@ -119,9 +119,9 @@ class Traffic:
             clients = [Client(s) for s in self.servers]
             turn = number
             while not self.done.is_set():
-                maker, user = clients[turn % len(clients)], clients[(turn // 2) % len(clients)]
+                issuer, user = clients[turn % len(clients)], clients[(turn // 2) % len(clients)]
                 turn += 1
-                token = maker.make(self.key, "?permissions=account")
+                token = issuer.make(self.key, "?permissions=account")
                 status, body = user.ask("/v2/tokeninfo?v=latest", token)
                 if (status, (body or {}).get("type")) != (200, "Subtoken"):
                     self.failures.append((kid_of(token), status, body))

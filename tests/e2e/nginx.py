@@ -156,7 +156,7 @@ def echoed(answer):
     return json.loads(answer.body)
 
 
-def sent(answer, name):
+def header_sent(answer, name):
     """What the upstream was sent as this header, or None."""
     found = [v for n, v in echoed(answer)["headers"] if n.lower() == name.lower()]
     assert len(found) < 2, found
@@ -170,7 +170,7 @@ def policy(n, data, name="policy.json"):
     return path
 
 
-def word(n):
+def result(n):
     """$subtoken_result of the last request."""
     return n.last.header("X-Result")
 
@@ -181,7 +181,7 @@ def identity(headers):
             if re.match(r"x[^a-z0-9]subtoken[^a-z0-9]", n, re.I)}
 
 
-def told(answer):
+def identity_sent(answer):
     headers = echoed(answer)["headers"]
     count = sum(1 for n, _ in headers if re.match(r"x[^a-z0-9]subtoken[^a-z0-9]", n, re.I))
     found = identity(headers)

@@ -199,7 +199,7 @@ class CaddyProxy(Proxy):
 SPOOFED = ["X-Subtoken-%s: spoofed" % n for n in NAMES] + ["x-subtoken-sub: again"]
 
 
-def sent(answer):
+def identity_passed(answer):
     """What the upstream was told of who asks: no header and an empty one are the same."""
     assert answer.status == 200, (answer.status, answer.body)
     headers = json.loads(answer.body)["headers"]

@@ -6,7 +6,7 @@ from calls import *
 def every_change_is_in_the_audit_log():
     with Server() as server:
         make_user(server.data, "root", "keys,users,audit,account")
-        pair = login(server, "root").json()
+        pair = log_in(server, "root").json()
         token = pair["access_token"]
         key = new_key(server, token, name="worker").json()
         call(server, "PATCH", "/v2/keys/" + key["id"], token, {"disabled": True})

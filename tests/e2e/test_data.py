@@ -125,7 +125,7 @@ def a_bad_ring_is_refused_and_left_as_it_was():
     os.mkdir(path, 0o700)
     refused("directory")
     os.rmdir(path)
-    # A link is judged by where it ends, and one that ends nowhere is refused.
+    # A link counts as the file at its end, and one that ends nowhere is refused.
     real = os.path.join(scratch(), "ring")
     write(real, good, 0o644)
     os.symlink(real, path)

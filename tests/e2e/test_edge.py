@@ -19,7 +19,7 @@ CONF = """subtoken on; subtoken_policy %(dir)s/policy.json; subtoken_max_age 4s;
       return 200 "$subtoken_feed_age $subtoken_feed_sequence $subtoken_feed_count"; }"""
 
 
-class Scene:
+class Site:
     """nginx and the server on one DATA; pull keeps the files that nginx reads."""
 
     def __init__(self, main=""):
@@ -74,7 +74,7 @@ class Scene:
 
 @test
 def a_subtoken_allows_exactly_its_routes_until_its_key_is_deleted():
-    with Scene() as s:
+    with Site() as s:
         n, parent = s.nginx, make_key(s.nginx.data)
         narrow = s.made_with_curl(parent["key"], "permissions=account&urls=/v2/account")
         wide = s.made_with_curl(parent["key"], "permissions=account,characters")
@@ -97,7 +97,7 @@ def a_subtoken_allows_exactly_its_routes_until_its_key_is_deleted():
 
 @test
 def a_disabled_key_is_refused_and_an_enabled_one_allowed():
-    with Scene() as s:
+    with Site() as s:
         parent = make_key(s.nginx.data)
         token = s.made_with_curl(parent["key"], "permissions=account")
         for _ in range(2):
@@ -114,7 +114,7 @@ def a_disabled_key_is_refused_and_an_enabled_one_allowed():
 
 @test
 def stale_revocation_data_is_503_until_the_pull_goes_on():
-    with Scene() as s:
+    with Site() as s:
         token = s.made_with_curl(make_key(s.nginx.data)["key"], "permissions=account")
         assert s.nginx.status("/v2/account", token=token) == 200
         s.puller.send_signal(signal.SIGSTOP)
@@ -127,7 +127,7 @@ def stale_revocation_data_is_503_until_the_pull_goes_on():
 
 @test
 def an_old_pair_put_back_undoes_nothing():
-    with Scene() as s:
+    with Site() as s:
         n, parent = s.nginx, make_key(s.nginx.data)
         token = s.made_with_curl(parent["key"], "permissions=account")
         old = {x: open(n.feed.path + x, "rb").read() for x in ("", ".alive")}
@@ -151,7 +151,7 @@ def an_old_pair_put_back_undoes_nothing():
 
 @test
 def whole_keys_are_asked_of_the_server_and_end_with_it():
-    with Scene() as s:
+    with Site() as s:
         n, key, poor = s.nginx, make_key(s.nginx.data), make_key(s.nginx.data, "inventories")
         assert n.status("/v2/account", token=key["key"]) == 200
         assert n.status("/v2/account?access_token=" + key["key"]) == 200
@@ -172,7 +172,7 @@ def whole_keys_are_asked_of_the_server_and_end_with_it():
 
 @test
 def the_ring_is_rotated_and_nobody_notices():
-    with Scene() as s:
+    with Site() as s:
         n, parent = s.nginx, make_key(s.nginx.data)
         hand_over = lambda: subprocess.run(["cp", os.path.join(n.data, "secrets"), n.secrets], check=True)
         old = s.made_with_curl(parent["key"], "permissions=account")
@@ -193,13 +193,13 @@ def the_ring_is_rotated_and_nobody_notices():
 
 @test
 def users_are_known_at_the_edge():
-    with Scene() as s:
+    with Site() as s:
         n, data = s.nginx, s.nginx.data
 
-        def person(*words, stdin=""):
+        def user(*words, stdin=""):
             run("user", *words, data=data, stdin=stdin, check=0)
-        person("create", "alice", "--permissions", "account,history_api", stdin="correct horse\n")
-        person("create", "*", "--permissions", "database_api")
+        user("create", "alice", "--permissions", "account,history_api", stdin="correct horse\n")
+        user("create", "*", "--permissions", "database_api")
         login = curl(s.server.url + "/v1/auth/login", "-H", "Content-Type: application/json", "-d",
                      '{"login":"alice","password":"correct horse"}').json()
         basic = "Authorization: Basic " + base64.b64encode(b"alice:correct horse").decode()
@@ -217,11 +217,11 @@ def users_are_known_at_the_edge():
             assert n.status("/rpc", method="POST", body=body) == nobody, body
             assert n.status("/rpc", basic, method="POST", body=body) == alice, body
         assert n.status("/v2/account") == 401
-        person("permissions", "alice", "history_api")  # takes account away
+        user("permissions", "alice", "history_api")  # takes account away
         for token in (login["access_token"], child, mine):
             s.becomes(401, "/v2/account", token)
         wait(lambda: n.status("/v2/account", basic) in (401, 403), "what the edge kept is over", 30)
-        person("delete", "*")
+        user("delete", "*")
         wait(lambda: n.status("/rpc", method="POST", body=rpc[0][0]) == 401, "nobody may anything", 30)
 
 
@@ -243,7 +243,7 @@ def clocks_that_were_ahead_leave_nothing_behind():
              "DONT_FAKE_MONOTONIC": "1"}
     os.environ.update(faked)
     try:
-        with Scene(main="".join("env %s; " % n for n in faked if n != "LD_PRELOAD")) as s:
+        with Site(main="".join("env %s; " % n for n in faked if n != "LD_PRELOAD")) as s:
             parent = make_key(s.nginx.data)
             ahead = s.made_with_curl(parent["key"], "permissions=account")
             assert payload(ahead)["iat"] > time.time() + 3000

@@ -21,7 +21,7 @@ def through(make, log):
         token, bare = c.token(), c.token("--permissions", "guilds")
         listed = c.token("--urls", "GET:/v2/account")
         for credential, exp in ((token, str(payload(token)["exp"])), (c.key["key"], None)):
-            told = sent(p.ask("/v2/account?x=%2F", auth(credential), *SPOOFED))
+            told = identity_passed(p.ask("/v2/account?x=%2F", auth(credential), *SPOOFED))
             assert told["x-subtoken-sub"] == payload(token)["sub"] and told["x-subtoken-key"] == c.key["id"], told
             assert told["x-subtoken-owner"] == "J%C3%B8rn" and told.get("x-subtoken-expires") == exp, told
             assert told["x-subtoken-permissions"].startswith("account,guilds"), told
@@ -29,7 +29,7 @@ def through(make, log):
         answer = p.ask("/v2/account?x=%2F", auth(token), method="POST", body=b"some=body")
         asked = json.loads(answer.body)
         assert (asked["method"], asked["target"], asked["body"]) == ("POST", "/v2/account?x=%2F", "some=body")
-        assert sent(p.ask("/v2/items", *SPOOFED)) == {}
+        assert identity_passed(p.ask("/v2/items", *SPOOFED)) == {}
         assert json.loads(p.ask("/v2/account?access_token=" + token).body)["method"] == "GET"
         preflight = ["Origin: https://a.example", "Access-Control-Request-Method: PUT"]
         assert p.ask("/v2/account", *preflight, method="OPTIONS").status == 200
@@ -150,15 +150,15 @@ CONNECTIONS = [["Connection: close, X-Subtoken-Sub"], ["Connection: x-subtoken-s
 def spoofed_headers_change_nothing(make):  # A1, A3
     with Case() as c, make(c) as p:
         token = c.token()
-        mine = sent(p.ask("/v2/account", auth(token)))
+        mine = identity_passed(p.ask("/v2/account", auth(token)))
         assert mine["x-subtoken-sub"] == payload(token)["sub"]
         for lines in [[line] for line in SPELLINGS] + [SPELLINGS, SPOOFED + SPELLINGS] + CONNECTIONS:
             answer = p.ask("/v2/account", auth(token), *lines)
-            assert sent(answer) == mine, (lines, sent(answer))
+            assert identity_passed(answer) == mine, (lines, identity_passed(answer))
             assert "root" not in answer.body and "placeholder" not in answer.body, answer.body
             # A public route is told of nobody: not by a caller, nor by the text of a placeholder.
             answer = p.ask("/v2/items", *lines)
-            assert sent(answer) == {}, (lines, sent(answer))
+            assert identity_passed(answer) == {}, (lines, identity_passed(answer))
             assert "root" not in answer.body and "{" not in "".join(v for _, v in json.loads(answer.body)["headers"])
         # What says which request it is, is not the caller's to say or to take off.
         for lines in (["Connection: X-Forwarded-Uri, X-Forwarded-Method, X-Original-URI, X-Original-Method"],
@@ -379,7 +379,7 @@ def auth_request_works_with_the_module_loaded():  # D8
         p.env = module_env()
         with p:
             answer = p.ask("/v2/account", auth(c.token()))
-            assert answer.status == 200 and sent(answer)["x-subtoken-key"] == c.key["id"]
+            assert answer.status == 200 and identity_passed(answer)["x-subtoken-key"] == c.key["id"]
 
 
 @test
@@ -512,7 +512,7 @@ def identified(p, policy, i, key, basic):
 @test
 def the_module_identifies_callers_whatever_the_servers_policy():
     """Whatever the server's policy says of a request, whose the credential is, is known at the edge: a key's, a
-    person's, and nobody's."""
+    user's, and nobody's."""
     policies = (POLICY, {"default": "deny"}, {"default": "public"}, None,
                 {"default": "deny", "routes": [{"path": "/*", "needs": ["guilds", "inventories"]}]})
     with Case() as c:

@@ -155,7 +155,7 @@ def ask(server, data, head=False, close=False):
 
 # ---- the vectors ----
 
-def judge(case, answers, closed):
+def check_answers(case, answers, closed):
     name, verdict = case["id"], case["verdict"]
     assert len(answers) <= case["max_responses"], (name, "a second answer", answers)
     for i, a in enumerate(answers):
@@ -188,7 +188,7 @@ def play(s, case, raw, half):
         except (BrokenPipeError, ConnectionResetError, OSError):
             pass  # refused while we were still sending
         answers = c.rest(heads=heads)
-        judge(case, answers, c.ended)
+        check_answers(case, answers, c.ended)
         return len(answers)
 
 

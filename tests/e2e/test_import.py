@@ -44,16 +44,16 @@ def importing_again_changes_only_what_is_asked_for():
                         "e": {"does": "unchanged"}, "f": {"does": "unchanged"}}, told
         assert (total["differs"], total["deleted"], total["unchanged"]) == (1, 1, 4), total
         user(data, "show", "a", check=1)
-        refused(login(server, "a", "password of a"), 401)
+        refused(log_in(server, "a", "password of a"), 401)
         shown = lambda name: json.loads(user(data, "show", name, "--json")[1])
         assert shown("b")["permissions"] == ["history_api"]
-        assert login(server, "c", "set here by c").status == 200
-        refused(login(server, "c", "password of c"), 401)
+        assert log_in(server, "c", "set here by c").status == 200
+        refused(log_in(server, "c", "password of c"), 401)
 
         # the file has other things now, and f no longer
         other = access_file(("a", hashes["a"], apis), ("b", hashes["b"], apis), ("c", new["c"], apis),
                             ("d", hashes["d"], []), ("e", new["e"], apis), ("g", hashes["a"], apis))
-        pair = login(server, "e", "password of e").json()
+        pair = log_in(server, "e", "password of e").json()
         told, total = import_plan(data, other)
         assert told == {"a": {"does": "deleted", "permissions": apis},
                         "b": {"does": "differs", "adds": ["database_api"], "removes": []},
@@ -63,7 +63,7 @@ def importing_again_changes_only_what_is_asked_for():
                         "f": {"does": "missing"},
                         "g": {"does": "create", "permissions": apis}}, told
         assert status(server, pair["access_token"]) == 200
-        assert login(server, "c", "set here by c").status == 200
+        assert log_in(server, "c", "set here by c").status == 200
 
         # told to change: those who are there, as the file has them
         told, total = import_plan(data, other, "--update")
@@ -73,12 +73,12 @@ def importing_again_changes_only_what_is_asked_for():
         assert told["c"]["password"] == "replaces" and told["e"]["password"] == "new"
         assert (total["changed"], total["deleted"], total["missing"]) == (4, 1, 1), total
         assert shown("b")["permissions"] == apis
-        assert login(server, "c", "another of c").status == 200
-        refused(login(server, "c", "set here by c"), 401)
+        assert log_in(server, "c", "another of c").status == 200
+        refused(log_in(server, "c", "set here by c"), 401)
         assert status(server, pair["access_token"]) == 401
         assert shown("d")["permissions"] == [] and shown("d")["disabled"] is True
         user(data, "show", "a", check=1)
-        assert login(server, "f", "password of f").status == 200  # missing: stays as he is
+        assert log_in(server, "f", "password of f").status == 200  # missing: stays as he is
 
         # a password that was set here since, and that the file has not changed: stays
         user(data, "passwd", "c", stdin="set here again\n")
@@ -86,14 +86,14 @@ def importing_again_changes_only_what_is_asked_for():
         told, _ = import_plan(data, other, "--update")
         assert told["c"] == {"does": "change", "adds": ["database_api"], "removes": [],
                              "password": "kept"}, told
-        assert login(server, "c", "set here again").status == 200
+        assert log_in(server, "c", "set here again").status == 200
 
         # told to bring back: those who were deleted, and nobody else is touched
         user(data, "permissions", "b", "history_api")
         told, total = import_plan(data, other, "--restore")
         assert told["a"] == {"does": "restore", "permissions": apis} and total["restored"] == 1, told
         assert told["b"]["does"] == "differs" and shown("b")["permissions"] == ["history_api"]
-        assert login(server, "a", "password of a").status == 200
+        assert log_in(server, "a", "password of a").status == 200
         # `*`, too
         stars = access_file(*[(name, hashes[name], apis) for name in "abdf"], ("*", ANYONE, apis))
         imported(data, stars)
@@ -137,11 +137,11 @@ def users_of_an_access_file_log_in_as_before():
         assert user(server.data, "list", "--json")[1].strip() in ("[]", "[\n]")
         assert imported(server.data, path) + " (dry run: nothing was changed)" == plan
         assert summary(server.data, path) == "0 created, 0 changed, 2 unchanged"
-        refused(login(server, "bytemaster", "supersecreT"), 401)
-        first = login(server, "bytemaster", "supersecret").json()  # now it is kept as a plain Argon2id
+        refused(log_in(server, "bytemaster", "supersecreT"), 401)
+        first = log_in(server, "bytemaster", "supersecret").json()  # now it is kept as a plain Argon2id
         assert payload(first["access_token"])["permissions"] == apis
         assert status(server, ("bytemaster", "supersecret")) == 200
-        assert login(server, "bytemaster", "supersecret").status == 200
+        assert log_in(server, "bytemaster", "supersecret").status == 200
         assert summary(server.data, path) == "0 created, 0 changed, 2 unchanged"
         assert status(server, first["access_token"]) == 200, "nothing ended"
         # other permissions, and another password

@@ -435,7 +435,7 @@ STATUS = {"ok": 200, "feed_stale": 503, "bad_target": 400, "url": 403, "perm": 4
 CHALLENGE = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}
 
 
-def judged(answer, token, what):
+def decision(answer, token, what):
     """What has to hold for any answer to verify; returns the result."""
     result, status, challenge, claims = answer
     assert int(status) == STATUS.get(result, 401), (what, answer)
@@ -465,7 +465,7 @@ def ring_text():
     return "\n".join(lines) + "\n"
 
 
-def scene(mode="asks", iss=None, aud=None, **parents):
+def setup(mode="asks", iss=None, aud=None, **parents):
     states = {"active": "good", "revoked": "revoked"}
     lines = [("ring", text(ring_text()))]
     lines += [("sub", text(s), states[p]) for s, p in ENV["parents"].items()]
@@ -498,7 +498,7 @@ def question_of(verb, row):
 
 @test
 def all_languages_decide_about_tokens_as_the_vectors_say():
-    lines = scene()
+    lines = setup()
     begin = len(lines)
     for row in FILE["cases"]:
         lines += [settings("asks", row.get("need_issuer"), row.get("need_audience")),
@@ -509,7 +509,7 @@ def all_languages_decide_about_tokens_as_the_vectors_say():
     count = accepted = 0
     for row, i in zip(FILE["cases"], range(begin, len(lines), 4)):
         verdict, (words,), inspected = answers[i + 1:i + 4]
-        result = judged(verdict, token_of(row), row["id"])
+        result = decision(verdict, token_of(row), row["id"])
         assert (result == "ok") == (row["expect"] == "accept"), (row["id"], result)
         reasons = [row["reason"], *row.get("reasons", [])]
         if row["id"] == "claims/urls-star-mid":
@@ -564,12 +564,12 @@ def all_languages_refuse_every_fiftieth_mutation_for_the_same_reason():
     assert len(everything) == FILE["mutation"]["total"]
     sample = everything[::50]
     assert len(sample) >= 3000
-    lines = scene()
+    lines = setup()
     begin = len(lines)
     answers = ask(lines + [question("verify", base)] + [question("verify", m) for m in sample])
-    assert judged(answers[begin], base, "base") == "ok"
+    assert decision(answers[begin], base, "base") == "ok"
     for data, answer in zip(sample, answers[begin + 1:]):
-        assert judged(answer, data, data) in ("malformed", "mac", "alg", "header", "kid"), (data, answer)
+        assert decision(answer, data, data) in ("malformed", "mac", "alg", "header", "kid"), (data, answer)
 
 
 @test
@@ -579,14 +579,14 @@ def all_languages_show_a_sid_that_decides_nothing():
             base | {"urls": ["/v2/account"], "sid": "9"}, base]
     bad = [base | {"sid": wrong} for wrong in ("", "x" * 65, "a b", "a.b", 1, None, ["a"])]
     tokens = [sign(KEY, claims) for claims in good + bad]
-    lines = scene(p_good="good")
+    lines = setup(p_good="good")
     begin = len(lines)
     for token in tokens:
         lines += [question("verify", token), ("inspect", text(token))]
     answers = ask(lines)[begin:]
     for i, token in enumerate(tokens):
         verdict, inspected = answers[2 * i:2 * i + 2]
-        assert judged(verdict, token, token) == ("ok" if i < len(good) else "claims"), verdict
+        assert decision(verdict, token, token) == ("ok" if i < len(good) else "claims"), verdict
         if i < len(good):
             assert inspected[0] == "ok" and inspected[2] == verdict[3], inspected
 
@@ -597,7 +597,7 @@ def all_languages_apply_the_rules_in_one_order():
     parents = {"p_good": "good", "p_revoked": "revoked", "p_unsure": "unsure", "p_raise": "raise"}
     states = {"p_good": None, "p_revoked": "revoked", "p_unsure": "feed_stale",
               "p_raise": "feed_stale", "p_unknown": "revoked"}
-    lines, expected = scene(**parents), []
+    lines, expected = setup(**parents), []
     begin = len(lines)
     for mode in ("asks", "without", "none"):
         for iss in (None, "us", "them"):
@@ -634,18 +634,18 @@ def all_languages_apply_the_rules_in_one_order():
                                 expected.append((want, token))
     for line, answer, want in zip(lines[begin:], ask(lines)[begin:], expected):
         if want is not None:
-            assert judged(answer, want[1], line) == want[0], (line, want[0], answer)
+            assert decision(answer, want[1], line) == want[0], (line, want[0], answer)
     assert len(expected) > 5000
 
 
 @test
 def all_languages_refuse_times_out_of_range():
-    lines = scene()
+    lines = setup()
     begin = len(lines)
     outside = (-1, -(2**63), 2**53, 2**63 - 1)
     answers = ask(lines + [question("verify", ENV["golden"], now=now) for now in outside])
     for now, answer in zip(outside, answers[begin:]):
-        assert judged(answer, ENV["golden"], now) == "invalid_argument", (now, answer)
+        assert decision(answer, ENV["golden"], now) == "invalid_argument", (now, answer)
 
 
 # ---- URLs ----
@@ -659,7 +659,7 @@ def octets(string):
 def all_languages_match_urls_as_the_vectors_say():
     cases = vectors("url-match.json")["cases"]
     wanted = {"allow": "ok", "deny": "url", "reject": "bad_target", "badlist": "claims"}
-    lines = scene()
+    lines = setup()
     begin, places = len(lines), []
     for row in cases:
         entries = row["entries"]
@@ -757,7 +757,7 @@ def macs_are_those_of_hmac_sha256():
 
 @test
 def the_known_answers_hold():
-    lines, checks = scene(), []
+    lines, checks = setup(), []
     for row in vectors("jws-hs256-known-answers.json")["cases"]:
         token, key = row["token"], row["key_b64url"]
         lines += [question("verify", token), ("inspect", text(token))]
@@ -767,7 +767,7 @@ def the_known_answers_hold():
                       ("ring", text(ring_text()))]
     answers = ask(lines)
     for at, row in checks:
-        assert judged(answers[at], row["token"], row["id"]) == "mac", (row["id"], answers[at])
+        assert decision(answers[at], row["token"], row["id"]) == "mac", (row["id"], answers[at])
         result, header, claims = answers[at + 1]
         if row["key_b64url"] is not None:
             assert result == "claims" and claims == "-", (row["id"], result)
@@ -1092,7 +1092,7 @@ http {
         assert get("/v2/account", bearer + "x")[:2] == (401, invalid)
         assert get("/v2/account", bearer, method="POST")[:2] == (403, lacking)
         assert get("/v2/bank", bearer)[:2] == (403, lacking)
-        # What nginx would tidy up is judged as it came.
+        # What nginx would tidy up is checked as it came.
         for target in ("/v2//account", "/v2/x/../account", "/v2/%2e%2e/v2/account", "/v2/account;x"):
             assert get(target, bearer)[0] == 400, target
         bare = issue(data, key, "--permissions", "inventories", "--urls", "/v2/account")

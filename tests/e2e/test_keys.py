@@ -68,7 +68,7 @@ def a_user_manages_their_own_keys_alone():
         make_user(server.data)
         make_user(server.data, "bob", "account")
         others = make_key(server.data, "account,wallet", "--owner", "bob")
-        token = login(server).json()["access_token"]
+        token = log_in(server).json()["access_token"]
         for credential in (token, ("alice", PASSWORD)):
             made = new_key(server, credential, ["account"], expires="never")
             assert made.status == 201 and made.json()["owner"] == "alice", made.body
@@ -82,7 +82,7 @@ def a_user_manages_their_own_keys_alone():
         assert len(listed) == 2 and all(k["owner"] == "alice" for k in listed)
         assert call(server, "GET", "/v2/keys?sub=" + others["sub"], token).json() == {"keys": []}
         assert call(server, "DELETE", "/v2/keys/" + listed[0]["id"], token).status == 204
-        # A key that somebody gave with more than the person has, and took back.
+        # A key that somebody gave with more permissions than the user has, and took back.
         given = make_key(server.data, "wallet", "--owner", "alice")
         run("key", "disable", given["id"], data=server.data, check=0)
         refused(call(server, "PATCH", "/v2/keys/" + given["id"], token, {"disabled": False}), 403)
@@ -94,11 +94,11 @@ def a_user_manages_their_own_keys_alone():
 def creating_a_user_who_owns_keys_needs_the_permission_keys():
     with Server() as server:
         owned = make_key(server.data, "account", "--owner", "ops")
-        maker = make_key(server.data, "users,account")["key"]
+        admin = make_key(server.data, "users,account")["key"]
         body = {"login": "ops", "password": PASSWORD}
-        # who makes persons and manages no keys would manage these through the person
-        refused(call(server, "POST", "/v1/user", maker, body), 409)
-        assert login(server, "ops").status == 401 and status(server, owned["key"]) == 200
+        # who creates users and manages no keys would manage these keys as the user
+        refused(call(server, "POST", "/v1/user", admin, body), 409)
+        assert log_in(server, "ops").status == 401 and status(server, owned["key"]) == 200
         both = make_key(server.data, "users,keys")["key"]
         assert call(server, "POST", "/v1/user", both, body).status == 201
         assert call(server, "GET", "/v2/keys/" + owned["id"], ("ops", PASSWORD)).status == 200
@@ -162,7 +162,7 @@ def an_owner_enables_only_what_they_disabled():
         for other in others():
             other(False)
             assert call(server, "GET", path, alice).json()["disabled_by"] == "administrator"
-            token = login(server).json()["access_token"]
+            token = log_in(server).json()["access_token"]
             for credential in (alice, token):
                 refused(patch(credential, False), 403, "an administrator disabled this key")
             # disabling it once more does not make it his
@@ -195,7 +195,7 @@ def keys_made_for_others_live_on_and_are_named():
     # G3
     with Server() as server:
         make_user(server.data, "root", "keys,users,account,audit")
-        root = login(server, "root").json()["access_token"]
+        root = log_in(server, "root").json()["access_token"]
         own = new_key(server, root, ["keys", "account"]).json()
         orphan = new_key(server, root, owner="", name="orphan").json()
         other = new_key(server, own["key"], owner="bob").json()
@@ -249,12 +249,12 @@ def keys_made_for_others_live_on_and_are_named():
                 assert status(server, key.json()["key"]) == (200 if alive else 401), words
         for words, alive in ((["disable"], True), (["delete"], True), (["disable", "--and-made"], False),
                              (["delete", "--and-made"], False)):
-            maker = make_key(server.data, "keys,account")
-            key = new_key(server, maker["key"], owner="").json()
-            out = run("key", words[0], maker["id"], *words[1:], data=server.data, check=0)[1]
+            admin = make_key(server.data, "keys,account")
+            key = new_key(server, admin["key"], owner="").json()
+            out = run("key", words[0], admin["id"], *words[1:], data=server.data, check=0)[1]
             assert key["id"] in out and ("--and-made" in out) == alive, (words, out)
             assert status(server, key["key"]) == (200 if alive else 401), words
-        run("key", "enable", maker["id"], "--and-made", data=server.data, check=2)
+        run("key", "enable", admin["id"], "--and-made", data=server.data, check=2)
 
 
 @test

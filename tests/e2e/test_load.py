@@ -481,7 +481,7 @@ def sigterm_ends_idle_clients_and_serves_running_requests():
 def sigterm_ends_in_time_whatever_clients_do():
     wrong = []
 
-    def scene(name, prepare):
+    def scenario(name, prepare):
         try:
             s = Server(config={"threads": 8}).start()
             key = make_key(s.data)["key"]
@@ -498,11 +498,11 @@ def sigterm_ends_in_time_whatever_clients_do():
         except Exception as e:
             wrong.append("%s: %r" % (name, e))
 
-    scenes = [("half a request", lambda s, key: open_many(s, 10, request(key=key)[:-2])),
+    scenarios = [("half a request", lambda s, key: open_many(s, 10, request(key=key)[:-2])),
               ("never reads", lambda s, key: [stuff(s, key) for _ in range(2)]),
               ("many that never read", lambda s, key: [stuff(s, key) for _ in range(10)]),
               ("refused and stays", lambda s, key: open_many(s, 100, b"BAD\r\n\r\n"))]
-    threads = [threading.Thread(target=scene, args=one) for one in scenes]
+    threads = [threading.Thread(target=scenario, args=one) for one in scenarios]
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert not wrong, wrong

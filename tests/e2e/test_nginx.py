@@ -43,7 +43,7 @@ def a_credential_is_read_from_each_place():
                                 ([], "/a?access_token=" + t), ([], "/a?x&access%5ftoken=" + t.replace(".", "%2e")),
                                 (["X-API-Key: " + t, "Authorization: Bearer " + t], "/a?access_token=" + t),
                                 (["X-API-Key: ", "Authorization: Bearer " + t], "/a?access_token=&access_token")):
-            assert n.status(target, *headers) == 200, (headers, target, word(n))
+            assert n.status(target, *headers) == 200, (headers, target, result(n))
         # This nginx sees to two of these by itself, with its own page.
         assert n.status("/a", *["Authorization: Bearer " + t] * 2) == 400
         assert n.status("/a", "Authorization: Bearer " + t, "Authorization: Basic eDp5") == 400
@@ -54,13 +54,13 @@ def a_credential_is_read_from_each_place():
             answer = n.ask(target, *headers)
             assert (answer.status, answer.body) == (400, '{"text":"more than one credential"}'), headers
             assert answer.header("WWW-Authenticate") == 'Bearer error="invalid_request"'
-            assert word(n) == "auth_ambiguous"
+            assert result(n) == "auth_ambiguous"
         for headers, target in (([], "/a"), (["Authorization: Bearer "], "/a"), (["X-API-Key:"], "/a"),
                                 (["Authorization: Token " + t], "/a"), ([], "/a?Access_token=" + t)):
             answer = n.ask(target, *headers)
             assert (answer.status, answer.header("WWW-Authenticate")) == (401, "Bearer"), headers
-            assert word(n) == "auth_missing"
-        assert n.status("/a?access_token=%4") == 400 and word(n) == "bad_request"
+            assert result(n) == "auth_missing"
+        assert n.status("/a?access_token=%4") == 400 and result(n) == "bad_request"
         # A body is none of it.
         assert n.status("/a", "Content-Type: application/x-www-form-urlencoded", method="POST",
                         body=b"access_token=" + t.encode()) == 401
@@ -100,7 +100,7 @@ def a_token_must_satisfy_all_rules():
                 assert answer.status in (400, 401), answer.status
                 continue
             answer = n.ask("/a", token=token)
-            assert (answer.status, word(n)) == (want, why), (why, answer.status, word(n))
+            assert (answer.status, result(n)) == (want, why), (why, answer.status, result(n))
             if want == 401:
                 assert answer.body == INVALID
                 assert answer.header("WWW-Authenticate") == 'Bearer error="invalid_token"'
@@ -108,7 +108,7 @@ def a_token_must_satisfy_all_rules():
                 assert answer.header("WWW-Authenticate") == 'Bearer error="insufficient_scope"'
         assert n.ask("/a", token=jwt(n.signer, claims(permissions=[]))).body == '{"text":"requires scope account"}'
         assert n.status("/tight", token=jwt(n.signer, claims(iat=now - 700, exp=now - 30))) == 401
-        assert n.status("/tight", token=jwt(n.signer, claims(exp=now + 3700))) == 401 and word(n) == "ttl"
+        assert n.status("/tight", token=jwt(n.signer, claims(exp=now + 3700))) == 401 and result(n) == "ttl"
         assert n.status("/tight", token=good) == 200
 
 
@@ -141,13 +141,13 @@ def the_upstream_gets_the_target_that_was_checked():
             answer = n.ask(target.replace("=T", "=" + t), *extra)
             assert echoed(answer)["target"] == want.replace("=T", "=" + t), (target, answer.body)
         answer = n.ask("/set?access_token=%s&q=1" % t)
-        assert sent(answer, "X-Kept") == "/set?q=1", answer.body
+        assert header_sent(answer, "X-Kept") == "/set?q=1", answer.body
         answer = n.ask("/a", "X-Subtoken-Sub: forged", "X-Subtoken-Permissions: all", token=t)
-        assert sent(answer, "X-Subtoken-Sub") == sub_of(t)
-        assert sent(answer, "X-Subtoken-Permissions") == ",".join(payload(t)["permissions"])
-        assert sent(answer, "Authorization") == "Bearer " + t
+        assert header_sent(answer, "X-Subtoken-Sub") == sub_of(t)
+        assert header_sent(answer, "X-Subtoken-Permissions") == ",".join(payload(t)["permissions"])
+        assert header_sent(answer, "Authorization") == "Bearer " + t
         answer = n.ask("/off", "X-Subtoken-Sub: forged", "X-Subtoken-Permissions: all")
-        assert sent(answer, "X-Subtoken-Sub") is None and sent(answer, "X-Subtoken-Permissions") is None
+        assert header_sent(answer, "X-Subtoken-Sub") is None and header_sent(answer, "X-Subtoken-Permissions") is None
         n.status("/a?access_token=%s" % (t + "x"))  # refused ones are logged, too
         n.status("/a?access_token=%s&access_token=%%" % t)
     assert t not in n.log() and t not in n.errors(), "a token in a log"
@@ -187,7 +187,7 @@ def vectors(directives):
             good = {"allow": (200,), "deny": (403,), "reject": (400, 414), "badlist": (401, 400)}[verdict]
             if verdict == "badlist" and len(json.dumps(claims)) > 6000:
                 good += (413, 414, 431)
-            assert answer.status in good, (case["id"], verdict, answer.status, word(n))
+            assert answer.status in good, (case["id"], verdict, answer.status, result(n))
             if verdict == "allow":
                 assert n.upstream.seen[-1]["target"] == case["target"], case["id"]
             else:
@@ -200,14 +200,14 @@ def vectors(directives):
                 for headers in ([], ["X-API-Key: another"]):
                     answer = n.ask(prefix + target, *headers, token=free)
                     assert answer.status == 400, (prefix + target, answer.status)
-                    assert target == "/a%00b" or word(n) == "bad_target", prefix + target  # that one nginx refuses
+                    assert target == "/a%00b" or result(n) == "bad_target", prefix + target  # that one nginx refuses
         for target in ("/p/%61", "/p/a%20b", "/p/a?b%3fc", "/p/a?b?c", "/p/?", "/p/a?", "/p/a%3fb?c"):
             assert n.status(target, token=free) == (400 if "a%3f" in target else 200), target
         assert n.status("/open/a%20b") == 200
         # D16: a target with scheme and host is not taken at an edge, whatever the route.
         before = len(n.upstream.seen)
         for target in ("http://api.example/a?b=1", "http://api.example/p/a", "http://api.example/open/a"):
-            assert n.ask(target, token=free).status == 400 and word(n) == "bad_target", target
+            assert n.ask(target, token=free).status == 400 and result(n) == "bad_target", target
         assert len(n.upstream.seen) == before
     assert sum(counts.values()) == len(cases) and min(counts.values()) > 0 and len(counts) == 4, counts
 
@@ -259,7 +259,7 @@ def random_queries_and_headers_are_read_as_by_the_library():
 
 @test
 def no_redirect_or_subrequest_bypasses_the_module():
-    """Internal redirects, error pages, satisfy any, subrequests: nothing gets around the judge."""
+    """Internal redirects, error pages, satisfy any, subrequests: nothing bypasses the module."""
     n = Nginx("""subtoken on; %s
       location /accel { subtoken off; proxy_pass http://api; }
       location /inner/ { internal; proxy_pass http://api; }
@@ -296,8 +296,8 @@ def no_redirect_or_subrequest_bypasses_the_module():
         assert n.status("/accel?access_token=" + t) == 200
         assert n.upstream.seen[-1]["target"] == "/guarded/x"
         assert n.status("/inner/x", token=t) == 404
-        assert n.status("/fails") == 401 and word(n) == "auth_missing"
-        # The page is reached by a redirect that made the method GET; it is judged as what was asked.
+        assert n.status("/fails") == 401 and result(n) == "auth_missing"
+        # The page is reached by a redirect that made the method GET; it is checked as what was asked.
         for target in ("/deep", "/posts"):
             answer = n.ask(target + "?access_token=" + t, method="POST", body=b"x")
             assert echoed(answer)["target"] == target.replace("deep", "page").replace("posts", "page2"), answer.body

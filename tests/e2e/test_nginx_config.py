@@ -34,10 +34,10 @@ def directives_are_inherited_and_overridden():
         assert n.ask("/policy/plain", token=none).body == '{"text":"requires scope account"}'
         assert n.status("/policy/bank", token=both, method="HEAD") == 200
         assert n.status("/policy/bank", token=both, method="PUT", body=b"x") == 403
-        assert n.status("/policy/other", token=both) == 403 and word(n) == "url"
+        assert n.status("/policy/other", token=both) == 403 and result(n) == "url"
         assert n.status("/policy/other") == 401 and n.status("/policy/items") == 200
         answer = n.ask("/policy/items?access_token=%zz&x", "Authorization: Bearer junk", "X-API-Key: x")
-        assert echoed(answer)["target"] == "/policy/items?x" and sent(answer, "X-Subtoken-Sub") is None
+        assert echoed(answer)["target"] == "/policy/items?x" and header_sent(answer, "X-Subtoken-Sub") is None
         assert n.status("/policy//items") == 400
         assert n.status("/policy/not/x", token=account) == 200
         n.feed.publish([sub_of(account)])
@@ -211,10 +211,10 @@ def the_example_configuration_works():
         f.write(text)
     with n:
         t = n.token()
-        assert sent(n.ask("/v2/account?access_token=" + t), "X-Subtoken-Sub") == sub_of(t)
+        assert header_sent(n.ask("/v2/account?access_token=" + t), "X-Subtoken-Sub") == sub_of(t)
         answer = n.ask("/v2/account?a=1", "X-Subtoken-Key: forged", "X-Original-URI: /v2/items",
                        "X-Forwarded-For: 203.0.113.9", token=n.key["key"])
-        assert sent(answer, "X-Subtoken-Sub") == "k" * 43 and sent(answer, "X-Subtoken-Key") is None
+        assert header_sent(answer, "X-Subtoken-Sub") == "k" * 43 and header_sent(answer, "X-Subtoken-Key") is None
         assert answers["x-original-uri"] == "/v2/account?a=1" and answers["x-original-method"] == "GET"
         assert answers["x-forwarded-for"] == "203.0.113.9, unix:", "the address that nginx saw is the last"
         assert n.status("/v2/account") == 401 and n.status("/v2/items") == 200 and n.status("/v2/x", token=t) == 403
@@ -286,7 +286,7 @@ def changed_files_are_taken_up_without_a_reload():
         fresh = ("k2", os.urandom(32))
         now = int(time.time())
         second = jwt(fresh, {"sub": "s" * 43, "iat": now, "exp": now + 600, "permissions": []})
-        assert n.status("/a", token=second) == 401 and word(n) == "kid"
+        assert n.status("/a", token=second) == 401 and result(n) == "kid"
         line = "k2:" + base64.urlsafe_b64encode(fresh[1]).rstrip(b"=").decode() + "\n"
         old = open(n.secrets).read()
         replace(n.secrets, (old + line).encode()), share(n.secrets)
@@ -321,7 +321,7 @@ def stale_data_is_503_until_it_is_fresh():
     with n:
         t = n.token()
         answer = n.ask("/a", token=t)
-        assert (answer.status, answer.header("Retry-After"), word(n)) == (503, "5", "feed_stale"), answer.body
+        assert (answer.status, answer.header("Retry-After"), result(n)) == (503, "5", "feed_stale"), answer.body
         assert json.loads(answer.body).keys() == {"text"} and answer.header("WWW-Authenticate") is None
         assert n.status("/allow", token=t) == 503, "no data at all is not old data"
         assert n.status("/a") == 401 and n.status("/a", token=t + "x") == 401 and n.status("/rev", token=t) == 200

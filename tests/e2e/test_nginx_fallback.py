@@ -11,7 +11,7 @@ def ask(n, more=""):
     return ASK % {"n": n, "more": more}
 
 
-def told(sub, permissions="account", **more):
+def identity_headers(sub, permissions="account", **more):
     return dict({"X-Subtoken-Sub": sub, "X-Subtoken-Key": "ID", "X-Subtoken-Owner": "o",
                  "X-Subtoken-Permissions": permissions, "X-Subtoken-Expires": ""}, **more)
 
@@ -46,7 +46,7 @@ def an_answer_without_the_nonce_is_503():  # A5
     replies = {}
     n = Nginx("subtoken on; subtoken_fallback /ask; subtoken_require account; location / { proxy_pass http://api; }" +
               ask("ask"), answer=lambda asked: replies["now"](asked) if asked["target"] == "/v2/authorize" else None)
-    good = list(told("s").items())
+    good = list(identity_headers("s").items())
     with n:
         seen = set()
         for i, (echo, status) in enumerate([
@@ -79,7 +79,7 @@ def from_a_cache(more):
       location / { proxy_cache off; proxy_pass http://api; }""" + ask("ask", more),
               http="""proxy_cache_path %(dir)s/cache keys_zone=z:1m; proxy_cache z; proxy_cache_key all;
       proxy_cache_valid any 1h; proxy_ignore_headers Cache-Control Set-Cookie Expires Vary;""", answer=end)
-    end.say["ask", "Bearer KEY"] = 200, told("s")
+    end.say["ask", "Bearer KEY"] = 200, identity_headers("s")
     return end, n
 
 
@@ -112,8 +112,8 @@ def a_cached_answer_belongs_to_its_endpoint_and_credential():  # A7
       location = /admin-a { subtoken_require admin; proxy_pass http://api; }
       location = /admin-b { subtoken_fallback /ask-b; subtoken_require admin; proxy_pass http://api; }
       """ + ask("ask-a") + ask("ask-b"), answer=end)
-    end.say["ask-a", "Bearer KEY"] = 200, told("a")
-    end.say["ask-b", "Bearer KEY"] = 200, told("b", "account,admin")
+    end.say["ask-a", "Bearer KEY"] = 200, identity_headers("a")
+    end.say["ask-b", "Bearer KEY"] = 200, identity_headers("b", "account,admin")
     with n:
         for first in ("/b", "/a", "/c", "/d"):  # with each of them in the memory, and not
             assert n.status(first, token="KEY") == (403 if first == "/a" else 200), first
@@ -123,11 +123,11 @@ def a_cached_answer_belongs_to_its_endpoint_and_credential():  # A7
                 answer = n.ask("/c", token="KEY")
                 assert answer.status == 200 and dict(answer.json()["headers"])["X-Subtoken-Sub"] == "b"
         # Neither has one endpoint's no for the other's.
-        end.say["ask-a", "Bearer OTHER"] = 200, told("c", "account,admin")
+        end.say["ask-a", "Bearer OTHER"] = 200, identity_headers("c", "account,admin")
         assert n.status("/a", token="OTHER") == 401 and n.status("/d", token="OTHER") == 200
         assert n.status("/c", token="OTHER") == 401
         # One endpoint, named in two places, is asked once.
-        end.say["ask-b", "Bearer ONCE"] = 200, told("d", "account,admin")
+        end.say["ask-b", "Bearer ONCE"] = 200, identity_headers("d", "account,admin")
         assert n.status("/b", token="ONCE") == 200 and n.status("/admin-b", token="ONCE") == 200
         assert len([case for case, headers in end.asked if headers["authorization"] == "Bearer ONCE"]) == 1
 
@@ -141,7 +141,7 @@ def locations_of_one_name_in_two_servers_are_two_endpoints():  # A7
       server { listen unix:%(dir)s/second; location / { proxy_pass http://api; }
         location = /ask { internal; subtoken off; proxy_pass http://api/v2/authorize; proxy_set_header X-Case second; } }
       """, answer=end)
-    end.say["ask", "Bearer KEY"] = 200, told("a")
+    end.say["ask", "Bearer KEY"] = 200, identity_headers("a")
     with n:
         for _ in range(2):
             for where, status in (("in", 200), ("second", 401)):
@@ -175,7 +175,7 @@ def one_connection_serves_many_questions():  # E5
     with n:
         for i in range(30):
             status = (200, 401, 403, 429, 400)[i % 5]
-            end.say["ask", "Bearer KEY%d" % i] = status, told("s") if status == 200 else {}
+            end.say["ask", "Bearer KEY%d" % i] = status, identity_headers("s") if status == 200 else {}
             assert n.status("/a", token="KEY%d" % i) == {400: 503, 403: 503}.get(status, status)
         assert len(own.seen) == 30 and own.connections == 1, own.connections
         assert {s["method"] for s in own.seen} == {"HEAD"}
@@ -187,7 +187,7 @@ def one_connection_serves_many_questions():  # E5
 def the_question_carries_what_is_needed_and_no_more():  # E9
     end = Endpoints()
     n = Nginx("subtoken on; subtoken_fallback /ask; location / { proxy_pass http://api; }" + ask("ask"), answer=end)
-    end.say["ask", "Bearer KEY"] = end.say["ask", "KEY"] = end.say["ask", "Basic dTpw"] = 200, told("s")
+    end.say["ask", "Bearer KEY"] = end.say["ask", "KEY"] = end.say["ask", "Basic dTpw"] = 200, identity_headers("s")
     lines = ["X-%d: %s" % (i, "v" * 40) for i in range(150)]
     lines += ["Cookie: " + "c" * 7000, "Origin: https://a", "Access-Control-Request-Method: PUT", "Range: bytes=0-1",
               "X-Forwarded-Uri: /z", "X-Forwarded-Method: GET", "X-Original-URL: http://x/z", "X-Subtoken-Nonce: mine",
@@ -245,7 +245,7 @@ def included(end, more="", **pages):
     for i in range(3):
         end.pages["/in/%d" % i] = page("[%d]" % i)
     end.pages.update({"/" + name: said for name, said in pages.items()})
-    end.say["ask", "Bearer KEY"] = 200, told("s")
+    end.say["ask", "Bearer KEY"] = 200, identity_headers("s")
     return Nginx("""subtoken on; subtoken_fallback /ask; subtoken_require account;
       location /in/ { proxy_pass http://api; }
       location /page { %s } location /open { subtoken off; %s } """ % (SSI, SSI) + more + ask("ask"), answer=end)
@@ -267,14 +267,14 @@ def subrequests_ask_for_themselves():  # E4
         # A page that needs nobody: each part asks, at any depth, or finds what another has learnt.
         for i, (target, body) in enumerate((("/open", "A[0][1][2]Z"), ("/deep/a", "({[0][1][2]}[2])"))):
             key = "DEEP%d" % i
-            end.say["ask", "Bearer " + key] = 200, told("s")
+            end.say["ask", "Bearer " + key] = 200, identity_headers("s")
             before = len(end.asked)
             assert n.ask(target, token=key).body == body
             assert before < len(end.asked) <= before + 4
             assert n.ask(target, token="WRONG%d" % i).body == re.sub(r"\[\d\]", lambda _: INVALID, body)
         for i, target in enumerate(("/mirrored", "/asked")):
             key = "BEHIND%d" % i
-            end.say["ask", "Bearer " + key] = 200, told("s")
+            end.say["ask", "Bearer " + key] = 200, identity_headers("s")
             before = len(passed(n, "/in/%d" % i))
             assert n.status(target, token=key) == 200
             wait(lambda: len(passed(n, "/in/%d" % i)) == before + 1, target)
@@ -345,7 +345,7 @@ def auth_basic_of_nginx_is_not_asked_about():  # E8
     ann, wrong, bob = basic("ann:secret"), basic("ann:wrong"), basic("bob:secret")
     for each in (ann, wrong):
         end.say["ask", each.split(": ")[1]] = 429, {"Retry-After": "9"}
-    end.say["ask", bob.split(": ")[1]] = 200, told("b")
+    end.say["ask", bob.split(": ")[1]] = 200, identity_headers("b")
     with n:
         for target in ("/a", "/blocked") * 15:
             answer = n.ask(target, ann, "X-Subtoken-Sub: root")
@@ -398,7 +398,7 @@ def a_question_changes_no_variable_of_the_request():
       location / { proxy_set_header X-There "$where|$had|$http_x_here|$class|$args"; proxy_pass http://api$where; }""" +
               ask("ask", 'proxy_set_header X-Here "$http_x_here|$class";'),
               http="map $http_x_here $class { default outer; yes inner; }", answer=end)
-    end.say[("ask", "Bearer KEY")] = (200, told("s"))
+    end.say[("ask", "Bearer KEY")] = (200, identity_headers("s"))
     with n:
         for _ in range(2):  # the second time the answer is remembered
             asked = json.loads(n.ask("/a?b", "X-Here: yes", token="KEY").body)
@@ -420,7 +420,7 @@ def an_in_memory_subrequest_asks():  # E4
         # SSI's `set` takes no answer that is a refusal.
         for path, want, wrong in (("/one", "[a]", ""), ("/two", "[a]", INVALID), ("/in", "[a][a]", "")):
             key = "KEY" + path[1:]
-            end.say[("ask", "Bearer " + key)] = (200, told("s"))
+            end.say[("ask", "Bearer " + key)] = (200, identity_headers("s"))
             for _ in range(2):
                 assert n.ask(path, token=key).body == want, (path, n.last.body)
             assert n.ask(path, token="WRONG").body == wrong, (path, n.last.body)

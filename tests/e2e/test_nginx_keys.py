@@ -25,9 +25,9 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         end.say["Bearer KEY"] = (200, good)
         answer = n.ask("/a?x=1&access_token=KEY", "X-Subtoken-Sub: forged", "X-Original-URI: /z", "Range: bytes=0-1",
                        method="POST", body=b"the body")
-        assert sent(answer, "X-Subtoken-Sub") == sub and sent(answer, "X-Subtoken-Permissions") == "account,inventories"
+        assert header_sent(answer, "X-Subtoken-Sub") == sub and header_sent(answer, "X-Subtoken-Permissions") == "account,inventories"
         assert echoed(answer)["body"] == "the body" and echoed(answer)["target"] == "/a?x=1"
-        assert word(n) == "ok"
+        assert result(n) == "ok"
         method, headers, body = end.asked[0]
         assert (method, body) == ("HEAD", "") and "content-length" not in headers and "range" not in headers
         assert headers["authorization"] == "Bearer KEY", "a key of the query goes along as a header"
@@ -42,7 +42,7 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         assert n.status("/c", "X-API-Key: KEY") == 401 and len(end.asked) == before + 1
         assert n.status("/c", token="OTHER") == 401 and n.status("/c", token="OTHER") == 401
         assert len(end.asked) == before + 3, "a refusal is not kept"
-        # What it may do is judged here, with each request.
+        # What it may do is decided here, with each request.
         assert n.status("/policy/a", token="KEY", method="POST", body=b"") == 200
         assert n.status("/policy/a", token="KEY") == 403 and n.status("/policy/b", token="KEY") == 403
         end.say["Bearer POOR"] = (200, dict(good, **{"X-Subtoken-Permissions": "inventories"}))
@@ -52,10 +52,10 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         assert n.status("/a", token="NONE") == 403
         # HTTP Basic; not together with another credential, and not where nobody can be asked.
         end.say["Basic dTpw"] = (200, dict(good, **{"X-Subtoken-Sub": "p"}))
-        assert sent(n.ask("/a", "Authorization: Basic dTpw"), "X-Subtoken-Sub") == "p"
+        assert header_sent(n.ask("/a", "Authorization: Basic dTpw"), "X-Subtoken-Sub") == "p"
         assert n.status("/a", "Authorization: Basic dTpw", "X-API-Key: KEY") == 400
         assert n.ask("/without", "Authorization: Basic dTpw").header("WWW-Authenticate") == 'Bearer error="invalid_token"' 
-        assert n.status("/without", token="KEY") == 401 and word(n) == "malformed"
+        assert n.status("/without", token="KEY") == 401 and result(n) == "malformed"
         # Subtokens are never sent there.
         count = len(end.asked)
         assert n.status("/a", token=n.token()) == 200 and n.status("/a", token="a.b.c") == 401
@@ -69,13 +69,13 @@ def whole_keys_are_asked_of_the_decision_endpoint():
         assert n.status("/b", token=narrow) == 403
         # A yes for nobody in particular, as on a route that the endpoint holds for public, is none.
         for who in ({}, {"X-Subtoken-Sub": ""}, {"X-Subtoken-Sub": "a b"}, {"X-Subtoken-Sub": "k" * 129}):
-            end.say["Bearer ANYBODY"] = (200, dict(who, **{"X-Subtoken-Permissions": "account"}))
-            assert n.status("/a", token="ANYBODY") == 503
+            end.say["Bearer NOBODY"] = (200, dict(who, **{"X-Subtoken-Permissions": "account"}))
+            assert n.status("/a", token="NOBODY") == 503
         # A key that is deleted is refused at once, though its answer is kept.
         assert n.status("/a", token="KEY") == 200
         n.feed.publish([sub])
         wait(lambda: n.status("/a", token="KEY") == 401, "the deleted key")
-        assert word(n) == "revoked"
+        assert result(n) == "revoked"
 
 
 @test
@@ -92,19 +92,19 @@ def http_basic_is_asked_like_a_whole_key():
         began = time.time()
         for _ in range(20):
             answer = n.ask("/a?q=1", basic)
-            assert (answer.status, sent(answer, "X-Subtoken-Sub")) == (200, "p")
-            assert sent(answer, "Authorization") == "Basic dXNlcjpwYXNzd29yZA=="
+            assert (answer.status, header_sent(answer, "X-Subtoken-Sub")) == (200, "p")
+            assert header_sent(answer, "Authorization") == "Basic dXNlcjpwYXNzd29yZA=="
         assert 1 <= len(end.asked) <= 2 + (time.time() - began) / 5, len(end.asked)
         method, headers, body = end.asked[0]
         assert headers["authorization"] == "Basic dXNlcjpwYXNzd29yZA==" and "x-api-key" not in headers
         assert (headers["x-original-uri"], headers["x-original-method"], body) == ("/a?q=1", "GET", "")
-        # What it may do is judged here; what it says is the same in no other form, nor is another of its kind.
+        # What it may do is decided here; what it says is the same in no other form, nor is another of its kind.
         assert n.status("/policy/a", basic) == 403 and n.status("/policy/b", basic) == 403
         for other in (["Authorization: Bearer dXNlcjpwYXNzd29yZA=="], ["X-API-Key: dXNlcjpwYXNzd29yZA=="],
                       ["Authorization: Basic dXNlcjpwYXNzd29yZB=="], ["Authorization: Basic DXNlcjpwYXNzd29yZA=="]):
             before = len(end.asked)
             answer = n.ask("/a", *other)
-            assert (answer.status, word(n)) == (401, "key_unknown"), other
+            assert (answer.status, result(n)) == (401, "key_unknown"), other
             assert answer.header("WWW-Authenticate") == 'Bearer error="invalid_token"', "Basic is never asked for"
             assert len(end.asked) == before + 1, other
         # However the scheme is written, it goes along as it came, and never as Bearer.
@@ -118,17 +118,17 @@ def http_basic_is_asked_like_a_whole_key():
                              ([], "/a?access_token=Basic%20dXNlcjpwYXNzd29yZA=="), (["X-API-Key: " + n.token()], "/a"),
                              ([], "/a?access_token=" + n.token())):
             answer = n.ask(target, basic, *more)
-            assert (answer.status, word(n)) == (400, "auth_ambiguous"), (more, target, answer.status)
+            assert (answer.status, result(n)) == (400, "auth_ambiguous"), (more, target, answer.status)
         for second in (basic, "Authorization: Bearer KEY"):
             assert n.status("/a", basic, second) == 400
         for nothing in ("Authorization: Basic", "Authorization: Basic  "):
-            assert n.status("/without", nothing) == 401 and word(n) == "auth_missing"
+            assert n.status("/without", nothing) == 401 and result(n) == "auth_missing"
         answer = n.ask("/without", basic)
         assert (answer.status, answer.header("WWW-Authenticate")) == (401, 'Bearer error="invalid_token"')
         assert len(end.asked) == before
         n.feed.publish(["p"])
-        wait(lambda: n.status("/a", basic) == 401, "the person who is deleted")
-        assert word(n) == "revoked"
+        wait(lambda: n.status("/a", basic) == 401, "the user who is deleted")
+        assert result(n) == "revoked"
     # nginx names both of two headers by itself, at the level of info; the manual says so.
     lines = [l for l in (n.log() + n.errors()).splitlines()
              if "dXNlcjpw" in l and "client sent duplicate header line" not in l]
@@ -148,7 +148,7 @@ def strings_registered_by_hash_are_asked_as_x_api_key():
                      "two.dots.and+a+plus", t + "=", t.replace(".", ":"), "Bearer:" + t, "=" * 16, "x" * 3000):
             end.say["key " + text] = (200, good)
             before = len(end.asked)
-            assert n.status("/a", "X-API-Key: " + text) == 200, (text, word(n))
+            assert n.status("/a", "X-API-Key: " + text) == 200, (text, result(n))
             _, headers, _ = end.asked[-1]
             assert len(end.asked) == before + 1 and headers["x-api-key"] == text and "authorization" not in headers
             # It is good in this form alone, and kept so.
@@ -188,12 +188,12 @@ def answers_of_the_endpoint_that_grant_nothing():
         for i, (say, want) in enumerate(cases):
             end.say["Bearer k%d" % i] = say
             answer = n.ask("/a", token="k%d" % i)
-            assert answer.status == want, (say, want, answer.status, word(n))
-            assert want != 503 or (answer.header("Retry-After") == "5" and word(n) == "store_error")
-        assert n.status("/other", token="KEY") == 503 and word(n) == "store_error", "nobody listens there"
+            assert answer.status == want, (say, want, answer.status, result(n))
+            assert want != 503 or (answer.header("Retry-After") == "5" and result(n) == "store_error")
+        assert n.status("/other", token="KEY") == 503 and result(n) == "store_error", "nobody listens there"
 
 
-ANYBODY = """location /%(n)s { subtoken_fallback /ask-%(n)s; proxy_pass http://api; }
+ANONYMOUS_LOCATION = """location /%(n)s { subtoken_fallback /ask-%(n)s; proxy_pass http://api; }
       location = /ask-%(n)s { internal; subtoken off; proxy_pass http://api/v2/authorize; proxy_set_header X-Case %(n)s;
         proxy_set_header X-Original-URI $request_uri; proxy_set_header X-Original-Method $request_method; }"""
 ANONYMOUS = [  # what the endpoint says when no credential came, and what becomes of a request that needs account
@@ -212,9 +212,9 @@ ANONYMOUS = [  # what the endpoint says when no credential came, and what become
 
 def anonymous(end, more="", require="subtoken_require account;"):
     """An nginx with a location and an endpoint for each of these."""
-    end.say.update(("anybody " + name, say) for name, say, _ in ANONYMOUS)
+    end.say.update(("anonymous " + name, say) for name, say, _ in ANONYMOUS)
     return Nginx("subtoken on; " + require + more +
-                 "".join(ANYBODY % {"n": name} for name, _, _ in ANONYMOUS), answer=end)
+                 "".join(ANONYMOUS_LOCATION % {"n": name} for name, _, _ in ANONYMOUS), answer=end)
 
 
 @test
@@ -226,27 +226,27 @@ def what_anonymous_may_do_needs_no_credential():
             began, before = time.time(), len(end.asked)
             for i in range(10):
                 answer = n.ask("/%s/%d?x=%d" % (name, i, i), "X-Subtoken-Sub: forged", "X-Subtoken-Permissions: all")
-                assert answer.status == want, (name, answer.status, word(n))
+                assert answer.status == want, (name, answer.status, result(n))
             asked = len(end.asked) - before
             if want == 503:
-                assert word(n) == "store_error" and answer.header("Retry-After") == "5" and asked == 10, (name, asked)
+                assert result(n) == "store_error" and answer.header("Retry-After") == "5" and asked == 10, (name, asked)
                 continue
             assert 1 <= asked <= 2 + (time.time() - began) / 5, (name, asked)
             if want == 401:
-                assert (answer.header("WWW-Authenticate"), word(n)) == ("Bearer", "auth_missing"), name
+                assert (answer.header("WWW-Authenticate"), result(n)) == ("Bearer", "auth_missing"), name
                 assert answer.body == '{"text":"Invalid access token"}'
                 continue
-            assert word(n) == "ok" and sent(answer, "X-Subtoken-Permissions") == "account,history_api"
-            assert sent(answer, "X-Subtoken-Sub") is None, "nobody in particular, whatever the caller says"
-        # Whoever brings a credential is judged by that.
-        assert n.status("/good", token="KEY") == 401 and word(n) == "key_unknown"
+            assert result(n) == "ok" and header_sent(answer, "X-Subtoken-Permissions") == "account,history_api"
+            assert header_sent(answer, "X-Subtoken-Sub") is None, "nobody in particular, whatever the caller says"
+        # Who brings a credential is known by that.
+        assert n.status("/good", token="KEY") == 401 and result(n) == "key_unknown"
         poor = n.token("--permissions", "inventories")
         assert n.status("/good", token=poor) == 403 and n.status("/good", token=poor + "x") == 401
         assert n.status("/good", "X-API-Key: a", token="b") == 400 and n.status("/good?access_token=%4") == 400
         for nothing in ("Authorization: Bearer ", "Authorization: Digest x", "X-API-Key:", "Authorization: Basic"):
             assert n.status("/good", nothing) == 200, nothing
         assert n.status("/good?access_token=") == 200 and echoed(n.last)["target"] == "/good"
-        assert n.status("/good//a") == 400 and word(n) == "bad_target"
+        assert n.status("/good//a") == 400 and result(n) == "bad_target"
 
 
 @test
@@ -278,22 +278,22 @@ def other_routes_need_a_credential():
       location /both { subtoken_policy %(dir)s/policy.json; subtoken_require history_api inventories; proxy_pass http://api; }
       location /asking { subtoken off; auth_request /inner; proxy_pass http://api; }
       location /inner { subtoken_require account; proxy_pass http://api; }
-      """ + ANYBODY % {"n": "good"}, answer=end)
+      """ + ANONYMOUS_LOCATION % {"n": "good"}, answer=end)
     policy(n, {"default": "token", "routes": [
         {"path": "/policy/open", "public": True}, {"path": "/policy/get", "methods": ["GET"], "needs": ["account"]},
         {"path": "/policy/more", "needs": ["account", "inventories"]}, {"path": "/both/*", "needs": ["account"]}]})
-    end.say["anybody good"] = ANONYMOUS[0][1]
+    end.say["anonymous good"] = ANONYMOUS[0][1]
     with n:
         # A good token, whatever its permissions, is more than none; and what is denied is denied.
         for target, method in (("/free", "GET"), ("/good", "GET"), ("/off", "GET"), ("/policy/any", "GET"), ("/policy/get", "POST")):
             answer = n.ask(target, method=method)
-            assert (answer.status, answer.header("WWW-Authenticate"), word(n)) == (401, "Bearer", "auth_missing"), target
+            assert (answer.status, answer.header("WWW-Authenticate"), result(n)) == (401, "Bearer", "auth_missing"), target
         assert n.status("/policy/open") == 200 and not end.asked, "there was nothing to ask"
         assert n.status("/policy/get") == 200 and len(end.asked) == 1
         assert n.status("/policy/get", method="HEAD") == 200
         for target in ("/policy/more", "/both/a"):
             answer = n.ask(target)
-            assert (answer.status, answer.header("WWW-Authenticate"), word(n)) == (401, "Bearer", "auth_missing"), target
+            assert (answer.status, answer.header("WWW-Authenticate"), result(n)) == (401, "Bearer", "auth_missing"), target
         assert n.status("/asking") == 200, "a subrequest asks, too"
 
 
@@ -313,7 +313,7 @@ def json_rpc_of_anonymous_needs_no_credential():
             answer = n.ask("/good", method="POST", body=body)
             assert answer.status == want, (body, answer.status, answer.body)
             if want == 401:
-                assert (answer.header("WWW-Authenticate"), word(n)) == ("Bearer", "auth_missing"), body
+                assert (answer.header("WWW-Authenticate"), result(n)) == ("Bearer", "auth_missing"), body
                 assert answer.body == '{"text":"Invalid access token"}', "no word of what would do"
             passed = [s for s in n.upstream.seen if s["target"] == "/good"]
             assert len(passed) == len(before) + (want == 200) and (want != 200 or passed[-1]["body"] == body.decode())

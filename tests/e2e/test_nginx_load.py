@@ -4,7 +4,7 @@ from nginx import *
 
 
 def page(n):
-    """A file for nginx to serve by itself: `return` would come before the judge."""
+    """A file for nginx to serve by itself: `return` would come before the module."""
     os.mkdir(os.path.join(n.dir, "www"), 0o755)
     with open(os.path.join(n.dir, "www", "a"), "w") as f:
         f.write("page")

@@ -2,7 +2,7 @@
 addresses, error pages."""
 from nginx import *
 
-# ---- E1: when a request is judged ----
+# ---- E1: when a request is checked ----
 
 @test
 def limit_req_and_limit_conn_go_by_subtoken_sub():
@@ -64,19 +64,19 @@ def the_rewrite_phase_has_the_identity():
     with n:
         t = n.token()
         answer = n.ask("/a", token=t)
-        assert (sent(answer, "X-Early"), sent(answer, "X-Here")) == ("early account,inventories", payload(t)["sub"])
-        assert (sent(answer, "X-Class"), sent(answer, "X-Word")) == ("both", "ok")
+        assert (header_sent(answer, "X-Early"), header_sent(answer, "X-Here")) == ("early account,inventories", payload(t)["sub"])
+        assert (header_sent(answer, "X-Class"), header_sent(answer, "X-Word")) == ("both", "ok")
         assert n.ask("/say", token=t).body == payload(t)["sub"] and n.ask("/say", token=t + "x").body == ""
         assert n.status("/admin", token=t) == 200 and n.status("/admin", token=n.token("--permissions", "account")) == 404
         assert n.ask("/off", token=t).body == "[%sok]" % payload(t)["sub"], "the server's own `if` has asked"
         answer = n.ask("/a", token="KEY")
-        assert (sent(answer, "X-Early"), sent(answer, "X-Here"), sent(answer, "X-Class")) == (None, None, "other")
-        assert told(answer) == KEY and n.ask("/say", token="KEY").body == "", "though it is remembered"
-        assert n.status("/a", token=t + "x") == 401 and word(n) == "mac"
+        assert (header_sent(answer, "X-Early"), header_sent(answer, "X-Here"), header_sent(answer, "X-Class")) == (None, None, "other")
+        assert identity_sent(answer) == KEY and n.ask("/say", token="KEY").body == "", "though it is remembered"
+        assert n.status("/a", token=t + "x") == 401 and result(n) == "mac"
         # A body is not waited for here.
         rpc = jwt(n.signer, dict(payload(t), permissions=["database_api"]))
         answer = n.ask("/rpc", token=rpc, method="POST", body=b'{"method":"x","params":[]}')
-        assert sent(answer, "X-Early") is None and told(answer)["X-Subtoken-Permissions"] == "database_api"
+        assert header_sent(answer, "X-Early") is None and identity_sent(answer)["X-Subtoken-Permissions"] == "database_api"
 
 
 @test
@@ -106,7 +106,7 @@ def the_decision_of_one_location_serves_no_other():
         t = n.token()
         assert [n.status("/" + p, token=t) for p in ("a", "b", "c", "d", "e")] == [403, 403, 401, 403, 403]
         assert n.status("/same", token=t) == 200 and n.status("/life", token=t) == 401
-        assert n.status("/forms", token=t) == 401 and word(n) == "auth_missing"
+        assert n.status("/forms", token=t) == 401 and result(n) == "auth_missing"
         admin = jwt(n.signer, dict(payload(t), permissions=["admin"]))
         assert [n.status("/" + p, token=admin) for p in ("a", "b", "c", "d", "e")] == [200, 403, 401, 200, 200]
 
@@ -129,12 +129,12 @@ def a_request_that_limit_req_delays_is_checked_again():
 
 @test
 def nothing_is_checked_for_the_log_alone():
-    """A request that was answered before it was judged has no verdict in the log, and none in headers."""
+    """A request that was answered before it was checked has no result in the log, and none in headers."""
     n = Nginx("subtoken on; location / { return 404; } location /gone { return 444; }",
               http="log_format word '$status [$subtoken_result]'; access_log %(dir)s/words.log word;")
     with n:
         t = n.token()
-        assert n.status("/a", token=t) == 404 and word(n) is None
+        assert n.status("/a", token=t) == 404 and result(n) is None
         client = Client(n.socket)
         client.socket.sendall(b"GET / HTTP/1.1\r\nBad header\r\n\r\n")
         assert b" 400 " in client.file.readline()
@@ -170,10 +170,10 @@ def lua_handlers_see_the_identity():
         with n:
             t = n.token()
             answer = n.ask("/a", *FORGED, token=t)
-            assert (sent(answer, "X-Sub"), told(answer)) == (payload(t)["sub"], of_token(t)), (first, answer.body)
-            assert sent(answer, "X-Early") == payload(t)["sub"]
+            assert (header_sent(answer, "X-Sub"), identity_sent(answer)) == (payload(t)["sub"], of_token(t)), (first, answer.body)
+            assert header_sent(answer, "X-Early") == payload(t)["sub"]
             answer = n.ask("/a", token="KEY")
-            assert (sent(answer, "X-Sub"), sent(answer, "X-Early"), told(answer)) == ("k" * 43, "none", KEY)
+            assert (header_sent(answer, "X-Sub"), header_sent(answer, "X-Early"), identity_sent(answer)) == ("k" * 43, "none", KEY)
             admin = jwt(n.signer, dict(payload(t), permissions=["admin"]))
             for path in ("/sub", "/before"):  # A4
                 assert n.status(path, *FORGED, token=t) == 403, path
@@ -198,7 +198,7 @@ def a_variable_that_if_reads_refuses_nothing_where_the_module_is_off():
             assert json.loads(n.ask(path + "/x").body)["target"] == "/front", (path, n.last.body)
 
 
-# ---- A4, E6: what is judged ----
+# ---- A4, E6: what is checked ----
 
 @test
 def a_subrequest_is_checked_by_the_target_that_the_page_asks_for():
@@ -237,7 +237,7 @@ def a_subrequest_is_checked_by_the_target_that_the_page_asks_for():
             assert n.status(path, token=t) == 403 and n.status(path, token=admin) == 200, "as the client itself"
         include["path"] = "/pub/x"
         assert json.loads(n.ask("/page").body)["target"] == "/pub/x"
-        # Redirects within a subrequest: that page is not public, so it is judged by what was asked for first.
+        # Redirects within a subrequest: that page is not public, so it is checked by what was asked for first.
         for path in ("/pub/fails", "/pub/accel"):
             include["path"] = path
             assert json.loads(n.ask("/page").body)["target"] in ("/pub/x", "/adm/pub/x"), n.last.body
@@ -291,7 +291,7 @@ def a_public_page_behind_a_refusal_is_served():
             assert (answer.status, asked["target"], identity(asked["headers"])) == (want[0], want[1], {}), (path, answer.body)
             return answer
         answer = page("/a?x=1", (302, "/login"))
-        assert answer.header("WWW-Authenticate") == "Bearer" and word(n) == "auth_missing"
+        assert answer.header("WWW-Authenticate") == "Bearer" and result(n) == "auth_missing"
         assert answer.header("Cache-Control") == "no-store"
         page("/a", (302, "/login"), token=t + "x")
         page("/a", (302, "/login"), method="POST", body=b"secret=1")
@@ -309,15 +309,15 @@ def a_public_page_behind_a_refusal_is_served():
         assert n.ask("/named").header("Location").endswith("/login?next=/named")
         answer = n.ask("/far/x")
         assert (answer.status, answer.header("Location")) == (302, "https://login.example/?back=/far/x")
-        # What was let in keeps its name, and is judged by its own target; a rewrite lets nobody in.
-        assert told(n.ask("/front", token=t)) == of_token(t) and n.status("/front") == 401
+        # What was let in keeps its name, and is checked by its own target; a rewrite lets nobody in.
+        assert identity_sent(n.ask("/front", token=t)) == of_token(t) and n.status("/front") == 401
         for path in ("/rewritten", "/broken"):
             assert n.status(path) == 401 and n.status(path, token=poor) == 403 and n.status(path, token=t) == 200, path
-        assert told(n.ask("/accel", token=t)) == of_token(t), "judged as /accel, there as well"
+        assert identity_sent(n.ask("/accel", token=t)) == of_token(t), "checked as /accel, there as well"
         assert n.status("/accel") == 401
         # Only of 401 and 403.
         assert n.status("/stale", token=t) == 503 and n.last.json().keys() == {"text"}
-        assert told(n.ask("/a", token="KEY")) == KEY
+        assert identity_sent(n.ask("/a", token="KEY")) == KEY
         before = len(end.asked)
         page("/a", (302, "/login"), token="OTHER")
         assert len(end.asked) == before + 1
@@ -390,7 +390,7 @@ def nothing_of_a_refused_request_goes_to_its_error_page():
                 target = "/secret/" + page
                 assert passed(target, token=credential) == ("/" + page, {}), (target, credential)
             assert passed("/blocked/x", token=credential) == ("/set", {})
-        # Held up by something else, and never judged or refused for itself.
+        # Held up by something else, and never checked or refused for itself.
         assert passed("/limited/x", token=t) == ("/limited/x", of_token(t))
         assert passed("/limited/x", token=poor) == ("/set", {})
         assert passed("/limited/x", token=t) == ("/limited/x", of_token(t)), "the page of who may have it keeps his name"
@@ -405,7 +405,7 @@ def nothing_of_a_refused_request_goes_to_its_error_page():
         assert passed("/anyaddress/x") == ("/set", {}), "a page for everybody, and not more"
 
 
-# ---- E2, E3: before anything is judged ----
+# ---- E2, E3: before anything is checked ----
 
 @test
 def a_blocked_address_is_refused_first():
@@ -444,8 +444,8 @@ def a_blocked_address_is_refused_first():
         # With `satisfy any` an address that is let in needs no question, and one that is not may bring a credential.
         before = len(end.asked)
         assert n.status("/any", token="WRONG") == 200 and n.status("/nobody", token="WRONG") == 200
-        assert n.status("/any") == 200 and len(end.asked) == before and told(n.last) == {}
-        assert told(n.ask("/any", *FORGED, token=t)) == of_token(t)
+        assert n.status("/any") == 200 and len(end.asked) == before and identity_sent(n.last) == {}
+        assert identity_sent(n.ask("/any", *FORGED, token=t)) == of_token(t)
         assert n.status("/any2", token="KEY") == 200 and n.status("/any2", token="WRONG") == 401
         assert len(end.asked) == before + 2
         assert json.loads(n.ask("/page", token=t).body)["target"] == "/any2"
@@ -536,11 +536,11 @@ def access_token_is_in_no_variable():
                 answer = n.ask(path % (name, t))
                 assert echoed(answer)["target"] == want, (path, answer.body)
                 assert t not in answer.body, answer.body
-        assert sent(n.ask("/two?access_token=%s&c" % t), "X-A") == "c|c|?||GET /two?c HTTP/1.1|/two?c"
-        assert sent(n.ask("/two?access_token=%s" % t), "X-A") == "||||GET /two HTTP/1.1|/two"
+        assert header_sent(n.ask("/two?access_token=%s&c" % t), "X-A") == "c|c|?||GET /two?c HTTP/1.1|/two?c"
+        assert header_sent(n.ask("/two?access_token=%s" % t), "X-A") == "||||GET /two HTTP/1.1|/two"
         # Browsers name the page that they come from.
         answer = n.ask("/a", "Referer: https://x.example/p?a=1&access_token=%s&b" % t, token=t)
-        assert sent(answer, "Referer") == "https://x.example/p?a=1&b", answer.body
+        assert header_sent(answer, "Referer") == "https://x.example/p?a=1&b", answer.body
         n.status("/a?access_token=" + t + "x")
         n.status("/a/../b?access_token=" + t)
     assert t not in n.log("all.log") and t not in n.log() and t not in n.errors()
@@ -549,7 +549,7 @@ def access_token_is_in_no_variable():
 
 @test
 def slashes_are_merged_where_the_directive_says():
-    """D19: the merged path is judged, and passed on."""
+    """D19: the merged path is checked, and passed on."""
     n = Nginx("""subtoken on; subtoken_policy %(dir)s/policy.json;
       location / { subtoken_merge_slashes on; proxy_pass http://api; }
       location /off { proxy_pass http://api; }
@@ -589,14 +589,14 @@ def the_result_names_what_the_policy_denies():
         for credential in ("KEY", t, narrow):
             for target, method in (("/x", "GET"), ("/a", "DELETE")):
                 answer = n.ask(target, token=credential, method=method)
-                assert (answer.status, answer.body, word(n)) == (403, by_policy, "url"), (credential, answer.body)
+                assert (answer.status, answer.body, result(n)) == (403, by_policy, "url"), (credential, answer.body)
                 assert answer.header("WWW-Authenticate") == 'Bearer error="insufficient_scope"'
         assert n.ask("/b", token=narrow).body == by_list and n.ask("/none", token=narrow).body == by_list
 
 
 @test
 def credentials_are_read_in_the_named_forms_alone():
-    """D23: the others are as if they were not there, for the judge and for the endpoint."""
+    """D23: the others are as if they were not there, for the module and for the endpoint."""
     n, end = with_endpoint("""subtoken on; subtoken_fallback /ask;
       location / { proxy_pass http://api; }
       location /cdn { subtoken_credentials bearer query basic; proxy_pass http://api; }
@@ -614,22 +614,22 @@ def credentials_are_read_in_the_named_forms_alone():
         cdn, basic = "X-API-Key: of-the-cdn", "Authorization: Basic dTpw"
         assert n.status("/a", cdn, token=t) == 400 and n.status("/a", basic, "X-API-Key: " + t) == 400
         answer = n.ask("/cdn", cdn, token=t)
-        assert told(answer) == of_token(t) and sent(answer, "X-API-Key") == "of-the-cdn"
-        assert n.status("/cdn", cdn) == 401 and word(n) == "auth_missing" and not end.asked
-        assert told(n.ask("/cdn", cdn, basic)) == KEY and "x-api-key" not in end.asked[-1][1]
+        assert identity_sent(answer) == of_token(t) and header_sent(answer, "X-API-Key") == "of-the-cdn"
+        assert n.status("/cdn", cdn) == 401 and result(n) == "auth_missing" and not end.asked
+        assert identity_sent(n.ask("/cdn", cdn, basic)) == KEY and "x-api-key" not in end.asked[-1][1]
         answer = n.ask("/front", basic, "X-API-Key: " + t)
-        assert told(answer) == of_token(t) and sent(answer, "Authorization") == "Basic dTpw"
-        assert told(n.ask("/front", basic, "X-API-Key: STRING")) == KEY and "authorization" not in end.asked[-1][1]
+        assert identity_sent(answer) == of_token(t) and header_sent(answer, "Authorization") == "Basic dTpw"
+        assert identity_sent(n.ask("/front", basic, "X-API-Key: STRING")) == KEY and "authorization" not in end.asked[-1][1]
         assert n.status("/front", basic) == 401 and n.status("/front", "X-API-Key: " + t) == 401
-        assert told(n.ask("/front?access_token=" + t, basic)) == of_token(t)
+        assert identity_sent(n.ask("/front?access_token=" + t, basic)) == of_token(t)
         answer = n.ask("/basic?access_token=" + t, basic)
-        assert told(answer) == KEY and echoed(answer)["target"] == "/basic?access_token=" + t, "it is the API's own"
+        assert identity_sent(answer) == KEY and echoed(answer)["target"] == "/basic?access_token=" + t, "it is the API's own"
         # The server would read it all the same: as a second credential, or as that of everybody who sends none.
         assert n.status("/basic?b&access_token=x", "Authorization: Basic eHk6") == 401
         assert (end.asked[-1][1]["x-original-uri"], end.asked[-1][1]["authorization"]) == ("/basic?b", "Basic eHk6")
         assert n.status("/need?a=1&access%5Ftoken=x") == 401
         assert end.asked[-1][1]["x-original-uri"] == "/need?a=1" and "authorization" not in end.asked[-1][1]
-        assert n.status("/basic", token=t) == 401 and word(n) == "auth_missing"
+        assert n.status("/basic", token=t) == 401 and result(n) == "auth_missing"
     for bad, text in (("subtoken_credentials cookie;", '"cookie" is none of bearer, x-api-key, query, basic'),
                       ("subtoken_credentials;", "invalid number"), ("subtoken_credentials basic; subtoken_credentials query;", "is duplicate"),
                       ("subtoken_identity maybe;", 'invalid value "maybe"'), ("subtoken_merge_slashes 1;", "invalid value")):

@@ -20,7 +20,7 @@ class ParamsConnection(socketserver.StreamRequestHandler):
         self.wfile.write(self.server.read(self.rfile))
 
 
-def words(params):
+def as_lines(params):
     return b"Content-Type: application/json\r\n\r\n" + json.dumps([list(p) for p in params]).encode()
 
 
@@ -29,7 +29,7 @@ def scgi(file):
     while not size.endswith(b":"):
         size += file.read(1)
     fields = file.read(int(size[:-1]) + 1)[:-1].decode("latin-1").split("\0")[:-1]
-    return b"Status: 200 OK\r\n" + words(zip(fields[0::2], fields[1::2]))
+    return b"Status: 200 OK\r\n" + as_lines(zip(fields[0::2], fields[1::2]))
 
 
 def uwsgi(file):
@@ -41,7 +41,7 @@ def uwsgi(file):
             pair.append(file.read(size).decode("latin-1"))
             left -= 2 + size
         params.append(pair)
-    return b"HTTP/1.1 200 OK\r\n" + words(params)
+    return b"HTTP/1.1 200 OK\r\n" + as_lines(params)
 
 
 def fastcgi(file):
@@ -65,7 +65,7 @@ def fastcgi(file):
         name, value = length(), length()
         params.append((text[:name].decode("latin-1"), text[name:name + value].decode("latin-1")))
         text = text[name + value:]
-    out = b"Status: 200 OK\r\n" + words(params)
+    out = b"Status: 200 OK\r\n" + as_lines(params)
     return struct.pack(">BBHHBx", 1, 6, 1, len(out), 0) + out + struct.pack(">BBHHBx", 1, 3, 1, 8, 0) + b"\0" * 8
 
 
@@ -92,9 +92,9 @@ def every_kind_of_upstream_gets_the_identity_from_the_module_alone():
         for credential, want in ((t, of_token(t)), ("KEY", KEY)):
             for forged in ([], FORGED, FORGED + ODD):
                 for path in ("/a", "/ws", "/public", "/off"):
-                    got = told(n.ask(path, *forged, token=credential))
+                    got = identity_sent(n.ask(path, *forged, token=credential))
                     assert got == (want if path in ("/a", "/ws") else {}), (path, forged, got)
-                got = told(n.ask("/own", *forged, token=credential))
+                got = identity_sent(n.ask("/own", *forged, token=credential))
                 assert got == dict(want, **{"X-Subtoken-Sub": "mine"}), got
                 for path in ("/fastcgi", "/uwsgi", "/scgi"):
                     answer = n.ask(path, *forged, token=credential)
@@ -110,11 +110,11 @@ def every_kind_of_upstream_gets_the_identity_from_the_module_alone():
         assert [h for h in got if "ubtoken" in h[0].lower() or "SUBTOKEN" in h[0]] == [f.split(": ") for f in FORGED]
         # A token that never ends, as some keys do: nothing is said of an end.
         end.say["Bearer EVER"] = (200, {"X-Subtoken-Sub": "e", "X-Subtoken-Permissions": ""})
-        assert told(n.ask("/a", token="EVER")) == {"X-Subtoken-Sub": "e"}
+        assert identity_sent(n.ask("/a", token="EVER")) == {"X-Subtoken-Sub": "e"}
         # No list of what is for this hop alone takes one off.
         client = Client(n.socket)
         client.send("/a", headers=["Authorization: Bearer " + t, "Connection: close, X-Subtoken-Sub", "X-Subtoken-Sub: root"])
-        assert told(client.receive()) == of_token(t)
+        assert identity_sent(client.receive()) == of_token(t)
         client.close()
         # None of it is part of a question.
         assert not any("subtoken" in name and name != "x-subtoken-nonce" for _, h, _ in end.asked for name in h), end.asked
@@ -179,7 +179,7 @@ def subrequests_carry_the_identity_they_were_checked_with():
                 seen = {s["target"]: identity(s["headers"]) for s in n.upstream.seen if s["target"] != "/v2/authorize"}
                 assert seen == {"/page": {}, "/a": want, "/open": {}, "/own": {}, "/inner": {}, "/b": want}, seen
                 n.upstream.seen.clear()
-                assert told(n.ask("/both", *forged, token=credential)) == want
+                assert identity_sent(n.ask("/both", *forged, token=credential)) == want
                 wait(lambda: any(s["target"] == "/mirrored" for s in n.upstream.seen), "the mirror")
                 for each in n.upstream.seen:
                     if each["target"] != "/v2/authorize":
@@ -200,12 +200,12 @@ def a_forged_header_is_in_no_variable_either():
     with n:
         t = n.token()
         answer = n.ask("/a", "X-Subtoken-Sub: root", token=t)
-        assert (sent(answer, "X-Had"), sent(answer, "X-User")) == ("1", payload(t)["sub"])
-        assert sent(n.ask("/off", "X-Subtoken-Sub: root"), "X-User") is None
-        # Nor in what the location's own `set` and `if` make of it, before the request is judged.
+        assert (header_sent(answer, "X-Had"), header_sent(answer, "X-User")) == ("1", payload(t)["sub"])
+        assert header_sent(n.ask("/off", "X-Subtoken-Sub: root"), "X-User") is None
+        # Nor in what the location's own `set` and `if` make of it, before the request is checked.
         for path in ("/set", "/if", "/map"):
             answer = n.ask(path, "X-Subtoken-Sub: root", token=t)
-            assert sent(answer, "X-User") is None and told(answer) == of_token(t), (path, answer.body)
-        assert sent(n.ask("/left", "X-Subtoken-Sub: root", token=t), "X-User") == "root"
+            assert header_sent(answer, "X-User") is None and identity_sent(answer) == of_token(t), (path, answer.body)
+        assert header_sent(n.ask("/left", "X-Subtoken-Sub: root", token=t), "X-User") == "root"
 
 main()

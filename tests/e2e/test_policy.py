@@ -147,7 +147,7 @@ def policy_file(text=POLICY):
     return path
 
 
-def judged(token, *options, data, policy=None):
+def explained(token, *options, data, policy=None):
     """(exit code, what was said), held against --json."""
     options += ("--policy", policy or policy_file())
     code, out, err = run("verify", *options, data=data, stdin=token)
@@ -211,14 +211,14 @@ def verify_says_which_route_decided():
         method, target, *more = options.split()
         given = ([] if method == "-" else ["--method", method]) + \
             ([] if target == "-" else ["--url", target]) + more
-        said = judged(token, *given, data=data)
+        said = explained(token, *given, data=data)
         assert re.fullmatch(want, said), (options, said)
     for target in ("/v2/account/bank", "/v2/nowhere", "/v2/.."):  # a token is needed: none came
         code, out, err = run("verify", "--policy", policy_file(), "--url", target, data=data)
         assert code == 3 and out == "" and "standard input" in err, (target, code, out, err)
     open_ = policy_file('{"default":"public"}')
-    assert judged(bad, "--url", "/", data=data, policy=open_) == "public, by the default of the policy"
-    said = judged(less, "--url", "/", data=data, policy=policy_file('{"default":"token"}'))
+    assert explained(bad, "--url", "/", data=data, policy=open_) == "public, by the default of the policy"
+    said = explained(less, "--url", "/", data=data, policy=policy_file('{"default":"token"}'))
     assert re.fullmatch("good until .{20}; the default of the policy needs a good token", said)
 
 
@@ -235,15 +235,15 @@ def verify_asks_the_store_for_what_the_policy_needs():
     token = text + "." + enc(hmac.new(base64.urlsafe_b64decode(ring + "=" * (-len(ring) % 4)),
                                       text.encode(), hashlib.sha256).digest())
     get = ("--method", "GET", "--url", "/v2/account/bank")
-    assert judged(token, *get, data=data) == \
+    assert explained(token, *get, data=data) == \
         "refused 403 perm: it needs inventories, its key has only [account]"
-    assert judged(token, *get, "--no-revocations", data=data).startswith("good until ")
-    said = judged(token, "--url", "/v2/tokeninfo", "--require", "inventories", data=data)
+    assert explained(token, *get, "--no-revocations", data=data).startswith("good until ")
+    said = explained(token, "--url", "/v2/tokeninfo", "--require", "inventories", data=data)
     assert said == "refused 403 perm: it needs inventories, its key has only [account]"
     run("key", "disable", key["id"], data=data, check=0)
-    assert judged(token, *get, data=data).endswith("is revoked: its key is disabled")
-    assert judged(token, "--url", "/nowhere", data=data).startswith("refused 401 revoked: ")
-    assert judged(token, "--url", "/v2/items", data=data).startswith("public, ")
+    assert explained(token, *get, data=data).endswith("is revoked: its key is disabled")
+    assert explained(token, "--url", "/nowhere", data=data).startswith("refused 401 revoked: ")
+    assert explained(token, "--url", "/v2/items", data=data).startswith("public, ")
     # Without a database it cannot be known: 503, also where the route would be a 403.
     other = data_dir()
     ask = ("--secrets", os.path.join(data, "secrets"), "--json", "--policy", policy_file())

@@ -86,7 +86,7 @@ def refresh(server, token):
     return ask(server, "POST", "/v1/auth/refresh", body={"token": token})
 
 
-def stranger():
+def unknown_key():
     return "".join(random.choice("abcdefghijklmnopqrstuvwxyz0123456789-_") for _ in range(43))
 
 
@@ -123,7 +123,7 @@ def reading_waits_for_no_writer():
             crowd = []
             for _ in range(530):
                 c = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-                body = json.dumps({"token": stranger()}).encode()
+                body = json.dumps({"token": unknown_key()}).encode()
                 c.sendall(b"POST /v1/auth/refresh HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
                           b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" %
                           len(body) + body)
@@ -137,13 +137,13 @@ def reading_waits_for_no_writer():
                 assert data_.startswith(b"HTTP/1.1 401 "), data_
                 c.close()
             # who has no credential waits for nobody, and learns nothing
-            for reply in (refresh(server, stranger()), log_in(server, "alice", "wrong password"),
+            for reply in (refresh(server, unknown_key()), log_in(server, "alice", "wrong password"),
                           log_in(server, "nobody", PASSWORD),
                           ask(server, "POST", "/v2/keys", "x.y.z", {"name": "n"}),
-                          ask(server, "DELETE", "/v2/keys/" + key["id"], stranger()),
-                          ask(server, "POST", "/v1/auth/logout", stranger()),
-                          ask(server, "POST", "/v1/auth/token", stranger()),
-                          ask(server, "POST", "/v1/user", stranger(), {"login": "x"})):
+                          ask(server, "DELETE", "/v2/keys/" + key["id"], unknown_key()),
+                          ask(server, "POST", "/v1/auth/logout", unknown_key()),
+                          ask(server, "POST", "/v1/auth/token", unknown_key()),
+                          ask(server, "POST", "/v1/user", unknown_key(), {"login": "x"})):
                 assert reply.status == 401, (reply.status, reply.body)
                 assert reply.seconds < SOON, reply.seconds
             # a login that is taken is found by reading

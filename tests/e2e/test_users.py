@@ -2,14 +2,14 @@
 import sqlite3
 from calls import *
 
-# ---- persons and logins ----
+# ---- users and sessions ----
 
 
 @test
 def a_session_begins_is_refreshed_and_ends():
     with Server(config={"access_life": "2m"}) as server:
         make_user(server.data, permissions="account,inventories")
-        answer = login(server)
+        answer = log_in(server)
         pair = answer.json()
         assert answer.status == 200 and set(pair) == {"access_token", "refresh_token",
                                                       "token_type", "expires_in"}
@@ -36,7 +36,7 @@ def a_session_begins_is_refreshed_and_ends():
         for token in (third["access_token"], pair["access_token"], child):
             assert status(server, token) == 401
         # logout
-        pair = login(server).json()
+        pair = log_in(server).json()
         out = call(server, "POST", "/v1/auth/logout", pair["access_token"])
         assert out.status == 204 and int(out.header("Subtoken-Seq")) > 0
         assert status(server, pair["access_token"]) == 401
@@ -59,7 +59,7 @@ def a_refresh_whose_answer_was_lost_is_repeated():
                                    ({"refresh_retry": 5}, 2, 5)):
         with Server(config=setting) as server:
             make_user(server.data)
-            first = login(server).json()["refresh_token"]
+            first = log_in(server).json()["refresh_token"]
             second = refresh(server, first).json()["refresh_token"]
             used_earlier(server.data, within)
             again = refresh(server, first)
@@ -70,7 +70,7 @@ def a_refresh_whose_answer_was_lost_is_repeated():
             assert "refresh_reused" in server.log()
     with Server(config={"refresh_retry": 0}) as server:
         make_user(server.data)
-        first = login(server).json()["refresh_token"]
+        first = log_in(server).json()["refresh_token"]
         second = refresh(server, first).json()["refresh_token"]
         refused(refresh(server, first), 401)
         refused(refresh(server, second), 401)
@@ -85,7 +85,7 @@ def bad_logins_are_refused_and_throttled():
         key = make_key(server.data, "account,services")["key"]
         for name, password in (("alice", "wrong"), ("nobody", PASSWORD), ("off", PASSWORD),
                                ("*", PASSWORD), ("alice", ""), ("", PASSWORD), ("alice", "x" * 2000)):
-            assert login(server, name, password).status in (400, 401), (name, password)
+            assert log_in(server, name, password).status in (400, 401), (name, password)
             assert status(server, (name, password)) == 401, (name, password)
         for body, named in (({"login": "alice"}, "password"), ({"password": "x"}, "login"),
                             ({"login": 1, "password": "x"}, "login"), ({}, "login")):
@@ -96,16 +96,16 @@ def bad_logins_are_refused_and_throttled():
         refused(call(server, "POST", "/v1/auth/refresh", None, {}), 400, "token")
         refused(call(server, "POST", "/v1/auth/logout", key), 403)
         refused(call(server, "POST", "/v1/auth/logout"), 401)
-        pair = login(server).json()
+        pair = log_in(server).json()
         refused(call(server, "GET", "/v2/tokeninfo", pair["refresh_token"]), 401)
         assert call(server, "GET", "/v1/auth/login").status == 405
         # slowed per login, right passwords too, and nobody else
-        answers = [login(server, "alice", "wrong") for _ in range(12)]
+        answers = [log_in(server, "alice", "wrong") for _ in range(12)]
         assert answers[-1].status == 429 and int(answers[-1].header("Retry-After")) >= 1
-        assert login(server).status == 429
+        assert log_in(server).status == 429
         assert status(server, ("alice", PASSWORD)) == 429
         make_user(server.data, "bob")
-        assert login(server, "bob").status == 200
+        assert log_in(server, "bob").status == 200
         assert "login_failed" in server.log() and PASSWORD not in server.log()
 
 
@@ -139,7 +139,7 @@ def users_are_created_with_the_permission_users_alone():
                 "permissions": ["account"]}
         made = call(server, "POST", "/v1/user", admin, body)
         assert made.status == 201 and made.json()["login"] == "carol", made.body
-        assert login(server, "carol").status == 200
+        assert log_in(server, "carol").status == 200
         refused(call(server, "POST", "/v1/user", admin, body), 409, "login")
         refused(call(server, "POST", "/v1/user", admin, dict(body, login="d", permissions=["x"])),
                 403, "permissions")
@@ -162,12 +162,12 @@ def open_registration_needs_no_credential():
         body = {"login": "dave", "password": PASSWORD}
         made = call(server, "POST", "/v1/user", None, body)
         assert made.status == 201 and made.json()["permissions"] == [], made.body
-        assert payload(login(server, "dave").json()["access_token"])["permissions"] == []
+        assert payload(log_in(server, "dave").json()["access_token"])["permissions"] == []
         refused(call(server, "POST", "/v1/user", None, body), 409)
         refused(call(server, "POST", "/v1/user", None, {"login": "owner", "password": PASSWORD}), 409)
         refused(call(server, "POST", "/v1/user", None,
                      dict(body, login="eve", permissions=["account"])), 403)
-        token = login(server, "dave").json()["access_token"]
+        token = log_in(server, "dave").json()["access_token"]
         refused(new_key(server, token, ["account"]), 403)
         assert new_key(server, token, []).status == 201
         assert call(server, "GET", "/v2/keys/" + owned["id"], token).status == 404
@@ -177,7 +177,7 @@ def open_registration_needs_no_credential():
 def what_a_user_loses_ends_at_once():
     with Server() as server:
         make_user(server.data, permissions="account,wallet,keys")
-        pair = login(server).json()
+        pair = log_in(server).json()
         token = pair["access_token"]
         wallet, account = (new_key(server, token, [p]).json() for p in ("wallet", "account"))
         child = issue(server.data, wallet["key"], "--permissions", "wallet")
@@ -189,7 +189,7 @@ def what_a_user_loses_ends_at_once():
         assert [status(server, c) for c in (token, wallet["key"], account["key"], child, basic)] \
             == [401, 401, 200, 401, 401]
         refused(refresh(server, pair["refresh_token"]), 401)
-        pair = login(server).json()
+        pair = log_in(server).json()
         assert payload(pair["access_token"])["permissions"] == ["account", "keys", "guilds"]
         # one that is gained ends nothing
         user(server.data, "permissions", "alice", "account,keys,guilds,unlocks")
@@ -209,14 +209,14 @@ def what_a_user_loses_ends_at_once():
         assert [status(server, c) for c in (more["access_token"], account["key"],
                                             ("alice", PASSWORD))] == [401, 200, 200]
         # another password
-        pair = login(server).json()
+        pair = log_in(server).json()
         user(server.data, "passwd", "alice", stdin="another one\n")
         assert [status(server, c) for c in (pair["access_token"], ("alice", PASSWORD),
                                             ("alice", "another one"), account["key"])] \
             == [401, 401, 200, 200]
         user(server.data, "delete", "alice")
         assert [status(server, c) for c in (("alice", "another one"), account["key"])] == [401, 401]
-        refused(login(server, "alice", "another one"), 401)
+        refused(log_in(server, "alice", "another one"), 401)
         user(server.data, "show", "alice", check=1)
 
 
@@ -308,7 +308,7 @@ def one_callers_wrong_passwords_do_not_lock_others_out():
                 tries.append(attempt(wrong % len(tries), "nobody%d" % len(tries), "wrong password"))
             assert tries[:40] == [401] * 40 and tries[-1] == 429, tries
             # Nor those who come from the proxy itself.
-            assert attempt(other) == 200 and login(server).status == 200, (wrong, other)
+            assert attempt(other) == 200 and log_in(server).status == 200, (wrong, other)
             slowed = [l for l in server.log_lines() if l.get("reason") == "login_throttled"]
             assert slowed[-1]["remote"] == seen, slowed[-1]
 
@@ -350,7 +350,7 @@ def a_password_matches_in_any_unicode_form():
         for name in ("alice", "bob"):
             for password in (nfc, nfd):
                 assert status(server, (name, password)) == 200, (name, password)
-                assert login(server, name, password).status == 200, (name, password)
+                assert log_in(server, name, password).status == 200, (name, password)
             assert status(server, (name, "passw\u00f6rd ok")) == 401
         # One that was stored by an earlier version: as it was typed, and then in any spelling.
         with sqlite3.connect(os.path.join(server.data, "subtoken.db")) as db:
@@ -359,9 +359,9 @@ def a_password_matches_in_any_unicode_form():
                 assert was.startswith("nfc:$argon2id$")
             db.execute("UPDATE persons SET password = substr(password, 5) WHERE login = 'alice'")
         db.close()
-        assert login(server, "alice", nfd).status == 401
-        assert login(server, "alice", nfc).status == 200
-        assert login(server, "alice", nfd).status == 200
+        assert log_in(server, "alice", nfd).status == 401
+        assert log_in(server, "alice", nfc).status == 200
+        assert log_in(server, "alice", nfd).status == 200
         # Latin-1 is told apart in the log, and nowhere else.
         latin = base64.b64encode("alice:p\u00e4ssw\u00f6rd ok".encode("latin-1")).decode()
         a = call(server, "GET", "/v2/tokeninfo", None, None, "-H", "Authorization: Basic " + latin)

@@ -469,8 +469,8 @@ def decisions_by_the_store_are_explained():
     assert ask(token, "--require", "account") == ("perm", "it needs account, the token has [wallet]")
     revoked = lambda sub, why: ("revoked", "sub %s is revoked: %s" % (sub, why))
     assert ask(token, "--at", str(now + 7200)) == revoked(key["sub"], "its key has expired")
-    stranger = sign(secret, claims(iat=now, exp=now + 60))
-    assert ask(stranger) == revoked("s" * 43, "the database has no key with this sub")
+    unknown = sign(secret, claims(iat=now, exp=now + 60))
+    assert ask(unknown) == revoked("s" * 43, "the database has no key with this sub")
     run("key", "disable", key["id"], data=data)
     assert ask(token) == revoked(key["sub"], "its key is disabled")
     run("key", "revoke-subtokens", key["id"], data=data)
@@ -478,7 +478,7 @@ def decisions_by_the_store_are_explained():
     assert ask(token) == gone
     run("key", "delete", key["id"], data=data)
     assert ask(token) == gone
-    stale = explain(stranger, data=data_dir(), secrets=os.path.join(data, "secrets"))
+    stale = explain(unknown, data=data_dir(), secrets=os.path.join(data, "secrets"))
     assert stale == ("feed_stale", "no trustworthy revocation data"), stale
 
 
@@ -625,7 +625,7 @@ def the_token_vectors_hold():
     # Older than stars that are segments: the entry is good now, and does not list the target.
     newer = {"claims/urls-star-mid": ["url"]}
 
-    def judge(case, ok, reason):
+    def check(case, ok, reason):
         nonlocal seen, accepted
         seen += 1
         accepted += ok
@@ -648,7 +648,7 @@ def the_token_vectors_hold():
             if "token_b64" in case:  # bytes that no JSON can hold: as a token alone
                 code, out, _ = run("verify", "--json", "--url", url, "--at", str(now), "--require", need,
                                    *options, stdin=base64.b64decode(case["token_b64"]))
-                judge(case, code == 0, json.loads(out).get("reason"))
+                check(case, code == 0, json.loads(out).get("reason"))
                 continue
             token = case["token"]
             if "generate" in case:
@@ -660,7 +660,7 @@ def the_token_vectors_hold():
         answers = [json.loads(l) for l in out.splitlines()]
         assert code == 0 and len(answers) == len(asked), (code, err)
         for case, answer in zip(asked, answers):
-            judge(case, answer["ok"], answer.get("reason"))
+            check(case, answer["ok"], answer.get("reason"))
             assert answer.get("status") in (None, 401) or answer["reason"] in ("perm", "url", "bad_line"), answer
     assert not wrong, wrong
     assert (seen, accepted) == (375, 14), (seen, accepted)

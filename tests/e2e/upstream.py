@@ -109,7 +109,7 @@ class Endpoint:
         self.asked.append((asked["method"], headers, asked["body"]))
         who = headers.get("authorization") or "key " + headers.get("x-api-key", "")
         if who == "key " and "x-case" in headers:
-            who = "anybody " + headers["x-case"]
+            who = "anonymous " + headers["x-case"]
         status, extra = self.say.get(who, (401, {}))
         return status, nonce(asked) + list(extra.items()), "words"
 
