@@ -1,3 +1,6 @@
+/* base64url and base64, strict and without allocation. The x86 versions of the inner loops are in
+ * base/x86.c; this file has the plain ones and decides which to use.
+ */
 #include "base/base64url.h"
 
 #include "base/x86.h"

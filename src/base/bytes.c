@@ -1,3 +1,6 @@
+/* Views of text, classes of characters, a writer into a fixed buffer, UTF-8, comparing and wiping:
+ * what all other files of the library are written with. It knows nothing of tokens.
+ */
 #include "base/bytes.h"
 
 /* One row of 16 characters each; bytes from 0x80 are in no class. test_x86.c holds
@@ -30,14 +33,14 @@ size_t st_text_span(subtoken_text text, uint8_t class) {
   return text.len - left;
 }
 
-static char lower(char c) {
+static char lower_case(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 bool st_text_is_nocase(subtoken_text text, const char *string) {
   size_t i = 0;
   for (; i < text.len && string[i] != '\0'; i++) {
-    if (lower(text.data[i]) != lower(string[i])) return false;
+    if (lower_case(text.data[i]) != lower_case(string[i])) return false;
   }
   return i == text.len && string[i] == '\0';
 }

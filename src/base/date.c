@@ -1,3 +1,6 @@
+/* Dates and durations as text, to and from seconds since 1970. It reads no clock: os/clock.c does.
+ * The calendar arithmetic is that of Hinnant's "chrono-compatible low-level date algorithms".
+ */
 #include "base/date.h"
 
 #define DAY INT64_C(86400)
@@ -42,12 +45,13 @@ static civil civil_of(int64_t seconds) {
                  .second = rest % 60};
 }
 
-static bool leap(int64_t year) {
+static bool is_leap_year(int64_t year) {
   return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
 /* Cuts `count` digits off the front; their value has to be within the bounds. */
-static bool number(subtoken_text *text, size_t count, int64_t least, int64_t most, int64_t *value) {
+static bool date_number(subtoken_text *text, size_t count, int64_t least, int64_t most,
+                        int64_t *value) {
   if (text->len < count) return false;
   *value = 0;
   for (size_t i = 0; i < count; i++) {
@@ -59,7 +63,7 @@ static bool number(subtoken_text *text, size_t count, int64_t least, int64_t mos
   return *value >= least && *value <= most;
 }
 
-static bool take(subtoken_text *text, char c) {
+static bool date_take(subtoken_text *text, char c) {
   if (text->len == 0 || text->data[0] != c) return false;
   *text = (subtoken_text){text->data + 1, text->len - 1};
   return true;
@@ -68,25 +72,27 @@ static bool take(subtoken_text *text, char c) {
 static bool day_part(subtoken_text *text, int64_t *seconds) {
   static const int8_t length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   int64_t year, month, day;
-  if (!number(text, 4, 0, 9999, &year) || !take(text, '-') || !number(text, 2, 1, 12, &month) ||
-      !take(text, '-') || !number(text, 2, 1, 31, &day)) {
+  if (!date_number(text, 4, 0, 9999, &year) || !date_take(text, '-') ||
+      !date_number(text, 2, 1, 12, &month) || !date_take(text, '-') ||
+      !date_number(text, 2, 1, 31, &day)) {
     return false;
   }
-  if (day > length[month - 1] + (month == 2 && leap(year))) return false;
+  if (day > length[month - 1] + (month == 2 && is_leap_year(year))) return false;
   *seconds = days_of(year, month, day) * DAY;
   return true;
 }
 
 static bool clock_part(subtoken_text *text, int64_t *seconds) {
   int64_t hour, minute, second;
-  if (!number(text, 2, 0, 23, &hour) || !take(text, ':') || !number(text, 2, 0, 59, &minute)) {
+  if (!date_number(text, 2, 0, 23, &hour) || !date_take(text, ':') ||
+      !date_number(text, 2, 0, 59, &minute)) {
     return false;
   }
   *seconds = hour * 3600 + minute * 60;
-  if (!take(text, ':')) return true; /* Java leaves them out at a whole minute */
-  if (!number(text, 2, 0, 59, &second)) return false;
+  if (!date_take(text, ':')) return true; /* Java leaves them out at a whole minute */
+  if (!date_number(text, 2, 0, 59, &second)) return false;
   *seconds += second;
-  if (!take(text, '.')) return true;
+  if (!date_take(text, '.')) return true;
   size_t places = 0;
   while (places < text->len && text->data[places] >= '0' && text->data[places] <= '9') places++;
   *text = (subtoken_text){text->data + places, text->len - places};
@@ -95,13 +101,13 @@ static bool clock_part(subtoken_text *text, int64_t *seconds) {
 
 static bool offset_part(subtoken_text *text, int64_t *seconds) {
   *seconds = 0;
-  if (text->len == 0 || take(text, 'Z') || take(text, 'z')) return true;
+  if (text->len == 0 || date_take(text, 'Z') || date_take(text, 'z')) return true;
   int64_t hour, minute = 0;
-  bool minus = take(text, '-');
-  if (!minus && !take(text, '+') && !take(text, ' ')) return false;
-  if (!number(text, 2, 0, 23, &hour)) return false;
-  bool colon = take(text, ':');
-  if ((colon || text->len > 0) && !number(text, 2, 0, 59, &minute)) return false;
+  bool minus = date_take(text, '-');
+  if (!minus && !date_take(text, '+') && !date_take(text, ' ')) return false;
+  if (!date_number(text, 2, 0, 23, &hour)) return false;
+  bool colon = date_take(text, ':');
+  if ((colon || text->len > 0) && !date_number(text, 2, 0, 59, &minute)) return false;
   *seconds = (hour * 3600 + minute * 60) * (minus ? -1 : 1);
   return true;
 }
@@ -109,7 +115,7 @@ static bool offset_part(subtoken_text *text, int64_t *seconds) {
 bool st_date_read(subtoken_text text, int64_t *seconds) {
   int64_t day, clock, offset;
   if (!day_part(&text, &day)) return false;
-  if (!take(&text, 'T') && !take(&text, 't') && !take(&text, ' ')) return false;
+  if (!date_take(&text, 'T') && !date_take(&text, 't') && !date_take(&text, ' ')) return false;
   if (!clock_part(&text, &clock) || !offset_part(&text, &offset) || text.len != 0) return false;
   *seconds = day + clock - offset;
   return true;
@@ -124,12 +130,12 @@ bool st_date_read_day(subtoken_text text, int64_t *seconds) {
   return true;
 }
 
-static int64_t unit(char c) {
+static int64_t unit_seconds(char c) {
   return c == 's' ? 1 : c == 'm' ? 60 : c == 'h' ? 3600 : c == 'd' ? DAY : 0;
 }
 
 bool st_duration_read(subtoken_text text, int64_t *seconds) {
-  int64_t scale = text.len > 0 ? unit(text.data[text.len - 1]) : 0;
+  int64_t scale = text.len > 0 ? unit_seconds(text.data[text.len - 1]) : 0;
   if (scale != 0) {
     text.len--;
   } else {
@@ -137,12 +143,12 @@ bool st_duration_read(subtoken_text text, int64_t *seconds) {
   }
   int64_t value;
   if (text.len == 0 || text.len > 16) return false;
-  if (!number(&text, text.len, 0, SUBTOKEN_TIME_MAX / scale, &value)) return false;
+  if (!date_number(&text, text.len, 0, SUBTOKEN_TIME_MAX / scale, &value)) return false;
   *seconds = value * scale;
   return true;
 }
 
-static void pad(st_writer *writer, int64_t value, size_t width) {
+static void write_padded(st_writer *writer, int64_t value, size_t width) {
   char text[4];
   for (size_t i = width; i-- > 0; value /= 10) text[i] = (char)('0' + value % 10);
   st_write(writer, text, width);
@@ -154,20 +160,20 @@ static int64_t within_years(int64_t seconds) {
 }
 
 static void write_clock(st_writer *writer, const civil *at) {
-  pad(writer, at->hour, 2);
+  write_padded(writer, at->hour, 2);
   st_write_char(writer, ':');
-  pad(writer, at->minute, 2);
+  write_padded(writer, at->minute, 2);
   st_write_char(writer, ':');
-  pad(writer, at->second, 2);
+  write_padded(writer, at->second, 2);
 }
 
 void st_date_write(st_writer *writer, int64_t seconds, bool milliseconds) {
   civil at = civil_of(within_years(seconds));
-  pad(writer, at.year, 4);
+  write_padded(writer, at.year, 4);
   st_write_char(writer, '-');
-  pad(writer, at.month, 2);
+  write_padded(writer, at.month, 2);
   st_write_char(writer, '-');
-  pad(writer, at.day, 2);
+  write_padded(writer, at.day, 2);
   st_write_char(writer, 'T');
   write_clock(writer, &at);
   st_write_literal(writer, milliseconds ? ".000Z" : "Z");
@@ -181,11 +187,11 @@ void st_date_write_http(st_writer *writer, int64_t seconds) {
   int64_t day = (seconds - YEAR_0000) / DAY + 2; /* 0000-01-01 was a Saturday */
   st_write(writer, days + day % 7 * 3, 3);
   st_write_literal(writer, ", ");
-  pad(writer, at.day, 2);
+  write_padded(writer, at.day, 2);
   st_write_char(writer, ' ');
   st_write(writer, months + (at.month - 1) * 3, 3);
   st_write_char(writer, ' ');
-  pad(writer, at.year, 4);
+  write_padded(writer, at.year, 4);
   st_write_char(writer, ' ');
   write_clock(writer, &at);
   st_write_literal(writer, " GMT");

@@ -1,3 +1,7 @@
+/* SHA-256 and HMAC-SHA-256 with precomputed states, and the public functions of subtoken/mac.h.
+ * mbedTLS hashes where the processor has no SHA instructions (base/x86.c), and checks these where
+ * it has.
+ */
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS /* the state of a SHA-256 that mbedTLS goes on with */
 #include "base/hmac.h"
 
@@ -11,7 +15,7 @@ bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN]) {
   return mbedtls_sha256(data, len, out, 0) == 0;
 }
 
-static void c_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
+static void plain_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
   mbedtls_sha256_context context;
   mbedtls_sha256_init(&context);
   memcpy(context.state, state, sizeof context.state);
@@ -26,7 +30,7 @@ void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t 
   if ((cpu & ST_CPU_SHA) != 0) {
     st_x86_sha256(cpu, state, data, blocks);
   } else {
-    c_blocks(state, data, blocks);
+    plain_blocks(state, data, blocks);
   }
 }
 
@@ -79,7 +83,7 @@ static bool is_set(const subtoken_secret *secret) {
   return secret->header_len > 0;
 }
 
-static void start(subtoken_mac *state, const subtoken_secret *secret) {
+static void mac_start_state(subtoken_mac *state, const subtoken_secret *secret) {
   memcpy(state->state, secret->inner, sizeof state->state);
   memcpy(state->outer, secret->outer, sizeof state->outer);
   state->cpu = secret->cpu;
@@ -91,7 +95,7 @@ subtoken_result subtoken_mac_start(subtoken_mac *state, const subtoken_secret *s
   memset(state, 0, sizeof *state);
   if (secret == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (!is_set(secret)) return SUBTOKEN_NO_SECRET;
-  start(state, secret);
+  mac_start_state(state, secret);
   return SUBTOKEN_OK;
 }
 
@@ -161,7 +165,7 @@ void subtoken_mac_finish(subtoken_mac *state, uint8_t mac[SUBTOKEN_MAC_LEN]) {
 void st_hmac(const subtoken_secret *secret, const void *data, size_t len,
              uint8_t out[ST_HASH_LEN]) {
   subtoken_mac mac;
-  start(&mac, secret);
+  mac_start_state(&mac, secret);
   subtoken_mac_update(&mac, data, len);
   subtoken_mac_finish(&mac, out);
 }

@@ -1,3 +1,6 @@
+/* The strict JSON reader and the writer of JSON strings that base/json.h describes. It does not
+ * allocate: it unescapes strings in place, and keeps the names of open objects to find duplicates.
+ */
 #include "base/json.h"
 
 void st_json_start(st_json *json, char *text, size_t len) {
@@ -10,15 +13,15 @@ void st_json_start(st_json *json, char *text, size_t len) {
   json->name_count = 0;
 }
 
-static bool fail(st_json *json) {
+static bool json_fail(st_json *json) {
   json->failed = true;
   return false;
 }
 
 /* Another value than the caller said must come, or none at all. */
-static bool wrong(st_json *json) {
+static bool json_fail_type(st_json *json) {
   json->wrong_type = st_json_peek(json) != '\0';
-  return fail(json);
+  return json_fail(json);
 }
 
 static void skip_space(st_json *json) {
@@ -30,7 +33,7 @@ static void skip_space(st_json *json) {
 }
 
 /* The next character after white space, or NUL (which no JSON text holds). */
-static char look(st_json *json) {
+static char json_next_char(st_json *json) {
   if (json->at < json->len && json->text[json->at] > ' ') return json->text[json->at];
   skip_space(json);
   return json->at < json->len ? json->text[json->at] : '\0';
@@ -38,13 +41,13 @@ static char look(st_json *json) {
 
 char st_json_peek(st_json *json) {
   if (json->failed) return '\0';
-  char c = look(json);
+  char c = json_next_char(json);
   if (c == '-' || (c >= '0' && c <= '9')) return '0';
   return c == '{' || c == '[' || c == '"' || c == 't' || c == 'f' || c == 'n' ? c : '\0';
 }
 
-static bool take(st_json *json, char wanted) {
-  if (look(json) != wanted) return fail(json);
+static bool json_take(st_json *json, char wanted) {
+  if (json_next_char(json) != wanted) return json_fail(json);
   json->at++;
   return true;
 }
@@ -103,7 +106,7 @@ static bool unescape_unicode(st_json *json, size_t *to) {
 }
 
 /* json->at is behind a backslash; writes what it stands for at *to. */
-static bool unescape(st_json *json, size_t *to) {
+static bool json_unescape(st_json *json, size_t *to) {
   static const char from[] = "\"\\/bfnrt";
   static const char into[] = "\"\\/\b\f\n\r\t";
   if (json->at >= json->len) return false;
@@ -120,7 +123,7 @@ static bool unescape(st_json *json, size_t *to) {
 /* json->at is behind the opening quote. What is written never overtakes what is
  * read, because no escape is shorter than what it stands for.
  */
-static bool string_rest(st_json *json, subtoken_text *value) {
+static bool json_string_rest(st_json *json, subtoken_text *value) {
   size_t start = json->at, to = json->at;
   while (json->at < json->len) {
     char c = json->text[json->at];
@@ -131,30 +134,30 @@ static bool string_rest(st_json *json, subtoken_text *value) {
     }
     if (c == '\\') {
       json->at++;
-      if (!unescape(json, &to)) return fail(json);
+      if (!json_unescape(json, &to)) return json_fail(json);
       continue;
     }
     uint32_t code;
     size_t step = st_utf8_next(json->text + json->at, json->len - json->at, &code);
-    if (step == 0 || code < 0x20) return fail(json);
+    if (step == 0 || code < 0x20) return json_fail(json);
     if (to != json->at) memmove(json->text + to, json->text + json->at, step);
     json->at += step;
     to += step;
   }
-  return fail(json);
+  return json_fail(json);
 }
 
 bool st_json_string(st_json *json, subtoken_text *value) {
   if (json->failed) return false;
-  if (look(json) != '"') return wrong(json);
+  if (json_next_char(json) != '"') return json_fail_type(json);
   json->at++;
-  return string_rest(json, value);
+  return json_string_rest(json, value);
 }
 
-static bool enter(st_json *json, char bracket) {
+static bool json_enter(st_json *json, char bracket) {
   if (json->failed) return false;
-  if (look(json) != bracket) return wrong(json);
-  if (json->depth == ST_JSON_DEPTH_MAX) return fail(json);
+  if (json_next_char(json) != bracket) return json_fail_type(json);
+  if (json->depth == ST_JSON_DEPTH_MAX) return json_fail(json);
   json->at++;
   json->level[json->depth].first_name = json->name_count;
   json->level[json->depth].any = false;
@@ -163,30 +166,30 @@ static bool enter(st_json *json, char bracket) {
 }
 
 bool st_json_object(st_json *json) {
-  return enter(json, '{');
+  return json_enter(json, '{');
 }
 
 bool st_json_array(st_json *json) {
-  return enter(json, '[');
+  return json_enter(json, '[');
 }
 
 /* Takes the closing bracket, or the comma before another item. */
-static bool another(st_json *json, char closing) {
-  if (json->failed || json->depth == 0) return fail(json);
+static bool json_another(st_json *json, char closing) {
+  if (json->failed || json->depth == 0) return json_fail(json);
   bool *any = &json->level[json->depth - 1].any;
-  if (look(json) == closing) {
+  if (json_next_char(json) == closing) {
     json->at++;
     json->depth--;
     json->name_count = json->level[json->depth].first_name;
     return false;
   }
-  if (*any && !take(json, ',')) return false;
+  if (*any && !json_take(json, ',')) return false;
   *any = true;
   return true;
 }
 
 bool st_json_element(st_json *json) {
-  return another(json, ']');
+  return json_another(json, ']');
 }
 
 /* Keeps the name, unless this object has it already. */
@@ -204,19 +207,19 @@ static bool new_name(st_json *json, subtoken_text name) {
 }
 
 bool st_json_member(st_json *json, subtoken_text *name) {
-  if (!another(json, '}')) return false;
-  if (look(json) != '"') return fail(json);
+  if (!json_another(json, '}')) return false;
+  if (json_next_char(json) != '"') return json_fail(json);
   size_t quote = json->at++;
-  if (!string_rest(json, name)) return false;
+  if (!json_string_rest(json, name)) return false;
   if (!new_name(json, *name)) {
     json->at = quote;
-    return fail(json);
+    return json_fail(json);
   }
-  return take(json, ':');
+  return json_take(json, ':');
 }
 
 /* Digits, at least one. */
-static bool digits(st_json *json) {
+static bool json_digits(st_json *json) {
   size_t start = json->at;
   while (json->at < json->len && json->text[json->at] >= '0' && json->text[json->at] <= '9') {
     json->at++;
@@ -229,7 +232,7 @@ static bool next_is(const st_json *json, char c) {
 }
 
 /* RFC 8259 section 6, from the first character on. */
-static bool number(st_json *json, bool *integer) {
+static bool json_number(st_json *json, bool *integer) {
   *integer = true;
   if (next_is(json, '-')) {
     *integer = false;
@@ -237,33 +240,33 @@ static bool number(st_json *json, bool *integer) {
   }
   if (next_is(json, '0')) {
     json->at++;
-  } else if (!digits(json)) {
-    return fail(json);
+  } else if (!json_digits(json)) {
+    return json_fail(json);
   }
   if (next_is(json, '.')) {
     *integer = false;
     json->at++;
-    if (!digits(json)) return fail(json);
+    if (!json_digits(json)) return json_fail(json);
   }
   if (next_is(json, 'e') || next_is(json, 'E')) {
     *integer = false;
     json->at++;
     if (next_is(json, '+') || next_is(json, '-')) json->at++;
-    if (!digits(json)) return fail(json);
+    if (!json_digits(json)) return json_fail(json);
   }
   /* `01`: a number ends where something else than a digit stands. */
   if (json->at < json->len && json->text[json->at] >= '0' && json->text[json->at] <= '9') {
-    return fail(json);
+    return json_fail(json);
   }
   return true;
 }
 
 bool st_json_uint(st_json *json, int64_t *value) {
   if (json->failed) return false;
-  if (st_json_peek(json) != '0') return wrong(json);
+  if (st_json_peek(json) != '0') return json_fail_type(json);
   size_t start = json->at;
   bool integer;
-  if (!number(json, &integer)) return false;
+  if (!json_number(json, &integer)) return false;
   int64_t sum = 0;
   for (size_t i = start; integer && i < json->at; i++) {
     sum = sum * 10 + (json->text[i] - '0');
@@ -271,15 +274,15 @@ bool st_json_uint(st_json *json, int64_t *value) {
   }
   if (!integer) {
     json->at = start;
-    return wrong(json);
+    return json_fail_type(json);
   }
   *value = sum;
   return true;
 }
 
-static bool literal(st_json *json, subtoken_text word) {
+static bool json_literal(st_json *json, subtoken_text word) {
   if (json->len - json->at < word.len || memcmp(json->text + json->at, word.data, word.len) != 0) {
-    return fail(json);
+    return json_fail(json);
   }
   json->at += word.len;
   return true;
@@ -288,9 +291,9 @@ static bool literal(st_json *json, subtoken_text word) {
 bool st_json_bool(st_json *json, bool *value) {
   char c = st_json_peek(json);
   if (json->failed) return false;
-  if (c != 't' && c != 'f') return wrong(json);
+  if (c != 't' && c != 'f') return json_fail_type(json);
   *value = c == 't';
-  return literal(json, *value ? ST_TEXT("true") : ST_TEXT("false"));
+  return json_literal(json, *value ? ST_TEXT("true") : ST_TEXT("false"));
 }
 
 /* One value; of an object or array only the opening bracket. */
@@ -301,11 +304,11 @@ static bool skip_one(st_json *json) {
     case '{': return st_json_object(json);
     case '[': return st_json_array(json);
     case '"': return st_json_string(json, &text);
-    case '0': return number(json, &integer);
-    case 't': return literal(json, ST_TEXT("true"));
-    case 'f': return literal(json, ST_TEXT("false"));
-    case 'n': return literal(json, ST_TEXT("null"));
-    default: return fail(json);
+    case '0': return json_number(json, &integer);
+    case 't': return json_literal(json, ST_TEXT("true"));
+    case 'f': return json_literal(json, ST_TEXT("false"));
+    case 'n': return json_literal(json, ST_TEXT("null"));
+    default: return json_fail(json);
   }
 }
 

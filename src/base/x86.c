@@ -1,3 +1,6 @@
+/* The inner loops that SHA and SSE4.1 instructions do faster: SHA-256, base64url, and classes of
+ * characters. base/x86.h says what each does; callers ask base/cpu.c first whether they may.
+ */
 #include "base/x86.h"
 
 #if defined(__x86_64__)
@@ -17,7 +20,7 @@ static const uint32_t round_constants[64] = {
 };
 
 /* The instructions want the state as two registers, A B E F and C D G H. */
-static inline void pack(const uint32_t state[8], __m128i *abef, __m128i *cdgh) {
+static inline void pack_state(const uint32_t state[8], __m128i *abef, __m128i *cdgh) {
   __m128i abcd = _mm_loadu_si128((const __m128i *)state);
   __m128i efgh = _mm_loadu_si128((const __m128i *)(state + 4));
   __m128i cdab = _mm_shuffle_epi32(abcd, 0xB1);
@@ -26,7 +29,7 @@ static inline void pack(const uint32_t state[8], __m128i *abef, __m128i *cdgh) {
   *cdgh = _mm_blend_epi16(hgfe, cdab, 0xF0);
 }
 
-static inline void unpack(__m128i abef, __m128i cdgh, uint32_t state[8]) {
+static inline void unpack_state(__m128i abef, __m128i cdgh, uint32_t state[8]) {
   __m128i feba = _mm_shuffle_epi32(abef, 0x1B);
   __m128i dchg = _mm_shuffle_epi32(cdgh, 0xB1);
   _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(feba, dchg, 0xF0));
@@ -36,7 +39,7 @@ static inline void unpack(__m128i abef, __m128i cdgh, uint32_t state[8]) {
 /* Sixteen times four rounds; word[] is the window of the message schedule. Loops
  * of a fixed count, which the compiler unrolls, so that all stays in registers.
  */
-static inline void block(__m128i *abef, __m128i *cdgh, const uint8_t *data) {
+static inline void sha256_block(__m128i *abef, __m128i *cdgh, const uint8_t *data) {
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
   __m128i word[4];
   __m128i s0 = *abef, s1 = *cdgh;
@@ -68,9 +71,9 @@ __attribute__((noinline)) void st_x86_clean(uint8_t cpu) {
 void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks) {
   __m128i abef, cdgh;
   st_x86_clean(cpu);
-  pack(state, &abef, &cdgh);
-  for (; blocks > 0; blocks--, data += 64) block(&abef, &cdgh, data);
-  unpack(abef, cdgh, state);
+  pack_state(state, &abef, &cdgh);
+  for (; blocks > 0; blocks--, data += 64) sha256_block(&abef, &cdgh, data);
+  unpack_state(abef, cdgh, state);
 }
 
 /* ---- base64url ---- */
@@ -169,20 +172,20 @@ static inline unsigned in_class(__m128i c, uint8_t class) {
 }
 
 /* How many 1 bits there are before the first 0. */
-static inline size_t leading(unsigned bits) {
+static inline size_t leading_ones(unsigned bits) {
   return (size_t)__builtin_ctz(~bits);
 }
 
 size_t st_x86_span(const char *text, size_t len, uint8_t class) {
   size_t at = 0;
   for (; len - at >= 16; at += 16) {
-    size_t n = leading(in_class(_mm_loadu_si128((const __m128i *)(text + at)), class));
+    size_t n = leading_ones(in_class(_mm_loadu_si128((const __m128i *)(text + at)), class));
     if (n < 16) return at + n;
   }
   return at;
 }
 
-static inline unsigned sure_of_path(const char *text) {
+static inline unsigned path_bits(const char *text) {
   __m128i c = _mm_loadu_si128((const __m128i *)text);
   unsigned good = in_class(c, ST_CHAR_PATH);
   unsigned slash = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(c, _mm_set1_epi8('/')));
@@ -193,11 +196,12 @@ static inline unsigned sure_of_path(const char *text) {
 size_t st_x86_path(const char *text, size_t len) {
   size_t at = 0;
   for (; len - at >= 16; at += 16) {
-    size_t n = leading(sure_of_path(text + at));
+    size_t n = leading_ones(path_bits(text + at));
     if (n < 16) return at + n;
   }
   /* The last step goes over some characters twice. */
-  return at > 0 && at < len ? at + leading(sure_of_path(text + len - 16) >> (16 - (len - at))) : at;
+  return at > 0 && at < len ? at + leading_ones(path_bits(text + len - 16) >> (16 - (len - at)))
+                            : at;
 }
 
 #else

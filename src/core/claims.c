@@ -1,3 +1,7 @@
+/* Claims: reads them from any strict JSON, builds them by hand, writes them as JSON, and answers
+ * what callers ask of them. claims_fast.c reads the usual form of a payload; decide.c applies the
+ * rules.
+ */
 #include "core/claims.h"
 
 #include "base/json.h"
@@ -19,8 +23,8 @@ bool st_sid_valid(subtoken_text sid) {
   return sid.len >= 1 && sid.len <= SUBTOKEN_SID_MAX && (st_text_class(sid) & ST_CHAR_NAME) != 0;
 }
 
-static bool listed(const subtoken_claims *claims, const subtoken_slice *list, size_t count,
-                   subtoken_text text) {
+static bool claims_list_has(const subtoken_claims *claims, const subtoken_slice *list, size_t count,
+                            subtoken_text text) {
   for (size_t i = 0; i < count; i++) {
     if (st_text_equal(subtoken_claims_text(claims, list[i]), text)) return true;
   }
@@ -28,32 +32,32 @@ static bool listed(const subtoken_claims *claims, const subtoken_slice *list, si
 }
 
 bool st_claims_has_permission(const subtoken_claims *claims, subtoken_text permission) {
-  return listed(claims, claims->permissions, claims->permission_count, permission);
+  return claims_list_has(claims, claims->permissions, claims->permission_count, permission);
 }
 
 bool st_claims_has_url(const subtoken_claims *claims, subtoken_text url) {
-  return listed(claims, claims->urls, claims->url_count, url);
+  return claims_list_has(claims, claims->urls, claims->url_count, url);
 }
 
 static subtoken_slice slice_of(const subtoken_claims *claims, subtoken_text text) {
   return (subtoken_slice){(uint16_t)(text.data - claims->text), (uint16_t)text.len};
 }
 
-static bool inside(subtoken_slice slice) {
+static bool slice_in_bounds(subtoken_slice slice) {
   return (size_t)slice.at + slice.len <= sizeof((subtoken_claims *)0)->text;
 }
 
-bool st_claims_sane(const subtoken_claims *claims) {
+bool st_claims_in_bounds(const subtoken_claims *claims) {
   if (claims == NULL || claims->permission_count > SUBTOKEN_PERMISSIONS_MAX ||
       claims->url_count > SUBTOKEN_URLS_MAX || claims->text_len > sizeof claims->text ||
-      !inside(claims->sub) || !inside(claims->sid)) {
+      !slice_in_bounds(claims->sub) || !slice_in_bounds(claims->sid)) {
     return false;
   }
   for (size_t i = 0; i < claims->permission_count; i++) {
-    if (!inside(claims->permissions[i])) return false;
+    if (!slice_in_bounds(claims->permissions[i])) return false;
   }
   for (size_t i = 0; i < claims->url_count; i++) {
-    if (!inside(claims->urls[i])) return false;
+    if (!slice_in_bounds(claims->urls[i])) return false;
   }
   return true;
 }
@@ -61,7 +65,7 @@ bool st_claims_sane(const subtoken_claims *claims) {
 /* What a caller asks of claims. */
 
 bool subtoken_claims_has_permission(const subtoken_claims *claims, subtoken_text permission) {
-  return st_claims_sane(claims) && permission.data != NULL &&
+  return st_claims_in_bounds(claims) && permission.data != NULL &&
          st_claims_has_permission(claims, permission);
 }
 
@@ -77,7 +81,7 @@ subtoken_result subtoken_claims_check_needs(const subtoken_claims *claims,
                                             const subtoken_text *needs, size_t needs_count,
                                             subtoken_text *lacking) {
   if (lacking != NULL) *lacking = (subtoken_text){NULL, 0};
-  if (!st_claims_sane(claims) || (needs == NULL && needs_count > 0)) {
+  if (!st_claims_in_bounds(claims) || (needs == NULL && needs_count > 0)) {
     return SUBTOKEN_INVALID_ARGUMENT;
   }
   const subtoken_text *first = st_claims_find_lacking(claims, needs, needs_count);
@@ -96,7 +100,7 @@ static bool read_sub(st_json *json, subtoken_claims *claims) {
   return true;
 }
 
-static bool read_permissions(st_json *json, subtoken_claims *claims) {
+static bool read_permissions_claim(st_json *json, subtoken_claims *claims) {
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
     subtoken_text text;
@@ -110,7 +114,7 @@ static bool read_permissions(st_json *json, subtoken_claims *claims) {
   return !json->failed;
 }
 
-static bool read_urls(st_json *json, subtoken_claims *claims) {
+static bool read_urls_claim(st_json *json, subtoken_claims *claims) {
   if (!st_json_array(json)) return false;
   while (st_json_element(json)) {
     subtoken_text text;
@@ -172,11 +176,11 @@ static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud
   }
   if (st_text_is(name, "permissions")) {
     *seen |= PERMISSIONS;
-    return read_permissions(json, claims);
+    return read_permissions_claim(json, claims);
   }
   if (st_text_is(name, "urls")) {
     claims->every_url = false;
-    return read_urls(json, claims);
+    return read_urls_claim(json, claims);
   }
   if (st_text_is(name, "nbf")) return st_json_uint(json, &claims->nbf);
   if (st_text_is(name, "iss")) return read_iss(json, claims);
@@ -219,7 +223,7 @@ subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_a
 
 /* The writing half. */
 
-static bool append(subtoken_claims *claims, subtoken_text text, subtoken_slice *slice) {
+static bool claims_append(subtoken_claims *claims, subtoken_text text, subtoken_slice *slice) {
   if (text.len > sizeof claims->text - claims->text_len) return false;
   char *to = claims->text + claims->text_len;
   if (text.len > 0) memcpy(to, text.data, text.len);
@@ -230,45 +234,45 @@ static bool append(subtoken_claims *claims, subtoken_text text, subtoken_slice *
 
 bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
   return claims->permission_count < SUBTOKEN_PERMISSIONS_MAX &&
-         append(claims, permission, &claims->permissions[claims->permission_count]) &&
+         claims_append(claims, permission, &claims->permissions[claims->permission_count]) &&
          ++claims->permission_count > 0;
 }
 
 bool st_claims_add_url(subtoken_claims *claims, subtoken_text url) {
   return claims->url_count < SUBTOKEN_URLS_MAX &&
-         append(claims, url, &claims->urls[claims->url_count]) && ++claims->url_count > 0;
+         claims_append(claims, url, &claims->urls[claims->url_count]) && ++claims->url_count > 0;
 }
 
 bool st_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
-  return append(claims, sub, &claims->sub);
+  return claims_append(claims, sub, &claims->sub);
 }
 
 bool st_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
-  return append(claims, sid, &claims->sid);
+  return claims_append(claims, sid, &claims->sid);
 }
 
-static subtoken_result added(bool fits) {
+static subtoken_result claims_added(bool fits) {
   return fits ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE;
 }
 
 subtoken_result subtoken_claims_set_sub(subtoken_claims *claims, subtoken_text sub) {
-  if (!st_claims_sane(claims) || sub.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_claims_in_bounds(claims) || sub.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (!subtoken_sub_valid(sub)) return SUBTOKEN_CLAIMS;
-  return added(st_claims_set_sub(claims, sub));
+  return claims_added(st_claims_set_sub(claims, sub));
 }
 
 subtoken_result subtoken_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
-  if (!st_claims_sane(claims) || sid.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_claims_in_bounds(claims) || sid.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (!st_sid_valid(sid)) return SUBTOKEN_CLAIMS;
-  return added(st_claims_set_sid(claims, sid));
+  return claims_added(st_claims_set_sid(claims, sid));
 }
 
 subtoken_result subtoken_claims_add_permission(subtoken_claims *claims, subtoken_text permission) {
-  if (!st_claims_sane(claims) || permission.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_claims_in_bounds(claims) || permission.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   if (!subtoken_permission_valid(permission)) return SUBTOKEN_CLAIMS;
   if (st_claims_has_permission(claims, permission)) return SUBTOKEN_OK;
   if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX) return SUBTOKEN_TOO_MANY_PERMISSIONS;
-  return added(st_claims_add_permission(claims, permission));
+  return claims_added(st_claims_add_permission(claims, permission));
 }
 
 subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text entry,
@@ -276,7 +280,7 @@ subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text e
   char canonical[SUBTOKEN_URL_MAX + 1];
   subtoken_text url = {canonical, 0};
   if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
-  if (!st_claims_sane(claims) || entry.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_claims_in_bounds(claims) || entry.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_result result =
       subtoken_url_canonical(entry, canonical, sizeof canonical, &url.len, fault);
   if (result != SUBTOKEN_OK) return result;
@@ -288,8 +292,8 @@ subtoken_result subtoken_claims_add_url(subtoken_claims *claims, subtoken_text e
   return SUBTOKEN_OK;
 }
 
-static subtoken_result read_identity(subtoken_claims *claims, subtoken_text sub,
-                                     subtoken_text permissions) {
+static subtoken_result read_identity_headers(subtoken_claims *claims, subtoken_text sub,
+                                             subtoken_text permissions) {
   subtoken_text permission;
   st_cutter cutter = {permissions, permissions.len == 0};
   if (sub.len > 0 && (!subtoken_sub_valid(sub) || !st_claims_set_sub(claims, sub))) {
@@ -311,7 +315,8 @@ subtoken_result subtoken_claims_from_identity(subtoken_claims *claims, subtoken_
   claims->every_url = true;
   claims->exp = expires;
   bool in_range = expires >= 0 && expires <= SUBTOKEN_TIME_MAX;
-  subtoken_result result = in_range ? read_identity(claims, sub, permissions) : SUBTOKEN_CLAIMS;
+  subtoken_result result =
+      in_range ? read_identity_headers(claims, sub, permissions) : SUBTOKEN_CLAIMS;
   if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
   return result;
 }

@@ -20,7 +20,7 @@ subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_a
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 
 /* Claims that a caller handed in: counts and slices stay within them. */
-bool st_claims_sane(const subtoken_claims *claims);
+bool st_claims_in_bounds(const subtoken_claims *claims);
 
 /* Append text; false when claims are full. */
 bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission)

@@ -1,8 +1,7 @@
-/* The claims of a token as our own issuer writes them, read in one pass. This is the
- * hot path's one shortcut: claims.c reads every strict JSON, this only the shape
- * {"sub":"…","iat":…,"exp":…,"permissions":["…"],"urls":["…"],"sid":"…"}, which nearly all
- * tokens have, most without the last or the last two, and leaves the rest to it. fuzz/fuzz_token.c
- * and tests/unit/test_claims_fast.c hold that both read the same.
+/* Reads the claims of a token as this library writes them, in one pass: only the form
+ * {"sub":"…","iat":…,"exp":…,"permissions":["…"],"urls":["…"],"sid":"…"}, with or without the last
+ * two. Nearly all tokens have it; claims.c reads all others. fuzz/fuzz_token.c and
+ * tests/unit/test_claims_fast.c check that both read the same.
  */
 #include "core/claims_fast.h"
 
@@ -15,7 +14,7 @@ typedef struct scan {
 } scan;
 
 /* The literal, whose length is known where this stands inline: a compare or two. */
-static inline __attribute__((always_inline)) bool take(scan *s, const char *literal) {
+static inline __attribute__((always_inline)) bool fast_take(scan *s, const char *literal) {
   size_t len = strlen(literal);
   if ((size_t)(s->end - s->at) < len || memcmp(s->at, literal, len) != 0) return false;
   s->at += len;
@@ -27,7 +26,7 @@ static inline subtoken_slice slice_from(const scan *s, const char *from) {
 }
 
 /* 1 to `most` characters of a class. */
-static inline bool take_class(scan *s, uint8_t class, size_t most, subtoken_slice *slice) {
+static inline bool fast_take_class(scan *s, uint8_t class, size_t most, subtoken_slice *slice) {
   const char *from = s->at, *at = from;
   if ((s->cpu & ST_CPU_SSE41) != 0) at += st_x86_span(at, (size_t)(s->end - at), class);
   while (at < s->end && (st_class_of(*at) & class) != 0) at++;
@@ -51,7 +50,7 @@ static inline uint64_t value_of_digits(uint64_t eight) {
 }
 
 /* 1 to 15 digits, which are less than 2^53 whatever they are, without a zero in front. */
-static inline bool take_time(scan *s, int64_t *seconds) {
+static inline bool fast_take_time(scan *s, int64_t *seconds) {
   const char *from = s->at, *at = from, *end = s->end - from > 15 ? from + 15 : s->end;
   uint64_t sum = 0;
   if (end - at >= 8 && all_digits(st_load64((const uint8_t *)at))) {
@@ -68,7 +67,7 @@ static inline bool take_time(scan *s, int64_t *seconds) {
   return at > from && (*from != '0' || at - from == 1);
 }
 
-static bool repeated(const subtoken_claims *claims, subtoken_slice slice) {
+static bool is_repeated(const subtoken_claims *claims, subtoken_slice slice) {
   const char *text = claims->text + slice.at;
   for (size_t i = 0; i < claims->permission_count; i++) {
     subtoken_slice known = claims->permissions[i];
@@ -80,53 +79,56 @@ static bool repeated(const subtoken_claims *claims, subtoken_slice slice) {
   return false;
 }
 
-static bool take_permissions(scan *s, subtoken_claims *claims) {
-  if (take(s, "]")) return true;
+static bool fast_take_permissions(scan *s, subtoken_claims *claims) {
+  if (fast_take(s, "]")) return true;
   do {
     subtoken_slice slice;
-    if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX || !take(s, "\"") ||
-        !take_class(s, ST_CHAR_SCOPE, SUBTOKEN_PERMISSION_MAX, &slice) || repeated(claims, slice)) {
+    if (claims->permission_count == SUBTOKEN_PERMISSIONS_MAX || !fast_take(s, "\"") ||
+        !fast_take_class(s, ST_CHAR_SCOPE, SUBTOKEN_PERMISSION_MAX, &slice) ||
+        is_repeated(claims, slice)) {
       return false;
     }
     claims->permissions[claims->permission_count++] = slice;
-  } while (take(s, "\","));
-  return take(s, "\"]");
+  } while (fast_take(s, "\","));
+  return fast_take(s, "\"]");
 }
 
-static bool take_urls(scan *s, subtoken_claims *claims) {
+static bool fast_take_urls(scan *s, subtoken_claims *claims) {
   do {
-    if (claims->url_count == SUBTOKEN_URLS_MAX || !take(s, "\"")) return false;
+    if (claims->url_count == SUBTOKEN_URLS_MAX || !fast_take(s, "\"")) return false;
     const char *from = s->at;
     s->at += st_entry_scan_prefix(s->cpu, (subtoken_text){from, (size_t)(s->end - from)});
     subtoken_slice slice = slice_from(s, from);
     if (slice.len == 0 || slice.len > SUBTOKEN_URL_MAX) return false;
     claims->urls[claims->url_count++] = slice;
-  } while (take(s, "\","));
-  return take(s, "\"]");
+  } while (fast_take(s, "\","));
+  return fast_take(s, "\"]");
 }
 
 /* What stands before the last brace when that is not all. Not inline, and of a scan of its
  * own, because few tokens have it: the others' scan stays in registers. */
-static __attribute__((noinline)) bool sid_to_end(scan s, subtoken_claims *claims) {
-  return take(&s, ",\"sid\":\"") && take_class(&s, ST_CHAR_NAME, SUBTOKEN_SID_MAX, &claims->sid) &&
-         take(&s, "\"}") && s.at == s.end;
+static __attribute__((noinline)) bool fast_take_sid(scan s, subtoken_claims *claims) {
+  return fast_take(&s, ",\"sid\":\"") &&
+         fast_take_class(&s, ST_CHAR_NAME, SUBTOKEN_SID_MAX, &claims->sid) &&
+         fast_take(&s, "\"}") && s.at == s.end;
 }
 
-static bool take_all(scan *s, subtoken_claims *claims) {
-  if (!take(s, "{\"sub\":\"") || !take_class(s, ST_CHAR_NAME, SUBTOKEN_SUB_MAX, &claims->sub) ||
-      !take(s, "\",\"iat\":") || !take_time(s, &claims->iat) || !take(s, ",\"exp\":") ||
-      !take_time(s, &claims->exp) || !take(s, ",\"permissions\":[") ||
-      !take_permissions(s, claims)) {
+static bool fast_take_all(scan *s, subtoken_claims *claims) {
+  if (!fast_take(s, "{\"sub\":\"") ||
+      !fast_take_class(s, ST_CHAR_NAME, SUBTOKEN_SUB_MAX, &claims->sub) ||
+      !fast_take(s, "\",\"iat\":") || !fast_take_time(s, &claims->iat) ||
+      !fast_take(s, ",\"exp\":") || !fast_take_time(s, &claims->exp) ||
+      !fast_take(s, ",\"permissions\":[") || !fast_take_permissions(s, claims)) {
     return false;
   }
-  claims->every_url = !take(s, ",\"urls\":[");
-  if (!claims->every_url && !take_urls(s, claims)) return false;
-  return (s->end - s->at == 1 && *s->at == '}') || sid_to_end(*s, claims);
+  claims->every_url = !fast_take(s, ",\"urls\":[");
+  if (!claims->every_url && !fast_take_urls(s, claims)) return false;
+  return (s->end - s->at == 1 && *s->at == '}') || fast_take_sid(*s, claims);
 }
 
 bool st_claims_fast_read(uint8_t cpu, subtoken_claims *claims) {
   scan s = {claims->text, claims->text + claims->text_len, claims->text, cpu};
-  if (take_all(&s, claims)) return true;
+  if (fast_take_all(&s, claims)) return true;
   claims->permission_count = claims->url_count = 0;
   claims->sid = (subtoken_slice){0, 0};
   return false;

@@ -1,3 +1,7 @@
+/* The rules of a token after its signature: times, issuer, audience, revocation, URLs and
+ * permissions, in the order of subtoken_result. It trusts the claims; verify.c checks the signature
+ * first.
+ */
 #include "core/decide.h"
 
 #include "core/claims.h"
@@ -55,7 +59,7 @@ static subtoken_result decide_url(uint8_t cpu, const subtoken_claims *claims, su
 
 subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text method,
                                    subtoken_text target) {
-  if (!st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (!st_claims_in_bounds(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   for (size_t i = 0; i < claims->url_count; i++) {
     if (st_entry_check(subtoken_claims_text(claims, claims->urls[i])) != SUBTOKEN_FAULT_NONE) {
       return SUBTOKEN_URL; /* no verifier would have let these claims through */

@@ -1,3 +1,7 @@
+/* Sentences about a result for the people who run an API: subtoken_explain. It reads the token
+ * again without trusting it, decides nothing, and escapes all text of the token. policy_explain.c
+ * adds what a route policy has to say.
+ */
 #include "core/explain.h"
 
 #include "base/base64url.h"
@@ -8,9 +12,6 @@
 #include "core/paths.h"
 #include "core/sized.h"
 
-/* Everything here is for people, and from a token that may be anybody's: it is
- * decoded again without trust, and shown escaped.
- */
 typedef struct explained {
   const subtoken_verifier *verifier;
   const subtoken_request *request;
@@ -25,7 +26,7 @@ typedef struct explained {
   subtoken_claims claims;
 } explained;
 
-static void look(explained *e) {
+static void explain_decode(explained *e) {
   size_t len;
   e->split = st_jws_split(e->token, NULL, &e->jws) == SUBTOKEN_OK;
   if (!e->split) return;
@@ -40,7 +41,7 @@ static void look(explained *e) {
 #define LAST_DATE INT64_C(253402300799) /* the last second of the year 9999 */
 #define TARGET_SHOWN 256                /* so that what decided is not pushed out */
 
-static void say_time(st_writer *w, const char *claim, int64_t seconds) {
+static void write_time(st_writer *w, const char *claim, int64_t seconds) {
   st_write_truncated(w, claim);
   st_write_char(w, ' ');
   if (seconds <= LAST_DATE) {
@@ -50,7 +51,7 @@ static void say_time(st_writer *w, const char *claim, int64_t seconds) {
   }
 }
 
-static void say_span(st_writer *w, int64_t seconds) {
+static void write_span(st_writer *w, int64_t seconds) {
   static const struct {
     int64_t from, unit;
     const char *name;
@@ -63,17 +64,17 @@ static void say_span(st_writer *w, int64_t seconds) {
 }
 
 /* `31536001 s (365 days)`: where two spans are compared, a second decides. */
-static void say_exact_span(st_writer *w, int64_t seconds) {
+static void write_exact_span(st_writer *w, int64_t seconds) {
   st_write_int(w, seconds);
   st_write_truncated(w, " s");
   if (seconds < 120) return;
   st_write_truncated(w, " (");
-  say_span(w, seconds);
+  write_span(w, seconds);
   st_write_char(w, ')');
 }
 
 /* In quotes, and those in it escaped. */
-static void say_quoted(st_writer *w, subtoken_text text) {
+static void write_quoted_text(st_writer *w, subtoken_text text) {
   st_cutter cutter = {text, false};
   subtoken_text piece;
   st_write_char(w, '"');
@@ -85,7 +86,7 @@ static void say_quoted(st_writer *w, subtoken_text text) {
 }
 
 /* As it stands, but what would be invisible in quotes. */
-static void say_word(st_writer *w, subtoken_text text) {
+static void write_word(st_writer *w, subtoken_text text) {
   if (text.len == 0) {
     st_write_truncated(w, "\"\"");
   } else {
@@ -93,12 +94,12 @@ static void say_word(st_writer *w, subtoken_text text) {
   }
 }
 
-static void say_list(st_writer *w, const subtoken_claims *claims, const subtoken_slice *list,
-                     size_t count) {
+static void write_claim_list(st_writer *w, const subtoken_claims *claims,
+                             const subtoken_slice *list, size_t count) {
   st_write_char(w, '[');
   for (size_t i = 0; i < count; i++) {
     if (i > 0) st_write_truncated(w, ", ");
-    say_word(w, subtoken_claims_text(claims, list[i]));
+    write_word(w, subtoken_claims_text(claims, list[i]));
   }
   st_write_char(w, ']');
 }
@@ -113,8 +114,8 @@ typedef struct member {
 
 /* Reads all of the header; overwrites it. False when it is no object of strict JSON.
  * forbidden (may be NULL) receives the first name that is. */
-static bool read_header(explained *e, subtoken_text wanted, member *found,
-                        subtoken_text *forbidden) {
+static bool explain_read_header(explained *e, subtoken_text wanted, member *found,
+                                subtoken_text *forbidden) {
   st_json json;
   subtoken_text name, value;
   *found = (member){false, false, {NULL, 0}};
@@ -147,7 +148,7 @@ static void explain_malformed(st_writer *w, explained *e) {
     st_write_truncated(w, "the payload is not base64url without padding");
   } else if (!st_base64url_valid(e->jws.mac)) {
     st_write_truncated(w, "the signature is not base64url without padding");
-  } else if (!read_header(e, ST_TEXT(""), &unused, NULL)) {
+  } else if (!explain_read_header(e, ST_TEXT(""), &unused, NULL)) {
     st_write_truncated(w, "the header is not an object in strict JSON");
   } else {
     st_write_truncated(w, "the claims are not an object in strict JSON");
@@ -155,11 +156,11 @@ static void explain_malformed(st_writer *w, explained *e) {
 }
 
 /* `alg is "none"`, `alg is no string`, `alg is missing`. */
-static void say_member(st_writer *w, const char *name, const member *found) {
+static void write_member(st_writer *w, const char *name, const member *found) {
   st_write_truncated(w, name);
   if (found->string) {
     st_write_truncated(w, " is ");
-    say_quoted(w, found->value);
+    write_quoted_text(w, found->value);
   } else {
     st_write_truncated(w, found->there ? " is no string" : " is missing");
   }
@@ -167,8 +168,8 @@ static void say_member(st_writer *w, const char *name, const member *found) {
 
 static void explain_alg(st_writer *w, explained *e) {
   member alg;
-  (void)read_header(e, ST_TEXT("alg"), &alg, NULL);
-  say_member(w, "alg", &alg);
+  (void)explain_read_header(e, ST_TEXT("alg"), &alg, NULL);
+  write_member(w, "alg", &alg);
   st_write_truncated(w, ", not \"HS256\"");
 }
 
@@ -181,20 +182,20 @@ static void explain_header(st_writer *w, explained *e) {
     st_write_truncated(w, " characters, at most 1024 are looked at");
     return;
   }
-  (void)read_header(e, ST_TEXT("typ"), &typ, &forbidden);
+  (void)explain_read_header(e, ST_TEXT("typ"), &typ, &forbidden);
   if (typ.there && !(typ.string && st_text_is(typ.value, "JWT"))) {
-    say_member(w, "typ", &typ);
+    write_member(w, "typ", &typ);
     st_write_truncated(w, ", not \"JWT\"");
   } else {
     st_write_truncated(w, "the header has ");
-    say_quoted(w, forbidden);
+    write_quoted_text(w, forbidden);
     st_write_truncated(w, ", which changes what a token means");
   }
 }
 
-static void say_kid(st_writer *w, subtoken_text kid) {
+static void write_kid(st_writer *w, subtoken_text kid) {
   if (kid.len > 0) {
-    say_quoted(w, kid);
+    write_quoted_text(w, kid);
   } else {
     st_write_truncated(w, "(unnamed)");
   }
@@ -202,13 +203,13 @@ static void say_kid(st_writer *w, subtoken_text kid) {
 
 static void explain_kid(st_writer *w, explained *e) {
   member kid;
-  (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
-  say_member(w, "kid", &kid);
+  (void)explain_read_header(e, ST_TEXT("kid"), &kid, NULL);
+  write_member(w, "kid", &kid);
   st_write_truncated(w, ", the secrets are [");
   const subtoken_ring *ring = e->verifier->ring;
   for (size_t i = 0; ring != NULL && i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
     if (i > 0) st_write_truncated(w, ", ");
-    say_kid(w, (subtoken_text){ring->secrets[i].kid, ring->secrets[i].kid_len});
+    write_kid(w, (subtoken_text){ring->secrets[i].kid, ring->secrets[i].kid_len});
   }
   st_write_char(w, ']');
 }
@@ -222,40 +223,40 @@ static void explain_mac(st_writer *w, explained *e) {
     st_write_truncated(w, " bytes, not 32");
     return;
   }
-  (void)read_header(e, ST_TEXT("kid"), &kid, NULL);
+  (void)explain_read_header(e, ST_TEXT("kid"), &kid, NULL);
   st_write_truncated(w, "the signature was not made over these bytes with the secret ");
-  say_kid(w, kid.value);
+  write_kid(w, kid.value);
 }
 
 static void explain_times(st_writer *w, const explained *e, subtoken_result result) {
   const subtoken_claims *claims = &e->claims;
   int64_t now = e->request->now;
   if (result == SUBTOKEN_EXP_BEFORE_IAT) {
-    say_time(w, "exp", claims->exp);
-    say_time(w, " is not after iat", claims->iat);
+    write_time(w, "exp", claims->exp);
+    write_time(w, " is not after iat", claims->iat);
   } else if (result == SUBTOKEN_TTL) {
     st_write_truncated(w, "from iat to exp it is ");
-    say_exact_span(w, claims->exp - claims->iat);
+    write_exact_span(w, claims->exp - claims->iat);
     st_write_truncated(w, ", at most ");
-    say_exact_span(w, e->verifier->max_life);
+    write_exact_span(w, e->verifier->max_life);
     st_write_truncated(w, " are allowed");
   } else if (result == SUBTOKEN_EXPIRED) {
-    say_time(w, "exp", claims->exp);
+    write_time(w, "exp", claims->exp);
     st_write_truncated(w, " was ");
-    say_span(w, now - claims->exp);
+    write_span(w, now - claims->exp);
     st_write_truncated(w, " ago");
   } else {
     bool nbf = result == SUBTOKEN_NOT_YET;
     int64_t at = nbf ? claims->nbf : claims->iat;
-    say_time(w, nbf ? "nbf" : "iat", at);
+    write_time(w, nbf ? "nbf" : "iat", at);
     st_write_truncated(w, " is ");
-    say_span(w, at - now);
+    write_span(w, at - now);
     st_write_truncated(w, " ahead");
   }
 }
 
 /* The aud claim as it stands in the token, decoded anew because the claims keep none. */
-static void say_audience(st_writer *w, explained *e) {
+static void write_audience(st_writer *w, explained *e) {
   st_json json;
   subtoken_text name, value;
   size_t len, shown = 0;
@@ -266,12 +267,12 @@ static void say_audience(st_writer *w, explained *e) {
   if (json.failed || !st_text_is(name, "aud")) {
     st_write_truncated(w, "missing");
   } else if (st_json_peek(&json) == '"') {
-    if (st_json_string(&json, &value)) say_quoted(w, value);
+    if (st_json_string(&json, &value)) write_quoted_text(w, value);
   } else if (st_json_array(&json)) {
     st_write_char(w, '[');
     while (st_json_element(&json) && st_json_string(&json, &value)) {
       if (shown++ > 0) st_write_truncated(w, ", ");
-      say_quoted(w, value);
+      write_quoted_text(w, value);
     }
     st_write_char(w, ']');
   }
@@ -282,14 +283,14 @@ static void explain_parties(st_writer *w, explained *e, subtoken_result result) 
   subtoken_text iss = subtoken_claims_text(&e->claims, e->claims.iss);
   st_write_truncated(w, aud ? "aud is " : "iss is ");
   if (aud) {
-    say_audience(w, e);
+    write_audience(w, e);
   } else if (iss.len > 0) {
-    say_quoted(w, iss);
+    write_quoted_text(w, iss);
   } else {
     st_write_truncated(w, "empty or missing");
   }
   st_write_truncated(w, ", not ");
-  say_quoted(w, aud ? e->verifier->aud : e->verifier->iss);
+  write_quoted_text(w, aud ? e->verifier->aud : e->verifier->iss);
 }
 
 /* How much of a target is a path without doubt. What follows may be a query, or mean to
@@ -308,7 +309,7 @@ static size_t path_len(subtoken_text target, subtoken_result result) {
   return path.len;
 }
 
-static void say_target(st_writer *w, subtoken_text target, subtoken_result result) {
+static void write_target(st_writer *w, subtoken_text target, subtoken_result result) {
   size_t len = path_len(target, result);
   if (target.data == NULL) {
     st_write_truncated(w, "(none given)");
@@ -321,16 +322,16 @@ static void say_target(st_writer *w, subtoken_text target, subtoken_result resul
 
 void st_explain_asked(st_writer *w, subtoken_text method, subtoken_text target) {
   if (method.data != NULL) {
-    say_word(w, method);
+    write_word(w, method);
     st_write_char(w, ' ');
   }
-  say_target(w, target, SUBTOKEN_URL);
+  write_target(w, target, SUBTOKEN_URL);
 }
 
 void st_explain_fault(st_writer *w, subtoken_text target) {
   st_path path;
   st_write_truncated(w, "target ");
-  say_target(w, target, SUBTOKEN_BAD_TARGET);
+  write_target(w, target, SUBTOKEN_BAD_TARGET);
   st_write_truncated(w, " is refused: ");
   st_write_truncated(w, subtoken_fault_text(st_target_read(target, &path)));
   st_cutter cutter = {target, false};
@@ -342,7 +343,7 @@ static void explain_url(st_writer *w, const explained *e) {
   st_write_truncated(w, "url ");
   st_explain_asked(w, e->request->method, e->request->target);
   st_write_truncated(w, " is not in ");
-  say_list(w, &e->claims, e->claims.urls, e->claims.url_count);
+  write_claim_list(w, &e->claims, e->claims.urls, e->claims.url_count);
 }
 
 static void explain_needs(st_writer *w, const explained *e) {
@@ -354,13 +355,13 @@ static void explain_needs(st_writer *w, const explained *e) {
     need = st_claims_find_lacking(&e->claims, e->request->needs, e->request->needs_count);
   if (need != NULL) {
     st_write_truncated(w, "it needs ");
-    say_word(w, *need);
+    write_word(w, *need);
     st_write_truncated(w, ", ");
   } else if (decision != NULL && decision->json_rpc) {
     st_write_truncated(w, "it needs an API that the body names, ");
   }
   st_write_truncated(w, "the token has ");
-  say_list(w, &e->claims, e->claims.permissions, e->claims.permission_count);
+  write_claim_list(w, &e->claims, e->claims.permissions, e->claims.permission_count);
 }
 
 static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
@@ -376,19 +377,19 @@ static void explain_unread(st_writer *w, explained *e, subtoken_result result) {
     case SUBTOKEN_MAC: explain_mac(w, e); break;
     case SUBTOKEN_CLAIMS:
       st_write_truncated(w, "claim ");
-      say_quoted(w, e->fault);
+      write_quoted_text(w, e->fault);
       st_write_truncated(w, " is missing or of the wrong form");
       break;
     case SUBTOKEN_REVOCATION_UNKNOWN:
       st_write_truncated(w, "no trustworthy revocation data");
       break;
-    default: st_write_truncated(w, "the question cannot be asked like this");
+    default: st_write_truncated(w, "invalid argument");
   }
 }
 
 static void explain_read(st_writer *w, explained *e, subtoken_result result) {
   switch (result) {
-    case SUBTOKEN_OK: say_time(w, "good until", e->claims.exp); break;
+    case SUBTOKEN_OK: write_time(w, "good until", e->claims.exp); break;
     case SUBTOKEN_ISS:
     case SUBTOKEN_AUD: explain_parties(w, e, result); break;
     case SUBTOKEN_REVOKED:
@@ -404,7 +405,7 @@ static void explain_read(st_writer *w, explained *e, subtoken_result result) {
 }
 
 /* Is the result one that only claims which could be read can lead to? */
-static bool from_claims(subtoken_result result) {
+static bool is_from_claims(subtoken_result result) {
   return result == SUBTOKEN_OK || (result >= SUBTOKEN_EXP_BEFORE_IAT && result <= SUBTOKEN_PERM &&
                                    result != SUBTOKEN_REVOCATION_UNKNOWN);
 }
@@ -417,8 +418,8 @@ void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_
       (request->needs == NULL && request->needs_count > 0)) {
     result = SUBTOKEN_INVALID_ARGUMENT; /* subtoken_verify has given no other */
   }
-  look(&e);
-  if (!from_claims(result)) {
+  explain_decode(&e);
+  if (!is_from_claims(result)) {
     explain_unread(w, &e, result);
   } else if (e.read) {
     explain_read(w, &e, result);

@@ -1,3 +1,6 @@
+/* subtoken_issue: checks claims as a verifier would, and signs them. narrow.c makes the claims of a
+ * child; claims.c writes them; jws.c signs.
+ */
 #include "subtoken/issue.h"
 
 #include "base/x86.h"
@@ -8,17 +11,17 @@
 /* The longest payload whose token can be short enough. */
 #define PAYLOAD_MAX ST_BASE64URL_BYTES(SUBTOKEN_ISSUED_MAX)
 
-static bool all_of(uint8_t cpu, subtoken_text text, uint8_t class) {
+static bool all_in_class(uint8_t cpu, subtoken_text text, uint8_t class) {
   size_t passed = (cpu & ST_CPU_SSE41) != 0 ? st_x86_span(text.data, text.len, class) : 0;
   return passed + st_text_span((subtoken_text){text.data + passed, text.len - passed}, class) ==
          text.len;
 }
 
-static bool permissions_good(uint8_t cpu, const subtoken_claims *claims) {
+static bool permissions_valid(uint8_t cpu, const subtoken_claims *claims) {
   for (size_t i = 0; i < claims->permission_count; i++) {
     subtoken_text permission = subtoken_claims_text(claims, claims->permissions[i]);
     if (permission.len < 1 || permission.len > SUBTOKEN_PERMISSION_MAX ||
-        !all_of(cpu, permission, ST_CHAR_SCOPE)) {
+        !all_in_class(cpu, permission, ST_CHAR_SCOPE)) {
       return false;
     }
     for (size_t j = 0; j < i; j++) {
@@ -29,7 +32,7 @@ static bool permissions_good(uint8_t cpu, const subtoken_claims *claims) {
   return true;
 }
 
-static bool urls_good(uint8_t cpu, const subtoken_claims *claims) {
+static bool urls_valid(uint8_t cpu, const subtoken_claims *claims) {
   for (size_t i = 0; i < claims->url_count; i++) {
     subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
     bool plain = url.len <= SUBTOKEN_URL_MAX && st_entry_scan_prefix(cpu, url) == url.len;
@@ -39,34 +42,34 @@ static bool urls_good(uint8_t cpu, const subtoken_claims *claims) {
 }
 
 /* One that is absent has no characters, all of which are good. */
-static bool sid_good(uint8_t cpu, const subtoken_claims *claims) {
+static bool sid_valid(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sid = subtoken_claims_text(claims, claims->sid);
-  return sid.len <= SUBTOKEN_SID_MAX && all_of(cpu, sid, ST_CHAR_NAME);
+  return sid.len <= SUBTOKEN_SID_MAX && all_in_class(cpu, sid, ST_CHAR_NAME);
 }
 
 /* A token that no verifier would take is not issued. */
-static subtoken_result check(uint8_t cpu, const subtoken_claims *claims) {
+static subtoken_result issue_check(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   if (!claims->every_url && claims->url_count == 0) return SUBTOKEN_TOO_MANY_URLS;
   if (claims->iat < 0 || claims->exp <= claims->iat || claims->exp > SUBTOKEN_TIME_MAX ||
       claims->nbf > claims->iat) { /* nbf is not written: it must not be needed */
     return SUBTOKEN_INVALID_ARGUMENT;
   }
-  if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_of(cpu, sub, ST_CHAR_NAME) ||
-      !permissions_good(cpu, claims) || !sid_good(cpu, claims)) {
+  if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_in_class(cpu, sub, ST_CHAR_NAME) ||
+      !permissions_valid(cpu, claims) || !sid_valid(cpu, claims)) {
     return SUBTOKEN_CLAIMS;
   }
-  return claims->every_url || urls_good(cpu, claims) ? SUBTOKEN_OK : SUBTOKEN_BAD_URL;
+  return claims->every_url || urls_valid(cpu, claims) ? SUBTOKEN_OK : SUBTOKEN_BAD_URL;
 }
 
 subtoken_result subtoken_issue(const subtoken_ring *ring, const subtoken_claims *claims, char *out,
                                size_t out_size, size_t *out_len) {
   char payload[PAYLOAD_MAX];
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
-  if (ring == NULL || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (ring == NULL || !st_claims_in_bounds(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_NO_SECRET;
   st_x86_clean(ring->secrets[0].cpu);
-  subtoken_result result = check(ring->secrets[0].cpu, claims);
+  subtoken_result result = issue_check(ring->secrets[0].cpu, claims);
   if (result != SUBTOKEN_OK) return result;
   st_writer text = st_writer_on(payload, sizeof payload);
   st_claims_write(&text, claims);

@@ -1,6 +1,6 @@
-/* Which APIs a JSON-RPC body calls, in all the ways in which Graphene, Steem and Hive nodes let
- * one be named. Those nodes differ, so what some of them could take for another call than is
- * judged here is no body (subtoken/policy.h lists it).
+/* Which APIs a JSON-RPC body calls. Nodes of Graphene, Steem and Hive differ in how they read a
+ * body, so a body that one of them could read differently is refused; subtoken/policy.h lists the
+ * cases.
  */
 #include "base/json.h"
 #include "core/claims.h"
@@ -86,7 +86,7 @@ static bool read_params(st_json *json, request *into) {
 }
 
 /* A name that some reader takes for another. */
-static bool misleading(subtoken_text name) {
+static bool is_misleading(subtoken_text name) {
   for (size_t i = 0; i < name.len; i++) {
     if ((uint8_t)name.data[i] >= 0x80) return true; /* U+017F folds to s */
   }
@@ -103,7 +103,7 @@ static bool read_request(st_json *json, request *into) {
     } else if (st_text_is(name, "params")) {
       good = read_params(json, into);
     } else {
-      good = !misleading(name) && st_json_skip(json);
+      good = !is_misleading(name) && st_json_skip(json);
     }
     if (!good) return false;
   }
@@ -147,8 +147,8 @@ static bool read_body(st_json *json, subtoken_rpc *rpc) {
   return st_json_end(json) && rpc->count > 0;
 }
 
-static subtoken_result read(subtoken_text body, void *scratch, size_t scratch_size,
-                            subtoken_rpc *rpc) {
+static subtoken_result read_rpc(subtoken_text body, void *scratch, size_t scratch_size,
+                                subtoken_rpc *rpc) {
   st_json json;
   if (body.data == NULL || body.len == 0) return SUBTOKEN_MALFORMED;
   if (body.len > SUBTOKEN_RPC_BODY_MAX) return SUBTOKEN_TOO_LARGE;
@@ -162,12 +162,12 @@ subtoken_result subtoken_rpc_read(subtoken_text body, void *scratch, size_t scra
                                   subtoken_rpc *rpc) {
   if (rpc == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   memset(rpc, 0, offsetof(subtoken_rpc, text));
-  subtoken_result result = read(body, scratch, scratch_size, rpc);
+  subtoken_result result = read_rpc(body, scratch, scratch_size, rpc);
   if (result != SUBTOKEN_OK) memset(rpc, 0, sizeof *rpc);
   return result;
 }
 
-static bool sane(const subtoken_rpc *rpc) {
+static bool rpc_in_bounds(const subtoken_rpc *rpc) {
   if (rpc->count == 0 || rpc->count > SUBTOKEN_RPC_NEEDS_MAX) return false;
   for (size_t i = 0; i < rpc->count; i++) {
     if ((size_t)rpc->needs[i].at + rpc->needs[i].len > sizeof rpc->text) return false;
@@ -178,7 +178,8 @@ static bool sane(const subtoken_rpc *rpc) {
 subtoken_result subtoken_rpc_allowed(const subtoken_rpc *rpc, const subtoken_claims *claims,
                                      subtoken_text *lacking) {
   if (lacking != NULL) *lacking = (subtoken_text){NULL, 0};
-  if (rpc == NULL || !sane(rpc) || !st_claims_sane(claims)) return SUBTOKEN_INVALID_ARGUMENT;
+  if (rpc == NULL || !rpc_in_bounds(rpc) || !st_claims_in_bounds(claims))
+    return SUBTOKEN_INVALID_ARGUMENT;
   for (size_t i = 0; i < rpc->count; i++) {
     if (st_claims_has_permission(claims, subtoken_rpc_need(rpc, i))) continue;
     if (lacking != NULL) *lacking = subtoken_rpc_need(rpc, i);

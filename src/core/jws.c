@@ -1,3 +1,6 @@
+/* JWS in compact form with HS256 (RFC 7515, RFC 7518 section 3.2): splits a token, finds its
+ * secret, checks the MAC, and signs. It does not read the payload; claims.c does.
+ */
 #include "core/jws.h"
 
 #include "base/json.h"

@@ -1,9 +1,12 @@
+/* subtoken_narrow: the claims of a child, which never allow more than those of the parent. issue.c
+ * signs them. tests/unit/test_property.c tries random chains of it.
+ */
 #include "core/claims.h"
 #include "core/paths.h"
 #include "core/sized.h"
 #include "subtoken/issue.h"
 
-static int64_t least(int64_t a, int64_t b) {
+static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
@@ -16,7 +19,7 @@ static subtoken_result narrow_life(const subtoken_claims *parent,
   if (request->has_expire && request->expire <= now) return SUBTOKEN_EXPIRE_PAST;
   int64_t wanted = request->has_expire ? request->expire : now + limits->default_life;
   child->iat = now;
-  child->exp = least(least(wanted, parent->exp), now + limits->max_life);
+  child->exp = smaller(smaller(wanted, parent->exp), now + limits->max_life);
   report->clamped = request->has_expire && child->exp < wanted;
   return SUBTOKEN_OK;
 }
@@ -85,18 +88,20 @@ static bool life_valid(int64_t life) {
   return life >= 1 && life <= SUBTOKEN_TIME_MAX / 2;
 }
 
-static bool args_valid(const subtoken_claims *parent, const subtoken_issue_request *request,
-                       const subtoken_limits *limits, int64_t now, const subtoken_claims *child) {
-  return parent != child && request != NULL && limits != NULL && st_claims_sane(parent) &&
+static bool narrow_args_valid(const subtoken_claims *parent, const subtoken_issue_request *request,
+                              const subtoken_limits *limits, int64_t now,
+                              const subtoken_claims *child) {
+  return parent != child && request != NULL && limits != NULL && st_claims_in_bounds(parent) &&
          (request->permissions != NULL || request->permission_count == 0) &&
          (request->urls != NULL || request->url_count == 0) && now >= 0 &&
          now <= SUBTOKEN_TIME_MAX / 2 && life_valid(limits->default_life) &&
          life_valid(limits->max_life);
 }
 
-static subtoken_result narrow(const subtoken_claims *parent, const subtoken_issue_request *request,
-                              const subtoken_limits *limits, int64_t now, subtoken_claims *child,
-                              subtoken_narrow_report *report) {
+static subtoken_result narrow_claims(const subtoken_claims *parent,
+                                     const subtoken_issue_request *request,
+                                     const subtoken_limits *limits, int64_t now,
+                                     subtoken_claims *child, subtoken_narrow_report *report) {
   memset(child, 0, offsetof(subtoken_claims, text));
   subtoken_result result = narrow_life(parent, request, limits, now, child, report);
   if (result == SUBTOKEN_OK &&
@@ -122,8 +127,8 @@ subtoken_result subtoken_narrow(const subtoken_claims *parent,
       st_sized_fits(report->size, offsetof(subtoken_narrow_report, url), sizeof *report);
   request = st_sized_issue_request(request, &request_room);
   limits = st_sized_limits(limits, &limits_room);
-  if (report_fits && args_valid(parent, request, limits, now, child)) {
-    result = narrow(parent, request, limits, now, child, &made);
+  if (report_fits && narrow_args_valid(parent, request, limits, now, child)) {
+    result = narrow_claims(parent, request, limits, now, child, &made);
   }
   if (report != NULL && report_fits) st_sized_copy(report, report->size, &made);
   if (result != SUBTOKEN_OK) memset(child, 0, sizeof *child);

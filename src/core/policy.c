@@ -1,3 +1,7 @@
+/* Looks up a request in a policy that was read, and verifies its token: subtoken_policy_find and
+ * subtoken_policy_verify. core/policy.h describes the memory of a policy, policy_shape.c the order
+ * in which paths with stars are tried.
+ */
 #include "core/policy.h"
 
 #include "core/claims.h"
@@ -51,8 +55,8 @@ void st_policy_sum(const subtoken_policy *policy, subtoken_text path, st_policy_
 
 /* Does the path of a route stand for this one? With a final star for all that goes on from it:
  * that the last segment is not empty was seen. */
-static bool stands_for(const subtoken_policy *policy, const st_policy_route *route,
-                       const st_path *path) {
+static bool route_matches(const subtoken_policy *policy, const st_policy_route *route,
+                          const st_path *path) {
   subtoken_text front = st_policy_path(policy, route);
   size_t len = front.len;
   if (route->pattern) {
@@ -72,7 +76,7 @@ static uint32_t probe(const subtoken_policy *policy, size_t shape, uint32_t hash
     (*slots)++;
     if (slot->route == 0) return 0;
     const st_policy_route *route = &st_policy_routes(policy)[slot->route - 1];
-    if (slot->hash == hash && route->shape == shape && stands_for(policy, route, path)) {
+    if (slot->hash == hash && route->shape == shape && route_matches(policy, route, path)) {
       return slot->route;
     }
   }
@@ -113,8 +117,8 @@ uint32_t st_policy_lookup(const subtoken_policy *policy, const st_path *path, si
   return 0;
 }
 
-static bool lists(const subtoken_policy *policy, const st_policy_route *route,
-                  subtoken_text method) {
+static bool route_lists(const subtoken_policy *policy, const st_policy_route *route,
+                        subtoken_text method) {
   bool head = st_text_is(method, "HEAD");
   for (uint32_t i = 0; i < route->method_count; i++) {
     subtoken_text listed = st_policy_text(policy, route->methods + i);
@@ -123,8 +127,8 @@ static bool lists(const subtoken_policy *policy, const st_policy_route *route,
   return route->method_count == 0;
 }
 
-static void decide_route(const subtoken_policy *policy, const st_policy_route *route,
-                         unsigned flags, subtoken_decision *decision) {
+static void decide_by_route(const subtoken_policy *policy, const st_policy_route *route,
+                            unsigned flags, subtoken_decision *decision) {
   decision->line = route->line;
   decision->json_rpc = route->json_rpc;
   if (route->open) {
@@ -139,12 +143,12 @@ static void decide_route(const subtoken_policy *policy, const st_policy_route *r
   }
 }
 
-static void decide_path(const subtoken_policy *policy, uint32_t first, subtoken_text method,
-                        unsigned flags, subtoken_decision *decision) {
+static void decide_by_path(const subtoken_policy *policy, uint32_t first, subtoken_text method,
+                           unsigned flags, subtoken_decision *decision) {
   const st_policy_route *routes = st_policy_routes(policy);
   for (uint32_t at = first; at != 0; at = routes[at - 1].next) {
-    if (!lists(policy, &routes[at - 1], method)) continue;
-    decide_route(policy, &routes[at - 1], flags, decision);
+    if (!route_lists(policy, &routes[at - 1], method)) continue;
+    decide_by_route(policy, &routes[at - 1], flags, decision);
     return;
   }
   decision->line = routes[first - 1].line;
@@ -152,18 +156,18 @@ static void decide_path(const subtoken_policy *policy, uint32_t first, subtoken_
 }
 
 /* All but .needs, which is long and of which nothing counts yet. */
-static void start(subtoken_decision *decision) {
+static void clear_decision(subtoken_decision *decision) {
   decision->access = SUBTOKEN_ACCESS_DENIED;
   decision->json_rpc = decision->not_listed = decision->no_token = false;
   decision->line = 0;
   decision->needs_count = 0;
 }
 
-static subtoken_result find(uint8_t cpu, const subtoken_policy *policy, subtoken_text method,
-                            subtoken_text target, unsigned flags, st_path *path,
-                            subtoken_decision *decision) {
+static subtoken_result find_decision(uint8_t cpu, const subtoken_policy *policy,
+                                     subtoken_text method, subtoken_text target, unsigned flags,
+                                     st_path *path, subtoken_decision *decision) {
   size_t slots = 0;
-  start(decision);
+  clear_decision(decision);
   if (st_target_read_by(cpu, target, path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   if (policy->preflight && (flags & SUBTOKEN_POLICY_PREFLIGHT) != 0 &&
       st_text_is(method, "OPTIONS")) {
@@ -174,7 +178,7 @@ static subtoken_result find(uint8_t cpu, const subtoken_policy *policy, subtoken
   if (first == 0) {
     decision->access = (subtoken_access)policy->standard;
   } else {
-    decide_path(policy, first, method, flags, decision);
+    decide_by_path(policy, first, method, flags, decision);
   }
   return SUBTOKEN_OK;
 }
@@ -191,16 +195,16 @@ subtoken_result subtoken_policy_find(const subtoken_policy *policy, subtoken_tex
   if (decision == NULL || !decision_fits(decision)) return SUBTOKEN_INVALID_ARGUMENT;
   st_path path;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
-  if (policy != NULL) result = find(0, policy, method, target, flags, &path, decision);
+  if (policy != NULL) result = find_decision(0, policy, method, target, flags, &path, decision);
   if (result != SUBTOKEN_OK) *decision = denied;
   return result;
 }
 
 /* The token; then what the route denies to everybody, or the policy's needs and behind them
  * the request's own. */
-static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text token,
-                              const subtoken_request *request, const st_path *path,
-                              subtoken_decision *decision, subtoken_claims *claims) {
+static subtoken_result verify_by_route(const subtoken_verifier *verifier, subtoken_text token,
+                                       const subtoken_request *request, const st_path *path,
+                                       subtoken_decision *decision, subtoken_claims *claims) {
   bool denied = decision->access != SUBTOKEN_ACCESS_TOKEN;
   decision->no_token = token.data == NULL || token.len == 0;
   if (decision->no_token) return SUBTOKEN_MALFORMED;
@@ -215,37 +219,38 @@ static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text t
   return result;
 }
 
-static subtoken_result decide(const subtoken_verifier *verifier, const subtoken_policy *policy,
-                              subtoken_text token, const subtoken_request *request, unsigned flags,
-                              subtoken_claims *claims, subtoken_decision *decision) {
+static subtoken_result decide_request(const subtoken_verifier *verifier,
+                                      const subtoken_policy *policy, subtoken_text token,
+                                      const subtoken_request *request, unsigned flags,
+                                      subtoken_claims *claims, subtoken_decision *decision) {
   st_path path; /* read once, for the routes and for the token's urls */
   uint8_t cpu = verifier->ring->count > 0 ? verifier->ring->secrets[0].cpu : 0;
   subtoken_result result =
-      find(cpu, policy, request->method, request->target, flags, &path, decision);
+      find_decision(cpu, policy, request->method, request->target, flags, &path, decision);
   if (result != SUBTOKEN_OK) return result;
   if (decision->access != SUBTOKEN_ACCESS_PUBLIC && decision->access != SUBTOKEN_ACCESS_PREFLIGHT) {
-    return verify(verifier, token, request, &path, decision, claims);
+    return verify_by_route(verifier, token, request, &path, decision, claims);
   }
   memset(claims, 0, sizeof *claims);
   return SUBTOKEN_OK;
 }
 
-static bool args_valid(const subtoken_verifier *verifier, const subtoken_policy *policy,
-                       const subtoken_request *request) {
+static bool policy_args_valid(const subtoken_verifier *verifier, const subtoken_policy *policy,
+                              const subtoken_request *request) {
   return verifier != NULL && verifier->ring != NULL && policy != NULL && request != NULL &&
          (request->needs != NULL || request->needs_count == 0);
 }
 
-static subtoken_result verify_current(const subtoken_verifier *verifier,
-                                      const subtoken_policy *policy, subtoken_text token,
-                                      const subtoken_request *request, unsigned flags,
-                                      subtoken_claims *claims, subtoken_decision *decision) {
+static subtoken_result policy_verify_current(const subtoken_verifier *verifier,
+                                             const subtoken_policy *policy, subtoken_text token,
+                                             const subtoken_request *request, unsigned flags,
+                                             subtoken_claims *claims, subtoken_decision *decision) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
   if (decision_fits(decision)) {
-    start(decision);
-    if (args_valid(verifier, policy, request)) {
-      result = decide(verifier, policy, token, request, flags, claims, decision);
+    clear_decision(decision);
+    if (policy_args_valid(verifier, policy, request)) {
+      result = decide_request(verifier, policy, token, request, flags, claims, decision);
     }
   }
   if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
@@ -253,14 +258,14 @@ static subtoken_result verify_current(const subtoken_verifier *verifier,
 }
 
 /* With room for what an earlier version's headers lack, which others do not pay for. */
-static __attribute__((noinline)) subtoken_result verify_older(
+static __attribute__((noinline)) subtoken_result policy_verify_older(
     const subtoken_verifier *verifier, const subtoken_policy *policy, subtoken_text token,
     const subtoken_request *request, unsigned flags, subtoken_claims *claims,
     subtoken_decision *decision) {
   subtoken_verifier verifier_room;
   subtoken_request request_room;
-  return verify_current(st_sized_verifier(verifier, &verifier_room), policy, token,
-                        st_sized_request(request, &request_room), flags, claims, decision);
+  return policy_verify_current(st_sized_verifier(verifier, &verifier_room), policy, token,
+                               st_sized_request(request, &request_room), flags, claims, decision);
 }
 
 subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
@@ -274,6 +279,6 @@ subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
     flags &= ~(unsigned)SUBTOKEN_POLICY_BODY; /* nobody could know that it is to be read */
   }
   return st_sized_current(verifier, request)
-             ? verify_current(verifier, policy, token, request, flags, claims, decision)
-             : verify_older(verifier, policy, token, request, flags, claims, decision);
+             ? policy_verify_current(verifier, policy, token, request, flags, claims, decision)
+             : policy_verify_older(verifier, policy, token, request, flags, claims, decision);
 }

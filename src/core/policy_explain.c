@@ -1,9 +1,12 @@
+/* Sentences about a result under a policy: subtoken_policy_explain. explain.c writes what a token
+ * alone decides.
+ */
 #include "core/explain.h"
 #include "core/policy.h"
 #include "core/sized.h"
 
 /* `line 4 of the policy`. */
-static void say_where(st_writer *w, const subtoken_decision *decision) {
+static void write_line(st_writer *w, const subtoken_decision *decision) {
   if (decision->line == 0) {
     st_write_truncated(w, "the default of the policy");
     return;
@@ -14,8 +17,8 @@ static void say_where(st_writer *w, const subtoken_decision *decision) {
 }
 
 /* `line 4 of the policy needs [account, inventories]`. They are fit for a terminal. */
-static void say_needs(st_writer *w, const subtoken_decision *decision) {
-  say_where(w, decision);
+static void write_needs(st_writer *w, const subtoken_decision *decision) {
+  write_line(w, decision);
   if (decision->needs_count == 0) {
     st_write_truncated(w, " needs a good token");
   } else {
@@ -30,56 +33,56 @@ static void say_needs(st_writer *w, const subtoken_decision *decision) {
 }
 
 /* `PUT /v2/account/bank: line 4 of the policy does not list this method`. */
-static void say_denied(st_writer *w, const subtoken_request *request,
-                       const subtoken_decision *decision) {
+static void write_denied(st_writer *w, const subtoken_request *request,
+                         const subtoken_decision *decision) {
   st_explain_asked(w, request->method, request->target);
   st_write_truncated(w, ": ");
   if (decision->not_listed) {
-    say_where(w, decision);
+    write_line(w, decision);
     if (request->method.data != NULL) {
       st_write_truncated(w, " does not list this method");
     } else {
       st_write_truncated(w, " lists methods, and none is given");
     }
   } else if (decision->json_rpc) {
-    say_where(w, decision);
+    write_line(w, decision);
     st_write_truncated(w, " needs the APIs that the JSON-RPC body names, and no body is read here");
   } else {
     st_write_truncated(w, "no route of the policy has this path, and its default is deny");
   }
 }
 
-static void say_open(st_writer *w, const subtoken_decision *decision) {
+static void write_public(st_writer *w, const subtoken_decision *decision) {
   if (decision->access == SUBTOKEN_ACCESS_PREFLIGHT) {
     st_write_truncated(w, "a CORS preflight, which the policy lets pass");
   } else {
     st_write_truncated(w, "public, by ");
-    say_where(w, decision);
+    write_line(w, decision);
   }
 }
 
 /* Results that the route decided, alone or together with the token. */
-static bool by_route(subtoken_result result) {
+static bool is_from_route(subtoken_result result) {
   return result == SUBTOKEN_OK || result == SUBTOKEN_URL || result == SUBTOKEN_PERM;
 }
 
-static void explain(st_writer *w, const subtoken_verifier *verifier, subtoken_text token,
-                    const subtoken_request *request, const subtoken_decision *decision,
-                    subtoken_result result) {
+static void explain_policy(st_writer *w, const subtoken_verifier *verifier, subtoken_text token,
+                           const subtoken_request *request, const subtoken_decision *decision,
+                           subtoken_result result) {
   bool open =
       decision->access == SUBTOKEN_ACCESS_PUBLIC || decision->access == SUBTOKEN_ACCESS_PREFLIGHT;
   bool denied = decision->access == SUBTOKEN_ACCESS_DENIED;
   if (result == SUBTOKEN_OK && open) {
-    say_open(w, decision);
+    write_public(w, decision);
   } else if (result == SUBTOKEN_URL && denied) {
-    say_denied(w, request, decision);
+    write_denied(w, request, decision);
   } else if (result == SUBTOKEN_MALFORMED && (token.data == NULL || token.len == 0)) {
     st_write_truncated(w, "no token came");
   } else {
     st_explain_token(w, verifier, token, request, decision, result);
-    if (!by_route(result) || open || denied) return;
+    if (!is_from_route(result) || open || denied) return;
     st_write_truncated(w, "; ");
-    say_needs(w, decision);
+    write_needs(w, decision);
   }
 }
 
@@ -101,7 +104,7 @@ size_t subtoken_policy_explain(const subtoken_verifier *verifier, const subtoken
              SUBTOKEN_OK) {
     st_explain_fault(&writer, request->target);
   } else {
-    explain(&writer, verifier, token, request, &decision, result);
+    explain_policy(&writer, verifier, token, request, &decision, result);
   }
   out[writer.len] = '\0';
   return writer.len;

@@ -106,7 +106,7 @@ static const member *find_duplicate(const st_policy_reader *r, const member *tab
   return NULL;
 }
 
-static bool read_members(st_policy_reader *r, const member *table, draft *into) {
+static bool parse_members(st_policy_reader *r, const member *table, draft *into) {
   subtoken_text outer = r->member;
   subtoken_text name;
   uint32_t seen = 0;
@@ -127,7 +127,7 @@ static bool read_members(st_policy_reader *r, const member *table, draft *into) 
   return refuse_value(r, r->json.at, row->name, "is a duplicate", 0);
 }
 
-static bool read_bool(st_policy_reader *r, bool *value) {
+static bool parse_bool(st_policy_reader *r, bool *value) {
   return st_json_bool(&r->json, value) || refuse_syntax(r, "must be true or false");
 }
 
@@ -143,8 +143,8 @@ static bool is_listed(const st_policy_reader *r, uint32_t first, subtoken_text i
 }
 
 /* valid: NULL, or what is wrong with an item. */
-static bool read_item(st_policy_reader *r, const char *(*valid)(subtoken_text item), uint32_t first,
-                      size_t most) {
+static bool parse_item(st_policy_reader *r, const char *(*valid)(subtoken_text item),
+                       uint32_t first, size_t most) {
   subtoken_text item;
   size_t at = value_offset(r);
   if (!st_json_string(&r->json, &item)) return refuse_syntax(r, "must be a string");
@@ -158,13 +158,13 @@ static bool read_item(st_policy_reader *r, const char *(*valid)(subtoken_text it
   return true;
 }
 
-static bool read_list(st_policy_reader *r, const char *(*valid)(subtoken_text item), size_t most,
-                      uint32_t *first, uint8_t *count) {
+static bool parse_list(st_policy_reader *r, const char *(*valid)(subtoken_text item), size_t most,
+                       uint32_t *first, uint8_t *count) {
   size_t at = value_offset(r);
   *first = (uint32_t)r->slice_count;
   if (!st_json_array(&r->json)) return refuse_syntax(r, "must be an array of strings");
   for (r->item = 0; st_json_element(&r->json); r->item++) {
-    if (!read_item(r, valid, *first, most)) return false;
+    if (!parse_item(r, valid, *first, most)) return false;
   }
   if (r->json.failed) return refuse_syntax(r, "not strict JSON");
   r->item = ST_POLICY_NONE;
@@ -187,7 +187,7 @@ static const char *need_problem(subtoken_text need) {
 
 /* ---- a route ---- */
 
-static bool read_path(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_path(st_policy_reader *r, draft *into, size_t name_at) {
   st_entry entry;
   subtoken_text text;
   (void)name_at;
@@ -210,26 +210,26 @@ static bool read_path(st_policy_reader *r, draft *into, size_t name_at) {
   return true;
 }
 
-static bool read_methods(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_methods(st_policy_reader *r, draft *into, size_t name_at) {
   (void)name_at;
-  return read_list(r, method_problem, SUBTOKEN_POLICY_METHODS_MAX, &into->route.methods,
-                   &into->route.method_count);
+  return parse_list(r, method_problem, SUBTOKEN_POLICY_METHODS_MAX, &into->route.methods,
+                    &into->route.method_count);
 }
 
-static bool read_needs(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_needs(st_policy_reader *r, draft *into, size_t name_at) {
   into->needs = name_at;
-  return read_list(r, need_problem, SUBTOKEN_POLICY_NEEDS_MAX, &into->route.needs,
-                   &into->route.need_count);
+  return parse_list(r, need_problem, SUBTOKEN_POLICY_NEEDS_MAX, &into->route.needs,
+                    &into->route.need_count);
 }
 
-static bool read_public(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_public(st_policy_reader *r, draft *into, size_t name_at) {
   into->open = name_at;
-  return read_bool(r, &into->route.open);
+  return parse_bool(r, &into->route.open);
 }
 
-static bool read_json_rpc(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_json_rpc(st_policy_reader *r, draft *into, size_t name_at) {
   into->json_rpc = name_at;
-  return read_bool(r, &into->route.json_rpc);
+  return parse_bool(r, &into->route.json_rpc);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -254,11 +254,11 @@ static size_t line_of(st_policy_reader *r, size_t at) {
   return r->line;
 }
 
-static bool read_route(st_policy_reader *r) {
+static bool parse_route(st_policy_reader *r) {
   static const member members[] = {
-      {SUBTOKEN_TEXT("path"), read_path},         {SUBTOKEN_TEXT("methods"), read_methods},
-      {SUBTOKEN_TEXT("needs"), read_needs},       {SUBTOKEN_TEXT("public"), read_public},
-      {SUBTOKEN_TEXT("json_rpc"), read_json_rpc}, {{NULL, 0}, NULL}};
+      {SUBTOKEN_TEXT("path"), parse_path},         {SUBTOKEN_TEXT("methods"), parse_methods},
+      {SUBTOKEN_TEXT("needs"), parse_needs},       {SUBTOKEN_TEXT("public"), parse_public},
+      {SUBTOKEN_TEXT("json_rpc"), parse_json_rpc}, {{NULL, 0}, NULL}};
   draft read = {.path = ST_POLICY_NONE,
                 .needs = ST_POLICY_NONE,
                 .open = ST_POLICY_NONE,
@@ -266,7 +266,7 @@ static bool read_route(st_policy_reader *r) {
   size_t at = value_offset(r);
   r->member = (subtoken_text){NULL, 0};
   if (!st_json_object(&r->json)) return refuse_syntax(r, "must be an object");
-  if (!read_members(r, members, &read) || !check_route(r, &read, at)) return false;
+  if (!parse_members(r, members, &read) || !check_route(r, &read, at)) return false;
   if (r->policy->route_count == r->route_capacity) return parse_refuse(r, at, "too many entries");
   read.route.line = (uint32_t)line_of(r, read.path);
   r->routes[r->policy->route_count++] = read.route;
@@ -275,7 +275,7 @@ static bool read_route(st_policy_reader *r) {
 
 /* ---- the policy ---- */
 
-static bool read_default(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_default(st_policy_reader *r, draft *into, size_t name_at) {
   subtoken_text value;
   size_t at = value_offset(r);
   (void)name_at;
@@ -293,19 +293,19 @@ static bool read_default(st_policy_reader *r, draft *into, size_t name_at) {
   return true;
 }
 
-static bool read_preflight(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_preflight(st_policy_reader *r, draft *into, size_t name_at) {
   (void)into;
   (void)name_at;
-  return read_bool(r, &r->policy->preflight);
+  return parse_bool(r, &r->policy->preflight);
 }
 
-static bool read_routes(st_policy_reader *r, draft *into, size_t name_at) {
+static bool parse_routes(st_policy_reader *r, draft *into, size_t name_at) {
   size_t at = value_offset(r);
   (void)into;
   (void)name_at;
   if (!st_json_array(&r->json)) return refuse_syntax(r, "must be an array of objects");
   for (r->route = 0; st_json_element(&r->json); r->route++) {
-    if (!read_route(r)) return false;
+    if (!parse_route(r)) return false;
   }
   r->member = (subtoken_text){NULL, 0};
   if (r->json.failed) return refuse_syntax(r, "not strict JSON");
@@ -316,14 +316,14 @@ static bool read_routes(st_policy_reader *r, draft *into, size_t name_at) {
 }
 
 bool st_policy_parse(st_policy_reader *r) {
-  static const member members[] = {{SUBTOKEN_TEXT("default"), read_default},
-                                   {SUBTOKEN_TEXT("preflight"), read_preflight},
-                                   {SUBTOKEN_TEXT("routes"), read_routes},
+  static const member members[] = {{SUBTOKEN_TEXT("default"), parse_default},
+                                   {SUBTOKEN_TEXT("preflight"), parse_preflight},
+                                   {SUBTOKEN_TEXT("routes"), parse_routes},
                                    {{NULL, 0}, NULL}};
   draft read = {.path = ST_POLICY_NONE};
   size_t at = value_offset(r);
   if (!st_json_object(&r->json)) return refuse_syntax(r, "must be an object");
-  if (!read_members(r, members, &read)) return false;
+  if (!parse_members(r, members, &read)) return false;
   if (!st_json_end(&r->json))
     return parse_refuse(r, value_offset(r), "unexpected text behind the policy");
   if (read.path == ST_POLICY_NONE)

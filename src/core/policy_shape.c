@@ -1,7 +1,7 @@
-/* In which places the paths of a policy have their stars. A shape is one such set of places; of
- * two that fit a target, the shapes alone say which path is more specific, because what is plain
- * in a path that fits is the target's own. So a look-up goes through the shapes, the most specific
- * first, and asks a hash table once for each (policy.c): hundreds of templates have few shapes.
+/* Shapes: the sets of places in which the paths of a policy have stars. Of two paths that match a
+ * target, the shapes alone say which is more specific, because the plain segments of both are those
+ * of the target. A look-up tries the shapes, the most specific first, with one look-up in the hash
+ * table each (policy.c). Hundreds of paths have few shapes.
  */
 #include "core/policy.h"
 
@@ -16,7 +16,7 @@ static size_t first_difference(const st_policy_shape *a, const st_policy_shape *
 
 /* Less than 0 when a is more specific: where they first differ, a plain segment comes before a
  * star that is a segment, and that before a final star. */
-static int compare(const st_policy_shape *a, const st_policy_shape *b) {
+static int compare_shapes(const st_policy_shape *a, const st_policy_shape *b) {
   size_t at = first_difference(a, b), end = a->depth < b->depth ? a->depth : b->depth;
   if (a->depth != b->depth && end <= at) return a->depth > b->depth ? -1 : 1;
   if (at == SIZE_MAX) return 0;
@@ -47,7 +47,7 @@ bool st_policy_shape_find(const st_policy_shape *shapes, size_t count, const st_
   size_t low = 0, high = count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    int order = compare(&shapes[middle], shape);
+    int order = compare_shapes(&shapes[middle], shape);
     *at = middle;
     if (order == 0) return true;
     if (order < 0) {

@@ -1,3 +1,6 @@
+/* The names of results and faults, and what they are in HTTP; the version. The results of the
+ * revocation data have theirs in revocations_feed.c.
+ */
 #include "subtoken/common.h"
 
 /* One row a result: its name, and the HTTP status of a verifier's answer. */

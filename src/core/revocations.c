@@ -1,3 +1,7 @@
+/* Opens a snapshot of the revocation data in steps, and looks up subs in it. subtoken/revocations.h
+ * describes the bytes and the hash; revocations_write.c writes them, revocations_feed.c decides
+ * whether a snapshot is fresh.
+ */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -9,7 +13,7 @@
 
 /* The first digits of pi behind the point, in hexadecimal: so that no factor is small when
  * much of the key is zero. */
-static inline void read_key(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], uint64_t words[2]) {
+static inline void read_hash_key(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], uint64_t words[2]) {
   words[0] = st_load64(key) ^ UINT64_C(0x243F6A8885A308D3);
   words[1] = st_load64(key + 8) ^ UINT64_C(0x13198A2E03707344);
 }
@@ -44,7 +48,7 @@ static inline uint64_t hash_of(const uint64_t key[2], const uint8_t *data, size_
 
 uint64_t subtoken_revocations_hash(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], subtoken_text sub) {
   uint64_t words[2];
-  read_key(key, words);
+  read_hash_key(key, words);
   return hash_of(words, (const uint8_t *)sub.data, sub.len);
 }
 
@@ -79,13 +83,12 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
   return SUBTOKEN_OK;
 }
 
-/* ---- the head ---- */
-
 /* ---- opening ---- */
 
 /* What a snapshot has of its own in the head, and that its lengths are those of its count. */
-static subtoken_feed_result read_head(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
-                                      subtoken_revocations *view, st_feed_head *head) {
+static subtoken_feed_result read_snapshot_head(const subtoken_ring *ring, const uint8_t *bytes,
+                                               size_t len, subtoken_revocations *view,
+                                               st_feed_head *head) {
   subtoken_feed_result result = st_feed_head_read(ring, ST_SNAPSHOT_MAGIC, bytes, head);
   if (result != SUBTOKEN_FEED_OK) return result;
   view->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
@@ -100,7 +103,7 @@ static subtoken_feed_result read_head(const subtoken_ring *ring, const uint8_t *
   view->sequence = head->sequence;
   view->made = head->time;
   view->kid = head->kid;
-  read_key(bytes + ST_SNAPSHOT_KEY, view->key);
+  read_hash_key(bytes + ST_SNAPSHOT_KEY, view->key);
   return SUBTOKEN_FEED_OK;
 }
 
@@ -112,7 +115,7 @@ subtoken_feed_result subtoken_revocations_start(subtoken_revocations_opening *op
   memset(opening, 0, sizeof *opening);
   if (ring == NULL || (bytes == NULL && len > 0)) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   if (len < ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
-  subtoken_feed_result result = read_head(ring, bytes, len, &opening->view, &head);
+  subtoken_feed_result result = read_snapshot_head(ring, bytes, len, &opening->view, &head);
   if (result != SUBTOKEN_FEED_OK) {
     memset(opening, 0, sizeof *opening);
     return result;
@@ -132,7 +135,7 @@ static uint32_t items_done(const subtoken_revocations_opening *opening, size_t a
 }
 
 /* It begins with 0, never falls, and ends with the count and the 0. */
-static void look_at_index(subtoken_revocations_opening *opening, uint8_t bits) {
+static void check_index(subtoken_revocations_opening *opening, uint8_t bits) {
   const uint8_t *index = opening->bytes + ST_FEED_HEAD_LEN;
   uint32_t numbers = st_snapshot_numbers(bits), last = (uint32_t)opening->last;
   uint32_t to = items_done(opening, ST_FEED_HEAD_LEN, 4, numbers);
@@ -156,7 +159,7 @@ static void look_at_index(subtoken_revocations_opening *opening, uint8_t bits) {
 /* Each is larger than the one before and lies where the index says. Nothing is read by what
  * the index says, so it need not have been right; hashes that ascend read it in one
  * direction, and none is looked at behind one that does not. */
-static void look_at_hashes(subtoken_revocations_opening *opening, uint8_t bits) {
+static void check_hashes(subtoken_revocations_opening *opening, uint8_t bits) {
   size_t at = st_snapshot_hashes_at(bits);
   uint32_t to = items_done(opening, at, 8, opening->view.count);
   uint64_t last = opening->last;
@@ -177,19 +180,19 @@ static void look_at_hashes(subtoken_revocations_opening *opening, uint8_t bits) 
   opening->last = last;
 }
 
-static subtoken_feed_result judge(const subtoken_revocations_opening *opening,
-                                  const uint8_t right[SUBTOKEN_MAC_LEN]) {
+static subtoken_feed_result opening_result(const subtoken_revocations_opening *opening,
+                                           const uint8_t right[SUBTOKEN_MAC_LEN]) {
   const uint8_t *given = opening->bytes + opening->signed_len;
   if (!st_equal_secret(right, given, SUBTOKEN_MAC_LEN)) return SUBTOKEN_FEED_MAC;
   if (opening->disordered) return SUBTOKEN_FEED_ORDER;
   return opening->misindexed ? SUBTOKEN_FEED_INDEX : SUBTOKEN_FEED_OK;
 }
 
-static subtoken_feed_result finish(subtoken_revocations_opening *opening, uint8_t bits,
-                                   subtoken_revocations *view) {
+static subtoken_feed_result finish_opening(subtoken_revocations_opening *opening, uint8_t bits,
+                                           subtoken_revocations *view) {
   uint8_t right[SUBTOKEN_MAC_LEN];
   subtoken_mac_finish(&opening->mac, right);
-  subtoken_feed_result result = judge(opening, right);
+  subtoken_feed_result result = opening_result(opening, right);
   if (result == SUBTOKEN_FEED_OK) {
     *view = opening->view;
     view->index = opening->bytes + ST_FEED_HEAD_LEN;
@@ -212,9 +215,9 @@ subtoken_feed_result subtoken_revocations_step(subtoken_revocations_opening *ope
   subtoken_mac_update(&opening->mac, opening->bytes + opening->done, slice);
   opening->done += slice;
   uint8_t bits = (uint8_t)(64 - opening->view.shift);
-  look_at_index(opening, bits);
-  look_at_hashes(opening, bits);
-  return slice < left ? SUBTOKEN_FEED_MORE : finish(opening, bits, view);
+  check_index(opening, bits);
+  check_hashes(opening, bits);
+  return slice < left ? SUBTOKEN_FEED_MORE : finish_opening(opening, bits, view);
 }
 
 subtoken_feed_result subtoken_revocations_open(const subtoken_ring *ring, const void *bytes,

@@ -1,3 +1,7 @@
+/* Changes between two snapshots: writes them, and applies them by merging sorted lists of hashes.
+ * subtoken/feed.h describes the bytes. Nothing is verified here: who opens the new snapshot checks
+ * it.
+ */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -145,12 +149,12 @@ subtoken_feed_result subtoken_changes_write(const void *to, size_t to_len, int64
 
 /* ---- applying ---- */
 
-static list list_of(const uint8_t *at, uint32_t count) {
+static list hashes_at(const uint8_t *at, uint32_t count) {
   return (list){at, count, count > 0 ? st_load64(at) : 0};
 }
 
 /* To the next hash of a list that has one at hand; false when it is not larger. */
-static bool step(list *from) {
+static bool merge_next(list *from) {
   uint64_t before = from->hash;
   from->at += 8;
   from->left--;
@@ -159,11 +163,11 @@ static bool step(list *from) {
   return from->hash > before;
 }
 
-static bool is(const list *from, uint64_t hash) {
+static bool merge_is(const list *from, uint64_t hash) {
   return from->left > 0 && from->hash == hash;
 }
 
-static bool add(target *to, uint64_t hash) {
+static bool merge_add(target *to, uint64_t hash) {
   if (to->count == to->most) return false;
   for (; to->prefix <= hash >> (64 - to->bits); to->prefix++, to->index += 4) {
     st_store32(to->index, to->count);
@@ -173,7 +177,7 @@ static bool add(target *to, uint64_t hash) {
   return true;
 }
 
-static bool end(target *to) {
+static bool merge_end(target *to) {
   for (; to->prefix <= UINT64_C(1) << to->bits; to->prefix++, to->index += 4) {
     st_store32(to->index, to->count);
   }
@@ -187,22 +191,22 @@ static subtoken_feed_result merge(list *base, list *gone, list *fresh, target *t
     bool from_base = fresh->left == 0 || (base->left > 0 && base->hash <= fresh->hash);
     uint64_t hash = from_base ? base->hash : fresh->hash;
     bool ascends = true, fits = true;
-    if (from_base && is(gone, hash)) {
-      ascends = step(gone) && !is(fresh, hash);
-    } else if (from_base && is(fresh, hash)) {
+    if (from_base && merge_is(gone, hash)) {
+      ascends = merge_next(gone) && !merge_is(fresh, hash);
+    } else if (from_base && merge_is(fresh, hash)) {
       return SUBTOKEN_FEED_PAIR; /* it was listed */
     } else {
-      fits = add(to, hash);
+      fits = merge_add(to, hash);
     }
-    ascends = ascends && step(from_base ? base : fresh);
+    ascends = ascends && merge_next(from_base ? base : fresh);
     if (!ascends) return SUBTOKEN_FEED_ORDER;
     if (!fits) return SUBTOKEN_FEED_PAIR;
   }
-  return gone->left == 0 && end(to) ? SUBTOKEN_FEED_OK : SUBTOKEN_FEED_PAIR;
+  return gone->left == 0 && merge_end(to) ? SUBTOKEN_FEED_OK : SUBTOKEN_FEED_PAIR;
 }
 
-static subtoken_feed_result apply(const uint8_t *snapshot, const uint8_t *changes, size_t len,
-                                  uint8_t *out, size_t out_len) {
+static subtoken_feed_result merge_changes(const uint8_t *snapshot, const uint8_t *changes,
+                                          size_t len, uint8_t *out, size_t out_len) {
   const uint8_t *head = changes + HEAD, *lists = changes + SUBTOKEN_CHANGES_HEAD_LEN;
   uint32_t gone_count = st_load32(changes + GONE), fresh_count = st_load32(changes + FRESH);
   uint8_t bits = head[ST_FEED_BITS];
@@ -210,10 +214,10 @@ static subtoken_feed_result apply(const uint8_t *snapshot, const uint8_t *change
                .hashes = out + st_snapshot_hashes_at(bits),
                .most = st_load32(head + ST_SNAPSHOT_COUNT),
                .bits = bits};
-  list base = list_of(snapshot + st_snapshot_hashes_at(snapshot[ST_FEED_BITS]),
-                      st_load32(snapshot + ST_SNAPSHOT_COUNT));
-  list gone = list_of(lists, gone_count);
-  list fresh = list_of(lists + 8 * (size_t)gone_count, fresh_count);
+  list base = hashes_at(snapshot + st_snapshot_hashes_at(snapshot[ST_FEED_BITS]),
+                        st_load32(snapshot + ST_SNAPSHOT_COUNT));
+  list gone = hashes_at(lists, gone_count);
+  list fresh = hashes_at(lists + 8 * (size_t)gone_count, fresh_count);
   if (st_load64(changes + SINCE) != st_load64(snapshot + ST_FEED_SEQUENCE)) {
     return SUBTOKEN_FEED_PAIR;
   }
@@ -233,7 +237,7 @@ subtoken_feed_result subtoken_changes_apply(const void *snapshot, size_t snapsho
   if (result == SUBTOKEN_FEED_OK) result = check_changes(changes, len, &leads_to);
   if (result != SUBTOKEN_FEED_OK) return result;
   if (leads_to > out_size) return SUBTOKEN_FEED_BUFFER_TOO_SMALL;
-  result = apply(snapshot, changes, len, out, (size_t)leads_to);
+  result = merge_changes(snapshot, changes, len, out, (size_t)leads_to);
   if (result == SUBTOKEN_FEED_OK) *out_len = (size_t)leads_to;
   return result;
 }

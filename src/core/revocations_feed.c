@@ -1,3 +1,6 @@
+/* The heartbeat, and the decision which snapshot an edge uses and until when it may decide with it.
+ * It is pure: feed/feed_file.c reads the files, and times are arguments.
+ */
 #include <string.h>
 
 #include "base/base64url.h"
@@ -15,14 +18,14 @@ _Static_assert(HEARTBEAT_SIGNED == ST_FEED_HEAD_LEN, "a heartbeat is a head and 
 _Static_assert(ST_BASE64URL_LEN(SUBTOKEN_HEARTBEAT_LEN) == SUBTOKEN_HEARTBEAT_TEXT_LEN,
                "the length of the text form");
 
-static bool heartbeat_sane(const subtoken_heartbeat *heartbeat) {
+static bool heartbeat_in_bounds(const subtoken_heartbeat *heartbeat) {
   return heartbeat->sequence >= 1 && heartbeat->time >= 1 && heartbeat->time <= SUBTOKEN_TIME_MAX;
 }
 
 subtoken_feed_result subtoken_heartbeat_write(const subtoken_ring *ring,
                                               const subtoken_heartbeat *heartbeat,
                                               uint8_t out[SUBTOKEN_HEARTBEAT_LEN]) {
-  if (ring == NULL || heartbeat == NULL || out == NULL || !heartbeat_sane(heartbeat)) {
+  if (ring == NULL || heartbeat == NULL || out == NULL || !heartbeat_in_bounds(heartbeat)) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_FEED_NO_SECRET;
@@ -77,12 +80,12 @@ subtoken_feed_result subtoken_heartbeat_decode(subtoken_text text,
 /* ---- what is taken ---- */
 
 /* Times in their range, so that no sum or difference of them overflows. */
-static int64_t seconds(int64_t time) {
+static int64_t clamp_time(int64_t time) {
   if (time < 0) return 0;
   return time > SUBTOKEN_TIME_MAX ? SUBTOKEN_TIME_MAX : time;
 }
 
-static int64_t later(int64_t a, int64_t b) {
+static int64_t later_time(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
@@ -94,13 +97,13 @@ subtoken_feed_result subtoken_feed_resume(subtoken_feed *feed, int64_t sequence,
   if (feed->sequence != 0 || feed->time != 0) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   feed->sequence = sequence;
   feed->time = time;
-  feed->grew = seconds(monotonic);
+  feed->grew = clamp_time(monotonic);
   return SUBTOKEN_FEED_OK;
 }
 
 /* Times are in their range here, so that nothing overflows. */
 static int64_t leeway_of(const subtoken_feed *feed) {
-  int64_t leeway = seconds(feed->leeway);
+  int64_t leeway = clamp_time(feed->leeway);
   return leeway < SUBTOKEN_LEEWAY_MAX ? leeway : SUBTOKEN_LEEWAY_MAX;
 }
 
@@ -108,29 +111,29 @@ static int64_t leeway_of(const subtoken_feed *feed) {
  * now: as long as that is so it is as if it had not been taken.
  */
 static bool is_void(const subtoken_feed *feed, int64_t now) {
-  return feed->time > seconds(now) + leeway_of(feed);
+  return feed->time > clamp_time(now) + leeway_of(feed);
 }
 
 /* May a heartbeat no longer be earlier than T? Not while T is ahead by more than the leeway, nor
  * by more than the age at which data would go stale under a leeway that is larger than that.
  */
 static bool is_replay(const subtoken_feed *feed, int64_t time, int64_t now) {
-  int64_t ahead = leeway_of(feed), age = seconds(feed->max_age);
-  return time < feed->time && feed->time <= seconds(now) + (age < ahead ? age : ahead);
+  int64_t ahead = leeway_of(feed), age = clamp_time(feed->max_age);
+  return time < feed->time && feed->time <= clamp_time(now) + (age < ahead ? age : ahead);
 }
 
-static void take(subtoken_feed *feed, const subtoken_revocations *snapshot,
-                 const subtoken_heartbeat *heartbeat, int64_t monotonic) {
+static void accept_snapshot(subtoken_feed *feed, const subtoken_revocations *snapshot,
+                            const subtoken_heartbeat *heartbeat, int64_t monotonic) {
   if (snapshot != &feed->snapshot) feed->snapshot = *snapshot;
   feed->sequence = heartbeat->sequence;
-  if (heartbeat->time != feed->time) feed->grew = seconds(monotonic);
+  if (heartbeat->time != feed->time) feed->grew = clamp_time(monotonic);
   feed->time = heartbeat->time;
 }
 
 subtoken_feed_result subtoken_feed_take(subtoken_feed *feed, const subtoken_revocations *snapshot,
                                         const subtoken_heartbeat *heartbeat, int64_t now,
                                         int64_t monotonic) {
-  if (feed == NULL || heartbeat == NULL || !heartbeat_sane(heartbeat) ||
+  if (feed == NULL || heartbeat == NULL || !heartbeat_in_bounds(heartbeat) ||
       (snapshot != NULL && snapshot->index == NULL)) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
@@ -140,53 +143,53 @@ subtoken_feed_result subtoken_feed_take(subtoken_feed *feed, const subtoken_revo
     return SUBTOKEN_FEED_ROLLBACK;
   }
   if (is_replay(feed, heartbeat->time, now)) return SUBTOKEN_FEED_REPLAY;
-  if (heartbeat->time > seconds(now) + leeway_of(feed)) return SUBTOKEN_FEED_FUTURE;
+  if (heartbeat->time > clamp_time(now) + leeway_of(feed)) return SUBTOKEN_FEED_FUTURE;
   if (heartbeat->sequence != snapshot->sequence ||
       memcmp(heartbeat->digest, snapshot->digest, SUBTOKEN_MAC_LEN) != 0) {
     return SUBTOKEN_FEED_PAIR;
   }
-  take(feed, snapshot, heartbeat, monotonic);
+  accept_snapshot(feed, snapshot, heartbeat, monotonic);
   return SUBTOKEN_FEED_OK;
 }
 
 /* ---- what it is worth now ---- */
 
 int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now) {
-  if (feed == NULL || is_void(feed, now)) return seconds(now);
-  return later(seconds(now), feed->time);
+  if (feed == NULL || is_void(feed, now)) return clamp_time(now);
+  return later_time(clamp_time(now), feed->time);
 }
 
 /* These two are what each request asks; the library's own calls do not go the way by which
  * a program may put its own functions in the place of exported ones. */
-static inline int64_t age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
+static inline int64_t feed_age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
   if (feed->time == 0) return SUBTOKEN_TIME_MAX;
-  int64_t by_clock = seconds(now) - feed->time, by_growth = seconds(monotonic) - feed->grew;
+  int64_t by_clock = clamp_time(now) - feed->time, by_growth = clamp_time(monotonic) - feed->grew;
   /* Of a T that is not ahead at all, nobody need know what the leeway is. */
   if (by_clock < 0 && is_void(feed, now)) return SUBTOKEN_TIME_MAX;
-  return later(0, later(by_clock, by_growth));
+  return later_time(0, later_time(by_clock, by_growth));
 }
 
-static inline subtoken_feed_result check(const subtoken_feed *feed, int64_t now,
-                                         int64_t monotonic) {
+static inline subtoken_feed_result check_feed(const subtoken_feed *feed, int64_t now,
+                                              int64_t monotonic) {
   if (feed == NULL || feed->snapshot.index == NULL) return SUBTOKEN_FEED_ABSENT;
-  int64_t old = age(feed, now, monotonic);
+  int64_t old = feed_age(feed, now, monotonic);
   if (old <= feed->max_age && old < SUBTOKEN_TIME_MAX) return SUBTOKEN_FEED_OK;
   return feed->allow_old ? SUBTOKEN_FEED_OLD_ALLOWED : SUBTOKEN_FEED_OLD;
 }
 
 int64_t subtoken_feed_age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
-  return feed == NULL ? SUBTOKEN_TIME_MAX : age(feed, now, monotonic);
+  return feed == NULL ? SUBTOKEN_TIME_MAX : feed_age(feed, now, monotonic);
 }
 
 subtoken_feed_result subtoken_feed_check(const subtoken_feed *feed, int64_t now,
                                          int64_t monotonic) {
-  return check(feed, now, monotonic);
+  return check_feed(feed, now, monotonic);
 }
 
 subtoken_result subtoken_feed_revoked(void *clock, subtoken_text sub) {
   const subtoken_feed_clock *at = clock;
   if (at == NULL) return SUBTOKEN_REVOCATION_UNKNOWN;
-  subtoken_feed_result result = check(at->feed, at->now, at->monotonic);
+  subtoken_feed_result result = check_feed(at->feed, at->now, at->monotonic);
   if (result != SUBTOKEN_FEED_OK && result != SUBTOKEN_FEED_OLD_ALLOWED)
     return SUBTOKEN_REVOCATION_UNKNOWN;
   return subtoken_revocations_find(&at->feed->snapshot, sub);
@@ -203,12 +206,12 @@ static const struct {
 } results[] = {
     [SUBTOKEN_FEED_UNDECIDED] = {"undecided", NULL, "nothing was decided"},
     [SUBTOKEN_FEED_OK] = {"ok", NULL, "it is good"},
-    [SUBTOKEN_FEED_MORE] = {"more", NULL, "it is not checked to its end yet"},
+    [SUBTOKEN_FEED_MORE] = {"more", NULL, "it is not checked completely yet"},
     [SUBTOKEN_FEED_LENGTH] = {"length", bad, "it is cut short, or longer than it says"},
     [SUBTOKEN_FEED_MAGIC] = {"magic", bad, "it is another kind of file"},
-    [SUBTOKEN_FEED_VERSION] = {"version", bad, "it is of a version that is not known here"},
+    [SUBTOKEN_FEED_VERSION] = {"version", bad, "its version is not known"},
     [SUBTOKEN_FEED_FORM] = {"form", bad, "a field of its head is out of range"},
-    [SUBTOKEN_FEED_KID] = {"kid", bad, "the ring has no secret of the name that it says"},
+    [SUBTOKEN_FEED_KID] = {"kid", bad, "the ring has no secret with its kid"},
     [SUBTOKEN_FEED_MAC] = {"mac", bad, "it was changed, or made with another secret"},
     [SUBTOKEN_FEED_INDEX] = {"index", bad, "its index does not describe its hashes"},
     [SUBTOKEN_FEED_ORDER] = {"order", bad, "its hashes do not ascend"},
@@ -222,7 +225,7 @@ static const struct {
     [SUBTOKEN_FEED_OLD] = {"old", stale, "the last heartbeat is too old"},
     [SUBTOKEN_FEED_OLD_ALLOWED] = {"old_allowed", stale,
                                    "the last heartbeat is too old, and old data is allowed"},
-    [SUBTOKEN_FEED_INVALID_ARGUMENT] = {"invalid_argument", NULL, "the caller is wrong"},
+    [SUBTOKEN_FEED_INVALID_ARGUMENT] = {"invalid_argument", NULL, "invalid argument"},
     [SUBTOKEN_FEED_BUFFER_TOO_SMALL] = {"buffer_too_small", NULL, "it does not fit"},
     [SUBTOKEN_FEED_TOO_LARGE] = {"too_large", bad, "it is larger than the limit"},
     [SUBTOKEN_FEED_NO_SECRET] = {"no_secret", NULL, "the ring is empty"},

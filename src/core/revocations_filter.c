@@ -1,5 +1,5 @@
-/* The filter of a view: a blocked Bloom filter (Putze, Sanders, Singler, 2007) whose blocks are
- * words. What finds a hash in it is in revocations.c.
+/* Builds the filter of a view: a blocked Bloom filter (Putze, Sanders, Singler, 2007) with blocks
+ * of one word. revocations.c looks up in it.
  */
 #include "base/bytes.h"
 #include "core/revocations_format.h"

@@ -1,3 +1,6 @@
+/* Sorts hashes, and writes a snapshot of them. subtoken/revocations.h describes the bytes;
+ * revocations.c opens them.
+ */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -23,7 +26,7 @@ static inline size_t byte_of(uint64_t hash, unsigned shift) {
 }
 
 /* Put each hash among those of its byte, in place; end[b] becomes where those of b end. */
-static void part(uint64_t *hashes, uint32_t count, unsigned shift, uint32_t end[256]) {
+static void partition(uint64_t *hashes, uint32_t count, unsigned shift, uint32_t end[256]) {
   uint32_t next[256];
   uint32_t sum = 0;
   memset(end, 0, 256 * sizeof *end);
@@ -53,7 +56,7 @@ static void sort_from(uint64_t *hashes, uint32_t count, unsigned shift) {
     sort_few(hashes, count);
     return;
   }
-  part(hashes, count, shift, end);
+  partition(hashes, count, shift, end);
   if (shift == 0) return;
   for (size_t b = 0; b < 256; b++) {
     uint32_t from = b == 0 ? 0 : end[b - 1];
@@ -73,9 +76,10 @@ uint32_t subtoken_revocations_sort(uint64_t *hashes, uint32_t count) {
 
 /* ---- writing ---- */
 
-static subtoken_feed_result check(const subtoken_ring *ring,
-                                  const subtoken_revocations_header *header, const uint64_t *hashes,
-                                  uint32_t count, const void *out, size_t out_size) {
+static subtoken_feed_result write_check(const subtoken_ring *ring,
+                                        const subtoken_revocations_header *header,
+                                        const uint64_t *hashes, uint32_t count, const void *out,
+                                        size_t out_size) {
   if (ring == NULL || header == NULL || out == NULL || (hashes == NULL && count > 0)) {
     return SUBTOKEN_FEED_INVALID_ARGUMENT;
   }
@@ -107,7 +111,7 @@ subtoken_feed_result subtoken_revocations_write(const subtoken_ring *ring,
                                                 const subtoken_revocations_header *header,
                                                 const uint64_t *hashes, uint32_t count, void *out,
                                                 size_t out_size, uint8_t digest[SUBTOKEN_MAC_LEN]) {
-  subtoken_feed_result result = check(ring, header, hashes, count, out, out_size);
+  subtoken_feed_result result = write_check(ring, header, hashes, count, out, out_size);
   if (result != SUBTOKEN_FEED_OK) return result;
   uint8_t *bytes = out, bits = st_snapshot_bits(count);
   size_t size = subtoken_revocations_size(count), signed_len = size - SUBTOKEN_MAC_LEN;

@@ -1,3 +1,6 @@
+/* The signing secrets: adds them to a ring, reads a ring from the text of a secrets file, and says
+ * what is wrong with a line of it. Files are read elsewhere (operations/keyring_file.c, edges).
+ */
 #include "core/ring.h"
 
 #include "base/base64url.h"
@@ -45,7 +48,7 @@ bool st_secret_weak(const void *secret, size_t len) {
   return false;
 }
 
-/* The header of the tokens that it signs, encoded once: interface section 3. */
+/* Encodes the header of the tokens that the secret signs, once for all of them. */
 static void set_header(subtoken_secret *secret) {
   char text[64 + SUBTOKEN_KID_MAX];
   st_writer json = st_writer_on(text, sizeof text);
@@ -131,16 +134,16 @@ subtoken_result subtoken_ring_read(subtoken_ring *ring, subtoken_text text, size
   return result;
 }
 
-static bool starts(subtoken_text line, const char *bytes, size_t len) {
+static bool starts_with(subtoken_text line, const char *bytes, size_t len) {
   return line.len >= len && memcmp(line.data, bytes, len) == 0;
 }
 
 /* What an editor or another system put into a line, or NULL. */
-static const char *foreign(subtoken_text line) {
-  if (starts(line, "\xEF\xBB\xBF", 3)) {
+static const char *line_problem(subtoken_text line) {
+  if (starts_with(line, "\xEF\xBB\xBF", 3)) {
     return "starts with a byte-order mark: save the file without one";
   }
-  if (starts(line, "\xFF\xFE", 2) || starts(line, "\xFE\xFF", 2)) {
+  if (starts_with(line, "\xFF\xFE", 2) || starts_with(line, "\xFE\xFF", 2)) {
     return "starts with the byte-order mark of UTF-16: save the file as ASCII or UTF-8";
   }
   if (line.len == 0) return "is empty: remove it";
@@ -160,12 +163,12 @@ const char *subtoken_ring_error(subtoken_text text, size_t line, subtoken_result
   size_t number = 0;
   while (number < line && st_cut(&cutter, '\n', &piece)) number++;
   if (number < line) piece = (subtoken_text){NULL, 0};
-  const char *problem = piece.data != NULL ? foreign(piece) : NULL;
+  const char *problem = piece.data != NULL ? line_problem(piece) : NULL;
   if (problem != NULL) return problem;
   switch (result) {
     case SUBTOKEN_NO_SECRET: return "holds no secret";
     case SUBTOKEN_MALFORMED: return "is not `kid:base64url`";
-    case SUBTOKEN_BAD_SECRET: return "is not 32 to 64 bytes, or a secret that anybody can guess";
+    case SUBTOKEN_BAD_SECRET: return "is not 32 to 64 bytes, or is easy to guess";
     case SUBTOKEN_BAD_KID: return "has a kid that is not up to 64 characters A-Za-z0-9_-";
     case SUBTOKEN_KID_TAKEN: return "repeats the kid of an earlier one";
     case SUBTOKEN_RING_FULL: return "is one secret too many: at most 16";

@@ -1,5 +1,5 @@
-/* Structures of an earlier version of the headers. This is off the way of callers that were built
- * with the headers of this version; sized.h has what they pass.
+/* Completes a structure from a program that was built with earlier headers: core/sized.h. Programs
+ * with the headers of this version never get here.
  */
 #include "core/sized.h"
 

@@ -1,3 +1,6 @@
+/* subtoken_verify and subtoken_inspect: opens a token (jws.c), reads its claims (claims.c) and
+ * applies the rules (decide.c). Nothing of the payload is parsed before the MAC is checked.
+ */
 #include "subtoken/verify.h"
 
 #include "core/claims.h"
@@ -5,13 +8,13 @@
 #include "core/jws.h"
 #include "core/sized.h"
 
-static bool within(int64_t value) {
+static bool time_in_range(int64_t value) {
   return (uint64_t)value <= SUBTOKEN_TIME_MAX;
 }
 
-static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text token,
-                              const subtoken_request *request, const st_path *path,
-                              subtoken_claims *claims) {
+static subtoken_result verify_token(const subtoken_verifier *verifier, subtoken_text token,
+                                    const subtoken_request *request, const st_path *path,
+                                    subtoken_claims *claims) {
   size_t len;
   subtoken_result result =
       st_jws_open(verifier->ring, token, claims->text, sizeof claims->text, &len);
@@ -23,18 +26,18 @@ static subtoken_result verify(const subtoken_verifier *verifier, subtoken_text t
 }
 
 /* As empty as zeroed claims are: no slice can be reached but by these. */
-static void start(subtoken_claims *claims) {
+static void clear_claims(subtoken_claims *claims) {
   claims->iat = claims->exp = claims->nbf = 0;
   claims->every_url = claims->aud_named = false;
   claims->permission_count = claims->url_count = claims->text_len = 0;
   claims->sub = claims->iss = claims->sid = (subtoken_slice){0, 0};
 }
 
-static bool askable(const subtoken_verifier *verifier, subtoken_text token,
-                    const subtoken_request *request) {
+static bool verify_args_valid(const subtoken_verifier *verifier, subtoken_text token,
+                              const subtoken_request *request) {
   return verifier != NULL && verifier->ring != NULL && request != NULL && token.data != NULL &&
          verifier->leeway >= 0 && verifier->leeway <= SUBTOKEN_LEEWAY_MAX &&
-         within(verifier->max_life) && within(request->now) &&
+         time_in_range(verifier->max_life) && time_in_range(request->now) &&
          (request->needs != NULL || request->needs_count == 0);
 }
 
@@ -43,8 +46,9 @@ subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token
                           subtoken_claims *claims) {
   if (claims == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
-  start(claims);
-  if (askable(verifier, token, request)) result = verify(verifier, token, request, path, claims);
+  clear_claims(claims);
+  if (verify_args_valid(verifier, token, request))
+    result = verify_token(verifier, token, request, path, claims);
   if (result != SUBTOKEN_OK) memset(claims, 0, sizeof *claims);
   return result;
 }
@@ -66,8 +70,8 @@ subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text
   return st_verify(verifier, token, request, NULL, claims);
 }
 
-static subtoken_result inspect(subtoken_text token, char *header, size_t header_size,
-                               subtoken_claims *claims) {
+static subtoken_result inspect_token(subtoken_text token, char *header, size_t header_size,
+                                     subtoken_claims *claims) {
   st_jws jws;
   size_t len;
   subtoken_result result = st_jws_split(token, NULL, &jws);
@@ -91,10 +95,10 @@ static subtoken_result inspect(subtoken_text token, char *header, size_t header_
 subtoken_result subtoken_inspect(subtoken_text token, char *header, size_t header_size,
                                  subtoken_claims *claims) {
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
-  if (claims != NULL) start(claims);
+  if (claims != NULL) clear_claims(claims);
   if (claims != NULL && header != NULL && token.data != NULL) {
-    result =
-        header_size > 0 ? inspect(token, header, header_size, claims) : SUBTOKEN_BUFFER_TOO_SMALL;
+    result = header_size > 0 ? inspect_token(token, header, header_size, claims)
+                             : SUBTOKEN_BUFFER_TOO_SMALL;
   }
   if (result != SUBTOKEN_OK) {
     if (claims != NULL) memset(claims, 0, sizeof *claims);

@@ -1,4 +1,7 @@
-/* feed_file - the two files of a feed, taken up as they change: see subtoken/feed.h. */
+/* Keeps the revocation data of an edge fresh from FILE and FILE.alive, in steps that do not block:
+ * subtoken/feed.h. A snapshot is copied into memory, checked, and used only as a whole. What is
+ * decided with it is in core/revocations_feed.c.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -34,7 +37,7 @@ typedef struct moment {
 /* ---- files ---- */
 
 /* Its name; it stands in the path until the next one is asked for. */
-static const char *name_of(subtoken_feed_file *file, int which) {
+static const char *file_name(subtoken_feed_file *file, int which) {
   static const char suffixes[][8] = {"", ".alive", ".seen", ".next"};
   memcpy(file->path + file->path_len, suffixes[which], sizeof suffixes[which]);
   return file->path;
@@ -59,15 +62,15 @@ static bool changed(const subtoken_feed_file *file, int which, const int64_t sta
 /* A name leads to a file that has none, look for look, where a mount keeps it there: what was put
  * in its place is never seen.
  */
-static int look(subtoken_feed_file *file, int which, int64_t stamp[5]) {
+static int check_file(subtoken_feed_file *file, int which, int64_t stamp[5]) {
   struct stat status;
-  if (stat(name_of(file, which), &status) != 0) return errno;
+  if (stat(file_name(file, which), &status) != 0) return errno;
   int failure = stamp_of(&status, stamp);
   if (failure == 0 && status.st_nlink == 0 && !changed(file, which, stamp)) file->mounted = true;
   return failure;
 }
 
-static void forget(subtoken_feed_file *file, int which) {
+static void forget_stamp(subtoken_feed_file *file, int which) {
   memset(file->stamps[which], 0, sizeof file->stamps[which]);
 }
 
@@ -85,7 +88,7 @@ static int open_for_reading(subtoken_feed_file *file, int which, int *descriptor
   struct stat status;
   int failure;
   do {
-    *descriptor = open(name_of(file, which), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    *descriptor = open(file_name(file, which), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   } while (*descriptor < 0 && errno == EINTR);
   if (*descriptor < 0) return errno;
   failure = fstat(*descriptor, &status) != 0 ? errno : stamp_of(&status, file->stamps[which]);
@@ -95,12 +98,12 @@ static int open_for_reading(subtoken_feed_file *file, int which, int *descriptor
   }
   (void)close(*descriptor);
   *descriptor = -1;
-  forget(file, which);
+  forget_stamp(file, which);
   return failure;
 }
 
 /* A few bytes at once: of a small file one more than it may have. -1, and errno. */
-static ssize_t read_at(int descriptor, void *out, size_t size, size_t at) {
+static ssize_t read_bytes(int descriptor, void *out, size_t size, size_t at) {
   ssize_t got;
   do {
     got = pread(descriptor, out, size, (off_t)at);
@@ -113,25 +116,25 @@ static int read_small(subtoken_feed_file *file, int which, void *out, size_t siz
   int failure = open_for_reading(file, which, &descriptor);
   *len = 0;
   if (failure != 0) return failure;
-  ssize_t got = read_at(descriptor, out, size, 0);
+  ssize_t got = read_bytes(descriptor, out, size, 0);
   failure = got < 0 ? errno : 0;
   if (got > 0) *len = (size_t)got;
   (void)close(descriptor);
-  if (failure != 0) forget(file, which);
+  if (failure != 0) forget_stamp(file, which);
   return failure;
 }
 
 /* ---- memory ---- */
 
 /* At a poll's beginning there is nothing old, so there is room for one. */
-static void let_go(subtoken_feed_file *file, void *memory, size_t len) {
+static void release_later(subtoken_feed_file *file, void *memory, size_t len) {
   if (memory == NULL) return;
   file->old = memory;
   file->old_len = len;
 }
 
 static void drop_fresh(subtoken_feed_file *file) {
-  let_go(file, file->fresh, file->fresh_mapped);
+  release_later(file, file->fresh, file->fresh_mapped);
   file->fresh = NULL;
   subtoken_wipe(&file->opening, sizeof file->opening);
   memset(&file->view, 0, sizeof file->view);
@@ -147,19 +150,19 @@ static bool release_some(subtoken_feed_file *file) {
   return file->old == NULL;
 }
 
-static void close_it(subtoken_feed_file *file) {
+static void close_descriptor(subtoken_feed_file *file) {
   if (file->descriptor >= 0) (void)close(file->descriptor);
   file->descriptor = -1;
 }
 
 /* ---- the heartbeat ---- */
 
-static subtoken_feed_result cannot_read(subtoken_feed_file *file, int failure) {
+static subtoken_feed_result io_error(subtoken_feed_file *file, int failure) {
   file->error = failure;
   return SUBTOKEN_FEED_IO;
 }
 
-static void put_in_force(subtoken_feed_file *file) {
+static void use_snapshot(subtoken_feed_file *file) {
   void *old = file->current;
   size_t old_len = file->mapped;
   file->current = file->fresh;
@@ -167,7 +170,7 @@ static void put_in_force(subtoken_feed_file *file) {
   file->mapped = file->fresh_mapped;
   file->fresh = NULL;
   memset(&file->view, 0, sizeof file->view);
-  let_go(file, old, old_len);
+  release_later(file, old, old_len);
   file->filled = 0;
   file->filling = file->feed.snapshot.count >= FILTER_FROM;
   if (file->filling) file->state = FILLING;
@@ -176,8 +179,8 @@ static void put_in_force(subtoken_feed_file *file) {
 /* The fresh snapshot, when there is one and the heartbeat names it; else the heartbeat may
  * still be for the one in force, which then grows no older than it has to.
  */
-static subtoken_feed_result take(subtoken_feed_file *file, const subtoken_heartbeat *heartbeat,
-                                 const moment *at) {
+static subtoken_feed_result use_heartbeat(subtoken_feed_file *file,
+                                          const subtoken_heartbeat *heartbeat, const moment *at) {
   subtoken_feed *feed = &file->feed;
   if (file->fresh == NULL) {
     return subtoken_feed_take(feed, NULL, heartbeat, at->now, at->monotonic);
@@ -185,7 +188,7 @@ static subtoken_feed_result take(subtoken_feed_file *file, const subtoken_heartb
   subtoken_feed_result result =
       subtoken_feed_take(feed, &file->view, heartbeat, at->now, at->monotonic);
   if (result == SUBTOKEN_FEED_OK) {
-    put_in_force(file);
+    use_snapshot(file);
     return result;
   }
   if (file->view.sequence < feed->sequence) {
@@ -203,32 +206,32 @@ static subtoken_feed_result read_heartbeat(subtoken_feed_file *file, int which, 
   size_t len;
   subtoken_heartbeat heartbeat;
   int failure = read_small(file, which, bytes, sizeof bytes, &len);
-  if (failure != 0) return cannot_read(file, failure);
+  if (failure != 0) return io_error(file, failure);
   subtoken_feed_result result = subtoken_heartbeat_read(at->ring, bytes, len, &heartbeat);
-  return result == SUBTOKEN_FEED_OK ? take(file, &heartbeat, at) : result;
+  return result == SUBTOKEN_FEED_OK ? use_heartbeat(file, &heartbeat, at) : result;
 }
 
 /* A pull that was ended between its two files has left the heartbeat of FILE in FILE.next. */
-static bool take_next(subtoken_feed_file *file, const moment *at) {
+static bool use_next_heartbeat(subtoken_feed_file *file, const moment *at) {
   int64_t stamp[5];
-  return file->fresh != NULL && look(file, NEXT, stamp) == 0 &&
+  return file->fresh != NULL && check_file(file, NEXT, stamp) == 0 &&
          read_heartbeat(file, NEXT, at) == SUBTOKEN_FEED_OK;
 }
 
 /* Read unless it is the one in force: what was refused may be good by now, because the
  * ring has changed or its T has come, and it is short.
  */
-static subtoken_feed_result look_at_heartbeat(subtoken_feed_file *file, const moment *at) {
+static subtoken_feed_result check_heartbeat(subtoken_feed_file *file, const moment *at) {
   int64_t stamp[5];
-  int failure = look(file, HEARTBEAT, stamp);
+  int failure = check_file(file, HEARTBEAT, stamp);
   if (failure == 0 && file->last == SUBTOKEN_FEED_OK && file->fresh == NULL &&
       !changed(file, HEARTBEAT, stamp)) {
     return SUBTOKEN_FEED_OK;
   }
   subtoken_feed_result result =
-      failure != 0 ? cannot_read(file, failure) : read_heartbeat(file, HEARTBEAT, at);
+      failure != 0 ? io_error(file, failure) : read_heartbeat(file, HEARTBEAT, at);
   int error = file->error;
-  if (result != SUBTOKEN_FEED_OK && take_next(file, at)) return SUBTOKEN_FEED_OK;
+  if (result != SUBTOKEN_FEED_OK && use_next_heartbeat(file, at)) return SUBTOKEN_FEED_OK;
   file->error = error;
   return result;
 }
@@ -236,7 +239,7 @@ static subtoken_feed_result look_at_heartbeat(subtoken_feed_file *file, const mo
 /* ---- the snapshot ---- */
 
 /* Is it the ring that it was? A secret is known by what its MACs begin with. */
-static uint64_t tag_of(const subtoken_ring *ring) {
+static uint64_t ring_tag(const subtoken_ring *ring) {
   static const uint8_t key[SUBTOKEN_HASH_KEY_LEN];
   struct {
     uint64_t before;
@@ -259,32 +262,33 @@ static uint64_t tag_of(const subtoken_ring *ring) {
 }
 
 /* FILE is not to be had. What is in force may live on by its heartbeats all the same. */
-static subtoken_feed_result refuse(subtoken_feed_file *file, const moment *at,
-                                   subtoken_feed_result result, int failure) {
+static subtoken_feed_result refuse_file(subtoken_feed_file *file, const moment *at,
+                                        subtoken_feed_result result, int failure) {
   subtoken_feed_result alive = SUBTOKEN_FEED_ABSENT;
-  close_it(file);
+  close_descriptor(file);
   drop_fresh(file);
   file->state = IDLE;
   file->found = result;
   /* A fault that need not be the file's: it is read again at the next look. */
-  if (result == SUBTOKEN_FEED_IO) forget(file, SNAPSHOT);
-  if (file->current != NULL) alive = look_at_heartbeat(file, at);
+  if (result == SUBTOKEN_FEED_IO) forget_stamp(file, SNAPSHOT);
+  if (file->current != NULL) alive = check_heartbeat(file, at);
   (void)alive; /* FILE is what there is to say something about */
   file->error = failure;
   return result;
 }
 
-static subtoken_feed_result refuse_unread(subtoken_feed_file *file, const moment *at, int failure) {
-  return refuse(file, at, SUBTOKEN_FEED_IO, failure);
+static subtoken_feed_result refuse_unreadable(subtoken_feed_file *file, const moment *at,
+                                              int failure) {
+  return refuse_file(file, at, SUBTOKEN_FEED_IO, failure);
 }
 
 static subtoken_feed_result check_slice(subtoken_feed_file *file, const moment *at) {
   subtoken_feed_result result = subtoken_revocations_step(&file->opening, 0, &file->view);
   if (result == SUBTOKEN_FEED_MORE) return result;
-  if (result != SUBTOKEN_FEED_OK) return refuse(file, at, result, 0);
+  if (result != SUBTOKEN_FEED_OK) return refuse_file(file, at, result, 0);
   file->state = IDLE;
   file->found = SUBTOKEN_FEED_OK;
-  return look_at_heartbeat(file, at);
+  return check_heartbeat(file, at);
 }
 
 /* Its head is looked at as soon as it is there: of what is no snapshot, or is under a secret
@@ -293,17 +297,17 @@ static subtoken_feed_result check_slice(subtoken_feed_file *file, const moment *
 static subtoken_feed_result read_slice(subtoken_feed_file *file, const moment *at) {
   size_t before = file->fresh_read, left = file->fresh_len - before;
   size_t size = left < SUBTOKEN_REVOCATIONS_SLICE ? left : SUBTOKEN_REVOCATIONS_SLICE;
-  ssize_t got = read_at(file->descriptor, (uint8_t *)file->fresh + before, size, before);
-  if (got < 0) return refuse_unread(file, at, errno);
-  if (got == 0) return refuse(file, at, SUBTOKEN_FEED_LENGTH, 0); /* it was longer before */
+  ssize_t got = read_bytes(file->descriptor, (uint8_t *)file->fresh + before, size, before);
+  if (got < 0) return refuse_unreadable(file, at, errno);
+  if (got == 0) return refuse_file(file, at, SUBTOKEN_FEED_LENGTH, 0); /* it was longer before */
   file->fresh_read += (size_t)got;
   if (before < HEAD_LEN && file->fresh_read >= HEAD_LEN) {
     subtoken_feed_result result =
         subtoken_revocations_start(&file->opening, at->ring, file->fresh, file->fresh_len);
-    if (result != SUBTOKEN_FEED_MORE) return refuse(file, at, result, 0);
+    if (result != SUBTOKEN_FEED_MORE) return refuse_file(file, at, result, 0);
   }
   if (file->fresh_read == file->fresh_len) {
-    close_it(file);
+    close_descriptor(file);
     file->state = CHECKING;
   }
   return SUBTOKEN_FEED_MORE;
@@ -317,7 +321,7 @@ static bool has_holes(int descriptor, int64_t size) {
   return hole >= 0 && hole < size;
 }
 
-static subtoken_feed_result judge_size(const subtoken_feed_file *file, int64_t size) {
+static subtoken_feed_result check_size(const subtoken_feed_file *file, int64_t size) {
   if (size < HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
   if ((uint64_t)size > file->max_size) return SUBTOKEN_FEED_TOO_LARGE;
   return has_holes(file->descriptor, size) ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_OK;
@@ -364,14 +368,14 @@ static subtoken_feed_result fill_slice(subtoken_feed_file *file) {
 static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment *at) {
   drop_fresh(file);
   if (!release_some(file)) return SUBTOKEN_FEED_MORE;
-  file->ring = tag_of(at->ring);
+  file->ring = ring_tag(at->ring);
   int failure = open_for_reading(file, SNAPSHOT, &file->descriptor);
-  if (failure != 0) return refuse_unread(file, at, failure);
+  if (failure != 0) return refuse_unreadable(file, at, failure);
   int64_t size = file->stamps[SNAPSHOT][2];
-  subtoken_feed_result result = judge_size(file, size);
-  if (result != SUBTOKEN_FEED_OK) return refuse(file, at, result, 0);
+  subtoken_feed_result result = check_size(file, size);
+  if (result != SUBTOKEN_FEED_OK) return refuse_file(file, at, result, 0);
   file->fresh = map_memory((size_t)size, &file->fresh_mapped);
-  if (file->fresh == NULL) return refuse_unread(file, at, errno);
+  if (file->fresh == NULL) return refuse_unreadable(file, at, errno);
   file->fresh_len = (size_t)size;
   file->fresh_read = 0;
   file->state = READING;
@@ -380,25 +384,25 @@ static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment
 
 /* ---- a look ---- */
 
-static void look_at_seen(subtoken_feed_file *file) {
+static void check_seen(subtoken_feed_file *file) {
   int64_t stamp[5];
   char text[ST_SEEN_MAX + 1];
   size_t len;
-  if (look(file, SEEN, stamp) != 0 || !changed(file, SEEN, stamp)) return;
+  if (check_file(file, SEEN, stamp) != 0 || !changed(file, SEEN, stamp)) return;
   if (read_small(file, SEEN, text, sizeof text, &len) != 0) return;
   int64_t seen = st_seen_read(text, len);
   if (seen > file->feed.sequence) file->feed.sequence = seen;
 }
 
-static subtoken_feed_result look_at_files(subtoken_feed_file *file, const moment *at) {
+static subtoken_feed_result check_files(subtoken_feed_file *file, const moment *at) {
   int64_t stamp[5];
-  look_at_seen(file);
-  int failure = look(file, SNAPSHOT, stamp);
-  if (failure != 0) return refuse_unread(file, at, failure);
+  check_seen(file);
+  int failure = check_file(file, SNAPSHOT, stamp);
+  if (failure != 0) return refuse_unreadable(file, at, failure);
   if (changed(file, SNAPSHOT, stamp)) return begin_reading(file, at);
-  if (file->found == SUBTOKEN_FEED_OK) return look_at_heartbeat(file, at);
-  if (file->ring != tag_of(at->ring)) return begin_reading(file, at);
-  return refuse(file, at, file->found, 0);
+  if (file->found == SUBTOKEN_FEED_OK) return check_heartbeat(file, at);
+  if (file->ring != ring_tag(at->ring)) return begin_reading(file, at);
+  return refuse_file(file, at, file->found, 0);
 }
 
 /* ---- the calls ---- */
@@ -444,7 +448,7 @@ subtoken_feed_result subtoken_feed_file_poll(subtoken_feed_file *file, const sub
   } else if (file->state == FILLING) {
     return fill_slice(file);
   } else {
-    result = look_at_files(file, &at);
+    result = check_files(file, &at);
   }
   if (result != SUBTOKEN_FEED_MORE) file->last = result;
   return file->filling ? SUBTOKEN_FEED_MORE : result;
@@ -467,7 +471,7 @@ subtoken_feed_result subtoken_feed_file_load(subtoken_feed_file *file, const sub
 
 void subtoken_feed_file_stop(subtoken_feed_file *file) {
   if (file == NULL || file->state == STOPPED) return;
-  close_it(file);
+  close_descriptor(file);
   if (file->old != NULL) (void)munmap(file->old, file->old_len);
   if (file->fresh != NULL) (void)munmap(file->fresh, file->fresh_mapped);
   if (file->current != NULL) (void)munmap(file->current, file->mapped);

@@ -1,4 +1,6 @@
-/* seen - see seen.h. */
+/* Reads and writes the content of FILE.seen (subtoken/feed.h). Those who call read and write the file:
+ * feed_file.c, and `subtoken pull`.
+ */
 #include "feed/seen.h"
 
 #include "base/bytes.h"

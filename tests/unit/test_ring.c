@@ -131,7 +131,7 @@ static void errors_of_a_file_name_the_line(void **state) {
       {LINE_A " ", 1, "has white space: the file has none"},
       {LINE_A "\n\t" LINE_B, 2, "has white space: the file has none"},
       {"c3VidG9rZW4tdW5pdC10ZXN0cy1zZWNyZXQtMDAwMSE", 1, "is not `kid:base64url`"},
-      {LINE_A "\ntwo:c2hvcnQ\n", 2, "is not 32 to 64 bytes, or a secret that anybody can guess"},
+      {LINE_A "\ntwo:c2hvcnQ\n", 2, "is not 32 to 64 bytes, or is easy to guess"},
       {"a.b" LINE_A, 1, "has a kid that is not up to 64 characters A-Za-z0-9_-"},
       {LINE_A "\n" LINE_A, 2, "repeats the kid of an earlier one"},
       {"", 0, "holds no secret"},
