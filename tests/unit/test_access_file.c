@@ -58,7 +58,7 @@ static const char *all(void) {
 }
 
 /* The example of Graphene's documentation. */
-static void test_graphene(void **state) {
+static void the_documented_example_is_read(void **state) {
   (void)state;
   static const char example[] =
       "{\n"
@@ -109,7 +109,7 @@ static void test_graphene(void **state) {
   assert_false(st_access_file_next(&file, &entry));
 }
 
-static void test_accepted(void **state) {
+static void variants_are_read(void **state) {
   (void)state;
   static const struct {
     const char *text, *entries;
@@ -152,7 +152,7 @@ static void test_accepted(void **state) {
   }
 }
 
-static void test_refused(void **state) {
+static void errors_name_line_and_column(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -275,7 +275,7 @@ static bool large_end(const char *back) {
   return start_bytes(large, large_writer.len);
 }
 
-static void test_longest(void **state) {
+static void a_username_has_256_bytes_at_most(void **state) {
   (void)state;
   for (size_t len = 255; len <= 257; len++) {
     large_start("{\"permission_map\":[[\"");
@@ -313,7 +313,7 @@ static void test_longest(void **state) {
 }
 
 /* In the order that a plain search tree is worst at; and one of them twice. */
-static void test_many(void **state) {
+static void a_hundred_thousand_users_are_read(void **state) {
   (void)state;
   char login[32];
   enum { USERS = 100000 };
@@ -341,7 +341,7 @@ static void test_many(void **state) {
 }
 
 /* An object has as many users as the JSON reader keeps names, less what else is open. */
-static void test_many_in_an_object(void **state) {
+static void an_object_has_a_limited_number_of_users(void **state) {
   (void)state;
   char login[32];
   for (int users = 1270; users <= 1290; users += 20) {
@@ -356,7 +356,7 @@ static void test_many_in_an_object(void **state) {
   assert_non_null(strstr(file.error, "use an array"));
 }
 
-static void test_login_valid(void **state) {
+static void usernames_have_a_form(void **state) {
   (void)state;
   assert_true(st_names_username_valid(ST_TEXT("a")));
   assert_true(st_names_username_valid(ST_TEXT("anna@example.org")));
@@ -374,8 +374,13 @@ static void test_login_valid(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_graphene), TEST(test_accepted),          TEST(test_refused),     TEST(test_longest),
-      TEST(test_many),     TEST(test_many_in_an_object), TEST(test_login_valid),
+      TEST(the_documented_example_is_read),
+      TEST(variants_are_read),
+      TEST(errors_name_line_and_column),
+      TEST(a_username_has_256_bytes_at_most),
+      TEST(a_hundred_thousand_users_are_read),
+      TEST(an_object_has_a_limited_number_of_users),
+      TEST(usernames_have_a_form),
   };
   return cmocka_run_group_tests_name("access_file", tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static int64_t check_page(int64_t first, int64_t last) {
   return next;
 }
 
-static void test_lines(void **state) {
+static void lines_are_escaped_json(void **state) {
   (void)state;
   office.audit_last = 2;
   office.audit_detail = "permissions \"a\",\x1b\xFF";
@@ -50,7 +50,7 @@ static void test_lines(void **state) {
   check_body("{\"entries\":[]}");
 }
 
-static void test_pages(void **state) {
+static void pages_lead_back_to_the_first_line(void **state) {
   (void)state;
   office.audit_last = 130;
   assert_int_equal(get(AUDIT, AS_KEY), 200);
@@ -75,7 +75,7 @@ static void test_pages(void **state) {
 }
 
 /* Long lines: the page ends early, and the next begins where it ended. */
-static void test_full_pages(void **state) {
+static void a_page_ends_when_the_body_is_full(void **state) {
   (void)state;
   static char detail[ST_AUDIT_DETAIL_MAX + 1];
   memset(detail, '\x01', ST_AUDIT_DETAIL_MAX);
@@ -95,7 +95,7 @@ static void test_full_pages(void **state) {
   assert_true(pages == 7);
 }
 
-static void test_refused(void **state) {
+static void others_may_not_read_it(void **state) {
   (void)state;
   static const struct {
     const char *target, *headers;
@@ -135,10 +135,10 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_lines, office_open),
-      cmocka_unit_test_setup(test_pages, office_open),
-      cmocka_unit_test_setup(test_full_pages, office_open),
-      cmocka_unit_test_setup(test_refused, office_open),
+      cmocka_unit_test_setup(lines_are_escaped_json, office_open),
+      cmocka_unit_test_setup(pages_lead_back_to_the_first_line, office_open),
+      cmocka_unit_test_setup(a_page_ends_when_the_body_is_full, office_open),
+      cmocka_unit_test_setup(others_may_not_read_it, office_open),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

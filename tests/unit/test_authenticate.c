@@ -71,7 +71,7 @@ static void check_ambiguous(void) {
 
 /* ---- HTTP Basic ---- */
 
-static void test_basic_is_a_credential(void **state) {
+static void basic_is_a_credential(void **state) {
   (void)state;
   static const char line[] = "Authorization: bASIC   YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==\n";
   assert_int_equal(get(INFO "?v=latest", AS_ALICE), 200);
@@ -85,7 +85,7 @@ static void test_basic_is_a_credential(void **state) {
   assert_string_equal(reply.event.key_id, KEY_ID);
 }
 
-static void test_basic_with_another(void **state) {
+static void basic_beside_another_is_refused(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {INFO, AS_ALICE "X-API-Key: " KEY "\n"},
@@ -113,7 +113,7 @@ static void test_basic_with_another(void **state) {
 }
 
 /* D23: forms that are not looked at are as if they were not there. */
-static void test_credentials_that_are_not_looked_at(void **state) {
+static void forms_that_are_off_are_ignored(void **state) {
   (void)state;
   static const struct {
     unsigned forms;
@@ -155,7 +155,7 @@ static void test_credentials_that_are_not_looked_at(void **state) {
 }
 
 /* D21. */
-static void test_basic_challenge(void **state) {
+static void a_401_asks_for_basic_when_told(void **state) {
   (void)state;
   assert_int_equal(get(INFO, ""), 401);
   assert_false(reply.basic_challenge);
@@ -177,7 +177,7 @@ static void test_basic_challenge(void **state) {
 }
 
 /* What cannot be read is a credential all the same, and one that nobody has. */
-static void test_basic_malformed(void **state) {
+static void malformed_basic_is_unauthorized(void **state) {
   (void)state;
   static const char *const values[] = {
       "YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ", /* no padding */
@@ -206,7 +206,7 @@ static void test_basic_malformed(void **state) {
 }
 
 /* The longest login and the longest password fit together; a byte more is never read. */
-static void test_basic_longest(void **state) {
+static void the_longest_basic_is_read(void **state) {
   (void)state;
   char text[ST_NAME_MAX + ST_PASSWORD_MAX + 3];
   memset(text, 'x', sizeof text);
@@ -228,7 +228,7 @@ static bool is_in_context(const char *text) {
 }
 
 /* Whatever came of it, the password is not left in memory. */
-static void test_basic_is_wiped(void **state) {
+static void a_basic_password_is_wiped(void **state) {
   (void)state;
   static const char good[] = "Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==";
   st_identity identity;
@@ -252,7 +252,7 @@ static void test_basic_is_wiped(void **state) {
 }
 
 /* People are told which of the two it was. */
-static void test_basic_unavailable(void **state) {
+static void busy_and_failed_are_two_things(void **state) {
   (void)state;
   office.verdict_forced = true;
   office.status = ST_PASSWORD_BUSY;
@@ -273,7 +273,7 @@ static void test_basic_unavailable(void **state) {
 
 /* ---- registered strings ---- */
 
-static void test_registered_strings(void **state) {
+static void a_registered_string_is_a_credential(void **state) {
   (void)state;
   static const struct {
     const char *target, *headers;
@@ -314,7 +314,7 @@ static const char *used_by(const char *headers) {
   return office.used;
 }
 
-static void test_uses(void **state) {
+static void the_use_of_a_key_is_noted(void **state) {
   (void)state;
   char token[SUBTOKEN_ISSUED_MAX + 1];
   assert_string_equal(used_by(AS_POOR), POOR_ID);
@@ -335,7 +335,7 @@ static void grant_to(st_identity *identity, const char *permissions) {
   identity->grant = grant_of(permissions, NULL);
 }
 
-static void test_covers(void **state) {
+static void a_credential_covers_its_permissions(void **state) {
   (void)state;
   static const struct {
     const char *asked;
@@ -364,7 +364,7 @@ static void test_covers(void **state) {
 }
 
 /* As long as the root of it: not as the login, which is short. */
-static void test_ends(void **state) {
+static void a_credential_ends_with_its_root(void **state) {
   (void)state;
   static st_identity identity;
   st_context *v = begin("", "", "");
@@ -401,7 +401,7 @@ static void test_ends(void **state) {
 
 /* ---- who did it ---- */
 
-static void test_acts(void **state) {
+static void the_actor_of_a_change_is_named(void **state) {
   (void)state;
   static const char hostile[] = "key \x1B[31m\r\n, from \xE2\x80\xAE\"'";
   static st_identity identity;
@@ -445,7 +445,7 @@ static void test_acts(void **state) {
 
 /* ---- parameters ---- */
 
-static void test_numbers(void **state) {
+static void numbers_of_a_query_have_bounds(void **state) {
   (void)state;
   static const struct {
     const char *query;
@@ -504,7 +504,7 @@ static void test_numbers(void **state) {
   }
 }
 
-static void test_texts(void **state) {
+static void texts_of_a_query_are_decoded(void **state) {
   (void)state;
   static const struct {
     const char *query, *value; /* NULL: refused */
@@ -555,7 +555,7 @@ static void test_texts(void **state) {
 
 /* ---- replies ---- */
 
-static void test_headers(void **state) {
+static void header_values_are_escaped(void **state) {
   (void)state;
   (void)begin("", "", "");
   st_reply_header(&reply, "X", ST_TEXT("a\r\nY: b%\xC3 \x7F~!"));
@@ -572,22 +572,22 @@ static void test_headers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_basic_is_a_credential, office_open),
-      cmocka_unit_test_setup(test_basic_with_another, office_open),
-      cmocka_unit_test_setup(test_credentials_that_are_not_looked_at, office_open),
-      cmocka_unit_test_setup(test_basic_challenge, office_open),
-      cmocka_unit_test_setup(test_basic_malformed, office_open),
-      cmocka_unit_test_setup(test_basic_longest, office_open),
-      cmocka_unit_test_setup(test_basic_is_wiped, office_open),
-      cmocka_unit_test_setup(test_basic_unavailable, office_open),
-      cmocka_unit_test_setup(test_registered_strings, office_open),
-      cmocka_unit_test_setup(test_uses, office_open),
-      cmocka_unit_test_setup(test_covers, office_open),
-      cmocka_unit_test_setup(test_ends, office_open),
-      cmocka_unit_test_setup(test_acts, office_open),
-      cmocka_unit_test_setup(test_numbers, office_open),
-      cmocka_unit_test_setup(test_texts, office_open),
-      cmocka_unit_test_setup(test_headers, office_open),
+      cmocka_unit_test_setup(basic_is_a_credential, office_open),
+      cmocka_unit_test_setup(basic_beside_another_is_refused, office_open),
+      cmocka_unit_test_setup(forms_that_are_off_are_ignored, office_open),
+      cmocka_unit_test_setup(a_401_asks_for_basic_when_told, office_open),
+      cmocka_unit_test_setup(malformed_basic_is_unauthorized, office_open),
+      cmocka_unit_test_setup(the_longest_basic_is_read, office_open),
+      cmocka_unit_test_setup(a_basic_password_is_wiped, office_open),
+      cmocka_unit_test_setup(busy_and_failed_are_two_things, office_open),
+      cmocka_unit_test_setup(a_registered_string_is_a_credential, office_open),
+      cmocka_unit_test_setup(the_use_of_a_key_is_noted, office_open),
+      cmocka_unit_test_setup(a_credential_covers_its_permissions, office_open),
+      cmocka_unit_test_setup(a_credential_ends_with_its_root, office_open),
+      cmocka_unit_test_setup(the_actor_of_a_change_is_named, office_open),
+      cmocka_unit_test_setup(numbers_of_a_query_have_bounds, office_open),
+      cmocka_unit_test_setup(texts_of_a_query_are_decoded, office_open),
+      cmocka_unit_test_setup(header_values_are_escaped, office_open),
   };
   return cmocka_run_group_tests_name("visit", tests, NULL, NULL);
 }

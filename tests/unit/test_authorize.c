@@ -115,7 +115,7 @@ static const char *subtoken(const char *permissions, const char *urls, const cha
 #define NGINX(method, uri) "X-Original-Method: " method "\nX-Original-URI: " uri "\n"
 #define TRAEFIK(method, uri) "X-Forwarded-Method: " method "\nX-Forwarded-Uri: " uri "\n"
 
-static void test_sources(void **state) {
+static void the_original_request_is_found(void **state) {
   (void)state;
   static const struct {
     const char *method, *target, *headers;
@@ -193,7 +193,7 @@ static void test_sources(void **state) {
 }
 
 /* D7: the absolute URL that ingress-nginx sends. Its host is what the caller sent as Host. */
-static void test_original_url(void **state) {
+static void an_absolute_original_url_counts(void **state) {
   (void)state;
   static const struct {
     const char *url;
@@ -257,7 +257,7 @@ static void test_original_url(void **state) {
   }
 }
 
-static void test_original_url_and_others(void **state) {
+static void two_original_requests_must_agree(void **state) {
   (void)state;
 #define URL(method, url) "X-Original-Method: " method "\nX-Original-URL: " url "\n"
   static const struct {
@@ -292,7 +292,7 @@ static void test_original_url_and_others(void **state) {
 }
 
 /* A url of a subtoken is held against the original bytes, never against our own request. */
-static void test_restricted(void **state) {
+static void urls_are_compared_with_the_original(void **state) {
   (void)state;
   static const struct {
     const char *method, *target, *headers;
@@ -328,7 +328,7 @@ static void test_restricted(void **state) {
   assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
 }
 
-static void test_long_target(void **state) {
+static void an_original_target_has_a_limit(void **state) {
   (void)state;
   static char headers[SUBTOKEN_TARGET_MAX + 300];
   for (int more = 0; more < 2; more++) {
@@ -340,7 +340,7 @@ static void test_long_target(void **state) {
 
 /* ---- who asks ---- */
 
-static void test_credentials(void **state) {
+static void credentials_of_the_original_count(void **state) {
   (void)state;
   static const struct {
     const char *target, *headers;
@@ -380,7 +380,7 @@ static void test_credentials(void **state) {
   assert_null(reply.challenge);
 }
 
-static void test_who(void **state) {
+static void the_identity_is_told_in_headers(void **state) {
   (void)state;
   static const char front[] = "X-Subtoken-Sub: " SUB "\r\nX-Subtoken-Key: " KEY_ID "\r\n";
   static const char owner[] =
@@ -415,7 +415,7 @@ static void test_who(void **state) {
 }
 
 /* The longest owner and permissions that the store can hold all fit. */
-static void test_longest(void **state) {
+static void the_longest_identity_fits(void **state) {
   (void)state;
   memset(stored->owner, '\xC3', ST_NAME_MAX);
   size_t len = 0;
@@ -432,7 +432,7 @@ static void test_longest(void **state) {
   assert_non_null(strstr(reply.headers, "X-Subtoken-Nonce: " NONCE_64 "\r\n"));
 }
 
-static void test_refused(void **state) {
+static void what_cannot_be_decided_is_503(void **state) {
   (void)state;
   office.broken = true;
   assert_int_equal(get(ASK "/a", AS_KEY), 503);
@@ -449,7 +449,7 @@ static void test_refused(void **state) {
 
 /* ---- with a policy ---- */
 
-static void test_policy(void **state) {
+static void the_policy_decides(void **state) {
   (void)state;
   static const char *const none = "Accept: x\n";
   static const struct {
@@ -490,7 +490,7 @@ static void test_policy(void **state) {
 }
 
 /* A target that can be read in two ways goes before all else, for whole keys too. */
-static void test_policy_order(void **state) {
+static void an_ambiguous_target_comes_first(void **state) {
   (void)state;
   assert_int_equal(may("GET", "/v2/x/../account", AS_KEY), 400);
   check_body(AMBIGUOUS);
@@ -507,7 +507,7 @@ static void test_policy_order(void **state) {
   assert_string_equal(reply.event.credential, "");
 }
 
-static void test_preflight(void **state) {
+static void a_preflight_passes_when_the_policy_says_so(void **state) {
   (void)state;
 #define CORS "Origin: https://a.example\nAccess-Control-Request-Method: PUT\n"
   assert_int_equal(may("OPTIONS", "/v2/account", CORS), 200);
@@ -533,7 +533,7 @@ static void test_preflight(void **state) {
 #define WHO "X-Subtoken-Sub: " SUB "\r\nX-Subtoken-Key: " KEY_ID "\r\n"
 
 /* A5: what an asker sent comes back as it was, or not at all. */
-static void test_nonce(void **state) {
+static void a_nonce_is_echoed(void **state) {
   (void)state;
   static const struct {
     const char *headers, *echoed;
@@ -578,7 +578,7 @@ static void test_nonce(void **state) {
 }
 
 /* D18: whose the credential is, is told whatever the policy says. A nonce opens nothing. */
-static void test_who_despite_the_policy(void **state) {
+static void the_identity_is_told_whatever_the_policy_says(void **state) {
   (void)state;
   static const struct {
     const char *method, *original, *body;
@@ -619,7 +619,7 @@ static int rpc(const char *headers, const char *body) {
   return ask("POST", ASK "/rpc", headers, body);
 }
 
-static void test_json_rpc(void **state) {
+static void json_rpc_needs_its_apis(void **state) {
   (void)state;
   assert_int_equal(rpc(AS_KEY, HISTORY), 200);
   assert_int_equal(rpc(AS_KEY, DATABASE), 403);
@@ -669,7 +669,7 @@ static int set_up_anyone(void **state) {
 
 #define TOLD "history_api,account"
 
-static void test_anyone(void **state) {
+static void the_anonymous_user_may_pass(void **state) {
   (void)state;
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", TOLD), 200);
   check_event("none");
@@ -693,7 +693,7 @@ static void test_anyone(void **state) {
                    403);
 }
 
-static void test_no_anyone(void **state) {
+static void without_an_anonymous_user_nobody_passes(void **state) {
   (void)state;
   st_key *row = &office.rows[office.row_count - 1].key;
   row->disabled = true;
@@ -712,23 +712,23 @@ static void test_no_anyone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_sources, set_up),
-      cmocka_unit_test_setup(test_original_url, set_up),
-      cmocka_unit_test_setup(test_original_url_and_others, set_up),
-      cmocka_unit_test_setup(test_restricted, set_up),
-      cmocka_unit_test_setup(test_long_target, set_up),
-      cmocka_unit_test_setup(test_credentials, set_up),
-      cmocka_unit_test_setup(test_who, set_up),
-      cmocka_unit_test_setup(test_longest, set_up),
-      cmocka_unit_test_setup(test_refused, set_up),
-      cmocka_unit_test_setup(test_policy, set_up_policy),
-      cmocka_unit_test_setup(test_policy_order, set_up_policy),
-      cmocka_unit_test_setup(test_preflight, set_up_policy),
-      cmocka_unit_test_setup(test_nonce, set_up_policy),
-      cmocka_unit_test_setup(test_who_despite_the_policy, set_up_policy),
-      cmocka_unit_test_setup(test_json_rpc, set_up_policy),
-      cmocka_unit_test_setup(test_anyone, set_up_anyone),
-      cmocka_unit_test_setup(test_no_anyone, set_up_anyone),
+      cmocka_unit_test_setup(the_original_request_is_found, set_up),
+      cmocka_unit_test_setup(an_absolute_original_url_counts, set_up),
+      cmocka_unit_test_setup(two_original_requests_must_agree, set_up),
+      cmocka_unit_test_setup(urls_are_compared_with_the_original, set_up),
+      cmocka_unit_test_setup(an_original_target_has_a_limit, set_up),
+      cmocka_unit_test_setup(credentials_of_the_original_count, set_up),
+      cmocka_unit_test_setup(the_identity_is_told_in_headers, set_up),
+      cmocka_unit_test_setup(the_longest_identity_fits, set_up),
+      cmocka_unit_test_setup(what_cannot_be_decided_is_503, set_up),
+      cmocka_unit_test_setup(the_policy_decides, set_up_policy),
+      cmocka_unit_test_setup(an_ambiguous_target_comes_first, set_up_policy),
+      cmocka_unit_test_setup(a_preflight_passes_when_the_policy_says_so, set_up_policy),
+      cmocka_unit_test_setup(a_nonce_is_echoed, set_up_policy),
+      cmocka_unit_test_setup(the_identity_is_told_whatever_the_policy_says, set_up_policy),
+      cmocka_unit_test_setup(json_rpc_needs_its_apis, set_up_policy),
+      cmocka_unit_test_setup(the_anonymous_user_may_pass, set_up_anyone),
+      cmocka_unit_test_setup(without_an_anonymous_user_nobody_passes, set_up_anyone),
   };
   return cmocka_run_group_tests_name("authorize", tests, NULL, NULL);
 }

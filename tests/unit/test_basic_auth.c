@@ -43,7 +43,7 @@ static void forget(void) {
 
 /* ---- right and wrong ---- */
 
-static void test_good(void **state) {
+static void a_right_password_is_let_in(void **state) {
   (void)state;
   assert_int_equal(ask(ALICE), 200);
   check_event("none");
@@ -52,7 +52,7 @@ static void test_good(void **state) {
   assert_int_equal(office.checks, 1);
 }
 
-static void test_wrong(void **state) {
+static void a_wrong_password_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -91,7 +91,7 @@ static void test_wrong(void **state) {
 }
 
 /* The right password of who may not come in is as good as a wrong one, and counts as one. */
-static void test_shut_out(void **state) {
+static void a_disabled_user_looks_like_a_wrong_password(void **state) {
   (void)state;
   for (int over = 0; over < 2; over++) {
     office.checks = 0;
@@ -114,7 +114,7 @@ static void test_shut_out(void **state) {
 
 /* ---- what is remembered ---- */
 
-static void test_remembered(void **state) {
+static void a_verified_pair_is_remembered(void **state) {
   (void)state;
   assert_int_equal(ask(ALICE), 200);
   for (int i = 0; i < 20; i++) assert_int_equal(ask_at(ALICE, NOW_US + i), 200);
@@ -135,7 +135,7 @@ static void test_remembered(void **state) {
 }
 
 /* Near its end it is checked once, and good for another minute; but never without the password. */
-static void test_renewed(void **state) {
+static void a_pair_is_renewed_by_its_password(void **state) {
   (void)state;
   int64_t late = NOW_US + MINUTE - ST_BASIC_RENEW_US + 1;
   assert_int_equal(ask(ALICE), 200);
@@ -148,7 +148,7 @@ static void test_renewed(void **state) {
 }
 
 /* Neither the password nor its plain hash, by which guesses could be tried. */
-static void test_kept_under_a_key(void **state) {
+static void a_pair_is_kept_under_a_keyed_hash(void **state) {
   (void)state;
   uint8_t digest[ST_HASH_LEN];
   assert_int_equal(ask(ALICE), 200);
@@ -159,7 +159,7 @@ static void test_kept_under_a_key(void **state) {
 }
 
 /* A change of the password, or a permission that was taken away, gives the row another sub. */
-static void test_other_sub(void **state) {
+static void another_sub_forgets_the_pair(void **state) {
   (void)state;
   assert_int_equal(ask(ALICE), 200);
   alice_row()->sub[0] = alice()->key.sub[0] = 'x';
@@ -172,7 +172,7 @@ static void test_other_sub(void **state) {
   assert_int_equal(ask("alice:another one"), 200);
 }
 
-static void test_store_is_asked_each_time(void **state) {
+static void the_store_is_asked_each_time(void **state) {
   (void)state;
   assert_int_equal(ask(ALICE), 200);
   snprintf(alice_row()->permissions, sizeof alice_row()->permissions, "wallet");
@@ -203,7 +203,7 @@ static void test_store_is_asked_each_time(void **state) {
 
 /* ---- throttling ---- */
 
-static void test_throttled(void **state) {
+static void failed_passwords_are_limited(void **state) {
   (void)state;
   for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) assert_int_equal(ask(ALICE "!"), 401);
   assert_int_equal(ask(ALICE "!"), 429);
@@ -219,7 +219,7 @@ static void test_throttled(void **state) {
 }
 
 /* What is not the caller's fault costs none of the attempts. */
-static void test_given_back(void **state) {
+static void an_unchecked_password_is_no_attempt(void **state) {
   (void)state;
   for (int i = 0; i < 4 * ST_THROTTLE_USERNAME_BURST; i++) {
     forget();
@@ -235,7 +235,7 @@ static void test_given_back(void **state) {
 }
 
 /* No password is computed for a person who is not there, as if there were one. */
-static void test_nobody_is_good(void **state) {
+static void no_password_fits_an_unknown_user(void **state) {
   (void)state;
   office.verdict_forced = true;
   office.status = ST_PASSWORD_OK;
@@ -296,7 +296,7 @@ static void join_all(pthread_t threads[ST_BASIC_WAITING]) {
 }
 
 /* As many as may wait: the first computes when all are there, the others find it remembered. */
-static void test_computed_once(void **state) {
+static void a_password_is_computed_once_for_all(void **state) {
   (void)state;
   static char text[] = ALICE;
   pthread_t threads[ST_BASIC_WAITING];
@@ -309,7 +309,7 @@ static void test_computed_once(void **state) {
 }
 
 /* One more than may wait is answered at once; nobody waits for what is remembered. */
-static void test_waiting_is_bounded(void **state) {
+static void a_limited_number_waits(void **state) {
   (void)state;
   static char text[] = ALICE "!";
   pthread_t threads[ST_BASIC_WAITING];
@@ -329,7 +329,7 @@ static void test_waiting_is_bounded(void **state) {
 }
 
 /* C1: who waits for another request's password waits until its own deadline. */
-static void test_waiting_ends(void **state) {
+static void waiting_ends_at_the_deadline(void **state) {
   (void)state;
   static char text[] = ALICE "!";
   pthread_t thread;
@@ -349,20 +349,20 @@ static void test_waiting_ends(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_good, office_open),
-      cmocka_unit_test_setup(test_wrong, office_open),
-      cmocka_unit_test_setup(test_shut_out, office_open),
-      cmocka_unit_test_setup(test_remembered, office_open),
-      cmocka_unit_test_setup(test_renewed, office_open),
-      cmocka_unit_test_setup(test_kept_under_a_key, office_open),
-      cmocka_unit_test_setup(test_other_sub, office_open),
-      cmocka_unit_test_setup(test_store_is_asked_each_time, office_open),
-      cmocka_unit_test_setup(test_throttled, office_open),
-      cmocka_unit_test_setup(test_given_back, office_open),
-      cmocka_unit_test_setup(test_nobody_is_good, office_open),
-      cmocka_unit_test_setup(test_computed_once, office_open),
-      cmocka_unit_test_setup(test_waiting_is_bounded, office_open),
-      cmocka_unit_test_setup(test_waiting_ends, office_open),
+      cmocka_unit_test_setup(a_right_password_is_let_in, office_open),
+      cmocka_unit_test_setup(a_wrong_password_is_refused, office_open),
+      cmocka_unit_test_setup(a_disabled_user_looks_like_a_wrong_password, office_open),
+      cmocka_unit_test_setup(a_verified_pair_is_remembered, office_open),
+      cmocka_unit_test_setup(a_pair_is_renewed_by_its_password, office_open),
+      cmocka_unit_test_setup(a_pair_is_kept_under_a_keyed_hash, office_open),
+      cmocka_unit_test_setup(another_sub_forgets_the_pair, office_open),
+      cmocka_unit_test_setup(the_store_is_asked_each_time, office_open),
+      cmocka_unit_test_setup(failed_passwords_are_limited, office_open),
+      cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, office_open),
+      cmocka_unit_test_setup(no_password_fits_an_unknown_user, office_open),
+      cmocka_unit_test_setup(a_password_is_computed_once_for_all, office_open),
+      cmocka_unit_test_setup(a_limited_number_waits, office_open),
+      cmocka_unit_test_setup(waiting_ends_at_the_deadline, office_open),
   };
   return cmocka_run_group_tests_name("basic", tests, NULL, NULL);
 }

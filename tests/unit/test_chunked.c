@@ -38,7 +38,7 @@ static void must_read(const char *text, const char *want, size_t used) {
   }
 }
 
-static void test_read(void **state) {
+static void chunks_are_joined(void **state) {
   (void)state;
   must_read(LAST, "", 5);
   must_read("00000000\r\n\r\n", "", 12);
@@ -50,7 +50,7 @@ static void test_read(void **state) {
   must_read(LAST LAST, "", 5);
 }
 
-static void test_refused(void **state) {
+static void other_framings_are_refused(void **state) {
   (void)state;
   static const char *const rows[] = {
       "\r\n",
@@ -94,7 +94,7 @@ static void test_refused(void **state) {
   }
 }
 
-static void test_limit(void **state) {
+static void a_body_has_8192_bytes_at_most(void **state) {
   (void)state;
   static const char *const sizes[] = {"2001\r\n", "FFFFFFFF\r\n", "80000000\r\n", "00002001\r\n"};
   for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -118,7 +118,7 @@ static void test_limit(void **state) {
 }
 
 /* One byte a chunk, with the longest sizes: what framing can cost at the most. */
-static void test_most_framing(void **state) {
+static void the_most_framing_is_bounded(void **state) {
   (void)state;
   static char text[ST_CHUNKED_RAW_MAX + 1];
   size_t len = 0;
@@ -140,7 +140,7 @@ static uint32_t draw(uint32_t *seed, uint32_t bound) {
 }
 
 /* Property: bytes, good or spoiled, decode alike in any pieces, and in place. */
-static void test_any_split(void **state) {
+static void any_split_decodes_alike(void **state) {
   (void)state;
   uint32_t seed = 1;
   for (int round = 0; round < 3000; round++) {
@@ -176,9 +176,11 @@ static void test_any_split(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_read),      cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_limit),     cmocka_unit_test(test_most_framing),
-      cmocka_unit_test(test_any_split),
+      cmocka_unit_test(chunks_are_joined),
+      cmocka_unit_test(other_framings_are_refused),
+      cmocka_unit_test(a_body_has_8192_bytes_at_most),
+      cmocka_unit_test(the_most_framing_is_bounded),
+      cmocka_unit_test(any_split_decodes_alike),
   };
   return cmocka_run_group_tests_name("chunked", tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static void must_refuse(const char *text, const char *expected) {
   CHECK(memcmp(&settings, &before, sizeof settings) == 0, "%s: something was taken", text);
 }
 
-static void test_defaults(void **state) {
+static void an_empty_object_is_the_defaults(void **state) {
   (void)state;
   must_read("{}");
   assert_int_equal(settings.listen_count, 1);
@@ -55,7 +55,7 @@ static void test_defaults(void **state) {
 }
 
 /* Over the defaults, not over what was in force before. */
-static void test_over_the_defaults(void **state) {
+static void settings_start_from_the_defaults(void **state) {
   (void)state;
   st_config_default(&settings);
   settings.leeway = 5;
@@ -65,7 +65,7 @@ static void test_over_the_defaults(void **state) {
   assert_true(settings.threads == 8);
 }
 
-static void test_every_setting(void **state) {
+static void every_setting_is_read(void **state) {
   (void)state;
   must_read(
       "\n{ \"listen\": \"[::1]:81\", \"behind_tls\": true,\n\"threads\": 64, \"leeway\": \"2m\","
@@ -98,7 +98,7 @@ static void test_every_setting(void **state) {
   assert_string_equal(settings.log, "/var/log/subtoken.log");
 }
 
-static void test_other_spellings(void **state) {
+static void other_forms_of_a_setting_are_read(void **state) {
   (void)state;
   must_read("{\"listen\":[\"localhost:80\",\"[::]:80\",\"unix:/run/subtoken.sock\"]}"); /* F4 */
   assert_int_equal(settings.listen_count, 3);
@@ -122,7 +122,7 @@ static void test_other_spellings(void **state) {
   must_read("{\"default_life\":\"2d\",\"max_life\":\"2d\"}");
 }
 
-static void test_bad_values(void **state) {
+static void a_bad_value_is_named(void **state) {
   (void)state;
   static const char whole[] = "must be whole seconds";
   static const char count[] = "must be a whole number";
@@ -219,7 +219,7 @@ static void test_bad_values(void **state) {
   }
 }
 
-static void test_long_values(void **state) {
+static void long_values_have_limits(void **state) {
   (void)state;
   char text[2 * ST_PATH_TEXT_MAX];
   static const struct {
@@ -234,7 +234,7 @@ static void test_long_values(void **state) {
   }
 }
 
-static void test_unknown_names(void **state) {
+static void an_unknown_name_is_an_error(void **state) {
   (void)state;
   must_refuse("{\"listne\":\"x\"}", "line 1, column 2: \"listne\" is no setting");
   must_refuse("{\"leeway\":1,\n \"Leeway\":1}", "line 2, column 2: \"Leeway\" is no setting");
@@ -253,7 +253,7 @@ static void test_unknown_names(void **state) {
   }
 }
 
-static void test_not_json(void **state) {
+static void errors_name_line_and_column(void **state) {
   (void)state;
   static const struct {
     const char *text, *expected;
@@ -285,7 +285,7 @@ static void test_not_json(void **state) {
   }
 }
 
-static void test_lives_together(void **state) {
+static void default_life_is_within_max_life(void **state) {
   (void)state;
   must_refuse("{\"default_life\":\"2d\",\"max_life\":\"1d\"}",
               "line 1, column 38: default_life is longer than max_life");
@@ -295,7 +295,7 @@ static void test_lives_together(void **state) {
 }
 
 /* What comes before a mistake is not taken either. */
-static void test_whole_or_not(void **state) {
+static void a_mistake_changes_nothing(void **state) {
   (void)state;
   must_refuse("{\"leeway\":5,\"threads\":3,\"log\":\"/x\",\"listen\":\"a:1\",\"rate\":1}",
               "line 1, column ");
@@ -314,7 +314,7 @@ static void address_of(const char *text, uint8_t address[16]) {
   assert_int_equal(inet_pton(AF_INET6, text, address), 1);
 }
 
-static void test_network_holds(void **state) {
+static void a_network_holds_its_addresses(void **state) {
   (void)state;
   static const struct {
     const char *network, *address;
@@ -357,7 +357,7 @@ static void test_network_holds(void **state) {
   }
 }
 
-static void test_bad_networks(void **state) {
+static void bad_networks_are_refused(void **state) {
   (void)state;
   static const char *const rows[] = {
       "",
@@ -397,7 +397,7 @@ static void test_bad_networks(void **state) {
   }
 }
 
-static void test_trusts(void **state) {
+static void only_listed_proxies_are_trusted(void **state) {
   (void)state;
   must_read("{}");
   assert_false(st_config_trusts(&settings, ST_TEXT("127.0.0.1")));
@@ -419,7 +419,7 @@ static void test_trusts(void **state) {
   assert_int_equal(settings.proxy_count, 0);
 }
 
-static void test_proxy_count(void **state) {
+static void the_number_of_proxies_is_limited(void **state) {
   (void)state;
   char text[1024];
   for (int count = ST_PROXIES_MAX; count <= ST_PROXIES_MAX + 1; count++) {
@@ -441,13 +441,20 @@ static void test_proxy_count(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_defaults),       cmocka_unit_test(test_over_the_defaults),
-      cmocka_unit_test(test_every_setting),  cmocka_unit_test(test_other_spellings),
-      cmocka_unit_test(test_bad_values),     cmocka_unit_test(test_long_values),
-      cmocka_unit_test(test_unknown_names),  cmocka_unit_test(test_not_json),
-      cmocka_unit_test(test_lives_together), cmocka_unit_test(test_whole_or_not),
-      cmocka_unit_test(test_network_holds),  cmocka_unit_test(test_bad_networks),
-      cmocka_unit_test(test_trusts),         cmocka_unit_test(test_proxy_count),
+      cmocka_unit_test(an_empty_object_is_the_defaults),
+      cmocka_unit_test(settings_start_from_the_defaults),
+      cmocka_unit_test(every_setting_is_read),
+      cmocka_unit_test(other_forms_of_a_setting_are_read),
+      cmocka_unit_test(a_bad_value_is_named),
+      cmocka_unit_test(long_values_have_limits),
+      cmocka_unit_test(an_unknown_name_is_an_error),
+      cmocka_unit_test(errors_name_line_and_column),
+      cmocka_unit_test(default_life_is_within_max_life),
+      cmocka_unit_test(a_mistake_changes_nothing),
+      cmocka_unit_test(a_network_holds_its_addresses),
+      cmocka_unit_test(bad_networks_are_refused),
+      cmocka_unit_test(only_listed_proxies_are_trusted),
+      cmocka_unit_test(the_number_of_proxies_is_limited),
   };
   return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

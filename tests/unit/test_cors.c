@@ -23,7 +23,7 @@ static const char *allowed(const char *values) {
   return text;
 }
 
-static void test_allowed(void **state) {
+static void asked_headers_are_allowed(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"", OWN},
@@ -44,7 +44,7 @@ static void test_allowed(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) assert_string_equal(allowed(rows[i][0]), rows[i][1]);
 }
 
-static void test_limit(void **state) {
+static void at_most_64_headers_are_allowed(void **state) {
   (void)state;
   char asked[1000] = "";
   for (int i = 0; i < 70; i++) {
@@ -60,6 +60,7 @@ static void test_limit(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_allowed), cmocka_unit_test(test_limit)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(asked_headers_are_allowed),
+                                     cmocka_unit_test(at_most_64_headers_are_allowed)};
   return cmocka_run_group_tests_name("cors", tests, NULL, NULL);
 }

@@ -124,7 +124,7 @@ static void check_permissions(const char *const *expected) {
 
 /* ---- the shape ---- */
 
-static void test_shape(void **state) {
+static void a_key_has_one_shape(void **state) {
   (void)state;
   char key[] = KEY;
   assert_true(st_key_shaped(st_text(key)));
@@ -148,7 +148,7 @@ static void test_shape(void **state) {
   assert_false(st_key_shaped((subtoken_text){KEY, ST_KEY_LEN + 1}));
 }
 
-static void test_grant(void **state) {
+static void a_key_grants_what_its_row_says(void **state) {
   (void)state;
   static subtoken_claims grant;
   memset(&grant, 0x5A, sizeof grant);
@@ -178,7 +178,7 @@ static void test_grant(void **state) {
 
 /* ---- keys ---- */
 
-static void test_key(void **state) {
+static void a_good_key_is_identified(void **state) {
   (void)state;
   static const char *const both[] = {"account", "guilds", NULL};
   assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
@@ -192,7 +192,7 @@ static void test_key(void **state) {
   assert_int_equal(asked, 1);
 }
 
-static void test_key_refused(void **state) {
+static void a_key_that_is_not_found_is_refused(void **state) {
   (void)state;
   static const struct {
     st_store_status says;
@@ -218,7 +218,7 @@ static void test_key_refused(void **state) {
   check_event("key_unknown");
 }
 
-static void test_key_disabled(void **state) {
+static void a_disabled_key_is_revoked(void **state) {
   (void)state;
   stored.disabled = true;
   assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
@@ -227,7 +227,7 @@ static void test_key_disabled(void **state) {
 }
 
 /* A key has no leeway: its expiry is its issuer's own. */
-static void test_key_expired(void **state) {
+static void a_key_has_no_leeway(void **state) {
   (void)state;
   stored.expires_at = NOW + 1;
   assert_int_equal(identify_key(KEY), SUBTOKEN_OK);
@@ -240,7 +240,7 @@ static void test_key_expired(void **state) {
 }
 
 /* What is no key in shape is never looked up as one. */
-static void test_not_a_key(void **state) {
+static void other_shapes_are_not_looked_up(void **state) {
   (void)state;
   static const char *const rows[] = {
       "",      "x",     "a.b.c",
@@ -255,7 +255,7 @@ static void test_not_a_key(void **state) {
 
 /* ---- subtokens ---- */
 
-static void test_subtoken(void **state) {
+static void a_good_subtoken_is_identified(void **state) {
   (void)state;
   static const char *const one[] = {"guilds", NULL};
   assert_int_equal(identify_token("[\"guilds\"]", "", NOW), SUBTOKEN_OK);
@@ -267,7 +267,7 @@ static void test_subtoken(void **state) {
   assert_true(identity.grant.every_url);
 }
 
-static void test_subtoken_of_store(void **state) {
+static void a_subtoken_needs_a_living_key(void **state) {
   (void)state;
   static const struct {
     st_store_status says;
@@ -294,7 +294,7 @@ static void test_subtoken_of_store(void **state) {
 }
 
 /* Refused by the rules before the store: it is not asked at all. */
-static void test_subtoken_refused(void **state) {
+static void token_rules_come_before_the_store(void **state) {
   (void)state;
   assert_int_equal(identify_token("[]", "", NOW + 3600 + 60), SUBTOKEN_EXPIRED);
   check_event("expired");
@@ -309,7 +309,7 @@ static void test_subtoken_refused(void **state) {
 }
 
 /* The settings decide, not the defaults of the library. */
-static void test_subtoken_settings(void **state) {
+static void the_settings_decide(void **state) {
   (void)state;
   assert_int_equal(identify_token("[]", "", NOW - 60), SUBTOKEN_OK);
   assert_int_equal(identify_token("[]", "", NOW + 3659), SUBTOKEN_OK);
@@ -323,7 +323,7 @@ static void test_subtoken_settings(void **state) {
   assert_int_equal(identify_token("[]", "", NOW), SUBTOKEN_OK);
 }
 
-static void test_subtoken_urls(void **state) {
+static void a_subtoken_keeps_its_urls(void **state) {
   (void)state;
   assert_int_equal(identify_token("[]", ",\"urls\":[\"" PATH "\"]", NOW), SUBTOKEN_OK);
   assert_false(identity.grant.every_url);
@@ -335,7 +335,7 @@ static void test_subtoken_urls(void **state) {
 }
 
 /* A token is worth no more than the store grants its sub now. */
-static void test_cut_down(void **state) {
+static void a_token_is_cut_down_to_its_key(void **state) {
   (void)state;
   static const char *const both[] = {"guilds", "account", NULL}, *const one[] = {"account", NULL},
                            *const none[] = {NULL};
@@ -355,7 +355,7 @@ static void test_cut_down(void **state) {
 /* ---- rows that are no keys ---- */
 
 /* Whoever could find a string whose hash is that of such a row would still have nothing. */
-static void test_row_is_no_key(void **state) {
+static void a_user_or_session_row_is_no_key(void **state) {
   (void)state;
   static const st_key_kind kinds[] = {ST_KIND_USER, ST_KIND_SESSION, ST_KIND_SERVICE};
   for (size_t i = 0; i < COUNT(kinds); i++) {
@@ -371,7 +371,7 @@ static void test_row_is_no_key(void **state) {
 }
 
 /* Its owner is disabled, which the key itself is not. */
-static void test_suspended(void **state) {
+static void a_key_of_a_disabled_owner_is_refused(void **state) {
   (void)state;
   stored.suspended = true;
   assert_int_equal(identify_key(KEY), SUBTOKEN_REVOKED);
@@ -388,7 +388,7 @@ static void test_suspended(void **state) {
 #define OTHER_SID ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEE\""
 
 /* More than derived is only what names, itself, the living login that its sub is of. */
-static void test_sid(void **state) {
+static void a_sid_must_name_its_session(void **state) {
   (void)state;
   static const struct {
     st_key_kind kind;
@@ -418,7 +418,7 @@ static void test_sid(void **state) {
   }
 }
 
-static void test_sid_of_dead_login(void **state) {
+static void a_sid_of_an_ended_session_is_refused(void **state) {
   (void)state;
   static const struct {
     st_store_status says;
@@ -459,7 +459,7 @@ static subtoken_result identify_registered(const char *string) {
   return reason();
 }
 
-static void test_registered(void **state) {
+static void a_registered_string_is_identified(void **state) {
   (void)state;
   static const char *const both[] = {"account", "guilds", NULL};
   assert_int_equal(identify_registered(STRING), SUBTOKEN_REVOKED);
@@ -483,7 +483,7 @@ static void test_registered(void **state) {
 }
 
 /* A key's own hash opens nothing here, and what can be no such string is not looked up. */
-static void test_not_registered(void **state) {
+static void a_key_is_no_registered_string(void **state) {
   (void)state;
   uint8_t digest[32], plain[ST_HASH_LEN];
   static const char *const wrong[] = {"",
@@ -514,7 +514,7 @@ static void test_not_registered(void **state) {
 
 /* ---- anyone ---- */
 
-static void test_anyone(void **state) {
+static void the_anonymous_user_is_found(void **state) {
   (void)state;
   static const struct {
     st_store_status says;
@@ -546,7 +546,7 @@ static void test_anyone(void **state) {
 }
 
 /* Its hash is known to all: no credential is found by it, and none is made of it. */
-static void test_anyone_is_no_key(void **state) {
+static void the_anonymous_user_is_no_key(void **state) {
   (void)state;
   assert_true(st_identity_anonymous_digest(stored_digest));
   stored.kind = ST_KIND_USER;
@@ -558,27 +558,27 @@ static void test_anyone_is_no_key(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_shape),
-      cmocka_unit_test_setup(test_grant, set_up),
-      cmocka_unit_test_setup(test_key, set_up),
-      cmocka_unit_test_setup(test_key_refused, set_up),
-      cmocka_unit_test_setup(test_key_disabled, set_up),
-      cmocka_unit_test_setup(test_key_expired, set_up),
-      cmocka_unit_test_setup(test_not_a_key, set_up),
-      cmocka_unit_test_setup(test_subtoken, set_up),
-      cmocka_unit_test_setup(test_subtoken_of_store, set_up),
-      cmocka_unit_test_setup(test_subtoken_refused, set_up),
-      cmocka_unit_test_setup(test_subtoken_settings, set_up),
-      cmocka_unit_test_setup(test_subtoken_urls, set_up),
-      cmocka_unit_test_setup(test_cut_down, set_up),
-      cmocka_unit_test_setup(test_row_is_no_key, set_up),
-      cmocka_unit_test_setup(test_suspended, set_up),
-      cmocka_unit_test_setup(test_sid, set_up),
-      cmocka_unit_test_setup(test_sid_of_dead_login, set_up),
-      cmocka_unit_test_setup(test_registered, set_up),
-      cmocka_unit_test_setup(test_not_registered, set_up),
-      cmocka_unit_test_setup(test_anyone, set_up),
-      cmocka_unit_test_setup(test_anyone_is_no_key, set_up),
+      cmocka_unit_test(a_key_has_one_shape),
+      cmocka_unit_test_setup(a_key_grants_what_its_row_says, set_up),
+      cmocka_unit_test_setup(a_good_key_is_identified, set_up),
+      cmocka_unit_test_setup(a_key_that_is_not_found_is_refused, set_up),
+      cmocka_unit_test_setup(a_disabled_key_is_revoked, set_up),
+      cmocka_unit_test_setup(a_key_has_no_leeway, set_up),
+      cmocka_unit_test_setup(other_shapes_are_not_looked_up, set_up),
+      cmocka_unit_test_setup(a_good_subtoken_is_identified, set_up),
+      cmocka_unit_test_setup(a_subtoken_needs_a_living_key, set_up),
+      cmocka_unit_test_setup(token_rules_come_before_the_store, set_up),
+      cmocka_unit_test_setup(the_settings_decide, set_up),
+      cmocka_unit_test_setup(a_subtoken_keeps_its_urls, set_up),
+      cmocka_unit_test_setup(a_token_is_cut_down_to_its_key, set_up),
+      cmocka_unit_test_setup(a_user_or_session_row_is_no_key, set_up),
+      cmocka_unit_test_setup(a_key_of_a_disabled_owner_is_refused, set_up),
+      cmocka_unit_test_setup(a_sid_must_name_its_session, set_up),
+      cmocka_unit_test_setup(a_sid_of_an_ended_session_is_refused, set_up),
+      cmocka_unit_test_setup(a_registered_string_is_identified, set_up),
+      cmocka_unit_test_setup(a_key_is_no_registered_string, set_up),
+      cmocka_unit_test_setup(the_anonymous_user_is_found, set_up),
+      cmocka_unit_test_setup(the_anonymous_user_is_no_key, set_up),
   };
   return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static void check_text(const st_field *field, const char *expected) {
   CHECK(st_text_is(field->text, expected), "%.*s", (int)field->text.len, field->text.data);
 }
 
-static void test_all(void **state) {
+static void all_fields_are_read(void **state) {
   (void)state;
   assert_true(
       read_body(" {\"other\":{\"text\":[1,{\"flag\":null}]},\"list\":[\"b\",\"a\"],"
@@ -83,7 +83,7 @@ static void test_all(void **state) {
   assert_true(fields[LIST].given && fields[LIST].text.len == 0);
 }
 
-static void test_missing(void **state) {
+static void missing_fields_are_not_given(void **state) {
   (void)state;
   static const char *const bodies[] = {"{}", "{\"Text\":\"a\",\"flag \":true,\"lis\":[\"a\"]}"};
   for (size_t i = 0; i < COUNT(bodies); i++) {
@@ -94,7 +94,7 @@ static void test_missing(void **state) {
   }
 }
 
-static void test_wrong_types(void **state) {
+static void a_wrong_type_is_named(void **state) {
   (void)state;
   static const char *const values[] = {"1",   "nul",     "true",     "\"x\"",  "{}",
                                        "[1]", "[[]]",    "[null]",   "[{}]",   "-1",
@@ -120,7 +120,7 @@ static void test_wrong_types(void **state) {
 }
 
 /* D14: as Go, Jackson and System.Text.Json write what is not given. */
-static void test_null_is_missing(void **state) {
+static void null_is_as_if_missing(void **state) {
   (void)state;
   assert_true(read_body("{\"text\":null,\"flag\":null,\"list\": null }"));
   for (size_t i = 0; i < FIELDS; i++) {
@@ -143,7 +143,7 @@ static void test_null_is_missing(void **state) {
   check_refused("list: must be an array of strings");
 }
 
-static void test_no_strict_object(void **state) {
+static void only_one_strict_object_is_read(void **state) {
   (void)state;
   static const char *const bodies[] = {"",
                                        " ",
@@ -179,7 +179,7 @@ static void test_no_strict_object(void **state) {
 
 /* ---- permissions ---- */
 
-static void test_permissions(void **state) {
+static void permissions_are_read_as_a_list(void **state) {
   (void)state;
   static const char invalid[] =
       "list: each is 1 to 64 characters without space, quote, comma or backslash\"}";
@@ -218,7 +218,7 @@ static const char *many(int count, int width, int again) {
   return body;
 }
 
-static void test_most_permissions(void **state) {
+static void the_longest_list_fits(void **state) {
   (void)state;
   assert_true(read_body(many(SUBTOKEN_PERMISSIONS_MAX, SUBTOKEN_PERMISSION_MAX, 0)));
   assert_int_equal(fields[LIST].text.len,
@@ -236,7 +236,7 @@ static void test_most_permissions(void **state) {
 
 /* ---- the body as a whole ---- */
 
-static void test_longest(void **state) {
+static void a_body_has_8192_bytes_at_most(void **state) {
   (void)state;
   char body[ST_REQUEST_BODY_MAX + 2];
   for (size_t len = ST_REQUEST_BODY_MAX; len <= ST_REQUEST_BODY_MAX + 1; len++) {
@@ -250,7 +250,7 @@ static void test_longest(void **state) {
 }
 
 /* A browser sends others across origins without asking. */
-static void test_media_types(void **state) {
+static void only_json_is_taken(void **state) {
   (void)state;
   static const struct {
     const char *types[3];
@@ -288,7 +288,7 @@ static bool takes_no_body(st_context *context) {
   return problem == NULL;
 }
 
-static void test_none(void **state) {
+static void an_empty_body_is_told(void **state) {
   (void)state;
   static st_context context;
   st_request request = {.method = ST_TEXT("POST")};
@@ -329,16 +329,16 @@ static void test_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_all),
-      TEST(test_missing),
-      TEST(test_wrong_types),
-      TEST(test_null_is_missing),
-      TEST(test_no_strict_object),
-      TEST(test_permissions),
-      TEST(test_most_permissions),
-      TEST(test_longest),
-      TEST(test_media_types),
-      TEST(test_none),
+      TEST(all_fields_are_read),
+      TEST(missing_fields_are_not_given),
+      TEST(a_wrong_type_is_named),
+      TEST(null_is_as_if_missing),
+      TEST(only_one_strict_object_is_read),
+      TEST(permissions_are_read_as_a_list),
+      TEST(the_longest_list_fits),
+      TEST(a_body_has_8192_bytes_at_most),
+      TEST(only_json_is_taken),
+      TEST(an_empty_body_is_told),
   };
   return cmocka_run_group_tests_name("body", tests, NULL, NULL);
 }

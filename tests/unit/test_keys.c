@@ -61,7 +61,7 @@ static const st_key *made(void) {
 
 /* ---- who may ---- */
 
-static void test_who(void **state) {
+static void only_managers_manage_keys(void **state) {
   (void)state;
   char subtoken[SUBTOKEN_ISSUED_MAX + 128], derived[SUBTOKEN_ISSUED_MAX + 128];
   snprintf(subtoken, sizeof subtoken, "%s",
@@ -115,7 +115,7 @@ static void test_who(void **state) {
 }
 
 /* A person knows their own keys alone, until they hold the permission for all. */
-static void test_scope_of_a_person(void **state) {
+static void a_user_sees_own_keys_alone(void **state) {
   (void)state;
   static const char not_found[] = "{\"text\":\"there is no such key\"}";
   const char *ways[] = {AS_ALICE, as_alice()};
@@ -155,7 +155,7 @@ static void test_scope_of_a_person(void **state) {
 
 /* ---- making one ---- */
 
-static void test_create(void **state) {
+static void a_key_is_made_and_shown_once(void **state) {
   (void)state;
   assert_int_equal(create(AS_KEY,
                           "{\"name\":\"a \\\"b\\\"\",\"permissions\":[\"guilds\",\"account\"],"
@@ -188,7 +188,7 @@ static void test_create(void **state) {
   assert_null(memmem(reply.body, reply.body_len, whole, ST_KEY_LEN));
 }
 
-static void test_owner(void **state) {
+static void only_a_manager_names_an_owner(void **state) {
   (void)state;
   static const char own[] = "{\"name\":\"n\",\"permissions\":[],\"owner\":\"alice\"}";
   static const char other[] = "{\"name\":\"n\",\"permissions\":[],\"owner\":\"alicE\"}";
@@ -210,7 +210,7 @@ static void test_owner(void **state) {
 }
 
 /* Never more than the credential that it is made with. */
-static void test_covers(void **state) {
+static void a_key_exceeds_no_credential(void **state) {
   (void)state;
   static const char wallet[] = "{\"name\":\"n\",\"permissions\":[\"account\",\"wallet\"]}";
   static const char keys[] = "{\"name\":\"n\",\"permissions\":[\"keys\"]}";
@@ -240,7 +240,7 @@ static const st_key *expiring(const char *who, const char *expires) {
   return made();
 }
 
-static void test_expiry(void **state) {
+static void expiries_are_read_strictly(void **state) {
   (void)state;
   static const char *const wrong[] = {"",
                                       "0",
@@ -278,7 +278,7 @@ static void test_expiry(void **state) {
 }
 
 /* It ends with what it was made with: for a login that is the person, or the service's key. */
-static void test_expiry_is_brought_down(void **state) {
+static void a_key_ends_with_its_grantor(void **state) {
   (void)state;
   const char *login = as_alice(), *service_login = as_service();
   office_person(ST_TEXT("alice"))->key.expires_at = office_row_of(ALICE_ID)->key.expires_at =
@@ -305,7 +305,7 @@ static void test_expiry_is_brought_down(void **state) {
   assert_int_equal(create(service_login, SMALL), 503);
 }
 
-static void test_create_is_read_strictly(void **state) {
+static void a_new_key_is_read_strictly(void **state) {
   (void)state;
   static const struct {
     const char *body, *text;
@@ -345,7 +345,7 @@ static void test_create_is_read_strictly(void **state) {
   assert_int_equal(office.changes, 2);
 }
 
-static void test_not_made(void **state) {
+static void a_key_that_is_not_stored_is_told(void **state) {
   (void)state;
   office.outcome = ST_STORE_DENIED;
   assert_int_equal(create(AS_KEY, SMALL), 403);
@@ -369,7 +369,7 @@ static void test_not_made(void **state) {
 }
 
 /* G3: what was made with a key lives on, and whoever manages all keys is told. */
-static void test_made_with_it(void **state) {
+static void what_was_made_with_a_key_is_listed(void **state) {
   (void)state;
   static const char made[] =
       ",\"made\":{\"keys\":2,\"users\":1,\"ended\":false,\"more\":true,\"list\":[{\"key\":\"" KEY_ID
@@ -401,7 +401,7 @@ static void test_made_with_it(void **state) {
 }
 
 /* The field reaches the store (G2); without it, and with false, the owner is a name. */
-static void test_owner_is_user(void **state) {
+static void owner_is_user_reaches_the_store(void **state) {
   (void)state;
   assert_int_equal(create(AS_KEY, SMALL), 201);
   assert_false(office.owner_is_user);
@@ -482,7 +482,7 @@ static void add_keys(size_t count, const char *name, const char *permissions) {
   }
 }
 
-static void test_pages(void **state) {
+static void pages_lead_through_all_keys(void **state) {
   (void)state;
   for (size_t keys = 1; keys <= 48; keys++) {
     for (int limit = 1; limit <= 50; limit += limit < 18 || limit > 30 ? 1 : 7) {
@@ -500,7 +500,7 @@ static void test_pages(void **state) {
   check_body("{\"keys\":[]}");
 }
 
-static void test_page_sizes(void **state) {
+static void a_page_has_at_most_100(void **state) {
   (void)state;
   char next[ST_KEY_ID_LEN + 1];
   add_keys(120, "n", "");
@@ -531,7 +531,7 @@ static void test_page_sizes(void **state) {
 }
 
 /* The largest keys that a store can hold: a page ends when the body is full, and says so. */
-static void test_full_pages(void **state) {
+static void a_page_ends_when_the_body_is_full(void **state) {
   (void)state;
   char name[ST_NAME_MAX + 1];
   memset(name, '\x01', ST_NAME_MAX);
@@ -556,7 +556,7 @@ static void test_full_pages(void **state) {
 
 /* ---- one key ---- */
 
-static void test_hostile_names(void **state) {
+static void hostile_names_are_escaped(void **state) {
   (void)state;
   static const char hostile[] = "\"},{\"id\":\"x\\\n\x1B[2J\x7F\xC2\x9B</script>";
   static const char escaped[] =
@@ -572,7 +572,7 @@ static void test_hostile_names(void **state) {
   assert_string_equal(member("name"), hostile);
 }
 
-static void test_states(void **state) {
+static void each_state_has_its_name(void **state) {
   (void)state;
   static const struct {
     bool disabled, suspended;
@@ -594,7 +594,7 @@ static void test_states(void **state) {
   assert_string_equal(member("last_used_at"), "2023-11-14T22:13:15Z");
 }
 
-static void test_rename(void **state) {
+static void a_key_is_renamed(void **state) {
   (void)state;
   char body[400], name[ST_NAME_MAX + 2];
   assert_int_equal(patch(AS_ALICE, ONE(ALICES), "{\"name\":\"b\\u00e9\"}"), 200);
@@ -612,7 +612,7 @@ static void test_rename(void **state) {
   assert_int_equal(office.changes, 3);
 }
 
-static void test_patch_is_read_strictly(void **state) {
+static void a_change_is_read_strictly(void **state) {
   (void)state;
   static const struct {
     const char *body, *text;
@@ -641,7 +641,7 @@ static void test_patch_is_read_strictly(void **state) {
 
 /* Who takes a key back into use holds all that it can do, or manages all keys. */
 /* G5 */
-static void test_an_owner_enables_what_he_disabled(void **state) {
+static void an_owner_enables_what_the_owner_disabled(void **state) {
   (void)state;
   static const char off[] = "{\"disabled\":true}", on[] = "{\"disabled\":false}";
   assert_int_equal(patch(AS_ALICE, ONE(ALICES), off), 200);
@@ -658,7 +658,7 @@ static void test_an_owner_enables_what_he_disabled(void **state) {
   assert_int_equal(patch(AS_KEY, ONE(ALICES), on), 200);
 }
 
-static void test_disable_and_enable(void **state) {
+static void a_key_is_disabled_and_enabled(void **state) {
   (void)state;
   const char *ways[] = {AS_ALICE, as_alice()};
   for (size_t i = 0; i < COUNT(ways); i++) {
@@ -682,7 +682,7 @@ static void test_disable_and_enable(void **state) {
   }
 }
 
-static void test_delete_and_revoke(void **state) {
+static void a_key_is_deleted_and_its_subtokens_revoked(void **state) {
   (void)state;
   static const char revoke[] = ONE(ALICES) "/revoke-subtokens";
   assert_int_equal(office_ask("POST", revoke, AS_ALICE, ""), 204);
@@ -714,7 +714,7 @@ static void test_delete_and_revoke(void **state) {
 
 /* ---- paths and methods ---- */
 
-static void test_paths(void **state) {
+static void each_path_has_its_methods(void **state) {
   (void)state;
   static const struct {
     const char *method, *target;
@@ -761,28 +761,28 @@ static void test_paths(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_who, set_up),
-      cmocka_unit_test_setup(test_scope_of_a_person, set_up),
-      cmocka_unit_test_setup(test_create, set_up),
-      cmocka_unit_test_setup(test_owner, set_up),
-      cmocka_unit_test_setup(test_covers, set_up),
-      cmocka_unit_test_setup(test_expiry, set_up),
-      cmocka_unit_test_setup(test_expiry_is_brought_down, set_up),
-      cmocka_unit_test_setup(test_create_is_read_strictly, set_up),
-      cmocka_unit_test_setup(test_not_made, set_up),
-      cmocka_unit_test_setup(test_pages, set_up),
-      cmocka_unit_test_setup(test_page_sizes, set_up),
-      cmocka_unit_test_setup(test_full_pages, set_up),
-      cmocka_unit_test_setup(test_hostile_names, set_up),
-      cmocka_unit_test_setup(test_states, set_up),
-      cmocka_unit_test_setup(test_rename, set_up),
-      cmocka_unit_test_setup(test_patch_is_read_strictly, set_up),
-      cmocka_unit_test_setup(test_disable_and_enable, set_up),
-      cmocka_unit_test_setup(test_an_owner_enables_what_he_disabled, set_up),
-      cmocka_unit_test_setup(test_owner_is_user, set_up),
-      cmocka_unit_test_setup(test_made_with_it, set_up),
-      cmocka_unit_test_setup(test_delete_and_revoke, set_up),
-      cmocka_unit_test_setup(test_paths, set_up),
+      cmocka_unit_test_setup(only_managers_manage_keys, set_up),
+      cmocka_unit_test_setup(a_user_sees_own_keys_alone, set_up),
+      cmocka_unit_test_setup(a_key_is_made_and_shown_once, set_up),
+      cmocka_unit_test_setup(only_a_manager_names_an_owner, set_up),
+      cmocka_unit_test_setup(a_key_exceeds_no_credential, set_up),
+      cmocka_unit_test_setup(expiries_are_read_strictly, set_up),
+      cmocka_unit_test_setup(a_key_ends_with_its_grantor, set_up),
+      cmocka_unit_test_setup(a_new_key_is_read_strictly, set_up),
+      cmocka_unit_test_setup(a_key_that_is_not_stored_is_told, set_up),
+      cmocka_unit_test_setup(pages_lead_through_all_keys, set_up),
+      cmocka_unit_test_setup(a_page_has_at_most_100, set_up),
+      cmocka_unit_test_setup(a_page_ends_when_the_body_is_full, set_up),
+      cmocka_unit_test_setup(hostile_names_are_escaped, set_up),
+      cmocka_unit_test_setup(each_state_has_its_name, set_up),
+      cmocka_unit_test_setup(a_key_is_renamed, set_up),
+      cmocka_unit_test_setup(a_change_is_read_strictly, set_up),
+      cmocka_unit_test_setup(a_key_is_disabled_and_enabled, set_up),
+      cmocka_unit_test_setup(an_owner_enables_what_the_owner_disabled, set_up),
+      cmocka_unit_test_setup(owner_is_user_reaches_the_store, set_up),
+      cmocka_unit_test_setup(what_was_made_with_a_key_is_listed, set_up),
+      cmocka_unit_test_setup(a_key_is_deleted_and_its_subtokens_revoked, set_up),
+      cmocka_unit_test_setup(each_path_has_its_methods, set_up),
   };
   return cmocka_run_group_tests_name("manage", tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 
 static st_listen listen;
 
-static void test_read(void **state) {
+static void addresses_are_read(void **state) {
   (void)state;
   static const struct {
     const char *text, *is;
@@ -34,7 +34,7 @@ static void test_read(void **state) {
   assert_string_equal(st_listen_path(&listen), "/a:80");
 }
 
-static void test_refused(void **state) {
+static void bad_addresses_are_refused(void **state) {
   (void)state;
   static const char *const rows[] = {
       "",
@@ -86,6 +86,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_read), cmocka_unit_test(test_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_are_read),
+                                     cmocka_unit_test(bad_addresses_are_refused)};
   return cmocka_run_group_tests_name("listen", tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static void must_be(subtoken_text typed, subtoken_text want) {
   assert_true(st_text_equal(st_opaque_string((subtoken_text){kept, is.len}, again), want));
 }
 
-static void test_normalized(void **state) {
+static void passwords_are_normalized(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"", ""},
@@ -65,7 +65,7 @@ static void fill(char *text, const char *piece, size_t size) {
 }
 
 /* The longest: what grows most, what is taken apart into most, and one byte too many. */
-static void test_longest(void **state) {
+static void the_longest_password_fits(void **state) {
   (void)state;
   static const char *const pieces[] = {"\xF0\x9D\x85\x9E", "\xF0\x9D\x85\xA0", "\xCE\x90",
                                        "\xE1\xBE\x82",     "\xC7\x96",         "e\xCC\x81"};
@@ -84,7 +84,7 @@ static void test_longest(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_normalized),
-                                     cmocka_unit_test(test_longest)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(passwords_are_normalized),
+                                     cmocka_unit_test(the_longest_password_fits)};
   return cmocka_run_group_tests_name("opaque_string", tests, NULL, NULL);
 }

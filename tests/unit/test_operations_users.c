@@ -48,7 +48,7 @@ static int64_t used_at(unsigned n) {
   return ask(text);
 }
 
-static void test_uses(void **state) {
+static void uses_are_written_at_the_end(void **state) {
   (void)state;
   for (unsigned n = 1; n <= 3; n++) make_key(n, "owner", "account");
   use(1, NOW);
@@ -73,7 +73,7 @@ static void test_uses(void **state) {
 }
 
 /* C1: what cannot be written now is written the next time. */
-static void test_uses_while_others_write(void **state) {
+static void uses_that_cannot_be_written_are_kept(void **state) {
   (void)state;
   sqlite3 *other = NULL;
   make_key(1, "owner", "account");
@@ -90,7 +90,7 @@ static void test_uses_while_others_write(void **state) {
 }
 
 /* A table that is full takes no more keys, but goes on with those that it has. */
-static void test_full_table(void **state) {
+static void a_full_table_keeps_its_keys(void **state) {
   (void)state;
   make_key(1, "owner", "account");
   make_key(2, "owner", "account");
@@ -117,7 +117,7 @@ static void *use_often(void *number) {
   return NULL;
 }
 
-static void test_used_by_many(void **state) {
+static void threads_may_note_uses(void **state) {
   (void)state;
   pthread_t threads[4];
   for (unsigned n = 1; n <= 8; n++) make_key(n, "owner", "account");
@@ -132,7 +132,7 @@ static void test_used_by_many(void **state) {
 
 /* ---- what is drawn ---- */
 
-static void test_draw(void **state) {
+static void each_draw_is_new(void **state) {
   (void)state;
   st_key keys[2] = {{.kind = ST_KIND_SESSION, .owner = "stays"}, {0}};
   uint8_t digests[3][32] = {{0}};
@@ -176,7 +176,7 @@ static void make_person_with(const char *password, bool imported) {
 }
 
 /* Imported, or of less work than today: kept as it should be after the first good login. */
-static void test_rehashed(void **state) {
+static void an_outdated_password_is_rehashed(void **state) {
   (void)state;
   make_person_with(GRAPHENE, true);
   st_user before = found_person("alice");
@@ -203,7 +203,7 @@ static void test_rehashed(void **state) {
   assert_string_equal(found_person("alice").password, after.password);
 }
 
-static void test_rehashed_small(void **state) {
+static void a_cheap_password_is_rehashed(void **state) {
   (void)state;
   make_person_with(SMALL, false);
   st_user before = found_person("alice");
@@ -213,7 +213,7 @@ static void test_rehashed_small(void **state) {
 }
 
 /* A password that was set meanwhile stays; and that it fails keeps nobody out. */
-static void test_not_rehashed(void **state) {
+static void a_newer_password_is_not_replaced(void **state) {
   (void)state;
   int64_t sequence;
   make_person_with(SMALL, false);
@@ -227,7 +227,7 @@ static void test_not_rehashed(void **state) {
                    ST_PASSWORD_OK);
 }
 
-static void test_nobodys_password(void **state) {
+static void an_unknown_user_costs_the_same(void **state) {
   (void)state;
   uint64_t computed = st_password_computed();
   st_user nobody = person_of(1, "nobody", "");
@@ -245,7 +245,7 @@ static void test_nobodys_password(void **state) {
 
 static const st_audit_context untimed = {.who = "nobody", .from = "192.0.2.7"};
 
-static void test_person(void **state) {
+static void a_user_is_made_and_found(void **state) {
   (void)state;
   st_user person = {
       .key = {.kind = ST_KIND_USER, .owner = "alice", .name = "alice", .expires_at = ST_NEVER}};
@@ -271,7 +271,7 @@ static void test_person(void **state) {
   assert_true(line.at > now - 600 && line.at <= now);
 }
 
-static void test_login(void **state) {
+static void a_session_is_opened_refreshed_and_ended(void **state) {
   (void)state;
   char token[ST_REFRESH_LEN + 1], next[ST_REFRESH_LEN + 1], again[ST_REFRESH_LEN + 1];
   int64_t until = st_clock_now() + 3600, sequence;
@@ -316,7 +316,7 @@ static void test_login(void **state) {
 }
 
 /* A store that cannot be read is none in which there is nobody. */
-static void test_trouble(void **state) {
+static void a_failing_store_is_an_error(void **state) {
   (void)state;
   st_user person;
   st_audit_line line;
@@ -330,18 +330,18 @@ static void test_trouble(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      OFFICE_TEST(test_uses),
-      OFFICE_TEST(test_full_table),
-      OFFICE_TEST(test_uses_while_others_write),
-      OFFICE_TEST(test_used_by_many),
-      OFFICE_TEST(test_draw),
-      OFFICE_TEST(test_rehashed),
-      OFFICE_TEST(test_rehashed_small),
-      OFFICE_TEST(test_not_rehashed),
-      OFFICE_TEST(test_nobodys_password),
-      OFFICE_TEST(test_person),
-      OFFICE_TEST(test_login),
-      OFFICE_TEST(test_trouble),
+      OFFICE_TEST(uses_are_written_at_the_end),
+      OFFICE_TEST(a_full_table_keeps_its_keys),
+      OFFICE_TEST(uses_that_cannot_be_written_are_kept),
+      OFFICE_TEST(threads_may_note_uses),
+      OFFICE_TEST(each_draw_is_new),
+      OFFICE_TEST(an_outdated_password_is_rehashed),
+      OFFICE_TEST(a_cheap_password_is_rehashed),
+      OFFICE_TEST(a_newer_password_is_not_replaced),
+      OFFICE_TEST(an_unknown_user_costs_the_same),
+      OFFICE_TEST(a_user_is_made_and_found),
+      OFFICE_TEST(a_session_is_opened_refreshed_and_ended),
+      OFFICE_TEST(a_failing_store_is_an_error),
   };
   return cmocka_run_group_tests_name("people", tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void check_list(const subtoken_text *list, size_t count, const char *cons
 
 /* ---- pairs ---- */
 
-static void test_pairs(void **state) {
+static void pairs_are_decoded(void **state) {
   (void)state;
   static const struct {
     const char *name, *value;
@@ -84,7 +84,7 @@ static void check_full(const st_params *params) {
   assert_string_equal(params->error, "");
 }
 
-static void test_three_spellings(void **state) {
+static void query_form_and_json_read_alike(void **state) {
   (void)state;
   static st_params params;
   static const char pairs[] =
@@ -106,7 +106,7 @@ static void test_three_spellings(void **state) {
   check_full(&params);
 }
 
-static void test_nothing_asked(void **state) {
+static void nothing_asked_is_nothing_set(void **state) {
   (void)state;
   static st_params params;
   static const struct {
@@ -143,7 +143,7 @@ static void test_nothing_asked(void **state) {
 }
 
 /* D3: spaces and tabs around items are no part of them, however they are escaped. */
-static void test_blanks_around_items(void **state) {
+static void blanks_around_items_are_cut_off(void **state) {
   (void)state;
   static st_params params;
   static const char *const pairs[] = {
@@ -176,7 +176,7 @@ static void test_blanks_around_items(void **state) {
 }
 
 /* Text that was read before leaves nothing behind. */
-static void test_used_again(void **state) {
+static void a_second_reading_starts_empty(void **state) {
   (void)state;
   static st_params params;
   assert_true(in_query(&params, "expire=2023-11-14T22:13:20Z&permissions=a,b&urls=/a"));
@@ -190,7 +190,7 @@ static void test_used_again(void **state) {
 
 /* ---- expire ---- */
 
-static void test_expire_forms(void **state) {
+static void each_form_of_expire_is_read(void **state) {
   (void)state;
   static st_params params;
   static const struct {
@@ -231,7 +231,7 @@ static void check_refused(const st_params *params, bool good, const refusal *row
         params->error);
 }
 
-static void test_refused_pairs(void **state) {
+static void bad_pairs_are_named(void **state) {
   (void)state;
   static st_params params;
   static const refusal rows[] = {
@@ -262,7 +262,7 @@ static void test_refused_pairs(void **state) {
 
 /* D13: who asks in a way that is not understood is told so, and given no token without the
  * limits that were asked for. */
-static void test_asked_otherwise(void **state) {
+static void an_unknown_form_is_refused(void **state) {
   (void)state;
   static st_params params;
   static const refusal forms[] = {
@@ -302,7 +302,7 @@ static void test_asked_otherwise(void **state) {
   assert_int_equal(params.request.permission_count, 1);
 }
 
-static void test_refused_json(void **state) {
+static void bad_json_is_named(void **state) {
   (void)state;
   static st_params params;
   static const refusal rows[] = {
@@ -345,7 +345,7 @@ static void test_refused_json(void **state) {
   assert_true(params.error[0] != '\0');
 }
 
-static void test_query_and_body(void **state) {
+static void a_parameter_comes_once(void **state) {
   (void)state;
   static st_params params;
   static const struct {
@@ -388,7 +388,7 @@ static subtoken_text many(const char *prefix, const char *item, const char *betw
   return made;
 }
 
-static void test_counts(void **state) {
+static void lists_have_64_entries_at_most(void **state) {
   (void)state;
   static st_params params;
   static const struct {
@@ -421,7 +421,7 @@ static void test_counts(void **state) {
 
 /* The longest query beside the longest body, all of it growing as much as it can:
  * read whole, none of it cut. */
-static void test_room(void **state) {
+static void the_longest_query_and_body_fit(void **state) {
   (void)state;
   static st_params params;
   subtoken_text query = repeated("permissions=", 'p', SUBTOKEN_TARGET_MAX - 12);
@@ -441,7 +441,7 @@ static void test_room(void **state) {
   release(body);
 }
 
-static void test_add_url(void **state) {
+static void urls_become_canonical(void **state) {
   (void)state;
   static st_params params;
   static const struct {
@@ -508,7 +508,7 @@ static void check_vector(const cJSON *row, const st_params *params, bool good) {
   }
 }
 
-static void test_vectors(void **state) {
+static void the_vectors_hold(void **state) {
   (void)state;
   static st_params params;
   char pairs[1024];
@@ -527,13 +527,20 @@ static void test_vectors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_pairs),         cmocka_unit_test(test_three_spellings),
-      cmocka_unit_test(test_nothing_asked), cmocka_unit_test(test_blanks_around_items),
-      cmocka_unit_test(test_used_again),    cmocka_unit_test(test_expire_forms),
-      cmocka_unit_test(test_refused_pairs), cmocka_unit_test(test_asked_otherwise),
-      cmocka_unit_test(test_refused_json),  cmocka_unit_test(test_query_and_body),
-      cmocka_unit_test(test_counts),        cmocka_unit_test(test_room),
-      cmocka_unit_test(test_add_url),       cmocka_unit_test(test_vectors),
+      cmocka_unit_test(pairs_are_decoded),
+      cmocka_unit_test(query_form_and_json_read_alike),
+      cmocka_unit_test(nothing_asked_is_nothing_set),
+      cmocka_unit_test(blanks_around_items_are_cut_off),
+      cmocka_unit_test(a_second_reading_starts_empty),
+      cmocka_unit_test(each_form_of_expire_is_read),
+      cmocka_unit_test(bad_pairs_are_named),
+      cmocka_unit_test(an_unknown_form_is_refused),
+      cmocka_unit_test(bad_json_is_named),
+      cmocka_unit_test(a_parameter_comes_once),
+      cmocka_unit_test(lists_have_64_entries_at_most),
+      cmocka_unit_test(the_longest_query_and_body_fit),
+      cmocka_unit_test(urls_become_canonical),
+      cmocka_unit_test(the_vectors_hold),
   };
   return cmocka_run_group_tests_name("params", tests, NULL, NULL);
 }

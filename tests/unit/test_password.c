@@ -40,7 +40,7 @@ static st_password_status verify(const char *phc, const char *password) {
   return status;
 }
 
-static void test_known_answers(void **state) {
+static void known_answers_are_verified(void **state) {
   (void)state;
   static const struct {
     const char *phc, *password;
@@ -60,7 +60,7 @@ static void test_known_answers(void **state) {
 }
 
 /* One bit of the hash, of the salt or of the cost more or less is another password's. */
-static void test_each_part_counts(void **state) {
+static void each_part_of_a_stored_password_counts(void **state) {
   (void)state;
   static const char *const rows[] = {
       "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkw",
@@ -77,7 +77,7 @@ static void test_each_part_counts(void **state) {
   }
 }
 
-static void test_damaged(void **state) {
+static void damaged_texts_verify_nothing(void **state) {
   (void)state;
   static const char *const rows[] = {
       "$", "x", "$argon2id$", "argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ",
@@ -127,14 +127,14 @@ static void test_damaged(void **state) {
 }
 
 /* A text that never ends is not read to its end. */
-static void test_too_long(void **state) {
+static void a_text_that_is_too_long_is_not_read(void **state) {
   (void)state;
   subtoken_text text = repeated(SMALL, 'A', ST_PHC_MAX + 1 - strlen(SMALL));
   assert_int_equal(verify(text.data, "x"), ST_PASSWORD_FAILED);
   release(text);
 }
 
-static void test_made(void **state) {
+static void a_hash_is_made_with_a_new_salt(void **state) {
   (void)state;
   char one[ST_PHC_MAX + 1], two[ST_PHC_MAX + 1];
   static const char front[] = "nfc:$argon2id$v=19$m=19456,t=2,p=1$";
@@ -150,7 +150,7 @@ static void test_made(void **state) {
 }
 
 /* A NUL is a byte as any other; the longest is one; longer or empty ones are none. */
-static void test_lengths(void **state) {
+static void a_password_has_1_to_1024_bytes(void **state) {
   (void)state;
   char phc[ST_PHC_MAX + 1];
   assert_int_equal(st_password_hash(ST_TEXT("a\0b"), ST_WAIT_FOR_EVER, phc), ST_PASSWORD_OK);
@@ -176,7 +176,7 @@ static void test_lengths(void **state) {
 }
 
 /* Even a stored text that was made of an empty password lets nobody in without one. */
-static void test_empty_is_never_good(void **state) {
+static void an_empty_password_is_never_right(void **state) {
   (void)state;
   uint8_t hash[ST_HASH_LEN];
   char phc[ST_PHC_MAX + 1];
@@ -186,14 +186,14 @@ static void test_empty_is_never_good(void **state) {
 }
 
 /* Nobody's costs what somebody's does, and no password is right. */
-static void test_nobody(void **state) {
+static void an_unknown_user_costs_the_same(void **state) {
   (void)state;
   assert_int_equal(verify(NULL, "supersecret"), ST_PASSWORD_WRONG);
   assert_int_equal(verify("", "supersecret"), ST_PASSWORD_WRONG);
   assert_int_equal(verify(NULL, ""), ST_PASSWORD_WRONG);
 }
 
-static void test_outdated(void **state) {
+static void outdated_parameters_are_known(void **state) {
   (void)state;
   static const char *const rows[] = {
       SMALL,
@@ -220,7 +220,7 @@ static void test_outdated(void **state) {
 #define NFC "p\xC3\xA4ssw\xC3\xB6rd"   /* two characters of their own */
 #define NFD "pa\xCC\x88sswo\xCC\x88rd" /* two letters, each with its dots behind it */
 
-static void test_every_spelling(void **state) {
+static void each_normalization_form_is_the_same(void **state) {
   (void)state;
   static const char *const spellings[] = {NFC, NFD, "p\xC3\xA4sswo\xCC\x88rd"};
   char phc[ST_PHC_MAX + 1];
@@ -242,7 +242,7 @@ static void test_every_spelling(void **state) {
 /* What an earlier version stored is of the spelling that was typed then: whoever types it again
  * gets in, at the price of one computation, as everybody.
  */
-static void test_stored_before(void **state) {
+static void passwords_of_earlier_versions_verify(void **state) {
   (void)state;
   static const char *const spellings[] = {NFC, NFD};
   for (size_t i = 0; i < COUNT(spellings); i++) {
@@ -260,7 +260,7 @@ static void test_stored_before(void **state) {
   assert_int_equal(verify("nfc:" HORSE, "correct horse"), ST_PASSWORD_OK);
 }
 
-static void test_wrapped(void **state) {
+static void imported_hashes_are_wrapped(void **state) {
   (void)state;
   uint8_t hash[ST_HASH_LEN + 1], salt[ST_SALT_MAX + 1];
   size_t len;
@@ -292,7 +292,7 @@ static void test_wrapped(void **state) {
 }
 
 /* Without a salt, with the longest, and with one too long. */
-static void test_wrapped_salts(void **state) {
+static void salts_have_a_limit(void **state) {
   (void)state;
   uint8_t hash[ST_HASH_LEN], both[2 + ST_SALT_MAX + 1] = "pw";
   char phc[ST_PHC_MAX + 1];
@@ -340,7 +340,7 @@ static size_t most_at_once(void) {
   return most;
 }
 
-static void test_threads(void **state) {
+static void half_of_the_processors_compute(void **state) {
   (void)state;
   pthread_t threads[16];
   size_t half = st_process_processors() / 2;
@@ -357,7 +357,7 @@ static void *verify_one(void *unused) {
 }
 
 /* While all places are taken, 64 wait, and whoever comes then is told so without any work. */
-static void test_busy(void **state) {
+static void who_comes_after_64_is_busy(void **state) {
   (void)state;
   pthread_t threads[ST_PASSWORD_WAITING_MAX];
   st_semaphore *semaphore = st_password_semaphore();
@@ -381,7 +381,7 @@ static void test_busy(void **state) {
 }
 
 /* A server of few threads keeps most of them for those who bring no password. */
-static void test_a_share_of_the_threads(void **state) {
+static void few_threads_let_few_wait(void **state) {
   (void)state;
   static const size_t shares[][2] = {{1, 0}, {8, 2}, {255, 63}, {256, 64}, {512, 64}, {16384, 64}};
   st_semaphore *semaphore = st_password_semaphore();
@@ -405,7 +405,7 @@ static void test_a_share_of_the_threads(void **state) {
 }
 
 /* Without memory nothing is decided, and nothing is left behind. */
-static void test_no_memory(void **state) {
+static void without_memory_nothing_is_decided(void **state) {
   (void)state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   skip(); /* they need address space of their own */
@@ -433,23 +433,23 @@ static int start_up(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_known_answers),
-      cmocka_unit_test(test_each_part_counts),
-      cmocka_unit_test(test_damaged),
-      cmocka_unit_test(test_too_long),
-      cmocka_unit_test(test_made),
-      cmocka_unit_test(test_lengths),
-      cmocka_unit_test(test_empty_is_never_good),
-      cmocka_unit_test(test_nobody),
-      cmocka_unit_test(test_outdated),
-      cmocka_unit_test(test_every_spelling),
-      cmocka_unit_test(test_stored_before),
-      cmocka_unit_test(test_wrapped),
-      cmocka_unit_test(test_wrapped_salts),
-      cmocka_unit_test(test_threads),
-      cmocka_unit_test(test_busy),
-      cmocka_unit_test(test_a_share_of_the_threads),
-      cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(known_answers_are_verified),
+      cmocka_unit_test(each_part_of_a_stored_password_counts),
+      cmocka_unit_test(damaged_texts_verify_nothing),
+      cmocka_unit_test(a_text_that_is_too_long_is_not_read),
+      cmocka_unit_test(a_hash_is_made_with_a_new_salt),
+      cmocka_unit_test(a_password_has_1_to_1024_bytes),
+      cmocka_unit_test(an_empty_password_is_never_right),
+      cmocka_unit_test(an_unknown_user_costs_the_same),
+      cmocka_unit_test(outdated_parameters_are_known),
+      cmocka_unit_test(each_normalization_form_is_the_same),
+      cmocka_unit_test(passwords_of_earlier_versions_verify),
+      cmocka_unit_test(imported_hashes_are_wrapped),
+      cmocka_unit_test(salts_have_a_limit),
+      cmocka_unit_test(half_of_the_processors_compute),
+      cmocka_unit_test(who_comes_after_64_is_busy),
+      cmocka_unit_test(few_threads_let_few_wait),
+      cmocka_unit_test(without_memory_nothing_is_decided),
   };
   return cmocka_run_group_tests_name("password", tests, start_up, NULL);
 }

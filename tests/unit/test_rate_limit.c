@@ -25,12 +25,12 @@ static int64_t take(const char *key, int64_t now_us) {
   return st_rate_limit_take(&rate, &settings, key, now_us);
 }
 
-static void test_off(void **state) {
+static void off_limits_nothing(void **state) {
   (void)state;
   for (int i = 0; i < 1000; i++) assert_true(take(A, 0) == 0);
 }
 
-static void test_burst(void **state) {
+static void a_burst_is_let_through(void **state) {
   (void)state;
   limit(2, 5);
   for (int i = 0; i < 5; i++) assert_true(take(A, 10 * SECOND) == 0);
@@ -44,7 +44,7 @@ static void test_burst(void **state) {
 }
 
 /* Being refused costs nothing: whoever hammers is let in as soon as anybody. */
-static void test_refusals_are_free(void **state) {
+static void refusals_cost_nothing(void **state) {
   (void)state;
   limit(1, 1);
   assert_true(take(A, 0) == 0);
@@ -52,7 +52,7 @@ static void test_refusals_are_free(void **state) {
   assert_true(take(A, SECOND) == 0);
 }
 
-static void test_steady(void **state) {
+static void a_steady_rate_is_kept(void **state) {
   (void)state;
   limit(10, 1);
   int taken = 0;
@@ -60,7 +60,7 @@ static void test_steady(void **state) {
   assert_int_equal(taken, 200);
 }
 
-static void test_keys_apart(void **state) {
+static void keys_have_buckets_of_their_own(void **state) {
   (void)state;
   limit(1, 1);
   assert_true(take(A, 0) == 0);
@@ -69,7 +69,7 @@ static void test_keys_apart(void **state) {
   assert_true(take(B, 0) == 1);
 }
 
-static void test_extremes(void **state) {
+static void extreme_rates_hold(void **state) {
   (void)state;
   limit(1000000, 1);
   assert_true(take(A, 7) == 0);
@@ -95,7 +95,7 @@ static void *draw(void *unused) {
   return (void *)taken;
 }
 
-static void test_threads(void **state) {
+static void threads_share_the_limit(void **state) {
   (void)state;
   limit(1, 7777);
   pthread_t threads[4];
@@ -113,13 +113,13 @@ static void test_threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_off, set_up),
-      cmocka_unit_test_setup(test_burst, set_up),
-      cmocka_unit_test_setup(test_refusals_are_free, set_up),
-      cmocka_unit_test_setup(test_steady, set_up),
-      cmocka_unit_test_setup(test_keys_apart, set_up),
-      cmocka_unit_test_setup(test_extremes, set_up),
-      cmocka_unit_test_setup(test_threads, set_up),
+      cmocka_unit_test_setup(off_limits_nothing, set_up),
+      cmocka_unit_test_setup(a_burst_is_let_through, set_up),
+      cmocka_unit_test_setup(refusals_cost_nothing, set_up),
+      cmocka_unit_test_setup(a_steady_rate_is_kept, set_up),
+      cmocka_unit_test_setup(keys_have_buckets_of_their_own, set_up),
+      cmocka_unit_test_setup(extreme_rates_hold, set_up),
+      cmocka_unit_test_setup(threads_share_the_limit, set_up),
   };
   return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ static void must_be(const char *headers, const char *want) {
   CHECK(st_text_is(is, want), "%s: %.*s, not %s", headers, (int)is.len, is.data, want);
 }
 
-static void test_spellings(void **state) {
+static void spellings_of_an_address_are_read(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"203.0.113.9", "203.0.113.9"},
@@ -47,7 +47,7 @@ static void test_spellings(void **state) {
 }
 
 /* An empty element is none; a header with nothing in it neither. */
-static void test_empty(void **state) {
+static void an_empty_element_is_none(void **state) {
   (void)state;
   must_be("", "127.0.0.1");
   must_be(" ", "127.0.0.1");
@@ -60,7 +60,7 @@ static void test_empty(void **state) {
 /* A proxy that does not say for whom it asks: that is neither the proxy, nor whom somebody in front
  * of it has written there.
  */
-static void test_unknown(void **state) {
+static void an_unnamed_client_is_unknown(void **state) {
   (void)state;
   static const char *const rows[] = {
       "unknown",
@@ -107,7 +107,7 @@ static void test_unknown(void **state) {
   }
 }
 
-static void test_untrusted(void **state) {
+static void only_a_trusted_proxy_is_believed(void **state) {
   (void)state;
   assert_true(st_text_is(remote_of("203.0.113.9", "192.0.2.1"), "192.0.2.1"));
   assert_true(st_text_is(remote_of("203.0.113.9", "unix:"), "unix:"));
@@ -129,10 +129,10 @@ static int set_up(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_spellings),
-      cmocka_unit_test(test_empty),
-      cmocka_unit_test(test_unknown),
-      cmocka_unit_test(test_untrusted),
+      cmocka_unit_test(spellings_of_an_address_are_read),
+      cmocka_unit_test(an_empty_element_is_none),
+      cmocka_unit_test(an_unnamed_client_is_unknown),
+      cmocka_unit_test(only_a_trusted_proxy_is_believed),
   };
   return cmocka_run_group_tests_name("remote", tests, set_up, NULL);
 }

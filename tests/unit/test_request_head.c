@@ -43,7 +43,7 @@ static void must_be_bad(const char *text, int status, const char *error) {
 /* ---- good ones ---- */
 
 /* D1. */
-static void test_chunked(void **state) {
+static void chunked_is_the_only_transfer_coding(void **state) {
   (void)state;
   must_be_good("POST / HTTP/1.1\r\n" HOST
                "transfer-encoding:\tChunked \r\nExpect: 100-continue" END);
@@ -55,13 +55,13 @@ static void test_chunked(void **state) {
 }
 
 /* It has a form of target of its own; the service answers it with 405. */
-static void test_connect(void **state) {
+static void connect_has_a_form_of_its_own(void **state) {
   (void)state;
   must_be_good("CONNECT api.test:80 HTTP/1.1\r\nHost: api.test" END);
   assert_true(st_text_is(head.target, "api.test:80"));
 }
 
-static void test_whole(void **state) {
+static void a_whole_head_is_read(void **state) {
   (void)state;
   must_be_good(
       "POST /v2/createsubtoken?a=b HTTP/1.1\r\nhOST:\tapi.test:80 \t\r\n"
@@ -81,7 +81,7 @@ static void test_whole(void **state) {
   assert_false(head.expect_continue);
 }
 
-static void test_length_of_head(void **state) {
+static void a_head_ends_at_its_empty_line(void **state) {
   (void)state;
   static const char text[] = LINE "Host: a" END;
   must_be_good(text);
@@ -96,7 +96,7 @@ static void test_length_of_head(void **state) {
   must_be_bad("\r\n\r\n" LINE "Host: a" END, 400, "an empty request");
 }
 
-static void test_methods(void **state) {
+static void any_token_is_a_method(void **state) {
   (void)state;
   must_be_good("M-SEARCH /x HTTP/1.1\r\n" HOST "\r\n"); /* known or not is the service's */
   must_be_good("!#$%&'*+-.^_`|~09azAZ / HTTP/1.1\r\n" HOST "\r\n");
@@ -105,7 +105,7 @@ static void test_methods(void **state) {
   must_be_bad(" / HTTP/1.1\r\n" HOST "\r\n", 400, "the request line");
 }
 
-static void test_keep_alive(void **state) {
+static void keep_alive_follows_the_version(void **state) {
   (void)state;
   static const struct {
     const char *version, *headers;
@@ -134,7 +134,7 @@ static void test_keep_alive(void **state) {
 }
 
 /* D16: path and query of an absolute target count. */
-static void test_absolute(void **state) {
+static void an_absolute_target_counts(void **state) {
   (void)state;
   static const struct {
     const char *target, *host, *want;
@@ -167,7 +167,7 @@ static void test_absolute(void **state) {
 }
 
 /* D10: what asks whether the server is alive need not name it. */
-static void test_probes(void **state) {
+static void a_probe_needs_no_host(void **state) {
   (void)state;
   static const char *const good[] = {"OPTIONS /",     "OPTIONS *",   "GET /healthz",
                                      "HEAD /healthz", "GET /readyz", "HEAD /readyz"};
@@ -191,7 +191,7 @@ static void test_probes(void **state) {
   }
 }
 
-static void test_expect(void **state) {
+static void only_100_continue_is_expected(void **state) {
   (void)state;
   must_be_good(LINE HOST "Expect: 100-Continue" END);
   assert_true(head.expect_continue);
@@ -309,14 +309,14 @@ static const refusal refusals[] = {
     {"\r\n\r\n", 400, "an empty request"},
 };
 
-static void test_refused(void **state) {
+static void refusals_have_status_and_error(void **state) {
   (void)state;
   for (size_t i = 0; i < COUNT(refusals); i++) {
     must_be_bad(refusals[i].text, refusals[i].status, refusals[i].error);
   }
 }
 
-static void test_controls(void **state) {
+static void control_characters_are_refused(void **state) {
   (void)state;
   static const char shape[] = LINE "Host: a\r\nX: a?b" END;
   char *place = strchr(shape, '?');
@@ -352,7 +352,7 @@ static void check_limit(st_request_head_state state, int status) {
   assert_string_equal(fault.event, "limit");
 }
 
-static void test_target_limit(void **state) {
+static void a_target_has_8192_bytes_at_most(void **state) {
   (void)state;
   assert_int_equal(read_padded("GET /", SUBTOKEN_TARGET_MAX - 1, " HTTP/1.1\r\n" HOST "\r\n"),
                    ST_HEAD_GOOD);
@@ -363,7 +363,7 @@ static void test_target_limit(void **state) {
   check_limit(read_padded("GET /", ST_HEAD_MAX, " HTTP/1.1\r\n" HOST "\r\n"), 414);
 }
 
-static void test_head_limit(void **state) {
+static void a_head_has_16384_bytes_at_most(void **state) {
   (void)state;
   static const char before[] = LINE HOST "X: ";
   size_t most = ST_HEAD_MAX - (sizeof before - 1) - 4;
@@ -376,7 +376,7 @@ static void test_head_limit(void **state) {
   check_limit(read_padded(before, 3 * ST_HEAD_MAX, END), 431);
 }
 
-static void test_header_limit(void **state) {
+static void a_head_has_64_lines_at_most(void **state) {
   (void)state;
   char text[2048] = LINE HOST;
   for (int i = 1; i < ST_HEADERS_MAX; i++) strcat(text, "X: 1\r\n");
@@ -388,7 +388,7 @@ static void test_header_limit(void **state) {
   must_be_bad(more, 431, "64");
 }
 
-static void test_body_limit(void **state) {
+static void a_body_has_8192_bytes_at_most(void **state) {
   (void)state;
   must_be_good(LINE HOST "Content-Length: 8192" END);
   assert_int_equal(head.content_length, ST_REQUEST_BODY_MAX);
@@ -423,7 +423,7 @@ static void check_every_prefix(subtoken_text bytes, const char *name) {
   }
 }
 
-static void test_every_split(void **state) {
+static void every_split_reads_alike(void **state) {
   (void)state;
   static const char *const good[] = {
       LINE HOST "\r\n",
@@ -444,7 +444,7 @@ static void test_every_split(void **state) {
 }
 
 /* Around the limits, where what has come so far is itself a reason. */
-static void test_split_at_limits(void **state) {
+static void splits_at_the_limits_read_alike(void **state) {
   (void)state;
   static const char *const fronts[] = {"GET /", LINE HOST "X: ", ""};
   static const char tail[] = " HTTP/1.1\r\n" HOST "\r\n";
@@ -528,7 +528,7 @@ static st_request_head_state read_request(subtoken_text bytes) {
   return chunked.state == ST_CHUNKED_DONE ? ST_HEAD_GOOD : ST_HEAD_BAD;
 }
 
-static void test_vectors(void **state) {
+static void the_vectors_hold(void **state) {
   (void)state;
   cJSON *vectors = load_vectors();
   const cJSON *rows = cJSON_GetObjectItemCaseSensitive(vectors, "cases"), *row;
@@ -554,15 +554,24 @@ static void test_vectors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_absolute),        cmocka_unit_test(test_probes),
-      cmocka_unit_test(test_chunked),         cmocka_unit_test(test_connect),
-      cmocka_unit_test(test_whole),           cmocka_unit_test(test_length_of_head),
-      cmocka_unit_test(test_methods),         cmocka_unit_test(test_keep_alive),
-      cmocka_unit_test(test_expect),          cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_controls),        cmocka_unit_test(test_target_limit),
-      cmocka_unit_test(test_head_limit),      cmocka_unit_test(test_header_limit),
-      cmocka_unit_test(test_body_limit),      cmocka_unit_test(test_every_split),
-      cmocka_unit_test(test_split_at_limits), cmocka_unit_test(test_vectors),
+      cmocka_unit_test(an_absolute_target_counts),
+      cmocka_unit_test(a_probe_needs_no_host),
+      cmocka_unit_test(chunked_is_the_only_transfer_coding),
+      cmocka_unit_test(connect_has_a_form_of_its_own),
+      cmocka_unit_test(a_whole_head_is_read),
+      cmocka_unit_test(a_head_ends_at_its_empty_line),
+      cmocka_unit_test(any_token_is_a_method),
+      cmocka_unit_test(keep_alive_follows_the_version),
+      cmocka_unit_test(only_100_continue_is_expected),
+      cmocka_unit_test(refusals_have_status_and_error),
+      cmocka_unit_test(control_characters_are_refused),
+      cmocka_unit_test(a_target_has_8192_bytes_at_most),
+      cmocka_unit_test(a_head_has_16384_bytes_at_most),
+      cmocka_unit_test(a_head_has_64_lines_at_most),
+      cmocka_unit_test(a_body_has_8192_bytes_at_most),
+      cmocka_unit_test(every_split_reads_alike),
+      cmocka_unit_test(splits_at_the_limits_read_alike),
+      cmocka_unit_test(the_vectors_hold),
   };
   return cmocka_run_group_tests_name("head", tests, NULL, NULL);
 }

@@ -111,7 +111,7 @@ static const char *as_subtoken(const char *permissions, const char *urls, int64_
 
 /* ---- routes ---- */
 
-static void test_routes(void **state) {
+static void each_route_has_its_methods(void **state) {
   (void)state;
   static const struct {
     const char *method, *target;
@@ -167,7 +167,7 @@ static void test_routes(void **state) {
 
 /* Repeated slashes collapse after the first segment, for the route and for the url
  * check; a path that starts with two is none of ours. */
-static void test_slashes(void **state) {
+static void repeated_slashes_collapse(void **state) {
   (void)state;
   assert_int_equal(get("/v2//tokeninfo", AS_KEY), 200);
   assert_int_equal(get("/v2////tokeninfo?v=latest", AS_KEY), 200);
@@ -182,7 +182,7 @@ static void test_slashes(void **state) {
   assert_int_equal(get(CREATE "?urls=/a//b", AS_KEY), 400);
 }
 
-static void test_long_targets(void **state) {
+static void targets_have_a_limit(void **state) {
   (void)state;
   subtoken_text most = repeated(CREATE "?access_token=" KEY "&x=", 'x',
                                 SUBTOKEN_TARGET_MAX - strlen(CREATE "?access_token=" KEY "&x="));
@@ -203,7 +203,7 @@ static void test_long_targets(void **state) {
   release(path);
 }
 
-static void test_health(void **state) {
+static void health_needs_no_credential(void **state) {
   (void)state;
   assert_int_equal(get("/healthz", ""), 200);
   check_body("{\"status\":\"ok\"}");
@@ -218,7 +218,7 @@ static void test_health(void **state) {
   assert_int_equal(get("/readyz", ""), 503);
 }
 
-static void test_head_and_options(void **state) {
+static void head_and_options_are_answered(void **state) {
   (void)state;
   assert_int_equal(get(INFO, AS_KEY), 200);
   assert_false(reply.head);
@@ -244,7 +244,7 @@ static void test_head_and_options(void **state) {
 
 /* ---- credentials ---- */
 
-static void test_credentials(void **state) {
+static void one_credential_is_found_wherever_it_stands(void **state) {
   (void)state;
   static const struct {
     const char *target, *headers;
@@ -314,7 +314,7 @@ static void test_credentials(void **state) {
 }
 
 /* The log names a credential by the first 8 hex digits of its SHA-256. */
-static void test_credential_tag(void **state) {
+static void a_credential_is_logged_by_its_hash(void **state) {
   (void)state;
   uint8_t digest[ST_HASH_LEN];
   char tag[ST_CREDENTIAL_TAG_LEN + 1];
@@ -332,7 +332,7 @@ static void test_credential_tag(void **state) {
 }
 
 /* None is read from a body. */
-static void test_credential_in_body(void **state) {
+static void no_credential_is_read_from_a_body(void **state) {
   (void)state;
   assert_int_equal(office_ask("POST", CREATE, "Content-Type: application/x-www-form-urlencoded\n",
                               "access_token=" KEY),
@@ -343,7 +343,7 @@ static void test_credential_in_body(void **state) {
   check_event("auth_missing");
 }
 
-static void test_store_trouble(void **state) {
+static void a_failing_store_is_503(void **state) {
   (void)state;
   office.broken = true;
   static const char *const lines[] = {AS_KEY, NULL};
@@ -358,7 +358,7 @@ static void test_store_trouble(void **state) {
   assert_int_equal(get(INFO, "X-API-Key: a.b.c\n"), 401); /* nobody had to ask the store */
 }
 
-static void test_clocks(void **state) {
+static void clocks_may_differ_by_the_leeway(void **state) {
   (void)state;
   const char *line = as_subtoken("account", NULL, NOW + 100);
   assert_int_equal(ask_at("GET", INFO, line, "", NOW - 1059), 200);
@@ -380,7 +380,7 @@ static void test_clocks(void **state) {
 
 /* ---- the order in which errors are told ---- */
 
-static void test_order(void **state) {
+static void checks_come_in_one_order(void **state) {
   (void)state;
   static const char bad[] = "?urls=nonsense&expire=never";
   char line[SUBTOKEN_ISSUED_MAX + 200];
@@ -408,7 +408,7 @@ static void test_order(void **state) {
 
 /* ---- createsubtoken ---- */
 
-static void test_create_plain(void **state) {
+static void a_subtoken_without_parameters_has_defaults(void **state) {
   (void)state;
   assert_int_equal(get(CREATE, AS_KEY), 200);
   const subtoken_claims *claims = made();
@@ -422,7 +422,7 @@ static void test_create_plain(void **state) {
   assert_false(reply.event.clamped);
 }
 
-static void test_create_asked(void **state) {
+static void a_subtoken_has_what_was_asked_for(void **state) {
   (void)state;
   assert_int_equal(get(CREATE "?expire=2023-11-20T00%3A00%3A00.592223424%2B00%3A00"
                               "&permissions=guilds,nonsense,account,guilds,inventories"
@@ -438,7 +438,7 @@ static void test_create_asked(void **state) {
   assert_false(reply.event.clamped);
 }
 
-static void test_create_clamped(void **state) {
+static void an_expiry_is_clamped(void **state) {
   (void)state;
   assert_int_equal(get(CREATE "?expire=9999-12-31T23:59:59Z", AS_KEY), 200);
   assert_true(made()->exp == NOW + 365 * DAY);
@@ -454,7 +454,7 @@ static void test_create_clamped(void **state) {
 }
 
 /* The body is read on POST alone, and by its type. */
-static void test_create_bodies(void **state) {
+static void a_body_is_read_by_its_type_on_post_alone(void **state) {
   (void)state;
   static const char form[] = "permissions=account&urls=%2Fa";
   static const char json[] = "{\"permissions\":[\"account\"],\"urls\":[\"/a\"]}";
@@ -493,7 +493,7 @@ static void test_create_bodies(void **state) {
   assert_int_equal(office_ask("GET", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 200);
 }
 
-static void test_create_refused(void **state) {
+static void bad_parameters_are_named(void **state) {
   (void)state;
   static const struct {
     const char *query, *text;
@@ -523,7 +523,7 @@ static void test_create_refused(void **state) {
 }
 
 /* More than fits in a token of 4,096 bytes is said, not cut. */
-static void test_create_too_large(void **state) {
+static void a_token_that_is_too_long_is_refused(void **state) {
   (void)state;
   char target[SUBTOKEN_TARGET_MAX];
   st_writer writer = st_writer_on(target, sizeof target);
@@ -537,7 +537,7 @@ static void test_create_too_large(void **state) {
   check_body_starts("{\"text\":\"urls: the subtoken would be longer than 4096 bytes");
 }
 
-static void test_create_from_subtoken(void **state) {
+static void a_subtoken_makes_a_narrower_one(void **state) {
   (void)state;
   const char *line = as_subtoken("account,guilds,tradingpost", NULL, NOW + 5000);
   assert_int_equal(get(CREATE "?permissions=guilds,tradingpost,progression", line), 200);
@@ -551,7 +551,7 @@ static void test_create_from_subtoken(void **state) {
   assert_int_equal(reply.event.dropped, 2);
 }
 
-static void test_create_restricted(void **state) {
+static void a_restricted_subtoken_makes_what_it_lists(void **state) {
   (void)state;
   static const char urls[] = CREATE ",/v2/characters/*,GET:/v2/account";
   const char *line = as_subtoken("account", urls, NOW + 5000);
@@ -578,7 +578,7 @@ static void test_create_restricted(void **state) {
   assert_int_equal(office_ask("POST", CREATE, line, ""), 403);
 }
 
-static void test_rate(void **state) {
+static void calls_of_a_key_are_limited(void **state) {
   (void)state;
   settings.rate_per_second = 1;
   settings.rate_burst = 3;
@@ -600,7 +600,7 @@ static void test_rate(void **state) {
   "\",\"name\":\"My \\\"key\\\"\\u000a\"," \
   "\"permissions\":[\"account\",\"progression\",\"guilds\"]"
 
-static void test_info_of_key(void **state) {
+static void a_key_is_described(void **state) {
   (void)state;
   assert_int_equal(get(INFO, AS_KEY), 200);
   check_body(KEY_INFO "}");
@@ -611,7 +611,7 @@ static void test_info_of_key(void **state) {
   check_body("{\"id\":\"" KEY_ID "\",\"name\":\"My \\\"key\\\"\\u000a\",\"permissions\":[]}");
 }
 
-static void test_info_of_subtoken(void **state) {
+static void a_subtoken_is_described(void **state) {
   (void)state;
   static const char front[] =
       "{\"id\":\"" KEY_ID "\",\"name\":\"My \\\"key\\\"\\u000a\",\"permissions\":[\"guilds\"]";
@@ -634,7 +634,7 @@ static void test_info_of_subtoken(void **state) {
   check_body(expected);
 }
 
-static void test_schemas(void **state) {
+static void a_schema_version_chooses_the_members(void **state) {
   (void)state;
   static const struct {
     const char *query, *header;
@@ -687,7 +687,7 @@ static void test_schemas(void **state) {
 
 /* ---- errors ---- */
 
-static void test_reply_error(void **state) {
+static void an_error_is_escaped_json(void **state) {
   (void)state;
   memset(&reply, 0, sizeof reply);
   static const st_problem problem = {
@@ -701,7 +701,7 @@ static void test_reply_error(void **state) {
   check_body("{\"text\":\"a \\\"quote\\\" \\\\ \\u000a \\u0001 \\u007f \xC3\xAB\"}");
 }
 
-static void test_revoked(void **state) {
+static void a_disabled_key_is_refused(void **state) {
   (void)state;
   static const char *const targets[] = {INFO, CREATE};
   stored->disabled = true;
@@ -747,7 +747,7 @@ static void check_edition(void) {
   assert_true(has_header("Subtoken-Heartbeat: hhhh"));
 }
 
-static void test_revocations(void **state) {
+static void revocation_data_needs_its_permission(void **state) {
   (void)state;
   assert_int_equal(get(REVOKED, ""), 401);
   assert_int_equal(get(REVOKED, AS_KEY), 403);
@@ -787,7 +787,7 @@ static void test_revocations(void **state) {
   assert_int_equal(held, 0);
 }
 
-static void test_revocations_since(void **state) {
+static void changes_are_sent_when_they_are_known(void **state) {
   (void)state;
   static const char *const whole[] = {"?since=1", "?since=42",  "?since=40&whole=1",
                                       "?whole=1", "?since2=41", "?x=%2&y"};
@@ -833,7 +833,7 @@ static void test_revocations_since(void **state) {
   assert_int_equal(held, 0);
 }
 
-static void test_revocations_known(void **state) {
+static void a_known_etag_is_304(void **state) {
   (void)state;
   static const struct {
     const char *value;
@@ -877,34 +877,34 @@ static void test_revocations_known(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_routes, set_up),
-      cmocka_unit_test_setup(test_slashes, set_up),
-      cmocka_unit_test_setup(test_long_targets, set_up),
-      cmocka_unit_test_setup(test_health, set_up),
-      cmocka_unit_test_setup(test_head_and_options, set_up),
-      cmocka_unit_test_setup(test_credentials, set_up),
-      cmocka_unit_test_setup(test_credential_tag, set_up),
-      cmocka_unit_test_setup(test_credential_in_body, set_up),
-      cmocka_unit_test_setup(test_store_trouble, set_up),
-      cmocka_unit_test_setup(test_clocks, set_up),
-      cmocka_unit_test_setup(test_order, set_up),
-      cmocka_unit_test_setup(test_create_plain, set_up),
-      cmocka_unit_test_setup(test_create_asked, set_up),
-      cmocka_unit_test_setup(test_create_clamped, set_up),
-      cmocka_unit_test_setup(test_create_bodies, set_up),
-      cmocka_unit_test_setup(test_create_refused, set_up),
-      cmocka_unit_test_setup(test_create_too_large, set_up),
-      cmocka_unit_test_setup(test_create_from_subtoken, set_up),
-      cmocka_unit_test_setup(test_create_restricted, set_up),
-      cmocka_unit_test_setup(test_rate, set_up),
-      cmocka_unit_test_setup(test_info_of_key, set_up),
-      cmocka_unit_test_setup(test_info_of_subtoken, set_up),
-      cmocka_unit_test_setup(test_schemas, set_up),
-      cmocka_unit_test_setup(test_revocations, set_up),
-      cmocka_unit_test_setup(test_revocations_since, set_up),
-      cmocka_unit_test_setup(test_revocations_known, set_up),
-      cmocka_unit_test_setup(test_reply_error, set_up),
-      cmocka_unit_test_setup(test_revoked, set_up),
+      cmocka_unit_test_setup(each_route_has_its_methods, set_up),
+      cmocka_unit_test_setup(repeated_slashes_collapse, set_up),
+      cmocka_unit_test_setup(targets_have_a_limit, set_up),
+      cmocka_unit_test_setup(health_needs_no_credential, set_up),
+      cmocka_unit_test_setup(head_and_options_are_answered, set_up),
+      cmocka_unit_test_setup(one_credential_is_found_wherever_it_stands, set_up),
+      cmocka_unit_test_setup(a_credential_is_logged_by_its_hash, set_up),
+      cmocka_unit_test_setup(no_credential_is_read_from_a_body, set_up),
+      cmocka_unit_test_setup(a_failing_store_is_503, set_up),
+      cmocka_unit_test_setup(clocks_may_differ_by_the_leeway, set_up),
+      cmocka_unit_test_setup(checks_come_in_one_order, set_up),
+      cmocka_unit_test_setup(a_subtoken_without_parameters_has_defaults, set_up),
+      cmocka_unit_test_setup(a_subtoken_has_what_was_asked_for, set_up),
+      cmocka_unit_test_setup(an_expiry_is_clamped, set_up),
+      cmocka_unit_test_setup(a_body_is_read_by_its_type_on_post_alone, set_up),
+      cmocka_unit_test_setup(bad_parameters_are_named, set_up),
+      cmocka_unit_test_setup(a_token_that_is_too_long_is_refused, set_up),
+      cmocka_unit_test_setup(a_subtoken_makes_a_narrower_one, set_up),
+      cmocka_unit_test_setup(a_restricted_subtoken_makes_what_it_lists, set_up),
+      cmocka_unit_test_setup(calls_of_a_key_are_limited, set_up),
+      cmocka_unit_test_setup(a_key_is_described, set_up),
+      cmocka_unit_test_setup(a_subtoken_is_described, set_up),
+      cmocka_unit_test_setup(a_schema_version_chooses_the_members, set_up),
+      cmocka_unit_test_setup(revocation_data_needs_its_permission, set_up),
+      cmocka_unit_test_setup(changes_are_sent_when_they_are_known, set_up),
+      cmocka_unit_test_setup(a_known_etag_is_304, set_up),
+      cmocka_unit_test_setup(an_error_is_escaped_json, set_up),
+      cmocka_unit_test_setup(a_disabled_key_is_refused, set_up),
   };
   return cmocka_run_group_tests_name("service", tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static void start(pthread_t *thread, void *(*run)(void *), intptr_t number) {
   assert_int_equal(pthread_create(thread, NULL, run, (void *)number), 0);
 }
 
-static void test_in_order(void **state) {
+static void those_who_wait_enter_in_order(void **state) {
   (void)state;
   pthread_t threads[LINE];
   assert_true(st_semaphore_enter(&semaphore, ST_WAIT_FOR_EVER));
@@ -69,7 +69,7 @@ static void test_in_order(void **state) {
   assert_int_equal(waiting(), 0);
 }
 
-static void test_no_line(void **state) {
+static void without_a_line_nobody_waits(void **state) {
   (void)state;
   semaphore = (st_semaphore)ST_SEMAPHORE(2, 0);
   assert_true(st_semaphore_enter(&semaphore, ST_WAIT_FOR_EVER));
@@ -81,7 +81,7 @@ static void test_no_line(void **state) {
 }
 
 /* Who waits is let in when there is more room, too. */
-static void test_more_room(void **state) {
+static void more_room_lets_more_in(void **state) {
   (void)state;
   pthread_t threads[3];
   assert_true(st_semaphore_enter(&semaphore, ST_WAIT_FOR_EVER));
@@ -119,7 +119,7 @@ static void *come_often(void *unused) {
   return NULL;
 }
 
-static void test_many(void **state) {
+static void never_more_than_the_limit_are_in(void **state) {
   (void)state;
   pthread_t threads[8];
   st_semaphore_limit(&semaphore, 3);
@@ -142,7 +142,7 @@ static void *come_until(void *number) {
 }
 
 /* C1: who has waited until its deadline leaves the line, wherever it stands in it. */
-static void test_deadline(void **state) {
+static void waiting_ends_at_the_deadline(void **state) {
   (void)state;
   pthread_t threads[3], impatient[2];
   void *number;
@@ -172,7 +172,7 @@ static void test_deadline(void **state) {
 }
 
 /* C1: at the end of the process nobody is waited for, whatever was agreed. */
-static void test_close(void **state) {
+static void closing_ends_all_waits(void **state) {
   (void)state;
   pthread_t threads[3];
   void *number;
@@ -206,7 +206,7 @@ static void *come_for_a_moment(void *unused) {
 }
 
 /* Who is called in at the moment in which it gives up has its place, and leaves it. */
-static void test_deadlines_and_calls(void **state) {
+static void a_call_at_the_deadline_is_not_lost(void **state) {
   (void)state;
   pthread_t threads[8];
   for (size_t i = 0; i < COUNT(threads); i++) start(&threads[i], come_for_a_moment, 0);
@@ -218,13 +218,13 @@ static void test_deadlines_and_calls(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_in_order, set_up),
-      cmocka_unit_test_setup(test_no_line, set_up),
-      cmocka_unit_test_setup(test_more_room, set_up),
-      cmocka_unit_test_setup(test_many, set_up),
-      cmocka_unit_test_setup(test_deadline, set_up),
-      cmocka_unit_test_setup(test_close, set_up),
-      cmocka_unit_test_setup(test_deadlines_and_calls, set_up),
+      cmocka_unit_test_setup(those_who_wait_enter_in_order, set_up),
+      cmocka_unit_test_setup(without_a_line_nobody_waits, set_up),
+      cmocka_unit_test_setup(more_room_lets_more_in, set_up),
+      cmocka_unit_test_setup(never_more_than_the_limit_are_in, set_up),
+      cmocka_unit_test_setup(waiting_ends_at_the_deadline, set_up),
+      cmocka_unit_test_setup(closing_ends_all_waits, set_up),
+      cmocka_unit_test_setup(a_call_at_the_deadline_is_not_lost, set_up),
   };
   return cmocka_run_group_tests_name("semaphore", tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 
 /* ---- who may be somebody's login ---- */
 
-static void test_valid_logins(void **state) {
+static void usernames_have_a_form(void **state) {
   (void)state;
   subtoken_text longest = repeated("", 'x', ST_NAME_MAX), longer = repeated("x", 'x', ST_NAME_MAX);
   static const struct {
@@ -49,7 +49,7 @@ static void test_valid_logins(void **state) {
 
 /* ---- POST /v1/user ---- */
 
-static void test_user_is_made(void **state) {
+static void a_user_is_made(void **state) {
   (void)state;
   assert_int_equal(post(USER, AS_KEY AS_JSON,
                         "{\"login\":\"b\\u00f6b\",\"password\":\"12345678\",\"locale\":\"en-GB\","
@@ -89,7 +89,7 @@ static const char *access_of(const char *headers, const char *target, const char
 }
 
 /* No longer than the key or person at the root of it; a login's own end is none. */
-static void test_user_ends_with_maker(void **state) {
+static void a_user_ends_with_its_grantor(void **state) {
   (void)state;
   static const char *const kinds[] = {"key", "service", "basic", "login"};
   for (size_t i = 0; i < COUNT(kinds); i++) {
@@ -116,7 +116,7 @@ static void test_user_ends_with_maker(void **state) {
   assert_int_equal(office.creates, 0);
 }
 
-static void test_user_is_refused(void **state) {
+static void a_bad_user_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *headers, *body;
@@ -179,7 +179,7 @@ static void test_user_is_refused(void **state) {
   assert_int_equal(office.person_count, 1);
 }
 
-static void test_password_bounds(void **state) {
+static void passwords_have_8_to_1024_bytes(void **state) {
   (void)state;
   static char body[2048];
   for (int len = 1024; len <= 1025; len++) {
@@ -193,7 +193,7 @@ static void test_password_bounds(void **state) {
 }
 
 /* Whatever a subtoken has, it makes nobody. */
-static void test_user_of_subtoken(void **state) {
+static void a_subtoken_makes_no_user(void **state) {
   (void)state;
   char headers[SUBTOKEN_ISSUED_MAX + 256];
   snprintf(headers, sizeof headers, "%s" AS_JSON, bearer(subtoken_of_key("users", NULL, NOW + 60)));
@@ -202,7 +202,7 @@ static void test_user_of_subtoken(void **state) {
   assert_int_equal(office.creates, 0);
 }
 
-static void test_user_not_stored(void **state) {
+static void a_user_that_is_not_stored_is_told(void **state) {
   (void)state;
   static const struct {
     st_store_status outcome;
@@ -235,7 +235,7 @@ static void test_user_not_stored(void **state) {
   check_event("store_error");
 }
 
-static void test_registration(void **state) {
+static void who_registers_has_no_permissions(void **state) {
   (void)state;
   settings.registration_open = true;
   assert_int_equal(post(USER, AS_JSON, BOB_WITH("[\"account\"]")), 403);
@@ -253,7 +253,7 @@ static void test_registration(void **state) {
 }
 
 /* An address registers so many, good or not; a manager as many as wanted. */
-static void test_registration_is_slowed(void **state) {
+static void registrations_of_an_address_are_limited(void **state) {
   (void)state;
   settings.registration_open = true;
   for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
@@ -267,7 +267,8 @@ static void test_registration_is_slowed(void **state) {
   assert_int_equal(office.creates, creates);
   assert_int_equal(post(USER, AS_KEY AS_JSON, ALICE), 409);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* other doors are open */
-  assert_int_equal(office_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US), 409);
+  assert_int_equal(office_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
+                   409);
 }
 
 /* ---- POST /v1/auth/login ---- */
@@ -289,7 +290,7 @@ static const subtoken_claims *check_pair(int64_t expires_in) {
   return claims;
 }
 
-static void test_log_in(void **state) {
+static void a_session_is_a_pair_of_tokens(void **state) {
   (void)state;
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
   const subtoken_claims *claims = check_pair(900);
@@ -318,7 +319,7 @@ static void test_log_in(void **state) {
 }
 
 /* Nobody sees from outside which it is, and each costs a password's work. */
-static void test_log_in_fails(void **state) {
+static void wrong_credentials_look_alike(void **state) {
   (void)state;
   static const struct {
     const char *body;
@@ -351,7 +352,7 @@ static void test_log_in_fails(void **state) {
   assert_int_equal(office.log_ins, 0);
 }
 
-static void test_log_in_is_read_strictly(void **state) {
+static void a_log_in_is_read_strictly(void **state) {
   (void)state;
   static const struct {
     const char *headers, *body;
@@ -374,7 +375,7 @@ static void test_log_in_is_read_strictly(void **state) {
   assert_int_equal(office.checks, 0);
 }
 
-static void test_log_in_is_slowed(void **state) {
+static void failed_log_ins_are_limited(void **state) {
   (void)state;
   for (int i = 0; i < 3 * ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* good ones cost nothing */
@@ -394,7 +395,7 @@ static void test_log_in_is_slowed(void **state) {
 }
 
 /* Passwords that nobody could check are no guesses. */
-static void test_passwords_unchecked(void **state) {
+static void an_unchecked_password_is_no_attempt(void **state) {
   (void)state;
   for (int i = 0; i < 2 * ST_THROTTLE_USERNAME_BURST; i++) {
     office.verdict_forced = true;
@@ -414,7 +415,7 @@ static void test_passwords_unchecked(void **state) {
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
 }
 
-static void test_log_in_not_stored(void **state) {
+static void a_session_that_is_not_stored_is_told(void **state) {
   (void)state;
   static const st_store_status outcomes[] = {ST_STORE_BUSY, ST_STORE_FAILED, ST_STORE_EXISTS,
                                              ST_STORE_NOT_FOUND, ST_STORE_DENIED};
@@ -432,7 +433,7 @@ static void test_log_in_not_stored(void **state) {
 }
 
 /* A login whose token cannot be made does not remain: nobody could end it. */
-static void test_tokens_too_long(void **state) {
+static void a_session_without_a_token_does_not_remain(void **state) {
   (void)state;
   office_row *row = office_row_of("A11CE000-0000-0000-0000-000000000000");
   snprintf(row->key.permissions, sizeof row->key.permissions, "%s", too_many());
@@ -456,7 +457,7 @@ static void test_tokens_too_long(void **state) {
 
 /* ---- POST /v1/auth/token ---- */
 
-static void test_service_login(void **state) {
+static void a_service_key_opens_a_session(void **state) {
   (void)state;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
   const subtoken_claims *claims = check_pair(900);
@@ -470,7 +471,7 @@ static void test_service_login(void **state) {
   assert_int_equal(post(TOKEN, "X-API-Key: " KEY "\n", ""), 200);
 }
 
-static void test_service_login_refused(void **state) {
+static void other_credentials_open_no_service_session(void **state) {
   (void)state;
   static char login[SUBTOKEN_ISSUED_MAX + 256], service_login[SUBTOKEN_ISSUED_MAX + 128];
   office_row *alice = office_row_of("A11CE000-0000-0000-0000-000000000000");
@@ -502,7 +503,7 @@ static void test_service_login_refused(void **state) {
 }
 
 /* As createsubtoken is counted (G4): what its sessions make, too. */
-static void test_service_login_is_counted(void **state) {
+static void sessions_of_a_service_key_are_rate_limited(void **state) {
   (void)state;
   char session[SUBTOKEN_ISSUED_MAX + 128];
   settings.rate_per_second = 1;
@@ -520,7 +521,7 @@ static void test_service_login_is_counted(void **state) {
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* another's */
 }
 
-static void test_how_many_sessions(void **state) {
+static void the_number_of_sessions_is_limited(void **state) {
   (void)state;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
   assert_int_equal(office.most_sessions, 100);
@@ -539,7 +540,7 @@ static const char *refresh_body(const char *token) {
   return body;
 }
 
-static void test_refresh(void **state) {
+static void a_refresh_gives_a_new_pair(void **state) {
   (void)state;
   settings.refresh_retry = 17;
   char first[ST_REFRESH_LEN + 1], second[ST_REFRESH_LEN + 1];
@@ -565,7 +566,7 @@ static void test_refresh(void **state) {
   check_unauthorized("refresh_unknown");
 }
 
-static void test_refresh_refused(void **state) {
+static void a_bad_refresh_token_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *headers, *body;
@@ -602,7 +603,7 @@ static void test_refresh_refused(void **state) {
 }
 
 /* A refresh token is good for nothing else. */
-static void test_refresh_token_elsewhere(void **state) {
+static void a_refresh_token_is_no_credential(void **state) {
   (void)state;
   char token[ST_REFRESH_LEN + 1];
   (void)post(LOGIN, AS_JSON, ALICE);
@@ -612,7 +613,7 @@ static void test_refresh_token_elsewhere(void **state) {
   assert_int_equal(post(REFRESH, AS_JSON, refresh_body(token)), 200);
 }
 
-static void test_refresh_too_long(void **state) {
+static void a_refresh_that_makes_no_token_is_told(void **state) {
   (void)state;
   (void)post(LOGIN, AS_JSON, ALICE);
   office_row *row = &office.rows[office.row_count - 1];
@@ -627,7 +628,7 @@ static void test_refresh_too_long(void **state) {
 
 /* ---- POST /v1/auth/logout ---- */
 
-static void test_log_out(void **state) {
+static void a_log_out_ends_the_session(void **state) {
   (void)state;
   static char headers[SUBTOKEN_ISSUED_MAX + 256];
   for (int i = 0; i < 2; i++) {
@@ -645,7 +646,7 @@ static void test_log_out(void **state) {
   }
 }
 
-static void test_log_out_refused(void **state) {
+static void only_a_session_can_log_out(void **state) {
   (void)state;
   static char login[SUBTOKEN_ISSUED_MAX + 256], query[SUBTOKEN_ISSUED_MAX + 128];
   (void)post(LOGIN, AS_JSON, ALICE);
@@ -670,7 +671,7 @@ static void test_log_out_refused(void **state) {
 }
 
 /* What is derived from a login's token is no login. */
-static void test_derived_of_login(void **state) {
+static void a_subtoken_of_a_session_is_no_session(void **state) {
   (void)state;
   (void)post(LOGIN, AS_JSON, ALICE);
   assert_int_equal(
@@ -681,7 +682,7 @@ static void test_derived_of_login(void **state) {
   assert_int_equal(office.log_outs, 0);
 }
 
-static void test_methods(void **state) {
+static void only_post_is_answered(void **state) {
   (void)state;
   static const char *const routes[] = {USER, LOGIN, TOKEN, REFRESH, LOGOUT};
   static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "TRACE"};
@@ -699,34 +700,34 @@ static void test_methods(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_valid_logins, office_open),
-      cmocka_unit_test_setup(test_user_is_made, office_open),
-      cmocka_unit_test_setup(test_user_ends_with_maker, office_open),
-      cmocka_unit_test_setup(test_user_is_refused, office_open),
-      cmocka_unit_test_setup(test_password_bounds, office_open),
-      cmocka_unit_test_setup(test_user_of_subtoken, office_open),
-      cmocka_unit_test_setup(test_user_not_stored, office_open),
-      cmocka_unit_test_setup(test_registration, office_open),
-      cmocka_unit_test_setup(test_registration_is_slowed, office_open),
-      cmocka_unit_test_setup(test_log_in, office_open),
-      cmocka_unit_test_setup(test_log_in_fails, office_open),
-      cmocka_unit_test_setup(test_log_in_is_read_strictly, office_open),
-      cmocka_unit_test_setup(test_log_in_is_slowed, office_open),
-      cmocka_unit_test_setup(test_passwords_unchecked, office_open),
-      cmocka_unit_test_setup(test_log_in_not_stored, office_open),
-      cmocka_unit_test_setup(test_tokens_too_long, office_open),
-      cmocka_unit_test_setup(test_service_login, office_open),
-      cmocka_unit_test_setup(test_service_login_refused, office_open),
-      cmocka_unit_test_setup(test_service_login_is_counted, office_open),
-      cmocka_unit_test_setup(test_how_many_sessions, office_open),
-      cmocka_unit_test_setup(test_refresh, office_open),
-      cmocka_unit_test_setup(test_refresh_refused, office_open),
-      cmocka_unit_test_setup(test_refresh_token_elsewhere, office_open),
-      cmocka_unit_test_setup(test_refresh_too_long, office_open),
-      cmocka_unit_test_setup(test_log_out, office_open),
-      cmocka_unit_test_setup(test_log_out_refused, office_open),
-      cmocka_unit_test_setup(test_derived_of_login, office_open),
-      cmocka_unit_test_setup(test_methods, office_open),
+      cmocka_unit_test_setup(usernames_have_a_form, office_open),
+      cmocka_unit_test_setup(a_user_is_made, office_open),
+      cmocka_unit_test_setup(a_user_ends_with_its_grantor, office_open),
+      cmocka_unit_test_setup(a_bad_user_is_refused, office_open),
+      cmocka_unit_test_setup(passwords_have_8_to_1024_bytes, office_open),
+      cmocka_unit_test_setup(a_subtoken_makes_no_user, office_open),
+      cmocka_unit_test_setup(a_user_that_is_not_stored_is_told, office_open),
+      cmocka_unit_test_setup(who_registers_has_no_permissions, office_open),
+      cmocka_unit_test_setup(registrations_of_an_address_are_limited, office_open),
+      cmocka_unit_test_setup(a_session_is_a_pair_of_tokens, office_open),
+      cmocka_unit_test_setup(wrong_credentials_look_alike, office_open),
+      cmocka_unit_test_setup(a_log_in_is_read_strictly, office_open),
+      cmocka_unit_test_setup(failed_log_ins_are_limited, office_open),
+      cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, office_open),
+      cmocka_unit_test_setup(a_session_that_is_not_stored_is_told, office_open),
+      cmocka_unit_test_setup(a_session_without_a_token_does_not_remain, office_open),
+      cmocka_unit_test_setup(a_service_key_opens_a_session, office_open),
+      cmocka_unit_test_setup(other_credentials_open_no_service_session, office_open),
+      cmocka_unit_test_setup(sessions_of_a_service_key_are_rate_limited, office_open),
+      cmocka_unit_test_setup(the_number_of_sessions_is_limited, office_open),
+      cmocka_unit_test_setup(a_refresh_gives_a_new_pair, office_open),
+      cmocka_unit_test_setup(a_bad_refresh_token_is_refused, office_open),
+      cmocka_unit_test_setup(a_refresh_token_is_no_credential, office_open),
+      cmocka_unit_test_setup(a_refresh_that_makes_no_token_is_told, office_open),
+      cmocka_unit_test_setup(a_log_out_ends_the_session, office_open),
+      cmocka_unit_test_setup(only_a_session_can_log_out, office_open),
+      cmocka_unit_test_setup(a_subtoken_of_a_session_is_no_session, office_open),
+      cmocka_unit_test_setup(only_post_is_answered, office_open),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

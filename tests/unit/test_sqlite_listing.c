@@ -243,7 +243,7 @@ static void tells_what_changed_since(void **state) {
   assert_null(changes);
 }
 
-static void advances(void **state) {
+static void a_bump_advances_the_sequence(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
   good(st_store_bump_sequence(store, NOW * US, 0, &a, error));
@@ -500,7 +500,7 @@ int main(void) {
       TEST(a_new_sub_never_falls_on_a_listed_hash),
       TEST(a_hash_that_two_subs_share_is_listed_once),
       TEST(tells_what_changed_since),
-      TEST(advances),
+      TEST(a_bump_advances_the_sequence),
       TEST(purges_no_sooner_than_tokens_are_dead),
       TEST(a_clock_that_is_ahead_purges_nothing),
       TEST(an_hour_of_two_servers_is_an_hour),

@@ -11,7 +11,7 @@ static const char *suggested(const char *word, const char *const *names, size_t 
   return suggestion.name != NULL ? suggestion.name : "";
 }
 
-static void commands(void **state) {
+static void a_mistyped_command_is_suggested(void **state) {
   (void)state;
   static const char *const names[] = {"serve",  "key",    "user",   "issue", "verify",
                                       "secret", "policy", "backup", "pull",  "help"};
@@ -51,7 +51,7 @@ static void commands(void **state) {
   }
 }
 
-static void options(void **state) {
+static void a_mistyped_option_is_suggested(void **state) {
   (void)state;
   static const char *const names[] = {"--permissions", "--urls", "--expire",
                                       "--data",        "--json", "--help"};
@@ -78,6 +78,7 @@ static void options(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(options)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_mistyped_command_is_suggested),
+                                     cmocka_unit_test(a_mistyped_option_is_suggested)};
   return cmocka_run_group_tests_name("suggest", tests, NULL, NULL);
 }

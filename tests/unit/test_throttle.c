@@ -50,7 +50,7 @@ static size_t drain_login(const char *login, int64_t now_us) {
   return taken;
 }
 
-static void test_login(void **state) {
+static void attempts_at_a_username_are_limited(void **state) {
   (void)state;
   assert_int_equal(drain_login("anna", START), 10);
   assert_int_equal(take("anna", HERE, START), 10);
@@ -62,7 +62,7 @@ static void test_login(void **state) {
   assert_int_equal(take("bert", HERE, START), 0); /* another one is not held up */
 }
 
-static void test_address(void **state) {
+static void attempts_of_an_address_are_limited(void **state) {
   (void)state;
   assert_int_equal(drain_address(HERE, START), 50);
   assert_int_equal(take("new", HERE, START), 1);
@@ -74,7 +74,7 @@ static void test_address(void **state) {
 }
 
 /* The longer wait of both is told; who is refused by one has taken nothing of the other. */
-static void test_both(void **state) {
+static void the_longer_wait_is_told(void **state) {
   (void)state;
   assert_int_equal(drain_login("anna", START), 10);
   for (int i = 0; i < 1000; i++) assert_int_equal(take("anna", HERE, START), 10);
@@ -85,7 +85,7 @@ static void test_both(void **state) {
 }
 
 /* A good login costs nothing, neither its owner nor those who share the address. */
-static void test_give_back(void **state) {
+static void a_good_login_costs_nothing(void **state) {
   (void)state;
   for (int i = 0; i < 1000; i++) {
     assert_int_equal(take("anna", HERE, START), 0);
@@ -97,7 +97,7 @@ static void test_give_back(void **state) {
 }
 
 /* What is given back late makes a bucket no more than full. */
-static void test_give_back_late(void **state) {
+static void a_bucket_is_never_more_than_full(void **state) {
   (void)state;
   for (int i = 0; i < 5; i++) assert_int_equal(take("anna", HERE, START), 0);
   for (int i = 0; i < 5; i++) give_back("anna", HERE);
@@ -109,7 +109,7 @@ static void test_give_back_late(void **state) {
 }
 
 /* Ways of writing one address, of its /64, or of none, and what is another's. */
-static void test_addresses(void **state) {
+static void spellings_of_an_address_are_one(void **state) {
   (void)state;
   static const struct {
     const char *one, *other;
@@ -140,7 +140,7 @@ static void test_addresses(void **state) {
 }
 
 /* Logins are told apart by all of their bytes, and no key puts two where another did. */
-static void test_logins(void **state) {
+static void usernames_are_told_apart(void **state) {
   (void)state;
   subtoken_text longer = repeated("", 'x', 4096), nul = {"anna\0", 5};
   assert_int_equal(drain_login("anna", START), 10);
@@ -164,7 +164,7 @@ static size_t slot_used(void) {
   return ST_THROTTLE_SLOTS;
 }
 
-static void test_keyed(void **state) {
+static void nobody_can_choose_a_slot(void **state) {
   (void)state;
   size_t same = 0;
   uint8_t key[ST_THROTTLE_KEY_LEN] = {0};
@@ -182,7 +182,7 @@ static void test_keyed(void **state) {
 
 /* However takes, good ends and failures mix over time: what fails, with what is still open,
  * is never more than the bucket held and what flowed in. */
-static void test_bound(void **state) {
+static void failures_never_exceed_the_limit(void **state) {
   (void)state;
   uint64_t seed = 7;
   for (int round = 0; round < 200; round++) {
@@ -222,7 +222,7 @@ static void *guess(void *unused) {
   return (void *)failed;
 }
 
-static void test_threads(void **state) {
+static void threads_share_the_limit(void **state) {
   (void)state;
   pthread_t threads[4];
   intptr_t failed = 0;
@@ -239,16 +239,16 @@ static void test_threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_login, set_up),
-      cmocka_unit_test_setup(test_address, set_up),
-      cmocka_unit_test_setup(test_both, set_up),
-      cmocka_unit_test_setup(test_give_back, set_up),
-      cmocka_unit_test_setup(test_give_back_late, set_up),
-      cmocka_unit_test_setup(test_addresses, set_up),
-      cmocka_unit_test_setup(test_logins, set_up),
-      cmocka_unit_test_setup(test_keyed, set_up),
-      cmocka_unit_test_setup(test_bound, set_up),
-      cmocka_unit_test_setup(test_threads, set_up),
+      cmocka_unit_test_setup(attempts_at_a_username_are_limited, set_up),
+      cmocka_unit_test_setup(attempts_of_an_address_are_limited, set_up),
+      cmocka_unit_test_setup(the_longer_wait_is_told, set_up),
+      cmocka_unit_test_setup(a_good_login_costs_nothing, set_up),
+      cmocka_unit_test_setup(a_bucket_is_never_more_than_full, set_up),
+      cmocka_unit_test_setup(spellings_of_an_address_are_one, set_up),
+      cmocka_unit_test_setup(usernames_are_told_apart, set_up),
+      cmocka_unit_test_setup(nobody_can_choose_a_slot, set_up),
+      cmocka_unit_test_setup(failures_never_exceed_the_limit, set_up),
+      cmocka_unit_test_setup(threads_share_the_limit, set_up),
   };
   return cmocka_run_group_tests_name("throttle", tests, NULL, NULL);
 }

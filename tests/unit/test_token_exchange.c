@@ -32,7 +32,7 @@ static void check_error(const char *error, const char *text) {
 
 /* ---- RFC 8693 ---- */
 
-static void test_key_is_exchanged(void **state) {
+static void a_key_is_exchanged_for_a_token(void **state) {
   (void)state;
   static char tail[512];
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 200);
@@ -53,7 +53,7 @@ static void test_key_is_exchanged(void **state) {
   assert_null(reply.event.name);
 }
 
-static void test_scope(void **state) {
+static void a_scope_narrows_the_token(void **state) {
   (void)state;
   static const struct {
     const char *scope, *permissions, *shown; /* permissions NULL: invalid_scope */
@@ -87,7 +87,7 @@ static void test_scope(void **state) {
   }
 }
 
-static void test_scope_of_many(void **state) {
+static void a_scope_has_64_names_at_most(void **state) {
   (void)state;
   static char body[1024];
   for (int count = 64; count <= 65; count++) {
@@ -105,7 +105,7 @@ static void test_scope_of_many(void **state) {
   assert_int_equal(post(OAUTH, AS_FORM, GOOD "&scope=guilds"), 400);
 }
 
-static void test_types(void **state) {
+static void token_types_are_checked(void **state) {
   (void)state;
   static char body[SUBTOKEN_ISSUED_MAX + 512];
   const char *token = subtoken_of_key("account", NULL, NOW + 5000);
@@ -141,7 +141,7 @@ static void test_types(void **state) {
   }
 }
 
-static void test_requests_refused(void **state) {
+static void bad_requests_have_oauth_errors(void **state) {
   (void)state;
   static const struct {
     const char *headers, *body, *error, *text;
@@ -188,7 +188,7 @@ static void test_requests_refused(void **state) {
 }
 
 /* What is no parameter of ours, and what has no value, is as if it were not there. */
-static void test_requests_forgiven(void **state) {
+static void unknown_and_empty_parameters_are_ignored(void **state) {
   (void)state;
   static const char *const more[] = {
       "&client_id=a&client_id=b&client_secret=c",
@@ -204,7 +204,7 @@ static void test_requests_forgiven(void **state) {
 }
 
 /* Headers and the query tell of the client, never of the subject. */
-static void test_credentials_elsewhere(void **state) {
+static void only_the_subject_token_counts(void **state) {
   (void)state;
   static const char *const headers[] = {AS_ALICE, AS_POOR, "X-API-Key: x\n",
                                         "Authorization: Basic x\n", AS_POOR AS_KEY};
@@ -220,7 +220,7 @@ static void test_credentials_elsewhere(void **state) {
 }
 
 /* One answer for each reason: which it was is for the log. */
-static void test_subject_not_good(void **state) {
+static void each_bad_subject_looks_alike(void **state) {
   (void)state;
   static char long_one[SUBTOKEN_ISSUED_MAX + 1], expired[SUBTOKEN_ISSUED_MAX + 1],
       restricted[SUBTOKEN_ISSUED_MAX + 1], other_method[SUBTOKEN_ISSUED_MAX + 1];
@@ -267,7 +267,7 @@ static void test_subject_not_good(void **state) {
 }
 
 /* It keeps the bounds of what it is exchanged for. */
-static void test_bounds_are_kept(void **state) {
+static void a_token_keeps_the_bounds_of_its_subject(void **state) {
   (void)state;
   static char body[SUBTOKEN_ISSUED_MAX + 512];
   snprintf(body, sizeof body, GRANT "&subject_token=%s&subject_token_type=" TYPE "jwt",
@@ -294,7 +294,7 @@ static void test_bounds_are_kept(void **state) {
 }
 
 /* What is exchanged for a login's token belongs to that login, and is none itself. */
-static void test_login_is_exchanged(void **state) {
+static void a_session_is_exchanged_for_its_subtoken(void **state) {
   (void)state;
   static char body[SUBTOKEN_ISSUED_MAX + 512];
   assert_int_equal(
@@ -312,7 +312,7 @@ static void test_login_is_exchanged(void **state) {
   assert_int_equal(office_ask_at("GET", "/v2/tokeninfo", line, "", NOW_US), 401);
 }
 
-static void test_exchange_impossible(void **state) {
+static void a_token_that_cannot_be_made_is_told(void **state) {
   (void)state;
   office_row *row = office_row_of(KEY_ID);
   snprintf(row->key.permissions, sizeof row->key.permissions, "%s", too_many());
@@ -332,7 +332,7 @@ static void test_exchange_impossible(void **state) {
 
 /* ---- the vendor's API ---- */
 
-static void test_vendor(void **state) {
+static void the_vendor_route_answers(void **state) {
   (void)state;
   static char expected[SUBTOKEN_ISSUED_MAX + 128];
   static const struct {
@@ -374,7 +374,7 @@ static void test_vendor(void **state) {
   assert_int_equal(office_ask_at("HEAD", VENDOR "/", AS_KEY, "", NOW_US), 405);
 }
 
-static void test_vendor_with_subtoken(void **state) {
+static void the_vendor_route_takes_a_subtoken(void **state) {
   (void)state;
   assert_int_equal(
       post(VENDOR, bearer(subtoken_of_key("guilds", "POST:" VENDOR ",/v2/a", NOW + 100)), ""), 200);
@@ -390,7 +390,7 @@ static void test_vendor_with_subtoken(void **state) {
 
 /* ---- the hash of a string ---- */
 
-static void test_hash(void **state) {
+static void a_string_is_hashed(void **state) {
   (void)state;
   static const char *const names[] = {"text", "string", "value"};
   uint8_t digest[32];
@@ -408,7 +408,7 @@ static void test_hash(void **state) {
   }
 }
 
-static void test_hash_refused(void **state) {
+static void a_string_that_looks_like_a_key_is_refused(void **state) {
   (void)state;
   static const char shape[] = "the string must not look like a key or a token";
   static const char length[] = "the string must be 16 to 255 characters";
@@ -453,7 +453,7 @@ static void test_hash_refused(void **state) {
   check_event("escalation");
 }
 
-static void test_methods(void **state) {
+static void only_post_is_answered(void **state) {
   (void)state;
   static const char *const routes[] = {OAUTH, VENDOR, VENDOR "/", HASH};
   for (size_t i = 0; i < COUNT(routes); i++) {
@@ -466,22 +466,22 @@ static void test_methods(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_key_is_exchanged, office_open),
-      cmocka_unit_test_setup(test_scope, office_open),
-      cmocka_unit_test_setup(test_scope_of_many, office_open),
-      cmocka_unit_test_setup(test_types, office_open),
-      cmocka_unit_test_setup(test_requests_refused, office_open),
-      cmocka_unit_test_setup(test_requests_forgiven, office_open),
-      cmocka_unit_test_setup(test_credentials_elsewhere, office_open),
-      cmocka_unit_test_setup(test_subject_not_good, office_open),
-      cmocka_unit_test_setup(test_bounds_are_kept, office_open),
-      cmocka_unit_test_setup(test_login_is_exchanged, office_open),
-      cmocka_unit_test_setup(test_exchange_impossible, office_open),
-      cmocka_unit_test_setup(test_vendor, office_open),
-      cmocka_unit_test_setup(test_vendor_with_subtoken, office_open),
-      cmocka_unit_test_setup(test_hash, office_open),
-      cmocka_unit_test_setup(test_hash_refused, office_open),
-      cmocka_unit_test_setup(test_methods, office_open),
+      cmocka_unit_test_setup(a_key_is_exchanged_for_a_token, office_open),
+      cmocka_unit_test_setup(a_scope_narrows_the_token, office_open),
+      cmocka_unit_test_setup(a_scope_has_64_names_at_most, office_open),
+      cmocka_unit_test_setup(token_types_are_checked, office_open),
+      cmocka_unit_test_setup(bad_requests_have_oauth_errors, office_open),
+      cmocka_unit_test_setup(unknown_and_empty_parameters_are_ignored, office_open),
+      cmocka_unit_test_setup(only_the_subject_token_counts, office_open),
+      cmocka_unit_test_setup(each_bad_subject_looks_alike, office_open),
+      cmocka_unit_test_setup(a_token_keeps_the_bounds_of_its_subject, office_open),
+      cmocka_unit_test_setup(a_session_is_exchanged_for_its_subtoken, office_open),
+      cmocka_unit_test_setup(a_token_that_cannot_be_made_is_told, office_open),
+      cmocka_unit_test_setup(the_vendor_route_answers, office_open),
+      cmocka_unit_test_setup(the_vendor_route_takes_a_subtoken, office_open),
+      cmocka_unit_test_setup(a_string_is_hashed, office_open),
+      cmocka_unit_test_setup(a_string_that_looks_like_a_key_is_refused, office_open),
+      cmocka_unit_test_setup(only_post_is_answered, office_open),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
