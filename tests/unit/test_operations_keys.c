@@ -6,7 +6,7 @@
 #include "base/hmac.h"
 #include "os/clock.h"
 #include "os/file.h"
-#include "store_fixture.h"
+#include "sqlite_query.h"
 
 static st_key_changes changes;
 
@@ -34,8 +34,8 @@ static void makes_a_key_that_opens(void **state) {
   char whole[ST_KEY_LEN + 1];
   uint8_t digest[32];
   int64_t before = st_clock_now();
-  make_person(1, "ann", "a,b");
-  assert_int_equal(create(maker_of(1), "a", &key, whole), ST_STORE_OK);
+  make_user(1, "ann", "a,b");
+  assert_int_equal(create(grantor_of(1), "a", &key, whole), ST_STORE_OK);
   assert_int_equal(strlen(whole), ST_KEY_LEN);
   assert_memory_equal(whole, key.id, ST_KEY_ID_LEN);
   assert_true(st_sha256(whole, ST_KEY_LEN, digest));
@@ -55,10 +55,10 @@ static void a_refusal_leaves_no_key_behind(void **state) {
   (void)state;
   st_key key;
   char whole[ST_KEY_LEN + 1], nothing[ST_KEY_LEN + 1] = {0};
-  make_person(1, "ann", "a,b");
-  assert_int_equal(create(maker_of(1), "a,c", &key, whole), ST_STORE_DENIED);
+  make_user(1, "ann", "a,b");
+  assert_int_equal(create(grantor_of(1), "a,c", &key, whole), ST_STORE_DENIED);
   assert_memory_equal(whole, nothing, sizeof whole);
-  assert_int_equal(create(maker_of(2), "a", &key, whole), ST_STORE_DENIED);
+  assert_int_equal(create(grantor_of(2), "a", &key, whole), ST_STORE_DENIED);
 }
 
 static void finds_lists_and_renames(void **state) {
@@ -95,7 +95,7 @@ static void disables_revokes_and_removes(void **state) {
   assert_int_equal(changes.set_disabled(changes.context, &by_ann, id_of(1), true, &sequence),
                    ST_STORE_OK);
   assert_true(sequence >= before);
-  assert_int_equal(found(1, &got), ST_STORE_OK);
+  assert_int_equal(row_by_sub(1, &got), ST_STORE_OK);
   assert_true(got.disabled);
   assert_int_equal(changes.revoke_subtokens(changes.context, &by_ann, id_of(1), &next),
                    ST_STORE_OK);

@@ -1,5 +1,5 @@
 /* people: passwords, randomness and the store behind what the office asks, and what was used. */
-#include "store_fixture.h"
+#include "sqlite_query.h"
 
 #include <pthread.h>
 
@@ -78,7 +78,7 @@ static void uses_that_cannot_be_written_are_kept(void **state) {
   sqlite3 *other = NULL;
   make_key(1, "owner", "account");
   use(1, NOW + 5);
-  assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_open(location, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
   st_store_stop_waiting(store, ST_WAIT_NOT);
   write_uses();
@@ -162,16 +162,16 @@ static st_user found_person(const char *login) {
 }
 
 static void make_person_with(const char *password, bool imported) {
-  st_user person = person_of(1, "alice", "account");
+  st_user person = user_of(1, "alice", "account");
   snprintf(person.password, sizeof person.password, "%s", password);
   if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
   int64_t sequence;
   if (imported) {
     st_user_import user = {.user = person, .mode = ST_IMPORT_CREATE};
     memcpy(user.digest, digest_of(1), 32);
-    good(st_store_user_import(store, ACT, &user, 1, &sequence, error));
+    assert_ok(st_store_user_import(store, CONTEXT, &user, 1, &sequence, error));
   } else {
-    good(st_store_user_create(store, ACT, NULL, false, &person, digest_of(1), error));
+    assert_ok(st_store_user_create(store, CONTEXT, NULL, false, &person, digest_of(1), error));
   }
 }
 
@@ -180,7 +180,7 @@ static void an_outdated_password_is_rehashed(void **state) {
   (void)state;
   make_person_with(GRAPHENE, true);
   st_user before = found_person("alice");
-  int64_t sequence = method(), audited = lines();
+  int64_t sequence = sequence_now(), audited = lines();
   assert_int_equal(people.check(people.context, &before, TEXT("wrong"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
   assert_string_equal(found_person("alice").password, GRAPHENE);
@@ -190,7 +190,7 @@ static void an_outdated_password_is_rehashed(void **state) {
   assert_int_equal(strncmp(after.password, "nfc:$argon2id$v=19$m=19456,t=2,p=1$", 35), 0);
   assert_string_equal(after.imported, GRAPHENE); /* by which an import is known again */
   assert_string_equal(after.key.sub, before.key.sub);
-  assert_true(method() == sequence && lines() == audited);
+  assert_true(sequence_now() == sequence && lines() == audited);
   /* the same password still, and once is enough */
   assert_int_equal(people.check(people.context, &after, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
@@ -218,7 +218,8 @@ static void a_newer_password_is_not_replaced(void **state) {
   int64_t sequence;
   make_person_with(SMALL, false);
   st_user before = found_person("alice");
-  good(st_store_user_set_password(store, ACT, "alice", "$another", sub_of(7), &sequence, error));
+  assert_ok(
+      st_store_user_set_password(store, CONTEXT, "alice", "$another", sub_of(7), &sequence, error));
   assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
   assert_string_equal(found_person("alice").password, "$another");
@@ -230,7 +231,7 @@ static void a_newer_password_is_not_replaced(void **state) {
 static void an_unknown_user_costs_the_same(void **state) {
   (void)state;
   uint64_t computed = st_password_computed();
-  st_user nobody = person_of(1, "nobody", "");
+  st_user nobody = user_of(1, "nobody", "");
   assert_int_equal(people.check(people.context, NULL, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
   nobody.password[0] = '\0';
@@ -276,10 +277,11 @@ static void a_session_is_opened_refreshed_and_ended(void **state) {
   char token[ST_REFRESH_LEN + 1], next[ST_REFRESH_LEN + 1], again[ST_REFRESH_LEN + 1];
   int64_t until = st_clock_now() + 3600, sequence;
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
-  make_person(1, "alice", "account");
-  assert_int_equal(people.begin_session(people.context, &untimed, maker_of(1), 100, &login, token),
-                   ST_STORE_OK);
-  assert_int_equal(people.begin_session(people.context, &untimed, maker_of(1), 100, &other, next),
+  make_user(1, "alice", "account");
+  assert_int_equal(
+      people.begin_session(people.context, &untimed, grantor_of(1), 100, &login, token),
+      ST_STORE_OK);
+  assert_int_equal(people.begin_session(people.context, &untimed, grantor_of(1), 100, &other, next),
                    ST_STORE_OK);
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
@@ -304,7 +306,7 @@ static void a_session_is_opened_refreshed_and_ended(void **state) {
   assert_int_equal(people.end_session(people.context, &untimed, login.id, &sequence),
                    ST_STORE_NOT_FOUND);
   assert_int_equal(people.end_session(people.context, &untimed, other.id, &sequence), ST_STORE_OK);
-  assert_true(sequence == method());
+  assert_true(sequence == sequence_now());
   assert_int_equal(
       people.refresh_session(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
       ST_STORE_NOT_FOUND);
@@ -321,7 +323,7 @@ static void a_failing_store_is_an_error(void **state) {
   st_user person;
   st_audit_line line;
   size_t count;
-  make_person(1, "alice", "account");
+  make_user(1, "alice", "account");
   sql("DROP TABLE persons");
   sql("DROP TABLE audit");
   assert_int_equal(people.find(people.context, TEXT("alice"), &person), ST_STORE_FAILED);
