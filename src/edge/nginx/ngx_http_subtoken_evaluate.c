@@ -254,20 +254,25 @@ static bool ngx_http_subtoken_evaluate_is_key(const ngx_http_subtoken_credential
           !ngx_http_subtoken_evaluate_is_subtoken(credential->text));
 }
 
-/* Public routes pass before any credential is read. Whether one is a subtoken at all is asked only
- * when it was not good.
+/* Public routes pass before any credential is read. A text without a dot is no subtoken, so that a
+ * key costs no verification. A text with dots is verified first, and asked about if it is not good
+ * and has not the form of a subtoken.
  */
 static ngx_int_t ngx_http_subtoken_evaluate_credential(ngx_http_subtoken_evaluation_t *e,
                                                        ngx_http_subtoken_rejection_t *rejection) {
   bool one = e->credential.state == NGX_HTTP_SUBTOKEN_CREDENTIAL_ONE;
-  subtoken_text none = {NULL, 0};
-  subtoken_result result = ngx_http_subtoken_evaluate_decide(e, one ? e->credential.text : none);
+  subtoken_text text = e->credential.text, none = {NULL, 0};
+  bool key = one && memchr(text.data, '.', text.len) == NULL &&
+             ngx_http_subtoken_evaluate_is_key(&e->credential);
+  subtoken_result result = ngx_http_subtoken_evaluate_decide(e, one && !key ? text : none);
   if (result == SUBTOKEN_OK) {
     e->granted = !ngx_http_subtoken_evaluate_is_public(e);
     return NGX_OK;
   }
-  bool key = ngx_http_subtoken_evaluate_is_key(&e->credential);
-  if (key) result = ngx_http_subtoken_evaluate_decide(e, none);
+  if (!key && ngx_http_subtoken_evaluate_is_key(&e->credential)) {
+    key = true;
+    result = ngx_http_subtoken_evaluate_decide(e, none);
+  }
   if (key && result == SUBTOKEN_MALFORMED) {
     ngx_int_t rc = ngx_http_subtoken_evaluate_identity(e, rejection);
     e->granted = rc == NGX_OK;
