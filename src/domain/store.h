@@ -64,7 +64,7 @@ bool st_store_ready(st_store *store, char *error) __attribute__((warn_unused_res
  * shown no credential.
  */
 void st_store_limit_waiting(st_store *store, int64_t threads);
-/* The process ends: from a time on (st_semaphore_now_us) nothing waits. */
+/* The process ends: from a time on (st_clock_monotonic_us) nothing waits. */
 void st_store_stop_waiting(st_store *store, int64_t at_us);
 /* And what is under way ends early: a change that is not committed yet fails. */
 void st_store_interrupt(st_store *store);

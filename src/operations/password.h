@@ -28,7 +28,7 @@ bool st_password_start(void) __attribute__((warn_unused_result));
  * for nothing but a wrong password could hold them all.
  */
 void st_password_share(size_t threads);
-/* The server ends: who still waits at that time (st_semaphore_now_us) is ST_PASSWORD_BUSY. */
+/* The server ends: who still waits at that time (st_clock_monotonic_us) is ST_PASSWORD_BUSY. */
 void st_password_close(int64_t at_us);
 
 /* The text to store, with today's parameters and a new salt; until_us bounds the wait for a turn,

@@ -1,4 +1,6 @@
-/* The wall clock and the monotonic clock: the only place that asks for the time. */
+/* The wall clock and the monotonic clock. Who waits on a condition asks for CLOCK_MONOTONIC itself,
+ * as pthread wants it.
+ */
 #include "os/clock.h"
 
 #include <time.h>

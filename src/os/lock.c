@@ -1,4 +1,6 @@
-/* flock(2) on the data directory and on files that are made for it. */
+/* flock(2) on the data directory, and on files that are made for it. The lock ends with the
+ * process, however it ends.
+ */
 #include "os/lock.h"
 
 #include <errno.h>

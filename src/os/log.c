@@ -1,3 +1,6 @@
+/* The log's thread and its buffer of two halves: lines are added to one while the other is written,
+ * so that nobody waits for the disk. What a request's line holds is in server/access_log.c.
+ */
 #include "os/log.h"
 
 #include <errno.h>
@@ -17,8 +20,9 @@
 #define HALF 524288           /* bytes of lines waiting; as many again are being written */
 #define GATHER_MS 5           /* lines that come within this time are written at once */
 #define PIECE ST_LOG_LINE_MAX /* bytes written at once; a pipe takes PIPE_BUF as one */
-#define ROOM_MS 50
-#define LAST_WORDS_MS 500
+#define POLL_MS 50
+#define STOP_MS 500 /* at the end of the process, how long a reader may make us wait */
+
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t filled;
@@ -33,43 +37,43 @@ static struct {
   bool torn;    /* the last line written has no end */
   bool gave_up; /* at the end nobody read: do not wait again */
   char lines[2][HALF];
-} all = {
+} logger = {
     .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .filled = PTHREAD_COND_INITIALIZER, .fd = -1};
 
-static bool log_stopping(void) {
-  pthread_mutex_lock(&all.lock);
-  bool answer = all.stopping;
-  pthread_mutex_unlock(&all.lock);
+static bool log_is_stopping(void) {
+  pthread_mutex_lock(&logger.lock);
+  bool answer = logger.stopping;
+  pthread_mutex_unlock(&logger.lock);
   return answer;
 }
 
 /* Room for PIECE bytes: a pipe that says so takes that many without blocking. Waits as
  * long as it takes, but at the end of the process only a moment.
  */
-static bool log_wait_for_room(int fd) {
-  for (int waited = 0; waited < LAST_WORDS_MS && !all.gave_up; waited += ROOM_MS) {
+static bool log_wait_until_writable(int fd) {
+  for (int waited = 0; waited < STOP_MS && !logger.gave_up; waited += POLL_MS) {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
-    if (poll(&room, 1, ROOM_MS) != 0) return true; /* or an error, which write will tell */
-    if (!log_stopping()) waited = 0;
+    if (poll(&room, 1, POLL_MS) != 0) return true; /* or an error, which write will tell */
+    if (!log_is_stopping()) waited = 0;
   }
-  all.gave_up = true;
+  logger.gave_up = true;
   return false;
 }
 
 /* A line that was cut short on a full disk must not run into the next one. */
 static bool log_end_torn_line(int fd) {
   static const char newline = '\n';
-  if (all.torn && write(fd, &newline, 1) == 1) all.torn = false;
-  return !all.torn;
+  if (logger.torn && write(fd, &newline, 1) == 1) logger.torn = false;
+  return !logger.torn;
 }
 
 static bool log_write_piece(int fd, const char *data, size_t len) {
-  if (!log_wait_for_room(fd) || !log_end_torn_line(fd)) return false;
+  if (!log_wait_until_writable(fd) || !log_end_torn_line(fd)) return false;
   ssize_t n;
   do {
     n = write(fd, data, len);
   } while (n < 0 && errno == EINTR);
-  all.torn = n > 0 && (size_t)n < len;
+  logger.torn = n > 0 && (size_t)n < len;
   return n == (ssize_t)len;
 }
 
@@ -102,61 +106,61 @@ static int64_t log_write_all(int fd, const char *data, size_t len, bool *last_lo
   return lost;
 }
 
-/* Adds a line about those that were lost; answers how many it speaks of. */
+/* Adds a line about the lines that were lost; answers how many these are. */
 static int64_t log_add_dropped(void) {
   char line[128];
-  int64_t dropped = all.dropped;
-  if (dropped == 0 || HALF - all.len < sizeof line) return 0;
+  int64_t dropped = logger.dropped;
+  if (dropped == 0 || HALF - logger.len < sizeof line) return 0;
   st_writer writer = st_writer_on(line, sizeof line);
   st_write_literal(&writer, "{\"time\":\"");
   st_date_write(&writer, st_clock_now(), false);
   st_write_literal(&writer, "\",\"event\":\"log_dropped\",\"count\":");
   st_write_int(&writer, dropped);
   st_write_literal(&writer, "}\n");
-  memcpy(all.lines[all.half] + all.len, line, writer.len);
-  all.len += writer.len;
-  all.dropped = 0;
+  memcpy(logger.lines[logger.half] + logger.len, line, writer.len);
+  logger.len += writer.len;
+  logger.dropped = 0;
   return dropped;
 }
 
 /* Takes the lines gathered so far and writes them without holding the lock. */
 static void log_write_half(void) {
-  int64_t told = log_add_dropped();
-  const char *data = all.lines[all.half];
-  size_t len = all.len;
-  int fd = all.fd;
+  int64_t reported = log_add_dropped();
+  const char *data = logger.lines[logger.half];
+  size_t len = logger.len;
+  int fd = logger.fd;
   bool last_lost;
-  all.half ^= 1;
-  all.len = 0;
-  pthread_mutex_unlock(&all.lock);
+  logger.half ^= 1;
+  logger.len = 0;
+  pthread_mutex_unlock(&logger.lock);
   int64_t lost = log_write_all(fd, data, len, &last_lost);
-  pthread_mutex_lock(&all.lock);
-  /* The line that told of the others was one of those lost: they are still untold. */
-  if (told > 0 && last_lost) lost += told - 1;
-  all.dropped += lost;
+  pthread_mutex_lock(&logger.lock);
+  /* The line that reported the others was lost itself: they are still to be reported. */
+  if (reported > 0 && last_lost) lost += reported - 1;
+  logger.dropped += lost;
 }
 
 static void *log_write_lines(void *unused) {
   (void)unused;
-  pthread_mutex_lock(&all.lock);
-  while (!all.stopping || all.len > 0) {
-    if (all.len == 0) {
-      pthread_cond_wait(&all.filled, &all.lock);
+  pthread_mutex_lock(&logger.lock);
+  while (!logger.stopping || logger.len > 0) {
+    if (logger.len == 0) {
+      pthread_cond_wait(&logger.filled, &logger.lock);
       continue;
     }
-    if (!all.stopping) {
-      pthread_mutex_unlock(&all.lock);
+    if (!logger.stopping) {
+      pthread_mutex_unlock(&logger.lock);
       poll(NULL, 0, GATHER_MS);
-      pthread_mutex_lock(&all.lock);
+      pthread_mutex_lock(&logger.lock);
     }
     log_write_half();
   }
-  pthread_mutex_unlock(&all.lock);
+  pthread_mutex_unlock(&logger.lock);
   return NULL;
 }
 
 /* A FIFO that nobody reads is an error, and not something to wait for. */
-static int log_open_log(const char *path, char *error) {
+static int log_open_file(const char *path, char *error) {
   int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   int fd = path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
   if (fd < 0) snprintf(error, ST_ERROR_MAX, "cannot open the log %s: %s", path, strerror(errno));
@@ -166,26 +170,26 @@ static int log_open_log(const char *path, char *error) {
 }
 
 bool st_log_start(const char *path, char *error) {
-  all.fd = log_open_log(path, error);
-  if (all.fd < 0) return false;
-  all.running = pthread_create(&all.thread, NULL, log_write_lines, NULL) == 0;
-  if (!all.running) snprintf(error, ST_ERROR_MAX, "cannot start the log thread");
-  return all.running;
+  logger.fd = log_open_file(path, error);
+  if (logger.fd < 0) return false;
+  logger.running = pthread_create(&logger.thread, NULL, log_write_lines, NULL) == 0;
+  if (!logger.running) snprintf(error, ST_ERROR_MAX, "cannot start the log thread");
+  return logger.running;
 }
 
 void st_log_stop(void) {
-  if (!all.running) return;
-  pthread_mutex_lock(&all.lock);
-  all.stopping = true;
-  pthread_cond_signal(&all.filled);
-  pthread_mutex_unlock(&all.lock);
-  pthread_join(all.thread, NULL);
-  all.running = false;
-  close(all.fd);
+  if (!logger.running) return;
+  pthread_mutex_lock(&logger.lock);
+  logger.stopping = true;
+  pthread_cond_signal(&logger.filled);
+  pthread_mutex_unlock(&logger.lock);
+  pthread_join(logger.thread, NULL);
+  logger.running = false;
+  close(logger.fd);
 }
 
 bool st_log_open(const char *path, int *file, char *error) {
-  *file = log_open_log(path, error);
+  *file = log_open_file(path, error);
   return *file >= 0;
 }
 
@@ -193,21 +197,21 @@ bool st_log_open(const char *path, int *file, char *error) {
  * and only what it stands for is changed.
  */
 void st_log_use(int file, bool use) {
-  if (use) (void)dup3(file, all.fd, O_CLOEXEC);
+  if (use) (void)dup3(file, logger.fd, O_CLOEXEC);
   close(file);
 }
 
 void st_log_append(st_writer *writer) {
   st_write_literal(writer, "}\n");
-  pthread_mutex_lock(&all.lock);
-  if (writer->overflow || HALF - all.len < writer->len) {
-    all.dropped++;
+  pthread_mutex_lock(&logger.lock);
+  if (writer->overflow || HALF - logger.len < writer->len) {
+    logger.dropped++;
   } else {
-    memcpy(all.lines[all.half] + all.len, writer->out, writer->len);
-    if (all.len == 0) pthread_cond_signal(&all.filled);
-    all.len += writer->len;
+    memcpy(logger.lines[logger.half] + logger.len, writer->out, writer->len);
+    if (logger.len == 0) pthread_cond_signal(&logger.filled);
+    logger.len += writer->len;
   }
-  pthread_mutex_unlock(&all.lock);
+  pthread_mutex_unlock(&logger.lock);
 }
 
 void st_log_begin(st_writer *writer, int64_t now, const char *event) {

@@ -1,6 +1,6 @@
-/* log - one JSON line a request or event, never a token or key in it. Lines are
- * handed to a thread of their own: a log that is slow or broken never holds up
- * an answer. What does not fit while it is, is counted and told later.
+/* log - one JSON line for each event, never with a token or key in it. A thread of its own writes
+ * the lines, so that a log that is slow or broken never delays an answer. Lines for which there is
+ * no room meanwhile are dropped, counted, and reported later.
  */
 #ifndef ST_OS_LOG_H
 #define ST_OS_LOG_H
@@ -13,18 +13,22 @@
 bool st_log_start(const char *path, char *error) __attribute__((warn_unused_result));
 /* Write what is left, and end. */
 void st_log_stop(void);
-/* Open the file again under its name, or another one (SIGHUP), in two steps, so that
- * nothing has changed yet when the first fails: open, then write to it from now on.
- * A file that is opened and not used is closed with st_log_use(file, false).
+
+/* Open the file again under its name, or another one (SIGHUP), in two steps, so that nothing has
+ * changed when the first fails: open it, then write to it from now on. st_log_use(file, false)
+ * closes a file that was opened and is not to be used.
  */
 bool st_log_open(const char *path, int *file, char *error) __attribute__((warn_unused_result));
 void st_log_use(int file, bool use);
 
-/* An event of the server itself; detail may be NULL, and is escaped. */
+/* An event without more than a detail, which may be NULL, and is escaped. */
 void st_log_event(const char *event, const char *detail);
-void st_log_append(st_writer *writer);
+
+/* A line with other members: begin it in a buffer of ST_LOG_LINE_MAX bytes, add members, append it.
+ */
 void st_log_begin(st_writer *writer, int64_t now, const char *event);
 void st_log_field(st_writer *writer, const char *name, subtoken_text value);
 void st_log_number(st_writer *writer, const char *name, int64_t value);
+void st_log_append(st_writer *writer);
 
 #endif

@@ -1,4 +1,4 @@
-/* No core dumps and no tracing, and how many processors there are. */
+/* What the process does for itself at its start, and how many processors it may use. */
 #include "os/process.h"
 
 #include <sched.h>

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* No core dumps, not traceable by others (threats.md: secrets in no core). */
+/* No core dumps, and no tracing by others: secrets are in memory. */
 void st_process_harden(void);
 
 /* How many processors this process may run on; at least 1. */

@@ -1,4 +1,6 @@
-/* Random bytes of getrandom(2), for keys, ids and secrets. */
+/* Random bytes for keys, ids and secrets. Without them the process ends: there is nothing safe to
+ * do instead.
+ */
 #include "os/random.h"
 
 #include <errno.h>

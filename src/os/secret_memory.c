@@ -1,4 +1,6 @@
-/* Memory that is kept out of swap and core dumps, and wiped when it is given back. */
+/* Memory that is kept out of swap and core dumps, and wiped when it is freed. For a secret of one
+ * call a buffer on the stack and subtoken_wipe do.
+ */
 #include "os/secret_memory.h"
 
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-/* secret_memory - memory for secrets. */
+/* secret_memory - memory for secrets that live long. */
 #ifndef ST_OS_SECRET_MEMORY_H
 #define ST_OS_SECRET_MEMORY_H
 

@@ -1,7 +1,7 @@
-/* semaphore - so many at a time, so many who wait, and these are served in the order in which
- * they came, each until its own deadline. What a request waits for behind others is bounded with
- * it: the store's writer, the computing of passwords. Any thread may call. Its clock is that of
- * st_request.now_us: monotonic, in microseconds.
+/* semaphore - a number of threads at a time, a bounded queue of waiters, first come, first served,
+ * and a deadline for each. It bounds what a request waits for behind others: the store's writer,
+ * the computing of password hashes. Any thread may call. Deadlines are those of
+ * st_clock_monotonic_us.
  */
 #ifndef ST_OS_SEMAPHORE_H
 #define ST_OS_SEMAPHORE_H
@@ -19,7 +19,7 @@ struct st_semaphore_waiter;
 typedef struct st_semaphore {
   pthread_mutex_t lock;
   size_t limit;       /* at a time */
-  size_t waiting_max; /* who comes when so many wait is turned away */
+  size_t waiting_max; /* with so many in the queue, the next one is refused */
   size_t inside;
   size_t waiting;
   size_t most;      /* that were ever inside at once */
@@ -31,24 +31,21 @@ typedef struct st_semaphore {
 #define ST_SEMAPHORE(limit_, waiting_max_) \
   { .lock = PTHREAD_MUTEX_INITIALIZER, .limit = (limit_), .waiting_max = (waiting_max_) }
 
-/* Waits for its turn. False at once when too many wait already, and at until_us. */
+/* Waits for its turn. False at once when the queue is full, and at until_us. */
 bool st_semaphore_enter(st_semaphore *semaphore, int64_t until_us)
     __attribute__((warn_unused_result));
 /* For each that entered. */
 void st_semaphore_leave(st_semaphore *semaphore);
 void st_semaphore_limit(st_semaphore *semaphore, size_t limit);
-/* Who waits already goes on waiting. */
+/* Those in the queue stay in it. */
 void st_semaphore_waiting_limit(st_semaphore *semaphore, size_t waiting_max);
 
-/* From now on no wait goes on after a time, whatever its own deadline: the process ends. Who
- * finds it free enters all the same. 0: opens it again.
+/* The process ends: no wait goes on after this time, whatever its own deadline. A semaphore that is
+ * free can still be entered. 0 opens it again.
  */
 void st_semaphore_close(st_semaphore *semaphore, int64_t at_us);
 
-/* How many wait, and how many were ever inside at once, for those who watch. */
+/* For tests: how many wait, and how many were ever inside at once. */
 void st_semaphore_look(st_semaphore *semaphore, size_t *waiting, size_t *most);
-
-/* The clock: microseconds that never step back, and go on while the machine sleeps. */
-int64_t st_semaphore_now_us(void);
 
 #endif

@@ -1,4 +1,6 @@
-/* Reads standard input, and a password from a terminal without showing it. */
+/* Reads standard input, and a line from a terminal with echo off. What is read is checked in
+ * cli/input.c.
+ */
 #include "os/terminal.h"
 
 #include <errno.h>
@@ -23,35 +25,35 @@ bool st_terminal_is_output(void) {
   return isatty(STDOUT_FILENO) == 1;
 }
 
-static struct termios shown_before; /* how the terminal was */
+static struct termios terminal_before; /* as it was before echo was turned off */
 
-/* Both calls are among those that a handler may make. The signal, which this handler was
- * for once, is delivered when it returns.
+/* Both calls are allowed in a signal handler. The handler was set for one signal only: the one that
+ * it raises here ends the process when it returns.
  */
 static void terminal_on_signal(int number) {
-  (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
   (void)raise(number);
 }
 
-static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+static const int ending_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-#define ENDING (sizeof ending / sizeof ending[0])
+#define ENDING_SIGNALS (sizeof ending_signals / sizeof ending_signals[0])
 
-static bool terminal_hide_input(struct sigaction old[ENDING]) {
+static bool terminal_hide_input(struct sigaction old[ENDING_SIGNALS]) {
   struct sigaction handler = {.sa_handler = terminal_on_signal, .sa_flags = (int)SA_RESETHAND};
-  if (tcgetattr(STDIN_FILENO, &shown_before) != 0) return false;
-  for (size_t i = 0; i < ENDING; i++) {
-    (void)sigaction(ending[i], NULL, &old[i]);
-    if (old[i].sa_handler != SIG_IGN) (void)sigaction(ending[i], &handler, NULL);
+  if (tcgetattr(STDIN_FILENO, &terminal_before) != 0) return false;
+  for (size_t i = 0; i < ENDING_SIGNALS; i++) {
+    (void)sigaction(ending_signals[i], NULL, &old[i]);
+    if (old[i].sa_handler != SIG_IGN) (void)sigaction(ending_signals[i], &handler, NULL);
   }
-  struct termios hidden = shown_before;
+  struct termios hidden = terminal_before;
   hidden.c_lflag = (hidden.c_lflag | ICANON) & ~(tcflag_t)ECHO;
   return tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0;
 }
 
-static void terminal_show_input(const struct sigaction old[ENDING]) {
-  (void)tcsetattr(STDIN_FILENO, TCSANOW, &shown_before);
-  for (size_t i = 0; i < ENDING; i++) (void)sigaction(ending[i], &old[i], NULL);
+static void terminal_show_input(const struct sigaction old[ENDING_SIGNALS]) {
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+  for (size_t i = 0; i < ENDING_SIGNALS; i++) (void)sigaction(ending_signals[i], &old[i], NULL);
 }
 
 /* Up to the end of the line, or of all. */
@@ -68,7 +70,7 @@ static bool terminal_read_line(uint8_t *out, size_t size, size_t *len, char *err
 }
 
 bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error) {
-  struct sigaction old[ENDING];
+  struct sigaction old[ENDING_SIGNALS];
   *len = 0;
   if (!terminal_hide_input(old))
     return st_error_set(error, "cannot turn off the echo of the terminal: %m");

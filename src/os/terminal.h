@@ -1,4 +1,4 @@
-/* terminal - standard input and what is typed. */
+/* terminal - standard input, and whether a person sits there. */
 #ifndef ST_OS_TERMINAL_H
 #define ST_OS_TERMINAL_H
 
@@ -9,14 +9,13 @@
 bool st_terminal_read_stdin(void *out, size_t size, size_t *len, char *error)
     __attribute__((warn_unused_result));
 
-/* Is standard input a terminal? Then st_terminal_ask prints the prompt to standard error and
- * reads a line, without its end, that is not shown while it is typed. A signal that ends the
- * process makes the terminal show again what is typed.
- */
+/* Is standard input, or standard output, a terminal? */
 bool st_terminal_is_input(void);
-
-/* And is standard output one? */
 bool st_terminal_is_output(void);
+
+/* Print the prompt to standard error and read a line from the terminal, without its end, with echo
+ * off. A signal that ends the process turns the echo on again.
+ */
 bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error)
     __attribute__((warn_unused_result));
 

@@ -54,7 +54,7 @@ typedef struct st_db {
 } st_db;
 
 typedef struct st_db_ops {
-  /* ST_STORE_BUSY: somebody else has written for longer than until_us (st_semaphore_now_us). */
+  /* ST_STORE_BUSY: somebody else has written for longer than until_us (st_clock_monotonic_us). */
   st_store_status (*begin)(st_db *db, int64_t until_us);
   /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise *error
    * says error. */

@@ -3,6 +3,7 @@
  * changes are stands in keys.c, users.c, user_import.c, sessions.c, purge.c and restore.c.
  */
 #include "store/transaction.h"
+#include "os/clock.h"
 
 st_change st_transaction_change(const st_audit_context *context, const char *id,
                                 int64_t *sequence) {
@@ -70,7 +71,7 @@ static void end_turn(st_store *store, const st_change *change) {
 st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
                                    char *error) {
   int64_t until_us = change->until_us;
-  if (until_us == 0) until_us = st_semaphore_now_us() + ST_DB_WAIT_MS * INT64_C(1000);
+  if (until_us == 0) until_us = st_clock_monotonic_us() + ST_DB_WAIT_MS * INT64_C(1000);
   if (!take_turn(store, change, until_us)) {
     (void)st_db_fail(error, "cannot write %s: too many changes wait for it", st_db_name(store));
     return ST_STORE_BUSY;

@@ -1,6 +1,7 @@
 /* semaphore: so many at a time, so many who wait, first come first served, and each until its
  * own time.
  */
+#include "os/clock.h"
 #include "support.h"
 
 #include <pthread.h>
@@ -152,7 +153,7 @@ static void waiting_ends_at_the_deadline(void **state) {
     start(&threads[i], come_once, (intptr_t)i + 1);
     wait_for_line(2 * i + 1);
     if (i == 2) break;
-    deadline = st_semaphore_now_us() + 200000;
+    deadline = st_clock_monotonic_us() + 200000;
     start(&impatient[i], come_until, 9);
     wait_for_line(2 * i + 2);
   }
@@ -160,7 +161,7 @@ static void waiting_ends_at_the_deadline(void **state) {
     assert_int_equal(pthread_join(impatient[i], &number), 0);
     assert_null(number);
   }
-  assert_true(st_semaphore_now_us() >= deadline);
+  assert_true(st_clock_monotonic_us() >= deadline);
   assert_int_equal(waiting(), COUNT(threads));
   st_semaphore_leave(&semaphore);
   for (size_t i = 0; i < COUNT(threads); i++) {
@@ -179,7 +180,7 @@ static void closing_ends_all_waits(void **state) {
   assert_true(st_semaphore_enter(&semaphore, ST_WAIT_NOT));
   for (size_t i = 0; i < COUNT(threads); i++) start(&threads[i], come_once, 1);
   wait_for_line(COUNT(threads));
-  st_semaphore_close(&semaphore, st_semaphore_now_us() + 20000);
+  st_semaphore_close(&semaphore, st_clock_monotonic_us() + 20000);
   for (size_t i = 0; i < COUNT(threads); i++) {
     assert_int_equal(pthread_join(threads[i], &number), 0);
     assert_null(number);
@@ -198,7 +199,7 @@ static void closing_ends_all_waits(void **state) {
 static void *come_for_a_moment(void *unused) {
   (void)unused;
   for (int i = 0; i < 500; i++) {
-    if (st_semaphore_enter(&semaphore, st_semaphore_now_us() + i % 50)) {
+    if (st_semaphore_enter(&semaphore, st_clock_monotonic_us() + i % 50)) {
       st_semaphore_leave(&semaphore);
     }
   }

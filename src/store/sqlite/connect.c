@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os/clock.h"
 #include "store/sqlite/sqlite.h"
 
 st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
@@ -60,7 +61,7 @@ st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char 
 /* Called by SQLite while another process has what is wanted: 0 gives up. */
 static int wait_to_write(void *context, int tries) {
   st_sqlite *store = context;
-  int64_t close_us = atomic_load(&store->base.close_us), now = st_semaphore_now_us();
+  int64_t close_us = atomic_load(&store->base.close_us), now = st_clock_monotonic_us();
   int64_t until = close_us != 0 && close_us < store->until_us ? close_us : store->until_us;
   if (now >= until) {
     return 0;
@@ -72,7 +73,7 @@ static int wait_to_write(void *context, int tries) {
 
 static int wait_to_read(void *context, int tries) {
   st_sqlite_wait *wait = context;
-  int64_t now = st_semaphore_now_us();
+  int64_t now = st_clock_monotonic_us();
   if (tries == 0 && now - wait->last_us > READ_WAIT_ANEW_US) {
     wait->until_us = now + READ_WAIT_US;
   }
