@@ -1,5 +1,5 @@
-/* office - a service whose persons, logins and keys are in memory, for the tests of its routes.
- * What keeps them is strict about what it is called with, and fails when it is told to.
+/* service_fixture - a service whose users, sessions and keys are in memory, for the tests of its
+ * routes. What keeps them checks what it is called with, and fails when it is told to.
  */
 #ifndef TESTS_UNIT_SERVICE_FIXTURE_H
 #define TESTS_UNIT_SERVICE_FIXTURE_H
@@ -31,35 +31,36 @@
 #define AS_ALICE "Authorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZTogYmF0dGVyeQ==\n"
 #define UNAUTHORIZED "{\"text\":\"Invalid access token\"}"
 
-typedef struct office_row {
+typedef struct fixture_row {
   st_key key;
   uint8_t digest[ST_HASH_LEN];
-  char refresh[ST_REFRESH_LEN + 1]; /* of a login: its only good one; used ones are lower by one */
+  char
+      refresh[ST_REFRESH_LEN + 1]; /* of a session: its only good one; used ones are lower by one */
   bool ended;
-} office_row;
+} fixture_row;
 
 static struct {
-  office_row rows[160];
+  fixture_row rows[160];
   size_t row_count;
-  st_user persons[4];
-  size_t person_count;
+  st_user users[4];
+  size_t user_count;
   bool broken;               /* the store cannot be read */
   st_password_status status; /* of each password, unless it is ST_PASSWORD_FAILED and unset */
-  bool verdict_forced;
+  bool status_forced;
   st_store_status outcome; /* of each change, unless it is ST_STORE_OK */
   bool busy;
   size_t checks, creates, log_ins, log_outs, refreshes, changes; /* calls */
   bool checked_nobody;
   bool owner_is_user; /* as the last key was asked for */
-  st_derived made;    /* with whatever is disabled or deleted */
+  st_derived derived; /* with whatever is disabled or deleted */
   int64_t now;        /* of the request */
   int64_t asked_until, most_sessions, refresh_retry;
-  char who[ST_NAME_MAX + 16], maker[ST_KEY_ID_LEN + 1];
+  char who[ST_NAME_MAX + 16], grantor[ST_KEY_ID_LEN + 1];
   int64_t audit_last; /* ids from 1 on */
   size_t audit_asked, audit_most;
   const char *audit_detail;
   char used[ST_KEY_ID_LEN + 1]; /* the last key that was */
-} office;
+} fixture;
 
 static st_settings settings;
 static subtoken_ring ring;
@@ -69,16 +70,16 @@ static st_basic_auth basic;
 
 /* ---- rows ---- */
 
-static inline office_row *office_add(st_key_kind kind, const char *id, const char *parent,
-                                     const char *owner, const char *permissions,
-                                     int64_t expires_at) {
-  assert_true(office.row_count < COUNT(office.rows));
-  office_row *row = &office.rows[office.row_count++];
+static inline fixture_row *fixture_add(st_key_kind kind, const char *id, const char *parent,
+                                       const char *owner, const char *permissions,
+                                       int64_t expires_at) {
+  assert_true(fixture.row_count < COUNT(fixture.rows));
+  fixture_row *row = &fixture.rows[fixture.row_count++];
   memset(row, 0, sizeof *row);
   row->key.kind = kind;
   snprintf(row->key.id, sizeof row->key.id, "%s", id);
   snprintf(row->key.parent, sizeof row->key.parent, "%s", parent);
-  snprintf(row->key.sub, sizeof row->key.sub, "%043zu", office.row_count);
+  snprintf(row->key.sub, sizeof row->key.sub, "%043zu", fixture.row_count);
   snprintf(row->key.name, sizeof row->key.name, "%s", owner);
   snprintf(row->key.owner, sizeof row->key.owner, "%s", owner);
   snprintf(row->key.permissions, sizeof row->key.permissions, "%s", permissions);
@@ -86,161 +87,163 @@ static inline office_row *office_add(st_key_kind kind, const char *id, const cha
   return row;
 }
 
-static inline office_row *office_row_of(const char *id) {
-  for (size_t i = 0; i < office.row_count; i++) {
-    if (strcmp(office.rows[i].key.id, id) == 0) return &office.rows[i];
+static inline fixture_row *fixture_row_of(const char *id) {
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    if (strcmp(fixture.rows[i].key.id, id) == 0) return &fixture.rows[i];
   }
   return NULL;
 }
 
-static inline st_user *office_person(subtoken_text login) {
-  for (size_t i = 0; i < office.person_count; i++) {
-    if (st_text_is(login, office.persons[i].key.owner)) return &office.persons[i];
+static inline st_user *fixture_user(subtoken_text username) {
+  for (size_t i = 0; i < fixture.user_count; i++) {
+    if (st_text_is(username, fixture.users[i].key.owner)) return &fixture.users[i];
   }
   return NULL;
 }
 
-static inline void office_enrol(const char *login, const char *id, const char *permissions) {
-  assert_true(office.person_count < COUNT(office.persons));
-  st_user *person = &office.persons[office.person_count++];
-  memset(person, 0, sizeof *person);
-  person->key = office_add(ST_KIND_USER, id, "", login, permissions, ST_NEVER)->key;
-  snprintf(person->password, sizeof person->password, "hash of " PASSWORD);
+static inline void fixture_add_user(const char *username, const char *id, const char *permissions) {
+  assert_true(fixture.user_count < COUNT(fixture.users));
+  st_user *user = &fixture.users[fixture.user_count++];
+  memset(user, 0, sizeof *user);
+  user->key = fixture_add(ST_KIND_USER, id, "", username, permissions, ST_NEVER)->key;
+  snprintf(user->password, sizeof user->password, "hash of " PASSWORD);
 }
 
 /* ---- what the service asks ---- */
 
-static inline st_store_status office_by_digest(void *store, const uint8_t digest[32], st_key *key) {
-  assert_ptr_equal(store, &office);
-  if (office.broken) return ST_STORE_FAILED;
-  for (size_t i = 0; i < office.row_count; i++) {
-    if (office.rows[i].ended || memcmp(office.rows[i].digest, digest, 32) != 0) continue;
-    *key = office.rows[i].key;
+static inline st_store_status fixture_by_digest(void *store, const uint8_t digest[32],
+                                                st_key *key) {
+  assert_ptr_equal(store, &fixture);
+  if (fixture.broken) return ST_STORE_FAILED;
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    if (fixture.rows[i].ended || memcmp(fixture.rows[i].digest, digest, 32) != 0) continue;
+    *key = fixture.rows[i].key;
     return ST_STORE_OK;
   }
   return ST_STORE_NOT_FOUND;
 }
 
-static inline st_store_status office_by_sub(void *store, subtoken_text sub, st_key *key) {
-  assert_ptr_equal(store, &office);
-  if (office.broken) return ST_STORE_FAILED;
-  for (size_t i = 0; i < office.row_count; i++) {
-    if (!st_text_is(sub, office.rows[i].key.sub)) continue;
-    *key = office.rows[i].key;
-    return office.rows[i].ended ? ST_STORE_REVOKED : ST_STORE_OK;
+static inline st_store_status fixture_by_sub(void *store, subtoken_text sub, st_key *key) {
+  assert_ptr_equal(store, &fixture);
+  if (fixture.broken) return ST_STORE_FAILED;
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    if (!st_text_is(sub, fixture.rows[i].key.sub)) continue;
+    *key = fixture.rows[i].key;
+    return fixture.rows[i].ended ? ST_STORE_REVOKED : ST_STORE_OK;
   }
   return ST_STORE_NOT_FOUND;
 }
 
-static inline st_store_status office_find(void *context, subtoken_text login, st_user *person) {
-  assert_ptr_equal(context, &office);
-  assert_true(st_names_username_valid(login) && !st_text_is(login, ST_ANONYMOUS));
-  if (office.broken) return ST_STORE_FAILED;
-  st_user *found = office_person(login);
+static inline st_store_status fixture_find(void *context, subtoken_text username, st_user *user) {
+  assert_ptr_equal(context, &fixture);
+  assert_true(st_names_username_valid(username) && !st_text_is(username, ST_ANONYMOUS));
+  if (fixture.broken) return ST_STORE_FAILED;
+  st_user *found = fixture_user(username);
   if (found == NULL) return ST_STORE_NOT_FOUND;
-  *person = *found;
+  *user = *found;
   return ST_STORE_OK;
 }
 
-static inline st_password_status office_check(void *context, const st_user *person,
-                                              subtoken_text password, int64_t until_us) {
+static inline st_password_status fixture_check(void *context, const st_user *user,
+                                               subtoken_text password, int64_t until_us) {
   char expected[ST_PHC_MAX + 1];
   assert_true(until_us == UNTIL_US);
-  assert_ptr_equal(context, &office);
-  office.checks++;
-  office.checked_nobody = person == NULL;
-  if (office.verdict_forced) return office.status;
-  if (person == NULL) return ST_PASSWORD_WRONG;
-  assert_string_not_equal(person->key.owner, ST_ANONYMOUS);
-  assert_false(person->key.disabled || person->key.suspended);
+  assert_ptr_equal(context, &fixture);
+  fixture.checks++;
+  fixture.checked_nobody = user == NULL;
+  if (fixture.status_forced) return fixture.status;
+  if (user == NULL) return ST_PASSWORD_WRONG;
+  assert_string_not_equal(user->key.owner, ST_ANONYMOUS);
+  assert_false(user->key.disabled || user->key.suspended);
   snprintf(expected, sizeof expected, "hash of %.*s", (int)password.len, password.data);
-  return strcmp(person->password, expected) == 0 ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
+  return strcmp(user->password, expected) == 0 ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
 }
 
-static inline void office_note_act(const st_audit_context *act) {
-  assert_non_null(act);
-  assert_true(act->who[0] != '\0');
-  assert_string_equal(act->from, REMOTE);
-  assert_true(act->until_us == UNTIL_US);
-  snprintf(office.who, sizeof office.who, "%s", act->who);
+static inline void fixture_check_audit(const st_audit_context *audit) {
+  assert_non_null(audit);
+  assert_true(audit->who[0] != '\0');
+  assert_string_equal(audit->from, REMOTE);
+  assert_true(audit->until_us == UNTIL_US);
+  snprintf(fixture.who, sizeof fixture.who, "%s", audit->who);
 }
 
 /* In force, and worth as much? */
-static inline const office_row *office_maker(const st_grantor *maker) {
-  const office_row *row = office_row_of(maker->id);
+static inline const fixture_row *fixture_grantor(const st_grantor *grantor) {
+  const fixture_row *row = fixture_row_of(grantor->id);
   assert_non_null(row);
-  assert_string_equal(row->key.sub, maker->sub);
+  assert_string_equal(row->key.sub, grantor->sub);
   assert_true(!row->ended && row->key.expires_at > NOW);
-  snprintf(office.maker, sizeof office.maker, "%s", maker->id);
+  snprintf(fixture.grantor, sizeof fixture.grantor, "%s", grantor->id);
   return row;
 }
 
-static inline st_password_status office_hash(void *context, subtoken_text password,
-                                             int64_t until_us, char phc[ST_PHC_MAX + 1]) {
-  assert_ptr_equal(context, &office);
+static inline st_password_status fixture_hash(void *context, subtoken_text password,
+                                              int64_t until_us, char phc[ST_PHC_MAX + 1]) {
+  assert_ptr_equal(context, &fixture);
   assert_true(until_us == UNTIL_US);
   assert_true(password.len >= ST_PASSWORD_MIN && password.len <= ST_PASSWORD_MAX);
-  if (office.busy) return ST_PASSWORD_BUSY;
+  if (fixture.busy) return ST_PASSWORD_BUSY;
   snprintf(phc, ST_PHC_MAX + 1, "hash of %.*s", (int)password.len, password.data);
   return ST_PASSWORD_OK;
 }
 
-static inline st_store_status office_create(void *context, const st_audit_context *act,
-                                            const st_grantor *maker, st_user *person) {
-  assert_ptr_equal(context, &office);
-  office_note_act(act);
-  office.maker[0] = '\0';
-  if (maker != NULL) (void)office_maker(maker);
-  office.creates++;
-  assert_int_equal(person->key.kind, ST_KIND_USER);
-  assert_true(st_names_username_valid(st_text(person->key.owner)));
-  assert_string_equal(person->key.owner, person->key.name);
-  assert_string_not_equal(person->key.owner, ST_ANONYMOUS);
-  assert_true(maker != NULL || person->key.permissions[0] == '\0');
-  assert_true(strncmp(person->password, "hash of ", 8) == 0);
-  if (office.outcome != ST_STORE_OK) return office.outcome;
-  if (office_person(st_text(person->key.owner)) != NULL) return ST_STORE_EXISTS;
-  assert_true(office.person_count < COUNT(office.persons));
-  office.persons[office.person_count++] = *person;
+static inline st_store_status fixture_create(void *context, const st_audit_context *audit,
+                                             const st_grantor *grantor, st_user *user) {
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  fixture.grantor[0] = '\0';
+  if (grantor != NULL) (void)fixture_grantor(grantor);
+  fixture.creates++;
+  assert_int_equal(user->key.kind, ST_KIND_USER);
+  assert_true(st_names_username_valid(st_text(user->key.owner)));
+  assert_string_equal(user->key.owner, user->key.name);
+  assert_string_not_equal(user->key.owner, ST_ANONYMOUS);
+  assert_true(grantor != NULL || user->key.permissions[0] == '\0');
+  assert_true(strncmp(user->password, "hash of ", 8) == 0);
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
+  if (fixture_user(st_text(user->key.owner)) != NULL) return ST_STORE_EXISTS;
+  assert_true(fixture.user_count < COUNT(fixture.users));
+  fixture.users[fixture.user_count++] = *user;
   return ST_STORE_OK;
 }
 
-static inline st_store_status office_log_in(void *context, const st_audit_context *act,
-                                            const st_grantor *maker, int64_t most, st_key *login,
-                                            char refresh[ST_REFRESH_LEN + 1]) {
+static inline st_store_status fixture_log_in(void *context, const st_audit_context *audit,
+                                             const st_grantor *grantor, int64_t most,
+                                             st_key *session, char refresh[ST_REFRESH_LEN + 1]) {
   char id[ST_KEY_ID_LEN + 1];
-  assert_ptr_equal(context, &office);
-  office_note_act(act);
-  const st_key by = office_maker(maker)->key;
-  office.log_ins++;
-  office.asked_until = login->expires_at;
-  office.most_sessions = most;
-  if (office.outcome != ST_STORE_OK) return office.outcome;
-  bool person = by.kind == ST_KIND_USER;
-  assert_true(person || by.kind == ST_KIND_KEY);
-  snprintf(id, sizeof id, "%08zu-1061-0000-0000-000000000000", office.row_count);
-  int64_t until = login->expires_at < by.expires_at ? login->expires_at : by.expires_at;
-  office_row *row = office_add(person ? ST_KIND_SESSION : ST_KIND_SERVICE, id, by.id, by.owner,
-                               by.permissions, until);
-  snprintf(row->refresh, sizeof row->refresh, "%043zu", 1000 * office.row_count);
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  const st_key by = fixture_grantor(grantor)->key;
+  fixture.log_ins++;
+  fixture.asked_until = session->expires_at;
+  fixture.most_sessions = most;
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
+  bool user = by.kind == ST_KIND_USER;
+  assert_true(user || by.kind == ST_KIND_KEY);
+  snprintf(id, sizeof id, "%08zu-1061-0000-0000-000000000000", fixture.row_count);
+  int64_t until = session->expires_at < by.expires_at ? session->expires_at : by.expires_at;
+  fixture_row *row = fixture_add(user ? ST_KIND_SESSION : ST_KIND_SERVICE, id, by.id, by.owner,
+                                 by.permissions, until);
+  snprintf(row->refresh, sizeof row->refresh, "%043zu", 1000 * fixture.row_count);
   snprintf(refresh, ST_REFRESH_LEN + 1, "%s", row->refresh);
-  *login = row->key;
+  *session = row->key;
   return ST_STORE_OK;
 }
 
-static inline st_store_status office_refresh(void *context, const st_audit_context *act,
-                                             subtoken_text token, int64_t expires_at, int64_t retry,
-                                             st_key *login, char successor[ST_REFRESH_LEN + 1]) {
-  assert_ptr_equal(context, &office);
-  office_note_act(act);
+static inline st_store_status fixture_refresh(void *context, const st_audit_context *audit,
+                                              subtoken_text token, int64_t expires_at,
+                                              int64_t retry, st_key *session,
+                                              char successor[ST_REFRESH_LEN + 1]) {
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
   assert_int_equal(token.len, ST_REFRESH_LEN);
-  office.refreshes++;
-  office.asked_until = expires_at;
-  office.refresh_retry = retry;
-  if (office.outcome != ST_STORE_OK) return office.outcome;
+  fixture.refreshes++;
+  fixture.asked_until = expires_at;
+  fixture.refresh_retry = retry;
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
   unsigned long asked = strtoul(token.data, NULL, 10);
-  for (size_t i = 0; i < office.row_count; i++) {
-    office_row *row = &office.rows[i];
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    fixture_row *row = &fixture.rows[i];
     unsigned long good = strtoul(row->refresh, NULL, 10);
     if (row->refresh[0] == '\0' || row->ended || asked / 1000 != good / 1000) continue;
     row->ended = asked != good;
@@ -248,19 +251,19 @@ static inline st_store_status office_refresh(void *context, const st_audit_conte
     snprintf(row->refresh, sizeof row->refresh, "%043lu", good + 1);
     snprintf(successor, ST_REFRESH_LEN + 1, "%s", row->refresh);
     row->key.expires_at = expires_at;
-    *login = row->key;
+    *session = row->key;
     return ST_STORE_OK;
   }
   return ST_STORE_NOT_FOUND;
 }
 
-static inline st_store_status office_log_out(void *context, const st_audit_context *act,
-                                             const char *id, int64_t *sequence) {
-  assert_ptr_equal(context, &office);
-  office_note_act(act);
-  office.log_outs++;
-  if (office.outcome != ST_STORE_OK) return office.outcome;
-  office_row *row = office_row_of(id);
+static inline st_store_status fixture_log_out(void *context, const st_audit_context *audit,
+                                              const char *id, int64_t *sequence) {
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  fixture.log_outs++;
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
+  fixture_row *row = fixture_row_of(id);
   if (row == NULL || row->ended) return ST_STORE_NOT_FOUND;
   assert_true(row->key.kind == ST_KIND_SESSION || row->key.kind == ST_KIND_SERVICE);
   row->ended = true;
@@ -268,15 +271,15 @@ static inline st_store_status office_log_out(void *context, const st_audit_conte
   return ST_STORE_OK;
 }
 
-static inline st_store_status office_audit(void *context, int64_t before, size_t limit,
-                                           st_audit_line *lines, size_t *count) {
-  assert_ptr_equal(context, &office);
+static inline st_store_status fixture_audit(void *context, int64_t before, size_t limit,
+                                            st_audit_line *lines, size_t *count) {
+  assert_ptr_equal(context, &fixture);
   assert_true(before >= 0 && limit >= 1 && limit <= 100);
-  office.audit_asked++;
-  if (limit > office.audit_most) office.audit_most = limit;
+  fixture.audit_asked++;
+  if (limit > fixture.audit_most) fixture.audit_most = limit;
   *count = 0;
-  if (office.outcome != ST_STORE_OK) return office.outcome;
-  int64_t id = before == 0 || before > office.audit_last ? office.audit_last : before - 1;
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
+  int64_t id = before == 0 || before > fixture.audit_last ? fixture.audit_last : before - 1;
   for (; id > 0 && *count < limit; id--) {
     st_audit_line *line = &lines[(*count)++];
     memset(line, 0, sizeof *line);
@@ -286,38 +289,38 @@ static inline st_store_status office_audit(void *context, int64_t before, size_t
     snprintf(line->who, sizeof line->who, "person \"%lld\"", (long long)id);
     snprintf(line->from, sizeof line->from, "192.0.2.%lld", (long long)(id % 256));
     snprintf(line->target, sizeof line->target, "target\n");
-    snprintf(line->detail, sizeof line->detail, "%s", office.audit_detail);
+    snprintf(line->detail, sizeof line->detail, "%s", fixture.audit_detail);
   }
   return ST_STORE_OK;
 }
 
-static inline void office_used(void *context, const char *id, int64_t now) {
-  assert_ptr_equal(context, &office);
-  assert_true(office_row_of(id) != NULL && now == office.now);
-  snprintf(office.used, sizeof office.used, "%s", id);
+static inline void fixture_used(void *context, const char *id, int64_t now) {
+  assert_ptr_equal(context, &fixture);
+  assert_true(fixture_row_of(id) != NULL && now == fixture.now);
+  snprintf(fixture.used, sizeof fixture.used, "%s", id);
 }
 
 /* ---- keys that are managed ---- */
 
-static inline office_row *office_key_row(const char *id) {
-  office_row *row = office_row_of(id);
+static inline fixture_row *fixture_key_row(const char *id) {
+  fixture_row *row = fixture_row_of(id);
   return row != NULL && row->key.kind == ST_KIND_KEY && !row->ended ? row : NULL;
 }
 
-static inline st_store_status office_find_key(void *context, const char *id, st_key *key) {
-  assert_ptr_equal(context, &office);
-  const office_row *row = office_key_row(id);
-  if (office.broken) return ST_STORE_FAILED;
+static inline st_store_status fixture_find_key(void *context, const char *id, st_key *key) {
+  assert_ptr_equal(context, &fixture);
+  const fixture_row *row = fixture_key_row(id);
+  if (fixture.broken) return ST_STORE_FAILED;
   if (row == NULL) return ST_STORE_NOT_FOUND;
   *key = row->key;
   return ST_STORE_OK;
 }
 
-static inline st_store_status office_find_sub(void *context, subtoken_text sub, st_key *key) {
-  assert_ptr_equal(context, &office);
-  if (office.broken) return ST_STORE_FAILED;
-  for (size_t i = 0; i < office.row_count; i++) {
-    const office_row *row = &office.rows[i];
+static inline st_store_status fixture_find_sub(void *context, subtoken_text sub, st_key *key) {
+  assert_ptr_equal(context, &fixture);
+  if (fixture.broken) return ST_STORE_FAILED;
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    const fixture_row *row = &fixture.rows[i];
     if (row->key.kind != ST_KIND_KEY || row->ended || !st_text_is(sub, row->key.sub)) continue;
     *key = row->key;
     return ST_STORE_OK;
@@ -326,42 +329,44 @@ static inline st_store_status office_find_sub(void *context, subtoken_text sub, 
 }
 
 /* The key that follows an id; NULL: none. */
-static inline const st_key *office_next_key(const char *owner, const char *after) {
+static inline const st_key *fixture_next_key(const char *owner, const char *after) {
   const st_key *next = NULL;
-  for (size_t i = 0; i < office.row_count; i++) {
-    const st_key *key = &office.rows[i].key;
-    if (key->kind != ST_KIND_KEY || office.rows[i].ended || strcmp(key->id, after) <= 0) continue;
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    const st_key *key = &fixture.rows[i].key;
+    if (key->kind != ST_KIND_KEY || fixture.rows[i].ended || strcmp(key->id, after) <= 0) continue;
     if (owner != NULL && strcmp(key->owner, owner) != 0) continue;
     if (next == NULL || strcmp(key->id, next->id) < 0) next = key;
   }
   return next;
 }
 
-static inline st_store_status office_list_keys(void *context, const char *owner, const char *after,
-                                               size_t limit, st_key *keys, size_t *count) {
-  assert_ptr_equal(context, &office);
+static inline st_store_status fixture_list_keys(void *context, const char *owner, const char *after,
+                                                size_t limit, st_key *keys, size_t *count) {
+  assert_ptr_equal(context, &fixture);
   *count = 0;
-  if (office.broken) return ST_STORE_FAILED;
-  const st_key *key = office_next_key(owner, after);
-  for (; key != NULL && *count < limit; key = office_next_key(owner, key->id)) {
+  if (fixture.broken) return ST_STORE_FAILED;
+  const st_key *key = fixture_next_key(owner, after);
+  for (; key != NULL && *count < limit; key = fixture_next_key(owner, key->id)) {
     keys[(*count)++] = *key;
   }
   return ST_STORE_OK;
 }
 
-static inline st_store_status office_create_key(void *context, const st_audit_context *act,
-                                                const st_grantor *maker, st_key *key, char *whole) {
+static inline st_store_status fixture_create_key(void *context, const st_audit_context *audit,
+                                                 const st_grantor *grantor, st_key *key,
+                                                 char *whole) {
   char id[ST_KEY_ID_LEN + 1];
-  assert_ptr_equal(context, &office);
-  office_note_act(act);
-  (void)office_maker(maker);
-  office.changes++;
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  (void)fixture_grantor(grantor);
+  fixture.changes++;
   assert_int_equal(key->kind, ST_KIND_KEY);
-  assert_true(key->created_at == office.now && key->expires_at > office.now);
-  office.owner_is_user = key->owner_is_user;
-  if (office.outcome != ST_STORE_OK) return office.outcome;
-  snprintf(id, sizeof id, "%08zX-0000-0000-0000-00000000000A", office.row_count);
-  office_row *row = office_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
+  assert_true(key->created_at == fixture.now && key->expires_at > fixture.now);
+  fixture.owner_is_user = key->owner_is_user;
+  if (fixture.outcome != ST_STORE_OK) return fixture.outcome;
+  snprintf(id, sizeof id, "%08zX-0000-0000-0000-00000000000A", fixture.row_count);
+  fixture_row *row =
+      fixture_add(ST_KIND_KEY, id, "", key->owner, key->permissions, key->expires_at);
   snprintf(row->key.name, sizeof row->key.name, "%s", key->name);
   row->key.created_at = key->created_at;
   snprintf(whole, ST_KEY_LEN + 1, "%s5EC2E700-0000-0000-0000-00000000000A", id);
@@ -371,114 +376,114 @@ static inline st_store_status office_create_key(void *context, const st_audit_co
 }
 
 /* The row that a change is about; NULL: *changed is the answer. */
-static inline office_row *office_change(void *context, const st_audit_context *act, const char *id,
-                                        st_store_status *changed) {
-  assert_ptr_equal(context, &office);
-  office_note_act(act);
-  office.changes++;
-  office_row *row = office_key_row(id);
-  *changed = row == NULL ? ST_STORE_NOT_FOUND : office.outcome;
+static inline fixture_row *fixture_change(void *context, const st_audit_context *audit,
+                                          const char *id, st_store_status *changed) {
+  assert_ptr_equal(context, &fixture);
+  fixture_check_audit(audit);
+  fixture.changes++;
+  fixture_row *row = fixture_key_row(id);
+  *changed = row == NULL ? ST_STORE_NOT_FOUND : fixture.outcome;
   return *changed == ST_STORE_OK ? row : NULL;
 }
 
-static inline st_store_status office_rename(void *context, const st_audit_context *act,
-                                            const char *id, const char *name) {
+static inline st_store_status fixture_rename(void *context, const st_audit_context *audit,
+                                             const char *id, const char *name) {
   st_store_status changed;
-  office_row *row = office_change(context, act, id, &changed);
+  fixture_row *row = fixture_change(context, audit, id, &changed);
   if (row != NULL) snprintf(row->key.name, sizeof row->key.name, "%s", name);
   return changed;
 }
 
-static inline st_store_status office_remove(void *context, const st_audit_context *act,
-                                            const char *id, int64_t *sequence) {
+static inline st_store_status fixture_remove(void *context, const st_audit_context *audit,
+                                             const char *id, int64_t *sequence) {
   st_store_status changed;
-  office_row *row = office_change(context, act, id, &changed);
+  fixture_row *row = fixture_change(context, audit, id, &changed);
   if (row == NULL) return changed;
   row->ended = true;
-  *act->made = office.made;
+  *audit->made = fixture.derived;
   *sequence = 81;
   return changed;
 }
 
-static inline st_store_status office_set_disabled(void *context, const st_audit_context *act,
-                                                  const char *id, bool disabled,
-                                                  int64_t *sequence) {
+static inline st_store_status fixture_set_disabled(void *context, const st_audit_context *audit,
+                                                   const char *id, bool disabled,
+                                                   int64_t *sequence) {
   st_store_status changed;
-  office_row *row = office_change(context, act, id, &changed);
+  fixture_row *row = fixture_change(context, audit, id, &changed);
   if (row == NULL) return changed;
-  assert_non_null(act->row);
-  bool kept = act->as_owner && row->key.disabled && !row->key.disabled_by_owner;
+  assert_non_null(audit->row);
+  bool kept = audit->as_owner && row->key.disabled && !row->key.disabled_by_owner;
   if (kept && !disabled) return ST_STORE_DENIED;
-  row->key.disabled_by_owner = act->as_owner && disabled && !kept;
-  assert_false(act->made->end);
-  *act->made = office.made;
+  row->key.disabled_by_owner = audit->as_owner && disabled && !kept;
+  assert_false(audit->made->end);
+  *audit->made = fixture.derived;
   row->key.disabled = disabled;
   *sequence = 82;
   return changed;
 }
 
-static inline st_store_status office_revoke_subtokens(void *context, const st_audit_context *act,
-                                                      const char *id, int64_t *sequence) {
+static inline st_store_status fixture_revoke_subtokens(void *context, const st_audit_context *audit,
+                                                       const char *id, int64_t *sequence) {
   st_store_status changed;
-  office_row *row = office_change(context, act, id, &changed);
+  fixture_row *row = fixture_change(context, audit, id, &changed);
   if (row == NULL) return changed;
   row->key.sub[0] = 'x';
   *sequence = 83;
   return changed;
 }
 
-static inline bool office_ready(void *store) {
-  assert_ptr_equal(store, &office);
-  return !office.broken;
+static inline bool fixture_ready(void *store) {
+  assert_ptr_equal(store, &fixture);
+  return !fixture.broken;
 }
 
-static const st_users office_people = {.context = &office,
-                                       .find = office_find,
-                                       .check = office_check,
-                                       .hash = office_hash,
-                                       .create = office_create,
-                                       .begin_session = office_log_in,
-                                       .refresh_session = office_refresh,
-                                       .end_session = office_log_out,
-                                       .list_audit = office_audit,
-                                       .note_use = office_used};
-static const st_key_changes office_changes = {.context = &office,
-                                              .create = office_create_key,
-                                              .find = office_find_key,
-                                              .find_sub = office_find_sub,
-                                              .list = office_list_keys,
-                                              .rename = office_rename,
-                                              .remove = office_remove,
-                                              .set_disabled = office_set_disabled,
-                                              .revoke_subtokens = office_revoke_subtokens};
+static const st_users fixture_users = {.context = &fixture,
+                                       .find = fixture_find,
+                                       .check = fixture_check,
+                                       .hash = fixture_hash,
+                                       .create = fixture_create,
+                                       .begin_session = fixture_log_in,
+                                       .refresh_session = fixture_refresh,
+                                       .end_session = fixture_log_out,
+                                       .list_audit = fixture_audit,
+                                       .note_use = fixture_used};
+static const st_key_changes fixture_key_changes = {.context = &fixture,
+                                                   .create = fixture_create_key,
+                                                   .find = fixture_find_key,
+                                                   .find_sub = fixture_find_sub,
+                                                   .list = fixture_list_keys,
+                                                   .rename = fixture_rename,
+                                                   .remove = fixture_remove,
+                                                   .set_disabled = fixture_set_disabled,
+                                                   .revoke_subtokens = fixture_revoke_subtokens};
 static st_service service = {.settings = &settings,
                              .ring = &ring,
-                             .keys = {&office, office_by_digest, office_by_sub},
+                             .keys = {&fixture, fixture_by_digest, fixture_by_sub},
                              .rate = &rate,
-                             .ready = office_ready,
-                             .changes = &office_changes,
-                             .users = &office_people,
+                             .ready = fixture_ready,
+                             .changes = &fixture_key_changes,
+                             .users = &fixture_users,
                              .throttle = &throttle,
                              .basic = &basic};
 
 /* Two keys, one that may all and one that has little, and alice. */
-static int office_open(void **state) {
+static int fixture_set_up(void **state) {
   (void)state;
-  static const uint8_t random[33] = "the office draws these 32 bytes.";
+  static const uint8_t random[33] = "this test has these 32 bytes....";
   st_config_default(&settings);
   ring_with(&ring, "", TEST_SECRET);
-  memset(&office, 0, sizeof office);
-  office.outcome = ST_STORE_OK;
-  office.audit_detail = "detail";
-  office.now = NOW;
+  memset(&fixture, 0, sizeof fixture);
+  fixture.outcome = ST_STORE_OK;
+  fixture.audit_detail = "detail";
+  fixture.now = NOW;
   service.policy = NULL;
   assert_true(st_rate_limit_start(&rate) && st_throttle_start(&throttle, random) &&
               st_basic_auth_start(&basic, random, st_basic_locks_get()));
-  office_row *row = office_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
+  fixture_row *row = fixture_add(ST_KIND_KEY, KEY_ID, "", "operations", KEY_PERMISSIONS, ST_NEVER);
   assert_true(st_sha256(KEY, ST_KEY_LEN, row->digest));
-  row = office_add(ST_KIND_KEY, POOR_ID, "", "operations", "account", NOW + 600);
+  row = fixture_add(ST_KIND_KEY, POOR_ID, "", "operations", "account", NOW + 600);
   assert_true(st_sha256(POOR_KEY, ST_KEY_LEN, row->digest));
-  office_enrol("alice", "A11CE000-0000-0000-0000-000000000000", "account,guilds,users,audit");
+  fixture_add_user("alice", "A11CE000-0000-0000-0000-000000000000", "account,guilds,users,audit");
   return 0;
 }
 
@@ -489,8 +494,8 @@ static st_reply reply;
 /* headers: "Name: value" lines, each ended by \n. Everything is in a heap block of its exact size,
  * and gone when the reply is looked at.
  */
-static inline int office_ask_when(const char *method, const char *target, const char *headers,
-                                  const char *body, int64_t now, int64_t now_us) {
+static inline int fixture_ask_when(const char *method, const char *target, const char *headers,
+                                   const char *body, int64_t now, int64_t now_us) {
   static char copy[ST_REPLY_BODY_MAX];
   subtoken_text parts[4] = {exact_string(method), exact_string(target), exact_string(headers),
                             exact_string(body)};
@@ -514,7 +519,7 @@ static inline int office_ask_when(const char *method, const char *target, const 
                         .remote = ST_TEXT(REMOTE),
                         .now = now,
                         .now_us = now_us};
-  office.now = now;
+  fixture.now = now;
   memset(&reply, 0x5A, sizeof reply);
   st_router_answer(&service, &request, &reply);
   for (size_t i = 0; i < COUNT(parts); i++) release(parts[i]);
@@ -523,22 +528,22 @@ static inline int office_ask_when(const char *method, const char *target, const 
   return reply.status;
 }
 
-static inline int office_ask_at(const char *method, const char *target, const char *headers,
-                                const char *body, int64_t now_us) {
-  return office_ask_when(method, target, headers, body, NOW, now_us);
+static inline int fixture_ask_at(const char *method, const char *target, const char *headers,
+                                 const char *body, int64_t now_us) {
+  return fixture_ask_when(method, target, headers, body, NOW, now_us);
 }
 
-static inline int office_ask(const char *method, const char *target, const char *headers,
-                             const char *body) {
-  return office_ask_when(method, target, headers, body, NOW, NOW_US);
+static inline int fixture_ask(const char *method, const char *target, const char *headers,
+                              const char *body) {
+  return fixture_ask_when(method, target, headers, body, NOW, NOW_US);
 }
 
 static inline int get(const char *target, const char *headers) {
-  return office_ask("GET", target, headers, "");
+  return fixture_ask("GET", target, headers, "");
 }
 
 static inline int post(const char *target, const char *headers, const char *body) {
-  return office_ask_at("POST", target, headers, body, NOW_US);
+  return fixture_ask_at("POST", target, headers, body, NOW_US);
 }
 
 static inline void check_body(const char *expected) {
@@ -634,7 +639,7 @@ static inline const char *subtoken_of_key(const char *permissions, const char *u
   claims = grant_of(permissions, urls);
   claims.iat = NOW - 1000;
   claims.exp = exp;
-  assert_true(st_claims_set_sub(&claims, st_text(office_row_of(KEY_ID)->key.sub)));
+  assert_true(st_claims_set_sub(&claims, st_text(fixture_row_of(KEY_ID)->key.sub)));
   assert_int_equal(subtoken_issue(&ring, &claims, token, sizeof token, &len), SUBTOKEN_OK);
   return token;
 }

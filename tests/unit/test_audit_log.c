@@ -32,8 +32,8 @@ static int64_t check_page(int64_t first, int64_t last) {
 
 static void lines_are_escaped_json(void **state) {
   (void)state;
-  office.audit_last = 2;
-  office.audit_detail = "permissions \"a\",\x1b\xFF";
+  fixture.audit_last = 2;
+  fixture.audit_detail = "permissions \"a\",\x1b\xFF";
   assert_int_equal(get(AUDIT, AS_KEY), 200);
   check_body(
       "{\"entries\":["
@@ -45,14 +45,14 @@ static void lines_are_escaped_json(void **state) {
       "\\\"1\\\"\",\"from\":\"192.0.2.1\","
       "\"action\":\"key.create\",\"target\":\"target\\u000a\","
       "\"detail\":\"permissions \\\"a\\\",\\u001b\xEF\xBF\xBD\"}]}");
-  office.audit_last = 0;
+  fixture.audit_last = 0;
   assert_int_equal(get(AUDIT, AS_ALICE), 200);
   check_body("{\"entries\":[]}");
 }
 
 static void pages_lead_back_to_the_first_line(void **state) {
   (void)state;
-  office.audit_last = 130;
+  fixture.audit_last = 130;
   assert_int_equal(get(AUDIT, AS_KEY), 200);
   assert_true(check_page(130, 81) == 81);
   assert_int_equal(get(AUDIT "?before=81", AS_KEY), 200);
@@ -71,7 +71,7 @@ static void pages_lead_back_to_the_first_line(void **state) {
   assert_true(check_page(8, 1) == 0);
   assert_int_equal(get(AUDIT "?before=9007199254740991&limit=100", AS_KEY), 200);
   assert_true(check_page(130, 31) == 31);
-  assert_true(office.audit_most <= 16); /* they lie on a thread's stack */
+  assert_true(fixture.audit_most <= 16); /* they lie on a thread's stack */
 }
 
 /* Long lines: the page ends early, and the next begins where it ended. */
@@ -79,8 +79,8 @@ static void a_page_ends_when_the_body_is_full(void **state) {
   (void)state;
   static char detail[ST_AUDIT_DETAIL_MAX + 1];
   memset(detail, '\x01', ST_AUDIT_DETAIL_MAX);
-  office.audit_detail = detail;
-  office.audit_last = 20;
+  fixture.audit_detail = detail;
+  fixture.audit_last = 20;
   int64_t before = 21, pages = 0;
   while (before > 1) {
     char target[64];
@@ -116,18 +116,18 @@ static void others_may_not_read_it(void **state) {
       {AUDIT "?before=99999999999999999999", AS_KEY, 400, "bad_request"},
       {AUDIT "?before=%", AS_KEY, 400, "bad_request"},
   };
-  office.audit_last = 3;
+  fixture.audit_last = 3;
   for (size_t i = 0; i < COUNT(rows); i++) {
     CHECK(get(rows[i].target, rows[i].headers) == rows[i].status, "%zu: %d", i, reply.status);
     check_event(rows[i].event);
   }
   assert_int_equal(get(AUDIT, bearer(subtoken_of_key("audit", NULL, NOW + 60))), 403);
   check_event("escalation");
-  assert_int_equal(office.audit_asked, 0);
+  assert_int_equal(fixture.audit_asked, 0);
   assert_int_equal(post(AUDIT, AS_KEY, ""), 405);
   assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
-  assert_int_equal(office_ask_at("HEAD", AUDIT, AS_KEY, "", NOW_US), 200);
-  office.outcome = ST_STORE_FAILED;
+  assert_int_equal(fixture_ask_at("HEAD", AUDIT, AS_KEY, "", NOW_US), 200);
+  fixture.outcome = ST_STORE_FAILED;
   assert_int_equal(get(AUDIT, AS_KEY), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
@@ -135,10 +135,10 @@ static void others_may_not_read_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(lines_are_escaped_json, office_open),
-      cmocka_unit_test_setup(pages_lead_back_to_the_first_line, office_open),
-      cmocka_unit_test_setup(a_page_ends_when_the_body_is_full, office_open),
-      cmocka_unit_test_setup(others_may_not_read_it, office_open),
+      cmocka_unit_test_setup(lines_are_escaped_json, fixture_set_up),
+      cmocka_unit_test_setup(pages_lead_back_to_the_first_line, fixture_set_up),
+      cmocka_unit_test_setup(a_page_ends_when_the_body_is_full, fixture_set_up),
+      cmocka_unit_test_setup(others_may_not_read_it, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

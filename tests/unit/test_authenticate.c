@@ -33,7 +33,7 @@ static st_context *begin(const char *query, const char *name, const char *value)
                          .remote = ST_TEXT(REMOTE),
                          .now = NOW,
                          .now_us = NOW_US};
-  office.now = NOW;
+  fixture.now = NOW;
   context.service = &service;
   context.request = &request;
   context.reply = &reply;
@@ -108,7 +108,7 @@ static void basic_beside_another_is_refused(void **state) {
     CHECK(get(rows[i][0], rows[i][1]) == 400, "row %zu: %d", i, reply.status);
     check_ambiguous();
   }
-  assert_int_equal(office.checks, 0);
+  assert_int_equal(fixture.checks, 0);
   assert_int_equal(get(INFO, "X-API-Key: " KEY "\nX-API-Key: " KEY "\n"), 200);
 }
 
@@ -202,7 +202,7 @@ static void malformed_basic_is_unauthorized(void **state) {
     assert_string_equal(reply.challenge, "Bearer error=\"invalid_token\"");
     assert_string_equal(reply.event.credential, "");
   }
-  assert_int_equal(office.checks, 0);
+  assert_int_equal(fixture.checks, 0);
 }
 
 /* The longest login and the longest password fit together; a byte more is never read. */
@@ -214,11 +214,11 @@ static void the_longest_basic_is_read(void **state) {
   subtoken_text longest = {text, ST_NAME_MAX + 1 + ST_PASSWORD_MAX};
   subtoken_text longer = {text, sizeof text};
   assert_int_equal(get(INFO, basic_line(longest)), 401);
-  assert_int_equal(office.checks, 1);
+  assert_int_equal(fixture.checks, 1);
   text[ST_NAME_MAX] = 'x';
   text[5] = ':';
   assert_int_equal(get(INFO, basic_line(longer)), 401);
-  assert_int_equal(office.checks, 1);
+  assert_int_equal(fixture.checks, 1);
   check_event("login_failed");
 }
 
@@ -236,8 +236,8 @@ static void a_basic_password_is_wiped(void **state) {
   assert_true(context.credential.forms == ST_FORM_BASIC && is_in_context(PASSWORD));
   assert_true(done(st_authenticate_found(&context, &identity)));
   assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
-  office.verdict_forced = true;
-  office.status = ST_PASSWORD_WRONG;
+  fixture.status_forced = true;
+  fixture.status = ST_PASSWORD_WRONG;
   assert_true(st_basic_auth_start(&basic, (const uint8_t *)"another 32 bytes that it draws.",
                                   st_basic_locks_get()));
   assert_false(done(st_authenticate(begin("", "Authorization", good), &identity)));
@@ -254,17 +254,17 @@ static void a_basic_password_is_wiped(void **state) {
 /* People are told which of the two it was. */
 static void busy_and_failed_are_two_things(void **state) {
   (void)state;
-  office.verdict_forced = true;
-  office.status = ST_PASSWORD_BUSY;
+  fixture.status_forced = true;
+  fixture.status = ST_PASSWORD_BUSY;
   assert_int_equal(get(INFO, AS_ALICE), 503);
   check_body("{\"text\":\"too many passwords are being checked; try again later\"}");
   check_event("passwords_busy");
   assert_int_equal(reply.retry_after, 5);
-  office.status = ST_PASSWORD_FAILED;
+  fixture.status = ST_PASSWORD_FAILED;
   assert_int_equal(get(INFO, AS_ALICE), 503);
   check_body("{\"text\":\"the key store cannot be read; try again later\"}");
   check_event("store_error");
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(get(INFO, AS_ALICE), 503);
   check_body("{\"text\":\"the key store cannot be read; try again later\"}");
   check_event("store_error");
@@ -292,7 +292,7 @@ static void a_registered_string_is_a_credential(void **state) {
       {INFO, "Authorization: " STRING "\n", 401},
       {INFO, "X-API-Key: " STRING "\nX-API-Key: " KEY "\n", 400},
   };
-  office_row *row = office_add(ST_KIND_KEY, "5e615e4d", "", "operations", "account", ST_NEVER);
+  fixture_row *row = fixture_add(ST_KIND_KEY, "5e615e4d", "", "operations", "account", ST_NEVER);
   assert_true(st_key_string_hash(ST_TEXT(STRING), row->digest));
   for (size_t i = 0; i < COUNT(rows); i++) {
     int status = get(rows[i].target, rows[i].headers);
@@ -309,9 +309,9 @@ static void a_registered_string_is_a_credential(void **state) {
 /* ---- what was used ---- */
 
 static const char *used_by(const char *headers) {
-  office.used[0] = '\0';
+  fixture.used[0] = '\0';
   assert_int_equal(get(INFO, headers), 200);
-  return office.used;
+  return fixture.used;
 }
 
 static void the_use_of_a_key_is_noted(void **state) {
@@ -323,9 +323,9 @@ static void the_use_of_a_key_is_noted(void **state) {
   assert_int_equal(post("/v1/auth/token", AS_KEY, ""), 200);
   snprintf(token, sizeof token, "%s", member("access_token"));
   assert_string_equal(used_by(bearer(token)), KEY_ID); /* that the login was made with */
-  office.used[0] = '\0';
+  fixture.used[0] = '\0';
   assert_int_equal(get(INFO, "X-API-Key: " WRONG_KEY "\n"), 401);
-  assert_string_equal(office.used, "");
+  assert_string_equal(fixture.used, "");
 }
 
 /* ---- what it may ---- */
@@ -371,7 +371,7 @@ static void a_credential_ends_with_its_root(void **state) {
   int64_t end = 5;
   assert_true(done(st_access_find_end(v, NULL, &end)));
   assert_true(end == ST_NEVER);
-  identity.key = *(const st_key *)&office_row_of(POOR_ID)->key;
+  identity.key = *(const st_key *)&fixture_row_of(POOR_ID)->key;
   identity.method = ST_AUTH_KEY;
   assert_true(done(st_access_find_end(v, &identity, &end)));
   assert_true(end == NOW + 600);
@@ -389,13 +389,13 @@ static void a_credential_ends_with_its_root(void **state) {
   /* a person's login: the person */
   identity.method = ST_AUTH_SESSION;
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
-  office_person(ST_TEXT("alice"))->key.expires_at = NOW + 700;
+  fixture_user(ST_TEXT("alice"))->key.expires_at = NOW + 700;
   assert_true(done(st_access_find_end(v, &identity, &end)));
   assert_true(end == NOW + 700);
   snprintf(identity.key.owner, sizeof identity.key.owner, "bob");
   assert_false(done(st_access_find_end(v, &identity, &end)));
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
-  office.broken = true;
+  fixture.broken = true;
   assert_false(done(st_access_find_end(v, &identity, &end)));
 }
 
@@ -572,22 +572,22 @@ static void header_values_are_escaped(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(basic_is_a_credential, office_open),
-      cmocka_unit_test_setup(basic_beside_another_is_refused, office_open),
-      cmocka_unit_test_setup(forms_that_are_off_are_ignored, office_open),
-      cmocka_unit_test_setup(a_401_asks_for_basic_when_told, office_open),
-      cmocka_unit_test_setup(malformed_basic_is_unauthorized, office_open),
-      cmocka_unit_test_setup(the_longest_basic_is_read, office_open),
-      cmocka_unit_test_setup(a_basic_password_is_wiped, office_open),
-      cmocka_unit_test_setup(busy_and_failed_are_two_things, office_open),
-      cmocka_unit_test_setup(a_registered_string_is_a_credential, office_open),
-      cmocka_unit_test_setup(the_use_of_a_key_is_noted, office_open),
-      cmocka_unit_test_setup(a_credential_covers_its_permissions, office_open),
-      cmocka_unit_test_setup(a_credential_ends_with_its_root, office_open),
-      cmocka_unit_test_setup(the_actor_of_a_change_is_named, office_open),
-      cmocka_unit_test_setup(numbers_of_a_query_have_bounds, office_open),
-      cmocka_unit_test_setup(texts_of_a_query_are_decoded, office_open),
-      cmocka_unit_test_setup(header_values_are_escaped, office_open),
+      cmocka_unit_test_setup(basic_is_a_credential, fixture_set_up),
+      cmocka_unit_test_setup(basic_beside_another_is_refused, fixture_set_up),
+      cmocka_unit_test_setup(forms_that_are_off_are_ignored, fixture_set_up),
+      cmocka_unit_test_setup(a_401_asks_for_basic_when_told, fixture_set_up),
+      cmocka_unit_test_setup(malformed_basic_is_unauthorized, fixture_set_up),
+      cmocka_unit_test_setup(the_longest_basic_is_read, fixture_set_up),
+      cmocka_unit_test_setup(a_basic_password_is_wiped, fixture_set_up),
+      cmocka_unit_test_setup(busy_and_failed_are_two_things, fixture_set_up),
+      cmocka_unit_test_setup(a_registered_string_is_a_credential, fixture_set_up),
+      cmocka_unit_test_setup(the_use_of_a_key_is_noted, fixture_set_up),
+      cmocka_unit_test_setup(a_credential_covers_its_permissions, fixture_set_up),
+      cmocka_unit_test_setup(a_credential_ends_with_its_root, fixture_set_up),
+      cmocka_unit_test_setup(the_actor_of_a_change_is_named, fixture_set_up),
+      cmocka_unit_test_setup(numbers_of_a_query_have_bounds, fixture_set_up),
+      cmocka_unit_test_setup(texts_of_a_query_are_decoded, fixture_set_up),
+      cmocka_unit_test_setup(header_values_are_escaped, fixture_set_up),
   };
   return cmocka_run_group_tests_name("visit", tests, NULL, NULL);
 }

@@ -2,11 +2,11 @@
 #include "service_fixture.h"
 
 #define OTHER_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
-#define SUB "0000000000000000000000000000000000000000001" /* of the office's first row */
+#define SUB "0000000000000000000000000000000000000000001" /* of the fixture's first row */
 #define ASK "/v2/authorize"
 #define AMBIGUOUS "{\"text\":\"the request target can be read in more than one way\"}"
 
-static st_key *const stored = &office.rows[0].key;
+static st_key *const stored = &fixture.rows[0].key;
 
 static const char policy_text[] =
     "{\"default\":\"deny\",\"preflight\":true,\"routes\":["
@@ -17,7 +17,7 @@ static const char policy_text[] =
     "{\"path\":\"/v2/items\",\"public\":true}]}";
 
 static int set_up(void **state) {
-  (void)office_open(state);
+  (void)fixture_set_up(state);
   assert_string_equal(stored->id, KEY_ID);
   assert_string_equal(stored->sub, SUB);
   snprintf(stored->owner, sizeof stored->owner, "J\xC3\xB8rn 100%%\r\nX-Subtoken-Sub: root");
@@ -63,7 +63,7 @@ static bool tells_nobody(void) {
 
 /* Without a nonce a refusal tells of nobody. */
 static int ask(const char *method, const char *target, const char *headers, const char *body) {
-  int status = office_ask(method, target, headers, body);
+  int status = fixture_ask(method, target, headers, body);
   assert_true((status == 200) == (reply.body_len == 0));
   if (status == 404) return status;
   check_five();
@@ -434,11 +434,11 @@ static void the_longest_identity_fits(void **state) {
 
 static void what_cannot_be_decided_is_503(void **state) {
   (void)state;
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(get(ASK "/a", AS_KEY), 503);
   assert_true(reply.retry_after > 0);
   assert_int_equal(get(ASK, subtoken("account", NULL, NGINX("GET", "/a") BEARER)), 503);
-  office.broken = false;
+  fixture.broken = false;
   stored->disabled = true;
   assert_int_equal(get(ASK "/a", AS_KEY), 401);
   check_body(UNAUTHORIZED);
@@ -500,7 +500,7 @@ static void an_ambiguous_target_comes_first(void **state) {
   check_body(AMBIGUOUS);
   assert_int_equal(may("GET", "/v2/nowhere", AS_KEY AS_KEY), 400);
   check_body("{\"text\":\"more than one credential\"}");
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(may("GET", "/v2/nowhere", AS_KEY), 503);
   assert_int_equal(may("GET", "/v2/items", AS_KEY), 200); /* not looked at */
   assert_true(tells_nobody());
@@ -562,7 +562,7 @@ static void a_nonce_is_echoed(void **state) {
       char headers[600], target[100];
       snprintf(headers, sizeof headers, "%s%s", rows[i].headers, answers[j].credential);
       snprintf(target, sizeof target, ASK "%s", answers[j].original);
-      int status = office_ask("GET", target, headers, "");
+      int status = fixture_ask("GET", target, headers, "");
       check_five();
       CHECK(status == answers[j].status || (status == 401 && answers[j].credential[0] == '\0'),
             "row %zu, %zu is %d", i, j, status);
@@ -595,23 +595,23 @@ static void the_identity_is_told_whatever_the_policy_says(void **state) {
     snprintf(target, sizeof target, ASK "%s", rows[i].original);
     int status = ask(rows[i].method, target, AS_KEY, rows[i].body);
     CHECK(status == rows[i].without, "row %zu without is %d", i, status);
-    status = office_ask(rows[i].method, target, AS_KEY NONCE, rows[i].body);
+    status = fixture_ask(rows[i].method, target, AS_KEY NONCE, rows[i].body);
     check_five();
     CHECK(status == rows[i].with, "row %zu with is %d", i, status);
     CHECK(strncmp(reply.headers, WHO, strlen(WHO)) == 0, "row %zu: %s", i, reply.headers);
     /* One that is not good is told of nowhere, and passes at most where it did. */
-    status = office_ask(rows[i].method, target, "Authorization: Bearer " OTHER_KEY "\n" NONCE,
+    status = fixture_ask(rows[i].method, target, "Authorization: Bearer " OTHER_KEY "\n" NONCE,
                         rows[i].body);
     CHECK(status == 401 && strncmp(reply.headers, NOBODY, strlen(NOBODY)) == 0, "row %zu: %d %s", i,
           status, reply.headers);
-    status = office_ask(rows[i].method, target, NONCE, rows[i].body);
+    status = fixture_ask(rows[i].method, target, NONCE, rows[i].body);
     bool open = rows[i].without == 200 && strcmp(rows[i].original, "/v2/items") == 0;
     CHECK(status == (open ? 200 : 401), "row %zu: nobody is %d", i, status);
   }
-  assert_int_equal(office_ask("GET", ASK, NGINX("GET", "/v2//account") AS_KEY NONCE, ""), 403);
+  assert_int_equal(fixture_ask("GET", ASK, NGINX("GET", "/v2//account") AS_KEY NONCE, ""), 403);
   assert_int_equal(strncmp(reply.headers, WHO, strlen(WHO)), 0);
-  office.broken = true;
-  assert_int_equal(office_ask("GET", ASK "/v2/items", AS_KEY NONCE, ""), 503);
+  fixture.broken = true;
+  assert_int_equal(fixture_ask("GET", ASK "/v2/items", AS_KEY NONCE, ""), 503);
   check_five();
 }
 
@@ -651,7 +651,7 @@ static int ask_as_anyone(const char *method, const char *original, const char *h
                          const char *body, const char *told) {
   char target[300], lines[300];
   snprintf(target, sizeof target, ASK "%s", original);
-  int status = office_ask(method, target, headers, body);
+  int status = fixture_ask(method, target, headers, body);
   snprintf(lines, sizeof lines,
            "X-Subtoken-Sub: \r\nX-Subtoken-Key: \r\nX-Subtoken-Owner: \r\n"
            "X-Subtoken-Permissions: %s\r\nX-Subtoken-Expires: \r\n",
@@ -662,8 +662,8 @@ static int ask_as_anyone(const char *method, const char *original, const char *h
 
 static int set_up_anyone(void **state) {
   int result = set_up_policy(state);
-  office_enrol(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "history_api,account");
-  office_row *row = &office.rows[office.row_count - 1];
+  fixture_add_user(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "history_api,account");
+  fixture_row *row = &fixture.rows[fixture.row_count - 1];
   return st_identity_anonymous_digest(row->digest) ? result : -1;
 }
 
@@ -695,16 +695,16 @@ static void the_anonymous_user_may_pass(void **state) {
 
 static void without_an_anonymous_user_nobody_passes(void **state) {
   (void)state;
-  st_key *row = &office.rows[office.row_count - 1].key;
+  st_key *row = &fixture.rows[fixture.row_count - 1].key;
   row->disabled = true;
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 401);
   row->disabled = false;
   row->permissions[0] = '\0';
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 401);
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 503);
   check_event("store_error");
-  office.broken = false;
+  fixture.broken = false;
   service.policy = NULL; /* the edge has one, and is told what it needs to know */
   snprintf(row->permissions, sizeof row->permissions, "account");
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", "account"), 401);

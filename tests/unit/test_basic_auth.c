@@ -20,7 +20,7 @@ static int ask_at(const char *text, int64_t now_us) {
   st_base64_write(&writer, ST_PADDED, text, strlen(text));
   st_write_char(&writer, '\n');
   assert_true(st_writer_end(&writer));
-  return office_ask_at("GET", INFO, line, "", now_us);
+  return fixture_ask_at("GET", INFO, line, "", now_us);
 }
 
 static int ask(const char *text) {
@@ -30,11 +30,11 @@ static int ask(const char *text) {
 #define ALICE "alice:" PASSWORD
 
 static st_user *alice(void) {
-  return office_person(ST_TEXT("alice"));
+  return fixture_user(ST_TEXT("alice"));
 }
 
 static st_key *alice_row(void) {
-  return &office_row_of(ALICE_ID)->key;
+  return &fixture_row_of(ALICE_ID)->key;
 }
 
 static void forget(void) {
@@ -50,7 +50,7 @@ static void a_right_password_is_let_in(void **state) {
   check_event("none");
   assert_string_equal(reply.event.key_id, ALICE_ID);
   check_body_starts("{\"id\":\"" ALICE_ID "\",\"name\":\"alice\"");
-  assert_int_equal(office.checks, 1);
+  assert_int_equal(fixture.checks, 1);
 }
 
 static void a_wrong_password_is_refused(void **state) {
@@ -76,17 +76,17 @@ static void a_wrong_password_is_refused(void **state) {
       {"alice", 0, false},
       {PASSWORD, 1, true}, /* up to its colon it is a login */
   };
-  office_enrol(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "account");
+  fixture_add_user(ST_ANONYMOUS, "A2EA1000-0000-0000-0000-000000000000", "account");
   for (size_t i = 0; i < COUNT(rows); i++) {
-    office.checks = 0;
-    office.checked_nobody = false;
+    fixture.checks = 0;
+    fixture.checked_nobody = false;
     assert_true(st_throttle_start(&throttle, (const uint8_t *)"sixteen bytes...."));
     CHECK(ask(rows[i].text) == 401, "row %zu: %d", i, reply.status);
     /* D12: Latin-1 is told apart, in the log alone. */
     bool utf8 = st_utf8_valid(st_text(rows[i].text));
     check_unauthorized(utf8 ? "login_failed" : "login_not_utf8");
-    CHECK(office.checks == rows[i].checks && office.checked_nobody == rows[i].nobody,
-          "row %zu: %zu checks", i, office.checks);
+    CHECK(fixture.checks == rows[i].checks && fixture.checked_nobody == rows[i].nobody,
+          "row %zu: %zu checks", i, fixture.checks);
     assert_string_equal(reply.event.key_id, "");
   }
 }
@@ -95,19 +95,19 @@ static void a_wrong_password_is_refused(void **state) {
 static void a_disabled_user_looks_like_a_wrong_password(void **state) {
   (void)state;
   for (int over = 0; over < 2; over++) {
-    office.checks = 0;
+    fixture.checks = 0;
     assert_true(st_throttle_start(&throttle, (const uint8_t *)"sixteen bytes...."));
     alice()->key.disabled = alice_row()->disabled = over == 0;
     alice()->key.expires_at = alice_row()->expires_at = over == 0 ? ST_NEVER : NOW;
     for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
       assert_int_equal(ask(ALICE), 401);
       check_unauthorized("login_failed");
-      assert_true(office.checked_nobody);
+      assert_true(fixture.checked_nobody);
     }
-    assert_int_equal(office.checks, ST_THROTTLE_USERNAME_BURST);
+    assert_int_equal(fixture.checks, ST_THROTTLE_USERNAME_BURST);
     assert_int_equal(ask(ALICE), 429);
     check_event("login_throttled");
-    assert_int_equal(office.checks, ST_THROTTLE_USERNAME_BURST);
+    assert_int_equal(fixture.checks, ST_THROTTLE_USERNAME_BURST);
   }
   alice()->key.expires_at = alice_row()->expires_at = NOW + 1;
   assert_int_equal(ask_at(ALICE, NOW_US + 100 * ST_THROTTLE_USERNAME_US), 200);
@@ -120,19 +120,19 @@ static void a_verified_pair_is_remembered(void **state) {
   assert_int_equal(ask(ALICE), 200);
   for (int i = 0; i < 20; i++) assert_int_equal(ask_at(ALICE, NOW_US + i), 200);
   assert_int_equal(ask_at(ALICE, NOW_US + MINUTE - ST_BASIC_RENEW_US), 200);
-  assert_int_equal(office.checks, 1);
+  assert_int_equal(fixture.checks, 1);
   assert_int_equal(ask_at(ALICE, NOW_US + MINUTE), 200);
-  assert_int_equal(office.checks, 2);
+  assert_int_equal(fixture.checks, 2);
   assert_int_equal(ask_at(ALICE, NOW_US + MINUTE + 1), 200);
-  assert_int_equal(office.checks, 2);
+  assert_int_equal(fixture.checks, 2);
   /* that one, and no other */
   assert_int_equal(ask_at(ALICE "!", NOW_US + MINUTE + 1), 401);
-  assert_int_equal(office.checks, 3);
+  assert_int_equal(fixture.checks, 3);
   assert_int_equal(ask_at("alic:e" PASSWORD, NOW_US + MINUTE + 1), 401);
-  assert_int_equal(office.checks, 4);
+  assert_int_equal(fixture.checks, 4);
   /* a wrong one is not remembered */
   assert_int_equal(ask_at(ALICE "!", NOW_US + MINUTE + 1), 401);
-  assert_int_equal(office.checks, 5);
+  assert_int_equal(fixture.checks, 5);
 }
 
 /* Near its end it is checked once, and good for another minute; but never without the password. */
@@ -141,11 +141,11 @@ static void a_pair_is_renewed_by_its_password(void **state) {
   int64_t late = NOW_US + MINUTE - ST_BASIC_RENEW_US + 1;
   assert_int_equal(ask(ALICE), 200);
   for (int i = 0; i < 20; i++) assert_int_equal(ask_at(ALICE, late + i), 200);
-  assert_int_equal(office.checks, 2);
+  assert_int_equal(fixture.checks, 2);
   assert_int_equal(ask_at(ALICE, late + MINUTE - ST_BASIC_RENEW_US), 200);
-  assert_int_equal(office.checks, 2);
+  assert_int_equal(fixture.checks, 2);
   assert_int_equal(ask_at(ALICE, late + MINUTE), 200);
-  assert_int_equal(office.checks, 3);
+  assert_int_equal(fixture.checks, 3);
 }
 
 /* Neither the password nor its plain hash, by which guesses could be tried. */
@@ -165,11 +165,11 @@ static void another_sub_forgets_the_pair(void **state) {
   assert_int_equal(ask(ALICE), 200);
   alice_row()->sub[0] = alice()->key.sub[0] = 'x';
   assert_int_equal(ask(ALICE), 200);
-  assert_int_equal(office.checks, 2);
+  assert_int_equal(fixture.checks, 2);
   snprintf(alice()->password, sizeof alice()->password, "hash of another one");
   alice_row()->sub[0] = alice()->key.sub[0] = 'y';
   assert_int_equal(ask(ALICE), 401);
-  assert_int_equal(office.checks, 3);
+  assert_int_equal(fixture.checks, 3);
   assert_int_equal(ask("alice:another one"), 200);
 }
 
@@ -179,25 +179,25 @@ static void the_store_is_asked_each_time(void **state) {
   snprintf(alice_row()->permissions, sizeof alice_row()->permissions, "wallet");
   assert_int_equal(ask(ALICE), 200);
   check_body("{\"id\":\"" ALICE_ID "\",\"name\":\"alice\",\"permissions\":[\"wallet\"]}");
-  assert_int_equal(office.checks, 1);
-  office.broken = true;
+  assert_int_equal(fixture.checks, 1);
+  fixture.broken = true;
   assert_int_equal(ask(ALICE), 503);
   check_event("store_error");
-  assert_int_equal(office.checks, 1);
-  office.broken = false;
+  assert_int_equal(fixture.checks, 1);
+  fixture.broken = false;
   assert_int_equal(ask(ALICE), 200);
-  assert_int_equal(office.checks, 1);
+  assert_int_equal(fixture.checks, 1);
   alice_row()->disabled = alice()->key.disabled = true;
   assert_int_equal(ask(ALICE), 401);
   check_unauthorized("login_failed");
-  assert_true(office.checked_nobody);
+  assert_true(fixture.checked_nobody);
   alice_row()->disabled = alice()->key.disabled = false;
   assert_int_equal(ask(ALICE), 200);
   alice_row()->expires_at = alice()->key.expires_at = NOW;
   assert_int_equal(ask(ALICE), 401);
   alice_row()->expires_at = alice()->key.expires_at = ST_NEVER;
   assert_int_equal(ask(ALICE), 200);
-  office_row_of(ALICE_ID)->ended = true; /* deleted while the person could still be found */
+  fixture_row_of(ALICE_ID)->ended = true; /* deleted while the person could still be found */
   assert_int_equal(ask(ALICE), 401);
   check_unauthorized("login_failed");
 }
@@ -211,7 +211,7 @@ static void failed_passwords_are_limited(void **state) {
   check_event("login_throttled");
   assert_int_equal(reply.retry_after, 10);
   assert_int_equal(ask(ALICE), 429); /* even the right one */
-  assert_int_equal(office.checks, ST_THROTTLE_USERNAME_BURST);
+  assert_int_equal(fixture.checks, ST_THROTTLE_USERNAME_BURST);
   assert_int_equal(ask_at(ALICE, NOW_US + ST_THROTTLE_USERNAME_US), 200);
   /* whoever is in stays in, however others guess */
   assert_int_equal(ask_at(ALICE "!", NOW_US + ST_THROTTLE_USERNAME_US), 401);
@@ -224,9 +224,9 @@ static void an_unchecked_password_is_no_attempt(void **state) {
   (void)state;
   for (int i = 0; i < 4 * ST_THROTTLE_USERNAME_BURST; i++) {
     forget();
-    office.verdict_forced = i % 4 < 2;
-    office.status = i % 4 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
-    office.broken = i % 4 == 2;
+    fixture.status_forced = i % 4 < 2;
+    fixture.status = i % 4 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
+    fixture.broken = i % 4 == 2;
     int status = ask(ALICE);
     CHECK(status == (i % 4 == 3 ? 200 : 503), "%d: %d", i, status);
     check_event(i % 4 == 0 ? "passwords_busy" : i % 4 == 3 ? "none" : "store_error");
@@ -238,8 +238,8 @@ static void an_unchecked_password_is_no_attempt(void **state) {
 /* No password is computed for a person who is not there, as if there were one. */
 static void no_password_fits_an_unknown_user(void **state) {
   (void)state;
-  office.verdict_forced = true;
-  office.status = ST_PASSWORD_OK;
+  fixture.status_forced = true;
+  fixture.status = ST_PASSWORD_OK;
   assert_int_equal(ask("bob:" PASSWORD), 401);
   check_unauthorized("login_failed");
 }
@@ -251,7 +251,7 @@ static atomic_int wanted; /* how many have to be waiting before a password is co
 
 static st_store_status find_alice(void *context, subtoken_text login, st_user *person) {
   (void)context, (void)login;
-  *person = office.persons[0];
+  *person = fixture.users[0];
   return ST_STORE_OK;
 }
 
@@ -350,20 +350,20 @@ static void waiting_ends_at_the_deadline(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(a_right_password_is_let_in, office_open),
-      cmocka_unit_test_setup(a_wrong_password_is_refused, office_open),
-      cmocka_unit_test_setup(a_disabled_user_looks_like_a_wrong_password, office_open),
-      cmocka_unit_test_setup(a_verified_pair_is_remembered, office_open),
-      cmocka_unit_test_setup(a_pair_is_renewed_by_its_password, office_open),
-      cmocka_unit_test_setup(a_pair_is_kept_under_a_keyed_hash, office_open),
-      cmocka_unit_test_setup(another_sub_forgets_the_pair, office_open),
-      cmocka_unit_test_setup(the_store_is_asked_each_time, office_open),
-      cmocka_unit_test_setup(failed_passwords_are_limited, office_open),
-      cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, office_open),
-      cmocka_unit_test_setup(no_password_fits_an_unknown_user, office_open),
-      cmocka_unit_test_setup(a_password_is_computed_once_for_all, office_open),
-      cmocka_unit_test_setup(a_limited_number_waits, office_open),
-      cmocka_unit_test_setup(waiting_ends_at_the_deadline, office_open),
+      cmocka_unit_test_setup(a_right_password_is_let_in, fixture_set_up),
+      cmocka_unit_test_setup(a_wrong_password_is_refused, fixture_set_up),
+      cmocka_unit_test_setup(a_disabled_user_looks_like_a_wrong_password, fixture_set_up),
+      cmocka_unit_test_setup(a_verified_pair_is_remembered, fixture_set_up),
+      cmocka_unit_test_setup(a_pair_is_renewed_by_its_password, fixture_set_up),
+      cmocka_unit_test_setup(a_pair_is_kept_under_a_keyed_hash, fixture_set_up),
+      cmocka_unit_test_setup(another_sub_forgets_the_pair, fixture_set_up),
+      cmocka_unit_test_setup(the_store_is_asked_each_time, fixture_set_up),
+      cmocka_unit_test_setup(failed_passwords_are_limited, fixture_set_up),
+      cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, fixture_set_up),
+      cmocka_unit_test_setup(no_password_fits_an_unknown_user, fixture_set_up),
+      cmocka_unit_test_setup(a_password_is_computed_once_for_all, fixture_set_up),
+      cmocka_unit_test_setup(a_limited_number_waits, fixture_set_up),
+      cmocka_unit_test_setup(waiting_ends_at_the_deadline, fixture_set_up),
   };
   return cmocka_run_group_tests_name("basic", tests, NULL, NULL);
 }

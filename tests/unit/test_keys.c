@@ -11,8 +11,8 @@
 #define SMALL "{\"name\":\"n\",\"permissions\":[\"account\"]}"
 
 static int set_up(void **state) {
-  (void)office_open(state);
-  office_add(ST_KIND_KEY, ALICES, "", "alice", "account", ST_NEVER);
+  (void)fixture_set_up(state);
+  fixture_add(ST_KIND_KEY, ALICES, "", "alice", "account", ST_NEVER);
   return 0;
 }
 
@@ -41,15 +41,15 @@ static const char *with(const char *a, const char *b) {
 }
 
 static int create(const char *who, const char *body) {
-  return office_ask("POST", KEYS, with(who, AS_JSON), body);
+  return fixture_ask("POST", KEYS, with(who, AS_JSON), body);
 }
 
 static int patch(const char *who, const char *path, const char *body) {
-  return office_ask("PATCH", path, with(who, AS_JSON), body);
+  return fixture_ask("PATCH", path, with(who, AS_JSON), body);
 }
 
 static const st_key *key_of(const char *id) {
-  office_row *row = office_key_row(id);
+  fixture_row *row = fixture_key_row(id);
   assert_non_null(row);
   return &row->key;
 }
@@ -98,14 +98,14 @@ static void only_managers_manage_keys(void **state) {
         {"DELETE", ONE(ALICES), "", "", 204},
     };
     for (size_t j = 0; j < COUNT(calls); j++) {
-      office_row_of(ALICES)->ended = false;
-      size_t changes = office.changes;
-      int status = office_ask(calls[j].method, calls[j].path, with(rows[i].who, calls[j].headers),
+      fixture_row_of(ALICES)->ended = false;
+      size_t changes = fixture.changes;
+      int status = fixture_ask(calls[j].method, calls[j].path, with(rows[i].who, calls[j].headers),
                               calls[j].body);
       bool good = rows[i].status == 200;
       CHECK(status == (good ? calls[j].good : rows[i].status), "row %zu: %s %s: %d %.*s", i,
             calls[j].method, calls[j].path, status, (int)reply.body_len, reply.body);
-      CHECK(good || office.changes == changes, "row %zu: %s", i, calls[j].method);
+      CHECK(good || fixture.changes == changes, "row %zu: %s", i, calls[j].method);
       if (!good) check_event(rows[i].event);
     }
   }
@@ -129,13 +129,13 @@ static void a_user_sees_own_keys_alone(void **state) {
       snprintf(revoke, sizeof revoke, "%s/revoke-subtokens", paths[j]);
       assert_int_equal(get(paths[j], ways[i]), 404);
       check_body(not_found); /* somebody else's key is none */
-      assert_int_equal(office_ask("DELETE", paths[j], ways[i], ""), 404);
+      assert_int_equal(fixture_ask("DELETE", paths[j], ways[i], ""), 404);
       check_body(not_found);
       assert_int_equal(patch(ways[i], paths[j], "{\"disabled\":true}"), 404);
       assert_int_equal(patch(ways[i], paths[j], "{\"name\":\"x\"}"), 404);
-      assert_int_equal(office_ask("POST", revoke, ways[i], ""), 404);
+      assert_int_equal(fixture_ask("POST", revoke, ways[i], ""), 404);
     }
-    assert_int_equal(office.changes, 0);
+    assert_int_equal(fixture.changes, 0);
     assert_int_equal(get(KEYS, ways[i]), 200);
     assert_non_null(memmem(reply.body, reply.body_len, ALICES, ST_KEY_ID_LEN));
     assert_null(memmem(reply.body, reply.body_len, "operations", 10));
@@ -148,7 +148,7 @@ static void a_user_sees_own_keys_alone(void **state) {
   check_body_starts("{\"keys\":[{\"id\":\"" POOR_ID "\"");
   assert_int_equal(get(KEYS "?sub=unheard-of", AS_KEY), 200);
   check_body("{\"keys\":[]}");
-  snprintf(office_row_of(ALICE_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "account,keys");
+  snprintf(fixture_row_of(ALICE_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "account,keys");
   assert_int_equal(get(ONE(POOR_ID), AS_ALICE), 200);
   assert_int_equal(get(ONE(ALICE_ID), AS_ALICE), 404); /* a person's row is no key */
 }
@@ -166,8 +166,8 @@ static void a_key_is_made_and_shown_once(void **state) {
   assert_string_equal(key->owner, "somebody");
   assert_string_equal(key->permissions, "guilds,account");
   assert_true(key->expires_at == NOW + 7200);
-  assert_string_equal(office.who, "key " KEY_ID);
-  assert_string_equal(office.maker, KEY_ID);
+  assert_string_equal(fixture.who, "key " KEY_ID);
+  assert_string_equal(fixture.grantor, KEY_ID);
   assert_false(reply.event.clamped);
   char whole[ST_KEY_LEN + 1], expected[600];
   snprintf(whole, sizeof whole, "%s", member("key"));
@@ -196,7 +196,7 @@ static void only_a_manager_names_an_owner(void **state) {
   for (size_t i = 0; i < COUNT(ways); i++) {
     assert_int_equal(create(ways[i], SMALL), 201);
     assert_string_equal(made()->owner, "alice");
-    assert_string_equal(office.who, "person alice");
+    assert_string_equal(fixture.who, "person alice");
     assert_int_equal(create(ways[i], own), 201);
     assert_string_equal(made()->owner, "alice");
     assert_int_equal(create(ways[i], other), 403);
@@ -222,12 +222,12 @@ static void a_key_exceeds_no_credential(void **state) {
     bool person = i == 1 || i == 2; /* who has no permission keys to hand on */
     CHECK(create(ways[i], keys) == (person ? 403 : 201), "%zu: %d", i, reply.status);
   }
-  assert_int_equal(office.changes, 2);
+  assert_int_equal(fixture.changes, 2);
   /* what was taken from the row, its tokens cannot hand on */
   const char *login = as_alice();
-  snprintf(office_row_of(ALICE_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "guilds");
+  snprintf(fixture_row_of(ALICE_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "guilds");
   assert_int_equal(create(AS_ALICE, SMALL), 403);
-  office_row *row = &office.rows[office.row_count - 1];
+  fixture_row *row = &fixture.rows[fixture.row_count - 1];
   assert_int_equal(row->key.kind, ST_KIND_SESSION);
   snprintf(row->key.permissions, sizeof row->key.permissions, "guilds");
   assert_int_equal(create(login, SMALL), 403);
@@ -267,11 +267,11 @@ static void expiries_are_read_strictly(void **state) {
     check_body_starts("{\"text\":\"expires: must be ");
   }
   assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"expires\":3600}"), 400);
-  assert_int_equal(office.changes, 0);
+  assert_int_equal(fixture.changes, 0);
   assert_true(expiring(AS_KEY, "1s")->expires_at == NOW + 1);
   assert_true(expiring(AS_KEY, "30d")->expires_at == NOW + 30 * DAY);
   assert_true(expiring(AS_KEY, "never")->expires_at == ST_NEVER);
-  assert_string_equal(office.maker, KEY_ID);
+  assert_string_equal(fixture.grantor, KEY_ID);
   assert_non_null(memmem(reply.body, reply.body_len, "\"expires_at\":null", 17));
   assert_int_equal(create(AS_KEY, SMALL), 201);
   assert_true(made()->expires_at == ST_NEVER);
@@ -281,9 +281,9 @@ static void expiries_are_read_strictly(void **state) {
 static void a_key_ends_with_its_grantor(void **state) {
   (void)state;
   const char *login = as_alice(), *service_login = as_service();
-  office_person(ST_TEXT("alice"))->key.expires_at = office_row_of(ALICE_ID)->key.expires_at =
+  fixture_user(ST_TEXT("alice"))->key.expires_at = fixture_row_of(ALICE_ID)->key.expires_at =
       NOW + 7 * DAY;
-  office_row_of(KEY_ID)->key.expires_at = NOW + 9 * DAY;
+  fixture_row_of(KEY_ID)->key.expires_at = NOW + 9 * DAY;
   const struct {
     const char *who;
     int64_t end;
@@ -301,7 +301,7 @@ static void a_key_ends_with_its_grantor(void **state) {
     assert_true(expiring(rows[i].who, "6d")->expires_at == NOW + 6 * DAY);
     assert_false(reply.event.clamped);
   }
-  office_row_of(KEY_ID)->key.kind = ST_KIND_USER; /* the key behind the service is not found */
+  fixture_row_of(KEY_ID)->key.kind = ST_KIND_USER; /* the key behind the service is not found */
   assert_int_equal(create(service_login, SMALL), 503);
 }
 
@@ -340,29 +340,29 @@ static void a_new_key_is_read_strictly(void **state) {
       if (len > ST_NAME_MAX) check_body(expected);
     }
   }
-  assert_int_equal(office_ask("POST", KEYS, AS_KEY "Content-Type: text/plain\n", SMALL), 415);
-  assert_int_equal(office_ask("POST", KEYS, AS_KEY AS_FORM, SMALL), 415);
-  assert_int_equal(office.changes, 2);
+  assert_int_equal(fixture_ask("POST", KEYS, AS_KEY "Content-Type: text/plain\n", SMALL), 415);
+  assert_int_equal(fixture_ask("POST", KEYS, AS_KEY AS_FORM, SMALL), 415);
+  assert_int_equal(fixture.changes, 2);
 }
 
 static void a_key_that_is_not_stored_is_told(void **state) {
   (void)state;
-  office.outcome = ST_STORE_DENIED;
+  fixture.outcome = ST_STORE_DENIED;
   assert_int_equal(create(AS_KEY, SMALL), 403);
   check_event("escalation");
-  office.outcome = ST_STORE_OWNER_REGISTERED; /* G2 */
+  fixture.outcome = ST_STORE_OWNER_REGISTERED; /* G2 */
   assert_int_equal(create(AS_KEY, SMALL), 409);
   check_event("owner_registered");
   check_body_starts("{\"text\":\"owner: is a user who registered");
-  office.outcome = ST_STORE_OWNER_NOT_USER;
+  fixture.outcome = ST_STORE_OWNER_NOT_USER;
   assert_int_equal(create(AS_KEY, SMALL), 409);
   check_event("owner_no_user");
-  office.outcome = ST_STORE_FAILED;
+  fixture.outcome = ST_STORE_FAILED;
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
   assert_null(memmem(reply.body, reply.body_len, "key\":", 5));
-  office.outcome = ST_STORE_BUSY;
+  fixture.outcome = ST_STORE_BUSY;
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_busy");
   assert_true(reply.retry_after > 0);
@@ -374,10 +374,10 @@ static void what_was_made_with_a_key_is_listed(void **state) {
   static const char made[] =
       ",\"made\":{\"keys\":2,\"users\":1,\"ended\":false,\"more\":true,\"list\":[{\"key\":\"" KEY_ID
       "\"},{\"user\":\"e\\\"ve\"}]}}";
-  office.made = (st_derived){.keys = 2, .users = 1, .more = true, .count = 2};
-  snprintf(office.made.items[0].name, sizeof office.made.items[0].name, KEY_ID);
-  office.made.items[1].user = true;
-  snprintf(office.made.items[1].name, sizeof office.made.items[1].name, "e\"ve");
+  fixture.derived = (st_derived){.keys = 2, .users = 1, .more = true, .count = 2};
+  snprintf(fixture.derived.items[0].name, sizeof fixture.derived.items[0].name, KEY_ID);
+  fixture.derived.items[1].user = true;
+  snprintf(fixture.derived.items[1].name, sizeof fixture.derived.items[1].name, "e\"ve");
   assert_int_equal(patch(AS_KEY, ONE(ALICES), "{\"disabled\":true}"), 200);
   assert_memory_equal(reply.body + reply.body_len - strlen(made), made, strlen(made));
   assert_int_equal(patch(AS_KEY, ONE(ALICES), "{\"disabled\":false}"), 200);
@@ -385,17 +385,17 @@ static void what_was_made_with_a_key_is_listed(void **state) {
   assert_int_equal(patch(AS_ALICE, ONE(ALICES), "{\"disabled\":true}"), 200);
   assert_null(memmem(reply.body, reply.body_len, "made", 4));
   /* the largest there are: an object in any case */
-  st_key *key = &office_row_of(ALICES)->key;
+  st_key *key = &fixture_row_of(ALICES)->key;
   memset(key->name, '\x01', ST_NAME_MAX);
   snprintf(key->permissions, sizeof key->permissions, "%s", too_many());
-  office.made.count = ST_DERIVED_LISTED;
+  fixture.derived.count = ST_DERIVED_LISTED;
   for (size_t i = 0; i < ST_DERIVED_LISTED; i++) {
-    office.made.items[i].user = true;
-    memset(office.made.items[i].name, '\x01', ST_NAME_MAX);
+    fixture.derived.items[i].user = true;
+    memset(fixture.derived.items[i].name, '\x01', ST_NAME_MAX);
   }
   assert_int_equal(patch(AS_KEY, ONE(ALICES), "{\"disabled\":true}"), 200);
   assert_string_equal(member("state"), "disabled");
-  assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_KEY, ""), 204);
+  assert_int_equal(fixture_ask("DELETE", ONE(ALICES), AS_KEY, ""), 204);
   check_header("Subtoken-Made: keys=2,users=1\r\n");
   assert_int_equal(reply.body_len, 0);
 }
@@ -404,15 +404,15 @@ static void what_was_made_with_a_key_is_listed(void **state) {
 static void owner_is_user_reaches_the_store(void **state) {
   (void)state;
   assert_int_equal(create(AS_KEY, SMALL), 201);
-  assert_false(office.owner_is_user);
+  assert_false(fixture.owner_is_user);
   assert_int_equal(create(AS_KEY,
                           "{\"name\":\"n\",\"permissions\":[],\"owner\":\"alice\","
                           "\"owner_is_user\":true}"),
                    201);
-  assert_true(office.owner_is_user);
+  assert_true(fixture.owner_is_user);
   assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"owner_is_user\":false}"),
                    201);
-  assert_false(office.owner_is_user);
+  assert_false(fixture.owner_is_user);
   assert_int_equal(create(AS_KEY, "{\"name\":\"n\",\"permissions\":[],\"owner_is_user\":1}"), 400);
   check_body_starts("{\"text\":\"owner_is_user: must be true or false");
 }
@@ -477,7 +477,7 @@ static void add_keys(size_t count, const char *name, const char *permissions) {
   for (size_t i = 0; i < count; i++) {
     char id[ST_KEY_ID_LEN + 1];
     snprintf(id, sizeof id, "%08zX-1111-1111-1111-111111111111", i * 7919 % 1000);
-    office_row *row = office_add(ST_KIND_KEY, id, "", "alice", permissions, ST_NEVER);
+    fixture_row *row = fixture_add(ST_KIND_KEY, id, "", "alice", permissions, ST_NEVER);
     snprintf(row->key.name, sizeof row->key.name, "%s", name);
   }
 }
@@ -492,10 +492,10 @@ static void pages_lead_through_all_keys(void **state) {
     }
     char id[ST_KEY_ID_LEN + 1];
     snprintf(id, sizeof id, "%08zX-1111-1111-1111-111111111111", keys * 7919 % 1000);
-    office_add(ST_KIND_KEY, id, "", "alice", "account", ST_NEVER);
+    fixture_add(ST_KIND_KEY, id, "", "alice", "account", ST_NEVER);
   }
   /* whoever has none */
-  office_enrol("bob", "B0B00000-0000-0000-0000-000000000000", "account");
+  fixture_add_user("bob", "B0B00000-0000-0000-0000-000000000000", "account");
   assert_int_equal(get(KEYS, "Authorization: Basic Ym9iOmNvcnJlY3QgaG9yc2U6IGJhdHRlcnk=\n"), 200);
   check_body("{\"keys\":[]}");
 }
@@ -526,7 +526,7 @@ static void a_page_has_at_most_100(void **state) {
   assert_int_equal(get(KEYS "?after=0123456789012345678901234567890123456", AS_KEY), 400);
   assert_int_equal(get(KEYS "?after=%00", AS_KEY), 400);
   assert_int_equal(get(KEYS "?after=a&after=b", AS_KEY), 400);
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(get(KEYS, AS_KEY), 503);
 }
 
@@ -537,9 +537,9 @@ static void a_page_ends_when_the_body_is_full(void **state) {
   memset(name, '\x01', ST_NAME_MAX);
   name[ST_NAME_MAX] = '\0';
   add_keys(60, name, too_many());
-  for (size_t i = 0; i < office.row_count; i++) {
-    office.rows[i].key.expires_at = ST_NEVER - 1; /* longer than null */
-    office.rows[i].key.used_at = NOW;
+  for (size_t i = 0; i < fixture.row_count; i++) {
+    fixture.rows[i].key.expires_at = ST_NEVER - 1; /* longer than null */
+    fixture.rows[i].key.used_at = NOW;
   }
   size_t all = 60 + 3;
   for (int limit = 1; limit <= 100; limit = limit * 3 + 1) {
@@ -548,8 +548,8 @@ static void a_page_ends_when_the_body_is_full(void **state) {
   }
   static st_reply one;
   st_writer writer = st_writer_on(one.body, sizeof one.body);
-  memcpy(office.rows[5].key.owner, name, sizeof name);
-  st_key_json_write(&writer, &office.rows[5].key, KEY, NOW);
+  memcpy(fixture.rows[5].key.owner, name, sizeof name);
+  st_key_json_write(&writer, &fixture.rows[5].key, KEY, NOW);
   assert_true(!writer.overflow && writer.len <= ST_KEY_JSON_MAX);
   assert_true(ST_KEY_JSON_MAX + 100 < ST_REPLY_BODY_MAX);
 }
@@ -561,7 +561,7 @@ static void hostile_names_are_escaped(void **state) {
   static const char hostile[] = "\"},{\"id\":\"x\\\n\x1B[2J\x7F\xC2\x9B</script>";
   static const char escaped[] =
       "\"name\":\"\\\"},{\\\"id\\\":\\\"x\\\\\\u000a\\u001b[2J\\u007f\\u009b</script>\"";
-  office_row *row = office_row_of(ALICES);
+  fixture_row *row = fixture_row_of(ALICES);
   snprintf(row->key.name, sizeof row->key.name, "%s", hostile);
   snprintf(row->key.owner, sizeof row->key.owner, "\xFF\"");
   assert_int_equal(get(ONE(ALICES), AS_KEY), 200);
@@ -581,7 +581,7 @@ static void each_state_has_its_name(void **state) {
   } rows[] = {{false, false, NOW + 1, "active"},   {false, false, NOW, "expired"},
               {false, true, NOW + 1, "suspended"}, {false, true, NOW, "suspended"},
               {true, false, NOW + 1, "disabled"},  {true, true, NOW - 1, "disabled"}};
-  st_key *key = &office_row_of(ALICES)->key;
+  st_key *key = &fixture_row_of(ALICES)->key;
   for (size_t i = 0; i < COUNT(rows); i++) {
     key->disabled = rows[i].disabled;
     key->suspended = rows[i].suspended;
@@ -609,7 +609,7 @@ static void a_key_is_renamed(void **state) {
   check_body("{\"text\":\"name: is longer than 256 bytes\"}");
   assert_int_equal(patch(AS_ALICE, ONE(ALICES), "{\"name\":\"\"}"), 200);
   assert_string_equal(key_of(ALICES)->name, "");
-  assert_int_equal(office.changes, 3);
+  assert_int_equal(fixture.changes, 3);
 }
 
 static void a_change_is_read_strictly(void **state) {
@@ -635,8 +635,8 @@ static void a_change_is_read_strictly(void **state) {
     snprintf(expected, sizeof expected, "{\"text\":\"%s", rows[i].text);
     check_body_starts(expected);
   }
-  assert_int_equal(office_ask("PATCH", ONE(ALICES), AS_KEY AS_FORM, "disabled=true"), 415);
-  assert_int_equal(office.changes, 0);
+  assert_int_equal(fixture_ask("PATCH", ONE(ALICES), AS_KEY AS_FORM, "disabled=true"), 415);
+  assert_int_equal(fixture.changes, 0);
 }
 
 /* Who takes a key back into use holds all that it can do, or manages all keys. */
@@ -662,7 +662,7 @@ static void a_key_is_disabled_and_enabled(void **state) {
   (void)state;
   const char *ways[] = {AS_ALICE, as_alice()};
   for (size_t i = 0; i < COUNT(ways); i++) {
-    st_key *key = &office_row_of(ALICES)->key;
+    st_key *key = &fixture_row_of(ALICES)->key;
     snprintf(key->permissions, sizeof key->permissions, "account,guilds");
     assert_int_equal(patch(ways[i], ONE(ALICES), "{\"disabled\":true}"), 200);
     check_header("Subtoken-Seq: 82\r\n");
@@ -685,30 +685,30 @@ static void a_key_is_disabled_and_enabled(void **state) {
 static void a_key_is_deleted_and_its_subtokens_revoked(void **state) {
   (void)state;
   static const char revoke[] = ONE(ALICES) "/revoke-subtokens";
-  assert_int_equal(office_ask("POST", revoke, AS_ALICE, ""), 204);
+  assert_int_equal(fixture_ask("POST", revoke, AS_ALICE, ""), 204);
   check_header("Subtoken-Seq: 83\r\n");
   assert_int_equal(reply.body_len, 0);
   assert_int_equal(key_of(ALICES)->sub[0], 'x');
   /* without a body it needs a header: browsers send the others across origins unasked */
-  assert_int_equal(office_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, "", ""),
+  assert_int_equal(fixture_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, "", ""),
                    400);
   check_body_starts("{\"text\":\"access_token: ");
-  assert_int_equal(office_ask("POST", revoke, AS_KEY AS_JSON, "{\"a\":1}"), 400);
-  assert_int_equal(office_ask("POST", revoke, AS_KEY, "{}"), 400);
-  assert_int_equal(office_ask("POST", revoke, AS_KEY, "x"), 400);
-  assert_int_equal(office.changes, 1);
-  assert_int_equal(office_ask("POST", revoke, AS_KEY AS_JSON, "{}"), 204); /* D15 */
+  assert_int_equal(fixture_ask("POST", revoke, AS_KEY AS_JSON, "{\"a\":1}"), 400);
+  assert_int_equal(fixture_ask("POST", revoke, AS_KEY, "{}"), 400);
+  assert_int_equal(fixture_ask("POST", revoke, AS_KEY, "x"), 400);
+  assert_int_equal(fixture.changes, 1);
+  assert_int_equal(fixture_ask("POST", revoke, AS_KEY AS_JSON, "{}"), 204); /* D15 */
   assert_int_equal(
-      office_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, AS_KEY, ""), 204);
-  office.outcome = ST_STORE_FAILED;
-  assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 503);
-  assert_int_equal(office_ask("POST", revoke, AS_ALICE, ""), 503);
+      fixture_ask("POST", ONE(ALICES) "/revoke-subtokens?access_token=" KEY, AS_KEY, ""), 204);
+  fixture.outcome = ST_STORE_FAILED;
+  assert_int_equal(fixture_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 503);
+  assert_int_equal(fixture_ask("POST", revoke, AS_ALICE, ""), 503);
   assert_int_equal(reply.headers_len, 0);
-  office.outcome = ST_STORE_OK;
-  assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 204);
+  fixture.outcome = ST_STORE_OK;
+  assert_int_equal(fixture_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 204);
   check_header("Subtoken-Seq: 81\r\n");
-  assert_string_equal(office.who, "person alice");
-  assert_int_equal(office_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 404);
+  assert_string_equal(fixture.who, "person alice");
+  assert_int_equal(fixture_ask("DELETE", ONE(ALICES), AS_ALICE, ""), 404);
   assert_int_equal(get(ONE(ALICES), AS_ALICE), 404);
 }
 
@@ -745,17 +745,17 @@ static void each_path_has_its_methods(void **state) {
       {"GET", "/v2//keys///" ALICES, 200, NULL},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    int status = office_ask(rows[i].method, rows[i].target, AS_KEY, "");
+    int status = fixture_ask(rows[i].method, rows[i].target, AS_KEY, "");
     CHECK(status == rows[i].status, "%s %s: %d", rows[i].method, rows[i].target, status);
     CHECK((reply.allow != NULL) == (rows[i].allow != NULL), "row %zu", i);
     if (rows[i].allow != NULL) assert_string_equal(reply.allow, rows[i].allow);
     assert_true(reply.preflight == (status == 204));
   }
-  assert_int_equal(office.changes, 0);
+  assert_int_equal(fixture.changes, 0);
   subtoken_text far = repeated(ONE(ALICES), 'x', 100);
   char target[300];
   snprintf(target, sizeof target, "%.*s", (int)far.len, far.data);
-  assert_int_equal(office_ask("DELETE", target, AS_KEY, ""), 404);
+  assert_int_equal(fixture_ask("DELETE", target, AS_KEY, ""), 404);
   release(far);
 }
 

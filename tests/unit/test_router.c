@@ -4,11 +4,11 @@
 #include "service/reply.h"
 
 #define OTHER_KEY "0EDCBA98-7654-3210-FEDC-BA98765432100EDCBA98-7654-3210-FEDC-BA9876543210"
-#define SUB "0000000000000000000000000000000000000000001" /* of the office's first row */
+#define SUB "0000000000000000000000000000000000000000001" /* of the fixture's first row */
 #define CREATE "/v2/createsubtoken"
 #define INFO "/v2/tokeninfo"
 
-static st_key *const stored = &office.rows[0].key;
+static st_key *const stored = &fixture.rows[0].key;
 
 /* ---- a feed that has one snapshot, and changes since 41 ---- */
 
@@ -67,7 +67,7 @@ static bool whole(void *context, const subtoken_ring *under, int64_t since,
 }
 
 static int set_up(void **state) {
-  (void)office_open(state);
+  (void)fixture_set_up(state);
   service.feed = (st_feed){&fed, current, changes, whole, gave};
   fed = ST_FEED_READY;
   held = 0;
@@ -80,7 +80,7 @@ static int set_up(void **state) {
 
 static int ask_at(const char *method, const char *target, const char *headers, const char *body,
                   int64_t now) {
-  return office_ask_when(method, target, headers, body, now, NOW_US);
+  return fixture_ask_when(method, target, headers, body, now, NOW_US);
 }
 
 /* The claims of the subtoken that was just made, verified as an edge would. */
@@ -156,7 +156,7 @@ static void each_route_has_its_methods(void **state) {
       {"BREW", "/nowhere", 405, "GET, HEAD, POST, OPTIONS"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    int status = office_ask(rows[i].method, rows[i].target, "", "");
+    int status = fixture_ask(rows[i].method, rows[i].target, "", "");
     CHECK(status == rows[i].status, "%s %s: %d", rows[i].method, rows[i].target, status);
     CHECK((reply.allow == NULL) == (rows[i].allow == NULL), "%s: Allow", rows[i].target);
     if (rows[i].allow != NULL) assert_string_equal(reply.allow, rows[i].allow);
@@ -209,11 +209,11 @@ static void health_needs_no_credential(void **state) {
   check_body("{\"status\":\"ok\"}");
   assert_int_equal(get("/readyz", "Authorization: Bearer nonsense\n"), 200);
   check_body("{\"status\":\"ready\"}");
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(get("/healthz", ""), 200);
   assert_int_equal(get("/readyz", ""), 503);
   check_event("store_error");
-  office.broken = false;
+  fixture.broken = false;
   ring.count = 0;
   assert_int_equal(get("/readyz", ""), 503);
 }
@@ -223,20 +223,20 @@ static void head_and_options_are_answered(void **state) {
   assert_int_equal(get(INFO, AS_KEY), 200);
   assert_false(reply.head);
   size_t len = reply.body_len;
-  assert_int_equal(office_ask("HEAD", INFO, AS_KEY, ""), 200);
+  assert_int_equal(fixture_ask("HEAD", INFO, AS_KEY, ""), 200);
   assert_true(reply.head);
   assert_int_equal(reply.body_len, len); /* what GET would have sent; the shell keeps it back */
-  assert_int_equal(office_ask("HEAD", CREATE, AS_KEY, ""), 200);
-  assert_int_equal(office_ask("HEAD", INFO, "", ""), 401);
+  assert_int_equal(fixture_ask("HEAD", CREATE, AS_KEY, ""), 200);
+  assert_int_equal(fixture_ask("HEAD", INFO, "", ""), 401);
   assert_true(reply.head);
-  assert_int_equal(office_ask("HEAD", "/nowhere", "", ""), 404);
+  assert_int_equal(fixture_ask("HEAD", "/nowhere", "", ""), 404);
   assert_true(reply.head);
   /* A browser asks without credentials; what it would send later is not looked at. */
-  assert_int_equal(office_ask("OPTIONS", CREATE, "Origin: https://a\n", ""), 204);
+  assert_int_equal(fixture_ask("OPTIONS", CREATE, "Origin: https://a\n", ""), 204);
   assert_true(reply.preflight);
   assert_int_equal(reply.body_len, 0);
   assert_string_equal(reply.allow, "GET, HEAD, POST, OPTIONS");
-  assert_int_equal(office_ask("OPTIONS", INFO "?access_token=bad", "", ""), 204);
+  assert_int_equal(fixture_ask("OPTIONS", INFO "?access_token=bad", "", ""), 204);
   assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
   assert_int_equal(get(INFO, AS_KEY), 200);
   assert_false(reply.preflight);
@@ -334,10 +334,10 @@ static void a_credential_is_logged_by_its_hash(void **state) {
 /* None is read from a body. */
 static void no_credential_is_read_from_a_body(void **state) {
   (void)state;
-  assert_int_equal(office_ask("POST", CREATE, "Content-Type: application/x-www-form-urlencoded\n",
+  assert_int_equal(fixture_ask("POST", CREATE, "Content-Type: application/x-www-form-urlencoded\n",
                               "access_token=" KEY),
                    401);
-  assert_int_equal(office_ask("POST", CREATE, "Content-Type: application/json\n",
+  assert_int_equal(fixture_ask("POST", CREATE, "Content-Type: application/json\n",
                               "{\"access_token\":\"" KEY "\"}"),
                    401);
   check_event("auth_missing");
@@ -345,7 +345,7 @@ static void no_credential_is_read_from_a_body(void **state) {
 
 static void a_failing_store_is_503(void **state) {
   (void)state;
-  office.broken = true;
+  fixture.broken = true;
   static const char *const lines[] = {AS_KEY, NULL};
   for (int i = 0; i < 2; i++) {
     const char *line = lines[i] != NULL ? lines[i] : as_subtoken("account", NULL, NOW + 60);
@@ -399,11 +399,11 @@ static void checks_come_in_one_order(void **state) {
   assert_int_equal(get(INFO "?v=nonsense", as_subtoken("account", CREATE, NOW + 60)), 403);
   assert_int_equal(get(INFO "?v=nonsense", ""), 401);
   /* A body of another type comes after the credential, too. */
-  assert_int_equal(office_ask("POST", CREATE, "Content-Type: text/plain\n", "x"), 401);
-  assert_int_equal(office_ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 415);
+  assert_int_equal(fixture_ask("POST", CREATE, "Content-Type: text/plain\n", "x"), 401);
+  assert_int_equal(fixture_ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 415);
   /* Method and route come before credentials. */
   assert_int_equal(get("/nowhere", AS_KEY AS_KEY), 404);
-  assert_int_equal(office_ask("DELETE", INFO, AS_KEY AS_KEY, ""), 405);
+  assert_int_equal(fixture_ask("DELETE", INFO, AS_KEY AS_KEY, ""), 405);
 }
 
 /* ---- createsubtoken ---- */
@@ -477,7 +477,7 @@ static void a_body_is_read_by_its_type_on_post_alone(void **state) {
   char headers[500];
   for (size_t i = 0; i < COUNT(rows); i++) {
     snprintf(headers, sizeof headers, AS_KEY "%s", rows[i].type);
-    int status = office_ask(rows[i].method, CREATE, headers, rows[i].body);
+    int status = fixture_ask(rows[i].method, CREATE, headers, rows[i].body);
     CHECK(status == rows[i].status, "row %zu: %d %.*s", i, status, (int)reply.body_len, reply.body);
     if (status == 415) check_body_starts("{\"text\":\"Content-Type: ");
     if (status != 200) continue;
@@ -486,11 +486,11 @@ static void a_body_is_read_by_its_type_on_post_alone(void **state) {
     check_list(claims, claims->urls, claims->url_count, "/a");
   }
   /* Without a body the type does not matter; a body on GET is ignored. */
-  assert_int_equal(office_ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", ""), 200);
-  assert_int_equal(office_ask("GET", CREATE, AS_KEY "Content-Type: application/json\n", json), 200);
+  assert_int_equal(fixture_ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", ""), 200);
+  assert_int_equal(fixture_ask("GET", CREATE, AS_KEY "Content-Type: application/json\n", json), 200);
   assert_int_equal(made()->permission_count, 0);
   assert_true(made()->every_url);
-  assert_int_equal(office_ask("GET", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 200);
+  assert_int_equal(fixture_ask("GET", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 200);
 }
 
 static void bad_parameters_are_named(void **state) {
@@ -572,10 +572,10 @@ static void a_restricted_subtoken_makes_what_it_lists(void **state) {
   /* An entry with a method opens that method alone. */
   line = as_subtoken("account", "POST:" CREATE, NOW + 5000);
   assert_int_equal(get(CREATE, line), 403);
-  assert_int_equal(office_ask("POST", CREATE, line, ""), 200);
+  assert_int_equal(fixture_ask("POST", CREATE, line, ""), 200);
   line = as_subtoken("account", "GET:" CREATE, NOW + 5000);
-  assert_int_equal(office_ask("HEAD", CREATE, line, ""), 200);
-  assert_int_equal(office_ask("POST", CREATE, line, ""), 403);
+  assert_int_equal(fixture_ask("HEAD", CREATE, line, ""), 200);
+  assert_int_equal(fixture_ask("POST", CREATE, line, ""), 403);
 }
 
 static void calls_of_a_key_are_limited(void **state) {
@@ -760,10 +760,10 @@ static void revocation_data_needs_its_permission(void **state) {
   assert_int_equal(get(REVOKED, as_subtoken("revocations", NULL, NOW + 60)), 200);
   check_payload(SNAPSHOT, "application/octet-stream");
   check_edition();
-  assert_int_equal(office_ask("HEAD", REVOKED, AS_KEY, ""), 200);
+  assert_int_equal(fixture_ask("HEAD", REVOKED, AS_KEY, ""), 200);
   check_payload(SNAPSHOT, "application/octet-stream");
   assert_true(reply.head);
-  assert_int_equal(office_ask("POST", REVOKED, AS_KEY, ""), 405);
+  assert_int_equal(fixture_ask("POST", REVOKED, AS_KEY, ""), 405);
   assert_string_equal(reply.allow, "GET, HEAD, OPTIONS");
   fed = ST_FEED_STORE_ERROR;
   assert_int_equal(get(REVOKED, AS_KEY), 503);

@@ -59,7 +59,7 @@ static void a_user_is_made(void **state) {
       "{\"login\":\"b\xC3\xB6"
       "b\",\"permissions\":[\"guilds\",\"account\"]}");
   const st_user *person =
-      office_person(ST_TEXT("b\xC3\xB6"
+      fixture_user(ST_TEXT("b\xC3\xB6"
                             "b"));
   assert_non_null(person);
   assert_string_equal(person->password, "hash of 12345678");
@@ -67,8 +67,8 @@ static void a_user_is_made(void **state) {
   assert_string_equal(person->locale, "en-GB");
   assert_string_equal(person->source, "import");
   assert_true(person->key.expires_at == ST_NEVER);
-  assert_string_equal(office.maker, KEY_ID);
-  assert_string_equal(office.who, "key " KEY_ID);
+  assert_string_equal(fixture.grantor, KEY_ID);
+  assert_string_equal(fixture.who, "key " KEY_ID);
   assert_int_equal(post(USER, AS_KEY AS_JSON, BOB), 201);
   check_body("{\"login\":\"bob\",\"permissions\":[]}");
   assert_int_equal(post(USER, AS_KEY AS_JSON, BOB), 409);
@@ -76,8 +76,8 @@ static void a_user_is_made(void **state) {
   /* With a password of her own, a person makes another. */
   assert_int_equal(
       post(USER, AS_ALICE AS_JSON, "{\"login\":\"carol\",\"password\":\"" PASSWORD "\"}"), 201);
-  assert_string_equal(office.maker, "A11CE000-0000-0000-0000-000000000000");
-  assert_string_equal(office.who, "person alice");
+  assert_string_equal(fixture.grantor, "A11CE000-0000-0000-0000-000000000000");
+  assert_string_equal(fixture.who, "person alice");
 }
 
 static const char *access_of(const char *headers, const char *target, const char *body) {
@@ -95,25 +95,25 @@ static void a_user_ends_with_its_grantor(void **state) {
   for (size_t i = 0; i < COUNT(kinds); i++) {
     for (int ends = 0; ends < 2; ends++) {
       int64_t end = ends ? NOW + 90 * DAY : ST_NEVER;
-      office_open(NULL);
-      office_row_of(KEY_ID)->key.expires_at = end;
-      office_row_of("A11CE000-0000-0000-0000-000000000000")->key.expires_at = end;
-      office.persons[0].key.expires_at = end;
+      fixture_set_up(NULL);
+      fixture_row_of(KEY_ID)->key.expires_at = end;
+      fixture_row_of("A11CE000-0000-0000-0000-000000000000")->key.expires_at = end;
+      fixture.users[0].key.expires_at = end;
       const char *headers = i == 0   ? AS_KEY AS_JSON
                             : i == 1 ? access_of(AS_KEY, TOKEN, "")
                             : i == 2 ? AS_ALICE AS_JSON
                                      : access_of(AS_JSON, LOGIN, ALICE);
       CHECK(post(USER, headers, BOB) == 201, "%s: %d", kinds[i], reply.status);
-      int64_t is = office_person(ST_TEXT("bob"))->key.expires_at;
+      int64_t is = fixture_user(ST_TEXT("bob"))->key.expires_at;
       CHECK(is == end, "%s: %lld", kinds[i], (long long)is);
     }
   }
   /* What the root is cannot be told: nobody is made. */
-  office_open(NULL);
+  fixture_set_up(NULL);
   const char *headers = access_of(AS_KEY, TOKEN, "");
-  office_row_of(KEY_ID)->key.kind = ST_KIND_USER;
+  fixture_row_of(KEY_ID)->key.kind = ST_KIND_USER;
   assert_int_equal(post(USER, headers, BOB), 503);
-  assert_int_equal(office.creates, 0);
+  assert_int_equal(fixture.creates, 0);
 }
 
 static void a_bad_user_is_refused(void **state) {
@@ -175,8 +175,8 @@ static void a_bad_user_is_refused(void **state) {
     check_body(body);
     check_event(rows[i].event);
   }
-  assert_int_equal(office.creates, 0); /* C1: a login that is taken is found by reading */
-  assert_int_equal(office.person_count, 1);
+  assert_int_equal(fixture.creates, 0); /* C1: a login that is taken is found by reading */
+  assert_int_equal(fixture.user_count, 1);
 }
 
 static void passwords_have_8_to_1024_bytes(void **state) {
@@ -184,7 +184,7 @@ static void passwords_have_8_to_1024_bytes(void **state) {
   static char body[2048];
   for (int len = 1024; len <= 1025; len++) {
     snprintf(body, sizeof body, "{\"login\":\"bob\",\"password\":\"%0*d\"}", len, 7);
-    office.outcome = ST_STORE_FAILED;
+    fixture.outcome = ST_STORE_FAILED;
     assert_int_equal(post(USER, AS_KEY AS_JSON, body), len == 1024 ? 503 : 400);
   }
   snprintf(body, sizeof body, "{\"login\":\"bob\",\"password\":\"12345678\",\"source\":\"%065d\"}",
@@ -199,7 +199,7 @@ static void a_subtoken_makes_no_user(void **state) {
   snprintf(headers, sizeof headers, "%s" AS_JSON, bearer(subtoken_of_key("users", NULL, NOW + 60)));
   assert_int_equal(post(USER, headers, BOB), 403);
   check_event("escalation");
-  assert_int_equal(office.creates, 0);
+  assert_int_equal(fixture.creates, 0);
 }
 
 static void a_user_that_is_not_stored_is_told(void **state) {
@@ -216,21 +216,21 @@ static void a_user_that_is_not_stored_is_told(void **state) {
               {ST_STORE_DENIED, false, 403, "escalation"},
               {ST_STORE_NOT_FOUND, false, 503, "store_error"}};
   for (size_t i = 0; i < COUNT(rows); i++) {
-    office.outcome = rows[i].outcome;
-    office.busy = rows[i].busy;
+    fixture.outcome = rows[i].outcome;
+    fixture.busy = rows[i].busy;
     CHECK(post(USER, AS_KEY AS_JSON, BOB) == rows[i].status, "%zu: %d", i, reply.status);
     check_event(rows[i].event);
     assert_true((reply.retry_after > 0) == (reply.status == 503));
   }
-  assert_int_equal(office.person_count, 1);
+  assert_int_equal(fixture.user_count, 1);
   /* C1: one that is taken is found by reading */
-  office.outcome = ST_STORE_OK;
-  office.creates = 0;
-  office.busy = true;
+  fixture.outcome = ST_STORE_OK;
+  fixture.creates = 0;
+  fixture.busy = true;
   assert_int_equal(post(USER, AS_KEY AS_JSON, TAKEN), 409);
   check_event("login_taken");
-  assert_int_equal(office.creates, 0);
-  office.broken = true;
+  assert_int_equal(fixture.creates, 0);
+  fixture.broken = true;
   assert_int_equal(post(USER, AS_JSON AS_ALICE, BOB), 503);
   check_event("store_error");
 }
@@ -240,12 +240,12 @@ static void who_registers_has_no_permissions(void **state) {
   settings.registration_open = true;
   assert_int_equal(post(USER, AS_JSON, BOB_WITH("[\"account\"]")), 403);
   check_event("escalation");
-  assert_int_equal(office.creates, 0);
+  assert_int_equal(fixture.creates, 0);
   assert_int_equal(post(USER, AS_JSON, BOB_WITH("[]")), 201);
   check_body("{\"login\":\"bob\",\"permissions\":[]}");
-  assert_string_equal(office.maker, "");
-  assert_string_equal(office.who, "nobody");
-  assert_true(office_person(ST_TEXT("bob"))->key.expires_at == ST_NEVER);
+  assert_string_equal(fixture.grantor, "");
+  assert_string_equal(fixture.who, "nobody");
+  assert_true(fixture_user(ST_TEXT("bob"))->key.expires_at == ST_NEVER);
   /* A credential counts all the same: one that is wrong is wrong. */
   assert_int_equal(post(USER, "X-API-Key: x\n" AS_JSON, BOB), 401);
   assert_int_equal(post(USER, AS_POOR AS_JSON, BOB), 403);
@@ -262,12 +262,12 @@ static void registrations_of_an_address_are_limited(void **state) {
   assert_int_equal(post(USER, AS_JSON, ALICE), 429);
   check_event("login_throttled");
   assert_true(reply.retry_after >= 1);
-  size_t creates = office.creates;
+  size_t creates = fixture.creates;
   assert_int_equal(post(USER, AS_JSON, "{\"login\":\"carol\",\"password\":\"12345678\"}"), 429);
-  assert_int_equal(office.creates, creates);
+  assert_int_equal(fixture.creates, creates);
   assert_int_equal(post(USER, AS_KEY AS_JSON, ALICE), 409);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* other doors are open */
-  assert_int_equal(office_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
+  assert_int_equal(fixture_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
                    409);
 }
 
@@ -294,26 +294,26 @@ static void a_session_is_a_pair_of_tokens(void **state) {
   (void)state;
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
   const subtoken_claims *claims = check_pair(900);
-  const st_key *row = &office.rows[office.row_count - 1].key;
+  const st_key *row = &fixture.rows[fixture.row_count - 1].key;
   assert_int_equal(row->kind, ST_KIND_SESSION);
   check_permissions(claims, "account,guilds,users,audit");
   check_text(claims, claims->sub, row->sub);
   check_text(claims, claims->sid, row->id);
-  assert_true(office.asked_until == NOW + 30 * DAY);
-  assert_string_equal(office.who, "person alice");
-  assert_string_equal(office.maker, "A11CE000-0000-0000-0000-000000000000");
+  assert_true(fixture.asked_until == NOW + 30 * DAY);
+  assert_string_equal(fixture.who, "person alice");
+  assert_string_equal(fixture.grantor, "A11CE000-0000-0000-0000-000000000000");
   assert_string_equal(reply.event.key_id, "A11CE000-0000-0000-0000-000000000000");
   assert_null(reply.event.name);
   /* Credentials that come along are none of it. */
   assert_int_equal(post(LOGIN "?access_token=x", AS_POOR AS_JSON, ALICE), 200);
-  assert_string_equal(office.who, "person alice");
+  assert_string_equal(fixture.who, "person alice");
   /* The settings, and the end of the person. */
   settings.access_life = 60;
   settings.refresh_life = 3600;
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
   (void)check_pair(60);
-  assert_true(office.asked_until == NOW + 3600);
-  office_row_of("A11CE000-0000-0000-0000-000000000000")->key.expires_at = NOW + 30;
+  assert_true(fixture.asked_until == NOW + 3600);
+  fixture_row_of("A11CE000-0000-0000-0000-000000000000")->key.expires_at = NOW + 30;
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
   (void)check_pair(30);
 }
@@ -334,22 +334,22 @@ static void wrong_credentials_look_alike(void **state) {
               {"{\"login\":\"a\\n\",\"password\":\"" PASSWORD "\"}", true},
               {"{\"login\":\"disabled\",\"password\":\"" PASSWORD "\"}", true},
               {"{\"login\":\"gone\",\"password\":\"" PASSWORD "\"}", true}};
-  office_enrol("disabled", "D15AB1ED-0000-0000-0000-000000000000", "account");
-  office.persons[1].key.disabled = true;
-  office_enrol("gone", "60000000-0000-0000-0000-000000000000", "account");
-  office.persons[2].key.expires_at = NOW;
+  fixture_add_user("disabled", "D15AB1ED-0000-0000-0000-000000000000", "account");
+  fixture.users[1].key.disabled = true;
+  fixture_add_user("gone", "60000000-0000-0000-0000-000000000000", "account");
+  fixture.users[2].key.expires_at = NOW;
   for (size_t i = 0; i < COUNT(rows); i++) {
     (void)post(LOGIN, AS_JSON, rows[i].body);
     check_unauthorized("login_failed");
-    assert_int_equal(office.checks, i + 1);
-    CHECK(office.checked_nobody == rows[i].nobody, "%s", rows[i].body);
+    assert_int_equal(fixture.checks, i + 1);
+    CHECK(fixture.checked_nobody == rows[i].nobody, "%s", rows[i].body);
   }
   /* Even if nobody's password should be found good. */
-  office.verdict_forced = true;
-  office.status = ST_PASSWORD_OK;
+  fixture.status_forced = true;
+  fixture.status = ST_PASSWORD_OK;
   (void)post(LOGIN, AS_JSON, rows[3].body);
   check_unauthorized("login_failed");
-  assert_int_equal(office.log_ins, 0);
+  assert_int_equal(fixture.log_ins, 0);
 }
 
 static void a_log_in_is_read_strictly(void **state) {
@@ -372,7 +372,7 @@ static void a_log_in_is_read_strictly(void **state) {
     CHECK(post(LOGIN, rows[i].headers, rows[i].body) == rows[i].status, "%zu: %d", i, reply.status);
     check_body(rows[i].text);
   }
-  assert_int_equal(office.checks, 0);
+  assert_int_equal(fixture.checks, 0);
 }
 
 static void failed_log_ins_are_limited(void **state) {
@@ -383,14 +383,14 @@ static void failed_log_ins_are_limited(void **state) {
   for (int i = 0; i < ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(post(LOGIN, AS_JSON, WRONG), 401);
   }
-  size_t checks = office.checks;
+  size_t checks = fixture.checks;
   assert_int_equal(post(LOGIN, AS_JSON, WRONG), 429);
   check_event("login_throttled");
   check_body("{\"text\":\"too many attempts; try again later\"}");
   assert_true(reply.retry_after == ST_THROTTLE_USERNAME_US / 1000000);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 429);
-  assert_int_equal(office.checks, checks);
-  assert_int_equal(office_ask_at("POST", LOGIN, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
+  assert_int_equal(fixture.checks, checks);
+  assert_int_equal(fixture_ask_at("POST", LOGIN, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
                    200);
 }
 
@@ -398,20 +398,20 @@ static void failed_log_ins_are_limited(void **state) {
 static void an_unchecked_password_is_no_attempt(void **state) {
   (void)state;
   for (int i = 0; i < 2 * ST_THROTTLE_USERNAME_BURST; i++) {
-    office.verdict_forced = true;
-    office.status = i % 2 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
+    fixture.status_forced = true;
+    fixture.status = i % 2 == 0 ? ST_PASSWORD_BUSY : ST_PASSWORD_FAILED;
     assert_int_equal(post(LOGIN, AS_JSON, ALICE), 503);
     check_event(i % 2 == 0 ? "passwords_busy" : "store_error");
     assert_true(reply.retry_after > 0);
   }
-  office.verdict_forced = false;
-  office.broken = true;
+  fixture.status_forced = false;
+  fixture.broken = true;
   for (int i = 0; i < 2 * ST_THROTTLE_USERNAME_BURST; i++) {
     assert_int_equal(
         post(LOGIN, AS_JSON, i % 2 == 0 ? ALICE : "{\"login\":\"x\",\"password\":\"y\"}"), 503);
     check_event("store_error");
   }
-  office.broken = false;
+  fixture.broken = false;
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
 }
 
@@ -420,7 +420,7 @@ static void a_session_that_is_not_stored_is_told(void **state) {
   static const st_store_status outcomes[] = {ST_STORE_BUSY, ST_STORE_FAILED, ST_STORE_EXISTS,
                                              ST_STORE_NOT_FOUND, ST_STORE_DENIED};
   for (size_t i = 0; i < COUNT(outcomes); i++) {
-    office.outcome = outcomes[i];
+    fixture.outcome = outcomes[i];
     (void)post(LOGIN, AS_JSON, ALICE);
     if (i < 3) {
       assert_int_equal(reply.status, 503);
@@ -435,24 +435,24 @@ static void a_session_that_is_not_stored_is_told(void **state) {
 /* A login whose token cannot be made does not remain: nobody could end it. */
 static void a_session_without_a_token_does_not_remain(void **state) {
   (void)state;
-  office_row *row = office_row_of("A11CE000-0000-0000-0000-000000000000");
+  fixture_row *row = fixture_row_of("A11CE000-0000-0000-0000-000000000000");
   snprintf(row->key.permissions, sizeof row->key.permissions, "%s", too_many());
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 400);
   check_body(
       "{\"text\":\"the access token would be longer than 4096 bytes: too many permissions and "
       "urls\"}");
   check_event("issue_denied");
-  assert_int_equal(office.log_outs, 1);
-  assert_true(office.rows[office.row_count - 1].ended);
-  row = office_row_of(KEY_ID);
+  assert_int_equal(fixture.log_outs, 1);
+  assert_true(fixture.rows[fixture.row_count - 1].ended);
+  row = fixture_row_of(KEY_ID);
   snprintf(row->key.permissions, sizeof row->key.permissions, "services,%.3900s", too_many());
   assert_int_equal(post(TOKEN, AS_KEY, ""), 400);
-  assert_true(office.rows[office.row_count - 1].ended);
+  assert_true(fixture.rows[fixture.row_count - 1].ended);
   ring.count = 0;
   snprintf(row->key.permissions, sizeof row->key.permissions, "services");
   assert_int_equal(post(TOKEN, AS_KEY, ""), 503);
   check_body("{\"text\":\"the access token cannot be made\"}");
-  assert_true(office.rows[office.row_count - 1].ended);
+  assert_true(fixture.rows[fixture.row_count - 1].ended);
 }
 
 /* ---- POST /v1/auth/token ---- */
@@ -461,24 +461,24 @@ static void a_service_key_opens_a_session(void **state) {
   (void)state;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
   const subtoken_claims *claims = check_pair(900);
-  const st_key *row = &office.rows[office.row_count - 1].key;
+  const st_key *row = &fixture.rows[fixture.row_count - 1].key;
   assert_int_equal(row->kind, ST_KIND_SERVICE);
   check_permissions(claims, KEY_PERMISSIONS);
   check_text(claims, claims->sid, row->id);
-  assert_string_equal(office.who, "key " KEY_ID);
-  assert_string_equal(office.maker, KEY_ID);
-  assert_true(office.asked_until == NOW + 30 * DAY);
+  assert_string_equal(fixture.who, "key " KEY_ID);
+  assert_string_equal(fixture.grantor, KEY_ID);
+  assert_true(fixture.asked_until == NOW + 30 * DAY);
   assert_int_equal(post(TOKEN, "X-API-Key: " KEY "\n", ""), 200);
 }
 
 static void other_credentials_open_no_service_session(void **state) {
   (void)state;
   static char login[SUBTOKEN_ISSUED_MAX + 256], service_login[SUBTOKEN_ISSUED_MAX + 128];
-  office_row *alice = office_row_of("A11CE000-0000-0000-0000-000000000000");
+  fixture_row *alice = fixture_row_of("A11CE000-0000-0000-0000-000000000000");
   snprintf(alice->key.permissions, sizeof alice->key.permissions, "services");
   snprintf(login, sizeof login, "%s", access_of(AS_JSON, LOGIN, ALICE));
   snprintf(service_login, sizeof service_login, "%s", access_of(AS_KEY, TOKEN, ""));
-  size_t log_ins = office.log_ins;
+  size_t log_ins = fixture.log_ins;
   const struct {
     const char *target, *headers, *body;
     int status;
@@ -499,7 +499,7 @@ static void other_credentials_open_no_service_session(void **state) {
           reply.status);
     check_event(rows[i].event);
   }
-  assert_int_equal(office.log_ins, log_ins);
+  assert_int_equal(fixture.log_ins, log_ins);
 }
 
 /* As createsubtoken is counted (G4): what its sessions make, too. */
@@ -511,25 +511,25 @@ static void sessions_of_a_service_key_are_rate_limited(void **state) {
   snprintf(session, sizeof session, "%s", access_of(AS_KEY, TOKEN, ""));
   assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
   assert_int_equal(get("/v2/createsubtoken", session), 200);
-  size_t log_ins = office.log_ins;
+  size_t log_ins = fixture.log_ins;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 429);
   check_event("rate");
   assert_true(reply.retry_after >= 1);
   assert_int_equal(get("/v2/createsubtoken", session), 429);
   assert_int_equal(get("/v2/createsubtoken", AS_KEY), 429);
-  assert_int_equal(office.log_ins, log_ins);
+  assert_int_equal(fixture.log_ins, log_ins);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* another's */
 }
 
 static void the_number_of_sessions_is_limited(void **state) {
   (void)state;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
-  assert_int_equal(office.most_sessions, 100);
+  assert_int_equal(fixture.most_sessions, 100);
   settings.sessions_per_key = 7;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 200);
-  assert_int_equal(office.most_sessions, 7);
+  assert_int_equal(fixture.most_sessions, 7);
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);
-  assert_int_equal(office.most_sessions, ST_SESSIONS_PER_USER);
+  assert_int_equal(fixture.most_sessions, ST_SESSIONS_PER_USER);
 }
 
 /* ---- POST /v1/auth/refresh ---- */
@@ -546,7 +546,7 @@ static void a_refresh_gives_a_new_pair(void **state) {
   char first[ST_REFRESH_LEN + 1], second[ST_REFRESH_LEN + 1];
   (void)post(LOGIN, AS_JSON, ALICE);
   snprintf(first, sizeof first, "%s", member("refresh_token"));
-  const st_key *row = &office.rows[office.row_count - 1].key;
+  const st_key *row = &fixture.rows[fixture.row_count - 1].key;
   settings.refresh_life = 86400;
   assert_int_equal(post(REFRESH, AS_JSON, refresh_body(first)), 200);
   const subtoken_claims *claims = check_pair(900);
@@ -555,8 +555,8 @@ static void a_refresh_gives_a_new_pair(void **state) {
   check_permissions(claims, "account,guilds,users,audit");
   check_text(claims, claims->sub, row->sub);
   check_text(claims, claims->sid, row->id);
-  assert_true(office.asked_until == NOW + 86400 && office.refresh_retry == 17);
-  assert_string_equal(office.who, "nobody");
+  assert_true(fixture.asked_until == NOW + 86400 && fixture.refresh_retry == 17);
+  assert_string_equal(fixture.who, "nobody");
   assert_string_equal(reply.event.key_id, row->id);
   assert_int_equal(post(REFRESH, AS_JSON, refresh_body(second)), 200);
   /* One that was used ends them all. */
@@ -587,17 +587,17 @@ static void a_bad_refresh_token_is_refused(void **state) {
       {AS_FORM, "token=0000000000000000000000000000000000000099999", 415, false},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
-    size_t before = office.refreshes;
+    size_t before = fixture.refreshes;
     CHECK(post(REFRESH, rows[i].headers, rows[i].body) == rows[i].status, "%zu: %d", i,
           reply.status);
     if (reply.status == 401) check_unauthorized("refresh_unknown");
-    CHECK((office.refreshes > before) == rows[i].asked, "%zu", i);
+    CHECK((fixture.refreshes > before) == rows[i].asked, "%zu", i);
   }
-  office.outcome = ST_STORE_FAILED;
+  fixture.outcome = ST_STORE_FAILED;
   assert_int_equal(post(REFRESH, AS_JSON, rows[0].body), 503);
   check_event("store_error");
   assert_true(reply.retry_after > 0);
-  office.outcome = ST_STORE_BUSY;
+  fixture.outcome = ST_STORE_BUSY;
   assert_int_equal(post(REFRESH, AS_JSON, rows[0].body), 503);
   check_event("store_busy");
 }
@@ -609,19 +609,19 @@ static void a_refresh_token_is_no_credential(void **state) {
   (void)post(LOGIN, AS_JSON, ALICE);
   snprintf(token, sizeof token, "%s", member("refresh_token"));
   assert_int_equal(post(LOGOUT, bearer(token), ""), 401);
-  assert_int_equal(office_ask_at("GET", "/v2/tokeninfo", bearer(token), "", NOW_US), 401);
+  assert_int_equal(fixture_ask_at("GET", "/v2/tokeninfo", bearer(token), "", NOW_US), 401);
   assert_int_equal(post(REFRESH, AS_JSON, refresh_body(token)), 200);
 }
 
 static void a_refresh_that_makes_no_token_is_told(void **state) {
   (void)state;
   (void)post(LOGIN, AS_JSON, ALICE);
-  office_row *row = &office.rows[office.row_count - 1];
+  fixture_row *row = &fixture.rows[fixture.row_count - 1];
   snprintf(row->key.permissions, sizeof row->key.permissions, "%s", too_many());
   assert_int_equal(post(REFRESH, AS_JSON, refresh_body(member("refresh_token"))), 400);
   assert_true(row->ended);
   /* And when that fails, too, it is said. */
-  snprintf(office_row_of(KEY_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "services");
+  snprintf(fixture_row_of(KEY_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "services");
   ring.count = 0;
   assert_int_equal(post(TOKEN, AS_KEY, ""), 503);
 }
@@ -634,12 +634,12 @@ static void a_log_out_ends_the_session(void **state) {
   for (int i = 0; i < 2; i++) {
     assert_int_equal(i == 0 ? post(LOGIN, AS_JSON, ALICE) : post(TOKEN, AS_KEY, ""), 200);
     snprintf(headers, sizeof headers, "%s", bearer(member("access_token")));
-    office_row *row = &office.rows[office.row_count - 1];
+    fixture_row *row = &fixture.rows[fixture.row_count - 1];
     CHECK(post(LOGOUT, headers, "") == 204, "%d %.*s", reply.status, (int)reply.body_len,
           reply.body);
     assert_int_equal(reply.body_len, 0);
     check_header("Subtoken-Seq: 77\r\n");
-    assert_string_equal(office.who, i == 0 ? "person alice" : "key " KEY_ID);
+    assert_string_equal(fixture.who, i == 0 ? "person alice" : "key " KEY_ID);
     assert_true(row->ended);
     (void)post(LOGOUT, headers, "");
     check_unauthorized("revoked");
@@ -658,14 +658,14 @@ static void only_a_session_can_log_out(void **state) {
   assert_int_equal(post(LOGOUT, AS_ALICE, ""), 403);
   assert_int_equal(post(LOGOUT, bearer(subtoken_of_key("services", NULL, NOW + 60)), ""), 403);
   assert_int_equal(post(query, "", ""), 400);
-  assert_int_equal(office_ask_at("POST", LOGOUT, login, "{}", NOW_US), 400);
-  assert_int_equal(office.log_outs, 0);
-  office.outcome = ST_STORE_FAILED;
+  assert_int_equal(fixture_ask_at("POST", LOGOUT, login, "{}", NOW_US), 400);
+  assert_int_equal(fixture.log_outs, 0);
+  fixture.outcome = ST_STORE_FAILED;
   assert_int_equal(post(LOGOUT, login, ""), 503);
-  office.outcome = ST_STORE_BUSY;
+  fixture.outcome = ST_STORE_BUSY;
   assert_int_equal(post(LOGOUT, login, ""), 503);
   check_event("store_busy");
-  office.outcome = ST_STORE_NOT_FOUND;
+  fixture.outcome = ST_STORE_NOT_FOUND;
   (void)post(LOGOUT, login, "");
   check_unauthorized("revoked");
 }
@@ -679,7 +679,7 @@ static void a_subtoken_of_a_session_is_no_session(void **state) {
       200);
   const char *line = bearer(member("subtoken"));
   assert_int_equal(post(LOGOUT, line, ""), 403);
-  assert_int_equal(office.log_outs, 0);
+  assert_int_equal(fixture.log_outs, 0);
 }
 
 static void only_post_is_answered(void **state) {
@@ -688,11 +688,11 @@ static void only_post_is_answered(void **state) {
   static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "TRACE"};
   for (size_t i = 0; i < COUNT(routes); i++) {
     for (size_t j = 0; j < COUNT(methods); j++) {
-      int status = office_ask_at(methods[j], routes[i], AS_KEY, "", NOW_US);
+      int status = fixture_ask_at(methods[j], routes[i], AS_KEY, "", NOW_US);
       CHECK(status == 405, "%s %s: %d", methods[j], routes[i], status);
       assert_string_equal(reply.allow, "POST, OPTIONS");
     }
-    assert_int_equal(office_ask_at("OPTIONS", routes[i], "", "", NOW_US), 204);
+    assert_int_equal(fixture_ask_at("OPTIONS", routes[i], "", "", NOW_US), 204);
     assert_true(reply.preflight);
   }
   assert_int_equal(post(LOGIN "/", AS_JSON, ALICE), 404);
@@ -700,34 +700,34 @@ static void only_post_is_answered(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(usernames_have_a_form, office_open),
-      cmocka_unit_test_setup(a_user_is_made, office_open),
-      cmocka_unit_test_setup(a_user_ends_with_its_grantor, office_open),
-      cmocka_unit_test_setup(a_bad_user_is_refused, office_open),
-      cmocka_unit_test_setup(passwords_have_8_to_1024_bytes, office_open),
-      cmocka_unit_test_setup(a_subtoken_makes_no_user, office_open),
-      cmocka_unit_test_setup(a_user_that_is_not_stored_is_told, office_open),
-      cmocka_unit_test_setup(who_registers_has_no_permissions, office_open),
-      cmocka_unit_test_setup(registrations_of_an_address_are_limited, office_open),
-      cmocka_unit_test_setup(a_session_is_a_pair_of_tokens, office_open),
-      cmocka_unit_test_setup(wrong_credentials_look_alike, office_open),
-      cmocka_unit_test_setup(a_log_in_is_read_strictly, office_open),
-      cmocka_unit_test_setup(failed_log_ins_are_limited, office_open),
-      cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, office_open),
-      cmocka_unit_test_setup(a_session_that_is_not_stored_is_told, office_open),
-      cmocka_unit_test_setup(a_session_without_a_token_does_not_remain, office_open),
-      cmocka_unit_test_setup(a_service_key_opens_a_session, office_open),
-      cmocka_unit_test_setup(other_credentials_open_no_service_session, office_open),
-      cmocka_unit_test_setup(sessions_of_a_service_key_are_rate_limited, office_open),
-      cmocka_unit_test_setup(the_number_of_sessions_is_limited, office_open),
-      cmocka_unit_test_setup(a_refresh_gives_a_new_pair, office_open),
-      cmocka_unit_test_setup(a_bad_refresh_token_is_refused, office_open),
-      cmocka_unit_test_setup(a_refresh_token_is_no_credential, office_open),
-      cmocka_unit_test_setup(a_refresh_that_makes_no_token_is_told, office_open),
-      cmocka_unit_test_setup(a_log_out_ends_the_session, office_open),
-      cmocka_unit_test_setup(only_a_session_can_log_out, office_open),
-      cmocka_unit_test_setup(a_subtoken_of_a_session_is_no_session, office_open),
-      cmocka_unit_test_setup(only_post_is_answered, office_open),
+      cmocka_unit_test_setup(usernames_have_a_form, fixture_set_up),
+      cmocka_unit_test_setup(a_user_is_made, fixture_set_up),
+      cmocka_unit_test_setup(a_user_ends_with_its_grantor, fixture_set_up),
+      cmocka_unit_test_setup(a_bad_user_is_refused, fixture_set_up),
+      cmocka_unit_test_setup(passwords_have_8_to_1024_bytes, fixture_set_up),
+      cmocka_unit_test_setup(a_subtoken_makes_no_user, fixture_set_up),
+      cmocka_unit_test_setup(a_user_that_is_not_stored_is_told, fixture_set_up),
+      cmocka_unit_test_setup(who_registers_has_no_permissions, fixture_set_up),
+      cmocka_unit_test_setup(registrations_of_an_address_are_limited, fixture_set_up),
+      cmocka_unit_test_setup(a_session_is_a_pair_of_tokens, fixture_set_up),
+      cmocka_unit_test_setup(wrong_credentials_look_alike, fixture_set_up),
+      cmocka_unit_test_setup(a_log_in_is_read_strictly, fixture_set_up),
+      cmocka_unit_test_setup(failed_log_ins_are_limited, fixture_set_up),
+      cmocka_unit_test_setup(an_unchecked_password_is_no_attempt, fixture_set_up),
+      cmocka_unit_test_setup(a_session_that_is_not_stored_is_told, fixture_set_up),
+      cmocka_unit_test_setup(a_session_without_a_token_does_not_remain, fixture_set_up),
+      cmocka_unit_test_setup(a_service_key_opens_a_session, fixture_set_up),
+      cmocka_unit_test_setup(other_credentials_open_no_service_session, fixture_set_up),
+      cmocka_unit_test_setup(sessions_of_a_service_key_are_rate_limited, fixture_set_up),
+      cmocka_unit_test_setup(the_number_of_sessions_is_limited, fixture_set_up),
+      cmocka_unit_test_setup(a_refresh_gives_a_new_pair, fixture_set_up),
+      cmocka_unit_test_setup(a_bad_refresh_token_is_refused, fixture_set_up),
+      cmocka_unit_test_setup(a_refresh_token_is_no_credential, fixture_set_up),
+      cmocka_unit_test_setup(a_refresh_that_makes_no_token_is_told, fixture_set_up),
+      cmocka_unit_test_setup(a_log_out_ends_the_session, fixture_set_up),
+      cmocka_unit_test_setup(only_a_session_can_log_out, fixture_set_up),
+      cmocka_unit_test_setup(a_subtoken_of_a_session_is_no_session, fixture_set_up),
+      cmocka_unit_test_setup(only_post_is_answered, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

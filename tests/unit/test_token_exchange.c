@@ -38,7 +38,7 @@ static void a_key_is_exchanged_for_a_token(void **state) {
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 200);
   const subtoken_claims *claims = check_exchanged("access_token", 900);
   check_permissions(claims, KEY_PERMISSIONS);
-  check_text(claims, claims->sub, office_row_of(KEY_ID)->key.sub);
+  check_text(claims, claims->sub, fixture_row_of(KEY_ID)->key.sub);
   assert_true(claims->every_url);
   check_body_starts("{\"access_token\":\"");
   snprintf(tail, sizeof tail,
@@ -99,7 +99,7 @@ static void a_scope_has_64_names_at_most(void **state) {
   }
   check_error("invalid_scope", "scope: too many entries (maximum 64)");
   /* One that has none has none to give, and says so. */
-  office_row_of(KEY_ID)->key.permissions[0] = '\0';
+  fixture_row_of(KEY_ID)->key.permissions[0] = '\0';
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 200);
   assert_string_equal(member("scope"), "");
   assert_int_equal(post(OAUTH, AS_FORM, GOOD "&scope=guilds"), 400);
@@ -216,7 +216,7 @@ static void only_the_subject_token_counts(void **state) {
     CHECK(post(OAUTH "?access_token=" KEY, lines, GRANT) == 400, "%s", headers[i]);
     check_error("invalid_request", "subject_token: is missing");
   }
-  assert_int_equal(office.checks, 0);
+  assert_int_equal(fixture.checks, 0);
 }
 
 /* One answer for each reason: which it was is for the log. */
@@ -231,8 +231,8 @@ static void each_bad_subject_looks_alike(void **state) {
            subtoken_of_key("account", "GET:" OAUTH, NOW + 60));
   snprintf(long_one, sizeof long_one, "%s", subtoken_of_key("account", NULL, NOW + 60));
   long_one[strlen(long_one) - 1] ^= 1;
-  office_row *row =
-      office_add(ST_KIND_KEY, "D15AB1ED-0000-0000-0000-000000000000", "", "x", "account", ST_NEVER);
+  fixture_row *row =
+      fixture_add(ST_KIND_KEY, "D15AB1ED-0000-0000-0000-000000000000", "", "x", "account", ST_NEVER);
   static const char string[] = "a-registered-string";
   assert_true(st_key_string_hash(st_text(string), row->digest));
   const struct {
@@ -256,11 +256,11 @@ static void each_bad_subject_looks_alike(void **state) {
     check_error("invalid_request", NOT_GOOD);
     if (strcmp(rows[i].event, "mac") != 0) check_event(rows[i].event);
   }
-  office_row_of(KEY_ID)->key.disabled = true;
+  fixture_row_of(KEY_ID)->key.disabled = true;
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 400);
   check_error("invalid_request", NOT_GOOD);
   check_event("key_disabled");
-  office.broken = true;
+  fixture.broken = true;
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 503);
   check_error("temporarily_unavailable", "the key store cannot be read; try again later");
   assert_true(reply.retry_after > 0);
@@ -305,16 +305,16 @@ static void a_session_is_exchanged_for_its_subtoken(void **state) {
   assert_int_equal(post(OAUTH, AS_FORM, body), 200);
   const subtoken_claims *claims = check_exchanged("access_token", 900);
   check_permissions(claims, "account");
-  check_text(claims, claims->sub, office.rows[office.row_count - 1].key.sub);
+  check_text(claims, claims->sub, fixture.rows[fixture.row_count - 1].key.sub);
   const char *line = bearer(member("access_token"));
   assert_int_equal(post("/v1/auth/logout", line, ""), 403);
-  office.rows[office.row_count - 1].ended = true;
-  assert_int_equal(office_ask_at("GET", "/v2/tokeninfo", line, "", NOW_US), 401);
+  fixture.rows[fixture.row_count - 1].ended = true;
+  assert_int_equal(fixture_ask_at("GET", "/v2/tokeninfo", line, "", NOW_US), 401);
 }
 
 static void a_token_that_cannot_be_made_is_told(void **state) {
   (void)state;
-  office_row *row = office_row_of(KEY_ID);
+  fixture_row *row = fixture_row_of(KEY_ID);
   snprintf(row->key.permissions, sizeof row->key.permissions, "%s", too_many());
   assert_int_equal(post(OAUTH, AS_FORM, GOOD), 400);
   check_error("invalid_request",
@@ -370,8 +370,8 @@ static void the_vendor_route_answers(void **state) {
              "{\"RawToken\":\"%s\",\"LifeTime\":\"2023-11-14T22:28:20Z\"}", member("RawToken"));
     check_body(expected);
   }
-  assert_int_equal(office_ask_at("GET", VENDOR, AS_KEY, "", NOW_US), 405);
-  assert_int_equal(office_ask_at("HEAD", VENDOR "/", AS_KEY, "", NOW_US), 405);
+  assert_int_equal(fixture_ask_at("GET", VENDOR, AS_KEY, "", NOW_US), 405);
+  assert_int_equal(fixture_ask_at("HEAD", VENDOR "/", AS_KEY, "", NOW_US), 405);
 }
 
 static void the_vendor_route_takes_a_subtoken(void **state) {
@@ -457,31 +457,31 @@ static void only_post_is_answered(void **state) {
   (void)state;
   static const char *const routes[] = {OAUTH, VENDOR, VENDOR "/", HASH};
   for (size_t i = 0; i < COUNT(routes); i++) {
-    assert_int_equal(office_ask_at("GET", routes[i], AS_KEY, "", NOW_US), 405);
+    assert_int_equal(fixture_ask_at("GET", routes[i], AS_KEY, "", NOW_US), 405);
     assert_string_equal(reply.allow, "POST, OPTIONS");
-    assert_int_equal(office_ask_at("OPTIONS", routes[i], "", "", NOW_US), 204);
+    assert_int_equal(fixture_ask_at("OPTIONS", routes[i], "", "", NOW_US), 204);
   }
   assert_int_equal(post(OAUTH "/", AS_FORM, GOOD), 404);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(a_key_is_exchanged_for_a_token, office_open),
-      cmocka_unit_test_setup(a_scope_narrows_the_token, office_open),
-      cmocka_unit_test_setup(a_scope_has_64_names_at_most, office_open),
-      cmocka_unit_test_setup(token_types_are_checked, office_open),
-      cmocka_unit_test_setup(bad_requests_have_oauth_errors, office_open),
-      cmocka_unit_test_setup(unknown_and_empty_parameters_are_ignored, office_open),
-      cmocka_unit_test_setup(only_the_subject_token_counts, office_open),
-      cmocka_unit_test_setup(each_bad_subject_looks_alike, office_open),
-      cmocka_unit_test_setup(a_token_keeps_the_bounds_of_its_subject, office_open),
-      cmocka_unit_test_setup(a_session_is_exchanged_for_its_subtoken, office_open),
-      cmocka_unit_test_setup(a_token_that_cannot_be_made_is_told, office_open),
-      cmocka_unit_test_setup(the_vendor_route_answers, office_open),
-      cmocka_unit_test_setup(the_vendor_route_takes_a_subtoken, office_open),
-      cmocka_unit_test_setup(a_string_is_hashed, office_open),
-      cmocka_unit_test_setup(a_string_that_looks_like_a_key_is_refused, office_open),
-      cmocka_unit_test_setup(only_post_is_answered, office_open),
+      cmocka_unit_test_setup(a_key_is_exchanged_for_a_token, fixture_set_up),
+      cmocka_unit_test_setup(a_scope_narrows_the_token, fixture_set_up),
+      cmocka_unit_test_setup(a_scope_has_64_names_at_most, fixture_set_up),
+      cmocka_unit_test_setup(token_types_are_checked, fixture_set_up),
+      cmocka_unit_test_setup(bad_requests_have_oauth_errors, fixture_set_up),
+      cmocka_unit_test_setup(unknown_and_empty_parameters_are_ignored, fixture_set_up),
+      cmocka_unit_test_setup(only_the_subject_token_counts, fixture_set_up),
+      cmocka_unit_test_setup(each_bad_subject_looks_alike, fixture_set_up),
+      cmocka_unit_test_setup(a_token_keeps_the_bounds_of_its_subject, fixture_set_up),
+      cmocka_unit_test_setup(a_session_is_exchanged_for_its_subtoken, fixture_set_up),
+      cmocka_unit_test_setup(a_token_that_cannot_be_made_is_told, fixture_set_up),
+      cmocka_unit_test_setup(the_vendor_route_answers, fixture_set_up),
+      cmocka_unit_test_setup(the_vendor_route_takes_a_subtoken, fixture_set_up),
+      cmocka_unit_test_setup(a_string_is_hashed, fixture_set_up),
+      cmocka_unit_test_setup(a_string_that_looks_like_a_key_is_refused, fixture_set_up),
+      cmocka_unit_test_setup(only_post_is_answered, fixture_set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
