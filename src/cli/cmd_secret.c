@@ -26,14 +26,12 @@
 #include "os/lock.h"
 #include "os/random.h"
 #include "os/replace.h"
-#include "os/secret_file.h"
 
-#define FILE_MAX 8192
 #define LINES_MAX SUBTOKEN_RING_MAX
 
 /* A ring file, line by line, with room for one more. */
 typedef struct ring_file {
-  char text[FILE_MAX];
+  char text[ST_KEYRING_FILE_MAX];
   size_t count;
   subtoken_text lines[LINES_MAX + 1];
   char added[160];
@@ -52,17 +50,11 @@ static subtoken_text secret_display_name(subtoken_text kid) {
 }
 
 static bool secret_load(const char *path, ring_file *file, char *error) {
-  size_t len = 0, line;
+  size_t len = 0;
   static subtoken_ring ring;
-  if (st_keyring_file_load(path, &ring, error) != NULL)
-    return false; /* says what is wrong, and where */
+  bool good = st_keyring_file_read(path, file->text, &len, &ring, error) == NULL;
   subtoken_wipe(&ring, sizeof ring);
-  if (!st_secret_file_read(path, file->text, sizeof file->text, &len, error)) return false;
-  if (subtoken_ring_read(&ring, (subtoken_text){file->text, len}, &line) != SUBTOKEN_OK) {
-    snprintf(error, ST_ERROR_MAX, "%.400s changed while it was read", path);
-    return false;
-  }
-  subtoken_wipe(&ring, sizeof ring);
+  if (!good) return false;
   if (len > 0 && file->text[len - 1] == '\n') len--;
   st_cutter cutter = {{file->text, len}, false};
   for (file->count = 0; st_cut(&cutter, '\n', &file->lines[file->count]);) file->count++;
@@ -70,7 +62,7 @@ static bool secret_load(const char *path, ring_file *file, char *error) {
 }
 
 static bool secret_save(const char *path, const ring_file *file, char *error) {
-  char text[FILE_MAX + sizeof file->added];
+  char text[ST_KEYRING_FILE_MAX + sizeof file->added];
   size_t line;
   static subtoken_ring ring;
   st_writer writer = st_writer_on(text, sizeof text);
@@ -377,7 +369,8 @@ static int secret_promote(int argc, char **argv) {
   return secret_print_kid(&s, st_text(given.kid), given.json);
 }
 
-/* What the server keeps in DATA under it (operations/vouched_files.h) is signed again before it goes. */
+/* What the server keeps in DATA under it (operations/vouched_files.h) is signed again before it
+ * goes. */
 static bool secret_sign_again(session *s, subtoken_text kid) {
   static subtoken_ring before, after;
   bool ok = st_keyring_file_load(s->data.secrets, &before, s->error) == NULL;

@@ -1,4 +1,6 @@
-/* Makes and reads the file of the ring, which holds the signing secrets. */
+/* The file of the ring, which holds the signing secrets: made with one secret, and read. How it is
+ * changed is in cli/cmd_secret.c; what a line may hold, in subtoken_ring_read(3).
+ */
 #include "operations/keyring_file.h"
 
 #include <stdio.h>
@@ -24,20 +26,27 @@ bool st_keyring_file_make(const char *path, char *error) {
   return made;
 }
 
-#define RING_FILE_MAX 8192
-
-const char *st_keyring_file_load(const char *path, subtoken_ring *ring, char *error) {
-  char text[RING_FILE_MAX];
-  size_t len = 0, line;
-  if (!st_secret_file_read(path, text, sizeof text, &len, error)) return "keyfile_perm";
-  subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, len}, &line);
-  const char *problem = subtoken_ring_error((subtoken_text){text, len}, line, result);
-  subtoken_wipe(text, sizeof text);
+const char *st_keyring_file_read(const char *path, char text[ST_KEYRING_FILE_MAX], size_t *len,
+                                 subtoken_ring *ring, char *error) {
+  size_t line;
+  if (!st_secret_file_read(path, text, ST_KEYRING_FILE_MAX, len, error)) return "keyfile_perm";
+  subtoken_result result = subtoken_ring_read(ring, (subtoken_text){text, *len}, &line);
   if (result == SUBTOKEN_OK) return NULL;
+  const char *problem = subtoken_ring_error((subtoken_text){text, *len}, line, result);
   if (line > 0) {
     snprintf(error, ST_ERROR_MAX, "%.400s: line %zu %s", path, line, problem);
   } else {
     snprintf(error, ST_ERROR_MAX, "%.400s %s", path, problem);
   }
+  subtoken_wipe(text, ST_KEYRING_FILE_MAX);
+  *len = 0;
   return result == SUBTOKEN_BAD_SECRET ? "weak_secret" : "keyfile_bad";
+}
+
+const char *st_keyring_file_load(const char *path, subtoken_ring *ring, char *error) {
+  char text[ST_KEYRING_FILE_MAX];
+  size_t len = 0;
+  const char *event = st_keyring_file_read(path, text, &len, ring, error);
+  subtoken_wipe(text, sizeof text);
+  return event;
 }

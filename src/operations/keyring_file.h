@@ -7,11 +7,18 @@
 /* Put a new ring with one unnamed secret in place. */
 bool st_keyring_file_make(const char *path, char *error);
 
-/* Read and check a ring from a file. NULL when it is good; otherwise the word of
- * threats.md for what is wrong with it (keyfile_perm: it may not or cannot be read;
- * weak_secret; keyfile_bad), and error says it in a sentence, with the line.
+#define ST_KEYRING_FILE_MAX 8192 /* bytes */
+
+/* Read and check a ring from a file. NULL when it is good, else the word for what is wrong with it,
+ * as the log has it (keyfile_perm: the file may not or cannot be read; weak_secret; keyfile_bad),
+ * and error says it in a sentence, with the line.
  */
 const char *st_keyring_file_load(const char *path, subtoken_ring *ring, char *error)
+    __attribute__((warn_unused_result));
+
+/* The same, with the text, which is the caller's to wipe; it is empty when the ring is not good. */
+const char *st_keyring_file_read(const char *path, char text[ST_KEYRING_FILE_MAX], size_t *len,
+                                 subtoken_ring *ring, char *error)
     __attribute__((warn_unused_result));
 
 #endif

@@ -1,6 +1,6 @@
-/* The profile in the order of RFC 8265 section 4.2.2: spaces are mapped between taking the text
- * apart and composing it, which comes to the same. libutf8proc works in the memory that it is given
- * here, so that nothing of a password is left in what malloc gave back.
+/* The OpaqueString profile, in the order of RFC 8265 section 4.2.2. Spaces are mapped between
+ * decomposing and composing, which comes to the same. Nothing else calls libutf8proc; it works in
+ * memory of ours, so that no password is left in what malloc gets back.
  */
 #include "operations/opaque_string.h"
 

@@ -1,7 +1,6 @@
 /* opaque_string - a password as it is hashed and compared: the OpaqueString profile of RFC 8265
- * section 4.2. One keyboard sends `é` as one character, another as an `e` and an accent; both are
- * the same password, and so is one with a space that is not the plain one. The only file that
- * calls libutf8proc.
+ * section 4.2. One keyboard sends `é` as one character, another as an `e` and an accent: both are
+ * the same password. Spaces of every kind are the same, too.
  */
 #ifndef ST_OPERATIONS_OPAQUE_STRING_H
 #define ST_OPERATIONS_OPAQUE_STRING_H

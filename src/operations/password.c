@@ -1,3 +1,6 @@
+/* Argon2id, and the texts in which its hashes are stored. How long and how often a login may try is
+ * for the service (service/throttle.c); the forms are in password.h.
+ */
 #include "operations/password.h"
 
 #include <argon2.h>
@@ -16,11 +19,11 @@
 
 #define SALT_LEN 16
 
-/* What Argon2id is asked for: OWASP's minimum as of 2025, 19 MiB and two passes. */
-typedef struct cost {
+/* OWASP's minimum for Argon2id as of 2025: 19 MiB and two passes. */
+typedef struct password_cost {
   uint32_t memory_kib, passes, lanes;
-} cost;
-static const cost today = {19456, 2, 1};
+} password_cost;
+static const password_cost current_cost = {19456, 2, 1};
 
 /* The most that a stored text may ask for, since a database can be damaged. */
 #define MEMORY_MAX (1U << 20) /* KiB */
@@ -30,25 +33,25 @@ static const cost today = {19456, 2, 1};
 #define HASH_MIN 16
 #define HASH_MAX 64
 
-/* A stored password, read. */
-typedef struct stored {
+/* A stored text, parsed. */
+typedef struct password_stored {
   bool wrapped;
   bool opaque;      /* made of the password as an opaque string */
   size_t outer_len; /* the salt of SHA-256 */
   uint8_t outer[ST_SALT_MAX];
-  cost cost;
+  password_cost cost;
   size_t salt_len, hash_len;
   uint8_t salt[ST_SALT_MAX];
   uint8_t hash[HASH_MAX];
-} stored;
+} password_stored;
 
-static st_semaphore semaphore = ST_SEMAPHORE(1, ST_PASSWORD_WAITING_MAX);
-static atomic_uint_fast64_t computed;
+static st_semaphore password_semaphore = ST_SEMAPHORE(1, ST_PASSWORD_WAITING_MAX);
+static atomic_uint_fast64_t password_count;
 
 /* ---- computing ---- */
 
-/* Mapped for each: what malloc keeps of such blocks would be 19 MiB a thread and more. A third
- * of the time is saved where there are huge pages.
+/* Mapped for each hash: malloc would keep such blocks, 19 MiB a thread and more. Huge pages save a
+ * third of the time.
  */
 static int password_allocate(uint8_t **memory, size_t size) {
   void *made =
@@ -63,8 +66,8 @@ static void password_free(uint8_t *memory, size_t size) {
   (void)munmap(memory, size);
 }
 
-/* Lanes are computed one after the other: a thread each would escape the count. */
-static bool password_compute(const stored *s, subtoken_text input, uint8_t *hash) {
+/* Lanes are computed one after the other: threads of libargon2 would not count in the semaphore. */
+static bool password_compute(const password_stored *s, subtoken_text input, uint8_t *hash) {
   argon2_context context = {
       .out = hash,
       .outlen = (uint32_t)s->hash_len,
@@ -81,21 +84,22 @@ static bool password_compute(const stored *s, subtoken_text input, uint8_t *hash
       .free_cbk = password_free,
       .flags = ARGON2_DEFAULT_FLAGS,
   };
-  atomic_fetch_add(&computed, 1);
+  atomic_fetch_add(&password_count, 1);
   return argon2id_ctx(&context) == ARGON2_OK;
 }
 
 /* Waits for its turn. ST_PASSWORD_OK when hash, of s->hash_len bytes, is there. */
-static st_password_status password_compute_in_turn(const stored *s, subtoken_text input,
+static st_password_status password_compute_in_turn(const password_stored *s, subtoken_text input,
                                                    int64_t until_us, uint8_t *hash) {
-  if (!st_semaphore_enter(&semaphore, until_us)) return ST_PASSWORD_BUSY;
+  if (!st_semaphore_enter(&password_semaphore, until_us)) return ST_PASSWORD_BUSY;
   bool done = password_compute(s, input, hash);
-  st_semaphore_leave(&semaphore);
+  st_semaphore_leave(&password_semaphore);
   return done ? ST_PASSWORD_OK : ST_PASSWORD_FAILED;
 }
 
 /* Is input what s was made from? */
-static st_password_status password_check(const stored *s, subtoken_text input, int64_t until_us) {
+static st_password_status password_check(const password_stored *s, subtoken_text input,
+                                         int64_t until_us) {
   uint8_t hash[HASH_MAX];
   st_password_status status = password_compute_in_turn(s, input, until_us, hash);
   if (status == ST_PASSWORD_OK && !st_equal_secret(hash, s->hash, s->hash_len)) {
@@ -105,8 +109,9 @@ static st_password_status password_check(const stored *s, subtoken_text input, i
   return status;
 }
 
-/* What Argon2 is fed with when the password was wrapped. */
-static bool password_inner_hash(const stored *s, subtoken_text password, uint8_t out[ST_HASH_LEN]) {
+/* The input of Argon2 for an imported password. */
+static bool password_inner_hash(const password_stored *s, subtoken_text password,
+                                uint8_t out[ST_HASH_LEN]) {
   uint8_t both[ST_PASSWORD_MAX + ST_SALT_MAX];
   if (password.len > 0) memcpy(both, password.data, password.len);
   if (s->outer_len > 0) memcpy(both + password.len, s->outer, s->outer_len);
@@ -137,7 +142,7 @@ static bool password_take_number(subtoken_text *rest, uint32_t max, uint32_t *va
   return sum > 0;
 }
 
-static bool password_read_phc(subtoken_text text, stored *s) {
+static bool password_read_phc(subtoken_text text, password_stored *s) {
   subtoken_text salt, hash;
   if (!password_take(&text, "$argon2id$v=19$m=") ||
       !password_take_number(&text, MEMORY_MAX, &s->cost.memory_kib) ||
@@ -154,7 +159,7 @@ static bool password_read_phc(subtoken_text text, stored *s) {
          s->hash_len >= HASH_MIN;
 }
 
-static bool password_read_stored(const char *phc, stored *s) {
+static bool password_read_stored(const char *phc, password_stored *s) {
   subtoken_text text = {phc, strnlen(phc, ST_PHC_MAX + 1)}, salt;
   memset(s, 0, sizeof *s);
   if (text.len > ST_PHC_MAX) return false;
@@ -167,7 +172,7 @@ static bool password_read_stored(const char *phc, stored *s) {
          password_read_phc(cutter.rest, s);
 }
 
-static bool password_write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
+static bool password_write_stored(const password_stored *s, char phc[ST_PHC_MAX + 1]) {
   st_writer writer = st_writer_on(phc, ST_PHC_MAX + 1);
   if (s->opaque) st_write_literal(&writer, "nfc:");
   if (s->wrapped) {
@@ -188,17 +193,17 @@ static bool password_write_stored(const stored *s, char phc[ST_PHC_MAX + 1]) {
   return st_writer_end(&writer);
 }
 
-/* ---- what others ask for ---- */
+/* ---- the calls ---- */
 
 /* `argon2 somesalt -id -t 1 -k 8 -p 1 -l 32`, of `password`: a library that computes anything
  * else would lock everybody out, or, worse, let them in.
  */
-static bool password_computes_right(void) {
+static bool password_self_test(void) {
   static const uint8_t right[32] = {0xf1, 0x37, 0xf8, 0xe1, 0x86, 0xa4, 0x03, 0xa6,
                                     0x79, 0xcc, 0xd0, 0x60, 0x6e, 0x5a, 0xb5, 0xdc,
                                     0xda, 0xfe, 0x43, 0xc1, 0x64, 0x08, 0x55, 0xac,
                                     0x8c, 0x6e, 0x33, 0xe9, 0xbd, 0x63, 0xee, 0xb3};
-  static const stored small = {
+  static const password_stored small = {
       .cost = {8, 1, 1}, .salt_len = 8, .hash_len = sizeof right, .salt = "somesalt"};
   uint8_t hash[sizeof right];
   return password_compute(&small, ST_TEXT("password"), hash) &&
@@ -207,28 +212,28 @@ static bool password_computes_right(void) {
 
 bool st_password_start(void) {
   size_t half = st_process_processors() / 2;
-  st_semaphore_limit(&semaphore, half > 0 ? half : 1);
-  return password_computes_right();
+  st_semaphore_limit(&password_semaphore, half > 0 ? half : 1);
+  return password_self_test();
 }
 
 void st_password_share(size_t threads) {
   size_t quarter = threads / 4;
-  st_semaphore_waiting_limit(&semaphore,
+  st_semaphore_waiting_limit(&password_semaphore,
                              quarter < ST_PASSWORD_WAITING_MAX ? quarter : ST_PASSWORD_WAITING_MAX);
 }
 
 void st_password_close(int64_t at_us) {
-  st_semaphore_close(&semaphore, at_us);
+  st_semaphore_close(&password_semaphore, at_us);
 }
 
 static bool password_usable(subtoken_text password) {
   return password.len > 0 && password.len <= ST_PASSWORD_MAX;
 }
 
-/* Computes and writes what s, of today, does not have yet. */
-static st_password_status password_make(stored *s, subtoken_text input, int64_t until_us,
+/* Computes the hash with a new salt, and writes the text. */
+static st_password_status password_make(password_stored *s, subtoken_text input, int64_t until_us,
                                         char phc[ST_PHC_MAX + 1]) {
-  s->cost = today;
+  s->cost = current_cost;
   s->salt_len = SALT_LEN;
   s->hash_len = ST_HASH_LEN;
   st_random_fill(s->salt, SALT_LEN);
@@ -241,7 +246,7 @@ static st_password_status password_make(stored *s, subtoken_text input, int64_t 
 
 st_password_status st_password_hash(subtoken_text password, int64_t until_us,
                                     char phc[ST_PHC_MAX + 1]) {
-  stored s = {.opaque = true};
+  password_stored s = {.opaque = true};
   char opaque[ST_OPAQUE_STRING_MAX];
   phc[0] = '\0';
   if (!password_usable(password)) return ST_PASSWORD_FAILED;
@@ -252,7 +257,7 @@ st_password_status st_password_hash(subtoken_text password, int64_t until_us,
 
 st_password_status st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void *salt,
                                     size_t salt_len, char phc[ST_PHC_MAX + 1]) {
-  stored s = {.wrapped = true, .outer_len = salt_len};
+  password_stored s = {.wrapped = true, .outer_len = salt_len};
   phc[0] = '\0';
   if (salt_len > ST_SALT_MAX) return ST_PASSWORD_FAILED;
   if (salt_len > 0) memcpy(s.outer, salt, salt_len);
@@ -260,8 +265,10 @@ st_password_status st_password_wrap(const uint8_t hash[ST_HASH_LEN], const void 
 }
 
 st_password_status st_password_verify(const char *phc, subtoken_text password, int64_t until_us) {
-  /* No password gives this hash, as far as anybody knows; if one did, it would be of nobody. */
-  stored s = {.opaque = true, .cost = today, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
+  /* The zeros of this hash are the result of no password; if they were of one, it would be of no
+   * user. */
+  password_stored s = {
+      .opaque = true, .cost = current_cost, .salt_len = SALT_LEN, .hash_len = ST_HASH_LEN};
   char opaque[ST_OPAQUE_STRING_MAX];
   bool somebody = phc != NULL && phc[0] != '\0', may_be = somebody && password_usable(password);
   uint8_t inner[ST_HASH_LEN];
@@ -283,7 +290,7 @@ st_password_status st_password_verify(const char *phc, subtoken_text password, i
 
 st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST_HASH_LEN],
                                           const void *salt, size_t salt_len) {
-  stored s;
+  password_stored s;
   if (phc == NULL || !password_read_stored(phc, &s)) return ST_PASSWORD_FAILED;
   st_password_status status = ST_PASSWORD_WRONG;
   if (s.wrapped && s.outer_len == salt_len &&
@@ -295,18 +302,18 @@ st_password_status st_password_is_wrap_of(const char *phc, const uint8_t hash[ST
 }
 
 bool st_password_outdated(const char *phc) {
-  stored s;
+  password_stored s;
   bool outdated = phc == NULL || !password_read_stored(phc, &s) || !s.opaque ||
-                  memcmp(&s.cost, &today, sizeof today) != 0 || s.salt_len != SALT_LEN ||
-                  s.hash_len != ST_HASH_LEN;
+                  memcmp(&s.cost, &current_cost, sizeof current_cost) != 0 ||
+                  s.salt_len != SALT_LEN || s.hash_len != ST_HASH_LEN;
   subtoken_wipe(&s, sizeof s);
   return outdated;
 }
 
 uint64_t st_password_computed(void) {
-  return atomic_load(&computed);
+  return atomic_load(&password_count);
 }
 
 st_semaphore *st_password_semaphore(void) {
-  return &semaphore;
+  return &password_semaphore;
 }
