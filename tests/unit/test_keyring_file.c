@@ -50,7 +50,7 @@ static void a_new_ring_has_one_unnamed_secret(void **state) {
 
 static void a_ring_that_is_wrong_is_named_and_wiped(void **state) {
   (void)state;
-  static const char good[] = ":MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\n";
+  static const char good[] = ":JMnsBcT8zDg2QHnvEDYZhybR7dp4fwNpfDdzJeEclf0\n";
   static const struct {
     const char *text, *event, *says;
   } rows[] = {
@@ -72,7 +72,8 @@ static void a_ring_that_is_wrong_is_named_and_wiped(void **state) {
     CHECK(strstr(error, "c2hv") == NULL, "row %zu: %s", i, error);
   }
   put(good);
-  assert_null(st_keyring_file_load(path, &ring, error));
+  const char *event = st_keyring_file_load(path, &ring, error);
+  if (event != NULL) fail_msg("%s: %s", event, error);
   assert_int_equal(chmod(path, 0644), 0);
   assert_string_equal(st_keyring_file_load(path, &ring, error), "keyfile_perm");
   assert_non_null(strstr(error, "chmod 600"));
