@@ -25,9 +25,7 @@ static st_store_status take_rows(st_db *db, st_row *row, st_store_status first,
 st_store_status st_query_list(st_store *store, st_sql which, const st_value *values,
                               const st_query_page *page, char *error) {
   *page->count = 0;
-  if (page->limit > INT32_MAX) {
-    return st_db_fail(error, "cannot list %zu at a time", page->limit);
-  }
+  if (page->limit > INT32_MAX) return st_db_fail(error, "cannot list %zu at a time", page->limit);
   st_db *db = store->driver->acquire_query_db(store, error);
   if (db == NULL) return ST_STORE_FAILED;
   st_row row;

@@ -121,9 +121,7 @@ st_store_status st_store_restore_revocations(st_store *store, const st_audit_con
   }
   st_change change = st_transaction_change(context, NULL, &report->sequence);
   change.data = &(restoring){snapshot, report};
-  if (change.now_us <= snapshot->sequence) {
-    change.now_us = snapshot->sequence + 1;
-  }
+  if (change.now_us <= snapshot->sequence) change.now_us = snapshot->sequence + 1;
   st_store_status status = st_transaction_run(store, make_restored, &change, error);
   if (status == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s lists hashes of another key already, which cannot be computed anew",

@@ -78,9 +78,7 @@ st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st
   }
   st_db *db = store->driver->change_db(store);
   st_store_status status = make_whole(db, make, change, until_us, error);
-  if (reason(status) != NULL) {
-    (void)st_db_fail(error, "%s: %s", st_db_name(store), reason(status));
-  }
+  if (reason(status) != NULL) (void)st_db_fail(error, "%s: %s", st_db_name(store), reason(status));
   db->ops->rollback(db);
   end_turn(store, change);
   return status;

@@ -1,6 +1,6 @@
-/* store_contract - the promises of the store's port (domain/store.h), tested on every kind of store:
- * each test_store_*.c is a part of them, and uses the port alone. A kind of store is added to
- * store_kinds; what is true of one kind only has tests of its own (test_sqlite_*.c).
+/* store_contract - the promises of the store's port (domain/store.h), tested on every kind of
+ * store: each test_store_*.c is a part of them, and uses the port alone. A kind of store is added
+ * to store_kinds; what is true of one kind only has tests of its own (test_sqlite_*.c).
  *
  * A row is known by its number: id, sub and digest follow from it.
  */
@@ -68,7 +68,8 @@ static inline int remove_folder(void) {
   return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static const store_kind store_kinds[] = {{"in a file", make_folder, locate_in_folder, remove_folder}};
+static const store_kind store_kinds[] = {
+    {"in a file", make_folder, locate_in_folder, remove_folder}};
 static const store_kind *kind = store_kinds;
 
 /* ---- each test ---- */
@@ -88,7 +89,8 @@ static inline int teardown(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* The tests, on each kind of store. */
-#define RUN_ON_EVERY_STORE(tests) run_on_every_store(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
+#define RUN_ON_EVERY_STORE(tests) \
+  run_on_every_store(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
 static inline int run_on_every_store(const char *file, const struct CMUnitTest *tests,
                                      size_t count) {
   int failed = 0;
@@ -182,13 +184,14 @@ static inline const char *refresh_of(unsigned n) {
   return token;
 }
 
-static inline st_store_status begin_session(unsigned n, const st_grantor *grantor, int64_t expires_at) {
+static inline st_store_status begin_session(unsigned n, const st_grantor *grantor,
+                                            int64_t expires_at) {
   st_key session = row_of(n, "", "");
   uint8_t seed[32];
   memset(seed, (int)n, sizeof seed);
   session.expires_at = expires_at;
-  return st_store_session_begin(store, CONTEXT, grantor, 100, &session, digest_of(n), seed, refresh_of(n),
-                                error);
+  return st_store_session_begin(store, CONTEXT, grantor, 100, &session, digest_of(n), seed,
+                                refresh_of(n), error);
 }
 
 static inline st_store_status row_by_sub(unsigned n, st_key *key) {
@@ -242,7 +245,8 @@ static inline void assert_changed(int64_t since, bool to_listed, const unsigned 
   free(changes);
   assert_int_equal(all, count);
   assert_int_equal(found_all, count);
-  assert_ok(st_store_revocation_changes(store, current.sequence - 1, &current, &changes, &all, error));
+  assert_ok(
+      st_store_revocation_changes(store, current.sequence - 1, &current, &changes, &all, error));
   free(changes);
   assert_int_equal(all, count);
 }

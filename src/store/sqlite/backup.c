@@ -30,9 +30,7 @@ static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
   }
   sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
   int code = backup == NULL ? SQLITE_ERROR : SQLITE_OK;
-  while (code == SQLITE_OK && !is_stopped(c)) {
-    code = sqlite3_backup_step(backup, PAGES_AT_A_TIME);
-  }
+  while (code == SQLITE_OK && !is_stopped(c)) code = sqlite3_backup_step(backup, PAGES_AT_A_TIME);
   bool copied = backup != NULL && sqlite3_backup_finish(backup) == SQLITE_OK && code == SQLITE_DONE;
   return sqlite3_exec(from, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && copied;
 }
@@ -48,9 +46,7 @@ static bool copy_into(void *context, const char *path, char *error) {
       st_sqlite_connect(path, &to, error) != ST_STORE_OK) {
     goto out;
   }
-  if (!st_sqlite_in_place(c->store, from, error)) {
-    goto out;
-  }
+  if (!st_sqlite_in_place(c->store, from, error)) goto out;
   if (!copy_pages(c, from, to)) {
     bool source = sqlite3_errcode(to) == SQLITE_OK && sqlite3_errcode(from) != SQLITE_OK;
     (void)st_sqlite_fail_db(error, source ? c->store->base.name : path, source ? from : to,
@@ -86,9 +82,7 @@ st_store_status st_sqlite_backup(st_store *store, const char *path, const volati
                                  char *error) {
   struct stat there;
   copy c = {(st_sqlite *)store, stop};
-  if (lstat(path, &there) == 0) {
-    return st_db_fail(error, "%s already exists", st_error_path(path));
-  }
+  if (lstat(path, &there) == 0) return st_db_fail(error, "%s already exists", st_error_path(path));
   st_store_status status = st_sqlite_place(path, copy_into, &c, error);
   if (status != ST_STORE_OK && is_stopped(&c)) {
     (void)st_db_fail(error, "%s was not written: interrupted", st_error_path(path));

@@ -36,18 +36,14 @@ st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char 
        waited += ST_SQLITE_RETRY_MS) {
     sqlite3_stmt *statement = NULL;
     code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    if (code == SQLITE_OK) {
-      code = sqlite3_step(statement);
-    }
+    if (code == SQLITE_OK) code = sqlite3_step(statement);
     if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), mode) != 0) {
       (void)sqlite3_finalize(statement);
       return st_db_fail(error, "cannot open %s: its journal cannot be %s there",
                         st_error_path(path), mode);
     }
     (void)sqlite3_finalize(statement);
-    if ((code & 0xff) == SQLITE_BUSY) {
-      (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
-    }
+    if ((code & 0xff) == SQLITE_BUSY) (void)sqlite3_sleep(ST_SQLITE_RETRY_MS);
   }
   return code == SQLITE_ROW ? ST_STORE_OK : st_sqlite_fail_db(error, path, db, "open");
 }
@@ -63,9 +59,7 @@ static int wait_to_write(void *context, int tries) {
   st_sqlite *store = context;
   int64_t close_us = atomic_load(&store->base.close_us), now = st_clock_monotonic_us();
   int64_t until = close_us != 0 && close_us < store->until_us ? close_us : store->until_us;
-  if (now >= until) {
-    return 0;
-  }
+  if (now >= until) return 0;
   int64_t left_ms = (until - now) / 1000 + 1, step = tries < STEP_MS ? 1 : STEP_MS;
   (void)sqlite3_sleep((int)(left_ms < step ? left_ms : step));
   return 1;
@@ -74,13 +68,9 @@ static int wait_to_write(void *context, int tries) {
 static int wait_to_read(void *context, int tries) {
   st_sqlite_wait *wait = context;
   int64_t now = st_clock_monotonic_us();
-  if (tries == 0 && now - wait->last_us > READ_WAIT_ANEW_US) {
-    wait->until_us = now + READ_WAIT_US;
-  }
+  if (tries == 0 && now - wait->last_us > READ_WAIT_ANEW_US) wait->until_us = now + READ_WAIT_US;
   wait->last_us = now;
-  if (now >= wait->until_us) {
-    return 0;
-  }
+  if (now >= wait->until_us) return 0;
   (void)sqlite3_sleep(STEP_MS);
   return 1;
 }

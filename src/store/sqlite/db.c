@@ -34,9 +34,7 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value) {
   sqlite3_stmt *statement = NULL;
   bool ok = sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
             sqlite3_step(statement) == SQLITE_ROW;
-  if (ok) {
-    *value = sqlite3_column_int64(statement, 0);
-  }
+  if (ok) *value = sqlite3_column_int64(statement, 0);
   (void)sqlite3_finalize(statement);
   return ok;
 }

@@ -14,12 +14,8 @@ int64_t st_sqlite_size_beside(const char *path, const char *suffix) {
   char *name = NULL;
   struct stat status;
   int64_t size = 0;
-  if (asprintf(&name, "%s%s", path, suffix) < 0) {
-    return 0;
-  }
-  if (stat(name, &status) == 0) {
-    size = status.st_size;
-  }
+  if (asprintf(&name, "%s%s", path, suffix) < 0) return 0;
+  if (stat(name, &status) == 0) size = status.st_size;
   free(name);
   return size;
 }
@@ -27,9 +23,7 @@ int64_t st_sqlite_size_beside(const char *path, const char *suffix) {
 st_store_status st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size,
                                       char *error) {
   struct stat status;
-  if (stat(path, &status) != 0) {
-    return st_db_fail(error, "cannot open %s: %m", st_error_path(path));
-  }
+  if (stat(path, &status) != 0) return st_db_fail(error, "cannot open %s: %m", st_error_path(path));
   if (!S_ISREG(status.st_mode)) {
     return st_db_fail(error, "%s is not a regular file", st_error_path(path));
   }
@@ -52,12 +46,8 @@ st_store_status st_sqlite_check_owner(const char *path, bool trust_group, int64_
 static int read_header(sqlite3_vfs *vfs, sqlite3_file *file, sqlite3_filename name,
                        uint8_t header[ST_SQLITE_HEADER_LEN]) {
   int code = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB, NULL);
-  if (code == SQLITE_OK) {
-    code = file->pMethods->xRead(file, header, ST_SQLITE_HEADER_LEN, 0);
-  }
-  if (file->pMethods != NULL) {
-    (void)file->pMethods->xClose(file);
-  }
+  if (code == SQLITE_OK) code = file->pMethods->xRead(file, header, ST_SQLITE_HEADER_LEN, 0);
+  if (file->pMethods != NULL) (void)file->pMethods->xClose(file);
   return code == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : code;
 }
 
@@ -66,9 +56,7 @@ static st_store_status peek(const char *path, uint8_t header[ST_SQLITE_HEADER_LE
   sqlite3_filename name = sqlite3_create_filename(path, "", "", 0, NULL);
   sqlite3_file *file = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
   int code = SQLITE_NOMEM;
-  if (name != NULL && file != NULL) {
-    code = read_header(vfs, file, name, header);
-  }
+  if (name != NULL && file != NULL) code = read_header(vfs, file, name, header);
   sqlite3_free_filename(name);
   free(file);
   return code == SQLITE_OK
@@ -113,9 +101,7 @@ st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t
       peek(path, header, error) != ST_STORE_OK) {
     return ST_STORE_FAILED;
   }
-  if (st_sqlite_is_ours(header)) {
-    return check_ours(path, header, *size, changes, error);
-  }
+  if (st_sqlite_is_ours(header)) return check_ours(path, header, *size, changes, error);
   return st_db_fail(error, "%s is %s: restore a backup", st_error_path(path),
                     *size == 0 ? "empty" : "not a database of subtoken, or is damaged");
 }

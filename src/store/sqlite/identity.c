@@ -41,9 +41,7 @@ bool st_sqlite_name_files(st_sqlite *store) {
 }
 
 void st_sqlite_drop_files(st_sqlite *store) {
-  for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
-    free(store->files[i].name);
-  }
+  for (size_t i = 0; i < ST_SQLITE_FILES; i++) free(store->files[i].name);
 }
 
 bool st_sqlite_remember_files(st_sqlite *store) {
@@ -79,9 +77,7 @@ static bool read_start(sqlite3 *db, uint8_t header[ST_SQLITE_HEADER_LEN], sqlite
         file->pMethods->xFileSize(file, size) != SQLITE_OK) {
       return false;
     }
-    if (memcmp(header + HEADER_CHANGES, header + HEADER_VALID_FOR, 4) == 0) {
-      return true;
-    }
+    if (memcmp(header + HEADER_CHANGES, header + HEADER_VALID_FOR, 4) == 0) return true;
     (void)sqlite3_sleep(1);
   }
   return false;
@@ -122,9 +118,7 @@ static bool seems_same(st_sqlite *store, sqlite3 *db) {
   int64_t size_seen = atomic_load(&store->size_seen);
   content c = read_content(db);
   bool shorter = c.size < size_seen && c.size < c.expected;
-  if (!c.ours || (int32_t)(c.changes - seen) < 0 || shorter) {
-    return false;
-  }
+  if (!c.ours || (int32_t)(c.changes - seen) < 0 || shorter) return false;
   keep_seen(store, &c, seen);
   return true;
 }
@@ -168,9 +162,7 @@ st_sqlite_file_state st_sqlite_look(st_sqlite *store, sqlite3 *db, char *error) 
   st_sqlite_file_state state;
   const char *fault = fault_of(store, db, &state);
   atomic_store(&store->displaced, fault != NULL);
-  if (fault != NULL) {
-    (void)st_db_fail(error, "%s %s", st_error_path(store->base.name), fault);
-  }
+  if (fault != NULL) (void)st_db_fail(error, "%s %s", st_error_path(store->base.name), fault);
   return state;
 }
 

@@ -38,12 +38,8 @@ static bool build(void *unused, const char *path, char *error) {
   (void)unused;
   sqlite3 *db = NULL;
   st_store_status status = st_sqlite_connect(path, &db, error);
-  if (status == ST_STORE_OK) {
-    status = st_sqlite_update_schema(path, db, error);
-  }
-  if (status == ST_STORE_OK) {
-    status = st_sqlite_set_journal(path, db, "wal", error);
-  }
+  if (status == ST_STORE_OK) status = st_sqlite_update_schema(path, db, error);
+  if (status == ST_STORE_OK) status = st_sqlite_set_journal(path, db, "wal", error);
   if (sqlite3_close(db) != SQLITE_OK && status == ST_STORE_OK) {
     status = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
   }
@@ -217,9 +213,7 @@ st_store_status st_sqlite_open(const char *path, bool create, bool trust_group, 
                       st_error_path(path));
   }
   st_sqlite *made = make(trust_group);
-  if (made == NULL) {
-    return st_db_fail(error, "cannot open %s: no memory", st_error_path(path));
-  }
+  if (made == NULL) return st_db_fail(error, "cannot open %s: no memory", st_error_path(path));
   if (open_parts(made, path, create, error) != ST_STORE_OK) {
     close_store(&made->base);
     return ST_STORE_FAILED;

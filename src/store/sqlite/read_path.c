@@ -17,23 +17,21 @@
 
 static bool take_digest(sqlite3_stmt *row, uint8_t out[32]) {
   const void *digest = sqlite3_column_blob(row, ST_SQLITE_COL_DIGEST);
-  if (digest == NULL || sqlite3_column_bytes(row, ST_SQLITE_COL_DIGEST) != 32) {
-    return false;
-  }
+  if (digest == NULL || sqlite3_column_bytes(row, ST_SQLITE_COL_DIGEST) != 32) return false;
   memcpy(out, digest, 32);
   return true;
 }
 
-/* A key by its digest (sub NULL) or by its sub of ST_SUB_LEN bytes. */
+/* A key by its digest of 32 bytes, or by its sub of ST_SUB_LEN. */
 typedef struct question {
-  const uint8_t *digest;
-  const char *sub;
+  const void *bytes;
+  bool by_sub;
 } question;
 
 /* Digests and subs are random, but for what a stranger asks: nobody chooses what is stored. */
 static uint64_t spread(const question *ask) {
   uint64_t bits = 0;
-  memcpy(&bits, ask->sub != NULL ? (const void *)ask->sub : ask->digest, sizeof bits);
+  memcpy(&bits, ask->bytes, sizeof bits);
   return bits * UINT64_C(0x9e3779b97f4a7c15);
 }
 
@@ -46,8 +44,8 @@ static st_sqlite_slot *slot_of(st_sqlite_reader *r, const question *ask) {
 }
 
 static bool is_answer(const st_sqlite_slot *held, const question *ask) {
-  return ask->sub != NULL ? memcmp(held->key.sub, ask->sub, ST_SUB_LEN) == 0
-                          : st_equal_secret(held->digest, ask->digest, 32);
+  return ask->by_sub ? memcmp(held->key.sub, ask->bytes, ST_SUB_LEN) == 0
+                     : st_equal_secret(held->digest, ask->bytes, 32);
 }
 
 static st_store_status trouble(st_sqlite_reader *r, char *error) {
@@ -64,9 +62,7 @@ static int64_t now_ms(void) {
 /* Looked at often enough, and at each question while it is known not to be. */
 static bool in_place(st_sqlite_reader *r, char *error) {
   int64_t now = now_ms();
-  if (now - r->looked_ms < LOOK_EVERY_MS && !atomic_load(&r->store->displaced)) {
-    return true;
-  }
+  if (now - r->looked_ms < LOOK_EVERY_MS && !atomic_load(&r->store->displaced)) return true;
   r->looked_ms = now;
   return st_sqlite_in_place(r->store, r->connection, error);
 }
@@ -78,18 +74,14 @@ static bool in_place(st_sqlite_reader *r, char *error) {
  */
 static bool freshen(st_sqlite_reader *r, char *error) {
   sqlite3_stmt *ask = r->statements[ST_SQLITE_READ_VERSION];
-  if (!in_place(r, error)) {
-    return false;
-  }
+  if (!in_place(r, error)) return false;
   bool ok = sqlite3_step(ask) == SQLITE_ROW;
   int64_t version = ok ? sqlite3_column_int64(ask, 0) : 0;
   if (!ok || version != r->data_version) {
     r->data_version = version;
     r->generation++;
   }
-  if (!ok) {
-    (void)trouble(r, error);
-  }
+  if (!ok) (void)trouble(r, error);
   return ok;
 }
 
@@ -97,15 +89,9 @@ static bool freshen(st_sqlite_reader *r, char *error) {
 static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const question *ask,
                                 st_sqlite_slot *held, char *error) {
   int code = sqlite3_step(row);
-  if (code == SQLITE_DONE) {
-    return ST_STORE_NOT_FOUND;
-  }
-  if (code != SQLITE_ROW) {
-    return trouble(r, error);
-  }
-  if (sqlite3_column_int64(row, ST_SQLITE_COL_REFUSED) != 0) {
-    return ST_STORE_REVOKED;
-  }
+  if (code == SQLITE_DONE) return ST_STORE_NOT_FOUND;
+  if (code != SQLITE_ROW) return trouble(r, error);
+  if (sqlite3_column_int64(row, ST_SQLITE_COL_REFUSED) != 0) return ST_STORE_REVOKED;
   held->generation = 0;
   if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
       !is_answer(held, ask)) {
@@ -119,10 +105,9 @@ static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const qu
 
 static st_store_status read_key(st_sqlite_reader *r, const question *ask, st_sqlite_slot *held,
                                 char *error) {
-  sqlite3_stmt *row =
-      r->statements[ask->sub != NULL ? ST_SQLITE_READ_BY_SUB : ST_SQLITE_READ_BY_DIGEST];
-  int bound = ask->sub != NULL ? sqlite3_bind_text(row, 1, ask->sub, ST_SUB_LEN, SQLITE_STATIC)
-                               : sqlite3_bind_blob(row, 1, ask->digest, 32, SQLITE_STATIC);
+  sqlite3_stmt *row = r->statements[ask->by_sub ? ST_SQLITE_READ_BY_SUB : ST_SQLITE_READ_BY_DIGEST];
+  int bound = ask->by_sub ? sqlite3_bind_text(row, 1, ask->bytes, ST_SUB_LEN, SQLITE_STATIC)
+                          : sqlite3_bind_blob(row, 1, ask->bytes, 32, SQLITE_STATIC);
   st_store_status found =
       bound == SQLITE_OK ? read_row(r, row, ask, held, error) : trouble(r, error);
   st_sqlite_finish(row);
@@ -133,9 +118,7 @@ static st_store_status read_key(st_sqlite_reader *r, const question *ask, st_sql
 static st_store_status read_revoked(st_sqlite_reader *r, const char *sub, char *error) {
   sqlite3_stmt *row = r->statements[ST_SQLITE_READ_REVOKED];
   int code = sqlite3_bind_text(row, 1, sub, ST_SUB_LEN, SQLITE_STATIC);
-  if (code == SQLITE_OK) {
-    code = sqlite3_step(row);
-  }
+  if (code == SQLITE_OK) code = sqlite3_step(row);
   st_store_status found = code == SQLITE_ROW    ? ST_STORE_REVOKED
                           : code == SQLITE_DONE ? ST_STORE_NOT_FOUND
                                                 : trouble(r, error);
@@ -149,10 +132,8 @@ static st_store_status look_up(st_sqlite_reader *r, const question *ask, st_key 
   if (held->generation != r->generation || !is_answer(held, ask)) {
     found = read_key(r, ask, held, error);
   }
-  if (found == ST_STORE_OK) {
-    *key = held->key;
-  }
-  return found == ST_STORE_NOT_FOUND && ask->sub != NULL ? read_revoked(r, ask->sub, error) : found;
+  if (found == ST_STORE_OK) *key = held->key;
+  return found == ST_STORE_NOT_FOUND && ask->by_sub ? read_revoked(r, ask->bytes, error) : found;
 }
 
 static st_store_status answer(st_sqlite *store, const question *ask, st_key *key, char *error) {
@@ -161,20 +142,18 @@ static st_store_status answer(st_sqlite *store, const question *ask, st_key *key
   st_store_status found = freshen(r, error) ? look_up(r, ask, key, error) : ST_STORE_FAILED;
   st_sqlite_finish(r->statements[ST_SQLITE_READ_VERSION]);
   (void)pthread_mutex_unlock(&r->lock);
-  if (found != ST_STORE_OK) {
-    memset(key, 0, sizeof *key);
-  }
+  if (found != ST_STORE_OK) memset(key, 0, sizeof *key);
   return found;
 }
 
 st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
                                     char *error) {
-  question ask = {.digest = digest};
+  question ask = {.bytes = digest};
   return answer((st_sqlite *)store, &ask, key, error);
 }
 
 st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error) {
-  question ask = {.sub = sub.data};
+  question ask = {.bytes = sub.data, .by_sub = true};
   return answer((st_sqlite *)store, &ask, key, error);
 }
 
@@ -210,9 +189,7 @@ static bool seems_writable(const char *path, char *error) {
     unsigned long long blocks = geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
     errno = blocks * disk.f_frsize < ROOM_MIN ? ENOSPC : 0;
   }
-  if (errno == 0 && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) {
-    return true;
-  }
+  if (errno == 0 && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) return true;
   (void)st_db_fail(error, "cannot write %s: %m", st_error_path(path));
   return false;
 }
@@ -229,8 +206,6 @@ static bool is_ready(st_sqlite_reader *r, char *error) {
 bool st_sqlite_ready(st_store *store, char *error) {
   st_sqlite *sqlite = (st_sqlite *)store;
   bool ok = true;
-  for (size_t i = 0; ok && i < ST_SQLITE_READERS; i++) {
-    ok = is_ready(&sqlite->readers[i], error);
-  }
+  for (size_t i = 0; ok && i < ST_SQLITE_READERS; i++) ok = is_ready(&sqlite->readers[i], error);
   return ok && seems_writable(store->name, error);
 }

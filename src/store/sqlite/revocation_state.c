@@ -64,9 +64,7 @@ static st_store_status ask(st_sqlite *store, st_revocation_state *state, state_f
   }
   if (status == ST_STORE_OK) {
     status = read_state(store, state, &from, error);
-    if (status == ST_STORE_OK && read != NULL) {
-      status = read(store, context, state, from, error);
-    }
+    if (status == ST_STORE_OK && read != NULL) status = read(store, context, state, from, error);
     (void)st_sqlite_run(store->state_statements[ST_SQLITE_STATE_END]); /* nothing was written */
   }
   (void)pthread_mutex_unlock(&store->reading_state);
@@ -91,9 +89,7 @@ static void *next_item(rows *all) {
   if (all->count == all->room) {
     size_t room = all->room * 2 + 1024;
     void *grown = room > SIZE_MAX / all->size ? NULL : realloc(all->items, room * all->size);
-    if (grown == NULL) {
-      return NULL;
-    }
+    if (grown == NULL) return NULL;
     all->items = grown;
     all->room = room;
   }
@@ -125,9 +121,7 @@ static st_store_status read_rows(st_sqlite *store, rows *all, void (*take)(sqlit
       take(all->statement, item);
     }
   }
-  if (status == ST_STORE_OK && code != SQLITE_DONE) {
-    status = trouble(store, error);
-  }
+  if (status == ST_STORE_OK && code != SQLITE_DONE) status = trouble(store, error);
   st_sqlite_finish(all->statement);
   return status;
 }
@@ -140,22 +134,16 @@ static st_store_status read_listed(st_sqlite *store, void *context, st_revocatio
   all->statement = store->state_statements[ST_SQLITE_STATE_HASHES];
   all->items = malloc(sizeof(uint64_t)); /* never NULL for who is answered */
   all->room = all->items != NULL ? 1 : 0;
-  if (all->items == NULL) {
-    return st_db_fail(error, "no memory for the revocations");
-  }
+  if (all->items == NULL) return st_db_fail(error, "no memory for the revocations");
   return read_rows(store, all, take_hash, error);
 }
 
 static st_store_status read_changes(st_sqlite *store, void *context, st_revocation_state *state,
                                     int64_t from, char *error) {
   rows *all = context;
-  if (all->since < from || all->since > state->sequence) {
-    return ST_STORE_NOT_FOUND;
-  }
+  if (all->since < from || all->since > state->sequence) return ST_STORE_NOT_FOUND;
   all->statement = store->state_statements[ST_SQLITE_STATE_CHANGES];
-  if (sqlite3_bind_int64(all->statement, 1, all->since) != SQLITE_OK) {
-    return trouble(store, error);
-  }
+  if (sqlite3_bind_int64(all->statement, 1, all->since) != SQLITE_OK) return trouble(store, error);
   return read_rows(store, all, take_change, error);
 }
 
@@ -186,9 +174,7 @@ static st_store_status read_both(st_sqlite *store, void *context, st_revocation_
   both *all = context;
   all->changes.since = from;
   st_store_status status = read_listed(store, &all->hashes, state, from, error);
-  if (status != ST_STORE_OK) {
-    return status;
-  }
+  if (status != ST_STORE_OK) return status;
   status = read_changes(store, &all->changes, state, from, error);
   return status == ST_STORE_NOT_FOUND ? ST_STORE_OK
                                       : status; /* a log that begins later has nothing yet */

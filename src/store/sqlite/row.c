@@ -8,9 +8,7 @@
 bool st_sqlite_take_text(sqlite3_stmt *row, int column, char *out, size_t size) {
   const unsigned char *text = sqlite3_column_text(row, column);
   size_t len = (size_t)sqlite3_column_bytes(row, column);
-  if (text == NULL || len >= size || memchr(text, 0, len) != NULL) {
-    return false;
-  }
+  if (text == NULL || len >= size || memchr(text, 0, len) != NULL) return false;
   memcpy(out, text, len);
   out[len] = 0;
   return true;

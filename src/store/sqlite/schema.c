@@ -185,9 +185,7 @@ static st_store_status migrate(const char *path, sqlite3 *db, char *error) {
   int64_t version = 0;
   bool empty = false;
   char sql[96];
-  if (ask_version(path, db, &version, &empty, error) != ST_STORE_OK) {
-    return ST_STORE_FAILED;
-  }
+  if (ask_version(path, db, &version, &empty, error) != ST_STORE_OK) return ST_STORE_FAILED;
   for (int64_t step = version; step < VERSION; step++) {
     if (sqlite3_exec(db, migrations[step], NULL, NULL, NULL) != SQLITE_OK) {
       return st_sqlite_fail_db(error, path, db, "bring up to date");
@@ -214,9 +212,7 @@ static bool is_current(sqlite3 *db) {
  * that transaction, because another process may be at it, too.
  */
 st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error) {
-  if (is_current(db)) {
-    return ST_STORE_OK;
-  }
+  if (is_current(db)) return ST_STORE_OK;
   if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
     return st_sqlite_fail_db(error, path, db, "open");
   }
@@ -224,8 +220,6 @@ st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *err
   if (status == ST_STORE_OK && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
     status = st_sqlite_fail_db(error, path, db, "write");
   }
-  if (sqlite3_get_autocommit(db) == 0) {
-    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-  }
+  if (sqlite3_get_autocommit(db) == 0) (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   return status;
 }
