@@ -87,7 +87,7 @@ static void other_spellings_are_refused(void **state) {
 
 /* One value, one spelling: of all texts of 2 and of 3 characters, exactly as many
  * are accepted as there are values of 1 and 2 bytes. */
-static void one_spelling(void **state) {
+static void each_value_has_one_spelling(void **state) {
   (void)state;
   size_t two = 0, three = 0, len;
   char out[4], text[3];
@@ -106,7 +106,7 @@ static void one_spelling(void **state) {
   assert_int_equal(three, 65536);
 }
 
-static void every_byte_at_every_place(void **state) {
+static void each_byte_is_decoded_or_refused_at_each_place(void **state) {
   (void)state;
   static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   for (size_t at = 0; at < 4; at++) {
@@ -124,7 +124,7 @@ static void every_byte_at_every_place(void **state) {
   }
 }
 
-static void round_trips(void **state) {
+static void what_is_encoded_is_decoded_again(void **state) {
   (void)state;
   uint64_t seed = 1;
   uint8_t bytes[200];
@@ -155,7 +155,7 @@ static void round_trips(void **state) {
   }
 }
 
-static void no_room(void **state) {
+static void a_small_buffer_is_refused(void **state) {
   (void)state;
   char out[3];
   size_t len = 7;
@@ -184,7 +184,7 @@ static bool read_standard(st_padding padding, const char *text, size_t len, char
   return good;
 }
 
-static void standard_rfc4648(void **state) {
+static void the_standard_vectors_of_rfc_4648_hold(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"", ""},
@@ -219,7 +219,7 @@ static void standard_rfc4648(void **state) {
   }
 }
 
-static void standard_refused(void **state) {
+static void other_standard_spellings_are_refused(void **state) {
   (void)state;
   static const struct {
     st_padding padding;
@@ -253,7 +253,7 @@ static void standard_refused(void **state) {
 }
 
 /* Nothing is left of what is refused late, and nothing written where there is no room. */
-static void standard_room(void **state) {
+static void a_small_buffer_is_refused_by_the_standard_alphabet(void **state) {
   (void)state;
   char out[6] = "......";
   size_t len = 7;
@@ -274,13 +274,13 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_vectors_of_rfc_4648_hold),
       cmocka_unit_test(other_spellings_are_refused),
-      cmocka_unit_test(one_spelling),
-      cmocka_unit_test(every_byte_at_every_place),
-      cmocka_unit_test(round_trips),
-      cmocka_unit_test(no_room),
-      cmocka_unit_test(standard_rfc4648),
-      cmocka_unit_test(standard_refused),
-      cmocka_unit_test(standard_room),
+      cmocka_unit_test(each_value_has_one_spelling),
+      cmocka_unit_test(each_byte_is_decoded_or_refused_at_each_place),
+      cmocka_unit_test(what_is_encoded_is_decoded_again),
+      cmocka_unit_test(a_small_buffer_is_refused),
+      cmocka_unit_test(the_standard_vectors_of_rfc_4648_hold),
+      cmocka_unit_test(other_standard_spellings_are_refused),
+      cmocka_unit_test(a_small_buffer_is_refused_by_the_standard_alphabet),
   };
   return cmocka_run_group_tests_name("base64url", tests, NULL, NULL);
 }

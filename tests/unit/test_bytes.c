@@ -1,6 +1,6 @@
 #include "support.h"
 
-static void equal_texts(void **state) {
+static void texts_are_equal_byte_for_byte(void **state) {
   (void)state;
   assert_true(st_text_equal((subtoken_text){NULL, 0}, ST_TEXT("")));
   assert_true(st_text_equal(ST_TEXT("ab"), ST_TEXT("ab")));
@@ -10,7 +10,7 @@ static void equal_texts(void **state) {
   assert_false(st_text_equal(ST_TEXT("a\0b"), ST_TEXT("a\0c")));
 }
 
-static void text_is_a_string(void **state) {
+static void a_text_is_compared_with_a_string(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -96,7 +96,7 @@ static void items_lose_spaces_and_tabs(void **state) {
   }
 }
 
-static void writer_keeps_overflow(void **state) {
+static void a_writer_remembers_an_overflow(void **state) {
   (void)state;
   char *out = malloc(4);
   assert_non_null(out);
@@ -134,7 +134,7 @@ static void writer_keeps_overflow(void **state) {
   assert_false(st_writer_end(&writer));
 }
 
-static void words_are_cut_anywhere(void **state) {
+static void a_truncated_text_is_cut_anywhere(void **state) {
   (void)state;
   char out[5];
   st_writer writer = st_writer_on(out, 4);
@@ -165,7 +165,7 @@ static void integers_are_written_as_printf_does(void **state) {
   assert_true(writer.overflow);
 }
 
-static void secrets_compare_and_go(void **state) {
+static void secrets_are_compared_and_wiped(void **state) {
   (void)state;
   uint8_t a[32], b[32];
   for (size_t i = 0; i < sizeof a; i++) a[i] = b[i] = (uint8_t)(i * 7);
@@ -184,7 +184,7 @@ static void secrets_compare_and_go(void **state) {
   subtoken_wipe(NULL, 0);
 }
 
-static void hex_digits(void **state) {
+static void hex_digits_have_their_values(void **state) {
   (void)state;
   static const char digits[] = "0123456789abcdef0123456789ABCDEF";
   int good = 0;
@@ -196,7 +196,7 @@ static void hex_digits(void **state) {
   assert_int_equal(good, 22);
 }
 
-static void utf8_table(void **state) {
+static void utf8_is_decoded_or_refused(void **state) {
   (void)state;
   static const struct {
     const char *bytes;
@@ -247,7 +247,7 @@ static void utf8_table(void **state) {
 
 /* Each code point has one spelling, and of all two- and three-byte texts no more
  * are sequences than there are code points of that length. */
-static void utf8_exhaustive(void **state) {
+static void all_of_utf8_agrees_with_a_plain_decoder(void **state) {
   (void)state;
   size_t two = 0, three = 0;
   uint32_t code;
@@ -267,17 +267,17 @@ static void utf8_exhaustive(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(equal_texts),
-      cmocka_unit_test(text_is_a_string),
+      cmocka_unit_test(texts_are_equal_byte_for_byte),
+      cmocka_unit_test(a_text_is_compared_with_a_string),
       cmocka_unit_test(a_list_is_cut_at_its_separators),
       cmocka_unit_test(items_lose_spaces_and_tabs),
-      cmocka_unit_test(writer_keeps_overflow),
-      cmocka_unit_test(words_are_cut_anywhere),
+      cmocka_unit_test(a_writer_remembers_an_overflow),
+      cmocka_unit_test(a_truncated_text_is_cut_anywhere),
       cmocka_unit_test(integers_are_written_as_printf_does),
-      cmocka_unit_test(secrets_compare_and_go),
-      cmocka_unit_test(hex_digits),
-      cmocka_unit_test(utf8_table),
-      cmocka_unit_test(utf8_exhaustive),
+      cmocka_unit_test(secrets_are_compared_and_wiped),
+      cmocka_unit_test(hex_digits_have_their_values),
+      cmocka_unit_test(utf8_is_decoded_or_refused),
+      cmocka_unit_test(all_of_utf8_agrees_with_a_plain_decoder),
   };
   return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
 }

@@ -197,7 +197,7 @@ static void a_sid_is_kept_or_is_at_fault(void **state) {
 }
 
 /* A NUL in the text itself, not in the string that this source can hold. */
-static void nul_bytes(void **state) {
+static void a_nul_byte_is_refused_anywhere(void **state) {
   (void)state;
   static const char good[] = "{" BASE LISTS "}";
   for (size_t at = 0; at <= sizeof good - 1; at++) {
@@ -209,7 +209,7 @@ static void nul_bytes(void **state) {
   }
 }
 
-static void every_prefix(void **state) {
+static void each_prefix_is_refused(void **state) {
   (void)state;
   static const char good[] =
       "{" BASE LISTS ",\"urls\":[\"/a\"],\"aud\":[\"x\"],\"iss\":\"y\",\"sid\":\"z\"}";
@@ -461,7 +461,7 @@ static void nothing_is_added_twice(void **state) {
   assert_true(st_text_is(subtoken_claims_text(&claims, claims.sub), "a"));
 }
 
-static void building_limits(void **state) {
+static void claims_at_their_limits_are_built(void **state) {
   (void)state;
   char text[16];
   memset(&claims, 0, sizeof claims);
@@ -498,7 +498,7 @@ static void building_limits(void **state) {
 }
 
 /* Up to the last byte of the text, and no further; what did not fit left no trace. */
-static void building_full(void **state) {
+static void full_claims_refuse_more_and_stay(void **state) {
   (void)state;
   static subtoken_claims before;
   memset(&claims, 0, sizeof claims);
@@ -529,7 +529,7 @@ static void building_full(void **state) {
   release(over);
 }
 
-static void building_nothing(void **state) {
+static void absent_arguments_are_invalid(void **state) {
   (void)state;
   const subtoken_text none = {NULL, 0};
   subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
@@ -602,7 +602,7 @@ static void needs_name_the_first_that_is_lacking(void **state) {
   }
 }
 
-static void needs_of_what_is_no_claims(void **state) {
+static void claims_out_of_bounds_have_no_permission(void **state) {
   (void)state;
   subtoken_text a = ST_TEXT("a"), lacking = ST_TEXT("?");
   memset(&claims, 0, sizeof claims);
@@ -681,8 +681,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(claims_of_any_strict_json_are_read),
       cmocka_unit_test(bad_claims_are_refused),
-      cmocka_unit_test(nul_bytes),
-      cmocka_unit_test(every_prefix),
+      cmocka_unit_test(a_nul_byte_is_refused_anywhere),
+      cmocka_unit_test(each_prefix_is_refused),
       cmocka_unit_test(the_wanted_audience_is_found),
       cmocka_unit_test(lists_have_64_entries_at_most),
       cmocka_unit_test(names_have_their_limits),
@@ -690,12 +690,12 @@ int main(void) {
       cmocka_unit_test(full_claims_take_no_more),
       cmocka_unit_test(only_what_a_reader_takes_is_added),
       cmocka_unit_test(nothing_is_added_twice),
-      cmocka_unit_test(building_limits),
-      cmocka_unit_test(building_full),
-      cmocka_unit_test(building_nothing),
+      cmocka_unit_test(claims_at_their_limits_are_built),
+      cmocka_unit_test(full_claims_refuse_more_and_stay),
+      cmocka_unit_test(absent_arguments_are_invalid),
       cmocka_unit_test(a_sid_is_kept_or_is_at_fault),
       cmocka_unit_test(needs_name_the_first_that_is_lacking),
-      cmocka_unit_test(needs_of_what_is_no_claims),
+      cmocka_unit_test(claims_out_of_bounds_have_no_permission),
       cmocka_unit_test(identities_become_claims),
   };
   return cmocka_run_group_tests_name("claims", tests, NULL, NULL);

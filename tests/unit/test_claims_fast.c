@@ -203,7 +203,7 @@ static bool texts_are(const subtoken_claims *read, const subtoken_claims *made) 
   return same;
 }
 
-static void what_we_write(void **state) {
+static void what_is_written_is_read_in_one_pass(void **state) {
   (void)state;
   static subtoken_claims made;
   static reading back;
@@ -252,7 +252,7 @@ static const char *const bases[] = {
     "[\"GET:/v2/a/*\",\"/%C3%A9%20x/%E2%82%AC\",\"DELETE:/.a\"]}",
 };
 
-static void one_byte_changed(void **state) {
+static void both_readers_agree_on_a_changed_byte(void **state) {
   (void)state;
   char text[400];
   for (size_t n = 0; n < COUNT(bases); n++) {
@@ -270,7 +270,7 @@ static void one_byte_changed(void **state) {
   }
 }
 
-static void one_byte_more(void **state) {
+static void both_readers_agree_on_an_added_byte(void **state) {
   (void)state;
   char text[400];
   for (size_t n = 0; n < COUNT(bases); n++) {
@@ -287,7 +287,7 @@ static void one_byte_more(void **state) {
 }
 
 /* One to three bytes cut out, and cut off. */
-static void bytes_less(void **state) {
+static void both_readers_agree_on_removed_bytes(void **state) {
   (void)state;
   char text[400];
   for (size_t n = 0; n < COUNT(bases); n++) {
@@ -303,7 +303,7 @@ static void bytes_less(void **state) {
   }
 }
 
-static void two_bytes_swapped(void **state) {
+static void both_readers_agree_on_swapped_bytes(void **state) {
   (void)state;
   char text[400];
   for (size_t n = 0; n < COUNT(bases); n++) {
@@ -322,7 +322,7 @@ static void two_bytes_swapped(void **state) {
 }
 
 /* Pieces of the shape in any order, and of what is not quite it. */
-static void pieces_shuffled(void **state) {
+static void both_readers_agree_on_shuffled_pieces(void **state) {
   (void)state;
   static const char *const pieces[] = {
       "{",          "}",           "\"sub\":\"a\"",      "\"iat\":1",     "\"exp\":2",
@@ -393,7 +393,7 @@ static void times_are_read_up_to_15_digits(void **state) {
 }
 
 /* Eight digits are looked at together: each byte in each of their places. */
-static void bytes_of_times(void **state) {
+static void both_readers_agree_on_each_byte_of_a_time(void **state) {
   (void)state;
   static reading back;
   for (size_t at = 0; at < 10; at++) {
@@ -532,14 +532,14 @@ int main(void) {
   this_cpu = st_cpu_features();
   if (this_cpu == 0) print_message("this processor has no SSE4.1: plain against any only\n");
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_we_write),
-      cmocka_unit_test(one_byte_changed),
-      cmocka_unit_test(one_byte_more),
-      cmocka_unit_test(bytes_less),
-      cmocka_unit_test(two_bytes_swapped),
-      cmocka_unit_test(pieces_shuffled),
+      cmocka_unit_test(what_is_written_is_read_in_one_pass),
+      cmocka_unit_test(both_readers_agree_on_a_changed_byte),
+      cmocka_unit_test(both_readers_agree_on_an_added_byte),
+      cmocka_unit_test(both_readers_agree_on_removed_bytes),
+      cmocka_unit_test(both_readers_agree_on_swapped_bytes),
+      cmocka_unit_test(both_readers_agree_on_shuffled_pieces),
       cmocka_unit_test(times_are_read_up_to_15_digits),
-      cmocka_unit_test(bytes_of_times),
+      cmocka_unit_test(both_readers_agree_on_each_byte_of_a_time),
       cmocka_unit_test(lists_have_64_entries_at_most),
       cmocka_unit_test(strings_have_their_limits),
       cmocka_unit_test(repeated_entries_are_left_to_the_other_reader),

@@ -216,7 +216,7 @@ static void a_day_alone_is_a_schema_version_only(void **state) {
   assert_false(read_as(st_date_read_day, "2019-02-29", &value));
 }
 
-static void every_prefix(void **state) {
+static void each_prefix_is_refused(void **state) {
   (void)state;
   static const char text[] = "2019-12-25T20:34:56.592223424+02:00";
   for (size_t len = 0; len < sizeof text - 1; len++) {
@@ -279,7 +279,7 @@ static void durations_are_read_up_to_their_limit(void **state) {
 }
 
 /* The C library's calendar agrees, all over the ten thousand years. */
-static void agrees_with_libc(void **state) {
+static void dates_agree_with_libc(void **state) {
   (void)state;
   uint64_t seed = 2;
   for (int i = 0; i < 200000; i++) {
@@ -347,9 +347,9 @@ int main(void) {
       cmocka_unit_test(each_form_of_the_contract_is_read),
       cmocka_unit_test(other_forms_are_refused),
       cmocka_unit_test(a_day_alone_is_a_schema_version_only),
-      cmocka_unit_test(every_prefix),
+      cmocka_unit_test(each_prefix_is_refused),
       cmocka_unit_test(durations_are_read_up_to_their_limit),
-      cmocka_unit_test(agrees_with_libc),
+      cmocka_unit_test(dates_agree_with_libc),
       cmocka_unit_test(dates_are_written_in_both_forms),
   };
   return cmocka_run_group_tests_name("date", tests, NULL, NULL);

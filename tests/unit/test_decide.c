@@ -67,7 +67,7 @@ static void times_are_kept_to_the_second(void **state) {
 }
 
 /* interface.md and the issue: apart by 0, 1, 30, 59 s nothing is refused, by 61 all. */
-static void clocks_apart(void **state) {
+static void clocks_may_differ_by_the_leeway(void **state) {
   (void)state;
   for (int64_t apart = -70; apart <= 70; apart++) {
     /* Made by a clock that is ahead. */
@@ -227,7 +227,7 @@ static void the_url_must_be_listed(void **state) {
 }
 
 /* Entries that nobody has checked; st_decide is for those that have been. */
-static void unchecked_urls(void **state) {
+static void claims_with_a_bad_entry_allow_nothing(void **state) {
   (void)state;
   static const char *const lists[] = {"nonsense", "/a,nonsense", "/a,/..", ":/a",
                                       "get:/a",   "/a*",         "/a,%",   "/a,/a?"};
@@ -270,7 +270,7 @@ static void each_need_must_be_held(void **state) {
   }
 }
 
-static void zero_denies(void **state) {
+static void zeroed_arguments_deny(void **state) {
   (void)state;
   static subtoken_claims claims;
   subtoken_verifier judge = verifier();
@@ -296,13 +296,13 @@ static int setup(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(times_are_kept_to_the_second),
-      cmocka_unit_test(clocks_apart),
+      cmocka_unit_test(clocks_may_differ_by_the_leeway),
       cmocka_unit_test(issuer_and_audience_must_fit),
       cmocka_unit_test(an_unclear_answer_is_unknown),
       cmocka_unit_test(the_url_must_be_listed),
       cmocka_unit_test(each_need_must_be_held),
-      cmocka_unit_test(unchecked_urls),
-      cmocka_unit_test(zero_denies),
+      cmocka_unit_test(claims_with_a_bad_entry_allow_nothing),
+      cmocka_unit_test(zeroed_arguments_deny),
   };
   return cmocka_run_group_tests_name("decide", tests, setup, NULL);
 }

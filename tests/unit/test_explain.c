@@ -66,7 +66,7 @@ static const char *said(const subtoken_verifier *judge, subtoken_text token,
 #define NOTHING ",\"permissions\":[]}"
 
 /* As the front page of verify.h does: judge, then ask why. */
-static void each_result(void **state) {
+static void each_result_has_its_sentence(void **state) {
   (void)state;
   static const struct {
     const char *header, *payload;
@@ -163,7 +163,7 @@ static subtoken_result revoke(void *context, subtoken_text sub) {
 }
 
 /* What depends on the verifier and on the request. */
-static void each_question(void **state) {
+static void any_arguments_are_explained(void **state) {
   (void)state;
   static const char payload[] =
       "{" GOOD_CLAIMS
@@ -339,7 +339,7 @@ static void texts_that_are_no_token_are_described(void **state) {
   release(token);
 }
 
-static void absent_arguments(void **state) {
+static void absent_arguments_write_nothing(void **state) {
   (void)state;
   char out[100];
   subtoken_verifier judge = judge_of();
@@ -473,7 +473,7 @@ static void hostile_bytes_are_escaped(void **state) {
 }
 
 /* The signature stays out, whatever is asked; and the longest answers end well. */
-static void long_and_secret(void **state) {
+static void a_sentence_is_short_and_has_no_signature(void **state) {
   (void)state;
   static char payload[6000];
   st_writer writer = st_writer_on(payload, sizeof payload);
@@ -527,13 +527,13 @@ static int setup(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_result),
-      cmocka_unit_test(each_question),
+      cmocka_unit_test(each_result_has_its_sentence),
+      cmocka_unit_test(any_arguments_are_explained),
       cmocka_unit_test(texts_that_are_no_token_are_described),
-      cmocka_unit_test(absent_arguments),
+      cmocka_unit_test(absent_arguments_write_nothing),
       cmocka_unit_test(a_result_that_does_not_fit_is_harmless),
       cmocka_unit_test(hostile_bytes_are_escaped),
-      cmocka_unit_test(long_and_secret),
+      cmocka_unit_test(a_sentence_is_short_and_has_no_signature),
   };
   return cmocka_run_group_tests_name("explain", tests, setup, NULL);
 }

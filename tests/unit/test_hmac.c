@@ -7,7 +7,7 @@ static void to_hex(const uint8_t *bytes, size_t len, char *out) {
 }
 
 /* FIPS 180-4 examples, and the lengths around a block's end. */
-static void sha256_known(void **state) {
+static void known_answers_of_sha256_hold(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -31,7 +31,7 @@ static void sha256_known(void **state) {
 
 /* RFC 4231 sections 4.2 to 4.8. */
 /* With each set of instructions that this processor has. */
-static void sha256_is_one(void **state) {
+static void sha256_on_any_processor_is_the_same(void **state) {
   (void)state;
   uint8_t data[300], want[ST_HASH_LEN], hash[ST_HASH_LEN];
   uint8_t cpus[] = {0, st_cpu_features()};
@@ -92,7 +92,7 @@ static void the_vectors_of_rfc_4231_hold(void **state) {
 }
 
 /* A key is padded with zeros to a block and hashed only when it is longer. */
-static void key_lengths(void **state) {
+static void keys_of_any_length_are_padded_or_hashed(void **state) {
   (void)state;
   char key[66];
   memset(key, 'k', sizeof key);
@@ -119,7 +119,7 @@ static void key_lengths(void **state) {
 
 /* RFC 2104 section 2 over mbedTLS's own hash of the whole, which counts and pads by
  * itself: each length of data, so each place in a block where it can end. */
-static void by_definition(void **state) {
+static void a_mac_is_as_rfc_2104_defines_it(void **state) {
   (void)state;
   uint64_t seed = 3;
   uint8_t key[64], inner[64 + 300], outer[64 + ST_HASH_LEN], want[ST_HASH_LEN], got[ST_HASH_LEN];
@@ -145,7 +145,7 @@ static void by_definition(void **state) {
 }
 
 /* Past 512 MiB the count of bits needs its upper word: as if that much had been hashed. */
-static void very_long(void **state) {
+static void a_mac_of_gigabytes_is_right(void **state) {
   (void)state;
   static const uint64_t counts[] = {UINT64_C(1) << 29, (UINT64_C(1) << 30) + 64,
                                     (UINT64_C(5) << 32) + 128};
@@ -177,7 +177,7 @@ static void very_long(void **state) {
 /* That a processor whose instructions hash wrongly falls back to plain C (st_hmac_key)
  * cannot be shown here: there is none at hand. test_x86.c holds that both hash alike. */
 
-static void in_pieces(void **state) {
+static void a_mac_in_two_pieces_is_the_same(void **state) {
   (void)state;
   subtoken_secret secret, plain;
   uint8_t bytes[200], want[SUBTOKEN_MAC_LEN], got[SUBTOKEN_MAC_LEN];
@@ -209,7 +209,7 @@ static void in_pieces(void **state) {
 }
 
 /* Three pieces of each length around a block, and byte by byte. */
-static void in_more_pieces(void **state) {
+static void a_mac_in_many_pieces_is_the_same(void **state) {
   (void)state;
   static uint8_t bytes[3 * 131];
   subtoken_secret secret;
@@ -238,7 +238,7 @@ static void in_more_pieces(void **state) {
   assert_memory_equal(want, got, sizeof got);
 }
 
-static void each_bit_counts(void **state) {
+static void each_bit_changes_the_mac(void **state) {
   (void)state;
   subtoken_secret secret, other;
   uint8_t mac[SUBTOKEN_MAC_LEN];
@@ -264,7 +264,7 @@ static void each_bit_counts(void **state) {
   assert_int_equal(subtoken_mac_check(&secret, data, len, mac), SUBTOKEN_OK);
 }
 
-static void absent_arguments(void **state) {
+static void absent_arguments_are_invalid(void **state) {
   (void)state;
   static const uint8_t zero[SUBTOKEN_MAC_LEN];
   static const subtoken_secret no_secret;
@@ -304,7 +304,7 @@ static void absent_arguments(void **state) {
 
 /* A secret that is refused leaves nothing behind. */
 /* All zero, it would be a key that everybody knows. */
-static void unset_secrets(void **state) {
+static void a_secret_that_was_not_set_is_refused(void **state) {
   (void)state;
   static const subtoken_secret zero;
   subtoken_secret wiped;
@@ -368,17 +368,17 @@ static void a_secret_has_32_to_64_bytes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sha256_is_one),
-      cmocka_unit_test(sha256_known),
+      cmocka_unit_test(sha256_on_any_processor_is_the_same),
+      cmocka_unit_test(known_answers_of_sha256_hold),
       cmocka_unit_test(the_vectors_of_rfc_4231_hold),
-      cmocka_unit_test(key_lengths),
-      cmocka_unit_test(by_definition),
-      cmocka_unit_test(very_long),
-      cmocka_unit_test(in_pieces),
-      cmocka_unit_test(in_more_pieces),
-      cmocka_unit_test(each_bit_counts),
-      cmocka_unit_test(absent_arguments),
-      cmocka_unit_test(unset_secrets),
+      cmocka_unit_test(keys_of_any_length_are_padded_or_hashed),
+      cmocka_unit_test(a_mac_is_as_rfc_2104_defines_it),
+      cmocka_unit_test(a_mac_of_gigabytes_is_right),
+      cmocka_unit_test(a_mac_in_two_pieces_is_the_same),
+      cmocka_unit_test(a_mac_in_many_pieces_is_the_same),
+      cmocka_unit_test(each_bit_changes_the_mac),
+      cmocka_unit_test(absent_arguments_are_invalid),
+      cmocka_unit_test(a_secret_that_was_not_set_is_refused),
       cmocka_unit_test(a_secret_has_32_to_64_bytes),
   };
   return cmocka_run_group_tests_name("hmac", tests, NULL, NULL);

@@ -28,7 +28,7 @@ static void fill(subtoken_claims *claims, size_t payload) {
   }
 }
 
-static void exact_token(void **state) {
+static void a_token_is_written_byte_for_byte(void **state) {
   (void)state;
   static const struct {
     const char *kid, *header;
@@ -64,7 +64,7 @@ static void exact_token(void **state) {
 }
 
 /* 4,096 bytes and no more. */
-static void size_limit(void **state) {
+static void a_token_has_4096_bytes_at_most(void **state) {
   (void)state;
   static subtoken_claims claims;
   size_t longest = 0, shortest_refused = 99999;
@@ -146,7 +146,7 @@ static void claims_that_no_reader_takes_are_refused(void **state) {
   }
 }
 
-static void reads_back(void **state) {
+static void an_issued_token_is_verified(void **state) {
   (void)state;
   subtoken_claims made = grant_of("a,b,c.d", "/v2/x,GET:/v2/%C3%A9/*"), back;
   made.iat = NOW;
@@ -186,7 +186,7 @@ static void reads_back(void **state) {
 /* A sid is the last claim, or not there at all; and the token is no longer for it than it
  * has to be.
  */
-static void writes_a_sid(void **state) {
+static void a_sid_is_written(void **state) {
   (void)state;
   static const struct {
     const char *urls, *payload;
@@ -213,7 +213,7 @@ static void writes_a_sid(void **state) {
 }
 
 /* Set past subtoken_claims_set_sid. */
-static void refuses_a_bad_sid(void **state) {
+static void a_bad_sid_is_refused(void **state) {
   (void)state;
   static const char *const bad[] = {
       " ",
@@ -245,7 +245,7 @@ static void refuses_a_bad_sid(void **state) {
 
 /* Claims that no verifier would take: they are not signed, by the processor's
  * instructions and without. */
-static void refuses_what_no_verifier_takes(void **state) {
+static void claims_that_no_verifier_accepts_are_refused(void **state) {
   (void)state;
   static const struct {
     const char *sub, *permission, *url; /* NULL: left out */
@@ -309,7 +309,7 @@ static void refuses_what_no_verifier_takes(void **state) {
 }
 
 /* One character more than a verifier takes, and the same permission twice. */
-static void refuses_past_limits(void **state) {
+static void claims_over_a_limit_are_refused(void **state) {
   (void)state;
   static subtoken_claims claims;
   static const size_t most[4] = {SUBTOKEN_SUB_MAX, SUBTOKEN_PERMISSION_MAX, SUBTOKEN_URL_MAX,
@@ -355,7 +355,7 @@ static void refuses_past_limits(void **state) {
 /* Claims that a caller made up, and arguments that are not there, are refused and not
  * followed.
  */
-static void refuses_what_points_outside(void **state) {
+static void claims_out_of_bounds_are_refused(void **state) {
   (void)state;
   static subtoken_claims made_up, child;
   static subtoken_ring made;
@@ -431,15 +431,15 @@ static void refuses_what_points_outside(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_what_points_outside),
-      cmocka_unit_test(refuses_what_no_verifier_takes),
-      cmocka_unit_test(refuses_past_limits),
-      cmocka_unit_test(exact_token),
-      cmocka_unit_test(size_limit),
+      cmocka_unit_test(claims_out_of_bounds_are_refused),
+      cmocka_unit_test(claims_that_no_verifier_accepts_are_refused),
+      cmocka_unit_test(claims_over_a_limit_are_refused),
+      cmocka_unit_test(a_token_is_written_byte_for_byte),
+      cmocka_unit_test(a_token_has_4096_bytes_at_most),
       cmocka_unit_test(claims_that_no_reader_takes_are_refused),
-      cmocka_unit_test(reads_back),
-      cmocka_unit_test(writes_a_sid),
-      cmocka_unit_test(refuses_a_bad_sid),
+      cmocka_unit_test(an_issued_token_is_verified),
+      cmocka_unit_test(a_sid_is_written),
+      cmocka_unit_test(a_bad_sid_is_refused),
   };
   return cmocka_run_group_tests_name("issue", tests, NULL, NULL);
 }

@@ -166,7 +166,7 @@ static void all_else_is_refused(void **state) {
 }
 
 /* No prefix of a good object is good, and none is read past its end. */
-static void every_prefix(void **state) {
+static void each_prefix_is_refused(void **state) {
   (void)state;
   static const char text[] =
       "{\"a\":[1,-2.5e+7,\"x\\u00e9\\ud83d\\ude00\\n\",true,false,null,{\"b\":{}}],\"c\":"
@@ -175,7 +175,7 @@ static void every_prefix(void **state) {
   assert_true(valid(text, sizeof text - 1));
 }
 
-static void depth_of_objects(void **state) {
+static void sixteen_levels_are_read(void **state) {
   (void)state;
   for (int depth = 1; depth <= 40; depth++) {
     char text[400];
@@ -187,7 +187,7 @@ static void depth_of_objects(void **state) {
   }
 }
 
-static void many_names(void **state) {
+static void as_many_names_as_fit_are_compared(void **state) {
   (void)state;
   for (size_t count = ST_JSON_NAMES_MAX - 1; count <= ST_JSON_NAMES_MAX + 1; count++) {
     static char text[32 * (ST_JSON_NAMES_MAX + 2)];
@@ -237,7 +237,7 @@ static void strings_are_unescaped_in_place(void **state) {
   }
 }
 
-static void unsigned_integers(void **state) {
+static void unsigned_integers_are_read_up_to_2_53(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -283,7 +283,7 @@ static void unsigned_integers(void **state) {
 }
 
 /* JSON of another type than the caller wants is told apart from what is no JSON. */
-static void wrong_type_or_wrong(void **state) {
+static void another_type_is_told_from_bad_json(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -362,7 +362,7 @@ static void a_position_has_line_and_column(void **state) {
 }
 
 /* What is written is read back as it was, and is plain where it can be. */
-static void writes_strings(void **state) {
+static void strings_are_written_escaped(void **state) {
   (void)state;
   char out[64];
   st_writer writer = st_writer_on(out, sizeof out);
@@ -396,15 +396,15 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strict_json_is_read),
       cmocka_unit_test(all_else_is_refused),
-      cmocka_unit_test(every_prefix),
-      cmocka_unit_test(depth_of_objects),
-      cmocka_unit_test(many_names),
+      cmocka_unit_test(each_prefix_is_refused),
+      cmocka_unit_test(sixteen_levels_are_read),
+      cmocka_unit_test(as_many_names_as_fit_are_compared),
       cmocka_unit_test(strings_are_unescaped_in_place),
-      cmocka_unit_test(unsigned_integers),
-      cmocka_unit_test(wrong_type_or_wrong),
+      cmocka_unit_test(unsigned_integers_are_read_up_to_2_53),
+      cmocka_unit_test(another_type_is_told_from_bad_json),
       cmocka_unit_test(values_are_taken_one_by_one),
       cmocka_unit_test(a_position_has_line_and_column),
-      cmocka_unit_test(writes_strings),
+      cmocka_unit_test(strings_are_written_escaped),
   };
   return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -84,7 +84,7 @@ static void only_two_dots_and_base64url_are_split(void **state) {
   }
 }
 
-static void length_limit(void **state) {
+static void a_token_has_8192_bytes_at_most(void **state) {
   (void)state;
   for (size_t i = 0; i < COUNT(spellings); i++) {
     char header[100];
@@ -232,7 +232,7 @@ static void headers_are_read_strictly(void **state) {
 }
 
 /* Each of these would change what the token means, whatever its value. */
-static void forbidden_members(void **state) {
+static void members_that_change_the_meaning_are_refused(void **state) {
   (void)state;
   static const char *const names[] = {"crit", "b64", "zip", "enc", "cty",      "jwk", "jku",
                                       "x5u",  "x5c", "x5t", "p2s", "x5t#S256", "p2c"};
@@ -253,7 +253,7 @@ static void forbidden_members(void **state) {
   }
 }
 
-static void header_limit(void **state) {
+static void a_header_has_1024_characters_at_most(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   /* 768 bytes are 1,024 characters. */
@@ -267,7 +267,7 @@ static void header_limit(void **state) {
   }
 }
 
-static void header_encoding(void **state) {
+static void a_header_is_strict_base64url_and_json(void **state) {
   (void)state;
   static const char *const headers[] = {"eyJhbGciOiJIUzI1NiJ9=",
                                         "eyJhbGciOiJIUzI1NiJ9\n",
@@ -359,7 +359,7 @@ static void a_token_is_written_byte_for_byte(void **state) {
   }
 }
 
-static void longest_kid(void **state) {
+static void the_longest_kid_fits(void **state) {
   (void)state;
   char kid[65], header[120], out[400];
   size_t len;
@@ -375,7 +375,7 @@ static void longest_kid(void **state) {
 }
 
 /* A payload of each length, by the processor's instructions and without. */
-static void each_length(void **state) {
+static void each_length_is_sealed_and_opened(void **state) {
   (void)state;
   static char payload[400], token[1000], plain[1000], out[400];
   static subtoken_ring no_cpu;
@@ -416,7 +416,7 @@ static void each_length(void **state) {
   }
 }
 
-static void bad_arguments(void **state) {
+static void bad_arguments_are_invalid(void **state) {
   (void)state;
   static const subtoken_ring empty;
   char token[200], out[64];
@@ -476,18 +476,18 @@ static int setup(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_two_dots_and_base64url_are_split),
-      cmocka_unit_test(length_limit),
+      cmocka_unit_test(a_token_has_8192_bytes_at_most),
       cmocka_unit_test(a_small_buffer_is_refused_and_left_empty),
       cmocka_unit_test(any_payload_is_sealed_and_opened),
       cmocka_unit_test(headers_are_read_strictly),
-      cmocka_unit_test(forbidden_members),
-      cmocka_unit_test(header_limit),
-      cmocka_unit_test(header_encoding),
+      cmocka_unit_test(members_that_change_the_meaning_are_refused),
+      cmocka_unit_test(a_header_has_1024_characters_at_most),
+      cmocka_unit_test(a_header_is_strict_base64url_and_json),
       cmocka_unit_test(only_the_right_mac_opens),
       cmocka_unit_test(a_token_is_written_byte_for_byte),
-      cmocka_unit_test(longest_kid),
-      cmocka_unit_test(each_length),
-      cmocka_unit_test(bad_arguments),
+      cmocka_unit_test(the_longest_kid_fits),
+      cmocka_unit_test(each_length_is_sealed_and_opened),
+      cmocka_unit_test(bad_arguments_are_invalid),
   };
   return cmocka_run_group_tests_name("jws", tests, setup, NULL);
 }

@@ -182,7 +182,7 @@ static void at_most_64_are_asked_for(void **state) {
   release(big);
 }
 
-static void bad_arguments(void **state) {
+static void bad_arguments_are_invalid(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
   subtoken_issue_request request = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
@@ -210,7 +210,7 @@ static void bad_arguments(void **state) {
 }
 
 /* A default life past the greatest one is brought down as well. */
-static void short_maximum(void **state) {
+static void the_maximum_life_limits_the_default(void **state) {
   (void)state;
   subtoken_claims parent = grant_of("a", NULL);
   subtoken_issue_request request = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
@@ -258,8 +258,8 @@ int main(void) {
       cmocka_unit_test(a_child_ends_with_its_parent),
       cmocka_unit_test(urls_must_be_allowed_to_the_parent),
       cmocka_unit_test(at_most_64_are_asked_for),
-      cmocka_unit_test(bad_arguments),
-      cmocka_unit_test(short_maximum),
+      cmocka_unit_test(bad_arguments_are_invalid),
+      cmocka_unit_test(the_maximum_life_limits_the_default),
   };
   return cmocka_run_group_tests_name("narrow", tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
-#include "support.h"
-
-#include "base/x86.h"
+/* paths: a target and an entry are read in one way or refused, by the scan of a prefix too. */
+#include "base/cpu.h"
 #include "core/paths.h"
+
 #include "plain_path.h"
-#include "subtoken/url.h"
+#include "support.h"
 
 static subtoken_fault target_fault(const char *data, size_t len) {
   subtoken_text target = exact(data, len);
@@ -145,7 +145,7 @@ static void a_target_is_read_in_one_way_or_refused(void **state) {
 }
 
 /* Each byte alone in a segment, raw and escaped. */
-static void every_byte(void **state) {
+static void each_byte_is_allowed_or_refused(void **state) {
   (void)state;
   int raw = 0, escaped = 0;
   for (int c = 0; c < 256; c++) {
@@ -161,7 +161,7 @@ static void every_byte(void **state) {
   assert_int_equal(escaped, 95 - 6);
 }
 
-static void target_limits(void **state) {
+static void targets_at_their_limits_are_read(void **state) {
   (void)state;
   st_path path;
   for (size_t len = SUBTOKEN_PATH_MAX - 1; len <= SUBTOKEN_PATH_MAX + 1; len++) {
@@ -296,7 +296,7 @@ static void an_entry_is_canonical_or_refused(void **state) {
 }
 
 /* 1,024 bytes, both as given and canonical. */
-static void entry_limits(void **state) {
+static void entries_at_their_limits_are_read(void **state) {
   (void)state;
   st_entry entry;
   for (size_t len = 1023; len <= 1025; len++) {
@@ -334,184 +334,6 @@ static void entry_limits(void **state) {
                    SUBTOKEN_FAULT_NONE);
 }
 
-static void entries_match_segment_by_segment(void **state) {
-  (void)state;
-  static const struct {
-    const char *entry, *method, *target;
-    bool match;
-  } rows[] = {
-      {"/v2/account", "GET", "/v2/account", true},
-      {"/v2/account", "", "/v2/account", true},
-      {"/v2/account", "GET", "/v2/account/", false},
-      {"/v2/account", "GET", "/v2/account/home", false},
-      {"/v2/account", "GET", "/v2/accoun", false},
-      {"/v2/account", "GET", "/v2/accounts", false},
-      {"/v2/account", "GET", "/V2/account", false},
-      {"/v2/account", "GET", "/", false},
-      {"/v2/account/", "GET", "/v2/account", false},
-      {"/v2/account/", "GET", "/v2/account/", true},
-      {"/v2/%61ccount", "GET", "/v2/a%63count", true},
-      {"/a+b", "GET", "/a%20b", false},
-      {"/a/*", "GET", "/a/b", true},
-      {"/a/*", "GET", "/a/b/c", true},
-      {"/a/*", "GET", "/a", false},
-      {"/a/*", "GET", "/a/", false},
-      {"/a/*", "GET", "/a/b/", false}, /* whole, non-empty segments */
-      {"/a/*", "GET", "/ab", false},
-      {"/a/*", "GET", "/ab/c", false},
-      {"/a/*", "GET", "/a/*", true},
-      {"/*", "GET", "/", false},
-      {"/*", "GET", "/a", true},
-      {"/*", "GET", "/a/b/c", true},
-      {"/", "GET", "/", true},
-      {"/", "GET", "/a", false},
-      {"/a/*/c", "GET", "/a/b/c", true},
-      {"/a/*/c", "GET", "/a/*/c", true}, /* a star in a target is data */
-      {"/a/*/c", "GET", "/a/%2A/c", true},
-      {"/a/*/c", "GET", "/a/**/c", true},
-      {"/a/*/c", "GET", "/a/*b/c", true},
-      {"/a/*/c", "GET", "/a/Zo%C3%AB%20b/c", true},
-      {"/a/*/c", "GET", "/a/b/c/", false},
-      {"/a/*/c", "GET", "/a/b/d", false},
-      {"/a/*/c", "GET", "/a/b", false},
-      {"/a/*/c", "GET", "/a/b/", false},
-      {"/a/*/c", "GET", "/a/c", false}, /* exactly one */
-      {"/a/*/c", "GET", "/a/b/b/c", false},
-      {"/a/*/c", "GET", "/a/b/c/d", false},
-      {"/a/*/c", "GET", "/x/b/c", false},
-      {"/a/*/", "GET", "/a/b/", true},
-      {"/a/*/", "GET", "/a/b", false},
-      {"/a/*/", "GET", "/a/", false},
-      {"/*/b", "GET", "/a/b", true},
-      {"/*/b", "GET", "/*/b", true},
-      {"/*/b", "GET", "/b", false},
-      {"/*/*", "GET", "/a", false},
-      {"/*/*", "GET", "/a/", false},
-      {"/*/*", "GET", "/a/b", true},
-      {"/*/*", "GET", "/a/b/c", true},
-      {"/a/*/*", "GET", "/a/b", false},
-      {"/a/*/c/*", "GET", "/a/b/c", false},
-      {"/a/*/c/*", "GET", "/a/b/c/d/e", true},
-      {"/a/*/c/*", "GET", "/a/b/c/d/", false},
-      {"/%2A/*/c", "GET", "/*/b/c", true},
-      {"/%2A/*/c", "GET", "/a/b/c", false}, /* one is a star as data */
-      {"/*/%2A", "GET", "/a/*", true},
-      {"/*/%2A", "GET", "/a/b", false},
-      {"/a/%2A", "GET", "/a/b", false},
-      {"/a/%2A", "GET", "/a/*", true},
-      {"/a/%2A", "GET", "/a/%2a", true},
-      {"GET:/a", "GET", "/a", true},
-      {"GET:/a", "HEAD", "/a", true},
-      {"GET:/a/*", "HEAD", "/a/b", true},
-      {"GET:/a", "POST", "/a", false},
-      {"GET:/a", "", "/a", false},
-      {"GET:/a", "get", "/a", false},
-      {"GET:/a", "GE", "/a", false},
-      {"GET:/a", "GETS", "/a", false},
-      {"GET:/a", "GET", "/b", false},
-      {"HEAD:/a", "GET", "/a", false},
-      {"HEAD:/a", "HEAD", "/a", true},
-      {"POST:/a", "HEAD", "/a", false},
-      {"POST:/a", "POST", "/a", true},
-      {"/a", "BREW", "/a", true},
-  };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    subtoken_text text = exact_string(rows[i].entry), target = exact_string(rows[i].target);
-    st_entry entry;
-    st_path path;
-    assert_int_equal(st_entry_read(text, &entry), 0);
-    assert_int_equal(st_target_read(target, &path), 0);
-    CHECK(st_entry_matches(&entry, st_text(rows[i].method), &path) == rows[i].match,
-          "%s %s under %s", rows[i].method, rows[i].target, rows[i].entry);
-    release(text);
-    release(target);
-  }
-}
-
-static void an_entry_covers_what_it_matches(void **state) {
-  (void)state;
-  static const struct {
-    const char *outer, *inner;
-    bool covers;
-  } rows[] = {
-      {"/a", "/a", true},
-      {"/a", "/a/", false},
-      {"/a/", "/a", false},
-      {"/a", "/a/b", false},
-      {"/a", "/a/*", false},
-      {"/a", "/*", false},
-      {"/a/*", "/a/b", true},
-      {"/a/*", "/a/b/c", true},
-      {"/a/*", "/a", false},
-      {"/a/*", "/a/", false},
-      {"/a/*", "/a/b/", false},
-      {"/a/*", "/ab", false},
-      {"/a/*", "/a/*", true},
-      {"/a/*", "/a/b/*", true},
-      {"/a/b/*", "/a/*", false},
-      {"/a/*", "/*", false},
-      {"/a/*", "/ab/*", false},
-      {"/*", "/a/*", true},
-      {"/*", "/*", true},
-      {"/*", "/", false},
-      {"/*", "/a", true},
-      {"/a/*", "/a/%2A", true},
-      {"/a/%2A", "/a/*", false},
-      {"/a/%2A", "/a/b", false},
-      {"/a/%2A", "/a/%2A", true},
-      {"/a", "GET:/a", true},
-      {"GET:/a", "/a", false},
-      {"GET:/a", "GET:/a", true},
-      {"GET:/a", "POST:/a", false},
-      {"GET:/a", "HEAD:/a", false},
-      {"HEAD:/a", "GET:/a", false},
-      {"GET:/a/*", "GET:/a/b", true},
-      {"GET:/a/*", "/a/b", false},
-      {"/a/*", "PUT:/a/b/*", true},
-      {"/%61", "/a", true},
-      {"/a", "/A", false},
-      {"/a/*/c", "/a/*/c", true},
-      {"/a/*/c", "/a/b/c", true},
-      {"/a/*/c", "/a/%2A/c", true},
-      {"/a/b/c", "/a/*/c", false},
-      {"/a/%2A/c", "/a/*/c", false}, /* a plain segment covers itself alone */
-      {"/a/*/c", "/a/*/*", false},
-      {"/a/*/c", "/a/*", false},
-      {"/a/*", "/a/*/c", true},
-      {"/a/*", "/a/*/", false},
-      {"/a/*/", "/a/*/", true},
-      {"/a/*/", "/a/b/", true},
-      {"/a/*/*", "/a/*", false},
-      {"/a/*/*", "/a/b/*", true},
-      {"/a/*/*", "/a/*/*", true},
-      {"/a/*", "/a/*/*", true},
-      {"/a/b/*", "/a/*/*", false},
-      {"/a/*/*", "/a/*/b", true},
-      {"/a/*/*", "/a/b", false},
-      {"/*/b", "/*/%62", true},
-      {"/*/*/c", "/a/*/c", true},
-      {"/a/*/c", "/*/*/c", false},
-      {"/*/b", "/a/*", false},
-      {"/*/b/*", "/a/b/*/d", true},
-      {"/*/b/*", "/*/*/c", false},
-      {"GET:/*/b", "GET:/a/b", true},
-      {"GET:/*/b", "/a/b", false},
-      {"/*/b", "PUT:/*/b", true},
-  };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    subtoken_text a = exact_string(rows[i].outer), b = exact_string(rows[i].inner);
-    st_entry outer, inner;
-    assert_int_equal(st_entry_read(a, &outer), 0);
-    assert_int_equal(st_entry_read(b, &inner), 0);
-    CHECK(st_entry_covers(&outer, &inner) == rows[i].covers, "%s over %s", rows[i].outer,
-          rows[i].inner);
-    release(a);
-    release(b);
-  }
-}
-
-/* ---- by its prefix, and plainly ---- */
-
 static uint8_t this_cpu;
 
 /* A target, read by both kinds of processor, is what the plain reading says. */
@@ -532,7 +354,7 @@ static bool target_holds(const char *text, size_t len) {
   return want == SUBTOKEN_FAULT_NONE;
 }
 
-/* And an entry; what is passed by its prefix is an entry too, and no shorter one is. */
+/* And an entry; a prefix that is accepted is an entry, and no shorter one is. */
 static bool entry_holds(const char *text, size_t len) {
   static plain_entry plain;
   static st_entry entry;
@@ -560,7 +382,7 @@ static bool entry_holds(const char *text, size_t len) {
 
 /* All texts of up to four of these behind a slash, alone and where the steps of 16
  * characters meet. */
-static void all_short_paths(void **state) {
+static void the_scan_agrees_on_all_short_paths(void **state) {
   (void)state;
   static const char *const pieces[] = {"/",   ".",   "a",      "%",      "2",         "E",
                                        "5",   "*",   "?",      "#",      " ",         ";",
@@ -589,7 +411,7 @@ static void all_short_paths(void **state) {
 }
 
 /* Bytes of a good path changed, cut out and put in. */
-static void mutated_paths(void **state) {
+static void the_scan_agrees_on_mutated_paths(void **state) {
   (void)state;
   static const char *const bases[] = {
       "/v2/account",
@@ -633,7 +455,7 @@ static void mutated_paths(void **state) {
   }
 }
 
-static void random_paths(void **state) {
+static void the_scan_agrees_on_random_paths(void **state) {
   (void)state;
   static const char *const pieces[] = {
       "/",         "/",
@@ -676,7 +498,7 @@ static void random_paths(void **state) {
 }
 
 /* At the limits of length, whether plain, escaped, with a query or with a star. */
-static void long_paths(void **state) {
+static void the_scan_agrees_on_long_paths(void **state) {
   (void)state;
   static char text[3 * SUBTOKEN_TARGET_MAX];
   static const char *const fills[] = {"a", "%41", "%C3%A9", "/a", "*", "/*"};
@@ -697,255 +519,6 @@ static void long_paths(void **state) {
   }
 }
 
-/* ---- each entry against each target ---- */
-
-#define LIST_MAX 700
-
-typedef struct named {
-  subtoken_text text; /* exact */
-  plain_entry plain;
-  plain_path path;
-} named;
-
-static named *list_of(size_t *count, bool entries_wanted) {
-  static const char *const segments[] = {
-      "a",   "b",     "A",      "ab",        "%61",          "%41",
-      "%2A", "%2a",   "%C3%A9", "%c3%a9",    "a+b",          "a%2Bb",
-      "%7e", "~",     "a%20b",  "a.",        ".a",           "%2ea",
-      "x:y", "x%3Ay", "a=b",    "%E2%82%AC", "%F0%9F%98%80", "long-segment-of-more-than-16",
-      "%22", "a%20",  "*"};
-  static const char *const methods[] = {"", "", "", "GET:", "HEAD:", "POST:", "G:"};
-  static const char *const ends[] = {"", "/", "/*", "", "/*"};
-  named *list = calloc(LIST_MAX, sizeof *list);
-  if (list == NULL) abort();
-  uint64_t seed = entries_wanted ? 10 : 11;
-  *count = 0;
-  while (*count < LIST_MAX) {
-    char text[200];
-    st_writer writer = st_writer_on(text, sizeof text);
-    if (entries_wanted) st_write_literal(&writer, methods[random_below(&seed, COUNT(methods))]);
-    /* Each segment alone first, then few enough of them that paths meet. */
-    size_t depth = *count < 3 * COUNT(segments) ? 1 : random_below(&seed, 4);
-    size_t most = *count % 2 == 0 ? COUNT(segments) : 6;
-    for (size_t i = 0; i < depth; i++) {
-      size_t which = depth == 1 ? *count % COUNT(segments) : random_below(&seed, most);
-      st_write_char(&writer, '/');
-      st_write_literal(&writer, segments[which]);
-    }
-    const char *end = ends[random_below(&seed, COUNT(ends))];
-    if (depth == 0 && *end == '\0') end = "/";
-    st_write_literal(&writer, end);
-    named *to = &list[(*count)++];
-    to->text = exact(text, writer.len);
-    subtoken_fault fault = entries_wanted ? plain_entry_read(text, writer.len, &to->plain)
-                                          : plain_target(text, writer.len, &to->path);
-    CHECK(fault == SUBTOKEN_FAULT_NONE, "%.*s", (int)writer.len, text);
-  }
-  return list;
-}
-
-static void entries_and_targets(void **state) {
-  (void)state;
-  static const char *const methods[] = {"", "GET", "HEAD", "POST", "get", "G", "GETS"};
-  static st_entry entry, other;
-  static st_path path;
-  size_t entry_count, target_count, matched = 0, covered = 0;
-  named *some = list_of(&entry_count, true), *all = list_of(&target_count, false);
-  for (size_t i = 0; i < entry_count; i++) {
-    assert_int_equal(st_entry_read(some[i].text, &entry), SUBTOKEN_FAULT_NONE);
-    for (size_t j = 0; j < target_count; j++) {
-      assert_int_equal(st_target_read_by(j % 2 == 0 ? 0 : this_cpu, all[j].text, &path), 0);
-      for (size_t m = 0; m < COUNT(methods); m++) {
-        subtoken_text method = st_text(methods[m]);
-        bool want = plain_matches(&some[i].plain, method.data, method.len, &all[j].path);
-        CHECK(st_entry_matches(&entry, method, &path) == want, "%s %.*s under %.*s: not %d",
-              methods[m], (int)all[j].text.len, all[j].text.data, (int)some[i].text.len,
-              some[i].text.data, want);
-        CHECK(st_entry_text_matches(some[i].text, method, &path) == want,
-              "%s %.*s under the text %.*s: not %d", methods[m], (int)all[j].text.len,
-              all[j].text.data, (int)some[i].text.len, some[i].text.data, want);
-        matched += want;
-      }
-    }
-    for (size_t j = 0; j < entry_count; j++) {
-      assert_int_equal(st_entry_read(some[j].text, &other), SUBTOKEN_FAULT_NONE);
-      bool want = plain_covers(&some[i].plain, &some[j].plain);
-      CHECK(st_entry_covers(&entry, &other) == want, "%.*s over %.*s: not %d",
-            (int)some[i].text.len, some[i].text.data, (int)some[j].text.len, some[j].text.data,
-            want);
-      covered += want;
-    }
-  }
-  assert_true(matched > 10000 && covered > 5000);
-  for (size_t i = 0; i < entry_count; i++) release(some[i].text);
-  for (size_t i = 0; i < target_count; i++) release(all[i].text);
-  free(some);
-  free(all);
-}
-
-/* ---- url.h ---- */
-
-static void public_canonical(void **state) {
-  (void)state;
-  static const struct {
-    const char *entry, *canonical;
-    subtoken_fault fault;
-  } rows[] = {
-      {"/", "/", 0},
-      {"/%7Ea%20b", "/~a%20b", 0},
-      {"GET:/%c3%a9/*", "GET:/%C3%A9/*", 0},
-      {"/a/%2a", "/a/%2A", 0},
-      {"", NULL, SUBTOKEN_FAULT_NOT_ORIGIN_FORM},
-      {"/a*", NULL, SUBTOKEN_FAULT_STAR},
-      {"/..", NULL, SUBTOKEN_FAULT_DOT_SEGMENT},
-      {"get:/a", NULL, SUBTOKEN_FAULT_METHOD},
-  };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    subtoken_text entry = exact_string(rows[i].entry);
-    size_t most = rows[i].canonical != NULL ? strlen(rows[i].canonical) + 1 : 3;
-    for (size_t room = 0; room <= most; room++) {
-      char *out = malloc(room);
-      size_t len = 99;
-      subtoken_fault fault = SUBTOKEN_FAULT_COUNT;
-      memset(out, 'x', room);
-      subtoken_result want = rows[i].canonical == NULL ? SUBTOKEN_BAD_URL
-                             : room < most             ? SUBTOKEN_BUFFER_TOO_SMALL
-                                                       : SUBTOKEN_OK;
-      subtoken_result got = subtoken_url_canonical(entry, out, room, &len, &fault);
-      CHECK(got == want && fault == rows[i].fault, "%s in %zu: %s", rows[i].entry, room,
-            subtoken_result_name(got));
-      if (got == SUBTOKEN_OK) {
-        CHECK(strcmp(out, rows[i].canonical) == 0 && len == strlen(out), "%s", out);
-      } else {
-        CHECK(len == 0 && (room == 0 || out[0] == '\0'), "%s in %zu", rows[i].entry, room);
-      }
-      assert_int_equal(subtoken_url_canonical(entry, out, room, &len, NULL), want);
-      free(out);
-    }
-    release(entry);
-  }
-  char out[8];
-  size_t len = 9;
-  subtoken_fault fault = SUBTOKEN_FAULT_STAR;
-  assert_int_equal(subtoken_url_canonical(ST_TEXT("/a"), NULL, 8, &len, &fault),
-                   SUBTOKEN_INVALID_ARGUMENT);
-  assert_true(len == 0 && fault == SUBTOKEN_FAULT_NONE);
-  fault = SUBTOKEN_FAULT_STAR;
-  out[0] = 'x';
-  assert_int_equal(subtoken_url_canonical(ST_TEXT("/a"), out, 8, NULL, &fault),
-                   SUBTOKEN_INVALID_ARGUMENT);
-  assert_true(fault == SUBTOKEN_FAULT_NONE && out[0] == '\0');
-  assert_int_equal(subtoken_url_canonical(ST_TEXT("/a"), NULL, 0, NULL, NULL),
-                   SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_url_canonical((subtoken_text){NULL, 0}, out, 8, &len, &fault),
-                   SUBTOKEN_BAD_URL);
-  assert_int_equal(fault, SUBTOKEN_FAULT_NOT_ORIGIN_FORM);
-  len = 9;
-  assert_int_equal(subtoken_target_path(ST_TEXT("/a"), NULL, 8, &len, &fault),
-                   SUBTOKEN_INVALID_ARGUMENT);
-  assert_true(len == 0 && fault == SUBTOKEN_FAULT_NONE);
-  out[0] = 'x';
-  assert_int_equal(subtoken_target_path(ST_TEXT("/a"), out, 8, NULL, &fault),
-                   SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(out[0], '\0');
-  assert_int_equal(subtoken_target_path(ST_TEXT("/a"), NULL, 0, NULL, NULL),
-                   SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_target_path((subtoken_text){NULL, 0}, out, 8, &len, &fault),
-                   SUBTOKEN_BAD_TARGET);
-  assert_int_equal(fault, SUBTOKEN_FAULT_NOT_ORIGIN_FORM);
-}
-
-/* The longest entries, as given and canonical. */
-static void public_canonical_limit(void **state) {
-  (void)state;
-  static char text[3 * SUBTOKEN_URL_MAX], out[SUBTOKEN_URL_MAX + 1], want[SUBTOKEN_URL_MAX + 1];
-  static plain_entry plain;
-  for (size_t len = 1000; len <= 1030; len++) {
-    st_writer writer = st_writer_on(text, sizeof text);
-    st_write_char(&writer, '/');
-    while (writer.len + 9 <= len) st_write_literal(&writer, "%c3%a9%61");
-    while (writer.len < len) st_write_char(&writer, 'a');
-    subtoken_text entry = exact(text, len);
-    size_t out_len, want_len;
-    subtoken_fault fault = plain_entry_read(text, len, &plain), got_fault;
-    subtoken_result got = subtoken_url_canonical(entry, out, sizeof out, &out_len, &got_fault);
-    CHECK(got_fault == fault && (got == SUBTOKEN_OK) == (len <= 1024), "%zu", len);
-    if (got == SUBTOKEN_OK) {
-      want_len = plain_write(&plain, want);
-      CHECK(out_len == want_len && memcmp(out, want, want_len) == 0, "%zu", len);
-      assert_int_equal(subtoken_url_canonical(entry, out, out_len, &out_len, NULL),
-                       SUBTOKEN_BUFFER_TOO_SMALL);
-    }
-    release(entry);
-  }
-}
-
-static const subtoken_text absent = {NULL, 0};
-
-static void public_allows(void **state) {
-  (void)state;
-  static const struct {
-    const char *entry, *method, *target;
-    subtoken_result want;
-  } rows[] = {
-      {"/a", "GET", "/a", SUBTOKEN_OK},
-      {"/a", NULL, "/a", SUBTOKEN_OK},
-      {"/a", "", "/a", SUBTOKEN_OK},
-      {"/a", "GET", "/a?b=/..", SUBTOKEN_OK},
-      {"/%61/*", "PUT", "/a/b/c", SUBTOKEN_OK},
-      {"GET:/a", "HEAD", "/a", SUBTOKEN_OK},
-      {"GET:/a", NULL, "/a", SUBTOKEN_URL},
-      {"GET:/a", "", "/a", SUBTOKEN_URL},
-      {"GET:/a", "POST", "/a", SUBTOKEN_URL},
-      {"/a", "GET", "/b", SUBTOKEN_URL},
-      {"/a/*", "GET", "/a", SUBTOKEN_URL},
-      {"/a/*", "GET", "/a/", SUBTOKEN_URL},
-      {"/a", "GET", "/a/../a", SUBTOKEN_BAD_TARGET},
-      {"/a", "GET", "", SUBTOKEN_BAD_TARGET},
-      {"/a", "GET", NULL, SUBTOKEN_BAD_TARGET},
-      {"/..", "GET", "/a", SUBTOKEN_BAD_URL},
-      {"", "GET", "/a", SUBTOKEN_BAD_URL},
-      {NULL, "GET", "/a", SUBTOKEN_BAD_URL},
-      {"", "GET", "/..", SUBTOKEN_BAD_URL},
-      {NULL, NULL, NULL, SUBTOKEN_BAD_URL},
-  };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    subtoken_text entry = rows[i].entry != NULL ? exact_string(rows[i].entry) : absent;
-    subtoken_text method = rows[i].method != NULL ? exact_string(rows[i].method) : absent;
-    subtoken_text target = rows[i].target != NULL ? exact_string(rows[i].target) : absent;
-    subtoken_result got = subtoken_url_allows(entry, method, target);
-    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
-    release(entry);
-    release(method);
-    release(target);
-  }
-}
-
-static void public_covers(void **state) {
-  (void)state;
-  static const struct {
-    const char *outer, *inner;
-    subtoken_result want;
-  } rows[] = {
-      {"/a/*", "/a/b", SUBTOKEN_OK},        {"/a", "/%61", SUBTOKEN_OK},
-      {"/a", "GET:/a", SUBTOKEN_OK},        {"/*", "/a/*", SUBTOKEN_OK},
-      {"GET:/a", "/a", SUBTOKEN_URL_WIDER}, {"GET:/a", "HEAD:/a", SUBTOKEN_URL_WIDER},
-      {"/a/*", "/a", SUBTOKEN_URL_WIDER},   {"/a/b", "/a/*", SUBTOKEN_URL_WIDER},
-      {"/a/*", "/a/", SUBTOKEN_URL_WIDER},  {"", "/a", SUBTOKEN_BAD_URL},
-      {"/a", "", SUBTOKEN_BAD_URL},         {NULL, "/a", SUBTOKEN_BAD_URL},
-      {"/a", NULL, SUBTOKEN_BAD_URL},       {NULL, NULL, SUBTOKEN_BAD_URL},
-      {"/a", "/..", SUBTOKEN_BAD_URL},      {"/a*", "/a", SUBTOKEN_BAD_URL},
-  };
-  for (size_t i = 0; i < COUNT(rows); i++) {
-    subtoken_text outer = rows[i].outer != NULL ? exact_string(rows[i].outer) : absent;
-    subtoken_text inner = rows[i].inner != NULL ? exact_string(rows[i].inner) : absent;
-    subtoken_result got = subtoken_url_covers(outer, inner);
-    CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
-    release(outer);
-    release(inner);
-  }
-}
-
 static int setup(void **state) {
   (void)state;
   this_cpu = st_cpu_features();
@@ -956,21 +529,14 @@ static int setup(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_target_is_read_in_one_way_or_refused),
-      cmocka_unit_test(every_byte),
-      cmocka_unit_test(target_limits),
+      cmocka_unit_test(each_byte_is_allowed_or_refused),
+      cmocka_unit_test(targets_at_their_limits_are_read),
       cmocka_unit_test(an_entry_is_canonical_or_refused),
-      cmocka_unit_test(entry_limits),
-      cmocka_unit_test(entries_match_segment_by_segment),
-      cmocka_unit_test(an_entry_covers_what_it_matches),
-      cmocka_unit_test(all_short_paths),
-      cmocka_unit_test(mutated_paths),
-      cmocka_unit_test(random_paths),
-      cmocka_unit_test(long_paths),
-      cmocka_unit_test(entries_and_targets),
-      cmocka_unit_test(public_canonical),
-      cmocka_unit_test(public_canonical_limit),
-      cmocka_unit_test(public_allows),
-      cmocka_unit_test(public_covers),
+      cmocka_unit_test(entries_at_their_limits_are_read),
+      cmocka_unit_test(the_scan_agrees_on_all_short_paths),
+      cmocka_unit_test(the_scan_agrees_on_mutated_paths),
+      cmocka_unit_test(the_scan_agrees_on_random_paths),
+      cmocka_unit_test(the_scan_agrees_on_long_paths),
   };
   return cmocka_run_group_tests_name("paths", tests, setup, NULL);
 }

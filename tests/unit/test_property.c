@@ -407,7 +407,7 @@ static void a_child_may_do_nothing_that_its_parent_may_not(void **state) {
 }
 
 /* That backend does what it is there for. */
-static void the_backend(void **state) {
+static void the_permissive_backend_reads_as_meant(void **state) {
   (void)state;
   static const struct {
     const char *target, *path;
@@ -464,7 +464,7 @@ static void the_backend(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_backend),
+      cmocka_unit_test(the_permissive_backend_reads_as_meant),
       cmocka_unit_test(a_child_may_do_nothing_that_its_parent_may_not),
   };
   return cmocka_run_group_tests_name("property", tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void only_ok_is_200(void **state) {
   assert_string_equal(subtoken_fault_name((subtoken_fault)(SUBTOKEN_FAULT_COUNT + 1)), "unknown");
 }
 
-static void names_differ(void **state) {
+static void all_names_differ(void **state) {
   (void)state;
   for (int i = 0; i <= SUBTOKEN_URL_WIDER; i++) {
     assert_string_not_equal(subtoken_result_name((subtoken_result)i), "unknown");
@@ -100,7 +100,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reasons_in_order),
       cmocka_unit_test(only_ok_is_200),
-      cmocka_unit_test(names_differ),
+      cmocka_unit_test(all_names_differ),
       cmocka_unit_test(each_status_has_its_challenge),
       cmocka_unit_test(the_version_and_its_number_agree),
   };

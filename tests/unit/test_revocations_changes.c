@@ -96,7 +96,7 @@ static set changed(uint64_t *random, const set *from, size_t one_in) {
 
 /* ---- what they lead to ---- */
 
-static void lead_to_the_new_snapshot(void **state) {
+static void changes_lead_to_the_new_snapshot(void **state) {
   (void)state;
   static set from, to, gone, fresh;
   uint64_t random = 11;
@@ -117,7 +117,7 @@ static void lead_to_the_new_snapshot(void **state) {
 }
 
 /* Each field stands where the header says. */
-static void as_described(void **state) {
+static void changes_are_as_the_header_says(void **state) {
   (void)state;
   static const set two = {2, {5, 9}}, gone = {1, {3}}, fresh = {1, {9}};
   bytes to = snapshot_of(&two, SEQUENCE + 1);
@@ -137,7 +137,7 @@ static void as_described(void **state) {
 
 /* ---- refused ---- */
 
-static void write_refuses(void **state) {
+static void bad_arguments_are_not_written(void **state) {
   (void)state;
   static const set three = {3, {2, 5, 9}};
   bytes to = snapshot_of(&three, SEQUENCE);
@@ -315,7 +315,7 @@ static void lists_that_are_refused(void **state) {
 }
 
 /* However many there are, no more is written than the head says. */
-static void more_than_there_is_room_for(void **state) {
+static void a_small_buffer_is_refused(void **state) {
   (void)state;
   static set many = {MOST, {0}};
   static const set four = {4, {2, 6, 7, 9}}, none = {0};
@@ -330,7 +330,7 @@ static void more_than_there_is_room_for(void **state) {
 }
 
 /* A snapshot whose hashes fall, though its head is good. */
-static void base_out_of_order(void **state) {
+static void a_snapshot_out_of_order_is_refused(void **state) {
   (void)state;
   static const set from = {3, {2, 5, 9}}, to = {2, {5, 9}}, gone = {1, {2}}, none = {0};
   bytes old = snapshot_of(&from, SEQUENCE), want = snapshot_of(&to, SEQUENCE + 1), out;
@@ -390,7 +390,7 @@ static void every_cut_is_refused(void **state) {
   free(changes.data);
 }
 
-static void apply_refuses(void **state) {
+static void bad_arguments_are_not_applied(void **state) {
   (void)state;
   static const set from = {1, {2}}, none = {0};
   bytes old = snapshot_of(&from, SEQUENCE), want = snapshot_of(&none, SEQUENCE);
@@ -423,15 +423,15 @@ static int make_ring(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lead_to_the_new_snapshot),
-      cmocka_unit_test(as_described),
-      cmocka_unit_test(write_refuses),
+      cmocka_unit_test(changes_lead_to_the_new_snapshot),
+      cmocka_unit_test(changes_are_as_the_header_says),
+      cmocka_unit_test(bad_arguments_are_not_written),
       cmocka_unit_test(heads_that_are_refused),
       cmocka_unit_test(lists_that_are_refused),
-      cmocka_unit_test(base_out_of_order),
+      cmocka_unit_test(a_snapshot_out_of_order_is_refused),
       cmocka_unit_test(every_cut_is_refused),
-      cmocka_unit_test(apply_refuses),
-      cmocka_unit_test(more_than_there_is_room_for),
+      cmocka_unit_test(bad_arguments_are_not_applied),
+      cmocka_unit_test(a_small_buffer_is_refused),
   };
   return cmocka_run_group_tests_name("revocations_changes", tests, make_ring, NULL);
 }

@@ -63,7 +63,7 @@ static void name_sub(uint64_t *random, char sub[44]) {
 /* Random sets of random sizes: everything that is listed is found, and as many others answer as
  * without the filter.
  */
-static void says_what_a_search_says(void **state) {
+static void a_filter_agrees_with_a_search(void **state) {
   (void)state;
   static uint64_t hashes[100000];
   uint64_t dice = 11;
@@ -114,7 +114,7 @@ static void no_hash_is_left_out(void **state) {
 }
 
 /* What is not listed and passes is looked up as without: 1 in 30 is what four bits of 64 make. */
-static void nearly_all_others_are_told_at_once(void **state) {
+static void nearly_all_others_are_answered_by_the_filter(void **state) {
   (void)state;
   enum { COUNT = 200000, OTHERS = 1000000 };
   uint64_t *hashes = malloc(COUNT * sizeof *hashes), random = 3;
@@ -129,7 +129,7 @@ static void nearly_all_others_are_told_at_once(void **state) {
 }
 
 /* Memory that was not zeroed makes it worse, not wrong. */
-static void memory_as_it_was_found(void **state) {
+static void memory_that_was_not_zeroed_gives_no_wrong_answer(void **state) {
   (void)state;
   uint64_t hashes[100], memory[14], random = 6;
   uint32_t done = 0;
@@ -173,10 +173,10 @@ static void bad_arguments_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(says_what_a_search_says),
+      cmocka_unit_test(a_filter_agrees_with_a_search),
       cmocka_unit_test(no_hash_is_left_out),
-      cmocka_unit_test(nearly_all_others_are_told_at_once),
-      cmocka_unit_test(memory_as_it_was_found),
+      cmocka_unit_test(nearly_all_others_are_answered_by_the_filter),
+      cmocka_unit_test(memory_that_was_not_zeroed_gives_no_wrong_answer),
       cmocka_unit_test(bad_arguments_are_refused),
   };
   return cmocka_run_group_tests_name("revocations_filter", tests, setup, NULL);

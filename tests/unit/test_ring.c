@@ -237,7 +237,7 @@ static bool is_zero(const void *memory, size_t len) {
 }
 
 /* A refusal changes nothing: neither the count nor a secret. */
-static void bad_arguments(void **state) {
+static void bad_arguments_are_invalid(void **state) {
   (void)state;
   static subtoken_ring before;
   size_t line = 9;
@@ -284,7 +284,7 @@ int main(void) {
       cmocka_unit_test(errors_of_a_file_name_the_line),
       cmocka_unit_test(a_file_is_read_whole_or_not_at_all),
       cmocka_unit_test(the_first_signs),
-      cmocka_unit_test(bad_arguments),
+      cmocka_unit_test(bad_arguments_are_invalid),
   };
   return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static subtoken_result refuse_all(void *context, subtoken_text sub) {
 
 /* One token that is wrong in every way at once. Mended step by step, it gives the
  * reasons in the contract's order (interface.md section 4). */
-static void reasons_in_order(void **state) {
+static void the_first_rule_that_fails_is_the_result(void **state) {
   (void)state;
   static const char *const steps[] = {
       /* header, payload, signed by the right secret? */
@@ -115,7 +115,7 @@ static void reasons_in_order(void **state) {
 }
 
 /* Text that is not canonical base64url is malformed, whatever its MAC. */
-static void malformed_before_mac(void **state) {
+static void what_is_malformed_is_refused_before_the_mac(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_verifier judge = judge_of();
@@ -144,7 +144,7 @@ static void malformed_before_mac(void **state) {
 }
 
 /* A token whose MAC is right but whose payload is not what we write. */
-static void authentic_nonsense(void **state) {
+static void signed_text_that_is_no_claims_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *payload;
@@ -163,7 +163,7 @@ static void authentic_nonsense(void **state) {
   }
 }
 
-static void longest_token(void **state) {
+static void the_longest_token_is_verified(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_verifier judge = judge_of();
@@ -212,7 +212,7 @@ static void a_kid_chooses_its_secret_alone(void **state) {
   release(named_2);
 }
 
-static void zero_denies(void **state) {
+static void zeroed_arguments_deny(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
@@ -234,7 +234,7 @@ static void zero_denies(void **state) {
   release(token);
 }
 
-static void bad_arguments(void **state) {
+static void bad_arguments_are_invalid(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
@@ -302,7 +302,7 @@ static void inspecting_checks_no_signature(void **state) {
 /* With the processor's instructions and without: the same answers and claims, for good
  * tokens of each length, for those that our reader in one pass does not read, and for
  * each with a byte changed. */
-static void any_processor(void **state) {
+static void all_processors_give_the_same_results(void **state) {
   (void)state;
   static subtoken_ring plain_ring;
   static subtoken_claims plain;
@@ -380,7 +380,7 @@ static void an_unclear_callback_lets_nobody_in(void **state) {
   release(token);
 }
 
-static void inspecting_nothing(void **state) {
+static void inspecting_bad_arguments_writes_nothing(void **state) {
   (void)state;
   char header[64];
   const subtoken_text none = {NULL, 0};
@@ -408,16 +408,16 @@ static void inspecting_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reasons_in_order),
-      cmocka_unit_test(malformed_before_mac),
-      cmocka_unit_test(authentic_nonsense),
-      cmocka_unit_test(longest_token),
+      cmocka_unit_test(the_first_rule_that_fails_is_the_result),
+      cmocka_unit_test(what_is_malformed_is_refused_before_the_mac),
+      cmocka_unit_test(signed_text_that_is_no_claims_is_refused),
+      cmocka_unit_test(the_longest_token_is_verified),
       cmocka_unit_test(a_kid_chooses_its_secret_alone),
-      cmocka_unit_test(zero_denies),
-      cmocka_unit_test(bad_arguments),
+      cmocka_unit_test(zeroed_arguments_deny),
+      cmocka_unit_test(bad_arguments_are_invalid),
       cmocka_unit_test(inspecting_checks_no_signature),
-      cmocka_unit_test(inspecting_nothing),
-      cmocka_unit_test(any_processor),
+      cmocka_unit_test(inspecting_bad_arguments_writes_nothing),
+      cmocka_unit_test(all_processors_give_the_same_results),
       cmocka_unit_test(an_unclear_callback_lets_nobody_in),
   };
   return cmocka_run_group_tests_name("verify", tests, NULL, NULL);

@@ -129,7 +129,7 @@ static void same_blocks(uint8_t cpu) {
   }
 }
 
-static void sha_plain(void **state) {
+static void known_hashes_hold_in_plain_c(void **state) {
   (void)state;
   known_hashes(0);
   known_macs(0);
@@ -146,7 +146,7 @@ static void sha_instructions_agree_with_c(void **state) {
   same_blocks(SHA_CPU);
 }
 
-static void sha_with_avx(void **state) {
+static void known_hashes_hold_with_avx(void **state) {
   (void)state;
   const uint8_t cpu = SHA_CPU | ST_CPU_AVX;
   if (!have(cpu, "SHA instructions with AVX registers")) skip();
@@ -157,7 +157,7 @@ static void sha_with_avx(void **state) {
 
 /* That a processor which hashes otherwise falls back to plain C cannot be shown on one
  * that hashes well; but what was found is what is used, and it makes no difference. */
-static void a_key_says_which(void **state) {
+static void a_key_names_the_instructions_that_it_uses(void **state) {
   (void)state;
   subtoken_secret secret;
   uint8_t fast[ST_HASH_LEN], plain[ST_HASH_LEN];
@@ -263,7 +263,7 @@ static void decoding_agrees_with_c(void **state) {
 }
 
 /* Each byte at each place, in texts that end in each of the ways there are. */
-static void decodes_each_byte(void **state) {
+static void each_byte_is_decoded_as_in_c(void **state) {
   (void)state;
   if (!have(SSE_CPU, "SSE4.1")) skip();
   char text[67];
@@ -322,7 +322,7 @@ static void encoding_agrees_with_c(void **state) {
 }
 
 /* Each six bits at each place of a step. */
-static void encodes_each_value(void **state) {
+static void each_value_is_encoded_as_in_c(void **state) {
   (void)state;
   if (!have(SSE_CPU, "SSE4.1")) skip();
   for (size_t place = 0; place < 16; place++) {
@@ -381,7 +381,7 @@ static bool in_words(char c, uint8_t kind) {
   return (words[(uint8_t)c] & kind) != 0;
 }
 
-static void classes_in_words(void **state) {
+static void classes_are_as_described_in_words(void **state) {
   (void)state;
   for (int c = 0; c < 256; c++) {
     uint8_t want = words[c];
@@ -500,16 +500,16 @@ static void paths_agree_with_c(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sha_plain),
+      cmocka_unit_test(known_hashes_hold_in_plain_c),
       cmocka_unit_test(sha_instructions_agree_with_c),
-      cmocka_unit_test(sha_with_avx),
-      cmocka_unit_test(a_key_says_which),
+      cmocka_unit_test(known_hashes_hold_with_avx),
+      cmocka_unit_test(a_key_names_the_instructions_that_it_uses),
       cmocka_unit_test(upper_halves_of_registers_are_cleaned),
       cmocka_unit_test(decoding_agrees_with_c),
-      cmocka_unit_test(decodes_each_byte),
+      cmocka_unit_test(each_byte_is_decoded_as_in_c),
       cmocka_unit_test(encoding_agrees_with_c),
-      cmocka_unit_test(encodes_each_value),
-      cmocka_unit_test(classes_in_words),
+      cmocka_unit_test(each_value_is_encoded_as_in_c),
+      cmocka_unit_test(classes_are_as_described_in_words),
       cmocka_unit_test(spans_agree_with_c),
       cmocka_unit_test(paths_agree_with_c),
   };
