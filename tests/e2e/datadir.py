@@ -60,9 +60,7 @@ def kids(data):
 
 
 def events(server, name):
-    time.sleep(0.05)  # the log's thread gathers; the last line may be half there
-    lines = server.log().split("\n")[:-1]
-    return [e for e in (json.loads(l) for l in lines if l.startswith("{")) if e["event"] == name]
+    return [e for e in server.log_lines() if e["event"] == name]
 
 
 def starts(data, *args):

@@ -154,10 +154,17 @@ class Server:
         with open(self.log_path, errors="replace") as f:
             return f.read()
 
+    def requests(self, count=1):
+        """The log's lines about requests, once there are so many."""
+        found = []
+        wait(lambda: found.clear() or found.extend(l for l in self.log_lines() if l["event"] == "request")
+             or len(found) >= count, "%d requests in the log" % count)
+        return found
+
     def log_lines(self):
         """The JSON lines, once the log's thread has written them."""
         time.sleep(0.05)
-        return [json.loads(l) for l in self.log().splitlines() if l.startswith("{")]
+        return [json.loads(l) for l in self.log().split("\n")[:-1] if l.startswith("{")]  # the last may be half there
 
     def __enter__(self):
         return self.start()

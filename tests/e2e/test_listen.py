@@ -89,7 +89,7 @@ def the_server_listens_at_several_addresses():
         assert over("127.0.0.1", ports[0]) == 200 and over("127.0.0.2", ports[1]) == 200
         assert all(status(c) == 200 for c in many)
         [c.close() for c in many]
-        lines = [l["remote"] for l in s.log_lines() if l["event"] == "request"]
+        lines = [l["remote"] for l in s.requests(202)]
         assert set(lines) == {"127.0.0.1", "unix:"}, set(lines)
         assert "not_behind_tls" not in s.log()
     assert not os.path.exists(path)
@@ -110,7 +110,7 @@ def ipv6_accepts_ipv4_too():
     with Listening("[::]:%d" % port) as s:
         assert over("127.0.0.1", port) == 200 and over("::1", port) == 200
         assert s.names == ["http://[::]:%d" % port] and "not_behind_tls" in s.log()
-        lines = [l["remote"] for l in s.log_lines() if l["event"] == "request"]
+        lines = [l["remote"] for l in s.requests(2)]
         assert sorted(lines) == ["127.0.0.1", "::1"], lines  # an IPv4 address as it is
     # Beside an IPv4 one on that port it leaves IPv4 to it.
     with Listening(["0.0.0.0:%d" % port, "[::]:%d" % port], behind_tls=True) as s:
@@ -118,7 +118,7 @@ def ipv6_accepts_ipv4_too():
     # The same proxy by either.
     with Listening("[::]:%d" % port, behind_tls=True, trusted_proxies=["127.0.0.1"]) as s:
         assert over("127.0.0.1", port, X_Forwarded_For="203.0.113.9") == 200
-        assert s.log_lines()[-1]["remote"] == "203.0.113.9"
+        assert s.requests()[-1]["remote"] == "203.0.113.9"
 
 
 @test
@@ -216,7 +216,7 @@ def a_proxy_at_a_unix_socket_is_trusted_by_the_setting_alone():
     for trusted, remote in (([], "unix:"), (["127.0.0.1"], "unix:"), (["unix:"], "203.0.113.9")):
         with Listening("unix:" + path, trusted_proxies=trusted) as s:
             assert unix(path, X_Forwarded_For="203.0.113.9:4711") == 200
-            assert s.log_lines()[-1]["remote"] == remote, s.log_lines()[-1]
+            assert s.requests()[-1]["remote"] == remote, s.requests()
 
 
 @test

@@ -644,10 +644,10 @@ def the_tag_of_a_credential_is_that_of_the_servers_log():
               http="add_header X-Tag $subtoken_credential always;")
     with n, Server(data=n.data) as server:
         t = n.token()
-        for credential in (t, t + "x", n.key["key"]):
+        for number, credential in enumerate((t, t + "x", n.key["key"]), 1):
             n.ask("/v2/tokeninfo", token=credential)
             curl(server.url + "/v2/tokeninfo", *bearer(credential))
-            tag = [l for l in server.log_lines() if l.get("event") == "request"][-1]["credential"]
+            tag = server.requests(number)[-1]["credential"]
             assert n.last.header("X-Tag") == tag == hashlib.sha256(credential.encode()).hexdigest()[:8]
         assert n.ask("/a?access_token=" + t).header("X-Tag") == hashlib.sha256(t.encode()).hexdigest()[:8]
         assert n.ask("/a").header("X-Tag") is None and n.ask("/a", "Authorization: Basic dTpw").header("X-Tag") is None
