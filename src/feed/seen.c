@@ -1,5 +1,5 @@
-/* Reads and writes the content of FILE.seen (subtoken/feed.h). Those who call read and write the file:
- * feed_file.c, and `subtoken pull`.
+/* Reads and writes the content of FILE.seen (subtoken/feed.h). Those who call read and write the
+ * file: feed_file.c, and `subtoken pull`.
  */
 #include "feed/seen.h"
 

@@ -277,7 +277,7 @@ static void thread_ends(const struct mg_context *context, int type, void *pointe
   if (type == 1) st_connection_thread_end();
 }
 
-/* Before the first request its message says error it could not start. Later it could hold bytes of
+/* Before the first request its message says why it could not start. Later it could hold bytes of
  * a request, which must not be printed.
  */
 static int keep_message(const struct mg_connection *connection, const char *message) {

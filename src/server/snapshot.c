@@ -1,7 +1,7 @@
 /* Makes a snapshot: reads what the store lists, either all or the changes since the one before,
- * writes it under the MAC of the ring, keeps it in DATA (operations/vouched_files.c), and lets the log of
- * changes lead to it (snapshot_changes.c). Who gets which snapshot, and when the next one is made:
- * snapshot_cache.c.
+ * writes it under the MAC of the ring, keeps it in DATA (operations/vouched_files.c), and lets the
+ * log of changes lead to it (snapshot_changes.c). Who gets which snapshot, and when the next one is
+ * made: snapshot_cache.c.
  */
 #include "server/snapshot.h"
 

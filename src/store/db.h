@@ -6,7 +6,7 @@
  * (query.c). Neither is used by two threads at once.
  *
  * Results: ST_STORE_OK; ST_STORE_NOT_FOUND: no row; ST_STORE_EXISTS: the row would break a unique
- * key; ST_STORE_FAILED: the database could not do it, explain tells error.
+ * key; ST_STORE_FAILED: the database could not do it, explain says why.
  */
 #ifndef ST_STORE_DB_H
 #define ST_STORE_DB_H
@@ -57,7 +57,7 @@ typedef struct st_db_ops {
   /* ST_STORE_BUSY: somebody else has written for longer than until_us (st_clock_monotonic_us). */
   st_store_status (*begin)(st_db *db, int64_t until_us);
   /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise *error
-   * says error. */
+   * says why. */
   st_store_status (*commit)(st_db *db, char *error);
   /* Ends what begin began, unless it has ended. */
   void (*rollback)(st_db *db);

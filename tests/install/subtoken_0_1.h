@@ -1,5 +1,5 @@
-/* subtoken_0_1 - the headers of 0.1 as one file without comments, as a program saw them that was built
- * against an earlier version: the structures with a size lack members that are there today
+/* subtoken_0_1 - the headers of 0.1 as one file without comments, as a program saw them that was
+ * built against an earlier version: the structures with a size lack members that are there today
  * (without_revocations, url and fault of the report, max_size). earlier.c is built against it, and
  * runs with today's library. What stands here stays as it is for as long as the SONAME does.
  */

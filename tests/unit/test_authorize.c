@@ -601,7 +601,7 @@ static void the_identity_is_told_whatever_the_policy_says(void **state) {
     CHECK(strncmp(reply.headers, WHO, strlen(WHO)) == 0, "row %zu: %s", i, reply.headers);
     /* One that is not good is told of nowhere, and passes at most where it did. */
     status = fixture_ask(rows[i].method, target, "Authorization: Bearer " OTHER_KEY "\n" NONCE,
-                        rows[i].body);
+                         rows[i].body);
     CHECK(status == 401 && strncmp(reply.headers, NOBODY, strlen(NOBODY)) == 0, "row %zu: %d %s", i,
           status, reply.headers);
     status = fixture_ask(rows[i].method, target, NONCE, rows[i].body);

@@ -101,7 +101,7 @@ static void only_managers_manage_keys(void **state) {
       fixture_row_of(ALICES)->ended = false;
       size_t changes = fixture.changes;
       int status = fixture_ask(calls[j].method, calls[j].path, with(rows[i].who, calls[j].headers),
-                              calls[j].body);
+                               calls[j].body);
       bool good = rows[i].status == 200;
       CHECK(status == (good ? calls[j].good : rows[i].status), "row %zu: %s %s: %d %.*s", i,
             calls[j].method, calls[j].path, status, (int)reply.body_len, reply.body);

@@ -335,10 +335,10 @@ static void a_credential_is_logged_by_its_hash(void **state) {
 static void no_credential_is_read_from_a_body(void **state) {
   (void)state;
   assert_int_equal(fixture_ask("POST", CREATE, "Content-Type: application/x-www-form-urlencoded\n",
-                              "access_token=" KEY),
+                               "access_token=" KEY),
                    401);
   assert_int_equal(fixture_ask("POST", CREATE, "Content-Type: application/json\n",
-                              "{\"access_token\":\"" KEY "\"}"),
+                               "{\"access_token\":\"" KEY "\"}"),
                    401);
   check_event("auth_missing");
 }
@@ -487,7 +487,8 @@ static void a_body_is_read_by_its_type_on_post_alone(void **state) {
   }
   /* Without a body the type does not matter; a body on GET is ignored. */
   assert_int_equal(fixture_ask("POST", CREATE, AS_KEY "Content-Type: text/plain\n", ""), 200);
-  assert_int_equal(fixture_ask("GET", CREATE, AS_KEY "Content-Type: application/json\n", json), 200);
+  assert_int_equal(fixture_ask("GET", CREATE, AS_KEY "Content-Type: application/json\n", json),
+                   200);
   assert_int_equal(made()->permission_count, 0);
   assert_true(made()->every_url);
   assert_int_equal(fixture_ask("GET", CREATE, AS_KEY "Content-Type: text/plain\n", "x"), 200);

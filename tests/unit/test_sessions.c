@@ -60,7 +60,7 @@ static void a_user_is_made(void **state) {
       "b\",\"permissions\":[\"guilds\",\"account\"]}");
   const st_user *person =
       fixture_user(ST_TEXT("b\xC3\xB6"
-                            "b"));
+                           "b"));
   assert_non_null(person);
   assert_string_equal(person->password, "hash of 12345678");
   assert_string_equal(person->key.permissions, "guilds,account");

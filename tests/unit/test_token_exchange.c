@@ -231,8 +231,8 @@ static void each_bad_subject_looks_alike(void **state) {
            subtoken_of_key("account", "GET:" OAUTH, NOW + 60));
   snprintf(long_one, sizeof long_one, "%s", subtoken_of_key("account", NULL, NOW + 60));
   long_one[strlen(long_one) - 1] ^= 1;
-  fixture_row *row =
-      fixture_add(ST_KIND_KEY, "D15AB1ED-0000-0000-0000-000000000000", "", "x", "account", ST_NEVER);
+  fixture_row *row = fixture_add(ST_KIND_KEY, "D15AB1ED-0000-0000-0000-000000000000", "", "x",
+                                 "account", ST_NEVER);
   static const char string[] = "a-registered-string";
   assert_true(st_key_string_hash(st_text(string), row->digest));
   const struct {
