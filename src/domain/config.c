@@ -65,7 +65,7 @@ static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_
 static const char *config_read_count(const cJSON *value, int64_t *count, int64_t most) {
   if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > (double)most ||
       value->valuedouble != (double)(int64_t)value->valuedouble) {
-    return "must be a whole number, at least 1 and not larger than makes sense";
+    return "must be a whole number of at least 1, within its bounds";
   }
   *count = (int64_t)value->valuedouble;
   return NULL;
@@ -284,7 +284,7 @@ static bool config_apply(const cJSON *root, subtoken_text name, st_settings *set
     *problem = readers[i].read(cJSON_GetObjectItemCaseSensitive(root, readers[i].name), settings);
     return *problem == NULL;
   }
-  *problem = "is no setting";
+  *problem = "is not a setting";
   return false;
 }
 
@@ -292,7 +292,7 @@ static bool config_apply(const cJSON *root, subtoken_text name, st_settings *set
 static const char *config_check_together(const st_settings *settings) {
   if (settings->default_life > settings->max_life) return "default_life is longer than max_life";
   if (settings->basic_challenge && (settings->credentials & ST_FORM_BASIC) == 0) {
-    return "basic_challenge is true, and credentials has no \"basic\"";
+    return "basic_challenge needs \"basic\" in credentials";
   }
   return NULL;
 }
@@ -305,7 +305,7 @@ static bool config_walk(char *copy, subtoken_text text, const cJSON *root, st_se
   st_json json;
   subtoken_text name = {NULL, 0};
   size_t line, column;
-  const char *problem = "this is not strict JSON";
+  const char *problem = "not valid JSON, or a duplicate name in an object";
   st_json_start(&json, copy, text.len);
   bool good = st_json_object(&json);
   while (good && st_json_member(&json, &name)) {
@@ -341,7 +341,8 @@ bool st_config_read(subtoken_text text, st_settings *settings, char *error) {
   } else {
     good = false;
     st_json_position(text.data, check.at < text.len ? check.at : text.len, &line, &column);
-    (void)config_refuse(error, line, column, (subtoken_text){NULL, 0}, "this is not strict JSON");
+    (void)config_refuse(error, line, column, (subtoken_text){NULL, 0},
+                        "not valid JSON, or a duplicate name in an object");
   }
   cJSON_Delete(root);
   free(copy);

@@ -53,7 +53,7 @@ static subtoken_result authorize_check_needs(const st_context *c, const subtoken
   return result == SUBTOKEN_OK ? subtoken_rpc_allowed(rpc, grant, lacking) : result;
 }
 static const st_problem authorize_bad_body = {
-    .status = 400, .event = "bad_request", .text = "the body is no JSON-RPC that can be judged"};
+    .status = 400, .event = "bad_request", .text = "body: must be a JSON-RPC request or batch"};
 
 /* The grant is what the store says now, not what the token says. */
 static const st_problem *authorize_by_policy(st_context *c, const subtoken_decision *decision,

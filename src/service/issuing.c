@@ -12,15 +12,15 @@ static void issuing_explain(subtoken_result result, const subtoken_narrow_report
                             char *error) {
   st_writer writer = st_writer_on(error, ST_ISSUING_ERROR_MAX);
   switch (result) {
-    case SUBTOKEN_EXPIRE_PAST: st_write_literal(&writer, "expire: is now or in the past"); break;
+    case SUBTOKEN_EXPIRE_PAST: st_write_literal(&writer, "expire: must be in the future"); break;
     case SUBTOKEN_PARENT_EXPIRED:
-      st_write_literal(&writer, "the parent has expired and can make no more subtokens");
+      st_write_literal(&writer, "the parent has expired and cannot make subtokens");
       break;
     case SUBTOKEN_NOT_YET:
-      st_write_literal(&writer, "the parent is not good yet and can make no subtokens");
+      st_write_literal(&writer, "the parent is not valid yet and cannot make subtokens");
       break;
     case SUBTOKEN_TOO_MANY_PERMISSIONS:
-      st_write_literal(&writer, "permissions: at most 64 can be asked for");
+      st_write_literal(&writer, "permissions: too many entries (maximum 64)");
       break;
     case SUBTOKEN_TOO_MANY_URLS: st_write_literal(&writer, "urls: must be 1 to 64 entries"); break;
     case SUBTOKEN_BAD_URL:
@@ -68,12 +68,10 @@ static const st_problem *issuing_access_problem(subtoken_result result) {
       .status = 400,
       .event = "issue_denied",
       .text = "the access token would be longer than 4096 bytes: too many permissions and urls"};
-  static const st_problem expired = {.status = 400,
-                                     .event = "issue_denied",
-                                     .text = "what the access token is made with has expired"};
-  static const st_problem not_yet = {.status = 400,
-                                     .event = "issue_denied",
-                                     .text = "what the access token is made with is not good yet"};
+  static const st_problem expired = {
+      .status = 400, .event = "issue_denied", .text = "the credential has expired"};
+  static const st_problem not_yet = {
+      .status = 400, .event = "issue_denied", .text = "the credential is not valid yet"};
   static const st_problem failed = {
       .status = 400, .event = "issue_denied", .text = "the access token cannot be made"};
   static const st_problem unable = {

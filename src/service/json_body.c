@@ -38,11 +38,12 @@ static bool json_body_read_permissions(json_body_reader *reader, st_field *field
   while (st_json_element(&reader->json)) {
     if (!st_json_string(&reader->json, &item)) return false;
     if (!subtoken_permission_valid(item)) {
-      return json_body_wrong(reader,
-                             "each is 1 to 64 characters without space, quote, comma or backslash");
+      return json_body_wrong(
+          reader, "each must be 1 to 64 characters without space, quote, comma or backslash");
     }
     if (json_body_lists((subtoken_text){start, out->len - before}, item)) continue;
-    if (++count > SUBTOKEN_PERMISSIONS_MAX) return json_body_wrong(reader, "at most 64");
+    if (++count > SUBTOKEN_PERMISSIONS_MAX)
+      return json_body_wrong(reader, "too many entries (maximum 64)");
     if (out->len > before) st_write_char(out, ',');
     st_write_view(out, item);
   }

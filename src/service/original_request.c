@@ -43,7 +43,7 @@ static const char *original_agree(st_context *c, subtoken_text method, subtoken_
   if (target.len > SUBTOKEN_TARGET_MAX) return "the original target is longer than 8192 bytes";
   if (c->target.len > 0 &&
       (!st_text_equal(c->method, method) || !st_text_equal(c->target, target))) {
-    return "the original request is told in two ways that disagree";
+    return "the headers name two different original requests";
   }
   c->method = method;
   c->target = target;
@@ -108,13 +108,12 @@ static const char *original_from_path(st_context *c) {
                           (subtoken_text){asked.data + front, asked.len - front});
   }
   /* It came here by slashes that were collapsed: where the original begins is a guess. */
-  return c->path_len > front ? "the path in front of the original target must be " ORIGINAL_ROUTE
-                             : NULL;
+  return c->path_len > front ? "the original target must directly follow " ORIGINAL_ROUTE : NULL;
 }
 
 static const char *original_find(st_context *c, const st_original_headers *sent) {
   for (size_t i = 0; i <= ST_ORIGINAL_FORWARDED_METHOD; i++) {
-    if (sent->repeated[i]) return "a header that tells of the original request is there twice";
+    if (sent->repeated[i]) return "a header with the original request is given more than once";
   }
   const char *error = original_from_uri(c, sent);
   if (error == NULL) error = original_from_forwarded(c, sent);

@@ -50,7 +50,7 @@ static bool params_read_expire(st_params *params, subtoken_text value) {
 
 static bool params_add_permission(st_params *params, subtoken_text item) {
   if (params->request.permission_count == SUBTOKEN_PERMISSIONS_MAX) {
-    return params_refuse(params, "permissions", "at most 64 can be asked for");
+    return params_refuse(params, "permissions", "too many entries (maximum 64)");
   }
   params->permissions[params->request.permission_count++] = item;
   return true;
@@ -59,7 +59,7 @@ static bool params_add_permission(st_params *params, subtoken_text item) {
 bool st_params_add_url(st_params *params, subtoken_text item) {
   static const char hex[] = "0123456789ABCDEF";
   if (params->request.url_count == SUBTOKEN_URLS_MAX) {
-    return params_refuse(params, "urls", "at most 64 can be asked for");
+    return params_refuse(params, "urls", "too many entries (maximum 64)");
   }
   st_writer *out = &params->writer;
   size_t start = out->len;
@@ -110,13 +110,14 @@ static bool params_starts_json(subtoken_text name) {
 static bool params_read_unknown(st_params *params, const char *where, subtoken_text name) {
   unsigned parameter = params_known_as_array(name);
   if (parameter != 0) {
-    return params_refuse(params, params_name_of(parameter),
-                         "no [] behind the name: send one list with commas, or JSON with "
-                         "Content-Type: application/json");
+    return params_refuse(
+        params, params_name_of(parameter),
+        "must not have [] after its name: send a comma-separated list, or JSON with "
+        "Content-Type: application/json");
   }
   if (!params_starts_json(name)) return true;
   return params_refuse(params, where,
-                       "is JSON, and no name=value: send it as the body, with "
+                       "is JSON, not name=value: send it as the body with "
                        "Content-Type: application/json");
 }
 
@@ -147,7 +148,7 @@ static bool params_read_form(st_params *params, subtoken_text body) {
   if (!params_read_pairs(params, "body", body)) return false;
   if (body.len == 0 || params->seen != before) return true;
   return params_refuse(params, "body",
-                       "no parameter is in this form (expire, permissions, urls); JSON needs "
+                       "has none of the parameters expire, permissions and urls; JSON needs "
                        "Content-Type: application/json");
 }
 
@@ -163,8 +164,7 @@ static bool params_read_json_list(st_params *params, unsigned parameter, st_json
     }
   }
   if (!json->failed && parameter == URLS && params->request.url_count == 0) {
-    return params_refuse(params, "urls",
-                         "an empty list would allow nothing; leave it out for no limit");
+    return params_refuse(params, "urls", "must not be empty; leave it out for no restriction");
   }
   return !json->failed;
 }

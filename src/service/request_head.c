@@ -92,7 +92,7 @@ static st_request_head_state read_version(subtoken_text version, st_request_head
   bool other = version.len == 8 && memcmp(version.data, "HTTP/", 5) == 0 &&
                version.data[6] == '.' && version.data[5] >= '0' && version.data[5] <= '9' &&
                version.data[7] >= '0' && version.data[7] <= '9';
-  return other ? head_refuse(fault, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+  return other ? head_refuse(fault, 505, "only HTTP/1.0 and HTTP/1.1 are supported")
                : head_refuse(fault, 400, "the request line is not `METHOD target HTTP/1.1`");
 }
 
@@ -313,7 +313,7 @@ st_request_head_state st_request_head_read(subtoken_text bytes, st_request_head 
     return head_refuse(fault, 400, "Content-Length and Transfer-Encoding at once");
   }
   if (seen.hosts == 0 && !head->version_1_0 && !is_probe(head)) {
-    return head_refuse(fault, 400, "no Host");
+    return head_refuse(fault, 400, "Host is missing");
   }
   if (seen.hosts > 0 && seen.authority.len > 0 && !same_host(&seen)) {
     return head_refuse(fault, 400, "the request target and Host name different hosts");

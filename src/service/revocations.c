@@ -128,11 +128,11 @@ static const st_problem *revocations_problem(st_feed_status status) {
   static const st_problem key_busy = {
       .status = 429,
       .event = "feed_busy",
-      .text = "too many requests of this key for the revocation data at a time; try again",
+      .text = "too many requests for the revocation data with this key at a time; try again later",
       .retry_after = 1};
   static const st_problem busy = {.status = 503,
                                   .event = "feed_busy",
-                                  .text = "the revocation data is being read; try again",
+                                  .text = "the revocation data is being read; try again later",
                                   .retry_after = 1};
   static const st_problem left = {.status = 503,
                                   .event = "client_left",
@@ -143,7 +143,7 @@ static const st_problem *revocations_problem(st_feed_status status) {
       .event = "store_rolled_back",
       .text =
           "since: this server never gave that sequence, so its database, or the one that yours "
-          "is from, is a copy or a backup: see subtoken-revocation(7) and `subtoken feed "
+          "is from, is a copy or a backup: see subtoken_revocation(7) and `subtoken feed "
           "restore`"};
   static const st_problem no_memory = {
       .status = 503,

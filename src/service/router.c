@@ -98,7 +98,7 @@ static const st_problem *router_answer(st_context *c) {
       .status = 414, .event = "limit", .text = "the request target is longer than 8192 bytes"};
   static const st_problem unknown_method = {.status = 405,
                                             .event = "bad_method",
-                                            .text = "this server does not know this method",
+                                            .text = "unknown method",
                                             .allow = "GET, HEAD, POST, OPTIONS"};
   static const st_problem not_found = {
       .status = 404, .event = "not_found", .text = "there is no such endpoint"};

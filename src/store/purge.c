@@ -1,6 +1,6 @@
 /* What the store forgets when no token can need it any more, by two clocks: that of the machine,
  * which may be wrong, and the uptime of servers, which is counted here and never is ahead. And the
- * sequence that is taken with nothing changed. The argument is subtoken-revocation(7).
+ * sequence that is taken with nothing changed. The argument is subtoken_revocation(7).
  */
 #include "store/row_set.h"
 #include "store/settings.h"

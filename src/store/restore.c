@@ -1,6 +1,6 @@
 /* What another history of the revocation data listed, taken over: a snapshot that edges hold and
  * this database does not lead to, because it is a backup or a copy; and the sub of a token that
- * this database has never made. The argument is subtoken-revocation(7). What a hash stands for is
+ * this database has never made. The argument is subtoken_revocation(7). What a hash stands for is
  * not known here unless a key has it, so it is listed as it is, under a name that is no sub.
  */
 #include <inttypes.h>

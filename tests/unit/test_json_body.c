@@ -182,7 +182,7 @@ static void only_one_strict_object_is_read(void **state) {
 static void permissions_are_read_as_a_list(void **state) {
   (void)state;
   static const char invalid[] =
-      "list: each is 1 to 64 characters without space, quote, comma or backslash\"}";
+      "list: each must be 1 to 64 characters without space, quote, comma or backslash\"}";
   static const char *const wrong[] = {"",     " ",        "a b",      "a,b",     "\\\"",
                                       "\\\\", "a\\u0001", "\xC3\xAB", "\\u007f", "a\\n"};
   char body[200];
@@ -229,9 +229,9 @@ static void the_longest_list_fits(void **state) {
                    SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 1) - 1);
   assert_true(read_body(many(SUBTOKEN_PERMISSIONS_MAX, 3, 900)));
   assert_false(read_body(many(SUBTOKEN_PERMISSIONS_MAX + 1, SUBTOKEN_PERMISSION_MAX, 0)));
-  check_refused("list: at most 64\"}");
+  check_refused("list: too many entries (maximum 64)\"}");
   assert_false(read_body(many(SUBTOKEN_PERMISSIONS_MAX + 1, 3, 0)));
-  check_refused("list: at most 64\"}");
+  check_refused("list: too many entries (maximum 64)\"}");
 }
 
 /* ---- the body as a whole ---- */

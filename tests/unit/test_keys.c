@@ -317,7 +317,7 @@ static void a_new_key_is_read_strictly(void **state) {
       {"{\"name\":\"n\",\"permissions\":null}", "permissions: is missing"},
       {"{\"name\":\"n\",\"permissions\":[null]}", "permissions: must be an array of strings"},
       {"{\"name\":\"n\",\"permissions\":\"account\"}", "permissions: must be an array of strings"},
-      {"{\"name\":\"n\",\"permissions\":[\"a b\"]}", "permissions: each is"},
+      {"{\"name\":\"n\",\"permissions\":[\"a b\"]}", "permissions: each must be"},
       {"{\"name\":\"n\",\"permissions\":[],\"owner\":[]}", "owner: must be a string"},
       {"{\"name\":\"n\",\"name\":\"n\",\"permissions\":[]}", "body: "},
       {"", "body: "},

@@ -271,15 +271,15 @@ static void an_unknown_form_is_refused(void **state) {
       {"%7B%22urls%22%3A%5B%22%2Fa%22%5D%7D", "body: is JSON"},
       {"[\"/a\"]", "body: is JSON"},
       {"{\"urls\":[\"/a?b=c\"]}&permissions=a", "body: is JSON"},
-      {"x={\"urls\":[\"/a\"]}", "body: no parameter is in this form"},
-      {"url=/a", "body: no parameter is in this form"},
-      {"access_token=x", "body: no parameter is in this form"},
-      {"v=1&&", "body: no parameter is in this form"},
-      {"permissions[]=account&permissions[]=guilds", "permissions: no [] behind the name"},
-      {"permissions%5B%5D=account", "permissions: no [] behind the name"},
-      {"urls[0]=/a&urls[1]=/b", "urls: no [] behind the name"},
-      {"permissions=account&urls[]=/a", "urls: no [] behind the name"},
-      {"expire[date]=x&permissions=a", "expire: no [] behind the name"},
+      {"x={\"urls\":[\"/a\"]}", "body: has none of the parameters"},
+      {"url=/a", "body: has none of the parameters"},
+      {"access_token=x", "body: has none of the parameters"},
+      {"v=1&&", "body: has none of the parameters"},
+      {"permissions[]=account&permissions[]=guilds", "permissions: must not have [] after its name"},
+      {"permissions%5B%5D=account", "permissions: must not have [] after its name"},
+      {"urls[0]=/a&urls[1]=/b", "urls: must not have [] after its name"},
+      {"permissions=account&urls[]=/a", "urls: must not have [] after its name"},
+      {"expire[date]=x&permissions=a", "expire: must not have [] after its name"},
   };
   for (size_t i = 0; i < COUNT(forms); i++) {
     check_refused(&params, in_form(&params, forms[i].text), &forms[i]);
@@ -291,8 +291,8 @@ static void an_unknown_form_is_refused(void **state) {
   static const refusal queries[] = {
       {"{\"permissions\":[\"account\"],\"urls\":[\"/v2/account\"]}", "query: is JSON"},
       {"v=1&%7B%22urls%22%3A%5B%22%2Fa%22%5D%7D", "query: is JSON"},
-      {"urls[]=/a", "urls: no [] behind the name"},
-      {"permissions=account&urls%5B%5D=/a", "urls: no [] behind the name"},
+      {"urls[]=/a", "urls: must not have [] after its name"},
+      {"permissions=account&urls%5B%5D=/a", "urls: must not have [] after its name"},
   };
   for (size_t i = 0; i < COUNT(queries); i++) {
     check_refused(&params, in_query(&params, queries[i].text), &queries[i]);
@@ -319,7 +319,7 @@ static void bad_json_is_named(void **state) {
       {"{\"urls\":[\"/\xFF\"]}", "body: must be one JSON object"},
       {"{'urls':[]}", "body: must be one JSON object"},
       {"\xEF\xBB\xBF{}", "body: must be one JSON object"},
-      {"{\"urls\":[]}", "urls: an empty list"},
+      {"{\"urls\":[]}", "urls: must not be empty"},
       {"{\"urls\":\"/a\"}", "urls: must be an array of strings"},
       {"{\"urls\":nul}", "body: must be one JSON object"},
       {"{\"urls\":nothing}", "body: must be one JSON object"},
@@ -395,12 +395,12 @@ static void lists_have_64_entries_at_most(void **state) {
     st_body_kind kind;
     const char *prefix, *item, *between, *end, *error;
   } rows[] = {
-      {ST_BODY_FORM, "urls=", "/a", ",", "", "urls: at most 64 can be asked for"},
-      {ST_BODY_FORM, "permissions=", "a", ",", "", "permissions: at most 64 can be asked for"},
-      {ST_BODY_FORM, "permissions=", "", "%2C", "", "permissions: at most 64 can be asked for"},
-      {ST_BODY_JSON, "{\"urls\":[", "\"/a\"", ",", "]}", "urls: at most 64 can be asked for"},
+      {ST_BODY_FORM, "urls=", "/a", ",", "", "urls: too many entries (maximum 64)"},
+      {ST_BODY_FORM, "permissions=", "a", ",", "", "permissions: too many entries (maximum 64)"},
+      {ST_BODY_FORM, "permissions=", "", "%2C", "", "permissions: too many entries (maximum 64)"},
+      {ST_BODY_JSON, "{\"urls\":[", "\"/a\"", ",", "]}", "urls: too many entries (maximum 64)"},
       {ST_BODY_JSON, "{\"permissions\":[", "\"a\"", ",", "]}",
-       "permissions: at most 64 can be asked for"},
+       "permissions: too many entries (maximum 64)"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text most = many(rows[i].prefix, rows[i].item, rows[i].between, 64, rows[i].end);

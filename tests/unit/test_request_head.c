@@ -185,7 +185,7 @@ static void a_probe_needs_no_host(void **state) {
   }
   for (size_t i = 0; i < COUNT(bad); i++) {
     snprintf(text, sizeof text, "%s HTTP/1.1" END, bad[i]);
-    must_be_bad(text, 400, "no Host");
+    must_be_bad(text, 400, "Host is missing");
     snprintf(text, sizeof text, "%s HTTP/1.0" END, bad[i]);
     must_be_good(text);
   }
@@ -239,7 +239,7 @@ static const refusal refusals[] = {
     {"GET http://api[test/v2 HTTP/1.1\r\nHost: api{test\r\n\r\n", 400, "Host"},
     {"GET http://api@test/v2 HTTP/1.1\r\nHost: apiPtest\r\n\r\n", 400, "name and a port"},
     {"GET http://api.test/v2 HTTP/1.1\r\nHost:\r\n\r\n", 400, "different hosts"},
-    {"GET http://api.test/v2 HTTP/1.1\r\n\r\n", 400, "no Host"},
+    {"GET http://api.test/v2 HTTP/1.1\r\n\r\n", 400, "Host is missing"},
     {"GET http://a@api.test/v2 HTTP/1.1\r\n" HOST "\r\n", 400, "name and a port"},
     {"GET http://a:b@api.test/v2 HTTP/1.0\r\n\r\n", 400, "name and a port"},
     {"GET http:///v2 HTTP/1.1\r\n" HOST "\r\n", 400, "name and a port"},
@@ -262,8 +262,8 @@ static const refusal refusals[] = {
     {LINE HOST "\rX: a" END, 400, "bare carriage return"},
     {LINE HOST "X: a\rb" END, 400, "bare carriage return"},
     {"\r\r\n" LINE HOST "\r\n", 400, "bare carriage return"},
-    {LINE "\r\n", 400, "no Host"},
-    {LINE "X: a" END, 400, "no Host"},
+    {LINE "\r\n", 400, "Host is missing"},
+    {LINE "X: a" END, 400, "Host is missing"},
     {LINE HOST HOST "\r\n", 400, "more than one Host"},
     {"GET / HTTP/1.0\r\n" HOST HOST "\r\n", 400, "more than one Host"},
     {LINE "Host: a, b" END, 400, "Host is not"},

@@ -162,7 +162,7 @@ static void a_bad_user_is_refused(void **state) {
       {AS_KEY AS_JSON, "{\"login\":\"bob\",\"password\":\"12345678\",\"source\":\"\\u0007\"}", 400,
        "bad_request", "source: must be at most 64 bytes without control characters"},
       {AS_KEY AS_JSON, BOB_WITH("[\"a b\"]"), 400, "bad_request",
-       "permissions: each is 1 to 64 characters without space, quote, comma or backslash"},
+       "permissions: each must be 1 to 64 characters without space, quote, comma or backslash"},
       {AS_KEY AS_JSON, BOB_WITH("\"account\""), 400, "bad_request",
        "permissions: must be an array of strings"},
       {AS_KEY AS_JSON, "{\"login\":\"alice\",\"password\":\"12345678\"}", 409, "login_taken",

@@ -285,7 +285,7 @@ static void a_token_keeps_the_bounds_of_its_subject(void **state) {
   snprintf(body, sizeof body, GRANT "&subject_token=%s&subject_token_type=" TYPE "jwt",
            subtoken_of_key("guilds", NULL, NOW - 1));
   assert_int_equal(post(OAUTH, AS_FORM, body), 400);
-  check_error("invalid_request", "what the access token is made with has expired");
+  check_error("invalid_request", "the credential has expired");
   /* No longer than any subtoken may live. */
   settings.access_life = 1000;
   settings.max_life = 500;
