@@ -4,9 +4,8 @@
 
 #include "store/row_set.h"
 
-#define ST_AUDIT_DETAIL_ROOM                                          \
-  (2 * ST_PERMISSIONS_TEXT_MAX + 4 * ST_NAME_MAX) /* before it is cut \
-                                                   */
+/* A detail before it is cut. */
+#define ST_AUDIT_DETAIL_ROOM (2 * ST_PERMISSIONS_TEXT_MAX + 4 * ST_NAME_MAX)
 
 void st_audit_detail(st_writer *writer, const char *label, const char *text);
 void st_audit_detail_permissions(st_writer *writer, const char *permissions);

@@ -2,11 +2,12 @@
  * the statements of statements.h, and what it answers by itself because it must be quick.
  *
  * A change runs on one connection: begin, then statements, then commit or rollback
- * (transaction.c). A question of the management runs on another, which waits for nobody who writes
- * (query.c). Neither is used by two threads at once.
+ * (transaction.c). A question of the management runs on another, which does not wait for those who
+ * write (query.c). Neither is used by two threads at once.
  *
  * Results: ST_STORE_OK; ST_STORE_NOT_FOUND: no row; ST_STORE_EXISTS: the row would break a unique
- * key; ST_STORE_FAILED: the database could not do it, explain says why.
+ * key; ST_STORE_FAILED: the database could not do it, and explain says
+ * why.
  */
 #ifndef ST_STORE_DB_H
 #define ST_STORE_DB_H
@@ -19,7 +20,7 @@
 #include "os/semaphore.h"
 #include "store/statements.h"
 
-#define ST_DB_WAIT_MS 5000    /* how long a change waits for others, where nobody says */
+#define ST_DB_WAIT_MS 5000    /* how long a change waits for others, unless its caller says */
 #define ST_DB_WRITERS_MAX 128 /* changes that wait for their turn */
 
 /* ---- values and rows ---- */
@@ -54,10 +55,11 @@ typedef struct st_db {
 } st_db;
 
 typedef struct st_db_ops {
-  /* ST_STORE_BUSY: somebody else has written for longer than until_us (st_clock_monotonic_us). */
+  /* Waits for other processes until until_us (st_clock_monotonic_us). When that is over it answers
+   * ST_STORE_FAILED, and explain answers ST_STORE_BUSY. */
   st_store_status (*begin)(st_db *db, int64_t until_us);
-  /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise *error
-   * says why. */
+  /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise error
+   * says why, and it may be ST_STORE_BUSY. */
   st_store_status (*commit)(st_db *db, char *error);
   /* Ends what begin began, unless it has ended. */
   void (*rollback)(st_db *db);
@@ -106,7 +108,7 @@ typedef struct st_driver {
 
   /* The connection of the change whose turn it is. */
   st_db *(*change_db)(st_store *store);
-  /* One for a question, NULL and *error when there is none; given back. */
+  /* One for a question, to be released; NULL, and error says why. */
   st_db *(*acquire_query_db)(st_store *store, char *error);
   void (*release_query_db)(st_db *db);
 } st_driver;
@@ -135,29 +137,35 @@ typedef st_store_status st_db_open_fn(const char *path, bool create, bool trust_
 
 /* ---- statements ---- */
 
-/* *changed may be NULL. */
-st_store_status st_db_run(st_db *db, st_sql which, const st_value *values);
-st_store_status st_db_run_counted(st_db *db, st_sql which, const st_value *values,
-                                  int64_t *changed);
+st_store_status st_db_run(st_db *db, st_sql which, const st_value *values)
+    __attribute__((warn_unused_result));
+st_store_status st_db_run_counted(st_db *db, st_sql which, const st_value *values, int64_t *changed)
+    __attribute__((warn_unused_result));
 /* The same for one that must change a row: ST_STORE_NOT_FOUND when it has not. */
-st_store_status st_db_run_one(st_db *db, st_sql which, const st_value *values);
+st_store_status st_db_run_one(st_db *db, st_sql which, const st_value *values)
+    __attribute__((warn_unused_result));
 
 /* The first row, ST_STORE_NOT_FOUND without one. st_row_finish it, whatever the answer. */
-st_store_status st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row);
+st_store_status st_db_query(st_db *db, st_sql which, const st_value *values, st_row *row)
+    __attribute__((warn_unused_result));
 /* Is there a row? ST_STORE_OK, ST_STORE_NOT_FOUND. */
-st_store_status st_db_exists(st_db *db, st_sql which, const st_value *values);
+st_store_status st_db_exists(st_db *db, st_sql which, const st_value *values)
+    __attribute__((warn_unused_result));
 /* The number in the first column of the only row; ST_STORE_NOT_FOUND leaves it as it is. */
-st_store_status st_db_query_number(st_db *db, st_sql which, const st_value *values,
-                                   int64_t *number);
+st_store_status st_db_query_number(st_db *db, st_sql which, const st_value *values, int64_t *number)
+    __attribute__((warn_unused_result));
 
-st_store_status st_row_next(st_row *row);
+st_store_status st_row_next(st_row *row) __attribute__((warn_unused_result));
 void st_row_finish(st_row *row);
 int64_t st_row_number(const st_row *row, int column);
 bool st_row_is_null(const st_row *row, int column);
-bool st_row_text(const st_row *row, int column, char *out, size_t size);
-bool st_row_time(const st_row *row, int column, int64_t *out); /* false: out of range */
-bool st_row_bytes(const st_row *row, int column, void *out, size_t len);
-bool st_row_key(const st_row *row, st_key *key);
+bool st_row_text(const st_row *row, int column, char *out, size_t size)
+    __attribute__((warn_unused_result));
+bool st_row_time(const st_row *row, int column, int64_t *out)
+    __attribute__((warn_unused_result)); /* false: out of range */
+bool st_row_bytes(const st_row *row, int column, void *out, size_t len)
+    __attribute__((warn_unused_result));
+bool st_row_key(const st_row *row, st_key *key) __attribute__((warn_unused_result));
 
 /* ---- errors ---- */
 

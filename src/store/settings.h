@@ -12,9 +12,12 @@
 #define ST_SETTING_HASH_KEY_0 "hash_key_0"
 #define ST_SETTING_HASH_KEY_1 "hash_key_1"
 
-st_store_status st_settings_read(st_db *db, const char *name, int64_t otherwise, int64_t *value);
-st_store_status st_settings_write(st_db *db, const char *name, int64_t value);
+st_store_status st_settings_read(st_db *db, const char *name, int64_t otherwise, int64_t *value)
+    __attribute__((warn_unused_result));
+st_store_status st_settings_write(st_db *db, const char *name, int64_t value)
+    __attribute__((warn_unused_result));
 /* Unless the one that is there is as large. */
-st_store_status st_settings_raise(st_db *db, const char *name, int64_t value);
+st_store_status st_settings_raise(st_db *db, const char *name, int64_t value)
+    __attribute__((warn_unused_result));
 
 #endif

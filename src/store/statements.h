@@ -1,18 +1,22 @@
 /* statements - what the rules of src/store ask of a database, by name. Each implementation has the
- * text of them, with parameters and columns in the order in which the rules give and read them.
+ * text of them, with parameters and columns in the order in which the rules give and read them:
+ * store/sqlite/statements.c shows both.
+ *
+ * A row is a key, user or session; it lives until it is deleted, and is kept afterwards. `listed`
+ * is what the revocation data lists, the log is which hash changed at which sequence.
  */
 #ifndef ST_STORE_STATEMENTS_H
 #define ST_STORE_STATEMENTS_H
 
 typedef enum st_sql {
   /* The rows of keys, users and sessions alike. */
-  ST_SQL_ROW_FIND,
-  ST_SQL_ROW_FIND_SUB,
-  ST_SQL_ROW_DISABLE,
+  ST_SQL_ROW_FIND,     /* a living row by its id */
+  ST_SQL_ROW_FIND_SUB, /* the id of the living row with a sub */
+  ST_SQL_ROW_DISABLE,  /* disabled or not, and by whom */
   ST_SQL_ROW_REPLACE_SUB,
   ST_SQL_ROW_GRANT,
-  ST_SQL_ROW_EXTEND,
-  ST_SQL_SUB_IS_REVOKED,
+  ST_SQL_ROW_EXTEND,     /* another expiry */
+  ST_SQL_SUB_IS_REVOKED, /* revoked before, or its hash is listed */
 
   /* Parent keys: living rows of their kind. */
   ST_SQL_KEY_INSERT,
@@ -23,66 +27,66 @@ typedef enum st_sql {
   ST_SQL_KEY_COUNT,
   ST_SQL_KEY_COUNT_OWNED,
   ST_SQL_KEY_RENAME,
-  ST_SQL_KEY_SUSPEND_OWNED,
-  ST_SQL_KEY_USED,
+  ST_SQL_KEY_SUSPEND_OWNED, /* suspended or not, all keys of an owner */
+  ST_SQL_KEY_USED,          /* the last use of a living row */
 
   /* Users. */
   ST_SQL_USER_FIND,
   ST_SQL_USER_LIST,
   ST_SQL_USER_WAS_DELETED,
   ST_SQL_USER_INSERT,
-  ST_SQL_USER_UPDATE,
-  ST_SQL_USER_REHASH,
+  ST_SQL_USER_UPDATE, /* NULL leaves a password as it is */
+  ST_SQL_USER_REHASH, /* if the password is still the one before */
   ST_SQL_USER_DELETE,
 
   /* Sessions and their refresh tokens. */
   ST_SQL_SESSION_INSERT,
   ST_SQL_SESSION_SEED,
-  ST_SQL_SESSION_GRANT,
+  ST_SQL_SESSION_GRANT, /* the permissions of a row's sessions */
   ST_SQL_REFRESH_INSERT,
   ST_SQL_REFRESH_FIND,
-  ST_SQL_REFRESH_USE,
-  ST_SQL_REFRESH_KNOWN,
+  ST_SQL_REFRESH_USE,   /* used from now on */
+  ST_SQL_REFRESH_KNOWN, /* is it of a session that is in force? */
 
   /* The set of rows that a change is about (row_set.h). */
   ST_SQL_SET_CLEAR,
-  ST_SQL_SET_ADD_ROW,
-  ST_SQL_SET_ADD_OWNED,
-  ST_SQL_SET_ADD_HOLDING,
-  ST_SQL_SET_ADD_SESSIONS,
-  ST_SQL_SET_ADD_SESSIONS_OF_OWNED,
-  ST_SQL_SET_ADD_DEPENDENT,
-  ST_SQL_SET_ADD_OLDEST,
-  ST_SQL_SET_ADD_ENDED,
-  ST_SQL_SET_DROP_UNCHANGED,
-  ST_SQL_SET_COUNT,
-  ST_SQL_SET_REVOKE,
-  ST_SQL_SET_LIST,
-  ST_SQL_SET_LOG,
-  ST_SQL_SET_DELETE,
-  ST_SQL_SET_AUDIT_KEYS,
-  ST_SQL_SET_AUDIT_SESSIONS,
-  ST_SQL_SET_ADD_DERIVED,
-  ST_SQL_SET_AUDIT_USERS,
-  ST_SQL_SET_DELETE_USERS,
-  ST_SQL_SET_LIST_DISABLED,
-  ST_SQL_SET_UNLIST_ENABLED,
-  ST_SQL_SET_REMOVE_REVOKED,
+  ST_SQL_SET_ADD_ROW,               /* one row */
+  ST_SQL_SET_ADD_OWNED,             /* the living keys of an owner */
+  ST_SQL_SET_ADD_HOLDING,           /* of these, those with a permission */
+  ST_SQL_SET_ADD_SESSIONS,          /* the living sessions of a row */
+  ST_SQL_SET_ADD_SESSIONS_OF_OWNED, /* those of an owner's keys */
+  ST_SQL_SET_ADD_DEPENDENT,         /* those of the rows in the set */
+  ST_SQL_SET_ADD_OLDEST,            /* of a row, all but the newest so many */
+  ST_SQL_SET_ADD_ENDED,             /* sessions that ended before a time, at most so many */
+  ST_SQL_SET_DROP_UNCHANGED,        /* those that are listed as they should be */
+  ST_SQL_SET_COUNT,                 /* rows, keys and sessions */
+  ST_SQL_SET_REVOKE,                /* their subs are refused for ever */
+  ST_SQL_SET_LIST,                  /* listed until it is purged */
+  ST_SQL_SET_LOG,                   /* their hashes changed at a sequence */
+  ST_SQL_SET_DELETE,                /* they live no longer */
+  ST_SQL_SET_AUDIT_KEYS,            /* a line for each key */
+  ST_SQL_SET_AUDIT_SESSIONS,        /* a line for each session */
+  ST_SQL_SET_ADD_DERIVED,           /* the living keys and users of the derived */
+  ST_SQL_SET_AUDIT_USERS,           /* a line for each user */
+  ST_SQL_SET_DELETE_USERS,          /* their records */
+  ST_SQL_SET_LIST_DISABLED,         /* listed while they are disabled or suspended */
+  ST_SQL_SET_UNLIST_ENABLED,        /* those that are neither any more */
+  ST_SQL_SET_REMOVE_REVOKED,        /* the five: all that is kept of them */
   ST_SQL_SET_REMOVE_REFRESH,
   ST_SQL_SET_REMOVE_SESSIONS,
   ST_SQL_SET_REMOVE_USED,
   ST_SQL_SET_REMOVE_ROWS,
-  ST_SQL_SET_ADD_SNAPSHOT_SESSIONS,
-  ST_SQL_SET_ADD_SNAPSHOT_KEYS,
-  ST_SQL_SET_DISABLE,
+  ST_SQL_SET_ADD_SNAPSHOT_SESSIONS, /* sessions that a snapshot lists, or whose parent */
+  ST_SQL_SET_ADD_SNAPSHOT_KEYS,     /* keys and users that it lists */
+  ST_SQL_SET_DISABLE,               /* by nobody that is known */
 
   /* What was made with a row, for others (derived.h). */
   ST_SQL_DERIVED_CLEAR,
-  ST_SQL_DERIVED_ADD_BASE,
-  ST_SQL_DERIVED_ADD_DIRECT,
-  ST_SQL_DERIVED_ADD_REST,
-  ST_SQL_DERIVED_COUNT,
-  ST_SQL_DERIVED_LIST,
+  ST_SQL_DERIVED_ADD_BASE,   /* the row, and what is the same user */
+  ST_SQL_DERIVED_ADD_DIRECT, /* made with these, and not within permissions */
+  ST_SQL_DERIVED_ADD_REST,   /* and all that was made with that */
+  ST_SQL_DERIVED_COUNT,      /* keys, users, rows looked at */
+  ST_SQL_DERIVED_LIST,       /* the first so many that are valid */
 
   /* The audit log. */
   ST_SQL_AUDIT_INSERT,
@@ -90,32 +94,32 @@ typedef enum st_sql {
 
   /* Numbers under names, and the sequence. */
   ST_SQL_SETTING_SET,
-  ST_SQL_SETTING_RAISE,
+  ST_SQL_SETTING_RAISE, /* unless it is as large */
   ST_SQL_SETTING_GET,
-  ST_SQL_SEQUENCE_NEXT,
+  ST_SQL_SEQUENCE_NEXT, /* the last plus one, or a time if that is larger */
   ST_SQL_SEQUENCE_GET,
-  ST_SQL_SEQUENCE_RECORD,
-  ST_SQL_SEQUENCE_LENGTH,
-  ST_SQL_SEQUENCE_CUT,
-  ST_SQL_SEQUENCE_FROM,
+  ST_SQL_SEQUENCE_RECORD, /* it was issued here */
+  ST_SQL_SEQUENCE_LENGTH, /* the newest beyond the newest so many */
+  ST_SQL_SEQUENCE_CUT,    /* forget those up to it */
+  ST_SQL_SEQUENCE_FROM,   /* they are known after it */
 
   /* The log of changes of the revocation data, and what is purged. */
-  ST_SQL_LOG_LENGTH,
+  ST_SQL_LOG_LENGTH, /* as of sequences */
   ST_SQL_LOG_CUT,
   ST_SQL_LOG_FROM,
-  ST_SQL_PURGE_LOG,
-  ST_SQL_PURGE_LISTED,
-  ST_SQL_PURGE_REFRESH,
+  ST_SQL_PURGE_LOG,     /* what PURGE_LISTED takes off */
+  ST_SQL_PURGE_LISTED,  /* revoked before two times */
+  ST_SQL_PURGE_REFRESH, /* expired before a time, at most so many */
 
   /* A snapshot of another history, and a sub that no row has. */
   ST_SQL_SNAPSHOT_CLEAR,
   ST_SQL_SNAPSHOT_ADD,
-  ST_SQL_SNAPSHOT_DROP_KNOWN,
-  ST_SQL_SNAPSHOT_LIST,
+  ST_SQL_SNAPSHOT_DROP_KNOWN, /* hashes that are listed, or changed later here */
+  ST_SQL_SNAPSHOT_LIST,       /* hashes without a sub */
   ST_SQL_SNAPSHOT_LOG,
   ST_SQL_HASH_KEY_IS,
-  ST_SQL_LISTED_WITHOUT_SUB,
-  ST_SQL_LISTED_HASH_ANEW,
+  ST_SQL_LISTED_WITHOUT_SUB, /* is there such a hash? */
+  ST_SQL_LISTED_HASH_ANEW,   /* after another hash key */
   ST_SQL_SUB_LIST,
   ST_SQL_SUB_LOG,
   ST_SQL_COUNT

@@ -31,11 +31,14 @@ typedef st_store_status st_change_fn(st_db *db, const st_change *change);
 
 /* Waits for its turn, then begins, calls make, and commits; or rolls back. */
 st_store_status st_transaction_run(st_store *store, st_change_fn *make, const st_change *change,
-                                   char *error) __attribute__((warn_unused_result));
+                                   char *error) __attribute__((warn_unused_result))
+__attribute__((warn_unused_result));
 
 /* Within a change: the sequence at which edges are told of it, one however much it ends. */
-st_store_status st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence);
+st_store_status st_transaction_take_sequence(st_db *db, const st_change *change, int64_t *sequence)
+    __attribute__((warn_unused_result));
 /* The last one that was taken. */
-st_store_status st_transaction_sequence(st_db *db, int64_t *sequence);
+st_store_status st_transaction_sequence(st_db *db, int64_t *sequence)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -22,23 +22,26 @@ typedef struct st_user_revision {
   const char *action;
 } st_user_revision;
 
-bool st_user_row_storable(const st_user *user);
+bool st_user_row_storable(const st_user *user) __attribute__((warn_unused_result));
 /* Does the text fit into a buffer of this size, with its NUL? */
-bool st_user_row_fits(const char *text, size_t size);
+bool st_user_row_fits(const char *text, size_t size) __attribute__((warn_unused_result));
 /* An st_query_take_fn. */
-bool st_user_row_take(const st_row *row, void *user);
+bool st_user_row_take(const st_row *row, void *user) __attribute__((warn_unused_result));
 
-st_store_status st_user_row_find(st_db *db, const char *username, st_user_before *before);
+st_store_status st_user_row_find(st_db *db, const char *username, st_user_before *before)
+    __attribute__((warn_unused_result));
 /* imported: what an import brought, or NULL when none makes this user. */
 st_store_status st_user_row_insert(st_db *db, const st_change *change, const st_user *user,
-                                   const uint8_t digest[32], const char *imported);
+                                   const uint8_t digest[32], const char *imported)
+    __attribute__((warn_unused_result));
 /* The line for a new user. owned: keys that were there before, for an owner of that name. */
 st_store_status st_user_row_audit(st_db *db, const st_change *change, const char *action,
-                                  const st_user *user, int64_t owned);
+                                  const st_user *user, int64_t owned)
+    __attribute__((warn_unused_result));
 
 /* Ends what the user loses by it: sessions, and keys that hold a permission that is taken away.
  * Writes the line, too. row: as it is before. */
 st_store_status st_user_row_revise(st_db *db, const st_change *change, const st_key *row,
-                                   const st_user_revision *to);
+                                   const st_user_revision *to) __attribute__((warn_unused_result));
 
 #endif

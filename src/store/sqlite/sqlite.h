@@ -135,15 +135,17 @@ typedef struct st_sqlite {
 /* ---- connect.c: a connection ---- */
 
 /* With the settings that durability rests on, and the functions that the statements call. */
-st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error);
-st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error);
+st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error)
+    __attribute__((warn_unused_result));
+st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char *mode, char *error)
+    __attribute__((warn_unused_result));
 /* Wait for others at most so long, from now on. */
-bool st_sqlite_set_write_wait(st_sqlite *store);
-bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait);
+bool st_sqlite_set_write_wait(st_sqlite *store) __attribute__((warn_unused_result));
+bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait) __attribute__((warn_unused_result));
 void st_sqlite_interrupt(st_store *store);
 
 /* functions.c: revocation_hash(key0, key1, sub) and permissions_within(inner, outer) */
-bool st_sqlite_add_functions(sqlite3 *db);
+bool st_sqlite_add_functions(sqlite3 *db) __attribute__((warn_unused_result));
 
 /* ---- db.c: statements ---- */
 
@@ -155,8 +157,10 @@ void st_sqlite_release_query_db(st_db *db);
 /* SQLITE_OK, or the failure. */
 int st_sqlite_run(sqlite3_stmt *statement);
 void st_sqlite_finish(sqlite3_stmt *statement);
-bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count);
-bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value);
+bool st_sqlite_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t count)
+    __attribute__((warn_unused_result));
+bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value)
+    __attribute__((warn_unused_result));
 
 /* ---- error.c: sentences about a file ---- */
 
@@ -168,26 +172,29 @@ st_store_status st_sqlite_fail_db(char *error, const char *path, sqlite3 *db, co
 /* ---- row.c ---- */
 
 /* false when it does not fit or holds a NUL: a name is never cut short. */
-bool st_sqlite_take_text(sqlite3_stmt *row, int column, char *out, size_t size);
-bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key);
+bool st_sqlite_take_text(sqlite3_stmt *row, int column, char *out, size_t size)
+    __attribute__((warn_unused_result));
+bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key) __attribute__((warn_unused_result));
 
 /* ---- schema.c ---- */
 
 /* All steps that are missing and the version, or nothing. */
-st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error);
+st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error)
+    __attribute__((warn_unused_result));
 
 /* ---- file_check.c: may the file be opened? ---- */
 
 /* Of path with a suffix; 0 when it is not there. */
 int64_t st_sqlite_size_beside(const char *path, const char *suffix);
 st_store_status st_sqlite_check_owner(const char *path, bool trust_group, int64_t *size,
-                                      char *error);
+                                      char *error) __attribute__((warn_unused_result));
 /* Before SQLite may write any of it. */
-st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t *size,
-                                     char *error);
-st_store_status st_sqlite_check_pages(const char *path, sqlite3 *db, char *error);
+st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t *size, char *error)
+    __attribute__((warn_unused_result));
+st_store_status st_sqlite_check_pages(const char *path, sqlite3 *db, char *error)
+    __attribute__((warn_unused_result));
 /* Does a database of ours begin like this? header: ST_SQLITE_HEADER_LEN bytes. */
-bool st_sqlite_is_ours(const uint8_t *header);
+bool st_sqlite_is_ours(const uint8_t *header) __attribute__((warn_unused_result));
 
 /* ---- identity.c: is the file that is open the one at the path? ---- */
 
@@ -198,37 +205,42 @@ typedef enum st_sqlite_file_state {
 } st_sqlite_file_state;
 /* error says what is wrong. */
 st_sqlite_file_state st_sqlite_look(st_sqlite *store, sqlite3 *db, char *error);
-bool st_sqlite_in_place(st_sqlite *store, sqlite3 *db, char *error);
+bool st_sqlite_in_place(st_sqlite *store, sqlite3 *db, char *error)
+    __attribute__((warn_unused_result));
 /* Their names, from the path; and, once each connection has read, which files they are. */
-bool st_sqlite_name_files(st_sqlite *store);
-bool st_sqlite_remember_files(st_sqlite *store);
+bool st_sqlite_name_files(st_sqlite *store) __attribute__((warn_unused_result));
+bool st_sqlite_remember_files(st_sqlite *store) __attribute__((warn_unused_result));
 void st_sqlite_drop_files(st_sqlite *store);
 
 /* ---- what the driver answers: read_path.c, revocation_state.c, backup.c ---- */
 
 st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
-                                    char *error);
-st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error);
-st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, char *error);
-bool st_sqlite_ready(st_store *store, char *error);
+                                    char *error) __attribute__((warn_unused_result));
+st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key, char *error)
+    __attribute__((warn_unused_result));
+st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, char *error)
+    __attribute__((warn_unused_result));
+bool st_sqlite_ready(st_store *store, char *error) __attribute__((warn_unused_result));
 
-st_store_status st_sqlite_revocation_state(st_store *store, st_revocation_state *state,
-                                           char *error);
+st_store_status st_sqlite_revocation_state(st_store *store, st_revocation_state *state, char *error)
+    __attribute__((warn_unused_result));
 st_store_status st_sqlite_revoked_hashes(st_store *store, st_revocation_state *state,
-                                         uint64_t **hashes, uint32_t *count, char *error);
-st_store_status st_sqlite_revocation_data(st_store *store, st_revocation_data *data, char *error);
+                                         uint64_t **hashes, uint32_t *count, char *error)
+    __attribute__((warn_unused_result));
+st_store_status st_sqlite_revocation_data(st_store *store, st_revocation_data *data, char *error)
+    __attribute__((warn_unused_result));
 st_store_status st_sqlite_revocation_changes(st_store *store, int64_t since,
                                              st_revocation_state *state,
                                              st_revocation_change **changes, uint32_t *count,
-                                             char *error);
+                                             char *error) __attribute__((warn_unused_result));
 
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
-                                 char *error);
+                                 char *error) __attribute__((warn_unused_result));
 
 /* Put a new file of SQLite at path, whole or not at all. ST_STORE_EXISTS, and nothing has changed,
  * when there is one by then.
  */
-st_store_status st_sqlite_place(const char *path, st_replace_fill *fill, void *context,
-                                char *error);
+st_store_status st_sqlite_place(const char *path, st_replace_fill *fill, void *context, char *error)
+    __attribute__((warn_unused_result));
 
 #endif
