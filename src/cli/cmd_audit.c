@@ -1,4 +1,6 @@
-/* The audit log, for those who may read the database. */
+/* `subtoken audit`: prints the audit log of the database, the newest lines last. Over HTTP it is
+ * service/audit_log.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +37,7 @@ static void audit_print_json(const st_audit_line *line) {
   fputs("}\n", stdout);
 }
 
-/* A login may hold spaces, and who chose it could end it with what looks like the rest of the
- * line: such a one stands in quotes.
- */
+/* A login with spaces could look like the rest of the line: it is printed in quotes. */
 static void audit_print_name(const char *text) {
   bool plain = strpbrk(text, " \"") == NULL;
   (plain ? st_print_text : st_print_json)(stdout, st_text(text));
@@ -70,7 +70,7 @@ static void audit_print_line(const st_audit_line *line) {
   fputc('\n', stdout);
 }
 
-/* The newest lines, into memory, because they are printed the other way round. */
+/* The newest lines, in memory: they are read newest first and printed newest last. */
 static st_store_status audit_read_newest(st_store *store, size_t limit, st_audit_line **lines,
                                          size_t *count, char *error) {
   size_t room = 0, got = PAGE;
@@ -87,8 +87,8 @@ static st_store_status audit_read_newest(st_store *store, size_t limit, st_audit
       }
       *lines = more;
     }
-    st_store_status stored = st_store_audit_list(store, before, PAGE, *lines + *count, &got, error);
-    if (stored != ST_STORE_OK) return stored;
+    st_store_status status = st_store_audit_list(store, before, PAGE, *lines + *count, &got, error);
+    if (status != ST_STORE_OK) return status;
     *count += got;
     if (got > 0) before = (*lines)[*count - 1].id;
   }
@@ -130,16 +130,16 @@ int st_cmd_audit(int argc, char **argv) {
   st_audit_line *lines;
   int begun = st_data_dir_begin("audit", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  st_store_status stored = audit_read_newest(store, limit, &lines, &count, error);
+  st_store_status status = audit_read_newest(store, limit, &lines, &count, error);
   st_store_close(store);
-  if (stored == ST_STORE_OK && count > 0 && !json) {
+  if (status == ST_STORE_OK && count > 0 && !json) {
     st_print_heading(
         "AT                    ACTION                TARGET, BY WHOM, FROM WHERE, DETAILS");
   }
-  for (size_t i = count; stored == ST_STORE_OK && i > 0; i--) {
+  for (size_t i = count; status == ST_STORE_OK && i > 0; i--) {
     (json ? audit_print_json : audit_print_line)(&lines[i - 1]);
   }
   free(lines);
-  return stored == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)
+  return status == ST_STORE_OK ? st_print_flush(ST_EXIT_DONE)
                                : st_print_error(ST_EXIT_FAILED, "audit: %s", error);
 }

@@ -1,3 +1,6 @@
+/* `subtoken backup`: copies the database while it is in use. A signal ends the copy, removes what
+ * was written, and then ends the process. How it is copied is in store/sqlite/backup.c.
+ */
 #include <signal.h>
 
 #include "cli/commands.h"
@@ -8,13 +11,13 @@
 #include "domain/store.h"
 #include "os/error.h"
 
-static volatile sig_atomic_t stopped; /* the signal that came, or 0 */
+static volatile sig_atomic_t backup_signal; /* that was received, or 0 */
 
 static void backup_on_signal(int number) {
-  stopped = number;
+  backup_signal = number;
 }
 
-/* What is half written is to be removed first. */
+/* So that what is half written is removed first. */
 static void backup_catch_signals(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   struct sigaction action = {.sa_handler = backup_on_signal, .sa_flags = SA_RESTART};
@@ -25,10 +28,10 @@ static void backup_catch_signals(void) {
   }
 }
 
-/* Then it ends as whoever sent it expects. */
+/* Then the process ends by the signal, as the sender expects. */
 static void backup_raise_signal(void) {
-  signal(stopped, SIG_DFL);
-  raise(stopped);
+  signal(backup_signal, SIG_DFL);
+  raise(backup_signal);
 }
 
 int st_cmd_backup(int argc, char **argv) {
@@ -49,10 +52,10 @@ int st_cmd_backup(int argc, char **argv) {
   int begun = st_data_dir_begin("backup", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   backup_catch_signals();
-  st_store_status stored = st_store_backup(store, path, &stopped, error);
+  st_store_status status = st_store_backup(store, path, &backup_signal, error);
   st_store_close(store);
-  if (stored == ST_STORE_OK) return ST_EXIT_DONE;
+  if (status == ST_STORE_OK) return ST_EXIT_DONE;
   int code = st_print_error(ST_EXIT_FAILED, "backup: %s", error);
-  if (stopped != 0) backup_raise_signal();
+  if (backup_signal != 0) backup_raise_signal();
   return code;
 }

@@ -1,3 +1,7 @@
+/* `subtoken feed status` and `feed restore`: can an edge use the revocation data in its files, and
+ * have the database list again what a snapshot of an edge lists. The files are fetched by
+ * cmd_pull.c.
+ */
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -52,15 +56,15 @@ static void feed_print_snapshot_json(const subtoken_feed_file *file, int64_t now
       (long long)subtoken_feed_age(&file->feed, now, monotonic));
 }
 
-/* Nothing is in force before it: what the files say is the whole answer. */
+/* No snapshot was loaded before: the status of these files is the whole result. */
 static int feed_print_status(const char *path, const subtoken_feed_file *file, bool json,
                              int64_t now, int64_t monotonic) {
   char error[ST_ERROR_MAX] = "an edge can use it";
-  bool taken = file->last == SUBTOKEN_FEED_OK;
+  bool loaded = file->last == SUBTOKEN_FEED_OK;
   subtoken_feed_result state =
-      taken ? subtoken_feed_check(&file->feed, now, monotonic) : file->last;
-  const char *word = state == SUBTOKEN_FEED_OK ? "fresh" : taken ? "stale" : "refused";
-  if (!taken) {
+      loaded ? subtoken_feed_check(&file->feed, now, monotonic) : file->last;
+  const char *word = state == SUBTOKEN_FEED_OK ? "fresh" : loaded ? "stale" : "refused";
+  if (!loaded) {
     st_feed_text_error(path, file, error);
   } else {
     if (state != SUBTOKEN_FEED_OK) st_feed_text_age(&file->feed, now, monotonic, error);
@@ -68,12 +72,12 @@ static int feed_print_status(const char *path, const subtoken_feed_file *file, b
   }
   if (json) {
     putchar('{');
-    if (taken) feed_print_snapshot_json(file, now, monotonic);
+    if (loaded) feed_print_snapshot_json(file, now, monotonic);
     printf("\"state\":\"%s\",\"reason\":\"%s\",\"text\":", word, subtoken_feed_result_name(state));
     st_print_json(stdout, st_text(error));
     puts("}");
   } else {
-    if (taken) feed_print_snapshot(file, now, monotonic);
+    if (loaded) feed_print_snapshot(file, now, monotonic);
     printf("%-9s %s: ", "state", word);
     st_print_text(stdout, st_text(error));
     putchar('\n');
@@ -155,8 +159,8 @@ static void feed_print_report(const st_restore_report *report, bool json) {
          (long long)report->keys, (long long)report->sessions);
 }
 
-/* Where this database has itself given what was vouched for, FILE is of another history, and may be
- * from any time.
+/* The sequence that FILE must have: 0 when this database itself issued what was vouched for,
+ * because then FILE is of another history, and may be from any time.
  */
 static bool feed_find_vouched(const st_data_dir *data, st_store *store, const subtoken_ring *ring,
                               int64_t *vouched, char *error) {
@@ -167,7 +171,7 @@ static bool feed_find_vouched(const st_data_dir *data, st_store *store, const su
   return gave == ST_STORE_OK || gave == ST_STORE_NOT_FOUND;
 }
 
-/* FILE as it was when it was vouched for last; an older one lacks what came in between. */
+/* An older FILE lacks what was revoked since. */
 static bool feed_is_latest(const st_snapshot_file *copy, int64_t vouched, char *error) {
   if (copy->view.sequence >= vouched) return true;
   snprintf(error, ST_ERROR_MAX,
@@ -180,11 +184,12 @@ static bool feed_is_latest(const st_snapshot_file *copy, int64_t vouched, char *
 static int feed_take_over(st_store *store, const st_snapshot_file *copy, int64_t vouched,
                           bool json) {
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
+  st_audit_context context = st_input_audit_context(who);
   st_restore_report report;
-  st_store_status stored = st_snapshot_file_restore(store, &act, copy, vouched, 0, &report, error);
-  if (stored != ST_STORE_OK) {
-    return st_print_error(stored == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
+  st_store_status status =
+      st_snapshot_file_restore(store, &context, copy, vouched, 0, &report, error);
+  if (status != ST_STORE_OK) {
+    return st_print_error(status == ST_STORE_DENIED ? ST_EXIT_REFUSED : ST_EXIT_FAILED,
                           "feed restore: %s", error);
   }
   feed_print_report(&report, json);

@@ -1,3 +1,6 @@
+/* `subtoken inspect`: decodes a token without verifying anything, for people who look at one. What
+ * it prints is never a verdict; that is cmd_verify.c.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +19,7 @@
 #define TOKEN_MAX (SUBTOKEN_TOKEN_MAX + 64)
 #define DECODED_MAX (SUBTOKEN_TOKEN_MAX + 1)
 
-/* Two of the three parts, decoded, as JSON text that was looked at strictly. */
+/* Two of the three parts, decoded and checked to be strict JSON. */
 typedef struct inspected {
   char header[DECODED_MAX], payload[DECODED_MAX];
   size_t header_len, payload_len;
@@ -42,8 +45,8 @@ static bool inspect_decode(subtoken_text token, inspected *into) {
          st_base64url_decode(part, scratch, sizeof scratch, &mac_len);
 }
 
-/* JSON text as it came, on one line: white space between its parts becomes a space, and
- * what a terminal could obey, which can stand only in its strings, an escape.
+/* JSON text on one line: white space between its parts becomes a space, and control characters,
+ * which can be in its strings alone, become escapes.
  */
 static void inspect_print_on_one_line(subtoken_text json) {
   for (size_t i = 0; i < json.len; i++) {
@@ -58,7 +61,7 @@ static void inspect_print_on_one_line(subtoken_text json) {
   }
 }
 
-/* The times in words, and the login, when the claims are those of a subtoken. */
+/* The times in words, and the session, when the claims are those of a subtoken. */
 static void inspect_print_claims(subtoken_text token) {
   static subtoken_claims claims;
   char header[SUBTOKEN_HEADER_MAX];
@@ -73,7 +76,7 @@ static void inspect_print_claims(subtoken_text token) {
   st_print_time(stdout, claims.exp);
   printf("%s\n", claims.exp <= now ? " (in the past)" : "");
   if (claims.sid.len == 0) return;
-  fputs("login:    ", stdout);
+  fputs("session:  ", stdout);
   st_print_text(stdout, subtoken_claims_text(&claims, claims.sid));
   fputc('\n', stdout);
 }

@@ -1,3 +1,7 @@
+/* `subtoken issue`: makes a subtoken from a key or subtoken, by the rules and the code of
+ * POST /v2/createsubtoken, with the ring and the database of DATA. Permissions that are left out,
+ * and an expiry that is reduced, are told on standard error.
+ */
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -61,7 +65,7 @@ static bool issue_check_urls(st_params *params) {
   return true;
 }
 
-/* The lists are read by the code that reads them in a query. */
+/* The lists are read by the code that reads them in a query, so that both accept the same. */
 static bool issue_read_lists(const char *permissions, const char *urls, st_params *params) {
   static char query[3 * ST_REQUEST_BODY_MAX + 64];
   st_writer writer = st_writer_on(query, sizeof query);
@@ -76,8 +80,8 @@ static bool issue_read_lists(const char *permissions, const char *urls, st_param
          issue_check_urls(params);
 }
 
-/* A parent that is restricted to some urls may make tokens only when it lists the
- * endpoint that makes them, by whichever of its methods.
+/* A parent that is restricted to some urls must list the endpoint that makes subtokens, with one of
+ * its methods.
  */
 static st_auth_result issue_identify(const st_service *service, subtoken_text credential,
                                      int64_t now, st_identity *identity) {
@@ -89,7 +93,7 @@ static st_auth_result issue_identify(const st_service *service, subtoken_text cr
   return st_identity_find(service, credential, ST_TEXT("GET"), target, now, identity);
 }
 
-/* What was asked for and not given, on standard error: narrowing leaves it out without a word. */
+/* Prints what was asked for and left out; narrowing itself does not report it. */
 static void issue_print_left_out(const subtoken_claims *grant,
                                  const subtoken_issue_request *request) {
   bool first = true;
@@ -100,7 +104,7 @@ static void issue_print_left_out(const subtoken_claims *grant,
           stderr);
     first = false;
     bool valid =
-        subtoken_permission_valid(permission); /* else quoted, so that nothing is seen as such */
+        subtoken_permission_valid(permission); /* else quoted, so that an empty one is seen */
     if (!valid) fputc('"', stderr);
     st_print_text(stderr, permission);
     if (!valid) fputc('"', stderr);
@@ -117,8 +121,9 @@ static void issue_print_reduced(const st_service *service, const subtoken_claims
         stderr);
 }
 
-/* The latest clock that a key was used by is kept: until then its tokens may begin. It is written
- * only where this one is ahead of all that the store has seen, for it takes the disk.
+/* The store keeps the latest time at which a key was used: its tokens may begin as late as that. It
+ * is written here only when this clock is ahead of all that the store has seen, because it takes a
+ * write.
  */
 static void issue_note_clock(st_store *store, const char *id, int64_t now) {
   char error[ST_ERROR_MAX];

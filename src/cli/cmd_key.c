@@ -1,3 +1,6 @@
+/* `subtoken key`: makes, lists, shows, disables, enables and deletes parent keys, and revokes their
+ * subtokens. A server on the same DATA sees each change at once. Over HTTP it is service/keys.c.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,8 +43,8 @@ static const char *key_permissions_text(const st_key *key) {
   return key->permissions[0] != '\0' ? key->permissions : "-";
 }
 
-static int key_print_not_created(st_store_status stored, const char *error) {
-  switch (stored) {
+static int key_print_not_created(st_store_status status, const char *error) {
+  switch (status) {
     case ST_STORE_EXISTS:
       return st_print_error(ST_EXIT_REFUSED,
                             "key: --hash: this string is registered already, or was");
@@ -119,11 +122,11 @@ static int key_create(int argc, char **argv) {
   int begun = st_data_dir_begin("key", data_option, true, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
-  st_store_status stored = hash != NULL ? st_keys_register(store, &act, &key, digest, error)
-                                        : st_keys_create(store, &act, NULL, &key, whole, error);
+  st_audit_context context = st_input_audit_context(who);
+  st_store_status status = hash != NULL ? st_keys_register(store, &context, &key, digest, error)
+                                        : st_keys_create(store, &context, NULL, &key, whole, error);
   st_store_close(store);
-  if (stored != ST_STORE_OK) return key_print_not_created(stored, error);
+  if (status != ST_STORE_OK) return key_print_not_created(status, error);
   if (json) {
     key_print_json(&key, hash != NULL ? NULL : whole, key.created_at);
     fputc('\n', stdout);
@@ -180,9 +183,9 @@ static int key_list(int argc, char **argv) {
   size_t count = PAGE;
   bool first = true;
   int64_t now = st_clock_now();
-  st_store_status stored = ST_STORE_OK;
+  st_store_status status = ST_STORE_OK;
   if (json) fputc('[', stdout);
-  while (count == PAGE && (stored = st_store_key_list(store, NULL, after, PAGE, keys, &count,
+  while (count == PAGE && (status = st_store_key_list(store, NULL, after, PAGE, keys, &count,
                                                       error)) == ST_STORE_OK) {
     for (size_t i = 0; i < count; i++, first = false) {
       if (json) {
@@ -204,7 +207,7 @@ static int key_list(int argc, char **argv) {
     if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
   }
   st_store_close(store);
-  if (stored != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
+  if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (json) fputs(first ? "]\n" : "\n]\n", stdout);
   return st_print_flush(ST_EXIT_DONE);
 }
@@ -229,25 +232,32 @@ static void key_print(const st_key *key, int64_t now) {
          key->disabled && key->disabled_by_owner ? " by its owner" : "", key->sub);
 }
 
-typedef enum deed { SHOW, DISABLE, ENABLE, DELETE, REVOKE_SUBTOKENS } deed;
+typedef enum key_action {
+  KEY_SHOW,
+  KEY_DISABLE,
+  KEY_ENABLE,
+  KEY_DELETE,
+  KEY_REVOKE_SUBTOKENS
+} key_action;
 
-static st_store_status key_perform(st_store *store, const char *id, deed what, st_key *key,
+static st_store_status key_perform(st_store *store, const char *id, key_action action, st_key *key,
                                    st_derived *made, int64_t *sequence, char *error) {
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
-  act.made = made;
-  switch (what) {
-    case SHOW: return st_store_key_find(store, id, key, error);
-    case DISABLE: return st_store_key_set_disabled(store, &act, id, true, sequence, error);
-    case ENABLE: return st_store_key_set_disabled(store, &act, id, false, sequence, error);
-    case DELETE: return st_store_key_delete(store, &act, id, sequence, error);
-    case REVOKE_SUBTOKENS: return st_keys_new_sub(store, &act, id, sequence, error);
+  st_audit_context context = st_input_audit_context(who);
+  context.made = made;
+  switch (action) {
+    case KEY_SHOW: return st_store_key_find(store, id, key, error);
+    case KEY_DISABLE: return st_store_key_set_disabled(store, &context, id, true, sequence, error);
+    case KEY_ENABLE: return st_store_key_set_disabled(store, &context, id, false, sequence, error);
+    case KEY_DELETE: return st_store_key_delete(store, &context, id, sequence, error);
+    case KEY_REVOKE_SUBTOKENS: return st_keys_new_sub(store, &context, id, sequence, error);
   }
   return ST_STORE_FAILED;
 }
 
-/* The commands that take one id. */
-static int key_act_on_one(int argc, char **argv, const char *command, const char *help, deed what) {
+/* The commands on one id. */
+static int key_act_on_one(int argc, char **argv, const char *command, const char *help,
+                          key_action action) {
   const char *data_option = NULL, *id = NULL;
   bool json = false;
   st_derived made = {0};
@@ -256,7 +266,7 @@ static int key_act_on_one(int argc, char **argv, const char *command, const char
                            {"--and-made", &made.end, NULL},
                            {0}};
   const st_option fewer[] = {all[0], all[1], {0}};
-  const st_option *options = what == DISABLE || what == DELETE ? all : fewer;
+  const st_option *options = action == KEY_DISABLE || action == KEY_DELETE ? all : fewer;
   st_arguments arguments = {
       .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
@@ -268,15 +278,15 @@ static int key_act_on_one(int argc, char **argv, const char *command, const char
   int begun = st_data_dir_begin("key", data_option, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int64_t sequence = 0;
-  st_store_status stored = key_perform(store, id, what, &key, &made, &sequence, error);
+  st_store_status status = key_perform(store, id, action, &key, &made, &sequence, error);
   st_store_close(store);
-  if (stored == ST_STORE_NOT_FOUND)
+  if (status == ST_STORE_NOT_FOUND)
     return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
-  if (stored != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
-  if (what == SHOW && json) {
+  if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
+  if (action == KEY_SHOW && json) {
     key_print_json(&key, NULL, st_clock_now());
     fputc('\n', stdout);
-  } else if (what == SHOW) {
+  } else if (action == KEY_SHOW) {
     key_print(&key, st_clock_now());
   } else if (json) {
     st_print_change_json(sequence, &made);
@@ -290,7 +300,7 @@ static int key_show(int argc, char **argv) {
   return key_act_on_one(argc, argv, "key show",
                         "usage: subtoken key show ID [--data DIR] [--json]\n"
                         "Shows a parent key. The key itself is not stored.",
-                        SHOW);
+                        KEY_SHOW);
 }
 
 static int key_disable(int argc, char **argv) {
@@ -299,14 +309,14 @@ static int key_disable(int argc, char **argv) {
       "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
       "Refuses the key and its subtokens until it is enabled again. Lists the keys and users that\n"
       "were made with it; they stay valid. --and-made deletes them.",
-      DISABLE);
+      KEY_DISABLE);
 }
 
 static int key_enable(int argc, char **argv) {
   return key_act_on_one(argc, argv, "key enable",
                         "usage: subtoken key enable ID [--data DIR] [--json]\n"
                         "Enables a disabled key, and its subtokens.",
-                        ENABLE);
+                        KEY_ENABLE);
 }
 
 static int key_delete(int argc, char **argv) {
@@ -315,7 +325,7 @@ static int key_delete(int argc, char **argv) {
       "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
       "Deletes the key: it and its subtokens are refused for ever. Lists the keys and users that\n"
       "were made with it; they stay valid. --and-made deletes them, too.",
-      DELETE);
+      KEY_DELETE);
 }
 
 static int key_revoke_subtokens(int argc, char **argv) {
@@ -323,7 +333,7 @@ static int key_revoke_subtokens(int argc, char **argv) {
       argc, argv, "key revoke-subtokens",
       "usage: subtoken key revoke-subtokens ID [--data DIR] [--json]\n"
       "Refuses every subtoken made so far. The key stays valid and makes new ones.",
-      REVOKE_SUBTOKENS);
+      KEY_REVOKE_SUBTOKENS);
 }
 
 int st_cmd_key(int argc, char **argv) {

@@ -1,3 +1,6 @@
+/* `subtoken policy check`: says what is wrong with a route policy, or prints what its routes need,
+ * sorted by path. How a policy is read and applied is in core/policy*.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

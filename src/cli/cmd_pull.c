@@ -167,7 +167,7 @@ static bool pull_apply_changes(const puller *p, const st_fetch_response *respons
   return good;
 }
 
-/* The text of {"text":"..."}, for people's eyes. */
+/* The text of {"text":"..."}, escaped. */
 static void pull_write_refusal(st_writer *writer, st_fetch_response *response) {
   st_json json;
   subtoken_text name, text = {NULL, 0};
@@ -201,9 +201,9 @@ static pull_outcome pull_refuse(st_fetch_response *response, char *error) {
 
 /* ---- a round ---- */
 
-/* What there is of it here is said each time, also where the whole is wanted: a server that never
- * gave that sequence has another history, and must not be believed. The key is read each time, so
- * that another one is taken up, and forgotten at once.
+/* The sequence that is here goes with every request, also when the whole snapshot is wanted: a
+ * server that never issued it has another history, and must not be believed. The key is read for
+ * each request, so that a new one is used at once, and wiped after it.
  */
 static pull_outcome pull_request(puller *p, bool whole, st_fetch_response *response, char *error) {
   char text[SUBTOKEN_TOKEN_MAX + 2];
@@ -318,7 +318,7 @@ static void pull_repeatedly(puller *p, int64_t every) {
 static int pull_once(puller *p, bool json) {
   char error[ST_ERROR_MAX] = "";
   pull_outcome result = pull_round(p, error);
-  if (result == PULL_STOPPED) return ST_EXIT_FAILED; /* it was told to end before it had them */
+  if (result == PULL_STOPPED) return ST_EXIT_FAILED; /* a signal came before it had them */
   if (result != PULL_CURRENT) {
     return st_print_error(pull_outcomes[result].code, "pull: %s: %s", pull_outcomes[result].event,
                           error);
@@ -347,7 +347,7 @@ typedef struct pull_options {
 } pull_options;
 
 /* Blocked before any thread starts: they end it between two writes, or in a request. A disk
- * that is full, or may not take more, is an error to be told and not the end.
+ * that is full, or a limit of file sizes, is an error to log and not the end.
  */
 static int pull_catch_signals(void) {
   sigset_t signals;

@@ -1,6 +1,6 @@
-/* `subtoken revoke`: the sub of a token that this database has never made is listed, so that every
- * edge refuses it. It is for keys that were made after the backup that was put back; a key that is
- * known here has commands of its own.
+/* `subtoken revoke`: revokes the sub of a token that this database does not know, so that every
+ * edge refuses it. It is for keys that were made after the backup that was restored; for a key that
+ * the database knows there is cmd_key.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,19 +19,19 @@
 #include "operations/keyring_file.h"
 #include "os/error.h"
 
-typedef struct revoke_session {
+typedef struct revoke_command {
   st_store *store;
   subtoken_ring ring;
-  st_audit_context act;
+  st_audit_context context;
   bool json;
   int code; /* of the worst line */
-} revoke_session;
+} revoke_command;
 
 static int revoke_worse(int a, int b) {
   return a > b ? a : b;
 }
 
-/* Whatever its times are: the ring has made it. */
+/* Its MAC alone decides; its times do not matter. */
 static subtoken_result revoke_read_token(const subtoken_ring *ring, subtoken_text token,
                                          subtoken_claims *claims) {
   size_t len;
@@ -42,7 +42,7 @@ static subtoken_result revoke_read_token(const subtoken_ring *ring, subtoken_tex
   return st_claims_read(0, claims, (subtoken_text){NULL, 0}, NULL);
 }
 
-static void revoke_print_refused(const revoke_session *s, size_t line, subtoken_result result) {
+static void revoke_print_refused(const revoke_command *s, size_t line, subtoken_result result) {
   if (s->json) {
     printf("{\"revoked\":false,\"reason\":\"%s\"}\n", subtoken_result_name(result));
   } else {
@@ -51,7 +51,7 @@ static void revoke_print_refused(const revoke_session *s, size_t line, subtoken_
   }
 }
 
-static void revoke_print_known(const revoke_session *s, subtoken_text sub, const char *id) {
+static void revoke_print_known(const revoke_command *s, subtoken_text sub, const char *id) {
   char error[ST_ERROR_MAX];
   st_key key;
   bool is_key = st_store_key_find(s->store, id, &key, error) == ST_STORE_OK;
@@ -69,7 +69,7 @@ static void revoke_print_known(const revoke_session *s, subtoken_text sub, const
   }
 }
 
-static void revoke_print_revoked(const revoke_session *s, subtoken_text sub, int64_t sequence,
+static void revoke_print_revoked(const revoke_command *s, subtoken_text sub, int64_t sequence,
                                  bool before) {
   if (s->json) {
     printf("{\"sub\":\"%.*s\",\"revoked\":true,\"sequence\":%lld}\n", (int)sub.len, sub.data,
@@ -79,12 +79,12 @@ static void revoke_print_revoked(const revoke_session *s, subtoken_text sub, int
   }
 }
 
-static int revoke_claims(const revoke_session *s, const subtoken_claims *claims) {
+static int revoke_claims(const revoke_command *s, const subtoken_claims *claims) {
   char id[ST_KEY_ID_LEN + 1], error[ST_ERROR_MAX];
   int64_t sequence = 0;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
-  switch (st_store_revoke_sub(s->store, &s->act, sub, claims->iat, claims->exp - claims->iat, id,
-                              &sequence, error)) {
+  switch (st_store_revoke_sub(s->store, &s->context, sub, claims->iat, claims->exp - claims->iat,
+                              id, &sequence, error)) {
     case ST_STORE_OK: revoke_print_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
     case ST_STORE_DENIED: revoke_print_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
     case ST_STORE_EXISTS: revoke_print_known(s, sub, id); return ST_EXIT_REFUSED;
@@ -92,7 +92,7 @@ static int revoke_claims(const revoke_session *s, const subtoken_claims *claims)
   }
 }
 
-static int revoke_line(const revoke_session *s, subtoken_text token, size_t line) {
+static int revoke_line(const revoke_command *s, subtoken_text token, size_t line) {
   static subtoken_claims claims;
   subtoken_result result = revoke_read_token(&s->ring, token, &claims);
   int code = ST_EXIT_REFUSED;
@@ -105,7 +105,7 @@ static int revoke_line(const revoke_session *s, subtoken_text token, size_t line
   return code;
 }
 
-static int revoke_lines(revoke_session *s) {
+static int revoke_lines(revoke_command *s) {
   char *line = NULL;
   size_t size = 0, number = 0, tokens = 0;
   ssize_t len;
@@ -135,7 +135,7 @@ int st_cmd_revoke(int argc, char **argv) {
       "`subtoken key` for it.\n"
       "Exit 0 when all are revoked, 1 when one is not of this ring or its key is known, 3 when\n"
       "it could not be done.";
-  static revoke_session s;
+  static revoke_command s;
   const char *data_option = NULL;
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_data_dir data;
@@ -144,7 +144,7 @@ int st_cmd_revoke(int argc, char **argv) {
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   int begun = st_data_dir_begin("revoke", data_option, false, &data, &s.store);
   if (begun != ST_EXIT_DONE) return begun;
-  s.act = st_input_audit_context(who);
+  s.context = st_input_audit_context(who);
   int code = st_keyring_file_load(data.secrets, &s.ring, error) == NULL
                  ? revoke_lines(&s)
                  : st_print_error(ST_EXIT_FAILED, "revoke: %s", error);

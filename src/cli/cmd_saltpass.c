@@ -1,3 +1,6 @@
+/* `subtoken saltpass`: the salted hash of a password, as an access file of a Graphene node holds
+ * it. How users' passwords are stored here is in operations/password.c.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +18,7 @@
 
 #define SALT_LEN 8
 
-/* SHA-256 of the password and then the salt. */
+/* SHA-256 of the password followed by the salt. */
 static bool saltpass_hash(subtoken_text password, const uint8_t salt[SALT_LEN],
                           uint8_t hash[ST_HASH_LEN]) {
   uint8_t both[ST_PASSWORD_MAX + SALT_LEN];

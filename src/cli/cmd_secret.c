@@ -1,5 +1,6 @@
-/* The ring is a text file of one `kid:base64url` a line; these commands move whole
- * lines, so that they never take a secret apart.
+/* `subtoken secret`: lists, adds, promotes, rotates and retires the signing secrets of the ring, a
+ * text file of one `kid:base64url` a line. The commands move whole lines and never decode a secret.
+ * When a secret last signed is kept in the store, for `retire`.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,13 +30,13 @@
 
 #define LINES_MAX SUBTOKEN_RING_MAX
 
-/* A ring file, line by line, with room for one more. */
-typedef struct ring_file {
+/* The file, line by line, with room for one more. */
+typedef struct secret_ring {
   char text[ST_KEYRING_FILE_MAX];
   size_t count;
   subtoken_text lines[LINES_MAX + 1];
   char added[160];
-} ring_file;
+} secret_ring;
 
 static subtoken_text secret_kid_of(subtoken_text line) {
   st_cutter cutter = {line, false};
@@ -44,12 +45,12 @@ static subtoken_text secret_kid_of(subtoken_text line) {
   return kid;
 }
 
-/* What commands and people call it: the unnamed one is `-`. */
+/* The name as commands print and read it: `-` for the one without a name. */
 static subtoken_text secret_display_name(subtoken_text kid) {
   return kid.len == 0 ? ST_TEXT("-") : kid;
 }
 
-static bool secret_load(const char *path, ring_file *file, char *error) {
+static bool secret_load(const char *path, secret_ring *file, char *error) {
   size_t len = 0;
   static subtoken_ring ring;
   bool good = st_keyring_file_read(path, file->text, &len, &ring, error) == NULL;
@@ -61,7 +62,7 @@ static bool secret_load(const char *path, ring_file *file, char *error) {
   return true;
 }
 
-static bool secret_save(const char *path, const ring_file *file, char *error) {
+static bool secret_save(const char *path, const secret_ring *file, char *error) {
   char text[ST_KEYRING_FILE_MAX + sizeof file->added];
   size_t line;
   static subtoken_ring ring;
@@ -79,20 +80,20 @@ static bool secret_save(const char *path, const ring_file *file, char *error) {
   return good;
 }
 
-static size_t secret_find(const ring_file *file, subtoken_text kid) {
+static size_t secret_find(const secret_ring *file, subtoken_text kid) {
   if (st_text_is(kid, "-")) kid = (subtoken_text){NULL, 0};
   size_t i = 0;
   while (i < file->count && !st_text_equal(secret_kid_of(file->lines[i]), kid)) i++;
   return i;
 }
 
-static void secret_move_to_front(ring_file *file, size_t at) {
+static void secret_move_to_front(secret_ring *file, size_t at) {
   subtoken_text line = file->lines[at];
   for (; at > 0; at--) file->lines[at] = file->lines[at - 1];
   file->lines[0] = line;
 }
 
-/* A name that tells when, and is not taken: 20261123-1f2e3d. */
+/* A name with the date, and random, so that it is not taken: 20261123-1f2e3d. */
 static void secret_draw_kid(char kid[16]) {
   char date[ST_DATE_LEN + 1];
   uint8_t random[3];
@@ -103,7 +104,7 @@ static void secret_draw_kid(char kid[16]) {
            random[2]);
 }
 
-static void secret_append(ring_file *file, const char *kid) {
+static void secret_append(secret_ring *file, const char *kid) {
   uint8_t secret[32];
   st_random_fill(secret, sizeof secret);
   st_writer writer = st_writer_on(file->added, sizeof file->added);
@@ -114,7 +115,7 @@ static void secret_append(ring_file *file, const char *kid) {
   subtoken_wipe(secret, sizeof secret);
 }
 
-/* ---- when a secret last signed: kept in the store, for `retire` ---- */
+/* ---- when a secret last signed ---- */
 
 static void secret_setting_name(subtoken_text kid, char name[SUBTOKEN_KID_MAX + 16]) {
   kid = secret_display_name(kid);
@@ -127,7 +128,7 @@ static bool secret_set_last_signed(st_store *store, subtoken_text kid, int64_t w
   return st_store_set_setting(store, name, when, error) == ST_STORE_OK;
 }
 
-/* Until when tokens that it signed may live; ST_NEVER when that is not known. */
+/* Until when tokens that it signed may be valid; ST_NEVER when that is not known. */
 static int64_t secret_valid_until(st_store *store, subtoken_text kid, char *error) {
   char name[SUBTOKEN_KID_MAX + 16];
   int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
@@ -143,17 +144,17 @@ static int64_t secret_valid_until(st_store *store, subtoken_text kid, char *erro
 
 /* ---- the commands ---- */
 
-/* All that they share: options, paths, the lock, and the store. */
-typedef struct session {
+/* What the commands share. */
+typedef struct secret_command {
   st_data_dir data;
   st_store *store;
   bool made; /* DATA was not there before */
   int lock;
-  ring_file file;
+  secret_ring file;
   char error[ST_ERROR_MAX];
-} session;
+} secret_command;
 
-static int secret_fail(session *s) {
+static int secret_fail(secret_command *s) {
   return st_print_error(ST_EXIT_FAILED, "secret: %s", s->error);
 }
 
@@ -161,10 +162,10 @@ static bool secret_file_may_exist(const char *path) {
   return st_file_exists(path) || errno != ENOENT;
 }
 
-/* ST_EXIT_DONE, or it has complained and the answer is the exit code. DATA is made only
- * by those who then make a ring in it.
+/* ST_EXIT_DONE, or the error is printed and this is the exit code. make: the command makes a ring,
+ * and DATA for it.
  */
-static int secret_start(session *s, const char *data_option, bool make) {
+static int secret_start(secret_command *s, const char *data_option, bool make) {
   s->lock = -1;
   if (!st_data_dir_find(data_option, &s->data, s->error)) {
     return st_print_error(ST_EXIT_USAGE, "secret: %s", s->error);
@@ -175,8 +176,8 @@ static int secret_start(session *s, const char *data_option, bool make) {
   return good ? ST_EXIT_DONE : secret_fail(s);
 }
 
-/* The same for those who change the ring. */
-static int secret_start_change(session *s, const char *data_option, bool make) {
+/* The same for a command that changes the ring: it takes the lock. */
+static int secret_start_change(secret_command *s, const char *data_option, bool make) {
   int begun = secret_start(s, data_option, make);
   if (begun != ST_EXIT_DONE) return begun;
   s->lock = st_lock_data_dir(s->data.dir, s->error);
@@ -186,11 +187,11 @@ static int secret_start_change(session *s, const char *data_option, bool make) {
 }
 
 /* Made when it is not there: the ring may be older than the database. */
-static bool secret_open_store(session *s) {
+static bool secret_open_store(secret_command *s) {
   return st_store_open(s->data.database, true, &s->store, s->error) == ST_STORE_OK;
 }
 
-static int secret_finish(session *s, int code) {
+static int secret_finish(secret_command *s, int code) {
   if (s->store != NULL) st_store_close(s->store);
   if (s->made && code != ST_EXIT_DONE) st_directory_remove(s->data.dir);
   if (s->lock >= 0) st_lock_release(s->lock);
@@ -208,7 +209,7 @@ static int secret_list(int argc, char **argv) {
   const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "secret list", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  static session s;
+  static secret_command s;
   int begun = secret_start(&s, data_option, false);
   if (begun != ST_EXIT_DONE) return begun;
   if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_fail(&s);
@@ -227,23 +228,23 @@ static int secret_list(int argc, char **argv) {
   return secret_finish(&s, st_print_flush(ST_EXIT_DONE));
 }
 
-static int secret_print_kid(session *s, subtoken_text kid, bool json) {
+static int secret_print_kid(secret_command *s, subtoken_text kid, bool json) {
   printf(json ? "{\"kid\":\"%.*s\"}\n" : "%.*s\n", (int)secret_display_name(kid).len,
          secret_display_name(kid).data);
   return secret_finish(s, st_print_flush(ST_EXIT_DONE));
 }
 
-/* In the audit log, and before it is done: whoever cannot be told of does not change the ring. */
-static bool secret_audit(session *s, const char *action, subtoken_text kid) {
+/* Written to the audit log before the change: what cannot be logged is not done. */
+static bool secret_audit(secret_command *s, const char *action, subtoken_text kid) {
   char who[ST_WHO_MAX], name[SUBTOKEN_KID_MAX + 1];
-  st_audit_context act = st_input_audit_context(who);
+  st_audit_context context = st_input_audit_context(who);
   kid = secret_display_name(kid);
   snprintf(name, sizeof name, "%.*s", (int)kid.len, kid.data);
-  return st_store_audit_add(s->store, &act, action, name, "", s->error) == ST_STORE_OK;
+  return st_store_audit_add(s->store, &context, action, name, "", s->error) == ST_STORE_OK;
 }
 
-/* Puts the secret at `at` in front, and remembers who signed until now. */
-static bool secret_promote_line(session *s, size_t at, const char *action) {
+/* Moves the secret at `at` to the front, and keeps when the one before it last signed. */
+static bool secret_promote_line(secret_command *s, size_t at, const char *action) {
   char old[SUBTOKEN_KID_MAX + 1];
   subtoken_text before = secret_kid_of(s->file.lines[0]);
   snprintf(old, sizeof old, "%.*s", (int)before.len, before.data);
@@ -257,7 +258,7 @@ static bool secret_promote_line(session *s, size_t at, const char *action) {
 }
 
 /* `add` makes the ring when there is none: its first secret has no name and signs. */
-static int secret_make_ring(session *s, const char *kid, bool json) {
+static int secret_make_ring(secret_command *s, const char *kid, bool json) {
   if (kid != NULL) {
     return secret_finish(
         s, st_print_error(ST_EXIT_REFUSED,
@@ -281,7 +282,7 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
     return st_options_usage(
         &arguments, "--kid must be 1 to 64 characters A-Za-z0-9_-, and must not start with a dash");
   }
-  static session s;
+  static secret_command s;
   int begun = secret_start_change(&s, data_option, !promote);
   if (begun != ST_EXIT_DONE) return begun;
   if (!promote && !secret_file_may_exist(s.data.secrets)) return secret_make_ring(&s, kid, json);
@@ -331,9 +332,9 @@ typedef struct kid_options {
   bool force, json;
 } kid_options;
 
-/* How promote and retire begin, in the way of st_options_begin. */
+/* How promote and retire begin; as st_options_begin. */
 static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, kid_options *given,
-                                session *s) {
+                                secret_command *s) {
   arguments->words = &given->kid;
   arguments->word_max = 1;
   if (!st_options_begin(arguments, argc, argv)) return false;
@@ -355,7 +356,7 @@ static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, 
 }
 
 static int secret_promote(int argc, char **argv) {
-  static session s;
+  static secret_command s;
   kid_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data}, {"--json", &given.json, NULL}, {0}};
   st_arguments arguments = {.command = "secret promote",
@@ -371,7 +372,7 @@ static int secret_promote(int argc, char **argv) {
 
 /* What the server keeps in DATA under it (operations/vouched_files.h) is signed again before it
  * goes. */
-static bool secret_sign_again(session *s, subtoken_text kid) {
+static bool secret_sign_again(secret_command *s, subtoken_text kid) {
   static subtoken_ring before, after;
   bool ok = st_keyring_file_load(s->data.secrets, &before, s->error) == NULL;
   after = before;
@@ -390,7 +391,7 @@ static bool secret_sign_again(session *s, subtoken_text kid) {
 }
 
 static int secret_retire(int argc, char **argv) {
-  static session s;
+  static secret_command s;
   kid_options given = {0};
   const st_option options[] = {{"--data", NULL, &given.data},
                                {"--force", &given.force, NULL},

@@ -1,3 +1,6 @@
+/* `subtoken serve`: starts the server, waits for signals, and stops it. Here are the start, the
+ * reload and the demo; requests are answered in src/server and src/service.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,8 +43,8 @@ typedef struct serve_options {
   bool demo;
 } serve_options;
 
-/* The file that is named, or the one in DATA when there is one; NULL: none. That one has to be
- * ours: who can write DATA, as its group may, is not to say where the log goes.
+/* The file that is named, or the one in DATA when there is one; NULL: none. The one in DATA must be
+ * ours: the group of DATA may write there, and must not decide where the log goes.
  */
 static bool serve_find_config(const serve_options *given, const char **path, char *error) {
   *path = given->config;
@@ -75,7 +78,7 @@ static bool serve_read_config(const serve_options *given, st_settings *settings,
   return true;
 }
 
-/* Warned of when it is false for one of them. */
+/* Are all addresses on this machine? If not, a warning is logged. */
 static bool serve_is_local(const st_settings *settings) {
   for (size_t i = 0; i < settings->listen_count; i++) {
     if (!st_listen_is_local(&settings->listen[i])) return false;
@@ -91,7 +94,7 @@ static bool serve_listens_alike(const st_settings *one, const st_settings *other
   return alike;
 }
 
-/* Whole or not at all: all that can fail comes before the change. */
+/* All of it or nothing: what can fail comes before the change. */
 static bool serve_reload(const serve_options *given, const st_settings *before, st_store *store,
                          char *error) {
   static st_settings settings;
@@ -128,9 +131,8 @@ static bool serve_flush(char *error) {
 
 #define DEMO_PERMISSIONS "account,characters,inventories,progression,unlocks,wallet"
 
-/* The first administrator, who can give away no more than what is held, and one key to try it
- * with.
- */
+/* The first administrator, with every permission that it may have to grant, and a key to try it
+ * with. */
 static bool serve_make_demo(st_store *store, char whole[ST_KEY_LEN + 1],
                             char password[ST_SUB_LEN + 1], char *error) {
   st_key key = {.name = "demo",
@@ -144,32 +146,32 @@ static bool serve_make_demo(st_store *store, char whole[ST_KEY_LEN + 1],
                            .expires_at = ST_NEVER}};
   uint8_t digest[32];
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
+  st_audit_context context = st_input_audit_context(who);
   st_draw_sub(password);
   st_draw_user(&admin.key, digest);
   admin.key.created_at = key.created_at;
   snprintf(error, ST_ERROR_MAX, "cannot hash a password: out of memory");
   bool made =
       st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_PASSWORD_OK &&
-      st_store_user_create(store, &act, NULL, false, &admin, digest, error) == ST_STORE_OK;
+      st_store_user_create(store, &context, NULL, false, &admin, digest, error) == ST_STORE_OK;
   subtoken_wipe(&admin, sizeof admin);
-  return made && st_keys_create(store, &act, NULL, &key, whole, error) == ST_STORE_OK;
+  return made && st_keys_create(store, &context, NULL, &key, whole, error) == ST_STORE_OK;
 }
 
-/* Nothing was ever made here, by anybody. */
+/* Is the store empty? */
 static bool serve_is_new(st_store *store, bool *fresh, char *error) {
   int64_t keys = 0;
-  size_t persons = 0;
+  size_t users = 0;
   st_user first = {0};
   bool read = st_store_key_count(store, &keys, error) == ST_STORE_OK &&
-              st_store_user_list(store, "", 1, &first, &persons, error) == ST_STORE_OK;
-  *fresh = keys == 0 && persons == 0;
+              st_store_user_list(store, "", 1, &first, &users, error) == ST_STORE_OK;
+  *fresh = keys == 0 && users == 0;
   return read;
 }
 
-/* Where curl finds the server: an address if there is one, else a socket and what to tell of it. */
+/* How curl reaches the server: by an address if there is one, else by a socket. */
 typedef struct base_url {
-  char via[ST_LISTENER_NAME_MAX + 32]; /* options in front of the URL, with a space behind them */
+  char via[ST_LISTENER_NAME_MAX + 32]; /* options for the socket, and a space */
   char url[ST_LISTENER_NAME_MAX];
 } base_url;
 
@@ -187,7 +189,7 @@ static void serve_find_base_url(base_url *base) {
   }
 }
 
-/* Shown once. The lines are pasted as they are, each by itself. */
+/* Printed once. Each command can be pasted as it is. */
 static bool serve_show_demo(const st_data_dir *data, st_store *store, const base_url *at,
                             char *error) {
   const char *base = at->url, *via = at->via;
@@ -231,7 +233,7 @@ static bool serve_show_demo(const st_data_dir *data, st_store *store, const base
   return serve_flush(error);
 }
 
-/* A connection is a descriptor, and more may be waiting than are served. */
+/* A connection takes a descriptor, and more may wait than are served. */
 static void serve_raise_descriptors(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -247,7 +249,7 @@ static void serve_log_listeners(void) {
   }
 }
 
-/* As logrotate wants it, without a look at the configuration. */
+/* For logrotate, without reading the configuration. */
 static bool serve_reopen_log(char *error) {
   int log;
   st_runtime_config *live = st_runtime_config_acquire();
@@ -257,7 +259,7 @@ static bool serve_reopen_log(char *error) {
   return opened;
 }
 
-/* The others end a process that does not know them, without a word. */
+/* Any other signal has its default effect. */
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 static void serve_log_result(bool done, const char *event, const char *failed, const char *error) {
@@ -292,7 +294,7 @@ static bool serve_start_vouched(const st_data_dir *data, st_store *store, char *
   return started;
 }
 
-/* What was vouched for is looked at before this start takes a sequence of its own. */
+/* What was vouched for is read before this start takes a sequence of its own. */
 static bool serve_start(const st_data_dir *data, const st_settings *settings, st_store *store,
                         char *error) {
   if (!serve_start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
@@ -369,7 +371,7 @@ int st_cmd_serve(int argc, char **argv) {
   if (!serve_read_config(&given, &settings, error))
     return st_print_error(ST_EXIT_FAILED, "serve: %s", error);
   st_data_dir_trust_group(settings.data_group);
-  /* Blocked before any thread starts, so that only wait_for_end sees them. */
+  /* Blocked before any thread starts, so that only serve_wait_for_end receives them. */
   sigset_t signals;
   sigemptyset(&signals);
   for (size_t i = 0; i < sizeof handled_signals / sizeof handled_signals[0]; i++) {
@@ -377,7 +379,7 @@ int st_cmd_serve(int argc, char **argv) {
   }
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, as on a full disk */
+  signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes a write fails, as on a full disk */
   serve_raise_descriptors();
   return serve_run(&given, &data, &settings, &signals);
 }

@@ -1,4 +1,6 @@
-/* Persons, from the command line: where the first administrator is made. */
+/* `subtoken user`: makes, lists, shows, changes and deletes users, also the first administrator,
+ * whom nobody could make over HTTP. There it is service/users.c.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,8 +27,8 @@
 #define PAGE 16
 #define LOGIN_WIDTH 24
 
-static void user_print_json(const st_user *person) {
-  const st_key *key = &person->key;
+static void user_print_json(const st_user *user) {
+  const st_key *key = &user->key;
   fputs("{\"login\":", stdout);
   st_print_json(stdout, st_text(key->owner));
   fputs(",\"permissions\":[", stdout);
@@ -37,45 +39,45 @@ static void user_print_json(const st_user *person) {
     st_print_json(stdout, permission);
   }
   fputs("],\"locale\":", stdout);
-  st_print_json(stdout, st_text(person->locale));
+  st_print_json(stdout, st_text(user->locale));
   fputs(",\"source\":", stdout);
-  st_print_json(stdout, st_text(person->source));
+  st_print_json(stdout, st_text(user->source));
   fputs(",\"created_at\":\"", stdout);
   st_print_time(stdout, key->created_at);
   printf("\",\"imported\":%s,\"registered\":%s,\"disabled\":%s}",
-         person->imported[0] != '\0' ? "true" : "false", person->registered ? "true" : "false",
+         user->imported[0] != '\0' ? "true" : "false", user->registered ? "true" : "false",
          key->disabled ? "true" : "false");
 }
 
-static const char *user_permissions_text(const st_user *person) {
-  return person->key.permissions[0] != '\0' ? person->key.permissions : "-";
+static const char *user_permissions_text(const st_user *user) {
+  return user->key.permissions[0] != '\0' ? user->key.permissions : "-";
 }
 
-static void user_print(const st_user *person) {
+static void user_print(const st_user *user) {
   fputs("login:       ", stdout);
-  st_print_text(stdout, st_text(person->key.owner));
-  printf("\npermissions: %s\ncreated:     ", user_permissions_text(person));
-  st_print_time(stdout, person->key.created_at);
+  st_print_text(stdout, st_text(user->key.owner));
+  printf("\npermissions: %s\ncreated:     ", user_permissions_text(user));
+  st_print_time(stdout, user->key.created_at);
   fputs("\nlocale:      ", stdout);
-  st_print_text(stdout, st_text(person->locale));
+  st_print_text(stdout, st_text(user->locale));
   fputs("\nsource:      ", stdout);
-  st_print_text(stdout, st_text(person->source));
-  if (person->registered) fputs("\nmade by:     registration", stdout);
-  printf("\nstate:       %s\n", person->key.disabled ? "disabled" : "active");
+  st_print_text(stdout, st_text(user->source));
+  if (user->registered) fputs("\nmade by:     registration", stdout);
+  printf("\nstate:       %s\n", user->key.disabled ? "disabled" : "active");
 }
 
-/* What the commands about one person share. */
-typedef struct command {
+/* What the commands share. */
+typedef struct user_command {
   const char *data, *words[2], *permissions, *locale, *source;
   bool json;
   st_derived made;
   st_data_dir paths;
   st_store *store;
   st_arguments arguments;
-} command;
+} user_command;
 
-/* False when there is nothing left to do; the exit code is in arguments.code. */
-static bool user_read_words(command *c, const char *name, const char *help,
+/* False when nothing is left to do; the exit code is in arguments.code. */
+static bool user_read_words(user_command *c, const char *name, const char *help,
                             const st_option *options, size_t words, int argc, char **argv) {
   c->arguments = (st_arguments){
       .command = name, .help = help, .options = options, .words = c->words, .word_max = words};
@@ -95,23 +97,21 @@ static bool user_read_words(command *c, const char *name, const char *help,
   return true;
 }
 
-/* After all that the command line itself can be refused for: making the store is no answer to
- * that.
- */
-static bool user_open_store(command *c, bool make) {
+/* After the command line was checked: a wrong one does not make a store. */
+static bool user_open_store(user_command *c, bool make) {
   c->arguments.code = st_data_dir_begin("user", c->data, make, &c->paths, &c->store);
   return c->arguments.code == ST_EXIT_DONE;
 }
 
-static bool user_begin(command *c, const char *name, const char *help, const st_option *options,
-                       size_t words, int argc, char **argv) {
+static bool user_begin(user_command *c, const char *name, const char *help,
+                       const st_option *options, size_t words, int argc, char **argv) {
   return user_read_words(c, name, help, options, words, argc, argv) && user_open_store(c, false);
 }
 
-/* Closes the store; says what went wrong. */
-static int user_finish(command *c, st_store_status stored, const char *error) {
+/* Closes the store and prints what went wrong. */
+static int user_finish(user_command *c, st_store_status status, const char *error) {
   st_store_close(c->store);
-  switch (stored) {
+  switch (status) {
     case ST_STORE_OK: return ST_EXIT_DONE;
     case ST_STORE_NOT_FOUND: return st_print_error(ST_EXIT_REFUSED, "user: there is no such user");
     case ST_STORE_EXISTS: return st_print_error(ST_EXIT_REFUSED, "user: login: already taken");
@@ -120,15 +120,15 @@ static int user_finish(command *c, st_store_status stored, const char *error) {
   }
 }
 
-static int user_finish_change(command *c, st_store_status stored, int64_t sequence,
+static int user_finish_change(user_command *c, st_store_status status, int64_t sequence,
                               const char *error) {
-  int code = user_finish(c, stored, error);
+  int code = user_finish(c, status, error);
   if (code == ST_EXIT_DONE && c->json) st_print_change_json(sequence, &c->made);
   if (code == ST_EXIT_DONE && !c->json) st_print_made(&c->made);
   return code == ST_EXIT_DONE ? st_print_flush(code) : code;
 }
 
-/* A new password from standard input, as it is stored. The exit code, with a complaint. */
+/* Reads a new password from standard input, and hashes it. The exit code; errors are printed. */
 static int user_read_password(char phc[ST_PHC_MAX + 1]) {
   char text[ST_PASSWORD_MAX + 2], error[ST_ERROR_MAX];
   subtoken_text password;
@@ -148,17 +148,17 @@ static int user_read_password(char phc[ST_PHC_MAX + 1]) {
 
 /* ---- create ---- */
 
-/* `*` is nobody, and has no password: what it may do needs no credential. */
-static int user_prepare(st_user *person, uint8_t digest[32]) {
-  st_draw_user(&person->key, digest);
-  person->key.kind = ST_KIND_USER;
-  person->key.created_at = st_clock_now();
-  person->key.expires_at = ST_NEVER;
-  if (strcmp(person->key.owner, ST_ANONYMOUS) != 0) return user_read_password(person->password);
+/* `*` has no password: its permissions need no credential. */
+static int user_prepare(st_user *user, uint8_t digest[32]) {
+  st_draw_user(&user->key, digest);
+  user->key.kind = ST_KIND_USER;
+  user->key.created_at = st_clock_now();
+  user->key.expires_at = ST_NEVER;
+  if (strcmp(user->key.owner, ST_ANONYMOUS) != 0) return user_read_password(user->password);
   return st_identity_anonymous_digest(digest) ? ST_EXIT_DONE : ST_EXIT_FAILED;
 }
 
-/* Keys that stood under the login before are the new user's: that is said. */
+/* Keys that had this owner before are now managed by the new user: the operator should know. */
 static void user_print_owned(st_store *store, const char *login) {
   static st_key keys[PAGE];
   char error[ST_ERROR_MAX];
@@ -177,18 +177,18 @@ static int user_create(int argc, char **argv) {
       "                            [--data DIR] [--json]\n"
       "Makes a user. Reads the password from standard input (on a terminal it asks for it), at\n"
       "least 8 bytes. LOGIN '*' has no password: its permissions need no credential.";
-  command c = {0};
+  user_command c = {0};
   const st_option options[] = {
       {"--data", NULL, &c.data},     {"--permissions", NULL, &c.permissions},
       {"--locale", NULL, &c.locale}, {"--source", NULL, &c.source},
       {"--json", &c.json, NULL},     {0}};
-  st_user person = {0};
+  st_user user = {0};
   uint8_t digest[32];
   char error[ST_ERROR_MAX];
   if (!user_read_words(&c, "user create", help, options, 1, argc, argv)) return c.arguments.code;
   const char *permissions = c.permissions != NULL ? c.permissions : "";
   const char *locale = c.locale != NULL ? c.locale : "", *source = c.source != NULL ? c.source : "";
-  if (!st_permissions_read(permissions, person.key.permissions)) {
+  if (!st_permissions_read(permissions, user.key.permissions)) {
     return st_options_usage(&c.arguments, ST_PERMISSIONS_FORM);
   }
   if (strlen(locale) > ST_LOCALE_MAX || strlen(source) > ST_SOURCE_MAX ||
@@ -197,65 +197,66 @@ static int user_create(int argc, char **argv) {
                             "--locale must be UTF-8 of at most %d bytes, --source of at most %d",
                             ST_LOCALE_MAX, ST_SOURCE_MAX);
   }
-  snprintf(person.key.owner, sizeof person.key.owner, "%s", c.words[0]);
-  snprintf(person.key.name, sizeof person.key.name, "%s", c.words[0]);
-  snprintf(person.locale, sizeof person.locale, "%s", locale);
-  snprintf(person.source, sizeof person.source, "%s", source);
-  int code = user_prepare(&person, digest);
+  snprintf(user.key.owner, sizeof user.key.owner, "%s", c.words[0]);
+  snprintf(user.key.name, sizeof user.key.name, "%s", c.words[0]);
+  snprintf(user.locale, sizeof user.locale, "%s", locale);
+  snprintf(user.source, sizeof user.source, "%s", source);
+  int code = user_prepare(&user, digest);
   if (code == ST_EXIT_DONE && !user_open_store(&c, true)) code = c.arguments.code;
   if (code != ST_EXIT_DONE) {
-    subtoken_wipe(person.password, sizeof person.password);
+    subtoken_wipe(user.password, sizeof user.password);
     return code;
   }
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
-  st_store_status stored = st_store_user_create(c.store, &act, NULL, false, &person, digest, error);
-  if (stored == ST_STORE_OK) user_print_owned(c.store, c.words[0]);
-  code = user_finish(&c, stored, error);
+  st_audit_context context = st_input_audit_context(who);
+  st_store_status status =
+      st_store_user_create(c.store, &context, NULL, false, &user, digest, error);
+  if (status == ST_STORE_OK) user_print_owned(c.store, c.words[0]);
+  code = user_finish(&c, status, error);
   if (code == ST_EXIT_DONE && c.json) {
-    user_print_json(&person);
+    user_print_json(&user);
     fputc('\n', stdout);
   }
-  subtoken_wipe(person.password, sizeof person.password);
+  subtoken_wipe(user.password, sizeof user.password);
   return code == ST_EXIT_DONE ? st_print_flush(code) : code;
 }
 
 /* ---- list and show ---- */
 
-static void user_print_row(const st_user *person, bool json, bool first) {
+static void user_print_row(const st_user *user, bool json, bool first) {
   if (json) {
     fputs(first ? "\n" : ",\n", stdout);
-    user_print_json(person);
+    user_print_json(user);
     return;
   }
   if (first) st_print_heading("STATE     LOGIN                     PERMISSIONS");
-  printf("%-8s  ", person->key.disabled ? "disabled" : "active");
-  st_print_text(stdout, st_text(person->key.owner));
-  int pad = LOGIN_WIDTH - (int)strlen(person->key.owner);
-  printf("%*s  %s\n", pad > 0 ? pad : 0, "", user_permissions_text(person));
+  printf("%-8s  ", user->key.disabled ? "disabled" : "active");
+  st_print_text(stdout, st_text(user->key.owner));
+  int pad = LOGIN_WIDTH - (int)strlen(user->key.owner);
+  printf("%*s  %s\n", pad > 0 ? pad : 0, "", user_permissions_text(user));
 }
 
 static int user_list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user list [--data DIR] [--json]\n"
       "Lists the users in the order of their logins, with their permissions.";
-  command c = {0};
+  user_command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   if (!user_begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
-  static st_user persons[PAGE];
+  static st_user users[PAGE];
   char error[ST_ERROR_MAX], after[ST_NAME_MAX + 1] = "";
   size_t count = PAGE;
   bool first = true;
-  st_store_status stored = ST_STORE_OK;
+  st_store_status status = ST_STORE_OK;
   if (c.json) fputc('[', stdout);
-  while (stored == ST_STORE_OK && count == PAGE) {
-    stored = st_store_user_list(c.store, after, PAGE, persons, &count, error);
-    for (size_t i = 0; stored == ST_STORE_OK && i < count; i++, first = false) {
-      user_print_row(&persons[i], c.json, first);
+  while (status == ST_STORE_OK && count == PAGE) {
+    status = st_store_user_list(c.store, after, PAGE, users, &count, error);
+    for (size_t i = 0; status == ST_STORE_OK && i < count; i++, first = false) {
+      user_print_row(&users[i], c.json, first);
     }
-    if (count > 0) memcpy(after, persons[count - 1].key.owner, sizeof after);
+    if (count > 0) memcpy(after, users[count - 1].key.owner, sizeof after);
   }
-  int code = user_finish(&c, stored, error);
+  int code = user_finish(&c, status, error);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) fputs(first ? "]\n" : "\n]\n", stdout);
   return st_print_flush(code);
@@ -265,19 +266,18 @@ static int user_show(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user show LOGIN [--data DIR] [--json]\n"
       "Shows a user. Of the password only a salted hash is stored.";
-  command c = {0};
+  user_command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
-  st_user person = {0};
+  st_user user = {0};
   char error[ST_ERROR_MAX];
   if (!user_begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
-  int code =
-      user_finish(&c, st_store_user_find(c.store, st_text(c.words[0]), &person, error), error);
+  int code = user_finish(&c, st_store_user_find(c.store, st_text(c.words[0]), &user, error), error);
   if (code != ST_EXIT_DONE) return code;
   if (c.json) {
-    user_print_json(&person);
+    user_print_json(&user);
     fputc('\n', stdout);
   } else {
-    user_print(&person);
+    user_print(&user);
   }
   return st_print_flush(code);
 }
@@ -291,7 +291,7 @@ static int user_permissions(int argc, char **argv) {
       "away, the user's sessions and the keys that hold it end at once. Lists what the user made\n"
       "with it for others; that stays valid. --and-made ends what the user made with any\n"
       "permission that the user no longer has.";
-  command c = {0};
+  user_command c = {0};
   const st_option options[] = {
       {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
@@ -302,12 +302,12 @@ static int user_permissions(int argc, char **argv) {
     return st_options_usage(&c.arguments, ST_PERMISSIONS_FORM);
   if (!user_open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
-  act.made = &c.made;
+  st_audit_context context = st_input_audit_context(who);
+  context.made = &c.made;
   st_draw_sub(sub);
-  st_store_status stored =
-      st_store_user_set_permissions(c.store, &act, c.words[0], list, sub, &sequence, error);
-  return user_finish_change(&c, stored, sequence, error);
+  st_store_status status =
+      st_store_user_set_permissions(c.store, &context, c.words[0], list, sub, &sequence, error);
+  return user_finish_change(&c, status, sequence, error);
 }
 
 static int user_passwd(int argc, char **argv) {
@@ -315,7 +315,7 @@ static int user_passwd(int argc, char **argv) {
       "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
       "Sets a new password, read from standard input (on a terminal it asks for it), and ends the\n"
       "user's sessions.";
-  command c = {0};
+  user_command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
   int64_t sequence = 0;
@@ -328,33 +328,34 @@ static int user_passwd(int argc, char **argv) {
     return code;
   }
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
+  st_audit_context context = st_input_audit_context(who);
   st_draw_sub(sub);
-  st_store_status stored =
-      st_store_user_set_password(c.store, &act, c.words[0], phc, sub, &sequence, error);
+  st_store_status status =
+      st_store_user_set_password(c.store, &context, c.words[0], phc, sub, &sequence, error);
   subtoken_wipe(phc, sizeof phc);
-  return user_finish_change(&c, stored, sequence, error);
+  return user_finish_change(&c, status, sequence, error);
 }
 
-typedef enum ending { DISABLE, ENABLE, DELETE } ending;
+typedef enum user_action { USER_DISABLE, USER_ENABLE, USER_DELETE } user_action;
 
-static int user_change_one(int argc, char **argv, const char *name, const char *help, ending what) {
-  command c = {0};
+static int user_change_one(int argc, char **argv, const char *name, const char *help,
+                           user_action action) {
+  user_command c = {0};
   const st_option all[] = {
       {"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {"--and-made", &c.made.end, NULL}, {0}};
   const st_option fewer[] = {all[0], all[1], {0}};
-  const st_option *options = what == ENABLE ? fewer : all;
+  const st_option *options = action == USER_ENABLE ? fewer : all;
   char error[ST_ERROR_MAX];
   int64_t sequence = 0;
   if (!user_begin(&c, name, help, options, 1, argc, argv)) return c.arguments.code;
   char who[ST_WHO_MAX];
-  st_audit_context act = st_input_audit_context(who);
-  act.made = &c.made;
-  st_store_status stored = what == DELETE
-                               ? st_store_user_delete(c.store, &act, c.words[0], &sequence, error)
-                               : st_store_user_set_disabled(c.store, &act, c.words[0],
-                                                            what == DISABLE, &sequence, error);
-  return user_finish_change(&c, stored, sequence, error);
+  st_audit_context context = st_input_audit_context(who);
+  context.made = &c.made;
+  st_store_status status =
+      action == USER_DELETE ? st_store_user_delete(c.store, &context, c.words[0], &sequence, error)
+                            : st_store_user_set_disabled(c.store, &context, c.words[0],
+                                                         action == USER_DISABLE, &sequence, error);
+  return user_finish_change(&c, status, sequence, error);
 }
 
 static int user_disable(int argc, char **argv) {
@@ -363,14 +364,14 @@ static int user_disable(int argc, char **argv) {
       "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
       "Ends a user's sessions, and refuses the user's keys until the user is enabled again. Lists\n"
       "what the user made for others; that stays valid. --and-made deletes it.",
-      DISABLE);
+      USER_DISABLE);
 }
 
 static int user_enable(int argc, char **argv) {
   return user_change_one(argc, argv, "user enable",
                          "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
                          "Enables a disabled user, and the user's keys.",
-                         ENABLE);
+                         USER_ENABLE);
 }
 
 static int user_delete(int argc, char **argv) {
@@ -379,7 +380,7 @@ static int user_delete(int argc, char **argv) {
       "usage: subtoken user delete LOGIN [--and-made] [--data DIR] [--json]\n"
       "Deletes a user, with the sessions and keys and all tokens made with them.\n"
       "Lists what the user made for others; that stays valid. --and-made deletes it, too.",
-      DELETE);
+      USER_DELETE);
 }
 
 int st_cmd_user(int argc, char **argv) {

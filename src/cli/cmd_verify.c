@@ -29,7 +29,7 @@
 #include "subtoken/revocations.h"
 #include "subtoken/verify.h"
 
-#define TOKEN_MAX (1 << 20) /* more than is looked at, so that "too_large" can be said */
+#define TOKEN_MAX (1 << 20) /* longer than any token may be, so that the verdict is "too_large" */
 #define NEEDS_MAX 256
 /* A target of which every byte is escaped, and a token full of urls. */
 #define EXPLANATION_MAX (4 * SUBTOKEN_TARGET_MAX + SUBTOKEN_TOKEN_MAX)
@@ -172,7 +172,7 @@ static int verify_lines(const subtoken_verifier *verifier, const verify_question
     } else {
       puts("{\"ok\":false,\"status\":400,\"reason\":\"bad_line\"}");
     }
-    if (fflush(stdout) != 0) break; /* whoever asks may wait for each answer */
+    if (fflush(stdout) != 0) break; /* the caller may wait for each result */
   }
   bool broken = ferror(stdin) != 0;
   free(line);

@@ -25,8 +25,8 @@ void st_data_dir_trust_group(bool trust) {
   st_store_trust_group(trust);
 }
 
-/* Who may write DATA may not say that he may: the file has to be ours or root's. What else is wrong
- * with it is for `serve` to say.
+/* The group that may write DATA must not be able to declare itself trusted: the file has to be ours
+ * or root's. What else is wrong with the configuration is for `serve` to report.
  */
 static bool data_dir_trusts_group(const char *path) {
   size_t len;

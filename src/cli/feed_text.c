@@ -1,4 +1,6 @@
-/* The sentences about revocation data that several commands print. */
+/* What `verify`, `feed status` and others print about the revocation data of an edge: which file
+ * cannot be used, and why.
+ */
 #include "cli/feed_text.h"
 
 #include <errno.h>
@@ -11,13 +13,13 @@
 #include "subtoken/feed.h"
 #include "subtoken/revocations.h"
 
-/* What is the matter with FILE or FILE.alive, as a sentence. */
+/* What is wrong with FILE or FILE.alive. */
 static void feed_text_explain_files(const char *path, const subtoken_feed_file *file, char *error) {
   if (file->last != SUBTOKEN_FEED_IO) {
     snprintf(error, ST_ERROR_MAX, "%.300s: %s", path, subtoken_feed_result_text(file->last));
     return;
   }
-  /* The snapshot is looked at first: where it can be, it is the heartbeat that cannot. */
+  /* The snapshot is read first: when it is there, the heartbeat is not. */
   const char *suffix = st_file_exists(path) && file->error == ENOENT ? ".alive" : "";
   const char *reason = file->error == EINVAL ? "it is not a regular file" : strerror(file->error);
   snprintf(error, ST_ERROR_MAX, "cannot read %.300s%s: %s", path, suffix, reason);

@@ -1,11 +1,11 @@
-/* feed_text - what is wrong with revocation data, in words. */
+/* feed_text - texts about the revocation data of an edge, in error, of ST_ERROR_MAX bytes. */
 #ifndef ST_CLI_FEED_TEXT_H
 #define ST_CLI_FEED_TEXT_H
 
 #include "subtoken/feed.h"
 #include "subtoken/revocations.h"
 
-/* What is wrong with the files of a feed, as file->last says, with their name. */
+/* What is wrong with the files, as file->last has it, with their name. */
 void st_feed_text_error(const char *path, const subtoken_feed_file *file, char *error);
 
 /* That it is too old. */
@@ -13,6 +13,8 @@ void st_feed_text_age(const subtoken_feed *feed, int64_t now, int64_t monotonic,
 
 /* The monotonic seconds of revocations.h. */
 int64_t st_feed_text_monotonic(void);
+
+/* Adds that a file is a mount point, when it is one. */
 void st_feed_text_add_mount(const subtoken_feed_file *file, char *error);
 
 #endif

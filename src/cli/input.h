@@ -1,4 +1,4 @@
-/* input - what commands read from the user. */
+/* input - what commands read from the user: option values, standard input, a key file. */
 #ifndef ST_CLI_INPUT_H
 #define ST_CLI_INPUT_H
 
@@ -35,7 +35,8 @@ subtoken_text st_input_trim(subtoken_text text);
  */
 bool st_input_password(char *out, size_t size, subtoken_text *password, char *error);
 
-/* Who types a command, for the audit log: "user NAME", in who, and now. */
+/* The context of a change for the audit log: "user NAME" of the operating system, in who, and the
+ * time. */
 #define ST_WHO_MAX (ST_NAME_MAX + 16)
 
 st_audit_context st_input_audit_context(char who[ST_WHO_MAX]);

@@ -1,4 +1,4 @@
-/* command - what the sub-commands share: options, exit codes, DATA, printing. */
+/* options - the command line: which command, and its options. */
 #ifndef ST_CLI_OPTIONS_H
 #define ST_CLI_OPTIONS_H
 
@@ -6,13 +6,15 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* A sub-command, or a word after one: its row in a table that ends with name NULL. */
+/* A command, or a command of a command (`key list`): a row of a table that ends with name NULL. */
 typedef struct st_command {
   const char *name;
   int (*run)(int argc, char **argv);
   const char *summary;
 } st_command;
 
+/* Runs the command that the first argument names, or prints help. program: what to call it in
+ * errors. */
 int st_options_run_command(const st_command *table, const char *program, int argc, char **argv);
 
 /* An option is a flag, or takes a value: `--name value` or `--name=value`. The table
@@ -24,12 +26,10 @@ typedef struct st_option {
   const char **value; /* NULL when it is a flag */
 } st_option;
 
-/* Reads options, and up to word_max words that are none, in any order. Anything else
- * is said, with the usage line, and false. --help prints help and sets *helped.
- */
+/* What a command takes: options, and up to word_max words that are none, in any order. */
 typedef struct st_arguments {
   const char *command; /* "key create", for messages */
-  const char *help;    /* its first line is the usage */
+  const char *help;    /* begins with its usage lines */
   const st_option *options;
   const char **words;
   size_t word_max;
@@ -37,11 +37,17 @@ typedef struct st_arguments {
   bool helped;
   int code; /* set by st_options_begin */
 } st_arguments;
+
+/* False for anything else, which is printed with the usage. --help prints the help and sets helped.
+ */
 bool st_options_read(st_arguments *arguments, int argc, char **argv);
-/* What each command begins with: false when it has nothing left to do, because it was used
- * wrongly or printed its help, and code is its exit code.
+
+/* How each command begins: false when nothing is left to do, because the usage was wrong or the
+ * help is printed; then code is its exit code.
  */
 bool st_options_begin(st_arguments *arguments, int argc, char **argv);
+
+/* Prints `subtoken COMMAND: text` and the usage; ST_EXIT_USAGE. */
 int st_options_usage(const st_arguments *arguments, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,5 +1,5 @@
-/* Prints texts that may come from anybody, JSON, times and errors. Control characters are escaped
- * on their way to a terminal.
+/* Prints text, JSON, times and errors. Everything that a user or a file could have chosen is
+ * escaped, so that a terminal obeys none of it. What a command prints is in its own file.
  */
 #include "cli/print.h"
 

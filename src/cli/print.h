@@ -1,4 +1,4 @@
-/* print - what commands print. */
+/* print - what commands print: text and JSON to standard output, errors to standard error. */
 #ifndef ST_CLI_PRINT_H
 #define ST_CLI_PRINT_H
 
@@ -10,28 +10,26 @@
 /* `subtoken COMMAND: text` to standard error; the answer is code. */
 int st_print_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Text that may come from anybody, to a terminal: control characters are escaped. */
+/* Untrusted text: control characters, and bytes that are not UTF-8, are escaped as \xNN. */
 void st_print_text(FILE *out, subtoken_text text);
 
 /* The same as a JSON string, with its quotes. */
 void st_print_json(FILE *out, subtoken_text text);
 void st_print_time(FILE *out, int64_t seconds);
 
-/* What was made with what has ended or been disabled, for others; nothing when there is none. */
+/* What was made with a key or user that is now disabled or deleted; nothing when there is none. */
 void st_print_made(const st_derived *made);
 
 /* {"ok":true,"sequence":7,"made":{...}} and the end of the line. */
 void st_print_change_json(int64_t sequence, const st_derived *made);
 
-/* A line above the rows of a list, for who reads it on a terminal; a program in a pipe gets the
- * rows alone. */
+/* A line above the rows of a list, on a terminal; in a pipe there are the rows alone. */
 void st_print_heading(const char *heading);
 
-/* What was printed has reached its file, or the exit code says that it has not. */
+/* Flushes standard output: code, or ST_EXIT_FAILED with an error when it cannot be written. */
 int st_print_flush(int code);
 
-/* `FILE:LINE:COLUMN: text` to standard error, as compilers say it, so that editors find the
- * place. */
+/* `FILE:LINE:COLUMN: text` to standard error, as compilers print it, so that editors find it. */
 void st_print_policy_error(const char *path, const subtoken_policy_error *error);
 
 #endif

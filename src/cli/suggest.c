@@ -1,5 +1,5 @@
-/* How far a word is from a name: the optimal string alignment distance, in which swapping two
- * neighbours counts once (Damerau, 1964). For st_options_run_command and st_options_read.
+/* The name nearest to a word, by the optimal string alignment distance, in which swapping two
+ * neighbours counts once (Damerau, 1964). options.c offers the names of commands and options.
  */
 #include "cli/suggest.h"
 

@@ -1,4 +1,4 @@
-/* suggest - which of several names somebody may have meant who typed another one. */
+/* suggest - which of several names may have been meant. */
 #ifndef ST_CLI_SUGGEST_H
 #define ST_CLI_SUGGEST_H
 

@@ -1,5 +1,6 @@
 /* Asks the files that `subtoken pull` keeps about each sub, as an edge does, without the database
- * (verify_store.c). The files are read by the library; here is when, and what is told of them.
+ * (verify_store.c). The files are read by the library; here is when, and what is printed about
+ * them.
  */
 #include "cli/verify_files.h"
 
@@ -30,7 +31,7 @@ bool st_verify_files_start(st_verify_files *source, const char *path,
   source->reported = SUBTOKEN_FEED_OK;
   verifier->revoked = verify_files_revoked;
   verifier->revoked_context = source;
-  /* Waits for a pair that is just being replaced; a failure is told when the files are asked. */
+  /* Waits for a pair that is just being replaced; a failure is printed when the files are asked. */
   subtoken_feed_result loaded =
       subtoken_feed_file_load(&source->file, source->ring, now, st_feed_text_monotonic());
   (void)loaded;

@@ -11,12 +11,12 @@ typedef struct st_verify_files {
   const subtoken_ring *ring;
   subtoken_feed_file file;
   subtoken_feed_clock clock;
-  subtoken_feed_result reported; /* what was last told of the files */
+  subtoken_feed_result reported; /* what was printed last */
 } st_verify_files;
 
 /* Loads the files; the verifier, which has its ring already, asks them from now on. source must
  * live as long as it does. False: the path is empty or too long. That the files are not good is
- * told by st_verify_files_refresh.
+ * printed by st_verify_files_refresh.
  */
 bool st_verify_files_start(st_verify_files *source, const char *path,
                            const subtoken_feed_settings *settings, int64_t now,

@@ -708,7 +708,7 @@ def inspect_shows_the_session_of_an_access_token():
     """And verify takes no notice of it, unless it is of the wrong form."""
     made = sign(K0, claims() | {"sid": "L-1_z"})
     out = run("inspect", stdin=made)[1]
-    assert out.splitlines()[-1] == "login:    L-1_z", out
+    assert out.splitlines()[-1] == "session:  L-1_z", out
     assert json.loads(run("inspect", "--json", stdin=made)[1])["claims"]["sid"] == "L-1_z"
     assert "login" not in run("inspect", stdin=sign(K0, claims()))[1]
     words = ["verify", "--at", str(NOW), "--secrets", RING, "--no-revocations", "--json"]
