@@ -100,8 +100,8 @@ typedef struct snapshot_contents {
 } snapshot_contents;
 
 /* The hashes of base with changes, which ascend, in them. */
-static void merge_changes(const st_snapshot *base, const st_revocation_change *changes,
-                          uint32_t count, snapshot_contents *out) {
+static void snapshot_merge_changes(const st_snapshot *base, const st_revocation_change *changes,
+                                   uint32_t count, snapshot_contents *out) {
   const uint8_t *at = base->bytes + st_snapshot_hashes_at(st_snapshot_bits(base->count));
   const uint8_t *end = at + 8 * (size_t)base->count;
   for (uint32_t i = 0; i < count; i++) {
@@ -136,7 +136,7 @@ static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *
   bool room = allocate(now, (uint64_t)base->count + count, count);
   if (room) {
     if (count > 1) qsort(changes, count, sizeof *changes, compare_hashes);
-    merge_changes(base, changes, count, now);
+    snapshot_merge_changes(base, changes, count, now);
   }
   free(changes);
   return room ? ST_FEED_READY : ST_FEED_NO_MEMORY;
