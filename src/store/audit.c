@@ -1,11 +1,11 @@
-/* The audit log: a change's line is written in the transaction of the change, so that there is no
- * change without its line and no line without its change.
+/* Writes the audit log. The line of a change is written in the transaction of the change: there is
+ * no change without its line, and no line without its change. It is read in audit_list.c.
  */
 #include "store/audit.h"
 
 #include <string.h>
 
-/* As much of a text as fits where it is read back; no character is cut in two. */
+/* As much of a text as a line has room for. No character is cut in two. */
 static st_value cut(const char *text, size_t max) {
   size_t len = strnlen(text, max + 1);
   if (len > max) {
@@ -31,7 +31,7 @@ st_store_status st_audit_write_detail(st_db *db, const st_change *change, const 
                                : ST_STORE_FAILED;
 }
 
-/* Names come last: whoever chose one could make it look like what follows. */
+/* Names come last: a name could be chosen to look like what follows. */
 st_store_status st_audit_write_row(st_db *db, const st_change *change, const char *action,
                                    const st_key *row, const st_ended *ended,
                                    const st_derived *made) {

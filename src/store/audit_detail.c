@@ -1,5 +1,5 @@
-/* The words of the audit log's details. They are read by people and searched by programs: whoever
- * changes one changes what is documented.
+/* Writes the details of the audit log's lines. People read them and programs search them, so a
+ * changed word is a changed interface.
  */
 #include "store/audit_detail.h"
 
@@ -43,7 +43,7 @@ static void write_count(st_writer *writer, int64_t count, const char *one, const
   st_write_truncated(writer, count == 1 ? one : many);
 }
 
-/* Usernames are quoted: who chose one could make it look like what follows. */
+/* Usernames are quoted: one could be chosen to look like what follows. */
 void st_audit_detail_made(st_writer *writer, const st_derived *made) {
   if (made->keys + made->users == 0) return;
   st_audit_detail(writer,

@@ -1,4 +1,4 @@
-/* The audit log as it is read. It is written in audit.c. */
+/* Reads the audit log in pages. It is written in audit.c. */
 #include <string.h>
 
 #include "store/query.h"

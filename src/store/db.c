@@ -1,6 +1,6 @@
-/* Statements by name, and the row that one stands at: calls of the implementation's operations,
- * and the few things that all callers want of them. What a statement says is in the
- * implementation's statements.c; what a change means is in the other files of this folder.
+/* Runs statements by name and reads their rows: thin calls of an implementation's operations, and
+ * the few things that all callers need of them. The text of a statement is the implementation's;
+ * what a change means is in the other files of this folder.
  */
 #include "store/db.h"
 

@@ -1,7 +1,7 @@
-/* What was made with a key or by a user, for others: it does not end with them, so a change that
- * takes a permission away, disables or deletes says what of it is still valid, or ends it too.
+/* What was made with a key or by a user, for others, does not end with them. A change that takes a
+ * permission away, disables or deletes therefore reports what of it is still valid, or ends it too.
  *
- * It is found before the change, by made_by and over any number of steps; what is still valid after
+ * It is found before the change, by made_by and over any number of steps. What is still valid after
  * the change is counted and listed, or ended (row_set.c).
  */
 #include "store/derived.h"
@@ -10,7 +10,7 @@
 
 #include "store/row_set.h"
 
-/* Without an end that is asked for, what is found is only told: so many rows are looked at. */
+/* Unless the caller asked to end it, at most so many rows are looked at. */
 #define LOOKED_AT_MOST 10000
 
 static bool ends(const st_change *change) {
@@ -44,7 +44,7 @@ static st_store_status count_made(st_db *db, const st_change *change, st_derived
   return status;
 }
 
-/* The first of them; the others are only counted. */
+/* The first ones; the others are only counted. */
 static st_store_status list_made(st_db *db, const st_change *change, st_derived *made) {
   st_row row;
   st_store_status status =
@@ -63,7 +63,7 @@ static st_store_status list_made(st_db *db, const st_change *change, st_derived 
   return status == ST_STORE_NOT_FOUND ? ST_STORE_OK : status;
 }
 
-/* Users end with their keys, which have been found, too, and their sessions. */
+/* Users end with their keys, which were found too, and with their sessions. */
 static st_store_status end_made(st_db *db, const st_change *change, const char *because) {
   st_ended ended;
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&

@@ -1,4 +1,4 @@
-/* The row that a key, a user and a session have alike. A user or session is a key that grants
+/* The row that keys, users and sessions have in common. A user or a session is a key that grants
  * something to a sub of its own; what it has besides is in users.c and sessions.c.
  */
 #include "store/key_row.h"

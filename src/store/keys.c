@@ -1,6 +1,6 @@
-/* Parent keys: made, changed and ended, with what that means for the sessions that rest on them,
- * for the revocation data and for the audit log; found and listed for the management; when they
- * were used last. Their look-up by a request is not here (st_driver).
+/* Parent keys: made, changed and ended, with what that means for their sessions, the revocation
+ * data and the audit log; found and listed for the management; and when they were last used. A
+ * request looks a key up by another way: st_driver.
  */
 #include <string.h>
 
@@ -11,8 +11,8 @@
 
 /* ---- made ---- */
 
-/* Does the user make a key for himself, in a session or by HTTP Basic? A key of the user's is not
- * the user: whoever gave it to him may not have known who that is.
+/* Does the user make a key for himself, in a session or by HTTP Basic? One of the user's keys is
+ * not the user: it may have been given to him by somebody who did not know who he is.
  */
 static st_store_status made_by_owner(st_db *db, const st_change *change, const st_key *key,
                                      bool *is) {
@@ -26,8 +26,8 @@ static st_store_status made_by_owner(st_db *db, const st_change *change, const s
   return status;
 }
 
-/* The owner is a name, which may be that of a user: one who is disabled, or one who chose it by
- * registering, and would manage the key.
+/* The owner is a name. It may be that of a user who is disabled, or of one who chose it by
+ * registering and would manage the key.
  */
 static st_store_status check_owner(st_db *db, const st_change *change, st_key *key) {
   st_row row;
@@ -75,7 +75,7 @@ st_store_status st_store_key_create(st_store *store, const st_audit_context *con
 
 /* ---- changed and ended ---- */
 
-/* The key that a change is about, as it is before. */
+/* The key as it is before the change. */
 static st_store_status key_before(st_db *db, const st_change *change, st_key *key) {
   st_row row;
   st_store_status status =
@@ -111,7 +111,7 @@ st_store_status st_store_key_rename(st_store *store, const st_audit_context *con
   return st_transaction_run(store, make_name, &change, error);
 }
 
-/* What was made with it for others does not end with a key. */
+/* What was made with the key for others does not end with it. */
 static st_store_status settle_derived(st_db *db, const st_change *change, const st_key *key,
                                       st_derived *made) {
   bool ok = st_derived_find(db, change, key, NULL, made) == ST_STORE_OK &&
@@ -161,7 +161,7 @@ static st_store_status make_deleted(st_db *db, const st_change *change) {
   if (status == ST_STORE_OK) status = st_row_set_of(db, change->id);
   if (status == ST_STORE_OK) status = st_row_set_end(db, change, NULL, &ended);
   if (status == ST_STORE_OK) status = settle_derived(db, change, &key, &made);
-  ended.keys = 0; /* the one that this is about */
+  ended.keys = 0; /* the deleted key itself does not count */
   return status == ST_STORE_OK ? st_audit_write_row(db, change, "key.delete", &key, &ended, &made)
                                : status;
 }

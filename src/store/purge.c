@@ -1,20 +1,20 @@
-/* What the store forgets when no token can need it any more, by two clocks: that of the machine,
- * which may be wrong, and the uptime of servers, which is counted here and never is ahead. And the
- * sequence that is taken with nothing changed. The argument is subtoken_revocation(7).
+/* Forgets what no token can need any more, judged by two clocks: the wall clock, which may be
+ * wrong, and the uptime of servers, which is counted here and never runs ahead. Also takes a
+ * sequence with nothing changed. The reasoning is in subtoken_revocation(7).
  */
 #include "store/row_set.h"
 #include "store/settings.h"
 
-#define LOG_MAX 200000 /* changes kept, at least; who is further behind fetches all */
+#define LOG_MAX 200000 /* changes kept at least; an edge further behind fetches everything */
 #define DAY 86400
-#define MAX_LIFE_DEFAULT (INT64_C(365) * DAY) /* as long as no server has said its own */
-/* A token ends at the revocation and its longest life, by the clock of who signed it, and is good
- * for a leeway longer at an edge whose clock may be a leeway behind.
+#define MAX_LIFE_DEFAULT (INT64_C(365) * DAY) /* until a server has set its own */
+/* A token may have been signed until the revocation, by the clock of its signer, lives for its
+ * longest life, and is accepted for a leeway longer at an edge whose clock may be a leeway behind.
  */
 #define LEEWAYS (INT64_C(2) * SUBTOKEN_LEEWAY_MAX)
-#define SEQUENCES_MAX 200000 /* sequences that are kept, at least */
-#define CATCH_UP 4           /* how much faster than time the sweep time goes after a stop */
-#define SWEEP_ROWS 1000      /* of each table in a transaction, and how many of these in a purge */
+#define SEQUENCES_MAX 200000 /* sequences kept at least */
+#define CATCH_UP 4           /* after a stop, the sweep time goes so much faster than uptime */
+#define SWEEP_ROWS 1000      /* of each table in a transaction, and SWEEPS of these in a purge */
 #define SWEEPS 20
 
 static st_store_status make_next(st_db *db, const st_change *change) {
@@ -30,10 +30,9 @@ st_store_status st_store_bump_sequence(st_store *store, int64_t now_us, int64_t 
 
 /* ---- uptime ---- */
 
-/* What this handle's monotonic clock says has passed since it last counted is uptime, if no other
- * server has counted it already: the largest counts, never the sum. The first call of a handle
- * counts nothing, however long ago the last one before it was. *passed is by how much the store's
- * uptime went on.
+/* What has passed by this handle's monotonic clock since it last counted is uptime, unless another
+ * server has counted it already: the larger figure counts, never the sum. The first call of a
+ * handle counts nothing. *passed: by how much the store's uptime grew.
  */
 static st_store_status count_uptime(st_db *db, int64_t monotonic_us, int64_t *uptime,
                                     int64_t *passed) {
@@ -67,7 +66,7 @@ st_store_status st_store_count_uptime(st_store *store, int64_t monotonic_us, cha
 
 /* ---- purging ---- */
 
-/* Before when something must have ended, or expired, to be of no more use. */
+/* What ended or expired before these times can go. */
 typedef struct horizons {
   int64_t monotonic_us; /* of the caller */
   int64_t sweep_time;
@@ -75,8 +74,9 @@ typedef struct horizons {
   int64_t removed; /* by the last sweep */
 } horizons;
 
-/* The time by which sessions and refresh tokens are removed, which a clock that is ahead for a
- * while must not end: it follows the clock back at once, and ahead as servers run.
+/* Sessions and refresh tokens are removed by a time of their own, because a wall clock that runs
+ * ahead for a while must not end them: it follows the wall clock back at once, and forward only as
+ * servers run.
  */
 static st_store_status set_sweep_time(st_db *db, int64_t now, int64_t passed, int64_t *time) {
   int64_t known = 0;
@@ -88,7 +88,9 @@ static st_store_status set_sweep_time(st_db *db, int64_t now, int64_t passed, in
   return st_settings_write(db, ST_SETTING_SWEEP_TIME, *time);
 }
 
-/* Keep the newest `most` rows: find the newest that goes, cut up to it, remember that. */
+/* Keep the newest `most` entries: find the newest that goes, cut up to it, and remember where the
+ * rest begins.
+ */
 static st_store_status shorten(st_db *db, st_sql find, st_sql cut, st_sql remember, int64_t most) {
   int64_t last = 0;
   st_store_status found = st_db_query_number(db, find, ST_VALUES(st_db_number(most)), &last);
@@ -98,7 +100,9 @@ static st_store_status shorten(st_db *db, st_sql find, st_sql cut, st_sql rememb
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-/* One more than the last is the sequence if anything goes, and is not taken if nothing does. */
+/* The sequence that the change would take is written before it is known whether anything goes; it
+ * is taken only if something does.
+ */
 static st_store_status purge_listed(st_db *db, const st_change *change, int64_t clock,
                                     int64_t uptime) {
   int64_t before = 0, purged = 0;
@@ -145,8 +149,8 @@ static st_store_status make_swept(st_db *db, const st_change *change) {
   return status;
 }
 
-/* The rows of sessions go in small transactions, so that nobody waits long for the lock; what a
- * call leaves, the next one takes.
+/* Rows of sessions go in small transactions, so that nobody waits long for the lock. What one call
+ * leaves, the next one removes.
  */
 st_store_status st_store_purge(st_store *store, int64_t now_us, int64_t monotonic_us, char *error) {
   horizons h = {.monotonic_us = monotonic_us};

@@ -1,11 +1,11 @@
-/* Rows of a question of the management, a page or one. Questions of a request's hot path do not
- * come here: the implementation answers them itself (st_driver).
+/* Reads rows for the management, a page or one. A request's own look-ups are not here: the
+ * implementation answers them itself (st_driver).
  */
 #include "store/query.h"
 
 #include <string.h>
 
-/* ST_STORE_OK after the last row, too. *error is written unless it answers that. */
+/* ST_STORE_OK also after the last row. Writes error unless it answers that. */
 static st_store_status take_rows(st_db *db, st_row *row, st_store_status first,
                                  const st_query_page *page, char *error) {
   size_t i = 0;

@@ -1,7 +1,7 @@
-/* What another history of the revocation data listed, taken over: a snapshot that edges hold and
- * this database does not lead to, because it is a backup or a copy; and the sub of a token that
- * this database has never made. The argument is subtoken_revocation(7). What a hash stands for is
- * not known here unless a key has it, so it is listed as it is, under a name that is no sub.
+/* Takes over what another history of the revocation data listed: a snapshot that edges hold and
+ * this store does not lead to, because it is a backup or a copy; and revokes the sub of a token
+ * that this store has never made. The reasoning is in subtoken_revocation(7). Unless a key has the
+ * hash, its sub is not known here: it is listed under a name that is no sub.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ static st_store_status fill_snapshot(st_db *db, const st_revocation_snapshot *sn
   return status;
 }
 
-/* Hashes of two keys cannot be listed together: those of this database are computed anew, if it has
- * a sub for each. ST_STORE_DENIED: it has not.
+/* Hashes under two hash keys cannot be listed together. Those of this store are computed anew, if
+ * it has a sub for each; otherwise ST_STORE_DENIED.
  */
 static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *snapshot,
                                      int64_t sequence) {
@@ -46,7 +46,7 @@ static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *sn
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-/* Sessions that had ended, and those of keys that had, end again. */
+/* Sessions that had ended there, and those of keys that had, end here too. */
 static st_store_status end_sessions(st_db *db, const st_change *change, st_restore_report *report) {
   st_ended ended = {0};
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&
@@ -56,8 +56,8 @@ static st_store_status end_sessions(st_db *db, const st_change *change, st_resto
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-/* Keys and users that are in force here and were not there: whether they were deleted, disabled or
- * given a new sub is not known, so they are disabled, which whoever knows better can undo.
+/* Keys and users that are in force here and were not there. Whether they were deleted, disabled or
+ * given a new sub is not known, so they are disabled; an administrator can enable them.
  */
 static st_store_status disable_keys(st_db *db, const st_change *change, st_restore_report *report) {
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&
@@ -90,7 +90,7 @@ static st_store_status audit_restored(st_db *db, const st_change *change,
   return st_audit_write(db, change, "revocations.restore", target, detail);
 }
 
-/* What this database has touched later than that is known better here. */
+/* What this store has changed later than the snapshot is known better here. */
 static st_store_status make_restored(st_db *db, const st_change *change) {
   const restoring *r = change->data;
   int64_t sequence = 0;

@@ -1,6 +1,6 @@
-/* What it means that rows end, or are disabled: their subs are refused, the revocation data lists
- * their hashes at the sequence of the change, and the audit log has a line for each key. Which rows
- * those are is the business of keys.c, users.c, sessions.c, derived.c and restore.c.
+/* What happens when rows end or are disabled: their subs are refused, the revocation data lists
+ * their hashes at the sequence of the change, and each key has a line in the audit log. keys.c,
+ * users.c, sessions.c, derived.c and restore.c say which rows these are.
  */
 #include "store/row_set.h"
 
@@ -35,7 +35,7 @@ static st_store_status log_rows(st_db *db, const st_change *change) {
                                : status;
 }
 
-/* The subs that they have now are refused for ever. */
+/* The subs that the rows have now are refused for ever. */
 static st_store_status revoke_rows(st_db *db, const st_change *change) {
   st_value now = st_db_number(change->now);
   bool ok = st_db_run(db, ST_SQL_SET_REVOKE, ST_VALUES(now)) == ST_STORE_OK &&
@@ -96,7 +96,7 @@ st_store_status st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t lim
   return status;
 }
 
-/* Asked after the old sub is revoked, st_key_row_sub_is_new refuses it, too. */
+/* Called after the old sub is revoked, st_key_row_sub_is_new refuses that one too. */
 st_store_status st_row_set_new_sub(st_db *db, const st_change *change, const char *id,
                                    const char *sub) {
   if (st_row_set_of(db, id) != ST_STORE_OK || revoke_rows(db, change) != ST_STORE_OK) {
@@ -107,7 +107,7 @@ st_store_status st_row_set_new_sub(st_db *db, const st_change *change, const cha
     status = st_db_run_one(db, ST_SQL_ROW_REPLACE_SUB,
                            ST_VALUES(st_db_text(id), st_db_number(change->now), st_db_text(sub)));
   }
-  /* What is disabled is so with its new sub, too. */
+  /* A row that is disabled stays so with its new sub. */
   return status == ST_STORE_OK ? st_row_set_relist(db, change) : status;
 }
 

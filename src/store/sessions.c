@@ -1,6 +1,6 @@
-/* Sessions, and the refresh tokens that keep them alive: a chain for each session, in which every
- * token follows from the one before and the session's seed, so that hashes are all that is kept. A
- * token that is used twice ends its session (RFC 9700 section 4.14.2), unless it is a retry.
+/* Sessions, and the refresh tokens that keep them alive. The tokens of a session are a chain: each
+ * follows from the one before and the session's seed, so that only hashes are kept. A token that is
+ * used twice ends its session (RFC 9700 section 4.14.2), unless it is a retry.
  */
 #include <string.h>
 
@@ -39,7 +39,7 @@ typedef struct new_session {
   int64_t most; /* sessions of the grantor, with this one */
 } new_session;
 
-/* It grants what its grantor does, and no longer. */
+/* A session grants what its grantor does, and no longer. */
 static bool derive(const st_key *grantor, const st_change *change, st_key *session) {
   if (grantor->kind != ST_KIND_KEY && grantor->kind != ST_KIND_USER) return false;
   session->kind = grantor->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
@@ -55,8 +55,8 @@ static bool derive(const st_key *grantor, const st_change *change, st_key *sessi
   return true;
 }
 
-/* Make room for one more. Those whose time is over do not count, and are not ended: nothing of them
- * is good.
+/* Make room for one more. Expired sessions do not count and are not ended: nothing of them is
+ * valid.
  */
 static st_store_status end_oldest(st_db *db, const st_change *change, const st_key *grantor,
                                   int64_t most) {
@@ -183,7 +183,7 @@ static st_store_status find_successor(st_db *db, refreshing *r) {
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-/* Used just now, and nobody has used what it gave. */
+/* Used within `retry` seconds, and its successor is unused. */
 static st_store_status is_retry(st_db *db, const st_change *change, const kept_token *presented,
                                 const refreshing *r, bool *retry) {
   kept_token next;
@@ -233,8 +233,8 @@ static st_store_status make_refreshed(st_db *db, const st_change *change) {
   return status != ST_STORE_OK || retry ? status : end_reused(db, change, r);
 }
 
-/* Anybody can send 43 characters: whose token they are is found by reading, before a turn to write
- * is taken.
+/* Anybody can send 43 characters, so whether a session has the token is found by reading, before
+ * this waits for its turn to write.
  */
 st_store_status st_store_session_refresh(st_store *store, const st_audit_context *context,
                                          subtoken_text token, int64_t expires_at, int64_t retry,

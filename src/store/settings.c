@@ -1,5 +1,5 @@
-/* Numbers under names, for what must outlive a restart. The settings of a server are not here:
- * they are in its configuration (domain/config.h).
+/* Keeps numbers under names, for what must outlive a restart. The settings of a server are not
+ * these: they are in its configuration (domain/config.h).
  */
 #include "store/settings.h"
 

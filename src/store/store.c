@@ -1,5 +1,5 @@
-/* A store is opened by where it lies, and what must be quick is passed on to the implementation.
- * What changes mean is in the other files of this folder.
+/* Opens a store by its location, and passes on to the implementation what it answers itself. What
+ * changes mean is in the other files of this folder.
  */
 #include <string.h>
 

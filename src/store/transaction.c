@@ -1,6 +1,6 @@
-/* How every change of the store is made: who may write next, for how long one waits, what is
- * committed and what is rolled back, and which sequence the revocation data has it at. What the
- * changes are stands in keys.c, users.c, user_import.c, sessions.c, purge.c and restore.c.
+/* Runs a change of the store: its turn to write, how long it waits for that, its transaction, and
+ * the sequence at which the revocation data has it. What the changes do is in keys.c, users.c,
+ * user_import.c, sessions.c, purge.c and restore.c.
  */
 #include "store/transaction.h"
 #include "os/clock.h"
@@ -40,7 +40,7 @@ static st_store_status make_whole(st_db *db, st_change_fn *make, const st_change
   return status;
 }
 
-/* For what fails without a failure of the database. */
+/* For a change that was refused, not one that the database failed. */
 static const char *reason(st_store_status status) {
   switch (status) {
     case ST_STORE_EXISTS: return "it is there already";

@@ -1,5 +1,5 @@
-/* Users of an access file, taken over all or none: only as the caller saw them, and only those that
- * an import made. Reading such a file is domain/access_file.
+/* Imports the users of an access file, all or none: only as the caller saw them, and only over
+ * those that an import made. domain/access_file reads such a file.
  */
 #include <string.h>
 
@@ -24,7 +24,7 @@ st_store_status st_store_user_was_deleted(st_store *store, subtoken_text usernam
   return status;
 }
 
-/* The sub is another after each change that takes something away. */
+/* The sub changes whenever something is taken from the user. */
 bool st_store_user_fingerprint(const st_user *user, uint8_t seal[ST_HASH_LEN]) {
   char text[ST_SUB_LEN + 1 + ST_PERMISSIONS_TEXT_MAX + 1];
   st_writer writer = st_writer_on(text, sizeof text);
@@ -39,7 +39,7 @@ bool st_store_user_fingerprint(const st_user *user, uint8_t seal[ST_HASH_LEN]) {
 typedef struct batch {
   const st_user_import *users;
   size_t count;
-  size_t at; /* the one that it has come to */
+  size_t at; /* the user at which it stands */
   const char *problem;
 } batch;
 

@@ -1,6 +1,6 @@
-/* A user has a row among the keys, which is what the user may do, and one of his own, under the
+/* A user has a row among the keys, which says what the user may do, and a record under the
  * username. What is taken from a user is taken from what the user made. Shared by users.c and
- * user_import.c, which say when a user is made or changed.
+ * user_import.c.
  */
 #include "store/user_row.h"
 
@@ -77,7 +77,9 @@ st_store_status st_user_row_audit(st_db *db, const st_change *change, const char
 
 /* ---- other permissions, another password ---- */
 
-/* Into the set: the keys that hold what the user loses. *loses: there is such a permission. */
+/* Adds to the set the keys that hold a permission which the user loses. *loses: there is such a
+ * permission.
+ */
 static st_store_status find_losses(st_db *db, const st_key *row, const char *permissions,
                                    bool *loses) {
   st_cutter cutter = {st_text(row->permissions), row->permissions[0] == '\0'};
@@ -93,7 +95,7 @@ static st_store_status find_losses(st_db *db, const st_key *row, const char *per
   return status;
 }
 
-/* The keys in the set, and all sessions. */
+/* Ends the keys in the set and all sessions of the user. */
 static st_store_status end_losses(st_db *db, const st_change *change, const st_key *row,
                                   const st_user_revision *to, st_ended *ended) {
   char because[ST_NAME_MAX + 64];
@@ -106,7 +108,7 @@ static st_store_status end_losses(st_db *db, const st_change *change, const st_k
   return ok ? st_row_set_new_sub(db, change, row->id, to->sub) : ST_STORE_FAILED;
 }
 
-/* What is only added is there in the sessions that live. */
+/* Living sessions have a permission that is added at once. */
 static st_store_status grant(st_db *db, const st_change *change, const st_key *row,
                              const char *permissions) {
   const st_value *values =

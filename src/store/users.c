@@ -1,6 +1,5 @@
-/* Users: who may be made, what ends when one is disabled, deleted or loses a permission, and how
- * they are found. What of that happens to the record itself is in user_row.c; an import of many is
- * in user_import.c.
+/* Users: made, found, disabled and deleted, with what that means for their keys and sessions.
+ * user_row.c changes the record itself, user_import.c takes over many users.
  */
 #include <string.h>
 
@@ -36,7 +35,7 @@ typedef struct new_user {
   int64_t owned; /* keys that stand under the username already */
 } new_user;
 
-/* May who makes this user manage the keys of any owner? The operator may. */
+/* May the maker of this user manage the keys of any owner? The operator may. */
 static st_store_status manages_all(st_db *db, const st_change *change, bool registering,
                                    bool *all) {
   st_key grantor;
@@ -47,8 +46,8 @@ static st_store_status manages_all(st_db *db, const st_change *change, bool regi
   return status;
 }
 
-/* ST_STORE_EXISTS when the username is taken; by the owner of a key, too, unless who makes the user
- * could manage that key anyway: a user manages what stands under the username.
+/* ST_STORE_EXISTS: the username is taken. So it is when a key has it for an owner, unless the maker
+ * of the user could manage that key anyway: a user manages the keys under the username.
  */
 static st_store_status username_is_free(st_db *db, const st_change *change, new_user *new) {
   const st_value *username = ST_VALUES(st_db_text(new->user->key.owner));
@@ -152,7 +151,7 @@ st_store_status st_store_user_rehash(st_store *store, const char *username, cons
 
 /* ---- disabled, deleted ---- */
 
-/* The user's row as it shall be, and with it that of each key. */
+/* Disables or enables the user's row, and suspends or resumes each of the user's keys. */
 static st_store_status suspend(st_db *db, const st_change *change, const st_key *row) {
   st_value username = st_db_text(row->owner), now = st_db_number(change->now),
            yes = st_db_number(change->disabled);
@@ -166,7 +165,7 @@ static st_store_status suspend(st_db *db, const st_change *change, const st_key 
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-/* Those of the user, and those made with the user's keys. */
+/* Sessions of the user, and those made with the user's keys. */
 static st_store_status end_all_sessions(st_db *db, const st_change *change, const st_key *row,
                                         st_ended *ended) {
   bool ok = st_row_set_clear(db) == ST_STORE_OK &&

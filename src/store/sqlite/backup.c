@@ -19,8 +19,8 @@ static bool is_stopped(const copy *c) {
   return c->stop != NULL && *c->stop != 0;
 }
 
-/* As of one moment: the read transaction of the source goes on meanwhile, which in WAL blocks
- * nobody.
+/* The copy is of one moment: the read transaction of the source goes on meanwhile, which in WAL
+ * mode blocks nobody.
  */
 static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
   int64_t unused = 0;
@@ -35,8 +35,8 @@ static bool copy_pages(const copy *c, sqlite3 *from, sqlite3 *to) {
   return sqlite3_exec(from, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && copied;
 }
 
-/* From a connection of its own, so that nobody waits for it here either. The
- * copy is switched from WAL, so that it is one file and needs none beside it.
+/* On a connection of its own, so that nobody waits for it. The copy is switched from WAL mode, so
+ * that it is one file.
  */
 static bool copy_into(void *context, const char *path, char *error) {
   const copy *c = context;

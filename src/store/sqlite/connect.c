@@ -1,4 +1,6 @@
-/* A connection: the settings that durability rests on, and for how long it waits for others. */
+/* Opens a connection with the settings that durability rests on, and says how long one waits for
+ * other processes.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +56,7 @@ st_store_status st_sqlite_set_journal(const char *path, sqlite3 *db, const char 
 #define READ_WAIT_US 250000
 #define READ_WAIT_ANEW_US 1000000 /* since the last wait */
 
-/* Called by SQLite while another process has what is wanted: 0 gives up. */
+/* SQLite calls these while another process holds the lock; 0 gives up. */
 static int wait_to_write(void *context, int tries) {
   st_sqlite *store = context;
   int64_t close_us = atomic_load(&store->base.close_us), now = st_clock_monotonic_us();
@@ -83,7 +85,7 @@ bool st_sqlite_set_read_wait(sqlite3 *db, st_sqlite_wait *wait) {
   return sqlite3_busy_handler(db, wait_to_read, wait) == SQLITE_OK;
 }
 
-/* What is under way ends early: it fails. */
+/* What is under way fails. */
 void st_sqlite_interrupt(st_store *store) {
   st_sqlite *sqlite = (st_sqlite *)store;
   sqlite3_interrupt(sqlite->changes.connection);

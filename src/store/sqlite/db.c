@@ -1,5 +1,5 @@
-/* The rules' statements on SQLite: bound, stepped, and what came of it; begin and commit of a
- * change. The text of the statements is in statements.c, the connections are opened in open.c.
+/* Runs the rules' statements on SQLite, and begins and commits their changes. The text of the
+ * statements is in statements.c; open.c opens the connections.
  */
 #include <string.h>
 
@@ -41,7 +41,7 @@ bool st_sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t *value) {
 
 /* ---- values ---- */
 
-/* They outlive the statement, so SQLite need not copy them. */
+/* The caller's values outlive the statement, so SQLite need not copy them. */
 static bool bind_value(sqlite3_stmt *statement, int at, const st_value *v) {
   int code = SQLITE_OK; /* what is unbound is NULL */
   switch (v->type) {
@@ -135,7 +135,7 @@ static bool rows_key(void *rows, st_key *key) {
   return st_sqlite_take_key(rows, key);
 }
 
-/* Of SQLite's, or that a row made no sense to us. */
+/* What SQLite complained of; if of nothing, a row made no sense. */
 static st_store_status db_explain(st_db *db, const char *verb, char *error) {
   sqlite3 *connection = sqlite_db(db)->connection;
   int code = sqlite3_errcode(connection);
@@ -154,9 +154,9 @@ static st_store_status db_begin(st_db *db, int64_t until_us) {
                                                                              : ST_STORE_FAILED;
 }
 
-/* Whoever replaces the files between the first look and the commit has it answered as failed, for
- * it is not in what lies there now: what is acknowledged was at the path after its commit. Whoever
- * replaces them later puts back a backup, which is older than it may be.
+/* What is acknowledged was in the files at the path after its commit. If they are replaced between
+ * the first look and the commit, the change fails, because it is not in the new ones. If they are
+ * replaced later, that is a restored backup, which may be older.
  */
 static st_store_status db_commit(st_db *db, char *error) {
   st_sqlite_db *d = sqlite_db(db);

@@ -1,4 +1,4 @@
-/* Sentences about the file of a store, and what SQLite says of it. */
+/* Writes error texts about the file of a store and what SQLite says of it. */
 #include <errno.h>
 
 #include "os/error.h"

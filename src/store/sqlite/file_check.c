@@ -1,6 +1,6 @@
-/* May a file be opened? It must be ours, private, whole, and not a backup beside the -wal of
- * another file. What is not ours stays untouched: it is looked at before SQLite may write any of
- * it.
+/* Decides whether a file may be opened: it must be ours, private and whole, and no backup beside
+ * the -wal of another file. It is looked at before SQLite may write to it, so what is not ours
+ * stays untouched.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,10 +71,9 @@ bool st_sqlite_is_ours(const uint8_t *header) {
   return memcmp(header, "SQLite format 3", 16) == 0 && memcmp(header + 68, id, sizeof id) == 0;
 }
 
-/* What can be wrong with a file of ours that SQLite would not complain of. A
- * plain file with a -wal is a backup put beside what is left of another file,
- * which SQLite would mix into it. A page that is cut off is read as zeros, and
- * is in order only where the -wal or journal has it whole.
+/* What SQLite would not complain of. A file that is not in WAL mode and has a -wal is a backup put
+ * beside the rest of another database, which SQLite would mix into it. A page that is cut off is
+ * read as zeros, and is right only if the -wal or journal has all of it.
  */
 static st_store_status check_ours(const char *path, const uint8_t header[ST_SQLITE_HEADER_LEN],
                                   int64_t size, int64_t changes, char *error) {
@@ -90,8 +89,8 @@ static st_store_status check_ours(const char *path, const uint8_t header[ST_SQLI
   return ST_STORE_OK;
 }
 
-/* Judge the bytes before SQLite may write any: what is not ours stays untouched. A
- * file is put in place complete, so one that is empty has lost what it held.
+/* Before SQLite may write. A new file is put in place complete, so an empty one has lost what it
+ * held.
  */
 st_store_status st_sqlite_check_file(const char *path, bool trust_group, int64_t *size,
                                      char *error) {

@@ -1,5 +1,5 @@
-/* What the statements compute with functions of ours: the hash by which the revocation data lists a
- * sub, and whether one list of permissions is within another.
+/* The SQL functions that the statements call: the hash by which the revocation data lists a sub,
+ * and whether one list of permissions is within another.
  */
 #include "domain/permissions.h"
 #include "store/sqlite/sqlite.h"

@@ -1,14 +1,14 @@
-/* Is what is open still what lies at the path? A database that is replaced, cut short or
+/* Checks that the open files are still those at the path. A database that is replaced, cut short or
  * overwritten while it is in use, or whose -wal or -shm is, goes on working for those who have it
- * open: what they change then is lost with the last of them, or mixed into another file. So every
- * change looks before and after its commit, readers look again and again, and until the files are
- * as they were nothing is answered.
+ * open; what they change is lost when the last of them closes it, or is mixed into another file. So
+ * each change looks before and after its commit, readers look at intervals, and until the files are
+ * as they were every question fails.
  *
- * Not noticed is a copy that somebody writes over the file byte for byte, in the mode of one that
- * is in use and as new as it is: no such copy is made by `subtoken backup`.
+ * It does not notice a copy that is written over the file byte for byte, in WAL mode and as new as
+ * the file is; `subtoken backup` makes no such copy.
  *
- * What is asked costs five system calls and no lock. The main file is read through SQLite's own
- * handle: see sqlite.h.
+ * A look costs five system calls and no lock. The main file is read through SQLite's own handle:
+ * see sqlite.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@
 #define HEADER_PAGES 28
 #define HEADER_VALID_FOR 92 /* the same counter, written with the first */
 #define TORN_MAX 10         /* times that a header is read while somebody writes it */
-#define AGAIN_MAX 50        /* times that a file is looked at that seems to be wrong */
+#define AGAIN_MAX 50        /* times that a file which seems wrong is looked at */
 #define AGAIN_MS 10
 
 static const char *const suffixes[ST_SQLITE_FILES] = {"", "-wal", "-shm"};
@@ -62,8 +62,8 @@ static uint32_t number_at(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* The start of the file that is open; what is missing is zeros. A checkpoint may be writing it, so
- * it counts when both counters in it agree.
+/* Reads the start of the open file; what is missing is zeros. A checkpoint may be writing it, so it
+ * counts only when both counters in it agree.
  */
 static bool read_start(sqlite3 *db, uint8_t header[ST_SQLITE_HEADER_LEN], sqlite3_int64 *size) {
   sqlite3_file *file = NULL;
@@ -109,9 +109,9 @@ static void keep_seen(st_sqlite *store, const content *c, uint32_t seen) {
   atomic_store(&store->size_seen, c->size);
 }
 
-/* In this mode the counter in the file never goes back, and the file gets shorter only by a VACUUM,
- * which says the new length in it first. A copy made by `subtoken backup` is not in this mode.
- * What was seen before is read before the file is, as others look, too.
+/* In WAL mode the counter in the file never goes back, and the file gets shorter only by a VACUUM,
+ * which writes the new length into it first. A copy made by `subtoken backup` is not in WAL mode.
+ * What was seen before is loaded before the file is read, because other threads look too.
  */
 static bool seems_same(st_sqlite *store, sqlite3 *db) {
   uint32_t seen = atomic_load(&store->changes_seen);
@@ -123,8 +123,8 @@ static bool seems_same(st_sqlite *store, sqlite3 *db) {
   return true;
 }
 
-/* The file may have been written back between two of the reads above, or be just now: what is wrong
- * stays wrong. Known to be so it is not waited for again.
+/* The file may be being written back, or have been between two reads above; what is really wrong
+ * stays wrong. Once known to be wrong it is not waited for again.
  */
 static bool is_same_content(st_sqlite *store, sqlite3 *db) {
   bool same = seems_same(store, db);
@@ -135,7 +135,7 @@ static bool is_same_content(st_sqlite *store, sqlite3 *db) {
   return same;
 }
 
-/* Why it must not go on, or NULL. */
+/* What is wrong, or NULL. */
 static const char *fault_of(st_sqlite *store, sqlite3 *db, st_sqlite_file_state *state) {
   int moved = 1;
   *state = ST_SQLITE_REPLACED;

@@ -1,6 +1,6 @@
-/* A store on SQLite is opened: its file found or made, checked, brought up to date, and every
- * connection opened with its statements; and closed. What it then does is in the files that the
- * driver below names.
+/* Opens a store on SQLite: finds or makes its file, has it checked and brought up to date, opens
+ * the connections and prepares their statements. The driver below names what answers which
+ * question.
  */
 #include "store/sqlite/open.h"
 
@@ -46,13 +46,13 @@ static bool build(void *unused, const char *path, char *error) {
   return status == ST_STORE_OK;
 }
 
-/* The absolute path, links resolved, of a file that is there now. Another process may
- * make it at the same time: whose is in place first is everybody's.
+/* The absolute path, links resolved, of a file that exists now. Another process may make it at the
+ * same time; the one put in place first is used by both.
  */
 static st_store_status find_file(const char *path, bool create, char **found, char *error) {
   struct stat status;
   int64_t changes =
-      st_sqlite_size_beside(path, "-wal"); /* before we look for the file: it comes later */
+      st_sqlite_size_beside(path, "-wal"); /* read before the file is: it is made after it */
   bool missing = stat(path, &status) != 0 && errno == ENOENT;
   if (missing && changes > 0) {
     return st_db_fail(error, "%s is missing, but its -wal is there: restore a backup",
@@ -82,7 +82,7 @@ static st_store_status check_same(const st_sqlite *store, sqlite3 *db, char *err
 
 /* ---- the statements ---- */
 
-/* Those that only read, on the connection of the management. */
+/* The statements that only read, on the connection of the management. */
 static bool prepare_queries(st_sqlite_db *db) {
   static const st_sql which[] = {ST_SQL_KEY_FIND,         ST_SQL_KEY_FIND_SUB, ST_SQL_KEY_LIST,
                                  ST_SQL_KEY_LIST_OWNED,   ST_SQL_KEY_COUNT,    ST_SQL_SETTING_GET,
@@ -110,7 +110,7 @@ static bool prepare_changes(st_sqlite_db *db) {
          st_sqlite_prepare(db->connection, st_sqlite_sql, db->statements, ST_SQL_COUNT);
 }
 
-/* Preparing the statements finds out that every table and column is there. */
+/* Preparing the statements checks that every table and column exists. */
 static st_store_status prepare_all(st_sqlite *store, char *error) {
   sqlite3 *db = store->changes.connection;
   bool ok = prepare_changes(&store->changes);
@@ -131,7 +131,7 @@ static st_store_status prepare_all(st_sqlite *store, char *error) {
 
 /* ---- the connections ---- */
 
-/* A connection for those who only read. */
+/* A connection that only reads. */
 static st_store_status open_to_read(st_sqlite *store, sqlite3 **db, st_sqlite_wait *wait,
                                     char *error) {
   if (st_sqlite_connect(store->base.name, db, error) != ST_STORE_OK ||
@@ -143,7 +143,7 @@ static st_store_status open_to_read(st_sqlite *store, sqlite3 **db, st_sqlite_wa
              : st_sqlite_fail_db(error, store->base.name, *db, "open");
 }
 
-/* From here on it is looked whether the files are these. */
+/* From here on every change checks that the files are these. */
 static st_store_status settle(st_sqlite *store, char *error) {
   sqlite3 *db = store->changes.connection;
   if (!st_sqlite_set_write_wait(store)) {
@@ -186,7 +186,7 @@ static st_sqlite *make(bool trust_group) {
     free(made);
     return NULL;
   }
-  /* Held for microseconds by every request: to spin a little beats going to sleep. */
+  /* Each request holds it for microseconds: spinning a little is cheaper than sleeping. */
   pthread_mutexattr_t spin;
   (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
   (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
@@ -236,7 +236,8 @@ static void close_db(st_sqlite_db *db) {
   (void)sqlite3_close(db->connection);
 }
 
-/* Whoever closes last writes the -wal into the database: not into bytes that it does not belong to.
+/* The last to close writes the -wal into the database. It must not do so into a file that was
+ * overwritten.
  */
 static void leave_overwritten(st_sqlite *store) {
   char error[ST_ERROR_MAX];

@@ -1,7 +1,7 @@
-/* The questions that a request asks: a key by its digest or sub, and whether a sequence was issued
- * here. Each is one prepared statement on a connection that is asked about this key alone, and not
- * even that while nothing was written since the key was last read. Nothing here waits for who
- * writes. What the management asks is in src/store/query.c.
+/* Answers what a request asks: a key by its digest or sub, and whether a sequence was issued here.
+ * Each is one prepared statement on a connection that is chosen by the key, and none at all while
+ * nothing was written since the key was last read. Nothing here waits for a writer. The
+ * management's questions are in src/store/query.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,9 @@ typedef struct question {
   bool by_sub;
 } question;
 
-/* Digests and subs are random, but for what a stranger asks: nobody chooses what is stored. */
+/* Digests and subs in the store are random, and nobody chooses them; only a stranger's question can
+ * be anything.
+ */
 static uint64_t spread(const question *ask) {
   uint64_t bits = 0;
   memcpy(&bits, ask->bytes, sizeof bits);
@@ -59,7 +61,7 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Looked at often enough, and at each question while it is known not to be. */
+/* At intervals, and at each question while the files are known to be out of place. */
 static bool in_place(st_sqlite_reader *r, char *error) {
   int64_t now = now_ms();
   if (now - r->looked_ms < LOOK_EVERY_MS && !atomic_load(&r->store->displaced)) return true;
@@ -67,10 +69,10 @@ static bool in_place(st_sqlite_reader *r, char *error) {
   return st_sqlite_in_place(r->store, r->connection, error);
 }
 
-/* Notice commits since the last question: data_version changes on a connection
- * for those of every other one, `writes` and other processes alike. Until st_sqlite_finish of
- * that statement its read transaction goes on: what is asked meanwhile is of the same moment,
- * and takes no locks of its own.
+/* Notices commits since the last question: on a connection, data_version changes with those of
+ * every other connection, here and in other processes. The read transaction of that statement goes
+ * on until st_sqlite_finish: what is asked meanwhile is of the same moment, and takes no locks of
+ * its own.
  */
 static bool freshen(st_sqlite_reader *r, char *error) {
   sqlite3_stmt *ask = r->statements[ST_SQLITE_READ_VERSION];
@@ -85,7 +87,7 @@ static bool freshen(st_sqlite_reader *r, char *error) {
   return ok;
 }
 
-/* The row that answers, into its slot. */
+/* Reads the row that answers into its slot. */
 static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const question *ask,
                                 st_sqlite_slot *held, char *error) {
   int code = sqlite3_step(row);
@@ -157,7 +159,7 @@ st_store_status st_sqlite_by_sub(st_store *store, subtoken_text sub, st_key *key
   return answer((st_sqlite *)store, &ask, key, error);
 }
 
-/* With its read transaction, as the questions about keys. */
+/* Within the read transaction of freshen. */
 static st_store_status read_given(st_sqlite_reader *r, int64_t sequence, char *error) {
   sqlite3_stmt *row = r->statements[ST_SQLITE_READ_SEQUENCE];
   bool ok = sqlite3_bind_int64(row, 1, sequence) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW;
@@ -179,7 +181,7 @@ st_store_status st_sqlite_issued_sequence(st_store *store, int64_t sequence, cha
   return status;
 }
 
-/* Room and leave to write; SQLite needs the directory for its -wal, too. */
+/* Is there space, and permission to write? SQLite needs the directory for its -wal, too. */
 static bool seems_writable(const char *path, char *error) {
   struct statvfs disk;
   errno = 0;

@@ -1,6 +1,6 @@
-/* What the revocation data lists, and what changed since: read on a connection of its own, within
- * one moment of the database, so that ten million rows hold nobody up. What is listed and error is
- * the business of src/store/row_set.c and purge.c.
+/* Reads what the revocation data lists and what changed in it, on a connection of its own and
+ * within one moment of the database, so that ten million rows hold nobody up. src/store/row_set.c
+ * and purge.c say what is listed and why.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static st_store_status read_state(st_sqlite *store, st_revocation_state *state, 
 typedef st_store_status state_fn(st_sqlite *store, void *context, st_revocation_state *state,
                                  int64_t from, char *error);
 
-/* Ask within one moment of the database. */
+/* Reads within one moment of the database. */
 static st_store_status ask(st_sqlite *store, st_revocation_state *state, state_fn *read,
                            void *context, char *error) {
   int64_t from = 0;
@@ -132,7 +132,7 @@ static st_store_status read_listed(st_sqlite *store, void *context, st_revocatio
   (void)state;
   (void)from;
   all->statement = store->state_statements[ST_SQLITE_STATE_HASHES];
-  all->items = malloc(sizeof(uint64_t)); /* never NULL for who is answered */
+  all->items = malloc(sizeof(uint64_t)); /* never NULL on success */
   all->room = all->items != NULL ? 1 : 0;
   if (all->items == NULL) return st_db_fail(error, "no memory for the revocations");
   return read_rows(store, all, take_hash, error);

@@ -1,4 +1,4 @@
-/* A row that holds a key, as it is read on the hot path and by the rules. What makes no sense is no
+/* Reads a row that holds a key, for requests and for the rules. A row that makes no sense is no
  * key: a database that was damaged or edited must not grant anything.
  */
 #include <string.h>

@@ -1,13 +1,12 @@
-/* The tables, and how a database of an older version gets them. The statements on them are in
- * statements.c.
+/* Makes the tables, and brings a database of an older version up to date. The statements that use
+ * them are in statements.c.
  */
 #include <stdio.h>
 
 #include "store/sqlite/sqlite.h"
 
-/* Step N makes schema version N + 1. A step that was released is never edited. A
- * deleted key keeps its row: for the audit, and so that its digest and its sub
- * are recognised and can never be given again.
+/* Step N makes version N + 1 of the schema. A released step is never edited. A deleted key keeps
+ * its row: for the audit log, and so that its digest and sub are recognised and never given again.
  */
 static const char *const migrations[] = {
     "CREATE TABLE keys ("
@@ -198,18 +197,16 @@ static st_store_status migrate(const char *path, sqlite3 *db, char *error) {
              : st_sqlite_fail_db(error, path, db, "bring up to date");
 }
 
-/* Two questions, two moments: somebody may change the file between them, so that
- * only a yes counts here.
- */
+/* The two reads are of two moments, and the file may change between them: only a yes counts. */
 static bool is_current(sqlite3 *db) {
   int64_t version = 0, id = 0;
   return st_sqlite_ask_integer(db, "PRAGMA user_version", &version) && version == VERSION &&
          st_sqlite_ask_integer(db, "PRAGMA application_id", &id) && id == ST_SQLITE_APPLICATION_ID;
 }
 
-/* All steps that are missing and the version, or nothing: a new file goes from
- * empty to complete in one transaction, before it is switched to WAL. Judged in
- * that transaction, because another process may be at it, too.
+/* Takes all missing steps and sets the version, or nothing: a new file goes from empty to complete
+ * in one transaction, before it is switched to WAL. The version is read in that transaction,
+ * because another process may do the same.
  */
 st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error) {
   if (is_current(db)) return ST_STORE_OK;

@@ -1,10 +1,9 @@
-/* sqlite - what the files of the SQLite store share, and nobody else.
+/* sqlite - what the files of the SQLite store share.
  *
- * One file in WAL mode, and connections to it, each under a lock of its own. One makes the
- * changes, in the order in which they were asked for; four answer the questions of a request
- * (read_path.c), one those of the management, one those of the revocation data: so nobody who reads
- * waits for who writes, in this process or in another, and on the hot path seldom for another
- * reader.
+ * One file in WAL mode, and connections to it, each under a lock of its own: one for changes, in
+ * the order in which they were asked for; four for the questions of requests (read_path.c); one for
+ * those of the management; one for the revocation data. So no reader waits for a writer, in this
+ * process or in another, and on the hot path seldom for another reader.
  *
  * The file itself is looked at through SQLite's own VFS only: POSIX drops all locks that a process
  * holds on a file as soon as it closes any descriptor of it, so an open() and close() of ours would
@@ -62,8 +61,8 @@ extern const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT];
 
 struct st_sqlite;
 
-/* How long a connection that only reads waits for one who has the whole file to themselves, which
- * hardly ever happens: once, and until that is over no question waits again.
+/* How long a connection that only reads waits while another has the whole file to itself, which is
+ * rare: once, and until that wait is over no other question waits again.
  */
 typedef struct st_sqlite_wait {
   int64_t last_us;  /* when it last had to wait */
@@ -87,8 +86,8 @@ typedef struct st_sqlite_slot {
   st_key key;
 } st_sqlite_slot;
 
-/* One of the connections of the hot path. Which one is asked about a key follows from the key, so
- * that each is remembered once, and that threads rarely meet.
+/* One of the connections of the hot path. The key decides which one is asked about it, so that each
+ * key is cached once, and threads rarely meet.
  */
 typedef struct st_sqlite_reader {
   struct st_sqlite *store;
@@ -98,7 +97,7 @@ typedef struct st_sqlite_reader {
   st_sqlite_slot *slots;
   uint64_t generation;
   int64_t data_version; /* when the generation began */
-  int64_t looked_ms;    /* when it was last looked whether the file is in place */
+  int64_t looked_ms;    /* when the file was last checked */
   st_sqlite_wait wait;
 } st_sqlite_reader;
 
@@ -115,7 +114,7 @@ typedef struct st_sqlite {
   st_sqlite_file files[ST_SQLITE_FILES];
   _Atomic int64_t size_seen;     /* of the database, in bytes */
   _Atomic uint32_t changes_seen; /* the counter in it */
-  atomic_bool displaced;         /* they were not in place when it was last looked */
+  atomic_bool displaced;         /* at the last look they were not in place */
 
   st_sqlite_db changes; /* of whose turn it is to write */
   int64_t until_us;     /* how long the change under way may wait for another process */

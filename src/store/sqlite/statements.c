@@ -74,12 +74,15 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_KEY_FIND_SUB] = "SELECT " LISTED_COLUMNS " FROM keys WHERE sub = ?1 AND " LIVING_KEY,
     [ST_SQL_KEY_LIST] = "SELECT " LISTED_COLUMNS " FROM keys WHERE id > ?1 AND " LIVING_KEY
              " ORDER BY id LIMIT ?2",
-    [ST_SQL_KEY_LIST_OWNED] = "SELECT " LISTED_COLUMNS " FROM keys WHERE owner = ?3 AND id > ?1 AND " LIVING_KEY
+    [ST_SQL_KEY_LIST_OWNED] = "SELECT " LISTED_COLUMNS
+                              " FROM keys WHERE owner = ?3 AND id > ?1 AND " LIVING_KEY
                    " ORDER BY id LIMIT ?2",
     [ST_SQL_KEY_COUNT] = "SELECT count(*) FROM keys WHERE " LIVING_KEY,
     [ST_SQL_KEY_COUNT_OWNED] = "SELECT count(*) " LIVING_OF_OWNER,
-    [ST_SQL_KEY_RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2 WHERE id = ?1 AND " LIVING_KEY,
-    [ST_SQL_KEY_SUSPEND_OWNED] = "UPDATE keys SET suspended = ?3, changed_at = ?2 WHERE owner = ?1 AND " LIVING_KEY
+    [ST_SQL_KEY_RENAME] = "UPDATE keys SET name = ?3, changed_at = ?2"
+                          " WHERE id = ?1 AND " LIVING_KEY,
+    [ST_SQL_KEY_SUSPEND_OWNED] = "UPDATE keys SET suspended = ?3, changed_at = ?2"
+                                 " WHERE owner = ?1 AND " LIVING_KEY
                 " AND suspended <> ?3",
     [ST_SQL_KEY_USED] =
         "INSERT INTO used (key_id, used_at)"
@@ -185,10 +188,10 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_SET_UNLIST_ENABLED] =
         "DELETE FROM listed WHERE revoked_at IS NULL AND sub IN"
         " (SELECT sub FROM keys WHERE disabled + suspended = 0 AND " IN_SET ")",
-    [ST_SQL_SET_REMOVE_REVOKED] = "DELETE FROM revoked WHERE key_id IN (SELECT id FROM temp.row_set)",
-    [ST_SQL_SET_REMOVE_REFRESH] = "DELETE FROM refresh WHERE key_id IN (SELECT id FROM temp.row_set)",
-    [ST_SQL_SET_REMOVE_SESSIONS] = "DELETE FROM logins WHERE key_id IN (SELECT id FROM temp.row_set)",
-    [ST_SQL_SET_REMOVE_USED] = "DELETE FROM used WHERE key_id IN (SELECT id FROM temp.row_set)",
+    [ST_SQL_SET_REMOVE_REVOKED] = "DELETE FROM revoked WHERE key_" IN_SET,
+    [ST_SQL_SET_REMOVE_REFRESH] = "DELETE FROM refresh WHERE key_" IN_SET,
+    [ST_SQL_SET_REMOVE_SESSIONS] = "DELETE FROM logins WHERE key_" IN_SET,
+    [ST_SQL_SET_REMOVE_USED] = "DELETE FROM used WHERE key_" IN_SET,
     [ST_SQL_SET_REMOVE_ROWS] = "DELETE FROM keys WHERE " IN_SET,
     [ST_SQL_SET_ADD_SNAPSHOT_SESSIONS] = ADD
     "FROM keys WHERE kind >= 2 AND deleted_at IS NULL AND (" HASH_OF("sub")
@@ -223,7 +226,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_DERIVED_COUNT] =
         "SELECT coalesce(sum(kind = 0), 0), coalesce(sum(kind = 1), 0),"
         " (SELECT count(*) FROM temp.derived WHERE base = 0) " VALID_DERIVED,
-    [ST_SQL_DERIVED_LIST] = "SELECT kind, iif(kind = 1, owner, id) " VALID_DERIVED " ORDER BY 1, 2 LIMIT ?2",
+    [ST_SQL_DERIVED_LIST] = "SELECT kind, iif(kind = 1, owner, id) " VALID_DERIVED
+                            " ORDER BY 1, 2 LIMIT ?2",
 
     [ST_SQL_AUDIT_INSERT] =
         "INSERT INTO audit (at, who, origin, action, target, detail)"
@@ -240,9 +244,11 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_SEQUENCE_NEXT] = "UPDATE facts SET value = max(value + 1, ?1) WHERE name = 'sequence'",
     [ST_SQL_SEQUENCE_GET] = "SELECT value FROM facts WHERE name = 'sequence'",
     [ST_SQL_SEQUENCE_RECORD] = "INSERT INTO given (sequence) VALUES (?1)",
-    [ST_SQL_SEQUENCE_LENGTH] = "SELECT sequence FROM given ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
+    [ST_SQL_SEQUENCE_LENGTH] = "SELECT sequence FROM given"
+                               " ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [ST_SQL_SEQUENCE_CUT] = "DELETE FROM given WHERE sequence <= ?1",
-    [ST_SQL_SEQUENCE_FROM] = "UPDATE facts SET value = max(value, ?1 + 1) WHERE name = 'given_from'",
+    [ST_SQL_SEQUENCE_FROM] = "UPDATE facts SET value = max(value, ?1 + 1)"
+                             " WHERE name = 'given_from'",
 
     [ST_SQL_LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [ST_SQL_LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
@@ -259,23 +265,28 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_SNAPSHOT_CLEAR] = "DELETE FROM temp.snapshot",
     [ST_SQL_SNAPSHOT_ADD] = "INSERT OR IGNORE INTO temp.snapshot (hash) VALUES (?1)",
     [ST_SQL_SNAPSHOT_DROP_KNOWN] =
-        "DELETE FROM temp.snapshot WHERE EXISTS (SELECT 1 FROM listed WHERE listed.hash = snapshot.hash)"
+        "DELETE FROM temp.snapshot WHERE"
+        " EXISTS (SELECT 1 FROM listed WHERE listed.hash = snapshot.hash)"
         " OR hash IN (SELECT hash FROM changes WHERE sequence > ?1)",
     [ST_SQL_SNAPSHOT_LIST] = "INSERT OR IGNORE INTO listed (sub, hash, revoked_at, lived_at)"
                    " SELECT " NAMELESS("hash") ", hash, ?1, " FACT("lived") " FROM temp.snapshot",
-    [ST_SQL_SNAPSHOT_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash) SELECT ?1, hash FROM temp.snapshot",
-    [ST_SQL_HASH_KEY_IS] = "SELECT 1 WHERE " FACT("hash_key_0") " = ?1 AND " FACT("hash_key_1") " = ?2",
+    [ST_SQL_SNAPSHOT_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
+                            " SELECT ?1, hash FROM temp.snapshot",
+    [ST_SQL_HASH_KEY_IS] = "SELECT 1 WHERE " FACT("hash_key_0") " = ?1"
+                           " AND " FACT("hash_key_1") " = ?2",
     [ST_SQL_LISTED_WITHOUT_SUB] = "SELECT 1 FROM listed WHERE sub >= '=' AND sub < '>' LIMIT 1",
     [ST_SQL_LISTED_HASH_ANEW] = "UPDATE listed SET hash = " HASH_OF("sub"),
     [ST_SQL_SUB_LIST] = "INSERT INTO listed (sub, hash, revoked_at, lived_at) SELECT"
                  " iif(length(?1) = 43, ?1, " NAMELESS(HASH_OF("?1")) "), " HASH_OF("?1") ","
                  " ?2, " FACT("lived"),
-    [ST_SQL_SUB_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash) VALUES (?1, " HASH_OF("?2") ")",
+    [ST_SQL_SUB_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
+                       " VALUES (?1, " HASH_OF("?2") ")",
 };
 
 const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
     [ST_SQLITE_READ_VERSION] = "PRAGMA data_version",
-    [ST_SQLITE_READ_BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = ?1",
+    [ST_SQLITE_READ_BY_DIGEST] = "SELECT " COLUMNS ", digest, deleted_at IS NOT NULL"
+                                 " FROM keys WHERE digest = ?1",
     [ST_SQLITE_READ_BY_SUB] = "SELECT " COLUMNS
                ", digest, deleted_at IS NOT NULL"
                " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
