@@ -5,7 +5,7 @@
 
 #include "base/x86.h"
 
-#define X 0xFF /* no character of the alphabet; has bits above the low six */
+#define X 0xFF /* not in the alphabet: it has bits above the low six */
 
 static const uint8_t value_of[256] = {
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
@@ -101,14 +101,14 @@ void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, siz
   if (len == 2) *to++ = alphabet[(in[1] & 15) << 2];
 }
 
-/* ---- the standard alphabet, by way of the other one ---- */
+/* ---- the standard alphabet, by way of base64url ---- */
 
 static char to_url(char c) {
   switch (c) {
     case '+': return '-';
     case '/': return '_';
     case '-':
-    case '_': return '*'; /* of neither */
+    case '_': return '*'; /* not in the standard alphabet */
     default: return c;
   }
 }

@@ -11,22 +11,21 @@
 #define ST_BASE64URL_LEN(n) ((n) / 3 * 4 + ((n) % 3 * 4 + 2) / 3)
 #define ST_BASE64URL_BYTES(n) ((n) / 4 * 3 + (n) % 4 * 3 / 4)
 
-/* out needs room for ST_BASE64URL_BYTES(text.len). cpu: subtoken_secret.cpu, or 0. */
+/* out has ST_BASE64URL_BYTES(text.len) bytes or more. cpu: subtoken_secret.cpu, or 0. */
 bool st_base64url_decode_by(uint8_t cpu, subtoken_text text, void *out, size_t out_size,
                             size_t *out_len) __attribute__((warn_unused_result));
 bool st_base64url_decode(subtoken_text text, void *out, size_t out_size, size_t *out_len)
     __attribute__((warn_unused_result));
 
-/* Would it decode? */
+/* Is this valid base64url? */
 bool st_base64url_valid(subtoken_text text) __attribute__((warn_unused_result));
 
 void st_base64url_write_by(uint8_t cpu, st_writer *writer, const void *data, size_t len);
 void st_base64url_write(st_writer *writer, const void *data, size_t len);
 
-/* The standard alphabet (RFC 4648 section 4), for what others wrote: just as strict, the
- * padding required or, as in a PHC string, refused. out needs room for what comes out, at
- * most ST_BASE64URL_BYTES(text.len); nothing is in it when the text is refused.
- */
+/* The standard alphabet (RFC 4648 section 4), for text that others wrote. It is as strict; the
+ * padding is required, or refused as in a PHC string. out has room for the result, at most
+ * ST_BASE64URL_BYTES(text.len) bytes, and is zeroed when the text is refused. */
 #define ST_BASE64_LEN(n) (((n) + 2) / 3 * 4)
 typedef enum st_padding { ST_UNPADDED, ST_PADDED } st_padding;
 bool st_base64_read(subtoken_text text, st_padding padding, void *out, size_t out_size,

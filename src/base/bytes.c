@@ -3,8 +3,7 @@
  */
 #include "base/bytes.h"
 
-/* One row of 16 characters each; bytes from 0x80 are in no class. test_x86.c holds
- * it against the classes as they are told in words. */
+/* 16 characters a row; bytes from 0x80 are in no class. tests/unit/test_x86.c checks it. */
 const uint8_t st_classes[256] = {
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -136,7 +135,7 @@ bool st_equal_secret(const void *a, const void *b, size_t len) {
     memcpy(&p, x, 8);
     memcpy(&q, y, 8);
     differ |= p ^ q;
-    /* The compiler must not know what is in it, or it might stop at the first. */
+    /* Hides the value from the compiler, which could otherwise stop at the first difference. */
     __asm__ __volatile__("" : "+r"(differ));
   }
   for (; len > 0; len--, x++, y++) {
@@ -149,7 +148,7 @@ bool st_equal_secret(const void *a, const void *b, size_t len) {
 void subtoken_wipe(void *memory, size_t len) {
   if (len == 0) return;
   memset(memory, 0, len);
-  /* The compiler must believe that somebody reads the zeros. */
+  /* Makes the compiler keep the zeros: it has to assume that they are read. */
   __asm__ __volatile__("" : : "r"(memory) : "memory");
 }
 
@@ -184,9 +183,8 @@ bool st_utf8_valid(subtoken_text text) {
   return true;
 }
 
-/* C0, DEL, and C1, which some terminals obey even when they come as UTF-8, and the
- * marks that turn the direction of writing (UAX #9 section 2).
- */
+/* C0, DEL, C1 (which some terminals act on even in UTF-8), and the marks that change the direction
+ * of text (UAX #9 section 2). */
 bool st_utf8_is_control(uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x61C || code == 0x200E ||
          code == 0x200F || (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);

@@ -8,8 +8,7 @@
 
 #define ST_TEXT(literal) ((subtoken_text){"" literal, sizeof(literal) - 1})
 
-/* A view of a string that ends with a NUL. (Inline, because the library proper
- * needs no strlen.) */
+/* A view of a string that ends with a NUL. */
 static inline subtoken_text st_text(const char *string) {
   return (subtoken_text){string, strlen(string)};
 }
@@ -20,14 +19,14 @@ static inline bool st_text_equal(subtoken_text a, subtoken_text b) {
 static inline bool st_text_is(subtoken_text text, const char *string) {
   return st_text_equal(text, st_text(string));
 }
-/* ASCII letters compared without case, as header names are (RFC 9110 section 5.1). */
+/* Are they equal but for the case of ASCII letters, as names of headers are (RFC 9110 section 5.1)?
+ */
 bool st_text_is_nocase(subtoken_text text, const char *string);
 /* Without the spaces and tabs around it. */
 subtoken_text st_text_trim(subtoken_text text);
 
-/* Cuts the text up to the next separator off the front of *rest. False once
- * nothing is left; an empty rest that was never cut gives one empty piece.
- */
+/* Cuts the text up to the next separator off the front. False when nothing is left; an empty text
+ * that was never cut gives one empty piece. */
 typedef struct st_cutter {
   subtoken_text rest;
   bool done;
@@ -36,9 +35,10 @@ bool st_cut(st_cutter *cutter, char separator, subtoken_text *piece);
 /* The next item of a list with commas, without the spaces and tabs around it. */
 bool st_cut_item(st_cutter *cutter, subtoken_text *item);
 
-/* What a character may be part of. */
+/* Classes of characters, by what they may be part of. */
 enum {
-  ST_CHAR_STRING = 1,   /* a JSON string as we write it: printable ASCII but quote, backslash */
+  ST_CHAR_STRING =
+      1, /* a JSON string without escapes: printable ASCII without quote and backslash */
   ST_CHAR_SCOPE = 2,    /* scope-token (RFC 6749 section 3.3) without the comma */
   ST_CHAR_NAME = 4,     /* A-Za-z0-9_- */
   ST_CHAR_SEGMENT = 8,  /* a path between slashes: pchar (RFC 3986 section 3.3) without ; % * */
@@ -50,14 +50,13 @@ extern const uint8_t st_classes[256] __attribute__((visibility("hidden")));
 static inline uint8_t st_class_of(char c) {
   return st_classes[(uint8_t)c];
 }
-/* The classes that all of its characters are in; every one for an empty text. */
+/* The classes that all characters of the text are in; all classes for an empty text. */
 uint8_t st_text_class(subtoken_text text);
-/* How many of the first characters are of a class. */
+/* The number of characters at the front that are in a class. */
 size_t st_text_span(subtoken_text text, uint8_t class);
 
-/* Appends to a buffer of fixed size. After an overflow nothing more is written
- * and st_writer_end says so: check once, at the end.
- */
+/* Appends to a buffer of fixed size. After an overflow it writes nothing more, and st_writer_end
+ * returns false: check once, at the end. */
 typedef struct st_writer {
   char *out;
   size_t size;
@@ -73,10 +72,10 @@ static inline void st_write_literal(st_writer *writer, const char *string) {
   st_write(writer, string, strlen(string));
 }
 void st_write_char(st_writer *writer, char c);
-/* The same for any string, a character at a time: what does not fit is cut off. */
+/* Writes a string character by character, so that one that does not fit is truncated. */
 void st_write_truncated(st_writer *writer, const char *words);
 void st_write_int(st_writer *writer, int64_t value);
-/* Adds a NUL that does not count. False when anything did not fit. */
+/* Adds a NUL, which len does not count. False when something did not fit. */
 bool st_writer_end(st_writer *writer) __attribute__((warn_unused_result));
 
 /* Empties the output of a public function; false when either is NULL. */
@@ -105,7 +104,7 @@ static inline void st_store64(uint8_t *p, uint64_t value) {
   st_store32(p + 4, (uint32_t)(value >> 32));
 }
 
-/* Equal bytes? Takes the same time wherever they differ. */
+/* Are the bytes equal? The time does not depend on where they differ. */
 bool st_equal_secret(const void *a, const void *b, size_t len) __attribute__((warn_unused_result));
 
 /* 0 to 15, or -1. */
@@ -121,11 +120,10 @@ static inline int st_hex_value(char c) {
 size_t st_utf8_next(const char *data, size_t len, uint32_t *code_point);
 bool st_utf8_valid(subtoken_text text);
 
-/* Does a terminal obey this character rather than show it? Controls, C1 too,
- * and what changes the direction of text. */
+/* Is this a control character (C0, DEL, C1), or one that changes the direction of text? */
 bool st_utf8_is_control(uint32_t code_point);
 
-/* Untrusted text for people's eyes: what would be obeyed, or is no UTF-8, as \xNN. */
+/* Writes untrusted text for display: control characters and bytes that are not UTF-8 as \xNN. */
 void st_write_escaped(st_writer *writer, subtoken_text text);
 
 #endif

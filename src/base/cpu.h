@@ -5,16 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a processor has, as bits: subtoken_secret.cpu. */
+/* Features of a processor, as bits of subtoken_secret.cpu. */
 enum {
   ST_CPU_SSE41 = 1,
   ST_CPU_SHA = 2, /* SHA and SSE4.1 */
-  ST_CPU_AVX = 4, /* AVX registers, which the system keeps */
+  ST_CPU_AVX = 4, /* AVX, and the system saves its registers */
 };
 
-/* The instructions that the processor has and the system allows; 0 on other machines than x86-64.
- * Asking costs tens of microseconds under a hypervisor: once a secret, never once a token.
- */
+/* The features that the processor has and the system supports; 0 on machines other than x86-64. It
+ * takes tens of microseconds under a hypervisor: call it once a secret, not once a token. */
 uint8_t st_cpu_features(void);
 
 #endif

@@ -49,7 +49,7 @@ static bool is_leap_year(int64_t year) {
   return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
-/* Cuts `count` digits off the front; their value has to be within the bounds. */
+/* Cuts `count` digits off the front. False when their value is out of bounds. */
 static bool date_number(subtoken_text *text, size_t count, int64_t least, int64_t most,
                         int64_t *value) {
   if (text->len < count) return false;
@@ -89,7 +89,7 @@ static bool clock_part(subtoken_text *text, int64_t *seconds) {
     return false;
   }
   *seconds = hour * 3600 + minute * 60;
-  if (!date_take(text, ':')) return true; /* Java leaves them out at a whole minute */
+  if (!date_take(text, ':')) return true; /* Java omits them at a whole minute */
   if (!date_number(text, 2, 0, 59, &second)) return false;
   *seconds += second;
   if (!date_take(text, '.')) return true;

@@ -8,19 +8,17 @@
 
 #define ST_DATE_LEN 24 /* 2019-12-25T20:34:56.000Z */
 
-/* `YYYY-MM-DD`, `T`, `t` or a space, `HH:MM` or `HH:MM:SS`, the latter optionally
- * with a fraction of 1 to 9 digits (cut off), then `Z`, `z`, an offset (`+HH:MM`,
- * `+HHMM`, `+HH`, or with a minus) or nothing, which is UTC. A space before the
- * offset is a plus that form decoding took away.
- */
+/* `YYYY-MM-DD`; then `T`, `t` or a space; then `HH:MM` or `HH:MM:SS`, the latter with or without a
+ * fraction of 1 to 9 digits, which is ignored; then `Z`, `z`, an offset (`+HH:MM`, `+HHMM`, `+HH`,
+ * or with a minus), or nothing, which is UTC. A space before the offset counts as a plus, because
+ * form decoding makes one of it. */
 bool st_date_read(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
 
-/* The same, or `YYYY-MM-DD` alone, which is its first second. */
+/* The same, or `YYYY-MM-DD` alone, which is the first second of the day. */
 bool st_date_read_day(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
 
-/* A number of seconds, or one with s, m, h or d behind it: `30d`. At most
- * SUBTOKEN_TIME_MAX seconds.
- */
+/* A number of seconds, or a number with the unit s, m, h or d: `30d`. At most SUBTOKEN_TIME_MAX
+ * seconds. */
 bool st_duration_read(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
 
 /* `2019-12-25T20:34:56Z`, or with milliseconds `2019-12-25T20:34:56.000Z`. A year

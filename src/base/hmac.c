@@ -2,7 +2,7 @@
  * mbedTLS hashes where the processor has no SHA instructions (base/x86.c), and checks these where
  * it has.
  */
-#define MBEDTLS_ALLOW_PRIVATE_ACCESS /* the state of a SHA-256 that mbedTLS goes on with */
+#define MBEDTLS_ALLOW_PRIVATE_ACCESS /* to set the state of a SHA-256 */
 #include "base/hmac.h"
 
 #include "base/cpu.h"
@@ -40,9 +40,7 @@ void st_hmac_blocks(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t 
 static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-/* The two states, and over both pads in one go a third, which only serves to
- * compare.
- */
+/* The two states, and a third over both pads at once, which serves to compare only. */
 static void key_states(uint8_t cpu, const uint8_t pads[2 * BLOCK], uint32_t states[3][8]) {
   for (size_t i = 0; i < 3; i++) memcpy(states[i], initial, sizeof initial);
   st_hmac_blocks(cpu, states[0], pads, 1);
@@ -65,7 +63,7 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
   secret->cpu = st_cpu_features();
   key_states(0, pads, plain);
   key_states(secret->cpu, pads, fast);
-  /* A processor that hashes otherwise than mbedTLS is not to be believed. */
+  /* When the processor and mbedTLS differ, use mbedTLS. */
   if (memcmp(plain, fast, sizeof plain) != 0) secret->cpu = 0;
   memcpy(secret->inner, plain[0], sizeof secret->inner);
   memcpy(secret->outer, plain[1], sizeof secret->outer);
@@ -78,7 +76,7 @@ bool st_hmac_key(subtoken_secret *secret, const void *key, size_t len) {
 
 /* ---- the MAC ---- */
 
-/* One that was never set, or has been wiped, is all zero: a key that anybody knows. */
+/* A secret that was never set or has been wiped is all zero, a key that everybody knows. */
 static bool is_set(const subtoken_secret *secret) {
   return secret->header_len > 0;
 }

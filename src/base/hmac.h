@@ -12,7 +12,7 @@
 bool st_sha256(const void *data, size_t len, uint8_t out[ST_HASH_LEN])
     __attribute__((warn_unused_result));
 
-/* The same for much, with the instructions that a secret of a ring was found to be right with. */
+/* The same for large data, with the instructions that a secret uses (subtoken_secret.cpu). */
 void st_sha256_on(uint8_t cpu, const void *data, size_t len, uint8_t out[ST_HASH_LEN]);
 
 /* Fill secret->inner, ->outer and ->cpu from a key of any length. */

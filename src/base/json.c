@@ -18,7 +18,7 @@ static bool json_fail(st_json *json) {
   return false;
 }
 
-/* Another value than the caller said must come, or none at all. */
+/* The next value is not of the type that the caller asked for, or there is none. */
 static bool json_fail_type(st_json *json) {
   json->wrong_type = st_json_peek(json) != '\0';
   return json_fail(json);
@@ -32,7 +32,7 @@ static void skip_space(st_json *json) {
   }
 }
 
-/* The next character after white space, or NUL (which no JSON text holds). */
+/* The next character behind white space, or NUL, which no JSON text has. */
 static char json_next_char(st_json *json) {
   if (json->at < json->len && json->text[json->at] > ' ') return json->text[json->at];
   skip_space(json);
@@ -105,7 +105,7 @@ static bool unescape_unicode(st_json *json, size_t *to) {
   return true;
 }
 
-/* json->at is behind a backslash; writes what it stands for at *to. */
+/* json->at is behind a backslash; writes the character at *to. */
 static bool json_unescape(st_json *json, size_t *to) {
   static const char from[] = "\"\\/bfnrt";
   static const char into[] = "\"\\/\b\f\n\r\t";
@@ -120,9 +120,8 @@ static bool json_unescape(st_json *json, size_t *to) {
   return false;
 }
 
-/* json->at is behind the opening quote. What is written never overtakes what is
- * read, because no escape is shorter than what it stands for.
- */
+/* json->at is behind the opening quote. Writing never overtakes reading, because no escape is
+ * shorter than its character. */
 static bool json_string_rest(st_json *json, subtoken_text *value) {
   size_t start = json->at, to = json->at;
   while (json->at < json->len) {
@@ -173,7 +172,7 @@ bool st_json_array(st_json *json) {
   return json_enter(json, '[');
 }
 
-/* Takes the closing bracket, or the comma before another item. */
+/* Reads the closing bracket, or the comma before the next item. */
 static bool json_another(st_json *json, char closing) {
   if (json->failed || json->depth == 0) return json_fail(json);
   bool *any = &json->level[json->depth - 1].any;
@@ -192,7 +191,7 @@ bool st_json_element(st_json *json) {
   return json_another(json, ']');
 }
 
-/* Keeps the name, unless this object has it already. */
+/* Keeps the name. False when this object has it already. */
 static bool new_name(st_json *json, subtoken_text name) {
   size_t first = json->level[json->depth - 1].first_name;
   for (size_t i = first; i < json->name_count; i++) {
@@ -231,7 +230,7 @@ static bool next_is(const st_json *json, char c) {
   return json->at < json->len && json->text[json->at] == c;
 }
 
-/* RFC 8259 section 6, from the first character on. */
+/* A number (RFC 8259 section 6). */
 static bool json_number(st_json *json, bool *integer) {
   *integer = true;
   if (next_is(json, '-')) {
@@ -254,7 +253,7 @@ static bool json_number(st_json *json, bool *integer) {
     if (next_is(json, '+') || next_is(json, '-')) json->at++;
     if (!json_digits(json)) return json_fail(json);
   }
-  /* `01`: a number ends where something else than a digit stands. */
+  /* `01`: no digit may follow a number. */
   if (json->at < json->len && json->text[json->at] >= '0' && json->text[json->at] <= '9') {
     return json_fail(json);
   }
@@ -296,7 +295,7 @@ bool st_json_bool(st_json *json, bool *value) {
   return json_literal(json, *value ? ST_TEXT("true") : ST_TEXT("false"));
 }
 
-/* One value; of an object or array only the opening bracket. */
+/* Skips one value, or the opening bracket of an object or an array. */
 static bool skip_one(st_json *json) {
   subtoken_text text;
   bool integer;
@@ -370,9 +369,9 @@ void st_json_write_string(st_writer *writer, subtoken_text text) {
     char c = text.data[i];
     size_t len = character_len(text, i);
     if (len == 0) {
-      st_write_literal(writer, "\xEF\xBF\xBD"); /* U+FFFD for what is no UTF-8 */
+      st_write_literal(writer, "\xEF\xBF\xBD"); /* U+FFFD for bytes that are not UTF-8 */
     } else if (len == 2 && c == '\xC2' && (uint8_t)text.data[i + 1] < 0xA0) {
-      i++; /* U+0080 to U+009F, which some terminals obey */
+      i++; /* U+0080 to U+009F, which some terminals act on */
       st_write_literal(writer, "\\u00");
       st_write_char(writer, hex[(uint8_t)text.data[i] >> 4]);
       st_write_char(writer, hex[text.data[i] & 15]);

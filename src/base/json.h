@@ -13,16 +13,16 @@
 #include "base/bytes.h"
 
 #define ST_JSON_DEPTH_MAX 16
-/* Names in the objects that are open at one time; the largest payload of a token
- * has room for fewer. More are refused. */
+/* Names in all objects that are open at one time. More are refused; the largest payload of a token
+ * cannot have that many. */
 #define ST_JSON_NAMES_MAX 1280
 
 typedef struct st_json {
   char *text;
   size_t len;
-  size_t at;       /* where reading goes on; after a failure, where it failed */
+  size_t at;       /* the offset of the next character; after a failure, of the error */
   bool failed;     /* not JSON, or JSON that is refused */
-  bool wrong_type; /* JSON, but not what the caller said must come */
+  bool wrong_type; /* JSON, but not of the type that the caller asked for */
   int depth;
   size_t name_count;
   struct {
@@ -37,7 +37,8 @@ typedef struct st_json {
 /* text is shorter than 4 GiB and stays where it is while it is read. */
 void st_json_start(st_json *json, char *text, size_t len);
 
-/* Objects: enter, then member until it answers false, which also leaves. */
+/* Objects: st_json_object, then st_json_member until it returns false, at the end of the object
+ * too. Arrays: likewise. */
 bool st_json_object(st_json *json);
 bool st_json_member(st_json *json, subtoken_text *name);
 bool st_json_array(st_json *json);
@@ -47,9 +48,9 @@ bool st_json_string(st_json *json, subtoken_text *value);
 /* An integer from 0 to 2^53-1, without sign, fraction or exponent. */
 bool st_json_uint(st_json *json, int64_t *value);
 bool st_json_bool(st_json *json, bool *value);
-/* Any value, checked and passed over. */
+/* Checks a value of any type, and skips it. */
 bool st_json_skip(st_json *json);
-/* What comes next: one of { [ " 0 t f n, or 0 at the end or for anything else. */
+/* The type of the next value: one of { [ " 0 t f n, or 0 at the end or for anything else. */
 char st_json_peek(st_json *json);
 
 /* Nothing but white space is left, and nothing failed. */
@@ -61,8 +62,8 @@ bool st_json_valid(char *text, size_t len);
 /* Line and column, from 1, of an offset in a text. */
 void st_json_position(const char *text, size_t at, size_t *line, size_t *column);
 
-/* A string with quotes, all that RFC 8259 section 7 wants escaped, DEL, and the C1
- * controls; what is not UTF-8 becomes U+FFFD. */
+/* Writes a string in quotes. It escapes what RFC 8259 section 7 requires, DEL, and C1; bytes that
+ * are not UTF-8 become U+FFFD. */
 void st_json_write_string(st_writer *writer, subtoken_text text);
 
 #endif

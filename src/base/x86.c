@@ -19,7 +19,7 @@ static const uint32_t round_constants[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-/* The instructions want the state as two registers, A B E F and C D G H. */
+/* The instructions take the state in two registers, A B E F and C D G H. */
 static inline void pack_state(const uint32_t state[8], __m128i *abef, __m128i *cdgh) {
   __m128i abcd = _mm_loadu_si128((const __m128i *)state);
   __m128i efgh = _mm_loadu_si128((const __m128i *)(state + 4));
@@ -63,7 +63,7 @@ static inline void sha256_block(__m128i *abef, __m128i *cdgh, const uint8_t *dat
   *cdgh = _mm_add_epi32(*cdgh, s1);
 }
 
-/* A real call, so that no caller's vector registers are thought to live through it. */
+/* Not inline, so that the compiler keeps no vector registers of a caller across it. */
 __attribute__((noinline)) void st_x86_clean(uint8_t cpu) {
   if ((cpu & ST_CPU_AVX) != 0) __asm__ __volatile__("vzeroupper" : : : "memory");
 }
@@ -78,16 +78,14 @@ void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t b
 
 /* ---- base64url ---- */
 
-/* 16 characters to 12 bytes. A character is told by its two halves: which groups (bits)
- * its lower half can be in, and which its upper. The answer has a 0 byte for each
- * character that is in no group.
- */
+/* 16 characters to 12 bytes. Two tables map the lower and the upper half of a character to the
+ * groups (bits) that it can be in. A character is valid when both have a group in common. */
 static inline __m128i decode_step(const char *text, uint8_t *out) {
   /* 1: -   2: 0-9   4: A-O a-o   8: P-Z _   16: p-z */
   const __m128i by_lower =
       _mm_setr_epi8(26, 30, 30, 30, 30, 30, 30, 30, 30, 30, 28, 4, 4, 5, 4, 12);
   const __m128i by_upper = _mm_setr_epi8(0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0);
-  /* What to add for the value, by the upper half; at 8 that for the underscore. */
+  /* What to add to a character for its value, by its upper half; at 8 for the underscore. */
   const __m128i shifts = _mm_setr_epi8(0, 0, 17, 4, -65, -65, -71, -71, -32, 0, 0, 0, 0, 0, 0, 0);
   const __m128i gather = _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
   __m128i c = _mm_loadu_si128((const __m128i *)text);
@@ -109,7 +107,7 @@ size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out) {
   uint8_t *to = out;
   __m128i groups = _mm_set1_epi8(-1);
   for (; at < last; at += 16, to += 12) groups = _mm_min_epu8(groups, decode_step(at, to));
-  /* The last step may go over some characters twice. */
+  /* The last step may process some characters twice. */
   groups = _mm_min_epu8(groups, decode_step(last, out + (whole - 16) / 4 * 3));
   return _mm_movemask_epi8(_mm_cmpeq_epi8(groups, _mm_setzero_si128())) == 0 ? whole : 0;
 }
@@ -141,8 +139,8 @@ size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out) {
 
 /* ---- classes of characters ---- */
 
-/* For each class of bytes.h, which upper halves (bits) go with a lower half. test_x86.c
- * holds it against bytes.c. */
+/* For each class of bytes.h, the upper halves (bits) that a lower half may have.
+ * tests/unit/test_x86.c compares it with bytes.c. */
 static const uint8_t class_of_lower[7][16] = {
     {0xFC, 0xFC, 0xF8, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xFC, 0xDC, 0xFC, 0xFC,
      0x7C}, /* STRING */
@@ -171,7 +169,7 @@ static inline unsigned in_class(__m128i c, uint8_t class) {
   return (unsigned)_mm_movemask_epi8(out) ^ 0xFFFFU;
 }
 
-/* How many 1 bits there are before the first 0. */
+/* The number of 1 bits below the lowest 0. */
 static inline size_t leading_ones(unsigned bits) {
   return (size_t)__builtin_ctz(~bits);
 }
@@ -199,14 +197,14 @@ size_t st_x86_path(const char *text, size_t len) {
     size_t n = leading_ones(path_bits(text + at));
     if (n < 16) return at + n;
   }
-  /* The last step goes over some characters twice. */
+  /* The last step processes some characters twice. */
   return at > 0 && at < len ? at + leading_ones(path_bits(text + len - 16) >> (16 - (len - at)))
                             : at;
 }
 
 #else
 
-/* st_cpu_features finds nothing: only the first is ever called. */
+/* st_cpu_features returns 0, so only the first of these is ever called. */
 void st_x86_clean(uint8_t cpu) {
   (void)cpu;
 }

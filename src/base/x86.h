@@ -9,35 +9,31 @@
 #include "base/bytes.h"
 #include "base/cpu.h"
 
-/* Clear the upper halves of AVX registers. Where somebody left values in them, each
- * instruction below costs more, those for SHA a hundred times as much. To be called where
- * our work begins; nothing that it calls leaves values there.
- */
+/* Clear the upper halves of the AVX registers. When another function left values in them, the
+ * instructions below are slower, those for SHA a hundred times. Call it where the library begins to
+ * work; the library leaves no values there. */
 void st_x86_clean(uint8_t cpu);
 
-/* Hash whole blocks of 64 bytes into a SHA-256 state (FIPS 180-4 section 6.2). Cleans by
- * itself. */
+/* Hash whole blocks of 64 bytes into a SHA-256 state (FIPS 180-4 section 6.2). It calls
+ * st_x86_clean itself. */
 void st_x86_sha256(uint8_t cpu, uint32_t state[8], const uint8_t *data, size_t blocks);
 
-/* base64url, whole groups of four characters. Returns how many characters were decoded:
- * those of all such groups, or 0 when one of them is none of the alphabet (out is then
- * in disorder) or when there are fewer than 16.
- */
+/* Decode base64url, whole groups of four characters. Returns the number of characters that were
+ * decoded: those of all such groups, or 0 when one of them is not in the alphabet (out is then
+ * unspecified) or when there are fewer than 16. */
 size_t st_x86_base64url_decode(const char *text, size_t len, uint8_t *out);
 
-/* The other way: returns how many bytes were encoded, a multiple of 12. It stops before
- * the last 16, because it reads up to 4 bytes more than it encodes.
- */
+/* Encode. Returns the number of bytes that were encoded, a multiple of 12. It stops before the last
+ * 16, because it reads up to 4 bytes more than it encodes. */
 size_t st_x86_base64url_encode(const uint8_t *data, size_t len, char *out);
 
-/* How many of the first characters are of one class of bytes.h; looks at whole steps of
- * 16, so that up to 15 more may be where it stops for the end. */
+/* The number of characters at the front that are in a class of bytes.h. It reads steps of 16 and
+ * leaves up to 15 characters at the end to the caller. */
 size_t st_x86_span(const char *text, size_t len, uint8_t class);
 
-/* How many of the first characters are of ST_CHAR_PATH and no slash that is followed by
- * a slash, a dot, a character of no path, or the end of 16 characters or of the text; 0
- * when the text has fewer than 16.
- */
+/* The number of characters at the front that are in ST_CHAR_PATH, up to a slash before a slash, a
+ * dot, a character outside of the class, or the end of a step of 16 characters or of the text. 0
+ * when the text has fewer than 16. */
 size_t st_x86_path(const char *text, size_t len);
 
 #endif

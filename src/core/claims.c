@@ -62,7 +62,7 @@ bool st_claims_in_bounds(const subtoken_claims *claims) {
   return true;
 }
 
-/* What a caller asks of claims. */
+/* ---- what callers ask of claims ---- */
 
 bool subtoken_claims_has_permission(const subtoken_claims *claims, subtoken_text permission) {
   return st_claims_in_bounds(claims) && permission.data != NULL &&
@@ -90,8 +90,10 @@ subtoken_result subtoken_claims_check_needs(const subtoken_claims *claims,
   return SUBTOKEN_PERM;
 }
 
-/* The reading half. Each reader answers false for a value that is JSON of the
- * right type but not allowed; what is not JSON sticks in json. */
+/* ---- reading ---- */
+
+/* Each reader returns false for JSON of the right type that is not allowed. An
+ * error of JSON is kept in json. */
 
 static bool read_sub(st_json *json, subtoken_claims *claims) {
   subtoken_text text;
@@ -157,7 +159,7 @@ static bool read_sid(st_json *json, subtoken_claims *claims) {
   return true;
 }
 
-/* The claims that every token has, as bits: which have been seen. */
+/* The required claims, as bits of those that were read. */
 enum { SUB = 1, IAT = 2, EXP = 4, PERMISSIONS = 8, REQUIRED = 15 };
 
 static bool read_claim(st_json *json, subtoken_text name, subtoken_text want_aud,
@@ -210,7 +212,7 @@ subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_a
   bool good = true;
   st_json_start(&json, claims->text, claims->text_len);
   if (!st_json_object(&json)) return SUBTOKEN_MALFORMED;
-  claims->every_url = true; /* until a urls claim comes */
+  claims->every_url = true; /* until a urls claim is read */
   while (good && st_json_member(&json, &name)) {
     good = read_claim(&json, name, want_aud, claims, &seen);
   }
@@ -221,7 +223,7 @@ subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_a
   return SUBTOKEN_CLAIMS;
 }
 
-/* The writing half. */
+/* ---- writing ---- */
 
 static bool claims_append(subtoken_claims *claims, subtoken_text text, subtoken_slice *slice) {
   if (text.len > sizeof claims->text - claims->text_len) return false;
@@ -302,7 +304,7 @@ static subtoken_result read_identity_headers(subtoken_claims *claims, subtoken_t
   while (st_cut(&cutter, ',', &permission)) {
     if (!subtoken_permission_valid(permission)) return SUBTOKEN_CLAIMS;
     if (st_claims_has_permission(claims, permission)) continue;
-    /* 64 of 64 characters are less than the text has room for. */
+    /* The text has room for 64 permissions of 64 characters, so only the count can fail.  */
     if (!st_claims_add_permission(claims, permission)) return SUBTOKEN_TOO_MANY_PERMISSIONS;
   }
   return SUBTOKEN_OK;
@@ -321,8 +323,8 @@ subtoken_result subtoken_claims_from_identity(subtoken_claims *claims, subtoken_
   return result;
 }
 
-/* Quotes and what follows them, a comma or what ends a list or all. Nothing in good claims
- * needs an escape: neither sub nor sid nor scope-token nor path. */
+/* Writes a string in quotes, and the character behind it. Nothing in valid claims needs an escape.
+ */
 static void write_quoted(st_writer *writer, const subtoken_claims *claims, subtoken_slice slice,
                          char after) {
   size_t len = slice.len + 3U;

@@ -4,11 +4,10 @@
 
 #include "base/bytes.h"
 
-/* cpu: subtoken_secret.cpu, or 0. Read claims->text, of claims->text_len bytes, into the other
- * members; strings are unescaped where they stand. want_aud sets aud_named. Not OK: the claims are
- * in disorder and must be zeroed; with SUBTOKEN_CLAIMS *fault (may be NULL) is the name of the
- * claim that is wrong or missing.
- */
+/* Read claims->text, of claims->text_len bytes, into the other members; strings are unescaped in
+ * place. aud_named says whether want_aud is among the aud. cpu: subtoken_secret.cpu, or 0. On
+ * failure the claims are unspecified: zero them. With SUBTOKEN_CLAIMS *fault (may be NULL) is the
+ * name of the claim that is wrong or missing. */
 subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_text want_aud,
                                subtoken_text *fault) __attribute__((warn_unused_result));
 
@@ -16,13 +15,13 @@ subtoken_result st_claims_read(uint8_t cpu, subtoken_claims *claims, subtoken_te
 subtoken_result st_claims_read_any(subtoken_claims *claims, subtoken_text want_aud,
                                    subtoken_text *fault) __attribute__((warn_unused_result));
 
-/* Of good claims: each string is of the form that a reader takes. */
+/* Write valid claims as JSON. */
 void st_claims_write(st_writer *writer, const subtoken_claims *claims);
 
-/* Claims that a caller handed in: counts and slices stay within them. */
+/* Are the counts and slices of these claims within them? claims may be NULL. */
 bool st_claims_in_bounds(const subtoken_claims *claims);
 
-/* Append text; false when claims are full. */
+/* Append text. False when the claims are full. */
 bool st_claims_add_permission(subtoken_claims *claims, subtoken_text permission)
     __attribute__((warn_unused_result));
 bool st_claims_add_url(subtoken_claims *claims, subtoken_text url)

@@ -13,7 +13,7 @@ typedef struct scan {
   uint8_t cpu;
 } scan;
 
-/* The literal, whose length is known where this stands inline: a compare or two. */
+/* Reads a literal. Inline, so that its length is known and the comparison is one or two words. */
 static inline __attribute__((always_inline)) bool fast_take(scan *s, const char *literal) {
   size_t len = strlen(literal);
   if ((size_t)(s->end - s->at) < len || memcmp(s->at, literal, len) != 0) return false;
@@ -25,7 +25,7 @@ static inline subtoken_slice slice_from(const scan *s, const char *from) {
   return (subtoken_slice){(uint16_t)(from - s->start), (uint16_t)(s->at - from)};
 }
 
-/* 1 to `most` characters of a class. */
+/* Reads 1 to `most` characters of a class. */
 static inline bool fast_take_class(scan *s, uint8_t class, size_t most, subtoken_slice *slice) {
   const char *from = s->at, *at = from;
   if ((s->cpu & ST_CPU_SSE41) != 0) at += st_x86_span(at, (size_t)(s->end - at), class);
@@ -35,21 +35,22 @@ static inline bool fast_take_class(scan *s, uint8_t class, size_t most, subtoken
   return at > from && (size_t)(at - from) <= most;
 }
 
-/* Each of eight characters a digit: its upper half 3, and still 3 when 6 is added. */
+/* Are all eight characters digits? Their upper half is 3, and still 3 when 6 is added. */
 static inline bool all_digits(uint64_t eight) {
   uint64_t upper = UINT64_C(0xF0F0F0F0F0F0F0F0);
   return ((eight & upper) | (((eight + UINT64_C(0x0606060606060606)) & upper) >> 4)) ==
          UINT64_C(0x3333333333333333);
 }
 
-/* Their value, the first being the lowest byte: neighbours become pairs, then fours, then one. */
+/* The value of eight digits, the first in the lowest byte: adjacent ones become pairs, then fours,
+ * then one number. */
 static inline uint64_t value_of_digits(uint64_t eight) {
   eight = (eight & UINT64_C(0x0F0F0F0F0F0F0F0F)) * (1 + (10 << 8)) >> 8;
   eight = (eight & UINT64_C(0x00FF00FF00FF00FF)) * (1 + (100 << 16)) >> 16;
   return (eight & UINT64_C(0x0000FFFF0000FFFF)) * (1 + (UINT64_C(10000) << 32)) >> 32;
 }
 
-/* 1 to 15 digits, which are less than 2^53 whatever they are, without a zero in front. */
+/* Reads 1 to 15 digits without a leading zero, which is always less than 2^53. */
 static inline bool fast_take_time(scan *s, int64_t *seconds) {
   const char *from = s->at, *at = from, *end = s->end - from > 15 ? from + 15 : s->end;
   uint64_t sum = 0;
@@ -105,8 +106,8 @@ static bool fast_take_urls(scan *s, subtoken_claims *claims) {
   return fast_take(s, "\"]");
 }
 
-/* What stands before the last brace when that is not all. Not inline, and of a scan of its
- * own, because few tokens have it: the others' scan stays in registers. */
+/* Reads the sid and the end. Not inline, and with a copy of the scan, because few tokens have it:
+ * so the scan of the others stays in registers. */
 static __attribute__((noinline)) bool fast_take_sid(scan s, subtoken_claims *claims) {
   return fast_take(&s, ",\"sid\":\"") &&
          fast_take_class(&s, ST_CHAR_NAME, SUBTOKEN_SID_MAX, &claims->sid) &&

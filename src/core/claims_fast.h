@@ -6,8 +6,8 @@
 
 #include "base/bytes.h"
 
-/* Reads claims->text into the other members. False: the text is not in that shape; the lists and
- * sid are empty again, and st_claims_read_any writes the rest. What this reads, that reads alike.
+/* Reads claims->text into the other members. False when the text is of another form; then the lists
+ * and the sid are empty, and st_claims_read_any reads the text. Both read what this accepts alike.
  */
 bool st_claims_fast_read(uint8_t cpu, subtoken_claims *claims) __attribute__((warn_unused_result));
 

@@ -7,8 +7,7 @@
 #include "core/claims.h"
 #include "core/paths.h"
 
-/* Times, in the order of the contract. No sum here can overflow: all are at most
- * 2^53-1.
+/* The times, in the order of subtoken_result. No sum can overflow: each number is at most 2^53-1.
  */
 static subtoken_result decide_times(const subtoken_verifier *verifier, int64_t now,
                                     const subtoken_claims *claims) {
@@ -38,7 +37,7 @@ static subtoken_result decide_revoked(const subtoken_verifier *verifier,
   return result == SUBTOKEN_OK || result == SUBTOKEN_REVOKED ? result : SUBTOKEN_REVOCATION_UNKNOWN;
 }
 
-/* The URL rule for claims whose entries have been checked: those of st_claims_read. */
+/* The rule for URLs, for claims whose entries were checked by st_claims_read. */
 static subtoken_result decide_path(const subtoken_claims *claims, subtoken_text method,
                                    const st_path *path) {
   if (claims->every_url) return SUBTOKEN_OK;
@@ -62,7 +61,7 @@ subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text 
   if (!st_claims_in_bounds(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   for (size_t i = 0; i < claims->url_count; i++) {
     if (st_entry_check(subtoken_claims_text(claims, claims->urls[i])) != SUBTOKEN_FAULT_NONE) {
-      return SUBTOKEN_URL; /* no verifier would have let these claims through */
+      return SUBTOKEN_URL; /* no verifier would accept these claims */
     }
   }
   return decide_url(0, claims, method, target);

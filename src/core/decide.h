@@ -7,12 +7,13 @@
 #include "core/paths.h"
 #include "subtoken/verify.h"
 
-/* path: what st_target_read made of the request's target; NULL when nobody has read it yet. */
+/* path: the target of the request as st_target_read has read it, or NULL when it was not read yet.
+ */
 subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_request *request,
                           const st_path *path, const subtoken_claims *claims)
     __attribute__((warn_unused_result));
 
-/* subtoken_verify, with such a path. */
+/* subtoken_verify with such a path, for structures of this version. */
 subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token,
                           const subtoken_request *request, const st_path *path,
                           subtoken_claims *claims) __attribute__((warn_unused_result));

@@ -21,8 +21,8 @@ typedef struct explained {
   bool split;
   char header[SUBTOKEN_TOKEN_MAX / 4 * 3];
   size_t header_len;   /* 0: not base64url */
-  bool read;           /* claims are the token's; else only claims.text may be */
-  subtoken_text fault; /* the claim at which reading stopped */
+  bool read;           /* the claims were read; else claims.text alone may be set */
+  subtoken_text fault; /* the claim that is wrong */
   subtoken_claims claims;
 } explained;
 
@@ -39,7 +39,7 @@ static void explain_decode(explained *e) {
 /* ---- pieces of sentences ---- */
 
 #define LAST_DATE INT64_C(253402300799) /* the last second of the year 9999 */
-#define TARGET_SHOWN 256                /* so that what decided is not pushed out */
+#define TARGET_SHOWN 256                /* so that the reason still fits */
 
 static void write_time(st_writer *w, const char *claim, int64_t seconds) {
   st_write_truncated(w, claim);
@@ -63,7 +63,7 @@ static void write_span(st_writer *w, int64_t seconds) {
   st_write_truncated(w, rows[i].name);
 }
 
-/* `31536001 s (365 days)`: where two spans are compared, a second decides. */
+/* `31536001 s (365 days)`, for two spans that may differ by a second. */
 static void write_exact_span(st_writer *w, int64_t seconds) {
   st_write_int(w, seconds);
   st_write_truncated(w, " s");
@@ -73,7 +73,7 @@ static void write_exact_span(st_writer *w, int64_t seconds) {
   st_write_char(w, ')');
 }
 
-/* In quotes, and those in it escaped. */
+/* In quotes; quotes in the text are escaped. */
 static void write_quoted_text(st_writer *w, subtoken_text text) {
   st_cutter cutter = {text, false};
   subtoken_text piece;
@@ -85,7 +85,7 @@ static void write_quoted_text(st_writer *w, subtoken_text text) {
   st_write_char(w, '"');
 }
 
-/* As it stands, but what would be invisible in quotes. */
+/* Without quotes, unless it is empty. */
 static void write_word(st_writer *w, subtoken_text text) {
   if (text.len == 0) {
     st_write_truncated(w, "\"\"");
@@ -106,14 +106,14 @@ static void write_claim_list(st_writer *w, const subtoken_claims *claims,
 
 /* ---- one sentence a rule ---- */
 
-/* A member of the header. *string: it is one, and then *value is its text. */
+/* A member of the header. value is its text when string is true. */
 typedef struct member {
   bool there, string;
   subtoken_text value;
 } member;
 
-/* Reads all of the header; overwrites it. False when it is no object of strict JSON.
- * forbidden (may be NULL) receives the first name that is. */
+/* Reads the whole header, which it overwrites. False when it is not an object in strict JSON.
+ * forbidden (may be NULL) gets the first name that is forbidden. */
 static bool explain_read_header(explained *e, subtoken_text wanted, member *found,
                                 subtoken_text *forbidden) {
   st_json json;
@@ -255,7 +255,7 @@ static void explain_times(st_writer *w, const explained *e, subtoken_result resu
   }
 }
 
-/* The aud claim as it stands in the token, decoded anew because the claims keep none. */
+/* The aud claim of the token, decoded again because claims do not keep it. */
 static void write_audience(st_writer *w, explained *e) {
   st_json json;
   subtoken_text name, value;
@@ -293,9 +293,8 @@ static void explain_parties(st_writer *w, explained *e, subtoken_result result) 
   write_quoted_text(w, aud ? e->verifier->aud : e->verifier->iss);
 }
 
-/* How much of a target is a path without doubt. What follows may be a query, or mean to
- * be one, and hold a credential (RFC 6750 section 2.3).
- */
+/* The length of the part of a target that is certainly a path. The rest may be a query, or an
+ * attempt at one, and have a credential in it (RFC 6750 section 2.3). */
 static size_t path_len(subtoken_text target, subtoken_result result) {
   st_cutter cutter = {target, false};
   subtoken_text path;
@@ -404,7 +403,7 @@ static void explain_read(st_writer *w, explained *e, subtoken_result result) {
   }
 }
 
-/* Is the result one that only claims which could be read can lead to? */
+/* Can only claims that were read lead to this result? */
 static bool is_from_claims(subtoken_result result) {
   return result == SUBTOKEN_OK || (result >= SUBTOKEN_EXP_BEFORE_IAT && result <= SUBTOKEN_PERM &&
                                    result != SUBTOKEN_REVOCATION_UNKNOWN);
@@ -416,7 +415,7 @@ void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_
   explained e = {.verifier = verifier, .request = request, .decision = decision, .token = token};
   if (request->now < 0 || request->now > SUBTOKEN_TIME_MAX ||
       (request->needs == NULL && request->needs_count > 0)) {
-    result = SUBTOKEN_INVALID_ARGUMENT; /* subtoken_verify has given no other */
+    result = SUBTOKEN_INVALID_ARGUMENT; /* it is what subtoken_verify returned */
   }
   explain_decode(&e);
   if (!is_from_claims(result)) {
@@ -431,12 +430,12 @@ void st_explain_token(st_writer *w, const subtoken_verifier *verifier, subtoken_
 size_t subtoken_explain(const subtoken_verifier *verifier, subtoken_text token,
                         const subtoken_request *request, subtoken_result result, char *out,
                         size_t out_size) {
-  subtoken_verifier verifier_room;
-  subtoken_request request_room;
+  subtoken_verifier verifier_copy;
+  subtoken_request request_copy;
   if (out == NULL || out_size == 0) return 0;
   out[0] = '\0';
-  verifier = st_sized_verifier(verifier, &verifier_room);
-  request = st_sized_request(request, &request_room);
+  verifier = st_sized_verifier(verifier, &verifier_copy);
+  request = st_sized_request(request, &request_copy);
   if (verifier == NULL || request == NULL || token.data == NULL) return 0;
   st_writer writer = st_writer_on(out, out_size - 1);
   st_explain_token(&writer, verifier, token, request, NULL, result);

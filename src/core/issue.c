@@ -41,18 +41,18 @@ static bool urls_valid(uint8_t cpu, const subtoken_claims *claims) {
   return true;
 }
 
-/* One that is absent has no characters, all of which are good. */
+/* An absent sid has no characters, so that all of them are valid. */
 static bool sid_valid(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sid = subtoken_claims_text(claims, claims->sid);
   return sid.len <= SUBTOKEN_SID_MAX && all_in_class(cpu, sid, ST_CHAR_NAME);
 }
 
-/* A token that no verifier would take is not issued. */
+/* Refuses claims that no verifier would accept. */
 static subtoken_result issue_check(uint8_t cpu, const subtoken_claims *claims) {
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
   if (!claims->every_url && claims->url_count == 0) return SUBTOKEN_TOO_MANY_URLS;
   if (claims->iat < 0 || claims->exp <= claims->iat || claims->exp > SUBTOKEN_TIME_MAX ||
-      claims->nbf > claims->iat) { /* nbf is not written: it must not be needed */
+      claims->nbf > claims->iat) { /* nbf is not written, so it must have no effect */
     return SUBTOKEN_INVALID_ARGUMENT;
   }
   if (sub.len < 1 || sub.len > SUBTOKEN_SUB_MAX || !all_in_class(cpu, sub, ST_CHAR_NAME) ||

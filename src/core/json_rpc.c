@@ -8,17 +8,17 @@
 
 /* What the first parameter of a request is. */
 typedef enum first_param {
-  PARAM_OTHER = 0, /* also: there is none, or params is no array */
+  PARAM_OTHER = 0, /* another value; or there is none, or params is not an array */
   PARAM_ZERO,
   PARAM_NAME,
 } first_param;
 
-typedef struct request {
+typedef struct rpc_request {
   subtoken_text method; /* data NULL when there is none */
   first_param first;
   subtoken_text api;    /* of PARAM_NAME */
   subtoken_text second; /* of the parameters, when it is a string */
-} request;
+} rpc_request;
 
 static bool has_need(const subtoken_rpc *rpc, subtoken_text need) {
   for (size_t i = 0; i < rpc->count; i++) {
@@ -27,7 +27,7 @@ static bool has_need(const subtoken_rpc *rpc, subtoken_text need) {
   return false;
 }
 
-/* A name of an API is no number, not even in quotes, and no path through others. */
+/* The name of an API is not a number, not even in quotes, and has no dot. */
 static bool is_api_name(subtoken_text api) {
   bool number = true;
   for (size_t i = 0; i < api.len; i++) {
@@ -43,11 +43,11 @@ static bool ends_in_api(subtoken_text name) {
 
 /* The permission of an API: its name, which ends in _api or is given that end. */
 static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
-  char room[SUBTOKEN_PERMISSION_MAX];
-  st_writer writer = st_writer_on(room, sizeof room);
+  char buffer[SUBTOKEN_PERMISSION_MAX];
+  st_writer writer = st_writer_on(buffer, sizeof buffer);
   st_write_view(&writer, api);
   if (!ends_in_api(api)) st_write_literal(&writer, "_api");
-  subtoken_text need = {room, writer.len};
+  subtoken_text need = {buffer, writer.len};
   if (!is_api_name(api) || writer.overflow || !subtoken_permission_valid(need)) return false;
   if (has_need(rpc, need)) return true;
   if (rpc->count == SUBTOKEN_RPC_NEEDS_MAX) return false;
@@ -57,7 +57,7 @@ static bool add_need(subtoken_rpc *rpc, subtoken_text api) {
   return true;
 }
 
-static bool read_first_param(st_json *json, request *into) {
+static bool read_first_param(st_json *json, rpc_request *into) {
   int64_t number;
   char kind = st_json_peek(json);
   if (kind == '"') {
@@ -69,8 +69,8 @@ static bool read_first_param(st_json *json, request *into) {
   return st_json_uint(json, &number); /* and not 00, 0.0, 0e1 */
 }
 
-/* params may come before method: what the first two are has to be kept. */
-static bool read_params(st_json *json, request *into) {
+/* Keeps the first two parameters, because params may come before method. */
+static bool read_params(st_json *json, rpc_request *into) {
   if (st_json_peek(json) != '[') return st_json_skip(json);
   bool good = st_json_array(json);
   for (size_t i = 0; good && st_json_element(json); i++) {
@@ -85,7 +85,7 @@ static bool read_params(st_json *json, request *into) {
   return good && !json->failed;
 }
 
-/* A name that some reader takes for another. */
+/* Could a node read this name as method or params? */
 static bool is_misleading(subtoken_text name) {
   for (size_t i = 0; i < name.len; i++) {
     if ((uint8_t)name.data[i] >= 0x80) return true; /* U+017F folds to s */
@@ -93,7 +93,7 @@ static bool is_misleading(subtoken_text name) {
   return st_text_is_nocase(name, "method") || st_text_is_nocase(name, "params");
 }
 
-static bool read_request(st_json *json, request *into) {
+static bool read_request(st_json *json, rpc_request *into) {
   subtoken_text name;
   if (!st_json_object(json)) return false;
   while (st_json_member(json, &name)) {
@@ -110,14 +110,14 @@ static bool read_request(st_json *json, request *into) {
   return !json->failed && into->method.data != NULL;
 }
 
-/* The method `call` names its API as the first parameter. What it calls is no other `call`. */
-static bool read_named(const request *asked, subtoken_rpc *rpc) {
+/* The method `call` has its API as the first parameter. The second must not be `call` again. */
+static bool read_named(const rpc_request *asked, subtoken_rpc *rpc) {
   if (st_text_is_nocase(asked->second, "call")) return false;
   if (asked->first == PARAM_ZERO) return add_need(rpc, ST_TEXT("database"));
   return asked->first == PARAM_NAME && add_need(rpc, asked->api);
 }
 
-/* `api.name`: one dot, and not the method `call` in another spelling. */
+/* `api.name`: one dot, and the name is not `call` in any case. */
 static bool read_dotted(subtoken_text api, subtoken_text name, subtoken_rpc *rpc) {
   for (size_t i = 0; i < name.len; i++) {
     if (name.data[i] == '.') return false;
@@ -126,7 +126,7 @@ static bool read_dotted(subtoken_text api, subtoken_text name, subtoken_rpc *rpc
 }
 
 static bool read_call(st_json *json, subtoken_rpc *rpc) {
-  request asked = {.first = PARAM_OTHER};
+  rpc_request asked = {.first = PARAM_OTHER};
   if (!read_request(json, &asked)) return false;
   subtoken_text method = asked.method;
   if (method.len == 0 || (st_text_class(method) & ST_CHAR_SCOPE) == 0) return false;

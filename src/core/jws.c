@@ -8,9 +8,8 @@
 #include "core/ring.h"
 #include "subtoken/mac.h"
 
-/* The secret whose own header stands in front, byte for byte: no other spelling
- * needs to be looked at, and none that is looked at means something else.
- */
+/* The secret whose own header the token has, byte for byte. Nearly all tokens have such a header,
+ * which needs no parsing. */
 static const subtoken_secret *known_header(const subtoken_ring *ring, subtoken_text token) {
   for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
     const subtoken_secret *secret = &ring->secrets[i];
@@ -25,9 +24,8 @@ static const subtoken_secret *known_header(const subtoken_ring *ring, subtoken_t
 
 #define MAC_CHARS ST_BASE64URL_LEN(ST_HASH_LEN)
 
-/* Where the last dot is. Between it and the first there is no other: that is
- * left to the decoding of the payload, to which a dot is no base64url.
- */
+/* The offset of the last dot. That there is none between it and the first is left to decoding the
+ * payload, in which a dot is not base64url. */
 static size_t last_dot(subtoken_text token, size_t first) {
   size_t at = token.len;
   if (at > first + MAC_CHARS + 1 && token.data[at - MAC_CHARS - 1] == '.') {
@@ -61,9 +59,8 @@ typedef struct header_facts {
   subtoken_text kid;
 } header_facts;
 
-/* Members that would change what the token means (RFC 7515 section 4.1, RFC 7516
- * section 4.1, RFC 7518 section 4.8, RFC 7797): none is understood here.
- */
+/* Members that change the meaning of a token (RFC 7515 section 4.1, RFC 7516 section 4.1, RFC 7518
+ * section 4.8, RFC 7797). None is supported. */
 bool st_jws_forbidden(subtoken_text name) {
   static const subtoken_text names[] = {
       {"crit", 4}, {"b64", 3}, {"zip", 3}, {"enc", 3}, {"cty", 3}, {"jwk", 3},      {"jku", 3},
@@ -75,7 +72,7 @@ bool st_jws_forbidden(subtoken_text name) {
   return false;
 }
 
-/* A string, or an empty view for a value of another type, which is passed over. */
+/* Reads a string, or skips a value of another type and gives an empty view. */
 static bool string_or_skip(st_json *json, subtoken_text *value) {
   *value = (subtoken_text){NULL, 0};
   return st_json_peek(json) == '"' ? st_json_string(json, value) : st_json_skip(json);
@@ -92,7 +89,7 @@ static void read_member(st_json *json, subtoken_text name, header_facts *facts) 
     facts->kid_good = string_or_skip(json, &facts->kid) && st_kid_valid(facts->kid);
   } else {
     facts->forbidden = facts->forbidden || st_jws_forbidden(name);
-    (void)st_json_skip(json); /* a failure sticks in json */
+    (void)st_json_skip(json); /* json keeps a failure */
   }
 }
 
@@ -117,9 +114,8 @@ static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
   return *secret != NULL ? SUBTOKEN_OK : SUBTOKEN_KID;
 }
 
-/* The payload is decoded before the MAC is checked, because text that is not
- * canonical base64url is malformed whatever its MAC, but it is read only after.
- */
+/* The payload is decoded before the MAC is checked, because text that is not canonical base64url is
+ * malformed whatever its MAC is. It is parsed only after. */
 subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
                             size_t out_size, size_t *out_len) {
   st_jws jws;
@@ -173,7 +169,8 @@ subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, si
   st_hmac(secret, out, signed_len, mac);
   st_write_char(&writer, '.');
   st_base64url_write_by(secret->cpu, &writer, mac, sizeof mac);
-  if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL; /* never: counted above */
+  if (!st_writer_end(&writer))
+    return SUBTOKEN_BUFFER_TOO_SMALL; /* cannot happen: it was counted above */
   *out_len = writer.len;
   return SUBTOKEN_OK;
 }

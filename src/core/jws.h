@@ -15,24 +15,21 @@ typedef struct st_jws {
   const subtoken_secret *secret; /* when the header is the one that it writes, else NULL */
 } st_jws;
 
-/* Bounds and the outer two dots; nothing is decoded, so payload may hold further
- * dots still. ring may be NULL. */
+/* Check the length and find the first and the last dot. Nothing is decoded, so payload may still
+ * have a dot in it. ring may be NULL. */
 subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_jws *jws)
     __attribute__((warn_unused_result));
 
 /* Is this the name of a header member that would change what the token means? */
 bool st_jws_forbidden(subtoken_text name);
 
-/* Check all three parts, the header, and the MAC under the secret that the header
- * names; alg selects nothing. out receives the payload, and is trusted only with
- * SUBTOKEN_OK.
- */
+/* Check the three parts, the header, and the MAC under the secret that the header names; alg
+ * selects nothing. out gets the payload, which is verified only with SUBTOKEN_OK. */
 subtoken_result st_jws_open(const subtoken_ring *ring, subtoken_text token, void *out,
                             size_t out_size, size_t *out_len) __attribute__((warn_unused_result));
 
-/* `header.payload.mac` under the first secret of a ring that has one, and a NUL. A token
- * of more than `most` bytes is SUBTOKEN_TOO_LARGE. Nothing is written on failure.
- */
+/* Write `header.payload.mac` under the first secret of the ring, which must have one, and a NUL.
+ * SUBTOKEN_TOO_LARGE for a token of more than `most` bytes. On failure nothing is written. */
 subtoken_result st_jws_seal(const subtoken_ring *ring, subtoken_text payload, size_t most,
                             char *out, size_t out_size, size_t *out_len)
     __attribute__((warn_unused_result));

@@ -52,7 +52,7 @@ static bool parent_covers(const subtoken_claims *parent, const st_entry *entry) 
   return false;
 }
 
-/* Adds the canonical text of an entry, unless it is there. */
+/* Adds the canonical text of an entry, unless the child has it. */
 static bool add_entry(subtoken_claims *child, const st_entry *entry) {
   char canonical[SUBTOKEN_URL_MAX + 1];
   st_writer writer = st_writer_on(canonical, sizeof canonical);
@@ -117,16 +117,16 @@ subtoken_result subtoken_narrow(const subtoken_claims *parent,
                                 const subtoken_issue_request *request,
                                 const subtoken_limits *limits, int64_t now, subtoken_claims *child,
                                 subtoken_narrow_report *report) {
-  subtoken_issue_request request_room;
-  subtoken_limits limits_room;
+  subtoken_issue_request request_copy;
+  subtoken_limits limits_copy;
   subtoken_narrow_report made = SUBTOKEN_NARROW_REPORT_DEFAULT;
   subtoken_result result = SUBTOKEN_INVALID_ARGUMENT;
   if (child == NULL) return result;
   bool report_fits =
       report == NULL ||
       st_sized_fits(report->size, offsetof(subtoken_narrow_report, url), sizeof *report);
-  request = st_sized_issue_request(request, &request_room);
-  limits = st_sized_limits(limits, &limits_room);
+  request = st_sized_issue_request(request, &request_copy);
+  limits = st_sized_limits(limits, &limits_copy);
   if (report_fits && narrow_args_valid(parent, request, limits, now, child)) {
     result = narrow_claims(parent, request, limits, now, child, &made);
   }

@@ -10,7 +10,7 @@
 
 #define EACH_BYTE UINT64_C(0x0101010101010101)
 
-/* Up to eight bytes of a segment, the first the lowest, and none of what is behind its slash. */
+/* Up to eight bytes of a segment, the first in the lowest byte; zeros for those behind its end. */
 static inline uint64_t next_eight(subtoken_text path, size_t at, size_t *count) {
   size_t left = path.len - at;
   uint64_t eight = 0;
@@ -53,8 +53,8 @@ void st_policy_sum(const subtoken_policy *policy, subtoken_text path, st_policy_
   sum_segments(policy, path, sums);
 }
 
-/* Does the path of a route stand for this one? With a final star for all that goes on from it:
- * that the last segment is not empty was seen. */
+/* Does the path of a route match this path? With a final star it matches all longer paths; in_reach
+ * has checked that the last segment is not empty. */
 static bool route_matches(const subtoken_policy *policy, const st_policy_route *route,
                           const st_path *path) {
   subtoken_text front = st_policy_path(policy, route);
@@ -67,7 +67,7 @@ static bool route_matches(const subtoken_policy *policy, const st_policy_route *
   return route->wild ? len < path->len : len == path->len;
 }
 
-/* 1 + the first route of the path of this shape that stands for the target's, or 0. */
+/* 1 + the first route whose path has this shape and matches, or 0. */
 static uint32_t probe(const subtoken_policy *policy, size_t shape, uint32_t hash,
                       const st_path *path, size_t *slots) {
   const st_policy_slot *table = st_policy_slots(policy);
@@ -82,7 +82,7 @@ static uint32_t probe(const subtoken_policy *policy, size_t shape, uint32_t hash
   }
 }
 
-/* Can a path of this shape stand for such segments? *end is how many it has itself, without a
+/* Can a path of this shape match these segments? *end is the number of its own segments, without a
  * final star. */
 static inline bool in_reach(const st_policy_shape *shape, const st_policy_sums *sums, bool slash,
                             size_t *end) {
@@ -91,7 +91,7 @@ static inline bool in_reach(const st_policy_shape *shape, const st_policy_sums *
     return sums->whole && (shape->counts & st_policy_count_bit(sums->count)) != 0;
   }
   *end = shape->depth;
-  /* A star stands for no empty segment. */
+  /* A star does not match an empty segment. */
   return !slash && (shape->depth < sums->count || (shape->depth == sums->count && !sums->whole));
 }
 
@@ -155,7 +155,7 @@ static void decide_by_path(const subtoken_policy *policy, uint32_t first, subtok
   decision->not_listed = true;
 }
 
-/* All but .needs, which is long and of which nothing counts yet. */
+/* Clears all but .needs, which is long and has a count of 0. */
 static void clear_decision(subtoken_decision *decision) {
   decision->access = SUBTOKEN_ACCESS_DENIED;
   decision->json_rpc = decision->not_listed = decision->no_token = false;
@@ -183,7 +183,7 @@ static subtoken_result find_decision(uint8_t cpu, const subtoken_policy *policy,
   return SUBTOKEN_OK;
 }
 
-/* It has no member yet without which an earlier version could be. */
+/* No earlier version has a shorter decision yet. */
 static bool decision_fits(const subtoken_decision *decision) {
   return st_sized_fits(decision->size, sizeof *decision, sizeof *decision);
 }
@@ -200,8 +200,8 @@ subtoken_result subtoken_policy_find(const subtoken_policy *policy, subtoken_tex
   return result;
 }
 
-/* The token; then what the route denies to everybody, or the policy's needs and behind them
- * the request's own. */
+/* Verifies the token, then applies what the route denies, then the needs of the policy and those of
+ * the request. */
 static subtoken_result verify_by_route(const subtoken_verifier *verifier, subtoken_text token,
                                        const subtoken_request *request, const st_path *path,
                                        subtoken_decision *decision, subtoken_claims *claims) {
@@ -257,15 +257,15 @@ static subtoken_result policy_verify_current(const subtoken_verifier *verifier,
   return result;
 }
 
-/* With room for what an earlier version's headers lack, which others do not pay for. */
+/* For structures of an earlier version. Not inline, so that others do not pay for the copies. */
 static __attribute__((noinline)) subtoken_result policy_verify_older(
     const subtoken_verifier *verifier, const subtoken_policy *policy, subtoken_text token,
     const subtoken_request *request, unsigned flags, subtoken_claims *claims,
     subtoken_decision *decision) {
-  subtoken_verifier verifier_room;
-  subtoken_request request_room;
-  return policy_verify_current(st_sized_verifier(verifier, &verifier_room), policy, token,
-                               st_sized_request(request, &request_room), flags, claims, decision);
+  subtoken_verifier verifier_copy;
+  subtoken_request request_copy;
+  return policy_verify_current(st_sized_verifier(verifier, &verifier_copy), policy, token,
+                               st_sized_request(request, &request_copy), flags, claims, decision);
 }
 
 subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
@@ -276,7 +276,8 @@ subtoken_result subtoken_policy_verify(const subtoken_verifier *verifier,
   if (decision == NULL) {
     own.size = sizeof own;
     decision = &own;
-    flags &= ~(unsigned)SUBTOKEN_POLICY_BODY; /* nobody could know that it is to be read */
+    flags &=
+        ~(unsigned)SUBTOKEN_POLICY_BODY; /* the caller would not learn that the body must be read */
   }
   return st_sized_current(verifier, request)
              ? policy_verify_current(verifier, policy, token, request, flags, claims, decision)

@@ -1,7 +1,6 @@
-/* policy - how a route policy lies in memory once it was read: in front this struct, then
- * shapes, routes, slices, slots and a copy of the text, in which strings are unescaped and paths
- * decoded where they stood. Everything refers to everything by number.
- */
+/* policy - the layout of a route policy in memory: this structure, then shapes, routes, slices,
+ * slots, and a copy of the text in which strings are unescaped and paths decoded in place. All
+ * references are numbers and offsets, so that the memory can be moved. */
 #ifndef ST_CORE_POLICY_H
 #define ST_CORE_POLICY_H
 
@@ -17,18 +16,18 @@ typedef struct st_policy_slice {
 #define ST_POLICY_WORDS (ST_POLICY_SEGMENTS_MAX / 64)
 #define ST_POLICY_EXACT UINT16_MAX
 
-/* Where paths have their stars: in policy_shape.c it says what for. */
+/* The positions of stars in a path (policy_shape.c). */
 typedef struct st_policy_shape {
   uint64_t any[ST_POLICY_WORDS]; /* bit n: segment n, from 0, is a star that stands for one */
-  uint64_t any_sum;              /* what these stars are in the sum of a path's segments */
-  uint64_t counts;               /* of ST_POLICY_EXACT: of how many segments there are paths */
+  uint64_t any_sum;              /* the part of these stars in the sum of the segments */
+  uint64_t counts;               /* with ST_POLICY_EXACT: bit n for paths of n segments */
   uint16_t depth;                /* segments in front of a final star, or ST_POLICY_EXACT */
-  uint16_t words;                /* of .any that are not 0, from the front on */
+  uint16_t words;                /* the number of words of .any up to the last that is not 0 */
 } st_policy_shape;
 
 typedef struct st_policy_route {
   uint32_t line;
-  uint32_t path;    /* in the text: decoded, behind where its quote stood */
+  uint32_t path;    /* in the text: decoded, behind its quote */
   uint32_t methods; /* its first slice */
   uint32_t needs;
   uint32_t next; /* 1 + the next route of the same path, or 0 */
@@ -42,14 +41,14 @@ typedef struct st_policy_route {
   bool json_rpc;
 } st_policy_route;
 
-/* A slot of the hash table: hash is not compared for an empty one. */
+/* A slot of the hash table. */
 typedef struct st_policy_slot {
   uint32_t hash;
   uint32_t route; /* 1 + the first route of the path, or 0 */
 } st_policy_slot;
 
 struct subtoken_policy {
-  _Alignas(8) uint32_t shapes_at; /* in bytes from here on */
+  _Alignas(8) uint32_t shapes_at; /* offsets in bytes from the start of this structure */
   uint32_t routes_at;
   uint32_t slices_at;
   uint32_t slots_at;
@@ -80,21 +79,21 @@ static inline subtoken_text st_policy_text(const subtoken_policy *policy, uint32
   st_policy_slice found = st_policy_slices(policy)[slice];
   return (subtoken_text){(const char *)policy + policy->text_at + found.at, found.len};
 }
-/* Decoded. */
+/* The decoded path of a route. */
 static inline subtoken_text st_policy_path(const subtoken_policy *policy,
                                            const st_policy_route *route) {
   return (subtoken_text){(const char *)policy + policy->text_at + route->path, route->path_len};
 }
 
-/* A path's hash is made from the sum of its segments, each hashed and multiplied by its place,
- * so that the sum of another path, with stars in some places, is a few additions. */
+/* The hash of a path is made from the sum of its segments, each hashed and multiplied by a power
+ * for its place. So the sum for the same path with stars in some places takes a few additions. */
 #define ST_POLICY_HASH_START UINT64_C(0xCBF29CE484222325)
 #define ST_POLICY_HASH_STEP UINT64_C(0x9E3779B97F4A7C15)
 static inline uint64_t st_policy_hash(uint64_t hash, uint64_t eight) {
   hash = (hash ^ eight) * UINT64_C(0xA0761D6478BD642F);
   return hash ^ hash >> 29;
 }
-/* Of the segment that is one byte. */
+/* The hash of the segment that is a star. */
 static inline uint64_t st_policy_hash_any(void) {
   return st_policy_hash(ST_POLICY_HASH_START, ST_PATH_ANY);
 }
@@ -107,22 +106,22 @@ static inline uint64_t st_policy_count_bit(size_t segments) {
   return UINT64_C(1) << (segments < 63 ? segments : 63);
 }
 
-/* The segments of a path, as far as the policy's paths reach. */
+/* The sums of the segments of a path, of as many as the deepest path of the policy has. */
 typedef struct st_policy_sums {
   size_t count;                             /* of segments */
-  bool whole;                               /* there are no more */
+  bool whole;                               /* the path has no more segments */
   uint64_t sum[ST_POLICY_SEGMENTS_MAX + 1]; /* of the first n */
 } st_policy_sums;
 void st_policy_sum(const subtoken_policy *policy, subtoken_text path, st_policy_sums *sums);
 
-/* The shape of a path, and how many segments it has. */
+/* Writes the shape of a path; returns the number of its segments. */
 size_t st_policy_shape_of(subtoken_text path, bool wild, st_policy_shape *shape);
-/* Its place among sorted ones, or where it belongs. */
+/* Finds a shape among sorted ones. *at is its place, or the place to insert it. */
 bool st_policy_shape_find(const st_policy_shape *shapes, size_t count, const st_policy_shape *shape,
                           size_t *at) __attribute__((warn_unused_result));
 
-/* 1 + the first route of the most specific path that stands for a target's, or 0. *slots grows
- * by how many slots were looked at. */
+/* 1 + the first route of the most specific path that matches, or 0. Adds the number of slots that
+ * were read to *slots. */
 uint32_t st_policy_lookup(const subtoken_policy *policy, const st_path *path, size_t *slots);
 
 #endif

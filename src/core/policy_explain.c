@@ -16,7 +16,7 @@ static void write_line(st_writer *w, const subtoken_decision *decision) {
   st_write_truncated(w, " of the policy");
 }
 
-/* `line 4 of the policy needs [account, inventories]`. They are fit for a terminal. */
+/* `line 4 of the policy needs [account, inventories]`. Permissions need no escape. */
 static void write_needs(st_writer *w, const subtoken_decision *decision) {
   write_line(w, decision);
   if (decision->needs_count == 0) {
@@ -61,7 +61,7 @@ static void write_public(st_writer *w, const subtoken_decision *decision) {
   }
 }
 
-/* Results that the route decided, alone or together with the token. */
+/* Is this a result that the route decided, alone or together with the token? */
 static bool is_from_route(subtoken_result result) {
   return result == SUBTOKEN_OK || result == SUBTOKEN_URL || result == SUBTOKEN_PERM;
 }
@@ -90,12 +90,12 @@ size_t subtoken_policy_explain(const subtoken_verifier *verifier, const subtoken
                                subtoken_text token, const subtoken_request *request, unsigned flags,
                                subtoken_result result, char *out, size_t out_size) {
   subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
-  subtoken_verifier verifier_room;
-  subtoken_request request_room;
+  subtoken_verifier verifier_copy;
+  subtoken_request request_copy;
   if (out == NULL || out_size == 0) return 0;
   out[0] = '\0';
-  verifier = st_sized_verifier(verifier, &verifier_room);
-  request = st_sized_request(request, &request_room);
+  verifier = st_sized_verifier(verifier, &verifier_copy);
+  request = st_sized_request(request, &request_copy);
   if (verifier == NULL || policy == NULL || request == NULL) return 0;
   st_writer writer = st_writer_on(out, out_size - 1);
   if (request->target.data == NULL) {

@@ -5,7 +5,7 @@
  */
 #include "core/policy.h"
 
-/* The first segment that is a star in one of the two alone, or SIZE_MAX. */
+/* The first segment that is a star in only one of the two, or SIZE_MAX. */
 static size_t first_difference(const st_policy_shape *a, const st_policy_shape *b) {
   for (size_t i = 0; i < ST_POLICY_WORDS; i++) {
     uint64_t difference = a->any[i] ^ b->any[i];
@@ -14,8 +14,8 @@ static size_t first_difference(const st_policy_shape *a, const st_policy_shape *
   return SIZE_MAX;
 }
 
-/* Less than 0 when a is more specific: where they first differ, a plain segment comes before a
- * star that is a segment, and that before a final star. */
+/* Less than 0 when a is more specific. Where they first differ, a plain segment is before a star
+ * for a segment, and that is before a final star. */
 static int compare_shapes(const st_policy_shape *a, const st_policy_shape *b) {
   size_t at = first_difference(a, b), end = a->depth < b->depth ? a->depth : b->depth;
   if (a->depth != b->depth && end <= at) return a->depth > b->depth ? -1 : 1;

@@ -11,8 +11,8 @@
 
 /* ---- the hash ---- */
 
-/* The first digits of pi behind the point, in hexadecimal: so that no factor is small when
- * much of the key is zero. */
+/* The constants are hexadecimal digits of pi. They keep the factors large when the key has many
+ * zero bits. */
 static inline void read_hash_key(const uint8_t key[SUBTOKEN_HASH_KEY_LEN], uint64_t words[2]) {
   words[0] = st_load64(key) ^ UINT64_C(0x243F6A8885A308D3);
   words[1] = st_load64(key + 8) ^ UINT64_C(0x13198A2E03707344);
@@ -22,7 +22,7 @@ typedef struct two_words {
   uint64_t low, high;
 } two_words;
 
-/* Fewer than 16 bytes, and zeros behind them. */
+/* Loads fewer than 16 bytes, with zeros behind them. */
 static two_words load_few(const uint8_t *data, size_t len) {
   two_words last = {0, 0};
   for (size_t i = 0; i < len && i < 8; i++) last.low |= (uint64_t)data[i] << (8 * i);
@@ -30,8 +30,8 @@ static two_words load_few(const uint8_t *data, size_t len) {
   return last;
 }
 
-/* The last 16 bytes go in last, whether or not some of them went in before: so there is no
- * piece of another size but in what is shorter, and the length at the end tells all apart. */
+/* The last 16 bytes are hashed last, also when some of them were hashed before. So all pieces have
+ * 16 bytes unless the data is shorter, and the length tells the cases apart. */
 static inline uint64_t hash_of(const uint64_t key[2], const uint8_t *data, size_t len) {
   uint64_t h = key[0];
   two_words last;
@@ -65,9 +65,9 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
   const uint8_t *bucket = view->index + 4 * (size_t)(hash >> view->shift);
   const uint8_t *low = view->hashes + 8 * (size_t)st_load32(bucket);
   const uint8_t *high = view->hashes + 8 * (size_t)st_load32(bucket + 4);
-  /* A walk beats halving where the processor waits for memory: it guesses on, and the cache
-   * line is the next one. Random hashes have no bucket for which that is not so; this bounds
-   * what others cost, to 32 hashes. */
+  /* A linear search is faster than a binary one here, because the time is spent waiting for memory
+   * and the next cache line is prefetched. Buckets of random hashes are short; for others, a binary
+   * search first brings the range down to 32 hashes. */
   while (high - low > 256) {
     const uint8_t *middle = low + (high - low) / 16 * 8;
     if (st_load64(middle) <= hash) {
@@ -85,7 +85,7 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
 
 /* ---- opening ---- */
 
-/* What a snapshot has of its own in the head, and that its lengths are those of its count. */
+/* Reads the fields that only a snapshot has, and checks its lengths against its count. */
 static subtoken_feed_result read_snapshot_head(const subtoken_ring *ring, const uint8_t *bytes,
                                                size_t len, subtoken_revocations *view,
                                                st_feed_head *head) {
@@ -126,7 +126,7 @@ subtoken_feed_result subtoken_revocations_start(subtoken_revocations_opening *op
   return opening->open ? SUBTOKEN_FEED_MORE : SUBTOKEN_FEED_KID;
 }
 
-/* How many items of a size that begin at `at` lie wholly in what was done, of `most`. */
+/* The number of whole items of this size, from offset `at` on, in the bytes that were processed. */
 static uint32_t items_done(const subtoken_revocations_opening *opening, size_t at, size_t size,
                            uint32_t most) {
   if (opening->done < at) return 0;
@@ -134,7 +134,7 @@ static uint32_t items_done(const subtoken_revocations_opening *opening, size_t a
   return items < most ? (uint32_t)items : most;
 }
 
-/* It begins with 0, never falls, and ends with the count and the 0. */
+/* Checks that the index starts with 0, never falls, and ends with the count and a 0. */
 static void check_index(subtoken_revocations_opening *opening, uint8_t bits) {
   const uint8_t *index = opening->bytes + ST_FEED_HEAD_LEN;
   uint32_t numbers = st_snapshot_numbers(bits), last = (uint32_t)opening->last;
@@ -156,9 +156,9 @@ static void check_index(subtoken_revocations_opening *opening, uint8_t bits) {
   opening->last = 0;
 }
 
-/* Each is larger than the one before and lies where the index says. Nothing is read by what
- * the index says, so it need not have been right; hashes that ascend read it in one
- * direction, and none is looked at behind one that does not. */
+/* Checks that each hash is larger than the one before, and lies where the index says. The index is
+ * read by the hash and not followed, so that a wrong one is safe. Reading stops at a hash that does
+ * not ascend. */
 static void check_hashes(subtoken_revocations_opening *opening, uint8_t bits) {
   size_t at = st_snapshot_hashes_at(bits);
   uint32_t to = items_done(opening, at, 8, opening->view.count);

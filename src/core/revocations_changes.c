@@ -23,14 +23,14 @@ enum {
 _Static_assert((int)HEAD + (int)ST_FEED_HEAD_LEN == SUBTOKEN_CHANGES_HEAD_LEN,
                "as the public header says");
 
-/* Hashes that lie as bytes, to be walked through once. */
+/* A list of hashes as bytes, to read once. */
 typedef struct list {
   const uint8_t *at;
-  uint32_t left; /* with the one at hand */
-  uint64_t hash; /* the one at hand */
+  uint32_t left; /* with the current one */
+  uint64_t hash; /* the current one */
 } list;
 
-/* Where the next hash of a new snapshot goes, and what of its index is written. */
+/* The place of the next hash in the new snapshot, and how much of its index is written. */
 typedef struct target {
   uint8_t *index, *hashes;
   uint64_t prefix;
@@ -38,7 +38,7 @@ typedef struct target {
   uint8_t bits;
 } target;
 
-/* What a snapshot's head says by itself: the same as at opening, but for the ring. */
+/* Checks the head of a snapshot as opening does, but without the ring. */
 static subtoken_feed_result check_head(const uint8_t *head, uint64_t *len) {
   *len = 0;
   if (memcmp(head, ST_SNAPSHOT_MAGIC, 8) != 0) return SUBTOKEN_FEED_MAGIC;
@@ -63,7 +63,7 @@ static subtoken_feed_result check_snapshot(const uint8_t *bytes, size_t len) {
   return says == len ? SUBTOKEN_FEED_OK : SUBTOKEN_FEED_LENGTH;
 }
 
-/* The head of changes and its length, and how long the snapshot is that they lead to. */
+/* Checks the head and the length of changes. *leads_to is the length of the new snapshot. */
 static subtoken_feed_result check_changes(const uint8_t *bytes, size_t len, uint64_t *leads_to) {
   *leads_to = 0;
   if (len < SUBTOKEN_CHANGES_HEAD_LEN + SUBTOKEN_MAC_LEN) return SUBTOKEN_FEED_LENGTH;
@@ -89,7 +89,7 @@ size_t subtoken_changes_size(const void *changes, size_t len) {
 
 /* ---- writing ---- */
 
-/* Both strictly ascend, and have nothing in common. */
+/* Do both lists strictly ascend, without a common hash? */
 static bool in_order(const uint64_t *gone, uint32_t gone_count, const uint64_t *fresh,
                      uint32_t fresh_count) {
   uint32_t g = 0, f = 0;
@@ -153,7 +153,7 @@ static list hashes_at(const uint8_t *at, uint32_t count) {
   return (list){at, count, count > 0 ? st_load64(at) : 0};
 }
 
-/* To the next hash of a list that has one at hand; false when it is not larger. */
+/* Goes to the next hash of a list. False when it is not larger. */
 static bool merge_next(list *from) {
   uint64_t before = from->hash;
   from->at += 8;
@@ -185,7 +185,7 @@ static bool merge_end(target *to) {
   return to->count == to->most;
 }
 
-/* The smallest hash that is left goes over, unless it is gone. */
+/* Copies the smallest hash that is left, unless it is removed. */
 static subtoken_feed_result merge(list *base, list *gone, list *fresh, target *to) {
   while (base->left > 0 || fresh->left > 0) {
     bool from_base = fresh->left == 0 || (base->left > 0 && base->hash <= fresh->hash);
@@ -194,7 +194,7 @@ static subtoken_feed_result merge(list *base, list *gone, list *fresh, target *t
     if (from_base && merge_is(gone, hash)) {
       ascends = merge_next(gone) && !merge_is(fresh, hash);
     } else if (from_base && merge_is(fresh, hash)) {
-      return SUBTOKEN_FEED_PAIR; /* it was listed */
+      return SUBTOKEN_FEED_PAIR; /* it is listed already */
     } else {
       fits = merge_add(to, hash);
     }

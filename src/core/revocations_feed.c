@@ -77,9 +77,9 @@ subtoken_feed_result subtoken_heartbeat_decode(subtoken_text text,
   return SUBTOKEN_FEED_TEXT;
 }
 
-/* ---- what is taken ---- */
+/* ---- which data is accepted ---- */
 
-/* Times in their range, so that no sum or difference of them overflows. */
+/* Limits a time to its range, so that no sum or difference overflows. */
 static int64_t clamp_time(int64_t time) {
   if (time < 0) return 0;
   return time > SUBTOKEN_TIME_MAX ? SUBTOKEN_TIME_MAX : time;
@@ -101,22 +101,20 @@ subtoken_feed_result subtoken_feed_resume(subtoken_feed *feed, int64_t sequence,
   return SUBTOKEN_FEED_OK;
 }
 
-/* Times are in their range here, so that nothing overflows. */
+/* The leeway, limited to its range. */
 static int64_t leeway_of(const subtoken_feed *feed) {
   int64_t leeway = clamp_time(feed->leeway);
   return leeway < SUBTOKEN_LEEWAY_MAX ? leeway : SUBTOKEN_LEEWAY_MAX;
 }
 
-/* Does T lie further ahead than the leeway? Then a clock was wrong when it was taken, or is wrong
- * now: as long as that is so it is as if it had not been taken.
- */
+/* Is T later than now plus the leeway? Then a clock was wrong when it was accepted, or is wrong
+ * now, and it does not count. */
 static bool is_void(const subtoken_feed *feed, int64_t now) {
   return feed->time > clamp_time(now) + leeway_of(feed);
 }
 
-/* May a heartbeat no longer be earlier than T? Not while T is ahead by more than the leeway, nor
- * by more than the age at which data would go stale under a leeway that is larger than that.
- */
+/* Is a heartbeat with this time older than the accepted one? Not when T is ahead by more than the
+ * leeway, or by more than max_age when the leeway is larger than that. */
 static bool is_replay(const subtoken_feed *feed, int64_t time, int64_t now) {
   int64_t ahead = leeway_of(feed), age = clamp_time(feed->max_age);
   return time < feed->time && feed->time <= clamp_time(now) + (age < ahead ? age : ahead);
@@ -152,19 +150,19 @@ subtoken_feed_result subtoken_feed_take(subtoken_feed *feed, const subtoken_revo
   return SUBTOKEN_FEED_OK;
 }
 
-/* ---- what it is worth now ---- */
+/* ---- may the data decide now ---- */
 
 int64_t subtoken_feed_now(const subtoken_feed *feed, int64_t now) {
   if (feed == NULL || is_void(feed, now)) return clamp_time(now);
   return later_time(clamp_time(now), feed->time);
 }
 
-/* These two are what each request asks; the library's own calls do not go the way by which
- * a program may put its own functions in the place of exported ones. */
+/* Each request needs these two. They are static so that the call is direct, and not through the
+ * table by which a program can replace exported functions. */
 static inline int64_t feed_age(const subtoken_feed *feed, int64_t now, int64_t monotonic) {
   if (feed->time == 0) return SUBTOKEN_TIME_MAX;
   int64_t by_clock = clamp_time(now) - feed->time, by_growth = clamp_time(monotonic) - feed->grew;
-  /* Of a T that is not ahead at all, nobody need know what the leeway is. */
+  /* Only a T that is ahead can be void. */
   if (by_clock < 0 && is_void(feed, now)) return SUBTOKEN_TIME_MAX;
   return later_time(0, later_time(by_clock, by_growth));
 }
@@ -195,7 +193,7 @@ subtoken_result subtoken_feed_revoked(void *clock, subtoken_text sub) {
   return subtoken_revocations_find(&at->feed->snapshot, sub);
 }
 
-/* ---- words ---- */
+/* ---- names and sentences ---- */
 
 static const char bad[] = "feed_bad", rollback[] = "feed_rollback", stale[] = "feed_stale";
 

@@ -1,6 +1,5 @@
-/* revocations - what the parts that read and write a snapshot share: where things stand
- * in its bytes (subtoken/revocations.h says it byte by byte), and what the hash is made of.
- */
+/* revocations_format - what reading and writing a snapshot share: the offsets of its fields
+ * (subtoken/revocations.h describes them), the parts of the hash, and the filter. */
 #ifndef ST_CORE_REVOCATIONS_FORMAT_H
 #define ST_CORE_REVOCATIONS_FORMAT_H
 
@@ -29,8 +28,8 @@ enum {
   ST_SNAPSHOT_KEY = 48,
 };
 
-/* The two halves of a product of 128 bits, one over the other: what the hash is made of.
- * In halves of the factors where the machine has no such product. */
+/* The upper half of a product of 128 bits xor its lower half, which the hash is made of. The second
+ * function has it, with the first for machines without such a product. */
 static inline uint64_t st_fold_by_halves(uint64_t a, uint64_t b) {
   uint64_t a0 = a & UINT32_MAX, a1 = a >> 32, b0 = b & UINT32_MAX, b1 = b >> 32;
   uint64_t one = a1 * b0 + (a0 * b0 >> 32), two = a0 * b1 + (one & UINT32_MAX);
@@ -45,13 +44,13 @@ static inline uint64_t st_fold(uint64_t a, uint64_t b) {
 #endif
 }
 
-/* The prefix bits that a snapshot of so many hashes has: 1 to 29. */
+/* The bits of the prefix in a snapshot with this number of hashes: 1 to 29. */
 static inline uint8_t st_snapshot_bits(uint32_t count) {
   uint8_t bits = 1;
   while (count > UINT64_C(8) << bits) bits++;
   return bits;
 }
-/* How many numbers its index has, with the 0 at the end. */
+/* The number of numbers in its index, with the 0 at the end. */
 static inline uint32_t st_snapshot_numbers(uint8_t bits) {
   return (UINT32_C(1) << bits) + 2;
 }
@@ -59,9 +58,8 @@ static inline size_t st_snapshot_hashes_at(uint8_t bits) {
   return ST_FEED_HEAD_LEN + 4 * (size_t)st_snapshot_numbers(bits);
 }
 
-/* The filter: words of 64 bits, 8 hashes to each on average. Which word, and which four of its
- * bits, a hash says by bits that are far apart in it. Ascending hashes ascend in the words, too.
- */
+/* The filter: words of 64 bits, with 8 hashes each on average. A hash selects a word by its high
+ * bits and four bits of it by its low bits. Ascending hashes select ascending words. */
 static inline size_t st_filter_word(uint64_t hash, uint32_t words) {
   return (size_t)((hash >> 32) * words >> 32);
 }
@@ -70,7 +68,7 @@ static inline uint64_t st_filter_bits(uint64_t hash) {
          UINT64_C(1) << (hash >> 12 & 63) | UINT64_C(1) << (hash >> 18 & 63);
 }
 
-/* The first 128 bytes, as far as both kinds have them alike. */
+/* The fields of the first 128 bytes that a snapshot and a heartbeat have in common. */
 typedef struct st_feed_head {
   int64_t sequence;
   int64_t time;
@@ -78,12 +76,12 @@ typedef struct st_feed_head {
   const subtoken_secret *secret;
 } st_feed_head;
 
-/* bytes are ST_FEED_HEAD_LEN at least. */
+/* bytes has ST_FEED_HEAD_LEN bytes or more. */
 subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *magic,
                                        const uint8_t *bytes, st_feed_head *head)
     __attribute__((warn_unused_result));
 
-/* Writes zeros where the kinds differ. */
+/* Writes zeros for the other fields. */
 void st_feed_head_write(const subtoken_secret *secret, const char *magic, int64_t sequence,
                         int64_t time, uint8_t *bytes);
 

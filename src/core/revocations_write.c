@@ -25,7 +25,7 @@ static inline size_t byte_of(uint64_t hash, unsigned shift) {
   return (size_t)(hash >> shift & 0xFF);
 }
 
-/* Put each hash among those of its byte, in place; end[b] becomes where those of b end. */
+/* Groups the hashes by a byte, in place. end[b] is the end of the group of b. */
 static void partition(uint64_t *hashes, uint32_t count, unsigned shift, uint32_t end[256]) {
   uint32_t next[256];
   uint32_t sum = 0;
@@ -49,7 +49,7 @@ static void partition(uint64_t *hashes, uint32_t count, unsigned shift, uint32_t
   }
 }
 
-/* By the byte at shift and those below it; calls itself seven deep at most. */
+/* Sorts by the byte at shift and those below it. It calls itself at most seven levels deep. */
 static void sort_from(uint64_t *hashes, uint32_t count, unsigned shift) {
   uint32_t end[256];
   if (count <= FEW) {
@@ -95,7 +95,7 @@ static subtoken_feed_result write_check(const subtoken_ring *ring,
   return SUBTOKEN_FEED_OK;
 }
 
-/* at: where the next number of the index goes. */
+/* Writes the index and the hashes. */
 static void write_lists(const uint64_t *hashes, uint32_t count, uint8_t bits, uint8_t *out) {
   uint8_t *at = out + ST_FEED_HEAD_LEN, *list = out + st_snapshot_hashes_at(bits);
   uint64_t prefix = 0;

@@ -9,7 +9,7 @@
 const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid) {
   for (size_t i = 0; i < ring->count && i < SUBTOKEN_RING_MAX; i++) {
     const subtoken_secret *secret = &ring->secrets[i];
-    if (secret->header_len == 0) continue; /* never set: anybody could sign with it */
+    if (secret->header_len == 0) continue; /* never set: everybody could sign with it */
     if (st_text_equal(kid, (subtoken_text){secret->kid, secret->kid_len})) return secret;
   }
   return NULL;
@@ -19,9 +19,8 @@ bool st_kid_valid(subtoken_text kid) {
   return kid.len >= 1 && kid.len <= SUBTOKEN_KID_MAX && (st_text_class(kid) & ST_CHAR_NAME) != 0;
 }
 
-/* Printed where many have copied from: jwt.io, RFC 7515 appendix A.1, RFC 7520
- * section 4.4. (Shorter favourites such as "secret" are refused for their length.)
- */
+/* Secrets from documentation that is often copied: jwt.io, RFC 7515 appendix A.1, RFC 7520 section
+ * 4.4. Shorter ones, such as "secret", are refused for their length. */
 static const struct {
   uint8_t len;
   const char *bytes;
@@ -138,7 +137,7 @@ static bool starts_with(subtoken_text line, const char *bytes, size_t len) {
   return line.len >= len && memcmp(line.data, bytes, len) == 0;
 }
 
-/* What an editor or another system put into a line, or NULL. */
+/* What an editor or another system has added to a line, or NULL. */
 static const char *line_problem(subtoken_text line) {
   if (starts_with(line, "\xEF\xBB\xBF", 3)) {
     return "starts with a byte-order mark: save the file without one";

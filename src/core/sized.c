@@ -4,11 +4,11 @@
 #include "core/sized.h"
 
 const void *st_sized_fill(const void *given, size_t least, size_t most, const void *standard,
-                          void *room) {
+                          void *copy) {
   size_t size;
   memcpy(&size, given, sizeof size);
   if (!st_sized_fits(size, least, most)) return NULL;
-  memcpy(room, standard, most);
-  st_sized_copy(room, size, given);
-  return room;
+  memcpy(copy, standard, most);
+  st_sized_copy(copy, size, given);
+  return copy;
 }

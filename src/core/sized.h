@@ -9,38 +9,39 @@
 #include "subtoken/issue.h"
 #include "subtoken/verify.h"
 
-/* Is this the size of a structure of some version? least: up to the last member without which it
- * is of no use; most: the size of this version. One from a later version might ask for what
- * this library does not know. */
+/* Is this the size of a structure of some version? least: up to the last member without which it is
+ * of no use; most: the size in this version. A structure of a later version may ask for something
+ * that this library does not know. */
 static inline bool st_sized_fits(size_t size, size_t least, size_t most) {
   return size >= least && size <= most && size % _Alignof(int64_t) == 0;
 }
 
-/* given, of an earlier version, with the defaults behind it, in room; NULL when its size does not
- * fit. standard and room are `most` bytes. Its size comes first in each. */
+/* Copy `given`, which is of an earlier version, with the defaults behind it. NULL when its size
+ * does not fit. standard and copy have `most` bytes. The first member of each structure is its
+ * size. */
 const void *st_sized_fill(const void *given, size_t least, size_t most, const void *standard,
-                          void *room) __attribute__((warn_unused_result));
+                          void *copy) __attribute__((warn_unused_result));
 
-/* What was made goes to the caller as far as its own structure goes; its size stays. */
+/* Copy a result to the structure of the caller as far as that goes; its size stays. */
 static inline void st_sized_copy(void *to, size_t to_size, const void *made) {
   memcpy((char *)to + sizeof(size_t), (const char *)made + sizeof(size_t),
          to_size - sizeof(size_t));
 }
 
-/* Each: given itself when it is of this version, which costs a comparison; else as above. NULL
- * stays NULL. */
+/* Each returns `given` itself when it is of this version, which costs a comparison, and else a
+ * copy. NULL stays NULL. */
 static inline const subtoken_verifier *st_sized_verifier(const subtoken_verifier *given,
-                                                         subtoken_verifier *room) {
+                                                         subtoken_verifier *copy) {
   static const subtoken_verifier standard = SUBTOKEN_VERIFIER_DEFAULT;
   if (given == NULL || given->size == sizeof *given) return given;
-  return st_sized_fill(given, offsetof(subtoken_verifier, iss), sizeof *given, &standard, room);
+  return st_sized_fill(given, offsetof(subtoken_verifier, iss), sizeof *given, &standard, copy);
 }
 
 static inline const subtoken_request *st_sized_request(const subtoken_request *given,
-                                                       subtoken_request *room) {
+                                                       subtoken_request *copy) {
   static const subtoken_request standard = SUBTOKEN_REQUEST_DEFAULT;
   if (given == NULL || given->size == sizeof *given) return given;
-  return st_sized_fill(given, offsetof(subtoken_request, needs), sizeof *given, &standard, room);
+  return st_sized_fill(given, offsetof(subtoken_request, needs), sizeof *given, &standard, copy);
 }
 
 /* Are both there, and of this version? */
@@ -51,18 +52,18 @@ static inline bool st_sized_current(const subtoken_verifier *verifier,
 }
 
 static inline const subtoken_issue_request *st_sized_issue_request(
-    const subtoken_issue_request *given, subtoken_issue_request *room) {
+    const subtoken_issue_request *given, subtoken_issue_request *copy) {
   static const subtoken_issue_request standard = SUBTOKEN_ISSUE_REQUEST_DEFAULT;
   if (given == NULL || given->size == sizeof *given) return given;
   return st_sized_fill(given, offsetof(subtoken_issue_request, has_urls), sizeof *given, &standard,
-                       room);
+                       copy);
 }
 
 static inline const subtoken_limits *st_sized_limits(const subtoken_limits *given,
-                                                     subtoken_limits *room) {
+                                                     subtoken_limits *copy) {
   static const subtoken_limits standard = SUBTOKEN_LIMITS_DEFAULT;
   if (given == NULL || given->size == sizeof *given) return given;
-  return st_sized_fill(given, offsetof(subtoken_limits, max_life), sizeof *given, &standard, room);
+  return st_sized_fill(given, offsetof(subtoken_limits, max_life), sizeof *given, &standard, copy);
 }
 
 #endif

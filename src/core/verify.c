@@ -25,7 +25,7 @@ static subtoken_result verify_token(const subtoken_verifier *verifier, subtoken_
   return st_decide(verifier, request, path, claims);
 }
 
-/* As empty as zeroed claims are: no slice can be reached but by these. */
+/* Makes claims as empty as zeroed ones: the text can be reached through these members only. */
 static void clear_claims(subtoken_claims *claims) {
   claims->iat = claims->exp = claims->nbf = 0;
   claims->every_url = claims->aud_named = false;
@@ -53,15 +53,15 @@ subtoken_result st_verify(const subtoken_verifier *verifier, subtoken_text token
   return result;
 }
 
-/* Not inline, so that callers with this version's headers do not pay for the others' room. */
+/* For structures of an earlier version. Not inline, so that others do not pay for the copies. */
 static __attribute__((noinline)) subtoken_result verify_older(const subtoken_verifier *verifier,
                                                               subtoken_text token,
                                                               const subtoken_request *request,
                                                               subtoken_claims *claims) {
-  subtoken_verifier verifier_room;
-  subtoken_request request_room;
-  return st_verify(st_sized_verifier(verifier, &verifier_room), token,
-                   st_sized_request(request, &request_room), NULL, claims);
+  subtoken_verifier verifier_copy;
+  subtoken_request request_copy;
+  return st_verify(st_sized_verifier(verifier, &verifier_copy), token,
+                   st_sized_request(request, &request_copy), NULL, claims);
 }
 
 subtoken_result subtoken_verify(const subtoken_verifier *verifier, subtoken_text token,

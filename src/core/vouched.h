@@ -29,7 +29,7 @@ typedef struct st_vouched {
 subtoken_feed_result st_vouched_write(const subtoken_ring *ring, const st_vouched *vouched,
                                       uint8_t out[ST_VOUCHED_LEN])
     __attribute__((warn_unused_result));
-/* *vouched is zero unless it is SUBTOKEN_FEED_OK. */
+/* *vouched is zeroed unless the result is SUBTOKEN_FEED_OK. */
 subtoken_feed_result st_vouched_read(const subtoken_ring *ring, const void *bytes, size_t len,
                                      st_vouched *vouched) __attribute__((warn_unused_result));
 

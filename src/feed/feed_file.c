@@ -16,10 +16,10 @@
 
 #define NS INT64_C(1000000000)
 #define LARGE_PAGE ((size_t)2 << 20)
-/* Giving back pages takes its time, too: this much is some 100 us. */
+/* Unmapping takes time, too: about 100 us for this much. */
 #define RELEASED_AT_ONCE LARGE_PAGE
-#define FILTER_FROM 256      /* hashes; fewer are looked up as soon without */
-#define FILLED_AT_ONCE 65536 /* some 100 us, too */
+#define FILTER_FROM 256      /* hashes; a filter does not pay for fewer */
+#define FILLED_AT_ONCE 65536 /* hashes; about 100 us, too */
 #define HEAD_LEN 128
 #define PAIR_TRIES 50
 #define PAIR_PAUSE_NS 20000000
@@ -27,23 +27,24 @@
 enum { STOPPED, IDLE, READING, CHECKING, FILLING };
 enum { SNAPSHOT, HEARTBEAT, SEEN, NEXT };
 
-/* What decides at a poll. */
-typedef struct moment {
+/* The arguments of a poll. */
+typedef struct poll_args {
   const subtoken_ring *ring;
   int64_t now;
   int64_t monotonic;
-} moment;
+} poll_args;
 
 /* ---- files ---- */
 
-/* Its name; it stands in the path until the next one is asked for. */
+/* The path of a file. It is in file->path until the next call. */
 static const char *file_name(subtoken_feed_file *file, int which) {
   static const char suffixes[][8] = {"", ".alive", ".seen", ".next"};
   memcpy(file->path + file->path_len, suffixes[which], sizeof suffixes[which]);
   return file->path;
 }
 
-/* 0, or an errno; anything but a regular file might make us wait, or do what opening it does. */
+/* Returns 0 or an errno. Only regular files: opening another file could block, or have an effect.
+ */
 static int stamp_of(const struct stat *status, int64_t stamp[5]) {
   if (S_ISDIR(status->st_mode)) return EISDIR;
   if (!S_ISREG(status->st_mode)) return EINVAL;
@@ -59,9 +60,8 @@ static bool changed(const subtoken_feed_file *file, int which, const int64_t sta
   return memcmp(file->stamps[which], stamp, sizeof file->stamps[which]) != 0;
 }
 
-/* A name leads to a file that has none, look for look, where a mount keeps it there: what was put
- * in its place is never seen.
- */
+/* Stats a file. A path that leads to the same file without a link again is a mount of its own, in
+ * which a new file is never seen. */
 static int check_file(subtoken_feed_file *file, int which, int64_t stamp[5]) {
   struct stat status;
   if (stat(file_name(file, which), &status) != 0) return errno;
@@ -74,16 +74,15 @@ static void forget_stamp(subtoken_feed_file *file, int which) {
   memset(file->stamps[which], 0, sizeof file->stamps[which]);
 }
 
-/* Is what was opened the root of a mount, as a file is that is mounted by itself? */
+/* Is the open file the root of a mount, as a file is that is mounted by itself? */
 static bool is_mount(int descriptor) {
   struct statx status = {0};
   return statx(descriptor, "", AT_EMPTY_PATH, STATX_TYPE, &status) == 0 &&
          (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/* Open what look has found to be a regular file; the stamp that is kept is that of what was
- * opened, before it is read, so that a change meanwhile is seen at the next look.
- */
+/* Opens a regular file. The stamp that is kept is that of the open file before it is read, so that
+ * a change during reading is seen at the next check. */
 static int open_for_reading(subtoken_feed_file *file, int which, int *descriptor) {
   struct stat status;
   int failure;
@@ -102,7 +101,7 @@ static int open_for_reading(subtoken_feed_file *file, int which, int *descriptor
   return failure;
 }
 
-/* A few bytes at once: of a small file one more than it may have. -1, and errno. */
+/* Reads some bytes: of a small file one more than it may have. -1 with errno on failure. */
 static ssize_t read_bytes(int descriptor, void *out, size_t size, size_t at) {
   ssize_t got;
   do {
@@ -126,7 +125,7 @@ static int read_small(subtoken_feed_file *file, int which, void *out, size_t siz
 
 /* ---- memory ---- */
 
-/* At a poll's beginning there is nothing old, so there is room for one. */
+/* Keeps memory to unmap. At the start of a poll there is none, so that one place is enough. */
 static void release_later(subtoken_feed_file *file, void *memory, size_t len) {
   if (memory == NULL) return;
   file->old = memory;
@@ -140,7 +139,7 @@ static void drop_fresh(subtoken_feed_file *file) {
   memset(&file->view, 0, sizeof file->view);
 }
 
-/* False as long as some is left. */
+/* Unmaps a part. False when more is left. */
 static bool release_some(subtoken_feed_file *file) {
   if (file->old == NULL) return true;
   size_t len = file->old_len < RELEASED_AT_ONCE ? file->old_len : RELEASED_AT_ONCE;
@@ -176,11 +175,11 @@ static void use_snapshot(subtoken_feed_file *file) {
   if (file->filling) file->state = FILLING;
 }
 
-/* The fresh snapshot, when there is one and the heartbeat names it; else the heartbeat may
- * still be for the one in force, which then grows no older than it has to.
- */
+/* Uses the new snapshot when there is one and the heartbeat names it. Else the heartbeat may be for
+ * the snapshot in use, which then stays fresh. */
 static subtoken_feed_result use_heartbeat(subtoken_feed_file *file,
-                                          const subtoken_heartbeat *heartbeat, const moment *at) {
+                                          const subtoken_heartbeat *heartbeat,
+                                          const poll_args *at) {
   subtoken_feed *feed = &file->feed;
   if (file->fresh == NULL) {
     return subtoken_feed_take(feed, NULL, heartbeat, at->now, at->monotonic);
@@ -201,7 +200,8 @@ static subtoken_feed_result use_heartbeat(subtoken_feed_file *file,
   return result;
 }
 
-static subtoken_feed_result read_heartbeat(subtoken_feed_file *file, int which, const moment *at) {
+static subtoken_feed_result read_heartbeat(subtoken_feed_file *file, int which,
+                                           const poll_args *at) {
   uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN + 1];
   size_t len;
   subtoken_heartbeat heartbeat;
@@ -211,17 +211,16 @@ static subtoken_feed_result read_heartbeat(subtoken_feed_file *file, int which, 
   return result == SUBTOKEN_FEED_OK ? use_heartbeat(file, &heartbeat, at) : result;
 }
 
-/* A pull that was ended between its two files has left the heartbeat of FILE in FILE.next. */
-static bool use_next_heartbeat(subtoken_feed_file *file, const moment *at) {
+/* A pull that was interrupted between its two files has left the heartbeat of FILE in FILE.next. */
+static bool use_next_heartbeat(subtoken_feed_file *file, const poll_args *at) {
   int64_t stamp[5];
   return file->fresh != NULL && check_file(file, NEXT, stamp) == 0 &&
          read_heartbeat(file, NEXT, at) == SUBTOKEN_FEED_OK;
 }
 
-/* Read unless it is the one in force: what was refused may be good by now, because the
- * ring has changed or its T has come, and it is short.
- */
-static subtoken_feed_result check_heartbeat(subtoken_feed_file *file, const moment *at) {
+/* Reads the heartbeat unless it is the one in use. One that was refused is read again, because it
+ * is short, and the ring may have changed or its T may have come. */
+static subtoken_feed_result check_heartbeat(subtoken_feed_file *file, const poll_args *at) {
   int64_t stamp[5];
   int failure = check_file(file, HEARTBEAT, stamp);
   if (failure == 0 && file->last == SUBTOKEN_FEED_OK && file->fresh == NULL &&
@@ -238,7 +237,7 @@ static subtoken_feed_result check_heartbeat(subtoken_feed_file *file, const mome
 
 /* ---- the snapshot ---- */
 
-/* Is it the ring that it was? A secret is known by what its MACs begin with. */
+/* A hash of the ring, to see whether it has changed: of the states that its MACs start from. */
 static uint64_t ring_tag(const subtoken_ring *ring) {
   static const uint8_t key[SUBTOKEN_HASH_KEY_LEN];
   struct {
@@ -261,28 +260,28 @@ static uint64_t ring_tag(const subtoken_ring *ring) {
   return tag;
 }
 
-/* FILE is not to be had. What is in force may live on by its heartbeats all the same. */
-static subtoken_feed_result refuse_file(subtoken_feed_file *file, const moment *at,
+/* FILE is refused. The snapshot in use stays, and may get a new heartbeat. */
+static subtoken_feed_result refuse_file(subtoken_feed_file *file, const poll_args *at,
                                         subtoken_feed_result result, int failure) {
   subtoken_feed_result alive = SUBTOKEN_FEED_ABSENT;
   close_descriptor(file);
   drop_fresh(file);
   file->state = IDLE;
   file->found = result;
-  /* A fault that need not be the file's: it is read again at the next look. */
+  /* The error may not be in the file: read it again at the next check. */
   if (result == SUBTOKEN_FEED_IO) forget_stamp(file, SNAPSHOT);
   if (file->current != NULL) alive = check_heartbeat(file, at);
-  (void)alive; /* FILE is what there is to say something about */
+  (void)alive; /* the result is that of FILE */
   file->error = failure;
   return result;
 }
 
-static subtoken_feed_result refuse_unreadable(subtoken_feed_file *file, const moment *at,
+static subtoken_feed_result refuse_unreadable(subtoken_feed_file *file, const poll_args *at,
                                               int failure) {
   return refuse_file(file, at, SUBTOKEN_FEED_IO, failure);
 }
 
-static subtoken_feed_result check_slice(subtoken_feed_file *file, const moment *at) {
+static subtoken_feed_result check_slice(subtoken_feed_file *file, const poll_args *at) {
   subtoken_feed_result result = subtoken_revocations_step(&file->opening, 0, &file->view);
   if (result == SUBTOKEN_FEED_MORE) return result;
   if (result != SUBTOKEN_FEED_OK) return refuse_file(file, at, result, 0);
@@ -291,15 +290,15 @@ static subtoken_feed_result check_slice(subtoken_feed_file *file, const moment *
   return check_heartbeat(file, at);
 }
 
-/* Its head is looked at as soon as it is there: of what is no snapshot, or is under a secret
- * that the ring has not, one slice is read and not all of it.
- */
-static subtoken_feed_result read_slice(subtoken_feed_file *file, const moment *at) {
+/* Reads a slice. The head is checked as soon as it was read, so that no more than a slice is read
+ * of a file that is not a snapshot, or whose secret the ring does not have. */
+static subtoken_feed_result read_slice(subtoken_feed_file *file, const poll_args *at) {
   size_t before = file->fresh_read, left = file->fresh_len - before;
   size_t size = left < SUBTOKEN_REVOCATIONS_SLICE ? left : SUBTOKEN_REVOCATIONS_SLICE;
   ssize_t got = read_bytes(file->descriptor, (uint8_t *)file->fresh + before, size, before);
   if (got < 0) return refuse_unreadable(file, at, errno);
-  if (got == 0) return refuse_file(file, at, SUBTOKEN_FEED_LENGTH, 0); /* it was longer before */
+  if (got == 0)
+    return refuse_file(file, at, SUBTOKEN_FEED_LENGTH, 0); /* it was longer when it was opened */
   file->fresh_read += (size_t)got;
   if (before < HEAD_LEN && file->fresh_read >= HEAD_LEN) {
     subtoken_feed_result result =
@@ -313,9 +312,9 @@ static subtoken_feed_result read_slice(subtoken_feed_file *file, const moment *a
   return SUBTOKEN_FEED_MORE;
 }
 
-/* What the file says it is must be there, too: a hole costs its writer nothing, and us memory.
- * Where holes are not known the whole is said to be data, and max_size alone is the limit.
- */
+/* A file must have blocks for all of its size: a hole costs its writer nothing, but the reader
+ * memory. A file system that does not know holes says that all is data; then max_size is the only
+ * limit. */
 static bool has_holes(int descriptor, int64_t size) {
   off_t hole = lseek(descriptor, 0, SEEK_HOLE);
   return hole >= 0 && hole < size;
@@ -327,7 +326,7 @@ static subtoken_feed_result check_size(const subtoken_feed_file *file, int64_t s
   return has_holes(file->descriptor, size) ? SUBTOKEN_FEED_LENGTH : SUBTOKEN_FEED_OK;
 }
 
-/* Where the filter is, behind a snapshot of so many bytes, and how long it may be. */
+/* The offset of the filter behind a snapshot of this size, and the most bytes that it may have. */
 static size_t filter_at(size_t size) {
   size_t unit = size < LARGE_PAGE ? sizeof(uint64_t) : LARGE_PAGE;
   return (size + unit - 1) / unit * unit;
@@ -338,10 +337,10 @@ static size_t filter_most(size_t size) {
   return subtoken_revocations_filter_size(hashes < UINT32_MAX ? (uint32_t)hashes : UINT32_MAX);
 }
 
-/* For a snapshot and its filter. Pages come as they are written to: a file that says more than it
- * has costs none. Those of much are large ones where the system has them, as a lookup is somewhere
- * else each time; they begin at a multiple of their size. NULL and errno when there is no room.
- */
+/* Maps memory for a snapshot and its filter. The system gives pages when they are written to, so
+ * that a file which claims more than it has costs nothing. For much memory the pages are large
+ * ones, where the system has them, because lookups are at random addresses. NULL with errno on
+ * failure. */
 static void *map_memory(size_t size, size_t *mapped) {
   size_t len = filter_at(size) + filter_most(size), more = size < LARGE_PAGE ? 0 : LARGE_PAGE;
   uint8_t *memory = mmap(NULL, len + more, PROT_READ | PROT_WRITE,
@@ -354,7 +353,7 @@ static void *map_memory(size_t size, size_t *mapped) {
   return memory + before;
 }
 
-/* When it cannot be built, lookups do without. */
+/* Builds a part of the filter. When that fails, lookups do without it. */
 static subtoken_feed_result fill_slice(subtoken_feed_file *file) {
   uint8_t *memory = (uint8_t *)file->current + filter_at(file->size);
   subtoken_feed_result result = subtoken_revocations_filter_build(
@@ -365,7 +364,7 @@ static subtoken_feed_result fill_slice(subtoken_feed_file *file) {
   return SUBTOKEN_FEED_OK;
 }
 
-static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment *at) {
+static subtoken_feed_result begin_reading(subtoken_feed_file *file, const poll_args *at) {
   drop_fresh(file);
   if (!release_some(file)) return SUBTOKEN_FEED_MORE;
   file->ring = ring_tag(at->ring);
@@ -382,7 +381,7 @@ static subtoken_feed_result begin_reading(subtoken_feed_file *file, const moment
   return read_slice(file, at);
 }
 
-/* ---- a look ---- */
+/* ---- a check of all files ---- */
 
 static void check_seen(subtoken_feed_file *file) {
   int64_t stamp[5];
@@ -394,7 +393,7 @@ static void check_seen(subtoken_feed_file *file) {
   if (seen > file->feed.sequence) file->feed.sequence = seen;
 }
 
-static subtoken_feed_result check_files(subtoken_feed_file *file, const moment *at) {
+static subtoken_feed_result check_files(subtoken_feed_file *file, const poll_args *at) {
   int64_t stamp[5];
   check_seen(file);
   int failure = check_file(file, SNAPSHOT, stamp);
@@ -405,18 +404,18 @@ static subtoken_feed_result check_files(subtoken_feed_file *file, const moment *
   return refuse_file(file, at, file->found, 0);
 }
 
-/* ---- the calls ---- */
+/* ---- the public functions ---- */
 
 subtoken_feed_result subtoken_feed_file_start(subtoken_feed_file *file, const char *path,
                                               const subtoken_feed_settings *settings) {
   static const subtoken_feed_settings standard = SUBTOKEN_FEED_SETTINGS_DEFAULT;
-  subtoken_feed_settings room;
+  subtoken_feed_settings copy;
   if (file == NULL) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   memset(file, 0, sizeof *file);
   file->descriptor = -1;
   if (settings != NULL && settings->size != sizeof *settings) {
     settings = st_sized_fill(settings, offsetof(subtoken_feed_settings, max_size), sizeof *settings,
-                             &standard, &room);
+                             &standard, &copy);
   }
   if (path == NULL || settings == NULL || settings->leeway < 0 ||
       settings->leeway > SUBTOKEN_LEEWAY_MAX || settings->max_age < 0) {
@@ -436,7 +435,7 @@ subtoken_feed_result subtoken_feed_file_start(subtoken_feed_file *file, const ch
 
 subtoken_feed_result subtoken_feed_file_poll(subtoken_feed_file *file, const subtoken_ring *ring,
                                              int64_t now, int64_t monotonic) {
-  const moment at = {ring, now, monotonic};
+  const poll_args at = {ring, now, monotonic};
   subtoken_feed_result result = SUBTOKEN_FEED_INVALID_ARGUMENT;
   if (file == NULL || ring == NULL || file->state == STOPPED) return result;
   if (!release_some(file)) return SUBTOKEN_FEED_MORE;

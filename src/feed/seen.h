@@ -10,10 +10,10 @@
 
 #define ST_SEEN_MAX 20 /* bytes: 19 digits and the newline */
 
-/* 0 when it is no such text, or the number is larger than 2^63-1. */
+/* The number; 0 when the text is of another form, or the number is larger than 2^63-1. */
 int64_t st_seen_read(const char *text, size_t len);
 
-/* sequence is 0 to 2^63-1; answers the length. */
+/* sequence is 0 to 2^63-1. Returns the length. */
 size_t st_seen_write(int64_t sequence, char out[ST_SEEN_MAX + 1]);
 
 #endif
