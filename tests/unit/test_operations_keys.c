@@ -1,4 +1,4 @@
-/* What the office may do with keys, through a real store: each function reaches its own, with this
+/* What the service may do with keys, through a real store: each function reaches its own, with this
  * machine's time and what it draws.
  */
 #include "operations/keys.h"

@@ -1,4 +1,5 @@
-/* people: passwords, randomness and the store behind what the office asks, and what was used. */
+/* What the service asks of users and sessions, through a real store: passwords, randomness, last
+ * use. */
 #include "sqlite_query.h"
 
 #include <pthread.h>
@@ -22,13 +23,13 @@
 
 static st_users people;
 
-static int open_office(void **state) {
+static int set_up(void **state) {
   if (setup(state) != 0) return -1;
   people = st_users_of(store);
   return st_password_start() ? 0 : -1;
 }
 
-#define OFFICE_TEST(name) cmocka_unit_test_setup_teardown(name, open_office, teardown)
+#define USERS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, teardown)
 
 /* ---- what was used ---- */
 
@@ -332,18 +333,18 @@ static void a_failing_store_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      OFFICE_TEST(uses_are_written_at_the_end),
-      OFFICE_TEST(a_full_table_keeps_its_keys),
-      OFFICE_TEST(uses_that_cannot_be_written_are_kept),
-      OFFICE_TEST(threads_may_note_uses),
-      OFFICE_TEST(each_draw_is_new),
-      OFFICE_TEST(an_outdated_password_is_rehashed),
-      OFFICE_TEST(a_cheap_password_is_rehashed),
-      OFFICE_TEST(a_newer_password_is_not_replaced),
-      OFFICE_TEST(an_unknown_user_costs_the_same),
-      OFFICE_TEST(a_user_is_made_and_found),
-      OFFICE_TEST(a_session_is_opened_refreshed_and_ended),
-      OFFICE_TEST(a_failing_store_is_an_error),
+      USERS_TEST(uses_are_written_at_the_end),
+      USERS_TEST(a_full_table_keeps_its_keys),
+      USERS_TEST(uses_that_cannot_be_written_are_kept),
+      USERS_TEST(threads_may_note_uses),
+      USERS_TEST(each_draw_is_new),
+      USERS_TEST(an_outdated_password_is_rehashed),
+      USERS_TEST(a_cheap_password_is_rehashed),
+      USERS_TEST(a_newer_password_is_not_replaced),
+      USERS_TEST(an_unknown_user_costs_the_same),
+      USERS_TEST(a_user_is_made_and_found),
+      USERS_TEST(a_session_is_opened_refreshed_and_ended),
+      USERS_TEST(a_failing_store_is_an_error),
   };
   return cmocka_run_group_tests_name("people", tests, NULL, NULL);
 }
