@@ -110,8 +110,8 @@ static bool audit_read_limit(const char *text, size_t *limit) {
 int st_cmd_audit(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken audit [--limit N] [--data DIR] [--json]\n"
-      "Prints the audit log: who changed what, when and from where. Prints the newest 100 lines,\n"
-      "or N, the newest last; with --json one object a line.";
+      "Prints the audit log: who changed what, when and from where. Prints the newest 100\n"
+      "lines, or N, the newest last; with --json one object a line.";
   const char *data_option = NULL, *limit_option = NULL;
   bool json = false;
   const st_option options[] = {{"--data", NULL, &data_option},

@@ -118,9 +118,9 @@ static int feed_cmd_status(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S]\n"
       "                                 [--max-size SIZE] [--json] [--data DIR]\n"
-      "Says whether an edge that starts now can use the revocation data in FILE and FILE.alive:\n"
-      "its sequence, its number of entries, when it was made, when the issuer last vouched for "
-      "it.\n"
+      "Says whether an edge that starts now can use the revocation data in FILE and\n"
+      "FILE.alive: its sequence, its number of entries, when it was made, when the issuer\n"
+      "last vouched for it.\n"
       "Exit 0 fresh, 1 stale or refused, 3 when a file could not be read.";
   feed_options given = {0};
   subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
@@ -220,11 +220,11 @@ static int feed_restore(const char *path, const st_data_dir *data, st_store *sto
 static int feed_cmd_restore(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed restore FILE [--force] [--data DIR] [--json]\n"
-      "For a database that is a backup or a copy: revokes again what the snapshot FILE of an edge\n"
-      "lists and this database does not, and continues above the sequence of FILE, so that edges\n"
-      "accept what comes next. Keys and users that are active here but were not known there are\n"
-      "disabled; sessions end. --force accepts a FILE that is older than what this server has\n"
-      "vouched for.\n"
+      "For a database that is a backup or a copy: revokes again what the snapshot FILE of an\n"
+      "edge lists and this database does not, and continues above the sequence of FILE, so\n"
+      "that edges accept what comes next. Keys and users that are active here but were not\n"
+      "known there are disabled; sessions end. --force accepts a FILE that is older than what\n"
+      "this server has vouched for.\n"
       "Exit 0 done, 1 refused, 3 when it could not be done.";
   const char *data_option = NULL, *words[1];
   bool force = false, json = false;

@@ -446,12 +446,13 @@ static int import_finish(const import_job *job) {
 int st_cmd_import(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken import FILE [--update] [--restore] [--dry-run] [--data DIR] [--json]\n"
-      "Imports the users of a Graphene node's access file (api-access.json), with the APIs that\n"
-      "they may use as permissions: all of them, or none when one entry is not valid. Prints what\n"
-      "it does with each user, and the users that an earlier file had and this one does not have.\n"
-      "Existing users are changed only with --update; users who were deleted here come back only\n"
-      "with --restore. A password that was set here stays, unless the file has another one than\n"
-      "at the last import. --dry-run prints the same and changes nothing.";
+      "Imports the users of a Graphene node's access file (api-access.json), with the APIs\n"
+      "that they may use as permissions: all of them, or none when one entry is not valid.\n"
+      "Prints what it does with each user, and the users that an earlier file had and this\n"
+      "one does not have. Existing users are changed only with --update; users who were\n"
+      "deleted here come back only with --restore. A password that was set here stays, unless\n"
+      "the file has another one than at the last import. --dry-run prints the same and\n"
+      "changes nothing.";
   const char *data_option = NULL, *path = NULL;
   import_job job = {0};
   const st_option options[] = {{"--data", NULL, &data_option},    {"--update", &job.update, NULL},

@@ -167,7 +167,8 @@ int st_cmd_issue(int argc, char **argv) {
       "                      [--json]   < KEY-OR-SUBTOKEN\n"
       "Makes a subtoken from the key or subtoken on standard input and prints it. WHEN is a\n"
       "date and time (2027-11-22T00:41:48Z) or a number with s, m, h or d; 30d by default.\n"
-      "Permissions that the credential does not have are left out, with a note on standard error.";
+      "Permissions that the credential does not have are left out, with a note on standard\n"
+      "error.";
   const char *data_option = NULL, *permissions = NULL, *urls = NULL, *expire = NULL;
   bool json = false;
   const st_option options[] = {

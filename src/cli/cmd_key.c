@@ -63,13 +63,12 @@ static int key_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
       "                           [--owner-user] [--hash H] [--data DIR] [--json]\n"
-      "Makes a parent key and prints it, once: only its SHA-256 is stored. Makes the DATA "
-      "directory\n"
-      "if there is none. --expires is a number with s, m, h or d; never by default.\n"
-      "The user whose login is O manages the key. If that user is self-registered, --owner-user\n"
-      "is required to confirm it.\n"
-      "--hash registers a string of your own by its hash (see key hash), to be sent as X-API-Key;\n"
-      "then the id is printed.";
+      "Makes a parent key and prints it, once: only its SHA-256 is stored. Makes the DATA\n"
+      "directory if there is none. --expires is a number with s, m, h or d; never by default.\n"
+      "The user whose login is O manages the key. If that user is self-registered,\n"
+      "--owner-user is required to confirm it.\n"
+      "--hash registers a string of your own by its hash (see key hash), to be sent as\n"
+      "X-API-Key; then the id is printed.";
   const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL,
              *hash = NULL;
   bool json = false, owner_is_user = false;
@@ -307,8 +306,8 @@ static int key_disable(int argc, char **argv) {
   return key_act_on_one(
       argc, argv, "key disable",
       "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
-      "Refuses the key and its subtokens until it is enabled again. Lists the keys and users that\n"
-      "were made with it; they stay valid. --and-made deletes them.",
+      "Refuses the key and its subtokens until it is enabled again. Lists the keys and users\n"
+      "that were made with it; they stay valid. --and-made deletes them.",
       KEY_DISABLE);
 }
 
@@ -323,8 +322,8 @@ static int key_delete(int argc, char **argv) {
   return key_act_on_one(
       argc, argv, "key delete",
       "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
-      "Deletes the key: it and its subtokens are refused for ever. Lists the keys and users that\n"
-      "were made with it; they stay valid. --and-made deletes them, too.",
+      "Deletes the key: it and its subtokens are refused for ever. Lists the keys and users\n"
+      "that were made with it; they stay valid. --and-made deletes them, too.",
       KEY_DELETE);
 }
 

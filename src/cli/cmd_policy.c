@@ -184,10 +184,9 @@ static int policy_check(const char *path, bool json) {
 static int policy_cmd_check(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken policy check FILE [--json]\n"
-      "Reads a route policy. Prints what is wrong with it as FILE:LINE:COLUMN, or what each route\n"
-      "needs, sorted by path. Only the most specific path decides: of two that match, the one "
-      "that\n"
-      "has a literal segment instead of a star where they first differ.\n"
+      "Reads a route policy. Prints what is wrong with it as FILE:LINE:COLUMN, or what each\n"
+      "route needs, sorted by path. Only the most specific path decides: of two that match,\n"
+      "the one that has a literal segment instead of a star where they first differ.\n"
       "Exit 0 valid, 1 not valid, 3 when FILE could not be read.";
   const char *path = NULL;
   bool json = false;

@@ -397,10 +397,9 @@ int st_cmd_pull(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken pull --from URL --to FILE --key-file FILE [--every 1s] [--timeout 60s]\n"
       "                     [--ca FILE] [--leeway S] [--max-size SIZE] [--once] [--json]\n"
-      "Keeps an edge's revocation data fresh: replaces FILE, FILE.alive and FILE.seen whenever "
-      "the\n"
-      "server at URL (https, or http on this machine) has something newer. A URL without a path\n"
-      "means /v2/revocations there.\n"
+      "Keeps an edge's revocation data fresh: replaces FILE, FILE.alive and FILE.seen\n"
+      "whenever the server at URL (https, or http on this machine) has something newer. A URL\n"
+      "without a path means /v2/revocations there.\n"
       "The key needs the permission `revocations`; --ca is for a server whose certificate the\n"
       "system does not know. Runs until SIGTERM, and writes a JSON line to standard error when\n"
       "something has changed.\n"

@@ -127,12 +127,10 @@ static int revoke_lines(revoke_command *s) {
 int st_cmd_revoke(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken revoke [--data DIR] [--json]   < TOKENS\n"
-      "Revokes the subtokens of keys that this database does not know, such as keys made after "
-      "the\n"
-      "backup that was restored. Reads subtokens from standard input, one a line; one subtoken of "
-      "a\n"
-      "key revokes all of that key. A key that this database knows is named instead: use\n"
-      "`subtoken key` for it.\n"
+      "Revokes the subtokens of keys that this database does not know, such as keys made\n"
+      "after the backup that was restored. Reads subtokens from standard input, one a line;\n"
+      "one subtoken of a key revokes all of that key. A key that this database knows is named\n"
+      "instead: use `subtoken key` for it.\n"
       "Exit 0 when all are revoked, 1 when one is not of this ring or its key is known, 3 when\n"
       "it could not be done.";
   static revoke_command s;

@@ -287,10 +287,10 @@ static int user_show(int argc, char **argv) {
 static int user_permissions(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user permissions LOGIN LIST [--and-made] [--data DIR] [--json]\n"
-      "Sets the permissions of a user: LIST is a,b, or '' for none. When a permission is taken\n"
-      "away, the user's sessions and the keys that hold it end at once. Lists what the user made\n"
-      "with it for others; that stays valid. --and-made ends what the user made with any\n"
-      "permission that the user no longer has.";
+      "Sets the permissions of a user: LIST is a,b, or '' for none. When a permission is\n"
+      "taken away, the user's sessions and the keys that hold it end at once. Lists what the\n"
+      "user made with it for others; that stays valid. --and-made ends what the user made\n"
+      "with any permission that the user no longer has.";
   user_command c = {0};
   const st_option options[] = {
       {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
@@ -313,8 +313,8 @@ static int user_permissions(int argc, char **argv) {
 static int user_passwd(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
-      "Sets a new password, read from standard input (on a terminal it asks for it), and ends the\n"
-      "user's sessions.";
+      "Sets a new password, read from standard input (on a terminal it asks for it), and ends\n"
+      "the user's sessions.";
   user_command c = {0};
   const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
@@ -362,8 +362,8 @@ static int user_disable(int argc, char **argv) {
   return user_change_one(
       argc, argv, "user disable",
       "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
-      "Ends a user's sessions, and refuses the user's keys until the user is enabled again. Lists\n"
-      "what the user made for others; that stays valid. --and-made deletes it.",
+      "Ends a user's sessions, and refuses the user's keys until the user is enabled again.\n"
+      "Lists what the user made for others; that stays valid. --and-made deletes it.",
       USER_DISABLE);
 }
 

@@ -391,8 +391,8 @@ int st_cmd_verify(int argc, char **argv) {
       "--require, too; a public route needs no token.\n"
       "Revoked tokens are looked up in the database in DATA; or in FILE and FILE.alive as\n"
       "`subtoken pull` keeps them, without the database; or, with --no-revocations, not at all.\n"
-      "When FILE is older than --max-age (300 s) or larger than --max-size (1g), the verdict is\n"
-      "503.\n"
+      "When FILE is older than --max-age (300 s), or larger than --max-size (1g), the\n"
+      "verdict is 503.\n"
       "Exit 0 valid, 1 refused, 3 when the token, the ring or the policy could not be read.";
   verify_options given = {.feed = SUBTOKEN_FEED_SETTINGS_DEFAULT};
   const st_option options[] = {{"--data", NULL, &given.data},
