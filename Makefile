@@ -82,10 +82,14 @@ deps:
 $(filter-out $(LIB_OBJ),$(ALL_OBJ) $(MAIN_OBJ)): | deps $(TP_STAMP)
 $(B)/src/base/hmac.o: | $(TP_STAMP)
 
-$(B)/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	@printf '  CC      %s\n' $<
+# One process for each file, for there are many: $(info) instead of printf, folders by themselves.
+.SECONDEXPANSION:
+$(B)/%.o: %.c Makefile | $$(@D)/.
+	$(info $()  CC      $<)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%/.:
+	@mkdir -p $@
 
 # One object in which only our own names are global: whoever links it may have an
 # mbedTLS of another version.
