@@ -7,12 +7,12 @@
  * or with permission_map as an object, {"bytemaster":{...}}, of as many users as the JSON
  * reader keeps names (ST_JSON_NAMES_MAX); the array has no such limit. Other members are
  * ignored. A login is 1 to 256 bytes without control characters and colons (RFC 7617
- * section 2), and stands once. The user `*`, anybody without credentials, has the hash `*`, and
- * nobody else has.
+ * section 2), and occurs once. Only the user `*`, which stands for callers without credentials, has
+ * the hash `*`.
  *
- * The whole file is checked before the first entry is given out, so that a caller imports
- * all of it or nothing. Nothing is allocated: what was read is noted in the text, in the
- * place of the entry that said it.
+ * The whole file is checked before the first entry is returned, so that a caller imports
+ * all of it or nothing. Nothing is allocated: what was read is written into the text, in the
+ * place of the entry that it is of.
  */
 #ifndef ST_DOMAIN_ACCESS_FILE_H
 #define ST_DOMAIN_ACCESS_FILE_H
@@ -44,7 +44,7 @@ typedef struct st_access_file {
 } st_access_file;
 
 /* Reads and checks the whole text, which is overwritten, good or not; the caller keeps it
- * while it asks for entries, and wipes it. False with why, line and column.
+ * while it asks for entries, and wipes it. False with error, line and column.
  */
 bool st_access_file_start(st_access_file *file, char *text, size_t len)
     __attribute__((warn_unused_result));

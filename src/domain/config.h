@@ -9,7 +9,7 @@
 #define ST_CONFIG_ERROR_MAX 256
 #define ST_PATH_TEXT_MAX 1024
 #define ST_PROXIES_MAX 32
-#define ST_PEER_UNIX "unix:" /* whoever connected to a socket in the file system */
+#define ST_PEER_UNIX "unix:" /* the peer of a connection to a socket in the file system */
 
 /* The forms in which a credential comes. */
 enum {
@@ -30,7 +30,7 @@ typedef struct st_settings {
   int64_t refresh_retry;    /* seconds in which a refresh token may be presented again */
   int64_t sessions_per_key; /* of a key with `services`, that live at a time */
   int64_t idle_timeout;     /* seconds in which a connection may wait for its next request */
-  unsigned credentials;     /* the forms that are looked at: ST_FORM_* */
+  unsigned credentials;     /* the enabled forms: ST_FORM_* */
   bool data_group;          /* DATA may be open to its group */
   bool basic_challenge;     /* a 401 asks for Basic, too */
   bool registration_open;   /* anybody may register as a user without permissions */

@@ -1,5 +1,5 @@
-/* What a request may do once it is known who it is of. Who that is, is found out in authenticate.c.
- * Whatever somebody makes never exceeds what it was made with, neither in permissions nor in time.
+/* What an authenticated caller may do. Who the caller is, authenticate.c finds out. What somebody
+ * makes never exceeds what it is made with, neither in permissions nor in time.
  */
 #include "service/access.h"
 

@@ -1,36 +1,38 @@
-/* access - what somebody who has authenticated may do: permissions, managing, how long what they
- * make may last, how often; and who it was, for the audit log.
+/* access - what an authenticated caller may do: which permissions it holds, whether it may manage
+ * anything, how long what it makes may last, and how often; and who it is, for the audit log.
  */
 #ifndef ST_SERVICE_ACCESS_H
 #define ST_SERVICE_ACCESS_H
 
 #include "service/authenticate.h"
 
-/* Authenticate for a call that manages something: 403 for what is derived, whatever it holds. */
+/* Authenticate for a call that manages something. A derived token is 403, whatever permissions it
+ * has. */
 const st_problem *st_access_manager(st_context *c, st_identity *identity)
     __attribute__((warn_unused_result));
-/* Has it the permission? */
+/* Does it hold the permission? Otherwise 403. */
 const st_problem *st_access_requires(st_context *c, const st_identity *identity,
                                      const char *permission) __attribute__((warn_unused_result));
-/* Does it hold each of a list joined by commas? Otherwise 403: a credential never exceeds its
- * parent. */
+/* Does it hold each permission of a list joined by commas? Otherwise 403: a credential never
+ * exceeds its parent.
+ */
 const st_problem *st_access_covers(st_context *c, const st_identity *identity,
                                    subtoken_text permissions) __attribute__((warn_unused_result));
-/* May its key make one more token now? */
+/* May its key make one more token now? Otherwise 429. */
 const st_problem *st_access_within_rate(st_context *c, const st_identity *identity)
     __attribute__((warn_unused_result));
 
-/* May a password be tried for this username, from this address? */
+/* May a password be tried for this username, from this address? Otherwise 429. */
 const st_problem *st_access_within_attempts(st_context *c, subtoken_text username)
     __attribute__((warn_unused_result));
 
-/* How long what somebody makes may last: as long as the key or user at the root of it, which a
- * session is not, but its parent. NULL: a user who registers, for ever.
+/* *end: until when what the grantor makes may last, which is the expiry of its key or user; of a
+ * session, that of its parent. grantor NULL is a self-registration: ST_NEVER.
  */
 const st_problem *st_access_find_end(st_context *c, const st_identity *grantor, int64_t *end)
     __attribute__((warn_unused_result));
 
-/* Who does this, for the audit log; identity NULL: nobody that is known. Texts live in who. */
+/* Who makes a change, for the audit log; identity NULL: unknown. The texts live in the buffers. */
 typedef struct st_audit_buffers {
   char who[ST_NAME_MAX + 16];
   char from[64];

@@ -1,7 +1,6 @@
-/* Authenticating a request: what kind of credential it has decides who looks at it (identity.c,
- * basic_auth.c), and what they answer becomes a problem here, with the log's word for each. What
- * the log tells besides is noted here, too: a tag of the credential, the key, the distance of the
- * clocks.
+/* Authenticating a request. The form of the credential decides which file looks at it (identity.c,
+ * basic_auth.c); what that answers becomes a problem here, with the log's word for it. Notes for
+ * the log are made here, too: a tag of the credential, the key, and how far the clocks are apart.
  */
 #include "service/authenticate.h"
 
@@ -9,7 +8,7 @@
 #include "service/basic_auth.h"
 #include "service/credential.h"
 
-/* Of a password nothing is told: 8 digits of its hash would do to try guesses. */
+/* Of a password nothing is logged: 8 digits of its hash would do to check guesses. */
 static void authenticate_note_tag(st_context *c) {
   static const char hex[] = "0123456789abcdef";
   const st_credential *credential = &c->credential;
@@ -31,7 +30,7 @@ static int64_t authenticate_clock_delta(const st_context *c, subtoken_result rea
   return reason == SUBTOKEN_EXPIRED ? claims.exp - c->request->now : claims.iat - c->request->now;
 }
 
-/* A token that is good by its leeway alone: the clocks differ. */
+/* A token that is accepted because of the leeway alone: the clocks differ. */
 static void authenticate_note_skew(st_context *c, const subtoken_claims *grant) {
   int64_t now = c->request->now;
   if (grant->iat <= now && grant->exp > now) return;
@@ -124,7 +123,7 @@ const st_problem *st_authenticate_found(st_context *c, st_identity *identity) {
   if (c->credential.text.len == 0) return st_authenticate_missing(c);
   authenticate_note_tag(c);
   st_auth_result result = authenticate_any(c, identity);
-  if ((c->credential.forms & ST_FORM_BASIC) != 0) { /* also what was decoded in vain */
+  if ((c->credential.forms & ST_FORM_BASIC) != 0) { /* even when it could not be decoded */
     subtoken_wipe(c->credential.basic, sizeof c->credential.basic);
   }
   const st_problem *problem = authenticate_problem(c, &result);

@@ -1,9 +1,8 @@
 /* The decision endpoint, /v2/authorize: a proxy asks whether a request that it holds back may pass.
- * Which request that is, is found out in original_request.c; what it needs is the route policy's
- * word.
+ * Which request that is, original_request.c reads; what it needs, the route policy says.
  *
- * Whatever the answer, it carries the five X-Subtoken-* headers, empty where there is nothing to
- * say, so that a proxy which copies them overwrites what a caller sent.
+ * Every answer carries the five X-Subtoken-* headers, empty where there is nothing to say, so that
+ * a proxy which copies them overwrites what a caller sent.
  */
 #include "core/claims.h"
 #include "service/authenticate.h"
@@ -12,7 +11,7 @@
 #include "service/original_request.h"
 #include "service/reply.h"
 
-/* ---- may it pass ---- */
+/* ---- what the request needs ---- */
 
 static bool authorize_has_header(const st_request *request, const char *name) {
   for (size_t i = 0; i < request->header_count; i++) {
@@ -21,7 +20,7 @@ static bool authorize_has_header(const st_request *request, const char *name) {
   return false;
 }
 
-/* A body that a proxy cut off (Envoy says so) says nothing of the rest. */
+/* Of a body that a proxy truncated (Envoy says so) the rest is unknown. */
 static unsigned authorize_policy_flags(const st_request *request, const st_original_headers *sent) {
   unsigned flags = 0;
   subtoken_text partial = sent->value[ST_ORIGINAL_PARTIAL_BODY];
@@ -72,7 +71,7 @@ static const st_problem *authorize_by_policy(st_context *c, const subtoken_decis
   }
 }
 
-/* ---- what is told with the answer ---- */
+/* ---- headers of the answer ---- */
 
 static void authorize_tell_permissions(st_reply *reply, const subtoken_claims *grant) {
   char list[ST_PERMISSIONS_TEXT_MAX + 1];
@@ -93,7 +92,7 @@ static void authorize_tell_expiry(st_reply *reply, int64_t expires) {
   st_reply_header(reply, "X-Subtoken-Expires", (subtoken_text){number, whole ? writer.len : 0});
 }
 
-/* Who it is, in headers for the API behind the proxy. */
+/* The identity, in headers for the API behind the proxy. */
 static void authorize_tell_identity(st_reply *reply, const st_identity *identity) {
   const subtoken_claims *grant = &identity->grant;
   st_reply_header(reply, "X-Subtoken-Sub", subtoken_claims_text(grant, grant->sub));
@@ -103,8 +102,8 @@ static void authorize_tell_identity(st_reply *reply, const st_identity *identity
   authorize_tell_expiry(reply, grant->exp);
 }
 
-/* Nobody, with what anyone may do, or with nothing: grant NULL. */
-static void authorize_tell_nobody(st_reply *reply, const subtoken_claims *grant) {
+/* No identity; the permissions of the user `*`, or none when grant is NULL. */
+static void authorize_tell_anonymous(st_reply *reply, const subtoken_claims *grant) {
   st_reply_header(reply, "X-Subtoken-Sub", st_text(""));
   st_reply_header(reply, "X-Subtoken-Key", st_text(""));
   st_reply_header(reply, "X-Subtoken-Owner", st_text(""));
@@ -172,7 +171,7 @@ static const st_problem *authorize_anonymous(st_context *c, const subtoken_decis
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return &store_error;
   if (found == ST_STORE_OK) {
     if (!st_key_grant(&anonymous, &grant)) return &store_error;
-    authorize_tell_nobody(c->reply, &grant);
+    authorize_tell_anonymous(c->reply, &grant);
   }
   if (decision != NULL && authorize_is_open(decision)) return NULL;
   /* A route that needs a token and no permission is not one that these permissions open. */
@@ -187,10 +186,11 @@ static const st_problem *authorize_anonymous(st_context *c, const subtoken_decis
   }
 }
 
-/* An edge that has the policy itself asks who a credential is, with a nonce. It is told so in
- * refusals, too, and the credential is looked at even where the policy would not need one: more
- * than without a nonce nobody gets by this. Without one a refusal tells of nobody, because some
- * proxies hand its headers on to the caller, who may know less of the owner than they say.
+/* An edge that has the policy itself asks, with a nonce, whose a credential is. The answer says so
+ * even when the request is denied, and the credential is authenticated even where the policy would
+ * not need one; without a nonce nothing more is allowed. Without a nonce a denial names no
+ * identity, because some proxies pass its headers on to the caller, who may know less of the owner
+ * than they say.
  */
 static const st_problem *authorize_decide(st_context *c, const st_original_headers *sent) {
   st_identity identity;
@@ -198,7 +198,7 @@ static const st_problem *authorize_decide(st_context *c, const st_original_heade
   bool readable = authorize_find_decision(c, sent, &decision), asks_who = authorize_has_nonce(sent);
   if (!asks_who && !readable) return &authorize_bad_target;
   if (!asks_who && authorize_is_open(&decision)) return NULL;
-  /* All credentials come in here, whatever their kind. */
+  /* Credentials of every form. */
   const st_problem *problem = st_credential_find(c);
   if (problem != NULL) return problem;
   if (c->credential.text.len == 0) return authorize_anonymous(c, readable ? &decision : NULL);
@@ -231,7 +231,7 @@ const st_problem *st_authorize_answer(st_context *c) {
   const st_problem *problem = st_original_request_find(c, &sent);
   if (problem == NULL) problem = authorize_decide(c, &sent);
   if (problem == NULL) c->reply->status = 200;
-  if (c->reply->headers_len == 0) authorize_tell_nobody(c->reply, NULL);
+  if (c->reply->headers_len == 0) authorize_tell_anonymous(c->reply, NULL);
   if (authorize_has_nonce(&sent)) {
     st_reply_header(c->reply, "X-Subtoken-Nonce", sent.value[ST_ORIGINAL_NONCE]);
   }

@@ -98,8 +98,8 @@ static st_auth_result basic_check_cache(const basic_attempt *a, int64_t *left) {
   return *left > 0 ? basic_grant(a, sub) : basic_rejected();
 }
 
-/* Nobody can tell from outside who is unknown, disabled or expired: each costs the same, and
- * counts. */
+/* A caller cannot tell unknown, disabled and expired users apart: each costs the same, and counts.
+ */
 static st_store_status basic_find_user(const basic_attempt *a, st_user *user) {
   const st_users *users = a->service->users;
   if (!st_names_username_valid(a->username)) return ST_STORE_NOT_FOUND;
@@ -166,7 +166,7 @@ static st_auth_result basic_check_alone(const basic_attempt *a) {
 }
 
 /* Shortly before it leaves the cache one request checks it anew, while the others go by what is
- * cached: nobody waits then. What comes of it is for the next ones.
+ * cached, so that none of them waits. The result is for the next requests.
  */
 static void basic_renew(const basic_attempt *good) {
   st_basic_auth *basic = good->service->basic;

@@ -1,5 +1,5 @@
-/* context - one request on its way through the service: what came, what was found out about it so
- * far, and the reply that is being written. It lives on the stack of st_router_answer.
+/* context - one request while it is answered: what came, what is known about it so far, and the
+ * reply that is being written. It lives on the stack of st_router_answer.
  */
 #ifndef ST_SERVICE_CONTEXT_H
 #define ST_SERVICE_CONTEXT_H

@@ -1,4 +1,4 @@
-/* cors - what a preflight is told of the headers that a page may send. */
+/* cors - the request headers that a preflight allows. */
 #ifndef ST_SERVICE_CORS_H
 #define ST_SERVICE_CORS_H
 

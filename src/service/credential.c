@@ -1,6 +1,6 @@
-/* Where a request may carry its credential (RFC 6750 section 2, RFC 7617, X-API-Key), and that
- * there is one at most: two different ones are refused, whichever of them is good. Forms that the
- * settings leave out are as if they were not there.
+/* Where a request may carry its credential (RFC 6750 section 2, RFC 7617, X-API-Key). There is one
+ * at most: two different ones are rejected, whichever of them is valid. Forms that the settings
+ * leave out are ignored.
  */
 #include "service/credential.h"
 
@@ -21,7 +21,7 @@ static bool credential_enabled(const st_context *c, unsigned form) {
   return (c->service->settings->credentials & form) != 0;
 }
 
-/* False when it is another one than was found before. */
+/* False when a different one was found before. */
 static bool credential_take(st_credential *credential, subtoken_text text, unsigned form) {
   bool basic = form == ST_FORM_BASIC;
   if (text.len == 0) return true;
@@ -35,8 +35,8 @@ static bool credential_take(st_credential *credential, subtoken_text text, unsig
   return true;
 }
 
-/* login:password (RFC 7617 section 2). What cannot be read is a credential, too: one that nobody
- * has, because it has no colon.
+/* username:password (RFC 7617 section 2). What cannot be decoded is a credential, too: an invalid
+ * one, because it has no colon.
  */
 static subtoken_text credential_decode_basic(st_credential *credential, subtoken_text encoded) {
   size_t len;
@@ -49,7 +49,7 @@ static subtoken_text credential_decode_basic(st_credential *credential, subtoken
 }
 
 /* What follows the scheme; a scheme of another kind brings no credential. *count: of the headers
- * that are not as if they were not there.
+ * whose form is enabled.
  */
 static bool credential_take_authorization(st_context *c, subtoken_text value, size_t *count) {
   size_t i = 0;

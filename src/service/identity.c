@@ -1,6 +1,6 @@
 /* Whose a credential is. A whole key is looked up by its hash; a subtoken is verified with the same
- * code as at any edge, and is then worth no more than what the store grants its sub now. The store
- * is asked each time. HTTP Basic, which checks a password as well, is in basic_auth.c.
+ * code as at any edge, and then limited to what the store grants its sub now. The store is asked
+ * each time. HTTP Basic, which checks a password as well, is in basic_auth.c.
  */
 #include "service/identity.h"
 
@@ -52,7 +52,7 @@ st_store_status st_identity_anonymous(const st_service *service, st_key *key) {
 
 /* ---- tokens ---- */
 
-/* What the verifier's question about a sub needs, and what it leaves. */
+/* What the verifier's callback needs, and what it leaves. */
 typedef struct identity_lookup {
   const st_service *service;
   st_key *key;
@@ -74,7 +74,7 @@ static subtoken_result identity_sub_revoked(void *context, subtoken_text sub) {
   return in_force ? SUBTOKEN_OK : SUBTOKEN_REVOKED;
 }
 
-/* A token is worth no more than the store grants its sub now. */
+/* A token never exceeds what the store grants its sub now. */
 static bool identity_limit(const st_key *key, subtoken_claims *grant) {
   subtoken_claims most;
   if (!st_key_grant(key, &most)) return false;

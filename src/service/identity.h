@@ -1,6 +1,6 @@
-/* identity - whose a credential is, and what it may do now: a whole key, looked up by its hash; a
- * subtoken, verified as at any edge and held against what the store says now; a registered string.
- * HTTP Basic is basic_auth.h's.
+/* identity - whose a credential is, and what it may do now. A whole key or a registered string is
+ * looked up by its hash; a subtoken is verified as at any edge, and then limited to what the store
+ * grants its sub now. HTTP Basic is in basic_auth.h.
  */
 #ifndef ST_SERVICE_IDENTITY_H
 #define ST_SERVICE_IDENTITY_H
@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 #include "service/service.h"
 
-/* How somebody has authenticated, which is more than what they may do: only the first is worth less
- * than what it was made from, and manages nothing.
+/* How a caller has authenticated. It matters beyond the permissions: a derived token can be limited
+ * below its parent, and may not manage anything.
  */
 typedef enum st_auth_method {
   ST_AUTH_DERIVED = 0,     /* a subtoken, or an access token that was exchanged for a key */
@@ -22,13 +22,13 @@ typedef enum st_auth_method {
 typedef struct st_identity {
   st_auth_method method;
   st_key key;            /* the row that it rests on: also a subtoken's parent key */
-  subtoken_claims grant; /* a subtoken's, cut down to what the key grants now */
+  subtoken_claims grant; /* of a subtoken: limited to what the key grants now */
 } st_identity;
 
-/* What came of authenticating. The first five say nothing about the credential. */
+/* The first four are about this server and this moment, not about the credential. */
 typedef enum st_auth_status {
   ST_AUTH_STATUS_STORE_ERROR = 0,    /* the store could not be read */
-  ST_AUTH_STATUS_REVOCATION_UNKNOWN, /* whether it is revoked could not be found out */
+  ST_AUTH_STATUS_REVOCATION_UNKNOWN, /* whether it is revoked could not be determined */
   ST_AUTH_STATUS_PASSWORDS_BUSY,     /* too many passwords are being checked */
   ST_AUTH_STATUS_THROTTLED,          /* too many wrong passwords came before it */
   ST_AUTH_STATUS_OK,                 /* the identity has been written */
@@ -57,20 +57,20 @@ static inline st_auth_result st_auth_rejected(subtoken_result reason, const char
   return (st_auth_result){ST_AUTH_STATUS_REJECTED, reason, event, 0};
 }
 
-/* Of a key or a token. method and target: what a subtoken's urls have to list. */
+/* The identity of a key or a token. method and target: what a subtoken's urls must list. */
 st_auth_result st_identity_find(const st_service *service, subtoken_text credential,
                                 subtoken_text method, subtoken_text target, int64_t now,
                                 st_identity *identity) __attribute__((warn_unused_result));
 
-/* The same for a string that came as X-API-Key alone and is neither a key nor a token: it may be
+/* The identity of a string that came as X-API-Key alone and is neither a key nor a token: it may be
  * registered by its hash.
  */
 st_auth_result st_identity_find_registered(const st_service *service, subtoken_text string,
                                            int64_t now, st_identity *identity)
     __attribute__((warn_unused_result));
 
-/* What may be done without a credential: the row of the user `*`. ST_STORE_NOT_FOUND also when that
- * is disabled.
+/* The row of the user `*`, whose permissions need no credential. ST_STORE_NOT_FOUND also when that
+ * user is disabled.
  */
 st_store_status st_identity_anonymous(const st_service *service, st_key *key)
     __attribute__((warn_unused_result));

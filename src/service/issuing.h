@@ -23,12 +23,13 @@ typedef struct st_access_token {
   char token[SUBTOKEN_ISSUED_MAX + 1];
 } st_access_token;
 
-/* Make one with the permissions of scope or, where it is NULL, with all of the grant. */
+/* Make an access token with the permissions in scope or, where it is NULL, with all of the grant.
+ */
 const st_problem *st_issuing_access_token(const st_service *service, const subtoken_claims *grant,
                                           const subtoken_text *scope, size_t scope_count,
                                           int64_t now, st_access_token *access)
     __attribute__((warn_unused_result));
-/* The one of a session, from its row. */
+/* Make the access token of a session, from its row. */
 const st_problem *st_issuing_session_token(const st_service *service, const st_key *session,
                                            int64_t now, st_access_token *access)
     __attribute__((warn_unused_result));

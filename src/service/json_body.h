@@ -15,17 +15,16 @@ typedef struct st_field {
 
 #define ST_BODY_SCRATCH (ST_REQUEST_BODY_MAX + ST_PERMISSIONS_TEXT_MAX + 1)
 
-/* Read the request's body, a strict JSON object; members of other names are ignored, and so are
- * those that are null, as some clients write what they do not give. A list of
- * permissions is checked, and loses what is there twice. Problems: 415 for another media type,
- * because a browser sends those across origins unasked; 400 names the field. scratch, of
- * ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
+/* Read the request's body, a strict JSON object. Members of other names are ignored; a null member
+ * counts as missing. A list of permissions is checked, and duplicates are dropped. Problems: 415
+ * for another media type, because a browser sends those across origins without a preflight; 400
+ * names the field. scratch, of ST_BODY_SCRATCH bytes, may hold a password afterwards: wipe it.
  */
 const st_problem *st_json_body_read(st_context *c, st_field *fields, size_t count, char *scratch)
     __attribute__((warn_unused_result));
 
-/* The other way to change something: a POST without a body, or with {} in JSON as clients send it
- * that always send one, with the credential in a header.
+/* A call that takes no body: there is none, or {} in JSON, which some clients always send; and the
+ * credential is in a header.
  */
 const st_problem *st_json_body_none(st_context *c) __attribute__((warn_unused_result));
 

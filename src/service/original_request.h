@@ -1,4 +1,4 @@
-/* original_request - which request a proxy asks about: told in headers, or in the path after
+/* original_request - which request a proxy asks about: it says so in headers, or in the path after
  * /v2/authorize.
  */
 #ifndef ST_SERVICE_ORIGINAL_REQUEST_H
@@ -6,7 +6,7 @@
 
 #include "service/context.h"
 
-/* What a proxy sends along. The first five tell of the original request. */
+/* Headers that a proxy sends. The first five describe the original request. */
 typedef enum st_original_header {
   ST_ORIGINAL_URI = 0,
   ST_ORIGINAL_URL,

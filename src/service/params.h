@@ -1,4 +1,4 @@
-/* params - what a request asks for: query, form body and JSON body to one request. */
+/* params - the parameters of createsubtoken, from the query and from a form or JSON body. */
 #ifndef ST_SERVICE_PARAMS_H
 #define ST_SERVICE_PARAMS_H
 
@@ -8,7 +8,7 @@
 
 #define ST_PARAMS_ERROR_MAX 160
 
-/* The parameters of createsubtoken. Views point into text. About 45 KiB. */
+/* Views point into text. About 45 KiB. */
 typedef struct st_params {
   subtoken_issue_request request;
   subtoken_text permissions[SUBTOKEN_PERMISSIONS_MAX];

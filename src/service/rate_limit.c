@@ -14,7 +14,7 @@ bool st_rate_limit_start(st_rate_limit *rate) {
   return pthread_mutex_init(&rate->lock, NULL) == 0;
 }
 
-/* FNV-1a; the ids are random, nobody chooses where they fall. */
+/* FNV-1a is enough: the ids are random, so that callers cannot choose a slot. */
 static size_t rate_limit_slot(const char *key_id) {
   uint32_t hash = 2166136261U;
   for (size_t i = 0; i < ST_KEY_ID_LEN; i++) hash = (hash ^ (uint8_t)key_id[i]) * 16777619U;

@@ -1,4 +1,4 @@
-/* rate - how often a key may make subtokens: a token bucket a key, in a table of
+/* rate_limit - how often a key may make subtokens: a token bucket a key, in a table of
  * fixed size. Any thread may ask.
  */
 #ifndef ST_SERVICE_RATE_LIMIT_H

@@ -47,7 +47,7 @@ bool st_request_head_is_token(subtoken_text text) {
 /* Finds the empty line, and on the way the bytes that no head holds, so that
  * garbage is refused without waiting for an end that may not come. A carriage
  * return must be followed by a line feed, and a line feed follows one. Bytes past
- * the limit are not looked at, so that it decides alike however they arrive.
+ * the limit are ignored, so that the result does not depend on how they arrive.
  */
 static st_request_head_state find_end(subtoken_text bytes, size_t start, size_t *end,
                                       st_problem *fault) {

@@ -1,4 +1,4 @@
-/* head - the request line and header lines of HTTP/1 (RFC 9112), strictly: what two
+/* request_head - the request line and header lines of HTTP/1 (RFC 9112), strictly: what two
  * readers could frame differently is refused, never guessed.
  */
 #ifndef ST_SERVICE_REQUEST_HEAD_H
@@ -14,7 +14,7 @@
 typedef struct st_request_head {
   subtoken_text method;
   subtoken_text target; /* path and query, also where an absolute one came; `*` of OPTIONS */
-  bool keep_alive;      /* the client's wish; by default that of its version */
+  bool keep_alive;      /* as the client asks; by default that of its version */
   bool version_1_0;
   bool expect_continue; /* waits for 100 before it sends the body */
   bool chunked;         /* the body has no length: see chunked.h */

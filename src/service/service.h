@@ -62,7 +62,7 @@ typedef struct st_payload {
   size_t len;
   void (*release)(void *context); /* NULL: nothing to do */
   void *context;
-  const atomic_bool *retired; /* once it is true, stop sending and release; NULL: never */
+  const atomic_bool *retired; /* once true: stop sending and release; NULL: never */
 } st_payload;
 
 typedef struct st_reply {

@@ -1,5 +1,5 @@
-/* Sessions: begun with a password (/v1/auth/login) or with a parent key (/v1/auth/token), carried
- * on with refresh tokens, ended. What a session may do is in its row in the store; its access token
+/* Sessions: begun with a password (/v1/auth/login) or with a parent key (/v1/auth/token), continued
+ * with refresh tokens, ended. What a session may do is in its row in the store; its access token
  * says the same for a short while.
  */
 #include "base/json.h"
@@ -33,7 +33,7 @@ static void sessions_write_pair(st_context *c, const st_access_token *access, co
   st_reply_end(c->reply, 200, &writer);
 }
 
-/* A session without a token is one that nobody could end. */
+/* Without its tokens nobody could use or end the session. */
 static const st_problem *sessions_end_unused(st_context *c, const st_audit_context *audit,
                                              const st_key *row, const st_problem *problem) {
   const st_users *users = c->service->users;
@@ -54,7 +54,7 @@ static const st_problem *sessions_answer_pair(st_context *c, const st_audit_cont
 
 /* ---- a session begins ---- */
 
-/* Of somebody who came with something good: what the session rests on. */
+/* identity: what the session rests on. */
 static const st_problem *sessions_begin(st_context *c, const st_identity *identity) {
   const st_users *users = c->service->users;
   const st_settings *settings = c->service->settings;
@@ -72,7 +72,7 @@ static const st_problem *sessions_begin(st_context *c, const st_identity *identi
   switch (changed) {
     case ST_STORE_OK: problem = sessions_answer_pair(c, &audit, &row, refresh); break;
     case ST_STORE_NOT_FOUND:
-    case ST_STORE_DENIED: /* it has ended since it was looked at */
+    case ST_STORE_DENIED: /* it has ended since it was authenticated */
       problem = sessions_unauthorized(c, "key_revoked");
       break;
     default: problem = st_problem_unchanged(changed);
@@ -81,7 +81,8 @@ static const st_problem *sessions_begin(st_context *c, const st_identity *identi
   return problem;
 }
 
-/* Nobody can tell from outside who is unknown, disabled, or has no password: each costs the same.
+/* A caller cannot tell users who are unknown, disabled or without a password apart: each costs the
+ * same.
  */
 static st_password_status sessions_check(st_context *c, subtoken_text login, subtoken_text password,
                                          st_user *user) {
@@ -221,7 +222,7 @@ const st_problem *st_sessions_log_out(st_context *c) {
       c->reply->status = 204;
       st_reply_sequence(c->reply, sequence);
       return NULL;
-    case ST_STORE_NOT_FOUND: return sessions_unauthorized(c, "revoked"); /* another was quicker */
+    case ST_STORE_NOT_FOUND: return sessions_unauthorized(c, "revoked"); /* by another request */
     default: return st_problem_unchanged(changed);
   }
 }

@@ -1,6 +1,6 @@
-/* Two buckets a password that is tried, and which slots of the tables they are: by a keyed hash, so
- * that nobody can choose whose slot they share. When one is taken, and when given back, is for the
- * callers.
+/* The two buckets of a login attempt: that of the username and that of the address. A keyed hash
+ * chooses the slots, so that a caller cannot choose whose slot to share. Callers take a token
+ * before they check a password, and give it back unless the password was wrong.
  */
 #include "service/throttle.h"
 

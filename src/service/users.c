@@ -1,5 +1,6 @@
-/* POST /v1/user: a new user, made by somebody with the permission `users` or, where registration is
- * open, by themselves. What such a user may do never exceeds what the grantor may.
+/* POST /v1/user: a new user. It is made by a caller with the permission `users`, and never exceeds
+ * that caller's permissions; or, where registration is open, by a self-registration, without
+ * permissions.
  */
 #include "base/json.h"
 #include "domain/names.h"
@@ -112,7 +113,7 @@ static const st_problem *users_create(st_context *c, const st_identity *grantor,
   return problem != NULL ? problem : users_store(c, grantor, user);
 }
 
-/* Registering has no username yet: a bucket of the address, under a name that no user has. */
+/* Before the user exists: a bucket of the address, under a name that no user can have. */
 static const st_problem *users_throttle(st_context *c) {
   char text[80];
   st_writer writer = st_writer_on(text, sizeof text);
@@ -121,8 +122,7 @@ static const st_problem *users_throttle(st_context *c) {
   return st_access_within_attempts(c, (subtoken_text){text, writer.len});
 }
 
-/* Somebody with the permission; where registration is open, NULL for somebody without a credential.
- */
+/* The caller, who needs the permission; NULL without a credential where registration is open. */
 static const st_problem *users_find_grantor(st_context *c, st_identity *identity,
                                             const st_identity **grantor) {
   *grantor = NULL;
