@@ -1,0 +1,109 @@
+/* The clocks, randomness, the process itself and its standard input. */
+#include "file_fixture.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "os/clock.h"
+#include "os/process.h"
+#include "os/random.h"
+#include "os/terminal.h"
+
+static void clocks_go_forward(void **state) {
+  (void)state;
+  time_t before = time(NULL);
+  int64_t now = st_clock_now();
+  int64_t start = st_clock_monotonic_us();
+  struct timespec pause = {0, 20000000};
+  assert_in_range(now, before, time(NULL));
+  nanosleep(&pause, NULL);
+  assert_in_range(st_clock_monotonic_us() - start, 20000, 10000000);
+}
+
+static void random_bytes_are_other_ones_each_time(void **state) {
+  (void)state;
+  static uint8_t a[100000], b[100000];
+  unsigned seen[256] = {0};
+  st_random_fill(a, sizeof a);
+  st_random_fill(b, sizeof b);
+  assert_memory_not_equal(a, b, sizeof a);
+  assert_memory_not_equal(a + sizeof a - 32, b + sizeof b - 32, 32); /* filled to the end */
+  for (size_t i = 0; i < sizeof a; i++) {
+    seen[a[i]]++;
+  }
+  for (size_t i = 0; i < 256; i++) {
+    assert_in_range(seen[i], 200, 600);
+  }
+  b[0] = 7;
+  st_random_fill(b, 0);
+  assert_int_equal(b[0], 7);
+}
+
+static void processors_are_those_that_may_be_used(void **state) {
+  (void)state;
+  cpu_set_t all, one;
+  assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+  assert_int_equal(st_process_processors(), CPU_COUNT(&all));
+  CPU_ZERO(&one);
+  for (size_t i = 0; CPU_COUNT(&one) == 0; i++) {
+    if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+  }
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  assert_int_equal(st_process_processors(), 1);
+  assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
+static void a_hardened_process_dumps_no_core(void **state) {
+  (void)state;
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit limit = {1, 1};
+    st_process_harden();
+    REQUIRE(getrlimit(RLIMIT_CORE, &limit) == 0);
+    REQUIRE(limit.rlim_cur == 0 && limit.rlim_max == 0);
+    REQUIRE(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
+    _exit(0);
+  }
+  assert_child(child);
+}
+
+static void standard_input_is_read_to_its_end(void **state) {
+  (void)state;
+  for (size_t size = 5; size <= 6; size++) {
+    int in[2];
+    assert_int_equal(pipe(in), 0);
+    pid_t child = fork();
+    if (child == 0) {
+      char data[8] = "xxxxxxx";
+      size_t len = 99;
+      close(in[1]);
+      REQUIRE(dup2(in[0], 0) == 0);
+      bool ok = st_terminal_read_stdin(data, size, &len, error);
+      REQUIRE(ok == (size == 6));
+      REQUIRE(ok ? len == 6 && memcmp(data, "abcdef", 6) == 0
+                 : len == 0 && data[0] == 0 && strstr(error, "standard input") != NULL);
+      _exit(0);
+    }
+    close(in[0]);
+    for (int i = 0; i < 3; i++) { /* in pieces */
+      struct timespec pause = {0, 5000000};
+      assert_int_equal(write(in[1], &"abcdef"[i * 2], 2), 2);
+      nanosleep(&pause, NULL);
+    }
+    close(in[1]);
+    assert_child(child);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(clocks_go_forward),
+      TEST(random_bytes_are_other_ones_each_time),
+      TEST(processors_are_those_that_may_be_used),
+      TEST(a_hardened_process_dumps_no_core),
+      TEST(standard_input_is_read_to_its_end),
+  };
+  return cmocka_run_group_tests_name("process", tests, NULL, NULL);
+}
