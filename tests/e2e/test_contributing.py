@@ -50,7 +50,7 @@ def an_endpoint_and_a_command_are_added_as_told():
     if SANITIZER: return "the same for each build"
     tree = copy_tree()
     endpoint, command = STEP.findall(section("Add an endpoint")), STEP.findall(section("Add a command"))
-    assert len(endpoint) == 4 and len(command) == 3, (endpoint, command)
+    assert len(endpoint) == 4 and len(command) == 2, (endpoint, command)
     follow(tree, endpoint + command)
     if shutil.which("clang-format"):
         in_tree(tree, "clang-format", "--dry-run", "-Werror", *{path for path, _, _ in endpoint + command})
