@@ -32,12 +32,6 @@ CPUS = sorted(os.sched_getaffinity(0))
 WORKER_CPU, OTHER_CPU = CPUS[0], CPUS[-1]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def on(cpu):
     return lambda: os.sched_setaffinity(0, {cpu})
 
@@ -91,7 +85,7 @@ def edges(upstream, modules=(MODULE,)):
     share(secrets)
     open(policy, "w").write(POLICY)
     step = ((1 << 64) - 1) // REVOKED
-    Feed(feed, ring(secrets)[0]).publish(["nobody"], hashes=range(1, REVOKED * step, step))
+    FeedFiles(feed, read_ring(secrets)[0]).publish(["nobody"], hashes=range(1, REVOKED * step, step))
     file = os.path.join(www, "www" + STATIC)
     os.makedirs(os.path.dirname(file))
     open(file, "w").write(BODY)
