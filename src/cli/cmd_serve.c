@@ -1,5 +1,5 @@
-/* `subtoken serve`: starts the server, waits for signals, and stops it. Here are the start, the
- * reload and the demo; requests are answered in src/server and src/service.
+/* `subtoken serve`: starts the server, waits for signals, reloads the configuration, and stops it.
+ * Requests are answered in src/server and src/service; what --demo prints is in demo.c.
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,27 +10,19 @@
 #include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/data_dir.h"
+#include "cli/demo.h"
 #include "cli/exit_code.h"
-#include "cli/input.h"
 #include "cli/options.h"
 #include "cli/print.h"
 #include "domain/config.h"
-#include "domain/key.h"
 #include "domain/listen.h"
-#include "domain/password.h"
 #include "domain/store.h"
-#include "domain/user.h"
-#include "operations/draw.h"
-#include "operations/keys.h"
-#include "operations/password.h"
 #include "operations/settings.h"
 #include "operations/vouched_files.h"
-#include "os/clock.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "os/log.h"
 #include "os/owner.h"
-#include "os/semaphore.h"
 #include "server/http.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"
@@ -115,67 +107,16 @@ static bool serve_reload(const serve_options *given, const st_settings *before, 
     st_runtime_config_release(fresh);
   }
   if (!changed) {
-    st_runtime_config *live = st_runtime_config_acquire();
-    st_data_dir_trust_group(live->settings.data_group);
-    st_runtime_config_release(live);
+    st_runtime_config *config = st_runtime_config_acquire();
+    st_data_dir_trust_group(config->settings.data_group);
+    st_runtime_config_release(config);
   }
   st_log_use(log, changed);
   return changed;
 }
 
-static bool serve_flush(char *error) {
-  if (fflush(stdout) == 0 && ferror(stdout) == 0) return true;
-  snprintf(error, ST_ERROR_MAX, "cannot write to standard output: %s", strerror(errno));
-  return false;
-}
-
-#define DEMO_PERMISSIONS "account,characters,inventories,progression,unlocks,wallet"
-
-/* The first administrator, with every permission that it may have to grant, and a key to try it
- * with. */
-static bool serve_make_demo(st_store *store, char whole[ST_KEY_LEN + 1],
-                            char password[ST_SUB_LEN + 1], char *error) {
-  st_key key = {.name = "demo",
-                .permissions = DEMO_PERMISSIONS,
-                .created_at = st_clock_now(),
-                .expires_at = ST_NEVER};
-  st_user admin = {.key = {.kind = ST_KIND_USER,
-                           .name = "admin",
-                           .owner = "admin",
-                           .permissions = "keys,users,audit,services,revocations," DEMO_PERMISSIONS,
-                           .expires_at = ST_NEVER}};
-  uint8_t digest[32];
-  char who[ST_WHO_MAX];
-  st_audit_context context = st_input_audit_context(who);
-  st_draw_sub(password);
-  st_draw_user(&admin.key, digest);
-  admin.key.created_at = key.created_at;
-  snprintf(error, ST_ERROR_MAX, "cannot hash a password: out of memory");
-  bool made =
-      st_password_hash(st_text(password), ST_WAIT_FOR_EVER, admin.password) == ST_PASSWORD_OK &&
-      st_store_user_create(store, &context, NULL, false, &admin, digest, error) == ST_STORE_OK;
-  subtoken_wipe(&admin, sizeof admin);
-  return made && st_keys_create(store, &context, NULL, &key, whole, error) == ST_STORE_OK;
-}
-
-/* Is the store empty? */
-static bool serve_is_new(st_store *store, bool *fresh, char *error) {
-  int64_t keys = 0;
-  size_t users = 0;
-  st_user first = {0};
-  bool read = st_store_key_count(store, &keys, error) == ST_STORE_OK &&
-              st_store_user_list(store, "", 1, &first, &users, error) == ST_STORE_OK;
-  *fresh = keys == 0 && users == 0;
-  return read;
-}
-
 /* How curl reaches the server: by an address if there is one, else by a socket. */
-typedef struct base_url {
-  char via[ST_LISTENER_NAME_MAX + 32]; /* options for the socket, and a space */
-  char url[ST_LISTENER_NAME_MAX];
-} base_url;
-
-static void serve_find_base_url(base_url *base) {
+static void serve_find_base_url(st_demo_server *base) {
   char name[ST_LISTENER_NAME_MAX];
   for (size_t i = st_listener_count(); i > 0; i--) {
     st_listener_name(i - 1, name);
@@ -187,50 +128,6 @@ static void serve_find_base_url(base_url *base) {
       snprintf(base->via, sizeof base->via, "--unix-socket '%s' ", name + strlen(ST_PEER_UNIX));
     }
   }
-}
-
-/* Printed once. Each command can be pasted as it is. */
-static bool serve_show_demo(const st_data_dir *data, st_store *store, const base_url *at,
-                            char *error) {
-  const char *base = at->url, *via = at->via;
-  char whole[ST_KEY_LEN + 1], password[ST_SUB_LEN + 1];
-  bool fresh;
-  if (!serve_is_new(store, &fresh, error)) return false;
-  if (!fresh) {
-    printf(
-        "Serving on %s. The demo key was shown when it was made; another key:\n"
-        "  build/subtoken key create --data %s --name mine --permissions account\n",
-        base, data->dir);
-    return serve_flush(error);
-  }
-  if (!serve_make_demo(store, whole, password, error)) return false;
-  printf("Serving on %s. A parent key to try it with, shown this once:\n\n  %s\n\n", base, whole);
-  printf(
-      "Make a subtoken with one permission, for one URL:\n\n"
-      "  curl -s %s'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
-      "-H 'Authorization: Bearer %s'\n\n",
-      via, base, whole);
-  printf(
-      "Make one and see what it is:\n\n"
-      "  curl -s %s'%s/v2/tokeninfo?v=latest' -H \"Authorization: Bearer $(curl -s %s"
-      "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
-      "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
-      via, base, via, base, whole);
-  printf(
-      "Make one and see it refused where it should be:\n\n"
-      "  curl -s %s'%s/v2/createsubtoken' -H \"Authorization: Bearer $(curl -s %s"
-      "'%s/v2/createsubtoken?permissions=account&urls=/v2/tokeninfo' "
-      "-H 'Authorization: Bearer %s' | cut -d'\"' -f4)\"\n\n",
-      via, base, via, base, whole);
-  printf(
-      "The administrator is admin, the password, shown this once:\n\n  %s\n\n"
-      "Log in, to make keys and users:\n\n"
-      "  curl -s %s'%s/v1/auth/login' -H 'Content-Type: application/json' "
-      "-d '{\"login\":\"admin\",\"password\":\"%s\"}'\n\n",
-      password, via, base, password);
-  subtoken_wipe(whole, sizeof whole);
-  subtoken_wipe(password, sizeof password);
-  return serve_flush(error);
 }
 
 /* A connection takes a descriptor, and more may wait than are served. */
@@ -252,9 +149,9 @@ static void serve_log_listeners(void) {
 /* For logrotate, without reading the configuration. */
 static bool serve_reopen_log(char *error) {
   int log;
-  st_runtime_config *live = st_runtime_config_acquire();
-  bool opened = st_log_open(live->settings.log, &log, error);
-  st_runtime_config_release(live);
+  st_runtime_config *config = st_runtime_config_acquire();
+  bool opened = st_log_open(config->settings.log, &log, error);
+  st_runtime_config_release(config);
   if (opened) st_log_use(log, true);
   return opened;
 }
@@ -288,9 +185,9 @@ static void serve_wait_for_end(const serve_options *given, const st_settings *se
 }
 
 static bool serve_start_vouched(const st_data_dir *data, st_store *store, char *error) {
-  st_runtime_config *live = st_runtime_config_acquire();
-  bool started = st_vouched_files_start(data->dir, store, &live->ring, error);
-  st_runtime_config_release(live);
+  st_runtime_config *config = st_runtime_config_acquire();
+  bool started = st_vouched_files_start(data->dir, store, &config->ring, error);
+  st_runtime_config_release(config);
   return started;
 }
 
@@ -309,7 +206,7 @@ static bool serve_start(const st_data_dir *data, const st_settings *settings, st
 static int serve_run(const serve_options *given, const st_data_dir *data,
                      const st_settings *settings, const sigset_t *signals) {
   char error[ST_ERROR_MAX];
-  base_url base = {0};
+  st_demo_server base = {0};
   int code = ST_EXIT_FAILED;
   st_store *store = st_data_dir_open(data, true, error);
   if (store == NULL) return st_print_error(code, "serve: %s", error);
@@ -321,7 +218,7 @@ static int serve_run(const serve_options *given, const st_data_dir *data,
     st_print_error(code, "serve: %s", error);
   } else {
     serve_find_base_url(&base);
-    if (given->demo && !serve_show_demo(data, store, &base, error))
+    if (given->demo && !st_demo_show(store, data->dir, &base, error))
       st_print_error(0, "serve: %s", error);
     serve_log_listeners();
     if (!serve_is_local(settings) && !settings->behind_tls) {
