@@ -10,9 +10,9 @@ A thin face over libsubtoken, whose headers are the manual. In nginx:
       ring = assert(subtoken.read_ring "/etc/subtoken/secrets"),
       revoked = function(sub)
         local list = ngx.shared.revoked
-        local entry, why = list:get(sub)
+        local entry, err = list:get(sub)
         if entry ~= nil then return true end
-        if why or not list:get ":fresh" then return nil end -- feed_stale: nobody can know
+        if err or not list:get ":fresh" then return nil end -- feed_stale: it is not known
         return false
       end,
     }
@@ -43,8 +43,8 @@ memory is short, or when nothing comes in any more, the mark is missing and all 
 Mistakes deny: a verifier that was not told about revocations answers feed_stale to every
 good token, and so does a `revoked` that raises an error or gives an answer of no meaning.
 A name that means nothing, a list with a hole and a string that is none are errors. But a
-table is always true in Lua: ask verdict.ok, never the verdict itself. And { nil } is { },
-which nobody can tell apart: needs = { config.misspelt } needs nothing.
+table is always true in Lua: test verdict.ok, never the verdict itself. And { nil } is { },
+which cannot be told apart: needs = { config.misspelt } needs nothing.
 
 Tables that are handed in are plain ones, without a metatable: what is behind one cannot be
 looked through for names that mean nothing.
@@ -236,31 +236,30 @@ function M.load(path)
   end
   local tried = {}
   for _, candidate in ipairs(path and { path } or candidates()) do
-    local library, why = open(candidate)
+    local library, err = open(candidate)
     if library then return use(library, candidate) end
-    tried[#tried + 1] = why
+    tried[#tried + 1] = err
   end
   error("subtoken: cannot load libsubtoken: " .. table.concat(tried, "; "), 0)
 end
 
--- ---- rooms ----
+-- ---- buffers ----
 
--- What one call of C reads and fills. Whoever calls has the room alone until all that is
--- wanted is copied out: a finalizer (`__gc`) may run between any two lines here, and may call
--- in as well; it finds no room spare and makes another. Nobody is in one while `revoked`
--- runs. What points into strings does so only while they are in the room, too: the collector
--- must not take them, and compiled code may forget an argument. A room that an error leaves
--- open is collected.
+-- The memory that one call of C reads and writes. The caller has it alone until it has copied the
+-- result: a finalizer (`__gc`) may run between any two lines here and call this module again; then it
+-- finds none spare and makes another. No buffers are held while `revoked` runs. Pointers into strings
+-- are only in here while the strings are, too: the collector must not free them, and compiled code may
+-- drop an argument. Buffers that an error leaves are collected.
 local spare
 
-local function enter()
-  local room = spare
+local function acquire()
+  local buffers = spare
   spare = nil -- nothing that allocates, and so no finalizer, comes between these two
-  return room or {
+  return buffers or {
     claims = ffi.new "subtoken_claims",
     request = ffi.new("subtoken_request", { size = ffi.sizeof "subtoken_request" }),
     needs = ffi.new("subtoken_text[?]", 8),
-    needs_room = 8,
+    needs_size = 8,
     a = ffi.new "subtoken_text",
     b = ffi.new "subtoken_text",
     c = ffi.new "subtoken_text",
@@ -270,9 +269,9 @@ local function enter()
   }
 end
 
-local function leave(room)
-  room.text_a, room.text_b, room.text_c, room.list = nil, nil, nil, nil
-  spare = room
+local function release(buffers)
+  buffers.text_a, buffers.text_b, buffers.text_c, buffers.list = nil, nil, nil, nil
+  spare = buffers
 end
 
 local function is_text(value, what, level)
@@ -281,7 +280,7 @@ local function is_text(value, what, level)
   end
 end
 
--- value is in the room, and nil or a string.
+-- value is nil or a string, which is in the buffers.
 local function set(text, value)
   if value == nil then
     text.data, text.len = nil, 0
@@ -358,12 +357,12 @@ end
 
 local Ring = named "ring"
 
-local function ring_of(room)
+local function ring_of(buffers)
   local raw = ffi.gc(ffi.new "subtoken_ring", wipe)
-  local code = C.subtoken_ring_read(raw, room.a, room.out_len)
-  local line = tonumber(room.out_len[0])
-  local words = ffi.string(C.subtoken_ring_error(room.a, line, code))
-  leave(room)
+  local code = C.subtoken_ring_read(raw, buffers.a, buffers.out_len)
+  local line = tonumber(buffers.out_len[0])
+  local words = ffi.string(C.subtoken_ring_error(buffers.a, line, code))
+  release(buffers)
   if code ~= codes.ok then return nil, results[code].name, line, words end
   return setmetatable({ raw = raw }, Ring)
 end
@@ -374,10 +373,10 @@ end
 function M.ring(text)
   M.load()
   if type(text) ~= "string" then error("subtoken: the text of a ring is a string", 2) end
-  local room = enter()
-  room.text_a = text
-  set(room.a, text)
-  return ring_of(room)
+  local buffers = acquire()
+  buffers.text_a = text
+  set(buffers.a, text)
+  return ring_of(buffers)
 end
 
 local STATX = ({ x64 = 332, x86 = 383, arm64 = 291 })[ffi.arch] -- the number of the call
@@ -423,7 +422,7 @@ end
 
 -- read_ring(path): the same from a file, and nothing of it is left behind; or nil and a
 -- message that names it. The file is a regular one, its owner's alone to write, and nobody
--- but its group may read it, too; a link is judged by the file it ends at.
+-- but its group may read it, too; of a link the target is checked.
 function M.read_ring(path)
   M.load()
   if type(path) ~= "string" or path:find("\0", 1, true) then
@@ -438,19 +437,19 @@ function M.read_ring(path)
   if fd < 0 then return nil, path .. ": " .. errno() end
   local memory = ffi.new("char[?]", RING_FILE_MAX)
   local size
-  local why = refusal(fd)
-  if not why then size, why = read_all(fd, memory) end
+  local err = refusal(fd)
+  if not err then size, err = read_all(fd, memory) end
   ffi.C.subtoken_posix_close(fd)
   local ring, line
   if size then
-    local room = enter()
-    room.text_a = memory
-    room.a.data, room.a.len = memory, size
-    ring, why, line = ring_of(room)
+    local buffers = acquire()
+    buffers.text_a = memory
+    buffers.a.data, buffers.a.len = memory, size
+    ring, err, line = ring_of(buffers)
   end
   wipe(memory)
   if ring then return ring end
-  return nil, path .. ":" .. (line and line > 0 and line .. ": " or " ") .. why
+  return nil, path .. ":" .. (line and line > 0 and line .. ": " or " ") .. err
 end
 
 local Secret = named "secret"
@@ -473,8 +472,8 @@ end
 -- mac(secret, data): HMAC-SHA-256 of data as 32 bytes; or nil and a name. secret is one
 -- that secret() made, or its bytes.
 function M.mac(secret, data)
-  local by, why = secret_of(secret)
-  if not by then return nil, why end
+  local by, err = secret_of(secret)
+  if not by then return nil, err end
   if type(data) ~= "string" then error("subtoken: data is a string", 2) end
   local out = ffi.new "uint8_t[32]"
   local code = C.subtoken_mac_compute(by.raw, data, #data, out)
@@ -485,8 +484,8 @@ end
 -- mac_check(secret, data, mac): is this the MAC of data? In a time that does not depend on
 -- where they differ.
 function M.mac_check(secret, data, mac)
-  local by, why = secret_of(secret)
-  if not by then return false, why end
+  local by, err = secret_of(secret)
+  if not by then return false, err end
   if type(data) ~= "string" then error("subtoken: data is a string", 2) end
   if type(mac) ~= "string" or #mac ~= MAC_LEN then return false, "mac" end
   local code = C.subtoken_mac_check(by.raw, data, #data, mac)
@@ -509,9 +508,9 @@ end
 
 local askable = { now = true, method = true, target = true, needs = true }
 
--- The code of the rule that decided, as if nothing were revoked. The room has the claims, and
--- what the library was asked. level is that of the caller whose mistakes they are.
-local function call(self, room, token, asked, level)
+-- The code of the rule that decided, as if nothing were revoked. The buffers have the claims and the
+-- arguments. level is that of the caller, for errors.
+local function call(self, buffers, token, asked, level)
   if getmetatable(self) ~= "verifier" then error("subtoken: call it as verifier:verify", level) end
   only(asked, askable, "what is asked", level)
   local now, method, target, needs = asked.now, asked.method, asked.target, asked.needs
@@ -522,21 +521,21 @@ local function call(self, room, token, asked, level)
   -- What does not fit an int64_t must not be cut to one that does.
   if type(now) ~= "number" or now ~= math.floor(now) or now < 0 or now > TIME_MAX then now = -1 end
   local wanted = needs ~= nil and count(needs, "needs", level) or 0
-  if wanted > room.needs_room then
-    room.needs, room.needs_room = ffi.new("subtoken_text[?]", wanted), wanted
+  if wanted > buffers.needs_size then
+    buffers.needs, buffers.needs_size = ffi.new("subtoken_text[?]", wanted), wanted
   end
-  local request = room.request
-  room.text_a, room.text_b, room.text_c, room.list = token, method, target, needs
-  for i = 1, wanted do set(room.needs[i - 1], needs[i]) end
-  set(room.a, token)
+  local request = buffers.request
+  buffers.text_a, buffers.text_b, buffers.text_c, buffers.list = token, method, target, needs
+  for i = 1, wanted do set(buffers.needs[i - 1], needs[i]) end
+  set(buffers.a, token)
   set(request.method, method)
   set(request.target, target)
-  request.now, request.needs, request.needs_count = now, room.needs, wanted
-  return C.subtoken_verify(self.raw, room.a, request, room.claims)
+  request.now, request.needs, request.needs_count = now, buffers.needs, wanted
+  return C.subtoken_verify(self.raw, buffers.a, request, buffers.claims)
 end
 
 -- code, when the sub is known to be good.
-local function ask(self, sub, code)
+local function check_revoked(self, sub, code)
   local ran, revoked = pcall(self.revoked, sub)
   if not ran then return codes.feed_stale, revoked end
   if revoked == false then return code end
@@ -545,31 +544,31 @@ local function ask(self, sub, code)
   return codes.feed_stale, "revoked answers true, false or nil, not a " .. type(revoked)
 end
 
--- `revoked` is asked from here and not by the library: a callback out of C is slow, cannot
+-- `revoked` is called from here and not by the library: a callback out of C is slow, cannot
 -- be called from compiled code, cannot yield and cannot let an error pass. The answer is
 -- the library's own. Told without_revocations it applies its rules in the same order.
--- Refused by one that stands before revocation, nobody would have been asked. Refused by
+-- Refused by one that is before revocation, the function would not have been called. Refused by
 -- one that stands behind it, revocation would have been the answer, if revoked: so the sub
 -- is read again (the claims are not given out with a refusal), which is reading the same
--- bytes, by now authenticated, in the same way. It may yield to another request, so the room
--- is left before it is asked.
+-- bytes, by now authenticated, in the same way. It may yield to another request, so the buffers
+-- are released before it is called.
 local function decide(self, token, asked)
-  local room = enter()
-  local code = call(self, room, token, asked, 4)
-  local claims, got, sub, why = room.claims, nil, nil, nil
+  local buffers = acquire()
+  local code = call(self, buffers, token, asked, 4)
+  local claims, got, sub, err = buffers.claims, nil, nil, nil
   if code == codes.ok then
     got = read_claims(claims)
     sub = got.sub
   elseif self.revoked and after_revoked[code] then
-    if C.subtoken_inspect(room.a, room.out, OUT_SIZE, claims) == codes.ok then
+    if C.subtoken_inspect(buffers.a, buffers.out, OUT_SIZE, claims) == codes.ok then
       sub = cut(claims, claims.sub)
     else
       code = codes.feed_stale
     end
   end
-  leave(room)
-  if sub and self.revoked then code, why = ask(self, sub, code) end
-  return code, code == codes.ok and got or nil, why
+  release(buffers)
+  if sub and self.revoked then code, err = check_revoked(self, sub, code) end
+  return code, code == codes.ok and got or nil, err
 end
 
 local Verifier = named "verifier"
@@ -621,9 +620,9 @@ end
 --   claims, only when ok;  error, what `revoked` raised or did wrong.
 -- now is seconds since 1970, else the clock's. Without a target a token that is restricted
 -- to urls is refused. needs are the permissions of which every one is needed. There is always
--- a table, { } to ask about the token alone.
+-- a table, { } for the token alone.
 function methods:verify(token, asked)
-  local code, got, why = decide(self, token, asked)
+  local code, got, err = decide(self, token, asked)
   local result = results[code]
   return {
     ok = code == codes.ok,
@@ -631,12 +630,12 @@ function methods:verify(token, asked)
     status = result.status,
     challenge = result.challenge,
     claims = got,
-    error = why,
+    error = err,
   }
 end
 
 -- verifier:explain(token, asked, verdict): which rule decided, in words, for people who run
--- an API, never for its callers. Without the verdict, it is asked for first.
+-- an API, never for its callers. Without the verdict it verifies first.
 function methods:explain(token, asked, verdict)
   local code
   if verdict == nil then
@@ -645,11 +644,11 @@ function methods:explain(token, asked, verdict)
     code = type(verdict) == "table" and codes[verdict.result]
     if not code then error("subtoken: a verdict is what verify answers", 2) end
   end
-  local room = enter()
-  call(self, room, token, asked, 3) -- fills the room again; its answer is not used
-  local size = C.subtoken_explain(self.raw, room.a, room.request, code, room.out, OUT_SIZE)
-  local words = ffi.string(room.out, size)
-  leave(room)
+  local buffers = acquire()
+  call(self, buffers, token, asked, 3) -- fills the buffers again; its result is not used
+  local size = C.subtoken_explain(self.raw, buffers.a, buffers.request, code, buffers.out, OUT_SIZE)
+  local words = ffi.string(buffers.out, size)
+  release(buffers)
   return words
 end
 
@@ -658,13 +657,13 @@ end
 function M.inspect(token)
   M.load()
   is_text(token, "a token", 2)
-  local room = enter()
-  room.text_a = token
-  set(room.a, token)
-  local code = C.subtoken_inspect(room.a, room.out, OUT_SIZE, room.claims)
+  local buffers = acquire()
+  buffers.text_a = token
+  set(buffers.a, token)
+  local code = C.subtoken_inspect(buffers.a, buffers.out, OUT_SIZE, buffers.claims)
   local seen = code == codes.ok
-    and { header = ffi.string(room.out), claims = read_claims(room.claims) } or nil
-  leave(room)
+    and { header = ffi.string(buffers.out), claims = read_claims(buffers.claims) } or nil
+  release(buffers)
   if not seen then return nil, results[code].name end
   return seen
 end
@@ -674,13 +673,13 @@ end
 local function canonical(name, value)
   M.load()
   is_text(value, "a URL", 2)
-  local room = enter()
-  room.text_a = value
-  set(room.a, value)
-  local code = C[name](room.a, room.out, OUT_SIZE, room.out_len, room.out_fault)
-  local text = code == codes.ok and ffi.string(room.out, room.out_len[0]) or nil
-  local fault = room.out_fault[0]
-  leave(room)
+  local buffers = acquire()
+  buffers.text_a = value
+  set(buffers.a, value)
+  local code = C[name](buffers.a, buffers.out, OUT_SIZE, buffers.out_len, buffers.out_fault)
+  local text = code == codes.ok and ffi.string(buffers.out, buffers.out_len[0]) or nil
+  local fault = buffers.out_fault[0]
+  release(buffers)
   if not text then return nil, ffi.string(C.subtoken_fault_name(fault)) end
   return text
 end
@@ -696,16 +695,16 @@ function M.url_canonical(entry)
 end
 
 local function three(a, b, c)
-  local room = enter()
-  room.text_a, room.text_b, room.text_c = a, b, c
-  set(room.a, a)
-  set(room.b, b)
-  set(room.c, c)
-  return room
+  local buffers = acquire()
+  buffers.text_a, buffers.text_b, buffers.text_c = a, b, c
+  set(buffers.a, a)
+  set(buffers.b, b)
+  set(buffers.c, c)
+  return buffers
 end
 
-local function said(room, code)
-  leave(room)
+local function said(buffers, code)
+  release(buffers)
   return code == codes.ok, results[code].name
 end
 
@@ -717,8 +716,8 @@ function M.url_allows(entry, target, method)
   is_text(entry, "an entry", 2)
   is_text(target, "target", 2)
   is_text(method, "method", 2)
-  local room = three(entry, method, target)
-  return said(room, C.subtoken_url_allows(room.a, room.b, room.c))
+  local buffers = three(entry, method, target)
+  return said(buffers, C.subtoken_url_allows(buffers.a, buffers.b, buffers.c))
 end
 
 -- url_covers(outer, inner): is all that inner lets through let through by outer?
@@ -726,8 +725,8 @@ function M.url_covers(outer, inner)
   M.load()
   is_text(outer, "an entry", 2)
   is_text(inner, "an entry", 2)
-  local room = three(outer, inner)
-  return said(room, C.subtoken_url_covers(room.a, room.b))
+  local buffers = three(outer, inner)
+  return said(buffers, C.subtoken_url_covers(buffers.a, buffers.b))
 end
 
 local claim_names = {
@@ -751,8 +750,8 @@ function M.url_match(of, target, method)
   local n = count(urls, "urls", 2)
   local whole = table.concat(urls, "", 1, n)
   if n > URLS_MAX or #whole > TEXT_MAX then return false, "invalid_argument" end
-  local room = three(nil, method, target)
-  local claims = room.claims
+  local buffers = three(nil, method, target)
+  local claims = buffers.claims
   ffi.fill(claims, ffi.sizeof(claims))
   claims.every_url = every == true
   local at = 0
@@ -762,7 +761,7 @@ function M.url_match(of, target, method)
   end
   ffi.copy(claims.text, whole, #whole)
   claims.url_count, claims.text_len = n, #whole
-  return said(room, C.subtoken_url_match(claims, room.b, room.c))
+  return said(buffers, C.subtoken_url_match(claims, buffers.b, buffers.c))
 end
 
 return M

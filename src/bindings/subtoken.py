@@ -263,8 +263,8 @@ def load(path: Optional[str] = None) -> None:
             try:
                 _loaded = _Library(candidate)
                 return
-            except OSError as why:
-                tried.append(str(why))
+            except OSError as error:
+                tried.append(str(error))
         found = None
         if path is None and not os.environ.get("SUBTOKEN_LIBRARY"):
             found = ctypes.util.find_library("subtoken")
@@ -272,8 +272,8 @@ def load(path: Optional[str] = None) -> None:
             raise ImportError("cannot load libsubtoken: %s" % "; ".join(tried))
         try:
             _loaded = _Library(found)
-        except OSError as why:
-            raise ImportError("cannot load libsubtoken: %s" % why) from None
+        except OSError as error:
+            raise ImportError("cannot load libsubtoken: %s" % error) from None
 
 
 def _library() -> _Library:
@@ -323,7 +323,7 @@ def _many(values: Texts, what: str) -> List[bytes]:
 
 
 class Error(ValueError):
-    """Something could not be made or read; result is the library's name for why."""
+    """Something could not be made or read; result is the library's name for it."""
 
     def __init__(self, result: str, message: str) -> None:
         super().__init__(message)
@@ -389,13 +389,13 @@ class Verdict(Answer):
 @dataclass(frozen=True)
 class Inspection:
     """A token that was read and not verified. It is neither true nor false, so that
-    `if inspect(token):` is an error and not a door."""
+    `if inspect(token):` is an error."""
 
     header: str
     claims: Claims
 
     def __bool__(self) -> bool:
-        raise TypeError("nothing was verified: ask a Verifier")
+        raise TypeError("nothing was verified: use a Verifier")
 
 
 def _claims_of(raw: _Claims) -> Claims:
@@ -432,7 +432,7 @@ def _wipe(memory: Any) -> None:
 
 def _read_secret(path: Union[str, os.PathLike[str]], content: bytearray) -> int:
     """The content of a file that none but its owner and its group can read; its size."""
-    # Whoever opened a FIFO to read would wait. What is judged is the file that is open.
+    # Opening a FIFO would block. The file that is open is checked, not its name.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(fd).st_mode
@@ -443,9 +443,9 @@ def _read_secret(path: Union[str, os.PathLike[str]], content: bytearray) -> int:
                 errno.EPERM, "is open to others (mode %04o): chmod 600 it, or 640 for its group"
                 % stat.S_IMODE(mode), os.fspath(path))
         size = 0
-        with memoryview(content) as room:
-            while size < len(room):
-                with room[size:] as rest:
+        with memoryview(content) as buffer:
+            while size < len(buffer):
+                with buffer[size:] as rest:
                     more = os.readv(fd, [rest])
                 if more == 0:
                     break
@@ -494,7 +494,7 @@ class Ring(_Keeper):
     def read(cls, source: Union[str, bytes, os.PathLike[str]]) -> Ring:
         """From the file at a path (a str or a PathLike), or from its content (bytes).
         The file is a regular one, its owner's alone to write, and nobody but its group may
-        read it, too; a link is judged by the file it ends at. What was read from it is wiped.
+        read it, too; of a link the target is checked. What was read is wiped.
         Raises OSError and RingError."""
         if isinstance(source, bytes):
             return cls.from_text(source)
@@ -590,7 +590,7 @@ def _seconds(value: int, what: str) -> int:
 
 
 class Verifier:
-    """How tokens are judged.
+    """How to verify tokens.
 
     leeway    seconds by which clocks may differ, both ways, at most 3600
     max_life  seconds that a token may live at most
@@ -626,7 +626,8 @@ class Verifier:
                 raise ValueError("iss and aud are not empty: None asks for none")
         self._raw = _Verifier(
             ctypes.sizeof(_Verifier), ctypes.pointer(ring._raw), _seconds(leeway, "leeway"),
-            _seconds(max_life, "max_life"), _text(iss), _text(aud), None, None, revoked is not None or without_revocations is True)
+            _seconds(max_life, "max_life"), _text(iss), _text(aud), None, None,
+            revoked is not None or without_revocations is True)
 
     def __repr__(self) -> str:
         return "<subtoken.Verifier of %r>" % (self._ring,)
@@ -641,10 +642,10 @@ class Verifier:
         a token that is restricted to urls is refused."""
         return self._verify(_text(token), _request(now, method, target, needs))
 
-    # `revoked` is asked from here and not by the library: an exception cannot cross C,
+    # `revoked` is called from here and not by the library: an exception cannot cross C,
     # and what it does there, such as switching threads, needs no thought. The answer is
     # the library's own. Told without_revocations it applies its rules in the same order.
-    # Refused by one that stands before revocation, nobody would have been asked. Refused
+    # Refused by one that is before revocation, it would not have been called. Refused
     # by one that stands behind it, revocation would have been the answer, if revoked: so
     # the sub is read again (the claims are not given out with a refusal), which is
     # reading the same bytes, by now authenticated, in the same way.
@@ -659,18 +660,18 @@ class Verifier:
             claims = _claims_of(raw)
             if self._revoked is None:
                 return Verdict(True, *library.results[code], claims)
-            code, error = self._ask(claims.sub, code)
+            code, error = self._check_revoked(claims.sub, code)
             if code == library.good:
                 return Verdict(True, *library.results[code], claims)
         elif self._revoked is not None and code in library.after_revoked:
             header = ctypes.create_string_buffer(_TOKEN_MAX)
             if library.c.subtoken_inspect(token, header, _TOKEN_MAX, raw) == library.good:
-                code, error = self._ask(_claims_of(raw).sub, code)
+                code, error = self._check_revoked(_claims_of(raw).sub, code)
             else:
                 code = library.codes["feed_stale"]
         return Verdict(False, *library.results[code], None, error)
 
-    def _ask(self, sub: str, code: int) -> Tuple[int, Optional[Exception]]:
+    def _check_revoked(self, sub: str, code: int) -> Tuple[int, Optional[Exception]]:
         """code, when the sub is known to be good."""
         codes = _library().codes
         assert self._revoked is not None
@@ -691,7 +692,7 @@ class Verifier:
                 target: Optional[Text] = None, needs: Texts = ()) -> str:
         """Say in words which rule decided and what it saw, for people who run an API,
         never for its callers. verdict is what verify() said to the same arguments; without
-        it, it is asked first."""
+        it, the token is verified first."""
         library = _library()
         text, request = _text(token), _request(now, method, target, needs)
         if verdict is None:
@@ -717,11 +718,11 @@ def inspect(token: Text) -> Inspection:
 # ---- URLs ----
 
 
-def _canonical(function: Any, value: Text, room: int) -> str:
+def _canonical(function: Any, value: Text, size_max: int) -> str:
     library = _library()
-    out = ctypes.create_string_buffer(room)
+    out = ctypes.create_string_buffer(size_max)
     size, fault = ctypes.c_size_t(0), ctypes.c_int(0)
-    code = function(_text(value), out, room, ctypes.byref(size), ctypes.byref(fault))
+    code = function(_text(value), out, size_max, ctypes.byref(size), ctypes.byref(fault))
     if code != library.good:
         raise UrlError(library.results[code][0],
                        library.c.subtoken_fault_name(fault.value).decode(),

@@ -1,4 +1,4 @@
-/* permissive - the most permissive backend imaginable (url-matching.md): decodes
+/* permissive - the most permissive backend imaginable: decodes
  * again and again, takes a backslash for a slash, throws path parameters away, ends
  * at a NUL, collapses slashes and resolves dots. Case it keeps. It shares no code
  * with src/core/paths.c, on purpose: it is what that is held against.

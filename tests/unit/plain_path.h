@@ -1,4 +1,4 @@
-/* plain_path - url-matching.md written down once more, step by step and without any
+/* plain_path - the rules of subtoken/url.h written down once more, step by step and without any
  * haste: no table of classes, no scan of a prefix, paths compared segment by segment. It shares
  * no code with src/core/paths.c, on purpose: it is what that is held against, by the
  * unit tests and by fuzz/fuzz_paths.c.

@@ -11,7 +11,7 @@ static bool read_as(bool (*reader)(subtoken_text, int64_t *), const char *string
   return good;
 }
 
-/* The `expire` row of interface.md section 6, form by form. */
+/* Each form of an expiry that createsubtoken accepts. */
 static void each_form_of_the_contract_is_read(void **state) {
   (void)state;
   static const struct {

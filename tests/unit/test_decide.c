@@ -7,7 +7,7 @@
 
 static subtoken_ring ring; /* which instructions to use stands in it */
 
-static subtoken_verifier verifier(void) {
+static subtoken_verifier default_verifier(void) {
   subtoken_verifier made = SUBTOKEN_VERIFIER_DEFAULT;
   made.ring = &ring;
   made.without_revocations = true;
@@ -16,12 +16,12 @@ static subtoken_verifier verifier(void) {
 
 static subtoken_result decide_at(int64_t iat, int64_t exp, int64_t nbf, int64_t now) {
   subtoken_claims claims = grant_of("a", NULL);
-  subtoken_verifier judge = verifier();
+  subtoken_verifier verifier = default_verifier();
   subtoken_request request = {.size = sizeof request, .now = now};
   claims.iat = iat;
   claims.exp = exp;
   claims.nbf = nbf;
-  return st_decide(&judge, &request, NULL, &claims);
+  return st_decide(&verifier, &request, NULL, &claims);
 }
 
 /* Each limit to the second. */
@@ -66,7 +66,7 @@ static void times_are_kept_to_the_second(void **state) {
   }
 }
 
-/* interface.md and the issue: apart by 0, 1, 30, 59 s nothing is refused, by 61 all. */
+/* Clocks that differ by up to 59 s refuse nothing, those that differ by 61 s all. */
 static void clocks_may_differ_by_the_leeway(void **state) {
   (void)state;
   for (int64_t apart = -70; apart <= 70; apart++) {
@@ -94,7 +94,7 @@ static void issuer_and_audience_must_fit(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_claims claims = grant_of("a", NULL);
-    subtoken_verifier judge = verifier();
+    subtoken_verifier verifier = default_verifier();
     subtoken_request request = {.size = sizeof request, .now = NOW};
     claims.iat = NOW;
     claims.exp = NOW + 1;
@@ -104,9 +104,9 @@ static void issuer_and_audience_must_fit(void **state) {
       claims.iss.len = (uint16_t)strlen(rows[i].iss);
       memcpy(claims.text + claims.iss.at, rows[i].iss, claims.iss.len);
     }
-    if (rows[i].want_iss != NULL) judge.iss = st_text(rows[i].want_iss);
-    if (rows[i].want_aud != NULL) judge.aud = st_text(rows[i].want_aud);
-    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
+    if (rows[i].want_iss != NULL) verifier.iss = st_text(rows[i].want_iss);
+    if (rows[i].want_aud != NULL) verifier.aud = st_text(rows[i].want_aud);
+    CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
   }
 }
 
@@ -145,30 +145,30 @@ static void an_unclear_answer_is_unknown(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     answer to = {.result = rows[i].answer};
     subtoken_claims claims = grant_of("a", NULL);
-    subtoken_verifier judge = verifier();
+    subtoken_verifier verifier = default_verifier();
     subtoken_request request = {.size = sizeof request, .now = NOW};
     claims.iat = NOW;
     claims.exp = NOW + 1;
-    judge.without_revocations = false;
-    judge.revoked = say;
-    judge.revoked_context = &to;
-    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
+    verifier.without_revocations = false;
+    verifier.revoked = say;
+    verifier.revoked_context = &to;
+    CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
     assert_int_equal(to.calls, 1);
     assert_string_equal(to.sub, "parent");
     /* Not asked about tokens that are refused anyhow. */
     claims.exp = NOW - 60;
     claims.iat = NOW - 61;
-    assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_EXPIRED);
+    assert_int_equal(st_decide(&verifier, &request, NULL, &claims), SUBTOKEN_EXPIRED);
     assert_int_equal(to.calls, 1);
   }
   /* Nobody to ask, and no leave to go on without. */
   subtoken_claims claims = grant_of("a", NULL);
-  subtoken_verifier judge = verifier();
+  subtoken_verifier verifier = default_verifier();
   subtoken_request request = {.size = sizeof request, .now = NOW};
-  judge.without_revocations = false;
+  verifier.without_revocations = false;
   claims.iat = NOW;
   claims.exp = NOW + 1;
-  assert_int_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_REVOCATION_UNKNOWN);
+  assert_int_equal(st_decide(&verifier, &request, NULL, &claims), SUBTOKEN_REVOCATION_UNKNOWN);
 }
 
 static void the_url_must_be_listed(void **state) {
@@ -206,19 +206,19 @@ static void the_url_must_be_listed(void **state) {
     CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
     claims.iat = NOW;
     claims.exp = NOW + 1;
-    subtoken_verifier judge = verifier();
+    subtoken_verifier verifier = default_verifier();
     subtoken_text needs[] = {ST_TEXT("lacking")};
     subtoken_request request = {
         .size = sizeof request, .now = NOW, .method = method, .target = target};
-    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
+    CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
     st_path path; /* that somebody has read before */
     if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) {
-      CHECK(st_decide(&judge, &request, &path, &claims) == rows[i].want, "row %zu", i);
+      CHECK(st_decide(&verifier, &request, &path, &claims) == rows[i].want, "row %zu", i);
     }
     /* The url goes before the permissions. */
     request.needs = needs;
     request.needs_count = 1;
-    CHECK(st_decide(&judge, &request, NULL, &claims) ==
+    CHECK(st_decide(&verifier, &request, NULL, &claims) ==
               (rows[i].want == SUBTOKEN_OK ? SUBTOKEN_PERM : rows[i].want),
           "row %zu", i);
     release(method);
@@ -261,30 +261,30 @@ static void each_need_must_be_held(void **state) {
     size_t count = 0;
     st_cutter cutter = {st_text(rows[i].needs), rows[i].needs[0] == '\0'};
     while (st_cut(&cutter, ',', &piece)) list[count++] = piece;
-    subtoken_verifier judge = verifier();
+    subtoken_verifier verifier = default_verifier();
     subtoken_request request = {
         .size = sizeof request, .now = NOW, .needs = list, .needs_count = count};
     claims.iat = NOW;
     claims.exp = NOW + 1;
-    CHECK(st_decide(&judge, &request, NULL, &claims) == rows[i].want, "row %zu", i);
+    CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
   }
 }
 
 static void zeroed_arguments_deny(void **state) {
   (void)state;
   static subtoken_claims claims;
-  subtoken_verifier judge = verifier();
+  subtoken_verifier verifier = default_verifier();
   subtoken_request request = {.size = sizeof request, .now = NOW};
-  assert_int_not_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_OK);
+  assert_int_not_equal(st_decide(&verifier, &request, NULL, &claims), SUBTOKEN_OK);
   assert_int_equal(subtoken_url_match(&claims, ST_TEXT("GET"), ST_TEXT("/")), SUBTOKEN_URL);
   assert_int_equal(subtoken_url_match(&claims, (subtoken_text){NULL, 0}, (subtoken_text){NULL, 0}),
                    SUBTOKEN_URL);
-  memset(&judge, 0, sizeof judge);
-  judge.ring = &ring;
+  memset(&verifier, 0, sizeof verifier);
+  verifier.ring = &ring;
   claims = grant_of("a", NULL);
   claims.iat = NOW;
   claims.exp = NOW + 1;
-  assert_int_not_equal(st_decide(&judge, &request, NULL, &claims), SUBTOKEN_OK);
+  assert_int_not_equal(st_decide(&verifier, &request, NULL, &claims), SUBTOKEN_OK);
 }
 
 static int setup(void **state) {

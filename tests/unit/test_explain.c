@@ -5,11 +5,11 @@
 
 static subtoken_ring ring;
 
-static subtoken_verifier judge_of(void) {
-  subtoken_verifier judge = SUBTOKEN_VERIFIER_DEFAULT;
-  judge.ring = &ring;
-  judge.without_revocations = true;
-  return judge;
+static subtoken_verifier verifier_of(void) {
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
+  return verifier;
 }
 
 /* Printable UTF-8 and nothing that turns the direction of writing. */
@@ -29,14 +29,14 @@ static bool harmless(const char *text, size_t len) {
 
 /* Into blocks of each exact size: always ended, never in the middle of a character, and
  * never anything but the front of the whole. */
-static void cuts_well(const subtoken_verifier *judge, subtoken_text token,
+static void cuts_well(const subtoken_verifier *verifier, subtoken_text token,
                       const subtoken_request *request, subtoken_result result, const char *whole,
                       size_t whole_len, size_t step) {
   size_t before = 0;
   for (size_t size = 0; size <= whole_len + 2; size += size < 4 ? 1 : step) {
     char *out = malloc(size);
     if (size > 0) memset(out, 'x', size);
-    size_t len = subtoken_explain(judge, token, request, result, out, size);
+    size_t len = subtoken_explain(verifier, token, request, result, out, size);
     if (size == 0) {
       assert_int_equal(len, 0);
     } else {
@@ -52,20 +52,20 @@ static void cuts_well(const subtoken_verifier *judge, subtoken_text token,
 }
 
 /* The text for a token, whatever result is claimed for it. */
-static const char *said(const subtoken_verifier *judge, subtoken_text token,
+static const char *said(const subtoken_verifier *verifier, subtoken_text token,
                         const subtoken_request *request, subtoken_result result) {
   static char out[8 * SUBTOKEN_TARGET_MAX];
   memset(out, 'x', 200);
-  size_t len = subtoken_explain(judge, token, request, result, out, sizeof out);
+  size_t len = subtoken_explain(verifier, token, request, result, out, sizeof out);
   CHECK(len == strlen(out) && harmless(out, len), "%s", out);
-  cuts_well(judge, token, request, result, out, len, len < 300 ? 1 : len / 7);
+  cuts_well(verifier, token, request, result, out, len, len < 300 ? 1 : len / 7);
   return out;
 }
 
 #define CLAIMS_FROM "{\"sub\":\"s\",\"iat\":"
 #define NOTHING ",\"permissions\":[]}"
 
-/* As the front page of verify.h does: judge, then ask why. */
+/* As the front page of verify.h does: verifier, then ask why. */
 static void each_result_has_its_sentence(void **state) {
   (void)state;
   static const struct {
@@ -143,15 +143,15 @@ static void each_result_has_its_sentence(void **state) {
       {HEADER, CLAIMS_FROM "1,\"exp\":2" NOTHING, SUBTOKEN_EXPIRED,
        "exp 1970-01-01T00:00:02Z was 19675 days ago"},
   };
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   for (size_t i = 0; i < COUNT(rows); i++) {
     static subtoken_claims claims;
     subtoken_text token =
         signed_token(TEST_SECRET, st_text(rows[i].header), st_text(rows[i].payload));
-    subtoken_result got = subtoken_verify(&judge, token, &request, &claims);
+    subtoken_result got = subtoken_verify(&verifier, token, &request, &claims);
     CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
-    const char *words = said(&judge, token, &request, got);
+    const char *words = said(&verifier, token, &request, got);
     CHECK(strcmp(words, rows[i].words) == 0, "row %zu: %s", i, words);
     release(token);
   }
@@ -224,14 +224,14 @@ static void any_arguments_are_explained(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     static subtoken_claims claims;
     subtoken_result answer = rows[i].revoked;
-    subtoken_verifier judge = judge_of();
+    subtoken_verifier verifier = verifier_of();
     subtoken_text needs[2] = {ST_TEXT("account"), {NULL, 0}};
     subtoken_request request = {.size = sizeof request, .now = NOW};
-    judge.without_revocations = false;
-    judge.revoked = revoke;
-    judge.revoked_context = &answer;
-    if (rows[i].iss != NULL) judge.iss = st_text(rows[i].iss);
-    if (rows[i].aud != NULL) judge.aud = st_text(rows[i].aud);
+    verifier.without_revocations = false;
+    verifier.revoked = revoke;
+    verifier.revoked_context = &answer;
+    if (rows[i].iss != NULL) verifier.iss = st_text(rows[i].iss);
+    if (rows[i].aud != NULL) verifier.aud = st_text(rows[i].aud);
     if (rows[i].method != NULL) request.method = st_text(rows[i].method);
     if (rows[i].target != NULL) request.target = st_text(rows[i].target);
     if (rows[i].need != NULL) {
@@ -239,18 +239,18 @@ static void any_arguments_are_explained(void **state) {
       request.needs = needs;
       request.needs_count = 2;
     }
-    subtoken_result got = subtoken_verify(&judge, token, &request, &claims);
+    subtoken_result got = subtoken_verify(&verifier, token, &request, &claims);
     CHECK(got == rows[i].want, "row %zu: %s", i, subtoken_result_name(got));
-    const char *words = said(&judge, token, &request, got);
+    const char *words = said(&verifier, token, &request, got);
     CHECK(strcmp(words, rows[i].words) == 0, "row %zu: %s", i, words);
   }
   release(token);
   /* No issuer in the token at all. */
   token = good_token(GOOD_PAYLOAD);
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
-  judge.iss = ST_TEXT("you");
-  assert_string_equal(said(&judge, token, &request, SUBTOKEN_ISS),
+  verifier.iss = ST_TEXT("you");
+  assert_string_equal(said(&verifier, token, &request, SUBTOKEN_ISS),
                       "iss is empty or missing, not \"you\"");
   release(token);
 }
@@ -282,21 +282,21 @@ static void texts_that_are_no_token_are_described(void **state) {
       {"eyJhbGciOiJIUzI1NiJ9.e30.", SUBTOKEN_MAC,
        "the signature was not made over these bytes with the secret (unnamed)"},
   };
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   static subtoken_claims claims;
   for (size_t i = 0; i < COUNT(rows); i++) {
     char text[200];
     snprintf(text, sizeof text, "%s%s", rows[i].front, mac);
     subtoken_text token = exact_string(text);
-    CHECK(subtoken_verify(&judge, token, &request, &claims) == rows[i].want, "row %zu", i);
-    const char *words = said(&judge, token, &request, rows[i].want);
+    CHECK(subtoken_verify(&verifier, token, &request, &claims) == rows[i].want, "row %zu", i);
+    const char *words = said(&verifier, token, &request, rows[i].want);
     CHECK(strcmp(words, rows[i].words) == 0, "row %zu: %s", i, words);
     release(token);
   }
   subtoken_text big = repeated("", 'a', SUBTOKEN_TOKEN_MAX + 1);
-  assert_int_equal(subtoken_verify(&judge, big, &request, &claims), SUBTOKEN_TOO_LARGE);
-  assert_string_equal(said(&judge, big, &request, SUBTOKEN_TOO_LARGE),
+  assert_int_equal(subtoken_verify(&verifier, big, &request, &claims), SUBTOKEN_TOO_LARGE);
+  assert_string_equal(said(&verifier, big, &request, SUBTOKEN_TOO_LARGE),
                       "8193 characters, at most 8192 are looked at");
   release(big);
   /* A header that is longer than a verifier reads. */
@@ -305,8 +305,8 @@ static void texts_that_are_no_token_are_described(void **state) {
   memcpy(header, HEADER, sizeof HEADER - 1);
   subtoken_text token =
       signed_token(TEST_SECRET, (subtoken_text){header, 769}, st_text(GOOD_PAYLOAD));
-  assert_int_equal(subtoken_verify(&judge, token, &request, &claims), SUBTOKEN_HEADER);
-  assert_string_equal(said(&judge, token, &request, SUBTOKEN_HEADER),
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_HEADER);
+  assert_string_equal(said(&verifier, token, &request, SUBTOKEN_HEADER),
                       "the header part has 1026 characters, at most 1024 are looked at");
   release(token);
   /* Other shapes of aud, and none. */
@@ -316,25 +316,25 @@ static void texts_that_are_no_token_are_described(void **state) {
       {",\"aud\":\"x\\ny\"", "aud is \"x\\x0ay\", not \"api\""},
       {",\"aud\":[\"\",\"apis\"],\"z\":1", "aud is [\"\", \"apis\"], not \"api\""},
   };
-  judge.aud = ST_TEXT("api");
+  verifier.aud = ST_TEXT("api");
   for (size_t i = 0; i < COUNT(audiences); i++) {
     char payload[200];
     snprintf(payload, sizeof payload, "{" GOOD_CLAIMS ",\"permissions\":[]%s}", audiences[i][0]);
     token = good_token(payload);
-    assert_int_equal(subtoken_verify(&judge, token, &request, &claims), SUBTOKEN_AUD);
-    assert_string_equal(said(&judge, token, &request, SUBTOKEN_AUD), audiences[i][1]);
+    assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_AUD);
+    assert_string_equal(said(&verifier, token, &request, SUBTOKEN_AUD), audiences[i][1]);
     release(token);
   }
-  judge.aud.data = NULL;
+  verifier.aud.data = NULL;
   /* No kid, and nothing in the ring. */
   static const subtoken_ring empty;
-  judge.ring = &empty;
+  verifier.ring = &empty;
   token = good_token(GOOD_PAYLOAD);
-  assert_int_equal(subtoken_verify(&judge, token, &request, &claims), SUBTOKEN_KID);
-  assert_string_equal(said(&judge, token, &request, SUBTOKEN_KID),
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &claims), SUBTOKEN_KID);
+  assert_string_equal(said(&verifier, token, &request, SUBTOKEN_KID),
                       "kid is missing, the secrets are []");
-  judge.ring = NULL;
-  assert_string_equal(said(&judge, token, &request, SUBTOKEN_KID),
+  verifier.ring = NULL;
+  assert_string_equal(said(&verifier, token, &request, SUBTOKEN_KID),
                       "kid is missing, the secrets are []");
   release(token);
 }
@@ -342,7 +342,7 @@ static void texts_that_are_no_token_are_described(void **state) {
 static void absent_arguments_write_nothing(void **state) {
   (void)state;
   char out[100];
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_text token = good_token(GOOD_PAYLOAD), none = {NULL, 0};
   for (int result = -1; result <= SUBTOKEN_URL_WIDER + 1; result++) {
@@ -351,14 +351,14 @@ static void absent_arguments_write_nothing(void **state) {
     assert_int_equal(subtoken_explain(NULL, token, &request, as, out, sizeof out), 0);
     assert_int_equal(out[0], '\0');
     memset(out, 'x', sizeof out);
-    assert_int_equal(subtoken_explain(&judge, token, NULL, as, out, sizeof out), 0);
+    assert_int_equal(subtoken_explain(&verifier, token, NULL, as, out, sizeof out), 0);
     assert_int_equal(out[0], '\0');
     memset(out, 'x', sizeof out);
-    assert_int_equal(subtoken_explain(&judge, none, &request, as, out, sizeof out), 0);
+    assert_int_equal(subtoken_explain(&verifier, none, &request, as, out, sizeof out), 0);
     assert_int_equal(out[0], '\0');
-    assert_int_equal(subtoken_explain(&judge, token, &request, as, NULL, sizeof out), 0);
+    assert_int_equal(subtoken_explain(&verifier, token, &request, as, NULL, sizeof out), 0);
     memset(out, 'x', sizeof out);
-    assert_int_equal(subtoken_explain(&judge, token, &request, as, out, 0), 0);
+    assert_int_equal(subtoken_explain(&verifier, token, &request, as, out, 0), 0);
     assert_int_equal(out[0], 'x');
     assert_int_equal(subtoken_explain(NULL, none, NULL, as, NULL, 0), 0);
     /* What subtoken_verify refuses to be asked is not explained as anything else. */
@@ -367,10 +367,10 @@ static void absent_arguments_write_nothing(void **state) {
       subtoken_request wrong = {.size = sizeof wrong,
                                 .now = i < COUNT(odd) ? odd[i] : NOW,
                                 .needs_count = i == COUNT(odd)};
-      (void)subtoken_explain(&judge, token, &wrong, as, out, sizeof out);
+      (void)subtoken_explain(&verifier, token, &wrong, as, out, sizeof out);
       assert_string_equal(out, "invalid argument");
     }
-    assert_int_equal(subtoken_explain(&judge, token, &request, as, out, 1), 0);
+    assert_int_equal(subtoken_explain(&verifier, token, &request, as, out, 1), 0);
     assert_int_equal(out[0], '\0');
   }
   release(token);
@@ -382,16 +382,16 @@ static void a_result_that_does_not_fit_is_harmless(void **state) {
   (void)state;
   static const char *const texts[] = {"",         ".",       "..", "a.b.c", "e30.e30.e30",
                                       "e30.W10.", "e30.e30."};
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
-  judge.iss = judge.aud = ST_TEXT("x");
+  verifier.iss = verifier.aud = ST_TEXT("x");
   for (size_t i = 0; i < COUNT(texts) + 2; i++) {
     subtoken_text token = i < COUNT(texts)    ? exact_string(texts[i])
                           : i == COUNT(texts) ? good_token(GOOD_PAYLOAD)
                                               : repeated("", '.', SUBTOKEN_TOKEN_MAX + 9);
     bool good = i == COUNT(texts);
     for (int result = -1; result <= SUBTOKEN_URL_WIDER + 1; result++) {
-      const char *words = said(&judge, token, &request, (subtoken_result)result);
+      const char *words = said(&verifier, token, &request, (subtoken_result)result);
       CHECK(words[0] != '\0', "text %zu, result %d", i, result);
       bool of_claims =
           result == SUBTOKEN_OK || (result >= SUBTOKEN_EXP_BEFORE_IAT && result <= SUBTOKEN_PERM &&
@@ -445,29 +445,29 @@ static void hostile_bytes_are_escaped(void **state) {
              "[\"/%%C2%%A0\"]}",
              (int)(json.len - at - 1), header + at);
     subtoken_text bytes = exact_string(nasty[i]), needs[] = {bytes};
-    subtoken_verifier judge = judge_of();
+    subtoken_verifier verifier = verifier_of();
     subtoken_request request = {.size = sizeof request,
                                 .now = NOW,
                                 .method = bytes,
                                 .target = bytes,
                                 .needs = needs,
                                 .needs_count = 1};
-    judge.iss = judge.aud = bytes;
+    verifier.iss = verifier.aud = bytes;
     subtoken_text token =
         signed_token(TEST_SECRET, (subtoken_text){header, json.len}, st_text(payload));
     for (int result = -1; result <= SUBTOKEN_URL_WIDER + 1; result++) {
-      (void)said(&judge, token, &request, (subtoken_result)result);
-      (void)said(&judge, bytes, &request, (subtoken_result)result);
+      (void)said(&verifier, token, &request, (subtoken_result)result);
+      (void)said(&verifier, bytes, &request, (subtoken_result)result);
     }
     release(token);
     release(bytes);
   }
   /* One of them word for word. */
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {
       .size = sizeof request, .now = NOW, .target = ST_TEXT("/\x1B[2J\xE2\x80\xAE\xFF\xC3\xA9")};
   subtoken_text token = good_token(GOOD_PAYLOAD);
-  assert_string_equal(said(&judge, token, &request, SUBTOKEN_URL),
+  assert_string_equal(said(&verifier, token, &request, SUBTOKEN_URL),
                       "url /\\x1b[2J\\xe2\\x80\\xae\\xff\xC3\xA9 is not in []");
   release(token);
 }
@@ -493,10 +493,10 @@ static void a_sentence_is_short_and_has_no_signature(void **state) {
   /* A target is cut behind a whole character. */
   subtoken_text target = repeated("/", '\xC3', 3000);
   for (size_t i = 2; i < target.len; i += 2) ((char *)(uintptr_t)target.data)[i] = '\xA9';
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW, .target = target};
   for (int result = 0; result <= SUBTOKEN_URL_WIDER; result++) {
-    const char *words = said(&judge, token, &request, (subtoken_result)result);
+    const char *words = said(&verifier, token, &request, (subtoken_result)result);
     CHECK(strstr(words, "\\x") == NULL, "result %d: %s", result, words);
     for (size_t at = token.len - 43; at + 8 <= token.len; at++) {
       char piece[9] = {0};
@@ -505,12 +505,13 @@ static void a_sentence_is_short_and_has_no_signature(void **state) {
     }
   }
   /* 256 bytes of it at most, so that what decided is not pushed out. */
-  const char *cut = strstr(said(&judge, token, &request, SUBTOKEN_URL), "... is not in [/%F0");
+  const char *cut = strstr(said(&verifier, token, &request, SUBTOKEN_URL), "... is not in [/%F0");
   assert_non_null(cut);
-  assert_int_equal(cut - said(&judge, token, &request, SUBTOKEN_URL), strlen("url ") + 255);
+  assert_int_equal(cut - said(&verifier, token, &request, SUBTOKEN_URL), strlen("url ") + 255);
   /* SUBTOKEN_EXPLAIN_MAX of it, as a log has room for. */
   char *out = malloc(SUBTOKEN_EXPLAIN_MAX);
-  size_t len = subtoken_explain(&judge, token, &request, SUBTOKEN_URL, out, SUBTOKEN_EXPLAIN_MAX);
+  size_t len =
+      subtoken_explain(&verifier, token, &request, SUBTOKEN_URL, out, SUBTOKEN_EXPLAIN_MAX);
   assert_true(len > SUBTOKEN_EXPLAIN_MAX - 8 && len < SUBTOKEN_EXPLAIN_MAX && out[len] == '\0');
   assert_true(len == strlen(out) && harmless(out, len));
   free(out);

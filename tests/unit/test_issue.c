@@ -155,15 +155,15 @@ static void an_issued_token_is_verified(void **state) {
   size_t len;
   ring_with(&ring, "k", TEST_SECRET);
   assert_int_equal(subtoken_issue(&ring, &made, out, sizeof out, &len), SUBTOKEN_OK);
-  subtoken_verifier judge = SUBTOKEN_VERIFIER_DEFAULT;
-  judge.ring = &ring;
-  judge.without_revocations = true;
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
   subtoken_request request = {.size = sizeof request,
                               .now = NOW,
                               .method = ST_TEXT("HEAD"),
                               .target = ST_TEXT("/v2/%c3%a9/1?q")};
   subtoken_text token = exact(out, len);
-  assert_int_equal(subtoken_verify(&judge, token, &request, &back), SUBTOKEN_OK);
+  assert_int_equal(subtoken_verify(&verifier, token, &request, &back), SUBTOKEN_OK);
   release(token);
   assert_int_equal(back.iat, NOW);
   assert_int_equal(back.exp, NOW + 5);
@@ -178,7 +178,7 @@ static void an_issued_token_is_verified(void **state) {
   made.sid.len = 0;
   assert_int_equal(subtoken_issue(&ring, &made, out, sizeof out, &len), SUBTOKEN_OK);
   memset(&back, 0x55, sizeof back);
-  assert_int_equal(subtoken_verify(&judge, (subtoken_text){out, len}, &request, &back),
+  assert_int_equal(subtoken_verify(&verifier, (subtoken_text){out, len}, &request, &back),
                    SUBTOKEN_OK);
   assert_int_equal(back.sid.len, 0);
 }

@@ -213,10 +213,10 @@ typedef struct counts {
   size_t asked, wider, bad_url, restricted, read_back, backend, starred;
 } counts;
 
-static subtoken_verifier judge = {.size = sizeof judge,
-                                  .leeway = LEEWAY,
-                                  .max_life = SUBTOKEN_TIME_MAX,
-                                  .without_revocations = true};
+static subtoken_verifier verifier = {.size = sizeof verifier,
+                                     .leeway = LEEWAY,
+                                     .max_life = SUBTOKEN_TIME_MAX,
+                                     .without_revocations = true};
 
 /* Times near those at which something changes. */
 static int64_t random_time(const subtoken_claims *child) {
@@ -254,7 +254,7 @@ static void show(const char *what, const subtoken_claims *claims) {
   print_error("%s: %.*s\n", what, (int)writer.len, text);
 }
 
-/* url-matching.md: if we allow, the most permissive backend ends up under an entry. */
+/* If we allow, the most permissive backend ends up under an entry. */
 static void hold_against_backend(const subtoken_claims *claims, const subtoken_request *request,
                                  counts *count) {
   char path[512];
@@ -277,14 +277,14 @@ static void hold_theorem(const subtoken_claims *chain, size_t depth,
                          const subtoken_request *request, counts *count) {
   const subtoken_claims *child = &chain[depth];
   count->asked++;
-  if (st_decide(&judge, request, NULL, child) != SUBTOKEN_OK) return;
+  if (st_decide(&verifier, request, NULL, child) != SUBTOKEN_OK) return;
   count->allowed[depth]++;
   if (!child->every_url && request->target.data != NULL) {
     hold_against_backend(child, request, count);
     count->backend++;
   }
   for (size_t above = depth; above-- > 0;) {
-    subtoken_result result = st_decide(&judge, request, NULL, &chain[above]);
+    subtoken_result result = st_decide(&verifier, request, NULL, &chain[above]);
     if (result == SUBTOKEN_OK) continue;
     show("parent", &chain[above]);
     show("child", child);
@@ -318,15 +318,15 @@ static void read_back(const subtoken_ring *ring, const subtoken_claims *chain, s
   static char token[SUBTOKEN_ISSUED_MAX + 1];
   static subtoken_claims back;
   size_t len;
-  subtoken_verifier full = judge;
+  subtoken_verifier full = verifier;
   full.ring = ring;
   if (subtoken_issue(ring, &chain[depth], token, sizeof token, &len) != SUBTOKEN_OK) {
     fail_msg("a child cannot be issued");
   }
-  subtoken_result want = st_decide(&judge, request, NULL, &chain[depth]);
+  subtoken_result want = st_decide(&verifier, request, NULL, &chain[depth]);
   if (subtoken_verify(&full, (subtoken_text){token, len}, request, &back) != want) {
     show("child", &chain[depth]);
-    fail_msg("the token is judged otherwise than its claims");
+    fail_msg("the token and its claims give different results");
   }
   subtoken_request own = {.size = sizeof own, .now = chain[depth].iat};
   if (chain[depth].every_url &&
@@ -384,7 +384,7 @@ static void a_child_may_do_nothing_that_its_parent_may_not(void **state) {
   seed = number_from("SUBTOKEN_SEED", 20261122);
   print_message("%zu chains, seed %llu\n", chains, (unsigned long long)seed);
   ring_with(&ring, "k1", TEST_SECRET);
-  judge.ring = &ring; /* which instructions to use stands in it */
+  verifier.ring = &ring; /* which instructions to use stands in it */
   for (size_t i = 0; i < chains; i++) run_chain(&ring, i, &count);
   size_t deep = 0;
   for (size_t depth = 2; depth <= LINKS_MAX; depth++) deep += count.allowed[depth];

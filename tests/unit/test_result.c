@@ -1,6 +1,6 @@
 #include "support.h"
 
-/* The contract's list of reasons, in its order (interface.md section 4). */
+/* The reasons in the order of subtoken_result. */
 static void reasons_in_order(void **state) {
   (void)state;
   static const struct {

@@ -162,7 +162,7 @@ static subtoken_text token_of(const cJSON *row) {
   return coded != NULL ? base64_of(coded) : exact_string(string_of(row, "token"));
 }
 
-static subtoken_result judge(const scene *at, const cJSON *row) {
+static subtoken_result verifier(const scene *at, const cJSON *row) {
   subtoken_verifier verifier = at->verifier;
   const char *issuer = string_of(row, "need_issuer"), *audience = string_of(row, "need_audience");
   if (issuer != NULL) verifier.iss = st_text(issuer);
@@ -210,7 +210,7 @@ static void token_cases_hold(void **state) {
   const cJSON *row;
   int count = 0, accepted = 0, wrong = 0;
   cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(file, "cases")) {
-    subtoken_result result = judge(&at, row);
+    subtoken_result result = verifier(&at, row);
     const char *name = subtoken_result_name(result);
     bool want = strcmp(string_of(row, "expect"), "accept") == 0;
     if (want != (result == SUBTOKEN_OK) || !reason_named(row, name)) {

@@ -3,17 +3,17 @@
 static subtoken_ring ring;
 static subtoken_claims claims;
 
-static subtoken_verifier judge_of(void) {
-  subtoken_verifier judge = SUBTOKEN_VERIFIER_DEFAULT;
-  judge.ring = &ring;
-  judge.without_revocations = true;
-  return judge;
+static subtoken_verifier verifier_of(void) {
+  subtoken_verifier verifier = SUBTOKEN_VERIFIER_DEFAULT;
+  verifier.ring = &ring;
+  verifier.without_revocations = true;
+  return verifier;
 }
 
-static subtoken_result verify_with(const subtoken_verifier *judge, subtoken_text token,
+static subtoken_result verify_with(const subtoken_verifier *verifier, subtoken_text token,
                                    const subtoken_request *request) {
   memset(&claims, 0x55, sizeof claims);
-  subtoken_result result = subtoken_verify(judge, token, request, &claims);
+  subtoken_result result = subtoken_verify(verifier, token, request, &claims);
   if (result != SUBTOKEN_OK && !claims_are_zero(&claims)) fail_msg("refused but not zeroed");
   return result;
 }
@@ -25,7 +25,7 @@ static subtoken_result refuse_all(void *context, subtoken_text sub) {
 }
 
 /* One token that is wrong in every way at once. Mended step by step, it gives the
- * reasons in the contract's order (interface.md section 4). */
+ * reasons in the order of subtoken_result. */
 static void the_first_rule_that_fails_is_the_result(void **state) {
   (void)state;
   static const char *const steps[] = {
@@ -69,11 +69,11 @@ static void the_first_rule_that_fails_is_the_result(void **state) {
        SUBTOKEN_REVOKED},
   };
   ring_with(&ring, "", TEST_SECRET);
-  subtoken_verifier judge = judge_of();
-  judge.without_revocations = false;
-  judge.revoked = refuse_all;
-  judge.iss = ST_TEXT("me");
-  judge.aud = ST_TEXT("api");
+  subtoken_verifier verifier = verifier_of();
+  verifier.without_revocations = false;
+  verifier.revoked = refuse_all;
+  verifier.iss = ST_TEXT("me");
+  verifier.aud = ST_TEXT("api");
   subtoken_text needs[] = {ST_TEXT("p")};
   subtoken_request request = {.size = sizeof request,
                               .now = NOW,
@@ -82,34 +82,34 @@ static void the_first_rule_that_fails_is_the_result(void **state) {
                               .needs = needs,
                               .needs_count = 1};
   subtoken_text big = repeated("", '.', SUBTOKEN_TOKEN_MAX + 1);
-  assert_int_equal(verify_with(&judge, big, &request), SUBTOKEN_TOO_LARGE);
+  assert_int_equal(verify_with(&verifier, big, &request), SUBTOKEN_TOO_LARGE);
   big.len--;
-  assert_int_equal(verify_with(&judge, big, &request), SUBTOKEN_MALFORMED);
+  assert_int_equal(verify_with(&verifier, big, &request), SUBTOKEN_MALFORMED);
   release(big);
   for (size_t i = 0; i < COUNT(steps); i++) {
     subtoken_text token =
         signed_token(OTHER_SECRET, st_text(steps[i]), st_text(payloads[0].payload));
-    subtoken_result got = verify_with(&judge, token, &request);
+    subtoken_result got = verify_with(&verifier, token, &request);
     CHECK(got == header_reasons[i], "%s: %s", steps[i], subtoken_result_name(got));
     release(token);
   }
   for (size_t i = 0; i < COUNT(payloads); i++) {
     subtoken_text token = good_token(payloads[i].payload);
-    subtoken_result got = verify_with(&judge, token, &request);
+    subtoken_result got = verify_with(&verifier, token, &request);
     CHECK(got == payloads[i].want, "%s: %s", payloads[i].payload, subtoken_result_name(got));
     release(token);
   }
   subtoken_text token = good_token(payloads[COUNT(payloads) - 1].payload);
-  judge.revoked = NULL;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
-  judge.without_revocations = true;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_BAD_TARGET);
+  verifier.revoked = NULL;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
+  verifier.without_revocations = true;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_BAD_TARGET);
   request.target = ST_TEXT("/b");
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_URL);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_URL);
   request.target = ST_TEXT("/a?x");
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_PERM);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_PERM);
   request.needs_count = 0;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_OK);
   assert_int_equal(claims.exp, 1700000001);
   release(token);
 }
@@ -118,10 +118,10 @@ static void the_first_rule_that_fails_is_the_result(void **state) {
 static void what_is_malformed_is_refused_before_the_mac(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_text good = good_token(GOOD_PAYLOAD);
-  assert_int_equal(verify_with(&judge, good, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&verifier, good, &request), SUBTOKEN_OK);
   static const char bad[] = "=+/ \n%,\x80";
   for (size_t part = 0; part < 3; part++) {
     for (size_t i = 0; i < sizeof bad; i++) {
@@ -135,8 +135,8 @@ static void what_is_malformed_is_refused_before_the_mac(void **state) {
         }
       }
       bytes[at] = bad[i];
-      CHECK(verify_with(&judge, token, &request) == SUBTOKEN_MALFORMED, "part %zu, byte %zu", part,
-            i);
+      CHECK(verify_with(&verifier, token, &request) == SUBTOKEN_MALFORMED, "part %zu, byte %zu",
+            part, i);
       release(token);
     }
   }
@@ -152,12 +152,12 @@ static void signed_text_that_is_no_claims_is_refused(void **state) {
   } rows[] = {{"x", 1},        {"[]", 2},       {"\0", 1}, {"{}", 2},
               {"{\"sub\"", 6}, {"\xFF\xFE", 2}, {"1", 1}};
   ring_with(&ring, "", TEST_SECRET);
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text token =
         signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){rows[i].payload, rows[i].len});
-    subtoken_result got = verify_with(&judge, token, &request);
+    subtoken_result got = verify_with(&verifier, token, &request);
     CHECK(got == SUBTOKEN_MALFORMED || got == SUBTOKEN_CLAIMS, "row %zu", i);
     release(token);
   }
@@ -166,7 +166,7 @@ static void signed_text_that_is_no_claims_is_refused(void **state) {
 static void the_longest_token_is_verified(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   bool accepted = false, too_large = false;
   for (size_t pad = 5900; pad < 6150; pad++) {
@@ -175,7 +175,7 @@ static void the_longest_token_is_verified(void **state) {
                        "{" GOOD_CLAIMS ",\"permissions\":[],\"x\":\"%*s\"}", (int)(pad - 85), "");
     subtoken_text token =
         signed_token(TEST_SECRET, st_text(HEADER), (subtoken_text){payload, (size_t)len});
-    subtoken_result got = verify_with(&judge, token, &request);
+    subtoken_result got = verify_with(&verifier, token, &request);
     CHECK(got == (token.len <= SUBTOKEN_TOKEN_MAX ? SUBTOKEN_OK : SUBTOKEN_TOO_LARGE), "%zu: %s",
           token.len, subtoken_result_name(got));
     accepted = accepted || token.len >= 8190;
@@ -188,7 +188,7 @@ static void the_longest_token_is_verified(void **state) {
 static void a_kid_chooses_its_secret_alone(void **state) {
   (void)state;
   static const char named[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"two\"}";
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   subtoken_text plain_1 = signed_token(TEST_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD));
   subtoken_text plain_2 = signed_token(OTHER_SECRET, st_text(HEADER), st_text(GOOD_PAYLOAD));
@@ -197,15 +197,15 @@ static void a_kid_chooses_its_secret_alone(void **state) {
   ring_with(&ring, "", TEST_SECRET);
   assert_int_equal(subtoken_ring_add(&ring, ST_TEXT("two"), OTHER_SECRET, 32), SUBTOKEN_OK);
   /* Each is checked with the secret that it names, and with that alone. */
-  assert_int_equal(verify_with(&judge, plain_1, &request), SUBTOKEN_OK);
-  assert_int_equal(verify_with(&judge, plain_2, &request), SUBTOKEN_MAC);
-  assert_int_equal(verify_with(&judge, named_1, &request), SUBTOKEN_MAC);
-  assert_int_equal(verify_with(&judge, named_2, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&verifier, plain_1, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&verifier, plain_2, &request), SUBTOKEN_MAC);
+  assert_int_equal(verify_with(&verifier, named_1, &request), SUBTOKEN_MAC);
+  assert_int_equal(verify_with(&verifier, named_2, &request), SUBTOKEN_OK);
   ring_with(&ring, "two", OTHER_SECRET); /* the unnamed one is retired */
-  assert_int_equal(verify_with(&judge, plain_1, &request), SUBTOKEN_KID);
-  assert_int_equal(verify_with(&judge, named_2, &request), SUBTOKEN_OK);
+  assert_int_equal(verify_with(&verifier, plain_1, &request), SUBTOKEN_KID);
+  assert_int_equal(verify_with(&verifier, named_2, &request), SUBTOKEN_OK);
   memset(&ring, 0, sizeof ring);
-  assert_int_equal(verify_with(&judge, plain_1, &request), SUBTOKEN_KID);
+  assert_int_equal(verify_with(&verifier, plain_1, &request), SUBTOKEN_KID);
   release(plain_1);
   release(plain_2);
   release(named_1);
@@ -217,20 +217,20 @@ static void zeroed_arguments_deny(void **state) {
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
   subtoken_request request = {.size = sizeof request, .now = NOW};
-  subtoken_verifier judge;
-  memset(&judge, 0, sizeof judge);
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-  judge.ring = &ring;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-  judge.size = sizeof judge;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_TTL);
-  judge.max_life = 3600;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
-  judge.without_revocations = true;
+  subtoken_verifier verifier;
+  memset(&verifier, 0, sizeof verifier);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  verifier.ring = &ring;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  verifier.size = sizeof verifier;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_TTL);
+  verifier.max_life = 3600;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_REVOCATION_UNKNOWN);
+  verifier.without_revocations = true;
   memset(&request, 0, sizeof request);
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   request.size = sizeof request;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_IAT_FUTURE);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_IAT_FUTURE);
   release(token);
 }
 
@@ -238,34 +238,34 @@ static void bad_arguments_are_invalid(void **state) {
   (void)state;
   ring_with(&ring, "", TEST_SECRET);
   subtoken_text token = good_token(GOOD_PAYLOAD);
-  subtoken_verifier judge = judge_of();
+  subtoken_verifier verifier = verifier_of();
   subtoken_request request = {.size = sizeof request, .now = NOW};
   assert_int_equal(verify_with(NULL, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-  subtoken_verifier no_ring = judge;
+  subtoken_verifier no_ring = verifier;
   no_ring.ring = NULL;
   assert_int_equal(verify_with(&no_ring, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(verify_with(&judge, token, NULL), SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(verify_with(&judge, (subtoken_text){NULL, 0}, &request),
+  assert_int_equal(verify_with(&verifier, token, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(verify_with(&verifier, (subtoken_text){NULL, 0}, &request),
                    SUBTOKEN_INVALID_ARGUMENT);
-  assert_int_equal(subtoken_verify(&judge, token, &request, NULL), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(subtoken_verify(&verifier, token, &request, NULL), SUBTOKEN_INVALID_ARGUMENT);
   static const int64_t bad[] = {-1, INT64_MIN, SUBTOKEN_TIME_MAX + 1, INT64_MAX};
   for (size_t i = 0; i < COUNT(bad); i++) {
-    subtoken_verifier wrong = judge;
+    subtoken_verifier wrong = verifier;
     wrong.leeway = bad[i];
     assert_int_equal(verify_with(&wrong, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-    wrong = judge;
+    wrong = verifier;
     wrong.max_life = bad[i];
     assert_int_equal(verify_with(&wrong, token, &request), SUBTOKEN_INVALID_ARGUMENT);
     subtoken_request when = {.size = sizeof when, .now = bad[i]};
-    assert_int_equal(verify_with(&judge, token, &when), SUBTOKEN_INVALID_ARGUMENT);
+    assert_int_equal(verify_with(&verifier, token, &when), SUBTOKEN_INVALID_ARGUMENT);
   }
   /* C13: no leeway is longer than an hour. */
-  judge.leeway = SUBTOKEN_LEEWAY_MAX + 1;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
-  judge.leeway = SUBTOKEN_LEEWAY_MAX;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_OK);
+  verifier.leeway = SUBTOKEN_LEEWAY_MAX + 1;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  verifier.leeway = SUBTOKEN_LEEWAY_MAX;
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_OK);
   request.needs_count = 1;
-  assert_int_equal(verify_with(&judge, token, &request), SUBTOKEN_INVALID_ARGUMENT);
+  assert_int_equal(verify_with(&verifier, token, &request), SUBTOKEN_INVALID_ARGUMENT);
   release(token);
 }
 
@@ -311,7 +311,7 @@ static void all_processors_give_the_same_results(void **state) {
   ring_with(&ring, "", TEST_SECRET);
   plain_ring = ring;
   plain_ring.secrets[0].cpu = 0;
-  subtoken_verifier judge = judge_of(), slow = judge_of();
+  subtoken_verifier verifier = verifier_of(), slow = verifier_of();
   slow.ring = &plain_ring;
   size_t good = 0;
   for (size_t n = 1; n < 300; n++) {
@@ -333,7 +333,7 @@ static void all_processors_give_the_same_results(void **state) {
       size_t where = random_below(&seed, token.len);
       char was = bytes[where];
       if (i > 0) bytes[where] = (char)random_next(&seed);
-      subtoken_result got = verify_with(&judge, token, &request);
+      subtoken_result got = verify_with(&verifier, token, &request);
       memset(&plain, 0x55, sizeof plain);
       CHECK(subtoken_verify(&slow, token, &request, &plain) == got, "%zu: %s", n,
             subtoken_result_name(got));
@@ -369,13 +369,13 @@ static void an_unclear_callback_lets_nobody_in(void **state) {
   subtoken_request request = {.size = sizeof request, .now = NOW};
   for (int i = -3; i <= 300; i++) {
     subtoken_result answer = (subtoken_result)i;
-    subtoken_verifier judge = judge_of();
-    judge.without_revocations = false;
-    judge.revoked = answer_with;
-    judge.revoked_context = &answer;
+    subtoken_verifier verifier = verifier_of();
+    verifier.without_revocations = false;
+    verifier.revoked = answer_with;
+    verifier.revoked_context = &answer;
     subtoken_result want =
         i == SUBTOKEN_OK || i == SUBTOKEN_REVOKED ? answer : SUBTOKEN_REVOCATION_UNKNOWN;
-    CHECK(verify_with(&judge, token, &request) == want, "answer %d", i);
+    CHECK(verify_with(&verifier, token, &request) == want, "answer %d", i);
   }
   release(token);
 }
