@@ -93,7 +93,7 @@ static pull_outcome pull_check_heartbeat(const puller *p, const st_fetch_respons
       memcmp(heartbeat, ST_HEARTBEAT_MAGIC, 8) != 0) {
     return pull_set_error(PULL_BAD, error, "the response has no heartbeat");
   }
-  if (!st_pull_heartbeat_names(heartbeat, named)) {
+  if (!st_pull_files_heartbeat_matches(heartbeat, named)) {
     return pull_set_error(PULL_BAD, error, "the heartbeat in the response names another snapshot");
   }
   uint64_t time = st_load64(heartbeat + ST_FEED_TIME);
@@ -147,7 +147,7 @@ static pull_outcome pull_accept_unchanged(puller *p, const st_fetch_response *re
 
 /* Is it what its ETag says? */
 static bool pull_is_whole(st_pull_snapshot *fresh, const st_fetch_response *response) {
-  return st_pull_snapshot_describe(fresh) && strcmp(fresh->etag, response->etag) == 0;
+  return st_pull_files_describe(fresh) && strcmp(fresh->etag, response->etag) == 0;
 }
 
 /* FILE with the changes in it; false when they do not lead to what the response says. */
@@ -162,8 +162,8 @@ static bool pull_apply_changes(const puller *p, const st_fetch_response *respons
               subtoken_changes_apply(old.bytes, old.len, response->body, response->len,
                                      fresh->bytes, size, &fresh->len) == SUBTOKEN_FEED_OK &&
               pull_is_whole(fresh, response);
-  st_pull_snapshot_free(&old);
-  if (!good) st_pull_snapshot_free(fresh);
+  st_pull_files_free(&old);
+  if (!good) st_pull_files_free(fresh);
   return good;
 }
 
@@ -261,7 +261,7 @@ static pull_outcome pull_round(puller *p, char *error) {
     result = pull_accept_body(p, &response, error);
   } else if (pull_apply_changes(p, &response, &fresh)) {
     result = pull_accept(p, &response, &fresh, error);
-    st_pull_snapshot_free(&fresh);
+    st_pull_files_free(&fresh);
   } else {
     st_fetch_response_free(&response);
     return pull_whole(p, error);

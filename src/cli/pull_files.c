@@ -35,7 +35,7 @@ void st_pull_files_sweep(const st_pull_files *files) {
 
 /* ---- a snapshot ---- */
 
-bool st_pull_snapshot_describe(st_pull_snapshot *snapshot) {
+bool st_pull_files_describe(st_pull_snapshot *snapshot) {
   uint8_t hash[ST_HASH_LEN];
   const uint8_t *bytes = snapshot->bytes;
   if (snapshot->len < ST_FEED_HEAD_LEN + SUBTOKEN_MAC_LEN ||
@@ -56,13 +56,13 @@ bool st_pull_snapshot_describe(st_pull_snapshot *snapshot) {
   return st_writer_end(&writer);
 }
 
-void st_pull_snapshot_free(st_pull_snapshot *snapshot) {
+void st_pull_files_free(st_pull_snapshot *snapshot) {
   free(snapshot->bytes);
   memset(snapshot, 0, sizeof *snapshot);
 }
 
-bool st_pull_heartbeat_names(const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
-                             const st_pull_snapshot *snapshot) {
+bool st_pull_files_heartbeat_matches(const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
+                                     const st_pull_snapshot *snapshot) {
   return st_load64(heartbeat + ST_FEED_SEQUENCE) == (uint64_t)snapshot->sequence &&
          memcmp(heartbeat + ST_HEARTBEAT_DIGEST, snapshot->digest, SUBTOKEN_MAC_LEN) == 0;
 }
@@ -74,10 +74,10 @@ static bool pull_files_read_stamped(const st_pull_files *files, st_pull_snapshot
   char error[ST_ERROR_MAX];
   memset(into, 0, sizeof *into);
   if (st_file_load(files->path, files->max_size, &into->bytes, &into->len, stamp, error) &&
-      st_pull_snapshot_describe(into)) {
+      st_pull_files_describe(into)) {
     return true;
   }
-  st_pull_snapshot_free(into);
+  st_pull_files_free(into);
   return false;
 }
 
@@ -147,7 +147,7 @@ static void pull_files_settle_next(const st_pull_files *files) {
   if (files->have.sequence == 0 || !st_file_read(files->next, left, sizeof left, &len, unread)) {
     return;
   }
-  if (len == sizeof left && st_pull_heartbeat_names(left, &files->have)) {
+  if (len == sizeof left && st_pull_files_heartbeat_matches(left, &files->have)) {
     (void)rename(files->next, files->alive);
   }
 }

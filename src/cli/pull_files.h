@@ -51,11 +51,12 @@ bool st_pull_files_write(st_pull_files *files, const st_pull_snapshot *fresh,
     __attribute__((warn_unused_result));
 
 /* Fills the rest by bytes and len; false when they are no snapshot. */
-bool st_pull_snapshot_describe(st_pull_snapshot *snapshot) __attribute__((warn_unused_result));
-void st_pull_snapshot_free(st_pull_snapshot *snapshot);
+bool st_pull_files_describe(st_pull_snapshot *snapshot) __attribute__((warn_unused_result));
+void st_pull_files_free(st_pull_snapshot *snapshot);
 
 /* Is the heartbeat that of the snapshot? */
-bool st_pull_heartbeat_names(const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
-                             const st_pull_snapshot *snapshot) __attribute__((warn_unused_result));
+bool st_pull_files_heartbeat_matches(const uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN],
+                                     const st_pull_snapshot *snapshot)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -42,7 +42,7 @@ static size_t opaque_string_compose(subtoken_text typed, utf8proc_int32_t points
   return len > 0 && (size_t)len <= ST_OPAQUE_STRING_MAX ? (size_t)len : 0;
 }
 
-subtoken_text st_opaque_string(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]) {
+subtoken_text st_opaque_string_enforce(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]) {
   utf8proc_int32_t points[ROOM + 1];
   if (typed.len > ST_PASSWORD_MAX || opaque_string_is_ascii(typed) || !st_utf8_valid(typed))
     return typed;

@@ -15,6 +15,6 @@
  * itself where that is the same. What is not UTF-8, or longer than ST_PASSWORD_MAX, stays as it is.
  * Wipe out afterwards.
  */
-subtoken_text st_opaque_string(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]);
+subtoken_text st_opaque_string_enforce(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]);
 
 #endif

@@ -250,7 +250,8 @@ st_password_status st_password_hash(subtoken_text password, int64_t until_us,
   char opaque[ST_OPAQUE_STRING_MAX];
   phc[0] = '\0';
   if (!password_usable(password)) return ST_PASSWORD_FAILED;
-  st_password_status status = password_make(&s, st_opaque_string(password, opaque), until_us, phc);
+  st_password_status status =
+      password_make(&s, st_opaque_string_enforce(password, opaque), until_us, phc);
   subtoken_wipe(opaque, sizeof opaque);
   return status;
 }
@@ -275,7 +276,7 @@ st_password_status st_password_verify(const char *phc, subtoken_text password, i
   if (somebody && !password_read_stored(phc, &s)) return ST_PASSWORD_FAILED;
   subtoken_text input = password;
   if (!password_usable(password)) input = ST_TEXT("");
-  if (s.opaque) input = st_opaque_string(input, opaque);
+  if (s.opaque) input = st_opaque_string_enforce(input, opaque);
   if (s.wrapped) {
     if (!password_inner_hash(&s, input, inner)) return ST_PASSWORD_FAILED;
     input = (subtoken_text){(const char *)inner, sizeof inner};

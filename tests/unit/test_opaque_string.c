@@ -5,14 +5,14 @@
 
 static void must_be(subtoken_text typed, subtoken_text want) {
   char out[ST_OPAQUE_STRING_MAX];
-  subtoken_text is = st_opaque_string(typed, out);
+  subtoken_text is = st_opaque_string_enforce(typed, out);
   CHECK(st_text_equal(is, want), "%.*s: %.*s, not %.*s", (int)typed.len, typed.data, (int)is.len,
         is.data, (int)want.len, want.data);
   /* What it gives, it gives again. */
   char kept[ST_OPAQUE_STRING_MAX], again[ST_OPAQUE_STRING_MAX];
   if (is.len > ST_PASSWORD_MAX) return;
   memcpy(kept, is.data, is.len);
-  assert_true(st_text_equal(st_opaque_string((subtoken_text){kept, is.len}, again), want));
+  assert_true(st_text_equal(st_opaque_string_enforce((subtoken_text){kept, is.len}, again), want));
 }
 
 static void passwords_are_normalized(void **state) {
@@ -73,13 +73,13 @@ static void the_longest_password_fits(void **state) {
   for (size_t i = 0; i < COUNT(pieces); i++) {
     size_t len = ST_PASSWORD_MAX / strlen(pieces[i]) * strlen(pieces[i]);
     fill(typed, pieces[i], sizeof typed);
-    subtoken_text is = st_opaque_string((subtoken_text){typed, len}, out);
+    subtoken_text is = st_opaque_string_enforce((subtoken_text){typed, len}, out);
     CHECK(is.data == out && is.len > 0 && is.len <= ST_OPAQUE_STRING_MAX, "%zu: %zu", i, is.len);
     assert_true(st_utf8_valid(is));
   }
   memset(typed, 'e', sizeof typed);
   memcpy(typed + ST_PASSWORD_MAX - 1, "\xCC\x81", 2);
-  subtoken_text is = st_opaque_string((subtoken_text){typed, ST_PASSWORD_MAX + 1}, out);
+  subtoken_text is = st_opaque_string_enforce((subtoken_text){typed, ST_PASSWORD_MAX + 1}, out);
   assert_ptr_equal(is.data, typed);
 }
 

@@ -55,7 +55,7 @@ static st_pull_snapshot made(int64_t sequence, uint32_t count,
                                               snapshot.len, heartbeat.digest),
                    SUBTOKEN_FEED_OK);
   assert_int_equal(subtoken_heartbeat_write(&ring, &heartbeat, beat), SUBTOKEN_FEED_OK);
-  assert_true(st_pull_snapshot_describe(&snapshot));
+  assert_true(st_pull_files_describe(&snapshot));
   return snapshot;
 }
 
@@ -63,7 +63,7 @@ static void put(int64_t sequence, uint32_t count) {
   uint8_t beat[SUBTOKEN_HEARTBEAT_LEN];
   st_pull_snapshot fresh = made(sequence, count, beat);
   if (!st_pull_files_write(&files, &fresh, beat, error)) fail_msg("%s", error);
-  st_pull_snapshot_free(&fresh);
+  st_pull_files_free(&fresh);
 }
 
 static void spill(const char *path, const void *data, size_t len) {
@@ -135,7 +135,7 @@ static void a_heartbeat_alone_leaves_the_snapshot(void **state) {
   assert_true(st_file_stamp_of(files.path, &after) && st_file_stamp_of(files.alive, &again));
   assert_true(st_file_stamp_equal(&before, &after));
   assert_true(st_file_stamp_equal(&alive, &again)); /* it is the same one: not written */
-  st_pull_snapshot_free(&same);
+  st_pull_files_free(&same);
 }
 
 /* What was seen never falls, and what cannot be read is nothing. */
@@ -196,8 +196,8 @@ static void the_heartbeat_of_a_killed_pull_is_kept(void **state) {
   assert_int_equal(len, sizeof beat);
   assert_memory_equal(there, beat, sizeof beat);
   assert_int_equal(access(files.next, F_OK), -1);
-  st_pull_snapshot_free(&fresh);
-  st_pull_snapshot_free(&next);
+  st_pull_files_free(&fresh);
+  st_pull_files_free(&next);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
