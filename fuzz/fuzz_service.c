@@ -1,8 +1,8 @@
 /* The service as a whole: the bytes that a client sends, read by the head reader and
- * answered from a store of two keys and a person, under a ring and a clock that stand
+ * answered from a store of two keys and a user, under a ring and a clock that stand
  * still. Six bytes that no request holds stand for credentials that are good: 1 and 2
  * for the keys, 3 for a subtoken of the first, 4 for one of the second that is
- * restricted by urls, 5 for the access token of the person's login, 6 for its refresh
+ * restricted by urls, 5 for the access token of the user's session, 6 for its refresh
  * token. All that follows the head is the body.
  */
 #include "base/hmac.h"
@@ -20,8 +20,8 @@
 
 #define NOW INT64_C(1700000000)
 #define KEYS 2
-#define ROWS 4 /* the keys, the person, the login */
-#define LOGIN_TOKEN 4
+#define ROWS 4 /* the keys, the user, the session */
+#define SESSION_TOKEN 4
 #define REFRESH_TOKEN 5
 #define CREDENTIALS 6
 #define PASSWORD "correct horse"
@@ -37,8 +37,8 @@ typedef struct credential {
 static st_key rows[ROWS];
 static uint8_t digests[KEYS][ST_HASH_LEN];
 static credential credentials[CREDENTIALS];
-static credential by_password; /* the person's, for HTTP Basic */
-static st_key login;           /* the one that has begun, or went on, or nothing */
+static credential by_password; /* the user's, for HTTP Basic */
+static st_key session;         /* the one that has begun, or was refreshed, or nothing */
 static subtoken_ring ring;
 static st_settings settings;
 static st_rate_limit rate;
@@ -115,18 +115,18 @@ static bool whole(void *context, const subtoken_ring *under, int64_t since,
   return true;
 }
 
-/* ---- persons, logins and what is managed; each holds the service to what it may ask ---- */
+/* ---- users, sessions and what is managed; each holds the service to what it may ask ---- */
 
-static void check_act(const st_audit_context *act) {
-  HOLD(act->who[0] != '\0' && strcmp(act->from, "192.0.2.7") == 0);
+static void check_audit(const st_audit_context *audit) {
+  HOLD(audit->who[0] != '\0' && strcmp(audit->from, "192.0.2.7") == 0);
 }
 
-/* Nothing is worth more than what it was made with. */
-static const st_key *check_maker(const st_grantor *maker, const char *permissions) {
+/* A credential never exceeds its parent. */
+static const st_key *check_grantor(const st_grantor *grantor, const char *permissions) {
   static subtoken_claims grant;
   for (size_t i = 0; i < ROWS; i++) {
-    if (strcmp(rows[i].id, maker->id) != 0) continue;
-    HOLD(strcmp(rows[i].sub, maker->sub) == 0 && st_key_grant(&rows[i], &grant));
+    if (strcmp(rows[i].id, grantor->id) != 0) continue;
+    HOLD(strcmp(rows[i].sub, grantor->sub) == 0 && st_key_grant(&rows[i], &grant));
     st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
     subtoken_text each;
     while (st_cut(&cutter, ',', &each)) HOLD(st_claims_has_permission(&grant, each));
@@ -135,18 +135,18 @@ static const st_key *check_maker(const st_grantor *maker, const char *permission
   abort();
 }
 
-static st_store_status find_person(void *context, subtoken_text name, st_user *person) {
+static st_store_status find_user(void *context, subtoken_text name, st_user *user) {
   (void)context;
   if (!st_text_is(name, rows[KEYS].owner)) return ST_STORE_NOT_FOUND;
-  memset(person, 0, sizeof *person);
-  person->key = rows[KEYS];
+  memset(user, 0, sizeof *user);
+  user->key = rows[KEYS];
   return ST_STORE_OK;
 }
 
-static st_password_status check_password(void *context, const st_user *person,
-                                         subtoken_text password, int64_t until_us) {
+static st_password_status check_password(void *context, const st_user *user, subtoken_text password,
+                                         int64_t until_us) {
   (void)context, (void)until_us;
-  return person != NULL && st_text_is(password, PASSWORD) ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
+  return user != NULL && st_text_is(password, PASSWORD) ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;
 }
 
 static st_password_status hash_password(void *context, subtoken_text password, int64_t until_us,
@@ -157,61 +157,62 @@ static st_password_status hash_password(void *context, subtoken_text password, i
   return ST_PASSWORD_OK;
 }
 
-static st_store_status create_person(void *context, const st_audit_context *act,
-                                     const st_grantor *maker, st_user *person) {
-  const st_key *key = &person->key;
+static st_store_status create_user(void *context, const st_audit_context *audit,
+                                   const st_grantor *grantor, st_user *user) {
+  const st_key *key = &user->key;
   (void)context;
-  check_act(act);
+  check_audit(audit);
   HOLD(st_names_username_valid(st_text(key->owner)) && strcmp(key->owner, ST_ANONYMOUS) != 0);
-  HOLD(strcmp(key->owner, key->name) == 0 && st_utf8_valid(st_text(person->source)));
-  HOLD(strcmp(person->password, "hash") == 0);
-  HOLD(maker != NULL || key->permissions[0] == '\0');
-  if (maker != NULL) {
-    const st_key *by = check_maker(maker, key->permissions);
+  HOLD(strcmp(key->owner, key->name) == 0 && st_utf8_valid(st_text(user->source)));
+  HOLD(strcmp(user->password, "hash") == 0);
+  HOLD(grantor != NULL || key->permissions[0] == '\0');
+  if (grantor != NULL) {
+    const st_key *by = check_grantor(grantor, key->permissions);
     HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
   }
   return strcmp(key->owner, rows[KEYS].owner) == 0 ? ST_STORE_EXISTS : ST_STORE_OK;
 }
 
-static st_store_status log_in(void *context, const st_audit_context *act, const st_grantor *maker,
-                              int64_t most, st_key *made, char refresh[ST_REFRESH_LEN + 1]) {
+static st_store_status begin_session(void *context, const st_audit_context *audit,
+                                     const st_grantor *grantor, int64_t most, st_key *made,
+                                     char refresh[ST_REFRESH_LEN + 1]) {
   (void)context;
-  check_act(act);
-  const st_key *by = check_maker(maker, "");
+  check_audit(audit);
+  const st_key *by = check_grantor(grantor, "");
   HOLD(by->kind == ST_KIND_USER || by->kind == ST_KIND_KEY);
   HOLD(made->expires_at == NOW + settings.refresh_life);
   HOLD(most == (by->kind == ST_KIND_KEY ? settings.sessions_per_key : ST_SESSIONS_PER_USER));
-  login = rows[ROWS - 1];
-  memcpy(login.permissions, by->permissions, sizeof login.permissions);
-  login.kind = by->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
-  login.expires_at = made->expires_at < by->expires_at ? made->expires_at : by->expires_at;
-  *made = login;
+  session = rows[ROWS - 1];
+  memcpy(session.permissions, by->permissions, sizeof session.permissions);
+  session.kind = by->kind == ST_KIND_KEY ? ST_KIND_SERVICE : ST_KIND_SESSION;
+  session.expires_at = made->expires_at < by->expires_at ? made->expires_at : by->expires_at;
+  *made = session;
   memset(refresh, 'r', ST_REFRESH_LEN);
   refresh[ST_REFRESH_LEN] = '\0';
   return ST_STORE_OK;
 }
 
 /* A u at its front: one that was used before. */
-static st_store_status refresh_login(void *context, const st_audit_context *act,
-                                     subtoken_text token, int64_t expires_at, int64_t retry,
-                                     st_key *made, char successor[ST_REFRESH_LEN + 1]) {
+static st_store_status refresh_session(void *context, const st_audit_context *audit,
+                                       subtoken_text token, int64_t expires_at, int64_t retry,
+                                       st_key *made, char successor[ST_REFRESH_LEN + 1]) {
   (void)context;
-  check_act(act);
+  check_audit(audit);
   HOLD(retry == settings.refresh_retry);
   HOLD(token.len == ST_REFRESH_LEN && expires_at == NOW + settings.refresh_life);
   if (token.data[0] == 'u') return ST_STORE_DENIED;
   if (!st_text_is(token, credentials[REFRESH_TOKEN].text)) return ST_STORE_NOT_FOUND;
-  login = rows[ROWS - 1];
-  *made = login;
+  session = rows[ROWS - 1];
+  *made = session;
   memset(successor, 'r', ST_REFRESH_LEN);
   successor[ST_REFRESH_LEN] = '\0';
   return ST_STORE_OK;
 }
 
-static st_store_status log_out(void *context, const st_audit_context *act, const char *id,
-                               int64_t *sequence) {
+static st_store_status end_session(void *context, const st_audit_context *audit, const char *id,
+                                   int64_t *sequence) {
   (void)context;
-  check_act(act);
+  check_audit(audit);
   HOLD(strcmp(id, rows[ROWS - 1].id) == 0);
   *sequence = 9;
   return ST_STORE_OK;
@@ -236,22 +237,22 @@ static void note_used(void *context, const char *id, int64_t now) {
   HOLD(now == NOW && (strcmp(id, rows[0].id) == 0 || strcmp(id, rows[1].id) == 0));
 }
 
-static const st_users people = {.find = find_person,
-                                .check = check_password,
-                                .hash = hash_password,
-                                .create = create_person,
-                                .begin_session = log_in,
-                                .refresh_session = refresh_login,
-                                .end_session = log_out,
-                                .list_audit = list_audit,
-                                .note_use = note_used};
+static const st_users users = {.find = find_user,
+                               .check = check_password,
+                               .hash = hash_password,
+                               .create = create_user,
+                               .begin_session = begin_session,
+                               .refresh_session = refresh_session,
+                               .end_session = end_session,
+                               .list_audit = list_audit,
+                               .note_use = note_used};
 
-static st_store_status create_key(void *context, const st_audit_context *act,
-                                  const st_grantor *maker, st_key *key, char *whole) {
+static st_store_status create_key(void *context, const st_audit_context *audit,
+                                  const st_grantor *grantor, st_key *key, char *whole) {
   (void)context;
-  check_act(act);
-  const st_key *by = check_maker(maker, key->permissions);
-  HOLD(act->row != NULL && (!act->as_owner || strcmp(key->owner, by->owner) == 0));
+  check_audit(audit);
+  const st_key *by = check_grantor(grantor, key->permissions);
+  HOLD(audit->row != NULL && (!audit->as_owner || strcmp(key->owner, by->owner) == 0));
   if (key->owner_is_user) return ST_STORE_OWNER_NOT_USER;
   HOLD(by->kind != ST_KIND_KEY || key->expires_at <= by->expires_at);
   memcpy(key->id, by->id, sizeof key->id);
@@ -286,40 +287,40 @@ static st_store_status list_keys(void *context, const char *owner, const char *a
   return ST_STORE_OK;
 }
 
-static st_store_status rename_key(void *context, const st_audit_context *act, const char *id,
+static st_store_status rename_key(void *context, const st_audit_context *audit, const char *id,
                                   const char *name) {
   st_key key;
-  check_act(act);
+  check_audit(audit);
   HOLD(st_utf8_valid(st_text(name)));
   return find_key(context, id, &key);
 }
 
-/* Something was made with it, by somebody who chose a login that JSON has to escape. */
-static void tell_made(const st_audit_context *act) {
-  if (act->made == NULL) return;
-  HOLD(!act->made->end);
-  *act->made = (st_derived){.keys = 1, .users = 1, .count = 2, .more = true};
-  memcpy(act->made->items[0].name, rows[0].id, sizeof rows[0].id);
-  act->made->items[1].user = true;
-  memcpy(act->made->items[1].name, "\"\\\x01", 4);
+/* Something was made with it, by a user whose name JSON has to escape. */
+static void tell_derived(const st_audit_context *audit) {
+  if (audit->made == NULL) return;
+  HOLD(!audit->made->end);
+  *audit->made = (st_derived){.keys = 1, .users = 1, .count = 2, .more = true};
+  memcpy(audit->made->items[0].name, rows[0].id, sizeof rows[0].id);
+  audit->made->items[1].user = true;
+  memcpy(audit->made->items[1].name, "\"\\\x01", 4);
 }
 
-static st_store_status change_key(void *context, const st_audit_context *act, const char *id,
+static st_store_status change_key(void *context, const st_audit_context *audit, const char *id,
                                   int64_t *sequence) {
   st_key key;
-  check_act(act);
+  check_audit(audit);
   *sequence = 9;
   st_store_status changed = find_key(context, id, &key);
-  HOLD(act->row != NULL);
-  HOLD(changed != ST_STORE_OK || !act->as_owner || strcmp(key.owner, rows[KEYS].owner) == 0);
-  tell_made(act);
+  HOLD(audit->row != NULL);
+  HOLD(changed != ST_STORE_OK || !audit->as_owner || strcmp(key.owner, rows[KEYS].owner) == 0);
+  tell_derived(audit);
   return changed;
 }
 
-static st_store_status disable_key(void *context, const st_audit_context *act, const char *id,
+static st_store_status disable_key(void *context, const st_audit_context *audit, const char *id,
                                    bool disabled, int64_t *sequence) {
-  if (act->as_owner && !disabled) return ST_STORE_DENIED;
-  return change_key(context, act, id, sequence);
+  if (audit->as_owner && !disabled) return ST_STORE_DENIED;
+  return change_key(context, audit, id, sequence);
 }
 
 static const st_key_changes key_changes = {.create = create_key,
@@ -336,7 +337,7 @@ static st_service service = {.settings = &settings,
                              .rate = &rate,
                              .ready = ready,
                              .changes = &key_changes,
-                             .users = &people,
+                             .users = &users,
                              .throttle = &throttle,
                              .basic = &basic,
                              .feed = {NULL, current, changes, whole, gave}};
@@ -370,11 +371,11 @@ static void make_subtoken(size_t parent, const char *const *urls, size_t url_cou
   made->key_id = rows[parent].id;
 }
 
-/* The person, and a login of hers that is alive. */
-static void make_person(void) {
+/* The user, and a session of hers that is alive. */
+static void make_user(void) {
   static const char *const ids[] = {"A11CE000-0000-0000-0000-000000000000",
                                     "10610000-0000-0000-0000-000000000000"};
-  credential *token = &credentials[LOGIN_TOKEN];
+  credential *token = &credentials[SESSION_TOKEN];
   size_t len;
   for (size_t i = KEYS; i < ROWS; i++) {
     rows[i].kind = i == KEYS ? ST_KIND_USER : ST_KIND_SESSION;
@@ -432,7 +433,7 @@ static void make_all(void) {
   make_key(1, second, "\"\\\x1b[31m\n\xC3\xAB", "account", NOW + 1000);
   make_subtoken(0, NULL, 0, NOW + 5000);
   make_subtoken(1, urls, sizeof urls / sizeof urls[0], NOW + 500);
-  make_person();
+  make_user();
   for (size_t i = 0; i < CREDENTIALS; i++) {
     uint8_t digest[ST_HASH_LEN];
     HOLD(st_sha256(credentials[i].text, strlen(credentials[i].text), digest));
@@ -463,9 +464,10 @@ static void check_status(const st_reply *reply) {
        (reply->status == 204 || reply->status == 304 || fed || passed(reply)));
   HOLD((reply->allow != NULL) == (reply->preflight || reply->status == 405));
   HOLD(!reply->preflight || reply->status == 204);
-  HOLD(reply->status != 401 || strncmp(reply->challenge, "Bearer", 6) == 0);
-  HOLD(reply->challenge[0] == '\0' || (reply->status >= 400 && reply->status <= 403));
-  for (const char *c = reply->challenge; *c != '\0'; c++) HOLD(*c >= ' ' && *c < 0x7F);
+  const char *challenge = reply->challenge != NULL ? reply->challenge : "";
+  HOLD(reply->status != 401 || strncmp(challenge, "Bearer", 6) == 0);
+  HOLD(challenge[0] == '\0' || (reply->status >= 400 && reply->status <= 403));
+  for (const char *c = challenge; *c != '\0'; c++) HOLD(*c >= ' ' && *c < 0x7F);
   HOLD(reply->status < 400 || reply->event.name != NULL);
 }
 
@@ -587,7 +589,7 @@ static void check_decided(const st_reply *reply, const st_request *request) {
   HOLD(!by_path || subtoken_url_match(&by->grant, request->method, original) == SUBTOKEN_OK);
 }
 
-/* The claims of an access token; a login's names it. */
+/* The claims of an access token; a session's names it. */
 static void check_access(subtoken_text token, const subtoken_claims *parent, const char *sid) {
   static subtoken_claims claims;
   char header[SUBTOKEN_HEADER_MAX];
@@ -597,18 +599,18 @@ static void check_access(subtoken_text token, const subtoken_claims *parent, con
   HOLD(st_text_is(subtoken_claims_text(&claims, claims.sid), sid));
 }
 
-/* Of a login that began or went on, or of an exchange. */
+/* Of a session that began or went on, or of an exchange. */
 static void check_pair(const st_reply *reply, subtoken_text token) {
   static subtoken_claims grant;
   bool exchanged = holds(reply->body, reply->body_len, "\"issued_token_type\":");
   if (exchanged) {
     const credential *by = used(reply);
-    HOLD(by != NULL && by != &by_password && by->text[0] != '\0' && login.id[0] == '\0');
+    HOLD(by != NULL && by != &by_password && by->text[0] != '\0' && session.id[0] == '\0');
     check_listed(by, ST_TEXT("POST"), "/oauth/token");
     check_access(token, &by->grant, "");
   } else {
-    HOLD(login.id[0] != '\0' && st_key_grant(&login, &grant));
-    check_access(token, &grant, login.id);
+    HOLD(session.id[0] != '\0' && st_key_grant(&session, &grant));
+    check_access(token, &grant, session.id);
   }
 }
 
@@ -674,7 +676,7 @@ static void check_fed(st_reply *reply, subtoken_text method) {
 static void check(const st_request *request) {
   static st_reply reply, again;
   memset(&reply, 0x5A, sizeof reply);
-  memset(&login, 0, sizeof login);
+  memset(&session, 0, sizeof session);
   st_router_answer(&service, request, &reply);
   check_status(&reply);
   check_body(&reply);

@@ -17,7 +17,7 @@ one() {
 	case $name in
 	fuzz_date) set -- "$@" -max_len=64 ;;
 	fuzz_base64url) set -- "$@" -max_len=512 ;;
-	fuzz_token | fuzz_service | fuzz_head) set -- "$@" -max_len=9000 ;;
+	fuzz_token | fuzz_service | fuzz_request_head) set -- "$@" -max_len=9000 ;;
 	*) set -- "$@" -max_len=2048 ;;
 	esac
 	[ ! -f "$here/$name.dict" ] || set -- "$@" -dict="$here/$name.dict"
