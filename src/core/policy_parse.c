@@ -150,8 +150,8 @@ static bool parse_item(st_policy_reader *r, const char *(*valid)(subtoken_text i
   if (!st_json_string(&r->json, &item)) return refuse_syntax(r, "must be a string");
   const char *problem = valid(item);
   if (problem == NULL && is_listed(r, first, item)) problem = "is a duplicate";
-  if (problem == NULL && r->slice_count - first == most) problem = "too many entries (maximum 64)";
   if (problem != NULL) return refuse_value(r, at, item, problem, 0);
+  if (r->slice_count - first == most) return parse_refuse(r, at, "too many entries (maximum 64)");
   if (r->slice_count == r->slice_capacity) return parse_refuse(r, at, "too many entries");
   r->slices[r->slice_count++] =
       (st_policy_slice){(uint32_t)(item.data - r->json.text), (uint32_t)item.len};
