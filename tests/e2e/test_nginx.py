@@ -101,6 +101,7 @@ def a_token_must_satisfy_all_rules():
                 continue
             answer = n.ask("/a", token=token)
             assert (answer.status, result(n)) == (want, why), (why, answer.status, result(n))
+            assert (want == 200) != ("subtoken: refused: " + why in n.errors()), why
             if want == 401:
                 assert answer.body == INVALID
                 assert answer.header("WWW-Authenticate") == 'Bearer error="invalid_token"'

@@ -7,7 +7,7 @@
 
 static ngx_int_t ngx_http_subtoken_access_reject(ngx_http_request_t *r,
                                                  const ngx_http_subtoken_rejection_t *rejection) {
-  ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, "subtoken: rejected: %s", rejection->result);
+  ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, "subtoken: refused: %s", rejection->result);
   return ngx_http_subtoken_reply_send(r, rejection);
 }
 
