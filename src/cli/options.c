@@ -32,12 +32,18 @@ static void options_unknown_command(const st_command *table, const char *program
   fprintf(stderr, "\n`%s help` lists the commands.\n", program);
 }
 
-/* `help key create` is `key create --help`. */
+static bool options_asks_for_help(const char *word) {
+  return strcmp(word, "--help") == 0 || strcmp(word, "help") == 0;
+}
+
+/* `help key create` is `key create --help`. Help about help is the list of commands; looked up as a
+ * command it would lead back here.
+ */
 static int options_run_help(const st_command *table, const char *program, int argc, char **argv) {
   enum { WORDS = 3 };
   static char option[] = "--help";
   char *words[WORDS + 2] = {NULL};
-  if (argc == 0) {
+  if (argc == 0 || options_asks_for_help(argv[0])) {
     options_print_commands(table, program, stdout);
     return st_print_flush(ST_EXIT_DONE);
   }
@@ -48,7 +54,7 @@ static int options_run_help(const st_command *table, const char *program, int ar
 }
 
 int st_options_run_command(const st_command *table, const char *program, int argc, char **argv) {
-  if (argc >= 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "help") == 0)) {
+  if (argc >= 1 && options_asks_for_help(argv[0])) {
     return options_run_help(table, program, argc - 1, argv + 1);
   }
   for (const st_command *row = table; argc >= 1 && row->name != NULL; row++) {

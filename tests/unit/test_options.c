@@ -190,6 +190,17 @@ static void without_a_command_all_are_listed(void **state) {
   assert_non_null(strstr(printed, "  first-more        the second\n"));
 }
 
+static void help_about_help_lists_all_commands(void **state) {
+  (void)state;
+  static const char *const rows[][3] = {
+      {"help", "help"}, {"help", "--help"}, {"--help", "help"}, {"help", "help", "first"}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    assert_int_equal(run(rows[i][2] == NULL ? 2 : 3, rows[i]), ST_EXIT_DONE);
+    assert_memory_equal(printed, "usage: t COMMAND", 16);
+    assert_non_null(strstr(printed, "  first-more        the second\n"));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_and_words_come_in_any_order),
@@ -198,6 +209,7 @@ int main(void) {
       cmocka_unit_test(a_command_runs_by_its_whole_name),
       cmocka_unit_test(an_unknown_command_is_named),
       cmocka_unit_test(without_a_command_all_are_listed),
+      cmocka_unit_test(help_about_help_lists_all_commands),
   };
   return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }
