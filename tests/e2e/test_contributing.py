@@ -7,6 +7,26 @@ STEP = re.compile(r"(?:Make|as an example.*? Make|Add to) `([^`]+)`(?:, below `(
                   re.S | re.M)
 
 
+OTHER = """#include "support.h"
+
+#include "domain/store.h"
+#include "os/error.h"
+
+static void its_opener_is_asked(void **state) {
+  (void)state;
+  char error[ST_ERROR_MAX];
+  st_store *store;
+  assert_int_equal(st_store_open("other:x", true, &store, error), ST_STORE_FAILED);
+  assert_string_equal(error, "the other database does not answer");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(its_opener_is_asked)};
+  return cmocka_run_group_tests_name("other", tests, NULL, NULL);
+}
+"""
+
+
 def copy_tree():
     tree = os.path.join(scratch(), "subtoken")
     fetched = os.path.join(ROOT, "third_party", "src")
@@ -22,6 +42,7 @@ def follow(tree, steps):
         path = os.path.join(tree, path)
         if not below:
             assert not os.path.exists(path), path
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w") as f:
                 f.write(text)
             continue
@@ -32,6 +53,14 @@ def follow(tree, steps):
         lines.insert(at[0] + 1, text)
         with open(path, "w") as f:
             f.writelines(lines)
+
+
+def replace(tree, path, old, new):
+    with open(os.path.join(tree, path)) as f:
+        text = f.read()
+    assert text.count(old) == 1, (path, old)
+    with open(os.path.join(tree, path), "w") as f:
+        f.write(text.replace(old, new))
 
 
 def section(title):
@@ -46,18 +75,25 @@ def in_tree(tree, *command, code=0):
 
 
 @test
-def an_endpoint_and_a_command_are_added_as_told():
+def an_endpoint_a_command_and_a_store_are_added_as_told():
     if SANITIZER: return "the same for each build"
     tree = copy_tree()
     endpoint, command = STEP.findall(section("Add an endpoint")), STEP.findall(section("Add a command"))
     assert len(endpoint) == 4 and len(command) == 2, (endpoint, command)
-    follow(tree, endpoint + command)
+    store = STEP.findall(section("Add a store"))
+    assert len(store) == 4, store
+    follow(tree, endpoint + command + store)
+    replace(tree, "Makefile", "store/sqlite operations", "store/sqlite store/other operations")
+    replace(tree, "tests/layers.py", '    "store/sqlite": STORE,\n', '    "store/sqlite": STORE,\n    "store/other": STORE,\n')
+    replace(tree, "tests/layers.py", "CHOICES = {", 'CHOICES = {("store/store", "store/other/open"), ')
+    with open(os.path.join(tree, "tests/unit/test_other.c"), "w") as f:
+        f.write(OTHER)
     if shutil.which("clang-format"):
-        in_tree(tree, "clang-format", "--dry-run", "-Werror", *{path for path, _, _ in endpoint + command})
-    in_tree(tree, "make", "-j2", "all", "check-version")
+        in_tree(tree, "clang-format", "--dry-run", "-Werror", *{path for path, _, _ in endpoint + command + store})
+    in_tree(tree, "make", "-j2", "all", "check-version", "check-other")
     said = subprocess.run([sys.executable, "tests/layers.py", "build"], cwd=tree, capture_output=True,
                           text=True).stderr
-    assert "service/version" not in said and "cli/cmd_count" not in said, said
+    assert not re.search("service/version|cli/cmd_count|store/other", said), said
     data = os.path.join(scratch(), "var")
     make_key(data)
     assert in_tree(tree, "build/subtoken", "count", "--data", data) == "1\n"
