@@ -202,6 +202,8 @@ def frames(directory):
 
 @test
 def no_function_takes_more_stack_than_its_page_says():
+    if os.uname().machine != "x86_64":
+        return "the table is for x86-64"
     size, calls = frames(os.path.join(scratch(), "stack"))
 
     def deepest(name, above=()):

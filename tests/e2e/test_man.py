@@ -212,8 +212,8 @@ STATEMENTS = [
      'url("/a//b") == SUBTOKEN_BAD_URL && fault == SUBTOKEN_FAULT_EMPTY_SEGMENT && '
      'subtoken_claims_add_url(&c, text("/.."), NULL) == SUBTOKEN_BAD_URL && '
      'url("/a") == 1 && fault == SUBTOKEN_FAULT_NONE'),
-    ("subtoken_issue.3", "Setting every_url to true opens every path, and adding an entry takes "
-     "that back.", '(c.every_url = true) && match("/y") == 1 && url("/x") == 1 && !c.every_url && '
+    ("subtoken_issue.3", "Setting every_url to true allows every path, and adding an entry sets "
+     "it to false.", '(c.every_url = true) && match("/y") == 1 && url("/x") == 1 && !c.every_url && '
      'match("/y") == SUBTOKEN_URL && match("/x") == 1'),
     ("subtoken_issue.3", "Without either the claims open no path, and cannot be signed.",
      'sub("s") == 1 && match("/") == SUBTOKEN_URL && sign() == SUBTOKEN_TOO_MANY_URLS'),
@@ -284,14 +284,14 @@ STATEMENTS = [
      'header[0] == 0 && len == 0'),
     ("subtoken_url_match.3", "the latter to subtoken_url_match() even when the claims allow every "
      "URL", '(c.every_url = true) && match("/..") == SUBTOKEN_BAD_TARGET'),
-    ("subtoken_url_match.3", "Claims with an entry that cannot be used let nothing through.",
+    ("subtoken_url_match.3", "Claims with an entry that cannot be used allow nothing.",
      'url("/x") == 1 && url("/y") == 1 && (c.text[c.urls[1].at] = 46, '
      'match("/x") == SUBTOKEN_URL)'),
     ("subtoken_url_match.3", "to subtoken_url_match(), a count or slice of claims is out of range",
      '(c.url_count = 65, match("/") == SUBTOKEN_INVALID_ARGUMENT) && (c.url_count = 0, '
      'c.permission_count = 1, c.permissions[0].at = 6144, c.permissions[0].len = 1, '
      'match("/") == SUBTOKEN_INVALID_ARGUMENT)'),
-    ("subtoken_url_match.3", "the method of the other is its own, or added where it names none",
+    ("subtoken_url_match.3", "the method of the other is its own, or it has none",
      'covers("/a", "GET:/a") == 1 && covers("GET:/a", "GET:/a") == 1 && '
      'covers("GET:/a", "/a") == SUBTOKEN_URL_WIDER && covers("GET:/a", "POST:/a") == '
      'SUBTOKEN_URL_WIDER && covers("/a/*", "/a/b/*") == 1 && covers("/a/*", "/a") == '
