@@ -112,15 +112,9 @@ static void import_list_without(const char *from, const char *without, import_li
   if (!st_writer_end(&writer)) out[0] = '\0';
 }
 
-static void import_print_list_json(FILE *out, const char *name, const char *text) {
-  st_cutter cutter = {st_text(text), text[0] == '\0'};
-  subtoken_text each;
-  fprintf(out, ",\"%s\":[", name);
-  for (bool first = true; st_cut(&cutter, ',', &each); first = false) {
-    if (!first) fputc(',', out);
-    st_print_json(out, each);
-  }
-  fputc(']', out);
+static void import_print_list(FILE *out, const char *name, const char *list) {
+  fprintf(out, ",\"%s\":", name);
+  st_print_list_json(out, list);
 }
 
 /* ---- what is in the store ---- */
@@ -214,12 +208,12 @@ static void import_print_json(FILE *out, const import_finding *f, const char *wa
   st_print_json(out, f->entry->login);
   fprintf(out, ",\"does\":\"%s\"", import_words[f->outcome]);
   if (!f->exists) {
-    import_print_list_json(out, "permissions", wanted);
+    import_print_list(out, "permissions", wanted);
   } else if (f->outcome != IMPORT_UNCHANGED) {
     import_list_without(wanted, f->known.key.permissions, differing);
-    import_print_list_json(out, "adds", differing);
+    import_print_list(out, "adds", differing);
     import_list_without(f->known.key.permissions, wanted, differing);
-    import_print_list_json(out, "removes", differing);
+    import_print_list(out, "removes", differing);
   }
   if (password != NULL) fprintf(out, ",\"password\":\"%s\"", password);
   if (f->exists && f->known.key.disabled) fputs(",\"disabled\":true", out);

@@ -51,7 +51,8 @@ static void revoke_print_refused(const revoke_command *s, size_t line, subtoken_
   }
 }
 
-static void revoke_print_known(const revoke_command *s, subtoken_text sub, const char *id) {
+static void revoke_print_known(const revoke_command *s, size_t line, subtoken_text sub,
+                               const char *id) {
   char error[ST_ERROR_MAX];
   st_key key;
   bool is_key = st_store_key_find(s->store, id, &key, error) == ST_STORE_OK;
@@ -59,13 +60,13 @@ static void revoke_print_known(const revoke_command *s, subtoken_text sub, const
     printf("{\"sub\":\"%.*s\",\"revoked\":false,\"reason\":\"known\",\"key\":\"%s\"}\n",
            (int)sub.len, sub.data, id);
   } else if (is_key) {
-    st_print_error(0,
-                   "revoke: it is a subtoken of the key %s: use `subtoken key revoke-subtokens %s`",
-                   id, id);
+    st_print_error(
+        0, "revoke: line %zu: a subtoken of the key %s: use `subtoken key revoke-subtokens %s`",
+        line, id, id);
   } else {
     st_print_error(
-        0, "revoke: it belongs to a user or a session of this database (%s): use `subtoken user`",
-        id);
+        0, "revoke: line %zu: of a user or a session of this database (%s): use `subtoken user`",
+        line, id);
   }
 }
 
@@ -79,7 +80,7 @@ static void revoke_print_revoked(const revoke_command *s, subtoken_text sub, int
   }
 }
 
-static int revoke_claims(const revoke_command *s, const subtoken_claims *claims) {
+static int revoke_claims(const revoke_command *s, size_t line, const subtoken_claims *claims) {
   char id[ST_KEY_ID_LEN + 1], error[ST_ERROR_MAX];
   int64_t sequence = 0;
   subtoken_text sub = subtoken_claims_text(claims, claims->sub);
@@ -87,7 +88,7 @@ static int revoke_claims(const revoke_command *s, const subtoken_claims *claims)
                               id, &sequence, error)) {
     case ST_STORE_OK: revoke_print_revoked(s, sub, sequence, false); return ST_EXIT_DONE;
     case ST_STORE_DENIED: revoke_print_revoked(s, sub, sequence, true); return ST_EXIT_DONE;
-    case ST_STORE_EXISTS: revoke_print_known(s, sub, id); return ST_EXIT_REFUSED;
+    case ST_STORE_EXISTS: revoke_print_known(s, line, sub, id); return ST_EXIT_REFUSED;
     default: return st_print_error(ST_EXIT_FAILED, "revoke: %s", error);
   }
 }
@@ -97,7 +98,7 @@ static int revoke_line(const revoke_command *s, subtoken_text token, size_t line
   subtoken_result result = revoke_read_token(&s->ring, token, &claims);
   int code = ST_EXIT_REFUSED;
   if (result == SUBTOKEN_OK) {
-    code = revoke_claims(s, &claims);
+    code = revoke_claims(s, line, &claims);
   } else {
     revoke_print_refused(s, line, result);
   }

@@ -31,14 +31,9 @@ static void user_print_json(const st_user *user) {
   const st_key *key = &user->key;
   fputs("{\"login\":", stdout);
   st_print_json(stdout, st_text(key->owner));
-  fputs(",\"permissions\":[", stdout);
-  st_cutter cutter = {st_text(key->permissions), key->permissions[0] == '\0'};
-  subtoken_text permission;
-  for (bool first = true; st_cut(&cutter, ',', &permission); first = false) {
-    if (!first) fputc(',', stdout);
-    st_print_json(stdout, permission);
-  }
-  fputs("],\"locale\":", stdout);
+  fputs(",\"permissions\":", stdout);
+  st_print_list_json(stdout, key->permissions);
+  fputs(",\"locale\":", stdout);
   st_print_json(stdout, st_text(user->locale));
   fputs(",\"source\":", stdout);
   st_print_json(stdout, st_text(user->source));

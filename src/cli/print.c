@@ -56,6 +56,17 @@ void st_print_json(FILE *out, subtoken_text text) {
   fputc('"', out);
 }
 
+void st_print_list_json(FILE *out, const char *list) {
+  st_cutter cutter = {st_text(list), list[0] == '\0'};
+  subtoken_text item;
+  fputc('[', out);
+  for (bool first = true; st_cut(&cutter, ',', &item); first = false) {
+    if (!first) fputc(',', out);
+    st_print_json(out, item);
+  }
+  fputc(']', out);
+}
+
 static void print_count(int64_t count, const char *one) {
   printf("%lld %s%s", (long long)count, one, count == 1 ? "" : "s");
 }

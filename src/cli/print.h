@@ -17,6 +17,9 @@ void st_print_text(FILE *out, subtoken_text text);
 void st_print_json(FILE *out, subtoken_text text);
 void st_print_time(FILE *out, int64_t seconds);
 
+/* A list of permissions, joined by commas, as a JSON array of strings. */
+void st_print_list_json(FILE *out, const char *list);
+
 /* What was made with a key or user that is now disabled or deleted; nothing when there is none. */
 void st_print_made(const st_derived *made);
 

@@ -76,6 +76,17 @@ static void json_is_read_back_as_it_was(void **state) {
   assert_null(strchr(print(st_print_json, st_text("\x1b\x7F")), '\x1b'));
 }
 
+static void print_list(FILE *out, subtoken_text text) {
+  st_print_list_json(out, text.data);
+}
+
+static void a_list_is_printed_as_an_array(void **state) {
+  (void)state;
+  assert_string_equal(print(print_list, st_text("")), "[]");
+  assert_string_equal(print(print_list, st_text("a")), "[\"a\"]");
+  assert_string_equal(print(print_list, st_text("a,b c,d")), "[\"a\",\"b c\",\"d\"]");
+}
+
 static void a_time_is_printed_in_utc(void **state) {
   (void)state;
   FILE *file = tmpfile();
@@ -92,6 +103,7 @@ int main(void) {
       cmocka_unit_test(control_characters_are_escaped),
       cmocka_unit_test(no_bytes_reach_a_terminal_that_obeys_them),
       cmocka_unit_test(json_is_read_back_as_it_was),
+      cmocka_unit_test(a_list_is_printed_as_an_array),
       cmocka_unit_test(a_time_is_printed_in_utc),
   };
   return cmocka_run_group_tests_name("print", tests, NULL, NULL);
