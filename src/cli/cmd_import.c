@@ -285,8 +285,9 @@ static bool import_fill(import_job *job, const import_finding *f, st_user_import
   memcpy(key->name, entry->login.data, entry->login.len);
   import_list_of(entry, key->permissions);
   item->mode = f->exists ? ST_IMPORT_UPDATE : f->was_deleted ? ST_IMPORT_RESTORE : ST_IMPORT_CREATE;
-  if (f->exists && !st_store_user_fingerprint(&f->known, item->seen))
+  if (f->exists && !st_store_user_fingerprint(&f->known, item->seen)) {
     return import_fail(job, "cannot hash");
+  }
   if (entry->anyone) {
     snprintf(user->imported, sizeof user->imported, ANONYMOUS_IMPORTED);
     return st_identity_anonymous_digest(item->digest) || import_fail(job, "cannot hash");
@@ -301,8 +302,10 @@ static bool import_fill(import_job *job, const import_finding *f, st_user_import
 }
 
 static bool import_take(import_job *job, const import_finding *f) {
-  if (f->outcome != IMPORT_CREATED && f->outcome != IMPORT_CHANGED && f->outcome != IMPORT_RESTORED)
+  if (f->outcome != IMPORT_CREATED && f->outcome != IMPORT_CHANGED &&
+      f->outcome != IMPORT_RESTORED) {
     return true;
+  }
   st_user_import *user = import_add_user(job);
   if (user == NULL) return import_fail(job, "out of memory");
   job->count++;
@@ -428,10 +431,12 @@ static int import_finish(const import_job *job) {
   printf("%zu created, %zu changed, %zu unchanged", counts[IMPORT_CREATED], counts[IMPORT_CHANGED],
          counts[IMPORT_UNCHANGED]);
   if (counts[IMPORT_RESTORED] > 0) printf(", %zu restored", counts[IMPORT_RESTORED]);
-  if (counts[IMPORT_DIFFERS] > 0)
+  if (counts[IMPORT_DIFFERS] > 0) {
     printf(", %zu different (--update changes them)", counts[IMPORT_DIFFERS]);
-  if (counts[IMPORT_DELETED] > 0)
+  }
+  if (counts[IMPORT_DELETED] > 0) {
     printf(", %zu deleted here (--restore restores them)", counts[IMPORT_DELETED]);
+  }
   if (counts[IMPORT_MISSING] > 0) printf(", %zu not in the file", counts[IMPORT_MISSING]);
   puts(job->dry_run ? " (dry run: nothing was changed)" : "");
   return st_print_flush(ST_EXIT_DONE);

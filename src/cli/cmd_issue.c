@@ -179,8 +179,9 @@ int st_cmd_issue(int argc, char **argv) {
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static st_params params;
   int64_t now = st_clock_now();
-  if (!issue_read_lists(permissions, urls, &params))
+  if (!issue_read_lists(permissions, urls, &params)) {
     return st_options_usage(&arguments, "--%s", params.error);
+  }
   if (expire != NULL && !issue_read_expire(expire, now, &params.request)) {
     return st_options_usage(&arguments,
                             "--expire must be a date and time, or a number with s, m, h or d");

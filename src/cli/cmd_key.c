@@ -83,8 +83,9 @@ static int key_create(int argc, char **argv) {
                                {0}};
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (owner_is_user && owner == NULL)
+  if (owner_is_user && owner == NULL) {
     return st_options_usage(&arguments, "--owner-user requires --owner");
+  }
   if (owner == NULL) owner = "";
   if (name == NULL || permissions == NULL) {
     return st_options_usage(&arguments, "--name and --permissions are required");
@@ -279,8 +280,9 @@ static int key_act_on_one(int argc, char **argv, const char *command, const char
   int64_t sequence = 0;
   st_store_status status = key_perform(store, id, action, &key, &made, &sequence, error);
   st_store_close(store);
-  if (status == ST_STORE_NOT_FOUND)
+  if (status == ST_STORE_NOT_FOUND) {
     return st_print_error(ST_EXIT_REFUSED, "key: there is no key with this id");
+  }
   if (status != ST_STORE_OK) return st_print_error(ST_EXIT_FAILED, "key: %s", error);
   if (action == KEY_SHOW && json) {
     key_print_json(&key, NULL, st_clock_now());

@@ -132,8 +132,9 @@ static pull_outcome pull_accept(puller *p, const st_fetch_response *response,
 static pull_outcome pull_accept_unchanged(puller *p, const st_fetch_response *response,
                                           char *error) {
   uint8_t heartbeat[SUBTOKEN_HEARTBEAT_LEN];
-  if (p->files.have.sequence == 0)
+  if (p->files.have.sequence == 0) {
     return pull_set_error(PULL_BAD, error, "the server answers 304, but there is no FILE yet");
+  }
   if (p->files.have.sequence < p->files.highest) {
     snprintf(error, ST_ERROR_MAX,
              "the server says that FILE with sequence %lld is current, but %lld was seen before",
@@ -383,8 +384,9 @@ static int pull_run(puller *p, const pull_options *given, int64_t every, int64_t
   char error[ST_ERROR_MAX];
   p->key_file = given->key_file;
   p->stop = pull_catch_signals();
-  if (p->stop < 0)
+  if (p->stop < 0) {
     return st_print_error(ST_EXIT_FAILED, "pull: cannot receive signals: %s", strerror(errno));
+  }
   int lock = st_lock_claim(p->files.lock, error);
   int code = lock < 0 ? st_print_error(ST_EXIT_FAILED, "pull: %s", error)
                       : pull_locked(p, given, every, timeout);
@@ -442,7 +444,8 @@ int st_cmd_pull(int argc, char **argv) {
     return st_options_usage(&arguments, ST_SIZE_USAGE);
   }
   if (given.json && !given.once) return st_options_usage(&arguments, "--json requires --once");
-  if (!st_pull_files_name(&p.files, given.to))
+  if (!st_pull_files_name(&p.files, given.to)) {
     return st_options_usage(&arguments, "--to is empty or too long");
+  }
   return pull_run(&p, &given, every, timeout);
 }

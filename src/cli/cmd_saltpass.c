@@ -37,8 +37,9 @@ static int saltpass_print(const uint8_t hash[ST_HASH_LEN], const uint8_t salt[SA
   st_write_literal(&writer, "\",\"password_salt_b64\":\"");
   st_base64_write(&writer, ST_PADDED, salt, SALT_LEN);
   st_write_literal(&writer, "\"}");
-  if (!st_writer_end(&writer))
+  if (!st_writer_end(&writer)) {
     return st_print_error(ST_EXIT_FAILED, "saltpass: the output is too long");
+  }
   puts(line);
   return st_print_flush(ST_EXIT_DONE);
 }

@@ -133,8 +133,9 @@ static int64_t secret_valid_until(st_store *store, subtoken_text kid, char *erro
   char name[SUBTOKEN_KID_MAX + 16];
   int64_t last = ST_NEVER, life = INT64_C(365) * 86400, configured = 0;
   secret_setting_name(kid, name);
-  if (st_store_get_setting(store, name, &last, error) != ST_STORE_OK || last == ST_NEVER)
+  if (st_store_get_setting(store, name, &last, error) != ST_STORE_OK || last == ST_NEVER) {
     return ST_NEVER;
+  }
   if (st_store_get_setting(store, "max_life", &configured, error) == ST_STORE_OK &&
       configured > life) {
     life = configured;
@@ -365,8 +366,9 @@ static int secret_promote(int argc, char **argv) {
                                 "Makes the secret the one that signs. Edges must have it already.",
                             .options = options};
   if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
-  if (!secret_promote_line(&s, secret_find(&s.file, st_text(given.kid)), "secret.promote"))
+  if (!secret_promote_line(&s, secret_find(&s.file, st_text(given.kid)), "secret.promote")) {
     return secret_finish(&s, secret_fail(&s));
+  }
   return secret_print_kid(&s, st_text(given.kid), given.json);
 }
 

@@ -218,8 +218,9 @@ static int serve_run(const serve_options *given, const st_data_dir *data,
     st_print_error(code, "serve: %s", error);
   } else {
     serve_find_base_url(&base);
-    if (given->demo && !st_demo_show(store, data->dir, &base, error))
+    if (given->demo && !st_demo_show(store, data->dir, &base, error)) {
       st_print_error(0, "serve: %s", error);
+    }
     serve_log_listeners();
     if (!serve_is_local(settings) && !settings->behind_tls) {
       st_log_event("not_behind_tls",
@@ -256,8 +257,9 @@ int st_cmd_serve(int argc, char **argv) {
   char error[ST_ERROR_MAX];
   st_data_dir data;
   static st_settings settings;
-  if (!st_data_dir_find(given.data, &data, error))
+  if (!st_data_dir_find(given.data, &data, error)) {
     return st_print_error(ST_EXIT_USAGE, "serve: %s", error);
+  }
   if (given.listen != NULL && !st_listen_read(st_text(given.listen), &settings.listen[0])) {
     return st_print_error(
         ST_EXIT_USAGE,
@@ -265,8 +267,9 @@ int st_cmd_serve(int argc, char **argv) {
         "or unix:/PATH of at most 100 bytes");
   }
   given.beside = data.config;
-  if (!serve_read_config(&given, &settings, error))
+  if (!serve_read_config(&given, &settings, error)) {
     return st_print_error(ST_EXIT_FAILED, "serve: %s", error);
+  }
   st_data_dir_trust_group(settings.data_group);
   /* Blocked before any thread starts, so that only serve_wait_for_end receives them. */
   sigset_t signals;

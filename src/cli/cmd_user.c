@@ -158,8 +158,9 @@ static void user_print_owned(st_store *store, const char *login) {
   static st_key keys[PAGE];
   char error[ST_ERROR_MAX];
   size_t count = 0;
-  if (st_store_key_list(store, login, "", PAGE, keys, &count, error) != ST_STORE_OK || count == 0)
+  if (st_store_key_list(store, login, "", PAGE, keys, &count, error) != ST_STORE_OK || count == 0) {
     return;
+  }
   fprintf(stderr, "subtoken user: this user now manages %s%zu key%s with the owner ",
           count == PAGE ? "at least " : "", count, count == 1 ? "" : "s");
   st_print_text(stderr, st_text(login));
@@ -291,10 +292,12 @@ static int user_permissions(int argc, char **argv) {
       {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
   int64_t sequence = 0;
-  if (!user_read_words(&c, "user permissions", help, options, 2, argc, argv))
+  if (!user_read_words(&c, "user permissions", help, options, 2, argc, argv)) {
     return c.arguments.code;
-  if (!st_permissions_read(c.words[1], list))
+  }
+  if (!st_permissions_read(c.words[1], list)) {
     return st_options_usage(&c.arguments, ST_PERMISSIONS_FORM);
+  }
   if (!user_open_store(&c, false)) return c.arguments.code;
   char who[ST_WHO_MAX];
   st_audit_context context = st_input_audit_context(who);

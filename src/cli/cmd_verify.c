@@ -340,8 +340,9 @@ static int verify_with_ring(const verify_options *given, subtoken_verifier *veri
   char error[ST_ERROR_MAX];
   st_data_dir data;
   int code;
-  if (!st_data_dir_find(given->data, &data, error))
+  if (!st_data_dir_find(given->data, &data, error)) {
     return st_print_error(ST_EXIT_USAGE, "verify: %s", error);
+  }
   if (st_keyring_file_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, error) !=
       NULL) {
     return st_print_error(ST_EXIT_FAILED, "verify: %s", error);

@@ -104,8 +104,9 @@ int st_data_dir_begin(const char *command, const char *option, bool make, st_dat
                       st_store **store) {
   char error[ST_ERROR_MAX];
   *store = NULL;
-  if (!st_data_dir_find(option, data, error))
+  if (!st_data_dir_find(option, data, error)) {
     return st_print_error(ST_EXIT_USAGE, "%s: %s", command, error);
+  }
   *store = st_data_dir_open(data, make, error);
   return *store != NULL ? ST_EXIT_DONE : st_print_error(ST_EXIT_FAILED, "%s: %s", command, error);
 }

@@ -191,8 +191,9 @@ static size_t fetch_take_header(char *data, size_t size, size_t count, void *con
   if (st_text_is_nocase(name, "subtoken-heartbeat")) {
     fetch_keep_exact(value, response->heartbeat, SUBTOKEN_HEARTBEAT_TEXT_LEN);
   }
-  if (st_text_is_nocase(name, "content-type"))
+  if (st_text_is_nocase(name, "content-type")) {
     fetch_keep_type(value, response->type, sizeof response->type);
+  }
   return len;
 }
 
@@ -301,8 +302,9 @@ static CURLU *fetch_url_of(const st_fetch *fetch, const st_fetch_request *reques
   CURLU *url = curl.url_dup(fetch->url);
   if (url == NULL || request->since == 0) return url;
   snprintf(since, sizeof since, "since=%lld", (long long)request->since);
-  if (fetch_add_query(url, since) && (!request->whole || fetch_add_query(url, "whole=1")))
+  if (fetch_add_query(url, since) && (!request->whole || fetch_add_query(url, "whole=1"))) {
     return url;
+  }
   curl.url_cleanup(url);
   return NULL;
 }

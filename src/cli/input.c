@@ -95,8 +95,9 @@ bool st_input_key_file(const char *path, char *out, size_t size, subtoken_text *
 static const char *input_password_fault(subtoken_text password) {
   if (password.len == 0) return "standard input is empty";
   if (password.len > ST_PASSWORD_MAX) return "the password is longer than 1024 bytes";
-  if (memchr(password.data, '\n', password.len) != NULL)
+  if (memchr(password.data, '\n', password.len) != NULL) {
     return "the password has more than one line";
+  }
   return NULL;
 }
 

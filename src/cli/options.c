@@ -135,8 +135,9 @@ static bool options_take(st_arguments *arguments, int argc, char **argv, int *at
     if (*option->value != NULL) {
       return st_options_usage(arguments, "%s is given twice", option->name) == 0;
     }
-    if (!joined && *at + 1 == argc)
+    if (!joined && *at + 1 == argc) {
       return st_options_usage(arguments, "%s needs a value", option->name) == 0;
+    }
     *option->value = joined ? argv[*at] + name + 1 : argv[++*at];
     return true;
   }

@@ -44,8 +44,9 @@ static size_t opaque_string_compose(subtoken_text typed, utf8proc_int32_t points
 
 subtoken_text st_opaque_string_enforce(subtoken_text typed, char out[ST_OPAQUE_STRING_MAX]) {
   utf8proc_int32_t points[ROOM + 1];
-  if (typed.len > ST_PASSWORD_MAX || opaque_string_is_ascii(typed) || !st_utf8_valid(typed))
+  if (typed.len > ST_PASSWORD_MAX || opaque_string_is_ascii(typed) || !st_utf8_valid(typed)) {
     return typed;
+  }
   size_t len = opaque_string_compose(typed, points);
   if (len > 0) memcpy(out, points, len);
   subtoken_wipe(points, sizeof points);

@@ -20,8 +20,9 @@ bool st_settings_get(st_store *store, st_settings *settings, char *error) {
   st_config_default(settings);
   for (size_t i = 0; i < sizeof settings_shared / sizeof settings_shared[0]; i++) {
     int64_t *value = (int64_t *)(void *)((char *)settings + settings_shared[i].offset);
-    if (st_store_get_setting(store, settings_shared[i].name, value, error) == ST_STORE_FAILED)
+    if (st_store_get_setting(store, settings_shared[i].name, value, error) == ST_STORE_FAILED) {
       return false;
+    }
   }
   return true;
 }

@@ -276,8 +276,9 @@ bool st_vouched_files_start(const char *dir, st_store *store, const subtoken_rin
   memset(&vouched, 0, sizeof vouched);
   snprintf(vouched.dir, sizeof vouched.dir, "%.1000s", dir);
   vouched_name_files(dir, &vouched.files);
-  if (!vouched_read_record(vouched.files.vouched, ring, &vouched.last, &exists, error))
+  if (!vouched_read_record(vouched.files.vouched, ring, &vouched.last, &exists, error)) {
     return false;
+  }
   vouched.store = store;
   if (!exists) return true;
   st_store_status gave = st_store_issued_sequence(store, vouched.last.sequence, error);
@@ -296,8 +297,9 @@ bool st_vouched_files_keep(const subtoken_ring *ring, const uint8_t *bytes, size
   if (vouched.store == NULL) return true;
   if (vouched.behind && !vouched_has_caught_up(error)) return false;
   if (sequence <= vouched.last.sequence) return true;
-  if (st_store_get_setting(vouched.store, "max_life", &life, error) == ST_STORE_FAILED)
+  if (st_store_get_setting(vouched.store, "max_life", &life, error) == ST_STORE_FAILED) {
     return false;
+  }
   if (life > vouched.last.life) vouched.last.life = life;
   int lock = st_lock_data_dir(vouched.dir, error);
   if (lock < 0) return false;

@@ -72,8 +72,9 @@ static bool terminal_read_line(uint8_t *out, size_t size, size_t *len, char *err
 bool st_terminal_ask(const char *prompt, void *out, size_t size, size_t *len, char *error) {
   struct sigaction old[ENDING_SIGNALS];
   *len = 0;
-  if (!terminal_hide_input(old))
+  if (!terminal_hide_input(old)) {
     return st_error_set(error, "cannot turn off the echo of the terminal: %m");
+  }
   (void)fputs(prompt, stderr);
   bool ok = terminal_read_line(out, size, len, error);
   (void)fputc('\n', stderr);
