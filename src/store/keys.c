@@ -119,7 +119,7 @@ static st_store_status settle_derived(st_db *db, const st_change *change, const 
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
-static st_store_status make_disabled(st_db *db, const st_change *change) {
+static st_store_status make_key_disabled(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
   st_derived made = {0};
@@ -150,10 +150,10 @@ st_store_status st_store_key_set_disabled(st_store *store, const st_audit_contex
                                           char *error) {
   st_change change = st_transaction_change(context, id, sequence);
   change.disabled = disabled;
-  return st_transaction_run(store, make_disabled, &change, error);
+  return st_transaction_run(store, make_key_disabled, &change, error);
 }
 
-static st_store_status make_deleted(st_db *db, const st_change *change) {
+static st_store_status make_key_deleted(st_db *db, const st_change *change) {
   st_key key;
   st_ended ended = {0};
   st_derived made = {0};
@@ -169,7 +169,7 @@ static st_store_status make_deleted(st_db *db, const st_change *change) {
 st_store_status st_store_key_delete(st_store *store, const st_audit_context *context,
                                     const char *id, int64_t *sequence, char *error) {
   st_change change = st_transaction_change(context, id, sequence);
-  return st_transaction_run(store, make_deleted, &change, error);
+  return st_transaction_run(store, make_key_deleted, &change, error);
 }
 
 static st_store_status make_new_sub(st_db *db, const st_change *change) {

@@ -80,17 +80,17 @@ st_store_status st_row_set_relist(st_db *db, const st_change *change) {
 st_store_status st_row_set_sweep_sessions(st_db *db, int64_t before, int64_t limit,
                                           int64_t *removed) {
   /* The rows themselves last, because the others refer to them. */
-  static const st_sql tables[] = {ST_SQL_SET_REMOVE_REVOKED, ST_SQL_SET_REMOVE_REFRESH,
-                                  ST_SQL_SET_REMOVE_SESSIONS, ST_SQL_SET_REMOVE_USED,
-                                  ST_SQL_SET_REMOVE_ROWS};
+  static const st_sql sweep_order[] = {ST_SQL_SET_REMOVE_REVOKED, ST_SQL_SET_REMOVE_REFRESH,
+                                       ST_SQL_SET_REMOVE_SESSIONS, ST_SQL_SET_REMOVE_USED,
+                                       ST_SQL_SET_REMOVE_ROWS};
   int64_t rows = 0;
   st_store_status status = st_row_set_clear(db);
   if (status == ST_STORE_OK) {
     status =
         st_db_run(db, ST_SQL_SET_ADD_ENDED, ST_VALUES(st_db_number(before), st_db_number(limit)));
   }
-  for (size_t i = 0; i < sizeof tables / sizeof *tables && status == ST_STORE_OK; i++) {
-    status = st_db_run_counted(db, tables[i], ST_NO_VALUES, &rows);
+  for (size_t i = 0; i < sizeof sweep_order / sizeof *sweep_order && status == ST_STORE_OK; i++) {
+    status = st_db_run_counted(db, sweep_order[i], ST_NO_VALUES, &rows);
   }
   *removed = status == ST_STORE_OK ? rows : 0;
   return status;

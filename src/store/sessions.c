@@ -14,7 +14,7 @@ static int64_t earlier(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-static st_store_status fail_incomplete(const st_store *store, char *error) {
+static st_store_status fail_session(const st_store *store, char *error) {
   return st_db_fail(error, "cannot write %s: incomplete session record", st_db_name(store));
 }
 
@@ -101,7 +101,7 @@ st_store_status st_store_session_begin(st_store *store, const st_audit_context *
   new.session.name[0] = new.session.owner[0] = new.session.permissions[0] = '\0';
   if (!st_key_row_storable(&new.session) || !st_key_row_has_len(refresh, ST_REFRESH_LEN) ||
       most < 1) {
-    return fail_incomplete(store, error);
+    return fail_session(store, error);
   }
   change.grantor = grantor;
   change.digest = digest;
@@ -250,7 +250,7 @@ st_store_status st_store_session_refresh(st_store *store, const st_audit_context
     return ST_STORE_NOT_FOUND;
   }
   if (expires_at < 0 || expires_at > ST_NEVER || !hash_token(token, r.hash)) {
-    return fail_incomplete(store, error);
+    return fail_session(store, error);
   }
   st_store_status status = st_query_integer(
       store, ST_SQL_REFRESH_KNOWN,

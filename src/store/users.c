@@ -8,7 +8,7 @@
 #include "store/key_row.h"
 #include "store/user_row.h"
 
-static st_store_status fail_incomplete(const st_store *store, char *error) {
+static st_store_status fail_user(const st_store *store, char *error) {
   return st_db_fail(error, "cannot write %s: incomplete user record", st_db_name(store));
 }
 
@@ -77,7 +77,7 @@ static st_store_status make_user(st_db *db, const st_change *change) {
 st_store_status st_store_user_create(st_store *store, const st_audit_context *context,
                                      const st_grantor *grantor, bool registering,
                                      const st_user *user, const uint8_t digest[32], char *error) {
-  if (!st_user_row_storable(user)) return fail_incomplete(store, error);
+  if (!st_user_row_storable(user)) return fail_user(store, error);
   st_change change = st_transaction_change(context, NULL, NULL);
   change.grantor = grantor;
   change.digest = digest;
@@ -109,7 +109,7 @@ static st_store_status revise(st_store *store, const st_audit_context *context,
       (to->password != NULL && !st_user_row_fits(to->password, ST_PHC_MAX + 1)) ||
       (to->permissions != NULL &&
        !st_user_row_fits(to->permissions, ST_PERMISSIONS_TEXT_MAX + 1))) {
-    return fail_incomplete(store, error);
+    return fail_user(store, error);
   }
   st_change change = st_transaction_change(context, username, sequence);
   change.data = to;
@@ -143,7 +143,7 @@ static st_store_status make_rehashed(st_db *db, const st_change *change) {
 
 st_store_status st_store_user_rehash(st_store *store, const char *username, const char *before,
                                      const char *password, char *error) {
-  if (!st_user_row_fits(password, ST_PHC_MAX + 1)) return fail_incomplete(store, error);
+  if (!st_user_row_fits(password, ST_PHC_MAX + 1)) return fail_user(store, error);
   hashes h = {before, password};
   st_change change = {.id = username, .data = &h, .until_us = ST_WAIT_NOT};
   return st_transaction_run(store, make_rehashed, &change, error);
@@ -196,7 +196,7 @@ static st_store_status disable(st_db *db, const st_change *change, const st_key 
   return ok ? audit_ended(db, change, action, &ended, &made) : ST_STORE_FAILED;
 }
 
-static st_store_status make_disabled(st_db *db, const st_change *change) {
+static st_store_status make_user_disabled(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find(db, change->id, &before);
   if (status == ST_STORE_OK) status = disable(db, change, &before.user.key);
@@ -209,7 +209,7 @@ st_store_status st_store_user_set_disabled(st_store *store, const st_audit_conte
                                            char *error) {
   st_change change = st_transaction_change(context, username, sequence);
   change.disabled = disabled;
-  return st_transaction_run(store, make_disabled, &change, error);
+  return st_transaction_run(store, make_user_disabled, &change, error);
 }
 
 static st_store_status delete_user(st_db *db, const st_change *change, const st_key *row) {
@@ -230,7 +230,7 @@ static st_store_status delete_user(st_db *db, const st_change *change, const st_
   return ok ? audit_ended(db, change, "user.delete", &ended, &made) : ST_STORE_FAILED;
 }
 
-static st_store_status make_deleted(st_db *db, const st_change *change) {
+static st_store_status make_user_deleted(st_db *db, const st_change *change) {
   st_user_before before;
   st_store_status status = st_user_row_find(db, change->id, &before);
   if (status == ST_STORE_OK) status = delete_user(db, change, &before.user.key);
@@ -241,5 +241,5 @@ static st_store_status make_deleted(st_db *db, const st_change *change) {
 st_store_status st_store_user_delete(st_store *store, const st_audit_context *context,
                                      const char *username, int64_t *sequence, char *error) {
   st_change change = st_transaction_change(context, username, sequence);
-  return st_transaction_run(store, make_deleted, &change, error);
+  return st_transaction_run(store, make_user_deleted, &change, error);
 }

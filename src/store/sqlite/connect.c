@@ -8,7 +8,7 @@
 #include "store/sqlite/sqlite.h"
 
 st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
-  static const char settings[] =
+  static const char connect_settings[] =
       "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
       "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
@@ -20,7 +20,8 @@ st_store_status st_sqlite_connect(const char *path, sqlite3 **db, char *error) {
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
       sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL) != SQLITE_OK ||
-      sqlite3_exec(*db, settings, NULL, NULL, NULL) != SQLITE_OK || !st_sqlite_add_functions(*db)) {
+      sqlite3_exec(*db, connect_settings, NULL, NULL, NULL) != SQLITE_OK ||
+      !st_sqlite_add_functions(*db)) {
     return st_sqlite_fail_db(error, path, *db, "open");
   }
   return ST_STORE_OK;

@@ -27,13 +27,13 @@
 #define AGAIN_MAX 50        /* times that a file which seems wrong is looked at */
 #define AGAIN_MS 10
 
-static const char *const suffixes[ST_SQLITE_FILES] = {"", "-wal", "-shm"};
+static const char *const file_suffixes[ST_SQLITE_FILES] = {"", "-wal", "-shm"};
 
 bool st_sqlite_name_files(st_sqlite *store) {
   bool ok = true;
   for (size_t i = 0; i < ST_SQLITE_FILES; i++) {
     char *name = NULL;
-    bool made = asprintf(&name, "%s%s", store->base.name, suffixes[i]) >= 0;
+    bool made = asprintf(&name, "%s%s", store->base.name, file_suffixes[i]) >= 0;
     store->files[i].name = made ? name : NULL;
     ok = ok && made;
   }

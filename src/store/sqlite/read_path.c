@@ -50,7 +50,7 @@ static bool is_answer(const st_sqlite_slot *held, const question *ask) {
                      : st_equal_secret(held->digest, ask->bytes, 32);
 }
 
-static st_store_status trouble(st_sqlite_reader *r, char *error) {
+static st_store_status read_failed(st_sqlite_reader *r, char *error) {
   (void)st_sqlite_fail_db(error, r->store->base.name, r->connection, "read");
   return ST_STORE_FAILED;
 }
@@ -83,7 +83,7 @@ static bool freshen(st_sqlite_reader *r, char *error) {
     r->data_version = version;
     r->generation++;
   }
-  if (!ok) (void)trouble(r, error);
+  if (!ok) (void)read_failed(r, error);
   return ok;
 }
 
@@ -92,7 +92,7 @@ static st_store_status read_row(st_sqlite_reader *r, sqlite3_stmt *row, const qu
                                 st_sqlite_slot *held, char *error) {
   int code = sqlite3_step(row);
   if (code == SQLITE_DONE) return ST_STORE_NOT_FOUND;
-  if (code != SQLITE_ROW) return trouble(r, error);
+  if (code != SQLITE_ROW) return read_failed(r, error);
   if (sqlite3_column_int64(row, ST_SQLITE_COL_REFUSED) != 0) return ST_STORE_REVOKED;
   held->generation = 0;
   if (!st_sqlite_take_key(row, &held->key) || !take_digest(row, held->digest) ||
@@ -111,7 +111,7 @@ static st_store_status read_key(st_sqlite_reader *r, const question *ask, st_sql
   int bound = ask->by_sub ? sqlite3_bind_text(row, 1, ask->bytes, ST_SUB_LEN, SQLITE_STATIC)
                           : sqlite3_bind_blob(row, 1, ask->bytes, 32, SQLITE_STATIC);
   st_store_status found =
-      bound == SQLITE_OK ? read_row(r, row, ask, held, error) : trouble(r, error);
+      bound == SQLITE_OK ? read_row(r, row, ask, held, error) : read_failed(r, error);
   st_sqlite_finish(row);
   return found;
 }
@@ -123,7 +123,7 @@ static st_store_status read_revoked(st_sqlite_reader *r, const char *sub, char *
   if (code == SQLITE_OK) code = sqlite3_step(row);
   st_store_status found = code == SQLITE_ROW    ? ST_STORE_REVOKED
                           : code == SQLITE_DONE ? ST_STORE_NOT_FOUND
-                                                : trouble(r, error);
+                                                : read_failed(r, error);
   st_sqlite_finish(row);
   return found;
 }

@@ -7,7 +7,7 @@
 
 #include "store/sqlite/sqlite.h"
 
-static st_store_status trouble(st_sqlite *store, char *error) {
+static st_store_status state_failed(st_sqlite *store, char *error) {
   return st_sqlite_fail_db(error, store->base.name, store->state, "read");
 }
 
@@ -18,7 +18,7 @@ static st_store_status open_state(st_sqlite *store, char *error) {
        !st_sqlite_set_read_wait(store->state, &store->state_wait) ||
        !st_sqlite_prepare(store->state, st_sqlite_state_sql, store->state_statements,
                           ST_SQLITE_STATE_COUNT))) {
-    (void)trouble(store, error);
+    (void)state_failed(store, error);
     for (size_t i = 0; i < ST_SQLITE_STATE_COUNT; i++) {
       (void)sqlite3_finalize(store->state_statements[i]);
       store->state_statements[i] = NULL;
@@ -40,7 +40,7 @@ static st_store_status read_state(st_sqlite *store, st_revocation_state *state, 
     st_store64(state->hash_key + 8, (uint64_t)sqlite3_column_int64(row, 2));
     *from = sqlite3_column_int64(row, 3);
   }
-  st_store_status status = ok ? ST_STORE_OK : trouble(store, error);
+  st_store_status status = ok ? ST_STORE_OK : state_failed(store, error);
   st_sqlite_finish(row);
   if (ok && (state->sequence < 1 || *from < 1)) {
     return st_sqlite_fail_damaged(error, store->base.name, "it has no sequence");
@@ -60,7 +60,7 @@ static st_store_status ask(st_sqlite *store, st_revocation_state *state, state_f
   st_store_status status = open_state(store, error);
   if (status == ST_STORE_OK &&
       st_sqlite_run(store->state_statements[ST_SQLITE_STATE_BEGIN]) != SQLITE_OK) {
-    status = trouble(store, error);
+    status = state_failed(store, error);
   }
   if (status == ST_STORE_OK) {
     status = read_state(store, state, &from, error);
@@ -121,7 +121,7 @@ static st_store_status read_rows(st_sqlite *store, rows *all, void (*take)(sqlit
       take(all->statement, item);
     }
   }
-  if (status == ST_STORE_OK && code != SQLITE_DONE) status = trouble(store, error);
+  if (status == ST_STORE_OK && code != SQLITE_DONE) status = state_failed(store, error);
   st_sqlite_finish(all->statement);
   return status;
 }
@@ -143,7 +143,8 @@ static st_store_status read_changes(st_sqlite *store, void *context, st_revocati
   rows *all = context;
   if (all->since < from || all->since > state->sequence) return ST_STORE_NOT_FOUND;
   all->statement = store->state_statements[ST_SQLITE_STATE_CHANGES];
-  if (sqlite3_bind_int64(all->statement, 1, all->since) != SQLITE_OK) return trouble(store, error);
+  if (sqlite3_bind_int64(all->statement, 1, all->since) != SQLITE_OK)
+    return state_failed(store, error);
   return read_rows(store, all, take_change, error);
 }
 

@@ -33,8 +33,8 @@ static const char *const migrations[] = {
     "  value INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
 
-    /* What the revocation data lists, and which hashes were touched at which sequence: complete
-     * from changes_from on. Whether a hash that was touched is listed, `listed` knows.
+    /* What the revocation data lists, and which hashes changed at which sequence: complete from
+     * changes_from on. `listed` knows whether a changed hash is listed.
      */
     "INSERT INTO facts (name, value) VALUES ('hash_key_0', random()), ('hash_key_1', random()),"
     "  ('sequence', 1), ('changes_from', 1);"
@@ -58,9 +58,9 @@ static const char *const migrations[] = {
     "  PRIMARY KEY (sequence, hash)"
     ") STRICT, WITHOUT ROWID;",
 
-    /* Users and sessions have rows among the keys: what they grant is asked for in the same way.
-     * The row of a session goes when no token of it can live, and what is known of it with it:
-     * hence the index by which `revoked` finds its rows.
+    /* Users and sessions have rows among the keys: what they grant is looked up in the same way.
+     * The row of a session goes when no token of it can live, with all that is kept of it: hence
+     * the index by which `revoked` finds its rows.
      */
     "ALTER TABLE keys ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind BETWEEN 0 AND 3);"
     "ALTER TABLE keys ADD COLUMN parent TEXT CHECK (length(parent) = 36);"
@@ -107,9 +107,9 @@ static const char *const migrations[] = {
     "  detail TEXT NOT NULL"
     ") STRICT;",
 
-    /* Who made a key or user and who disabled it: the id of a row, NULL for the command line. Who
-     * registered by himself, and whose password was set here after an import. For what was there
-     * before, the audit log knows it. keys_users finds users who were deleted, too.
+    /* Who made a key or user and who disabled it: the id of a row, NULL for the command line. Which
+     * users registered themselves, and whose password was set here after an import. The audit log
+     * knows it for older rows. keys_users finds users who were deleted, too.
      */
     "ALTER TABLE keys ADD COLUMN made_by TEXT CHECK (length(made_by) = 36);"
     "ALTER TABLE keys ADD COLUMN disabled_by TEXT CHECK (length(disabled_by) = 36);"
@@ -143,10 +143,10 @@ static const char *const migrations[] = {
     "  AND login IN (SELECT target FROM audit WHERE action = 'user.password');"
     "CREATE INDEX keys_made ON keys (made_by) WHERE made_by IS NOT NULL;",
 
-    /* When what is listed may go: `lived` counts the seconds that a server has lived through, and
-     * `lived_at` is what it was at the revocation. `given` are the sequences that this store gave,
-     * complete from given_from on. What was signed before that could be remembered may live for as
-     * long as without a configuration.
+    /* When what is listed may be purged: `lived` is the uptime of servers in seconds, and
+     * `lived_at` what it was at the revocation. `given` are the sequences that this store issued,
+     * complete from given_from on. What was signed before a longest life was kept may live as long
+     * as without a configuration.
      */
     "ALTER TABLE listed ADD COLUMN lived_at INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE given (sequence INTEGER NOT NULL PRIMARY KEY) STRICT;"

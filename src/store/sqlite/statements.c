@@ -1,6 +1,5 @@
-/* The text of the statements. What they are for is said where they are run, in src/store, and for
- * the last two tables in read_path.c and revocation_state.c. The tables are in schema.c.
- *
+/* The text of the statements. src/store says what they are for, where it runs them; read_path.c and
+ * revocation_state.c do so for the last two tables. The tables of the database are in schema.c;
  * row_set, derived and snapshot are tables of the connection alone, in memory (open.c).
  */
 #include "store/sqlite/sqlite.h"
@@ -18,7 +17,7 @@
   ", password, coalesce(imported, ''), locale, source, imported IS NOT NULL, " \
   "registered, own_password"
 
-/* Written as the partial indexes are, so that these serve. */
+/* Written like the conditions of the partial indexes, so that these are used. */
 #define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
 #define LIVING_OF_OWNER "FROM keys WHERE owner = ?1 AND " LIVING_KEY
 #define LIVING_OF_OWNER_2 "FROM keys WHERE owner = ?2 AND " LIVING_KEY
@@ -31,12 +30,15 @@
 #define FACT(name) "(SELECT value FROM facts WHERE name = '" name "')"
 #define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
 
-/* A token may have been signed by a clock that was ahead: the latest that is known of the row. */
+/* The latest time that is known of a row: a token may have been signed by a clock that was ahead.
+ */
 #define LATEST_CLOCK                          \
   "max(?1, keys.created_at, keys.changed_at," \
   " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
 
-/* What a hash is listed by whose sub is not known, or is none that fits: no sub has a `=`. */
+/* The name under which a hash is listed whose sub is unknown, or has another length. No sub has a
+ * `=`.
+ */
 #define NAMELESS(hash) "printf('=%016x%026d', " hash ", 0)"
 
 const char *const st_sqlite_control_sql[ST_SQLITE_CONTROL_COUNT] = {
@@ -203,7 +205,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                        " WHERE disabled = 0 AND " IN_SET,
 
     [ST_SQL_DERIVED_CLEAR] = "DELETE FROM temp.derived",
-    /* The row itself; of a user, the keys that he owns, and those that he made for himself. */
+    /* The row itself; of a user, also the user's keys, and the keys that these made for the user.
+     */
     [ST_SQL_DERIVED_ADD_BASE] =
         "WITH RECURSIVE base (id) AS (SELECT ?1"
         " UNION SELECT id " LIVING_OF_OWNER_2
@@ -253,7 +256,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [ST_SQL_LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
     [ST_SQL_LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
-    /* Of ?1 by the clock that revoked it, and of ?2 by the time that was lived. */
+    /* ?1: by the clock that revoked them; ?2: by uptime. */
     [ST_SQL_PURGE_LOG] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"
         " SELECT ?3, hash FROM listed WHERE revoked_at < ?1 AND lived_at < ?2",
