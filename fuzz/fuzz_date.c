@@ -45,12 +45,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     comes_back(seconds);
   }
   memcpy(copy, data, size);
-  if (st_duration_read(text, &seconds)) {
+  if (st_date_read_duration(text, &seconds)) {
     HOLD(seconds >= 0 && seconds <= SUBTOKEN_TIME_MAX && size <= 17);
     char out[32];
     st_writer writer = st_writer_on(out, sizeof out);
     st_write_int(&writer, seconds);
-    HOLD(st_duration_read((subtoken_text){out, writer.len}, &other) && other == seconds);
+    HOLD(st_date_read_duration((subtoken_text){out, writer.len}, &other) && other == seconds);
   }
   if (size >= sizeof seconds) {
     memcpy(&seconds, data, sizeof seconds);

@@ -63,8 +63,8 @@ static void check_canonical(subtoken_text url) {
   static st_entry entry;
   char again[SUBTOKEN_URL_MAX + 1];
   st_writer writer = st_writer_on(again, sizeof again);
-  HOLD(st_entry_read(url, &entry) == SUBTOKEN_FAULT_NONE);
-  st_entry_write(&writer, &entry);
+  HOLD(st_paths_read_entry(url, &entry) == SUBTOKEN_FAULT_NONE);
+  st_paths_write_entry(&writer, &entry);
   HOLD(st_text_equal(url, (subtoken_text){again, writer.len}));
 }
 

@@ -20,7 +20,7 @@ static void target_is_fixed(subtoken_text target, const st_path *path) {
   HOLD(subtoken_target_path(target, out, sizeof out, &len, &fault) == SUBTOKEN_OK);
   HOLD(fault == SUBTOKEN_FAULT_NONE && out[len] == '\0' && strlen(out) == len);
   if (len > SUBTOKEN_PATH_MAX) return; /* stars grew */
-  HOLD(st_target_read((subtoken_text){out, len}, &back) == SUBTOKEN_FAULT_NONE);
+  HOLD(st_paths_read_target((subtoken_text){out, len}, &back) == SUBTOKEN_FAULT_NONE);
   HOLD(back.len == path->len && memcmp(back.bytes, path->bytes, back.len) == 0);
   HOLD(subtoken_target_path((subtoken_text){out, len}, again, sizeof again, &again_len, NULL) ==
        SUBTOKEN_OK);
@@ -31,12 +31,12 @@ static void entry_is_fixed(const st_entry *entry) {
   static char out[SUBTOKEN_URL_MAX + 1], again[SUBTOKEN_URL_MAX + 1];
   static st_entry back;
   st_writer writer = st_writer_on(out, sizeof out);
-  st_entry_write(&writer, entry);
+  st_paths_write_entry(&writer, entry);
   HOLD(st_writer_end(&writer));
-  HOLD(st_entry_read((subtoken_text){out, writer.len}, &back) == SUBTOKEN_FAULT_NONE);
-  HOLD(st_entry_covers(&back, entry) && st_entry_covers(entry, &back));
+  HOLD(st_paths_read_entry((subtoken_text){out, writer.len}, &back) == SUBTOKEN_FAULT_NONE);
+  HOLD(st_paths_match_covers(&back, entry) && st_paths_match_covers(entry, &back));
   st_writer second = st_writer_on(again, sizeof again);
-  st_entry_write(&second, &back);
+  st_paths_write_entry(&second, &back);
   HOLD(second.len == writer.len && memcmp(out, again, writer.len) == 0);
 }
 
@@ -56,14 +56,14 @@ static void target_is_plain(subtoken_text target, const plain_path *plain, subto
   if (asked == 0) cpu = st_cpu_features();
   asked = 1;
   for (int twice = 0; twice < 2; twice++) {
-    HOLD(st_target_read_by(twice == 0 ? 0 : cpu, target, &path) == want);
+    HOLD(st_paths_read_target_by(twice == 0 ? 0 : cpu, target, &path) == want);
     if (want != SUBTOKEN_FAULT_NONE) continue;
     HOLD(path.len == plain->len && memcmp(path.bytes, plain->bytes, plain->len) == 0);
   }
   /* A target that starts like an entry passes as one by its prefix. */
   static plain_entry front;
-  size_t passed = st_entry_scan_prefix(cpu, target);
-  HOLD(passed == st_entry_scan_prefix(0, target) && passed <= target.len);
+  size_t passed = st_paths_scan_entry(cpu, target);
+  HOLD(passed == st_paths_scan_entry(0, target) && passed <= target.len);
   if (passed > 0 && passed <= SUBTOKEN_URL_MAX) {
     HOLD(plain_entry_read(target.data, passed, &front) == SUBTOKEN_FAULT_NONE);
   }
@@ -99,12 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   subtoken_text text[2];
   text[0] = fuzz_line(&rest);
   text[1] = fuzz_line(&rest);
-  subtoken_fault fault = st_target_read(target, &path);
+  subtoken_fault fault = st_paths_read_target(target, &path);
   bool target_good = fault == SUBTOKEN_FAULT_NONE, good[2];
   target_is_plain(target, &plain, plain_target(target.data, target.len, &plain));
   if (target_good) target_is_fixed(target, &path);
   for (int i = 0; i < 2; i++) {
-    good[i] = st_entry_read(text[i], &entry[i]) == SUBTOKEN_FAULT_NONE;
+    good[i] = st_paths_read_entry(text[i], &entry[i]) == SUBTOKEN_FAULT_NONE;
     HOLD((plain_entry_read(text[i].data, text[i].len, &plain_of[i]) == SUBTOKEN_FAULT_NONE) ==
          good[i]);
     if (good[i]) entry_is_plain(&entry[i], &plain_of[i]);
@@ -117,21 +117,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                  : SUBTOKEN_URL);
     if (!good[i]) continue;
     if (target_good) {
-      HOLD(st_entry_matches(&entry[i], method, &path) == match);
-      HOLD(st_entry_text_matches(text[i], method, &path) == match);
+      HOLD(st_paths_match_entry(&entry[i], method, &path) == match);
+      HOLD(st_paths_match_text(text[i], method, &path) == match);
     }
     entry_is_fixed(&entry[i]);
-    HOLD(st_entry_covers(&entry[i], &entry[i]));
-    if (target_good && st_entry_matches(&entry[i], method, &path)) {
+    HOLD(st_paths_match_covers(&entry[i], &entry[i]));
+    if (target_good && st_paths_match_entry(&entry[i], method, &path)) {
       backend_agrees(target, text[i]);
     }
   }
   if (good[0] && good[1]) {
-    HOLD(st_entry_covers(&entry[0], &entry[1]) == plain_covers(&plain_of[0], &plain_of[1]));
+    HOLD(st_paths_match_covers(&entry[0], &entry[1]) == plain_covers(&plain_of[0], &plain_of[1]));
   }
-  if (target_good && good[0] && good[1] && st_entry_covers(&entry[0], &entry[1]) &&
-      st_entry_matches(&entry[1], method, &path)) {
-    HOLD(st_entry_matches(&entry[0], method, &path));
+  if (target_good && good[0] && good[1] && st_paths_match_covers(&entry[0], &entry[1]) &&
+      st_paths_match_entry(&entry[1], method, &path)) {
+    HOLD(st_paths_match_entry(&entry[0], method, &path));
   }
   free(copy);
   return 0;

@@ -43,10 +43,10 @@ static void check_route(const subtoken_policy *policy, const st_policy_route *ro
   entry.path.bytes = path.data;
   entry.path.len = path.len;
   st_writer writer = st_writer_on(out, sizeof out);
-  st_entry_write(&writer, &entry);
+  st_paths_write_entry(&writer, &entry);
   HOLD(st_writer_end(&writer));
-  HOLD(st_entry_read((subtoken_text){out, writer.len}, &back) == SUBTOKEN_FAULT_NONE);
-  HOLD(st_entry_covers(&back, &entry) && st_entry_covers(&entry, &back));
+  HOLD(st_paths_read_entry((subtoken_text){out, writer.len}, &back) == SUBTOKEN_FAULT_NONE);
+  HOLD(st_paths_match_covers(&back, &entry) && st_paths_match_covers(&entry, &back));
 }
 
 static bool matches(const subtoken_policy *policy, const st_policy_route *route,
@@ -58,7 +58,7 @@ static bool matches(const subtoken_policy *policy, const st_policy_route *route,
   subtoken_text decoded = st_policy_path(policy, route);
   entry.path.bytes = decoded.data;
   entry.path.len = decoded.len;
-  return st_entry_matches(&entry, (subtoken_text){NULL, 0}, path);
+  return st_paths_match_entry(&entry, (subtoken_text){NULL, 0}, path);
 }
 
 static bool lists(const subtoken_policy *policy, const st_policy_route *route,
@@ -170,7 +170,7 @@ static void ask(const subtoken_policy *policy, subtoken_text method, subtoken_te
   static st_path path;
   subtoken_decision decision = SUBTOKEN_DECISION_DEFAULT;
   subtoken_result result = subtoken_policy_find(policy, method, target, flags, &decision);
-  bool good = st_target_read(target, &path) == SUBTOKEN_FAULT_NONE, any;
+  bool good = st_paths_read_target(target, &path) == SUBTOKEN_FAULT_NONE, any;
   HOLD(result == (good ? SUBTOKEN_OK : SUBTOKEN_BAD_TARGET));
   if (!good) {
     HOLD(decision.access == SUBTOKEN_ACCESS_DENIED && decision.needs_count == 0);

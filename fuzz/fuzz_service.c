@@ -499,9 +499,9 @@ static const credential *used(const st_reply *reply) {
 static bool covered(const subtoken_claims *parent, const st_entry *inner) {
   static st_entry outer;
   for (size_t i = 0; i < parent->url_count; i++) {
-    HOLD(st_entry_read(subtoken_claims_text(parent, parent->urls[i]), &outer) ==
+    HOLD(st_paths_read_entry(subtoken_claims_text(parent, parent->urls[i]), &outer) ==
          SUBTOKEN_FAULT_NONE);
-    if (st_entry_covers(&outer, inner)) return true;
+    if (st_paths_match_covers(&outer, inner)) return true;
   }
   return parent->every_url;
 }
@@ -528,7 +528,8 @@ static void check_made(subtoken_text token, const subtoken_claims *parent) {
     HOLD(st_claims_has_permission(parent, subtoken_claims_text(&child, child.permissions[i])));
   }
   for (size_t i = 0; i < child.url_count; i++) {
-    HOLD(st_entry_read(subtoken_claims_text(&child, child.urls[i]), &entry) == SUBTOKEN_FAULT_NONE);
+    HOLD(st_paths_read_entry(subtoken_claims_text(&child, child.urls[i]), &entry) ==
+         SUBTOKEN_FAULT_NONE);
     HOLD(covered(parent, &entry));
   }
   HOLD(st_text_equal(subtoken_claims_text(&child, child.sub),

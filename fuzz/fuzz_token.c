@@ -73,7 +73,7 @@ static void keeps_limits(const subtoken_claims *claims) {
   HOLD(claims->exp - claims->iat <= verifier.max_life && NOW < claims->exp + verifier.leeway);
   HOLD(claims->iat <= NOW + verifier.leeway && claims->nbf <= NOW + verifier.leeway);
   HOLD(subtoken_sub_valid(subtoken_claims_text(claims, claims->sub)));
-  HOLD(claims->sid.len == 0 || st_sid_valid(subtoken_claims_text(claims, claims->sid)));
+  HOLD(claims->sid.len == 0 || st_claims_sid_valid(subtoken_claims_text(claims, claims->sid)));
   HOLD(claims->permission_count <= 64 && claims->url_count <= 64);
   HOLD(claims->every_url == (claims->url_count == 0));
   for (size_t i = 0; i < claims->permission_count; i++) {
@@ -84,7 +84,7 @@ static void keeps_limits(const subtoken_claims *claims) {
     }
   }
   for (size_t i = 0; i < claims->url_count; i++) {
-    HOLD(st_entry_read(subtoken_claims_text(claims, claims->urls[i]), &entry) ==
+    HOLD(st_paths_read_entry(subtoken_claims_text(claims, claims->urls[i]), &entry) ==
          SUBTOKEN_FAULT_NONE);
   }
 }

@@ -134,7 +134,7 @@ static int64_t unit_seconds(char c) {
   return c == 's' ? 1 : c == 'm' ? 60 : c == 'h' ? 3600 : c == 'd' ? DAY : 0;
 }
 
-bool st_duration_read(subtoken_text text, int64_t *seconds) {
+bool st_date_read_duration(subtoken_text text, int64_t *seconds) {
   int64_t scale = text.len > 0 ? unit_seconds(text.data[text.len - 1]) : 0;
   if (scale != 0) {
     text.len--;

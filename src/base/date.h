@@ -19,7 +19,8 @@ bool st_date_read_day(subtoken_text text, int64_t *seconds) __attribute__((warn_
 
 /* A number of seconds, or a number with the unit s, m, h or d: `30d`. At most SUBTOKEN_TIME_MAX
  * seconds. */
-bool st_duration_read(subtoken_text text, int64_t *seconds) __attribute__((warn_unused_result));
+bool st_date_read_duration(subtoken_text text, int64_t *seconds)
+    __attribute__((warn_unused_result));
 
 /* `2019-12-25T20:34:56Z`, or with milliseconds `2019-12-25T20:34:56.000Z`. A year
  * past 9999 is written as the last second of 9999. */

@@ -136,7 +136,7 @@ static int feed_cmd_status(int argc, char **argv) {
       .command = "feed status", .help = help, .options = options, .words = words, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (arguments.word_count != 1) return st_options_usage(&arguments, "FILE is missing");
-  if (given.max_age != NULL && !st_duration_read(st_text(given.max_age), &settings.max_age)) {
+  if (given.max_age != NULL && !st_date_read_duration(st_text(given.max_age), &settings.max_age)) {
     return st_options_usage(&arguments, "--max-age must be seconds, or a number with s, m, h or d");
   }
   if (given.leeway != NULL && !st_input_leeway(given.leeway, &settings.leeway)) {

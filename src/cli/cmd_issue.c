@@ -56,7 +56,7 @@ static void issue_write_parameter(st_writer *query, const char *name, const char
 static bool issue_check_urls(st_params *params) {
   static st_entry entry;
   for (size_t i = 0; i < params->request.url_count; i++) {
-    subtoken_fault fault = st_entry_read(params->urls[i], &entry);
+    subtoken_fault fault = st_paths_read_entry(params->urls[i], &entry);
     if (fault == SUBTOKEN_FAULT_NONE) continue;
     snprintf(params->error, sizeof params->error, "urls: entry %zu: %s", i + 1,
              subtoken_fault_text(fault));

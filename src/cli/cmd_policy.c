@@ -35,7 +35,7 @@ static subtoken_text policy_written_path(const subtoken_policy *policy,
   entry.path.bytes = decoded.data;
   entry.path.len = decoded.len;
   st_writer writer = st_writer_on(out, SUBTOKEN_URL_MAX + 1);
-  st_entry_write(&writer, &entry);
+  st_paths_write_entry(&writer, &entry);
   return (subtoken_text){out, st_writer_end(&writer) ? writer.len : 0};
 }
 

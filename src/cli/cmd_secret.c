@@ -279,7 +279,7 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
       {"--data", NULL, &data_option}, {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = command, .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (kid != NULL && (!st_kid_valid(st_text(kid)) || kid[0] == '-')) {
+  if (kid != NULL && (!st_ring_kid_valid(st_text(kid)) || kid[0] == '-')) {
     return st_options_usage(
         &arguments, "--kid must be 1 to 64 characters A-Za-z0-9_-, and must not start with a dash");
   }

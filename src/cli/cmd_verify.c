@@ -50,7 +50,7 @@ typedef struct verify_question {
 
 static bool verify_read_time(subtoken_text text, int64_t *seconds) {
   return st_date_read(text, seconds) ||
-         (text.len > 0 && text.data[text.len - 1] <= '9' && st_duration_read(text, seconds));
+         (text.len > 0 && text.data[text.len - 1] <= '9' && st_date_read_duration(text, seconds));
 }
 
 static bool verify_read_needs(subtoken_text list, verify_question *asked) {
@@ -270,11 +270,13 @@ static const char *verify_apply(verify_options *given, subtoken_verifier *verifi
   if (given->leeway != NULL && !st_input_leeway(given->leeway, &verifier->leeway)) {
     return ST_LEEWAY_USAGE;
   }
-  if (given->max_life != NULL && !st_duration_read(st_text(given->max_life), &verifier->max_life)) {
+  if (given->max_life != NULL &&
+      !st_date_read_duration(st_text(given->max_life), &verifier->max_life)) {
     return "--max-life must be seconds, or a number with s, m, h or d";
   }
   given->feed.leeway = verifier->leeway;
-  if (given->max_age != NULL && !st_duration_read(st_text(given->max_age), &given->feed.max_age)) {
+  if (given->max_age != NULL &&
+      !st_date_read_duration(st_text(given->max_age), &given->feed.max_age)) {
     return "--max-age must be seconds, or a number with s, m, h or d";
   }
   if (given->max_size != NULL && !st_input_size(given->max_size, &given->feed.max_size)) {

@@ -19,12 +19,12 @@
 
 bool st_input_span(const char *text, int64_t *seconds) {
   subtoken_text span = st_text(text);
-  return span.len > 0 && span.data[span.len - 1] > '9' && st_duration_read(span, seconds);
+  return span.len > 0 && span.data[span.len - 1] > '9' && st_date_read_duration(span, seconds);
 }
 
 bool st_input_leeway(const char *text, int64_t *seconds) {
   int64_t read;
-  if (!st_duration_read(st_text(text), &read) || read > SUBTOKEN_LEEWAY_MAX) return false;
+  if (!st_date_read_duration(st_text(text), &read) || read > SUBTOKEN_LEEWAY_MAX) return false;
   *seconds = read;
   return true;
 }

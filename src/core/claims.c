@@ -19,7 +19,7 @@ bool subtoken_sub_valid(subtoken_text sub) {
   return sub.len >= 1 && sub.len <= SUBTOKEN_SUB_MAX && (st_text_class(sub) & ST_CHAR_NAME) != 0;
 }
 
-bool st_sid_valid(subtoken_text sid) {
+bool st_claims_sid_valid(subtoken_text sid) {
   return sid.len >= 1 && sid.len <= SUBTOKEN_SID_MAX && (st_text_class(sid) & ST_CHAR_NAME) != 0;
 }
 
@@ -121,7 +121,7 @@ static bool read_urls_claim(st_json *json, subtoken_claims *claims) {
   while (st_json_element(json)) {
     subtoken_text text;
     if (!st_json_string(json, &text) || claims->url_count == SUBTOKEN_URLS_MAX ||
-        st_entry_check(text) != SUBTOKEN_FAULT_NONE) {
+        st_paths_check_entry(text) != SUBTOKEN_FAULT_NONE) {
       return false;
     }
     claims->urls[claims->url_count++] = slice_of(claims, text);
@@ -154,7 +154,7 @@ static bool read_iss(st_json *json, subtoken_claims *claims) {
 
 static bool read_sid(st_json *json, subtoken_claims *claims) {
   subtoken_text text;
-  if (!st_json_string(json, &text) || !st_sid_valid(text)) return false;
+  if (!st_json_string(json, &text) || !st_claims_sid_valid(text)) return false;
   claims->sid = slice_of(claims, text);
   return true;
 }
@@ -265,7 +265,7 @@ subtoken_result subtoken_claims_set_sub(subtoken_claims *claims, subtoken_text s
 
 subtoken_result subtoken_claims_set_sid(subtoken_claims *claims, subtoken_text sid) {
   if (!st_claims_in_bounds(claims) || sid.data == NULL) return SUBTOKEN_INVALID_ARGUMENT;
-  if (!st_sid_valid(sid)) return SUBTOKEN_CLAIMS;
+  if (!st_claims_sid_valid(sid)) return SUBTOKEN_CLAIMS;
   return claims_added(st_claims_set_sid(claims, sid));
 }
 

@@ -39,6 +39,6 @@ const subtoken_text *st_claims_find_lacking(const subtoken_claims *claims,
                                             const subtoken_text *needs, size_t count);
 
 /* 1 to 64 characters A-Za-z0-9_-. */
-bool st_sid_valid(subtoken_text sid);
+bool st_claims_sid_valid(subtoken_text sid);
 
 #endif

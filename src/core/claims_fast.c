@@ -98,7 +98,7 @@ static bool fast_take_urls(scan *s, subtoken_claims *claims) {
   do {
     if (claims->url_count == SUBTOKEN_URLS_MAX || !fast_take(s, "\"")) return false;
     const char *from = s->at;
-    s->at += st_entry_scan_prefix(s->cpu, (subtoken_text){from, (size_t)(s->end - from)});
+    s->at += st_paths_scan_entry(s->cpu, (subtoken_text){from, (size_t)(s->end - from)});
     subtoken_slice slice = slice_from(s, from);
     if (slice.len == 0 || slice.len > SUBTOKEN_URL_MAX) return false;
     claims->urls[claims->url_count++] = slice;

@@ -43,7 +43,7 @@ static subtoken_result decide_path(const subtoken_claims *claims, subtoken_text 
   if (claims->every_url) return SUBTOKEN_OK;
   for (size_t i = 0; i < claims->url_count; i++) {
     subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
-    if (st_entry_text_matches(url, method, path)) return SUBTOKEN_OK;
+    if (st_paths_match_text(url, method, path)) return SUBTOKEN_OK;
   }
   return SUBTOKEN_URL;
 }
@@ -52,7 +52,8 @@ static subtoken_result decide_url(uint8_t cpu, const subtoken_claims *claims, su
                                   subtoken_text target) {
   st_path path;
   if (target.data == NULL) return claims->every_url ? SUBTOKEN_OK : SUBTOKEN_URL;
-  if (st_target_read_by(cpu, target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  if (st_paths_read_target_by(cpu, target, &path) != SUBTOKEN_FAULT_NONE)
+    return SUBTOKEN_BAD_TARGET;
   return decide_path(claims, method, &path);
 }
 
@@ -60,7 +61,8 @@ subtoken_result subtoken_url_match(const subtoken_claims *claims, subtoken_text 
                                    subtoken_text target) {
   if (!st_claims_in_bounds(claims)) return SUBTOKEN_INVALID_ARGUMENT;
   for (size_t i = 0; i < claims->url_count; i++) {
-    if (st_entry_check(subtoken_claims_text(claims, claims->urls[i])) != SUBTOKEN_FAULT_NONE) {
+    if (st_paths_check_entry(subtoken_claims_text(claims, claims->urls[i])) !=
+        SUBTOKEN_FAULT_NONE) {
       return SUBTOKEN_URL; /* no verifier would accept these claims */
     }
   }

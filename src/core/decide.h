@@ -7,7 +7,8 @@
 #include "core/paths.h"
 #include "subtoken/verify.h"
 
-/* path: the target of the request as st_target_read has read it, or NULL when it was not read yet.
+/* path: the target of the request as st_paths_read_target has read it, or NULL when it was not read
+ * yet.
  */
 subtoken_result st_decide(const subtoken_verifier *verifier, const subtoken_request *request,
                           const st_path *path, const subtoken_claims *claims)

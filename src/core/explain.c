@@ -332,10 +332,11 @@ void st_explain_fault(st_writer *w, subtoken_text target) {
   st_write_truncated(w, "target ");
   write_target(w, target, SUBTOKEN_BAD_TARGET);
   st_write_truncated(w, " is refused: ");
-  st_write_truncated(w, subtoken_fault_text(st_target_read(target, &path)));
+  st_write_truncated(w, subtoken_fault_text(st_paths_read_target(target, &path)));
   st_cutter cutter = {target, false};
   (void)st_cut(&cutter, '?', &target);
-  if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) st_write_truncated(w, ", in its query");
+  if (st_paths_read_target(target, &path) == SUBTOKEN_FAULT_NONE)
+    st_write_truncated(w, ", in its query");
 }
 
 static void explain_url(st_writer *w, const explained *e) {

@@ -35,8 +35,8 @@ static bool permissions_valid(uint8_t cpu, const subtoken_claims *claims) {
 static bool urls_valid(uint8_t cpu, const subtoken_claims *claims) {
   for (size_t i = 0; i < claims->url_count; i++) {
     subtoken_text url = subtoken_claims_text(claims, claims->urls[i]);
-    bool plain = url.len <= SUBTOKEN_URL_MAX && st_entry_scan_prefix(cpu, url) == url.len;
-    if ((!plain || url.len == 0) && st_entry_check(url) != SUBTOKEN_FAULT_NONE) return false;
+    bool plain = url.len <= SUBTOKEN_URL_MAX && st_paths_scan_entry(cpu, url) == url.len;
+    if ((!plain || url.len == 0) && st_paths_check_entry(url) != SUBTOKEN_FAULT_NONE) return false;
   }
   return true;
 }

@@ -86,7 +86,7 @@ static void read_member(st_json *json, subtoken_text name, header_facts *facts) 
     facts->typ_good = string_or_skip(json, &value) && st_text_is(value, "JWT");
   } else if (st_text_is(name, "kid")) {
     facts->has_kid = true;
-    facts->kid_good = string_or_skip(json, &facts->kid) && st_kid_valid(facts->kid);
+    facts->kid_good = string_or_skip(json, &facts->kid) && st_ring_kid_valid(facts->kid);
   } else {
     facts->forbidden = facts->forbidden || st_jws_forbidden(name);
     (void)st_json_skip(json); /* json keeps a failure */

@@ -45,7 +45,8 @@ static bool parent_covers(const subtoken_claims *parent, const st_entry *entry) 
   if (parent->every_url) return true;
   for (size_t i = 0; i < parent->url_count; i++) {
     subtoken_text url = subtoken_claims_text(parent, parent->urls[i]);
-    if (st_entry_read(url, &outer) == SUBTOKEN_FAULT_NONE && st_entry_covers(&outer, entry)) {
+    if (st_paths_read_entry(url, &outer) == SUBTOKEN_FAULT_NONE &&
+        st_paths_match_covers(&outer, entry)) {
       return true;
     }
   }
@@ -56,7 +57,7 @@ static bool parent_covers(const subtoken_claims *parent, const st_entry *entry) 
 static bool add_entry(subtoken_claims *child, const st_entry *entry) {
   char canonical[SUBTOKEN_URL_MAX + 1];
   st_writer writer = st_writer_on(canonical, sizeof canonical);
-  st_entry_write(&writer, entry);
+  st_paths_write_entry(&writer, entry);
   if (!st_writer_end(&writer)) return false;
   subtoken_text url = {canonical, writer.len};
   return st_claims_has_url(child, url) || st_claims_add_url(child, url);
@@ -76,7 +77,7 @@ static subtoken_result narrow_urls(const subtoken_claims *parent,
     subtoken_text url =
         request->has_urls ? request->urls[i] : subtoken_claims_text(parent, parent->urls[i]);
     report->url = i;
-    report->fault = st_entry_read(url, &entry);
+    report->fault = st_paths_read_entry(url, &entry);
     if (report->fault != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
     if (request->has_urls && !parent_covers(parent, &entry)) return SUBTOKEN_URL_WIDER;
     if (!add_entry(child, &entry)) return SUBTOKEN_TOO_LARGE;

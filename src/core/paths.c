@@ -191,11 +191,11 @@ static subtoken_fault check_query(subtoken_text query) {
   return SUBTOKEN_FAULT_NONE;
 }
 
-subtoken_fault st_target_read(subtoken_text target, st_path *path) {
-  return st_target_read_by(0, target, path);
+subtoken_fault st_paths_read_target(subtoken_text target, st_path *path) {
+  return st_paths_read_target_by(0, target, path);
 }
 
-subtoken_fault st_target_read_by(uint8_t cpu, subtoken_text target, st_path *path) {
+subtoken_fault st_paths_read_target_by(uint8_t cpu, subtoken_text target, st_path *path) {
   path->len = 0;
   if (target.len > SUBTOKEN_TARGET_MAX) return SUBTOKEN_FAULT_TOO_LONG;
   scan_result seen = scan_prefix(cpu, target);
@@ -296,17 +296,17 @@ static inline size_t method_len(subtoken_text text) {
   return at > 0 && at < text.len && text.data[at] == ':' ? at + 1 : 0;
 }
 
-size_t st_entry_scan_prefix(uint8_t cpu, subtoken_text text) {
+size_t st_paths_scan_entry(uint8_t cpu, subtoken_text text) {
   size_t star;
   return scan_entry(cpu, text, method_len(text), &star).len;
 }
 
-subtoken_fault st_entry_check(subtoken_text text) {
+subtoken_fault st_paths_check_entry(subtoken_text text) {
   st_entry entry;
-  return st_entry_read(text, &entry);
+  return st_paths_read_entry(text, &entry);
 }
 
-subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
+subtoken_fault st_paths_read_entry(subtoken_text text, st_entry *entry) {
   entry->path.len = 0;
   if (text.len > SUBTOKEN_URL_MAX) return SUBTOKEN_FAULT_TOO_LONG;
   size_t start = method_len(text), star;
@@ -324,7 +324,7 @@ subtoken_fault st_entry_read(subtoken_text text, st_entry *entry) {
   return SUBTOKEN_FAULT_NONE;
 }
 
-void st_path_write(st_writer *writer, const st_path *path) {
+void st_paths_write_path(st_writer *writer, const st_path *path) {
   static const char hex[] = "0123456789ABCDEF";
   subtoken_text rest = {path->bytes, path->len};
   while (rest.len > 0) {
@@ -343,11 +343,11 @@ void st_path_write(st_writer *writer, const st_path *path) {
   }
 }
 
-void st_entry_write(st_writer *writer, const st_entry *entry) {
+void st_paths_write_entry(st_writer *writer, const st_entry *entry) {
   if (entry->method.len > 0) {
     st_write_view(writer, entry->method);
     st_write_char(writer, ':');
   }
-  st_path_write(writer, &entry->path);
+  st_paths_write_path(writer, &entry->path);
   if (entry->wild) st_write_char(writer, '*');
 }

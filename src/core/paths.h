@@ -42,37 +42,37 @@ static inline int st_path_unescape(const char *at, const char *end) {
 }
 
 /* Cut off the query and read the path. SUBTOKEN_FAULT_NONE on success. */
-subtoken_fault st_target_read(subtoken_text target, st_path *path)
+subtoken_fault st_paths_read_target(subtoken_text target, st_path *path)
     __attribute__((warn_unused_result));
 /* cpu: subtoken_secret.cpu, or 0. */
-subtoken_fault st_target_read_by(uint8_t cpu, subtoken_text target, st_path *path)
+subtoken_fault st_paths_read_target_by(uint8_t cpu, subtoken_text target, st_path *path)
     __attribute__((warn_unused_result));
-subtoken_fault st_entry_read(subtoken_text text, st_entry *entry)
+subtoken_fault st_paths_read_entry(subtoken_text text, st_entry *entry)
     __attribute__((warn_unused_result));
 
-/* The fault that st_entry_read would return. */
-subtoken_fault st_entry_check(subtoken_text text) __attribute__((warn_unused_result));
+/* The fault that st_paths_read_entry would return. */
+subtoken_fault st_paths_check_entry(subtoken_text text) __attribute__((warn_unused_result));
 
 /* The length of the longest prefix that is a valid entry without a further check. 0 when there is
- * none; st_entry_read may accept the text all the same.
+ * none; st_paths_read_entry may accept the text all the same.
  */
-size_t st_entry_scan_prefix(uint8_t cpu, subtoken_text text) __attribute__((warn_unused_result));
+size_t st_paths_scan_entry(uint8_t cpu, subtoken_text text) __attribute__((warn_unused_result));
 
-bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path);
+bool st_paths_match_entry(const st_entry *entry, subtoken_text method, const st_path *path);
 
-/* The same for the text of an entry in which st_entry_check found no fault. */
-bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_path *path);
+/* The same for the text of an entry in which st_paths_check_entry found no fault. */
+bool st_paths_match_text(subtoken_text text, subtoken_text method, const st_path *path);
 
 /* Does outer allow all that inner allows? */
-bool st_entry_covers(const st_entry *outer, const st_entry *inner);
+bool st_paths_match_covers(const st_entry *outer, const st_entry *inner);
 
 /* The length of the front of the path that the decoded text of an entry matches, in which
  * ST_PATH_ANY matches one segment. path->len + 1 when it does not match.
  */
-size_t st_path_fit(subtoken_text pattern, const st_path *path);
+size_t st_paths_match_front(subtoken_text pattern, const st_path *path);
 
-void st_path_write(st_writer *writer, const st_path *path);
+void st_paths_write_path(st_writer *writer, const st_path *path);
 /* The canonical text, at most SUBTOKEN_URL_MAX for an entry that was read. */
-void st_entry_write(st_writer *writer, const st_entry *entry);
+void st_paths_write_entry(st_writer *writer, const st_entry *entry);
 
 #endif

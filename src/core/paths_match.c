@@ -9,7 +9,7 @@ static inline size_t segment_end(const st_path *path, size_t at) {
   return at;
 }
 
-size_t st_path_fit(subtoken_text pattern, const st_path *path) {
+size_t st_paths_match_front(subtoken_text pattern, const st_path *path) {
   size_t to = 0;
   for (size_t from = 0; from < pattern.len; from++) {
     if (pattern.data[from] == ST_PATH_ANY) {
@@ -26,7 +26,7 @@ size_t st_path_fit(subtoken_text pattern, const st_path *path) {
 /* The length of the front of the path that the path of an entry matches, or path->len + 1. */
 static size_t match_front(const st_entry *entry, const st_path *path) {
   const st_path *front = &entry->path;
-  if (entry->pattern) return st_path_fit((subtoken_text){front->bytes, front->len}, path);
+  if (entry->pattern) return st_paths_match_front((subtoken_text){front->bytes, front->len}, path);
   bool same = path->len >= front->len && memcmp(path->bytes, front->bytes, front->len) == 0;
   return same ? front->len : path->len + 1;
 }
@@ -43,7 +43,7 @@ static bool method_matches(subtoken_text wanted, subtoken_text method) {
          (st_text_is(wanted, "GET") && st_text_is(method, "HEAD"));
 }
 
-bool st_entry_matches(const st_entry *entry, subtoken_text method, const st_path *path) {
+bool st_paths_match_entry(const st_entry *entry, subtoken_text method, const st_path *path) {
   if (!method_matches(entry->method, method)) return false;
   return entry_matches_path(entry, path);
 }
@@ -80,8 +80,8 @@ static __attribute__((noinline)) size_t match_text_rest(subtoken_text text, cons
   return to;
 }
 
-/* st_path_fit for the text of a checked path as it is in a token: escaped, and with a star for a
- * whole segment. A decoded path never has a %. */
+/* st_paths_match_front for the text of a checked path as it is in a token: escaped, and with a star
+ * for a whole segment. A decoded path never has a %. */
 static inline size_t match_text(subtoken_text text, const st_path *path) {
   size_t to = shared_len(text, path);
   if (to == text.len) return to;
@@ -91,7 +91,7 @@ static inline size_t match_text(subtoken_text text, const st_path *path) {
   return match_text_rest(text, path, to);
 }
 
-bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_path *path) {
+bool st_paths_match_text(subtoken_text text, subtoken_text method, const st_path *path) {
   size_t colon = 0;
   if (text.data[0] != '/') {
     while (text.data[colon] != ':') colon++;
@@ -110,7 +110,7 @@ bool st_entry_text_matches(subtoken_text text, subtoken_text method, const st_pa
   return match_text(text, path) == path->len;
 }
 
-bool st_entry_covers(const st_entry *outer, const st_entry *inner) {
+bool st_paths_match_covers(const st_entry *outer, const st_entry *inner) {
   if (outer->method.len > 0 && !st_text_equal(outer->method, inner->method)) return false;
   /* A star of inner is a segment that only a star of outer matches. */
   if (!inner->wild) return entry_matches_path(outer, &inner->path);

@@ -60,7 +60,7 @@ static bool route_matches(const subtoken_policy *policy, const st_policy_route *
   subtoken_text front = st_policy_path(policy, route);
   size_t len = front.len;
   if (route->pattern) {
-    len = st_path_fit(front, path);
+    len = st_paths_match_front(front, path);
   } else if (len > path->len || memcmp(front.data, path->bytes, len) != 0) {
     return false;
   }
@@ -168,7 +168,7 @@ static subtoken_result find_decision(uint8_t cpu, const subtoken_policy *policy,
                                      st_path *path, subtoken_decision *decision) {
   size_t slots = 0;
   clear_decision(decision);
-  if (st_target_read_by(cpu, target, path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  if (st_paths_read_target_by(cpu, target, path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   if (policy->preflight && (flags & SUBTOKEN_POLICY_PREFLIGHT) != 0 &&
       st_text_is(method, "OPTIONS")) {
     decision->access = SUBTOKEN_ACCESS_PREFLIGHT;

@@ -193,7 +193,7 @@ static bool parse_path(st_policy_reader *r, draft *into, size_t name_at) {
   (void)name_at;
   into->path = value_offset(r);
   if (!st_json_string(&r->json, &text)) return refuse_syntax(r, "must be a string");
-  subtoken_fault fault = st_entry_read(text, &entry);
+  subtoken_fault fault = st_paths_read_entry(text, &entry);
   if (fault != SUBTOKEN_FAULT_NONE) {
     return refuse_value(r, into->path, text, subtoken_fault_text(fault), 0);
   }

@@ -89,7 +89,8 @@ subtoken_result subtoken_revocations_find(const subtoken_revocations *view, subt
 static subtoken_feed_result read_snapshot_head(const subtoken_ring *ring, const uint8_t *bytes,
                                                size_t len, subtoken_revocations *view,
                                                st_feed_head *head) {
-  subtoken_feed_result result = st_feed_head_read(ring, ST_SNAPSHOT_MAGIC, bytes, head);
+  subtoken_feed_result result =
+      st_revocations_format_read_head(ring, ST_SNAPSHOT_MAGIC, bytes, head);
   if (result != SUBTOKEN_FEED_OK) return result;
   view->count = st_load32(bytes + ST_SNAPSHOT_COUNT);
   uint8_t bits = st_snapshot_bits(view->count);

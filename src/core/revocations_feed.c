@@ -30,7 +30,8 @@ subtoken_feed_result subtoken_heartbeat_write(const subtoken_ring *ring,
   }
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_FEED_NO_SECRET;
   const subtoken_secret *secret = &ring->secrets[0];
-  st_feed_head_write(secret, ST_HEARTBEAT_MAGIC, heartbeat->sequence, heartbeat->time, out);
+  st_revocations_format_write_head(secret, ST_HEARTBEAT_MAGIC, heartbeat->sequence, heartbeat->time,
+                                   out);
   memcpy(out + ST_HEARTBEAT_DIGEST, heartbeat->digest, SUBTOKEN_MAC_LEN);
   st_hmac(secret, out, HEARTBEAT_SIGNED, out + HEARTBEAT_SIGNED);
   return SUBTOKEN_FEED_OK;
@@ -44,7 +45,8 @@ subtoken_feed_result subtoken_heartbeat_read(const subtoken_ring *ring, const vo
   memset(heartbeat, 0, sizeof *heartbeat);
   if (ring == NULL || (bytes == NULL && len > 0)) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   if (len != SUBTOKEN_HEARTBEAT_LEN) return SUBTOKEN_FEED_LENGTH;
-  subtoken_feed_result result = st_feed_head_read(ring, ST_HEARTBEAT_MAGIC, from, &head);
+  subtoken_feed_result result =
+      st_revocations_format_read_head(ring, ST_HEARTBEAT_MAGIC, from, &head);
   if (result != SUBTOKEN_FEED_OK) return result;
   if (from[ST_FEED_BITS] != 0 || head.time == 0) return SUBTOKEN_FEED_FORM;
   if (subtoken_mac_check(head.secret, from, HEARTBEAT_SIGNED, from + HEARTBEAT_SIGNED) !=

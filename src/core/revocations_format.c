@@ -17,15 +17,15 @@ bool st_revocations_format_is_zero(const uint8_t *bytes, size_t len) {
   return any == 0;
 }
 
-subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *magic,
-                                       const uint8_t *bytes, st_feed_head *head) {
+subtoken_feed_result st_revocations_format_read_head(const subtoken_ring *ring, const char *magic,
+                                                     const uint8_t *bytes, st_feed_head *head) {
   if (memcmp(bytes, magic, 8) != 0) return SUBTOKEN_FEED_MAGIC;
   if (st_load32(bytes + ST_FEED_VERSION) != 1) return SUBTOKEN_FEED_VERSION;
   uint64_t sequence = st_load64(bytes + ST_FEED_SEQUENCE), time = st_load64(bytes + ST_FEED_TIME);
   subtoken_text kid = {(const char *)bytes + ST_FEED_KID, bytes[ST_FEED_KID_LEN]};
   if (sequence == 0 || sequence > INT64_MAX || time > SUBTOKEN_TIME_MAX ||
       !st_revocations_format_is_zero(bytes + ST_FEED_ZERO, 2) ||
-      (kid.len > 0 && !st_kid_valid(kid)) ||
+      (kid.len > 0 && !st_ring_kid_valid(kid)) ||
       !st_revocations_format_is_zero(bytes + ST_FEED_KID + kid.len, SUBTOKEN_KID_MAX - kid.len)) {
     return SUBTOKEN_FEED_FORM;
   }
@@ -36,8 +36,8 @@ subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *ma
   return head->secret == NULL ? SUBTOKEN_FEED_KID : SUBTOKEN_FEED_OK;
 }
 
-void st_feed_head_write(const subtoken_secret *secret, const char *magic, int64_t sequence,
-                        int64_t time, uint8_t *bytes) {
+void st_revocations_format_write_head(const subtoken_secret *secret, const char *magic,
+                                      int64_t sequence, int64_t time, uint8_t *bytes) {
   memset(bytes, 0, ST_FEED_HEAD_LEN);
   memcpy(bytes, magic, 8);
   st_store32(bytes + ST_FEED_VERSION, 1);

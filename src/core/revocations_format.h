@@ -77,13 +77,13 @@ typedef struct st_feed_head {
 } st_feed_head;
 
 /* bytes has ST_FEED_HEAD_LEN bytes or more. */
-subtoken_feed_result st_feed_head_read(const subtoken_ring *ring, const char *magic,
-                                       const uint8_t *bytes, st_feed_head *head)
+subtoken_feed_result st_revocations_format_read_head(const subtoken_ring *ring, const char *magic,
+                                                     const uint8_t *bytes, st_feed_head *head)
     __attribute__((warn_unused_result));
 
 /* Writes zeros for the other fields. */
-void st_feed_head_write(const subtoken_secret *secret, const char *magic, int64_t sequence,
-                        int64_t time, uint8_t *bytes);
+void st_revocations_format_write_head(const subtoken_secret *secret, const char *magic,
+                                      int64_t sequence, int64_t time, uint8_t *bytes);
 
 bool st_revocations_format_is_zero(const uint8_t *bytes, size_t len);
 

@@ -116,7 +116,8 @@ subtoken_feed_result subtoken_revocations_write(const subtoken_ring *ring,
   uint8_t *bytes = out, bits = st_snapshot_bits(count);
   size_t size = subtoken_revocations_size(count), signed_len = size - SUBTOKEN_MAC_LEN;
   const subtoken_secret *secret = &ring->secrets[0];
-  st_feed_head_write(secret, ST_SNAPSHOT_MAGIC, header->sequence, header->made, bytes);
+  st_revocations_format_write_head(secret, ST_SNAPSHOT_MAGIC, header->sequence, header->made,
+                                   bytes);
   bytes[ST_FEED_BITS] = bits;
   st_store64(bytes + ST_SNAPSHOT_LEN, size);
   st_store32(bytes + ST_SNAPSHOT_COUNT, count);

@@ -15,7 +15,7 @@ const subtoken_secret *st_ring_find(const subtoken_ring *ring, subtoken_text kid
   return NULL;
 }
 
-bool st_kid_valid(subtoken_text kid) {
+bool st_ring_kid_valid(subtoken_text kid) {
   return kid.len >= 1 && kid.len <= SUBTOKEN_KID_MAX && (st_text_class(kid) & ST_CHAR_NAME) != 0;
 }
 
@@ -36,7 +36,7 @@ static const struct {
      "\x97\x66\x86\x45\x7c\x14\x91\xbe\x3a\x76\xdc\xea\x6c\x42\x71\x88"},
 };
 
-bool st_secret_weak(const void *secret, size_t len) {
+bool st_ring_secret_weak(const void *secret, size_t len) {
   const uint8_t *bytes = secret;
   for (size_t period = 1; period <= len / 2; period++) {
     if (memcmp(bytes, bytes + period, len - period) == 0) return true;
@@ -66,7 +66,7 @@ static void set_header(subtoken_secret *secret) {
 _Static_assert(sizeof(((subtoken_secret *)0)->header) >= ST_BASE64URL_LEN(36 + SUBTOKEN_KID_MAX),
                "a header with the longest kid has to fit");
 
-bool st_secret_fill(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
+bool st_ring_fill_secret(subtoken_secret *secret, subtoken_text kid, const void *key, size_t len) {
   memset(secret, 0, sizeof *secret);
   if (!st_hmac_key(secret, key, len)) return false;
   secret->kid_len = (uint8_t)kid.len;
@@ -80,11 +80,11 @@ subtoken_result subtoken_secret_set(subtoken_secret *secret, subtoken_text kid, 
   if (secret == NULL) return SUBTOKEN_INVALID_ARGUMENT;
   memset(secret, 0, sizeof *secret);
   if (bytes == NULL || (kid.data == NULL && kid.len > 0)) return SUBTOKEN_INVALID_ARGUMENT;
-  if (len < SUBTOKEN_SECRET_MIN || len > SUBTOKEN_SECRET_MAX || st_secret_weak(bytes, len)) {
+  if (len < SUBTOKEN_SECRET_MIN || len > SUBTOKEN_SECRET_MAX || st_ring_secret_weak(bytes, len)) {
     return SUBTOKEN_BAD_SECRET;
   }
-  if (kid.len > 0 && !st_kid_valid(kid)) return SUBTOKEN_BAD_KID;
-  return st_secret_fill(secret, kid, bytes, len) ? SUBTOKEN_OK : SUBTOKEN_BAD_SECRET;
+  if (kid.len > 0 && !st_ring_kid_valid(kid)) return SUBTOKEN_BAD_KID;
+  return st_ring_fill_secret(secret, kid, bytes, len) ? SUBTOKEN_OK : SUBTOKEN_BAD_SECRET;
 }
 
 subtoken_result subtoken_ring_add(subtoken_ring *ring, subtoken_text kid, const void *secret,

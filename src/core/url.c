@@ -10,11 +10,11 @@ subtoken_result subtoken_target_path(subtoken_text target, char *out, size_t out
   st_path path;
   if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
-  subtoken_fault found = st_target_read(target, &path);
+  subtoken_fault found = st_paths_read_target(target, &path);
   if (fault != NULL) *fault = found;
   if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
   st_writer writer = st_writer_on(out, out_size);
-  st_path_write(&writer, &path);
+  st_paths_write_path(&writer, &path);
   if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL;
   *out_len = writer.len;
   return SUBTOKEN_OK;
@@ -25,11 +25,11 @@ subtoken_result subtoken_url_canonical(subtoken_text text, char *out, size_t out
   st_entry entry;
   if (fault != NULL) *fault = SUBTOKEN_FAULT_NONE;
   if (!st_empty_out(out, out_size, out_len)) return SUBTOKEN_INVALID_ARGUMENT;
-  subtoken_fault found = st_entry_read(text, &entry);
+  subtoken_fault found = st_paths_read_entry(text, &entry);
   if (fault != NULL) *fault = found;
   if (found != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
   st_writer writer = st_writer_on(out, out_size);
-  st_entry_write(&writer, &entry);
+  st_paths_write_entry(&writer, &entry);
   if (!st_writer_end(&writer)) return SUBTOKEN_BUFFER_TOO_SMALL;
   *out_len = writer.len;
   return SUBTOKEN_OK;
@@ -39,16 +39,16 @@ subtoken_result subtoken_url_allows(subtoken_text text, subtoken_text method,
                                     subtoken_text target) {
   st_path path;
   st_entry entry;
-  if (st_entry_read(text, &entry) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
-  if (st_target_read(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
-  return st_entry_matches(&entry, method, &path) ? SUBTOKEN_OK : SUBTOKEN_URL;
+  if (st_paths_read_entry(text, &entry) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_URL;
+  if (st_paths_read_target(target, &path) != SUBTOKEN_FAULT_NONE) return SUBTOKEN_BAD_TARGET;
+  return st_paths_match_entry(&entry, method, &path) ? SUBTOKEN_OK : SUBTOKEN_URL;
 }
 
 subtoken_result subtoken_url_covers(subtoken_text outer, subtoken_text inner) {
   st_entry a, b;
-  if (st_entry_read(outer, &a) != SUBTOKEN_FAULT_NONE ||
-      st_entry_read(inner, &b) != SUBTOKEN_FAULT_NONE) {
+  if (st_paths_read_entry(outer, &a) != SUBTOKEN_FAULT_NONE ||
+      st_paths_read_entry(inner, &b) != SUBTOKEN_FAULT_NONE) {
     return SUBTOKEN_BAD_URL;
   }
-  return st_entry_covers(&a, &b) ? SUBTOKEN_OK : SUBTOKEN_URL_WIDER;
+  return st_paths_match_covers(&a, &b) ? SUBTOKEN_OK : SUBTOKEN_URL_WIDER;
 }

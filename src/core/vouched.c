@@ -22,7 +22,7 @@ subtoken_feed_result st_vouched_write(const subtoken_ring *ring, const st_vouche
   if (!vouched_in_bounds(vouched)) return SUBTOKEN_FEED_INVALID_ARGUMENT;
   if (ring->count == 0 || ring->secrets[0].header_len == 0) return SUBTOKEN_FEED_NO_SECRET;
   const subtoken_secret *secret = &ring->secrets[0];
-  st_feed_head_write(secret, MAGIC, vouched->sequence, 0, out);
+  st_revocations_format_write_head(secret, MAGIC, vouched->sequence, 0, out);
   st_store64(out + LIFE_AT, (uint64_t)vouched->life);
   st_hmac(secret, out, SIGNED, out + SIGNED);
   return SUBTOKEN_FEED_OK;
@@ -34,7 +34,7 @@ subtoken_feed_result st_vouched_read(const subtoken_ring *ring, const void *byte
   st_feed_head head;
   *vouched = (st_vouched){0, 0};
   if (len != ST_VOUCHED_LEN) return SUBTOKEN_FEED_LENGTH;
-  subtoken_feed_result result = st_feed_head_read(ring, MAGIC, from, &head);
+  subtoken_feed_result result = st_revocations_format_read_head(ring, MAGIC, from, &head);
   if (result != SUBTOKEN_FEED_OK) return result;
   uint64_t life = st_load64(from + LIFE_AT);
   if (from[ST_FEED_BITS] != 0 || head.time != 0 || life > SUBTOKEN_TIME_MAX ||

@@ -49,7 +49,7 @@ static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_
                                     int64_t most) {
   int64_t read = -1;
   if (cJSON_IsString(value)) {
-    if (!st_duration_read(st_text(value->valuestring), &read)) read = -1;
+    if (!st_date_read_duration(st_text(value->valuestring), &read)) read = -1;
   } else if (cJSON_IsNumber(value) && value->valuedouble >= 0 &&
              value->valuedouble <= (double)LIFE_MAX &&
              value->valuedouble == (double)(int64_t)value->valuedouble) {

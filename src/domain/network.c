@@ -26,7 +26,7 @@ bool st_network_read(subtoken_text text, st_network *network) {
     return false;
   }
   if (st_cut(&cutter, '/', &bits)) {
-    if (bits.len > 3 || !st_duration_read(bits, &count)) return false;
+    if (bits.len > 3 || !st_date_read_duration(bits, &count)) return false;
     count += least;
   }
   if (!cutter.done || count > most) return false;

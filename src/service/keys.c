@@ -124,7 +124,7 @@ static const st_problem *keys_take_expiry(st_context *c, const keys_manager *m,
   key->expires_at = ST_NEVER;
   if (field->given && !st_text_is(field->text, "never")) {
     bool unit = field->text.len > 0 && field->text.data[field->text.len - 1] > '9';
-    if (!unit || !st_duration_read(field->text, &life) || life < 1 || life > ST_NEVER / 2) {
+    if (!unit || !st_date_read_duration(field->text, &life) || life < 1 || life > ST_NEVER / 2) {
       return st_problem_parameter(
           &c->problem, "expires",
           "must be \"never\", or a number with s, m, h or d such as \"30d\"");

@@ -268,12 +268,12 @@ static void names_have_their_limits(void **state) {
     subtoken_text text = repeated("", 'a', len);
     CHECK(subtoken_permission_valid(text) == (len <= 64), "%zu", len);
     CHECK(subtoken_sub_valid(text) == (len <= 128), "%zu", len);
-    CHECK(st_sid_valid(text) == (len <= 64), "%zu", len);
+    CHECK(st_claims_sid_valid(text) == (len <= 64), "%zu", len);
     release(text);
   }
   assert_false(subtoken_permission_valid(ST_TEXT("")));
   assert_false(subtoken_sub_valid(ST_TEXT("")));
-  assert_false(st_sid_valid(ST_TEXT("")));
+  assert_false(st_claims_sid_valid(ST_TEXT("")));
   /* RFC 6749 section 3.3: %x21 / %x23-5B / %x5D-7E, here without the comma. */
   for (int c = 0; c < 256; c++) {
     char one = (char)c;
@@ -282,7 +282,7 @@ static void names_have_their_limits(void **state) {
     bool name = c != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
                                  c) != NULL;
     CHECK(subtoken_sub_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
-    CHECK(st_sid_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
+    CHECK(st_claims_sid_valid((subtoken_text){&one, 1}) == name, "byte %d", c);
   }
 }
 

@@ -272,7 +272,7 @@ static void durations_are_read_up_to_their_limit(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     int64_t value = 42;
-    bool good = read_as(st_duration_read, rows[i].text, &value);
+    bool good = read_as(st_date_read_duration, rows[i].text, &value);
     CHECK(good == (rows[i].seconds >= 0), "%s", rows[i].text);
     CHECK(value == (good ? rows[i].seconds : 42), "%s: %lld", rows[i].text, (long long)value);
   }

@@ -212,7 +212,7 @@ static void the_url_must_be_listed(void **state) {
         .size = sizeof request, .now = NOW, .method = method, .target = target};
     CHECK(st_decide(&verifier, &request, NULL, &claims) == rows[i].want, "row %zu", i);
     st_path path; /* that somebody has read before */
-    if (st_target_read(target, &path) == SUBTOKEN_FAULT_NONE) {
+    if (st_paths_read_target(target, &path) == SUBTOKEN_FAULT_NONE) {
       CHECK(st_decide(&verifier, &request, &path, &claims) == rows[i].want, "row %zu", i);
     }
     /* The url goes before the permissions. */

@@ -8,7 +8,7 @@
 static subtoken_fault target_fault(const char *data, size_t len) {
   subtoken_text target = exact(data, len);
   st_path path;
-  subtoken_fault fault = st_target_read(target, &path);
+  subtoken_fault fault = st_paths_read_target(target, &path);
   release(target);
   return fault;
 }
@@ -166,14 +166,14 @@ static void targets_at_their_limits_are_read(void **state) {
   st_path path;
   for (size_t len = SUBTOKEN_PATH_MAX - 1; len <= SUBTOKEN_PATH_MAX + 1; len++) {
     subtoken_text target = repeated("/", 'a', len - 1);
-    CHECK(st_target_read(target, &path) ==
+    CHECK(st_paths_read_target(target, &path) ==
               (len <= SUBTOKEN_PATH_MAX ? SUBTOKEN_FAULT_NONE : SUBTOKEN_FAULT_TOO_LONG),
           "%zu", len);
     release(target);
   }
   for (size_t len = SUBTOKEN_TARGET_MAX - 1; len <= SUBTOKEN_TARGET_MAX + 1; len++) {
     subtoken_text target = repeated("/?", 'a', len - 2);
-    CHECK(st_target_read(target, &path) ==
+    CHECK(st_paths_read_target(target, &path) ==
               (len <= SUBTOKEN_TARGET_MAX ? SUBTOKEN_FAULT_NONE : SUBTOKEN_FAULT_TOO_LONG),
           "%zu", len);
     release(target);
@@ -280,16 +280,17 @@ static void an_entry_is_canonical_or_refused(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text text = exact_string(rows[i].text);
     st_entry entry, again;
-    subtoken_fault fault = st_entry_read(text, &entry);
+    subtoken_fault fault = st_paths_read_entry(text, &entry);
     CHECK(fault == rows[i].fault, "%s: %s", rows[i].text, subtoken_fault_name(fault));
     if (fault == SUBTOKEN_FAULT_NONE) {
       char out[SUBTOKEN_URL_MAX + 1];
       st_writer writer = st_writer_on(out, sizeof out);
-      st_entry_write(&writer, &entry);
+      st_paths_write_entry(&writer, &entry);
       assert_true(st_writer_end(&writer));
       CHECK(strcmp(out, rows[i].canonical) == 0, "%s: %s", rows[i].text, out);
-      assert_int_equal(st_entry_read((subtoken_text){out, writer.len}, &again), 0);
-      CHECK(st_entry_covers(&entry, &again) && st_entry_covers(&again, &entry), "%s", rows[i].text);
+      assert_int_equal(st_paths_read_entry((subtoken_text){out, writer.len}, &again), 0);
+      CHECK(st_paths_match_covers(&entry, &again) && st_paths_match_covers(&again, &entry), "%s",
+            rows[i].text);
     }
     release(text);
   }
@@ -302,20 +303,20 @@ static void entries_at_their_limits_are_read(void **state) {
   for (size_t len = 1023; len <= 1025; len++) {
     subtoken_fault want = len <= 1024 ? SUBTOKEN_FAULT_NONE : SUBTOKEN_FAULT_TOO_LONG;
     subtoken_text plain = repeated("/", 'a', len - 1);
-    CHECK(st_entry_read(plain, &entry) == want, "%zu", len);
+    CHECK(st_paths_read_entry(plain, &entry) == want, "%zu", len);
     release(plain);
     subtoken_text method = repeated("GET:/", 'a', len - 5);
-    CHECK(st_entry_read(method, &entry) == want, "%zu", len);
+    CHECK(st_paths_read_entry(method, &entry) == want, "%zu", len);
     release(method);
     subtoken_text wild = repeated("/", 'a', len - 1);
     char *bytes = (char *)(uintptr_t)wild.data;
     bytes[len - 1] = '*';
     bytes[len - 2] = '/';
-    CHECK(st_entry_read(wild, &entry) == want, "%zu", len);
+    CHECK(st_paths_read_entry(wild, &entry) == want, "%zu", len);
     if (want == SUBTOKEN_FAULT_NONE) {
       char out[SUBTOKEN_URL_MAX + 1];
       st_writer writer = st_writer_on(out, sizeof out);
-      st_entry_write(&writer, &entry);
+      st_paths_write_entry(&writer, &entry);
       assert_true(st_writer_end(&writer));
       assert_int_equal(writer.len, len);
     }
@@ -328,9 +329,9 @@ static void entries_at_their_limits_are_read(void **state) {
   st_write_char(&writer, '/');
   for (int i = 0; i < 342; i++) st_write_literal(&writer, "%61");
   assert_int_equal(writer.len, 1027);
-  assert_int_equal(st_entry_read((subtoken_text){text, writer.len}, &entry),
+  assert_int_equal(st_paths_read_entry((subtoken_text){text, writer.len}, &entry),
                    SUBTOKEN_FAULT_TOO_LONG);
-  assert_int_equal(st_entry_read((subtoken_text){text, writer.len - 3}, &entry),
+  assert_int_equal(st_paths_read_entry((subtoken_text){text, writer.len - 3}, &entry),
                    SUBTOKEN_FAULT_NONE);
 }
 
@@ -343,7 +344,7 @@ static bool target_holds(const char *text, size_t len) {
   subtoken_text target = exact(text, len);
   subtoken_fault want = plain_target(text, len, &plain);
   for (int twice = 0; twice < 2; twice++) {
-    subtoken_fault got = st_target_read_by(twice == 0 ? 0 : this_cpu, target, &path);
+    subtoken_fault got = st_paths_read_target_by(twice == 0 ? 0 : this_cpu, target, &path);
     CHECK(got == want, "%.*s: %s, not %s", (int)len, text, subtoken_fault_name(got),
           subtoken_fault_name(want));
     if (want != SUBTOKEN_FAULT_NONE) continue;
@@ -359,8 +360,9 @@ static bool entry_holds(const char *text, size_t len) {
   static plain_entry plain;
   static st_entry entry;
   subtoken_text given = exact(text, len);
-  subtoken_fault want = plain_entry_read(text, len, &plain), got = st_entry_read(given, &entry);
-  CHECK(got == want && st_entry_check(given) == want, "%.*s: %s, not %s", (int)len, text,
+  subtoken_fault want = plain_entry_read(text, len, &plain),
+                 got = st_paths_read_entry(given, &entry);
+  CHECK(got == want && st_paths_check_entry(given) == want, "%.*s: %s, not %s", (int)len, text,
         subtoken_fault_name(got), subtoken_fault_name(want));
   if (want == SUBTOKEN_FAULT_NONE) {
     CHECK(entry.wild == plain.wild && entry.method.len == plain.method_len &&
@@ -369,8 +371,8 @@ static bool entry_holds(const char *text, size_t len) {
           "%.*s", (int)len, text);
     CHECK(plain_is(&plain, entry.path.bytes, entry.path.len, ST_PATH_ANY), "%.*s", (int)len, text);
   }
-  size_t passed = st_entry_scan_prefix(0, given);
-  CHECK(passed == st_entry_scan_prefix(this_cpu, given), "%.*s: %zu", (int)len, text, passed);
+  size_t passed = st_paths_scan_entry(0, given);
+  CHECK(passed == st_paths_scan_entry(this_cpu, given), "%.*s: %zu", (int)len, text, passed);
   CHECK(passed <= len, "%.*s: %zu", (int)len, text, passed);
   if (passed > 0 && passed <= SUBTOKEN_URL_MAX) {
     CHECK(plain_entry_read(text, passed, &plain) == SUBTOKEN_FAULT_NONE, "%.*s of %.*s",

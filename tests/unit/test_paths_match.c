@@ -92,9 +92,9 @@ static void entries_match_segment_by_segment(void **state) {
     subtoken_text text = exact_string(rows[i].entry), target = exact_string(rows[i].target);
     st_entry entry;
     st_path path;
-    assert_int_equal(st_entry_read(text, &entry), 0);
-    assert_int_equal(st_target_read(target, &path), 0);
-    CHECK(st_entry_matches(&entry, st_text(rows[i].method), &path) == rows[i].match,
+    assert_int_equal(st_paths_read_entry(text, &entry), 0);
+    assert_int_equal(st_paths_read_target(target, &path), 0);
+    CHECK(st_paths_match_entry(&entry, st_text(rows[i].method), &path) == rows[i].match,
           "%s %s under %s", rows[i].method, rows[i].target, rows[i].entry);
     release(text);
     release(target);
@@ -174,9 +174,9 @@ static void an_entry_covers_what_it_matches(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_text a = exact_string(rows[i].outer), b = exact_string(rows[i].inner);
     st_entry outer, inner;
-    assert_int_equal(st_entry_read(a, &outer), 0);
-    assert_int_equal(st_entry_read(b, &inner), 0);
-    CHECK(st_entry_covers(&outer, &inner) == rows[i].covers, "%s over %s", rows[i].outer,
+    assert_int_equal(st_paths_read_entry(a, &outer), 0);
+    assert_int_equal(st_paths_read_entry(b, &inner), 0);
+    CHECK(st_paths_match_covers(&outer, &inner) == rows[i].covers, "%s over %s", rows[i].outer,
           rows[i].inner);
     release(a);
     release(b);
@@ -236,25 +236,25 @@ static void all_entries_and_targets_agree_with_the_plain_reader(void **state) {
   size_t entry_count, target_count, matched = 0, covered = 0;
   named *some = list_of(&entry_count, true), *all = list_of(&target_count, false);
   for (size_t i = 0; i < entry_count; i++) {
-    assert_int_equal(st_entry_read(some[i].text, &entry), SUBTOKEN_FAULT_NONE);
+    assert_int_equal(st_paths_read_entry(some[i].text, &entry), SUBTOKEN_FAULT_NONE);
     for (size_t j = 0; j < target_count; j++) {
-      assert_int_equal(st_target_read_by(j % 2 == 0 ? 0 : this_cpu, all[j].text, &path), 0);
+      assert_int_equal(st_paths_read_target_by(j % 2 == 0 ? 0 : this_cpu, all[j].text, &path), 0);
       for (size_t m = 0; m < COUNT(methods); m++) {
         subtoken_text method = st_text(methods[m]);
         bool want = plain_matches(&some[i].plain, method.data, method.len, &all[j].path);
-        CHECK(st_entry_matches(&entry, method, &path) == want, "%s %.*s under %.*s: not %d",
+        CHECK(st_paths_match_entry(&entry, method, &path) == want, "%s %.*s under %.*s: not %d",
               methods[m], (int)all[j].text.len, all[j].text.data, (int)some[i].text.len,
               some[i].text.data, want);
-        CHECK(st_entry_text_matches(some[i].text, method, &path) == want,
+        CHECK(st_paths_match_text(some[i].text, method, &path) == want,
               "%s %.*s under the text %.*s: not %d", methods[m], (int)all[j].text.len,
               all[j].text.data, (int)some[i].text.len, some[i].text.data, want);
         matched += want;
       }
     }
     for (size_t j = 0; j < entry_count; j++) {
-      assert_int_equal(st_entry_read(some[j].text, &other), SUBTOKEN_FAULT_NONE);
+      assert_int_equal(st_paths_read_entry(some[j].text, &other), SUBTOKEN_FAULT_NONE);
       bool want = plain_covers(&some[i].plain, &some[j].plain);
-      CHECK(st_entry_covers(&entry, &other) == want, "%.*s over %.*s: not %d",
+      CHECK(st_paths_match_covers(&entry, &other) == want, "%.*s over %.*s: not %d",
             (int)some[i].text.len, some[i].text.data, (int)some[j].text.len, some[j].text.data,
             want);
       covered += want;

@@ -95,7 +95,7 @@ static void thousands_of_routes_are_found(void **state) {
       CHECK(strcmp(got, j == 0 ? want : "denied") == 0, "%s: %s", target, got);
       st_path path;
       size_t slots = 0;
-      assert_int_equal(st_target_read(st_text(target), &path), SUBTOKEN_FAULT_NONE);
+      assert_int_equal(st_paths_read_target(st_text(target), &path), SUBTOKEN_FAULT_NONE);
       (void)st_policy_lookup(policy, &path, &slots);
       worst = slots > worst ? slots : worst;
       total += slots;

@@ -279,7 +279,7 @@ static void many_templates_of(size_t depth, size_t letters, uint64_t seed) {
     }
     st_path path;
     size_t slots = 0;
-    assert_int_equal(st_target_read(st_text(target), &path), SUBTOKEN_FAULT_NONE);
+    assert_int_equal(st_paths_read_target(st_text(target), &path), SUBTOKEN_FAULT_NONE);
     uint32_t route = st_policy_lookup(policy, &path, &slots);
     const char *got = route > 0 ? paths[route - 1] : NULL;
     CHECK(got == best, "%s: %s, not %s", target, got, best);
@@ -336,7 +336,7 @@ static void no_more_than_256_places_of_stars_are_read(void **state) {
       snprintf(target + at, 8, "/%zx", way);
       snprintf(want, sizeof want, "token %zu n%zu", way + 1, way);
       assert_string_equal(said(policy, "GET", target, 0), way > 0 ? want : "denied");
-      assert_int_equal(st_target_read(st_text(target), &path), SUBTOKEN_FAULT_NONE);
+      assert_int_equal(st_paths_read_target(st_text(target), &path), SUBTOKEN_FAULT_NONE);
       (void)st_policy_lookup(policy, &path, &slots);
       CHECK(slots <= 4 * ways, "%zu slots", slots);
     }

@@ -169,7 +169,7 @@ static void random_grant(subtoken_claims *grant) {
   st_entry entry;
   for (size_t i = grant->every_url ? 0 : 1 + below(3); i-- > 0;) {
     subtoken_text url = random_path(40, true);
-    if (st_entry_read(url, &entry) == SUBTOKEN_FAULT_NONE) {
+    if (st_paths_read_entry(url, &entry) == SUBTOKEN_FAULT_NONE) {
       good = good && st_claims_add_url(grant, url);
     }
   }

@@ -31,10 +31,10 @@ static void periodic_secrets_are_weak(void **state) {
   for (int c = 0; c < 256; c++) {
     for (size_t len = 32; len <= 64; len++) {
       memset(secret, c, len);
-      CHECK(st_secret_weak(secret, len), "%d x %zu", c, len);
+      CHECK(st_ring_secret_weak(secret, len), "%d x %zu", c, len);
     }
     secret[31] = (uint8_t)(c + 1); /* one byte that differs: a secret, if a poor one */
-    assert_false(st_secret_weak(secret, 32));
+    assert_false(st_ring_secret_weak(secret, 32));
   }
   assert_int_equal(add("k", "abcabcabcabcabcabcabcabcabcabcabca", 34), SUBTOKEN_BAD_SECRET);
   assert_int_equal(add("k", "passwordpasswordpasswordpassword", 32), SUBTOKEN_BAD_SECRET);
@@ -50,7 +50,7 @@ static void periodic_secrets_are_weak(void **state) {
     assert_true(st_base64url_decode(st_text(published[i]), secret, sizeof secret, &len));
     assert_int_equal(add("p", secret, len), SUBTOKEN_BAD_SECRET);
     secret[0] ^= 1;
-    CHECK(!st_secret_weak(secret, len), "%zu", i);
+    CHECK(!st_ring_secret_weak(secret, len), "%zu", i);
   }
 }
 
@@ -88,7 +88,7 @@ static void a_kid_is_valid_and_not_taken(void **state) {
   }
   assert_null(st_ring_find(&ring, ST_TEXT("b")));
   assert_null(st_ring_find(&ring, ST_TEXT("a\0")));
-  assert_false(st_kid_valid(ST_TEXT("")));
+  assert_false(st_ring_kid_valid(ST_TEXT("")));
 }
 
 static void a_full_ring_takes_no_more(void **state) {

@@ -358,7 +358,7 @@ static subtoken_fault list_fault(const cJSON *entries) {
   if (count < 1 || count > SUBTOKEN_URLS_MAX) return SUBTOKEN_FAULT_COUNT;
   cJSON_ArrayForEach(entry, entries) {
     subtoken_text text = bytes_of(entry->valuestring);
-    subtoken_fault fault = st_entry_read(text, &unused);
+    subtoken_fault fault = st_paths_read_entry(text, &unused);
     release(text);
     if (fault != SUBTOKEN_FAULT_NONE) return fault;
   }
@@ -425,7 +425,7 @@ static void match_row(const cJSON *row) {
                                                         : SUBTOKEN_BAD_TARGET;
   CHECK(result == want, "%s: %s", id, subtoken_result_name(result));
   st_path path;
-  subtoken_fault fault = st_target_read(target, &path);
+  subtoken_fault fault = st_paths_read_target(target, &path);
   CHECK(strcmp(subtoken_fault_name(fault), reason != NULL ? reason : "none") == 0, "%s: %s", id,
         subtoken_fault_name(fault));
   release(target);
@@ -519,7 +519,7 @@ static void urls_params(void **state) {
 static void weak_ring(subtoken_ring *ring, const char *kid, const void *key, size_t len) {
   memset(ring, 0, sizeof *ring);
   ring->count = 1;
-  assert_true(st_secret_fill(&ring->secrets[0], st_text(kid), key, len));
+  assert_true(st_ring_fill_secret(&ring->secrets[0], st_text(kid), key, len));
 }
 
 static subtoken_result open_jws(const subtoken_ring *ring, subtoken_text token) {
