@@ -191,7 +191,7 @@ NAME ?=
 check-%: $(B)/tests/test_%
 	@SUBTOKEN_TESTS_NAME='$(NAME)' $<
 
-e2e-%: all deps-test
+e2e-%: all nginx-module $(B)/bench/verify | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
 unit: $(UNIT_BIN)

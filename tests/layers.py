@@ -18,7 +18,7 @@ import collections, os, re, subprocess, sys
 # What each folder may see, besides itself and the public headers (include/subtoken).
 LIBRARY = ["base", "core"]
 STORE = LIBRARY + ["domain", "os", "store"]
-OPERATIONS = STORE + ["store/sqlite", "store/postgres", "operations"]
+OPERATIONS = STORE + ["store/sqlite", "operations"]
 SEES = {
     "base": [],
     "core": ["base"],
@@ -28,7 +28,6 @@ SEES = {
     "service": LIBRARY + ["domain"],
     "store": LIBRARY + ["domain", "os"],
     "store/sqlite": STORE,
-    "store/postgres": STORE,
     "operations": OPERATIONS[:-1],
     "server": OPERATIONS + ["service", "feed"],
     "cli": OPERATIONS + ["service", "feed"],
@@ -40,7 +39,7 @@ ALSO = {
 }
 # The file that opens a store by its URI, and what it chooses from, as a main chooses a command: not
 # counted when folders are searched for circles.
-CHOICES = {("store/store", "store/sqlite/open"), ("store/store", "store/postgres/open")}
+CHOICES = {("store/store", "store/sqlite/open")}
 # Headers whose functions are defined in a higher folder: to call one is to see the header.
 PORTS = ["domain/store.h", "store/db.h"]
 # Of nginx's world: the structure by which nginx knows a module, which its files need to find theirs.
@@ -52,7 +51,6 @@ THIRD_PARTIES = [
     ("cJSON", r"cJSON\.h", r"cJSON_", ["domain/config"]),
     ("civetweb", r"civetweb", r"mg_", ["server/http", "server/connection"]),
     ("SQLite", r"sqlite3", r"sqlite3_", ["store/sqlite/"]),
-    ("libpq", r"(libpq|pg_)", r"PQ", ["store/postgres/"]),
     ("libcurl", r"curl/", r"curl_", ["cli/fetch"]),
     ("libargon2", r"argon2", r"argon2", ["operations/password"]),
     ("utf8proc", r"utf8proc", r"utf8proc_", ["operations/opaque_string"]),
@@ -223,6 +221,15 @@ def folder_edges(tree):
     return edges
 
 
+def check_drawing(root):
+    """SEES itself: each name is a folder, and it has no circle."""
+    for name in sorted({*SEES, *(seen for folders in SEES.values() for seen in folders)}):
+        if not os.path.isdir(os.path.join(root, "src", name)):
+            say("SEES of tests/layers.py names %s: there is no such folder in src" % name)
+    for part in circles({name: {seen: 1 for seen in SEES[name] if seen != name} for name in SEES}):
+        say("SEES of tests/layers.py has a circle: %s" % " ".join(part))
+
+
 def check_pure(tree):
     for file in sorted(tree.objects):
         if folder(file) not in LIBRARY or not os.path.exists(tree.objects[file]):
@@ -276,6 +283,7 @@ def check_third_parties(tree):
 def main():
     build, root = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "."
     tree = Tree(root, build)
+    check_drawing(root)
     check_arrows(tree)
     check_circles("files", tree.edges)
     check_circles("folders", folder_edges(tree))
@@ -285,6 +293,8 @@ def main():
     for problem in problems:
         print("layers: " + problem, file=sys.stderr)
     if problems:
+        print("layers: move the function to the lower file, pass what it needs as an argument, or give the\n"
+              "layers: type a header of its own (.github/CONTRIBUTING.md, Layers)", file=sys.stderr)
         sys.exit(1)
     print("layers: %d files see each other one way, and base and core stand alone" % len(tree.files))
 

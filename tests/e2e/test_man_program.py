@@ -40,13 +40,17 @@ def commands_and_options_are_those_of_the_program():
         usage = helped.get(command, "usage: subtoken %s\n" % command)
         words = re.match(r"usage: subtoken %s((?: [A-Z]+)*)" % command, usage).group(1).split()
         assert [w.upper() for w in re.findall(r"^\.Ar (\S+)", form, re.M)] == words, command
-    assert options == {c: set(re.findall(r"--([a-z-]+)", h)) for c, h in helped.items()}, options
+    known = {c: set(re.findall(r"--([a-z-]+)", h)) for c, h in helped.items()}
+    assert options == known, ("SYNOPSIS of subtoken.1 and the usage of the program differ: %s"
+                              % [(c, options.get(c), known.get(c)) for c in {*options, *known} if options.get(c) != known.get(c)])
     described = {}
     for block in re.split(r"^\.It Cm ", section("subtoken.1", "DESCRIPTION"), flags=re.M)[1:]:
         command = block.split("\n", 1)[0]
         assert command not in described, command
         described[command] = set(re.findall(r"^\.It Fl -([a-z-]+)", block, re.M))
-    assert described == {c: o - COMMON for c, o in options.items()}, described
+    known = {c: o - COMMON for c, o in options.items()}
+    assert described == known, ("DESCRIPTION and SYNOPSIS of subtoken.1 differ: %s"
+                                % [(c, described.get(c), known.get(c)) for c in {*described, *known} if described.get(c) != known.get(c)])
     every = set().union(*options.values(), {"help", "version"})
     for page in PAGES:
         for command, option in re.findall(r"\bNm subtoken Cm ([a-z -]+?) Fl -([a-z-]+)", PAGES[page]):
@@ -74,7 +78,7 @@ def settings():
 
 
 def settings_are_those_of_the_program():
-    config = source_with('{"sessions_per_key", read_')
+    config = source_with('{"sessions_per_key", config_read_')
     known = re.findall(r'^ +\{"(\w+)", read_\w+\}', config, re.M)
     described = re.findall(r"^\.It Ic (\S+)$", section("subtoken.conf.5", "SETTINGS"), re.M)
     table = settings()
@@ -85,7 +89,7 @@ def settings_are_those_of_the_program():
 
 
 def defaults_are_those_of_the_program():
-    config = source_with('{"sessions_per_key", read_')
+    config = source_with('{"sessions_per_key", config_read_')
     day = {"DAY": 86400}
     body = re.search(r"^void st_\w+_default\(st_settings \*settings\) \{\n(.*?)^\}", config, re.M | re.S).group(1)
     set_ = {n: eval(v, day) for n, v in re.findall(r"settings->(\w+) = ([\d *A-Z]+);", body)}
@@ -195,7 +199,8 @@ def calls_are_those_of_the_program():
         assert method in shown[path + key_id + rest], (method, path)
     covered = {path + key_id + rest for _, path, key_id, rest in described}
     covered |= set(re.findall(r"^\.Ss (/\S+)", text, re.M)) | {"/v2/authorize", "/v2/revocations", "/healthz", "/readyz"}
-    assert covered == set(shown), covered ^ set(shown)
+    assert covered == set(shown), ("in DESCRIPTION's list or under REQUESTS of subtoken_http.7, but not in both: %s"
+                                   % sorted(covered ^ set(shown)))
 
 
 # ---- the log ----
@@ -227,9 +232,9 @@ def events_are_those_of_the_program():
             continue
         known |= {w for found in re.findall(r'\breport\("(\w+)"\)|\*event = "(\w+)"|\\"event\\":\\"(\w+)', text)
                   for w in found if w}
-        for call in re.findall(r"\bst_log_event\(([^,]*),|\btell\(([^;]*);", text):
+        for call in re.findall(r"\bst_log_event\(([^,]*),|\bserve_log_result\(([^;]*);", text):
             known |= set(re.findall(r'"(\w+)"', "".join(call)))
-    ring = re.search(r"^const char \*st_\w*ring\w*load\(.*?^}", CODE, re.M | re.S).group(0)
+    ring = re.search(r"^const char \*st_keyring_file_read\(.*?^}", CODE, re.M | re.S).group(0)
     for answer in re.findall(r"\breturn ([^;]*);", ring):
         known |= set(re.findall(r'"(\w+)"', answer))
     known -= set(words("subtoken_admin.7", "Reasons")) - {"oom", "store_error", "store_rolled_back"}

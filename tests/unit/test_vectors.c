@@ -1,5 +1,5 @@
-/* The vector files: tests/vectors holds our own; those of others are run where they
- * lie (SUBTOKEN_SHARED_VECTORS, or ../shared/vectors) and skipped where they do not.
+/* The vector files: tests/vectors holds our own; SUBTOKEN_TESTS names a folder whose
+ * `vectors` are run instead, with what they have of others (third-party), which is skipped here.
  */
 #include "support.h"
 
@@ -41,8 +41,10 @@ static cJSON *load_own(const char *name) {
 
 /* NULL, and a line that says so, where the files of others are not at hand. */
 static cJSON *load_shared(const char *name) {
-  const char *shared = getenv("SUBTOKEN_SHARED_VECTORS");
-  cJSON *json = load(shared != NULL ? shared : "../shared/vectors", name);
+  const char *tests = getenv("SUBTOKEN_TESTS");
+  char directory[400];
+  snprintf(directory, sizeof directory, "%s/vectors", tests != NULL ? tests : "tests");
+  cJSON *json = load(directory, name);
   if (json == NULL) print_message("[  SKIPPED ] %s is not here\n", name);
   return json;
 }
