@@ -79,7 +79,7 @@ def settings():
 
 def settings_are_those_of_the_program():
     config = source_with('{"sessions_per_key", config_read_')
-    known = re.findall(r'^ +\{"(\w+)", read_\w+\}', config, re.M)
+    known = re.findall(r'^ +\{"(\w+)", config_read_\w+\}', config, re.M)
     described = re.findall(r"^\.It Ic (\S+)$", section("subtoken.conf.5", "SETTINGS"), re.M)
     table = settings()
     assert sorted(known) == sorted(described) == sorted(table) and len(known) > 10, (known, described, table)
