@@ -59,6 +59,73 @@ static int key_print_not_created(st_store_status status, const char *error) {
   }
 }
 
+typedef struct key_options {
+  const char *data, *name, *permissions, *expires, *owner, *hash;
+  bool json, owner_is_user;
+} key_options;
+
+static bool key_is_name(const char *text) {
+  return strlen(text) <= ST_NAME_MAX && st_utf8_valid(st_text(text));
+}
+
+static bool key_read_hash(const char *text, uint8_t digest[32]) {
+  size_t len;
+  return st_base64url_decode(st_text(text), digest, 32, &len) && len == 32;
+}
+
+static bool key_read_expires(const char *text, st_key *key) {
+  int64_t life;
+  if (text == NULL || strcmp(text, "never") == 0) return true;
+  if (!st_input_span(text, &life) || life < 1 || life > ST_NEVER / 2) return false;
+  key->expires_at = key->created_at + life;
+  return true;
+}
+
+/* The key as the options describe it; digest when there is a hash. NULL, or which option is wrong.
+ */
+static const char *key_read_options(const key_options *given, st_key *key, uint8_t digest[32]) {
+  const char *owner = given->owner != NULL ? given->owner : "";
+  if (given->owner_is_user && given->owner == NULL) return "--owner-user requires --owner";
+  if (given->name == NULL || given->permissions == NULL) {
+    return "--name and --permissions are required";
+  }
+  if (!st_permissions_read(given->permissions, key->permissions)) return ST_PERMISSIONS_FORM;
+  if (!key_is_name(given->name) || !key_is_name(owner)) {
+    return "--name and --owner must be UTF-8 of at most 256 bytes";
+  }
+  if (!key_read_expires(given->expires, key)) {
+    return "--expires must be never, or a number with s, m, h or d";
+  }
+  if (given->hash != NULL && !key_read_hash(given->hash, digest)) {
+    return "--hash must be the 43 characters that `subtoken key hash` printed";
+  }
+  key->owner_is_user = given->owner_is_user;
+  snprintf(key->name, sizeof key->name, "%s", given->name);
+  snprintf(key->owner, sizeof key->owner, "%s", owner);
+  return NULL;
+}
+
+/* digest: of the string to register, or NULL to make a key. */
+static int key_create_in(st_store *store, st_key *key, const uint8_t *digest, bool json) {
+  char error[ST_ERROR_MAX], who[ST_WHO_MAX], whole[ST_KEY_LEN + 1] = "";
+  st_audit_context context = st_input_audit_context(who);
+  st_store_status status = digest != NULL
+                               ? st_keys_register(store, &context, key, digest, error)
+                               : st_keys_create(store, &context, NULL, key, whole, error);
+  if (status != ST_STORE_OK) {
+    subtoken_wipe(whole, sizeof whole);
+    return key_print_not_created(status, error);
+  }
+  if (json) {
+    key_print_json(key, digest != NULL ? NULL : whole, key->created_at);
+    fputc('\n', stdout);
+  } else {
+    puts(digest != NULL ? key->id : whole);
+  }
+  subtoken_wipe(whole, sizeof whole);
+  return st_print_flush(ST_EXIT_DONE);
+}
+
 static int key_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
@@ -69,72 +136,29 @@ static int key_create(int argc, char **argv) {
       "--owner-user is required to confirm it.\n"
       "--hash registers a string of your own by its hash (see key hash), to be sent as\n"
       "X-API-Key; then the id is printed.";
-  const char *data_option = NULL, *name = NULL, *permissions = NULL, *expires = NULL, *owner = NULL,
-             *hash = NULL;
-  bool json = false, owner_is_user = false;
-  const st_option options[] = {{"--data", NULL, &data_option},
-                               {"--name", NULL, &name},
-                               {"--permissions", NULL, &permissions},
-                               {"--expires", NULL, &expires},
-                               {"--owner", NULL, &owner},
-                               {"--owner-user", &owner_is_user, NULL},
-                               {"--hash", NULL, &hash},
-                               {"--json", &json, NULL},
+  key_options given = {0};
+  const st_option options[] = {{"--data", NULL, &given.data},
+                               {"--name", NULL, &given.name},
+                               {"--permissions", NULL, &given.permissions},
+                               {"--expires", NULL, &given.expires},
+                               {"--owner", NULL, &given.owner},
+                               {"--owner-user", &given.owner_is_user, NULL},
+                               {"--hash", NULL, &given.hash},
+                               {"--json", &given.json, NULL},
                                {0}};
   st_arguments arguments = {.command = "key create", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  if (owner_is_user && owner == NULL) {
-    return st_options_usage(&arguments, "--owner-user requires --owner");
-  }
-  if (owner == NULL) owner = "";
-  if (name == NULL || permissions == NULL) {
-    return st_options_usage(&arguments, "--name and --permissions are required");
-  }
-  st_key key = {
-      .created_at = st_clock_now(), .expires_at = ST_NEVER, .owner_is_user = owner_is_user};
-  if (!st_permissions_read(permissions, key.permissions)) {
-    return st_options_usage(&arguments, ST_PERMISSIONS_FORM);
-  }
-  if (strlen(name) > ST_NAME_MAX || strlen(owner) > ST_NAME_MAX || !st_utf8_valid(st_text(name)) ||
-      !st_utf8_valid(st_text(owner))) {
-    return st_options_usage(&arguments, "--name and --owner must be UTF-8 of at most %d bytes",
-                            ST_NAME_MAX);
-  }
-  int64_t life = 0;
-  if (expires != NULL && strcmp(expires, "never") != 0) {
-    if (!st_input_span(expires, &life) || life < 1 || life > ST_NEVER / 2) {
-      return st_options_usage(&arguments, "--expires must be never, or a number with s, m, h or d");
-    }
-    key.expires_at = key.created_at + life;
-  }
-  snprintf(key.name, sizeof key.name, "%s", name);
-  snprintf(key.owner, sizeof key.owner, "%s", owner);
+  st_key key = {.created_at = st_clock_now(), .expires_at = ST_NEVER};
   uint8_t digest[32];
-  size_t digest_len;
-  if (hash != NULL && (!st_base64url_decode(st_text(hash), digest, sizeof digest, &digest_len) ||
-                       digest_len != sizeof digest)) {
-    return st_options_usage(&arguments,
-                            "--hash must be the 43 characters that `subtoken key hash` printed");
-  }
-  char error[ST_ERROR_MAX], whole[ST_KEY_LEN + 1];
+  const char *problem = key_read_options(&given, &key, digest);
+  if (problem != NULL) return st_options_usage(&arguments, "%s", problem);
   st_data_dir data;
   st_store *store;
-  int begun = st_data_dir_begin("key", data_option, true, &data, &store);
+  int begun = st_data_dir_begin("key", given.data, true, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
-  char who[ST_WHO_MAX];
-  st_audit_context context = st_input_audit_context(who);
-  st_store_status status = hash != NULL ? st_keys_register(store, &context, &key, digest, error)
-                                        : st_keys_create(store, &context, NULL, &key, whole, error);
+  int code = key_create_in(store, &key, given.hash != NULL ? digest : NULL, given.json);
   st_store_close(store);
-  if (status != ST_STORE_OK) return key_print_not_created(status, error);
-  if (json) {
-    key_print_json(&key, hash != NULL ? NULL : whole, key.created_at);
-    fputc('\n', stdout);
-  } else {
-    puts(hash != NULL ? key.id : whole);
-  }
-  subtoken_wipe(whole, sizeof whole);
-  return st_print_flush(ST_EXIT_DONE);
+  return code;
 }
 
 static int key_hash(int argc, char **argv) {
@@ -165,6 +189,24 @@ static int key_hash(int argc, char **argv) {
   return st_print_flush(ST_EXIT_DONE);
 }
 
+static void key_print_row(const st_key *key, bool json, bool first, int64_t now) {
+  if (json) {
+    fputs(first ? "\n" : ",\n", stdout);
+    key_print_json(key, NULL, now);
+    return;
+  }
+  if (first) {
+    st_print_heading(
+        "ID                                    STATE      EXPIRES               "
+        "PERMISSIONS  NAME");
+  }
+  printf("%s  %-9s  ", key->id, st_key_json_state(key, now));
+  key_print_expiry(key, DATE_WIDTH);
+  printf("  %s  ", key_permissions_text(key));
+  st_print_text(stdout, st_text(key->name));
+  fputc('\n', stdout);
+}
+
 static int key_list(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key list [--data DIR] [--json]\n"
@@ -187,23 +229,7 @@ static int key_list(int argc, char **argv) {
   if (json) fputc('[', stdout);
   while (count == PAGE && (status = st_store_key_list(store, NULL, after, PAGE, keys, &count,
                                                       error)) == ST_STORE_OK) {
-    for (size_t i = 0; i < count; i++, first = false) {
-      if (json) {
-        fputs(first ? "\n" : ",\n", stdout);
-        key_print_json(&keys[i], NULL, now);
-        continue;
-      }
-      if (first) {
-        st_print_heading(
-            "ID                                    STATE      EXPIRES               "
-            "PERMISSIONS  NAME");
-      }
-      printf("%s  %-9s  ", keys[i].id, st_key_json_state(&keys[i], now));
-      key_print_expiry(&keys[i], DATE_WIDTH);
-      printf("  %s  ", key_permissions_text(&keys[i]));
-      st_print_text(stdout, st_text(keys[i].name));
-      fputc('\n', stdout);
-    }
+    for (size_t i = 0; i < count; i++, first = false) key_print_row(&keys[i], json, first, now);
     if (count > 0) memcpy(after, keys[count - 1].id, sizeof after);
   }
   st_store_close(store);
