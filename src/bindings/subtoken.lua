@@ -33,21 +33,20 @@ A thin face over libsubtoken, whose headers are the manual. In nginx:
     ngx.var.sub = verdict.claims.sub
   }
 
-That a sub is not in the list says something only while the list is whole and kept up. So
-whoever fills it, with `lua_shared_dict revoked 1m;` and in a timer, say, adds each sub by
-safe_set(sub, true), which pushes no other out when memory is short, as set, add and incr
-do; and when every one of them has answered true sets the mark, which is no sub, for a
-while: safe_set(":fresh", true, 60), and again before that has passed. After a restart, when
-memory is short, or when nothing comes in any more, the mark is missing and all is closed.
+A sub that is not in the list is good only while the list is complete and up to date. Fill it
+(`lua_shared_dict revoked 1m;`, in a timer, for example) with safe_set(sub, true), which drops
+no other entry when memory is short; set, add and incr do. When every call has returned true,
+set the mark, which is no sub, for a while: safe_set(":fresh", true, 60), and again before
+that time has passed. After a restart, when memory is short, or when nothing comes in any
+more, the mark is missing and every token is refused.
 
 Mistakes deny: a verifier that was not told about revocations answers feed_stale to every
-good token, and so does a `revoked` that raises an error or gives an answer of no meaning.
-A name that means nothing, a list with a hole and a string that is none are errors. But a
+good token, and so does a `revoked` that raises an error or returns anything but true, false and
+nil. An unknown name, a list with a hole and a value that is no string are errors. But a
 table is always true in Lua: test verdict.ok, never the verdict itself. And { nil } is { },
 which cannot be told apart: needs = { config.misspelt } needs nothing.
 
-Tables that are handed in are plain ones, without a metatable: what is behind one cannot be
-looked through for names that mean nothing.
+Tables that are passed in must have no metatable: unknown names behind one could not be found.
 
 `target` is the request target as it stood on the request line, undecoded, with its query.
 Strings are bytes. An object serves one Lua state, as all of Lua does; in it any number of
@@ -200,7 +199,7 @@ local function candidates()
   local named = os.getenv "SUBTOKEN_LIBRARY" -- in nginx only with `env SUBTOKEN_LIBRARY;`
   if named and named ~= "" then return { named } end
   -- PREFIX/share/lua/5.1/subtoken.lua and PREFIX/lib/libsubtoken.so.0.1. From anywhere else,
-  -- and from a path that hangs on where the process stands, nothing is concluded.
+  -- and from a path that depends on the working directory, nothing is concluded.
   local prefix = debug.getinfo(1, "S").source:match "^@(/.*)share/lua/5%.1/[^/]+$"
   if prefix and prefix:sub(-1) == "/" then
     return { prefix .. "lib/" .. SONAME, SONAME }
@@ -228,7 +227,7 @@ end
 
 -- load(path): load libsubtoken from path, else from $SUBTOKEN_LIBRARY, else from the
 -- PREFIX under whose share/lua/5.1 this file lies, else where the system finds it. The first
--- use of anything here does it. An error when there is none, or not of our version.
+-- call of any function does it. An error when there is none, or none of this version.
 function M.load(path)
   if C then
     if path and path ~= loaded_from then error("subtoken: " .. loaded_from .. " is loaded", 2) end
@@ -276,7 +275,7 @@ end
 
 local function is_text(value, what, level)
   if value ~= nil and type(value) ~= "string" then
-    error("subtoken: " .. what .. " is a string", level + 1)
+    error("subtoken: " .. what .. " must be a string", level + 1)
   end
 end
 
@@ -289,14 +288,14 @@ local function set(text, value)
   end
 end
 
--- Is every name in the table one of these?
-local function only(value, names, what, level)
+-- An error unless every name in the table is one of these.
+local function check_names(value, names, what, level)
   if type(value) ~= "table" or getmetatable(value) ~= nil then
-    error("subtoken: " .. what .. " is a plain table", level + 1)
+    error("subtoken: " .. what .. " must be a table without a metatable", level + 1)
   end
   for name in pairs(value) do
     if not names[name] then
-      error("subtoken: " .. what .. " has no " .. tostring(name), level + 1)
+      error("subtoken: " .. what .. " has no member " .. tostring(name), level + 1)
     end
   end
 end
@@ -304,13 +303,13 @@ end
 -- How many strings are in the list: as many as it has keys, when none of 1 to n is missing.
 local function count(list, what, level)
   if type(list) ~= "table" or getmetatable(list) ~= nil then
-    error("subtoken: " .. what .. " is a table, a plain list of strings", level + 1)
+    error("subtoken: " .. what .. " must be a list of strings, without a metatable", level + 1)
   end
   local n = 0
   for _ in pairs(list) do n = n + 1 end
   for i = 1, n do
     if type(list[i]) ~= "string" then
-      error("subtoken: " .. what .. " is a list of strings, from 1 and without holes", level + 1)
+      error("subtoken: " .. what .. " must be a list of strings, from 1 and without holes", level + 1)
     end
   end
   return n
@@ -361,18 +360,18 @@ local function ring_of(buffers)
   local raw = ffi.gc(ffi.new "subtoken_ring", wipe)
   local code = C.subtoken_ring_read(raw, buffers.a, buffers.out_len)
   local line = tonumber(buffers.out_len[0])
-  local words = ffi.string(C.subtoken_ring_error(buffers.a, line, code))
+  local message = ffi.string(C.subtoken_ring_error(buffers.a, line, code))
   release(buffers)
-  if code ~= codes.ok then return nil, results[code].name, line, words end
+  if code ~= codes.ok then return nil, results[code].name, line, message end
   return setmetatable({ raw = raw }, Ring)
 end
 
 -- ring(text): the signing secrets, from the content of a secrets file; or nil, the name of
--- what is wrong, the number of the line, and a sentence to say behind it. Wiped when it is collected; Lua cannot wipe
--- the text.
+-- what is wrong, the number of the line, and text that says it. Wiped when it is collected;
+-- Lua cannot wipe the text.
 function M.ring(text)
   M.load()
-  if type(text) ~= "string" then error("subtoken: the text of a ring is a string", 2) end
+  if type(text) ~= "string" then error("subtoken: the text of a ring must be a string", 2) end
   local buffers = acquire()
   buffers.text_a = text
   set(buffers.a, text)
@@ -405,7 +404,7 @@ local function refusal(fd)
   end
 end
 
--- The number of bytes; or nil and why not.
+-- The number of bytes; or nil and an error.
 local function read_all(fd, memory)
   local size = 0
   while size < RING_FILE_MAX do
@@ -426,13 +425,13 @@ end
 function M.read_ring(path)
   M.load()
   if type(path) ~= "string" or path:find("\0", 1, true) then
-    error("subtoken: a path is a string without NUL", 2)
+    error("subtoken: a path must be a string without NUL", 2)
   end
   if ffi.os ~= "Linux" or not STATX then
-    return nil, path .. ": who may read a file cannot be seen on this system: make sure, read it"
-      .. " and give its text to subtoken.ring"
+    return nil, path .. ": cannot see on this system who may read the file: make sure, read it,"
+      .. " and pass its text to subtoken.ring"
   end
-  -- Whoever opened a FIFO to read would wait.
+  -- To open a FIFO would wait for a writer.
   local fd = ffi.C.subtoken_posix_open(path, READ_NONBLOCK_CLOEXEC)
   if fd < 0 then return nil, path .. ": " .. errno() end
   local memory = ffi.new("char[?]", RING_FILE_MAX)
@@ -457,7 +456,7 @@ local Secret = named "secret"
 -- secret(bytes): one secret of 32 to 64 bytes, set up to make MACs; or nil and a name.
 function M.secret(bytes)
   M.load()
-  if type(bytes) ~= "string" then error("subtoken: a secret is a string", 2) end
+  if type(bytes) ~= "string" then error("subtoken: a secret must be a string", 2) end
   local raw = ffi.gc(ffi.new "subtoken_secret", wipe)
   local code = C.subtoken_secret_set(raw, ffi.new "subtoken_text", bytes, #bytes)
   if code ~= codes.ok then return nil, results[code].name end
@@ -474,7 +473,7 @@ end
 function M.mac(secret, data)
   local by, err = secret_of(secret)
   if not by then return nil, err end
-  if type(data) ~= "string" then error("subtoken: data is a string", 2) end
+  if type(data) ~= "string" then error("subtoken: data must be a string", 2) end
   local out = ffi.new "uint8_t[32]"
   local code = C.subtoken_mac_compute(by.raw, data, #data, out)
   if code ~= codes.ok then return nil, results[code].name end
@@ -486,7 +485,7 @@ end
 function M.mac_check(secret, data, mac)
   local by, err = secret_of(secret)
   if not by then return false, err end
-  if type(data) ~= "string" then error("subtoken: data is a string", 2) end
+  if type(data) ~= "string" then error("subtoken: data must be a string", 2) end
   if type(mac) ~= "string" or #mac ~= MAC_LEN then return false, "mac" end
   local code = C.subtoken_mac_check(by.raw, data, #data, mac)
   return code == codes.ok, results[code].name
@@ -497,7 +496,7 @@ end
 local function seconds(value, otherwise, what)
   if value == nil then return otherwise end
   if type(value) ~= "number" or value ~= math.floor(value) or value < 0 or value > TIME_MAX then
-    error("subtoken: " .. what .. " is whole seconds, 0 to 2^53-1", 3)
+    error("subtoken: " .. what .. " must be whole seconds, 0 to 2^53-1", 3)
   end
   return value
 end
@@ -506,13 +505,13 @@ local function clock()
   return ngx and ngx.time and ngx.time() or os.time()
 end
 
-local askable = { now = true, method = true, target = true, needs = true }
+local request_names = { now = true, method = true, target = true, needs = true }
 
 -- The code of the rule that decided, as if nothing were revoked. The buffers have the claims and the
 -- arguments. level is that of the caller, for errors.
 local function call(self, buffers, token, asked, level)
   if getmetatable(self) ~= "verifier" then error("subtoken: call it as verifier:verify", level) end
-  only(asked, askable, "what is asked", level)
+  check_names(asked, request_names, "the request", level)
   local now, method, target, needs = asked.now, asked.method, asked.target, asked.needs
   is_text(token, "a token", level)
   is_text(method, "method", level)
@@ -541,7 +540,7 @@ local function check_revoked(self, sub, code)
   if revoked == false then return code end
   if revoked == true then return codes.revoked end
   if revoked == nil then return codes.feed_stale end
-  return codes.feed_stale, "revoked answers true, false or nil, not a " .. type(revoked)
+  return codes.feed_stale, "revoked must return true, false or nil, not a " .. type(revoked)
 end
 
 -- `revoked` is called from here and not by the library: a callback out of C is slow, cannot
@@ -578,31 +577,31 @@ Verifier.__index = methods
 -- verifier { ring =, leeway = 60 (3600 at most), max_life = 365 days, iss =, aud =, and either
 --   revoked = function(sub): true when it is revoked, false when it is known to be good,
 --     nil when that cannot be known (feed_stale, as is any other answer and an error),
---   or without_revocations = true: accept that deleted parents are not noticed }
+--   or without_revocations = true: tokens of deleted keys are accepted }
 -- iss and aud are the issuer and the audience that a token must name.
-local known = {
+local verifier_names = {
   ring = true, leeway = true, max_life = true, iss = true, aud = true, revoked = true,
   without_revocations = true,
 }
 
 function M.verifier(options)
-  only(options, known, "a verifier", 2)
+  check_names(options, verifier_names, "a verifier", 2)
   if getmetatable(options.ring) ~= "ring" then error("subtoken: a verifier needs a ring", 2) end
   local revoked, without = options.revoked, options.without_revocations
   if revoked ~= nil and type(revoked) ~= "function" then
-    error("subtoken: revoked is a function", 2)
+    error("subtoken: revoked must be a function", 2)
   end
   if revoked ~= nil and without then
-    error("subtoken: either revoked or without_revocations", 2)
+    error("subtoken: revoked and without_revocations exclude each other", 2)
   end
   local iss, aud = options.iss, options.aud
   is_text(iss, "iss", 2)
   is_text(aud, "aud", 2)
-  if iss == "" or aud == "" then error("subtoken: iss and aud are not empty", 2) end
+  if iss == "" or aud == "" then error("subtoken: iss and aud must not be empty", 2) end
   local raw = ffi.new("subtoken_verifier", { size = ffi.sizeof "subtoken_verifier" })
   raw.ring = options.ring.raw
   raw.leeway = seconds(options.leeway, 60, "leeway")
-  if raw.leeway > 3600 then error("subtoken: leeway is 3600 seconds at most", 2) end
+  if raw.leeway > 3600 then error("subtoken: leeway must be at most 3600 seconds", 2) end
   raw.max_life = seconds(options.max_life, 365 * 86400, "max_life")
   set(raw.iss, iss)
   set(raw.aud, aud)
@@ -642,14 +641,14 @@ function methods:explain(token, asked, verdict)
     code = decide(self, token, asked)
   else
     code = type(verdict) == "table" and codes[verdict.result]
-    if not code then error("subtoken: a verdict is what verify answers", 2) end
+    if not code then error("subtoken: a verdict must be one that verify returned", 2) end
   end
   local buffers = acquire()
   call(self, buffers, token, asked, 3) -- fills the buffers again; its result is not used
   local size = C.subtoken_explain(self.raw, buffers.a, buffers.request, code, buffers.out, OUT_SIZE)
-  local words = ffi.string(buffers.out, size)
+  local text = ffi.string(buffers.out, size)
   release(buffers)
-  return words
+  return text
 end
 
 -- inspect(token): { header =, claims = } without trusting it: no signature, no clock, for
@@ -710,7 +709,7 @@ end
 
 -- Each: true or false, and the name of the result.
 
--- url_allows(entry, target, method): does this entry let them through?
+-- url_allows(entry, target, method): does this entry allow them?
 function M.url_allows(entry, target, method)
   M.load()
   is_text(entry, "an entry", 2)
@@ -720,7 +719,7 @@ function M.url_allows(entry, target, method)
   return said(buffers, C.subtoken_url_allows(buffers.a, buffers.b, buffers.c))
 end
 
--- url_covers(outer, inner): is all that inner lets through let through by outer?
+-- url_covers(outer, inner): does outer allow all that inner allows?
 function M.url_covers(outer, inner)
   M.load()
   is_text(outer, "an entry", 2)
@@ -734,18 +733,18 @@ local claim_names = {
   every_url = true, urls = true,
 }
 
--- url_match(claims, target, method): would these claims let them through? Of the claims
--- only every_url and urls are looked at, and there is only one of the two.
+-- url_match(claims, target, method): would these claims allow them? Of the claims only
+-- every_url and urls count, and only one of the two may be there.
 function M.url_match(of, target, method)
   M.load()
-  only(of, claim_names, "claims", 2)
+  check_names(of, claim_names, "claims", 2)
   is_text(target, "target", 2)
   is_text(method, "method", 2)
   local every, urls = of.every_url, of.urls
   if every ~= nil and type(every) ~= "boolean" then
-    error("subtoken: every_url is true or false", 2)
+    error("subtoken: every_url must be true or false", 2)
   end
-  if every and urls ~= nil then error("subtoken: either every_url or urls", 2) end
+  if every and urls ~= nil then error("subtoken: every_url and urls exclude each other", 2) end
   if urls == nil then urls = {} end
   local n = count(urls, "urls", 2)
   local whole = table.concat(urls, "", 1, n)

@@ -13,8 +13,8 @@ the standard library.
     print(verdict.claims.sub)
 
 Mistakes deny. A verifier that was not told about revocations answers feed_stale to
-every good token, so does a `revoked` that raises or gives an answer of no meaning,
-and a Verdict is true only when it is ok. A request that brought no token at all is
+every good token, and so does a `revoked` that raises or returns anything but True,
+False and None. A Verdict is true only when it is ok. A request that brought no token at all is
 401 with CHALLENGE.
 
 `target` is the request target as it stood on the request line, undecoded, with its
@@ -53,7 +53,7 @@ __all__ = [
 CHALLENGE = "Bearer"  # the WWW-Authenticate for a request without any credential
 
 Text = Union[str, bytes]
-Texts = Union[Sequence[Text], AbstractSet[Text]]  # not one text, no dict, nothing that runs dry
+Texts = Union[Sequence[Text], AbstractSet[Text]]  # no single text, no dict, no iterator
 
 _TOKEN_MAX = 8192
 _PERMISSIONS_MAX = _URLS_MAX = 64
@@ -181,7 +181,7 @@ def _candidates() -> List[str]:
     if named:
         return [named]
     # PREFIX/lib/python3/dist-packages/subtoken.py and PREFIX/lib/libsubtoken.so.0.1. From
-    # anywhere else, and from a path that hangs on where the process stands, nothing is
+    # anywhere else, and from a path that depends on the working directory, nothing is
     # concluded.
     here = os.path.realpath(__file__) if os.path.isabs(__file__) else ""
     installed = re.fullmatch(r"(/.*)?/lib/python3[0-9.]*/(dist|site)-packages/[^/]+", here, re.S)
@@ -246,8 +246,8 @@ _loading = threading.Lock()
 def load(path: Optional[str] = None) -> None:
     """Load libsubtoken: from path, else from $SUBTOKEN_LIBRARY, else from the PREFIX
     under whose lib/python3*/dist-packages or site-packages this file lies, else where the
-    system finds it. The first use of anything here does it; call it at the start of a
-    program to be told at the start.
+    system finds it. The first call of any function does it; call it at the start of a
+    program to see an error there.
 
     Raises ImportError when there is none, or when it is not of the version that this
     file mirrors; RuntimeError when another one is loaded already.
@@ -290,7 +290,7 @@ def _bytes(value: Text) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise TypeError("str or bytes, not %s" % type(value).__name__)
+        raise TypeError("a text must be str or bytes, not %s" % type(value).__name__)
     try:
         return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # other surrogates: no UTF-8, so it will be refused
@@ -309,17 +309,17 @@ def _str(data: bytes) -> str:
 
 
 def _many(values: Texts, what: str) -> List[bytes]:
-    # A dict might mean its values, and an iterator is empty when it is used again: what is
-    # to be asked for would then not be.
+    # A dict might mean its values, and an iterator is empty the second time: less would be
+    # asked for than was meant.
     if not isinstance(values, (list, tuple)) and (
             isinstance(values, (str, bytes, bytearray, memoryview))
             or not isinstance(values, (collections.abc.Sequence, collections.abc.Set))):
-        raise TypeError("%s is a list, a tuple or a set of texts, not %s"
+        raise TypeError("%s must be a list, a tuple or a set of texts, not %s"
                         % (what, type(values).__name__))
     return [_bytes(value) for value in values]
 
 
-# ---- what is answered ----
+# ---- results ----
 
 
 class Error(ValueError):
@@ -331,19 +331,19 @@ class Error(ValueError):
 
 
 class RingError(Error):
-    """A ring or a secret is refused; line counts from 1, 0 when it is no line's fault."""
+    """A ring or a secret is refused; line counts from 1, and is 0 when no line is wrong."""
 
-    def __init__(self, result: str, line: int = 0, words: str = "") -> None:
+    def __init__(self, result: str, line: int = 0, text: str = "") -> None:
         where = " in line %d" % line if line else ""
-        super().__init__(result, result + where + (": it " + words if words else ""))
+        super().__init__(result, result + where + (": it " + text if text else ""))
         self.line = line
 
 
 class UrlError(Error):
     """A target or an entry is refused; fault is a name such as "dot-segment"."""
 
-    def __init__(self, result: str, fault: str, words: str) -> None:
-        super().__init__(result, "%s: %s" % (fault, words))
+    def __init__(self, result: str, fault: str, text: str) -> None:
+        super().__init__(result, "%s: %s" % (fault, text))
         self.fault = fault
 
 
@@ -365,7 +365,7 @@ class Claims:
 @dataclass(frozen=True)
 class Answer:
     """True when ok. result is the name of the rule that decided, such as "expired";
-    status the HTTP status that it becomes; challenge the value of WWW-Authenticate that
+    status the HTTP status for it; challenge the value of WWW-Authenticate that
     goes with it, or None."""
 
     ok: bool
@@ -455,8 +455,8 @@ def _read_secret(path: Union[str, os.PathLike[str]], content: bytearray) -> int:
         os.close(fd)
 
 
-class _Keeper:
-    """Has secrets: they are wiped with it, and copied nowhere."""
+class _SecretHolder:
+    """Holds secrets: they are wiped with it, and never copied."""
 
     __slots__ = ("_raw", "__weakref__")
 
@@ -469,25 +469,25 @@ class _Keeper:
         raise TypeError("secrets are not copied or pickled")
 
 
-class Ring(_Keeper):
+class Ring(_SecretHolder):
     """The signing secrets: what `subtoken secret` keeps in the file `secrets`."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        raise TypeError("Ring.read(path) or Ring.from_text(text)")
+        raise TypeError("use Ring.read(path) or Ring.from_text(text)")
 
     @classmethod
     def _of(cls, buffer: Any, size: int) -> Ring:
         library = _library()
         self = cls.__new__(cls)
-        _Keeper.__init__(self, _Ring())
+        _SecretHolder.__init__(self, _Ring())
         line = ctypes.c_size_t(0)
         text = _Text(ctypes.cast(buffer, ctypes.c_char_p), size)
         code = library.c.subtoken_ring_read(self._raw, text, ctypes.byref(line))
         if code != library.good:
-            words = library.c.subtoken_ring_error(text, line.value, code).decode()
-            raise RingError(library.results[code][0], line.value, words)
+            message = library.c.subtoken_ring_error(text, line.value, code).decode()
+            raise RingError(library.results[code][0], line.value, message)
         return self
 
     @classmethod
@@ -525,9 +525,9 @@ class Ring(_Keeper):
         return "<subtoken.Ring %s>" % ", ".join(kid or "-" for kid in self.kids)
 
 
-class Secret(_Keeper):
-    """One secret of 32 to 64 bytes, set up to make MACs. Raises RingError for what
-    anybody can guess."""
+class Secret(_SecretHolder):
+    """One secret of 32 to 64 bytes, prepared to make MACs. Raises RingError for one that
+    is too easy to guess."""
 
     __slots__ = ()
 
@@ -585,7 +585,7 @@ def _request(now: Optional[int], method: Optional[Text], target: Optional[Text],
 
 def _seconds(value: int, what: str) -> int:
     if not 0 <= operator.index(value) <= _TIME_MAX:
-        raise ValueError("%s is seconds, 0 to 2^53-1" % what)
+        raise ValueError("%s must be seconds, 0 to 2^53-1" % what)
     return value
 
 
@@ -599,9 +599,9 @@ class Verifier:
               thread that verifies: True when it is revoked, False when it is known to be
               good, None when that cannot be known. None, any other answer and any
               exception deny with feed_stale; the exception is in Verdict.error and is
-              logged by the logger "subtoken". (KeyboardInterrupt and the like go on up.)
+              logged by the logger "subtoken". (KeyboardInterrupt and the like propagate.)
     without_revocations
-              True instead of `revoked`: accept that deleted parents are not noticed.
+              True instead of `revoked`: tokens of deleted keys are accepted.
               With neither of the two, every good token is feed_stale.
     """
 
@@ -612,18 +612,18 @@ class Verifier:
                  revoked: Optional[Callable[[str], Optional[bool]]] = None,
                  without_revocations: bool = False) -> None:
         if not isinstance(ring, Ring):
-            raise TypeError("ring is a Ring")
+            raise TypeError("ring must be a Ring")
         if revoked is not None and not callable(revoked):
-            raise TypeError("revoked is a function of a sub")
+            raise TypeError("revoked must be a function of a sub")
         if revoked is not None and without_revocations:
-            raise ValueError("either revoked or without_revocations")
+            raise ValueError("revoked and without_revocations exclude each other")
         if _seconds(leeway, "leeway") > 3600:
-            raise ValueError("leeway is 3600 seconds at most")
+            raise ValueError("leeway must be at most 3600 seconds")
         self._ring = ring
         self._revoked = revoked
         for value in (iss, aud):
             if value is not None and not _bytes(value):
-                raise ValueError("iss and aud are not empty: None asks for none")
+                raise ValueError("iss and aud must not be empty: None asks for none")
         self._raw = _Verifier(
             ctypes.sizeof(_Verifier), ctypes.pointer(ring._raw), _seconds(leeway, "leeway"),
             _seconds(max_life, "max_life"), _text(iss), _text(aud), None, None,
@@ -678,7 +678,7 @@ class Verifier:
         try:
             revoked = self._revoked(sub)
             if revoked is not None and revoked is not True and revoked is not False:
-                raise TypeError("revoked answers True, False or None, not %s"
+                raise TypeError("revoked must return True, False or None, not %s"
                                 % type(revoked).__name__)
         except Exception as error:
             _log.error("revoked() failed; the token is refused as feed_stale", exc_info=True)
@@ -742,24 +742,24 @@ def url_canonical(entry: Text) -> str:
 
 
 def url_allows(entry: Text, target: Text, method: Optional[Text] = None) -> Answer:
-    """Does this entry let this method and target through?"""
+    """Does this entry allow this method and target?"""
     return _answer(_library().c.subtoken_url_allows(_text(entry), _text(method), _text(target)))
 
 
 def url_covers(outer: Text, inner: Text) -> Answer:
-    """Is all that inner lets through let through by outer?"""
+    """Does outer allow all that inner allows?"""
     return _answer(_library().c.subtoken_url_covers(_text(outer), _text(inner)))
 
 
 def url_match(claims: Union[Claims, Texts], target: Optional[Text],
               method: Optional[Text] = None) -> Answer:
-    """Would these claims, or this list of entries, let this method and target through?"""
+    """Would these claims, or this list of entries, allow this method and target?"""
     library = _library()
     raw = _Claims()
     urls: Any = claims.urls if isinstance(claims, Claims) else claims
     if urls is None:
         if not isinstance(claims, Claims):
-            raise TypeError("claims or a list of entries")
+            raise TypeError("claims must be Claims or a list of entries")
         raw.every_url = True
     else:
         entries = _many(urls, "urls")

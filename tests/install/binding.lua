@@ -74,8 +74,8 @@ refused("no_secret", made)
 write(made, content .. "k3:AAAA\n", "0600")
 refused(made .. ":4: weak_secret", made)
 refused("No such file", RING_FILE .. "-no")
-fails("a path is", subtoken.read_ring, RING_FILE .. "\0x")
-fails("a path is", subtoken.read_ring)
+fails("a path must be", subtoken.read_ring, RING_FILE .. "\0x")
+fails("a path must be", subtoken.read_ring)
 for _ = 1, 2000 do assert(not subtoken.read_ring(fifo) and not subtoken.read_ring(made)) end
 assert(tostring(ring) == "subtoken.ring" and tostring(subtoken.verifier { ring = ring })
   == "subtoken.verifier")
@@ -110,15 +110,15 @@ end
 assert(#seen == 1) -- nobody is asked about a token that is not ours
 fails("needs a ring", subtoken.verifier, { without_revocations = true })
 fails("needs a ring", subtoken.verifier, { ring = "k1:AAAA" })
-fails("either", subtoken.verifier, { ring = ring, revoked = good, without_revocations = true })
-fails("a verifier has no revokd", subtoken.verifier, { ring = ring, revokd = good })
-fails("a verifier has no 1", subtoken.verifier, { ring = ring, good })
-fails("a plain table", subtoken.verifier)
-fails("a plain table", subtoken.verifier,
+fails("exclude each other", subtoken.verifier, { ring = ring, revoked = good, without_revocations = true })
+fails("a verifier has no member revokd", subtoken.verifier, { ring = ring, revokd = good })
+fails("a verifier has no member 1", subtoken.verifier, { ring = ring, good })
+fails("without a metatable", subtoken.verifier)
+fails("without a metatable", subtoken.verifier,
   setmetatable({ ring = ring }, { __index = { revokd = good } }))
 -- What is no function would never be asked.
 for _, wrong in ipairs { false, true, "good", {} } do
-  fails("revoked is a function", subtoken.verifier, { ring = ring, revoked = wrong })
+  fails("revoked must be a function", subtoken.verifier, { ring = ring, revoked = wrong })
 end
 for _, name in ipairs { "iss", "aud" } do
   for _, wrong in ipairs { "", false, 5 } do
@@ -141,8 +141,8 @@ assert(verifier:verify(nil, asked).result == "invalid_argument")
 assert(verifier:verify(FRESH, { target = "/v2/account" }).ok) -- by the clock
 assert(verifier:verify(GOOD, { target = "/v2/account" }).result == "expired")
 assert(verifier:verify(GOOD, { now = NOW }).result == "url")
-fails("a token is a string", verifier.verify, verifier, 5, asked)
--- A mistake in what is asked is not left unasked. (GOOD has no permission "bank".)
+fails("a token must be a string", verifier.verify, verifier, 5, asked)
+-- A mistake in a request never makes it ask for less. (GOOD has no permission "bank".)
 assert(verifier:verify(GOOD, with { needs = { "bank" } }).result == "perm")
 local nothing_at_all
 local proxy = setmetatable({}, { __index = { "bank" }, __len = function() return 1 end })
@@ -152,20 +152,20 @@ for _, wrong in ipairs { "account", false, 0, true, { bank = true }, { perm = "b
     { [1] = "account", [3] = "bank" }, { nothing_at_all, "bank" }, { [0] = "bank" }, { "account", 5 },
     { "account", false }, { { "bank" } }, { "account", n = 1 }, { [1.5] = "bank" }, proxy,
     setmetatable({ "account" }, {}) } do
-  fails("needs is a ", verifier.verify, verifier, GOOD, with { needs = wrong })
-  fails("needs is a ", verifier.explain, verifier, GOOD, with { needs = wrong })
+  fails("needs must be a ", verifier.verify, verifier, GOOD, with { needs = wrong })
+  fails("needs must be a ", verifier.explain, verifier, GOOD, with { needs = wrong })
 end
 for _, name in ipairs { "need", "url", "Target", "permissions", 1 } do
-  fails("what is asked has no " .. name, verifier.verify, verifier, GOOD, with { [name] = "/v2/../x" })
-  fails("what is asked has no " .. name, verifier.explain, verifier, GOOD, with { [name] = "bank" })
+  fails("the request has no member " .. name, verifier.verify, verifier, GOOD, with { [name] = "/v2/../x" })
+  fails("the request has no member " .. name, verifier.explain, verifier, GOOD, with { [name] = "bank" })
 end
 for _, wrong in ipairs { false, "bank", 5, setmetatable({}, { __index = { need = { "bank" } } }) } do
-  fails("what is asked is a plain table", verifier.verify, verifier, FRESH, wrong)
+  fails("the request must be a table", verifier.verify, verifier, FRESH, wrong)
 end
-fails("what is asked is a plain table", verifier.verify, verifier, FRESH, nothing_at_all)
+fails("the request must be a table", verifier.verify, verifier, FRESH, nothing_at_all)
 for _, name in ipairs { "method", "target" } do
   for _, wrong in ipairs { false, 5, {} } do
-    fails(name .. " is a string", verifier.verify, verifier, GOOD, with { [name] = wrong })
+    fails(name .. " must be a string", verifier.verify, verifier, GOOD, with { [name] = wrong })
   end
 end
 fails("verifier:verify", verifier.verify, GOOD, asked)
@@ -187,14 +187,14 @@ assert(verifier:explain(GOOD, asked, verifier:verify(GOOD, asked)) == verifier:e
 for _, wrong in ipairs { false, {}, { result = "nonsense" }, "ok" } do
   fails("a verdict", verifier.explain, verifier, GOOD, asked, wrong)
 end
-fails("claims has no url", subtoken.url_match, { url = { "/v2/a" } }, "/v2/a")
-fails("urls is a list", subtoken.url_match, { urls = { [1] = "/v2/a", [3] = "/v2/b" } }, "/v2/a")
-fails("urls is a list", subtoken.url_match, { urls = { "/v2/a", 5 } }, "/v2/a")
-fails("urls is a table", subtoken.url_match, { urls = "/v2/a" }, "/v2/a")
-fails("either", subtoken.url_match, { every_url = true, urls = { "/v2/a" } }, "/v2/b")
+fails("claims has no member url", subtoken.url_match, { url = { "/v2/a" } }, "/v2/a")
+fails("urls must be a list", subtoken.url_match, { urls = { [1] = "/v2/a", [3] = "/v2/b" } }, "/v2/a")
+fails("urls must be a list", subtoken.url_match, { urls = { "/v2/a", 5 } }, "/v2/a")
+fails("urls must be a list", subtoken.url_match, { urls = "/v2/a" }, "/v2/a")
+fails("exclude each other", subtoken.url_match, { every_url = true, urls = { "/v2/a" } }, "/v2/b")
 fails("every_url", subtoken.url_match, { every_url = 1 }, "/v2/b")
-fails("claims is a plain table", subtoken.url_match, nil, "/v2/b")
-fails("target is a string", subtoken.url_match, { urls = { "/v2/a" } }, 5)
+fails("claims must be a table", subtoken.url_match, nil, "/v2/b")
+fails("target must be a string", subtoken.url_match, { urls = { "/v2/a" } }, 5)
 local many = {}
 for i = 1, 100 do many[i] = "account" end
 assert(verifier:verify(GOOD, with { needs = many }).ok)
