@@ -31,8 +31,9 @@ $(TP_STAMP): tp-check
 	@sh $(TP)/fetch.sh
 
 # Their warnings are not ours to mend. -fPIC last, it wins over -fPIE: mbedTLS
-# also goes into our shared library, where its names are nobody's business.
-TP_CFLAGS = -std=gnu11 $(OPT) $(HARDEN) $(SAN) -w -fPIC
+# also goes into our shared library, where its names are nobody's business. -g1: functions and
+# lines, for a backtrace, and a build that is shorter.
+TP_CFLAGS = -std=gnu11 $(OPT) $(if $(filter -g,$(OPT)),-g1) $(HARDEN) $(SAN) -w -fPIC
 
 # No TLS (a proxy's job), no files, no CGI: none of what could be asked of them
 # is wanted. NO_FILESYSTEMS leaves out both logs, the external_*.inl stand in.
