@@ -1,3 +1,7 @@
+/* The reader of access files. It reads the whole text once, strictly, and writes what each entry
+ * says over the entry itself, so that nothing is allocated; st_access_file_next then gives the
+ * entries out. What is done with them is the import's (cli/cmd_import.c).
+ */
 #include "domain/access_file.h"
 
 #include <string.h>
@@ -10,14 +14,14 @@
 #include "domain/names.h"
 #include "domain/password.h"
 
-#define SHOWN_MAX 48 /* bytes of a login that an error repeats */
+#define LOGIN_SHOWN_MAX 48 /* bytes of a login that an error repeats */
 
 /* An entry is noted where it stood, from the quote of its login on: that byte becomes the
  * length of the login less 1, the login stays (the JSON reader may still compare it), and
  * these follow. The members that an entry must have are longer than that. Entries are chained
  * in their order, and are a search tree by the hash of the login, in which one is found
  * quickly whatever the order of the file is: the hash is salted with that of the file, so that
- * nobody can sort one by it.
+ * nobody can prepare a file that makes it slow.
  */
 enum {
   NOTE_NEXT = 0,
@@ -81,10 +85,10 @@ static void locate(reader *r, size_t at) {
   r->file->column = at - r->line_at + 1;
 }
 
-static void write_where(st_writer *writer, const reader *r) {
+static void access_write_where(st_writer *writer, const reader *r) {
   st_write_literal(writer, "permission_map[\"");
   subtoken_text shown = r->login;
-  if (shown.len > SHOWN_MAX) shown.len = SHOWN_MAX;
+  if (shown.len > LOGIN_SHOWN_MAX) shown.len = LOGIN_SHOWN_MAX;
   while (shown.len > 0 && !st_utf8_valid(shown)) shown.len--;
   st_write_escaped(writer, shown);
   st_write_literal(writer, shown.len < r->login.len ? "...\"]" : "\"]");
@@ -96,18 +100,18 @@ static void write_where(st_writer *writer, const reader *r) {
 }
 
 /* at: where reading is, or where the string begins that was read last. */
-static bool refuse(reader *r, size_t at, const char *problem) {
+static bool access_refuse(reader *r, size_t at, const char *problem) {
   if (r->file->error[0] != '\0') return false; /* said already */
   locate(r, at);
   st_writer writer = st_writer_on(r->file->error, sizeof r->file->error);
-  if (r->login.data != NULL) write_where(&writer, r);
+  if (r->login.data != NULL) access_write_where(&writer, r);
   st_write_literal(&writer, problem);
   if (!st_writer_end(&writer)) r->file->error[sizeof r->file->error - 1] = '\0';
   return false;
 }
 
 /* A call of the JSON reader failed; with another type than wanted, perhaps. */
-static bool refuse_json(reader *r, const char *wanted) {
+static bool access_refuse_json(reader *r, const char *wanted) {
   const char *problem = "not valid JSON, or a duplicate name in an object";
   if (r->json.wrong_type) {
     problem = wanted;
@@ -116,11 +120,11 @@ static bool refuse_json(reader *r, const char *wanted) {
   } else if (r->json.name_count == ST_JSON_NAMES_MAX) {
     problem = "too many names in one object; use an array of [login, {...}] instead";
   }
-  return refuse(r, r->json.at, problem);
+  return access_refuse(r, r->json.at, problem);
 }
 
 /* Where the next value stands. */
-static size_t here(reader *r) {
+static size_t access_here(reader *r) {
   (void)st_json_peek(&r->json);
   return r->json.at;
 }
@@ -146,7 +150,7 @@ static bool key_of(const reader *r, subtoken_text login, uint64_t *key) {
 
 /* Finds the place of a login, valid and so not too long, that is not there yet. */
 static bool find_place(reader *r, subtoken_text login) {
-  if (!key_of(r, login, &r->key)) return refuse(r, r->json.at, "it cannot be hashed");
+  if (!key_of(r, login, &r->key)) return access_refuse(r, r->json.at, "it cannot be hashed");
   r->link = r->root;
   for (uint32_t entry = st_load32(r->link); entry != 0; entry = st_load32(r->link)) {
     uint8_t *note = (uint8_t *)r->json.text + note_of(r, entry);
@@ -183,7 +187,7 @@ static bool note_entry(reader *r, const st_access_entry *entry) {
   size_t len = write_note(r, entry, note);
   size_t quote = (size_t)(entry->login.data - r->json.text) - 1;
   size_t at = quote + 1 + entry->login.len;
-  if (len > r->json.at - at) return refuse(r, r->json.at, "it does not fit");
+  if (len > r->json.at - at) return access_refuse(r, r->json.at, "it does not fit");
   count_up_to(r, r->json.at);
   r->json.text[quote] = (char)(entry->login.len - 1);
   memcpy(r->json.text + at, note, len);
@@ -202,31 +206,31 @@ static bool note_entry(reader *r, const st_access_entry *entry) {
 /* ---- the members of an entry ---- */
 
 static bool read_hash(reader *r, draft *into) {
-  size_t at = here(r), len = 0;
+  size_t at = access_here(r), len = 0;
   subtoken_text text;
   into->hash = true;
-  if (!st_json_string(&r->json, &text)) return refuse_json(r, "must be a string");
+  if (!st_json_string(&r->json, &text)) return access_refuse_json(r, "must be a string");
   bool star = st_text_is(text, "*");
   if (star != into->entry.anyone) {
-    return refuse(r, at,
-                  star ? "must not be * for a named user, because any password would match"
-                       : "must be * for the user *, who has no password");
+    return access_refuse(r, at,
+                         star ? "must not be * for a named user, because any password would match"
+                              : "must be * for the user *, who has no password");
   }
   uint8_t *hash = into->entry.hash;
   bool good =
       star || (st_base64_read(text, ST_PADDED, hash, ST_HASH_LEN, &len) && len == ST_HASH_LEN);
-  return good || refuse(r, at, "must be 32 bytes in base64, with padding");
+  return good || access_refuse(r, at, "must be 32 bytes in base64, with padding");
 }
 
 static bool read_salt(reader *r, draft *into) {
-  size_t at = here(r);
+  size_t at = access_here(r);
   subtoken_text text;
   st_access_entry *entry = &into->entry;
   into->salt = true;
-  if (!st_json_string(&r->json, &text)) return refuse_json(r, "must be a string");
+  if (!st_json_string(&r->json, &text)) return access_refuse_json(r, "must be a string");
   bool good = entry->anyone ||
               st_base64_read(text, ST_PADDED, entry->salt, sizeof entry->salt, &entry->salt_len);
-  return good || refuse(r, at, "must be at most 64 bytes in base64, with padding");
+  return good || access_refuse(r, at, "must be at most 64 bytes in base64, with padding");
 }
 
 static bool has_permission(const st_access_entry *entry, subtoken_text permission) {
@@ -237,34 +241,34 @@ static bool has_permission(const st_access_entry *entry, subtoken_text permissio
 }
 
 static bool read_permission(reader *r, st_access_entry *entry) {
-  size_t at = here(r);
+  size_t at = access_here(r);
   subtoken_text text;
-  if (!st_json_string(&r->json, &text)) return refuse_json(r, "must be an array of strings");
-  if (!subtoken_permission_valid(text)) return refuse(r, at, "not a valid permission");
+  if (!st_json_string(&r->json, &text)) return access_refuse_json(r, "must be an array of strings");
+  if (!subtoken_permission_valid(text)) return access_refuse(r, at, "not a valid permission");
   if (has_permission(entry, text)) return true;
   if (entry->permission_count == SUBTOKEN_PERMISSIONS_MAX) {
-    return refuse(r, at, "too many entries (maximum 64)");
+    return access_refuse(r, at, "too many entries (maximum 64)");
   }
   entry->permissions[entry->permission_count++] = text;
   return true;
 }
 
-static bool read_permissions(reader *r, draft *into) {
+static bool access_read_permissions(reader *r, draft *into) {
   into->permissions = true;
-  if (!st_json_array(&r->json)) return refuse_json(r, "must be an array of strings");
+  if (!st_json_array(&r->json)) return access_refuse_json(r, "must be an array of strings");
   while (st_json_element(&r->json)) {
     if (!read_permission(r, &into->entry)) return false;
   }
-  return !r->json.failed || refuse_json(r, "must be an array of strings");
+  return !r->json.failed || access_refuse_json(r, "must be an array of strings");
 }
 
-static bool read_member(reader *r, subtoken_text name, draft *into) {
+static bool access_read_member(reader *r, subtoken_text name, draft *into) {
   static const struct {
     subtoken_text name;
     bool (*read)(reader *r, draft *into);
   } table[] = {{SUBTOKEN_TEXT("password_hash_b64"), read_hash},
                {SUBTOKEN_TEXT("password_salt_b64"), read_salt},
-               {SUBTOKEN_TEXT("allowed_apis"), read_permissions}};
+               {SUBTOKEN_TEXT("allowed_apis"), access_read_permissions}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
     if (!st_text_equal(name, table[i].name)) continue;
     r->member = table[i].name;
@@ -272,43 +276,44 @@ static bool read_member(reader *r, subtoken_text name, draft *into) {
     r->member.data = NULL;
     return good;
   }
-  return st_json_skip(&r->json) || refuse_json(r, "");
+  return st_json_skip(&r->json) || access_refuse_json(r, "");
 }
 
 /* ---- an entry ---- */
 
-static const char *missing(const draft *read) {
-  if (!read->hash) return "password_hash_b64 is missing";
-  if (!read->salt && !read->entry.anyone) return "password_salt_b64 is missing";
-  return read->permissions ? NULL : "allowed_apis is missing";
+static const char *missing(const draft *entry) {
+  if (!entry->hash) return "password_hash_b64 is missing";
+  if (!entry->salt && !entry->entry.anyone) return "password_salt_b64 is missing";
+  return entry->permissions ? NULL : "allowed_apis is missing";
 }
 
-static bool read_members(reader *r, draft *into) {
+static bool access_read_members(reader *r, draft *into) {
   subtoken_text name;
-  if (!st_json_object(&r->json)) return refuse_json(r, "must be an object");
+  if (!st_json_object(&r->json)) return access_refuse_json(r, "must be an object");
   while (st_json_member(&r->json, &name)) {
-    if (!read_member(r, name, into)) return false;
+    if (!access_read_member(r, name, into)) return false;
   }
-  if (r->json.failed) return refuse_json(r, "");
+  if (r->json.failed) return access_refuse_json(r, "");
   const char *lacks = missing(into);
-  return lacks == NULL || refuse(r, r->json.at - 1, lacks);
+  return lacks == NULL || access_refuse(r, r->json.at - 1, lacks);
 }
 
 /* The login has just been read, as a name or a string. */
 static bool check_login(reader *r, subtoken_text login) {
   size_t quote = (size_t)(login.data - r->json.text) - 1;
   if (!st_names_username_valid(login)) {
-    return refuse(r, quote, "a login is 1 to 256 bytes without control characters and colons");
+    return access_refuse(r, quote,
+                         "a login is 1 to 256 bytes without control characters and colons");
   }
-  return find_place(r, login) || refuse(r, quote, "duplicate login");
+  return find_place(r, login) || access_refuse(r, quote, "duplicate login");
 }
 
 static bool read_entry(reader *r, subtoken_text login) {
-  draft read = {.entry = {.login = login, .anyone = st_text_is(login, "*")}};
+  draft into = {.entry = {.login = login, .anyone = st_text_is(login, "*")}};
   r->login = login;
-  bool good = check_login(r, login) && read_members(r, &read) && note_entry(r, &read.entry);
+  bool good = check_login(r, login) && access_read_members(r, &into) && note_entry(r, &into.entry);
   r->login.data = NULL;
-  subtoken_wipe(&read, sizeof read);
+  subtoken_wipe(&into, sizeof into);
   return good;
 }
 
@@ -316,18 +321,18 @@ static const char pair_wanted[] = "an entry must be an array of a login and an o
 
 static bool next_of_pair(reader *r) {
   if (st_json_element(&r->json)) return true;
-  return r->json.failed ? refuse_json(r, "") : refuse(r, r->json.at - 1, pair_wanted);
+  return r->json.failed ? access_refuse_json(r, "") : access_refuse(r, r->json.at - 1, pair_wanted);
 }
 
 /* `[login, {...}]` */
 static bool read_pair(reader *r) {
   subtoken_text login;
-  if (!st_json_array(&r->json)) return refuse_json(r, pair_wanted);
+  if (!st_json_array(&r->json)) return access_refuse_json(r, pair_wanted);
   if (!next_of_pair(r)) return false;
-  if (!st_json_string(&r->json, &login)) return refuse_json(r, "a login must be a string");
+  if (!st_json_string(&r->json, &login)) return access_refuse_json(r, "a login must be a string");
   if (!next_of_pair(r) || !read_entry(r, login)) return false;
-  if (st_json_element(&r->json)) return refuse(r, here(r), pair_wanted);
-  return !r->json.failed || refuse_json(r, "");
+  if (st_json_element(&r->json)) return access_refuse(r, access_here(r), pair_wanted);
+  return !r->json.failed || access_refuse_json(r, "");
 }
 
 static bool read_map(reader *r) {
@@ -339,13 +344,13 @@ static bool read_map(reader *r) {
     }
   } else {
     if (!st_json_array(&r->json)) {
-      return refuse_json(r, "permission_map must be an array or an object");
+      return access_refuse_json(r, "permission_map must be an array or an object");
     }
     while (st_json_element(&r->json)) {
       if (!read_pair(r)) return false;
     }
   }
-  return !r->json.failed || refuse_json(r, "");
+  return !r->json.failed || access_refuse_json(r, "");
 }
 
 /* ---- the file ---- */
@@ -353,15 +358,15 @@ static bool read_map(reader *r) {
 static bool read_file(reader *r) {
   subtoken_text name;
   bool map = false;
-  if (!st_json_object(&r->json)) return refuse_json(r, "the file must be an object");
+  if (!st_json_object(&r->json)) return access_refuse_json(r, "the file must be an object");
   while (st_json_member(&r->json, &name)) {
     bool users = st_text_is(name, "permission_map");
     map = map || users;
-    if (users ? !read_map(r) : !st_json_skip(&r->json)) return refuse_json(r, "");
+    if (users ? !read_map(r) : !st_json_skip(&r->json)) return access_refuse_json(r, "");
   }
-  if (r->json.failed) return refuse_json(r, "");
-  if (!map) return refuse(r, r->json.at - 1, "permission_map is missing");
-  return st_json_end(&r->json) || refuse(r, r->json.at, "unexpected text after the object");
+  if (r->json.failed) return access_refuse_json(r, "");
+  if (!map) return access_refuse(r, r->json.at - 1, "permission_map is missing");
+  return st_json_end(&r->json) || access_refuse(r, r->json.at, "unexpected text after the object");
 }
 
 bool st_access_file_start(st_access_file *file, char *text, size_t len) {
@@ -371,8 +376,8 @@ bool st_access_file_start(st_access_file *file, char *text, size_t len) {
   st_json_start(&r.json, text, len);
   r.file = file;
   r.lines = lines_in(text, 0, len);
-  bool good = len > UINT32_MAX                ? refuse(&r, 0, "the file is larger than 4 GiB")
-              : !st_sha256(text, len, r.salt) ? refuse(&r, 0, "it cannot be hashed")
+  bool good = len > UINT32_MAX ? access_refuse(&r, 0, "the file is larger than 4 GiB")
+              : !st_sha256(text, len, r.salt) ? access_refuse(&r, 0, "it cannot be hashed")
                                               : read_file(&r);
   file->text = text;
   file->len = len;

@@ -47,18 +47,18 @@ bool st_config_trusts(const st_settings *settings, subtoken_text address) {
 
 static const char *config_read_life(const cJSON *value, int64_t *seconds, int64_t least,
                                     int64_t most) {
-  int64_t read = -1;
+  int64_t value_read = -1;
   if (cJSON_IsString(value)) {
-    if (!st_date_read_duration(st_text(value->valuestring), &read)) read = -1;
+    if (!st_date_read_duration(st_text(value->valuestring), &value_read)) value_read = -1;
   } else if (cJSON_IsNumber(value) && value->valuedouble >= 0 &&
              value->valuedouble <= (double)LIFE_MAX &&
              value->valuedouble == (double)(int64_t)value->valuedouble) {
-    read = (int64_t)value->valuedouble;
+    value_read = (int64_t)value->valuedouble;
   }
-  if (read < least || read > most) {
+  if (value_read < least || value_read > most) {
     return "must be whole seconds, or a number with s, m, h or d, within its bounds";
   }
-  *seconds = read;
+  *seconds = value_read;
   return NULL;
 }
 
