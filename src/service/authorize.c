@@ -62,7 +62,7 @@ static const st_problem *authorize_by_policy(st_context *c, const subtoken_decis
                                          .text = "the route policy does not allow this request",
                                          .challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE};
   subtoken_rpc rpc;
-  subtoken_text lacking;
+  subtoken_text lacking = {NULL, 0};
   if (decision->access != SUBTOKEN_ACCESS_TOKEN) return &not_allowed;
   switch (authorize_check_needs(c, decision, grant, &rpc, &lacking)) {
     case SUBTOKEN_OK: return NULL;
@@ -166,7 +166,7 @@ static const st_problem *authorize_anonymous(st_context *c, const subtoken_decis
   st_key anonymous;
   subtoken_claims grant;
   subtoken_rpc rpc;
-  subtoken_text lacking;
+  subtoken_text lacking = {NULL, 0};
   st_store_status found = st_identity_anonymous(c->service, &anonymous);
   if (found != ST_STORE_OK && found != ST_STORE_NOT_FOUND) return &store_error;
   if (found == ST_STORE_OK) {
