@@ -116,16 +116,21 @@ static const st_problem *router_answer(st_context *c) {
 }
 
 /* The buffers of the context need no zeros. */
+static void router_begin(st_context *c, const st_service *service, const st_request *request,
+                         st_reply *reply) {
+  c->service = service;
+  c->request = request;
+  c->reply = reply;
+  c->path_len = 0;
+  c->path_truncated = false;
+  c->query = (subtoken_text){NULL, 0};
+  c->method = request->method;
+  st_credential_clear(&c->credential);
+}
+
 void st_router_answer(const st_service *service, const st_request *request, st_reply *reply) {
   st_context c;
-  c.service = service;
-  c.request = request;
-  c.reply = reply;
-  c.path_len = 0;
-  c.path_truncated = false;
-  c.query = (subtoken_text){NULL, 0};
-  c.method = request->method;
-  st_credential_clear(&c.credential);
+  router_begin(&c, service, request, reply);
   st_reply_clear(reply);
   reply->head = st_text_is(request->method, "HEAD");
   const st_problem *problem = router_answer(&c);

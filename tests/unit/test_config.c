@@ -281,7 +281,8 @@ static void errors_name_line_and_column(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     must_refuse(rows[i].text, rows[i].expected);
-    CHECK(strstr(error, "not valid JSON, or a duplicate name in an object") != NULL, "%s: %s", rows[i].text, error);
+    CHECK(strstr(error, "not valid JSON, or a duplicate name in an object") != NULL, "%s: %s",
+          rows[i].text, error);
   }
 }
 
