@@ -107,6 +107,44 @@ static void tells_what_changed_since(void **state) {
   assert_null(changes);
 }
 
+/* Whatever the clocks say, whoever makes the change: what lists or unlists takes a larger sequence
+ * than all before, and any other change none.
+ */
+static void sequences_only_grow(void **state) {
+  (void)state;
+  enum { KEYS = 8, CHANGES = 300 };
+  uint64_t random = 7;
+  bool disabled[KEYS] = {false};
+  unsigned subs = 100;
+  st_store *handles[2] = {store, NULL};
+  assert_ok(st_store_open(location, false, &handles[1], error));
+  for (unsigned n = 0; n < KEYS; n++) assert_ok(create(n));
+  int64_t last = sequence_now();
+  for (int i = 0; i < CHANGES; i++) {
+    random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+    unsigned n = (unsigned)(random >> 33) % KEYS, what = (unsigned)(random >> 40) % 3;
+    st_store *by = handles[random >> 50 & 1];
+    const st_audit_context *context = CONTEXT_AT(NOW + (int64_t)(random >> 44) % 2000 - 1000);
+    int64_t sequence = 0;
+    bool lists = true;
+    if (what == 0) {
+      assert_ok(st_store_key_replace_sub(by, context, id_of(n), sub_of(subs++), &sequence, error));
+    } else if (what == 1) {
+      disabled[n] = !disabled[n];
+      assert_ok(st_store_key_set_disabled(by, context, id_of(n), disabled[n], &sequence, error));
+    } else {
+      lists = false; /* it is so already */
+      assert_ok(st_store_key_set_disabled(by, context, id_of(n), disabled[n], &sequence, error));
+    }
+    assert_true(lists ? sequence > last : sequence == last);
+    assert_int_equal(sequence_now(), sequence);
+    last = sequence;
+  }
+  st_store_close(handles[1]);
+  reopen();
+  assert_int_equal(sequence_now(), last);
+}
+
 static void a_new_sequence_can_be_taken_alone(void **state) {
   (void)state;
   int64_t a = 0, b = 0;
@@ -315,6 +353,7 @@ int main(void) {
       TEST(a_change_that_changes_nothing_takes_no_sequence),
       TEST(a_disabled_key_with_a_new_sub_stays_listed),
       TEST(tells_what_changed_since),
+      TEST(sequences_only_grow),
       TEST(a_new_sequence_can_be_taken_alone),
       TEST(purges_no_sooner_than_tokens_are_dead),
       TEST(a_clock_that_is_ahead_purges_nothing),
