@@ -1,6 +1,6 @@
 /* `subtoken issue`: makes a subtoken from a key or subtoken, by the rules and the code of
  * POST /v2/createsubtoken, with the ring and the database of DATA. Permissions that are left out,
- * and an expiry that is reduced, are told on standard error.
+ * and an expiry that is reduced, are reported on standard error.
  */
 #include <stdio.h>
 

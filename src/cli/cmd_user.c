@@ -1,5 +1,5 @@
-/* `subtoken user`: makes, lists, shows, changes and deletes users, also the first administrator,
- * whom nobody could make over HTTP. There it is service/users.c.
+/* `subtoken user`: makes, lists, shows, changes and deletes users. The first administrator is made
+ * here, because over HTTP (service/users.c) that needs another one.
  */
 #include <stdio.h>
 #include <string.h>

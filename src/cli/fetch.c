@@ -1,3 +1,6 @@
+/* Requests with libcurl, which is loaded when it is needed: one URL, https or this machine, no
+ * redirects, a body as long as it says and no longer. What the body means is for cmd_pull.c.
+ */
 #include "cli/fetch.h"
 
 #include <arpa/inet.h>
@@ -9,6 +12,7 @@
 #include <strings.h>
 
 #include "base/bytes.h"
+#include "cli/input.h"
 #include "os/error.h"
 #include "subtoken/revocations.h"
 
@@ -48,14 +52,14 @@ struct st_fetch {
   char error[CURL_ERROR_SIZE];
 };
 
-/* What arrives during one request. */
-typedef struct arrival {
+/* The response of one request while it arrives. */
+typedef struct fetch_transfer {
   st_fetch *fetch;
   st_fetch_response *response;
   size_t room, dropped;
   size_t length; /* what the body is to be, once its head was seen */
   bool too_long;
-} arrival;
+} fetch_transfer;
 
 static bool fetch_find_function(const char *name, void *into, char *error) {
   void *function = dlsym(curl.library, name);
@@ -73,6 +77,7 @@ static bool fetch_load_library(char *error) {
     return false;
   }
 #define FIND(name) &&fetch_find_function("curl_" #name, &curl.name, error)
+  snprintf(error, ST_ERROR_MAX, "%s cannot be initialized", LIBRARY);
   if (true FUNCTIONS(FIND) && curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) return true;
   (void)dlclose(curl.library);
   curl.library = NULL;
@@ -117,7 +122,7 @@ static bool fetch_check_parts(CURLU *url, bool *local, char *error) {
   return good;
 }
 
-/* An address alone means the feed there. */
+/* A URL without a path means the feed there. */
 static bool fetch_complete_path(CURLU *url, char *error) {
   char *path = NULL;
   (void)curl.url_get(url, CURLUPART_PATH, &path, 0);
@@ -166,18 +171,9 @@ static void fetch_keep_type(subtoken_text value, char *out, size_t size) {
   out[len] = '\0';
 }
 
-static subtoken_text fetch_trimmed(const char *data, size_t len) {
-  while (len > 0 && strchr(" \t\r\n", data[len - 1]) != NULL) len--;
-  while (len > 0 && strchr(" \t", data[0]) != NULL) {
-    data++;
-    len--;
-  }
-  return (subtoken_text){data, len};
-}
-
 /* Called with one line each time. What came before a status line was not the response. */
 static size_t fetch_take_header(char *data, size_t size, size_t count, void *context) {
-  st_fetch_response *response = ((arrival *)context)->response;
+  st_fetch_response *response = ((fetch_transfer *)context)->response;
   size_t len = size * count;
   if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
     response->etag[0] = response->heartbeat[0] = response->type[0] = '\0';
@@ -186,7 +182,8 @@ static size_t fetch_take_header(char *data, size_t size, size_t count, void *con
   const char *colon = memchr(data, ':', len);
   if (colon == NULL) return len;
   size_t name_len = (size_t)(colon - data);
-  subtoken_text name = {data, name_len}, value = fetch_trimmed(colon + 1, len - name_len - 1);
+  subtoken_text name = {data, name_len}, value = {colon + 1, len - name_len - 1};
+  value = st_input_trim(value);
   if (st_text_is_nocase(name, "etag")) fetch_keep_exact(value, response->etag, ST_ETAG_LEN);
   if (st_text_is_nocase(name, "subtoken-heartbeat")) {
     fetch_keep_exact(value, response->heartbeat, SUBTOKEN_HEARTBEAT_TEXT_LEN);
@@ -197,7 +194,7 @@ static size_t fetch_take_header(char *data, size_t size, size_t count, void *con
   return len;
 }
 
-static bool fetch_make_room(arrival *to, size_t more) {
+static bool fetch_make_room(fetch_transfer *to, size_t more) {
   st_fetch_response *response = to->response;
   if (to->room - response->len >= more) return true;
   size_t room = to->room > 0 ? to->room : HEADER_MAX;
@@ -210,7 +207,7 @@ static bool fetch_make_room(arrival *to, size_t more) {
   return true;
 }
 
-static size_t fetch_take_refusal(arrival *to, const char *data, size_t len) {
+static size_t fetch_take_refusal(fetch_transfer *to, const char *data, size_t len) {
   size_t left = ST_FETCH_TEXT_MAX - to->response->len, kept = len < left ? len : left;
   if (!fetch_make_room(to, kept)) return 0;
   if (kept > 0) memcpy(to->response->body + to->response->len, data, kept);
@@ -219,9 +216,9 @@ static size_t fetch_take_refusal(arrival *to, const char *data, size_t len) {
   return to->dropped <= REFUSAL_MAX ? len : 0;
 }
 
-/* Answering less than was given ends the request. */
+/* To return less than was given ends the request. */
 static size_t fetch_take_body(char *data, size_t size, size_t count, void *context) {
-  arrival *to = context;
+  fetch_transfer *to = context;
   st_fetch_response *response = to->response;
   size_t len = size * count;
   long status = 0;
@@ -242,11 +239,11 @@ static size_t fetch_take_body(char *data, size_t size, size_t count, void *conte
   return to->too_long ? 0 : len;
 }
 
-/* ---- asking ---- */
+/* ---- the request ---- */
 
 /* Every option that is not known to the library is an error: each of them is needed. */
 static bool fetch_set_options(st_fetch *fetch, CURLU *url, struct curl_slist *headers,
-                              arrival *to) {
+                              fetch_transfer *to) {
   CURL *easy = fetch->easy;
   curl.easy_reset(easy);
 #define SET(option, value) (curl.easy_setopt(easy, option, value) == CURLE_OK)
@@ -309,31 +306,31 @@ static CURLU *fetch_url_of(const st_fetch *fetch, const st_fetch_request *reques
   return NULL;
 }
 
-static st_fetch_status fetch_status_of(st_fetch *fetch, const arrival *to, char *why) {
+static st_fetch_status fetch_status_of(st_fetch *fetch, const fetch_transfer *to, char *error) {
   int left;
   CURLMsg *message = curl.multi_info_read(fetch->multi, &left);
   CURLcode code =
       message != NULL && message->msg == CURLMSG_DONE ? message->data.result : CURLE_FAILED_INIT;
-  bool cut = code == CURLE_WRITE_ERROR && to->dropped > REFUSAL_MAX; /* by take_refusal */
+  bool cut = code == CURLE_WRITE_ERROR && to->dropped > REFUSAL_MAX; /* by fetch_take_refusal */
   if (code == CURLE_OK || cut) {
     (void)curl.easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &to->response->status);
     return ST_FETCH_DONE;
   }
   if (to->too_long) {
     snprintf(
-        why, ST_ERROR_MAX,
+        error, ST_ERROR_MAX,
         "the response is not a snapshot, is longer than it says, or is larger than --max-size");
     return ST_FETCH_UNFIT;
   } else {
-    const char *error = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
-    st_writer writer = st_writer_on(why, ST_ERROR_MAX);
-    st_write_escaped(&writer, (subtoken_text){error, strnlen(error, CURL_ERROR_SIZE - 1)});
-    if (!st_writer_end(&writer)) why[ST_ERROR_MAX - 1] = '\0';
+    const char *text = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
+    st_writer writer = st_writer_on(error, ST_ERROR_MAX);
+    st_write_escaped(&writer, (subtoken_text){text, strnlen(text, CURL_ERROR_SIZE - 1)});
+    if (!st_writer_end(&writer)) error[ST_ERROR_MAX - 1] = '\0';
   }
   return ST_FETCH_FAILED;
 }
 
-static st_fetch_status fetch_perform(st_fetch *fetch, const arrival *to, char *error) {
+static st_fetch_status fetch_perform(st_fetch *fetch, const fetch_transfer *to, char *error) {
   int running = 1;
   while (curl.multi_perform(fetch->multi, &running) == CURLM_OK && running > 0) {
     struct curl_waitfd stop = {fetch->settings.stop, CURL_WAIT_POLLIN, 0};
@@ -346,7 +343,7 @@ static st_fetch_status fetch_perform(st_fetch *fetch, const arrival *to, char *e
 st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
                               st_fetch_response *response, char *error) {
   struct curl_slist *headers = NULL;
-  arrival to = {.fetch = fetch, .response = response};
+  fetch_transfer to = {.fetch = fetch, .response = response};
   st_fetch_status fetched = ST_FETCH_FAILED;
   memset(response, 0, sizeof *response);
   fetch->error[0] = '\0';
@@ -360,7 +357,7 @@ st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
     fetched = fetch_perform(fetch, &to, error);
     (void)curl.multi_remove_handle(fetch->multi, fetch->easy);
   }
-  curl.easy_reset(fetch->easy); /* it points to what goes now */
+  curl.easy_reset(fetch->easy); /* it points to what is freed now */
   fetch_free_headers(headers);
   curl.url_cleanup(url);
   if (fetched != ST_FETCH_DONE) st_fetch_response_free(response);

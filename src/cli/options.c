@@ -1,5 +1,5 @@
-/* Runs the command that is named, and reads its options. What is wrong is told with the usage lines
- * of the command, and with the name that may have been meant (suggest.c).
+/* Runs the command that is named, and reads its options. What is wrong is printed with the usage
+ * lines of the command, and with the name that may have been meant (suggest.c).
  */
 #include "cli/options.h"
 

@@ -1,6 +1,6 @@
-/* pull_files - see pull_files.h. The order of writing is what it is about: first the heartbeat of
- * the new snapshot under a name of its own, then the snapshot, then the heartbeat in its place,
- * then what was seen. What a killed pull has left is settled by the next one.
+/* The order of writing: first the heartbeat of the new snapshot under a name of its own, then the
+ * snapshot, then the heartbeat in its place, then what was seen. The next pull completes what a
+ * killed one has left.
  */
 #include "cli/pull_files.h"
 

@@ -1,5 +1,5 @@
-/* The wall clock and the monotonic clock. Who waits on a condition asks for CLOCK_MONOTONIC itself,
- * as pthread wants it.
+/* The wall clock and the monotonic clock. Waits on a condition use
+ * CLOCK_MONOTONIC themselves, as pthread needs it.
  */
 #include "os/clock.h"
 
