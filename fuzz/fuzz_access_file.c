@@ -40,8 +40,8 @@ static void check_permissions(const st_access_entry *entry, const cJSON *list) {
 static void check_entry(const st_access_entry *entry, const char *login, const cJSON *object) {
   const char *hash = string_of(object, "password_hash_b64");
   HOLD(st_text_is(entry->login, login) && st_names_username_valid(entry->login));
-  HOLD(hash != NULL && entry->anyone == (strcmp(login, "*") == 0));
-  if (entry->anyone) {
+  HOLD(hash != NULL && entry->anonymous == (strcmp(login, "*") == 0));
+  if (entry->anonymous) {
     HOLD(strcmp(hash, "*") == 0 && entry->salt_len == 0);
   } else {
     HOLD(is_bytes(hash, entry->hash, sizeof entry->hash));

@@ -79,23 +79,23 @@ static void let_go(void *context) {
 }
 
 static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
-                              const char *key_id, st_snapshot_version *edition) {
+                              const char *key_id, st_snapshot_version *version) {
   (void)context;
   HOLD(under == &ring && now == NOW && strlen(key_id) == ST_KEY_ID_LEN);
-  edition->sequence = 8;
-  memset(edition->etag, 'e', ST_SNAPSHOT_TAG_LEN);
-  edition->etag[ST_SNAPSHOT_TAG_LEN] = '\0';
-  memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
-  edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  edition->snapshot = (st_payload){"snapshot", 8, let_go, NULL, NULL};
+  version->sequence = 8;
+  memset(version->etag, 'e', ST_SNAPSHOT_TAG_LEN);
+  version->etag[ST_SNAPSHOT_TAG_LEN] = '\0';
+  memset(version->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
+  version->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
+  version->snapshot = (st_payload){"snapshot", 8, let_go, NULL, NULL};
   held++;
   return ST_FEED_READY;
 }
 
-static bool changes(void *context, const st_snapshot_version *edition, int64_t since,
+static bool changes(void *context, const st_snapshot_version *version, int64_t since,
                     st_payload *payload) {
   (void)context;
-  HOLD(edition->sequence == 8 && since > 0);
+  HOLD(version->sequence == 8 && since > 0);
   if (since != 7) return false;
   *payload = (st_payload){"some", 4, let_go, NULL, NULL};
   held++;
@@ -109,9 +109,9 @@ static st_feed_status gave(void *context, int64_t since) {
 }
 
 static bool whole(void *context, const subtoken_ring *under, int64_t since,
-                  st_snapshot_version *edition) {
+                  st_snapshot_version *version) {
   (void)context;
-  HOLD(under == &ring && since >= 0 && edition->sequence == 8);
+  HOLD(under == &ring && since >= 0 && version->sequence == 8);
   return true;
 }
 

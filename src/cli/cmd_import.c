@@ -122,7 +122,7 @@ static void import_print_list(FILE *out, const char *name, const char *list) {
 /* Compared with the last import: a password that was set here since makes no difference. */
 static bool import_compare_passwords(import_job *job, import_finding *f) {
   const st_access_entry *entry = f->entry;
-  if (entry->anyone) return true;
+  if (entry->anonymous) return true;
   st_password_status status =
       st_password_is_wrap_of(f->known.imported, entry->hash, entry->salt, entry->salt_len);
   f->other_password = status != ST_PASSWORD_OK;
@@ -288,7 +288,7 @@ static bool import_fill(import_job *job, const import_finding *f, st_user_import
   if (f->exists && !st_store_user_fingerprint(&f->known, item->seen)) {
     return import_fail(job, "cannot hash");
   }
-  if (entry->anyone) {
+  if (entry->anonymous) {
     snprintf(user->imported, sizeof user->imported, ANONYMOUS_IMPORTED);
     return st_identity_anonymous_digest(item->digest) || import_fail(job, "cannot hash");
   }

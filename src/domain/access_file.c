@@ -14,7 +14,7 @@
 #include "domain/names.h"
 #include "domain/password.h"
 
-#define LOGIN_SHOWN_MAX 48 /* bytes of a login that an error repeats */
+#define LOGIN_EXCERPT_MAX 48 /* bytes of a login that an error repeats */
 
 /* An entry is noted where it stood, from the quote of its login on: that byte becomes the
  * length of the login less 1, the login stays (the JSON reader may still compare it), and
@@ -28,7 +28,7 @@ enum {
   NOTE_LESS = 4,
   NOTE_MORE = 8,
   NOTE_KEY = 12,
-  NOTE_ANYONE = 20,
+  NOTE_ANONYMOUS = 20,
   NOTE_SALT_LEN = 21,
   NOTE_COUNT = 22,
   NOTE_REST = 23, /* salt, hash, permissions: each a length and its bytes */
@@ -87,11 +87,11 @@ static void locate(reader *r, size_t at) {
 
 static void access_write_where(st_writer *writer, const reader *r) {
   st_write_literal(writer, "permission_map[\"");
-  subtoken_text shown = r->login;
-  if (shown.len > LOGIN_SHOWN_MAX) shown.len = LOGIN_SHOWN_MAX;
-  while (shown.len > 0 && !st_utf8_valid(shown)) shown.len--;
-  st_write_escaped(writer, shown);
-  st_write_literal(writer, shown.len < r->login.len ? "...\"]" : "\"]");
+  subtoken_text excerpt = r->login;
+  if (excerpt.len > LOGIN_EXCERPT_MAX) excerpt.len = LOGIN_EXCERPT_MAX;
+  while (excerpt.len > 0 && !st_utf8_valid(excerpt)) excerpt.len--;
+  st_write_escaped(writer, excerpt);
+  st_write_literal(writer, excerpt.len < r->login.len ? "...\"]" : "\"]");
   if (r->member.data != NULL) {
     st_write_char(writer, '.');
     st_write_view(writer, r->member);
@@ -167,11 +167,11 @@ static size_t write_note(const reader *r, const st_access_entry *entry, char not
   st_writer writer = st_writer_on(note, NOTE_MAX);
   memset(note, 0, NOTE_REST);
   st_store64((uint8_t *)note + NOTE_KEY, r->key);
-  note[NOTE_ANYONE] = entry->anyone;
+  note[NOTE_ANONYMOUS] = entry->anonymous;
   note[NOTE_SALT_LEN] = (char)entry->salt_len;
   note[NOTE_COUNT] = (char)entry->permission_count;
   writer.len = NOTE_REST;
-  if (!entry->anyone) {
+  if (!entry->anonymous) {
     st_write(&writer, entry->salt, entry->salt_len);
     st_write(&writer, entry->hash, sizeof entry->hash);
   }
@@ -211,7 +211,7 @@ static bool read_hash(reader *r, draft *into) {
   into->hash = true;
   if (!st_json_string(&r->json, &text)) return access_refuse_json(r, "must be a string");
   bool star = st_text_is(text, "*");
-  if (star != into->entry.anyone) {
+  if (star != into->entry.anonymous) {
     return access_refuse(r, at,
                          star ? "must not be * for a named user, because any password would match"
                               : "must be * for the user *, who has no password");
@@ -228,7 +228,7 @@ static bool read_salt(reader *r, draft *into) {
   st_access_entry *entry = &into->entry;
   into->salt = true;
   if (!st_json_string(&r->json, &text)) return access_refuse_json(r, "must be a string");
-  bool good = entry->anyone ||
+  bool good = entry->anonymous ||
               st_base64_read(text, ST_PADDED, entry->salt, sizeof entry->salt, &entry->salt_len);
   return good || access_refuse(r, at, "must be at most 64 bytes in base64, with padding");
 }
@@ -283,7 +283,7 @@ static bool access_read_member(reader *r, subtoken_text name, draft *into) {
 
 static const char *missing(const draft *entry) {
   if (!entry->hash) return "password_hash_b64 is missing";
-  if (!entry->salt && !entry->entry.anyone) return "password_salt_b64 is missing";
+  if (!entry->salt && !entry->entry.anonymous) return "password_salt_b64 is missing";
   return entry->permissions ? NULL : "allowed_apis is missing";
 }
 
@@ -309,7 +309,7 @@ static bool check_login(reader *r, subtoken_text login) {
 }
 
 static bool read_entry(reader *r, subtoken_text login) {
-  draft into = {.entry = {.login = login, .anyone = st_text_is(login, "*")}};
+  draft into = {.entry = {.login = login, .anonymous = st_text_is(login, "*")}};
   r->login = login;
   bool good = check_login(r, login) && access_read_members(r, &into) && note_entry(r, &into.entry);
   r->login.data = NULL;
@@ -393,9 +393,9 @@ bool st_access_file_next(st_access_file *file, st_access_entry *entry) {
   entry->login = login_of(file->text, file->next);
   const uint8_t *note = (const uint8_t *)entry->login.data + entry->login.len;
   const uint8_t *rest = note + NOTE_REST;
-  entry->anyone = note[NOTE_ANYONE] != 0;
+  entry->anonymous = note[NOTE_ANONYMOUS] != 0;
   entry->salt_len = note[NOTE_SALT_LEN];
-  if (!entry->anyone) {
+  if (!entry->anonymous) {
     memcpy(entry->salt, rest, entry->salt_len);
     memcpy(entry->hash, rest + entry->salt_len, ST_HASH_LEN);
     rest += entry->salt_len + ST_HASH_LEN;

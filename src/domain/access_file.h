@@ -24,7 +24,7 @@
 
 typedef struct st_access_entry {
   subtoken_text login;
-  bool anyone;               /* the user `*`: no hash and no salt */
+  bool anonymous;            /* the user `*`: no hash and no salt */
   uint8_t hash[ST_HASH_LEN]; /* SHA-256 of the password and then the salt */
   size_t salt_len;
   uint8_t salt[ST_SALT_MAX];

@@ -124,7 +124,7 @@ static st_auth_result basic_check_password(const basic_attempt *a, st_store_stat
     basic_cache_put(a->service->basic, a->tag, a->request->now_us, user->key.sub);
     return basic_grant(a, user->key.sub);
   }
-  /* An old client's Latin-1 is told apart in the log. */
+  /* In the log, an old client's Latin-1 has an event of its own. */
   bool utf8 = st_utf8_valid(a->username) && st_utf8_valid(a->password);
   return st_auth_rejected(SUBTOKEN_REVOKED, utf8 ? "login_failed" : "login_not_utf8");
 }

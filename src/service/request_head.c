@@ -282,7 +282,7 @@ static bool same_host(const framing *seen) {
 }
 
 /* Load balancers ask in HTTP/1.1 and leave out Host, against RFC 9112 section 3.2. Where there is
- * nothing to be mistaken about they are told that the server is alive.
+ * nothing to be mistaken about they get the answer that the server is alive.
  */
 static bool is_probe(const st_request_head *head) {
   if (st_text_is(head->method, "OPTIONS")) {

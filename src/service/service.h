@@ -121,7 +121,7 @@ typedef struct st_feed {
    */
   bool (*whole)(void *context, const subtoken_ring *ring, int64_t since,
                 st_snapshot_version *version);
-  /* Was that sequence ever given here? ST_FEED_READY, ST_FEED_NEVER: the client was told another
+  /* Was that sequence ever given here? ST_FEED_READY, ST_FEED_NEVER: the client has another
    * history, or ST_FEED_STORE_ERROR.
    */
   st_feed_status (*gave)(void *context, int64_t since);

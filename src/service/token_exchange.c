@@ -121,7 +121,7 @@ static exchange_error exchange_check(exchange *e) {
   return exchange_ok;
 }
 
-/* No reason is told (RFC 8693 section 2.2.2); the log has it. */
+/* Without a reason (RFC 8693 section 2.2.2); the log has it. */
 static exchange_error exchange_reject_subject(exchange *e, const char *event) {
   return exchange_fail(e, 400, event, "invalid_request", "subject_token: not accepted");
 }

@@ -8,7 +8,7 @@
 #include "service/form.h"
 #include "service/reply.h"
 
-/* 2019-05-22T00:00:00Z: from this schema on the type is told. */
+/* 2019-05-22T00:00:00Z: from this schema on the type is included. */
 #define SCHEMA_WITH_TYPE INT64_C(1558483200)
 
 static bool token_info_read_schema(subtoken_text text, bool *with_type) {

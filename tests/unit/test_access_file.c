@@ -46,7 +46,7 @@ static const char *all(void) {
   st_writer writer = st_writer_on(out, sizeof out);
   while (st_access_file_next(&file, &entry)) {
     st_write_view(&writer, entry.login);
-    if (entry.anyone) st_write_literal(&writer, "(anyone)");
+    if (entry.anonymous) st_write_literal(&writer, "(anonymous)");
     for (size_t i = 0; i < entry.permission_count; i++) {
       st_write_char(&writer, i == 0 ? ' ' : ',');
       st_write_view(&writer, entry.permissions[i]);
@@ -95,14 +95,14 @@ static void the_documented_example_is_read(void **state) {
   assert_false(file.done);
   assert_string_equal(file.error, "");
   assert_true(st_access_file_next(&file, &entry));
-  assert_true(st_text_is(entry.login, "bytemaster") && !entry.anyone && !file.done);
+  assert_true(st_text_is(entry.login, "bytemaster") && !entry.anonymous && !file.done);
   assert_memory_equal(entry.hash, hash, sizeof hash);
   assert_int_equal(entry.salt_len, sizeof salt);
   assert_memory_equal(entry.salt, salt, sizeof salt);
   assert_int_equal(entry.permission_count, 4);
   assert_true(st_text_is(entry.permissions[3], "network_node_api"));
   assert_true(st_access_file_next(&file, &entry));
-  assert_true(st_text_is(entry.login, "*") && entry.anyone && entry.salt_len == 0 && file.done);
+  assert_true(st_text_is(entry.login, "*") && entry.anonymous && entry.salt_len == 0 && file.done);
   assert_int_equal(entry.permission_count, 2);
   assert_false(st_access_file_next(&file, &entry));
   assert_true(entry.login.data == NULL && entry.permission_count == 0);
@@ -117,7 +117,7 @@ static void variants_are_read(void **state) {
       {MAP(""), ""},
       {"{\"permission_map\":{}}", ""},
       {"{\"permission_map\":{\"a\":" USER ",\"*\":" ANYONE "}}",
-       "a database_api,network_broadcast_api;*(anyone) database_api;"},
+       "a database_api,network_broadcast_api;*(anonymous) database_api;"},
       {" { \"x\" : [ { } , { \"permission_map\" : 1 } ] , \"permission_map\" : [ [ \"a\" ,\n" USER
        " ] ] , \"y\" : null } ",
        "a database_api,network_broadcast_api;"},
@@ -130,10 +130,10 @@ static void variants_are_read(void **state) {
        "anna x;b database_api,network_broadcast_api;"},
       /* nobody may do nothing; the shortest there is */
       {MAP("[\"a\",{" SECRETS ",\"allowed_apis\":[]}]"), "a;"},
-      {MAP("[\"*\",{\"password_hash_b64\":\"*\",\"allowed_apis\":[]}]"), "*(anyone);"},
+      {MAP("[\"*\",{\"password_hash_b64\":\"*\",\"allowed_apis\":[]}]"), "*(anonymous);"},
       {"{\"permission_map\":{\"*\":{\"password_hash_b64\":\"*\",\"allowed_apis\":[]},\"a\":" USER
        "}}",
-       "*(anyone);a database_api,network_broadcast_api;"},
+       "*(anonymous);a database_api,network_broadcast_api;"},
       {MAP("[\"a\",{\"password_hash_b64\":\"" HASH
            "\",\"password_salt_b64\":\"\",\"allowed_apis\":["
            "\"a\"]}]"),

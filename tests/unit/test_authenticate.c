@@ -251,7 +251,7 @@ static void a_basic_password_is_wiped(void **state) {
   assert_false(is_in_context(PASSWORD) || is_in_context("alice"));
 }
 
-/* People are told which of the two it was. */
+/* The two have texts of their own. */
 static void busy_and_failed_are_two_things(void **state) {
   (void)state;
   fixture.status_forced = true;
@@ -319,7 +319,7 @@ static void the_use_of_a_key_is_noted(void **state) {
   char token[SUBTOKEN_ISSUED_MAX + 1];
   assert_string_equal(used_by(AS_POOR), POOR_ID);
   assert_string_equal(used_by(bearer(subtoken_of_key("account", NULL, NOW + 60))), KEY_ID);
-  assert_string_equal(used_by(AS_ALICE), ""); /* a person is no key */
+  assert_string_equal(used_by(AS_ALICE), ""); /* a user is no key */
   assert_int_equal(post("/v1/auth/token", AS_KEY, ""), 200);
   snprintf(token, sizeof token, "%s", member("access_token"));
   assert_string_equal(used_by(bearer(token)), KEY_ID); /* that the login was made with */
@@ -386,7 +386,7 @@ static void a_credential_ends_with_its_root(void **state) {
   assert_true(end == NOW + 600);
   snprintf(identity.key.parent, sizeof identity.key.parent, "%s", ALICE_ID);
   assert_false(done(st_access_find_end(v, &identity, &end))); /* no key */
-  /* a person's login: the person */
+  /* a user's session: the user */
   identity.method = ST_AUTH_SESSION;
   snprintf(identity.key.owner, sizeof identity.key.owner, "alice");
   fixture_user(ST_TEXT("alice"))->key.expires_at = NOW + 700;
@@ -413,33 +413,33 @@ static void the_actor_of_a_change_is_named(void **state) {
               {ST_AUTH_SERVICE_SESSION, "key " POOR_ID},
               {ST_AUTH_SESSION, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"},
               {ST_AUTH_BASIC, "person key \x1B[31m\r\n, from \xE2\x80\xAE\"'"}};
-  st_audit_buffers actor;
+  st_audit_buffers buffers;
   memcpy(identity.key.id, KEY_ID, sizeof KEY_ID);
   memcpy(identity.key.parent, POOR_ID, sizeof POOR_ID);
   memcpy(identity.key.owner, hostile, sizeof hostile);
   for (size_t i = 0; i < COUNT(rows); i++) {
     identity.method = rows[i].method;
-    memset(&actor, 0x5A, sizeof actor);
-    st_audit_context act = st_access_audit_context(begin("", "", ""), &identity, &actor);
-    assert_string_equal(act.who, rows[i].who);
-    assert_string_equal(act.from, REMOTE);
-    assert_true(act.now_us == 0);
+    memset(&buffers, 0x5A, sizeof buffers);
+    st_audit_context audit = st_access_audit_context(begin("", "", ""), &identity, &buffers);
+    assert_string_equal(audit.who, rows[i].who);
+    assert_string_equal(audit.from, REMOTE);
+    assert_true(audit.now_us == 0);
   }
-  st_audit_context act = st_access_audit_context(begin("", "", ""), NULL, &actor);
-  assert_string_equal(act.who, "nobody");
-  /* the longest login is told whole */
+  st_audit_context audit = st_access_audit_context(begin("", "", ""), NULL, &buffers);
+  assert_string_equal(audit.who, "nobody");
+  /* the longest username is whole */
   memset(identity.key.owner, 'x', ST_NAME_MAX);
-  act = st_access_audit_context(begin("", "", ""), &identity, &actor);
-  assert_int_equal(strlen(act.who), strlen("person ") + ST_NAME_MAX);
-  /* an address that is none of ours is not told in part */
-  subtoken_text far = repeated("", '1', sizeof actor.from);
+  audit = st_access_audit_context(begin("", "", ""), &identity, &buffers);
+  assert_int_equal(strlen(audit.who), strlen("person ") + ST_NAME_MAX);
+  /* an address that does not fit is left out */
+  subtoken_text far = repeated("", '1', sizeof buffers.from);
   (void)begin("", "", "");
   request.remote = far;
-  act = st_access_audit_context(&context, &identity, &actor);
-  assert_string_equal(act.from, "");
+  audit = st_access_audit_context(&context, &identity, &buffers);
+  assert_string_equal(audit.from, "");
   request.remote.len--;
-  act = st_access_audit_context(&context, &identity, &actor);
-  assert_int_equal(strlen(act.from), sizeof actor.from - 1);
+  audit = st_access_audit_context(&context, &identity, &buffers);
+  assert_int_equal(strlen(audit.from), sizeof buffers.from - 1);
   release(far);
 }
 
@@ -589,5 +589,5 @@ int main(void) {
       cmocka_unit_test_setup(texts_of_a_query_are_decoded, fixture_set_up),
       cmocka_unit_test_setup(header_values_are_escaped, fixture_set_up),
   };
-  return cmocka_run_group_tests_name("visit", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("authenticate", tests, NULL, NULL);
 }

@@ -577,7 +577,7 @@ static void a_nonce_is_echoed(void **state) {
   }
 }
 
-/* D18: whose the credential is, is told whatever the policy says. A nonce opens nothing. */
+/* D18: the identity is in the answer whatever the policy says. A nonce allows nothing more. */
 static void the_identity_is_told_whatever_the_policy_says(void **state) {
   (void)state;
   static const struct {
@@ -599,7 +599,7 @@ static void the_identity_is_told_whatever_the_policy_says(void **state) {
     check_five();
     CHECK(status == rows[i].with, "row %zu with is %d", i, status);
     CHECK(strncmp(reply.headers, WHO, strlen(WHO)) == 0, "row %zu: %s", i, reply.headers);
-    /* One that is not good is told of nowhere, and passes at most where it did. */
+    /* An invalid one is named nowhere, and passes at most where it did. */
     status = fixture_ask(rows[i].method, target, "Authorization: Bearer " OTHER_KEY "\n" NONCE,
                          rows[i].body);
     CHECK(status == 401 && strncmp(reply.headers, NOBODY, strlen(NOBODY)) == 0, "row %zu: %d %s", i,
@@ -644,9 +644,9 @@ static void json_rpc_needs_its_apis(void **state) {
   assert_int_equal(rpc(AS_KEY, longer), 400);
 }
 
-/* ---- what anyone may do ---- */
+/* ---- what needs no credential ---- */
 
-/* Without a credential, or with `headers`; what is told of permissions. */
+/* Without a credential, or with `headers`; what the header of permissions says. */
 static int ask_as_anyone(const char *method, const char *original, const char *headers,
                          const char *body, const char *told) {
   char target[300], lines[300];
@@ -705,7 +705,7 @@ static void without_an_anonymous_user_nobody_passes(void **state) {
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", ""), 503);
   check_event("store_error");
   fixture.broken = false;
-  service.policy = NULL; /* the edge has one, and is told what it needs to know */
+  service.policy = NULL; /* the edge has one, and gets what it needs to know */
   snprintf(row->permissions, sizeof row->permissions, "account");
   assert_int_equal(ask_as_anyone("GET", "/v2/account", "", "", "account"), 401);
 }

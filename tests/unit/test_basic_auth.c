@@ -58,7 +58,7 @@ static void a_wrong_password_is_refused(void **state) {
   static const struct {
     const char *text;
     size_t checks;
-    bool nobody; /* checked as if there were no such person, which costs the same */
+    bool nobody; /* checked as if there were no such user, which costs the same */
   } rows[] = {
       {ALICE "!", 1, false},
       {"alice:", 1, false},
@@ -71,7 +71,7 @@ static void a_wrong_password_is_refused(void **state) {
       {"al\nice:" PASSWORD, 1, true},
       {"\xFF:" PASSWORD, 1, true},
       {"alice:p\xE4ssword", 1, false},
-      {"*:" PASSWORD, 0, false}, /* nobody is anyone */
+      {"*:" PASSWORD, 0, false}, /* the user without a password */
       {"*:", 0, false},
       {"alice", 0, false},
       {PASSWORD, 1, true}, /* up to its colon it is a login */
@@ -82,7 +82,7 @@ static void a_wrong_password_is_refused(void **state) {
     fixture.checked_nobody = false;
     assert_true(st_throttle_start(&throttle, (const uint8_t *)"sixteen bytes...."));
     CHECK(ask(rows[i].text) == 401, "row %zu: %d", i, reply.status);
-    /* D12: Latin-1 is told apart, in the log alone. */
+    /* D12: Latin-1 has an event of its own, in the log alone. */
     bool utf8 = st_utf8_valid(st_text(rows[i].text));
     check_unauthorized(utf8 ? "login_failed" : "login_not_utf8");
     CHECK(fixture.checks == rows[i].checks && fixture.checked_nobody == rows[i].nobody,
@@ -197,7 +197,7 @@ static void the_store_is_asked_each_time(void **state) {
   assert_int_equal(ask(ALICE), 401);
   alice_row()->expires_at = alice()->key.expires_at = ST_NEVER;
   assert_int_equal(ask(ALICE), 200);
-  fixture_row_of(ALICE_ID)->ended = true; /* deleted while the person could still be found */
+  fixture_row_of(ALICE_ID)->ended = true; /* deleted while the user could still be found */
   assert_int_equal(ask(ALICE), 401);
   check_unauthorized("login_failed");
 }
@@ -235,7 +235,7 @@ static void an_unchecked_password_is_no_attempt(void **state) {
   assert_int_equal(ask(ALICE "!"), 429);
 }
 
-/* No password is computed for a person who is not there, as if there were one. */
+/* No password is computed for a user who does not exist, as if there were one. */
 static void no_password_fits_an_unknown_user(void **state) {
   (void)state;
   fixture.status_forced = true;
@@ -249,15 +249,15 @@ static void no_password_fits_an_unknown_user(void **state) {
 static atomic_int computed, let_in, turned_away;
 static atomic_int wanted; /* how many have to be waiting before a password is computed */
 
-static st_store_status find_alice(void *context, subtoken_text login, st_user *person) {
+static st_store_status find_alice(void *context, subtoken_text login, st_user *user) {
   (void)context, (void)login;
-  *person = fixture.users[0];
+  *user = fixture.users[0];
   return ST_STORE_OK;
 }
 
-static st_password_status check_slowly(void *context, const st_user *person, subtoken_text password,
+static st_password_status check_slowly(void *context, const st_user *user, subtoken_text password,
                                        int64_t until_us) {
-  (void)context, (void)person, (void)until_us;
+  (void)context, (void)user, (void)until_us;
   atomic_fetch_add(&computed, 1);
   while (atomic_load(&basic.waiting) < wanted) sched_yield();
   return st_text_is(password, PASSWORD) ? ST_PASSWORD_OK : ST_PASSWORD_WRONG;

@@ -242,7 +242,7 @@ static void an_unknown_name_is_an_error(void **state) {
   must_refuse("{\"\":1}", "line 1, column 2: is not a setting");
   must_refuse("{\"listen \":\"x\"}", "line 1, column 2: \"listen \" is not a setting");
   must_refuse("{\"\\u001b[31m\":1}", "line 1, column 2: \"\\u001b[31m\" is not a setting");
-  /* However long or odd the name is, the place is told. */
+  /* However long or odd the name is, the place is right. */
   char text[300];
   for (int count = 1; count < 200; count++) {
     memset(text, '\x7F', sizeof text);

@@ -1,4 +1,4 @@
-/* cors: a preflight is told that it may send what it asks for (D4). */
+/* cors: a preflight may send the headers that it asks for (D4). */
 #include "support.h"
 
 #include "service/cors.h"

@@ -1,4 +1,4 @@
-/* identity: who a credential is, against a store whose every answer is told here. */
+/* identity: whose a credential is, with a store that answers as each test says. */
 #include "support.h"
 
 #include "service/identity.h"
@@ -404,7 +404,7 @@ static void a_sid_must_name_its_session(void **state) {
       {ST_KIND_SERVICE, OTHER_SID, ST_AUTH_DERIVED},
       {ST_KIND_SESSION, ",\"sid\":\"01234567\"", ST_AUTH_DERIVED},
       {ST_KIND_SESSION, ",\"sid\":\"01234567-89AB-CDEF-0123-456789ABCDEF0\"", ST_AUTH_DERIVED},
-      /* a plain key or a person is no login, whatever the token says */
+      /* a key or a user is no session, whatever the token says */
       {ST_KIND_KEY, SID, ST_AUTH_DERIVED},
       {ST_KIND_USER, SID, ST_AUTH_DERIVED},
       {ST_KIND_KEY, "", ST_AUTH_DERIVED},
@@ -512,7 +512,7 @@ static void a_key_is_no_registered_string(void **state) {
   assert_true(st_key_string_hash(ST_TEXT("01234.6789.abc.def"), digest));
 }
 
-/* ---- anyone ---- */
+/* ---- without a credential ---- */
 
 static void the_anonymous_user_is_found(void **state) {
   (void)state;
@@ -531,17 +531,17 @@ static void the_anonymous_user_is_found(void **state) {
       {ST_STORE_REVOKED, ST_KIND_USER, false, ST_STORE_NOT_FOUND},
       {ST_STORE_FAILED, ST_KIND_USER, false, ST_STORE_FAILED},
   };
-  st_key anyone;
-  assert_int_equal(st_identity_anonymous(&service, &anyone),
+  st_key anonymous;
+  assert_int_equal(st_identity_anonymous(&service, &anonymous),
                    ST_STORE_NOT_FOUND); /* only a key is there */
   assert_true(st_identity_anonymous_digest(stored_digest));
   for (size_t i = 0; i < COUNT(rows); i++) {
     says = rows[i].says;
     stored.kind = rows[i].kind;
     stored.disabled = rows[i].disabled;
-    memset(&anyone, 0x5A, sizeof anyone);
-    CHECK(st_identity_anonymous(&service, &anyone) == rows[i].answer, "row %zu", i);
-    if (rows[i].answer == ST_STORE_OK) assert_string_equal(anyone.permissions, "account,guilds");
+    memset(&anonymous, 0x5A, sizeof anonymous);
+    CHECK(st_identity_anonymous(&service, &anonymous) == rows[i].answer, "row %zu", i);
+    if (rows[i].answer == ST_STORE_OK) assert_string_equal(anonymous.permissions, "account,guilds");
   }
 }
 

@@ -114,7 +114,7 @@ static void only_managers_manage_keys(void **state) {
   assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
 }
 
-/* A person knows their own keys alone, until they hold the permission for all. */
+/* A user sees their own keys alone, until they hold the permission for all. */
 static void a_user_sees_own_keys_alone(void **state) {
   (void)state;
   static const char not_found[] = "{\"text\":\"there is no such key\"}";
@@ -150,7 +150,7 @@ static void a_user_sees_own_keys_alone(void **state) {
   check_body("{\"keys\":[]}");
   snprintf(fixture_row_of(ALICE_ID)->key.permissions, ST_PERMISSIONS_TEXT_MAX, "account,keys");
   assert_int_equal(get(ONE(POOR_ID), AS_ALICE), 200);
-  assert_int_equal(get(ONE(ALICE_ID), AS_ALICE), 404); /* a person's row is no key */
+  assert_int_equal(get(ONE(ALICE_ID), AS_ALICE), 404); /* a user's row is no key */
 }
 
 /* ---- making one ---- */
@@ -219,8 +219,8 @@ static void a_key_exceeds_no_credential(void **state) {
     assert_int_equal(create(ways[i], wallet), 403);
     check_event("escalation");
     assert_string_equal(reply.challenge, "Bearer error=\"insufficient_scope\"");
-    bool person = i == 1 || i == 2; /* who has no permission keys to hand on */
-    CHECK(create(ways[i], keys) == (person ? 403 : 201), "%zu: %d", i, reply.status);
+    bool user = i == 1 || i == 2; /* who has no permission keys to hand on */
+    CHECK(create(ways[i], keys) == (user ? 403 : 201), "%zu: %d", i, reply.status);
   }
   assert_int_equal(fixture.changes, 2);
   /* what was taken from the row, its tokens cannot hand on */
@@ -277,7 +277,7 @@ static void expiries_are_read_strictly(void **state) {
   assert_true(made()->expires_at == ST_NEVER);
 }
 
-/* It ends with what it was made with: for a login that is the person, or the service's key. */
+/* It ends with what it was made with: for a session that is the user, or the service's key. */
 static void a_key_ends_with_its_grantor(void **state) {
   (void)state;
   const char *login = as_alice(), *service_login = as_service();
@@ -368,7 +368,7 @@ static void a_key_that_is_not_stored_is_told(void **state) {
   assert_true(reply.retry_after > 0);
 }
 
-/* G3: what was made with a key lives on, and whoever manages all keys is told. */
+/* G3: what was made with a key lives on, and the reply to who manages all keys says so. */
 static void what_was_made_with_a_key_is_listed(void **state) {
   (void)state;
   static const char made[] =
@@ -513,7 +513,7 @@ static void a_page_has_at_most_100(void **state) {
   for (size_t i = 0; i < COUNT(rows); i++) {
     char target[100];
     snprintf(target, sizeof target, KEYS "%s", rows[i].query);
-    bool most = strcmp(rows[i].query, "?limit=100&") == 0; /* as many as the body has room for */
+    bool most = strcmp(rows[i].query, "?limit=100&") == 0; /* as many as fit into the body */
     int status = get(target, AS_KEY);
     CHECK(status == (rows[i].count > 0 || most ? 200 : 400), "%s: %d", rows[i].query, status);
     if (status != 200) continue;

@@ -1,4 +1,4 @@
-/* listen: where the server can be told to take connections (F4). */
+/* listen: the addresses and paths that the server can listen on (F4). */
 #include "support.h"
 
 #include "domain/listen.h"

@@ -260,7 +260,7 @@ static void bad_pairs_are_named(void **state) {
   }
 }
 
-/* D13: who asks in a way that is not understood is told so, and given no token without the
+/* D13: who asks in a way that is not understood gets an error, and no token without the
  * limits that were asked for. */
 static void an_unknown_form_is_refused(void **state) {
   (void)state;

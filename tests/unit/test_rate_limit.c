@@ -80,7 +80,7 @@ static void extreme_rates_hold(void **state) {
     if (take(B, SECOND) != 0) fail_msg("refused at %d", i);
   }
   assert_true(take(B, SECOND) == 1);
-  /* A reload that slows things down: the wait is told whole, and it ends. */
+  /* A reload that slows things down: the answer is the whole wait, and it ends. */
   limit(1, 1);
   int64_t wait = take(B, SECOND);
   assert_true(wait == 1000000);

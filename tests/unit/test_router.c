@@ -26,25 +26,25 @@ static void let_go(void *context) {
 }
 
 static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
-                              const char *key_id, st_snapshot_version *edition) {
+                              const char *key_id, st_snapshot_version *version) {
   assert_ptr_equal(context, &fed);
   assert_ptr_equal(under, &ring);
   assert_true(now == NOW);
   assert_string_equal(key_id, KEY_ID);
   if (fed != ST_FEED_READY) return fed;
-  edition->sequence = 42;
-  snprintf(edition->etag, sizeof edition->etag, "%s", TAG);
-  memset(edition->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
-  edition->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  edition->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held, NULL};
+  version->sequence = 42;
+  snprintf(version->etag, sizeof version->etag, "%s", TAG);
+  memset(version->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
+  version->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
+  version->snapshot = (st_payload){SNAPSHOT, strlen(SNAPSHOT), let_go, &held, NULL};
   held++;
   return ST_FEED_READY;
 }
 
-static bool changes(void *context, const st_snapshot_version *edition, int64_t since,
+static bool changes(void *context, const st_snapshot_version *version, int64_t since,
                     st_payload *payload) {
   assert_ptr_equal(context, &fed);
-  assert_true(edition->sequence == 42);
+  assert_true(version->sequence == 42);
   if (since != 41) return false;
   *payload = (st_payload){CHANGES, strlen(CHANGES), let_go, &held, NULL};
   held++;
@@ -59,10 +59,10 @@ static st_feed_status gave(void *context, int64_t since) {
 }
 
 static bool whole(void *context, const subtoken_ring *under, int64_t since,
-                  st_snapshot_version *edition) {
+                  st_snapshot_version *version) {
   assert_ptr_equal(context, &fed);
   assert_ptr_equal(under, &ring);
-  assert_true(edition->sequence == 42 && since != 41);
+  assert_true(version->sequence == 42 && since != 41);
   return true;
 }
 
@@ -378,7 +378,7 @@ static void clocks_may_differ_by_the_leeway(void **state) {
   assert_int_equal(ask_at("GET", CREATE, line, "", NOW + 99), 200);
 }
 
-/* ---- the order in which errors are told ---- */
+/* ---- the order of errors ---- */
 
 static void checks_come_in_one_order(void **state) {
   (void)state;

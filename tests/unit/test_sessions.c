@@ -1,4 +1,4 @@
-/* login: becoming a person, logging in with a password or a key, refreshing, logging out. */
+/* sessions: registering a user, logging in with a password or a key, refreshing, logging out. */
 #include "service_fixture.h"
 
 #define USER "/v1/user"
@@ -25,7 +25,7 @@ static void usernames_have_a_form(void **state) {
               {"Alice Liddell", true},
               {"\xC3\xAB@example.org", true},
               {"\"\\", true},
-              {"*", true}, /* a person, whom nobody logs in as */
+              {"*", true}, /* a user without a password */
               {"", false},
               {"a:b", false},
               {":", false},
@@ -58,22 +58,22 @@ static void a_user_is_made(void **state) {
   check_body(
       "{\"login\":\"b\xC3\xB6"
       "b\",\"permissions\":[\"guilds\",\"account\"]}");
-  const st_user *person =
+  const st_user *user =
       fixture_user(ST_TEXT("b\xC3\xB6"
                            "b"));
-  assert_non_null(person);
-  assert_string_equal(person->password, "hash of 12345678");
-  assert_string_equal(person->key.permissions, "guilds,account");
-  assert_string_equal(person->locale, "en-GB");
-  assert_string_equal(person->source, "import");
-  assert_true(person->key.expires_at == ST_NEVER);
+  assert_non_null(user);
+  assert_string_equal(user->password, "hash of 12345678");
+  assert_string_equal(user->key.permissions, "guilds,account");
+  assert_string_equal(user->locale, "en-GB");
+  assert_string_equal(user->source, "import");
+  assert_true(user->key.expires_at == ST_NEVER);
   assert_string_equal(fixture.grantor, KEY_ID);
   assert_string_equal(fixture.who, "key " KEY_ID);
   assert_int_equal(post(USER, AS_KEY AS_JSON, BOB), 201);
   check_body("{\"login\":\"bob\",\"permissions\":[]}");
   assert_int_equal(post(USER, AS_KEY AS_JSON, BOB), 409);
   check_body("{\"text\":\"login: already taken\"}");
-  /* With a password of her own, a person makes another. */
+  /* With a password, a user makes another. */
   assert_int_equal(
       post(USER, AS_ALICE AS_JSON, "{\"login\":\"carol\",\"password\":\"" PASSWORD "\"}"), 201);
   assert_string_equal(fixture.grantor, "A11CE000-0000-0000-0000-000000000000");
@@ -88,7 +88,7 @@ static const char *access_of(const char *headers, const char *target, const char
   return line;
 }
 
-/* No longer than the key or person at the root of it; a login's own end is none. */
+/* No longer than the key or user at the root of it; a session's own expiry does not count. */
 static void a_user_ends_with_its_grantor(void **state) {
   (void)state;
   static const char *const kinds[] = {"key", "service", "basic", "login"};
@@ -108,7 +108,7 @@ static void a_user_ends_with_its_grantor(void **state) {
       CHECK(is == end, "%s: %lld", kinds[i], (long long)is);
     }
   }
-  /* What the root is cannot be told: nobody is made. */
+  /* The root cannot be found: no user is made. */
   fixture_set_up(NULL);
   const char *headers = access_of(AS_KEY, TOKEN, "");
   fixture_row_of(KEY_ID)->key.kind = ST_KIND_USER;
@@ -266,7 +266,7 @@ static void registrations_of_an_address_are_limited(void **state) {
   assert_int_equal(post(USER, AS_JSON, "{\"login\":\"carol\",\"password\":\"12345678\"}"), 429);
   assert_int_equal(fixture.creates, creates);
   assert_int_equal(post(USER, AS_KEY AS_JSON, ALICE), 409);
-  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* other doors are open */
+  assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200); /* others may go on */
   assert_int_equal(fixture_ask_at("POST", USER, AS_JSON, ALICE, NOW_US + ST_THROTTLE_USERNAME_US),
                    409);
 }
@@ -307,7 +307,7 @@ static void a_session_is_a_pair_of_tokens(void **state) {
   /* Credentials that come along are none of it. */
   assert_int_equal(post(LOGIN "?access_token=x", AS_POOR AS_JSON, ALICE), 200);
   assert_string_equal(fixture.who, "person alice");
-  /* The settings, and the end of the person. */
+  /* The settings, and the expiry of the user. */
   settings.access_life = 60;
   settings.refresh_life = 3600;
   assert_int_equal(post(LOGIN, AS_JSON, ALICE), 200);

@@ -73,7 +73,7 @@ static void attempts_of_an_address_are_limited(void **state) {
   assert_int_equal(drain_address(HERE, START + 1000 * SECOND), 50);
 }
 
-/* The longer wait of both is told; who is refused by one has taken nothing of the other. */
+/* The answer is the longer wait of both; who is refused by one has taken nothing of the other. */
 static void the_longer_wait_is_told(void **state) {
   (void)state;
   assert_int_equal(drain_login("anna", START), 10);
@@ -139,7 +139,7 @@ static void spellings_of_an_address_are_one(void **state) {
   }
 }
 
-/* Logins are told apart by all of their bytes, and no key puts two where another did. */
+/* Usernames differ by all of their bytes, and no key puts two where another did. */
 static void usernames_are_told_apart(void **state) {
   (void)state;
   subtoken_text longer = repeated("", 'x', 4096), nul = {"anna\0", 5};

@@ -56,7 +56,7 @@ static void a_key_is_exchanged_for_a_token(void **state) {
 static void a_scope_narrows_the_token(void **state) {
   (void)state;
   static const struct {
-    const char *scope, *permissions, *shown; /* permissions NULL: invalid_scope */
+    const char *scope, *permissions, *granted; /* permissions NULL: invalid_scope */
   } rows[] = {
       {"&scope=", KEY_PERMISSIONS, "account guilds users keys services audit"},
       {"&scope=guilds", "guilds", "guilds"},
@@ -83,7 +83,7 @@ static void a_scope_narrows_the_token(void **state) {
       continue;
     }
     check_permissions(check_exchanged("access_token", 900), rows[i].permissions);
-    assert_string_equal(member("scope"), rows[i].shown);
+    assert_string_equal(member("scope"), rows[i].granted);
   }
 }
 
