@@ -46,8 +46,8 @@
 extern "C" {
 #endif
 
-#define SUBTOKEN_FEED_PATH_MAX 1024                  /* bytes of FILE's path, without a suffix */
-#define SUBTOKEN_FEED_SIZE_DEFAULT ((size_t)1 << 30) /* bytes that a snapshot may have */
+#define SUBTOKEN_FEED_PATH_MAX 1024           /* bytes of FILE's path, without a suffix */
+#define SUBTOKEN_FEED_SIZE_DEFAULT 1073741824 /* bytes that a snapshot may have, 1 GiB */
 
 typedef struct subtoken_feed_settings {
   size_t size;     /* of this structure (common.h, Sizes) */

@@ -270,10 +270,13 @@ def each_header_compiles_first_and_alone():
             source += ("subtoken_text piece(const subtoken_claims *c);\n"
                        "subtoken_text piece(const subtoken_claims *c) {"
                        " return subtoken_claims_text(c, c->sub); }\n")
-        if name == "verify.h":
-            source += "const subtoken_verifier v = SUBTOKEN_VERIFIER_DEFAULT;\n"
-        if name == "issue.h":
-            source += "const subtoken_limits l = SUBTOKEN_LIMITS_DEFAULT;\n"
+        for header, kind in (("verify.h", "verifier"), ("verify.h", "request"),
+                             ("issue.h", "issue_request"), ("issue.h", "limits"),
+                             ("issue.h", "narrow_report"), ("policy.h", "decision"),
+                             ("feed.h", "feed_settings"), ("revocations.h", "feed")):
+            if name == header:
+                source += "extern const subtoken_%s a_%s;\n" % (kind, kind)
+                source += "const subtoken_%s a_%s = SUBTOKEN_%s_DEFAULT;\n" % (kind, kind, kind.upper())
         source += "int end(void);\nint end(void) { return 0; }\n"
         for compiler, std, suffix, extra in (
                 ("gcc", "c11", "c", ["-Wstrict-prototypes"]),
@@ -285,7 +288,7 @@ def each_header_compiles_first_and_alone():
                 f.write(source)
             # -I, not a system folder: there gcc is silent.
             flags = ["-I" + os.path.join(prefix(), "include"), *WARNINGS, *more, *extra]
-            if name == "verify.h" and "-Wzero-as-null-pointer-constant" in flags:
+            if "_DEFAULT;" in source and "-Wzero-as-null-pointer-constant" in flags:
                 flags.remove("-Wzero-as-null-pointer-constant")  # NULL, of the system
             sh(compiler, "-std=" + std, *flags, "-c", path, "-o", os.path.join(d, "h.o"))
 
