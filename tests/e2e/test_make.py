@@ -100,6 +100,8 @@ def the_readme_of_the_tests_shows_commands_that_work():
         words = command.replace("check-NAME", "check-date").replace("e2e-NAME", "e2e-http")
         p = subprocess.run("make -n " + words, shell=True, cwd=copy, capture_output=True, text=True)
         assert p.returncode == 0, (command, p.stderr)
+    for header in re.findall(r"`(\w+\.h)`", text):
+        assert os.path.exists(os.path.join(TESTS, "unit", header)), header
     for folder in re.findall(r"^\| `([a-z./]+)/` \|", text, re.M):
         assert os.path.isdir(os.path.join(TESTS, folder)), folder
 
