@@ -75,7 +75,7 @@ static void entry_is_plain(const st_entry *entry, const plain_entry *plain) {
   HOLD(plain_is(plain, entry->path.bytes, entry->path.len, ST_PATH_ANY));
 }
 
-/* Through url.h, which the rest of the world uses. */
+/* Through url.h, which programs outside the library use. */
 static void public_agrees(subtoken_text entry, subtoken_text method, subtoken_text target,
                           subtoken_result want) {
   HOLD(subtoken_url_allows(entry, method, target) == want);

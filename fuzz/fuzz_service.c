@@ -73,7 +73,7 @@ static bool ready(void *store) {
 /* The feed: 8 bytes are the snapshot, 4 what has changed since 7. */
 static int held;
 
-static void let_go(void *context) {
+static void release(void *context) {
   (void)context;
   held--;
 }
@@ -87,7 +87,7 @@ static st_feed_status current(void *context, const subtoken_ring *under, int64_t
   version->etag[ST_SNAPSHOT_TAG_LEN] = '\0';
   memset(version->heartbeat, 'h', SUBTOKEN_HEARTBEAT_TEXT_LEN);
   version->heartbeat[SUBTOKEN_HEARTBEAT_TEXT_LEN] = '\0';
-  version->snapshot = (st_payload){"snapshot", 8, let_go, NULL, NULL};
+  version->snapshot = (st_payload){"snapshot", 8, release, NULL, NULL};
   held++;
   return ST_FEED_READY;
 }
@@ -97,7 +97,7 @@ static bool changes(void *context, const st_snapshot_version *version, int64_t s
   (void)context;
   HOLD(version->sequence == 8 && since > 0);
   if (since != 7) return false;
-  *payload = (st_payload){"some", 4, let_go, NULL, NULL};
+  *payload = (st_payload){"some", 4, release, NULL, NULL};
   held++;
   return true;
 }

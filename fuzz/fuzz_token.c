@@ -239,7 +239,7 @@ static void plain_agrees(subtoken_text token, const subtoken_request *request,
   if (result == SUBTOKEN_OK) same_claims(&plain, claims);
 }
 
-static void judge(subtoken_text token) {
+static void evaluate(subtoken_text token) {
   static subtoken_claims claims;
   static const subtoken_claims zero;
   char header[SUBTOKEN_HEADER_MAX];
@@ -270,13 +270,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   subtoken_text rest = {copy, size - 1}, header = ST_TEXT("{\"alg\":\"HS256\",\"typ\":\"JWT\"}");
   unsigned kind = data[0] % 3U;
   if (kind == 0) {
-    judge(rest);
+    evaluate(rest);
   } else {
     size_t len;
     if (kind == 2) header = fuzz_line(&rest);
     readers_agree(rest);
     char *token = sign(header, rest, &len);
-    judge((subtoken_text){token, len});
+    evaluate((subtoken_text){token, len});
     free(token);
   }
   free(copy);

@@ -42,7 +42,7 @@ ALSO = {
 CHOICES = {("store/store", "store/sqlite/open")}
 # Headers whose functions are defined in a higher folder: to call one is to see the header.
 PORTS = ["domain/store.h", "store/db.h"]
-# Of nginx's world: the structure by which nginx knows a module, which its files need to find theirs.
+# The structure by which nginx knows a module, and which each of its files needs.
 NO_EDGE = {"ngx_http_subtoken_module"}
 
 # Libraries of others: headers, symbols, and the files that may use them.

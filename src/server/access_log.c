@@ -29,8 +29,8 @@ static void write_hash(subtoken_text text, char out[ST_CREDENTIAL_TAG_LEN + 3]) 
  * put in the wrong place: only its hash is shown.
  */
 static void write_path(st_writer *writer, subtoken_text target) {
-  char shown[PATH_SHOWN + 16];
-  st_writer path = st_writer_on(shown, sizeof shown);
+  char short_path[PATH_SHOWN + 16];
+  st_writer path = st_writer_on(short_path, sizeof short_path);
   st_cutter query = {target, false};
   subtoken_text whole, segment;
   (void)st_cut(&query, '?', &whole);
@@ -44,7 +44,7 @@ static void write_path(st_writer *writer, subtoken_text target) {
     st_write_view(&path, segment);
     if (!cutter.done) st_write_char(&path, '/');
   }
-  st_log_field(writer, "path", (subtoken_text){shown, path.len});
+  st_log_field(writer, "path", (subtoken_text){short_path, path.len});
 }
 
 void st_access_log_write(const st_request *request, const st_reply *reply, subtoken_text remote,

@@ -133,13 +133,13 @@ static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *
   *known = stored == ST_STORE_OK;
   if (stored == ST_STORE_NOT_FOUND) return ST_FEED_READY;
   if (stored != ST_STORE_OK) return ST_FEED_STORE_ERROR;
-  bool room = allocate(now, (uint64_t)base->count + count, count);
-  if (room) {
+  bool allocated = allocate(now, (uint64_t)base->count + count, count);
+  if (allocated) {
     if (count > 1) qsort(changes, count, sizeof *changes, compare_hashes);
     snapshot_merge_changes(base, changes, count, now);
   }
   free(changes);
-  return room ? ST_FEED_READY : ST_FEED_NO_MEMORY;
+  return allocated ? ST_FEED_READY : ST_FEED_NO_MEMORY;
 }
 
 static st_feed_status snapshot_read_whole(st_store *store, snapshot_contents *now, char *error) {
