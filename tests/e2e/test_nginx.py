@@ -68,7 +68,7 @@ def a_credential_is_read_from_each_place():
 
 @test
 def a_token_must_satisfy_all_rules():
-    """Each reason of section 4, by its word; and the directives for leeway and life."""
+    """Each reason, by its name; and the directives for leeway and life."""
     n = Nginx("subtoken on; subtoken_require account; %s location /tight { subtoken_leeway 0; "
               "subtoken_max_life 1h; proxy_pass http://api; }" % UP)
     with n:

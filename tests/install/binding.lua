@@ -1,4 +1,4 @@
--- What only the Lua binding promises: run by tests/e2e/test_install.py.
+-- What only the Lua binding promises: run by tests/e2e/test_bindings.py.
 -- usage: binding.lua RING_FILE FAKE_LIBRARY NO_LIBRARY NOW GOOD OTHER FRESH
 local subtoken = require "subtoken"
 local RING_FILE, FAKE, NONE, NOW, GOOD, OTHER, FRESH = ...

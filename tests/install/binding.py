@@ -1,4 +1,4 @@
-"""What only the Python binding promises: run by tests/e2e/test_install.py.
+"""What only the Python binding promises: run by tests/e2e/test_bindings.py.
 usage: binding.py RING_FILE FAKE_LIBRARY NO_LIBRARY"""
 import copy, ctypes, gc, json, logging, os, pathlib, pickle, subprocess, sys, tempfile
 import threading, time
