@@ -17,7 +17,9 @@ bool st_input_leeway(const char *text, int64_t *seconds);
 
 bool st_input_size(const char *text, size_t *size);
 
-/* A credential from standard input: white space around it is dropped. */
+/* A credential from standard input: white space around it is dropped. On a terminal a line says
+ * that it is awaited.
+ */
 bool st_input_credential(char *out, size_t size, subtoken_text *credential, char *error);
 
 /* The same from a file, which is read as a secret (os/secret_file.h) and holds nothing else. out

@@ -63,7 +63,9 @@ bool st_file_read_whole(int fd, const char *name, void *out, size_t size, size_t
   uint8_t more = 0;
   size_t more_len = 0;
   bool ok = false;
-  if (!file_read_up_to(fd, out, size, len) || !file_read_up_to(fd, &more, 1, &more_len)) {
+  /* The end is read once: a terminal would wait for another one. */
+  if (!file_read_up_to(fd, out, size, len) ||
+      (*len == size && !file_read_up_to(fd, &more, 1, &more_len))) {
     (void)st_error_set(error, "cannot read %s: %m", st_error_path(name));
   } else if (more_len > 0) {
     (void)st_error_set(error, "%s is longer than %zu bytes", st_error_path(name), size);

@@ -28,13 +28,13 @@ def saltpass_makes_the_two_lines_of_an_access_file():
         assert code == 3 and out == "" and "two" not in err and "xx" not in err, (code, out, err)
 
 
-def at_terminal(typed):
+def at_terminal(typed, command="saltpass", prompt=b"password: "):
     """(exit code or -signal, standard output, what the terminal showed, whether it echoes after.)"""
     ours, theirs = pty.openpty()
-    p = subprocess.Popen([PROGRAM, "saltpass"], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE,
+    p = subprocess.Popen([PROGRAM, command], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE,
                          preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
     shown = b""
-    while b"password: " not in shown:
+    while prompt not in shown:
         shown += os.read(ours, 1000)
     os.write(ours, typed)
     out = p.communicate(timeout=60)[0].decode()
@@ -61,6 +61,15 @@ def saltpass_at_a_terminal_shows_nothing():
     assert code == 3 and out == "" and echoes and b"is empty" in shown, (code, out, shown)
     code, out, shown, echoes = at_terminal(b"secr\x03")  # Ctrl-C
     assert code == -signal.SIGINT and out == "" and echoes and b"sec" not in shown, (code, shown)
+
+
+@test
+def a_token_is_awaited_at_a_terminal_with_a_word():
+    try:
+        code, out, shown, echoes = at_terminal(b"garbage\n\x04", "inspect", b"press Ctrl-D")
+    except OSError:
+        return "this machine has no terminals to give"
+    assert code == 1 and out == "" and echoes and b"not a JSON Web Token" in shown, (code, out, shown)
 
 
 @test
