@@ -17,15 +17,15 @@
 #include "subtoken/policy.h"
 
 /* A policy and its routes in order. */
-typedef struct checked {
+typedef struct policy_checked {
   st_policy_file file;
   const subtoken_policy *policy;
   const st_policy_route **sorted;
-} checked;
+} policy_checked;
 
 /* ---- in order ---- */
 
-/* As it would stand in an entry; the length is that of out without its NUL. */
+/* Its path as an entry is written; the length is without the NUL. */
 static subtoken_text policy_written_path(const subtoken_policy *policy,
                                          const st_policy_route *route,
                                          char out[SUBTOKEN_URL_MAX + 1]) {
@@ -39,25 +39,25 @@ static subtoken_text policy_written_path(const subtoken_policy *policy,
   return (subtoken_text){out, st_writer_end(&writer) ? writer.len : 0};
 }
 
-static const subtoken_policy *compared; /* by qsort, which hands nothing on */
+static const subtoken_policy *policy_compared; /* for qsort, which has no context */
 
 static int policy_compare_routes(const void *a, const void *b) {
   const st_policy_route *one = *(const st_policy_route *const *)a;
   const st_policy_route *two = *(const st_policy_route *const *)b;
   char x[SUBTOKEN_URL_MAX + 1], y[SUBTOKEN_URL_MAX + 1];
-  (void)policy_written_path(compared, one, x);
-  (void)policy_written_path(compared, two, y);
+  (void)policy_written_path(policy_compared, one, x);
+  (void)policy_written_path(policy_compared, two, y);
   int order = strcmp(x, y);
   return order != 0 ? order : one < two ? -1 : 1; /* as in the file */
 }
 
-static bool policy_sort(checked *file) {
+static bool policy_sort(policy_checked *file) {
   file->policy = file->file.policy;
   size_t count = file->policy->route_count;
   file->sorted = malloc((count + 1) * sizeof(const st_policy_route *));
   if (file->sorted == NULL) return false;
   for (size_t i = 0; i < count; i++) file->sorted[i] = st_policy_routes(file->policy) + i;
-  compared = file->policy;
+  policy_compared = file->policy;
   qsort(file->sorted, count, sizeof(const st_policy_route *), policy_compare_routes);
   return true;
 }
@@ -97,7 +97,7 @@ static void policy_print_route_json(const subtoken_policy *policy, const st_poli
          route->json_rpc ? "true" : "false", route->line);
 }
 
-static void policy_print_json(const checked *file) {
+static void policy_print_json(const policy_checked *file) {
   printf("{\"ok\":true,\"default\":\"%s\",\"preflight\":%s,\"routes\":[",
          policy_default_name(file->policy), file->policy->preflight ? "true" : "false");
   for (size_t i = 0; i < file->policy->route_count; i++) {
@@ -117,7 +117,7 @@ static void policy_print_needs(const subtoken_policy *policy, const st_policy_ro
   if (route->json_rpc) fputs(", and the APIs that the body names", stdout);
 }
 
-static void policy_print_rows(const checked *file) {
+static void policy_print_rows(const policy_checked *file) {
   const subtoken_policy *policy = file->policy;
   char out[SUBTOKEN_URL_MAX + 1];
   size_t width = 0;
@@ -137,7 +137,7 @@ static void policy_print_rows(const checked *file) {
   }
 }
 
-static void policy_print_text(const checked *file) {
+static void policy_print_text(const policy_checked *file) {
   static const char *const means[] = {
       "deny: requests without a route are refused",
       "token: requests without a route need a valid token",
@@ -159,7 +159,7 @@ static int policy_print_error(const char *path, const subtoken_policy_error *err
 }
 
 static int policy_check(const char *path, bool json) {
-  checked file = {0};
+  policy_checked file = {0};
   char error[ST_ERROR_MAX];
   int code;
   if (!st_policy_file_load(path, &file.file, error)) {

@@ -44,6 +44,7 @@ static const char *file_name(subtoken_feed_file *file, int which) {
 }
 
 /* Returns 0 or an errno. Only regular files: opening another file could block, or have an effect.
+ * The five numbers are those of st_file_stamp in os/file.h, which the library does not see.
  */
 static int stamp_of(const struct stat *status, int64_t stamp[5]) {
   if (S_ISDIR(status->st_mode)) return EISDIR;
