@@ -159,7 +159,7 @@ def one_key_holds_a_share_of_the_threads_alone():
         answer = connection.getresponse()
         assert answer.status == 429 and answer.getheader("Retry-After") == "1", answer.status
         assert answer.getheader("Subtoken-Heartbeat") is None
-        assert "too many requests of this key" in json.loads(answer.read())["text"]
+        assert "too many requests for the revocation data with this key" in json.loads(answer.read())["text"]
         assert ask(server, ROUTE, other)[0] == 200 and ask(server, "/v2/tokeninfo", key)[0] == 200
         for s in held:
             s.close()
