@@ -13,7 +13,7 @@
  *
  * *sequence (may be NULL) is the sequence at which the revocation data carries a change. What lists
  * or unlists a hash takes the next one; a change that does neither answers the last. It is the
- * larger of the last plus one and the microseconds since 1970.
+ * larger of the last plus one and the microseconds since 1970; 0 unless the answer is ST_STORE_OK.
  *
  * Errors. error has room for ST_ERROR_MAX bytes (os/error.h) and is written unless the answer is
  * ST_STORE_OK; it names the store. Outputs are written on success only, but for those that are said

@@ -217,7 +217,6 @@ st_store_status st_store_key_list(st_store *store, const char *owner, const char
 }
 
 st_store_status st_store_key_count(st_store *store, int64_t *count, char *error) {
-  *count = 0;
   return st_query_integer(store, ST_SQL_KEY_COUNT, ST_NO_VALUES, count, error);
 }
 

@@ -25,6 +25,7 @@ static st_store_status make_next(st_db *db, const st_change *change) {
 st_store_status st_store_bump_sequence(st_store *store, int64_t now_us, int64_t until_us,
                                        int64_t *sequence, char *error) {
   st_change change = {.now_us = now_us, .until_us = until_us, .sequence = sequence};
+  if (sequence != NULL) *sequence = 0;
   return st_transaction_run(store, make_next, &change, error);
 }
 

@@ -5,7 +5,6 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "store/audit.h"
 #include "store/settings.h"
@@ -114,15 +113,16 @@ static st_store_status make_restored(st_db *db, const st_change *change) {
 st_store_status st_store_restore_revocations(st_store *store, const st_audit_context *context,
                                              const st_revocation_snapshot *snapshot,
                                              st_restore_report *report, char *error) {
-  memset(report, 0, sizeof *report);
   if (snapshot->sequence < 1 || snapshot->sequence > ST_RESTORE_SEQUENCE_MAX) {
     return st_db_fail(error, "the sequence %" PRId64 " leaves no room for another",
                       snapshot->sequence);
   }
-  st_change change = st_transaction_change(context, NULL, &report->sequence);
-  change.data = &(restoring){snapshot, report};
+  st_restore_report made = {0};
+  st_change change = st_transaction_change(context, NULL, &made.sequence);
+  change.data = &(restoring){snapshot, &made};
   if (change.now_us <= snapshot->sequence) change.now_us = snapshot->sequence + 1;
   st_store_status status = st_transaction_run(store, make_restored, &change, error);
+  if (status == ST_STORE_OK) *report = made;
   if (status == ST_STORE_DENIED) {
     (void)st_db_fail(error, "%s lists hashes of another key already, which cannot be computed anew",
                      st_db_name(store));

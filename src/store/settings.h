@@ -8,7 +8,6 @@
 #define ST_SETTING_MAX_LIFE "max_life"     /* the longest life of a token that was ever given */
 #define ST_SETTING_UPTIME "lived"          /* seconds that servers of this store have run */
 #define ST_SETTING_SWEEP_TIME "sweep_time" /* the time by which sessions are removed */
-#define ST_SETTING_SEQUENCE "sequence"
 #define ST_SETTING_HASH_KEY_0 "hash_key_0"
 #define ST_SETTING_HASH_KEY_1 "hash_key_1"
 

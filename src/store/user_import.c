@@ -20,18 +20,18 @@ st_store_status st_store_user_was_deleted(st_store *store, subtoken_text usernam
   st_query_page page = {&unused, 0, 1, &count, take_nothing};
   st_store_status status =
       st_query_list(store, ST_SQL_USER_WAS_DELETED, ST_VALUES(st_db_view(username)), &page, error);
-  *deleted = count > 0;
+  if (status == ST_STORE_OK) *deleted = count > 0;
   return status;
 }
 
 /* The sub changes whenever something is taken from the user. */
-bool st_store_user_fingerprint(const st_user *user, uint8_t seal[ST_HASH_LEN]) {
+bool st_store_user_fingerprint(const st_user *user, uint8_t fingerprint[ST_HASH_LEN]) {
   char text[ST_SUB_LEN + 1 + ST_PERMISSIONS_TEXT_MAX + 1];
   st_writer writer = st_writer_on(text, sizeof text);
   st_write_literal(&writer, user->key.sub);
   st_write_char(&writer, ' ');
   st_write_literal(&writer, user->key.permissions);
-  return st_writer_end(&writer) && st_sha256(text, writer.len, seal);
+  return st_writer_end(&writer) && st_sha256(text, writer.len, fingerprint);
 }
 
 /* ---- the change ---- */
