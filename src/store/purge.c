@@ -41,8 +41,9 @@ static st_store_status count_uptime(st_db *db, int64_t monotonic_us, int64_t *up
   int64_t known = 0, seconds = 0;
   if (st_settings_read(db, ST_SETTING_UPTIME, 0, &known) != ST_STORE_OK) return ST_STORE_FAILED;
   int64_t mine = known;
-  if (store->counts_uptime && monotonic_us > store->uptime_us) {
-    seconds = (monotonic_us - store->uptime_us) / 1000000;
+  if (store->counts_uptime) {
+    /* Also what was counted in a change that failed, and is not kept yet. */
+    if (monotonic_us > store->uptime_us) seconds = (monotonic_us - store->uptime_us) / 1000000;
     mine = store->uptime + seconds;
   }
   *uptime = mine > known ? mine : known;

@@ -324,6 +324,42 @@ static void enable_key_is_all_or_nothing(void **state) {
   assert_all_or_nothing(enable_key, 8);
 }
 
+/* A purge is several changes, of which the first takes off what the revocation data lists: all of
+ * that or nothing, also when a setting by which it judges cannot be read.
+ */
+static void a_purge_takes_off_all_or_nothing(void **state) {
+  (void)state;
+  int statements = 0, failures = 0;
+  st_store_status status = ST_STORE_FAILED;
+  uint64_t before = 0, now = 0;
+  assert_ok(st_store_set_setting(store, "max_life", 400 * DAY, error));
+  make_rows();
+  assert_ok(st_store_purge(store, NOW * US, 0, error)); /* begins to count */
+  assert_ok(st_store_key_delete(store, CONTEXT, id_of(2), NULL, error));
+  add_revocations(&before);
+  while (status != ST_STORE_OK && statements < 1000) {
+    fail_at(++statements);
+    /* more than the life that is used where none is set, and less than the one that is */
+    status = st_store_purge(store, (NOW + 390 * DAY) * US, 390 * DAY * US, error);
+    now = 0;
+    add_revocations(&now);
+    assert_true(now == before);
+    failures += status != ST_STORE_OK;
+  }
+  assert_int_equal(status, ST_STORE_OK);
+  assert_true(failures > 8);
+  status = ST_STORE_FAILED;
+  for (statements = 1; status != ST_STORE_OK && statements < 1000; statements++) {
+    fail_at(statements);
+    status = st_store_purge(store, (NOW + 401 * DAY) * US, 401 * DAY * US, error);
+    now = 0;
+    add_revocations(&now);
+    assert_true(now == before || !listed(2));
+  }
+  assert_int_equal(status, ST_STORE_OK);
+  assert_false(listed(2));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(create_key_is_all_or_nothing),
@@ -349,6 +385,7 @@ int main(void) {
       TEST(bump_sequence_is_all_or_nothing),
       TEST(restore_is_all_or_nothing),
       TEST(revoke_sub_is_all_or_nothing),
+      TEST(a_purge_takes_off_all_or_nothing),
   };
   return RUN_ON_EVERY_STORE(tests);
 }
