@@ -124,7 +124,7 @@ st_store_status st_store_restore_revocations(st_store *store, const st_audit_con
   st_store_status status = st_transaction_run(store, make_restored, &change, error);
   if (status == ST_STORE_OK) *report = made;
   if (status == ST_STORE_DENIED) {
-    (void)st_db_fail(error, "%s lists hashes of another key already, which cannot be computed anew",
+    (void)st_db_fail(error, "%s lists hashes under another hash key, which cannot be computed anew",
                      st_db_name(store));
   }
   return status;

@@ -43,10 +43,10 @@ static st_store_status make_whole(st_db *db, st_change_fn *make, const st_change
 /* For a change that was refused, not one that the database failed. */
 static const char *reason(st_store_status status) {
   switch (status) {
-    case ST_STORE_EXISTS: return "it is there already";
+    case ST_STORE_EXISTS: return "already exists";
     case ST_STORE_DENIED:
       return "the credential you used has expired, been revoked or lost a permission";
-    case ST_STORE_NOT_FOUND: return "it is not there";
+    case ST_STORE_NOT_FOUND: return "not found";
     default: return NULL;
   }
 }
