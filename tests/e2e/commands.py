@@ -74,10 +74,10 @@ EXAMPLE = {"password_hash_b64": "9e9GF7ooXVb9k4BoSfNIPTelXeGOZ5DrgOYMj94elaY=",
            "password_salt_b64": "INDdM6iCi/8="}
 
 
-def access_file(logins):
+def access_file(names):
     path = os.path.join(scratch(), "api-access.json")
     with open(path, "w") as f:
-        json.dump({"permission_map": [[l, dict(EXAMPLE, allowed_apis=["database_api"])] for l in logins]}, f)
+        json.dump({"permission_map": [[l, dict(EXAMPLE, allowed_apis=["database_api"])] for l in names]}, f)
     return path
 
 

@@ -60,7 +60,7 @@ def the_audit_log_has_ring_changes_and_escapes_odd_names():
         ("user.create", forged), ("secret.add", "a"), ("secret.promote", "a"),
         ("secret.rotate", "b"), ("secret.retire", "a"), ("secret.retire", "-")], lines
     assert all(l["who"].startswith("user ") and l["from"] == "command line" for l in lines)
-    # a login with spaces is told apart from what follows it
+    # a username with spaces is told apart from what follows it
     text = run("audit", data=data, check=0)[1].splitlines()[0]
     assert '"%s"  by user ' % forged in text, text
 

@@ -200,14 +200,14 @@ def users_are_known_at_the_edge():
             run("user", *words, data=data, stdin=stdin, check=0)
         user("create", "alice", "--permissions", "account,history_api", stdin="correct horse\n")
         user("create", "*", "--permissions", "database_api")
-        login = curl(s.server.url + "/v1/auth/login", "-H", "Content-Type: application/json", "-d",
+        session = curl(s.server.url + "/v1/auth/login", "-H", "Content-Type: application/json", "-d",
                      '{"login":"alice","password":"correct horse"}').json()
         basic = "Authorization: Basic " + base64.b64encode(b"alice:correct horse").decode()
-        child = s.made_with_curl(login["access_token"], "permissions=account")
+        child = s.made_with_curl(session["access_token"], "permissions=account")
         key = json.loads(run("key", "create", "--name", "k", "--owner", "alice", "--permissions",
                              "account", "--json", data=data, check=0)[1])
         mine = s.made_with_curl(key["key"], "permissions=account")
-        for token in (login["access_token"], child, mine):
+        for token in (session["access_token"], child, mine):
             assert n.status("/v2/account", token=token) == 200
         assert n.status("/v2/account", basic) == 200 and n.status("/v2/characters/a", basic) == 403
         assert n.status("/v2/account", basic[:-4] + "AAAA") == 401
@@ -218,7 +218,7 @@ def users_are_known_at_the_edge():
             assert n.status("/rpc", basic, method="POST", body=body) == alice, body
         assert n.status("/v2/account") == 401
         user("permissions", "alice", "history_api")  # takes account away
-        for token in (login["access_token"], child, mine):
+        for token in (session["access_token"], child, mine):
             s.becomes(401, "/v2/account", token)
         wait(lambda: n.status("/v2/account", basic) in (401, 403), "what the edge kept is over", 30)
         user("delete", "*")

@@ -50,7 +50,7 @@ def through(make, log):
         assert p.ask("/v2/account", auth(token), *traefik_form("/v2/items")).status == 200
         # The server's own calls, through the proxy.
         assert p.ask("/v2/tokeninfo", auth(token)).json()["id"] == c.key["id"]
-        # Failed logins are slowed by the address: it is not what the caller says.
+        # Wrong passwords are throttled by the address: it is not what the caller says.
         for target in ("/v2/account", "/v2/tokeninfo"):
             assert p.ask(target, auth(token), "X-Forwarded-For: 203.0.113.9").status == 200
         wait(lambda: c.server.log().count('"/v2/tokeninfo"') > 1, "the log")
@@ -91,9 +91,9 @@ def haproxy_lets_through_what_the_policy_allows():
 
 def throttled(make):
     with Case() as c, make(c) as p:
-        login = "Authorization: Basic " + base64.b64encode(b"nobody:wrong password").decode()
+        basic = "Authorization: Basic " + base64.b64encode(b"nobody:wrong password").decode()
         for _ in range(60):
-            answer = p.ask("/v2/account", login)
+            answer = p.ask("/v2/account", basic)
             if answer.status == 429:
                 break
             assert answer.status == 401, answer.status
@@ -237,7 +237,7 @@ def secrets_of(credential):
 
 def send_secrets(p, key, token):
     """Each credential in every form and place, on routes of every kind."""
-    login = base64.b64encode(b"login:" + key[36:].encode()).decode()
+    basic = base64.b64encode(b"login:" + key[36:].encode()).decode()
     asks = []
     for credential in (key, token):
         for target in ("/v2/account", "/v2/items", "/v2//account", "/v2/createsubtoken", "/v2/tokeninfo"):
@@ -246,11 +246,11 @@ def send_secrets(p, key, token):
                          ("%s?%s=%s&x=%%zz" % (target, name, credential), ["Referer: https://a/b?%s=%s" % (name, credential)])]
             asks += [(target, [auth(credential), "Referer: https://a/?access_token=" + credential]),
                      (target, ["X-API-Key: " + credential, "Cookie: t=" + credential])]
-        asks.append(("/v2/account", ["Authorization: Basic " + login]))
+        asks.append(("/v2/account", ["Authorization: Basic " + basic]))
     with multiprocessing.pool.ThreadPool(24) as pool:  # HAProxy takes 3 seconds to find that nobody answers
         pool.map(lambda each: p.ask(each[0], *each[1]), asks)
         pool.map(lambda each: p.ask(each[0], *each[1], method="POST", body=b"{}"), asks[::9])
-    return [login]
+    return [basic]
 
 
 def send_refused(p, key, token):
@@ -287,13 +287,13 @@ def logs_are_clean(make):  # B2
                     p.upstream.vanish()
                 elif gone == "the server":
                     c.server.stop()
-                logins = send_secrets(p, key, token)
+                basics = send_secrets(p, key, token)
                 if gone == "nothing":
                     send_refused(p, key, token)
             lines = p.written()
             assert lines, "it logs nothing"
         text = p.written() + c.server.log()
-        for secret in secrets_of(key) + secrets_of(token) + logins:
+        for secret in secrets_of(key) + secrets_of(token) + basics:
             found = [l for l in text.splitlines() if secret in l]
             assert not found, (len(found), found[0][:1000])
         c.server.start()

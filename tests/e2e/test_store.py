@@ -146,7 +146,7 @@ def reading_waits_for_no_writer():
                           ask(server, "POST", "/v1/user", unknown_key(), {"login": "x"})):
                 assert reply.status == 401, (reply.status, reply.body)
                 assert reply.seconds < SOON, reply.seconds
-            # a login that is taken is found by reading
+            # a username that is taken is found by reading
             reply = ask(server, "POST", "/v1/user", key["key"],
                         {"login": "alice", "password": PASSWORD})
             assert reply.status == 409 and reply.seconds < SOON, (reply.status, reply.seconds)

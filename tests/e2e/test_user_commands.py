@@ -132,12 +132,12 @@ def user_commands_that_could_not_run_exit_with_3():
 def an_import_prints_what_it_does():
     data = data_dir()
     make_key(data)  # a dry run makes no store
-    for logins, does in ((["p2", "p1"], ["create"] * 2), (["p3", "p2"], ["create", "unchanged"])):
-        path = access_file(logins)
+    for names, does in ((["p2", "p1"], ["create"] * 2), (["p3", "p2"], ["create", "unchanged"])):
+        path = access_file(names)
         plan = [json.loads(l) for l in run("import", path, "--dry-run", "--json", data=data)[1].splitlines()]
         told = [dict({"login": l, "does": d}, **({"permissions": ["database_api"]} if d == "create"
-                                                 else {})) for l, d in zip(logins, does)]
-        told += [{"login": "p1", "does": "missing"}] if "p3" in logins else []
+                                                 else {})) for l, d in zip(names, does)]
+        told += [{"login": "p1", "does": "missing"}] if "p3" in names else []
         assert plan[:-1] == told, plan
         assert plan[-1] == {"created": does.count("create"), "changed": 0, "restored": 0,
                             "unchanged": does.count("unchanged"), "differs": 0, "deleted": 0,
@@ -164,11 +164,11 @@ def users_are_listed_over_pages():
         edited(data, more + "INSERT INTO persons (login, key_id, password, imported, locale, source, "
                "changed_at) SELECT printf('p%03d', i), printf('%036d', i), password, imported, "
                "locale, source, changed_at FROM n, persons WHERE login = 'p000'")
-        have, logins = count, ["p%03d" % i for i in range(count)]
+        have, names = count, ["p%03d" % i for i in range(count)]
         listed = json.loads(run("user", "list", "--json", data=data)[1])
-        assert [p["login"] for p in listed] == logins and listed[-1]["permissions"] == ["a", "b"]
+        assert [p["login"] for p in listed] == names and listed[-1]["permissions"] == ["a", "b"]
         rows = [r.split() for r in run("user", "list", data=data)[1].splitlines()]
-        assert rows == [["active", l, "a,b"] for l in logins], rows
+        assert rows == [["active", l, "a,b"] for l in names], rows
 
 
 @test
@@ -211,8 +211,8 @@ def hostile_usernames_are_escaped():
     shown = json.loads(run("user", "show", "x", "--json", data=data)[1])
     assert shown["source"] == source and shown["locale"] == "\x1b"
     # what is refused is shown safely, too
-    for login in ("y\x1b[2J", "\u202ey"):
-        code, out, err = run("import", access_file([login]), data=data)
+    for name in ("y\x1b[2J", "\u202ey"):
+        code, out, err = run("import", access_file([name]), data=data)
         assert code == 1 and out == "" and not re.search("[\x1b\u202e]", err), err
 
 main()

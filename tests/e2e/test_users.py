@@ -20,7 +20,7 @@ def a_session_begins_is_refreshed_and_ends():
         assert claims["exp"] - claims["iat"] == 120
         info = call(server, "GET", "/v2/tokeninfo?v=latest", pair["access_token"]).json()
         assert info["name"] == "alice" and info["type"] == "Subtoken"
-        # derived ones carry no sid, and end with the login
+        # derived ones carry no sid, and end with the session
         child = issue(server.data, pair["access_token"], "--permissions", "account")
         assert "sid" not in payload(child) and status(server, child) == 200
         # refresh: a retry survives
@@ -99,7 +99,7 @@ def bad_logins_are_refused_and_throttled():
         pair = log_in(server).json()
         refused(call(server, "GET", "/v2/tokeninfo", pair["refresh_token"]), 401)
         assert call(server, "GET", "/v1/auth/login").status == 405
-        # slowed per login, right passwords too, and nobody else
+        # throttled per username, right passwords too, and nobody else
         answers = [log_in(server, "alice", "wrong") for _ in range(12)]
         assert answers[-1].status == 429 and int(answers[-1].header("Retry-After")) >= 1
         assert log_in(server).status == 429
