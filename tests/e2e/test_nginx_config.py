@@ -160,8 +160,8 @@ def a_ring_has_the_modes_that_the_server_accepts():
     with open(n.conf, "w") as f:
         f.write(plain)
     assert "can be written by its group: chmod 640 it, or add trust_group" in n.check()[1]
-    for more, text in (("subtoken_secrets %s trust_group;" % n.secrets, "is named with trust_group and without"),
-                       ("subtoken_secrets %s group;" % n.secrets, "takes FILE and trust_group")):
+    for more, text in (("subtoken_secrets %s trust_group;" % n.secrets, "name it the same way everywhere"),
+                       ("subtoken_secrets %s group;" % n.secrets, "takes FILE, and trust_group or nothing after it")):
         share(n.secrets)
         n.configure(server=more)
         assert text in n.check()[1], n.check()

@@ -138,7 +138,7 @@ static char *ngx_http_subtoken_set_secrets(ngx_conf_t *cf, ngx_command_t *comman
   if (location->secrets != NGX_CONF_UNSET_PTR) return "is duplicate";
   bool trusted_group = cf->args->nelts > 2;
   if (trusted_group && ngx_strcmp(value[2].data, "trust_group") != 0) {
-    return "takes FILE and trust_group";
+    return "takes FILE, and trust_group or nothing after it";
   }
   location->secrets = ngx_http_subtoken_secrets_add(cf, &value[1], trusted_group);
   return location->secrets == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
@@ -185,7 +185,7 @@ static char *ngx_http_subtoken_set_require(ngx_conf_t *cf, ngx_command_t *comman
   ngx_str_t *value = cf->args->elts;
   (void)command;
   if (location->require != NGX_CONF_UNSET_PTR) return "is duplicate";
-  if (cf->args->nelts - 1 > SUBTOKEN_PERMISSIONS_MAX) return "names too many permissions (max 64)";
+  if (cf->args->nelts - 1 > SUBTOKEN_PERMISSIONS_MAX) return "names too many permissions (maximum 64)";
   location->require = ngx_array_create(cf->pool, cf->args->nelts - 1, sizeof(subtoken_text));
   if (location->require == NULL) return NGX_CONF_ERROR;
   for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {

@@ -42,7 +42,8 @@ static ngx_http_subtoken_secrets_t *ngx_http_subtoken_secrets_reuse(
     ngx_conf_t *cf, ngx_http_subtoken_secrets_t *secrets, bool trusted_group) {
   if (secrets->file.trusted_group == trusted_group) return secrets;
   ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                     "subtoken_secrets: \"%V\" is named with trust_group and without",
+                     "subtoken_secrets: \"%V\" is named with trust_group and without it: "
+                     "name it the same way everywhere",
                      &secrets->file.path);
   return NULL;
 }
