@@ -242,12 +242,16 @@ def the_module_works_without_workers_and_through_a_binary_upgrade():
 
     def gone(pid):
         return not os.path.exists("/proc/%d" % pid) or ") Z " in open("/proc/%d/stat" % pid).read()
+
+    def written(name):  # nginx makes the file before it writes the line
+        return os.path.exists(n.dir + name) and open(n.dir + name).read().endswith("\n")
     try:
+        wait(lambda: written("/pid"), "the pid")
         pids.append(int(open(n.dir + "/pid").read()))
         t = n.token()
         assert n.status("/a", token=t) == 200
         os.kill(pids[0], signal.SIGUSR2)
-        wait(lambda: os.path.exists(n.dir + "/pid") and os.path.exists(n.dir + "/pid.oldbin"), "the new nginx")
+        wait(lambda: written("/pid") and written("/pid.oldbin"), "the new nginx")
         pids.append(int(open(n.dir + "/pid").read()))
         os.kill(pids[0], signal.SIGQUIT)
         wait(lambda: gone(pids[0]), "the old one's end")
