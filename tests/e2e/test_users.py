@@ -67,7 +67,7 @@ def a_refresh_whose_answer_was_lost_is_repeated():
             used_earlier(server.data, after)
             refused(refresh(server, first), 401)
             refused(refresh(server, second), 401)
-            assert "refresh_reused" in server.log()
+            wait(lambda: "refresh_reused" in server.log(), "the event in the log")
     with Server(config={"refresh_retry": 0}) as server:
         make_user(server.data)
         first = log_in(server).json()["refresh_token"]
@@ -106,7 +106,8 @@ def bad_logins_are_refused_and_throttled():
         assert status(server, ("alice", PASSWORD)) == 429
         make_user(server.data, "bob")
         assert log_in(server, "bob").status == 200
-        assert "login_failed" in server.log() and PASSWORD not in server.log()
+        wait(lambda: "login_failed" in server.log(), "the event in the log")
+        assert PASSWORD not in server.log()
 
 
 @test
