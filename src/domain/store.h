@@ -266,13 +266,6 @@ typedef struct st_revocation_state {
 st_store_status st_store_revocation_state(st_store *store, st_revocation_state *state, char *error)
     __attribute__((warn_unused_result));
 
-/* All that is listed, each hash once, in no order, and where it stood at that moment. *hashes is
- * the caller's to free, and has room for one more when the count is 0; NULL unless ST_STORE_OK.
- */
-st_store_status st_store_revoked_hashes(st_store *store, st_revocation_state *state,
-                                        uint64_t **hashes, uint32_t *count, char *error)
-    __attribute__((warn_unused_result));
-
 /* What became of a hash. */
 typedef struct st_revocation_change {
   uint64_t hash;
@@ -288,8 +281,9 @@ st_store_status st_store_revocation_changes(st_store *store, int64_t since,
                                             st_revocation_change **changes, uint32_t *count,
                                             char *error) __attribute__((warn_unused_result));
 
-/* All that is listed and, of the same moment, the whole log of changes, which reaches back to
- * `since`. The caller frees hashes and changes; NULL unless ST_STORE_OK.
+/* All that is listed, each hash once, in no order, and, of the same moment, the whole log of
+ * changes, which reaches back to `since`. The caller frees hashes and changes; NULL unless
+ * ST_STORE_OK. hashes has room for one when the count is 0.
  */
 typedef struct st_revocation_data {
   st_revocation_state state;

@@ -97,8 +97,6 @@ typedef struct st_driver {
   void (*interrupt)(st_store *store);
   st_store_status (*issued_sequence)(st_store *store, int64_t sequence, char *error);
   st_store_status (*revocation_state)(st_store *store, st_revocation_state *state, char *error);
-  st_store_status (*revoked_hashes)(st_store *store, st_revocation_state *state, uint64_t **hashes,
-                                    uint32_t *count, char *error);
   st_store_status (*revocation_data)(st_store *store, st_revocation_data *data, char *error);
   st_store_status (*revocation_changes)(st_store *store, int64_t since, st_revocation_state *state,
                                         st_revocation_change **changes, uint32_t *count,

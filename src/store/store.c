@@ -77,11 +77,6 @@ st_store_status st_store_revocation_state(st_store *store, st_revocation_state *
   return store->driver->revocation_state(store, state, error);
 }
 
-st_store_status st_store_revoked_hashes(st_store *store, st_revocation_state *state,
-                                        uint64_t **hashes, uint32_t *count, char *error) {
-  return store->driver->revoked_hashes(store, state, hashes, count, error);
-}
-
 st_store_status st_store_revocation_data(st_store *store, st_revocation_data *data, char *error) {
   return store->driver->revocation_data(store, data, error);
 }

@@ -210,15 +210,29 @@ static inline uint64_t hash_of(unsigned n) {
   return subtoken_revocations_hash(current.hash_key, (subtoken_text){sub_of(n), ST_SUB_LEN});
 }
 
-static inline bool listed(unsigned n) {
-  st_revocation_state current;
-  uint64_t *hashes = NULL, wanted = hash_of(n);
-  uint32_t count = 0, hits = 0;
-  assert_ok(st_store_revoked_hashes(store, &current, &hashes, &count, error));
-  for (uint32_t i = 0; i < count; i++) hits += hashes[i] == wanted;
-  free(hashes);
+/* Is a hash listed? If so once. *count: how many are. */
+static inline bool lists_hash(uint64_t wanted, uint32_t *count) {
+  st_revocation_data data;
+  uint32_t hits = 0;
+  assert_ok(st_store_revocation_data(store, &data, error));
+  assert_non_null(data.hashes);
+  for (uint32_t i = 0; i < data.count; i++) hits += data.hashes[i] == wanted;
+  *count = data.count;
+  free(data.hashes);
+  free(data.changes);
   assert_true(hits <= 1);
   return hits == 1;
+}
+
+static inline bool listed(unsigned n) {
+  uint32_t count = 0;
+  return lists_hash(hash_of(n), &count);
+}
+
+static inline uint32_t listed_count(void) {
+  uint32_t count = 0;
+  (void)lists_hash(0, &count);
+  return count;
 }
 
 static inline int64_t sequence_now(void) {

@@ -2,16 +2,6 @@
 #include "old_schemas.h"
 #include "sqlite_query.h"
 
-static uint32_t listed_count(void) {
-  st_revocation_state current;
-  uint64_t *hashes = NULL;
-  uint32_t count = 0;
-  assert_ok(st_store_revoked_hashes(store, &current, &hashes, &count, error));
-  assert_non_null(hashes);
-  free(hashes);
-  return count;
-}
-
 /* What was revoked before there was revocation data. */
 static void a_database_of_schema_1_is_brought_up(void **state) {
   (void)state;

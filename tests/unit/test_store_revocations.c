@@ -12,16 +12,6 @@ static st_store_status create(unsigned n) {
   return st_store_key_create(store, CONTEXT, NULL, &key, digest_of(n), error);
 }
 
-static uint32_t listed_count(void) {
-  st_revocation_state current;
-  uint64_t *hashes = NULL;
-  uint32_t count = 0;
-  assert_ok(st_store_revoked_hashes(store, &current, &hashes, &count, error));
-  assert_non_null(hashes);
-  free(hashes);
-  return count;
-}
-
 static void lists_what_it_refuses(void **state) {
   (void)state;
   int64_t a = 0, b = 0, c = 0, d = 0, e = 0;

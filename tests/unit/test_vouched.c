@@ -198,9 +198,7 @@ static void files_of_two_moments(void **state) {
 /* C7: the store is another one; what it lacks is listed, and it goes above. */
 static void a_store_that_is_behind(void **state) {
   (void)state;
-  st_revocation_state listing;
-  uint64_t *listed = NULL;
-  uint32_t count = 0;
+  st_revocation_data data;
   int64_t life = 0;
   assert_true(st_vouched_files_start(home, store, &ring, error));
   good(st_store_raise_setting(store, "max_life", 400 * 86400, error));
@@ -210,13 +208,14 @@ static void a_store_that_is_behind(void **state) {
   assert_int_equal(unlink(db), 0);
   good(st_store_open(db, true, &store, error));
   assert_true(st_vouched_files_start(home, store, &ring, error));
-  good(st_store_revoked_hashes(store, &listing, &listed, &count, error));
-  assert_int_equal(count, 10);
-  assert_true(listing.sequence > SEQUENCE && listing.hash_key[0] == 7);
+  good(st_store_revocation_data(store, &data, error));
+  assert_int_equal(data.count, 10);
+  assert_true(data.state.sequence > SEQUENCE && data.state.hash_key[0] == 7);
   good(st_store_get_setting(store, "max_life", &life, error));
   assert_int_equal(life, 400 * 86400);
   good(st_store_issued_sequence(store, SEQUENCE, error));
-  free(listed);
+  free(data.hashes);
+  free(data.changes);
 }
 
 /* C7: nothing is vouched for as long as what was listed is not known. */

@@ -22,7 +22,6 @@ static const st_driver driver = {
     .interrupt = st_sqlite_interrupt,
     .issued_sequence = st_sqlite_issued_sequence,
     .revocation_state = st_sqlite_revocation_state,
-    .revoked_hashes = st_sqlite_revoked_hashes,
     .revocation_data = st_sqlite_revocation_data,
     .revocation_changes = st_sqlite_revocation_changes,
     .backup = st_sqlite_backup,

@@ -157,15 +157,6 @@ static st_store_status hand_over(st_store_status status, rows *all, uint32_t *co
   return status;
 }
 
-st_store_status st_sqlite_revoked_hashes(st_store *store, st_revocation_state *state,
-                                         uint64_t **hashes, uint32_t *count, char *error) {
-  rows all = {.size = sizeof **hashes};
-  st_store_status status =
-      hand_over(ask((st_sqlite *)store, state, read_listed, &all, error), &all, count);
-  *hashes = all.items;
-  return status;
-}
-
 typedef struct both {
   rows hashes, changes;
 } both;

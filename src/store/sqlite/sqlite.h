@@ -223,9 +223,6 @@ bool st_sqlite_ready(st_store *store, char *error) __attribute__((warn_unused_re
 
 st_store_status st_sqlite_revocation_state(st_store *store, st_revocation_state *state, char *error)
     __attribute__((warn_unused_result));
-st_store_status st_sqlite_revoked_hashes(st_store *store, st_revocation_state *state,
-                                         uint64_t **hashes, uint32_t *count, char *error)
-    __attribute__((warn_unused_result));
 st_store_status st_sqlite_revocation_data(st_store *store, st_revocation_data *data, char *error)
     __attribute__((warn_unused_result));
 st_store_status st_sqlite_revocation_changes(st_store *store, int64_t since,
