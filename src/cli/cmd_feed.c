@@ -185,7 +185,7 @@ static int feed_take_over(st_store *store, const st_snapshot_file *copy, int64_t
                           bool json) {
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_audit_context context = st_input_audit_context(who);
-  st_restore_report report;
+  st_restore_report report = {0};
   st_store_status status =
       st_snapshot_file_restore(store, &context, copy, vouched, 0, &report, error);
   if (status != ST_STORE_OK) {

@@ -216,7 +216,7 @@ static bool vouched_has_caught_up(char *error) {
   vouched.behind = gave != ST_STORE_OK;
   if (gave == ST_STORE_NOT_FOUND) {
     snprintf(error, ST_ERROR_MAX,
-             "nothing is vouched for: the database never gave the sequence %" PRId64
+             "nothing is vouched for: the database never issued the sequence %" PRId64
              " that was vouched for; run `subtoken feed restore FILE` with the FILE of an edge",
              vouched.last.sequence);
   }
@@ -238,9 +238,9 @@ static void vouched_log_taken_over(const st_restore_report *report) {
 static void vouched_log_behind(const char *reason) {
   char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
-           "the database never gave the sequence %" PRId64
+           "the database never issued the sequence %" PRId64
            " that was vouched for, and what was listed then is not known (%.200s): no revocation "
-           "data is given out until `subtoken feed restore FILE` was given the FILE of an edge",
+           "data is published until `subtoken feed restore FILE` has run with the FILE of an edge",
            vouched.last.sequence, reason);
   st_log_event("store_rolled_back", text);
 }
@@ -250,7 +250,7 @@ static void vouched_bring_ahead(const subtoken_ring *ring) {
   char error[ST_ERROR_MAX] = "";
   st_audit_context context = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
   st_snapshot_file copy;
-  st_restore_report report;
+  st_restore_report report = {0};
   bool loaded =
       st_snapshot_file_load(ring, vouched.files.snapshot, vouched.files.changes, &copy, error);
   if (loaded && copy.view.sequence < vouched.last.sequence) {
