@@ -14,6 +14,7 @@
 #include "cli/exit_code.h"
 #include "domain/key.h"
 #include "domain/key_json.h"
+#include "domain/permissions.h"
 #include "os/terminal.h"
 #include "subtoken/policy.h"
 
@@ -57,14 +58,10 @@ void st_print_json(FILE *out, subtoken_text text) {
 }
 
 void st_print_list_json(FILE *out, const char *list) {
-  st_cutter cutter = {st_text(list), list[0] == '\0'};
-  subtoken_text item;
-  fputc('[', out);
-  for (bool first = true; st_cut(&cutter, ',', &item); first = false) {
-    if (!first) fputc(',', out);
-    st_print_json(out, item);
-  }
-  fputc(']', out);
+  char text[ST_PERMISSIONS_JSON_MAX];
+  st_writer writer = st_writer_on(text, sizeof text);
+  st_permissions_write_json(&writer, list);
+  fwrite(text, 1, writer.len, out);
 }
 
 static void print_count(int64_t count, const char *one) {

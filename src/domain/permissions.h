@@ -16,7 +16,10 @@ bool st_permissions_read(const char *list, char out[ST_PERMISSIONS_TEXT_MAX + 1]
 bool st_permissions_contain(const char *list, subtoken_text permission);
 bool st_permissions_within(const char *inner, const char *outer);
 
-/* A row's list as a JSON array of strings. */
+/* Such a list as a JSON array of strings, of at most ST_PERMISSIONS_JSON_MAX bytes: a permission
+ * needs no escapes.
+ */
+#define ST_PERMISSIONS_JSON_MAX (2 + SUBTOKEN_PERMISSIONS_MAX * (SUBTOKEN_PERMISSION_MAX + 3))
 void st_permissions_write_json(st_writer *writer, const char *permissions);
 
 #define ST_PERMISSIONS_FORM                                                                        \

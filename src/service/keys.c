@@ -43,8 +43,8 @@ static const st_problem *keys_find_manager(st_context *c, keys_manager *m) {
                                     : st_problem_permission(&c->problem, st_text(KEYS_PERMISSION));
 }
 
-static st_audit_context keys_act(const st_context *c, const keys_manager *m,
-                                 st_audit_buffers *buffers) {
+static st_audit_context keys_audit_context(const st_context *c, const keys_manager *m,
+                                           st_audit_buffers *buffers) {
   st_audit_context audit = st_access_audit_context(c, &m->identity, buffers);
   audit.as_owner = m->owner != NULL;
   return audit;
@@ -180,7 +180,7 @@ static const st_problem *keys_create(st_context *c, const keys_manager *m) {
   const st_problem *problem = st_json_body_read(c, fields, FIELDS, scratch);
   if (problem == NULL) problem = keys_read(c, m, fields, &key);
   if (problem != NULL) return problem;
-  st_audit_context audit = keys_act(c, m, &buffers);
+  st_audit_context audit = keys_audit_context(c, m, &buffers);
   st_grantor grantor = st_grantor_of(&m->identity);
   problem = keys_problem(changes->create(changes->context, &audit, &grantor, &key, whole));
   if (problem != NULL) return problem;
@@ -321,7 +321,7 @@ static const st_problem *keys_rename(st_context *c, const keys_manager *m, const
   st_audit_buffers buffers;
   const st_problem *problem = keys_take_text(c, field, name);
   if (problem != NULL) return problem;
-  st_audit_context audit = keys_act(c, m, &buffers);
+  st_audit_context audit = keys_audit_context(c, m, &buffers);
   problem = keys_problem(changes->rename(changes->context, &audit, key->id, name));
   if (problem != NULL) return problem;
   memcpy(key->name, name, sizeof key->name);
@@ -329,8 +329,8 @@ static const st_problem *keys_rename(st_context *c, const keys_manager *m, const
   return NULL;
 }
 
-/* An owner enables again what he disabled himself, and only while he holds what it can do: an
- * administrator may have disabled it for that.
+/* An owner may enable again only a key that the owner disabled, and only while holding its
+ * permissions: an administrator may have disabled it because of them.
  */
 static const st_problem *keys_set_disabled(st_context *c, const keys_manager *m, bool disabled,
                                            st_key *key) {
@@ -338,7 +338,7 @@ static const st_problem *keys_set_disabled(st_context *c, const keys_manager *m,
   int64_t sequence = 0;
   st_audit_buffers buffers;
   st_derived made = {0};
-  st_audit_context audit = keys_act(c, m, &buffers);
+  st_audit_context audit = keys_audit_context(c, m, &buffers);
   audit.made = &made;
   if (!disabled && audit.as_owner) {
     const st_problem *problem = st_access_covers(c, &m->identity, st_text(key->permissions));
@@ -393,7 +393,7 @@ static const st_problem *keys_end(st_context *c, const keys_manager *m, const ch
   int64_t sequence = 0;
   st_audit_buffers buffers;
   st_derived made = {0};
-  st_audit_context audit = keys_act(c, m, &buffers);
+  st_audit_context audit = keys_audit_context(c, m, &buffers);
   audit.made = &made;
   const st_problem *problem = key ? NULL : st_json_body_none(c);
   if (problem != NULL) return problem;
