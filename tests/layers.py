@@ -161,7 +161,7 @@ def allowed(file, seen, why):
 
 def check_arrows(tree):
     for name in sorted({folder(file) for file in tree.files} - set(SEES)):
-        say("src/%s: no folder of the house; give it a line in SEES" % name)
+        say("src/%s: not in SEES of tests/layers.py; give it a line in SEES" % name)
     for file in sorted(tree.edges):
         for seen, why in sorted(tree.edges[file].items()):
             if not allowed(file, seen, why):
@@ -293,8 +293,8 @@ def main():
     for problem in problems:
         print("layers: " + problem, file=sys.stderr)
     if problems:
-        print("layers: move the function to the lower file, pass what it needs as an argument, or give the\n"
-              "layers: type a header of its own (.github/CONTRIBUTING.md, Layers)", file=sys.stderr)
+        print("(Move the function to the lower file, pass what it needs as an argument, or give the type a\n"
+              "header of its own: .github/CONTRIBUTING.md, Layers.)", file=sys.stderr)
         sys.exit(1)
     print("layers: %d files see each other one way, and base and core stand alone" % len(tree.files))
 

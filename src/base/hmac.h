@@ -1,4 +1,4 @@
-/* hmac - SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104): the only door to
+/* hmac - SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104): the only file that uses
  * mbedTLS. A keyed state is the pair of SHA-256 states after the padded key.
  */
 #ifndef ST_BASE_HMAC_H

@@ -54,10 +54,10 @@ subtoken_result st_jws_split(subtoken_text token, const subtoken_ring *ring, st_
   return SUBTOKEN_OK;
 }
 
-typedef struct header_facts {
+typedef struct header_members {
   bool alg_good, typ_good, forbidden, has_kid, kid_good;
   subtoken_text kid;
-} header_facts;
+} header_members;
 
 /* Members that change the meaning of a token (RFC 7515 section 4.1, RFC 7516 section 4.1, RFC 7518
  * section 4.8, RFC 7797). None is supported. */
@@ -78,17 +78,17 @@ static bool string_or_skip(st_json *json, subtoken_text *value) {
   return st_json_peek(json) == '"' ? st_json_string(json, value) : st_json_skip(json);
 }
 
-static void read_member(st_json *json, subtoken_text name, header_facts *facts) {
+static void read_member(st_json *json, subtoken_text name, header_members *members) {
   subtoken_text value;
   if (st_text_is(name, "alg")) {
-    facts->alg_good = string_or_skip(json, &value) && st_text_is(value, "HS256");
+    members->alg_good = string_or_skip(json, &value) && st_text_is(value, "HS256");
   } else if (st_text_is(name, "typ")) {
-    facts->typ_good = string_or_skip(json, &value) && st_text_is(value, "JWT");
+    members->typ_good = string_or_skip(json, &value) && st_text_is(value, "JWT");
   } else if (st_text_is(name, "kid")) {
-    facts->has_kid = true;
-    facts->kid_good = string_or_skip(json, &facts->kid) && st_ring_kid_valid(facts->kid);
+    members->has_kid = true;
+    members->kid_good = string_or_skip(json, &members->kid) && st_ring_kid_valid(members->kid);
   } else {
-    facts->forbidden = facts->forbidden || st_jws_forbidden(name);
+    members->forbidden = members->forbidden || st_jws_forbidden(name);
     (void)st_json_skip(json); /* json keeps a failure */
   }
 }
@@ -100,17 +100,17 @@ static subtoken_result find_secret(const st_jws *jws, const subtoken_ring *ring,
   *secret = NULL;
   if (!st_base64url_valid(jws->header)) return SUBTOKEN_MALFORMED;
   if (!st_base64url_decode(jws->header, text, sizeof text, &len)) return SUBTOKEN_HEADER;
-  header_facts facts = {.typ_good = true};
+  header_members members = {.typ_good = true};
   st_json json;
   subtoken_text name;
   st_json_start(&json, text, len);
   if (!st_json_object(&json)) return SUBTOKEN_MALFORMED;
-  while (st_json_member(&json, &name)) read_member(&json, name, &facts);
+  while (st_json_member(&json, &name)) read_member(&json, name, &members);
   if (!st_json_end(&json)) return SUBTOKEN_MALFORMED;
-  if (!facts.alg_good) return SUBTOKEN_ALG;
-  if (!facts.typ_good || facts.forbidden) return SUBTOKEN_HEADER;
-  if (facts.has_kid && !facts.kid_good) return SUBTOKEN_KID;
-  *secret = st_ring_find(ring, facts.kid);
+  if (!members.alg_good) return SUBTOKEN_ALG;
+  if (!members.typ_good || members.forbidden) return SUBTOKEN_HEADER;
+  if (members.has_kid && !members.kid_good) return SUBTOKEN_KID;
+  *secret = st_ring_find(ring, members.kid);
   return *secret != NULL ? SUBTOKEN_OK : SUBTOKEN_KID;
 }
 

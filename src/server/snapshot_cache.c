@@ -79,22 +79,22 @@ static bool bump_sequence(int64_t until_us, char *error) {
 static st_feed_status read_next_snapshot(const subtoken_ring *ring, const uint8_t *signer,
                                          const st_snapshot *base, st_snapshot **fresh,
                                          char *error) {
-  st_revocation_state listing;
+  st_revocation_state state;
   cache.bumped = cache.bumped || bump_sequence(ST_WAIT_NOT, error);
   if (!cache.bumped) return ST_FEED_STORE_ERROR;
   if (base == NULL) return st_snapshot_read(cache.store, ring, signer, NULL, fresh, error);
-  if (st_store_revocation_state(cache.store, &listing, error) != ST_STORE_OK)
+  if (st_store_revocation_state(cache.store, &state, error) != ST_STORE_OK)
     return ST_FEED_STORE_ERROR;
-  bool same_key = memcmp(base->hash_key, listing.hash_key, sizeof base->hash_key) == 0;
+  bool same_key = memcmp(base->hash_key, state.hash_key, sizeof base->hash_key) == 0;
   bool same_signer = memcmp(base->signer, signer, sizeof base->signer) == 0;
   /* Edges hold what has this sequence, or a higher one; other bytes are to have another. When
    * that cannot be written, edges that take the same sequence again are served all the same.
    */
-  if ((listing.sequence < base->sequence || (listing.sequence == base->sequence && !same_signer)) &&
+  if ((state.sequence < base->sequence || (state.sequence == base->sequence && !same_signer)) &&
       !bump_sequence(ST_WAIT_NOT, error)) {
     st_log_event("store_error", error);
   }
-  bool follows = same_key && listing.sequence >= base->sequence;
+  bool follows = same_key && state.sequence >= base->sequence;
   return st_snapshot_read(cache.store, ring, signer, follows ? base : NULL, fresh, error);
 }
 
@@ -169,11 +169,11 @@ static bool wait_for_maker(int64_t until_us) {
  * reads the store for long then: whoever does is making.
  */
 static st_feed_status compare_with_store(const uint8_t *signer, char *error) {
-  st_revocation_state listing;
+  st_revocation_state state;
   if (!cache.bumped || cache.current == NULL) return ST_FEED_BUSY;
-  if (st_store_revocation_state(cache.store, &listing, error) != ST_STORE_OK)
+  if (st_store_revocation_state(cache.store, &state, error) != ST_STORE_OK)
     return ST_FEED_STORE_ERROR;
-  return st_snapshot_matches(cache.current, signer, &listing) ? ST_FEED_READY : ST_FEED_BUSY;
+  return st_snapshot_matches(cache.current, signer, &state) ? ST_FEED_READY : ST_FEED_BUSY;
 }
 
 /* The snapshot to answer with is the current one afterwards. *fresh: it may be vouched for at the

@@ -35,7 +35,7 @@ typedef struct new_user {
   int64_t owned; /* keys that stand under the username already */
 } new_user;
 
-/* May the maker of this user manage the keys of any owner? The operator may. */
+/* May the grantor of this user manage the keys of any owner? The operator may. */
 static st_store_status manages_all(st_db *db, const st_change *change, bool registering,
                                    bool *all) {
   st_key grantor;
@@ -46,8 +46,8 @@ static st_store_status manages_all(st_db *db, const st_change *change, bool regi
   return status;
 }
 
-/* ST_STORE_EXISTS: the username is taken. So it is when a key has it for an owner, unless the maker
- * of the user could manage that key anyway: a user manages the keys under the username.
+/* ST_STORE_EXISTS: the username is taken. So it is when a key has it for an owner, unless the
+ * grantor of the user could manage that key anyway: a user manages the keys under the username.
  */
 static st_store_status username_is_free(st_db *db, const st_change *change, new_user *new) {
   const st_value *username = ST_VALUES(st_db_text(new->user->key.owner));

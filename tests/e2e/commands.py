@@ -49,7 +49,7 @@ def is_(got, status, reason):
 
 
 # What makes a terminal reorder the rest of the line, or start another one.
-OBEYED = re.compile("[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile("[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]")
 
 
 def explain(token, *options, data=None, secrets=RING):
@@ -60,7 +60,7 @@ def explain(token, *options, data=None, secrets=RING):
                        input=token.encode(), capture_output=True)
     out = p.stdout.decode()  # strictly: no half of a character
     assert p.returncode in (0, 1) and out.count("\n") == 1 and out.endswith("\n"), (options, p)
-    assert not OBEYED.search(out) and not re.search("[\u200e\u200f\u061c]", out), out
+    assert not CONTROLS.search(out) and not re.search("[\u200e\u200f\u061c]", out), out
     said = re.match(r"refused \d\d\d ([a-z_]+): (.*)\n", out)
     return (said[1], said[2]) if said else ("ok", out[:-1])
 

@@ -205,7 +205,7 @@ def slow_readers_do_not_keep_every_snapshot():
                 readers.append(s)
                 threads.append(threading.Thread(target=read_slowly, args=(s, ended)))
                 threads[-1].start()
-                # An edge beside them, so that there is a new edition each time.
+                # An edge beside them, so that there is a new snapshot each time.
                 status, body, _ = ask(server, "%s?since=%d" % (ROUTE, since), key)
                 assert status == 200 and body[:8] == b"ST-DELTA", (status, body[:8])
                 most = max(most, rss(server))

@@ -370,7 +370,7 @@ def a_password_matches_in_any_unicode_form():
         wait(lambda: server.requests()[-1].get("reason") == "login_not_utf8", "the reason")
 
 
-# ---- what anyone may do, and what was done ----
+# ---- what an anonymous request may do, and what was done ----
 
 
 @test

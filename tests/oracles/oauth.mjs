@@ -105,7 +105,7 @@ tap(less.scope === 'wallet' && less.issued_token_type === `${TYPE}access_token` 
   less.expires_in <= 900 && same(await permissionsOf(less.access_token), ['wallet']),
   'exchanged again for less', less);
 
-// A client's own credentials are nobody's here: neither a person's, nor a reason to refuse.
+// A client's own credentials are nobody's here: neither a user's, nor a reason to refuse.
 for (const name of ['ClientSecretBasic', 'ClientSecretPost']) {
   const [, all] = await exchange({}, oauth[name]('no password of hers'));
   tap(all.scope === 'account wallet a.b:c/d', `${name} changes nothing`, all);

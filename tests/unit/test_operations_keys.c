@@ -12,14 +12,14 @@ static st_key_changes changes;
 
 static const st_audit_context by_ann = {.now_us = 5, .who = "person ann", .from = "192.0.2.1"};
 
-static st_store_status create(const st_grantor *maker, const char *permissions, st_key *key,
+static st_store_status create(const st_grantor *grantor, const char *permissions, st_key *key,
                               char *whole) {
   memset(key, 0, sizeof *key);
   key->expires_at = ST_NEVER;
   snprintf(key->name, sizeof key->name, "mine");
   snprintf(key->owner, sizeof key->owner, "ann");
   snprintf(key->permissions, sizeof key->permissions, "%s", permissions);
-  return changes.create(changes.context, &by_ann, maker, key, whole);
+  return changes.create(changes.context, &by_ann, grantor, key, whole);
 }
 
 static int begin(void **state) {

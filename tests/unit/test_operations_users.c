@@ -21,11 +21,11 @@
 /* Of one round and 16 KiB. */
 #define SMALL "$argon2id$v=19$m=16,t=1,p=2$ZWlnaHRzbHQ$YRuGFn7j5558fvVS2QrAkQ" /* of x */
 
-static st_users people;
+static st_users users;
 
 static int set_up(void **state) {
   if (setup(state) != 0) return -1;
-  people = st_users_of(store);
+  users = st_users_of(store);
   return st_password_start() ? 0 : -1;
 }
 
@@ -34,7 +34,7 @@ static int set_up(void **state) {
 /* ---- what was used ---- */
 
 static void use(unsigned n, int64_t at) {
-  people.note_use(people.context, id_of(n), at);
+  users.note_use(users.context, id_of(n), at);
 }
 
 /* What is left is written when it ends: nobody has to wait for half a minute. */
@@ -56,7 +56,7 @@ static void uses_are_written_at_the_end(void **state) {
   use(2, NOW + 1);
   use(1, NOW + 5);
   use(99, NOW); /* deleted meanwhile */
-  people.note_use(people.context, "", NOW);
+  users.note_use(users.context, "", NOW);
   write_uses();
   assert_true(used_at(1) == NOW + 5);
   assert_true(used_at(2) == NOW + 1);
@@ -113,7 +113,7 @@ static void *use_often(void *number) {
     char id[ST_KEY_ID_LEN + 1];
     unsigned n = (unsigned)(1 + (i + (intptr_t)number) % 8);
     snprintf(id, sizeof id, "%08X-ABCD-ABCD-ABCD-%012X", n, n);
-    people.note_use(people.context, id, NOW);
+    users.note_use(users.context, id, NOW);
   }
   return NULL;
 }
@@ -156,36 +156,36 @@ static void each_draw_is_new(void **state) {
 /* ---- passwords ---- */
 
 static st_user found_person(const char *login) {
-  st_user person;
-  assert_int_equal(people.find(people.context, (subtoken_text){login, strlen(login)}, &person),
+  st_user user;
+  assert_int_equal(users.find(users.context, (subtoken_text){login, strlen(login)}, &user),
                    ST_STORE_OK);
-  return person;
+  return user;
 }
 
-static void make_person_with(const char *password, bool imported) {
-  st_user person = user_of(1, "alice", "account");
-  snprintf(person.password, sizeof person.password, "%s", password);
-  if (imported) snprintf(person.imported, sizeof person.imported, "%s", password);
+static void make_user_with(const char *password, bool imported) {
+  st_user user = user_of(1, "alice", "account");
+  snprintf(user.password, sizeof user.password, "%s", password);
+  if (imported) snprintf(user.imported, sizeof user.imported, "%s", password);
   int64_t sequence;
   if (imported) {
-    st_user_import user = {.user = person, .mode = ST_IMPORT_CREATE};
-    memcpy(user.digest, digest_of(1), 32);
-    assert_ok(st_store_user_import(store, CONTEXT, &user, 1, &sequence, error));
+    st_user_import import = {.user = user, .mode = ST_IMPORT_CREATE};
+    memcpy(import.digest, digest_of(1), 32);
+    assert_ok(st_store_user_import(store, CONTEXT, &import, 1, &sequence, error));
   } else {
-    assert_ok(st_store_user_create(store, CONTEXT, NULL, false, &person, digest_of(1), error));
+    assert_ok(st_store_user_create(store, CONTEXT, NULL, false, &user, digest_of(1), error));
   }
 }
 
 /* Imported, or of less work than today: kept as it should be after the first good login. */
 static void an_outdated_password_is_rehashed(void **state) {
   (void)state;
-  make_person_with(GRAPHENE, true);
+  make_user_with(GRAPHENE, true);
   st_user before = found_person("alice");
   int64_t sequence = sequence_now(), audited = lines();
-  assert_int_equal(people.check(people.context, &before, TEXT("wrong"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &before, TEXT("wrong"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
   assert_string_equal(found_person("alice").password, GRAPHENE);
-  assert_int_equal(people.check(people.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
   st_user after = found_person("alice");
   assert_int_equal(strncmp(after.password, "nfc:$argon2id$v=19$m=19456,t=2,p=1$", 35), 0);
@@ -193,22 +193,22 @@ static void an_outdated_password_is_rehashed(void **state) {
   assert_string_equal(after.key.sub, before.key.sub);
   assert_true(sequence_now() == sequence && lines() == audited);
   /* the same password still, and once is enough */
-  assert_int_equal(people.check(people.context, &after, TEXT("supersecret"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &after, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
-  assert_int_equal(people.check(people.context, &after, TEXT("wrong"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &after, TEXT("wrong"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
   assert_string_equal(found_person("alice").password, after.password);
   /* who looked before it was done undoes nothing */
-  assert_int_equal(people.check(people.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &before, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
   assert_string_equal(found_person("alice").password, after.password);
 }
 
 static void a_cheap_password_is_rehashed(void **state) {
   (void)state;
-  make_person_with(SMALL, false);
+  make_user_with(SMALL, false);
   st_user before = found_person("alice");
-  assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
   assert_string_not_equal(found_person("alice").password, SMALL);
 }
@@ -217,15 +217,15 @@ static void a_cheap_password_is_rehashed(void **state) {
 static void a_newer_password_is_not_replaced(void **state) {
   (void)state;
   int64_t sequence;
-  make_person_with(SMALL, false);
+  make_user_with(SMALL, false);
   st_user before = found_person("alice");
   assert_ok(
       st_store_user_set_password(store, CONTEXT, "alice", "$another", sub_of(7), &sequence, error));
-  assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
   assert_string_equal(found_person("alice").password, "$another");
   sql("DROP TABLE persons");
-  assert_int_equal(people.check(people.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &before, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
 }
 
@@ -233,12 +233,12 @@ static void an_unknown_user_costs_the_same(void **state) {
   (void)state;
   uint64_t computed = st_password_computed();
   st_user nobody = user_of(1, "nobody", "");
-  assert_int_equal(people.check(people.context, NULL, TEXT("supersecret"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, NULL, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
   nobody.password[0] = '\0';
-  assert_int_equal(people.check(people.context, &nobody, TEXT(""), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &nobody, TEXT(""), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
-  assert_int_equal(people.check(people.context, &nobody, TEXT("x"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &nobody, TEXT("x"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_WRONG);
   assert_true(st_password_computed() - computed == 3); /* at the same cost */
 }
@@ -249,25 +249,23 @@ static const st_audit_context untimed = {.who = "nobody", .from = "192.0.2.7"};
 
 static void a_user_is_made_and_found(void **state) {
   (void)state;
-  st_user person = {
+  st_user user = {
       .key = {.kind = ST_KIND_USER, .owner = "alice", .name = "alice", .expires_at = ST_NEVER}};
   st_user nobody;
-  assert_int_equal(people.find(people.context, TEXT("alice"), &nobody), ST_STORE_NOT_FOUND);
-  assert_int_equal(
-      people.hash(people.context, TEXT("supersecret"), ST_WAIT_FOR_EVER, person.password),
-      ST_PASSWORD_OK);
-  assert_int_equal(people.create(people.context, &untimed, NULL, &person), ST_STORE_OK);
+  assert_int_equal(users.find(users.context, TEXT("alice"), &nobody), ST_STORE_NOT_FOUND);
+  assert_int_equal(users.hash(users.context, TEXT("supersecret"), ST_WAIT_FOR_EVER, user.password),
+                   ST_PASSWORD_OK);
+  assert_int_equal(users.create(users.context, &untimed, NULL, &user), ST_STORE_OK);
   int64_t now = st_clock_now();
   st_user stored = found_person("alice");
   assert_true(stored.key.created_at > now - 600 && stored.key.created_at <= now);
-  assert_int_equal(people.check(people.context, &stored, TEXT("supersecret"), ST_WAIT_FOR_EVER),
+  assert_int_equal(users.check(users.context, &stored, TEXT("supersecret"), ST_WAIT_FOR_EVER),
                    ST_PASSWORD_OK);
   assert_null(memmem(&stored, sizeof stored, "supersecret", 11));
-  assert_int_equal(people.create(people.context, &untimed, NULL, &person), ST_STORE_EXISTS);
+  assert_int_equal(users.create(users.context, &untimed, NULL, &user), ST_STORE_EXISTS);
   /* a password that cannot be hashed is no matter of waiting */
   char phc[ST_PHC_MAX + 1];
-  assert_int_equal(people.hash(people.context, TEXT(""), ST_WAIT_FOR_EVER, phc),
-                   ST_PASSWORD_FAILED);
+  assert_int_equal(users.hash(users.context, TEXT(""), ST_WAIT_FOR_EVER, phc), ST_PASSWORD_FAILED);
   st_audit_line line = last_line();
   assert_string_equal(line.who, "nobody");
   assert_true(line.at > now - 600 && line.at <= now);
@@ -279,10 +277,9 @@ static void a_session_is_opened_refreshed_and_ended(void **state) {
   int64_t until = st_clock_now() + 3600, sequence;
   st_key login = {.expires_at = until}, other = {.expires_at = until}, same;
   make_user(1, "alice", "account");
-  assert_int_equal(
-      people.begin_session(people.context, &untimed, grantor_of(1), 100, &login, token),
-      ST_STORE_OK);
-  assert_int_equal(people.begin_session(people.context, &untimed, grantor_of(1), 100, &other, next),
+  assert_int_equal(users.begin_session(users.context, &untimed, grantor_of(1), 100, &login, token),
+                   ST_STORE_OK);
+  assert_int_equal(users.begin_session(users.context, &untimed, grantor_of(1), 100, &other, next),
                    ST_STORE_OK);
   assert_int_equal(strlen(token), ST_REFRESH_LEN);
   assert_string_not_equal(token, next);
@@ -291,29 +288,29 @@ static void a_session_is_opened_refreshed_and_ended(void **state) {
   assert_string_equal(login.owner, "alice");
   assert_string_equal(login.permissions, "account");
   assert_int_equal(
-      people.refresh_session(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
-                             until, 30, &same, next),
+      users.refresh_session(users.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN}, until,
+                            30, &same, next),
       ST_STORE_OK);
   assert_string_equal(same.id, login.id);
   assert_int_equal(
-      people.refresh_session(people.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN}, until,
-                             30, &same, again),
+      users.refresh_session(users.context, &untimed, (subtoken_text){next, ST_REFRESH_LEN}, until,
+                            30, &same, again),
       ST_STORE_OK);
   /* its successor has been used: somebody has the first token who should not */
   assert_int_equal(
-      people.refresh_session(people.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN},
-                             until, 30, &same, next),
+      users.refresh_session(users.context, &untimed, (subtoken_text){token, ST_REFRESH_LEN}, until,
+                            30, &same, next),
       ST_STORE_DENIED);
-  assert_int_equal(people.end_session(people.context, &untimed, login.id, &sequence),
+  assert_int_equal(users.end_session(users.context, &untimed, login.id, &sequence),
                    ST_STORE_NOT_FOUND);
-  assert_int_equal(people.end_session(people.context, &untimed, other.id, &sequence), ST_STORE_OK);
+  assert_int_equal(users.end_session(users.context, &untimed, other.id, &sequence), ST_STORE_OK);
   assert_true(sequence == sequence_now());
   assert_int_equal(
-      people.refresh_session(people.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
+      users.refresh_session(users.context, &untimed, TEXT("unheard of"), until, 30, &same, next),
       ST_STORE_NOT_FOUND);
   st_audit_line some[4];
   size_t count;
-  assert_int_equal(people.list_audit(people.context, 0, 4, some, &count), ST_STORE_OK);
+  assert_int_equal(users.list_audit(users.context, 0, 4, some, &count), ST_STORE_OK);
   assert_int_equal(count, 4);
   assert_string_equal(some[0].target, other.id);
 }
@@ -321,14 +318,14 @@ static void a_session_is_opened_refreshed_and_ended(void **state) {
 /* A store that cannot be read is none in which there is nobody. */
 static void a_failing_store_is_an_error(void **state) {
   (void)state;
-  st_user person;
+  st_user user;
   st_audit_line line;
   size_t count;
   make_user(1, "alice", "account");
   sql("DROP TABLE persons");
   sql("DROP TABLE audit");
-  assert_int_equal(people.find(people.context, TEXT("alice"), &person), ST_STORE_FAILED);
-  assert_int_equal(people.list_audit(people.context, 0, 1, &line, &count), ST_STORE_FAILED);
+  assert_int_equal(users.find(users.context, TEXT("alice"), &user), ST_STORE_FAILED);
+  assert_int_equal(users.list_audit(users.context, 0, 1, &line, &count), ST_STORE_FAILED);
 }
 
 int main(void) {
@@ -346,5 +343,5 @@ int main(void) {
       USERS_TEST(a_session_is_opened_refreshed_and_ended),
       USERS_TEST(a_failing_store_is_an_error),
   };
-  return cmocka_run_group_tests_name("people", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("users", tests, NULL, NULL);
 }

@@ -110,22 +110,22 @@ static void a_file_is_created_once(void **state) {
 static void one_process_creates_a_file(void **state) {
   (void)state;
   for (int round = 0; round < 20; round++) {
-    int gate[2], won = 0;
+    int start[2], won = 0;
     pid_t children[6];
     char text[2] = "?", data[8], byte;
     size_t len = 0;
-    assert_int_equal(pipe(gate), 0);
+    assert_int_equal(pipe(start), 0);
     for (int i = 0; i < 6; i++) {
       children[i] = fork();
       if (children[i] == 0) {
-        close(gate[1]);
+        close(start[1]);
         text[0] = (char)('a' + i);
-        REQUIRE(read(gate[0], &byte, 1) == 0);
+        REQUIRE(read(start[0], &byte, 1) == 0);
         _exit(replace(path, text, true) ? 7 : 8);
       }
     }
-    close(gate[0]);
-    close(gate[1]);
+    close(start[0]);
+    close(start[1]);
     for (int i = 0; i < 6; i++) {
       int status = -1;
       assert_int_equal(waitpid(children[i], &status, 0), children[i]);

@@ -106,7 +106,7 @@ static void the_text_of_a_heartbeat_has_one_spelling(void **state) {
 }
 
 /* A view that was opened, as far as the feed can see. */
-static subtoken_revocations listing(int64_t sequence, uint8_t name) {
+static subtoken_revocations snapshot_of(int64_t sequence, uint8_t name) {
   static const uint8_t nothing[16];
   subtoken_revocations view = {
       .index = nothing, .hashes = nothing, .sequence = sequence, .shift = 63};
@@ -130,7 +130,7 @@ static bool same(const subtoken_feed *a, const subtoken_feed *b) {
 
 static subtoken_feed with(int64_t sequence, uint8_t name, int64_t time, int64_t monotonic) {
   subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
-  subtoken_revocations view = listing(sequence, name);
+  subtoken_revocations view = snapshot_of(sequence, name);
   subtoken_heartbeat heartbeat = beat(sequence, name, time);
   assert_int_equal(subtoken_feed_take(&feed, &view, &heartbeat, time, monotonic), SUBTOKEN_FEED_OK);
   return feed;
@@ -176,7 +176,7 @@ static void only_newer_data_is_accepted(void **state) {
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     subtoken_feed before = with(100, 'a', NOW, 7), feed = before;
-    subtoken_revocations view = listing(rows[i].sequence, rows[i].name);
+    subtoken_revocations view = snapshot_of(rows[i].sequence, rows[i].name);
     subtoken_heartbeat heartbeat = beat(rows[i].named, rows[i].named_name, rows[i].time);
     subtoken_feed_result got =
         subtoken_feed_take(&feed, rows[i].sequence == 0 ? NULL : &view, &heartbeat, NOW + 5, 12);
@@ -196,7 +196,7 @@ static void no_data_decides_nothing(void **state) {
   static subtoken_feed zero;
   subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
   subtoken_heartbeat heartbeat = beat(5, 'a', NOW);
-  subtoken_revocations view = listing(5, 'a'), unopened;
+  subtoken_revocations view = snapshot_of(5, 'a'), unopened;
   memset(&unopened, 0, sizeof unopened);
   subtoken_feed_clock clock = {&feed, NOW, 0}, none = {NULL, NOW, 0}, zeroed = {&zero, NOW, 0};
   assert_int_equal(subtoken_feed_take(&feed, NULL, &heartbeat, NOW, 0), SUBTOKEN_FEED_ABSENT);
@@ -225,7 +225,7 @@ static void a_restart_refuses_older_data(void **state) {
   subtoken_feed feed = SUBTOKEN_FEED_DEFAULT;
   assert_int_equal(subtoken_feed_resume(&feed, 100, NOW, 3), SUBTOKEN_FEED_OK);
   assert_int_equal(subtoken_feed_check(&feed, NOW, 3), SUBTOKEN_FEED_ABSENT);
-  subtoken_revocations old = listing(99, 'z'), last = listing(100, 'a');
+  subtoken_revocations old = snapshot_of(99, 'z'), last = snapshot_of(100, 'a');
   subtoken_heartbeat old_beat = beat(99, 'z', NOW - 10), early = beat(100, 'a', NOW - 1),
                      same = beat(100, 'a', NOW);
   assert_int_equal(subtoken_feed_take(&feed, &old, &old_beat, NOW + 2, 5), SUBTOKEN_FEED_ROLLBACK);
@@ -380,7 +380,7 @@ static void an_attacker_in_between_can_only_delay(void **state) {
       size_t back = random_below(&random, 3) == 0 ? count : count < 5 ? count : 5;
       vouched a = made[count - 1 - random_below(&random, back)];
       vouched b = random_below(&random, 4) == 0 ? made[count - 1 - random_below(&random, back)] : a;
-      subtoken_revocations view = listing(b.sequence, (uint8_t)b.sequence);
+      subtoken_revocations view = snapshot_of(b.sequence, (uint8_t)b.sequence);
       subtoken_heartbeat heartbeat = beat(a.sequence, (uint8_t)a.sequence, a.time);
       subtoken_revocations *offered = random_below(&random, 5) == 0 ? NULL : &view;
       subtoken_feed before = feed;

@@ -86,23 +86,23 @@ static void only_one_backup_wins_a_name(void **state) {
   make_db(100);
   for (int round = 0; round < 5; round++) {
     pid_t children[4];
-    int gate[2], won = 0;
+    int start[2], won = 0;
     char byte;
-    assert_int_equal(pipe(gate), 0);
+    assert_int_equal(pipe(start), 0);
     for (int i = 0; i < 4; i++) {
       children[i] = fork();
       if (children[i] == 0) {
         st_store *store = NULL;
-        close(gate[1]);
+        close(start[1]);
         REQUIRE(st_store_open(db, false, &store, error) == ST_STORE_OK);
-        REQUIRE(read(gate[0], &byte, 1) == 0);
+        REQUIRE(read(start[0], &byte, 1) == 0);
         _exit(st_store_backup(store, in_home("copy"), NULL, error) == ST_STORE_OK ? 7 : 8);
       }
     }
     struct timespec pause = {0, 20000000};
     nanosleep(&pause, NULL);
-    close(gate[0]);
-    close(gate[1]);
+    close(start[0]);
+    close(start[1]);
     for (int i = 0; i < 4; i++) {
       int status = -1;
       assert_int_equal(waitpid(children[i], &status, 0), children[i]);
