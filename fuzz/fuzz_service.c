@@ -103,7 +103,7 @@ static bool changes(void *context, const st_snapshot_version *version, int64_t s
 }
 
 /* Some sequences were given by nobody. */
-static st_feed_status gave(void *context, int64_t since) {
+static st_feed_status issued(void *context, int64_t since) {
   (void)context;
   return since < 100 ? ST_FEED_READY : ST_FEED_NEVER;
 }
@@ -340,7 +340,7 @@ static st_service service = {.settings = &settings,
                              .users = &users,
                              .throttle = &throttle,
                              .basic = &basic,
-                             .feed = {NULL, current, changes, whole, gave}};
+                             .feed = {NULL, current, changes, whole, issued}};
 
 /* ---- the keys and tokens ---- */
 

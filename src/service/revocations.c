@@ -142,7 +142,7 @@ static const st_problem *revocations_problem(st_feed_status status) {
       .status = 409,
       .event = "store_rolled_back",
       .text =
-          "since: this server never gave that sequence, so its database, or the one that yours "
+          "since: this server never issued that sequence, so its database, or the one that yours "
           "is from, is a copy or a backup: see subtoken_revocation(7) and `subtoken feed "
           "restore`"};
   static const st_problem no_memory = {
@@ -190,7 +190,7 @@ const st_problem *st_revocations_answer(st_context *c) {
   if (problem != NULL) return problem;
   const st_feed *feed = &c->service->feed;
   st_feed_status status =
-      wanted.since != 0 ? feed->gave(feed->context, wanted.since) : ST_FEED_READY;
+      wanted.since != 0 ? feed->issued(feed->context, wanted.since) : ST_FEED_READY;
   if (status == ST_FEED_READY) {
     status =
         feed->current(feed->context, c->service->ring, c->request->now, identity.key.id, &version);

@@ -99,7 +99,7 @@ typedef enum st_feed_status {
   ST_FEED_KEY_BUSY,    /* too many requests of this key are being answered: 429 */
   ST_FEED_BUSY,        /* too many are, or a first snapshot is still being made: 503 */
   ST_FEED_CLIENT_LEFT, /* the client has closed the connection */
-  ST_FEED_NEVER,       /* that sequence was never given here: 409 */
+  ST_FEED_NEVER,       /* that sequence was never issued here: 409 */
 } st_feed_status;
 
 /* Where the revocation data comes from. Any thread may ask. */
@@ -121,10 +121,10 @@ typedef struct st_feed {
    */
   bool (*whole)(void *context, const subtoken_ring *ring, int64_t since,
                 st_snapshot_version *version);
-  /* Was that sequence ever given here? ST_FEED_READY, ST_FEED_NEVER: the client has another
+  /* Was that sequence ever issued here? ST_FEED_READY, ST_FEED_NEVER: the client has another
    * history, or ST_FEED_STORE_ERROR.
    */
-  st_feed_status (*gave)(void *context, int64_t since);
+  st_feed_status (*issued)(void *context, int64_t since);
 } st_feed;
 
 typedef struct st_service {

@@ -53,7 +53,7 @@ static bool changes(void *context, const st_snapshot_version *version, int64_t s
 
 /* Sequences from NEVER on were given by nobody. */
 #define NEVER 1000000
-static st_feed_status gave(void *context, int64_t since) {
+static st_feed_status issued(void *context, int64_t since) {
   (void)context;
   return since < NEVER ? ST_FEED_READY : ST_FEED_NEVER;
 }
@@ -68,7 +68,7 @@ static bool whole(void *context, const subtoken_ring *under, int64_t since,
 
 static int set_up(void **state) {
   (void)fixture_set_up(state);
-  service.feed = (st_feed){&fed, current, changes, whole, gave};
+  service.feed = (st_feed){&fed, current, changes, whole, issued};
   fed = ST_FEED_READY;
   held = 0;
   assert_string_equal(stored->id, KEY_ID);
@@ -823,7 +823,7 @@ static void changes_are_sent_when_they_are_known(void **state) {
   /* C8: told by another history; it is not said how far this one has come. */
   assert_int_equal(get(REVOKED "?since=1000000", AS_KEY), 409);
   check_event("store_rolled_back");
-  check_body_starts("{\"text\":\"since: this server never gave that sequence");
+  check_body_starts("{\"text\":\"since: this server never issued that sequence");
   assert_int_equal(reply.headers_len, 0);
   assert_int_equal(get(REVOKED "?since=1000000", ""), 401);
   assert_int_equal(get(REVOKED "?a=b&since=%341", AS_KEY), 200);
