@@ -185,7 +185,8 @@ static char *ngx_http_subtoken_set_require(ngx_conf_t *cf, ngx_command_t *comman
   ngx_str_t *value = cf->args->elts;
   (void)command;
   if (location->require != NGX_CONF_UNSET_PTR) return "is duplicate";
-  if (cf->args->nelts - 1 > SUBTOKEN_PERMISSIONS_MAX) return "names too many permissions (maximum 64)";
+  if (cf->args->nelts - 1 > SUBTOKEN_PERMISSIONS_MAX)
+    return "names too many permissions (maximum 64)";
   location->require = ngx_array_create(cf->pool, cf->args->nelts - 1, sizeof(subtoken_text));
   if (location->require == NULL) return NGX_CONF_ERROR;
   for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
