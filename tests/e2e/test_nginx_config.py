@@ -328,6 +328,7 @@ def stale_data_is_503_until_it_is_fresh():
         assert (answer.status, answer.header("Retry-After"), result(n)) == (503, "5", "feed_stale"), answer.body
         assert json.loads(answer.body).keys() == {"text"} and answer.header("WWW-Authenticate") is None
         assert n.status("/allow", token=t) == 503, "no data at all is not old data"
+        wait(lambda: "feed_bad: a file cannot be read; no data is loaded" in n.errors(), "the missing file is said")
         assert n.status("/a") == 401 and n.status("/a", token=t + "x") == 401 and n.status("/rev", token=t) == 200
         n.feed.publish(["x"], at=time.time() - 1000)
         wait(lambda: n.status("/age", token=t) == 200, "the data, though old")
@@ -356,6 +357,7 @@ def bad_forged_and_replayed_files_are_kept_out():
         replace(n.feed.path, forged)
         replace(n.feed.path + ".alive", heartbeat(forged, time.time(), forger))
         heard("feed_bad")
+        assert "the loaded data stays in use" in n.errors()
         replace(n.feed.path, kept[0][:100])
         n.status("/a", token=t)
         # An older one that was good once: nothing goes back.

@@ -132,8 +132,9 @@ static void ngx_http_subtoken_feed_log_result(ngx_http_subtoken_feed_t *feed,
   }
   ngx_uint_t level = result == SUBTOKEN_FEED_PAIR ? NGX_LOG_NOTICE : NGX_LOG_ERR;
   ngx_log_error(level, log, result == SUBTOKEN_FEED_IO ? feed->file->error : 0,
-                "subtoken_revocations \"%V\": %s: %s; the loaded data stays in use", &feed->path,
-                ngx_http_subtoken_feed_event(result), subtoken_feed_result_text(result));
+                "subtoken_revocations \"%V\": %s: %s; %s", &feed->path,
+                ngx_http_subtoken_feed_event(result), subtoken_feed_result_text(result),
+                feed->file->size > 0 ? "the loaded data stays in use" : "no data is loaded");
 }
 
 static void ngx_http_subtoken_feed_log_age(ngx_http_subtoken_feed_t *feed, int64_t now,
