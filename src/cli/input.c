@@ -71,9 +71,7 @@ subtoken_text st_input_trim(subtoken_text text) {
 bool st_input_credential(char *out, size_t size, subtoken_text *credential, char *error) {
   size_t len = 0;
   if (st_terminal_is_input()) {
-    fputs(
-        "reading standard input: paste the key or token, then press Ctrl-D on a line of its own\n",
-        stderr);
+    fputs("reading standard input; to end it, press Ctrl-D on a line of its own\n", stderr);
   }
   if (!st_terminal_read_stdin(out, size, &len, error)) return false;
   *credential = st_input_trim((subtoken_text){out, len});
