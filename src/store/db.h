@@ -61,7 +61,7 @@ typedef struct st_db_ops {
   /* ST_STORE_OK: what was changed is durable, and lies where the store was opened. Otherwise error
    * says why, and it may be ST_STORE_BUSY. */
   st_store_status (*commit)(st_db *db, char *error);
-  /* Ends what begin began, unless it has ended. */
+  /* Ends what begin began, unless it has ended. Called last in each change, also after a commit. */
   void (*rollback)(st_db *db);
 
   /* A statement without rows. *changed: how many rows it changed. */
