@@ -1,6 +1,6 @@
 /* statements - what the rules of src/store ask of a database, by name. Each implementation has the
  * text of them, with parameters and columns in the order in which the rules give and read them:
- * store/sqlite/statements.c shows both.
+ * its own statements.c shows both.
  *
  * A row is a key, user or session; it lives until it is deleted, and is kept afterwards. `listed`
  * is what the revocation data lists, the log is which hash changed at which sequence.
