@@ -30,7 +30,7 @@ static void check_settings(const st_settings *settings) {
   HOLD(settings->proxy_count <= ST_PROXIES_MAX);
   for (size_t i = 0; i < settings->proxy_count; i++) {
     HOLD(settings->proxies[i].bits <= 128);
-    HOLD(st_config_network_holds(&settings->proxies[i], settings->proxies[i].address));
+    HOLD(st_network_holds(&settings->proxies[i], settings->proxies[i].address));
   }
   (void)st_config_trusts(settings, ST_TEXT("192.0.2.1"));
   (void)st_config_trusts(settings, ST_TEXT("2001:db8::1"));
