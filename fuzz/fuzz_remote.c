@@ -6,7 +6,7 @@
 
 static bool is_address(subtoken_text text) {
   st_network network;
-  return st_config_network_read(text, &network) && network.bits == 128;
+  return st_network_read(text, &network) && network.bits == 128;
 }
 
 static void check(const st_settings *settings, const st_request *request, subtoken_text peer) {
