@@ -33,8 +33,8 @@ class Case:
         self.server.start()
         return self
 
-    def __exit__(self, *why):
-        self.server.__exit__(*why)
+    def __exit__(self, *error):
+        self.server.__exit__(*error)
 
     def token(self, *args):
         if "--permissions" not in args:
@@ -106,7 +106,7 @@ class Proxy(Program):
         self.launch(self.command(), self.env)
         return self
 
-    def __exit__(self, *why):
+    def __exit__(self, *error):
         self.process.terminate()
         self.process.wait(timeout=30)
         self.stop_upstream()
@@ -142,8 +142,8 @@ class NginxProxy(Proxy):
     def command(self):
         return [NGINX, "-p", self.dir, "-c", self.conf, "-g", "daemon off;"]
 
-    def __exit__(self, *why):
-        super().__exit__(*why)
+    def __exit__(self, *error):
+        super().__exit__(*error)
         for bad in ("Sanitizer", "runtime error", "[alert]", "exited on signal"):
             assert bad not in self.written(), [l[:1000] for l in self.written().splitlines() if bad in l]
 

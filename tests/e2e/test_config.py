@@ -103,7 +103,7 @@ def an_untrusted_proxy_is_not_believed():
 
 
 def reload(server, config=None):
-    """SIGHUP; True when it was taken, or the reason why not."""
+    """SIGHUP; True when it was taken, or the reason against it."""
     if config is not None:
         server.write_config(config)
     def now():
@@ -140,8 +140,8 @@ def sighup_reloads_whole_or_not_at_all():
                     ({"default_life": "30m", "max_life": "2h", "threads": 9}, "threads"),
                     ({"default_life": "30m", "rate": {"per_second": 0, "burst": 1}}, "rate"),
                     ({"default_life": "30m", "log": "/nowhere/log"}, "/nowhere/log")):
-                why = reload(server, bad)
-                assert why is not True and named in why, (bad, why)
+                said = reload(server, bad)
+                assert said is not True and named in said, (bad, said)
                 assert life() == 3600
             os.remove(server.config_path)
             assert reload(server) is not True and life() == 3600
@@ -178,8 +178,8 @@ def listen_is_not_reloaded():
     with server:
         key = make_key(data)["key"]
         client = Client(server)
-        why = reload(server, {"listen": "127.0.0.1:1", "default_life": "30m", "max_life": "2h"})
-        assert why is not True and "listen" in why, why
+        said = reload(server, {"listen": "127.0.0.1:1", "default_life": "30m", "max_life": "2h"})
+        assert said is not True and "listen" in said, said
         p = payload(client.make(key))
         assert p["exp"] - p["iat"] == 3600
 

@@ -79,7 +79,7 @@ def a_token_must_satisfy_all_rules():
             return {k: v for k, v in dict(base, **changed).items() if v is not None}
         good = jwt(n.signer, claims())
         other = jwt((n.signer[0], bytes(range(32))), claims())
-        for want, why, token in (
+        for want, reason, token in (
                 (200, "ok", good), (200, "ok", jwt(n.signer, claims(iat=now - 700, exp=now - 30))),
                 (401, "too_large", good + "a" * 8000), (401, "malformed", good + "."),
                 (401, "mac", other), (401, "mac", good[:-3] + ("AAA" if good[-3:] != "AAA" else "BBB")),
@@ -95,13 +95,13 @@ def a_token_must_satisfy_all_rules():
                 (401, "revoked", jwt(n.signer, claims(sub="nobody"))),
                 (403, "url", jwt(n.signer, claims(urls=["/v2/other"]))),
                 (403, "perm", jwt(n.signer, claims(permissions=["accoun", "account2"])))):
-            if why == "too_large":  # nginx's own limit for a header line would cut it off before
+            if reason == "too_large":  # nginx's own limit for a header line would cut it off before
                 answer = n.ask("/a", "Authorization: Bearer " + token[:8170])
                 assert answer.status in (400, 401), answer.status
                 continue
             answer = n.ask("/a", token=token)
-            assert (answer.status, result(n)) == (want, why), (why, answer.status, result(n))
-            assert (want == 200) != ("subtoken: refused: " + why in n.errors()), why
+            assert (answer.status, result(n)) == (want, reason), (reason, answer.status, result(n))
+            assert (want == 200) != ("subtoken: refused: " + reason in n.errors()), reason
             if want == 401:
                 assert answer.body == INVALID
                 assert answer.header("WWW-Authenticate") == 'Bearer error="invalid_token"'

@@ -69,7 +69,7 @@ def check_prints_what_each_route_needs():
 
 @test
 def an_error_has_its_line_and_column():
-    for text, line, column, why in (
+    for text, line, column, error in (
             ("", 1, 1, "unexpected end of the text"),
             ('{"default":"deny"', 1, 18, "unexpected end of the text"),
             ('{"default":"deny",\n\n  "rotues":[]}', 3, 3, '"rotues" is not a known member'),
@@ -82,10 +82,10 @@ def an_error_has_its_line_and_column():
             ('{"default":"\\u001b[31m"}', 1, 12,
              'default: "\\x1b[31m" must be deny, token or public'),
             (b'{"default":"\xff"}', 1, 13, "default: not strict JSON")):
-        assert check(text) == (1, "", "FILE:%d:%d: %s\n" % (line, column, why)), check(text)
+        assert check(text) == (1, "", "FILE:%d:%d: %s\n" % (line, column, error)), check(text)
         code, out, err = check(text, "--json")
         assert (code, err) == (1, "") and out.count("\n") == 1
-        assert json.loads(out) == {"ok": False, "line": line, "column": column, "error": why}
+        assert json.loads(out) == {"ok": False, "line": line, "column": column, "error": error}
 
 
 @test

@@ -48,7 +48,7 @@ class Haproxy:
         wait_for(self.port, self.process)
         return self
 
-    def __exit__(self, *why):
+    def __exit__(self, *error):
         self.process.terminate()
         self.process.wait(timeout=20)
 

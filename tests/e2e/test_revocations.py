@@ -492,7 +492,7 @@ def faked(clock):
                 ASAN_OPTIONS=ENV.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
 
 
-def fact(data, name, value=None):
+def setting(data, name, value=None):
     db = sqlite3.connect(os.path.join(data, "subtoken.db"))
     with db:
         if value is not None:
@@ -518,7 +518,7 @@ def subs_leave_the_list_when_no_token_can_name_them():
         edge.pull(server)
         assert edge.count() == 2
     for days, lived, count in ((359, 367, 2), (367, 359, 2), (367, 367, 1)):
-        fact(data, "lived", lived * DAY)
+        setting(data, "lived", lived * DAY)
         with Server(data, env=faked("+%dd" % days)) as server:
             edge.pull(server, env=faked("+%dd" % days))
             assert edge.count() == count, (days, edge.count())
@@ -546,12 +546,12 @@ def a_start_with_a_clock_ahead_forgets_no_revocation():
     with Server(data, settings) as server:
         edge.pull(server)
         assert edge.count() == 1 and edge.reason(token) == "revoked"
-        assert fact(data, "lived") < 600
+        assert setting(data, "lived") < 600
     # What a server lives through is kept, also what is less than the hour between two purges.
-    before = fact(data, "lived")
+    before = setting(data, "lived")
     with Server(data, settings) as server:
         time.sleep(2.1)
-    assert before + 2 <= fact(data, "lived") <= before + 60
+    assert before + 2 <= setting(data, "lived") <= before + 60
 
 
 @test
@@ -562,13 +562,13 @@ def the_longest_life_ever_signed_is_remembered():
     data = data_dir()
     edge = Edge(data)
     key, token = token_of(data, "--expire", "300d")
-    assert fact(data, "max_life") == 365 * DAY
+    assert setting(data, "max_life") == 365 * DAY
     short = {"max_life": "1d", "default_life": "1d"}
     with Server(data, short) as server:
         run("key", "delete", key["id"], data=data, check=0)
         edge.pull(server)
-    assert fact(data, "max_life") == 365 * DAY
-    fact(data, "lived", 3 * DAY)
+    assert setting(data, "max_life") == 365 * DAY
+    setting(data, "lived", 3 * DAY)
     with Server(data, short, env=faked("+3d")) as server:
         edge.pull(server, env=faked("+3d"))
         assert edge.count() == 1
@@ -578,10 +578,10 @@ def the_longest_life_ever_signed_is_remembered():
         server.write_config(dict(short, threads=16 if SANITIZER else 64, max_life="500d"))
         server.process.send_signal(signal.SIGHUP)
         wait(lambda: '"reloaded"' in server.log())
-        assert fact(data, "max_life") == 500 * DAY
+        assert setting(data, "max_life") == 500 * DAY
         other.process.send_signal(signal.SIGHUP)
         wait(lambda: '"reloaded"' in other.log())
-        assert fact(data, "max_life") == 500 * DAY
+        assert setting(data, "max_life") == 500 * DAY
 
 
 @test

@@ -6,8 +6,8 @@ NOW = tonumber(NOW)
 local asked = { now = NOW, method = "GET", target = "/v2/account", needs = { "account" } }
 
 local function fails(pattern, ...)
-  local ok, why = pcall(...)
-  assert(not ok and tostring(why):find(pattern, 1, true), tostring(why))
+  local ok, err = pcall(...)
+  assert(not ok and tostring(err):find(pattern, 1, true), tostring(err))
 end
 
 local function with(changes)
@@ -41,8 +41,8 @@ file:close()
 assert(subtoken.ring(content))
 local none, result, line = subtoken.ring(content .. "k3:AAAA\n")
 assert(none == nil and result == "weak_secret" and line == 4)
-local nothing, why = subtoken.read_ring(RING_FILE .. "-no")
-assert(nothing == nil and why:find(RING_FILE, 1, true))
+local nothing, err = subtoken.read_ring(RING_FILE .. "-no")
+assert(nothing == nil and err:find(RING_FILE, 1, true))
 local function write(path, text, mode)
   local f = assert(io.open(path, "wb"))
   f:write(text)
