@@ -47,8 +47,8 @@ extern "C" {
 /* The version of these headers, MAJOR.MINOR.PATCH, and the same as a number:
  * 1000000 * MAJOR + 1000 * MINOR + PATCH. libsubtoken(3) says what each of them may change.
  */
-#define SUBTOKEN_VERSION "0.1.0"
-#define SUBTOKEN_VERSION_NUMBER 1000
+#define SUBTOKEN_VERSION "0.2.0"
+#define SUBTOKEN_VERSION_NUMBER 2000
 
 /* Limits, in bytes unless said otherwise. */
 #define SUBTOKEN_TOKEN_MAX 8192     /* a longer token is not read */

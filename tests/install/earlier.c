@@ -1,8 +1,8 @@
-/* earlier - a program as it was built with earlier headers (subtoken_0_1.h), run with the library
+/* earlier - a program as it was built with earlier headers (subtoken_0_2.h), run with the library
  * of today: its verdicts are right, what its structures lack has the default, and nothing is read
  * or written behind them. It prints what it saw; test_install.py knows what that has to be.
  */
-#include "subtoken_0_1.h"
+#include "subtoken_0_2.h"
 
 #include <stdio.h>
 #include <stdlib.h>

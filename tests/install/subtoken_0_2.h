@@ -1,4 +1,4 @@
-/* subtoken_0_1 - the headers of 0.1 as one file without comments, as a program saw them that was
+/* subtoken_0_2 - the headers of 0.2 as one file without comments, as a program saw them that was
  * built against an earlier version: the structures with a size lack members that are there today
  * (without_revocations, url and fault of the report, max_size). earlier.c is built against it, and
  * runs with today's library. What stands here stays as it is for as long as the SONAME does.
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#define SUBTOKEN_VERSION "0.1.0"
-#define SUBTOKEN_VERSION_NUMBER 1000
+#define SUBTOKEN_VERSION "0.2.0"
+#define SUBTOKEN_VERSION_NUMBER 2000
 #define SUBTOKEN_TOKEN_MAX 8192
 #define SUBTOKEN_ISSUED_MAX 4096
 #define SUBTOKEN_HEADER_MAX 1024
