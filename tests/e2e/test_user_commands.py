@@ -1,5 +1,5 @@
 """The commands for users, for access files, and for the audit log."""
-import fcntl, pty, termios
+import fcntl, pty, select, termios
 from commands import *
 
 # ---- saltpass ----
@@ -35,6 +35,7 @@ def at_terminal(typed, command="saltpass", prompt=b"password: "):
                          preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
     shown = b""
     while prompt not in shown:
+        assert select.select([ours], [], [], 60)[0], ("no prompt", shown)
         shown += os.read(ours, 1000)
     os.write(ours, typed)
     out = p.communicate(timeout=60)[0].decode()
