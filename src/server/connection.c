@@ -56,10 +56,10 @@ static struct {
 
 /* The accepting thread's own, once civetweb has started. */
 static struct {
-  int placeholder; /* the socket that civetweb takes for the one that listens */
+  int sentinel; /* the socket that civetweb takes for the one that listens */
   size_t count, next;
   struct pollfd each[ST_LISTEN_MAX];
-} listeners = {.placeholder = -1};
+} listeners = {.sentinel = -1};
 
 void st_connection_setup(int64_t threads, st_connection_report *report) {
   st_connection_limit_start(threads);
@@ -294,13 +294,13 @@ int st_net_bind(int fd, const struct sockaddr *address, socklen_t len) {
 
 int st_net_listen(int fd, int backlog) {
   (void)backlog;
-  listeners.placeholder = fd;
+  listeners.sentinel = fd;
   return 0;
 }
 
-static int poll_listeners(struct pollfd *placeholder, int timeout_ms) {
+static int poll_listeners(struct pollfd *sentinel, int timeout_ms) {
   int result = poll(listeners.each, (nfds_t)listeners.count, timeout_ms);
-  placeholder->revents = result > 0 ? POLLIN : 0;
+  sentinel->revents = result > 0 ? POLLIN : 0;
   return result > 0 ? 1 : result;
 }
 
@@ -310,13 +310,13 @@ static int ready_listener(void) {
     const struct pollfd *each = &listeners.each[listeners.next++ % listeners.count];
     if (each->revents != 0) return each->fd;
   }
-  return listeners.placeholder;
+  return listeners.sentinel;
 }
 
 int st_net_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
   bool reading = mine != NULL && mine->open && count == 1 && (fds->events & POLLIN) != 0;
   if (!reading) {
-    bool accepting = count == 1 && fds->fd == listeners.placeholder;
+    bool accepting = count == 1 && fds->fd == listeners.sentinel;
     int result = accepting ? poll_listeners(fds, timeout_ms) : poll(fds, count, timeout_ms);
     /* civetweb reads errno even after success and takes an old EAGAIN for a timeout. */
     if (result > 0) errno = 0;
@@ -343,7 +343,7 @@ ssize_t st_net_recv(int fd, void *buffer, size_t len, int flags) {
 }
 
 int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *restrict len) {
-  if (listener == listeners.placeholder) listener = ready_listener();
+  if (listener == listeners.sentinel) listener = ready_listener();
   int fd = st_connection_draining() ? -1 : accept4(listener, address, len, SOCK_CLOEXEC);
   if (fd < 0) {
     /* Without descriptors or memory the connection stays in the backlog and
