@@ -88,6 +88,7 @@ $(B)/%.o: %.c Makefile | $$(@D)/.
 	$(info $()  CC      $<)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+.PRECIOUS: $(B)/%/.
 $(B)/%/.:
 	@mkdir -p $@
 

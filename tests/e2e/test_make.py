@@ -26,13 +26,15 @@ def make(directory, *args, env=None):
 
 
 def without_apt():
-    """An environment in which no package can be installed."""
+    """An environment in which no package can be installed, in which cmocka prints as at a terminal."""
     fake = scratch()
     for name in ("apt-get", "apt-cache", "sudo"):
         with open(os.path.join(fake, name), "w") as f:
             f.write("#!/bin/sh\necho \"$0 was called\" >&2\nexit 1\n")
         os.chmod(f.name, 0o755)
-    return dict(os.environ, PATH=fake + ":" + os.environ["PATH"])
+    env = dict(os.environ, PATH=fake + ":" + os.environ["PATH"])
+    env.pop("CMOCKA_MESSAGE_OUTPUT", None)
+    return env
 
 
 @test
