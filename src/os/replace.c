@@ -243,7 +243,7 @@ bool st_replace_shared(const char *path, const char *model, const void *data, si
 
 /* Once nobody removes anything any more. */
 static void replace_share_lock(int directory) {
-  const struct timespec pause = {0, SHARE_RETRY_MS * 1000000};
+  const struct timespec pause = {0, SHARE_RETRY_MS * 1000000L};
   for (int waited = 0;
        flock(directory, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && waited < SHARE_MS;
        waited += SHARE_RETRY_MS) {
