@@ -4,14 +4,12 @@
 #ifndef TESTS_UNIT_FILE_FIXTURE_H
 #define TESTS_UNIT_FILE_FIXTURE_H
 
-#include "os/error.h"
+#include "home_fixture.h"
 #include "os/file.h"
-#include "run_tests.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,48 +17,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* In a child, where cmocka's assertions must not be used. */
-#define REQUIRE(condition)                                            \
-  do {                                                                \
-    if (!(condition)) {                                               \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      _exit(1);                                                       \
-    }                                                                 \
-  } while (0)
-
-static char home[256]; /* made anew for each test */
-static char path[300]; /* of a file in it */
-static char error[ST_ERROR_MAX];
-
-static inline int remove_one(const char *name, const struct stat *status, int type,
-                             struct FTW *at) {
-  (void)status, (void)type, (void)at;
-  return remove(name);
-}
+static char path[300]; /* of a file in home */
 
 static inline int make_home(void **state) {
   (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(home, sizeof home, "%s/subtoken-files-XXXXXX", base != NULL ? base : "/tmp");
-  if (mkdtemp(home) == NULL) {
-    return -1;
-  }
-  snprintf(path, sizeof path, "%s/file", home);
-  memset(error, 0, sizeof error);
-  return 0;
-}
-
-static inline int remove_home(void **state) {
-  (void)state;
-  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static char *in_home(const char *name) {
-  static char paths[4][400];
-  static unsigned next;
-  char *full = paths[next++ % 4];
-  snprintf(full, sizeof paths[0], "%s/%s", home, name);
-  return full;
+  return make_home_with("file", path);
 }
 
 static inline int count_files(void) {

@@ -5,14 +5,11 @@
 #define ST_TESTS_SQLITE_FIXTURE_H
 
 #include "domain/store.h"
-#include "os/error.h"
-
-#include "run_tests.h"
+#include "home_fixture.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,48 +30,11 @@
 /* Who changes it, when. */
 #define AT(us) (&(st_audit_context){.now_us = (us), .who = "key 0", .from = "127.0.0.1"})
 
-/* In a child, where cmocka's assertions must not be used. */
-#define REQUIRE(condition)                                            \
-  do {                                                                \
-    if (!(condition)) {                                               \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      _exit(1);                                                       \
-    }                                                                 \
-  } while (0)
-
-static char home[256]; /* made anew for each test */
-static char db[300];
-static char error[ST_ERROR_MAX];
-
-static inline int remove_one(const char *path, const struct stat *status, int type,
-                             struct FTW *at) {
-  (void)status, (void)type, (void)at;
-  return remove(path);
-}
+static char db[300]; /* of a file in home */
 
 static inline int make_home(void **state) {
   (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(home, sizeof home, "%s/subtoken-sqlite-XXXXXX", base != NULL ? base : "/tmp");
-  if (mkdtemp(home) == NULL) {
-    return -1;
-  }
-  snprintf(db, sizeof db, "%s/subtoken.db", home);
-  memset(error, 0, sizeof error);
-  return 0;
-}
-
-static inline int remove_home(void **state) {
-  (void)state;
-  return nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static inline char *in_home(const char *name) {
-  static char paths[4][400];
-  static unsigned next;
-  char *path = paths[next++ % 4];
-  snprintf(path, sizeof paths[0], "%s/%s", home, name);
-  return path;
+  return make_home_with("subtoken.db", db);
 }
 
 static inline int count_files(void) {
