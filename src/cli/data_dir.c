@@ -22,7 +22,7 @@
 
 void st_data_dir_trust_group(bool trust) {
   st_owner_trust_group(trust);
-  st_store_trust_group(trust);
+  st_store_set_options(&(st_store_options){.trust_group = trust});
 }
 
 /* The group that may write DATA must not be able to declare itself trusted: the file has to be ours

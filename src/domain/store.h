@@ -38,10 +38,17 @@ typedef struct st_store st_store;
 
 /* ---- open, close ---- */
 
-/* Is the group of a file trusted as its owner is (the setting data_group)? Then a store in a file
- * may be open to it, and belong to somebody else. Before any is opened.
+/* How stores are opened from now on; a store that is open keeps what it was opened with. All zero
+ * is the default of each.
  */
-void st_store_trust_group(bool trust);
+typedef struct st_store_options {
+  /* The group of a file is trusted as its owner is (the setting data_group): a store in a file may
+   * be open to it, and belong to somebody else. */
+  bool trust_group;
+  int64_t staleness_us; /* how long another issuer's change may take to be in force here */
+  size_t cache_bytes;   /* for what requests need of keys, users and sessions */
+} st_store_options;
+void st_store_set_options(const st_store_options *options);
 
 /* location: a path, or a URI whose scheme says which kind of store it is. One that lies in a file
  * is made, with mode 0600, when create is true and it is not there; it is refused when it is

@@ -129,9 +129,11 @@ struct st_store {
 /* The common part, for a store that is being opened; name stays the implementation's. */
 void st_db_store_start(st_store *store, const st_driver *driver);
 
-/* Opens what lies at a path: the function of an implementation. */
-typedef st_store_status st_db_open_fn(const char *path, bool create, bool trust_group,
-                                      st_store **store, char *error);
+/* Opens what lies at a location without its scheme: the function of an implementation. options are
+ * the caller's: copy what is needed later. */
+typedef st_store_status st_db_open_fn(const char *location, bool create,
+                                      const st_store_options *options, st_store **store,
+                                      char *error);
 
 /* ---- statements ---- */
 

@@ -8,10 +8,10 @@
 
 /* ---- opened ---- */
 
-static bool group_trusted;
+static st_store_options store_options;
 
-void st_store_trust_group(bool trust) {
-  group_trusted = trust;
+void st_store_set_options(const st_store_options *options) {
+  store_options = *options;
 }
 
 /* The implementations. The first one is also that of a path without a scheme. */
@@ -31,14 +31,14 @@ st_store_status st_store_open(const char *location, bool create, st_store **stor
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     if (has_scheme(location, kinds[i].scheme)) {
       const char *where = location + strlen(kinds[i].scheme);
-      return kinds[i].open(where, create, group_trusted, store, error);
+      return kinds[i].open(where, create, &store_options, store, error);
     }
   }
   if (has_scheme(location, "postgres:") || has_scheme(location, "postgresql:")) {
     /* The location is not repeated: it may hold a password. */
     return st_db_fail(error, "a store on PostgreSQL is not supported by this version: use a path");
   }
-  return kinds[0].open(location, create, group_trusted, store, error);
+  return kinds[0].open(location, create, &store_options, store, error);
 }
 
 void st_store_close(st_store *store) {

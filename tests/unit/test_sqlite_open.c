@@ -144,7 +144,7 @@ static void trusts_a_group_when_it_is_told_to(void **state) {
   (void)state;
   st_store *store = NULL;
   make_db(1);
-  st_store_trust_group(true);
+  st_store_set_options(&(st_store_options){.trust_group = true});
   assert_int_equal(chmod(db, 0660), 0);
   assert_int_equal(st_store_open(db, true, &store, error), ST_STORE_OK);
   st_store_close(store);
@@ -158,7 +158,7 @@ static void trusts_a_group_when_it_is_told_to(void **state) {
     assert_int_equal(chmod(db, 0640), 0);
     assert_refused(db, true, "belongs to user 12345");
   }
-  st_store_trust_group(false);
+  st_store_set_options(&(st_store_options){0});
   assert_int_equal(chmod(db, 0660), 0);
   assert_refused(db, true, geteuid() == 0 ? "belongs to" : "chmod 600");
 }

@@ -177,7 +177,7 @@ static st_store_status open_parts(st_sqlite *store, const char *path, bool creat
 }
 
 /* Without a connection yet; NULL: no memory. */
-static st_sqlite *make(bool trust_group) {
+static st_sqlite *make(const st_store_options *options) {
   st_sqlite *made = calloc(1, sizeof *made);
   st_sqlite_slot *slots = calloc(ST_SQLITE_READERS, ST_SQLITE_SLOTS * sizeof *slots);
   if (made == NULL || slots == NULL) {
@@ -190,7 +190,7 @@ static st_sqlite *make(bool trust_group) {
   (void)pthread_mutexattr_init(&spin); /* these cannot fail here */
   (void)pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
   st_db_store_start(&made->base, &driver);
-  made->trust_group = trust_group;
+  made->trust_group = options->trust_group;
   made->changes.base = (st_db){.ops = &st_sqlite_db_ops, .store = &made->base};
   made->queries.base = (st_db){.ops = &st_sqlite_db_ops, .store = &made->base};
   (void)pthread_mutex_init(&made->querying, NULL);
@@ -204,14 +204,14 @@ static st_sqlite *make(bool trust_group) {
   return made;
 }
 
-st_store_status st_sqlite_open(const char *path, bool create, bool trust_group, st_store **store,
-                               char *error) {
+st_store_status st_sqlite_open(const char *path, bool create, const st_store_options *options,
+                               st_store **store, char *error) {
   *store = NULL;
   if (sqlite3_threadsafe() == 0) {
     return st_db_fail(error, "cannot open %s: SQLite was built without threads",
                       st_error_path(path));
   }
-  st_sqlite *made = make(trust_group);
+  st_sqlite *made = make(options);
   if (made == NULL) return st_db_fail(error, "cannot open %s: no memory", st_error_path(path));
   if (open_parts(made, path, create, error) != ST_STORE_OK) {
     close_store(&made->base);
