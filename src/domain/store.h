@@ -267,11 +267,23 @@ st_store_status st_store_audit_add(st_store *store, const st_audit_context *cont
 typedef struct st_revocation_state {
   int64_t sequence;
   uint8_t hash_key[SUBTOKEN_HASH_KEY_LEN];
+  int64_t time; /* seconds since 1970 by the store's own clock at that moment; 0: it has none */
 } st_revocation_state;
 
 /* Where it stands now. Cheap when nothing was written since the last question. */
 st_store_status st_store_revocation_state(st_store *store, st_revocation_state *state, char *error)
     __attribute__((warn_unused_result));
+
+/* Returns as soon as the last sequence is another than that one, and at until_us
+ * (st_clock_monotonic_us) or when nothing waits any more (st_store_stop_waiting) at the latest. It
+ * may return early. Many threads may wait.
+ */
+void st_store_wait(st_store *store, int64_t sequence, int64_t until_us);
+
+/* Another number than before whenever the database that answers may be another one: the connection
+ * to it was lost and made again. 0 for ever for a store that lies in a file.
+ */
+uint64_t st_store_epoch(st_store *store);
 
 /* What became of a hash. */
 typedef struct st_revocation_change {

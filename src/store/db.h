@@ -101,6 +101,8 @@ typedef struct st_driver {
   st_store_status (*revocation_changes)(st_store *store, int64_t since, st_revocation_state *state,
                                         st_revocation_change **changes, uint32_t *count,
                                         char *error);
+  void (*wait)(st_store *store, int64_t sequence, int64_t until_us);
+  uint64_t (*epoch)(st_store *store);
   st_store_status (*backup)(st_store *store, const char *path, const volatile int *stop,
                             char *error);
 

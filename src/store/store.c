@@ -88,6 +88,14 @@ st_store_status st_store_revocation_changes(st_store *store, int64_t since,
   return store->driver->revocation_changes(store, since, state, changes, count, error);
 }
 
+void st_store_wait(st_store *store, int64_t sequence, int64_t until_us) {
+  store->driver->wait(store, sequence, until_us);
+}
+
+uint64_t st_store_epoch(st_store *store) {
+  return store->driver->epoch(store);
+}
+
 st_store_status st_store_backup(st_store *store, const char *path, const volatile int *stop,
                                 char *error) {
   return store->driver->backup(store, path, stop, error);

@@ -164,7 +164,9 @@ static st_store_status db_commit(st_db *db, char *error) {
   if (st_sqlite_run(d->control[ST_SQLITE_COMMIT]) != SQLITE_OK) {
     return db_explain(db, "write", error);
   }
-  return st_sqlite_in_place(sqlite_store(db), d->connection, error) ? ST_STORE_OK : ST_STORE_FAILED;
+  if (!st_sqlite_in_place(sqlite_store(db), d->connection, error)) return ST_STORE_FAILED;
+  if (db->sequence != 0) st_sqlite_watch_committed(sqlite_store(db), db->sequence);
+  return ST_STORE_OK;
 }
 
 /* A commit that failed, and some failures before it, end the transaction by themselves; the others

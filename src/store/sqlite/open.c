@@ -24,6 +24,8 @@ static const st_driver driver = {
     .revocation_state = st_sqlite_revocation_state,
     .revocation_data = st_sqlite_revocation_data,
     .revocation_changes = st_sqlite_revocation_changes,
+    .wait = st_sqlite_wait_for_sequence,
+    .epoch = st_sqlite_epoch,
     .backup = st_sqlite_backup,
     .change_db = st_sqlite_change_db,
     .acquire_query_db = st_sqlite_acquire_query_db,
@@ -195,6 +197,7 @@ static st_sqlite *make(const st_store_options *options) {
   made->queries.base = (st_db){.ops = &st_sqlite_db_ops, .store = &made->base};
   (void)pthread_mutex_init(&made->querying, NULL);
   (void)pthread_mutex_init(&made->reading_state, NULL);
+  st_sqlite_watch_start(&made->watch);
   for (size_t i = 0; i < ST_SQLITE_READERS; i++) {
     st_sqlite_reader *r = &made->readers[i];
     *r = (st_sqlite_reader){.store = made, .slots = slots + i * ST_SQLITE_SLOTS, .generation = 1};
@@ -244,8 +247,9 @@ static void leave_overwritten(st_sqlite *store) {
       st_sqlite_look(store, store->changes.connection, error) != ST_SQLITE_OVERWRITTEN) {
     return;
   }
-  sqlite3 *others[3] = {store->changes.connection, store->queries.connection, store->state};
-  for (size_t i = 0; i < 3; i++) {
+  sqlite3 *others[4] = {store->changes.connection, store->queries.connection, store->state,
+                        store->watch.connection};
+  for (size_t i = 0; i < 4; i++) {
     if (others[i] != NULL) {
       (void)sqlite3_db_config(others[i], SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }
@@ -264,6 +268,7 @@ static void close_store(st_store *base) {
     (void)sqlite3_finalize(store->state_statements[i]);
   }
   (void)sqlite3_close(store->state);
+  st_sqlite_watch_end(&store->watch);
   close_db(&store->queries);
   close_db(&store->changes);
   (void)pthread_mutex_destroy(&store->reading_state);

@@ -56,6 +56,7 @@ enum {
   ST_SQLITE_STATE_COUNT
 };
 extern const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT];
+extern const char *const st_sqlite_watch_sql; /* the last sequence */
 
 /* ---- the store ---- */
 
@@ -108,6 +109,19 @@ typedef struct st_sqlite_file {
   struct stat opened;
 } st_sqlite_file;
 
+/* Who waits for another sequence, and the connection that sees those of other processes. */
+typedef struct st_sqlite_watch {
+  pthread_mutex_t lock;   /* guards what is below but the connection, which `looking` guards */
+  pthread_cond_t changed; /* on the monotonic clock */
+  int64_t sequence;       /* the last that was read, or committed here */
+  uint64_t learnt;        /* how often it was */
+  bool looking;           /* a thread reads the database */
+  int64_t look_at_us;     /* when the next one does */
+  sqlite3 *connection;    /* opened when somebody waits */
+  sqlite3_stmt *statement;
+  st_sqlite_wait wait;
+} st_sqlite_watch;
+
 typedef struct st_sqlite {
   st_store base;    /* first; its name is the path, absolute, links resolved */
   bool trust_group; /* the group of the file is trusted as its owner is */
@@ -127,6 +141,8 @@ typedef struct st_sqlite {
   sqlite3 *state;
   sqlite3_stmt *state_statements[ST_SQLITE_STATE_COUNT];
   st_sqlite_wait state_wait;
+
+  st_sqlite_watch watch;
 
   st_sqlite_reader readers[ST_SQLITE_READERS];
 } st_sqlite;
@@ -229,6 +245,13 @@ st_store_status st_sqlite_revocation_changes(st_store *store, int64_t since,
                                              st_revocation_state *state,
                                              st_revocation_change **changes, uint32_t *count,
                                              char *error) __attribute__((warn_unused_result));
+
+/* watch.c: waits for another sequence. committed: this handle has made one durable. */
+void st_sqlite_wait_for_sequence(st_store *store, int64_t sequence, int64_t until_us);
+uint64_t st_sqlite_epoch(st_store *store);
+void st_sqlite_watch_committed(st_sqlite *store, int64_t sequence);
+void st_sqlite_watch_start(st_sqlite_watch *watch);
+void st_sqlite_watch_end(st_sqlite_watch *watch);
 
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
                                  char *error) __attribute__((warn_unused_result));

@@ -309,3 +309,5 @@ const char *const st_sqlite_state_sql[ST_SQLITE_STATE_COUNT] = {
         ("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
          " max(sequence) FROM changes WHERE sequence > ?1 GROUP BY hash"),
 };
+
+const char *const st_sqlite_watch_sql = "SELECT " FACT("sequence");
