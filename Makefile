@@ -64,7 +64,7 @@ help:
 ## make                the program, the library and its shared library, in build/
 ## make run            the same, then a server with a demo key on 127.0.0.1:8080 (PORT=, DATA=)
 ## make check-NAME     tests/unit/test_NAME.c alone; NAME='leap*' runs the tests so named
-## make unit           all unit tests; they need cmocka alone
+## make unit           all unit tests; they need cmocka, and those of the store PostgreSQL
 ## make quick          the unit tests and the quickest end-to-end tests: about two minutes
 ## make e2e-NAME       tests/e2e/test_NAME.py alone; NAME='...' runs the tests so named
 ## make test           every test, plain and under the sanitizers; ONLY=text runs the files so named
@@ -161,13 +161,19 @@ LIB_TESTS := $(shell grep -LP '^\#include (<(cJSON|sqlite3|argon2|civetweb)|"(?!
 LIB_TESTS := $(LIB_TESTS:tests/unit/%.c=$(B)/tests/%)
 PROGRAM_TESTS := $(filter-out $(LIB_TESTS),$(UNIT_BIN))
 
-.PHONY: deps-cmocka deps-quick deps-test
+# These have a cluster of their own while they run (tests/e2e/postgres.py).
+STORE_TESTS := $(shell grep -lE 'store_contract\.h|SUBTOKEN_TEST_POSTGRES' $(UNIT_SRC))
+WITH_POSTGRES = /usr/bin/python3 tests/e2e/postgres.py
+
+.PHONY: deps-cmocka deps-postgres deps-quick deps-test
 deps-cmocka:
 	@sh third_party/apt.sh header:cmocka.h=libcmocka-dev
-deps-quick:
+deps-postgres:
+	@sh third_party/apt.sh python3 postgresql
+deps-quick: deps-postgres
 	@sh third_party/apt.sh python3 cmd:curl=curl
 
-TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 python3-jwt python3-yaml sqlite3 faketime \
+TEST_PACKAGES = libcmocka-dev cmd:curl=curl python3 postgresql python3-jwt python3-yaml sqlite3 faketime \
 	cmd:node=nodejs cmd:npm=npm valgrind mandoc pkg-config cmd:g++=g++ luajit2 \
 	nginx-light libnginx-mod-http-lua nginx-dev haproxy cmd:caddy=caddy cmd:openssl=openssl
 deps-test: deps
@@ -193,17 +199,18 @@ TSAN = B=build/tsan OPT='-O1 -g -fno-omit-frame-pointer' SAN=-fsanitize=thread
 
 # NAME: a pattern with * and ?, of the tests to run.
 NAME ?=
+$(STORE_TESTS:tests/unit/test_%.c=check-%): deps-postgres
 check-%: $(B)/tests/test_%
-	@SUBTOKEN_TESTS_NAME='$(NAME)' $<
+	@SUBTOKEN_TESTS_NAME='$(NAME)' $(if $(filter tests/unit/test_$*.c,$(STORE_TESTS)),$(WITH_POSTGRES)) $<
 
 e2e-%: all nginx-module $(B)/bench/verify | deps-test
 	@/usr/bin/python3 tests/e2e/test_$*.py $(B)/subtoken $(if $(NAME),'$(NAME)')
 
-unit: $(UNIT_BIN)
-	@bash tests/run.sh unit $(B)
+unit: $(UNIT_BIN) | deps-postgres
+	@$(WITH_POSTGRES) bash tests/run.sh unit $(B)
 
 quick: all $(UNIT_BIN) | deps-quick
-	@bash tests/run.sh quick $(B)
+	@$(WITH_POSTGRES) bash tests/run.sh quick $(B)
 
 test-programs: all $(UNIT_BIN) $(B)/bench/verify nginx-module
 
@@ -212,7 +219,7 @@ test: deps-test
 	@$(MAKE) --no-print-directory test-programs
 	@$(MAKE) --no-print-directory $(ASAN) test-programs
 	@$(MAKE) --no-print-directory $(TSAN) all
-	@bash tests/run.sh all
+	@$(WITH_POSTGRES) bash tests/run.sh all
 
 # ---- the machine's own checks ------------------------------------------------
 

@@ -4,7 +4,8 @@
 # or cmocka's TAP; one
 # that ends without a failure of its own but not with 0 counts as one failure. JOBS of them
 # (one more than there are processors: most of them wait) run at a time; those that need the machine run alone.
-# ONLY=name runs the programs whose name contains it.
+# ONLY=name runs the programs whose name contains it. SUBTOKEN_TEST_POSTGRES is a libpq URI at which
+# the unit tests may make databases: make runs us with a cluster of our own (tests/e2e/postgres.py).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export CMOCKA_MESSAGE_OUTPUT=TAP

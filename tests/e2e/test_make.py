@@ -1,6 +1,6 @@
 """The ways into the tests that tests/README.md tells of, on a copy of the sources: `make check-NAME`
-needs a compiler and cmocka, `make unit` only what the program is built of, and what `make help` and
-compile_commands.json say is so. And `make layers` finds what it is there to find."""
+needs a compiler and cmocka, `make unit` what the program is built of and PostgreSQL, and what `make help`
+and compile_commands.json say is so. And `make layers` finds what it is there to find."""
 from support import *
 
 ROOT = os.path.dirname(TESTS)
@@ -65,11 +65,12 @@ def one_end_to_end_test_is_chosen_by_its_name():
 
 
 @test
-def the_unit_tests_need_no_package_but_cmocka():
-    """What is asked of apt is what the program is built of, and cmocka."""
+def the_unit_tests_need_no_package_but_cmocka_and_postgresql():
+    """What is asked of apt is what the program is built of, and these; one test of no store needs cmocka alone."""
     if SANITIZER: return "the same for each build"
     packages = lambda *goals: set(re.findall(r"apt\.sh (.*)", make(sources(), "-n", *goals)[1]))
-    assert packages("unit") == packages("all") | {"header:cmocka.h=libcmocka-dev"}
+    assert packages("unit") == packages("all") | {"header:cmocka.h=libcmocka-dev", "python3 postgresql"}
+    assert "python3 postgresql" in packages("check-store_keys")
     assert packages("check-date") == {"header:cmocka.h=libcmocka-dev"}
 
 
