@@ -109,12 +109,13 @@ static bool audit_read_limit(const char *text, size_t *limit) {
 
 int st_cmd_audit(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken audit [--limit N] [--data DIR] [--json]\n"
+      "usage: subtoken audit [--limit N] [--config FILE] [--data DIR] [--json]\n"
       "Prints the audit log: who changed what, when and from where. Prints the newest 100\n"
       "lines, or N, the newest last; with --json one object a line.";
-  const char *data_option = NULL, *limit_option = NULL;
+  st_data_options data_options = {0};
+  const char *limit_option = NULL;
   bool json = false;
-  const st_option options[] = {{"--data", NULL, &data_option},
+  const st_option options[] = {ST_DATA_OPTIONS(data_options),
                                {"--limit", NULL, &limit_option},
                                {"--json", &json, NULL},
                                {0}};
@@ -128,7 +129,7 @@ int st_cmd_audit(int argc, char **argv) {
   st_data_dir data;
   st_store *store;
   st_audit_line *lines;
-  int begun = st_data_dir_begin("audit", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("audit", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   st_store_status status = audit_read_newest(store, limit, &lines, &count, error);
   st_store_close(store);

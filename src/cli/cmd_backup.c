@@ -36,12 +36,13 @@ static void backup_raise_signal(void) {
 
 int st_cmd_backup(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken backup FILE [--data DIR]\n"
+      "usage: subtoken backup FILE [--config FILE] [--data DIR]\n"
       "Makes a consistent copy of the database while it is in use. FILE must not exist; it is\n"
       "written completely or not at all. The ring of signing secrets is a file of its own\n"
       "(DATA/secrets): keep a copy of it elsewhere.";
-  const char *data_option = NULL, *path = NULL;
-  const st_option options[] = {{"--data", NULL, &data_option}, {0}};
+  st_data_options data_options = {0};
+  const char *path = NULL;
+  const st_option options[] = {ST_DATA_OPTIONS(data_options), {0}};
   st_arguments arguments = {
       .command = "backup", .help = help, .options = options, .words = &path, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
@@ -49,7 +50,7 @@ int st_cmd_backup(int argc, char **argv) {
   char error[ST_ERROR_MAX];
   st_data_dir data;
   st_store *store;
-  int begun = st_data_dir_begin("backup", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("backup", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   backup_catch_signals();
   st_store_status status = st_store_backup(store, path, &backup_signal, error);

@@ -24,7 +24,8 @@
 #include "subtoken/revocations.h"
 
 typedef struct feed_options {
-  const char *data, *secrets, *max_age, *leeway, *max_size;
+  st_data_options data;
+  const char *secrets, *max_age, *leeway, *max_size;
   bool json;
 } feed_options;
 
@@ -92,9 +93,8 @@ static int feed_status(const char *path, const feed_options *given,
   char error[ST_ERROR_MAX];
   st_data_dir data;
   int64_t now = st_clock_now(), monotonic = st_feed_text_monotonic();
-  if (!st_data_dir_find(given->data, &data, error)) {
-    return st_print_error(ST_EXIT_USAGE, "feed status: %s", error);
-  }
+  int found = st_data_dir_find(&given->data, &data, error);
+  if (found != ST_EXIT_DONE) return st_print_error(found, "feed status: %s", error);
   if (subtoken_feed_file_start(&file, path, settings) != SUBTOKEN_FEED_OK) {
     return st_print_error(ST_EXIT_USAGE, "feed status: the name of FILE is empty or too long");
   }
@@ -117,7 +117,7 @@ static int feed_status(const char *path, const feed_options *given,
 static int feed_cmd_status(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken feed status FILE [--secrets FILE] [--max-age S] [--leeway S]\n"
-      "                                 [--max-size SIZE] [--json] [--data DIR]\n"
+      "                                 [--max-size SIZE] [--json] [--config FILE] [--data DIR]\n"
       "Says whether an edge that starts now can use the revocation data in FILE and\n"
       "FILE.alive: its sequence, its number of entries, when it was made, when the issuer\n"
       "last vouched for it.\n"
@@ -126,7 +126,7 @@ static int feed_cmd_status(int argc, char **argv) {
   subtoken_feed_settings settings = SUBTOKEN_FEED_SETTINGS_DEFAULT;
   const char *words[1];
   const st_option options[] = {{"--secrets", NULL, &given.secrets},
-                               {"--data", NULL, &given.data},
+                               ST_DATA_OPTIONS(given.data),
                                {"--max-age", NULL, &given.max_age},
                                {"--leeway", NULL, &given.leeway},
                                {"--max-size", NULL, &given.max_size},
@@ -219,24 +219,25 @@ static int feed_restore(const char *path, const st_data_dir *data, st_store *sto
 
 static int feed_cmd_restore(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken feed restore FILE [--force] [--data DIR] [--json]\n"
+      "usage: subtoken feed restore FILE [--force] [--config FILE] [--data DIR] [--json]\n"
       "For a database that is a backup or a copy: revokes again what the snapshot FILE of an\n"
       "edge lists and this database does not, and continues above the sequence of FILE, so\n"
       "that edges accept what comes next. Keys and users that are active here but were not\n"
       "known there are disabled; sessions end. --force accepts a FILE that is older than what\n"
       "this server has vouched for.\n"
       "Exit 0 done, 1 refused, 3 when it could not be done.";
-  const char *data_option = NULL, *words[1];
+  st_data_options data_options = {0};
+  const char *words[1];
   bool force = false, json = false;
   st_data_dir data;
   st_store *store;
   const st_option options[] = {
-      {"--force", &force, NULL}, {"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+      {"--force", &force, NULL}, ST_DATA_OPTIONS(data_options), {"--json", &json, NULL}, {0}};
   st_arguments arguments = {
       .command = "feed restore", .help = help, .options = options, .words = words, .word_max = 1};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (arguments.word_count != 1) return st_options_usage(&arguments, "FILE is missing");
-  int begun = st_data_dir_begin("feed restore", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("feed restore", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int code = feed_restore(words[0], &data, store, force, json);
   st_store_close(store);

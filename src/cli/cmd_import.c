@@ -386,7 +386,7 @@ static int import_store(import_job *job) {
 }
 
 /* A file that is not valid is refused; what the system cannot do is a failure. */
-static int import_run(import_job *job, const char *path, const char *data_option) {
+static int import_run(import_job *job, const char *path, const st_data_options *data_options) {
   static st_access_file file;
   size_t len = 0;
   st_data_dir data;
@@ -398,7 +398,7 @@ static int import_run(import_job *job, const char *path, const char *data_option
   } else if (!import_check_file(job, &file, text, len)) {
     code = st_print_error(ST_EXIT_REFUSED, "import: %.200s: %s", path, job->error);
   } else {
-    code = st_data_dir_begin("import", data_option, !job->dry_run, &data, &job->store);
+    code = st_data_dir_begin("import", data_options, !job->dry_run, &data, &job->store);
   }
   if (code == ST_EXIT_DONE && !(import_read_all(job, &file) && import_find_missing(job))) {
     code = st_print_error(job->refused ? ST_EXIT_REFUSED : ST_EXIT_FAILED, "import: %.200s: %s",
@@ -444,7 +444,8 @@ static int import_finish(const import_job *job) {
 
 int st_cmd_import(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken import FILE [--update] [--restore] [--dry-run] [--data DIR] [--json]\n"
+      "usage: subtoken import FILE [--update] [--restore] [--dry-run]\n"
+      "                       [--config FILE] [--data DIR] [--json]\n"
       "Imports the users of a Graphene node's access file (api-access.json), with the APIs\n"
       "that they may use as permissions: all of them, or none when one entry is not valid.\n"
       "Prints what it does with each user, and the users that an earlier file had and this\n"
@@ -452,9 +453,10 @@ int st_cmd_import(int argc, char **argv) {
       "deleted here come back only with --restore. A password that was set here stays, unless\n"
       "the file has another one than at the last import. --dry-run prints the same and\n"
       "changes nothing.";
-  const char *data_option = NULL, *path = NULL;
+  st_data_options data_options = {0};
+  const char *path = NULL;
   import_job job = {0};
-  const st_option options[] = {{"--data", NULL, &data_option},    {"--update", &job.update, NULL},
+  const st_option options[] = {ST_DATA_OPTIONS(data_options),     {"--update", &job.update, NULL},
                                {"--restore", &job.restore, NULL}, {"--dry-run", &job.dry_run, NULL},
                                {"--json", &job.json, NULL},       {0}};
   st_arguments arguments = {
@@ -463,7 +465,7 @@ int st_cmd_import(int argc, char **argv) {
   if (path == NULL) return st_options_usage(&arguments, "FILE is missing");
   job.report = open_memstream(&job.report_text, &job.report_len);
   int code = job.report == NULL ? st_print_error(ST_EXIT_FAILED, "import: out of memory")
-                                : import_run(&job, path, data_option);
+                                : import_run(&job, path, &data_options);
   if (job.report != NULL) fclose(job.report);
   st_store_close(job.store);
   if (job.users != NULL) subtoken_wipe(job.users, job.count * sizeof *job.users);

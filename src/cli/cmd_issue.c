@@ -163,18 +163,19 @@ static int issue_subtoken(st_store *store, const st_service *service, subtoken_t
 
 int st_cmd_issue(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken issue [--permissions a,b] [--urls /x,/y] [--expire WHEN] [--data DIR]\n"
+      "usage: subtoken issue [--permissions a,b] [--urls /x,/y] [--expire WHEN]\n"
+      "                      [--config FILE] [--data DIR]\n"
       "                      [--json]   < KEY-OR-SUBTOKEN\n"
       "Makes a subtoken from the key or subtoken on standard input and prints it. WHEN is a\n"
       "date and time (2027-11-22T00:41:48Z) or a number with s, m, h or d; 30d by default.\n"
       "Permissions that the credential does not have are left out, with a note on standard\n"
       "error.";
-  const char *data_option = NULL, *permissions = NULL, *urls = NULL, *expire = NULL;
+  st_data_options data_options = {0};
+  const char *permissions = NULL, *urls = NULL, *expire = NULL;
   bool json = false;
-  const st_option options[] = {
-      {"--data", NULL, &data_option}, {"--permissions", NULL, &permissions},
-      {"--urls", NULL, &urls},        {"--expire", NULL, &expire},
-      {"--json", &json, NULL},        {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options), {"--permissions", NULL, &permissions},
+                               {"--urls", NULL, &urls},       {"--expire", NULL, &expire},
+                               {"--json", &json, NULL},       {0}};
   st_arguments arguments = {.command = "issue", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static st_params params;
@@ -190,7 +191,7 @@ int st_cmd_issue(int argc, char **argv) {
   subtoken_text credential;
   st_data_dir data;
   st_store *store;
-  int begun = st_data_dir_begin("issue", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("issue", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   static subtoken_ring ring;
   st_settings settings;

@@ -60,7 +60,8 @@ static int key_print_not_created(st_store_status status, const char *error) {
 }
 
 typedef struct key_options {
-  const char *data, *name, *permissions, *expires, *owner, *hash;
+  st_data_options data;
+  const char *name, *permissions, *expires, *owner, *hash;
   bool json, owner_is_user;
 } key_options;
 
@@ -129,7 +130,8 @@ static int key_create_in(st_store *store, st_key *key, const uint8_t *digest, bo
 static int key_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken key create --name N --permissions a,b [--expires 30d|never] [--owner O]\n"
-      "                           [--owner-user] [--hash H] [--data DIR] [--json]\n"
+      "                           [--owner-user] [--hash H]\n"
+      "                           [--config FILE] [--data DIR] [--json]\n"
       "Makes a parent key and prints it, once: only its SHA-256 is stored. Makes the DATA\n"
       "directory if there is none. --expires is a number with s, m, h or d; never by default.\n"
       "The user whose login is O manages the key. If that user is self-registered,\n"
@@ -137,7 +139,7 @@ static int key_create(int argc, char **argv) {
       "--hash registers a string of your own by its hash (see key hash), to be sent as\n"
       "X-API-Key; then the id is printed.";
   key_options given = {0};
-  const st_option options[] = {{"--data", NULL, &given.data},
+  const st_option options[] = {ST_DATA_OPTIONS(given.data),
                                {"--name", NULL, &given.name},
                                {"--permissions", NULL, &given.permissions},
                                {"--expires", NULL, &given.expires},
@@ -154,7 +156,7 @@ static int key_create(int argc, char **argv) {
   if (problem != NULL) return st_options_usage(&arguments, "%s", problem);
   st_data_dir data;
   st_store *store;
-  int begun = st_data_dir_begin("key", given.data, true, &data, &store);
+  int begun = st_data_dir_begin("key", &given.data, true, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int code = key_create_in(store, &key, given.hash != NULL ? digest : NULL, given.json);
   st_store_close(store);
@@ -209,17 +211,17 @@ static void key_print_row(const st_key *key, bool json, bool first, int64_t now)
 
 static int key_list(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken key list [--data DIR] [--json]\n"
+      "usage: subtoken key list [--config FILE] [--data DIR] [--json]\n"
       "Lists the parent keys in the order of their ids. The keys themselves are not stored.";
-  const char *data_option = NULL;
+  st_data_options data_options = {0};
   bool json = false;
-  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options), {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "key list", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   char error[ST_ERROR_MAX], after[ST_KEY_ID_LEN + 1] = "";
   st_data_dir data;
   st_store *store;
-  int begun = st_data_dir_begin("key", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("key", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   static st_key keys[PAGE];
   size_t count = PAGE;
@@ -284,14 +286,13 @@ static st_store_status key_perform(st_store *store, const char *id, key_action a
 /* The commands on one id. */
 static int key_act_on_one(int argc, char **argv, const char *command, const char *help,
                           key_action action) {
-  const char *data_option = NULL, *id = NULL;
+  st_data_options data_options = {0};
+  const char *id = NULL;
   bool json = false;
   st_derived made = {0};
-  const st_option all[] = {{"--data", NULL, &data_option},
-                           {"--json", &json, NULL},
-                           {"--and-made", &made.end, NULL},
-                           {0}};
-  const st_option fewer[] = {all[0], all[1], {0}};
+  const st_option all[] = {
+      ST_DATA_OPTIONS(data_options), {"--json", &json, NULL}, {"--and-made", &made.end, NULL}, {0}};
+  const st_option fewer[] = {all[0], all[1], all[2], {0}};
   const st_option *options = action == KEY_DISABLE || action == KEY_DELETE ? all : fewer;
   st_arguments arguments = {
       .command = command, .help = help, .options = options, .words = &id, .word_max = 1};
@@ -301,7 +302,7 @@ static int key_act_on_one(int argc, char **argv, const char *command, const char
   st_data_dir data;
   st_key key;
   st_store *store;
-  int begun = st_data_dir_begin("key", data_option, false, &data, &store);
+  int begun = st_data_dir_begin("key", &data_options, false, &data, &store);
   if (begun != ST_EXIT_DONE) return begun;
   int64_t sequence = 0;
   st_store_status status = key_perform(store, id, action, &key, &made, &sequence, error);
@@ -325,7 +326,7 @@ static int key_act_on_one(int argc, char **argv, const char *command, const char
 
 static int key_show(int argc, char **argv) {
   return key_act_on_one(argc, argv, "key show",
-                        "usage: subtoken key show ID [--data DIR] [--json]\n"
+                        "usage: subtoken key show ID [--config FILE] [--data DIR] [--json]\n"
                         "Shows a parent key. The key itself is not stored.",
                         KEY_SHOW);
 }
@@ -333,7 +334,7 @@ static int key_show(int argc, char **argv) {
 static int key_disable(int argc, char **argv) {
   return key_act_on_one(
       argc, argv, "key disable",
-      "usage: subtoken key disable ID [--and-made] [--data DIR] [--json]\n"
+      "usage: subtoken key disable ID [--and-made] [--config FILE] [--data DIR] [--json]\n"
       "Refuses the key and its subtokens until it is enabled again. Lists the keys and users\n"
       "that were made with it; they stay valid. --and-made deletes them.",
       KEY_DISABLE);
@@ -341,7 +342,7 @@ static int key_disable(int argc, char **argv) {
 
 static int key_enable(int argc, char **argv) {
   return key_act_on_one(argc, argv, "key enable",
-                        "usage: subtoken key enable ID [--data DIR] [--json]\n"
+                        "usage: subtoken key enable ID [--config FILE] [--data DIR] [--json]\n"
                         "Enables a disabled key, and its subtokens.",
                         KEY_ENABLE);
 }
@@ -349,7 +350,7 @@ static int key_enable(int argc, char **argv) {
 static int key_delete(int argc, char **argv) {
   return key_act_on_one(
       argc, argv, "key delete",
-      "usage: subtoken key delete ID [--and-made] [--data DIR] [--json]\n"
+      "usage: subtoken key delete ID [--and-made] [--config FILE] [--data DIR] [--json]\n"
       "Deletes the key: it and its subtokens are refused for ever. Lists the keys and users\n"
       "that were made with it; they stay valid. --and-made deletes them, too.",
       KEY_DELETE);
@@ -358,7 +359,7 @@ static int key_delete(int argc, char **argv) {
 static int key_revoke_subtokens(int argc, char **argv) {
   return key_act_on_one(
       argc, argv, "key revoke-subtokens",
-      "usage: subtoken key revoke-subtokens ID [--data DIR] [--json]\n"
+      "usage: subtoken key revoke-subtokens ID [--config FILE] [--data DIR] [--json]\n"
       "Refuses every subtoken made so far. The key stays valid and makes new ones.",
       KEY_REVOKE_SUBTOKENS);
 }

@@ -127,7 +127,7 @@ static int revoke_lines(revoke_command *s) {
 
 int st_cmd_revoke(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken revoke [--data DIR] [--json]   < TOKENS\n"
+      "usage: subtoken revoke [--config FILE] [--data DIR] [--json]   < TOKENS\n"
       "Revokes the subtokens of keys that this database does not know, such as keys made\n"
       "after the backup that was restored. Reads subtokens from standard input, one a line;\n"
       "one subtoken of a key revokes all of that key. A key that this database knows is named\n"
@@ -135,13 +135,13 @@ int st_cmd_revoke(int argc, char **argv) {
       "Exit 0 when all are revoked, 1 when one is not of this ring or its key is known, 3 when\n"
       "it could not be done.";
   static revoke_command s;
-  const char *data_option = NULL;
+  st_data_options data_options = {0};
   char error[ST_ERROR_MAX], who[ST_WHO_MAX];
   st_data_dir data;
-  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &s.json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options), {"--json", &s.json, NULL}, {0}};
   st_arguments arguments = {.command = "revoke", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
-  int begun = st_data_dir_begin("revoke", data_option, false, &data, &s.store);
+  int begun = st_data_dir_begin("revoke", &data_options, false, &data, &s.store);
   if (begun != ST_EXIT_DONE) return begun;
   s.context = st_input_audit_context(who);
   int code = st_keyring_file_load(data.secrets, &s.ring, error) == NULL

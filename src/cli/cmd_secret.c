@@ -166,11 +166,10 @@ static bool secret_file_may_exist(const char *path) {
 /* ST_EXIT_DONE, or the error is printed and this is the exit code. make: the command makes a ring,
  * and DATA for it.
  */
-static int secret_start(secret_command *s, const char *data_option, bool make) {
+static int secret_start(secret_command *s, const st_data_options *data_options, bool make) {
   s->lock = -1;
-  if (!st_data_dir_find(data_option, &s->data, s->error)) {
-    return st_print_error(ST_EXIT_USAGE, "secret: %s", s->error);
-  }
+  int found = st_data_dir_find(data_options, &s->data, s->error);
+  if (found != ST_EXIT_DONE) return st_print_error(found, "secret: %s", s->error);
   s->made = make && !secret_file_may_exist(s->data.dir);
   bool good = make ? st_directory_check(s->data.dir, true, s->error)
                    : st_data_dir_check(&s->data, s->error);
@@ -178,8 +177,8 @@ static int secret_start(secret_command *s, const char *data_option, bool make) {
 }
 
 /* The same for a command that changes the ring: it takes the lock. */
-static int secret_start_change(secret_command *s, const char *data_option, bool make) {
-  int begun = secret_start(s, data_option, make);
+static int secret_start_change(secret_command *s, const st_data_options *data_options, bool make) {
+  int begun = secret_start(s, data_options, make);
   if (begun != ST_EXIT_DONE) return begun;
   s->lock = st_lock_data_dir(s->data.dir, s->error);
   if (s->lock < 0) return secret_fail(s);
@@ -189,7 +188,7 @@ static int secret_start_change(secret_command *s, const char *data_option, bool 
 
 /* Made when it is not there: the ring may be older than the database. */
 static bool secret_open_store(secret_command *s) {
-  return st_store_open(s->data.database, true, &s->store, s->error) == ST_STORE_OK;
+  return st_store_open(st_data_dir_location(&s->data), true, &s->store, s->error) == ST_STORE_OK;
 }
 
 static int secret_finish(secret_command *s, int code) {
@@ -202,16 +201,16 @@ static int secret_finish(secret_command *s, int code) {
 
 static int secret_list(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken secret list [--data DIR] [--json]\n"
+      "usage: subtoken secret list [--config FILE] [--data DIR] [--json]\n"
       "Lists the names of the signing secrets: the first signs, all verify. `-` is the one\n"
       "without a name.";
-  const char *data_option = NULL;
+  st_data_options data_options = {0};
   bool json = false;
-  const st_option options[] = {{"--data", NULL, &data_option}, {"--json", &json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(data_options), {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = "secret list", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   static secret_command s;
-  int begun = secret_start(&s, data_option, false);
+  int begun = secret_start(&s, &data_options, false);
   if (begun != ST_EXIT_DONE) return begun;
   if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_fail(&s);
   if (json) fputc('[', stdout);
@@ -272,11 +271,12 @@ static int secret_make_ring(secret_command *s, const char *kid, bool json) {
 
 static int secret_add_or_rotate(int argc, char **argv, const char *command, const char *help,
                                 bool promote) {
-  const char *data_option = NULL, *kid = NULL;
+  st_data_options data_options = {0};
+  const char *kid = NULL;
   bool json = false;
   char drawn[16];
   const st_option options[] = {
-      {"--data", NULL, &data_option}, {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
+      ST_DATA_OPTIONS(data_options), {"--kid", NULL, &kid}, {"--json", &json, NULL}, {0}};
   st_arguments arguments = {.command = command, .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   if (kid != NULL && (!st_ring_kid_valid(st_text(kid)) || kid[0] == '-')) {
@@ -284,7 +284,7 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
         &arguments, "--kid must be 1 to 64 characters A-Za-z0-9_-, and must not start with a dash");
   }
   static secret_command s;
-  int begun = secret_start_change(&s, data_option, !promote);
+  int begun = secret_start_change(&s, &data_options, !promote);
   if (begun != ST_EXIT_DONE) return begun;
   if (!promote && !secret_file_may_exist(s.data.secrets)) return secret_make_ring(&s, kid, json);
   if (!secret_load(s.data.secrets, &s.file, s.error)) return secret_finish(&s, secret_fail(&s));
@@ -312,7 +312,7 @@ static int secret_add_or_rotate(int argc, char **argv, const char *command, cons
 static int secret_add(int argc, char **argv) {
   return secret_add_or_rotate(
       argc, argv, "secret add",
-      "usage: subtoken secret add [--kid KID] [--data DIR] [--json]\n"
+      "usage: subtoken secret add [--kid KID] [--config FILE] [--data DIR] [--json]\n"
       "Adds a new signing secret that only verifies, and prints its name. Copy the ring to the\n"
       "edges, then promote the secret. When there is no ring it makes one instead, whose first\n"
       "secret has no name and signs: --kid is then refused.",
@@ -322,14 +322,15 @@ static int secret_add(int argc, char **argv) {
 static int secret_rotate(int argc, char **argv) {
   return secret_add_or_rotate(
       argc, argv, "secret rotate",
-      "usage: subtoken secret rotate [--kid KID] [--data DIR] [--json]\n"
+      "usage: subtoken secret rotate [--kid KID] [--config FILE] [--data DIR] [--json]\n"
       "Adds a new signing secret and lets it sign at once: for a single machine.\n"
       "There must be a ring: `subtoken secret add` makes one.",
       true);
 }
 
 typedef struct kid_options {
-  const char *data, *kid;
+  st_data_options data;
+  const char *kid;
   bool force, json;
 } kid_options;
 
@@ -344,7 +345,7 @@ static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, 
         st_options_usage(arguments, "KID is missing (- is the secret without a name)");
     return false;
   }
-  arguments->code = secret_start_change(s, given->data, false);
+  arguments->code = secret_start_change(s, &given->data, false);
   if (arguments->code != ST_EXIT_DONE) return false;
   bool loaded = secret_load(s->data.secrets, &s->file, s->error);
   if (loaded && secret_find(&s->file, st_text(given->kid)) == s->file.count) {
@@ -359,12 +360,13 @@ static bool secret_begin_on_kid(int argc, char **argv, st_arguments *arguments, 
 static int secret_promote(int argc, char **argv) {
   static secret_command s;
   kid_options given = {0};
-  const st_option options[] = {{"--data", NULL, &given.data}, {"--json", &given.json, NULL}, {0}};
-  st_arguments arguments = {.command = "secret promote",
-                            .help =
-                                "usage: subtoken secret promote KID [--data DIR] [--json]\n"
-                                "Makes the secret the one that signs. Edges must have it already.",
-                            .options = options};
+  const st_option options[] = {ST_DATA_OPTIONS(given.data), {"--json", &given.json, NULL}, {0}};
+  st_arguments arguments = {
+      .command = "secret promote",
+      .help =
+          "usage: subtoken secret promote KID [--config FILE] [--data DIR] [--json]\n"
+          "Makes the secret the one that signs. Edges must have it already.",
+      .options = options};
   if (!secret_begin_on_kid(argc, argv, &arguments, &given, &s)) return arguments.code;
   if (!secret_promote_line(&s, secret_find(&s.file, st_text(given.kid)), "secret.promote")) {
     return secret_finish(&s, secret_fail(&s));
@@ -395,14 +397,14 @@ static bool secret_sign_again(secret_command *s, subtoken_text kid) {
 static int secret_retire(int argc, char **argv) {
   static secret_command s;
   kid_options given = {0};
-  const st_option options[] = {{"--data", NULL, &given.data},
+  const st_option options[] = {ST_DATA_OPTIONS(given.data),
                                {"--force", &given.force, NULL},
                                {"--json", &given.json, NULL},
                                {0}};
   st_arguments arguments = {
       .command = "secret retire",
       .help =
-          "usage: subtoken secret retire KID [--force] [--data DIR] [--json]\n"
+          "usage: subtoken secret retire KID [--force] [--config FILE] [--data DIR] [--json]\n"
           "Removes a secret: tokens that it signed are refused from now on. Requires --force\n"
           "while such tokens may still be valid, or when that is not known.",
       .options = options};

@@ -9,20 +9,18 @@
 
 #include "base/bytes.h"
 #include "cli/commands.h"
+#include "cli/config_file.h"
 #include "cli/data_dir.h"
 #include "cli/demo.h"
 #include "cli/exit_code.h"
 #include "cli/options.h"
 #include "cli/print.h"
-#include "domain/config.h"
 #include "domain/listen.h"
 #include "domain/store.h"
 #include "operations/settings.h"
 #include "operations/vouched_files.h"
 #include "os/error.h"
-#include "os/file.h"
 #include "os/log.h"
-#include "os/owner.h"
 #include "server/http.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"
@@ -30,40 +28,15 @@
 #include "server/upkeep.h"
 
 typedef struct serve_options {
-  const char *data, *listen, *config;
+  st_data_options data;
+  const char *listen;
   const char *beside; /* the configuration in DATA */
   bool demo;
 } serve_options;
 
-/* The file that is named, or the one in DATA when there is one; NULL: none. The one in DATA must be
- * ours: the group of DATA may write there, and must not decide where the log goes.
- */
-static bool serve_find_config(const serve_options *given, const char **path, char *error) {
-  *path = given->config;
-  if (given->config != NULL || !st_file_exists(given->beside)) return true;
-  *path = given->beside;
-  if (st_owner_is_ours(given->beside)) return true;
-  snprintf(error, ST_ERROR_MAX,
-           "%.300s must be a file of root or of the user that this runs as, and only its owner may "
-           "write it: chown it, and chmod 640",
-           given->beside);
-  return false;
-}
-
+/* The file, and --listen in place of its listen. */
 static bool serve_read_config(const serve_options *given, st_settings *settings, char *error) {
-  static char text[ST_CONFIG_MAX];
-  const char *path;
-  size_t len = 0;
-  char problem[ST_CONFIG_ERROR_MAX];
-  st_config_default(settings);
-  if (!serve_find_config(given, &path, error)) return false;
-  if (path != NULL) {
-    if (!st_file_read(path, text, sizeof text, &len, error)) return false;
-    if (!st_config_read((subtoken_text){text, len}, settings, problem)) {
-      snprintf(error, ST_ERROR_MAX, "%.200s: %s", path, problem);
-      return false;
-    }
-  }
+  if (!st_config_file_read(given->data.config, given->beside, settings, error)) return false;
   if (given->listen != NULL) { /* checked before */
     settings->listen_count = st_listen_read(st_text(given->listen), &settings->listen[0]);
   }
@@ -86,18 +59,24 @@ static bool serve_listens_alike(const st_settings *one, const st_settings *other
   return alike;
 }
 
+/* NULL, or the settings of which one differs that a running server cannot change. */
+static const char *serve_needs_restart(const st_settings *one, const st_settings *other) {
+  if (!serve_listens_alike(one, other) || one->threads != other->threads) return "listen, threads";
+  bool alike =
+      strcmp(one->store, other->store) == 0 && one->store_staleness == other->store_staleness;
+  return alike ? NULL : "store, store_staleness";
+}
+
 /* All of it or nothing: what can fail comes before the change. */
 static bool serve_reload(const serve_options *given, const st_settings *before, st_store *store,
                          char *error) {
   static st_settings settings;
   if (!serve_read_config(given, &settings, error)) return false;
-  if (!serve_listens_alike(&settings, before) || settings.threads != before->threads) {
-    snprintf(error, ST_ERROR_MAX, "listen, threads: a new value needs a restart");
-    return false;
-  }
+  const char *fixed = serve_needs_restart(&settings, before);
+  if (fixed != NULL) return st_error_set(error, "%s: a new value needs a restart", fixed);
   int log;
   if (!st_log_open(settings.log, &log, error)) return false;
-  st_data_dir_trust_group(settings.data_group);
+  st_data_dir_use_settings(&settings);
   st_runtime_config *fresh = st_runtime_config_load(&settings, error);
   bool changed = fresh != NULL && st_settings_set(store, &settings, error);
   if (changed) {
@@ -108,7 +87,7 @@ static bool serve_reload(const serve_options *given, const st_settings *before, 
   }
   if (!changed) {
     st_runtime_config *config = st_runtime_config_acquire();
-    st_data_dir_trust_group(config->settings.data_group);
+    st_data_dir_use_settings(&config->settings);
     st_runtime_config_release(config);
   }
   st_log_use(log, changed);
@@ -203,8 +182,8 @@ static bool serve_start(const st_data_dir *data, const st_settings *settings, st
   return false;
 }
 
-static int serve_run(const serve_options *given, const st_data_dir *data,
-                     const st_settings *settings, const sigset_t *signals) {
+static int serve_run(const serve_options *given, const st_data_dir *data, const sigset_t *signals) {
+  const st_settings *settings = &data->settings;
   char error[ST_ERROR_MAX];
   st_demo_server base = {0};
   int code = ST_EXIT_FAILED;
@@ -247,30 +226,28 @@ int st_cmd_serve(int argc, char **argv) {
       "reopens the log, SIGUSR1 reopens the log. Makes the DATA directory if there is none.\n"
       "--demo makes a key to try it with if there is none, and prints commands to paste.";
   serve_options given = {0};
-  const st_option options[] = {{"--data", NULL, &given.data},
+  const st_option options[] = {ST_DATA_OPTIONS(given.data),
                                {"--listen", NULL, &given.listen},
-                               {"--config", NULL, &given.config},
                                {"--demo", &given.demo, NULL},
                                {0}};
   st_arguments arguments = {.command = "serve", .help = help, .options = options};
   if (!st_options_begin(&arguments, argc, argv)) return arguments.code;
   char error[ST_ERROR_MAX];
-  st_data_dir data;
-  static st_settings settings;
-  if (!st_data_dir_find(given.data, &data, error)) {
-    return st_print_error(ST_EXIT_USAGE, "serve: %s", error);
-  }
-  if (given.listen != NULL && !st_listen_read(st_text(given.listen), &settings.listen[0])) {
+  static st_data_dir data;
+  st_listen listen;
+  if (given.listen != NULL && !st_listen_read(st_text(given.listen), &listen)) {
     return st_print_error(
         ST_EXIT_USAGE,
         "serve: --listen must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080, "
         "or unix:/PATH of at most 100 bytes");
   }
+  int found = st_data_dir_find(&given.data, &data, error);
+  if (found != ST_EXIT_DONE) return st_print_error(found, "serve: %s", error);
   given.beside = data.config;
-  if (!serve_read_config(&given, &settings, error)) {
-    return st_print_error(ST_EXIT_FAILED, "serve: %s", error);
+  if (given.listen != NULL) {
+    data.settings.listen[0] = listen;
+    data.settings.listen_count = 1;
   }
-  st_data_dir_trust_group(settings.data_group);
   /* Blocked before any thread starts, so that only serve_wait_for_end receives them. */
   sigset_t signals;
   sigemptyset(&signals);
@@ -281,5 +258,5 @@ int st_cmd_serve(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes a write fails, as on a full disk */
   serve_raise_descriptors();
-  return serve_run(&given, &data, &settings, &signals);
+  return serve_run(&given, &data, &signals);
 }

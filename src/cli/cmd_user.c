@@ -63,7 +63,8 @@ static void user_print(const st_user *user) {
 
 /* What the commands share. */
 typedef struct user_command {
-  const char *data, *words[2], *permissions, *locale, *source;
+  st_data_options data;
+  const char *words[2], *permissions, *locale, *source;
   bool json;
   st_derived made;
   st_data_dir paths;
@@ -94,7 +95,7 @@ static bool user_read_words(user_command *c, const char *name, const char *help,
 
 /* After the command line was checked: a wrong one does not make a store. */
 static bool user_open_store(user_command *c, bool make) {
-  c->arguments.code = st_data_dir_begin("user", c->data, make, &c->paths, &c->store);
+  c->arguments.code = st_data_dir_begin("user", &c->data, make, &c->paths, &c->store);
   return c->arguments.code == ST_EXIT_DONE;
 }
 
@@ -170,12 +171,12 @@ static void user_print_owned(st_store *store, const char *login) {
 static int user_create(int argc, char **argv) {
   static const char help[] =
       "usage: subtoken user create LOGIN [--permissions a,b] [--locale L] [--source S]\n"
-      "                            [--data DIR] [--json]\n"
+      "                            [--config FILE] [--data DIR] [--json]\n"
       "Makes a user. Reads the password from standard input (on a terminal it asks for it), at\n"
       "least 8 bytes. LOGIN '*' has no password: its permissions need no credential.";
   user_command c = {0};
   const st_option options[] = {
-      {"--data", NULL, &c.data},     {"--permissions", NULL, &c.permissions},
+      ST_DATA_OPTIONS(c.data),       {"--permissions", NULL, &c.permissions},
       {"--locale", NULL, &c.locale}, {"--source", NULL, &c.source},
       {"--json", &c.json, NULL},     {0}};
   st_user user = {0};
@@ -234,10 +235,10 @@ static void user_print_row(const st_user *user, bool json, bool first) {
 
 static int user_list(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken user list [--data DIR] [--json]\n"
+      "usage: subtoken user list [--config FILE] [--data DIR] [--json]\n"
       "Lists the users in the order of their logins, with their permissions.";
   user_command c = {0};
-  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(c.data), {"--json", &c.json, NULL}, {0}};
   if (!user_begin(&c, "user list", help, options, 0, argc, argv)) return c.arguments.code;
   static st_user users[PAGE];
   char error[ST_ERROR_MAX], after[ST_NAME_MAX + 1] = "";
@@ -260,10 +261,10 @@ static int user_list(int argc, char **argv) {
 
 static int user_show(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken user show LOGIN [--data DIR] [--json]\n"
+      "usage: subtoken user show LOGIN [--config FILE] [--data DIR] [--json]\n"
       "Shows a user. Of the password only a salted hash is stored.";
   user_command c = {0};
-  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(c.data), {"--json", &c.json, NULL}, {0}};
   st_user user = {0};
   char error[ST_ERROR_MAX];
   if (!user_begin(&c, "user show", help, options, 1, argc, argv)) return c.arguments.code;
@@ -282,14 +283,15 @@ static int user_show(int argc, char **argv) {
 
 static int user_permissions(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken user permissions LOGIN LIST [--and-made] [--data DIR] [--json]\n"
+      "usage: subtoken user permissions LOGIN LIST [--and-made]\n"
+      "                                 [--config FILE] [--data DIR] [--json]\n"
       "Sets the permissions of a user: LIST is a,b, or '' for none. When a permission is\n"
       "taken away, the user's sessions and the keys that hold it end at once. Lists what the\n"
       "user made with it for others; that stays valid. --and-made ends what the user made\n"
       "with any permission that the user no longer has.";
   user_command c = {0};
   const st_option options[] = {
-      {"--data", NULL, &c.data}, {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
+      ST_DATA_OPTIONS(c.data), {"--and-made", &c.made.end, NULL}, {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], list[ST_PERMISSIONS_TEXT_MAX + 1];
   int64_t sequence = 0;
   if (!user_read_words(&c, "user permissions", help, options, 2, argc, argv)) {
@@ -310,11 +312,11 @@ static int user_permissions(int argc, char **argv) {
 
 static int user_passwd(int argc, char **argv) {
   static const char help[] =
-      "usage: subtoken user passwd LOGIN [--data DIR] [--json]\n"
+      "usage: subtoken user passwd LOGIN [--config FILE] [--data DIR] [--json]\n"
       "Sets a new password, read from standard input (on a terminal it asks for it), and ends\n"
       "the user's sessions.";
   user_command c = {0};
-  const st_option options[] = {{"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {0}};
+  const st_option options[] = {ST_DATA_OPTIONS(c.data), {"--json", &c.json, NULL}, {0}};
   char error[ST_ERROR_MAX], sub[ST_SUB_LEN + 1], phc[ST_PHC_MAX + 1];
   int64_t sequence = 0;
   if (!user_begin(&c, "user passwd", help, options, 1, argc, argv)) return c.arguments.code;
@@ -340,8 +342,8 @@ static int user_change_one(int argc, char **argv, const char *name, const char *
                            user_action action) {
   user_command c = {0};
   const st_option all[] = {
-      {"--data", NULL, &c.data}, {"--json", &c.json, NULL}, {"--and-made", &c.made.end, NULL}, {0}};
-  const st_option fewer[] = {all[0], all[1], {0}};
+      ST_DATA_OPTIONS(c.data), {"--json", &c.json, NULL}, {"--and-made", &c.made.end, NULL}, {0}};
+  const st_option fewer[] = {all[0], all[1], all[2], {0}};
   const st_option *options = action == USER_ENABLE ? fewer : all;
   char error[ST_ERROR_MAX];
   int64_t sequence = 0;
@@ -359,7 +361,7 @@ static int user_change_one(int argc, char **argv, const char *name, const char *
 static int user_disable(int argc, char **argv) {
   return user_change_one(
       argc, argv, "user disable",
-      "usage: subtoken user disable LOGIN [--and-made] [--data DIR] [--json]\n"
+      "usage: subtoken user disable LOGIN [--and-made] [--config FILE] [--data DIR] [--json]\n"
       "Ends a user's sessions, and refuses the user's keys until the user is enabled again.\n"
       "Lists what the user made for others; that stays valid. --and-made deletes it.",
       USER_DISABLE);
@@ -367,7 +369,7 @@ static int user_disable(int argc, char **argv) {
 
 static int user_enable(int argc, char **argv) {
   return user_change_one(argc, argv, "user enable",
-                         "usage: subtoken user enable LOGIN [--data DIR] [--json]\n"
+                         "usage: subtoken user enable LOGIN [--config FILE] [--data DIR] [--json]\n"
                          "Enables a disabled user, and the user's keys.",
                          USER_ENABLE);
 }
@@ -375,7 +377,7 @@ static int user_enable(int argc, char **argv) {
 static int user_delete(int argc, char **argv) {
   return user_change_one(
       argc, argv, "user delete",
-      "usage: subtoken user delete LOGIN [--and-made] [--data DIR] [--json]\n"
+      "usage: subtoken user delete LOGIN [--and-made] [--config FILE] [--data DIR] [--json]\n"
       "Deletes a user, with the sessions and keys and all tokens made with them.\n"
       "Lists what the user made for others; that stays valid. --and-made deletes it, too.",
       USER_DELETE);

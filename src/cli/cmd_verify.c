@@ -244,7 +244,8 @@ static int verify_one(const subtoken_verifier *verifier, verify_question *asked,
 /* ---- options ---- */
 
 typedef struct verify_options {
-  const char *data, *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy,
+  st_data_options data;
+  const char *method, *url, *require, *at, *leeway, *max_life, *iss, *aud, *secrets, *policy,
       *revocations, *max_age, *max_size;
   bool no_revocations, jsonl, json;
   subtoken_feed_settings feed; /* of the files, as these options say */
@@ -342,9 +343,8 @@ static int verify_with_ring(const verify_options *given, subtoken_verifier *veri
   char error[ST_ERROR_MAX];
   st_data_dir data;
   int code;
-  if (!st_data_dir_find(given->data, &data, error)) {
-    return st_print_error(ST_EXIT_USAGE, "verify: %s", error);
-  }
+  int found = st_data_dir_find(&given->data, &data, error);
+  if (found != ST_EXIT_DONE) return st_print_error(found, "verify: %s", error);
   if (st_keyring_file_load(given->secrets != NULL ? given->secrets : data.secrets, &ring, error) !=
       NULL) {
     return st_print_error(ST_EXIT_FAILED, "verify: %s", error);
@@ -385,7 +385,8 @@ int st_cmd_verify(int argc, char **argv) {
       "usage: subtoken verify [--method M] [--url TARGET] [--require a,b] [--policy FILE]\n"
       "                       [--at TIME] [--leeway S] [--max-life S] [--iss I] [--aud A]\n"
       "                       [--secrets FILE] [--revocations FILE | --no-revocations]\n"
-      "                       [--max-age S] [--max-size SIZE] [--data DIR] [--json | --jsonl]\n"
+      "                       [--max-age S] [--max-size SIZE]\n"
+      "                       [--config FILE] [--data DIR] [--json | --jsonl]\n"
       "                       < TOKEN\n"
       "Verifies the token on standard input for a request, and prints the rule that decided.\n"
       "With --jsonl, each line of standard input is a JSON object {\"token\":...} with optional\n"
@@ -398,7 +399,7 @@ int st_cmd_verify(int argc, char **argv) {
       "verdict is 503.\n"
       "Exit 0 valid, 1 refused, 3 when the token, the ring or the policy could not be read.";
   verify_options given = {.feed = SUBTOKEN_FEED_SETTINGS_DEFAULT};
-  const st_option options[] = {{"--data", NULL, &given.data},
+  const st_option options[] = {ST_DATA_OPTIONS(given.data),
                                {"--method", NULL, &given.method},
                                {"--url", NULL, &given.url},
                                {"--require", NULL, &given.require},

@@ -1,5 +1,5 @@
-/* Finds, makes and opens the data directory (--data, SUBTOKEN_DATA, ./var) with its database, its
- * ring and its config.json.
+/* Finds, makes and opens the data directory (--data, SUBTOKEN_DATA, ./var) with its ring, its
+ * configuration (config_file.c) and the store that this names.
  */
 #include "cli/data_dir.h"
 
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/config_file.h"
 #include "cli/exit_code.h"
 #include "cli/print.h"
-#include "domain/config.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
 #include "os/directory.h"
@@ -20,39 +20,34 @@
 #include "os/owner.h"
 #include "os/replace.h"
 
-void st_data_dir_trust_group(bool trust) {
-  st_owner_trust_group(trust);
-  st_store_set_options(&(st_store_options){.trust_group = trust});
+void st_data_dir_use_settings(const st_settings *settings) {
+  st_owner_trust_group(settings->data_group);
+  st_store_set_options(&(st_store_options){
+      .trust_group = settings->data_group,
+      .staleness_us = settings->store_staleness * INT64_C(1000000),
+  });
 }
 
-/* The group that may write DATA must not be able to declare itself trusted: the file has to be ours
- * or root's. What else is wrong with the configuration is for `serve` to report.
- */
-static bool data_dir_trusts_group(const char *path) {
-  size_t len;
-  st_settings settings;
-  char error[ST_ERROR_MAX];
-  if (!st_owner_is_ours(path)) return false;
-  char *text = malloc(ST_CONFIG_MAX);
-  bool trusts = text != NULL && st_file_read(path, text, ST_CONFIG_MAX, &len, error) &&
-                st_config_read((subtoken_text){text, len}, &settings, error) && settings.data_group;
-  free(text);
-  return trusts;
-}
-
-bool st_data_dir_find(const char *option, st_data_dir *data, char *error) {
-  const char *dir = option != NULL ? option : getenv("SUBTOKEN_DATA");
+int st_data_dir_find(const st_data_options *given, st_data_dir *data, char *error) {
+  const char *dir = given->data != NULL ? given->data : getenv("SUBTOKEN_DATA");
   if (dir == NULL || dir[0] == '\0') dir = "./var";
   if (strlen(dir) >= sizeof data->dir) {
     snprintf(error, ST_ERROR_MAX, "the name of the data directory is too long");
-    return false;
+    return ST_EXIT_USAGE;
   }
   snprintf(data->dir, sizeof data->dir, "%s", dir);
   snprintf(data->secrets, sizeof data->secrets, "%s/secrets", dir);
   snprintf(data->database, sizeof data->database, "%s/subtoken.db", dir);
   snprintf(data->config, sizeof data->config, "%s/config.json", dir);
-  st_data_dir_trust_group(data_dir_trusts_group(data->config));
-  return true;
+  if (!st_config_file_read(given->config, data->config, &data->settings, error)) {
+    return ST_EXIT_FAILED;
+  }
+  st_data_dir_use_settings(&data->settings);
+  return ST_EXIT_DONE;
+}
+
+const char *st_data_dir_location(const st_data_dir *data) {
+  return data->settings.store[0] != '\0' ? data->settings.store : data->database;
 }
 
 static bool data_dir_make_ring(const st_data_dir *data, char *error) {
@@ -97,16 +92,16 @@ bool st_data_dir_check(const st_data_dir *data, char *error) {
 st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error) {
   st_store *store = NULL;
   if (make ? !st_data_dir_make(data, error) : !st_data_dir_check(data, error)) return NULL;
-  return st_store_open(data->database, make, &store, error) == ST_STORE_OK ? store : NULL;
+  const char *location = st_data_dir_location(data);
+  return st_store_open(location, make, &store, error) == ST_STORE_OK ? store : NULL;
 }
 
-int st_data_dir_begin(const char *command, const char *option, bool make, st_data_dir *data,
-                      st_store **store) {
+int st_data_dir_begin(const char *command, const st_data_options *given, bool make,
+                      st_data_dir *data, st_store **store) {
   char error[ST_ERROR_MAX];
   *store = NULL;
-  if (!st_data_dir_find(option, data, error)) {
-    return st_print_error(ST_EXIT_USAGE, "%s: %s", command, error);
-  }
+  int found = st_data_dir_find(given, data, error);
+  if (found != ST_EXIT_DONE) return st_print_error(found, "%s: %s", command, error);
   *store = st_data_dir_open(data, make, error);
   return *store != NULL ? ST_EXIT_DONE : st_print_error(ST_EXIT_FAILED, "%s: %s", command, error);
 }

@@ -5,19 +5,36 @@
 #include "domain/config.h"
 #include "domain/store.h"
 
-/* The paths of DATA: option, or SUBTOKEN_DATA, or ./var. */
+/* What every command that has DATA takes: the values of --data and --config, or NULL. */
+typedef struct st_data_options {
+  const char *data, *config;
+} st_data_options;
+/* Their rows in a table of options. */
+#define ST_DATA_OPTIONS(given)        \
+  {"--data", NULL, &(given).data}, {  \
+    "--config", NULL, &(given).config \
+  }
+
+/* DATA (the option, or SUBTOKEN_DATA, or ./var), and the settings that hold there. */
 typedef struct st_data_dir {
   char dir[ST_PATH_TEXT_MAX];
   char secrets[ST_PATH_TEXT_MAX + 16];
-  char database[ST_PATH_TEXT_MAX + 16];
-  char config[ST_PATH_TEXT_MAX + 16]; /* config.json; it need not be there */
+  char database[ST_PATH_TEXT_MAX + 16]; /* of the store on SQLite */
+  char config[ST_PATH_TEXT_MAX + 16];   /* config.json; it need not be there */
+  st_settings settings;
 } st_data_dir;
 
-/* If config.json says data_group, and nobody else can have written it, the group is trusted. */
-bool st_data_dir_find(const char *option, st_data_dir *data, char *error);
+/* ST_EXIT_DONE, or error says what is wrong with DATA or its configuration, and the answer is the
+ * exit code. The settings hold from then on, as far as they say how DATA and the store are opened.
+ */
+int st_data_dir_find(const st_data_options *given, st_data_dir *data, char *error)
+    __attribute__((warn_unused_result));
 
-/* Trust the group of DATA and of what is in it, or do not (the setting data_group). */
-void st_data_dir_trust_group(bool trust);
+/* How DATA and the store are opened from now on. */
+void st_data_dir_use_settings(const st_settings *settings);
+
+/* Where the store lies: the setting `store`, or the database in DATA. */
+const char *st_data_dir_location(const st_data_dir *data);
 
 /* Check that DATA is there, and private. The error says how to make or name it. */
 bool st_data_dir_check(const st_data_dir *data, char *error) __attribute__((warn_unused_result));
@@ -33,7 +50,7 @@ st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error);
 /* Find DATA and open its database, for a command: ST_EXIT_DONE, or the error is printed in the
  * command's name and the answer is its exit code.
  */
-int st_data_dir_begin(const char *command, const char *option, bool make, st_data_dir *data,
-                      st_store **store);
+int st_data_dir_begin(const char *command, const st_data_options *given, bool make,
+                      st_data_dir *data, st_store **store);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "cJSON.h"
 #include "domain/listen.h"
+#include "domain/store_location.h"
 
 #define DAY INT64_C(86400)
 #define LIFE_MAX (INT64_C(36500) * DAY)
@@ -28,6 +29,7 @@ void st_config_default(st_settings *settings) {
   settings->sessions_per_key = 100;
   settings->idle_timeout = 75;
   settings->credentials = ST_FORMS_ALL;
+  settings->store_staleness = 1;
 }
 
 bool st_config_trusts(const st_settings *settings, subtoken_text address) {
@@ -225,6 +227,16 @@ static const char *config_read_data_group(const cJSON *value, st_settings *setti
   return NULL;
 }
 
+/* What is wrong is said without a word of it: it may hold a password. */
+static const char *config_read_store(const cJSON *value, st_settings *settings) {
+  const char *problem = config_read_string(value, settings->store, sizeof settings->store);
+  return problem != NULL ? problem : st_store_location_check(st_text(settings->store));
+}
+
+static const char *config_read_store_staleness(const cJSON *value, st_settings *settings) {
+  return config_read_life(value, &settings->store_staleness, 1, 60);
+}
+
 static const char *config_read_registration(const cJSON *value, st_settings *settings) {
   subtoken_text text = cJSON_IsString(value) ? st_text(value->valuestring) : st_text("");
   settings->registration_open = st_text_is(text, "open");
@@ -248,6 +260,8 @@ static const struct {
     {"credentials", config_read_credentials},
     {"basic_challenge", config_read_basic_challenge},
     {"data_group", config_read_data_group},
+    {"store", config_read_store},
+    {"store_staleness", config_read_store_staleness},
     {"registration", config_read_registration},
     {"access_life", config_read_access_life},
     {"refresh_life", config_read_refresh_life},

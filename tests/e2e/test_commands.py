@@ -14,16 +14,16 @@ COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "sho
             ["user", "disable"], ["user", "enable"], ["user", "delete"], ["import"], ["audit"],
             ["key", "hash"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
-           "--name --permissions --expires --owner --data --json", "key list": "--data --json",
-           "key show": "ID --data --json", "issue": "--permissions --urls --expire --data --json",
+           "--name --permissions --expires --owner --config --data --json", "key list": "--config --data --json",
+           "key show": "ID --config --data --json", "issue": "--permissions --urls --expire --config --data --json",
            "policy check": "FILE --json",
            "verify": "--method --url --require --policy --at --leeway --max-life --iss --aud --secrets "
-           "--no-revocations --jsonl --json --data", "inspect": "--json",
-           "user create": "LOGIN --permissions --locale --source --data --json",
-           "user list": "--data --json", "user permissions": "LOGIN LIST --and-made --data --json",
-           "key delete": "ID --and-made --data --json", "user delete": "LOGIN --and-made --data --json",
-           "import": "FILE --update --restore --dry-run --data --json", "audit": "--limit --data --json",
-           "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --data"}
+           "--no-revocations --jsonl --json --config --data", "inspect": "--json",
+           "user create": "LOGIN --permissions --locale --source --config --data --json",
+           "user list": "--config --data --json", "user permissions": "LOGIN LIST --and-made --config --data --json",
+           "key delete": "ID --and-made --config --data --json", "user delete": "LOGIN --and-made --config --data --json",
+           "import": "FILE --update --restore --dry-run --config --data --json", "audit": "--limit --config --data --json",
+           "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --config --data"}
 
 
 @test

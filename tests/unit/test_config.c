@@ -52,6 +52,8 @@ static void an_empty_object_is_the_defaults(void **state) {
   assert_true(settings.rate_per_second == 0);
   assert_string_equal(settings.log, "");
   assert_int_equal(settings.proxy_count, 0);
+  assert_string_equal(settings.store, "");
+  assert_true(settings.store_staleness == 1);
 }
 
 /* Over the defaults, not over what was in force before. */
@@ -74,7 +76,9 @@ static void every_setting_is_read(void **state) {
       "\"registration\": \"open\", \"access_life\": \"5m\", \"refresh_life\": \"90d\","
       "\"idle_timeout\": \"2m\", \"sessions_per_key\": 7, \"refresh_retry\": 0,"
       "\"credentials\": [\"basic\", \"x-api-key\"], \"basic_challenge\": true,"
-      "\"data_group\": true,"
+      "\"data_group\": true, \"store\": "
+      "\"postgresql://u@db1,db2/d?target_session_attrs=read-write\","
+      "\"store_staleness\": \"5s\","
       "\"log\": \"/var/log/subtoken.log\" }\n");
   assert_int_equal(settings.listen_count, 1);
   assert_string_equal(settings.listen[0].text, "[::1]:81");
@@ -96,6 +100,8 @@ static void every_setting_is_read(void **state) {
   assert_true(settings.sessions_per_key == 7);
   assert_true(settings.refresh_retry == 0);
   assert_string_equal(settings.log, "/var/log/subtoken.log");
+  assert_string_equal(settings.store, "postgresql://u@db1,db2/d?target_session_attrs=read-write");
+  assert_true(settings.store_staleness == 5);
 }
 
 static void other_forms_of_a_setting_are_read(void **state) {
@@ -131,6 +137,8 @@ static void a_bad_value_is_named(void **state) {
   static const char place[] = "must be ADDRESS:PORT";
   static const char forms[] = "must be an array of at least one of";
   static const char proxies[] = "must be an array";
+  static const char uri[] = "must be a URI of libpq";
+  static const char password[] = "must not hold a password";
   static const struct {
     const char *name, *value, *reason;
   } rows[] = {
@@ -190,6 +198,18 @@ static void a_bad_value_is_named(void **state) {
       {"registration", "\"Open\"", "must be \"closed\" or \"open\""},
       {"registration", "\"\"", "must be \"closed\" or \"open\""},
       {"registration", "true", "must be \"closed\" or \"open\""},
+      {"store", "1", string},
+      {"store", "\"\"", string},
+      {"store", "\"sqlite\"", uri},
+      {"store", "\"var/subtoken.db\"", uri},
+      {"store", "\"postgresql://a:hush@db/d\"", password},
+      {"store", "\"postgresql://db/d?p%61ssword=hush\"", password},
+      {"store", "\"postgresql://db/d?\\u0070assword=hush\"", password},
+      {"store", "\"postgresql://db/d?options=x\"", "has a parameter"},
+      {"store_staleness", "0", whole},
+      {"store_staleness", "0.1", whole},
+      {"store_staleness", "61", whole},
+      {"store_staleness", "\"100ms\"", whole},
       {"rate", "\"on\"", rate},
       {"rate", "10", rate},
       {"rate", "{}", rate},
@@ -216,6 +236,7 @@ static void a_bad_value_is_named(void **state) {
     snprintf(expected, sizeof expected, "line 2, column 3: \"%s\" %s", rows[i].name,
              rows[i].reason);
     must_refuse(text, expected);
+    CHECK(strstr(error, "hush") == NULL, "%s", error);
   }
 }
 

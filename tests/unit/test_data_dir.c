@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/data_dir.h"
+#include "cli/exit_code.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
 #include "os/error.h"
@@ -12,28 +13,35 @@
 
 static char error[ST_ERROR_MAX];
 
+static void found(const char *option, st_data_dir *data) {
+  int code = st_data_dir_find(&(st_data_options){.data = option}, data, error);
+  CHECK(code == ST_EXIT_DONE, "%s", error);
+}
+
 static void data_is_that_of_the_option_the_environment_or_var(void **state) {
   (void)state;
   st_data_dir data;
   unsetenv("SUBTOKEN_DATA");
-  assert_true(st_data_dir_find(NULL, &data, error));
+  found(NULL, &data);
   assert_string_equal(data.dir, "./var");
   assert_string_equal(data.secrets, "./var/secrets");
   setenv("SUBTOKEN_DATA", "/from/environment", 1);
-  assert_true(st_data_dir_find(NULL, &data, error));
+  found(NULL, &data);
   assert_string_equal(data.database, "/from/environment/subtoken.db");
-  assert_true(st_data_dir_find("/option", &data, error));
+  found("/option", &data);
   assert_string_equal(data.dir, "/option");
   setenv("SUBTOKEN_DATA", "", 1);
-  assert_true(st_data_dir_find(NULL, &data, error));
+  found(NULL, &data);
   assert_string_equal(data.dir, "./var");
   unsetenv("SUBTOKEN_DATA");
   char longest[ST_PATH_TEXT_MAX + 1];
   memset(longest, 'x', sizeof longest - 1);
+  for (size_t i = 100; i < sizeof longest - 100; i += 100) longest[i] = '/';
   longest[sizeof longest - 1] = '\0';
-  assert_false(st_data_dir_find(longest, &data, error));
+  assert_int_equal(st_data_dir_find(&(st_data_options){.data = longest}, &data, error),
+                   ST_EXIT_USAGE);
   longest[sizeof longest - 2] = '\0';
-  assert_true(st_data_dir_find(longest, &data, error));
+  found(longest, &data);
   assert_int_equal(strlen(data.secrets), ST_PATH_TEXT_MAX - 1 + strlen("/secrets"));
 }
 
@@ -46,7 +54,7 @@ static void a_new_data_directory_is_private_and_complete(void **state) {
   char text[200];
   assert_non_null(mkdtemp(dir));
   snprintf(path, sizeof path, "%s/data", dir);
-  assert_true(st_data_dir_find(path, &data, error));
+  found(path, &data);
   assert_null(st_data_dir_open(&data, false, error)); /* not made unasked */
   assert_non_null(strstr(error, "there is no data directory"));
   assert_non_null(strstr(error, data.dir));

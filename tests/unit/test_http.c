@@ -256,7 +256,8 @@ static int set_up(void **state) {
   st_config_default(&settings);
   settings.threads = 8;
   assert_true(st_listen_read(ST_TEXT("127.0.0.1:0"), &settings.listen[0]));
-  if (mkdtemp(dir) == NULL || !st_data_dir_find(dir, &data, error)) return -1;
+  if (mkdtemp(dir) == NULL || st_data_dir_find(&(st_data_options){.data = dir}, &data, error) != 0)
+    return -1;
   store = st_data_dir_open(&data, true, error);
   if (store == NULL || !st_runtime_config_start(data.secrets, &settings, error)) return -1;
   st_draw_key(key, &made, digest);
