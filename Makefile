@@ -31,18 +31,21 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection $(FORTIFY) $(CET)
 
 include third_party/third_party.mk
 
-CPPFLAGS = -D_GNU_SOURCE -Iinclude -Isrc $(TP_INCLUDES) $(TP_DEFINES)
+# Where libpq's headers are; before its package is installed, where Debian puts them.
+PQ_INCLUDE := $(or $(shell pg_config --includedir 2>/dev/null),/usr/include/postgresql)
+
+CPPFLAGS = -D_GNU_SOURCE -Iinclude -Isrc $(TP_INCLUDES) -isystem $(PQ_INCLUDE) $(TP_DEFINES)
 CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SAN) -fPIC -fvisibility=hidden
 # Only what hmac.c calls after it has asked the processor.
 X86_FLAGS := $(if $(filter x86_64%,$(MACHINE)),-msha -msse4.1)
 $(B)/src/base/x86.o: CFLAGS += $(X86_FLAGS)
 LDFLAGS = $(SAN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LDLIBS = -lsqlite3 -largon2 -lutf8proc -lpthread
+LDLIBS = -lsqlite3 -lpq -largon2 -lutf8proc -lpthread
 
 # The pure part, and the one that reads files for an edge.
 PURE_SRC := $(wildcard src/base/*.c src/core/*.c)
 LIB_SRC := $(PURE_SRC) $(wildcard src/feed/*.c)
-SERVER_SRC := $(wildcard $(patsubst %,src/%/*.c,os domain store store/sqlite operations service server))
+SERVER_SRC := $(wildcard $(patsubst %,src/%/*.c,os domain store store/sqlite store/postgres operations service server))
 CLI_SRC := $(filter-out src/cli/main.c,$(wildcard src/cli/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 
@@ -79,7 +82,7 @@ help:
 ## B=DIR builds into DIR; OPT=, SAN= and CC= change how
 
 deps:
-	@sh third_party/apt.sh libsqlite3-dev libargon2-dev libutf8proc-dev libcurl4-openssl-dev
+	@sh third_party/apt.sh libsqlite3-dev libpq-dev libargon2-dev libutf8proc-dev libcurl4-openssl-dev
 
 # The library needs no package, and of what is fetched hmac.c alone needs a header. All others wait
 # for the packages and the fetched headers, not for their times.

@@ -28,6 +28,7 @@ SEES = {
     "service": LIBRARY + ["domain"],
     "store": LIBRARY + ["domain", "os"],
     "store/sqlite": STORE,
+    "store/postgres": STORE,
     "operations": OPERATIONS[:-1],
     "server": OPERATIONS + ["service", "feed"],
     "cli": OPERATIONS + ["service", "feed"],
@@ -39,7 +40,7 @@ ALSO = {
 }
 # The file that opens a store by its URI, and what it chooses from, as a main chooses a command: not
 # counted when folders are searched for circles.
-CHOICES = {("store/store", "store/sqlite/open")}
+CHOICES = {("store/store", "store/sqlite/open"), ("store/store", "store/postgres/open")}
 # Headers whose functions are defined in a higher folder: to call one is to see the header.
 PORTS = ["domain/store.h", "store/db.h"]
 # The structure by which nginx knows a module, and which each of its files needs.
@@ -51,6 +52,7 @@ THIRD_PARTIES = [
     ("cJSON", r"cJSON\.h", r"cJSON_", ["domain/config"]),
     ("civetweb", r"civetweb", r"mg_", ["server/http", "server/connection"]),
     ("SQLite", r"sqlite3", r"sqlite3_", ["store/sqlite/"]),
+    ("libpq", r"libpq", r"PQ", ["store/postgres/"]),
     ("libcurl", r"curl/", r"curl_", ["cli/fetch"]),
     ("libargon2", r"argon2", r"argon2", ["operations/password"]),
     ("utf8proc", r"utf8proc", r"utf8proc_", ["operations/opaque_string"]),

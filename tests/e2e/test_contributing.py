@@ -83,7 +83,7 @@ def an_endpoint_a_command_and_a_store_are_added_as_told():
     store = STEP.findall(section("Add a store"))
     assert len(store) == 4, store
     follow(tree, endpoint + command + store)
-    replace(tree, "Makefile", "store/sqlite operations", "store/sqlite store/other operations")
+    replace(tree, "Makefile", "store/postgres operations", "store/postgres store/other operations")
     replace(tree, "tests/layers.py", '    "store/sqlite": STORE,\n', '    "store/sqlite": STORE,\n    "store/other": STORE,\n')
     replace(tree, "tests/layers.py", "CHOICES = {", 'CHOICES = {("store/store", "store/other/open"), ')
     with open(os.path.join(tree, "tests/unit/test_other.c"), "w") as f:

@@ -35,13 +35,12 @@ enum {
   ST_POSTGRES_LOCK,                 /* that takes a sequence: directly after BEGIN */
   ST_POSTGRES_HASH_KEY,             /* two numbers */
   ST_POSTGRES_MADE,                 /* id: the change of that id is committed with this */
-  ST_POSTGRES_OWN_WRITTEN,          /* digest8 of each row that this transaction has changed */
   ST_POSTGRES_NOTIFY,               /* wakes who listens, at the commit */
   ST_POSTGRES_COMMIT,
   ST_POSTGRES_ROLLBACK,
-  ST_POSTGRES_REHASH_READ,  /* after a table's last key: key, sub */
-  ST_POSTGRES_REHASH_KEYS,  /* ids, hashes */
-  ST_POSTGRES_REHASH_LISTED_READ,
+  ST_POSTGRES_REHASH_READ_KEYS, /* after an id: id, sub */
+  ST_POSTGRES_REHASH_KEYS,      /* ids, hashes */
+  ST_POSTGRES_REHASH_READ_LISTED,
   ST_POSTGRES_REHASH_LISTED,
 
   /* Of requests (read_path.c). The columns of a key, then ST_POSTGRES_COL_... */
@@ -61,7 +60,7 @@ enum {
   ST_POSTGRES_WRITTEN_SINCE, /* xid: digest8 of rows that were written by it and later ones */
   ST_POSTGRES_POLL, /* xmin of a snapshot (for WRITTEN_SINCE of the next poll), last sequence, time
                        in seconds */
-  ST_POSTGRES_CONFIRM, /* a small commit: only the database that may be written answers it */
+  ST_POSTGRES_CONFIRM, /* id of an issuer: a small commit, as durable as any other */
 
   ST_POSTGRES_SQL_COUNT
 };
@@ -73,12 +72,12 @@ enum { ST_POSTGRES_COL_DIGEST = ST_COL_KEY_END, ST_POSTGRES_COL_REFUSED };
  * into, instead of handing them to the rules (sets.c).
  */
 enum {
-  ST_POSTGRES_WITH_HASH = 1,     /* of the sub that is the parameter `sub` */
-  ST_POSTGRES_WITH_SET = 2,      /* the ids of the set */
-  ST_POSTGRES_WITH_BASE = 4,     /* of the rows that others may have been made with */
-  ST_POSTGRES_WITH_DERIVED = 8,  /* of those that were */
+  ST_POSTGRES_WITH_HASH = 1,      /* of the sub that is the parameter `sub` */
+  ST_POSTGRES_WITH_SET = 2,       /* the ids of the set */
+  ST_POSTGRES_WITH_BASE = 4,      /* of the rows that others may have been made with */
+  ST_POSTGRES_WITH_DERIVED = 8,   /* of those that were */
   ST_POSTGRES_WITH_SNAPSHOT = 16, /* hashes */
-  ST_POSTGRES_WITH_CHANGE = 32,  /* the id of the change */
+  ST_POSTGRES_WITH_CHANGE = 32,   /* the id of the change */
   ST_POSTGRES_WITH_HASH_KEY = 64, /* two numbers */
   ST_POSTGRES_INTO_SET = 128,
   ST_POSTGRES_INTO_BASE = 256,
@@ -87,6 +86,8 @@ enum {
   ST_POSTGRES_REPLACES = 2048, /* what is there of it, instead of adding */
   ST_POSTGRES_LATER = 4096,    /* changes one row, or the commit fails: sent with what follows */
   ST_POSTGRES_HERE = 8192,     /* no statement: done in sets.c */
+  ST_POSTGRES_INTO_WRITTEN = 16384, /* digests of rows: whatever changes what a request is told of
+                                       a row returns its digest, and the cache forgets it */
 };
 
 typedef struct st_postgres_statement {
@@ -109,13 +110,14 @@ typedef struct st_postgres_sent {
 
 typedef struct st_postgres_connection {
   struct st_postgres *store;
-  PGconn *pg;                           /* NULL: none */
+  PGconn *pg; /* NULL: none */
+  bool was_connected;
   bool prepared[ST_POSTGRES_SQL_COUNT]; /* on it */
   st_postgres_sent sent[2 * ST_POSTGRES_BATCH];
   size_t sent_count;
-  bool committing;     /* a commit is under way: nothing ends the wait for it but its deadline */
-  char sqlstate[6];    /* of the last failure; "" when it is not the server's */
-  bool timed_out;      /* it was that a deadline was over */
+  bool committing;  /* a commit is under way: nothing ends the wait for it but its deadline */
+  char sqlstate[6]; /* of the last failure; "" when it is not the server's */
+  bool timed_out;   /* it was that a deadline was over */
   char message[ST_ERROR_MAX]; /* what it was, in words */
 } st_postgres_connection;
 
@@ -146,6 +148,10 @@ PGresult *st_postgres_ask(st_postgres_connection *c, int which, const st_value *
 /* The same without rows. */
 bool st_postgres_do(st_postgres_connection *c, int which, const st_value *values, int64_t until_us)
     __attribute__((warn_unused_result));
+/* The next result, after as many waits as it needs; NULL: the answer to a statement is complete.
+ * For what does not go through st_postgres_sync. False: the connection is lost, and closed. */
+bool st_postgres_next_result(st_postgres_connection *c, int64_t until_us, PGresult **result)
+    __attribute__((warn_unused_result));
 /* Prepares one now, so that nothing but its executions is in the pipeline later. */
 bool st_postgres_prepare(st_postgres_connection *c, int which, int64_t until_us)
     __attribute__((warn_unused_result));
@@ -153,6 +159,8 @@ bool st_postgres_prepare(st_postgres_connection *c, int which, int64_t until_us)
  * then. False: the time is over, or the process ends. */
 bool st_postgres_wait_socket(st_postgres_connection *c, int64_t until_us)
     __attribute__((warn_unused_result));
+/* What went wrong: the first line of a text, escaped. */
+void st_postgres_note_failure(st_postgres_connection *c, const char *sqlstate, const char *text);
 bool st_postgres_is_state(const st_postgres_connection *c, const char *sqlstate);
 /* ST_STORE_FAILED, or ST_STORE_BUSY when the deadline was over; "cannot VERB NAME: ..." */
 st_store_status st_postgres_fail(const st_postgres_connection *c, const char *verb, char *error);
@@ -210,11 +218,11 @@ typedef struct st_postgres {
   PQconninfoOption *options; /* as the URI says, and what this store adds */
   st_postgres_host hosts[ST_POSTGRES_HOSTS];
   size_t host_count;
-  char *host_lists[3];           /* what the hosts point into */
-  _Atomic size_t host;           /* that answered last */
-  int64_t connect_us;            /* for one host */
-  _Atomic uint64_t epoch;        /* how often one was lost and made again */
-  _Atomic uint64_t interrupts;   /* how often what is under way was to end */
+  char *host_lists[3];         /* what the hosts point into */
+  _Atomic size_t host;         /* that answered last */
+  int64_t connect_us;          /* for one host */
+  _Atomic uint64_t epoch;      /* how often one was lost and made again */
+  _Atomic uint64_t interrupts; /* how often what is under way was to end */
 
   pthread_mutex_t pool; /* guards which of the changes are lent */
   st_postgres_db changes[ST_POSTGRES_WRITERS];
@@ -231,12 +239,8 @@ typedef struct st_postgres {
 
 /* schema.c: makes or brings up the tables, under a lock of the database; a newer schema is refused.
  */
-st_store_status st_postgres_update_schema(st_postgres_connection *c, int64_t until_us, char *error)
-    __attribute__((warn_unused_result));
-
-/* open.c */
-st_store_status st_postgres_open(const char *location, bool create, const st_store_options *options,
-                                 st_store **store, char *error) __attribute__((warn_unused_result));
+st_store_status st_postgres_update_schema(st_postgres_connection *c, bool create, int64_t until_us,
+                                          char *error) __attribute__((warn_unused_result));
 
 /* uri.c: what the location says; error never repeats it. */
 st_store_status st_postgres_read_uri(st_postgres *store, const char *uri, char *error)

@@ -1,0 +1,413 @@
+/* The text of the statements. src/store says what they are for, where it runs them; read_path.c,
+ * watch.c and revocation_state.c run the last ones. The tables are in schema.c. The set of rows
+ * that a change is about, what was made with a row, and a snapshot are kept in this process
+ * (sets.c): they come as arrays, behind the values that the rules give.
+ *
+ * Parameters get their types from the columns that they meet, or from a cast: numbers are bigint.
+ */
+#include "store/postgres/postgres.h"
+
+#define COLUMNS                                                                 \
+  "id, sub, name, owner, permissions, created_at, expires_at, disabled, kind, " \
+  "parent, suspended"
+#define KEY_COLUMNS                                                               \
+  "keys.id, keys.sub, keys.name, keys.owner, keys.permissions, keys.created_at, " \
+  "keys.expires_at, keys.disabled, keys.kind, keys.parent, keys.suspended"
+#define LISTED_COLUMNS                                                                    \
+  KEY_COLUMNS                                                                             \
+  ", (SELECT used_at FROM used WHERE used.key_id = keys.id), coalesce(keys.made_by, '')," \
+  " keys.disabled_by IS NOT NULL AND EXISTS (SELECT 1 FROM users AS p"                    \
+  " WHERE p.username = keys.owner AND p.key_id = keys.disabled_by)"
+#define USER_COLUMNS                                                            \
+  LISTED_COLUMNS                                                                \
+  ", users.password, coalesce(users.imported, ''), users.locale, users.source," \
+  " users.imported IS NOT NULL, users.registered, users.own_password"
+
+/* Written like the conditions of the partial indexes, so that these are used. */
+#define LIVING_KEY "kind = 0 AND deleted_at IS NULL"
+#define LIVING_OF_OWNER "FROM keys WHERE owner = $1 AND " LIVING_KEY
+#define OF_PARENT "parent IS NOT NULL AND deleted_at IS NULL AND parent "
+#define VALID_DERIVED(array)        \
+  "FROM keys WHERE id = ANY(" array \
+  "::text[]) AND kind <= 1"         \
+  " AND deleted_at IS NULL AND coalesce(expires_at, $1 + 1) > $1"
+#define IN_SET(array) "id = ANY(" array "::text[])"
+
+#define SETTING(name) "(SELECT value FROM settings WHERE name = '" name "')"
+
+/* The latest time that is known of a row: a token may have been signed by a clock that was ahead.
+ */
+#define LATEST_CLOCK                                       \
+  "greatest($1::bigint, keys.created_at, keys.changed_at," \
+  " coalesce((SELECT used_at + 60 FROM used WHERE used.key_id = keys.id), 0))"
+
+/* The name under which a hash is listed whose sub is unknown, or has another length. No sub has a
+ * `=`.
+ */
+#define NAMELESS(hash) "'=' || lpad(to_hex(" hash "), 16, '0') || repeat('0', 26)"
+
+#define RANDOM_32 "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
+#define WITHIN(inner, outer) "string_to_array(" inner ", ',') <@ string_to_array(" outer ", ',')"
+#define CLOCK "extract(epoch FROM clock_timestamp())::bigint"
+
+#define SQL(text_) \
+  { .text = (text_) }
+#define SQL_AND(flags_, text_) \
+  { .text = (text_), .flags = (flags_) }
+#define SQL_HASHED(sub_, flags_, text_) \
+  { .text = (text_), .flags = ST_POSTGRES_WITH_HASH | (flags_), .sub = (sub_) }
+#define HERE \
+  { .flags = ST_POSTGRES_HERE }
+
+#define LATER ST_POSTGRES_LATER
+#define WITH_SET ST_POSTGRES_WITH_SET
+#define WITH_CHANGE ST_POSTGRES_WITH_CHANGE
+#define WITH_SNAPSHOT ST_POSTGRES_WITH_SNAPSHOT
+#define INTO_SET ST_POSTGRES_INTO_SET
+#define INTO_WRITTEN ST_POSTGRES_INTO_WRITTEN
+
+const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
+    [ST_SQL_ROW_FIND] = SQL("SELECT " COLUMNS " FROM keys WHERE id = $1 AND deleted_at IS NULL"),
+    [ST_SQL_ROW_FIND_SUB] = SQL("SELECT id FROM keys WHERE sub = $1 AND deleted_at IS NULL"),
+    /* $4: who; $5: not when it is disabled already */
+    [ST_SQL_ROW_DISABLE] =
+        SQL_AND(INTO_WRITTEN,
+                "UPDATE keys SET disabled = $3::bigint, changed_at = $2, disabled_by ="
+                " CASE WHEN $3::bigint = 0 THEN NULL WHEN $5::bigint <> 0 AND disabled = 1"
+                " THEN disabled_by ELSE $4 END WHERE id = $1 AND deleted_at IS NULL"
+                " RETURNING digest"),
+    [ST_SQL_ROW_REPLACE_SUB] = SQL_HASHED(3, INTO_WRITTEN,
+                                          "UPDATE keys SET sub = $3, hash = $4, changed_at = $2"
+                                          " WHERE id = $1 AND deleted_at IS NULL RETURNING digest"),
+    [ST_SQL_ROW_GRANT] = SQL_AND(INTO_WRITTEN,
+                                 "UPDATE keys SET permissions = $3, changed_at = $2"
+                                 " WHERE id = $1 AND deleted_at IS NULL RETURNING digest"),
+    [ST_SQL_ROW_EXTEND] = SQL_AND(INTO_WRITTEN,
+                                  "UPDATE keys SET expires_at = $3, changed_at = $2"
+                                  " WHERE id = $1 AND deleted_at IS NULL RETURNING digest"),
+    /* Nor may it fall on a hash that is listed. */
+    [ST_SQL_SUB_IS_REVOKED] = SQL_HASHED(1, 0,
+                                         "SELECT 1 FROM revoked WHERE sub = $1"
+                                         " UNION ALL SELECT 1 FROM listed WHERE hash = $2"),
+
+    [ST_SQL_KEY_INSERT] =
+        SQL_HASHED(2, 0,
+                   "INSERT INTO keys (" COLUMNS ", digest, changed_at, deleted_at, made_by, hash)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint, $9::bigint, $10, $11::bigint,"
+                   " $12, $6, NULL, $13, $14)"),
+    [ST_SQL_KEY_FIND] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id = $1 AND " LIVING_KEY),
+    [ST_SQL_KEY_FIND_SUB] =
+        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE sub = $1 AND " LIVING_KEY),
+    [ST_SQL_KEY_LIST] = SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE id > $1 AND " LIVING_KEY
+                            " ORDER BY id LIMIT $2"),
+    [ST_SQL_KEY_LIST_OWNED] =
+        SQL("SELECT " LISTED_COLUMNS " FROM keys WHERE owner = $3 AND id > $1 AND " LIVING_KEY
+            " ORDER BY id LIMIT $2"),
+    [ST_SQL_KEY_COUNT] = SQL("SELECT count(*) FROM keys WHERE " LIVING_KEY),
+    [ST_SQL_KEY_COUNT_OWNED] = SQL("SELECT count(*) " LIVING_OF_OWNER),
+    [ST_SQL_KEY_RENAME] = SQL_AND(INTO_WRITTEN,
+                                  "UPDATE keys SET name = $3, changed_at = $2"
+                                  " WHERE id = $1 AND " LIVING_KEY " RETURNING digest"),
+    [ST_SQL_KEY_SUSPEND_OWNED] =
+        SQL_AND(INTO_WRITTEN,
+                "UPDATE keys SET suspended = $3::bigint, changed_at = $2"
+                " WHERE owner = $1 AND " LIVING_KEY " AND suspended <> $3::bigint"
+                " RETURNING digest"),
+    [ST_SQL_KEY_USED] =
+        SQL_AND(LATER,
+                "INSERT INTO used (key_id, used_at)"
+                " SELECT id, $2::bigint FROM keys WHERE id = $1 AND deleted_at IS NULL"
+                " ON CONFLICT (key_id) DO UPDATE"
+                " SET used_at = greatest(used.used_at, excluded.used_at)"),
+
+    [ST_SQL_USER_FIND] =
+        SQL("SELECT " USER_COLUMNS " FROM users JOIN keys ON keys.id = users.key_id"
+            " WHERE users.username = $1"),
+    [ST_SQL_USER_LIST] =
+        SQL("SELECT " USER_COLUMNS " FROM users JOIN keys ON keys.id = users.key_id"
+            " WHERE users.username > $1 ORDER BY users.username LIMIT $2"),
+    [ST_SQL_USER_WAS_DELETED] =
+        SQL("SELECT 1 FROM keys WHERE kind = 1 AND owner = $1 AND deleted_at IS NOT NULL LIMIT 1"),
+    [ST_SQL_USER_INSERT] = SQL("INSERT INTO users (username, key_id, password, imported, locale,"
+                               " source, changed_at, registered)"
+                               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint)"),
+    /* NULL leaves it as it is. */
+    [ST_SQL_USER_UPDATE] =
+        SQL("UPDATE users SET changed_at = $2, password = coalesce($3::text, password),"
+            " imported = coalesce($4::text, imported),"
+            " own_password = CASE WHEN $3::text IS NULL THEN own_password"
+            " WHEN $4::text IS NULL THEN 1 ELSE 0 END WHERE username = $1"),
+    [ST_SQL_USER_REHASH] =
+        SQL("UPDATE users SET password = $3 WHERE username = $1 AND password = $2"),
+    [ST_SQL_USER_DELETE] = SQL("DELETE FROM users WHERE username = $1"),
+
+    [ST_SQL_SESSION_INSERT] = SQL("INSERT INTO sessions (key_id, seed) VALUES ($1, $2)"),
+    [ST_SQL_SESSION_SEED] = SQL("SELECT seed FROM sessions WHERE key_id = $1"),
+    [ST_SQL_SESSION_GRANT] = SQL_AND(INTO_WRITTEN,
+                                     "UPDATE keys SET permissions = $3, changed_at = $2"
+                                     " WHERE " OF_PARENT "= $1 RETURNING digest"),
+    [ST_SQL_REFRESH_INSERT] = SQL(
+        "INSERT INTO refresh_tokens (hash, key_id, expires_at, used_at) VALUES ($1, $2, $3, NULL)"),
+    [ST_SQL_REFRESH_FIND] =
+        SQL("SELECT key_id, expires_at, used_at FROM refresh_tokens WHERE hash = $1"),
+    [ST_SQL_REFRESH_USE] =
+        SQL("UPDATE refresh_tokens SET used_at = $2 WHERE hash = $1 AND used_at IS NULL"),
+    /* For a reader: does it belong to a session that lives? What follows from it, the change
+     * finds out. */
+    [ST_SQL_REFRESH_KNOWN] =
+        SQL("SELECT 1 FROM refresh_tokens AS r JOIN keys AS k ON k.id = r.key_id WHERE r.hash = $1"
+            " AND r.expires_at > $2 AND k.deleted_at IS NULL AND k.disabled + k.suspended = 0"
+            " AND (k.expires_at IS NULL OR k.expires_at > $2)"),
+
+    [ST_SQL_SET_CLEAR] = HERE,
+    [ST_SQL_SET_ADD_ROW] = HERE,
+    [ST_SQL_SET_ADD_OWNED] = SQL_AND(INTO_SET, "SELECT id " LIVING_OF_OWNER),
+    [ST_SQL_SET_ADD_HOLDING] =
+        SQL_AND(INTO_SET, "SELECT id " LIVING_OF_OWNER
+                          " AND $2::text = ANY(string_to_array(permissions, ','))"),
+    [ST_SQL_SET_ADD_SESSIONS] = SQL_AND(INTO_SET, "SELECT id FROM keys WHERE " OF_PARENT "= $1"),
+    [ST_SQL_SET_ADD_SESSIONS_OF_OWNED] =
+        SQL_AND(INTO_SET,
+                "SELECT s.id FROM keys AS k JOIN keys AS s ON s.parent = k.id"
+                " WHERE k.owner = $1 AND k.kind = 0 AND k.deleted_at IS NULL"
+                " AND s.parent IS NOT NULL AND s.deleted_at IS NULL"),
+    [ST_SQL_SET_ADD_DEPENDENT] =
+        SQL_AND(INTO_SET | WITH_SET, "SELECT id FROM keys WHERE " OF_PARENT "= ANY($1::text[])"),
+    /* n grows with each row that is inserted. */
+    [ST_SQL_SET_ADD_OLDEST] =
+        SQL_AND(INTO_SET, "SELECT id FROM keys WHERE " OF_PARENT
+                          "= $1 AND expires_at > $2 ORDER BY n DESC OFFSET $3"),
+    [ST_SQL_SET_ADD_ENDED] =
+        SQL_AND(INTO_SET,
+                "SELECT id FROM keys WHERE kind >= 2 AND coalesce(deleted_at, expires_at) < $1"
+                " LIMIT $2"),
+    [ST_SQL_SET_DROP_UNCHANGED] =
+        SQL_AND(INTO_SET | WITH_SET | ST_POSTGRES_REPLACES,
+                "SELECT id FROM keys WHERE " IN_SET(
+                    "$1") " AND (disabled + suspended > 0) <>"
+                          " EXISTS (SELECT 1 FROM listed WHERE listed.sub = keys.sub)"),
+    [ST_SQL_SET_COUNT] =
+        SQL_AND(WITH_SET,
+                "SELECT count(*), count(*) FILTER (WHERE kind = 0),"
+                " count(*) FILTER (WHERE kind >= 2) FROM keys WHERE " IN_SET("$1")),
+    [ST_SQL_SET_REVOKE] = SQL_AND(
+        WITH_SET | LATER,
+        "INSERT INTO revoked (sub, key_id, revoked_at)"
+        " SELECT sub, id, $1::bigint FROM keys WHERE " IN_SET("$2") " ON CONFLICT DO NOTHING"),
+    /* The sub of one that is disabled is listed already, without a time. */
+    [ST_SQL_SET_LIST] = SQL_AND(
+        WITH_SET | LATER,
+        "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+        " SELECT sub, hash, " LATEST_CLOCK ", " SETTING(
+            "lived") " FROM keys"
+                     " WHERE " IN_SET(
+                         "$2") " ON CONFLICT (sub) DO UPDATE SET revoked_at = excluded.revoked_at,"
+                               " lived_at = excluded.lived_at"),
+    [ST_SQL_SET_LOG] =
+        SQL_AND(WITH_SET | LATER,
+                "INSERT INTO changes (sequence, hash)"
+                " SELECT $1::bigint, hash FROM keys WHERE " IN_SET("$2") " ON CONFLICT DO NOTHING"),
+    /* The digest of a user opens nothing and is known for `*`, who may come again. */
+    [ST_SQL_SET_DELETE] = SQL_AND(
+        WITH_SET | INTO_WRITTEN,
+        "UPDATE keys SET deleted_at = $1, changed_at = $1,"
+        " digest = CASE keys.kind WHEN 1 THEN " RANDOM_32 " ELSE keys.digest END"
+        " FROM keys AS was WHERE was.id = keys.id AND keys." IN_SET("$2") " RETURNING was.digest"),
+    [ST_SQL_SET_AUDIT_KEYS] = SQL_AND(
+        WITH_SET | WITH_CHANGE | LATER,
+        "INSERT INTO audit (at, who, origin, action, target, detail, change)"
+        " SELECT $1::bigint, $2::text, $3::text, $4::text, id, $5::text || $6::text || name,"
+        " $8::bytea FROM keys WHERE kind = 0 AND " IN_SET("$7") " ORDER BY id"),
+    [ST_SQL_SET_AUDIT_SESSIONS] = SQL_AND(
+        WITH_SET | WITH_CHANGE | LATER,
+        "INSERT INTO audit (at, who, origin, action, target, detail, change)"
+        " SELECT $1::bigint, $2::text, $3::text, $4::text, id, $5::text, $7::bytea FROM keys"
+        " WHERE kind >= 2 AND " IN_SET("$6") " ORDER BY n"),
+    [ST_SQL_SET_ADD_DERIVED] =
+        SQL_AND(INTO_SET | ST_POSTGRES_WITH_DERIVED,
+                "SELECT id FROM keys WHERE " IN_SET("$1") " AND kind <= 1 AND deleted_at IS NULL"),
+    [ST_SQL_SET_AUDIT_USERS] =
+        SQL_AND(WITH_SET | WITH_CHANGE | LATER,
+                "INSERT INTO audit (at, who, origin, action, target, detail, change)"
+                " SELECT $1::bigint, $2::text, $3::text, $4::text, owner, $5::text, $7::bytea"
+                " FROM keys WHERE kind = 1 AND " IN_SET("$6") " ORDER BY owner"),
+    [ST_SQL_SET_DELETE_USERS] = SQL_AND(WITH_SET, "DELETE FROM users WHERE key_" IN_SET("$1")),
+    [ST_SQL_SET_LIST_DISABLED] =
+        SQL_AND(WITH_SET | LATER,
+                "INSERT INTO listed (sub, hash, revoked_at)"
+                " SELECT sub, hash, NULL FROM keys"
+                " WHERE disabled + suspended > 0 AND " IN_SET("$1") " ON CONFLICT DO NOTHING"),
+    [ST_SQL_SET_UNLIST_ENABLED] =
+        SQL_AND(WITH_SET | LATER,
+                "DELETE FROM listed USING keys WHERE listed.revoked_at IS NULL"
+                " AND listed.sub = keys.sub AND keys.disabled + keys.suspended = 0"
+                " AND keys." IN_SET("$1")),
+    [ST_SQL_SET_REMOVE_REVOKED] = SQL_AND(WITH_SET, "DELETE FROM revoked WHERE key_" IN_SET("$1")),
+    [ST_SQL_SET_REMOVE_REFRESH] =
+        SQL_AND(WITH_SET, "DELETE FROM refresh_tokens WHERE key_" IN_SET("$1")),
+    [ST_SQL_SET_REMOVE_SESSIONS] =
+        SQL_AND(WITH_SET, "DELETE FROM sessions WHERE key_" IN_SET("$1")),
+    [ST_SQL_SET_REMOVE_USED] = SQL_AND(WITH_SET, "DELETE FROM used WHERE key_" IN_SET("$1")),
+    [ST_SQL_SET_REMOVE_ROWS] = SQL_AND(WITH_SET | INTO_WRITTEN,
+                                       "DELETE FROM keys WHERE " IN_SET("$1") " RETURNING digest"),
+    [ST_SQL_SET_ADD_SNAPSHOT_SESSIONS] = SQL_AND(
+        INTO_SET | WITH_SNAPSHOT,
+        "SELECT id FROM keys WHERE kind >= 2 AND deleted_at IS NULL"
+        " AND (hash IN (SELECT unnest($1::bigint[])) OR parent IN (SELECT id FROM keys"
+        " WHERE kind < 2 AND deleted_at IS NULL AND hash IN (SELECT unnest($1::bigint[]))))"),
+    [ST_SQL_SET_ADD_SNAPSHOT_KEYS] =
+        SQL_AND(INTO_SET | WITH_SNAPSHOT,
+                "SELECT id FROM keys WHERE kind < 2 AND deleted_at IS NULL"
+                " AND hash IN (SELECT unnest($1::bigint[]))"),
+    [ST_SQL_SET_DISABLE] =
+        SQL_AND(WITH_SET | INTO_WRITTEN,
+                "UPDATE keys SET disabled = 1, disabled_by = NULL, changed_at = $1"
+                " WHERE disabled = 0 AND " IN_SET("$2") " RETURNING digest"),
+
+    [ST_SQL_DERIVED_CLEAR] = HERE,
+    /* The row itself; of a user, also the user's keys, and the keys that these made for the user.
+     */
+    [ST_SQL_DERIVED_ADD_BASE] =
+        SQL_AND(ST_POSTGRES_INTO_BASE,
+                "WITH RECURSIVE base (id) AS ((SELECT $1::text COLLATE \"C\""
+                " UNION SELECT id FROM keys WHERE owner = $2 AND " LIVING_KEY ")"
+                " UNION SELECT k.id FROM base JOIN keys AS k ON k.made_by = base.id"
+                " WHERE k.made_by IS NOT NULL AND k.owner = $2 AND k.kind = 0)"
+                " SELECT id FROM base"),
+    /* A key is made with the permission keys, a user with users. */
+    [ST_SQL_DERIVED_ADD_DIRECT] = SQL_AND(
+        ST_POSTGRES_WITH_BASE | ST_POSTGRES_INTO_DERIVED,
+        "SELECT id FROM keys WHERE made_by IS NOT NULL AND made_by = ANY($3::text[])"
+        " AND ($1::text IS NULL OR NOT " WITHIN("permissions", "$1::text") " OR NOT " WITHIN(
+            "CASE kind WHEN 1 THEN 'users' ELSE 'keys' END", "$1::text") ") LIMIT $2"),
+    [ST_SQL_DERIVED_ADD_REST] =
+        SQL_AND(ST_POSTGRES_WITH_DERIVED | ST_POSTGRES_INTO_DERIVED,
+                "WITH RECURSIVE rest (id) AS (SELECT unnest($2::text[]) COLLATE \"C\""
+                " UNION SELECT more.id FROM rest CROSS JOIN LATERAL"
+                " (SELECT k.id FROM keys AS k WHERE k.made_by IS NOT NULL AND k.made_by = rest.id"
+                " UNION ALL SELECT k.id FROM keys AS u JOIN keys AS k ON k.owner = u.owner"
+                " WHERE u.id = rest.id AND u.kind = 1 AND u.deleted_at IS NULL"
+                " AND k.kind = 0 AND k.deleted_at IS NULL) AS more)"
+                " SELECT id FROM rest LIMIT $1"),
+    [ST_SQL_DERIVED_COUNT] =
+        SQL_AND(ST_POSTGRES_WITH_DERIVED,
+                "SELECT count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE kind = 1),"
+                " cardinality($2::text[]) " VALID_DERIVED("$2")),
+    [ST_SQL_DERIVED_LIST] = SQL_AND(ST_POSTGRES_WITH_DERIVED,
+                                    "SELECT kind, CASE kind WHEN 1 THEN owner ELSE id END"
+                                    " " VALID_DERIVED("$3") " ORDER BY 1, 2 LIMIT $2"),
+
+    [ST_SQL_AUDIT_INSERT] =
+        SQL_AND(WITH_CHANGE | LATER,
+                "INSERT INTO audit (at, who, origin, action, target, detail, change)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7)"),
+    [ST_SQL_AUDIT_LIST] = SQL("SELECT id, at, action, who, origin, target, detail FROM audit"
+                              " WHERE id < $1 ORDER BY id DESC LIMIT $2"),
+
+    [ST_SQL_SETTING_SET] = SQL("INSERT INTO settings (name, value) VALUES ($1, $2)"
+                               " ON CONFLICT (name) DO UPDATE SET value = excluded.value"),
+    [ST_SQL_SETTING_RAISE] =
+        SQL("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name)"
+            " DO UPDATE SET value = excluded.value WHERE settings.value < excluded.value"),
+    [ST_SQL_SETTING_GET] = SQL("SELECT value FROM settings WHERE name = $1"),
+    [ST_SQL_SEQUENCE_NEXT] =
+        SQL("UPDATE settings SET value = greatest(value + 1, $1) WHERE name = 'sequence'"),
+    [ST_SQL_SEQUENCE_GET] = SQL("SELECT value FROM settings WHERE name = 'sequence'"),
+    [ST_SQL_SEQUENCE_RECORD] = SQL_AND(LATER, "INSERT INTO issued (sequence) VALUES ($1)"),
+    [ST_SQL_SEQUENCE_LENGTH] =
+        SQL("SELECT sequence FROM issued ORDER BY sequence DESC LIMIT 1 OFFSET $1"),
+    [ST_SQL_SEQUENCE_CUT] = SQL("DELETE FROM issued WHERE sequence <= $1"),
+    [ST_SQL_SEQUENCE_FROM] =
+        SQL("UPDATE settings SET value = greatest(value, $1 + 1) WHERE name = 'given_from'"),
+
+    [ST_SQL_LOG_LENGTH] =
+        SQL("SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET $1"),
+    [ST_SQL_LOG_CUT] = SQL("DELETE FROM changes WHERE sequence <= $1"),
+    [ST_SQL_LOG_FROM] = SQL("UPDATE settings SET value = $1 WHERE name = 'changes_from'"),
+    /* $1: by the clock that revoked them; $2: by uptime. */
+    [ST_SQL_PURGE_LOG] =
+        SQL("INSERT INTO changes (sequence, hash) SELECT $3::bigint, hash FROM listed"
+            " WHERE revoked_at < $1 AND lived_at < $2 ON CONFLICT DO NOTHING"),
+    [ST_SQL_PURGE_LISTED] = SQL("DELETE FROM listed WHERE revoked_at < $1 AND lived_at < $2"),
+    [ST_SQL_PURGE_REFRESH] =
+        SQL("DELETE FROM refresh_tokens WHERE hash = ANY(ARRAY"
+            "(SELECT hash FROM refresh_tokens WHERE expires_at < $1 LIMIT $2))"),
+
+    [ST_SQL_SNAPSHOT_CLEAR] = HERE,
+    [ST_SQL_SNAPSHOT_ADD] = HERE,
+    [ST_SQL_SNAPSHOT_DROP_KNOWN] =
+        SQL_AND(WITH_SNAPSHOT | ST_POSTGRES_INTO_SNAPSHOT | ST_POSTGRES_REPLACES,
+                "SELECT DISTINCT s.hash FROM unnest($2::bigint[]) AS s (hash)"
+                " WHERE NOT EXISTS (SELECT 1 FROM listed WHERE listed.hash = s.hash)"
+                " AND s.hash NOT IN (SELECT hash FROM changes WHERE sequence > $1)"),
+    [ST_SQL_SNAPSHOT_LIST] =
+        SQL_AND(WITH_SNAPSHOT,
+                "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+                " SELECT " NAMELESS("hash") ", hash, $1::bigint, " SETTING(
+                    "lived") " FROM unnest($2::bigint[]) AS s (hash) ON CONFLICT DO NOTHING"),
+    [ST_SQL_SNAPSHOT_LOG] =
+        SQL_AND(WITH_SNAPSHOT,
+                "INSERT INTO changes (sequence, hash) SELECT $1::bigint, hash"
+                " FROM unnest($2::bigint[]) AS s (hash) ON CONFLICT DO NOTHING"),
+    [ST_SQL_HASH_KEY_IS] =
+        SQL("SELECT 1 WHERE " SETTING("hash_key_0") " = $1 AND " SETTING("hash_key_1") " = $2"),
+    [ST_SQL_LISTED_WITHOUT_SUB] =
+        SQL("SELECT 1 FROM listed WHERE sub >= '=' AND sub < '>' LIMIT 1"),
+    [ST_SQL_LISTED_HASH_ANEW] = HERE,
+    [ST_SQL_SUB_LIST] = SQL_HASHED(
+        1, 0,
+        "INSERT INTO listed (sub, hash, revoked_at, lived_at) SELECT"
+        " CASE WHEN char_length($1::text) = 43 THEN $1::text"
+        " ELSE " NAMELESS("$3::bigint") " END, $3::bigint, $2::bigint, " SETTING("lived")),
+    [ST_SQL_SUB_LOG] =
+        SQL_HASHED(2, 0,
+                   "INSERT INTO changes (sequence, hash) SELECT $1::bigint, $3::bigint"
+                   " WHERE $2::text IS NOT NULL ON CONFLICT DO NOTHING"),
+
+    /* ---- of this store itself ---- */
+
+    [ST_POSTGRES_BEGIN] = SQL("BEGIN ISOLATION LEVEL SERIALIZABLE"),
+    [ST_POSTGRES_LOCK] = SQL("LOCK TABLE turn IN SHARE ROW EXCLUSIVE MODE"),
+    [ST_POSTGRES_HASH_KEY] = SQL("SELECT " SETTING("hash_key_0") ", " SETTING("hash_key_1")),
+    [ST_POSTGRES_MADE] = SQL("INSERT INTO made (id, at) VALUES ($1, " CLOCK ")"),
+    [ST_POSTGRES_NOTIFY] = SQL("NOTIFY subtoken"),
+    [ST_POSTGRES_COMMIT] = SQL("COMMIT"),
+    [ST_POSTGRES_ROLLBACK] = SQL("ROLLBACK"),
+    [ST_POSTGRES_REHASH_READ_KEYS] =
+        SQL("SELECT id, sub FROM keys WHERE id > $1 ORDER BY id LIMIT 10000"),
+    [ST_POSTGRES_REHASH_KEYS] =
+        SQL("UPDATE keys SET hash = h.hash"
+            " FROM unnest($1::text[], $2::bigint[]) AS h (id, hash) WHERE keys.id = h.id"),
+    [ST_POSTGRES_REHASH_READ_LISTED] =
+        SQL("SELECT sub, sub FROM listed WHERE sub > $1 ORDER BY sub LIMIT 10000"),
+    [ST_POSTGRES_REHASH_LISTED] =
+        SQL("UPDATE listed SET hash = h.hash"
+            " FROM unnest($1::text[], $2::bigint[]) AS h (sub, hash) WHERE listed.sub = h.sub"),
+
+    [ST_POSTGRES_READ_BY_DIGEST] =
+        SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL FROM keys WHERE digest = $1"),
+    [ST_POSTGRES_READ_BY_SUB] =
+        SQL("SELECT " COLUMNS ", digest, deleted_at IS NOT NULL"
+            " OR EXISTS (SELECT 1 FROM revoked WHERE revoked.sub = keys.sub)"
+            " FROM keys WHERE sub = $1"),
+    [ST_POSTGRES_READ_REVOKED] = SQL("SELECT 1 FROM revoked WHERE sub = $1"),
+    [ST_POSTGRES_READ_SEQUENCE] = SQL("SELECT $1::bigint < " SETTING(
+        "given_from") " OR EXISTS"
+                      " (SELECT 1 FROM issued WHERE sequence = $1::bigint)"),
+
+    [ST_POSTGRES_STATE_BEGIN] = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+    [ST_POSTGRES_STATE_READ] = SQL("SELECT " SETTING("sequence") ", " SETTING(
+        "hash_key_0") ", " SETTING("hash_key_1") ", " SETTING("changes_from") ", " CLOCK),
+    [ST_POSTGRES_STATE_HASHES] = SQL("SELECT DISTINCT hash FROM listed"),
+    [ST_POSTGRES_STATE_CHANGES] =
+        SQL("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
+            " max(sequence) FROM changes WHERE sequence > $1 GROUP BY hash"),
+
+    [ST_POSTGRES_LISTEN] = SQL("LISTEN subtoken"),
+    [ST_POSTGRES_WRITTEN_SINCE] =
+        SQL("SELECT digest8 FROM written WHERE xid >= ($1::bigint)::text::xid8"),
+    [ST_POSTGRES_POLL] =
+        SQL("SELECT pg_snapshot_xmin(pg_current_snapshot()), " SETTING("sequence") ", " CLOCK),
+    [ST_POSTGRES_CONFIRM] = SQL("INSERT INTO confirmed (issuer, at) VALUES ($1, " CLOCK ")"
+                                " ON CONFLICT (issuer) DO UPDATE SET at = excluded.at"),
+};
