@@ -389,7 +389,22 @@ st_store_status st_store_raise_setting(st_store *store, const char *name, int64_
 st_store_status st_store_get_setting(st_store *store, const char *name, int64_t *value, char *error)
     __attribute__((warn_unused_result));
 
-/* A consistent copy in a file, taken while others read and write; path must not exist. The copy is
+/* All of a store into another that is empty, or is not there yet, in one transaction, from one
+ * moment of the source: keys, users, sessions, the audit log with its ids, the sequences that were
+ * issued, the hash key. Edges notice nothing. A new file is placed whole or not at all, as by
+ * st_store_backup. What changes in the source afterwards is not in the copy. to: as of
+ * st_store_open. ST_STORE_EXISTS: there is something in it, and nothing was changed. stop: as of
+ * st_store_backup.
+ */
+typedef struct st_copy_report {
+  int64_t rows, keys, lines; /* keys: with users and sessions, also those that ended; of the log */
+  int64_t sequence;
+} st_copy_report;
+st_store_status st_store_copy(st_store *store, const char *to, const volatile int *stop,
+                              st_copy_report *report, char *error)
+    __attribute__((warn_unused_result));
+
+/* A consistent copy in a file of SQLite, whatever the store is on, taken while others read and write; path must not exist. The copy is
  * complete and fsynced, or not there, and neither is anything else: also what earlier copies to
  * this path have left behind that were killed is removed. It is given up when *stop is not 0 any
  * more, as a signal makes it (NULL: never).

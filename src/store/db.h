@@ -104,7 +104,7 @@ typedef struct st_driver {
   void (*wait)(st_store *store, int64_t sequence, int64_t until_us);
   uint64_t (*epoch)(st_store *store);
   st_store_status (*backup)(st_store *store, const char *path, const volatile int *stop,
-                            char *error);
+                            char *error); /* NULL: copied into a new store in a file */
 
   /* The connection of the change whose turn it is. */
   st_db *(*change_db)(st_store *store);
@@ -136,6 +136,13 @@ void st_db_store_start(st_store *store, const st_driver *driver);
 typedef st_store_status st_db_open_fn(const char *location, bool create,
                                       const st_store_options *options, st_store **store,
                                       char *error);
+
+/* Puts something into a store that was just made. */
+typedef st_store_status st_db_fill_fn(st_store *store, void *context, char *error);
+/* Makes a new store at a path, has it filled, and places it whole or not at all. ST_STORE_EXISTS:
+ * there is something by then. */
+typedef st_store_status st_db_place_fn(const char *path, const st_store_options *options,
+                                       st_db_fill_fn *fill, void *context, char *error);
 
 /* ---- statements ---- */
 

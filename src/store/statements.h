@@ -122,6 +122,37 @@ typedef enum st_sql {
   ST_SQL_LISTED_HASH_ANEW,   /* after another hash key */
   ST_SQL_SUB_LIST,
   ST_SQL_SUB_LOG,
+
+  /* All that is kept, for another store (copy.c, which lists the columns). Each READ is a page: the
+   * rows behind a place, at most so many, in their order. */
+  ST_SQL_COPY_BEGIN, /* reads one moment from now on */
+  ST_SQL_COPY_END,
+  ST_SQL_COPY_IS_EMPTY,       /* a row when nothing was ever kept */
+  ST_SQL_COPY_CLEAR_SETTINGS, /* those that a new store has */
+  ST_SQL_COPY_CLEAR_ISSUED,
+  ST_SQL_COPY_READ_SETTINGS,
+  ST_SQL_COPY_READ_ISSUED,
+  ST_SQL_COPY_READ_KEYS,
+  ST_SQL_COPY_READ_REVOKED,
+  ST_SQL_COPY_READ_LISTED,
+  ST_SQL_COPY_READ_CHANGES,
+  ST_SQL_COPY_READ_USERS,
+  ST_SQL_COPY_READ_SESSIONS,
+  ST_SQL_COPY_READ_REFRESH,
+  ST_SQL_COPY_READ_USED,
+  ST_SQL_COPY_READ_AUDIT,
+  ST_SQL_COPY_WRITE_SETTINGS,
+  ST_SQL_COPY_WRITE_ISSUED,
+  ST_SQL_COPY_WRITE_KEYS,
+  ST_SQL_COPY_WRITE_REVOKED,
+  ST_SQL_COPY_WRITE_LISTED,
+  ST_SQL_COPY_WRITE_CHANGES,
+  ST_SQL_COPY_WRITE_USERS,
+  ST_SQL_COPY_WRITE_SESSIONS,
+  ST_SQL_COPY_WRITE_REFRESH,
+  ST_SQL_COPY_WRITE_USED,
+  ST_SQL_COPY_WRITE_AUDIT,
+  ST_SQL_COPY_FINISH, /* the next audit line gets the next id */
   ST_SQL_COUNT
 } st_sql;
 

@@ -3,6 +3,8 @@
  */
 #include <string.h>
 
+#include "os/file.h"
+#include "store/copy.h"
 #include "store/db.h"
 #include "store/sqlite/open.h"
 
@@ -17,28 +19,33 @@ void st_store_set_options(const st_store_options *options) {
 /* The implementations. The first one is also that of a path without a scheme. */
 static const struct kind {
   const char *scheme;
+  bool whole; /* the scheme belongs to what is opened */
   st_db_open_fn *open;
+  st_db_place_fn *place; /* NULL: it is no file */
 } kinds[] = {
-    {"sqlite:", st_sqlite_open},
+    {"sqlite:", false, st_sqlite_open, st_sqlite_place_store},
 };
 
-static bool has_scheme(const char *location, const char *scheme) {
-  return strncmp(location, scheme, strlen(scheme)) == 0;
+/* *where: what the implementation is told. */
+static const struct kind *store_kind_of(const char *location, const char **where) {
+  *where = location;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    size_t len = strlen(kinds[i].scheme);
+    if (strncmp(location, kinds[i].scheme, len) != 0) continue;
+    if (!kinds[i].whole) *where += len;
+    return &kinds[i];
+  }
+  return &kinds[0];
 }
 
 st_store_status st_store_open(const char *location, bool create, st_store **store, char *error) {
+  const char *where = location;
   *store = NULL;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    if (has_scheme(location, kinds[i].scheme)) {
-      const char *where = location + strlen(kinds[i].scheme);
-      return kinds[i].open(where, create, &store_options, store, error);
-    }
-  }
-  if (has_scheme(location, "postgres:") || has_scheme(location, "postgresql:")) {
+  if (strncmp(location, "postgres", strlen("postgres")) == 0 && strchr(location, ':') != NULL) {
     /* The location is not repeated: it may hold a password. */
     return st_db_fail(error, "a store on PostgreSQL is not supported by this version: use a path");
   }
-  return kinds[0].open(location, create, &store_options, store, error);
+  return store_kind_of(location, &where)->open(where, create, &store_options, store, error);
 }
 
 void st_store_close(st_store *store) {
@@ -96,7 +103,49 @@ uint64_t st_store_epoch(st_store *store) {
   return store->driver->epoch(store);
 }
 
+/* ---- copies ---- */
+
+typedef struct copying {
+  st_store *from;
+  const volatile int *stop;
+  st_copy_report *report;
+} copying;
+
+static st_store_status store_fill(st_store *to, void *context, char *error) {
+  const copying *c = context;
+  return st_copy_all(c->from, to, c->stop, c->report, error);
+}
+
+/* Into a file that is not there. */
+static st_store_status store_copy_new(const struct kind *kind, const char *path, copying *c,
+                                      char *error) {
+  st_store_status status = kind->place(path, &store_options, store_fill, c, error);
+  if (status == ST_STORE_EXISTS) {
+    (void)st_db_fail(error, "%s already exists", st_error_path(path));
+  }
+  return status;
+}
+
+st_store_status st_store_copy(st_store *store, const char *to, const volatile int *stop,
+                              st_copy_report *report, char *error) {
+  const char *where = to;
+  const struct kind *kind = store_kind_of(to, &where);
+  copying c = {store, stop, report};
+  if (kind->place != NULL && !st_file_exists(where)) {
+    return store_copy_new(kind, where, &c, error);
+  }
+  st_store *other = NULL;
+  st_store_status status = st_store_open(to, true, &other, error);
+  if (status == ST_STORE_OK) status = store_fill(other, &c, error);
+  st_store_close(other);
+  return status;
+}
+
 st_store_status st_store_backup(st_store *store, const char *path, const volatile int *stop,
                                 char *error) {
-  return store->driver->backup(store, path, stop, error);
+  if (store->driver->backup != NULL) return store->driver->backup(store, path, stop, error);
+  st_copy_report report;
+  copying c = {store, stop, &report};
+  st_store_status status = store_copy_new(&kinds[0], path, &c, error);
+  return status == ST_STORE_OK ? ST_STORE_OK : ST_STORE_FAILED;
 }

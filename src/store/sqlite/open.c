@@ -34,17 +34,10 @@ static const st_driver driver = {
 
 /* ---- the file ---- */
 
-/* A new database, complete and in WAL mode: the fill of st_sqlite_place. */
+/* The fill of st_sqlite_place. */
 static bool build(void *unused, const char *path, char *error) {
   (void)unused;
-  sqlite3 *db = NULL;
-  st_store_status status = st_sqlite_connect(path, &db, error);
-  if (status == ST_STORE_OK) status = st_sqlite_update_schema(path, db, error);
-  if (status == ST_STORE_OK) status = st_sqlite_set_journal(path, db, "wal", error);
-  if (sqlite3_close(db) != SQLITE_OK && status == ST_STORE_OK) {
-    status = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
-  }
-  return status == ST_STORE_OK;
+  return st_sqlite_build(path, error) == ST_STORE_OK;
 }
 
 /* The absolute path, links resolved, of a file that exists now. Another process may make it at the
@@ -85,10 +78,15 @@ static st_store_status check_same(const st_sqlite *store, sqlite3 *db, char *err
 
 /* The statements that only read, on the connection of the management. */
 static bool prepare_queries(st_sqlite_db *db) {
-  static const st_sql which[] = {ST_SQL_KEY_FIND,         ST_SQL_KEY_FIND_SUB, ST_SQL_KEY_LIST,
-                                 ST_SQL_KEY_LIST_OWNED,   ST_SQL_KEY_COUNT,    ST_SQL_SETTING_GET,
-                                 ST_SQL_USER_FIND,        ST_SQL_USER_LIST,    ST_SQL_AUDIT_LIST,
-                                 ST_SQL_USER_WAS_DELETED, ST_SQL_REFRESH_KNOWN};
+  static const st_sql which[] = {
+      ST_SQL_KEY_FIND,          ST_SQL_KEY_FIND_SUB,       ST_SQL_KEY_LIST,
+      ST_SQL_KEY_LIST_OWNED,    ST_SQL_KEY_COUNT,          ST_SQL_SETTING_GET,
+      ST_SQL_USER_FIND,         ST_SQL_USER_LIST,          ST_SQL_AUDIT_LIST,
+      ST_SQL_USER_WAS_DELETED,  ST_SQL_REFRESH_KNOWN,      ST_SQL_COPY_BEGIN,
+      ST_SQL_COPY_END,          ST_SQL_COPY_READ_SETTINGS, ST_SQL_COPY_READ_ISSUED,
+      ST_SQL_COPY_READ_KEYS,    ST_SQL_COPY_READ_REVOKED,  ST_SQL_COPY_READ_LISTED,
+      ST_SQL_COPY_READ_CHANGES, ST_SQL_COPY_READ_USERS,    ST_SQL_COPY_READ_SESSIONS,
+      ST_SQL_COPY_READ_REFRESH, ST_SQL_COPY_READ_USED,     ST_SQL_COPY_READ_AUDIT};
   bool ok = true;
   for (size_t i = 0; ok && i < sizeof which / sizeof *which; i++) {
     ok = st_sqlite_prepare(db->connection, &st_sqlite_sql[which[i]], &db->statements[which[i]], 1);

@@ -220,3 +220,14 @@ st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *err
   if (sqlite3_get_autocommit(db) == 0) (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   return status;
 }
+
+st_store_status st_sqlite_build(const char *path, char *error) {
+  sqlite3 *db = NULL;
+  st_store_status status = st_sqlite_connect(path, &db, error);
+  if (status == ST_STORE_OK) status = st_sqlite_update_schema(path, db, error);
+  if (status == ST_STORE_OK) status = st_sqlite_set_journal(path, db, "wal", error);
+  if (sqlite3_close(db) != SQLITE_OK && status == ST_STORE_OK) {
+    status = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
+  }
+  return status;
+}

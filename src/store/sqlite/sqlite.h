@@ -193,6 +193,8 @@ bool st_sqlite_take_key(sqlite3_stmt *row, st_key *key) __attribute__((warn_unus
 
 /* ---- schema.c ---- */
 
+/* An empty file becomes a database, complete and in WAL mode. */
+st_store_status st_sqlite_build(const char *path, char *error) __attribute__((warn_unused_result));
 /* All steps that are missing and the version, or nothing. */
 st_store_status st_sqlite_update_schema(const char *path, sqlite3 *db, char *error)
     __attribute__((warn_unused_result));

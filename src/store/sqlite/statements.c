@@ -30,6 +30,14 @@
 #define FACT(name) "(SELECT value FROM facts WHERE name = '" name "')"
 #define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
 
+/* As copy.c lists them. */
+#define COPIED_OF_KEYS                                                           \
+  "id, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
+  " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by"
+#define COPIED_OF_USERS                                                        \
+  "login, key_id, password, imported, locale, source, changed_at, registered," \
+  " own_password"
+
 /* The latest time that is known of a row: a token may have been signed by a clock that was ahead.
  */
 #define LATEST_CLOCK                          \
@@ -284,6 +292,59 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                  " ?2, " FACT("lived"),
     [ST_SQL_SUB_LOG] = "INSERT OR IGNORE INTO changes (sequence, hash)"
                        " VALUES (?1, " HASH_OF("?2") ")",
+
+    [ST_SQL_COPY_BEGIN] = "BEGIN",
+    [ST_SQL_COPY_END] = "COMMIT",
+    [ST_SQL_COPY_IS_EMPTY] =
+        "SELECT 1 WHERE " FACT("sequence") " = 1 AND NOT EXISTS (SELECT 1 FROM keys)"
+        " AND NOT EXISTS (SELECT 1 FROM audit) AND NOT EXISTS (SELECT 1 FROM listed)"
+        " AND NOT EXISTS (SELECT 1 FROM changes)",
+    [ST_SQL_COPY_CLEAR_SETTINGS] = "DELETE FROM facts",
+    [ST_SQL_COPY_CLEAR_ISSUED] = "DELETE FROM given",
+    [ST_SQL_COPY_READ_SETTINGS] = "SELECT name, value FROM facts WHERE name > ?1"
+                                  " ORDER BY name LIMIT ?2",
+    [ST_SQL_COPY_READ_ISSUED] = "SELECT sequence FROM given WHERE sequence > ?1"
+                                " ORDER BY sequence LIMIT ?2",
+    [ST_SQL_COPY_READ_KEYS] = "SELECT rowid, " COPIED_OF_KEYS " FROM keys WHERE rowid > ?1"
+                              " ORDER BY rowid LIMIT ?2",
+    [ST_SQL_COPY_READ_REVOKED] = "SELECT sub, key_id, revoked_at FROM revoked WHERE sub > ?1"
+                                 " ORDER BY sub LIMIT ?2",
+    [ST_SQL_COPY_READ_LISTED] = "SELECT sub, hash, revoked_at, lived_at FROM listed WHERE sub > ?1"
+                                " ORDER BY sub LIMIT ?2",
+    [ST_SQL_COPY_READ_CHANGES] = "SELECT sequence, hash FROM changes"
+                                 " WHERE (sequence, hash) > (?1, ?2)"
+                                 " ORDER BY sequence, hash LIMIT ?3",
+    [ST_SQL_COPY_READ_USERS] = "SELECT " COPIED_OF_USERS " FROM persons WHERE login > ?1"
+                               " ORDER BY login LIMIT ?2",
+    [ST_SQL_COPY_READ_SESSIONS] = "SELECT key_id, seed FROM logins WHERE key_id > ?1"
+                                  " ORDER BY key_id LIMIT ?2",
+    [ST_SQL_COPY_READ_REFRESH] = "SELECT hash, key_id, expires_at, used_at FROM refresh"
+                                 " WHERE hash > ?1 ORDER BY hash LIMIT ?2",
+    [ST_SQL_COPY_READ_USED] = "SELECT key_id, used_at FROM used WHERE key_id > ?1"
+                              " ORDER BY key_id LIMIT ?2",
+    [ST_SQL_COPY_READ_AUDIT] = "SELECT id, at, who, origin, action, target, detail FROM audit"
+                               " WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [ST_SQL_COPY_WRITE_SETTINGS] = "INSERT INTO facts (name, value) VALUES (?1, ?2)",
+    [ST_SQL_COPY_WRITE_ISSUED] = "INSERT INTO given (sequence) VALUES (?1)",
+    [ST_SQL_COPY_WRITE_KEYS] = "INSERT INTO keys (" COPIED_OF_KEYS
+                               ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+                               " ?13, ?14, ?15, ?16)",
+    [ST_SQL_COPY_WRITE_REVOKED] = "INSERT INTO revoked (sub, key_id, revoked_at)"
+                                  " VALUES (?1, ?2, ?3)",
+    [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
+                                 " VALUES (?1, ?2, ?3, ?4)",
+    [ST_SQL_COPY_WRITE_CHANGES] = "INSERT INTO changes (sequence, hash) VALUES (?1, ?2)",
+    [ST_SQL_COPY_WRITE_USERS] = "INSERT INTO persons (" COPIED_OF_USERS
+                                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [ST_SQL_COPY_WRITE_SESSIONS] = "INSERT INTO logins (key_id, seed) VALUES (?1, ?2)",
+    [ST_SQL_COPY_WRITE_REFRESH] = "INSERT INTO refresh (hash, key_id, expires_at, used_at)"
+                                  " VALUES (?1, ?2, ?3, ?4)",
+    [ST_SQL_COPY_WRITE_USED] = "INSERT INTO used (key_id, used_at) VALUES (?1, ?2)",
+    [ST_SQL_COPY_WRITE_AUDIT] =
+        "INSERT INTO audit (id, at, who, origin, action, target, detail)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    /* Inserting an id has moved the next one on already. */
+    [ST_SQL_COPY_FINISH] = "DELETE FROM facts WHERE 0",
 };
 
 const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
