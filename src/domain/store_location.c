@@ -18,7 +18,7 @@ static const char location_parameter[] =
     "has a parameter that is not supported: see subtoken_postgresql(7)";
 
 /* The parameters of libpq that hold no secret, and that say how to reach the database, or how to
- * make sure that it is the right one. What the store sets by itself is not among them.
+ * make sure that it is the right one.
  */
 static const char *const location_parameters[] = {
     "host",
@@ -32,6 +32,7 @@ static const char *const location_parameters[] = {
     "load_balance_hosts",
     "connect_timeout",
     "application_name",
+    "options",
     "fallback_application_name",
     "keepalives",
     "keepalives_idle",

@@ -22,31 +22,29 @@
 /* ---- the tables ---- */
 
 /* columns: a letter each: n a number, t text, b 32 bytes; a capital: or NULL. The first `cursor` of
- * them are what the rows are ordered by. row_number: the first column is that order alone, and is
- * not written.
+ * them are what the rows are ordered by.
  */
 typedef struct copy_table {
   st_sql read, write;
   const char *columns;
   uint8_t cursor;
-  bool row_number;
 } copy_table;
 
-/* Settings come first, since they hold the hash key; keys before what refers to them, and in the
- * order in which they were made.
+/* Settings come first, since they hold the hash key; keys before what refers to them. The second
+ * column of a key is its place in the order in which keys were made.
  */
 static const copy_table tables[] = {
-    {ST_SQL_COPY_READ_SETTINGS, ST_SQL_COPY_WRITE_SETTINGS, "tn", 1, false},
-    {ST_SQL_COPY_READ_ISSUED, ST_SQL_COPY_WRITE_ISSUED, "n", 1, false},
-    {ST_SQL_COPY_READ_KEYS, ST_SQL_COPY_WRITE_KEYS, "ntbttttnNnnNnTnTT", 1, true},
-    {ST_SQL_COPY_READ_REVOKED, ST_SQL_COPY_WRITE_REVOKED, "ttn", 1, false},
-    {ST_SQL_COPY_READ_LISTED, ST_SQL_COPY_WRITE_LISTED, "tnNn", 1, false},
-    {ST_SQL_COPY_READ_CHANGES, ST_SQL_COPY_WRITE_CHANGES, "nn", 2, false},
-    {ST_SQL_COPY_READ_USERS, ST_SQL_COPY_WRITE_USERS, "tttTttnnn", 1, false},
-    {ST_SQL_COPY_READ_SESSIONS, ST_SQL_COPY_WRITE_SESSIONS, "tb", 1, false},
-    {ST_SQL_COPY_READ_REFRESH, ST_SQL_COPY_WRITE_REFRESH, "btnN", 1, false},
-    {ST_SQL_COPY_READ_USED, ST_SQL_COPY_WRITE_USED, "tn", 1, false},
-    {ST_SQL_COPY_READ_AUDIT, ST_SQL_COPY_WRITE_AUDIT, "nnttttt", 1, false},
+    {ST_SQL_COPY_READ_SETTINGS, ST_SQL_COPY_WRITE_SETTINGS, "tn", 1},
+    {ST_SQL_COPY_READ_ISSUED, ST_SQL_COPY_WRITE_ISSUED, "n", 1},
+    {ST_SQL_COPY_READ_KEYS, ST_SQL_COPY_WRITE_KEYS, "tnbttttnNnnNnTnTT", 1},
+    {ST_SQL_COPY_READ_REVOKED, ST_SQL_COPY_WRITE_REVOKED, "ttn", 1},
+    {ST_SQL_COPY_READ_LISTED, ST_SQL_COPY_WRITE_LISTED, "tnNn", 1},
+    {ST_SQL_COPY_READ_CHANGES, ST_SQL_COPY_WRITE_CHANGES, "nn", 2},
+    {ST_SQL_COPY_READ_USERS, ST_SQL_COPY_WRITE_USERS, "tttTttnnn", 1},
+    {ST_SQL_COPY_READ_SESSIONS, ST_SQL_COPY_WRITE_SESSIONS, "tb", 1},
+    {ST_SQL_COPY_READ_REFRESH, ST_SQL_COPY_WRITE_REFRESH, "btnN", 1},
+    {ST_SQL_COPY_READ_USED, ST_SQL_COPY_WRITE_USED, "tn", 1},
+    {ST_SQL_COPY_READ_AUDIT, ST_SQL_COPY_WRITE_AUDIT, "nnttttt", 1},
 };
 
 typedef struct copy {
@@ -151,7 +149,7 @@ static st_store_status copy_page(copy *c, const copy_table *table, st_db *to, in
       found = ST_STORE_FAILED;
       break;
     }
-    status = st_db_run(to, table->write, c->row + (table->row_number ? 1 : 0));
+    status = st_db_run(to, table->write, c->row);
     count++;
     if (status == ST_STORE_OK) found = st_row_next(&row);
   }
@@ -187,7 +185,7 @@ static st_store_status copy_tables(copy *c, st_db *to) {
   for (size_t i = 0; status == ST_STORE_OK && i < sizeof tables / sizeof *tables; i++) {
     status = copy_rows(c, &tables[i], to);
   }
-  if (status == ST_STORE_OK) status = st_db_run(to, ST_SQL_COPY_FINISH, ST_NO_VALUES);
+  if (status == ST_STORE_OK) status = st_db_exists(to, ST_SQL_COPY_FINISH, ST_NO_VALUES);
   return status;
 }
 

@@ -152,7 +152,7 @@ typedef enum st_sql {
   ST_SQL_COPY_WRITE_REFRESH,
   ST_SQL_COPY_WRITE_USED,
   ST_SQL_COPY_WRITE_AUDIT,
-  ST_SQL_COPY_FINISH, /* the next audit line gets the next id */
+  ST_SQL_COPY_FINISH, /* what is made next gets the next number; a row */
   ST_SQL_COUNT
 } st_sql;
 

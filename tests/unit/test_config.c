@@ -205,7 +205,7 @@ static void a_bad_value_is_named(void **state) {
       {"store", "\"postgresql://a:hush@db/d\"", password},
       {"store", "\"postgresql://db/d?p%61ssword=hush\"", password},
       {"store", "\"postgresql://db/d?\\u0070assword=hush\"", password},
-      {"store", "\"postgresql://db/d?options=x\"", "has a parameter"},
+      {"store", "\"postgresql://db/d?requiressl=1\"", "has a parameter"},
       {"store_staleness", "0", whole},
       {"store_staleness", "0.1", whole},
       {"store_staleness", "61", whole},

@@ -25,6 +25,7 @@ static void a_uri_without_a_password_is_taken(void **state) {
       "postgresql:///subtoken?host=/var/run/postgresql&port=5433&user=a&passfile=/etc/x/pass",
       "postgresql://db/a%20b?sslmode=verify-full&sslrootcert=/etc/ssl/x.pem&require_auth=scram",
       "postgresql://db/subtoken?application_name=",
+      "postgresql://db/subtoken?options=-c%20synchronous_commit%3Dremote_apply",
       "postgresql://db?s%73lmode=disable",
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -117,12 +118,8 @@ static void what_is_no_uri_of_libpq_is_refused(void **state) {
 static void other_parameters_are_refused(void **state) {
   (void)state;
   static const char *const rows[] = {
-      "options=-csynchronous_commit%3Doff",
-      "client_encoding=latin1",
-      "replication=database",
-      "Password=secret",
-      "nonsense=1",
-      "sslmodes=disable",
+      "requiressl=1", "client_encoding=latin1", "replication=database", "Password=secret",
+      "nonsense=1",   "sslmodes=disable",
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     char text[100];

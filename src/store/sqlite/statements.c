@@ -31,8 +31,8 @@
 #define HASH_OF(sub) "revocation_hash(" FACT("hash_key_0") ", " FACT("hash_key_1") ", " sub ")"
 
 /* As copy.c lists them. */
-#define COPIED_OF_KEYS                                                           \
-  "id, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
+#define COPIED_OF_KEYS                                                                  \
+  "id, rowid, digest, sub, name, owner, permissions, created_at, expires_at, disabled," \
   " changed_at, deleted_at, kind, parent, suspended, made_by, disabled_by"
 #define COPIED_OF_USERS                                                        \
   "login, key_id, password, imported, locale, source, changed_at, registered," \
@@ -305,8 +305,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
                                   " ORDER BY name LIMIT ?2",
     [ST_SQL_COPY_READ_ISSUED] = "SELECT sequence FROM given WHERE sequence > ?1"
                                 " ORDER BY sequence LIMIT ?2",
-    [ST_SQL_COPY_READ_KEYS] = "SELECT rowid, " COPIED_OF_KEYS " FROM keys WHERE rowid > ?1"
-                              " ORDER BY rowid LIMIT ?2",
+    [ST_SQL_COPY_READ_KEYS] = "SELECT " COPIED_OF_KEYS " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2",
     [ST_SQL_COPY_READ_REVOKED] = "SELECT sub, key_id, revoked_at FROM revoked WHERE sub > ?1"
                                  " ORDER BY sub LIMIT ?2",
     [ST_SQL_COPY_READ_LISTED] = "SELECT sub, hash, revoked_at, lived_at FROM listed WHERE sub > ?1"
@@ -328,7 +327,7 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_ISSUED] = "INSERT INTO given (sequence) VALUES (?1)",
     [ST_SQL_COPY_WRITE_KEYS] = "INSERT INTO keys (" COPIED_OF_KEYS
                                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                               " ?13, ?14, ?15, ?16)",
+                               " ?13, ?14, ?15, ?16, ?17)",
     [ST_SQL_COPY_WRITE_REVOKED] = "INSERT INTO revoked (sub, key_id, revoked_at)"
                                   " VALUES (?1, ?2, ?3)",
     [ST_SQL_COPY_WRITE_LISTED] = "INSERT INTO listed (sub, hash, revoked_at, lived_at)"
@@ -343,8 +342,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
     [ST_SQL_COPY_WRITE_AUDIT] =
         "INSERT INTO audit (id, at, who, origin, action, target, detail)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    /* Inserting an id has moved the next one on already. */
-    [ST_SQL_COPY_FINISH] = "DELETE FROM facts WHERE 0",
+    /* Inserting a number has moved the next one on already. */
+    [ST_SQL_COPY_FINISH] = "SELECT 1",
 };
 
 const char *const st_sqlite_read_sql[ST_SQLITE_READ_COUNT] = {
