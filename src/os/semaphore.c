@@ -3,9 +3,8 @@
  */
 #include "os/semaphore.h"
 
-#include <time.h>
-
 #include "os/clock.h"
+#include "os/condition.h"
 
 typedef struct st_semaphore_waiter {
   pthread_cond_t changed; /* it was admitted, or the time to stop waiting has changed */
@@ -55,37 +54,21 @@ static void semaphore_dequeue(st_semaphore *s, const semaphore_waiter *me) {
   s->waiting--;
 }
 
-/* Conditions wait by CLOCK_MONOTONIC, which stands still while the machine sleeps: until then at
- * most. */
-static void semaphore_wait_some(st_semaphore *s, semaphore_waiter *me, int64_t left_us) {
-  struct timespec at = {0};
-  (void)clock_gettime(CLOCK_MONOTONIC, &at);
-  left_us += at.tv_nsec / 1000;
-  at.tv_sec += left_us / 1000000;
-  at.tv_nsec = left_us % 1000000 * 1000;
-  (void)pthread_cond_timedwait(&me->changed, &s->lock, &at);
-}
-
 static void semaphore_wait(st_semaphore *s, semaphore_waiter *me, int64_t until_us) {
   semaphore_enqueue(s, me);
   while (!me->admitted) {
     int64_t until = s->close_us != 0 && s->close_us < until_us ? s->close_us : until_us;
-    int64_t left =
-        until == ST_WAIT_FOR_EVER ? INT64_C(3600000000) : until - st_clock_monotonic_us();
-    if (left <= 0) {
+    if (until <= st_clock_monotonic_us()) {
       semaphore_dequeue(s, me);
       return;
     }
-    semaphore_wait_some(s, me, left);
+    st_condition_wait(&me->changed, &s->lock, until);
   }
 }
 
 bool st_semaphore_enter(st_semaphore *s, int64_t until_us) {
   semaphore_waiter me = {.admitted = false};
-  pthread_condattr_t monotonic;
-  (void)pthread_condattr_init(&monotonic); /* these cannot fail here */
-  (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&me.changed, &monotonic);
+  st_condition_init(&me.changed);
   (void)pthread_mutex_lock(&s->lock);
   if (s->first == NULL && s->inside < s->limit) {
     semaphore_count(s);
@@ -95,7 +78,6 @@ bool st_semaphore_enter(st_semaphore *s, int64_t until_us) {
   }
   (void)pthread_mutex_unlock(&s->lock);
   (void)pthread_cond_destroy(&me.changed);
-  (void)pthread_condattr_destroy(&monotonic);
   return me.admitted;
 }
 

@@ -76,6 +76,13 @@ static PGconn *start_host(const st_postgres *store, const st_postgres_host *at) 
   return PQconnectStartParams(keywords, values, 0);
 }
 
+/* Nothing of what the server says unasked goes to standard error. */
+static void note_warning(void *context, const PGresult *notice) {
+  st_postgres_connection *c = context;
+  const char *sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+  if (sqlstate != NULL && strncmp(sqlstate, "01", 2) == 0) c->warned = true;
+}
+
 /* What the server said of itself when it took the connection. */
 static bool is_usable(st_postgres_connection *c) {
   const char *encoding = PQparameterStatus(c->pg, "server_encoding");
@@ -100,6 +107,7 @@ static bool connect_host(st_postgres_connection *c, const st_postgres_host *at, 
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
   c->pg = start_host(c->store, at);
   if (c->pg == NULL) return connect_failed(c, "no memory");
+  (void)PQsetNoticeReceiver(c->pg, note_warning, c);
   if (PQstatus(c->pg) == CONNECTION_BAD) next = PGRES_POLLING_FAILED;
   while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
     if (!wait_for(c, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_us)) {
@@ -113,31 +121,23 @@ static bool connect_host(st_postgres_connection *c, const st_postgres_host *at, 
 
 /* ---- all hosts ---- */
 
-static bool connect_any(st_postgres_connection *c, int64_t until_us) {
+bool st_postgres_connect_any(st_postgres_connection *c, int64_t until_us) {
   st_postgres *store = c->store;
   size_t first = atomic_load(&store->host);
+  st_postgres_disconnect(c);
+  c->sqlstate[0] = '\0';
+  c->timed_out = false;
   for (size_t i = 0; i < store->host_count; i++) {
     size_t host = (first + i) % store->host_count;
     int64_t now = st_clock_monotonic_us();
     int64_t end = now + store->connect_us < until_us ? now + store->connect_us : until_us;
     if (connect_host(c, &store->hosts[host], end)) {
       atomic_store(&store->host, host);
+      c->timed_out = false;
       return true;
     }
   }
   return false;
-}
-
-bool st_postgres_connect(st_postgres_connection *c, int64_t until_us) {
-  if (st_postgres_is_connected(c)) return true;
-  st_postgres_disconnect(c);
-  c->sqlstate[0] = '\0';
-  c->timed_out = false;
-  if (!connect_any(c, until_us)) return false;
-  if (c->was_connected) atomic_fetch_add(&c->store->epoch, 1);
-  c->was_connected = true;
-  c->timed_out = false;
-  return true;
 }
 
 void st_postgres_disconnect(st_postgres_connection *c) {

@@ -50,23 +50,36 @@ enum {
   ST_POSTGRES_READ_SEQUENCE,  /* sequence: was it issued? a number that is not 0 */
 
   /* Of the revocation data (revocation_state.c). */
-  ST_POSTGRES_STATE_BEGIN,   /* a transaction that reads one moment */
-  ST_POSTGRES_STATE_READ,    /* sequence, hash_key_0, hash_key_1, changes_from, time in seconds */
-  ST_POSTGRES_STATE_HASHES,  /* each hash that is listed, once */
-  ST_POSTGRES_STATE_CHANGES, /* since: hash, is it listed, sequence */
+  ST_POSTGRES_STATE_BEGIN,  /* a transaction that reads one moment */
+  ST_POSTGRES_STATE_READ,   /* sequence, hash_key_0, hash_key_1, changes_from, time in seconds, does
+                               a commit wait for a standby? */
+  ST_POSTGRES_STATE_HASHES, /* from a hash on, at most so many: one column of bytes, each hash that
+                               is listed once, in their order */
+  ST_POSTGRES_STATE_CHANGES, /* since: one column of bytes, of each hash that changed: the hash, is
+                                it listed, the sequence */
 
   /* Of what others write (watch.c). */
   ST_POSTGRES_LISTEN,
-  ST_POSTGRES_WRITTEN_SINCE, /* xid: digest8 of rows that were written by it and later ones */
-  ST_POSTGRES_POLL, /* xmin of a snapshot (for WRITTEN_SINCE of the next poll), last sequence, time
-                       in seconds */
-  ST_POSTGRES_CONFIRM, /* id of an issuer: a small commit, as durable as any other */
+  ST_POSTGRES_POLL,          /* the columns below */
+  ST_POSTGRES_WRITTEN_SINCE, /* a snapshot, at most so many: digest8 of each row that was written by
+                                a transaction that the snapshot does not see */
+  ST_POSTGRES_STANDBYS,      /* those that are connected and not synchronous, in one text */
+  ST_POSTGRES_CONFIRM,       /* a small commit, as durable as any other: time in seconds */
+  ST_POSTGRES_END_CONFIRM,   /* process of the server: one that waits in vain for that commit */
+  ST_POSTGRES_SERVER,        /* a number that no other server has, nor this one after a restart */
 
   ST_POSTGRES_SQL_COUNT
 };
 
 /* What follows the columns of a key there. */
 enum { ST_POSTGRES_COL_DIGEST = ST_COL_KEY_END, ST_POSTGRES_COL_REFUSED };
+
+/* The columns of ST_POSTGRES_POLL. */
+enum {
+  ST_POSTGRES_COL_POLL_SNAPSHOT,    /* for WRITTEN_SINCE of the next one */
+  ST_POSTGRES_COL_POLL_SEQUENCE,    /* the last */
+  ST_POSTGRES_COL_POLL_SYNCHRONOUS, /* does a commit wait for a standby? */
+};
 
 /* What the driver adds to the values of a statement, in this order, and what it takes its rows
  * into, instead of handing them to the rules (sets.c).
@@ -97,7 +110,7 @@ typedef struct st_postgres_statement {
 } st_postgres_statement;
 extern const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT];
 
-/* ---- a connection: connect.c, ask.c ---- */
+/* ---- a connection: connect.c, ask.c, server.c ---- */
 
 struct st_postgres;
 
@@ -115,17 +128,24 @@ typedef struct st_postgres_connection {
   bool prepared[ST_POSTGRES_SQL_COUNT]; /* on it */
   st_postgres_sent sent[2 * ST_POSTGRES_BATCH];
   size_t sent_count;
+  int64_t server;   /* which one it is (ST_POSTGRES_SERVER) */
+  bool warned;      /* the server has sent a warning since this was set to false */
   bool committing;  /* a commit is under way: nothing ends the wait for it but its deadline */
   char sqlstate[6]; /* of the last failure; "" when it is not the server's */
   bool timed_out;   /* it was that a deadline was over */
   char message[ST_ERROR_MAX]; /* what it was, in words */
 } st_postgres_connection;
 
-/* Connects unless it is connected: to the host that answered last, then to the others, by turns. A
- * new connection is another epoch of the store. False: message says why.
+/* Connects to the host that answered last, or to the others, by turns. False: message says why. */
+bool st_postgres_connect_any(st_postgres_connection *c, int64_t until_us)
+    __attribute__((warn_unused_result));
+/* The same unless it is connected, and to the server to which a connection was made last: all that
+ * one process asks is asked of one server. A new connection is another epoch of the store.
  */
 bool st_postgres_connect(st_postgres_connection *c, int64_t until_us)
     __attribute__((warn_unused_result));
+/* Is it connected to that server as far as is known here? */
+bool st_postgres_is_current(const st_postgres_connection *c) __attribute__((warn_unused_result));
 void st_postgres_disconnect(st_postgres_connection *c);
 /* Is it connected as far as is known here? */
 bool st_postgres_is_connected(const st_postgres_connection *c) __attribute__((warn_unused_result));
@@ -175,8 +195,6 @@ bool st_postgres_bytes(const PGresult *result, int row, int column, void *out, s
 /* The columns ST_COL_ID to ST_COL_SUSPENDED; false when they make no sense. */
 bool st_postgres_take_key(const PGresult *result, int row, st_key *key)
     __attribute__((warn_unused_result));
-/* The first eight bytes of a digest, as they stand in it (memcpy), of a column digest8. */
-uint64_t st_postgres_digest8(const PGresult *result, int row, int column);
 
 /* ---- the store ---- */
 
@@ -207,8 +225,31 @@ typedef struct st_postgres_host {
   const char *host, *hostaddr, *port; /* NULL: libpq's default */
 } st_postgres_host;
 
-struct st_postgres_reader; /* read_path.c */
-struct st_postgres_watch;  /* watch.c */
+typedef struct st_postgres_reader st_postgres_reader;     /* read_path.c */
+typedef struct st_postgres_pipeline st_postgres_pipeline; /* pipeline.c */
+typedef struct st_postgres_watch st_postgres_watch;       /* watch.c */
+
+/* Of who confirms (confirm.c). */
+typedef struct st_postgres_confirmer {
+  int hung;     /* the server's process that waits for the last one, or 0 */
+  int64_t time; /* of the last one: the database's clock before it, in seconds */
+} st_postgres_confirmer;
+
+/* The questions for the revocation data (revocation_state.c). */
+typedef struct st_postgres_revocations {
+  st_semaphore turn; /* guards the next part; connected at the first question */
+  st_postgres_connection connection;
+  st_postgres_confirmer confirmer;
+  bool synchronous; /* a commit waits for a standby */
+
+  pthread_mutex_t lock; /* guards the next part: where it stands, asked for all who wait */
+  pthread_cond_t changed;
+  bool asking;
+  uint64_t begun, answered; /* the number of the last question that was */
+  st_store_status status;   /* of its answer */
+  st_revocation_state state;
+  char error[ST_ERROR_MAX];
+} st_postgres_revocations;
 
 typedef struct st_postgres {
   st_store base; /* first; its name is the URI without user and options */
@@ -221,6 +262,7 @@ typedef struct st_postgres {
   char *host_lists[3];         /* what the hosts point into */
   _Atomic size_t host;         /* that answered last */
   int64_t connect_us;          /* for one host */
+  _Atomic int64_t server;      /* to which a connection was made last; 0: none yet */
   _Atomic uint64_t epoch;      /* how often one was lost and made again */
   _Atomic uint64_t interrupts; /* how often what is under way was to end */
 
@@ -230,11 +272,9 @@ typedef struct st_postgres {
   pthread_mutex_t querying; /* guards the one below */
   st_postgres_db queries;
 
-  pthread_mutex_t reading_state; /* guards the one below; connected at the first question */
-  st_postgres_connection state;
-
-  struct st_postgres_reader *reader; /* NULL: not started, or ended */
-  struct st_postgres_watch *watch;
+  st_postgres_revocations revocations;
+  st_postgres_reader *reader; /* NULL: not started, or ended */
+  st_postgres_watch *watch;   /* the same */
 } st_postgres;
 
 /* schema.c: makes or brings up the tables, under a lock of the database; a newer schema is refused.
@@ -270,17 +310,42 @@ bool st_postgres_ready(st_store *store, char *error) __attribute__((warn_unused_
  */
 void st_postgres_forget(st_postgres *store, const uint64_t *digests8, size_t count);
 
+/* ---- pipeline.c: the connection of requests ---- */
+
+st_postgres_pipeline *st_postgres_pipeline_new(st_postgres *store)
+    __attribute__((warn_unused_result)); /* NULL: no memory */
+void st_postgres_pipeline_free(st_postgres_pipeline *pipeline);
+/* A statement that only reads, and its rows, the caller's to clear: ST_STORE_OK, or ST_STORE_FAILED
+ * within ST_POSTGRES_QUESTION_MS and what one answer may take. Any number of threads. */
+st_store_status st_postgres_pipeline_ask(st_postgres_pipeline *pipeline, int which,
+                                         const st_value *values, PGresult **result, char *error)
+    __attribute__((warn_unused_result));
+
+/* ---- confirm.c ---- */
+
+/* Is it still the database that may be written? False: no, or it was not answered in time, and the
+ * connection is closed. */
+bool st_postgres_confirm(st_postgres_connection *c, st_postgres_confirmer *confirmer,
+                         int64_t until_us) __attribute__((warn_unused_result));
+
 /* ---- watch.c: what others write; when the sequence is another ---- */
 
 bool st_postgres_watch_start(st_postgres *store, char *error) __attribute__((warn_unused_result));
 void st_postgres_watch_end(st_postgres *store); /* also when it was not started */
 void st_postgres_wait_for_sequence(st_store *store, int64_t sequence, int64_t until_us);
 uint64_t st_postgres_epoch(st_store *store);
+/* Was everything heard that others wrote, up to the staleness and the time of a failover ago?
+ * False: what is remembered may be old, and error says since when. Begins to listen at the first
+ * call. */
+bool st_postgres_watch_is_recent(st_postgres *store, char *error)
+    __attribute__((warn_unused_result));
 /* A change of this process took that sequence, and is committed. */
 void st_postgres_watch_committed(st_postgres *store, int64_t sequence);
 
 /* ---- revocation_state.c ---- */
 
+void st_postgres_revocations_start(st_postgres *store);
+void st_postgres_revocations_end(st_postgres *store);
 st_store_status st_postgres_revocation_state(st_store *store, st_revocation_state *state,
                                              char *error) __attribute__((warn_unused_result));
 st_store_status st_postgres_revocation_data(st_store *store, st_revocation_data *data, char *error)

@@ -35,12 +35,6 @@ bool st_postgres_bytes(const PGresult *result, int row, int column, void *out, s
   return true;
 }
 
-/* A bigint travels in network order, which is that of the bytes that it was made of. */
-uint64_t st_postgres_digest8(const PGresult *result, int row, int column) {
-  uint64_t digest8 = 0;
-  return st_postgres_bytes(result, row, column, &digest8, sizeof digest8) ? digest8 : 0;
-}
-
 static bool take_time(const PGresult *result, int row, int column, int64_t *out) {
   *out = st_postgres_number(result, row, column);
   return *out >= 0 && *out <= SUBTOKEN_TIME_MAX;

@@ -142,13 +142,12 @@ static const char *const migrations[] = {
     ");"
 
     /* Changes that are committed, by their ids; who takes a sequence holds a lock on `turn`; which
-     * rows were written by which transaction; when an issuer last committed something on purpose.
+     * rows were written by which transaction.
      */
     "CREATE TABLE subtoken.made (id BYTEA NOT NULL PRIMARY KEY, at BIGINT NOT NULL);"
     "CREATE TABLE subtoken.turn ();"
     "CREATE TABLE subtoken.written (xid XID8 NOT NULL, digest8 BIGINT NOT NULL);"
     "CREATE INDEX written_xid ON subtoken.written (xid);"
-    "CREATE TABLE subtoken.confirmed (issuer BYTEA NOT NULL PRIMARY KEY, at BIGINT NOT NULL);"
     "CREATE FUNCTION subtoken.note_written() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
     "  INSERT INTO subtoken.written (xid, digest8) SELECT pg_current_xact_id(),"
     "    ('x' || encode(substring(digest FROM 1 FOR 8), 'hex'))::bit(64)::bigint FROM was;"

@@ -57,6 +57,10 @@
 #define RANDOM_32 "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
 #define WITHIN(inner, outer) "string_to_array(" inner ", ',') <@ string_to_array(" outer ", ',')"
 #define CLOCK "extract(epoch FROM clock_timestamp())::bigint"
+/* When the statement came in, which is before the snapshot that it reads; not rounded up. */
+#define CLOCK_BEFORE "floor(extract(epoch FROM statement_timestamp()))::bigint"
+/* Does a commit wait for a standby? */
+#define SYNCHRONOUS "current_setting('synchronous_standby_names') <> ''"
 
 #define SQL(text_) \
   { .text = (text_) }
@@ -468,18 +472,40 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
                       " (SELECT 1 FROM issued WHERE sequence = $1::bigint)"),
 
     [ST_POSTGRES_STATE_BEGIN] = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-    [ST_POSTGRES_STATE_READ] = SQL("SELECT " SETTING("sequence") ", " SETTING(
-        "hash_key_0") ", " SETTING("hash_key_1") ", " SETTING("changes_from") ", " CLOCK),
-    [ST_POSTGRES_STATE_HASHES] = SQL("SELECT DISTINCT hash FROM listed"),
+    [ST_POSTGRES_STATE_READ] =
+        SQL("SELECT " SETTING("sequence") ", " SETTING("hash_key_0") ", " SETTING(
+            "hash_key_1") ", " SETTING("changes_from") ", " CLOCK_BEFORE ", " SYNCHRONOUS),
+    [ST_POSTGRES_STATE_HASHES] =
+        SQL("SELECT coalesce(string_agg(int8send(hash), NULL ORDER BY hash), '') FROM"
+            " (SELECT DISTINCT hash FROM listed WHERE hash >= $1 ORDER BY hash LIMIT $2) AS l"),
     [ST_POSTGRES_STATE_CHANGES] =
-        SQL("SELECT hash, EXISTS (SELECT 1 FROM listed WHERE listed.hash = changes.hash),"
-            " max(sequence) FROM changes WHERE sequence > $1 GROUP BY hash"),
+        SQL("SELECT coalesce(string_agg(int8send(hash) || int8send((EXISTS"
+            " (SELECT 1 FROM listed WHERE listed.hash = c.hash))::int::bigint) || int8send(last),"
+            " NULL), '') FROM (SELECT hash, max(sequence) AS last FROM changes"
+            " WHERE sequence > $1 GROUP BY hash) AS c"),
 
     [ST_POSTGRES_LISTEN] = SQL("LISTEN subtoken"),
-    [ST_POSTGRES_WRITTEN_SINCE] =
-        SQL("SELECT digest8 FROM written WHERE xid >= ($1::bigint)::text::xid8"),
     [ST_POSTGRES_POLL] =
-        SQL("SELECT pg_snapshot_xmin(pg_current_snapshot()), " SETTING("sequence") ", " CLOCK),
-    [ST_POSTGRES_CONFIRM] = SQL("INSERT INTO confirmed (issuer, at) VALUES ($1, " CLOCK ")"
-                                " ON CONFLICT (issuer) DO UPDATE SET at = excluded.at"),
+        SQL("SELECT pg_current_snapshot()::text, " SETTING("sequence") ", " SYNCHRONOUS),
+    [ST_POSTGRES_WRITTEN_SINCE] =
+        SQL("SELECT digest8 FROM written WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot)"
+            " AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot) LIMIT $2"),
+    /* Who may not see the state of standbys knows at least that none is synchronous when commits
+     * wait for none. */
+    [ST_POSTGRES_STANDBYS] =
+        SQL("SELECT coalesce(string_agg(coalesce(nullif(application_name, ''), 'process ' || pid),"
+            " ', ' ORDER BY application_name, pid), '') FROM pg_stat_replication AS r"
+            " WHERE ((sync_state IN ('async', 'potential') AND state = 'streaming')"
+            " OR (sync_state IS NULL AND NOT " SYNCHRONOUS "))"
+            " AND NOT EXISTS (SELECT 1 FROM pg_replication_slots AS s"
+            " WHERE s.active_pid = r.pid AND s.slot_type = 'logical')"),
+    /* A record in the log of the database without any effect, but that of a commit. */
+    [ST_POSTGRES_CONFIRM] =
+        SQL("SELECT " CLOCK_BEFORE " FROM pg_logical_emit_message(true, 'subtoken', '')"),
+    [ST_POSTGRES_END_CONFIRM] =
+        SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::bigint"
+            " AND usename = current_user AND wait_event = 'SyncRep'"
+            " AND query LIKE '%pg_logical_emit_message(true%'"),
+    [ST_POSTGRES_SERVER] =
+        SQL("SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"),
 };
