@@ -103,6 +103,8 @@ typedef struct st_driver {
                                         char *error);
   void (*wait)(st_store *store, int64_t sequence, int64_t until_us);
   uint64_t (*epoch)(st_store *store);
+  /* description is zeroed before. */
+  st_store_status (*describe)(st_store *store, st_store_description *description, char *error);
   st_store_status (*backup)(st_store *store, const char *path, const volatile int *stop,
                             char *error); /* NULL: copied into a new store in a file */
 

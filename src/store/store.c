@@ -103,6 +103,13 @@ uint64_t st_store_epoch(st_store *store) {
   return store->driver->epoch(store);
 }
 
+st_store_status st_store_describe(st_store *store, st_store_description *description, char *error) {
+  memset(description, 0, sizeof *description);
+  st_store_status status = store->driver->describe(store, description, error);
+  if (status != ST_STORE_OK) memset(description, 0, sizeof *description);
+  return status;
+}
+
 /* ---- copies ---- */
 
 typedef struct copying {

@@ -26,6 +26,7 @@ static const st_driver driver = {
     .revocation_changes = st_sqlite_revocation_changes,
     .wait = st_sqlite_wait_for_sequence,
     .epoch = st_sqlite_epoch,
+    .describe = st_sqlite_describe,
     .backup = st_sqlite_backup,
     .change_db = st_sqlite_change_db,
     .acquire_query_db = st_sqlite_acquire_query_db,

@@ -229,7 +229,7 @@ bool st_sqlite_name_files(st_sqlite *store) __attribute__((warn_unused_result));
 bool st_sqlite_remember_files(st_sqlite *store) __attribute__((warn_unused_result));
 void st_sqlite_drop_files(st_sqlite *store);
 
-/* ---- what the driver answers: read_path.c, revocation_state.c, backup.c ---- */
+/* ---- what the driver answers: read_path.c, revocation_state.c, describe.c, backup.c ---- */
 
 st_store_status st_sqlite_by_digest(st_store *store, const uint8_t digest[32], st_key *key,
                                     char *error) __attribute__((warn_unused_result));
@@ -255,6 +255,8 @@ void st_sqlite_watch_committed(st_sqlite *store, int64_t sequence);
 void st_sqlite_watch_start(st_sqlite_watch *watch);
 void st_sqlite_watch_end(st_sqlite_watch *watch);
 
+st_store_status st_sqlite_describe(st_store *store, st_store_description *description, char *error)
+    __attribute__((warn_unused_result));
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
                                  char *error) __attribute__((warn_unused_result));
 
