@@ -19,7 +19,8 @@
   row(pull, "keep an edge's revocation data fresh") \
   row(feed, "check the revocation data of an edge, or restore from it") \
   row(saltpass, "hash a password for an access file") \
-  row(backup, "copy the database while it is in use") \
+  row(store, "say how the store is, or copy it into another database") \
+  row(backup, "copy the store into a file while it is in use") \
   row(import, "import the users of a Graphene node's access file") \
   row(audit, "print the audit log: who changed what, when, from where") \
   row(version, "print the version, as --version does")

@@ -71,6 +71,11 @@ bool st_directory_check(const char *path, bool make, char *error) {
   return ok;
 }
 
+bool st_directory_exists(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 void st_directory_remove(const char *path) {
   (void)rmdir(path);
 }

@@ -10,6 +10,9 @@
 bool st_directory_check(const char *path, bool make, char *error)
     __attribute__((warn_unused_result));
 
+/* Is there a directory at path? */
+bool st_directory_exists(const char *path) __attribute__((warn_unused_result));
+
 /* Remove a directory that was just made and in which nothing came to be. */
 void st_directory_remove(const char *path);
 

@@ -12,7 +12,7 @@ COMMANDS = [["serve"], ["key"], ["key", "create"], ["key", "list"], ["key", "sho
             ["policy", "check"], ["saltpass"], ["backup"], ["version"], ["user"], ["user", "create"],
             ["user", "list"], ["user", "show"], ["user", "permissions"], ["user", "passwd"],
             ["user", "disable"], ["user", "enable"], ["user", "delete"], ["import"], ["audit"],
-            ["key", "hash"]]
+            ["key", "hash"], ["store"], ["store", "status"], ["store", "copy"]]
 OPTIONS = {"serve": "--listen --config --data", "key create":
            "--name --permissions --expires --owner --config --data --json", "key list": "--config --data --json",
            "key show": "ID --config --data --json", "issue": "--permissions --urls --expire --config --data --json",
@@ -23,7 +23,8 @@ OPTIONS = {"serve": "--listen --config --data", "key create":
            "user list": "--config --data --json", "user permissions": "LOGIN LIST --and-made --config --data --json",
            "key delete": "ID --and-made --config --data --json", "user delete": "LOGIN --and-made --config --data --json",
            "import": "FILE --update --restore --dry-run --config --data --json", "audit": "--limit --config --data --json",
-           "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --config --data"}
+           "secret retire": "KID --force", "secret promote": "KID", "backup": "FILE --config --data",
+           "store status": "--config --data --json", "store copy": "--from --to --force --config --data --json"}
 
 
 @test

@@ -1,0 +1,248 @@
+"""`subtoken store` and `backup`, which store each command opens, and what is told of it: SQLite in DATA, or the one
+that the settings name."""
+from datadir import *
+
+# ---- which store ----
+
+# One of every kind of command that opens the store, and those that only look at DATA.
+COMMANDS = [["key", "list"], ["key", "create", "--name", "a", "--permissions", ""], ["user", "list"], ["audit"],
+            ["secret", "list"], ["secret", "add"], ["store", "status"], ["backup", "b.db"], ["issue"], ["revoke"],
+            ["verify", "--url", "/"], ["import", os.path.join(TESTS, "..", "README.md")], ["feed", "restore", "x"],
+            ["feed", "status", "x"], ["serve", "--listen", "127.0.0.1:0"]]
+
+
+@test
+def every_command_reads_the_configuration():
+    data = data_dir()
+    make_key(data)
+    beside = os.path.join(data, "config.json")
+    elsewhere = os.path.join(scratch(), "settings")
+    for words in COMMANDS:
+        for path, more in ((beside, []), (elsewhere, ["--config", elsewhere])):
+            write(path, '{\n "leeway": 60,\n "nonsense": 1}', 0o600)
+            code, out, err = run(*words, *more, data=data)
+            if words[0] == "import":  # FILE is read first
+                assert code == 1, (words, code, err)
+            else:
+                assert code == 3 and "%s: line 3, column 2: \"nonsense\" is not a setting" % path in err, (words, err)
+            os.remove(path)
+        code, _, err = run(*words, "--config", elsewhere, data=data)
+        assert words[0] == "import" or code == 3 and "settings" in err, (words, code, err)
+    assert not os.path.exists(os.path.join(data, "b.db"))
+    assert len(json.loads(run("key", "list", "--json", data=data)[1])) == 1
+
+
+@test
+def a_configuration_that_others_may_write_is_refused():
+    data = data_dir()
+    make_key(data)
+    path = os.path.join(data, "config.json")
+    write(path, "{}", 0o600)
+    assert run("key", "list", data=data)[0] == 0
+    os.chmod(path, 0o620)
+    for words in (["key", "list"], ["store", "status"], ["secret", "list"]):
+        code, out, err = run(*words, data=data)
+        assert code == 3 and out == "" and "chmod 640" in err and path in err, (words, err)
+    os.chmod(path, 0o640)
+    assert run("key", "list", data=data)[0] == 0
+    # One that is named is the operator's word.
+    os.chmod(path, 0o666)
+    assert run("key", "list", "--config", path, data=data)[0] == 0
+
+
+@test
+def a_password_is_refused_and_never_repeated():
+    data = data_dir()
+    make_key(data)
+    for uri in ("postgresql://subtoken:hush@127.0.0.1/s", "postgresql://127.0.0.1/s?password=hush",
+                "postgresql://127.0.0.1/s?p%61ssword=hush", "postgresql://subtoken%3Ahush@127.0.0.1/s"):
+        path = config_file({"store": uri})
+        for words in (["key", "list"], ["serve", "--listen", "127.0.0.1:0"]):
+            code, out, err = run(*words, "--config", path, data=data)
+            assert code == 3 and "line 1, column 2: \"store\" must not hold a password" in err, err
+            assert "hush" not in err + out
+        for words in (["--from", uri, "--to", "x.db"], ["--from", data, "--to", uri]):
+            code, out, err = run("store", "copy", *words, data=data)
+            assert code == 2 and "must not hold a password" in err and "hush" not in err + out, err
+
+
+@test
+def a_reload_says_that_the_store_needs_a_restart():
+    with SmallServer(config={"threads": 8}) as server:
+        for more, named in (({"store": "postgresql://127.0.0.1/s"}, "store, store_staleness"),
+                            ({"store_staleness": 2}, "store, store_staleness"), ({"threads": 9}, "listen, threads")):
+            server.write_config({"threads": 8, **more})
+            seen = len(events(server, "reload_failed"))
+            server.process.send_signal(signal.SIGHUP)
+            wait(lambda: len(events(server, "reload_failed")) > seen)
+            assert events(server, "reload_failed")[-1]["detail"] == named + ": a new value needs a restart"
+        server.write_config({"threads": 8, "store_staleness": "1s"})
+        server.process.send_signal(signal.SIGHUP)
+        wait(lambda: events(server, "reloaded"))
+
+
+# ---- status ----
+
+@test
+def status_of_a_file():
+    data = data_dir()
+    assert run("store", "status", data=data)[0] == 3  # it makes nothing
+    assert not os.path.exists(data)
+    make_key(data)
+    code, out, err = run("store", "status", "--json", data=data)
+    said = json.loads(out)
+    assert said["kind"] == "SQLite" and said["location"] == os.path.realpath(db_of(data)), said
+    assert said["connected"] is None and said["standbys"] == [] and said["age_ms"] == 0, said
+    assert said["survives_crash"] is True and said["survives_machine"] is False and said["not_synchronous"] is False
+    text = run("store", "status", data=data)[1]
+    assert "commit      survives a crash of the machine, not its loss\n" in text, text
+    assert "sequence    %d\n" % said["sequence"] in text and "schema      %d\n" % said["schema"] in text, text
+
+
+# ---- copies ----
+
+def filled():
+    """A DATA with something of everything, and what is known of it."""
+    data = data_dir()
+    key, ended = make_key(data), make_key(data)
+    made = {"data": data, "key": key["key"], "token": issue(data, key["key"], "--permissions", "account"),
+            "ended": issue(data, ended["key"], "--permissions", "account")}
+    make_user(data)
+    run("key", "delete", ended["id"], data=data, check=0)
+    run("user", "create", "zoë", stdin=PASSWORD + "\n", data=data, check=0)
+    run("user", "disable", "zoë", data=data, check=0)
+    return made
+
+
+def shown(data, *more):
+    """All that the commands show of a store."""
+    return [run(*words, "--json", *more, data=data, check=0)[1]
+            for words in (["key", "list"], ["user", "list"], ["audit", "--limit", "1000"])]
+
+
+def copied_data(made):
+    """A DATA with the same ring and no store."""
+    data = data_dir()
+    os.mkdir(data, 0o700)
+    shutil.copy(secrets_of(made["data"]), secrets_of(data))
+    return data
+
+
+def goes_on(made, data, *more):
+    """In the copy good tokens are good, others not, and both go on."""
+    assert run("verify", "--json", *more, stdin=made["token"], data=data)[0] == 0
+    assert json.loads(run("verify", "--json", *more, stdin=made["ended"], data=data)[1])["reason"] == "revoked"
+    assert issue(data, made["key"], *more) != ""
+
+
+@test
+def a_store_is_copied_into_a_new_file():
+    made = filled()
+    before = shown(made["data"])
+    for to in ("new", "data", "sqlite"):
+        data = copied_data(made)
+        location = {"new": db_of(data), "data": data, "sqlite": "sqlite:" + db_of(data)}[to]
+        code, out, err = run("store", "copy", "--from", made["data"], "--to", location, "--json", check=0)
+        said = json.loads(out)
+        assert said["ok"] and said["keys"] == 4 and said["audit"] == 6 and err == "", (said, err)
+        assert sorted(os.listdir(data)) == ["secrets", "subtoken.db"] and mode(db_of(data)) == 0o600
+        assert shown(data) == before
+        goes_on(made, data)
+    code, out, err = run("store", "copy", "--from", made["data"], "--to", location)
+    assert code == 1 and out == "" and "is not empty" in err and "subtoken.db" in err, (code, err)
+    assert "copied" in run("store", "copy", "--from", db_of(data), "--to", os.path.join(scratch(), "x.db"), check=0)[1]
+
+
+@test
+def a_copy_that_fails_leaves_nothing():
+    made = filled()
+    target = scratch()
+    to = os.path.join(target, "copy.db")
+    for words, code, text in ((["--from", os.path.join(target, "none.db"), "--to", to], 3, "none.db"),
+                              (["--from", made["data"], "--to", os.path.join(target, "no", "copy.db")], 3, "copy.db"),
+                              (["--from", made["data"]], 2, "--to are required"), (["--to", to], 2, "--from and"),
+                              (["--from", "", "--to", to], 2, "--from must not be empty"),
+                              (["--from", made["data"], "--to", "postgresql:/x"], 2, "--to must be a URI"),
+                              (["--from", made["data"], "--to", to, "x"], 2, "unexpected argument")):
+        found = run("store", "copy", *words)
+        assert found[0] == code and found[1] == "" and text in found[2], (words, found)
+        assert os.listdir(target) == []
+    # A row that makes no sense is not copied as something else.
+    with sqlite3.connect(db_of(made["data"])) as db:
+        db.execute("PRAGMA ignore_check_constraints = 1")
+        db.execute("UPDATE keys SET name = CAST(x'610062' AS TEXT)")
+    db.close()
+    code, out, err = run("store", "copy", "--from", made["data"], "--to", to)
+    assert code == 3 and out == "" and db_of(made["data"]) in err and "row" in err, err
+    assert os.listdir(target) == []
+
+
+@test
+def a_copy_is_of_one_moment_and_edges_go_on():
+    made = filled()
+    with SmallServer(made["data"]) as server:
+        edge = private_file(json.loads(run("key", "create", "--name", "edge", "--permissions", "revocations", "--json",
+                                           data=made["data"], check=0)[1])["key"], "edge.key")
+        files = os.path.join(scratch(), "feed")
+        pull = ["pull", "--to", files, "--key-file", edge, "--once", "--json"]
+        first = json.loads(run(*pull, "--from", server.url, check=0)[1])
+        data = copied_data(made)
+        run("store", "copy", "--from", made["data"], "--to", data, check=0)
+        assert events(server, "store_rolled_back") == []
+    snapshot = open(files, "rb").read()
+    with SmallServer(data) as server:
+        second = json.loads(run(*pull, "--from", server.url, check=0)[1])
+        assert second["entries"] == first["entries"] and second["sequence"] >= first["sequence"], (first, second)
+        answer = subprocess.run(["curl", "-s", "-H", "Authorization: Bearer " + open(edge).read(), server.url +
+                                 "/v2/revocations?since=%d" % first["sequence"]], capture_output=True).stdout
+        assert answer, "nothing since the sequence that the first issuer gave"
+        assert server.log().count("store_rolled_back") == 0
+    assert len(snapshot) > 0
+
+
+@test
+def many_keys_need_no_more_memory():
+    data, _ = with_keys(9999)
+    with sqlite3.connect(db_of(data)) as db:
+        for step in range(1, 12):
+            db.execute("INSERT INTO keys (id, digest, sub, name, owner, permissions, created_at, expires_at, disabled, "
+                       "changed_at, deleted_at) SELECT substr(id, 1, 28) || printf('%04d', ?1) || substr(id, 33), "
+                       "randomblob(32), substr(sub, 1, 35) || printf('%04d', ?1) || substr(sub, 40), name, owner, "
+                       "permissions, created_at, expires_at, disabled, changed_at, deleted_at FROM keys WHERE id NOT "
+                       "IN (SELECT id FROM keys ORDER BY rowid DESC LIMIT -1 OFFSET 9999)", (step,))
+    db.close()
+    to = os.path.join(scratch(), "copy.db")
+    few, many = [], []
+    for source, peaks in ((filled()["data"], few), (data, many)):
+        path = to + str(len(many))
+        p = subprocess.Popen([PROGRAM, "store", "copy", "--from", source, "--to", path, "--json"],
+                             stdout=subprocess.PIPE)
+        said = json.loads(p.stdout.read())
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        assert p.returncode == 0, said
+        peaks.append(usage.ru_maxrss)
+        os.remove(path)
+    assert said["keys"] > 100000, said
+    assert SANITIZER or many[0] < few[0] + 40000, (few, many)  # KiB; the rows are more than that
+
+
+@test
+def a_signal_ends_a_copy_and_removes_it():
+    data, _ = with_keys(9999)
+    target = scratch()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        p = subprocess.Popen([PROGRAM, "store", "copy", "--from", data, "--to", os.path.join(target, "x.db")],
+                             stderr=subprocess.PIPE)
+        wait(lambda: os.listdir(target) or p.poll() is not None)
+        p.send_signal(number)
+        err = p.communicate()[1].decode()
+        # It may have been done by then.
+        assert p.returncode in (-number, 0), (p.returncode, err)
+        if p.returncode:
+            assert "interrupted" in err and os.listdir(target) == [], (err, os.listdir(target))
+        else:
+            os.remove(os.path.join(target, "x.db"))
+
+
+main()
