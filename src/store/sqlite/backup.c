@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "store/sqlite/open.h"
 #include "store/sqlite/sqlite.h"
 
 #define PAGES_AT_A_TIME 256
@@ -78,46 +77,6 @@ st_store_status st_sqlite_place(const char *path, st_replace_fill *fill, void *c
   free(whole);
   return made ? ST_STORE_OK : exists ? ST_STORE_EXISTS : ST_STORE_FAILED;
 }
-
-/* ---- a new store ---- */
-
-/* What is put into it. */
-typedef struct filling {
-  const st_store_options *options;
-  st_db_fill_fn *fill;
-  void *context;
-} filling;
-
-/* So that it is one file. */
-static st_store_status leave_wal(const char *path, char *error) {
-  sqlite3 *db = NULL;
-  st_store_status status = st_sqlite_connect(path, &db, error);
-  if (status == ST_STORE_OK) status = st_sqlite_set_journal(path, db, "delete", error);
-  if (sqlite3_close(db) != SQLITE_OK && status == ST_STORE_OK) {
-    status = st_db_fail(error, "cannot write %s: it cannot be closed", st_error_path(path));
-  }
-  return status;
-}
-
-/* The fill of st_sqlite_place. */
-static bool fill_store(void *context, const char *path, char *error) {
-  const filling *f = context;
-  st_store *store = NULL;
-  st_store_status status = st_sqlite_build(path, error);
-  if (status == ST_STORE_OK) status = st_sqlite_open(path, false, f->options, &store, error);
-  if (status == ST_STORE_OK) status = f->fill(store, f->context, error);
-  if (store != NULL) store->driver->close(store);
-  if (status == ST_STORE_OK) status = leave_wal(path, error);
-  return status == ST_STORE_OK;
-}
-
-st_store_status st_sqlite_place_store(const char *path, const st_store_options *options,
-                                      st_db_fill_fn *fill, void *context, char *error) {
-  filling f = {options, fill, context};
-  return st_sqlite_place(path, fill_store, &f, error);
-}
-
-/* ---- a copy of a database ---- */
 
 st_store_status st_sqlite_backup(st_store *store, const char *path, const volatile int *stop,
                                  char *error) {
