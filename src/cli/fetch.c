@@ -1,5 +1,5 @@
-/* Requests with libcurl, which is loaded when it is needed: one URL, https or this machine, no
- * redirects, a body as long as it says and no longer. What the body means is for cmd_pull.c.
+/* Requests with libcurl, which is loaded when it is needed: https or this machine, no redirects, a
+ * body as long as it says and no longer. What the body means is for cmd_pull.c.
  */
 #include "cli/fetch.h"
 
@@ -13,10 +13,10 @@
 
 #include "base/bytes.h"
 #include "cli/input.h"
+#include "os/clock.h"
 #include "os/error.h"
 #include "subtoken/revocations.h"
 
-#define CONNECT_MS 10000L
 #define POLL_MS 1000
 #define REFUSAL_MAX 65536 /* a body that nobody reads to its end */
 #define HEADER_MAX 16384
@@ -43,12 +43,16 @@ static struct {
   FUNCTIONS(MEMBER)
 } curl;
 
+typedef struct fetch_server {
+  CURLU *url;
+  bool local; /* it is on this machine */
+} fetch_server;
+
 struct st_fetch {
   st_fetch_settings settings;
   CURLM *multi;
   CURL *easy;
-  CURLU *url;
-  bool local; /* the URL is on this machine */
+  fetch_server servers[ST_FETCH_URLS_MAX];
   char error[CURL_ERROR_SIZE];
 };
 
@@ -59,6 +63,7 @@ typedef struct fetch_transfer {
   size_t room, dropped;
   size_t length; /* what the body is to be, once its head was seen */
   bool too_long;
+  bool begun; /* something of the response has come */
 } fetch_transfer;
 
 static bool fetch_find_function(const char *name, void *into, char *error) {
@@ -173,8 +178,10 @@ static void fetch_keep_type(subtoken_text value, char *out, size_t size) {
 
 /* Called with one line each time. What came before a status line was not the response. */
 static size_t fetch_take_header(char *data, size_t size, size_t count, void *context) {
-  st_fetch_response *response = ((fetch_transfer *)context)->response;
+  fetch_transfer *to = context;
+  st_fetch_response *response = to->response;
   size_t len = size * count;
+  to->begun = true;
   if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
     response->etag[0] = response->heartbeat[0] = response->type[0] = '\0';
     return len;
@@ -242,23 +249,23 @@ static size_t fetch_take_body(char *data, size_t size, size_t count, void *conte
 /* ---- the request ---- */
 
 /* Every option that is not known to the library is an error: each of them is needed. */
-static bool fetch_set_options(st_fetch *fetch, CURLU *url, struct curl_slist *headers,
-                              fetch_transfer *to) {
+static bool fetch_set_options(st_fetch *fetch, const st_fetch_request *request, CURLU *url,
+                              struct curl_slist *headers, fetch_transfer *to) {
   CURL *easy = fetch->easy;
   curl.easy_reset(easy);
 #define SET(option, value) (curl.easy_setopt(easy, option, value) == CURLE_OK)
   return SET(CURLOPT_CURLU, url) && SET(CURLOPT_HTTPHEADER, headers) &&
          SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
          SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
-         SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS) &&
-         SET(CURLOPT_TIMEOUT_MS, (long)fetch->settings.timeout * 1000) &&
+         SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->patience * 1000) &&
+         SET(CURLOPT_TIMEOUT_MS, (long)(fetch->settings.timeout + request->wait) * 1000) &&
          SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
          SET(CURLOPT_USERAGENT, "subtoken/" SUBTOKEN_VERSION) &&
          SET(CURLOPT_ERRORBUFFER, fetch->error) && SET(CURLOPT_HEADERFUNCTION, fetch_take_header) &&
          SET(CURLOPT_HEADERDATA, to) && SET(CURLOPT_WRITEFUNCTION, fetch_take_body) &&
          SET(CURLOPT_WRITEDATA, to) &&
          (fetch->settings.ca == NULL || SET(CURLOPT_CAINFO, fetch->settings.ca)) &&
-         (!fetch->local || SET(CURLOPT_NOPROXY, "*"));
+         (!fetch->servers[request->url].local || SET(CURLOPT_NOPROXY, "*"));
 }
 
 static bool fetch_add_header(struct curl_slist **headers, const char *name, const char *value) {
@@ -290,20 +297,35 @@ static void fetch_free_headers(struct curl_slist *headers) {
   curl.slist_free_all(headers);
 }
 
-static bool fetch_add_query(CURLU *url, const char *text) {
-  return curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
+/* Nothing when the number is 0. */
+static bool fetch_add_query(CURLU *url, const char *name, int64_t number) {
+  char text[48];
+  snprintf(text, sizeof text, "%s=%lld", name, (long long)number);
+  return number == 0 || curl.url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) == CURLUE_OK;
 }
 
 static CURLU *fetch_url_of(const st_fetch *fetch, const st_fetch_request *request) {
-  char since[32];
-  CURLU *url = curl.url_dup(fetch->url);
-  if (url == NULL || request->since == 0) return url;
-  snprintf(since, sizeof since, "since=%lld", (long long)request->since);
-  if (fetch_add_query(url, since) && (!request->whole || fetch_add_query(url, "whole=1"))) {
+  CURLU *url = curl.url_dup(fetch->servers[request->url].url);
+  bool whole = request->whole && request->since != 0;
+  if (url != NULL && fetch_add_query(url, "since", request->since) &&
+      fetch_add_query(url, "whole", whole) && fetch_add_query(url, "wait", request->wait)) {
     return url;
   }
   curl.url_cleanup(url);
   return NULL;
+}
+
+/* libcurl says "after 12 ms", which would make each of the same errors another one. */
+static void fetch_write_curl_error(const st_fetch *fetch, CURLcode code, char *error) {
+  const char *text = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
+  const char *after = strstr(text, " after "), *rest = after;
+  if (after != NULL) rest = after + 7 + strspn(after + 7, "0123456789");
+  bool timed = after != NULL && strncmp(rest, " ms", 3) == 0;
+  st_writer writer = st_writer_on(error, ST_ERROR_MAX);
+  size_t len = timed ? (size_t)(after - text) : strnlen(text, CURL_ERROR_SIZE - 1);
+  st_write_escaped(&writer, (subtoken_text){text, len});
+  if (timed) st_write_escaped(&writer, st_text(rest + 3));
+  if (!st_writer_end(&writer)) error[ST_ERROR_MAX - 1] = '\0';
 }
 
 static st_fetch_status fetch_status_of(st_fetch *fetch, const fetch_transfer *to, char *error) {
@@ -321,20 +343,39 @@ static st_fetch_status fetch_status_of(st_fetch *fetch, const fetch_transfer *to
         error, ST_ERROR_MAX,
         "the response is not a snapshot, is longer than it says, or is larger than --max-size");
     return ST_FETCH_UNFIT;
+  }
+  if (code == CURLE_OPERATION_TIMEDOUT) {
+    snprintf(error, ST_ERROR_MAX,
+             "the server cannot be reached, or did not send the whole response, in time");
   } else {
-    const char *text = fetch->error[0] != '\0' ? fetch->error : curl.easy_strerror(code);
-    st_writer writer = st_writer_on(error, ST_ERROR_MAX);
-    st_write_escaped(&writer, (subtoken_text){text, strnlen(text, CURL_ERROR_SIZE - 1)});
-    if (!st_writer_end(&writer)) error[ST_ERROR_MAX - 1] = '\0';
+    fetch_write_curl_error(fetch, code, error);
   }
   return ST_FETCH_FAILED;
 }
 
-static st_fetch_status fetch_perform(st_fetch *fetch, const fetch_transfer *to, char *error) {
-  int running = 1;
+/* How long to wait for the next byte, in milliseconds; 0: the response should have begun. */
+static int fetch_left_ms(const fetch_transfer *to, int64_t begin_us) {
+  int64_t left = (begin_us - st_clock_monotonic_us() + 999) / 1000;
+  if (to->begun || left > POLL_MS) return POLL_MS;
+  return left > 0 ? (int)left : 0;
+}
+
+/* A server that is silent for longer than it was told to wait is given up: the whole time is for
+ * one that sends.
+ */
+static st_fetch_status fetch_perform(st_fetch *fetch, const st_fetch_request *request,
+                                     const fetch_transfer *to, char *error) {
+  int running = 1, left_ms;
+  int64_t begin_us = st_clock_monotonic_us() + (request->wait + request->patience) * 1000000;
   while (curl.multi_perform(fetch->multi, &running) == CURLM_OK && running > 0) {
     struct curl_waitfd stop = {fetch->settings.stop, CURL_WAIT_POLLIN, 0};
-    if (curl.multi_poll(fetch->multi, &stop, 1, POLL_MS, NULL) != CURLM_OK) break;
+    left_ms = fetch_left_ms(to, begin_us);
+    if (left_ms == 0) {
+      snprintf(error, ST_ERROR_MAX, "the server does not answer within %lld s",
+               (long long)(request->wait + request->patience));
+      return ST_FETCH_FAILED;
+    }
+    if (curl.multi_poll(fetch->multi, &stop, 1, left_ms, NULL) != CURLM_OK) break;
     if (stop.revents != 0) return ST_FETCH_STOPPED;
   }
   return fetch_status_of(fetch, to, error);
@@ -349,12 +390,12 @@ st_fetch_status st_fetch_send(st_fetch *fetch, const st_fetch_request *request,
   fetch->error[0] = '\0';
   CURLU *url = fetch_url_of(fetch, request);
   if (url == NULL || !fetch_add_headers(&headers, request->credential, request->etag) ||
-      !fetch_set_options(fetch, url, headers, &to) ||
+      !fetch_set_options(fetch, request, url, headers, &to) ||
       curl.multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK) {
     snprintf(error, ST_ERROR_MAX, "cannot make the request: out of memory, or %s is too old",
              LIBRARY);
   } else {
-    fetched = fetch_perform(fetch, &to, error);
+    fetched = fetch_perform(fetch, request, &to, error);
     (void)curl.multi_remove_handle(fetch->multi, fetch->easy);
   }
   curl.easy_reset(fetch->easy); /* it points to what is freed now */
@@ -369,6 +410,22 @@ void st_fetch_response_free(st_fetch_response *response) {
   memset(response, 0, sizeof *response);
 }
 
+/* With several, the error says which one. */
+static bool fetch_read_urls(st_fetch *fetch, char *error) {
+  for (size_t i = 0; i < fetch->settings.url_count; i++) {
+    char wrong[ST_ERROR_MAX - 16];
+    fetch_server *server = &fetch->servers[i];
+    server->url = fetch_read_url(fetch->settings.urls[i], &server->local, error);
+    if (server->url != NULL) continue;
+    if (fetch->settings.url_count > 1) {
+      snprintf(wrong, sizeof wrong, "%s", error);
+      snprintf(error, ST_ERROR_MAX, "number %zu: %s", i + 1, wrong);
+    }
+    return false;
+  }
+  return true;
+}
+
 st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fetch, char *error) {
   *fetch = NULL;
   if (!fetch_load_library(error)) return ST_FETCH_FAILED;
@@ -378,8 +435,7 @@ st_fetch_status st_fetch_start(const st_fetch_settings *settings, st_fetch **fet
     return ST_FETCH_FAILED;
   }
   made->settings = *settings;
-  made->url = fetch_read_url(settings->url, &made->local, error);
-  if (made->url == NULL) {
+  if (!fetch_read_urls(made, error)) {
     st_fetch_stop(made);
     return ST_FETCH_BAD_URL;
   }
@@ -398,7 +454,7 @@ void st_fetch_stop(st_fetch *fetch) {
   if (fetch == NULL) return;
   if (fetch->easy != NULL) curl.easy_cleanup(fetch->easy);
   if (fetch->multi != NULL) (void)curl.multi_cleanup(fetch->multi);
-  curl.url_cleanup(fetch->url);
+  for (size_t i = 0; i < ST_FETCH_URLS_MAX; i++) curl.url_cleanup(fetch->servers[i].url);
   free(fetch);
   curl.global_cleanup();
   (void)dlclose(curl.library);

@@ -121,6 +121,22 @@ static bool options_unknown(const st_arguments *arguments, const char *word, siz
   return false;
 }
 
+/* Where the value of an option goes; NULL after it was printed that it is given too often. */
+static const char **options_find_place(const st_arguments *arguments, const st_option *option) {
+  const char **place = option->value;
+  if (*place == NULL) return place;
+  if (place != arguments->repeated) {
+    (void)st_options_usage(arguments, "%s is given twice", option->name);
+    return NULL;
+  }
+  for (size_t i = 1; i < arguments->repeat_max; i++) {
+    if (place[i] == NULL) return &place[i];
+  }
+  (void)st_options_usage(arguments, "%s is given more than %zu times", option->name,
+                         arguments->repeat_max);
+  return NULL;
+}
+
 /* Sets what the option at argv[*at] stands for. */
 static bool options_take(st_arguments *arguments, int argc, char **argv, int *at) {
   size_t name = strcspn(argv[*at], "=");
@@ -132,13 +148,12 @@ static bool options_take(st_arguments *arguments, int argc, char **argv, int *at
       *option->flag = true;
       return true;
     }
-    if (*option->value != NULL) {
-      return st_options_usage(arguments, "%s is given twice", option->name) == 0;
-    }
+    const char **place = options_find_place(arguments, option);
+    if (place == NULL) return false;
     if (!joined && *at + 1 == argc) {
       return st_options_usage(arguments, "%s needs a value", option->name) == 0;
     }
-    *option->value = joined ? argv[*at] + name + 1 : argv[++*at];
+    *place = joined ? argv[*at] + name + 1 : argv[++*at];
     return true;
   }
   return options_unknown(arguments, argv[*at], name);

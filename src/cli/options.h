@@ -34,6 +34,9 @@ typedef struct st_arguments {
   const char **words;
   size_t word_max;
   size_t word_count;
+  /* The value of an option that may be given again, or NULL: it is the first of repeat_max. */
+  const char **repeated;
+  size_t repeat_max;
   bool helped;
   int code; /* set by st_options_begin */
 } st_arguments;

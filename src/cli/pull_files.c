@@ -106,8 +106,21 @@ static int64_t pull_files_read_seen(const st_pull_files *files) {
   return st_file_read(files->seen, text, sizeof text, &len, error) ? st_seen_read(text, len) : 0;
 }
 
+/* T of the heartbeat that a pull before this one has left for FILE; 0: there is none. */
+static int64_t pull_files_read_time(const st_pull_files *files) {
+  uint8_t left[SUBTOKEN_HEARTBEAT_LEN];
+  char error[ST_ERROR_MAX];
+  size_t len;
+  bool found = files->have.sequence != 0 &&
+               st_file_read(files->alive, left, sizeof left, &len, error) && len == sizeof left &&
+               st_pull_files_heartbeat_matches(left, &files->have);
+  uint64_t time = found ? st_load64(left + ST_FEED_TIME) : 0;
+  return time <= SUBTOKEN_TIME_MAX ? (int64_t)time : 0;
+}
+
 void st_pull_files_refresh(st_pull_files *files) {
   pull_files_refresh_snapshot(files);
+  if (files->time == 0) files->time = pull_files_read_time(files);
   int64_t seen = pull_files_read_seen(files);
   if (seen > files->highest) files->highest = seen;
 }

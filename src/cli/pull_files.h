@@ -29,7 +29,7 @@ typedef struct st_pull_files {
   st_pull_snapshot have; /* what FILE holds */
   st_file_stamp stamp;   /* of FILE when it was read last */
   int64_t highest;       /* sequence that was ever seen */
-  int64_t time;          /* T of the last heartbeat that was written */
+  int64_t time; /* T of the heartbeat in FILE.alive, when it was written or found; 0: none */
 } st_pull_files;
 
 /* False: path is empty or too long. */

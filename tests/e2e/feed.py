@@ -112,11 +112,13 @@ class FeedFiles:
 
 class FeedServer:
     """A server to pull from: tells self.snap with heartbeats of now; answer(handler, request), where it is set, answers
-    instead unless it returns False."""
+    instead unless it returns False. It knows no `wait=`, as earlier versions, unless `waits` is set."""
 
     def __init__(self, snap, tls=None):
         self.snap, self.old, self.key, self.now = snap, {}, KEY, None
         self.answer = None
+        self.waits = False  # hold answers back as `wait=` asks for
+        self.news = threading.Condition()
         self.requests, self.connections = [], 0
         feed = self
 
@@ -158,8 +160,10 @@ class FeedServer:
 
     def put(self, snap):
         """Another snapshot; whoever has the last one gets the changes."""
-        self.old[sequence_of(self.snap)] = self.snap
-        self.snap = snap
+        with self.news:
+            self.old[sequence_of(self.snap)] = self.snap
+            self.snap = snap
+            self.news.notify_all()
 
     def send(self, handler, status, body=b"", kind="application/octet-stream", snap=None, alive=None,
              tag=None, length=None, **headers):
@@ -184,6 +188,10 @@ class FeedServer:
         self.send(handler, status, json.dumps({"text": text}).encode(), "application/json", **headers)
 
     def tell(self, handler, request):
+        if self.waits and "wait" in request["query"]:
+            with self.news:
+                self.news.wait_for(lambda: request["etag"] != '"%s"' % etag(self.snap),
+                                   int(request["query"]["wait"][0]))
         snap = self.snap
         since = int(request["query"].get("since", ["0"])[0])
         if request["authorization"] != "Bearer " + self.key:

@@ -30,7 +30,8 @@ class Edge:
         self.write("revoked.alive", heartbeat(snap, when or int(time.time())) if alive is None else alive)
 
     def args(self, url, *more):
-        return ["pull", "--from", url, "--to", self.file, "--key-file", self.key_file, *more]
+        urls = [url] if isinstance(url, str) else url
+        return ["pull", *(w for u in urls for w in ("--from", u)), "--to", self.file, "--key-file", self.key_file, *more]
 
     def once(self, url, *more, check=0, env=ENV, **kw):
         code, out, err = run(*self.args(url, "--once", *more), env=env, **kw)
@@ -335,6 +336,205 @@ def pull_logs_changes_of_state_alone():
         wait(lambda: edge.events()[7:] == ["feed_rollback"])
         assert edge.files()["revoked"] == snap
         end(pull)
+
+
+# ---- pull from several servers, and servers that hold their answers back ----
+
+def when(edge):
+    """T of the heartbeat that is here."""
+    return struct.unpack_from("<Q", open(edge.alive, "rb").read(), 24)[0]
+
+
+@test
+def a_change_is_here_as_soon_as_it_is_made():
+    """The request is held back for --every, 30 s at most; the first one is not."""
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with FeedServer(snap) as server:
+        server.waits = True
+        pull = edge.start(server.url, "--every", "1h")
+        for number in range(1, 6):
+            wait(lambda: len(server.requests) == number + 1)
+            snap = snapshot(BASE + number, subs(20, number))
+            server.put(snap)
+            wait(lambda: edge.files()["revoked"] == snap)
+            edge.status()
+        # Each change has cost one request, and SIGTERM ends the one that is held back.
+        wait(lambda: len(server.requests) == 7)
+        end(pull)
+        assert len(server.requests) == 7 and server.connections == 1, server.requests
+        assert "wait" not in server.requests[0]["query"], server.requests[0]
+        assert all(r["query"]["wait"] == ["30"] for r in server.requests[1:]), server.requests
+        assert edge.events() == ["pulled"] * 6, edge.log()
+        pull = edge.start(server.url, "--every", "7s")
+        wait(lambda: len(server.requests) == 9)
+        assert server.requests[-1]["query"]["wait"] == ["7"], server.requests[-1]
+        end(pull)
+
+
+@test
+def heartbeats_come_when_nothing_changes():
+    edge = Edge()
+    with FeedServer(snapshot(BASE, subs(20))) as server:
+        server.waits = True
+        pull = edge.start(server.url)
+        wait(lambda: len(server.requests) == 2)
+        first = when(edge)
+        wait(lambda: when(edge) > first + 2)
+        # One for each second or so: what is held back is not asked for again meanwhile.
+        assert len(server.requests) <= 2 + when(edge) - first + 2, server.requests
+        end(pull)
+    assert edge.events() == ["pulled"], edge.log()
+
+
+@test
+def whoever_does_not_hold_an_answer_back_is_asked_as_before():
+    edge = Edge()
+    with FeedServer(snapshot(BASE, subs(20))) as server:
+        pull = edge.start(server.url, "--every", "1h")
+        wait(lambda: len(server.requests) == 2)
+        time.sleep(1)
+        assert len(server.requests) == 2, server.requests
+        end(pull)
+
+
+@test
+def a_burst_of_changes_is_taken_together():
+    edge, held = Edge(), [0]
+    with FeedServer(snapshot(BASE, subs(20))) as server:
+        def another(handler, request):  # something newer with each answer
+            held[0] += 1
+            server.put(snapshot(BASE + held[0], subs(20, held[0])))
+            return False
+        server.answer = another
+        began = time.monotonic()
+        pull = edge.start(server.url)
+        wait(lambda: len(server.requests) >= 12)
+        took = time.monotonic() - began
+        end(pull)
+    # 0.05, 0.1, 0.2, 0.4 and 0.5 s from then on; a machine that is slow takes longer.
+    assert took > 2, took
+
+
+def answers(server, status, text="x"):
+    server.answer = lambda h, r: server.refuse(h, status, text)
+
+
+@test
+def the_next_server_is_asked_when_one_fails():
+    """It stays with the one that answers; what was wrong with the other is told once."""
+    edge, snap = Edge(), snapshot(BASE, subs(20))
+    with FeedServer(snap) as first, FeedServer(snap) as second:
+        dead = "http://localhost:%d" % free_port()
+        base = ["http://localhost:%d" % s.port for s in (first, second)]
+        first.waits = second.waits = True
+        for status, event in ((503, "pull_failed"), (401, "pull_refused"), (409, "feed_rollback"), (404, "pull_failed"),
+                              (304, "feed_bad"), (200, "feed_bad")):
+            edge, count = Edge(), len(second.requests)
+            first.answer = lambda h, r: first.send(h, status, alive=b"") if status < 400 else first.refuse(h, status, "x")
+            pull = edge.start([dead, *base])
+            wait(lambda: len(second.requests) >= count + 3)
+            assert edge.events() == ["pull_failed", event, "pulled"], (status, edge.log())
+            lines = edge.log()
+            assert lines[0]["detail"].startswith(dead) and lines[1]["detail"].startswith(base[0]), lines
+            assert lines[2]["detail"].endswith(" from=" + base[1]), lines
+            asked = len(first.requests)
+            # The second goes wrong, and the first is well again.
+            first.answer = None
+            answers(second, 500)
+            wait(lambda: len(edge.log()) == 5)
+            assert edge.events()[3:] == ["pull_failed", "pulled"] and len(first.requests) > asked, edge.log()
+            assert edge.log()[4]["detail"].endswith(" from=" + base[0]), edge.log()
+            newer = snapshot(sequence_of(first.snap) + 1, subs(20))
+            for server in (first, second):
+                server.put(newer)
+            wait(lambda: edge.files()["revoked"] == newer)
+            second.answer = None
+            end(pull)
+            assert [e for e in edge.events()[5:] if e != "pulled"] == [], edge.log()
+
+
+@test
+def a_server_that_is_silent_is_left():
+    """It has taken the connection, and the request, and says nothing."""
+    edge, over = Edge(), threading.Event()
+    with FeedServer(snapshot(BASE, subs(20))) as first, FeedServer(first.snap) as second:
+        first.answer = lambda h, r: over.wait(60)
+        pull = edge.start([first.url, second.url])
+        wait(lambda: len(edge.log()) == 2)
+        assert edge.events() == ["pull_failed", "pulled"], edge.log()
+        assert edge.log()[0]["detail"] == first.url + ": the server does not answer within 3 s", edge.log()
+        over.set()
+        end(pull)
+
+
+@test
+def no_server_makes_an_edge_go_back():
+    """Another history, a lower sequence, an older T: each is told of, whoever else answers."""
+    edge, snap = Edge(), snapshot(BASE + 9, subs(20))
+    with FeedServer(snapshot(BASE, [])) as first, FeedServer(snap) as second:
+        second.now = int(time.time())
+        edge.once([second.url, first.url])
+        before = edge.files()
+        answers(second, 503)
+        assert "feed_rollback" in edge.once([first.url, second.url], check=1)
+        assert edge.files() == before
+        # A pull that has just started knows the T that is here.
+        second.answer, second.now = None, second.now - 5
+        assert "older than the previous one" in edge.once([first.url, second.url], check=1)
+        assert edge.files() == before
+        # While it goes on that is no error, as clocks differ a little, and nothing is taken before its time.
+        newer = snapshot(BASE + 10, subs(21))
+        second.put(newer)
+        count = len(second.requests)
+        pull = edge.start(second.url)
+        wait(lambda: len(second.requests) > count + 2)
+        assert edge.files() == before and edge.events() == [], edge.log()
+        second.now += 6
+        wait(lambda: edge.files()["revoked"] == newer and edge.log())
+        assert edge.events() == ["pulled"], edge.log()
+        end(pull)
+
+
+@test
+def a_server_that_vouches_for_nothing_newer_is_left():
+    """As a cache in between does that keeps its answers for too long; its changes are taken all the same."""
+    edge = Edge()
+    with FeedServer(snapshot(BASE, subs(20))) as first, FeedServer(first.snap) as second:
+        first.now = int(time.time())
+        pull = edge.start([first.url, second.url])
+        wait(lambda: len(edge.log()) == 3)
+        assert edge.events() == ["pulled", "pull_failed", "pulled"], edge.log()
+        assert edge.log()[1]["detail"] == first.url + ": the server has vouched for nothing newer for 7 s", edge.log()
+        assert edge.log()[2]["detail"].endswith(" from=" + second.url)
+        wait(lambda: when(edge) > first.now + 1)
+        end(pull)
+        # Alone it is told of, asked as often as before, and not left.
+        first.now = int(time.time()) + 5
+        pull = edge.start(first.url)
+        wait(lambda: edge.events()[3:] == ["pulled", "pull_failed"])
+        first.put(snapshot(BASE + 1, subs(21)))
+        wait(lambda: edge.files()["revoked"] == first.snap)
+        first.now += 1
+        wait(lambda: edge.events()[3:] == ["pulled", "pull_failed", "pulled"])
+        end(pull)
+
+
+@test
+def once_asks_each_server_until_one_answers():
+    edge = Edge()
+    with FeedServer(snapshot(BASE, subs(20))) as first, FeedServer(first.snap) as second:
+        answers(first, 401, "Invalid access token")
+        code, out, err = run(*edge.args([first.url, second.url], "--once", "--json"), env=ENV)
+        assert code == 0 and json.loads(out)["sequence"] == BASE, (code, out, err)
+        assert first.url + ": pull_refused: the server answers 401: Invalid access token" in err, err
+        assert all("wait" not in r["query"] for r in first.requests + second.requests)
+        answers(second, 503)
+        err = edge.once([first.url, second.url], check=1)
+        assert "pull_refused" in err and "pull_failed" in err, err
+        edge.once([second.url, first.url], check=3)
+    assert "number 2: " in edge.once(["http://localhost:1", "http://example.com"], check=2)
+    assert "more than 16 times" in edge.once(["http://localhost:1"] * 17, check=2)
+    edge.once(["http://localhost:1"] * 16, check=3)
 
 
 @test

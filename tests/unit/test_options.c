@@ -8,9 +8,12 @@
 
 static bool flag;
 static const char *value, *other;
-static const char *words[2];
-static const st_option options[] = {
-    {"--json", &flag, NULL}, {"--name", NULL, &value}, {"--name-more", NULL, &other}, {0}};
+static const char *words[2], *many[3];
+static const st_option options[] = {{"--json", &flag, NULL},
+                                    {"--name", NULL, &value},
+                                    {"--name-more", NULL, &other},
+                                    {"--many", NULL, &many[0]},
+                                    {0}};
 static st_arguments arguments;
 
 /* Standard output and error go to a file meanwhile. */
@@ -43,12 +46,15 @@ static bool read_arguments(int argc, const char *const *argv) {
   flag = false;
   value = other = NULL;
   memset(words, 0, sizeof words);
+  memset(many, 0, sizeof many);
   arguments = (st_arguments){
       .command = "test it",
       .help = "usage: subtoken test it [WORD]\n                    [--json]\nMore help.",
       .options = options,
       .words = words,
-      .word_max = COUNT(words)};
+      .word_max = COUNT(words),
+      .repeated = many,
+      .repeat_max = COUNT(many)};
   static char kept[16][200]; /* the values and words point into it */
   char *copy[16] = {0};
   for (int i = 0; i < argc; i++) {
@@ -63,6 +69,24 @@ static bool read_arguments(int argc, const char *const *argv) {
 #define READ(...)                                                          \
   read_arguments((int)COUNT(((const char *const[]){"", __VA_ARGS__})) - 1, \
                  ((const char *const[]){"", __VA_ARGS__}) + 1)
+
+static void one_option_may_be_given_again(void **state) {
+  (void)state;
+  assert_true(READ("--many", "one"));
+  assert_string_equal(many[0], "one");
+  assert_null(many[1]);
+  assert_true(READ("--many=one", "--json", "--many", "two", "--name", "x", "--many="));
+  assert_string_equal(many[0], "one");
+  assert_string_equal(many[1], "two");
+  assert_string_equal(many[2], "");
+  assert_string_equal(value, "x");
+  assert_false(READ("--many=1", "--many=2", "--many=3", "--many=4"));
+  assert_non_null(strstr(printed, "--many is given more than 3 times"));
+  assert_false(READ("--many=1", "--many"));
+  assert_non_null(strstr(printed, "--many needs a value"));
+  assert_false(READ("--name=1", "--name=2"));
+  assert_non_null(strstr(printed, "--name is given twice"));
+}
 
 static void options_and_words_come_in_any_order(void **state) {
   (void)state;
@@ -204,6 +228,7 @@ static void help_about_help_lists_all_commands(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_and_words_come_in_any_order),
+      cmocka_unit_test(one_option_may_be_given_again),
       cmocka_unit_test(wrong_options_are_named_with_the_usage),
       cmocka_unit_test(help_is_printed_wherever_it_stands),
       cmocka_unit_test(a_command_runs_by_its_whole_name),

@@ -105,6 +105,21 @@ static void names_are_those_of_the_file(void **state) {
   assert_int_equal(strlen(other.alive), SUBTOKEN_FEED_PATH_MAX + 6);
 }
 
+/* A pull that starts again knows the T that edges have, and goes below it for no server. */
+static void the_time_of_the_heartbeat_is_found_again(void **state) {
+  (void)state;
+  assert_int_equal(found().time, 0);
+  put(SEQUENCE, 3);
+  assert_int_equal(found().time, NOW);
+  spill(files.alive, "x", 1);
+  assert_int_equal(found().time, 0);
+  uint8_t beat[SUBTOKEN_HEARTBEAT_LEN];
+  st_pull_snapshot another = made(SEQUENCE + 1, 4, beat);
+  st_pull_files_free(&another);
+  spill(files.alive, beat, sizeof beat); /* it is for another snapshot */
+  assert_int_equal(found().time, 0);
+}
+
 static void what_is_written_is_found_again(void **state) {
   (void)state;
   st_pull_files other = found();
@@ -204,9 +219,13 @@ static void the_heartbeat_of_a_killed_pull_is_kept(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(names_are_those_of_the_file),           TEST(what_is_written_is_found_again),
-      TEST(a_heartbeat_alone_leaves_the_snapshot), TEST(what_was_seen_stays),
-      TEST(what_is_no_snapshot_is_nothing),        TEST(the_heartbeat_of_a_killed_pull_is_kept),
+      TEST(names_are_those_of_the_file),
+      TEST(what_is_written_is_found_again),
+      TEST(the_time_of_the_heartbeat_is_found_again),
+      TEST(a_heartbeat_alone_leaves_the_snapshot),
+      TEST(what_was_seen_stays),
+      TEST(what_is_no_snapshot_is_nothing),
+      TEST(the_heartbeat_of_a_killed_pull_is_kept),
   };
   return cmocka_run_group_tests_name("pull_files", tests, NULL, NULL);
 }
