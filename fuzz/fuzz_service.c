@@ -79,9 +79,9 @@ static void release(void *context) {
 }
 
 static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
-                              const char *key_id, st_snapshot_version *version) {
+                              const char *key_id, int64_t since, st_snapshot_version *version) {
   (void)context;
-  HOLD(under == &ring && now == NOW && strlen(key_id) == ST_KEY_ID_LEN);
+  HOLD(under == &ring && now == NOW && since >= 0 && strlen(key_id) == ST_KEY_ID_LEN);
   version->sequence = 8;
   memset(version->etag, 'e', ST_SNAPSHOT_TAG_LEN);
   version->etag[ST_SNAPSHOT_TAG_LEN] = '\0';
@@ -674,11 +674,24 @@ static void check_fed(st_reply *reply, subtoken_text method) {
   if (held == 1) reply->payload.release(reply->payload.context);
 }
 
+/* What is to be held has nothing to send, and is answered when it comes again. */
+static void answer(const st_request *request, st_reply *reply) {
+  st_router_answer(&service, request, reply);
+  if (reply->hold.seconds == 0) return;
+  HOLD(reply->hold.seconds > 0 && reply->hold.seconds <= 30 && reply->hold.sequence == 8);
+  HOLD(strlen(reply->hold.key_id) == ST_KEY_ID_LEN && held == 0);
+  HOLD(reply->payload.data == NULL && reply->body_len == 0 && reply->headers_len == 0);
+  st_request again = *request;
+  again.held = true;
+  st_router_answer(&service, &again, reply);
+  HOLD(reply->hold.seconds == 0);
+}
+
 static void check(const st_request *request) {
   static st_reply reply, again;
   memset(&reply, 0x5A, sizeof reply);
   memset(&session, 0, sizeof session);
-  st_router_answer(&service, request, &reply);
+  answer(request, &reply);
   check_status(&reply);
   check_body(&reply);
   bool fed = reply.payload.data != NULL;
@@ -695,7 +708,7 @@ static void check(const st_request *request) {
   if (!st_text_is(request->method, "GET") || decides) return;
   st_request head = *request;
   head.method = ST_TEXT("HEAD");
-  st_router_answer(&service, &head, &again);
+  answer(&head, &again);
   /* An entry may name GET, which lets HEAD through as well. */
   check_fed(&again, ST_TEXT("GET"));
   HOLD(again.head && again.status == reply.status && again.body_len == reply.body_len);

@@ -21,6 +21,7 @@
 #include "operations/vouched_files.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "server/held_requests.h"
 #include "server/http.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"
@@ -170,13 +171,27 @@ static bool serve_start_vouched(const st_data_dir *data, st_store *store, char *
   return started;
 }
 
+static bool serve_start_feed(st_store *store, char *error) {
+  if (!st_snapshot_cache_start(store, error)) return false;
+  if (st_held_requests_start(store, error)) return true;
+  st_snapshot_cache_stop();
+  return false;
+}
+
+/* After the last request has been answered. */
+static void serve_stop_feed(void) {
+  st_held_requests_stop();
+  st_snapshot_cache_stop();
+}
+
 /* What was vouched for is read before this start takes a sequence of its own. */
 static bool serve_start(const st_data_dir *data, const st_settings *settings, st_store *store,
                         char *error) {
   if (!serve_start_vouched(data, store, error) || !st_upkeep_start(store, error)) return false;
-  st_snapshot_cache_start(store);
-  if (st_http_start(settings, store, error)) return true;
-  st_snapshot_cache_stop();
+  if (serve_start_feed(store, error)) {
+    if (st_http_start(settings, store, error)) return true;
+    serve_stop_feed();
+  }
   st_upkeep_stop();
   st_vouched_files_stop();
   return false;
@@ -208,7 +223,7 @@ static int serve_run(const serve_options *given, const st_data_dir *data, const 
     serve_wait_for_end(given, settings, store, signals);
     st_log_event("stopping", NULL);
     st_http_stop();
-    st_snapshot_cache_stop();
+    serve_stop_feed();
     st_upkeep_stop();
     st_vouched_files_stop();
     st_log_stop();

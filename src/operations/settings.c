@@ -35,15 +35,15 @@ static bool settings_set_changed(st_store *store, const char *name, int64_t valu
 }
 
 /* The longest life that a token can have had, for `secret retire` and for purging. */
-static bool settings_raise(st_store *store, const char *name, int64_t value, char *error) {
+bool st_settings_raise_to(st_store *store, const char *name, int64_t value, char *error) {
   int64_t largest = 0;
   if (st_store_get_setting(store, name, &largest, error) == ST_STORE_FAILED) return false;
   return largest >= value || st_store_raise_setting(store, name, value, error) == ST_STORE_OK;
 }
 
 bool st_settings_set_life(st_store *store, const st_settings *settings, char *error) {
-  return settings_raise(store, "max_life", settings->max_life, error) &&
-         settings_raise(store, "max_leeway", settings->leeway, error);
+  return st_settings_raise_to(store, "max_life", settings->max_life, error) &&
+         st_settings_raise_to(store, "max_leeway", settings->leeway, error);
 }
 
 bool st_settings_set(st_store *store, const st_settings *settings, char *error) {

@@ -1,7 +1,9 @@
 /* What a server keeps in DATA of all that it vouched for. The order of writing decides: first the
  * snapshot, then the record that it was vouched for, and only then do edges see it. A large
  * snapshot is written whole seldom; in between the changes since are. A database that never issued
- * what the record says is a backup or a copy, and is brought ahead of it.
+ * what the record says is a backup, a copy, or a standby that was promoted without the last
+ * changes, and is brought ahead of it: at the start, and whenever it may be another one than
+ * before.
  */
 #include "operations/vouched_files.h"
 
@@ -17,6 +19,7 @@
 #include "core/vouched.h"
 #include "domain/key.h"
 #include "domain/store.h"
+#include "operations/settings.h"
 #include "operations/snapshot_file.h"
 #include "os/clock.h"
 #include "os/error.h"
@@ -49,7 +52,7 @@ static struct {
   vouched_paths files;
   st_vouched last; /* as it was written or read last */
   vouched_base base;
-  bool behind; /* the store never gave what was vouched for, and could not be helped */
+  bool behind; /* the store never issued what was vouched for, and could not be helped */
 } vouched;
 
 static void vouched_name_files(const char *dir, vouched_paths *files) {
@@ -211,26 +214,14 @@ static bool vouched_write_all(const subtoken_ring *ring, const uint8_t *bytes, s
 
 /* ---- a store that is behind ---- */
 
-static bool vouched_has_caught_up(char *error) {
-  st_store_status gave = st_store_issued_sequence(vouched.store, vouched.last.sequence, error);
-  vouched.behind = gave != ST_STORE_OK;
-  if (gave == ST_STORE_NOT_FOUND) {
-    snprintf(error, ST_ERROR_MAX,
-             "nothing is vouched for: the database never issued the sequence %" PRId64
-             " that was vouched for; run `subtoken feed restore FILE` with the FILE of an edge",
-             vouched.last.sequence);
-  }
-  return gave == ST_STORE_OK;
-}
-
 static void vouched_log_taken_over(const st_restore_report *report) {
   char text[ST_ERROR_MAX];
   snprintf(text, sizeof text,
            "the database was at sequence %" PRId64 ", and %" PRId64
-           " was vouched for: it is a backup or a copy. Listed again: %" PRId64
-           "; keys and users disabled: %" PRId64 "; sessions ended: %" PRId64
-           ". A key that was made after the backup is revoked by one of its tokens: subtoken "
-           "revoke",
+           " was vouched for: it is a backup, a copy, or a standby that lacked the last changes. "
+           "Listed again: %" PRId64 "; keys and users disabled: %" PRId64
+           "; sessions ended: %" PRId64
+           ". A key that it lacks is revoked by one of its tokens: subtoken revoke",
            report->before, vouched.last.sequence, report->listed, report->keys, report->sessions);
   st_log_event("store_rolled_back", text);
 }
@@ -245,27 +236,44 @@ static void vouched_log_behind(const char *reason) {
   st_log_event("store_rolled_back", text);
 }
 
-/* By the last snapshot, if that is the one that was vouched for. */
-static void vouched_bring_ahead(const subtoken_ring *ring) {
-  char error[ST_ERROR_MAX] = "";
-  st_audit_context context = {.now_us = st_clock_now_us(), .who = "server", .from = "start"};
-  st_snapshot_file copy;
+/* What cannot be helped from here is logged once. */
+static bool vouched_stay_behind(const char *reason, char *error) {
+  if (!vouched.behind) vouched_log_behind(reason);
+  vouched.behind = true;
+  snprintf(error, ST_ERROR_MAX,
+           "nothing is vouched for: the database never issued the sequence %" PRId64
+           " that was vouched for; run `subtoken feed restore FILE` with the FILE of an edge",
+           vouched.last.sequence);
+  return false;
+}
+
+static st_store_status vouched_restore(const st_snapshot_file *copy, const char *from,
+                                       char *error) {
+  st_audit_context context = {.now_us = st_clock_now_us(), .who = "server", .from = from};
   st_restore_report report = {0};
+  st_store_status status =
+      st_snapshot_file_restore(vouched.store, &context, copy, 0, vouched.last.life, &report, error);
+  if (status == ST_STORE_OK) vouched_log_taken_over(&report);
+  return status;
+}
+
+/* By the last snapshot, if that is the one that was vouched for. */
+static bool vouched_bring_ahead(const subtoken_ring *ring, const char *from, char *error) {
+  char reason[ST_ERROR_MAX] = "";
+  st_snapshot_file copy;
+  st_store_status status = ST_STORE_DENIED;
   bool loaded =
-      st_snapshot_file_load(ring, vouched.files.snapshot, vouched.files.changes, &copy, error);
+      st_snapshot_file_load(ring, vouched.files.snapshot, vouched.files.changes, &copy, reason);
   if (loaded && copy.view.sequence < vouched.last.sequence) {
-    snprintf(error, sizeof error, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
-    loaded = false;
+    snprintf(reason, sizeof reason, "DATA/snapshot has the sequence %" PRId64, copy.view.sequence);
+  } else if (loaded) {
+    status = vouched_restore(&copy, from, reason);
   }
-  vouched.behind =
-      !loaded || st_snapshot_file_restore(vouched.store, &context, &copy, 0, vouched.last.life,
-                                          &report, error) != ST_STORE_OK;
   st_snapshot_file_free(&copy);
-  if (vouched.behind) {
-    vouched_log_behind(error);
-  } else {
-    vouched_log_taken_over(&report);
-  }
+  if (status == ST_STORE_DENIED) return vouched_stay_behind(reason, error);
+  vouched.behind = false;
+  if (status != ST_STORE_OK) snprintf(error, ST_ERROR_MAX, "%s", reason);
+  return status == ST_STORE_OK;
 }
 
 /* ---- start, keep, stop ---- */
@@ -281,21 +289,46 @@ bool st_vouched_files_start(const char *dir, st_store *store, const subtoken_rin
   }
   vouched.store = store;
   if (!exists) return true;
-  st_store_status gave = st_store_issued_sequence(store, vouched.last.sequence, error);
-  if (gave == ST_STORE_NOT_FOUND) vouched_bring_ahead(ring);
-  if (gave != ST_STORE_OK && gave != ST_STORE_NOT_FOUND) return false;
-  return st_store_raise_setting(store, "max_life", vouched.last.life, error) == ST_STORE_OK;
+  st_store_status issued = st_store_issued_sequence(store, vouched.last.sequence, error);
+  if (issued != ST_STORE_OK && issued != ST_STORE_NOT_FOUND) return false;
+  /* A server that vouches for nothing yet answers everything else. */
+  if (issued == ST_STORE_NOT_FOUND && !vouched_bring_ahead(ring, "start", error) &&
+      !vouched.behind) {
+    st_log_event("store_error", error);
+  }
+  return st_settings_raise_to(store, "max_life", vouched.last.life, error);
 }
 
 void st_vouched_files_stop(void) {
   memset(&vouched, 0, sizeof vouched);
 }
 
+/* Another server on the same DATA may have vouched for more. */
+bool st_vouched_files_check(const subtoken_ring *ring, int64_t sequence, bool other, bool *restored,
+                            char *error) {
+  st_vouched record;
+  bool exists;
+  *restored = false;
+  if (vouched.store == NULL) return true;
+  if (!other && !vouched.behind && sequence >= vouched.last.sequence) return true;
+  if (!vouched_read_record(vouched.files.vouched, ring, &record, &exists, error)) return false;
+  if (vouched.last.life > record.life) record.life = vouched.last.life;
+  vouched.last = record;
+  switch (exists ? st_store_issued_sequence(vouched.store, record.sequence, error) : ST_STORE_OK) {
+    case ST_STORE_OK:
+      vouched.behind = false;
+      return st_settings_raise_to(vouched.store, "max_life", record.life, error);
+    case ST_STORE_NOT_FOUND:
+      *restored = vouched_bring_ahead(ring, "failover", error);
+      return *restored;
+    default: return false;
+  }
+}
+
 bool st_vouched_files_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
                            int64_t sequence, char *error) {
   int64_t life = 0;
   if (vouched.store == NULL) return true;
-  if (vouched.behind && !vouched_has_caught_up(error)) return false;
   if (sequence <= vouched.last.sequence) return true;
   if (st_store_get_setting(vouched.store, "max_life", &life, error) == ST_STORE_FAILED) {
     return false;

@@ -23,6 +23,14 @@ bool st_vouched_files_start(const char *dir, st_store *store, const subtoken_rin
                             char *error) __attribute__((warn_unused_result));
 void st_vouched_files_stop(void);
 
+/* Before anything is vouched for: does the store know what was vouched for last? sequence: the last
+ * of the store; other: it may be another one than at the last call. One that is behind is brought
+ * ahead, which is logged, and *restored: ask it anew. False: nothing may be vouched for. One thread
+ * at a time.
+ */
+bool st_vouched_files_check(const subtoken_ring *ring, int64_t sequence, bool other, bool *restored,
+                            char *error) __attribute__((warn_unused_result));
+
 /* Before this snapshot is given out: it is durable when this answers true. One thread at a time. */
 bool st_vouched_files_keep(const subtoken_ring *ring, const uint8_t *bytes, size_t len,
                            int64_t sequence, char *error) __attribute__((warn_unused_result));

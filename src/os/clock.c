@@ -1,6 +1,4 @@
-/* The wall clock and the monotonic clock. Waits on a condition use
- * CLOCK_MONOTONIC themselves, as pthread needs it.
- */
+/* The wall clock and the monotonic clock. Waits on a condition: condition.c. */
 #include "os/clock.h"
 
 #include <time.h>

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #define ST_NET_PROTOTYPES_ONLY
 #include "civetweb_net.h"
@@ -44,6 +45,7 @@ typedef struct connection {
   st_chunked chunked;
   st_request_head head;
   st_problem fault;
+  int waker; /* of the thread: an eventfd, -1 until it first waits */
   char data[BUFFER];
 } connection;
 
@@ -72,12 +74,18 @@ void st_connection_set_idle(int64_t seconds) {
 
 bool st_connection_thread_start(void) {
   mine = calloc(1, sizeof *mine);
-  if (mine != NULL) st_connection_limit_count_workers(1);
+  if (mine != NULL) {
+    mine->waker = -1;
+    st_connection_limit_count_workers(1);
+  }
   return mine != NULL;
 }
 
 void st_connection_thread_end(void) {
-  if (mine != NULL) st_connection_limit_count_workers(-1);
+  if (mine != NULL) {
+    st_connection_limit_count_workers(-1);
+    if (mine->waker >= 0) close(mine->waker);
+  }
   free(mine);
   mine = NULL;
 }
@@ -133,6 +141,35 @@ bool st_connection_client_left(void) {
   struct pollfd client = {.fd = mine->entry.fd, .events = POLLRDHUP};
   return poll(&client, 1, 0) > 0;
 }
+
+/* ---- waiting in the middle of a request ---- */
+
+int st_connection_waker(void) {
+  if (mine == NULL || !mine->open) return -1;
+  if (mine->waker < 0) mine->waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return mine->waker;
+}
+
+void st_connection_wake(int waker) {
+  (void)eventfd_write(waker, 1);
+}
+
+bool st_connection_wait(int64_t until_us) {
+  int64_t left_us = until_us - st_clock_monotonic_us();
+  struct pollfd ends[] = {{.fd = mine->entry.fd, .events = POLLRDHUP},
+                          {.fd = mine->waker, .events = POLLIN}};
+  if (left_us <= 0) return true;
+  (void)poll(ends, 2, (int)(left_us / 1000) + 1);
+  return ends[0].revents == 0;
+}
+
+void st_connection_end_wait(void) {
+  eventfd_t count;
+  (void)eventfd_read(mine->waker, &count); /* the next wait is another one */
+  mine->answer_by_us = st_clock_monotonic_us() + DEADLINE_US;
+}
+
+/* ---- answering ---- */
 
 /* What may be retired is looked at several times a second: its memory is wanted back. */
 static int64_t next_look(int64_t until_us, const atomic_bool *retired) {
@@ -360,9 +397,11 @@ int st_net_accept(int listener, struct sockaddr *restrict address, socklen_t *re
 
 /* ---- ending ---- */
 
-bool st_connection_drain(int64_t milliseconds) {
-  int64_t until_us = st_clock_monotonic_us() + milliseconds * 1000;
+void st_connection_begin_drain(void) {
   st_connection_limit_begin_drain();
   for (size_t i = 0; i < listeners.count; i++) shutdown(listeners.each[i].fd, SHUT_RDWR);
-  return st_connection_limit_drain(until_us);
+}
+
+bool st_connection_drain(int64_t milliseconds) {
+  return st_connection_limit_drain(st_clock_monotonic_us() + milliseconds * 1000);
 }

@@ -56,6 +56,18 @@ bool st_connection_send(const char *data, size_t len, const atomic_bool *retired
  */
 bool st_connection_client_left(void) __attribute__((warn_unused_result));
 
+/* In begin_request, before the answer is begun: waits until until_us, or until another thread wakes
+ * this one. False when the client has closed the connection, or its side of it. The answer has its
+ * ten seconds from st_connection_end_wait on, which follows the last wait.
+ */
+bool st_connection_wait(int64_t until_us) __attribute__((warn_unused_result));
+void st_connection_end_wait(void);
+/* What st_connection_wake takes to wake this thread, now or when it waits next; -1: there is none,
+ * do not wait. Nobody wakes it any more when it ends its wait.
+ */
+int st_connection_waker(void) __attribute__((warn_unused_result));
+void st_connection_wake(int waker);
+
 /* In begin_request: the request, and afterwards that it has been answered; with close the
  * connection ends, once the client has read the answer.
  */
@@ -65,7 +77,9 @@ void st_connection_end_request(bool close);
 /* Is the server ending? Answers then close their connections. */
 bool st_connection_draining(void);
 
-/* Accept no more, end connections that wait for a request, and give those that are being served
+/* Accept no more, and close each connection with its answer. */
+void st_connection_begin_drain(void);
+/* After that: end connections that wait for a request, and give those that are being served
  * until the deadline. True when none is left.
  */
 bool st_connection_drain(int64_t milliseconds) __attribute__((warn_unused_result));

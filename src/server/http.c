@@ -26,6 +26,8 @@
 #include "server/access_log.h"
 #include "server/basic_locks.h"
 #include "server/connection.h"
+#include "server/feed_shares.h"
+#include "server/held_requests.h"
 #include "server/listener.h"
 #include "server/runtime_config.h"
 #include "server/snapshot_cache.h"
@@ -229,6 +231,21 @@ static subtoken_text peer_address(const struct mg_connection *connection) {
   return st_text(address + (four ? sizeof mapped - 1 : 0));
 }
 
+/* Held back as its reply says, and then answered by the configuration that is in force by then: the
+ * ring may be another one, and the key may have ended.
+ */
+static st_runtime_config *http_hold(st_runtime_config *config, const st_hold *hold,
+                                    st_request *request) {
+  st_runtime_config_release(config);
+  st_held_requests_wait(hold->key_id, hold->sequence,
+                        st_clock_monotonic_us() + hold->seconds * 1000000);
+  request->held = true;
+  request->now = st_clock_now();
+  request->now_us = st_clock_monotonic_us();
+  request->until_us = request->now_us + WAIT_US;
+  return st_runtime_config_acquire();
+}
+
 static int begin_request(struct mg_connection *connection) {
   char bytes[ANSWER_MAX];
   st_reply reply;
@@ -237,7 +254,12 @@ static int begin_request(struct mg_connection *connection) {
   st_request request = {.now = st_clock_now(), .now_us = began, .until_us = began + WAIT_US};
   notice_clock_step(request.now, began);
   st_runtime_config *config = st_runtime_config_acquire();
-  http_answer(&asked, config, peer_address(connection), &request, &reply);
+  subtoken_text peer = peer_address(connection);
+  http_answer(&asked, config, peer, &request, &reply);
+  if (reply.hold.seconds > 0) {
+    config = http_hold(config, &reply.hold, &request);
+    http_answer(&asked, config, peer, &request, &reply);
+  }
   st_writer writer = st_writer_on(bytes, sizeof bytes);
   bool version_1_0 = asked.fault.status == 0 && asked.head->version_1_0;
   write_answer(&writer, &request, &reply, version_1_0);
@@ -297,7 +319,8 @@ static void share_threads(int64_t threads) {
   int64_t quarter = threads / 4 > 0 ? threads / 4 : 1;
   if (quarter < http.basic.waiting_max) http.basic.waiting_max = (int)quarter;
   st_password_share((size_t)threads);
-  st_snapshot_cache_share(threads);
+  st_feed_shares_limit(threads);
+  st_held_requests_limit(threads);
   st_store_limit_waiting(http.store, threads);
 }
 
@@ -384,6 +407,8 @@ static void end_waits(void) {
 
 void st_http_stop(void) {
   end_waits();
+  st_connection_begin_drain();
+  st_held_requests_end();
   if (!st_connection_drain(DRAIN_MS)) {
     st_log_event("drain_timeout", NULL);
     st_store_interrupt(http.store);

@@ -1,7 +1,8 @@
-/* Makes a snapshot: reads what the store lists, either all or the changes since the one before,
- * writes it under the MAC of the ring, keeps it in DATA (operations/vouched_files.c), and lets the
- * log of changes lead to it (snapshot_changes.c). Who gets which snapshot, and when the next one is
- * made: snapshot_cache.c.
+/* Makes a snapshot in two steps: reads what the store lists, either all or the changes since the
+ * one before; then writes it under the MAC of the ring, keeps it in DATA
+ * (operations/vouched_files.c), and lets the log of changes lead to it (snapshot_changes.c). Its
+ * bytes follow from the sequence, the hashes and the ring alone, so that each server on one store
+ * makes the same. Who gets which snapshot, and when the next one is made: snapshot_cache.c.
  */
 #include "server/snapshot.h"
 
@@ -88,20 +89,9 @@ static int compare_hashes(const void *a, const void *b) {
   return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
-/* What a snapshot is made of; hashes and steps are to be freed. */
-typedef struct snapshot_contents {
-  st_revocation_state state;
-  uint64_t *hashes; /* ascending */
-  uint32_t count;
-  st_snapshot_step *steps; /* from the snapshot before, or the whole log */
-  size_t step_count;
-  bool whole; /* read anew: the log is, too, and goes back to since */
-  int64_t since;
-} snapshot_contents;
-
 /* The hashes of base with changes, which ascend, in them. */
 static void snapshot_merge_changes(const st_snapshot *base, const st_revocation_change *changes,
-                                   uint32_t count, snapshot_contents *out) {
+                                   uint32_t count, st_snapshot_contents *out) {
   const uint8_t *at = base->bytes + st_snapshot_hashes_at(st_snapshot_bits(base->count));
   const uint8_t *end = at + 8 * (size_t)base->count;
   for (uint32_t i = 0; i < count; i++) {
@@ -117,7 +107,7 @@ static void snapshot_merge_changes(const st_snapshot *base, const st_revocation_
   for (; at < end; at += 8) out->hashes[out->count++] = st_load64(at);
 }
 
-static bool allocate(snapshot_contents *out, uint64_t hashes, size_t steps) {
+static bool allocate(st_snapshot_contents *out, uint64_t hashes, size_t steps) {
   if (hashes > UINT32_MAX) return false;
   out->hashes = malloc(8 * (size_t)hashes + 8);
   out->steps = malloc((steps + 1) * sizeof *out->steps);
@@ -125,7 +115,7 @@ static bool allocate(snapshot_contents *out, uint64_t hashes, size_t steps) {
 }
 
 static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *base,
-                                            snapshot_contents *now, bool *known, char *error) {
+                                            st_snapshot_contents *now, bool *known, char *error) {
   st_revocation_change *changes = NULL;
   uint32_t count = 0;
   st_store_status stored =
@@ -142,7 +132,7 @@ static st_feed_status snapshot_read_changes(st_store *store, const st_snapshot *
   return allocated ? ST_FEED_READY : ST_FEED_NO_MEMORY;
 }
 
-static st_feed_status snapshot_read_whole(st_store *store, snapshot_contents *now, char *error) {
+static st_feed_status snapshot_read_whole(st_store *store, st_snapshot_contents *now, char *error) {
   st_revocation_data listed = {.hashes = NULL};
   if (st_store_revocation_data(store, &listed, error) != ST_STORE_OK) return ST_FEED_STORE_ERROR;
   now->state = listed.state;
@@ -159,31 +149,38 @@ static st_feed_status snapshot_read_whole(st_store *store, snapshot_contents *no
   return now->steps != NULL ? ST_FEED_READY : ST_FEED_NO_MEMORY;
 }
 
-st_feed_status st_snapshot_read(st_store *store, const subtoken_ring *ring, const uint8_t *signer,
-                                const st_snapshot *base, st_snapshot **fresh, char *error) {
-  snapshot_contents now = {.hashes = NULL};
+void st_snapshot_contents_free(st_snapshot_contents *contents) {
+  free(contents->hashes);
+  free(contents->steps);
+  *contents = (st_snapshot_contents){.hashes = NULL};
+}
+
+st_feed_status st_snapshot_read(st_store *store, const st_snapshot *base, st_snapshot_contents *now,
+                                char *error) {
   bool known = false;
-  *fresh = NULL;
+  *now = (st_snapshot_contents){.hashes = NULL};
   st_feed_status status =
-      base != NULL ? snapshot_read_changes(store, base, &now, &known, error) : ST_FEED_READY;
-  if (status == ST_FEED_READY && !known) status = snapshot_read_whole(store, &now, error);
-  if (status == ST_FEED_READY) {
-    *fresh = make_snapshot(ring, signer, &now.state, now.hashes, now.count);
-    if (*fresh == NULL) status = ST_FEED_NO_MEMORY;
-  }
+      base != NULL ? snapshot_read_changes(store, base, now, &known, error) : ST_FEED_READY;
+  return status == ST_FEED_READY && !known ? snapshot_read_whole(store, now, error) : status;
+}
+
+st_feed_status st_snapshot_make(const subtoken_ring *ring, const uint8_t *signer,
+                                const st_snapshot_contents *contents, st_snapshot **fresh,
+                                char *error) {
+  *fresh = NULL;
+  st_snapshot *made =
+      make_snapshot(ring, signer, &contents->state, contents->hashes, contents->count);
+  if (made == NULL) return ST_FEED_NO_MEMORY;
   /* Durable before anybody sees it, and before the log goes on from it. */
-  if (status == ST_FEED_READY &&
-      !st_vouched_files_keep(ring, (*fresh)->bytes, (*fresh)->len, (*fresh)->sequence, error)) {
-    st_snapshot_release(*fresh, 1);
-    *fresh = NULL;
-    status = ST_FEED_STORE_ERROR;
+  if (!st_vouched_files_keep(ring, made->bytes, made->len, made->sequence, error)) {
+    st_snapshot_release(made, 1);
+    return ST_FEED_STORE_ERROR;
   }
-  if (*fresh != NULL && now.whole) {
-    st_snapshot_changes_load(now.steps, now.step_count, now.since);
-  } else if (*fresh != NULL) {
-    st_snapshot_changes_append(now.steps, now.step_count);
+  if (contents->whole) {
+    st_snapshot_changes_load(contents->steps, contents->step_count, contents->since);
+  } else {
+    st_snapshot_changes_append(contents->steps, contents->step_count);
   }
-  free(now.hashes);
-  free(now.steps);
-  return status;
+  *fresh = made;
+  return ST_FEED_READY;
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "domain/store.h"
+#include "server/snapshot_changes.h"
 #include "service/service.h"
 #include "subtoken/revocations.h"
 
@@ -42,12 +43,30 @@ bool st_snapshot_signed_by(const st_snapshot *snapshot, const uint8_t *signer);
 bool st_snapshot_matches(const st_snapshot *snapshot, const uint8_t *signer,
                          const st_revocation_state *state);
 
-/* The snapshot after base, which is NULL when all is to be read. It is durable in DATA, and the log
- * of changes (snapshot_changes.h) leads to it, before *fresh is set. One thread at a time. error
- * says what is behind ST_FEED_STORE_ERROR.
+/* What a snapshot is made of: what the store lists at one moment. */
+typedef struct st_snapshot_contents {
+  st_revocation_state state;
+  uint64_t *hashes; /* ascending */
+  uint32_t count;
+  st_snapshot_step *steps; /* from the snapshot before, or the whole log */
+  size_t step_count;
+  bool whole; /* read anew: the log is, too, and goes back to since */
+  int64_t since;
+} st_snapshot_contents;
+
+/* What comes after base, which is NULL when all is to be read. To be freed, also when it fails.
+ * error says what is behind ST_FEED_STORE_ERROR.
  */
-st_feed_status st_snapshot_read(st_store *store, const subtoken_ring *ring, const uint8_t *signer,
-                                const st_snapshot *base, st_snapshot **fresh, char *error)
+st_feed_status st_snapshot_read(st_store *store, const st_snapshot *base,
+                                st_snapshot_contents *contents, char *error)
     __attribute__((warn_unused_result));
+void st_snapshot_contents_free(st_snapshot_contents *contents);
+
+/* The snapshot of them. It is durable in DATA, and the log of changes (snapshot_changes.h) leads to
+ * it, before *fresh is set. One thread at a time, in the order in which the contents were read.
+ */
+st_feed_status st_snapshot_make(const subtoken_ring *ring, const uint8_t *signer,
+                                const st_snapshot_contents *contents, st_snapshot **fresh,
+                                char *error) __attribute__((warn_unused_result));
 
 #endif

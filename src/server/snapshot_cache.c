@@ -1,12 +1,14 @@
-/* The revocation data as the server gives it out. One thread at a time makes the next snapshot,
- * with the lock open: see make_next_snapshot. Others who ask meanwhile wait for it, because only
- * what was read from the store after their question may be vouched for then; but not for long: see
- * find_snapshot. Two snapshots are kept, the current one and the one that is being sent whole: see
- * choose_to_send. What an answer holds until it is sent is a lease. How a snapshot is made is in
- * snapshot.c, the changes from one to the next are in snapshot_changes.c.
+/* The revocation data as the server gives it out. One thread asks the store, and makes the next
+ * snapshot, with the lock open: see cache_answer. All who ask meanwhile wait for it, and share the
+ * question that begins after theirs, because only what was read from the store then may be vouched
+ * for; but they do not wait for long: see find_snapshot. Two snapshots are kept, the current one
+ * and the one that is being sent whole: see choose_to_send. What an answer holds until it is sent
+ * is a lease. How the store is asked is in snapshot_source.c, how a snapshot is made in snapshot.c,
+ * and what leads from one to the next in snapshot_changes.c.
  */
 #include "server/snapshot_cache.h"
 
+#include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,14 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "domain/key.h"
+#include "base/bytes.h"
 #include "os/clock.h"
+#include "os/condition.h"
 #include "os/error.h"
 #include "os/log.h"
+#include "os/secret_memory.h"
 #include "os/semaphore.h"
 #include "server/connection.h"
+#include "server/feed_shares.h"
 #include "server/snapshot.h"
 #include "server/snapshot_changes.h"
+#include "server/snapshot_source.h"
 #include "server/upkeep.h"
 
 /* A clock that was set back by more than this is followed: else a moment in which it was
@@ -29,74 +35,48 @@
  */
 #define BACK_MOST INT64_C(60)
 
-/* How long a request waits for a snapshot that is being made. */
+/* How long a request waits for the store, and for a snapshot that is being made. */
 #define WAIT_US INT64_C(2000000)
 /* What is freed beyond this goes back to the system at once. */
 #define OWN_PAGES (1 << 20)
-
-/* The requests of one key that are being answered. */
-typedef struct share {
-  struct share *next;
-  char key_id[ST_KEY_ID_LEN + 1];
-  int64_t count;
-} share;
+/* Between two lines in the log about clients with another history. */
+#define NEVER_EVERY_US INT64_C(60000000)
 
 /* What an answer holds until it is sent. */
 typedef struct lease {
-  int references;  /* under the lock, as the next three */
+  int references;  /* under the lock, as the next two */
   st_snapshot *of; /* NULL: none */
   bool reader;     /* is sent it whole */
-  share *share;
+  st_feed_share *share;
   st_payload changes; /* or without data */
 } lease;
 
+/* What is signed with, for the thread that asks: two rings, in memory for secrets. */
+typedef struct cache_rings {
+  subtoken_ring next; /* of the request that came last; under the lock */
+  subtoken_ring used; /* the thread's */
+} cache_rings;
+
 static struct {
   pthread_mutex_t lock;
-  pthread_cond_t made; /* on the monotonic clock */
+  pthread_cond_t asked, answered;
+  pthread_t thread;
   st_store *store;
+  cache_rings *rings;
+  bool stopping;
   st_snapshot *current; /* NULL: none was asked for yet */
   st_snapshot *sending; /* whole; NULL, the current one, or one before it */
-  bool making;
-  uint64_t begun, done, failed; /* the number of the last try that did */
-  st_feed_status failure;       /* of the last that failed */
+  bool making;          /* the store has answered, and the next snapshot is made of it */
+  uint64_t wanted, begun, done, failed; /* the number of the last question that did */
+  st_feed_status failure;               /* of the last that failed */
   char error[ST_ERROR_MAX];
-  bool bumped;  /* this start has taken its sequence */
-  int64_t time; /* T of the last heartbeat */
-  share *shares;
-  int64_t answering, answering_max, share_max; /* requests at a time, of all and of a key */
-} cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .answering_max = 256, .share_max = 128};
+  int64_t store_time;       /* of the last that was done; 0: the store has no clock */
+  int64_t time;             /* T of the last heartbeat */
+  int64_t time_us;          /* when it was given, by the monotonic clock */
+  _Atomic int64_t never_us; /* when the log was told of another history */
+} cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* ---- the next snapshot ---- */
-
-/* Clients wait for this, so it waits for no other writer, except at the start. */
-static bool bump_sequence(int64_t until_us, char *error) {
-  int64_t sequence;
-  return st_store_bump_sequence(cache.store, st_clock_now_us(), until_us, &sequence, error) ==
-         ST_STORE_OK;
-}
-
-/* By the one thread that makes it; base is the current snapshot or NULL. */
-static st_feed_status read_next_snapshot(const subtoken_ring *ring, const uint8_t *signer,
-                                         const st_snapshot *base, st_snapshot **fresh,
-                                         char *error) {
-  st_revocation_state state;
-  cache.bumped = cache.bumped || bump_sequence(ST_WAIT_NOT, error);
-  if (!cache.bumped) return ST_FEED_STORE_ERROR;
-  if (base == NULL) return st_snapshot_read(cache.store, ring, signer, NULL, fresh, error);
-  if (st_store_revocation_state(cache.store, &state, error) != ST_STORE_OK)
-    return ST_FEED_STORE_ERROR;
-  bool same_key = memcmp(base->hash_key, state.hash_key, sizeof base->hash_key) == 0;
-  bool same_signer = memcmp(base->signer, signer, sizeof base->signer) == 0;
-  /* Edges hold what has this sequence, or a higher one; other bytes are to have another. When
-   * that cannot be written, edges that take the same sequence again are served all the same.
-   */
-  if ((state.sequence < base->sequence || (state.sequence == base->sequence && !same_signer)) &&
-      !bump_sequence(ST_WAIT_NOT, error)) {
-    st_log_event("store_error", error);
-  }
-  bool follows = same_key && state.sequence >= base->sequence;
-  return st_snapshot_read(cache.store, ring, signer, follows ? base : NULL, fresh, error);
-}
+/* ---- the thread that asks the store ---- */
 
 /* Who is still being sent the one before goes on with it; the last of them frees it. Under the
  * lock.
@@ -109,36 +89,88 @@ static void replace_current(st_snapshot *fresh) {
   st_snapshot_release(before, was_sent ? 2 : 1);
 }
 
-/* Under the lock, which is open while the store is read. */
-static st_feed_status make_next_snapshot(const subtoken_ring *ring, const uint8_t *signer,
-                                         char *error) {
-  st_snapshot *fresh = NULL, *base = st_snapshot_acquire(cache.current);
-  uint64_t number = ++cache.begun;
-  cache.making = true;
+static void cache_set_making(bool making) {
+  (void)pthread_mutex_lock(&cache.lock);
+  cache.making = making;
   (void)pthread_mutex_unlock(&cache.lock);
-  st_feed_status status = read_next_snapshot(ring, signer, base, &fresh, error);
+}
+
+/* *fresh: the next snapshot; NULL when base is what the store lists now. */
+static st_feed_status ask_and_make(const st_snapshot *base, st_snapshot **fresh, int64_t *time,
+                                   char *error) {
+  uint8_t signer[SUBTOKEN_HEARTBEAT_LEN];
+  const subtoken_ring *ring = &cache.rings->used;
+  st_snapshot_answer answer;
+  *fresh = NULL;
+  if (!st_snapshot_describe_signer(ring, signer)) {
+    snprintf(error, ST_ERROR_MAX, "no secret can sign the revocation data");
+    return ST_FEED_STORE_ERROR;
+  }
+  st_feed_status status = st_snapshot_source_ask(ring, signer, base, &answer, error);
+  if (status == ST_FEED_READY && !answer.current) {
+    cache_set_making(true);
+    status = st_snapshot_make(ring, signer, &answer.contents, fresh, error);
+  }
+  *time = answer.time;
+  st_snapshot_contents_free(&answer.contents);
+  return status;
+}
+
+/* One question. Under the lock, which is open while the store is asked. */
+static void cache_answer(void) {
+  char error[ST_ERROR_MAX] = "";
+  int64_t time = 0;
+  st_snapshot *fresh, *base = st_snapshot_acquire(cache.current);
+  uint64_t number = ++cache.begun;
+  cache.rings->used = cache.rings->next;
+  (void)pthread_mutex_unlock(&cache.lock);
+  st_feed_status status = ask_and_make(base, &fresh, &time, error);
   (void)pthread_mutex_lock(&cache.lock);
   st_snapshot_release(base, 1);
+  cache.making = false;
   if (status == ST_FEED_READY) {
-    replace_current(fresh);
+    if (fresh != NULL) replace_current(fresh);
     cache.done = number;
+    cache.store_time = time;
   } else {
     cache.failed = number;
     cache.failure = status;
     memcpy(cache.error, error, sizeof cache.error);
   }
-  cache.making = false;
-  (void)pthread_cond_broadcast(&cache.made);
-  return status;
+  (void)pthread_cond_broadcast(&cache.answered);
+}
+
+static void *cache_run(void *unused) {
+  (void)unused;
+  (void)pthread_mutex_lock(&cache.lock);
+  while (!cache.stopping) {
+    if (cache.wanted > cache.begun) {
+      cache_answer();
+    } else {
+      (void)pthread_cond_wait(&cache.asked, &cache.lock);
+    }
+  }
+  (void)pthread_mutex_unlock(&cache.lock);
+  return NULL;
 }
 
 /* ---- answering ---- */
 
-/* T never goes back, but for a clock that was set. Under the lock, after the store was asked:
- * whoever was given a later T has asked before.
+/* T never goes back, but for a clock that was set by more than BACK_MOST. One that is behind what
+ * was vouched for by less, as that of a standby that was promoted may be, is caught up with at half
+ * the speed: T goes on, so that edges do not take the data for old, and every server on that store
+ * gives about the same. Under the lock, after the store was asked: whoever was given a later T has
+ * asked before.
  */
 static int64_t vouch(int64_t now) {
-  if (now >= cache.time || cache.time - now > BACK_MOST) cache.time = now;
+  int64_t now_us = st_clock_monotonic_us(), passed = (now_us - cache.time_us) / 2000000;
+  if (now >= cache.time || cache.time - now > BACK_MOST) {
+    cache.time = now;
+    cache.time_us = now_us;
+  } else if (passed > 0) {
+    cache.time += passed;
+    cache.time_us += passed * 2000000;
+  }
   return cache.time;
 }
 
@@ -151,113 +183,54 @@ static bool write_heartbeat(const subtoken_ring *ring, const st_snapshot *snapsh
          subtoken_heartbeat_encode(bytes, out) == SUBTOKEN_FEED_OK;
 }
 
-/* False at the end of the time for it. Under the lock. A condition knows the clock that stands
- * still while the machine sleeps, which is another than that of until_us.
- */
-static bool wait_for_maker(int64_t until_us) {
-  struct timespec until;
-  int64_t left_us = until_us - st_clock_monotonic_us();
-  (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  if (left_us <= 0) return false;
-  left_us += until.tv_nsec / 1000;
-  until.tv_sec += left_us / 1000000;
-  until.tv_nsec = left_us % 1000000 * 1000;
-  return pthread_cond_timedwait(&cache.made, &cache.lock, &until) == 0;
-}
-
-/* Is the current snapshot what the store lists now? ST_FEED_BUSY: no. Under the lock, as nobody
- * reads the store for long then: whoever does is making.
- */
-static st_feed_status compare_with_store(const uint8_t *signer, char *error) {
-  st_revocation_state state;
-  if (!cache.bumped || cache.current == NULL) return ST_FEED_BUSY;
-  if (st_store_revocation_state(cache.store, &state, error) != ST_STORE_OK)
-    return ST_FEED_STORE_ERROR;
-  return st_snapshot_matches(cache.current, signer, &state) ? ST_FEED_READY : ST_FEED_BUSY;
-}
-
 /* The snapshot to answer with is the current one afterwards. *fresh: it may be vouched for at the
- * time of the question, as what was read after it may, whoever read it and whatever has changed
- * since. When that takes too long it is what was vouched for before. Under the lock.
+ * time of the question, as what was read after it may, whatever has changed since. When the store
+ * has answered and making the next one takes long, it is what was vouched for before, for a client
+ * that has nothing, or that: `since` of another may be of a history that was taken over meanwhile.
+ * A store that does not answer is never vouched for. Under the lock.
  */
-static st_feed_status find_snapshot(const subtoken_ring *ring, const uint8_t *signer, bool *fresh,
+static st_feed_status find_snapshot(const subtoken_ring *ring, int64_t since, bool *fresh,
                                     char *error) {
   uint64_t begun = cache.begun;
   int64_t until_us = st_clock_monotonic_us() + WAIT_US;
   *fresh = true;
+  cache.rings->next = *ring;
+  cache.wanted = begun + 1;
+  (void)pthread_cond_signal(&cache.asked);
   for (;;) {
-    if (cache.done > begun && st_snapshot_signed_by(cache.current, signer)) return ST_FEED_READY;
+    if (cache.done > begun) return ST_FEED_READY;
     if (cache.failed > begun) {
       memcpy(error, cache.error, sizeof cache.error);
       return cache.failure;
     }
-    if (!cache.making) break;
-    if (!wait_for_maker(until_us)) {
-      *fresh = false;
-      return st_snapshot_signed_by(cache.current, signer) ? ST_FEED_READY : ST_FEED_BUSY;
-    }
+    if (st_clock_monotonic_us() >= until_us) break;
+    st_condition_wait(&cache.answered, &cache.lock, until_us);
   }
-  st_feed_status status = compare_with_store(signer, error);
-  return status == ST_FEED_BUSY ? make_next_snapshot(ring, signer, error) : status;
+  *fresh = false;
+  bool known = cache.current != NULL && (since == 0 || since == cache.current->sequence);
+  return cache.making && known ? ST_FEED_READY : ST_FEED_BUSY;
 }
 
 /* ---- what an answer holds ---- */
 
-/* Under the lock. */
-static share *find_share(const char *key_id) {
-  share *s = cache.shares;
-  while (s != NULL && strcmp(s->key_id, key_id) != 0) s = s->next;
-  if (s != NULL) return s;
-  s = calloc(1, sizeof *s);
-  if (s == NULL) return NULL;
-  snprintf(s->key_id, sizeof s->key_id, "%s", key_id);
-  s->next = cache.shares;
-  cache.shares = s;
-  return s;
-}
-
-/* Under the lock. */
-static void leave_share(share *left) {
-  share **at = &cache.shares;
-  if (left->count > 0) return;
-  while (*at != left) at = &(*at)->next;
-  *at = left->next;
-  free(left);
-}
-
-/* Under the lock. */
-static st_feed_status enter_share(const char *key_id, share **entered) {
-  if (cache.answering >= cache.answering_max) return ST_FEED_BUSY;
-  share *s = find_share(key_id);
-  if (s == NULL) return ST_FEED_NO_MEMORY;
-  if (s->count >= cache.share_max) return ST_FEED_KEY_BUSY;
-  s->count++;
-  cache.answering++;
-  *entered = s;
-  return ST_FEED_READY;
-}
-
 static st_feed_status begin_lease(const char *key_id, lease **begun) {
+  *begun = NULL;
   lease *l = calloc(1, sizeof *l);
   if (l == NULL) return ST_FEED_NO_MEMORY;
   l->references = 1;
-  (void)pthread_mutex_lock(&cache.lock);
-  st_feed_status status = enter_share(key_id, &l->share);
-  (void)pthread_mutex_unlock(&cache.lock);
-  if (status != ST_FEED_READY) {
+  st_feed_status status = st_feed_shares_enter(key_id, &l->share);
+  if (status == ST_FEED_READY) {
+    *begun = l;
+  } else {
     free(l);
-    l = NULL;
   }
-  *begun = l;
   return status;
 }
 
 /* Under the lock. */
 static void end_lease(lease *l) {
   if (--l->references > 0) return;
-  l->share->count--;
-  cache.answering--;
-  leave_share(l->share);
+  st_feed_shares_leave(l->share);
   free(l);
 }
 
@@ -309,31 +282,44 @@ static bool describe_snapshot(const subtoken_ring *ring, lease *l, int64_t time,
 /* ---- what the service asks ---- */
 
 static st_feed_status cache_current(void *context, const subtoken_ring *ring, int64_t now,
-                                    const char *key_id, st_snapshot_version *out) {
-  char error[ST_ERROR_MAX] = "no secret can sign the revocation data";
-  uint8_t signer[SUBTOKEN_HEARTBEAT_LEN];
-  lease *l = NULL;
+                                    const char *key_id, int64_t since, st_snapshot_version *out) {
+  char error[ST_ERROR_MAX] = "";
+  lease *l;
   int64_t time = 0;
   bool fresh = false;
   (void)context;
   if (st_connection_client_left()) return ST_FEED_CLIENT_LEFT;
-  st_feed_status status =
-      st_snapshot_describe_signer(ring, signer) ? begin_lease(key_id, &l) : ST_FEED_STORE_ERROR;
-  if (l != NULL) {
-    (void)pthread_mutex_lock(&cache.lock);
-    status = find_snapshot(ring, signer, &fresh, error);
-    if (status == ST_FEED_READY) {
-      l->of = st_snapshot_acquire(cache.current);
-      if (fresh) l->of->time = vouch(now);
-      time = l->of->time;
-    } else {
-      end_lease(l);
-    }
-    (void)pthread_mutex_unlock(&cache.lock);
+  st_feed_status status = begin_lease(key_id, &l);
+  if (status != ST_FEED_READY) return status;
+  (void)pthread_mutex_lock(&cache.lock);
+  status = find_snapshot(ring, since, &fresh, error);
+  if (status == ST_FEED_READY) {
+    l->of = st_snapshot_acquire(cache.current);
+    if (fresh) l->of->time = vouch(cache.store_time != 0 ? cache.store_time : now);
+    time = l->of->time;
+  } else {
+    end_lease(l);
   }
+  (void)pthread_mutex_unlock(&cache.lock);
   if (status == ST_FEED_STORE_ERROR) st_log_event("store_error", error);
   if (status != ST_FEED_READY) return status;
   return describe_snapshot(ring, l, time, out) ? ST_FEED_READY : ST_FEED_STORE_ERROR;
+}
+
+/* For whoever runs the servers: the request's own line says no more than its event. */
+static void log_never(int64_t since) {
+  char text[ST_ERROR_MAX];
+  int64_t now_us = st_clock_monotonic_us(), before_us = atomic_load(&cache.never_us);
+  if ((before_us != 0 && now_us - before_us < NEVER_EVERY_US) ||
+      !atomic_compare_exchange_strong(&cache.never_us, &before_us, now_us)) {
+    return;
+  }
+  snprintf(text, sizeof text,
+           "a client has the sequence %" PRId64
+           ", which this database never issued: it, or the one that the client asked before, is a "
+           "copy or a backup; see subtoken_revocation(7)",
+           since);
+  st_log_event("store_rolled_back", text);
 }
 
 /* Most ask from the current one, or from one shortly before it. */
@@ -346,7 +332,7 @@ static st_feed_status cache_gave(void *context, int64_t since) {
   if (current) return ST_FEED_READY;
   switch (st_store_issued_sequence(cache.store, since, error)) {
     case ST_STORE_OK: return ST_FEED_READY;
-    case ST_STORE_NOT_FOUND: return ST_FEED_NEVER;
+    case ST_STORE_NOT_FOUND: log_never(since); return ST_FEED_NEVER;
     default: st_log_event("store_error", error); return ST_FEED_STORE_ERROR;
   }
 }
@@ -366,13 +352,15 @@ static bool cache_changes(void *context, const st_snapshot_version *wanted, int6
 }
 
 /* Is the snapshot that is being sent good enough for a client that has the one of `since`? It must
- * be newer than that; and the next one is sent once the first reader of this has had enough time.
+ * be newer than that, and of a history that has it, as one from before another history was taken
+ * over may not be; and the next one is sent once the first reader of this has had enough time.
  */
 static bool may_join(const st_snapshot *snapshot, int64_t since, int64_t now_us) {
   const st_snapshot *l = cache.sending;
   if (l == NULL || l == snapshot || l->readers == 0 || !st_snapshot_signed_by(l, snapshot->signer))
     return l == snapshot;
   bool has_it = since >= l->sequence && since <= snapshot->sequence;
+  if (since != 0 && !st_snapshot_changes_reach(l->sequence)) return false;
   return !has_it && now_us - l->sending_since_us < st_snapshot_patience_us(l->len);
 }
 
@@ -412,41 +400,39 @@ static bool cache_whole(void *context, const subtoken_ring *ring, int64_t since,
 
 /* ---- start and end ---- */
 
-static void start_condition(void) {
-  pthread_condattr_t monotonic;
-  (void)pthread_condattr_init(&monotonic);
-  (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&cache.made, &monotonic);
-  (void)pthread_condattr_destroy(&monotonic);
-}
-
-void st_snapshot_cache_share(int64_t threads) {
-  cache.answering_max = threads / 2 > 1 ? threads / 2 : 1;
-  cache.share_max = threads / 4 > 1 ? threads / 4 : 1;
-}
-
-void st_snapshot_cache_start(st_store *store) {
-  char error[ST_ERROR_MAX];
+bool st_snapshot_cache_start(st_store *store, char *error) {
   (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
-  start_condition();
+  st_condition_init(&cache.asked);
+  st_condition_init(&cache.answered);
   cache.store = store;
-  cache.time = 0;
-  cache.bumped = bump_sequence(0, error);
-  if (!cache.bumped) st_log_event("store_error", error);
+  cache.time = cache.time_us = 0;
+  cache.stopping = cache.making = false;
+  cache.wanted = cache.begun;
+  cache.rings = st_secret_memory_alloc(sizeof *cache.rings);
+  st_snapshot_source_start(store);
   st_upkeep_purge(store);
+  if (cache.rings != NULL && pthread_create(&cache.thread, NULL, cache_run, NULL) == 0) return true;
+  st_secret_memory_free(cache.rings, sizeof *cache.rings);
+  snprintf(error, ST_ERROR_MAX, "cannot start a thread for the revocation data");
+  return false;
 }
 
 void st_snapshot_cache_stop(void) {
   char error[ST_ERROR_MAX];
+  (void)pthread_mutex_lock(&cache.lock);
+  cache.stopping = true;
+  (void)pthread_cond_signal(&cache.asked);
+  (void)pthread_mutex_unlock(&cache.lock);
+  (void)pthread_join(cache.thread, NULL);
   if (st_store_count_uptime(cache.store, st_clock_monotonic_us(), error) != ST_STORE_OK) {
     st_log_event("store_error", error);
   }
-  (void)pthread_mutex_lock(&cache.lock);
   st_snapshot_release(cache.sending, 1);
   st_snapshot_release(cache.current, 1);
   cache.sending = cache.current = NULL;
-  (void)pthread_mutex_unlock(&cache.lock);
-  (void)pthread_cond_destroy(&cache.made);
+  st_secret_memory_free(cache.rings, sizeof *cache.rings);
+  (void)pthread_cond_destroy(&cache.asked);
+  (void)pthread_cond_destroy(&cache.answered);
   st_snapshot_changes_stop();
 }
 

@@ -9,13 +9,9 @@
 
 /* Before the first request. Takes a sequence, so that the data of a database that was restored from
  * a backup goes on where its edges are. When that cannot be written it is tried again at each
- * question, which fails until then.
+ * question, which fails until then. False without a thread.
  */
-void st_snapshot_cache_start(st_store *store);
-/* Of so many threads half answer at most at a time, and a quarter for one key. Before the first
- * request.
- */
-void st_snapshot_cache_share(int64_t threads);
+bool st_snapshot_cache_start(st_store *store, char *error) __attribute__((warn_unused_result));
 /* After the last request has been answered. */
 void st_snapshot_cache_stop(void);
 

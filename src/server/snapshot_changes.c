@@ -65,6 +65,13 @@ void st_snapshot_changes_append(st_snapshot_step *steps, size_t count) {
   (void)pthread_rwlock_unlock(&changes_log.lock);
 }
 
+bool st_snapshot_changes_reach(int64_t sequence) {
+  (void)pthread_rwlock_rdlock(&changes_log.lock);
+  bool reach = changes_log.since <= sequence;
+  (void)pthread_rwlock_unlock(&changes_log.lock);
+  return reach;
+}
+
 /* The number of the first step after a sequence. Under the lock. */
 static uint64_t first_after(int64_t sequence) {
   uint64_t low = changes_log.taken > STEPS ? changes_log.taken - STEPS : 0,

@@ -21,6 +21,11 @@ void st_snapshot_changes_load(st_snapshot_step *steps, size_t count, int64_t sin
 /* What leads from the last snapshot to the next. */
 void st_snapshot_changes_append(st_snapshot_step *steps, size_t count);
 
+/* Is the log known from that sequence on? Then the history of a snapshot of that sequence is that
+ * of the last one: the log of a store begins anew when another history is taken over.
+ */
+bool st_snapshot_changes_reach(int64_t sequence) __attribute__((warn_unused_result));
+
 /* A snapshot that changes may lead to. */
 typedef struct st_snapshot_target {
   const uint8_t *bytes;

@@ -1,6 +1,7 @@
 /* The route /v2/revocations: the snapshot whole, what has changed since a sequence, or that
  * nothing has, each with a heartbeat. What they are made of is the server's
- * (server/snapshot_cache.c).
+ * (server/snapshot_cache.c), and so is holding a request back (server/held_requests.c): it is
+ * answered anew afterwards, as what it was asked with may have ended.
  */
 #include "service/access.h"
 #include "service/endpoints.h"
@@ -23,29 +24,53 @@ static bool revocations_read_sequence(subtoken_text text, int64_t *sequence) {
   return true;
 }
 
-/* What the client says that it has, and whether changes since then are of no use to it. */
+#define WAIT_MAX 30 /* seconds */
+
+/* What the client says that it has, whether changes since then are of no use to it, and how long it
+ * waits for something newer.
+ */
 typedef struct revocations_request {
   int64_t since; /* 0: nothing */
   bool whole;
+  int64_t wait; /* seconds, 0: not at all */
 } revocations_request;
+
+static const st_problem *revocations_take_since(st_context *c, const st_pair *pair,
+                                                revocations_request *wanted) {
+  if (wanted->since != 0) return st_problem_parameter(&c->problem, "since", "given more than once");
+  if (!pair->bad_escape && revocations_read_sequence(pair->value, &wanted->since)) return NULL;
+  return st_problem_parameter(&c->problem, "since",
+                              "must be a sequence, a whole number from 1 to 9223372036854775807");
+}
+
+static const st_problem *revocations_take_wait(st_context *c, const st_pair *pair,
+                                               revocations_request *wanted) {
+  if (wanted->wait != 0) return st_problem_parameter(&c->problem, "wait", "given more than once");
+  if (!pair->bad_escape && revocations_read_sequence(pair->value, &wanted->wait) &&
+      wanted->wait <= WAIT_MAX) {
+    return NULL;
+  }
+  return st_problem_parameter(&c->problem, "wait",
+                              "must be a whole number of seconds from 1 to 30");
+}
 
 static const st_problem *revocations_read_question(st_context *c, revocations_request *wanted) {
   char decoded[SUBTOKEN_TARGET_MAX];
   st_cutter cutter = {c->query, c->query.len == 0};
   st_writer out = st_writer_on(decoded, sizeof decoded);
   st_pair pair;
-  *wanted = (revocations_request){0, false};
-  while (st_form_next_pair(&cutter, &out, &pair)) {
-    if (st_text_is(pair.name, "whole")) wanted->whole = st_text_is(pair.value, "1");
-    if (!st_text_is(pair.name, "since")) continue;
-    if (wanted->since != 0)
-      return st_problem_parameter(&c->problem, "since", "given more than once");
-    if (pair.bad_escape || !revocations_read_sequence(pair.value, &wanted->since)) {
-      return st_problem_parameter(
-          &c->problem, "since", "must be a sequence, a whole number from 1 to 9223372036854775807");
+  const st_problem *problem = NULL;
+  *wanted = (revocations_request){.since = 0};
+  while (problem == NULL && st_form_next_pair(&cutter, &out, &pair)) {
+    if (st_text_is(pair.name, "whole")) {
+      wanted->whole = st_text_is(pair.value, "1");
+    } else if (st_text_is(pair.name, "since")) {
+      problem = revocations_take_since(c, &pair, wanted);
+    } else if (st_text_is(pair.name, "wait")) {
+      problem = revocations_take_wait(c, &pair, wanted);
     }
   }
-  return NULL;
+  return problem;
 }
 
 /* ---- If-None-Match (RFC 9110 section 13.1.2) ---- */
@@ -67,6 +92,13 @@ static bool revocations_next_tag(subtoken_text *list, subtoken_text *tag) {
   *tag = (subtoken_text){list->data + at, end - at};
   *list = (subtoken_text){list->data + end + 1, list->len - end - 1};
   return true;
+}
+
+static bool revocations_has_tag(const st_request *request) {
+  for (size_t i = 0; i < request->header_count; i++) {
+    if (st_text_is_nocase(request->headers[i].name, "If-None-Match")) return true;
+  }
+  return false;
 }
 
 /* What cannot be read matches nothing: the answer is then only longer. */
@@ -99,6 +131,23 @@ static void revocations_write_headers(st_reply *reply, const st_snapshot_version
 
 static void revocations_release(const st_payload *payload) {
   if (payload->release != NULL) payload->release(payload->context);
+}
+
+/* Is there nothing newer than what the client says that it has? Then it is held, if it waits for
+ * that. Who asks for the whole has nothing of use.
+ */
+static bool revocations_hold(st_context *c, const st_identity *identity,
+                             const st_snapshot_version *version,
+                             const revocations_request *wanted) {
+  bool tagged = revocations_has_tag(c->request);
+  if (wanted->wait == 0 || c->request->held || (wanted->whole && !tagged)) return false;
+  bool known = tagged ? revocations_is_known(c->request, version->etag)
+                      : wanted->since != 0 && wanted->since >= version->sequence;
+  if (!known) return false;
+  c->reply->hold = (st_hold){.seconds = wanted->wait, .sequence = version->sequence};
+  memcpy(c->reply->hold.key_id, identity->key.id, sizeof c->reply->hold.key_id);
+  revocations_release(&version->snapshot);
+  return true;
 }
 
 /* 304 when the client has it. */
@@ -192,9 +241,10 @@ const st_problem *st_revocations_answer(st_context *c) {
   st_feed_status status =
       wanted.since != 0 ? feed->issued(feed->context, wanted.since) : ST_FEED_READY;
   if (status == ST_FEED_READY) {
-    status =
-        feed->current(feed->context, c->service->ring, c->request->now, identity.key.id, &version);
+    status = feed->current(feed->context, c->service->ring, c->request->now, identity.key.id,
+                           wanted.since, &version);
   }
-  return status == ST_FEED_READY ? revocations_answer_with(c, &version, &wanted)
-                                 : revocations_problem(status);
+  if (status != ST_FEED_READY) return revocations_problem(status);
+  if (revocations_hold(c, &identity, &version, &wanted)) return NULL;
+  return revocations_answer_with(c, &version, &wanted);
 }

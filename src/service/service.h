@@ -41,6 +41,7 @@ typedef struct st_request {
   int64_t now_us; /* monotonic, for throttling */
   /* On the same clock: until when it may wait behind others, all its waits together. */
   int64_t until_us;
+  bool held; /* as the reply to it asked for; it is answered now */
 } st_request;
 
 /* What a body is, by its Content-Type. */
@@ -65,6 +66,15 @@ typedef struct st_payload {
   const atomic_bool *retired; /* once true: stop sending and release; NULL: never */
 } st_payload;
 
+/* A reply that is not to be sent yet: the request is to be held until the revocation data has
+ * another sequence, or for so many seconds, and then to be answered anew, `held`.
+ */
+typedef struct st_hold {
+  int64_t seconds; /* 0: send the reply */
+  int64_t sequence;
+  char key_id[ST_KEY_ID_LEN + 1]; /* whose it is */
+} st_hold;
+
 typedef struct st_reply {
   int status;
   const char *allow;     /* the Allow header, or NULL */
@@ -75,6 +85,7 @@ typedef struct st_reply {
   const char *challenge; /* WWW-Authenticate, or NULL */
   bool basic_challenge;  /* and another one that asks for Basic */
   st_event event;
+  st_hold hold;
   const char *content_type; /* NULL: JSON */
   st_payload payload;       /* instead of body, when it has data */
   size_t headers_len;
@@ -105,11 +116,11 @@ typedef enum st_feed_status {
 /* Where the revocation data comes from. Any thread may ask. */
 typedef struct st_feed {
   void *context;
-  /* now: seconds since 1970, from before the call; key_id: who asks. Nothing is to be released
-   * unless ST_FEED_READY.
+  /* now: seconds since 1970, from before the call; key_id: who asks; since: the sequence that the
+   * client has, 0: none. Nothing is to be released unless ST_FEED_READY.
    */
   st_feed_status (*current)(void *context, const subtoken_ring *ring, int64_t now,
-                            const char *key_id, st_snapshot_version *version);
+                            const char *key_id, int64_t since, st_snapshot_version *version);
   /* What brings the snapshot of that sequence to this version; false when that is not known,
    * or not shorter than the whole.
    */

@@ -28,8 +28,7 @@ static st_store_status fill_snapshot(st_db *db, const st_revocation_snapshot *sn
 /* Hashes under two hash keys cannot be listed together. Those of this store are computed anew, if
  * it has a sub for each; otherwise ST_STORE_DENIED.
  */
-static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *snapshot,
-                                     int64_t sequence) {
+static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *snapshot) {
   int64_t first = (int64_t)st_load64(snapshot->hash_key);
   int64_t second = (int64_t)st_load64(snapshot->hash_key + 8);
   st_store_status same =
@@ -40,8 +39,7 @@ static st_store_status take_hash_key(st_db *db, const st_revocation_snapshot *sn
   bool ok = st_settings_write(db, ST_SETTING_HASH_KEY_0, first) == ST_STORE_OK &&
             st_settings_write(db, ST_SETTING_HASH_KEY_1, second) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_LISTED_HASH_ANEW, ST_NO_VALUES) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(INT64_MAX))) == ST_STORE_OK &&
-            st_db_run(db, ST_SQL_LOG_FROM, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK;
+            st_db_run(db, ST_SQL_LOG_CUT, ST_VALUES(st_db_number(INT64_MAX))) == ST_STORE_OK;
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
 }
 
@@ -89,14 +87,17 @@ static st_store_status audit_restored(st_db *db, const st_change *change,
   return st_audit_write(db, change, "revocations.restore", target, detail);
 }
 
-/* What this store has changed later than the snapshot is known better here. */
+/* What this store has changed later than the snapshot is known better here. What the snapshot does
+ * not list and this store does has no change that tells of it, so no changes lead on from what was
+ * before: the log begins here, for this store and each of its edges.
+ */
 static st_store_status make_restored(st_db *db, const st_change *change) {
   const restoring *r = change->data;
   int64_t sequence = 0;
   st_value last = st_db_number(r->snapshot->sequence);
   st_store_status status = st_transaction_sequence(db, &r->report->before);
   if (status == ST_STORE_OK) status = st_transaction_take_sequence(db, change, &sequence);
-  if (status == ST_STORE_OK) status = take_hash_key(db, r->snapshot, sequence);
+  if (status == ST_STORE_OK) status = take_hash_key(db, r->snapshot);
   if (status != ST_STORE_OK) return status;
   bool ok = fill_snapshot(db, r->snapshot) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SNAPSHOT_DROP_KNOWN, ST_VALUES(last)) == ST_STORE_OK &&
@@ -104,6 +105,7 @@ static st_store_status make_restored(st_db *db, const st_change *change) {
             disable_keys(db, change, r->report) == ST_STORE_OK &&
             list_unknown(db, r->snapshot, change->now, sequence, r->report) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SEQUENCE_FROM, ST_VALUES(last)) == ST_STORE_OK &&
+            st_db_run(db, ST_SQL_LOG_FROM, ST_VALUES(st_db_number(sequence))) == ST_STORE_OK &&
             st_settings_raise(db, ST_SETTING_MAX_LIFE, r->snapshot->life) == ST_STORE_OK &&
             audit_restored(db, change, r->report) == ST_STORE_OK &&
             st_db_run(db, ST_SQL_SNAPSHOT_CLEAR, ST_NO_VALUES) == ST_STORE_OK;

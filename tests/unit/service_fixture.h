@@ -494,6 +494,8 @@ static st_reply reply;
 /* headers: "Name: value" lines, each ended by \n. Everything is in a heap block of its exact size,
  * and gone when the reply is looked at.
  */
+static bool fixture_held; /* the request was held, as the reply to it asked for */
+
 static inline int fixture_ask_when(const char *method, const char *target, const char *headers,
                                    const char *body, int64_t now, int64_t now_us) {
   static char copy[ST_REPLY_BODY_MAX];
@@ -518,7 +520,8 @@ static inline int fixture_ask_when(const char *method, const char *target, const
                         .body = parts[3],
                         .remote = ST_TEXT(REMOTE),
                         .now = now,
-                        .now_us = now_us};
+                        .now_us = now_us,
+                        .held = fixture_held};
   fixture.now = now;
   memset(&reply, 0x5A, sizeof reply);
   st_router_answer(&service, &request, &reply);

@@ -26,8 +26,9 @@ static void let_go(void *context) {
 }
 
 static st_feed_status current(void *context, const subtoken_ring *under, int64_t now,
-                              const char *key_id, st_snapshot_version *version) {
+                              const char *key_id, int64_t since, st_snapshot_version *version) {
   assert_ptr_equal(context, &fed);
+  assert_true(since >= 0);
   assert_ptr_equal(under, &ring);
   assert_true(now == NOW);
   assert_string_equal(key_id, KEY_ID);
@@ -876,6 +877,60 @@ static void a_known_etag_is_304(void **state) {
   }
 }
 
+/* Who waits is held while nothing is newer than what it says that it has, and only once. */
+static void who_waits_is_held(void **state) {
+  (void)state;
+  static const struct {
+    const char *query, *tag;
+    int64_t seconds; /* 0: answered at once, with this status */
+    int status;
+  } rows[] = {
+      {"?wait=30&since=42", "", 30, 0},
+      {"?since=42&wait=1", "", 1, 0},
+      {"?wait=%310&since=42", "", 10, 0},
+      {"?wait=5", "If-None-Match: \"" TAG "\"\n", 5, 0},
+      {"?wait=5", "If-None-Match: *\n", 5, 0},
+      {"?wait=5&since=42&whole=1", "If-None-Match: \"" TAG "\"\n", 5, 0},
+      {"?wait=5&since=41", "If-None-Match: \"" TAG "\"\n", 5, 0}, /* it has what there is */
+      {"?wait=5", "", 0, 200},
+      {"?wait=5&since=40", "", 0, 200},
+      {"?wait=5&since=42", "If-None-Match: \"x\"\n", 0, 200},
+      {"?wait=5", "If-None-Match: \"x\"\n", 0, 200},
+      {"?wait=5&since=42&whole=1", "", 0, 200},
+      {"?wait=5&since=1000000", "", 0, 409},
+      {"?wait=0&since=42", "", 0, 400},
+      {"?wait=31&since=42", "", 0, 400},
+      {"?wait=01&since=42", "", 0, 400},
+      {"?wait=&since=42", "", 0, 400},
+      {"?wait&since=42", "", 0, 400},
+      {"?wait=-1&since=42", "", 0, 400},
+      {"?wait=1s&since=42", "", 0, 400},
+      {"?wait=1%2&since=42", "", 0, 400},
+      {"?wait=9223372036854775808", "", 0, 400},
+      {"?wait=1&wait=1", "", 0, 400},
+  };
+  char target[200], headers[300];
+  snprintf(stored->permissions, sizeof stored->permissions, "revocations");
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    snprintf(target, sizeof target, REVOKED "%s", rows[i].query);
+    snprintf(headers, sizeof headers, AS_KEY "%s", rows[i].tag);
+    int status = get(target, headers);
+    CHECK(reply.hold.seconds == rows[i].seconds && status == rows[i].status, "%s %s: %d, %d s",
+          rows[i].query, rows[i].tag, status, (int)reply.hold.seconds);
+    if (status == 400) check_body_starts("{\"text\":\"wait: ");
+    if (status == 200) check_payload(SNAPSHOT, "application/octet-stream");
+    assert_int_equal(held, 0); /* no snapshot meanwhile */
+    if (rows[i].seconds == 0) continue;
+    assert_true(reply.hold.sequence == 42 && reply.headers_len == 0 && reply.body_len == 0);
+    assert_string_equal(reply.hold.key_id, KEY_ID);
+    fixture_held = true;
+    status = get(target, headers);
+    CHECK(reply.hold.seconds == 0 && (status == 200 || status == 304), "%s: %d", target, status);
+    if (status == 200) check_payload(SNAPSHOT, "application/octet-stream");
+    fixture_held = false;
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(each_route_has_its_methods, set_up),
@@ -904,6 +959,7 @@ int main(void) {
       cmocka_unit_test_setup(revocation_data_needs_its_permission, set_up),
       cmocka_unit_test_setup(changes_are_sent_when_they_are_known, set_up),
       cmocka_unit_test_setup(a_known_etag_is_304, set_up),
+      cmocka_unit_test_setup(who_waits_is_held, set_up),
       cmocka_unit_test_setup(an_error_is_escaped_json, set_up),
       cmocka_unit_test_setup(a_disabled_key_is_refused, set_up),
   };

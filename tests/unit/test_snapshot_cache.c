@@ -10,6 +10,7 @@
 
 #include "os/clock.h"
 #include "os/error.h"
+#include "server/feed_shares.h"
 #include "server/snapshot_cache.h"
 #include "subtoken/feed.h"
 
@@ -35,8 +36,7 @@ static int setup(void **state) {
   if (st_store_open(db, true, &store, error) != ST_STORE_OK) return -1;
   ring_with(&ring, "", TEST_SECRET);
   feed = st_snapshot_cache_feed();
-  st_snapshot_cache_start(store);
-  return 0;
+  return st_snapshot_cache_start(store, error) ? 0 : -1;
 }
 
 static int teardown(void **state) {
@@ -111,7 +111,7 @@ static st_snapshot_version ask_at(const subtoken_ring *under, int64_t now,
   st_snapshot_version version;
   uint8_t hash[ST_HASH_LEN];
   char etag[ST_SNAPSHOT_TAG_LEN + 1];
-  assert_int_equal(feed.current(feed.context, under, now, KEY, &version), ST_FEED_READY);
+  assert_int_equal(feed.current(feed.context, under, now, KEY, 0, &version), ST_FEED_READY);
   assert_int_equal(
       subtoken_revocations_open(under, version.snapshot.data, version.snapshot.len, view),
       SUBTOKEN_FEED_OK);
@@ -168,7 +168,7 @@ static size_t changes_lead(const kept *from, subtoken_feed_result expected) {
 
 static void restart(void) {
   st_snapshot_cache_stop();
-  st_snapshot_cache_start(store);
+  assert_true(st_snapshot_cache_start(store, error));
 }
 
 /* ---- tests ---- */
@@ -279,7 +279,7 @@ static void another_secret_signs(void **state) {
   give(&version.snapshot);
   free(old.bytes);
   memset(&other, 0, sizeof other);
-  assert_int_equal(feed.current(feed.context, &other, NOW, KEY, &version), ST_FEED_STORE_ERROR);
+  assert_int_equal(feed.current(feed.context, &other, NOW, KEY, 0, &version), ST_FEED_STORE_ERROR);
 }
 
 /* What was revoked so long ago that no token needs it is not given out any more: by the clock, and
@@ -342,7 +342,7 @@ static void a_store_that_cannot_be_read(void **state) {
   kept before = keep();
   snprintf(away, sizeof away, "%s.away", db);
   assert_int_equal(rename(db, away), 0);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &version), ST_FEED_STORE_ERROR);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &version), ST_FEED_STORE_ERROR);
   assert_int_equal(rename(away, db), 0);
   free(before.bytes);
 }
@@ -417,26 +417,26 @@ static void a_key_has_a_share(void **state) {
   st_snapshot_version held[4], none;
   make_keys(0, 9);
   for (unsigned n = 0; n < 9; n++) delete_key(n); /* longer than no changes */
-  st_snapshot_cache_share(8);
+  st_feed_shares_limit(8);
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &held[i]), ST_FEED_READY);
+    assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &none), ST_FEED_KEY_BUSY);
   for (int i = 2; i < 4; i++) {
-    assert_int_equal(feed.current(feed.context, &ring, NOW, other, &held[i]), ST_FEED_READY);
+    assert_int_equal(feed.current(feed.context, &ring, NOW, other, 0, &held[i]), ST_FEED_READY);
   }
-  assert_int_equal(feed.current(feed.context, &ring, NOW, other, &none), ST_FEED_BUSY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, other, 0, &none), ST_FEED_BUSY);
   st_payload changes; /* is of the same request */
   assert_true(feed.changes(feed.context, &held[0], held[0].sequence, &changes));
   give(&held[0].snapshot);
   give(&held[2].snapshot);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &none), ST_FEED_KEY_BUSY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &none), ST_FEED_KEY_BUSY);
   give(&changes);
-  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, &held[0]), ST_FEED_READY);
+  assert_int_equal(feed.current(feed.context, &ring, NOW, KEY, 0, &held[0]), ST_FEED_READY);
   give(&held[0].snapshot);
   give(&held[1].snapshot);
   give(&held[3].snapshot);
-  st_snapshot_cache_share(512);
+  st_feed_shares_limit(512);
 }
 
 /* ---- threads ---- */
@@ -455,7 +455,7 @@ static void *ask_on(void *context) {
     uint8_t bytes[SUBTOKEN_HEARTBEAT_LEN];
     subtoken_heartbeat heartbeat = {.sequence = 0};
     before = atomic_load(&acknowledged);
-    if (feed.current(feed.context, &ring, NOW, KEY, &version) != ST_FEED_READY) {
+    if (feed.current(feed.context, &ring, NOW, KEY, 0, &version) != ST_FEED_READY) {
       atomic_fetch_add(&failures, 1);
       return NULL;
     }

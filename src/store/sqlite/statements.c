@@ -263,7 +263,8 @@ const char *const st_sqlite_sql[ST_SQL_COUNT] = {
 
     [ST_SQL_LOG_LENGTH] = "SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET ?1",
     [ST_SQL_LOG_CUT] = "DELETE FROM changes WHERE sequence <= ?1",
-    [ST_SQL_LOG_FROM] = "UPDATE facts SET value = ?1 WHERE name = 'changes_from'",
+    [ST_SQL_LOG_FROM] = "UPDATE facts SET value = max(value, ?1)"
+                        " WHERE name = 'changes_from'",
     /* ?1: by the clock that revoked them; ?2: by uptime. */
     [ST_SQL_PURGE_LOG] =
         "INSERT OR IGNORE INTO changes (sequence, hash)"

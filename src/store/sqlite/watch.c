@@ -2,21 +2,16 @@
  * other processes are seen because one of those who wait reads the sequence at short intervals, on
  * a connection of its own. While nobody waits nothing is read.
  */
-#include <time.h>
-
 #include "os/clock.h"
+#include "os/condition.h"
 #include "store/sqlite/sqlite.h"
 
 #define LOOK_US INT64_C(25000)
 #define LOOK_FAILED_US INT64_C(250000) /* after one that failed */
 
 void st_sqlite_watch_start(st_sqlite_watch *watch) {
-  pthread_condattr_t monotonic;
-  (void)pthread_condattr_init(&monotonic);
-  (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   (void)pthread_mutex_init(&watch->lock, NULL);
-  (void)pthread_cond_init(&watch->changed, &monotonic);
-  (void)pthread_condattr_destroy(&monotonic);
+  st_condition_init(&watch->changed);
 }
 
 static void watch_disconnect(st_sqlite_watch *watch) {
@@ -88,18 +83,10 @@ static void watch_look(st_sqlite *store) {
 
 /* ---- waiting ---- */
 
-/* Under the lock. A condition knows the clock that stands still while the machine sleeps, which is
- * another than that of until_us.
- */
-static void watch_sleep(st_sqlite_watch *watch, int64_t now_us, int64_t until_us) {
-  struct timespec until;
+/* Under the lock. */
+static void watch_sleep(st_sqlite_watch *watch, int64_t until_us) {
   int64_t wake_us = !watch->looking && watch->look_at_us < until_us ? watch->look_at_us : until_us;
-  int64_t left_us = wake_us > now_us ? wake_us - now_us : 0;
-  (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  left_us += until.tv_nsec / 1000;
-  until.tv_sec += left_us / 1000000;
-  until.tv_nsec = left_us % 1000000 * 1000;
-  (void)pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
+  st_condition_wait(&watch->changed, &watch->lock, wake_us);
 }
 
 /* What is known when it begins may be older than what the caller knows: the database is read first.
@@ -116,7 +103,7 @@ void st_sqlite_wait_for_sequence(st_store *base, int64_t sequence, int64_t until
     if (!watch->looking && now_us >= watch->look_at_us) {
       watch_look(store);
     } else {
-      watch_sleep(watch, now_us, until_us);
+      watch_sleep(watch, until_us);
     }
     if (watch->learnt != known && watch->sequence != sequence) break;
   }
