@@ -269,6 +269,22 @@ def the_module_works_without_workers_and_through_a_binary_upgrade():
 # ---- changed files ----
 
 @test
+def the_sequence_is_that_of_the_data_in_use():
+    """pull writes FILE.seen first: whoever reads the variable must not take an older list for the newer one."""
+    n = Nginx("subtoken on; location / { subtoken off; return 200 '$subtoken_feed_sequence,$subtoken_feed_count'; }")
+    with n:
+        before = n.feed.sequence
+        assert n.ask("/").body == "%d,1" % before
+        replace(n.feed.path + ".seen", b"%d\n" % (before + 1000))
+        for _ in range(8):  # longer than the worker takes to look
+            time.sleep(0.1)
+            assert n.ask("/").body == "%d,1" % before
+        n.feed.publish(["nobody", "other"], sequence=before + 1000)
+        wait(lambda: n.ask("/").body == "%d,2" % (before + 1000), "the newer list")
+
+
+
+@test
 def changed_files_are_taken_up_without_a_reload():
     n = Nginx("subtoken on; subtoken_policy %(dir)s/policy.json; location / { proxy_pass http://api; } "
               "location /feed { subtoken off; return 200 '$subtoken_feed_age,$subtoken_feed_sequence,$subtoken_feed_count'; }",

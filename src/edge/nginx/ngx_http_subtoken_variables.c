@@ -135,7 +135,8 @@ static ngx_int_t ngx_http_subtoken_variables_feed(ngx_http_request_t *r,
   }
   const subtoken_feed *feed = &conf->feed->file->feed;
   if (feed->time == 0) return ngx_http_subtoken_variables_set_empty(value);
-  int64_t number = feed->sequence;
+  /* Not feed->sequence: FILE.seen may be ahead of what is in use. */
+  int64_t number = feed->snapshot.sequence;
   if (data == NGX_HTTP_SUBTOKEN_VARIABLES_FEED_AGE) {
     number = subtoken_feed_age(feed, ngx_time(), ngx_http_subtoken_feed_monotonic());
   } else if (data == NGX_HTTP_SUBTOKEN_VARIABLES_FEED_COUNT) {
