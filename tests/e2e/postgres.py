@@ -1,7 +1,7 @@
 """PostgreSQL clusters of a test's own, in temporary folders, beside whatever the system runs: a primary, standbys that
 are synchronous or not, promotion, kill -9. On a unix socket and on 127.0.0.1, without a password; never as root. As a
 program, `postgres.py COMMAND...` runs a command with a cluster, whose address is in SUBTOKEN_TEST_POSTGRES."""
-import atexit, glob, os, pwd, random, shutil, signal, socket, subprocess, sys, tempfile, time
+import atexit, glob, os, pwd, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
 
 PROGRAMS = next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: -int(p.split("/")[-2]))), None)
 OWNER = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -195,7 +195,21 @@ class Cluster:
         self.psql("SELECT pg_promote(true, 60)")
 
 
+class Running(Cluster):
+    """A cluster that somebody else has started."""
+
+    def __init__(self, uri):
+        self.dir, self.port = re.search(r"host=([^&]*)&port=(\d+)", uri).groups()
+        self.databases, self.log_path = 0, os.path.join(self.dir, "log")
+        self.port = int(self.port)
+
+    def running(self):
+        return True
+
+
 class Standby(Cluster):
+    """A cluster that follows another."""
+
     def __init__(self, primary, name, durable):
         self.primary = primary
         super().__init__(durable, name=name)
@@ -216,6 +230,17 @@ class Standby(Cluster):
             pass
         if os.geteuid() == 0:
             shutil.chown(path, OWNER, OWNER)
+
+
+_shared = []
+
+
+def shared():
+    """One for all tests of a file: that of SUBTOKEN_TEST_POSTGRES, or else of its own."""
+    if not _shared:
+        there = os.environ.get("SUBTOKEN_TEST_POSTGRES")
+        _shared.append(Running(there) if there else Cluster().start())
+    return _shared[0]
 
 
 def standby_of(primary, synchronous=True, **more):

@@ -15,6 +15,8 @@ SANITIZER = next((s for s in ("asan", "tsan") if "/%s/" % s in PROGRAM), "")
 # Changes the clock of a program that preloads it; None where it is not installed.
 FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
 PASSWORD = "correct horse"
+# "postgres": what data_dir() gives lies in a database of its own, in PostgreSQL. Else in SQLite.
+STORE = os.environ.get("SUBTOKEN_TEST_STORE", "")
 _tests = []
 _dirs = []
 _shared = {}
@@ -37,8 +39,28 @@ def scratch(under=None):
 
 
 def data_dir():
-    """A DATA directory that does not exist yet."""
-    return os.path.join(scratch(), "var")
+    """A DATA directory that does not exist yet; on PostgreSQL it has the settings that name its database."""
+    data = os.path.join(scratch(), "var")
+    if STORE == "postgres":
+        import postgres
+        on_store(data, postgres.shared().uri(postgres.shared().database()))
+    return data
+
+
+def on_store(data, uri, **settings):
+    """DATA whose commands and servers use the store at uri, a URI of libpq."""
+    os.makedirs(data, mode=0o700, exist_ok=True)
+    with open(os.open(os.path.join(data, "config.json"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as f:
+        json.dump(dict(settings, store=uri), f)
+
+
+def store_of(data):
+    """The setting `store` of DATA, or None: SQLite."""
+    try:
+        with open(os.path.join(data, "config.json")) as f:
+            return json.load(f).get("store")
+    except OSError:
+        return None
 
 
 def private_file(text, name="file"):
@@ -115,6 +137,9 @@ class Server:
         self.env, self.preexec = env, preexec
 
     def write_config(self, config):
+        store = store_of(self.data)
+        if isinstance(config, dict) and store:
+            config = dict({"store": store}, **config)
         with open(self.config_path, "w") as f:
             f.write(config if isinstance(config, str) else json.dumps(config))
 
