@@ -17,8 +17,8 @@
 
 typedef struct st_key_cache st_key_cache;
 
-/* bytes: of the whole, at least ST_KEY_CACHE_MIN, and taken from the system as they are used. NULL:
- * no memory, or no randomness. */
+/* bytes: of the whole, taken from the system as they are used; at least ST_KEY_CACHE_MIN, whatever
+ * is said. NULL: no memory. */
 #define ST_KEY_CACHE_MIN (64 << 10)
 st_key_cache *st_key_cache_new(size_t bytes) __attribute__((warn_unused_result));
 /* Nobody uses it any more. NULL: nothing happens. */

@@ -1,0 +1,273 @@
+/* Packs a key into the fewest bytes that say the same: an id and a sub in their usual spelling as
+ * binary, numbers and lengths without leading zeros, a permission as the number of its name. What
+ * is spelled in another way stays text, so that what is unpacked is what was packed, to the letter.
+ * The cache that holds them is in key_cache.c.
+ */
+#include "store/key_pack.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64url.h"
+#include "base/bytes.h"
+
+#define ID_BYTES 16
+#define SUB_BYTES 32
+
+/* The first byte. */
+enum {
+  KIND = 3, /* st_key_kind */
+  DISABLED = 4,
+  SUSPENDED = 8,
+  ID_BINARY = 16,
+  SUB_BINARY = 32,
+  OWNER_IS_NAME = 64,
+  PERMISSIONS_NUMBERED = 128,
+};
+/* The second one. */
+enum { PARENT = 1, PARENT_BINARY = 2, EXPIRES = 4 };
+
+/* ---- names of permissions ---- */
+
+#define NAMES_MAX 255
+#define NAMES_TABLE 512 /* a power of two */
+
+typedef struct name {
+  uint8_t len;
+  char text[SUBTOKEN_PERMISSION_MAX];
+} name;
+
+struct st_key_names {
+  pthread_mutex_t lock; /* of those who pack */
+  size_t count;
+  uint8_t table[NAMES_TABLE]; /* by hash: the number of a name, and 1 */
+  name names[NAMES_MAX];
+};
+
+st_key_names *st_key_names_new(void) {
+  st_key_names *names = calloc(1, sizeof *names);
+  if (names != NULL) (void)pthread_mutex_init(&names->lock, NULL);
+  return names;
+}
+
+void st_key_names_free(st_key_names *names) {
+  if (names != NULL) (void)pthread_mutex_destroy(&names->lock);
+  free(names);
+}
+
+size_t st_key_names_size(void) {
+  return sizeof(st_key_names);
+}
+
+static size_t hash_name(subtoken_text text) {
+  uint32_t hash = 2166136261u; /* FNV-1a */
+  for (size_t i = 0; i < text.len; i++) hash = (hash ^ (uint8_t)text.data[i]) * 16777619u;
+  return hash ^ hash >> 15;
+}
+
+/* Its number, a new one if need be. False: there are too many. Under the lock. */
+static bool number_of(st_key_names *names, subtoken_text text, uint8_t *number) {
+  if (text.len == 0 || text.len > SUBTOKEN_PERMISSION_MAX) return false;
+  size_t at = hash_name(text) & (NAMES_TABLE - 1);
+  for (; names->table[at] != 0; at = (at + 1) & (NAMES_TABLE - 1)) {
+    const name *known = &names->names[names->table[at] - 1];
+    *number = (uint8_t)(names->table[at] - 1);
+    if (st_text_equal(text, (subtoken_text){known->text, known->len})) return true;
+  }
+  if (names->count == NAMES_MAX) return false;
+  *number = (uint8_t)names->count++;
+  names->table[at] = (uint8_t)(*number + 1);
+  names->names[*number].len = (uint8_t)text.len;
+  memcpy(names->names[*number].text, text.data, text.len);
+  return true;
+}
+
+/* ---- pieces ---- */
+
+static void write_number(st_writer *writer, uint64_t number) {
+  for (; number > 0x7F; number >>= 7) st_write_char(writer, (char)(number | 0x80));
+  st_write_char(writer, (char)number);
+}
+
+static uint64_t read_number(const uint8_t **at) {
+  uint64_t number = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    uint8_t byte = *(*at)++;
+    number |= (uint64_t)(byte & 0x7F) << shift;
+    if (byte <= 0x7F) break;
+  }
+  return number;
+}
+
+static void write_text(st_writer *writer, subtoken_text text) {
+  write_number(writer, text.len);
+  st_write_view(writer, text);
+}
+
+static void read_text(const uint8_t **at, char *out) {
+  size_t len = (size_t)read_number(at);
+  memcpy(out, *at, len);
+  out[len] = '\0';
+  *at += len;
+}
+
+/* Where the dashes of an id are: 8-4-4-4-12 hexadecimal digits. */
+static bool is_dash(size_t i) {
+  return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+/* False when it is not spelled as ids are, with capital letters. */
+static bool pack_id(const char *id, uint8_t out[ID_BYTES]) {
+  size_t digits = 0;
+  for (size_t i = 0; i < ST_KEY_ID_LEN; i++) {
+    int value = st_hex_value(id[i]);
+    bool good = is_dash(i) ? id[i] == '-' : value >= 0 && !(id[i] >= 'a' && id[i] <= 'f');
+    if (!good) return false;
+    if (is_dash(i)) continue;
+    out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | value);
+    digits++;
+  }
+  return true;
+}
+
+static void unpack_id(const uint8_t bytes[ID_BYTES], char id[ST_KEY_ID_LEN + 1]) {
+  static const char hex[] = "0123456789ABCDEF";
+  for (size_t i = 0; i < ID_BYTES; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *id++ = '-';
+    *id++ = hex[bytes[i] >> 4];
+    *id++ = hex[bytes[i] & 15];
+  }
+  *id = '\0';
+}
+
+static bool pack_sub(const char *sub, uint8_t out[SUB_BYTES]) {
+  size_t len = 0;
+  subtoken_text text = {sub, ST_SUB_LEN};
+  return st_base64url_decode(text, out, SUB_BYTES, &len) && len == SUB_BYTES;
+}
+
+static void read_sub(const uint8_t **at, bool binary, char sub[ST_SUB_LEN + 1]) {
+  if (binary) {
+    st_writer writer = st_writer_on(sub, ST_SUB_LEN);
+    st_base64url_write(&writer, *at, SUB_BYTES);
+  } else {
+    memcpy(sub, *at, ST_SUB_LEN);
+  }
+  sub[ST_SUB_LEN] = '\0';
+  *at += binary ? SUB_BYTES : ST_SUB_LEN;
+}
+
+static void read_id(const uint8_t **at, bool binary, char id[ST_KEY_ID_LEN + 1]) {
+  if (binary) {
+    unpack_id(*at, id);
+  } else {
+    memcpy(id, *at, ST_KEY_ID_LEN);
+    id[ST_KEY_ID_LEN] = '\0';
+  }
+  *at += binary ? ID_BYTES : ST_KEY_ID_LEN;
+}
+
+/* ---- permissions ---- */
+
+/* How many, and their numbers. False: not all have one. */
+static bool number_permissions(st_key_names *names, const char *permissions,
+                               uint8_t numbers[SUBTOKEN_PERMISSIONS_MAX], size_t *count) {
+  bool good = true;
+  st_cutter cutter = {st_text(permissions), permissions[0] == '\0'};
+  subtoken_text piece;
+  *count = 0;
+  (void)pthread_mutex_lock(&names->lock);
+  while (good && st_cut(&cutter, ',', &piece)) {
+    good = *count < SUBTOKEN_PERMISSIONS_MAX && number_of(names, piece, &numbers[*count]);
+    (*count)++;
+  }
+  (void)pthread_mutex_unlock(&names->lock);
+  return good;
+}
+
+static void read_permissions(const st_key_names *names, const uint8_t *at, char *out) {
+  size_t count = (size_t)read_number(&at);
+  for (size_t i = 0; i < count; i++) {
+    const name *known = &names->names[at[i]];
+    if (i > 0) *out++ = ',';
+    memcpy(out, known->text, known->len);
+    out += known->len;
+  }
+  *out = '\0';
+}
+
+/* ---- the whole ---- */
+
+static bool is_packable(const st_key *key) {
+  return (unsigned)key->kind <= ST_KIND_SERVICE &&
+         strnlen(key->id, sizeof key->id) == ST_KEY_ID_LEN &&
+         strnlen(key->sub, sizeof key->sub) == ST_SUB_LEN &&
+         (key->parent[0] == '\0' || strnlen(key->parent, sizeof key->parent) == ST_KEY_ID_LEN) &&
+         strnlen(key->name, sizeof key->name) <= ST_NAME_MAX &&
+         strnlen(key->owner, sizeof key->owner) <= ST_NAME_MAX &&
+         strnlen(key->permissions, sizeof key->permissions) < sizeof key->permissions;
+}
+
+size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PACK_MAX]) {
+  uint8_t id[ID_BYTES] = {0}, parent[ID_BYTES] = {0}, sub[SUB_BYTES];
+  uint8_t numbers[SUBTOKEN_PERMISSIONS_MAX];
+  size_t count = 0;
+  if (!is_packable(key)) return 0;
+  bool id_binary = pack_id(key->id, id), sub_binary = pack_sub(key->sub, sub);
+  bool parent_binary = key->parent[0] != '\0' && pack_id(key->parent, parent);
+  bool owner_is_name = strcmp(key->owner, key->name) == 0;
+  bool numbered = number_permissions(names, key->permissions, numbers, &count);
+  st_writer writer = st_writer_on(out, ST_KEY_PACK_MAX);
+  st_write_char(
+      &writer,
+      (char)(key->kind | (key->disabled ? DISABLED : 0) | (key->suspended ? SUSPENDED : 0) |
+             (id_binary ? ID_BINARY : 0) | (sub_binary ? SUB_BINARY : 0) |
+             (owner_is_name ? OWNER_IS_NAME : 0) | (numbered ? PERMISSIONS_NUMBERED : 0)));
+  st_write_char(&writer,
+                (char)((key->parent[0] != '\0' ? PARENT : 0) | (parent_binary ? PARENT_BINARY : 0) |
+                       (key->expires_at != ST_NEVER ? EXPIRES : 0)));
+  st_write(&writer, sub_binary ? (void *)sub : key->sub, sub_binary ? SUB_BYTES : ST_SUB_LEN);
+  st_write(&writer, id_binary ? (void *)id : key->id, id_binary ? ID_BYTES : ST_KEY_ID_LEN);
+  st_write(&writer, parent_binary ? (void *)parent : key->parent,
+           parent_binary ? ID_BYTES : strlen(key->parent));
+  write_number(&writer, (uint64_t)key->created_at);
+  if (key->expires_at != ST_NEVER) write_number(&writer, (uint64_t)key->expires_at);
+  write_text(&writer, st_text(key->name));
+  if (!owner_is_name) write_text(&writer, st_text(key->owner));
+  write_text(&writer,
+             numbered ? (subtoken_text){(char *)numbers, count} : st_text(key->permissions));
+  return writer.overflow ? 0 : writer.len;
+}
+
+void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key) {
+  const uint8_t *at = packed + 2;
+  key->kind = (st_key_kind)(packed[0] & KIND);
+  key->disabled = (packed[0] & DISABLED) != 0;
+  key->suspended = (packed[0] & SUSPENDED) != 0;
+  read_sub(&at, (packed[0] & SUB_BINARY) != 0, key->sub);
+  read_id(&at, (packed[0] & ID_BINARY) != 0, key->id);
+  key->parent[0] = '\0';
+  if ((packed[1] & PARENT) != 0) read_id(&at, (packed[1] & PARENT_BINARY) != 0, key->parent);
+  key->created_at = (int64_t)read_number(&at);
+  key->expires_at = (packed[1] & EXPIRES) != 0 ? (int64_t)read_number(&at) : ST_NEVER;
+  read_text(&at, key->name);
+  if ((packed[0] & OWNER_IS_NAME) != 0) {
+    memcpy(key->owner, key->name, strlen(key->name) + 1);
+  } else {
+    read_text(&at, key->owner);
+  }
+  if ((packed[0] & PERMISSIONS_NUMBERED) != 0) {
+    read_permissions(names, at, key->permissions);
+  } else {
+    read_text(&at, key->permissions);
+  }
+  key->used_at = 0;
+  key->made_by[0] = '\0';
+  key->disabled_by_owner = key->owner_is_user = false;
+}
+
+void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]) {
+  const uint8_t *at = packed + 2;
+  read_sub(&at, (packed[0] & SUB_BINARY) != 0, sub);
+}

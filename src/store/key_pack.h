@@ -1,0 +1,31 @@
+/* key_pack - a key in as few bytes as it needs: what the cache of keys holds of it (key_cache.h).
+ */
+#ifndef ST_STORE_KEY_PACK_H
+#define ST_STORE_KEY_PACK_H
+
+#include "domain/key.h"
+
+/* No packed key is longer. */
+#define ST_KEY_PACK_MAX                                                      \
+  (2 + ST_SUB_LEN + 2 * ST_KEY_ID_LEN + 2 * 10 + 2 * (2 + ST_NAME_MAX) + 2 + \
+   ST_PERMISSIONS_TEXT_MAX)
+
+/* The names of permissions that packed keys have in common: each is there once. It only grows, up
+ * to 255 names; keys that have others hold their text. */
+typedef struct st_key_names st_key_names;
+st_key_names *st_key_names_new(void) __attribute__((warn_unused_result)); /* NULL: no memory */
+void st_key_names_free(st_key_names *names);
+size_t st_key_names_size(void); /* of one, in bytes */
+
+/* The length; 0: it is no key as a store has it. The members of a listing are left out. Any thread
+ * may call. */
+size_t st_key_pack(st_key_names *names, const st_key *key, uint8_t out[ST_KEY_PACK_MAX])
+    __attribute__((warn_unused_result));
+
+/* The names are those that it was packed with, and whoever packed it has handed it over under a
+ * lock. Of key, what follows the end of a text is left as it was. */
+void st_key_unpack(const st_key_names *names, const uint8_t *packed, st_key *key);
+/* The sub alone. */
+void st_key_unpack_sub(const uint8_t *packed, char sub[ST_SUB_LEN + 1]);
+
+#endif

@@ -1,0 +1,178 @@
+/* Keys packed and unpacked: the same to the letter, however they are spelled, and short. */
+#include "support.h"
+
+#include "store/key_pack.h"
+
+static st_key_names *names;
+
+static int make_names(void **state) {
+  (void)state;
+  names = st_key_names_new();
+  return names != NULL ? 0 : -1;
+}
+
+static int free_names(void **state) {
+  (void)state;
+  st_key_names_free(names);
+  return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_names, free_names)
+
+static st_key usual_key(void) {
+  return (st_key){.kind = ST_KIND_KEY,
+                  .id = "0123ABCD-0000-4000-8000-00000000CAFE",
+                  .sub = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+                  .name = "key 1234567",
+                  .owner = "program123",
+                  .permissions = "account,inventories,progression",
+                  .created_at = NOW,
+                  .expires_at = ST_NEVER};
+}
+
+/* What it becomes, in memory that was full of something else; packed in a block of its exact size.
+ */
+static size_t assert_kept(const st_key *key) {
+  static st_key got;
+  uint8_t packed[ST_KEY_PACK_MAX];
+  char sub[ST_SUB_LEN + 1];
+  size_t len = st_key_pack(names, key, packed);
+  assert_true(len > 0 && len <= sizeof packed);
+  subtoken_text exactly = exact(packed, len);
+  memset(&got, 0xA5, sizeof got);
+  st_key_unpack(names, (const uint8_t *)exactly.data, &got);
+  st_key_unpack_sub((const uint8_t *)exactly.data, sub);
+  release(exactly);
+  assert_string_equal(got.id, key->id);
+  assert_string_equal(got.sub, key->sub);
+  assert_string_equal(sub, key->sub);
+  assert_string_equal(got.parent, key->parent);
+  assert_string_equal(got.name, key->name);
+  assert_string_equal(got.owner, key->owner);
+  assert_string_equal(got.permissions, key->permissions);
+  assert_true(got.kind == key->kind && got.disabled == key->disabled);
+  assert_true(got.suspended == key->suspended);
+  assert_true(got.created_at == key->created_at && got.expires_at == key->expires_at);
+  assert_true(got.used_at == 0 && got.made_by[0] == '\0');
+  assert_true(!got.disabled_by_owner && !got.owner_is_user);
+  return len;
+}
+
+static void a_usual_key_takes_82_bytes(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  /* Two of flags; sub, id; five of the time; name and owner; three permissions. */
+  assert_int_equal(assert_kept(&key), 2 + 32 + 16 + 5 + 1 + 11 + 1 + 10 + 1 + 3);
+}
+
+static void every_member_is_kept(void **state) {
+  (void)state;
+  for (unsigned bits = 0; bits < 64; bits++) {
+    st_key key = usual_key();
+    key.kind = (st_key_kind)(bits & 3);
+    key.disabled = (bits & 4) != 0;
+    key.suspended = (bits & 8) != 0;
+    if ((bits & 16) != 0) strcpy(key.parent, "FFFFFFFF-ABCD-4000-8000-000000000001");
+    if ((bits & 32) != 0) key.expires_at = NOW + bits;
+    (void)assert_kept(&key);
+  }
+}
+
+static void another_spelling_is_kept(void **state) {
+  (void)state;
+  static const char *const ids[] = {
+      "0123abcd-0000-4000-8000-00000000cafe",    "0123ABCD-0000-4000-8000-00000000CAFg",
+      "0123ABCD00000-4000-8000-00000000CAFE",    "------------------------------------",
+      "0123ABCD-0000-4000-8000-00000000CAF\xff", "0123ABCDE0000-4000-8000000-0000CAFE ",
+      "0123ABCD-0000L4000-8000-00000000CAFE"};
+  static const char *const subs[] = {
+      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9", /* the last two bits say nothing */
+      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh=", "+/ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+      "___________________________________________", "--CAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh80"};
+  st_key key = usual_key();
+  for (size_t i = 0; i < COUNT(ids); i++) {
+    snprintf(key.id, sizeof key.id, "%s", ids[i]);
+    snprintf(key.parent, sizeof key.parent, "%s", ids[COUNT(ids) - 1 - i]);
+    (void)assert_kept(&key);
+  }
+  for (size_t i = 0; i < COUNT(subs); i++) {
+    snprintf(key.sub, sizeof key.sub, "%s", subs[i]);
+    (void)assert_kept(&key);
+  }
+}
+
+static void permissions_are_kept_to_the_letter(void **state) {
+  (void)state;
+  static const char *const lists[] = {"", "a", "a,a", "a,", ",", ",a", "a,,b", "a, b", "b,a"};
+  st_key key = usual_key();
+  for (size_t i = 0; i < COUNT(lists); i++) {
+    snprintf(key.permissions, sizeof key.permissions, "%s", lists[i]);
+    (void)assert_kept(&key);
+  }
+}
+
+static void more_names_than_there_are_numbers_are_kept(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  for (unsigned n = 0; n < 1000; n++) {
+    snprintf(key.permissions, sizeof key.permissions, "account,p%u,q%u", n / 2, n);
+    (void)assert_kept(&key);
+  }
+  key = usual_key();
+  snprintf(key.permissions, sizeof key.permissions, "account,p0,q0");
+  size_t short_one = assert_kept(&key);
+  snprintf(key.permissions, sizeof key.permissions, "account,p0,q999");
+  assert_int_equal(assert_kept(&key), short_one - 4 + 1 + strlen(key.permissions));
+}
+
+static void the_longest_key_is_kept(void **state) {
+  (void)state;
+  st_key key = usual_key();
+  memset(key.name, 'n', ST_NAME_MAX);
+  memset(key.owner, 'o', ST_NAME_MAX);
+  memset(key.permissions, 'p', ST_PERMISSIONS_TEXT_MAX);
+  memset(key.parent, '-', ST_KEY_ID_LEN);
+  memset(key.id, '-', ST_KEY_ID_LEN);
+  memset(key.sub, '*', ST_SUB_LEN);
+  key.created_at = key.expires_at = SUBTOKEN_TIME_MAX - 1;
+  assert_true(assert_kept(&key) > ST_KEY_PACK_MAX - 8);
+  /* 64 permissions, each as long as one may be, with numbers. */
+  char *out = key.permissions;
+  for (int n = 0; n < SUBTOKEN_PERMISSIONS_MAX; n++) {
+    out += sprintf(out, "%s%0*d", n > 0 ? "," : "", SUBTOKEN_PERMISSION_MAX, n);
+  }
+  assert_true(assert_kept(&key) < 800);
+}
+
+static void what_is_no_key_is_not_packed(void **state) {
+  (void)state;
+  uint8_t packed[ST_KEY_PACK_MAX];
+  st_key key = usual_key();
+  key.id[35] = '\0';
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  key.sub[0] = '\0';
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  strcpy(key.parent, "short");
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  key.kind = (st_key_kind)4;
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+  key = usual_key();
+  memset(key.name, 'n', sizeof key.name);
+  assert_int_equal(st_key_pack(names, &key, packed), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_usual_key_takes_82_bytes),
+      TEST(every_member_is_kept),
+      TEST(another_spelling_is_kept),
+      TEST(permissions_are_kept_to_the_letter),
+      TEST(more_names_than_there_are_numbers_are_kept),
+      TEST(the_longest_key_is_kept),
+      TEST(what_is_no_key_is_not_packed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
