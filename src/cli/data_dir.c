@@ -10,6 +10,7 @@
 
 #include "cli/config_file.h"
 #include "cli/exit_code.h"
+#include "cli/input.h"
 #include "cli/print.h"
 #include "domain/store.h"
 #include "operations/keyring_file.h"
@@ -50,21 +51,55 @@ const char *st_data_dir_location(const st_data_dir *data) {
   return data->settings.store[0] != '\0' ? data->settings.store : data->database;
 }
 
+/* ---- the ring ---- */
+
+/* False: it is there, or may be; error says so unless it is. */
+static bool data_dir_lacks_ring(const st_data_dir *data, bool *there, char *error) {
+  *there = st_file_exists(data->secrets);
+  if (*there) return false;
+  if (errno == ENOENT) return true;
+  (void)st_error_set(error, "cannot stat %s: %m", st_error_path(data->secrets));
+  return false;
+}
+
 static bool data_dir_make_ring(const st_data_dir *data, char *error) {
-  if (st_file_exists(data->secrets)) return true;
-  if (errno != ENOENT) {
-    snprintf(error, ST_ERROR_MAX, "cannot stat %.400s: %s", data->secrets, strerror(errno));
-    return false;
-  }
+  bool there;
+  if (!data_dir_lacks_ring(data, &there, error)) return there;
   if (st_file_exists(data->database)) {
-    snprintf(error, ST_ERROR_MAX,
-             "%.300s is missing, but the database beside it exists: restore the file, or make a "
-             "new ring with `subtoken secret add` (every subtoken made so far is then refused)",
-             data->secrets);
-    return false;
+    return st_error_set(error,
+                        "%s is missing, but the database beside it exists: restore the file, or "
+                        "make a new ring with `subtoken secret add` (every subtoken made so far is "
+                        "then refused)",
+                        st_error_path(data->secrets));
   }
   return st_keyring_file_make(data->secrets, error);
 }
+
+/* Issuers that share a store share the ring, too: one is made for a store that nobody has used, and
+ * a line in its audit log says so to the next machine.
+ */
+static bool data_dir_make_shared_ring(const st_data_dir *data, st_store *store, char *error) {
+  st_audit_line line;
+  size_t count = 0;
+  bool there;
+  char who[ST_WHO_MAX];
+  st_audit_context context = st_input_audit_context(who);
+  if (!data_dir_lacks_ring(data, &there, error)) return there;
+  if (st_store_audit_list(store, 0, 1, &line, &count, error) != ST_STORE_OK) return false;
+  if (count > 0) {
+    return st_error_set(
+        error,
+        "%s is missing, and the store is in use already: copy the file from another "
+        "issuer, or make a new ring with `subtoken secret add` (every subtoken made "
+        "so far is then refused)",
+        st_error_path(data->secrets));
+  }
+  return st_store_audit_add(store, &context, "secret.add", "-", "the first ring of this store",
+                            error) == ST_STORE_OK &&
+         st_keyring_file_make(data->secrets, error);
+}
+
+/* ---- making and opening ---- */
 
 bool st_data_dir_make(const st_data_dir *data, char *error) {
   bool there = st_file_exists(data->dir);
@@ -76,6 +111,23 @@ bool st_data_dir_make(const st_data_dir *data, char *error) {
   if (!made && !there) st_directory_remove(data->dir);
   st_lock_release(lock);
   return made;
+}
+
+/* Makes DATA and its ring beside a store that is elsewhere. */
+static st_store *data_dir_open_shared(const st_data_dir *data, char *error) {
+  st_store *store = NULL;
+  bool there = st_file_exists(data->dir);
+  if (!st_directory_check(data->dir, true, error)) return NULL;
+  int lock = st_lock_data_dir(data->dir, error);
+  if (lock < 0) return NULL;
+  st_replace_sweep(data->secrets);
+  bool opened = st_store_open(data->settings.store, true, &store, error) == ST_STORE_OK &&
+                data_dir_make_shared_ring(data, store, error);
+  if (!opened && !there) st_directory_remove(data->dir);
+  st_lock_release(lock);
+  if (opened) return store;
+  st_store_close(store);
+  return NULL;
 }
 
 bool st_data_dir_check(const st_data_dir *data, char *error) {
@@ -91,6 +143,7 @@ bool st_data_dir_check(const st_data_dir *data, char *error) {
 
 st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error) {
   st_store *store = NULL;
+  if (make && data->settings.store[0] != '\0') return data_dir_open_shared(data, error);
   if (make ? !st_data_dir_make(data, error) : !st_data_dir_check(data, error)) return NULL;
   const char *location = st_data_dir_location(data);
   return st_store_open(location, make, &store, error) == ST_STORE_OK ? store : NULL;

@@ -39,12 +39,12 @@ const char *st_data_dir_location(const st_data_dir *data);
 /* Check that DATA is there, and private. The error says how to make or name it. */
 bool st_data_dir_check(const st_data_dir *data, char *error) __attribute__((warn_unused_result));
 
-/* Make DATA, its ring and its database when it is new. A ring that is missing beside
- * a database is an error: making another would end every token.
+/* Make DATA and its ring when it is new, for a store in it. A ring that is missing beside a
+ * database is an error: making another would end every token.
  */
 bool st_data_dir_make(const st_data_dir *data, char *error);
 
-/* Open the database; with make, after st_data_dir_make. */
+/* Open the store; with make, DATA, its ring and its store are made when they are new. */
 st_store *st_data_dir_open(const st_data_dir *data, bool make, char *error);
 
 /* Find DATA and open its database, for a command: ST_EXIT_DONE, or the error is printed in the
