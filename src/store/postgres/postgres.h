@@ -64,6 +64,9 @@ enum {
   ST_POSTGRES_WRITTEN_SINCE, /* a snapshot, at most so many: digest8 of each row that was written by
                                 a transaction that the snapshot does not see */
   ST_POSTGRES_STANDBYS,      /* those that are connected and not synchronous, in one text */
+  ST_POSTGRES_ALL_STANDBYS,  /* name, address, state, is it synchronous? */
+  ST_POSTGRES_PEERS,         /* name and address of each other process that is connected */
+  ST_POSTGRES_DESCRIBE,      /* version, schema, sequence, is a commit on disk, and elsewhere? */
   ST_POSTGRES_CONFIRM,       /* a small commit, as durable as any other: time in seconds */
   ST_POSTGRES_END_CONFIRM,   /* process of the server: one that waits in vain for that commit */
   ST_POSTGRES_SERVER,        /* a number that no other server has, nor this one after a restart */
@@ -339,8 +342,16 @@ uint64_t st_postgres_epoch(st_store *store);
  * call. */
 bool st_postgres_watch_is_recent(st_postgres *store, char *error)
     __attribute__((warn_unused_result));
+/* How long ago all that others had written was known. */
+bool st_postgres_watch_age(st_postgres *store, int64_t *age_us, char *error)
+    __attribute__((warn_unused_result));
 /* A change of this process took that sequence, and is committed. */
 void st_postgres_watch_committed(st_postgres *store, int64_t sequence);
+
+/* ---- describe.c ---- */
+
+st_store_status st_postgres_describe(st_store *store, st_store_description *description,
+                                     char *error) __attribute__((warn_unused_result));
 
 /* ---- revocation_state.c ---- */
 

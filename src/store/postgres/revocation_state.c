@@ -6,6 +6,7 @@
  * asked. With a synchronous standby a small commit comes first (confirm.c), so that nobody vouches
  * for a primary whose standby has been promoted.
  */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +180,13 @@ static bool state_make_room(state_items *all, size_t more) {
   return true;
 }
 
+/* In network order. */
+static uint64_t state_number(const uint8_t *bytes) {
+  uint64_t number = 0;
+  memcpy(&number, bytes, sizeof number);
+  return be64toh(number);
+}
+
 /* Column `column` of the only row is numbers of eight bytes, one behind the other. */
 static bool state_numbers(const PGresult *row, int column, const uint8_t **numbers, size_t *count) {
   if (PQntuples(row) != 1) return false;
@@ -199,7 +207,7 @@ static st_store_status state_read_part(const state_question *q, state_items *all
   if (row == NULL) return state_fails(q);
   bool ok = state_numbers(row, 0, &numbers, &count) && state_make_room(all, count);
   uint64_t *hashes = (uint64_t *)all->items + all->count;
-  for (size_t i = 0; ok && i < count; i++) hashes[i] = st_load64(numbers + 8 * i);
+  for (size_t i = 0; ok && i < count; i++) hashes[i] = state_number(numbers + 8 * i);
   PQclear(row);
   if (!ok) return no_memory(q);
   all->count += count;
@@ -229,9 +237,9 @@ static st_store_status state_read_changes(const state_question *q, state_items *
       state_numbers(row, 0, &numbers, &count) && count % 3 == 0 && state_make_room(all, count / 3);
   st_revocation_change *changes = all->items;
   for (size_t i = 0; ok && i < count / 3; i++, numbers += 24) {
-    changes[i] = (st_revocation_change){.hash = st_load64(numbers),
-                                        .listed = st_load64(numbers + 8) != 0,
-                                        .sequence = (int64_t)st_load64(numbers + 16)};
+    changes[i] = (st_revocation_change){.hash = state_number(numbers),
+                                        .listed = state_number(numbers + 8) != 0,
+                                        .sequence = (int64_t)state_number(numbers + 16)};
   }
   PQclear(row);
   if (!ok) return no_memory(q);

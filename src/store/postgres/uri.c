@@ -1,8 +1,10 @@
 /* Reads the URI of a database: which hosts, and what is asked of each. The URI is never repeated in
  * an error, because somebody may have put a password into it. connect.c connects.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/postgres/postgres.h"
 
@@ -52,6 +54,13 @@ static bool uri_set_session(st_postgres *store) {
   if (own != NULL) st_write_char(&writer, ' ');
   if (own != NULL) st_write_literal(&writer, own);
   return st_writer_end(&writer) && uri_set(store, "options", all);
+}
+
+/* With the process, so that an operator sees who is connected. */
+static bool uri_set_name(st_postgres *store) {
+  char name[40];
+  (void)snprintf(name, sizeof name, "subtoken %ld", (long)getpid());
+  return uri_set_default(store, "application_name", name);
 }
 
 /* ---- hosts ---- */
@@ -151,8 +160,7 @@ st_store_status st_postgres_read_uri(st_postgres *store, const char *uri, char *
                       ST_POSTGRES_HOSTS);
   }
   uri_take_timeout(store);
-  bool ok = uri_set_default(store, "target_session_attrs", "read-write") &&
-            uri_set_default(store, "application_name", "subtoken") &&
+  bool ok = uri_set_default(store, "target_session_attrs", "read-write") && uri_set_name(store) &&
             uri_set(store, "client_encoding", "UTF8") && uri_set_session(store) && uri_name(store);
   return ok ? ST_STORE_OK
             : st_db_fail(error, "store: no memory, or the URI's options are too long");
