@@ -62,13 +62,13 @@ st_store_status st_postgres_describe(st_store *base, st_store_description *descr
   st_postgres *store = (st_postgres *)base;
   int64_t until_us = st_clock_monotonic_us() + ST_POSTGRES_QUESTION_MS * INT64_C(1000);
   if (!st_postgres_watch_age(store, &description->age_us, error)) return ST_STORE_FAILED;
-  st_db *db = st_postgres_acquire_query_db(base, error);
+  st_db *db = base->driver->acquire_query_db(base, error);
   if (db == NULL) return ST_STORE_FAILED;
   st_postgres_connection *c = &((st_postgres_db *)db)->connection;
   bool ok = st_postgres_connect(c, until_us) && describe_server(c, description, until_us) &&
             describe_peers(c, description, until_us) && describe_standbys(c, description, until_us);
   if (!ok) (void)st_postgres_fail(c, "read", error);
-  st_postgres_release_query_db(db);
+  base->driver->release_query_db(db);
   (void)snprintf(description->kind, sizeof description->kind, "PostgreSQL");
   (void)snprintf(description->location, sizeof description->location, "%s", base->name);
   return ok ? ST_STORE_OK : ST_STORE_FAILED;
