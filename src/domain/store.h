@@ -4,7 +4,8 @@
  * Changes. Each is one transaction: the change itself, all that ends with it, what edges are told
  * of it, and its line in the audit log. When it answers ST_STORE_OK it is durable, in the store as
  * it lies at its location, and in force for every handle of that store. When it answers anything
- * else, nothing has happened (st_store_session_refresh names its exception). Changes are made one
+ * else, nothing has happened (st_store_session_refresh names its exception), but for
+ * ST_STORE_IN_DOUBT: all of it may have happened, or none. Changes are made one
  * after the other, in the order in which they were asked for.
  *
  * What ends a row ends what rests on it: the sessions made with it; with a user the user's keys,

@@ -10,6 +10,7 @@
 
 st_store_status st_status_log(st_store_status status, const char *error) {
   if (status == ST_STORE_FAILED) st_log_event("store_error", error);
+  if (status == ST_STORE_IN_DOUBT) st_log_event("store_in_doubt", error);
   return status;
 }
 

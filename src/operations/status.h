@@ -5,7 +5,8 @@
 #include "domain/key.h"
 #include "domain/store.h"
 
-/* The same status; the log gets the error of a store that failed. BUSY is told by the request. */
+/* The same status; the log gets the error of a store that failed, or of a change in doubt. BUSY is
+ * told by the request. */
 st_store_status st_status_log(st_store_status status, const char *error);
 
 /* The same context, with the time of now. */

@@ -79,7 +79,7 @@ static bool access_find_end(const st_context *c, const st_identity *grantor, int
 const st_problem *st_access_find_end(st_context *c, const st_identity *grantor, int64_t *end) {
   *end = ST_NEVER;
   bool found = grantor == NULL || access_find_end(c, grantor, end);
-  return found ? NULL : st_problem_unchanged(ST_STORE_FAILED);
+  return found ? NULL : st_problem_change(ST_STORE_FAILED);
 }
 
 static void access_write_who(st_writer *who, const st_identity *identity) {

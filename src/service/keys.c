@@ -67,7 +67,7 @@ static const st_problem *keys_problem(st_store_status changed) {
     case ST_STORE_DENIED: return &st_problem_credential_ended;
     case ST_STORE_OWNER_REGISTERED: return &registered;
     case ST_STORE_OWNER_NOT_USER: return &no_user;
-    default: return st_problem_unchanged(changed);
+    default: return st_problem_change(changed);
   }
 }
 

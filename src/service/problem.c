@@ -15,7 +15,7 @@ const st_problem st_problem_credential_ended = {
     .text = "the credential you used has expired, been revoked or lost a permission",
     .challenge = ST_CHALLENGE_INSUFFICIENT_SCOPE};
 
-const st_problem *st_problem_unchanged(st_store_status changed) {
+const st_problem *st_problem_change(st_store_status changed) {
   static const st_problem busy = {
       .status = 503,
       .event = "store_busy",
@@ -25,6 +25,14 @@ const st_problem *st_problem_unchanged(st_store_status changed) {
                                     .event = "store_error",
                                     .text = "nothing was changed; try again later",
                                     .retry_after = 5};
+  /* Without Retry-After: what is repeated may be made twice. */
+  static const st_problem in_doubt = {
+      .status = 503,
+      .event = "store_in_doubt",
+      .text =
+          "the change may have been made: the database was lost while it was committed; look "
+          "(GET /v2/keys, GET /v2/audit, `subtoken audit`) before you repeat it"};
+  if (changed == ST_STORE_IN_DOUBT) return &in_doubt;
   return changed == ST_STORE_BUSY ? &busy : &failed;
 }
 

@@ -41,8 +41,10 @@ typedef struct st_problem {
 extern const st_problem st_problem_passwords_busy;
 /* A change was refused: the credential it was to be made with is not what it was. */
 extern const st_problem st_problem_credential_ended;
-/* A change that was not made. ST_STORE_BUSY: others write; anything else: the store failed. */
-const st_problem *st_problem_unchanged(st_store_status changed) __attribute__((warn_unused_result));
+/* A change that was not made, or of which that is not known. ST_STORE_BUSY: others write;
+ * ST_STORE_IN_DOUBT; anything else: the store failed.
+ */
+const st_problem *st_problem_change(st_store_status changed) __attribute__((warn_unused_result));
 
 /* One whose parts are known only while a request is answered. */
 typedef struct st_problem_buffer {

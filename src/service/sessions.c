@@ -39,7 +39,7 @@ static const st_problem *sessions_end_unused(st_context *c, const st_audit_conte
   const st_users *users = c->service->users;
   int64_t sequence;
   st_store_status changed = users->end_session(users->context, audit, row->id, &sequence);
-  return changed == ST_STORE_OK ? problem : st_problem_unchanged(changed);
+  return changed == ST_STORE_OK ? problem : st_problem_change(changed);
 }
 
 static const st_problem *sessions_answer_pair(st_context *c, const st_audit_context *audit,
@@ -75,7 +75,7 @@ static const st_problem *sessions_begin(st_context *c, const st_identity *identi
     case ST_STORE_DENIED: /* it has ended since it was authenticated */
       problem = sessions_unauthorized(c, "key_revoked");
       break;
-    default: problem = st_problem_unchanged(changed);
+    default: problem = st_problem_change(changed);
   }
   subtoken_wipe(refresh, sizeof refresh);
   return problem;
@@ -184,7 +184,7 @@ static const st_problem *sessions_refresh_with(st_context *c, subtoken_text toke
       break;
     case ST_STORE_NOT_FOUND: problem = sessions_unauthorized(c, "refresh_unknown"); break;
     case ST_STORE_DENIED: problem = sessions_unauthorized(c, "refresh_reused"); break;
-    default: problem = st_problem_unchanged(changed);
+    default: problem = st_problem_change(changed);
   }
   subtoken_wipe(successor, sizeof successor);
   return problem;
@@ -223,6 +223,6 @@ const st_problem *st_sessions_log_out(st_context *c) {
       st_reply_sequence(c->reply, sequence);
       return NULL;
     case ST_STORE_NOT_FOUND: return sessions_unauthorized(c, "revoked"); /* by another request */
-    default: return st_problem_unchanged(changed);
+    default: return st_problem_change(changed);
   }
 }

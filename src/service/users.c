@@ -74,7 +74,7 @@ static const st_problem *users_check_free(st_context *c, subtoken_text username,
   const st_users *users = c->service->users;
   st_store_status found = users->find(users->context, username, user);
   if (found == ST_STORE_OK) return &users_taken;
-  return found == ST_STORE_NOT_FOUND ? NULL : st_problem_unchanged(found);
+  return found == ST_STORE_NOT_FOUND ? NULL : st_problem_change(found);
 }
 
 static const st_problem *users_hash(st_context *c, subtoken_text password, st_user *user) {
@@ -82,7 +82,7 @@ static const st_problem *users_hash(st_context *c, subtoken_text password, st_us
   switch (users->hash(users->context, password, c->request->until_us, user->password)) {
     case ST_PASSWORD_OK: return NULL;
     case ST_PASSWORD_BUSY: return &st_problem_passwords_busy;
-    default: return st_problem_unchanged(ST_STORE_FAILED);
+    default: return st_problem_change(ST_STORE_FAILED);
   }
 }
 
@@ -98,7 +98,7 @@ static const st_problem *users_store(st_context *c, const st_identity *grantor, 
     case ST_STORE_OK: users_reply(c->reply, user); return NULL;
     case ST_STORE_EXISTS: return &users_taken;
     case ST_STORE_DENIED: return &st_problem_credential_ended;
-    default: return st_problem_unchanged(status);
+    default: return st_problem_change(status);
   }
 }
 

@@ -366,6 +366,11 @@ static void a_key_that_is_not_stored_is_told(void **state) {
   assert_int_equal(create(AS_KEY, SMALL), 503);
   check_event("store_busy");
   assert_true(reply.retry_after > 0);
+  fixture.outcome = ST_STORE_IN_DOUBT;
+  assert_int_equal(create(AS_KEY, SMALL), 503);
+  check_event("store_in_doubt");
+  check_body_starts("{\"text\":\"the change may have been made");
+  assert_int_equal(reply.retry_after, 0); /* a second key is another one */
 }
 
 /* G3: what was made with a key lives on, and the reply to who manages all keys says so. */

@@ -49,7 +49,8 @@ static bool watch_connect(st_sqlite *store) {
   if (watch->connection != NULL) return true;
   bool ok = st_sqlite_connect(store->base.name, &watch->connection, error) == ST_STORE_OK &&
             st_sqlite_set_read_wait(watch->connection, &watch->wait) &&
-            st_sqlite_prepare(watch->connection, &st_sqlite_watch_sql, &watch->statement, 1);
+            sqlite3_prepare_v3(watch->connection, st_sqlite_watch_sql, -1,
+                               SQLITE_PREPARE_PERSISTENT, &watch->statement, NULL) == SQLITE_OK;
   if (!ok) watch_disconnect(watch);
   return ok;
 }
@@ -60,7 +61,7 @@ static bool watch_read(st_sqlite *store, int64_t *sequence) {
   sqlite3_stmt *row = store->watch.statement;
   bool read = sqlite3_step(row) == SQLITE_ROW;
   if (read) *sequence = sqlite3_column_int64(row, 0);
-  st_sqlite_finish(row);
+  (void)sqlite3_reset(row);
   return read;
 }
 
