@@ -341,7 +341,8 @@ const st_postgres_statement st_postgres_sql[ST_POSTGRES_SQL_COUNT] = {
     [ST_SQL_LOG_LENGTH] =
         SQL("SELECT sequence FROM changes ORDER BY sequence DESC LIMIT 1 OFFSET $1"),
     [ST_SQL_LOG_CUT] = SQL("DELETE FROM changes WHERE sequence <= $1"),
-    [ST_SQL_LOG_FROM] = SQL("UPDATE settings SET value = $1 WHERE name = 'changes_from'"),
+    [ST_SQL_LOG_FROM] =
+        SQL("UPDATE settings SET value = greatest(value, $1) WHERE name = 'changes_from'"),
     /* $1: by the clock that revoked them; $2: by uptime. */
     [ST_SQL_PURGE_LOG] =
         SQL("INSERT INTO changes (sequence, hash) SELECT $3::bigint, hash FROM listed"
